@@ -1,0 +1,84 @@
+"""Every exception llamacy raises on purpose.
+
+All derive from :class:`LlamacyError`, and each also from the built-in a Python
+programmer would catch for the same trouble.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class LlamacyError(Exception):
+    """Base of all errors raised by llamacy."""
+
+
+class ArgumentError(LlamacyError, ValueError):
+    """An argument of a public call has a value that cannot be used."""
+
+
+class FormatError(LlamacyError, ValueError):
+    """A file is not what it should be: broken, inconsistent, or not supported.
+
+    Parameters
+    ----------
+    path : the file at fault.
+    field : what in the file is wrong: a metadata key, a tensor, a header field.
+    wanted, found : what was expected there, and what is there.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], field: str, wanted: object, found: object
+    ) -> None:
+        self.path = os.fspath(path)
+        self.field = field
+        self.wanted = wanted
+        self.found = found
+        super().__init__(self.path, field, wanted, found)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.field}: wanted {self.wanted}, found {self.found}"
+
+
+class UnsupportedError(FormatError):
+    """A file is well-formed, but needs something llamacy does not have.
+
+    An unknown version, architecture, tensor type or tokenizer; `wanted` lists
+    what is supported.
+    """
+
+
+class ModelFileError(LlamacyError, OSError):
+    """A file cannot be opened or read: missing, a folder, no permission."""
+
+
+class ContextLengthError(LlamacyError, ValueError):
+    """More tokens were asked for than the context holds.
+
+    Parameters
+    ----------
+    n_tokens : tokens needed.
+    n_ctx : tokens the context holds.
+    """
+
+    def __init__(self, n_tokens: int, n_ctx: int) -> None:
+        self.n_tokens = n_tokens
+        self.n_ctx = n_ctx
+        super().__init__(n_tokens, n_ctx)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.n_tokens} tokens do not fit into a context of {self.n_ctx} tokens"
+        )
+
+
+class OutOfMemoryError(LlamacyError, MemoryError):
+    """Weights or KV cache do not fit into memory; the message has both figures."""
+
+
+class ClosedError(LlamacyError, ValueError):
+    """The model, sequence or file was used after it was closed."""
+
+
+class CPUError(LlamacyError, RuntimeError):
+    """`LLAMACY_ISA` names an instruction-set level this machine or build lacks."""
