@@ -1,0 +1,108 @@
+"""A file mapped into memory for reading, and given back piece by piece."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import ClosedError, FormatError, ModelFileError
+
+
+class MappedFile:
+    """The bytes of a file, read when they are looked at.
+
+    Parameters
+    ----------
+    path : a regular file.
+
+    Raises
+    ------
+    ModelFileError : it is missing, a folder, a device, or may not be read.
+    FormatError : it is empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._map: mmap.mmap | None = _map(path)
+        self.size = len(self._map)
+
+    @property
+    def data(self) -> mmap.mmap:
+        """The mapping.
+
+        Raises
+        ------
+        ClosedError : the file was closed.
+        """
+        if self._map is None:
+            raise ClosedError(f"{self.path}: used after it was closed")
+        return self._map
+
+    def view(self, offset: int, n_bytes: int) -> NDArray[np.uint8]:
+        """Bytes of the file, without a copy: uint8, (n_bytes,), read-only.
+
+        Raises
+        ------
+        ClosedError : the file was closed.
+        """
+        return np.frombuffer(self.data, np.uint8, n_bytes, offset)
+
+    def release(self, offset: int, n_bytes: int) -> None:
+        """Take the pages wholly inside a range out of this process's memory.
+
+        They are read from the file again if they are looked at again.
+        """
+        if self._map is None or not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        first = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
+        last = (offset + n_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
+        if last > first:
+            self._map.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+    def close(self) -> None:
+        """Unmap the file, or, while arrays still look into it, leave that to them."""
+        mapping, self._map = self._map, None
+        if mapping is not None:
+            try:
+                mapping.close()
+            except BufferError:
+                pass  # unmapped with the last array that refers to it
+
+
+def _map(path: Path) -> mmap.mmap:
+    # a pipe without a writer would otherwise block the opening for ever
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError) as error:
+        raise _cannot_read(path, error) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            is_folder = stat.S_ISDIR(status.st_mode)
+            code = errno.EISDIR if is_folder else errno.EINVAL
+            kind = "a folder" if is_folder else "not a regular file"
+            raise ModelFileError(code, f"wanted a file, found {kind}", str(path))
+        if status.st_size == 0:
+            raise FormatError(path, "file", "a model", "an empty file")
+        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError, OverflowError) as error:
+        if isinstance(error, ModelFileError | FormatError):
+            raise
+        raise _cannot_read(path, error) from None
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_read(path: Path, error: Exception) -> ModelFileError:
+    if not isinstance(error, OSError):  # such as a path with a zero byte
+        return ModelFileError(errno.EINVAL, str(error), str(path))
+    if os.path.isdir(path):  # Windows says "permission denied" of a folder
+        return ModelFileError(errno.EISDIR, "wanted a file, found a folder", str(path))
+    return ModelFileError(error.errno, error.strerror, str(path))

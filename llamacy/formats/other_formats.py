@@ -1,0 +1,37 @@
+"""What a file that should be GGUF is instead, for a helpful error."""
+
+from __future__ import annotations
+
+# first bytes and what they are a sign of
+_SIGNS = (
+    (b"lmgg", "a GGML file, older than GGUF: convert the model anew"),
+    (b"fmgg", "a GGMF file, older than GGUF: convert the model anew"),
+    (b"tjgg", "a GGJT file, older than GGUF: convert the model anew"),
+    (b"algg", "a GGLA adapter, older than GGUF: convert it anew"),
+    (b"PK\x03\x04", "a zip archive, perhaps a PyTorch checkpoint"),
+    (b"\x80\x02", "a Python pickle, perhaps a PyTorch checkpoint"),
+    (b"\x80\x03", "a Python pickle, perhaps a PyTorch checkpoint"),
+    (b"\x80\x04", "a Python pickle, perhaps a PyTorch checkpoint"),
+    (b"\x80\x05", "a Python pickle, perhaps a PyTorch checkpoint"),
+    (b"\x1f\x8b", "a gzip archive: unpack it"),
+    (b"version https://git-lfs", "a Git LFS pointer: the model was not downloaded"),
+    (b"<", "markup, perhaps a web page saved instead of the model"),
+    (b"{", "JSON text"),
+)
+
+
+def describe(head: bytes) -> str:
+    """Say what a file is by its first bytes (64 do).
+
+    >>> describe(b"PK" + bytes([3, 4]) + bytes(20))
+    'a zip archive, perhaps a PyTorch checkpoint'
+    """
+    # an uint64 length, then a JSON object of that length
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32:
+        return "a safetensors file"
+    for sign, meaning in _SIGNS:
+        if head.startswith(sign):
+            return meaning
+    if not any(head):
+        return "nothing but zeros, perhaps an unfinished download"
+    return f"a file that begins with {head[:4]!r}"
