@@ -1,0 +1,69 @@
+"""Text to token ids and back, from a vocabulary's GGUF metadata alone.
+
+Two families: SentencePiece (``tokenizer.ggml.model == "llama"``, :mod:`.spm`) and
+byte-level BPE (``"gpt2"``, :mod:`.bpe`). What both share is in :mod:`.base`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from llamacy.errors import UnsupportedError
+from llamacy.formats.gguf import open_gguf
+from llamacy.tokenizers.base import Tokenizer
+from llamacy.tokenizers.bpe import BPETokenizer
+from llamacy.tokenizers.fields import Fields
+from llamacy.tokenizers.spm import SPMTokenizer
+
+__all__ = ["TOKENIZERS", "Tokenizer", "load_tokenizer", "tokenizer_from_metadata"]
+
+TOKENIZERS = {"gpt2": BPETokenizer, "llama": SPMTokenizer}
+"""Families by their name in ``tokenizer.ggml.model``."""
+
+
+def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
+    """Read the tokenizer of a GGUF file.
+
+    The architecture does not matter, nor whether the file holds any weights.
+
+    Parameters
+    ----------
+    path : a GGUF file, or any part of a split one.
+
+    Raises
+    ------
+    ModelFileError : the file cannot be read.
+    FormatError : it is broken, or has no tokenizer.
+    UnsupportedError : its tokenizer is of an unknown kind.
+
+    Examples
+    --------
+    >>> tokenizer = load_tokenizer("llama-2-7b.Q4_0.gguf")  # doctest: +SKIP
+    >>> tokenizer.encode("Hello world")  # doctest: +SKIP
+    [1, 15043, 3186]
+    """
+    with open_gguf(path, metadata_only=True) as file:
+        return tokenizer_from_metadata(file.metadata, str(file.path))
+
+
+def tokenizer_from_metadata(metadata: Mapping[str, Any], path: str) -> Tokenizer:
+    """Build the tokenizer that GGUF metadata describe.
+
+    Parameters
+    ----------
+    metadata : keys and values; arrays are lists or one-dimensional NumPy arrays.
+    path : the file they come from, to be named in errors.
+
+    Raises
+    ------
+    FormatError : a value is missing, of a wrong type, or at odds with another.
+    UnsupportedError : the kind of tokenizer or pre-tokenizer is unknown.
+    """
+    fields = Fields(metadata, path)
+    model = fields.text("tokenizer.ggml.model")
+    if model not in TOKENIZERS:
+        known = f"one of {', '.join(sorted(TOKENIZERS))}"
+        raise UnsupportedError(path, "tokenizer.ggml.model", known, model)
+    return TOKENIZERS[model](fields)

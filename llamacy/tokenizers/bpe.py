@@ -1,0 +1,191 @@
+"""Byte-level BPE vocabularies (``tokenizer.ggml.model == "gpt2"``).
+
+Text is cut into words by the vocabulary's own pre-tokenizer; each word, as bytes
+written with 256 printable characters, is merged pair by pair (Radford et al. 2019).
+Pre-tokenizing and merging are done by the tokenizers library.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from llamacy.errors import UnsupportedError
+from llamacy.tokenizers.base import Tokenizer
+from llamacy.tokenizers.fields import Fields
+from llamacy.tokenizers.pretokenizers import PRETOKENIZERS, PreTokenizer
+from llamacy.tokenizers.token_type import HIDDEN
+from llamacy.tokenizers.vocabulary import Defaults, Vocabulary, read_vocabulary
+
+_MERGES = "tokenizer.ggml.merges"
+_PRE = "tokenizer.ggml.pre"
+
+# The patterns backtrack within runs of white space and of digits, for some in
+# quadratic time, and a little within words; after ten million steps back the library
+# panics. Longer runs are cut here.
+_RUN = re.compile(r"\s+|\d+|[^\s\d]+")
+_LONG_RUN = 10_000  # characters
+_LONG_WORD = 1_000_000  # characters
+
+_LONG_TOKEN = 1 << 14  # characters; far beyond those of any real vocabulary
+
+
+def _byte_chars() -> list[str]:
+    """GPT-2's character for each byte: itself where printable, else from U+0100."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = (chr(0x100 + i) for i in range(256))
+    return [chr(b) if b in printable else next(others) for b in range(256)]
+
+
+_BYTE_CHARS = _byte_chars()
+_CHAR_BYTES = {char: byte for byte, char in enumerate(_BYTE_CHARS)}
+
+
+class BPETokenizer(Tokenizer):
+    """Tokenizer of a byte-level BPE vocabulary.
+
+    Parameters
+    ----------
+    fields : metadata with ``tokenizer.ggml.tokens``, ``merges`` and ``pre``.
+
+    Raises
+    ------
+    FormatError : something in the metadata is missing or wrong.
+    UnsupportedError : the pre-tokenizer is unknown.
+    """
+
+    def __init__(self, fields: Fields) -> None:
+        name = fields.text(_PRE, "default") or "default"
+        if name not in PRETOKENIZERS:
+            known = f"one of {', '.join(sorted(PRETOKENIZERS))}"
+            raise UnsupportedError(fields.path, _PRE, known, name[:80])
+        pre = PRETOKENIZERS[name]
+        vocabulary = read_vocabulary(fields, Defaults(add_bos=pre.add_bos))
+        super().__init__(vocabulary, space_prefix=False)
+        self._tokenizer = _build(fields, vocabulary, pre)
+
+    def _encode_part(self, text: str) -> list[int]:
+        ids: list[int] = []
+        for part in _bounded(text):
+            encoding = self._tokenizer.encode(part, add_special_tokens=False)
+            ids += self._known(encoding.ids)
+        return ids
+
+    def _text_bytes(self, piece: str) -> bytes:
+        try:
+            return bytes(map(_CHAR_BYTES.__getitem__, piece))
+        except KeyError:  # not written in the alphabet of bytes
+            return piece.encode()
+
+
+def _bounded(text: str) -> Iterator[str]:
+    """Cut a text within runs that are too long to be looked at in one go."""
+    start = 0
+    if len(text) > _LONG_RUN:
+        for run in _RUN.finditer(text):
+            first = text[run.start()]
+            most = _LONG_RUN if first.isspace() or first.isdecimal() else _LONG_WORD
+            for cut in range(run.start() + most, run.end(), most):
+                yield text[start:cut]
+                start = cut
+    yield text[start:]
+
+
+def _build(fields: Fields, vocabulary: Vocabulary, pre: PreTokenizer) -> Any:
+    # imported when first needed: `import llamacy` is to be quick
+    from tokenizers import Regex, Tokenizer, pre_tokenizers
+
+    engine = Tokenizer(_build_model(fields, vocabulary, pre.ignore_merges))
+    splits = [pre_tokenizers.Split(Regex(p), "isolated") for p in pre.patterns]
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    engine.pre_tokenizer = pre_tokenizers.Sequence([*splits, to_bytes])
+    return engine
+
+
+def _build_model(fields: Fields, vocabulary: Vocabulary, ignore_merges: bool) -> Any:
+    from tokenizers.models import BPE
+
+    ids = _mergeable(vocabulary)
+    merges = fields.strings(_MERGES)
+    longest = max(map(len, vocabulary.tokens))
+    # The library puts what a merge makes into a buffer of the longest token's size
+    # and panics if it does not fit. A token that no text contains makes room; merges
+    # that need more than four bytes a character make no token at all.
+    room = "\0" * (4 * min(longest, _LONG_TOKEN) + 1)
+    if max(map(len, merges), default=0) <= longest + 1 <= _LONG_TOKEN:
+        try:
+            roomy = ids | {room: len(vocabulary.tokens) + len(_BYTE_CHARS)}
+            sound = _SoundMerges(merges)
+            return BPE(roomy, sound, ignore_merges=ignore_merges)
+        except Exception:  # the library raises nothing more special
+            pass  # some merges are unsound: which ones is found out below
+    pairs = _split_each(fields, merges, ids)
+    try:
+        return BPE(ids, pairs, ignore_merges=ignore_merges)
+    except Exception as error:
+        wanted, found = "a vocabulary that tokenizers accepts", str(error)[:200]
+        raise fields.error("tokenizer.ggml.tokens", wanted, found) from None
+
+
+def _mergeable(vocabulary: Vocabulary) -> dict[str, int]:
+    """Ids of the tokens that text can become.
+
+    Ids beyond the vocabulary stand for bytes that it has no token for.
+    """
+    ids = vocabulary.ids.copy()
+    for i in vocabulary.not_normal:
+        if vocabulary.types[i] in HIDDEN:
+            ids.pop(vocabulary.tokens[i], None)
+    missing = [char for char in _BYTE_CHARS if char not in ids]
+    ids.update({c: i for i, c in enumerate(missing, len(vocabulary.tokens))})
+    return ids
+
+
+class _SoundMerges(Sequence[tuple[str, str]]):
+    """Merges, split as they are looped over.
+
+    There are hundreds of thousands: to hold all pairs takes longer than the rest.
+    """
+
+    _AT_ONCE = 2048
+
+    def __init__(self, merges: list[str]) -> None:
+        self._merges = merges
+
+    def __len__(self) -> int:
+        return len(self._merges)
+
+    def __getitem__(self, index: Any) -> Any:
+        return tuple(self._merges[index].split(" "))
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        starts = range(0, len(self._merges), self._AT_ONCE)
+        return chain.from_iterable(map(self._pairs, starts))
+
+    def _pairs(self, start: int) -> Iterator[tuple[str, str]]:
+        some = self._merges[start : start + self._AT_ONCE]
+        flat = " ".join(some).split(" ")
+        if len(flat) != 2 * len(some):
+            raise ValueError("a merge is not of two tokens")
+        parts = iter(flat)
+        return zip(parts, parts, strict=True)
+
+
+def _split_each(
+    fields: Fields, merges: list[str], ids: dict[str, int]
+) -> list[tuple[str, str]]:
+    """Split merges, leaving out those that can have no effect.
+
+    Files in circulation have merges of or into tokens they lack.
+    """
+    pairs = []
+    for i, merge in enumerate(merges):
+        first, _, second = merge.partition(" ")
+        if not (first and second) or " " in second:
+            wanted = "two tokens with a space between"
+            raise fields.error(f"{_MERGES}[{i}]", wanted, repr(merge[:80]))
+        if {first, second, first + second} <= ids.keys():
+            pairs.append((first, second))
+    return pairs

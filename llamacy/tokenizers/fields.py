@@ -1,0 +1,139 @@
+"""Typed access to GGUF metadata, which may hold anything under any key."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from llamacy.errors import FormatError
+
+_LOG = logging.getLogger("llamacy")
+_FLOAT_MAX = 3.4028234663852886e38  # the largest float32
+
+
+class Fields:
+    """The metadata of one file, checked as they are read.
+
+    Parameters
+    ----------
+    metadata : keys and values.
+    path : the file, to be named in errors.
+    """
+
+    def __init__(self, metadata: Mapping[str, Any], path: str) -> None:
+        self._metadata = metadata
+        self.path = path
+
+    def error(self, key: str, wanted: object, found: object) -> FormatError:
+        """Make the error for a value that cannot be used."""
+        return FormatError(self.path, key, wanted, found)
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """Read a string.
+
+        Raises
+        ------
+        FormatError : it is something else, or missing and without a default.
+        """
+        value = self._metadata.get(key, default)
+        if not isinstance(value, str):
+            raise self.error(key, "a string", _describe(value))
+        return value
+
+    def flag(self, key: str) -> bool | None:
+        """Read a boolean, or None if there is none.
+
+        Raises
+        ------
+        FormatError : it is something else.
+        """
+        value = self._metadata.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise self.error(key, "a boolean", _describe(value))
+        return value
+
+    def token_id(self, key: str, n_vocab: int) -> int | None:
+        """Read a token id, or None if there is none.
+
+        Files in circulation carry ids beyond their vocabulary for tokens they do
+        not have; these count as absent.
+
+        Raises
+        ------
+        FormatError : it is not an integer.
+        """
+        value = self._metadata.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.error(key, "an integer", _describe(value))
+        if not 0 <= value < n_vocab:
+            _LOG.warning(
+                "%s: %s: ignored: wanted an id below %d, found %d",
+                self.path,
+                key,
+                n_vocab,
+                value,
+            )
+            return None
+        return value
+
+    def strings(self, key: str) -> list[str]:
+        """Read an array of strings.
+
+        Raises
+        ------
+        FormatError : it is missing or something else.
+        """
+        values = self._array(key, "an array of strings")
+        if values and set(map(type, values)) != {str}:
+            raise self.error(key, "an array of strings", "elements of another type")
+        return values
+
+    def integers(self, key: str, count: int) -> list[int] | None:
+        """Read an array of `count` integers, or None if there is none.
+
+        Raises
+        ------
+        FormatError : it is something else.
+        """
+        if self._metadata.get(key) is None:
+            return None
+        values = self._array(key, f"an array of {count} integers", count)
+        if set(map(type, values)) - {int}:
+            raise self.error(key, "an array of integers", "elements of another type")
+        return values
+
+    def floats(self, key: str, count: int) -> list[float]:
+        """Read an array of `count` numbers that a float32 can hold.
+
+        Raises
+        ------
+        FormatError : it is missing or something else.
+        """
+        values = self._array(key, f"an array of {count} numbers", count)
+        if set(map(type, values)) - {int, float}:
+            raise self.error(key, "an array of numbers", "elements of another type")
+        for i, value in enumerate(values):
+            if not -_FLOAT_MAX <= value <= _FLOAT_MAX:
+                raise self.error(f"{key}[{i}]", "a finite number", value)
+        return values
+
+    def _array(self, key: str, wanted: str, count: int | None = None) -> list[Any]:
+        value: Any = self._metadata.get(key)
+        if hasattr(value, "tolist"):  # a NumPy array
+            value = value.tolist()
+        if not isinstance(value, list | tuple):
+            raise self.error(key, wanted, _describe(value))
+        if count is not None and len(value) != count:
+            raise self.error(key, wanted, f"{len(value)} elements")
+        return list(value)
+
+
+def _describe(value: object) -> str:
+    """Say what was found, briefly: hostile values may be long."""
+    if value is None:
+        return "nothing"
+    shown = repr(value) if isinstance(value, bool | int | float) else ""
+    return f"{type(value).__name__} {shown}".rstrip()

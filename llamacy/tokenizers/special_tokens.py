@@ -1,0 +1,53 @@
+"""Finding special tokens in text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from llamacy.tokenizers.token_type import TokenType
+from llamacy.tokenizers.vocabulary import Vocabulary
+
+_SPECIAL = {TokenType.USER_DEFINED, TokenType.CONTROL, TokenType.UNKNOWN}
+
+
+class SpecialTokens:
+    """The tokens that are cut out of a text before the rest of it is tokenized.
+
+    User-defined tokens always are. Control tokens are on request only: whoever
+    writes them into a text could otherwise steer the model.
+
+    Parameters
+    ----------
+    vocabulary : the tokens and their types.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        tokens, types = vocabulary.tokens, vocabulary.types
+        special = [
+            i for i in vocabulary.not_normal if types[i] in _SPECIAL and tokens[i]
+        ]
+        # longest first, in bytes as llama.cpp counts: "<|a|>b" wins over "<|a|>"
+        special.sort(key=lambda i: -len(tokens[i].encode(errors="replace")))
+        self._all = [(tokens[i], i) for i in special]
+        self._always = [
+            (tokens[i], i) for i in special if types[i] == TokenType.USER_DEFINED
+        ]
+
+    def split(self, text: str, *, parse_special: bool) -> list[str | int]:
+        """Cut a text into pieces of text, none empty, and ids of special tokens."""
+        parts: list[str | int] = [text] if text else []
+        for token, token_id in self._all if parse_special else self._always:
+            if token in text:
+                parts = [new for old in parts for new in _cut(old, token, token_id)]
+        return parts
+
+
+def _cut(part: str | int, token: str, token_id: int) -> Iterator[str | int]:
+    if isinstance(part, int):
+        yield part
+        return
+    for i, text in enumerate(part.split(token)):
+        if i:
+            yield token_id
+        if text:
+            yield text

@@ -1,0 +1,152 @@
+"""SentencePiece vocabularies (``tokenizer.ggml.model == "llama"``).
+
+LLaMA's is a BPE model: characters are merged into the token of the highest score
+until none is left, and what then is no token becomes its bytes. A GGUF file holds
+only the tokens; the model that the sentencepiece library reads is made of them.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from llamacy.tokenizers.base import Tokenizer
+from llamacy.tokenizers.fields import Fields
+from llamacy.tokenizers.token_type import HIDDEN, TokenType
+from llamacy.tokenizers.vocabulary import (
+    Defaults,
+    Vocabulary,
+    byte_of,
+    read_vocabulary,
+)
+
+_SPACE = "\u2581"  # what stands for a space in the vocabulary
+_DEFAULTS = Defaults(add_bos=True, bos_id=1, eos_id=2, unk_id=0, infer_types=True)
+
+# SentencePiece's own numbers of types
+_NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
+
+_ONE_BYTE = [bytes([number]) for number in range(0x80)]
+
+
+class SPMTokenizer(Tokenizer):
+    """Tokenizer of a SentencePiece vocabulary.
+
+    Parameters
+    ----------
+    fields : metadata with ``tokenizer.ggml.tokens``, ``scores`` and ``token_type``.
+
+    Raises
+    ------
+    FormatError : something in the metadata is missing or wrong.
+    """
+
+    def __init__(self, fields: Fields) -> None:
+        vocabulary = read_vocabulary(fields, _DEFAULTS)
+        prefix = fields.flag("tokenizer.ggml.add_space_prefix")
+        super().__init__(vocabulary, space_prefix=prefix is not False)
+        scores = fields.floats("tokenizer.ggml.scores", self.n_vocab)
+        pieces = _Pieces(vocabulary)
+        self._processor = _load(fields, pieces, scores)
+        self._space_char = [pieces.byte_ids.get(b, -1) for b in _SPACE.encode()]
+
+    def _encode_part(self, text: str) -> list[int]:
+        ids: list[int] = []
+        # U+2581 in the text must not turn into a space: only its bytes say it
+        lossless = 0 <= min(self._space_char) and max(self._space_char) < self.n_vocab
+        for i, part in enumerate(text.split(_SPACE) if lossless else [text]):
+            if i:
+                ids += self._space_char
+            if part:
+                ids += self._known(self._processor.encode(part))
+        return ids
+
+    def _text_bytes(self, piece: str) -> bytes:
+        return piece.replace(_SPACE, " ").encode()
+
+
+class _Pieces:
+    """A vocabulary as the library wants it.
+
+    The library never makes control tokens from text, so the texts of tokens that
+    must not be made do not matter to it; they only must differ. Ids beyond the
+    vocabulary are what the library insists on and the vocabulary lacks: an unknown
+    token, and some bytes if there are others.
+
+    Attributes
+    ----------
+    texts, kinds : text of each piece, and its type.
+    byte_ids : id of each byte that has a piece.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.texts = list(vocabulary.tokens)
+        self.kinds = [_NORMAL] * len(self.texts)
+        self.byte_ids: dict[int, int] = {}
+        self._has_unknown = False
+        for i in vocabulary.not_normal:
+            self._set(i, vocabulary.types[i])
+        for i, text in enumerate(self.texts):
+            if not text or "\0" in text:  # which the library refuses
+                self._set(i, TokenType.UNUSED)
+        missing = set(range(256)) - self.byte_ids.keys()
+        for byte in sorted(missing) if self.byte_ids else []:
+            self._append(f"<0x{byte:02X}>", TokenType.BYTE)
+        if not self._has_unknown:
+            self._append("", TokenType.UNKNOWN)
+
+    def _append(self, text: str, kind: TokenType) -> None:
+        self.texts.append(text)
+        self.kinds.append(_NORMAL)
+        self._set(len(self.texts) - 1, kind)
+
+    def _set(self, i: int, kind: int) -> None:
+        byte = byte_of(self.texts[i]) if kind == TokenType.BYTE else None
+        if byte is not None:
+            self.texts[i], self.kinds[i] = f"<0x{byte:02X}>", _BYTE
+            self.byte_ids[byte] = i
+        elif kind == TokenType.UNKNOWN and not self._has_unknown:
+            self.texts[i], self.kinds[i] = "\2unknown", _UNKNOWN
+            self._has_unknown = True
+        elif kind in HIDDEN:
+            self.texts[i], self.kinds[i] = f"\2control {i}", _CONTROL
+
+
+def _load(fields: Fields, pieces: _Pieces, scores: list[float]) -> Any:
+    # imported when first needed: `import llamacy` is to be quick
+    from sentencepiece import SentencePieceProcessor
+
+    try:
+        return SentencePieceProcessor(model_proto=_model_proto(pieces, scores))
+    except (RuntimeError, UnicodeEncodeError) as error:
+        found = str(error).removeprefix("INTERNAL: ")[:200]
+        wanted = "a vocabulary that sentencepiece accepts"
+        raise fields.error("tokenizer.ggml.tokens", wanted, found) from None
+
+
+def _model_proto(pieces: _Pieces, scores: list[float]) -> bytes:
+    """Write a SentencePiece ModelProto (sentencepiece_model.proto)."""
+    n_pieces = len(pieces.texts)
+    packed = struct.pack(f"<{len(scores)}f", *scores).ljust(4 * n_pieces, b"\0")
+    rows = []
+    for i, (text, kind) in enumerate(zip(pieces.texts, pieces.kinds, strict=True)):
+        score = packed[4 * i : 4 * i + 4]
+        # 1: piece, 2: score, 3: type
+        piece = b"%b\x15%b\x18%c" % (_message(1, text.encode()), score, kind)
+        rows.append(_message(1, piece))
+    # model_type 3: BPE 2, byte_fallback 35
+    trainer = b"\x18\x02%b%c" % (_varint(35 << 3), bool(pieces.byte_ids))
+    # name 1, add_dummy_prefix 3, remove_extra_whitespaces 4, escape_whitespaces 5;
+    # the prefix is added here rather than there, as it depends on special tokens
+    normalizer = _message(1, b"identity") + b"\x18\x00\x20\x00\x28\x01"
+    return b"".join(rows) + _message(2, trainer) + _message(3, normalizer)
+
+
+def _message(field: int, data: bytes) -> bytes:
+    return b"%c%b%b" % (field << 3 | 2, _varint(len(data)), data)
+
+
+def _varint(number: int) -> bytes:
+    if number < 0x80:
+        return _ONE_BYTE[number]
+    return bytes([number & 0x7F | 0x80]) + _varint(number >> 7)

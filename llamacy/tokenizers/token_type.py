@@ -1,0 +1,21 @@
+"""The kinds of tokens a GGUF vocabulary tells apart."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class TokenType(IntEnum):
+    """Values of ``tokenizer.ggml.token_type``."""
+
+    UNDEFINED = 0
+    NORMAL = 1
+    UNKNOWN = 2
+    CONTROL = 3
+    USER_DEFINED = 4
+    UNUSED = 5
+    BYTE = 6
+
+
+HIDDEN = frozenset({TokenType.UNKNOWN, TokenType.CONTROL, TokenType.UNUSED})
+"""Types whose tokens stand for no text and are never made from text."""

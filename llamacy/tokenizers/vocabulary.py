@@ -1,0 +1,167 @@
+"""A vocabulary as its file describes it, checked: what all tokenizers start from."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from llamacy.tokenizers.end_tokens import find_end_tokens
+from llamacy.tokenizers.fields import Fields
+from llamacy.tokenizers.token_type import TokenType
+
+_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What holds for a family of vocabularies where the file is silent.
+
+    Attributes
+    ----------
+    add_bos : whether text begins with the BOS token, given there is one.
+    bos_id, eos_id, unk_id : the special tokens' ids.
+    infer_types : read byte and control tokens off the texts and ids if the file has
+        no types.
+    """
+
+    add_bos: bool = False
+    bos_id: int | None = None
+    eos_id: int | None = None
+    unk_id: int | None = None
+    infer_types: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """Tokens, their types, and the ids with a meaning of their own.
+
+    Attributes
+    ----------
+    tokens : text of each token, as the file has it.
+    types : type of each token, a :class:`TokenType`.
+    ids : id of each text that is not empty.
+    not_normal : ids of the tokens that are not of type normal, a few mostly.
+    bos_id, eos_id, unk_id : begin and end of a text, unknown text.
+    eog_ids : the tokens that end a generation.
+    add_bos, add_eos : whether text is to begin and end with these tokens.
+    """
+
+    tokens: list[str]
+    types: list[int]
+    ids: dict[str, int]
+    not_normal: list[int]
+    bos_id: int | None
+    eos_id: int | None
+    unk_id: int | None
+    eog_ids: frozenset[int]
+    add_bos: bool
+    add_eos: bool
+
+
+def read_vocabulary(fields: Fields, defaults: Defaults) -> Vocabulary:
+    """Read and check the part of the metadata that all families share.
+
+    Raises
+    ------
+    FormatError : something is missing, of a wrong type, or inconsistent.
+    """
+    tokens = fields.strings("tokenizer.ggml.tokens")
+    if not tokens:
+        raise fields.error("tokenizer.ggml.tokens", "at least one token", "none")
+    ids = _index(fields, tokens)
+    special = {
+        "bos": _special_id(fields, "bos", len(tokens), defaults.bos_id),
+        "eos": _special_id(fields, "eos", len(tokens), defaults.eos_id),
+        "unknown": _special_id(fields, "unknown", len(tokens), defaults.unk_id),
+    }
+    types = fields.integers("tokenizer.ggml.token_type", len(tokens))
+    if types is None:
+        types = [int(TokenType.NORMAL)] * len(tokens)
+        if defaults.infer_types:
+            _infer_types(tokens, types, special)
+    _check_types(fields, tokens, types)
+    eog_ids = find_end_tokens(fields, ids, types)
+    if special["eos"] is not None:
+        eog_ids |= {special["eos"]}
+    return Vocabulary(
+        tokens=tokens,
+        types=types,
+        ids=ids,
+        not_normal=_not_normal(types),
+        bos_id=special["bos"],
+        eos_id=special["eos"],
+        unk_id=special["unknown"],
+        eog_ids=eog_ids,
+        add_bos=_adds(fields, "bos", special["bos"], defaults.add_bos),
+        add_eos=_adds(fields, "eos", special["eos"], False),
+    )
+
+
+def byte_of(token: str) -> int | None:
+    """Return the byte that a text like ``<0x0A>`` stands for, None for others."""
+    match = _BYTE.fullmatch(token)
+    return int(match[1], 16) if match else None
+
+
+def _index(fields: Fields, tokens: list[str]) -> dict[str, int]:
+    """Map texts to ids; the empty text, which some files have, is none."""
+    ids = dict(zip(tokens, range(len(tokens)), strict=True))
+    n_empty = tokens.count("")
+    ids.pop("", None)
+    if len(ids) + n_empty != len(tokens):
+        first: dict[str, int] = {}
+        for i, token in enumerate(tokens):
+            if token and first.setdefault(token, i) != i:
+                key = f"tokenizer.ggml.tokens[{i}]"
+                found = f"{token[:80]!r}, as token {first[token]} is"
+                raise fields.error(key, "a text no other token has", found)
+    return ids
+
+
+def _special_id(
+    fields: Fields, name: str, n_vocab: int, default: int | None
+) -> int | None:
+    token = fields.token_id(f"tokenizer.ggml.{name}_token_id", n_vocab)
+    if token is None and default is not None and default < n_vocab:
+        return default
+    return token
+
+
+def _infer_types(
+    tokens: list[str], types: list[int], special: dict[str, int | None]
+) -> None:
+    for i, token in enumerate(tokens):
+        if byte_of(token) is not None:
+            types[i] = TokenType.BYTE
+    for name, token_id in special.items():
+        if token_id is not None:
+            unknown = name == "unknown"
+            types[token_id] = TokenType.UNKNOWN if unknown else TokenType.CONTROL
+
+
+def _check_types(fields: Fields, tokens: list[str], types: list[int]) -> None:
+    kinds = set(types)
+    strange = kinds - set(TokenType)
+    if strange:
+        i = next(i for i, kind in enumerate(types) if kind in strange)
+        key = f"tokenizer.ggml.token_type[{i}]"
+        raise fields.error(key, "a type from 0 to 6", types[i])
+    for i in _not_normal(types) if TokenType.BYTE in kinds else []:
+        if types[i] == TokenType.BYTE and byte_of(tokens[i]) is None:
+            key = f"tokenizer.ggml.tokens[{i}]"
+            wanted = "a text from <0x00> to <0xFF>, as its type is byte"
+            raise fields.error(key, wanted, repr(tokens[i][:80]))
+
+
+def _not_normal(types: list[int]) -> list[int]:
+    normal = int(TokenType.NORMAL)
+    return [i for i, kind in enumerate(types) if kind != normal]
+
+
+def _adds(fields: Fields, name: str, token: int | None, default: bool) -> bool:
+    key = f"tokenizer.ggml.add_{name}_token"
+    wanted = fields.flag(key)
+    if wanted and token is None:
+        needed = f"an id of the vocabulary, as {key} is true"
+        raise fields.error(f"tokenizer.ggml.{name}_token_id", needed, "none")
+    return default and token is not None if wanted is None else wanted

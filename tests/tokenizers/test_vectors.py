@@ -1,0 +1,119 @@
+"""Real vocabularies against what llama.cpp makes of the same texts."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from llamacy.tokenizers import Tokenizer, load_tokenizer
+
+NAMES = ("llama-spm", "llama-bpe", "qwen2")
+
+
+@cache
+def _load(path: Path) -> tuple[Tokenizer, float]:
+    start = time.perf_counter()
+    return load_tokenizer(path), time.perf_counter() - start
+
+
+def _vectors(shared: Path, name: str) -> list[tuple[str, list[int]]]:
+    rows = json.loads((shared / "tokenizers" / f"{name}.json").read_text("utf-8"))
+    return [(row["text"], row["ids"]) for row in rows]
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def tokenizer(shared: Path, name: str) -> Tokenizer:
+    return _load(shared / "tokenizers" / f"{name}.gguf")[0]
+
+
+def test_vectors(shared: Path, name: str, tokenizer: Tokenizer) -> None:
+    vectors = _vectors(shared, name)
+    assert len(vectors) == 47
+    for text, ids in vectors:
+        assert tokenizer.encode(text, add_bos=False) == ids
+
+
+def test_round_trip(shared: Path, name: str, tokenizer: Tokenizer) -> None:
+    for text, ids in _vectors(shared, name):
+        assert tokenizer.decode(ids) == text
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_token_bytes_join_to_the_text(
+    shared: Path, name: str, tokenizer: Tokenizer
+) -> None:
+    prefix = b" " if name == "llama-spm" else b""
+    for text, ids in _vectors(shared, name):
+        wanted = prefix + text.encode() if text else b""
+        assert b"".join(map(tokenizer.token_bytes, ids)) == wanted
+
+
+def test_every_token_has_bytes_or_is_hidden(tokenizer: Tokenizer) -> None:
+    empty = [i for i in range(tokenizer.n_vocab) if not tokenizer.token_bytes(i)]
+    assert all(tokenizer.piece(i).startswith(("<", "[")) for i in empty)
+    assert tokenizer.eog_ids <= set(empty)
+
+
+def test_eight_threads_get_what_one_gets(
+    shared: Path, name: str, tokenizer: Tokenizer
+) -> None:
+    vectors = _vectors(shared, name) * 4
+
+    def check(shift: int) -> bool:
+        turned = vectors[shift:] + vectors[:shift]
+        return all(
+            tokenizer.encode(text, add_bos=False) == ids
+            and tokenizer.decode(ids) == text
+            for text, ids in turned
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(check, range(0, 80, 10)))
+
+
+@pytest.mark.parametrize(
+    ("name", "n_vocab", "bos", "eos", "add_bos", "ends"),
+    [
+        ("llama-spm", 32000, 1, 2, True, {"</s>"}),
+        ("llama-bpe", 128256, 128000, 128001, True, {"<|end_of_text|>", "<|eot_id|>"}),
+        ("qwen2", 151936, 151643, 151643, False, {"<|endoftext|>", "<|im_end|>"}),
+    ],
+)
+def test_special_ids(
+    shared: Path,
+    name: str,
+    n_vocab: int,
+    bos: int,
+    eos: int,
+    add_bos: bool,
+    ends: set[str],
+) -> None:
+    tokenizer, _ = _load(shared / "tokenizers" / f"{name}.gguf")
+    assert tokenizer.n_vocab == n_vocab
+    assert (tokenizer.bos_id, tokenizer.eos_id) == (bos, eos)
+    assert (tokenizer.add_bos, tokenizer.add_eos) == (add_bos, False)
+    assert {tokenizer.piece(i) for i in tokenizer.eog_ids} == ends
+    assert tokenizer.encode("a")[:1] == ([bos] if add_bos else tokenizer.encode("a"))
+
+
+def test_a_large_vocabulary_is_ready_soon(shared: Path) -> None:
+    # a good 0.4 s where nothing else runs; the bound leaves room for what does
+    _, seconds = _load(shared / "tokenizers" / "llama-bpe.gguf")
+    assert seconds < 3
+
+
+def test_vocabulary_of_a_model_with_weights(shared: Path) -> None:
+    tokenizer = load_tokenizer(shared / "models" / "stories260K-Q8_0.gguf")
+    assert tokenizer.n_vocab == 512
+    text = "Once upon a time"
+    assert tokenizer.decode(tokenizer.encode(text)) == text
