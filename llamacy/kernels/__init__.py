@@ -1,0 +1,118 @@
+"""Kernels per instruction set, and the choice among them.
+
+Each level of :data:`LEVELS` is one extension module, ``llamacy.kernels.<name>``,
+compiled with that level's flags: importing it on a lesser CPU may kill the
+process. So nothing imports one but :func:`load`, which first asks the CPU. The
+choice is made once, when it is first needed; ``LLAMACY_ISA=avx2`` forces it.
+
+Kernels know nothing of models, files or threads.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from functools import cache
+from types import ModuleType
+
+from llamacy.errors import CPUError
+from llamacy.kernels.levels import LEVELS, Level, levels_of
+
+__all__ = ["LEVELS", "Level", "available", "lacking", "load", "reason", "selected"]
+
+
+@cache
+def _features() -> frozenset[str]:
+    from llamacy.kernels.cpu import features
+
+    return features()
+
+
+def _levels() -> tuple[Level, ...]:
+    """List the levels there are for this kind of machine, worst to best."""
+    from llamacy.kernels.cpu import MACHINE
+
+    return levels_of(MACHINE)
+
+
+@cache
+def _is_built(name: str) -> bool:
+    return importlib.util.find_spec(f"{__name__}.{name}") is not None
+
+
+def lacking(level: Level) -> str | None:
+    """Say in a few words why this machine cannot run `level`; None if it can.
+
+    >>> lacking(LEVELS[0]) is None
+    True
+    """
+    if level not in _levels():
+        return f"for {level.machine} CPUs"
+    missing = [name for name in level.features if name not in _features()]
+    if missing:
+        return f"CPU lacks {', '.join(missing)}"
+    if not _is_built(level.name):
+        return "not built"
+    return None
+
+
+def available() -> tuple[Level, ...]:
+    """List the levels that are built and that this CPU can run, worst to best."""
+    return tuple(level for level in LEVELS if lacking(level) is None)
+
+
+def selected() -> Level:
+    """Return the level in use: the best available, or what ``LLAMACY_ISA`` names.
+
+    Raises
+    ------
+    CPUError
+        ``LLAMACY_ISA`` names a level that is unknown, not built, or not for this CPU.
+    """
+    return _selection()[0]
+
+
+def reason() -> str:
+    """Say in one line why :func:`selected` is what it is; raises as it does."""
+    return _selection()[1]
+
+
+@cache
+def _selection() -> tuple[Level, str]:
+    return _choose(os.environ.get("LLAMACY_ISA", ""))
+
+
+def _choose(forced: str) -> tuple[Level, str]:
+    """Choose a level, by name unless `forced` is empty, and say why."""
+    if forced:
+        return _find(forced, "LLAMACY_ISA"), f"forced by LLAMACY_ISA={forced}"
+    candidates = [level for level in _levels() if not level.emulated]
+    better = ""
+    for level in reversed(candidates):
+        if (lack := lacking(level)) is None:
+            return level, "the best available here" + better
+        better = f"; {level.name}: {lack}"
+    raise CPUError(f"no level can be used{better}")
+
+
+def _find(name: str, source: str) -> Level:
+    """Look `name`, which `source` gave, up among the levels this machine can run."""
+    possible = ", ".join(level.name for level in available())
+    for level in LEVELS:
+        if level.name == name:
+            if lack := lacking(level):
+                raise CPUError(f"{source}={name}: {lack}; possible here: {possible}")
+            return level
+    raise CPUError(f"{source}={name}: no such level; possible here: {possible}")
+
+
+def load(name: str) -> ModuleType:
+    """Import the kernels of one level: the module ``llamacy.kernels.<name>``.
+
+    Raises
+    ------
+    CPUError
+        This machine cannot run that level, or there is none of that name.
+    """
+    return importlib.import_module(f"{__name__}.{_find(name, 'level').name}")

@@ -1,0 +1,2 @@
+#define LEVEL_NAME "amx"
+#include "avx512.h"

@@ -1,0 +1,6 @@
+"""Kernels in the verbs of amx.h."""
+
+cdef extern from "amx.h":
+    pass
+
+include "kernels.pxi"

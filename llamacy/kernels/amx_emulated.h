@@ -1,0 +1,2 @@
+#define LEVEL_NAME "amx_emulated"
+#include "avx512.h"

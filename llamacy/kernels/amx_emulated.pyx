@@ -1,0 +1,6 @@
+"""Kernels in the verbs of amx_emulated.h."""
+
+cdef extern from "amx_emulated.h":
+    pass
+
+include "kernels.pxi"

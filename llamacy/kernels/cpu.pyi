@@ -1,0 +1,3 @@
+MACHINE: str
+
+def features() -> frozenset[str]: ...

@@ -1,0 +1,28 @@
+"""What this CPU, and its operating system, let the process use.
+
+Built without flags: it runs on any CPU, before any code made for a level does.
+"""
+
+from libc.stdint cimport uint64_t
+
+cdef extern from "cpu_features.h" nogil:
+    const char *CPU_MACHINE
+    const int CPU_N_FEATURES
+    ctypedef struct cpu_feature:
+        const char *name
+    const cpu_feature cpu_feature_table[]
+    uint64_t cpu_features()
+
+
+MACHINE = CPU_MACHINE.decode("ascii")
+
+
+def features():
+    """Features that may be used now, spelled as in Linux's ``/proc/cpuinfo``."""
+    cdef uint64_t found = cpu_features()
+    names = [
+        cpu_feature_table[i].name.decode("ascii")
+        for i in range(CPU_N_FEATURES)
+        if found >> i & 1
+    ]
+    return frozenset(names)

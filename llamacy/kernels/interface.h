@@ -1,0 +1,121 @@
+/* What every level gives to the layers above: one table of functions.
+ *
+ * A kernel computes the items [begin, end) of a work list and never starts a
+ * thread, allocates, or keeps anything between calls; `scratch` is the calling
+ * thread's own, SCRATCH bytes, 64-byte aligned. M counts rows (tokens), N outputs,
+ * K the reduced dimension. Rows of float32 matrices are `ld` floats apart.
+ */
+#ifndef LLAMACY_INTERFACE_H
+#define LLAMACY_INTERFACE_H
+
+#include "packed.h"
+
+/* Rows are quantised in tiles of up to this many, so that one weight vector meets
+ * a whole tile at constant offsets. */
+enum { TILE_ROWS = 16 };
+
+/* 32 activations in int8: x[i] ~ scale * q[i]. `sums` are scale * the sum of the
+ * two halves of q, and `sum` of all of it: what a zero point or minimum of the
+ * weights multiplies. A tile of R rows is [K/32][R] of these. */
+typedef struct {
+    int8_t q[UNIT_COLS];
+    float scale, sum, sums[2];
+} quant_unit;
+
+/* A second digit: x[i] ~ scale * (q[i] + fine[i] / FINE). One digit is far finer than
+ * weights of 6 bits or less; weights of 8 bits are as fine as one digit, and would lose
+ * to it half of what they keep. `sum` is that of both digits. The tiles of these
+ * follow those of the units. */
+typedef struct {
+    int8_t q[UNIT_COLS];
+    float sum;
+} fine_unit;
+#define FINE 254.0f
+
+typedef enum { KV_F32, KV_F16, KV_Q8_0, KV_COUNT } kv_type;
+
+/* Tokens of one KV page; a page holds all layers, [layer][head][keys | values]. */
+enum { PAGE_TOKENS = 32 };
+
+typedef struct {
+    kv_type type;
+    int n_head, n_head_kv, head_dim;
+    size_t head_bytes;  /* keys and values of one head in one page */
+    size_t layer_bytes; /* n_head_kv * head_bytes */
+} kv_layout;
+
+static inline int padded_dim(int head_dim) { return (head_dim + 15) / 16 * 16; }
+/* Q8_0 keys and values have a scale for each KV_GROUP dimensions of a token. */
+enum { KV_GROUP = 32 };
+static inline int kv_groups(int head_dim) { return (head_dim + KV_GROUP - 1) / KV_GROUP; }
+/* Bytes of one key or value element. */
+static inline size_t kv_bytes(kv_type type) { return type == KV_F32 ? 4 : type == KV_F16 ? 2 : 1; }
+
+/* Keys and values of one head in one page, a multiple of 64; attention.h has the layout. */
+static inline size_t kv_head_bytes(kv_type type, int head_dim) {
+    size_t elements = kv_bytes(type) * (size_t)padded_dim(head_dim);
+    size_t scales = type == KV_Q8_0 ? sizeof(float) * (size_t)kv_groups(head_dim) : 0;
+    return 2 * PAGE_TOKENS * (elements + scales);
+}
+
+/* Consecutive rows of one sequence. */
+typedef struct {
+    int32_t row, n_rows;  /* in the batch */
+    int32_t position;     /* of the first of them */
+    uint8_t *const *pages; /* of the sequence, for positions 0, PAGE_TOKENS, ... */
+} row_run;
+
+typedef enum { EPILOGUE_STORE, EPILOGUE_ADD, EPILOGUE_SWIGLU } epilogue;
+
+/* y = x @ w.T + bias, or y += that, or y = silu(x @ w.T + bias) * (x @ w2.T + bias2).
+ * Items are panels of w. */
+typedef struct {
+    packed_matrix w, w2;
+    const float *bias, *bias2; /* or NULL */
+    const float *x;            /* (M, ldx): what float weights read */
+    const void *prepared;      /* the same, as prepare() left it: what quantised weights read */
+    float *y;                  /* (M, ldy) */
+    size_t ldx, ldy;
+    int m;
+    epilogue form;
+} linear_args;
+
+typedef struct {
+    const char *level;
+    size_t (*scratch_bytes)(int head_dim); /* that a thread must hand to these kernels */
+
+    void (*enter_thread)(void); /* around a run of kernels, on each thread */
+    void (*leave_thread)(void);
+
+    /* y[m] = row tokens[m] of w. Items are rows. */
+    void (*embedding)(const packed_matrix *w, const int32_t *tokens, float *y, size_t ldy,
+                      int begin, int end, void *scratch);
+    /* cos and sin of each row's angles, doubled and signed for rope(): table[m] is
+     * 2 * head_dim floats. Items are rows. */
+    void (*rope_table)(const float *angles, int n_dims, int head_dim, float magnitude,
+                       const int32_t *positions, float *table, int begin, int end);
+    /* y = x / sqrt(mean(x^2) + eps) * w. Items are rows. */
+    void (*rms_norm)(const float *x, size_t ldx, const float *w, float eps, int k, float *y,
+                     size_t ldy, int begin, int end);
+    /* Rows of x in the form linear() wants for m rows. Items are rows. */
+    void (*prepare)(const float *x, size_t ldx, int k, int m, void *prepared, int begin, int end);
+    size_t (*prepared_bytes)(int k, int m);
+    void (*linear)(const linear_args *args, int begin, int end, void *scratch);
+    /* Rotate heads of x in place. Items are rows. */
+    void (*rope)(float *x, size_t ldx, int n_head, int head_dim, const float *table, int begin,
+                 int end);
+    /* Put rows of k and v into their sequence's pages, `offset` bytes in. Items are runs. */
+    void (*append)(const kv_layout *kv, size_t offset, const row_run *runs, const float *k,
+                   size_t ldk, const float *v, size_t ldv, int begin, int end);
+    /* Attention of each row to positions 0 .. its own. Items are kv heads times runs,
+     * head by head; a run has at most max(1, TILE_ROWS / group) rows. */
+    void (*attention)(const kv_layout *kv, size_t offset, const row_run *runs, int n_runs,
+                      float scale, const float *q, size_t ldq, float *y, size_t ldy, int begin,
+                      int end, void *scratch);
+    /* z = x + y, and z = silu(x) * y, on rows of n floats. Items are rows. */
+    void (*add)(const float *x, const float *y, float *z, size_t ld, int n, int begin, int end);
+    void (*silu_mul)(const float *x, const float *y, float *z, size_t ld, int n, int begin,
+                     int end);
+} kernel_table;
+
+#endif

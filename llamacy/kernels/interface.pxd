@@ -1,0 +1,115 @@
+"""The C interface of the kernels, as Cython sees it. interface.h and packed.h explain it."""
+
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
+
+
+cdef extern from "packed.h" nogil:
+    enum:
+        PANEL_ROWS
+        UNIT_COLS
+        UNITS_PER_SUPER
+
+    ctypedef enum pack_type:
+        PACK_COUNT
+
+    ctypedef struct packed_matrix:
+        const uint8_t* data
+        pack_type type
+        int64_t n
+        int64_t k
+        size_t panel
+
+    size_t panel_bytes(pack_type type, size_t k)
+    bint is_float_pack(pack_type type)
+
+
+cdef extern from "interface.h" nogil:
+    enum:
+        TILE_ROWS
+        PAGE_TOKENS
+
+    ctypedef struct quant_unit:
+        int8_t q[32]
+        float scale
+        float sum
+        float sums[2]
+
+    ctypedef struct fine_unit:
+        int8_t q[32]
+        float sum
+
+    ctypedef enum kv_type:
+        KV_F32
+        KV_F16
+        KV_Q8_0
+
+    ctypedef struct kv_layout:
+        kv_type type
+        int n_head
+        int n_head_kv
+        int head_dim
+        size_t head_bytes
+        size_t layer_bytes
+
+    ctypedef struct row_run:
+        int32_t row
+        int32_t n_rows
+        int32_t position
+        uint8_t** pages
+
+    ctypedef enum epilogue:
+        EPILOGUE_STORE
+        EPILOGUE_ADD
+        EPILOGUE_SWIGLU
+
+    ctypedef struct linear_args:
+        packed_matrix w
+        packed_matrix w2
+        const float* bias
+        const float* bias2
+        const float* x
+        const void* prepared
+        float* y
+        size_t ldx
+        size_t ldy
+        int m
+        epilogue form
+
+    ctypedef struct kernel_table:
+        const char* level
+        size_t (*scratch_bytes)(int head_dim) noexcept nogil
+        void (*enter_thread)() noexcept nogil
+        void (*leave_thread)() noexcept nogil
+        void (*embedding)(
+            const packed_matrix* w, const int32_t* tokens, float* y, size_t ldy,
+            int begin, int end, void* scratch) noexcept nogil
+        void (*rope_table)(
+            const float* angles, int n_dims, int head_dim, float magnitude,
+            const int32_t* positions, float* table, int begin, int end) noexcept nogil
+        void (*rms_norm)(
+            const float* x, size_t ldx, const float* w, float eps, int k, float* y,
+            size_t ldy, int begin, int end) noexcept nogil
+        void (*prepare)(
+            const float* x, size_t ldx, int k, int m, void* prepared,
+            int begin, int end) noexcept nogil
+        size_t (*prepared_bytes)(int k, int m) noexcept nogil
+        void (*linear)(
+            const linear_args* args, int begin, int end, void* scratch) noexcept nogil
+        void (*rope)(
+            float* x, size_t ldx, int n_head, int head_dim, const float* table,
+            int begin, int end) noexcept nogil
+        void (*append)(
+            const kv_layout* kv, size_t offset, const row_run* runs, const float* k,
+            size_t ldk, const float* v, size_t ldv, int begin, int end) noexcept nogil
+        void (*attention)(
+            const kv_layout* kv, size_t offset, const row_run* runs, int n_runs,
+            float scale, const float* q, size_t ldq, float* y, size_t ldy,
+            int begin, int end, void* scratch) noexcept nogil
+        void (*add)(
+            const float* x, const float* y, float* z, size_t ld, int n,
+            int begin, int end) noexcept nogil
+        void (*silu_mul)(
+            const float* x, const float* y, float* z, size_t ld, int n,
+            int begin, int end) noexcept nogil
+
+    size_t kv_head_bytes(kv_type type, int head_dim)

@@ -1,0 +1,136 @@
+/* Packed weights: the one layout every kernel of every level reads.
+ *
+ * A matrix w[N, K] is cut into panels of 16 rows (lane n of a vector is row n of
+ * the panel; rows past N are zero) and, along K, into units of 32 columns. With
+ * U = K / 32 units a panel is three planes, one after another:
+ *
+ *   codes    U times code_bytes     the quantised values of 16 rows x 32 columns
+ *   scales   U times scale_bytes    what turns codes into weights
+ *   supers   U/8 times super_bytes  float16 factors on 8 units of scales
+ *
+ * Codes. A 64-byte vector holds 4 columns of 16 rows, byte 4n + j = column j of
+ * row n: one operand of an int8 dot product that leaves row n in lane n. A unit
+ * is 8 such chunks; chunk c has columns 4c .. 4c+3.
+ *
+ *   8 bit   8 vectors, one a chunk
+ *   4 bit   4 vectors: chunk 2i in the low nibbles of vector i, 2i+1 in the high
+ *   2 bit   2 vectors: chunk 4i+f in bits 2f, 2f+1 of vector i
+ *   1 bit   1 vector:  chunk c in bit c
+ *
+ * 5- and 6-bit codes are a 4-bit plane followed by the 1- or 2-bit plane of their
+ * high bits, 3-bit codes a 2-bit plane followed by a 1-bit one.
+ *
+ * Scales. weight = scale * (code - zero) - minimum, with 16 values a vector, lane
+ * n for row n. Columns come in groups of 32, or of 16 where PACK_*.groups is 2:
+ *
+ *   SCALE_F16        scale: float16                       (Q4_0 Q5_0 Q8_0 IQ4_NL)
+ *   SCALE_F16_MIN    scale, -minimum: float16             (Q4_1 Q5_1)
+ *   SCALE_E8M0       scale: 2^(byte - 128)                (MXFP4)
+ *   SCALE_I8         scale: int8 * super                  (Q3_K Q6_K IQ4_XS)
+ *   SCALE_U8_MIN     scale, minimum: uint8 * super        (Q2_K Q4_K Q5_K)
+ *
+ * Within a unit all groups' scales come first, then all groups' minima; likewise
+ * the super scale before the super minimum.
+ *
+ * Floats (F32, F16, BF16) have no scales: K times 16 values, column k of 16 rows.
+ */
+#ifndef LLAMACY_PACKED_H
+#define LLAMACY_PACKED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PANEL_ROWS = 16, UNIT_COLS = 32, UNITS_PER_SUPER = 8 };
+
+typedef enum {
+    PACK_F32, PACK_F16, PACK_BF16,
+    PACK_Q8_0, PACK_Q4_0, PACK_Q4_1, PACK_Q5_0, PACK_Q5_1,
+    PACK_Q2_K, PACK_Q3_K, PACK_Q4_K, PACK_Q5_K, PACK_Q6_K,
+    PACK_IQ4_NL, PACK_IQ4_XS, PACK_MXFP4,
+    PACK_COUNT
+} pack_type;
+
+#define EACH_PACK_TYPE(do)                                                                  \
+    do(F32) do(F16) do(BF16) do(Q8_0) do(Q4_0) do(Q4_1) do(Q5_0) do(Q5_1) do(Q2_K) do(Q3_K) \
+    do(Q4_K) do(Q5_K) do(Q6_K) do(IQ4_NL) do(IQ4_XS) do(MXFP4)
+
+typedef enum { SCALE_NONE, SCALE_F16, SCALE_F16_MIN, SCALE_E8M0, SCALE_I8, SCALE_U8_MIN } scale_form;
+
+typedef struct {
+    int bits;        /* of a code; 16 or 32 for floats */
+    int zero;        /* the code that means 0, where there is no minimum */
+    int groups;      /* scales a unit: 1 for groups of 32 columns, 2 for 16 */
+    scale_form scales;
+    int lookup;      /* codes are indices of LOOKUP[lookup - 1]; 0: they are values */
+    int digits;      /* int8 digits of the activations these weights meet: see interface.h */
+} pack_traits;
+
+static const pack_traits PACK_TRAITS[PACK_COUNT] = {
+    [PACK_F32] = {32, 0, 0, SCALE_NONE, 0, 0},
+    [PACK_F16] = {16, 0, 0, SCALE_NONE, 0, 0},
+    [PACK_BF16] = {16, 0, 0, SCALE_NONE, 0, 0},
+    [PACK_Q8_0] = {8, 0, 1, SCALE_F16, 0, 2},
+    [PACK_Q4_0] = {4, 8, 1, SCALE_F16, 0, 1},
+    [PACK_Q4_1] = {4, 0, 1, SCALE_F16_MIN, 0, 1},
+    [PACK_Q5_0] = {5, 16, 1, SCALE_F16, 0, 1},
+    [PACK_Q5_1] = {5, 0, 1, SCALE_F16_MIN, 0, 1},
+    [PACK_Q2_K] = {2, 0, 2, SCALE_U8_MIN, 0, 1},
+    [PACK_Q3_K] = {3, 4, 2, SCALE_I8, 0, 1},
+    [PACK_Q4_K] = {4, 0, 1, SCALE_U8_MIN, 0, 1},
+    [PACK_Q5_K] = {5, 0, 1, SCALE_U8_MIN, 0, 1},
+    [PACK_Q6_K] = {6, 32, 2, SCALE_I8, 0, 1},
+    [PACK_IQ4_NL] = {4, 0, 1, SCALE_F16, 1, 1},
+    [PACK_IQ4_XS] = {4, 0, 1, SCALE_I8, 1, 1},
+    [PACK_MXFP4] = {4, 0, 1, SCALE_E8M0, 2, 1},
+};
+
+/* Values of 4-bit codes that are not evenly spaced. */
+static const int8_t LOOKUP[2][16] = {
+    {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}, /* IQ4 */
+    {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}, /* E2M1, doubled */
+};
+
+static inline size_t code_bytes(pack_type type) {
+    return (size_t)PANEL_ROWS * UNIT_COLS * PACK_TRAITS[type].bits / 8;
+}
+
+static inline size_t scale_bytes(pack_type type) {
+    const pack_traits *t = &PACK_TRAITS[type];
+    switch (t->scales) {
+    case SCALE_F16: return 2 * PANEL_ROWS;
+    case SCALE_F16_MIN: return 4 * PANEL_ROWS;
+    case SCALE_E8M0: return PANEL_ROWS;
+    case SCALE_I8: return (size_t)t->groups * PANEL_ROWS;
+    case SCALE_U8_MIN: return (size_t)t->groups * 2 * PANEL_ROWS;
+    default: return 0;
+    }
+}
+
+static inline size_t super_bytes(pack_type type) {
+    switch (PACK_TRAITS[type].scales) {
+    case SCALE_I8: return 2 * PANEL_ROWS;
+    case SCALE_U8_MIN: return 4 * PANEL_ROWS;
+    default: return 0;
+    }
+}
+
+static inline int is_float_pack(pack_type type) { return PACK_TRAITS[type].scales == SCALE_NONE; }
+
+/* Bytes of one panel of K columns, a multiple of 64. */
+static inline size_t panel_bytes(pack_type type, size_t k) {
+    size_t units = k / UNIT_COLS, supers = (units + UNITS_PER_SUPER - 1) / UNITS_PER_SUPER;
+    size_t n = is_float_pack(type)
+                   ? k * PANEL_ROWS * PACK_TRAITS[type].bits / 8
+                   : units * (code_bytes(type) + scale_bytes(type)) + supers * super_bytes(type);
+    return (n + 63) / 64 * 64;
+}
+
+/* A packed matrix. */
+typedef struct {
+    const uint8_t *data; /* panels, 64-byte aligned */
+    pack_type type;
+    int64_t n, k;        /* rows and columns of the matrix */
+    size_t panel;        /* bytes a panel */
+} packed_matrix;
+
+#endif

@@ -1,0 +1,89 @@
+"""Matrices packed into panels: from GGUF's rows to the layout of packed.h."""
+
+from cython.parallel cimport prange
+
+import numpy as np
+
+from libc.stdint cimport int64_t, uint8_t
+
+from llamacy.kernels.interface cimport (
+    PACK_COUNT, PANEL_ROWS, UNIT_COLS, is_float_pack, pack_type, packed_matrix,
+    panel_bytes,
+)
+
+
+cdef extern from "packing.h" nogil:
+    size_t ggml_row_bytes(pack_type type, size_t k)
+    void pack_panel(
+        pack_type type, const uint8_t* src, int n_rows, size_t k, uint8_t* panel)
+
+
+TYPE_NAMES = (
+    "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1",
+    "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4",
+)
+assert len(TYPE_NAMES) == PACK_COUNT
+
+
+cdef class PackedMatrix:
+    """A weight matrix (n, k) in panels; immutable, kept alive by its buffer."""
+
+    def __cinit__(self, type_name, int64_t n, int64_t k, uint8_t[::1] panels):
+        self.matrix.type = <pack_type><int>TYPE_NAMES.index(type_name)
+        self.matrix.n = n
+        self.matrix.k = k
+        self.matrix.panel = panel_bytes(self.matrix.type, k)
+        self.matrix.data = &panels[0]
+        self._panels = panels
+
+    @property
+    def type_name(self):
+        return TYPE_NAMES[<int>self.matrix.type]
+
+    @property
+    def shape(self):
+        return (self.matrix.n, self.matrix.k)
+
+    @property
+    def nbytes(self):
+        return self._panels.nbytes
+
+    @property
+    def is_float(self):
+        return bool(is_float_pack(self.matrix.type))
+
+
+def packed_bytes(type_name, int64_t n, int64_t k):
+    """Bytes that an (n, k) matrix takes when packed."""
+    cdef pack_type type = <pack_type><int>TYPE_NAMES.index(type_name)
+    return (n + PANEL_ROWS - 1) // PANEL_ROWS * panel_bytes(type, k)
+
+
+def pack(type_name, const uint8_t[::1] data, int64_t n, int64_t k, uint8_t[::1] out,
+         int n_threads=1):
+    """Pack the rows of a GGUF tensor into `out`, in parallel.
+
+    Parameters
+    ----------
+    type_name : ggml's name of the tensor's type.
+    data : uint8, the tensor as the file has it.
+    n, k : rows and columns.
+    out : uint8, packed_bytes(type_name, n, k); at an address divisible by 64.
+    n_threads : threads to use.
+    """
+    cdef pack_type type = <pack_type><int>TYPE_NAMES.index(type_name)
+    cdef size_t row_bytes = ggml_row_bytes(type, k), panel = panel_bytes(type, k)
+    cdef int64_t i, n_panels = (n + PANEL_ROWS - 1) // PANEL_ROWS
+    if n < 1 or k < 1 or (k % UNIT_COLS and not is_float_pack(type)):
+        raise ValueError(f"cannot pack {type_name} of shape ({n}, {k})")
+    if data.nbytes != n * row_bytes or out.nbytes != n_panels * panel:
+        raise ValueError(
+            f"{type_name} ({n}, {k}): wanted {n * row_bytes} bytes in and "
+            f"{n_panels * panel} out, found {data.nbytes} and {out.nbytes}")
+    if <size_t>&out[0] % 64:
+        raise ValueError("packed panels must begin at a multiple of 64 bytes")
+    for i in prange(n_panels, num_threads=n_threads, schedule="static", nogil=True):
+        pack_panel(
+            type, &data[i * PANEL_ROWS * row_bytes],
+            <int>min(<int64_t>PANEL_ROWS, n - i * PANEL_ROWS), k, &out[i * panel])
+    return PackedMatrix(type_name, n, k, out)

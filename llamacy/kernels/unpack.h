@@ -1,0 +1,93 @@
+/* From packed panels to vectors: the codes and scales of one unit. See packed.h.
+ *
+ * `type` is a constant wherever these are called, so that each call folds to the
+ * few instructions its type needs.
+ */
+#ifndef LLAMACY_UNPACK_H
+#define LLAMACY_UNPACK_H
+
+#include "packed.h"
+
+/* The planes of one panel. */
+typedef struct { const uint8_t *codes, *scales, *supers; } planes;
+
+INLINE planes panel_planes(const packed_matrix *w, int64_t panel, pack_type type) {
+    size_t units = (size_t)w->k / UNIT_COLS;
+    planes p;
+    p.codes = w->data + (size_t)panel * w->panel;
+    p.scales = p.codes + units * code_bytes(type);
+    p.supers = p.scales + units * scale_bytes(type);
+    return p;
+}
+
+/* Codes are signed bytes, not small unsigned ones: Q8_0 and the lookup types. */
+INLINE int is_signed(pack_type type) { return PACK_TRAITS[type].bits == 8 || PACK_TRAITS[type].lookup; }
+/* Bits of a code as i_dot() meets it. */
+INLINE int dot_bits(pack_type type) { return is_signed(type) ? 8 : PACK_TRAITS[type].bits; }
+/* The code that stands for 0 as i_dot() meets it. */
+INLINE int dot_zero(pack_type type) { return is_signed(type) ? BYTE_ZERO : PACK_TRAITS[type].zero; }
+INLINE int has_minimum(pack_type type) {
+    return PACK_TRAITS[type].scales == SCALE_F16_MIN || PACK_TRAITS[type].scales == SCALE_U8_MIN;
+}
+
+INLINE vi nibble_chunk(const uint8_t *plane, int c) {
+    return i_field(i_load(plane + 64 * (c / 2)), c % 2 ? 4 : 0, 0x0F);
+}
+/* The 2-bit field of chunk c, moved up by `up` bits. */
+INLINE vi crumb_chunk(const uint8_t *plane, int c, int up) {
+    return i_field(i_load(plane + 64 * (c / 4)), 2 * (c % 4) - up, 3 << up);
+}
+INLINE vi bit_chunk(const uint8_t *plane, int c, int up) {
+    return i_field(i_load(plane), c - up, 1 << up);
+}
+
+/* Chunk c of a unit: bytes as i_dot() wants them. */
+INLINE vi code_chunk(pack_type type, const uint8_t *codes, int c) {
+    switch (PACK_TRAITS[type].bits) {
+    case 2: return crumb_chunk(codes, c, 0);
+    case 3: return i_or(crumb_chunk(codes, c, 0), bit_chunk(codes + 128, c, 2));
+    case 5: return i_or(nibble_chunk(codes, c), bit_chunk(codes + 256, c, 4));
+    case 6: return i_or(nibble_chunk(codes, c), crumb_chunk(codes + 256, c, 4));
+    case 8: return i_bytes(i_load(codes + 64 * c));
+    default: break;
+    }
+    vi nibbles = nibble_chunk(codes, c);
+    int lookup = PACK_TRAITS[type].lookup;
+    return lookup ? i_bytes(i_lut(nibbles, LOOKUP[lookup - 1])) : nibbles;
+}
+
+/* Scales of group g of unit u, lane n for row n. */
+INLINE vf group_scale(pack_type type, planes p, size_t u, int g) {
+    const uint8_t *scales = p.scales + u * scale_bytes(type);
+    const uint8_t *super = p.supers + u / UNITS_PER_SUPER * super_bytes(type);
+    switch (PACK_TRAITS[type].scales) {
+    case SCALE_E8M0: return f_load_e8m0(scales);
+    case SCALE_I8: return f_mul(f_load_f16(super), f_load_i8(scales + PANEL_ROWS * g));
+    case SCALE_U8_MIN: return f_mul(f_load_f16(super), f_load_u8(scales + PANEL_ROWS * g));
+    default: return f_load_f16(scales);
+    }
+}
+
+/* What a group's weights lie below scale * code: a minimum, or the zero point. */
+INLINE vf group_offset(pack_type type, planes p, size_t u, int g, vf scale) {
+    const uint8_t *scales = p.scales + u * scale_bytes(type);
+    const uint8_t *super = p.supers + u / UNITS_PER_SUPER * super_bytes(type);
+    int groups = PACK_TRAITS[type].groups;
+    switch (PACK_TRAITS[type].scales) {
+    case SCALE_F16_MIN: return f_sub(f_zero(), f_load_f16(scales + 2 * PANEL_ROWS));
+    case SCALE_U8_MIN:
+        return f_mul(f_load_f16(super + 2 * PANEL_ROWS), f_load_u8(scales + PANEL_ROWS * (groups + g)));
+    default: return f_mul(f_set1((float)dot_zero(type)), scale);
+    }
+}
+
+/* 16 rows of one column of a float panel. */
+INLINE vf float_column(pack_type type, const uint8_t *codes, size_t k) {
+    switch (type) {
+    case PACK_F16: return f_load_f16(codes + 32 * k);
+    case PACK_BF16: return f_load_bf16(codes + 32 * k);
+    default: return f_load((const float *)(codes + 64 * k));
+    }
+}
+
+#endif

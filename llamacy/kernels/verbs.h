@@ -1,0 +1,49 @@
+/* The verbs: what a level's header defines, and all that the algorithms are written in.
+ *
+ * vf is 16 float32 lanes, vi is 64 bytes; a level splits them over as many
+ * registers as it needs. Loads and stores need no alignment.
+ *
+ *   f_zero f_set1 f_load f_store          f_load_f16 f_load_bf16 f_load_i8 f_load_u8
+ *   f_load_e8m0 (2^(byte - 128))          f_store_f16 f_store_i8 (nearest, saturated)
+ *   f_add f_sub f_mul f_div f_abs         f_max f_min: b where either is NaN
+ *   f_fma(a, b, c) = a * b + c
+ *   f_fnma(a, b, c) = c - a * b           f_round (nearest even)
+ *   f_scale2(x, n) = x * 2^n, n whole     f_sum f_hmax: over the lanes
+ *   f_swap_pairs: lanes 1 0 3 2 ...       f_first(x, n, y): x in lanes < n, else y
+ *   f_from_i: 16 int32 to float
+ *
+ *   i_load                                i_or(a, b)
+ *   i_field(v, s, mask): each byte moved right by s bits (left by -s), and mask
+ *   i_lut(v, table): bytes < 16 through a table of 16
+ *   i_bytes(v): signed codes as i_dot wants them; they then stand for code + BYTE_ZERO
+ *   i_dot(codes, n, x, bits): 16 int32, lane r = sum over chunks c < n and j < 4 of
+ *       byte 4r + j of codes[c] times x[4c + j]; `bits` are those of a code, 8 after i_bytes
+ *
+ * Constants: BYTE_ZERO; TOKENS_MAX, rows of activations a microkernel holds: 1, 4 or 16.
+ */
+#ifndef LLAMACY_VERBS_H
+#define LLAMACY_VERBS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define INLINE static __forceinline
+#else
+#define INLINE static inline __attribute__((always_inline))
+#endif
+
+/* Before a loop of constant length that must become straight code. A level whose
+ * verbs are loops themselves defines it away. */
+#ifndef UNROLL
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define UNROLL _Pragma("GCC unroll 16")
+#else
+#define UNROLL
+#endif
+#endif
+
+#endif

@@ -1,0 +1,192 @@
+"""The choice of a level: what is possible, what is best, what LLAMACY_ISA forces."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llamacy import kernels
+from llamacy.errors import CPUError
+from llamacy.kernels import cpu
+from llamacy.kernels.levels import LEVELS, Level, levels_of
+
+BY_NAME = {level.name: level for level in LEVELS}
+EVERY_FEATURE = frozenset(name for level in LEVELS for name in level.features)
+EVERY_MODULE = frozenset(BY_NAME)
+
+
+def pretend(
+    monkeypatch: pytest.MonkeyPatch,
+    features: frozenset[str],
+    built: frozenset[str] = EVERY_MODULE,
+    machine: str = "x86_64",
+) -> None:
+    """Make the machine and the build look as told."""
+    monkeypatch.setattr(kernels, "_features", lambda: features)
+    monkeypatch.setattr(kernels, "_is_built", lambda name: name in built)
+    monkeypatch.setattr(cpu, "MACHINE", machine)
+
+
+def features_of(name: str) -> frozenset[str]:
+    return frozenset(BY_NAME[name].features)
+
+
+def cpuinfo_flags() -> set[str]:
+    """What Linux says of the first CPU: an opinion independent of ours."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith(("flags", "Features")):
+            return set(line.split(":", 1)[1].split())
+    return set()
+
+
+def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a fresh interpreter, so that nothing is chosen yet.
+
+    -P: with the installed package, not the sources in the current folder.
+    """
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+class TestLevels:
+    def test_rows_go_from_worst_to_best(self) -> None:
+        x86 = [level for level in levels_of("x86_64") if not level.emulated]
+        for worse, better in zip(x86, x86[1:], strict=False):
+            assert set(worse.features) < set(better.features)
+            assert set(worse.flags) < set(better.flags)
+
+    def test_no_flag_depends_on_the_building_machine(self) -> None:
+        assert not [f for level in LEVELS for f in level.flags if "native" in f]
+
+    def test_scalar_runs_anywhere(self) -> None:
+        assert BY_NAME["scalar"] == Level(
+            "scalar", "any", (), (), "portable C, any CPU"
+        )
+        assert levels_of("riscv64") == (BY_NAME["scalar"],)
+
+    @pytest.mark.parametrize("machine", ["x86_64", "AMD64"])
+    def test_machine_names_of_all_systems(self, machine: str) -> None:
+        assert BY_NAME["avx2"] in levels_of(machine)
+
+
+class TestChoice:
+    @pytest.mark.parametrize("name", ["scalar", "avx2", "avx512", "amx"])
+    def test_best_level_of_a_cpu(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pretend(monkeypatch, features_of(name))
+        assert kernels._choose("")[0].name == name
+
+    @pytest.mark.parametrize("feature", ["bmi2", "f16c", "fma"])
+    def test_one_feature_lacking_is_one_too_many(
+        self, feature: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pretend(monkeypatch, EVERY_FEATURE - {feature})
+        level, reason = kernels._choose("")
+        assert level.name == "scalar"
+        assert f"avx2: CPU lacks {feature}" in reason
+
+    def test_unbuilt_level_is_passed_over_and_named(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pretend(monkeypatch, EVERY_FEATURE, EVERY_MODULE - {"amx"})
+        level, reason = kernels._choose("")
+        assert level.name == "avx512"
+        assert "amx: not built" in reason
+
+    def test_emulated_level_is_only_chosen_by_name(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pretend(monkeypatch, features_of("amx_emulated"))
+        assert kernels._choose("")[0].name == "avx512"
+        assert kernels._choose("amx_emulated")[0].name == "amx_emulated"
+
+    def test_other_machines_levels_are_not_for_this_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pretend(monkeypatch, EVERY_FEATURE, machine="aarch64")
+        assert kernels.lacking(BY_NAME["avx2"]) == "for x86_64 CPUs"
+        assert BY_NAME["avx2"] not in kernels.available()
+
+    def test_forcing_a_lower_level(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pretend(monkeypatch, EVERY_FEATURE)
+        level, reason = kernels._choose("avx2")
+        assert level.name == "avx2"
+        assert "LLAMACY_ISA=avx2" in reason
+
+    def test_forcing_what_the_cpu_lacks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pretend(monkeypatch, features_of("amx") - {"amx_int8", "amx_tile"})
+        with pytest.raises(CPUError, match="amx: CPU lacks amx_tile, amx_int8") as info:
+            kernels._choose("amx")
+        assert "possible here: scalar, avx2, avx512" in str(info.value)
+
+    def test_forcing_what_is_not_built(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pretend(monkeypatch, EVERY_FEATURE, frozenset({"scalar", "avx2"}))
+        with pytest.raises(CPUError, match="not built; possible here: scalar, avx2$"):
+            kernels._choose("avx512")
+
+    @pytest.mark.parametrize("name", ["sse2", "AVX2", "../cpu", "cpu"])
+    def test_forcing_what_does_not_exist(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pretend(monkeypatch, EVERY_FEATURE)
+        with pytest.raises(CPUError, match="no such level; possible here: scalar"):
+            kernels._choose(name)
+
+    def test_nothing_built(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pretend(monkeypatch, EVERY_FEATURE, frozenset())
+        with pytest.raises(CPUError, match="scalar: not built"):
+            kernels._choose("")
+
+
+class TestThisMachine:
+    @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux's /proc/cpuinfo")
+    def test_features_are_those_linux_names(self) -> None:
+        known = EVERY_FEATURE | cpu.features()
+        granted = cpu.features()
+        listed = cpuinfo_flags() & known
+        # Linux names AMX even where a process may not use it.
+        amx = {name for name in known if name.startswith("amx_")}
+        assert granted - amx == listed - amx
+        assert granted & amx in (set(), listed & amx)
+
+    @pytest.mark.parametrize("name", [level.name for level in LEVELS])
+    def test_load_imports_the_level_or_says_why_not(self, name: str) -> None:
+        if lack := kernels.lacking(BY_NAME[name]):
+            with pytest.raises(CPUError, match=lack):
+                kernels.load(name)
+        else:
+            assert kernels.load(name).__name__ == f"llamacy.kernels.{name}"
+
+    def test_every_level_of_this_machine_is_built(self) -> None:
+        lacks = {level.name: kernels.lacking(level) for level in LEVELS}
+        unbuilt = {name for name, lack in lacks.items() if lack == "not built"}
+        assert unbuilt <= {"amx_emulated"}
+
+    def test_selected_is_the_best_available(self) -> None:
+        code = "from llamacy import kernels; print(kernels.selected().name)"
+        best = [level.name for level in kernels.available() if not level.emulated][-1]
+        assert run_python(code, LLAMACY_ISA="").stdout.split() == [best]
+
+    @pytest.mark.parametrize("level", kernels.available(), ids=lambda level: level.name)
+    def test_environment_forces(self, level: Level) -> None:
+        code = "from llamacy import kernels; print(kernels.selected().name)"
+        done = run_python(code, LLAMACY_ISA=level.name)
+        assert done.stdout.split() == [level.name], done.stderr
+
+    def test_importing_imports_no_level(self) -> None:
+        code = (
+            "import sys; from llamacy import kernels; kernels.available();"
+            "kernels.selected(); kernels.reason();"
+            "print([l.name for l in kernels.LEVELS"
+            " if f'llamacy.kernels.{l.name}' in sys.modules])"
+        )
+        assert run_python(code, LLAMACY_ISA="").stdout.split() == ["[]"]
