@@ -1,0 +1,44 @@
+"""Model families: one short file each, named as the formats name the family.
+
+A family is two functions: `tensors(config)`, the names and shapes it is made of,
+and `forward(ops, config, weights)`, its layers put together in the vocabulary of
+:mod:`llamacy.ops.vocabulary`. Adding a family is a file and a row in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from llamacy.architectures import llama
+from llamacy.architectures.weights import TensorSpec
+from llamacy.config import ModelConfig
+from llamacy.errors import UnsupportedError
+from llamacy.ops.vocabulary import Forward
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One model family."""
+
+    tensors: Callable[[ModelConfig], dict[str, TensorSpec]]
+    forward: Forward
+
+
+ARCHITECTURES = {
+    "llama": Architecture(llama.tensors, llama.forward),
+}
+
+
+def find_architecture(name: str, path: str) -> Architecture:
+    """The family called `name`.
+
+    Raises
+    ------
+    UnsupportedError : no such family here; names those there are.
+    """
+    if name not in ARCHITECTURES:
+        raise UnsupportedError(
+            path, "general.architecture", f"one of {', '.join(ARCHITECTURES)}", name
+        )
+    return ARCHITECTURES[name]

@@ -1,0 +1,82 @@
+"""What one forward pass reads: rows of (token, position, sequence).
+
+One sequence decoding, a prompt being read, many prompts decoding together: all
+are the same call with other rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence as Items
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Wanted = Literal["last", "all", "none"]
+
+
+class Sequence(Protocol):
+    """The keys and values of one text's tokens, kept between forward passes."""
+
+    @property
+    def n_past(self) -> int:
+        """Tokens held; the next row of this sequence has this position."""
+
+    def fork(self) -> Sequence:
+        """Return a sequence that begins with the same tokens, sharing memory."""
+
+    def truncate(self, n: int) -> None:
+        """Forget all but the first `n` tokens."""
+
+    def close(self) -> None:
+        """Give the memory back; may be called again."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one forward pass.
+
+    Attributes
+    ----------
+    tokens : int32, (n_rows,)
+    positions : int32, (n_rows,); rows of one sequence are consecutive, and
+        continue it.
+    sequences : the sequence of each row.
+    wanted : int32, (n_wanted,); the rows whose logits are computed.
+    """
+
+    tokens: NDArray[np.int32]
+    positions: NDArray[np.int32]
+    sequences: list[Sequence]
+    wanted: NDArray[np.int32]
+
+    @classmethod
+    def of(
+        cls, tokens: Items[int], sequence: Sequence, wanted: Wanted = "last"
+    ) -> Batch:
+        """Rows that continue `sequence` with `tokens`."""
+        return cls.join([(tokens, sequence, wanted)])
+
+    @classmethod
+    def join(cls, parts: Iterable[tuple[Items[int], Sequence, Wanted]]) -> Batch:
+        """Rows of several sequences, each continued with its own tokens."""
+        tokens: list[int] = []
+        positions: list[int] = []
+        sequences: list[Sequence] = []
+        rows: list[int] = []
+        for part, sequence, wanted in parts:
+            first, end = len(tokens), len(tokens) + len(part)
+            tokens.extend(part)
+            positions.extend(range(sequence.n_past, sequence.n_past + len(part)))
+            sequences.extend([sequence] * len(part))
+            if wanted == "all":
+                rows.extend(range(first, end))
+            elif wanted == "last" and end > first:
+                rows.append(end - 1)
+        return cls(
+            np.asarray(tokens, np.int32),
+            np.asarray(positions, np.int32),
+            sequences,
+            np.asarray(rows, np.int32),
+        )

@@ -1,0 +1,255 @@
+"""From the recorded graph to the steps of a program: fusion, buffers, barriers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.ops.recorder import Node
+from llamacy.ops.rope import Rope
+from llamacy.ops.runtime import Program
+
+Buffer = NDArray[np.float32]
+Prepared = NDArray[np.uint8]
+LANES = 16  # rows of buffers are whole vectors
+
+
+class Lowering:
+    """Emits one graph into one program.
+
+    Parameters
+    ----------
+    nodes : the graph, in an order that can be run.
+    program : receives the steps.
+    n_batch : most rows of a pass: the height of every buffer.
+    """
+
+    def __init__(self, nodes: list[Node], program: Program, n_batch: int) -> None:
+        self._program = program
+        self._n_batch = n_batch
+        self._roots = [node for node in nodes if not _is_absorbed(node)]
+        self._last_reader = self._find_last_readers()
+        self._values: dict[Node, Buffer] = {}
+        self._prepared: dict[Node, Prepared] = {}
+        self._tables: dict[int, Buffer] = {}
+        self._spare: dict[int, list[Buffer]] = {}
+        self._spare_prepared: dict[int, list[Prepared]] = {}
+        self._read: set[int] = set()  # buffers touched since the last barrier
+        self._written: set[int] = set()
+
+    def lower(self) -> None:
+        """Emit all steps; the last value of the graph becomes the logits."""
+        for index, node in enumerate(self._roots):
+            getattr(self, f"_emit_{node.op}")(node)
+            for value in _leaves(node):
+                if self._last_reader[value] == index:
+                    self._free(value)
+
+    def _find_last_readers(self) -> dict[Node, int]:
+        """Index of the last root that reads each value."""
+        last: dict[Node, int] = {}
+        for index, node in enumerate(self._roots):
+            for value in _leaves(node):
+                last[value] = index
+        return last
+
+    # One method an operation.
+
+    def _emit_embedding(self, node: Node) -> None:
+        y = self._new(node)
+        self._program.embedding(
+            node.attributes["weight"], y, waits=self._waits((), (y,))
+        )
+
+    def _emit_rms_norm(self, node: Node) -> None:
+        x, y = self._values[node.inputs[0]], self._new(node)
+        prepared = self._new_prepared(node) if _is_read_prepared(node) else None
+        self._program.rms_norm(
+            x,
+            node.attributes["weight"],
+            node.attributes["eps"],
+            y,
+            prepared,
+            waits=self._waits((x,), (y, prepared)),
+            of_wanted=node.of_wanted,
+        )
+
+    def _emit_linear(self, node: Node) -> None:
+        y = self._new(node) if node.users else None  # the logits are the run's own
+        self._linear("store", node, y)
+
+    def _emit_silu_mul(self, node: Node) -> None:
+        gate, up = node.inputs
+        if _is_absorbed(gate):
+            self._linear("swiglu", gate, self._new(node), up)
+        else:
+            self._elementwise(self._program.silu_mul, node)
+
+    def _emit_add(self, node: Node) -> None:
+        x, y = node.inputs
+        if not _is_absorbed(y):
+            self._elementwise(self._program.add, node)
+        elif self._roots[self._last_reader[x]] is node:
+            self._values[node] = self._values.pop(x)  # in place: x ends here
+            self._linear("add", y, self._values[node])
+        else:
+            total, residual = self._new(node), self._values[x]
+            self._linear("store", y, total)
+            self._program.add(
+                total,
+                residual,
+                total,
+                waits=self._waits((total, residual), (total,)),
+                of_wanted=node.of_wanted,
+            )
+
+    def _emit_attention(self, node: Node) -> None:
+        (q, q_table), (k, k_table), (v, _) = map(self._rotated, node.inputs)
+        cache = self._tables  # stands for the pages, which have no buffer
+        layer = node.attributes["layer"]
+        self._program.append(
+            layer, q, k, v, q_table, k_table,
+            waits=self._waits((k, v, q_table, k_table), (q, k, cache)),
+        )  # fmt: skip
+        y = self._new(node)
+        self._program.attention(
+            layer, node.attributes["scale"], q, y, waits=self._waits((q, cache), (y,))
+        )
+
+    def _emit_wanted(self, node: Node) -> None:
+        x, y = self._values[node.inputs[0]], self._new(node)
+        self._program.wanted(x, y, waits=self._waits((x,), (y,)))
+
+    # Parts of them.
+
+    def _linear(
+        self, form: str, node: Node, y: Buffer | None, node2: Node | None = None
+    ) -> None:
+        """A linear layer, or two of the same input."""
+        (source,) = node.inputs
+        weight, bias = node.attributes["weight"], node.attributes["bias"]
+        weight2 = node2.attributes["weight"] if node2 else None
+        bias2 = node2.attributes["bias"] if node2 else None
+        if not (weight.is_float and (weight2 is None or weight2.is_float)):
+            self._prepare(source)
+        x, prepared = self._values[source], self._prepared.get(source)
+        self._program.linear(
+            form, weight, bias, x, prepared, y, weight2, bias2,
+            waits=self._waits((x, prepared), (y,)),
+            of_wanted=node.of_wanted,
+        )  # fmt: skip
+
+    def _prepare(self, value: Node) -> None:
+        """Leave `value` as quantised weights read it, unless it already is."""
+        if value not in self._prepared:
+            x, prepared = self._values[value], self._new_prepared(value)
+            self._program.prepare(
+                x,
+                value.width,
+                prepared,
+                waits=self._waits((x,), (prepared,)),
+                of_wanted=value.of_wanted,
+            )
+
+    def _elementwise(self, emit: Any, node: Node) -> None:
+        x, y = (self._values[value] for value in node.inputs)
+        z = self._new(node)
+        waits = self._waits((x, y), (z,))
+        emit(x, y, z, waits=waits, of_wanted=node.of_wanted)
+
+    def _rotated(self, node: Node) -> tuple[Buffer, Buffer | None]:
+        """The buffer of a value that may be rotated first, and the table for that."""
+        if not _is_absorbed(node):
+            return self._values[node], None
+        return self._values[node.inputs[0]], self._table(node.attributes["rope"])
+
+    def _table(self, rope: Rope) -> Buffer:
+        """Rotations of the batch's positions, made once a pass."""
+        if id(rope) not in self._tables:
+            table = _touched((self._n_batch, 2 * rope.head_dim), np.float32)
+            self._program.rope_table(
+                rope.angles,
+                rope.head_dim,
+                rope.magnitude,
+                table,
+                waits=self._waits((), (table,)),
+            )
+            self._tables[id(rope)] = table
+        return self._tables[id(rope)]
+
+    # Buffers and barriers.
+
+    def _new(self, node: Node) -> Buffer:
+        ld = -(-node.width // LANES) * LANES
+        spare = self._spare.setdefault(ld, [])
+        buffer = spare.pop() if spare else _touched((self._n_batch, ld), np.float32)
+        self._values[node] = buffer
+        return buffer
+
+    def _new_prepared(self, node: Node) -> Prepared:
+        nbytes = self._program.prepared_bytes(node.width, self._n_batch)
+        spare = self._spare_prepared.setdefault(nbytes, [])
+        buffer = spare.pop() if spare else _touched((nbytes,), np.uint8)
+        self._prepared[node] = buffer
+        return buffer
+
+    def _free(self, value: Node) -> None:
+        buffer = self._values.pop(value, None)
+        if buffer is not None:
+            self._spare[buffer.shape[1]].append(buffer)
+        prepared = self._prepared.pop(value, None)
+        if prepared is not None:
+            self._spare_prepared[len(prepared)].append(prepared)
+
+    def _waits(self, reads: Iterable[object], writes: Iterable[object]) -> bool:
+        """Whether a step must wait for those since the last barrier."""
+        read = {id(buffer) for buffer in reads if buffer is not None}
+        written = {id(buffer) for buffer in writes if buffer is not None}
+        waits = bool(read & self._written or written & (self._written | self._read))
+        if waits:
+            self._read, self._written = set(), set()
+        self._read |= read
+        self._written |= written
+        return waits
+
+
+def _is_absorbed(node: Node) -> bool:
+    """Whether a node becomes part of the step of its only user."""
+    if len(node.users) != 1:
+        return False
+    (user,) = node.users
+    if node.op == "rope":
+        return user.op == "attention" and node in user.inputs[:2]
+    if node.op != "linear":
+        return False
+    if user.op == "add":
+        return user.inputs[1] is node and user.inputs[0] is not node
+    return user.op == "silu_mul" and all(
+        value.op == "linear" and value.users == [user] for value in user.inputs
+    ) and user.inputs[0].inputs == user.inputs[1].inputs  # fmt: skip
+
+
+def _leaves(node: Node) -> list[Node]:
+    """The values a step reads: its inputs, through those it absorbs."""
+    leaves: list[Node] = []
+    for value in node.inputs:
+        leaves.extend(_leaves(value) if _is_absorbed(value) else [value])
+    return leaves
+
+
+def _is_read_prepared(node: Node) -> bool:
+    """Whether a quantised matrix reads this value."""
+    return any(
+        user.op == "linear" and not user.attributes["weight"].is_float
+        for user in node.users
+    )
+
+
+def _touched(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Zeros that are in memory now, and not only at the first forward pass."""
+    buffer = np.empty(shape, dtype)
+    buffer.fill(0)
+    return buffer

@@ -1,0 +1,167 @@
+"""The plan: an architecture's forward pass, recorded once and run in one call.
+
+The architecture is called with a :class:`~llamacy.ops.recorder.Recorder`, which keeps
+its operations as a graph; :class:`~llamacy.ops.lowering.Lowering` makes them the steps
+of a program, fusing what belongs together:
+
+- a norm also leaves its rows quantised, where quantised weights read them;
+- the rotations of queries and keys go with the write into the KV cache;
+- a linear layer adds into the residual it is added to;
+- gate and up projections run side by side and leave their SwiGLU product.
+
+Steps wait for each other only where one reads what another wrote, so that the
+projections to Q, K and V, for one, run as if they were one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy import kernels
+from llamacy.config import ModelConfig
+from llamacy.errors import ArgumentError, ClosedError
+from llamacy.ops.batch import Batch
+from llamacy.ops.kv_cache import PagedSequence, PagePool
+from llamacy.ops.lowering import Lowering
+from llamacy.ops.recorder import Recorder
+from llamacy.ops.runtime import KV_TYPES, MAX_RUN, PAGE, Program
+from llamacy.ops.vocabulary import Forward
+from llamacy.ops.weights import Weight, pack_weights
+
+__all__ = ["Plan", "pack_weights"]
+
+
+class Plan:
+    """Runs an architecture's forward pass on packed weights.
+
+    Parameters
+    ----------
+    forward : the architecture's forward pass.
+    config : hyperparameters.
+    weights : by name, as :func:`~llamacy.ops.weights.pack_weights` leaves them.
+    n_threads : threads of a pass.
+    kv_type : ``"f32"``, ``"f16"`` or ``"q8_0"``: the type of cached keys and values.
+    n_batch : most rows of a pass.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        config: ModelConfig,
+        weights: Mapping[str, Weight],
+        *,
+        n_threads: int,
+        kv_type: str = "f16",
+        n_batch: int = 512,
+    ) -> None:
+        if kv_type not in KV_TYPES:
+            raise ArgumentError(
+                f"kv_type: wanted one of {', '.join(KV_TYPES)}, found {kv_type!r}"
+            )
+        self.n_batch = n_batch
+        self._config = config
+        self._lock = threading.Lock()
+        self._n_threads = n_threads
+        program = Program(
+            kernels.load(kernels.selected().name).table,
+            n_threads,
+            kv_type,
+            config.n_head,
+            config.n_head_kv,
+            config.head_dim,
+        )
+        recorder = Recorder()
+        forward(recorder, config, weights)
+        Lowering(recorder.nodes, program, n_batch).lower()
+        self._program: Program | None = program
+        self._pool = PagePool(PAGE, config.n_layer * program.layer_bytes)
+        self._max_run = max(1, MAX_RUN // (config.n_head // config.n_head_kv))
+
+    def new_sequence(self) -> PagedSequence:
+        """Return an empty sequence."""
+        return PagedSequence(self._pool)
+
+    def forward(self, batch: Batch) -> NDArray[np.float32]:
+        """Run one forward pass; float32, (n_wanted, n_vocab).
+
+        Raises
+        ------
+        ArgumentError : rows that cannot be run; nothing is changed then.
+        OutOfMemoryError : no memory for the pages of the new tokens.
+        """
+        parts = self._check(batch)
+        n_vocab, n_wanted = self._config.n_vocab, len(batch.wanted)
+        logits = np.empty((n_wanted, n_vocab), np.float32)
+        with self._lock:
+            if self._program is None:
+                raise ClosedError("the model is closed")
+            for first, n_rows, sequence in parts:
+                if batch.positions[first] != sequence.n_past:
+                    raise ArgumentError(
+                        f"positions: wanted row {first} to continue its sequence at "
+                        f"{sequence.n_past}, found {batch.positions[first]}"
+                    )
+                sequence.reserve(n_rows)
+            runs, pages = self._cut_runs(batch, parts)
+            self._program.run(
+                batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
+                self._n_threads,
+            )  # fmt: skip
+            for _, n_rows, sequence in parts:
+                sequence.advance(n_rows)
+        return logits
+
+    def close(self) -> None:
+        """Let weights, buffers and spare pages go."""
+        with self._lock:
+            self._program = None
+            self._pool.trim()
+
+    def _check(self, batch: Batch) -> list[tuple[int, int, PagedSequence]]:
+        """Parts of the batch that continue one sequence each: first row, rows."""
+        n_rows = len(batch.tokens)
+        if not 1 <= n_rows <= self.n_batch:
+            raise ArgumentError(f"rows: wanted 1 to {self.n_batch}, found {n_rows}")
+        _check_range("tokens", batch.tokens, self._config.n_vocab)
+        _check_range("wanted", batch.wanted, n_rows)
+        parts: list[tuple[int, int, PagedSequence]] = []
+        first = 0
+        for row in range(1, n_rows + 1):
+            if row < n_rows and batch.sequences[row] is batch.sequences[first]:
+                continue
+            sequence = batch.sequences[first]
+            if not isinstance(sequence, PagedSequence) or sequence.pool is not self._pool:
+                raise ArgumentError("sequences: found one of another model")
+            if any(sequence is other for _, _, other in parts):
+                raise ArgumentError("sequences: rows of one must follow each other")
+            parts.append((first, row - first, sequence))
+            first = row
+        expected = np.concatenate(
+            [batch.positions[i] + np.arange(n, dtype=np.int32) for i, n, _ in parts]
+        )
+        if not np.array_equal(batch.positions, expected):
+            raise ArgumentError("positions: rows of one sequence must be consecutive")
+        return parts
+
+    def _cut_runs(
+        self, batch: Batch, parts: list[tuple[int, int, PagedSequence]]
+    ) -> tuple[NDArray[np.int32], NDArray[np.uintp]]:
+        """Runs of rows that are attended together, and their page tables."""
+        runs, pages = [], []
+        for first, n_rows, sequence in parts:
+            for row in range(first, first + n_rows, self._max_run):
+                length = min(self._max_run, first + n_rows - row)
+                runs.append((row, length, batch.positions[row]))
+                pages.append(sequence.page_table)
+        return np.asarray(runs, np.int32), np.asarray(pages, np.uintp)
+
+
+def _check_range(name: str, values: NDArray[np.int32], limit: int) -> None:
+    """Raise ArgumentError unless all values are in [0, limit)."""
+    if len(values) and not (values.min() >= 0 and values.max() < limit):
+        bad = values[(values < 0) | (values >= limit)][0]
+        raise ArgumentError(f"{name}: wanted 0 to {limit - 1}, found {bad}")

@@ -1,0 +1,154 @@
+"""The operations in NumPy, float32, eager: slow, obvious, the truth for tests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.config import ModelConfig
+from llamacy.errors import ClosedError
+from llamacy.ops.batch import Batch
+from llamacy.ops.rope import Rope
+from llamacy.ops.vocabulary import Forward
+
+Array = NDArray[np.float32]
+
+
+class ReferenceSequence:
+    """Keys and values of one sequence: a pair of arrays a layer."""
+
+    def __init__(self) -> None:
+        self.n_past = 0
+        self.keys: dict[int, Array] = {}  # layer -> (n_past, n_head_kv, head_dim)
+        self.values: dict[int, Array] = {}
+
+    def fork(self) -> ReferenceSequence:
+        """Return a sequence with the same tokens; arrays are never changed in place."""
+        twin = ReferenceSequence()
+        twin.n_past = self.n_past
+        twin.keys, twin.values = dict(self.keys), dict(self.values)
+        return twin
+
+    def truncate(self, n: int) -> None:
+        """Forget all but the first `n` tokens."""
+        self.n_past = min(self.n_past, n)
+
+    def close(self) -> None:
+        """Drop the arrays."""
+        self.n_past = 0
+        self.keys.clear()
+        self.values.clear()
+
+
+class ReferenceOps:
+    """The vocabulary over one batch; values and weights are NumPy arrays."""
+
+    def __init__(self, config: ModelConfig, batch: Batch) -> None:
+        self.config = config
+        self.batch = batch
+
+    def embedding(self, weight: Array) -> Array:  # noqa: D102
+        return weight[self.batch.tokens]
+
+    def rms_norm(self, x: Array, weight: Array, eps: float) -> Array:  # noqa: D102
+        mean_square = np.mean(np.square(x), axis=-1, keepdims=True)
+        return x / np.sqrt(mean_square + np.float32(eps)) * weight
+
+    def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Array:  # noqa: D102
+        y = x @ weight.T
+        return y if bias is None else y + bias
+
+    def rope(self, x: Array, rope: Rope) -> Array:  # noqa: D102
+        heads = x.reshape(len(x), -1, rope.head_dim).copy()
+        cos, sin = (t[:, None] for t in rope.rotations(self.batch.positions))
+        even = heads[..., 0 : rope.n_dims : 2].copy()
+        odd = heads[..., 1 : rope.n_dims : 2].copy()
+        heads[..., 0 : rope.n_dims : 2] = even * cos - odd * sin
+        heads[..., 1 : rope.n_dims : 2] = even * sin + odd * cos
+        return heads.reshape(x.shape)
+
+    def attention(  # noqa: D102
+        self, q: Array, k: Array, v: Array, *, layer: int, scale: float
+    ) -> Array:
+        head_dim = self.config.head_dim
+        q, k, v = (t.reshape(len(t), -1, head_dim) for t in (q, k, v))
+        out = np.empty_like(q)
+        for row, sequence in enumerate(self.batch.sequences):
+            assert isinstance(sequence, ReferenceSequence)
+            position = self.batch.positions[row]
+            keys = _append(sequence.keys, layer, position, k[row])
+            values = _append(sequence.values, layer, position, v[row])
+            out[row] = _attend(q[row], keys, values, scale)
+        return out.reshape(len(out), -1)
+
+    def silu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
+        with np.errstate(over="ignore"):  # exp(-gate) may be inf: the quotient is 0
+            return gate / (1 + np.exp(-gate)) * up
+
+    def add(self, x: Array, y: Array) -> Array:  # noqa: D102
+        return x + y
+
+    def wanted(self, x: Array) -> Array:  # noqa: D102
+        return x[self.batch.wanted]
+
+
+def _append(store: dict[int, Array], layer: int, position: int, row: Array) -> Array:
+    """`store[layer]` cut to `position` tokens, with `row` after them."""
+    past = store.get(layer, np.empty((0, *row.shape), np.float32))[:position]
+    store[layer] = np.concatenate([past, row[None]])
+    return store[layer]
+
+
+def _attend(q: Array, keys: Array, values: Array, scale: float) -> Array:
+    """One row's attention: q (n_head, d); keys, values (n_past, n_head_kv, d)."""
+    n_group = len(q) // keys.shape[1]
+    keys, values = (np.repeat(t, n_group, axis=1) for t in (keys, values))
+    scores = np.einsum("hd,thd->ht", q, keys) * np.float32(scale)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    out: Array = np.einsum("ht,thd->hd", weights, values)
+    return out
+
+
+class ReferenceExecutor:
+    """Runs an architecture's forward pass op by op in NumPy."""
+
+    def __init__(
+        self,
+        forward: Forward,
+        config: ModelConfig,
+        weights: Mapping[str, Array],
+        *,
+        n_batch: int = 512,
+    ) -> None:
+        self.n_batch = n_batch
+        self._forward = forward
+        self._config = config
+        self._weights: Mapping[str, Array] | None = weights
+        self._lock = threading.Lock()
+
+    def new_sequence(self) -> ReferenceSequence:
+        """Return an empty sequence."""
+        return ReferenceSequence()
+
+    def forward(self, batch: Batch) -> Array:
+        """Run one forward pass; float32, (n_wanted, n_vocab)."""
+        with self._lock:
+            if self._weights is None:
+                raise ClosedError("the model is closed")
+            ops = ReferenceOps(self._config, batch)
+            logits: Array = self._forward(ops, self._config, self._weights)
+            for sequence, position in zip(
+                batch.sequences, batch.positions, strict=True
+            ):
+                assert isinstance(sequence, ReferenceSequence)
+                sequence.n_past = int(position) + 1
+            return logits
+
+    def close(self) -> None:
+        """Let the weights go."""
+        with self._lock:
+            self._weights = None

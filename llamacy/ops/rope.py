@@ -1,0 +1,91 @@
+"""Rotary position embedding: the angle each pair of dimensions turns per position.
+
+Scaling methods change these angles and nothing else, so both executors work from
+the one table made here. Sources: Su et al. 2021 (arXiv:2104.09864); linear
+scaling, Chen et al. 2023 (arXiv:2306.15595); YaRN, Peng et al. 2023
+(arXiv:2309.00071); the division by `rope_freqs` is how GGUF files carry Llama
+3.1's scaling.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.config import RopeConfig
+
+
+@dataclass(frozen=True)
+class Rope:
+    """Angles and magnitude of a rotary embedding.
+
+    Attributes
+    ----------
+    n_dims : leading dimensions of a head that are rotated.
+    head_dim : dimensions of a head; those past `n_dims` are left alone.
+    angles : float32, (n_dims / 2,); radians per position of each pair.
+    magnitude : factor on the rotated dimensions.
+    """
+
+    n_dims: int
+    head_dim: int
+    angles: NDArray[np.float32]
+    magnitude: float
+
+    @classmethod
+    def from_config(
+        cls,
+        config: RopeConfig,
+        head_dim: int,
+        freq_factors: NDArray[np.float32] | None = None,
+    ) -> Rope:
+        """Make the table.
+
+        Parameters
+        ----------
+        config : base and scaling.
+        head_dim : dimensions of a head.
+        freq_factors : float32, (n_dims / 2,); divide the frequencies.
+        """
+        pair = np.arange(config.n_dims // 2, dtype=np.float64)
+        angles = config.freq_base ** (-2.0 * pair / config.n_dims)
+        if freq_factors is not None:
+            angles /= freq_factors
+        magnitude = config.attn_factor
+        if config.scaling == "linear":
+            angles /= config.factor
+        elif config.scaling == "yarn":
+            interpolated = angles / config.factor
+            mix = _extrapolated_share(config, pair) * config.ext_factor
+            angles = interpolated * (1 - mix) + angles * mix
+            if config.ext_factor != 0:
+                magnitude *= 1 + 0.1 * math.log(config.factor)
+        return cls(config.n_dims, head_dim, angles.astype(np.float32), magnitude)
+
+    def rotations(
+        self, positions: NDArray[np.int32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Cosines and sines, each float32 (n_rows, n_dims / 2), magnitude included."""
+        theta = positions[:, None].astype(np.float32) * self.angles
+        return (
+            (np.cos(theta) * np.float32(self.magnitude)).astype(np.float32),
+            (np.sin(theta) * np.float32(self.magnitude)).astype(np.float32),
+        )
+
+
+def _extrapolated_share(
+    config: RopeConfig, pair: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """YaRN's ramp: 1 where a pair turns often enough to be left as trained."""
+
+    def pair_turning(n_rotations: float) -> float:
+        wavelength = config.n_ctx_orig / (n_rotations * 2 * math.pi)
+        return config.n_dims * math.log(wavelength) / (2 * math.log(config.freq_base))
+
+    low = max(0.0, math.floor(pair_turning(config.beta_fast)))
+    high = min(config.n_dims - 1.0, math.ceil(pair_turning(config.beta_slow)))
+    ramp = (pair - low) / max(0.001, high - low)
+    return 1 - np.clip(ramp, 0, 1)

@@ -1,0 +1,406 @@
+"""Runs a plan: all steps of a forward pass in one call without the GIL.
+
+A :class:`Program` is a flat array of steps over buffers that were allocated before.
+Running it enters one OpenMP parallel region; each thread walks the steps, takes
+items of a step's work list until none are left, and waits for the others where a
+step reads what an earlier one wrote. Which buffers and which steps is decided in
+:mod:`llamacy.ops.plan`; what a step computes, in :mod:`llamacy.kernels`.
+"""
+
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from cython.parallel cimport parallel, threadid
+
+cimport openmp
+
+import numpy as np
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy, memset
+
+from llamacy.kernels.interface cimport (
+    EPILOGUE_ADD, EPILOGUE_STORE, EPILOGUE_SWIGLU, KV_F16, KV_F32, KV_Q8_0, PAGE_TOKENS, PANEL_ROWS,
+    TILE_ROWS, UNIT_COLS, epilogue, kernel_table, kv_head_bytes, kv_layout,
+    linear_args, packed_matrix, row_run,
+)
+from llamacy.kernels.packing cimport PackedMatrix
+
+
+cdef extern from "team.h" nogil:
+    ctypedef struct team:
+        int32_t n_threads
+
+    ctypedef struct work_counter:
+        int64_t next
+
+    void team_wait(team* t)
+    int64_t take(work_counter* counter, int64_t n)
+
+
+PAGE = PAGE_TOKENS
+"""Tokens of one KV page."""
+MAX_RUN = TILE_ROWS
+"""Queries of one KV head that are attended together."""
+EPILOGUES = {"store": EPILOGUE_STORE, "add": EPILOGUE_ADD, "swiglu": EPILOGUE_SWIGLU}
+KV_TYPES = {"f32": KV_F32, "f16": KV_F16, "q8_0": KV_Q8_0}
+
+
+cdef enum step_kind:
+    STEP_EMBEDDING
+    STEP_ROPE_TABLE
+    STEP_RMS_NORM
+    STEP_PREPARE
+    STEP_LINEAR
+    STEP_APPEND
+    STEP_ATTENTION
+    STEP_WANTED
+    STEP_ADD
+    STEP_SILU_MUL
+
+
+cdef struct step:
+    step_kind kind
+    bint waits        # for all threads to have finished the steps before
+    bint of_wanted    # works on the wanted rows, not on all of the batch
+    linear_args linear
+    const float* x    # inputs and outputs, rows ldx and ldy floats apart
+    const float* x2
+    float* y
+    size_t ldx
+    size_t ldy
+    void* prepared
+    const float* table      # of rotations, of y and of x
+    const float* x_table
+    int n
+    float scale       # or epsilon, or magnitude
+    int n_dims
+    int head_dim
+    size_t offset     # of the layer in a KV page
+
+
+# What is new in each forward pass.
+cdef struct batch:
+    int n_rows
+    int n_wanted
+    int n_runs
+    const int32_t* tokens
+    const int32_t* positions
+    const int32_t* wanted
+    row_run* runs
+    float* logits
+
+
+cdef class Program:
+    """Steps, in the order they are added; `waits` puts a barrier before one.
+
+    Buffers are float32 (n_batch, width) arrays; the program keeps them alive.
+    """
+
+    cdef const kernel_table* kernels
+    cdef kv_layout kv
+    cdef step* steps
+    cdef work_counter* counters
+    cdef int n_steps
+    cdef int n_threads
+    cdef uint8_t[:, ::1] scratch
+    cdef list kept
+
+    def __cinit__(self, capsule, int n_threads, kv_type, int n_head, int n_head_kv,
+                  int head_dim):
+        self.kernels = <const kernel_table*>PyCapsule_GetPointer(
+            capsule, "llamacy.kernel_table")
+        self.kv.type = KV_TYPES[kv_type]
+        self.kv.n_head = n_head
+        self.kv.n_head_kv = n_head_kv
+        self.kv.head_dim = head_dim
+        self.kv.head_bytes = kv_head_bytes(self.kv.type, head_dim)
+        self.kv.layer_bytes = n_head_kv * self.kv.head_bytes
+        self.n_threads = n_threads
+        # one more page, to align it and to keep threads off each other's cache lines
+        self.scratch = np.zeros(
+            (n_threads, self.kernels.scratch_bytes(head_dim) + 4096), np.uint8)
+        self.kept = [capsule]
+
+    def __dealloc__(self):
+        free(self.steps)
+        free(self.counters)
+
+    @property
+    def layer_bytes(self):
+        """Bytes of one layer in one KV page."""
+        return self.kv.layer_bytes
+
+    def prepared_bytes(self, int k, int m):
+        """Bytes that m rows of k activations take as linear steps want them."""
+        return self.kernels.prepared_bytes(k, m)
+
+    cdef step* add_step(self, step_kind kind, bint waits, bint of_wanted, tuple kept) except NULL:
+        cdef step* grown = <step*>realloc(
+            self.steps, (self.n_steps + 1) * sizeof(step))
+        if grown is NULL:
+            raise MemoryError("no memory for the steps of a plan")
+        self.steps = grown
+        cdef step* added = &self.steps[self.n_steps]
+        memset(added, 0, sizeof(step))
+        added.kind = kind
+        added.waits = waits
+        added.of_wanted = of_wanted
+        self.n_steps += 1
+        self.kept.append(kept)
+        return added
+
+    def embedding(self, PackedMatrix weight, float[:, ::1] y, *, waits=False):
+        cdef step* s = self.add_step(STEP_EMBEDDING, waits, False, (weight, y))
+        s.linear.w = weight.matrix
+        s.y = &y[0, 0]
+        s.ldy = y.shape[1]
+
+    def rope_table(self, float[::1] angles, int head_dim, float magnitude,
+                   float[:, ::1] table, *, waits=False):
+        cdef step* s = self.add_step(STEP_ROPE_TABLE, waits, False, (angles, table))
+        s.x = &angles[0]
+        s.n_dims = 2 * <int>angles.shape[0]
+        s.head_dim = head_dim
+        s.scale = magnitude
+        s.y = &table[0, 0]
+
+    def rms_norm(self, float[:, ::1] x, float[::1] weight, float eps, float[:, ::1] y,
+                 uint8_t[::1] prepared=None, *, waits=False, of_wanted=False):
+        """Also leaves y prepared for linear steps if `prepared` is given."""
+        cdef step* s = self.add_step(
+            STEP_RMS_NORM, waits, of_wanted, (x, weight, y, prepared))
+        s.x = &x[0, 0]
+        s.x2 = &weight[0]
+        s.y = &y[0, 0]
+        s.ldx = x.shape[1]
+        s.ldy = y.shape[1]
+        s.n = <int>weight.shape[0]
+        s.scale = eps
+        if prepared is not None:
+            s.prepared = &prepared[0]
+
+    def prepare(self, float[:, ::1] x, int n, uint8_t[::1] prepared, *, waits=False,
+                of_wanted=False):
+        cdef step* s = self.add_step(STEP_PREPARE, waits, of_wanted, (x, prepared))
+        s.x = &x[0, 0]
+        s.ldx = x.shape[1]
+        s.n = n
+        s.prepared = &prepared[0]
+
+    def linear(self, form, PackedMatrix weight, float[::1] bias,
+               float[:, ::1] x, uint8_t[::1] prepared, float[:, ::1] y,
+               PackedMatrix weight2=None, float[::1] bias2=None, *, waits=False,
+               of_wanted=False):
+        """`y` None stands for the logits of the run; `weight2` is SwiGLU's up."""
+        cdef step* s = self.add_step(
+            STEP_LINEAR, waits, of_wanted,
+            (weight, bias, x, prepared, y, weight2, bias2))
+        cdef linear_args* a = &s.linear
+        a.form = EPILOGUES[form]
+        a.w = weight.matrix
+        if weight2 is not None:
+            a.w2 = weight2.matrix
+        if bias is not None:
+            a.bias = &bias[0]
+        if bias2 is not None:
+            a.bias2 = &bias2[0]
+        a.x = &x[0, 0]
+        a.ldx = x.shape[1]
+        if prepared is not None:
+            a.prepared = &prepared[0]
+        if y is not None:
+            a.y = &y[0, 0]
+            a.ldy = y.shape[1]
+
+    def append(self, int layer, float[:, ::1] q, float[:, ::1] k, float[:, ::1] v,
+               float[:, ::1] q_table, float[:, ::1] k_table, *, waits=False):
+        """Rotate q and k by their tables, if any, and put k and v into the pages."""
+        cdef step* s = self.add_step(
+            STEP_APPEND, waits, False, (q, k, v, q_table, k_table))
+        s.y = &q[0, 0]
+        s.ldy = q.shape[1]
+        s.x = &k[0, 0]
+        s.x2 = &v[0, 0]
+        s.ldx = k.shape[1]
+        s.offset = layer * self.kv.layer_bytes
+        if q_table is not None:
+            s.table = &q_table[0, 0]
+        if k_table is not None:
+            s.x_table = &k_table[0, 0]
+
+    def attention(self, int layer, float scale, float[:, ::1] q, float[:, ::1] y, *,
+                  waits=False):
+        cdef step* s = self.add_step(STEP_ATTENTION, waits, False, (q, y))
+        s.x = &q[0, 0]
+        s.ldx = q.shape[1]
+        s.y = &y[0, 0]
+        s.ldy = y.shape[1]
+        s.scale = scale
+        s.offset = layer * self.kv.layer_bytes
+
+    def wanted(self, float[:, ::1] x, float[:, ::1] y, *, waits=False):
+        cdef step* s = self.add_step(STEP_WANTED, waits, True, (x, y))
+        s.x = &x[0, 0]
+        s.y = &y[0, 0]
+        s.ldy = y.shape[1]
+
+    def add(self, float[:, ::1] x, float[:, ::1] y, float[:, ::1] z, *, waits=False,
+            of_wanted=False):
+        self.elementwise(STEP_ADD, x, y, z, waits, of_wanted)
+
+    def silu_mul(self, float[:, ::1] x, float[:, ::1] y, float[:, ::1] z, *,
+                 waits=False, of_wanted=False):
+        self.elementwise(STEP_SILU_MUL, x, y, z, waits, of_wanted)
+
+    cdef elementwise(self, step_kind kind, float[:, ::1] x, float[:, ::1] y,
+                     float[:, ::1] z, bint waits, bint of_wanted):
+        cdef step* s = self.add_step(kind, waits, of_wanted, (x, y, z))
+        s.x = &x[0, 0]
+        s.x2 = &y[0, 0]
+        s.y = &z[0, 0]
+        s.ldy = z.shape[1]
+        s.n = <int>z.shape[1]
+
+    def run(self, const int32_t[::1] tokens, const int32_t[::1] positions,
+            const int32_t[::1] wanted, const int32_t[:, ::1] runs,
+            const uintptr_t[::1] pages, float[:, ::1] logits, int n_threads):
+        """Run all steps on one batch.
+
+        Parameters
+        ----------
+        tokens, positions : (n_rows,)
+        wanted : (n_wanted,); rows whose logits go to `logits`, (n_wanted, n_vocab).
+        runs : (n_runs, 3); first row, rows and first position of each.
+        pages : (n_runs,); address of each run's page addresses.
+        n_threads : at most those the program was made for.
+        """
+        cdef batch b
+        cdef team crew
+        cdef int i
+        b.n_rows = <int>tokens.shape[0]
+        b.n_wanted = <int>wanted.shape[0]
+        b.n_runs = <int>runs.shape[0]
+        b.tokens = &tokens[0]
+        b.positions = &positions[0]
+        b.wanted = &wanted[0] if b.n_wanted else NULL
+        b.logits = &logits[0, 0] if b.n_wanted else NULL
+        b.runs = <row_run*>calloc(b.n_runs, sizeof(row_run))
+        if self.counters is NULL:
+            self.counters = <work_counter*>calloc(self.n_steps, sizeof(work_counter))
+        if b.runs is NULL or self.counters is NULL:
+            free(b.runs)
+            raise MemoryError("no memory for the rows of a forward pass")
+        for i in range(b.n_runs):
+            b.runs[i].row = runs[i, 0]
+            b.runs[i].n_rows = runs[i, 1]
+            b.runs[i].position = runs[i, 2]
+            b.runs[i].pages = <uint8_t**>pages[i]
+        memset(self.counters, 0, self.n_steps * sizeof(work_counter))
+        memset(&crew, 0, sizeof(team))
+        with nogil:
+            if n_threads == 1:
+                crew.n_threads = 1
+                self.work(&b, &crew, 0)
+            else:
+                with parallel(num_threads=n_threads):
+                    # the runtime may give fewer threads than were asked for
+                    crew.n_threads = openmp.omp_get_num_threads()
+                    self.work(&b, &crew, threadid())
+            free(b.runs)
+
+    cdef void work(self, const batch* b, team* crew, int thread) noexcept nogil:
+        """One thread's way through the program."""
+        cdef int i
+        cdef int64_t item, n_items, n
+        cdef const step* s
+        cdef uint8_t* scratch = &self.scratch[thread, 0]
+        scratch += 64 - <uintptr_t>scratch % 64
+        self.kernels.enter_thread()
+        for i in range(self.n_steps):
+            s = &self.steps[i]
+            if s.waits:
+                team_wait(crew)
+            n_items = self.items(s, b)
+            n = chunk_items(s, n_items, crew.n_threads)
+            item = take(&self.counters[i], n)
+            while item < n_items:
+                self.perform(s, b, <int>item, <int>min(item + n, n_items), scratch)
+                item = take(&self.counters[i], n)
+        self.kernels.leave_thread()
+
+    cdef int64_t items(self, const step* s, const batch* b) noexcept nogil:
+        """Length of a step's work list."""
+        cdef int rows = b.n_wanted if s.of_wanted else b.n_rows
+        if s.kind == STEP_LINEAR:
+            return (s.linear.w.n + PANEL_ROWS - 1) // PANEL_ROWS if rows else 0
+        if s.kind == STEP_APPEND:
+            return b.n_runs
+        if s.kind == STEP_ATTENTION:
+            return b.n_runs * self.kv.n_head_kv
+        return rows
+
+    cdef void perform(self, const step* s, const batch* b, int begin, int end,
+                      uint8_t* scratch) noexcept nogil:
+        """Items begin to end of a step."""
+        cdef const kernel_table* kernels = self.kernels
+        cdef int i, m = b.n_wanted if s.of_wanted else b.n_rows
+        cdef linear_args args
+        if s.kind == STEP_LINEAR:
+            args = s.linear
+            args.m = m
+            if args.y is NULL:
+                args.y = b.logits
+                args.ldy = args.w.n
+            kernels.linear(&args, begin, end, scratch)
+        elif s.kind == STEP_RMS_NORM:
+            kernels.rms_norm(
+                s.x, s.ldx, s.x2, s.scale, s.n, s.y, s.ldy, begin, end)
+            if s.prepared:
+                kernels.prepare(s.y, s.ldy, s.n, m, s.prepared, begin, end)
+        elif s.kind == STEP_PREPARE:
+            kernels.prepare(s.x, s.ldx, s.n, m, s.prepared, begin, end)
+        elif s.kind == STEP_APPEND:
+            for i in range(begin, end):
+                self.rotate_run(s, &b.runs[i])
+            kernels.append(
+                &self.kv, s.offset, b.runs, s.x, s.ldx, s.x2, s.ldx, begin, end)
+        elif s.kind == STEP_ATTENTION:
+            kernels.attention(
+                &self.kv, s.offset, b.runs, b.n_runs, s.scale, s.x, s.ldx, s.y, s.ldy,
+                begin, end, scratch)
+        elif s.kind == STEP_EMBEDDING:
+            kernels.embedding(
+                &s.linear.w, b.tokens, s.y, s.ldy, begin, end, scratch)
+        elif s.kind == STEP_ROPE_TABLE:
+            kernels.rope_table(
+                s.x, s.n_dims, s.head_dim, s.scale, b.positions, s.y, begin, end)
+        elif s.kind == STEP_WANTED:
+            for i in range(begin, end):
+                memcpy(s.y + i * s.ldy, s.x + b.wanted[i] * s.ldy,
+                       s.ldy * sizeof(float))
+        elif s.kind == STEP_ADD:
+            kernels.add(s.x, s.x2, s.y, s.ldy, s.n, begin, end)
+        elif s.kind == STEP_SILU_MUL:
+            kernels.silu_mul(s.x, s.x2, s.y, s.ldy, s.n, begin, end)
+
+    cdef void rotate_run(self, const step* s, const row_run* run) noexcept nogil:
+        """Queries and keys of one run's rows, before they are used."""
+        cdef int begin = run.row, end = run.row + run.n_rows, d = self.kv.head_dim
+        if s.table:
+            self.kernels.rope(s.y, s.ldy, self.kv.n_head, d, s.table, begin, end)
+        if s.x_table:
+            self.kernels.rope(
+                <float*>s.x, s.ldx, self.kv.n_head_kv, d, s.x_table, begin, end)
+
+
+cdef inline int64_t chunk_items(
+    const step* s, int64_t n_items, int n_threads
+) noexcept nogil:
+    """Items a thread takes at a time: few enough that all finish together.
+
+    Panels go by fours, which one token reads side by side.
+    """
+    cdef int64_t share = n_items // (n_threads * 8)
+    if s.kind == STEP_LINEAR:
+        return max(4, min(32, share // 4 * 4))
+    return max(1, min(8, share))

@@ -1,0 +1,84 @@
+"""Weights as the plan reads them: matrices packed for the kernels, vectors as float32."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import OutOfMemoryError
+from llamacy.kernels.packing import PackedMatrix, pack, packed_bytes
+
+Weight: TypeAlias = PackedMatrix | NDArray[np.float32]
+
+
+class SourceTensor(Protocol):
+    """What is asked of a file's tensor."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_out, n_in) or (n,)."""
+
+    @property
+    def type(self) -> Any:
+        """An enum member with ggml's name of the type."""
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The tensor's bytes as the file has them."""
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """The tensor in float32."""
+
+    def release(self) -> None:
+        """Let the system drop the file's pages from memory."""
+
+
+def pack_weights(
+    tensors: Mapping[str, SourceTensor],
+    *,
+    n_threads: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, Weight]:
+    """Copy `tensors` into memory of their own, tensor by tensor.
+
+    The file's pages are given back as each tensor is done, so that no more than one
+    tensor is in memory twice.
+
+    Raises
+    ------
+    OutOfMemoryError : the packed weights do not fit.
+    """
+    sizes = {
+        name: packed_bytes(tensor.type.name, *tensor.shape)
+        for name, tensor in tensors.items()
+        if len(tensor.shape) == 2
+    }
+    arena, done, total = _arena(sum(sizes.values())), 0, sum(sizes.values())
+    weights: dict[str, Weight] = {}
+    for name, tensor in tensors.items():
+        if name not in sizes:
+            weights[name] = np.ascontiguousarray(tensor.dequantize(), np.float32)
+            continue
+        out = arena[done : done + sizes[name]]
+        n, k = tensor.shape
+        weights[name] = pack(tensor.type.name, tensor.data, n, k, out, n_threads)
+        tensor.release()
+        done += sizes[name]
+        if progress is not None:
+            progress(done / total)
+    return weights
+
+
+def _arena(nbytes: int) -> NDArray[np.uint8]:
+    """Memory in large pages where the system has them: fewer TLB misses."""
+    try:
+        memory = mmap.mmap(-1, max(nbytes, 1))
+    except (OSError, MemoryError, OverflowError) as error:
+        raise OutOfMemoryError(f"no memory for {nbytes} bytes of weights") from error
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, np.uint8)
