@@ -1,0 +1,123 @@
+"""Write a tiny LLaMA with random weights, for trying llamacy without a download.
+
+It babbles: seeded noise in a vocabulary of invented syllables. It shows that an
+installation works; it has learnt nothing.
+
+    python tools/random_model.py babble.gguf
+
+Needs the package ``gguf``.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import gguf
+import numpy as np
+from numpy.typing import NDArray
+
+N_EMBD, N_LAYER, N_HEAD, N_HEAD_KV, N_FF, N_CTX = 64, 4, 4, 2, 192, 256
+HEAD_DIM = N_EMBD // N_HEAD
+SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece's mark of a word's beginning
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+N_UNSPOKEN = 3 + 256 + 1 + len(LETTERS)  # all but the syllables, which come last
+
+
+def vocabulary() -> tuple[list[str], list[float], list[int]]:
+    """Make a SentencePiece vocabulary: pieces, scores, types.
+
+    Three control tokens, a token for each byte (so that any text can be encoded),
+    the letters, and syllables with and without a space before them.
+    """
+    control = ["<unk>", "<s>", "</s>"]
+    types = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
+    in_bytes = [f"<0x{byte:02X}>" for byte in range(256)]
+    types += [gguf.TokenType.BYTE] * len(in_bytes)
+    syllables = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
+    words = [SPACE + syllable for syllable in syllables]
+    normal = [SPACE, *LETTERS, *syllables, *words]
+    types += [gguf.TokenType.NORMAL] * len(normal)
+    # The highest score is merged first: "b" + "a", then the space before them.
+    scores = [0.0] * (len(control) + len(in_bytes))
+    scores += [-float(i) for i in range(len(normal))]
+    return [*control, *in_bytes, *normal], scores, [int(t) for t in types]
+
+
+def tensors(n_vocab: int, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Make the weights by their GGUF names; (n_out, n_in), norms (n,)."""
+    rng = np.random.default_rng(seed)
+
+    def noise(n_out: int, n_in: int) -> NDArray[np.float32]:
+        weights = rng.standard_normal((n_out, n_in), dtype=np.float32)
+        return weights * np.float32(n_in**-0.5)
+
+    made = {"token_embd.weight": noise(n_vocab, N_EMBD)}
+    for layer in range(N_LAYER):
+        rows = {
+            "attn_q": (N_EMBD, N_EMBD),
+            "attn_k": (N_HEAD_KV * HEAD_DIM, N_EMBD),
+            "attn_v": (N_HEAD_KV * HEAD_DIM, N_EMBD),
+            "attn_output": (N_EMBD, N_EMBD),
+            "ffn_gate": (N_FF, N_EMBD),
+            "ffn_up": (N_FF, N_EMBD),
+            "ffn_down": (N_EMBD, N_FF),
+        }
+        for name, (n_out, n_in) in rows.items():
+            made[f"blk.{layer}.{name}.weight"] = noise(n_out, n_in)
+        for name in ("attn_norm", "ffn_norm"):
+            made[f"blk.{layer}.{name}.weight"] = np.ones(N_EMBD, np.float32)
+    made["output_norm.weight"] = np.ones(N_EMBD, np.float32)
+    # Large logits, so that it has preferences; zeros for what it should not say.
+    output = noise(n_vocab, N_EMBD) * np.float32(4)
+    output[:N_UNSPOKEN] = 0
+    made["output.weight"] = output
+    return made
+
+
+def write(path: str, seed: int = 0) -> None:
+    """Write the model to `path`, its matrices as Q8_0, a GGUF file of about 300 kB."""
+    pieces, scores, types = vocabulary()
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("random babble")
+    writer.add_context_length(N_CTX)
+    writer.add_embedding_length(N_EMBD)
+    writer.add_block_count(N_LAYER)
+    writer.add_feed_forward_length(N_FF)
+    writer.add_head_count(N_HEAD)
+    writer.add_head_count_kv(N_HEAD_KV)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(HEAD_DIM)
+    writer.add_vocab_size(len(pieces))
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(pieces)
+    writer.add_token_scores(scores)
+    writer.add_token_types(types)
+    writer.add_unk_token_id(0)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_add_bos_token(True)
+    writer.add_add_space_prefix(True)
+    for name, weights in tensors(len(pieces), seed).items():
+        if weights.ndim == 1:
+            writer.add_tensor(name, weights)
+        else:
+            q8_0 = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor(name, gguf.quants.quantize(weights, q8_0), raw_dtype=q8_0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def main() -> None:
+    """Run as a command."""
+    parser = argparse.ArgumentParser(description="Write a tiny random LLaMA.")
+    parser.add_argument("path", help="the GGUF file to write")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    write(arguments.path, arguments.seed)
+
+
+if __name__ == "__main__":
+    main()
