@@ -1,0 +1,97 @@
+"""Fast language models on the CPU you already have.
+
+>>> import llamacy
+>>> model = llamacy.load("stories.gguf")  # doctest: +SKIP
+>>> print(model.generate("Once upon a time", max_tokens=64))  # doctest: +SKIP
+
+Names are imported when they are first used, so that ``import llamacy`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llamacy.config import ModelConfig
+    from llamacy.errors import (
+        ArgumentError,
+        ClosedError,
+        ContextLengthError,
+        CPUError,
+        FormatError,
+        LlamacyError,
+        ModelFileError,
+        OutOfMemoryError,
+        UnsupportedError,
+    )
+    from llamacy.generation import Stream
+    from llamacy.model import Model, load
+    from llamacy.results import Completion, Piece, Timings, Usage
+    from llamacy.sampling import SamplingParams
+    from llamacy.tokenizers import load_tokenizer
+    from llamacy.tokenizers.base import Tokenizer
+
+    __version__: str
+
+__all__ = [
+    "ArgumentError",
+    "CPUError",
+    "ClosedError",
+    "Completion",
+    "ContextLengthError",
+    "FormatError",
+    "LlamacyError",
+    "Model",
+    "ModelConfig",
+    "ModelFileError",
+    "OutOfMemoryError",
+    "Piece",
+    "SamplingParams",
+    "Stream",
+    "Timings",
+    "Tokenizer",
+    "UnsupportedError",
+    "Usage",
+    "__version__",
+    "load",
+    "load_tokenizer",
+]
+
+_HOMES = {
+    "config": ["ModelConfig"],
+    "errors": [name for name in __all__ if name.endswith("Error")],
+    "generation": ["Stream"],
+    "model": ["Model", "load"],
+    "results": ["Completion", "Piece", "Timings", "Usage"],
+    "sampling": ["SamplingParams"],
+    "tokenizers": ["load_tokenizer"],
+    "tokenizers.base": ["Tokenizer"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+# A library is quiet unless its user asks to hear it.
+logging.getLogger("llamacy").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its home, once."""
+    value: object
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            value = version("llamacy")
+        except PackageNotFoundError:  # a source tree that is not installed
+            value = "0+unknown"
+    elif name in _HOME_OF:
+        value = getattr(importlib.import_module(f"llamacy.{_HOME_OF[name]}"), name)
+    else:
+        raise AttributeError(f"module 'llamacy' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

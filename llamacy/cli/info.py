@@ -1,0 +1,85 @@
+"""`llamacy info`: what llamacy found here, what it chose, and why."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+from llamacy.cli.options import JSON
+
+
+def info(json: JSON = False) -> None:
+    """Show the version, the CPU, the instruction-set level and the threads."""
+    facts = _facts()
+    if json:
+        from json import dumps
+
+        print(dumps(facts, ensure_ascii=False))
+        return
+    from llamacy.cli.tables import print_table
+
+    print(f"llamacy  {facts['version']} (Python {facts['python']})")
+    print(f"CPU      {facts['cpu']}")
+    print(f"threads  {facts['n_threads']} ({facts['n_threads_reason']})")
+    print(f"level    {facts['isa']} ({facts['isa_reason']})")
+    rows = []
+    for level in facts["levels"]:
+        state = "in use" if level["name"] == facts["isa"] else "can be used"
+        rows.append((level["name"], level["lacking"] or state, level["description"]))
+    print_table(["level", "here", "what it is"], rows)
+
+
+def _facts() -> dict[str, Any]:
+    import llamacy
+    from llamacy import kernels
+    from llamacy.cpu_count import default_threads
+
+    levels = [
+        {
+            "name": level.name,
+            "description": level.description,
+            "available": kernels.lacking(level) is None,
+            "lacking": kernels.lacking(level),
+        }
+        for level in kernels.LEVELS
+        # Levels for tests are of interest only where they were built.
+        if not level.emulated or kernels.lacking(level) is None
+    ]
+    return {
+        "version": llamacy.__version__,
+        "python": platform.python_version(),
+        "cpu": cpu_name(),
+        "isa": kernels.selected().name,
+        "isa_reason": kernels.reason(),
+        "levels": levels,
+        "n_threads": default_threads(),
+        "n_threads_reason": _threads_reason(),
+    }
+
+
+def cpu_name() -> str:
+    """Name of the CPU as its maker gives it, where the system tells."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                key, _, value = line.partition(":")
+                if key.strip() == "model name":
+                    return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _threads_reason() -> str:
+    """Tell what the default number of threads comes from."""
+    from llamacy.cpu_count import cgroup_quota, physical_cores
+
+    reasons = [f"{os.cpu_count()} logical CPUs"]
+    if hasattr(os, "sched_getaffinity"):
+        allowed = os.sched_getaffinity(0)
+        reasons.append(f"{len(allowed)} allowed to this process")
+        reasons.append(f"on {physical_cores(allowed)} physical cores")
+    if (quota := cgroup_quota()) is not None:
+        reasons.append(f"cgroup quota of {quota:g} CPUs")
+    return ", ".join(reasons)

@@ -1,0 +1,45 @@
+"""Tables for people: as wide as the terminal, or as they need to be in a pipe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+_PIPE_WIDTH = 240
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: str = ""
+) -> None:
+    """Print rows under headings.
+
+    Parameters
+    ----------
+    columns : the headings.
+    rows : a cell for each heading.
+    right : headings of the columns aligned to the right, separated by spaces.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right.split() else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
+    console.print(table)
+
+
+def in_units(n_bytes: float) -> str:
+    """Write a number of bytes for people.
+
+    >>> in_units(5 * 2**20)
+    '5.0 MiB'
+    """
+    power = min(int(math.log2(n_bytes) // 10), 4) if n_bytes >= 1 else 0
+    unit = ("bytes", "KiB", "MiB", "GiB", "TiB")[power]
+    return f"{n_bytes / 1024**power:.{1 if power else 0}f} {unit}"

@@ -1,0 +1,54 @@
+"""`llamacy tokenize`: a text as a model's vocabulary cuts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llamacy.cli.failures import UsageError
+from llamacy.cli.options import JSON
+from llamacy.cli.text_input import check_text, read_text
+
+
+def tokenize(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="GGUF file with a vocabulary.")
+    ],
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="The text, if not piped in.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("-f", "--file", help="Read the text from a file.")
+    ] = None,
+    special: Annotated[
+        bool, typer.Option("--special", help="Read names of control tokens as such.")
+    ] = False,
+    no_bos: Annotated[
+        bool, typer.Option("--no-bos", help="Leave the beginning-of-text token out.")
+    ] = False,
+    json: JSON = False,
+) -> None:
+    """Cut a text into tokens: their ids, and what the vocabulary calls them."""
+    if text is not None and file is not None:
+        raise UsageError("more than one text")
+    text = check_text(text) if text is not None else read_text(file)
+    if text is None:
+        raise UsageError("no text: give it as an argument or through a pipe")
+
+    from llamacy import load_tokenizer
+
+    tokenizer = load_tokenizer(model)
+    ids = tokenizer.encode(
+        text, add_bos=False if no_bos else None, parse_special=special
+    )
+    pieces = [tokenizer.piece(token) for token in ids]
+    if json:
+        from json import dumps
+
+        result = {"n_tokens": len(ids), "ids": ids, "pieces": pieces}
+        print(dumps(result, ensure_ascii=False))
+    else:
+        for token, piece in zip(ids, pieces, strict=True):
+            print(f"{token:8} {piece!r}")

@@ -1,0 +1,113 @@
+"""What generating returns: typed, frozen, readable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+FinishReason = Literal["stop", "length", "cancelled"]
+"""Why a text ended.
+
+``"stop"``: an end-of-text token or a stop string. ``"length"``: `max_tokens`, or
+the context is full. ``"cancelled"``: its stream was closed, or is not at its end.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def total_tokens(self) -> int:
+        """Both together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time went, in seconds.
+
+    Attributes
+    ----------
+    n_prompt : tokens of the prompt that were read.
+    prompt_seconds : forward passes that read them, and the first token's choice.
+    n_generated : tokens generated after the first, each by a pass of its own.
+    generation_seconds : those passes.
+    time_to_first_token : from the call to the first token, waiting included.
+    """
+
+    n_prompt: int
+    prompt_seconds: float
+    n_generated: int
+    generation_seconds: float
+    time_to_first_token: float
+
+    @property
+    def prompt_tokens_per_second(self) -> float:
+        """Speed of reading the prompt; 0.0 if nothing was read."""
+        return self.n_prompt / self.prompt_seconds if self.n_prompt else 0.0
+
+    @property
+    def generation_tokens_per_second(self) -> float:
+        """Speed of generating; 0.0 for fewer than two tokens."""
+        return self.n_generated / self.generation_seconds if self.n_generated else 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"prompt {self.n_prompt} tokens, "
+            f"{self.prompt_tokens_per_second:.1f} tokens/s; "
+            f"generation {self.n_generated} tokens, "
+            f"{self.generation_tokens_per_second:.1f} tokens/s; "
+            f"first token after {self.time_to_first_token:.3f} s"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A generated text.
+
+    Attributes
+    ----------
+    text : what follows the prompt, without the stop string that ended it.
+    tokens : ids generated, without the end-of-text token.
+    finish_reason : why it ended.
+    usage : tokens read and written.
+    timings : where the time went.
+    """
+
+    text: str
+    tokens: list[int]
+    finish_reason: FinishReason
+    usage: Usage
+    timings: Timings
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return (
+            f"Completion({self.text!r}, finish_reason={self.finish_reason!r}, "
+            f"prompt_tokens={self.usage.prompt_tokens}, "
+            f"completion_tokens={self.usage.completion_tokens})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a text while it is generated.
+
+    Attributes
+    ----------
+    text : one or more whole characters.
+    tokens : ids since the piece before; more than one where a character or a
+        possible stop string spans tokens.
+    """
+
+    text: str
+    tokens: list[int]
+
+    def __str__(self) -> str:
+        return self.text

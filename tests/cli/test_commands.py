@@ -1,0 +1,284 @@
+"""Every command as a shell sees it: output, errors and exit status."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import llamacy
+from llamacy.cli import app
+from llamacy.cli.run import run as run_command
+from llamacy.sampling import SamplingParams
+
+PROMPT = "Once upon a time"
+
+
+@dataclasses.dataclass
+class Done:
+    status: int
+    out: str
+    err: str
+
+
+Shell = Callable[..., Done]
+
+
+@pytest.fixture
+def shell() -> Shell:
+    """Run a command line; standard input is a pipe, `input` its text."""
+
+    def run(*words: object, input: str | bytes = "") -> Done:
+        arguments = [str(word) for word in words]
+        result = CliRunner().invoke(app, arguments, input=input, prog_name="llamacy")
+        return Done(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+@pytest.fixture
+def path(shared: Path) -> Path:
+    return shared / "models/stories260K-Q8_0.gguf"
+
+
+@pytest.fixture
+def greedy(path: Path) -> llamacy.Completion:
+    with llamacy.load(path) as model:
+        return model.generate(PROMPT, max_tokens=20, temperature=0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("MODEL", PROMPT),
+        ("-m", "MODEL", PROMPT),
+        ("-m", "MODEL", "-p", PROMPT),
+        ("MODEL", "--prompt", PROMPT),
+        ("MODEL", "-f", "FILE"),
+        ("MODEL", "-f", "-"),
+        ("MODEL",),
+    ],
+)
+def test_run_takes_a_prompt_from_anywhere(
+    shell: Shell,
+    path: Path,
+    greedy: llamacy.Completion,
+    tmp_path: Path,
+    words: tuple[str, ...],
+) -> None:
+    file = tmp_path / "prompt.txt"
+    file.write_text(f"{PROMPT}\n")
+    known = {"MODEL": str(path), "FILE": str(file)}
+    arguments = [known.get(word, word) for word in words]
+    done = shell("run", *arguments, "-n", 20, "--temp", 0, input=f"{PROMPT}\n")
+    assert done == Done(0, f"{greedy.text}\n", "")
+
+
+def test_run_as_json(shell: Shell, path: Path, greedy: llamacy.Completion) -> None:
+    done = shell("run", path, PROMPT, "-n", 20, "--temp", 0, "--json", "--verbose")
+    result = json.loads(done.out)
+    assert result["text"] == greedy.text
+    assert result["tokens"] == greedy.tokens
+    assert result["finish_reason"] == "length"
+    assert result["usage"] == {"prompt_tokens": 5, "completion_tokens": 20}
+    assert result["timings"]["generation_tokens_per_second"] > 0
+    assert "tokens/s" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_run_with_all_its_options(shell: Shell, path: Path) -> None:
+    words = ["-n", 10, "--temp", 1.2, "--top-k", -1, "--top-p", 0.9, "--min-p", 0.01]
+    words += ["-s", 3, "-t", 1, "-c", 64, "--kv-type", "f32", "--stop", "zzz"]
+    first, again = (shell("run", path, PROMPT, *words) for _ in range(2))
+    assert first == again
+    assert first.status == 0
+
+
+def test_the_sampling_defaults_are_the_librarys() -> None:
+    fields = {field.name: field.default for field in dataclasses.fields(SamplingParams)}
+    options = inspect.signature(run_command).parameters
+    for name in ("temperature", "top_k", "top_p", "min_p"):
+        assert options[name].default == fields[name]
+
+
+def test_run_ends_at_a_ctrl_c(
+    shell: Shell, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llamacy.generation import Stream
+
+    whole = Stream.__next__
+
+    def interrupted(stream: Stream) -> Any:
+        if len(stream.completion.tokens) >= 5:
+            raise KeyboardInterrupt
+        return whole(stream)
+
+    monkeypatch.setattr(Stream, "__next__", interrupted)
+    done = shell("run", path, PROMPT, "--temp", 0)
+    assert done.status == 130
+    assert done.out.startswith(", there")
+    assert done.out.endswith("\n")
+    assert done.err == ""
+
+
+def test_info(shell: Shell) -> None:
+    from llamacy import kernels
+
+    facts = json.loads(shell("info", "--json").out)
+    assert facts["isa"] == kernels.selected().name
+    assert facts["isa_reason"]
+    assert facts["n_threads"] >= 1
+    for level in facts["levels"]:
+        assert level["available"] == (level["lacking"] is None)
+    text = shell("info").out
+    for level in facts["levels"]:
+        assert level["name"] in text
+        assert (level["lacking"] or "") in text
+    assert facts["isa_reason"] in text
+
+
+def test_show(shell: Shell, path: Path) -> None:
+    facts = json.loads(shell("show", path, "--json").out)
+    assert facts["version"] == 3
+    assert facts["n_tensors"] == len(facts["tensors"]) == 47
+    assert facts["metadata"]["llama.context_length"] == 512
+    tokens = facts["metadata"]["tokenizer.ggml.tokens"]
+    assert (tokens["length"], tokens["first"][:2]) == (512, ["<unk>", "<s>"])
+    tensor = {one["name"]: one for one in facts["tensors"]}["blk.0.ffn_down.weight"]
+    assert tensor["shape"] == [64, 172]
+    assert sum(one["bytes"] for one in facts["tensors"]) == facts["tensor_bytes"]
+    full = json.loads(shell("show", path, "--json", "--full").out)
+    assert len(full["metadata"]["tokenizer.ggml.tokens"]) == 512
+
+    text = shell("show", path).out
+    for word in ("blk.4.ffn_down.weight", "64 × 172", "llama.block_count", "… 512 in"):
+        assert word in text
+
+
+def test_tokenize(shell: Shell, path: Path) -> None:
+    result = json.loads(shell("tokenize", path, PROMPT, "--json").out)
+    assert result["ids"] == [1, 403, 407, 261, 378]
+    assert result["n_tokens"] == 5
+    assert result["pieces"][:2] == ["<s>", "▁Once"]
+    lines = shell("tokenize", path, "--no-bos", input=PROMPT).out.splitlines()
+    assert lines[0].split() == ["403", "'▁Once'"]
+    assert len(lines) == 4
+    special = shell("tokenize", path, "</s>", "--no-bos", "--special", "--json").out
+    assert json.loads(special)["ids"] == [2]
+
+
+@pytest.mark.parametrize(
+    ("words", "tests"),
+    [
+        ((), ["pp16", "tg4"]),
+        (("-p", 0), ["tg4"]),
+        (("-n", 0), ["pp16"]),
+        (("-n", 0, "-p", 0), []),
+    ],
+)
+def test_bench(
+    shell: Shell, path: Path, words: tuple[object, ...], tests: list[str]
+) -> None:
+    base = ["bench", "-m", path, "-p", 16, "-n", 4, "-r", 3, "-t", 1]
+    report = json.loads(shell(*base, *words, "--json").out)
+    assert report["model"] == str(path)
+    assert report["n_threads"] == 1
+    assert report["model_type"] == "Q8_0"
+    assert report["model_bytes"] > 260_000
+    assert report["isa"]
+    assert [result["test"] for result in report["results"]] == tests
+    for result in report["results"]:
+        assert len(result["seconds"]) == 3
+        assert (
+            0
+            < result["tokens_per_second_min"]
+            <= result["tokens_per_second"]
+            <= result["tokens_per_second_max"]
+        )
+
+
+def test_bench_as_a_table(shell: Shell, path: Path) -> None:
+    done = shell("bench", path, "-p", 8, "-n", 2, "-r", 1)
+    assert done.status == 0
+    assert "pp8" in done.out
+    assert "tg2" in done.out
+
+
+def test_help_and_version(shell: Shell) -> None:
+    for words in ([], ["--help"], ["-h"]):
+        done = shell(*words)
+        assert done.status == 0
+        for command in ("run", "info", "show", "tokenize", "bench"):
+            assert command in done.out
+            assert shell(command, "--help").status == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (("nonsense",), 2, "nonsense"),
+        (("--nonsense",), 2, "--nonsense"),
+        (("run",), 2, "no model"),
+        (("run", "none.gguf"), 2, "no prompt"),
+        (("run", "none.gguf", "a", "b"), 2, "b"),
+        (("run", "none.gguf", "a", "-p", "b"), 2, "more than one prompt"),
+        (("run", "none.gguf", "a", "--nonsense"), 2, "llamacy run --help"),
+        (("run", "none.gguf", "a", "-n", "many"), 2, "--n-predict"),
+        (("run", "none.gguf", "a"), 1, "none.gguf"),
+        (("run", "none.gguf", "a", "--temp", "-1"), 1, "temperature: wanted"),
+        (("run", "none.gguf", "a", "-t", "0"), 1, "n_threads: wanted"),
+        (("run", "none.gguf", "-f", "no-prompt.txt"), 1, "no-prompt.txt"),
+        (("run", "none.gguf", "a\udcff"), 2, "not UTF-8: byte 0xff"),
+        (("show", "none.gguf"), 1, "none.gguf"),
+        (("show", "."), 1, "."),
+        (("tokenize", "none.gguf", "a"), 1, "none.gguf"),
+        (("tokenize", "none.gguf", "a", "-f", "b"), 2, "more than one text"),
+        (("bench",), 2, "one model"),
+        (("bench", "none.gguf", "-r", "0"), 2, "--repetitions"),
+        (("bench", "none.gguf"), 1, "none.gguf"),
+    ],
+)
+def test_errors_are_one_line(
+    shell: Shell, words: tuple[str, ...], status: int, message: str
+) -> None:
+    done = shell(*words)
+    assert done.status == status
+    assert done.err.startswith("llamacy: error: ")
+    assert done.err.count("\n") == 1
+    assert message in done.err
+    assert done.out == ""
+
+
+def test_input_that_is_no_text(shell: Shell) -> None:
+    done = shell("run", "none.gguf", input=b"caf\xe9")
+    assert done.status == 2
+    assert "standard input is not UTF-8: byte 0xe9 at 3" in done.err
+
+
+def test_a_prompt_that_does_not_fit(shell: Shell, path: Path) -> None:
+    done = shell("run", path, PROMPT, "-c", 3)
+    assert done.status == 1
+    assert done.err == (
+        "llamacy: error: 5 tokens do not fit into a context of 3 tokens\n"
+    )
+
+
+def test_even_a_bug_is_one_line(
+    shell: Shell, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("two\nlines")
+
+    monkeypatch.setattr(llamacy, "load", broken)
+    done = shell("run", path, PROMPT)
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert "ZeroDivisionError: two lines" in done.err
+    monkeypatch.setenv("LLAMACY_DEBUG", "1")
+    result = CliRunner().invoke(app, ["run", str(path), PROMPT])
+    assert isinstance(result.exception, ZeroDivisionError)

@@ -1,0 +1,108 @@
+"""The command line as a process: pipes, signals, a terminal, and how it starts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import llamacy
+
+COMMAND = [sys.executable, "-P", "-m", "llamacy"]
+# The package under test, wherever the tests are run.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(llamacy.__file__).parents[1])}
+PROMPT = "Once upon a time"
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and terminals of POSIX")
+
+
+@pytest.fixture
+def path(shared: Path) -> Path:
+    return shared / "models/stories260K-Q8_0.gguf"
+
+
+def test_help_imports_none_of_the_library() -> None:
+    code = (
+        "import sys\n"
+        "from llamacy.cli import app\n"
+        "try: app(['--help'], prog_name='llamacy')\n"
+        "except SystemExit: pass\n"
+        "assert 'numpy' not in sys.modules\n"
+        "assert 'llamacy.model' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "tokenize" in done.stdout
+
+
+@posix
+def test_a_reader_that_leaves_early_is_no_error(path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "run", path, PROMPT, "-n", "400"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+    )
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(30) == 141
+    process.stderr.close()
+
+
+@posix
+def test_ctrl_c_ends_the_process(path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "run", path, PROMPT, "-c", "1000000", "--temp", "3", "--top-k", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        start_new_session=True,
+    )
+    assert process.stdout and process.stderr
+    assert process.stdout.read(20)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+
+
+@posix
+def test_at_a_terminal(path: Path) -> None:
+    import pty
+
+    controller, terminal = pty.openpty()
+    try:
+        done = subprocess.run(
+            [*COMMAND, "run", path],
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env=ENVIRONMENT,
+        )
+        assert done.returncode == 2
+        assert "no prompt" in done.stderr
+        assert "later version" in done.stderr
+        # There the prompt is shown before what follows it.
+        subprocess.run(
+            [*COMMAND, "run", path, PROMPT, "-n", "4", "--temp", "0"],
+            stdin=terminal,
+            stdout=terminal,
+            timeout=30,
+            env=ENVIRONMENT,
+            check=True,
+        )
+        assert os.read(controller, 1000).decode().startswith(f"{PROMPT}, there")
+    finally:
+        os.close(controller)
+        os.close(terminal)

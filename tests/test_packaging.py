@@ -1,0 +1,52 @@
+"""The installed package: complete, typed, without its sources, and quick to import."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, files, metadata
+
+import pytest
+
+try:
+    FILES = [str(path) for path in files("llamacy") or []]
+except PackageNotFoundError:  # run from the sources
+    pytest.skip("llamacy is not installed", allow_module_level=True)
+if not any(name.startswith("llamacy/") for name in FILES):
+    pytest.skip("llamacy is installed as editable", allow_module_level=True)
+
+
+def test_type_hints_come_with_it() -> None:
+    assert "llamacy/py.typed" in FILES
+
+
+def test_every_compiled_module_has_a_stub() -> None:
+    # A level's module holds nothing but its table of functions.
+    compiled = {
+        re.sub(r"\..*", "", name) for name in FILES if name.endswith((".so", ".pyd"))
+    }
+    levels = {"scalar", "avx2", "avx512", "amx", "amx_emulated"}
+    named = {name for name in compiled if name.split("/")[-1] not in levels}
+    assert "llamacy/kernels/cpu" in named
+    assert not [name for name in named if f"{name}.pyi" not in FILES]
+
+
+def test_sources_of_the_kernels_stay_in_the_sdist() -> None:
+    assert not [name for name in FILES if name.endswith((".pyx", ".pxi", ".h", ".c"))]
+
+
+def test_licence_is_said_and_there() -> None:
+    assert metadata("llamacy")["License-Expression"] == "MIT"
+    assert [name for name in FILES if name.endswith("LICENSE")]
+
+
+def test_import_is_quick() -> None:
+    """The best of three, for machines that are busy; without Python's own start."""
+    code = (
+        "import time; begin = time.perf_counter(); import llamacy;"
+        "print(time.perf_counter() - begin)"
+    )
+    command = [sys.executable, "-P", "-c", code]
+    seconds = [float(subprocess.check_output(command, text=True)) for _ in range(3)]
+    assert min(seconds) < 0.15

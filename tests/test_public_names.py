@@ -1,0 +1,46 @@
+"""What ``import llamacy`` gives, and what it costs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import llamacy
+
+
+def test_every_public_name_is_there() -> None:
+    for name in llamacy.__all__:
+        assert getattr(llamacy, name) is not None
+    assert set(llamacy.__all__) <= set(dir(llamacy))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        llamacy.nothing  # noqa: B018
+
+
+def test_errors_are_what_a_python_programmer_would_catch() -> None:
+    assert issubclass(llamacy.ContextLengthError, ValueError)
+    assert issubclass(llamacy.ModelFileError, OSError)
+    assert issubclass(llamacy.OutOfMemoryError, MemoryError)
+    for name in llamacy.__all__:
+        if name.endswith("Error"):
+            assert issubclass(getattr(llamacy, name), llamacy.LlamacyError)
+
+
+def test_importing_imports_nothing_heavy_and_prints_nothing() -> None:
+    code = (
+        "import sys, llamacy; "
+        "heavy = {'numpy', 'typer', 'rich', 'tokenizers', 'sentencepiece', "
+        "'importlib.metadata'}; "
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules); "
+        "import logging; logging.getLogger('llamacy').warning('unasked')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(llamacy.__file__).parents[1])},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

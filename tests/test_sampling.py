@@ -1,0 +1,182 @@
+"""The sampler chain against plain NumPy formulas; options and their errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from llamacy.errors import ArgumentError
+from llamacy.sampling import Sampler, SamplingOptions, SamplingParams, largest
+
+LOGITS = np.array([1.5, -0.5, 3.0, 2.5, 0.0, 2.9, -4.0, 1.0], np.float32)
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    weights = np.exp(logits.astype(np.float64) - logits.max())
+    shares: NDArray[np.float64] = weights / weights.sum()
+    return shares
+
+
+def expected(logits: NDArray[np.float32], params: SamplingParams) -> Any:
+    """Probabilities by the definitions, with a sorted vocabulary at each step."""
+    kept = np.argsort(-logits, kind="stable")
+    if params.top_k:
+        kept = kept[: params.top_k]
+    sums = softmax(logits[kept]).cumsum()
+    kept = (
+        kept[: int(np.argmax(sums >= params.top_p)) + 1] if params.top_p < 1 else kept
+    )
+    shares = softmax(logits[kept])
+    kept = kept[shares >= params.min_p * shares[0]]
+    probabilities = np.zeros(len(logits))
+    probabilities[kept] = softmax(logits[kept] / params.temperature)
+    return probabilities
+
+
+OPTIONS = [
+    {},
+    {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "temperature": 1.0},
+    {"top_k": 3, "top_p": 1.0, "min_p": 0.0, "temperature": 1.7},
+    {"top_k": 0, "top_p": 0.8, "min_p": 0.0, "temperature": 1.0},
+    {"top_k": 0, "top_p": 1.0, "min_p": 0.3, "temperature": 1.0},
+    {"top_k": 5, "top_p": 0.9, "min_p": 0.1, "temperature": 2.5},
+    {"top_k": 0, "top_p": 0.97, "min_p": 0.02, "temperature": 0.5},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_draws_have_the_distribution_of_the_formulas(options: dict[str, Any]) -> None:
+    params = SamplingParams(seed=7, **options)
+    sampler, n_draws = Sampler(params), 4000
+    counts = np.bincount([sampler.sample(LOGITS) for _ in range(n_draws)], minlength=8)
+    wanted = expected(LOGITS, params) * n_draws
+    assert not counts[wanted == 0].any()
+    seen = wanted > 0
+    statistic = ((counts[seen] - wanted[seen]) ** 2 / wanted[seen]).sum()
+    # Beyond mean + 5 standard deviations of the chi-square distribution.
+    freedom = int(seen.sum()) - 1
+    assert statistic <= freedom + 5 * math.sqrt(2 * freedom) + 1e-9
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(1, 3000),
+    st.integers(1, 3000),
+    st.integers(0, 2**32 - 1),
+    st.booleans(),
+)
+def test_largest_equals_a_stable_sort(n: int, k: int, seed: int, ties: bool) -> None:
+    logits = np.random.default_rng(seed).normal(size=n).astype(np.float32)
+    if ties:
+        logits = np.round(logits)
+    k = min(k, n)
+    wanted = np.argsort(-logits, kind="stable")[:k]
+    np.testing.assert_array_equal(largest(logits, k), wanted)
+
+
+def test_a_wide_nucleus_is_found_without_top_k() -> None:
+    logits = np.random.default_rng(1).normal(size=5000).astype(np.float32)
+    params = SamplingParams(top_k=0, top_p=0.9, min_p=0.0, temperature=1.0, seed=3)
+    nucleus = set(np.flatnonzero(expected(logits, params)))
+    assert 1000 < len(nucleus) < 4999
+    sampler = Sampler(params)
+    drawn = {sampler.sample(logits) for _ in range(2000)}
+    assert drawn <= nucleus
+    assert len(drawn) > 800
+
+
+def test_temperature_0_is_greedy_whatever_else() -> None:
+    sampler = Sampler(SamplingParams(temperature=0, top_k=5, top_p=0.1, min_p=0.9))
+    assert sampler.sample(LOGITS) == 2
+    assert sampler.sample(np.zeros(4, np.float32)) == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"top_k": 1}, {"top_p": 0.0}, {"min_p": 1.0}, {"temperature": 1e-300}],
+    ids=str,
+)
+def test_limits_leave_the_likeliest_token(options: dict[str, Any]) -> None:
+    sampler = Sampler(SamplingParams(**options))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert {sampler.sample(LOGITS * 1e37) for _ in range(50)} == {2}
+        assert {sampler.sample(LOGITS) for _ in range(50)} == {2}
+
+
+def test_the_same_seed_draws_the_same_tokens() -> None:
+    def draw(seed: int | None) -> list[int]:
+        sampler = Sampler(SamplingParams(seed=seed, temperature=2.0))
+        return [sampler.sample(LOGITS) for _ in range(40)]
+
+    assert draw(5) == draw(5)
+    assert draw(5) != draw(6)
+    assert draw(None) != draw(None)
+    assert draw(-1) != draw(-1)
+
+
+def test_a_token_of_minus_infinity_is_never_drawn() -> None:
+    logits = np.array([0.0, -np.inf, 0.0, -np.inf], np.float32)
+    sampler = Sampler(SamplingParams(top_k=0, top_p=1.0, min_p=0.0, temperature=5.0))
+    assert {sampler.sample(logits) for _ in range(200)} == {0, 2}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_broken_logits_are_an_error(value: float, temperature: float) -> None:
+    logits = LOGITS.copy()
+    logits[3] = value
+    with pytest.raises(ArgumentError, match=r"logits: .*found (nan|inf) for token 3"):
+        Sampler(SamplingParams(temperature=temperature)).sample(logits)
+    with pytest.raises(ArgumentError, match="found -inf"):
+        Sampler(SamplingParams()).sample(np.full(5, -np.inf, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("max_tokens", [-1, 1.0, True, "5", math.nan]),
+        ("temperature", [-0.1, math.nan, math.inf, True, "hot", None, 1j]),
+        ("top_k", [-1, 2.5, False, None]),
+        ("top_p", [-0.1, 1.1, math.nan, "1"]),
+        ("min_p", [-0.1, 1.1, math.nan, True]),
+        ("seed", [-2, 2**64, 1.0, True]),
+        ("stop", ["", ["a", ""], [1], 5, b"x", True]),
+    ],
+)
+def test_bad_options_are_named(name: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(ArgumentError, match=f"^{name}: wanted .*, found ") as info:
+            SamplingParams(**{name: value})
+        assert isinstance(info.value, ValueError)
+
+
+def test_options_that_do_not_exist_are_a_type_error() -> None:
+    with pytest.raises(TypeError, match="top_q"):
+        SamplingParams(**{"top_q": 1})  # type: ignore[arg-type]
+
+
+def test_params_are_values() -> None:
+    half: Any = np.float32(0.5)
+    three: Any = np.int64(3)
+    params = SamplingParams(temperature=half, top_k=three, stop=["a"])
+    assert params == SamplingParams(temperature=0.5, top_k=3, stop="a")
+    assert hash(params) == hash(dataclasses.replace(params, seed=None))
+    assert type(params.temperature) is float
+    assert type(params.top_k) is int
+    assert SamplingParams(stop=None).stop == ()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        params.top_k = 4  # type: ignore[misc]
+
+
+def test_keyword_options_are_the_params_fields() -> None:
+    fields = {field.name for field in dataclasses.fields(SamplingParams)}
+    assert fields == SamplingOptions.__optional_keys__
