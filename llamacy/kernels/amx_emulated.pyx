@@ -1,6 +1,7 @@
-"""Kernels in the verbs of amx_emulated.h."""
+"""Kernels in the verbs of amx_emulated.h, with large products on its matrix tiles."""
 
 cdef extern from "amx_emulated.h":
     pass
 
 include "kernels.pxi"
+include "tiles.pxi"

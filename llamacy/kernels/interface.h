@@ -100,6 +100,8 @@ typedef struct {
     /* Rows of x in the form linear() wants for m rows. Items are rows. */
     void (*prepare)(const float *x, size_t ldx, int k, int m, void *prepared, int begin, int end);
     size_t (*prepared_bytes)(int k, int m);
+    /* Whether linear() may read the prepared form of its activations with w. */
+    int (*reads_prepared)(const packed_matrix *w);
     void (*linear)(const linear_args *args, int begin, int end, void *scratch);
     /* Rotate heads of x in place. Items are rows. */
     void (*rope)(float *x, size_t ldx, int n_head, int head_dim, const float *table, int begin,

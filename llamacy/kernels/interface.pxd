@@ -10,6 +10,7 @@ cdef extern from "packed.h" nogil:
         UNITS_PER_SUPER
 
     ctypedef enum pack_type:
+        PACK_F32
         PACK_COUNT
 
     ctypedef struct packed_matrix:
@@ -93,6 +94,7 @@ cdef extern from "interface.h" nogil:
             const float* x, size_t ldx, int k, int m, void* prepared,
             int begin, int end) noexcept nogil
         size_t (*prepared_bytes)(int k, int m) noexcept nogil
+        bint (*reads_prepared)(const packed_matrix* w) noexcept nogil
         void (*linear)(
             const linear_args* args, int begin, int end, void* scratch) noexcept nogil
         void (*rope)(

@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 
 from llamacy.kernels.interface cimport (
     EPILOGUE_ADD, EPILOGUE_SWIGLU, KV_F16, KV_F32, PAGE_TOKENS, PANEL_ROWS, TILE_ROWS,
-    UNIT_COLS, fine_unit, is_float_pack, kernel_table, kv_layout, linear_args, pack_type,
+    UNIT_COLS, fine_unit, is_float_pack, kernel_table, kv_layout, linear_args,
     packed_matrix, quant_unit, row_run,
 )
 
@@ -257,6 +257,10 @@ cdef void quantize(
                 <fine_unit*>at.fine + u * at.step)
 
 
+cdef bint reads_prepared(const packed_matrix* w) noexcept nogil:
+    return not is_float_pack(w.type)
+
+
 cdef inline tile_rows prepared_rows(
     const void* prepared, int k, int m, int row
 ) noexcept nogil:
@@ -426,6 +430,7 @@ TABLE.rope_table = rope_table
 TABLE.rms_norm = rms_norm
 TABLE.prepare = quantize
 TABLE.prepared_bytes = quantized_bytes
+TABLE.reads_prepared = reads_prepared
 TABLE.linear = linear_panels
 TABLE.rope = rope
 TABLE.append = append

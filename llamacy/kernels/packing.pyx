@@ -48,10 +48,6 @@ cdef class PackedMatrix:
     def nbytes(self):
         return self._panels.nbytes
 
-    @property
-    def is_float(self):
-        return bool(is_float_pack(self.matrix.type))
-
 
 def packed_bytes(type_name, int64_t n, int64_t k):
     """Bytes that an (n, k) matrix takes when packed."""

@@ -66,7 +66,7 @@ class Lowering:
 
     def _emit_rms_norm(self, node: Node) -> None:
         x, y = self._values[node.inputs[0]], self._new(node)
-        prepared = self._new_prepared(node) if _is_read_prepared(node) else None
+        prepared = self._new_prepared(node) if self._is_read_prepared(node) else None
         self._program.rms_norm(
             x,
             node.attributes["weight"],
@@ -133,7 +133,7 @@ class Lowering:
         weight, bias = node.attributes["weight"], node.attributes["bias"]
         weight2 = node2.attributes["weight"] if node2 else None
         bias2 = node2.attributes["bias"] if node2 else None
-        if not (weight.is_float and (weight2 is None or weight2.is_float)):
+        if any(map(self._program.reads_prepared, filter(None, (weight, weight2)))):
             self._prepare(source)
         x, prepared = self._values[source], self._prepared.get(source)
         self._program.linear(
@@ -153,6 +153,14 @@ class Lowering:
                 waits=self._waits((x,), (prepared,)),
                 of_wanted=value.of_wanted,
             )
+
+    def _is_read_prepared(self, node: Node) -> bool:
+        """Whether a matrix reads the prepared form of this value."""
+        return any(
+            user.op == "linear"
+            and self._program.reads_prepared(user.attributes["weight"])
+            for user in node.users
+        )
 
     def _elementwise(self, emit: Any, node: Node) -> None:
         x, y = (self._values[value] for value in node.inputs)
@@ -238,14 +246,6 @@ def _leaves(node: Node) -> list[Node]:
     for value in node.inputs:
         leaves.extend(_leaves(value) if _is_absorbed(value) else [value])
     return leaves
-
-
-def _is_read_prepared(node: Node) -> bool:
-    """Whether a quantised matrix reads this value."""
-    return any(
-        user.op == "linear" and not user.attributes["weight"].is_float
-        for user in node.users
-    )
 
 
 def _touched(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:

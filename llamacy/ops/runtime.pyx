@@ -134,6 +134,10 @@ cdef class Program:
         """Bytes that m rows of k activations take as linear steps want them."""
         return self.kernels.prepared_bytes(k, m)
 
+    def reads_prepared(self, PackedMatrix weight):
+        """Whether linear steps with `weight` read prepared activations."""
+        return bool(self.kernels.reads_prepared(&weight.matrix))
+
     cdef step* add_step(self, step_kind kind, bint waits, bint of_wanted, tuple kept) except NULL:
         cdef step* grown = <step*>realloc(
             self.steps, (self.n_steps + 1) * sizeof(step))
