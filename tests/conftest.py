@@ -1,11 +1,29 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests: models to load, and levels to test at.
+
+`LLAMACY_REQUIRE_LEVELS` names levels that must have been tested when the run ends:
+one that was skipped, or that no test asked for, fails it.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
+import gguf
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+from llamacy import kernels
+from llamacy.kernels.cpu import MACHINE
+from llamacy.kernels.levels import Level, levels_of
+
+ROOT = Path(__file__).resolve().parents[1]
+TESTED = pytest.StashKey[set[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -14,8 +32,163 @@ def shared() -> Path:
 
     `LLAMACY_SHARED` names it; otherwise it is looked for beside the checkout.
     """
-    beside = Path(__file__).resolve().parents[2] / "shared"
-    folder = Path(os.environ.get("LLAMACY_SHARED", beside))
+    folder = Path(os.environ.get("LLAMACY_SHARED", ROOT.parent / "shared"))
     if not (folder / "models").is_dir():
         pytest.skip("the folder of real models is absent; LLAMACY_SHARED names it")
     return folder
+
+
+# Levels.
+
+
+@pytest.fixture(scope="session", params=levels_of(MACHINE), ids=lambda level: level.name)
+def level(request: pytest.FixtureRequest) -> Level:
+    """Each level there is for this machine; those it cannot run are skipped."""
+    each: Level = request.param
+    if lack := kernels.lacking(each):
+        pytest.skip(f"{each.name}: {lack}")
+    request.config.stash.setdefault(TESTED, set()).add(each.name)
+    return each
+
+
+@pytest.fixture
+def selected_level(level: Level, monkeypatch: pytest.MonkeyPatch) -> Level:
+    """Each level in turn, and plans made meanwhile use it."""
+    monkeypatch.setattr(kernels, "selected", lambda: level)
+    return level
+
+
+def untested_levels(config: pytest.Config) -> list[str]:
+    """Levels that had to be tested and were not."""
+    required = re.split(r"[\s,]+", os.environ.get("LLAMACY_REQUIRE_LEVELS", ""))
+    tested = config.stash.get(TESTED, set())
+    return [name for name in required if name and name not in tested]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that left out a level it was to test."""
+    if untested_levels(session.config) and not session.config.option.collectonly:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: Any, config: pytest.Config
+) -> None:
+    """Say which those were, and why."""
+    by_name = {each.name: each for each in kernels.LEVELS}
+    for name in untested_levels(config):
+        lack = kernels.lacking(by_name[name]) if name in by_name else "no such level"
+        terminalreporter.write_line(
+            f"LLAMACY_REQUIRE_LEVELS: {name} was not tested ({lack or 'no test ran'})",
+            red=True,
+        )
+
+
+# Models.
+
+
+@pytest.fixture(scope="session")
+def babble_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny LLaMA of random weights with a vocabulary, to generate babble with."""
+    spec = spec_from_file_location("random_model", ROOT / "tools" / "random_model.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    path = tmp_path_factory.mktemp("models") / "babble.gguf"
+    module.write(str(path))
+    return path
+
+
+WriteGGUF = Callable[
+    [Path, Mapping[str, Any], Mapping[str, NDArray[np.float32]], str], Path
+]
+
+
+@pytest.fixture(scope="session")
+def write_gguf() -> WriteGGUF:
+    """Write a model file: (path, metadata, float32 tensors, type of the matrices)."""
+    return _write_gguf
+
+
+def _write_gguf(
+    path: Path,
+    metadata: Mapping[str, Any],
+    tensors: Mapping[str, NDArray[np.float32]],
+    type_name: str = "F32",
+) -> Path:
+    writer = gguf.GGUFWriter(path, str(metadata["general.architecture"]))
+    for key, value in metadata.items():
+        if key != "general.architecture":
+            _add_value(writer, key, value)
+    ggml_type = gguf.GGMLQuantizationType[type_name]
+    for name, values in tensors.items():
+        if values.ndim == 1 or type_name == "F32":
+            writer.add_tensor(name, np.ascontiguousarray(values, np.float32))
+        else:
+            data = gguf.quants.quantize(values, ggml_type)
+            writer.add_tensor(name, data, raw_dtype=ggml_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _add_value(writer: Any, key: str, value: Any) -> None:
+    if isinstance(value, str):
+        writer.add_string(key, value)
+    elif isinstance(value, float):
+        writer.add_float32(key, value)
+    else:
+        writer.add_uint32(key, value)
+
+
+@pytest.fixture(scope="session")
+def llama_metadata() -> Callable[..., dict[str, Any]]:
+    """Metadata of a tiny LLaMA; keyword arguments are keys after ``llama.``.
+
+    Dots are written as two underscores: ``rope__freq_base=500.0``.
+    """
+
+    def make(**changes: Any) -> dict[str, Any]:
+        keys: dict[str, Any] = {
+            "block_count": 2,
+            "embedding_length": 64,
+            "attention__head_count": 4,
+            "attention__head_count_kv": 2,
+            "feed_forward_length": 96,
+            "vocab_size": 50,
+            "context_length": 128,
+            "attention__layer_norm_rms_epsilon": 1e-5,
+        } | changes
+        return {"general.architecture": "llama"} | {
+            f"llama.{key.replace('__', '.')}": value for key, value in keys.items()
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def random_tensors() -> Callable[..., dict[str, NDArray[np.float32]]]:
+    """Fill shapes by name with seeded noise that keeps activations near 1."""
+
+    def fill(
+        shapes: Iterable[tuple[str, tuple[int, ...]]], seed: int = 0
+    ) -> dict[str, NDArray[np.float32]]:
+        return dict(_noise(shapes, np.random.default_rng(seed)))
+
+    return fill
+
+
+def _noise(
+    shapes: Iterable[tuple[str, tuple[int, ...]]], rng: np.random.Generator
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    for name, shape in shapes:
+        values = rng.standard_normal(shape, dtype=np.float32)
+        if name == "rope_freqs.weight":
+            values = rng.uniform(1, 8, shape).astype(np.float32)
+        elif name.endswith("norm.weight"):
+            values = 1 + 0.1 * values
+        elif len(shape) == 2:
+            values *= np.float32(1.5 * shape[1] ** -0.5)
+        yield name, values.astype(np.float32)

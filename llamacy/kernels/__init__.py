@@ -14,12 +14,34 @@ import importlib
 import importlib.util
 import os
 from functools import cache
-from types import ModuleType
+from typing import Protocol, cast
 
 from llamacy.errors import CPUError
 from llamacy.kernels.levels import LEVELS, Level, levels_of
 
-__all__ = ["LEVELS", "Level", "available", "lacking", "load", "reason", "selected"]
+__all__ = [
+    "LEVELS",
+    "Kernels",
+    "Level",
+    "available",
+    "lacking",
+    "load",
+    "reason",
+    "selected",
+]
+
+
+class Kernels(Protocol):
+    """The module of one level; all of them look like this.
+
+    They have no stubs of their own, because nothing may import one by its name.
+
+    Attributes
+    ----------
+    table : a capsule around the level's functions, for :mod:`llamacy.ops.runtime`.
+    """
+
+    table: object
 
 
 @cache
@@ -107,7 +129,7 @@ def _find(name: str, source: str) -> Level:
     raise CPUError(f"{source}={name}: no such level; possible here: {possible}")
 
 
-def load(name: str) -> ModuleType:
+def load(name: str) -> Kernels:
     """Import the kernels of one level: the module ``llamacy.kernels.<name>``.
 
     Raises
@@ -115,4 +137,5 @@ def load(name: str) -> ModuleType:
     CPUError
         This machine cannot run that level, or there is none of that name.
     """
-    return importlib.import_module(f"{__name__}.{_find(name, 'level').name}")
+    level = _find(name, "level")
+    return cast(Kernels, importlib.import_module(f"{__name__}.{level.name}"))

@@ -1,0 +1,221 @@
+"""Kernels called one step at a time, weights of every type, and the tolerances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from llamacy import kernels
+from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.kernels.levels import Level
+from llamacy.kernels.packing import PackedMatrix, pack, packed_bytes
+from llamacy.ops.runtime import Program
+
+Array = NDArray[np.float32]
+
+FLOATS = ("F32", "F16", "BF16")
+# The gguf package cannot quantise to these: their blocks are random bytes, but for the
+# float16 factors, which are at these places, counted in float16 words.
+FACTORS: dict[str, tuple[int, ...]] = {
+    "Q2_K": (40, 41),
+    "Q3_K": (54,),
+    "Q4_K": (0, 1),
+    "Q5_K": (0, 1),
+    "Q6_K": (104,),
+    "IQ4_NL": (0,),
+    "IQ4_XS": (0,),
+}
+
+
+def is_amx(level: str) -> bool:
+    """Whether products of many rows go through bfloat16 tiles."""
+    return level.startswith("amx")
+
+
+def linear_tolerance(level: str, type_name: str, *, has_outliers: bool = False) -> float:
+    """Greatest root-mean-square error of a product, relative to its norm.
+
+    One table for all of them. Activations are float32 where weights are float, one
+    int8 digit for weights of 6 bits or less, two for Q8_0, and bfloat16 on tiles for
+    all but F32. One int8 digit for 32 activations, of which one is by far the greatest,
+    has a step of 1/127 of that one: an error of sqrt(31 / 12) / 127 = 0.0127 of the
+    result, where the rest of K is as nothing beside it.
+    """
+    if type_name == "F32":
+        return 1e-5
+    if type_name in FLOATS:
+        return 0.003 if is_amx(level) else 1e-5
+    if type_name == "Q8_0":
+        return 0.003 if is_amx(level) else 1e-3
+    return 0.013 if has_outliers else 0.006
+
+
+def relative_error(got: NDArray[Any], want: NDArray[Any]) -> float:
+    """Root-mean-square error over root mean square."""
+    assert got.shape == want.shape
+    want = np.asarray(want, np.float64)
+    return float(np.linalg.norm(got - want) / np.linalg.norm(want))
+
+
+def buffer_of(values: Array) -> Array:
+    """Rows of `values`, in whole vectors; what is after their ends must not matter."""
+    rows, width = values.shape
+    buffer = np.full((rows, -(-width // 16) * 16), np.nan, np.float32)
+    buffer[:, :width] = values
+    return buffer
+
+
+class Matrix:
+    """A matrix of random weights of one type.
+
+    Attributes
+    ----------
+    data : uint8, as a file has it.
+    floats : float32, (n, k); what it stands for.
+    packed : as kernels read it.
+    """
+
+    def __init__(self, type_name: str, n: int, k: int, seed: int = 0) -> None:
+        self.type_name = type_name
+        self.data = _random_data(type_name, n, k, np.random.default_rng(seed))
+        self.floats = dequantize(self.data, GGMLType[type_name], (n, k))
+        self.packed = self.pack()
+
+    def pack(self, n_threads: int = 1) -> PackedMatrix:
+        """Pack it anew."""
+        n, k = self.floats.shape
+        out = panels(packed_bytes(self.type_name, n, k))
+        return pack(self.type_name, self.data, n, k, out, n_threads)
+
+
+def panels(nbytes: int) -> NDArray[np.uint8]:
+    """Memory for packed weights, where they may begin; no zeros, to miss none."""
+    memory = np.full(nbytes + 64, 0xA5, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + nbytes]
+
+
+def _random_data(
+    type_name: str, n: int, k: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    if type_name not in FACTORS:
+        weights = rng.standard_normal((n, k), dtype=np.float32)
+        ggml_type = gguf.GGMLQuantizationType[type_name]
+        data = np.ascontiguousarray(gguf.quants.quantize(weights, ggml_type))
+        return data.view(np.uint8).reshape(-1)
+    ggml_type = GGMLType[type_name]
+    n_blocks = n * k // ggml_type.block_size
+    blocks = rng.integers(0, 256, (n_blocks, ggml_type.type_size), dtype=np.uint8)
+    halves = blocks.view(np.float16)
+    for place in FACTORS[type_name]:
+        halves[:, place] = rng.uniform(0.01, 0.1, n_blocks)
+    return blocks.reshape(-1)
+
+
+@pytest.fixture(scope="session")
+def matrix() -> Callable[..., Matrix]:
+    """Make a Matrix of (type_name, n, k, seed=0); each only once."""
+    return cache(Matrix)
+
+
+class Steps:
+    """Programs of one step at one level, on buffers of their own."""
+
+    def __init__(self, level: Level) -> None:
+        self.level = level.name
+        self.table = kernels.load(level.name).table
+
+    def program(self, n_threads: int = 1, head_dim: int = 16) -> Program:
+        """Return a program without steps."""
+        return Program(self.table, n_threads, "f32", 1, 1, head_dim)
+
+    def run(
+        self,
+        program: Program,
+        n_rows: int,
+        n_threads: int = 1,
+        *,
+        tokens: NDArray[np.int32] | None = None,
+        positions: NDArray[np.int32] | None = None,
+        wanted: NDArray[np.int32] | None = None,
+    ) -> None:
+        """Run a program without a KV cache."""
+        rows = np.arange(n_rows, dtype=np.int32)
+        program.run(
+            rows if tokens is None else tokens,
+            rows if positions is None else positions,
+            rows if wanted is None else wanted,
+            np.empty((0, 3), np.int32),
+            np.empty(0, np.uintp),
+            np.empty((n_rows, 1), np.float32),
+            n_threads,
+        )
+
+    def embedding(self, weight: PackedMatrix, tokens: list[int]) -> Array:
+        """Rows of `weight`, (n_tokens, k)."""
+        k = weight.shape[1]
+        y = buffer_of(np.zeros((len(tokens), k), np.float32))
+        program = self.program()
+        program.embedding(weight, y)
+        self.run(program, len(tokens), tokens=np.asarray(tokens, np.int32))
+        return y[:, :k]
+
+    def linear(
+        self,
+        x: Array,
+        weight: Matrix,
+        *,
+        form: str = "store",
+        bias: Array | None = None,
+        weight2: Matrix | None = None,
+        bias2: Array | None = None,
+        before: Array | None = None,
+        n_threads: int = 1,
+    ) -> Array:
+        """Prepare x and multiply, (M, N); `before` is what y held."""
+        (m, k), n = x.shape, len(weight.floats)
+        y = buffer_of(np.zeros((m, n), np.float32) if before is None else before)
+        program, x = self.program(n_threads), buffer_of(x)
+        reads = [program.reads_prepared(w.packed) for w in (weight, weight2) if w]
+        prepared = None
+        if any(reads):
+            prepared = np.full(program.prepared_bytes(k, m), 0xA5, np.uint8)
+            program.prepare(x, k, prepared)
+        program.linear(
+            form, weight.packed, bias, x, prepared, y,
+            weight2.packed if weight2 else None, bias2, waits=True,
+        )  # fmt: skip
+        self.run(program, m, n_threads)
+        assert np.isnan(y[:, n:]).all(), "wrote past the end of its rows"
+        return y[:, :n]
+
+
+@pytest.fixture(scope="session")
+def steps(level: Level) -> Steps:
+    """Kernels of each level."""
+    return Steps(level)
+
+
+@pytest.fixture(scope="session")
+def steps_of() -> Callable[[str], Steps]:
+    """Kernels of the level of that name."""
+    by_name = {each.name: each for each in kernels.LEVELS}
+    return lambda name: Steps(by_name[name])
+
+
+@pytest.fixture(scope="session")
+def tolerance() -> Callable[..., float]:
+    """The table of tolerances."""
+    return linear_tolerance
+
+
+@pytest.fixture(scope="session")
+def error() -> Callable[[NDArray[Any], NDArray[Any]], float]:
+    """Root-mean-square error over root mean square."""
+    return relative_error

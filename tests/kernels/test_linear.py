@@ -1,0 +1,230 @@
+"""Matrix products at every level, against float64 on the dequantised weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from llamacy.formats.ggml import GGMLType
+from llamacy.kernels import available
+from llamacy.kernels.packing import TYPE_NAMES
+
+if TYPE_CHECKING:
+    from tests.kernels.conftest import Array, Matrix, Steps
+
+MakeMatrix = Callable[..., "Matrix"]
+Tolerance = Callable[..., float]
+Error = Callable[[NDArray[Any], NDArray[Any]], float]
+
+each_type = pytest.mark.parametrize("type_name", TYPE_NAMES)
+# One of each way that codes, scales and activations meet.
+some_types = pytest.mark.parametrize(
+    "type_name", ["F32", "F16", "Q8_0", "Q4_0", "Q4_K", "Q6_K", "MXFP4"]
+)
+ROWS = (1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 32, 33, 70)
+
+
+def activations(m: int, k: int, seed: int = 1) -> Array:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((m, k), dtype=np.float32)
+
+
+def product(x: Array, weight: Matrix) -> NDArray[np.float64]:
+    wide: NDArray[np.float64] = x.astype(np.float64) @ weight.floats.T.astype(np.float64)
+    return wide
+
+
+def silu(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return x / (1 + np.exp(-x))
+
+
+@each_type
+def test_every_number_of_rows(
+    steps: Steps, matrix: MakeMatrix, tolerance: Tolerance, error: Error, type_name: str
+) -> None:
+    weight, x = matrix(type_name, 37, 512), activations(max(ROWS), 512)
+    want = product(x, weight)
+    for m in ROWS:
+        got = steps.linear(x[:m], weight)
+        assert error(got, want[:m]) <= tolerance(steps.level, type_name), m
+
+
+@each_type
+def test_every_tail(
+    steps: Steps, matrix: MakeMatrix, tolerance: Tolerance, error: Error, type_name: str
+) -> None:
+    """N with full and partial panels, one, four and more; K of one block and more."""
+    block = GGMLType[type_name].block_size
+    widths = [block, 3 * block] if block > 1 else [1, 5, 31, 32, 33, 100, 160]
+    shapes = [(n, k) for n in (1, 16, 65) for k in widths]
+    shapes += [(n, 4 * max(block, 32)) for n in (15, 17, 63, 64, 79, 130)]
+    for n, k in shapes:
+        weight = matrix(type_name, n, k)
+        for m in (1, 6, 33):
+            x = activations(m, k)
+            got, want = steps.linear(x, weight), product(x, weight)
+            assert got.shape == (m, n)
+            # few outputs do not average errors: three times as much for one of them
+            spread = 1 if m * n >= 100 else 3
+            assert error(got, want) <= spread * tolerance(steps.level, type_name), (
+                m, n, k,
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize("type_name", ["F32", "BF16", "Q8_0", "Q5_1", "Q3_K"])
+def test_wide_and_high(
+    steps: Steps, matrix: MakeMatrix, tolerance: Tolerance, error: Error, type_name: str
+) -> None:
+    """Past the blocks that tiles go by: 256 outputs, 512 columns, 512 rows."""
+    weight, x = matrix(type_name, 277, 1280), activations(545, 1280)
+    got = steps.linear(x, weight, n_threads=2)
+    want = product(x, weight)
+    assert error(got, want) <= tolerance(steps.level, type_name)
+    for rows in (slice(0, 32), slice(480, 545)):
+        assert error(got[rows], want[rows]) <= tolerance(steps.level, type_name)
+
+
+@each_type
+def test_outlier_channels(
+    steps: Steps, matrix: MakeMatrix, tolerance: Tolerance, error: Error, type_name: str
+) -> None:
+    """A few channels a hundred times the others, as language models have them."""
+    weight, x = matrix(type_name, 37, 512), activations(33, 512)
+    x[:, [7, 300]] *= 100
+    want = product(x, weight)
+    most = tolerance(steps.level, type_name, has_outliers=True)
+    for m in (1, 5, 33):
+        assert error(steps.linear(x[:m], weight), want[:m]) <= most
+
+
+@some_types
+def test_large_and_small_activations(
+    steps: Steps, matrix: MakeMatrix, tolerance: Tolerance, error: Error, type_name: str
+) -> None:
+    weight, x = matrix(type_name, 37, 256), activations(33, 256)
+    want = product(x, weight)
+    for scale in (1e-12, 1e12):
+        for m in (1, 33):
+            got = steps.linear(x[:m] * np.float32(scale), weight)
+            wide = got.astype(np.float64) / scale
+            assert error(wide, want[:m]) <= tolerance(steps.level, type_name)
+
+
+@some_types
+def test_zeros_give_zeros(steps: Steps, matrix: MakeMatrix, type_name: str) -> None:
+    weight = matrix(type_name, 37, 256)
+    for m in (1, 5, 33):
+        x = np.zeros((m, 256), np.float32)
+        assert not steps.linear(x, weight).any()
+        x[:, ::3] = 1e-42  # subnormal: too small to be divided by
+        assert np.abs(steps.linear(x, weight)).max() < 1e-30
+
+
+@some_types
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_spoils_its_row_alone(
+    steps: Steps, matrix: MakeMatrix, type_name: str, bad: float
+) -> None:
+    weight = matrix(type_name, 37, 256)
+    for m in (3, 40):
+        x = activations(m, 256)
+        clean = steps.linear(x, weight)
+        x[1, 77] = bad
+        got = steps.linear(x, weight)
+        rest = [row for row in range(m) if row != 1]
+        np.testing.assert_array_equal(got[rest], clean[rest])
+        if type_name in ("F32", "F16"):
+            assert not np.isfinite(got[1]).any()
+
+
+@some_types
+def test_epilogues_and_biases(
+    steps: Steps, matrix: MakeMatrix, error: Error, tolerance: Tolerance, type_name: str
+) -> None:
+    rng = np.random.default_rng(2)
+    weight, weight2 = matrix(type_name, 37, 256), matrix(type_name, 37, 256, seed=1)
+    bias, bias2 = rng.standard_normal((2, 37), dtype=np.float32)
+    for m in (1, 2, 5, 17, 33):
+        # of the size that makes all of the sigmoid's range count
+        x = activations(m, 256) * np.float32(0.1)
+        before = rng.standard_normal((m, 37), dtype=np.float32)
+        gate, up = product(x, weight), product(x, weight2)
+        most = 2 * tolerance(steps.level, type_name)
+        for b, b2 in ((None, None), (bias, bias2)):
+            g, u = (gate, up) if b is None or b2 is None else (gate + b, up + b2)
+            got = steps.linear(x, weight, bias=b)
+            assert error(got, g) <= most
+            got = steps.linear(x, weight, form="add", bias=b, before=before)
+            assert error(got, before + g) <= most
+            got = steps.linear(
+                x, weight, form="swiglu", bias=b, weight2=weight2, bias2=b2
+            )
+            assert error(got, silu(g) * u) <= most, m
+
+
+@pytest.mark.parametrize("types", [("F32", "Q4_K"), ("Q8_0", "F16"), ("Q4_0", "Q6_K")])
+def test_gate_and_up_of_different_types(
+    steps: Steps,
+    matrix: MakeMatrix,
+    error: Error,
+    tolerance: Tolerance,
+    types: tuple[str, str],
+) -> None:
+    gate, up = matrix(types[0], 70, 256), matrix(types[1], 70, 256)
+    most = 2 * max(tolerance(steps.level, name) for name in types)
+    for m in (1, 5, 40):
+        x = activations(m, 256) * np.float32(0.1)
+        got = steps.linear(x, gate, form="swiglu", weight2=up)
+        assert error(got, silu(product(x, gate)) * product(x, up)) <= most
+
+
+@each_type
+def test_a_row_depends_on_nothing_but_itself(
+    steps: Steps, matrix: MakeMatrix, type_name: str
+) -> None:
+    """Not on its place, nor on how many are read together; tiles of AMX are others."""
+    weight, x = matrix(type_name, 133, 512), activations(33, 512)
+    alone = np.concatenate([steps.linear(row[None], weight) for row in x])
+    most = 31 if steps.level.startswith("amx") else 33
+    for m in (2, 3, 5, 16, 31, 33):
+        if m <= most:
+            np.testing.assert_array_equal(steps.linear(x[:m], weight), alone[:m])
+            got = steps.linear(x[::-1][:m].copy(), weight)
+            np.testing.assert_array_equal(got, alone[::-1][:m])
+    together = steps.linear(x, weight)
+    np.testing.assert_array_equal(steps.linear(x[::-1].copy(), weight), together[::-1])
+
+
+@some_types
+@pytest.mark.parametrize("form", ["store", "add", "swiglu"])
+def test_threads_make_no_difference(
+    steps: Steps, matrix: MakeMatrix, type_name: str, form: str
+) -> None:
+    weight, weight2 = matrix(type_name, 530, 256), matrix(type_name, 530, 256, seed=1)
+    for m in (1, 17, 40):
+        x, before = activations(m, 256), activations(m, 530)
+        options: dict[str, Any] = {"form": form, "before": before}
+        if form == "swiglu":
+            options["weight2"] = weight2
+        alone = steps.linear(x, weight, **options)
+        for n_threads in (2, 3, 4):
+            got = steps.linear(x, weight, n_threads=n_threads, **options)
+            np.testing.assert_array_equal(got, alone)
+
+
+@each_type
+def test_levels_agree(
+    steps_of: Callable[[str], Steps], matrix: MakeMatrix, error: Error, type_name: str
+) -> None:
+    """Those without tiles do the same arithmetic, but for how sums are rounded."""
+    weight, x = matrix(type_name, 37, 512), activations(17, 512)
+    x[:, 7] *= 100
+    names = [level.name for level in available() if not level.name.startswith("amx")]
+    for m in (1, 4, 17):
+        want = steps_of("scalar").linear(x[:m], weight)
+        for name in names:
+            assert error(steps_of(name).linear(x[:m], weight), want) <= 1e-5, name

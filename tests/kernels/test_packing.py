@@ -1,0 +1,100 @@
+"""Packing keeps every weight: what kernels read back is what the file said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from llamacy.formats.ggml import GGMLType
+from llamacy.kernels.packing import TYPE_NAMES, pack, packed_bytes
+
+if TYPE_CHECKING:
+    from tests.kernels.conftest import Matrix, Steps
+
+MakeMatrix = Callable[..., "Matrix"]
+each_type = pytest.mark.parametrize("type_name", TYPE_NAMES)
+
+
+def sizes(type_name: str) -> list[tuple[int, int]]:
+    """Shapes (n, k) with every kind of tail the type may have."""
+    block = GGMLType[type_name].block_size
+    odd = [(3, 1), (16, 5), (18, 33)] if block == 1 else []
+    return [(1, block), (16, 3 * block), (17, 9 * block), (37, 2 * block), *odd]
+
+
+def test_every_type_of_the_formats() -> None:
+    assert set(TYPE_NAMES) == {each.name for each in GGMLType}
+
+
+@each_type
+def test_rows_come_back(steps: Steps, matrix: MakeMatrix, type_name: str) -> None:
+    for n, k in sizes(type_name):
+        weights = matrix(type_name, n, k)
+        tokens = [*range(n), 0, n - 1, n // 2]
+        got = steps.embedding(weights.packed, tokens)
+        want = weights.floats[tokens]
+        # where weights are a difference, of the order of its terms
+        within = 0 if GGMLType[type_name].block_size == 1 else 1e-6
+        peak = float(np.abs(want).max())
+        np.testing.assert_allclose(got, want, rtol=within, atol=within * peak)
+
+
+@each_type
+def test_threads_make_no_difference(
+    steps_of: Callable[[str], Steps], matrix: MakeMatrix, type_name: str
+) -> None:
+    weights = matrix(type_name, 100, 256)
+    rows = list(range(100))
+    steps = steps_of("scalar")
+    alone = steps.embedding(weights.packed, rows)
+    for n_threads in (2, 3, 16):
+        packed = weights.pack(n_threads)
+        np.testing.assert_array_equal(steps.embedding(packed, rows), alone)
+
+
+@each_type
+def test_what_a_packed_matrix_says_of_itself(
+    matrix: MakeMatrix, type_name: str
+) -> None:
+    packed = matrix(type_name, 37, 512).packed
+    assert packed.type_name == type_name
+    assert packed.shape == (37, 512)
+    assert packed.nbytes == packed_bytes(type_name, 37, 512)
+    # its 37 rows are 48 in panels; scales of 4 and 6 bits take a byte
+    blocks = 48 * 512 // GGMLType[type_name].block_size
+    in_file = blocks * GGMLType[type_name].type_size
+    assert packed.nbytes <= in_file * (1.2 if type_name == "Q2_K" else 1.06)
+
+
+@each_type
+def test_wrong_sizes_are_refused(matrix: MakeMatrix, type_name: str) -> None:
+    weights = matrix(type_name, 17, 256)
+    out = np.zeros(packed_bytes(type_name, 17, 256) + 64, np.uint8)
+    start = -out.ctypes.data % 64
+    exact = out[start : start + packed_bytes(type_name, 17, 256)]
+    for data, n, k, into in [
+        (weights.data[:-1], 17, 256, exact),
+        (np.append(weights.data, np.uint8(0)), 17, 256, exact),
+        (weights.data, 16, 256, exact),
+        (weights.data, 17, 512, exact),
+        (weights.data, 17, 256, exact[:-64]),
+        (weights.data[:0], 0, 256, exact[:0]),
+        (weights.data[:0], 1, 0, exact[:0]),
+        (weights.data, -17, 256, exact),
+    ]:
+        with pytest.raises(ValueError, match=type_name):
+            pack(type_name, data, n, k, into)
+    with pytest.raises(ValueError, match="64 bytes"):
+        pack(type_name, weights.data, 17, 256, out[start + 1 :][: len(exact)])
+    with pytest.raises(ValueError, match="not in tuple|unknown"):
+        pack("Q9_9", weights.data, 17, 256, exact)
+
+
+@pytest.mark.parametrize("k", [31, 48])
+@pytest.mark.parametrize("type_name", TYPE_NAMES[3:])
+def test_columns_that_are_no_whole_blocks(type_name: str, k: int) -> None:
+    with pytest.raises(ValueError, match=type_name):
+        pack(type_name, np.zeros(4096, np.uint8), 1, k, np.zeros(4096, np.uint8))
