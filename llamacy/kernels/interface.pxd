@@ -1,4 +1,4 @@
-"""The C interface of the kernels, as Cython sees it. interface.h and packed.h explain it."""
+"""The C interface of the kernels, which interface.h and packed.h explain."""
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 

@@ -80,9 +80,9 @@ cdef extern from "attention.h":
         const kv_layout* kv, uint8_t* page, size_t offset, int head) noexcept nogil
     size_t attention_scratch_bytes(int head_dim) noexcept nogil
     void attend_run(
-        const kv_layout* kv, size_t offset, const row_run* run, int head, int first_head,
-        int group, float scale, const float* q, size_t ldq, float* y, size_t ldy,
-        void* scratch) noexcept nogil
+        const kv_layout* kv, size_t offset, const row_run* run, int head,
+        int first_head, int group, float scale, const float* q, size_t ldq, float* y,
+        size_t ldy, void* scratch) noexcept nogil
 
 
 # Rows.

@@ -133,26 +133,44 @@ static inline void read_unit(pack_type type, const uint8_t *block, int u, row_un
     out->halves[1] = read_u16(block + 2);
 }
 
-/* Codes of 16 rows to the planes of one unit, zeroed before. */
-static inline void write_codes(int bits, const row_unit *rows, uint8_t *plane) {
-    for (int n = 0; n < PANEL_ROWS; n++)
-        for (int c = 0; c < 8; c++)
-            for (int j = 0; j < 4; j++) {
-                const uint8_t code = rows[n].codes[4 * c + j];
-                uint8_t *at = plane + 4 * n + j;
-                switch (bits) {
-                case 8: at[64 * c] = code; break;
-                case 2: at[64 * (c / 4)] |= (uint8_t)(code << 2 * (c % 4)); break;
-                case 3:
-                    at[64 * (c / 4)] |= (uint8_t)((code & 3) << 2 * (c % 4));
-                    at[128] |= (uint8_t)(code >> 2 << c);
-                    break;
-                default:
-                    at[64 * (c / 2)] |= (uint8_t)((code & 15) << 4 * (c % 2));
-                    if (bits == 5) at[256] |= (uint8_t)(code >> 4 << c);
-                    if (bits == 6) at[256 + 64 * (c / 4)] |= (uint8_t)(code >> 4 << 2 * (c % 4));
-                }
-            }
+/* Bits first .. first + n - 1 of each of four codes, moved to the bottom of their bytes. */
+static inline uint32_t bits_of(uint32_t four, int first, int n) {
+    return four >> first & 0x01010101u * ((1u << n) - 1);
+}
+
+/* A plane of `bits` a code, from bit `first` of the codes on: each word takes the same
+ * four columns' bits of 8 / bits chunks, one chunk above the other. */
+static inline void write_plane(int bits, int first, uint32_t words[PANEL_ROWS][8], uint8_t *plane) {
+    const int per_vector = 8 / bits;
+    for (int i = 0; i < bits; i++)
+        for (int n = 0; n < PANEL_ROWS; n++) {
+            uint32_t word = 0;
+            for (int f = 0; f < per_vector; f++)
+                word |= bits_of(words[n][i * per_vector + f], first, bits) << f * bits;
+            memcpy(plane + 64 * i + 4 * n, &word, 4);
+        }
+}
+
+/* Codes of 16 rows to the planes of one unit. */
+static inline void write_codes(int bits, const row_unit *rows, uint8_t *codes) {
+    uint32_t words[PANEL_ROWS][8];
+    for (int n = 0; n < PANEL_ROWS; n++) memcpy(words[n], rows[n].codes, UNIT_COLS);
+    switch (bits) {
+    case 3:
+        write_plane(2, 0, words, codes);
+        write_plane(1, 2, words, codes + 128);
+        break;
+    case 5:
+        write_plane(4, 0, words, codes);
+        write_plane(1, 4, words, codes + 256);
+        break;
+    case 6:
+        write_plane(4, 0, words, codes);
+        write_plane(2, 4, words, codes + 256);
+        break;
+    default:
+        write_plane(bits, 0, words, codes);
+    }
 }
 
 /* Scales of 16 rows to one unit of the scale plane, and to its supers. */
@@ -179,7 +197,6 @@ static inline void pack_quant_panel(pack_type type, const uint8_t *src, size_t r
         memset(rows, 0, sizeof rows);
         for (int n = 0; n < n_rows; n++)
             read_unit(type, src + (size_t)n * row_bytes + u / per_block * block_bytes, (int)(u % per_block), rows + n);
-        memset(codes, 0, code_bytes(type));
         write_codes(PACK_TRAITS[type].bits, rows, codes);
         write_scales(type, rows, scales, supers + u / UNITS_PER_SUPER * super_bytes(type));
         codes += code_bytes(type);
@@ -189,8 +206,8 @@ static inline void pack_quant_panel(pack_type type, const uint8_t *src, size_t r
 
 static inline void pack_float_panel(size_t element, const uint8_t *src, size_t row_bytes, int n_rows, size_t k,
                                     uint8_t *panel) {
-    for (int n = 0; n < n_rows; n++)
-        for (size_t i = 0; i < k; i++)
+    for (size_t i = 0; i < k; i++)
+        for (int n = 0; n < n_rows; n++)
             memcpy(panel + (i * PANEL_ROWS + (size_t)n) * element, src + (size_t)n * row_bytes + i * element, element);
 }
 

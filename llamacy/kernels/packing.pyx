@@ -2,13 +2,10 @@
 
 from cython.parallel cimport prange
 
-import numpy as np
-
 from libc.stdint cimport int64_t, uint8_t
 
 from llamacy.kernels.interface cimport (
-    PACK_COUNT, PANEL_ROWS, UNIT_COLS, is_float_pack, pack_type, packed_matrix,
-    panel_bytes,
+    PACK_COUNT, PANEL_ROWS, UNIT_COLS, is_float_pack, pack_type, panel_bytes,
 )
 
 

@@ -24,8 +24,8 @@ cdef extern from "tile_gemm.h":
     size_t tiles_bytes(int k, int m) noexcept nogil
     void round_row(const float* x, int k, void* prepared, int row) noexcept nogil
     void gemm_block(
-        const panel_block* block, const void* prepared, int k, int first_row, int n_rows,
-        gemm_scratch* scratch) noexcept nogil
+        const panel_block* block, const void* prepared, int k, int first_row,
+        int n_rows, gemm_scratch* scratch) noexcept nogil
 
 
 cdef bint tiles_read_prepared(const packed_matrix* w) noexcept nogil:
@@ -54,10 +54,11 @@ cdef void linear_tiles(
     cdef int step = BLOCK_PANELS // 2 if is_gated else BLOCK_PANELS
     cdef int panel = begin, row, n_rows
     cdef panel_block block
-    if (
-        a.m < TILES_MIN_ROWS or not tiles_read_prepared(&a.w)
-        or (is_gated and not tiles_read_prepared(&a.w2))
-    ):
+    # what was prepared for many rows is tiles: one of two matrices that reads it takes
+    # the other along, F32 or not
+    cdef bint on_tiles = tiles_read_prepared(&a.w) or (
+        is_gated and tiles_read_prepared(&a.w2))
+    if a.m < TILES_MIN_ROWS or not on_tiles:
         linear_panels(a, begin, end, scratch)
         return
     while panel < end:
