@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         FormatError,
         LlamacyError,
         ModelFileError,
+        ModelOutputError,
         OutOfMemoryError,
         UnsupportedError,
     )
@@ -46,6 +47,7 @@ __all__ = [
     "Model",
     "ModelConfig",
     "ModelFileError",
+    "ModelOutputError",
     "OutOfMemoryError",
     "Piece",
     "SamplingParams",

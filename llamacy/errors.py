@@ -72,6 +72,10 @@ class ContextLengthError(LlamacyError, ValueError):
         )
 
 
+class ModelOutputError(LlamacyError, ArithmeticError):
+    """A model computed something that is not a number: its weights are broken."""
+
+
 class OutOfMemoryError(LlamacyError, MemoryError):
     """Weights or KV cache do not fit into memory; the message has both figures."""
 

@@ -14,6 +14,7 @@ from typing import Any, Self, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.architectures import find_architecture
 from llamacy.config import ModelConfig
 from llamacy.cpu_count import default_threads
 from llamacy.errors import (
@@ -23,7 +24,7 @@ from llamacy.errors import (
     FormatError,
 )
 from llamacy.formats.gguf import open_gguf
-from llamacy.formats.gguf_config import read_config
+from llamacy.formats.gguf_config import read_architecture, read_config
 from llamacy.generation import Request, Stream, decode
 from llamacy.loading import Executor, load_executor
 from llamacy.ops.batch import Batch
@@ -83,6 +84,8 @@ def load(
             f"kv_type: wanted one of {', '.join(KV_TYPES)}, found {kv_type!r}"
         )
     with open_gguf(source) as file:
+        # An unknown family is refused as such, whatever keys it has of its own.
+        find_architecture(read_architecture(file), str(file.path))
         config = read_config(file)
         executor = load_executor(
             file, config, n_threads=n_threads, kv_type=kv_type, progress=progress

@@ -15,7 +15,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, ModelOutputError
 
 _MAX_SEED = 2**64 - 1
 _GROUP = 128  # logits whose maximum is taken
@@ -106,15 +106,15 @@ class Sampler:
 
         Raises
         ------
-        ArgumentError : a logit is NaN or infinite, or all are ``-inf``.
+        ModelOutputError : a logit is NaN or infinite, or all are ``-inf``.
         """
         # argmax takes a NaN for the largest value, so this one look finds every
         # logit that would spoil the probabilities.
         best = int(logits.argmax())
         if not math.isfinite(logits[best]):
-            raise ArgumentError(
+            raise ModelOutputError(
                 f"logits: wanted finite numbers, found {logits[best]} for token "
-                f"{best}: the model's weights or arithmetic are broken"
+                f"{best}: the model's weights are broken"
             )
         if self.params.temperature == 0:
             return best

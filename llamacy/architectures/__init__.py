@@ -31,7 +31,7 @@ ARCHITECTURES = {
 
 
 def find_architecture(name: str, path: str) -> Architecture:
-    """The family called `name`.
+    """Find the family called `name`.
 
     Raises
     ------

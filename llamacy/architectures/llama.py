@@ -83,7 +83,9 @@ class _Block:
 
     def linear(self, x: Any, name: str) -> Any:
         weight = self._weights[f"{self._prefix}{name}.weight"]
-        return self.ops.linear(x, weight, self._weights.get(f"{self._prefix}{name}.bias"))
+        return self.ops.linear(
+            x, weight, self._weights.get(f"{self._prefix}{name}.bias")
+        )
 
 
 def _attention(block: _Block, config: ModelConfig, rope: Rope, x: Any) -> Any:

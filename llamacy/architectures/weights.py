@@ -41,7 +41,7 @@ def optional(*shape: int) -> TensorSpec:
 def select_tensors(
     specs: Mapping[str, TensorSpec], tensors: Mapping[str, Tensor], path: str
 ) -> dict[str, Tensor]:
-    """The tensors that `specs` names.
+    """Pick the tensors that `specs` names.
 
     Raises
     ------

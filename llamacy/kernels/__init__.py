@@ -41,6 +41,7 @@ class Kernels(Protocol):
     table : a capsule around the level's functions, for :mod:`llamacy.ops.runtime`.
     """
 
+    __name__: str
     table: object
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,9 +126,13 @@ class Lowering:
     # Parts of them.
 
     def _linear(
-        self, form: str, node: Node, y: Buffer | None, node2: Node | None = None
+        self,
+        form: Literal["store", "add", "swiglu"],
+        node: Node,
+        y: Buffer | None,
+        node2: Node | None = None,
     ) -> None:
-        """A linear layer, or two of the same input."""
+        """Emit a linear layer, or two of the same input."""
         (source,) = node.inputs
         weight, bias = node.attributes["weight"], node.attributes["bias"]
         weight2 = node2.attributes["weight"] if node2 else None
@@ -169,7 +173,7 @@ class Lowering:
         emit(x, y, z, waits=waits, of_wanted=node.of_wanted)
 
     def _rotated(self, node: Node) -> tuple[Buffer, Buffer | None]:
-        """The buffer of a value that may be rotated first, and the table for that."""
+        """Find a value that may be rotated first, and the table for that."""
         if not _is_absorbed(node):
             return self._values[node], None
         return self._values[node.inputs[0]], self._table(node.attributes["rope"])
@@ -241,7 +245,7 @@ def _is_absorbed(node: Node) -> bool:
 
 
 def _leaves(node: Node) -> list[Node]:
-    """The values a step reads: its inputs, through those it absorbs."""
+    """List what a step reads: its inputs, through those it absorbs."""
     leaves: list[Node] = []
     for value in node.inputs:
         leaves.extend(_leaves(value) if _is_absorbed(value) else [value])

@@ -134,7 +134,10 @@ class Plan:
             if row < n_rows and batch.sequences[row] is batch.sequences[first]:
                 continue
             sequence = batch.sequences[first]
-            if not isinstance(sequence, PagedSequence) or sequence.pool is not self._pool:
+            if (
+                not isinstance(sequence, PagedSequence)
+                or sequence.pool is not self._pool
+            ):
                 raise ArgumentError("sequences: found one of another model")
             if any(sequence is other for _, _, other in parts):
                 raise ArgumentError("sequences: rows of one must follow each other")
@@ -150,7 +153,7 @@ class Plan:
     def _cut_runs(
         self, batch: Batch, parts: list[tuple[int, int, PagedSequence]]
     ) -> tuple[NDArray[np.int32], NDArray[np.uintp]]:
-        """Runs of rows that are attended together, and their page tables."""
+        """Cut rows into those attended together; find their page tables."""
         runs, pages = [], []
         for first, n_rows, sequence in parts:
             for row in range(first, first + n_rows, self._max_run):

@@ -55,10 +55,11 @@ class ReferenceOps:
 
     def rms_norm(self, x: Array, weight: Array, eps: float) -> Array:  # noqa: D102
         mean_square = np.mean(np.square(x), axis=-1, keepdims=True)
-        return x / np.sqrt(mean_square + np.float32(eps)) * weight
+        y: Array = x / np.sqrt(mean_square + np.float32(eps)) * weight
+        return y
 
     def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Array:  # noqa: D102
-        y = x @ weight.T
+        y: Array = x @ weight.T
         return y if bias is None else y + bias
 
     def rope(self, x: Array, rope: Rope) -> Array:  # noqa: D102
@@ -86,7 +87,8 @@ class ReferenceOps:
 
     def silu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
         with np.errstate(over="ignore"):  # exp(-gate) may be inf: the quotient is 0
-            return gate / (1 + np.exp(-gate)) * up
+            y: Array = gate / (1 + np.exp(-gate)) * up
+        return y
 
     def add(self, x: Array, y: Array) -> Array:  # noqa: D102
         return x + y

@@ -1,4 +1,4 @@
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class Program:
     ) -> None: ...
     def linear(
         self,
-        form: Literal["store", "add", "swiglu"],
+        form: str,
         weight: PackedMatrix,
         bias: Floats | None,
         x: Floats,

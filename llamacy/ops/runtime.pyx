@@ -19,9 +19,8 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from llamacy.kernels.interface cimport (
-    EPILOGUE_ADD, EPILOGUE_STORE, EPILOGUE_SWIGLU, KV_F16, KV_F32, KV_Q8_0, PAGE_TOKENS, PANEL_ROWS,
-    TILE_ROWS, UNIT_COLS, epilogue, kernel_table, kv_head_bytes, kv_layout,
-    linear_args, packed_matrix, row_run,
+    EPILOGUE_ADD, EPILOGUE_STORE, EPILOGUE_SWIGLU, KV_F16, KV_F32, KV_Q8_0, PAGE_TOKENS,
+    PANEL_ROWS, TILE_ROWS, kernel_table, kv_head_bytes, kv_layout, linear_args, row_run,
 )
 from llamacy.kernels.packing cimport PackedMatrix
 
@@ -138,7 +137,9 @@ cdef class Program:
         """Whether linear steps with `weight` read prepared activations."""
         return bool(self.kernels.reads_prepared(&weight.matrix))
 
-    cdef step* add_step(self, step_kind kind, bint waits, bint of_wanted, tuple kept) except NULL:
+    cdef step* add_step(
+        self, step_kind kind, bint waits, bint of_wanted, tuple kept
+    ) except NULL:
         cdef step* grown = <step*>realloc(
             self.steps, (self.n_steps + 1) * sizeof(step))
         if grown is NULL:

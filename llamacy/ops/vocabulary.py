@@ -15,7 +15,7 @@ from llamacy.config import ModelConfig
 from llamacy.ops.rope import Rope
 
 Value = TypeVar("Value")
-Weight = TypeVar("Weight")
+Weight = TypeVar("Weight", contravariant=True)
 
 
 class Ops(Protocol, Generic[Value, Weight]):

@@ -1,4 +1,4 @@
-"""Weights as the plan reads them: matrices packed for the kernels, vectors as float32."""
+"""Weights as the plan reads them: packed matrices, and vectors in float32."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SourceTensor(Protocol):
         """The tensor's bytes as the file has them."""
 
     def dequantize(self) -> NDArray[np.float32]:
-        """The tensor in float32."""
+        """Return the tensor in float32."""
 
     def release(self) -> None:
         """Let the system drop the file's pages from memory."""
