@@ -41,7 +41,9 @@ def shared() -> Path:
 # Levels.
 
 
-@pytest.fixture(scope="session", params=levels_of(MACHINE), ids=lambda level: level.name)
+@pytest.fixture(
+    scope="session", params=levels_of(MACHINE), ids=lambda level: level.name
+)
 def level(request: pytest.FixtureRequest) -> Level:
     """Each level there is for this machine; those it cannot run are skipped."""
     each: Level = request.param
@@ -71,9 +73,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(
-    terminalreporter: Any, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say which those were, and why."""
     by_name = {each.name: each for each in kernels.LEVELS}
     for name in untested_levels(config):

@@ -1,0 +1,147 @@
+"""The LLaMA family: its features on both executors, and files that lack something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from llamacy.architectures import ARCHITECTURES, find_architecture, llama
+from llamacy.errors import FormatError, UnsupportedError
+from llamacy.formats.gguf import open_gguf
+from llamacy.formats.gguf_config import read_config
+from llamacy.loading import load_executor
+from llamacy.ops.batch import Batch
+
+Tensors = dict[str, NDArray[np.float32]]
+Write = Callable[..., Path]
+BIASES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+
+# What each model has beside the tiny LLaMA of conftest.py: keys, and optional tensors.
+FEATURES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "grouped-query": ({}, ("output.weight",)),
+    "multi-head": ({"attention__head_count_kv": 4}, ("output.weight",)),
+    "multi-query": ({"attention__head_count_kv": 1}, ("output.weight",)),
+    "tied": ({}, ()),
+    "biases": ({}, tuple(f"{name}.bias" for name in BIASES)),
+    "rope_freqs": ({}, ("rope_freqs.weight",)),
+    "linear": ({"rope__scaling__type": "linear", "rope__scaling__factor": 4.0}, ()),
+    "yarn": (
+        {
+            "rope__scaling__type": "yarn",
+            "rope__scaling__factor": 4.0,
+            "rope__scaling__original_context_length": 32,
+        },
+        (),
+    ),
+    "partial rotary": ({"rope__dimension_count": 8}, ()),
+    "head_dim": (
+        {
+            "attention__key_length": 24,
+            "attention__value_length": 24,
+            "rope__dimension_count": 24,
+        },
+        (),
+    ),
+}
+
+
+@pytest.fixture
+def make_model(
+    tmp_path: Path,
+    write_gguf: Write,
+    llama_metadata: Callable[..., dict[str, Any]],
+    random_tensors: Callable[..., Tensors],
+) -> Callable[..., Path]:
+    """Write a model with a feature; `change` may spoil its metadata and tensors."""
+
+    def make(
+        feature: str = "tied",
+        change: Callable[[dict[str, Any], Tensors], None] | None = None,
+        type_name: str = "F32",
+    ) -> Path:
+        keys, extra = FEATURES[feature]
+        metadata = llama_metadata(**keys)
+        plain = write_gguf(tmp_path / "plain.gguf", metadata, {}, "F32")
+        with open_gguf(plain) as file:
+            specs = llama.tensors(read_config(file))
+        tensors = random_tensors(
+            (name, spec.shape)
+            for name, spec in specs.items()
+            if spec.is_required or name.endswith(extra or ("none",))
+        )
+        if change is not None:
+            change(metadata, tensors)
+        return write_gguf(tmp_path / "model.gguf", metadata, tensors, type_name)
+
+    return make
+
+
+def logits(path: Path, kind: Any, **options: Any) -> NDArray[np.float32]:
+    with open_gguf(path) as file:
+        config = read_config(file)
+        executor = load_executor(file, config, executor=kind, **options)
+    ids = np.random.default_rng(1).integers(0, config.n_vocab, 45).tolist()
+    sequence = executor.new_sequence()
+    together = executor.forward(Batch.of(ids[:40], sequence, "all"))
+    alone = [executor.forward(Batch.of([i], sequence, "all")) for i in ids[40:]]
+    return np.concatenate([together, *alone])
+
+
+@pytest.mark.usefixtures("selected_level")
+@pytest.mark.parametrize("feature", FEATURES)
+def test_plan_agrees_with_reference(
+    make_model: Callable[..., Path], feature: str
+) -> None:
+    path = make_model(feature)
+    want = logits(path, "reference")
+    got = logits(path, "plan", kv_type="f32", n_threads=2)
+    assert want.std() > 0.1
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
+
+
+@pytest.mark.usefixtures("selected_level")
+@pytest.mark.parametrize("type_name", ["Q4_0", "Q5_1", "Q8_0", "F16", "BF16"])
+def test_quantised_weights(make_model: Callable[..., Path], type_name: str) -> None:
+    path = make_model("grouped-query", type_name=type_name)
+    want = logits(path, "reference")
+    for kv_type, most in (("f32", 0.05), ("f16", 0.05), ("q8_0", 0.1)):
+        got = logits(path, "plan", kv_type=kv_type, n_threads=2)
+        assert np.sqrt(np.mean((got - want) ** 2)) <= most * want.std()
+
+
+def test_features_make_a_difference(make_model: Callable[..., Path]) -> None:
+    """Each of them changes what is computed: none is silently ignored."""
+    results = {}
+    for feature in ("tied", "biases", "rope_freqs", "linear", "yarn", "partial rotary"):
+        results[feature] = logits(make_model(feature), "reference")
+    names = list(results)
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            assert np.abs(results[one] - results[other]).max() > 1e-3, (one, other)
+
+
+def test_missing_tensor(make_model: Callable[..., Path]) -> None:
+    def change(_: Mapping[str, Any], tensors: Tensors) -> None:
+        del tensors["blk.1.ffn_up.weight"]
+
+    with pytest.raises(FormatError, match=r"blk\.1\.ffn_up\.weight.*no such tensor"):
+        logits(make_model(change=change), "plan")
+
+
+def test_misshapen_tensor(make_model: Callable[..., Path]) -> None:
+    def change(_: Mapping[str, Any], tensors: Tensors) -> None:
+        tensors["output_norm.weight"] = np.ones(63, np.float32)
+
+    with pytest.raises(FormatError, match=r"output_norm.*\(64,\).*\(63,\)"):
+        logits(make_model(change=change), "plan")
+
+
+def test_unknown_architecture_is_refused_with_those_known() -> None:
+    assert find_architecture("llama", "x.gguf") is ARCHITECTURES["llama"]
+    with pytest.raises(UnsupportedError, match=r"one of llama.*found mamba"):
+        find_architecture("mamba", "x.gguf")
