@@ -63,9 +63,7 @@ class TestFloat32:
         np.testing.assert_allclose(logits, golden["logits_F32"], rtol=0, atol=1e-3)
 
     @pytest.mark.parametrize("kv_type", ["f32", "f16"])
-    def test_greedy_tokens(
-        self, shared: Path, golden: Golden, kv_type: str
-    ) -> None:
+    def test_greedy_tokens(self, shared: Path, golden: Golden, kv_type: str) -> None:
         executor = load(shared, "F32", kv_type)
         tokens = greedy(executor, golden["prompt_ids"].tolist())
         assert tokens == golden["greedy_F32"].tolist()

@@ -38,7 +38,9 @@ def is_amx(level: str) -> bool:
     return level.startswith("amx")
 
 
-def linear_tolerance(level: str, type_name: str, *, has_outliers: bool = False) -> float:
+def linear_tolerance(
+    level: str, type_name: str, *, has_outliers: bool = False
+) -> float:
     """Greatest root-mean-square error of a product, relative to its norm.
 
     One table for all of them. Activations are float32 where weights are float, one
@@ -54,13 +56,6 @@ def linear_tolerance(level: str, type_name: str, *, has_outliers: bool = False) 
     if type_name == "Q8_0":
         return 0.003 if is_amx(level) else 1e-3
     return 0.013 if has_outliers else 0.006
-
-
-def relative_error(got: NDArray[Any], want: NDArray[Any]) -> float:
-    """Root-mean-square error over root mean square."""
-    assert got.shape == want.shape
-    want = np.asarray(want, np.float64)
-    return float(np.linalg.norm(got - want) / np.linalg.norm(want))
 
 
 def buffer_of(values: Array) -> Array:
@@ -216,6 +211,12 @@ def tolerance() -> Callable[..., float]:
 
 
 @pytest.fixture(scope="session")
-def error() -> Callable[[NDArray[Any], NDArray[Any]], float]:
+def relative_error() -> Callable[[NDArray[Any], NDArray[Any]], float]:
     """Root-mean-square error over root mean square."""
-    return relative_error
+
+    def measure(got: NDArray[Any], want: NDArray[Any]) -> float:
+        assert got.shape == want.shape
+        want = np.asarray(want, np.float64)
+        return float(np.linalg.norm(got - want) / np.linalg.norm(want))
+
+    return measure
