@@ -58,7 +58,8 @@ static void append_value(const kv_layout *kv, const kv_head *h, int slot, const 
             int8_t q[KV_GROUP];
             const int from = g * KV_GROUP, left = d - from;
             h->value_scales[slot * kv_groups(d) + g] = quantize_group(v + from, left < KV_GROUP ? left : KV_GROUP, q);
-            memcpy(h->values + first + from, q, (size_t)(padded_dim(d) - from < KV_GROUP ? padded_dim(d) - from : KV_GROUP));
+            memcpy(h->values + first + from, q,
+                   (size_t)(padded_dim(d) - from < KV_GROUP ? padded_dim(d) - from : KV_GROUP));
         }
 }
 

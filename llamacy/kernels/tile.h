@@ -122,7 +122,8 @@ typedef void tile_kernel(const packed_matrix *w, int64_t panel, const tile_rows 
             quant_tile(PACK_##type, tokens, panels, w, panel, rows, out);                  \
     }
 #if TOKENS_MAX >= 16
-#define TILES(type) TILE(type, 1, 4) TILE(type, 1, 1) TILE(type, 2, 1) TILE(type, 4, 1) TILE(type, 8, 1) TILE(type, 16, 1)
+#define TILES(type) \
+    TILE(type, 1, 4) TILE(type, 1, 1) TILE(type, 2, 1) TILE(type, 4, 1) TILE(type, 8, 1) TILE(type, 16, 1)
 #define TILE_ROW(type)                                                                             \
     [PACK_##type] = {tile_##type##_1x4, tile_##type##_1x1, tile_##type##_2x1,                      \
                      tile_##type##_4x1, tile_##type##_8x1, tile_##type##_16x1},

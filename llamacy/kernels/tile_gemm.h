@@ -89,7 +89,8 @@ INLINE void unpack_float_tile(pack_type type, const uint8_t *codes, size_t u, ui
     }
 }
 
-static void unpack_tiles(const packed_matrix *w, int64_t panel, size_t unit, int n_units, uint8_t (*tiles)[TILE_BYTES]) {
+static void unpack_tiles(const packed_matrix *w, int64_t panel, size_t unit, int n_units,
+                         uint8_t (*tiles)[TILE_BYTES]) {
     switch (w->type) {
 #define UNPACK(type)                                                                                           \
     case PACK_##type:                                                                                          \
@@ -127,7 +128,8 @@ INLINE void tile_block(const uint8_t *a, const uint8_t *b0, const uint8_t *b1, i
 
 /* sums[pair][j][2 * (row tile) + (panel % 2)] = products of n_rows rows, from first_row on,
  * with the block's panels. */
-static void gemm_block(const panel_block *block, const void *prepared, int k, int first_row, int n_rows, gemm_scratch *s) {
+static void gemm_block(const panel_block *block, const void *prepared, int k, int first_row, int n_rows,
+                       gemm_scratch *s) {
     const int units = k / UNIT_COLS;
     for (int unit = 0; unit < units; unit += SLICE_UNITS) {
         const int n_units = units - unit < SLICE_UNITS ? units - unit : SLICE_UNITS;

@@ -126,6 +126,12 @@ class Plan:
         n_rows = len(batch.tokens)
         if not 1 <= n_rows <= self.n_batch:
             raise ArgumentError(f"rows: wanted 1 to {self.n_batch}, found {n_rows}")
+        for name in ("positions", "sequences"):
+            if len(getattr(batch, name)) != n_rows:
+                raise ArgumentError(
+                    f"{name}: wanted {n_rows}, one for each token, "
+                    f"found {len(getattr(batch, name))}"
+                )
         _check_range("tokens", batch.tokens, self._config.n_vocab)
         _check_range("wanted", batch.wanted, n_rows)
         parts: list[tuple[int, int, PagedSequence]] = []

@@ -67,6 +67,8 @@ def test_ctrl_c_ends_the_process(path: Path) -> None:
         stderr=subprocess.PIPE,
         env=ENVIRONMENT,
         start_new_session=True,
+        # a shell's background job, as a test run may be, hands down that it is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout and process.stderr
     assert process.stdout.read(20)
