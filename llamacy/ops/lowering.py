@@ -92,7 +92,7 @@ class Lowering:
         x, y = node.inputs
         if not _is_absorbed(y):
             self._elementwise(self._program.add, node)
-        elif self._roots[self._last_reader[x]] is node:
+        elif self._roots[self._last_reader[x]] is node and x not in y.inputs:
             self._values[node] = self._values.pop(x)  # in place: x ends here
             self._linear("add", y, self._values[node])
         else:

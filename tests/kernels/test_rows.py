@@ -1,0 +1,222 @@
+"""What is done row by row: norms, rotations, sums, SwiGLU, quantisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from llamacy.config import RopeConfig
+from llamacy.ops.kv_cache import PagedSequence, PagePool
+from llamacy.ops.rope import Rope
+from llamacy.ops.runtime import PAGE, Program
+
+if TYPE_CHECKING:
+    from tests.kernels.conftest import Array, Matrix, Steps
+
+WIDTHS = [*range(1, 50), 64, 100, 257]
+
+
+def noise(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+def whole(x: Array) -> Array:
+    """`x` with its rows filled up to whole vectors by zeros."""
+    return np.pad(x, [(0, 0), (0, -x.shape[1] % 16)])
+
+
+def rms_norm(steps: Steps, x: Array, weight: Array, eps: float) -> Array:
+    n = len(weight)
+    x, y = whole(x), np.full_like(whole(x), 7)
+    program = steps.program()
+    program.rms_norm(x, weight, eps, y)
+    steps.run(program, len(x))
+    assert (y[:, n:] == 7).all(), "wrote past the end of its rows"
+    return y[:, :n]
+
+
+@pytest.mark.parametrize("eps", [1e-5, 0.1])
+def test_rms_norm(steps: Steps, eps: float) -> None:
+    for k in WIDTHS:
+        x, weight = 3 * noise(5, k), noise(k, seed=1)
+        wide = x.astype(np.float64)
+        scale = np.sqrt(np.mean(wide**2, axis=1, keepdims=True) + eps)
+        np.testing.assert_allclose(
+            rms_norm(steps, x, weight, eps), wide / scale * weight, rtol=3e-6
+        )
+
+
+def test_rms_norm_of_zeros_and_of_what_is_not_finite(steps: Steps) -> None:
+    x, weight = noise(4, 40), noise(40, seed=1)
+    clean = rms_norm(steps, x, weight, 1e-5)
+    x[0], x[1, 3], x[2, 39] = 0, np.nan, np.inf
+    y = rms_norm(steps, x, weight, 1e-5)
+    assert not y[0].any()
+    assert np.isnan(y[1]).all()
+    assert np.isnan(y[2, 39])
+    np.testing.assert_array_equal(y[3], clean[3])
+
+
+def elementwise(steps: Steps, name: str, x: Array, y: Array) -> Array:
+    program, z = steps.program(), np.zeros_like(x)
+    getattr(program, name)(x, y, z)
+    steps.run(program, len(x))
+    return z
+
+
+def test_add(steps: Steps) -> None:
+    for n in WIDTHS:
+        x, y = noise(5, n), noise(5, n, seed=1)
+        np.testing.assert_array_equal(elementwise(steps, "add", x, y), x + y)
+
+
+def test_silu_mul(steps: Steps) -> None:
+    for n in WIDTHS:
+        x, y = 4 * noise(5, n), noise(5, n, seed=1)
+        want = x / (1 + np.exp(-x.astype(np.float64))) * y
+        got = elementwise(steps, "silu_mul", x, y)
+        np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-30)
+
+
+def test_silu_at_its_ends(steps: Steps) -> None:
+    """Where exp overflows, and of what is not a number."""
+    x = np.array(
+        [[-1e38, -1e4, -104, -95, -88.5, -20, 0, 20, 88.5, 1e4, 1e38]], np.float32
+    )
+    y = elementwise(steps, "silu_mul", x, np.ones_like(x))
+    with np.errstate(over="ignore"):
+        want = x / (1 + np.exp(-x.astype(np.float64)))
+    np.testing.assert_allclose(y, want, rtol=1e-6, atol=1e-35)
+    odd = np.array([[np.nan, np.inf, -np.inf]], np.float32)
+    y = elementwise(steps, "silu_mul", odd, np.ones_like(odd))[0]
+    assert np.isnan(y[0])
+    assert y[1] == np.inf
+    assert not y[2] > 0
+
+
+def test_wanted_rows(steps: Steps) -> None:
+    x = noise(9, 48)
+    for rows in ([8], [0, 3, 4], [5, 5, 1], list(range(9))):
+        program, y = steps.program(2), np.zeros_like(x)
+        program.wanted(x, y)
+        steps.run(program, 9, 2, wanted=np.asarray(rows, np.int32))
+        np.testing.assert_array_equal(y[: len(rows)], x[rows])
+        assert not y[len(rows) :].any()
+
+
+# Rotations, which go with the write into the KV cache.
+
+
+def rotate(
+    steps: Steps, rope: Rope, q: Array, k: Array, positions: NDArray[np.int32]
+) -> tuple[Array, Array]:
+    """Rotated copies of q (M, 3 heads) and k (M, 1 head); one sequence a row."""
+    m, d = len(q), rope.head_dim
+    program = Program(steps.table, 2, "f32", 3, 1, d)
+    pool = PagePool(PAGE, program.layer_bytes)
+    sequence = PagedSequence(pool)
+    sequence.reserve(int(positions.max()) + 1)
+    q, k, table = whole(q), whole(k), np.zeros((m, 2 * d), np.float32)
+    program.rope_table(rope.angles, d, rope.magnitude, table)
+    program.append(0, q, k, whole(noise(m, d)), table, table, waits=True)
+    runs = [(row, 1, position) for row, position in enumerate(positions)]
+    program.run(
+        np.zeros(m, np.int32),
+        positions,
+        np.empty(0, np.int32),
+        np.asarray(runs, np.int32),
+        np.full(m, sequence.page_table, np.uintp),
+        np.empty((0, 1), np.float32),
+        2,
+    )
+    return q[:, : 3 * d], k[:, :d]
+
+
+def rotated(x: Array, rope: Rope, positions: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Pairs as complex numbers, times e^(i theta)."""
+    heads = x.reshape(len(x), -1, rope.head_dim).astype(np.float64)
+    pairs = heads[..., 0 : rope.n_dims : 2] + 1j * heads[..., 1 : rope.n_dims : 2]
+    theta = np.float32(positions[:, None]) * rope.angles  # in float32, as trained
+    pairs = pairs * (rope.magnitude * np.exp(1j * theta.astype(np.float64)))[:, None]
+    heads[..., 0 : rope.n_dims : 2] = pairs.real
+    heads[..., 1 : rope.n_dims : 2] = pairs.imag
+    return heads.reshape(x.shape)
+
+
+@pytest.mark.parametrize("head_dim", [2, 6, 8, 16, 18, 64, 80, 96, 128])
+def test_rope(steps: Steps, head_dim: int) -> None:
+    positions = np.array([0, 1, 2, 17, 31, 32, 1000, 4095], np.int32)
+    q, k = noise(8, 3 * head_dim), noise(8, head_dim, seed=1)
+    for n_dims in sorted({head_dim, head_dim // 4 * 2 or 2}):
+        for magnitude in (1.0, 1.25):
+            config = RopeConfig(n_dims=n_dims, attn_factor=magnitude)
+            rope = Rope.from_config(config, head_dim)
+            got_q, got_k = rotate(steps, rope, q, k, positions)
+            for got, x in ((got_q, q), (got_k, k)):
+                want = rotated(x, rope, positions)
+                np.testing.assert_allclose(got, want, rtol=0, atol=3e-6)
+                kept = np.arange(x.shape[1]) % head_dim >= n_dims
+                np.testing.assert_array_equal(got[:, kept], x[:, kept])
+            if magnitude == 1:
+                np.testing.assert_array_equal(got_q[0], q[0])
+
+
+def test_rope_of_what_is_not_finite_stays_in_its_row(steps: Steps) -> None:
+    rope = Rope.from_config(RopeConfig(n_dims=16), 16)
+    positions = np.array([3, 4, 5], np.int32)
+    q, k = noise(3, 48), noise(3, 16, seed=1)
+    clean, _ = rotate(steps, rope, q, k, positions)
+    q[1, 20] = np.nan
+    got, _ = rotate(steps, rope, q, k, positions)
+    assert np.isnan(got[1, 20:22]).all()
+    assert np.isfinite(got).sum() == got.size - 2
+    np.testing.assert_array_equal(got[[0, 2]], clean[[0, 2]])
+
+
+# Quantised activations, seen through the identity matrix.
+
+
+def identity(matrix: Callable[..., Matrix], type_name: str) -> Matrix:
+    """Weights that leave an activation as it was quantised."""
+    unit = matrix(type_name, 32, 32)
+    eye = type(unit).__new__(type(unit))
+    eye.type_name = type_name
+    eye.floats = np.eye(32, dtype=np.float32)
+    scale = np.float16(1 / 64 if type_name == "Q8_0" else -1 / 8)
+    one = np.eye(32, dtype=bool)
+    if type_name == "Q8_0":
+        blocks = np.zeros((32, 34), np.uint8)
+        blocks[:, 2:] = np.where(one, 64, 0)
+    else:  # Q4_0: code 8 stands for 0, and code 0 for -8
+        nibbles = np.where(one, 0, 8).astype(np.uint8)
+        blocks = np.zeros((32, 18), np.uint8)
+        blocks[:, 2:] = nibbles[:, :16] | nibbles[:, 16:] << 4
+    blocks[:, :2] = np.frombuffer(scale.tobytes(), np.uint8)
+    eye.data = blocks.reshape(-1)
+    eye.packed = eye.pack()
+    return eye
+
+
+@pytest.mark.parametrize("type_name", ["Q4_0", "Q8_0"])
+def test_quantised_activations_are_within_half_a_step(
+    steps: Steps, matrix: Callable[..., Matrix], type_name: str
+) -> None:
+    eye = identity(matrix, type_name)
+    rng = np.random.default_rng(3)
+    spread = 10.0 ** rng.uniform(-6, 6, (17, 1))
+    x = (noise(17, 32) * spread * 10.0 ** rng.uniform(-2, 2, (17, 32))).astype(
+        np.float32
+    )
+    y = steps.linear(x, eye)
+    step = np.abs(x).max(axis=1, keepdims=True) / 127
+    if type_name == "Q8_0":
+        step = step / 254
+    assert (np.abs(y - x) <= step * 0.51 + 1e-6 * np.abs(x)).all()
+    peak = np.abs(x).argmax(axis=1)
+    rows = np.arange(17)
+    np.testing.assert_allclose(y[rows, peak], x[rows, peak], rtol=1e-6)
+    np.testing.assert_array_equal(steps.linear(-x, eye), -y)

@@ -1,0 +1,135 @@
+"""Weights without a file, and a small transformer for both executors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from llamacy.config import ModelConfig, RopeConfig
+from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.ops.plan import Plan, pack_weights
+from llamacy.ops.reference import ReferenceExecutor
+from llamacy.ops.rope import Rope
+from llamacy.ops.vocabulary import Forward
+
+Array = NDArray[np.float32]
+
+CONFIG = ModelConfig(
+    architecture="test",
+    name="",
+    n_layer=2,
+    n_embd=64,
+    n_head=4,
+    n_head_kv=2,
+    head_dim=16,
+    n_ff=96,
+    n_vocab=50,
+    n_ctx_train=256,
+    norm_eps=1e-5,
+    rope=RopeConfig(n_dims=16),
+)
+
+
+class Tensor:
+    """A tensor as a file would hold it."""
+
+    def __init__(self, values: Array, type_name: str) -> None:
+        self.type = GGMLType[type_name if values.ndim == 2 else "F32"]
+        self.shape = values.shape
+        ggml_type = gguf.GGMLQuantizationType(self.type)
+        packed = np.ascontiguousarray(gguf.quants.quantize(values, ggml_type))
+        self.data = packed.view(np.uint8).reshape(-1)
+        self.is_released = False
+
+    def dequantize(self) -> Array:
+        return dequantize(self.data, self.type, self.shape)
+
+    def release(self) -> None:
+        self.is_released = True
+
+
+def forward(ops: Any, config: ModelConfig, weights: Mapping[str, Any]) -> Any:
+    """Attention and SwiGLU, as LLaMA has them."""
+    rope = Rope.from_config(config.rope, config.head_dim)
+    x = ops.embedding(weights["embd"])
+    for layer in range(config.n_layer):
+        w = {name: weights[f"{name}.{layer}"] for name in ("q", "k", "v", "o", "norm")}
+        h = ops.rms_norm(x, w["norm"], config.norm_eps)
+        q, k = (ops.rope(ops.linear(h, w[name]), rope) for name in "qk")
+        v = ops.linear(h, w["v"])
+        h = ops.attention(q, k, v, layer=layer, scale=0.25)
+        x = ops.add(x, ops.linear(h, w["o"]))
+        h = ops.rms_norm(x, w["norm"], config.norm_eps)
+        gate, up = (
+            ops.linear(h, weights[f"{name}.{layer}"]) for name in ("gate", "up")
+        )
+        x = ops.add(x, ops.linear(ops.silu_mul(gate, up), weights[f"down.{layer}"]))
+    return ops.linear(
+        ops.rms_norm(ops.wanted(x), weights["norm.0"], 1e-5), weights["out"]
+    )
+
+
+def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Of the weights that `forward` reads."""
+    n, n_ff = config.n_embd, config.n_ff
+    n_q, n_kv = config.n_head * config.head_dim, config.n_head_kv * config.head_dim
+    block = {
+        **{"q": (n_q, n), "k": (n_kv, n), "v": (n_kv, n), "o": (n, n_q), "norm": (n,)},
+        **{"gate": (n_ff, n), "up": (n_ff, n), "down": (n, n_ff)},
+    }
+    layers = range(config.n_layer)
+    return {"embd": (config.n_vocab, n), "out": (config.n_vocab, n)} | {
+        f"{name}.{layer}": shape for layer in layers for name, shape in block.items()
+    }
+
+
+class Executors:
+    """The same model as a plan and as the reference."""
+
+    def __init__(
+        self,
+        run: Forward,
+        config: ModelConfig,
+        values: Mapping[str, Array],
+        type_name: str = "F32",
+    ) -> None:
+        self.forward, self.config = run, config
+        self.tensors = {name: Tensor(x, type_name) for name, x in values.items()}
+
+    def plan(self, **options: Any) -> Plan:
+        """A plan over them; float32 KV cache unless told otherwise."""
+        settings: dict[str, Any] = {"n_threads": 1, "kv_type": "f32", "n_batch": 48}
+        weights = pack_weights(self.tensors)
+        return Plan(self.forward, self.config, weights, **(settings | options))
+
+    def reference(self) -> ReferenceExecutor:
+        """The truth."""
+        weights = {name: each.dequantize() for name, each in self.tensors.items()}
+        return ReferenceExecutor(self.forward, self.config, weights)
+
+
+@pytest.fixture(scope="session")
+def make_executors() -> Callable[..., Executors]:
+    """Make both executors of (forward, config, float weights, type of the matrices)."""
+    return Executors
+
+
+@pytest.fixture(scope="session")
+def transformer() -> Callable[..., Executors]:
+    """A small transformer of weights of the type given."""
+
+    def make(type_name: str = "F32") -> Executors:
+        rng = np.random.default_rng(0)
+        values = {
+            name: rng.standard_normal(shape, dtype=np.float32)
+            * np.float32(1 if len(shape) == 1 else shape[1] ** -0.5)
+            for name, shape in shapes(CONFIG).items()
+        }
+        return Executors(forward, CONFIG, values, type_name)
+
+    return make
