@@ -1,0 +1,48 @@
+"""Options of the benchmarks, and rates beside the times that pytest-benchmark takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llamacy.cpu_count import default_threads
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("llamacy")
+    group.addoption(
+        "--model", action="append", default=[], help="GGUF file; repeatable"
+    )
+    group.addoption("--threads", type=int, default=default_threads())
+    group.addoption("--n-prompt", type=int, default=512, help="tokens of prompt")
+    group.addoption("--n-gen", type=int, default=64, help="tokens to generate")
+    group.addoption("--width", type=int, default=4096, help="columns, 256 or more")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "model" in metafunc.fixturenames:
+        models = metafunc.config.getoption("model")
+        names = [Path(model).name for model in models]
+        metafunc.parametrize("model", models, indirect=True, scope="module", ids=names)
+
+
+@pytest.fixture
+def n_threads(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("threads"))
+
+
+@pytest.fixture
+def measure(benchmark: Any) -> Callable[..., None]:
+    """Time `work`; what it gets through, by name, is kept as so much per second."""
+
+    def run(work: Callable[[], object], **amounts: float) -> None:
+        benchmark(work)
+        if benchmark.stats is not None:  # None with --benchmark-disable
+            median = benchmark.stats.stats.median
+            for name, amount in amounts.items():
+                benchmark.extra_info[f"{name}_per_second"] = amount / median
+
+    return run
