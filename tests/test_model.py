@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -295,3 +295,15 @@ def test_nothing_is_printed(path: Path, capfd: pytest.CaptureFixture[str]) -> No
     with llamacy.load(path, n_ctx=1000) as model:
         model.generate([PROMPT, "x"], max_tokens=3)
     assert capfd.readouterr() == ("", "")
+
+
+def test_unknown_family_is_refused_as_such(
+    tmp_path: Path, write_gguf: Callable[..., Path]
+) -> None:
+    """Whatever keys of its own it has: none of them is looked at."""
+    path = write_gguf(tmp_path / "model.gguf", {"general.architecture": "mamba"}, {})
+    with pytest.raises(
+        llamacy.UnsupportedError,
+        match=r"general\.architecture: wanted one of llama.*, found mamba$",
+    ):
+        llamacy.load(path)

@@ -1,4 +1,4 @@
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 TYPE_NAMES: Final[tuple[str, ...]]
 
 class PackedMatrix:
-    def __init__(
-        self, type_name: str, n: int, k: int, panels: NDArray[np.uint8]
-    ) -> None: ...
+    def __new__(
+        cls, type_name: str, n: int, k: int, panels: NDArray[np.uint8]
+    ) -> Self: ...
     @property
     def type_name(self) -> str: ...
     @property

@@ -1,12 +1,12 @@
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.kernels.packing import PackedMatrix
 
-Floats: TypeAlias = NDArray[np.float32]
-Bytes: TypeAlias = NDArray[np.uint8]
+_Floats: TypeAlias = NDArray[np.float32]
+_Bytes: TypeAlias = NDArray[np.uint8]
 
 PAGE: Final[int]
 MAX_RUN: Final[int]
@@ -14,47 +14,47 @@ EPILOGUES: Final[dict[str, int]]
 KV_TYPES: Final[dict[str, int]]
 
 class Program:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         capsule: object,
         n_threads: int,
         kv_type: str,
         n_head: int,
         n_head_kv: int,
         head_dim: int,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def layer_bytes(self) -> int: ...
     def prepared_bytes(self, k: int, m: int) -> int: ...
     def reads_prepared(self, weight: PackedMatrix) -> bool: ...
     def embedding(
-        self, weight: PackedMatrix, y: Floats, *, waits: bool = False
+        self, weight: PackedMatrix, y: _Floats, *, waits: bool = False
     ) -> None: ...
     def rope_table(
         self,
-        angles: Floats,
+        angles: _Floats,
         head_dim: int,
         magnitude: float,
-        table: Floats,
+        table: _Floats,
         *,
         waits: bool = False,
     ) -> None: ...
     def rms_norm(
         self,
-        x: Floats,
-        weight: Floats,
+        x: _Floats,
+        weight: _Floats,
         eps: float,
-        y: Floats,
-        prepared: Bytes | None = None,
+        y: _Floats,
+        prepared: _Bytes | None = None,
         *,
         waits: bool = False,
         of_wanted: bool = False,
     ) -> None: ...
     def prepare(
         self,
-        x: Floats,
+        x: _Floats,
         n: int,
-        prepared: Bytes,
+        prepared: _Bytes,
         *,
         waits: bool = False,
         of_wanted: bool = False,
@@ -63,12 +63,12 @@ class Program:
         self,
         form: str,
         weight: PackedMatrix,
-        bias: Floats | None,
-        x: Floats,
-        prepared: Bytes | None,
-        y: Floats | None,
+        bias: _Floats | None,
+        x: _Floats,
+        prepared: _Bytes | None,
+        y: _Floats | None,
         weight2: PackedMatrix | None = None,
-        bias2: Floats | None = None,
+        bias2: _Floats | None = None,
         *,
         waits: bool = False,
         of_wanted: bool = False,
@@ -76,32 +76,32 @@ class Program:
     def append(
         self,
         layer: int,
-        q: Floats,
-        k: Floats,
-        v: Floats,
-        q_table: Floats | None,
-        k_table: Floats | None,
+        q: _Floats,
+        k: _Floats,
+        v: _Floats,
+        q_table: _Floats | None,
+        k_table: _Floats | None,
         *,
         waits: bool = False,
     ) -> None: ...
     def attention(
-        self, layer: int, scale: float, q: Floats, y: Floats, *, waits: bool = False
+        self, layer: int, scale: float, q: _Floats, y: _Floats, *, waits: bool = False
     ) -> None: ...
-    def wanted(self, x: Floats, y: Floats, *, waits: bool = False) -> None: ...
+    def wanted(self, x: _Floats, y: _Floats, *, waits: bool = False) -> None: ...
     def add(
         self,
-        x: Floats,
-        y: Floats,
-        z: Floats,
+        x: _Floats,
+        y: _Floats,
+        z: _Floats,
         *,
         waits: bool = False,
         of_wanted: bool = False,
     ) -> None: ...
     def silu_mul(
         self,
-        x: Floats,
-        y: Floats,
-        z: Floats,
+        x: _Floats,
+        y: _Floats,
+        z: _Floats,
         *,
         waits: bool = False,
         of_wanted: bool = False,
@@ -113,6 +113,6 @@ class Program:
         wanted: NDArray[np.int32],
         runs: NDArray[np.int32],
         pages: NDArray[np.uintp],
-        logits: Floats,
+        logits: _Floats,
         n_threads: int,
     ) -> None: ...

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llamacy.errors import ArgumentError, ClosedError
+from llamacy.errors import ArgumentError, ClosedError, OutOfMemoryError
+from llamacy.ops import kv_cache
 from llamacy.ops.kv_cache import ALIGNMENT, PagedSequence, PagePool
 
 PAGE_TOKENS, PAGE_BYTES = 8, 256
@@ -96,6 +97,20 @@ def test_truncate(pool: PagePool) -> None:
     for n in (-1, PAGE_TOKENS + 2):
         with pytest.raises(ArgumentError, match=rf"wanted 0 to 9, found {n}"):
             sequence.truncate(n)
+
+
+def test_no_memory(pool: PagePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    sequence = PagedSequence(pool)
+    write(sequence, 3)
+
+    def fail(nbytes: int) -> kv_cache.Page:
+        raise MemoryError
+
+    monkeypatch.setattr(kv_cache, "Page", fail)
+    with pytest.raises(OutOfMemoryError, match="256 more bytes .* beside 256 in use"):
+        sequence.reserve(PAGE_TOKENS)
+    assert (sequence.n_past, pool._n_used) == (3, 1)
+    write(sequence, PAGE_TOKENS - 3)  # there is room for these
 
 
 @settings(max_examples=100, deadline=None)

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.errors import ArgumentError, ClosedError
+from llamacy.errors import ArgumentError, ClosedError, OutOfMemoryError
 from llamacy.formats.gguf import open_gguf
 from llamacy.formats.gguf_config import read_config
 from llamacy.loading import load_executor
+from llamacy.ops import kv_cache
 from llamacy.ops.batch import Batch, Sequence
 from llamacy.ops.plan import Plan
 
@@ -109,6 +110,23 @@ class TestWhatIsComputed:
         for a, b in zip(got, want * 3, strict=True):
             np.testing.assert_array_equal(a, b)
 
+    def test_one_of_those_that_continue_a_sequence_alike_comes_first(
+        self, plan: Plan
+    ) -> None:
+        sequence = plan.new_sequence()
+        batches = [Batch.of([token], sequence) for token in ids(8)]
+
+        def is_run(batch: Batch) -> bool:
+            try:
+                plan.forward(batch)
+            except ArgumentError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as threads:
+            assert sum(threads.map(is_run, batches)) == 1
+        assert sequence.n_past == 1
+
 
 class TestWhatIsRefused:
     def refuse(self, plan: Plan, batch: Batch, match: str) -> None:
@@ -133,6 +151,33 @@ class TestWhatIsRefused:
         self.refuse(plan, later, "continue its sequence at 0, found 1")
         gap = replace(batch, positions=np.asarray([0, 2, 3], np.int32))
         self.refuse(plan, gap, "consecutive")
+
+    @pytest.mark.parametrize("length", [0, 2, 4])
+    def test_fields_of_unlike_lengths(self, plan: Plan, length: int) -> None:
+        batch = Batch.of(ids(3), plan.new_sequence())
+        positions = np.arange(length, dtype=np.int32)
+        match = f"wanted 3, one for each token, found {length}"
+        self.refuse(plan, replace(batch, positions=positions), f"positions: {match}")
+        sequences = batch.sequences[:1] * length
+        self.refuse(plan, replace(batch, sequences=sequences), f"sequences: {match}")
+
+    def test_tokens_there_is_no_memory_for(
+        self, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = plan.new_sequence(), plan.new_sequence()
+        want = plan.forward(Batch.of(ids(20), first, "all"))
+
+        def fail(nbytes: int) -> kv_cache.Page:
+            raise MemoryError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kv_cache, "Page", fail)
+            with pytest.raises(OutOfMemoryError):
+                both = Batch.join([([5], first, "last"), ([6], second, "last")])
+                plan.forward(both)
+        assert (first.n_past, second.n_past) == (20, 0)
+        got = plan.forward(Batch.of(ids(20), second, "all"))
+        np.testing.assert_array_equal(got, want)
 
     def test_rows_of_one_sequence_apart(self, plan: Plan) -> None:
         a, b = plan.new_sequence(), plan.new_sequence()
