@@ -13,8 +13,8 @@
  * is 8 such chunks; chunk c has columns 4c .. 4c+3.
  *
  *   8 bit   8 vectors, one a chunk
- *   4 bit   4 vectors: chunk 2i in the low nibbles of vector i, 2i+1 in the high
- *   2 bit   2 vectors: chunk 4i+f in bits 2f, 2f+1 of vector i
+ *   4 bit   4 vectors: chunk i in the low nibbles of vector i, i+4 in the high
+ *   2 bit   2 vectors: chunk i + 2f in bits 2f, 2f+1 of vector i
  *   1 bit   1 vector:  chunk c in bit c
  *
  * 5- and 6-bit codes are a 4-bit plane followed by the 1- or 2-bit plane of their

@@ -5,11 +5,12 @@ from cython.parallel cimport prange
 from libc.stdint cimport int64_t, uint8_t
 
 from llamacy.kernels.interface cimport (
-    PACK_COUNT, PANEL_ROWS, UNIT_COLS, is_float_pack, pack_type, panel_bytes,
+    PACK_COUNT, PANEL_ROWS, pack_type, panel_bytes,
 )
 
 
 cdef extern from "packing.h" nogil:
+    int block_columns(pack_type type)
     size_t ggml_row_bytes(pack_type type, size_t k)
     void pack_panel(
         pack_type type, const uint8_t* src, int n_rows, size_t k, uint8_t* panel)
@@ -67,8 +68,10 @@ def pack(type_name, const uint8_t[::1] data, int64_t n, int64_t k, uint8_t[::1] 
     cdef pack_type type = <pack_type><int>TYPE_NAMES.index(type_name)
     cdef size_t row_bytes = ggml_row_bytes(type, k), panel = panel_bytes(type, k)
     cdef int64_t i, n_panels = (n + PANEL_ROWS - 1) // PANEL_ROWS
-    if n < 1 or k < 1 or (k % UNIT_COLS and not is_float_pack(type)):
-        raise ValueError(f"cannot pack {type_name} of shape ({n}, {k})")
+    if n < 1 or k < 1 or k % block_columns(type):
+        raise ValueError(
+            f"{type_name} ({n}, {k}): wanted one row or more of whole blocks of "
+            f"{block_columns(type)} columns")
     if data.nbytes != n * row_bytes or out.nbytes != n_panels * panel:
         raise ValueError(
             f"{type_name} ({n}, {k}): wanted {n * row_bytes} bytes in and "

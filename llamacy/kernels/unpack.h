@@ -31,11 +31,11 @@ INLINE int has_minimum(pack_type type) {
 }
 
 INLINE vi nibble_chunk(const uint8_t *plane, int c) {
-    return i_field(i_load(plane + 64 * (c / 2)), c % 2 ? 4 : 0, 0x0F);
+    return i_field(i_load(plane + 64 * (c % 4)), c / 4 * 4, 0x0F);
 }
 /* The 2-bit field of chunk c, moved up by `up` bits. */
 INLINE vi crumb_chunk(const uint8_t *plane, int c, int up) {
-    return i_field(i_load(plane + 64 * (c / 4)), 2 * (c % 4) - up, 3 << up);
+    return i_field(i_load(plane + 64 * (c % 2)), c / 2 * 2 - up, 3 << up);
 }
 INLINE vi bit_chunk(const uint8_t *plane, int c, int up) {
     return i_field(i_load(plane), c - up, 1 << up);
