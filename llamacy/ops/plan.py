@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from llamacy import kernels
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, ClosedError
+from llamacy.kernels.forking import usable_threads
 from llamacy.ops.batch import Batch
 from llamacy.ops.kv_cache import PagedSequence, PagePool
 from llamacy.ops.lowering import Lowering
@@ -109,7 +110,7 @@ class Plan:
             runs, pages = self._cut_runs(batch, parts)
             self._program.run(
                 batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
-                self._n_threads,
+                usable_threads(self._n_threads),
             )  # fmt: skip
             for _, n_rows, sequence in parts:
                 sequence.advance(n_rows)

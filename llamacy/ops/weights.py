@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import OutOfMemoryError
+from llamacy.kernels.forking import usable_threads
 from llamacy.kernels.packing import PackedMatrix, pack, packed_bytes
 
 Weight: TypeAlias = PackedMatrix | NDArray[np.float32]
@@ -58,6 +59,7 @@ def pack_weights(
         if len(tensor.shape) == 2
     }
     arena, done, total = _arena(sum(sizes.values())), 0, sum(sizes.values())
+    n_threads = usable_threads(n_threads)
     weights: dict[str, Weight] = {}
     for name, tensor in tensors.items():
         if name not in sizes:
