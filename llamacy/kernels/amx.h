@@ -12,6 +12,7 @@
 #define LLAMACY_AMX_H
 
 #define LEVEL_NAME "amx"
+#define HAS_TILES
 #include "avx512.h"
 
 typedef struct {

@@ -4,6 +4,7 @@
 #define LLAMACY_AMX_EMULATED_H
 
 #define LEVEL_NAME "amx_emulated"
+#define HAS_TILES
 #include "avx512.h"
 
 typedef union { float f[16][16]; uint16_t h[16][32]; } emulated_tile;

@@ -118,12 +118,18 @@ INLINE vi i_lut(vi v, const int8_t *table) {
 }
 INLINE vi i_bytes(vi v) { return v; }
 
+INLINE vi i_zero(void) { return (vi){_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+INLINE vi i_start(const int32_t *p, int log2) {
+    __m256i start = _mm256_slli_epi32(_mm256_set1_epi32(*p), log2);
+    return (vi){start, start};
+}
+
 /* Unsigned codes below 2^bits times int8, summed in pairs to 16 bits without
  * overflow: 2 * (2^bits - 1) * 127 a chunk, so 8 chunks of 4 bits fit, 4 of 5, 2 of 6. */
-INLINE __m256i i_dot_half(const vi *codes, int high, int n, const int8_t *x, int bits) {
+INLINE __m256i i_dot_half(__m256i sum, const vi *codes, int high, int n, const int8_t *x, int bits) {
     const __m256i ones = _mm256_set1_epi16(1);
     const int room = bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
-    __m256i sum = _mm256_setzero_si256(), pairs = sum;
+    __m256i pairs = sum;
     UNROLL for (int c = 0; c < n; c++) {
         int32_t four;
         memcpy(&four, x + 4 * c, 4);
@@ -137,8 +143,8 @@ INLINE __m256i i_dot_half(const vi *codes, int high, int n, const int8_t *x, int
     }
     return sum;
 }
-INLINE vi i_dot(const vi *codes, int n, const int8_t *x, int bits) {
-    return (vi){i_dot_half(codes, 0, n, x, bits), i_dot_half(codes, 1, n, x, bits)};
+INLINE vi i_dot(vi start, const vi *codes, int n, const int8_t *x, int bits) {
+    return (vi){i_dot_half(start.lo, codes, 0, n, x, bits), i_dot_half(start.hi, codes, 1, n, x, bits)};
 }
 
 #endif

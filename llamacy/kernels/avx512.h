@@ -65,9 +65,11 @@ INLINE vi i_lut(vi v, const int8_t *table) {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table)), v);
 }
 INLINE vi i_bytes(vi v) { return _mm512_xor_si512(v, _mm512_set1_epi8((char)BYTE_ZERO)); }
-INLINE vi i_dot(const vi *codes, int n, const int8_t *x, int bits) {
+INLINE vi i_zero(void) { return _mm512_setzero_si512(); }
+INLINE vi i_start(const int32_t *p, int log2) { return _mm512_slli_epi32(_mm512_set1_epi32(*p), (unsigned)log2); }
+INLINE vi i_dot(vi start, const vi *codes, int n, const int8_t *x, int bits) {
     (void)bits; /* vpdpbusd takes all of an unsigned byte */
-    vi sum = _mm512_setzero_si512();
+    vi sum = start;
     UNROLL for (int c = 0; c < n; c++) {
         int32_t four;
         memcpy(&four, x + 4 * c, 4);

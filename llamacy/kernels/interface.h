@@ -14,21 +14,22 @@
  * a whole tile at constant offsets. */
 enum { TILE_ROWS = 16 };
 
-/* 32 activations in int8: x[i] ~ scale * q[i]. `sums` are scale * the sum of the
- * two halves of q, and `sum` of all of it: what a zero point or minimum of the
- * weights multiplies. A tile of R rows is [K/32][R] of these. */
+/* 32 activations in int8: x[i] ~ scale * q[i]. `minus` are the sums of q, of all of it and
+ * of its two halves, negative: a dot product begins with the weights' zero point times
+ * that. `sum` is scale * the sum of q, which minima of the weights multiply. A tile of R
+ * rows is [K/32][R] of these. */
 typedef struct {
     int8_t q[UNIT_COLS];
-    float scale, sum, sums[2];
+    int32_t minus[3];
+    float scale, sum;
 } quant_unit;
 
 /* A second digit: x[i] ~ scale * (q[i] + fine[i] / FINE). One digit is far finer than
  * weights of 6 bits or less; weights of 8 bits are as fine as one digit, and would lose
- * to it half of what they keep. `sum` is that of both digits. The tiles of these
- * follow those of the units. */
+ * to it half of what they keep. The tiles of these follow those of the units. */
 typedef struct {
     int8_t q[UNIT_COLS];
-    float sum;
+    int32_t minus;
 } fine_unit;
 #define FINE 254.0f
 

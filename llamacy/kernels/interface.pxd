@@ -31,13 +31,13 @@ cdef extern from "interface.h" nogil:
 
     ctypedef struct quant_unit:
         int8_t q[32]
+        int32_t minus[3]
         float scale
         float sum
-        float sums[2]
 
     ctypedef struct fine_unit:
         int8_t q[32]
-        float sum
+        int32_t minus
 
     ctypedef enum kv_type:
         KV_F32

@@ -99,14 +99,15 @@ INLINE vi i_lut(vi v, const int8_t *table) {
     return v;
 }
 INLINE vi i_bytes(vi v) { return v; }
-INLINE vi i_dot(const vi *codes, int n_chunks, const int8_t *x, int bits) {
-    vi sum;
+INLINE vi i_zero(void) { vi v; memset(&v, 0, sizeof v); return v; }
+INLINE vi i_start(const int32_t *p, int log2) { vi v; LANES v.i[n] = *p * (1 << log2); return v; }
+INLINE vi i_dot(vi sum, const vi *codes, int n_chunks, const int8_t *x, int bits) {
     (void)bits;
     LANES {
         int32_t s = 0;
         for (int c = 0; c < n_chunks; c++)
             for (int j = 0; j < 4; j++) s += codes[c].b[4 * n + j] * x[4 * c + j];
-        sum.i[n] = s;
+        sum.i[n] += s;
     }
     return sum;
 }

@@ -12,12 +12,13 @@
  *   f_swap_pairs: lanes 1 0 3 2 ...       f_first(x, n, y): x in lanes < n, else y
  *   f_from_i: 16 int32 to float
  *
- *   i_load                                i_or(a, b)
+ *   i_load i_zero                         i_or(a, b)
  *   i_field(v, s, mask): each byte moved right by s bits (left by -s), and mask
  *   i_lut(v, table): bytes < 16 through a table of 16
  *   i_bytes(v): signed codes as i_dot wants them; they then stand for code + BYTE_ZERO
- *   i_dot(codes, n, x, bits): 16 int32, lane r = sum over chunks c < n and j < 4 of
- *       byte 4r + j of codes[c] times x[4c + j]; `bits` are those of a code, 8 after i_bytes
+ *   i_start(p, log2): 16 times *p * 2^log2
+ *   i_dot(start, codes, n, x, bits): 16 int32, lane r = start plus the sum over chunks c < n and
+ *       j < 4 of byte 4r + j of codes[c] times x[4c + j]; `bits`: of a code, 8 after i_bytes
  *
  * Constants: BYTE_ZERO; TOKENS_MAX, rows of activations a microkernel holds: 1, 4 or 16.
  */

@@ -1,0 +1,35 @@
+# Keys and values into pages, and attention over them.
+
+cdef void append(
+    const kv_layout* kv, size_t offset, const row_run* runs, const float* k, size_t ldk,
+    const float* v, size_t ldv, int begin, int end,
+) noexcept nogil:
+    cdef int run, row, head, position
+    cdef size_t at
+    cdef kv_head h
+    for run in range(begin, end):
+        for row in range(runs[run].n_rows):
+            position = runs[run].position + row
+            for head in range(kv.n_head_kv):
+                h = page_head(
+                    kv, runs[run].pages[position // PAGE_TOKENS], offset, head)
+                at = <size_t>(runs[run].row + row)
+                append_key(
+                    kv, &h, position % PAGE_TOKENS, k + at * ldk + head * kv.head_dim)
+                append_value(
+                    kv, &h, position % PAGE_TOKENS, v + at * ldv + head * kv.head_dim)
+
+
+cdef void attention(
+    const kv_layout* kv, size_t offset, const row_run* runs, int n_runs, float scale,
+    const float* q, size_t ldq, float* y, size_t ldy, int begin, int end, void* scratch,
+) noexcept nogil:
+    cdef int item, head, first, group = kv.n_head // kv.n_head_kv
+    for item in range(begin, end):
+        head = item // n_runs
+        first = 0
+        while first < group:
+            attend_run(
+                kv, offset, &runs[item % n_runs], head, head * group + first,
+                min(group - first, TILE_ROWS), scale, q, ldq, y, ldy, scratch)
+            first += TILE_ROWS

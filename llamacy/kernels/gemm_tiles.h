@@ -1,0 +1,128 @@
+/* Slices of gemm.h multiplied on matrix tiles, in bfloat16.
+ *
+ * Weights are unpacked to tiles, 256 KiB a slice. For each 32 rows of x, whose slice of
+ * 32 KiB stays in L1, and each 2 panels, a 2 x 2 block of tiles accumulates over the
+ * slice: 4 products for 4 loads.
+ *
+ *        panels 2j  2j+1
+ *      +-----------------
+ *   a0 |  c0      c1       Sums are float32 over all of K: no scale is applied after
+ *   a1 |  c2      c3       the products.
+ *
+ * Activations come as bfloat16 tiles: [M/32][K/32][2][16 rows][32]. Two bfloat16
+ * factors give a relative error of about 2^-9 a product: less than int8's.
+ */
+#ifndef LLAMACY_GEMM_TILES_H
+#define LLAMACY_GEMM_TILES_H
+
+enum {
+    BLOCK_PANELS = 16,
+    BLOCK_ROWS = 512,
+    SLICE_UNITS = 16,
+    PAIR_ROWS = 32,     /* two tiles of rows */
+    TILE_BYTES = 1024,
+    GEMM_MIN_ROWS = 32, /* with fewer the int8 kernels are faster: unpacking costs as much as a product */
+};
+
+typedef uint8_t slice_weights[SLICE_UNITS][TILE_BYTES];
+
+/* Whether many rows of activations are prepared as tiles for w. */
+INLINE int reads_tiles(const packed_matrix *w) { return w->type != PACK_F32 && w->k % UNIT_COLS == 0; }
+
+/* One of two matrices that reads tiles takes the other along, F32 or not. */
+INLINE int gemm_wants(const linear_args *a) {
+    return a->m >= GEMM_MIN_ROWS && (reads_tiles(&a->w) || (a->form == EPILOGUE_SWIGLU && reads_tiles(&a->w2)));
+}
+
+INLINE size_t tiles_bytes(int k, int m) {
+    return (size_t)((m + PAIR_ROWS - 1) / PAIR_ROWS * PAIR_ROWS) * (size_t)k * 2;
+}
+
+/* The tile of rows row/16 at unit u. */
+INLINE uint8_t *row_tile(const void *prepared, int k, int row, int u) {
+    const size_t units = (size_t)k / UNIT_COLS;
+    const size_t pair = (size_t)row / PAIR_ROWS, tile = (size_t)row % PAIR_ROWS / 16;
+    return (uint8_t *)prepared + ((pair * units + (size_t)u) * 2 + tile) * TILE_BYTES;
+}
+
+/* One row of x into its tiles. */
+static void round_row(const float *x, int k, void *prepared, int row) {
+    for (int u = 0; u < k / UNIT_COLS; u++) {
+        uint8_t *to = row_tile(prepared, k, row, u) + row % 16 * 64;
+        vi rounded = b_join(f_load(x + u * UNIT_COLS), f_load(x + u * UNIT_COLS + 16));
+        memcpy(to, &rounded, sizeof rounded);
+    }
+}
+
+/* Unit u of a panel as a tile: row p has columns 2p and 2p + 1 of the 16 rows. */
+INLINE void unpack_quant_tile(pack_type type, planes p, size_t u, uint8_t *tile) {
+    const uint8_t *codes = p.codes + u * code_bytes(type);
+    const vi byte = _mm512_set1_epi32(0xFF);
+    for (int c = 0; c < 8; c++) {
+        const int g = PACK_TRAITS[type].groups == 1 ? 0 : c / 4;
+        const vf scale = group_scale(type, p, u, g);
+        const vf low = f_sub(f_zero(), group_offset(type, p, u, g, scale));
+        const vi chunk = code_chunk(type, codes, c);
+        vf column[4];
+        UNROLL for (int j = 0; j < 4; j++)
+            column[j] = f_fma(f_from_i(_mm512_and_si512(_mm512_srli_epi32(chunk, 8 * j), byte)), scale, low);
+        _mm512_store_si512(tile + 128 * c, b_pairs(column[0], column[1]));
+        _mm512_store_si512(tile + 128 * c + 64, b_pairs(column[2], column[3]));
+    }
+}
+
+INLINE void unpack_float_tile(pack_type type, const uint8_t *codes, size_t u, uint8_t *tile) {
+    for (int p = 0; p < 16; p++) {
+        const size_t k = u * UNIT_COLS + 2 * (size_t)p;
+        _mm512_store_si512(tile + 64 * p, b_pairs(float_column(type, codes, k), float_column(type, codes, k + 1)));
+    }
+}
+
+static void unpack_slice(const packed_matrix *w, int64_t panel, const slice *at, slice_weights *to) {
+    switch (w->type) {
+#define UNPACK(type)                                                                                             \
+    case PACK_##type:                                                                                            \
+        for (int i = 0; i < at->n_units; i++)                                                                    \
+            if (is_float_pack(PACK_##type))                                                                      \
+                unpack_float_tile(PACK_##type, w->data + (size_t)panel * w->panel, (size_t)(at->unit + i), (*to)[i]); \
+            else                                                                                                 \
+                unpack_quant_tile(PACK_##type, panel_planes(w, panel, PACK_##type), (size_t)(at->unit + i), (*to)[i]); \
+        break;
+        EACH_PACK_TYPE(UNPACK)
+    default: break;
+    }
+}
+
+/* One 2 x 2 block of tiles over one slice: a[u] and a[u] + 1 KiB are two tiles of
+ * rows, whose sums with the two panels are `above` and `below`. */
+INLINE void tile_block(const uint8_t *a, const uint8_t *b0, const uint8_t *b1, int n_units, int is_first,
+                       sum_tile *above, sum_tile *below) {
+    if (is_first) {
+        T_ZERO(0); T_ZERO(1); T_ZERO(2); T_ZERO(3);
+    } else {
+        T_LOAD(0, above[0]); T_LOAD(1, above[1]); T_LOAD(2, below[0]); T_LOAD(3, below[1]);
+    }
+    for (int u = 0; u < n_units; u++) {
+        T_LOAD(6, b0 + u * TILE_BYTES);
+        T_LOAD(4, a + u * 2 * TILE_BYTES);
+        T_DOT(0, 4, 6);
+        T_LOAD(7, b1 + u * TILE_BYTES);
+        T_DOT(1, 4, 7);
+        T_LOAD(5, a + u * 2 * TILE_BYTES + TILE_BYTES);
+        T_DOT(2, 5, 6);
+        T_DOT(3, 5, 7);
+    }
+    T_STORE(0, above[0]); T_STORE(1, above[1]); T_STORE(2, below[0]); T_STORE(3, below[1]);
+}
+
+static void multiply_slice(const panel_block *block, const linear_args *a, const slice *at,
+                           const slice_weights *weights, sum_tile (*sums)[BLOCK_PANELS]) {
+    for (int row = 0; row < at->n_rows; row += PAIR_ROWS) {
+        const uint8_t *x = row_tile(a->prepared, (int)a->w.k, at->first_row + row, at->unit);
+        sum_tile *above = sums[row / TILE_ROWS], *below = sums[row / TILE_ROWS + 1];
+        for (int j = 0; j < block->n_panels; j += 2)
+            tile_block(x, weights[j][0], weights[j + 1][0], at->n_units, at->unit == 0, above + j, below + j);
+    }
+}
+
+#endif

@@ -1,0 +1,51 @@
+# Activations as quantised weights read them: int8 units of 32, with two digits each.
+
+cdef inline vf digit(vf x) noexcept nogil:
+    """To the nearest of -127 .. 127, which sums can hold even where x is NaN."""
+    return f_max(f_min(f_round(x), f_set1(127)), f_set1(-127))
+
+
+cdef inline void quantize_unit(
+    const float* x, quant_unit* unit, fine_unit* fine
+) noexcept nogil:
+    cdef vf low = f_load(x), high = f_load(x + 16), whole_low, whole_high
+    cdef float peak = f_hmax(f_max(f_abs(low), f_abs(high)))
+    # a zero or subnormal peak would make the inverse infinite
+    cdef vf inverse = f_set1(127 / peak if peak > 1e-30 else 0)
+    low = f_mul(low, inverse)
+    high = f_mul(high, inverse)
+    whole_low = digit(low)
+    whole_high = digit(high)
+    f_store_i8(unit.q, whole_low)
+    f_store_i8(unit.q + 16, whole_high)
+    low = digit(f_mul(f_sub(low, whole_low), f_set1(FINE)))
+    high = digit(f_mul(f_sub(high, whole_high), f_set1(FINE)))
+    f_store_i8(fine.q, low)
+    f_store_i8(fine.q + 16, high)
+    unit.minus[1] = -<int32_t>f_sum(whole_low)
+    unit.minus[2] = -<int32_t>f_sum(whole_high)
+    unit.minus[0] = unit.minus[1] + unit.minus[2]
+    fine.minus = -<int32_t>f_sum(f_add(low, high))
+    unit.scale = peak / 127
+    unit.sum = -unit.minus[0] * unit.scale
+
+
+cdef size_t quantized_bytes(int k, int m) noexcept nogil:
+    return units_bytes(k, m) + <size_t>m * (k // UNIT_COLS) * sizeof(fine_unit)
+
+
+cdef void quantize(
+    const float* x, size_t ldx, int k, int m, void* prepared, int begin, int end,
+) noexcept nogil:
+    cdef int row, u, units = k // UNIT_COLS
+    cdef tile_rows at
+    for row in range(begin, end):
+        at = quantized_rows(prepared, k, m, row)
+        for u in range(units):
+            quantize_unit(
+                x + row * ldx + u * UNIT_COLS, <quant_unit*>at.units + u * at.step,
+                <fine_unit*>at.fine + u * at.step)
+
+
+cdef bint reads_prepared(const packed_matrix* w) noexcept nogil:
+    return not is_float_pack(w.type)

@@ -1,0 +1,71 @@
+# What is done to rows: embeddings, norms, elementwise products.
+
+cdef void embedding(
+    const packed_matrix* w, const int32_t* tokens, float* y, size_t ldy,
+    int begin, int end, void* scratch,
+) noexcept nogil:
+    cdef int m
+    for m in range(begin, end):
+        decode_row(w, tokens[m], y + m * ldy)
+
+
+cdef void rms_norm(
+    const float* x, size_t ldx, const float* w, float eps, int k, float* y, size_t ldy,
+    int begin, int end,
+) noexcept nogil:
+    cdef int m, i, whole = k // 16 * 16
+    cdef float total, scale
+    cdef const float* row
+    cdef float* out
+    cdef vf squares
+    for m in range(begin, end):
+        row = x + m * ldx
+        out = y + m * ldy
+        squares = f_zero()
+        for i in range(0, whole, 16):
+            squares = f_fma(f_load(row + i), f_load(row + i), squares)
+        total = f_sum(squares)
+        for i in range(whole, k):
+            total += row[i] * row[i]
+        scale = 1 / sqrtf(total / k + eps)
+        for i in range(0, whole, 16):
+            f_store(
+                out + i, f_mul(f_mul(f_load(row + i), f_set1(scale)), f_load(w + i)))
+        for i in range(whole, k):
+            out[i] = row[i] * scale * w[i]
+
+
+cdef void add(
+    const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
+) noexcept nogil:
+    cdef int m, i
+    cdef size_t at
+    for m in range(begin, end):
+        for i in range(n):
+            at = m * ld + i
+            z[at] = x[at] + y[at]
+
+
+cdef void silu_mul(
+    const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
+) noexcept nogil:
+    cdef int m
+    for m in range(begin, end):
+        silu_mul_row(x + m * ld, y + m * ld, z + m * ld, n)
+
+
+cdef inline void silu_mul_row(
+    const float* x, const float* y, float* z, int n
+) noexcept nogil:
+    cdef int i, rest = n % 16
+    cdef float gate[16]
+    cdef float up[16]
+    for i in range(0, n - rest, 16):
+        f_store(z + i, f_mul(f_silu(f_load(x + i)), f_load(y + i)))
+    if rest:
+        memcpy(gate, x + n - rest, rest * sizeof(float))
+        memcpy(up, y + n - rest, rest * sizeof(float))
+        f_store(gate, f_mul(f_silu(f_load(gate)), f_load(up)))
+        memcpy(z + n - rest, gate, rest * sizeof(float))
+
+
