@@ -5,8 +5,8 @@
  * (Dao et al. 2022, arXiv:2205.14135; Milakov & Gimelshein 2018, arXiv:1805.02867.)
  * A tile is the queries of all heads that share the KV head, for one or more
  * consecutive tokens, so that each key and value is read once for all of them. Keys
- * and values go by one page (32 tokens) at a time; the running maximum and sum of
- * each query make the result independent of where the pages begin.
+ * and values go by a span of a few pages at a time; each query keeps a running maximum
+ * and sum.
  *
  * One head of a page, d dimensions (dv = d rounded up to 16):
  *
@@ -50,16 +50,21 @@ INLINE vf kv_load(kv_type type, const uint8_t *p, size_t i) {
     }
 }
 
+/* Pages whose scores are turned into weights together: enough that maxima, sums and the
+ * shrinking of what came before cost little. */
+enum { SPAN_PAGES = 4, SPAN_TOKENS = SPAN_PAGES * PAGE_TOKENS };
+
 /* What one call keeps in scratch: queries, outputs and weights of a tile. */
 typedef struct {
     float *q;       /* [d][TILE_ROWS]: scaled, side by side for broadcasts */
     float *out;     /* [TILE_ROWS][dv] */
-    float *weights; /* [TILE_ROWS][PAGE_TOKENS]: scores, then their exponentials */
-    float max[TILE_ROWS], sum[TILE_ROWS];
+    float *weights; /* [TILE_ROWS][SPAN_TOKENS]: scores, then their exponentials */
+    float max[TILE_ROWS], sum[TILE_ROWS], shrink[TILE_ROWS];
 } attention_state;
 
-/* weights[r] = scores of queries r .. r + rows - 1 with 16 tokens of a page. */
-INLINE void score_half(kv_type type, int rows, const attention_state *s, int r, kv_head h, int head_dim, int half) {
+/* weights[r] = scores of queries r .. r + rows - 1 with the 16 tokens of one half of a page. */
+INLINE void score_half(kv_type type, int rows, const attention_state *s, int r, kv_head h, int head_dim, int half,
+                       float *weights) {
     const uint8_t *keys = h.keys + (size_t)half * HALF_TOKENS * padded_dim(head_dim) * kv_bytes(type);
     const float *q = s->q + r;
     vf score[TILE_ROWS], part[TILE_ROWS];
@@ -82,109 +87,151 @@ INLINE void score_half(kv_type type, int rows, const attention_state *s, int r, 
             UNROLL for (int i = 0; i < rows; i++) score[i] = f_fma(scale, part[i], score[i]);
         }
     }
-    UNROLL for (int i = 0; i < rows; i++) f_store(s->weights + (r + i) * PAGE_TOKENS + half * HALF_TOKENS, score[i]);
+    UNROLL for (int i = 0; i < rows; i++) f_store(weights + (r + i) * SPAN_TOKENS + half * HALF_TOKENS, score[i]);
 }
 
-/* out[r] = out[r] * shrink[r] + sum over n_tokens of weights[r][t] * values[t]. */
-INLINE void weigh_values(kv_type type, int rows, const attention_state *s, int r, kv_head h, int head_dim,
-                         int n_tokens, const float *shrink) {
+/* out[r] = out[r] * shrink[r] + sum over the span's tokens of weights[r][t] * values[t]. */
+INLINE void weigh_values(kv_type type, int rows, const attention_state *s, int r, const kv_head *pages, int head_dim,
+                         int n_tokens) {
     const int chunks = padded_dim(head_dim) / 16, groups = kv_groups(head_dim);
     for (int c = 0; c < chunks; c++) {
         vf acc[TILE_ROWS];
         float *out = s->out + (size_t)r * padded_dim(head_dim) + 16 * c;
         UNROLL for (int i = 0; i < rows; i++)
-            acc[i] = f_mul(f_load(out + i * padded_dim(head_dim)), f_set1(shrink[r + i]));
-        for (int t = 0; t < n_tokens; t++) {
-            vf v = kv_load(type, h.values, (size_t)t * chunks + c);
-            if (type == KV_Q8_0) v = f_mul(v, f_set1(h.value_scales[t * groups + 16 * c / KV_GROUP]));
-            UNROLL for (int i = 0; i < rows; i++)
-                acc[i] = f_fma(f_set1(s->weights[(r + i) * PAGE_TOKENS + t]), v, acc[i]);
+            acc[i] = f_mul(f_load(out + i * padded_dim(head_dim)), f_set1(s->shrink[r + i]));
+        for (int first = 0; first < n_tokens; first += PAGE_TOKENS) {
+            const kv_head *h = &pages[first / PAGE_TOKENS];
+            const int n = n_tokens - first < PAGE_TOKENS ? n_tokens - first : PAGE_TOKENS;
+            const float *weights = s->weights + r * SPAN_TOKENS + first;
+            for (int t = 0; t < n; t++) {
+                vf v = kv_load(type, h->values, (size_t)t * chunks + c);
+                if (type == KV_Q8_0) v = f_mul(v, f_set1(h->value_scales[t * groups + 16 * c / KV_GROUP]));
+                UNROLL for (int i = 0; i < rows; i++) acc[i] = f_fma(f_set1(weights[i * SPAN_TOKENS + t]), v, acc[i]);
+            }
         }
         UNROLL for (int i = 0; i < rows; i++) f_store(out + i * padded_dim(head_dim), acc[i]);
     }
 }
 
-/* Turns scores into exponentials below the running maximum; the first `visible`
- * tokens of the page count. Returns by how much what came before shrinks. */
-INLINE float soften(attention_state *s, int r, int visible) {
-    float *w = s->weights + r * PAGE_TOKENS;
-    const vf low = f_set1(-INFINITY);
-    const int n0 = visible < 16 ? visible : 16, n1 = visible < 16 ? 0 : visible - 16;
-    vf a = f_first(f_load(w), n0, low), b = f_first(f_load(w + 16), n1, low);
-    float peak = f_hmax(f_max(a, b));
-    if (peak < s->max[r]) peak = s->max[r];
-    vf shift = f_set1(peak);
-    a = f_first(f_exp(f_sub(a, shift)), n0, f_zero());
-    b = f_first(f_exp(f_sub(b, shift)), n1, f_zero());
-    f_store(w, a);
-    f_store(w + 16, b);
-    float shrink = expf(s->max[r] - peak); /* 0 at the first page: exp(-inf) */
-    s->sum[r] = s->sum[r] * shrink + f_sum(f_add(a, b));
-    s->max[r] = peak;
-    return shrink;
-}
-
-/* Queries that share one load of a key or value. */
-enum { QUERIES = TOKENS_MAX >= 16 ? 8 : TOKENS_MAX };
-
-/* One page: n_queries queries in groups of `rows`, of which query r sees the first
- * visible[r] tokens. The tile has room for a last group that is not full. */
-INLINE void attend_page(kv_type type, int rows, attention_state *s, int n_queries, kv_head h, int head_dim,
-                        int n_tokens, const int *visible) {
-    float shrink[TILE_ROWS];
-    for (int r = 0; r < n_queries; r += rows)
-        for (int half = 0; half * HALF_TOKENS < n_tokens; half++) score_half(type, rows, s, r, h, head_dim, half);
-    for (int r = 0; r < TILE_ROWS && r < n_queries + rows - 1; r++) shrink[r] = soften(s, r, visible[r]);
-    for (int r = 0; r < n_queries; r += rows) weigh_values(type, rows, s, r, h, head_dim, n_tokens, shrink);
-}
-
-#define PAGE_KERNEL(type, name, rows)                                                                    \
-    static void attend_##type##_##name(attention_state *s, int n_queries, kv_head h, int head_dim,       \
-                                       int n_tokens, const int *visible) {                               \
-        attend_page(KV_##type, rows, s, n_queries, h, head_dim, n_tokens, visible);                      \
+/* The largest of the first n values; the rest of their vector becomes -inf. */
+INLINE float mask_and_max(float *w, int n) {
+    vf peak = f_set1(-INFINITY);
+    for (int t = 0; t < n; t += 16) {
+        const vf seen = f_first(f_load(w + t), n - t < 16 ? n - t : 16, f_set1(-INFINITY));
+        f_store(w + t, seen);
+        peak = f_max(peak, seen);
     }
-#define PAGE_KERNELS(type) PAGE_KERNEL(type, one, 1) PAGE_KERNEL(type, many, QUERIES)
+    return f_hmax(peak);
+}
 
-PAGE_KERNELS(F32) PAGE_KERNELS(F16) PAGE_KERNELS(Q8_0)
+/* Turns scores into exponentials below the running maximum; query r sees the first
+ * visible[r] of n_tokens. Leaves by how much what came before shrinks. */
+INLINE void soften(attention_state *s, int n_queries, int n_tokens, const int *visible) {
+    float peaks[TILE_ROWS];
+    for (int r = 0; r < TILE_ROWS; r++)
+        peaks[r] = r < n_queries ? mask_and_max(s->weights + r * SPAN_TOKENS, visible[r]) : 0;
+    const vf old = f_load(s->max), peak = f_max(f_load(peaks), old);
+    const vf shrink = f_exp(f_sub(old, peak)); /* 0 at the first span: exp(-inf) */
+    f_store(s->shrink, shrink);
+    f_store(s->sum, f_mul(f_load(s->sum), shrink));
+    f_store(s->max, peak);
+    for (int r = 0; r < n_queries; r++) {
+        float *w = s->weights + r * SPAN_TOKENS;
+        const vf shift = f_set1(s->max[r]);
+        vf sum = f_zero();
+        int t = 0;
+        for (; t < visible[r]; t += 16) {
+            const vf e = f_exp(f_sub(f_load(w + t), shift));
+            f_store(w + t, e);
+            sum = f_add(sum, e);
+        }
+        for (; t < n_tokens; t += 16) f_store(w + t, f_zero());
+        s->sum[r] += f_sum(sum);
+    }
+}
 
-typedef void page_kernel(attention_state *s, int n_queries, kv_head h, int head_dim, int n_tokens, const int *visible);
+/* One span: n_queries queries in groups of `rows`. The tile has room for a last group
+ * that is not full. */
+INLINE void attend_span(kv_type type, int rows, attention_state *s, int n_queries, const kv_head *pages, int head_dim,
+                        int n_tokens, const int *visible) {
+    for (int t = 0; t < n_tokens; t += HALF_TOKENS)
+        for (int r = 0; r < n_queries; r += rows)
+            score_half(type, rows, s, r, pages[t / PAGE_TOKENS], head_dim, t % PAGE_TOKENS / HALF_TOKENS,
+                       s->weights + t / PAGE_TOKENS * PAGE_TOKENS);
+    soften(s, n_queries, n_tokens, visible);
+    for (int r = 0; r < n_queries; r += rows) weigh_values(type, rows, s, r, pages, head_dim, n_tokens);
+}
 
-/* [type][0]: query by query; [type][1]: QUERIES at a time. */
-static page_kernel *const PAGE_KERNELS_BY_TYPE[KV_COUNT][2] = {
-    [KV_F32] = {attend_F32_one, attend_F32_many},
-    [KV_F16] = {attend_F16_one, attend_F16_many},
-    [KV_Q8_0] = {attend_Q8_0_one, attend_Q8_0_many},
-};
+#define SPAN_KERNEL(type, rows)                                                                   \
+    static void attend_##type##_##rows(attention_state *s, int n_queries, const kv_head *pages,   \
+                                       int head_dim, int n_tokens, const int *visible) {          \
+        attend_span(KV_##type, rows, s, n_queries, pages, head_dim, n_tokens, visible);           \
+    }
+#if TOKENS_MAX >= 16
+#define SPAN_KERNELS(type) SPAN_KERNEL(type, 1) SPAN_KERNEL(type, 4) SPAN_KERNEL(type, 8) SPAN_KERNEL(type, 16)
+#define SPAN_ROW(type) [KV_##type] = {attend_##type##_1, attend_##type##_4, attend_##type##_8, attend_##type##_16},
+enum { SPAN_WIDTHS = 4 };
+#elif TOKENS_MAX >= 4
+#define SPAN_KERNELS(type) SPAN_KERNEL(type, 1) SPAN_KERNEL(type, 4)
+#define SPAN_ROW(type) [KV_##type] = {attend_##type##_1, attend_##type##_4},
+enum { SPAN_WIDTHS = 2 };
+#else
+#define SPAN_KERNELS(type) SPAN_KERNEL(type, 1)
+#define SPAN_ROW(type) [KV_##type] = {attend_##type##_1},
+enum { SPAN_WIDTHS = 1 };
+#endif
+SPAN_KERNELS(F32) SPAN_KERNELS(F16) SPAN_KERNELS(Q8_0)
+
+typedef void span_kernel(attention_state *s, int n_queries, const kv_head *pages, int head_dim, int n_tokens,
+                         const int *visible);
+
+/* By the queries that share one load of a key or value: 1, 4, 8, 16. */
+static span_kernel *const SPAN_KERNELS_BY_TYPE[KV_COUNT][SPAN_WIDTHS] = {SPAN_ROW(F32) SPAN_ROW(F16) SPAN_ROW(Q8_0)};
+
+/* The narrowest kernel that takes all queries at once, or else the widest. */
+static span_kernel *choose_span_kernel(kv_type type, int n_queries) {
+    const int wanted = n_queries <= 1 ? 0 : n_queries <= 4 ? 1 : n_queries <= 8 ? 2 : 3;
+    return SPAN_KERNELS_BY_TYPE[type][wanted < SPAN_WIDTHS ? wanted : SPAN_WIDTHS - 1];
+}
 
 static size_t attention_scratch_bytes(int head_dim) {
-    return sizeof(float) * TILE_ROWS * (2 * (size_t)padded_dim(head_dim) + PAGE_TOKENS);
+    return sizeof(float) * TILE_ROWS * (2 * (size_t)padded_dim(head_dim) + SPAN_TOKENS);
+}
+
+/* Scaled queries of one run and KV head, side by side; nothing attended to yet. */
+static attention_state begin_run(const row_run *run, int first_head, int group, float scale, const float *q,
+                                 size_t ldq, int head_dim, void *scratch) {
+    attention_state s;
+    s.q = (float *)scratch;
+    s.out = s.q + (size_t)padded_dim(head_dim) * TILE_ROWS;
+    s.weights = s.out + (size_t)padded_dim(head_dim) * TILE_ROWS;
+    memset(s.q, 0, sizeof(float) * TILE_ROWS * (size_t)head_dim);
+    memset(s.out, 0, sizeof(float) * TILE_ROWS * (size_t)padded_dim(head_dim));
+    for (int r = 0; r < TILE_ROWS; r++) s.max[r] = -INFINITY, s.sum[r] = 0;
+    for (int r = 0; r < run->n_rows * group; r++) {
+        const float *row = q + (size_t)(run->row + r / group) * ldq + (size_t)(first_head + r % group) * head_dim;
+        for (int i = 0; i < head_dim; i++) s.q[i * TILE_ROWS + r] = row[i] * scale;
+    }
+    return s;
 }
 
 /* One KV head and one run: queries are its rows times `group` heads, from head `first_head`. */
 static void attend_run(const kv_layout *kv, size_t offset, const row_run *run, int head, int first_head, int group,
                        float scale, const float *q, size_t ldq, float *y, size_t ldy, void *scratch) {
-    const int d = kv->head_dim, n_queries = run->n_rows * group;
-    attention_state s;
-    int visible[TILE_ROWS];
-    s.q = (float *)scratch;
-    s.out = s.q + (size_t)padded_dim(d) * TILE_ROWS;
-    s.weights = s.out + (size_t)padded_dim(d) * TILE_ROWS;
-    memset(s.q, 0, sizeof(float) * TILE_ROWS * (size_t)d);
-    memset(s.out, 0, sizeof(float) * TILE_ROWS * (size_t)padded_dim(d));
-    for (int r = 0; r < TILE_ROWS; r++) s.max[r] = -INFINITY, s.sum[r] = 0;
-    for (int r = 0; r < n_queries; r++) {
-        const float *row = q + (size_t)(run->row + r / group) * ldq + (size_t)(first_head + r % group) * d;
-        for (int i = 0; i < d; i++) s.q[i * TILE_ROWS + r] = row[i] * scale;
-    }
-    const int n_tokens = run->position + run->n_rows;
-    page_kernel *attend = PAGE_KERNELS_BY_TYPE[kv->type][n_queries > 1];
-    for (int first = 0; first < n_tokens; first += PAGE_TOKENS) {
-        const int n = n_tokens - first < PAGE_TOKENS ? n_tokens - first : PAGE_TOKENS;
-        for (int r = 0; r < TILE_ROWS; r++) {
-            const int seen = run->position + (r < n_queries ? r / group : 0) + 1 - first;
-            visible[r] = seen < 0 ? 0 : seen < PAGE_TOKENS ? seen : PAGE_TOKENS;
+    const int d = kv->head_dim, n_queries = run->n_rows * group, n_tokens = run->position + run->n_rows;
+    attention_state s = begin_run(run, first_head, group, scale, q, ldq, d, scratch);
+    span_kernel *attend = choose_span_kernel(kv->type, n_queries);
+    for (int first = 0; first < n_tokens; first += SPAN_TOKENS) {
+        const int n = n_tokens - first < SPAN_TOKENS ? n_tokens - first : SPAN_TOKENS;
+        kv_head pages[SPAN_PAGES];
+        int visible[TILE_ROWS];
+        for (int t = 0; t < n; t += PAGE_TOKENS)
+            pages[t / PAGE_TOKENS] = page_head(kv, run->pages[(first + t) / PAGE_TOKENS], offset, head);
+        for (int r = 0; r < n_queries; r++) {
+            const int seen = run->position + r / group + 1 - first;
+            visible[r] = seen < 0 ? 0 : seen < n ? seen : n;
         }
-        attend(&s, n_queries, page_head(kv, run->pages[first / PAGE_TOKENS], offset, head), d, n, visible);
+        attend(&s, n_queries, pages, d, n, visible);
     }
     for (int r = 0; r < n_queries; r++) {
         float *row = y + (size_t)(run->row + r / group) * ldy + (size_t)(first_head + r % group) * d;

@@ -41,32 +41,37 @@ static void unpack_slice(const packed_matrix *w, int64_t panel, const slice *at,
     }
 }
 
-/* sums[t] += the products of `tokens` rows over one slice; rows begin at its first column. */
-INLINE void multiply(pack_type type, int tokens, const slice_weights *w, int n_units, const tile_rows *rows,
-                     float (*sums)[PANEL_ROWS]) {
+/* sums[t] += the products of `tokens` rows over one slice. */
+INLINE void multiply_units(pack_type type, int tokens, const slice_weights *w, int n_units, const tile_rows *rows,
+                           float (*sums)[PANEL_ROWS]) {
+    const quant_unit *x = rows->units;
+    const fine_unit *fine = rows->fine;
     vf acc[TOKENS_MAX];
     UNROLL for (int t = 0; t < tokens; t++) acc[t] = f_load(sums[t]);
-    if (is_float_pack(type)) {
-        for (int k = 0; k < n_units * UNIT_COLS; k++) {
-            const vf column = f_load(w->columns[k]);
-            UNROLL for (int t = 0; t < tokens; t++)
-                acc[t] = f_fma(column, f_set1(rows->floats[(size_t)t * rows->ld + (size_t)k]), acc[t]);
-        }
-    } else {
-        const quant_unit *x = rows->units;
-        const fine_unit *fine = rows->fine;
-        for (int u = 0; u < n_units; u++, x += rows->step, fine += rows->step)
-            add_unit(type, tokens, &w->units[u], x, fine, acc);
+    for (int u = 0; u < n_units; u++, x += rows->step, fine += rows->step)
+        add_unit(type, tokens, &w->units[u], x, fine, acc);
+    UNROLL for (int t = 0; t < tokens; t++) f_store(sums[t], acc[t]);
+}
+
+INLINE void multiply_columns(int tokens, const slice_weights *w, int n_units, const tile_rows *rows,
+                             float (*sums)[PANEL_ROWS]) {
+    vf acc[TOKENS_MAX];
+    UNROLL for (int t = 0; t < tokens; t++) acc[t] = f_load(sums[t]);
+    for (size_t k = 0; k < (size_t)n_units * UNIT_COLS; k++) {
+        const vf column = f_load(w->columns[k]);
+        UNROLL for (int t = 0; t < tokens; t++)
+            acc[t] = f_fma(column, f_set1(rows->floats[(size_t)t * rows->ld + k]), acc[t]);
     }
     UNROLL for (int t = 0; t < tokens; t++) f_store(sums[t], acc[t]);
 }
 
 typedef void multiply_kernel(const slice_weights *w, int n_units, const tile_rows *rows, float (*sums)[PANEL_ROWS]);
 
-#define MULTIPLY(type, tokens)                                                                        \
-    static void multiply_##type##_##tokens(const slice_weights *w, int n_units, const tile_rows *rows, \
-                                           float (*sums)[PANEL_ROWS]) {                               \
-        multiply(PACK_##type, tokens, w, n_units, rows, sums);                                        \
+#define MULTIPLY(type, tokens)                                                                          \
+    static void multiply_##type##_##tokens(const slice_weights *w, int n_units, const tile_rows *rows,  \
+                                           float (*sums)[PANEL_ROWS]) {                                 \
+        if (is_float_pack(PACK_##type)) multiply_columns(tokens, w, n_units, rows, sums);               \
+        else multiply_units(PACK_##type, tokens, w, n_units, rows, sums);                               \
     }
 #if TOKENS_MAX >= 16
 #define MULTIPLIES(type) \
@@ -86,19 +91,12 @@ EACH_PACK_TYPE(MULTIPLIES)
 /* [type][log2(tokens)] */
 static multiply_kernel *const MULTIPLY_KERNELS[PACK_COUNT][5] = {EACH_PACK_TYPE(MULTIPLY_ROW)};
 
-/* One panel and up to 16 rows of one tile, from `row` on. */
-static void multiply_tile(const packed_matrix *w, const linear_args *a, const slice *at, int row, int n_rows,
-                          const slice_weights *weights, float (*sums)[PANEL_ROWS]) {
-    tile_rows rows = rows_for(w, a, row);
-    if (is_float_pack(w->type)) {
-        rows.floats += at->unit * UNIT_COLS;
-    } else {
-        rows.units += (size_t)at->unit * rows.step;
-        rows.fine += (size_t)at->unit * rows.step;
-    }
+/* One panel and up to 16 rows of one tile, which begin at the slice's first column. */
+static void multiply_tile(pack_type type, tile_rows rows, int n_rows, int n_units, const slice_weights *weights,
+                          float (*sums)[PANEL_ROWS]) {
     for (int t = 0; t < n_rows;) {
         const int log2 = log2_tokens(n_rows - t);
-        MULTIPLY_KERNELS[w->type][log2](weights, at->n_units, &rows, sums + t);
+        MULTIPLY_KERNELS[type][log2](weights, n_units, &rows, sums + t);
         rows.floats += ((size_t)1 << log2) * rows.ld;
         rows.units += 1 << log2;
         rows.fine += 1 << log2;
@@ -106,14 +104,41 @@ static void multiply_tile(const packed_matrix *w, const linear_args *a, const sl
     }
 }
 
+/* Rows of floats come together first: at their distance in x, a power of two as often
+ * as not, they would all fall into the same set of the L1 cache. */
+typedef float gathered_rows[TILE_ROWS][SLICE_COLS + 16];
+
+static tile_rows gather_rows(const linear_args *a, int row, int n_rows, const slice *at, gathered_rows *to) {
+    for (int t = 0; t < n_rows; t++)
+        memcpy((*to)[t], a->x + (size_t)(row + t) * a->ldx + at->unit * UNIT_COLS,
+               sizeof(float) * (size_t)at->n_units * UNIT_COLS);
+    tile_rows rows = {0};
+    rows.floats = (*to)[0];
+    rows.ld = SLICE_COLS + 16;
+    return rows;
+}
+
+static tile_rows slice_rows(const linear_args *a, int row, const slice *at) {
+    tile_rows rows = quantized_rows(a->prepared, (int)a->w.k, a->m, row);
+    rows.units += (size_t)at->unit * rows.step;
+    rows.fine += (size_t)at->unit * rows.step;
+    return rows;
+}
+
 static void multiply_slice(const panel_block *block, const linear_args *a, const slice *at,
                            const slice_weights *weights, sum_tile (*sums)[BLOCK_PANELS]) {
-    for (int row = 0; row < at->n_rows; row += TILE_ROWS) {
-        const int n_rows = at->n_rows - row < TILE_ROWS ? at->n_rows - row : TILE_ROWS;
+    const int some_floats = is_float_pack(a->w.type) || (a->form == EPILOGUE_SWIGLU && is_float_pack(a->w2.type));
+    for (int tile = 0; tile * TILE_ROWS < at->n_rows; tile++) {
+        const int row = at->first_row + tile * TILE_ROWS, rest = at->n_rows - tile * TILE_ROWS;
+        const int n_rows = rest < TILE_ROWS ? rest : TILE_ROWS;
+        gathered_rows gathered;
+        const tile_rows units = slice_rows(a, row, at);
+        const tile_rows floats = some_floats ? gather_rows(a, row, n_rows, at, &gathered) : units;
         for (int i = 0; i < block->n_panels; i++) {
-            float(*tile)[PANEL_ROWS] = sums[row / TILE_ROWS][i];
-            if (at->unit == 0) memset(tile, 0, sizeof(sum_tile));
-            if (block->w[i]) multiply_tile(block->w[i], a, at, at->first_row + row, n_rows, &weights[i], tile);
+            if (!block->w[i]) continue;
+            const pack_type type = block->w[i]->type;
+            if (at->unit == 0) memset(sums[tile][i], 0, sizeof(sum_tile));
+            multiply_tile(type, is_float_pack(type) ? floats : units, n_rows, at->n_units, &weights[i], sums[tile][i]);
         }
     }
 }
