@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, files, metadata
 
 import pytest
 
+from llamacy.kernels.levels import LEVELS
+
 try:
     FILES = [str(path) for path in files("llamacy") or []]
 except PackageNotFoundError:  # run from the sources
@@ -26,7 +28,7 @@ def test_every_compiled_module_has_a_stub() -> None:
     compiled = {
         re.sub(r"\..*", "", name) for name in FILES if name.endswith((".so", ".pyd"))
     }
-    levels = {"scalar", "avx2", "avx512", "amx", "amx_emulated"}
+    levels = {level.name for level in LEVELS}
     named = {name for name in compiled if name.split("/")[-1] not in levels}
     assert "llamacy/kernels/cpu" in named
     assert not [name for name in named if f"{name}.pyi" not in FILES]

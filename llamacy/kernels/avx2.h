@@ -5,9 +5,10 @@
 #include "verbs.h"
 #include <immintrin.h>
 
+#ifndef LEVEL_NAME
 #define LEVEL_NAME "avx2"
+#endif
 #define TOKENS_MAX 4
-enum { BYTE_ZERO = 0 };
 
 typedef struct { __m256 lo, hi; } vf;
 typedef struct { __m256i lo, hi; } vi;
@@ -35,6 +36,12 @@ INLINE vf f_load_i8(const void *p) {
 }
 INLINE vf f_load_u8(const void *p) {
     __m128i x = _mm_loadu_si128((const __m128i *)p);
+    return (vf){_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x)),
+                _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(x, 8)))};
+}
+INLINE vf f_load_u4(const void *p, int shift) {
+    __m128i x = _mm_srli_epi16(_mm_loadu_si128((const __m128i *)p), shift);
+    x = _mm_and_si128(x, _mm_set1_epi8(15));
     return (vf){_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x)),
                 _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(x, 8)))};
 }
@@ -116,13 +123,16 @@ INLINE vi i_lut(vi v, const int8_t *table) {
     __m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
     return (vi){_mm256_shuffle_epi8(t, v.lo), _mm256_shuffle_epi8(t, v.hi)};
 }
-INLINE vi i_bytes(vi v) { return v; }
-
 INLINE vi i_zero(void) { return (vi){_mm256_setzero_si256(), _mm256_setzero_si256()}; }
 INLINE vi i_start(const int32_t *p, int log2) {
     __m256i start = _mm256_slli_epi32(_mm256_set1_epi32(*p), log2);
     return (vi){start, start};
 }
+
+#ifndef HAS_VNNI
+
+enum { BYTE_ZERO = 0 };
+INLINE vi i_bytes(vi v) { return v; }
 
 /* Unsigned codes below 2^bits times int8, summed in pairs to 16 bits without
  * overflow: 2 * (2^bits - 1) * 127 a chunk, so 8 chunks of 4 bits fit, 4 of 5, 2 of 6. */
@@ -146,5 +156,7 @@ INLINE __m256i i_dot_half(__m256i sum, const vi *codes, int high, int n, const i
 INLINE vi i_dot(vi start, const vi *codes, int n, const int8_t *x, int bits) {
     return (vi){i_dot_half(start.lo, codes, 0, n, x, bits), i_dot_half(start.hi, codes, 1, n, x, bits)};
 }
+
+#endif
 
 #endif

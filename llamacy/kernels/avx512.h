@@ -29,6 +29,10 @@ INLINE vf f_load_i8(const void *p) {
 INLINE vf f_load_u8(const void *p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
+INLINE vf f_load_u4(const void *p, int shift) {
+    __m128i bytes = _mm_srli_epi16(_mm_loadu_si128((const __m128i *)p), shift);
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_and_si128(bytes, _mm_set1_epi8(15))));
+}
 INLINE vf f_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 INLINE vf f_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 INLINE vf f_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }

@@ -69,6 +69,13 @@ LEVELS = (
         description="AVX2, FMA, F16C: Intel Haswell 2013-, AMD Zen 2017-",
     ),
     Level(
+        name="avx2_vnni",
+        machine="x86_64",
+        features=(*_AVX2, "avx_vnni"),
+        flags=(*_AVX2_FLAGS, "-mavxvnni"),
+        description="AVX2 with VNNI: Intel Alder Lake 2021-, AMD Zen 5 2024-",
+    ),
+    Level(
         name="avx512",
         machine="x86_64",
         features=_AVX512,

@@ -27,7 +27,8 @@
  *   SCALE_F16_MIN    scale, -minimum: float16             (Q4_1 Q5_1)
  *   SCALE_E8M0       scale: 2^(byte - 128)                (MXFP4)
  *   SCALE_I8         scale: int8 * super                  (Q3_K Q6_K IQ4_XS)
- *   SCALE_U8_MIN     scale, minimum: uint8 * super        (Q2_K Q4_K Q5_K)
+ *   SCALE_U8_MIN     scale, minimum: uint8 * super        (Q4_K Q5_K)
+ *   SCALE_U4_MIN     the same in the low and the high nibbles of one byte (Q2_K)
  *
  * Within a unit all groups' scales come first, then all groups' minima; likewise
  * the super scale before the super minimum.
@@ -54,7 +55,7 @@ typedef enum {
     do(F32) do(F16) do(BF16) do(Q8_0) do(Q4_0) do(Q4_1) do(Q5_0) do(Q5_1) do(Q2_K) do(Q3_K) \
     do(Q4_K) do(Q5_K) do(Q6_K) do(IQ4_NL) do(IQ4_XS) do(MXFP4)
 
-typedef enum { SCALE_NONE, SCALE_F16, SCALE_F16_MIN, SCALE_E8M0, SCALE_I8, SCALE_U8_MIN } scale_form;
+typedef enum { SCALE_NONE, SCALE_F16, SCALE_F16_MIN, SCALE_E8M0, SCALE_I8, SCALE_U8_MIN, SCALE_U4_MIN } scale_form;
 
 typedef struct {
     int bits;        /* of a code; 16 or 32 for floats */
@@ -74,7 +75,7 @@ static const pack_traits PACK_TRAITS[PACK_COUNT] = {
     [PACK_Q4_1] = {4, 0, 1, SCALE_F16_MIN, 0, 1},
     [PACK_Q5_0] = {5, 16, 1, SCALE_F16, 0, 1},
     [PACK_Q5_1] = {5, 0, 1, SCALE_F16_MIN, 0, 1},
-    [PACK_Q2_K] = {2, 0, 2, SCALE_U8_MIN, 0, 1},
+    [PACK_Q2_K] = {2, 0, 2, SCALE_U4_MIN, 0, 1},
     [PACK_Q3_K] = {3, 4, 2, SCALE_I8, 0, 1},
     [PACK_Q4_K] = {4, 0, 1, SCALE_U8_MIN, 0, 1},
     [PACK_Q5_K] = {5, 0, 1, SCALE_U8_MIN, 0, 1},
@@ -100,7 +101,8 @@ static inline size_t scale_bytes(pack_type type) {
     case SCALE_F16: return 2 * PANEL_ROWS;
     case SCALE_F16_MIN: return 4 * PANEL_ROWS;
     case SCALE_E8M0: return PANEL_ROWS;
-    case SCALE_I8: return (size_t)t->groups * PANEL_ROWS;
+    case SCALE_I8:
+    case SCALE_U4_MIN: return (size_t)t->groups * PANEL_ROWS;
     case SCALE_U8_MIN: return (size_t)t->groups * 2 * PANEL_ROWS;
     default: return 0;
     }
@@ -109,7 +111,8 @@ static inline size_t scale_bytes(pack_type type) {
 static inline size_t super_bytes(pack_type type) {
     switch (PACK_TRAITS[type].scales) {
     case SCALE_I8: return 2 * PANEL_ROWS;
-    case SCALE_U8_MIN: return 4 * PANEL_ROWS;
+    case SCALE_U8_MIN:
+    case SCALE_U4_MIN: return 4 * PANEL_ROWS;
     default: return 0;
     }
 }

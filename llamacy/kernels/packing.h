@@ -103,10 +103,7 @@ INLINE void read_scales(pack_type type, const uint8_t *block, int u, int n, pane
     switch (type) {
     case PACK_MXFP4: out->scales[0][n] = block[0]; return;
     case PACK_Q2_K:
-        for (int g = 0; g < 2; g++) {
-            out->scales[g][n] = block[2 * u + g] & 15;
-            out->scales[2 + g][n] = block[2 * u + g] >> 4;
-        }
+        for (int g = 0; g < 2; g++) out->scales[g][n] = block[2 * u + g];
         out->halves[0][n] = read_u16(block + 80);
         out->halves[1][n] = read_u16(block + 82);
         return;

@@ -61,6 +61,7 @@ INLINE vf f_load_f16(const void *p) F_LANES(scalar_from_f16(((const uint16_t *)p
 INLINE vf f_load_bf16(const void *p) F_LANES(scalar_from_bf16(((const uint16_t *)p)[n]))
 INLINE vf f_load_i8(const void *p) F_LANES((float)((const int8_t *)p)[n])
 INLINE vf f_load_u8(const void *p) F_LANES((float)((const uint8_t *)p)[n])
+INLINE vf f_load_u4(const void *p, int shift) F_LANES((float)(((const uint8_t *)p)[n] >> shift & 15))
 INLINE vf f_load_e8m0(const uint8_t *p) F_LANES(ldexpf(1.0f, (int)p[n] - 128))
 INLINE vf f_add(vf a, vf b) F_LANES(a.v[n] + b.v[n])
 INLINE vf f_sub(vf a, vf b) F_LANES(a.v[n] - b.v[n])

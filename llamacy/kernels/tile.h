@@ -27,8 +27,8 @@
 #include "interface.h"
 #include "unpack.h"
 
-/* One token is bound by memory: fetch this many bytes ahead of each stream. */
-enum { PREFETCH_BYTES = 1024, STREAMS = 4 };
+/* Up to PREFETCH_TOKENS tokens are bound by memory: fetch this many bytes ahead of each stream. */
+enum { PREFETCH_BYTES = 1024, PREFETCH_TOKENS = 8, STREAMS = 4 };
 
 #if defined(__GNUC__) || defined(__clang__)
 #define PREFETCH(p) __builtin_prefetch(p)
@@ -130,7 +130,7 @@ INLINE void quant_tile(pack_type type, int tokens, int panels, const packed_matr
     for (size_t u = 0; u < units; u++, x += rows->step, fine += rows->step)
         UNROLL for (int i = 0; i < panels; i++) {
             unit_weights unit;
-            if (tokens == 1) prefetch_ahead(p[i].codes + u * code_bytes(type), code_bytes(type));
+            if (tokens <= PREFETCH_TOKENS) prefetch_ahead(p[i].codes + u * code_bytes(type), code_bytes(type));
             unpack_unit(type, p[i], u, &unit);
             add_unit(type, tokens, &unit, x, fine, acc[i]);
         }
@@ -150,7 +150,7 @@ INLINE void float_tile(pack_type type, int tokens, int panels, const packed_matr
     }
     for (size_t k = 0; k < (size_t)w->k; k++)
         UNROLL for (int i = 0; i < panels; i++) {
-            if (tokens == 1) prefetch_ahead(codes[i] + 64 * k, 64);
+            if (tokens <= PREFETCH_TOKENS) prefetch_ahead(codes[i] + 64 * k, 64);
             const vf column = float_column(type, codes[i], k);
             UNROLL for (int t = 0; t < tokens; t++)
                 acc[i][t] = f_fma(column, f_set1(x[(size_t)t * ldx + k]), acc[i][t]);

@@ -27,7 +27,8 @@ INLINE int dot_bits(pack_type type) { return is_signed(type) ? 8 : PACK_TRAITS[t
 /* The code that stands for 0 as i_dot() meets it. */
 INLINE int dot_zero(pack_type type) { return is_signed(type) ? BYTE_ZERO : PACK_TRAITS[type].zero; }
 INLINE int has_minimum(pack_type type) {
-    return PACK_TRAITS[type].scales == SCALE_F16_MIN || PACK_TRAITS[type].scales == SCALE_U8_MIN;
+    const scale_form form = PACK_TRAITS[type].scales;
+    return form == SCALE_F16_MIN || form == SCALE_U8_MIN || form == SCALE_U4_MIN;
 }
 
 INLINE vi nibble_chunk(const uint8_t *plane, int c) {
@@ -64,6 +65,7 @@ INLINE vf group_scale(pack_type type, planes p, size_t u, int g) {
     case SCALE_E8M0: return f_load_e8m0(scales);
     case SCALE_I8: return f_mul(f_load_f16(super), f_load_i8(scales + PANEL_ROWS * g));
     case SCALE_U8_MIN: return f_mul(f_load_f16(super), f_load_u8(scales + PANEL_ROWS * g));
+    case SCALE_U4_MIN: return f_mul(f_load_f16(super), f_load_u4(scales + PANEL_ROWS * g, 0));
     default: return f_load_f16(scales);
     }
 }
@@ -77,6 +79,7 @@ INLINE vf group_offset(pack_type type, planes p, size_t u, int g, vf scale) {
     case SCALE_F16_MIN: return f_sub(f_zero(), f_load_f16(scales + 2 * PANEL_ROWS));
     case SCALE_U8_MIN:
         return f_mul(f_load_f16(super + 2 * PANEL_ROWS), f_load_u8(scales + PANEL_ROWS * (groups + g)));
+    case SCALE_U4_MIN: return f_mul(f_load_f16(super + 2 * PANEL_ROWS), f_load_u4(scales + PANEL_ROWS * g, 4));
     default: return f_mul(f_set1((float)dot_zero(type)), scale);
     }
 }

@@ -4,7 +4,8 @@
  * registers as it needs. Loads and stores need no alignment.
  *
  *   f_zero f_set1 f_load f_store          f_load_f16 f_load_bf16 f_load_i8 f_load_u8
- *   f_load_e8m0 (2^(byte - 128))          f_store_f16 f_store_i8 (nearest, saturated)
+ *   f_load_e8m0 (2^(byte - 128))          f_load_u4(p, s): bits s to s + 3 of each byte
+ *   f_store_f16 f_store_i8 (nearest, saturated)
  *   f_add f_sub f_mul f_div f_abs         f_max f_min: b where either is NaN
  *   f_fma(a, b, c) = a * b + c
  *   f_fnma(a, b, c) = c - a * b           f_round (nearest even)
