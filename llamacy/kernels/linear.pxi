@@ -1,4 +1,4 @@
-# Matrix products: panels of few rows by the kernels of tile.h, blocks of many by gemm.h.
+# Matrix products: few rows by the kernels of tile.h, blocks of many by gemm.h.
 
 cdef void linear(
     const linear_args* a, int begin, int end, void* scratch

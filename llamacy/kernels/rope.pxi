@@ -51,5 +51,3 @@ cdef void rope(
                 second = p[i + 1]
                 p[i] = first * cosines[i] + second * sines[i]
                 p[i + 1] = second * cosines[i + 1] + first * sines[i + 1]
-
-

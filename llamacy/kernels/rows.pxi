@@ -67,5 +67,3 @@ cdef inline void silu_mul_row(
         memcpy(up, y + n - rest, rest * sizeof(float))
         f_store(gate, f_mul(f_silu(f_load(gate)), f_load(up)))
         memcpy(z + n - rest, gate, rest * sizeof(float))
-
-
