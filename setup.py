@@ -94,6 +94,7 @@ def extensions() -> list[Extension]:
     return [
         extension("llamacy.kernels.cpu"),
         extension("llamacy.kernels.packing", threads=True),
+        extension("llamacy.kernels.roofline", threads=True),
         extension("llamacy.ops.runtime", threads=True),
         *(
             extension(f"llamacy.kernels.{level.name}", level.flags)

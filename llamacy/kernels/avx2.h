@@ -147,11 +147,10 @@ INLINE __m256i i_dot_half(__m256i sum, const vi *codes, int high, int n, const i
         /* signed codes: |w| * (x with w's sign) stays within 2 * 128 * 127 */
         __m256i p = bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w))
                               : _mm256_maddubs_epi16(w, a);
+        if (c && c % room == 0) sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
         pairs = c % room == 0 ? p : _mm256_add_epi16(pairs, p);
-        if ((c + 1) % room == 0 || c + 1 == n)
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
     }
-    return sum;
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
 }
 INLINE vi i_dot(vi start, const vi *codes, int n, const int8_t *x, int bits) {
     return (vi){i_dot_half(start.lo, codes, 0, n, x, bits), i_dot_half(start.hi, codes, 1, n, x, bits)};

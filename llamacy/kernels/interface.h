@@ -81,8 +81,16 @@ typedef struct {
     epilogue form;
 } linear_args;
 
+/* A kind of product: the type of what it multiplies, and a function that does `n` rounds
+ * of it on registers and returns how many multiplications and additions those were. */
+typedef struct {
+    const char *operand; /* "f32", "int8" or "bf16"; NULL after the last */
+    double (*work)(int64_t n);
+} peak_product;
+
 typedef struct {
     const char *level;
+    const peak_product *peaks; /* all kinds that its kernels are made of */
     size_t (*scratch_bytes)(int head_dim); /* that a thread must hand to these kernels */
 
     void (*enter_thread)(void); /* around a run of kernels, on each thread */

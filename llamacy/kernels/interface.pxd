@@ -76,8 +76,13 @@ cdef extern from "interface.h" nogil:
         int m
         epilogue form
 
+    ctypedef struct peak_product:
+        const char* operand
+        double (*work)(int64_t n) noexcept nogil
+
     ctypedef struct kernel_table:
         const char* level
+        const peak_product* peaks
         size_t (*scratch_bytes)(int head_dim) noexcept nogil
         void (*enter_thread)() noexcept nogil
         void (*leave_thread)() noexcept nogil

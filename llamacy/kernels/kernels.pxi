@@ -13,7 +13,7 @@ from libc.string cimport memcpy
 from llamacy.kernels.interface cimport (
     EPILOGUE_ADD, EPILOGUE_SWIGLU, KV_F16, KV_F32, PAGE_TOKENS, PANEL_ROWS, TILE_ROWS,
     UNIT_COLS, fine_unit, is_float_pack, kernel_table, kv_layout, linear_args,
-    packed_matrix, quant_unit, row_run,
+    packed_matrix, peak_product, quant_unit, row_run,
 )
 
 
@@ -121,6 +121,10 @@ include "linear.pxi"
 include "attend.pxi"
 
 
+cdef extern from "peak.h":
+    const peak_product* PEAKS
+
+
 cdef size_t scratch_bytes(int head_dim) noexcept nogil:
     return max(
         attention_scratch_bytes(head_dim), sizeof(gemm_scratch),
@@ -134,6 +138,7 @@ cdef void no_thread_state() noexcept nogil:
 cdef kernel_table TABLE
 
 TABLE.level = LEVEL_NAME
+TABLE.peaks = PEAKS
 TABLE.scratch_bytes = scratch_bytes
 TABLE.enter_thread = no_thread_state
 TABLE.leave_thread = no_thread_state

@@ -26,6 +26,7 @@ from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, ClosedError
 from llamacy.kernels.forking import usable_threads
 from llamacy.ops.batch import Batch
+from llamacy.ops.cost import Cost, PassCost
 from llamacy.ops.kv_cache import PagedSequence, PagePool
 from llamacy.ops.lowering import Lowering
 from llamacy.ops.recorder import Recorder
@@ -79,6 +80,7 @@ class Plan:
         forward(recorder, config, weights)
         Lowering(recorder.nodes, program, n_batch).lower()
         self._program: Program | None = program
+        self._cost = PassCost(recorder.nodes, program.layer_bytes // PAGE)
         self._pool = PagePool(PAGE, config.n_layer * program.layer_bytes)
         self._max_run = max(1, MAX_RUN // (config.n_head // config.n_head_kv))
 
@@ -115,6 +117,10 @@ class Plan:
             for _, n_rows, sequence in parts:
                 sequence.advance(n_rows)
         return logits
+
+    def cost(self, first: int, n_rows: int, n_wanted: int) -> Cost:
+        """Count what a pass must read and compute: see PassCost."""
+        return self._cost.of(first, n_rows, n_wanted)
 
     def close(self) -> None:
         """Let weights, buffers and spare pages go."""

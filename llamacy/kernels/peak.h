@@ -1,0 +1,79 @@
+/* A level's arithmetic peak: each kind of product that its kernels are made of, again and
+ * again on registers, with nothing to unpack, to scale or to wait for.
+ *
+ *   f32    f_fma, in PEAK_SUMS sums side by side
+ *   int8   i_dot of codes of 4 bits, for which every level needs the fewest instructions
+ *   bf16   T_DOT, in 2 x 2 tiles, on levels that have it
+ *
+ * The fastest of them bounds what any kernel of the level can do.
+ */
+#ifndef LLAMACY_PEAK_H
+#define LLAMACY_PEAK_H
+
+#include "interface.h"
+
+/* As many as the level's registers hold, and enough to hide a latency of 5 cycles. */
+enum { PEAK_SUMS = TOKENS_MAX >= 16 ? 12 : TOKENS_MAX >= 4 ? 6 : 3, PEAK_DOTS = 8 };
+
+/* Nothing is known of x from here on, and x is needed: what the compiler must not see
+ * through, or it would merge equal products and drop those nobody reads. */
+#define OPAQUE(x) __asm__ volatile("" : "+m"(x))
+
+static double peak_f32(int64_t n) {
+    vf sums[PEAK_SUMS], half = f_set1(0.5f);
+    UNROLL for (int t = 0; t < PEAK_SUMS; t++) {
+        OPAQUE(half);
+        sums[t] = half;
+    }
+    const vf x = half;
+    for (int64_t i = 0; i < n; i++)
+        /* no product is of x alone, which would be taken out of the loop */
+        UNROLL for (int t = 0; t < PEAK_SUMS; t++) sums[t] = f_fma(sums[t], x, x);
+    UNROLL for (int t = 0; t < PEAK_SUMS; t++) {
+        vf sum = sums[t];
+        OPAQUE(sum);
+    }
+    return 2.0 * 16 * PEAK_SUMS * (double)n;
+}
+
+static double peak_int8(int64_t n) {
+    vi codes[PEAK_DOTS];
+    int8_t x[UNIT_COLS];
+    memset(codes, 1, sizeof codes);
+    memset(x, 1, sizeof x);
+    OPAQUE(codes);
+    for (int64_t i = 0; i < n; i++) {
+        OPAQUE(x);
+        UNROLL for (int t = 0; t < PEAK_DOTS; t++) {
+            const vi w = codes[t], chunks[8] = {w, w, w, w, w, w, w, w};
+            vi dot = i_dot(i_zero(), chunks, 8, x, 4);
+            OPAQUE(dot);
+        }
+    }
+    return 2.0 * PANEL_ROWS * UNIT_COLS * PEAK_DOTS * (double)n;
+}
+
+#ifdef T_DOT
+static double peak_bf16(int64_t n) {
+    T_ZERO(0); T_ZERO(1); T_ZERO(2); T_ZERO(3);
+    T_ZERO(4); T_ZERO(5); T_ZERO(6); T_ZERO(7);
+    for (int64_t i = 0; i < n; i++) {
+        T_DOT(0, 4, 6);
+        T_DOT(1, 4, 7);
+        T_DOT(2, 5, 6);
+        T_DOT(3, 5, 7);
+    }
+    return 2.0 * 16 * 16 * 32 * 4 * (double)n;
+}
+#endif
+
+static const peak_product PEAKS[] = {
+    {"f32", peak_f32},
+    {"int8", peak_int8},
+#ifdef T_DOT
+    {"bf16", peak_bf16},
+#endif
+    {NULL, NULL},
+};
+
+#endif

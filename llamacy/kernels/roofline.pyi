@@ -1,0 +1,13 @@
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK: Final[int]
+
+def fill(data: NDArray[np.uint8], value: int, n_threads: int) -> None: ...
+def read(
+    data: NDArray[np.uint8], n_streams: int, ahead: int, n_threads: int
+) -> int: ...
+def operands(capsule: object) -> tuple[str, ...]: ...
+def multiply(capsule: object, which: int, n_rounds: int, n_threads: int) -> float: ...
