@@ -26,10 +26,11 @@ MODEL = ENGINE | {
 # other parts it may import. Top layer first.
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": {"", *MODEL},
+    "cli": {"", "roofline", *MODEL},
     "": MODEL,
     "model": MODEL,
     "loading": ENGINE | {"architectures"},
+    "roofline": FOUNDATION | {"kernels"},
     "generation": FOUNDATION | {"sampling", "tokenizers", "ops"},
     "sampling": FOUNDATION,
     "architectures": ENGINE,

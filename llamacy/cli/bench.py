@@ -1,4 +1,4 @@
-"""`llamacy bench`: tokens per second, of reading a prompt and of generating."""
+"""`llamacy bench`: tokens per second, and how near that is to the machine's limits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llamacy.cli.failures import UsageError
+from llamacy.cli.limits import compared, generation_cost, measured, prompt_cost
 from llamacy.cli.options import JSON, KVType, Threads
 
 if TYPE_CHECKING:
     from llamacy.loading import Executor
+    from llamacy.ops.plan import Plan
 
 _SEED = 0
 
@@ -44,16 +46,28 @@ def bench(
     ] = 5,
     threads: Threads = None,
     kv_type: KVType = "f16",
+    no_limits: Annotated[
+        bool,
+        typer.Option("--no-limits", help="Do not measure the machine's limits."),
+    ] = False,
     json: JSON = False,
 ) -> None:
     """Measure tokens per second: the median of some runs, the least and the most.
 
     Prompts are of random tokens; what is generated follows an empty prompt.
+
+    What this takes comes with it: of generating, the bytes it reads a second
+    (weights, keys and values, once for each token); of a prompt, the operations
+    a second (multiplications and additions, of matrices and of attention); and
+    what percentage that is of this machine's limits, which are measured first.
+    More than 100 says that something else ran while they were.
     """
     if (argument is None) == (model is None):
         raise UsageError("wanted one model: give the path of a GGUF file")
     path = argument or model or ""
-    report = _measure(path, n_prompt, n_gen, repetitions, threads, kv_type)
+    report = _measure(
+        path, n_prompt, n_gen, repetitions, threads, kv_type, not no_limits
+    )
     if json:
         from json import dumps
 
@@ -69,46 +83,65 @@ def _measure(
     repetitions: int,
     threads: int | None,
     kv_type: str,
+    with_limits: bool,
 ) -> dict[str, Any]:
     import llamacy
     from llamacy import kernels
     from llamacy.cli.info import cpu_name
     from llamacy.cpu_count import default_threads
+    from llamacy.ops.plan import Plan
 
     threads = default_threads() if threads is None else threads
+    level = kernels.selected().name
     with llamacy.load(path, n_threads=threads, kv_type=kv_type) as loaded:
+        plan = loaded.executor
+        assert isinstance(plan, Plan)
         longest = max(n_prompt, n_gen)
         if longest > loaded.n_ctx:
             raise llamacy.ContextLengthError(longest, loaded.n_ctx)
         tokens = _random_tokens(loaded.config.n_vocab, longest)
-        parts = [
-            (f"pp{n_prompt}", n_prompt, 0, read_prompt),
-            (f"tg{n_gen}", 0, n_gen, generate),
-        ]
-        results = [
-            {
-                "test": name,
-                "n_prompt": n_read,
-                "n_gen": n_written,
-                **_rates(
-                    work, loaded.executor, tokens[: n_read or n_written], repetitions
-                ),
-            }
-            for name, n_read, n_written, work in parts
-            if n_read or n_written
-        ]
-        n_batch = loaded.executor.n_batch
+        limits = measured(plan, threads, level) if with_limits else None
+        results = _results(plan, tokens, n_prompt, n_gen, repetitions, limits)
     return {
         "model": path,
         **_weights(path),
         "version": llamacy.__version__,
         "cpu": cpu_name(),
-        "isa": kernels.selected().name,
+        "isa": level,
         "n_threads": threads,
-        "n_batch": n_batch,
+        "n_batch": plan.n_batch,
         "kv_type": kv_type,
+        "limits": limits,
         "results": results,
     }
+
+
+def _results(
+    plan: Plan,
+    tokens: list[int],
+    n_prompt: int,
+    n_gen: int,
+    repetitions: int,
+    limits: dict[str, Any] | None,
+) -> list[dict[str, Any]]:
+    results = []
+    for kind, n, work, cost in [
+        ("pp", n_prompt, read_prompt, prompt_cost),
+        ("tg", n_gen, generate, generation_cost),
+    ]:
+        if n == 0:
+            continue
+        rates = _rates(work, plan, tokens[:n], repetitions)
+        results.append(
+            {
+                "test": f"{kind}{n}",
+                "n_prompt": n if kind == "pp" else 0,
+                "n_gen": n if kind == "tg" else 0,
+                **rates,
+                **compared(cost(plan, n), median(rates["seconds"]), limits),
+            }
+        )
+    return results
 
 
 def read_prompt(executor: Executor, tokens: list[int]) -> None:
@@ -194,14 +227,24 @@ def _print(report: dict[str, Any]) -> None:
         f"{in_units(report['model_bytes'])}, {report['n_params']:,} parameters\n"
         f"{report['cpu']}: {report['isa']}, {report['n_threads']} threads"
     )
-    rows = [
-        (
-            result["test"],
-            f"{result['tokens_per_second']:.2f}",
-            f"{result['tokens_per_second_min']:.2f}",
-            f"{result['tokens_per_second_max']:.2f}",
+    limits = report["limits"]
+    columns = ["test", "tokens/s", "min", "max", "rate", *(["%"] if limits else [])]
+    print_table(columns, map(_row, report["results"]), right=" ".join(columns[1:]))
+    if limits:
+        print(
+            f"100 % is what this machine can do: {limits['read_gb_s']:.1f} GB/s, "
+            f"reading {in_units(limits['read_bytes'])}, and "
+            f"{limits['peak_tflops']:.3f} TFLOPS in {limits['operand']}"
         )
-        for result in report["results"]
-    ]
-    columns = ["test", "tokens/s", "min", "max"]
-    print_table(columns, rows, right="tokens/s min max")
+
+
+def _row(result: dict[str, Any]) -> list[str]:
+    """Cells of one result: of a prompt its operations, of generating its reading."""
+    if result["n_prompt"]:
+        rate, percent = f"{result['tflops']:.3f} TFLOPS", result["percent_of_peak"]
+    else:
+        rate = f"{result['gb_per_second']:.1f} GB/s"
+        percent = result["percent_of_bandwidth"]
+    names = ("tokens_per_second", "tokens_per_second_min", "tokens_per_second_max")
+    cells = [result["test"], *(f"{result[name]:.2f}" for name in names), rate]
+    return cells if percent is None else [*cells, f"{percent:.0f}"]

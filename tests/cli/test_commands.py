@@ -185,13 +185,14 @@ def test_tokenize(shell: Shell, path: Path) -> None:
 def test_bench(
     shell: Shell, path: Path, words: tuple[object, ...], tests: list[str]
 ) -> None:
-    base = ["bench", "-m", path, "-p", 16, "-n", 4, "-r", 3, "-t", 1]
+    base = ["bench", "-m", path, "-p", 16, "-n", 4, "-r", 3, "-t", 1, "--no-limits"]
     report = json.loads(shell(*base, *words, "--json").out)
     assert report["model"] == str(path)
     assert report["n_threads"] == 1
     assert report["model_type"] == "Q8_0"
     assert report["model_bytes"] > 260_000
     assert report["isa"]
+    assert report["limits"] is None
     assert [result["test"] for result in report["results"]] == tests
     for result in report["results"]:
         assert len(result["seconds"]) == 3
@@ -201,13 +202,30 @@ def test_bench(
             <= result["tokens_per_second"]
             <= result["tokens_per_second_max"]
         )
+        assert result["gb_per_second"] > 0
+        assert result["percent_of_peak"] is None
+
+
+def test_bench_compares_with_the_limits(shell: Shell, path: Path) -> None:
+    done = shell("bench", path, "-p", 16, "-n", 4, "-r", 1, "--json")
+    report = json.loads(done.out)
+    limits = report["limits"]
+    assert limits["operand"] in ("f32", "int8", "bf16")
+    for result in report["results"]:
+        percent = 100 * result["gb_per_second"] / limits["read_gb_s"]
+        assert result["percent_of_bandwidth"] == pytest.approx(percent)
+        percent = 100 * result["tflops"] / limits["peak_tflops"]
+        assert result["percent_of_peak"] == pytest.approx(percent)
 
 
 def test_bench_as_a_table(shell: Shell, path: Path) -> None:
     done = shell("bench", path, "-p", 8, "-n", 2, "-r", 1)
     assert done.status == 0
-    assert "pp8" in done.out
-    assert "tg2" in done.out
+    for word in ("pp8", "tg2", "TFLOPS", "GB/s", "100 % is"):
+        assert word in done.out
+    done = shell("bench", path, "-p", 8, "-n", 2, "-r", 1, "--no-limits")
+    assert "GB/s" in done.out
+    assert "%" not in done.out
 
 
 def test_help_and_version(shell: Shell) -> None:

@@ -1,0 +1,62 @@
+"""How near the machine's limits a benchmark comes.
+
+What the machine can do at most is measured (:mod:`llamacy.roofline`). What the work
+needs at least is counted (:mod:`llamacy.ops.cost`): doing more than that, such as
+multiplying a Q8_0 weight with two digits of an activation, raises no percentage.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llamacy.ops.cost import Cost
+    from llamacy.ops.plan import Plan
+
+
+def prompt_cost(plan: Plan, n_tokens: int) -> Cost:
+    """Cost of reading a prompt, in as many passes as it takes, up to its logits."""
+    from llamacy.ops.cost import Cost
+
+    total = Cost()
+    for first in range(0, n_tokens, plan.n_batch):
+        n_rows = min(plan.n_batch, n_tokens - first)
+        total += plan.cost(first, n_rows, int(first + n_rows == n_tokens))
+    return total
+
+
+def generation_cost(plan: Plan, n_tokens: int) -> Cost:
+    """Cost of generating tokens one by one, after none."""
+    from llamacy.ops.cost import Cost
+
+    return sum((plan.cost(first, 1, 1) for first in range(n_tokens)), Cost())
+
+
+def measured(plan: Plan, n_threads: int, level: str) -> dict[str, Any]:
+    """Measure the limits of this machine, as the JSON report has them: a second."""
+    from llamacy.roofline import measure
+
+    limits = measure(n_threads, level, plan.cost(0, 1, 1).n_bytes)
+    return {
+        "read_gb_s": limits.read_bytes_per_second / 1e9,
+        "read_bytes": limits.read_bytes,
+        "peak_tflops": limits.ops_per_second / 1e12,
+        "operand": limits.operand,
+    }
+
+
+def compared(
+    cost: Cost, seconds: float, limits: dict[str, Any] | None
+) -> dict[str, float | None]:
+    """Rates of work of that cost, and what percentage of the limits they are."""
+    gb_per_second, tflops = cost.n_bytes / seconds / 1e9, cost.n_ops / seconds / 1e12
+    percentages: dict[str, float | None] = {
+        "percent_of_bandwidth": None,
+        "percent_of_peak": None,
+    }
+    if limits is not None:
+        percentages = {
+            "percent_of_bandwidth": 100 * gb_per_second / limits["read_gb_s"],
+            "percent_of_peak": 100 * tflops / limits["peak_tflops"],
+        }
+    return {"gb_per_second": gb_per_second, "tflops": tflops, **percentages}

@@ -1,0 +1,67 @@
+"""What a benchmark's work costs: the same passes that it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from llamacy.cli.bench import generate, read_prompt
+from llamacy.cli.limits import compared, generation_cost, prompt_cost
+from llamacy.formats.gguf import open_gguf
+from llamacy.formats.gguf_config import read_config
+from llamacy.loading import load_executor
+from llamacy.ops.batch import Batch
+from llamacy.ops.cost import Cost
+from llamacy.ops.plan import Plan
+
+N_BATCH = 16
+
+
+@pytest.fixture
+def plan(babble_model: Path) -> Iterator[Plan]:
+    with open_gguf(babble_model) as file:
+        loaded = load_executor(file, read_config(file), n_batch=N_BATCH)
+    assert isinstance(loaded, Plan)
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture
+def run(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> list[Cost]:
+    """The cost of each pass that `plan` runs from now on."""
+    costs: list[Cost] = []
+    forward = plan.forward
+
+    def counted(batch: Batch) -> object:
+        first, n_rows = int(batch.positions[0]), len(batch.tokens)
+        costs.append(plan.cost(first, n_rows, len(batch.wanted)))
+        return forward(batch)
+
+    monkeypatch.setattr(plan, "forward", counted)
+    return costs
+
+
+@pytest.mark.parametrize("n_tokens", [1, N_BATCH, N_BATCH + 1, 3 * N_BATCH - 1])
+def test_a_prompt(plan: Plan, run: list[Cost], n_tokens: int) -> None:
+    read_prompt(plan, [5] * n_tokens)
+    assert prompt_cost(plan, n_tokens) == sum(run, Cost())
+
+
+def test_generating(plan: Plan, run: list[Cost]) -> None:
+    generate(plan, [5] * 20)
+    assert len(run) == 20
+    assert generation_cost(plan, 20) == sum(run, Cost())
+
+
+def test_rates_and_percentages() -> None:
+    cost = Cost(n_bytes=6 * 10**9, n_ops=10**12)
+    limits = {"read_gb_s": 12.0, "peak_tflops": 0.8}
+    assert compared(cost, 2.0, limits) == {
+        "gb_per_second": 3.0,
+        "tflops": 0.5,
+        "percent_of_bandwidth": 25.0,
+        "percent_of_peak": 62.5,
+    }
+    assert compared(cost, 2.0, None)["percent_of_peak"] is None
