@@ -2,8 +2,8 @@
 
 A :class:`Program` is a flat array of steps over buffers that were allocated before.
 Running it enters one OpenMP parallel region; each thread walks the steps, takes
-items of a step's work list until none are left, and waits for the others where a
-step reads what an earlier one wrote. Which buffers and which steps is decided in
+items of a step's work list until none are left, and where a step reads what an earlier
+one wrote, waits for that to be done. Which buffers and which steps is decided in
 :mod:`llamacy.ops.plan`; what a step computes, in :mod:`llamacy.kernels`.
 """
 
@@ -26,14 +26,12 @@ from llamacy.kernels.packing cimport PackedMatrix
 
 
 cdef extern from "team.h" nogil:
-    ctypedef struct team:
-        int32_t n_threads
-
     ctypedef struct work_counter:
-        int64_t next
+        pass
 
-    void team_wait(team* t)
     int64_t take(work_counter* counter, int64_t n)
+    void finish(work_counter* counter, int64_t n)
+    void wait_for(const work_counter* counter, int64_t n)
 
 
 PAGE = PAGE_TOKENS
@@ -59,7 +57,7 @@ cdef enum step_kind:
 
 cdef struct step:
     step_kind kind
-    bint waits        # for all threads to have finished the steps before
+    bint waits        # for all items of the steps before to be done
     bint of_wanted    # works on the wanted rows, not on all of the batch
     linear_args linear
     const float* x    # inputs and outputs, rows ldx and ldy floats apart
@@ -90,7 +88,7 @@ cdef struct batch:
 
 
 cdef class Program:
-    """Steps, in the order they are added; `waits` puts a barrier before one.
+    """Steps, in the order they are added; `waits` lets one begin when those before are done.
 
     Buffers are float32 (n_batch, width) arrays; the program keeps them alive.
     """
@@ -98,7 +96,7 @@ cdef class Program:
     cdef const kernel_table* kernels
     cdef kv_layout kv
     cdef step* steps
-    cdef work_counter* counters
+    cdef work_counter* counters  # of each step, and of the threads that are done
     cdef int n_steps
     cdef int n_threads
     cdef uint8_t[:, ::1] scratch
@@ -280,7 +278,6 @@ cdef class Program:
         n_threads : at most those the program was made for.
         """
         cdef batch b
-        cdef team crew
         cdef int i
         b.n_rows = <int>tokens.shape[0]
         b.n_wanted = <int>wanted.shape[0]
@@ -291,7 +288,8 @@ cdef class Program:
         b.logits = &logits[0, 0] if b.n_wanted else NULL
         b.runs = <row_run*>calloc(b.n_runs, sizeof(row_run))
         if self.counters is NULL:
-            self.counters = <work_counter*>calloc(self.n_steps, sizeof(work_counter))
+            self.counters = <work_counter*>calloc(
+                self.n_steps + 1, sizeof(work_counter))
         if b.runs is NULL or self.counters is NULL:
             free(b.runs)
             raise MemoryError("no memory for the rows of a forward pass")
@@ -300,37 +298,41 @@ cdef class Program:
             b.runs[i].n_rows = runs[i, 1]
             b.runs[i].position = runs[i, 2]
             b.runs[i].pages = <uint8_t**>pages[i]
-        memset(self.counters, 0, self.n_steps * sizeof(work_counter))
-        memset(&crew, 0, sizeof(team))
+        memset(self.counters, 0, (self.n_steps + 1) * sizeof(work_counter))
         with nogil:
             if n_threads == 1:
-                crew.n_threads = 1
-                self.work(&b, &crew, 0)
+                self.work(&b, 1, 0)
             else:
                 with parallel(num_threads=n_threads):
                     # the runtime may give fewer threads than were asked for
-                    crew.n_threads = openmp.omp_get_num_threads()
-                    self.work(&b, &crew, threadid())
+                    self.work(&b, openmp.omp_get_num_threads(), threadid())
             free(b.runs)
 
-    cdef void work(self, const batch* b, team* crew, int thread) noexcept nogil:
+    cdef void work(self, const batch* b, int n_threads, int thread) noexcept nogil:
         """One thread's way through the program."""
-        cdef int i
-        cdef int64_t item, n_items, n
+        cdef int i, finished = 0
+        cdef int64_t item, end, n_items, n
         cdef const step* s
         cdef uint8_t* scratch = &self.scratch[thread, 0]
         scratch += 64 - <uintptr_t>scratch % 64
         self.kernels.enter_thread()
         for i in range(self.n_steps):
             s = &self.steps[i]
-            if s.waits:
-                team_wait(crew)
+            while s.waits and finished < i:
+                wait_for(
+                    &self.counters[finished], self.items(&self.steps[finished], b))
+                finished += 1
             n_items = self.items(s, b)
-            n = chunk_items(s, n_items, crew.n_threads)
+            n = chunk_items(s, n_items, n_threads)
             item = take(&self.counters[i], n)
             while item < n_items:
-                self.perform(s, b, <int>item, <int>min(item + n, n_items), scratch)
+                end = min(item + n, n_items)
+                self.perform(s, b, <int>item, <int>end, scratch)
+                finish(&self.counters[i], end - item)
                 item = take(&self.counters[i], n)
+        # OpenMP's own barrier would not give the core away while it waits
+        finish(&self.counters[self.n_steps], 1)
+        wait_for(&self.counters[self.n_steps], n_threads)
         self.kernels.leave_thread()
 
     cdef int64_t items(self, const step* s, const batch* b) noexcept nogil:

@@ -1,8 +1,12 @@
 /* How the threads of one forward pass share work and wait for each other.
  *
- * A team lives inside one OpenMP parallel region. Its barrier spins for a while, since
- * the others are usually less than a microsecond behind, and then gives the core away,
- * so that a busy neighbour slows the pass and does not stall it.
+ * Each step has a list of items, from which threads take until none are left. A step that
+ * reads what others wrote begins when all their items are done, by whichever threads: not
+ * when all threads have arrived. So a thread whose core a neighbour has taken holds up the
+ * others only while it has an item; they do the rest without it.
+ *
+ * Who waits spins for a while, since an item usually takes some microseconds, and then
+ * gives the core away, so that whoever has the item may have it.
  */
 #ifndef LLAMACY_TEAM_H
 #define LLAMACY_TEAM_H
@@ -28,36 +32,24 @@
 
 enum { CACHE_LINE = 64, SPINS = 4000 };
 
-/* Arrivals and the generation they are counted in, on cache lines of their own. */
-typedef struct {
-    int32_t n_threads;
-    char pad0[CACHE_LINE];
-    int32_t arrived;
-    char pad1[CACHE_LINE];
-    int32_t generation;
-    char pad2[CACHE_LINE];
-} team;
-
-/* The next item of one step's work list. */
+/* Of one step's items: the next to be taken, and how many are done. */
 typedef struct {
     int64_t next;
-    char pad[CACHE_LINE - sizeof(int64_t)];
+    int64_t done;
+    char pad[CACHE_LINE - 2 * sizeof(int64_t)];
 } work_counter;
-
-static inline void team_wait(team *t) {
-    if (t->n_threads == 1) return;
-    const int32_t generation = __atomic_load_n(&t->generation, __ATOMIC_RELAXED);
-    if (__atomic_add_fetch(&t->arrived, 1, __ATOMIC_ACQ_REL) == t->n_threads) {
-        __atomic_store_n(&t->arrived, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(&t->generation, generation + 1, __ATOMIC_RELEASE);
-        return;
-    }
-    for (int spin = 0; __atomic_load_n(&t->generation, __ATOMIC_ACQUIRE) == generation; spin++)
-        if (spin < SPINS) PAUSE();
-        else YIELD();
-}
 
 /* Takes `n` items; returns the first. */
 static inline int64_t take(work_counter *c, int64_t n) { return __atomic_fetch_add(&c->next, n, __ATOMIC_RELAXED); }
+
+/* What was written for n items is there for all who wait for them. */
+static inline void finish(work_counter *c, int64_t n) { __atomic_fetch_add(&c->done, n, __ATOMIC_RELEASE); }
+
+/* Returns when n items are done. */
+static inline void wait_for(const work_counter *c, int64_t n) {
+    for (int spin = 0; __atomic_load_n(&c->done, __ATOMIC_ACQUIRE) < n; spin++)
+        if (spin < SPINS) PAUSE();
+        else YIELD();
+}
 
 #endif
