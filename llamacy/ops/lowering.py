@@ -1,4 +1,4 @@
-"""From the recorded graph to the steps of a program: fusion, buffers, barriers."""
+"""From the recorded graph to the steps of a program: their buffers and barriers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.ops.fusion import Fusion
 from llamacy.ops.recorder import Node
 from llamacy.ops.rope import Rope
 from llamacy.ops.runtime import Program
@@ -23,14 +24,18 @@ class Lowering:
     Parameters
     ----------
     nodes : the graph, in an order that can be run.
+    logits : the node whose value the runs of the program return.
     program : receives the steps.
     n_batch : most rows of a pass: the height of every buffer.
     """
 
-    def __init__(self, nodes: list[Node], program: Program, n_batch: int) -> None:
+    def __init__(
+        self, nodes: list[Node], logits: Node, program: Program, n_batch: int
+    ) -> None:
+        self._logits = logits
         self._program = program
         self._n_batch = n_batch
-        self._roots = [node for node in nodes if not _is_absorbed(node)]
+        self._graph = Fusion(nodes, logits, program.head_dim)
         self._last_reader = self._find_last_readers()
         self._values: dict[Node, Buffer] = {}
         self._prepared: dict[Node, Prepared] = {}
@@ -41,20 +46,22 @@ class Lowering:
         self._written: set[int] = set()
 
     def lower(self) -> None:
-        """Emit all steps; the last value of the graph becomes the logits."""
-        for index, node in enumerate(self._roots):
+        """Emit all steps."""
+        for node in self._graph.roots:
             getattr(self, f"_emit_{node.op}")(node)
-            for value in _leaves(node):
-                if self._last_reader[value] == index:
+            for value in self._graph.leaves(node):
+                if self._last_reader[value] is node:
                     self._free(value)
+        if self._logits in self._values:
+            self._copy(self._logits, None)
 
-    def _find_last_readers(self) -> dict[Node, int]:
-        """Index of the last root that reads each value."""
-        last: dict[Node, int] = {}
-        for index, node in enumerate(self._roots):
-            for value in _leaves(node):
-                last[value] = index
-        return last
+    def _find_last_readers(self) -> dict[Node, Node]:
+        """Find the last root that reads each value."""
+        return {
+            value: node
+            for node in self._graph.roots
+            for value in self._graph.leaves(node)
+        }
 
     # One method an operation.
 
@@ -78,21 +85,25 @@ class Lowering:
         )
 
     def _emit_linear(self, node: Node) -> None:
-        y = self._new(node) if node.users else None  # the logits are the run's own
+        # the run's own logits, mostly the result of a linear layer, need no copy
+        y = None if node is self._logits else self._new(node)
         self._linear("store", node, y)
+
+    def _emit_rope(self, node: Node) -> None:
+        self._copy(node.inputs[0], self._new(node), node.attributes["rope"])
 
     def _emit_silu_mul(self, node: Node) -> None:
         gate, up = node.inputs
-        if _is_absorbed(gate):
+        if self._graph.is_absorbed(gate):
             self._linear("swiglu", gate, self._new(node), up)
         else:
             self._elementwise(self._program.silu_mul, node)
 
     def _emit_add(self, node: Node) -> None:
         x, y = node.inputs
-        if not _is_absorbed(y):
+        if not self._graph.is_absorbed(y):
             self._elementwise(self._program.add, node)
-        elif self._roots[self._last_reader[x]] is node and x not in y.inputs:
+        elif self._last_reader[x] is node and x not in y.inputs:
             self._values[node] = self._values.pop(x)  # in place: x ends here
             self._linear("add", y, self._values[node])
         else:
@@ -146,6 +157,18 @@ class Lowering:
             of_wanted=node.of_wanted,
         )  # fmt: skip
 
+    def _copy(self, value: Node, y: Buffer | None, rope: Rope | None = None) -> None:
+        """Copy a value to `y`, or to the logits, rotated by `rope` if there is one."""
+        x, table = self._values[value], self._table(rope) if rope else None
+        self._program.copy(
+            x,
+            value.width,
+            y,
+            table,
+            waits=self._waits((x, table), (y,)),
+            of_wanted=value.of_wanted,
+        )
+
     def _prepare(self, value: Node) -> None:
         """Leave `value` as quantised weights read it, unless it already is."""
         if value not in self._prepared:
@@ -163,7 +186,7 @@ class Lowering:
         return any(
             user.op == "linear"
             and self._program.reads_prepared(user.attributes["weight"])
-            for user in node.users
+            for user in self._graph.users[node]
         )
 
     def _elementwise(self, emit: Any, node: Node) -> None:
@@ -174,7 +197,7 @@ class Lowering:
 
     def _rotated(self, node: Node) -> tuple[Buffer, Buffer | None]:
         """Find a value that may be rotated first, and the table for that."""
-        if not _is_absorbed(node):
+        if not self._graph.is_absorbed(node):
             return self._values[node], None
         return self._values[node.inputs[0]], self._table(node.attributes["rope"])
 
@@ -226,30 +249,6 @@ class Lowering:
         self._read |= read
         self._written |= written
         return waits
-
-
-def _is_absorbed(node: Node) -> bool:
-    """Whether a node becomes part of the step of its only user."""
-    if len(node.users) != 1:
-        return False
-    (user,) = node.users
-    if node.op == "rope":
-        return user.op == "attention" and node in user.inputs[:2]
-    if node.op != "linear":
-        return False
-    if user.op == "add":
-        return user.inputs[1] is node and user.inputs[0] is not node
-    return user.op == "silu_mul" and all(
-        value.op == "linear" and value.users == [user] for value in user.inputs
-    ) and user.inputs[0].inputs == user.inputs[1].inputs  # fmt: skip
-
-
-def _leaves(node: Node) -> list[Node]:
-    """List what a step reads: its inputs, through those it absorbs."""
-    leaves: list[Node] = []
-    for value in node.inputs:
-        leaves.extend(_leaves(value) if _is_absorbed(value) else [value])
-    return leaves
 
 
 def _touched(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:

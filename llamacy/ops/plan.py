@@ -77,8 +77,10 @@ class Plan:
             config.head_dim,
         )
         recorder = Recorder()
-        forward(recorder, config, weights)
-        Lowering(recorder.nodes, program, n_batch).lower()
+        logits = forward(recorder, config, weights)
+        # the array that a run fills is of this shape
+        assert logits.of_wanted and logits.width == config.n_vocab
+        Lowering(recorder.nodes, logits, program, n_batch).lower()
         self._program: Program | None = program
         self._cost = PassCost(recorder.nodes, program.layer_bytes // PAGE)
         self._pool = PagePool(PAGE, config.n_layer * program.layer_bytes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from llamacy.ops.rope import Rope
@@ -20,7 +20,6 @@ class Node:
     width : floats of one row of its value.
     of_wanted : its rows are the wanted ones, not those of the batch.
     attributes : weights and constants.
-    users : the operations that read it.
     """
 
     op: str
@@ -28,7 +27,6 @@ class Node:
     width: int
     of_wanted: bool
     attributes: dict[str, Any]
-    users: list[Node] = field(default_factory=list)
 
 
 class Recorder:
@@ -42,8 +40,6 @@ class Recorder:
     ) -> Node:
         of_wanted = op == "wanted" or any(node.of_wanted for node in inputs)
         node = Node(op, inputs, width, of_wanted, attributes)
-        for value in inputs:
-            value.users.append(node)
         self.nodes.append(node)
         return node
 

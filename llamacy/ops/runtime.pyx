@@ -53,6 +53,7 @@ cdef enum step_kind:
     STEP_WANTED
     STEP_ADD
     STEP_SILU_MUL
+    STEP_COPY
 
 
 cdef struct step:
@@ -126,6 +127,11 @@ cdef class Program:
     def layer_bytes(self):
         """Bytes of one layer in one KV page."""
         return self.kv.layer_bytes
+
+    @property
+    def head_dim(self):
+        """Dimensions of a head in attention."""
+        return self.kv.head_dim
 
     def prepared_bytes(self, int k, int m):
         """Bytes that m rows of k activations take as linear steps want them."""
@@ -246,6 +252,23 @@ cdef class Program:
         s.x = &x[0, 0]
         s.y = &y[0, 0]
         s.ldy = y.shape[1]
+
+    def copy(self, float[:, ::1] x, int n, float[:, ::1] y, float[:, ::1] table=None, *,
+             waits=False, of_wanted=False):
+        """Put n columns of x into y, rotated by the table, if any.
+
+        `y` None stands for the logits of the run.
+        """
+        cdef step* s = self.add_step(STEP_COPY, waits, of_wanted, (x, y, table))
+        s.x = &x[0, 0]
+        s.ldx = x.shape[1]
+        s.n = n
+        if y is not None:
+            s.y = &y[0, 0]
+            s.ldy = y.shape[1]
+        if table is not None:
+            s.table = &table[0, 0]
+            s.head_dim = <int>table.shape[1] // 2
 
     def add(self, float[:, ::1] x, float[:, ::1] y, float[:, ::1] z, *, waits=False,
             of_wanted=False):
@@ -389,6 +412,21 @@ cdef class Program:
             kernels.add(s.x, s.x2, s.y, s.ldy, s.n, begin, end)
         elif s.kind == STEP_SILU_MUL:
             kernels.silu_mul(s.x, s.x2, s.y, s.ldy, s.n, begin, end)
+        elif s.kind == STEP_COPY:
+            self.copy_rows(s, b, begin, end)
+
+    cdef void copy_rows(
+        self, const step* s, const batch* b, int begin, int end
+    ) noexcept nogil:
+        """Rows begin to end of x, to y or the logits."""
+        cdef int i
+        cdef float* y = s.y if s.y else b.logits
+        cdef size_t ldy = s.ldy if s.y else s.n
+        for i in range(begin, end):
+            memcpy(y + i * ldy, s.x + i * s.ldx, s.n * sizeof(float))
+        if s.table:
+            self.kernels.rope(
+                y, ldy, s.n // s.head_dim, s.head_dim, s.table, begin, end)
 
     cdef void rotate_run(self, const step* s, const row_run* run) noexcept nogil:
         """Queries and keys of one run's rows, before they are used."""

@@ -1,8 +1,9 @@
-"""Weights without a file, and a small transformer for both executors."""
+"""Weights without a file, a small transformer for both executors, steps noted down."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gguf
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.ops.lowering import Lowering
 from llamacy.ops.plan import Plan, pack_weights
+from llamacy.ops.recorder import Recorder
 from llamacy.ops.reference import ReferenceExecutor
 from llamacy.ops.rope import Rope
 from llamacy.ops.vocabulary import Forward
@@ -133,3 +136,157 @@ def transformer() -> Callable[..., Executors]:
         return Executors(forward, CONFIG, values, type_name)
 
     return make
+
+
+# A program that only takes notes.
+
+
+@dataclass
+class Note:
+    """One step: buffers by id."""
+
+    op: str
+    reads: set[int]
+    writes: set[int]
+    waits: bool
+
+    @property
+    def is_of_logits(self) -> bool:
+        return Notebook.LOGITS in self.writes
+
+
+class Notebook:
+    """Takes the steps of a Program and notes what each of them touches."""
+
+    CACHE = -1  # stands for the pages
+    LOGITS = -2
+
+    def __init__(self, head_dim: int) -> None:
+        self.head_dim = head_dim
+        self.notes: list[Note] = []
+        self._kept: list[Any] = []  # or ids would be used again
+
+    def reads_prepared(self, weight: Any) -> bool:
+        return str(weight.type_name) not in ("F32", "F16", "BF16")
+
+    def prepared_bytes(self, k: int, m: int) -> int:
+        return 2 * k * m
+
+    def _note(self, op: str, reads: Any, writes: Any, waits: bool) -> None:
+        self._kept.append((reads, writes))
+        read, written = (
+            {each if isinstance(each, int) else id(each) for each in some}
+            for some in (
+                [each for each in reads if each is not None],
+                [each for each in writes if each is not None],
+            )
+        )
+        self.notes.append(Note(op, read, written, waits))
+
+    def embedding(self, weight: Any, y: Any, *, waits: bool) -> None:
+        self._note("embedding", [], [y], waits)
+
+    def rope_table(
+        self, angles: Any, head_dim: int, size: float, table: Any, *, waits: bool
+    ) -> None:
+        self._note("rope_table", [], [table], waits)
+
+    def rms_norm(
+        self, x: Any, weight: Any, eps: float, y: Any, prepared: Any = None, *,
+        waits: bool, of_wanted: bool,
+    ) -> None:  # fmt: skip
+        op = "rms_norm" if prepared is None else "rms_norm+prepare"
+        self._note(op, [x], [y, prepared], waits)
+
+    def prepare(
+        self, x: Any, n: int, prepared: Any, *, waits: bool, of_wanted: bool
+    ) -> None:
+        self._note("prepare", [x], [prepared], waits)
+
+    def linear(
+        self, form: str, weight: Any, bias: Any, x: Any, prepared: Any, y: Any,
+        weight2: Any = None, bias2: Any = None, *, waits: bool, of_wanted: bool,
+    ) -> None:  # fmt: skip
+        y = self.LOGITS if y is None else y
+        assert y is not x, "overwrites what it reads"
+        reads = [x, prepared, y] if form == "add" else [x, prepared]
+        self._note(f"linear {form}", reads, [y], waits)
+
+    def append(
+        self, layer: int, q: Any, k: Any, v: Any, q_table: Any, k_table: Any, *,
+        waits: bool,
+    ) -> None:  # fmt: skip
+        turned = [
+            q if q_table is not None else None,
+            k if k_table is not None else None,
+        ]
+        self._note("append", [k, v, q_table, k_table], [*turned, self.CACHE], waits)
+
+    def attention(
+        self, layer: int, scale: float, q: Any, y: Any, *, waits: bool
+    ) -> None:
+        self._note("attention", [q, self.CACHE], [y], waits)
+
+    def wanted(self, x: Any, y: Any, *, waits: bool) -> None:
+        assert y is not x
+        self._note("wanted", [x], [y], waits)
+
+    def copy(
+        self, x: Any, n: int, y: Any, table: Any, *, waits: bool, of_wanted: bool
+    ) -> None:
+        y = self.LOGITS if y is None else y
+        assert y is not x
+        op = "copy" if table is None else "copy+rotate"
+        self._note(op, [x, table], [y], waits)
+
+    def add(self, x: Any, y: Any, z: Any, *, waits: bool, of_wanted: bool) -> None:
+        self._note("add", [x, y], [z], waits)
+
+    def silu_mul(self, x: Any, y: Any, z: Any, *, waits: bool, of_wanted: bool) -> None:
+        self._note("silu_mul", [x, y], [z], waits)
+
+    def assert_ordered(self) -> None:
+        """Between two steps one of which writes what the other touches, threads met."""
+        since: list[Note] = []
+        for number, note in enumerate(self.notes):
+            since = [note] if note.waits else [*since, note]
+            for other in since[:-1]:
+                clash = note.writes & (other.reads | other.writes)
+                clash |= other.writes & note.reads
+                assert not clash, (number, other, note)
+
+
+@pytest.fixture(scope="session")
+def lowered() -> Callable[..., Notebook]:
+    """Lower (forward, config, weights), and check that threads wait where they must."""
+
+    def lower(
+        run: Forward, config: ModelConfig, weights: Mapping[str, Any]
+    ) -> Notebook:
+        recorder, notebook = Recorder(), Notebook(config.head_dim)
+        logits = run(recorder, config, weights)
+        Lowering(recorder.nodes, logits, notebook, n_batch=4).lower()  # type: ignore[arg-type]
+        notebook.assert_ordered()
+        return notebook
+
+    return lower
+
+
+@dataclass
+class Square:
+    """What a lowering asks of a matrix."""
+
+    type_name: str
+    shape: tuple[int, int] = (32, 32)
+
+
+@pytest.fixture(scope="session")
+def notes_of(lowered: Callable[..., Notebook]) -> Callable[..., list[Note]]:
+    """Steps of a pass over square matrices w0 .. w3 of a type, and a norm's weight."""
+
+    def lower(run: Forward, type_name: str = "Q8_0") -> list[Note]:
+        weights: dict[str, Any] = {f"w{i}": Square(type_name) for i in range(4)}
+        weights["norm"] = np.ones(32, np.float32)
+        return lowered(run, CONFIG, weights).notes
+
+    return lower

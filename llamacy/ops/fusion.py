@@ -1,0 +1,78 @@
+"""Which operations of a graph are run, and which of them become one step.
+
+An operation is absorbed into the step of the only one that reads it where a step can
+do both; what must hold for that is said here, for each kind, and nowhere else. How the
+steps are emitted, and into which buffers, is :mod:`llamacy.ops.lowering`'s business.
+"""
+
+from __future__ import annotations
+
+from llamacy.ops.recorder import Node
+
+
+class Fusion:
+    """A graph as steps.
+
+    Parameters
+    ----------
+    nodes : the graph, in an order that can be run.
+    logits : the node whose value is asked for.
+    head_dim : dimensions of a head in attention.
+
+    Attributes
+    ----------
+    roots : the nodes that are steps, in that order.
+    users : the nodes that are run and read each value.
+    """
+
+    def __init__(self, nodes: list[Node], logits: Node, head_dim: int) -> None:
+        self._head_dim = head_dim
+        needed = _needed(nodes, logits)
+        self.users: dict[Node, list[Node]] = {node: [] for node in needed}
+        for node in needed:
+            for value in node.inputs:
+                self.users[value].append(node)
+        self.roots = [node for node in needed if not self.is_absorbed(node)]
+
+    def is_absorbed(self, node: Node) -> bool:
+        """Whether a node becomes part of the step of its only user."""
+        if len(self.users[node]) != 1:
+            return False
+        (user,) = self.users[node]
+        if node.op == "rope":
+            return user.op == "attention" and self._is_rotated_in_place(node, user)
+        if node.op != "linear":
+            return False
+        if user.op == "add":
+            return user.inputs[1] is node
+        return user.op == "silu_mul" and self._are_side_by_side(*user.inputs)
+
+    def leaves(self, node: Node) -> list[Node]:
+        """List what a step reads: its inputs, through those it absorbs."""
+        leaves: list[Node] = []
+        for value in node.inputs:
+            leaves.extend(self.leaves(value) if self.is_absorbed(value) else [value])
+        return leaves
+
+    def _is_rotated_in_place(self, rope: Node, attention: Node) -> bool:
+        """Whether queries or keys are rotated where they are: nobody else sees them."""
+        return (
+            rope is not attention.inputs[2]
+            and rope.attributes["rope"].head_dim == self._head_dim
+            and len(self.users[rope.inputs[0]]) == 1
+        )
+
+    def _are_side_by_side(self, gate: Node, up: Node) -> bool:
+        """Whether both are linear layers of one input, for their product alone."""
+        return gate.inputs == up.inputs and all(
+            value.op == "linear" and len(self.users[value]) == 1 for value in (gate, up)
+        )
+
+
+def _needed(nodes: list[Node], logits: Node) -> list[Node]:
+    """Those that lead to the logits, or to attention, which leaves keys and values."""
+    needed = {logits}
+    for node in reversed(nodes):
+        if node in needed or node.op == "attention":
+            needed |= {node, *node.inputs}
+    return [node for node in nodes if node in needed]

@@ -1,0 +1,211 @@
+"""Which operations become one step, which become none, and where that must not be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from llamacy.config import RopeConfig
+from llamacy.ops.rope import Rope
+from llamacy.ops.weights import pack_weights
+
+if TYPE_CHECKING:
+    from tests.ops.conftest import Executors, Note, Notebook
+
+OpsOf = Callable[..., list[str]]
+ROPE = Rope.from_config(RopeConfig(n_dims=16), head_dim=16)
+
+
+@pytest.fixture
+def ops_of(notes_of: Callable[..., list[Note]]) -> OpsOf:
+    return lambda *args: [note.op for note in notes_of(*args)]
+
+
+def test_a_transformer(
+    transformer: Callable[..., Executors], lowered: Callable[..., Notebook]
+) -> None:
+    """Each layer is 12 steps."""
+    both = transformer("Q8_0")
+    notebook = lowered(both.forward, both.config, pack_weights(both.tensors))
+    store, fused = "linear store", "rms_norm+prepare"
+    block = [
+        *(fused, store, store, store, "append", "attention", "prepare", "linear add"),
+        *(fused, "linear swiglu", "prepare", "linear add"),
+    ]
+    ops = [note.op for note in notebook.notes]
+    assert [op for op in ops if op != "rope_table"] == [
+        "embedding", *block, *block, "wanted", fused, store,
+    ]  # fmt: skip
+    assert ops.count("rope_table") == 1
+
+
+class TestPreparation:
+    def test_a_norm_prepares_only_for_quantised_matrices(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            h = ops.rms_norm(ops.embedding(weights["w0"]), weights["norm"], 1e-5)
+            return ops.linear(h, weights["w1"])
+
+        assert ops_of(forward) == ["embedding", "rms_norm+prepare", "linear store"]
+        assert ops_of(forward, "F32") == ["embedding", "rms_norm", "linear store"]
+
+    def test_one_serves_all(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            a, b = ops.linear(x, weights["w1"]), ops.linear(x, weights["w2"])
+            return ops.linear(
+                ops.add(a, ops.rms_norm(b, weights["norm"], 1)), weights["w3"]
+            )
+
+        assert ops_of(forward).count("prepare") == 2  # of x, and of the sum
+
+
+class TestGateAndUp:
+    def test_of_one_input_run_side_by_side(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            h = ops.silu_mul(ops.linear(x, weights["w1"]), ops.linear(x, weights["w2"]))
+            return ops.linear(h, weights["w3"])
+
+        assert ops_of(forward, "F32") == ["embedding", "linear swiglu", "linear store"]
+
+    def test_of_two_inputs_do_not(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            y = ops.rms_norm(x, weights["norm"], 1)
+            h = ops.silu_mul(ops.linear(x, weights["w1"]), ops.linear(y, weights["w2"]))
+            return ops.linear(h, weights["w3"])
+
+        assert "silu_mul" in ops_of(forward)
+
+    def test_that_are_read_again_are_kept(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            gate = ops.linear(x, weights["w1"])
+            h = ops.silu_mul(gate, ops.linear(x, weights["w2"]))
+            return ops.linear(ops.add(h, gate), weights["w3"])
+
+        assert "silu_mul" in ops_of(forward)
+        assert "linear swiglu" not in ops_of(forward)
+
+
+class TestRotations:
+    """Rotated in place is only what nobody reads but one attention, as q or k."""
+
+    def rotated(self, ops_of: OpsOf, attend: Callable[..., Any]) -> list[str]:
+        """Steps of `attend(ops, a, b, c)`, of three linear layers, that rotate."""
+
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            heads = (ops.linear(x, weights[f"w{i}"]) for i in (1, 2, 3))
+            return ops.linear(attend(ops, *heads), weights["w0"])
+
+        return [op for op in ops_of(forward) if op in ("append", "copy+rotate")]
+
+    def test_go_with_the_write_into_the_cache(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            q, k = ops.rope(a, ROPE), ops.rope(b, ROPE)
+            return ops.attention(q, k, c, layer=0, scale=1)
+
+        assert self.rotated(ops_of, attend) == ["append"]
+
+    def test_of_what_is_also_read_as_it_was(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            return ops.attention(ops.rope(a, ROPE), b, a, layer=0, scale=1)
+
+        assert self.rotated(ops_of, attend) == ["copy+rotate", "append"]
+
+    def test_two_of_one_value(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            q, k = ops.rope(a, ROPE), ops.rope(a, ROPE)
+            return ops.attention(q, k, c, layer=0, scale=1)
+
+        assert self.rotated(ops_of, attend) == ["copy+rotate"] * 2 + ["append"]
+
+    def test_that_two_layers_share(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            k = ops.rope(b, ROPE)
+            h = ops.attention(ops.rope(a, ROPE), k, c, layer=0, scale=1)
+            return ops.attention(h, k, c, layer=1, scale=1)
+
+        assert self.rotated(ops_of, attend) == ["copy+rotate", "append", "append"]
+
+    def test_of_values(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            return ops.attention(a, b, ops.rope(c, ROPE), layer=0, scale=1)
+
+        assert self.rotated(ops_of, attend) == ["copy+rotate", "append"]
+
+    def test_of_heads_of_another_size(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            rope = Rope.from_config(RopeConfig(n_dims=8), head_dim=8)
+            return ops.attention(ops.rope(a, rope), b, c, layer=0, scale=1)
+
+        assert self.rotated(ops_of, attend) == ["copy+rotate", "append"]
+
+    def test_that_no_attention_reads(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            return ops.add(ops.rope(a, ROPE), b)
+
+        assert self.rotated(ops_of, attend) == ["copy+rotate"]
+
+
+class TestTheLogits:
+    def test_are_where_a_linear_layer_leaves_them(
+        self, notes_of: Callable[..., list[Note]]
+    ) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            return ops.linear(ops.embedding(weights["w0"]), weights["w1"])
+
+        *_, last = notes_of(forward)
+        assert last.op == "linear store" and last.is_of_logits
+
+    @pytest.mark.parametrize("op", ["rms_norm", "add", "silu_mul", "rope", "wanted"])
+    def test_are_copied_from_other_operations(
+        self, notes_of: Callable[..., list[Note]], op: str
+    ) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            arguments = {
+                "rms_norm": (x, weights["norm"], 1),
+                "add": (x, ops.linear(x, weights["w1"])),
+                "silu_mul": (
+                    ops.linear(x, weights["w1"]),
+                    ops.linear(x, weights["w2"]),
+                ),
+                "rope": (x, ROPE),
+                "wanted": (x,),
+            }
+            return getattr(ops, op)(*arguments[op])
+
+        *others, last = notes_of(forward)
+        assert last.op == "copy" and last.is_of_logits
+        assert not any(note.is_of_logits for note in others)
+
+    def test_need_not_come_last(self, ops_of: OpsOf) -> None:
+        """What they do not depend on is not computed, and keeps no fusion from them."""
+
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            h = ops.linear(x, weights["w1"])
+            ops.linear(x, weights["w2"])
+            logits = ops.linear(ops.add(x, ops.linear(h, weights["w2"])), weights["w3"])
+            ops.add(logits, ops.rms_norm(h, weights["norm"], 1))
+            return logits
+
+        assert ops_of(forward, "F32") == [
+            *("embedding", "linear store", "linear add", "linear store")
+        ]
+
+    def test_depend_on_all_keys_and_values(self, ops_of: OpsOf) -> None:
+        """Another pass may read what attention that nobody reads has left."""
+
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            ops.attention(x, ops.linear(x, weights["w1"]), x, layer=0, scale=1)
+            return ops.linear(x, weights["w2"])
+
+        assert ops_of(forward, "F32") == [
+            *("embedding", "linear store", "append", "attention", "linear store")
+        ]
