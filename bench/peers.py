@@ -1,216 +1,168 @@
-"""llamacy and llama-cpp-python on the same files, in turn.
+"""llamacy and its peers on the same models, in turn.
 
-    python bench/peers.py MODEL... [-p 512] [-n 64] [-r 5] [-t THREADS]
-                          [--peer-python PYTHON] [--json FILE]
+    python bench/peers.py MODEL... [-p 512] [-n 64] [-d 0] [-r 5] [-t THREADS]
+                          [--peer-python PYTHON] [--transformers-python PYTHON]
+                          [--note TEXT] [--json FILE]
 
-Each engine is a process of its own that keeps its model loaded and sleeps while the
-other one works. They are asked in turn, prompt and generation, so that a machine whose
-speed drifts is fair to both. Without llama-cpp-python, llamacy is measured alone.
+Peers are llama-cpp-python, and transformers on PyTorch with random bfloat16 weights of
+the model's shape; each may live in an environment of its own. One that is not
+installed is left out. Each engine is a process that keeps its model loaded and sleeps
+while another one works; all of them are asked once in every round, so that a machine
+whose speed drifts is fair to each. The models of all engines are in memory together.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 from typing import Any
 
-import numpy as np
+from engines.process import EngineProcess
 
-N_BATCH = 512
-
-Work = Callable[[list[int]], None]
-
-
-# In the engines' processes.
-
-
-def llamacy_engine(path: str, n_threads: int) -> tuple[int, Work, Work, str]:
-    """Load llamacy: size of the vocabulary, reading, generating, what it is."""
-    import llamacy
-    from llamacy import kernels
-    from llamacy.cli.bench import generate, read_prompt
-
-    model = llamacy.load(path, n_threads=n_threads)
-    return (
-        model.config.n_vocab,
-        lambda tokens: read_prompt(model.executor, tokens),
-        lambda tokens: generate(model.executor, tokens),
-        f"llamacy {llamacy.__version__} {kernels.selected().name}",
-    )
-
-
-def llama_cpp_engine(path: str, n_threads: int) -> tuple[int, Work, Work, str]:
-    """Load llama-cpp-python, with its defaults but for the sizes."""
-    llama_cpp = import_module("llama_cpp")
-    model = llama_cpp.Llama(
-        path, n_ctx=0, n_batch=N_BATCH, n_threads=n_threads,
-        n_threads_batch=n_threads, verbose=False,
-    )  # fmt: skip
-
-    def read_prompt(tokens: list[int]) -> None:
-        model.reset()
-        model.eval(tokens)
-
-    def generate(tokens: list[int]) -> None:
-        model.reset()
-        for token in tokens:
-            model.eval([token])
-
-    name = f"llama-cpp-python {llama_cpp.__version__}"
-    return model.n_vocab(), read_prompt, generate, name
-
-
-ENGINES = {"llamacy": llamacy_engine, "llama_cpp": llama_cpp_engine}
-
-
-def serve(engine: str, path: str, n_threads: int) -> None:
-    """Load a model; for each line [what, n_tokens] of stdin answer the seconds."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints must not be taken for an answer
-    start = perf_counter()
-    n_vocab, read_prompt, generate, name = ENGINES[engine](path, n_threads)
-    works = {"pp": read_prompt, "tg": generate}
-    loaded = {"name": name, "load_seconds": perf_counter() - start}
-    print(json.dumps(loaded), file=answers, flush=True)
-    for line in sys.stdin:
-        what, n_tokens = json.loads(line)
-        tokens = np.random.default_rng(0).integers(n_vocab, size=n_tokens).tolist()
-        start = perf_counter()
-        works[what](tokens)
-        print(json.dumps(perf_counter() - start), file=answers, flush=True)
-
-
-# In the process that asks them.
-
-
-class Engine:
-    """A process with a model loaded, by the name of a function above."""
-
-    def __init__(self, engine: str, python: str, path: str, n_threads: int) -> None:
-        self._process = subprocess.Popen(
-            [python, __file__, "--serve", engine, path, "-t", str(n_threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        loaded = self._answer()
-        self.name: str = loaded["name"]
-        self.load_seconds: float = loaded["load_seconds"]
-
-    def seconds(self, what: str, n_tokens: int) -> float:
-        """Ask for ``"pp"`` or ``"tg"`` of so many tokens."""
-        assert self._process.stdin is not None
-        print(json.dumps([what, n_tokens]), file=self._process.stdin, flush=True)
-        return float(self._answer())
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.communicate()
-
-    def _answer(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            sys.exit(f"an engine ended with status {self._process.wait()}")
-        return json.loads(line)
-
-
-def compare(path: str, pythons: dict[str, str], options: Any) -> list[dict[str, Any]]:
-    """Ask all engines in turn; a row each for prompt and generation of each."""
-    engines = [
-        Engine(engine, python, path, options.threads)
-        for engine, python in pythons.items()
-    ]
-    rows = []
-    for what, n_tokens in (("pp", options.n_prompt), ("tg", options.n_gen)):
-        if not n_tokens:
-            continue
-        for engine in engines:  # once to warm up
-            engine.seconds(what, n_tokens)
-        rounds = [
-            [engine.seconds(what, n_tokens) for engine in engines]
-            for _ in range(options.repetitions)
-        ]
-        for engine, seconds in zip(engines, zip(*rounds, strict=True), strict=True):
-            rows.append(
-                {
-                    "model": Path(path).name,
-                    "engine": engine.name,
-                    "test": f"{what}{n_tokens}",
-                    "tokens_per_second": n_tokens / median(seconds),
-                    "tokens_per_second_min": n_tokens / max(seconds),
-                    "tokens_per_second_max": n_tokens / min(seconds),
-                    "load_seconds": engine.load_seconds,
-                }
-            )
-    for engine in engines:
-        engine.close()
-    return rows
-
-
-def can_import_peer(python: str) -> bool:
-    """Whether llama_cpp is installed for `python`."""
-    if python == sys.executable:
-        return find_spec("llama_cpp") is not None
-    done = subprocess.run([python, "-c", "import llama_cpp"], capture_output=True)
-    return done.returncode == 0
+# The name in the results: module in engines/, what it imports, option of its Python.
+PEERS = {
+    "llama-cpp-python": ("llama_cpp", "llama_cpp", "peer_python"),
+    "transformers bf16": ("transformers", "torch, transformers", "transformers_python"),
+}
 
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="llamacy beside llama-cpp-python.")
+    parser = argparse.ArgumentParser(description="llamacy beside its peers.")
     parser.add_argument("models", nargs="+", metavar="MODEL", help="a GGUF file")
-    parser.add_argument("-p", "--n-prompt", type=int, default=512, metavar="N")
-    parser.add_argument("-n", "--n-gen", type=int, default=64, metavar="N")
-    parser.add_argument("-r", "--repetitions", type=int, default=5, metavar="N")
-    parser.add_argument("-t", "--threads", type=int, default=0, metavar="N")
-    parser.add_argument("--peer-python", default=sys.executable, metavar="PYTHON")
-    parser.add_argument("--json", metavar="FILE", help="write the results here too")
-    parser.add_argument("--serve", choices=ENGINES, help=argparse.SUPPRESS)
+    add = parser.add_argument
+    add("-p", "--n-prompt", type=int, default=512, metavar="N", help="0: no prompt")
+    add("-n", "--n-gen", type=int, default=64, metavar="N", help="0: no generating")
+    add("-d", "--depth", type=int, default=0, metavar="N", help="context before each")
+    add("-r", "--repetitions", type=int, default=5, metavar="N")
+    add("-t", "--threads", type=int, default=0, metavar="N")
+    add("--peer-python", metavar="PYTHON", help="has llama-cpp-python")
+    add("--transformers-python", metavar="PYTHON", help="has transformers and torch")
+    add("--note", default="", help="about the machine and the builds, for the reader")
+    add("--json", metavar="FILE", help="write the results here too")
     return parser.parse_args()
+
+
+def interpreters(options: argparse.Namespace) -> dict[str, tuple[str, str]]:
+    """Find module in engines/ and interpreter of each engine there is, by name."""
+    found = {"llamacy": ("llamacy", sys.executable)}
+    for name, (engine, imported, option) in PEERS.items():
+        given = getattr(options, option)
+        python = given or sys.executable
+        command = [python, "-c", f"import {imported}"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode == 0:
+            found[name] = engine, python
+        elif given:
+            sys.exit(f"{python} cannot import {imported}:\n{done.stderr}")
+        else:
+            print(f"without {name}: it is not installed here", file=sys.stderr)
+    return found
+
+
+def read_shape(path: str) -> dict[str, Any]:
+    """Sizes of the model in a file, for engines that do not read the file."""
+    from llamacy.formats.gguf import open_gguf
+    from llamacy.formats.gguf_config import read_config
+
+    with open_gguf(path) as file:
+        return {
+            **asdict(read_config(file)),
+            "tied": "output.weight" not in file.tensors,
+        }
+
+
+def compare(
+    path: str,
+    found: dict[str, tuple[str, str]],
+    options: argparse.Namespace,
+    versions: dict[str, str],
+) -> Iterator[dict[str, Any]]:
+    """Measure all engines on one model; yield a row for each test and engine.
+
+    Puts what the engines say of themselves into `versions`.
+    """
+    shape = read_shape(path)
+    wanted = options.depth + max(options.n_prompt, options.n_gen)
+    if wanted > (n_ctx := shape["n_ctx_train"]):
+        sys.exit(f"{path}: wanted a context of {wanted} tokens, found {n_ctx}")
+    sizes = {"n_threads": options.threads, "depth": options.depth}
+    job = {"path": path, "shape": shape, **sizes}
+    engines = {
+        name: EngineProcess(engine, python, job)
+        for name, (engine, python) in found.items()
+    }
+    for engine in engines.values():
+        versions |= engine.versions
+    for test, n_tokens in (("pp", options.n_prompt), ("tg", options.n_gen)):
+        if not n_tokens:
+            continue
+        rates = take_turns(engines, test, n_tokens, options.repetitions)
+        for name in engines:
+            yield {
+                "model": Path(path).stem,
+                "engine": name,
+                "test": f"{test}{n_tokens}",
+                "depth": options.depth,
+                "tokens_per_second": median(rates[name]),
+                "repetitions": rates[name],
+            }
+    for engine in engines.values():
+        engine.close()
+
+
+def take_turns(
+    engines: dict[str, EngineProcess], test: str, n_tokens: int, repetitions: int
+) -> dict[str, list[float]]:
+    """Ask each engine once a round; return the tokens per second of each."""
+    rates: dict[str, list[float]] = {name: [] for name in engines}
+    for engine in engines.values():  # once to warm up
+        engine.seconds(test, n_tokens)
+    for _ in range(repetitions):
+        for name, engine in engines.items():
+            rates[name].append(n_tokens / engine.seconds(test, n_tokens))
+    return rates
 
 
 def main() -> None:
     """Run as a command."""
     options = arguments()
-    if options.serve:
-        serve(options.serve, options.models[0], options.threads)
-        return
+    from llamacy import kernels
     from llamacy.cli.info import cpu_name
     from llamacy.cpu_count import default_threads
 
     options.threads = options.threads or default_threads()
-    pythons = {"llamacy": sys.executable}
-    if can_import_peer(options.peer_python):
-        pythons["llama_cpp"] = options.peer_python
-    else:
-        print("llama-cpp-python is not installed: llamacy alone", file=sys.stderr)
-    results = []
+    found = interpreters(options)
+    versions: dict[str, str] = {}
+    rows = []
     for path in options.models:
-        for row in compare(path, pythons, options):
+        for row in compare(path, found, options, versions):
+            rows.append(row)
             print(
-                f"{row['model']:32} {row['engine']:28} {row['test']:>7} "
+                f"{row['model']:24} {row['engine']:18} {row['test']:>7} "
                 f"{row['tokens_per_second']:10.2f} tokens/s "
-                f"({row['tokens_per_second_min']:.2f} to "
-                f"{row['tokens_per_second_max']:.2f})"
+                f"({min(row['repetitions']):.2f} to {max(row['repetitions']):.2f})",
+                flush=True,
             )
-            results.append(row)
     if options.json:
         report = {
+            "date": datetime.now(UTC).date().isoformat(),
             "cpu": cpu_name(),
+            "isa": kernels.selected().name,
             "n_threads": options.threads,
-            "results": results,
+            "versions": versions,
+            "note": options.note,
+            "results": rows,
         }
-        Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
+        text = json.dumps(report, indent=1) + "\n"
+        Path(options.json).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

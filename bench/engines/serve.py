@@ -1,0 +1,88 @@
+"""The process of one engine: has a model loaded, and times what it is asked for.
+
+    python serve.py ENGINE
+
+ENGINE names a module beside this one, `<ENGINE>_engine.py`. The first line of stdin is
+the job, a JSON object:
+
+    path       the GGUF file
+    shape      its sizes, by the names of llamacy's ModelConfig, and `tied`: whether
+               the embedding is the output matrix too
+    n_threads
+    depth      tokens of context before whatever is timed
+
+Each further line, ``["pp", N]`` or ``["tg", N]``, is answered by the seconds that
+reading a prompt of N tokens took, or N tokens one by one.
+
+This runs in whatever interpreter has the engine's library: it needs nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+from importlib import import_module
+from time import perf_counter
+from typing import Any, Protocol
+
+
+class Engine(Protocol):
+    """A model with one context, which grows at its end.
+
+    Attributes
+    ----------
+    versions : the libraries at work, and their versions.
+    """
+
+    versions: dict[str, str]
+
+    def read(self, tokens: list[int]) -> None:
+        """Append tokens to the context, up to the logits that follow the last."""
+
+    def truncate(self, n: int) -> None:
+        """Forget all but the first `n` tokens of the context."""
+
+
+def main() -> None:
+    """Run as a command."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints must not be taken for an answer
+
+    def answer(value: Any) -> None:
+        print(json.dumps(value), file=answers, flush=True)
+
+    job = json.loads(sys.stdin.readline())
+    engine: Engine = import_module(f"{sys.argv[1]}_engine").load(job)
+    depth = job["depth"]
+    if depth:
+        engine.read(random_tokens(job, depth))
+    answer(engine.versions)
+    for line in sys.stdin:
+        test, n_tokens = json.loads(line)
+        answer(seconds(engine, test, random_tokens(job, n_tokens)))
+        engine.truncate(depth)
+
+
+def seconds(engine: Engine, test: str, tokens: list[int]) -> float:
+    """Time `tokens` as a prompt (``"pp"``) or one by one, as generating is (``"tg"``).
+
+    Nobody chooses a token: that is the same work for all, and little.
+    """
+    start = perf_counter()
+    if test == "pp":
+        engine.read(tokens)
+    else:
+        for token in tokens:
+            engine.read([token])
+    return perf_counter() - start
+
+
+def random_tokens(job: dict[str, Any], n: int) -> list[int]:
+    """Draw the tokens, the same ones for all engines."""
+    return random.Random(0).choices(range(job["shape"]["n_vocab"]), k=n)
+
+
+if __name__ == "__main__":
+    main()

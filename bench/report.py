@@ -1,0 +1,159 @@
+"""Put what `peers.py` measured into README.md: a table and a figure of each machine.
+
+    python bench/report.py            # writes the tables, and the figures (matplotlib)
+    python bench/report.py --check    # writes nothing; fails where something is stale
+
+Reads `bench/results/<version>-<machine>-peers.json`, the latest version of each
+machine, and writes between the two markers in README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = "bench/results"
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+TESTS = {"pp": "prompt of", "tg": "generating"}
+
+Report = dict[str, Any]
+
+
+def latest_reports(folder: Path) -> dict[str, Report]:
+    """Read the latest version of each machine's results, by the file's stem."""
+    latest: dict[str, tuple[list[int], Path]] = {}
+    for path in sorted(folder.glob("*-peers.json")):
+        found = re.fullmatch(r"(\d+(?:\.\d+)*)-(.+)-peers", path.stem)
+        if found is None:
+            sys.exit(f"{path}: wanted <version>-<machine>-peers.json as its name")
+        version = [int(part) for part in found[1].split(".")]
+        _, machine = found.groups()
+        if machine not in latest or version > latest[machine][0]:
+            latest[machine] = version, path
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for _, path in latest.values()
+    }
+
+
+def engines(report: Report) -> list[str]:
+    """List the engines, in the order they were asked in."""
+    return list(dict.fromkeys(row["engine"] for row in report["results"]))
+
+
+def test_name(row: dict[str, Any]) -> str:
+    """Say what was measured: ``prompt of 512``, ``generating 64 after 4096``."""
+    test = row["test"]
+    after = f" after {row['depth']}" if row["depth"] else ""
+    return f"{TESTS[test[:2]]} {test[2:]}{after}"
+
+
+def rate(value: float) -> str:
+    """Format tokens per second to three digits, or to whole ones."""
+    n_decimals = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:,.{n_decimals}f}"
+
+
+def table(report: Report) -> str:
+    """Make the Markdown table: a row for each model and test, a column an engine."""
+    names = engines(report)
+    rates: dict[tuple[str, str], dict[str, float]] = {}
+    for row in report["results"]:
+        of_engines = rates.setdefault((row["model"], test_name(row)), {})
+        of_engines[row["engine"]] = row["tokens_per_second"]
+    lines = [
+        ["model", "tokens per second", *names],
+        ["---", "---", *["--:"] * len(names)],
+    ]
+    for (model, test), of_engines in rates.items():
+        best = max(of_engines.values())
+        cells = []
+        for name in names:
+            value = of_engines.get(name)
+            text = "" if value is None else rate(value)
+            cells.append(f"**{text}**" if value == best else text)
+        lines.append([model, test, *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def section(stem: str, report: Report) -> str:
+    """Make what README.md says of one file of results."""
+    peers = [
+        f"{name} {version}"
+        for name, version in report["versions"].items()
+        if name != "llamacy"
+    ]
+    n_repetitions = min(len(row["repetitions"]) for row in report["results"])
+    measured = f"{report['n_threads']} threads, {report['isa']}, {report['date']}"
+    sentences = [
+        f"**{report['cpu']}**, {measured}.",
+        report["note"],
+        f"Medians of {n_repetitions} ([all runs]({RESULTS}/{stem}.json)), beside "
+        f"{', '.join(peers) or 'no peer'}.",
+    ]
+    figure = f"![The table's numbers as bars]({RESULTS}/{stem}.svg)"
+    caption = " ".join(filter(None, sentences))
+    return f"{caption}\n\n{table(report)}\n\n{figure}"
+
+
+def with_sections(readme: str, reports: dict[str, Report]) -> str:
+    """Return the text of README.md with what stands between its markers made anew."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        sys.exit(f"README.md: wanted the lines {BEGIN} and {END}, found not both")
+    sections = [section(stem, report) for stem, report in reports.items()]
+    return "\n\n".join([before + begin, *sections, end + after])
+
+
+def digest(report: Report) -> str:
+    """Identify results: a figure made from them carries this."""
+    return hashlib.sha256(json.dumps(report, sort_keys=True).encode()).hexdigest()
+
+
+def problems(root: Path) -> list[str]:
+    """Say what is not as the results would have it."""
+    reports = latest_reports(root / RESULTS)
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    found = []
+    if with_sections(readme, reports) != readme:
+        found.append(f"README.md is not what {RESULTS} gives")
+    for stem, report in reports.items():
+        path = root / RESULTS / f"{stem}.svg"
+        if not path.exists():
+            found.append(f"{path.name} is missing")
+        elif digest(report) not in path.read_text(encoding="utf-8"):
+            found.append(f"{path.name} is not of {stem}.json")
+    return found
+
+
+def write(root: Path) -> None:
+    """Make the tables and the figures."""
+    from figure import draw
+
+    reports = latest_reports(root / RESULTS)
+    for stem, report in reports.items():
+        draw(report, digest(report), root / RESULTS / f"{stem}.svg")
+    path = root / "README.md"
+    readme = with_sections(path.read_text(encoding="utf-8"), reports)
+    path.write_text(readme, encoding="utf-8", newline="\n")
+
+
+def main() -> None:
+    """Run as a command."""
+    parser = argparse.ArgumentParser(description="Results of peers.py into README.md.")
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    if not parser.parse_args().check:
+        write(ROOT)
+    elif found := problems(ROOT):
+        sys.exit("\n".join([*found, "run python bench/report.py"]))
+
+
+if __name__ == "__main__":
+    main()

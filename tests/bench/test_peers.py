@@ -1,0 +1,50 @@
+"""llamacy beside its peers: the command runs, and says what it measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+import llamacy
+from llamacy.kernels import selected
+
+PEERS = Path(__file__).resolve().parents[2] / "bench" / "peers.py"
+# The package under test, wherever the tests are run.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(llamacy.__file__).parents[1])}
+
+
+def peers(*words: object) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    command = [sys.executable, str(PEERS), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+
+
+def test_results(babble_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    sizes = ["-p", 12, "-n", 3, "-d", 5, "-r", 2, "-t", 1]
+    done = peers(babble_model, *sizes, "--note", "tiny", "--json", path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(path.read_text(encoding="utf-8"))
+    assert report["n_threads"] == 1
+    assert report["isa"] == selected().name
+    assert report["versions"]["llamacy"] == llamacy.__version__
+    assert report["note"] == "tiny"
+    rows = [row for row in report["results"] if row["engine"] == "llamacy"]
+    assert [row["test"] for row in rows] == ["pp12", "tg3"]
+    for row in rows:
+        assert row["model"] == babble_model.stem
+        assert row["depth"] == 5
+        assert len(row["repetitions"]) == 2
+        assert min(row["repetitions"]) > 0
+        assert row["tokens_per_second"] == median(row["repetitions"])
+        assert f"{row['tokens_per_second']:.2f} tokens/s" in done.stdout
+
+
+def test_context_that_is_too_short(babble_model: Path) -> None:
+    done = peers(babble_model, "-p", 200, "-n", 3, "-d", 57)
+    assert done.returncode == 1
+    assert "wanted a context of 257 tokens, found 256" in done.stderr
