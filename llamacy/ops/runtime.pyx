@@ -89,7 +89,7 @@ cdef struct batch:
 
 
 cdef class Program:
-    """Steps, in the order they are added; `waits` lets one begin when those before are done.
+    """Steps, in the order they are added; one that `waits` follows all before it.
 
     Buffers are float32 (n_batch, width) arrays; the program keeps them alive.
     """
