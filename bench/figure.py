@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from report import engines, rate, test_name
+from measurements import engines, rate, test_name
 
 COLOURS = ["#1f6feb", "#8b949e", "#c9a227", "#6e5494"]  # of the engines, in order
 STYLE: dict[Any, Any] = {

@@ -128,11 +128,8 @@ def test_name_without_version_is_refused(tmp_path: Path) -> None:
         REPORT["latest_reports"](tmp_path)
 
 
-def test_figure_is_the_same_each_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_figure_is_the_same_each_time(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    monkeypatch.syspath_prepend(ROOT / "bench")
     draw = runpy.run_path(str(ROOT / "bench" / "figure.py"))["draw"]
     report = measured(("m", "llamacy", "pp8", 2), ("m", "peer", "pp8", 3))
     for name in ("a.svg", "b.svg"):
