@@ -1,4 +1,4 @@
-"""Spoils a model file in many ways and uses what comes out; run by test_mutants.
+"""Spoils a model file in many ways and uses what comes out; run by test_mutated_files.
 
     python tests/mutants.py MODEL FOLDER FIRST COUNT
 

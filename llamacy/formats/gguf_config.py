@@ -27,6 +27,7 @@ MAX_FF: Final = 1 << 24
 MAX_VOCAB: Final = 1 << 24
 MAX_CTX: Final = (1 << 31) - 1  # positions are int32
 MAX_ROPE_SCALE: Final = 1e6  # of factors, magnitudes and YaRN's betas
+MIN_ROPE_SCALE: Final = 1e-6  # smaller ones make angles overflow
 MAX_FREQ_BASE: Final = 1e15
 
 _SCALINGS: Final = ("none", "linear", "yarn")
@@ -146,7 +147,10 @@ def _rope_factor(keys: _Keys) -> float:
     """Read the newer key, or else the older one; 0 means that there is no scaling."""
     for key in (".rope.scaling.factor", ".rope.scale_linear"):
         if key in keys:
-            return keys.real(key, most=MAX_ROPE_SCALE, is_zero_allowed=True) or 1.0
+            found = keys.real(
+                key, most=MAX_ROPE_SCALE, least=MIN_ROPE_SCALE, is_zero_allowed=True
+            )
+            return found or 1.0
     return 1.0
 
 
@@ -197,21 +201,26 @@ class _Keys:
         key: str,
         most: float,
         default: float | None = None,
+        least: float = 0.0,
         is_zero_allowed: bool = False,
     ) -> float:
-        """Read a finite number above 0, or from 0 on."""
+        """Read a finite number above 0 and not below `least`, or 0 if it is allowed."""
         found = self._get(key, default)
         if not isinstance(found, int | float) or isinstance(found, bool):
             self.fail(key, "a number", found)
-        # a NaN fails both comparisons
-        if not (0 < found <= most or (is_zero_allowed and found == 0)):
-            least = "from 0" if is_zero_allowed else "above 0"
-            self.fail(key, f"a number {least}, at most {most:g}", found)
+        # a NaN fails every comparison
+        is_in_range = found > 0 and least <= found <= most
+        if not is_in_range and not (is_zero_allowed and found == 0):
+            lowest = f"from {least:g}" if least else "above 0"
+            wanted = f"a number {lowest}, at most {most:g}"
+            self.fail(key, f"0, or {wanted}" if is_zero_allowed else wanted, found)
         return float(found)
 
     def scale(self, key: str, default: float = 1.0) -> float:
-        """Read a magnitude above 0."""
-        return self.real(key, most=MAX_ROPE_SCALE, default=default)
+        """Read a magnitude."""
+        return self.real(
+            key, most=MAX_ROPE_SCALE, default=default, least=MIN_ROPE_SCALE
+        )
 
     def share(self, key: str, default: float) -> float:
         """Read a number up to 1; a negative one means the default, as in llama.cpp."""

@@ -217,10 +217,12 @@ def test_missing_key(key: str) -> None:
         ("rope.scaling.type", 3),
         ("rope.scaling.factor", -2.0),
         ("rope.scaling.factor", float("inf")),
+        ("rope.scaling.factor", 1e-45),
         ("rope.scaling.original_context_length", -1),
         ("rope.scaling.attn_factor", 0.0),
         ("rope.scaling.yarn_beta_fast", float("nan")),
         ("rope.scaling.yarn_beta_slow", 0.0),
+        ("rope.scaling.yarn_beta_slow", 5e-324),
         ("rope.scale_linear", float("nan")),
     ],
 )
