@@ -44,7 +44,7 @@ with llamacy.load(path, n_threads=2 if used else 1) as model:
 @pytest.mark.parametrize("parent", ["used", "unused"])
 def test_a_child_generates(babble_model: Path, parent: str) -> None:
     run = subprocess.run(
-        [sys.executable, "-c", PROGRAM, babble_model, parent],
+        [sys.executable, "-P", "-c", PROGRAM, babble_model, parent],
         capture_output=True,
         text=True,
         timeout=60,
