@@ -42,7 +42,8 @@ class Tensor:
     """A tensor as a file would hold it."""
 
     def __init__(self, values: Array, type_name: str) -> None:
-        self.type = GGMLType[type_name if values.ndim == 2 else "F32"]
+        fits = values.ndim == 2 and values.shape[1] % 32 == 0  # in whole blocks
+        self.type = GGMLType[type_name if fits else "F32"]
         self.shape = values.shape
         ggml_type = gguf.GGMLQuantizationType(self.type)
         packed = np.ascontiguousarray(gguf.quants.quantize(values, ggml_type))

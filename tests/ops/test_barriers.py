@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from llamacy.config import RopeConfig
+from llamacy.ops.rope import Rope
 from llamacy.ops.weights import pack_weights
 
 if TYPE_CHECKING:
@@ -78,3 +80,13 @@ def test_layers_of_one_input_do_not_wait_for_each_other(notes_of: NotesOf) -> No
 
     waits = [note.waits for note in notes_of(forward, "F32")]
     assert waits == [False, True, False, True, True, True]  # a and b: one barrier
+
+
+def test_a_rotation_waits_for_its_table(notes_of: NotesOf) -> None:
+    def forward(ops: Any, config: Any, weights: Any) -> Any:
+        x = ops.embedding(weights["w0"])
+        h = ops.rms_norm(x, weights["norm"], 1)
+        return ops.add(h, ops.rope(x, Rope.from_config(RopeConfig(n_dims=16), 16)))
+
+    waits = {note.op: note.waits for note in notes_of(forward, "F32")}
+    assert not waits["rope_table"] and waits["copy+rotate"]

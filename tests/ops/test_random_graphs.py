@@ -1,0 +1,277 @@
+"""Any graph of the vocabulary's operations must be on the plan what it is to NumPy.
+
+Graphs are drawn operation by operation, whether a model would have them or not: a
+value is read once, often or never, rotated before or after others read it, and the
+logits come from any operation. The record of each lowering is checked too, since
+threads that do not wait for each other compute the right thing most of the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies
+from numpy.typing import NDArray
+
+from llamacy.config import ModelConfig, RopeConfig
+from llamacy.ops.batch import Batch
+from llamacy.ops.rope import Rope
+from llamacy.ops.weights import pack_weights
+
+if TYPE_CHECKING:
+    from tests.ops.conftest import Executors, Notebook
+
+Array = NDArray[np.float32]
+
+N_EMBD, N_KV, N_VOCAB = WIDTHS = (32, 16, 24)  # those of queries, keys and logits
+CONFIG = ModelConfig(
+    architecture="test",
+    name="",
+    n_layer=2,
+    n_embd=N_EMBD,
+    n_head=2,
+    n_head_kv=1,
+    head_dim=16,
+    n_ff=N_EMBD,
+    n_vocab=N_VOCAB,
+    n_ctx_train=256,
+    norm_eps=0.1,
+    rope=RopeConfig(n_dims=16),
+)
+ROPES = {
+    "whole heads": Rope.from_config(CONFIG.rope, 16),
+    "half of each": Rope.from_config(RopeConfig(n_dims=8), 16),
+    "smaller heads": Rope.from_config(RopeConfig(n_dims=8, attn_factor=0.9), 8),
+}
+
+
+# Graphs.
+
+
+@dataclass
+class Graph:
+    """A forward pass: operations on values by number, and the value that is returned.
+
+    An operation is its name, the values it reads, and its options; weights and ropes
+    go by their names.
+    """
+
+    steps: list[tuple[str, tuple[int, ...], dict[str, Any]]] = field(
+        default_factory=list
+    )
+    logits: int = -1
+
+    def __call__(
+        self, ops: Any, config: ModelConfig, weights: Mapping[str, Any]
+    ) -> Any:
+        named = {**weights, **ROPES}
+        values: list[Any] = []
+        for op, inputs, options in self.steps:
+            options = {
+                key: named[option] if isinstance(option, str) else option
+                for key, option in options.items()
+            }
+            values.append(getattr(ops, op)(*(values[i] for i in inputs), **options))
+        return values[self.logits]
+
+
+class Draft:
+    """A graph while it is drawn.
+
+    Products of products soon leave float32's range, and attention to large values turns
+    on their last digits: what is too large for either goes through a norm first.
+    """
+
+    def __init__(self, draw: Callable[[Any], Any]) -> None:
+        self.graph = Graph()
+        self.draw = draw
+        self.widths: list[int] = []
+        self.sizes: list[int] = []  # log2 of what values may be, in units
+        self.readable: list[int] = []
+
+    def push(
+        self, op: str, inputs: tuple[int, ...], width: int, size: int, **options: Any
+    ) -> int:
+        self.graph.steps.append((op, inputs, options))
+        self.widths.append(width)
+        self.sizes.append(size)
+        self.readable.append(len(self.widths) - 1)
+        return self.readable[-1]
+
+    def extend(self, ops: tuple[str, ...], most: int) -> None:
+        for _ in range(self.draw(strategies.integers(0, most))):
+            getattr(self, self.draw(strategies.sampled_from(ops)))()
+
+    def choose(self, width: int | None = None) -> int:
+        """One of the latest values, as models mostly read them."""
+        found = [i for i in self.readable if width in (None, self.widths[i])]
+        if not found:
+            assert width is not None
+            return self.linear(self.choose(), width)
+        return int(self.draw(strategies.sampled_from(found[:-5:-1])))
+
+    def small(self, x: int, most: int) -> int:
+        return x if self.sizes[x] <= most else self.norm(x)
+
+    def product(self, gate: int, up: int) -> int:
+        size = self.sizes[gate] + self.sizes[up] + 2  # 4 * 4 is 16
+        return self.push("silu_mul", (gate, up), self.widths[gate], size)
+
+    # Operations.
+
+    def embedding(self) -> int:
+        width = self.draw(strategies.sampled_from(WIDTHS))
+        return self.push("embedding", (), width, 0, weight=f"embd {width}")
+
+    def norm(self, x: int | None = None) -> int:
+        x = self.choose() if x is None else x
+        width = self.widths[x]
+        weight = f"norm {width}"
+        return self.push("rms_norm", (x,), width, 0, weight=weight, eps=0.1)
+
+    def linear(self, x: int | None = None, width: int | None = None) -> int:
+        x = self.choose() if x is None else x
+        width = width or self.draw(strategies.sampled_from(WIDTHS))
+        weight = f"{self.draw(strategies.sampled_from('ab'))} {self.widths[x]} {width}"
+        bias = self.draw(strategies.sampled_from([None, f"bias {width}"]))
+        options = {"weight": weight, "bias": bias}
+        return self.push("linear", (x,), width, self.sizes[x], **options)
+
+    def rope(self, x: int | None = None) -> int:
+        x = self.choose() if x is None else x
+        width = self.widths[x]
+        names = [name for name, rope in ROPES.items() if width % rope.head_dim == 0]
+        name = self.draw(strategies.sampled_from(names))
+        return self.push("rope", (x,), width, self.sizes[x], rope=name)
+
+    def attention(self, *heads: int) -> int:
+        q, k, v = heads or [self.choose(width) for width in (N_EMBD, N_KV, N_KV)]
+        q, k = self.small(q, 1), self.small(k, 1)
+        layer = self.draw(strategies.integers(0, CONFIG.n_layer - 1))
+        options = {"layer": layer, "scale": 0.25}
+        return self.push("attention", (q, k, v), N_EMBD, self.sizes[v], **options)
+
+    def silu_mul(self) -> int:
+        gate = self.small(self.choose(), 4)
+        return self.product(gate, self.small(self.choose(self.widths[gate]), 4))
+
+    def add(self, x: int | None = None, y: int | None = None) -> int:
+        x = self.choose() if x is None else x
+        y = self.choose(self.widths[x]) if y is None else y
+        size = 1 + max(self.sizes[x], self.sizes[y])
+        return self.push("add", (x, y), self.widths[x], size)
+
+    # What models make of them; later operations may read each part again.
+
+    def heads(self) -> int:
+        x = self.small(self.choose(), 1)
+        q, k, v = (self.linear(x, width) for width in (N_EMBD, N_KV, N_KV))
+        turned = self.draw(strategies.sampled_from([(q, k), (q,), (k, v), (q, k, v)]))
+        return self.attention(
+            *(self.rope(value) if value in turned else value for value in (q, k, v))
+        )
+
+    def residual(self) -> int:
+        x = self.choose()
+        total = self.add(x, self.linear(self.choose(), self.widths[x]))
+        return self.add(total, x) if self.draw(strategies.booleans()) else total
+
+    def swiglu(self) -> int:
+        x = self.small(self.choose(), 4)
+        y = self.draw(strategies.sampled_from([x, self.small(self.choose(), 4)]))
+        width = self.draw(strategies.sampled_from(WIDTHS))
+        return self.product(self.linear(x, width), self.linear(y, width))
+
+
+ON_ALL_ROWS = ("embedding", "rope", "attention", "heads")
+ON_ANY_ROWS = ("norm", "linear", "silu_mul", "add", "residual", "swiglu")
+
+
+@strategies.composite
+def graphs(draw: Any) -> Graph:
+    """Operations on all rows, then on the wanted ones; any value of these is returned.
+
+    What the logits do not depend on stays in the graph.
+    """
+    draft = Draft(draw)
+    draft.embedding()
+    draft.extend(ON_ANY_ROWS + ON_ALL_ROWS, most=16)
+    chosen = [draft.choose() for _ in range(draw(strategies.integers(1, 2)))]
+    draft.readable.clear()
+    for x in chosen:
+        draft.push("wanted", (x,), draft.widths[x], draft.sizes[x])
+    draft.extend(ON_ANY_ROWS, most=6)
+    draft.graph.logits = draft.choose(N_VOCAB)
+    return draft.graph
+
+
+# Running them.
+
+
+def weights() -> dict[str, Array]:
+    """Two matrices of each shape, ``"a in out"`` and ``"b in out"``, and the rest."""
+    rng = np.random.default_rng(1)
+
+    def noise(*shape: int) -> Array:
+        return rng.standard_normal(shape, dtype=np.float32)
+
+    scale = {n: np.float32(n**-0.5) for n in WIDTHS}
+    return {
+        **{f"{x} {n} {m}": noise(m, n) * scale[n]
+           for x in "ab" for n in WIDTHS for m in WIDTHS},
+        **{f"embd {n}": noise(N_VOCAB, n) for n in WIDTHS},
+        **{f"norm {n}": 1 + noise(n) / 8 for n in WIDTHS},
+        **{f"bias {n}": noise(n) / 8 for n in WIDTHS},
+    }  # fmt: skip
+
+
+def logits_of(executor: Any) -> Array:
+    """Those of a prompt, of single rows after it, and of rows of two sequences."""
+    tokens = np.random.default_rng(2).integers(0, N_VOCAB, 64).tolist()
+    a, b = executor.new_sequence(), executor.new_sequence()
+    out = [
+        executor.forward(Batch.of(tokens[:35], a, "all")),
+        executor.forward(Batch.of(tokens[35:36], a)),
+        executor.forward(Batch.of(tokens[36:37], a, "none")),
+        executor.forward(Batch.of(tokens[37:38], a)),
+    ]
+    both = [(tokens[38:40], a, "last"), (tokens[40:43], b, "all")]
+    out.append(executor.forward(Batch.join(both)))  # type: ignore[arg-type]
+    return np.concatenate(out)
+
+
+# single precision; and what rounding activations may come to, at the worst level
+LARGEST_DEVIATION = {"F32": 2e-5, "Q8_0": 0.1}
+
+
+@pytest.mark.parametrize("type_name", LARGEST_DEVIATION)
+@settings(
+    deadline=None,
+    max_examples=80,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(graph=graphs())
+def test_the_plan_computes_what_the_reference_does(
+    make_executors: Callable[..., Executors], graph: Graph, type_name: str
+) -> None:
+    both = make_executors(graph, CONFIG, weights(), type_name)
+    want = logits_of(both.reference())
+    alone = logits_of(both.plan(n_threads=1))
+    deviation = np.abs(alone - want).max() / np.abs(want).max()
+    assert deviation <= LARGEST_DEVIATION[type_name]
+    np.testing.assert_array_equal(logits_of(both.plan(n_threads=3)), alone)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(graph=graphs())
+def test_threads_wait_for_what_they_read(
+    make_executors: Callable[..., Executors],
+    lowered: Callable[..., Notebook],
+    graph: Graph,
+) -> None:
+    both = make_executors(graph, CONFIG, weights(), "Q8_0")
+    lowered(graph, CONFIG, pack_weights(both.tensors))
