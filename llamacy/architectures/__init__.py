@@ -14,6 +14,7 @@ from llamacy.architectures import llama
 from llamacy.architectures.weights import TensorSpec
 from llamacy.config import ModelConfig
 from llamacy.errors import UnsupportedError
+from llamacy.formats.cursor import shown
 from llamacy.ops.vocabulary import Forward
 
 
@@ -38,7 +39,6 @@ def find_architecture(name: str, path: str) -> Architecture:
     UnsupportedError : no such family here; names those there are.
     """
     if name not in ARCHITECTURES:
-        raise UnsupportedError(
-            path, "general.architecture", f"one of {', '.join(ARCHITECTURES)}", name
-        )
+        known = f"one of {', '.join(ARCHITECTURES)}"
+        raise UnsupportedError(path, "general.architecture", known, shown(name))
     return ARCHITECTURES[name]

@@ -11,7 +11,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from llamacy.architectures.weights import TensorSpec, optional, required
+from llamacy.architectures.weights import (
+    TensorSpec,
+    optional,
+    optional_divisors,
+    required,
+)
 from llamacy.config import ModelConfig
 from llamacy.ops.rope import Rope
 from llamacy.ops.vocabulary import Ops
@@ -26,7 +31,7 @@ def tensors(config: ModelConfig) -> dict[str, TensorSpec]:
         "token_embd.weight": required(config.n_vocab, n_embd),
         "output_norm.weight": required(n_embd),
         "output.weight": optional(config.n_vocab, n_embd),
-        "rope_freqs.weight": optional(config.rope.n_dims // 2),
+        "rope_freqs.weight": optional_divisors(config.rope.n_dims // 2),
     }
     for layer in range(config.n_layer):
         block = {

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llamacy.errors import UnsupportedError
+from llamacy.formats.cursor import shown
 from llamacy.formats.gguf import open_gguf
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.bpe import BPETokenizer
@@ -65,5 +66,5 @@ def tokenizer_from_metadata(metadata: Mapping[str, Any], path: str) -> Tokenizer
     model = fields.text("tokenizer.ggml.model")
     if model not in TOKENIZERS:
         known = f"one of {', '.join(sorted(TOKENIZERS))}"
-        raise UnsupportedError(path, "tokenizer.ggml.model", known, model)
+        raise UnsupportedError(path, "tokenizer.ggml.model", known, shown(model))
     return TOKENIZERS[model](fields)

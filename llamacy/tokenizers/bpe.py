@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any
 
 from llamacy.errors import UnsupportedError
+from llamacy.formats.cursor import shown
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.pretokenizers import PRETOKENIZERS, PreTokenizer
@@ -60,7 +61,7 @@ class BPETokenizer(Tokenizer):
         name = fields.text(_PRE, "default") or "default"
         if name not in PRETOKENIZERS:
             known = f"one of {', '.join(sorted(PRETOKENIZERS))}"
-            raise UnsupportedError(fields.path, _PRE, known, name[:80])
+            raise UnsupportedError(fields.path, _PRE, known, shown(name))
         pre = PRETOKENIZERS[name]
         vocabulary = read_vocabulary(fields, Defaults(add_bos=pre.add_bos))
         super().__init__(vocabulary, space_prefix=False)

@@ -141,7 +141,29 @@ def test_misshapen_tensor(make_model: Callable[..., Path]) -> None:
         logits(make_model(change=change), "plan")
 
 
+@pytest.mark.parametrize("factor", [0, -1, 1e-45, np.nan, np.inf])
+def test_rope_factors_that_cannot_be(
+    make_model: Callable[..., Path], factor: float
+) -> None:
+    def change(_: Mapping[str, Any], tensors: Tensors) -> None:
+        tensors["rope_freqs.weight"][3] = factor
+
+    with pytest.raises(
+        FormatError, match=r"rope_freqs\.weight: wanted finite"
+    ) as caught:
+        logits(make_model("rope_freqs", change), "plan")
+    assert caught.value.field == "tensor rope_freqs.weight"
+    np.testing.assert_equal(caught.value.found, float(np.float32(factor)))
+
+
 def test_unknown_architecture_is_refused_with_those_known() -> None:
     assert find_architecture("llama", "x.gguf") is ARCHITECTURES["llama"]
     with pytest.raises(UnsupportedError, match=r"one of llama.*found mamba"):
         find_architecture("mamba", "x.gguf")
+
+
+def test_unknown_architecture_is_shown_safely() -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        find_architecture("\x1b[2J" + "x" * 70_000, "x.gguf")
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()

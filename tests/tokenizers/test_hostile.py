@@ -74,6 +74,16 @@ def test_missing_merges(bpe_metadata: Make) -> None:
         tokenizer_from_metadata(bpe_metadata(merges=None), "x.gguf")
 
 
+@pytest.mark.parametrize("name", ["model", "pre"])
+def test_unknown_names_are_shown_safely(bpe_metadata: Make, name: str) -> None:
+    # it would clear a terminal, and then fill it
+    hostile = {name: "\x1b[2J" + "x" * 70_000}
+    with pytest.raises(UnsupportedError) as caught:
+        tokenizer_from_metadata(bpe_metadata(**hostile), "x.gguf")
+    assert len(str(caught.value)) < 2000
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize("model", ["bert", "t5", "no_vocab", ""])
 def test_unknown_models(make: Make, model: str) -> None:
     with pytest.raises(UnsupportedError, match="one of gpt2, llama"):
