@@ -8,18 +8,18 @@
  * is short, and the unpacking code is the microkernel's own. */
 INLINE void decode_quant_row(pack_type type, const packed_matrix *w, int64_t row, float *y) {
     const int lane = (int)(row % PANEL_ROWS), groups = PACK_TRAITS[type].groups;
-    const planes p = panel_planes(w, row / PANEL_ROWS, type);
     for (size_t u = 0; u < (size_t)w->k / UNIT_COLS; u++) {
+        const packed_unit unit = find_unit(type, w, row / PANEL_ROWS, u);
         float scale[2][16], offset[2][16];
         for (int g = 0; g < groups; g++) {
-            vf s = group_scale(type, p, u, g);
+            vf s = group_scale(type, unit, g);
             f_store(scale[g], s);
-            f_store(offset[g], group_offset(type, p, u, g, s));
+            f_store(offset[g], group_offset(type, unit, g, s));
         }
         for (int c = 0; c < 8; c++) {
             const int g = groups == 1 ? 0 : c / 4;
             uint8_t bytes[64];
-            vi chunk = code_chunk(type, p.codes + u * code_bytes(type), c);
+            vi chunk = code_chunk(type, unit.codes, c);
             memcpy(bytes, &chunk, sizeof bytes);
             for (int j = 0; j < 4; j++) {
                 uint8_t byte = bytes[4 * lane + j];
@@ -31,7 +31,7 @@ INLINE void decode_quant_row(pack_type type, const packed_matrix *w, int64_t row
 }
 
 INLINE void decode_float_row(pack_type type, const packed_matrix *w, int64_t row, float *y) {
-    const uint8_t *codes = w->data + (size_t)(row / PANEL_ROWS) * w->panel;
+    const uint8_t *codes = panel_of(w, row / PANEL_ROWS);
     for (size_t k = 0; k < (size_t)w->k; k++) {
         float column[16];
         f_store(column, float_column(type, codes, k));

@@ -24,13 +24,13 @@ INLINE int gemm_wants(const linear_args *a) { return a->m >= GEMM_MIN_ROWS && a-
 INLINE void unpack_slice_of(pack_type type, const packed_matrix *w, int64_t panel, const slice *at,
                             slice_weights *to) {
     if (is_float_pack(type)) {
-        const uint8_t *codes = w->data + (size_t)panel * w->panel;
+        const uint8_t *codes = panel_of(w, panel);
         for (size_t k = 0; k < (size_t)at->n_units * UNIT_COLS; k++)
             f_store(to->columns[k], float_column(type, codes, (size_t)at->unit * UNIT_COLS + k));
         return;
     }
-    const planes p = panel_planes(w, panel, type);
-    for (int i = 0; i < at->n_units; i++) unpack_unit(type, p, (size_t)(at->unit + i), &to->units[i]);
+    for (int i = 0; i < at->n_units; i++)
+        unpack_unit(type, find_unit(type, w, panel, (size_t)(at->unit + i)), &to->units[i]);
 }
 
 static void unpack_slice(const packed_matrix *w, int64_t panel, const slice *at, slice_weights *to) {

@@ -54,15 +54,14 @@ static void round_row(const float *x, int k, void *prepared, int row) {
     }
 }
 
-/* Unit u of a panel as a tile: row p has columns 2p and 2p + 1 of the 16 rows. */
-INLINE void unpack_quant_tile(pack_type type, planes p, size_t u, uint8_t *tile) {
-    const uint8_t *codes = p.codes + u * code_bytes(type);
+/* A unit of a panel as a tile: row p has columns 2p and 2p + 1 of the 16 rows. */
+INLINE void unpack_quant_tile(pack_type type, packed_unit unit, uint8_t *tile) {
     const vi byte = _mm512_set1_epi32(0xFF);
     for (int c = 0; c < 8; c++) {
         const int g = PACK_TRAITS[type].groups == 1 ? 0 : c / 4;
-        const vf scale = group_scale(type, p, u, g);
-        const vf low = f_sub(f_zero(), group_offset(type, p, u, g, scale));
-        const vi chunk = code_chunk(type, codes, c);
+        const vf scale = group_scale(type, unit, g);
+        const vf low = f_sub(f_zero(), group_offset(type, unit, g, scale));
+        const vi chunk = code_chunk(type, unit.codes, c);
         vf column[4];
         UNROLL for (int j = 0; j < 4; j++)
             column[j] = f_fma(f_from_i(_mm512_and_si512(_mm512_srli_epi32(chunk, 8 * j), byte)), scale, low);
@@ -84,9 +83,9 @@ static void unpack_slice(const packed_matrix *w, int64_t panel, const slice *at,
     case PACK_##type:                                                                                            \
         for (int i = 0; i < at->n_units; i++)                                                                    \
             if (is_float_pack(PACK_##type))                                                                      \
-                unpack_float_tile(PACK_##type, w->data + (size_t)panel * w->panel, (size_t)(at->unit + i), (*to)[i]); \
+                unpack_float_tile(PACK_##type, panel_of(w, panel), (size_t)(at->unit + i), (*to)[i]);            \
             else                                                                                                 \
-                unpack_quant_tile(PACK_##type, panel_planes(w, panel, PACK_##type), (size_t)(at->unit + i), (*to)[i]); \
+                unpack_quant_tile(PACK_##type, find_unit(PACK_##type, w, panel, (size_t)(at->unit + i)), (*to)[i]); \
         break;
         EACH_PACK_TYPE(UNPACK)
     default: break;

@@ -7,7 +7,7 @@ cdef extern from "packed.h" nogil:
     enum:
         PANEL_ROWS
         UNIT_COLS
-        UNITS_PER_SUPER
+        BLOCK_UNITS
 
     ctypedef enum pack_type:
         PACK_F32

@@ -51,7 +51,6 @@ cdef extern from "vector_math.h":
 
 cdef extern from "gemm.h":
     enum:
-        STREAMS
         BLOCK_PANELS
         BLOCK_ROWS
 
@@ -63,7 +62,7 @@ cdef extern from "gemm.h":
     ctypedef void (*tile_kernel)(
         const packed_matrix* w, int64_t panel, const tile_rows* rows, float* out
     ) noexcept nogil
-    tile_kernel TILE_KERNELS[16][6]
+    tile_kernel TILE_KERNELS[16][5]
 
     ctypedef struct panel_block:
         const packed_matrix* w[16]
@@ -128,7 +127,7 @@ cdef extern from "peak.h":
 cdef size_t scratch_bytes(int head_dim) noexcept nogil:
     return max(
         attention_scratch_bytes(head_dim), sizeof(gemm_scratch),
-        2 * STREAMS * TILE_ROWS * PANEL_ROWS * sizeof(float))
+        2 * TILE_ROWS * PANEL_ROWS * sizeof(float))
 
 
 cdef void no_thread_state() noexcept nogil:

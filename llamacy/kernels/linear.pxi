@@ -12,21 +12,9 @@ cdef void linear(
 cdef void linear_panels(
     const linear_args* a, int begin, int end, float* out
 ) noexcept nogil:
-    cdef float* out2 = out + STREAMS * TILE_ROWS * PANEL_ROWS
-    cdef int panel = begin, tile, rows, i, n_tiles = (a.m + TILE_ROWS - 1) // TILE_ROWS
-    cdef tile_rows row
-    if a.m == 1:
-        while panel + STREAMS <= end:
-            row = rows_for(&a.w, a, 0)
-            TILE_KERNELS[<int>a.w.type][0](&a.w, panel, &row, out)
-            if a.form == EPILOGUE_SWIGLU:
-                row = rows_for(&a.w2, a, 0)
-                TILE_KERNELS[<int>a.w2.type][0](&a.w2, panel, &row, out2)
-            for i in range(STREAMS):
-                finish_tile(
-                    a, panel + i, 0, 1, out + i * PANEL_ROWS, out2 + i * PANEL_ROWS)
-            panel += STREAMS
-    for panel in range(panel, end):
+    cdef float* out2 = out + TILE_ROWS * PANEL_ROWS
+    cdef int panel, tile, rows, i, n_tiles = (a.m + TILE_ROWS - 1) // TILE_ROWS
+    for panel in range(begin, end):
         for i in range(n_tiles):
             tile = i * TILE_ROWS
             rows = min(TILE_ROWS, a.m - tile)
@@ -46,7 +34,7 @@ cdef void panel_tokens(
     while t < rows:
         log2 = log2_tokens(rows - t)
         at = rows_for(w, a, tile + t)
-        TILE_KERNELS[<int>w.type][1 + log2](w, panel, &at, out + t * PANEL_ROWS)
+        TILE_KERNELS[<int>w.type][log2](w, panel, &at, out + t * PANEL_ROWS)
         t += 1 << log2
 
 

@@ -1,12 +1,14 @@
 /* Packed weights: the one layout every kernel of every level reads.
  *
  * A matrix w[N, K] is cut into panels of 16 rows (lane n of a vector is row n of
- * the panel; rows past N are zero) and, along K, into units of 32 columns. With
- * U = K / 32 units a panel is three planes, one after another:
+ * the panel; rows past N are zero) and, along K, into units of 32 columns. Eight units,
+ * or what is left of them at the end, are a block. A panel is its blocks, so that whoever
+ * multiplies with it reads memory from one end to the other. A block of U units is three
+ * planes, one after another:
  *
  *   codes    U times code_bytes     the quantised values of 16 rows x 32 columns
  *   scales   U times scale_bytes    what turns codes into weights
- *   supers   U/8 times super_bytes  float16 factors on 8 units of scales
+ *   supers   super_bytes            float16 factors on the block's scales
  *
  * Codes. A 64-byte vector holds 4 columns of 16 rows, byte 4n + j = column j of
  * row n: one operand of an int8 dot product that leaves row n in lane n. A unit
@@ -41,7 +43,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PANEL_ROWS = 16, UNIT_COLS = 32, UNITS_PER_SUPER = 8 };
+enum { PANEL_ROWS = 16, UNIT_COLS = 32, BLOCK_UNITS = 8 };
 
 typedef enum {
     PACK_F32, PACK_F16, PACK_BF16,
@@ -121,11 +123,26 @@ static inline int is_float_pack(pack_type type) { return PACK_TRAITS[type].scale
 
 /* Bytes of one panel of K columns, a multiple of 64. */
 static inline size_t panel_bytes(pack_type type, size_t k) {
-    size_t units = k / UNIT_COLS, supers = (units + UNITS_PER_SUPER - 1) / UNITS_PER_SUPER;
+    size_t units = k / UNIT_COLS, blocks = (units + BLOCK_UNITS - 1) / BLOCK_UNITS;
     size_t n = is_float_pack(type)
                    ? k * PANEL_ROWS * PACK_TRAITS[type].bits / 8
-                   : units * (code_bytes(type) + scale_bytes(type)) + supers * super_bytes(type);
+                   : units * (code_bytes(type) + scale_bytes(type)) + blocks * super_bytes(type);
     return (n + 63) / 64 * 64;
+}
+
+/* Where a unit's codes and scales are, and its block's supers, from the panel's start on. */
+typedef struct { size_t codes, scales, supers; } unit_place;
+
+/* Of unit u of a panel of `units`. */
+static inline unit_place place_of_unit(pack_type type, size_t units, size_t u) {
+    const size_t block = u / BLOCK_UNITS, rest = units - block * BLOCK_UNITS;
+    const size_t n = rest < BLOCK_UNITS ? rest : BLOCK_UNITS;
+    const size_t bytes = BLOCK_UNITS * (code_bytes(type) + scale_bytes(type)) + super_bytes(type);
+    unit_place at;
+    at.codes = block * bytes + u % BLOCK_UNITS * code_bytes(type);
+    at.scales = block * bytes + n * code_bytes(type) + u % BLOCK_UNITS * scale_bytes(type);
+    at.supers = block * bytes + n * (code_bytes(type) + scale_bytes(type));
+    return at;
 }
 
 /* A packed matrix. */

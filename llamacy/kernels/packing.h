@@ -176,17 +176,17 @@ INLINE void write_scales(pack_type type, const panel_unit *unit, uint8_t *scales
 INLINE void pack_quant_panel(pack_type type, const uint8_t *src, int n_rows, size_t k, uint8_t *panel) {
     const size_t units = k / UNIT_COLS, row_bytes = ggml_row_bytes(type, k);
     const size_t per_block = (size_t)BLOCK_SIZES[type].columns / UNIT_COLS;
-    uint8_t *codes = panel, *scales = codes + units * code_bytes(type), *supers = scales + units * scale_bytes(type);
     panel_unit unit;
     memset(&unit, 0, sizeof unit); /* rows past n_rows stay 0 */
     for (size_t u = 0; u < units; u++) {
+        const unit_place at = place_of_unit(type, units, u);
         for (int n = 0; n < n_rows; n++) {
             const uint8_t *block = src + (size_t)n * row_bytes + u / per_block * (size_t)BLOCK_SIZES[type].bytes;
             UNROLL for (int c = 0; c < WORDS; c++) unit.codes[c][n] = read_word(type, block, (int)(u % per_block), c);
             read_scales(type, block, (int)(u % per_block), n, &unit);
         }
-        write_codes(PACK_TRAITS[type].bits, &unit, codes + u * code_bytes(type));
-        write_scales(type, &unit, scales + u * scale_bytes(type), supers + u / UNITS_PER_SUPER * super_bytes(type));
+        write_codes(PACK_TRAITS[type].bits, &unit, panel + at.codes);
+        write_scales(type, &unit, panel + at.scales, panel + at.supers);
     }
 }
 

@@ -1,6 +1,6 @@
-/* The microkernel: PANELS x 16 outputs of TOKENS rows, over all of K.
+/* The microkernel: a panel's 16 outputs of TOKENS rows, over all of K.
  *
- *   out[p][t][n] = sum over k of w[16 (panel + p) + n][k] * x[t][k]
+ *   out[t][n] = sum over k of w[16 panel + n][k] * x[t][k]
  *
  * Quantised weights meet activations quantised to int8 in units of 32:
  *
@@ -17,9 +17,9 @@
  * These 10 or 11 of two ports bound the rate to 80 or 73 % of what dot products alone
  * would reach.
  *
- * TYPE, TOKENS and PANELS are constants in every instance. One token reads PANELS
- * panels side by side: several streams from memory are faster than one. Many tokens
- * have the weights unpacked for all of them: gemm.h.
+ * TYPE and TOKENS are constants in every instance. What bounds few tokens is memory:
+ * panels follow one another there, and are fetched long before they are needed. Many
+ * tokens have the weights unpacked for all of them: gemm.h.
  */
 #ifndef LLAMACY_TILE_H
 #define LLAMACY_TILE_H
@@ -27,8 +27,10 @@
 #include "interface.h"
 #include "unpack.h"
 
-/* Up to PREFETCH_TOKENS tokens are bound by memory: fetch this many bytes ahead of each stream. */
-enum { PREFETCH_BYTES = 1024, PREFETCH_TOKENS = 8, STREAMS = 4 };
+/* How far ahead of the weights in use more are fetched: for as long as the memory takes to
+ * answer, and no further than the L1 cache has room. Measured with one token; half or twice
+ * as much is slower by a tenth. */
+enum { PREFETCH_BYTES = 8192 };
 
 #if defined(__GNUC__) || defined(__clang__)
 #define PREFETCH(p) __builtin_prefetch(p)
@@ -82,11 +84,11 @@ INLINE int log2_tokens(int n) {
 /* One unit of a panel as dot products meet it, by group of columns. */
 typedef struct { vi codes[8]; vf scale[2], minimum[2]; } unit_weights;
 
-INLINE void unpack_unit(pack_type type, planes p, size_t u, unit_weights *w) {
-    UNROLL for (int c = 0; c < 8; c++) w->codes[c] = code_chunk(type, p.codes + u * code_bytes(type), c);
+INLINE void unpack_unit(pack_type type, packed_unit packed, unit_weights *w) {
+    UNROLL for (int c = 0; c < 8; c++) w->codes[c] = code_chunk(type, packed.codes, c);
     UNROLL for (int g = 0; g < PACK_TRAITS[type].groups; g++) {
-        w->scale[g] = group_scale(type, p, u, g);
-        if (has_minimum(type)) w->minimum[g] = group_offset(type, p, u, g, w->scale[g]);
+        w->scale[g] = group_scale(type, packed, g);
+        if (has_minimum(type)) w->minimum[g] = group_offset(type, packed, g, w->scale[g]);
     }
 }
 
@@ -116,76 +118,62 @@ INLINE void add_unit(pack_type type, int tokens, const unit_weights *w, const qu
         }
 }
 
-INLINE void quant_tile(pack_type type, int tokens, int panels, const packed_matrix *w, int64_t panel,
-                       const tile_rows *rows, float *out) {
+INLINE void quant_tile(pack_type type, int tokens, const packed_matrix *w, int64_t panel, const tile_rows *rows,
+                       float *out) {
     const size_t units = (size_t)w->k / UNIT_COLS;
     const quant_unit *x = rows->units;
     const fine_unit *fine = rows->fine;
-    planes p[STREAMS];
-    vf acc[STREAMS][TILE_ROWS];
-    UNROLL for (int i = 0; i < panels; i++) {
-        p[i] = panel_planes(w, panel + i, type);
-        UNROLL for (int t = 0; t < tokens; t++) acc[i][t] = f_zero();
+    vf acc[TILE_ROWS];
+    UNROLL for (int t = 0; t < tokens; t++) acc[t] = f_zero();
+    for (size_t u = 0; u < units; u++, x += rows->step, fine += rows->step) {
+        const packed_unit packed = find_unit(type, w, panel, u);
+        unit_weights unit;
+        prefetch_ahead(packed.codes, code_bytes(type));
+        prefetch_ahead(packed.scales, scale_bytes(type));
+        unpack_unit(type, packed, &unit);
+        add_unit(type, tokens, &unit, x, fine, acc);
     }
-    for (size_t u = 0; u < units; u++, x += rows->step, fine += rows->step)
-        UNROLL for (int i = 0; i < panels; i++) {
-            unit_weights unit;
-            if (tokens <= PREFETCH_TOKENS) prefetch_ahead(p[i].codes + u * code_bytes(type), code_bytes(type));
-            unpack_unit(type, p[i], u, &unit);
-            add_unit(type, tokens, &unit, x, fine, acc[i]);
-        }
-    UNROLL for (int i = 0; i < panels; i++)
-        UNROLL for (int t = 0; t < tokens; t++) f_store(out + (i * tokens + t) * PANEL_ROWS, acc[i][t]);
+    UNROLL for (int t = 0; t < tokens; t++) f_store(out + t * PANEL_ROWS, acc[t]);
 }
 
-INLINE void float_tile(pack_type type, int tokens, int panels, const packed_matrix *w, int64_t panel,
-                       const tile_rows *rows, float *out) {
-    const float *x = rows->floats;
-    const size_t ldx = rows->ld;
-    const uint8_t *codes[STREAMS];
-    vf acc[STREAMS][TILE_ROWS];
-    UNROLL for (int i = 0; i < panels; i++) {
-        codes[i] = w->data + (size_t)(panel + i) * w->panel;
-        UNROLL for (int t = 0; t < tokens; t++) acc[i][t] = f_zero();
+INLINE void float_tile(pack_type type, int tokens, const packed_matrix *w, int64_t panel, const tile_rows *rows,
+                       float *out) {
+    const size_t column_bytes = PANEL_ROWS * (size_t)PACK_TRAITS[type].bits / 8;
+    const uint8_t *codes = panel_of(w, panel);
+    vf acc[TILE_ROWS];
+    UNROLL for (int t = 0; t < tokens; t++) acc[t] = f_zero();
+    for (size_t k = 0; k < (size_t)w->k; k++) {
+        prefetch_ahead(codes + k * column_bytes, column_bytes);
+        const vf column = float_column(type, codes, k);
+        UNROLL for (int t = 0; t < tokens; t++)
+            acc[t] = f_fma(column, f_set1(rows->floats[(size_t)t * rows->ld + k]), acc[t]);
     }
-    for (size_t k = 0; k < (size_t)w->k; k++)
-        UNROLL for (int i = 0; i < panels; i++) {
-            if (tokens <= PREFETCH_TOKENS) prefetch_ahead(codes[i] + 64 * k, 64);
-            const vf column = float_column(type, codes[i], k);
-            UNROLL for (int t = 0; t < tokens; t++)
-                acc[i][t] = f_fma(column, f_set1(x[(size_t)t * ldx + k]), acc[i][t]);
-        }
-    UNROLL for (int i = 0; i < panels; i++)
-        UNROLL for (int t = 0; t < tokens; t++) f_store(out + (i * tokens + t) * PANEL_ROWS, acc[i][t]);
+    UNROLL for (int t = 0; t < tokens; t++) f_store(out + t * PANEL_ROWS, acc[t]);
 }
 
 /* One instance a type and shape. */
 typedef void tile_kernel(const packed_matrix *w, int64_t panel, const tile_rows *rows, float *out);
 
-#define TILE(type, tokens, panels)                                                         \
-    static void tile_##type##_##tokens##x##panels(const packed_matrix *w, int64_t panel,   \
-                                                  const tile_rows *rows, float *out) {     \
-        if (PACK_TRAITS[PACK_##type].scales == SCALE_NONE)                                 \
-            float_tile(PACK_##type, tokens, panels, w, panel, rows, out);                  \
-        else                                                                               \
-            quant_tile(PACK_##type, tokens, panels, w, panel, rows, out);                  \
+#define TILE(type, tokens)                                                                            \
+    static void tile_##type##_##tokens(const packed_matrix *w, int64_t panel, const tile_rows *rows,  \
+                                       float *out) {                                                  \
+        if (is_float_pack(PACK_##type)) float_tile(PACK_##type, tokens, w, panel, rows, out);         \
+        else quant_tile(PACK_##type, tokens, w, panel, rows, out);                                    \
     }
 #if TOKENS_MAX >= 16
-#define TILES(type) \
-    TILE(type, 1, 4) TILE(type, 1, 1) TILE(type, 2, 1) TILE(type, 4, 1) TILE(type, 8, 1) TILE(type, 16, 1)
-#define TILE_ROW(type)                                                                             \
-    [PACK_##type] = {tile_##type##_1x4, tile_##type##_1x1, tile_##type##_2x1,                      \
-                     tile_##type##_4x1, tile_##type##_8x1, tile_##type##_16x1},
+#define TILES(type) TILE(type, 1) TILE(type, 2) TILE(type, 4) TILE(type, 8) TILE(type, 16)
+#define TILE_ROW(type) \
+    [PACK_##type] = {tile_##type##_1, tile_##type##_2, tile_##type##_4, tile_##type##_8, tile_##type##_16},
 #elif TOKENS_MAX >= 4
-#define TILES(type) TILE(type, 1, 4) TILE(type, 1, 1) TILE(type, 2, 1) TILE(type, 4, 1)
-#define TILE_ROW(type) [PACK_##type] = {tile_##type##_1x4, tile_##type##_1x1, tile_##type##_2x1, tile_##type##_4x1},
+#define TILES(type) TILE(type, 1) TILE(type, 2) TILE(type, 4)
+#define TILE_ROW(type) [PACK_##type] = {tile_##type##_1, tile_##type##_2, tile_##type##_4},
 #else
-#define TILES(type) TILE(type, 1, 4) TILE(type, 1, 1)
-#define TILE_ROW(type) [PACK_##type] = {tile_##type##_1x4, tile_##type##_1x1},
+#define TILES(type) TILE(type, 1)
+#define TILE_ROW(type) [PACK_##type] = {tile_##type##_1},
 #endif
 EACH_PACK_TYPE(TILES)
 
-/* [type][0]: STREAMS panels of one token; [type][1 + log2(tokens)]: one panel. */
-static tile_kernel *const TILE_KERNELS[PACK_COUNT][6] = {EACH_PACK_TYPE(TILE_ROW)};
+/* [type][log2(tokens)] */
+static tile_kernel *const TILE_KERNELS[PACK_COUNT][5] = {EACH_PACK_TYPE(TILE_ROW)};
 
 #endif

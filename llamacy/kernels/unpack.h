@@ -8,16 +8,15 @@
 
 #include "packed.h"
 
-/* The planes of one panel. */
-typedef struct { const uint8_t *codes, *scales, *supers; } planes;
+INLINE const uint8_t *panel_of(const packed_matrix *w, int64_t panel) { return w->data + (size_t)panel * w->panel; }
 
-INLINE planes panel_planes(const packed_matrix *w, int64_t panel, pack_type type) {
-    size_t units = (size_t)w->k / UNIT_COLS;
-    planes p;
-    p.codes = w->data + (size_t)panel * w->panel;
-    p.scales = p.codes + units * code_bytes(type);
-    p.supers = p.scales + units * scale_bytes(type);
-    return p;
+/* One unit of a panel: its part of each plane of its block. */
+typedef struct { const uint8_t *codes, *scales, *supers; } packed_unit;
+
+INLINE packed_unit find_unit(pack_type type, const packed_matrix *w, int64_t panel, size_t u) {
+    const uint8_t *start = panel_of(w, panel);
+    const unit_place at = place_of_unit(type, (size_t)w->k / UNIT_COLS, u);
+    return (packed_unit){start + at.codes, start + at.scales, start + at.supers};
 }
 
 /* Codes are signed bytes, not small unsigned ones: Q8_0 and the lookup types. */
@@ -57,10 +56,9 @@ INLINE vi code_chunk(pack_type type, const uint8_t *codes, int c) {
     return lookup ? i_bytes(i_lut(nibbles, LOOKUP[lookup - 1])) : nibbles;
 }
 
-/* Scales of group g of unit u, lane n for row n. */
-INLINE vf group_scale(pack_type type, planes p, size_t u, int g) {
-    const uint8_t *scales = p.scales + u * scale_bytes(type);
-    const uint8_t *super = p.supers + u / UNITS_PER_SUPER * super_bytes(type);
+/* Scales of group g of a unit, lane n for row n. */
+INLINE vf group_scale(pack_type type, packed_unit unit, int g) {
+    const uint8_t *scales = unit.scales, *super = unit.supers;
     switch (PACK_TRAITS[type].scales) {
     case SCALE_E8M0: return f_load_e8m0(scales);
     case SCALE_I8: return f_mul(f_load_f16(super), f_load_i8(scales + PANEL_ROWS * g));
@@ -71,9 +69,8 @@ INLINE vf group_scale(pack_type type, planes p, size_t u, int g) {
 }
 
 /* What a group's weights lie below scale * code: a minimum, or the zero point. */
-INLINE vf group_offset(pack_type type, planes p, size_t u, int g, vf scale) {
-    const uint8_t *scales = p.scales + u * scale_bytes(type);
-    const uint8_t *super = p.supers + u / UNITS_PER_SUPER * super_bytes(type);
+INLINE vf group_offset(pack_type type, packed_unit unit, int g, vf scale) {
+    const uint8_t *scales = unit.scales, *super = unit.supers;
     int groups = PACK_TRAITS[type].groups;
     switch (PACK_TRAITS[type].scales) {
     case SCALE_F16_MIN: return f_sub(f_zero(), f_load_f16(scales + 2 * PANEL_ROWS));

@@ -443,7 +443,7 @@ cdef inline int64_t chunk_items(
 ) noexcept nogil:
     """Items a thread takes at a time: few enough that all finish together.
 
-    Panels go by fours, which one token reads side by side.
+    Panels go by fours at least, since many rows share what is done for a block of them.
     """
     cdef int64_t share = n_items // (n_threads * 8)
     if s.kind == STEP_LINEAR:
