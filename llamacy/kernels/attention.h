@@ -28,8 +28,8 @@
 
 enum { HALF_TOKENS = 16, HALVES = PAGE_TOKENS / HALF_TOKENS };
 
-/* The parts of one head of a page. */
-typedef struct { uint8_t *keys, *values; float *key_scales, *value_scales; } kv_head;
+/* The parts of one head of a page; and a head that is wanted soon, to be fetched meanwhile. */
+typedef struct { uint8_t *keys, *values; float *key_scales, *value_scales; const uint8_t *soon; } kv_head;
 
 INLINE kv_head page_head(const kv_layout *kv, uint8_t *page, size_t offset, int head) {
     const size_t element = kv_bytes(kv->type), groups = kv->type == KV_Q8_0 ? (size_t)kv_groups(kv->head_dim) : 0;
@@ -38,6 +38,7 @@ INLINE kv_head page_head(const kv_layout *kv, uint8_t *page, size_t offset, int 
     h.key_scales = (float *)(h.keys + element * PAGE_TOKENS * (size_t)padded_dim(kv->head_dim));
     h.values = (uint8_t *)(h.key_scales + groups * PAGE_TOKENS);
     h.value_scales = (float *)(h.values + element * PAGE_TOKENS * (size_t)padded_dim(kv->head_dim));
+    h.soon = h.keys;
     return h;
 }
 
@@ -62,28 +63,42 @@ typedef struct {
     float max[TILE_ROWS], sum[TILE_ROWS], shrink[TILE_ROWS];
 } attention_state;
 
+/* Up to two lines, into the L2 cache: the L1 is full of what is in use. */
+INLINE void fetch_soon(kv_type type, const uint8_t *p) {
+    PREFETCH_L2(p);
+    if (type == KV_F32) PREFETCH_L2(p + 64);
+}
+
+/* score[i] += q[d][i] * k[d] for the 16 tokens at `keys`; d from `begin` to `end`. */
+INLINE void add_scores(kv_type type, int rows, const float *q, const uint8_t *keys, size_t begin, size_t end,
+                       const uint8_t *soon, size_t share, vf *score) {
+    for (size_t d = begin; d < end; d++) {
+        const vf k = kv_load(type, keys, d);
+        const float *column = q + d * TILE_ROWS;
+        fetch_soon(type, soon + d * share);
+        UNROLL for (int i = 0; i < rows; i++) score[i] = f_fma(f_set1(column[i]), k, score[i]);
+    }
+}
+
 /* weights[r] = scores of queries r .. r + rows - 1 with the 16 tokens of one half of a page. */
 INLINE void score_half(kv_type type, int rows, const attention_state *s, int r, kv_head h, int head_dim, int half,
                        float *weights) {
     const uint8_t *keys = h.keys + (size_t)half * HALF_TOKENS * padded_dim(head_dim) * kv_bytes(type);
     const float *q = s->q + r;
+    /* all of `soon`, spread over the dimensions of both halves */
+    const size_t share = (kv_head_bytes(type, head_dim) - 1) / (size_t)(HALVES * head_dim) + 1;
+    const uint8_t *soon = h.soon + (size_t)half * head_dim * share;
     vf score[TILE_ROWS], part[TILE_ROWS];
     UNROLL for (int i = 0; i < rows; i++) score[i] = f_zero();
     if (type != KV_Q8_0) {
-        for (int d = 0; d < head_dim; d++) {
-            const vf k = kv_load(type, keys, (size_t)d);
-            UNROLL for (int i = 0; i < rows; i++) score[i] = f_fma(f_set1(q[d * TILE_ROWS + i]), k, score[i]);
-        }
+        add_scores(type, rows, q, keys, 0, (size_t)head_dim, soon, share, score);
     } else {
         const int groups = kv_groups(head_dim);
         for (int g = 0; g < groups; g++) {
             const int end = (g + 1) * KV_GROUP < head_dim ? (g + 1) * KV_GROUP : head_dim;
             const vf scale = f_load(h.key_scales + ((size_t)half * groups + g) * HALF_TOKENS);
             UNROLL for (int i = 0; i < rows; i++) part[i] = f_zero();
-            for (int d = g * KV_GROUP; d < end; d++) {
-                const vf k = kv_load(type, keys, (size_t)d);
-                UNROLL for (int i = 0; i < rows; i++) part[i] = f_fma(f_set1(q[d * TILE_ROWS + i]), k, part[i]);
-            }
+            add_scores(type, rows, q, keys, (size_t)g * KV_GROUP, (size_t)end, soon, share, part);
             UNROLL for (int i = 0; i < rows; i++) score[i] = f_fma(scale, part[i], score[i]);
         }
     }
@@ -225,8 +240,12 @@ static void attend_run(const kv_layout *kv, size_t offset, const row_run *run, i
         const int n = n_tokens - first < SPAN_TOKENS ? n_tokens - first : SPAN_TOKENS;
         kv_head pages[SPAN_PAGES];
         int visible[TILE_ROWS];
-        for (int t = 0; t < n; t += PAGE_TOKENS)
-            pages[t / PAGE_TOKENS] = page_head(kv, run->pages[(first + t) / PAGE_TOKENS], offset, head);
+        for (int t = 0; t < n; t += PAGE_TOKENS) {
+            kv_head *page = &pages[t / PAGE_TOKENS];
+            const int soon = first + t + SPAN_TOKENS;
+            *page = page_head(kv, run->pages[(first + t) / PAGE_TOKENS], offset, head);
+            if (soon < n_tokens) page->soon = page_head(kv, run->pages[soon / PAGE_TOKENS], offset, head).keys;
+        }
         for (int r = 0; r < n_queries; r++) {
             const int seen = run->position + r / group + 1 - first;
             visible[r] = seen < 0 ? 0 : seen < n ? seen : n;

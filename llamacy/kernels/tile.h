@@ -32,12 +32,6 @@
  * as much is slower by a tenth. */
 enum { PREFETCH_BYTES = 8192 };
 
-#if defined(__GNUC__) || defined(__clang__)
-#define PREFETCH(p) __builtin_prefetch(p)
-#else
-#define PREFETCH(p) ((void)(p))
-#endif
-
 INLINE void prefetch_ahead(const uint8_t *p, size_t n) {
     UNROLL for (size_t i = 0; i < n; i += 64) PREFETCH(p + PREFETCH_BYTES + i);
 }

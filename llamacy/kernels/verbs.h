@@ -36,6 +36,15 @@
 #define INLINE static inline __attribute__((always_inline))
 #endif
 
+/* Hints to bring a line of memory into the caches, all of them or all but the first. */
+#if defined(__GNUC__) || defined(__clang__)
+#define PREFETCH(p) __builtin_prefetch(p)
+#define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
+#else
+#define PREFETCH(p) ((void)(p))
+#define PREFETCH_L2(p) ((void)(p))
+#endif
+
 /* Before a loop of constant length that must become straight code. A level whose
  * verbs are loops themselves defines it away. */
 #ifndef UNROLL

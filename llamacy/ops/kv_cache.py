@@ -14,21 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError, ClosedError, OutOfMemoryError
+from llamacy.ops.memory import large_pages
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+SLAB_BYTES = 16 * 2**20  # of memory that pages are cut from: several large pages
 
 
 class Page:
     """Memory for one page's keys and values, and how many sequences hold it."""
 
-    __slots__ = ("_memory", "address", "data", "n_holders")
+    __slots__ = ("address", "data", "n_holders")
 
-    def __init__(self, nbytes: int) -> None:
-        self._memory = np.empty(nbytes + ALIGNMENT, np.uint8)
-        start = -self._memory.ctypes.data % ALIGNMENT
-        self.data = self._memory[start : start + nbytes]
-        self.data.fill(0)  # touched now, not in the first forward pass
-        self.address = int(self.data.ctypes.data)
+    def __init__(self, data: NDArray[np.uint8]) -> None:
+        data.fill(0)  # touched now, not in the first forward pass
+        self.data = data
+        self.address = int(data.ctypes.data)
         self.n_holders = 0
 
 
@@ -46,6 +46,7 @@ class PagePool:
         self.page_bytes = page_bytes
         self.lock = threading.RLock()
         self._spare: list[Page] = []
+        self._slab: NDArray[np.uint8] = np.empty(0, np.uint8)  # what is left of it
         self._n_used = 0
 
     @property
@@ -63,7 +64,7 @@ class PagePool:
         """
         with self.lock:
             try:
-                page = self._spare.pop() if self._spare else Page(self.page_bytes)
+                page = self._spare.pop() if self._spare else self._cut()
             except MemoryError as error:
                 held = self._n_used * self.page_bytes
                 raise OutOfMemoryError(
@@ -88,9 +89,19 @@ class PagePool:
                 self._spare.append(page)
 
     def trim(self) -> None:
-        """Return spare pages to the system."""
+        """Return spare pages to the system, slabs of which no page is in use."""
         with self.lock:
             self._spare.clear()
+            self._slab = self._slab[:0].copy()
+
+    def _cut(self) -> Page:
+        """Return a new page."""
+        size = -(-self.page_bytes // ALIGNMENT) * ALIGNMENT
+        if len(self._slab) < size:
+            self._slab = large_pages(max(SLAB_BYTES // size, 1) * size)
+        page = Page(self._slab[: self.page_bytes])
+        self._slab = self._slab[size:]
+        return page
 
 
 class PagedSequence:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from llamacy.errors import OutOfMemoryError
 from llamacy.kernels.forking import usable_threads
 from llamacy.kernels.packing import PackedMatrix, pack, packed_bytes
+from llamacy.ops.memory import large_pages
 
 Weight: TypeAlias = PackedMatrix | NDArray[np.float32]
 
@@ -76,14 +76,7 @@ def pack_weights(
 
 
 def _arena(nbytes: int) -> NDArray[np.uint8]:
-    """Memory in large pages where the system has them: fewer TLB misses and faults."""
-    # private memory, since shared memory is rarely given large pages
-    private = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
-    options = {"flags": private} if private else {}
     try:
-        memory = mmap.mmap(-1, max(nbytes, 1), **options)
-    except (OSError, MemoryError, OverflowError) as error:
+        return large_pages(nbytes)
+    except MemoryError as error:
         raise OutOfMemoryError(f"no memory for {nbytes} bytes of weights") from error
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(memory, np.uint8)

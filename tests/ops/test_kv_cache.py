@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -63,6 +64,20 @@ def test_closed_pages_are_used_again(pool: PagePool) -> None:
         first.reserve(1)
     with pytest.raises(ClosedError):
         first.fork()
+
+
+def test_trimmed_memory_is_returned_once_no_page_is_in_use(pool: PagePool) -> None:
+    one, two = PagedSequence(pool), PagedSequence(pool)
+    write(one, PAGE_TOKENS)
+    write(two, PAGE_TOKENS)
+    slab = weakref.ref(one._pages[0].data.base)
+    one.close()
+    pool.trim()
+    assert slab() is not None
+    two.close()
+    pool.trim()
+    assert slab() is None
+    write(PagedSequence(pool), PAGE_TOKENS)  # and new memory is taken
 
 
 def test_a_dropped_sequence_gives_its_pages_back(pool: PagePool) -> None:
