@@ -11,6 +11,7 @@ enum {
     BLOCK_ROWS = 256,
     SLICE_UNITS = 8,    /* 256 columns: 6 KiB of a quantised panel, 16 KiB of a float one */
     SLICE_COLS = SLICE_UNITS * UNIT_COLS,
+    GATHERED_COLS = SLICE_COLS + 16,
     GEMM_MIN_ROWS = 2 * TOKENS_MAX, /* with fewer, what is unpacked is hardly used again */
 };
 
@@ -60,7 +61,7 @@ INLINE void multiply_columns(int tokens, const slice_weights *w, int n_units, co
     for (size_t k = 0; k < (size_t)n_units * UNIT_COLS; k++) {
         const vf column = f_load(w->columns[k]);
         UNROLL for (int t = 0; t < tokens; t++)
-            acc[t] = f_fma(column, f_set1(rows->floats[(size_t)t * rows->ld + k]), acc[t]);
+            acc[t] = f_fma(column, f_set1(rows->floats[t * GATHERED_COLS + k]), acc[t]);
     }
     UNROLL for (int t = 0; t < tokens; t++) f_store(sums[t], acc[t]);
 }
@@ -106,7 +107,7 @@ static void multiply_tile(pack_type type, tile_rows rows, int n_rows, int n_unit
 
 /* Rows of floats come together first: at their distance in x, a power of two as often
  * as not, they would all fall into the same set of the L1 cache. */
-typedef float gathered_rows[TILE_ROWS][SLICE_COLS + 16];
+typedef float gathered_rows[TILE_ROWS][GATHERED_COLS];
 
 static tile_rows gather_rows(const linear_args *a, int row, int n_rows, const slice *at, gathered_rows *to) {
     for (int t = 0; t < n_rows; t++)
@@ -114,7 +115,7 @@ static tile_rows gather_rows(const linear_args *a, int row, int n_rows, const sl
                sizeof(float) * (size_t)at->n_units * UNIT_COLS);
     tile_rows rows = {0};
     rows.floats = (*to)[0];
-    rows.ld = SLICE_COLS + 16;
+    rows.ld = GATHERED_COLS;
     return rows;
 }
 
