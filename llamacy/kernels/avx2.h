@@ -124,36 +124,90 @@ INLINE vi i_lut(vi v, const int8_t *table) {
     return (vi){_mm256_shuffle_epi8(t, v.lo), _mm256_shuffle_epi8(t, v.hi)};
 }
 INLINE vi i_zero(void) { return (vi){_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+INLINE vi i_add(vi a, vi b) { return (vi){_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
+INLINE vi i_shl(vi a, int n) { return (vi){_mm256_slli_epi32(a.lo, n), _mm256_slli_epi32(a.hi, n)}; }
 INLINE vi i_start(const int32_t *p, int log2) {
-    __m256i start = _mm256_slli_epi32(_mm256_set1_epi32(*p), log2);
+    const __m256i start = _mm256_slli_epi32(_mm256_set1_epi32(*p), log2);
     return (vi){start, start};
 }
+/* Four bytes in every lane. */
+INLINE __m256i i_set1_four(const void *p) {
+    int32_t four;
+    memcpy(&four, p, 4);
+    return _mm256_set1_epi32(four);
+}
+
+/* 16 registers are too few for a unit's codes: a chunk meets all rows before the next one,
+ * which halves the loads per product. */
+#define DOT_ROWS 4
 
 #ifndef HAS_VNNI
 
 enum { BYTE_ZERO = 0 };
 INLINE vi i_bytes(vi v) { return v; }
 
-/* Unsigned codes below 2^bits times int8, summed in pairs to 16 bits without
- * overflow: 2 * (2^bits - 1) * 127 a chunk, so 8 chunks of 4 bits fit, 4 of 5, 2 of 6. */
-INLINE __m256i i_dot_half(__m256i sum, const vi *codes, int high, int n, const int8_t *x, int bits) {
-    const __m256i ones = _mm256_set1_epi16(1);
-    const int room = bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
-    __m256i pairs = sum;
-    UNROLL for (int c = 0; c < n; c++) {
-        int32_t four;
-        memcpy(&four, x + 4 * c, 4);
-        __m256i w = high ? codes[c].hi : codes[c].lo, a = _mm256_set1_epi32(four);
-        /* signed codes: |w| * (x with w's sign) stays within 2 * 128 * 127 */
-        __m256i p = bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w))
-                              : _mm256_maddubs_epi16(w, a);
-        if (c && c % room == 0) sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
-        pairs = c % room == 0 ? p : _mm256_add_epi16(pairs, p);
-    }
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
+/* Products of bytes in pairs. Signed codes: |w| * (x with w's sign) stays within 2 * 128 * 127. */
+INLINE __m256i i_pairs(__m256i w, __m256i x, int bits) {
+    return bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)) : _mm256_maddubs_epi16(w, x);
 }
-INLINE vi i_dot(vi start, const vi *codes, int n, const int8_t *x, int bits) {
-    return (vi){i_dot_half(start.lo, codes, 0, n, x, bits), i_dot_half(start.hi, codes, 1, n, x, bits)};
+/* x is computed here. Left to itself gcc 12 adds all products of a unit at its end, and
+ * until then keeps them on the stack: a third slower. */
+#define COMPUTE(x) __asm__("" : "+x"((x).lo), "+x"((x).hi))
+INLINE __m256i i_add_pairs(__m256i sum, __m256i pairs) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+/* Unsigned codes below 2^bits times int8 are summed in pairs to 16 bits without overflow:
+ * 2 * (2^bits - 1) * 127 a chunk, so 8 chunks of 4 bits fit, 4 of 5, 2 of 6. */
+INLINE void i_dots_of(int rows, int room, const vi *codes, int n, const int8_t *x, size_t step, int bits, vi *sums) {
+    vi pairs[DOT_ROWS];
+    UNROLL for (int c = 0; c < n; c++) {
+        UNROLL for (int t = 0; t < rows; t++) {
+            const __m256i a = i_set1_four(x + t * step + 4 * c);
+            const vi p = {i_pairs(codes[c].lo, a, bits), i_pairs(codes[c].hi, a, bits)};
+            pairs[t].lo = c % room == 0 ? p.lo : _mm256_add_epi16(pairs[t].lo, p.lo);
+            pairs[t].hi = c % room == 0 ? p.hi : _mm256_add_epi16(pairs[t].hi, p.hi);
+            COMPUTE(pairs[t]);
+            if ((c + 1) % room) continue;
+            sums[t] = (vi){i_add_pairs(sums[t].lo, pairs[t].lo), i_add_pairs(sums[t].hi, pairs[t].hi)};
+            COMPUTE(sums[t]);
+        }
+    }
+}
+INLINE void i_dots(int rows, const vi *codes, int n, const int8_t *x, size_t step, int bits, vi *sums) {
+    const int most = bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1, room = most < n ? most : n;
+    /* sums and pairs of four rows would be all registers */
+    const int together = room < n ? 2 : DOT_ROWS;
+    UNROLL for (int t = 0; t < rows; t += together)
+        i_dots_of(rows - t < together ? rows - t : together, room, codes, n, x + t * step, step, bits, sums + t);
+}
+
+/* Even columns of a chunk come before odd ones, as two shifts leave its bytes in words. */
+#define WORD_COLUMNS 0, 2, 1, 3
+INLINE void w_store(int16_t *to, const int8_t *q, const int8_t *fine, int bits) {
+    const __m128i columns = _mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
+    const __m256i order = _mm256_broadcastsi128_si256(columns);
+    for (int i = 0; i < 32; i += 16) {
+        const __m256i whole = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(q + i)));
+        const __m256i rest = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(fine + i)));
+        const __m256i words = _mm256_add_epi16(_mm256_slli_epi16(whole, bits), rest);
+        _mm256_storeu_si256((__m256i *)(to + i), _mm256_shuffle_epi8(words, order));
+    }
+}
+INLINE __m256i w_even(__m256i bytes) { return _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8); }
+INLINE __m256i w_odd(__m256i bytes) { return _mm256_srai_epi16(bytes, 8); }
+INLINE void w_dots(int rows, const vi *codes, const int16_t *x, size_t step, vi *sums) {
+    UNROLL for (int c = 0; c < 8; c++)
+        UNROLL for (int odd = 0; odd < 2; odd++) {
+            const vi w = odd ? (vi){w_odd(codes[c].lo), w_odd(codes[c].hi)}
+                             : (vi){w_even(codes[c].lo), w_even(codes[c].hi)};
+            UNROLL for (int t = 0; t < rows; t++) {
+                const __m256i two = i_set1_four(x + t * step + 4 * c + 2 * odd);
+                sums[t].lo = _mm256_add_epi32(sums[t].lo, _mm256_madd_epi16(w.lo, two));
+                sums[t].hi = _mm256_add_epi32(sums[t].hi, _mm256_madd_epi16(w.hi, two));
+                COMPUTE(sums[t]);
+            }
+        }
 }
 
 #endif

@@ -12,17 +12,15 @@ INLINE vi i_bytes(vi v) {
     const __m256i zero = _mm256_set1_epi8((char)BYTE_ZERO);
     return (vi){_mm256_xor_si256(v.lo, zero), _mm256_xor_si256(v.hi, zero)};
 }
-INLINE vi i_dot(vi start, const vi *codes, int n, const int8_t *x, int bits) {
-    (void)bits; /* vpdpbusd takes all of an unsigned byte */
-    vi sum = start;
-    UNROLL for (int c = 0; c < n; c++) {
-        int32_t four;
-        memcpy(&four, x + 4 * c, 4);
-        const __m256i a = _mm256_set1_epi32(four);
-        sum.lo = _mm256_dpbusd_avx_epi32(sum.lo, codes[c].lo, a);
-        sum.hi = _mm256_dpbusd_avx_epi32(sum.hi, codes[c].hi, a);
-    }
-    return sum;
+/* vpdpbusd takes all of an unsigned byte, whatever the bits. */
+INLINE void i_dots(int rows, const vi *codes, int n, const int8_t *x, size_t step, int bits, vi *sums) {
+    (void)bits;
+    UNROLL for (int c = 0; c < n; c++)
+        UNROLL for (int t = 0; t < rows; t++) {
+            const __m256i a = i_set1_four(x + t * step + 4 * c);
+            sums[t].lo = _mm256_dpbusd_avx_epi32(sums[t].lo, codes[c].lo, a);
+            sums[t].hi = _mm256_dpbusd_avx_epi32(sums[t].hi, codes[c].hi, a);
+        }
 }
 
 #endif

@@ -70,16 +70,19 @@ INLINE vi i_lut(vi v, const int8_t *table) {
 }
 INLINE vi i_bytes(vi v) { return _mm512_xor_si512(v, _mm512_set1_epi8((char)BYTE_ZERO)); }
 INLINE vi i_zero(void) { return _mm512_setzero_si512(); }
+INLINE vi i_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+INLINE vi i_shl(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 INLINE vi i_start(const int32_t *p, int log2) { return _mm512_slli_epi32(_mm512_set1_epi32(*p), (unsigned)log2); }
-INLINE vi i_dot(vi start, const vi *codes, int n, const int8_t *x, int bits) {
-    (void)bits; /* vpdpbusd takes all of an unsigned byte */
-    vi sum = start;
-    UNROLL for (int c = 0; c < n; c++) {
-        int32_t four;
-        memcpy(&four, x + 4 * c, 4);
-        sum = _mm512_dpbusd_epi32(sum, codes[c], _mm512_set1_epi32(four));
-    }
-    return sum;
+/* vpdpbusd takes all of an unsigned byte, whatever the bits; registers hold one row's chunks. */
+#define DOT_ROWS 1
+INLINE void i_dots(int rows, const vi *codes, int n, const int8_t *x, size_t step, int bits, vi *sums) {
+    (void)bits;
+    UNROLL for (int t = 0; t < rows; t++)
+        UNROLL for (int c = 0; c < n; c++) {
+            int32_t four;
+            memcpy(&four, x + t * step + 4 * c, 4);
+            sums[t] = _mm512_dpbusd_epi32(sums[t], codes[c], _mm512_set1_epi32(four));
+        }
 }
 
 #endif

@@ -50,7 +50,7 @@ INLINE void multiply_units(pack_type type, int tokens, const slice_weights *w, i
     vf acc[TOKENS_MAX];
     UNROLL for (int t = 0; t < tokens; t++) acc[t] = f_load(sums[t]);
     for (int u = 0; u < n_units; u++, x += rows->step, fine += rows->step)
-        add_unit(type, tokens, &w->units[u], x, fine, acc);
+        add_units(type, tokens, &w->units[u], x, fine, acc);
     UNROLL for (int t = 0; t < tokens; t++) f_store(sums[t], acc[t]);
 }
 

@@ -24,15 +24,6 @@ typedef struct {
     float scale, sum;
 } quant_unit;
 
-/* A second digit: x[i] ~ scale * (q[i] + fine[i] / FINE). One digit is far finer than
- * weights of 6 bits or less; weights of 8 bits are as fine as one digit, and would lose
- * to it half of what they keep. The tiles of these follow those of the units. */
-typedef struct {
-    int8_t q[UNIT_COLS];
-    int32_t minus;
-} fine_unit;
-#define FINE 254.0f
-
 typedef enum { KV_F32, KV_F16, KV_Q8_0, KV_COUNT } kv_type;
 
 /* Tokens of one KV page; a page holds all layers, [layer][head][keys | values]. */

@@ -35,10 +35,6 @@ cdef extern from "interface.h" nogil:
         float scale
         float sum
 
-    ctypedef struct fine_unit:
-        int8_t q[32]
-        int32_t minus
-
     ctypedef enum kv_type:
         KV_F32
         KV_F16

@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 
 from llamacy.kernels.interface cimport (
     EPILOGUE_ADD, EPILOGUE_SWIGLU, KV_F16, KV_F32, PAGE_TOKENS, PANEL_ROWS, TILE_ROWS,
-    UNIT_COLS, fine_unit, is_float_pack, kernel_table, kv_layout, linear_args,
+    UNIT_COLS, is_float_pack, kernel_table, kv_layout, linear_args,
     packed_matrix, peak_product, quant_unit, row_run,
 )
 
@@ -25,7 +25,6 @@ cdef extern from *:
     ctypedef struct vf:
         pass
 
-    const float FINE
     vf f_zero() noexcept nogil
     vf f_set1(float x) noexcept nogil
     vf f_load(const float* p) noexcept nogil
@@ -47,6 +46,16 @@ cdef extern from *:
 
 cdef extern from "vector_math.h":
     vf f_silu(vf x) noexcept nogil
+
+
+cdef extern from "digits.h":
+    enum:
+        FINE_BITS
+
+    ctypedef struct fine_unit:
+        pass
+
+    void store_fine(fine_unit* to, const quant_unit* unit, vf low, vf high) noexcept nogil
 
 
 cdef extern from "gemm.h":

@@ -2,7 +2,7 @@
  * again on registers, with nothing to unpack, to scale or to wait for.
  *
  *   f32    f_fma, in PEAK_SUMS sums side by side
- *   int8   i_dot of codes of 4 bits, for which every level needs the fewest instructions
+ *   int8   i_dots of codes of 4 bits, for which every level needs the fewest instructions
  *   bf16   T_DOT, in 2 x 2 tiles, on levels that have it
  *
  * The fastest of them bounds what any kernel of the level can do.
@@ -10,7 +10,7 @@
 #ifndef LLAMACY_PEAK_H
 #define LLAMACY_PEAK_H
 
-#include "interface.h"
+#include "tile.h"
 
 /* As many as the level's registers hold, and enough to hide a latency of 5 cycles. */
 enum { PEAK_SUMS = TOKENS_MAX >= 16 ? 12 : TOKENS_MAX >= 4 ? 6 : 3, PEAK_DOTS = 8 };
@@ -46,8 +46,10 @@ static double peak_int8(int64_t n) {
         OPAQUE(x);
         UNROLL for (int t = 0; t < PEAK_DOTS; t++) {
             const vi w = codes[t], chunks[8] = {w, w, w, w, w, w, w, w};
-            vi dot = i_dot(i_zero(), chunks, 8, x, 4);
-            OPAQUE(dot);
+            vi dots[DOT_ROWS];
+            UNROLL for (int row = 0; row < DOT_ROWS; row++) dots[row] = i_zero();
+            i_dots(DOT_ROWS, chunks, 8, x, 0, 4, dots);
+            OPAQUE(dots);
         }
     }
     return 2.0 * PANEL_ROWS * UNIT_COLS * PEAK_DOTS * (double)n;

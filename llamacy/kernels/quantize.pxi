@@ -18,16 +18,14 @@ cdef inline void quantize_unit(
     whole_high = digit(high)
     f_store_i8(unit.q, whole_low)
     f_store_i8(unit.q + 16, whole_high)
-    low = digit(f_mul(f_sub(low, whole_low), f_set1(FINE)))
-    high = digit(f_mul(f_sub(high, whole_high), f_set1(FINE)))
-    f_store_i8(fine.q, low)
-    f_store_i8(fine.q + 16, high)
+    low = digit(f_mul(f_sub(low, whole_low), f_set1(1 << FINE_BITS)))
+    high = digit(f_mul(f_sub(high, whole_high), f_set1(1 << FINE_BITS)))
     unit.minus[1] = -<int32_t>f_sum(whole_low)
     unit.minus[2] = -<int32_t>f_sum(whole_high)
     unit.minus[0] = unit.minus[1] + unit.minus[2]
-    fine.minus = -<int32_t>f_sum(f_add(low, high))
     unit.scale = peak / 127
     unit.sum = -unit.minus[0] * unit.scale
+    store_fine(fine, unit, low, high)
 
 
 cdef size_t quantized_bytes(int k, int m) noexcept nogil:

@@ -101,16 +101,19 @@ INLINE vi i_lut(vi v, const int8_t *table) {
 }
 INLINE vi i_bytes(vi v) { return v; }
 INLINE vi i_zero(void) { vi v; memset(&v, 0, sizeof v); return v; }
+INLINE vi i_add(vi a, vi b) { LANES a.i[n] += b.i[n]; return a; }
+INLINE vi i_shl(vi a, int bits) { LANES a.i[n] *= 1 << bits; return a; }
 INLINE vi i_start(const int32_t *p, int log2) { vi v; LANES v.i[n] = *p * (1 << log2); return v; }
-INLINE vi i_dot(vi sum, const vi *codes, int n_chunks, const int8_t *x, int bits) {
+#define DOT_ROWS 1
+INLINE void i_dots(int rows, const vi *codes, int n_chunks, const int8_t *x, size_t step, int bits, vi *sums) {
     (void)bits;
-    LANES {
-        int32_t s = 0;
-        for (int c = 0; c < n_chunks; c++)
-            for (int j = 0; j < 4; j++) s += codes[c].b[4 * n + j] * x[4 * c + j];
-        sum.i[n] += s;
-    }
-    return sum;
+    for (int t = 0; t < rows; t++)
+        LANES {
+            int32_t sum = 0;
+            for (int c = 0; c < n_chunks; c++)
+                for (int j = 0; j < 4; j++) sum += codes[c].b[4 * n + j] * x[t * step + 4 * c + j];
+            sums[t].i[n] += sum;
+        }
 }
 
 #endif

@@ -24,7 +24,7 @@
 #ifndef LLAMACY_TILE_H
 #define LLAMACY_TILE_H
 
-#include "interface.h"
+#include "digits.h"
 #include "unpack.h"
 
 /* How far ahead of the weights in use more are fetched: for as long as the memory takes to
@@ -91,25 +91,57 @@ INLINE vi dot_start(pack_type type, const int32_t *minus) {
     return dot_zero(type) ? i_start(minus, __builtin_ctz((unsigned)dot_zero(type))) : i_zero();
 }
 
-/* Adds one unit of a panel, for each of `tokens` rows, to acc; x and fine are the first row's. */
-INLINE void add_unit(pack_type type, int tokens, const unit_weights *w, const quant_unit *x, const fine_unit *fine,
-                     vf *acc) {
+/* Adds one unit of a panel, for each of up to DOT_ROWS rows, to acc; x is the first row's. */
+INLINE void add_unit(pack_type type, int tokens, const unit_weights *w, const quant_unit *x, vf *acc) {
     const int groups = PACK_TRAITS[type].groups, chunks = 8 / groups;
-    UNROLL for (int g = 0; g < groups; g++)
+    UNROLL for (int g = 0; g < groups; g++) {
+        const int sum_of = groups == 1 ? 0 : 1 + g;
+        vi sums[DOT_ROWS];
+        UNROLL for (int t = 0; t < tokens; t++) sums[t] = dot_start(type, &x[t].minus[sum_of]);
+        i_dots(tokens, w->codes + g * chunks, chunks, x->q + 4 * g * chunks, sizeof *x, dot_bits(type), sums);
         UNROLL for (int t = 0; t < tokens; t++) {
-            const int32_t *minus = &x[t].minus[groups == 1 ? 0 : 1 + g];
-            const int8_t *q = x[t].q + g * UNIT_COLS / groups;
-            vf dot = f_from_i(i_dot(dot_start(type, minus), w->codes + g * chunks, chunks, q, dot_bits(type)));
-            if (PACK_TRAITS[type].digits == 2) {
-                const vi rest = i_dot(dot_start(type, &fine[t].minus), w->codes, 8, fine[t].q, dot_bits(type));
-                dot = f_fma(f_from_i(rest), f_set1(1 / FINE), dot);
-            }
-            acc[t] = f_fma(f_mul(dot, f_set1(x[t].scale)), w->scale[g], acc[t]);
+            acc[t] = f_fma(f_mul(f_from_i(sums[t]), f_set1(x[t].scale)), w->scale[g], acc[t]);
             if (has_minimum(type)) {
-                const float sum = groups == 1 ? x[t].sum : -x[t].scale * (float)*minus;
+                const float sum = groups == 1 ? x[t].sum : -x[t].scale * (float)x[t].minus[sum_of];
                 acc[t] = f_fnma(w->minimum[g], f_set1(sum), acc[t]);
             }
         }
+    }
+}
+
+/* sums[t] = the sums of codes times both digits. */
+INLINE void dot_digits(pack_type type, int tokens, const vi *codes, const quant_unit *x, const fine_unit *fine,
+                       vi *sums) {
+#ifdef WORD_COLUMNS
+    (void)type, (void)x;
+    UNROLL for (int t = 0; t < tokens; t++) sums[t] = i_zero();
+    w_dots(tokens, codes, fine->words, sizeof *fine / sizeof *fine->words, sums);
+#else
+    vi whole[DOT_ROWS];
+    UNROLL for (int t = 0; t < tokens; t++) whole[t] = i_zero();
+    i_dots(tokens, codes, 8, x->q, sizeof *x, dot_bits(type), whole);
+    UNROLL for (int t = 0; t < tokens; t++) sums[t] = dot_start(type, &fine[t].minus);
+    i_dots(tokens, codes, 8, fine->q, sizeof *fine, dot_bits(type), sums);
+    UNROLL for (int t = 0; t < tokens; t++) sums[t] = i_add(i_shl(whole[t], FINE_BITS), sums[t]);
+#endif
+}
+
+/* The same as add_unit, with both digits. */
+INLINE void add_unit_finely(pack_type type, int tokens, const unit_weights *w, const quant_unit *x,
+                            const fine_unit *fine, vf *acc) {
+    vi sums[DOT_ROWS];
+    dot_digits(type, tokens, w->codes, x, fine, sums);
+    UNROLL for (int t = 0; t < tokens; t++)
+        acc[t] = f_fma(f_mul(f_from_i(sums[t]), f_set1(fine[t].scale)), w->scale[0], acc[t]);
+}
+
+INLINE void add_units(pack_type type, int tokens, const unit_weights *w, const quant_unit *x, const fine_unit *fine,
+                      vf *acc) {
+    UNROLL for (int t = 0; t < tokens; t += DOT_ROWS) {
+        const int rows = tokens - t < DOT_ROWS ? tokens - t : DOT_ROWS;
+        if (PACK_TRAITS[type].digits == 2) add_unit_finely(type, rows, w, x + t, fine + t, acc + t);
+        else add_unit(type, rows, w, x + t, acc + t);
+    }
 }
 
 INLINE void quant_tile(pack_type type, int tokens, const packed_matrix *w, int64_t panel, const tile_rows *rows,
@@ -125,7 +157,7 @@ INLINE void quant_tile(pack_type type, int tokens, const packed_matrix *w, int64
         prefetch_ahead(packed.codes, code_bytes(type));
         prefetch_ahead(packed.scales, scale_bytes(type));
         unpack_unit(type, packed, &unit);
-        add_unit(type, tokens, &unit, x, fine, acc);
+        add_units(type, tokens, &unit, x, fine, acc);
     }
     UNROLL for (int t = 0; t < tokens; t++) f_store(out + t * PANEL_ROWS, acc[t]);
 }

@@ -21,9 +21,9 @@ INLINE packed_unit find_unit(pack_type type, const packed_matrix *w, int64_t pan
 
 /* Codes are signed bytes, not small unsigned ones: Q8_0 and the lookup types. */
 INLINE int is_signed(pack_type type) { return PACK_TRAITS[type].bits == 8 || PACK_TRAITS[type].lookup; }
-/* Bits of a code as i_dot() meets it. */
+/* Bits of a code as i_dots() meets it. */
 INLINE int dot_bits(pack_type type) { return is_signed(type) ? 8 : PACK_TRAITS[type].bits; }
-/* The code that stands for 0 as i_dot() meets it. */
+/* The code that stands for 0 as i_dots() meets it. */
 INLINE int dot_zero(pack_type type) { return is_signed(type) ? BYTE_ZERO : PACK_TRAITS[type].zero; }
 INLINE int has_minimum(pack_type type) {
     const scale_form form = PACK_TRAITS[type].scales;
@@ -41,7 +41,7 @@ INLINE vi bit_chunk(const uint8_t *plane, int c, int up) {
     return i_field(i_load(plane), c - up, 1 << up);
 }
 
-/* Chunk c of a unit: bytes as i_dot() wants them. */
+/* Chunk c of a unit: bytes as i_dots() wants them. */
 INLINE vi code_chunk(pack_type type, const uint8_t *codes, int c) {
     switch (PACK_TRAITS[type].bits) {
     case 2: return crumb_chunk(codes, c, 0);

@@ -16,10 +16,17 @@
  *   i_load i_zero                         i_or(a, b)
  *   i_field(v, s, mask): each byte moved right by s bits (left by -s), and mask
  *   i_lut(v, table): bytes < 16 through a table of 16
- *   i_bytes(v): signed codes as i_dot wants them; they then stand for code + BYTE_ZERO
+ *   i_bytes(v): signed codes as i_dots wants them; they then stand for code + BYTE_ZERO
+ *   i_add i_shl(v, n): of 16 int32
  *   i_start(p, log2): 16 times *p * 2^log2
- *   i_dot(start, codes, n, x, bits): 16 int32, lane r = start plus the sum over chunks c < n and
- *       j < 4 of byte 4r + j of codes[c] times x[4c + j]; `bits`: of a code, 8 after i_bytes
+ *   i_dots(rows, codes, n, x, step, bits, sums): for t < rows, lane r of sums[t] grows by the sum
+ *       over chunks c < n and j < 4 of byte 4r + j of codes[c] times x[t step + 4c + j];
+ *       `bits`: of a code, 8 after i_bytes
+ *   DOT_ROWS: at most so many rows, as many as registers hold beside the codes
+ *
+ *   A level may define WORD_COLUMNS, a permutation of 0 1 2 3, and with it (digits.h)
+ *   w_store(to, q, fine, n): 32 words 2^n q[i] + fine[i], columns 4c .. 4c + 3 in that order
+ *   w_dots(rows, codes, x, step, sums): as i_dots, of all 8 chunks and words so ordered
  *
  * Constants: BYTE_ZERO; TOKENS_MAX, rows of activations a microkernel holds: 1, 4 or 16.
  */

@@ -213,9 +213,10 @@ def test_quantised_activations_are_within_half_a_step(
     )
     y = steps.linear(x, eye)
     step = np.abs(x).max(axis=1, keepdims=True) / 127
-    if type_name == "Q8_0":
-        step = step / 254
-    assert (np.abs(y - x) <= step * 0.51 + 1e-6 * np.abs(x)).all()
+    most = 0.5
+    if type_name == "Q8_0":  # half of the first digit's step is 128 of the second's
+        step, most = step / 256, 1
+    assert (np.abs(y - x) <= step * most * 1.01 + 1e-6 * np.abs(x)).all()
     peak = np.abs(x).argmax(axis=1)
     rows = np.arange(17)
     np.testing.assert_allclose(y[rows, peak], x[rows, peak], rtol=1e-6)
