@@ -12,7 +12,8 @@ enum {
     SLICE_UNITS = 8,    /* 256 columns: 6 KiB of a quantised panel, 16 KiB of a float one */
     SLICE_COLS = SLICE_UNITS * UNIT_COLS,
     GATHERED_COLS = SLICE_COLS + 16,
-    GEMM_MIN_ROWS = 2 * TOKENS_MAX, /* with fewer, what is unpacked is hardly used again */
+    FLOAT_MIN_ROWS = 2 * TOKENS_MAX,    /* with fewer, what is unpacked is hardly used again */
+    QUANT_MIN_ROWS = 16 * TOKENS_MAX,
 };
 
 typedef union {
@@ -20,7 +21,13 @@ typedef union {
     float columns[SLICE_COLS][PANEL_ROWS];
 } slice_weights;
 
-INLINE int gemm_wants(const linear_args *a) { return a->m >= GEMM_MIN_ROWS && a->w.k % UNIT_COLS == 0; }
+/* Codes that 16 rows meet once unpacked are unpacked anew in less time than their copy,
+ * thrice as large, takes to come back from L2. */
+INLINE int gemm_wants(const linear_args *a) {
+    const int is_float = is_float_pack(a->w.type) || (a->form == EPILOGUE_SWIGLU && is_float_pack(a->w2.type));
+    if (is_float) return a->m >= FLOAT_MIN_ROWS && a->w.k % UNIT_COLS == 0;
+    return TOKENS_MAX < TILE_ROWS && a->m >= QUANT_MIN_ROWS;
+}
 
 INLINE void unpack_slice_of(pack_type type, const packed_matrix *w, int64_t panel, const slice *at,
                             slice_weights *to) {

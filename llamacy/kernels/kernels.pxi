@@ -89,6 +89,7 @@ cdef extern from "gemm.h":
     tile_rows rows_for(
         const packed_matrix* w, const linear_args* a, int row) noexcept nogil
     int log2_tokens(int n) noexcept nogil
+    int resident_rows(int k) noexcept nogil
     bint gemm_wants(const linear_args* a) noexcept nogil
     void gemm_block(
         const panel_block* block, const linear_args* a, int first_row, int n_rows,

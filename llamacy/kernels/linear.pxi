@@ -12,16 +12,24 @@ cdef void linear(
 cdef void linear_panels(
     const linear_args* a, int begin, int end, float* out
 ) noexcept nogil:
+    cdef int panel, first, step = resident_rows(<int>a.w.k)
+    for first from 0 <= first < a.m by step:
+        for panel in range(begin, end):
+            panel_rows(a, panel, first, min(first + step, a.m), out)
+
+
+cdef void panel_rows(
+    const linear_args* a, int64_t panel, int first, int last, float* out
+) noexcept nogil:
+    """One panel for rows first .. last of x, tile by tile."""
     cdef float* out2 = out + TILE_ROWS * PANEL_ROWS
-    cdef int panel, tile, rows, i, n_tiles = (a.m + TILE_ROWS - 1) // TILE_ROWS
-    for panel in range(begin, end):
-        for i in range(n_tiles):
-            tile = i * TILE_ROWS
-            rows = min(TILE_ROWS, a.m - tile)
-            panel_tokens(&a.w, panel, a, tile, rows, out)
-            if a.form == EPILOGUE_SWIGLU:
-                panel_tokens(&a.w2, panel, a, tile, rows, out2)
-            finish_tile(a, panel, tile, rows, out, out2)
+    cdef int tile, rows
+    for tile from first <= tile < last by TILE_ROWS:
+        rows = min(TILE_ROWS, last - tile)
+        panel_tokens(&a.w, panel, a, tile, rows, out)
+        if a.form == EPILOGUE_SWIGLU:
+            panel_tokens(&a.w2, panel, a, tile, rows, out2)
+        finish_tile(a, panel, tile, rows, out, out2)
 
 
 cdef void panel_tokens(

@@ -59,6 +59,13 @@ INLINE tile_rows quantized_rows(const void *prepared, int k, int m, int row) {
     return at;
 }
 
+/* Rows, in whole tiles, whose quantised activations stay in L2 while panels pass by. */
+INLINE int resident_rows(int k) {
+    const size_t row = (size_t)(k / UNIT_COLS) * (sizeof(quant_unit) + sizeof(fine_unit));
+    const int tiles = (int)((512 << 10) / (row * TILE_ROWS + 1));
+    return (tiles > 1 ? tiles : 1) * TILE_ROWS;
+}
+
 /* Activations of a product from `row` on, in the form that w reads. */
 INLINE tile_rows rows_for(const packed_matrix *w, const linear_args *a, int row) {
     if (!is_float_pack(w->type)) return quantized_rows(a->prepared, (int)w->k, a->m, row);
