@@ -55,7 +55,9 @@ cdef extern from "digits.h":
     ctypedef struct fine_unit:
         pass
 
-    void store_fine(fine_unit* to, const quant_unit* unit, vf low, vf high) noexcept nogil
+    void store_fine(
+        fine_unit* to, const quant_unit* unit, vf low, vf high
+    ) noexcept nogil
 
 
 cdef extern from "gemm.h":
