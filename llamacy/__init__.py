@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from llamacy.config import ModelConfig
     from llamacy.errors import (
         ArgumentError,
+        BusyError,
         ClosedError,
         ContextLengthError,
         CPUError,
+        ForkedError,
         FormatError,
         LlamacyError,
         ModelFileError,
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
         OutOfMemoryError,
         UnsupportedError,
     )
-    from llamacy.generation import Stream
-    from llamacy.model import Model, load
-    from llamacy.results import Completion, Piece, Timings, Usage
+    from llamacy.generation.streams import AsyncStream, Stream
+    from llamacy.loading import load
+    from llamacy.model import Model
+    from llamacy.results import Completion, Piece, Score, Timings, TokenLogprob, Usage
     from llamacy.sampling import SamplingParams
+    from llamacy.session import Session
     from llamacy.tokenizers import load_tokenizer
     from llamacy.tokenizers.base import Tokenizer
 
@@ -38,10 +42,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArgumentError",
+    "AsyncStream",
+    "BusyError",
     "CPUError",
     "ClosedError",
     "Completion",
     "ContextLengthError",
+    "ForkedError",
     "FormatError",
     "LlamacyError",
     "Model",
@@ -51,8 +58,11 @@ __all__ = [
     "OutOfMemoryError",
     "Piece",
     "SamplingParams",
+    "Score",
+    "Session",
     "Stream",
     "Timings",
+    "TokenLogprob",
     "Tokenizer",
     "UnsupportedError",
     "Usage",
@@ -64,10 +74,12 @@ __all__ = [
 _HOMES = {
     "config": ["ModelConfig"],
     "errors": [name for name in __all__ if name.endswith("Error")],
-    "generation": ["Stream"],
-    "model": ["Model", "load"],
-    "results": ["Completion", "Piece", "Timings", "Usage"],
+    "generation.streams": ["AsyncStream", "Stream"],
+    "loading": ["load"],
+    "model": ["Model"],
+    "results": ["Completion", "Piece", "Score", "Timings", "TokenLogprob", "Usage"],
     "sampling": ["SamplingParams"],
+    "session": ["Session"],
     "tokenizers": ["load_tokenizer"],
     "tokenizers.base": ["Tokenizer"],
 }

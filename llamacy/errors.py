@@ -84,5 +84,13 @@ class ClosedError(LlamacyError, ValueError):
     """The model, sequence or file was used after it was closed."""
 
 
+class BusyError(LlamacyError, RuntimeError):
+    """A session was used while another call of it is still generating."""
+
+
+class ForkedError(LlamacyError, RuntimeError):
+    """A text was being generated when its process was forked; the child has none."""
+
+
 class CPUError(LlamacyError, RuntimeError):
     """`LLAMACY_ISA` names an instruction-set level this machine or build lacks."""

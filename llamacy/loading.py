@@ -1,65 +1,101 @@
-"""From an open file to an executor that runs its model: where the layers meet."""
+"""From a file to a model in memory: where the layers meet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeAlias
+import logging
+import os
 
 from llamacy.architectures import find_architecture
-from llamacy.architectures.weights import select_tensors
-from llamacy.config import ModelConfig
-from llamacy.formats.gguf import GGUFFile
-from llamacy.ops.reference import ReferenceExecutor
+from llamacy.cpu_count import default_threads
+from llamacy.errors import ArgumentError
+from llamacy.executors import Progress, load_executor
+from llamacy.formats.gguf import open_gguf
+from llamacy.formats.gguf_config import read_architecture, read_config
+from llamacy.model import Model
+from llamacy.ops.runtime import KV_TYPES, PAGE
+from llamacy.sampling.checks import checked_integer
+from llamacy.session_file import Origin
+from llamacy.tokenizers.lazy import LazyTokenizer
 
-if TYPE_CHECKING:
-    from llamacy.ops.plan import Plan
+_MAX_THREADS = 1024  # more is a slip of the hand, and may exhaust the machine
+_MAX_CTX = 2**31 - 1  # positions are int32
+_MAX_PROMPT_CACHE = 2**30  # bytes, where nothing is said
 
-Executor: TypeAlias = "Plan | ReferenceExecutor"
-Progress = Callable[[float], None]
-"""Called with the share done, 0.0 to 1.0."""
+_logger = logging.getLogger("llamacy")
 
 
-def load_executor(
-    file: GGUFFile,
-    config: ModelConfig,
+def load(
+    source: str | os.PathLike[str],
     *,
-    executor: Literal["plan", "reference"] = "plan",
-    n_threads: int = 1,
+    n_ctx: int | None = None,
+    n_threads: int | None = None,
     kv_type: str = "f16",
-    n_batch: int = 512,
+    prompt_cache: int | None = None,
     progress: Progress | None = None,
-) -> Executor:
-    """Check the file's tensors against its architecture and make them runnable.
+) -> Model:
+    """Load a model.
 
     Parameters
     ----------
-    file : stays open only as long as this call.
-    config : the file's hyperparameters.
-    executor : ``"plan"`` or the slow ``"reference"``.
-    n_threads, kv_type : see :func:`llamacy.load`; the plan's alone.
-    n_batch : most rows of one forward pass.
-    progress : called as weights are packed.
+    source : path of a GGUF file; of a split model, the path of its first file.
+    n_ctx : most tokens of prompt and text together; None is what the model was
+        trained for. Memory for them is taken as they come.
+    n_threads : threads to compute with; None is one for each physical core this
+        process may use.
+    kv_type : how keys and values are kept: ``"f16"``, ``"f32"``, or ``"q8_0"``,
+        which takes half the memory of f16.
+    prompt_cache : most bytes of keys and values kept of past texts, for new prompts
+        that begin like them; None is a full context, at most 1 GiB; 0 keeps none.
+    progress : called with the share loaded, 0.0 to 1.0.
 
     Raises
     ------
-    UnsupportedError : an architecture not known here.
-    FormatError : a tensor is missing or has the wrong shape.
-    """
-    path = str(file.path)
-    architecture = find_architecture(config.architecture, path)
-    tensors = select_tensors(architecture.tensors(config), file.tensors, path)
-    if executor == "reference":
-        arrays = {name: tensor.dequantize() for name, tensor in tensors.items()}
-        return ReferenceExecutor(architecture.forward, config, arrays, n_batch=n_batch)
-    # imported late: the reference runs where nothing is compiled
-    from llamacy.ops.plan import Plan, pack_weights
+    ModelFileError : the file cannot be read.
+    FormatError : it is not a sound GGUF file, or (UnsupportedError) needs
+        something llamacy does not have.
+    ArgumentError : an option has a value that cannot be used.
 
-    weights = pack_weights(tensors, n_threads=n_threads, progress=progress)
-    return Plan(
-        architecture.forward,
+    Examples
+    --------
+    >>> model = load("llama-2-7b.Q4_K_M.gguf", n_ctx=2048)  # doctest: +SKIP
+    """
+    if not isinstance(source, str | os.PathLike):
+        raise ArgumentError(f"source: wanted a path, found {source!r}")
+    if n_ctx is not None:
+        n_ctx = checked_integer("n_ctx", n_ctx, 1, _MAX_CTX)
+    if n_threads is None:
+        n_threads = default_threads()
+    n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
+    if kv_type not in tuple(KV_TYPES):
+        raise ArgumentError(
+            f"kv_type: wanted one of {', '.join(KV_TYPES)}, found {kv_type!r}"
+        )
+    if prompt_cache is not None:
+        prompt_cache = checked_integer("prompt_cache", prompt_cache, 0)
+    with open_gguf(source) as file:
+        # An unknown family is refused as such, whatever keys it has of its own.
+        find_architecture(read_architecture(file), str(file.path))
+        config = read_config(file)
+        executor = load_executor(
+            file, config, n_threads=n_threads, kv_type=kv_type, progress=progress
+        )
+        origin = Origin(file.fingerprint(), kv_type, PAGE, executor.page_bytes)
+        tokenizer = LazyTokenizer(file.metadata, str(file.path))
+    if n_ctx is None:
+        n_ctx = config.n_ctx_train
+    elif n_ctx > config.n_ctx_train:
+        _logger.warning(
+            "%s: a context of %d tokens is more than the %d the model was trained on",
+            os.fspath(source), n_ctx, config.n_ctx_train,
+        )  # fmt: skip
+    if prompt_cache is None:
+        prompt_cache = min(-(-n_ctx // PAGE) * executor.page_bytes, _MAX_PROMPT_CACHE)
+    return Model(
+        os.fspath(source),
         config,
-        weights,
-        n_threads=n_threads,
-        kv_type=kv_type,
-        n_batch=n_batch,
+        executor,
+        tokenizer,
+        n_ctx=n_ctx,
+        n_cache_pages=prompt_cache // executor.page_bytes,
+        origin=origin,
     )

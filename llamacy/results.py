@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
+
+_MAX_EXPONENT = 700.0  # of a float
 
 FinishReason = Literal["stop", "length", "cancelled"]
 """Why a text ended.
@@ -15,10 +18,18 @@ the context is full. ``"cancelled"``: its stream was closed, or is not at its en
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read and written."""
+    """Tokens read and written.
+
+    Attributes
+    ----------
+    prompt_tokens : of the prompt; in a session, of all that came before as well.
+    completion_tokens : generated.
+    cached_tokens : of the prompt, found in the KV cache and not read again.
+    """
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -66,6 +77,60 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """How likely a token was, before any sampling option changed that.
+
+    Attributes
+    ----------
+    token : its id.
+    logprob : natural logarithm of its probability.
+    top : the likeliest tokens there, and their logarithms, likeliest first.
+    """
+
+    token: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How likely a text is.
+
+    Attributes
+    ----------
+    tokens : its ids.
+    logprobs : natural logarithm of each one's probability after those before it;
+        None for the first, which nothing comes before.
+    """
+
+    tokens: list[int]
+    logprobs: list[float | None]
+
+    @property
+    def total(self) -> float:
+        """Logarithm of the probability of the whole text."""
+        return math.fsum(one for one in self.logprobs if one is not None)
+
+    @property
+    def perplexity(self) -> float:
+        """How many tokens the model hesitates between, on average; NaN for one token.
+
+        The exponential of the mean of the negative logarithms.
+        """
+        n_scored = sum(one is not None for one in self.logprobs)
+        if not n_scored:
+            return math.nan
+        mean = -self.total / n_scored
+        return math.exp(mean) if mean < _MAX_EXPONENT else math.inf
+
+    def __repr__(self) -> str:
+        return (
+            f"Score(n_tokens={len(self.tokens)}, total={self.total:.4f}, "
+            f"perplexity={self.perplexity:.4f})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """A generated text.
 
@@ -76,6 +141,9 @@ class Completion:
     finish_reason : why it ended.
     usage : tokens read and written.
     timings : where the time went.
+    logprobs : how likely each of `tokens` was, if asked for.
+    prompt_logprobs : how likely each token of the prompt was, if asked for; None for
+        the first, which nothing comes before.
     """
 
     text: str
@@ -83,6 +151,8 @@ class Completion:
     finish_reason: FinishReason
     usage: Usage
     timings: Timings
+    logprobs: list[TokenLogprob] | None = None
+    prompt_logprobs: list[TokenLogprob | None] | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -104,10 +174,12 @@ class Piece:
     text : one or more whole characters.
     tokens : ids since the piece before; more than one where a character or a
         possible stop string spans tokens.
+    logprobs : how likely each of them was, if asked for.
     """
 
     text: str
     tokens: list[int]
+    logprobs: list[TokenLogprob] | None = None
 
     def __str__(self) -> str:
         return self.text

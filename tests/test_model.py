@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,9 @@ import pytest
 
 import llamacy
 from llamacy.model import Model
+from llamacy.ops.plan import Plan
+from llamacy.session_file import Origin
+from llamacy.tokenizers.lazy import LazyTokenizer
 
 PROMPT = "Once upon a time"
 N_VOCAB = 512
@@ -150,11 +155,11 @@ def test_a_prompt_longer_than_a_batch(model: Model, path: Path) -> None:
         ([1, -1], "found -1"),
         ([2**70], "found 1180591620717411303424"),
         ([True], "found True"),
-        ([1.0], "wanted token ids"),
-        (5, "prompt: wanted token ids, found 5"),
+        ([1.0], "wanted text or token ids"),
+        (5, "prompt: wanted text or token ids, found 5"),
         (None, "found None"),
         (b"text", "found b'text'"),
-        (["a", 1], "wanted token ids, found 1"),
+        (["a", 1], "wanted text or token ids, found 1"),
         (["a", []], "at least one token"),
         ("half a pair: \ud800", "surrogate"),
     ],
@@ -216,7 +221,10 @@ def test_a_closed_model_says_so(path: Path) -> None:
         lambda: model.logits([1]),
         lambda: model.tokenize(PROMPT),
         lambda: model.detokenize([1]),
-        lambda: next(stream),
+        lambda: list(stream),
+        lambda: model.score(PROMPT),
+        model.session,
+        lambda: model.load_session("x"),
     ]
     for call in calls:
         with pytest.raises(llamacy.ClosedError):
@@ -247,8 +255,20 @@ def test_threads_share_a_model(model: Model) -> None:
         assert list(pool.map(text, prompts)) == wanted
 
 
+def with_metadata(model: Model, metadata: dict[str, Any]) -> Model:
+    return Model(
+        model.path,
+        model.config,
+        model.executor,
+        LazyTokenizer(metadata, model.path),
+        n_ctx=64,
+        n_cache_pages=0,
+        origin=Origin("", "f16", 32, model.executor.page_bytes),
+    )
+
+
 def test_a_model_without_a_vocabulary_runs_on_ids(model: Model) -> None:
-    bare = Model(model.path, model.config, model.executor, {}, n_ctx=64)
+    bare = with_metadata(model, {})
     ids = model.tokenize(PROMPT)
     wanted = model.generate(ids, max_tokens=9, temperature=0)
     out = bare.generate(ids, max_tokens=9, temperature=0)
@@ -264,7 +284,7 @@ def test_a_prompt_is_not_marked_as_ended(path: Path, model: Model) -> None:
 
     with open_gguf(path) as file:
         metadata = {**file.metadata, "tokenizer.ggml.add_eos_token": True}
-    ending = Model(model.path, model.config, model.executor, metadata, n_ctx=64)
+    ending = with_metadata(model, metadata)
     assert ending.tokenize(PROMPT)[-1] == ending.tokenizer.eos_id
     assert ending.generate(PROMPT, max_tokens=1).usage.prompt_tokens == 5
 
@@ -307,3 +327,138 @@ def test_unknown_family_is_refused_as_such(
         match=r"general\.architecture: wanted one of llama.*, found mamba$",
     ):
         llamacy.load(path)
+
+
+def test_samples_of_a_prompt_differ_and_share_it(model: Model) -> None:
+    outs = model.generate(PROMPT, n=6, max_tokens=20, temperature=2.0, seed=1)
+    assert len({out.text for out in outs}) == 6
+    again = model.generate([PROMPT, "The"], n=6, max_tokens=20, temperature=2.0, seed=1)
+    assert [[out.text for out in group] for group in again][0] == [o.text for o in outs]
+    assert [len(group) for group in again] == [6, 6]
+    for n in (0, -1, 1.5, True):
+        with pytest.raises(llamacy.ArgumentError, match="^n: wanted"):
+            model.generate(PROMPT, n=n)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kv_type", ["f16", "f32", "q8_0"])
+def test_a_prompt_read_before_is_not_read_again(path: Path, kv_type: str) -> None:
+    options: Any = {"max_tokens": 40, "temperature": 0}
+    with llamacy.load(path, kv_type=kv_type, prompt_cache=0) as without:
+        story = without.generate(PROMPT, max_tokens=100, temperature=0).text
+        prompts = [PROMPT + story, PROMPT + story + " Then", PROMPT + story[:150]]
+        wanted = [without.generate(prompt, **options) for prompt in prompts]
+        assert {out.usage.cached_tokens for out in wanted} == {0}
+        assert isinstance(without.executor, Plan)
+        assert without.executor.n_pages_used == 0
+    with llamacy.load(path, kv_type=kv_type) as model:
+        model.generate(PROMPT, max_tokens=100, temperature=0)
+        for prompt, want in zip(prompts, wanted, strict=True):
+            for _ in range(2):
+                out = model.generate(prompt, **options)
+                assert out.tokens == want.tokens
+                assert out.usage.prompt_tokens == want.usage.prompt_tokens
+                assert out.usage.cached_tokens > 32
+                assert out.timings.n_prompt < want.timings.n_prompt - 32
+
+
+def test_the_prompt_cache_is_bounded(path: Path) -> None:
+    with llamacy.load(path, n_ctx=64) as model:
+        assert isinstance(model.executor, Plan)
+        for first in range(3, 40):
+            model.generate([first] * 40, max_tokens=8)
+            assert model.executor.n_pages_used <= 2
+    with pytest.raises(llamacy.ArgumentError, match="^prompt_cache: wanted"):
+        llamacy.load(path, prompt_cache=-1)
+
+
+def test_scores_are_those_of_the_logits(model: Model) -> None:
+    text = "Once upon a time there was a little dog."
+    score = model.score(text)
+    ids = model.tokenize(text)
+    logits = model.logits(ids).astype(np.float64)
+    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    wanted = [logits[i, token] for i, token in enumerate(ids[1:])]
+    assert score.tokens == ids
+    assert score.logprobs[0] is None
+    np.testing.assert_allclose(np.array(score.logprobs[1:], float), wanted, atol=1e-4)
+    assert score.total == pytest.approx(sum(wanted), abs=1e-3)
+    assert score.perplexity == pytest.approx(np.exp(-np.mean(wanted)), rel=1e-4)
+    assert "perplexity" in repr(score)
+    both = model.score([text, "7 green ideas sleep"])
+    assert both[0] == score
+    assert both[1].perplexity > 5 * score.perplexity
+    assert np.isnan(model.score([1]).perplexity)
+
+
+def test_likelihoods_of_generated_tokens(model: Model) -> None:
+    out = model.generate(PROMPT, max_tokens=10, seed=1, logprobs=3, prompt_logprobs=0)
+    assert out.logprobs is not None
+    assert out.prompt_logprobs is not None
+    wanted = model.score([*model.tokenize(PROMPT), *out.tokens]).logprobs
+    found = [*out.prompt_logprobs, *out.logprobs]
+    values = [None if one is None else one.logprob for one in found]
+    np.testing.assert_allclose(
+        np.array(values[1:], float), np.array(wanted[1:], float), atol=1e-4
+    )
+    for one in out.logprobs:
+        assert len(one.top) == 3
+        assert one.top[0][1] >= one.logprob - 1e-6
+    stream = model.stream(PROMPT, max_tokens=10, seed=1, logprobs=3)
+    pieces = list(stream)
+    assert [one for piece in pieces for one in piece.logprobs or ()] == out.logprobs
+    assert stream.completion.logprobs == out.logprobs
+
+
+def test_coroutines(model: Model) -> None:
+    options: Any = {"max_tokens": 20, "temperature": 0}
+    wanted = [model.generate(prompt, **options).text for prompt in (PROMPT, "The dog")]
+
+    async def run() -> None:
+        outs = await model.agenerate([PROMPT, "The dog"], **options)
+        assert [out.text for out in outs] == wanted
+        two = await asyncio.gather(
+            model.agenerate(PROMPT, **options), model.agenerate("The dog", **options)
+        )
+        assert [out.text for out in two] == wanted
+        async with model.astream(PROMPT, **options) as stream:
+            assert "".join([piece.text async for piece in stream]) == wanted[0]
+        with pytest.raises(llamacy.ArgumentError, match="at least one token"):
+            await model.agenerate([])
+        with pytest.raises(llamacy.ArgumentError, match="at least one token"):
+            await anext(model.astream([]))
+
+    asyncio.run(run())
+
+
+def test_ids_that_are_no_tokens_cannot_be_biased(model: Model) -> None:
+    banned = model.generate(PROMPT, max_tokens=1, temperature=0).tokens[0]
+    out = model.generate(
+        PROMPT, max_tokens=20, temperature=0, logit_bias={banned: -np.inf}
+    )
+    assert banned not in out.tokens
+    for token in (N_VOCAB, -1):
+        with pytest.raises(llamacy.ArgumentError, match="^logit_bias: wanted"):
+            model.generate(PROMPT, logit_bias={token: 1.0})
+    with pytest.raises(llamacy.ArgumentError, match=r"^cancel: .*is_set"):
+        model.generate(PROMPT, cancel=5)  # type: ignore[call-overload]
+
+
+def test_closing_ends_what_other_threads_generate(path: Path) -> None:
+    model = llamacy.load(path, n_ctx=512)
+    started = threading.Event()
+
+    def run(number: int) -> type[BaseException]:
+        def note(share: float) -> None:
+            started.set()
+
+        try:
+            while True:
+                model.generate([number + 5] * 9, max_tokens=400, progress=note)
+        except llamacy.LlamacyError as error:
+            return type(error)
+
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(run, number) for number in range(4)]
+        assert started.wait(10)
+        model.close()
+        assert {one.result() for one in runs} == {llamacy.ClosedError}

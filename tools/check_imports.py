@@ -15,11 +15,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FOUNDATION = {"errors", "config", "results"}
+FOUNDATION = {"errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
-    *("architectures", "cpu_count", "generation", "kernels", "loading", "model"),
-    *("sampling", "tokenizers"),
+    *("architectures", "cpu_count", "executors", "generation", "kernels", "loading"),
+    *("model", "sampling", "session", "session_file", "tokenizers"),
 }
 
 # A part of the package (a module or folder in it; "" is llamacy/__init__.py) and the
@@ -28,8 +28,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"", "roofline", *MODEL},
     "": MODEL,
-    "model": MODEL,
-    "loading": ENGINE | {"architectures"},
+    "loading": MODEL,
+    "model": MODEL - {"loading"},
+    "session": MODEL - {"loading", "model"},
+    "session_file": FOUNDATION | {"ops"},
+    "executors": ENGINE | {"architectures"},
     "roofline": FOUNDATION | {"kernels"},
     "generation": FOUNDATION | {"sampling", "tokenizers", "ops"},
     "sampling": FOUNDATION,
@@ -41,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cpu_count": set(),
     "results": set(),
     "config": set(),
+    "fork_locks": set(),
     "errors": set(),
 }
 

@@ -14,7 +14,7 @@ from llamacy.cli.limits import compared, generation_cost, measured, prompt_cost
 from llamacy.cli.options import JSON, KVType, Threads
 
 if TYPE_CHECKING:
-    from llamacy.loading import Executor
+    from llamacy.executors import Executor
     from llamacy.ops.plan import Plan
 
 _SEED = 0

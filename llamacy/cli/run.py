@@ -13,7 +13,7 @@ from llamacy.cli.options import JSON, KVType, Threads
 from llamacy.cli.text_input import check_text, read_text
 
 if TYPE_CHECKING:
-    from llamacy.generation import Stream
+    from llamacy.generation.streams import Stream
     from llamacy.results import Completion
 
 _NO_PROMPT = (

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ from llamacy.formats.ggml import GGMLType, dequantize
 from llamacy.formats.gguf_header import Header, TensorInfo, read_header
 from llamacy.formats.mapped_file import MappedFile
 
+_SAMPLE_BYTES = 4096  # of a tensor, in its fingerprint
 _PART_NAME = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})\.gguf", re.DOTALL)
 
 
@@ -107,6 +109,22 @@ class GGUFFile:
                         "the name of a tensor in an earlier part",
                     )
                 self.tensors[info.name] = Tensor(file, info)
+
+    def fingerprint(self) -> str:
+        """Tell this model from others: a digest of its settings and weights.
+
+        Of each tensor only the beginning is looked at, so that it costs nothing
+        beside loading; weights that were trained further differ there too.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        for key, value in self.metadata.items():
+            if isinstance(value, bool | int | float | str):
+                digest.update(f"{key}={value!r};".encode(errors="replace"))
+        for tensor in self.tensors.values():
+            head = f"{tensor.name}:{tensor.type.name}{tensor.shape};"
+            digest.update(head.encode(errors="replace"))
+            digest.update(tensor.data[:_SAMPLE_BYTES].tobytes())
+        return digest.hexdigest()
 
     def close(self) -> None:
         """Unmap the weights; arrays already taken from tensors stay valid."""

@@ -6,7 +6,7 @@ are the same call with other rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -23,6 +23,10 @@ class Sequence(Protocol):
     @property
     def n_past(self) -> int:
         """Tokens held; the next row of this sequence has this position."""
+
+    @property
+    def pages(self) -> tuple[Hashable, ...]:
+        """The pieces of memory that hold them; forks have pieces in common."""
 
     def fork(self) -> Sequence:
         """Return a sequence that begins with the same tokens, sharing memory."""

@@ -8,12 +8,13 @@ last one is copied when either side writes to it. (Kwon et al. 2023, arXiv:2309.
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError, ClosedError, OutOfMemoryError
+from llamacy.fork_locks import Rank, fork_lock
 from llamacy.ops.memory import large_pages
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -44,7 +45,7 @@ class PagePool:
     def __init__(self, page_tokens: int, page_bytes: int) -> None:
         self.page_tokens = page_tokens
         self.page_bytes = page_bytes
-        self.lock = threading.RLock()
+        self.lock = fork_lock(Rank.PAGES)
         self._spare: list[Page] = []
         self._slab: NDArray[np.uint8] = np.empty(0, np.uint8)  # what is left of it
         self._n_used = 0
@@ -54,6 +55,11 @@ class PagePool:
         """Bytes held, in use and spare."""
         with self.lock:
             return (self._n_used + len(self._spare)) * self.page_bytes
+
+    @property
+    def n_used(self) -> int:
+        """Pages held by sequences."""
+        return self._n_used
 
     def take(self) -> Page:
         """Return a page, held once.
@@ -125,6 +131,11 @@ class PagedSequence:
         return len(self._pages)
 
     @property
+    def pages(self) -> tuple[Page, ...]:
+        """Pages held, shared ones included."""
+        return tuple(self._pages)
+
+    @property
     def page_table(self) -> int:
         """Address of the page addresses, for the kernels."""
         return int(self._addresses.ctypes.data)
@@ -140,6 +151,13 @@ class PagedSequence:
                 self._own(index)
             while len(self._pages) < end:
                 self._set(len(self._pages), self.pool.take())
+
+    def restore(self, n_tokens: int, pages: Iterable[NDArray[np.uint8]]) -> None:
+        """Hold `n_tokens` whose pages, uint8, (page_bytes,), were saved; was empty."""
+        self.reserve(n_tokens)
+        for page, data in zip(self._pages, pages, strict=True):
+            page.data[:] = data
+        self.advance(n_tokens)
 
     def advance(self, n_tokens: int) -> None:
         """Count `n_tokens` as written."""

@@ -15,7 +15,6 @@ projections to Q, K and V, for one, run as if they were one.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 
 import numpy as np
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from llamacy import kernels
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, ClosedError
+from llamacy.fork_locks import Rank, fork_lock
 from llamacy.kernels.forking import usable_threads
 from llamacy.ops.batch import Batch
 from llamacy.ops.cost import Cost, PassCost
@@ -66,7 +66,7 @@ class Plan:
             )
         self.n_batch = n_batch
         self._config = config
-        self._lock = threading.Lock()
+        self._lock = fork_lock(Rank.PLAN)
         self._n_threads = n_threads
         program = Program(
             kernels.load(kernels.selected().name).table,
@@ -90,8 +90,25 @@ class Plan:
         """Return an empty sequence."""
         return PagedSequence(self._pool)
 
-    def forward(self, batch: Batch) -> NDArray[np.float32]:
-        """Run one forward pass; float32, (n_wanted, n_vocab).
+    @property
+    def n_vocab(self) -> int:
+        """Logits of a row."""
+        return self._config.n_vocab
+
+    @property
+    def page_bytes(self) -> int:
+        """Memory of a page of `PAGE` tokens' keys and values."""
+        return self._pool.page_bytes
+
+    @property
+    def n_pages_used(self) -> int:
+        """Pages that sequences hold."""
+        return self._pool.n_used
+
+    def forward(
+        self, batch: Batch, logits: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Run one forward pass; float32, (n_wanted, n_vocab), in `logits` if given.
 
         Raises
         ------
@@ -100,7 +117,12 @@ class Plan:
         """
         parts = self._check(batch)
         n_vocab, n_wanted = self._config.n_vocab, len(batch.wanted)
-        logits = np.empty((n_wanted, n_vocab), np.float32)
+        if logits is None:
+            logits = np.empty((n_wanted, n_vocab), np.float32)
+        elif logits.shape != (n_wanted, n_vocab):
+            raise ArgumentError(
+                f"logits: wanted ({n_wanted}, {n_vocab}), found {logits.shape}"
+            )
         with self._lock:
             if self._program is None:
                 raise ClosedError("the model is closed")

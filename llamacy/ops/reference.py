@@ -25,6 +25,11 @@ class ReferenceSequence:
         self.keys: dict[int, Array] = {}  # layer -> (n_past, n_head_kv, head_dim)
         self.values: dict[int, Array] = {}
 
+    @property
+    def pages(self) -> tuple[int, ...]:
+        """Its arrays, known by address."""
+        return tuple(map(id, (*self.keys.values(), *self.values.values())))
+
     def fork(self) -> ReferenceSequence:
         """Return a sequence with the same tokens; arrays are never changed in place."""
         twin = ReferenceSequence()
@@ -136,18 +141,31 @@ class ReferenceExecutor:
         """Return an empty sequence."""
         return ReferenceSequence()
 
-    def forward(self, batch: Batch) -> Array:
-        """Run one forward pass; float32, (n_wanted, n_vocab)."""
+    @property
+    def n_vocab(self) -> int:
+        """Logits of a row."""
+        return self._config.n_vocab
+
+    @property
+    def page_bytes(self) -> int:
+        """0: what it keeps is not in pages."""
+        return 0
+
+    def forward(self, batch: Batch, logits: Array | None = None) -> Array:
+        """Run one forward pass; float32, (n_wanted, n_vocab), in `logits` if given."""
         with self._lock:
             if self._weights is None:
                 raise ClosedError("the model is closed")
             ops = ReferenceOps(self._config, batch)
-            logits: Array = self._forward(ops, self._config, self._weights)
+            result: Array = self._forward(ops, self._config, self._weights)
             for sequence, position in zip(
                 batch.sequences, batch.positions, strict=True
             ):
                 assert isinstance(sequence, ReferenceSequence)
                 sequence.n_past = int(position) + 1
+            if logits is None:
+                return result
+            logits[:] = result
             return logits
 
     def close(self) -> None:

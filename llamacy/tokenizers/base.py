@@ -43,7 +43,12 @@ class Tokenizer(ABC):
         return f"<{type(self).__name__} of {self.n_vocab} tokens>"
 
     def encode(
-        self, text: str, *, add_bos: bool | None = None, parse_special: bool = False
+        self,
+        text: str,
+        *,
+        add_bos: bool | None = None,
+        parse_special: bool = False,
+        continues: bool = False,
     ) -> list[int]:
         """Turn text into token ids.
 
@@ -54,6 +59,8 @@ class Tokenizer(ABC):
             adds BOS in any case; False adds neither.
         parse_special : whether control tokens written out in the text become these
             tokens. Leave it off for text from elsewhere.
+        continues : whether `text` goes on from another, so that no space is to be
+            put before it where the vocabulary begins texts with one.
 
         Raises
         ------
@@ -65,7 +72,7 @@ class Tokenizer(ABC):
         if bos and self.bos_id is None:
             raise ArgumentError("add_bos: this vocabulary has no BOS token")
         ids = [self.bos_id] if bos and self.bos_id is not None else []
-        after_special = True  # the beginning counts as such
+        after_special = not continues  # the beginning counts as such
         for part in self._special.split(text, parse_special=parse_special):
             if isinstance(part, int):
                 ids.append(part)

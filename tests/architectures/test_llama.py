@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from llamacy.architectures import ARCHITECTURES, find_architecture, llama
 from llamacy.errors import FormatError, UnsupportedError
+from llamacy.executors import load_executor
 from llamacy.formats.gguf import open_gguf
 from llamacy.formats.gguf_config import read_config
-from llamacy.loading import load_executor
 from llamacy.ops.batch import Batch
 
 Tensors = dict[str, NDArray[np.float32]]

@@ -110,7 +110,7 @@ def test_the_sampling_defaults_are_the_librarys() -> None:
 def test_run_ends_at_a_ctrl_c(
     shell: Shell, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from llamacy.generation import Stream
+    from llamacy.generation.streams import Stream
 
     whole = Stream.__next__
 

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError, ClosedError, OutOfMemoryError
+from llamacy.executors import load_executor
 from llamacy.formats.gguf import open_gguf
 from llamacy.formats.gguf_config import read_config
-from llamacy.loading import load_executor
 from llamacy.ops import kv_cache
 from llamacy.ops.batch import Batch, Sequence
 from llamacy.ops.plan import Plan

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from llamacy.executors import Executor, load_executor
 from llamacy.formats.gguf import open_gguf
 from llamacy.formats.gguf_config import read_config
 from llamacy.kernels.levels import Level
-from llamacy.loading import load_executor
 from llamacy.ops.batch import Batch
 
 pytestmark = pytest.mark.oracle
@@ -103,7 +103,7 @@ def error(got: Array, want: Array) -> float:
 def run(path: Path, kind: Any) -> Array:
     with open_gguf(path) as file:
         config = read_config(file)
-        executor = load_executor(
+        executor: Executor = load_executor(
             file, config, executor=kind, n_threads=2, kv_type="f32"
         )
     return executor.forward(Batch.of(tokens(), executor.new_sequence(), "all"))

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError, ModelOutputError
-from llamacy.sampling import Sampler, SamplingOptions, SamplingParams, largest
+from llamacy.sampling import Sampler, SamplingOptions, SamplingParams
+from llamacy.sampling.largest import largest
 
 LOGITS = np.array([1.5, -0.5, 3.0, 2.5, 0.0, 2.9, -4.0, 1.0], np.float32)
 

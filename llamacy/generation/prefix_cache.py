@@ -1,0 +1,103 @@
+"""Keys and values of texts that have ended, for new prompts that begin like them.
+
+A new prompt forks the pages of the entry it shares most tokens with, and reads only
+the rest. Entries share pages too, among themselves and with running texts; the bound
+is on distinct pages, and the entry unused for longest goes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Items
+from dataclasses import dataclass
+
+from llamacy.ops.batch import Sequence
+
+MIN_SHARED = 32
+"""Fewest tokens worth sharing: reading them is quicker than any book-keeping."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """A text's tokens, and the sequence that holds all of them."""
+
+    ids: list[int]
+    sequence: Sequence
+
+
+class PrefixCache:
+    """Sequences of past texts, found by how they begin.
+
+    Parameters
+    ----------
+    n_pages : most pages held; 0 keeps nothing.
+    """
+
+    def __init__(self, n_pages: int) -> None:
+        self._n_pages = n_pages
+        self._entries: list[Entry] = []  # the one used last comes last
+
+    def find(self, ids: list[int]) -> tuple[Sequence | None, int]:
+        """Find the sequence that shares most leading tokens with `ids`, and how many.
+
+        It stays the cache's: to be forked before anything else is asked of it.
+        """
+        best, n_shared = None, MIN_SHARED - 1
+        for entry in self._entries:
+            n = common_prefix(entry.ids, ids)
+            if n > n_shared:
+                best, n_shared = entry, n
+        if best is None:
+            return None, 0
+        self._entries.remove(best)
+        self._entries.append(best)
+        return best.sequence, n_shared
+
+    def put(self, ids: list[int], sequence: Sequence) -> None:
+        """Keep or close `sequence`, which holds `ids`: it is the cache's now."""
+        if len(ids) < MIN_SHARED or self._n_pages == 0:
+            sequence.close()
+            return
+        for entry in self._entries:
+            if common_prefix(entry.ids, ids) == len(ids):
+                sequence.close()
+                self._entries.remove(entry)
+                self._entries.append(entry)
+                return
+        # What the new one begins with is found in it.
+        for entry in list(self._entries):
+            if common_prefix(entry.ids, ids) == len(entry.ids):
+                self._drop(entry)
+        self._entries.append(Entry(ids, sequence))
+        while self._entries and self._count_pages() > self._n_pages:
+            self._drop(self._entries[0])
+
+    def clear(self) -> bool:
+        """Close all sequences; return whether there were any."""
+        had_some = bool(self._entries)
+        while self._entries:
+            self._drop(self._entries[0])
+        return had_some
+
+    def _drop(self, entry: Entry) -> None:
+        self._entries.remove(entry)
+        entry.sequence.close()
+
+    def _count_pages(self) -> int:
+        return len({page for entry in self._entries for page in entry.sequence.pages})
+
+
+def common_prefix(a: Items[int], b: Items[int]) -> int:
+    """How many leading items two lists have in common.
+
+    By halves, because comparing slices is many times faster than a loop.
+    """
+    low, high = 0, min(len(a), len(b))
+    if a[:high] == b[:high]:
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle
+    return low

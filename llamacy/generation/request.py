@@ -1,0 +1,318 @@
+"""One prompt on its way to a completion."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import ContextLengthError
+from llamacy.generation.mailbox import Done, Event, Mailbox, Progress
+from llamacy.generation.output import Output
+from llamacy.ops.batch import Sequence, Wanted
+from llamacy.results import Completion, FinishReason, Timings, TokenLogprob, Usage
+from llamacy.sampling import Sampler, SamplingParams, token_logprob
+
+if TYPE_CHECKING:
+    from llamacy.tokenizers.base import Tokenizer
+
+
+class CancelToken(Protocol):
+    """Tells a generation to end; a ``threading.Event`` is one."""
+
+    def is_set(self) -> bool:
+        """Whether to end now."""
+
+
+class Request:
+    """One prompt on its way to a completion.
+
+    Once submitted it is the worker's, whose thread alone changes it. Other threads
+    may call `withdraw`, and read the results once it is done.
+
+    Parameters
+    ----------
+    ids : the prompt's tokens, at least one.
+    params : how to go on.
+    n_ctx : most tokens of prompt and text together.
+    tokenizer : turns tokens into bytes and knows the end of a text; without one
+        the text stays empty.
+    sequence : what holds the first of `ids` already, but not all; None leaves it to
+        the scheduler to find or make one.
+    keeps_sequence : leave the sequence open at the end, for who asked.
+    reads_only : end when the prompt has been read.
+    seed_offset : tells the samples of one prompt apart.
+    cancel : ends the request once it is set.
+
+    Attributes
+    ----------
+    ids : tokens of prompt and text; the sequence holds the first of them.
+    n_prompt, n_read : tokens of the prompt, and how many of them were read.
+    n_to_read : how many of them the sequence is to hold next.
+    finish_reason, error : why it ended, well or not; None until then.
+    is_done : whether it has ended and given its memory back.
+
+    Raises
+    ------
+    ContextLengthError : the prompt has more than `n_ctx` tokens.
+    """
+
+    def __init__(
+        self,
+        ids: list[int],
+        params: SamplingParams,
+        n_ctx: int,
+        tokenizer: Tokenizer | None,
+        *,
+        sequence: Sequence | None = None,
+        keeps_sequence: bool = False,
+        reads_only: bool = False,
+        seed_offset: int = 0,
+        cancel: CancelToken | None = None,
+    ) -> None:
+        if len(ids) > n_ctx:
+            raise ContextLengthError(len(ids), n_ctx)
+        self._created = perf_counter()
+        self.ids = list(ids)
+        self.n_to_read = self.n_prompt = len(ids)
+        self.keeps_sequence = keeps_sequence
+        self.finish_reason: FinishReason | None = None
+        self.error: BaseException | None = None
+        self.is_done = False
+        self.output = Output(params, tokenizer)
+        self._params = params
+        self._limit = n_ctx - len(ids)
+        if params.max_tokens is not None:
+            self._limit = min(self._limit, params.max_tokens)
+        self._reads_only = reads_only
+        self._eog_ids = tokenizer.eog_ids if tokenizer else frozenset[int]()
+        self._sampler = Sampler(params, tokenizer, seed_offset=seed_offset)
+        self._sampler.accept(ids)
+        self._raw_logits: NDArray[np.float32] | None = None
+        self._prompt_logprobs: list[TokenLogprob | None] = [None]
+        self._cancel = cancel
+        self._withdrawn = False
+        self._n_taken: int | None = None
+        self._mailbox: Mailbox | None = None
+        self._seconds = {True: 0.0, False: 0.0}  # of passes that read, that generate
+        self._n_passes = {True: 0, False: 0}
+        self._first_token_at: float | None = None
+        self.sequence: Sequence | None = None
+        self.n_read = self._n_cached = 0
+        if sequence is not None:
+            self.start(sequence)
+        if self._limit == 0 and not reads_only:
+            self._read_at_most_for_logprobs()
+
+    def _read_at_most_for_logprobs(self) -> None:
+        """Prepare to generate nothing."""
+        self._reads_only = True
+        # What follows the last token is not asked.
+        self.n_to_read = self.n_prompt - 1 if self.scores_prompt else 0
+        if self.n_to_read == 0:
+            self.finish_reason = "length"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over, well or not."""
+        return self.finish_reason is not None or self.error is not None
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the prompt has not led to a token yet."""
+        return self._first_token_at is None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was submitted and is not done."""
+        return self._mailbox is not None and not self.is_done
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether it was withdrawn."""
+        return self._withdrawn
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether it waits for somebody to take what it has posted."""
+        full = self._mailbox is not None and self._mailbox.is_full
+        return full and not self._withdrawn
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nobody wants its result any more."""
+        return self._withdrawn or (self._cancel is not None and self._cancel.is_set())
+
+    @property
+    def scores_prompt(self) -> bool:
+        """Whether the likelihoods of the prompt's tokens are wanted."""
+        return self._params.prompt_logprobs is not None
+
+    def submit(self, mailbox: Mailbox) -> None:
+        """Post events to `mailbox` from now on."""
+        self._mailbox = mailbox
+
+    def withdraw(self, n_taken: int | None = None) -> None:
+        """Note that nobody wants the result any more; any thread may say so.
+
+        n_taken : tokens of the text that were seen; None is nothing at all.
+        """
+        self._n_taken = n_taken
+        self._withdrawn = True
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it leaves nothing: it failed, or its result was not waited for."""
+        return self.error is not None or (self._withdrawn and self._n_taken is None)
+
+    def start(self, sequence: Sequence) -> None:
+        """Go on after the tokens that `sequence` holds: the first of the prompt."""
+        self.sequence = sequence
+        self.n_read = self._n_cached = sequence.n_past
+
+    def next_rows(self, n_rows: int) -> tuple[list[int], Sequence, Wanted]:
+        """At most `n_rows` rows of the next pass."""
+        assert self.sequence is not None
+        n_past = self.sequence.n_past
+        tokens = self.ids[n_past : min(n_past + n_rows, self.n_to_read)]
+        wanted: Wanted = "none"
+        if self.is_reading and self.scores_prompt:
+            wanted = "all"
+        elif not self._reads_only and n_past + len(tokens) == self.n_to_read:
+            wanted = "last"
+        return tokens, self.sequence, wanted
+
+    def take(self, logits: NDArray[np.float32]) -> None:
+        """Go on with the logits wanted of a pass, (n_wanted, n_vocab).
+
+        The rows are the request's to change.
+        """
+        assert self.sequence is not None
+        if self.is_reading:
+            self.n_read = self.sequence.n_past
+            if self.scores_prompt:
+                self._score_prompt(logits)
+            self._post(Progress())
+        if self.sequence.n_past == self.n_to_read:
+            if self._reads_only:
+                self.finish_reason = "length"
+            else:
+                self._choose(logits[-1])
+
+    def spend(self, reading: bool, seconds: float) -> None:
+        """Note the time of a pass this request had rows in."""
+        self._seconds[reading] += seconds
+        self._n_passes[reading] += 1
+
+    def cancel(self) -> None:
+        """End as cancelled."""
+        self.finish_reason = "cancelled"
+        self._post_piece(self.output.flush())
+
+    def fail(self, error: BaseException) -> None:
+        """End with an error."""
+        self.error = error
+
+    def settle(self) -> None:
+        """Post that all is done: its memory is given back."""
+        self.is_done = True
+        self._post(Done())
+
+    def completion(self) -> Completion:
+        """Return the result."""
+        output = self.output
+        return Completion(
+            text=output.text,
+            tokens=list(output.tokens),
+            finish_reason=self.finish_reason or "cancelled",
+            usage=self.usage(len(output.tokens)),
+            timings=self.timings(),
+            logprobs=output.logprobs,
+            prompt_logprobs=self.prompt_logprobs,
+        )
+
+    @property
+    def prompt_logprobs(self) -> list[TokenLogprob | None] | None:
+        """Likelihoods of the prompt's tokens so far, if wanted; None of the first."""
+        return self._prompt_logprobs if self.scores_prompt else None
+
+    def usage(self, n_generated: int) -> Usage:
+        """Count tokens, `n_generated` of them generated."""
+        return Usage(self.n_prompt, n_generated, self._n_cached)
+
+    def timings(self) -> Timings:
+        """Where the time went so far."""
+        first = self._first_token_at
+        return Timings(
+            n_prompt=self.n_read - self._n_cached,
+            prompt_seconds=self._seconds[True],
+            n_generated=self._n_passes[False],
+            generation_seconds=self._seconds[False],
+            time_to_first_token=first - self._created if first else 0.0,
+        )
+
+    def ids_taken(self) -> list[int]:
+        """Tokens of prompt and text, without those that were not seen."""
+        if self._n_taken is None:
+            return self.ids
+        return self.ids[: self.n_prompt + self._n_taken]
+
+    def _score_prompt(self, logits: NDArray[np.float32]) -> None:
+        """Note how likely the tokens after those just read were."""
+        assert self.sequence is not None
+        assert self._params.prompt_logprobs is not None
+        following = self.ids[self.sequence.n_past - len(logits) + 1 : self.n_prompt]
+        for row, token in zip(logits, following, strict=False):
+            self._prompt_logprobs.append(
+                token_logprob(row, token, self._params.prompt_logprobs)
+            )
+
+    def _choose(self, logits: NDArray[np.float32]) -> None:
+        """Choose the next token from `logits`, (n_vocab,)."""
+        if self._params.logprobs is not None:
+            # the sampler changes its row
+            self._raw_logits = _copied(logits, self._raw_logits)
+        token = self._sampler.sample(logits)
+        if self._first_token_at is None:
+            self._first_token_at = perf_counter()
+        text = ""
+        if token in self._eog_ids:
+            self.finish_reason = "stop"
+        else:
+            text = self._append(token)
+            if len(self.output.tokens) == self._limit:
+                self.finish_reason = "length"
+        if self.finish_reason is not None:
+            text += self.output.flush()
+        if self.output.is_stopped:
+            self.finish_reason = "stop"
+        self._post_piece(text)
+
+    def _append(self, token: int) -> str:
+        """Add a token to the text; return the text that has become sure."""
+        self.ids.append(token)
+        self.n_to_read = len(self.ids)
+        logprob = None
+        if self._raw_logits is not None and self._params.logprobs is not None:
+            logprob = token_logprob(self._raw_logits, token, self._params.logprobs)
+        return self.output.push(token, logprob)
+
+    def _post_piece(self, text: str) -> None:
+        if piece := self.output.piece(text):
+            self._post(piece)
+
+    def _post(self, event: Event) -> None:
+        if self._mailbox is not None:
+            self._mailbox.post(self, event)
+
+
+def _copied(
+    values: NDArray[np.float32], into: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
+    """Copy into an array of before, if there is one."""
+    if into is None:
+        return values.copy()
+    np.copyto(into, values)
+    return into

@@ -1,0 +1,38 @@
+"""How likely tokens were, by the model's own logits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.results import TokenLogprob
+from llamacy.sampling.largest import largest
+
+_CHUNK = 8192  # logits; the exponentials of so many stay in the cache
+
+
+def token_logprob(logits: NDArray[np.float32], token: int, k: int) -> TokenLogprob:
+    """How likely `token` was, and which `k` tokens were likeliest.
+
+    Parameters
+    ----------
+    logits : float32, (n_vocab,), as the model gave them.
+    """
+    total = _log_sum_exp(logits)
+    top = largest(logits, min(k, len(logits))) if k else ()
+    return TokenLogprob(
+        token,
+        float(logits[token]) - total,
+        tuple((int(other), float(logits[other]) - total) for other in top),
+    )
+
+
+def _log_sum_exp(logits: NDArray[np.float32]) -> float:
+    peak = logits.max()
+    total = 0.0
+    for first in range(0, len(logits), _CHUNK):
+        weights = np.exp(logits[first : first + _CHUNK] - peak)
+        total += float(weights.sum(dtype=np.float64))
+    return float(peak) + math.log(total)

@@ -1,0 +1,228 @@
+"""The chain: a row of logits in, a token out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import ArgumentError, ModelOutputError
+from llamacy.sampling import truncation
+from llamacy.sampling.dry import Dry, TokenTexts
+from llamacy.sampling.largest import largest
+from llamacy.sampling.mirostat import Mirostat
+from llamacy.sampling.params import SamplingParams
+from llamacy.sampling.penalties import has_penalties, penalise
+
+_Ids = NDArray[np.intp]
+_Logits = NDArray[np.float64]
+
+
+class Sampler:
+    """Draws tokens from rows of logits, with a random generator of its own.
+
+    Parameters
+    ----------
+    params : the options; when to end is not the sampler's business.
+    tokenizer : tells DRY where breakers are.
+    seed_offset : makes the samples of one prompt differ with one seed.
+    """
+
+    def __init__(
+        self,
+        params: SamplingParams,
+        tokenizer: TokenTexts | None = None,
+        *,
+        seed_offset: int = 0,
+    ) -> None:
+        self.params = params
+        seed = None if params.seed in (None, -1) else [params.seed, seed_offset]
+        self._random = np.random.default_rng(seed)
+        self._tokens = _Tokens()
+        self._has_penalties = has_penalties(params)
+        self._dry: Dry | None = None
+        if params.dry_multiplier > 0 and params.dry_penalty_last_n != 0:
+            self._dry = Dry(params, tokenizer)
+        self._mirostat = Mirostat(params) if params.mirostat else None
+        self._biased = np.array([token for token, _ in params.biases], np.intp)
+        self._biases = np.array([bias for _, bias in params.biases], np.float32)
+        self._is_greedy = (
+            params.temperature == 0
+            and params.dynatemp_range == 0
+            and params.xtc_probability == 0
+        )
+
+    def accept(self, ids: Sequence[int]) -> None:
+        """Note the prompt's tokens, which penalties and processors look at."""
+        self._tokens.extend(ids)
+
+    def sample(self, logits: NDArray[np.float32]) -> int:
+        """Choose a token, and note it.
+
+        Parameters
+        ----------
+        logits : float32, (n_vocab,), changed in place; a token with ``-inf`` is never
+            chosen.
+
+        Raises
+        ------
+        ModelOutputError : a logit is NaN or infinite, or all are ``-inf``.
+        ArgumentError : a logits processor or `logit_bias` left nothing to choose.
+        """
+        # argmax takes a NaN for the largest value, so this one look finds every
+        # logit that would spoil the probabilities.
+        best = int(logits.argmax())
+        if not math.isfinite(logits[best]):
+            raise ModelOutputError(
+                f"logits: wanted finite numbers, found {logits[best]} for token "
+                f"{best}: the model's weights are broken"
+            )
+        # Logits far apart, or a temperature near 0, overflow to the right limits.
+        with np.errstate(over="ignore", under="ignore"):
+            token = self._choose(self._changed(logits))
+        self._tokens.extend([token])
+        return token
+
+    def _changed(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Apply what looks at the whole vocabulary."""
+        params = self.params
+        tokens = self._tokens.array
+        logits = self._processed(logits, tokens)
+        if self._mirostat is None:
+            if self._has_penalties and len(tokens):
+                penalise(logits, tokens, params)
+            if self._dry is not None and len(tokens):
+                self._dry.penalise(logits, tokens)
+        return logits
+
+    def _processed(
+        self, logits: NDArray[np.float32], tokens: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """Apply the caller's processors and biases."""
+        processors = self.params.logits_processors
+        assert isinstance(processors, tuple)
+        for processor in processors:
+            logits = _replaced(logits, processor(tokens, logits))
+        logits[self._biased] += self._biases
+        if processors or len(self._biased):
+            best = logits[logits.argmax()]
+            if not math.isfinite(best):
+                raise ArgumentError(
+                    "logits_processors, logit_bias: wanted a finite logit to choose, "
+                    f"found {best} as the largest"
+                )
+        return logits
+
+    def _choose(self, logits: NDArray[np.float32]) -> int:
+        params = self.params
+        if self._is_greedy:
+            return int(logits.argmax())
+        if self._mirostat is not None:
+            if params.temperature == 0:
+                return int(logits.argmax())
+            uniform = self._random.random()
+            return self._mirostat.sample(logits, params.temperature, uniform)
+        ids, x = self._truncated(*self._candidates(logits))
+        temperature = params.temperature
+        if params.dynatemp_range > 0:
+            temperature = truncation.dynamic_temperature(
+                x, temperature, params.dynatemp_range, params.dynatemp_exponent
+            )
+        if temperature == 0:
+            return int(ids[x.argmax()])
+        cumulative = np.exp((x - x.max()) / temperature).cumsum()
+        drawn = self._random.random() * cumulative[-1]
+        # A sum of many small numbers may round to just below `drawn`.
+        index = min(int(cumulative.searchsorted(drawn, "right")), len(ids) - 1)
+        return int(ids[index])
+
+    def _candidates(self, logits: NDArray[np.float32]) -> tuple[_Ids, _Logits, float]:
+        """Tokens that pass top-n-sigma and top-k, and their logits less the peak.
+
+        Likeliest first, where anything after this asks for that. Also returns the
+        share for top-p to keep of them: 1 where it was done on the way.
+        """
+        params, peak = self.params, logits.max()
+        share = params.top_p
+        bound = -np.inf
+        if params.top_n_sigma > 0:
+            bound = truncation.sigma_bound(logits, params.top_n_sigma) - float(peak)
+        if 0 < params.top_k < len(logits):
+            ids = largest(logits, params.top_k)
+        elif params.typical_p == 1 and params.top_p < 1 and params.top_n_sigma <= 0:
+            ids = truncation.nucleus(logits, peak, params.top_p)
+            share = 1.0
+        else:
+            ids = self._without_top_k(logits, peak, bound)
+        x = (logits[ids] - peak).astype(np.float64)
+        kept = (x >= bound) & (x > -np.inf)
+        return ids[kept], x[kept], share
+
+    def _without_top_k(
+        self, logits: NDArray[np.float32], peak: np.float32, bound: float
+    ) -> _Ids:
+        """Tokens of the whole vocabulary, as few as can be told at this place."""
+        params = self.params
+        in_order = params.typical_p < 1 or params.top_p < 1
+        if not in_order and params.min_p > 0:
+            bound = max(bound, math.log(params.min_p))
+        ids = np.flatnonzero(logits - peak >= bound)
+        if in_order or params.xtc_probability > 0:
+            ids = ids[largest(logits[ids], len(ids))]
+        return ids
+
+    def _truncated(self, ids: _Ids, x: _Logits, top_p: float) -> tuple[_Ids, _Logits]:
+        """Candidates that pass typical, top-p, min-p and XTC."""
+        params = self.params
+        if params.typical_p < 1:
+            kept = truncation.typical(x, params.typical_p)
+            ids, x = ids[kept], x[kept]
+        if top_p < 1:
+            n_kept = truncation.top_p(x, top_p)
+            ids, x = ids[:n_kept], x[:n_kept]
+        if params.min_p > 0:
+            likely = x >= x.max() + math.log(params.min_p)
+            ids, x = ids[likely], x[likely]
+        if params.xtc_probability > 0 and params.xtc_threshold <= 0.5:
+            if self._random.random() <= params.xtc_probability:
+                n_dropped = truncation.exclude_top(x, params.xtc_threshold)
+                ids, x = ids[n_dropped:], x[n_dropped:]
+        return ids, x
+
+
+class _Tokens:
+    """Tokens so far, in an array that grows."""
+
+    def __init__(self) -> None:
+        self._data = np.empty(64, np.int32)
+        self._n = 0
+
+    @property
+    def array(self) -> NDArray[np.int32]:
+        """All of them: int32, read-only."""
+        tokens = self._data[: self._n]
+        tokens.flags.writeable = False
+        return tokens
+
+    def extend(self, ids: Sequence[int]) -> None:
+        end = self._n + len(ids)
+        if end > len(self._data):
+            self._data = np.resize(self._data, 2 * end)
+        self._data[self._n : end] = ids
+        self._n = end
+
+
+def _replaced(logits: NDArray[np.float32], result: object) -> NDArray[np.float32]:
+    """Take what a processor left: the row it was given, or the one it returned."""
+    if result is None:
+        return logits
+    if not isinstance(result, np.ndarray) or result.shape != logits.shape:
+        found = result.shape if isinstance(result, np.ndarray) else repr(result)
+        raise ArgumentError(
+            f"logits_processors: wanted logits of shape {logits.shape} or None "
+            f"returned, found {found}"
+        )
+    changed: NDArray[np.float32] = result.astype(np.float32, copy=False)
+    return changed

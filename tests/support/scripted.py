@@ -1,0 +1,132 @@
+"""An executor that is told what to say: no arithmetic here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.generation.gather import gather
+from llamacy.generation.request import Request
+from llamacy.generation.worker import Worker
+from llamacy.ops.batch import Batch
+from llamacy.results import Completion
+from llamacy.sampling import SamplingParams
+
+EOG = 0
+N_VOCAB = 300
+
+
+class Vocabulary:
+    """Token 1 + b is the byte b; 257 and on are the words given."""
+
+    n_vocab = N_VOCAB - 1  # one less than the model has, as padded models do
+    eog_ids = frozenset([EOG])
+
+    def __init__(self, words: Mapping[int, bytes] | None = None) -> None:
+        self.words = dict(words or {})
+
+    def token_bytes(self, token: int) -> bytes:
+        assert token < self.n_vocab
+        return self.words.get(token, bytes([token - 1]) if 1 <= token <= 256 else b"")
+
+    @staticmethod
+    def ids(text: str) -> list[int]:
+        return [1 + byte for byte in text.encode()]
+
+
+class ScriptedSequence:
+    """Remembers the tokens that were read, so that reading on can be checked."""
+
+    def __init__(self, owner: ScriptedExecutor) -> None:
+        self.owner, self.held, self.closed = owner, list[int](), False
+        owner.sequences.append(self)
+
+    @property
+    def n_past(self) -> int:
+        return len(self.held)
+
+    @property
+    def pages(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(tuple(self.held[: i + 32]) for i in range(0, len(self.held), 32))
+
+    def fork(self) -> ScriptedSequence:
+        assert not self.closed
+        twin = ScriptedSequence(self.owner)
+        twin.held = list(self.held)
+        return twin
+
+    def truncate(self, n: int) -> None:
+        assert 0 <= n <= len(self.held)
+        del self.held[n:]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class ScriptedExecutor:
+    """After the prompt of `script`'s key comes its value, token by token."""
+
+    def __init__(self, script: Mapping[str, list[int]], n_batch: int = 8) -> None:
+        self.script = {tuple(Vocabulary.ids(key)): ids for key, ids in script.items()}
+        self.n_batch = n_batch
+        self.sequences: list[ScriptedSequence] = []
+        self.passes: list[int] = []
+
+    n_vocab = N_VOCAB
+
+    @property
+    def n_open(self) -> int:
+        return sum(not one.closed for one in self.sequences)
+
+    def new_sequence(self) -> ScriptedSequence:
+        return ScriptedSequence(self)
+
+    def forward(
+        self, batch: Batch, logits: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        assert 0 < len(batch.tokens) <= self.n_batch
+        self.passes.append(len(batch.tokens))
+        after: list[int] = []
+        for token, position, sequence in zip(
+            batch.tokens, batch.positions, batch.sequences, strict=True
+        ):
+            assert isinstance(sequence, ScriptedSequence)
+            assert not sequence.closed
+            assert position == len(sequence.held)
+            sequence.held.append(int(token))
+            after.append(self._next(sequence.held))
+        rows: NDArray[np.float32] = np.eye(N_VOCAB, dtype=np.float32)
+        result: NDArray[np.float32] = rows[np.array(after)[batch.wanted]]
+        if logits is None:
+            return result
+        logits[:] = result
+        return logits
+
+    def _next(self, held: list[int]) -> int:
+        for prompt, answer in self.script.items():
+            if tuple(held[: len(prompt)]) == prompt:
+                return [*answer, EOG][min(len(held) - len(prompt), len(answer))]
+        return EOG
+
+
+def request(
+    prompt: str,
+    vocabulary: Vocabulary | None = None,
+    n_ctx: int = 1000,
+    params: SamplingParams | None = None,
+    **options: object,
+) -> Request:
+    params = params or SamplingParams(temperature=0, **options)  # type: ignore[arg-type]
+    return Request(Vocabulary.ids(prompt), params, n_ctx, vocabulary or Vocabulary())  # type: ignore[arg-type]
+
+
+def complete(
+    executor: ScriptedExecutor, *requests: Request, n_cache_pages: int = 0
+) -> list[Completion]:
+    worker = Worker(executor, n_cache_pages)
+    gather(worker, requests)
+    worker.close()
+    assert executor.n_open == 0
+    return [one.completion() for one in requests]

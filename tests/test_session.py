@@ -1,0 +1,284 @@
+"""Sessions: a text that grows, forks, goes back, and survives on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import llamacy
+from llamacy.model import Model
+from llamacy.ops.plan import Plan
+
+PROMPT = "Once upon a time"
+GREEDY: dict[str, Any] = {"temperature": 0}
+
+
+@pytest.fixture(scope="module")
+def path(shared: Path) -> Path:
+    return shared / "models/stories260K-F32.gguf"
+
+
+@pytest.fixture(scope="module")
+def model(path: Path) -> Iterator[Model]:
+    with llamacy.load(path, prompt_cache=0) as model:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def whole(model: Model) -> list[int]:
+    """The prompt and 60 tokens after it."""
+    out = model.generate(PROMPT, max_tokens=60, **GREEDY)
+    return [*model.tokenize(PROMPT), *out.tokens]
+
+
+def n_pages(model: Model) -> int:
+    assert isinstance(model.executor, Plan)
+    return model.executor.n_pages_used
+
+
+def test_a_text_made_in_steps_is_the_one_made_at_once(
+    model: Model, whole: list[int]
+) -> None:
+    with model.session() as session:
+        session.feed("Once upon")
+        session.feed(" a time")
+        assert session.text == PROMPT
+        out = session.generate(max_tokens=10, **GREEDY)
+        assert out.usage.cached_tokens == 4  # the last token is read again
+        out = session.generate(max_tokens=20, **GREEDY)
+        assert (out.usage.prompt_tokens, out.usage.completion_tokens) == (15, 20)
+        with session.stream(max_tokens=30, **GREEDY) as stream:
+            tokens = [token for piece in stream for token in piece.tokens]
+        assert tokens == whole[35:]
+        assert session.tokens == whole
+        assert session.n_past == len(whole)
+        assert "65 tokens" in repr(session)
+    assert n_pages(model) == 0
+    assert "closed" in repr(session)
+
+
+def test_a_fork_goes_its_own_way(model: Model, whole: list[int]) -> None:
+    with model.session() as session:
+        session.feed(PROMPT)
+        session.generate(max_tokens=30, **GREEDY)
+        with session.fork() as twin:
+            twin.generate(" But", max_tokens=10, **GREEDY)
+            session.generate(max_tokens=30, **GREEDY)
+            assert session.tokens == whole
+            assert twin.tokens[:35] == whole[:35]
+            assert twin.tokens[35:] != whole[35 : twin.n_past]
+    assert n_pages(model) == 0
+
+
+def test_going_back_and_on_again(model: Model, whole: list[int]) -> None:
+    with model.session() as session:
+        session.generate(whole, max_tokens=5, **GREEDY)
+        session.rewind(50)
+        assert session.tokens == whole[:20]
+        session.generate(max_tokens=45, **GREEDY)
+        assert session.tokens == whole
+        session.rewind(len(whole))
+        assert session.tokens == []
+        for n in (1, -1):
+            with pytest.raises(llamacy.ArgumentError, match="n_tokens: wanted 0 to 0"):
+                session.rewind(n)
+        with pytest.raises(llamacy.ArgumentError, match="at least one token"):
+            session.generate()
+
+
+def test_what_was_not_taken_of_a_stream_is_forgotten(
+    model: Model, whole: list[int]
+) -> None:
+    with model.session() as session:
+        stream = session.stream(PROMPT, **GREEDY)
+        taken = [token for _ in range(3) for token in next(stream).tokens]
+        with pytest.raises(llamacy.BusyError):
+            session.generate()
+        with pytest.raises(llamacy.BusyError):
+            session.fork()
+        stream.close()
+        assert session.tokens == whole[: 5 + len(taken)]
+        stream = session.stream(**GREEDY)
+        next(stream)
+        del stream
+        session.generate(max_tokens=1, **GREEDY)
+        assert session.tokens == whole[: session.n_past]
+
+
+def test_a_call_that_fails_leaves_the_session_as_it_was(
+    model: Model, whole: list[int]
+) -> None:
+    def refuse(ids: Any, logits: Any) -> None:
+        if len(ids) > 12:
+            raise KeyError("mine")
+
+    with model.session() as session:
+        session.feed(PROMPT)
+        for _ in range(2):
+            with pytest.raises(KeyError, match="mine"):
+                session.generate(" and", logits_processors=refuse)
+        with pytest.raises(llamacy.ContextLengthError):
+            session.feed([1] * 508)
+        with pytest.raises(llamacy.ArgumentError):
+            session.feed("")
+        with pytest.raises(llamacy.ArgumentError):
+            session.generate(temperature=-1)
+        session.generate(max_tokens=60, **GREEDY)
+        assert session.tokens == whole
+
+
+def test_a_cancelled_feed_is_read_later(model: Model, whole: list[int]) -> None:
+    token = threading.Event()
+    token.set()
+    with model.session() as session:
+        session.feed(PROMPT, cancel=token)
+        session.generate(max_tokens=60, **GREEDY)
+        assert session.tokens == whole
+
+
+def test_coroutines(model: Model, whole: list[int]) -> None:
+    async def run() -> None:
+        with model.session() as session:
+            await session.agenerate(PROMPT, max_tokens=20, **GREEDY)
+            stream = session.astream(max_tokens=40, **GREEDY)
+            tokens = [token async for piece in stream for token in piece.tokens]
+            assert tokens == whole[25:]
+            assert session.tokens == whole
+            stream = session.astream(**GREEDY)
+            await anext(stream)
+            with pytest.raises(llamacy.BusyError):
+                await session.agenerate()
+            await stream.aclose()
+            assert session.n_past > len(whole)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kv_type", ["f16", "f32", "q8_0"])
+def test_a_session_survives_on_disk(path: Path, tmp_path: Path, kv_type: str) -> None:
+    file = tmp_path / "story.session"
+    with llamacy.load(path, kv_type=kv_type) as model:
+        with model.session() as session:
+            session.generate(PROMPT, max_tokens=60, **GREEDY)
+            session.save(file)
+            wanted = session.generate(max_tokens=20, **GREEDY).tokens
+        model.session().save(tmp_path / "empty")
+        assert model.load_session(tmp_path / "empty").n_past == 0
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["empty", "story.session"]
+    with llamacy.load(path, kv_type=kv_type) as model:
+        with model.load_session(file) as session:
+            assert session.n_past == 65
+            out = session.generate(max_tokens=20, **GREEDY)
+            assert out.tokens == wanted
+            assert out.usage.cached_tokens == 64
+
+
+def test_a_session_of_another_model_is_refused(
+    shared: Path, path: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "story.session"
+    with llamacy.load(path) as model, model.session() as session:
+        session.feed(PROMPT)
+        session.save(file)
+    with llamacy.load(shared / "models/stories260K-Q8_0.gguf") as other:
+        with pytest.raises(llamacy.FormatError, match="header model: wanted"):
+            other.load_session(file)
+    with llamacy.load(path, kv_type="f32") as other:
+        with pytest.raises(
+            llamacy.FormatError, match="kv_type: wanted f32, found 'f16'"
+        ):
+            other.load_session(str(file))
+    with llamacy.load(path, n_ctx=4) as other:
+        with pytest.raises(llamacy.ContextLengthError):
+            other.load_session(file)
+
+
+def test_a_damaged_session_is_refused(model: Model, tmp_path: Path) -> None:
+    file, bad = tmp_path / "story.session", tmp_path / "bad.session"
+    with model.session() as session:
+        session.generate(PROMPT, max_tokens=60, **GREEDY)
+        session.save(file)
+    data = file.read_bytes()
+    random = np.random.default_rng(0)
+    for _ in range(150):
+        at, mask = int(random.integers(len(data))), int(random.integers(1, 256))
+        mutant = bytearray(data)
+        mutant[at] ^= mask
+        if random.random() < 0.2:
+            del mutant[at:]
+        bad.write_bytes(mutant)
+        try:
+            model.load_session(bad).close()
+        except (llamacy.FormatError, llamacy.ModelFileError) as error:
+            assert "bad.session" in str(error)
+    assert n_pages(model) == 0
+    for content in (b"", b"text", data[:-30]):
+        bad.write_bytes(content)
+        with pytest.raises(llamacy.FormatError, match="bad.session"):
+            model.load_session(bad)
+    with pytest.raises(llamacy.ModelFileError):
+        model.load_session(tmp_path / "none")
+    with pytest.raises(llamacy.ModelFileError):
+        model.load_session(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("tokens", b"abc", "tokens: wanted four bytes for each"),
+        ("tokens", b"", "tokens: wanted 5 or more, found 0"),
+        ("tokens", np.full(9, 512, "<i4").tobytes(), "ids from 0 to 511, found 512"),
+        ("header.json", b"[1]", "header kind"),
+        ("header.json", b"{", "a sound session file"),
+        ("pages/0", b"short", "pages/0: wanted .* bytes, found 5"),
+        ("pages/0", None, "pages/0: wanted a part of this name, found none"),
+    ],
+)
+def test_each_part_of_a_session_is_checked(
+    model: Model, tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    file, bad = tmp_path / "story.session", tmp_path / "bad.session"
+    with model.session() as session:
+        session.feed(PROMPT)
+        session.save(file)
+    with zipfile.ZipFile(file) as source, zipfile.ZipFile(bad, "w") as changed:
+        for part in source.namelist():
+            data = content if part == name else source.read(part)
+            if data is not None:
+                changed.writestr(part, data)
+    with pytest.raises(llamacy.FormatError, match=message):
+        model.load_session(bad)
+
+
+def test_saving_where_nothing_can_be_written(model: Model, tmp_path: Path) -> None:
+    with model.session() as session:
+        session.feed(PROMPT)
+        with pytest.raises(llamacy.ModelFileError):
+            session.save(tmp_path / "no folder" / "story")
+        (tmp_path / "folder").mkdir()
+        with pytest.raises(llamacy.ModelFileError):
+            session.save(tmp_path / "folder")
+    assert [one.name for one in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_closed_session_says_so(path: Path) -> None:
+    with llamacy.load(path) as model:
+        session = model.session()
+        stream = session.stream(PROMPT)
+        next(stream)
+        session.close()
+        session.close()
+        assert stream.completion.finish_reason == "cancelled"
+        for call in (session.generate, session.fork, lambda: session.feed("x")):
+            with pytest.raises(llamacy.ClosedError):
+                call()
+        left = model.session()
+    with pytest.raises(llamacy.ClosedError):
+        left.feed(PROMPT)
