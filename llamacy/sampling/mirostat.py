@@ -46,6 +46,7 @@ class Mirostat:
     def _by_rank(self, x: NDArray[np.float64]) -> NDArray[np.intp]:
         """Version 1: the likeliest, as many as Zipf's law allows the surprise."""
         top = largest(x, min(_N_ESTIMATE, len(x)))
+        top = top[x[top] > -np.inf]
         ranks = np.arange(1, len(top))
         steps = np.log((ranks + 1) / ranks)
         fit = float(np.square(steps).sum())

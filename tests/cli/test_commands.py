@@ -86,7 +86,11 @@ def test_run_as_json(shell: Shell, path: Path, greedy: llamacy.Completion) -> No
     assert result["text"] == greedy.text
     assert result["tokens"] == greedy.tokens
     assert result["finish_reason"] == "length"
-    assert result["usage"] == {"prompt_tokens": 5, "completion_tokens": 20}
+    assert result["usage"] == {
+        "prompt_tokens": 5,
+        "completion_tokens": 20,
+        "cached_tokens": 0,
+    }
     assert result["timings"]["generation_tokens_per_second"] > 0
     assert "tokens/s" in done.err
     assert done.err.count("\n") == 1
