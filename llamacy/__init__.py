@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ModelFileError,
         ModelOutputError,
         OutOfMemoryError,
+        UnsupportedCallError,
         UnsupportedError,
     )
     from llamacy.generation import Stream
@@ -54,6 +55,7 @@ __all__ = [
     "Stream",
     "Timings",
     "Tokenizer",
+    "UnsupportedCallError",
     "UnsupportedError",
     "Usage",
     "__version__",

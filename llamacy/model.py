@@ -163,6 +163,11 @@ class Model:
         self.executor.close()
 
     @property
+    def metadata(self) -> Mapping[str, Any]:
+        """The file's metadata: numbers, texts, and arrays of those."""
+        return self._metadata
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """The model's vocabulary, built when first needed.
 
