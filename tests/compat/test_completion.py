@@ -50,7 +50,7 @@ def test_prompts(stories: Llama) -> None:
         return cast(CreateCompletionResponse, response)
 
     assert text(complete([1, 403, 407])) == " a time,"
-    assert text(complete("")) == "Once upon"
+    assert text(complete("")) == " Once upon a"
     assert text(complete(PROMPT, echo=True)) == "Once upon a time, there was"
     assert text(complete([1, 403, 407], echo=True)) == "Once upon a time,"
     # Names of control tokens count, and the beginning of the text is there once.
@@ -183,7 +183,7 @@ def test_stopping_criteria(stories: Llama) -> None:
 
 def test_seeds(babble: Llama, babble_model: Any) -> None:
     def drawn(llm: Llama, **options: Any) -> list[str]:
-        return [text(llm("ba", max_tokens=12, **options)) for _ in range(3)]
+        return [text(llm("ba", max_tokens=40, **options)) for _ in range(3)]
 
     assert len(set(drawn(babble, seed=7))) == 1
     assert len(set(drawn(babble))) == 3
@@ -206,7 +206,7 @@ def test_a_temperature_below_zero_draws_from_all(babble: Llama) -> None:
     [("suffix", "end"), ("grammar", object()), ("logprobs", -1), ("top_k", "many")],
 )
 def test_refused_arguments_are_named(babble: Llama, name: str, value: Any) -> None:
-    with pytest.raises((llamacy.ArgumentError, TypeError), match=name):
+    with pytest.raises(llamacy.ArgumentError, match=name):
         babble("ba", max_tokens=1, **{name: value})
 
 

@@ -121,10 +121,10 @@ class Arguments:
             }
         return {
             "temperature": self.temperature,
-            "top_k": max(self.top_k, 0),
-            "top_p": min(self.top_p, 1.0),
+            "top_k": 0 if self.top_k == -1 else self.top_k,
+            "top_p": self.top_p,
             "min_p": self.min_p,
-            "typical_p": min(self.typical_p, 1.0),
+            "typical_p": self.typical_p,
             "mirostat": self.mirostat_mode if self.temperature else 0,
             "mirostat_tau": self.mirostat_tau,
             "mirostat_eta": self.mirostat_eta,
