@@ -131,13 +131,10 @@ def _print_json(path: str, completion: Completion, tokenizer: Tokenizer) -> None
 
 
 def _entry(entry: TokenLogprob, tokenizer: Tokenizer) -> dict[str, Any]:
-    top = [
-        {"token": token, "piece": tokenizer.piece(token), "logprob": logprob}
-        for token, logprob in entry.top
-    ]
-    return {
-        "token": entry.token,
-        "piece": tokenizer.piece(entry.token),
-        "logprob": entry.logprob,
-        "top": top,
-    }
+    def named(token: int, logprob: float) -> dict[str, Any]:
+        # A model may have tokens beyond its vocabulary.
+        piece = tokenizer.piece(token) if token < tokenizer.n_vocab else None
+        return {"token": token, "piece": piece, "logprob": logprob}
+
+    top = [named(*each) for each in entry.top]
+    return {**named(entry.token, entry.logprob), "top": top}

@@ -88,7 +88,12 @@ class LlamaTokenizer:
         return self.detokenize(tokens).decode(errors="ignore")
 
     def text(self, token: int) -> str:
-        """Text of one token, whatever stands before it."""
+        """Text of one token, whatever stands before it.
+
+        A model may have tokens beyond its vocabulary, which have none.
+        """
+        if token >= self._tokenizer.n_vocab:
+            return ""
         return self._bytes(token, False).decode(errors="ignore")
 
     def _bytes(self, token: int, special: bool) -> bytes:
