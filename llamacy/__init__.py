@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ModelFileError,
         ModelOutputError,
         OutOfMemoryError,
+        UnsupportedCallError,
         UnsupportedError,
     )
     from llamacy.generation.streams import AsyncStream, Stream
@@ -64,6 +65,7 @@ __all__ = [
     "Timings",
     "TokenLogprob",
     "Tokenizer",
+    "UnsupportedCallError",
     "UnsupportedError",
     "Usage",
     "__version__",

@@ -94,3 +94,7 @@ class ForkedError(LlamacyError, RuntimeError):
 
 class CPUError(LlamacyError, RuntimeError):
     """`LLAMACY_ISA` names an instruction-set level this machine or build lacks."""
+
+
+class UnsupportedCallError(LlamacyError, NotImplementedError):
+    """A call of another library that llamacy has no counterpart of."""

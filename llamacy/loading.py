@@ -15,7 +15,6 @@ from llamacy.model import Model
 from llamacy.ops.runtime import KV_TYPES, PAGE
 from llamacy.sampling.checks import checked_integer
 from llamacy.session_file import Origin
-from llamacy.tokenizers.lazy import LazyTokenizer
 
 _MAX_THREADS = 1024  # more is a slip of the hand, and may exhaust the machine
 _MAX_CTX = 2**31 - 1  # positions are int32
@@ -80,7 +79,7 @@ def load(
             file, config, n_threads=n_threads, kv_type=kv_type, progress=progress
         )
         origin = Origin(file.fingerprint(), kv_type, PAGE, executor.page_bytes)
-        tokenizer = LazyTokenizer(file.metadata, str(file.path))
+        metadata = file.metadata
     if n_ctx is None:
         n_ctx = config.n_ctx_train
     elif n_ctx > config.n_ctx_train:
@@ -94,7 +93,7 @@ def load(
         os.fspath(source),
         config,
         executor,
-        tokenizer,
+        metadata,
         n_ctx=n_ctx,
         n_cache_pages=prompt_cache // executor.page_bytes,
         origin=origin,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack, overload
 
@@ -63,7 +63,7 @@ class Model:
         path: str,
         config: ModelConfig,
         executor: Executor,
-        tokenizer: LazyTokenizer,
+        metadata: Mapping[str, Any],
         *,
         n_ctx: int,
         n_cache_pages: int,
@@ -73,9 +73,10 @@ class Model:
         self.config = config
         self.n_ctx = n_ctx
         self.executor = executor
-        self._tokenizer = tokenizer
+        self._metadata = metadata
+        self._tokenizer = LazyTokenizer(metadata, path)
         self._origin = origin
-        self._engine = Engine(executor, tokenizer, n_ctx, n_cache_pages)
+        self._engine = Engine(executor, self._tokenizer, n_ctx, n_cache_pages)
         self._closing = fork_lock(Rank.MODEL)
         self._is_closed = False
 
@@ -111,6 +112,11 @@ class Model:
             self._is_closed = True
         self._engine.worker.close()
         self.executor.close()
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """The file's metadata: numbers, texts, and arrays of those."""
+        return self._metadata
 
     @property
     def tokenizer(self) -> Tokenizer:

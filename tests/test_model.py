@@ -19,7 +19,6 @@ import llamacy
 from llamacy.model import Model
 from llamacy.ops.plan import Plan
 from llamacy.session_file import Origin
-from llamacy.tokenizers.lazy import LazyTokenizer
 
 PROMPT = "Once upon a time"
 N_VOCAB = 512
@@ -260,7 +259,7 @@ def with_metadata(model: Model, metadata: dict[str, Any]) -> Model:
         model.path,
         model.config,
         model.executor,
-        LazyTokenizer(metadata, model.path),
+        metadata,
         n_ctx=64,
         n_cache_pages=0,
         origin=Origin("", "f16", 32, model.executor.page_bytes),

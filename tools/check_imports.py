@@ -27,6 +27,7 @@ MODEL = ENGINE | {
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"", "roofline", *MODEL},
+    "compat": MODEL,
     "": MODEL,
     "loading": MODEL,
     "model": MODEL - {"loading"},

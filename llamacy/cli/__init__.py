@@ -17,6 +17,7 @@ from llamacy.cli.bench import bench
 from llamacy.cli.failures import Commands
 from llamacy.cli.info import info
 from llamacy.cli.run import run
+from llamacy.cli.score import score
 from llamacy.cli.show import show
 from llamacy.cli.tokenize import tokenize
 
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, info, show, tokenize, bench):
+for command in (run, score, info, show, tokenize, bench):
     app.command()(command)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from llamacy.model import Model
 
 Threads = Annotated[
     int | None,
@@ -23,3 +27,31 @@ KVType = Annotated[
     ),
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadingFlags:
+    """How to load a model."""
+
+    threads: Threads = None
+    n_ctx: Annotated[
+        int,
+        typer.Option(
+            "-c",
+            "--ctx-size",
+            metavar="N",
+            help="Most tokens of prompt and text together; 0: the model's own.",
+        ),
+    ] = 0
+    kv_type: KVType = "f16"
+
+    def load(self, path: str) -> Model:
+        """Load the model at `path`."""
+        import llamacy
+
+        return llamacy.load(
+            path,
+            n_ctx=self.n_ctx or None,
+            n_threads=self.threads,
+            kv_type=self.kv_type,
+        )

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llamacy.cli.failures import UsageError
-from llamacy.cli.options import JSON, KVType, Threads
-from llamacy.cli.text_input import check_text, read_text
+from llamacy.cli.option_groups import takes_groups
+from llamacy.cli.options import JSON, LoadingFlags
+from llamacy.cli.sampling_options import SamplingFlags, without_end
+from llamacy.cli.text_input import model_and_text, unescape
 
 if TYPE_CHECKING:
     from llamacy.generation.streams import Stream
-    from llamacy.results import Completion
+    from llamacy.results import Completion, TokenLogprob
+    from llamacy.tokenizers import Tokenizer
 
 _NO_PROMPT = (
     "no prompt: give one as an argument, with -f FILE or through a pipe; "
@@ -22,6 +25,7 @@ _NO_PROMPT = (
 )
 
 
+@takes_groups
 def run(
     first: Annotated[
         str | None, typer.Argument(metavar="MODEL", help="GGUF file of the model.")
@@ -42,128 +46,72 @@ def run(
         Path | None,
         typer.Option("-f", "--file", help="Read the prompt from a file; -: stdin."),
     ] = None,
-    n_predict: Annotated[
-        int,
-        typer.Option(
-            "-n", "--n-predict", metavar="N", help="Most tokens to generate; -1: any."
-        ),
-    ] = -1,
-    temperature: Annotated[
-        float,
-        typer.Option(
-            "--temp", "--temperature", metavar="T", help="Randomness; 0: greedy."
-        ),
-    ] = 0.8,
-    top_k: Annotated[
-        int, typer.Option(metavar="K", help="Keep the K likeliest; 0: all.")
-    ] = 40,
-    top_p: Annotated[
-        float, typer.Option(metavar="P", help="Keep the likeliest of sum P; 1: all.")
-    ] = 0.95,
-    min_p: Annotated[
-        float,
-        typer.Option(metavar="P", help="Keep those P times the likeliest; 0: all."),
-    ] = 0.05,
-    seed: Annotated[
-        int,
-        typer.Option(
-            "-s", "--seed", metavar="N", help="Same seed, same text; -1: any."
-        ),
-    ] = -1,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TEXT", help="End at this text; may be repeated."),
-    ] = None,
-    threads: Threads = None,
-    n_ctx: Annotated[
-        int,
-        typer.Option(
-            "-c",
-            "--ctx-size",
-            metavar="N",
-            help="Most tokens of prompt and text together; 0: the model's own.",
-        ),
-    ] = 0,
-    kv_type: KVType = "f16",
+    escape: Annotated[
+        bool,
+        typer.Option("-e", "--escape", help=r"Read \n, \t and the like in texts."),
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print timings on stderr.")
     ] = False,
+    logprobs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="With --json: log-probabilities, and the N likeliest."
+        ),
+    ] = None,
     json: JSON = False,
+    sampling: SamplingFlags = SamplingFlags(),  # noqa: B008 -- frozen
+    loading: LoadingFlags = LoadingFlags(),  # noqa: B008 -- frozen
 ) -> None:
     """Continue a text with a model.
 
     The prompt is an argument, a file (-f), or what is piped in.
     """
-    path, text = _sort_out([first, second], model, prompt, file)
+    path, text = model_and_text([first, second], model, prompt, file, "prompt")
+    if text is None:
+        raise UsageError(_NO_PROMPT)
+    if logprobs is not None and not json:
+        raise UsageError("--logprobs: wanted --json with it")
+    if escape:
+        text, sampling = unescape(text), sampling.unescaped()
 
-    import llamacy
+    from llamacy.cli.prompt_progress import PromptProgress
 
-    params = llamacy.SamplingParams(
-        max_tokens=None if n_predict < 0 else n_predict,
-        temperature=temperature,
-        top_k=max(top_k, 0),
-        top_p=top_p,
-        min_p=min_p,
-        seed=seed,
-        stop=stop,
-    )
-    with llamacy.load(
-        path, n_ctx=n_ctx or None, n_threads=threads, kv_type=kv_type
-    ) as loaded:
-        stream = loaded.stream(text, params)
-        if not json and sys.stdout.isatty():
-            print(text, end="", flush=True)
-        finished = _follow(stream, quiet=json)
+    params = sampling.params(logprobs=logprobs)
+    with loading.load(path) as loaded, PromptProgress() as progress:
+        if sampling.ignore_eos:
+            params = without_end(params, loaded.tokenizer)
+        stream = loaded.stream(text, params, progress=progress)
+        shown = text if not json and sys.stdout.isatty() else ""
+        finished = _follow(stream, shown, quiet=json)
         if json:
-            _print_json(path, stream.completion)
+            _print_json(path, stream.completion, loaded.tokenizer)
         if verbose:
             print(f"llamacy: {stream.completion.timings}", file=sys.stderr)
     if not finished:
         raise typer.Exit(130)
 
 
-def _sort_out(
-    arguments: list[str | None],
-    model: str | None,
-    prompt: str | None,
-    file: Path | None,
-) -> tuple[str, str]:
-    """Tell model and prompt apart: options first, arguments fill what is missing.
+def _follow(stream: Stream, shown: str, quiet: bool) -> bool:
+    """Print pieces as they come, after what is to be shown before the first.
 
-    Raises
-    ------
-    UsageError : one of them is missing, or given twice.
+    Returns False after a Ctrl-C.
     """
-    given = [argument for argument in arguments if argument is not None]
-    if model is None:
-        if not given:
-            raise UsageError("no model: give the path of a GGUF file")
-        model = given.pop(0)
-    texts = [*given, *([] if prompt is None else [prompt])]
-    if len(texts) + (file is not None) > 1:
-        raise UsageError("more than one prompt")
-    text = check_text(texts[0]) if texts else read_text(file)
-    if text is None or not (text or texts):
-        raise UsageError(_NO_PROMPT)
-    return model, text
-
-
-def _follow(stream: Stream, quiet: bool) -> bool:
-    """Print the pieces of `stream` as they come; return False after a Ctrl-C."""
     try:
         with stream:
             for piece in stream:
                 if not quiet:
-                    print(piece.text, end="", flush=True)
+                    print(shown, piece.text, sep="", end="", flush=True)
+                    shown = ""
         return True
     except KeyboardInterrupt:
         return False
     finally:
         if not quiet:
-            print(flush=True)
+            print(shown, flush=True)
 
 
-def _print_json(path: str, completion: Completion) -> None:
+def _print_json(path: str, completion: Completion, tokenizer: Tokenizer) -> None:
     import json
     from dataclasses import asdict
 
@@ -174,4 +122,19 @@ def _print_json(path: str, completion: Completion) -> None:
     }
     result = {"model": path, **asdict(completion)}
     result["timings"].update(rates)
+    del result["prompt_logprobs"]
+    if completion.logprobs is None:
+        del result["logprobs"]
+    else:
+        result["logprobs"] = [_entry(one, tokenizer) for one in completion.logprobs]
     print(json.dumps(result, ensure_ascii=False))
+
+
+def _entry(entry: TokenLogprob, tokenizer: Tokenizer) -> dict[str, Any]:
+    def named(token: int, logprob: float) -> dict[str, Any]:
+        # A model may have tokens beyond its vocabulary.
+        piece = tokenizer.piece(token) if token < tokenizer.n_vocab else None
+        return {"token": token, "piece": piece, "logprob": logprob}
+
+    top = [named(*each) for each in entry.top]
+    return {**named(entry.token, entry.logprob), "top": top}

@@ -2,10 +2,50 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 from llamacy.cli.failures import UsageError
+
+_ESCAPE = re.compile(r"""\\(?:x([0-9A-Fa-f]{2})|([nrt'"\\]))""")
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def model_and_text(
+    arguments: list[str | None],
+    model: str | None,
+    text: str | None,
+    file: Path | None,
+    what: str,
+) -> tuple[str, str | None]:
+    """Tell a model and a text apart: options first, arguments fill what is missing.
+
+    Parameters
+    ----------
+    arguments : of the command line, in their order.
+    model, text, file : options.
+    what : to call the text.
+
+    Returns
+    -------
+    The model's path, and the text; None if there is none.
+
+    Raises
+    ------
+    UsageError : there is no model, or more than one text.
+    """
+    given = [argument for argument in arguments if argument is not None]
+    if model is None:
+        if not given:
+            raise UsageError("no model: give the path of a GGUF file")
+        model = given.pop(0)
+    texts = [*given, *([] if text is None else [text])]
+    if len(texts) + (file is not None) > 1:
+        raise UsageError(f"more than one {what}")
+    found = check_text(texts[0]) if texts else read_text(file)
+    # An empty text may be meant, but an empty pipe is none.
+    return model, found if found or texts else None
 
 
 def read_text(file: Path | None) -> str | None:
@@ -50,3 +90,17 @@ def decode(data: bytes, name: str) -> str:
         raise UsageError(
             f"{name} is not UTF-8: byte 0x{data[error.start]:02x} at {error.start}"
         ) from None
+
+
+def unescape(text: str) -> str:
+    r"""Replace what is written as ``\n``, ``\r``, ``\t``, ``\xHH``, ``\\`` or a quote.
+
+    >>> unescape(r"a\tb\x21")
+    'a\tb!'
+    """
+
+    def character(match: re.Match[str]) -> str:
+        digits, letter = match.groups()
+        return chr(int(digits, 16)) if digits else _ESCAPED.get(letter, letter)
+
+    return _ESCAPE.sub(character, text)

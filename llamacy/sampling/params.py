@@ -151,7 +151,7 @@ class SamplingParams:
     mirostat: int = 0
     mirostat_tau: float = 5.0
     mirostat_eta: float = 0.1
-    logit_bias: LogitBias | None = ()
+    logit_bias: LogitBias | None = None
     logits_processors: LogitsProcessor | Sequence[LogitsProcessor] | None = ()
     seed: int | None = None
     stop: str | Collection[str] | None = ()

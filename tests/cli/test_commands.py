@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,121 +12,30 @@ from typer.testing import CliRunner
 
 import llamacy
 from llamacy.cli import app
-from llamacy.cli.run import run as run_command
-from llamacy.sampling import SamplingParams
 
 PROMPT = "Once upon a time"
+Shell = Callable[..., Any]
 
 
-@dataclasses.dataclass
-class Done:
-    status: int
-    out: str
-    err: str
-
-
-Shell = Callable[..., Done]
-
-
-@pytest.fixture
-def shell() -> Shell:
-    """Run a command line; standard input is a pipe, `input` its text."""
-
-    def run(*words: object, input: str | bytes = "") -> Done:
-        arguments = [str(word) for word in words]
-        result = CliRunner().invoke(app, arguments, input=input, prog_name="llamacy")
-        return Done(result.exit_code, result.stdout, result.stderr)
-
-    return run
-
-
-@pytest.fixture
-def path(shared: Path) -> Path:
-    return shared / "models/stories260K-Q8_0.gguf"
-
-
-@pytest.fixture
-def greedy(path: Path) -> llamacy.Completion:
+def test_score(shell: Shell, path: Path, tmp_path: Path) -> None:
     with llamacy.load(path) as model:
-        return model.generate(PROMPT, max_tokens=20, temperature=0)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("MODEL", PROMPT),
-        ("-m", "MODEL", PROMPT),
-        ("-m", "MODEL", "-p", PROMPT),
-        ("MODEL", "--prompt", PROMPT),
-        ("MODEL", "-f", "FILE"),
-        ("MODEL", "-f", "-"),
-        ("MODEL",),
-    ],
-)
-def test_run_takes_a_prompt_from_anywhere(
-    shell: Shell,
-    path: Path,
-    greedy: llamacy.Completion,
-    tmp_path: Path,
-    words: tuple[str, ...],
-) -> None:
-    file = tmp_path / "prompt.txt"
+        scored = model.score(PROMPT)
+    file = tmp_path / "text.txt"
     file.write_text(f"{PROMPT}\n")
-    known = {"MODEL": str(path), "FILE": str(file)}
-    arguments = [known.get(word, word) for word in words]
-    done = shell("run", *arguments, "-n", 20, "--temp", 0, input=f"{PROMPT}\n")
-    assert done == Done(0, f"{greedy.text}\n", "")
+    for words in ([PROMPT], ["-f", file], ["-f", "-"], []):
+        done = shell("score", path, *words, "--json", input=PROMPT)
+        result = json.loads(done.out)
+        assert result["total"] == pytest.approx(scored.total)
+        assert result["perplexity"] == pytest.approx(scored.perplexity)
+    assert result["n_tokens"] == 5
+    first, second = result["tokens"][:2]
+    assert first == {"token": 1, "piece": "<s>", "logprob": None}
+    assert (second["token"], second["piece"]) == (403, "▁Once")
+    assert second["logprob"] == pytest.approx(scored.logprobs[1])
 
-
-def test_run_as_json(shell: Shell, path: Path, greedy: llamacy.Completion) -> None:
-    done = shell("run", path, PROMPT, "-n", 20, "--temp", 0, "--json", "--verbose")
-    result = json.loads(done.out)
-    assert result["text"] == greedy.text
-    assert result["tokens"] == greedy.tokens
-    assert result["finish_reason"] == "length"
-    assert result["usage"] == {
-        "prompt_tokens": 5,
-        "completion_tokens": 20,
-        "cached_tokens": 0,
-    }
-    assert result["timings"]["generation_tokens_per_second"] > 0
-    assert "tokens/s" in done.err
-    assert done.err.count("\n") == 1
-
-
-def test_run_with_all_its_options(shell: Shell, path: Path) -> None:
-    words = ["-n", 10, "--temp", 1.2, "--top-k", -1, "--top-p", 0.9, "--min-p", 0.01]
-    words += ["-s", 3, "-t", 1, "-c", 64, "--kv-type", "f32", "--stop", "zzz"]
-    first, again = (shell("run", path, PROMPT, *words) for _ in range(2))
-    assert first == again
-    assert first.status == 0
-
-
-def test_the_sampling_defaults_are_the_librarys() -> None:
-    fields = {field.name: field.default for field in dataclasses.fields(SamplingParams)}
-    options = inspect.signature(run_command).parameters
-    for name in ("temperature", "top_k", "top_p", "min_p"):
-        assert options[name].default == fields[name]
-
-
-def test_run_ends_at_a_ctrl_c(
-    shell: Shell, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from llamacy.generation.streams import Stream
-
-    whole = Stream.__next__
-
-    def interrupted(stream: Stream) -> Any:
-        if len(stream.completion.tokens) >= 5:
-            raise KeyboardInterrupt
-        return whole(stream)
-
-    monkeypatch.setattr(Stream, "__next__", interrupted)
-    done = shell("run", path, PROMPT, "--temp", 0)
-    assert done.status == 130
-    assert done.out.startswith(", there")
-    assert done.out.endswith("\n")
-    assert done.err == ""
+    lines = shell("score", "-m", path, PROMPT).out.splitlines()
+    assert "'▁Once'" in next(line for line in lines if "403" in line)
+    assert lines[-1].startswith(f"5 tokens, log-probability {scored.total:.3f}")
 
 
 def test_info(shell: Shell) -> None:
@@ -236,7 +143,7 @@ def test_help_and_version(shell: Shell) -> None:
     for words in ([], ["--help"], ["-h"]):
         done = shell(*words)
         assert done.status == 0
-        for command in ("run", "info", "show", "tokenize", "bench"):
+        for command in ("run", "score", "info", "show", "tokenize", "bench"):
             assert command in done.out
             assert shell(command, "--help").status == 0
 
@@ -255,8 +162,15 @@ def test_help_and_version(shell: Shell) -> None:
         (("run", "none.gguf", "a"), 1, "none.gguf"),
         (("run", "none.gguf", "a", "--temp", "-1"), 1, "temperature: wanted"),
         (("run", "none.gguf", "a", "-t", "0"), 1, "n_threads: wanted"),
+        (("run", "none.gguf", "a", "--logprobs", "1"), 2, "--json"),
+        (("run", "none.gguf", "a", "-l", "13"), 2, "--logit-bias: wanted TOKEN+X"),
+        (("run", "none.gguf", "a", "--typical", "2"), 1, "typical_p: wanted"),
         (("run", "none.gguf", "-f", "no-prompt.txt"), 1, "no-prompt.txt"),
         (("run", "none.gguf", "a\udcff"), 2, "not UTF-8: byte 0xff"),
+        (("score",), 2, "no model"),
+        (("score", "none.gguf"), 2, "no text"),
+        (("score", "none.gguf", "a", "-f", "b"), 2, "more than one text"),
+        (("score", "none.gguf", "a"), 1, "none.gguf"),
         (("show", "none.gguf"), 1, "none.gguf"),
         (("show", "."), 1, "."),
         (("tokenize", "none.gguf", "a"), 1, "none.gguf"),

@@ -1,0 +1,59 @@
+"""How far a long prompt has been read, for whoever waits at a terminal."""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_PATIENCE = 1.0  # seconds without a word
+
+
+class PromptProgress:
+    """A bar on standard error, where that is a terminal, once reading takes a while.
+
+    To be called with the share that was read; gone when all was, or at the end of the
+    ``with`` block.
+    """
+
+    def __init__(self) -> None:
+        self._start = monotonic()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def __call__(self, share: float) -> None:
+        """Show that `share`, 0.0 to 1.0, was read."""
+        if share >= 1:
+            self._end()
+        elif self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=share)
+        elif monotonic() - self._start > _PATIENCE and sys.stderr.isatty():
+            self._begin(share)
+
+    def _begin(self, share: float) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._bar = Progress(console=Console(stderr=True), transient=True)
+        task = self._bar.add_task("reading the prompt", total=1.0)
+        self._bar.update(task, completed=share)
+        self._bar.start()
+
+    def _end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

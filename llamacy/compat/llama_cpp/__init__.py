@@ -1,0 +1,54 @@
+"""llama-cpp-python's everyday calls, so that its scripts run with another import.
+
+>>> from llamacy.compat.llama_cpp import Llama
+>>> llm = Llama("model.gguf", n_ctx=2048)  # doctest: +SKIP
+>>> llm("Once upon a time", max_tokens=32)["choices"][0]["text"]  # doctest: +SKIP
+
+Arguments, defaults and results are llama-cpp-python's (0.3). What makes no difference
+here, like the number of layers on a GPU, is taken and logged. What would change the
+result, and llamacy does not have, raises ArgumentError, which names the argument, or
+UnsupportedCallError. Where the two differ:
+
+- A Llama may be used by any number of threads, except for :meth:`Llama.eval` and what
+  follows it.
+- Beginnings of prompts are always found again, so a cache changes nothing.
+- Log-probabilities need no ``logits_all`` and are plain floats.
+- A prompt that begins with the beginning-of-text token is not given a second one.
+- `n_ctx` is as it is asked for, not rounded up.
+"""
+
+from llamacy.compat.llama_cpp.callbacks import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+from llamacy.compat.llama_cpp.construction import (
+    LlamaCache,
+    LlamaDiskCache,
+    LlamaRAMCache,
+)
+from llamacy.compat.llama_cpp.llama import Llama
+from llamacy.compat.llama_cpp.responses import (
+    CompletionChoice,
+    CompletionLogprobs,
+    CompletionUsage,
+    CreateCompletionResponse,
+)
+from llamacy.compat.llama_cpp.vocabulary import LlamaTokenizer
+
+__all__ = [
+    "CompletionChoice",
+    "CompletionLogprobs",
+    "CompletionUsage",
+    "CreateCompletionResponse",
+    "Llama",
+    "LlamaCache",
+    "LlamaDiskCache",
+    "LlamaRAMCache",
+    "LlamaTokenizer",
+    "LogitsProcessor",
+    "LogitsProcessorList",
+    "StoppingCriteria",
+    "StoppingCriteriaList",
+]

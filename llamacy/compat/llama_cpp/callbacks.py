@@ -1,0 +1,47 @@
+"""Functions of the caller that have a say in every token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.int32]
+Logits = NDArray[np.float32]
+LogitsProcessor = Callable[[Ids, Logits], Logits | None]
+StoppingCriteria = Callable[[Ids, Logits], bool]
+
+
+class LogitsProcessorList(list[LogitsProcessor]):
+    """Functions that change logits, each given what the one before made of them."""
+
+    def __call__(self, input_ids: Ids, scores: Logits) -> Logits:
+        """Return what all of them made of `scores`, (n_vocab,)."""
+        for processor in self:
+            changed = processor(input_ids, scores)
+            scores = scores if changed is None else changed
+        return scores
+
+
+class StoppingCriteriaList(list[StoppingCriteria]):
+    """Functions of which any one may end a text."""
+
+    def __call__(self, input_ids: Ids, logits: Logits) -> bool:
+        """Whether any of them ends the text."""
+        return any(criterion(input_ids, logits) for criterion in self)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Leaves only the end of the text to choose where a criterion says so."""
+
+    criterion: StoppingCriteria
+    end_token: int
+
+    def __call__(self, ids: Ids, logits: Logits) -> None:
+        """Change `logits` if the text is to end before another token."""
+        if self.criterion(ids, logits):
+            logits[:] = -np.inf
+            logits[self.end_token] = 0

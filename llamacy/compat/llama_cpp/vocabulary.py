@@ -1,0 +1,123 @@
+"""A model's vocabulary and metadata, as llama-cpp-python shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from llamacy.errors import ArgumentError
+from llamacy.tokenizers.base import Tokenizer
+
+
+class LlamaTokenizer:
+    """Text to token ids and back.
+
+    Parameters
+    ----------
+    tokenizer : llamacy's.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.bos = -1 if tokenizer.bos_id is None else tokenizer.bos_id
+        self.eos = -1 if tokenizer.eos_id is None else tokenizer.eos_id
+
+    @property
+    def end_token(self) -> int | None:
+        """A token that ends a generation, if there is one."""
+        return min(self._tokenizer.eog_ids, default=None)
+
+    def tokenize(
+        self, text: bytes, add_bos: bool = True, special: bool = True
+    ) -> list[int]:
+        """Turn text into token ids.
+
+        Parameters
+        ----------
+        text : UTF-8.
+        add_bos : begin and end with the tokens that the vocabulary wants there.
+        special : read the names of control tokens in `text` as those tokens.
+
+        Raises
+        ------
+        ArgumentError : `text` is no bytes, or not UTF-8.
+        """
+        if not isinstance(text, bytes):
+            raise ArgumentError(f"text: wanted bytes, found {text!r}")
+        try:
+            decoded = text.decode()
+        except UnicodeDecodeError as error:
+            raise ArgumentError(f"text: wanted UTF-8, found {error}") from None
+        return self.encode(decoded, add_bos, special)
+
+    def detokenize(
+        self,
+        tokens: Sequence[int],
+        prev_tokens: Sequence[int] | None = None,
+        special: bool = False,
+    ) -> bytes:
+        """Turn token ids into text.
+
+        Parameters
+        ----------
+        tokens : token ids.
+        prev_tokens : makes no difference.
+        special : write control tokens out.
+
+        Returns
+        -------
+        UTF-8, perhaps cut within a character. The space that a vocabulary puts before
+        a text is left out if the tokens begin with that of the beginning of a text.
+        """
+        data = b"".join(self._bytes(token, special) for token in tokens)
+        begins = len(tokens) > 0 and tokens[0] == self.bos
+        return data[1:] if begins and data[:1] == b" " else data
+
+    def encode(
+        self, text: str, add_bos: bool = True, special: bool = True
+    ) -> list[int]:
+        """Do as :meth:`tokenize` does, with text."""
+        return self._tokenizer.encode(
+            text, add_bos=None if add_bos else False, parse_special=special
+        )
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Do as :meth:`detokenize` does, to text; what is not UTF-8 is left out."""
+        return self.detokenize(tokens).decode(errors="ignore")
+
+    def text(self, token: int) -> str:
+        """Text of one token, whatever stands before it.
+
+        A model may have tokens beyond its vocabulary, which have none.
+        """
+        if token >= self._tokenizer.n_vocab:
+            return ""
+        return self._bytes(token, False).decode(errors="ignore")
+
+    def _bytes(self, token: int, special: bool) -> bytes:
+        data = self._tokenizer.token_bytes(token)
+        return self._tokenizer.piece(token).encode() if special and not data else data
+
+    @classmethod
+    def from_ggml_file(cls, path: str) -> LlamaTokenizer:
+        """Read the vocabulary of a GGUF file."""
+        from llamacy.tokenizers import load_tokenizer
+
+        return cls(load_tokenizer(path))
+
+
+def metadata_texts(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Write a file's metadata as llama.cpp does, leaving arrays out."""
+    return {
+        key: _as_text(value)
+        for key, value in metadata.items()
+        if not isinstance(value, list | tuple | np.ndarray)
+    }
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,39 @@
+"""A command line to type into."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from llamacy.cli import app
+
+
+@dataclasses.dataclass
+class Done:
+    status: int
+    out: str
+    err: str
+
+
+Shell = Callable[..., Done]
+
+
+@pytest.fixture
+def shell() -> Shell:
+    """Run a command line; standard input is a pipe, `input` its text."""
+
+    def run(*words: object, input: str | bytes = "") -> Done:
+        arguments = [str(word) for word in words]
+        result = CliRunner().invoke(app, arguments, input=input, prog_name="llamacy")
+        return Done(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+@pytest.fixture
+def path(shared: Path) -> Path:
+    return shared / "models/stories260K-Q8_0.gguf"

@@ -1,0 +1,48 @@
+"""The bar that says how far a prompt has been read."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from llamacy.cli import prompt_progress
+from llamacy.cli.prompt_progress import PromptProgress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, patience: float) -> str:
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(prompt_progress, "_PATIENCE", patience)
+    with PromptProgress() as progress:
+        for share in (0.0, 0.25, 0.5, 1.0):
+            progress(share)
+    return stream.getvalue()
+
+
+def test_a_long_prompt_has_a_bar_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    assert "reading the prompt" in shown(monkeypatch, Terminal(), -1)
+
+
+def test_a_short_prompt_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown(monkeypatch, Terminal(), 3600) == ""
+
+
+def test_a_pipe_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown(monkeypatch, io.StringIO(), -1) == ""
+
+
+def test_it_goes_when_reading_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(prompt_progress, "_PATIENCE", -1)
+    progress = PromptProgress()
+    with pytest.raises(KeyboardInterrupt), progress:
+        progress(0.5)
+        raise KeyboardInterrupt
+    assert progress._bar is None

@@ -1,0 +1,146 @@
+"""`llamacy run` as a shell sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import llamacy
+
+PROMPT = "Once upon a time"
+Shell = Callable[..., Any]
+
+
+@pytest.fixture
+def greedy(path: Path) -> llamacy.Completion:
+    with llamacy.load(path) as model:
+        return model.generate(PROMPT, max_tokens=20, temperature=0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("MODEL", PROMPT),
+        ("-m", "MODEL", PROMPT),
+        ("-m", "MODEL", "-p", PROMPT),
+        ("MODEL", "--prompt", PROMPT),
+        ("MODEL", "-f", "FILE"),
+        ("MODEL", "-f", "-"),
+        ("MODEL",),
+    ],
+)
+def test_run_takes_a_prompt_from_anywhere(
+    shell: Shell,
+    path: Path,
+    greedy: llamacy.Completion,
+    tmp_path: Path,
+    words: tuple[str, ...],
+) -> None:
+    file = tmp_path / "prompt.txt"
+    file.write_text(f"{PROMPT}\n")
+    known = {"MODEL": str(path), "FILE": str(file)}
+    arguments = [known.get(word, word) for word in words]
+    done = shell("run", *arguments, "-n", 20, "--temp", 0, input=f"{PROMPT}\n")
+    assert (done.status, done.out, done.err) == (0, f"{greedy.text}\n", "")
+
+
+def test_run_as_json(shell: Shell, path: Path, greedy: llamacy.Completion) -> None:
+    done = shell("run", path, PROMPT, "-n", 20, "--temp", 0, "--json", "--verbose")
+    result = json.loads(done.out)
+    assert result["text"] == greedy.text
+    assert result["tokens"] == greedy.tokens
+    assert result["finish_reason"] == "length"
+    assert result["usage"]["prompt_tokens"] == 5
+    assert result["usage"]["completion_tokens"] == 20
+    assert result["timings"]["generation_tokens_per_second"] > 0
+    assert "tokens/s" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_run_with_all_its_options(shell: Shell, path: Path) -> None:
+    words = ["-n", 10, "--temp", 1.2, "--top-k", -1, "--top-p", 0.9, "--min-p", 0.01]
+    words += ["-s", 3, "-t", 1, "-c", 64, "--kv-type", "f32", "--stop", "zzz"]
+    first, again = (shell("run", path, PROMPT, *words) for _ in range(2))
+    assert first == again
+    assert first.status == 0
+
+
+def test_run_with_every_way_to_choose_tokens(shell: Shell, path: Path) -> None:
+    words = ["--typical", 0.9, "--top-nsigma", 2, "--xtc-probability", 0.5]
+    words += ["--xtc-threshold", 0.2, "--repeat-penalty", 1.1, "--repeat-last-n", 32]
+    words += ["--presence-penalty", 0.1, "--frequency-penalty", 0.1]
+    words += ["--dry-multiplier", 0.8, "--dry-base", 1.5, "--dry-allowed-length", 3]
+    words += ["--dry-penalty-last-n", -1, "--dry-sequence-breaker", "."]
+    words += ["--dynatemp-range", 0.3, "--dynatemp-exp", 1.5]
+    plain = ["run", path, PROMPT, "-n", 20, "-s", 3]
+    drawn = [shell(*plain, *words), shell(*plain, *words)]
+    mirostat = ["--mirostat", 2, "--mirostat-lr", 0.2, "--mirostat-ent", 3]
+    drawn += [shell(*plain, *mirostat), shell(*plain)]
+    assert {done.status for done in drawn} == {0}
+    assert drawn[0] == drawn[1]
+    assert len({done.out for done in drawn}) == 3
+
+
+def test_run_with_biases(shell: Shell, path: Path) -> None:
+    greedy = ["run", path, PROMPT, "-n", 4, "--temp", 0]
+    assert shell(*greedy, "-l", "261+100").out == " a a a a\n"
+    assert shell(*greedy, "--logit-bias", "432-inf").out != shell(*greedy).out
+    ending = [*greedy, "-l", "2+100", "--json"]
+    assert json.loads(shell(*ending).out)["tokens"] == []
+    endless = json.loads(shell(*ending, "--ignore-eos").out)
+    assert (len(endless["tokens"]), endless["finish_reason"]) == (4, "length")
+
+
+@pytest.mark.parametrize("flag", ["-r", "--stop", "--reverse-prompt"])
+def test_run_to_a_text(shell: Shell, path: Path, flag: str) -> None:
+    words = ["run", path, PROMPT, "-n", 40, "--temp", 0, flag, "girl", flag, "zebra"]
+    assert shell(*words).out == ", there was a little \n"
+    assert shell(*words, "--include-stop").out == ", there was a little girl\n"
+
+
+def test_run_with_escapes(shell: Shell, path: Path) -> None:
+    words = ["run", path, r"Once\x20upon a time", "-n", 80, "--temp", 0]
+    words += ["--stop", r"\n", "--json"]
+    escaped, literal = (json.loads(shell(*words, *more).out) for more in (["-e"], []))
+    assert escaped["usage"]["prompt_tokens"] == 5
+    assert (escaped["finish_reason"], "\n" in escaped["text"]) == ("stop", False)
+    assert literal["usage"]["prompt_tokens"] > 5
+
+
+def test_run_with_logprobs(shell: Shell, path: Path) -> None:
+    words = ["run", path, PROMPT, "-n", 3, "--temp", 0, "--json"]
+    result = json.loads(shell(*words, "--logprobs", 2).out)
+    assert [entry["token"] for entry in result["logprobs"]] == result["tokens"]
+    for entry in result["logprobs"]:
+        likeliest, second = entry["top"]
+        assert {key: entry[key] for key in likeliest} == likeliest
+        assert second["logprob"] <= entry["logprob"] <= 0
+    assert result["logprobs"][1]["piece"] == "▁there"
+    assert "logprobs" not in json.loads(shell(*words).out)
+
+
+def test_run_ends_at_a_ctrl_c(
+    shell: Shell, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llamacy.generation.streams import Stream
+
+    whole = Stream.__next__
+
+    def interrupted(stream: Stream) -> Any:
+        if len(stream.completion.tokens) >= 5:
+            raise KeyboardInterrupt
+        return whole(stream)
+
+    monkeypatch.setattr(Stream, "__next__", interrupted)
+    done = shell("run", path, PROMPT, "--temp", 0)
+    assert done.status == 130
+    assert done.out.startswith(", there")
+    assert done.out.endswith("\n")
+    assert done.err == ""
+    done = shell("run", path, PROMPT, "--temp", 0, "--json")
+    assert done.status == 130
+    assert json.loads(done.out)["finish_reason"] == "cancelled"
