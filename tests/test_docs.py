@@ -1,0 +1,62 @@
+"""The examples of the README and the documentation: they run, and their flags exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from llamacy.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+
+
+def blocks(page: Path, language: str) -> Iterator[tuple[int, str]]:
+    """Each block of code in `language`: the line it begins at, and its text."""
+    text = page.read_text(encoding="utf-8")
+    for match in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.M | re.S):
+        yield text.count("\n", 0, match.start(1)), match[1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_examples_run(
+    page: Path,
+    babble_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(babble_model, "model.gguf")
+    names: dict[str, Any] = {"__name__": "example"}
+    for line, code in blocks(page, "python"):
+        # empty lines, so that a failure names the page's own line
+        exec(compile("\n" * line + code, str(page), "exec"), names)
+
+
+def test_flags_exist() -> None:
+    root: Any = typer.main.get_command(app)
+    n_seen = 0
+    for page in PAGES:
+        for _, text in blocks(page, "console"):
+            for line in re.findall(r"^\$ llamacy (.*)$", text, re.M):
+                name, *words = shlex.split(line, comments=True)
+                command = root.commands[name]
+                known = {flag for one in command.params for flag in one.opts}
+                given = {word for word in words if re.match(r"--?[a-zA-Z]", word)}
+                assert given <= known, f"{page}: llamacy {line}"
+                n_seen += len(given)
+    assert n_seen > 10
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    contents = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert f": {page.relative_to(ROOT / 'docs').as_posix()}\n" in contents

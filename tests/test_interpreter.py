@@ -1,0 +1,115 @@
+"""A whole process: how it ends, by itself, by Ctrl-C, and after a fork."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+
+def script(text: str) -> list[str]:
+    return [sys.executable, "-W", "error", "-c", textwrap.dedent(text)]
+
+
+def test_nothing_is_said_at_exit(babble_model: Path) -> None:
+    code = f"""
+        import asyncio, threading, llamacy
+        model = llamacy.load({str(babble_model)!r})
+        stream = model.stream("ba", logit_bias={{2: -1e9}})
+        next(stream)
+        left = model.stream("be")
+        session = model.session()
+        session.feed("bi")
+        text = session.stream()
+        forgotten = llamacy.load({str(babble_model)!r}).stream("bo")
+
+        def generate():
+            try:
+                while True:
+                    model.generate("bu", max_tokens=200)
+            except llamacy.ClosedError:
+                pass
+
+        threading.Thread(target=generate, daemon=True).start()
+        print("end")
+    """
+    done = subprocess.run(script(code), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signal to one process alone")
+@pytest.mark.parametrize("call", ["generate", "stream", "prompt"])
+def test_ctrl_c_ends_a_text_and_not_the_model(babble_model: Path, call: str) -> None:
+    code = f"""
+        import llamacy
+        model = llamacy.load({str(babble_model)!r}, n_ctx=100_000, prompt_cache=0)
+        endless = dict(logit_bias={{2: float("-inf")}})
+        said = []
+
+        def say(*_):
+            if not said:
+                said.append(print("running", flush=True))
+
+        try:
+            if {call!r} == "generate":
+                model.generate("ba", logits_processors=say, **endless)
+            elif {call!r} == "stream":
+                with model.stream("ba", **endless) as stream:
+                    for piece in stream:
+                        say()
+            else:
+                model.generate([5] * 90_000, progress=say, **endless)
+        except KeyboardInterrupt:
+            print("interrupted", model.executor.n_pages_used)
+        print(len(model.generate("ba", max_tokens=5, **endless).tokens))
+    """
+    process = subprocess.Popen(
+        script(code), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert err == ""
+    assert out == "interrupted 0\n5\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_uses_the_model(babble_model: Path) -> None:
+    code = f"""
+        import os, threading, llamacy
+        model = llamacy.load({str(babble_model)!r}, n_threads=2)
+        options = dict(max_tokens=30, temperature=0, logit_bias={{2: float("-inf")}})
+        wanted = model.generate("ba", **options).tokens
+        stop = threading.Event()
+
+        def busy():
+            while not stop.is_set():
+                assert model.generate("ba", **options).tokens == wanted
+
+        threads = [threading.Thread(target=busy) for _ in range(3)]
+        [thread.start() for thread in threads]
+        for _ in range(10):
+            child = os.fork()
+            if child == 0:
+                right = model.generate("ba", **options).tokens == wanted
+                os._exit(0 if right else 1)
+            assert os.waitpid(child, 0)[1] == 0
+        stop.set()
+        [thread.join() for thread in threads]
+        print("end")
+    """
+    # Python 3.12 and later warn of any fork beside threads
+    arguments = [*script(code)[:1], "-W", "error", "-W", "ignore::DeprecationWarning"]
+    done = subprocess.run(
+        [*arguments, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
