@@ -143,7 +143,7 @@ class Completion:
     timings : where the time went.
     logprobs : how likely each of `tokens` was, if asked for.
     prompt_logprobs : how likely each token of the prompt was, if asked for; None for
-        the first, which nothing comes before.
+        the first, which nothing comes before, and for what a session had read before.
     """
 
     text: str

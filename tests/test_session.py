@@ -282,3 +282,17 @@ def test_a_closed_session_says_so(path: Path) -> None:
         left = model.session()
     with pytest.raises(llamacy.ClosedError):
         left.feed(PROMPT)
+
+
+def test_likelihoods_of_what_a_session_reads(model: Model, whole: list[int]) -> None:
+    wanted = model.score(whole).logprobs
+    options: Any = {"max_tokens": 0, "prompt_logprobs": 0}
+    with model.session() as session:
+        for first, end, n_unknown in ((0, 20, 1), (20, 50, 20), (50, 51, 50)):
+            out = session.generate(whole[first:end], **options)
+            assert out.prompt_logprobs is not None
+            found = [one and one.logprob for one in out.prompt_logprobs]
+            assert found[:n_unknown] == [None] * n_unknown
+            assert found[n_unknown:] == pytest.approx(wanted[n_unknown:end], abs=1e-4)
+        assert session.tokens == whole[:51]
+        assert session.generate(**options).tokens == []

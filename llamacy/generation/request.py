@@ -111,7 +111,7 @@ class Request:
         self._reads_only = True
         # What follows the last token is not asked.
         self.n_to_read = self.n_prompt - 1 if self.scores_prompt else 0
-        if self.n_to_read == 0:
+        if self.n_to_read <= self.n_read:
             self.finish_reason = "length"
 
     @property
@@ -171,6 +171,8 @@ class Request:
         """Go on after the tokens that `sequence` holds: the first of the prompt."""
         self.sequence = sequence
         self.n_read = self._n_cached = sequence.n_past
+        # Nothing is known of tokens read before, nor of the one that follows them.
+        self._prompt_logprobs = [None] * (sequence.n_past + 1)
 
     def next_rows(self, n_rows: int) -> tuple[list[int], Sequence, Wanted]:
         """At most `n_rows` rows of the next pass."""
@@ -235,7 +237,7 @@ class Request:
 
     @property
     def prompt_logprobs(self) -> list[TokenLogprob | None] | None:
-        """Likelihoods of the prompt's tokens so far, if wanted; None of the first."""
+        """Likelihoods of the prompt's tokens read so far, if wanted."""
         return self._prompt_logprobs if self.scores_prompt else None
 
     def usage(self, n_generated: int) -> Usage:

@@ -68,6 +68,7 @@ class Scheduler:
         self._waiting: deque[Request] = deque()
         self._active: list[Request] = []
         self._logits = np.empty((0, executor.n_vocab), np.float32)
+        self._max_together = min(MAX_TOGETHER, executor.n_batch)
         self._max_scored = max(1, LOGITS_BYTES // (4 * executor.n_vocab))
 
     @property
@@ -111,7 +112,7 @@ class Scheduler:
     def _admit(self) -> None:
         """Let waiting requests in, and give sequences to those that can begin."""
         busy = sum(not one.is_parked and not one.has_ended for one in self._active)
-        while self._waiting and busy < min(MAX_TOGETHER, self._executor.n_batch):
+        while self._waiting and busy < self._max_together:
             self._active.append(self._waiting.popleft())
             busy += not self._active[-1].has_ended
         for request in self._active:
@@ -153,7 +154,7 @@ class Scheduler:
             for request in self._active
             if not (request.sequence is None or request.has_ended or request.is_parked)
         ]
-        growing = [one for one in ready if not one.is_reading][:MAX_TOGETHER]
+        growing = [one for one in ready if not one.is_reading][: self._max_together]
         parts = [(request, request.next_rows(1)) for request in growing]
         room = self._executor.n_batch - len(parts)
         if growing:
@@ -166,7 +167,7 @@ class Scheduler:
                 n_rows = len(parts[-1][1][0])
                 room -= n_rows
                 room_scored -= n_rows * request.scores_prompt
-        if len(growing) == MAX_TOGETHER:  # the others' turn comes first next time
+        if len(growing) == self._max_together:  # the others' turn comes first next time
             self._active.sort(key=growing.__contains__)
         return parts
 

@@ -234,9 +234,11 @@ def test_a_text_goes_on_while_a_long_prompt_is_read() -> None:
     assert long.completion().text == "ok"
 
 
-def test_more_texts_than_grow_at_once_all_come_to_their_end() -> None:
+@pytest.mark.parametrize("n_batch", [3, 64])
+def test_more_texts_than_grow_at_once_all_come_to_their_end(n_batch: int) -> None:
     script = {f"{i:02}": Vocabulary.ids(f"{i:02}" * 3) for i in range(3 * MAX_TOGETHER)}
     executor = ScriptedExecutor(script, n_batch=64)
+    executor.n_batch = n_batch
     worker = Worker(executor, 0)
     streams = [Stream(worker, request(prompt)) for prompt in script]
     # each is taken a piece of in turn: those not looked at must not hold others up
