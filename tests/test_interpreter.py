@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 
-def script(text: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-c", textwrap.dedent(text)]
+def script(text: str, *options: str) -> list[str]:
+    # -P: the installed package is meant, and not sources that lie here
+    arguments = ["-P", "-W", "error", *options, "-c", textwrap.dedent(text)]
+    return [sys.executable, *arguments]
 
 
 def test_nothing_is_said_at_exit(babble_model: Path) -> None:
@@ -105,9 +107,8 @@ def test_a_forked_process_uses_the_model(babble_model: Path) -> None:
         print("end")
     """
     # Python 3.12 and later warn of any fork beside threads
-    arguments = [*script(code)[:1], "-W", "error", "-W", "ignore::DeprecationWarning"]
     done = subprocess.run(
-        [*arguments, "-c", textwrap.dedent(code)],
+        script(code, "-W", "ignore::DeprecationWarning"),
         capture_output=True,
         text=True,
         timeout=120,
