@@ -16,11 +16,12 @@ from enum import IntEnum
 class Rank(IntEnum):
     """Which lock a thread takes first where it takes several."""
 
-    MODEL = 1
-    TURN = 2
-    STEP = 3
-    PLAN = 4
-    PAGES = 5
+    SESSION = 1
+    MODEL = 2
+    TURN = 3
+    STEP = 4
+    PLAN = 5
+    PAGES = 6
 
 
 def fork_lock(rank: Rank) -> threading.RLock:

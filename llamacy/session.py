@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, Unpack
 
 from llamacy import session_file
 from llamacy.errors import ArgumentError, BusyError, ClosedError
+from llamacy.fork_locks import Rank, fork_lock
 from llamacy.generation.engine import Engine, Prompt
 from llamacy.generation.gather import (
     OnProgress,
@@ -51,7 +51,7 @@ class Session:
         self._sequence = sequence
         self._current: Request | None = None
         self._is_closed = False
-        self._lock = threading.Lock()  # of all the above
+        self._lock = fork_lock(Rank.SESSION)  # of all the above
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else f"{self.n_past} tokens"

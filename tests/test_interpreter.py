@@ -94,7 +94,14 @@ def test_a_forked_process_uses_the_model(babble_model: Path) -> None:
             while not stop.is_set():
                 assert model.generate("ba", **options).tokens == wanted
 
+        def chatty():
+            while not stop.is_set():
+                with model.session() as session:
+                    session.feed("b")
+                    assert session.generate("a", **options).tokens
+
         threads = [threading.Thread(target=busy) for _ in range(3)]
+        threads.append(threading.Thread(target=chatty))
         [thread.start() for thread in threads]
         for _ in range(10):
             child = os.fork()
