@@ -8,7 +8,6 @@ small integers into bytes. Here whole tensors are cut into chunks of blocks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
@@ -46,9 +45,7 @@ QUANTIZERS: Final[
 }
 
 
-def quantize(
-    weights: NDArray[np.float32], ggml_type: GGMLType, *, n_threads: int = 1
-) -> NDArray[np.uint8]:
+def quantize(weights: NDArray[np.float32], ggml_type: GGMLType) -> NDArray[np.uint8]:
     """Turn float32 into blocks, as near to it as the type can come.
 
     For F16, BF16 and the types with blocks of 32 the bytes are those of ggml's own
@@ -58,7 +55,6 @@ def quantize(
     ----------
     weights : float32, (…, n_in); a row, the last size, is a whole number of blocks.
     ggml_type : what to make; one of `QUANTIZERS`.
-    n_threads : threads to compute with. The result does not depend on it.
 
     Returns
     -------
@@ -79,21 +75,12 @@ def quantize(
     blocks = np.ascontiguousarray(weights).reshape(-1, block_size)
     result = np.empty((len(blocks), ggml_type.type_size), np.uint8)
     step = _CHUNK // block_size
-
-    def convert(first: int) -> None:
+    try:
         # What underflows or divides by zero is looked for, and is no warning.
         with np.errstate(all="ignore"):
-            result[first : first + step] = make(blocks[first : first + step])
-
-    starts = range(0, len(blocks), step)
-    try:
-        if n_threads == 1 or len(starts) == 1:
-            for first in starts:
-                convert(first)
-        else:
-            with ThreadPoolExecutor(n_threads) as threads:
-                for _ in threads.map(convert, starts):
-                    pass
+            for first in range(0, len(blocks), step):
+                chunk = blocks[first : first + step]
+                result[first : first + step] = make(chunk)
     except OverflowError:
         raise _too_large(weights, ggml_type) from None
     return result.reshape(-1)
