@@ -87,6 +87,8 @@ class GGUFFile:
     version : of the format.
     metadata : keys and values: int, float, bool, str, list[str], or a read-only
         NumPy array of numbers. They stay when the file is closed.
+    value_types : the number of each value's type, or of that of an array's items, as
+        the format counts them: 4 is uint32, 6 float32, 8 a string.
     tensors : by name, in the file's order.
     """
 
@@ -97,6 +99,7 @@ class GGUFFile:
         self.paths: tuple[Path, ...] = tuple(file.path for file in files)
         self.version: int = first.version
         self.metadata: dict[str, Any] = first.metadata
+        self.value_types: dict[str, int] = first.value_types
         self.tensors: dict[str, Tensor] = {}
         self._files = files
         for file, header in parts:

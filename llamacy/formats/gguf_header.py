@@ -72,10 +72,16 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """All of a GGUF file but the weights."""
+    """All of a GGUF file but the weights.
+
+    Attributes
+    ----------
+    metadata, value_types : by key; the types are :data:`GGUFFile.value_types`.
+    """
 
     version: int
     metadata: dict[str, Any]
+    value_types: dict[str, int]
     tensors: list[TensorInfo]
 
 
@@ -100,11 +106,12 @@ def read_header(file: MappedFile, *, metadata_only: bool) -> Header:
     version = _version(cursor)
     n_tensors = cursor.count("tensor count", MAX_TENSORS, _SMALLEST_TENSOR)
     n_keys = cursor.count("metadata key count", MAX_KEYS, _SMALLEST_KEY)
-    metadata = _metadata(cursor, n_keys)
+    metadata, value_types = _metadata(cursor, n_keys)
     if metadata_only:
-        return Header(version, metadata, [])
+        return Header(version, metadata, value_types, [])
     tensors = [_tensor(cursor, i) for i in range(n_tensors)]
-    return Header(version, metadata, _place(cursor, tensors, metadata, file.size))
+    placed = _place(cursor, tensors, metadata, file.size)
+    return Header(version, metadata, value_types, placed)
 
 
 def _version(cursor: Cursor) -> int:
@@ -116,37 +123,39 @@ def _version(cursor: Cursor) -> int:
     return version
 
 
-def _metadata(cursor: Cursor, n_keys: int) -> dict[str, Any]:
+def _metadata(cursor: Cursor, n_keys: int) -> tuple[dict[str, Any], dict[str, int]]:
+    """Read the values, and the type of each or of its items, by key."""
     metadata: dict[str, Any] = {}
+    types: dict[str, int] = {}
     for i in range(n_keys):
         key = cursor.name(f"metadata key {i}", MAX_KEY_LENGTH)
         if key in metadata:
             cursor.fail(shown(key), "a key once", "the key twice")
-        metadata[key] = _value(cursor, shown(key))
-    return metadata
+        metadata[key], types[key] = _value(cursor, shown(key))
+    return metadata, types
 
 
-def _value(cursor: Cursor, field: str) -> Any:
+def _value(cursor: Cursor, field: str) -> tuple[Any, int]:
     value_type = cursor.number("<I", f"{field}: value type")
     if value_type == _STRING:
-        return cursor.text(field)
+        return cursor.text(field), _STRING
     if value_type == _ARRAY:
         return _array(cursor, field)
     if value_type in _SCALARS:
-        return _numbers(cursor, value_type, 1, field)[0].item()
+        return _numbers(cursor, value_type, 1, field)[0].item(), value_type
     cursor.refuse(f"{field}: value type", "0 to 12", value_type)
 
 
-def _array(cursor: Cursor, field: str) -> Any:
+def _array(cursor: Cursor, field: str) -> tuple[Any, int]:
     """Read an array: a list of strings, or a NumPy array of anything else."""
     item_type = cursor.number("<I", f"{field}: item type")
     count = cursor.number("<Q", f"{field}: length")
     if item_type == _STRING:
-        return cursor.strings(count, field)
+        return cursor.strings(count, field), _STRING
     if item_type == _ARRAY:
         cursor.refuse(f"{field}: item type", "strings or numbers", "arrays")
     if item_type in _SCALARS:
-        return _numbers(cursor, item_type, count, field)
+        return _numbers(cursor, item_type, count, field), item_type
     cursor.refuse(f"{field}: item type", "0 to 12", item_type)
 
 

@@ -85,6 +85,8 @@ def test_real_files_are_read_as_the_gguf_package_reads_them(
             plain = value.tolist() if isinstance(value, np.ndarray) else value
             assert plain == keys[key], key
             assert type(plain) is type(keys[key])
+            # of an array, the last type is that of its items
+            assert file.value_types[key] == expected.fields[key].types[-1]
         assert list(file.tensors) == [tensor.name for tensor in expected.tensors]
         for tensor in expected.tensors:
             got = file.tensors[tensor.name]
