@@ -1,4 +1,4 @@
-"""How far a long prompt has been read, for whoever waits at a terminal."""
+"""How far something long has come, for whoever waits at a terminal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ if TYPE_CHECKING:
 _PATIENCE = 1.0  # seconds without a word
 
 
-class PromptProgress:
-    """A bar on standard error, where that is a terminal, once reading takes a while.
+class ProgressBar:
+    """A bar on standard error, where that is a terminal, once the work takes a while.
 
-    To be called with the share that was read; gone when all was, or at the end of the
+    To be called with the share that is done; gone when all is, or at the end of the
     ``with`` block.
+
+    Parameters
+    ----------
+    text : what is being done, to stand before the bar.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
+        self._text = text
         self._start = monotonic()
         self._bar: Progress | None = None
 
@@ -36,7 +41,7 @@ class PromptProgress:
         self._end()
 
     def __call__(self, share: float) -> None:
-        """Show that `share`, 0.0 to 1.0, was read."""
+        """Show that `share`, 0.0 to 1.0, is done."""
         if share >= 1:
             self._end()
         elif self._bar is not None:
@@ -49,7 +54,7 @@ class PromptProgress:
         from rich.progress import Progress
 
         self._bar = Progress(console=Console(stderr=True), transient=True)
-        task = self._bar.add_task("reading the prompt", total=1.0)
+        task = self._bar.add_task(self._text, total=1.0)
         self._bar.update(task, completed=share)
         self._bar.start()
 

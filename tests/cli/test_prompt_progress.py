@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from llamacy.cli import prompt_progress
+from llamacy.cli import progress_bar
 from llamacy.cli.prompt_progress import PromptProgress
 
 
@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
 
 def shown(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, patience: float) -> str:
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(prompt_progress, "_PATIENCE", patience)
+    monkeypatch.setattr(progress_bar, "_PATIENCE", patience)
     with PromptProgress() as progress:
         for share in (0.0, 0.25, 0.5, 1.0):
             progress(share)
@@ -40,7 +40,7 @@ def test_a_pipe_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_goes_when_reading_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
-    monkeypatch.setattr(prompt_progress, "_PATIENCE", -1)
+    monkeypatch.setattr(progress_bar, "_PATIENCE", -1)
     progress = PromptProgress()
     with pytest.raises(KeyboardInterrupt), progress:
         progress(0.5)
