@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from llamacy.generation.streams import AsyncStream, Stream
     from llamacy.loading import load
     from llamacy.model import Model
+    from llamacy.quantizing import QuantizedFile, quantize
     from llamacy.results import Completion, Piece, Score, Timings, TokenLogprob, Usage
     from llamacy.sampling import SamplingParams
     from llamacy.session import Session
@@ -58,6 +59,7 @@ __all__ = [
     "ModelOutputError",
     "OutOfMemoryError",
     "Piece",
+    "QuantizedFile",
     "SamplingParams",
     "Score",
     "Session",
@@ -71,6 +73,7 @@ __all__ = [
     "__version__",
     "load",
     "load_tokenizer",
+    "quantize",
 ]
 
 _HOMES = {
@@ -79,6 +82,7 @@ _HOMES = {
     "generation.streams": ["AsyncStream", "Stream"],
     "loading": ["load"],
     "model": ["Model"],
+    "quantizing": ["QuantizedFile", "quantize"],
     "results": ["Completion", "Piece", "Score", "Timings", "TokenLogprob", "Usage"],
     "sampling": ["SamplingParams"],
     "session": ["Session"],

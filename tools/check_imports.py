@@ -19,7 +19,7 @@ FOUNDATION = {"errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
     *("architectures", "cpu_count", "executors", "generation", "kernels", "loading"),
-    *("model", "sampling", "session", "session_file", "tokenizers"),
+    *("model", "quantizing", "sampling", "session", "session_file", "tokenizers"),
 }
 
 # A part of the package (a module or folder in it; "" is llamacy/__init__.py) and the
@@ -30,8 +30,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compat": MODEL,
     "": MODEL,
     "loading": MODEL,
-    "model": MODEL - {"loading"},
-    "session": MODEL - {"loading", "model"},
+    "quantizing": FOUNDATION | {"cpu_count", "formats", "sampling"},
+    "model": MODEL - {"loading", "quantizing"},
+    "session": MODEL - {"loading", "model", "quantizing"},
     "session_file": FOUNDATION | {"ops"},
     "executors": ENGINE | {"architectures"},
     "roofline": FOUNDATION | {"kernels"},
