@@ -1,0 +1,108 @@
+"""`llamacy quantize` as a shell sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+
+import llamacy
+from llamacy.formats.file_types import FILE_TYPES
+from llamacy.formats.gguf import open_gguf
+
+Shell = Callable[..., Any]
+
+
+def test_a_model(shell: Shell, babble_model: Path, tmp_path: Path) -> None:
+    done = shell("quantize", babble_model, tmp_path / "a.gguf", "f16", "-t", 1)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith(f"{tmp_path / 'a.gguf'}: F16, ")
+    assert "16.0" in done.out
+    done = shell("quantize", tmp_path / "a.gguf", tmp_path / "b.gguf", "Q4_K_M")
+    assert (done.status, done.err) == (0, "")
+    assert shell("run", tmp_path / "b.gguf", "Once", "-n", 4).status == 0
+
+
+def test_as_json(shell: Shell, babble_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "new.gguf"
+    result = json.loads(shell("quantize", babble_model, path, "Q8_0", "--json").out)
+    with open_gguf(path) as file:
+        types = [tensor.type.name for tensor in file.tensors.values()]
+    assert result["tensor_types"] == {name: types.count(name) for name in set(types)}
+    assert (result["path"], result["type"]) == (str(path), "Q8_0")
+    assert result["source_bytes"] == result["target_bytes"]
+    bits = 8 * result["target_bytes"] / result["n_params"]
+    assert result["bits_per_weight"] == pytest.approx(bits, abs=1e-3)
+
+
+def test_help_names_every_type(shell: Shell) -> None:
+    words = shell("quantize", "--help").out.replace(",", " ").replace(".", " ").split()
+    assert set(FILE_TYPES) <= set(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        ((), 2, "IN"),
+        (("MODEL", "OUT"), 2, "TYPE"),
+        (("MODEL", "OUT", "Q9"), 1, "wanted one of F32"),
+        (("MODEL", "MODEL", "Q4_0"), 1, "another file than the source"),
+        (("none.gguf", "OUT", "Q4_0"), 1, "none.gguf"),
+        (("MODEL", ".", "Q4_0"), 1, "not a regular file"),
+        (("MODEL", "OUT", "Q4_0", "-t", "0"), 1, "n_threads"),
+    ],
+)
+def test_errors_are_one_line(
+    shell: Shell,
+    babble_model: Path,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    status: int,
+    message: str,
+) -> None:
+    known = {"MODEL": str(babble_model), "OUT": str(tmp_path / "new.gguf")}
+    done = shell("quantize", *(known.get(word, word) for word in words))
+    assert done.status == status
+    assert done.err.count("\n") == 1
+    assert message in done.err
+    assert done.out == ""
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "large.gguf", "llama")
+    writer.add_tensor("large.weight", np.ones((16384, 2048), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    out = tmp_path / "out"
+    out.mkdir()
+    words = ["quantize", str(tmp_path / "large.gguf"), str(out / "new.gguf"), "Q5_K_S"]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "llamacy", *words, "-t", "2"],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(llamacy.__file__).parents[1])},
+        # a shell's background job, as a test run may be, hands down that it is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    for _ in range(1000):  # until it writes
+        if list(out.iterdir()):
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    assert not list(out.iterdir())
