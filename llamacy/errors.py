@@ -49,7 +49,7 @@ class UnsupportedError(FormatError):
 
 
 class ModelFileError(LlamacyError, OSError):
-    """A file cannot be opened or read: missing, a folder, no permission."""
+    """A file cannot be opened, read or written: missing, no permission, a full disk."""
 
 
 class ContextLengthError(LlamacyError, ValueError):
