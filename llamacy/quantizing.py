@@ -10,12 +10,11 @@ import errno
 import logging
 import math
 import os
-import secrets
 import shutil
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -112,8 +111,8 @@ def quantize(
         _check_target(file, os.fspath(target), sum(each.n_bytes for each in tensors))
         metadata, value_types = _metadata(file, file_type)
         converted = _convert_all(file, tensors, n_threads, progress)
-        with _draft(os.fspath(target)) as draft, closing(converted) as blocks:
-            write_gguf(draft, metadata, value_types, tensors, blocks)
+        with closing(converted) as blocks:
+            write_gguf(os.fspath(target), metadata, value_types, tensors, blocks)
         sources = file.tensors.values()
         return QuantizedFile(
             path=os.fspath(target),
@@ -176,26 +175,6 @@ def _check_target(file: GGUFFile, target: str, n_bytes: int) -> None:
         raise ModelFileError(
             errno.ENOSPC, f"no space for {n_bytes} bytes, {free} are free", target
         )
-
-
-@contextmanager
-def _draft(target: str) -> Iterator[str]:
-    """Give the path of a file that becomes `target` if all goes well, else is gone."""
-    draft = f"{target}.{secrets.token_hex(4)}.part"
-    try:
-        try:
-            yield draft
-            os.replace(draft, target)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(draft)
-            raise
-    except OSError as error:
-        if isinstance(error, ModelFileError):  # of the source
-            raise
-        # NumPy says how much of an array it wrote, but not why no more
-        reason = error.strerror or f"not all could be written: {error}"
-        raise ModelFileError(error.errno or errno.EIO, reason, target) from error
 
 
 def _convert_all(

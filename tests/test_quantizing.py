@@ -267,6 +267,16 @@ def test_ctrl_c(float_model: Path, target: Path) -> None:
         llamacy.quantize(float_model, target, "Q8_0", progress=interrupt)
 
 
+def test_what_progress_raises_is_not_about_the_file(
+    float_model: Path, target: Path
+) -> None:
+    def fail(_: float) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        llamacy.quantize(float_model, target, "Q8_0", progress=fail)
+
+
 def test_a_disk_that_gets_full(float_model: Path, target: Path) -> None:
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -277,6 +287,7 @@ def test_a_disk_that_gets_full(float_model: Path, target: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.filename == str(target)
+    assert "File too large" in str(caught.value) or "written" in str(caught.value)
 
 
 def test_a_disk_that_is_full(

@@ -6,14 +6,18 @@ needed.
 
 from __future__ import annotations
 
+import errno
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.errors import ModelFileError
 from llamacy.formats.ggml import GGMLType
 from llamacy.formats.gguf_header import DEFAULT_ALIGNMENT
 
@@ -41,38 +45,81 @@ def write_gguf(
     tensors: Sequence[NewTensor],
     blocks: Iterable[NDArray[np.uint8]],
 ) -> None:
-    """Write a file, of which only one tensor need be in memory at a time.
+    """Write a file, which is there whole in the end or not at all.
+
+    Only one tensor need be in memory at a time. A file that is there already is
+    replaced at the end.
 
     Parameters
     ----------
-    path : is overwritten, and left half-written if writing fails.
     metadata, value_types : as :class:`GGUFFile` has them. Arrays without items are
         left out, which readers take as the same.
     tensors : all of them, in order.
-    blocks : the bytes of each, uint8, (n_bytes,), in the same order.
+    blocks : the bytes of each, uint8, (n_bytes,), in the same order. What goes wrong
+        in making them is raised as it is.
 
     Raises
     ------
-    OSError : it cannot be written.
+    ModelFileError : it cannot be written.
     """
+    draft = f"{path}.{secrets.token_hex(4)}.part"
+    try:
+        _write(path, _writer(draft, metadata, value_types, tensors), blocks)
+        with _file_errors(path):
+            os.replace(draft, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(draft)
+        raise
+
+
+def _writer(
+    draft: str,
+    metadata: Mapping[str, Any],
+    value_types: Mapping[str, int],
+    tensors: Sequence[NewTensor],
+) -> Any:
+    """Make a GGUFWriter that knows everything but the weights."""
     import gguf
 
-    with closing(gguf.GGUFWriter(path, metadata[_ARCHITECTURE])) as writer:
-        for key, value in metadata.items():
-            if key != _ARCHITECTURE:
-                _add_value(writer, key, value, gguf.GGUFValueType(value_types[key]))
-        writer.data_alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
-        for one in tensors:
-            raw_type = gguf.GGMLQuantizationType(one.type)
-            # the type that counts is the last one
-            floats = np.dtype(np.float32)
-            writer.add_tensor_info(one.name, one.shape, floats, one.n_bytes, raw_type)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_ti_data_to_file()
+    writer = gguf.GGUFWriter(draft, metadata[_ARCHITECTURE])
+    for key, value in metadata.items():
+        if key != _ARCHITECTURE:
+            _add_value(writer, key, value, gguf.GGUFValueType(value_types[key]))
+    writer.data_alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
+    floats = np.dtype(np.float32)  # is overruled by the type that follows
+    for one in tensors:
+        raw_type = gguf.GGMLQuantizationType(one.type)
+        writer.add_tensor_info(one.name, one.shape, floats, one.n_bytes, raw_type)
+    return writer
+
+
+def _write(path: str, writer: Any, blocks: Iterable[NDArray[np.uint8]]) -> None:
+    try:
+        with _file_errors(path):
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_ti_data_to_file()
         for data in blocks:
-            writer.write_tensor_data(data)
-        writer.flush()
+            with _file_errors(path):
+                writer.write_tensor_data(data)
+        with _file_errors(path):
+            writer.close()
+    finally:
+        # after an error: it is the first one that counts
+        with suppress(OSError):
+            writer.close()
+
+
+@contextmanager
+def _file_errors(path: str) -> Iterator[None]:
+    """Raise an OSError as the typed one, about `path` rather than its draft."""
+    try:
+        yield
+    except OSError as error:
+        # NumPy says how much of an array it wrote, but not why no more
+        reason = error.strerror or f"not all could be written: {error}"
+        raise ModelFileError(error.errno or errno.EIO, reason, path) from error
 
 
 def _add_value(writer: Any, key: str, value: Any, value_type: Any) -> None:

@@ -46,10 +46,12 @@ def pack_scales_and_mins(scales: Bytes, mins: Bytes) -> Bytes:
     together; of the others, the lower four bits share bytes 8-11 and the upper two
     stand above the first four.
     """
-    upper = (slice(None), slice(4, 8))
-    above_scales = (scales[upper] >> np.uint8(4)) << np.uint8(6)
-    above_mins = (mins[upper] >> np.uint8(4)) << np.uint8(6)
-    nibbles = (scales[upper] & np.uint8(15)) | (mins[upper] << np.uint8(4))
-    return np.concatenate(
-        [scales[:, :4] | above_scales, mins[:, :4] | above_mins, nibbles], axis=1
+    four, six = np.uint8(4), np.uint8(6)
+    last_scales, last_mins = scales[:, 4:], mins[:, 4:]
+    return np.hstack(
+        [
+            scales[:, :4] | last_scales >> four << six,
+            mins[:, :4] | last_mins >> four << six,
+            last_scales & np.uint8(15) | last_mins << four,
+        ]
     )
