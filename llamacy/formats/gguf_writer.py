@@ -118,7 +118,7 @@ def _file_errors(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         # NumPy says how much of an array it wrote, but not why no more
-        reason = error.strerror or f"not all could be written: {error}"
+        reason = error.strerror or f"written in part, the disk may be full ({error})"
         raise ModelFileError(error.errno or errno.EIO, reason, path) from error
 
 
