@@ -143,7 +143,8 @@ def test_help_and_version(shell: Shell) -> None:
     for words in ([], ["--help"], ["-h"]):
         done = shell(*words)
         assert done.status == 0
-        for command in ("run", "score", "info", "show", "tokenize", "bench"):
+        commands = "run score info show tokenize quantize bench".split()
+        for command in commands:
             assert command in done.out
             assert shell(command, "--help").status == 0
 
