@@ -52,6 +52,7 @@ class Sampler:
             params.temperature == 0
             and params.dynatemp_range == 0
             and params.xtc_probability == 0
+            and params.typical_p == 1
         )
 
     def accept(self, ids: Sequence[int]) -> None:

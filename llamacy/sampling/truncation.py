@@ -52,8 +52,8 @@ def dynamic_temperature(
     p = softmax(x)
     entropy = -float((p * np.log(np.maximum(p, np.finfo(np.float64).tiny))).sum())
     low = max(0.0, temperature - spread)
-    height = (max(entropy, 0.0) / math.log(len(x))) ** exponent
-    return float(low + (temperature + spread - low) * height)
+    share = min(max(entropy / math.log(len(x)), 0.0), 1.0)  # may round to beyond
+    return float(low + (temperature + spread - low) * share**exponent)
 
 
 def sigma_bound(logits: NDArray[np.float32], n: float) -> float:
