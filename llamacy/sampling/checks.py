@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError
 
-
 LIMIT = 1e30
-"""Most that an option may be: far beyond any use, and far from overflowing a float32."""
+"""Most that an option may be: far beyond any use, far from overflowing a float32."""
 
 
 def checked_integer(name: str, value: object, low: int, high: int | None = None) -> int:

@@ -6,6 +6,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+
+# NumPy would import it when first used: by one thread, while another may fork. The
+# child would wait for ever for the lock of the import.
+import numpy.random
 from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError, ModelOutputError
@@ -39,7 +43,7 @@ class Sampler:
     ) -> None:
         self.params = params
         seed = None if params.seed in (None, -1) else [params.seed, seed_offset]
-        self._random = np.random.default_rng(seed)
+        self._random = numpy.random.default_rng(seed)
         self._tokens = _Tokens()
         self._has_penalties = has_penalties(params)
         self._dry: Dry | None = None
