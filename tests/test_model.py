@@ -191,8 +191,34 @@ def test_bad_options_are_refused(model: Model, path: Path) -> None:
         model.generate(PROMPT, temperature=-1)
     with pytest.raises(llamacy.ArgumentError, match="^text: wanted a str"):
         model.tokenize(7)  # type: ignore[arg-type]
+    with pytest.raises(llamacy.ArgumentError, match="^add_bos: wanted True or"):
+        model.tokenize("a", add_bos=1)  # type: ignore[arg-type]
+    with pytest.raises(llamacy.ArgumentError, match="^parse_special: wanted True or"):
+        model.tokenize("a", parse_special=None)  # type: ignore[arg-type]
+    for text in (None, b"a", [], [1.0]):
+        with pytest.raises(llamacy.ArgumentError, match="^text: wanted"):
+            model.score(text)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="temprature"):
         model.generate(PROMPT, temprature=1)  # type: ignore[call-overload]
+
+
+def test_what_cannot_be_called_is_no_progress(model: Model, path: Path) -> None:
+    bad: Any = 5
+    match = "^progress: wanted a callable, found 5"
+    with pytest.raises(llamacy.ArgumentError, match=match):
+        llamacy.load(path, progress=bad)
+    with pytest.raises(llamacy.ArgumentError, match=match):
+        model.generate(PROMPT, progress=bad)
+    with pytest.raises(llamacy.ArgumentError, match=match):
+        model.astream(PROMPT, progress=bad)
+    with model.session() as session:
+        for call in (session.feed, session.generate, session.stream):
+            with pytest.raises(llamacy.ArgumentError, match=match):
+                call(PROMPT, progress=bad)
+        with pytest.raises(llamacy.ArgumentError, match=match):
+            asyncio.run(session.agenerate(PROMPT, progress=bad))
+        assert session.tokens == []
+        session.generate(PROMPT, max_tokens=1)
 
 
 def test_files_that_are_no_models(tmp_path: Path) -> None:

@@ -19,12 +19,14 @@ from llamacy.generation.mailbox import (
 from llamacy.generation.request import Request
 from llamacy.generation.worker import Worker
 from llamacy.results import Completion, Piece, Timings, Usage
+from llamacy.sampling.checks import check_callback
 
 
 class _Taken:
     """The pieces somebody has taken of one request."""
 
     def __init__(self, progress: OnProgress | None) -> None:
+        check_callback("progress", progress)
         self.is_over = False
         self._pieces: list[Piece] = []
         self._progress = progress
@@ -74,10 +76,10 @@ class Stream(Iterator[Piece]):
     ) -> None:
         self._worker = worker
         self._request = request
-        self._taken = _Taken(progress)
         self._is_closed = False
         self._mailbox = ThreadMailbox(RUN_AHEAD)
         try:
+            self._taken = _Taken(progress)
             worker.submit([request], self._mailbox)
         except BaseException:
             request.withdraw()
@@ -108,7 +110,7 @@ class Stream(Iterator[Piece]):
 
     def __del__(self) -> None:
         # Does not wait: the collector may run on the worker's own thread.
-        if hasattr(self, "_mailbox") and not self._taken.is_over:
+        if hasattr(self, "_taken") and not self._taken.is_over:
             self._withdraw()
 
     @property

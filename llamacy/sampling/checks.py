@@ -55,6 +55,29 @@ def checked_number(
     raise ArgumentError(f"{name}: wanted {wanted}, found {value!r}")
 
 
+def checked_flag(name: str, value: object) -> bool:
+    """Return the argument `name`'s `value`, which is True or False.
+
+    Raises
+    ------
+    ArgumentError : it is something else.
+    """
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{name}: wanted True or False, found {value!r}")
+    return value
+
+
+def check_callback(name: str, value: object) -> None:
+    """Check that the argument `name`'s `value` can be called, or is None.
+
+    Raises
+    ------
+    ArgumentError : it cannot.
+    """
+    if value is not None and not callable(value):
+        raise ArgumentError(f"{name}: wanted a callable, found {value!r}")
+
+
 def checked_strings(name: str, value: object) -> tuple[str, ...]:
     """Return a string, or several, as a tuple; none for None.
 

@@ -11,6 +11,7 @@ from llamacy.sampling.checks import (
     LIMIT,
     LogitsProcessor,
     checked_bias,
+    checked_flag,
     checked_integer,
     checked_number,
     checked_processors,
@@ -171,10 +172,7 @@ class SamplingParams:
             raise ArgumentError("dry_base: wanted a number above 0, found 0")
         for name in ("stop", "dry_sequence_breakers"):
             self._set(name, checked_strings(name, getattr(self, name)))
-        if not isinstance(self.include_stop, bool):
-            raise ArgumentError(
-                f"include_stop: wanted True or False, found {self.include_stop!r}"
-            )
+        checked_flag("include_stop", self.include_stop)
         self._set("logit_bias", checked_bias("logit_bias", self.logit_bias))
         processors = checked_processors("logits_processors", self.logits_processors)
         self._set("logits_processors", processors)
