@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -263,6 +265,31 @@ def test_a_forgotten_model_is_gone(path: Path) -> None:
     del model
     gc.collect()
     assert watched() is None
+
+
+def test_an_error_does_not_keep_a_model(path: Path) -> None:
+    def refuse(ids: object, logits: object) -> None:
+        raise KeyError("mine")
+
+    options: Any = {"logits_processors": refuse}
+    model: Model | None = llamacy.load(path)
+    assert model is not None
+    executor = weakref.ref(model.executor)
+    gc.collect()
+    gc.disable()
+    try:
+        # not pytest.raises, which keeps the error and its traceback
+        with contextlib.suppress(KeyError):
+            model.generate([PROMPT, "The dog"], **options)
+        with contextlib.suppress(KeyError):
+            list(model.stream(PROMPT, **options))
+        model = None
+        end = time.monotonic() + 10  # the model's thread ends by itself
+        while executor() is not None and time.monotonic() < end:
+            time.sleep(0.01)
+        assert executor() is None
+    finally:
+        gc.enable()
 
 
 def test_threads_share_a_model(model: Model) -> None:

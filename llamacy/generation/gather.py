@@ -33,6 +33,7 @@ def gather(
         withdraw(worker, requests)
         for request in requests:
             worker.wait(request)
+            request.error = None  # as raise_error does
         raise
 
 
@@ -90,8 +91,7 @@ class _Tally:
         """Note an event; raise the error that ended a request."""
         if isinstance(event, Done):
             self.n_running -= 1
-            if request.error is not None:
-                raise request.error
+            request.raise_error()
         elif self._progress is not None:
             n_read = sum(one.n_read for one in self._requests)
             share = n_read / sum(one.n_prompt for one in self._requests)

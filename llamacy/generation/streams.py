@@ -45,8 +45,7 @@ class _Taken:
                 self._progress(request.n_read / request.n_prompt)
             return None
         self.is_over = True
-        if request.error is not None:
-            raise request.error
+        request.raise_error()
         return None
 
     def completion(self, request: Request) -> Completion:
