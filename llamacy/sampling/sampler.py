@@ -157,7 +157,7 @@ class Sampler:
         if 0 < params.top_k < len(logits):
             ids = largest(logits, params.top_k)
         elif params.typical_p == 1 and params.top_p < 1 and params.top_n_sigma <= 0:
-            ids = truncation.nucleus(logits, peak, params.top_p)
+            ids = truncation.nucleus(logits, peak, params.top_p, params.min_p)
             share = 1.0
         else:
             ids = self._without_top_k(logits, peak, bound)

@@ -94,6 +94,19 @@ def test_a_wide_nucleus_is_found_without_top_k() -> None:
     assert len(drawn) > 800
 
 
+@pytest.mark.parametrize("min_p", [0.001, 0.05, 0.5, 1.0])
+@pytest.mark.parametrize("top_p", [0.1, 0.9, 0.999])
+def test_min_p_within_a_wide_nucleus(min_p: float, top_p: float) -> None:
+    logits = np.random.default_rng(6).standard_normal(3000).astype(np.float32)
+    params = SamplingParams(top_k=0, top_p=top_p, min_p=min_p, temperature=50.0, seed=1)
+    allowed = set(np.flatnonzero(expected(logits, params)).tolist())
+    sampler = Sampler(params)
+    drawn = {sampler.sample(logits) for _ in range(1000)}
+    assert drawn <= allowed
+    # nearly even, at this temperature: all of a few are drawn
+    assert len(allowed) > 100 or drawn == allowed
+
+
 def test_temperature_0_is_greedy_whatever_else() -> None:
     sampler = Sampler(SamplingParams(temperature=0, top_k=5, top_p=0.1, min_p=0.9))
     assert sampler.sample(LOGITS) == 2
