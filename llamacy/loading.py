@@ -13,7 +13,7 @@ from llamacy.formats.gguf import open_gguf
 from llamacy.formats.gguf_config import read_architecture, read_config
 from llamacy.model import Model
 from llamacy.ops.runtime import KV_TYPES, PAGE
-from llamacy.sampling.checks import checked_integer
+from llamacy.sampling.checks import check_callback, checked_integer
 from llamacy.session_file import Origin
 
 _MAX_THREADS = 1024  # more is a slip of the hand, and may exhaust the machine
@@ -71,6 +71,7 @@ def load(
         )
     if prompt_cache is not None:
         prompt_cache = checked_integer("prompt_cache", prompt_cache, 0)
+    check_callback("progress", progress)
     with open_gguf(source) as file:
         # An unknown family is refused as such, whatever keys it has of its own.
         find_architecture(read_architecture(file), str(file.path))

@@ -26,6 +26,7 @@ from llamacy.generation.request import CancelToken, Request
 from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.results import Completion, Score
 from llamacy.sampling import SamplingOptions, SamplingParams
+from llamacy.sampling.checks import checked_flag
 from llamacy.session import Session
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.lazy import LazyTokenizer
@@ -142,6 +143,9 @@ class Model:
         self._check_open()
         if not isinstance(text, str):
             raise ArgumentError(f"text: wanted a str, found {text!r}")
+        if add_bos is not None:
+            checked_flag("add_bos", add_bos)
+        checked_flag("parse_special", parse_special)
         return self.tokenizer.encode(text, add_bos=add_bos, parse_special=parse_special)
 
     def detokenize(self, ids: Sequence[int]) -> str:
@@ -356,8 +360,10 @@ class Model:
         ContextLengthError : more than `n_ctx` tokens.
         ArgumentError : an empty text, an id outside the vocabulary.
         """
+        self._check_open()
         params = SamplingParams(max_tokens=0, prompt_logprobs=0)
-        requests = self._requests(listed(text), params, None, None)
+        texts = listed(text)
+        requests = self._engine.requests(texts, params, None, None, name="text")
         gather(self._engine.worker, requests)
         return arranged([_score(request) for request in requests], text, None)
 

@@ -21,6 +21,7 @@ from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.ops.batch import Sequence
 from llamacy.results import Completion
 from llamacy.sampling import SamplingOptions, SamplingParams
+from llamacy.sampling.checks import checked_integer
 
 
 class Session:
@@ -178,13 +179,15 @@ class Session:
             return Session(self._engine, self._origin, list(self._ids), twin)
 
     def rewind(self, n_tokens: int) -> None:
-        """Forget the last `n_tokens` tokens."""
+        """Forget the last `n_tokens` tokens.
+
+        Raises
+        ------
+        ArgumentError : there are not so many.
+        """
         with self._lock:
             self._take_turn()
-            if not 0 <= n_tokens <= len(self._ids):
-                raise ArgumentError(
-                    f"n_tokens: wanted 0 to {len(self._ids)}, found {n_tokens!r}"
-                )
+            n_tokens = checked_integer("n_tokens", n_tokens, 0, len(self._ids))
             self._keep(self._ids[: len(self._ids) - n_tokens])
 
     def save(self, path: session_file.Path) -> None:

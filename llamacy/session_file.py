@@ -20,7 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.errors import ContextLengthError, FormatError, ModelFileError
+from llamacy.errors import (
+    ArgumentError,
+    ContextLengthError,
+    FormatError,
+    ModelFileError,
+)
 from llamacy.ops.batch import Sequence
 from llamacy.ops.kv_cache import PagedSequence
 
@@ -58,13 +63,14 @@ def save(path: Path, origin: Origin, ids: list[int], sequence: Sequence) -> None
 
     Raises
     ------
+    ArgumentError : `path` is none.
     ModelFileError : it cannot be written.
     """
     assert isinstance(sequence, PagedSequence)
+    target = _target(path)
     header = {"kind": _KIND, "version": _VERSION, "n_past": sequence.n_past}
     try:
-        folder = os.path.dirname(os.path.abspath(path))
-        handle, draft = tempfile.mkstemp(".part", "session", folder)
+        handle, draft = tempfile.mkstemp(".part", "session", os.path.dirname(target))
         try:
             with (
                 os.fdopen(handle, "wb") as file,
@@ -74,7 +80,7 @@ def save(path: Path, origin: Origin, ids: list[int], sequence: Sequence) -> None
                 archive.writestr("tokens", np.asarray(ids, "<i4").tobytes())
                 for number, page in enumerate(sequence.pages):
                     archive.writestr(f"pages/{number}", page.data.data)
-            os.replace(draft, path)
+            os.replace(draft, target)
         except BaseException:
             os.unlink(draft)
             raise
@@ -89,13 +95,15 @@ def load(
 
     Raises
     ------
+    ArgumentError : `path` is none.
     ContextLengthError : it has more than `n_ctx` tokens.
     ModelFileError : the file cannot be read.
     FormatError : it is not a session, is damaged, or is one of another model.
     """
     assert isinstance(sequence, PagedSequence)
+    source = _target(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(source) as archive:
             n_past = _check_header(path, archive, origin)
             ids = _read_tokens(path, archive, n_vocab)
             if len(ids) < n_past:
@@ -108,6 +116,29 @@ def load(
     except _BROKEN as error:
         raise FormatError(path, "file", "a sound session file", error) from error
     return ids
+
+
+def _target(path: Path) -> str:
+    """Where `path`, which may be a link, leads to.
+
+    Raises
+    ------
+    ModelFileError : to something else than a file, as a device, which saving would
+        replace, and which loading might wait for.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentError(f"path: wanted a path, found {path!r}")
+    try:
+        target = os.path.realpath(os.fsdecode(path))
+        exists = os.path.lexists(target)
+    except (OSError, ValueError) as error:  # such as of a null byte
+        raise ModelFileError(errno.EINVAL, str(error), os.fsdecode(path)) from error
+    if exists and not os.path.isfile(target):
+        kind = "a folder" if os.path.isdir(target) else "not a regular file"
+        number = errno.EISDIR if os.path.isdir(target) else errno.EINVAL
+        reason = f"wanted a file, found {kind}"
+        raise ModelFileError(number, reason, os.fsdecode(path))
+    return target
 
 
 def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int]:

@@ -81,6 +81,22 @@ def test_ctrl_c_ends_a_text_and_not_the_model(babble_model: Path, call: str) -> 
     assert out == "interrupted 0\n5\n"
 
 
+def test_generating_imports_nothing(babble_model: Path) -> None:
+    """A fork in the middle of an import leaves its lock locked in the child."""
+    code = f"""
+        import sys, llamacy
+        model = llamacy.load({str(babble_model)!r})
+        model.tokenize("ba")
+        before = set(sys.modules)
+        model.generate("ba", max_tokens=3, seed=1, logprobs=2, dry_multiplier=1)
+        with model.session() as session:
+            list(session.stream("ba", max_tokens=3, mirostat=2))
+        print(set(sys.modules) - before)
+    """
+    done = subprocess.run(script(code), capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_process_uses_the_model(babble_model: Path) -> None:
     code = f"""

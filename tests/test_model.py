@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -191,8 +193,34 @@ def test_bad_options_are_refused(model: Model, path: Path) -> None:
         model.generate(PROMPT, temperature=-1)
     with pytest.raises(llamacy.ArgumentError, match="^text: wanted a str"):
         model.tokenize(7)  # type: ignore[arg-type]
+    with pytest.raises(llamacy.ArgumentError, match="^add_bos: wanted True or"):
+        model.tokenize("a", add_bos=1)  # type: ignore[arg-type]
+    with pytest.raises(llamacy.ArgumentError, match="^parse_special: wanted True or"):
+        model.tokenize("a", parse_special=None)  # type: ignore[arg-type]
+    for text in (None, b"a", [], [1.0]):
+        with pytest.raises(llamacy.ArgumentError, match="^text: wanted"):
+            model.score(text)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="temprature"):
         model.generate(PROMPT, temprature=1)  # type: ignore[call-overload]
+
+
+def test_what_cannot_be_called_is_no_progress(model: Model, path: Path) -> None:
+    bad: Any = 5
+    match = "^progress: wanted a callable, found 5"
+    with pytest.raises(llamacy.ArgumentError, match=match):
+        llamacy.load(path, progress=bad)
+    with pytest.raises(llamacy.ArgumentError, match=match):
+        model.generate(PROMPT, progress=bad)
+    with pytest.raises(llamacy.ArgumentError, match=match):
+        model.astream(PROMPT, progress=bad)
+    with model.session() as session:
+        for call in (session.feed, session.generate, session.stream):
+            with pytest.raises(llamacy.ArgumentError, match=match):
+                call(PROMPT, progress=bad)
+        with pytest.raises(llamacy.ArgumentError, match=match):
+            asyncio.run(session.agenerate(PROMPT, progress=bad))
+        assert session.tokens == []
+        session.generate(PROMPT, max_tokens=1)
 
 
 def test_files_that_are_no_models(tmp_path: Path) -> None:
@@ -237,6 +265,31 @@ def test_a_forgotten_model_is_gone(path: Path) -> None:
     del model
     gc.collect()
     assert watched() is None
+
+
+def test_an_error_does_not_keep_a_model(path: Path) -> None:
+    def refuse(ids: object, logits: object) -> None:
+        raise KeyError("mine")
+
+    options: Any = {"logits_processors": refuse}
+    model: Model | None = llamacy.load(path)
+    assert model is not None
+    executor = weakref.ref(model.executor)
+    gc.collect()
+    gc.disable()
+    try:
+        # not pytest.raises, which keeps the error and its traceback
+        with contextlib.suppress(KeyError):
+            model.generate([PROMPT, "The dog"], **options)
+        with contextlib.suppress(KeyError):
+            list(model.stream(PROMPT, **options))
+        model = None
+        end = time.monotonic() + 10  # the model's thread ends by itself
+        while executor() is not None and time.monotonic() < end:
+            time.sleep(0.01)
+        assert executor() is None
+    finally:
+        gc.enable()
 
 
 def test_threads_share_a_model(model: Model) -> None:

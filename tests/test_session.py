@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -86,9 +90,9 @@ def test_going_back_and_on_again(model: Model, whole: list[int]) -> None:
         assert session.tokens == whole
         session.rewind(len(whole))
         assert session.tokens == []
-        for n in (1, -1):
-            with pytest.raises(llamacy.ArgumentError, match="n_tokens: wanted 0 to 0"):
-                session.rewind(n)
+        for n in (1, -1, 0.0, "1", None):
+            with pytest.raises(llamacy.ArgumentError, match="^n_tokens: wanted"):
+                session.rewind(n)  # type: ignore[arg-type]
         with pytest.raises(llamacy.ArgumentError, match="at least one token"):
             session.generate()
 
@@ -265,7 +269,67 @@ def test_saving_where_nothing_can_be_written(model: Model, tmp_path: Path) -> No
         (tmp_path / "folder").mkdir()
         with pytest.raises(llamacy.ModelFileError):
             session.save(tmp_path / "folder")
+        for bad in (None, 5, b"story", object()):
+            with pytest.raises(llamacy.ArgumentError, match="^path: wanted a path"):
+                session.save(bad)  # type: ignore[arg-type]
+            with pytest.raises(llamacy.ArgumentError, match="^path: wanted a path"):
+                model.load_session(bad)  # type: ignore[arg-type]
+        for unusable in ("a\0b", tmp_path / ("x" * 300)):
+            with pytest.raises(llamacy.ModelFileError):
+                session.save(unusable)
+            with pytest.raises(llamacy.ModelFileError):
+                model.load_session(unusable)
     assert [one.name for one in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+def test_what_is_no_file_is_neither_replaced_nor_read(
+    model: Model, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with model.session() as session:
+        session.feed(PROMPT)
+        with pytest.raises(llamacy.ModelFileError, match="not a regular file"):
+            session.save(pipe)
+        with pytest.raises(llamacy.ModelFileError, match="not a regular file"):
+            model.load_session(pipe)
+    assert pipe.is_fifo()
+
+
+def test_a_link_stays_one(model: Model, tmp_path: Path) -> None:
+    link, file = tmp_path / "link", tmp_path / "file"
+    try:
+        link.symlink_to(file)
+    except OSError:
+        pytest.skip("no links here")
+    with model.session() as session:
+        session.feed(PROMPT)
+        session.save(link)
+    assert link.is_symlink()
+    with model.load_session(file) as session:
+        assert session.text == PROMPT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_a_full_disk_leaves_what_was_there(path: Path, tmp_path: Path) -> None:
+    code = f"""
+        import os, resource, llamacy
+        with llamacy.load({str(path)!r}).session() as session:
+            session.feed("Once upon a time")
+            session.save("story")
+            before = open("story", "rb").read()
+            session.generate(max_tokens=40)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(before),) * 2)
+            try:
+                session.save("story")
+            except llamacy.ModelFileError:
+                assert open("story", "rb").read() == before
+                print(os.listdir())
+    """
+    command = [sys.executable, "-P", "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout == "['story']\n", done.stderr
 
 
 def test_a_closed_session_says_so(path: Path) -> None:

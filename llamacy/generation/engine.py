@@ -60,13 +60,16 @@ class Engine:
         params.check_vocabulary(self.n_vocab)
         return params
 
-    def prompt_ids(self, prompt: Prompt, *, begins: bool = True) -> list[int]:
+    def prompt_ids(
+        self, prompt: Prompt, *, begins: bool = True, name: str = "prompt"
+    ) -> list[int]:
         """Token ids of a prompt.
 
         Parameters
         ----------
         prompt : a text or its ids.
         begins : nothing comes before it.
+        name : the argument's, for errors.
 
         Raises
         ------
@@ -81,9 +84,11 @@ class Engine:
             if tokenizer.add_eos and ids[-1:] == [tokenizer.eos_id]:
                 ids.pop()
             prompt = ids
-        ids = self.checked_ids("prompt", prompt)
+        if not isinstance(prompt, Sequence | np.ndarray):
+            raise ArgumentError(f"{name}: wanted text or token ids, found {prompt!r}")
+        ids = self.checked_ids(name, prompt)
         if not ids:
-            raise ArgumentError("prompt: wanted at least one token, found none")
+            raise ArgumentError(f"{name}: wanted at least one token, found none")
         return ids
 
     def checked_ids(self, name: str, ids: object) -> list[int]:
@@ -96,7 +101,7 @@ class Engine:
         if isinstance(ids, np.ndarray) and ids.ndim == 1:
             ids = ids.tolist()
         if not isinstance(ids, Sequence) or isinstance(ids, str | bytes):
-            raise ArgumentError(f"{name}: wanted text or token ids, found {ids!r}")
+            raise ArgumentError(f"{name}: wanted token ids, found {ids!r}")
         n_vocab = self.n_vocab
         for token in ids:
             fits = isinstance(token, Integral) and not isinstance(token, bool)
@@ -127,13 +132,16 @@ class Engine:
         params: SamplingParams,
         n: int | None,
         cancel: CancelToken | None,
+        *,
+        name: str = "prompt",
     ) -> list[Request]:
-        """Make `n` requests, or one, of each of `prompts`."""
+        """Make `n` requests, or one, of each of `prompts`, the argument `name`."""
         if n is not None:
             n = checked_integer("n", n, 1, _MAX_SAMPLES)
         return [
             self.request(ids, params, cancel, seed_offset=sample)
-            for ids in map(self.prompt_ids, prompts)
+            for prompt in prompts
+            for ids in [self.prompt_ids(prompt, name=name)]
             for sample in range(n or 1)
         ]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from llamacy.generation.mailbox import AsyncMailbox, Done, Event, ThreadMailbox
 from llamacy.generation.request import Request
 from llamacy.generation.worker import Worker
+from llamacy.sampling.checks import check_callback
 
 OnProgress = Callable[[float], object]
 """Called with the share of the prompts that has been read, 0.0 to 1.0."""
@@ -22,8 +23,8 @@ def gather(
     when their memory is given back.
     """
     mailbox = ThreadMailbox()
-    tally = _Tally(requests, progress)
     try:
+        tally = _Tally(requests, progress)
         worker.submit(requests, mailbox)
         while tally.n_running:
             if (event := mailbox.take()) is not None:
@@ -32,6 +33,7 @@ def gather(
         withdraw(worker, requests)
         for request in requests:
             worker.wait(request)
+            request.error = None  # as raise_error does
         raise
 
 
@@ -40,8 +42,8 @@ async def gather_async(
 ) -> None:
     """Run `requests` to their ends; cancelling the task withdraws them."""
     mailbox = AsyncMailbox()
-    tally = _Tally(requests, progress)
     try:
+        tally = _Tally(requests, progress)
         worker.submit(requests, mailbox)
         while tally.n_running:
             tally.count(*await mailbox.take())
@@ -79,6 +81,7 @@ class _Tally:
     def __init__(
         self, requests: Sequence[Request], progress: OnProgress | None
     ) -> None:
+        check_callback("progress", progress)
         self.n_running = len(requests)
         self._requests = requests
         self._progress = progress
@@ -88,8 +91,7 @@ class _Tally:
         """Note an event; raise the error that ended a request."""
         if isinstance(event, Done):
             self.n_running -= 1
-            if request.error is not None:
-                raise request.error
+            request.raise_error()
         elif self._progress is not None:
             n_read = sum(one.n_read for one in self._requests)
             share = n_read / sum(one.n_prompt for one in self._requests)

@@ -51,7 +51,9 @@ class Request:
     ids : tokens of prompt and text; the sequence holds the first of them.
     n_prompt, n_read : tokens of the prompt, and how many of them were read.
     n_to_read : how many of them the sequence is to hold next.
-    finish_reason, error : why it ended, well or not; None until then.
+    finish_reason, error : why it ended, well or not; None until then. An error
+        that was raised is None again.
+    has_failed : whether it ended with an error.
     is_done : whether it has ended and given its memory back.
 
     Raises
@@ -80,6 +82,7 @@ class Request:
         self.keeps_sequence = keeps_sequence
         self.finish_reason: FinishReason | None = None
         self.error: BaseException | None = None
+        self.has_failed = False
         self.is_done = False
         self.output = Output(params, tokenizer)
         self._params = params
@@ -117,7 +120,7 @@ class Request:
     @property
     def has_ended(self) -> bool:
         """Whether it is over, well or not."""
-        return self.finish_reason is not None or self.error is not None
+        return self.finish_reason is not None or self.has_failed
 
     @property
     def is_reading(self) -> bool:
@@ -165,7 +168,7 @@ class Request:
     @property
     def is_void(self) -> bool:
         """Whether it leaves nothing: it failed, or its result was not waited for."""
-        return self.error is not None or (self._withdrawn and self._n_taken is None)
+        return self.has_failed or (self._withdrawn and self._n_taken is None)
 
     def start(self, sequence: Sequence) -> None:
         """Go on after the tokens that `sequence` holds: the first of the prompt."""
@@ -216,6 +219,20 @@ class Request:
     def fail(self, error: BaseException) -> None:
         """End with an error."""
         self.error = error
+        self.has_failed = True
+
+    def raise_error(self) -> None:
+        """Raise what ended it, if that was an error, and forget it.
+
+        Its traceback leads to whoever holds the request: the two would keep each
+        other, and the model, until the garbage is collected.
+        """
+        error, self.error = self.error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error
 
     def settle(self) -> None:
         """Post that all is done: its memory is given back."""

@@ -212,7 +212,7 @@ class Scheduler:
         for request in ended:
             sequence = request.sequence
             if sequence is not None and not request.keeps_sequence:
-                if request.error is None:
+                if not request.has_failed:
                     self._cache.put(request.ids[: sequence.n_past], sequence)
                 else:
                     sequence.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,7 @@ from llamacy.generation.gather import OnProgress, made_in_thread
 from llamacy.generation.mailbox import (
     RUN_AHEAD,
     AsyncMailbox,
+    Done,
     Event,
     Progress,
     ThreadMailbox,
@@ -17,12 +19,14 @@ from llamacy.generation.mailbox import (
 from llamacy.generation.request import Request
 from llamacy.generation.worker import Worker
 from llamacy.results import Completion, Piece, Timings, Usage
+from llamacy.sampling.checks import check_callback
 
 
 class _Taken:
     """The pieces somebody has taken of one request."""
 
     def __init__(self, progress: OnProgress | None) -> None:
+        check_callback("progress", progress)
         self.is_over = False
         self._pieces: list[Piece] = []
         self._progress = progress
@@ -41,8 +45,7 @@ class _Taken:
                 self._progress(request.n_read / request.n_prompt)
             return None
         self.is_over = True
-        if request.error is not None:
-            raise request.error
+        request.raise_error()
         return None
 
     def completion(self, request: Request) -> Completion:
@@ -72,10 +75,10 @@ class Stream(Iterator[Piece]):
     ) -> None:
         self._worker = worker
         self._request = request
-        self._taken = _Taken(progress)
         self._is_closed = False
         self._mailbox = ThreadMailbox(RUN_AHEAD)
         try:
+            self._taken = _Taken(progress)
             worker.submit([request], self._mailbox)
         except BaseException:
             request.withdraw()
@@ -106,7 +109,7 @@ class Stream(Iterator[Piece]):
 
     def __del__(self) -> None:
         # Does not wait: the collector may run on the worker's own thread.
-        if hasattr(self, "_mailbox") and not self._taken.is_over:
+        if hasattr(self, "_taken") and not self._taken.is_over:
             self._withdraw()
 
     @property
@@ -148,13 +151,14 @@ class AsyncStream(AsyncIterator[Piece]):
         self._mailbox: AsyncMailbox | None = None
         self._taken = _Taken(progress)
         self._is_closed = False
+        self._beginning = asyncio.Lock()
 
     async def __anext__(self) -> Piece:
         while not (self._taken.is_over or self._is_closed):
-            request, mailbox = await self._begin()
-            event = await mailbox.take()
-            if mailbox.made_room:
-                self._worker.wake()
+            event = await self._take(await self._begin())
+            # another task may have closed it meanwhile, or come to its end
+            if self._taken.is_over or self._is_closed:
+                break
             if piece := self._taken.note(*event):
                 return piece
         raise StopAsyncIteration
@@ -191,16 +195,32 @@ class AsyncStream(AsyncIterator[Piece]):
         if self._request is not None and self._mailbox is not None:
             self._withdraw(self._request)
             while self._request.is_running:
-                await self._mailbox.take()
+                await self._take(self._mailbox)
 
-    async def _begin(self) -> tuple[Request, AsyncMailbox]:
+    async def _begin(self) -> AsyncMailbox:
         """Submit the request, the first time."""
-        if self._request is None or self._mailbox is None:
-            (request,) = await made_in_thread(self._make)
-            mailbox = AsyncMailbox(RUN_AHEAD)
-            self._worker.submit([request], mailbox)
-            self._request, self._mailbox = request, mailbox
-        return self._request, self._mailbox
+        async with self._beginning:
+            if self._mailbox is None:
+                (request,) = await made_in_thread(self._make)
+                if self._is_closed:  # meanwhile, by another task
+                    request.withdraw()
+                mailbox = AsyncMailbox(RUN_AHEAD)
+                try:
+                    self._worker.submit([request], mailbox)
+                except BaseException:
+                    request.withdraw()
+                    raise
+                self._request, self._mailbox = request, mailbox
+            return self._mailbox
+
+    async def _take(self, mailbox: AsyncMailbox) -> tuple[Request, Event]:
+        """Wait for an event. Every task that waits hears of the end."""
+        request, event = await mailbox.take()
+        if isinstance(event, Done):
+            mailbox.post(request, event)
+        if mailbox.made_room:
+            self._worker.wake()
+        return request, event
 
     def _withdraw(self, request: Request) -> None:
         request.withdraw(self._taken.n_tokens)

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError
 
+LIMIT = 1e30
+"""Most that an option may be: far beyond any use, far from overflowing a float32."""
+
 
 def checked_integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return the argument `name`'s `value` as int.
@@ -38,14 +41,41 @@ def checked_number(
     ArgumentError : not a finite number, or out of range.
     """
     if isinstance(value, Real) and not isinstance(value, bool):
-        number = float(value)
-        if low <= number < math.inf and (high is None or number <= high):
+        try:
+            number = float(value)
+        except OverflowError:  # of an int with hundreds of digits
+            number = math.inf
+        fits = low <= number and (high is None or number <= high)
+        if fits and math.isfinite(number):
             return number
     span = f"of at least {low:g}" if high is None else f"from {low:g} to {high:g}"
     if low == -math.inf:
         span = ""
     wanted = f"a finite number {span}".rstrip()
     raise ArgumentError(f"{name}: wanted {wanted}, found {value!r}")
+
+
+def checked_flag(name: str, value: object) -> bool:
+    """Return the argument `name`'s `value`, which is True or False.
+
+    Raises
+    ------
+    ArgumentError : it is something else.
+    """
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{name}: wanted True or False, found {value!r}")
+    return value
+
+
+def check_callback(name: str, value: object) -> None:
+    """Check that the argument `name`'s `value` can be called, or is None.
+
+    Raises
+    ------
+    ArgumentError : it cannot.
+    """
+    if value is not None and not callable(value):
+        raise ArgumentError(f"{name}: wanted a callable, found {value!r}")
 
 
 def checked_strings(name: str, value: object) -> tuple[str, ...]:
@@ -81,13 +111,16 @@ def checked_bias(name: str, value: object) -> tuple[tuple[int, float], ...]:
         pairs = tuple(value.items())
     elif not isinstance(value, tuple):
         raise ArgumentError(f"{name}: wanted token ids with biases, found {value!r}")
+    for pair in pairs:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise ArgumentError(f"{name}: wanted pairs of id and bias, found {pair!r}")
     return tuple((checked_integer(name, i, 0), _bias(name, x)) for i, x in pairs)
 
 
 def _bias(name: str, value: object) -> float:
     if value == -math.inf:  # never to be chosen
         return -math.inf
-    return checked_number(name, value, -math.inf)
+    return checked_number(name, value, -LIMIT, LIMIT)
 
 
 LogitsProcessor = Callable[[NDArray[np.int32], NDArray[np.float32]], Any]

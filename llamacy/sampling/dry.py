@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.sampling.checks import LIMIT
 from llamacy.sampling.params import SamplingParams
 from llamacy.sampling.penalties import last
 
@@ -64,7 +65,7 @@ class Dry:
             excess = length - params.dry_allowed_length
             if excess >= 0 and () not in self._breakers.get(token, ()):
                 power = params.dry_base ** min(excess, self._max_exponent)
-                logits[token] -= np.float32(params.dry_multiplier * power)
+                logits[token] -= np.float32(min(params.dry_multiplier * power, LIMIT))
 
     def _reach(self, window: NDArray[np.int32]) -> int:
         """Longest repetition there may be: how many tokens follow the last breaker."""

@@ -39,7 +39,7 @@ class Mirostat:
         cumulative = np.exp(x[ids]).cumsum()
         drawn = int(cumulative.searchsorted(uniform * cumulative[-1], "right"))
         drawn = min(drawn, len(ids) - 1)
-        surprise = (math.log(cumulative[-1]) - x[ids[drawn]]) / math.log(2)
+        surprise = (math.log(cumulative[-1]) - float(x[ids[drawn]])) / math.log(2)
         self._mu -= self._eta * (surprise - self._tau)
         return int(ids[drawn])
 
@@ -57,7 +57,9 @@ class Mirostat:
         """How many tokens stay below the surprise allowed; the paper's equation."""
         excess = exponent - 1
         with np.errstate(all="ignore"):
-            share = np.float64(excess) * 2.0**self._mu / (1 - np.float64(n) ** -excess)
+            share = (
+                np.float64(excess) * np.exp2(self._mu) / (1 - np.float64(n) ** -excess)
+            )
             rank = float(np.float64(share) ** (1 / np.float64(exponent)))
         return rank if rank <= n else n  # n for NaN too
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
 from llamacy.errors import ArgumentError
 from llamacy.sampling.checks import (
+    LIMIT,
     LogitsProcessor,
     checked_bias,
+    checked_flag,
     checked_integer,
     checked_number,
     checked_processors,
@@ -167,15 +168,11 @@ class SamplingParams:
                 self._set(name, checked_integer(name, getattr(self, name), low, high))
         for name, (least, most) in _NUMBERS.items():
             self._set(name, checked_number(name, getattr(self, name), least, most))
-        for name in ("repeat_penalty", "dry_base"):  # divides; has its logarithm taken
-            if getattr(self, name) == 0:
-                raise ArgumentError(f"{name}: wanted a number above 0, found 0")
+        if self.dry_base == 0:  # its logarithm is taken
+            raise ArgumentError("dry_base: wanted a number above 0, found 0")
         for name in ("stop", "dry_sequence_breakers"):
             self._set(name, checked_strings(name, getattr(self, name)))
-        if not isinstance(self.include_stop, bool):
-            raise ArgumentError(
-                f"include_stop: wanted True or False, found {self.include_stop!r}"
-            )
+        checked_flag("include_stop", self.include_stop)
         self._set("logit_bias", checked_bias("logit_bias", self.logit_bias))
         processors = checked_processors("logits_processors", self.logits_processors)
         self._set("logits_processors", processors)
@@ -212,21 +209,21 @@ _OPTIONAL_INTEGERS: dict[str, tuple[int, int | None]] = {
     "logprobs": (0, _MAX_LOGPROBS),
     "prompt_logprobs": (0, _MAX_LOGPROBS),
 }
-_NUMBERS: dict[str, tuple[float, float | None]] = {
-    "temperature": (0, None),
-    "dynatemp_range": (0, None),
-    "dynatemp_exponent": (0, None),
+_NUMBERS: dict[str, tuple[float, float]] = {
+    "temperature": (0, LIMIT),
+    "dynatemp_range": (0, LIMIT),
+    "dynatemp_exponent": (0, LIMIT),
     "top_p": (0, 1),
     "min_p": (0, 1),
     "typical_p": (0, 1),
-    "top_n_sigma": (-math.inf, None),
+    "top_n_sigma": (-LIMIT, LIMIT),
     "xtc_probability": (0, 1),
     "xtc_threshold": (0, 1),
-    "repeat_penalty": (0, None),
-    "frequency_penalty": (-math.inf, None),
-    "presence_penalty": (-math.inf, None),
-    "dry_multiplier": (0, None),
-    "dry_base": (0, None),
-    "mirostat_tau": (0, None),
-    "mirostat_eta": (0, None),
+    "repeat_penalty": (1 / LIMIT, LIMIT),
+    "frequency_penalty": (-LIMIT, LIMIT),
+    "presence_penalty": (-LIMIT, LIMIT),
+    "dry_multiplier": (0, LIMIT),
+    "dry_base": (0, LIMIT),
+    "mirostat_tau": (0, LIMIT),
+    "mirostat_eta": (0, LIMIT),
 }

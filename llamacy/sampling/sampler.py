@@ -6,6 +6,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+
+# NumPy would import it when first used: by one thread, while another may fork. The
+# child would wait for ever for the lock of the import.
+import numpy.random
 from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError, ModelOutputError
@@ -39,7 +43,7 @@ class Sampler:
     ) -> None:
         self.params = params
         seed = None if params.seed in (None, -1) else [params.seed, seed_offset]
-        self._random = np.random.default_rng(seed)
+        self._random = numpy.random.default_rng(seed)
         self._tokens = _Tokens()
         self._has_penalties = has_penalties(params)
         self._dry: Dry | None = None
@@ -52,6 +56,7 @@ class Sampler:
             params.temperature == 0
             and params.dynatemp_range == 0
             and params.xtc_probability == 0
+            and params.typical_p == 1
         )
 
     def accept(self, ids: Sequence[int]) -> None:
@@ -152,7 +157,7 @@ class Sampler:
         if 0 < params.top_k < len(logits):
             ids = largest(logits, params.top_k)
         elif params.typical_p == 1 and params.top_p < 1 and params.top_n_sigma <= 0:
-            ids = truncation.nucleus(logits, peak, params.top_p)
+            ids = truncation.nucleus(logits, peak, params.top_p, params.min_p)
             share = 1.0
         else:
             ids = self._without_top_k(logits, peak, bound)

@@ -52,8 +52,8 @@ def dynamic_temperature(
     p = softmax(x)
     entropy = -float((p * np.log(np.maximum(p, np.finfo(np.float64).tiny))).sum())
     low = max(0.0, temperature - spread)
-    height = (max(entropy, 0.0) / math.log(len(x))) ** exponent
-    return float(low + (temperature + spread - low) * height)
+    share = min(max(entropy / math.log(len(x)), 0.0), 1.0)  # may round to beyond
+    return float(low + (temperature + spread - low) * share**exponent)
 
 
 def sigma_bound(logits: NDArray[np.float32], n: float) -> float:
@@ -63,9 +63,12 @@ def sigma_bound(logits: NDArray[np.float32], n: float) -> float:
 
 
 def nucleus(
-    logits: NDArray[np.float32], peak: np.float32, share: float
+    logits: NDArray[np.float32], peak: np.float32, share: float, min_p: float = 0.0
 ) -> NDArray[np.intp]:
-    """Likeliest tokens of a whole vocabulary that reach the probability `share`."""
+    """Likeliest tokens of a whole vocabulary that reach the probability `share`.
+
+    Some of those less likely than `min_p` times the likeliest may be missing.
+    """
     weights = np.exp(logits - peak)
     wanted = share * float(weights.sum(dtype=np.float64))
     # A nucleus is small as a rule: look for it among ever more of the likeliest
@@ -74,7 +77,9 @@ def nucleus(
     while True:
         ids = largest(logits, k)
         n_kept = reaching(weights[ids], wanted)
-        if n_kept < k or k == len(logits):
+        # a little less, because a weight is rounded
+        is_past = weights[ids[-1]] < 0.999 * min_p
+        if n_kept < k or k == len(logits) or is_past:
             return ids[:n_kept]
         k = min(8 * k, len(logits))
 

@@ -7,6 +7,7 @@ import gc
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -184,6 +185,42 @@ def test_closing_an_async_stream_frees_its_sequence(executor: ScriptedExecutor) 
         assert [piece async for piece in stream] == []
 
     asyncio.run(take())
+
+
+def test_tasks_share_an_async_stream(executor: ScriptedExecutor) -> None:
+    worker = Worker(executor, 0)
+
+    async def take(stream: AsyncStream) -> list[str]:
+        return [piece.text async for piece in stream]
+
+    async def main() -> None:
+        stream = AsyncStream(worker, lambda: [request("go")])
+        texts = await asyncio.gather(take(stream), take(stream))
+        assert Counter("".join(map("".join, texts))) == Counter(LONG)
+        assert stream.completion.text == LONG
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+    assert len(executor.sequences) == 1
+
+
+def test_another_task_may_close_an_async_stream(executor: ScriptedExecutor) -> None:
+    executor.script[tuple(Vocabulary.ids("go"))] = [50] * 10**6
+    worker = Worker(executor, 0)
+
+    async def take(stream: AsyncStream) -> int:
+        return len([piece async for piece in stream])
+
+    async def main() -> None:
+        for _ in range(50):
+            stream = AsyncStream(worker, lambda: [request("go", n_ctx=10**7)])
+            takers = [asyncio.create_task(take(stream)) for _ in range(3)]
+            await asyncio.sleep(0.002)
+            await stream.aclose()
+            n_taken = sum(await asyncio.gather(*takers))
+            assert n_taken == len(stream.completion.tokens)
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    wait_until(lambda: executor.n_open == 0)
 
 
 def test_cancelling_a_task_ends_its_text(executor: ScriptedExecutor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import tracemalloc
+import warnings
 from collections import Counter
 from typing import Any
 
@@ -108,6 +109,13 @@ def test_xtc(threshold: float, chance: float) -> None:
     wanted = chance * only(logits, kept) + (1 - chance) * p
     options: dict[str, Any] = {"xtc_threshold": threshold, "xtc_probability": chance}
     assert_drawn_from(frequencies(logits, **options), wanted)
+
+
+def test_temperature_0_takes_the_likeliest_that_is_typical() -> None:
+    # the expected surprise is near that of the many, not of the likeliest
+    logits = np.array([2.0, *[0.1] * 20, 0.2], np.float32)
+    found = frequencies(logits, 5, temperature=0, typical_p=0.2)
+    assert found.argmax() == 21
 
 
 def test_xtc_is_greedy_with_temperature_0() -> None:
@@ -335,6 +343,29 @@ EVERYTHING: dict[str, Any] = {
     "dry_multiplier": 0.8,
     "logit_bias": {0: -1.0},
 }
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+@pytest.mark.parametrize("extreme", [1e-30, 1e29])
+def test_extreme_options_give_a_token_that_is_allowed(
+    version: int, extreme: float
+) -> None:
+    names = (
+        *("temperature", "dynatemp_range", "dynatemp_exponent", "repeat_penalty"),
+        *("frequency_penalty", "presence_penalty", "top_n_sigma", "dry_multiplier"),
+        *("dry_base", "mirostat_tau", "mirostat_eta"),
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        options: Any = dict.fromkeys(rng.choice(names, 3).tolist(), extreme)
+        allowed = int(rng.integers(4))
+        options["logit_bias"] = {i: -math.inf for i in range(4) if i != allowed}
+        sampler = Sampler(SamplingParams(mirostat=version, **options))
+        sampler.accept([0, 1, 2, 3] * 3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for _ in range(3):
+                assert sampler.sample(row()[:4] * 100) == allowed
 
 
 @pytest.mark.parametrize("n", [1, 2, 39, 41, 1000])

@@ -94,6 +94,19 @@ def test_a_wide_nucleus_is_found_without_top_k() -> None:
     assert len(drawn) > 800
 
 
+@pytest.mark.parametrize("min_p", [0.001, 0.05, 0.5, 1.0])
+@pytest.mark.parametrize("top_p", [0.1, 0.9, 0.999])
+def test_min_p_within_a_wide_nucleus(min_p: float, top_p: float) -> None:
+    logits = np.random.default_rng(6).standard_normal(3000).astype(np.float32)
+    params = SamplingParams(top_k=0, top_p=top_p, min_p=min_p, temperature=50.0, seed=1)
+    allowed = set(np.flatnonzero(expected(logits, params)).tolist())
+    sampler = Sampler(params)
+    drawn = {sampler.sample(logits) for _ in range(1000)}
+    assert drawn <= allowed
+    # nearly even, at this temperature: all of a few are drawn
+    assert len(allowed) > 100 or drawn == allowed
+
+
 def test_temperature_0_is_greedy_whatever_else() -> None:
     sampler = Sampler(SamplingParams(temperature=0, top_k=5, top_p=0.1, min_p=0.9))
     assert sampler.sample(LOGITS) == 2
@@ -145,7 +158,7 @@ def test_broken_logits_are_an_error(value: float, temperature: float) -> None:
     ("name", "values"),
     [
         ("max_tokens", [-1, 1.0, True, "5", math.nan]),
-        ("temperature", [-0.1, math.nan, math.inf, True, "hot", None, 1j]),
+        ("temperature", [-0.1, math.nan, math.inf, 10**400, True, "hot", None, 1j]),
         ("top_k", [-1, 2.5, False, None]),
         ("top_p", [-0.1, 1.1, math.nan, "1"]),
         ("min_p", [-0.1, 1.1, math.nan, True]),
@@ -156,9 +169,9 @@ def test_broken_logits_are_an_error(value: float, temperature: float) -> None:
         ("top_n_sigma", [math.nan, math.inf, None]),
         ("xtc_probability", [-0.1, 1.1]),
         ("xtc_threshold", [-0.1, 1.1]),
-        ("repeat_penalty", [0, -1, math.inf]),
-        ("frequency_penalty", [math.nan, "0"]),
-        ("presence_penalty", [math.nan, True]),
+        ("repeat_penalty", [0, -1, 1e-320, math.inf]),
+        ("frequency_penalty", [math.nan, -math.inf, 1e38, "0"]),
+        ("presence_penalty", [math.nan, -math.inf, True]),
         ("penalty_last_n", [-2, 0.5]),
         ("dry_multiplier", [-1, math.nan]),
         ("dry_base", [0, -1]),
@@ -169,6 +182,7 @@ def test_broken_logits_are_an_error(value: float, temperature: float) -> None:
         ("mirostat_tau", [-1, math.inf]),
         ("mirostat_eta", [-1, math.nan]),
         ("logit_bias", [5, [1], {"a": 1.0}, {-1: 1.0}, {1: math.nan}, {1: math.inf}]),
+        ("logit_bias", [{1: 1e39}, (1, 2), ((1,),), ((1, 2.0, 3),)]),
         ("logits_processors", [5, [len, 5], "ab"]),
         ("include_stop", [1, None, "yes"]),
         ("logprobs", [-1, 101, True, 1.0]),

@@ -1,0 +1,134 @@
+"""Use one model from eight threads in every way there is: nothing changes or grows.
+
+    python bench/soak.py MODEL [--minutes 60] [--seed 0] [--json FILE]
+
+The greedy texts of some prompts are computed first, alone. Then each thread does one
+randomly chosen thing after the other, and compares every greedy text with that one.
+Ends with status 1, and the first traceback, if a text differed or a call failed. The
+memory is for the reader to judge: it should be flat once all threads have warmed up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import random
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+from uses import Known, Mismatch, Uses
+
+import llamacy
+
+N_THREADS = 8
+SAMPLE_SECONDS = 30
+
+
+class Soak:
+    """Threads that use a model until a time, and what they counted."""
+
+    def __init__(
+        self, model: llamacy.Model, known: Known, seed: int, seconds: float
+    ) -> None:
+        self.calls: Counter[str] = Counter()
+        self.mismatches: list[str] = []
+        self.errors: list[str] = []
+        self.rss: list[tuple[float, int]] = []
+        self._began = time.monotonic()
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._loop, args=[Uses(model, known, seed + i)])
+            for i in range(N_THREADS)
+        ]
+
+    def run(self) -> None:
+        """Run all threads to their ends, and note the memory meanwhile."""
+        for thread in self._threads:
+            thread.start()
+        while (passed := time.monotonic() - self._began) < self._seconds:
+            time.sleep(min(SAMPLE_SECONDS, self._seconds - passed))
+            self.rss.append((time.monotonic() - self._began, resident()))
+            print(f"{self.rss[-1][0]:6.0f} s {resident() >> 10} KiB", flush=True)
+        for thread in self._threads:
+            thread.join()
+
+    def report(self) -> dict[str, Any]:
+        """Return what was done, and the memory at some times."""
+        marks = [60.0, *range(600, int(self._seconds), 600), self._seconds]
+        return {
+            "threads": N_THREADS,
+            "seconds": self._seconds,
+            "calls": dict(sorted(self.calls.items())),
+            "mismatches": self.mismatches,
+            "errors": self.errors,
+            "rss": {
+                f"{mark / 60:g} min": min(self.rss, key=lambda one: abs(one[0] - mark))[
+                    1
+                ]
+                for mark in marks
+            },
+        }
+
+    def _loop(self, uses: Uses) -> None:
+        while time.monotonic() - self._began < self._seconds:
+            use = uses.rng.choice(uses.all())
+            name = use.__name__.removeprefix("use_")
+            found = None
+            try:
+                use(uses.rng.choice(uses.known.prompts))
+            except Mismatch:
+                found = self.mismatches
+            except Exception:
+                found = self.errors
+            with self._lock:
+                self.calls[name] += 1
+                if found is not None:
+                    found.append(f"{name}: {traceback.format_exc()}")
+
+
+def resident() -> int:
+    """Bytes of memory this process has."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Eight threads use one model.")
+    parser.add_argument("model", metavar="MODEL", help="a GGUF file")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", metavar="FILE", help="write the results here too")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    model = llamacy.load(options.model)
+    known = Known(model, random.Random(options.seed))
+    soak = Soak(model, known, options.seed, 60 * options.minutes)
+    before = resident()
+    soak.run()
+    report = soak.report() | {"model": Path(options.model).name, "rss_before": before}
+    gc.collect()
+    report["pages_cached"] = model.executor.n_pages_used
+    model.close()
+    gc.collect()
+    report["pages_after_close"] = model.executor.n_pages_used
+    report["rss_after_close"] = resident()
+    print(json.dumps(report, indent=1))
+    if options.json:
+        Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
+    if failures := soak.mismatches + soak.errors:
+        sys.exit(failures[0])
+
+
+if __name__ == "__main__":
+    main()
