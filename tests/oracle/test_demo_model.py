@@ -1,0 +1,86 @@
+"""The demo model's network and file: what PyTorch trains is what llamacy runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import sentencepiece  # noqa: E402
+from demo_model.exporting import CHAT_TEMPLATE, write_gguf  # noqa: E402
+from demo_model.network import Network, Shape  # noqa: E402
+from demo_model.training import STAGES, Stage, train  # noqa: E402
+from demo_model.vocabulary import N_VOCAB, train_vocabulary  # noqa: E402
+
+import llamacy  # noqa: E402
+
+pytestmark = pytest.mark.oracle
+
+TEXT = 'Once upon a time,\n"7 + 12"    is a \N{SNOWMAN}.'
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> sentencepiece.SentencePieceProcessor:
+    return sentencepiece.SentencePieceProcessor(model_proto=train_vocabulary(3))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(3)
+    network = Network(Shape(N_VOCAB, n_layer=2))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
+    return network
+
+
+@pytest.fixture(scope="module")
+def model(
+    network: Network,
+    vocabulary: sentencepiece.SentencePieceProcessor,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> llamacy.Model:
+    path = tmp_path_factory.mktemp("demo") / "untrained.gguf"
+    write_gguf(path, network, vocabulary)
+    return llamacy.load(path, kv_type="f32")
+
+
+def test_tokens(
+    model: llamacy.Model, vocabulary: sentencepiece.SentencePieceProcessor
+) -> None:
+    assert model.tokenize(TEXT) == [vocabulary.bos_id(), *vocabulary.encode(TEXT)]
+    assert model.detokenize(vocabulary.encode(TEXT)) == TEXT
+
+
+def test_logits(model: llamacy.Model, network: Network) -> None:
+    ids = model.tokenize(TEXT)
+    with torch.no_grad():
+        wanted = network(torch.tensor([ids]))[0].numpy()
+    # the file's matrices are F16: a weight is off by 2^-11 of itself at most
+    error = np.abs(model.logits(ids) - wanted).max()
+    assert error < 4e-3 * np.abs(wanted).max()
+
+
+def test_the_file_says_what_it_is(model: llamacy.Model) -> None:
+    assert "toy" in model.metadata["general.description"]
+    assert model.metadata["tokenizer.chat_template"] == CHAT_TEMPLATE
+
+
+def test_training_learns(vocabulary: sentencepiece.SentencePieceProcessor) -> None:
+    losses: list[float] = []
+    stages = [
+        Stage(n_steps=12, n_planned=20, rate=5e-3, warmup=5, decay=0.5),
+        Stage(6, 6, 5e-3, 1, 1.0, emphasis={"passage": 9.0}),
+    ]
+    train(vocabulary, 3, stages, losses.append)
+    assert len(losses) == 18
+    assert np.mean(losses[-3:]) < 0.75 * losses[0]
+
+
+def test_the_rate_rises_and_falls() -> None:
+    for stage in STAGES:
+        factors = [stage.factor(step) for step in range(stage.n_planned + 1)]
+        assert max(factors) == 1
+        assert factors[0] == 1 / stage.warmup
+        assert factors[-1] == 0
+        assert np.diff(factors[stage.n_planned // 2 :]).max() <= 0

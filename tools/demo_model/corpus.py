@@ -1,0 +1,118 @@
+"""The text the model reads: stories and instructions, mixed, in tokens.
+
+A document is a story, a conversation of a few instructions, or a text to complete. All
+come from one seeded generator, so that a seed is a corpus; evaluation uses others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from random import Random
+
+import numpy as np
+import sentencepiece
+from numpy.typing import NDArray
+
+from .instructions import KINDS, Task
+from .instructions.talk import talk
+from .instructions.task import PREAMBLE
+from .stories import requested_story, story
+
+# Parts of a document, each with how much it counts in training.
+Document = list[tuple[str, float]]
+Weights = dict[str, float]
+
+_STORY, _PROMPT, _ANSWER = 0.5, 0.1, 1.0
+
+# How often each kind is asked: those that take a computation need more practice.
+_WEIGHTS = dict.fromkeys(KINDS, 1.0) | {
+    "sum": 3.0,
+    "difference": 3.5,
+    "comparing": 1.5,
+    "sorting": 2.5,
+    "reversing": 2.5,
+    "counting letters": 2.5,
+    "unit": 1.5,
+    "passage": 3.0,
+}
+
+
+def documents(
+    seed: int, emphasis: Mapping[str, float] | None = None
+) -> Iterator[Document]:
+    """Yield documents without end; `emphasis` changes how often kinds are asked."""
+    rng = Random(seed)
+    weights = _WEIGHTS | dict(emphasis or {})
+    while True:
+        yield _document(rng, weights)
+
+
+def _document(rng: Random, weights: Weights) -> Document:
+    choice = rng.random()
+    if choice < 0.20:
+        return [(story(rng), _STORY)]
+    if choice < 0.32:
+        return _to_complete(rng, weights)
+    return _conversation(rng, weights)
+
+
+def _to_complete(rng: Random, weights: Weights) -> Document:
+    task = instruction(rng, weights)
+    while task.begun is None:
+        task = instruction(rng, weights)
+    return [(task.begun, _PROMPT), (task.completion, _ANSWER)]
+
+
+def _conversation(rng: Random, weights: Weights) -> Document:
+    """One to six turns; as in a chat, the end of a text follows each answer."""
+    turns: Document = [(PREAMBLE, _PROMPT)] if rng.random() < 0.1 else []
+    for _ in range(rng.choice((1, 1, 2, 3, 6))):
+        task, weight = _turn(rng, weights)
+        turns += [(task.prompt, _PROMPT), (task.answer, weight)]
+    return turns
+
+
+def _turn(rng: Random, weights: Weights) -> tuple[Task, float]:
+    choice = rng.random()
+    if choice < 0.03:
+        return Task(*requested_story(rng)), _STORY
+    if choice < 0.05:
+        return talk(rng), _ANSWER
+    return instruction(rng, weights), _ANSWER
+
+
+def instruction(rng: Random, weights: Weights = _WEIGHTS) -> Task:
+    """Draw an instruction of any kind."""
+    (kind,) = rng.choices(list(weights), list(weights.values()))
+    return KINDS[kind](rng)
+
+
+def sentences(seed: int, n_documents: int) -> Iterator[str]:
+    """Yield lines to make a vocabulary of."""
+    each = documents(seed)
+    for _ in range(n_documents):
+        for line in "".join(text for text, _ in next(each)).splitlines():
+            if line.strip():
+                yield line
+
+
+def tokens(
+    seed: int,
+    n_tokens: int,
+    vocabulary: sentencepiece.SentencePieceProcessor,
+    emphasis: Mapping[str, float] | None = None,
+) -> Iterator[tuple[NDArray[np.uint16], NDArray[np.float32]]]:
+    """Yield documents as tokens, and how much each counts, until `n_tokens`."""
+    made = 0
+    for document in documents(seed, emphasis):
+        ids, weights = [vocabulary.bos_id()], [0.0]
+        for text, weight in document:
+            part = vocabulary.encode(text)
+            if weight != _PROMPT:
+                part.append(vocabulary.eos_id())
+            ids += part
+            weights += [weight] * len(part)
+        yield np.array(ids, np.uint16), np.array(weights, np.float32)
+        made += len(ids)
+        if made >= n_tokens:
+            return

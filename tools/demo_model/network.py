@@ -1,0 +1,136 @@
+"""A LLaMA in PyTorch, whose parameters bear the names that GGUF gives them.
+
+Grouped-query attention, SwiGLU, and one matrix for reading tokens and for saying them.
+RoPE turns a head's two halves against each other, which is quicker here than ggml's
+neighbouring pairs; :mod:`exporting` reorders the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Hyperparameters; rows are multiples of 256, as the K types need them."""
+
+    n_vocab: int
+    bos_id: int = 1
+    n_layer: int = 6
+    n_embd: int = 256
+    n_head: int = 4
+    n_head_kv: int = 2
+    n_ff: int = 512
+    n_ctx: int = 512
+    rope_freq_base: float = 10000.0
+    norm_eps: float = 1e-5
+
+    @property
+    def head_dim(self) -> int:
+        """Size of a head."""
+        return self.n_embd // self.n_head
+
+
+class Block(nn.Module):  # type: ignore[misc]
+    """A layer: attention and a gated feed-forward network, each behind a norm."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        n_embd, n_kv = shape.n_embd, shape.n_head_kv * shape.head_dim
+        self.head_dim = shape.head_dim
+        self.attn_norm = nn.RMSNorm(n_embd, shape.norm_eps)
+        self.attn_q = nn.Linear(n_embd, n_embd, bias=False)
+        self.attn_k = nn.Linear(n_embd, n_kv, bias=False)
+        self.attn_v = nn.Linear(n_embd, n_kv, bias=False)
+        self.attn_output = nn.Linear(n_embd, n_embd, bias=False)
+        self.ffn_norm = nn.RMSNorm(n_embd, shape.norm_eps)
+        self.ffn_gate = nn.Linear(n_embd, shape.n_ff, bias=False)
+        self.ffn_up = nn.Linear(n_embd, shape.n_ff, bias=False)
+        self.ffn_down = nn.Linear(shape.n_ff, n_embd, bias=False)
+
+    def forward(self, x: Tensor, rotation: Tensor, mask: Tensor) -> Tensor:
+        """x: (batch, time, n_embd); mask: (batch, 1, time, time), added to scores."""
+        x = x + self._attention(self.attn_norm(x), rotation, mask)
+        h = self.ffn_norm(x)
+        return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h))
+
+    def _attention(self, x: Tensor, rotation: Tensor, mask: Tensor) -> Tensor:
+        def heads(rows: Tensor) -> Tensor:  # (batch, head, time, head_dim)
+            return rows.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+
+        q = rotate(heads(self.attn_q(x)), rotation)
+        k = rotate(heads(self.attn_k(x)), rotation)
+        v = heads(self.attn_v(x))
+        n_shared = q.shape[1] // k.shape[1]
+        k, v = (each.repeat_interleave(n_shared, 1) for each in (k, v))
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.to(q.dtype))
+        return self.attn_output(y.transpose(1, 2).flatten(-2))
+
+
+class Network(nn.Module):  # type: ignore[misc]
+    """The whole model: token ids in, logits out."""
+
+    rotation: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.token_embd = nn.Embedding(shape.n_vocab, shape.n_embd)
+        self.blk = nn.ModuleList(Block(shape) for _ in range(shape.n_layer))
+        self.output_norm = nn.RMSNorm(shape.n_embd, shape.norm_eps)
+        self.register_buffer("rotation", rotation(shape), persistent=False)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        # Large, or what the layers add would drown which token it was, and nothing
+        # could be copied; the last norm makes up for it, so that logits stay small.
+        nn.init.normal_(self.token_embd.weight, std=0.5)
+        nn.init.constant_(self.output_norm.weight, 2 * self.shape.n_embd**-0.5)
+        for name, weight in self.blk.named_parameters():
+            if weight.ndim == 2:
+                nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+            if name.endswith(("attn_output.weight", "ffn_down.weight")):
+                nn.init.zeros_(weight)  # each layer begins as the identity
+
+    def forward(self, ids: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """Compute logits of every position, or of those that are `wanted`.
+
+        ids: int64 (batch, time), of documents one after the other, each of which
+        begins with `bos_id` and sees itself alone; wanted: bool (batch, time).
+        Returns float (batch, time, n_vocab), or (n_wanted, n_vocab).
+        """
+        x = self.token_embd(ids)
+        mask = causal_mask(ids == self.shape.bos_id)
+        for block in self.blk:
+            x = block(x, self.rotation[: ids.shape[1]], mask)
+        if wanted is not None:
+            x = x[wanted]
+        return F.linear(self.output_norm(x), self.token_embd.weight)
+
+
+def causal_mask(begins: Tensor) -> Tensor:
+    """Let tokens see those before them in their document: 0, elsewhere -inf.
+
+    begins: bool (batch, time), where documents begin; returns (batch, 1, time, time).
+    """
+    document = begins.cumsum(1)
+    same = (document[:, :, None] == document[:, None, :]).tril()
+    return torch.zeros(same.shape).masked_fill(~same, float("-inf")).unsqueeze(1)
+
+
+def rotation(shape: Shape) -> Tensor:
+    """Cosines and sines of each position's angles: (n_ctx, head_dim / 2, 2)."""
+    exponents = torch.arange(0, shape.head_dim, 2) / shape.head_dim
+    angles = torch.outer(torch.arange(shape.n_ctx), shape.rope_freq_base**-exponents)
+    return torch.stack((angles.cos(), angles.sin()), -1)
+
+
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Turn the halves of x (..., time, head_dim) by their position's angles."""
+    cos, sin = rotation.to(x.dtype).unbind(-1)
+    a, b = x.chunk(2, -1)
+    return torch.cat((a * cos - b * sin, a * sin + b * cos), -1)
