@@ -15,6 +15,7 @@ from llamacy.model import Model
 from llamacy.ops.runtime import KV_TYPES, PAGE
 from llamacy.sampling.checks import check_callback, checked_integer
 from llamacy.session_file import Origin
+from llamacy.sources import locate
 
 _MAX_THREADS = 1024  # more is a slip of the hand, and may exhaust the machine
 _MAX_CTX = 2**31 - 1  # positions are int32
@@ -37,6 +38,7 @@ def load(
     Parameters
     ----------
     source : path of a GGUF file; of a split model, the path of its first file.
+        ``"demo"`` is the tiny model that comes with the package.
     n_ctx : most tokens of prompt and text together; None is what the model was
         trained for. Memory for them is taken as they come.
     n_threads : threads to compute with; None is one for each physical core this
@@ -57,9 +59,10 @@ def load(
     Examples
     --------
     >>> model = load("llama-2-7b.Q4_K_M.gguf", n_ctx=2048)  # doctest: +SKIP
+    >>> load("demo").generate("What is", max_tokens=1).usage.completion_tokens
+    1
     """
-    if not isinstance(source, str | os.PathLike):
-        raise ArgumentError(f"source: wanted a path, found {source!r}")
+    path = locate(source)
     if n_ctx is not None:
         n_ctx = checked_integer("n_ctx", n_ctx, 1, _MAX_CTX)
     if n_threads is None:
@@ -72,7 +75,7 @@ def load(
     if prompt_cache is not None:
         prompt_cache = checked_integer("prompt_cache", prompt_cache, 0)
     check_callback("progress", progress)
-    with open_gguf(source) as file:
+    with open_gguf(path) as file:
         # An unknown family is refused as such, whatever keys it has of its own.
         find_architecture(read_architecture(file), str(file.path))
         config = read_config(file)
@@ -86,12 +89,12 @@ def load(
     elif n_ctx > config.n_ctx_train:
         _logger.warning(
             "%s: a context of %d tokens is more than the %d the model was trained on",
-            os.fspath(source), n_ctx, config.n_ctx_train,
+            path, n_ctx, config.n_ctx_train,
         )  # fmt: skip
     if prompt_cache is None:
         prompt_cache = min(-(-n_ctx // PAGE) * executor.page_bytes, _MAX_PROMPT_CACHE)
     return Model(
-        os.fspath(source),
+        str(path),
         config,
         executor,
         metadata,

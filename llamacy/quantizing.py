@@ -35,6 +35,7 @@ from llamacy.formats.gguf_config import read_architecture
 from llamacy.formats.gguf_writer import NewTensor, write_gguf
 from llamacy.formats.quantization import quantize as quantize_weights
 from llamacy.sampling.checks import checked_integer
+from llamacy.sources import locate
 
 Path = str | os.PathLike[str]
 
@@ -105,7 +106,7 @@ def quantize(
     if n_threads is None:
         n_threads = default_threads()
     n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
-    with open_gguf(source) as file:
+    with open_gguf(locate(source)) as file:
         read_architecture(file)  # no model without one
         tensors = _plan(file, file_type)
         _check_target(file, os.fspath(target), sum(each.n_bytes for each in tensors))

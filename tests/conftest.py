@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
 import pytest
+import random_model
 from numpy.typing import NDArray
 
 from llamacy import kernels
@@ -90,12 +90,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 @pytest.fixture(scope="session")
 def babble_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny LLaMA of random weights with a vocabulary, to generate babble with."""
-    spec = spec_from_file_location("random_model", ROOT / "tools" / "random_model.py")
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
     path = tmp_path_factory.mktemp("models") / "babble.gguf"
-    module.write(str(path))
+    random_model.write(str(path))
     return path
 
 

@@ -19,7 +19,8 @@ FOUNDATION = {"errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
     *("architectures", "cpu_count", "executors", "generation", "kernels", "loading"),
-    *("model", "quantizing", "sampling", "session", "session_file", "tokenizers"),
+    *("model", "quantizing", "sampling", "session", "session_file", "sources"),
+    "tokenizers",
 }
 
 # A part of the package (a module or folder in it; "" is llamacy/__init__.py) and the
@@ -30,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compat": MODEL,
     "": MODEL,
     "loading": MODEL,
-    "quantizing": FOUNDATION | {"cpu_count", "formats", "sampling"},
+    "quantizing": FOUNDATION | {"cpu_count", "formats", "sampling", "sources"},
     "model": MODEL - {"loading", "quantizing"},
     "session": MODEL - {"loading", "model", "quantizing"},
     "session_file": FOUNDATION | {"ops"},
@@ -39,10 +40,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generation": FOUNDATION | {"sampling", "tokenizers", "ops"},
     "sampling": FOUNDATION,
     "architectures": ENGINE,
-    "tokenizers": FOUNDATION | {"formats"},
+    "tokenizers": FOUNDATION | {"formats", "sources"},
     "ops": FOUNDATION | {"formats", "kernels"},
     "kernels": FOUNDATION,
     "formats": FOUNDATION,
+    "sources": {"errors"},
     "cpu_count": set(),
     "results": set(),
     "config": set(),

@@ -1,10 +1,6 @@
-"""Try an installed llamacy in seconds: choose a level, load a model, generate.
+"""Try an installed llamacy in seconds: choose a level, load the demo model, ask it.
 
-The model is the one random_model.py writes, so nothing is downloaded.
-
-    python tools/smoke.py [--expect LEVEL]     LEVEL: what must be chosen
-
-Needs the package ``gguf``.
+python tools/smoke.py [--expect LEVEL]     LEVEL: what must be chosen
 """
 
 from __future__ import annotations
@@ -12,15 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
-
-import random_model
 
 import llamacy
 from llamacy import kernels
 
+PROMPT = "### Instruction:\nWhat is the capital of France?\n\n### Response:\n"
+ANSWER = "Paris"
+STORY = "Once upon a time"
 N_TOKENS = 24
-PROMPT = "Once upon a time"
 
 
 def main() -> None:
@@ -32,14 +27,14 @@ def main() -> None:
     print(f"{os.path.dirname(llamacy.__file__)}: {chosen} ({kernels.reason()})")
     if expected not in (None, chosen):
         sys.exit(f"chose level {chosen}, not {expected}")
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "babble.gguf")
-        random_model.write(path)
-        with llamacy.load(path) as model:
-            done = model.generate(PROMPT, max_tokens=N_TOKENS, temperature=0.0)
-            pieces = model.stream(PROMPT, max_tokens=N_TOKENS, temperature=0.0)
-            streamed = "".join(piece.text for piece in pieces)
-    print(done.text)
+    with llamacy.load("demo") as model:
+        answer = model.generate(PROMPT, max_tokens=N_TOKENS, temperature=0)
+        done = model.generate(STORY, max_tokens=N_TOKENS, temperature=0)
+        pieces = model.stream(STORY, max_tokens=N_TOKENS, temperature=0)
+        streamed = "".join(piece.text for piece in pieces)
+    print(STORY + done.text)
+    if answer.text != ANSWER:
+        sys.exit(f"wrong answer: {answer!r}, wanted {ANSWER!r}")
     if len(done.tokens) != N_TOKENS or streamed != done.text:
         sys.exit(f"wrong text: {done!r}, streamed {streamed!r}")
 

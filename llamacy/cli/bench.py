@@ -206,9 +206,10 @@ def _weights(path: str) -> dict[str, Any]:
     from math import prod
 
     from llamacy.formats.gguf import open_gguf
+    from llamacy.sources import locate
 
     n_params: Counter[str] = Counter()  # by type
-    with open_gguf(path) as file:
+    with open_gguf(locate(path)) as file:
         for tensor in file.tensors.values():
             n_params[tensor.type.name] += prod(tensor.shape)
         n_bytes = sum(tensor.n_bytes for tensor in file.tensors.values())

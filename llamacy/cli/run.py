@@ -13,6 +13,7 @@ from llamacy.cli.option_groups import takes_groups
 from llamacy.cli.options import JSON, LoadingFlags
 from llamacy.cli.sampling_options import SamplingFlags, without_end
 from llamacy.cli.text_input import model_and_text, unescape
+from llamacy.sources import DEMO
 
 if TYPE_CHECKING:
     from llamacy.generation.streams import Stream
@@ -24,11 +25,21 @@ _NO_PROMPT = (
     "chatting comes in a later version"
 )
 
+_DEMO = r"""The demo model is a toy that comes with llamacy. It continues stories:
+
+    llamacy run demo "Once upon a time"
+
+and answers small instructions. Chatting will put them into its format in a later
+version; until then, write the format out (-e reads \n as the end of a line):
+
+    llamacy run demo -e "### Instruction:\nSpell cat.\n\n### Response:\n" --temp 0"""
+
 
 @takes_groups
 def run(
     first: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="GGUF file of the model.")
+        str | None,
+        typer.Argument(metavar="MODEL", help="GGUF file of the model, or demo."),
     ] = None,
     second: Annotated[
         str | None,
@@ -68,6 +79,9 @@ def run(
     The prompt is an argument, a file (-f), or what is piped in.
     """
     path, text = model_and_text([first, second], model, prompt, file, "prompt")
+    if text is None and path == DEMO:
+        print(_DEMO)
+        return
     if text is None:
         raise UsageError(_NO_PROMPT)
     if logprobs is not None and not json:

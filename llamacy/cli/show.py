@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +17,7 @@ _N_CHARACTERS = 72  # of a string, in the table
 
 
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A GGUF file.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A GGUF file.")],
     full: Annotated[
         bool, typer.Option("--full", help="Show long arrays and texts whole.")
     ] = False,
@@ -26,8 +25,9 @@ def show(
 ) -> None:
     """Show a file's metadata, and its tensors' shapes and types."""
     from llamacy.formats.gguf import open_gguf
+    from llamacy.sources import locate
 
-    with open_gguf(file) as opened:
+    with open_gguf(locate(file)) as opened:
         summary = _summary(opened)
         metadata = {
             key: _plain(value, None if full else _N_SHOWN)

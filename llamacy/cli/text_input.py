@@ -38,7 +38,7 @@ def model_and_text(
     given = [argument for argument in arguments if argument is not None]
     if model is None:
         if not given:
-            raise UsageError("no model: give the path of a GGUF file")
+            raise UsageError("no model: give the path of a GGUF file, or demo")
         model = given.pop(0)
     texts = [*given, *([] if text is None else [text])]
     if len(texts) + (file is not None) > 1:

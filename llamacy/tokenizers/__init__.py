@@ -13,6 +13,7 @@ from typing import Any
 from llamacy.errors import UnsupportedError
 from llamacy.formats.cursor import shown
 from llamacy.formats.gguf import open_gguf
+from llamacy.sources import locate
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.bpe import BPETokenizer
 from llamacy.tokenizers.fields import Fields
@@ -31,7 +32,7 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
 
     Parameters
     ----------
-    path : a GGUF file, or any part of a split one.
+    path : a GGUF file, or any part of a split one; ``"demo"``, the bundled one.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     >>> tokenizer.encode("Hello world")  # doctest: +SKIP
     [1, 15043, 3186]
     """
-    with open_gguf(path, metadata_only=True) as file:
+    with open_gguf(locate(path), metadata_only=True) as file:
         return tokenizer_from_metadata(file.metadata, str(file.path))
 
 

@@ -1,16 +1,9 @@
-"""Write a tiny LLaMA with random weights, for trying llamacy without a download.
+"""A tiny LLaMA with random weights: seeded noise in a vocabulary of invented syllables.
 
-It babbles: seeded noise in a vocabulary of invented syllables. It shows that an
-installation works; it has learnt nothing.
-
-    python tools/random_model.py babble.gguf
-
-Needs the package ``gguf``.
+It has learnt nothing, and babbles.
 """
 
 from __future__ import annotations
-
-import argparse
 
 import gguf
 import numpy as np
@@ -108,16 +101,3 @@ def write(path: str, seed: int = 0) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def main() -> None:
-    """Run as a command."""
-    parser = argparse.ArgumentParser(description="Write a tiny random LLaMA.")
-    parser.add_argument("path", help="the GGUF file to write")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    write(arguments.path, arguments.seed)
-
-
-if __name__ == "__main__":
-    main()
