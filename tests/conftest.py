@@ -90,13 +90,26 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 @pytest.fixture(scope="session")
 def babble_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny LLaMA of random weights with a vocabulary, to generate babble with."""
+    path = tmp_path_factory.mktemp("models") / "babble.gguf"
+    random_model().write(str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without a chat template."""
+    path = tmp_path_factory.mktemp("models") / "base.gguf"
+    random_model().write(str(path), chat_template="")
+    return path
+
+
+def random_model() -> Any:
+    """The tool that writes it."""
     spec = spec_from_file_location("random_model", ROOT / "tools" / "random_model.py")
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    path = tmp_path_factory.mktemp("models") / "babble.gguf"
-    module.write(str(path))
-    return path
+    return module
 
 
 WriteGGUF = Callable[

@@ -18,7 +18,15 @@ from pathlib import Path
 FOUNDATION = {"errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
-    *("architectures", "cpu_count", "executors", "generation", "kernels", "loading"),
+    *(
+        "architectures",
+        "chat",
+        "cpu_count",
+        "executors",
+        "generation",
+        "kernels",
+        "loading",
+    ),
     *("model", "sampling", "session", "session_file", "tokenizers"),
 }
 
@@ -31,7 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": MODEL,
     "loading": MODEL,
     "model": MODEL - {"loading"},
-    "session": MODEL - {"loading", "model"},
+    "session": MODEL - {"loading", "model", "chat"},
+    "chat": FOUNDATION | {"generation", "sampling", "tokenizers"},
     "session_file": FOUNDATION | {"ops"},
     "executors": ENGINE | {"architectures"},
     "roofline": FOUNDATION | {"kernels"},
