@@ -197,8 +197,8 @@ class TemplateSource:
         if isinstance(template, str):
             return ChatFormat(f"{self.path}: {_KEY}", template)
         raise ChatTemplateError(
-            f"{self.path}: {_KEY}: found none, so the chat format must be named: "
-            f"wanted one of {', '.join(CHAT_FORMATS)}"
+            f"{self.path}: {_KEY}: found none; name a chat format (chat_format=, "
+            f"--chat-template), one of {', '.join(CHAT_FORMATS)}"
         )
 
 
