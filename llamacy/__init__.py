@@ -14,10 +14,13 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from llamacy.chat.formats import CHAT_FORMATS
+    from llamacy.chat.stream import ChatStream
     from llamacy.config import ModelConfig
     from llamacy.errors import (
         ArgumentError,
         BusyError,
+        ChatTemplateError,
         ClosedError,
         ContextLengthError,
         CPUError,
@@ -34,7 +37,15 @@ if TYPE_CHECKING:
     from llamacy.loading import load
     from llamacy.model import Model
     from llamacy.quantizing import QuantizedFile, quantize
-    from llamacy.results import Completion, Piece, Score, Timings, TokenLogprob, Usage
+    from llamacy.results import (
+        ChatCompletion,
+        Completion,
+        Piece,
+        Score,
+        Timings,
+        TokenLogprob,
+        Usage,
+    )
     from llamacy.sampling import SamplingParams
     from llamacy.session import Session
     from llamacy.tokenizers import load_tokenizer
@@ -43,10 +54,14 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "CHAT_FORMATS",
     "ArgumentError",
     "AsyncStream",
     "BusyError",
     "CPUError",
+    "ChatCompletion",
+    "ChatStream",
+    "ChatTemplateError",
     "ClosedError",
     "Completion",
     "ContextLengthError",
@@ -77,13 +92,18 @@ __all__ = [
 ]
 
 _HOMES = {
+    "chat.formats": ["CHAT_FORMATS"],
+    "chat.stream": ["ChatStream"],
     "config": ["ModelConfig"],
     "errors": [name for name in __all__ if name.endswith("Error")],
     "generation.streams": ["AsyncStream", "Stream"],
     "loading": ["load"],
     "model": ["Model"],
     "quantizing": ["QuantizedFile", "quantize"],
-    "results": ["Completion", "Piece", "Score", "Timings", "TokenLogprob", "Usage"],
+    "results": [
+        *("ChatCompletion", "Completion", "Piece", "Score", "Timings"),
+        *("TokenLogprob", "Usage"),
+    ],
     "sampling": ["SamplingParams"],
     "session": ["Session"],
     "tokenizers": ["load_tokenizer"],

@@ -72,6 +72,14 @@ class ContextLengthError(LlamacyError, ValueError):
         )
 
 
+class ChatTemplateError(LlamacyError, ValueError):
+    """A conversation cannot be written as a prompt.
+
+    The model has no chat template, or its template fails, refuses the messages,
+    tries to leave its sandbox, or does not come to an end.
+    """
+
+
 class ModelOutputError(LlamacyError, ArithmeticError):
     """A model computed something that is not a number: its weights are broken."""
 

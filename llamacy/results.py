@@ -159,10 +159,28 @@ class Completion:
 
     def __repr__(self) -> str:
         return (
-            f"Completion({self.text!r}, finish_reason={self.finish_reason!r}, "
+            f"{type(self).__name__}({self.text!r}, "
+            f"finish_reason={self.finish_reason!r}, "
             f"prompt_tokens={self.usage.prompt_tokens}, "
             f"completion_tokens={self.usage.completion_tokens})"
         )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ChatCompletion(Completion):
+    """An answer in a conversation: a completion of the prompt it was written as.
+
+    Attributes
+    ----------
+    n_dropped : messages left out, the oldest, because the context was full.
+    """
+
+    n_dropped: int = 0
+
+    @property
+    def message(self) -> dict[str, str]:
+        """The answer as a message, to be appended to the others."""
+        return {"role": "assistant", "content": self.text}
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,14 @@ def babble_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without a chat template."""
+    path = tmp_path_factory.mktemp("models") / "base.gguf"
+    random_model.write(str(path), chat_template="")
+    return path
+
+
 WriteGGUF = Callable[
     [Path, Mapping[str, Any], Mapping[str, NDArray[np.float32]], str], Path
 ]

@@ -18,9 +18,9 @@ from pathlib import Path
 FOUNDATION = {"errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
-    *("architectures", "cpu_count", "executors", "generation", "kernels", "loading"),
-    *("model", "quantizing", "sampling", "session", "session_file", "sources"),
-    "tokenizers",
+    *("architectures", "chat", "cpu_count", "executors", "generation", "kernels"),
+    *("loading", "model", "quantizing", "sampling", "session", "session_file"),
+    *("sources", "tokenizers"),
 }
 
 # A part of the package (a module or folder in it; "" is llamacy/__init__.py) and the
@@ -33,7 +33,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loading": MODEL,
     "quantizing": FOUNDATION | {"cpu_count", "formats", "sampling", "sources"},
     "model": MODEL - {"loading", "quantizing"},
-    "session": MODEL - {"loading", "model", "quantizing"},
+    "session": MODEL - {"loading", "model", "quantizing", "chat"},
+    "chat": FOUNDATION | {"generation", "sampling", "tokenizers"},
     "session_file": FOUNDATION | {"ops"},
     "executors": ENGINE | {"architectures"},
     "roofline": FOUNDATION | {"kernels"},

@@ -1,4 +1,4 @@
-"""`llamacy run`: a prompt in, its continuation out as it is generated."""
+"""`llamacy run`: a prompt in, its continuation or its answer out; or a chat."""
 
 from __future__ import annotations
 
@@ -8,31 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llamacy.cli.chat import Chat, begin_answer
+from llamacy.cli.chat_commands import Talk
 from llamacy.cli.failures import UsageError
 from llamacy.cli.option_groups import takes_groups
 from llamacy.cli.options import JSON, LoadingFlags
+from llamacy.cli.prompt_progress import PromptProgress
 from llamacy.cli.sampling_options import SamplingFlags, without_end
 from llamacy.cli.text_input import model_and_text, unescape
-from llamacy.sources import DEMO
 
 if TYPE_CHECKING:
     from llamacy.generation.streams import Stream
     from llamacy.results import Completion, TokenLogprob
     from llamacy.tokenizers import Tokenizer
 
-_NO_PROMPT = (
-    "no prompt: give one as an argument, with -f FILE or through a pipe; "
-    "chatting comes in a later version"
-)
-
-_DEMO = r"""The demo model is a toy that comes with llamacy. It continues stories:
-
-    llamacy run demo "Once upon a time"
-
-and answers small instructions. Chatting will put them into its format in a later
-version; until then, write the format out (-e reads \n as the end of a line):
-
-    llamacy run demo -e "### Instruction:\nSpell cat.\n\n### Response:\n" --temp 0"""
+_NO_PROMPT = "no prompt: give one as an argument, with -f FILE or through a pipe"
 
 
 @takes_groups
@@ -43,7 +33,7 @@ def run(
     ] = None,
     second: Annotated[
         str | None,
-        typer.Argument(metavar="PROMPT", help="The text to continue."),
+        typer.Argument(metavar="PROMPT", help="The text to continue; none: a chat."),
     ] = None,
     model: Annotated[
         str | None,
@@ -56,6 +46,25 @@ def run(
     file: Annotated[
         Path | None,
         typer.Option("-f", "--file", help="Read the prompt from a file; -: stdin."),
+    ] = None,
+    chat: Annotated[
+        bool,
+        typer.Option("--chat", help="Answer the prompt; chat if there is none."),
+    ] = False,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "-sys", "--system", metavar="TEXT", help="What a chat's system says first."
+        ),
+    ] = None,
+    chat_template: Annotated[
+        str | None,
+        typer.Option(
+            "--chat-template",
+            metavar="NAME",
+            show_default="the model's own",
+            help="How a chat is written, as alpaca or chatml; or a Jinja template.",
+        ),
     ] = None,
     escape: Annotated[
         bool,
@@ -74,30 +83,40 @@ def run(
     sampling: SamplingFlags = SamplingFlags(),  # noqa: B008 -- frozen
     loading: LoadingFlags = LoadingFlags(),  # noqa: B008 -- frozen
 ) -> None:
-    """Continue a text with a model.
+    """Continue a text with a model, or chat with it.
 
-    The prompt is an argument, a file (-f), or what is piped in.
+    The prompt is an argument, a file (-f), or what is piped in; without one it is a
+    chat. With --chat, --system or --chat-template the prompt is answered and not
+    continued, and what is piped in are the lines of a chat.
     """
-    path, text = model_and_text([first, second], model, prompt, file, "prompt")
-    if text is None and path == DEMO:
-        print(_DEMO)
-        return
-    if text is None:
+    chats = chat or system is not None or chat_template is not None
+    path, text = model_and_text(
+        [first, second], model, prompt, file, "prompt", reads_pipe=not chats
+    )
+    if text is None and (json or not (chats or sys.stdin.isatty())):
         raise UsageError(_NO_PROMPT)
     if logprobs is not None and not json:
         raise UsageError("--logprobs: wanted --json with it")
     if escape:
-        text, sampling = unescape(text), sampling.unescaped()
-
-    from llamacy.cli.prompt_progress import PromptProgress
+        text, system = (one and unescape(one) for one in (text, system))
+        sampling = sampling.unescaped()
 
     params = sampling.params(logprobs=logprobs)
-    with loading.load(path) as loaded, PromptProgress() as progress:
+    with loading.load(path) as loaded:
         if sampling.ignore_eos:
             params = without_end(params, loaded.tokenizer)
-        stream = loaded.stream(text, params, progress=progress)
-        shown = text if not json and sys.stdout.isatty() else ""
-        finished = _follow(stream, shown, quiet=json)
+        talk = Talk(params, system or "", verbose=verbose)
+        if text is None:
+            Chat(loaded, talk, chat_template).run()
+            return
+        with PromptProgress() as progress:
+            if chats:
+                talk.say(text)
+                stream: Stream = begin_answer(loaded, talk, chat_template, progress)
+            else:
+                stream = loaded.stream(text, params, progress=progress)
+            is_shown = not (chats or json) and sys.stdout.isatty()
+            finished = _follow(stream, text if is_shown else "", quiet=json)
         if json:
             _print_json(path, stream.completion, loaded.tokenizer)
         if verbose:

@@ -18,6 +18,8 @@ def model_and_text(
     text: str | None,
     file: Path | None,
     what: str,
+    *,
+    reads_pipe: bool = True,
 ) -> tuple[str, str | None]:
     """Tell a model and a text apart: options first, arguments fill what is missing.
 
@@ -26,6 +28,7 @@ def model_and_text(
     arguments : of the command line, in their order.
     model, text, file : options.
     what : to call the text.
+    reads_pipe : whether what is piped in is the text, if there is no other.
 
     Returns
     -------
@@ -43,6 +46,8 @@ def model_and_text(
     texts = [*given, *([] if text is None else [text])]
     if len(texts) + (file is not None) > 1:
         raise UsageError(f"more than one {what}")
+    if not texts and file is None and not reads_pipe:
+        return model, None
     found = check_text(texts[0]) if texts else read_text(file)
     # An empty text may be meant, but an empty pipe is none.
     return model, found if found or texts else None

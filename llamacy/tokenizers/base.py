@@ -72,16 +72,42 @@ class Tokenizer(ABC):
         if bos and self.bos_id is None:
             raise ArgumentError("add_bos: this vocabulary has no BOS token")
         ids = [self.bos_id] if bos and self.bos_id is not None else []
+        parts = self._special.split(text, parse_special=parse_special)
+        ids += self.encode_parts(parts, continues=continues)
+        if self.add_eos and add_bos is not False and self.eos_id is not None:
+            ids.append(self.eos_id)
+        return ids
+
+    def split(self, text: str) -> list[str | int]:
+        """Cut a text at all its special tokens: what ``parse_special`` begins with.
+
+        Raises
+        ------
+        ArgumentError : `text` is no string or holds half of a surrogate pair.
+        """
+        _check_text(text)
+        return self._special.split(text, parse_special=True)
+
+    def encode_parts(
+        self, parts: Iterable[str | int], *, continues: bool = False
+    ) -> list[int]:
+        """Turn the parts of a text into token ids, and add neither BOS nor EOS.
+
+        Parameters
+        ----------
+        parts : ids of special tokens, and texts between them, in which none is
+            looked for.
+        continues : as :meth:`encode` takes it.
+        """
+        ids: list[int] = []
         after_special = not continues  # the beginning counts as such
-        for part in self._special.split(text, parse_special=parse_special):
+        for part in parts:
             if isinstance(part, int):
                 ids.append(part)
-            else:
+            elif part:
                 prefix = " " if self._space_prefix and after_special else ""
                 ids += self._encode_part(prefix + part)
             after_special = isinstance(part, int)
-        if self.add_eos and add_bos is not False and self.eos_id is not None:
-            ids.append(self.eos_id)
         return ids
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
@@ -129,6 +155,11 @@ class Tokenizer(ABC):
         if known is None:
             known = self._bytes[token] = self._find_bytes(token)
         return known
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Texts of the tokens that only a chat template may write, longest first."""
+        return self._special.markers
 
     def piece(self, token: int) -> str:
         """Return a token as the vocabulary writes it.

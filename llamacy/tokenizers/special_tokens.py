@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from llamacy.tokenizers.token_type import TokenType
 from llamacy.tokenizers.vocabulary import Vocabulary
 
 _SPECIAL = {TokenType.USER_DEFINED, TokenType.CONTROL, TokenType.UNKNOWN}
+
+# what marks the turns of a conversation looks like these; older files have such
+# tokens as user-defined ones
+_MARKER = re.compile(
+    r"<[|\uff5c].+[|\uff5c]>|<(start|end)_of_\w+>|\[/?[A-Z_]+\]|<</?SYS>>", re.S
+)
 
 
 class SpecialTokens:
@@ -19,6 +26,10 @@ class SpecialTokens:
     Parameters
     ----------
     vocabulary : the tokens and their types.
+
+    Attributes
+    ----------
+    markers : texts of control tokens, and of user-defined ones that look like those.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -32,6 +43,12 @@ class SpecialTokens:
         self._always = [
             (tokens[i], i) for i in special if types[i] == TokenType.USER_DEFINED
         ]
+
+        self.markers = tuple(
+            text
+            for text, i in self._all
+            if types[i] != TokenType.USER_DEFINED or _MARKER.fullmatch(text)
+        )
 
     def split(self, text: str, *, parse_special: bool) -> list[str | int]:
         """Cut a text into pieces of text, none empty, and ids of special tokens."""

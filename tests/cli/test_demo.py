@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -17,14 +16,11 @@ def test_a_story(shell: Shell) -> None:
     assert re.match(r", .*\n(.*\n)*.*[.!\"]\n$", done.out)
 
 
-def test_without_a_prompt_it_explains_itself(shell: Shell) -> None:
-    done = shell("run", "demo")
+def test_a_chat(shell: Shell) -> None:
+    asked = "What is the capital of France?\nWhat is 12 + 30?\nSpell cat.\n/bye\n"
+    done = shell("run", "demo", "--chat", "--temp", 0, input=asked)
     assert done.status == 0
-    assert "toy" in done.out
-    commands = re.findall(r"^ +llamacy (.*)$", done.out, re.M)
-    answers = [shell(*shlex.split(command)).out for command in commands]
-    assert len(answers) == 2
-    assert answers[1] == "c-a-t\n"
+    assert re.findall("Paris|42|c-a-t", done.out) == ["Paris", "42", "c-a-t"]
 
 
 def test_other_commands_know_it(shell: Shell) -> None:

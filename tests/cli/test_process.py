@@ -92,9 +92,21 @@ def test_at_a_terminal(path: Path) -> None:
             timeout=30,
             env=ENVIRONMENT,
         )
-        assert done.returncode == 2
-        assert "no prompt" in done.stderr
-        assert "later version" in done.stderr
+        assert done.returncode == 1
+        assert "--chat-template" in done.stderr
+        os.write(controller, b"Once upon\n/nothing\n/set n 2\n/regen\n\x04")
+        done = subprocess.run(
+            [*COMMAND, "run", path, "--chat-template", "alpaca", "-n", "4"],
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env=ENVIRONMENT,
+        )
+        assert (done.returncode, done.stdout.count(">>> ")) == (0, 5)
+        assert "Ctrl-D ends" in done.stderr
+        assert "error: no command /nothing" in done.stderr
+        os.read(controller, 1000)  # the echo of what was typed
         # There the prompt is shown before what follows it.
         subprocess.run(
             [*COMMAND, "run", path, PROMPT, "-n", "4", "--temp", "0"],

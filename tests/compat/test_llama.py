@@ -105,7 +105,8 @@ def test_types_of_the_kv_cache(
     [
         ("type_k", 2),
         ("type_v", 8),
-        ("chat_format", "chatml"),
+        ("chat_format", "nothing"),
+        ("chat_handler", object()),
         ("draft_model", object()),
         ("embedding", True),
         ("kv_overrides", {"a": 1}),
@@ -146,7 +147,6 @@ def test_what_makes_no_difference_is_logged_and_not_printed(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("create_chat_completion", [[{"role": "user", "content": "hi"}]]),
         ("create_chat_completion_openai_v1", []),
         ("create_embedding", ["hi"]),
         ("embed", ["hi"]),

@@ -13,6 +13,18 @@ N_EMBD, N_LAYER, N_HEAD, N_HEAD_KV, N_FF, N_CTX = 64, 4, 4, 2, 192, 256
 HEAD_DIM = N_EMBD // N_HEAD
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece's mark of a word's beginning
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+CHAT_TEMPLATE = """\
+{{ bos_token }}{% for message in messages %}
+{% if message.role == 'user' %}
+### User:
+{{ message.content }}
+### Model:
+{% else %}
+{{ message.content }}{{ eos_token if message.role == 'assistant' }}
+
+{% endif %}
+{% endfor %}
+"""
 N_UNSPOKEN = 3 + 256 + 1 + len(LETTERS)  # all but the syllables, which come last
 
 
@@ -67,8 +79,11 @@ def tensors(n_vocab: int, seed: int) -> dict[str, NDArray[np.float32]]:
     return made
 
 
-def write(path: str, seed: int = 0) -> None:
-    """Write the model to `path`, its matrices as Q8_0, a GGUF file of about 300 kB."""
+def write(path: str, seed: int = 0, chat_template: str = CHAT_TEMPLATE) -> None:
+    """Write the model to `path`, its matrices as Q8_0, a GGUF file of about 300 kB.
+
+    An empty `chat_template` leaves that out.
+    """
     pieces, scores, types = vocabulary()
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("random babble")
@@ -91,6 +106,8 @@ def write(path: str, seed: int = 0) -> None:
     writer.add_eos_token_id(2)
     writer.add_add_bos_token(True)
     writer.add_add_space_prefix(True)
+    if chat_template:
+        writer.add_chat_template(chat_template)
     for name, weights in tensors(len(pieces), seed).items():
         if weights.ndim == 1:
             writer.add_tensor(name, weights)

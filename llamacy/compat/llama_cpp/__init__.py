@@ -14,6 +14,8 @@ UnsupportedCallError. Where the two differ:
 - Beginnings of prompts are always found again, so a cache changes nothing.
 - Log-probabilities need no ``logits_all`` and are plain floats.
 - A prompt that begins with the beginning-of-text token is not given a second one.
+- A model without a chat template needs a `chat_format`: none is guessed, and it may
+  be a template. What messages say never counts as a control token.
 - `n_ctx` is as it is asked for, not rounded up.
 """
 
@@ -22,6 +24,12 @@ from llamacy.compat.llama_cpp.callbacks import (
     LogitsProcessorList,
     StoppingCriteria,
     StoppingCriteriaList,
+)
+from llamacy.compat.llama_cpp.chat import (
+    ChatChoice,
+    ChatLogprobs,
+    ChatMessage,
+    CreateChatCompletionResponse,
 )
 from llamacy.compat.llama_cpp.construction import (
     LlamaCache,
@@ -38,9 +46,13 @@ from llamacy.compat.llama_cpp.responses import (
 from llamacy.compat.llama_cpp.vocabulary import LlamaTokenizer
 
 __all__ = [
+    "ChatChoice",
+    "ChatLogprobs",
+    "ChatMessage",
     "CompletionChoice",
     "CompletionLogprobs",
     "CompletionUsage",
+    "CreateChatCompletionResponse",
     "CreateCompletionResponse",
     "Llama",
     "LlamaCache",

@@ -17,15 +17,13 @@ _INDIFFERENT = frozenset(
     lora_scale spm_infill verbose""".split()
 )
 _BY_FILE = "llamacy takes it from the file"
-_NO_CHAT = "chat comes in a later version; write the prompt format out"
 _NO_EMBEDDINGS = "llamacy makes no embeddings"
 _NO_LORA = "llamacy has no LoRA adapters"
 # Those that would change results: the value that asks for nothing, and why any other
 # is refused.
 _REFUSED: dict[str, tuple[object, str]] = {
     "attention_type": (-1, _BY_FILE),
-    "chat_format": (None, _NO_CHAT),
-    "chat_handler": (None, _NO_CHAT),
+    "chat_handler": (None, "llamacy has none; chat_format takes a template"),
     "draft_model": (None, "llamacy has no speculative decoding"),
     "embedding": (False, _NO_EMBEDDINGS),
     "kv_overrides": (None, _BY_FILE),

@@ -13,6 +13,13 @@ from llamacy.compat.llama_cpp.arguments import (
     CompletionArguments,
     checked_seed,
 )
+from llamacy.compat.llama_cpp.chat import (
+    ChatArguments,
+    ChatResponder,
+    CreateChatCompletionResponse,
+    completion_arguments,
+    known_format,
+)
 from llamacy.compat.llama_cpp.construction import check_constructor, kv_type
 from llamacy.compat.llama_cpp.evaluation import Evaluation
 from llamacy.compat.llama_cpp.responses import CreateCompletionResponse, Responder
@@ -32,6 +39,7 @@ class Llama(Evaluation):
     n_threads : threads to compute with; None is one for each physical core.
     seed : makes the draws of a run repeat themselves; -1 or 2**32 - 1: never.
     last_n_tokens_size : tokens back that penalties look.
+    chat_format : how conversations are written; None is the model's own template.
     type_k, type_v : ggml's number of the KV cache's type: 1 (F16), 0 (F32), 8 (Q8_0).
     verbose : makes no difference: llamacy logs, and never prints.
     others : taken where they make no difference, or ask for nothing.
@@ -55,12 +63,14 @@ class Llama(Evaluation):
         n_threads: int | None = None,
         seed: int = ANY_SEED,
         last_n_tokens_size: int = 64,
+        chat_format: str | None = None,
         type_k: int | None = None,
         type_v: int | None = None,
         verbose: bool = True,
         **others: Any,
     ) -> None:
         check_constructor(others)
+        self.chat_format = known_format(chat_format)
         self.model_path = model_path
         self.verbose = verbose
         self.last_n_tokens_size = last_n_tokens_size
@@ -197,6 +207,67 @@ class Llama(Evaluation):
             return ids[1:]
         return ids
 
+    # Conversations.
+
+    @overload
+    def create_chat_completion(
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        stream: Literal[False] = False,
+        **arguments: Unpack[ChatArguments],
+    ) -> CreateChatCompletionResponse: ...
+
+    @overload
+    def create_chat_completion(
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        stream: Literal[True],
+        **arguments: Unpack[ChatArguments],
+    ) -> Iterator[CreateChatCompletionResponse]: ...
+
+    def create_chat_completion(
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        stream: bool = False,
+        **arguments: Unpack[ChatArguments],
+    ) -> CreateChatCompletionResponse | Iterator[CreateChatCompletionResponse]:
+        """Answer the last message of a conversation.
+
+        Parameters
+        ----------
+        messages : dicts with `role` and `content`.
+        stream : return an iterator of chunks instead, which come without the usage.
+        arguments : the others of llama-cpp-python, with its defaults: `temperature`
+            0.2, `max_tokens` None, which goes on to the end of the answer.
+
+        Raises
+        ------
+        ArgumentError : one of them is not supported, or has a bad value.
+        ChatTemplateError : the model has no template, and no `chat_format` was given.
+        ContextLengthError : the conversation does not fit into the context.
+        """
+        given = completion_arguments(arguments)
+        params = self._params(given)
+        model = given.model or self.model_path
+        responder = ChatResponder(model, self._tokenizer.text)
+        if stream:
+            return responder.chunks(
+                self._model.stream_chat(messages, params, chat_format=self.chat_format)
+            )
+        return responder.whole(
+            self._model.chat(messages, params, chat_format=self.chat_format)
+        )
+
+    def create_chat_completion_openai_v1(self, *_: object, **__: object) -> NoReturn:
+        """Raise UnsupportedCallError: there are no objects of OpenAI's package here."""
+        raise UnsupportedCallError(
+            "create_chat_completion_openai_v1: llamacy does not use OpenAI's package; "
+            "create_chat_completion returns dicts"
+        )
+
     # What llama-cpp-python has besides.
 
     def set_seed(self, seed: int) -> None:
@@ -206,17 +277,6 @@ class Llama(Evaluation):
 
     def set_cache(self, cache: object) -> None:
         """Do nothing: the beginnings of prompts are always found again."""
-
-    def create_chat_completion(self, *_: object, **__: object) -> NoReturn:
-        """Raise UnsupportedCallError: there is no chat yet."""
-        raise UnsupportedCallError(
-            "create_chat_completion: chat comes in a later version of llamacy; "
-            "write the prompt format out, and call create_completion"
-        )
-
-    def create_chat_completion_openai_v1(self, *_: object, **__: object) -> NoReturn:
-        """Raise UnsupportedCallError: there is no chat yet."""
-        self.create_chat_completion()
 
     def create_embedding(self, *_: object, **__: object) -> NoReturn:
         """Raise UnsupportedCallError: llamacy makes no embeddings."""

@@ -1,0 +1,207 @@
+"""Chat formats known by name, for models that bring no template.
+
+Each is a template like those in files, so that all conversations take one way. Where a
+vocabulary does not have a format's marks as tokens, they are ordinary text, and where
+an answer ends is told by text too: by the stop strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llamacy.errors import ArgumentError, ChatTemplateError
+
+_KEY = "tokenizer.chat_template"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFormat:
+    """How to write a conversation as a prompt.
+
+    Attributes
+    ----------
+    name : what to call it in errors.
+    template : in Jinja's language, as transformers uses it.
+    stop : texts that end an answer, besides the vocabulary's own tokens.
+    """
+
+    name: str
+    template: str
+    stop: tuple[str, ...] = ()
+
+
+# In the templates below `system` is the first message's text if that is the system's,
+# else ""; `turns` are the messages after it.
+_SYSTEM_APART = r"""
+{%- set has_system = messages[0].role == 'system' -%}
+{%- set system = messages[0].content if has_system else '' -%}
+{%- set turns = messages[1:] if has_system else messages -%}
+{%- for m in turns if m.role not in ('user', 'assistant') -%}
+{{- raise_exception('wanted the roles user and assistant after at most one system '
+    'message, found ' ~ m.role) -}}
+{%- endfor -%}
+"""
+
+_ALPACA = r"""
+{{- (system or 'Below is an instruction that describes a task. Write a response '
+    'that appropriately completes the request.') ~ '\n\n' -}}
+{%- for m in turns -%}
+{%- if m.role == 'user' -%}
+{{- '### Instruction:\n' ~ m.content ~ '\n\n### Response:\n' -}}
+{%- else -%}
+{{- m.content ~ eos_token ~ '\n\n' -}}
+{%- endif -%}
+{%- endfor -%}
+"""
+
+_VICUNA = r"""
+{{- (system or "A chat between a curious user and an artificial intelligence "
+    "assistant. The assistant gives helpful, detailed, and polite answers to the "
+    "user's questions.") -}}
+{%- for m in turns -%}
+{%- if m.role == 'user' -%}
+{{- (' ' if loop.first) ~ 'USER: ' ~ m.content ~ ' ASSISTANT:' -}}
+{%- else -%}
+{{- ' ' ~ m.content | trim ~ eos_token -}}
+{%- endif -%}
+{%- endfor -%}
+"""
+
+_LLAMA_2 = r"""
+{%- for m in turns -%}
+{%- if m.role == 'user' -%}
+{{- (bos_token if not loop.first) ~ '[INST] ' -}}
+{{- '<<SYS>>\n' ~ system ~ '\n<</SYS>>\n\n' if loop.first and system -}}
+{{- m.content | trim ~ ' [/INST]' -}}
+{%- else -%}
+{{- ' ' ~ m.content | trim ~ ' ' ~ eos_token -}}
+{%- endif -%}
+{%- endfor -%}
+"""
+
+_MISTRAL = r"""
+{%- for m in turns -%}
+{%- if m.role == 'user' -%}
+{{- '[INST] ' ~ (system ~ '\n\n' if loop.first and system) ~ m.content -}}
+{{- ' [/INST]' -}}
+{%- else -%}
+{{- ' ' ~ m.content | trim ~ eos_token -}}
+{%- endif -%}
+{%- endfor -%}
+"""
+
+_GEMMA = r"""
+{%- for m in turns -%}
+{{- '<start_of_turn>' ~ ('user' if m.role == 'user' else 'model') ~ '\n' -}}
+{{- (system ~ '\n\n') if loop.first and system -}}
+{{- m.content | trim ~ '<end_of_turn>\n' -}}
+{%- endfor -%}
+{{- '<start_of_turn>model\n' if add_generation_prompt -}}
+"""
+
+_DEEPSEEK = r"""
+{{- system -}}
+{%- for m in turns -%}
+{%- if m.role == 'user' -%}
+{{- '<\uff5cUser\uff5c>' ~ m.content ~ '<\uff5cAssistant\uff5c>' -}}
+{%- else -%}
+{{- m.content ~ '<\uff5cend\u2581of\u2581sentence\uff5c>' -}}
+{%- endif -%}
+{%- endfor -%}
+"""
+
+
+def _each(said: str, answer: str) -> str:
+    """Write a format that treats all roles alike, and then begins the answer."""
+    return (
+        f"{{%- for m in messages -%}}{{{{- {said} -}}}}{{%- endfor -%}}"
+        f"{{{{- {answer} if add_generation_prompt -}}}}"
+    )
+
+
+_CHATML = _each(
+    r"'<|im_start|>' ~ m.role ~ '\n' ~ m.content ~ '<|im_end|>\n'",
+    r"'<|im_start|>assistant\n'",
+)
+_ZEPHYR = _each(
+    r"'<|' ~ m.role ~ '|>\n' ~ m.content ~ eos_token ~ '\n'", r"'<|assistant|>\n'"
+)
+_PHI3 = _each(r"'<|' ~ m.role ~ '|>\n' ~ m.content ~ '<|end|>\n'", r"'<|assistant|>\n'")
+_LLAMA_3 = _each(
+    r"'<|start_header_id|>' ~ m.role ~ '<|end_header_id|>\n\n'"
+    r" ~ m.content | trim ~ '<|eot_id|>'",
+    r"'<|start_header_id|>assistant<|end_header_id|>\n\n'",
+)
+
+_FORMATS = {
+    made.name: made
+    for made in (
+        ChatFormat("alpaca", _SYSTEM_APART + _ALPACA, ("\n\n### ", "### Instruction:")),
+        ChatFormat("chatml", _CHATML, ("<|im_end|>", "<|im_start|>")),
+        ChatFormat("deepseek", _SYSTEM_APART + _DEEPSEEK, ("<\uff5cUser\uff5c>",)),
+        ChatFormat("gemma", _SYSTEM_APART + _GEMMA, ("<end_of_turn>",)),
+        ChatFormat("llama-2", _SYSTEM_APART + _LLAMA_2),
+        ChatFormat("llama-3", _LLAMA_3, ("<|eot_id|>", "<|start_header_id|>")),
+        ChatFormat("mistral", _SYSTEM_APART + _MISTRAL),
+        ChatFormat("phi3", _PHI3, ("<|end|>", "<|user|>")),
+        ChatFormat("vicuna", _SYSTEM_APART + _VICUNA, ("USER:",)),
+        ChatFormat("zephyr", _ZEPHYR, ("<|user|>", "<|system|>")),
+    )
+}
+
+CHAT_FORMATS = tuple(_FORMATS)
+"""Their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSource:
+    """Where the format of a model's conversations is found.
+
+    Attributes
+    ----------
+    metadata, path : of its file.
+    """
+
+    metadata: Mapping[str, Any]
+    path: str
+
+    def find(self, chat_format: str | None) -> ChatFormat:
+        """Find a format.
+
+        Parameters
+        ----------
+        chat_format : a name, or a template; None is the file's own template.
+
+        Raises
+        ------
+        ArgumentError : there is no format of that name.
+        ChatTemplateError : the file has no template.
+        """
+        if chat_format is None:
+            return self._own()
+        if isinstance(chat_format, str):
+            if "{{" in chat_format or "{%" in chat_format:
+                return ChatFormat("chat_format", chat_format)
+            for name, known in _FORMATS.items():
+                if _plain(name) == _plain(chat_format):
+                    return known
+        raise ArgumentError(
+            f"chat_format: wanted one of {', '.join(CHAT_FORMATS)}, or a template, "
+            f"found {chat_format!r}"
+        )
+
+    def _own(self) -> ChatFormat:
+        template = self.metadata.get(_KEY)
+        if isinstance(template, str):
+            return ChatFormat(f"{self.path}: {_KEY}", template)
+        raise ChatTemplateError(
+            f"{self.path}: {_KEY}: found none; name a chat format (chat_format=, "
+            f"--chat-template), one of {', '.join(CHAT_FORMATS)}"
+        )
+
+
+def _plain(name: str) -> str:
+    """Without what is written now so, now otherwise: ``llama2`` is ``llama-2``."""
+    return name.lower().replace("-", "").replace("_", "")

@@ -1,0 +1,48 @@
+"""Leaving out the oldest turns of a conversation that no longer fits."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Any, Literal
+
+Overflow = Literal["error", "truncate"]
+"""What to do with a conversation that is too long."""
+
+_SYSTEM = ("system", "developer")
+
+Tokenized = Callable[[list[dict[str, Any]]], list[int]]
+
+
+def truncated(
+    messages: list[dict[str, Any]], tokenized: Tokenized, n_most: int
+) -> tuple[list[int], int]:
+    """Leave out as few of the oldest messages as there must be left out.
+
+    What the system says at the beginning stays, and so does the user's last message;
+    what is left begins with a message of the user.
+
+    Parameters
+    ----------
+    messages : the conversation.
+    tokenized : makes the prompt of one.
+    n_most : tokens that the prompt may have.
+
+    Returns
+    -------
+    The prompt, which is too long if the last message alone is, and how many messages
+    were left out.
+    """
+    roles = [message["role"] for message in messages]
+    n_system = next((i for i, role in enumerate(roles) if role not in _SYSTEM), 0)
+    # where the rest may begin
+    starts = [i for i in range(n_system + 1, len(roles)) if roles[i] == "user"]
+    starts.insert(0, n_system)
+
+    def prompt(start: int) -> list[int]:
+        return tokenized(messages[:n_system] + messages[start:])
+
+    # the later it begins, the shorter it is
+    at = bisect_left(starts, True, key=lambda start: len(prompt(start)) <= n_most)
+    start = starts[min(at, len(starts) - 1)]
+    return prompt(start), start - n_system

@@ -1,0 +1,60 @@
+"""A chat template: messages in, the text of a prompt out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from llamacy.errors import ChatTemplateError
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_MAX_SOURCE = 2**20  # characters; those in circulation have some thousands
+
+
+def render(source: str, name: str, values: Mapping[str, Any]) -> str:
+    """Render a template as transformers would.
+
+    Parameters
+    ----------
+    source : the template, in Jinja's language.
+    name : what to call it in errors.
+    values : the names it finds: messages, tools, bos_token ...
+
+    Raises
+    ------
+    ChatTemplateError : it is no template, fails, refuses the messages, tries to leave
+        its sandbox, or does not come to an end.
+    """
+    from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError
+
+    from llamacy.chat.environment import rendered
+
+    if len(source) > _MAX_SOURCE:
+        raise ChatTemplateError(
+            f"{name}: wanted at most {_MAX_SOURCE} characters, found {len(source)}"
+        )
+    try:
+        return rendered(_compiled(source), dict(values))
+    except TemplateSyntaxError as error:
+        why = f"wanted a Jinja template, found at line {error.lineno}: {error.message}"
+    except SecurityError as error:
+        why = f"stopped: {error.message}"
+    except TemplateError as error:
+        why = str(error.message)
+    except RecursionError:
+        why = "stopped: it goes too deep"
+    except MemoryError:
+        why = "stopped: it takes too much memory"
+    except Exception as error:  # a template may make Python raise anything
+        why = f"failed with {type(error).__name__}: {error}"
+    raise ChatTemplateError(f"{name}: {why}")
+
+
+@lru_cache(maxsize=16)
+def _compiled(source: str) -> Template:
+    from llamacy.chat.environment import Environment
+
+    return Environment().compiled(source)

@@ -1,0 +1,177 @@
+"""The chat of `llamacy run`: reads what the user says, and shows the answers."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+from llamacy.cli.chat_commands import Talk, obey
+from llamacy.cli.chat_input import Command, ReadLine, read_entry
+from llamacy.cli.failures import UsageError
+
+if TYPE_CHECKING:
+    from llamacy.chat.overflow import Overflow
+    from llamacy.chat.stream import ChatStream
+    from llamacy.generation.gather import OnProgress
+    from llamacy.model import Model
+    from llamacy.results import ChatCompletion
+
+
+def begin_answer(
+    model: Model,
+    talk: Talk,
+    chat_format: str | None,
+    progress: OnProgress,
+    overflow: Overflow = "error",
+) -> ChatStream:
+    """Begin the answer to what was said last."""
+    return model.stream_chat(
+        talk.all_messages,
+        talk.params,
+        chat_format=chat_format,
+        overflow=overflow,
+        progress=progress,
+    )
+
+
+class Chat:
+    """Talks with a model until the user says goodbye.
+
+    Parameters
+    ----------
+    model : answers.
+    talk : what was said, and the settings.
+    chat_format : how conversations are written; None is the model's own way.
+    read_line : gives the user's lines; None is standard input.
+    forgives : go on after errors and Ctrl-C, as somebody who types would want it;
+        None is whether somebody does.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        talk: Talk,
+        chat_format: str | None = None,
+        read_line: ReadLine | None = None,
+        forgives: bool | None = None,
+    ) -> None:
+        at_terminal = sys.stdin.isatty()
+        self.model = model
+        self.talk = talk
+        self.chat_format = chat_format
+        self.read_line = read_line or _line_reader(at_terminal)
+        self.forgives = at_terminal if forgives is None else forgives
+
+    def run(self) -> None:
+        """Talk.
+
+        Raises
+        ------
+        ChatTemplateError : the model has no template, and no format was chosen.
+        ArgumentError : there is no such format.
+        """
+        # Better now than after the first message was typed.
+        self.model.chat_prompt("hello", chat_format=self.chat_format)
+        if self.forgives:
+            _note(f"{self.model.path}; /help lists the commands, Ctrl-D ends")
+        while not self.talk.is_over:
+            try:
+                self._turn()
+            except EOFError:
+                if self.forgives:
+                    print()  # after the prompt
+                return
+            except KeyboardInterrupt:
+                if not self.forgives:
+                    raise
+                print("\n(/bye or Ctrl-D ends the chat)")
+
+    def _turn(self) -> None:
+        from llamacy.errors import LlamacyError
+
+        entry = read_entry(self.read_line)
+        try:
+            if isinstance(entry, Command):
+                if told := obey(entry, self.talk):
+                    print(told, flush=True)
+                if entry.name not in ("regen", "load"):
+                    return
+            elif entry.strip():
+                self.talk.say(entry)
+            if self.talk.awaits_answer:
+                self._answer()
+        except (LlamacyError, UsageError, OSError) as error:
+            if not self.forgives or isinstance(error, BrokenPipeError):
+                raise
+            _note(f"error: {error}")
+
+    def _answer(self) -> None:
+        """Let the model answer the last message, which is taken back if it cannot."""
+        from llamacy.cli.prompt_progress import PromptProgress
+
+        talk = self.talk
+        try:
+            with PromptProgress() as progress:
+                stream = begin_answer(
+                    self.model, talk, self.chat_format, progress, "truncate"
+                )
+                is_whole = self._show(stream)
+        except Exception:
+            talk.messages.pop()
+            raise
+        answer = stream.completion
+        if answer.text or is_whole:
+            talk.messages.append(answer.message)
+        else:
+            talk.messages.pop()
+        self._tell(answer)
+
+    def _show(self, stream: ChatStream) -> bool:
+        """Print pieces as they come; return False after a Ctrl-C."""
+        begun = False
+        try:
+            with stream:
+                for piece in stream:
+                    text = piece.text if begun else piece.text.lstrip()
+                    print(text, end="", flush=True)
+                    begun = begun or bool(text)
+            return True
+        except KeyboardInterrupt:
+            if not self.forgives:
+                raise
+            return False
+        finally:
+            print(flush=True)
+
+    def _tell(self, answer: ChatCompletion) -> None:
+        """Say what else there is to say of an answer."""
+        if answer.n_dropped:
+            _note(
+                "the context is full: the model was not shown "
+                f"the {answer.n_dropped} oldest messages"
+            )
+        if answer.finish_reason == "length" and self.talk.params.max_tokens is None:
+            _note("the context is full: the answer was cut off")
+        if self.talk.verbose:
+            _note(str(answer.timings))
+
+
+def _line_reader(at_terminal: bool) -> ReadLine:
+    """Return what reads lines: with editing and history at a terminal."""
+    if not at_terminal:
+        return _read_piped
+    with contextlib.suppress(ImportError):  # not on Windows
+        import readline  # noqa: F401 -- changes what `input` does
+    return input
+
+
+def _read_piped(prompt: str) -> str:
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.removesuffix("\n")
+
+
+def _note(text: str) -> None:
+    print(f"llamacy: {text}", file=sys.stderr)

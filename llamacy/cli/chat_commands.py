@@ -1,0 +1,184 @@
+"""A conversation at the command line, and the commands that change it."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llamacy.cli.chat_input import Command
+from llamacy.cli.failures import UsageError
+
+if TYPE_CHECKING:
+    from llamacy.sampling import SamplingParams
+
+_SHORT = {"temp": "temperature", "n": "max_tokens", "n_predict": "max_tokens"}
+
+
+@dataclass
+class Talk:
+    """What has been said so far, and how the next answer is made.
+
+    Attributes
+    ----------
+    params : how tokens are chosen.
+    system : what the system says first.
+    messages : of the user and the model, in turns.
+    verbose : show timings.
+    is_over : the user has said goodbye.
+    """
+
+    params: SamplingParams
+    system: str = ""
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    verbose: bool = False
+    is_over: bool = False
+
+    @property
+    def all_messages(self) -> list[dict[str, Any]]:
+        """The system's message, if there is one, and the others."""
+        first = [{"role": "system", "content": self.system}] if self.system else []
+        return first + self.messages
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether it is the model's turn."""
+        return bool(self.messages) and self.messages[-1]["role"] != "assistant"
+
+    def say(self, text: str) -> None:
+        """Add a message of the user."""
+        self.messages.append({"role": "user", "content": text})
+
+
+def obey(command: Command, talk: Talk) -> str:
+    """Do what a command says; return what to tell the user.
+
+    Raises
+    ------
+    UsageError : there is no such command, or it cannot be meant so.
+    OSError : a file cannot be read or written.
+    LlamacyError : a setting has a value that cannot be used.
+    """
+    if command.name not in COMMANDS:
+        raise UsageError(f"no command /{command.name}; /help lists them")
+    return COMMANDS[command.name].do(talk, command.argument)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A command: what it takes, what it is for, and what it does."""
+
+    takes: str
+    help: str
+    do: Callable[[Talk, str], str]
+
+
+def _help(talk: Talk, argument: str) -> str:
+    lines = [
+        f"/{f'{name} {kind.takes}':<16} {kind.help}" for name, kind in COMMANDS.items()
+    ]
+    return "\n".join(
+        [
+            *lines,
+            'A line that ends in \\ goes on in the next; """ begins and ends a text.',
+            "Ctrl-C stops an answer, Ctrl-D ends the chat.",
+        ]
+    )
+
+
+def _system(talk: Talk, argument: str) -> str:
+    if argument:
+        talk.system = argument
+        return ""
+    return talk.system or "no system message"
+
+
+def _set(talk: Talk, argument: str) -> str:
+    from llamacy.sampling import SamplingParams
+
+    name, _, text = argument.partition(" ")
+    name = name.lower().replace("-", "_")
+    if name in ("verbose", "quiet") and not text:
+        talk.verbose = name == "verbose"
+        return ""
+    name = _SHORT.get(name, name)
+    names = [one.name for one in fields(SamplingParams)]
+    names.remove("logits_processors")
+    if not name:
+        shown = [f"{one} = {getattr(talk.params, one)!r}" for one in names]
+        return "\n".join([*shown, f"verbose = {talk.verbose}"])
+    if name not in names or not text.strip():
+        known = ", ".join(["verbose", "quiet", *names])
+        raise UsageError(f"/set: wanted a name and a value, the name one of {known}")
+    talk.params = replace(talk.params, **{name: _value(text.strip())})
+    return ""
+
+
+def _value(text: str) -> Any:
+    """Read `text` as Python would, or else take it as it is."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _save(talk: Talk, argument: str) -> str:
+    path = _path("save", argument)
+    text = json.dumps({"messages": talk.all_messages}, ensure_ascii=False, indent=2)
+    path.write_text(f"{text}\n", encoding="utf-8")
+    return f"{len(talk.all_messages)} messages saved to {path}"
+
+
+def _load(talk: Talk, argument: str) -> str:
+    from llamacy.chat.messages import checked_messages
+
+    path = _path("load", argument)
+    try:
+        messages = checked_messages(json.loads(path.read_text("utf-8"))["messages"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(f"{path}: wanted a chat that /save wrote: {error}") from None
+    has_system = messages[0]["role"] == "system"
+    talk.system = messages.pop(0)["content"] if has_system else ""
+    talk.messages = messages
+    return f"{len(talk.all_messages)} messages loaded from {path}"
+
+
+def _path(name: str, argument: str) -> Path:
+    if not argument:
+        raise UsageError(f"/{name}: wanted the name of a file")
+    return Path(argument).expanduser()
+
+
+def _regen(talk: Talk, argument: str) -> str:
+    if not talk.messages:
+        raise UsageError("/regen: nothing was said yet")
+    if not talk.awaits_answer:
+        talk.messages.pop()
+    return ""
+
+
+def _clear(talk: Talk, argument: str) -> str:
+    talk.messages.clear()
+    return ""
+
+
+def _bye(talk: Talk, argument: str) -> str:
+    talk.is_over = True
+    return ""
+
+
+COMMANDS = {
+    "help": _Kind("", "this list", _help),
+    "system": _Kind(
+        "[TEXT]", "what the system says first; without TEXT: show", _system
+    ),
+    "set": _Kind("[NAME VALUE]", "a sampling option; verbose or quiet; show all", _set),
+    "save": _Kind("FILE", "write the chat to a file", _save),
+    "load": _Kind("FILE", "go on with a chat of a file", _load),
+    "regen": _Kind("", "answer once more", _regen),
+    "clear": _Kind("", "forget what was said", _clear),
+    "bye": _Kind("", "end the chat", _bye),
+}

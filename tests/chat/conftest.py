@@ -1,0 +1,38 @@
+"""Vocabularies with the marks of turns in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from llamacy.tokenizers import tokenizer_from_metadata
+from llamacy.tokenizers.base import Tokenizer
+
+MakeTokenizer = Callable[..., Tokenizer]
+
+
+@pytest.fixture
+def make_tokenizer() -> MakeTokenizer:
+    """Make a vocabulary of bytes, and of more tokens: (control, user_defined)."""
+
+    def make(
+        control: Sequence[str] = (), user_defined: Sequence[str] = (), **keys: Any
+    ) -> Tokenizer:
+        tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+        tokens.append("\u2581")  # a space
+        types = (
+            [2, 3, 3] + [6] * 256 + [1] + [3] * len(control) + [4] * len(user_defined)
+        )
+        tokens += [*control, *user_defined]
+        metadata = {
+            "tokenizer.ggml.model": "llama",
+            "tokenizer.ggml.tokens": tokens,
+            "tokenizer.ggml.scores": [0.0] * len(tokens),
+            "tokenizer.ggml.token_type": types,
+            "tokenizer.ggml.add_space_prefix": False,
+        } | {f"tokenizer.ggml.{key}": value for key, value in keys.items()}
+        return tokenizer_from_metadata(metadata, "vocabulary")
+
+    return make

@@ -1,0 +1,130 @@
+"""Rendering: what transformers renders, and nothing that a file could misuse."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import llamacy
+from llamacy.chat.template import render
+
+VECTORS = json.loads(
+    Path(__file__).with_name("vectors.json").read_text(encoding="utf-8")
+)
+CASES = [
+    pytest.param(family["template"], case, id=f"{name}-{i}")
+    for name, family in VECTORS["families"].items()
+    for i, case in enumerate(family["cases"])
+]
+
+
+@pytest.mark.parametrize(("template", "case"), CASES)
+def test_the_text_is_that_of_transformers(template: str, case: dict[str, Any]) -> None:
+    values = {
+        "tools": None,
+        "bos_token": VECTORS["bos_token"],
+        "eos_token": VECTORS["eos_token"],
+        "messages": case["messages"],
+        **case["options"],
+    }
+    if "error" in case:
+        with pytest.raises(llamacy.ChatTemplateError, match=case["error"]):
+            render(template, "model", values)
+    else:
+        assert render(template, "model", values) == case["text"]
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ {'b': '<é>', 'a': 1} | tojson }}", '{"b": "<é>", "a": 1}'),
+        ("{{ [1] | tojson(indent=1) }}", "[\n 1\n]"),
+        ("{{ strftime_now('%Y') }}", time.strftime("%Y")),
+        ("{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}"
+         "{% endfor %}", "01"),
+        ("{% generation %}{{ 'a' ~ 1 }}{% endgeneration %}\n{{ nothing }}b\n", "a1b"),
+        ("{% set n = namespace(a=1) %}{% set n.a = n.a + 1 %}{{ n.a }}", "2"),
+        ("{{ '%s-%02d' % ('x', 3) }}{{ 7 % 4 }}{{ '=' * 3 }}{{ 2 ** 3 }}", "x-033===8"),
+        ("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f(1) + f('2') }}", "<1><2>"),
+        ("{{ dict(a=1).items() | list | length }}", "1"),
+    ],
+)  # fmt: skip
+def test_what_templates_find_around_them(template: str, text: str) -> None:
+    assert render(template, "model", {}) == text
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ cycler.__init__.__globals__.os.system('true') }}",
+        "{{ namespace.__init__.__globals__ }}",
+        "{% set n = namespace() %}{% set n.__class__ = 1 %}",
+        "{% set n = namespace(_a=1) %}",
+        "{{ raise_exception.__globals__ }}",
+        "{{ strftime_now.__code__ }}",
+        "{{ messages.append(1) }}",
+        "{{ messages[0].update(role='system') }}",
+        "{{ messages.__class__ }}",
+        "{{ (messages | map(attribute='__class__') | first).mro() }}",
+        "{{ ('' | attr('format')).__self__.__class__ }}",
+        "{% include '/etc/passwd' %}",
+        "{% import 'os' as os %}",
+    ],
+)
+def test_nothing_leads_out_of_the_sandbox(template: str) -> None:
+    messages = [{"role": "user", "content": "hi"}]
+    with pytest.raises(llamacy.ChatTemplateError, match="^model: "):
+        render(template, "model", {"messages": messages})
+    assert messages == [{"role": "user", "content": "hi"}]
+
+
+DOUBLING = "{%% set n = namespace(s='ab') %%}{%% for i in range(60) %%}%s{%% endfor %%}"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        2 * "{% for i in range(99999) %}" + 2 * "{% endfor %}",
+        "{% for i in range(999999999) %}{% endfor %}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{% macro f(n) %}{% if n %}{{ f(n-1) }}{{ f(n-1) }}{% endif %}{% endmacro %}"
+        "{{ f(50) }}",
+        "{{ 'a' * 999999999 }}",
+        "{{ 999999999 * [1] }}",
+        "{{ 9 ** 9 ** 9 }}",
+        "{{ '%999999999d' % 1 }}",
+        "{{ '%*d' % (999999999, 1) }}",
+        "{{ 'a'.rjust(999999999) }}",
+        "{{ 'a' | center(999999999) }}",
+        "{{ 'a' | indent(width=999999999, first=true) }}",
+        DOUBLING % "{% set n.s = n.s ~ n.s %}",
+        DOUBLING % "{% set n.s = n.s + n.s %}",
+        DOUBLING % "{% set n.s = n.s * 2 %}",
+        DOUBLING % "{% set x %}{{ n.s }}{{ n.s }}{% endset %}{% set n.s = x %}",
+        "{% for i in range(99999) %}" + 9999 * "a" + "{% endfor %}",
+        "a" * 2**21,
+    ],
+)
+def test_a_template_comes_to_an_end(template: str) -> None:
+    with pytest.raises(llamacy.ChatTemplateError, match="^model: (stopped|wanted|fai)"):
+        render(template, "model", {})
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{% for", "wanted a Jinja template, found at line 1: "),
+        ("{{ raise_exception('no system here') }}", "no system here"),
+        ("{{ messages[3].content }}", "has no element 3"),
+        ("{{ 1 / 0 }}", "failed with ZeroDivisionError"),
+        ("{{ nobody.said.it }}", "'nobody' is undefined"),
+    ],
+)
+def test_a_template_that_fails_says_why(template: str, why: str) -> None:
+    with pytest.raises(llamacy.ChatTemplateError, match=f"^model: .*{why}"):
+        render(template, "model", {"messages": []})

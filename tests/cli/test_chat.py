@@ -1,0 +1,250 @@
+"""The chat of `llamacy run`, with what is typed written down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import llamacy
+from llamacy.cli.chat import Chat
+from llamacy.cli.chat_commands import Talk, obey
+from llamacy.cli.chat_input import Command, read_entry
+from llamacy.cli.failures import UsageError
+from llamacy.generation.streams import Stream
+from llamacy.sampling import SamplingParams
+
+Shell = Callable[..., Any]
+GREEDY = SamplingParams(max_tokens=8, temperature=0, logit_bias={2: -1e9})
+
+
+@pytest.fixture(scope="module")
+def model(babble_model: Path) -> Iterator[llamacy.Model]:
+    with llamacy.load(babble_model) as model:
+        yield model
+
+
+def typed(*lines: str) -> Callable[[str], str]:
+    """Give lines one by one."""
+    left = iter(lines)
+
+    def read_line(prompt: str) -> str:
+        line = next(left, None)
+        if line is None:
+            raise EOFError
+        if line == "^C":
+            raise KeyboardInterrupt
+        return line
+
+    return read_line
+
+
+@pytest.mark.parametrize(
+    ("lines", "entry"),
+    [
+        (["hello /there"], "hello /there"),
+        ([" /no command"], " /no command"),
+        (["one \\", "two\\", "three"], "one \ntwo\nthree"),
+        (["unfinished\\"], "unfinished"),
+        (['"""one', "", 'two"""'], "one\n\ntwo"),
+        (['"""', "/one\\", '"""  '], "/one\\"),
+        (['"""one"""'], "one"),
+        (['"""one', "two"], "one\ntwo"),
+        ([""], ""),
+        (["/help"], Command("help")),
+        (["/Set  temp   0.5 "], Command("set", "temp   0.5")),
+        (["/"], Command("")),
+    ],
+)
+def test_entries(lines: list[str], entry: Command | str) -> None:
+    assert read_entry(typed(*lines)) == entry
+
+
+def test_commands(tmp_path: Path) -> None:
+    talk = Talk(GREEDY)
+    talk.messages = [
+        {"role": "user", "content": "hé"},
+        {"role": "assistant", "content": "ho"},
+    ]
+
+    def do(line: str) -> str:
+        entry = read_entry(typed(line))
+        assert isinstance(entry, Command)
+        return obey(entry, talk)
+
+    assert "/regen" in do("/help")
+    assert do("/system") == "no system message"
+    do("/system Be brief.")
+    assert (do("/system"), talk.all_messages[0]["role"]) == ("Be brief.", "system")
+    for line, name, value in [
+        ("/set temp 0.5", "temperature", 0.5),
+        ("/set top-k 3", "top_k", 3),
+        ("/set n None", "max_tokens", None),
+        ("/set stop a b", "stop", ("a b",)),
+        ("/set stop ['a', 'b']", "stop", ("a", "b")),
+    ]:
+        do(line)
+        assert getattr(talk.params, name) == value
+    do("/set verbose")
+    assert talk.verbose
+    assert "temperature = 0.5" in do("/set")
+    do("/set quiet")
+    assert not talk.verbose
+
+    file = tmp_path / "chat.json"
+    assert do(f"/save {file}") == f"3 messages saved to {file}"
+    assert json.loads(file.read_text("utf-8"))["messages"] == talk.all_messages
+    before = talk.all_messages
+    do("/clear")
+    assert talk.messages == []
+    with pytest.raises(UsageError, match="nothing was said"):
+        do("/regen")
+    talk.system = ""
+    assert do(f"/load {file}") == f"3 messages loaded from {file}"
+    assert talk.all_messages == before
+    do("/regen")
+    assert talk.awaits_answer
+    do("/bye")
+    assert talk.is_over
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "why"),
+    [
+        ("/nothing", UsageError, "no command /nothing; /help"),
+        ("/set nothing 1", UsageError, "one of verbose, quiet, max_tokens"),
+        ("/set temperature", UsageError, "wanted a name and a value"),
+        ("/set temperature hot", llamacy.ArgumentError, "temperature: wanted"),
+        ("/set logits_processors 1", UsageError, "wanted a name"),
+        ("/save", UsageError, "name of a file"),
+        ("/load nowhere.json", OSError, "nowhere"),
+        ("/load broken.json", UsageError, "broken.json: wanted a chat"),
+        ("/load other.json", UsageError, r"other.json: .*messages\[0\]\['role'\]"),
+    ],
+)
+def test_commands_that_cannot_be_meant(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    error: type[Exception],
+    why: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("broken.json").write_text("{")
+    Path("other.json").write_text('{"messages": [{"content": "x"}]}')
+    entry = read_entry(typed(line))
+    assert isinstance(entry, Command)
+    talk = Talk(GREEDY)
+    with pytest.raises(error, match=why):
+        obey(entry, talk)
+    assert talk == Talk(GREEDY)
+
+
+def test_a_chat_remembers(
+    model: llamacy.Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talk = Talk(GREEDY, system="be")
+    lines = ["bada", "", "bu", "/regen", "/set n 4", "/regen", "/bye", "never"]
+    Chat(model, talk, read_line=typed(*lines), forgives=False).run()
+    roles = [message["role"] for message in talk.messages]
+    assert roles == ["user", "assistant"] * 2
+    out, err = capsys.readouterr()
+    first, second, again, short = out.splitlines()
+    assert second == again
+    assert again.startswith(short)
+    asked = [{"role": "system", "content": "be"}, {"role": "user", "content": "bada"}]
+    assert model.chat(asked, GREEDY).text.strip() == first
+    assert err == ""
+
+
+def test_ctrl_c_stops_an_answer_and_not_the_chat(
+    model: llamacy.Model,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = Stream.__next__
+    after = [3]
+
+    def interrupted(stream: Stream) -> Any:
+        if after and len(stream.completion.tokens) >= after[0]:
+            after.pop()
+            raise KeyboardInterrupt
+        return whole(stream)
+
+    monkeypatch.setattr(Stream, "__next__", interrupted)
+    talk = Talk(GREEDY)
+    Chat(model, talk, read_line=typed("^C", "bada", "bu"), forgives=True).run()
+    assert [message["role"] for message in talk.messages] == ["user", "assistant"] * 2
+    out, err = capsys.readouterr()
+    _, hint, first, second, _ = out.split("\n")[:5]
+    assert "Ctrl-D" in hint
+    assert len(model.tokenize(first)) < len(model.tokenize(second))
+    assert "/help" in err
+    # nothing was said: it is as if nothing had been asked
+    after.append(0)
+    Chat(model, talk, read_line=typed("be"), forgives=True).run()
+    assert len(talk.messages) == 4
+    after.append(0)
+    with pytest.raises(KeyboardInterrupt):
+        Chat(model, talk, read_line=typed("be"), forgives=False).run()
+
+
+def test_errors_are_told_and_the_chat_goes_on(
+    model: llamacy.Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talk = Talk(GREEDY)
+    lines = ["/what", "\ud800", "ba " * 300, "/set temp -1", "bada"]
+    Chat(model, talk, read_line=typed(*lines), forgives=True).run()
+    assert len(talk.messages) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    for line, why in zip(
+        errors, ["no command /what", "surrogate", "256", "temperature"], strict=True
+    ):
+        assert line.startswith("llamacy: error: ")
+        assert why in line
+    for line, error in [("/what", UsageError), ("\ud800", llamacy.ArgumentError)]:
+        with pytest.raises(error):
+            Chat(model, talk, read_line=typed(line), forgives=False).run()
+
+
+def test_a_full_context_is_told(
+    model: llamacy.Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talk = Talk(GREEDY)
+    Chat(model, talk, read_line=typed(*["bada " * 12] * 6), forgives=False).run()
+    assert "was not shown the 2 oldest messages" in capsys.readouterr().err
+    assert len(talk.messages) == 12
+    talk = Talk(SamplingParams(logit_bias={2: -1e9}))
+    Chat(model, talk, read_line=typed("bada"), forgives=False).run()
+    assert "the answer was cut off" in capsys.readouterr().err
+
+
+def test_a_piped_chat(shell: Shell, babble_model: Path) -> None:
+    words = ["run", babble_model, "-n", 6, "--temp", 0, "--ignore-eos"]
+    done = shell(*words, "--chat", input='bada\n/regen\n"""\nbu\n"""\n')
+    assert (done.status, done.err) == (0, "")
+    first, again, _ = done.out.splitlines()
+    assert first == again
+    asked = shell(*words, "--chat", "bada", "-v")
+    assert asked.out.strip() == first
+    assert "tokens/s" in asked.err
+    assert shell(*words, "bada").out.strip() != first
+    system = shell(*words, "-sys", r"b\x65", "-e", "-p", "bada", "--json")
+    result = json.loads(system.out)
+    assert len(result["tokens"]) == 6
+    assert result["usage"]["prompt_tokens"] > len("### User:")
+    assert shell(*words, "--chat", input="/what\n").status == 2
+    assert shell(*words, "--chat", "--json", input="").status == 2
+
+
+def test_a_model_without_a_template(shell: Shell, base_model: Path) -> None:
+    words = ["run", base_model, "-n", 6]
+    done = shell(*words, "--chat", input="bada\n")
+    assert (done.status, done.out) == (1, "")
+    assert "--chat-template), one of alpaca, chatml" in done.err
+    assert shell(*words, "--chat-template", "alpaca", input="bada\n").status == 0
+    assert shell(*words, "--chat-template", "nothing", input="bada\n").status == 1
+    assert "no prompt" in shell(*words, input="").err

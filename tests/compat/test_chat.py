@@ -1,0 +1,96 @@
+"""Conversations: the dicts that llama-cpp-python returns."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import llamacy
+from llamacy.compat.llama_cpp import Llama
+
+MESSAGES: Any = [
+    {"role": "system", "content": "be"},
+    {"role": "user", "content": "bada"},
+]
+GREEDY: Any = {"max_tokens": 6, "temperature": 0.0, "logit_bias": {2: -1e9}}
+
+
+def test_an_answer(babble: Llama, babble_model: Path) -> None:
+    response = babble.create_chat_completion(MESSAGES, **GREEDY)
+    with llamacy.load(babble_model) as model:
+        wanted = model.chat(MESSAGES, **GREEDY)
+    assert re.fullmatch(r"chatcmpl-[0-9a-f-]{36}", response["id"])
+    assert {**response, "id": "", "created": 0} == {
+        "id": "",
+        "object": "chat.completion",
+        "created": 0,
+        "model": str(babble_model),
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": wanted.text},
+                "logprobs": None,
+                "finish_reason": "length",
+            }
+        ],
+        "usage": {
+            "prompt_tokens": wanted.usage.prompt_tokens,
+            "completion_tokens": 6,
+            "total_tokens": wanted.usage.prompt_tokens + 6,
+        },
+    }
+    assert babble.create_chat_completion(MESSAGES, **GREEDY, model="m")["model"] == "m"
+
+
+def test_a_stream(babble: Llama) -> None:
+    whole = babble.create_chat_completion(MESSAGES, **GREEDY)
+    chunks = list(babble.create_chat_completion(MESSAGES, stream=True, **GREEDY))
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    first, *others, last = (chunk["choices"][0] for chunk in chunks)
+    assert (first["delta"], first["finish_reason"]) == ({"role": "assistant"}, None)
+    assert (last["delta"], last["finish_reason"]) == ({}, "length")
+    text = "".join(choice["delta"]["content"] for choice in others)
+    assert text == whole["choices"][0]["message"]["content"]
+
+
+def test_likelihoods(babble: Llama) -> None:
+    response = babble.create_chat_completion(
+        MESSAGES, logprobs=True, top_logprobs=2, **GREEDY
+    )
+    logprobs = response["choices"][0]["logprobs"]
+    assert logprobs is not None
+    for entry in logprobs["content"]:
+        likeliest, second = entry["top_logprobs"]
+        assert likeliest["token"] == entry["token"]
+        assert second["logprob"] <= entry["logprob"] <= 0
+        assert bytes(entry["bytes"]).decode() == entry["token"]
+
+
+def test_a_format_may_be_named(base_model: Path) -> None:
+    with Llama(str(base_model), chat_format="mistral-instruct") as llm:
+        assert llm.create_chat_completion(MESSAGES, **GREEDY)["choices"]
+    with Llama(str(base_model)) as llm:
+        with pytest.raises(llamacy.ChatTemplateError, match="alpaca, "):
+            llm.create_chat_completion(MESSAGES, **GREEDY)
+    with pytest.raises(llamacy.ArgumentError, match="^chat_format: wanted one of alp"):
+        Llama(str(base_model), chat_format="nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tools", [{"type": "function"}]),
+        ("functions", [{}]),
+        ("response_format", {"type": "json_object"}),
+        ("grammar", "root ::= 'a'"),
+    ],
+)
+def test_what_is_not_there(babble: Llama, name: str, value: object) -> None:
+    with pytest.raises(llamacy.ArgumentError, match=f"^{name}: wanted None"):
+        babble.create_chat_completion(MESSAGES, **{name: value})  # type: ignore[call-overload]
+    unused: Any = {"tools": None, "tool_choice": "auto", "response_format": None}
+    assert babble.create_chat_completion(MESSAGES, **unused, **GREEDY)
