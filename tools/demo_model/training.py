@@ -58,14 +58,6 @@ STAGES = (
         decay=0.8,
         emphasis={"passage": 12.0, "sorting": 5.0, "sum": 3.5, "difference": 4.0},
     ),
-    Stage(
-        n_steps=1050,
-        n_planned=1050,
-        rate=2e-3,
-        warmup=20,
-        decay=0.9,
-        emphasis={"passage": 24.0, "sorting": 5.0, "sum": 3.5, "difference": 4.0},
-    ),
 )
 
 
