@@ -375,7 +375,7 @@ class Model:
             overflow : ``"truncate"`` leaves the oldest turns out if the context does
             not hold all, keeping what the system says at the beginning and room for
             the answer (`max_tokens`, at most half of the context; a quarter if that
-            is None); ``"error"`` raises.
+            is None); ``"error"``, the default, raises.
 
             tools, template_arguments : for templates that know of them: functions,
             and other names, as in ``{"enable_thinking": False}``.

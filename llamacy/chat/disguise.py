@@ -16,9 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-# Ideographs of names long gone. Private-use characters are no good: where a template
-# writes a list or a dict out, Python escapes them.
-_STAND_INS = range(0x30000, 0x3134A)
+from llamacy.errors import ArgumentError
+
+# Ideographs of names long gone; private-use characters only if there must be more:
+# where a template writes a list or a dict out, Python escapes those.
+_STAND_INS = (*range(0x30000, 0x3134A), *range(0xF0000, 0xF1000))
 
 
 class Disguise:
@@ -28,6 +30,10 @@ class Disguise:
     ----------
     names : of the control tokens.
     taken : texts whose characters cannot be stand-ins.
+
+    Raises
+    ------
+    ArgumentError : no character is left, as no text has it that means something.
     """
 
     def __init__(self, names: Iterable[str], taken: Iterable[str]) -> None:
@@ -36,6 +42,8 @@ class Disguise:
         used = set().union(*taken, *self._names)
         free = (chr(code) for code in _STAND_INS if chr(code) not in used)
         self._stand_ins = dict(zip(first, free, strict=False))
+        if len(self._stand_ins) < len(first):
+            raise ArgumentError("messages: wanted text, found all of Unicode")
         self._undo = {ord(new): old for old, new in self._stand_ins.items()}
 
     def put_on(self, text: str) -> str:

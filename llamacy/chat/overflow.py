@@ -17,10 +17,12 @@ Tokenized = Callable[[list[dict[str, Any]]], list[int]]
 def truncated(
     messages: list[dict[str, Any]], tokenized: Tokenized, n_most: int
 ) -> tuple[list[int], int]:
-    """Leave out as few of the oldest messages as there must be left out.
+    """Leave the oldest messages out if there are too many.
 
     What the system says at the beginning stays, and so does the user's last message;
-    what is left begins with a message of the user.
+    what is left begins with a message of the user. Half of the room is made free at a
+    time: the next turns then begin where this one does, and find most of their prompt
+    in the cache, where otherwise each would have to be read from the beginning.
 
     Parameters
     ----------
@@ -42,7 +44,14 @@ def truncated(
     def prompt(start: int) -> list[int]:
         return tokenized(messages[:n_system] + messages[start:])
 
+    whole = prompt(n_system)
+    if len(whole) <= n_most:
+        return whole, 0
+    # Counted from the beginning of the conversation, which stays where it is.
+    step = max(n_most // 2, 1)
+    n_least = -(-(len(whole) - n_most) // step) * step
+    n_left = len(whole) - n_least
     # the later it begins, the shorter it is
-    at = bisect_left(starts, True, key=lambda start: len(prompt(start)) <= n_most)
+    at = bisect_left(starts, True, key=lambda start: len(prompt(start)) <= n_left)
     start = starts[min(at, len(starts) - 1)]
     return prompt(start), start - n_system

@@ -116,8 +116,11 @@ def _prompt_ids(
     options: PromptOptions,
 ) -> list[int]:
     """Write checked messages as a prompt; no name in them counts as a control token."""
+    arguments = options.get("template_arguments") or {}
+    if not isinstance(arguments, Mapping):
+        raise ArgumentError(f"template_arguments: wanted a dict, found {arguments!r}")
     given = {
-        **(options.get("template_arguments") or {}),
+        **arguments,
         "messages": messages,
         "tools": options.get("tools"),
     }

@@ -146,9 +146,10 @@ class Chat:
 
     def _tell(self, answer: ChatCompletion) -> None:
         """Say what else there is to say of an answer."""
-        if answer.n_dropped:
+        n_dropped, self.talk.n_dropped = self.talk.n_dropped, answer.n_dropped
+        if answer.n_dropped > n_dropped:
             _note(
-                "the context is full: the model was not shown "
+                "the context is full: the model is no longer shown "
                 f"the {answer.n_dropped} oldest messages"
             )
         if answer.finish_reason == "length" and self.talk.params.max_tokens is None:

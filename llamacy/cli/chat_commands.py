@@ -28,6 +28,7 @@ class Talk:
     system : what the system says first.
     messages : of the user and the model, in turns.
     verbose : show timings.
+    n_dropped : messages that the model was not shown last time.
     is_over : the user has said goodbye.
     """
 
@@ -35,6 +36,7 @@ class Talk:
     system: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
     verbose: bool = False
+    n_dropped: int = 0
     is_over: bool = False
 
     @property

@@ -39,6 +39,7 @@ def test_the_next_turn_reads_only_what_is_new(model: llamacy.Model) -> None:
         answer = model.chat(messages, **OPTIONS)
         n_known = answer.usage.total_tokens - 1  # the last token was not read
         messages += [answer.message, {"role": "user", "content": "go on"}]
+        assert model.chat_prompt(messages).count(2) == len(messages) // 2  # "</s>"
         usage = model.chat(messages, **OPTIONS).usage
         assert usage.cached_tokens >= n_known
         assert usage.prompt_tokens - usage.cached_tokens < 30

@@ -18,6 +18,7 @@ from llamacy.tokenizers.base import Tokenizer
 MakeTokenizer = Callable[..., Tokenizer]
 CHATML = ("<|im_start|>", "<|im_end|>")
 BOS, EOS = 1, 2
+TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"  # a byte is a token
 
 
 def made(
@@ -197,9 +198,6 @@ def test_messages_that_are_none(
     assert make_tokenizer().decode(ids) == "False"
 
 
-TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"  # a byte is a token
-
-
 def test_the_oldest_turns_are_left_out_if_that_is_wanted(
     make_tokenizer: MakeTokenizer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -222,9 +220,10 @@ def test_the_oldest_turns_are_left_out_if_that_is_wanted(
         prompt(120)
     assert prompt(140, overflow="truncate") == (whole, 0)
     assert not caplog.records
-    assert prompt(139, overflow="truncate") == (whole[:10] + whole[30:], 2)
-    assert prompt(99, overflow="truncate") == (whole[:10] + whole[70:], 6)
-    assert "6 messages left out" in caplog.text
+    # 119 tokens fit, so that 59 have to go, in turns of 20
+    assert prompt(139, overflow="truncate") == (whole[:10] + whole[70:], 6)
+    assert prompt(99, overflow="truncate") == (whole[:10] + whole[90:], 8)
+    assert "8 messages left out" in caplog.text
     # half of the context is the messages', and the last one is never left out
     assert prompt(40, overflow="truncate") == (whole[:10] + whole[110:], 10)
     assert prompt(21, overflow="truncate") == (whole[:10] + whole[110:], 10)
@@ -232,3 +231,21 @@ def test_the_oldest_turns_are_left_out_if_that_is_wanted(
         prompt(20, overflow="truncate")
     with pytest.raises(llamacy.ArgumentError, match="overflow: wanted 'error' or"):
         prompt(100, overflow="shift")
+
+
+def test_turns_after_one_that_was_cut_begin_alike(
+    make_tokenizer: MakeTokenizer,
+) -> None:
+    tokenizer = make_tokenizer(add_bos_token=False)
+    params = SamplingParams(max_tokens=10)
+    talk = [{"role": "system", "content": "S" * 10}]
+    dropped = []
+    for i in range(40):
+        talk.append(user(chr(ord("A") + i) * 10))
+        options: Any = {"chat_format": TEMPLATE, "overflow": "truncate"}
+        prompt = made(talk, tokenizer, 210, params, **options)
+        assert 80 <= len(prompt.ids) <= 200 or not prompt.n_dropped
+        dropped.append(prompt.n_dropped)
+        talk.append(assistant(chr(ord("A") + i) * 10))
+    assert dropped == sorted(dropped)
+    assert len(set(dropped)) == 7

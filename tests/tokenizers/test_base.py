@@ -35,6 +35,23 @@ def test_encode_refuses_half_a_surrogate_pair(make: Make) -> None:
         make().encode("ab\ud83d")
 
 
+def test_encoding_by_hand_what_encode_does_at_once(make: Make) -> None:
+    tokenizer = make()
+    end = min(tokenizer.eog_ids)
+    text = f"the cat{tokenizer.piece(end)} sat"
+    parts = tokenizer.split(text)
+    assert parts == ["the cat", end, " sat"]
+    whole = tokenizer.encode(text, add_bos=False, parse_special=True)
+    assert tokenizer.encode_parts(parts) == whole
+    plain = tokenizer.encode(text, add_bos=False)
+    assert tokenizer.encode_parts([text]) == plain
+    goes_on = tokenizer.encode(" sat", add_bos=False, continues=True)
+    assert tokenizer.encode_parts(["", " sat"], continues=True) == goes_on
+    assert tokenizer.piece(end) in tokenizer.markers
+    with pytest.raises(ArgumentError, match="U\\+D83D"):
+        tokenizer.split("\ud83d")
+
+
 @pytest.mark.parametrize("token", [-1, 100_000, 2**70, -(2**70)])
 def test_ids_out_of_range_are_refused(make: Make, token: int) -> None:
     tokenizer = make()
