@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from time import monotonic
 from typing import Any
 
 from jinja2 import nodes
@@ -22,8 +23,12 @@ from jinja2.utils import pass_context
 
 _MAX_STEPS = 200_000
 _MAX_CHARACTERS = 2**26
+_MAX_SECONDS = 20.0  # for what is slow within a step; all others take milliseconds
 _LONG = 10_000  # bits of a whole number, beyond any use
 _WIDE = re.compile(r"\d{5}|\*")  # "%99999d", "%*d"
+_MAX_WIDTH = 10_000
+_WIDENING_METHODS = {"center", "expandtabs", "ljust", "rjust", "zfill"}
+_WIDENING_FILTERS = {"batch", "center", "indent", "slice"}
 _SIZED = (str, bytes, list, tuple, dict)
 
 
@@ -33,12 +38,15 @@ class Budget:
     def __init__(self) -> None:
         self._n_steps = 0
         self._n_characters = 0
+        self._end = monotonic() + _MAX_SECONDS
 
     def step(self) -> None:
         """Count a turn of a loop, or a call."""
         self._n_steps += 1
         if self._n_steps > _MAX_STEPS:
             raise SecurityError(f"it takes more than {_MAX_STEPS} steps")
+        if monotonic() > self._end:
+            raise SecurityError(f"it takes more than {_MAX_SECONDS:.0f} seconds")
 
     def spend(self, n_characters: int) -> None:
         """Count characters that are put together."""
@@ -95,17 +103,18 @@ def check_operands(operator: str, left: Any, right: Any) -> None:
                 raise SecurityError(f"it calculates with {operator} of large numbers")
 
 
-def check_call(arguments: Iterable[object]) -> None:
-    """Count a call, and look at what it is called with."""
+def check_call(function: object, arguments: Iterable[object]) -> None:
+    """Count a call, and look at the widths that a method is called with."""
     _current.get().step()
-    for one in arguments:
-        sized(one)
+    if getattr(function, "__name__", None) in _WIDENING_METHODS:
+        for one in arguments:
+            width(one)
 
 
-def sized(value: object) -> object:
-    """Refuse a number so large that it can only be a size."""
-    if isinstance(value, int) and abs(value) > _MAX_CHARACTERS:
-        raise SecurityError("it calls something with too large a number")
+def width(value: object) -> object:
+    """Refuse a width that would make too much of a text."""
+    if isinstance(value, int) and abs(value) > _MAX_WIDTH:
+        raise SecurityError(f"it widens something to {value} characters")
     return value
 
 
@@ -120,9 +129,14 @@ def count_steps(tree: nodes.Template) -> None:
     for joined in list(tree.find_all(nodes.Concat)):
         joined.nodes = [_call("counted", one) for one in joined.nodes]
     for used in list(tree.find_all(nodes.Filter)):
-        used.args = [_call("sized", one) for one in used.args]
-        for option in used.kwargs:
-            option.value = _call("sized", option.value)
+        if used.name in _WIDENING_FILTERS:
+            used.args = [_call("width", one) for one in used.args]
+            for option in used.kwargs:
+                option.value = _call("width", option.value)
+
+
+FUNCTIONS = (entered, counted, width)
+"""What is put into templates, by name attributes of their environment."""
 
 
 def _call(name: str, argument: nodes.Expr) -> nodes.Call:

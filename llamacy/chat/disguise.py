@@ -8,8 +8,8 @@ has been cut at its control tokens, the characters come back. A template may tri
 compare or copy a text meanwhile: nothing but the names of control tokens looks
 different to it.
 
-What it cannot see is a name that comes about where a message meets the template's own
-text; templates in circulation put control tokens or blanks there.
+What it cannot see is a name that comes about only in the template: where a message
+meets the template's own text, or where the template takes something out of its middle.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(["+", "*", "**", "%"])
     entered = staticmethod(budget.entered)
     counted = staticmethod(budget.counted)
-    sized = staticmethod(budget.sized)
+    width = staticmethod(budget.width)
 
     def __init__(self) -> None:
         super().__init__(
@@ -92,7 +92,10 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def call(*args: Any, **options: Any) -> Any:  # noqa: N805 -- "self" is free
         """Call something; it may have arguments of any name."""
-        budget.check_call([*args[3:], *options.values()])
+        _, _, function, *given = args
+        if function in budget.FUNCTIONS:
+            return function(*given)
+        budget.check_call(function, [*given, *options.values()])
         return ImmutableSandboxedEnvironment.call(*args, **options)
 
 

@@ -138,7 +138,11 @@ _LLAMA_3 = _each(
 _FORMATS = {
     made.name: made
     for made in (
-        ChatFormat("alpaca", _SYSTEM_APART + _ALPACA, ("\n\n### ", "### Instruction:")),
+        ChatFormat(
+            "alpaca",
+            _SYSTEM_APART + _ALPACA,
+            ("\n\n### Instruction:", "### Instruction:"),
+        ),
         ChatFormat("chatml", _CHATML, ("<|im_end|>", "<|im_start|>")),
         ChatFormat("deepseek", _SYSTEM_APART + _DEEPSEEK, ("<\uff5cUser\uff5c>",)),
         ChatFormat("gemma", _SYSTEM_APART + _GEMMA, ("<end_of_turn>",)),

@@ -99,6 +99,7 @@ def _checked(name: str, message: object) -> dict[str, Any]:
     role = made.get("role")
     if not isinstance(role, str) or not role:
         raise ArgumentError(f"{name}['role']: wanted a text, found {_short(role)}")
+    made |= _joined(made)
     content = made.get("content")
     # a message that only calls tools says nothing
     if not isinstance(content, str) and not (content is None and "tool_calls" in made):
@@ -106,6 +107,21 @@ def _checked(name: str, message: object) -> dict[str, Any]:
             f"{name}['content']: wanted a text, found {_short(content)}"
         )
     return made
+
+
+def _joined(message: dict[str, Any]) -> dict[str, str]:
+    """Return the content as one text, where it comes in parts that are texts."""
+    match message:
+        case {"content": [*parts]} if all(map(_is_text, parts)):
+            return {"content": "\n".join(part["text"] for part in parts)}
+    return {}
+
+
+def _is_text(part: object) -> bool:
+    match part:
+        case {"type": "text", "text": str()}:
+            return True
+    return False
 
 
 def _short(value: object) -> str:

@@ -117,7 +117,7 @@ class Chat:
                     self.model, talk, self.chat_format, progress, "truncate"
                 )
                 is_whole = self._show(stream)
-        except Exception:
+        except BaseException:
             talk.messages.pop()
             raise
         answer = stream.completion

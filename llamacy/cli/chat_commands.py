@@ -93,7 +93,7 @@ def _help(talk: Talk, argument: str) -> str:
 
 def _system(talk: Talk, argument: str) -> str:
     if argument:
-        talk.system = argument
+        talk.system = "" if argument == '""' else argument
         return ""
     return talk.system or "no system message"
 
@@ -175,7 +175,7 @@ def _bye(talk: Talk, argument: str) -> str:
 COMMANDS = {
     "help": _Kind("", "this list", _help),
     "system": _Kind(
-        "[TEXT]", "what the system says first; without TEXT: show", _system
+        "[TEXT]", 'what the system says first; "": nothing; else show', _system
     ),
     "set": _Kind("[NAME VALUE]", "a sampling option; verbose or quiet; show all", _set),
     "save": _Kind("FILE", "write the chat to a file", _save),

@@ -192,6 +192,12 @@ def test_messages_that_are_none(
         deep = [deep]
     with pytest.raises(llamacy.ArgumentError, match="at most 50 levels"):
         made([user("a") | {"x": deep}], make_tokenizer(), chat_format="chatml")
+    parts: Any = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    ids = made([user(parts)], make_tokenizer(), chat_format=TEMPLATE).ids
+    assert make_tokenizer().decode(ids) == "a\nb"
+    parts[1] = {"type": "image_url", "image_url": {"url": "x"}}
+    with pytest.raises(llamacy.ArgumentError, match="wanted a text"):
+        made([user(parts)], make_tokenizer(), chat_format="chatml")
     calls: Any = {"role": "assistant", "content": None, "tool_calls": []}
     template = "{{ messages[0].content is defined }}"
     ids = made([calls], make_tokenizer(), chat_format=template).ids

@@ -50,6 +50,9 @@ def test_the_text_is_that_of_transformers(template: str, case: dict[str, Any]) -
         ("{% set n = namespace(a=1) %}{% set n.a = n.a + 1 %}{{ n.a }}", "2"),
         ("{{ '%s-%02d' % ('x', 3) }}{{ 7 % 4 }}{{ '=' * 3 }}{{ 2 ** 3 }}", "x-033===8"),
         ("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f(1) + f('2') }}", "<1><2>"),
+        ("{{ 'a' ~ 2**40 }}", "a1099511627776"),
+        ("{% macro f(x) %}{{ x }}{% endmacro %}{{ f(2**40) }}", "1099511627776"),
+        ("{{ nothing | default(2**40) ~ '%d' % 2**9 }}", "1099511627776512"),
         ("{{ dict(a=1).items() | list | length }}", "1"),
     ],
 )  # fmt: skip
@@ -113,6 +116,12 @@ DOUBLING = "{%% set n = namespace(s='ab') %%}{%% for i in range(60) %%}%s{%% end
 def test_a_template_comes_to_an_end(template: str) -> None:
     with pytest.raises(llamacy.ChatTemplateError, match="^model: (stopped|wanted|fai)"):
         render(template, "model", {})
+
+
+def test_a_template_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llamacy.chat.budget._MAX_SECONDS", 0.0)
+    with pytest.raises(llamacy.ChatTemplateError, match="more than 0 seconds"):
+        render("{% for i in range(99999) %}{% endfor %}", "model", {})
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,8 @@ def test_commands(tmp_path: Path) -> None:
     assert talk.messages == []
     with pytest.raises(UsageError, match="nothing was said"):
         do("/regen")
-    talk.system = ""
+    do('/system ""')
+    assert talk.all_messages == []
     assert do(f"/load {file}") == f"3 messages loaded from {file}"
     assert talk.all_messages == before
     do("/regen")
