@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from random import Random
+from typing import NamedTuple
 
 import numpy as np
 import sentencepiece
@@ -18,11 +19,31 @@ from .instructions.talk import talk
 from .instructions.task import PREAMBLE
 from .stories import requested_story, story
 
-# Parts of a document, each with how much it counts in training.
-Document = list[tuple[str, float]]
 Weights = dict[str, float]
 
-_STORY, _PROMPT, _ANSWER = 0.5, 0.1, 1.0
+
+class Part(NamedTuple):
+    """Part of a document: how much it counts in training, and whether a text ends."""
+
+    text: str
+    weight: float
+    ends: bool = True
+
+
+Document = list[Part]
+
+
+def _story(text: str) -> Part:
+    return Part(text, 0.5)
+
+
+def _prompt(text: str) -> Part:
+    return Part(text, 0.1, ends=False)
+
+
+def _answer(text: str) -> Part:
+    return Part(text, 1.0)
+
 
 # How often each kind is asked: those that take a computation need more practice.
 _WEIGHTS = dict.fromkeys(KINDS, 1.0) | {
@@ -50,7 +71,7 @@ def documents(
 def _document(rng: Random, weights: Weights) -> Document:
     choice = rng.random()
     if choice < 0.20:
-        return [(story(rng), _STORY)]
+        return [_story(story(rng))]
     if choice < 0.32:
         return _to_complete(rng, weights)
     return _conversation(rng, weights)
@@ -60,25 +81,24 @@ def _to_complete(rng: Random, weights: Weights) -> Document:
     task = instruction(rng, weights)
     while task.begun is None:
         task = instruction(rng, weights)
-    return [(task.begun, _PROMPT), (task.completion, _ANSWER)]
+    return [_prompt(task.begun), _answer(task.completion)]
 
 
 def _conversation(rng: Random, weights: Weights) -> Document:
     """One to six turns; as in a chat, the end of a text follows each answer."""
-    turns: Document = [(PREAMBLE, _PROMPT)] if rng.random() < 0.1 else []
+    turns: Document = [_prompt(PREAMBLE)] if rng.random() < 0.1 else []
     for _ in range(rng.choice((1, 1, 2, 3, 6))):
-        task, weight = _turn(rng, weights)
-        turns += [(task.prompt, _PROMPT), (task.answer, weight)]
+        turns += _turn(rng, weights)
     return turns
 
 
-def _turn(rng: Random, weights: Weights) -> tuple[Task, float]:
+def _turn(rng: Random, weights: Weights) -> Document:
     choice = rng.random()
     if choice < 0.03:
-        return Task(*requested_story(rng)), _STORY
-    if choice < 0.05:
-        return talk(rng), _ANSWER
-    return instruction(rng, weights), _ANSWER
+        task = Task(*requested_story(rng))
+        return [_prompt(task.prompt), _story(task.answer)]
+    task = talk(rng) if choice < 0.05 else instruction(rng, weights)
+    return [_prompt(task.prompt), _answer(task.answer)]
 
 
 def instruction(rng: Random, weights: Weights = _WEIGHTS) -> Task:
@@ -91,7 +111,7 @@ def sentences(seed: int, n_documents: int) -> Iterator[str]:
     """Yield lines to make a vocabulary of."""
     each = documents(seed)
     for _ in range(n_documents):
-        for line in "".join(text for text, _ in next(each)).splitlines():
+        for line in "".join(part.text for part in next(each)).splitlines():
             if line.strip():
                 yield line
 
@@ -106,12 +126,12 @@ def tokens(
     made = 0
     for document in documents(seed, emphasis):
         ids, weights = [vocabulary.bos_id()], [0.0]
-        for text, weight in document:
-            part = vocabulary.encode(text)
-            if weight != _PROMPT:
-                part.append(vocabulary.eos_id())
-            ids += part
-            weights += [weight] * len(part)
+        for part in document:
+            made_ids = vocabulary.encode(part.text)
+            if part.ends:
+                made_ids.append(vocabulary.eos_id())
+            ids += made_ids
+            weights += [part.weight] * len(made_ids)
         yield np.array(ids, np.uint16), np.array(weights, np.float32)
         made += len(ids)
         if made >= n_tokens:
