@@ -34,7 +34,7 @@ from llamacy.formats.gguf import GGUFFile, Tensor, open_gguf
 from llamacy.formats.gguf_config import read_architecture
 from llamacy.formats.gguf_writer import NewTensor, write_gguf
 from llamacy.formats.quantization import quantize as quantize_weights
-from llamacy.sampling.checks import checked_integer
+from llamacy.sampling.checks import check_callback, checked_integer
 from llamacy.sources import locate
 
 Path = str | os.PathLike[str]
@@ -84,7 +84,8 @@ def quantize(
 
     Parameters
     ----------
-    source : path of a GGUF file; of a split model, the path of any part.
+    source : path of a GGUF file, or ``"demo"``; of a split model, the path of any
+        part.
     target : path of the file to write, one file in any case.
     type : a file type, named as llama.cpp's: ``"Q4_K_M"``, ``"Q8_0"``, ``"F16"``.
     n_threads : threads to compute with; None is one for each physical core this
@@ -93,7 +94,8 @@ def quantize(
 
     Raises
     ------
-    ArgumentError : an unknown type, or `target` is a file of `source`.
+    ArgumentError : an unknown type or a bad option, or `target` is a file of
+        `source`.
     ModelFileError : a file cannot be read or written; the disk is full.
     FormatError : `source` is not a sound GGUF file, or has weights that cannot be
         quantised: not finite, or too large.
@@ -106,6 +108,9 @@ def quantize(
     if n_threads is None:
         n_threads = default_threads()
     n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
+    check_callback("progress", progress)
+    if not isinstance(target, str | os.PathLike):
+        raise ArgumentError(f"target: wanted a path, found {target!r}")
     with open_gguf(locate(source)) as file:
         read_architecture(file)  # no model without one
         tensors = _plan(file, file_type)

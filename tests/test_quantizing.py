@@ -322,6 +322,10 @@ def test_arguments_that_cannot_be_meant(
 ) -> None:
     with pytest.raises(llamacy.ArgumentError, match="wanted one of F32.*'Q9'"):
         llamacy.quantize(float_model, target, "Q9")
+    with pytest.raises(llamacy.ArgumentError, match="target: wanted a path"):
+        llamacy.quantize("demo", None, "Q8_0")  # type: ignore[arg-type]
+    with pytest.raises(llamacy.ArgumentError, match="progress"):
+        llamacy.quantize("demo", "x", "Q8_0", progress=3)  # type: ignore[arg-type]
     with pytest.raises(llamacy.ArgumentError, match="n_threads"):
         llamacy.quantize(float_model, target, "Q8_0", n_threads=0)
     with pytest.raises(llamacy.FormatError, match="GGUF"):

@@ -12,7 +12,7 @@ from llamacy.cli.options import JSON, Threads
 
 
 def quantize(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A GGUF file.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="A GGUF file, or demo.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
     type: Annotated[
         str, typer.Argument(metavar="TYPE", help="Q4_K_M, Q8_0, F16 and so on.")

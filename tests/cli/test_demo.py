@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 Shell = Callable[..., Any]
@@ -23,7 +24,9 @@ def test_a_chat(shell: Shell) -> None:
     assert re.findall("Paris|42|c-a-t", done.out) == ["Paris", "42", "c-a-t"]
 
 
-def test_other_commands_know_it(shell: Shell) -> None:
+def test_other_commands_know_it(shell: Shell, tmp_path: Path) -> None:
+    made = shell("quantize", "demo", tmp_path / "small.gguf", "Q4_0", "--json")
+    assert json.loads(made.out)["tensor_types"]["Q4_0"] > 0
     assert json.loads(shell("show", "demo", "--json").out)["n_tensors"] > 0
     assert json.loads(shell("tokenize", "demo", "a", "--json").out)["n_tokens"] == 2
     assert json.loads(shell("score", "demo", "The cat", "--json").out)["tokens"]
