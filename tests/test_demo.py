@@ -29,25 +29,26 @@ TASKS = [
     for kind in (*evaluate.KINDS, evaluate.COMPLETING)
     for task in evaluate.tasks(kind, N_TASKS, seed=77)
 ]
-# How much worse than F16's the perplexity may be.
+# How far from F16's the perplexity may be. The world is small and the network wide
+# enough for it that even two bits do little harm.
 MARGINS = {
     "F32": 0.0005,
     "F16": 0.0005,
-    "BF16": 0.002,
-    "Q8_0": 0.002,
-    "Q6_K": 0.005,
-    "Q5_1": 0.02,
-    "Q5_0": 0.02,
-    "Q5_K_M": 0.02,
-    "Q5_K_S": 0.02,
-    "Q4_1": 0.08,
-    "Q4_0": 0.08,
-    "Q4_K_M": 0.05,
-    "Q4_K_S": 0.05,
-    "Q3_K_L": 0.25,
-    "Q3_K_M": 0.3,
-    "Q3_K_S": 0.4,
-    "Q2_K": 3.0,
+    "BF16": 0.0005,
+    "Q8_0": 0.001,
+    "Q6_K": 0.002,
+    "Q5_1": 0.003,
+    "Q5_0": 0.003,
+    "Q5_K_M": 0.003,
+    "Q5_K_S": 0.003,
+    "Q4_1": 0.004,
+    "Q4_0": 0.004,
+    "Q4_K_M": 0.004,
+    "Q4_K_S": 0.004,
+    "Q3_K_L": 0.006,
+    "Q3_K_M": 0.006,
+    "Q3_K_S": 0.012,
+    "Q2_K": 0.015,
 }
 
 
@@ -136,5 +137,4 @@ def test_every_type_of_weights(
     with llamacy.load(path) as model:
         found = evaluate.perplexity(model, STORIES)
         assert found == pytest.approx(f16_perplexity, rel=MARGINS[type_name])
-        if MARGINS[type_name] < 0.1:
-            assert share_right(model) >= 0.85
+        assert share_right(model) >= 0.9
