@@ -16,7 +16,10 @@ import typer
 from llamacy.cli.bench import bench
 from llamacy.cli.failures import Commands
 from llamacy.cli.info import info
+from llamacy.cli.list_models import list_models
+from llamacy.cli.pull import pull
 from llamacy.cli.quantize import quantize
+from llamacy.cli.rm import rm
 from llamacy.cli.run import run
 from llamacy.cli.score import score
 from llamacy.cli.show import show
@@ -32,8 +35,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, score, info, show, tokenize, quantize, bench):
+for command in (run, score, info, show, tokenize, quantize, bench, pull):
     app.command()(command)
+app.command("list")(list_models)
+app.command()(rm)
 
 
 @app.callback()
