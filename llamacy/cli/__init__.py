@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from io import TextIOWrapper
 from typing import Annotated
@@ -63,6 +64,8 @@ def main() -> None:
         # A terminal that cannot show a character shows another in its place.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
+    # What huggingface_hub has to say of itself; what stops a transfer is told anyway.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     logging.basicConfig(format="llamacy: %(message)s", level=logging.WARNING)
     with contextlib.suppress(KeyboardInterrupt):
         app(prog_name="llamacy")

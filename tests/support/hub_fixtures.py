@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import random_model
 from hub_server import HubServer, Repo
-from huggingface_hub import constants
-from huggingface_hub.utils import close_session
+from huggingface_hub import close_session, constants
 
 REPO = "user/tiny-GGUF"
 

@@ -74,14 +74,17 @@ class HubServer:
     repos : what it has, by name; to be changed at will.
     requests : what it was asked so far.
     cuts : for the next transfers of a file: after how many bytes to close, or (a
-        negative number) to reset the connection.
+        negative number) to reset the connection, or (None) to stall half-way.
+    stalled : set when a transfer does.
     answer : status and body of every answer, if it is to be no hub at all.
     """
 
     def __init__(self) -> None:
         self.repos: dict[str, Repo] = {}
         self.requests: list[Request] = []
-        self.cuts: dict[str, list[int]] = {}
+        self.cuts: dict[str, list[int | None]] = {}
+        self.stalled = threading.Event()
+        self._stopped = threading.Event()
         self.answer: tuple[int, bytes] | None = None
         hub = self
 
@@ -98,9 +101,15 @@ class HubServer:
 
     def stop(self) -> None:
         """Be gone: connections are refused from now on."""
+        self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def stall(self) -> None:
+        """Keep a client waiting."""
+        self.stalled.set()
+        self._stopped.wait(60)
 
     def transfers(self, file: str) -> list[Request]:
         """Requests for the bytes of a file."""
@@ -211,6 +220,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data[begin:])
             return
         cut = cuts.pop(0)
+        if cut is None:
+            self.wfile.write(data[: len(data) // 2])
+            self.server_hub.stall()
+            return
         self.wfile.write(data[begin : begin + abs(cut)])
         if cut < 0:  # closed with a time to linger of 0, it is reset
             linger = struct.pack("ii", 1, 0)
