@@ -39,6 +39,7 @@ app = typer.Typer(
 for command in (run, score, info, show, tokenize, quantize, bench, pull):
     app.command()(command)
 app.command("list")(list_models)
+app.command("ls", hidden=True)(list_models)
 app.command()(rm)
 
 

@@ -162,7 +162,10 @@ def _models_of(folder: Path, repo: str) -> Iterator[CachedModel]:
             found.setdefault(blobs, []).append((commit, name, model))
     for blobs, places in found.items():
         commit, name, model = places[0]
-        stats = [blob.stat() for blob in blobs]
+        try:
+            stats = [blob.stat() for blob in blobs]
+        except OSError:  # it has just been removed
+            continue
         yield CachedModel(
             name=name,
             repo=repo,

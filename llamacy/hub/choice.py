@@ -27,7 +27,7 @@ _SPLIT = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})\.gguf", re.I | re.S)
 _TYPE = re.compile(
     r"(?:^|[-._/])((?:UD-)?(?:"
     r"I?Q[1-8]_(?:[01](?:_[48]_[48])?|K(?:_(?:XS|S|M|L|XL|XXL))?|NL|XXS|XS|XL|S|M|L)"
-    r"|TQ[12]_0|MXFP4(?:_MOE)?|BF16|FP?16|FP?32))(?=[-._/]|$)",
+    r"|TQ[12]_0|MXFP4|BF16|FP?16|FP?32))(?=[-._/]|$)",
     re.I,
 )
 _NO_MODEL = re.compile(r"mmproj|imatrix", re.I)
@@ -115,7 +115,7 @@ def names_of(models: Sequence[RepoModel], name: HubName) -> list[str]:
     return [
         f"{prefix}:{model.type}"
         if _is_plain(model) and plain.count(model.type) == 1 and model.type
-        else f"{prefix}/{model.files[0]}"
+        else str(HubName(name.repo, name.revision, file=model.files[0]))
         for model in models
     ]
 

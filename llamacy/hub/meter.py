@@ -31,10 +31,11 @@ class Meter:
     def add(self, n_bytes: int) -> None:
         """Say that more has been transferred, or less: a file may begin anew."""
         self._done += n_bytes
-        self._tell(min(self._done / max(self._total, 1), 1.0))
+        if self._done < self._total:
+            self._tell(self._done / self._total)
 
     def end(self) -> None:
-        """Say that all is there, and nothing had to be transferred perhaps."""
+        """Say that all is there; nothing had to be transferred perhaps."""
         self._tell(1.0)
 
     def _tell(self, share: float) -> None:

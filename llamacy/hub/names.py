@@ -43,7 +43,9 @@ class HubName:
     def __str__(self) -> str:
         revision = f"@{self.revision}" if self.revision else ""
         variant = f":{self.variant}" if self.variant else ""
-        file = f"/{self.file}" if self.file else ""
+        # After a slash it would seem to belong to a revision that has some.
+        mark = ":" if "/" in revision else "/"
+        file = f"{mark}{self.file}" if self.file else ""
         return f"{self.repo}{revision}{variant}{file}"
 
 

@@ -18,7 +18,7 @@ from llamacy.errors import (
     ModelFileError,
     UnsupportedError,
 )
-from llamacy.hub.cache import COMMIT, cache_folder, repo_folder
+from llamacy.hub.cache import COMMIT, cache_folder, repo_folder, stands_for
 from llamacy.hub.choice import RepoModel, listed, matching, models_among, names_of, only
 from llamacy.hub.failures import endpoint, explained
 from llamacy.hub.meter import Meter
@@ -56,7 +56,7 @@ def _fetch(name: HubName, meter: Meter) -> Path:
     for file in missing:
         path = _get(name.repo, file, commit, meter, again=_remains(snapshot / file))
         _check_size(path, sizes[file], f"{name.repo}/{file}")
-    if not commit.startswith(name.revision or "main"):
+    if not stands_for(name.revision or "main", commit):
         # Only now does the revision's name lead to this commit, with all of the model.
         newest = _get(name.repo, files[0], name.revision or "main", meter)
         if newest != snapshot / files[0]:

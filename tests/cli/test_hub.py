@@ -49,6 +49,7 @@ def test_a_model_comes_is_used_and_goes(shell: Shell, repo: Repo, cache: Path) -
         rf"{REPO}:Q4_K_M +tiny-Q4_K_M.gguf +[\d.]+ KiB +20\d\d-\d\d-\d\d \d\d:\d\d",
         done.out,
     )
+    assert shell("ls").out == done.out
     done = shell("rm", f"{REPO}:Q4_K_M", "-y")
     assert (done.status, done.err) == (0, "")
     assert re.fullmatch(rf"{REPO}:Q4_K_M: [\d.]+ KiB freed\n", done.out)

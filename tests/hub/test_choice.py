@@ -24,6 +24,7 @@ def chosen(files: list[str], text: str) -> list[str]:
         ("SmolLM2-135M-Instruct-Q4_0_4_4.gguf", "Q4_0_4_4"),
         ("gemma-3-1b-it-UD-Q4_K_XL.gguf", "UD-Q4_K_XL"),
         ("gpt-oss-20b-MXFP4.gguf", "MXFP4"),
+        ("Qwen3-30B-A3B-MXFP4_MOE.gguf", "MXFP4"),
         ("model-IQ3_XXS.gguf", "IQ3_XXS"),
         ("model-fp16.gguf", "F16"),
         ("model_BF16.gguf", "BF16"),

@@ -26,6 +26,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
         ("user/repo@v1/b/a.gguf", HubName("user/repo", "v1", file="b/a.gguf")),
         ("user/repo@refs/pr/1:Q8_0", HubName("user/repo", "refs/pr/1", "Q8_0")),
         ("user/repo@a/b:Q8_0", HubName("user/repo", "a/b", "Q8_0")),
+        ("user/repo@a/b:c/x.gguf", HubName("user/repo", "a/b", file="c/x.gguf")),
+        (
+            "user/repo@refs/pr/1/x.gguf",
+            HubName("user/repo", "refs/pr/1", file="x.gguf"),
+        ),
         ("hf://user/model.gguf", HubName("user/model.gguf")),
         ("user/repo.gguf:Q8_0", HubName("user/repo.gguf", variant="Q8_0")),
     ],
