@@ -50,10 +50,10 @@ class CachedModel:
 
 
 def cache_folder() -> Path:
-    """Return the folder of the cache, which need not be there."""
+    """Return the folder of the cache, which need not be there, without links."""
     from huggingface_hub import constants
 
-    return Path(constants.HF_HUB_CACHE)
+    return Path(constants.HF_HUB_CACHE).resolve()
 
 
 def repo_folder(repo: str) -> Path:

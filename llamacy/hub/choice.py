@@ -60,8 +60,9 @@ def models_among(files: Iterable[str]) -> list[RepoModel]:
         elif file.lower().endswith(".gguf"):
             models.append(RepoModel((file,), _type_of(file[: -len(".gguf")])))
     for (stem, count), parts in splits.items():
-        if sorted(parts) == list(range(1, int(count) + 1)):
-            ordered = tuple(parts[number] for number in sorted(parts))
+        numbers = sorted(parts)
+        if len(numbers) == int(count) and numbers == list(range(1, len(numbers) + 1)):
+            ordered = tuple(parts[number] for number in numbers)
             models.append(RepoModel(ordered, _type_of(stem)))
     return sorted(models, key=lambda model: model.files)
 

@@ -31,7 +31,7 @@ def explained(error: Exception, name: HubName) -> LlamacyError:
     where = f"{endpoint()}/{name.repo}"
     if isinstance(error, errors.GatedRepoError):
         return HubAccessError(
-            f"{name.repo} asks for a permit: get it at {where}, {_token()}"
+            f"{name.repo} asks for a permit: get it at {where} and {_token()}"
         )
     if isinstance(error, errors.DisabledRepoError):
         return HubAccessError(f"{name.repo}: the hub has disabled this repository")
@@ -67,7 +67,7 @@ def explained(error: Exception, name: HubName) -> LlamacyError:
 
 def _refused(status: int, name: HubName) -> LlamacyError:
     if status in (401, 403):
-        return HubAccessError(f"{name.repo}: {endpoint()} refuses access, {_token()}")
+        return HubAccessError(f"{name.repo}: {endpoint()} refuses access: {_token()}")
     reason = (
         "too many requests, wait a little" if status == _BUSY else "try again later"
     )
@@ -88,8 +88,8 @@ def _token() -> str:
     from huggingface_hub import get_token
 
     if get_token() is None:
-        return "and set HF_TOKEN to a token that may read it"
-    return "and check that the token (HF_TOKEN) may read it"
+        return "set HF_TOKEN to a token that may read it"
+    return "check that the token (HF_TOKEN) may read it"
 
 
 def _cached() -> str:

@@ -48,13 +48,18 @@ def _fetch(name: HubName, meter: Meter) -> Path:
     files = _pick(sizes, name).files
     snapshot = repo_folder(name.repo) / "snapshots" / commit
     missing = [file for file in files if _size(snapshot / file) != sizes[file]]
-    n_bytes = sum(sizes[file] for file in missing)
-    if missing:
+    again = {file: _remains(snapshot / file) for file in missing}
+    n_bytes = sum(
+        sizes[file]
+        for file in missing
+        if again[file] or _must_come(name.repo, file, commit)
+    )
+    if n_bytes:
         _check_space(n_bytes)
         _logger.info("%s: fetching %d bytes from %s", name, n_bytes, endpoint())
     meter.begin(n_bytes)
     for file in missing:
-        path = _get(name.repo, file, commit, meter, again=_remains(snapshot / file))
+        path = _get(name.repo, file, commit, meter, again=again[file])
         _check_size(path, sizes[file], f"{name.repo}/{file}")
     if not stands_for(name.revision or "main", commit):
         # Only now does the revision's name lead to this commit, with all of the model.
@@ -99,6 +104,16 @@ def _pick(files: Iterable[str], name: HubName) -> RepoModel:
         there = listed(names_of(models, name))
         raise HubNotFoundError(f"no {name} on the hub; the repository has {there}")
     return only(found, name)
+
+
+def _must_come(repo: str, file: str, revision: str) -> bool:
+    """Whether a file is to be transferred: another revision may have the same one."""
+    from huggingface_hub import hf_hub_download
+
+    plan = hf_hub_download(
+        repo, file, revision=revision, cache_dir=cache_folder(), dry_run=True
+    )
+    return plan.will_download
 
 
 def _get(

@@ -70,10 +70,14 @@ def test_when_it_was_used(repo: Repo) -> None:
     assert llamacy.cached_models()[0].used == 1_700_000_000
 
 
-def test_a_model_that_did_not_change_is_listed_once(repo: Repo, hub: HubServer) -> None:
+def test_a_model_that_did_not_change_is_listed_once(
+    repo: Repo, hub: HubServer, caplog: pytest.LogCaptureFixture
+) -> None:
     first = llamacy.pull(REPO)
     repo.files["README.md"] = b"# Tiny, but changed"
-    second = llamacy.pull(REPO)
+    with caplog.at_level("INFO", logger="llamacy"):
+        second = llamacy.pull(REPO)
+    assert "fetching" not in caplog.text
     assert first != second
     assert len(hub.transfers("tiny-Q4_K_M.gguf")) == 1
     (model,) = llamacy.cached_models()
@@ -162,3 +166,12 @@ def test_a_cache_without_links(
     assert locate(REPO) == path
     assert llamacy.remove_cached(REPO) == len(model)
     assert llamacy.cached_models() == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_a_cache_behind_a_link(repo: Repo, cache: Path) -> None:
+    (cache.parent / "elsewhere").mkdir()
+    cache.symlink_to("elsewhere")
+    assert llamacy.pull(REPO) == llamacy.pull(REPO) == locate(REPO)
+    (model,) = llamacy.cached_models()
+    assert model.path == locate(REPO)
