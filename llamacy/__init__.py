@@ -26,6 +26,10 @@ if TYPE_CHECKING:
         CPUError,
         ForkedError,
         FormatError,
+        HubAccessError,
+        HubConnectionError,
+        HubError,
+        HubNotFoundError,
         LlamacyError,
         ModelFileError,
         ModelOutputError,
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from llamacy.generation.streams import AsyncStream, Stream
+    from llamacy.hub import CachedModel, cached_models, pull, remove_cached
     from llamacy.loading import load
     from llamacy.model import Model
     from llamacy.quantizing import QuantizedFile, quantize
@@ -59,6 +64,7 @@ __all__ = [
     "AsyncStream",
     "BusyError",
     "CPUError",
+    "CachedModel",
     "ChatCompletion",
     "ChatStream",
     "ChatTemplateError",
@@ -67,6 +73,10 @@ __all__ = [
     "ContextLengthError",
     "ForkedError",
     "FormatError",
+    "HubAccessError",
+    "HubConnectionError",
+    "HubError",
+    "HubNotFoundError",
     "LlamacyError",
     "Model",
     "ModelConfig",
@@ -86,9 +96,12 @@ __all__ = [
     "UnsupportedError",
     "Usage",
     "__version__",
+    "cached_models",
     "load",
     "load_tokenizer",
+    "pull",
     "quantize",
+    "remove_cached",
 ]
 
 _HOMES = {
@@ -97,6 +110,7 @@ _HOMES = {
     "config": ["ModelConfig"],
     "errors": [name for name in __all__ if name.endswith("Error")],
     "generation.streams": ["AsyncStream", "Stream"],
+    "hub": ["CachedModel", "cached_models", "pull", "remove_cached"],
     "loading": ["load"],
     "model": ["Model"],
     "quantizing": ["QuantizedFile", "quantize"],

@@ -52,6 +52,28 @@ class ModelFileError(LlamacyError, OSError):
     """A file cannot be opened, read or written: missing, no permission, a full disk."""
 
 
+class HubError(LlamacyError, OSError):
+    """A model cannot be had from the hub."""
+
+
+class HubNotFoundError(HubError, FileNotFoundError):
+    """The hub has no such repository, revision or model; the message says what it has.
+
+    A private repository, too, is not there for those who may not read it.
+    """
+
+
+class HubAccessError(HubError, PermissionError):
+    """The hub refuses a repository: it is gated, or the token is wrong or missing."""
+
+
+class HubConnectionError(HubError, ConnectionError):
+    """The hub cannot be reached or is not to be, or a transfer was interrupted.
+
+    The message says what is in the cache.
+    """
+
+
 class ContextLengthError(LlamacyError, ValueError):
     """More tokens were asked for than the context holds.
 

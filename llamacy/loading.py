@@ -37,8 +37,10 @@ def load(
 
     Parameters
     ----------
-    source : path of a GGUF file; of a split model, the path of its first file.
-        ``"demo"`` is the tiny model that comes with the package.
+    source : path of a GGUF file; of a split model, the path of its first file. Or a
+        name on the Hugging Face hub, ``"user/repo:Q4_K_M"``, which is fetched (see
+        :func:`llamacy.pull`) if it is not in the cache. ``"demo"`` is the tiny model
+        that comes with the package.
     n_ctx : most tokens of prompt and text together; None is what the model was
         trained for. Memory for them is taken as they come.
     n_threads : threads to compute with; None is one for each physical core this
@@ -52,6 +54,7 @@ def load(
     Raises
     ------
     ModelFileError : the file cannot be read.
+    HubError : the hub does not have it, refuses it, or cannot be reached.
     FormatError : it is not a sound GGUF file, or (UnsupportedError) needs
         something llamacy does not have.
     ArgumentError : an option has a value that cannot be used.

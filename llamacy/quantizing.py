@@ -84,8 +84,8 @@ def quantize(
 
     Parameters
     ----------
-    source : path of a GGUF file, or ``"demo"``; of a split model, the path of any
-        part.
+    source : path of a GGUF file, a name on the hub, or ``"demo"``; of a split model,
+        the path of any part.
     target : path of the file to write, one file in any case.
     type : a file type, named as llama.cpp's: ``"Q4_K_M"``, ``"Q8_0"``, ``"F16"``.
     n_threads : threads to compute with; None is one for each physical core this

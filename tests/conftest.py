@@ -22,6 +22,8 @@ from llamacy import kernels
 from llamacy.kernels.cpu import MACHINE
 from llamacy.kernels.levels import Level, levels_of
 
+pytest_plugins = ["hub_fixtures"]
+
 ROOT = Path(__file__).resolve().parents[1]
 TESTED = pytest.StashKey[set[str]]()
 

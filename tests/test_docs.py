@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer
+from hub_server import HubServer, Repo
 
 from llamacy.cli import app
 
@@ -30,15 +31,19 @@ def blocks(page: Path, language: str) -> Iterator[tuple[int, str]]:
 def test_examples_run(
     page: Path,
     babble_model: Path,
+    hub: HubServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(babble_model, "model.gguf")
-    names: dict[str, Any] = {"__name__": "example"}
+    names = [f"SmolLM2-135M-Instruct-{kind}.gguf" for kind in ("Q4_K_M", "Q8_0")]
+    files = dict.fromkeys(names, babble_model.read_bytes())
+    hub.repos["bartowski/SmolLM2-135M-Instruct-GGUF"] = Repo(files)
+    space: dict[str, Any] = {"__name__": "example"}
     for line, code in blocks(page, "python"):
         # empty lines, so that a failure names the page's own line
-        exec(compile("\n" * line + code, str(page), "exec"), names)
+        exec(compile("\n" * line + code, str(page), "exec"), space)
 
 
 def test_flags_exist() -> None:

@@ -33,7 +33,7 @@ def test_importing_imports_nothing_heavy_and_prints_nothing() -> None:
     code = (
         "import sys, llamacy; "
         "heavy = {'numpy', 'typer', 'rich', 'tokenizers', 'sentencepiece', 'jinja2', "
-        "'importlib.metadata'}; "
+        "'huggingface_hub', 'importlib.metadata'}; "
         "assert not heavy & set(sys.modules), heavy & set(sys.modules); "
         "import logging; logging.getLogger('llamacy').warning('unasked')"
     )

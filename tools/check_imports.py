@@ -20,7 +20,7 @@ ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
     *("architectures", "chat", "cpu_count", "executors", "generation", "kernels"),
     *("loading", "model", "quantizing", "sampling", "session", "session_file"),
-    *("sources", "tokenizers"),
+    *("hub", "sources", "tokenizers"),
 }
 
 # A part of the package (a module or folder in it; "" is llamacy/__init__.py) and the
@@ -45,7 +45,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ops": FOUNDATION | {"formats", "kernels"},
     "kernels": FOUNDATION,
     "formats": FOUNDATION,
-    "sources": {"errors"},
+    "sources": {"errors", "hub"},
+    "hub": {"errors"},
     "cpu_count": set(),
     "results": set(),
     "config": set(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from io import TextIOWrapper
 from typing import Annotated
@@ -16,7 +17,10 @@ import typer
 from llamacy.cli.bench import bench
 from llamacy.cli.failures import Commands
 from llamacy.cli.info import info
+from llamacy.cli.list_models import list_models
+from llamacy.cli.pull import pull
 from llamacy.cli.quantize import quantize
+from llamacy.cli.rm import rm
 from llamacy.cli.run import run
 from llamacy.cli.score import score
 from llamacy.cli.show import show
@@ -32,8 +36,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, score, info, show, tokenize, quantize, bench):
+for command in (run, score, info, show, tokenize, quantize, bench, pull):
     app.command()(command)
+app.command("list")(list_models)
+app.command("ls", hidden=True)(list_models)
+app.command()(rm)
 
 
 @app.callback()
@@ -58,6 +65,8 @@ def main() -> None:
         # A terminal that cannot show a character shows another in its place.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
+    # What huggingface_hub has to say of itself; what stops a transfer is told anyway.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     logging.basicConfig(format="llamacy: %(message)s", level=logging.WARNING)
     with contextlib.suppress(KeyboardInterrupt):
         app(prog_name="llamacy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from llamacy.cli.failures import UsageError
 from llamacy.cli.limits import compared, generation_cost, measured, prompt_cost
+from llamacy.cli.models import find_model
 from llamacy.cli.options import JSON, KVType, Threads
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ _SEED = 0
 
 def bench(
     argument: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="GGUF file of the model.")
+        str | None,
+        typer.Argument(metavar="MODEL", help="GGUF file, or name on the hub."),
     ] = None,
     model: Annotated[
         str | None,
@@ -63,9 +66,10 @@ def bench(
     More than 100 says that something else ran while they were.
     """
     if (argument is None) == (model is None):
-        raise UsageError("wanted one model: give the path of a GGUF file")
-    path = argument or model or ""
-    report = _measure(
+        raise UsageError("wanted one model: give a GGUF file, or a name on the hub")
+    source = argument or model or ""
+    path = find_model(source)
+    report = {"model": source} | _measure(
         path, n_prompt, n_gen, repetitions, threads, kv_type, not no_limits
     )
     if json:
@@ -77,7 +81,7 @@ def bench(
 
 
 def _measure(
-    path: str,
+    path: Path,
     n_prompt: int,
     n_gen: int,
     repetitions: int,
@@ -103,7 +107,6 @@ def _measure(
         limits = measured(plan, threads, level) if with_limits else None
         results = _results(plan, tokens, n_prompt, n_gen, repetitions, limits)
     return {
-        "model": path,
         **_weights(path),
         "version": llamacy.__version__,
         "cpu": cpu_name(),
@@ -200,16 +203,15 @@ def _random_tokens(n_vocab: int, n: int) -> list[int]:
     return tokens
 
 
-def _weights(path: str) -> dict[str, Any]:
+def _weights(path: Path) -> dict[str, Any]:
     """Return the size of the file's tensors, and the type most of the weights have."""
     from collections import Counter
     from math import prod
 
     from llamacy.formats.gguf import open_gguf
-    from llamacy.sources import locate
 
     n_params: Counter[str] = Counter()  # by type
-    with open_gguf(locate(path)) as file:
+    with open_gguf(path) as file:
         for tensor in file.tensors.values():
             n_params[tensor.type.name] += prod(tensor.shape)
         n_bytes = sum(tensor.n_bytes for tensor in file.tensors.values())

@@ -46,11 +46,12 @@ class LoadingFlags:
     kv_type: KVType = "f16"
 
     def load(self, path: str) -> Model:
-        """Load the model at `path`."""
+        """Load the model that `path` is, or names."""
         import llamacy
+        from llamacy.cli.models import find_model
 
         return llamacy.load(
-            path,
+            find_model(path),
             n_ctx=self.n_ctx or None,
             n_threads=self.threads,
             kv_type=self.kv_type,

@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
+from llamacy.cli.models import find_model
 from llamacy.cli.options import JSON, Threads
 
 
 def quantize(
-    source: Annotated[str, typer.Argument(metavar="IN", help="A GGUF file, or demo.")],
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="GGUF file, or name on the hub.")
+    ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
     type: Annotated[
         str, typer.Argument(metavar="TYPE", help="Q4_K_M, Q8_0, F16 and so on.")
@@ -29,9 +32,10 @@ def quantize(
     import llamacy
     from llamacy.cli.progress_bar import ProgressBar
 
+    path = find_model(source)
     with ProgressBar("quantising") as progress:
         written = llamacy.quantize(
-            source, target, type, n_threads=threads, progress=progress
+            path, target, type, n_threads=threads, progress=progress
         )
     bits = 8 * written.target_bytes / written.n_params if written.n_params else 0.0
     if json:

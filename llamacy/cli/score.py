@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @takes_groups
 def score(
     first: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="GGUF file of the model.")
+        str | None,
+        typer.Argument(metavar="MODEL", help="GGUF file, or name on the hub."),
     ] = None,
     second: Annotated[
         str | None, typer.Argument(metavar="TEXT", help="The text, if not piped in.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llamacy.cli.models import find_model
 from llamacy.cli.options import JSON
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ _N_CHARACTERS = 72  # of a string, in the table
 
 
 def show(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A GGUF file.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="GGUF file, or name on the hub.")
+    ],
     full: Annotated[
         bool, typer.Option("--full", help="Show long arrays and texts whole.")
     ] = False,
@@ -25,9 +28,8 @@ def show(
 ) -> None:
     """Show a file's metadata, and its tensors' shapes and types."""
     from llamacy.formats.gguf import open_gguf
-    from llamacy.sources import locate
 
-    with open_gguf(locate(file)) as opened:
+    with open_gguf(find_model(file)) as opened:
         summary = _summary(opened)
         metadata = {
             key: _plain(value, None if full else _N_SHOWN)

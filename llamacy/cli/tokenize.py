@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from llamacy.cli.failures import UsageError
+from llamacy.cli.models import find_model
 from llamacy.cli.options import JSON
 from llamacy.cli.text_input import check_text, read_text
 
 
 def tokenize(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="GGUF file with a vocabulary.")
+        str, typer.Argument(metavar="MODEL", help="GGUF file, or name on the hub.")
     ],
     text: Annotated[
         str | None, typer.Argument(metavar="TEXT", help="The text, if not piped in.")
@@ -39,7 +40,7 @@ def tokenize(
 
     from llamacy import load_tokenizer
 
-    tokenizer = load_tokenizer(model)
+    tokenizer = load_tokenizer(find_model(model))
     ids = tokenizer.encode(
         text, add_bos=False if no_bos else None, parse_special=special
     )

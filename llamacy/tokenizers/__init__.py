@@ -32,7 +32,8 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
 
     Parameters
     ----------
-    path : a GGUF file, or any part of a split one; ``"demo"``, the bundled one.
+    path : a GGUF file, or any part of a split one; a name on the hub, as for
+        :func:`llamacy.load`; ``"demo"``, the bundled one.
 
     Raises
     ------

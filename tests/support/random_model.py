@@ -79,13 +79,19 @@ def tensors(n_vocab: int, seed: int) -> dict[str, NDArray[np.float32]]:
     return made
 
 
-def write(path: str, seed: int = 0, chat_template: str = CHAT_TEMPLATE) -> None:
+def write(
+    path: str,
+    seed: int = 0,
+    chat_template: str = CHAT_TEMPLATE,
+    split_max_tensors: int = 0,
+) -> None:
     """Write the model to `path`, its matrices as Q8_0, a GGUF file of about 300 kB.
 
-    An empty `chat_template` leaves that out.
+    An empty `chat_template` leaves that out. `split_max_tensors` splits it into files
+    of at most so many tensors, named as splits are.
     """
     pieces, scores, types = vocabulary()
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, "llama", split_max_tensors=split_max_tensors)
     writer.add_name("random babble")
     writer.add_context_length(N_CTX)
     writer.add_embedding_length(N_EMBD)

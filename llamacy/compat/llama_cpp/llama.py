@@ -288,8 +288,8 @@ class Llama(Evaluation):
 
     @classmethod
     def from_pretrained(cls, *_: object, **__: object) -> NoReturn:
-        """Raise UnsupportedCallError: llamacy downloads nothing."""
+        """Raise UnsupportedCallError: a name on the hub is a path to llamacy."""
         raise UnsupportedCallError(
-            "from_pretrained: llamacy downloads nothing yet; download the GGUF file, "
-            "and give its path to Llama"
+            "from_pretrained: give Llama the name on the hub as its model_path: "
+            "user/repo:Q4_K_M or user/repo/file.gguf"
         )

@@ -1,0 +1,79 @@
+"""Models by the names they have on the Hugging Face hub: fetched, kept, removed.
+
+The library ``huggingface_hub`` transfers the files and keeps them in its cache, which
+other programs share; its environment variables (``HF_HOME``, ``HF_HUB_CACHE``,
+``HF_TOKEN``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``) hold here too. What is added here:
+
+==============  ==========================================================
+:mod:`.names`    how a name is written
+:mod:`.choice`   which files of a repository it means
+:mod:`.cache`    what is on this machine; asks nobody, imports next to nothing
+:mod:`.transfer` getting what is not
+:mod:`.failures` what can go wrong with that, as errors of ours
+:mod:`.removal`  getting rid of it
+==============  ==========================================================
+
+None of it knows what is in a GGUF file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from llamacy.errors import ArgumentError
+from llamacy.hub.cache import CachedModel, cached_models, find_cached
+from llamacy.hub.names import WRITTEN, HubName, parse_name
+from llamacy.hub.removal import remove_cached
+
+__all__ = ["CachedModel", "cached_models", "find_or_pull", "pull", "remove_cached"]
+
+
+def pull(name: str, *, progress: Callable[[float], None] | None = None) -> Path:
+    """Fetch a model from the hub, or a newer version of it, unless it is there already.
+
+    Parameters
+    ----------
+    name : ``"user/repo:Q4_K_M"``, ``"user/repo"`` or ``"user/repo/file.gguf"``, each
+        with ``@revision`` after the repository if it is not to be the newest.
+    progress : called with the share transferred, 0.0 to 1.0; what it raises ends the
+        transfer.
+
+    Returns
+    -------
+    The file in the cache; of a split model, the first.
+
+    Raises
+    ------
+    ArgumentError : it is no such name, or may mean several models.
+    HubNotFoundError : there is no such repository, revision or file.
+    HubAccessError : the repository needs a token (``HF_TOKEN``), or another one.
+    HubConnectionError : the hub cannot be reached, or the transfer was interrupted.
+    ModelFileError : a file cannot be written: the disk is full, say.
+    FormatError : a file that arrived is not of the size the hub says; or
+        (UnsupportedError) the repository has no GGUF file.
+    """
+    from llamacy.hub.transfer import fetch
+
+    parsed = parse_name(name) if isinstance(name, str) else None
+    if parsed is None:
+        raise ArgumentError(f"name: wanted {WRITTEN}, found {name!r}")
+    if progress is not None and not callable(progress):
+        raise ArgumentError(f"progress: wanted a function, found {progress!r}")
+    return fetch(parsed, progress)
+
+
+def find_or_pull(
+    name: HubName, progress: Callable[[float], None] | None = None
+) -> Path:
+    """Find the model that `name` means in the cache; fetch it if it is not there.
+
+    What is in the cache is taken as it is, and nobody asked for a newer version.
+    Raises what :func:`pull` does.
+    """
+    found = find_cached(name)
+    if found is not None:
+        return found
+    from llamacy.hub.transfer import fetch
+
+    return fetch(name, progress)

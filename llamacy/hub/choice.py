@@ -1,0 +1,128 @@
+"""Which files of a repository a name means.
+
+A repository holds one model many times, with weights of different types, and each
+as one file or split into several; beside them lie files that are no model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from llamacy.errors import ArgumentError
+from llamacy.hub.names import HubName
+
+PREFERENCE = (
+    *("Q4_K_M", "Q4_K_S", "IQ4_NL", "IQ4_XS", "Q4_0", "Q4_1", "MXFP4"),
+    *("Q5_K_M", "Q5_K_S", "Q5_0", "Q5_1", "Q6_K", "Q8_0"),
+    *("Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K", "F16", "BF16", "F32"),
+)
+"""Types in the order they are taken in when a name does not say which: about 4 bits,
+then finer ones, then coarser ones, then what was not quantised at all."""
+
+_N_NAMED = 24  # models, in an error
+_SPLIT = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})\.gguf", re.I | re.S)
+_TYPE = re.compile(
+    r"(?:^|[-._/])((?:UD-)?(?:"
+    r"I?Q[1-8]_(?:[01](?:_[48]_[48])?|K(?:_(?:XS|S|M|L|XL|XXL))?|NL|XXS|XS|XL|S|M|L)"
+    r"|TQ[12]_0|MXFP4|BF16|FP?16|FP?32))(?=[-._/]|$)",
+    re.I,
+)
+_NO_MODEL = re.compile(r"mmproj|imatrix", re.I)
+
+
+@dataclass(frozen=True)
+class RepoModel:
+    """A model among a repository's files.
+
+    Attributes
+    ----------
+    files : paths in the repository; of a split model all, in order.
+    type : of the weights, as the files' names tell: ``"Q4_K_M"``; None if they do not.
+    """
+
+    files: tuple[str, ...]
+    type: str | None
+
+
+def models_among(files: Iterable[str]) -> list[RepoModel]:
+    """Put the GGUF files of a repository together to models, by name.
+
+    Splits that lack a part are left out.
+    """
+    splits: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+    models = []
+    for file in files:
+        if match := _SPLIT.fullmatch(file):
+            splits[match[1], match[3]][int(match[2])] = file
+        elif file.lower().endswith(".gguf"):
+            models.append(RepoModel((file,), _type_of(file[: -len(".gguf")])))
+    for (stem, count), parts in splits.items():
+        numbers = sorted(parts)
+        if len(numbers) == int(count) and numbers == list(range(1, len(numbers) + 1)):
+            ordered = tuple(parts[number] for number in numbers)
+            models.append(RepoModel(ordered, _type_of(stem)))
+    return sorted(models, key=lambda model: model.files)
+
+
+def _type_of(stem: str) -> str | None:
+    """Return the type that a file's name, or else its folder's, ends with or holds."""
+    found = _TYPE.findall(stem)
+    return re.sub("^FP", "F", found[-1].upper()) if found else None
+
+
+def _is_plain(model: RepoModel) -> bool:
+    """Whether it is a model of its own, and no part of one or statistics about it."""
+    return not _NO_MODEL.search(model.files[0])
+
+
+def matching(models: Sequence[RepoModel], name: HubName) -> list[RepoModel]:
+    """Return those of `models` that `name` may mean."""
+    if name.file is not None:
+        return [model for model in models if name.file in model.files]
+    models = [model for model in models if _is_plain(model)]
+    if name.variant is not None:
+        wanted = _type_of(name.variant) or name.variant.upper()
+        # Dynamic types are found by the plain name too, if nothing else has it.
+        exact = [model for model in models if model.type == wanted]
+        return exact or [model for model in models if model.type == f"UD-{wanted}"]
+    for type_name in PREFERENCE:
+        if found := [model for model in models if model.type == type_name]:
+            return found
+    return models
+
+
+def only(found: Sequence[RepoModel], name: HubName) -> RepoModel:
+    """Return the one in `found`.
+
+    Raises
+    ------
+    ArgumentError : it has more; they are named.
+    """
+    if len(found) > 1:
+        raise ArgumentError(
+            f"{name}: more than one model may be meant; wanted one of "
+            + listed(names_of(found, name))
+        )
+    return found[0]
+
+
+def names_of(models: Sequence[RepoModel], name: HubName) -> list[str]:
+    """Name each of `models`, of the repository in `name`, so that no other is meant."""
+    plain = [model.type for model in models if _is_plain(model)]
+    prefix = HubName(name.repo, name.revision)
+    return [
+        f"{prefix}:{model.type}"
+        if _is_plain(model) and plain.count(model.type) == 1 and model.type
+        else str(HubName(name.repo, name.revision, file=model.files[0]))
+        for model in models
+    ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """`names` for an error: the first few, and how many more there are."""
+    more = len(names) - _N_NAMED
+    shown = ", ".join(names[:_N_NAMED]) or "none"
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,117 @@
+"""Removing a model from the cache, and nothing else."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from llamacy.errors import ArgumentError, HubNotFoundError, ModelFileError
+from llamacy.hub.cache import (
+    CachedModel,
+    cache_folder,
+    cached_models,
+    repo_folder,
+    stands_for,
+)
+from llamacy.hub.choice import listed, matching, models_among
+from llamacy.hub.names import WRITTEN, HubName, parse_name
+
+if TYPE_CHECKING:
+    from huggingface_hub import CachedRepoInfo, HFCacheInfo
+
+
+def pick_cached(name: str) -> CachedModel:
+    """Return the one model in the cache that `name` says, and may say alone.
+
+    Raises
+    ------
+    ArgumentError : it is no name, or may mean several of those there.
+    HubNotFoundError : there is none; the message says which there are.
+    """
+    parsed = parse_name(name) if isinstance(name, str) else None
+    if parsed is None:
+        raise ArgumentError(f"name: wanted {WRITTEN}, found {name!r}")
+    models = cached_models()
+    found = _meant(models, parsed)
+    if not found:
+        there = listed([model.name for model in models])
+        raise HubNotFoundError(f"no {parsed} in the cache; it has {there}")
+    if len(found) > 1:
+        names = listed([model.name for model in found])
+        raise ArgumentError(f"{parsed}: wanted one of {names}")
+    return found[0]
+
+
+def _meant(models: list[CachedModel], name: HubName) -> list[CachedModel]:
+    revision = name.revision or "main"
+    of_files = {
+        model.files: model
+        for model in models
+        if model.repo == name.repo
+        and any(stands_for(revision, one) for one in model.revisions)
+    }
+    if name.variant is None and name.file is None:
+        # Which to load of several is a matter of taste; which to remove is not.
+        return list(of_files.values())
+    files = [file for files in of_files for file in files]
+    return [of_files[model.files] for model in matching(models_among(files), name)]
+
+
+def remove_cached(name: str) -> int:
+    """Remove a model from the cache: all its files, in all revisions that have them.
+
+    What other models share with it stays.
+
+    Parameters
+    ----------
+    name : as :func:`llamacy.cached_models` gives it; ``"user/repo"`` if the cache has
+        just one model of that repository.
+
+    Returns
+    -------
+    The bytes that were freed.
+
+    Raises
+    ------
+    ArgumentError : it is no name, or may mean several of those there.
+    HubNotFoundError : there is none; the message says which there are.
+    ModelFileError : a file cannot be removed, or the cache is damaged.
+    """
+    return remove(pick_cached(name))
+
+
+def remove(model: CachedModel) -> int:
+    """Do the same with a model that was picked."""
+    scanned, repo = _scan(model)
+    files = [
+        file
+        for revision in repo.revisions
+        if revision.commit_hash in model.revisions
+        for file in revision.files
+        if file.file_path.relative_to(revision.snapshot_path).as_posix() in model.files
+    ]
+    blobs = {file.file_path.resolve(): file.size_on_disk for file in files}
+    try:
+        scanned.delete_files(*files).execute()
+    except OSError as error:
+        path = error.filename or str(model.path)
+        raise ModelFileError(error.errno or errno.EIO, error.strerror, path) from error
+    # Commits that are empty now go, and with the last of them the repository.
+    scanned, repo = _scan(model)
+    empty = [one.commit_hash for one in repo.revisions if not one.files]
+    scanned.delete_revisions(*set(empty).intersection(model.revisions)).execute()
+    return sum(size for blob, size in blobs.items() if not blob.exists())
+
+
+def _scan(model: CachedModel) -> tuple[HFCacheInfo, CachedRepoInfo]:
+    """Let the library look at the cache; a repository it cannot read is an error."""
+    from huggingface_hub import scan_cache_dir
+
+    scanned = scan_cache_dir(cache_folder())
+    for repo in scanned.repos:
+        if (repo.repo_type, repo.repo_id) == ("model", model.repo):
+            return scanned, repo
+    folder = str(repo_folder(model.repo))
+    told = [str(warning) for warning in scanned.warnings if folder in str(warning)]
+    reason = f"damaged, remove it by hand: {' '.join(told)}"
+    raise ModelFileError(errno.EINVAL, reason, folder)

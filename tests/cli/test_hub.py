@@ -1,0 +1,206 @@
+"""`llamacy pull`, `list` and `rm`, and names given to other commands."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hub_fixtures import REPO
+from hub_server import HubServer, Repo
+
+import llamacy
+from llamacy.sources import locate
+
+Shell = Callable[..., Any]
+
+
+@pytest.fixture
+def environment(hub: HubServer, cache: Path) -> dict[str, str]:
+    """The environment of a process that knows no other hub, and no other cache."""
+    return {
+        **os.environ,
+        "HF_HUB_CACHE": str(cache),
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "PYTHONPATH": str(Path(llamacy.__file__).parents[1]),
+    }
+
+
+def test_a_model_comes_is_used_and_goes(shell: Shell, repo: Repo, cache: Path) -> None:
+    done = shell("list")
+    assert (done.status, done.out) == (0, "")
+    assert done.err == f"no models in {cache}\n"
+    done = shell("pull", REPO)
+    assert (done.status, done.err) == (0, "")
+    assert Path(done.out.rstrip("\n")) == locate(REPO)
+    assert shell("run", REPO, "Once", "-n", 2).status == 0
+    done = shell("list")
+    assert (done.status, done.err) == (0, "")
+    assert re.search(
+        rf"{REPO}:Q4_K_M +tiny-Q4_K_M.gguf +[\d.]+ KiB +20\d\d-\d\d-\d\d \d\d:\d\d",
+        done.out,
+    )
+    assert shell("ls").out == done.out
+    done = shell("rm", f"{REPO}:Q4_K_M", "-y")
+    assert (done.status, done.err) == (0, "")
+    assert re.fullmatch(rf"{REPO}:Q4_K_M: [\d.]+ KiB freed\n", done.out)
+    assert llamacy.cached_models() == []
+
+
+def test_as_json(shell: Shell, repo: Repo) -> None:
+    pulled = json.loads(shell("pull", f"{REPO}:Q8_0", "--json").out)
+    (row,) = json.loads(shell("list", "--json").out)
+    assert row["name"] == pulled["name"] == f"{REPO}:Q8_0"
+    assert row["path"] == pulled["path"]
+    assert row["files"] == ["tiny-q8_0.gguf"]
+    size = len(repo.files["tiny-q8_0.gguf"])
+    assert row["bytes"] == size
+    freed = json.loads(shell("rm", REPO, "-y", "--json").out)
+    assert freed == {"name": f"{REPO}:Q8_0", "freed": size}
+    assert json.loads(shell("list", "--json").out) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (("show", "--json"), "n_tensors"),
+        (("tokenize", "-", "--json"), "ids"),
+        (("score", "-", "--json"), "tokens"),
+    ],
+)
+def test_each_command_fetches(
+    shell: Shell, repo: Repo, words: tuple[str, ...], key: str
+) -> None:
+    command, *rest = words
+    rest = ["Once upon" if word == "-" else word for word in rest]
+    done = shell(command, f"{REPO}:Q4_K_M", *rest)
+    assert (done.status, done.err) == (0, "")
+    assert json.loads(done.out)[key]
+
+
+def test_quantizing_a_name(shell: Shell, repo: Repo, tmp_path: Path) -> None:
+    done = shell("quantize", REPO, tmp_path / "small.gguf", "Q4_0")
+    assert (done.status, done.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (("pull",), 2, "NAME"),
+        (("pull", "model.gguf"), 1, "wanted a name like user/repo"),
+        (("pull", "user/none"), 1, "no repository user/none"),
+        (("run", "user/none", "Once"), 1, "nor a path of that name"),
+        (("rm", f"{REPO}:Q8_0", "-y"), 1, "in the cache; it has none"),
+        (("rm", "./model.gguf", "-y"), 1, "wanted a name"),
+    ],
+)
+def test_errors_are_one_line(
+    shell: Shell, hub: HubServer, words: tuple[str, ...], status: int, message: str
+) -> None:
+    done = shell(*words)
+    assert (done.status, done.out) == (status, "")
+    assert done.err.count("\n") == 1
+    assert message in done.err
+
+
+def test_nothing_is_removed_unasked(shell: Shell, repo: Repo) -> None:
+    shell("pull", REPO)
+    done = shell("rm", REPO, input="y\n")
+    assert (done.status, done.out) == (2, "")
+    assert "give -y" in done.err
+    assert len(llamacy.cached_models()) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
+@pytest.mark.parametrize(("answer", "status"), [(b"n\n", 130), (b"y\n", 0)])
+def test_a_terminal_is_asked(
+    repo: Repo, environment: dict[str, str], answer: bytes, status: int
+) -> None:
+    import pty
+
+    path = llamacy.pull(REPO)
+    controller, terminal = pty.openpty()
+    try:
+        os.write(controller, answer)
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "llamacy", "rm", REPO],
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=environment,
+        )
+    finally:
+        os.close(controller)
+        os.close(terminal)
+    assert done.returncode == status
+    assert f"Remove {REPO}:Q4_K_M" in done.stderr
+    assert path.exists() == (status != 0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
+def test_a_bar_is_shown_at_a_terminal_alone(
+    repo: Repo, hub: HubServer, environment: dict[str, str]
+) -> None:
+    import pty
+
+    # It comes in chunks of 10 MiB, is cut in the second, and goes on a second later:
+    # long enough for a bar.
+    repo.files["large-F32.gguf"] = bytes(21 << 20)
+    hub.cuts["large-F32.gguf"] = [15 << 20]
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "llamacy", "pull", f"{REPO}:F32"],
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+        env=environment,
+    )
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux: nobody writes there any more
+        while some := os.read(controller, 4096):
+            shown += some
+    os.close(controller)
+    assert process.wait(60) == 0
+    assert f"fetching {REPO}:F32".encode() in shown
+    assert b"Error" not in shown
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "llamacy", "pull", f"{REPO}:Q8_0"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_transfer_that_is_ended_leaves_no_model(
+    repo: Repo, hub: HubServer, environment: dict[str, str], number: int
+) -> None:
+    hub.cuts["tiny-Q4_K_M.gguf"] = [None]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "llamacy", "pull", REPO],
+        stderr=subprocess.PIPE,
+        env=environment,
+        # a shell's background job, as a test run may be, hands down that it is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert hub.stalled.wait(60)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert b"Traceback" not in err
+    assert llamacy.cached_models() == []
+    assert locate(REPO).read_bytes() == repo.files["tiny-Q4_K_M.gguf"]

@@ -1,0 +1,200 @@
+"""What can go wrong, what it is called, and that nothing half-done is left."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hub_fixtures import REPO
+from hub_server import HubServer, Repo
+from huggingface_hub import constants
+
+import llamacy
+from llamacy.sources import locate
+
+FILE = "tiny-Q4_K_M.gguf"
+
+
+def nothing_is_left(cache: Path) -> bool:
+    """Whether there is no model in the cache, nor bytes of one."""
+    files = [path for path in cache.rglob("*") if path.is_file()]
+    return llamacy.cached_models() == [] and not [
+        path for path in files if path.stat().st_size > 1000
+    ]
+
+
+def test_no_such_repository(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = f"no repository user/none at {hub.url}, nor a path of that name.*HF_TOKEN"
+    with pytest.raises(llamacy.HubNotFoundError, match=message):
+        llamacy.load("user/none:Q8_0")
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    with pytest.raises(FileNotFoundError, match="check that the token"):
+        llamacy.load("user/none")
+
+
+def test_no_such_revision_type_or_file(repo: Repo) -> None:
+    with pytest.raises(llamacy.HubNotFoundError, match="no revision v9"):
+        llamacy.load(f"{REPO}@v9")
+    there = (
+        rf"the repository has {REPO}/imatrix.gguf, {REPO}/mmproj-F16.gguf, "
+        rf"{REPO}:Q4_K_M, {REPO}:Q8_0$"
+    )
+    with pytest.raises(llamacy.HubNotFoundError, match=f"no {REPO}:Q2_K .*{there}"):
+        llamacy.load(f"{REPO}:Q2_K")
+    with pytest.raises(llamacy.HubNotFoundError, match=there):
+        llamacy.load(f"{REPO}/none.gguf")
+
+
+def test_an_unclear_name(repo: Repo, model: bytes) -> None:
+    repo.files["other-Q4_K_M.gguf"] = model
+    names = f"{REPO}/other-Q4_K_M.gguf, {REPO}/{FILE}"
+    for name in (REPO, f"{REPO}:Q4_K_M"):
+        with pytest.raises(llamacy.ArgumentError, match=names):
+            llamacy.load(name)
+    assert locate(f"{REPO}:{FILE}").name == FILE
+    assert locate(f"{REPO}:Q4_K_M").name == FILE  # of those that are here
+
+
+def test_no_gguf_file(hub: HubServer) -> None:
+    hub.repos[REPO] = Repo({"model.safetensors": b"", "config.json": b"{}"})
+    with pytest.raises(llamacy.UnsupportedError) as caught:
+        llamacy.load(f"{REPO}:Q8_0")
+    assert caught.value.found == "config.json, model.safetensors"
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_a_token_is_needed(
+    repo: Repo, hub: HubServer, gated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.token, repo.gated = "hf_right", gated
+    kind = llamacy.HubAccessError if gated else llamacy.HubNotFoundError
+    with pytest.raises(kind, match="set HF_TOKEN"):
+        llamacy.load(REPO)
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    with pytest.raises(kind, match="check that the token"):
+        llamacy.load(REPO)
+    monkeypatch.setenv("HF_TOKEN", "hf_right")
+    assert locate(REPO).name == FILE
+    assert hub.transfers(FILE)[0].token == "hf_right"
+
+
+def test_a_hub_that_cannot_be_reached(repo: Repo, hub: HubServer) -> None:
+    llamacy.pull(f"{REPO}:Q8_0")
+    hub.stop()
+    message = f"cannot get it from {hub.url}: .*; in the cache: {REPO}:Q8_0$"
+    with pytest.raises(llamacy.HubConnectionError, match=message):
+        llamacy.load(f"{REPO}:Q4_K_M")
+    with pytest.raises(ConnectionError):
+        llamacy.pull(f"{REPO}:Q8_0")
+
+
+def test_offline(repo: Repo, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = llamacy.pull(f"{REPO}:Q8_0")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    n_asked = len(hub.requests)
+    assert locate(f"{REPO}:Q8_0") == path
+    message = f"HF_HUB_OFFLINE is set, .*; in the cache: {REPO}:Q8_0$"
+    with pytest.raises(llamacy.HubConnectionError, match=message):
+        llamacy.load("user/other")
+    assert len(hub.requests) == n_asked
+
+
+def test_a_transfer_that_breaks_leaves_nothing(
+    repo: Repo, hub: HubServer, cache: Path
+) -> None:
+    hub.cuts[FILE] = [-100_000]
+    with pytest.raises(llamacy.HubConnectionError, match=f"{REPO}: cannot get it"):
+        llamacy.load(REPO)
+    assert nothing_is_left(cache)
+    assert locate(REPO).stat().st_size == len(repo.files[FILE])
+
+
+@pytest.mark.parametrize("difference", [-5, 5])
+def test_a_file_of_another_size_than_announced(
+    repo: Repo, cache: Path, difference: int
+) -> None:
+    repo.announced[FILE] = len(repo.files[FILE]) + difference
+    with pytest.raises(llamacy.FormatError, match="size: wanted what the hub ann"):
+        llamacy.load(REPO)
+    assert nothing_is_left(cache)
+
+
+def test_a_file_of_another_size_than_listed(
+    repo: Repo, hub: HubServer, cache: Path
+) -> None:
+    repo.listed[FILE] = 1234
+    with pytest.raises(llamacy.FormatError, match="size: wanted 1234 bytes, as"):
+        llamacy.load(REPO)
+    assert nothing_is_left(cache)
+
+
+def test_a_full_disk(repo: Repo, cache: Path) -> None:
+    repo.listed[FILE] = 1 << 60
+    with pytest.raises(llamacy.ModelFileError, match=f"{1 << 60} bytes wanted, "):
+        llamacy.load(REPO)
+    assert nothing_is_left(cache)
+
+
+def test_a_folder_that_cannot_be_written(repo: Repo, cache: Path) -> None:
+    cache.parent.mkdir(exist_ok=True)
+    cache.write_text("a file")
+    with pytest.raises(llamacy.ModelFileError, match="cache"):
+        llamacy.load(REPO)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+def test_a_write_that_fails(repo: Repo, hub: HubServer, cache: Path) -> None:
+    code = (
+        "import resource, llamacy\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        f"try: llamacy.load({REPO!r})\n"
+        "except llamacy.ModelFileError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={
+            "HF_HUB_CACHE": str(cache),
+            "HF_ENDPOINT": hub.url,
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "PYTHONPATH": str(Path(llamacy.__file__).parents[1]),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert "File too large" in done.stdout, done.stderr
+    assert nothing_is_left(cache)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"<html>", 200), (b"{}", 200), (b"[]", 200), (b"", 503)]
+)
+def test_what_is_no_hub(hub: HubServer, repo: Repo, body: bytes, status: int) -> None:
+    hub.answer = (status, body)
+    with pytest.raises(llamacy.HubError):
+        llamacy.load(REPO)
+
+
+def test_hostile_names_of_files_are_not_seen(hub: HubServer) -> None:
+    hub.repos[REPO] = Repo(
+        {
+            "../../evil-Q4_K_M.gguf": b"evil",
+            "C:\\evil.gguf": b"evil",
+            "/evil.gguf": b"evil",
+            "\x1b[31mred.gguf": b"evil",
+        }
+    )
+    with pytest.raises(llamacy.UnsupportedError, match="found none"):
+        llamacy.load(REPO)
+
+
+def test_a_transfer_is_logged_and_says_nothing(
+    repo: Repo, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.INFO, logger="llamacy"):
+        llamacy.pull(REPO)
+    assert f"{len(repo.files[FILE])} bytes" in caplog.text
+    assert capfd.readouterr() == ("", "")
