@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from llamacy.generation.streams import AsyncStream, Stream
     from llamacy.loading import load
     from llamacy.model import Model
+    from llamacy.quality.kl_divergence import kl_divergence
+    from llamacy.quality.perplexity import perplexity
+    from llamacy.quality.statistics import KLDivergence, Perplexity
     from llamacy.quantizing import QuantizedFile, quantize
     from llamacy.results import (
         ChatCompletion,
@@ -67,12 +70,14 @@ __all__ = [
     "ContextLengthError",
     "ForkedError",
     "FormatError",
+    "KLDivergence",
     "LlamacyError",
     "Model",
     "ModelConfig",
     "ModelFileError",
     "ModelOutputError",
     "OutOfMemoryError",
+    "Perplexity",
     "Piece",
     "QuantizedFile",
     "SamplingParams",
@@ -86,8 +91,10 @@ __all__ = [
     "UnsupportedError",
     "Usage",
     "__version__",
+    "kl_divergence",
     "load",
     "load_tokenizer",
+    "perplexity",
     "quantize",
 ]
 
@@ -99,6 +106,9 @@ _HOMES = {
     "generation.streams": ["AsyncStream", "Stream"],
     "loading": ["load"],
     "model": ["Model"],
+    "quality.kl_divergence": ["kl_divergence"],
+    "quality.perplexity": ["perplexity"],
+    "quality.statistics": ["KLDivergence", "Perplexity"],
     "quantizing": ["QuantizedFile", "quantize"],
     "results": [
         *("ChatCompletion", "Completion", "Piece", "Score", "Timings"),

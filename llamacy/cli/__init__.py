@@ -16,6 +16,7 @@ import typer
 from llamacy.cli.bench import bench
 from llamacy.cli.failures import Commands
 from llamacy.cli.info import info
+from llamacy.cli.perplexity import perplexity
 from llamacy.cli.quantize import quantize
 from llamacy.cli.run import run
 from llamacy.cli.score import score
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, score, info, show, tokenize, quantize, bench):
+for command in (run, score, perplexity, info, show, tokenize, quantize, bench):
     app.command()(command)
 
 

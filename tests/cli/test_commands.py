@@ -143,7 +143,7 @@ def test_help_and_version(shell: Shell) -> None:
     for words in ([], ["--help"], ["-h"]):
         done = shell(*words)
         assert done.status == 0
-        commands = "run score info show tokenize quantize bench".split()
+        commands = "run score perplexity info show tokenize quantize bench".split()
         for command in commands:
             assert command in done.out
             assert shell(command, "--help").status == 0
