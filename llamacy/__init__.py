@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from llamacy.generation.streams import AsyncStream, Stream
+    from llamacy.inspecting import ModelInfo, inspect
     from llamacy.loading import load
     from llamacy.model import Model
     from llamacy.quality.kl_divergence import kl_divergence
@@ -75,6 +76,7 @@ __all__ = [
     "Model",
     "ModelConfig",
     "ModelFileError",
+    "ModelInfo",
     "ModelOutputError",
     "OutOfMemoryError",
     "Perplexity",
@@ -91,6 +93,7 @@ __all__ = [
     "UnsupportedError",
     "Usage",
     "__version__",
+    "inspect",
     "kl_divergence",
     "load",
     "load_tokenizer",
@@ -104,6 +107,7 @@ _HOMES = {
     "config": ["ModelConfig"],
     "errors": [name for name in __all__ if name.endswith("Error")],
     "generation.streams": ["AsyncStream", "Stream"],
+    "inspecting": ["ModelInfo", "inspect"],
     "loading": ["load"],
     "model": ["Model"],
     "quality.kl_divergence": ["kl_divergence"],

@@ -54,6 +54,8 @@ def load(
     ModelFileError : the file cannot be read.
     FormatError : it is not a sound GGUF file, or (UnsupportedError) needs
         something llamacy does not have.
+    OutOfMemoryError : the weights do not fit into memory; see
+        :func:`llamacy.inspect`.
     ArgumentError : an option has a value that cannot be used.
 
     Examples

@@ -18,7 +18,8 @@ from pathlib import Path
 FOUNDATION = {"errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
-    *("architectures", "chat", "cpu_count", "executors", "generation", "kernels"),
+    *("architectures", "chat", "cpu_count", "executors", "free_memory"),
+    *("generation", "inspecting", "kernels"),
     *(
         "loading",
         "model",
@@ -39,13 +40,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compat": MODEL,
     "": MODEL,
     "loading": MODEL,
-    "quality": MODEL - {"loading", "quantizing"},
+    "inspecting": ENGINE | {"architectures", "sampling", "sources"},
+    "quality": MODEL - {"inspecting", "loading", "quantizing"},
     "quantizing": FOUNDATION | {"cpu_count", "formats", "sampling", "sources"},
-    "model": MODEL - {"loading", "quality", "quantizing"},
-    "session": MODEL - {"loading", "model", "quality", "quantizing", "chat"},
+    "model": MODEL - {"inspecting", "loading", "quality", "quantizing"},
+    "session": MODEL
+    - {"chat", "inspecting", "loading", "model", "quality", "quantizing"},
     "chat": FOUNDATION | {"generation", "sampling", "tokenizers"},
     "session_file": FOUNDATION | {"ops"},
-    "executors": ENGINE | {"architectures"},
+    "executors": ENGINE | {"architectures", "free_memory"},
     "roofline": FOUNDATION | {"kernels"},
     "generation": FOUNDATION | {"sampling", "tokenizers", "ops"},
     "sampling": FOUNDATION,
@@ -55,7 +58,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kernels": FOUNDATION,
     "formats": FOUNDATION,
     "sources": {"errors"},
-    "cpu_count": set(),
+    "cpu_count": {"cgroups"},
+    "free_memory": {"cgroups"},
+    "cgroups": set(),
     "results": set(),
     "config": set(),
     "fork_locks": set(),
