@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from itertools import islice
 from typing import TypeVar
 
@@ -73,7 +73,7 @@ def run_in_turn(
     requests: Iterable[AnyRequest],
     n_together: int,
     on_event: Callable[[], object],
-) -> Iterator[AnyRequest]:
+) -> Generator[AnyRequest, None, None]:
     """Run `requests`, at most `n_together` at once, and yield them in their order.
 
     The first error of one, or Ctrl-C, or leaving the loop early, ends all that run.

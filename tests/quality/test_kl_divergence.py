@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import random_model
+from numpy.typing import NDArray
 
 import llamacy
 from llamacy.model import Model
@@ -17,7 +18,7 @@ N_CTX = 20
 RECORDED = Path(__file__).parent / "llama-perplexity.logits"
 
 
-def log_softmax(model: Model, ids: list[int]) -> np.ndarray[tuple[int, int], np.dtype]:  # type: ignore[type-arg]
+def log_softmax(model: Model, ids: list[int]) -> NDArray[np.float64]:
     """Log-probabilities that count of all whole chunks: (n_scored, n_vocab)."""
     rows = []
     for first in range(0, len(ids) - N_CTX + 1, N_CTX):
