@@ -39,8 +39,12 @@ if TYPE_CHECKING:
     )
     from llamacy.generation.streams import AsyncStream, Stream
     from llamacy.hub import CachedModel, cached_models, pull, remove_cached
+    from llamacy.inspecting import ModelInfo, inspect
     from llamacy.loading import load
     from llamacy.model import Model
+    from llamacy.quality.kl_divergence import kl_divergence
+    from llamacy.quality.perplexity import perplexity
+    from llamacy.quality.statistics import KLDivergence, Perplexity
     from llamacy.quantizing import QuantizedFile, quantize
     from llamacy.results import (
         ChatCompletion,
@@ -59,10 +63,10 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "CHAT_FORMATS",
     "ArgumentError",
     "AsyncStream",
     "BusyError",
+    "CHAT_FORMATS",
     "CPUError",
     "CachedModel",
     "ChatCompletion",
@@ -77,12 +81,15 @@ __all__ = [
     "HubConnectionError",
     "HubError",
     "HubNotFoundError",
+    "KLDivergence",
     "LlamacyError",
     "Model",
     "ModelConfig",
     "ModelFileError",
+    "ModelInfo",
     "ModelOutputError",
     "OutOfMemoryError",
+    "Perplexity",
     "Piece",
     "QuantizedFile",
     "SamplingParams",
@@ -97,8 +104,11 @@ __all__ = [
     "Usage",
     "__version__",
     "cached_models",
+    "inspect",
+    "kl_divergence",
     "load",
     "load_tokenizer",
+    "perplexity",
     "pull",
     "quantize",
     "remove_cached",
@@ -111,8 +121,12 @@ _HOMES = {
     "errors": [name for name in __all__ if name.endswith("Error")],
     "generation.streams": ["AsyncStream", "Stream"],
     "hub": ["CachedModel", "cached_models", "pull", "remove_cached"],
+    "inspecting": ["ModelInfo", "inspect"],
     "loading": ["load"],
     "model": ["Model"],
+    "quality.kl_divergence": ["kl_divergence"],
+    "quality.perplexity": ["perplexity"],
+    "quality.statistics": ["KLDivergence", "Perplexity"],
     "quantizing": ["QuantizedFile", "quantize"],
     "results": [
         *("ChatCompletion", "Completion", "Piece", "Score", "Timings"),

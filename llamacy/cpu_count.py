@@ -17,6 +17,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from llamacy.cgroups import cgroup_folders, read_text
+
 
 def default_threads() -> int:
     """Threads to use: physical cores within the affinity and CPU quota; at least 1."""
@@ -43,7 +45,7 @@ def physical_cores(cpus: Iterable[int], root: str = "/") -> int:
     folder = Path(root, "sys/devices/system/cpu")
     cores = set()
     for cpu in cpus:
-        siblings = _read(folder / f"cpu{cpu}/topology/thread_siblings_list")
+        siblings = read_text(folder / f"cpu{cpu}/topology/thread_siblings_list")
         cores.add(siblings or str(cpu))
     return len(cores)
 
@@ -51,31 +53,19 @@ def physical_cores(cpus: Iterable[int], root: str = "/") -> int:
 def cgroup_quota(root: str = "/") -> float | None:
     """CPUs that the process's cgroups (Linux, version 1 or 2) let it use; None: all.
 
-    Limits of the enclosing groups count too. Inside a container the path in
-    ``/proc/self/cgroup`` may be the host's; then only its root is there to be read.
+    Limits of the enclosing groups count too.
     """
-    mount = Path(root, "sys/fs/cgroup")
     limits: list[float] = []
-    for line in _read(Path(root, "proc/self/cgroup")).splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            tops = [mount, mount / "unified"]
-        elif "cpu" in controllers.split(","):
-            tops = [mount / controllers, mount / "cpu"]
-        else:
-            continue
-        inner = Path(path.lstrip("/"))
-        for top in tops:
-            for folder in (top / inner, *(top / parent for parent in inner.parents)):
-                limit = _quota_v1(folder) if controllers else _quota_v2(folder)
-                if limit is not None:
-                    limits.append(limit)
+    for folder, version in cgroup_folders("cpu", root):
+        limit = _quota_v1(folder) if version == 1 else _quota_v2(folder)
+        if limit is not None:
+            limits.append(limit)
     return min(limits, default=None)
 
 
 def _quota_v2(folder: Path) -> float | None:
     """Read ``cpu.max``: microseconds to use and per how many, or ``max 100000``."""
-    match _read(folder / "cpu.max").split():
+    match read_text(folder / "cpu.max").split():
         case [quota, period] if quota != "max":
             return int(quota) / int(period)
     return None
@@ -83,8 +73,8 @@ def _quota_v2(folder: Path) -> float | None:
 
 def _quota_v1(folder: Path) -> float | None:
     """Read ``cpu.cfs_quota_us`` (-1: no limit) and ``cpu.cfs_period_us``."""
-    quota = _read(folder / "cpu.cfs_quota_us")
-    period = _read(folder / "cpu.cfs_period_us")
+    quota = read_text(folder / "cpu.cfs_quota_us")
+    period = read_text(folder / "cpu.cfs_period_us")
     if not quota or not period or int(quota) < 0:
         return None
     return int(quota) / int(period)
@@ -100,11 +90,3 @@ def _mac_cores() -> int:
             continue
         return value.value
     return 0
-
-
-def _read(path: Path) -> str:
-    """Text of a small system file, stripped; ``""`` if it cannot be read."""
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -107,7 +107,20 @@ class ModelOutputError(LlamacyError, ArithmeticError):
 
 
 class OutOfMemoryError(LlamacyError, MemoryError):
-    """Weights or KV cache do not fit into memory; the message has both figures."""
+    """Weights or KV cache do not fit into memory; the message has both figures.
+
+    Parameters
+    ----------
+    message : what does not fit where.
+    needed, available : bytes wanted, and those there are; None if not known.
+    """
+
+    def __init__(
+        self, message: str, needed: int | None = None, available: int | None = None
+    ) -> None:
+        self.needed = needed
+        self.available = available
+        super().__init__(message)
 
 
 class ClosedError(LlamacyError, ValueError):

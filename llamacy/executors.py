@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 from llamacy.architectures import find_architecture
 from llamacy.architectures.weights import select_tensors
 from llamacy.config import ModelConfig
+from llamacy.errors import OutOfMemoryError
 from llamacy.formats.gguf import GGUFFile
+from llamacy.free_memory import available_memory
 from llamacy.ops.reference import ReferenceExecutor
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ def load_executor(
     ------
     UnsupportedError : an architecture not known here.
     FormatError : a tensor is missing or has the wrong shape.
+    OutOfMemoryError : the plan's weights do not fit into memory; nothing is packed.
     """
     path = str(file.path)
     architecture = find_architecture(config.architecture, path)
@@ -79,7 +82,9 @@ def load_executor(
         return ReferenceExecutor(architecture.forward, config, arrays, n_batch=n_batch)
     # imported late: the reference runs where nothing is compiled
     from llamacy.ops.plan import Plan, pack_weights
+    from llamacy.ops.weights import weight_bytes
 
+    _check_memory(path, weight_bytes(tensors))
     weights = pack_weights(tensors, n_threads=n_threads, progress=progress)
     return Plan(
         architecture.forward,
@@ -89,3 +94,15 @@ def load_executor(
         kv_type=kv_type,
         n_batch=n_batch,
     )
+
+
+def _check_memory(path: str, needed: int) -> None:
+    """Refuse what cannot fit: the system might begin, and end the process later."""
+    available = available_memory()
+    if available is not None and needed > available:
+        raise OutOfMemoryError(
+            f"{path}: no memory for {needed} bytes of weights: {available} bytes are "
+            "available at most",
+            needed,
+            available,
+        )

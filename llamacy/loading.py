@@ -57,6 +57,8 @@ def load(
     HubError : the hub does not have it, refuses it, or cannot be reached.
     FormatError : it is not a sound GGUF file, or (UnsupportedError) needs
         something llamacy does not have.
+    OutOfMemoryError : the weights do not fit into memory; see
+        :func:`llamacy.inspect`.
     ArgumentError : an option has a value that cannot be used.
 
     Examples

@@ -124,6 +124,17 @@ class Model:
         self.executor.close()
 
     @property
+    def engine(self) -> Engine:
+        """Makes requests and runs them, for what is built upon the model.
+
+        Raises
+        ------
+        ClosedError : the model is closed.
+        """
+        self._check_open()
+        return self._engine
+
+    @property
     def metadata(self) -> Mapping[str, Any]:
         """The file's metadata: numbers, texts, and arrays of those."""
         return self._metadata

@@ -18,9 +18,9 @@ from pathlib import Path
 FOUNDATION = {"errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
-    *("architectures", "chat", "cpu_count", "executors", "generation", "kernels"),
-    *("loading", "model", "quantizing", "sampling", "session", "session_file"),
-    *("hub", "sources", "tokenizers"),
+    *("architectures", "chat", "cpu_count", "executors", "free_memory", "generation"),
+    *("hub", "inspecting", "kernels", "loading", "model", "quality", "quantizing"),
+    *("sampling", "session", "session_file", "sources", "tokenizers"),
 }
 
 # A part of the package (a module or folder in it; "" is llamacy/__init__.py) and the
@@ -31,12 +31,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compat": MODEL,
     "": MODEL,
     "loading": MODEL,
+    "inspecting": ENGINE | {"architectures", "sampling", "sources"},
+    "quality": MODEL - {"inspecting", "loading", "quantizing"},
     "quantizing": FOUNDATION | {"cpu_count", "formats", "sampling", "sources"},
-    "model": MODEL - {"loading", "quantizing"},
-    "session": MODEL - {"loading", "model", "quantizing", "chat"},
+    "model": MODEL - {"inspecting", "loading", "quality", "quantizing"},
+    "session": MODEL
+    - {"chat", "inspecting", "loading", "model", "quality", "quantizing"},
     "chat": FOUNDATION | {"generation", "sampling", "tokenizers"},
     "session_file": FOUNDATION | {"ops"},
-    "executors": ENGINE | {"architectures"},
+    "executors": ENGINE | {"architectures", "free_memory"},
     "roofline": FOUNDATION | {"kernels"},
     "generation": FOUNDATION | {"sampling", "tokenizers", "ops"},
     "sampling": FOUNDATION,
@@ -47,7 +50,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "formats": FOUNDATION,
     "sources": {"errors", "hub"},
     "hub": {"errors"},
-    "cpu_count": set(),
+    "cpu_count": {"cgroups"},
+    "free_memory": {"cgroups"},
+    "cgroups": set(),
     "results": set(),
     "config": set(),
     "fork_locks": set(),

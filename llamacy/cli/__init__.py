@@ -18,6 +18,7 @@ from llamacy.cli.bench import bench
 from llamacy.cli.failures import Commands
 from llamacy.cli.info import info
 from llamacy.cli.list_models import list_models
+from llamacy.cli.perplexity import perplexity
 from llamacy.cli.pull import pull
 from llamacy.cli.quantize import quantize
 from llamacy.cli.rm import rm
@@ -36,7 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, score, info, show, tokenize, quantize, bench, pull):
+_COMMANDS = (run, score, perplexity, info, show, tokenize, quantize, bench, pull)
+for command in _COMMANDS:
     app.command()(command)
 app.command("list")(list_models)
 app.command("ls", hidden=True)(list_models)

@@ -49,6 +49,12 @@ class ProgressBar:
         elif monotonic() - self._start > _PATIENCE and sys.stderr.isatty():
             self._begin(share)
 
+    def describe(self, text: str) -> None:
+        """Let `text` stand before the bar from now on."""
+        self._text = text
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], description=text)
+
     def _begin(self, share: float) -> None:
         from rich.console import Console
         from rich.progress import Progress

@@ -21,16 +21,26 @@ def show(
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="GGUF file, or name on the hub.")
     ],
+    n_ctx: Annotated[
+        int,
+        typer.Option(
+            "-c",
+            "--ctx-size",
+            min=0,
+            metavar="N",
+            help="Context to tell the memory of; 0: the model's own.",
+        ),
+    ] = 0,
     full: Annotated[
         bool, typer.Option("--full", help="Show long arrays and texts whole.")
     ] = False,
     json: JSON = False,
 ) -> None:
-    """Show a file's metadata, and its tensors' shapes and types."""
+    """Show what a file needs in memory, its metadata, and its tensors."""
     from llamacy.formats.gguf import open_gguf
 
     with open_gguf(find_model(file)) as opened:
-        summary = _summary(opened)
+        summary = _summary(opened) | {"memory": _memory(opened, n_ctx or None)}
         metadata = {
             key: _plain(value, None if full else _N_SHOWN)
             for key, value in opened.metadata.items()
@@ -66,6 +76,22 @@ def _summary(file: GGUFFile) -> dict[str, Any]:
     }
 
 
+def _memory(file: GGUFFile, n_ctx: int | None) -> dict[str, Any]:
+    """Bytes of weights and of a context; or why it is not known what they are."""
+    from llamacy.errors import FormatError
+    from llamacy.inspecting import inspect_file
+
+    try:
+        info = inspect_file(file)
+    except FormatError as error:
+        return {"unknown": str(error)}
+    return {
+        "weights_bytes": info.weights_bytes,
+        "n_ctx": n_ctx or info.n_ctx_train,
+        "kv_bytes": {kind: info.kv_bytes(n_ctx, kind) for kind in info.kv_page_bytes},
+    }
+
+
 def _plain(value: Any, limit: int | None) -> Any:
     """`value` as JSON can hold it; of a long array its length and its beginning."""
     if hasattr(value, "tolist"):
@@ -98,6 +124,7 @@ def _print(
             else ""
         )
     )
+    print(_memory_line(summary["memory"]))
     rows = [(key, _one_line(value, full)) for key, value in metadata.items()]
     print_table(["key", "value"], rows)
     if not tensors:
@@ -114,6 +141,19 @@ def _print(
             for tensor in tensors
         ],
         right="shape size",
+    )
+
+
+def _memory_line(memory: dict[str, Any]) -> str:
+    from llamacy.cli.tables import in_units
+
+    if "unknown" in memory:
+        return f"memory: it cannot be loaded: {memory['unknown']}"
+    kinds = memory["kv_bytes"].items()
+    context = ", ".join(f"{in_units(n_bytes)} as {kind}" for kind, n_bytes in kinds)
+    return (
+        f"memory: weights {in_units(memory['weights_bytes'])}; "
+        f"a context of {memory['n_ctx']:,} tokens {context}"
     )
 
 

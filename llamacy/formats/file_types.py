@@ -170,6 +170,13 @@ def find_file_type(name: str) -> FileType:
     return known
 
 
+def file_type_name(metadata: Mapping[str, Any]) -> str | None:
+    """Name the file type that a file's metadata tell by its number; None if unknown."""
+    number = metadata.get("general.file_type")
+    names = [one.name for one in FILE_TYPES.values() if one.number == number]
+    return names[0] if names else None
+
+
 def model_shape(metadata: Mapping[str, Any], names: Iterable[str]) -> Shape:
     """Count what recipes ask about, from a file's metadata and its tensors' names."""
     names = list(names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from llamacy.generation.mailbox import AsyncMailbox, Done, Event, ThreadMailbox
 from llamacy.generation.request import Request
@@ -68,7 +68,7 @@ def _withdraw_made(task: asyncio.Future[list[Request]]) -> None:
             request.withdraw()
 
 
-def withdraw(worker: Worker, requests: Sequence[Request]) -> None:
+def withdraw(worker: Worker, requests: Iterable[Request]) -> None:
     """End requests after the pass at hand."""
     for request in requests:
         request.withdraw()

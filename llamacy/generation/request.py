@@ -153,6 +153,11 @@ class Request:
         """Whether the likelihoods of the prompt's tokens are wanted."""
         return self._params.prompt_logprobs is not None
 
+    @property
+    def scores_next(self) -> bool:
+        """Whether that is so of the tokens to be read next."""
+        return self.scores_prompt
+
     def submit(self, mailbox: Mailbox) -> None:
         """Post events to `mailbox` from now on."""
         self._mailbox = mailbox

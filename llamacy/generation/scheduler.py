@@ -161,12 +161,12 @@ class Scheduler:
             room = min(room, MAX_READ_BESIDE)
         room_scored = self._max_scored
         for request in ready:
-            limit = min(room, room_scored) if request.scores_prompt else room
+            limit = min(room, room_scored) if request.scores_next else room
             if request.is_reading and limit:
                 parts.append((request, request.next_rows(limit)))
                 n_rows = len(parts[-1][1][0])
                 room -= n_rows
-                room_scored -= n_rows * request.scores_prompt
+                room_scored -= n_rows * request.scores_next
         if len(growing) == self._max_together:  # the others' turn comes first next time
             self._active.sort(key=growing.__contains__)
         return parts

@@ -68,14 +68,7 @@ class Plan:
         self._config = config
         self._lock = fork_lock(Rank.PLAN)
         self._n_threads = n_threads
-        program = Program(
-            kernels.load(kernels.selected().name).table,
-            n_threads,
-            kv_type,
-            config.n_head,
-            config.n_head_kv,
-            config.head_dim,
-        )
+        program = _program(config, n_threads, kv_type)
         recorder = Recorder()
         logits = forward(recorder, config, weights)
         # the array that a run fills is of this shape
@@ -198,6 +191,23 @@ class Plan:
                 runs.append((row, length, batch.positions[row]))
                 pages.append(sequence.page_table)
         return np.asarray(runs, np.int32), np.asarray(pages, np.uintp)
+
+
+def kv_page_bytes(config: ModelConfig, kv_type: str) -> int:
+    """Memory that a page of `PAGE` tokens' keys and values takes, in any plan."""
+    return config.n_layer * _program(config, 1, kv_type).layer_bytes
+
+
+def _program(config: ModelConfig, n_threads: int, kv_type: str) -> Program:
+    """Make a program without steps."""
+    return Program(
+        kernels.load(kernels.selected().name).table,
+        n_threads,
+        kv_type,
+        config.n_head,
+        config.n_head_kv,
+        config.head_dim,
+    )
 
 
 def _check_range(name: str, values: NDArray[np.int32], limit: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
@@ -53,11 +54,7 @@ def pack_weights(
     ------
     OutOfMemoryError : the packed weights do not fit.
     """
-    sizes = {
-        name: packed_bytes(tensor.type.name, *tensor.shape)
-        for name, tensor in tensors.items()
-        if len(tensor.shape) == 2
-    }
+    sizes = _packed_sizes(tensors)
     arena, done, total = _arena(sum(sizes.values())), 0, sum(sizes.values())
     n_threads = usable_threads(n_threads)
     weights: dict[str, Weight] = {}
@@ -73,6 +70,22 @@ def pack_weights(
         if progress is not None:
             progress(done / total)
     return weights
+
+
+def weight_bytes(tensors: Mapping[str, SourceTensor]) -> int:
+    """Bytes of memory that `pack_weights` takes for `tensors`; reads none of them."""
+    sizes = _packed_sizes(tensors)
+    vectors = [math.prod(t.shape) for name, t in tensors.items() if name not in sizes]
+    return sum(sizes.values()) + 4 * sum(vectors)
+
+
+def _packed_sizes(tensors: Mapping[str, SourceTensor]) -> dict[str, int]:
+    """Bytes of each matrix, packed."""
+    return {
+        name: packed_bytes(tensor.type.name, *tensor.shape)
+        for name, tensor in tensors.items()
+        if len(tensor.shape) == 2
+    }
 
 
 def _arena(nbytes: int) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,17 @@ def test_show(shell: Shell, path: Path) -> None:
     full = json.loads(shell("show", path, "--json", "--full").out)
     assert len(full["metadata"]["tokenizer.ggml.tokens"]) == 512
 
+    info = llamacy.inspect(path)
+    for words, n_ctx in (([], 512), (["-c", 4096], 4096)):
+        memory = json.loads(shell("show", path, *words, "--json").out)["memory"]
+        assert memory["weights_bytes"] == info.weights_bytes
+        assert memory["n_ctx"] == n_ctx
+        assert memory["kv_bytes"] == {
+            kind: info.kv_bytes(n_ctx, kind) for kind in ("f32", "f16", "q8_0")
+        }
+
     text = shell("show", path).out
+    assert re.search(r"^memory: weights \S+ KiB; a context of 512 tokens", text, re.M)
     for word in ("blk.4.ffn_down.weight", "64 × 172", "llama.block_count", "… 512 in"):
         assert word in text
 
@@ -143,7 +154,7 @@ def test_help_and_version(shell: Shell) -> None:
     for words in ([], ["--help"], ["-h"]):
         done = shell(*words)
         assert done.status == 0
-        commands = "run score info show tokenize quantize bench".split()
+        commands = "run score perplexity info show tokenize quantize bench".split()
         for command in commands:
             assert command in done.out
             assert shell(command, "--help").status == 0

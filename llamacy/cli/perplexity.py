@@ -1,0 +1,184 @@
+"""`llamacy perplexity`: how well a model predicts a text, or predicts like another."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llamacy.cli.divergence_report import CHUNK_HEADING, as_json, chunk_line, report
+from llamacy.cli.failures import UsageError
+from llamacy.cli.options import JSON, KVType, Threads
+from llamacy.cli.text_input import model_and_text
+
+if TYPE_CHECKING:
+    from llamacy.model import Model
+    from llamacy.quality.statistics import KLDivergence, Perplexity
+
+
+def perplexity(
+    argument: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="GGUF file of the model.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("-m", "--model", metavar="FILE", help="The model, as an option."),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("-f", "--file", help="Read the text from a file; -: stdin."),
+    ] = None,
+    n_ctx: Annotated[
+        int, typer.Option("-c", "--ctx-size", metavar="N", help="Tokens of a chunk.")
+    ] = 512,
+    chunks: Annotated[
+        int, typer.Option(metavar="N", help="Most chunks to read; -1: all.")
+    ] = -1,
+    n_batch: Annotated[
+        int,
+        typer.Option(
+            "-b", "--batch-size", metavar="N", help="Tokens of chunks read together."
+        ),
+    ] = 2048,
+    logits_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-logits",
+            "--kl-divergence-base",
+            metavar="FILE",
+            help="Save what is predicted; with --kl-divergence: compare with this.",
+        ),
+    ] = None,
+    kl_divergence: Annotated[
+        bool,
+        typer.Option(
+            "--kl-divergence", help="Compare with what another model predicted."
+        ),
+    ] = False,
+    threads: Threads = None,
+    kv_type: KVType = "f16",
+    json: JSON = False,
+) -> None:
+    """Measure the perplexity of a text, as llama.cpp's llama-perplexity does.
+
+    The text is cut into chunks; of each the predictions of its second half count.
+    The perplexity after each chunk is printed, and at the end that of all with its
+    standard error.
+
+    With --kl-divergence the model is compared with the one whose predictions
+    --kl-divergence-base names: saved by this command or by llama-perplexity. The
+    text, and the tokens of a chunk, are those saved.
+    """
+    path, text = model_and_text(
+        [argument], model, None, file, "text", reads_pipe=not kl_divergence
+    )
+    if kl_divergence and (logits_file is None or text is not None):
+        raise UsageError(
+            "--kl-divergence: wanted --kl-divergence-base FILE, which has the text too"
+        )
+    if not kl_divergence and text is None:
+        raise UsageError("no text: give it with -f FILE or through a pipe")
+
+    import llamacy
+
+    n_chunks = None if chunks < 0 else chunks
+    options: dict[str, Any] = {"n_chunks": n_chunks, "n_batch": n_batch}
+    if logits_file is not None and kl_divergence:
+        from llamacy.quality.logits_file import context_of
+
+        n_ctx = context_of(logits_file)
+    with llamacy.load(path, n_ctx=n_ctx, n_threads=threads, kv_type=kv_type) as loaded:
+        if logits_file is not None and kl_divergence:
+            result = _compare(loaded, logits_file, options, json)
+        else:
+            options |= {"n_ctx": n_ctx, "save_logits": logits_file}
+            result = _measure(loaded, text or "", options, json)
+    if json:
+        from json import dumps
+
+        print(dumps({"model": path} | result, ensure_ascii=False))
+
+
+def _measure(
+    model: Model, text: str, options: dict[str, Any], quiet: bool
+) -> dict[str, Any]:
+    import llamacy
+    from llamacy.cli.progress_bar import ProgressBar
+
+    with _Shown(quiet) as shown, ProgressBar("perplexity") as progress:
+
+        def tell(so_far: Perplexity) -> None:
+            shown.add(f"[{so_far.n_chunks}]{so_far.value:.4f},")
+            progress.describe(f"perplexity {so_far.value:.4f}, {so_far.n_chunks} read")
+
+        done = llamacy.perplexity(
+            model, text, on_chunk=tell, progress=progress, **options
+        )
+    if not quiet:
+        print(f"\nFinal estimate: PPL = {done.value:.4f} +/- {done.error:.5f}")
+    return {
+        "perplexity": _finite(done.value),
+        "error": _finite(done.error),
+        "n_chunks": done.n_chunks,
+        "n_ctx": done.n_ctx,
+        "n_scored": done.n_scored,
+        "running": [_finite(value) for value in done.running],
+    }
+
+
+def _compare(
+    model: Model, base: Path, options: dict[str, Any], quiet: bool
+) -> dict[str, Any]:
+    import llamacy
+    from llamacy.cli.progress_bar import ProgressBar
+
+    with _Shown(quiet) as shown, ProgressBar("KL divergence") as progress:
+        shown.add(f"{CHUNK_HEADING}\n")
+
+        def tell(so_far: KLDivergence) -> None:
+            shown.add(f"{chunk_line(so_far)}\n")
+            kld = so_far.kld.mean.value
+            progress.describe(f"KL divergence {kld:.6f}, {so_far.n_chunks} read")
+
+        done = llamacy.kl_divergence(
+            model, base, on_chunk=tell, progress=progress, **options
+        )
+    if not quiet:
+        print(f"\n{report(done)}")
+    return as_json(done)
+
+
+def _finite(value: float) -> float | None:
+    """Return `value` if JSON can hold it: it has no infinity, and no NaN."""
+    return value if math.isfinite(value) else None
+
+
+class _Shown:
+    """What is printed while the work goes on: not across a bar, but after it.
+
+    What there is when the work is broken off is printed all the same.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self._waits = sys.stderr.isatty()
+        self._texts: list[str] = []
+        self._print: Callable[[str], object] = lambda text: None
+        if not quiet:
+            self._print = lambda text: print(text, end="", flush=True)
+
+    def __enter__(self) -> _Shown:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._print("".join(self._texts))
+
+    def add(self, text: str) -> None:
+        """Print `text`, now or later."""
+        if self._waits:
+            self._texts.append(text)
+        else:
+            self._print(text)

@@ -1,0 +1,154 @@
+"""A text in chunks, each read from nothing, and the logits of its second half.
+
+The first half of a chunk is context, so that no token is predicted from too little.
+What remains after the last whole chunk is left out. All as llama.cpp does it; source:
+its `tools/perplexity/perplexity.cpp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import ArgumentError, ContextLengthError
+from llamacy.generation.chunk_request import ChunkRequest, run_in_turn
+from llamacy.generation.engine import Engine, Prompt
+from llamacy.generation.gather import OnProgress
+from llamacy.quality.log_softmax import LogSoftmax, in_blocks
+from llamacy.sampling.checks import check_callback, checked_integer
+
+MIN_CTX = 3  # of which one token is predicted
+MAX_CTX = 2**31 - 1
+DEFAULT_CTX = 512
+DEFAULT_BATCH = 2048
+
+Receive = Callable[[slice, LogSoftmax, NDArray[np.int32]], object]
+"""Called with the places of some predictions among all, with them, and with the tokens
+that came: int32, (n,)."""
+
+
+def scored_in(n_ctx: int) -> int:
+    """Predictions of a chunk that count: those made from more than half of it."""
+    return n_ctx - 1 - n_ctx // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """A text in chunks.
+
+    Attributes
+    ----------
+    ids : int32, (n_chunks, n_ctx), as the text has them.
+    bos_id : what each chunk's first token is replaced by, when it is read; or None.
+    """
+
+    ids: NDArray[np.int32]
+    bos_id: int | None
+
+    @property
+    def n_ctx(self) -> int:
+        """Tokens of a chunk."""
+        return int(self.ids.shape[1])
+
+    @property
+    def n_scored(self) -> int:
+        """Predictions that count, of all chunks."""
+        return len(self.ids) * scored_in(self.n_ctx)
+
+    def read(
+        self,
+        engine: Engine,
+        n_batch: int,
+        receive: Receive,
+        progress: OnProgress | None = None,
+    ) -> Generator[int, None, None]:
+        """Read the chunks and yield, after each, how many predictions are done.
+
+        Parameters
+        ----------
+        engine : of the model.
+        n_batch : tokens of the chunks that are read at the same time; one is in any
+            case.
+        receive : gets the predictions that count, a few at a time, on the worker's
+            thread.
+        progress : called with the share that is done.
+
+        Raises
+        ------
+        ContextLengthError : the model's context does not hold a chunk.
+        ModelOutputError : the model computes what is not a number.
+        """
+        first, n_each = self.n_ctx // 2, scored_in(self.n_ctx)
+        n_done = 0
+
+        def request(number: int) -> ChunkRequest:
+            ids: list[int] = self.ids[number].tolist()
+            if self.bos_id is not None:
+                ids[0] = self.bos_id
+            following = self.ids[number, first + 1 :]
+
+            def pass_on(token: int, logits: NDArray[np.float32]) -> None:
+                nonlocal n_done
+                row = token - first
+                # what broken weights give is checked, or shows in the result
+                with np.errstate(over="ignore", invalid="ignore"):
+                    for part in in_blocks(*logits.shape):
+                        rows = LogSoftmax.of(logits[part])
+                        begin, end = row + part.start, row + part.stop
+                        place = slice(number * n_each + begin, number * n_each + end)
+                        receive(place, rows, following[begin:end])
+                n_done += len(logits)
+
+            return ChunkRequest(ids, engine.n_ctx, first, pass_on)
+
+        def tell() -> None:
+            if progress is not None:
+                progress(n_done / self.n_scored)
+
+        check_callback("progress", progress)
+        n_together = max(1, n_batch // self.n_ctx)
+        requests = map(request, range(len(self.ids)))
+        ended = run_in_turn(engine.worker, requests, n_together, tell)
+        for number, _ in enumerate(ended, 1):
+            yield number * n_each
+
+
+def cut(
+    engine: Engine, text: Prompt, n_ctx: int | None, n_chunks: int | None
+) -> Chunks:
+    """Cut a text, or its token ids, into chunks of `n_ctx` tokens.
+
+    Raises
+    ------
+    ArgumentError : it is shorter than one chunk, or an option is bad.
+    ContextLengthError : the model's context does not hold a chunk.
+    """
+    if n_ctx is None:
+        n_ctx = min(DEFAULT_CTX, engine.n_ctx)
+    n_ctx = checked_integer("n_ctx", n_ctx, MIN_CTX, MAX_CTX)
+    if n_ctx > engine.n_ctx:
+        raise ContextLengthError(n_ctx, engine.n_ctx)
+    ids = engine.prompt_ids(text, name="text")
+    if len(ids) < n_ctx:
+        raise ArgumentError(
+            f"text: wanted at least one chunk of {n_ctx} tokens, found {len(ids)}"
+        )
+    n_found = checked_count(n_chunks, len(ids) // n_ctx)
+    whole = np.array(ids[: n_found * n_ctx], np.int32)
+    return Chunks(whole.reshape(n_found, n_ctx), chunk_bos(engine))
+
+
+def checked_count(n_chunks: int | None, n_found: int) -> int:
+    """Chunks to read, of those there are; None is all."""
+    if n_chunks is None:
+        return n_found
+    return min(n_found, checked_integer("n_chunks", n_chunks, 1))
+
+
+def chunk_bos(engine: Engine) -> int | None:
+    """Find what a chunk begins with, if the vocabulary has texts begin with it."""
+    tokenizer = engine.tokenizer.get_or_none()
+    return tokenizer.bos_id if tokenizer is not None and tokenizer.add_bos else None

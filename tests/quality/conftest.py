@@ -1,0 +1,31 @@
+"""Models to measure, and texts to measure them on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import llamacy
+from llamacy.model import Model
+
+
+@pytest.fixture(scope="session")
+def stories(shared: Path) -> Path:
+    """A model that has learnt something, in float32."""
+    return shared / "models/stories260K-F32.gguf"
+
+
+@pytest.fixture(scope="module")
+def babble(babble_model: Path) -> Iterator[Model]:
+    with llamacy.load(babble_model, n_threads=1, kv_type="f32") as model:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def babble_ids(babble: Model) -> list[int]:
+    """133 tokens: of each 20, those after the first are what the model might say."""
+    params = llamacy.SamplingParams(max_tokens=19, top_k=0, temperature=1, seed=2)
+    said = [one.tokens for one in babble.generate([1], params, n=7)]
+    return [token for tokens in said for token in (5, *tokens)][:133]
