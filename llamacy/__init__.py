@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llamacy.chat.formats import CHAT_FORMATS
-    from llamacy.chat.stream import ChatStream
+    from llamacy.chat.results import ChatCompletion, ChatPiece, Message, ToolCall
+    from llamacy.chat.stream import AsyncChatStream, ChatStream
     from llamacy.config import ModelConfig
     from llamacy.errors import (
         ArgumentError,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from llamacy.model import Model
     from llamacy.quantizing import QuantizedFile, quantize
     from llamacy.results import (
-        ChatCompletion,
         Completion,
         Piece,
         Score,
@@ -56,10 +56,12 @@ if TYPE_CHECKING:
 __all__ = [
     "CHAT_FORMATS",
     "ArgumentError",
+    "AsyncChatStream",
     "AsyncStream",
     "BusyError",
     "CPUError",
     "ChatCompletion",
+    "ChatPiece",
     "ChatStream",
     "ChatTemplateError",
     "ClosedError",
@@ -68,6 +70,7 @@ __all__ = [
     "ForkedError",
     "FormatError",
     "LlamacyError",
+    "Message",
     "Model",
     "ModelConfig",
     "ModelFileError",
@@ -82,6 +85,7 @@ __all__ = [
     "Timings",
     "TokenLogprob",
     "Tokenizer",
+    "ToolCall",
     "UnsupportedCallError",
     "UnsupportedError",
     "Usage",
@@ -93,17 +97,15 @@ __all__ = [
 
 _HOMES = {
     "chat.formats": ["CHAT_FORMATS"],
-    "chat.stream": ["ChatStream"],
+    "chat.results": ["ChatCompletion", "ChatPiece", "Message", "ToolCall"],
+    "chat.stream": ["AsyncChatStream", "ChatStream"],
     "config": ["ModelConfig"],
     "errors": [name for name in __all__ if name.endswith("Error")],
     "generation.streams": ["AsyncStream", "Stream"],
     "loading": ["load"],
     "model": ["Model"],
     "quantizing": ["QuantizedFile", "quantize"],
-    "results": [
-        *("ChatCompletion", "Completion", "Piece", "Score", "Timings"),
-        *("TokenLogprob", "Usage"),
-    ],
+    "results": ["Completion", "Piece", "Score", "Timings", "TokenLogprob", "Usage"],
     "sampling": ["SamplingParams"],
     "session": ["Session"],
     "tokenizers": ["load_tokenizer"],

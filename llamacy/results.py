@@ -8,11 +8,12 @@ from typing import Literal
 
 _MAX_EXPONENT = 700.0  # of a float
 
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "cancelled", "tool_calls"]
 """Why a text ended.
 
 ``"stop"``: an end-of-text token or a stop string. ``"length"``: `max_tokens`, or
 the context is full. ``"cancelled"``: its stream was closed, or is not at its end.
+``"tool_calls"``: an answer ended with calls of tools, whose results it waits for.
 """
 
 
@@ -164,23 +165,6 @@ class Completion:
             f"prompt_tokens={self.usage.prompt_tokens}, "
             f"completion_tokens={self.usage.completion_tokens})"
         )
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class ChatCompletion(Completion):
-    """An answer in a conversation: a completion of the prompt it was written as.
-
-    Attributes
-    ----------
-    n_dropped : messages left out, the oldest, because the context was full.
-    """
-
-    n_dropped: int = 0
-
-    @property
-    def message(self) -> dict[str, str]:
-        """The answer as a message, to be appended to the others."""
-        return {"role": "assistant", "content": self.text}
 
 
 @dataclass(frozen=True, slots=True)
