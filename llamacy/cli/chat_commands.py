@@ -187,7 +187,7 @@ COMMANDS = {
     ),
     "set": _Kind(
         "[NAME VALUE]",
-        "a sampling option; verbose, quiet; reasoning show, hide; show all",
+        "a sampling option; verbose, quiet; reasoning show|hide",
         _set,
     ),
     "save": _Kind("FILE", "write the chat to a file", _save),

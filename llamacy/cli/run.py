@@ -71,7 +71,7 @@ def run(
         bool,
         typer.Option(
             "--hide-reasoning",
-            help="Do not show what a model thinks before it answers.",
+            help="Do not show what comes before an answer.",
         ),
     ] = False,
     escape: Annotated[

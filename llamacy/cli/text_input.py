@@ -31,7 +31,7 @@ def model_and_text(
     joins_pipe: bool = False,
     unescapes: bool = False,
 ) -> tuple[str, str | None]:
-    """Tell a model and a text apart: options first, arguments fill what is missing.
+    r"""Tell a model and a text apart: options first, arguments fill what is missing.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def model_and_text(
     what : to call the text.
     reads_pipe : whether what is piped in is the text, if there is no other.
     joins_pipe : whether what is piped in comes before the text, if there is one.
-    unescapes : read ``\\n`` and the like in the text, but not in what comes before.
+    unescapes : read ``\n`` and the like in the text, but not in what comes before.
 
     Returns
     -------

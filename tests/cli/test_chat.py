@@ -116,7 +116,7 @@ def test_commands(tmp_path: Path) -> None:
     ("line", "error", "why"),
     [
         ("/nothing", UsageError, "no command /nothing; /help"),
-        ("/set nothing 1", UsageError, "one of verbose, quiet, max_tokens"),
+        ("/set nothing 1", UsageError, "one of verbose, quiet, reasoning show"),
         ("/set temperature", UsageError, "wanted a name and a value"),
         ("/set temperature hot", llamacy.ArgumentError, "temperature: wanted"),
         ("/set logits_processors 1", UsageError, "wanted a name"),

@@ -5,6 +5,8 @@ It has learnt nothing, and babbles.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gguf
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +30,14 @@ CHAT_TEMPLATE = """\
 N_UNSPOKEN = 3 + 256 + 1 + len(LETTERS)  # all but the syllables, which come last
 
 
-def vocabulary() -> tuple[list[str], list[float], list[int]]:
+def vocabulary(
+    marks: Sequence[str] = (),
+) -> tuple[list[str], list[float], list[int]]:
     """Make a SentencePiece vocabulary: pieces, scores, types.
 
     Three control tokens, a token for each byte (so that any text can be encoded),
-    the letters, and syllables with and without a space before them.
+    the letters, and syllables with and without a space before them; `marks` are more
+    control tokens, which come last.
     """
     control = ["<unk>", "<s>", "</s>"]
     types = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
@@ -45,7 +50,10 @@ def vocabulary() -> tuple[list[str], list[float], list[int]]:
     # The highest score is merged first: "b" + "a", then the space before them.
     scores = [0.0] * (len(control) + len(in_bytes))
     scores += [-float(i) for i in range(len(normal))]
-    return [*control, *in_bytes, *normal], scores, [int(t) for t in types]
+    types += [gguf.TokenType.CONTROL] * len(marks)
+    scores += [0.0] * len(marks)
+    pieces = [*control, *in_bytes, *normal, *marks]
+    return pieces, scores, [int(t) for t in types]
 
 
 def tensors(n_vocab: int, seed: int) -> dict[str, NDArray[np.float32]]:
@@ -79,15 +87,21 @@ def tensors(n_vocab: int, seed: int) -> dict[str, NDArray[np.float32]]:
     return made
 
 
-def write(path: str, seed: int = 0, chat_template: str = CHAT_TEMPLATE) -> None:
+def write(
+    path: str,
+    seed: int = 0,
+    chat_template: str = CHAT_TEMPLATE,
+    marks: Sequence[str] = (),
+    n_ctx: int = N_CTX,
+) -> None:
     """Write the model to `path`, its matrices as Q8_0, a GGUF file of about 300 kB.
 
-    An empty `chat_template` leaves that out.
+    An empty `chat_template` leaves that out; `marks` are control tokens besides.
     """
-    pieces, scores, types = vocabulary()
+    pieces, scores, types = vocabulary(marks)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("random babble")
-    writer.add_context_length(N_CTX)
+    writer.add_context_length(n_ctx)
     writer.add_embedding_length(N_EMBD)
     writer.add_block_count(N_LAYER)
     writer.add_feed_forward_length(N_FF)

@@ -127,8 +127,9 @@ class CallSplitter:
             calls = self._style.read(body)
         except ValueError as error:
             close = self._style.close if closed and self._style.close else ""
-            space = self._text.rest()
-            yield BadCall(f"{space}{self._style.open}{body}{close}", str(error))
+            before = self._gap + self._text.rest()
+            self._gap, self._has_text = "", True
+            yield BadCall(f"{before}{self._style.open}{body}{close}", str(error))
         else:
             yield from self._calls(calls)
 
