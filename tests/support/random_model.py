@@ -93,6 +93,7 @@ def write(
     chat_template: str = CHAT_TEMPLATE,
     marks: Sequence[str] = (),
     n_ctx: int = N_CTX,
+    space_prefix: bool = True,
 ) -> None:
     """Write the model to `path`, its matrices as Q8_0, a GGUF file of about 300 kB.
 
@@ -119,7 +120,7 @@ def write(
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_add_bos_token(True)
-    writer.add_add_space_prefix(True)
+    writer.add_add_space_prefix(space_prefix)
     if chat_template:
         writer.add_chat_template(chat_template)
     for name, weights in tensors(len(pieces), seed).items():

@@ -23,6 +23,7 @@ MESSAGE = "<|message|>"
 _BEGINNINGS = ("<|start|>", "<|channel|>")
 _ENDS = ("<|end|>", "<|call|>", "<|return|>")
 MARKS = (MESSAGE, *_BEGINNINGS, *_ENDS, "<|constrain|>")
+_ANALYSIS = re.compile(r"<\|channel\|>\s*analysis\b")
 _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
 _MAX_HEADER = 256  # characters; longer ones are none
 
@@ -78,7 +79,7 @@ class ChannelSplitter:
         recipient = _RECIPIENT.search(header)
         self._recipient = recipient[1] if recipient else ""
         self._call = f"{header}{MESSAGE}"
-        self._kind = Reasoning if "<|channel|>analysis" in header else Text
+        self._kind = Reasoning if _ANALYSIS.search(header) else Text
         self._gap = "\n\n" if self._kind in self._shown else ""
         self._header = None
 
