@@ -73,8 +73,9 @@ class Conversations(ABC):
             default, raises. ``"truncate"`` leaves the oldest turns out, keeping what
             the system says at the beginning and room for the answer (`max_tokens`, at
             most half of the context; a quarter if that is None). ``"shift"`` does
-            that, and again whenever the answer fills the context, which then is no
-            end: with `max_tokens` None, an answer ends where the model ends it.
+            that with a quarter, and again whenever the answer fills the context,
+            which then is no end: with `max_tokens` None, an answer ends where the
+            model ends it.
 
             tools : what the model may want called: functions, with a docstring and
             type hints, or JSON schemas of such as OpenAI's.

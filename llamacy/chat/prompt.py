@@ -99,7 +99,8 @@ def make_prompt(
     turns = Turns(checked, writer)
 
     if overflow in ("truncate", "shift"):
-        ids, n_dropped = truncated(turns, n_ctx - _n_answer(params, n_ctx))
+        room = n_ctx // 4 if overflow == "shift" else _n_answer(params, n_ctx)
+        ids, n_dropped = truncated(turns, n_ctx - room)
     elif overflow == "error":
         ids, n_dropped = turns.prompt(), 0
     else:

@@ -75,7 +75,8 @@ def test_a_template_is_given_schemas(puppet: llamacy.Model) -> None:
     template = "{{ tools | tojson }}"
 
     def written(*tools: Any) -> Any:
-        return json.loads(shown(puppet, PROMPT, chat_format=template, tools=tools))
+        text = shown(puppet, PROMPT, chat_format=template, tools=tools)
+        return json.loads(text.removeprefix("<s>"))
 
     assert written(weather) == [SCHEMA]
     assert written(SCHEMA) == [SCHEMA]

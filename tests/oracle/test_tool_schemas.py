@@ -23,8 +23,15 @@ class Level(Enum):
 
 
 def plain(
-    a: int, b: float, c: str, d: bool, e: list, f: dict, g: tuple, h: Any
-) -> None:  # type: ignore[type-arg]
+    a: int,
+    b: float,
+    c: str,
+    d: bool,
+    e: list,  # type: ignore[type-arg]
+    f: dict,  # type: ignore[type-arg]
+    g: tuple,  # type: ignore[type-arg]
+    h: Any,
+) -> None:
     """Take everything plain.
 
     In several lines,
@@ -98,7 +105,7 @@ def silent() -> bytes:
     return b""
 
 
-FUNCTIONS = [plain, nested, chosen, silent]
+FUNCTIONS: list[Callable[..., Any]] = [plain, nested, chosen, silent]
 NAMES = [function.__name__ for function in FUNCTIONS]
 
 
@@ -121,7 +128,7 @@ def test_prompts(family: str, tmp_path: Path) -> None:
     )
     template = tool_templates.TEMPLATES[family]
     call = llamacy.ToolCall("nested", {"a": [[1]], "b": {}}, "k3f9a2000")
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": "Hé <b>?"},
         {"role": "assistant", "content": "", "tool_calls": [call.as_message_part()]},
         call.result({"n": 5}),
