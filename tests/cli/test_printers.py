@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from puppet import saying
@@ -14,7 +15,7 @@ import llamacy
 from llamacy.chat.results import ChatPiece
 from llamacy.cli.chat import Chat
 from llamacy.cli.chat_commands import Talk
-from llamacy.cli.printers import AnswerPrinter, TextPrinter
+from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
 from llamacy.results import Piece
 from llamacy.sampling import SamplingParams
 
@@ -27,48 +28,54 @@ PIECES = [
 ]
 
 
-@pytest.fixture
-def terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # `capsys` first: it replaces sys.stdout
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setenv("TERM", "xterm")
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
-def printed(printer: Any, pieces: list[Any], read: Callable[[], Any]) -> str:
-    for piece in pieces:
-        printer.show(piece)
-    printer.end()
-    return str(read().out)
+def printed(
+    patch: pytest.MonkeyPatch, make: Callable[[], Printer], pieces: Sequence[Piece]
+) -> str:
+    """What is printed at a terminal."""
+    patch.setenv("TERM", "xterm")
+    with patch.context() as context:
+        context.setattr(sys, "stdout", Terminal())
+        printer = make()
+        for piece in pieces:
+            printer.show(piece)
+        printer.end()
+        return sys.stdout.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
-def test_texts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces = [Piece(" there", [1]), Piece(" was", [1])]
-    text = printed(TextPrinter("Once"), pieces, capsys.readouterr)
+    text = printed(monkeypatch, lambda: TextPrinter("Once"), pieces)
     assert text == "Once there was\n"
-    assert printed(TextPrinter("Once"), [], capsys.readouterr) == "Once\n"
+    assert printed(monkeypatch, lambda: TextPrinter("Once"), []) == "Once\n"
 
 
-@pytest.mark.usefixtures("terminal")
-def test_reasoning_is_dimmed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = printed(AnswerPrinter(), PIECES, capsys.readouterr)
+def test_reasoning_is_dimmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = printed(monkeypatch, AnswerPrinter, PIECES)
     assert text == "\x1b[2mLet me.\x1b[22m\n\nIt is\n"
     # a terminal is never left dimmed
-    text = printed(AnswerPrinter(), PIECES[:1], capsys.readouterr)
-    assert text == "\x1b[2mLet \x1b[22m\n"
-    text = printed(AnswerPrinter(shows_reasoning=False), PIECES, capsys.readouterr)
-    assert text == "It is\n"
-    monkeypatch.setenv("TERM", "dumb")
-    assert printed(AnswerPrinter(), PIECES, capsys.readouterr) == "It is\n"
+    assert printed(monkeypatch, AnswerPrinter, PIECES[:1]) == "\x1b[2mLet \x1b[22m\n"
+    hidden = printed(monkeypatch, lambda: AnswerPrinter(False), PIECES)
+    assert hidden == "It is\n"
 
 
 def test_what_is_piped_on_is_the_answer_alone(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert printed(AnswerPrinter(), PIECES, capsys.readouterr) == "It is\n"
+    printer = AnswerPrinter()
+    for piece in PIECES:
+        printer.show(piece)
+    printer.end()
+    assert capsys.readouterr().out == "It is\n"
+    # nor can every terminal dim
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("TERM", "dumb")
+    AnswerPrinter().show(PIECES[0])
+    assert sys.stdout.getvalue() == ""  # type: ignore[attr-defined]
 
 
 def one_by_one(*lines: str) -> Callable[[str], str]:
@@ -76,15 +83,16 @@ def one_by_one(*lines: str) -> Callable[[str], str]:
     return lambda prompt: next(left)
 
 
-@pytest.mark.usefixtures("terminal")
 def test_a_chat_with_a_model_that_thinks(
-    babble_model: Path, capsys: pytest.CaptureFixture[str]
+    babble_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     with llamacy.load(babble_model) as model:
         for shows, text in [(True, "\x1b[2mHm.\x1b[22m\n\nYes.\n"), (False, "Yes.\n")]:
             params = SamplingParams(**saying(model, "<think>Hm.</think>\n\nYes."))
             talk = Talk(params, shows_reasoning=shows)
             talk.say("bada")
+            monkeypatch.setattr(sys, "stdout", terminal := Terminal())
             Chat(model, talk, HERMES, one_by_one("/regen", "/bye")).run()
-            assert capsys.readouterr().out == text
+            assert terminal.getvalue() == text
             assert talk.messages[-1]["reasoning_content"] == "Hm."
