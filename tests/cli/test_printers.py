@@ -39,12 +39,12 @@ def printed(
     """What is printed at a terminal."""
     patch.setenv("TERM", "xterm")
     with patch.context() as context:
-        context.setattr(sys, "stdout", Terminal())
+        context.setattr(sys, "stdout", terminal := Terminal())
         printer = make()
         for piece in pieces:
             printer.show(piece)
         printer.end()
-        return sys.stdout.getvalue()  # type: ignore[attr-defined, no-any-return]
+        return terminal.getvalue()
 
 
 def test_texts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,10 +72,10 @@ def test_what_is_piped_on_is_the_answer_alone(
     printer.end()
     assert capsys.readouterr().out == "It is\n"
     # nor can every terminal dim
-    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
     monkeypatch.setenv("TERM", "dumb")
     AnswerPrinter().show(PIECES[0])
-    assert sys.stdout.getvalue() == ""  # type: ignore[attr-defined]
+    assert terminal.getvalue() == ""
 
 
 def one_by_one(*lines: str) -> Callable[[str], str]:
