@@ -31,7 +31,7 @@ def checked_messages(messages: Messages) -> list[dict[str, Any]]:
         messages = [{"role": "user", "content": messages}]
     if not isinstance(messages, Sequence) or isinstance(messages, bytes):
         raise ArgumentError(
-            f"messages: wanted a list of dicts, found {_short(messages)}"
+            f"messages: wanted a list of dicts, found {short(messages)}"
         )
     if not messages:
         raise ArgumentError("messages: wanted at least one, found none")
@@ -47,7 +47,9 @@ def without_past_reasoning(messages: list[dict[str, Any]]) -> list[dict[str, Any
     users = [i for i, message in enumerate(messages) if message["role"] == "user"]
     first_kept = users[-1] if users else 0
     return [
-        _with_reasoning(message, None if i < first_kept else _reasoning_of(message))
+        _with_reasoning(message, _reasoning_of(message) if i >= first_kept else None)
+        if message["role"] == "assistant"
+        else message
         for i, message in enumerate(messages)
     ]
 
@@ -103,13 +105,13 @@ def _mapped(
             for i, item in enumerate(value)
         ]
     raise ArgumentError(
-        f"{name}: wanted text, numbers, lists and dicts, found {_short(value)}"
+        f"{name}: wanted text, numbers, lists and dicts, found {short(value)}"
     )
 
 
 def _checked(name: str, message: object) -> dict[str, Any]:
     if not isinstance(message, Mapping):
-        raise ArgumentError(f"{name}: wanted a dict, found {_short(message)}")
+        raise ArgumentError(f"{name}: wanted a dict, found {short(message)}")
     made = {
         key: value
         for key, value in mapped(name, message, lambda text: text).items()
@@ -117,23 +119,21 @@ def _checked(name: str, message: object) -> dict[str, Any]:
     }
     role = made.get("role")
     if not isinstance(role, str) or not role:
-        raise ArgumentError(f"{name}['role']: wanted a text, found {_short(role)}")
+        raise ArgumentError(f"{name}['role']: wanted a text, found {short(role)}")
     made |= _joined(made)
     if "tool_calls" in made:
         made["tool_calls"] = _checked_calls(f"{name}['tool_calls']", made["tool_calls"])
     content = made.get("content")
     # a message that only calls tools says nothing
     if not isinstance(content, str) and not (content is None and "tool_calls" in made):
-        raise ArgumentError(
-            f"{name}['content']: wanted a text, found {_short(content)}"
-        )
+        raise ArgumentError(f"{name}['content']: wanted a text, found {short(content)}")
     return made
 
 
 def _checked_calls(name: str, calls: object) -> list[dict[str, Any]]:
     """Return calls with their arguments as dicts, where they come as JSON's text."""
     if not isinstance(calls, list):
-        raise ArgumentError(f"{name}: wanted a list, found {_short(calls)}")
+        raise ArgumentError(f"{name}: wanted a list, found {short(calls)}")
     return [_checked_call(f"{name}[{i}]", call) for i, call in enumerate(calls)]
 
 
@@ -148,7 +148,7 @@ def _checked_call(name: str, call: Any) -> dict[str, Any]:
         case _:
             raise ArgumentError(
                 f"{name}: wanted a dict with a function's name and arguments, "
-                f"found {_short(call)}"
+                f"found {short(call)}"
             )
     return {"type": "function", **call, "function": function}
 
@@ -160,7 +160,7 @@ def _json_object(name: str, text: str) -> dict[str, Any]:
         raise ArgumentError(f"{name}: wanted arguments as JSON: {error}") from None
     if not isinstance(value, dict):
         raise ArgumentError(
-            f"{name}: wanted arguments as a JSON object, found {_short(text)}"
+            f"{name}: wanted arguments as a JSON object, found {short(text)}"
         )
     return value
 
@@ -195,6 +195,7 @@ def _is_text(part: object) -> bool:
     return False
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """Return a value as an error's message shows it."""
     shown = repr(value)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."

@@ -141,6 +141,8 @@ def test_names_of_reasoning(key: str) -> None:
         user,
     ]
     assert without_past_reasoning([user, message])[1]["reasoning_content"] == "Hm."
+    other = {"role": "system", "content": "c", key: "Hm."}
+    assert without_past_reasoning([other, user]) == [other, user]
     silent = {**message, "content": ""}
     made = without_past_reasoning([user, silent])[1]
     assert made["thinking"] == made["reasoning_content"] == "Hm."

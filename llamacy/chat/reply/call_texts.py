@@ -10,15 +10,15 @@ import json
 import re
 from typing import Any, NoReturn
 
-from llamacy.chat.messages import MAX_DEPTH
+from llamacy.chat.messages import MAX_DEPTH, short
 from llamacy.chat.reply.parts import Call
 
 _NAME = re.compile(r"[^\s<>{}()\[\]\"]+")
 _ID = re.compile(r"[\w-]+")
 # `weather[CALL_ID]k3f9a2000[ARGS]{"city": "Paris"}`, without the last part
-_NAMED = re.compile(
-    rf"\s*({_NAME.pattern})\s*(?:\[CALL_ID\]\s*({_ID.pattern})\s*)?(?:\[ARGS\])?"
-    r"\s*(?=\{)"
+_NAMED = re.compile(  # spaces are possessive: a thousand of them are no million
+    rf"\s*+({_NAME.pattern})\s*+(?:\[CALL_ID\]\s*+({_ID.pattern})\s*+)?"
+    r"(?:\[ARGS\]\s*+)?(?=\{)"
 )
 _BUILT_IN = re.compile(rf"\s*({_NAME.pattern})\.call\((.*)\)\s*", re.S)
 _KEYWORD = re.compile(r"\s*(\w+)\s*=\s*")
@@ -53,7 +53,7 @@ def list_or_named(text: str) -> list[Call]:
         return [Call(named[1], arguments_of(text[named.end() :]), named[2])]
     value = _json(text)
     if not isinstance(value, list) or not value:
-        raise ValueError(f"wanted a list of calls, found {_short(value)}")
+        raise ValueError(f"wanted a list of calls, found {short(value)}")
     return [_call(one) for one in value]
 
 
@@ -69,11 +69,11 @@ def arguments_of(text: str) -> dict[str, Any]:
 
 def _call(value: object) -> Call:
     if not isinstance(value, dict):
-        raise ValueError(f"wanted a call as an object, found {_short(value)}")
+        raise ValueError(f"wanted a call as an object, found {short(value)}")
     # Llama 3.2 sometimes says "function"
     name = value.get("name", value.get("function"))
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(f"wanted the name of a tool, found {_short(name)}")
+        raise ValueError(f"wanted the name of a tool, found {short(name)}")
     arguments = value.get("arguments", value.get("parameters"))
     if isinstance(arguments, str):
         arguments = _json(arguments)
@@ -89,7 +89,7 @@ def _call(value: object) -> Call:
 def _checked(arguments: object) -> dict[str, Any]:
     """Return arguments that a message can hold."""
     if not isinstance(arguments, dict):
-        raise ValueError(f"wanted arguments as an object, found {_short(arguments)}")
+        raise ValueError(f"wanted arguments as an object, found {short(arguments)}")
     if _depth(arguments) > MAX_DEPTH - _AROUND_ARGUMENTS:
         raise ValueError("its arguments are too deep")
     try:
@@ -120,7 +120,7 @@ def _keywords(text: str) -> dict[str, Any]:
     while left:
         name = _KEYWORD.match(left)
         if name is None:
-            raise ValueError(f"wanted arguments by name, found {_short(left)}")
+            raise ValueError(f"wanted arguments by name, found {short(left)}")
         found[name[1]], left = _first_json(left[name.end() :])
         left = left.lstrip().removeprefix(",").lstrip()
     return found
@@ -129,7 +129,7 @@ def _keywords(text: str) -> dict[str, Any]:
 def _json(text: str) -> Any:
     value, left = _first_json(text)
     if left.strip():
-        raise ValueError(f"wanted nothing after the JSON, found {_short(left)}")
+        raise ValueError(f"wanted nothing after the JSON, found {short(left)}")
     return value
 
 
@@ -147,11 +147,6 @@ def _first_json(text: str) -> tuple[Any, str]:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"no such constant as {constant}")
-
-
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 # Not strict: models break lines within their strings.

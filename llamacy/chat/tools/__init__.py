@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from llamacy.chat.messages import mapped
+from llamacy.chat.messages import mapped, short
 from llamacy.chat.tools.signatures import function_schema
 from llamacy.errors import ArgumentError
 
@@ -40,7 +40,7 @@ def checked_tools(
     if tools is None:
         return []
     if not isinstance(tools, Sequence) or isinstance(tools, str | bytes):
-        raise ArgumentError(f"tools: wanted a list, found {_short(tools)}")
+        raise ArgumentError(f"tools: wanted a list, found {short(tools)}")
     schemas = [_schema(f"tools[{i}]", tool) for i, tool in enumerate(tools)]
     names = [schema["function"]["name"] for schema in schemas]
     for name in names:
@@ -54,7 +54,7 @@ def _schema(name: str, tool: object) -> dict[str, Any]:
         return function_schema(tool)
     if not isinstance(tool, Mapping):
         raise ArgumentError(
-            f"{name}: wanted a function or a JSON schema, found {_short(tool)}"
+            f"{name}: wanted a function or a JSON schema, found {short(tool)}"
         )
     given = mapped(name, tool, lambda text: text)
     if "function" not in given:
@@ -63,10 +63,5 @@ def _schema(name: str, tool: object) -> dict[str, Any]:
         case {"type": "function", "function": {"name": str(found)}} if found:
             return dict(given)
     raise ArgumentError(
-        f"{name}: wanted the schema of a function, with its name, found {_short(tool)}"
+        f"{name}: wanted the schema of a function, with its name, found {short(tool)}"
     )
-
-
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -98,6 +99,26 @@ def test_what_is_no_call(read: Read, text: str, why: str) -> None:
 def test_what_is_no_call_in_one_way_of_writing(read: Read, text: str) -> None:
     with pytest.raises(ValueError, match="wanted"):
         read(text)
+
+
+@pytest.mark.parametrize("read", [one_object, objects, list_or_named])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "f" + " " * 100_000,
+        "f[CALL_ID]a" + "\n" * 100_000,
+        "a" * 100_000,
+        "f.call(" + ") " * 50_000 + "x",
+        "a.call" * 20_000,
+        '{"name": "f", "arguments": {"a": ' * 10_000,
+    ],
+    ids=range(6),
+)
+def test_reading_takes_no_time(read: Read, text: str) -> None:
+    start = time.process_time()
+    with pytest.raises(ValueError, match="JSON|wanted"):
+        read(text)
+    assert time.process_time() - start < 1
 
 
 def test_what_is_read_can_be_given_back() -> None:
