@@ -44,7 +44,8 @@ class Timings:
 
     Attributes
     ----------
-    n_prompt : tokens of the prompt that were read.
+    n_prompt : tokens of the prompt that were read, and of those read again where an
+        answer went on past the end of the context.
     prompt_seconds : forward passes that read them, and the first token's choice.
     n_generated : tokens generated after the first, each by a pass of its own.
     generation_seconds : those passes.
