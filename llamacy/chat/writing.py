@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from llamacy.errors import ArgumentError
 
 if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
+
+_TOOLS = re.compile(r"\btools\b")
 
 
 class Writer:
@@ -41,7 +44,7 @@ class Writer:
             raise ArgumentError(
                 f"template_arguments: wanted a dict, found {arguments!r}"
             )
-        if tools and "tools" not in form.template:
+        if tools and not _TOOLS.search(form.template):
             raise ArgumentError(
                 f"tools: wanted a template that takes some, found {form.name}, "
                 "which does not"

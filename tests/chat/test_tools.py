@@ -108,6 +108,9 @@ def test_tools_that_are_none(puppet: llamacy.Model, tools: Any, why: str) -> Non
         puppet.chat_prompt(PROMPT, tools=tools)
     with pytest.raises(llamacy.ArgumentError, match="tools: wanted a template that"):
         puppet.chat_prompt(PROMPT, tools=[weather], chat_format="chatml")
+    other = "{{ xml_tools }}{{ messages }}"
+    with pytest.raises(llamacy.ArgumentError, match="tools: wanted a template that"):
+        puppet.chat_prompt(PROMPT, tools=[weather], chat_format=other)
 
 
 @families
