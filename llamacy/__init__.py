@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llamacy.chat.formats import CHAT_FORMATS
-    from llamacy.chat.stream import ChatStream
+    from llamacy.chat.results import ChatCompletion, ChatPiece, Message, ToolCall
+    from llamacy.chat.stream import AsyncChatStream, ChatStream
     from llamacy.config import ModelConfig
     from llamacy.errors import (
         ArgumentError,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from llamacy.quality.statistics import KLDivergence, Perplexity
     from llamacy.quantizing import QuantizedFile, quantize
     from llamacy.results import (
-        ChatCompletion,
         Completion,
         Piece,
         Score,
@@ -64,12 +64,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArgumentError",
+    "AsyncChatStream",
     "AsyncStream",
     "BusyError",
     "CHAT_FORMATS",
     "CPUError",
     "CachedModel",
     "ChatCompletion",
+    "ChatPiece",
     "ChatStream",
     "ChatTemplateError",
     "ClosedError",
@@ -83,6 +85,7 @@ __all__ = [
     "HubNotFoundError",
     "KLDivergence",
     "LlamacyError",
+    "Message",
     "Model",
     "ModelConfig",
     "ModelFileError",
@@ -99,6 +102,7 @@ __all__ = [
     "Timings",
     "TokenLogprob",
     "Tokenizer",
+    "ToolCall",
     "UnsupportedCallError",
     "UnsupportedError",
     "Usage",
@@ -116,7 +120,8 @@ __all__ = [
 
 _HOMES = {
     "chat.formats": ["CHAT_FORMATS"],
-    "chat.stream": ["ChatStream"],
+    "chat.results": ["ChatCompletion", "ChatPiece", "Message", "ToolCall"],
+    "chat.stream": ["AsyncChatStream", "ChatStream"],
     "config": ["ModelConfig"],
     "errors": [name for name in __all__ if name.endswith("Error")],
     "generation.streams": ["AsyncStream", "Stream"],
@@ -128,10 +133,7 @@ _HOMES = {
     "quality.perplexity": ["perplexity"],
     "quality.statistics": ["KLDivergence", "Perplexity"],
     "quantizing": ["QuantizedFile", "quantize"],
-    "results": [
-        *("ChatCompletion", "Completion", "Piece", "Score", "Timings"),
-        *("TokenLogprob", "Usage"),
-    ],
+    "results": ["Completion", "Piece", "Score", "Timings", "TokenLogprob", "Usage"],
     "sampling": ["SamplingParams"],
     "session": ["Session"],
     "tokenizers": ["load_tokenizer"],

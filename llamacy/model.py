@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy import session_file
-from llamacy.chat.calls import Chats
-from llamacy.chat.messages import Messages
-from llamacy.chat.prompt import PromptOptions
-from llamacy.chat.stream import ChatStream
+from llamacy.chat.calls import Conversations
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, ClosedError
 from llamacy.fork_locks import Rank, fork_lock
@@ -28,7 +25,7 @@ from llamacy.generation.gather import (
 from llamacy.generation.prompt_logits import LogitsRequest
 from llamacy.generation.request import CancelToken, Request
 from llamacy.generation.streams import AsyncStream, Stream
-from llamacy.results import ChatCompletion, Completion, Score
+from llamacy.results import Completion, Score
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.sampling.checks import checked_flag
 from llamacy.session import Session
@@ -49,11 +46,7 @@ class CallOptions(SamplingOptions, total=False):
     progress: OnProgress | None
 
 
-class ChatOptions(CallOptions, PromptOptions, total=False):
-    """Those, and how to write a conversation as a prompt."""
-
-
-class Model:
+class Model(Conversations):
     """A language model in memory; made by :func:`llamacy.load`.
 
     Any number of threads may call it. It gives its memory back when it is closed,
@@ -85,8 +78,8 @@ class Model:
         self._metadata = metadata
         self._tokenizer = LazyTokenizer(metadata, path)
         self._origin = origin
-        self._engine = Engine(executor, self._tokenizer, n_ctx, n_cache_pages)
-        self._chats = Chats(self._engine, metadata, path)
+        engine = Engine(executor, self._tokenizer, n_ctx, n_cache_pages)
+        super().__init__(engine, metadata, path)
         self._closing = fork_lock(Rank.MODEL)
         self._is_closed = False
 
@@ -361,73 +354,6 @@ class Model:
             lambda: self._requests([prompt], made, None, cancel),
             progress,
         )
-
-    def chat(
-        self,
-        messages: Messages,
-        params: SamplingParams | None = None,
-        **options: Unpack[ChatOptions],
-    ) -> ChatCompletion:
-        """Answer the last message of a conversation.
-
-        Parameters
-        ----------
-        messages : all of it: dicts with `role` (``"system"``, ``"user"``,
-            ``"assistant"``) and `content`; or a text, which is the user's only one.
-            No name of a control token in them counts as that token.
-        params : how to choose tokens and when to end.
-        options : the fields of SamplingParams, `cancel` and `progress`, as
-            :meth:`generate` takes them, and:
-
-            chat_format : how to write the conversation: one of
-            ``llamacy.CHAT_FORMATS``, or a template in Jinja's language; None is the
-            template in the model's file.
-
-            overflow : ``"truncate"`` leaves the oldest turns out if the context does
-            not hold all, keeping what the system says at the beginning and room for
-            the answer (`max_tokens`, at most half of the context; a quarter if that
-            is None); ``"error"``, the default, raises.
-
-            tools, template_arguments : for templates that know of them: functions,
-            and other names, as in ``{"enable_thinking": False}``.
-
-        Raises
-        ------
-        ChatTemplateError : the model has no template, or it fails.
-        ContextLengthError : the context does not hold the messages and an answer.
-        ArgumentError : a message that is none, a bad option.
-
-        Examples
-        --------
-        >>> messages = [{"role": "user", "content": "Why is the sky blue?"}]
-        >>> answer = model.chat(messages)  # doctest: +SKIP
-        >>> messages.append(answer.message)  # doctest: +SKIP
-        """
-        self._check_open()
-        return self._chats.answer(messages, params, **options)
-
-    def stream_chat(
-        self,
-        messages: Messages,
-        params: SamplingParams | None = None,
-        **options: Unpack[ChatOptions],
-    ) -> ChatStream:
-        """Answer the last message of a conversation, piece by piece.
-
-        Takes what :meth:`chat` takes, and checks it at once.
-        """
-        self._check_open()
-        return self._chats.stream(messages, params, **options)
-
-    def chat_prompt(
-        self, messages: Messages, **options: Unpack[PromptOptions]
-    ) -> list[int]:
-        """Token ids of the prompt that :meth:`chat` makes of a conversation.
-
-        ``model.tokenizer.decode(ids, skip_special=False)`` shows what was written.
-        """
-        self._check_open()
-        return self._chats.prompt(messages, **options)
 
     @overload
     def score(self, text: Prompt) -> Score: ...

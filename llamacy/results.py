@@ -8,11 +8,12 @@ from typing import Literal
 
 _MAX_EXPONENT = 700.0  # of a float
 
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "cancelled", "tool_calls"]
 """Why a text ended.
 
 ``"stop"``: an end-of-text token or a stop string. ``"length"``: `max_tokens`, or
 the context is full. ``"cancelled"``: its stream was closed, or is not at its end.
+``"tool_calls"``: an answer ended with calls of tools, whose results it waits for.
 """
 
 
@@ -43,7 +44,8 @@ class Timings:
 
     Attributes
     ----------
-    n_prompt : tokens of the prompt that were read.
+    n_prompt : tokens of the prompt that were read, and of those read again where an
+        answer went on past the end of the context.
     prompt_seconds : forward passes that read them, and the first token's choice.
     n_generated : tokens generated after the first, each by a pass of its own.
     generation_seconds : those passes.
@@ -164,23 +166,6 @@ class Completion:
             f"prompt_tokens={self.usage.prompt_tokens}, "
             f"completion_tokens={self.usage.completion_tokens})"
         )
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class ChatCompletion(Completion):
-    """An answer in a conversation: a completion of the prompt it was written as.
-
-    Attributes
-    ----------
-    n_dropped : messages left out, the oldest, because the context was full.
-    """
-
-    n_dropped: int = 0
-
-    @property
-    def message(self) -> dict[str, str]:
-        """The answer as a message, to be appended to the others."""
-        return {"role": "assistant", "content": self.text}
 
 
 @dataclass(frozen=True, slots=True)

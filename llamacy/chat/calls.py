@@ -1,25 +1,35 @@
-"""What a model's calls about conversations do."""
+"""A model's calls about conversations."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Unpack, cast
 
 from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages
 from llamacy.chat.prompt import ChatPrompt, PromptOptions, make_prompt
-from llamacy.chat.stream import ChatStream, chat_completion
+from llamacy.chat.results import ChatCompletion
+from llamacy.chat.stream import (
+    AsyncChatStream,
+    ChatStream,
+    chat_completion,
+    tell_bad_calls,
+)
 from llamacy.generation.engine import Engine
-from llamacy.generation.gather import OnProgress, gather
-from llamacy.generation.request import CancelToken
-from llamacy.results import ChatCompletion
+from llamacy.generation.gather import OnProgress, gather, gather_async, made_in_thread
+from llamacy.generation.request import CancelToken, Request
 from llamacy.sampling import SamplingOptions, SamplingParams
 
 _PROMPT_OPTIONS = PromptOptions.__annotations__.keys()
 
 
-class Chats:
-    """Conversations with one model.
+class ChatOptions(SamplingOptions, PromptOptions, total=False):
+    """Sampling options, and how to write a conversation as a prompt."""
+
+
+class Conversations(ABC):
+    """What a model does with conversations; the base of a model's class.
 
     Parameters
     ----------
@@ -29,51 +39,173 @@ class Chats:
 
     def __init__(self, engine: Engine, metadata: Mapping[str, Any], path: str) -> None:
         self._engine = engine
-        self._source = TemplateSource(metadata, path)
+        self._template_source = TemplateSource(metadata, path)
 
-    def answer(
+    @abstractmethod
+    def _check_open(self) -> None:
+        """Raise ClosedError once it is closed."""
+
+    def chat(
         self,
         messages: Messages,
-        params: SamplingParams | None,
+        params: SamplingParams | None = None,
         *,
         cancel: CancelToken | None = None,
         progress: OnProgress | None = None,
-        **options: Any,
+        **options: Unpack[ChatOptions],
     ) -> ChatCompletion:
-        """Generate the answer to a conversation."""
-        made = self._made(messages, params, options)
-        request = self._engine.request(made.ids, made.params, cancel)
-        gather(self._engine.worker, [request], progress)
-        return chat_completion(request.completion(), made.n_dropped)
+        """Answer the last message of a conversation.
 
-    def stream(
+        Parameters
+        ----------
+        messages : all of it: dicts with `role` (``"system"``, ``"user"``,
+            ``"assistant"``, ``"tool"``) and `content`; or a text, which is the user's
+            only one. No name of a control token in them counts as that token.
+        params : how to choose tokens and when to end.
+        cancel, progress : as :meth:`generate` takes them.
+        options : the fields of SamplingParams, and:
+
+            chat_format : how to write the conversation: one of
+            ``llamacy.CHAT_FORMATS``, or a template in Jinja's language; None is the
+            template in the model's file.
+
+            overflow : what to do if the context does not hold all. ``"error"``, the
+            default, raises. ``"truncate"`` leaves the oldest turns out, keeping what
+            the system says at the beginning and room for the answer (`max_tokens`, at
+            most half of the context; a quarter if that is None). ``"shift"`` does
+            that with a quarter, and again whenever the answer fills the context,
+            which then is no end: with `max_tokens` None, an answer ends where the
+            model ends it.
+
+            tools : what the model may want called: functions, with a docstring and
+            type hints, or JSON schemas of such as OpenAI's.
+
+            template_arguments : other names that the template knows, as in
+            ``{"enable_thinking": False}``.
+
+        Raises
+        ------
+        ChatTemplateError : the model has no template, or it fails.
+        ContextLengthError : the context does not hold the messages and an answer.
+        ArgumentError : a message or a tool that is none, a bad option.
+
+        Examples
+        --------
+        >>> messages = [{"role": "user", "content": "Why is the sky blue?"}]
+        >>> answer = model.chat(messages)  # doctest: +SKIP
+        >>> messages.append(answer.message)  # doctest: +SKIP
+        """
+        request, prompt = self._chat_request(messages, params, cancel, dict(options))
+        gather(self._engine.worker, [request], progress)
+        return _answer(request, prompt)
+
+    def stream_chat(
         self,
         messages: Messages,
-        params: SamplingParams | None,
+        params: SamplingParams | None = None,
         *,
         cancel: CancelToken | None = None,
         progress: OnProgress | None = None,
-        **options: Any,
+        **options: Unpack[ChatOptions],
     ) -> ChatStream:
-        """Begin to generate the answer to a conversation."""
-        made = self._made(messages, params, options)
-        request = self._engine.request(made.ids, made.params, cancel)
-        return ChatStream(self._engine.worker, request, progress, made.n_dropped)
+        """Answer the last message of a conversation, piece by piece.
 
-    def prompt(self, messages: Messages, **options: Unpack[PromptOptions]) -> list[int]:
-        """Token ids of the prompt of a conversation."""
-        return self._made(messages, None, dict(options)).ids
+        Takes what :meth:`chat` takes, and checks it at once.
+        """
+        request, prompt = self._chat_request(messages, params, cancel, dict(options))
+        return ChatStream(self._engine.worker, request, prompt, progress)
 
-    def _made(
+    async def achat(
+        self,
+        messages: Messages,
+        params: SamplingParams | None = None,
+        *,
+        cancel: CancelToken | None = None,
+        progress: OnProgress | None = None,
+        **options: Unpack[ChatOptions],
+    ) -> ChatCompletion:
+        """Do what :meth:`chat` does, without blocking the event loop.
+
+        Cancelling the task ends the generation after the pass at hand.
+        """
+        prompts: list[ChatPrompt] = []
+
+        def make() -> list[Request]:
+            given = dict(options)
+            request, prompt = self._chat_request(messages, params, cancel, given)
+            prompts.append(prompt)
+            return [request]
+
+        (request,) = await made_in_thread(make)
+        await gather_async(self._engine.worker, [request], progress)
+        return _answer(request, prompts[0])
+
+    def astream_chat(
+        self,
+        messages: Messages,
+        params: SamplingParams | None = None,
+        *,
+        cancel: CancelToken | None = None,
+        progress: OnProgress | None = None,
+        **options: Unpack[ChatOptions],
+    ) -> AsyncChatStream:
+        """Do what :meth:`stream_chat` does, without blocking the event loop.
+
+        It begins, and what it was given is checked, when the first piece is asked for.
+        """
+        return AsyncChatStream(
+            self._engine.worker,
+            lambda: self._chat_request(messages, params, cancel, dict(options)),
+            progress,
+        )
+
+    def chat_prompt(
+        self, messages: Messages, **options: Unpack[PromptOptions]
+    ) -> list[int]:
+        """Token ids of the prompt that :meth:`chat` makes of a conversation.
+
+        ``model.tokenizer.decode(ids, skip_special=False)`` shows what was written.
+        """
+        return self._chat_prompt(messages, None, dict(options)).ids
+
+    def _chat_request(
+        self,
+        messages: Messages,
+        params: SamplingParams | None,
+        cancel: CancelToken | None,
+        options: dict[str, Any],
+    ) -> tuple[Request, ChatPrompt]:
+        prompt = self._chat_prompt(messages, params, options)
+        request = self._engine.request(
+            prompt.ids,
+            prompt.params,
+            cancel,
+            written=prompt.written_tokens,
+            make_room=prompt.shift,
+        )
+        return request, prompt
+
+    def _chat_prompt(
         self,
         messages: Messages,
         params: SamplingParams | None,
         options: dict[str, Any],
     ) -> ChatPrompt:
+        self._check_open()
         engine = self._engine
         how: Any = {name: options.pop(name) for name in _PROMPT_OPTIONS & options}
         checked = engine.params(params, cast(SamplingOptions, options))
-        tokenizer = engine.tokenizer.get()
         return make_prompt(
-            messages, checked, tokenizer, self._source, engine.n_ctx, how
+            messages,
+            checked,
+            engine.tokenizer.get(),
+            self._template_source,
+            engine.n_ctx,
+            how,
         )
+
+
+def _answer(request: Request, prompt: ChatPrompt) -> ChatCompletion:
+    answer = chat_completion(request.completion(), prompt)
+    tell_bad_calls(answer.bad_calls)
+    return answer

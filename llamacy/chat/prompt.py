@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
-from llamacy.chat.disguise import Disguise
-from llamacy.chat.formats import ChatFormat, TemplateSource
-from llamacy.chat.messages import Messages, checked_messages, mapped, texts_in
-from llamacy.chat.overflow import Overflow, truncated
-from llamacy.chat.template import render
+from llamacy.chat.formats import TemplateSource
+from llamacy.chat.messages import Messages, checked_messages, without_past_reasoning
+from llamacy.chat.overflow import Overflow, Shift, Turns, truncated
+from llamacy.chat.reply.reading import ReplyReader
+from llamacy.chat.reply.style import reply_style
+from llamacy.chat.tools import checked_tools
+from llamacy.chat.writing import Writer
 from llamacy.errors import ArgumentError, ContextLengthError
 
 if TYPE_CHECKING:
     from llamacy.sampling import SamplingParams
     from llamacy.tokenizers.base import Tokenizer
 
+_N_END = 16  # tokens, among them the mark that a prompt may end with
+
 _logger = logging.getLogger("llamacy")
+
+Tools: TypeAlias = "Sequence[Callable[..., Any] | Mapping[str, Any]]"
+"""Functions, or JSON schemas of such as OpenAI's."""
 
 
 class PromptOptions(TypedDict, total=False):
     """How to write a conversation as a prompt.
 
     chat_format : the name of a format, or a template; None is the model's own.
-    overflow : what to do if it does not fit: ``"error"``, or ``"truncate"``, which
-        leaves the oldest turns out.
-    tools : descriptions of functions, for templates that know of such.
+    overflow : what to do if it does not fit: ``"error"``; ``"truncate"``, which
+        leaves the oldest turns out; or ``"shift"``, which does so in the middle of an
+        answer too.
+    tools : functions that the model may want called, or their JSON schemas.
     template_arguments : other names that the template knows, as `enable_thinking`.
     """
 
     chat_format: str | None
     overflow: Overflow
-    tools: Sequence[Mapping[str, Any]] | None
+    tools: Tools | None
     template_arguments: Mapping[str, Any] | None
 
 
@@ -46,11 +54,17 @@ class ChatPrompt:
     ids : its tokens, up to where the answer begins.
     params : how to generate the answer: as was asked for, and where it ends.
     n_dropped : messages that were left out.
+    reader : reads the answer.
+    written_tokens : control tokens that the answer's text is to have, for the reader.
+    shift : makes room in a full context; None if the answer ends there.
     """
 
     ids: list[int]
     params: SamplingParams
     n_dropped: int
+    reader: ReplyReader
+    written_tokens: Mapping[int, bytes]
+    shift: Shift | None
 
 
 def make_prompt(
@@ -73,33 +87,44 @@ def make_prompt(
 
     Raises
     ------
-    ArgumentError : a message or an option that is none.
+    ArgumentError : a message, a tool or an option that is none.
     ChatTemplateError : no template, or one that fails.
     ContextLengthError : the context does not hold it.
     """
-    checked = checked_messages(messages)
-    found = source.find(options.get("chat_format"))
+    checked = without_past_reasoning(checked_messages(messages))
+    tools = checked_tools(options.get("tools"))
+    form = source.find(options.get("chat_format"))
+    writer = Writer(form, tokenizer, tools, options.get("template_arguments"))
     overflow = options.get("overflow", "error")
+    turns = Turns(checked, writer)
 
-    def tokenized(messages: list[dict[str, Any]]) -> list[int]:
-        return _prompt_ids(messages, found, tokenizer, options)
-
-    if overflow == "truncate":
-        n_most = n_ctx - _n_answer(params, n_ctx)
-        ids, n_dropped = truncated(checked, tokenized, n_most)
+    if overflow in ("truncate", "shift"):
+        room = n_ctx // 4 if overflow == "shift" else _n_answer(params, n_ctx)
+        ids, n_dropped = truncated(turns, n_ctx - room)
     elif overflow == "error":
-        ids, n_dropped = tokenized(checked), 0
+        ids, n_dropped = turns.prompt(), 0
     else:
         raise ArgumentError(
-            f"overflow: wanted 'error' or 'truncate', found {overflow!r}"
+            f"overflow: wanted 'error', 'truncate' or 'shift', found {overflow!r}"
         )
     # An empty answer would not say that there was no room for one.
     if len(ids) >= n_ctx and params.max_tokens != 0:
         raise ContextLengthError(len(ids) + 1, n_ctx)
     if n_dropped:
         _logger.info("the context is full: %d messages left out", n_dropped)
-    stop = (*(params.stop or ()), *found.stop)
-    return ChatPrompt(ids, replace(params, stop=stop), n_dropped)
+    style = reply_style(
+        form.template, [tool["function"]["name"] for tool in tools], tokenizer
+    )
+    end = tokenizer.decode(ids[-_N_END:], skip_special=False).rstrip()
+    is_thinking = style.thinking is not None and end.endswith(style.thinking.open)
+    return ChatPrompt(
+        ids,
+        replace(params, stop=(*(params.stop or ()), *form.stop)),
+        n_dropped,
+        ReplyReader(style, is_thinking),
+        style.written_tokens(tokenizer),
+        Shift(turns, n_ctx, n_dropped) if overflow == "shift" else None,
+    )
 
 
 def _n_answer(params: SamplingParams, n_ctx: int) -> int:
@@ -107,43 +132,3 @@ def _n_answer(params: SamplingParams, n_ctx: int) -> int:
     if params.max_tokens is None:
         return n_ctx // 4
     return min(params.max_tokens, n_ctx // 2)
-
-
-def _prompt_ids(
-    messages: list[dict[str, Any]],
-    found: ChatFormat,
-    tokenizer: Tokenizer,
-    options: PromptOptions,
-) -> list[int]:
-    """Write checked messages as a prompt; no name in them counts as a control token."""
-    arguments = options.get("template_arguments") or {}
-    if not isinstance(arguments, Mapping):
-        raise ArgumentError(f"template_arguments: wanted a dict, found {arguments!r}")
-    given = {
-        **arguments,
-        "messages": messages,
-        "tools": options.get("tools"),
-    }
-    taken = [found.template, *texts_in("template_arguments", given)]
-    disguise = Disguise(tokenizer.markers, taken)
-    values = {
-        "add_generation_prompt": True,
-        **mapped("template_arguments", given, disguise.put_on),
-        **dict(_special_texts(tokenizer)),
-    }
-    text = render(found.template, found.name, values)
-    ids = tokenizer.encode_parts(disguise.taken_off(tokenizer.split(text)))
-    bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-    if bos and ids[:2] == bos * 2:
-        return ids[1:]
-    if tokenizer.add_bos and ids[:1] != bos:
-        return bos + ids
-    return ids
-
-
-def _special_texts(tokenizer: Tokenizer) -> Iterator[tuple[str, str]]:
-    """Names and texts of the special tokens that templates write by name."""
-    for name in ("bos", "eos", "unk"):
-        token = getattr(tokenizer, f"{name}_id")
-        if token is not None:
-            yield f"{name}_token", tokenizer.piece(token)

@@ -2,38 +2,166 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import fields
 
+from llamacy.chat.prompt import ChatPrompt
+from llamacy.chat.reply.reading import Change
+from llamacy.chat.results import ChatCompletion, ChatPiece
 from llamacy.generation.gather import OnProgress
 from llamacy.generation.request import Request
-from llamacy.generation.streams import Stream
+from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.generation.worker import Worker
-from llamacy.results import ChatCompletion, Completion
+from llamacy.results import Completion, Piece, TokenLogprob
+
+MakeRequest = Callable[[], tuple[Request, ChatPrompt]]
+"""Makes a request, and the prompt that it is of."""
+
+_logger = logging.getLogger("llamacy")
 
 
 class ChatStream(Stream):
     """A :class:`~llamacy.generation.streams.Stream` of an answer.
 
-    Its `completion` says what was left out of the conversation.
+    Its pieces tell reasoning, text and calls apart. A call comes whole, when it is at
+    its end; what may turn out to be one is held back. Its `completion` says what was
+    left out of the conversation.
     """
 
     def __init__(
         self,
         worker: Worker,
         request: Request,
+        prompt: ChatPrompt,
         progress: OnProgress | None,
-        n_dropped: int,
     ) -> None:
+        self._prompt = prompt
+        self._reading = _Reading(prompt)
         super().__init__(worker, request, progress)
-        self._n_dropped = n_dropped
+
+    def __next__(self) -> ChatPiece:
+        while True:
+            try:
+                piece = self._reading.read(super().__next__())
+            except StopIteration:
+                piece = None if self._is_closed else self._reading.rest()
+                if piece is None:
+                    raise
+            if piece is not None:
+                return piece
 
     @property
     def completion(self) -> ChatCompletion:
         """All that was taken so far; the whole answer after the last piece."""
-        return chat_completion(super().completion, self._n_dropped)
+        return chat_completion(super().completion, self._prompt)
 
 
-def chat_completion(completion: Completion, n_dropped: int) -> ChatCompletion:
-    """Make the result of a conversation of its generated text."""
+class AsyncChatStream(AsyncStream):
+    """The same for coroutines: an AsyncStream of an answer."""
+
+    def __init__(
+        self, worker: Worker, make: MakeRequest, progress: OnProgress | None = None
+    ) -> None:
+        self._begun = _Begun(make)
+        super().__init__(worker, self._begun, progress)
+
+    async def __anext__(self) -> ChatPiece:
+        while True:
+            piece = None
+            try:
+                taken = await super().__anext__()
+            except StopAsyncIteration:
+                if self._begun.reading is not None and not self._is_closed:
+                    piece = self._begun.reading.rest()
+                if piece is None:
+                    raise
+            else:
+                assert self._begun.reading is not None
+                piece = self._begun.reading.read(taken)
+            if piece is not None:
+                return piece
+
+    @property
+    def completion(self) -> ChatCompletion:
+        """All that was taken so far; the whole answer after the last piece."""
+        return chat_completion(super().completion, self._begun.prompt)
+
+
+class _Begun:
+    """Makes a stream's request when it begins, and keeps what belongs to that."""
+
+    def __init__(self, make: MakeRequest) -> None:
+        self._make = make
+        self.prompt: ChatPrompt | None = None
+        self.reading: _Reading | None = None
+
+    def __call__(self) -> list[Request]:
+        request, self.prompt = self._make()
+        self.reading = _Reading(self.prompt)
+        return [request]
+
+
+class _Reading:
+    """Turns pieces of what a model writes into pieces of an answer."""
+
+    def __init__(self, prompt: ChatPrompt) -> None:
+        self._reply = prompt.reader.begin()
+        self._tokens: list[int] = []  # those that are in no piece yet
+        self._logprobs: list[TokenLogprob] | None = None
+        self._is_over = False
+
+    def read(self, piece: Piece) -> ChatPiece | None:
+        """Return what has become sure, if anything has."""
+        self._tokens += piece.tokens
+        if piece.logprobs is not None:
+            self._logprobs = (self._logprobs or []) + piece.logprobs
+        return self._piece(self._reply.push(piece.text))
+
+    def rest(self) -> ChatPiece | None:
+        """Return what is left at the end, the first time."""
+        if self._is_over:
+            return None
+        self._is_over = True
+        piece = self._piece(self._reply.end())
+        tell_bad_calls(self._reply.bad_calls)
+        return piece
+
+    def _piece(self, change: Change) -> ChatPiece | None:
+        if not change:
+            return None
+        tokens, self._tokens = self._tokens, []
+        logprobs, self._logprobs = self._logprobs, None
+        return ChatPiece(
+            change.text, tokens, logprobs, change.reasoning, change.tool_calls
+        )
+
+
+def chat_completion(
+    completion: Completion, prompt: ChatPrompt | None
+) -> ChatCompletion:
+    """Make the result of a conversation of the text that was generated.
+
+    prompt : what it was generated after; None if it has not begun.
+    """
     same = {field.name: getattr(completion, field.name) for field in fields(Completion)}
-    return ChatCompletion(**same, n_dropped=n_dropped)
+    if prompt is None:
+        return ChatCompletion(**same)
+    reply = prompt.reader.whole(completion.text)
+    same["text"] = reply.text
+    if reply.tool_calls and completion.finish_reason == "stop":
+        same["finish_reason"] = "tool_calls"
+    return ChatCompletion(
+        **same,
+        reasoning=reply.reasoning,
+        tool_calls=reply.tool_calls,
+        bad_calls=reply.bad_calls,
+        n_dropped=prompt.shift.n_dropped if prompt.shift else prompt.n_dropped,
+        n_forgotten=prompt.shift.n_forgotten if prompt.shift else 0,
+    )
+
+
+def tell_bad_calls(bad_calls: tuple[str, ...]) -> None:
+    """Log what begins like a call and is none."""
+    for why in bad_calls:
+        _logger.warning("a model's call of a tool cannot be read: %s", why)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from llamacy.cli.chat_commands import Talk, obey
 from llamacy.cli.chat_input import Command, ReadLine, read_entry
 from llamacy.cli.failures import UsageError
+from llamacy.cli.printers import AnswerPrinter
 
 if TYPE_CHECKING:
     from llamacy.chat.overflow import Overflow
+    from llamacy.chat.results import ChatCompletion
     from llamacy.chat.stream import ChatStream
     from llamacy.generation.gather import OnProgress
     from llamacy.model import Model
-    from llamacy.results import ChatCompletion
 
 
 def begin_answer(
@@ -129,20 +130,18 @@ class Chat:
 
     def _show(self, stream: ChatStream) -> bool:
         """Print pieces as they come; return False after a Ctrl-C."""
-        begun = False
+        printer = AnswerPrinter(self.talk.shows_reasoning)
         try:
             with stream:
                 for piece in stream:
-                    text = piece.text if begun else piece.text.lstrip()
-                    print(text, end="", flush=True)
-                    begun = begun or bool(text)
+                    printer.show(piece)
             return True
         except KeyboardInterrupt:
             if not self.forgives:
                 raise
             return False
         finally:
-            print(flush=True)
+            printer.end()
 
     def _tell(self, answer: ChatCompletion) -> None:
         """Say what else there is to say of an answer."""

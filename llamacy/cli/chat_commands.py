@@ -15,6 +15,7 @@ from llamacy.cli.failures import UsageError
 if TYPE_CHECKING:
     from llamacy.sampling import SamplingParams
 
+_REASONING = {"show": True, "hide": False}
 _SHORT = {"temp": "temperature", "n": "max_tokens", "n_predict": "max_tokens"}
 
 
@@ -28,6 +29,7 @@ class Talk:
     system : what the system says first.
     messages : of the user and the model, in turns.
     verbose : show timings.
+    shows_reasoning : show what the model thinks before it answers, at a terminal.
     n_dropped : messages that the model was not shown last time.
     is_over : the user has said goodbye.
     """
@@ -36,6 +38,7 @@ class Talk:
     system: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
     verbose: bool = False
+    shows_reasoning: bool = True
     n_dropped: int = 0
     is_over: bool = False
 
@@ -106,14 +109,19 @@ def _set(talk: Talk, argument: str) -> str:
     if name in ("verbose", "quiet") and not text:
         talk.verbose = name == "verbose"
         return ""
+    if name == "reasoning" and text.strip() in _REASONING:
+        talk.shows_reasoning = _REASONING[text.strip()]
+        return ""
     name = _SHORT.get(name, name)
     names = [one.name for one in fields(SamplingParams)]
     names.remove("logits_processors")
     if not name:
         shown = [f"{one} = {getattr(talk.params, one)!r}" for one in names]
-        return "\n".join([*shown, f"verbose = {talk.verbose}"])
+        reasoning = "show" if talk.shows_reasoning else "hide"
+        shown += [f"verbose = {talk.verbose}", f"reasoning = {reasoning}"]
+        return "\n".join(shown)
     if name not in names or not text.strip():
-        known = ", ".join(["verbose", "quiet", *names])
+        known = ", ".join(["verbose", "quiet", "reasoning show|hide", *names])
         raise UsageError(f"/set: wanted a name and a value, the name one of {known}")
     talk.params = replace(talk.params, **{name: _value(text.strip())})
     return ""
@@ -177,7 +185,11 @@ COMMANDS = {
     "system": _Kind(
         "[TEXT]", 'what the system says first; "": nothing; else show', _system
     ),
-    "set": _Kind("[NAME VALUE]", "a sampling option; verbose or quiet; show all", _set),
+    "set": _Kind(
+        "[NAME VALUE]",
+        "a sampling option; verbose, quiet; reasoning show|hide",
+        _set,
+    ),
     "save": _Kind("FILE", "write the chat to a file", _save),
     "load": _Kind("FILE", "go on with a chat of a file", _load),
     "regen": _Kind("", "answer once more", _regen),

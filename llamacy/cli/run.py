@@ -13,6 +13,7 @@ from llamacy.cli.chat_commands import Talk
 from llamacy.cli.failures import UsageError
 from llamacy.cli.option_groups import takes_groups
 from llamacy.cli.options import JSON, LoadingFlags
+from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
 from llamacy.cli.prompt_progress import PromptProgress
 from llamacy.cli.sampling_options import SamplingFlags, without_end
 from llamacy.cli.text_input import model_and_text, unescape
@@ -66,6 +67,13 @@ def run(
             help="How a chat is written, as alpaca or chatml; or a Jinja template.",
         ),
     ] = None,
+    hide_reasoning: Annotated[
+        bool,
+        typer.Option(
+            "--hide-reasoning",
+            help="Do not show what comes before an answer.",
+        ),
+    ] = False,
     escape: Annotated[
         bool,
         typer.Option("-e", "--escape", help=r"Read \n, \t and the like in texts."),
@@ -86,26 +94,36 @@ def run(
     """Continue a text with a model, or chat with it.
 
     The prompt is an argument, a file (-f), or what is piped in; without one it is a
-    chat. With --chat, --system or --chat-template the prompt is answered and not
-    continued, and what is piped in are the lines of a chat.
+    chat. What is piped in beside a prompt comes before it. With --chat, --system or
+    --chat-template the prompt is answered and not continued; without a prompt, what
+    is piped in are the lines of a chat.
     """
     chats = chat or system is not None or chat_template is not None
     path, text = model_and_text(
-        [first, second], model, prompt, file, "prompt", reads_pipe=not chats
+        [first, second],
+        model,
+        prompt,
+        file,
+        "prompt",
+        reads_pipe=not chats,
+        joins_pipe=True,
+        unescapes=escape,
     )
     if text is None and (json or not (chats or sys.stdin.isatty())):
         raise UsageError(_NO_PROMPT)
     if logprobs is not None and not json:
         raise UsageError("--logprobs: wanted --json with it")
     if escape:
-        text, system = (one and unescape(one) for one in (text, system))
+        system = system and unescape(system)
         sampling = sampling.unescaped()
 
     params = sampling.params(logprobs=logprobs)
     with loading.load(path) as loaded:
         if sampling.ignore_eos:
             params = without_end(params, loaded.tokenizer)
-        talk = Talk(params, system or "", verbose=verbose)
+        talk = Talk(
+            params, system or "", verbose=verbose, shows_reasoning=not hide_reasoning
+        )
         if text is None:
             Chat(loaded, talk, chat_template).run()
             return
@@ -113,10 +131,11 @@ def run(
             if chats:
                 talk.say(text)
                 stream: Stream = begin_answer(loaded, talk, chat_template, progress)
+                printer: Printer = AnswerPrinter(not hide_reasoning)
             else:
                 stream = loaded.stream(text, params, progress=progress)
-            is_shown = not (chats or json) and sys.stdout.isatty()
-            finished = _follow(stream, text if is_shown else "", quiet=json)
+                printer = TextPrinter(text if sys.stdout.isatty() else "")
+            finished = _follow(stream, None if json else printer)
         if json:
             _print_json(path, stream.completion, loaded.tokenizer)
         if verbose:
@@ -125,23 +144,19 @@ def run(
         raise typer.Exit(130)
 
 
-def _follow(stream: Stream, shown: str, quiet: bool) -> bool:
-    """Print pieces as they come, after what is to be shown before the first.
-
-    Returns False after a Ctrl-C.
-    """
+def _follow(stream: Stream, printer: Printer | None) -> bool:
+    """Print pieces as they come; return False after a Ctrl-C."""
     try:
         with stream:
             for piece in stream:
-                if not quiet:
-                    print(shown, piece.text, sep="", end="", flush=True)
-                    shown = ""
+                if printer:
+                    printer.show(piece)
         return True
     except KeyboardInterrupt:
         return False
     finally:
-        if not quiet:
-            print(shown, flush=True)
+        if printer:
+            printer.end()
 
 
 def _print_json(path: str, completion: Completion, tokenizer: Tokenizer) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import sys
+import threading
 from pathlib import Path
 
 from llamacy.cli.failures import UsageError
 
 _ESCAPE = re.compile(r"""\\(?:x([0-9A-Fa-f]{2})|([nrt'"\\]))""")
+_PATIENCE = 2.0  # seconds
+_WAITING = (
+    "llamacy: waiting for standard input, which comes before the prompt; "
+    "if nothing is meant to come, add </dev/null"
+)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -20,8 +28,10 @@ def model_and_text(
     what: str,
     *,
     reads_pipe: bool = True,
+    joins_pipe: bool = False,
+    unescapes: bool = False,
 ) -> tuple[str, str | None]:
-    """Tell a model and a text apart: options first, arguments fill what is missing.
+    r"""Tell a model and a text apart: options first, arguments fill what is missing.
 
     Parameters
     ----------
@@ -29,6 +39,8 @@ def model_and_text(
     model, text, file : options.
     what : to call the text.
     reads_pipe : whether what is piped in is the text, if there is no other.
+    joins_pipe : whether what is piped in comes before the text, if there is one.
+    unescapes : read ``\n`` and the like in the text, but not in what comes before.
 
     Returns
     -------
@@ -49,8 +61,42 @@ def model_and_text(
     if not texts and file is None and not reads_pipe:
         return model, None
     found = check_text(texts[0]) if texts else read_text(file)
+    if found and unescapes:
+        found = unescape(found)
+    is_beside = texts or (file is not None and str(file) != "-")
+    if joins_pipe and is_beside and (piped := read_beside()):
+        return model, f"{piped}\n\n{found or ''}"
     # An empty text may be meant, but an empty pipe is none.
     return model, found if found or texts else None
+
+
+def read_beside() -> str | None:
+    """Text that is piped in beside another; None if there is none.
+
+    A pipe that nobody writes to nor closes would be waited for: a note says so.
+
+    Raises
+    ------
+    UsageError : it is not UTF-8.
+    """
+    if sys.stdin is None or sys.stdin.isatty() or not _is_pipe_or_file():
+        return None
+    note = threading.Timer(_PATIENCE, print, [_WAITING], {"file": sys.stderr})
+    note.daemon = True
+    note.start()
+    try:
+        return read_text(None)
+    finally:
+        note.cancel()
+
+
+def _is_pipe_or_file() -> bool:
+    """Whether standard input is one of those a shell makes, and no device or socket."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):  # Python code has put something in its place
+        return True
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
 def read_text(file: Path | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from llamacy.generation.text import Text
@@ -19,14 +20,21 @@ class Output:
     ----------
     params : its `stop` and `include_stop` say where the text ends.
     tokenizer : turns tokens into bytes; without one the text stays empty.
+    written : bytes of tokens that stand for others than the tokenizer says.
     """
 
-    def __init__(self, params: SamplingParams, tokenizer: Tokenizer | None) -> None:
+    def __init__(
+        self,
+        params: SamplingParams,
+        tokenizer: Tokenizer | None,
+        written: Mapping[int, bytes] | None = None,
+    ) -> None:
         self.tokens: list[int] = []
         self.logprobs: list[TokenLogprob] | None = (
             None if params.logprobs is None else []
         )
         self._tokenizer = tokenizer
+        self._written = written or {}
         self._text = Text(params.stop or (), params.include_stop)
         self._shown: list[str] = []
         self._n_shown = 0  # tokens that went out in pieces
@@ -49,7 +57,10 @@ class Output:
         # A model may have more rows than its vocabulary has texts.
         if self._tokenizer is None or token >= self._tokenizer.n_vocab:
             return ""
-        return self._text.push(self._tokenizer.token_bytes(token))
+        written = self._written.get(token)
+        if written is None:
+            written = self._tokenizer.token_bytes(token)
+        return self._text.push(written)
 
     def flush(self) -> str:
         """Return the text still held back, at the end."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from llamacy.errors import ContextLengthError
 from llamacy.generation.mailbox import Done, Event, Mailbox, Progress
 from llamacy.generation.output import Output
+from llamacy.generation.prefix_cache import common_prefix
+from llamacy.generation.stopwatch import Stopwatch
 from llamacy.ops.batch import Sequence, Wanted
 from llamacy.results import Completion, FinishReason, Timings, TokenLogprob, Usage
 from llamacy.sampling import Sampler, SamplingParams, token_logprob
@@ -24,6 +27,13 @@ class CancelToken(Protocol):
 
     def is_set(self) -> bool:
         """Whether to end now."""
+
+
+MakeRoom = Callable[[list[int]], list[int] | None]
+"""Called with the tokens generated so far when they fill the context.
+
+Returns fewer tokens than the context holds, to go on after; None ends the text.
+"""
 
 
 class Request:
@@ -45,10 +55,13 @@ class Request:
     reads_only : end when the prompt has been read.
     seed_offset : tells the samples of one prompt apart.
     cancel : ends the request once it is set.
+    written : bytes of tokens that stand for others than the tokenizer says.
+    make_room : asked for room in a full context; None: the text ends there.
 
     Attributes
     ----------
-    ids : tokens of prompt and text; the sequence holds the first of them.
+    ids : tokens of prompt and text, or what room was made with of them; the sequence
+        holds the first of them.
     n_prompt, n_read : tokens of the prompt, and how many of them were read.
     n_to_read : how many of them the sequence is to hold next.
     finish_reason, error : why it ended, well or not; None until then. An error
@@ -73,10 +86,12 @@ class Request:
         reads_only: bool = False,
         seed_offset: int = 0,
         cancel: CancelToken | None = None,
+        written: Mapping[int, bytes] | None = None,
+        make_room: MakeRoom | None = None,
     ) -> None:
         if len(ids) > n_ctx:
             raise ContextLengthError(len(ids), n_ctx)
-        self._created = perf_counter()
+        self._watch = Stopwatch()
         self.ids = list(ids)
         self.n_to_read = self.n_prompt = len(ids)
         self.keeps_sequence = keeps_sequence
@@ -84,9 +99,12 @@ class Request:
         self.error: BaseException | None = None
         self.has_failed = False
         self.is_done = False
-        self.output = Output(params, tokenizer)
+        self.output = Output(params, tokenizer, written)
         self._params = params
-        self._limit = n_ctx - len(ids)
+        self._n_ctx = n_ctx
+        self._make_room = make_room
+        self._n_read_again = 0
+        self._limit = sys.maxsize if make_room else n_ctx - len(ids)
         if params.max_tokens is not None:
             self._limit = min(self._limit, params.max_tokens)
         self._reads_only = reads_only
@@ -99,9 +117,6 @@ class Request:
         self._withdrawn = False
         self._n_taken: int | None = None
         self._mailbox: Mailbox | None = None
-        self._seconds = {True: 0.0, False: 0.0}  # of passes that read, that generate
-        self._n_passes = {True: 0, False: 0}
-        self._first_token_at: float | None = None
         self.sequence: Sequence | None = None
         self.n_read = self._n_cached = 0
         if sequence is not None:
@@ -125,7 +140,14 @@ class Request:
     @property
     def is_reading(self) -> bool:
         """Whether the prompt has not led to a token yet."""
-        return self._first_token_at is None
+        return not self._watch.has_token
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether its next pass is for the token after the last one, and no more."""
+        if self.is_reading or self.sequence is None:
+            return False
+        return self.sequence.n_past == self.n_to_read - 1
 
     @property
     def is_running(self) -> bool:
@@ -213,8 +235,7 @@ class Request:
 
     def spend(self, reading: bool, seconds: float) -> None:
         """Note the time of a pass this request had rows in."""
-        self._seconds[reading] += seconds
-        self._n_passes[reading] += 1
+        self._watch.spend(reading, seconds)
 
     def cancel(self) -> None:
         """End as cancelled."""
@@ -268,14 +289,8 @@ class Request:
 
     def timings(self) -> Timings:
         """Where the time went so far."""
-        first = self._first_token_at
-        return Timings(
-            n_prompt=self.n_read - self._n_cached,
-            prompt_seconds=self._seconds[True],
-            n_generated=self._n_passes[False],
-            generation_seconds=self._seconds[False],
-            time_to_first_token=first - self._created if first else 0.0,
-        )
+        n_read = self.n_read - self._n_cached + self._n_read_again
+        return self._watch.timings(n_read)
 
     def ids_taken(self) -> list[int]:
         """Tokens of prompt and text, without those that were not seen."""
@@ -299,8 +314,7 @@ class Request:
             # the sampler changes its row
             self._raw_logits = _copied(logits, self._raw_logits)
         token = self._sampler.sample(logits)
-        if self._first_token_at is None:
-            self._first_token_at = perf_counter()
+        self._watch.token()
         text = ""
         if token in self._eog_ids:
             self.finish_reason = "stop"
@@ -308,6 +322,8 @@ class Request:
             text = self._append(token)
             if len(self.output.tokens) == self._limit:
                 self.finish_reason = "length"
+            elif len(self.ids) == self._n_ctx and not self.output.is_stopped:
+                self._refill()
         if self.finish_reason is not None:
             text += self.output.flush()
         if self.output.is_stopped:
@@ -322,6 +338,21 @@ class Request:
         if self._raw_logits is not None and self._params.logprobs is not None:
             logprob = token_logprob(self._raw_logits, token, self._params.logprobs)
         return self.output.push(token, logprob)
+
+    def _refill(self) -> None:
+        """Go on with fewer tokens than fill the context, or end there."""
+        assert self._make_room is not None
+        assert self.sequence is not None
+        ids = self._make_room(self.output.tokens)
+        if ids is None:
+            self.finish_reason = "length"
+            return
+        # The last token is read in any case, for the logits of what follows it.
+        n_kept = min(common_prefix(self.ids, ids), self.sequence.n_past, len(ids) - 1)
+        self.sequence.truncate(n_kept)
+        self._n_read_again += len(ids) - 1 - n_kept
+        self.ids = ids
+        self.n_to_read = len(ids)
 
     def _post_piece(self, text: str) -> None:
         if piece := self.output.piece(text):

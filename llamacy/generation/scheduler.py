@@ -148,13 +148,13 @@ class Scheduler:
         request.start(sequence)
 
     def _choose_rows(self) -> list[Part]:
-        """Rows of the next pass: a token of each text, then prompts, first come."""
+        """Rows of the next pass: a token of each text, then what is to be read."""
         ready = [
             request
             for request in self._active
             if not (request.sequence is None or request.has_ended or request.is_parked)
         ]
-        growing = [one for one in ready if not one.is_reading][: self._max_together]
+        growing = [one for one in ready if one.is_growing][: self._max_together]
         parts = [(request, request.next_rows(1)) for request in growing]
         room = self._executor.n_batch - len(parts)
         if growing:
@@ -162,7 +162,7 @@ class Scheduler:
         room_scored = self._max_scored
         for request in ready:
             limit = min(room, room_scored) if request.scores_next else room
-            if request.is_reading and limit:
+            if not request.is_growing and limit:
                 parts.append((request, request.next_rows(limit)))
                 n_rows = len(parts[-1][1][0])
                 room -= n_rows
@@ -174,7 +174,7 @@ class Scheduler:
     def _run(self, parts: list[Part]) -> None:
         """Run a pass, and let each request go on with its logits."""
         start = perf_counter()
-        was_reading = [request.is_reading for request, _ in parts]
+        was_reading = [not request.is_growing for request, _ in parts]
         try:
             logits = self._forward(Batch.join(rows for _, rows in parts))
         except BaseException as error:

@@ -84,6 +84,9 @@ class Stream(Iterator[Piece]):
             request.withdraw()
             raise
 
+    def __iter__(self) -> Self:
+        return self
+
     def __next__(self) -> Piece:
         while not (self._taken.is_over or self._is_closed):
             event = self._mailbox.take()
@@ -152,6 +155,9 @@ class AsyncStream(AsyncIterator[Piece]):
         self._taken = _Taken(progress)
         self._is_closed = False
         self._beginning = asyncio.Lock()
+
+    def __aiter__(self) -> Self:
+        return self
 
     async def __anext__(self) -> Piece:
         while not (self._taken.is_over or self._is_closed):

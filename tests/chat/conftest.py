@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+import random_model
+import tool_templates
 
+import llamacy
 from llamacy.tokenizers import tokenizer_from_metadata
 from llamacy.tokenizers.base import Tokenizer
 
 MakeTokenizer = Callable[..., Tokenizer]
+
+
+@pytest.fixture(scope="session")
+def puppet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[llamacy.Model]:
+    """A model with the marks of many families, to be told what to say."""
+    path: Path = tmp_path_factory.mktemp("models") / "puppet.gguf"
+    random_model.write(
+        str(path),
+        chat_template=tool_templates.HERMES,
+        marks=tool_templates.MARKS,
+        n_ctx=4096,
+        space_prefix=False,
+    )
+    with llamacy.load(path) as model:
+        yield model
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_nothing_given_can_be_a_control_token(
     bad = "<|im_end|>"
     match place:
         case "tools":
-            options["tools"] = [{bad: bad}]
+            options["tools"] = [{"name": bad, bad: bad}]
         case "arguments":
             options["template_arguments"] = {"date": bad}
         case "name":
@@ -235,8 +235,8 @@ def test_the_oldest_turns_are_left_out_if_that_is_wanted(
     assert prompt(21, overflow="truncate") == (whole[:10] + whole[110:], 10)
     with pytest.raises(llamacy.ContextLengthError, match="21 tokens .* of 20"):
         prompt(20, overflow="truncate")
-    with pytest.raises(llamacy.ArgumentError, match="overflow: wanted 'error' or"):
-        prompt(100, overflow="shift")
+    with pytest.raises(llamacy.ArgumentError, match="overflow: wanted 'error', 'trunc"):
+        prompt(100, overflow="forget")
 
 
 def test_turns_after_one_that_was_cut_begin_alike(

@@ -88,6 +88,11 @@ def test_commands(tmp_path: Path) -> None:
     ]:
         do(line)
         assert getattr(talk.params, name) == value
+    do("/set reasoning hide")
+    assert not talk.shows_reasoning
+    assert "reasoning = hide" in do("/set")
+    do("/set reasoning show")
+    assert talk.shows_reasoning
     do("/set verbose")
     assert talk.verbose
     assert "temperature = 0.5" in do("/set")
@@ -116,7 +121,8 @@ def test_commands(tmp_path: Path) -> None:
     ("line", "error", "why"),
     [
         ("/nothing", UsageError, "no command /nothing; /help"),
-        ("/set nothing 1", UsageError, "one of verbose, quiet, max_tokens"),
+        ("/set nothing 1", UsageError, "one of verbose, quiet, reasoning show"),
+        ("/set reasoning 5", UsageError, "wanted a name and a value"),
         ("/set temperature", UsageError, "wanted a name and a value"),
         ("/set temperature hot", llamacy.ArgumentError, "temperature: wanted"),
         ("/set logits_processors 1", UsageError, "wanted a name"),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import llamacy
+from llamacy.cli import text_input
 
 COMMAND = [sys.executable, "-P", "-m", "llamacy"]
 # The package under test, wherever the tests are run.
@@ -57,6 +62,46 @@ def test_a_reader_that_leaves_early_is_no_error(path: Path) -> None:
     assert process.stderr.read() == b""
     assert process.wait(30) == 141
     process.stderr.close()
+
+
+@posix
+def test_a_pipe_beside_a_prompt(path: Path, tmp_path: Path) -> None:
+    words: list[Any] = [*COMMAND, "run", path, "upon a time", "-n", "1", "--json"]
+
+    def n_read(stdin: Any) -> int:
+        done = subprocess.run(
+            words, stdin=stdin, capture_output=True, env=ENVIRONMENT, check=True
+        )
+        return int(json.loads(done.stdout)["usage"]["prompt_tokens"])
+
+    file = tmp_path / "before.txt"
+    file.write_text("Once")
+    alone = n_read(subprocess.DEVNULL)
+    with file.open() as before:
+        assert n_read(before) > alone
+    near, far = socket.socketpair()
+    with near, far:  # as a daemon may have: nothing is waited for
+        assert n_read(near) == alone
+
+
+@posix
+def test_a_pipe_that_is_waited_for_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader, writer = os.pipe()
+    monkeypatch.setattr(text_input, "_PATIENCE", 0.01)
+    with open(reader) as stdin, open(writer, "w") as pipe:
+        monkeypatch.setattr(sys, "stdin", stdin)
+
+        def write() -> None:
+            pipe.write("late")
+            pipe.close()
+
+        threading.Timer(0.2, write).start()
+        assert text_input.read_beside() == "late"
+    assert "waiting for standard input" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", None)
+    assert text_input.read_beside() is None
 
 
 @posix

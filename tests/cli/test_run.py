@@ -44,8 +44,29 @@ def test_run_takes_a_prompt_from_anywhere(
     file.write_text(f"{PROMPT}\n")
     known = {"MODEL": str(path), "FILE": str(file)}
     arguments = [known.get(word, word) for word in words]
-    done = shell("run", *arguments, "-n", 20, "--temp", 0, input=f"{PROMPT}\n")
+    is_piped = "-" in words or len(words) == 1
+    piped = f"{PROMPT}\n" if is_piped else ""
+    done = shell("run", *arguments, "-n", 20, "--temp", 0, input=piped)
     assert (done.status, done.out, done.err) == (0, f"{greedy.text}\n", "")
+
+
+def test_what_is_piped_in_beside_a_prompt_comes_before_it(
+    shell: Shell, babble_model: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "prompt.txt"
+    file.write_text(r"be\x64e")
+    words = ["run", babble_model, "-n", 8, "--temp", 0, "--ignore-eos"]
+    whole = shell(*words, "bada\n\nbede").out
+    assert whole != shell(*words, "bede").out
+    assert shell(*words, "bede", input="bada\n").out == whole
+    assert shell(*words, "-p", "bede", input="bada").out == whole
+    # escapes are read in the prompt alone
+    assert shell(*words, "-e", "-f", file, input="bada\n").out == whole
+    literal = shell(*words, r"ba\x64a" + "\n\nbede").out
+    assert shell(*words, "-e", r"be\x64e", input=r"ba\x64a").out == literal != whole
+    asked = shell(*words, "--chat", "bada\n\nbede").out
+    assert shell(*words, "--chat", "bede", input="bada\n").out == asked
+    assert shell(*words, "bede", input=b"\xff").status == 2
 
 
 def test_run_as_json(shell: Shell, path: Path, greedy: llamacy.Completion) -> None:

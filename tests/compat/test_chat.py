@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import random_model
+from puppet import saying
+from tool_templates import HERMES
 
 import llamacy
 from llamacy.compat.llama_cpp import Llama
@@ -53,7 +57,7 @@ def test_a_stream(babble: Llama) -> None:
     first, *others, last = (chunk["choices"][0] for chunk in chunks)
     assert (first["delta"], first["finish_reason"]) == ({"role": "assistant"}, None)
     assert (last["delta"], last["finish_reason"]) == ({}, "length")
-    text = "".join(choice["delta"]["content"] for choice in others)
+    text = "".join(choice["delta"]["content"] or "" for choice in others)
     assert text == whole["choices"][0]["message"]["content"]
 
 
@@ -83,7 +87,6 @@ def test_a_format_may_be_named(base_model: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("tools", [{"type": "function"}]),
         ("functions", [{}]),
         ("response_format", {"type": "json_object"}),
         ("grammar", "root ::= 'a'"),
@@ -94,3 +97,74 @@ def test_what_is_not_there(babble: Llama, name: str, value: object) -> None:
         babble.create_chat_completion(MESSAGES, **{name: value})  # type: ignore[call-overload]
     unused: Any = {"tools": None, "tool_choice": "auto", "response_format": None}
     assert babble.create_chat_completion(MESSAGES, **unused, **GREEDY)
+
+
+WEATHER: Any = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "Say it.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    },
+}
+CALL = '{"name": "weather", "arguments": {"city": "K\u00f6ln"}}'
+
+
+@pytest.fixture(scope="module")
+def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Llama]:
+    path = tmp_path_factory.mktemp("models") / "model.gguf"
+    random_model.write(str(path), chat_template=HERMES, n_ctx=2048)
+    with Llama(str(path), n_ctx=0) as llm:
+        yield llm
+
+
+def says(llm: Llama, text: str) -> Any:
+    told = saying(llm._model, text)
+    return {"logits_processor": told["logits_processors"], "temperature": 0.0}
+
+
+def test_calls_of_tools(caller: Llama) -> None:
+    text = f"<think>Hm.</think><tool_call>{CALL}</tool_call>"
+    messages: Any = [{"role": "user", "content": "bada"}]
+    options: Any = {"tools": [WEATHER], "tool_choice": "auto"}
+    response = caller.create_chat_completion(messages, **options, **says(caller, text))
+    choice = response["choices"][0]
+    assert choice["finish_reason"] == "tool_calls"
+    message: Any = choice["message"]
+    (call,) = message["tool_calls"]
+    assert {**call, "id": ""} == {
+        "id": "",
+        "type": "function",
+        "function": {"name": "weather", "arguments": '{"city": "K\u00f6ln"}'},
+    }
+    assert message["content"] is None
+    assert message["reasoning_content"] == "Hm."
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "rain"}
+    again = caller.create_chat_completion(
+        [*messages, message, result], **options, **says(caller, "Rain.")
+    )
+    assert again["choices"][0]["message"] == {"role": "assistant", "content": "Rain."}
+
+    said = says(caller, f"I look. {text[18:]}")
+    chunks = list(
+        caller.create_chat_completion(messages, stream=True, **options, **said)
+    )
+    deltas: list[Any] = [chunk["choices"][0]["delta"] for chunk in chunks]
+    assert "".join(delta.get("content") or "" for delta in deltas) == "I look."
+    (part,) = (one for delta in deltas for one in delta.get("tool_calls", ()))
+    assert {**part, "id": ""} == {"index": 0, **call, "id": ""}
+    assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_choices_of_tools(caller: Llama) -> None:
+    text = f"<tool_call>{CALL}</tool_call>"
+    options: Any = {"tools": [WEATHER], "tool_choice": "none"}
+    response = caller.create_chat_completion(
+        [{"role": "user", "content": "bada"}], **options, **says(caller, text)
+    )
+    assert response["choices"][0]["message"]["content"] == text
+    for choice in ("required", {"type": "function"}):
+        with pytest.raises(llamacy.ArgumentError, match="tool_choice: wanted 'auto'"):
+            caller.create_chat_completion(MESSAGES, tools=[WEATHER], tool_choice=choice)
+    with pytest.raises(llamacy.ArgumentError, match=r"^tools\[0\]: wanted the schema"):
+        caller.create_chat_completion(MESSAGES, tools=[{"type": "function"}])

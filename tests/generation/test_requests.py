@@ -62,6 +62,59 @@ def test_the_context_ends_a_text_and_refuses_a_longer_prompt() -> None:
     assert (info.value.n_tokens, info.value.n_ctx) == (3, 2)
 
 
+def test_room_is_made_in_a_full_context() -> None:
+    executor = ScriptedExecutor({"keep": Vocabulary.ids("a" * 99)})
+    told: list[int] = []
+
+    def make_room(generated: list[int]) -> list[int] | None:
+        told.append(len(generated))
+        if len(told) == 3:
+            return None
+        return Vocabulary.ids("keep") + generated[-9:]
+
+    shifted = request("keep", n_ctx=30, make_room=make_room)
+    (done,) = complete(executor, shifted)
+    # 26 fill the context; after that 17 do
+    assert told == [26, 43, 60]
+    assert (done.text, done.finish_reason) == ("a" * 60, "length")
+    again = [index for index, n_rows in enumerate(executor.passes) if n_rows > 1]
+    # what begins alike is not read again, and the rest is read in one pass
+    assert [executor.passes[index] for index in again] == [4]
+
+
+def test_room_that_is_made_with_other_tokens() -> None:
+    prompt, other = "x" * 20, "y" * 10
+    executor = ScriptedExecutor(
+        {prompt: Vocabulary.ids("a" * 40), other: Vocabulary.ids("ab" + "c" * 9)}
+    )
+    moved = request(
+        prompt, n_ctx=25, make_room=lambda ids: Vocabulary.ids(other + "ab")
+    )
+    (done,) = complete(executor, moved)
+    assert (done.text, done.finish_reason) == ("a" * 5 + "c" * 9, "stop")
+    assert executor.passes == [8, 8, 4, 1, 1, 1, 1, 8, 4, *[1] * 9]
+    assert done.timings.n_prompt == 20 + 11
+    assert done.usage.prompt_tokens == 20
+    assert done.timings.n_generated == 4 + 9
+
+
+def test_an_error_while_room_is_made_ends_the_text() -> None:
+    def make_room(generated: list[int]) -> list[int]:
+        raise ValueError("no room")
+
+    executor = ScriptedExecutor({"say": Vocabulary.ids("hello")})
+    with pytest.raises(ValueError, match="no room"):
+        complete(executor, request("say", n_ctx=5, make_room=make_room))
+    assert executor.n_open == 0
+
+
+def test_tokens_may_be_written_in_another_way() -> None:
+    executor = ScriptedExecutor({"say": [*Vocabulary.ids("a"), 298, 1 + ord("b")]})
+    written = {298: b"<b>", 1 + ord("b"): b"B"}
+    (done,) = complete(executor, request("say", written=written))
+    assert done.text == "a<b>B"
+
+
 def test_a_long_prompt_is_read_in_batches() -> None:
     prompt = "x" * 21
     executor = ScriptedExecutor({prompt: Vocabulary.ids("ok")}, n_batch=8)

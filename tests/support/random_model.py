@@ -5,6 +5,8 @@ It has learnt nothing, and babbles.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gguf
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +30,14 @@ CHAT_TEMPLATE = """\
 N_UNSPOKEN = 3 + 256 + 1 + len(LETTERS)  # all but the syllables, which come last
 
 
-def vocabulary() -> tuple[list[str], list[float], list[int]]:
+def vocabulary(
+    marks: Sequence[str] = (),
+) -> tuple[list[str], list[float], list[int]]:
     """Make a SentencePiece vocabulary: pieces, scores, types.
 
     Three control tokens, a token for each byte (so that any text can be encoded),
-    the letters, and syllables with and without a space before them.
+    the letters, and syllables with and without a space before them; `marks` are more
+    control tokens, which come last.
     """
     control = ["<unk>", "<s>", "</s>"]
     types = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
@@ -45,7 +50,10 @@ def vocabulary() -> tuple[list[str], list[float], list[int]]:
     # The highest score is merged first: "b" + "a", then the space before them.
     scores = [0.0] * (len(control) + len(in_bytes))
     scores += [-float(i) for i in range(len(normal))]
-    return [*control, *in_bytes, *normal], scores, [int(t) for t in types]
+    types += [gguf.TokenType.CONTROL] * len(marks)
+    scores += [0.0] * len(marks)
+    pieces = [*control, *in_bytes, *normal, *marks]
+    return pieces, scores, [int(t) for t in types]
 
 
 def tensors(n_vocab: int, seed: int) -> dict[str, NDArray[np.float32]]:
@@ -83,17 +91,21 @@ def write(
     path: str,
     seed: int = 0,
     chat_template: str = CHAT_TEMPLATE,
+    marks: Sequence[str] = (),
+    n_ctx: int = N_CTX,
+    space_prefix: bool = True,
     split_max_tensors: int = 0,
 ) -> None:
     """Write the model to `path`, its matrices as Q8_0, a GGUF file of about 300 kB.
 
-    An empty `chat_template` leaves that out. `split_max_tensors` splits it into files
-    of at most so many tensors, named as splits are.
+    An empty `chat_template` leaves that out; `marks` are control tokens besides.
+    `split_max_tensors` splits it into files of at most so many tensors, named as
+    splits are.
     """
-    pieces, scores, types = vocabulary()
+    pieces, scores, types = vocabulary(marks)
     writer = gguf.GGUFWriter(path, "llama", split_max_tensors=split_max_tensors)
     writer.add_name("random babble")
-    writer.add_context_length(N_CTX)
+    writer.add_context_length(n_ctx)
     writer.add_embedding_length(N_EMBD)
     writer.add_block_count(N_LAYER)
     writer.add_feed_forward_length(N_FF)
@@ -111,7 +123,7 @@ def write(
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_add_bos_token(True)
-    writer.add_add_space_prefix(True)
+    writer.add_add_space_prefix(space_prefix)
     if chat_template:
         writer.add_chat_template(chat_template)
     for name, weights in tensors(len(pieces), seed).items():

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.generation.gather import gather
-from llamacy.generation.request import Request
+from llamacy.generation.request import MakeRoom, Request
 from llamacy.generation.worker import Worker
 from llamacy.ops.batch import Batch
 from llamacy.results import Completion
@@ -116,10 +116,19 @@ def request(
     vocabulary: Vocabulary | None = None,
     n_ctx: int = 1000,
     params: SamplingParams | None = None,
+    written: Mapping[int, bytes] | None = None,
+    make_room: MakeRoom | None = None,
     **options: object,
 ) -> Request:
     params = params or SamplingParams(temperature=0, **options)  # type: ignore[arg-type]
-    return Request(Vocabulary.ids(prompt), params, n_ctx, vocabulary or Vocabulary())  # type: ignore[arg-type]
+    return Request(
+        Vocabulary.ids(prompt),
+        params,
+        n_ctx,
+        vocabulary or Vocabulary(),  # type: ignore[arg-type]
+        written=written,
+        make_room=make_room,
+    )
 
 
 def complete(

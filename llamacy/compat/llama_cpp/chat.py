@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from llamacy.chat.formats import TemplateSource
 from llamacy.compat.llama_cpp.arguments import Arguments, SamplingArguments
-from llamacy.compat.llama_cpp.responses import CompletionUsage
+from llamacy.compat.llama_cpp.responses import CompletionUsage, OpenAIReason
 from llamacy.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from llamacy.chat.results import ChatCompletion, ToolCall
     from llamacy.chat.stream import ChatStream
-    from llamacy.results import ChatCompletion, FinishReason, TokenLogprob
+    from llamacy.results import FinishReason, TokenLogprob
 
 # llama-cpp-python's names of formats that llamacy calls otherwise
 _NAMES = {"mistral-instruct": "mistral", "qwen": "chatml", "phi-3": "phi3"}
@@ -31,28 +33,44 @@ class ChatArguments(SamplingArguments, total=False):
     logit_bias: Mapping[int, float] | Mapping[str, float] | None
     logprobs: bool | None
     top_logprobs: int | None
-    tools: object | None
+    tools: list[dict[str, Any]] | None
     tool_choice: object | None
     functions: object | None
     function_call: object | None
     response_format: object | None
 
 
-# what each of them would need
+# what is there instead, or would be needed
 _UNUSED = {
-    "tools": "calls of tools",
-    "tool_choice": "calls of tools",
-    "functions": "calls of functions",
-    "function_call": "calls of functions",
-    "response_format": "grammars",
+    "functions": "tools takes its place",
+    "function_call": "tool_choice takes its place",
+    "response_format": "llamacy has no grammars",
 }
+
+
+class CalledFunction(TypedDict):
+    """A function's name, and its arguments as JSON."""
+
+    name: str
+    arguments: str
+
+
+class ToolCallDict(TypedDict):
+    """A call of a tool; in chunks with its place among the others."""
+
+    index: NotRequired[int]
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
 
 
 class ChatMessage(TypedDict):
     """An answer, or in chunks a part of one."""
 
     role: NotRequired[Literal["assistant"]]
-    content: NotRequired[str]
+    content: NotRequired[str | None]
+    reasoning_content: NotRequired[str]
+    tool_calls: NotRequired[list[ToolCallDict]]
 
 
 class ChatLogprobs(TypedDict):
@@ -68,7 +86,7 @@ class ChatChoice(TypedDict):
     message: NotRequired[ChatMessage]
     delta: NotRequired[ChatMessage]
     logprobs: ChatLogprobs | None
-    finish_reason: Literal["stop", "length"] | None
+    finish_reason: OpenAIReason | None
 
 
 class CreateChatCompletionResponse(TypedDict):
@@ -96,21 +114,31 @@ def known_format(chat_format: str | None) -> str | None:
     return name
 
 
-def completion_arguments(arguments: ChatArguments) -> Arguments:
-    """Return them as those of a completion.
+def chat_arguments(
+    arguments: ChatArguments,
+) -> tuple[Arguments, list[dict[str, Any]] | None]:
+    """Return them as those of a completion, and the tools.
 
     Raises
     ------
     ArgumentError : one asks for what llamacy does not have.
     """
     given: dict[str, Any] = {"temperature": 0.2, "max_tokens": None, **arguments}
-    for name, lacking in _UNUSED.items():
+    for name, why in _UNUSED.items():
         value = given.pop(name, None)
         if value not in (None, [], "none", "auto", {"type": "text"}):
-            raise ArgumentError(f"{name}: wanted None, as llamacy has no {lacking}")
+            raise ArgumentError(f"{name}: wanted None, as {why}")
+    tools, choice = given.pop("tools", None), given.pop("tool_choice", None)
+    if choice not in (None, "auto", "none"):
+        raise ArgumentError(
+            f"tool_choice: wanted 'auto' or 'none', as llamacy has no grammars, "
+            f"found {choice!r}"
+        )
+    if choice == "none":
+        tools = None
     n_top = given.pop("top_logprobs", None) or 0
     given["logprobs"] = n_top if given.get("logprobs") else None
-    return Arguments(**given)
+    return Arguments(**given), tools
 
 
 class ChatResponder:
@@ -133,7 +161,7 @@ class ChatResponder:
         response = self._response(
             "chat.completion",
             "message",
-            {"role": "assistant", "content": answer.text},
+            {"role": "assistant", **_said(answer)},
             answer.logprobs,
             answer.finish_reason,
         )
@@ -146,11 +174,22 @@ class ChatResponder:
 
     def chunks(self, stream: ChatStream) -> Iterator[CreateChatCompletionResponse]:
         """Yield who speaks, each piece of `stream`, and why it ended."""
+        n_calls = 0
         with stream:
             yield self._chunk({"role": "assistant"})
             for piece in stream:
-                if piece.text or piece.logprobs:
-                    yield self._chunk({"content": piece.text}, piece.logprobs)
+                delta: ChatMessage = {}
+                if piece.text:
+                    delta["content"] = piece.text
+                if piece.reasoning:
+                    delta["reasoning_content"] = piece.reasoning
+                if piece.tool_calls:
+                    delta["tool_calls"] = [
+                        {"index": i, **_call(call)}
+                        for i, call in enumerate(piece.tool_calls, n_calls)
+                    ]
+                    n_calls += len(piece.tool_calls)
+                yield self._chunk(delta, piece.logprobs)
             yield self._chunk({}, reason=stream.completion.finish_reason)
 
     def _chunk(
@@ -192,3 +231,23 @@ class ChatResponder:
     def _named(self, token: int, logprob: float) -> dict[str, Any]:
         text = self._token_text(token)
         return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+
+
+def _said(answer: ChatCompletion) -> ChatMessage:
+    """Return what an answer's message says; no text beside calls is None."""
+    said: ChatMessage = {"content": answer.text}
+    if answer.reasoning:
+        said["reasoning_content"] = answer.reasoning
+    if answer.tool_calls:
+        said["content"] = answer.text or None
+        said["tool_calls"] = [_call(call) for call in answer.tool_calls]
+    return said
+
+
+def _call(call: ToolCall) -> ToolCallDict:
+    arguments = json.dumps(call.arguments, ensure_ascii=False)
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    }

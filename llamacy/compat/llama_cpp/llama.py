@@ -17,7 +17,7 @@ from llamacy.compat.llama_cpp.chat import (
     ChatArguments,
     ChatResponder,
     CreateChatCompletionResponse,
-    completion_arguments,
+    chat_arguments,
     known_format,
 )
 from llamacy.compat.llama_cpp.construction import check_constructor, kv_type
@@ -241,7 +241,8 @@ class Llama(Evaluation):
         messages : dicts with `role` and `content`.
         stream : return an iterator of chunks instead, which come without the usage.
         arguments : the others of llama-cpp-python, with its defaults: `temperature`
-            0.2, `max_tokens` None, which goes on to the end of the answer.
+            0.2, `max_tokens` None, which goes on to the end of the answer. `tools`
+            are JSON schemas; calls of them come as OpenAI's API gives them.
 
         Raises
         ------
@@ -249,17 +250,16 @@ class Llama(Evaluation):
         ChatTemplateError : the model has no template, and no `chat_format` was given.
         ContextLengthError : the conversation does not fit into the context.
         """
-        given = completion_arguments(arguments)
+        given, tools = chat_arguments(arguments)
         params = self._params(given)
+        options: Any = {"chat_format": self.chat_format, "tools": tools}
         model = given.model or self.model_path
         responder = ChatResponder(model, self._tokenizer.text)
         if stream:
             return responder.chunks(
-                self._model.stream_chat(messages, params, chat_format=self.chat_format)
+                self._model.stream_chat(messages, params, **options)
             )
-        return responder.whole(
-            self._model.chat(messages, params, chat_format=self.chat_format)
-        )
+        return responder.whole(self._model.chat(messages, params, **options))
 
     def create_chat_completion_openai_v1(self, *_: object, **__: object) -> NoReturn:
         """Raise UnsupportedCallError: there are no objects of OpenAI's package here."""

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from llamacy.results import Completion, FinishReason, TokenLogprob
 
 
+OpenAIReason = Literal["stop", "length", "tool_calls"]
+"""Why a text ended, in OpenAI's words."""
+
+
 class CompletionUsage(TypedDict):
     """Tokens read and written."""
 
@@ -39,7 +43,7 @@ class CompletionChoice(TypedDict):
     text: str
     index: int
     logprobs: CompletionLogprobs | None
-    finish_reason: Literal["stop", "length"] | None
+    finish_reason: OpenAIReason | None
 
 
 class CreateCompletionResponse(TypedDict):

@@ -1,0 +1,111 @@
+"""gpt-oss's message format, "harmony": an answer in messages with channels.
+
+::
+
+    <|channel|>analysis<|message|>The user asks ...<|end|>
+    <|start|>assistant<|channel|>commentary to=functions.weather <|constrain|>json
+    <|message|>{"city": "Paris"}<|call|>
+    <|start|>assistant<|channel|>final<|message|>It is ...<|return|>
+
+What the analysis channel says is reasoning; what has a recipient is a call. (OpenAI,
+https://cookbook.openai.com/articles/openai-harmony.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from llamacy.chat.reply.call_texts import arguments_of
+from llamacy.chat.reply.parts import BadCall, Call, Part, Reasoning, Text, cut
+
+MESSAGE = "<|message|>"
+_BEGINNINGS = ("<|start|>", "<|channel|>")
+_ENDS = ("<|end|>", "<|call|>", "<|return|>")
+MARKS = (MESSAGE, *_BEGINNINGS, *_ENDS, "<|constrain|>")
+_ANALYSIS = re.compile(r"<\|channel\|>\s*analysis\b")
+_RECIPIENT = re.compile(r"\bto=([^\s<]+)")
+_MAX_HEADER = 256  # characters; longer ones are none
+
+
+class ChannelSplitter:
+    """Tells the messages of an answer apart; it begins within the first one's header.
+
+    What is not in this format is text of the answer.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._header: str | None = ""  # None: it is over, and the message has begun
+        self._call = ""  # how the call that is being read was written so far
+        self._recipient = ""
+        self._kind: type[Text | Reasoning] = Text
+        self._shown: set[type[Text | Reasoning]] = set()  # kinds with messages before
+        self._gap = ""  # to put before what follows
+
+    def push(self, text: str) -> Iterator[Part]:
+        """Add text."""
+        self._held += text
+        mark: str | None = ""
+        while mark is not None:
+            in_header = self._header is not None
+            marks = (MESSAGE,) if in_header else (*_BEGINNINGS, *_ENDS)
+            before, mark, self._held = cut(self._held, marks)
+            if self._header is None:
+                yield from self._said(before)
+                if mark:
+                    yield from self._close(mark if mark in _ENDS else "")
+                    self._header = mark if mark in _BEGINNINGS else ""
+                continue
+            self._header += before
+            if len(self._header) > _MAX_HEADER:
+                after = f"{self._header[_MAX_HEADER:]}{mark or ''}{self._held}"
+                yield from self._no_header(self._header[:_MAX_HEADER])
+                self._held, mark = after, ""
+            elif mark:
+                self._open(self._header)
+
+    def end(self) -> Iterator[Part]:
+        """Say that nothing follows."""
+        held, self._held = self._held, ""
+        if self._header is None:
+            yield from self._said(held)
+            yield from self._close("")
+        elif not any(mark in self._header + held for mark in _BEGINNINGS):
+            yield from self._no_header(self._header + held)
+
+    def _open(self, header: str) -> None:
+        """Begin a message."""
+        recipient = _RECIPIENT.search(header)
+        self._recipient = recipient[1] if recipient else ""
+        self._call = f"{header}{MESSAGE}"
+        self._kind = Reasoning if _ANALYSIS.search(header) else Text
+        self._gap = "\n\n" if self._kind in self._shown else ""
+        self._header = None
+
+    def _said(self, text: str) -> Iterator[Part]:
+        """Go on with a message."""
+        if self._recipient:
+            self._call += text
+        elif text:
+            yield self._kind(self._gap + text)
+            self._gap = ""
+            self._shown.add(self._kind)
+
+    def _close(self, mark: str) -> Iterator[Part]:
+        """End a message."""
+        if not self._recipient:
+            return
+        written, self._call = self._call, ""
+        name = self._recipient.removeprefix("functions.")
+        self._recipient = ""
+        try:
+            body = written[written.index(MESSAGE) + len(MESSAGE) :]
+            yield Call(name, arguments_of(body))
+        except ValueError as error:
+            yield BadCall(written + mark, str(error))
+
+    def _no_header(self, text: str) -> Iterator[Part]:
+        """Take for text what was read as a header."""
+        self._open("")
+        yield from self._said(text)

@@ -1,0 +1,67 @@
+"""Tools that a model is told of: Python functions, or JSON schemas of such.
+
+::
+
+    signatures     a function's parameters
+    type_schemas   their type hints as JSON schemas
+    docstrings     their descriptions
+
+A function's schema is the one that transformers makes of it, because that is what
+models were trained with: see
+https://huggingface.co/docs/transformers/chat_extras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from llamacy.chat.messages import mapped, short
+from llamacy.chat.tools.signatures import function_schema
+from llamacy.errors import ArgumentError
+
+__all__ = ["checked_tools", "function_schema"]
+
+
+def checked_tools(
+    tools: Sequence[Callable[..., Any] | Mapping[str, Any]] | None,
+) -> list[dict[str, Any]]:
+    """Return the schemas of tools, as templates take them.
+
+    Parameters
+    ----------
+    tools : functions; schemas as OpenAI's, ``{"type": "function", "function": ...}``;
+        or what stands there for the second ``...``.
+
+    Raises
+    ------
+    ArgumentError : one is no tool, or cannot be described; two have one name.
+    """
+    if tools is None:
+        return []
+    if not isinstance(tools, Sequence) or isinstance(tools, str | bytes):
+        raise ArgumentError(f"tools: wanted a list, found {short(tools)}")
+    schemas = [_schema(f"tools[{i}]", tool) for i, tool in enumerate(tools)]
+    names = [schema["function"]["name"] for schema in schemas]
+    for name in names:
+        if names.count(name) > 1:
+            raise ArgumentError(f"tools: wanted different names, found {name!r} twice")
+    return schemas
+
+
+def _schema(name: str, tool: object) -> dict[str, Any]:
+    if callable(tool):
+        return function_schema(tool)
+    if not isinstance(tool, Mapping):
+        raise ArgumentError(
+            f"{name}: wanted a function or a JSON schema, found {short(tool)}"
+        )
+    given = mapped(name, tool, lambda text: text)
+    if "function" not in given:
+        given = {"type": "function", "function": given}
+    match given:
+        case {"type": "function", "function": {"name": str(found)}} if found:
+            return dict(given)
+    raise ArgumentError(
+        f"{name}: wanted the schema of a function, with its name, found {short(tool)}"
+    )

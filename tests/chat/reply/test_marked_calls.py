@@ -1,0 +1,108 @@
+"""Calls of tools between marks."""
+
+from __future__ import annotations
+
+import pytest
+
+from llamacy.chat.reply.marked_calls import (
+    HERMES,
+    LLAMA_3,
+    MISTRAL,
+    CallSplitter,
+    CallStyle,
+)
+from llamacy.chat.reply.parts import BadCall, Call, Part, Text
+
+NAMES = ("weather", "time")
+WEATHER, TIME = Call("weather", {"city": "Paris"}), Call("time", {})
+JSON = '{"name": "weather", "arguments": {"city": "Paris"}}'
+
+
+def read(style: CallStyle, text: str) -> tuple[str, list[Part]]:
+    """Text, and the other parts, of a text that comes in one piece."""
+    splitter = CallSplitter(style, NAMES)
+    parts = [*splitter.push(text), *splitter.end()]
+    said = "".join(part.text for part in parts if isinstance(part, Text | BadCall))
+    return said, [part for part in parts if isinstance(part, Call)]
+
+
+@pytest.mark.parametrize(
+    ("style", "text", "said", "calls"),
+    [
+        (HERMES, f"<tool_call>\n{JSON}\n</tool_call>", "", [WEATHER]),
+        (HERMES, f"I look.\n<tool_call>{JSON}</tool_call>\n", "I look.", [WEATHER]),
+        (HERMES, f'<tool_call>{JSON}</tool_call>\n<tool_call>{{"name": "time"}}'
+         "</tool_call>", "", [WEATHER, TIME]),
+        (HERMES, f"a<tool_call>{JSON}</tool_call>\nb ", "a\n\nb", [WEATHER]),
+        (HERMES, f"<tool_call>{JSON}", "", [WEATHER]),  # a model's slip of the pen
+        (HERMES, JSON, JSON, []),
+        (HERMES, " no <tool_cal> calls \n", " no <tool_cal> calls \n", []),
+        (MISTRAL, f"[TOOL_CALLS] [{JSON}]", "", [WEATHER]),
+        (MISTRAL, f'[TOOL_CALLS][{JSON}, {{"name": "time"}}]', "", [WEATHER, TIME]),
+        (MISTRAL, 'a [TOOL_CALLS]weather[ARGS]{"city": "Paris"}[TOOL_CALLS]time{}',
+         "a", [WEATHER, TIME]),
+        (LLAMA_3, f"<|python_tag|>{JSON}", "", [WEATHER]),
+        (LLAMA_3, f'{JSON}; {{"name": "time", "parameters": {{}}}}', "",
+         [WEATHER, TIME]),
+        (LLAMA_3, f"\n {JSON}\n", "", [WEATHER]),
+        (LLAMA_3, f"So: {JSON}", f"So: {JSON}", []),
+        (LLAMA_3, '{"name": "Bob", "parameters": {}}',
+         '{"name": "Bob", "parameters": {}}', []),
+        (LLAMA_3, ' {"a": 1} ', ' {"a": 1} ', []),
+        (LLAMA_3, "{", "{", []),
+    ],
+)  # fmt: skip
+def test_calls_are_taken_out_of_the_text(
+    style: CallStyle, text: str, said: str, calls: list[Part]
+) -> None:
+    assert read(style, text) == (said, calls)
+
+
+@pytest.mark.parametrize(
+    ("style", "text", "n_bad"),
+    [
+        (HERMES, "a \n<tool_call>\n{nonsense}\n</tool_call>\nb \n", 1),
+        (HERMES, "<tool_call></tool_call><tool_call>{", 2),
+        (HERMES, "<tool_call>", 1),
+        (MISTRAL, "a [TOOL_CALLS] [{}", 1),
+        (MISTRAL, "[TOOL_CALLS]x[TOOL_CALLS]y", 2),
+        (LLAMA_3, "<|python_tag|>print(1)", 1),
+        (LLAMA_3, ' {"name": "weather", "parameters": {"city": "Pa', 1),
+        (LLAMA_3, f"{JSON} That is the weather.", 1),
+    ],
+)
+def test_what_cannot_be_read_stays_text(
+    style: CallStyle, text: str, n_bad: int
+) -> None:
+    splitter = CallSplitter(style, NAMES)
+    parts = [*splitter.push(text), *splitter.end()]
+    assert read(style, text) == (text, [])
+    why = [part.why for part in parts if isinstance(part, BadCall)]
+    assert len(why) == n_bad
+    assert all("wanted" in one for one in why)
+
+
+def test_a_call_comes_when_it_is_complete() -> None:
+    splitter = CallSplitter(HERMES, NAMES)
+    expected: list[tuple[str, list[Part]]] = [
+        ("I look.\n", [Text("I look.")]),
+        ("<tool", []),
+        ("_call>", []),
+        (JSON, []),
+        ("</tool_call", []),
+        (">", [WEATHER]),
+        ("\n", []),
+        ("So <", [Text("\n\nSo")]),
+        ("b", [Text(" <b")]),
+    ]
+    assert [(text, list(splitter.push(text))) for text, _ in expected] == expected
+
+
+def test_a_text_that_begins_with_a_brace_is_not_held_back_for_long() -> None:
+    splitter = CallSplitter(LLAMA_3, NAMES)
+    assert not list(splitter.push('{"result": ['))
+    assert not list(splitter.push("1, " * 30))
+    assert list(splitter.push("1, " * 5)) == [Text('{"result": [' + ("1, " * 35)[:-1])]
+    assert list(splitter.push("2")) == [Text(" 2")]
+    # there is no telling what it is without tools
+    assert list(CallSplitter(LLAMA_3, ()).push(JSON)) == [Text(JSON)]

@@ -1,0 +1,97 @@
+"""Answers as a whole: in pieces of any size they come to the same."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llamacy.chat.reply.marked_calls import HERMES, LLAMA_3, MISTRAL
+from llamacy.chat.reply.reading import Change, Reply, ReplyReader
+from llamacy.chat.reply.style import ReplyStyle
+from llamacy.chat.reply.thinking import THINKING_MARKS
+from llamacy.chat.results import ToolCall
+
+THINK = THINKING_MARKS[0]
+NAMES = ("weather",)
+STYLES = {
+    "plain": ReplyStyle(),
+    "thinking": ReplyStyle(thinking=THINK),
+    "hermes": ReplyStyle(thinking=THINK, calls=HERMES, names=NAMES),
+    "mistral": ReplyStyle(thinking=THINKING_MARKS[1], calls=MISTRAL, names=NAMES),
+    "llama-3": ReplyStyle(calls=LLAMA_3, names=NAMES),
+    "harmony": ReplyStyle(has_channels=True),
+}
+JSON = '{"name": "weather", "arguments": {}}'
+
+
+def texts(style: ReplyStyle) -> st.SearchStrategy[list[str]]:
+    """Marks, parts of marks, calls and other text, in any order."""
+    pieces = [*style.marks, *(mark[:3] for mark in style.marks), JSON, JSON[:9]]
+    pieces += ["a", " ", "\n", "to=functions.x", "analysis", "{}", "weather", "x" * 90]
+    return st.lists(st.sampled_from(pieces), max_size=12)
+
+
+def state(reply: Reply) -> tuple[object, ...]:
+    return reply.text, reply.reasoning, reply.tool_calls, reply.bad_calls
+
+
+@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_how_it_is_cut_makes_no_difference(
+    style: ReplyStyle, data: st.DataObject
+) -> None:
+    text = "".join(data.draw(texts(style)))
+    reader = ReplyReader(style, data.draw(st.booleans()) and style.thinking is not None)
+    reply = reader.begin()
+    changes = []
+    at = 0
+    while at < len(text):
+        n = data.draw(st.integers(1, 9))
+        changes.append(reply.push(text[at : at + n]))
+        at += n
+    changes.append(reply.end())
+    whole = reader.whole(text)
+    assert state(reply) == state(whole)
+    assert "".join(change.text for change in changes) == whole.text
+    # an answer without anything special is left as it is
+    if not any(mark[:3] in text for mark in style.marks) and not reader.is_thinking:
+        assert whole.text == text or whole.tool_calls
+
+
+def test_all_kinds_in_one_answer() -> None:
+    reader = ReplyReader(STYLES["hermes"], salt="abcdef")
+    reply = reader.whole(
+        f"<think>\nHm.\n</think>\n\nI look.\n<tool_call>\n{JSON}\n</tool_call>\n"
+        f"<tool_call>nonsense</tool_call>\n<tool_call>{JSON}</tool_call>"
+    )
+    assert reply.reasoning == "Hm."
+    assert reply.text == "I look.\n\n<tool_call>nonsense</tool_call>"
+    assert reply.tool_calls == (
+        ToolCall("weather", {}, "abcdef000"),
+        ToolCall("weather", {}, "abcdef001"),
+    )
+    (why,) = reply.bad_calls
+    assert "wanted JSON" in why
+
+
+def test_ids_of_calls() -> None:
+    style = STYLES["mistral"]
+    text = '[TOOL_CALLS] [{"name": "a", "id": "given9999"}, {"name": "b"}]'
+    one, other = ReplyReader(style), ReplyReader(style)
+    ids = [
+        call.id
+        for reader in (one, one, other)
+        for call in reader.whole(text).tool_calls
+    ]
+    assert ids[::2] == ["given9999"] * 3
+    assert ids[1] == ids[3] != ids[5]
+    assert all(len(one) == 9 and one.isalnum() for one in ids)
+
+
+def test_a_change_says_whether_there_is_something() -> None:
+    reply = ReplyReader(STYLES["thinking"]).begin()
+    assert not reply.push("<thi")
+    assert reply.push("nk>so") == Change(reasoning="so")
+    assert not reply.end()

@@ -1,0 +1,66 @@
+"""Reasoning before an answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from llamacy.chat.reply.parts import Reasoning, Text
+from llamacy.chat.reply.thinking import THINKING_MARKS, ThinkingSplitter
+
+THINK = THINKING_MARKS[0]
+
+
+def read(text: str, is_open: bool = False) -> tuple[str, str]:
+    """Reasoning and answer, of a text that comes in one piece."""
+    splitter = ThinkingSplitter(THINK, is_open)
+    said = {Reasoning: "", Text: ""}
+    for part in (*splitter.push(text), *splitter.end()):
+        assert isinstance(part, Reasoning | Text)
+        said[type(part)] += part.text
+    return said[Reasoning], said[Text]
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "answer"),
+    [
+        ("<think>so</think>yes", "so", "yes"),
+        ("\n<think>\n so  it\nis \n</think>\n\nyes \n", "so  it\nis", "yes \n"),
+        ("<think>\n\n</think>\n\nyes", "", "yes"),
+        ("<think>a < b </ think></think> yes", "a < b </ think>", "yes"),
+        ("<think>a</think>b</think>", "a", "b</think>"),
+        # cut off
+        ("<think>so", "so", ""),
+        ("<think>so </thi", "so </thi", ""),
+        ("<think>so</think>\n", "so", ""),
+        ("<thi", "", "<thi"),
+        ("", "", ""),
+        # not at the beginning
+        ("yes <think>so</think>", "", "yes <think>so</think>"),
+        ("<thinking>so", "", "<thinking>so"),
+        (" yes ", "", " yes "),
+        ("so</think>yes", "", "so</think>yes"),
+    ],
+)
+def test_reasoning_comes_first(text: str, reasoning: str, answer: str) -> None:
+    assert read(text) == (reasoning, answer)
+
+
+def test_a_prompt_may_end_with_the_mark() -> None:
+    assert read("so\n</think>\n\nyes", is_open=True) == ("so", "yes")
+    assert read("so", is_open=True) == ("so", "")
+    assert read("</think>yes", is_open=True) == ("", "yes")
+
+
+def test_what_is_sure_comes_at_once() -> None:
+    splitter = ThinkingSplitter(THINK, is_open=False)
+    expected = [
+        ("<think>", []),
+        ("so", [Reasoning("so")]),
+        (" it ", [Reasoning(" it")]),
+        ("is <", [Reasoning(" is")]),
+        ("br> </think", [Reasoning(" <br>")]),
+        (">\n", []),
+        ("\nyes", [Text("yes")]),
+        (" it <think>", [Text(" it <think>")]),
+    ]
+    assert [(text, list(splitter.push(text))) for text, _ in expected] == expected

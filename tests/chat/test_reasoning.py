@@ -1,0 +1,185 @@
+"""Answers of models that think first."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from puppet import saying
+from tool_templates import HARMONY, HERMES
+
+import llamacy
+from llamacy.chat.messages import without_past_reasoning
+
+PROMPT = [{"role": "user", "content": "Is it?"}]
+THOUGHT = "<think>\nLet me see.\n</think>\n\nIt is."
+CHANNELS = (
+    "<|channel|>analysis<|message|>Let me see.<|end|><|start|>assistant"
+    "<|channel|>final<|message|>It is.<|return|>"
+)
+
+
+def shown(model: llamacy.Model, messages: Any, **options: Any) -> str:
+    ids = model.chat_prompt(messages, **options)
+    return model.tokenizer.decode(ids, skip_special=False)
+
+
+@pytest.mark.parametrize(
+    ("template", "text"), [(HERMES, THOUGHT), (HARMONY, CHANNELS)], ids=["think", "gpt"]
+)
+@pytest.mark.parametrize("cut", [1, 3, 1000])
+def test_reasoning_is_told_apart(
+    puppet: llamacy.Model, template: str, text: str, cut: int
+) -> None:
+    def said() -> Any:
+        # marks as control tokens, or spelt out in the tokens of their letters
+        texts = [text[i : i + cut] for i in range(0, len(text), cut)]
+        return saying(puppet, *texts) | {"chat_format": template}
+
+    answer = puppet.chat(PROMPT, **said())
+    assert (answer.text, answer.reasoning) == ("It is.", "Let me see.")
+    assert answer.finish_reason == "stop"
+    assert answer.message == {
+        "role": "assistant",
+        "content": "It is.",
+        "reasoning_content": "Let me see.",
+    }
+    message = answer.message
+    assert (message.role, message.content) == ("assistant", "It is.")
+    assert (message.reasoning, message.tool_calls) == ("Let me see.", [])
+    assert json.loads(json.dumps(message)) == message
+    assert str(answer) == "It is."
+
+    with puppet.stream_chat(PROMPT, **said()) as stream:
+        pieces = [piece for piece in stream]
+    assert stream.completion.tokens == answer.tokens
+    assert "".join(piece.reasoning for piece in pieces) == answer.reasoning
+    assert "".join(piece.text for piece in pieces) == answer.text
+    assert not any(piece.reasoning and piece.text for piece in pieces)
+
+
+def test_tokens_and_likelihoods_of_pieces_are_all_there_were(
+    puppet: llamacy.Model,
+) -> None:
+    said = saying(puppet, f"{THOUGHT} ") | {"logprobs": 1}
+    with puppet.stream_chat(PROMPT, **said) as stream:
+        pieces = list(stream)
+    answer = stream.completion
+    n_tokens = sum(len(piece.tokens) for piece in pieces)
+    assert [token for piece in pieces for token in piece.tokens] == answer.tokens
+    assert answer.logprobs is not None
+    assert sum(len(piece.logprobs or ()) for piece in pieces) == n_tokens
+    assert len(answer.logprobs) == n_tokens > 10
+
+
+def test_a_template_may_begin_the_reasoning(puppet: llamacy.Model) -> None:
+    options: Any = {"template_arguments": {"thinks": True}}
+    assert shown(puppet, PROMPT, **options).endswith("assistant\n<think>\n")
+    answer = puppet.chat(PROMPT, **options, **saying(puppet, "Hm.</think>It is."))
+    assert (answer.reasoning, answer.text) == ("Hm.", "It is.")
+    answer = puppet.chat(PROMPT, **options, **saying(puppet, "Hm."))
+    assert (answer.reasoning, answer.text) == ("Hm.", "")
+    assert "reasoning_content" in answer.message
+    # as a template does when it is told not to think
+    closed = HERMES + "{{ '<think>\\n\\n</think>\\n\\n' }}"
+    answer = puppet.chat(PROMPT, chat_format=closed, **saying(puppet, "Hm."))
+    assert (answer.reasoning, answer.text) == ("", "Hm.")
+
+
+def test_an_answer_that_is_cut_off(puppet: llamacy.Model) -> None:
+    for n_most, reasoning, text in [
+        (1, "", ""),
+        (4, "Le", ""),
+        (13, "Let me see.", ""),
+        (15, "Let me see.", ""),
+        (19, "Let me see.", "It"),
+    ]:
+        tokens = ["<think>", *"\nLet me see.\n", "</think>", *"\n\nIt is."]
+        said = saying(puppet, *tokens) | {"max_tokens": n_most}
+        answer = puppet.chat(PROMPT, **said)
+        assert (answer.reasoning, answer.text) == (reasoning, text)
+        assert answer.finish_reason == "length"
+        assert len(answer.tokens) == n_most
+
+
+def test_what_a_stream_holds_while_it_goes_on(puppet: llamacy.Model) -> None:
+    with puppet.stream_chat(PROMPT, **saying(puppet, THOUGHT)) as stream:
+        first = next(stream)
+        assert (first.reasoning, first.text) == ("L", "")
+        assert stream.completion.reasoning == "L"
+        assert stream.completion.finish_reason == "cancelled"
+    assert list(stream) == []
+    assert stream.completion.reasoning == "L"
+    assert len(stream.completion.tokens) == len(first.tokens)
+
+
+def test_reasoning_of_past_turns_is_not_sent_back(puppet: llamacy.Model) -> None:
+    answer = puppet.chat(PROMPT, **saying(puppet, THOUGHT)).message
+    talk = [*PROMPT, answer, {"role": "user", "content": "Really?"}]
+    assert "see" not in shown(puppet, talk)
+    assert "It is." in shown(puppet, talk)
+    # even where a template would write all it is given
+    careless = "{{ messages }}"
+    assert "see" not in shown(puppet, talk, chat_format=careless)
+
+    calling = {**answer, "tool_calls": [{"id": "1", "function": {"name": "f"}}]}
+    result = {"role": "tool", "content": "5"}
+    assert "see" not in shown(puppet, [PROMPT[0], calling, result, PROMPT[0]])
+    # the turn goes on, and so does what was thought
+    unfinished = [PROMPT[0], calling, result]
+    assert "<think>\nLet me see.\n</think>" in shown(puppet, unfinished)
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
+def test_names_of_reasoning(key: str) -> None:
+    message: dict[str, Any] = {"role": "assistant", "content": "a", key: "Hm."}
+    user = {"role": "user", "content": "b"}
+    assert without_past_reasoning([message, user]) == [
+        {"role": "assistant", "content": "a"},
+        user,
+    ]
+    assert without_past_reasoning([user, message])[1]["reasoning_content"] == "Hm."
+    other = {"role": "system", "content": "c", key: "Hm."}
+    assert without_past_reasoning([other, user]) == [other, user]
+    silent = {**message, "content": ""}
+    made = without_past_reasoning([user, silent])[1]
+    assert made["thinking"] == made["reasoning_content"] == "Hm."
+    assert message[key] == "Hm."
+
+
+def test_marks_mean_nothing_to_other_models(babble_model: Any) -> None:
+    with llamacy.load(babble_model) as model:
+        answer = model.chat("bada", **saying(model, THOUGHT, ends=True))
+        assert answer.text == THOUGHT
+        assert answer.message == {"role": "assistant", "content": THOUGHT}
+
+
+def test_coroutines(puppet: llamacy.Model) -> None:
+    async def main() -> None:
+        answer = await puppet.achat(PROMPT, **saying(puppet, THOUGHT))
+        assert (answer.reasoning, answer.text) == ("Let me see.", "It is.")
+
+        stream = puppet.astream_chat(PROMPT, **saying(puppet, THOUGHT))
+        assert stream.completion.text == ""
+        async with stream:
+            pieces = [piece async for piece in stream]
+        assert "".join(piece.reasoning for piece in pieces) == "Let me see."
+        assert "".join(piece.text for piece in pieces) == "It is."
+        assert stream.completion.message == answer.message
+
+        async with puppet.astream_chat(PROMPT, **saying(puppet, THOUGHT)) as stream:
+            first = await anext(stream)
+        assert [piece async for piece in stream] == []
+        assert stream.completion.reasoning == first.reasoning == "L"
+
+        endless = puppet.achat(PROMPT, **saying(puppet, ends=False))
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(endless, 0.2)
+        with pytest.raises(llamacy.ArgumentError, match=r"^messages\[0\]"):
+            await puppet.achat([5])  # type: ignore[list-item]
+        with pytest.raises(llamacy.ArgumentError, match="^temperature"):
+            await anext(puppet.astream_chat(PROMPT, temperature=-1))
+
+    asyncio.run(main())

@@ -1,0 +1,265 @@
+"""Functions as tools: what templates are given, and calls in answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import pytest
+from puppet import saying
+from tool_templates import HARMONY, HERMES, LLAMA_3, MISTRAL, TEMPLATES
+
+import llamacy
+
+PARIS: Any = {"city": "Paris", "days": 2}
+JSON = json.dumps(PARIS)
+PROMPT = [{"role": "user", "content": "Is it warm there?"}]
+# what models of each family say
+CALLS = {
+    "hermes": f"<think>Hm.</think>\n\nI look.\n<tool_call>\n"
+    f'{{"name": "weather", "arguments": {JSON}}}\n</tool_call>',
+    "llama-3": f'{{"name": "weather", "parameters": {JSON}}}',
+    "mistral": f'[TOOL_CALLS] [{{"name": "weather", "arguments": {JSON}}}]',
+    "harmony": "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>"
+    f"commentary to=functions.weather <|constrain|>json<|message|>{JSON}<|call|>",
+}
+BROKEN = {
+    "hermes": '<tool_call>{"name": "weather", </tool_call>',
+    "llama-3": '<|python_tag|>{"name": "weather", "parameters": ',
+    "mistral": "[TOOL_CALLS]weather[ARGS]Paris",
+    "harmony": " to=functions.weather<|channel|>commentary<|message|>Paris",
+}
+
+
+def weather(city: str, days: int = 1) -> str:
+    """Say what the weather will be.
+
+    Parameters
+    ----------
+    city : str
+        Where.
+    days : int
+        How far ahead.
+    """
+    return f"{city}: {days} days of rain"
+
+
+SCHEMA = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "Say what the weather will be.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string", "description": "Where."},
+                "days": {"type": "integer", "description": "How far ahead."},
+            },
+            "required": ["city"],
+        },
+        "return": {"type": "string"},
+    },
+}
+
+families = pytest.mark.parametrize("family", TEMPLATES)
+
+
+def shown(model: llamacy.Model, messages: Any, **options: Any) -> str:
+    ids = model.chat_prompt(messages, **options)
+    return model.tokenizer.decode(ids, skip_special=False)
+
+
+def test_a_template_is_given_schemas(puppet: llamacy.Model) -> None:
+    template = "{{ tools | tojson }}"
+
+    def written(*tools: Any) -> Any:
+        text = shown(puppet, PROMPT, chat_format=template, tools=tools)
+        return json.loads(text.removeprefix("<s>"))
+
+    assert written(weather) == [SCHEMA]
+    assert written(SCHEMA) == [SCHEMA]
+    assert written(SCHEMA["function"]) == [SCHEMA]
+    assert len(written(weather, {"name": "time"})) == 2
+    none = "{{ 'none' if tools is none }}"
+    assert shown(puppet, PROMPT, chat_format=none, tools=[]).endswith("none")
+    assert shown(puppet, PROMPT, chat_format=none).endswith("none")
+
+
+@pytest.mark.parametrize(
+    ("tools", "why"),
+    [
+        (5, "tools: wanted a list, found 5"),
+        ([5], r"tools\[0\]: wanted a function or a JSON schema, found 5"),
+        ([weather, {}], r"tools\[1\]: wanted the schema of a function, with its name"),
+        ([{"type": "search"}], r"tools\[0\]: wanted the schema"),
+        ([{"type": "function", "function": {"name": ""}}], r"tools\[0\]"),
+        (
+            [{"name": "f", "parameters": {"x": {1}}}],
+            r"tools\[0\]\['parameters'\]\['x'\]",
+        ),
+        ([weather, SCHEMA], "tools: wanted different names, found 'weather' twice"),
+        ([lambda: 5], "tools: wanted a function with a name"),
+    ],
+)
+def test_tools_that_are_none(puppet: llamacy.Model, tools: Any, why: str) -> None:
+    with pytest.raises(llamacy.ArgumentError, match=why):
+        puppet.chat_prompt(PROMPT, tools=tools)
+    with pytest.raises(llamacy.ArgumentError, match="tools: wanted a template that"):
+        puppet.chat_prompt(PROMPT, tools=[weather], chat_format="chatml")
+    other = "{{ xml_tools }}{{ messages }}"
+    with pytest.raises(llamacy.ArgumentError, match="tools: wanted a template that"):
+        puppet.chat_prompt(PROMPT, tools=[weather], chat_format=other)
+
+
+@families
+def test_a_conversation_with_a_tool(puppet: llamacy.Model, family: str) -> None:
+    options: Any = {"chat_format": TEMPLATES[family], "tools": [weather]}
+    answer = puppet.chat(PROMPT, **options, **saying(puppet, CALLS[family]))
+    (call,) = answer.tool_calls
+    assert (call.name, call.arguments) == ("weather", PARIS)
+    assert (answer.finish_reason, answer.bad_calls) == ("tool_calls", ())
+    assert answer.text == ("I look." if family == "hermes" else "")
+    assert answer.message.tool_calls == [call]
+    assert answer.message["tool_calls"] == [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": "weather", "arguments": PARIS},
+        }
+    ]
+    result = call.result(weather(**call.arguments))
+    assert result == {
+        "role": "tool",
+        "tool_call_id": call.id,
+        "name": "weather",
+        "content": "Paris: 2 days of rain",
+    }
+
+    talk = [*PROMPT, json.loads(json.dumps(answer.message)), result]
+    text = shown(puppet, talk, **options)
+    assert JSON in text
+    assert "Paris: 2 days of rain" in text
+    assert ("Hm." in text) == (family in ("hermes", "harmony"))
+    # as OpenAI's API has them
+    openai = json.loads(json.dumps(talk))
+    openai[1]["tool_calls"][0]["function"]["arguments"] = JSON
+    assert shown(puppet, openai, **options) == text
+    said = saying(
+        puppet, "<|channel|>final<|message|>No." if family == "harmony" else "No."
+    )
+    last = puppet.chat(talk, **options, **said)
+    assert (last.text, last.finish_reason, last.tool_calls) == ("No.", "stop", ())
+
+
+@families
+def test_a_call_is_streamed_once_and_whole(puppet: llamacy.Model, family: str) -> None:
+    options: Any = {"chat_format": TEMPLATES[family], "tools": [weather]}
+    # no token spans two characters: marks come in pieces
+    with puppet.stream_chat(
+        PROMPT, **options, **saying(puppet, *CALLS[family])
+    ) as stream:
+        pieces = [piece for piece in stream]
+    answer = stream.completion
+    calls = [call for piece in pieces for call in piece.tool_calls]
+    assert calls == list(answer.tool_calls)
+    assert (calls[0].name, calls[0].arguments) == ("weather", PARIS)
+    assert "".join(piece.text for piece in pieces) == answer.text
+    assert answer.finish_reason == "tool_calls"
+    assert [token for piece in pieces for token in piece.tokens] == answer.tokens
+
+    async def main() -> None:
+        said = saying(puppet, CALLS[family])
+        stream = puppet.astream_chat(PROMPT, **options, **said)
+        pieces = [piece async for piece in stream]
+        (call,) = (call for piece in pieces for call in piece.tool_calls)
+        assert call == stream.completion.tool_calls[0]
+        assert call.arguments == PARIS
+
+    asyncio.run(main())
+
+
+@families
+def test_what_cannot_be_read_stays_text_and_is_told(
+    puppet: llamacy.Model, family: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    options: Any = {"chat_format": TEMPLATES[family], "tools": [weather]}
+    text = BROKEN[family]
+    answer = puppet.chat(PROMPT, **options, **saying(puppet, text))
+    assert (answer.text, answer.tool_calls, answer.finish_reason) == (text, (), "stop")
+    (why,) = answer.bad_calls
+    assert "wanted JSON" in why
+    assert caplog.messages == [f"a model's call of a tool cannot be read: {why}"]
+    with puppet.stream_chat(PROMPT, **options, **saying(puppet, text)) as stream:
+        assert "".join(piece.text for piece in stream) == text
+    assert stream.completion.bad_calls == answer.bad_calls
+    assert len(caplog.messages) == 2
+
+
+@pytest.mark.parametrize("template", [HERMES, LLAMA_3, MISTRAL])
+def test_without_tools_there_are_no_calls(puppet: llamacy.Model, template: str) -> None:
+    call = '{"name": "weather", "parameters": {}}'
+    answer = puppet.chat(PROMPT, chat_format=template, **saying(puppet, call))
+    assert (answer.text, answer.tool_calls) == (call, ())
+
+
+def test_channels_are_read_even_without_tools(puppet: llamacy.Model) -> None:
+    said = saying(puppet, CALLS["harmony"])
+    answer = puppet.chat(PROMPT, chat_format=HARMONY, **said)
+    assert answer.tool_calls[0].arguments == PARIS
+
+
+def test_an_unfinished_call(puppet: llamacy.Model) -> None:
+    text = CALLS["hermes"].partition("</think>\n\n")[2]
+    said = saying(puppet, *text) | {"max_tokens": 30}
+    answer = puppet.chat(PROMPT, tools=[weather], **said)
+    assert (answer.text, answer.finish_reason) == (text[:30], "length")
+    assert answer.tool_calls == ()
+    assert len(answer.bad_calls) == 1
+    with puppet.stream_chat(PROMPT, tools=[weather], **saying(puppet, *text)) as stream:
+        shown = "".join(next(stream).text for _ in range(7))
+    assert shown == "I look."
+    assert stream.completion.text == shown
+
+
+def test_results_of_calls() -> None:
+    call = llamacy.ToolCall("f", {}, "1")
+    assert call.result("text")["content"] == "text"
+    assert call.result({"é": [1, None]})["content"] == '{"é": [1, null]}'
+    assert call.result(None)["content"] == "null"
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        call.result({1, 2})
+
+
+@pytest.mark.parametrize(
+    ("calls", "why"),
+    [
+        (5, r"messages\[0\]\['tool_calls'\]: wanted a list, found 5"),
+        ([5], r"\['tool_calls'\]\[0\]: wanted a dict with a function's name"),
+        ([{"function": {"arguments": {}}}], r"\[0\]: wanted a dict with"),
+        ([{"function": {"name": "f", "arguments": "{"}}], "wanted arguments as JSON: "),
+        ([{"function": {"name": "f", "arguments": "[1]"}}], "as a JSON object, found"),
+    ],
+)
+def test_calls_in_messages_that_are_none(
+    puppet: llamacy.Model, calls: Any, why: str
+) -> None:
+    message = {"role": "assistant", "content": "", "tool_calls": calls}
+    with pytest.raises(llamacy.ArgumentError, match=why):
+        puppet.chat_prompt([message])
+
+
+def test_arguments_may_be_left_out(puppet: llamacy.Model) -> None:
+    template = "{{ messages[0].tool_calls[0].function.arguments | tojson }}"
+    for function in ({"name": "f"}, {"name": "f", "arguments": ""}):
+        message = {"role": "assistant", "tool_calls": [{"function": function}]}
+        assert shown(puppet, [message], chat_format=template).endswith("{}")
+
+
+def test_nothing_is_logged_of_good_calls(
+    puppet: llamacy.Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "llamacy")
+    puppet.chat(PROMPT, tools=[weather], **saying(puppet, CALLS["hermes"]))
+    assert not caplog.messages

@@ -1,0 +1,98 @@
+"""What is generated, as it is printed."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from puppet import saying
+from tool_templates import HERMES
+
+import llamacy
+from llamacy.chat.results import ChatPiece
+from llamacy.cli.chat import Chat
+from llamacy.cli.chat_commands import Talk
+from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
+from llamacy.results import Piece
+from llamacy.sampling import SamplingParams
+
+PIECES = [
+    ChatPiece("", [1], reasoning="Let "),
+    ChatPiece("", [1], reasoning="me."),
+    ChatPiece("\n", [1]),
+    ChatPiece(" It", [1]),
+    ChatPiece(" is", [1]),
+]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def printed(
+    patch: pytest.MonkeyPatch, make: Callable[[], Printer], pieces: Sequence[Piece]
+) -> str:
+    """What is printed at a terminal."""
+    patch.setenv("TERM", "xterm")
+    with patch.context() as context:
+        context.setattr(sys, "stdout", terminal := Terminal())
+        printer = make()
+        for piece in pieces:
+            printer.show(piece)
+        printer.end()
+        return terminal.getvalue()
+
+
+def test_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = [Piece(" there", [1]), Piece(" was", [1])]
+    text = printed(monkeypatch, lambda: TextPrinter("Once"), pieces)
+    assert text == "Once there was\n"
+    assert printed(monkeypatch, lambda: TextPrinter("Once"), []) == "Once\n"
+
+
+def test_reasoning_is_dimmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = printed(monkeypatch, AnswerPrinter, PIECES)
+    assert text == "\x1b[2mLet me.\x1b[22m\n\nIt is\n"
+    # a terminal is never left dimmed
+    assert printed(monkeypatch, AnswerPrinter, PIECES[:1]) == "\x1b[2mLet \x1b[22m\n"
+    hidden = printed(monkeypatch, lambda: AnswerPrinter(False), PIECES)
+    assert hidden == "It is\n"
+
+
+def test_what_is_piped_on_is_the_answer_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printer = AnswerPrinter()
+    for piece in PIECES:
+        printer.show(piece)
+    printer.end()
+    assert capsys.readouterr().out == "It is\n"
+    # nor can every terminal dim
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    monkeypatch.setenv("TERM", "dumb")
+    AnswerPrinter().show(PIECES[0])
+    assert terminal.getvalue() == ""
+
+
+def one_by_one(*lines: str) -> Callable[[str], str]:
+    left = iter(lines)
+    return lambda prompt: next(left)
+
+
+def test_a_chat_with_a_model_that_thinks(
+    babble_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    with llamacy.load(babble_model) as model:
+        for shows, text in [(True, "\x1b[2mHm.\x1b[22m\n\nYes.\n"), (False, "Yes.\n")]:
+            params = SamplingParams(**saying(model, "<think>Hm.</think>\n\nYes."))
+            talk = Talk(params, shows_reasoning=shows)
+            talk.say("bada")
+            monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+            Chat(model, talk, HERMES, one_by_one("/regen", "/bye")).run()
+            assert terminal.getvalue() == text
+            assert talk.messages[-1]["reasoning_content"] == "Hm."
