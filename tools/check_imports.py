@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FOUNDATION = {"errors", "config", "results", "fork_locks"}
+FOUNDATION = {"codebooks", "errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
     *("architectures", "chat", "cpu_count", "executors", "generation", "kernels"),
@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kernels": FOUNDATION,
     "formats": FOUNDATION,
     "sources": {"errors"},
+    "codebooks": set(),
     "cpu_count": set(),
     "results": set(),
     "config": set(),
