@@ -19,19 +19,17 @@ import gguf
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from random_blocks import FACTORS, random_blocks
 
 import llamacy
 from llamacy.formats.ggml import GGMLType
 
 N_MUTANTS = int(os.environ.get("LLAMACY_MUTANTS", "100"))
-SOURCES = ("stories", "babble", "k_quants", "features")
+SOURCES = ("stories", "babble", "low_bits", "features")
 SCRIPT = Path(__file__).with_name("mutants.py")
 # The package under test, wherever the tests are run.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(llamacy.__file__).parents[1])}
 
-# Where the float16 factors of random blocks are, counted in float16 words.
-FACTORS = {"Q2_K": (40, 41), "Q3_K": (54,), "Q4_K": (0, 1), "Q5_K": (0, 1)}
-FACTORS |= {"Q6_K": (104,), "IQ4_XS": (0,)}
 YARN: dict[str, Any] = {
     "llama.rope.scaling.type": "yarn",
     "llama.rope.scaling.factor": 4.0,
@@ -54,9 +52,9 @@ def source(
         babble: Path = request.getfixturevalue("babble_model")
         return babble
     path = tmp_path / f"{request.param}.gguf"
-    if request.param == "k_quants":
+    if request.param == "low_bits":
         keys = llama_metadata(embedding_length=256, feed_forward_length=256)
-        write_byte_level(path, keys, random_tensors(shapes(256, 256)), is_k_quant=True)
+        write_byte_level(path, keys, random_tensors(shapes(256, 256)), is_random=True)
     else:
         optional = [("rope_freqs.weight", (8,))]
         optional += [("blk.0.attn_q.bias", (64,)), ("blk.1.ffn_down.bias", (64,))]
@@ -89,9 +87,9 @@ def write_byte_level(
     metadata: dict[str, Any],
     tensors: dict[str, NDArray[np.float32]],
     *,
-    is_k_quant: bool = False,
+    is_random: bool = False,
 ) -> None:
-    """Write a model with a byte-level vocabulary; matrices F16, or one K-quant each."""
+    """Write a model with a byte-level vocabulary; matrices F16, or of a type each."""
     writer = gguf.GGUFWriter(path, "llama")
     for key, value in metadata.items():
         if isinstance(value, int) and not key.endswith("vocab_size"):
@@ -105,12 +103,15 @@ def write_byte_level(
     writer.add_token_merges(["t h"])
     writer.add_bos_token_id(257)
     writer.add_eos_token_id(257)
+    rng = np.random.default_rng(0)
     for index, (name, values) in enumerate(tensors.items()):
         if values.ndim == 1:
             writer.add_tensor(name, values)
-        elif is_k_quant:
+        elif is_random:
             type_name = [*FACTORS][index % len(FACTORS)]
-            data = random_blocks(type_name, values.shape)
+            n_blocks = values.size // GGMLType[type_name].block_size
+            data = random_blocks(type_name, n_blocks, rng, (1e-4, 2e-4))
+            data = data.reshape(len(values), -1)
             raw_type = gguf.GGMLQuantizationType[type_name]
             writer.add_tensor(name, data, raw_dtype=raw_type)
         else:
@@ -127,17 +128,6 @@ def byte_characters() -> list[str]:
     others = [byte for byte in range(256) if byte not in printable]
     stand_in = {byte: 256 + index for index, byte in enumerate(others)}
     return [chr(stand_in.get(byte, byte)) for byte in range(256)]
-
-
-def random_blocks(type_name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Random bytes but for the factors, which the gguf package cannot quantise to."""
-    kind, rng = GGMLType[type_name], np.random.default_rng(0)
-    n_rows, n_blocks = shape[0], shape[1] // kind.block_size
-    size = (n_rows * n_blocks, kind.type_size)
-    blocks = rng.integers(0, 256, size, np.uint8)
-    for place in FACTORS[type_name]:
-        blocks.view(np.float16)[:, place] = rng.uniform(1e-4, 2e-4, len(blocks))
-    return blocks.reshape(n_rows, -1)
 
 
 def test_mutants(source: Path, tmp_path: Path) -> None:
