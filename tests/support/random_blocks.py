@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.formats.ggml import GGMLType
+from llamacy.formats.ggml import GGMLType, dequantize
 
 # Where the factors are, counted in float16 words.
 FACTORS: dict[str, tuple[int, ...]] = {
@@ -45,6 +45,19 @@ def random_blocks(
     if type_name == "IQ1_M":
         set_iq1_m_factor(blocks, rng.uniform(*factors, n_blocks).astype(np.float16))
     return blocks
+
+
+def random_weights(
+    type_name: str, shape: tuple[int, ...], size: float, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Make a matrix of blocks, (n_rows, n_bytes), whose root mean square is `size`."""
+    kind = GGMLType[type_name]
+    n_blocks = shape[0] * shape[1] // kind.block_size
+    sample = random_blocks(type_name, 256, rng, (1, 1)).reshape(-1)
+    floats = dequantize(sample, kind, (256, kind.block_size))
+    factor = size / float(np.sqrt(np.mean(floats**2)))
+    blocks = random_blocks(type_name, n_blocks, rng, (factor, factor))
+    return blocks.reshape(shape[0], -1)
 
 
 def set_iq1_m_factor(blocks: NDArray[np.uint8], d: NDArray[np.float16]) -> None:
