@@ -19,8 +19,10 @@ from llamacy.formats.gguf import open_gguf
 from llamacy.formats.gguf_config import read_config
 from llamacy.ops.batch import Batch
 
-TYPES = ("IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ1_S", "IQ1_M")
-TYPES += ("TQ1_0", "TQ2_0")
+TYPES = (
+    *("IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ1_S", "IQ1_M"),
+    *("TQ1_0", "TQ2_0"),
+)
 each_type = pytest.mark.parametrize("type_name", TYPES)
 
 

@@ -53,7 +53,8 @@ def _fields(words: NDArray[Any], n_bits: int, count: int) -> NDArray[Any]:
     """Spread the `count` lowest fields of words out: (n_blocks, n_words * count)."""
     shifts = np.arange(0, n_bits * count, n_bits, dtype=words.dtype)
     mask = words.dtype.type((1 << n_bits) - 1)
-    return ((words[:, :, None] >> shifts) & mask).reshape(len(words), -1)
+    fields: NDArray[Any] = (words[:, :, None] >> shifts) & mask
+    return fields.reshape(len(words), -1)
 
 
 def _index(low: Bytes, high: NDArray[Any]) -> NDArray[np.uint16]:
@@ -67,7 +68,7 @@ def _signed(type_name: str, index: NDArray[Any], signs: Bytes) -> Floats:
     index : (n_blocks, 32 or 64). signs : (n_blocks, 32), a bit for each weight, set
     where it is negative.
     """
-    magnitudes = _points(type_name)[index].reshape(len(index), -1)
+    magnitudes: Floats = _points(type_name)[index].reshape(len(index), -1)
     is_negative = np.unpackbits(signs, axis=1, bitorder="little")
     return np.where(is_negative, -magnitudes, magnitudes)
 
