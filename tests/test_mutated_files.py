@@ -11,27 +11,24 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gguf
+import byte_level_model
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from random_blocks import FACTORS
 
 import llamacy
-from llamacy.formats.ggml import GGMLType
 
 N_MUTANTS = int(os.environ.get("LLAMACY_MUTANTS", "100"))
-SOURCES = ("stories", "babble", "k_quants", "features")
+SOURCES = ("stories", "babble", "low_bits", "features")
 SCRIPT = Path(__file__).with_name("mutants.py")
 # The package under test, wherever the tests are run.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(llamacy.__file__).parents[1])}
 
-# Where the float16 factors of random blocks are, counted in float16 words.
-FACTORS = {"Q2_K": (40, 41), "Q3_K": (54,), "Q4_K": (0, 1), "Q5_K": (0, 1)}
-FACTORS |= {"Q6_K": (104,), "IQ4_XS": (0,)}
 YARN: dict[str, Any] = {
     "llama.rope.scaling.type": "yarn",
     "llama.rope.scaling.factor": 4.0,
@@ -54,90 +51,16 @@ def source(
         babble: Path = request.getfixturevalue("babble_model")
         return babble
     path = tmp_path / f"{request.param}.gguf"
-    if request.param == "k_quants":
+    if request.param == "low_bits":
         keys = llama_metadata(embedding_length=256, feed_forward_length=256)
-        write_byte_level(path, keys, random_tensors(shapes(256, 256)), is_k_quant=True)
+        tensors = random_tensors(byte_level_model.shapes(256, 256))
+        byte_level_model.write(path, keys, tensors, tuple(FACTORS))
     else:
         optional = [("rope_freqs.weight", (8,))]
         optional += [("blk.0.attn_q.bias", (64,)), ("blk.1.ffn_down.bias", (64,))]
-        tensors = random_tensors([*shapes(64, 96), *optional])
-        write_byte_level(path, llama_metadata() | YARN, tensors)
+        tensors = random_tensors([*byte_level_model.shapes(64, 96), *optional])
+        byte_level_model.write(path, llama_metadata() | YARN, tensors)
     return path
-
-
-def shapes(n_embd: int, n_ff: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of the tensors of two layers with half as many key heads."""
-    yield "token_embd.weight", (258, n_embd)
-    yield "output_norm.weight", (n_embd,)
-    for layer in range(2):
-        for name, shape in (
-            ("attn_norm", (n_embd,)),
-            ("attn_q", (n_embd, n_embd)),
-            ("attn_k", (n_embd // 2, n_embd)),
-            ("attn_v", (n_embd // 2, n_embd)),
-            ("attn_output", (n_embd, n_embd)),
-            ("ffn_norm", (n_embd,)),
-            ("ffn_gate", (n_ff, n_embd)),
-            ("ffn_up", (n_ff, n_embd)),
-            ("ffn_down", (n_embd, n_ff)),
-        ):
-            yield f"blk.{layer}.{name}.weight", shape
-
-
-def write_byte_level(
-    path: Path,
-    metadata: dict[str, Any],
-    tensors: dict[str, NDArray[np.float32]],
-    *,
-    is_k_quant: bool = False,
-) -> None:
-    """Write a model with a byte-level vocabulary; matrices F16, or one K-quant each."""
-    writer = gguf.GGUFWriter(path, "llama")
-    for key, value in metadata.items():
-        if isinstance(value, int) and not key.endswith("vocab_size"):
-            writer.add_uint32(key, value)
-        elif isinstance(value, float):
-            writer.add_float32(key, value)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list([*byte_characters(), "th", "<s>"])
-    writer.add_token_types([gguf.TokenType.NORMAL] * 257 + [gguf.TokenType.CONTROL])
-    writer.add_token_merges(["t h"])
-    writer.add_bos_token_id(257)
-    writer.add_eos_token_id(257)
-    for index, (name, values) in enumerate(tensors.items()):
-        if values.ndim == 1:
-            writer.add_tensor(name, values)
-        elif is_k_quant:
-            type_name = [*FACTORS][index % len(FACTORS)]
-            data = random_blocks(type_name, values.shape)
-            raw_type = gguf.GGMLQuantizationType[type_name]
-            writer.add_tensor(name, data, raw_dtype=raw_type)
-        else:
-            writer.add_tensor(name, values.astype(np.float16))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def byte_characters() -> list[str]:
-    """The 256 characters that stand for bytes in GPT-2's vocabulary."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    stand_in = {byte: 256 + index for index, byte in enumerate(others)}
-    return [chr(stand_in.get(byte, byte)) for byte in range(256)]
-
-
-def random_blocks(type_name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Random bytes but for the factors, which the gguf package cannot quantise to."""
-    kind, rng = GGMLType[type_name], np.random.default_rng(0)
-    n_rows, n_blocks = shape[0], shape[1] // kind.block_size
-    size = (n_rows * n_blocks, kind.type_size)
-    blocks = rng.integers(0, 256, size, np.uint8)
-    for place in FACTORS[type_name]:
-        blocks.view(np.float16)[:, place] = rng.uniform(1e-4, 2e-4, len(blocks))
-    return blocks.reshape(n_rows, -1)
 
 
 def test_mutants(source: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FOUNDATION = {"errors", "config", "results", "fork_locks"}
+FOUNDATION = {"codebooks", "errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
     *("architectures", "chat", "cpu_count", "executors", "free_memory", "generation"),
@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cpu_count": {"cgroups"},
     "free_memory": {"cgroups"},
     "cgroups": set(),
+    "codebooks": set(),
     "results": set(),
     "config": set(),
     "fork_locks": set(),

@@ -9,16 +9,21 @@ small integers. Every function here takes
 and returns float32, (n_blocks, block_size). The order of the multiplications is
 ggml's, since float32 rounding makes it part of the format. Source: the block
 structures of ggml's `ggml-common.h`, and for MXFP4 the OCP Microscaling Formats
-specification 1.0.
+specification 1.0. Types that write whole groups of weights as one number are in
+`codebook_blocks` and `ternary_blocks`.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+from llamacy.formats.block_fields import (
+    Bytes,
+    Floats,
+    float16,
+    scale_groups,
+    unpack,
+)
 
 # The 16 values of a non-linear 4-bit weight, for IQ4_NL and IQ4_XS.
 _IQ4_VALUES = np.array(
@@ -30,30 +35,6 @@ _FP4_VALUES = np.array(
     [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], dtype=np.float32
 )
 _E8M0_HALVES = np.ldexp(np.float32(1), np.arange(256) - 128)
-
-
-def _float16(blocks: Bytes, at: int) -> Floats:
-    """Read the float16 at byte `at` of each block: float32, (n_blocks, 1)."""
-    return blocks[:, at : at + 2].view("<f2").astype(np.float32)
-
-
-def _unpack(packed: Bytes, n_bits: int, run: int) -> Bytes:
-    """Spread fields of `n_bits` bits out, one per byte.
-
-    Each run of `run` bytes holds 8 / n_bits runs of as many fields: first the
-    lowest bits of all the bytes, then the next ones. packed : (n_blocks, n_bytes);
-    returns uint8, (n_blocks, n_bytes * 8 / n_bits).
-    """
-    shifts = np.arange(0, 8, n_bits, dtype=np.uint8)
-    runs = packed.reshape(len(packed), -1, 1, run)
-    fields = (runs >> shifts[:, None]) & np.uint8((1 << n_bits) - 1)
-    return fields.reshape(len(packed), -1)
-
-
-def _scale_groups(scales: Floats, weights: Floats) -> Floats:
-    """Multiply each group of weights by its scale; scales : (n_blocks, n_groups)."""
-    groups = weights.reshape(*scales.shape, -1)
-    return (scales[:, :, None] * groups).reshape(len(weights), -1)
 
 
 def f32(blocks: Bytes) -> Floats:
@@ -73,37 +54,37 @@ def bf16(blocks: Bytes) -> Floats:
 
 def q4_0(blocks: Bytes) -> Floats:
     """Compute d * (q - 8); a block is d, 32 x 4 bits."""
-    q = _unpack(blocks[:, 2:], 4, 16).astype(np.float32) - np.float32(8)
-    return _float16(blocks, 0) * q
+    q = unpack(blocks[:, 2:], 4, 16).astype(np.float32) - np.float32(8)
+    return float16(blocks, 0) * q
 
 
 def q4_1(blocks: Bytes) -> Floats:
     """Compute d * q + m; a block is d, m, 32 x 4 bits."""
-    q = _unpack(blocks[:, 4:], 4, 16).astype(np.float32)
-    return _float16(blocks, 0) * q + _float16(blocks, 2)
+    q = unpack(blocks[:, 4:], 4, 16).astype(np.float32)
+    return float16(blocks, 0) * q + float16(blocks, 2)
 
 
 def _five_bits(high: Bytes, low: Bytes) -> Floats:
     """Join 32 weights of 5 bits: the fifth bits in 4 bytes, the others in 16."""
-    fifth = _unpack(high, 1, 1) << np.uint8(4)
-    return (_unpack(low, 4, 16) | fifth).astype(np.float32)
+    fifth = unpack(high, 1, 1) << np.uint8(4)
+    return (unpack(low, 4, 16) | fifth).astype(np.float32)
 
 
 def q5_0(blocks: Bytes) -> Floats:
     """Compute d * (q - 16); a block is d, 32 x the fifth bit, 32 x 4 bits."""
     q = _five_bits(blocks[:, 2:6], blocks[:, 6:]) - np.float32(16)
-    return _float16(blocks, 0) * q
+    return float16(blocks, 0) * q
 
 
 def q5_1(blocks: Bytes) -> Floats:
     """Compute d * q + m; a block is d, m, 32 x the fifth bit, 32 x 4 bits."""
     q = _five_bits(blocks[:, 4:8], blocks[:, 8:])
-    return _float16(blocks, 0) * q + _float16(blocks, 2)
+    return float16(blocks, 0) * q + float16(blocks, 2)
 
 
 def q8_0(blocks: Bytes) -> Floats:
     """Compute d * q; a block is d, 32 x int8."""
-    return _float16(blocks, 0) * blocks[:, 2:].view(np.int8).astype(np.float32)
+    return float16(blocks, 0) * blocks[:, 2:].view(np.int8).astype(np.float32)
 
 
 def q2_k(blocks: Bytes) -> Floats:
@@ -111,10 +92,10 @@ def q2_k(blocks: Bytes) -> Floats:
 
     A block is 16 x (s, m of 4 bits), 256 x 2 bits, d, dmin.
     """
-    scale = _float16(blocks, 80) * (blocks[:, :16] & np.uint8(15)).astype(np.float32)
-    low = _float16(blocks, 82) * (blocks[:, :16] >> np.uint8(4)).astype(np.float32)
-    q = _unpack(blocks[:, 16:80], 2, 32).astype(np.float32)
-    return _scale_groups(scale, q) - np.repeat(low, 16, axis=1)
+    scale = float16(blocks, 80) * (blocks[:, :16] & np.uint8(15)).astype(np.float32)
+    low = float16(blocks, 82) * (blocks[:, :16] >> np.uint8(4)).astype(np.float32)
+    q = unpack(blocks[:, 16:80], 2, 32).astype(np.float32)
+    return scale_groups(scale, q) - np.repeat(low, 16, axis=1)
 
 
 def q3_k(blocks: Bytes) -> Floats:
@@ -122,11 +103,11 @@ def q3_k(blocks: Bytes) -> Floats:
 
     A block is 256 x the third bit, 256 x 2 bits, 16 x s of 6 bits, d.
     """
-    third = _unpack(blocks[:, :32], 1, 32) << np.uint8(2)
-    q = (_unpack(blocks[:, 32:96], 2, 32) | third).astype(np.float32) - np.float32(4)
-    upper = _unpack(blocks[:, 104:108], 2, 4) << np.uint8(4)
-    scales = (_unpack(blocks[:, 96:104], 4, 8) | upper).astype(np.float32)
-    return _scale_groups(_float16(blocks, 108) * (scales - np.float32(32)), q)
+    third = unpack(blocks[:, :32], 1, 32) << np.uint8(2)
+    q = (unpack(blocks[:, 32:96], 2, 32) | third).astype(np.float32) - np.float32(4)
+    upper = unpack(blocks[:, 104:108], 2, 4) << np.uint8(4)
+    scales = (unpack(blocks[:, 96:104], 4, 8) | upper).astype(np.float32)
+    return scale_groups(float16(blocks, 108) * (scales - np.float32(32)), q)
 
 
 def _scales_and_mins(packed: Bytes) -> tuple[Floats, Floats]:
@@ -149,8 +130,8 @@ def _scales_and_mins(packed: Bytes) -> tuple[Floats, Floats]:
 def _scaled_less_minima(blocks: Bytes, q: Floats) -> Floats:
     """Compute (d * s) * q - (dmin * m) in groups of 32; d, dmin, s and m lead."""
     scales, mins = _scales_and_mins(blocks[:, 4:16])
-    low = _float16(blocks, 2) * mins
-    return _scale_groups(_float16(blocks, 0) * scales, q) - np.repeat(low, 32, axis=1)
+    low = float16(blocks, 2) * mins
+    return scale_groups(float16(blocks, 0) * scales, q) - np.repeat(low, 32, axis=1)
 
 
 def q4_k(blocks: Bytes) -> Floats:
@@ -158,15 +139,13 @@ def q4_k(blocks: Bytes) -> Floats:
 
     A block is d, dmin, 8 x (s, m of 6 bits), 256 x 4 bits.
     """
-    return _scaled_less_minima(
-        blocks, _unpack(blocks[:, 16:], 4, 32).astype(np.float32)
-    )
+    return _scaled_less_minima(blocks, unpack(blocks[:, 16:], 4, 32).astype(np.float32))
 
 
 def q5_k(blocks: Bytes) -> Floats:
     """Compute the same as Q4_K, with 256 x the fifth bit before the 4 bits."""
-    fifth = _unpack(blocks[:, 16:48], 1, 32) << np.uint8(4)
-    q = _unpack(blocks[:, 48:], 4, 32) | fifth
+    fifth = unpack(blocks[:, 16:48], 1, 32) << np.uint8(4)
+    q = unpack(blocks[:, 48:], 4, 32) | fifth
     return _scaled_less_minima(blocks, q.astype(np.float32))
 
 
@@ -175,15 +154,15 @@ def q6_k(blocks: Bytes) -> Floats:
 
     A block is 256 x 4 bits, 256 x 2 upper bits, 16 x s of int8, d.
     """
-    upper = _unpack(blocks[:, 128:192], 2, 32) << np.uint8(4)
-    q = (_unpack(blocks[:, :128], 4, 64) | upper).astype(np.float32) - np.float32(32)
+    upper = unpack(blocks[:, 128:192], 2, 32) << np.uint8(4)
+    q = (unpack(blocks[:, :128], 4, 64) | upper).astype(np.float32) - np.float32(32)
     scales = blocks[:, 192:208].view(np.int8).astype(np.float32)
-    return _scale_groups(_float16(blocks, 208) * scales, q)
+    return scale_groups(float16(blocks, 208) * scales, q)
 
 
 def iq4_nl(blocks: Bytes) -> Floats:
     """Compute d * value[q]; a block is d, 32 x 4 bits."""
-    return _float16(blocks, 0) * _IQ4_VALUES[_unpack(blocks[:, 2:], 4, 16)]
+    return float16(blocks, 0) * _IQ4_VALUES[unpack(blocks[:, 2:], 4, 16)]
 
 
 def iq4_xs(blocks: Bytes) -> Floats:
@@ -191,12 +170,12 @@ def iq4_xs(blocks: Bytes) -> Floats:
 
     A block is d, 8 x 2 upper bits of s, 8 x 4 lower ones, 256 x 4 bits.
     """
-    upper = _unpack(blocks[:, 2:4], 2, 1) << np.uint8(4)
-    scales = (_unpack(blocks[:, 4:8], 4, 1) | upper).astype(np.float32)
-    values = _IQ4_VALUES[_unpack(blocks[:, 8:], 4, 16)]
-    return _scale_groups(_float16(blocks, 0) * (scales - np.float32(32)), values)
+    upper = unpack(blocks[:, 2:4], 2, 1) << np.uint8(4)
+    scales = (unpack(blocks[:, 4:8], 4, 1) | upper).astype(np.float32)
+    values = _IQ4_VALUES[unpack(blocks[:, 8:], 4, 16)]
+    return scale_groups(float16(blocks, 0) * (scales - np.float32(32)), values)
 
 
 def mxfp4(blocks: Bytes) -> Floats:
     """Compute 2 ** (e - 128) * value[q]; a block is e of 8 bits, 32 x FP4."""
-    return _E8M0_HALVES[blocks[:, :1]] * _FP4_VALUES[_unpack(blocks[:, 1:], 4, 16)]
+    return _E8M0_HALVES[blocks[:, :1]] * _FP4_VALUES[unpack(blocks[:, 1:], 4, 16)]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError
-from llamacy.formats import blocks
+from llamacy.formats import blocks, codebook_blocks, ternary_blocks
 
 _CHUNK = 1 << 18  # weights dequantised at a time: temporaries stay in the cache
 
@@ -38,9 +38,18 @@ class GGMLType(IntEnum):
     Q4_K = 12
     Q5_K = 13
     Q6_K = 14
+    IQ2_XXS = 16
+    IQ2_XS = 17
+    IQ3_XXS = 18
+    IQ1_S = 19
     IQ4_NL = 20
+    IQ3_S = 21
+    IQ2_S = 22
     IQ4_XS = 23
+    IQ1_M = 29
     BF16 = 30
+    TQ1_0 = 34
+    TQ2_0 = 35
     MXFP4 = 39
 
     @property
@@ -73,9 +82,18 @@ _LAYOUTS = {
     GGMLType.Q4_K: _Layout(256, 144, blocks.q4_k),
     GGMLType.Q5_K: _Layout(256, 176, blocks.q5_k),
     GGMLType.Q6_K: _Layout(256, 210, blocks.q6_k),
+    GGMLType.IQ2_XXS: _Layout(256, 66, codebook_blocks.iq2_xxs),
+    GGMLType.IQ2_XS: _Layout(256, 74, codebook_blocks.iq2_xs),
+    GGMLType.IQ3_XXS: _Layout(256, 98, codebook_blocks.iq3_xxs),
+    GGMLType.IQ1_S: _Layout(256, 50, codebook_blocks.iq1_s),
     GGMLType.IQ4_NL: _Layout(32, 18, blocks.iq4_nl),
+    GGMLType.IQ3_S: _Layout(256, 110, codebook_blocks.iq3_s),
+    GGMLType.IQ2_S: _Layout(256, 82, codebook_blocks.iq2_s),
     GGMLType.IQ4_XS: _Layout(256, 136, blocks.iq4_xs),
+    GGMLType.IQ1_M: _Layout(256, 56, codebook_blocks.iq1_m),
     GGMLType.BF16: _Layout(1, 2, blocks.bf16),
+    GGMLType.TQ1_0: _Layout(256, 54, ternary_blocks.tq1_0),
+    GGMLType.TQ2_0: _Layout(256, 66, ternary_blocks.tq2_0),
     GGMLType.MXFP4: _Layout(32, 17, blocks.mxfp4),
 }
 
@@ -86,23 +104,14 @@ _OTHER_NAMES = {
     5: "Q4_3",
     9: "Q8_1",
     15: "Q8_K",
-    16: "IQ2_XXS",
-    17: "IQ2_XS",
-    18: "IQ3_XXS",
-    19: "IQ1_S",
-    21: "IQ3_S",
-    22: "IQ2_S",
     24: "I8",
     25: "I16",
     26: "I32",
     27: "I64",
     28: "F64",
-    29: "IQ1_M",
     31: "Q4_0_4_4",
     32: "Q4_0_4_8",
     33: "Q4_0_8_8",
-    34: "TQ1_0",
-    35: "TQ2_0",
     36: "IQ4_NL_4_4",
     37: "IQ4_NL_4_8",
     38: "IQ4_NL_8_8",
@@ -114,8 +123,8 @@ _OTHER_NAMES = {
 def type_name(type_id: int) -> str:
     """Name a tensor type as ggml does, supported or not.
 
-    >>> type_name(16), type_name(99)
-    ('IQ2_XXS', 'unknown type 99')
+    >>> type_name(12), type_name(40), type_name(99)
+    ('Q4_K', 'NVFP4', 'unknown type 99')
     """
     try:
         return GGMLType(type_id).name

@@ -11,7 +11,6 @@ cdef extern from "packed.h" nogil:
 
     ctypedef enum pack_type:
         PACK_F32
-        PACK_COUNT
 
     ctypedef struct packed_matrix:
         const uint8_t* data

@@ -73,7 +73,7 @@ cdef extern from "gemm.h":
     ctypedef void (*tile_kernel)(
         const packed_matrix* w, int64_t panel, const tile_rows* rows, float* out
     ) noexcept nogil
-    tile_kernel TILE_KERNELS[16][5]
+    tile_kernel TILE_KERNELS[22][5]
 
     ctypedef struct panel_block:
         const packed_matrix* w[16]

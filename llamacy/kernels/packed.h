@@ -31,9 +31,15 @@
  *   SCALE_I8         scale: int8 * super                  (Q3_K Q6_K IQ4_XS)
  *   SCALE_U8_MIN     scale, minimum: uint8 * super        (Q4_K Q5_K)
  *   SCALE_U4_MIN     the same in the low and the high nibbles of one byte (Q2_K)
+ *   SCALE_U4         scale: (nibble + 1/2) / 4 * super, group g in nibble g of one byte (IQ2 IQ3 IQ1_M)
+ *   SCALE_U4_EIGHTHS scale: (2 * low nibble + 1) * super, minimum: scale * high nibble / 8 (IQ1_S)
+ *   SCALE_SUPER      scale: super, and no plane of scales  (TQ)
  *
  * Within a unit all groups' scales come first, then all groups' minima; likewise
  * the super scale before the super minimum.
+ *
+ * Codes of 3 or 4 bits may be indices of a table of values, LOOKUP. A packed form is not
+ * a type of ggml's: those whose blocks hold the same values in other ways share a form.
  *
  * Floats (F32, F16, BF16) have no scales: K times 16 values, column k of 16 rows.
  */
@@ -50,14 +56,19 @@ typedef enum {
     PACK_Q8_0, PACK_Q4_0, PACK_Q4_1, PACK_Q5_0, PACK_Q5_1,
     PACK_Q2_K, PACK_Q3_K, PACK_Q4_K, PACK_Q5_K, PACK_Q6_K,
     PACK_IQ4_NL, PACK_IQ4_XS, PACK_MXFP4,
+    PACK_IQ2, PACK_IQ3_XXS, PACK_IQ3_S, PACK_IQ1_S, PACK_IQ1_M, PACK_TQ,
     PACK_COUNT
 } pack_type;
 
 #define EACH_PACK_TYPE(do)                                                                  \
     do(F32) do(F16) do(BF16) do(Q8_0) do(Q4_0) do(Q4_1) do(Q5_0) do(Q5_1) do(Q2_K) do(Q3_K) \
-    do(Q4_K) do(Q5_K) do(Q6_K) do(IQ4_NL) do(IQ4_XS) do(MXFP4)
+    do(Q4_K) do(Q5_K) do(Q6_K) do(IQ4_NL) do(IQ4_XS) do(MXFP4)                              \
+    do(IQ2) do(IQ3_XXS) do(IQ3_S) do(IQ1_S) do(IQ1_M) do(TQ)
 
-typedef enum { SCALE_NONE, SCALE_F16, SCALE_F16_MIN, SCALE_E8M0, SCALE_I8, SCALE_U8_MIN, SCALE_U4_MIN } scale_form;
+typedef enum {
+    SCALE_NONE, SCALE_F16, SCALE_F16_MIN, SCALE_E8M0, SCALE_I8, SCALE_U8_MIN, SCALE_U4_MIN,
+    SCALE_U4, SCALE_U4_EIGHTHS, SCALE_SUPER
+} scale_form;
 
 typedef struct {
     int bits;        /* of a code; 16 or 32 for floats */
@@ -85,12 +96,24 @@ static const pack_traits PACK_TRAITS[PACK_COUNT] = {
     [PACK_IQ4_NL] = {4, 0, 1, SCALE_F16, 1, 1},
     [PACK_IQ4_XS] = {4, 0, 1, SCALE_I8, 1, 1},
     [PACK_MXFP4] = {4, 0, 1, SCALE_E8M0, 2, 1},
+    [PACK_IQ2] = {3, 0, 2, SCALE_U4, 3, 1},
+    [PACK_IQ3_XXS] = {4, 0, 1, SCALE_U4, 4, 1},
+    [PACK_IQ3_S] = {4, 0, 1, SCALE_U4, 5, 1},
+    [PACK_IQ1_S] = {2, 0, 1, SCALE_U4_EIGHTHS, 0, 1},
+    [PACK_IQ1_M] = {3, 0, 2, SCALE_U4, 6, 1},
+    [PACK_TQ] = {2, 1, 1, SCALE_SUPER, 0, 1},
 };
 
-/* Values of 4-bit codes that are not evenly spaced. */
-static const int8_t LOOKUP[2][16] = {
+/* Values of codes that are not evenly spaced. Of the last four tables the high bit of a
+ * code is a sign, and the others a digit of a codebook; values are in units of scales with
+ * SCALE_U4. */
+static const int8_t LOOKUP[6][16] = {
     {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}, /* IQ4 */
     {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}, /* E2M1, doubled */
+    {8, 25, 43, 0, -8, -25, -43, 0}, /* IQ2 */
+    {8, 24, 40, 56, 72, 88, 104, 124, -8, -24, -40, -56, -72, -88, -104, -124}, /* IQ3_XXS, doubled */
+    {8, 24, 40, 56, 72, 88, 104, 120, -8, -24, -40, -56, -72, -88, -104, -120}, /* IQ3_S, times 8 */
+    {-7, 1, 9, 0, -9, -1, 7, 0}, /* IQ1_M, in eighths: 8 * (digit - 1) + 1, or - 1 */
 };
 
 static inline size_t code_bytes(pack_type type) {
@@ -102,7 +125,9 @@ static inline size_t scale_bytes(pack_type type) {
     switch (t->scales) {
     case SCALE_F16: return 2 * PANEL_ROWS;
     case SCALE_F16_MIN: return 4 * PANEL_ROWS;
-    case SCALE_E8M0: return PANEL_ROWS;
+    case SCALE_E8M0:
+    case SCALE_U4:
+    case SCALE_U4_EIGHTHS: return PANEL_ROWS;
     case SCALE_I8:
     case SCALE_U4_MIN: return (size_t)t->groups * PANEL_ROWS;
     case SCALE_U8_MIN: return (size_t)t->groups * 2 * PANEL_ROWS;
@@ -112,7 +137,10 @@ static inline size_t scale_bytes(pack_type type) {
 
 static inline size_t super_bytes(pack_type type) {
     switch (PACK_TRAITS[type].scales) {
-    case SCALE_I8: return 2 * PANEL_ROWS;
+    case SCALE_I8:
+    case SCALE_U4:
+    case SCALE_U4_EIGHTHS:
+    case SCALE_SUPER: return 2 * PANEL_ROWS;
     case SCALE_U8_MIN:
     case SCALE_U4_MIN: return 4 * PANEL_ROWS;
     default: return 0;

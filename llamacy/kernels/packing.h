@@ -1,57 +1,16 @@
 /* From ggml's blocks to packed panels (packed.h), and nothing else.
  *
- * A row of a GGUF tensor is a run of blocks of 32 or 256 columns. read_unit() takes 32
- * columns of one row apart, four codes at a time as the bytes of a word; write_codes()
- * puts those of 16 rows together again, the rows side by side. Block layouts: ggml's
- * specification of its types.
+ * A row of a GGUF tensor is a run of blocks of 32 or 256 columns. read_word() and
+ * read_scales() take 32 columns of one row apart, four codes at a time as the bytes of a
+ * word; write_codes() puts those of 16 rows together again, the rows side by side. Block
+ * layouts: ggml's specification of its types.
  *
  * `type` is a constant wherever these are called: each type gets a loop of its own.
  */
 #ifndef LLAMACY_PACKING_H
 #define LLAMACY_PACKING_H
 
-#include "packed.h"
-#include "verbs.h"
-
-enum { WORDS = UNIT_COLS / 4 };
-
-/* One unit of a panel, taken apart. */
-typedef struct {
-    uint32_t codes[WORDS][PANEL_ROWS]; /* byte j of codes[c][n]: column 4c + j of row n */
-    uint8_t scales[4][PANEL_ROWS];     /* the scale plane's bytes: of the groups, then their minima; */
-    uint16_t halves[2][PANEL_ROWS];    /* or float16 scale and minimum, of the unit or of its 256 columns */
-} panel_unit;
-
-typedef struct { int columns, bytes; } block_size;
-
-static const block_size BLOCK_SIZES[PACK_COUNT] = {
-    [PACK_F32] = {1, 4}, [PACK_F16] = {1, 2}, [PACK_BF16] = {1, 2},
-    [PACK_Q8_0] = {32, 34}, [PACK_Q4_0] = {32, 18}, [PACK_Q4_1] = {32, 20},
-    [PACK_Q5_0] = {32, 22}, [PACK_Q5_1] = {32, 24},
-    [PACK_Q2_K] = {256, 84}, [PACK_Q3_K] = {256, 110}, [PACK_Q4_K] = {256, 144},
-    [PACK_Q5_K] = {256, 176}, [PACK_Q6_K] = {256, 210},
-    [PACK_IQ4_NL] = {32, 18}, [PACK_IQ4_XS] = {256, 136}, [PACK_MXFP4] = {32, 17},
-};
-
-INLINE int block_columns(pack_type type) { return BLOCK_SIZES[type].columns; }
-
-/* Bytes of one row of k columns, whole blocks, as the file has it. */
-INLINE size_t ggml_row_bytes(pack_type type, size_t k) {
-    return k / (size_t)BLOCK_SIZES[type].columns * (size_t)BLOCK_SIZES[type].bytes;
-}
-
-INLINE uint16_t read_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
-INLINE uint32_t read_u32(const uint8_t *p) {
-    uint32_t word;
-    memcpy(&word, p, 4);
-    return word;
-}
-
-/* n bits from bit `shift` on, of each byte. */
-INLINE uint32_t field(uint32_t word, int shift, int n) { return word >> shift & 0x01010101u * ((1u << n) - 1); }
-
-/* The four lowest bits, each to the bottom of a byte. */
-INLINE uint32_t spread(uint32_t bits) { return (bits & 15) * 0x00204081u & 0x01010101u; }
+#include "codebook_blocks.h"
 
 /* The 6-bit scale and minimum number `u` of Q4_K and Q5_K. */
 INLINE void read_scale_min(const uint8_t *s, int u, uint8_t *scale, uint8_t *minimum) {
@@ -70,54 +29,78 @@ INLINE uint8_t read_q3_scale(const uint8_t *s, int i) {
     return (uint8_t)((low | high << 4) - 32);
 }
 
+/* Four weights of TQ1_0, 0 1 or 2, which are digit number `digit` of four bytes. A byte
+ * holds five as the fraction 0.abcde of base 3, in units of 1/256. */
+INLINE uint32_t read_trits(const uint8_t *bytes, int digit) {
+    static const uint8_t powers[5] = {1, 3, 9, 27, 81};
+    uint32_t word = 0;
+    UNROLL for (int j = 0; j < 4; j++) {
+        const uint32_t fraction = (uint8_t)(bytes[j] * powers[digit]);
+        word |= (fraction * 3 >> 8) << 8 * j;
+    }
+    return word;
+}
+
+/* The same of columns 4c .. 4c + 3 of unit u: 32 bytes hold 5 x 32, 16 then 5 x 16, 4 then 4 x 4. */
+INLINE uint32_t read_tq1_word(const uint8_t *block, int u, int c) {
+    const int column = UNIT_COLS * u + 4 * c;
+    if (column < 160) return read_trits(block + column % 32, column / 32);
+    if (column < 240) return read_trits(block + 32 + column % 16, (column - 160) / 16);
+    return read_trits(block + 48, (column - 240) / 4);
+}
+
 /* Codes 4c .. 4c + 3 of unit u of a block; blocks of 32 columns have only unit 0. */
-INLINE uint32_t read_word(pack_type type, const uint8_t *block, int u, int c) {
+INLINE uint32_t read_word(ggml_type type, const uint8_t *block, int u, int c) {
     /* where 32 columns share their bytes with others: of 64 columns in nibbles, of 128 in crumbs */
     const int nibbles = 32 * (u / 2) + 4 * c, crumbs = 32 * (u / 4) + 4 * c;
     /* where they are on their own: column 4c + 16 above column 4c */
     const int own = 4 * (c % 4), high = 4 * (c / 4);
     switch (type) {
-    case PACK_Q8_0: return read_u32(block + 2 + 4 * c);
-    case PACK_Q4_0:
-    case PACK_IQ4_NL: return field(read_u32(block + 2 + own), high, 4);
-    case PACK_Q4_1: return field(read_u32(block + 4 + own), high, 4);
-    case PACK_Q5_0: return field(read_u32(block + 6 + own), high, 4) | spread(read_u32(block + 2) >> 4 * c) << 4;
-    case PACK_Q5_1: return field(read_u32(block + 8 + own), high, 4) | spread(read_u32(block + 4) >> 4 * c) << 4;
-    case PACK_MXFP4: return field(read_u32(block + 1 + own), high, 4);
-    case PACK_Q2_K: return field(read_u32(block + 16 + crumbs), 2 * (u % 4), 2);
-    case PACK_Q3_K:
+    case GGML_Q8_0: return read_u32(block + 2 + 4 * c);
+    case GGML_Q4_0:
+    case GGML_IQ4_NL: return field(read_u32(block + 2 + own), high, 4);
+    case GGML_Q4_1: return field(read_u32(block + 4 + own), high, 4);
+    case GGML_Q5_0: return field(read_u32(block + 6 + own), high, 4) | spread(read_u32(block + 2) >> 4 * c) << 4;
+    case GGML_Q5_1: return field(read_u32(block + 8 + own), high, 4) | spread(read_u32(block + 4) >> 4 * c) << 4;
+    case GGML_MXFP4: return field(read_u32(block + 1 + own), high, 4);
+    case GGML_Q2_K: return field(read_u32(block + 16 + crumbs), 2 * (u % 4), 2);
+    case GGML_Q3_K:
         return field(read_u32(block + 32 + crumbs), 2 * (u % 4), 2) | field(read_u32(block + 4 * c), u, 1) << 2;
-    case PACK_Q4_K: return field(read_u32(block + 16 + nibbles), 4 * (u % 2), 4);
-    case PACK_Q5_K:
+    case GGML_Q4_K: return field(read_u32(block + 16 + nibbles), 4 * (u % 2), 4);
+    case GGML_Q5_K:
         return field(read_u32(block + 48 + nibbles), 4 * (u % 2), 4) | field(read_u32(block + 16 + 4 * c), u, 1) << 4;
-    case PACK_Q6_K:
+    case GGML_Q6_K:
         return field(read_u32(block + 64 * (u / 4) + 32 * (u % 2) + 4 * c), u % 4 < 2 ? 0 : 4, 4) |
                field(read_u32(block + 128 + crumbs), 2 * (u % 4), 2) << 4;
-    case PACK_IQ4_XS: return field(read_u32(block + 8 + 16 * u + own), high, 4);
+    case GGML_IQ4_XS: return field(read_u32(block + 8 + 16 * u + own), high, 4);
+    case GGML_TQ1_0: return read_tq1_word(block, u, c);
+    case GGML_TQ2_0: return field(read_u32(block + crumbs), 2 * (u % 4), 2);
     default: return 0;
     }
 }
 
 /* Scales of unit u of a block, to row n. */
-INLINE void read_scales(pack_type type, const uint8_t *block, int u, int n, panel_unit *out) {
+INLINE void read_scales(ggml_type type, const uint8_t *block, int u, int n, panel_unit *out) {
     switch (type) {
-    case PACK_MXFP4: out->scales[0][n] = block[0]; return;
-    case PACK_Q2_K:
+    case GGML_MXFP4: out->scales[0][n] = block[0]; return;
+    case GGML_Q2_K:
         for (int g = 0; g < 2; g++) out->scales[g][n] = block[2 * u + g];
         out->halves[0][n] = read_u16(block + 80);
         out->halves[1][n] = read_u16(block + 82);
         return;
-    case PACK_Q3_K:
+    case GGML_Q3_K:
         for (int g = 0; g < 2; g++) out->scales[g][n] = read_q3_scale(block + 96, 2 * u + g);
         out->halves[0][n] = read_u16(block + 108);
         return;
-    case PACK_Q6_K:
+    case GGML_Q6_K:
         for (int g = 0; g < 2; g++) out->scales[g][n] = block[192 + 2 * u + g];
         out->halves[0][n] = read_u16(block + 208);
         return;
-    case PACK_Q4_K:
-    case PACK_Q5_K: read_scale_min(block + 4, u, &out->scales[0][n], &out->scales[1][n]); break;
-    case PACK_IQ4_XS: {
+    case GGML_Q4_K:
+    case GGML_Q5_K: read_scale_min(block + 4, u, &out->scales[0][n], &out->scales[1][n]); break;
+    case GGML_TQ1_0: out->halves[0][n] = read_u16(block + 52); return;
+    case GGML_TQ2_0: out->halves[0][n] = read_u16(block + 64); return;
+    case GGML_IQ4_XS: {
         int low = block[4 + u / 2] >> 4 * (u % 2) & 15, high = read_u16(block + 2) >> 2 * u & 3;
         out->scales[0][n] = (uint8_t)((low | high << 4) - 32);
         break;
@@ -173,20 +156,28 @@ INLINE void write_scales(pack_type type, const panel_unit *unit, uint8_t *scales
     memcpy(supers, unit->halves, super_bytes(type));
 }
 
-INLINE void pack_quant_panel(pack_type type, const uint8_t *src, int n_rows, size_t k, uint8_t *panel) {
+INLINE void pack_quant_panel(ggml_type type, const uint8_t *codebook, const uint8_t *src, int n_rows, size_t k,
+                             uint8_t *panel) {
+    const pack_type form = GGML_TYPES[type].form;
     const size_t units = k / UNIT_COLS, row_bytes = ggml_row_bytes(type, k);
-    const size_t per_block = (size_t)BLOCK_SIZES[type].columns / UNIT_COLS;
+    const size_t per_block = (size_t)GGML_TYPES[type].columns / UNIT_COLS;
     panel_unit unit;
     memset(&unit, 0, sizeof unit); /* rows past n_rows stay 0 */
-    for (size_t u = 0; u < units; u++) {
-        const unit_place at = place_of_unit(type, units, u);
+    for (size_t i = 0; i < units; i++) {
+        const unit_place at = place_of_unit(form, units, i);
+        const int u = (int)(i % per_block);
         for (int n = 0; n < n_rows; n++) {
-            const uint8_t *block = src + (size_t)n * row_bytes + u / per_block * (size_t)BLOCK_SIZES[type].bytes;
-            UNROLL for (int c = 0; c < WORDS; c++) unit.codes[c][n] = read_word(type, block, (int)(u % per_block), c);
-            read_scales(type, block, (int)(u % per_block), n, &unit);
+            const uint8_t *block = src + (size_t)n * row_bytes + i / per_block * (size_t)GGML_TYPES[type].bytes;
+            if (has_codebook(type)) {
+                UNROLL for (int c = 0; c < WORDS; c++) unit.codes[c][n] = read_point(type, codebook, block, u, c);
+                read_point_scales(type, block, u, n, &unit);
+            } else {
+                UNROLL for (int c = 0; c < WORDS; c++) unit.codes[c][n] = read_word(type, block, u, c);
+                read_scales(type, block, u, n, &unit);
+            }
         }
-        write_codes(PACK_TRAITS[type].bits, &unit, panel + at.codes);
-        write_scales(type, &unit, panel + at.scales, panel + at.supers);
+        write_codes(PACK_TRAITS[form].bits, &unit, panel + at.codes);
+        write_scales(form, &unit, panel + at.scales, panel + at.supers);
     }
 }
 
@@ -198,16 +189,18 @@ INLINE void pack_float_panel(size_t element, const uint8_t *src, int n_rows, siz
     }
 }
 
-/* The 16 rows (or fewer: n_rows) at src to one panel, all of whose bytes are written. */
-static void pack_panel(pack_type type, const uint8_t *src, int n_rows, size_t k, uint8_t *panel) {
-    memset(panel + panel_bytes(type, k) - 64, 0, 64); /* the padding */
+/* The 16 rows (or fewer: n_rows) at src to one panel, all of whose bytes are written.
+ * `codebook` is the type's, or NULL if it has none. */
+static void pack_panel(ggml_type type, const uint8_t *codebook, const uint8_t *src, int n_rows, size_t k,
+                       uint8_t *panel) {
+    memset(panel + panel_bytes(GGML_TYPES[type].form, k) - 64, 0, 64); /* the padding */
     switch (type) {
-    case PACK_F32: pack_float_panel(4, src, n_rows, k, panel); break;
-    case PACK_F16:
-    case PACK_BF16: pack_float_panel(2, src, n_rows, k, panel); break;
-#define PACK(type) case PACK_##type: pack_quant_panel(PACK_##type, src, n_rows, k, panel); break;
-    PACK(Q8_0) PACK(Q4_0) PACK(Q4_1) PACK(Q5_0) PACK(Q5_1) PACK(Q2_K) PACK(Q3_K) PACK(Q4_K)
-    PACK(Q5_K) PACK(Q6_K) PACK(IQ4_NL) PACK(IQ4_XS) PACK(MXFP4)
+#define PACK(name, columns, bytes, form)                                                             \
+    case GGML_##name:                                                                                \
+        if (is_float_pack(PACK_##form)) pack_float_panel(bytes, src, n_rows, k, panel);              \
+        else pack_quant_panel(GGML_##name, codebook, src, n_rows, k, panel);                         \
+        break;
+        EACH_GGML_TYPE(PACK)
     default: break;
     }
 }

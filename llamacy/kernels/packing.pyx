@@ -4,39 +4,49 @@ from cython.parallel cimport prange
 
 from libc.stdint cimport int64_t, uint8_t
 
-from llamacy.kernels.interface cimport (
-    PACK_COUNT, PANEL_ROWS, pack_type, panel_bytes,
-)
+from llamacy.codebooks import codebook
+from llamacy.kernels.interface cimport PANEL_ROWS, pack_type, panel_bytes
 
 
 cdef extern from "packing.h" nogil:
-    int block_columns(pack_type type)
-    size_t ggml_row_bytes(pack_type type, size_t k)
+    ctypedef enum ggml_type:
+        GGML_TYPE_COUNT
+
+    ctypedef struct ggml_type_traits:
+        const char* name
+        int columns
+        int bytes
+        pack_type form
+
+    const ggml_type_traits* GGML_TYPES
+    bint has_codebook(ggml_type type)
+    size_t ggml_row_bytes(ggml_type type, size_t k)
     void pack_panel(
-        pack_type type, const uint8_t* src, int n_rows, size_t k, uint8_t* panel)
+        ggml_type type, const uint8_t* codebook, const uint8_t* src, int n_rows,
+        size_t k, uint8_t* panel)
 
 
-TYPE_NAMES = (
-    "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1",
-    "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4",
-)
-assert len(TYPE_NAMES) == PACK_COUNT
+TYPE_NAMES = tuple(GGML_TYPES[i].name.decode() for i in range(<int>GGML_TYPE_COUNT))
+
+
+cdef ggml_type type_of(type_name) except *:
+    return <ggml_type><int>TYPE_NAMES.index(type_name)
 
 
 cdef class PackedMatrix:
-    """A weight matrix (n, k) in panels; immutable, kept alive by its buffer."""
+    """A weight matrix (n, k) in panels; immutable, kept alive by its buffer.
+
+    `type_name` is ggml's name of the type that the file has it in.
+    """
 
     def __cinit__(self, type_name, int64_t n, int64_t k, uint8_t[::1] panels):
-        self.matrix.type = <pack_type><int>TYPE_NAMES.index(type_name)
+        self.type_name = type_name
+        self.matrix.type = GGML_TYPES[<int>type_of(type_name)].form
         self.matrix.n = n
         self.matrix.k = k
         self.matrix.panel = panel_bytes(self.matrix.type, k)
         self.matrix.data = &panels[0]
         self._panels = panels
-
-    @property
-    def type_name(self):
-        return TYPE_NAMES[<int>self.matrix.type]
 
     @property
     def shape(self):
@@ -49,8 +59,8 @@ cdef class PackedMatrix:
 
 def packed_bytes(type_name, int64_t n, int64_t k):
     """Bytes that an (n, k) matrix takes when packed."""
-    cdef pack_type type = <pack_type><int>TYPE_NAMES.index(type_name)
-    return (n + PANEL_ROWS - 1) // PANEL_ROWS * panel_bytes(type, k)
+    cdef pack_type form = GGML_TYPES[<int>type_of(type_name)].form
+    return (n + PANEL_ROWS - 1) // PANEL_ROWS * panel_bytes(form, k)
 
 
 def pack(type_name, const uint8_t[::1] data, int64_t n, int64_t k, uint8_t[::1] out,
@@ -65,21 +75,27 @@ def pack(type_name, const uint8_t[::1] data, int64_t n, int64_t k, uint8_t[::1] 
     out : uint8, packed_bytes(type_name, n, k); at an address divisible by 64.
     n_threads : threads to use.
     """
-    cdef pack_type type = <pack_type><int>TYPE_NAMES.index(type_name)
-    cdef size_t row_bytes = ggml_row_bytes(type, k), panel = panel_bytes(type, k)
+    cdef ggml_type type = type_of(type_name)
+    cdef ggml_type_traits traits = GGML_TYPES[<int>type]
+    cdef size_t row_bytes = ggml_row_bytes(type, k), panel = panel_bytes(traits.form, k)
     cdef int64_t i, n_panels = (n + PANEL_ROWS - 1) // PANEL_ROWS
-    if n < 1 or k < 1 or k % block_columns(type):
+    cdef const uint8_t[:, ::1] points
+    cdef const uint8_t* first_point = NULL
+    if n < 1 or k < 1 or k % traits.columns:
         raise ValueError(
             f"{type_name} ({n}, {k}): wanted one row or more of whole blocks of "
-            f"{block_columns(type)} columns")
+            f"{traits.columns} columns")
     if data.nbytes != n * row_bytes or out.nbytes != n_panels * panel:
         raise ValueError(
             f"{type_name} ({n}, {k}): wanted {n * row_bytes} bytes in and "
             f"{n_panels * panel} out, found {data.nbytes} and {out.nbytes}")
     if <size_t>&out[0] % 64:
         raise ValueError("packed panels must begin at a multiple of 64 bytes")
+    if has_codebook(type):
+        points = codebook(type_name)
+        first_point = &points[0, 0]
     for i in prange(n_panels, num_threads=n_threads, schedule="static", nogil=True):
         pack_panel(
-            type, &data[i * PANEL_ROWS * row_bytes],
+            type, first_point, &data[i * PANEL_ROWS * row_bytes],
             <int>min(<int64_t>PANEL_ROWS, n - i * PANEL_ROWS), k, &out[i * panel])
     return PackedMatrix(type_name, n, k, out)

@@ -27,7 +27,7 @@ INLINE int dot_bits(pack_type type) { return is_signed(type) ? 8 : PACK_TRAITS[t
 INLINE int dot_zero(pack_type type) { return is_signed(type) ? BYTE_ZERO : PACK_TRAITS[type].zero; }
 INLINE int has_minimum(pack_type type) {
     const scale_form form = PACK_TRAITS[type].scales;
-    return form == SCALE_F16_MIN || form == SCALE_U8_MIN || form == SCALE_U4_MIN;
+    return form == SCALE_F16_MIN || form == SCALE_U8_MIN || form == SCALE_U4_MIN || form == SCALE_U4_EIGHTHS;
 }
 
 INLINE vi nibble_chunk(const uint8_t *plane, int c) {
@@ -41,19 +41,23 @@ INLINE vi bit_chunk(const uint8_t *plane, int c, int up) {
     return i_field(i_load(plane), c - up, 1 << up);
 }
 
-/* Chunk c of a unit: bytes as i_dots() wants them. */
-INLINE vi code_chunk(pack_type type, const uint8_t *codes, int c) {
-    switch (PACK_TRAITS[type].bits) {
+/* Chunk c of a unit of codes of so many bits, as they were packed. */
+INLINE vi packed_chunk(int bits, const uint8_t *codes, int c) {
+    switch (bits) {
     case 2: return crumb_chunk(codes, c, 0);
     case 3: return i_or(crumb_chunk(codes, c, 0), bit_chunk(codes + 128, c, 2));
     case 5: return i_or(nibble_chunk(codes, c), bit_chunk(codes + 256, c, 4));
     case 6: return i_or(nibble_chunk(codes, c), crumb_chunk(codes + 256, c, 4));
-    case 8: return i_bytes(i_load(codes + 64 * c));
-    default: break;
+    case 8: return i_load(codes + 64 * c);
+    default: return nibble_chunk(codes, c);
     }
-    vi nibbles = nibble_chunk(codes, c);
-    int lookup = PACK_TRAITS[type].lookup;
-    return lookup ? i_bytes(i_lut(nibbles, LOOKUP[lookup - 1])) : nibbles;
+}
+/* The same as i_dots() wants them. */
+INLINE vi code_chunk(pack_type type, const uint8_t *codes, int c) {
+    const vi chunk = packed_chunk(PACK_TRAITS[type].bits, codes, c);
+    const int lookup = PACK_TRAITS[type].lookup;
+    const vi values = lookup ? i_lut(chunk, LOOKUP[lookup - 1]) : chunk;
+    return is_signed(type) ? i_bytes(values) : values;
 }
 
 /* Scales of group g of a unit, lane n for row n. */
@@ -64,6 +68,10 @@ INLINE vf group_scale(pack_type type, packed_unit unit, int g) {
     case SCALE_I8: return f_mul(f_load_f16(super), f_load_i8(scales + PANEL_ROWS * g));
     case SCALE_U8_MIN: return f_mul(f_load_f16(super), f_load_u8(scales + PANEL_ROWS * g));
     case SCALE_U4_MIN: return f_mul(f_load_f16(super), f_load_u4(scales + PANEL_ROWS * g, 0));
+    case SCALE_U4:
+        return f_mul(f_load_f16(super), f_fma(f_load_u4(scales, 4 * g), f_set1(0.25f), f_set1(0.125f)));
+    case SCALE_U4_EIGHTHS: return f_mul(f_load_f16(super), f_fma(f_load_u4(scales, 0), f_set1(2), f_set1(1)));
+    case SCALE_SUPER: return f_load_f16(super);
     default: return f_load_f16(scales);
     }
 }
@@ -77,6 +85,7 @@ INLINE vf group_offset(pack_type type, packed_unit unit, int g, vf scale) {
     case SCALE_U8_MIN:
         return f_mul(f_load_f16(super + 2 * PANEL_ROWS), f_load_u8(scales + PANEL_ROWS * (groups + g)));
     case SCALE_U4_MIN: return f_mul(f_load_f16(super + 2 * PANEL_ROWS), f_load_u4(scales + PANEL_ROWS * g, 4));
+    case SCALE_U4_EIGHTHS: return f_mul(scale, f_mul(f_load_u4(scales, 4), f_set1(0.125f)));
     default: return f_mul(f_set1((float)dot_zero(type)), scale);
     }
 }

@@ -273,7 +273,7 @@ def test_broken_tensors(path: Path, bad: bytes, field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("type_id", "name"), [(16, "IQ2_XXS"), (26, "I32"), (34, "TQ1_0"), (4, "Q4_2")]
+    ("type_id", "name"), [(41, "Q1_0"), (26, "I32"), (40, "NVFP4"), (4, "Q4_2")]
 )
 def test_unsupported_tensor_type(path: Path, type_id: int, name: str) -> None:
     error = refused(path, Raw(tensors=[tensor(type_id=type_id)]).build())

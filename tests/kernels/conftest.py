@@ -10,6 +10,7 @@ import gguf
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from random_blocks import FACTORS, random_blocks
 
 from llamacy import kernels
 from llamacy.formats.ggml import GGMLType, dequantize
@@ -20,17 +21,6 @@ from llamacy.ops.runtime import Program
 Array = NDArray[np.float32]
 
 FLOATS = ("F32", "F16", "BF16")
-# The gguf package cannot quantise to these: their blocks are random bytes, but for the
-# float16 factors, which are at these places, counted in float16 words.
-FACTORS: dict[str, tuple[int, ...]] = {
-    "Q2_K": (40, 41),
-    "Q3_K": (54,),
-    "Q4_K": (0, 1),
-    "Q5_K": (0, 1),
-    "Q6_K": (104,),
-    "IQ4_NL": (0,),
-    "IQ4_XS": (0,),
-}
 
 
 def is_amx(level: str) -> bool:
@@ -67,7 +57,7 @@ def buffer_of(values: Array) -> Array:
 
 
 class Matrix:
-    """A matrix of random weights of one type.
+    """A matrix of one type, of random weights unless it is told which.
 
     Attributes
     ----------
@@ -76,9 +66,17 @@ class Matrix:
     packed : as kernels read it.
     """
 
-    def __init__(self, type_name: str, n: int, k: int, seed: int = 0) -> None:
-        self.type_name = type_name
-        self.data = _random_data(type_name, n, k, np.random.default_rng(seed))
+    def __init__(
+        self,
+        type_name: str,
+        n: int,
+        k: int,
+        seed: int = 0,
+        data: NDArray[np.uint8] | None = None,
+    ) -> None:
+        if data is None:
+            data = _random_data(type_name, n, k, np.random.default_rng(seed))
+        self.type_name, self.data = type_name, data
         self.floats = dequantize(self.data, GGMLType[type_name], (n, k))
         self.packed = self.pack()
 
@@ -104,19 +102,25 @@ def _random_data(
         ggml_type = gguf.GGMLQuantizationType[type_name]
         data = np.ascontiguousarray(gguf.quants.quantize(weights, ggml_type))
         return data.view(np.uint8).reshape(-1)
-    ggml_type = GGMLType[type_name]
-    n_blocks = n * k // ggml_type.block_size
-    blocks = rng.integers(0, 256, (n_blocks, ggml_type.type_size), dtype=np.uint8)
-    halves = blocks.view(np.float16)
-    for place in FACTORS[type_name]:
-        halves[:, place] = rng.uniform(0.01, 0.1, n_blocks)
-    return blocks.reshape(-1)
+    n_blocks = n * k // GGMLType[type_name].block_size
+    return random_blocks(type_name, n_blocks, rng).reshape(-1)
 
 
 @pytest.fixture(scope="session")
 def matrix() -> Callable[..., Matrix]:
     """Make a Matrix of (type_name, n, k, seed=0); each only once."""
     return cache(Matrix)
+
+
+@pytest.fixture(scope="session")
+def matrix_of() -> Callable[[str, NDArray[np.uint8]], Matrix]:
+    """Make a Matrix whose rows are a block each, of (type_name, blocks)."""
+
+    def make(type_name: str, blocks: NDArray[np.uint8]) -> Matrix:
+        k = GGMLType[type_name].block_size
+        return Matrix(type_name, len(blocks), k, data=blocks.reshape(-1))
+
+    return make
 
 
 class Steps:

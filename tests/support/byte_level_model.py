@@ -1,0 +1,80 @@
+"""A tiny LLaMA with a byte-level vocabulary, its matrices of any types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+from numpy.typing import NDArray
+from random_blocks import FACTORS, random_weights
+
+
+def shapes(n_embd: int, n_ff: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of the tensors of two layers with half as many key heads."""
+    yield "token_embd.weight", (258, n_embd)
+    yield "output_norm.weight", (n_embd,)
+    for layer in range(2):
+        for name, shape in (
+            ("attn_norm", (n_embd,)),
+            ("attn_q", (n_embd, n_embd)),
+            ("attn_k", (n_embd // 2, n_embd)),
+            ("attn_v", (n_embd // 2, n_embd)),
+            ("attn_output", (n_embd, n_embd)),
+            ("ffn_norm", (n_embd,)),
+            ("ffn_gate", (n_ff, n_embd)),
+            ("ffn_up", (n_ff, n_embd)),
+            ("ffn_down", (n_embd, n_ff)),
+        ):
+            yield f"blk.{layer}.{name}.weight", shape
+
+
+def write(
+    path: Path,
+    metadata: Mapping[str, Any],
+    tensors: Mapping[str, NDArray[np.float32]],
+    type_names: Sequence[str] = ("F16",),
+) -> None:
+    """Write a model, its matrices of one of the types each, in turn.
+
+    Those of types that cannot be quantised to here are random, as large as those given.
+    """
+    writer = gguf.GGUFWriter(path, "llama")
+    for key, value in metadata.items():
+        if isinstance(value, int) and not key.endswith("vocab_size"):
+            writer.add_uint32(key, value)
+        elif isinstance(value, float):
+            writer.add_float32(key, value)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list([*byte_characters(), "th", "<s>"])
+    writer.add_token_types([gguf.TokenType.NORMAL] * 257 + [gguf.TokenType.CONTROL])
+    writer.add_token_merges(["t h"])
+    writer.add_bos_token_id(257)
+    writer.add_eos_token_id(257)
+    rng = np.random.default_rng(0)
+    for index, (name, values) in enumerate(tensors.items()):
+        type_name = type_names[index % len(type_names)]
+        raw_type = gguf.GGMLQuantizationType[type_name]
+        if values.ndim == 1:
+            writer.add_tensor(name, values)
+        elif type_name in FACTORS:
+            data = random_weights(type_name, values.shape, float(values.std()), rng)
+            writer.add_tensor(name, data, raw_dtype=raw_type)
+        else:
+            data = gguf.quants.quantize(values, raw_type)
+            writer.add_tensor(name, data, raw_dtype=raw_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def byte_characters() -> list[str]:
+    """The 256 characters that stand for bytes in GPT-2's vocabulary."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    stand_in = {byte: 256 + index for index, byte in enumerate(others)}
+    return [chr(stand_in.get(byte, byte)) for byte in range(256)]

@@ -1,0 +1,67 @@
+"""Random bytes as blocks of the types that cannot be quantised to here.
+
+Any bytes are blocks of them; only the float16 factors must be finite, and of a size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.formats.ggml import GGMLType, dequantize
+
+# Where the factors are, counted in float16 words.
+FACTORS: dict[str, tuple[int, ...]] = {
+    "Q2_K": (40, 41),
+    "Q3_K": (54,),
+    "Q4_K": (0, 1),
+    "Q5_K": (0, 1),
+    "Q6_K": (104,),
+    "IQ4_NL": (0,),
+    "IQ4_XS": (0,),
+    "IQ2_XXS": (0,),
+    "IQ2_XS": (0,),
+    "IQ2_S": (0,),
+    "IQ3_XXS": (0,),
+    "IQ3_S": (0,),
+    "IQ1_S": (0,),
+    "IQ1_M": (),  # in the upper four bits of each of the last four words
+    "TQ1_0": (26,),
+    "TQ2_0": (32,),
+}
+
+
+def random_blocks(
+    type_name: str,
+    n_blocks: int,
+    rng: np.random.Generator,
+    factors: tuple[float, float] = (0.01, 0.1),
+) -> NDArray[np.uint8]:
+    """Make (n_blocks, type_size) bytes; factors lie between the two given."""
+    size = (n_blocks, GGMLType[type_name].type_size)
+    blocks = rng.integers(0, 256, size, dtype=np.uint8)
+    for place in FACTORS[type_name]:
+        blocks.view(np.float16)[:, place] = rng.uniform(*factors, n_blocks)
+    if type_name == "IQ1_M":
+        set_iq1_m_factor(blocks, rng.uniform(*factors, n_blocks).astype(np.float16))
+    return blocks
+
+
+def random_weights(
+    type_name: str, shape: tuple[int, ...], size: float, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Make a matrix of blocks, (n_rows, n_bytes), whose root mean square is `size`."""
+    kind = GGMLType[type_name]
+    n_blocks = shape[0] * shape[1] // kind.block_size
+    sample = random_blocks(type_name, 256, rng, (1, 1)).reshape(-1)
+    floats = dequantize(sample, kind, (256, kind.block_size))
+    factor = size / float(np.sqrt(np.mean(floats**2)))
+    blocks = random_blocks(type_name, n_blocks, rng, (factor, factor))
+    return blocks.reshape(shape[0], -1)
+
+
+def set_iq1_m_factor(blocks: NDArray[np.uint8], d: NDArray[np.float16]) -> None:
+    """Put a factor for each block where IQ1_M has it, lowest bits first."""
+    words = blocks.view(np.uint16)[:, -4:]
+    quarters = d.view(np.uint16)[:, None] >> np.arange(0, 16, 4, dtype=np.uint16)
+    words[:] = words & np.uint16(0x0FFF) | quarters << np.uint16(12)

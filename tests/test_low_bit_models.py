@@ -1,0 +1,99 @@
+"""Whole models in the types of few bits: read, described and run, but not written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import byte_level_model
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+import llamacy
+from llamacy.cli import app
+from llamacy.executors import load_executor
+from llamacy.formats.gguf import open_gguf
+from llamacy.formats.gguf_config import read_config
+from llamacy.ops.batch import Batch
+
+TYPES = (
+    *("IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ1_S", "IQ1_M"),
+    *("TQ1_0", "TQ2_0"),
+)
+each_type = pytest.mark.parametrize("type_name", TYPES)
+
+
+@pytest.fixture
+def low_bit_model(
+    tmp_path: Path,
+    llama_metadata: Callable[..., dict[str, Any]],
+    random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
+) -> Callable[[str], Path]:
+    """Write a model with all its matrices of a type."""
+
+    def make(type_name: str) -> Path:
+        path = tmp_path / f"{type_name}.gguf"
+        keys = llama_metadata(embedding_length=256, feed_forward_length=512)
+        tensors = random_tensors(byte_level_model.shapes(256, 512))
+        byte_level_model.write(path, keys, tensors, (type_name,))
+        return path
+
+    return make
+
+
+def logits(path: Path, kind: Any, **options: Any) -> NDArray[np.float32]:
+    """Those of a prompt, and of some tokens one by one."""
+    with open_gguf(path) as file:
+        config = read_config(file)
+        executor = load_executor(file, config, executor=kind, **options)
+    ids = np.random.default_rng(1).integers(0, config.n_vocab, 45).tolist()
+    sequence = executor.new_sequence()
+    together = executor.forward(Batch.of(ids[:40], sequence, "all"))
+    alone = [executor.forward(Batch.of([i], sequence, "all")) for i in ids[40:]]
+    return np.concatenate([together, *alone])
+
+
+@pytest.mark.usefixtures("selected_level")
+@each_type
+def test_plan_agrees_with_reference(
+    low_bit_model: Callable[[str], Path], type_name: str
+) -> None:
+    path = low_bit_model(type_name)
+    want = logits(path, "reference")
+    got = logits(path, "plan", kv_type="f32", n_threads=1)
+    assert want.std() > 0.1
+    assert np.sqrt(np.mean((got - want) ** 2)) <= 0.05 * want.std()
+
+
+@pytest.mark.usefixtures("selected_level")
+@each_type
+def test_it_generates(low_bit_model: Callable[[str], Path], type_name: str) -> None:
+    with llamacy.load(low_bit_model(type_name), n_threads=1) as model:
+        out = model.generate("the", max_tokens=8, temperature=0.0)
+        assert out.usage.completion_tokens in range(1, 9)
+        logits = model.logits(model.tokenize("the"))
+        assert out.tokens[0] == logits[-1].argmax()
+
+
+@each_type
+def test_it_is_shown(low_bit_model: Callable[[str], Path], type_name: str) -> None:
+    path = low_bit_model(type_name)
+    result = CliRunner().invoke(app, ["show", str(path)])
+    assert result.exit_code == 0
+    assert type_name in result.output
+
+
+@each_type
+def test_it_cannot_be_written(
+    low_bit_model: Callable[[str], Path], tmp_path: Path, type_name: str
+) -> None:
+    """But a model in a type that can be is made of it."""
+    source, target = low_bit_model(type_name), tmp_path / "target.gguf"
+    with pytest.raises(llamacy.ArgumentError, match=f"one of F32.*found '{type_name}'"):
+        llamacy.quantize(source, target, type_name)
+    assert not target.exists()
+    done = llamacy.quantize(source, target, "Q8_0", n_threads=1)
+    assert done.tensor_types["Q8_0"] == 15
