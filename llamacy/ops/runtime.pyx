@@ -35,6 +35,9 @@ cdef extern from "team.h" nogil:
     void wait_for(const work_counter* counter, int64_t n)
 
 
+cdef enum:
+    ROW_CHUNK = 4096  # numbers of a row that are scaled or capped in one go
+
 PAGE = PAGE_TOKENS
 """Tokens of one KV page."""
 MAX_RUN = TILE_ROWS
@@ -419,6 +422,8 @@ cdef class Program:
             return b.n_runs
         if s.kind == STEP_ATTENTION:
             return b.n_runs * self.kv.n_head_kv
+        if s.kind == STEP_SCALE or s.kind == STEP_SOFTCAP:
+            return rows * row_chunks(s.n)
         return rows
 
     cdef void perform(self, const step* s, const batch* b, int begin, int end,
@@ -478,14 +483,21 @@ cdef class Program:
     cdef void pointwise_rows(
         self, const step* s, const batch* b, int begin, int end
     ) noexcept nogil:
-        """Rows begin to end of x or the logits, to y or the logits."""
+        """Chunks begin to end of the rows of x or the logits, to y or the logits."""
         cdef const float* x = s.x if s.x else b.logits
         cdef float* y = s.y if s.y else b.logits
         cdef size_t ldx = s.ldx if s.x else s.n, ldy = s.ldy if s.y else s.n
-        if s.kind == STEP_SCALE:
-            self.kernels.scale(x, ldx, s.scale, s.n, y, ldy, begin, end)
-        else:
-            self.kernels.softcap(x, ldx, s.scale, s.n, y, ldy, begin, end)
+        cdef int item, row, first, n
+        for item in range(begin, end):
+            row = item // row_chunks(s.n)
+            first = item % row_chunks(s.n) * ROW_CHUNK
+            n = min(s.n - first, ROW_CHUNK)
+            if s.kind == STEP_SCALE:
+                self.kernels.scale(
+                    x + first, ldx, s.scale, n, y + first, ldy, row, row + 1)
+            else:
+                self.kernels.softcap(
+                    x + first, ldx, s.scale, n, y + first, ldy, row, row + 1)
 
     cdef void copy_rows(
         self, const step* s, const batch* b, int begin, int end
@@ -510,6 +522,11 @@ cdef class Program:
             self.kernels.rope(
                 <float*>s.x, s.ldx, self.kv.n_head_kv, d, s.x_half, s.x_table, begin,
                 end)
+
+
+cdef inline int row_chunks(int n) noexcept nogil:
+    """Chunks that n numbers of a row are cut into: a row of logits is work for all."""
+    return (n + ROW_CHUNK - 1) // ROW_CHUNK
 
 
 cdef inline int64_t chunk_items(

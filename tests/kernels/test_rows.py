@@ -135,7 +135,7 @@ def pointwise(steps: Steps, name: str, x: Array, constant: float) -> Array:
 
 
 def test_scale(steps: Steps) -> None:
-    for n in WIDTHS:
+    for n in (*WIDTHS, 4096, 10_000):
         x = noise(5, n)
         got = pointwise(steps, "scale", x, 0.3)
         np.testing.assert_array_equal(got, x * np.float32(0.3))
@@ -143,7 +143,7 @@ def test_scale(steps: Steps) -> None:
 
 @pytest.mark.parametrize("cap", [0.5, 30.0])
 def test_softcap(steps: Steps, cap: float) -> None:
-    for n in WIDTHS:
+    for n in (*WIDTHS, 4096, 10_000):
         x = noise(5, n) * 10.0 ** np.arange(-3, 2, dtype=np.float32)[:, None]
         want = cap * np.tanh(x.astype(np.float64) / cap)
         got = pointwise(steps, "softcap", x, cap)
