@@ -118,6 +118,13 @@ typedef struct {
     void (*add)(const float *x, const float *y, float *z, size_t ld, int n, int begin, int end);
     void (*silu_mul)(const float *x, const float *y, float *z, size_t ld, int n, int begin,
                      int end);
+    /* z = y * sigmoid(x . w), with x and w of k floats, y and z of n. Items are rows. */
+    void (*sigmoid_gate)(const float *x, size_t ldx, const float *w, int k, const float *y, size_t ldy,
+                         int n, float *z, size_t ldz, int begin, int end);
+    /* y[m] = sum over i of weights[m][i] * row slots[m][i] of x; slots and weights have
+     * n_used of each row. Items are rows. */
+    void (*mix)(const float *x, size_t ldx, const int32_t *slots, const float *weights, int n_used,
+                int n, float *y, size_t ldy, int begin, int end);
 } kernel_table;
 
 #endif

@@ -114,5 +114,11 @@ cdef extern from "interface.h" nogil:
         void (*silu_mul)(
             const float* x, const float* y, float* z, size_t ld, int n,
             int begin, int end) noexcept nogil
+        void (*sigmoid_gate)(
+            const float* x, size_t ldx, const float* w, int k, const float* y,
+            size_t ldy, int n, float* z, size_t ldz, int begin, int end) noexcept nogil
+        void (*mix)(
+            const float* x, size_t ldx, const int32_t* slots, const float* weights,
+            int n_used, int n, float* y, size_t ldy, int begin, int end) noexcept nogil
 
     size_t kv_head_bytes(kv_type type, int head_dim)

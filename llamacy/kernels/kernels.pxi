@@ -6,7 +6,7 @@
 # attention.h. Nothing here starts a thread or takes the GIL.
 
 from cpython.pycapsule cimport PyCapsule_New
-from libc.math cimport cosf, sinf, sqrtf
+from libc.math cimport cosf, expf, sinf, sqrtf
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy
 
@@ -165,6 +165,8 @@ TABLE.append = append
 TABLE.attention = attention
 TABLE.add = add
 TABLE.silu_mul = silu_mul
+TABLE.sigmoid_gate = sigmoid_gate
+TABLE.mix = mix
 
 table = PyCapsule_New(&TABLE, "llamacy.kernel_table", NULL)
 """A capsule around this level's kernel_table."""

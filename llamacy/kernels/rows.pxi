@@ -67,3 +67,54 @@ cdef inline void silu_mul_row(
         memcpy(up, y + n - rest, rest * sizeof(float))
         f_store(gate, f_mul(f_silu(f_load(gate)), f_load(up)))
         memcpy(z + n - rest, gate, rest * sizeof(float))
+
+
+cdef inline float dot_row(const float* x, const float* w, int k) noexcept nogil:
+    cdef int i, whole = k // 16 * 16
+    cdef float total
+    cdef vf products = f_zero()
+    for i in range(0, whole, 16):
+        products = f_fma(f_load(x + i), f_load(w + i), products)
+    total = f_sum(products)
+    for i in range(whole, k):
+        total += x[i] * w[i]
+    return total
+
+
+cdef void sigmoid_gate(
+    const float* x, size_t ldx, const float* w, int k, const float* y, size_t ldy,
+    int n, float* z, size_t ldz, int begin, int end,
+) noexcept nogil:
+    cdef int m, i
+    cdef float share
+    for m in range(begin, end):
+        share = 1 / (1 + expf(-dot_row(x + m * ldx, w, k)))
+        for i in range(n):
+            z[m * ldz + i] = share * y[m * ldy + i]
+
+
+cdef void mix(
+    const float* x, size_t ldx, const int32_t* slots, const float* weights, int n_used,
+    int n, float* y, size_t ldy, int begin, int end,
+) noexcept nogil:
+    cdef int m
+    for m in range(begin, end):
+        mix_row(x, ldx, slots + m * n_used, weights + m * n_used, n_used, n, y + m * ldy)
+
+
+cdef inline void mix_row(
+    const float* x, size_t ldx, const int32_t* slots, const float* weights, int n_used,
+    int n, float* y,
+) noexcept nogil:
+    cdef int i, used, whole = n // 16 * 16
+    cdef vf total
+    for i in range(0, whole, 16):
+        total = f_zero()
+        for used in range(n_used):
+            total = f_fma(
+                f_set1(weights[used]), f_load(x + slots[used] * ldx + i), total)
+        f_store(y + i, total)
+    for i in range(whole, n):
+        y[i] = 0
+        for used in range(n_used):
+            y[i] += weights[used] * x[slots[used] * ldx + i]
