@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,3 +29,10 @@ def large_pages(nbytes: int) -> NDArray[np.uint8]:
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(memory, np.uint8)
+
+
+def touched(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return zeros that are in memory now, and not only at the first forward pass."""
+    buffer = np.empty(shape, dtype)
+    buffer.fill(0)
+    return buffer

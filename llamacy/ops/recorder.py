@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
 from llamacy.ops.weights import Weight
 
@@ -63,6 +64,13 @@ class Recorder:
 
     def silu_mul(self, gate: Node, up: Node) -> Node:  # noqa: D102
         return self._record("silu_mul", (gate, up), gate.width)
+
+    def sigmoid_gate(self, x: Node, weight: Weight, y: Node) -> Node:  # noqa: D102
+        return self._record("sigmoid_gate", (x, y), y.width, weight=weight)
+
+    def experts(self, x: Node, scores: Node, experts: Experts[Weight]) -> Node:  # noqa: D102
+        width = experts.down.shape[1]
+        return self._record("experts", (x, scores), width, experts=experts)
 
     def add(self, x: Node, y: Node) -> Node:  # noqa: D102
         return self._record("add", (x, y), x.width)

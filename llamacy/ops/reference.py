@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from llamacy.config import ModelConfig
 from llamacy.errors import ClosedError
 from llamacy.ops.batch import Batch
+from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
 from llamacy.ops.vocabulary import Forward
 
@@ -95,11 +96,51 @@ class ReferenceOps:
             y: Array = gate / (1 + np.exp(-gate)) * up
         return y
 
+    def sigmoid_gate(self, x: Array, weight: Array, y: Array) -> Array:  # noqa: D102
+        with np.errstate(over="ignore"):
+            share = 1 / (1 + np.exp(-(x @ weight)))
+        gated: Array = share[:, None] * y
+        return gated
+
+    def experts(self, x: Array, scores: Array, experts: Experts[Array]) -> Array:  # noqa: D102
+        chosen, weights = _route(scores, experts)
+        y = np.zeros((len(x), experts.down.shape[1]), np.float32)
+        for expert in range(scores.shape[1]):
+            rows, ranks = np.nonzero(chosen == expert)
+            y[rows] += weights[rows, ranks, None] * self._expert(
+                x[rows], experts, expert
+            )
+        return y
+
+    def _expert(self, x: Array, experts: Experts[Array], number: int) -> Array:
+        """One expert's feed-forward network, on rows that chose it."""
+
+        def linear(x: Array, weight: Array, bias: Array | None) -> Array:
+            return self.linear(
+                x, weight[number], None if bias is None else bias[number]
+            )
+
+        gate = linear(x, experts.gate, experts.gate_bias)
+        up = linear(x, experts.up, experts.up_bias)
+        return linear(self.silu_mul(gate, up), experts.down, experts.down_bias)
+
     def add(self, x: Array, y: Array) -> Array:  # noqa: D102
         return x + y
 
     def wanted(self, x: Array) -> Array:  # noqa: D102
         return x[self.batch.wanted]
+
+
+def _route(scores: Array, experts: Experts[Array]) -> tuple[NDArray[np.intp], Array]:
+    """Each row's experts, highest score first, and their weights: (M, n_used)."""
+    order = np.argsort(-scores, axis=-1, kind="stable")  # NaN goes to the end
+    chosen = order[:, : experts.n_used]
+    best = np.take_along_axis(scores, chosen, axis=-1)
+    among = best if experts.is_normalized else scores
+    with np.errstate(invalid="ignore"):  # infinite scores have no weights but NaN
+        shares = np.exp(best - best[:, :1])
+        weights: Array = shares / np.exp(among - best[:, :1]).sum(-1, keepdims=True)
+    return chosen, weights
 
 
 def _append(store: dict[int, Array], layer: int, position: int, row: Array) -> Array:

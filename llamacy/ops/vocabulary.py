@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from llamacy.config import ModelConfig
+from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
 
 Value = TypeVar("Value")
@@ -44,6 +45,17 @@ class Ops(Protocol, Generic[Value, Weight]):
 
     def silu_mul(self, gate: Value, up: Value) -> Value:
         """`gate * sigmoid(gate) * up`, elementwise (SwiGLU, Shazeer 2020)."""
+
+    def sigmoid_gate(self, x: Value, weight: Weight, y: Value) -> Value:
+        """`sigmoid(x @ weight) * y`, one factor a row: weight is (n_in,)."""
+
+    def experts(self, x: Value, scores: Value, experts: Experts[Weight]) -> Value:
+        """Send each row of `x` through the experts it scores highest: (M, n_embd).
+
+        `scores` (M, n_expert) are the router's; of equal ones the first comes first, and
+        NaN comes last. Each expert is `down @ (silu(gate @ x) * (up @ x))`, with biases,
+        and the row's result their sum by weights made of the scores: see Experts.
+        """
 
     def add(self, x: Value, y: Value) -> Value:
         """Elementwise sum: a residual connection."""
