@@ -38,6 +38,23 @@ class RopeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertConfig:
+    """A mixture of experts in place of each layer's feed-forward network.
+
+    Attributes
+    ----------
+    n_expert, n_used : experts of a layer, and how many of them a token goes through.
+    n_ff : width of one expert, or 0 where the family's rule is meant.
+    n_ff_shared : width of the expert that all tokens go through, or 0 likewise.
+    """
+
+    n_expert: int
+    n_used: int
+    n_ff: int = 0
+    n_ff_shared: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """Hyperparameters of a transformer, in ggml's vocabulary.
 
@@ -50,6 +67,7 @@ class ModelConfig:
     n_ctx_train : tokens of context the model was made for.
     norm_eps : added to the mean square in RMS norms.
     rope : position embedding.
+    experts : the mixture of experts, or None.
     """
 
     architecture: str
@@ -64,3 +82,4 @@ class ModelConfig:
     n_ctx_train: int
     norm_eps: float
     rope: RopeConfig
+    experts: ExpertConfig | None = None

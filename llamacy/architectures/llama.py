@@ -1,8 +1,9 @@
-"""The LLaMA family: LLaMA 1-3, Mistral 7B, TinyLlama, SmolLM and their kin.
+"""The LLaMA family: LLaMA 1-3, Mistral 7B, Mixtral, TinyLlama, SmolLM and their kin.
 
 Touvron et al. 2023 (arXiv:2302.13971): pre-norm with RMS norms, rotary positions,
 grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245), SwiGLU. Biases
-and the separate output matrix are optional.
+and the separate output matrix are optional. Mixtral (Jiang et al. 2024,
+arXiv:2401.04088) has a mixture of experts instead of one feed-forward network.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from llamacy.architectures.experts import expert_tensors, mixture
 from llamacy.architectures.weights import (
     TensorSpec,
     optional,
@@ -24,7 +26,7 @@ from llamacy.ops.vocabulary import Ops
 
 def tensors(config: ModelConfig) -> dict[str, TensorSpec]:
     """Names and shapes of the tensors this family is made of."""
-    n_embd, n_ff = config.n_embd, config.n_ff
+    n_embd = config.n_embd
     n_q = config.n_head * config.head_dim
     n_kv = config.n_head_kv * config.head_dim
     specs = {
@@ -45,15 +47,24 @@ def tensors(config: ModelConfig) -> dict[str, TensorSpec]:
             "attn_v.bias": optional(n_kv),
             "attn_output.bias": optional(n_embd),
             "ffn_norm.weight": required(n_embd),
-            "ffn_gate.weight": required(n_ff, n_embd),
-            "ffn_up.weight": required(n_ff, n_embd),
-            "ffn_down.weight": required(n_embd, n_ff),
-            "ffn_gate.bias": optional(n_ff),
-            "ffn_up.bias": optional(n_ff),
-            "ffn_down.bias": optional(n_embd),
+            **_feed_forward_tensors(config),
         }
         specs |= {f"blk.{layer}.{name}": spec for name, spec in block.items()}
     return specs
+
+
+def _feed_forward_tensors(config: ModelConfig) -> dict[str, TensorSpec]:
+    n_embd, n_ff = config.n_embd, config.n_ff
+    if config.experts is not None:
+        return expert_tensors(config.experts, n_embd, n_ff)
+    return {
+        "ffn_gate.weight": required(n_ff, n_embd),
+        "ffn_up.weight": required(n_ff, n_embd),
+        "ffn_down.weight": required(n_embd, n_ff),
+        "ffn_gate.bias": optional(n_ff),
+        "ffn_up.bias": optional(n_ff),
+        "ffn_down.bias": optional(n_embd),
+    }
 
 
 def forward(ops: Ops[Any, Any], config: ModelConfig, weights: Mapping[str, Any]) -> Any:
@@ -80,16 +91,16 @@ class _Block:
     ) -> None:
         self.ops = ops
         self.layer = layer
-        self._weights = weights
+        self.weights = weights
         self._prefix = f"blk.{layer}."
 
     def norm(self, x: Any, name: str, eps: float) -> Any:
-        return self.ops.rms_norm(x, self._weights[f"{self._prefix}{name}.weight"], eps)
+        return self.ops.rms_norm(x, self.weights[f"{self._prefix}{name}.weight"], eps)
 
     def linear(self, x: Any, name: str) -> Any:
-        weight = self._weights[f"{self._prefix}{name}.weight"]
+        weight = self.weights[f"{self._prefix}{name}.weight"]
         return self.ops.linear(
-            x, weight, self._weights.get(f"{self._prefix}{name}.bias")
+            x, weight, self.weights.get(f"{self._prefix}{name}.bias")
         )
 
 
@@ -106,5 +117,11 @@ def _attention(block: _Block, config: ModelConfig, rope: Rope, x: Any) -> Any:
 
 def _feed_forward(block: _Block, config: ModelConfig, x: Any) -> Any:
     h = block.norm(x, "ffn_norm", config.norm_eps)
+    if config.experts is not None:
+        return mixture(
+            *(block.ops, block.weights, block.layer, h),
+            config.experts,
+            is_normalized=True,
+        )
     h = block.ops.silu_mul(block.linear(h, "ffn_gate"), block.linear(h, "ffn_up"))
     return block.linear(h, "ffn_down")

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 
-from llamacy.config import ModelConfig, RopeConfig
+from llamacy.config import ExpertConfig, ModelConfig, RopeConfig
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.cursor import shown
 from llamacy.formats.gguf import GGUFFile
@@ -24,9 +24,11 @@ MAX_EMBD: Final = 1 << 20
 MAX_HEADS: Final = 1 << 16
 MAX_HEAD_DIM: Final = 1 << 16
 MAX_FF: Final = 1 << 24
+MAX_EXPERTS: Final = 1 << 9  # llama.cpp's own
 MAX_VOCAB: Final = 1 << 24
 MAX_CTX: Final = (1 << 31) - 1  # positions are int32
 MAX_ROPE_SCALE: Final = 1e6  # of factors, magnitudes and YaRN's betas
+MAX_EXPERT_SCALE: Final = 1e6
 MIN_ROPE_SCALE: Final = 1e-6  # smaller ones make angles overflow
 MAX_FREQ_BASE: Final = 1e15
 
@@ -82,6 +84,7 @@ def read_config(file: GGUFFile) -> ModelConfig:
         n_ctx_train=n_ctx_train,
         norm_eps=keys.real(".attention.layer_norm_rms_epsilon", most=1.0),
         rope=_rope(keys, head_dim, n_ctx_train),
+        experts=_experts(keys),
     )
 
 
@@ -95,6 +98,23 @@ def _head_dim(keys: _Keys, n_embd: int, n_head: int) -> int:
     if value_dim != head_dim:
         keys.refuse(key, f"{head_dim}, the length of keys", value_dim)
     return head_dim
+
+
+def _experts(keys: _Keys) -> ExpertConfig | None:
+    n_expert = keys.integer(".expert_count", 0, MAX_EXPERTS, default=0)
+    if n_expert == 0:
+        return None
+    key = ".expert_weights_scale"
+    scale = keys.real(key, most=MAX_EXPERT_SCALE, default=1.0, is_zero_allowed=True)
+    if scale not in (0, 1):  # either means none
+        keys.refuse(key, "1", scale)
+    shared = ".expert_shared_feed_forward_length"
+    return ExpertConfig(
+        n_expert=n_expert,
+        n_used=keys.integer(".expert_used_count", 1, n_expert),
+        n_ff=keys.integer(".expert_feed_forward_length", 0, MAX_FF, default=0),
+        n_ff_shared=keys.integer(shared, 0, MAX_FF, default=0),
+    )
 
 
 def _n_vocab(keys: _Keys) -> int:
