@@ -24,6 +24,7 @@ class RopeConfig:
     attn_factor : multiplies the rotated vectors' magnitude.
     ext_factor : YaRN's mix of extrapolation, 1.0 where YaRN is used.
     beta_fast, beta_slow : YaRN's correction range, in rotations.
+    is_range_rounded : whether that range begins and ends at whole pairs of dimensions.
     """
 
     n_dims: int
@@ -35,6 +36,7 @@ class RopeConfig:
     ext_factor: float = 0.0
     beta_fast: float = 32.0
     beta_slow: float = 1.0
+    is_range_rounded: bool = True
 
 
 @dataclass(frozen=True, slots=True)

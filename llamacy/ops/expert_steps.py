@@ -1,9 +1,9 @@
 """The steps of a mixture of experts, and the buffers they share.
 
-Rows choose experts, and get a place beside those that chose the same one: a slot for each
-row and each of its experts. From there on rows are slots: they are gathered, multiplied
-with their experts' matrices, activated and multiplied again, and at last each row adds up
-its own. See experts.h.
+Rows choose experts, and get a place beside those that chose the same one: a slot for
+each row and each of its experts. From there on rows are slots: they are gathered,
+multiplied with their experts' matrices, activated and multiplied again, and at last
+each row adds up its own. See experts.h.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ class ExpertSteps:
         prepared = self._prepared(routing, n_embd, experts.gate, experts.up)
         self._gather(routing, x, n_embd, floats, prepared, True, of_wanted)
         hidden = self._floats("hidden", routing, n_ff)
-        self._multiply("swiglu", routing, floats, prepared, hidden, gate, up, of_wanted)
+        self._multiply(
+            experts.activation, routing, floats, prepared, hidden, gate, up, of_wanted
+        )
         prepared = self._prepared(routing, n_ff, experts.down)
         if prepared is not None:
             self._gather(routing, hidden, n_ff, None, prepared, False, of_wanted)

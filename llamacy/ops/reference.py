@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 
@@ -60,9 +61,10 @@ class ReferenceOps:
         return weight[self.batch.tokens]
 
     def rms_norm(self, x: Array, weight: Array, eps: float) -> Array:  # noqa: D102
-        mean_square = np.mean(np.square(x), axis=-1, keepdims=True)
-        y: Array = x / np.sqrt(mean_square + np.float32(eps)) * weight
-        return y
+        parts = x.reshape(len(x), x.shape[1] // len(weight), len(weight))
+        mean_square = np.mean(np.square(parts), axis=-1, keepdims=True)
+        y: Array = parts / np.sqrt(mean_square + np.float32(eps)) * weight
+        return y.reshape(x.shape)
 
     def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Array:  # noqa: D102
         y: Array = x @ weight.T
@@ -71,14 +73,24 @@ class ReferenceOps:
     def rope(self, x: Array, rope: Rope) -> Array:  # noqa: D102
         heads = x.reshape(len(x), -1, rope.head_dim).copy()
         cos, sin = (t[:, None] for t in rope.rotations(self.batch.positions))
-        even = heads[..., 0 : rope.n_dims : 2].copy()
-        odd = heads[..., 1 : rope.n_dims : 2].copy()
-        heads[..., 0 : rope.n_dims : 2] = even * cos - odd * sin
-        heads[..., 1 : rope.n_dims : 2] = even * sin + odd * cos
+        a, b = rope.first, rope.second
+        heads[..., a], heads[..., b] = (
+            heads[..., a] * cos - heads[..., b] * sin,
+            heads[..., a] * sin + heads[..., b] * cos,
+        )
         return heads.reshape(x.shape)
 
     def attention(  # noqa: D102
-        self, q: Array, k: Array, v: Array, *, layer: int, scale: float
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        *,
+        layer: int,
+        scale: float,
+        window: int | None = None,
+        softcap: float | None = None,
+        sinks: Array | None = None,
     ) -> Array:
         head_dim = self.config.head_dim
         q, k, v = (t.reshape(len(t), -1, head_dim) for t in (q, k, v))
@@ -88,7 +100,9 @@ class ReferenceOps:
             position = self.batch.positions[row]
             keys = _append(sequence.keys, layer, position, k[row])
             values = _append(sequence.values, layer, position, v[row])
-            out[row] = _attend(q[row], keys, values, scale)
+            if window is not None:
+                keys, values = keys[-window:], values[-window:]
+            out[row] = _attend(q[row], keys, values, scale, softcap, sinks)
         return out.reshape(len(out), -1)
 
     def silu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
@@ -96,7 +110,21 @@ class ReferenceOps:
             y: Array = gate / (1 + np.exp(-gate)) * up
         return y
 
-    def sigmoid_gate(self, x: Array, weight: Array, y: Array) -> Array:  # noqa: D102
+    def gelu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
+        with np.errstate(over="ignore"):  # tanh of infinity is 1
+            cubic = gate + np.float32(0.044715) * gate * gate * gate
+            inner = np.float32(math.sqrt(2 / math.pi)) * cubic
+        y: Array = np.float32(0.5) * gate * (1 + np.tanh(inner)) * up
+        return y
+
+    def scale(self, x: Array, factor: float) -> Array:  # noqa: D102
+        return x * np.float32(factor)
+
+    def softcap(self, x: Array, cap: float) -> Array:  # noqa: D102
+        y: Array = np.tanh(x / np.float32(cap)) * np.float32(cap)
+        return y
+
+    def sigmoid_gate(self, y: Array, x: Array, weight: Array) -> Array:  # noqa: D102
         with np.errstate(over="ignore"):
             share = 1 / (1 + np.exp(-(x @ weight)))
         gated: Array = share[:, None] * y
@@ -122,7 +150,9 @@ class ReferenceOps:
 
         gate = linear(x, experts.gate, experts.gate_bias)
         up = linear(x, experts.up, experts.up_bias)
-        return linear(self.silu_mul(gate, up), experts.down, experts.down_bias)
+        is_clamped = experts.activation == "clamped_swiglu"
+        hidden = _clamped_swiglu(gate, up) if is_clamped else self.silu_mul(gate, up)
+        return linear(hidden, experts.down, experts.down_bias)
 
     def add(self, x: Array, y: Array) -> Array:  # noqa: D102
         return x + y
@@ -143,6 +173,13 @@ def _route(scores: Array, experts: Experts[Array]) -> tuple[NDArray[np.intp], Ar
     return chosen, weights
 
 
+def _clamped_swiglu(gate: Array, up: Array) -> Array:
+    gate, up = np.minimum(gate, np.float32(7)), np.clip(up, -7, 7)
+    with np.errstate(over="ignore"):
+        y: Array = gate / (1 + np.exp(np.float32(-1.702) * gate)) * (up + 1)
+    return y
+
+
 def _append(store: dict[int, Array], layer: int, position: int, row: Array) -> Array:
     """`store[layer]` cut to `position` tokens, with `row` after them."""
     past = store.get(layer, np.empty((0, *row.shape), np.float32))[:position]
@@ -150,14 +187,26 @@ def _append(store: dict[int, Array], layer: int, position: int, row: Array) -> A
     return store[layer]
 
 
-def _attend(q: Array, keys: Array, values: Array, scale: float) -> Array:
+def _attend(
+    q: Array,
+    keys: Array,
+    values: Array,
+    scale: float,
+    softcap: float | None,
+    sinks: Array | None,
+) -> Array:
     """One row's attention: q (n_head, d); keys, values (n_past, n_head_kv, d)."""
     n_group = len(q) // keys.shape[1]
     keys, values = (np.repeat(t, n_group, axis=1) for t in (keys, values))
     scores = np.einsum("hd,thd->ht", q, keys) * np.float32(scale)
+    if softcap is not None:
+        scores = np.float32(softcap) * np.tanh(scores / np.float32(softcap))
+    if sinks is not None:
+        scores = np.column_stack([scores, sinks])
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
-    out: Array = np.einsum("ht,thd->hd", weights, values)
+    # a sink, if there is one, has no value
+    out: Array = np.einsum("ht,thd->hd", weights[:, : len(values)], values)
     return out
 
 

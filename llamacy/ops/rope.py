@@ -28,12 +28,32 @@ class Rope:
     head_dim : dimensions of a head; those past `n_dims` are left alone.
     angles : float32, (n_dims / 2,); radians per position of each pair.
     magnitude : factor on the rotated dimensions.
+    is_neox : whether pairs are dimensions i and i + n_dims / 2, in the order of
+        GPT-NeoX (Black et al. 2022, arXiv:2204.06745), not 2i and 2i + 1.
     """
 
     n_dims: int
     head_dim: int
     angles: NDArray[np.float32]
     magnitude: float
+    is_neox: bool = False
+
+    @property
+    def half(self) -> int:
+        """Distance of the dimensions of a pair in NeoX order, 0 for adjacent ones."""
+        return self.n_dims // 2 if self.is_neox else 0
+
+    @property
+    def first(self) -> slice:
+        """First dimensions of all pairs."""
+        return slice(self.half) if self.is_neox else slice(0, self.n_dims, 2)
+
+    @property
+    def second(self) -> slice:
+        """Second dimensions of all pairs."""
+        if self.is_neox:
+            return slice(self.half, self.n_dims)
+        return slice(1, self.n_dims, 2)
 
     @classmethod
     def from_config(
@@ -41,6 +61,8 @@ class Rope:
         config: RopeConfig,
         head_dim: int,
         freq_factors: NDArray[np.float32] | None = None,
+        *,
+        is_neox: bool = False,
     ) -> Rope:
         """Make the table.
 
@@ -49,6 +71,7 @@ class Rope:
         config : base and scaling.
         head_dim : dimensions of a head.
         freq_factors : float32, (n_dims / 2,); divide the frequencies.
+        is_neox : the order of pairs.
         """
         pair = np.arange(config.n_dims // 2, dtype=np.float64)
         angles = config.freq_base ** (-2.0 * pair / config.n_dims)
@@ -63,7 +86,9 @@ class Rope:
             angles = interpolated * (1 - mix) + angles * mix
             if config.ext_factor != 0:
                 magnitude *= 1 + 0.1 * math.log(config.factor)
-        return cls(config.n_dims, head_dim, angles.astype(np.float32), magnitude)
+        return cls(
+            config.n_dims, head_dim, angles.astype(np.float32), magnitude, is_neox
+        )
 
     def rotations(
         self, positions: NDArray[np.int32]
@@ -85,7 +110,9 @@ def _extrapolated_share(
         wavelength = config.n_ctx_orig / (n_rotations * 2 * math.pi)
         return config.n_dims * math.log(wavelength) / (2 * math.log(config.freq_base))
 
-    low = max(0.0, math.floor(pair_turning(config.beta_fast)))
-    high = min(config.n_dims - 1.0, math.ceil(pair_turning(config.beta_slow)))
+    low, high = pair_turning(config.beta_fast), pair_turning(config.beta_slow)
+    if config.is_range_rounded:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(0.0, low), min(config.n_dims - 1.0, high)
     ramp = (pair - low) / max(0.001, high - low)
     return 1 - np.clip(ramp, 0, 1)

@@ -26,35 +26,61 @@ class Ops(Protocol, Generic[Value, Weight]):
         """Rows of `weight` (n_vocab, n_embd) at the batch's tokens: (M, n_embd)."""
 
     def rms_norm(self, x: Value, weight: Weight, eps: float) -> Value:
-        """`x / sqrt(mean(x²) + eps) * weight` (Zhang & Sennrich 2019)."""
+        """`x / sqrt(mean(x²) + eps) * weight` (Zhang & Sennrich 2019).
+
+        A weight that is shorter than a row norms each part of its length by itself:
+        with one of (head_dim,), each head.
+        """
 
     def linear(self, x: Value, weight: Weight, bias: Weight | None = None) -> Value:
         """`x @ weight.T + bias`: (M, n_in) to (M, n_out)."""
 
     def rope(self, x: Value, rope: Rope) -> Value:
-        """Rotate adjacent pairs in each head of `x` by its row's position."""
+        """Rotate pairs of dimensions in each head of `x` by its row's position."""
 
     def attention(
-        self, q: Value, k: Value, v: Value, *, layer: int, scale: float
+        self,
+        q: Value,
+        k: Value,
+        v: Value,
+        *,
+        layer: int,
+        scale: float,
+        window: int | None = None,
+        softcap: float | None = None,
+        sinks: Weight | None = None,
     ) -> Value:
         """Causal attention of each row to its own sequence, up to itself.
 
         Appends `k` and `v` (M, n_head_kv * head_dim) to the sequences' caches;
-        `q` and the result are (M, n_head * head_dim).
+        `q` and the result are (M, n_head * head_dim). With a `window` a row sees the
+        last that many tokens, itself among them (Beltagy et al. 2020,
+        arXiv:2004.05150); with `softcap` its scores go through that operation; with
+        `sinks` (n_head,) each head has one score more, for a value of 0 (Xiao et al.
+        2023, arXiv:2309.17453).
         """
 
     def silu_mul(self, gate: Value, up: Value) -> Value:
         """`gate * sigmoid(gate) * up`, elementwise (SwiGLU, Shazeer 2020)."""
 
-    def sigmoid_gate(self, x: Value, weight: Weight, y: Value) -> Value:
+    def gelu_mul(self, gate: Value, up: Value) -> Value:
+        """`gelu(gate) * up`, GELU with tanh for its erf (GEGLU, Shazeer 2020)."""
+
+    def scale(self, x: Value, factor: float) -> Value:
+        """`factor * x`."""
+
+    def softcap(self, x: Value, cap: float) -> Value:
+        """`cap * tanh(x / cap)`: never beyond ±cap (Gemma Team 2024)."""
+
+    def sigmoid_gate(self, y: Value, x: Value, weight: Weight) -> Value:
         """`sigmoid(x @ weight) * y`, one factor a row: weight is (n_in,)."""
 
     def experts(self, x: Value, scores: Value, experts: Experts[Weight]) -> Value:
         """Send each row of `x` through the experts it scores highest: (M, n_embd).
 
-        `scores` (M, n_expert) are the router's; of equal ones the first comes first, and
-        NaN comes last. Each expert is `down @ (silu(gate @ x) * (up @ x))`, with biases,
-        and the row's result their sum by weights made of the scores: see Experts.
+        `scores` (M, n_expert) are the router's; of equal ones the first comes first,
+        and NaN comes last. The result is the sum of the experts' by weights made of the
+        scores: see Experts.
         """
 
     def add(self, x: Value, y: Value) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -57,6 +57,7 @@ class Mixture:
     n_used: int = 2
     is_normalized: bool = True
     has_biases: bool = False
+    activation: Literal["swiglu", "clamped_swiglu"] = "swiglu"
     is_of_wanted: bool = False
 
     def __call__(self, ops: Any, _: ModelConfig, weights: Mapping[str, Any]) -> Any:
@@ -69,6 +70,7 @@ class Mixture:
             weights["down"],
             n_used=self.n_used,
             is_normalized=self.is_normalized,
+            activation=self.activation,
         )
         if self.has_biases:
             experts = replace(
@@ -122,6 +124,7 @@ MIXTURES = {
     "all": Mixture(n_used=N_EXPERT),
     "of all scores": Mixture(is_normalized=False),
     "biases": Mixture(has_biases=True),
+    "clamped": Mixture(activation="clamped_swiglu", has_biases=True),
     "of wanted rows": Mixture(is_of_wanted=True, has_biases=True),
 }
 
