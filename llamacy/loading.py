@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 
 from llamacy.architectures import find_architecture
 from llamacy.cpu_count import default_threads
@@ -79,6 +80,8 @@ def load(
         # An unknown family is refused as such, whatever keys it has of its own.
         find_architecture(read_architecture(file), str(file.path))
         config = read_config(file)
+        if n_ctx is not None:
+            config = replace(config, n_ctx=n_ctx)
         executor = load_executor(
             file, config, n_threads=n_threads, kv_type=kv_type, progress=progress
         )

@@ -2,57 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from llamacy.architectures.transformer import Block
 from llamacy.architectures.weights import TensorSpec, required
-from llamacy.config import ExpertConfig
+from llamacy.config import ExpertConfig, ModelConfig
 from llamacy.ops.experts import Experts
-from llamacy.ops.vocabulary import Ops
 
 
-def expert_tensors(
-    experts: ExpertConfig, n_embd: int, n_ff: int
-) -> dict[str, TensorSpec]:
-    """Names and shapes of one layer's router and experts of width `n_ff`."""
-    n = experts.n_expert
+def experts_of(config: ModelConfig) -> ExpertConfig:
+    """Find a model's experts, which it is known to have."""
+    assert config.experts is not None
+    return config.experts
+
+
+def expert_width(config: ModelConfig) -> int:
+    """Find the width of an expert; where none is named, the experts used share n_ff."""
+    experts = experts_of(config)
+    return experts.n_ff or max(1, config.n_ff // experts.n_used)
+
+
+def expert_tensors(config: ModelConfig, n_ff: int) -> dict[str, TensorSpec]:
+    """Specs of one layer's router, and of its experts of width `n_ff`."""
+    n_expert, n_embd = experts_of(config).n_expert, config.n_embd
     return {
-        "ffn_gate_inp.weight": required(n, n_embd),
-        "ffn_gate_exps.weight": required(n, n_ff, n_embd),
-        "ffn_up_exps.weight": required(n, n_ff, n_embd),
-        "ffn_down_exps.weight": required(n, n_embd, n_ff),
+        "ffn_gate_inp.weight": required(n_expert, n_embd),
+        "ffn_gate_exps.weight": required(n_expert, n_ff, n_embd),
+        "ffn_up_exps.weight": required(n_expert, n_ff, n_embd),
+        "ffn_down_exps.weight": required(n_expert, n_embd, n_ff),
     }
 
 
 def mixture(
-    ops: Ops[Any, Any],
-    weights: Mapping[str, Any],
-    layer: int,
+    block: Block,
     x: Any,
-    experts: ExpertConfig,
     *,
     is_normalized: bool,
+    activation: Literal["swiglu", "clamped_swiglu"] = "swiglu",
 ) -> Any:
-    """Send `x` (M, n_embd), a layer's normed rows, through its experts: (M, n_embd)."""
+    """Send rows through the experts that the router scores highest for them.
 
-    def weight(name: str) -> Any:
-        return weights[f"blk.{layer}.{name}.weight"]
-
-    def bias(name: str) -> Any:
-        return weights.get(f"blk.{layer}.{name}.bias")
-
-    scores = ops.linear(x, weight("ffn_gate_inp"), bias("ffn_gate_inp"))
-    return ops.experts(
+    (M, n_embd) to (M, n_embd); for `is_normalized` and `activation` see Experts.
+    """
+    return block.ops.experts(
         x,
-        scores,
+        block.linear(x, "ffn_gate_inp"),
         Experts(
-            gate=weight("ffn_gate_exps"),
-            up=weight("ffn_up_exps"),
-            down=weight("ffn_down_exps"),
-            gate_bias=bias("ffn_gate_exps"),
-            up_bias=bias("ffn_up_exps"),
-            down_bias=bias("ffn_down_exps"),
-            n_used=experts.n_used,
+            gate=block.weight("ffn_gate_exps.weight"),
+            up=block.weight("ffn_up_exps.weight"),
+            down=block.weight("ffn_down_exps.weight"),
+            gate_bias=block.weight("ffn_gate_exps.bias"),
+            up_bias=block.weight("ffn_up_exps.bias"),
+            down_bias=block.weight("ffn_down_exps.bias"),
+            n_used=experts_of(block.config).n_used,
             is_normalized=is_normalized,
+            activation=activation,
         ),
     )

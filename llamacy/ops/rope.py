@@ -3,8 +3,8 @@
 Scaling methods change these angles and nothing else, so both executors work from
 the one table made here. Sources: Su et al. 2021 (arXiv:2104.09864); linear
 scaling, Chen et al. 2023 (arXiv:2306.15595); YaRN, Peng et al. 2023
-(arXiv:2309.00071); the division by `rope_freqs` is how GGUF files carry Llama
-3.1's scaling.
+(arXiv:2309.00071); LongRoPE, Ding et al. 2024 (arXiv:2402.13753), and Llama 3.1's
+scaling are divisions of the frequencies by factors that GGUF files carry.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Rope:
         if freq_factors is not None:
             angles /= freq_factors
         magnitude = config.attn_factor
-        if config.scaling == "linear":
+        if config.scaling in ("linear", "longrope"):
             angles /= config.factor
         elif config.scaling == "yarn":
             interpolated = angles / config.factor
