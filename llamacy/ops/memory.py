@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.errors import OutOfMemoryError
+
 
 def large_pages(nbytes: int) -> NDArray[np.uint8]:
     """Return zeros, in large pages where the system has them: fewer TLB misses.
@@ -32,7 +34,15 @@ def large_pages(nbytes: int) -> NDArray[np.uint8]:
 
 
 def touched(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Return zeros that are in memory now, and not only at the first forward pass."""
-    buffer = np.empty(shape, dtype)
+    """Return zeros that are in memory now, and not only at the first forward pass.
+
+    Raises
+    ------
+    OutOfMemoryError : the system has not so much.
+    """
+    try:
+        buffer = np.empty(shape, dtype)
+    except MemoryError as error:
+        raise OutOfMemoryError(f"no memory for a buffer of {shape} values") from error
     buffer.fill(0)
     return buffer
