@@ -28,6 +28,7 @@ class RopeConfig:
         meant.
     is_finetuned : whether the model was trained with the scaling; in Granite's files,
         whether it was trained with positions at all.
+    is_range_rounded : whether that range begins and ends at whole pairs of dimensions.
     """
 
     n_dims: int
@@ -41,6 +42,24 @@ class RopeConfig:
     beta_slow: float = 1.0
     local_freq_base: float | None = None
     is_finetuned: bool = True
+    is_range_rounded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertConfig:
+    """A mixture of experts in place of each layer's feed-forward network.
+
+    Attributes
+    ----------
+    n_expert, n_used : experts of a layer, and how many of them a token goes through.
+    n_ff : width of one expert, or 0 where the family's rule is meant.
+    n_ff_shared : width of the expert that all tokens go through, or 0 likewise.
+    """
+
+    n_expert: int
+    n_used: int
+    n_ff: int = 0
+    n_ff_shared: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +83,7 @@ class ModelConfig:
     embedding_scale, residual_scale : what embeddings, and the results of attention and
         feed-forward networks, are multiplied with.
     logit_scale : what logits are divided by.
+    experts : the mixture of experts, or None.
     """
 
     architecture: str
@@ -87,6 +107,7 @@ class ModelConfig:
     embedding_scale: float = 1.0
     residual_scale: float = 1.0
     logit_scale: float = 1.0
+    experts: ExpertConfig | None = None
 
     @property
     def is_long_context(self) -> bool:

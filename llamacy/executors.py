@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 from llamacy.architectures import find_architecture
 from llamacy.architectures.weights import select_tensors
 from llamacy.config import ModelConfig
-from llamacy.errors import OutOfMemoryError
+from llamacy.errors import FormatError, OutOfMemoryError
 from llamacy.formats.gguf import GGUFFile
 from llamacy.free_memory import available_memory
 from llamacy.ops.reference import ReferenceExecutor
@@ -71,11 +71,14 @@ def load_executor(
     Raises
     ------
     UnsupportedError : an architecture not known here.
-    FormatError : a tensor is missing or has the wrong shape.
+    FormatError : a tensor is missing or has the wrong shape, or a mixture of experts
+        has none.
     OutOfMemoryError : the plan's weights do not fit into memory; nothing is packed.
     """
     path = str(file.path)
     architecture = find_architecture(config.architecture, path)
+    if architecture.is_mixture and config.experts is None:
+        raise FormatError(path, f"{config.architecture}.expert_count", "1 or more", 0)
     tensors = select_tensors(architecture.tensors(config), file.tensors, path)
     if executor == "reference":
         arrays = {name: tensor.dequantize() for name, tensor in tensors.items()}

@@ -128,7 +128,8 @@ def _write_gguf(
             _add_value(writer, key, value)
     ggml_type = gguf.GGMLQuantizationType[type_name]
     for name, values in tensors.items():
-        if values.ndim == 1 or type_name == "F32":
+        is_vector = values.ndim == 1 or name.endswith(".bias")
+        if is_vector or type_name == "F32":
             writer.add_tensor(name, np.ascontiguousarray(values, np.float32))
         else:
             data = gguf.quants.quantize(values, ggml_type)
@@ -199,6 +200,6 @@ def _noise(
             values = rng.uniform(1, 8, shape).astype(np.float32)
         elif name.endswith("norm.weight"):
             values = 1 + 0.1 * values
-        elif len(shape) == 2:
-            values *= np.float32(1.5 * shape[1] ** -0.5)
+        elif len(shape) > 1 and not name.endswith(".bias"):
+            values *= np.float32(1.5 * shape[-1] ** -0.5)
         yield name, values.astype(np.float32)

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from llamacy.architectures import (
     gemma2,
     gemma3,
+    gpt_oss,
     granite,
     llama,
     olmo2,
     phi3,
     qwen2,
+    qwen2moe,
     qwen3,
+    qwen3moe,
     smollm3,
 )
 from llamacy.architectures.weights import TensorSpec
@@ -30,21 +33,25 @@ from llamacy.ops.vocabulary import Forward
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """One model family."""
+    """One model family; a mixture is none without experts."""
 
     tensors: Callable[[ModelConfig], dict[str, TensorSpec]]
     forward: Forward
+    is_mixture: bool = False
 
 
 ARCHITECTURES = {
     "gemma2": Architecture(gemma2.tensors, gemma2.forward),
     "gemma3": Architecture(gemma3.tensors, gemma3.forward),
+    "gpt-oss": Architecture(gpt_oss.tensors, gpt_oss.forward, is_mixture=True),
     "granite": Architecture(granite.tensors, granite.forward),
     "llama": Architecture(llama.tensors, llama.forward),
     "olmo2": Architecture(olmo2.tensors, olmo2.forward),
     "phi3": Architecture(phi3.tensors, phi3.forward),
     "qwen2": Architecture(qwen2.tensors, qwen2.forward),
+    "qwen2moe": Architecture(qwen2moe.tensors, qwen2moe.forward, is_mixture=True),
     "qwen3": Architecture(qwen3.tensors, qwen3.forward),
+    "qwen3moe": Architecture(qwen3moe.tensors, qwen3moe.forward, is_mixture=True),
     "smollm3": Architecture(smollm3.tensors, smollm3.forward),
 }
 

@@ -1,9 +1,11 @@
-"""The LLaMA family: LLaMA 1-3, Mistral 7B, TinyLlama, SmolLM and their kin.
+"""The LLaMA family: LLaMA 1-3, Mistral 7B, Mixtral, TinyLlama, SmolLM and their kin.
 
 Touvron et al. 2023 (arXiv:2302.13971): pre-norm with RMS norms, rotary positions,
 grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245), SwiGLU. Biases
 and the separate output matrix are optional. Where a file names a window, as the first
 Mistral has it (Jiang et al. 2023, arXiv:2310.06825), all layers have it.
+Mixtral (Jiang et al. 2024, arXiv:2401.04088) has experts, all as wide as the one
+feed-forward network of the others.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llamacy.architectures.experts import expert_tensors, mixture
 from llamacy.architectures.transformer import (
     Block,
     attention_tensors,
@@ -29,9 +32,13 @@ from llamacy.ops.vocabulary import Ops
 
 def tensors(config: ModelConfig) -> dict[str, TensorSpec]:
     """Names and shapes of the tensors this family is made of."""
-    matrices = attention_tensors(config) | feed_forward_tensors(config)
+    matrices, experts = attention_tensors(config), {}
+    if config.experts is None:
+        matrices |= feed_forward_tensors(config)
+    else:
+        experts = expert_tensors(config, config.n_ff)
     norms = norm_tensors(config, "attn_norm", "ffn_norm")
-    return model_tensors(config, norms | matrices | optional_biases(matrices))
+    return model_tensors(config, norms | matrices | optional_biases(matrices) | experts)
 
 
 def forward(ops: Ops[Any, Any], config: ModelConfig, weights: Mapping[str, Any]) -> Any:
@@ -44,5 +51,8 @@ def forward(ops: Ops[Any, Any], config: ModelConfig, weights: Mapping[str, Any])
         window = window_of(config, layer, period=0)
         x = ops.add(x, block.attention(h, rope, window=window))
         h = block.norm(x, "ffn_norm")
-        x = ops.add(x, block.feed_forward(h))
+        if config.experts is None:
+            x = ops.add(x, block.feed_forward(h))
+        else:
+            x = ops.add(x, mixture(block, h, is_normalized=True))
     return logits(ops, config, weights, x)

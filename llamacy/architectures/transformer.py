@@ -167,8 +167,9 @@ class Block:
         """Attend: (M, n_embd) to (M, n_embd).
 
         Queries and keys are normed where the layer has norms for them, and rotated
-        where there is a `rope`. The scale is the file's own, or else `scale`, or else
-        one over the root of a head's dimensions.
+        where there is a `rope`; heads have sinks where the layer has them. The scale is
+        the file's own, or else `scale`, or else one over the root of a head's
+        dimensions.
         """
         q, k, v = (self.linear(x, name) for name in ("attn_q", "attn_k", "attn_v"))
         if self.weight("attn_q_norm.weight") is not None:
@@ -178,7 +179,12 @@ class Block:
         scale = self.config.attention_scale or scale
         scale = scale or 1 / math.sqrt(self.config.head_dim)
         attended = self.ops.attention(
-            *(q, k, v), layer=self.layer, scale=scale, window=window, softcap=softcap
+            *(q, k, v),
+            layer=self.layer,
+            scale=scale,
+            window=window,
+            softcap=softcap,
+            sinks=self.weight("attn_sinks.weight"),
         )
         return self.linear(attended, "attn_output")
 

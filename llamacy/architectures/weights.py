@@ -93,6 +93,36 @@ class Rows:
         self.whole.release()
 
 
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """A matrix of one row, as the vector it is meant to be."""
+
+    matrix: Tensor
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(n,)."""
+        return (self.matrix.shape[1],)
+
+    @property
+    def type(self) -> Any:
+        """That of the matrix."""
+        return self.matrix.type
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The bytes of the row."""
+        return self.matrix.data
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Its values."""
+        return self.matrix.dequantize()[0]
+
+    def release(self) -> None:
+        """Release the matrix."""
+        self.matrix.release()
+
+
 def required(*shape: int) -> TensorSpec:
     """Spec of a tensor that must be there."""
     return TensorSpec(shape, True)
@@ -131,6 +161,8 @@ def select_tensors(
             if spec.is_required:
                 raise FormatError(path, f"tensor {name}", spec.shape, "no such tensor")
             continue
+        if len(spec.shape) == 1 and tuple(tensor.shape) == (1, *spec.shape):
+            tensor = Vector(tensor)  # some writers keep the one row, others do not
         if tuple(tensor.shape) != spec.shape:
             raise FormatError(
                 path, f"tensor {name}: shape", spec.shape, tuple(tensor.shape)

@@ -145,10 +145,11 @@ _INSTEAD: Final = {
 
 # Matrices that are small, or looked up, or choose between others.
 _KEPT: Final = (
-    *("_norm.weight", "ffn_gate_inp.weight"),
+    *("_norm.weight", "ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight"),
     *("position_embd.weight", "token_types.weight"),
 )
-_LAYER_PART: Final = re.compile(r"blk\.([0-9]+)\.(\w+)\.weight")
+# A layer's part; experts, routed to or shared, go by the rule for what they are.
+_LAYER_PART: Final = re.compile(r"blk\.([0-9]+)\.(\w+?)(?:_exps|_shexp)?\.weight")
 
 
 def find_file_type(name: str) -> FileType:

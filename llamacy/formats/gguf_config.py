@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llamacy.config import ModelConfig, RopeConfig
+from llamacy.config import ExpertConfig, ModelConfig, RopeConfig
 from llamacy.formats.gguf import GGUFFile
 from llamacy.formats.gguf_keys import MAX_SCALE, MIN_SCALE, Keys
 
@@ -19,6 +19,7 @@ MAX_EMBD: Final = 1 << 20
 MAX_HEADS: Final = 1 << 16
 MAX_HEAD_DIM: Final = 1 << 16
 MAX_FF: Final = 1 << 24
+MAX_EXPERTS: Final = 1 << 9  # llama.cpp's own
 MAX_VOCAB: Final = 1 << 24
 MAX_CTX: Final = (1 << 31) - 1  # positions are int32
 MAX_FREQ_BASE: Final = 1e15
@@ -83,6 +84,7 @@ def read_config(file: GGUFFile) -> ModelConfig:
         embedding_scale=keys.constant(".embedding_scale") or 1.0,
         residual_scale=keys.constant(".residual_scale") or 1.0,
         logit_scale=keys.constant(".logit_scale") or 1.0,
+        experts=_experts(keys),
     )
 
 
@@ -107,6 +109,23 @@ def _windowed_layers(keys: Keys, n_layer: int) -> tuple[bool, ...] | None:
         return flags
     period = keys.integer(key, 0, MAX_LAYERS)
     return tuple(not period or i % period < period - 1 for i in range(n_layer))
+
+
+def _experts(keys: Keys) -> ExpertConfig | None:
+    n_expert = keys.integer(".expert_count", 0, MAX_EXPERTS, default=0)
+    if n_expert == 0:
+        return None
+    key = ".expert_weights_scale"
+    scale = keys.real(key, most=MAX_SCALE, default=1.0, is_zero_allowed=True)
+    if scale not in (0, 1):  # either means none
+        keys.refuse(key, "1", scale)
+    shared = ".expert_shared_feed_forward_length"
+    return ExpertConfig(
+        n_expert=n_expert,
+        n_used=keys.integer(".expert_used_count", 1, n_expert),
+        n_ff=keys.integer(".expert_feed_forward_length", 0, MAX_FF, default=0),
+        n_ff_shared=keys.integer(shared, 0, MAX_FF, default=0),
+    )
 
 
 def _n_vocab(keys: Keys) -> int:

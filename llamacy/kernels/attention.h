@@ -3,7 +3,8 @@
  *   y[r] = sum over t of softmax over t of (scale * q[r] . k[t]) * v[t]
  *
  * over the tokens that r sees: those up to its own, or of these the last ones, a window. The
- * scores may be capped softly before (Bello et al. 2016, arXiv:1611.09940).
+ * scores may be capped softly before (Bello et al. 2016, arXiv:1611.09940). A head may have a
+ * sink: one more score in each softmax, whose value is 0 (Xiao et al. 2023, arXiv:2309.17453).
  *
  * (Dao et al. 2022, arXiv:2205.14135; Milakov & Gimelshein 2018, arXiv:1805.02867.)
  * A tile is the queries of all heads that share the KV head, for one or more
@@ -252,6 +253,7 @@ static attention_state begin_run(const attention_args *a, const row_run *run, in
     for (int r = 0; r < run->n_rows * group; r++) {
         const float *row = q + (size_t)(run->row + r / group) * ldq + (size_t)(first_head + r % group) * head_dim;
         for (int i = 0; i < head_dim; i++) s.q[i * TILE_ROWS + r] = row[i] * a->scale;
+        if (a->sinks) s.max[r] = fmaxf(a->sinks[first_head + r % group], -FLT_MAX), s.sum[r] = 1;
     }
     return s;
 }

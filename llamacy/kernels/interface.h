@@ -57,13 +57,16 @@ typedef struct {
     uint8_t *const *pages; /* of the sequence, for positions 0, PAGE_TOKENS, ... */
 } row_run;
 
-typedef enum { EPILOGUE_STORE, EPILOGUE_ADD, EPILOGUE_SWIGLU, EPILOGUE_GEGLU } epilogue;
+typedef enum {
+    EPILOGUE_STORE, EPILOGUE_ADD,
+    EPILOGUE_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_CLAMPED_SWIGLU
+} epilogue;
 
 /* Whether the product of a second matrix is multiplied with that of the first. */
-static inline int is_gated(epilogue form) { return form == EPILOGUE_SWIGLU || form == EPILOGUE_GEGLU; }
+static inline int is_gated(epilogue form) { return form >= EPILOGUE_SWIGLU; }
 
 /* y = x @ w.T + bias, or y += that, or y = silu(x @ w.T + bias) * (x @ w2.T + bias2), or that
- * with gelu for silu. Items are panels of w. */
+ * with gelu for silu, or the clamped form of vector_math.h. Items are panels of w. */
 typedef struct {
     packed_matrix w, w2;
     const float *bias, *bias2; /* or NULL */
@@ -82,6 +85,7 @@ typedef struct {
     float scale;   /* of q . k */
     float softcap; /* scores s become softcap * tanh(s / softcap); 0: they stay */
     int window;    /* a row sees itself and the window - 1 positions before it; 0: all */
+    const float *sinks; /* of each head: a score without a value, in the softmax; or NULL */
 } attention_args;
 
 /* A kind of product: the type of what it multiplies, and a function that does `n` rounds
@@ -137,6 +141,13 @@ typedef struct {
                   int end);
     void (*softcap)(const float *x, size_t ldx, float cap, int n, float *y, size_t ldy, int begin,
                     int end);
+    /* z = y * sigmoid(x . w), with x and w of k floats, y and z of n. Items are rows. */
+    void (*sigmoid_gate)(const float *x, size_t ldx, const float *w, int k, const float *y, size_t ldy,
+                         int n, float *z, size_t ldz, int begin, int end);
+    /* y[m] = sum over i of weights[m][i] * row slots[m][i] of x; slots and weights have
+     * n_used of each row. Items are rows. */
+    void (*mix)(const float *x, size_t ldx, const int32_t *slots, const float *weights, int n_used,
+                int n, float *y, size_t ldy, int begin, int end);
 } kernel_table;
 
 #endif

@@ -58,6 +58,7 @@ cdef extern from "interface.h" nogil:
         EPILOGUE_ADD
         EPILOGUE_SWIGLU
         EPILOGUE_GEGLU
+        EPILOGUE_CLAMPED_SWIGLU
 
     bint is_gated(epilogue form)
 
@@ -80,6 +81,7 @@ cdef extern from "interface.h" nogil:
         float scale
         float softcap
         int window
+        const float* sinks
 
     ctypedef struct peak_product:
         const char* operand
@@ -132,5 +134,11 @@ cdef extern from "interface.h" nogil:
         void (*softcap)(
             const float* x, size_t ldx, float cap, int n, float* y, size_t ldy,
             int begin, int end) noexcept nogil
+        void (*sigmoid_gate)(
+            const float* x, size_t ldx, const float* w, int k, const float* y,
+            size_t ldy, int n, float* z, size_t ldz, int begin, int end) noexcept nogil
+        void (*mix)(
+            const float* x, size_t ldx, const int32_t* slots, const float* weights,
+            int n_used, int n, float* y, size_t ldy, int begin, int end) noexcept nogil
 
     size_t kv_head_bytes(kv_type type, int head_dim)

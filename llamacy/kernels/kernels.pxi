@@ -6,13 +6,14 @@
 # attention.h. Nothing here starts a thread or takes the GIL.
 
 from cpython.pycapsule cimport PyCapsule_New
-from libc.math cimport cosf, sinf, sqrtf
+from libc.math cimport cosf, expf, sinf, sqrtf
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy
 
 from llamacy.kernels.interface cimport (
-    EPILOGUE_ADD, EPILOGUE_GEGLU, EPILOGUE_SWIGLU, KV_F16, KV_F32, PAGE_TOKENS,
-    PANEL_ROWS, TILE_ROWS, UNIT_COLS, attention_args, epilogue, is_float_pack, is_gated,
+    EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_SWIGLU, KV_F16,
+    KV_F32, PAGE_TOKENS, PANEL_ROWS, TILE_ROWS, UNIT_COLS, attention_args, epilogue,
+    is_float_pack, is_gated,
     kernel_table, kv_layout, linear_args, packed_matrix, peak_product, quant_unit,
     row_run,
 )
@@ -48,6 +49,7 @@ cdef extern from *:
 cdef extern from "vector_math.h":
     vf f_silu(vf x) noexcept nogil
     vf f_gelu(vf x) noexcept nogil
+    vf f_clamped_swiglu(vf x, vf up) noexcept nogil
     vf f_softcap(vf x, float cap) noexcept nogil
 
 
@@ -171,6 +173,8 @@ TABLE.silu_mul = silu_mul
 TABLE.gelu_mul = gelu_mul
 TABLE.scale = scale
 TABLE.softcap = softcap
+TABLE.sigmoid_gate = sigmoid_gate
+TABLE.mix = mix
 
 table = PyCapsule_New(&TABLE, "llamacy.kernel_table", NULL)
 """A capsule around this level's kernel_table."""

@@ -57,6 +57,34 @@ cdef class PackedMatrix:
         return self._panels.nbytes
 
 
+cdef class PackedExperts:
+    """Matrices of one shape and type, (n_expert, n, k), one after another in panels."""
+
+    def __cinit__(self, type_name, int n_expert, int64_t n, int64_t k,
+                  uint8_t[::1] panels):
+        cdef PackedMatrix first = PackedMatrix(type_name, n, k, panels)
+        self.matrix = first.matrix
+        self.stride = packed_bytes(type_name, n, k)
+        self.n_expert = n_expert
+        self._panels = panels
+        if <size_t>panels.nbytes != self.stride * n_expert:
+            raise ValueError(
+                f"{n_expert} matrices {type_name} ({n}, {k}): wanted "
+                f"{self.stride * n_expert} bytes, found {panels.nbytes}")
+
+    @property
+    def type_name(self):
+        return TYPE_NAMES[<int>self.matrix.type]
+
+    @property
+    def shape(self):
+        return (self.n_expert, self.matrix.n, self.matrix.k)
+
+    @property
+    def nbytes(self):
+        return self._panels.nbytes
+
+
 def packed_bytes(type_name, int64_t n, int64_t k):
     """Bytes that an (n, k) matrix takes when packed."""
     cdef pack_type form = GGML_TYPES[<int>type_of(type_name)].form
@@ -99,3 +127,26 @@ def pack(type_name, const uint8_t[::1] data, int64_t n, int64_t k, uint8_t[::1] 
             type, first_point, &data[i * PANEL_ROWS * row_bytes],
             <int>min(<int64_t>PANEL_ROWS, n - i * PANEL_ROWS), k, &out[i * panel])
     return PackedMatrix(type_name, n, k, out)
+
+
+def pack_experts(type_name, const uint8_t[::1] data, int n_expert, int64_t n, int64_t k,
+                 uint8_t[::1] out, int n_threads=1):
+    """Pack an (n_expert, n, k) tensor, each expert as :func:`pack` does.
+
+    Parameters
+    ----------
+    data : uint8, the tensor as the file has it, expert after expert.
+    out : uint8, n_expert times packed_bytes(type_name, n, k); at an address divisible
+        by 64.
+    """
+    cdef int64_t size = packed_bytes(type_name, n, k), source = 0
+    cdef int expert
+    if n_expert < 1 or data.nbytes % n_expert or out.nbytes != n_expert * size:
+        raise ValueError(
+            f"{type_name} ({n_expert}, {n}, {k}): wanted {n_expert * size} bytes out, "
+            f"found {out.nbytes} and {data.nbytes} in")
+    source = data.nbytes // n_expert
+    for expert in range(n_expert):
+        pack(type_name, data[expert * source:(expert + 1) * source], n, k,
+             out[expert * size:(expert + 1) * size], n_threads)
+    return PackedExperts(type_name, n_expert, n, k, out)

@@ -69,17 +69,21 @@ cdef inline void gated_row(
     cdef float gate[16]
     cdef float up[16]
     for i in range(0, n - rest, 16):
-        f_store(z + i, f_mul(opened(form, f_load(x + i)), f_load(y + i)))
+        f_store(z + i, gated(form, f_load(x + i), f_load(y + i)))
     if rest:
         memcpy(gate, x + n - rest, rest * sizeof(float))
         memcpy(up, y + n - rest, rest * sizeof(float))
-        f_store(gate, f_mul(opened(form, f_load(gate)), f_load(up)))
+        f_store(gate, gated(form, f_load(gate), f_load(up)))
         memcpy(z + n - rest, gate, rest * sizeof(float))
 
 
-cdef inline vf opened(epilogue form, vf gate) noexcept nogil:
-    """By how much a gate lets through what it is multiplied with."""
-    return f_gelu(gate) if form == EPILOGUE_GEGLU else f_silu(gate)
+cdef inline vf gated(epilogue form, vf gate, vf up) noexcept nogil:
+    """What a gate lets through of `up`."""
+    if form == EPILOGUE_GEGLU:
+        return f_mul(f_gelu(gate), up)
+    if form == EPILOGUE_CLAMPED_SWIGLU:
+        return f_clamped_swiglu(gate, up)
+    return f_mul(f_silu(gate), up)
 
 
 cdef void scale(
@@ -109,3 +113,55 @@ cdef void softcap(
             memcpy(last, row + n - rest, rest * sizeof(float))
             f_store(last, f_softcap(f_load(last), cap))
             memcpy(out + n - rest, last, rest * sizeof(float))
+
+
+cdef inline float dot_row(const float* x, const float* w, int k) noexcept nogil:
+    cdef int i, whole = k // 16 * 16
+    cdef float total
+    cdef vf products = f_zero()
+    for i in range(0, whole, 16):
+        products = f_fma(f_load(x + i), f_load(w + i), products)
+    total = f_sum(products)
+    for i in range(whole, k):
+        total += x[i] * w[i]
+    return total
+
+
+cdef void sigmoid_gate(
+    const float* x, size_t ldx, const float* w, int k, const float* y, size_t ldy,
+    int n, float* z, size_t ldz, int begin, int end,
+) noexcept nogil:
+    cdef int m, i
+    cdef float share
+    for m in range(begin, end):
+        share = 1 / (1 + expf(-dot_row(x + m * ldx, w, k)))
+        for i in range(n):
+            z[m * ldz + i] = share * y[m * ldy + i]
+
+
+cdef void mix(
+    const float* x, size_t ldx, const int32_t* slots, const float* weights, int n_used,
+    int n, float* y, size_t ldy, int begin, int end,
+) noexcept nogil:
+    cdef int m
+    for m in range(begin, end):
+        mix_row(
+            x, ldx, slots + m * n_used, weights + m * n_used, n_used, n, y + m * ldy)
+
+
+cdef inline void mix_row(
+    const float* x, size_t ldx, const int32_t* slots, const float* weights, int n_used,
+    int n, float* y,
+) noexcept nogil:
+    cdef int i, used, whole = n // 16 * 16
+    cdef vf total
+    for i in range(0, whole, 16):
+        total = f_zero()
+        for used in range(n_used):
+            total = f_fma(
+                f_set1(weights[used]), f_load(x + slots[used] * ldx + i), total)
+        f_store(y + i, total)
+    for i in range(whole, n):
+        y[i] = 0
+        for used in range(n_used):
+            y[i] += weights[used] * x[slots[used] * ldx + i]

@@ -1,4 +1,4 @@
-/* exp and what is made of it, in the verbs: SiLU, GELU, tanh. */
+/* exp and what is made of it, in the verbs: SiLU, GELU, tanh, and gated units. */
 #ifndef LLAMACY_VECTOR_MATH_H
 #define LLAMACY_VECTOR_MATH_H
 
@@ -44,6 +44,16 @@ INLINE vf f_silu(vf x) { return f_div(x, f_add(f_set1(1.0f), f_exp(f_sub(f_zero(
 INLINE vf f_gelu(vf x) {
     const vf cubic = f_fma(f_mul(x, x), f_set1(-2 * 0.044715f * 0.797884561f), f_set1(-2 * 0.797884561f));
     return f_div(x, f_add(f_set1(1.0f), f_exp(f_mul(x, cubic))));
+}
+
+/* x * sigmoid(1.702 x) * (1 + up), with x at most 7 and up within -7 .. 7: the gated unit of
+ * gpt-oss (OpenAI 2025, arXiv:2508.10925). NaN stays NaN. */
+INLINE vf f_clamped_swiglu(vf x, vf up) {
+    const vf limit = f_set1(7.0f), one = f_set1(1.0f);
+    x = f_min(limit, x);
+    up = f_max(f_set1(-7.0f), f_min(limit, up));
+    x = f_div(x, f_add(one, f_exp(f_mul(x, f_set1(-1.702f)))));
+    return f_fma(x, up, x);
 }
 
 /* (e^2x - 1) / (e^2x + 1), which is 1 in float32 from x = 9.1 on. */

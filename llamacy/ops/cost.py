@@ -1,7 +1,8 @@
 """What a forward pass costs at least: what it must read, and what it must compute.
 
 Read are the weights as they are packed, once a pass, but of an embedding only the rows
-of the tokens; and the keys and values of each sequence, once a pass. Computed are the
+of the tokens, and of experts only as many as a row goes through: several rows may all
+choose the same; and the keys and values of each sequence, once a pass. Computed are the
 products of matrices and those of attention, a multiplication and an addition each.
 Activations, which stay in caches, and operations on single rows, such as norms, are not
 counted: beside these they are little.
@@ -57,6 +58,9 @@ class PassCost:
             weight = node.attributes["weight"]
             self._row_bytes += weight.nbytes // weight.shape[0]
             return
+        if node.op == "experts":
+            self._count_experts(node)
+            return
         for name in ("weight", "bias"):
             weight = node.attributes.get(name)
             if weight is not None:
@@ -68,6 +72,13 @@ class PassCost:
             window = node.attributes["window"]
             self._layers[window] = self._layers.get(window, 0) + 1
             self._attended[window] = self._attended.get(window, 0) + node.width
+
+    def _count_experts(self, node: Node) -> None:
+        experts = node.attributes["experts"]
+        n_expert, n_ff, n_embd = experts.gate.shape
+        n_bytes = sum(weight.nbytes for weight in experts.weights())
+        self._weight_bytes[node.of_wanted] += n_bytes // n_expert * experts.n_used
+        self._n_products[node.of_wanted] += experts.n_used * 3 * n_ff * n_embd
 
     def of(self, first: int, n_rows: int, n_wanted: int) -> Cost:
         """Cost of a pass over `n_rows` tokens of one sequence.

@@ -6,16 +6,13 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from llamacy.ops.expert_steps import LANES, Buffer, ExpertSteps, Prepared
 from llamacy.ops.fusion import GATES, Fusion
+from llamacy.ops.memory import touched
 from llamacy.ops.recorder import Node
 from llamacy.ops.rope import Rope
 from llamacy.ops.runtime import Program
-
-Buffer = NDArray[np.float32]
-Prepared = NDArray[np.uint8]
-LANES = 16  # rows of buffers are whole vectors
 
 
 class Lowering:
@@ -44,6 +41,7 @@ class Lowering:
         self._spare_prepared: dict[int, list[Prepared]] = {}
         self._read: set[int] = set()  # buffers touched since the last barrier
         self._written: set[int] = set()
+        self._experts = ExpertSteps(program, n_batch, self._waits)
 
     def lower(self) -> None:
         """Emit all steps."""
@@ -143,12 +141,36 @@ class Lowering:
             y,
             window=node.attributes["window"] or 0,
             softcap=node.attributes["softcap"] or 0,
+            sinks=node.attributes["sinks"],
             waits=self._waits((q, cache), (y,)),
         )
 
     def _emit_wanted(self, node: Node) -> None:
         x, y = self._values[node.inputs[0]], self._new(node)
         self._program.wanted(x, y, waits=self._waits((x,), (y,)))
+
+    def _emit_sigmoid_gate(self, node: Node) -> None:
+        y, x = (self._values[value] for value in node.inputs)
+        z = self._new(node)
+        self._program.sigmoid_gate(
+            x,
+            node.attributes["weight"],
+            y,
+            node.width,
+            z,
+            waits=self._waits((x, y), (z,)),
+            of_wanted=node.of_wanted,
+        )
+
+    def _emit_experts(self, node: Node) -> None:
+        x, scores = (self._values[value] for value in node.inputs)
+        self._experts.emit(
+            node.attributes["experts"],
+            x,
+            scores,
+            self._new(node),
+            of_wanted=node.of_wanted,
+        )
 
     # Parts of them.
 
@@ -248,7 +270,7 @@ class Lowering:
     def _table(self, rope: Rope) -> Buffer:
         """Rotations of the batch's positions, made once a pass."""
         if id(rope) not in self._tables:
-            table = _touched((self._n_batch, 2 * rope.head_dim), np.float32)
+            table = touched((self._n_batch, 2 * rope.head_dim), np.float32)
             self._program.rope_table(
                 rope.angles,
                 rope.head_dim,
@@ -269,14 +291,14 @@ class Lowering:
     def _new(self, node: Node) -> Buffer:
         ld = -(-node.width // LANES) * LANES
         spare = self._spare.setdefault(ld, [])
-        buffer = spare.pop() if spare else _touched((self._n_batch, ld), np.float32)
+        buffer = spare.pop() if spare else touched((self._n_batch, ld), np.float32)
         self._values[node] = buffer
         return buffer
 
     def _new_prepared(self, node: Node) -> Prepared:
         nbytes = self._program.prepared_bytes(node.width, self._n_batch)
         spare = self._spare_prepared.setdefault(nbytes, [])
-        buffer = spare.pop() if spare else _touched((nbytes,), np.uint8)
+        buffer = spare.pop() if spare else touched((nbytes,), np.uint8)
         self._prepared[node] = buffer
         return buffer
 
@@ -298,10 +320,3 @@ class Lowering:
         self._read |= read
         self._written |= written
         return waits
-
-
-def _touched(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Zeros that are in memory now, and not only at the first forward pass."""
-    buffer = np.empty(shape, dtype)
-    buffer.fill(0)
-    return buffer

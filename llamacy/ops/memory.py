@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import mmap
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llamacy.errors import OutOfMemoryError
 
 
 def large_pages(nbytes: int) -> NDArray[np.uint8]:
@@ -28,3 +31,18 @@ def large_pages(nbytes: int) -> NDArray[np.uint8]:
     if hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(memory, np.uint8)
+
+
+def touched(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return zeros that are in memory now, and not only at the first forward pass.
+
+    Raises
+    ------
+    OutOfMemoryError : the system has not so much.
+    """
+    try:
+        buffer = np.empty(shape, dtype)
+    except MemoryError as error:
+        raise OutOfMemoryError(f"no memory for a buffer of {shape} values") from error
+    buffer.fill(0)
+    return buffer

@@ -9,6 +9,8 @@ of a program, fusing what belongs together:
 - a linear layer adds into the residual it is added to;
 - gate and up projections run side by side and leave their SwiGLU product.
 
+A mixture of experts is several steps instead: see :mod:`llamacy.ops.expert_steps`.
+
 Steps wait for each other only where one reads what another wrote, so that the
 projections to Q, K and V, for one, run as if they were one.
 """

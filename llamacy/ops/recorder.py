@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
 from llamacy.ops.weights import Weight
 
@@ -66,8 +67,9 @@ class Recorder:
         scale: float,
         window: int | None = None,
         softcap: float | None = None,
+        sinks: Weight | None = None,
     ) -> Node:
-        options = {"scale": scale, "window": window, "softcap": softcap}
+        options = {"scale": scale, "window": window, "softcap": softcap, "sinks": sinks}
         return self._record("attention", (q, k, v), q.width, layer=layer, **options)
 
     def silu_mul(self, gate: Node, up: Node) -> Node:  # noqa: D102
@@ -81,6 +83,13 @@ class Recorder:
 
     def softcap(self, x: Node, cap: float) -> Node:  # noqa: D102
         return self._record("softcap", (x,), x.width, constant=cap)
+
+    def sigmoid_gate(self, y: Node, x: Node, weight: Weight) -> Node:  # noqa: D102
+        return self._record("sigmoid_gate", (y, x), y.width, weight=weight)
+
+    def experts(self, x: Node, scores: Node, experts: Experts[Weight]) -> Node:  # noqa: D102
+        width = experts.down.shape[1]
+        return self._record("experts", (x, scores), width, experts=experts)
 
     def add(self, x: Node, y: Node) -> Node:  # noqa: D102
         return self._record("add", (x, y), x.width)

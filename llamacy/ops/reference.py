@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from llamacy.config import ModelConfig
 from llamacy.errors import ClosedError
 from llamacy.ops.batch import Batch
+from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
 from llamacy.ops.vocabulary import Forward
 
@@ -89,6 +90,7 @@ class ReferenceOps:
         scale: float,
         window: int | None = None,
         softcap: float | None = None,
+        sinks: Array | None = None,
     ) -> Array:
         head_dim = self.config.head_dim
         q, k, v = (t.reshape(len(t), -1, head_dim) for t in (q, k, v))
@@ -100,7 +102,7 @@ class ReferenceOps:
             values = _append(sequence.values, layer, position, v[row])
             if window is not None:
                 keys, values = keys[-window:], values[-window:]
-            out[row] = _attend(q[row], keys, values, scale, softcap)
+            out[row] = _attend(q[row], keys, values, scale, softcap, sinks)
         return out.reshape(len(out), -1)
 
     def silu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
@@ -122,11 +124,60 @@ class ReferenceOps:
         y: Array = np.tanh(x / np.float32(cap)) * np.float32(cap)
         return y
 
+    def sigmoid_gate(self, y: Array, x: Array, weight: Array) -> Array:  # noqa: D102
+        with np.errstate(over="ignore"):
+            share = 1 / (1 + np.exp(-(x @ weight)))
+        gated: Array = share[:, None] * y
+        return gated
+
+    def experts(self, x: Array, scores: Array, experts: Experts[Array]) -> Array:  # noqa: D102
+        chosen, weights = _route(scores, experts)
+        y = np.zeros((len(x), experts.down.shape[1]), np.float32)
+        for expert in range(scores.shape[1]):
+            rows, ranks = np.nonzero(chosen == expert)
+            y[rows] += weights[rows, ranks, None] * self._expert(
+                x[rows], experts, expert
+            )
+        return y
+
+    def _expert(self, x: Array, experts: Experts[Array], number: int) -> Array:
+        """One expert's feed-forward network, on rows that chose it."""
+
+        def linear(x: Array, weight: Array, bias: Array | None) -> Array:
+            return self.linear(
+                x, weight[number], None if bias is None else bias[number]
+            )
+
+        gate = linear(x, experts.gate, experts.gate_bias)
+        up = linear(x, experts.up, experts.up_bias)
+        is_clamped = experts.activation == "clamped_swiglu"
+        hidden = _clamped_swiglu(gate, up) if is_clamped else self.silu_mul(gate, up)
+        return linear(hidden, experts.down, experts.down_bias)
+
     def add(self, x: Array, y: Array) -> Array:  # noqa: D102
         return x + y
 
     def wanted(self, x: Array) -> Array:  # noqa: D102
         return x[self.batch.wanted]
+
+
+def _route(scores: Array, experts: Experts[Array]) -> tuple[NDArray[np.intp], Array]:
+    """Each row's experts, highest score first, and their weights: (M, n_used)."""
+    order = np.argsort(-scores, axis=-1, kind="stable")  # NaN goes to the end
+    chosen = order[:, : experts.n_used]
+    best = np.take_along_axis(scores, chosen, axis=-1)
+    among = best if experts.is_normalized else scores
+    with np.errstate(invalid="ignore"):  # infinite scores have no weights but NaN
+        shares = np.exp(best - best[:, :1])
+        weights: Array = shares / np.exp(among - best[:, :1]).sum(-1, keepdims=True)
+    return chosen, weights
+
+
+def _clamped_swiglu(gate: Array, up: Array) -> Array:
+    gate, up = np.minimum(gate, np.float32(7)), np.clip(up, -7, 7)
+    with np.errstate(over="ignore"):
+        y: Array = gate / (1 + np.exp(np.float32(-1.702) * gate)) * (up + 1)
+    return y
 
 
 def _append(store: dict[int, Array], layer: int, position: int, row: Array) -> Array:
@@ -137,7 +188,12 @@ def _append(store: dict[int, Array], layer: int, position: int, row: Array) -> A
 
 
 def _attend(
-    q: Array, keys: Array, values: Array, scale: float, softcap: float | None
+    q: Array,
+    keys: Array,
+    values: Array,
+    scale: float,
+    softcap: float | None,
+    sinks: Array | None,
 ) -> Array:
     """One row's attention: q (n_head, d); keys, values (n_past, n_head_kv, d)."""
     n_group = len(q) // keys.shape[1]
@@ -145,9 +201,12 @@ def _attend(
     scores = np.einsum("hd,thd->ht", q, keys) * np.float32(scale)
     if softcap is not None:
         scores = np.float32(softcap) * np.tanh(scores / np.float32(softcap))
+    if sinks is not None:
+        scores = np.column_stack([scores, sinks])
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
-    out: Array = np.einsum("ht,thd->hd", weights, values)
+    # a sink, if there is one, has no value
+    out: Array = np.einsum("ht,thd->hd", weights[:, : len(values)], values)
     return out
 
 

@@ -110,7 +110,9 @@ def _extrapolated_share(
         wavelength = config.n_ctx_orig / (n_rotations * 2 * math.pi)
         return config.n_dims * math.log(wavelength) / (2 * math.log(config.freq_base))
 
-    low = max(0.0, math.floor(pair_turning(config.beta_fast)))
-    high = min(config.n_dims - 1.0, math.ceil(pair_turning(config.beta_slow)))
+    low, high = pair_turning(config.beta_fast), pair_turning(config.beta_slow)
+    if config.is_range_rounded:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(0.0, low), min(config.n_dims - 1.0, high)
     ramp = (pair - low) / max(0.001, high - low)
     return 1 - np.clip(ramp, 0, 1)

@@ -3,7 +3,7 @@ from typing import Final, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.kernels.packing import PackedMatrix
+from llamacy.kernels.packing import PackedExperts, PackedMatrix
 
 _Floats: TypeAlias = NDArray[np.float32]
 _Bytes: TypeAlias = NDArray[np.uint8]
@@ -12,6 +12,15 @@ PAGE: Final[int]
 MAX_RUN: Final[int]
 EPILOGUES: Final[dict[str, int]]
 KV_TYPES: Final[dict[str, int]]
+
+class Routing:
+    def __new__(
+        cls, n_batch: int, n_expert: int, n_used: int, is_normalized: bool
+    ) -> Self: ...
+    @property
+    def n_slots(self) -> int: ...
+    @property
+    def n_prepared(self) -> int: ...
 
 class Program:
     def __new__(
@@ -28,7 +37,7 @@ class Program:
     @property
     def head_dim(self) -> int: ...
     def prepared_bytes(self, k: int, m: int) -> int: ...
-    def reads_prepared(self, weight: PackedMatrix) -> bool: ...
+    def reads_prepared(self, weight: PackedMatrix | PackedExperts) -> bool: ...
     def embedding(
         self, weight: PackedMatrix, y: _Floats, *, waits: bool = False
     ) -> None: ...
@@ -99,6 +108,7 @@ class Program:
         *,
         window: int = 0,
         softcap: float = 0,
+        sinks: _Floats | None = None,
         waits: bool = False,
     ) -> None: ...
     def wanted(self, x: _Floats, y: _Floats, *, waits: bool = False) -> None: ...
@@ -156,6 +166,65 @@ class Program:
         x: _Floats,
         y: _Floats,
         z: _Floats,
+        *,
+        waits: bool = False,
+        of_wanted: bool = False,
+    ) -> None: ...
+    def sigmoid_gate(
+        self,
+        x: _Floats,
+        weight: _Floats,
+        y: _Floats,
+        n: int,
+        z: _Floats,
+        *,
+        waits: bool = False,
+        of_wanted: bool = False,
+    ) -> None: ...
+    def route(
+        self,
+        routing: Routing,
+        scores: _Floats,
+        *,
+        waits: bool = False,
+        of_wanted: bool = False,
+    ) -> None: ...
+    def group(
+        self, routing: Routing, *, waits: bool = False, of_wanted: bool = False
+    ) -> None: ...
+    def gather(
+        self,
+        routing: Routing,
+        x: _Floats,
+        n: int,
+        y: _Floats | None,
+        prepared: _Bytes | None,
+        is_by_row: bool,
+        *,
+        waits: bool = False,
+        of_wanted: bool = False,
+    ) -> None: ...
+    def experts(
+        self,
+        form: str,
+        routing: Routing,
+        weight: PackedExperts,
+        bias: _Floats | None,
+        x: _Floats | None,
+        prepared: _Bytes | None,
+        y: _Floats,
+        weight2: PackedExperts | None = None,
+        bias2: _Floats | None = None,
+        *,
+        waits: bool = False,
+        of_wanted: bool = False,
+    ) -> None: ...
+    def mix(
+        self,
+        routing: Routing,
+        x: _Floats,
+        n: int,
+        y: _Floats,
         *,
         waits: bool = False,
         of_wanted: bool = False,

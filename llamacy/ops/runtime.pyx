@@ -19,11 +19,12 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from llamacy.kernels.interface cimport (
-    EPILOGUE_ADD, EPILOGUE_GEGLU, EPILOGUE_STORE, EPILOGUE_SWIGLU, KV_F16, KV_F32,
-    KV_Q8_0, PAGE_TOKENS, PANEL_ROWS, TILE_ROWS, attention_args, kernel_table,
-    kv_head_bytes, kv_layout, linear_args, row_run,
+    EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_STORE,
+    EPILOGUE_SWIGLU, KV_F16, KV_F32, KV_Q8_0, PAGE_TOKENS, PANEL_ROWS, TILE_ROWS,
+    attention_args, kernel_table,
+    kv_head_bytes, kv_layout, linear_args, packed_matrix, row_run,
 )
-from llamacy.kernels.packing cimport PackedMatrix
+from llamacy.kernels.packing cimport PackedExperts, PackedMatrix
 
 
 cdef extern from "team.h" nogil:
@@ -38,6 +39,9 @@ cdef extern from "team.h" nogil:
 cdef enum:
     ROW_CHUNK = 4096  # numbers of a row that are scaled or capped in one go
 
+include "routing.pxi"
+
+
 PAGE = PAGE_TOKENS
 """Tokens of one KV page."""
 MAX_RUN = TILE_ROWS
@@ -45,6 +49,7 @@ MAX_RUN = TILE_ROWS
 EPILOGUES = {
     "store": EPILOGUE_STORE, "add": EPILOGUE_ADD,
     "swiglu": EPILOGUE_SWIGLU, "geglu": EPILOGUE_GEGLU,
+    "clamped_swiglu": EPILOGUE_CLAMPED_SWIGLU,
 }
 KV_TYPES = {"f32": KV_F32, "f16": KV_F16, "q8_0": KV_Q8_0}
 
@@ -64,6 +69,12 @@ cdef enum step_kind:
     STEP_SCALE
     STEP_SOFTCAP
     STEP_COPY
+    STEP_SIGMOID_GATE
+    STEP_ROUTE
+    STEP_GROUP
+    STEP_GATHER
+    STEP_EXPERTS
+    STEP_MIX
 
 
 cdef struct step:
@@ -88,6 +99,10 @@ cdef struct step:
     int n_dims
     int head_dim
     size_t offset     # of the layer in a KV page
+    routing* routes   # of rows to experts
+    bint is_by_row    # x has a row for each of the batch, not for each slot
+    size_t stride     # bytes from one expert's matrix to the next
+    size_t stride2
 
 
 # What is new in each forward pass.
@@ -151,9 +166,14 @@ cdef class Program:
         """Bytes that m rows of k activations take as linear steps want them."""
         return self.kernels.prepared_bytes(k, m)
 
-    def reads_prepared(self, PackedMatrix weight):
-        """Whether linear steps with `weight` read prepared activations."""
-        return bool(self.kernels.reads_prepared(&weight.matrix))
+    def reads_prepared(self, weight):
+        """Whether steps with a matrix or experts read prepared activations."""
+        cdef packed_matrix matrix
+        if isinstance(weight, PackedExperts):
+            matrix = (<PackedExperts>weight).matrix
+        else:
+            matrix = (<PackedMatrix?>weight).matrix
+        return bool(self.kernels.reads_prepared(&matrix))
 
     cdef step* add_step(
         self, step_kind kind, bint waits, bint of_wanted, tuple kept
@@ -262,9 +282,9 @@ cdef class Program:
             s.x_table = &k_table[0, 0]
 
     def attention(self, int layer, float scale, float[:, ::1] q, float[:, ::1] y, *,
-                  int window=0, float softcap=0, waits=False):
+                  int window=0, float softcap=0, float[::1] sinks=None, waits=False):
         """`window` 0 stands for all positions, `softcap` 0 for none."""
-        cdef step* s = self.add_step(STEP_ATTENTION, waits, False, (q, y))
+        cdef step* s = self.add_step(STEP_ATTENTION, waits, False, (q, y, sinks))
         s.x = &q[0, 0]
         s.ldx = q.shape[1]
         s.y = &y[0, 0]
@@ -274,6 +294,8 @@ cdef class Program:
         s.attention.scale = scale
         s.attention.window = window
         s.attention.softcap = softcap
+        if sinks is not None:
+            s.attention.sinks = &sinks[0]
 
     def wanted(self, float[:, ::1] x, float[:, ::1] y, *, waits=False):
         cdef step* s = self.add_step(STEP_WANTED, waits, True, (x, y))
@@ -341,6 +363,92 @@ cdef class Program:
         s.y = &z[0, 0]
         s.ldy = z.shape[1]
         s.n = <int>z.shape[1]
+
+    def sigmoid_gate(self, float[:, ::1] x, float[::1] weight, float[:, ::1] y, int n,
+                     float[:, ::1] z, *, waits=False, of_wanted=False):
+        """`z` is n columns of y, times the sigmoid of x's product with the weight."""
+        cdef step* s = self.add_step(
+            STEP_SIGMOID_GATE, waits, of_wanted, (x, weight, y, z))
+        s.linear.x = &x[0, 0]
+        s.linear.ldx = x.shape[1]
+        s.linear.w.k = weight.shape[0]
+        s.x2 = &weight[0]
+        s.x = &y[0, 0]
+        s.ldx = y.shape[1]
+        s.n = n
+        s.y = &z[0, 0]
+        s.ldy = z.shape[1]
+
+    def route(self, Routing routing, float[:, ::1] scores, *, waits=False,
+              of_wanted=False):
+        """Choose each row's experts."""
+        cdef step* s = self.add_step(STEP_ROUTE, waits, of_wanted, (routing, scores))
+        s.routes = &routing.routes
+        s.x = &scores[0, 0]
+        s.ldx = scores.shape[1]
+
+    def group(self, Routing routing, *, waits=False, of_wanted=False):
+        """Put rows of the same expert together: give them slots."""
+        cdef step* s = self.add_step(STEP_GROUP, waits, of_wanted, (routing,))
+        s.routes = &routing.routes
+
+    def gather(self, Routing routing, float[:, ::1] x, int n, float[:, ::1] y,
+               uint8_t[::1] prepared, is_by_row, *, waits=False, of_wanted=False):
+        """Bring n columns of x into the order of slots: to y, or prepared, or both.
+
+        `x` has a row for each of the batch, or one for each slot.
+        """
+        cdef step* s = self.add_step(
+            STEP_GATHER, waits, of_wanted, (routing, x, y, prepared))
+        s.routes = &routing.routes
+        s.is_by_row = is_by_row
+        s.x = &x[0, 0]
+        s.ldx = x.shape[1]
+        s.n = n
+        if y is not None:
+            s.y = &y[0, 0]
+            s.ldy = y.shape[1]
+        if prepared is not None:
+            s.prepared = &prepared[0]
+
+    def experts(self, form, Routing routing, PackedExperts weight, float[:, ::1] bias,
+                float[:, ::1] x, uint8_t[::1] prepared, float[:, ::1] y,
+                PackedExperts weight2=None, float[:, ::1] bias2=None, *, waits=False,
+                of_wanted=False):
+        """Multiply each slot with its expert's matrix; biases are (n_expert, n)."""
+        cdef step* s = self.add_step(
+            STEP_EXPERTS, waits, of_wanted,
+            (routing, weight, bias, x, prepared, y, weight2, bias2))
+        cdef linear_args* a = &s.linear
+        s.routes = &routing.routes
+        a.form = EPILOGUES[form]
+        a.w = weight.matrix
+        s.stride = weight.stride
+        if weight2 is not None:
+            a.w2 = weight2.matrix
+            s.stride2 = weight2.stride
+        if bias is not None:
+            a.bias = &bias[0, 0]
+        if bias2 is not None:
+            a.bias2 = &bias2[0, 0]
+        if x is not None:
+            a.x = &x[0, 0]
+            a.ldx = x.shape[1]
+        if prepared is not None:
+            a.prepared = &prepared[0]
+        a.y = &y[0, 0]
+        a.ldy = y.shape[1]
+
+    def mix(self, Routing routing, float[:, ::1] x, int n, float[:, ::1] y, *,
+            waits=False, of_wanted=False):
+        """Add up n columns of each row's slots in x, by the row's weights."""
+        cdef step* s = self.add_step(STEP_MIX, waits, of_wanted, (routing, x, y))
+        s.routes = &routing.routes
+        s.x = &x[0, 0]
+        s.ldx = x.shape[1]
+        s.n = n
+        s.y = &y[0, 0]
+        s.ldy = y.shape[1]
 
     def run(self, const int32_t[::1] tokens, const int32_t[::1] positions,
             const int32_t[::1] wanted, const int32_t[:, ::1] runs,
@@ -424,6 +532,13 @@ cdef class Program:
             return b.n_runs * self.kv.n_head_kv
         if s.kind == STEP_SCALE or s.kind == STEP_SOFTCAP:
             return rows * row_chunks(s.n)
+        if s.kind == STEP_GROUP:
+            return 1 if rows else 0
+        if s.kind == STEP_GATHER:
+            return rows * s.routes.n_used
+        if s.kind == STEP_EXPERTS:
+            return most_groups(s.routes, rows) * (
+                (s.linear.w.n + PANEL_ROWS - 1) // PANEL_ROWS)
         return rows
 
     cdef void perform(self, const step* s, const batch* b, int begin, int end,
@@ -479,6 +594,26 @@ cdef class Program:
             self.pointwise_rows(s, b, begin, end)
         elif s.kind == STEP_COPY:
             self.copy_rows(s, b, begin, end)
+        elif s.kind == STEP_SIGMOID_GATE:
+            kernels.sigmoid_gate(
+                s.linear.x, s.linear.ldx, s.x2, <int>s.linear.w.k, s.x, s.ldx, s.n,
+                s.y, s.ldy, begin, end)
+        elif s.kind == STEP_ROUTE:
+            for i in range(begin, end):
+                route_row(s.routes, s.x + i * s.ldx, i)
+        elif s.kind == STEP_GROUP:
+            group_rows(s.routes, m)
+        elif s.kind == STEP_GATHER:
+            gather_slots(
+                kernels, s.routes, s.x, s.ldx, s.is_by_row, s.n, s.y, s.ldy,
+                s.prepared, begin, end)
+        elif s.kind == STEP_EXPERTS:
+            multiply_experts(
+                kernels, s.routes, &s.linear, s.stride, s.stride2, begin, end, scratch)
+        elif s.kind == STEP_MIX:
+            kernels.mix(
+                s.x, s.ldx, s.routes.slot, s.routes.weight, s.routes.n_used, s.n, s.y,
+                s.ldy, begin, end)
 
     cdef void pointwise_rows(
         self, const step* s, const batch* b, int begin, int end
@@ -537,6 +672,6 @@ cdef inline int64_t chunk_items(
     Panels go by fours at least, since many rows share what is done for a block of them.
     """
     cdef int64_t share = n_items // (n_threads * 8)
-    if s.kind == STEP_LINEAR:
+    if s.kind == STEP_LINEAR or s.kind == STEP_EXPERTS:
         return max(4, min(32, share // 4 * 4))
     return max(1, min(8, share))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from llamacy.config import ModelConfig
+from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
 
 Value = TypeVar("Value")
@@ -47,13 +48,16 @@ class Ops(Protocol, Generic[Value, Weight]):
         scale: float,
         window: int | None = None,
         softcap: float | None = None,
+        sinks: Weight | None = None,
     ) -> Value:
         """Causal attention of each row to its own sequence, up to itself.
 
         Appends `k` and `v` (M, n_head_kv * head_dim) to the sequences' caches;
         `q` and the result are (M, n_head * head_dim). With a `window` a row sees the
         last that many tokens, itself among them (Beltagy et al. 2020,
-        arXiv:2004.05150); with `softcap` its scores go through that operation.
+        arXiv:2004.05150); with `softcap` its scores go through that operation; with
+        `sinks` (n_head,) each head has one score more, for a value of 0 (Xiao et al.
+        2023, arXiv:2309.17453).
         """
 
     def silu_mul(self, gate: Value, up: Value) -> Value:
@@ -67,6 +71,17 @@ class Ops(Protocol, Generic[Value, Weight]):
 
     def softcap(self, x: Value, cap: float) -> Value:
         """`cap * tanh(x / cap)`: never beyond ±cap (Gemma Team 2024)."""
+
+    def sigmoid_gate(self, y: Value, x: Value, weight: Weight) -> Value:
+        """`sigmoid(x @ weight) * y`, one factor a row: weight is (n_in,)."""
+
+    def experts(self, x: Value, scores: Value, experts: Experts[Weight]) -> Value:
+        """Send each row of `x` through the experts it scores highest: (M, n_embd).
+
+        `scores` (M, n_expert) are the router's; of equal ones the first comes first,
+        and NaN comes last. The result is the sum of the experts' by weights made of the
+        scores: see Experts.
+        """
 
     def add(self, x: Value, y: Value) -> Value:
         """Elementwise sum: a residual connection."""

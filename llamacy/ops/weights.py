@@ -1,4 +1,7 @@
-"""Weights as the plan reads them: packed matrices, and vectors in float32."""
+"""Weights as the plan reads them: packed matrices, and vectors in float32.
+
+Biases of experts, one row an expert, are vectors too: they stay in float32.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,16 @@ from numpy.typing import NDArray
 
 from llamacy.errors import OutOfMemoryError
 from llamacy.kernels.forking import usable_threads
-from llamacy.kernels.packing import PackedMatrix, pack, packed_bytes
+from llamacy.kernels.packing import (
+    PackedExperts,
+    PackedMatrix,
+    pack,
+    pack_experts,
+    packed_bytes,
+)
 from llamacy.ops.memory import large_pages
 
-Weight: TypeAlias = PackedMatrix | NDArray[np.float32]
+Weight: TypeAlias = PackedMatrix | PackedExperts | NDArray[np.float32]
 
 
 class SourceTensor(Protocol):
@@ -22,7 +31,7 @@ class SourceTensor(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(n_out, n_in) or (n,)."""
+        """(n_out, n_in), (n_expert, n_out, n_in) or (n,)."""
 
     @property
     def type(self) -> Any:
@@ -63,8 +72,7 @@ def pack_weights(
             weights[name] = np.ascontiguousarray(tensor.dequantize(), np.float32)
             continue
         out = arena[done : done + sizes[name]]
-        n, k = tensor.shape
-        weights[name] = pack(tensor.type.name, tensor.data, n, k, out, n_threads)
+        weights[name] = _pack(tensor, out, n_threads)
         tensor.release()
         done += sizes[name]
         if progress is not None:
@@ -82,10 +90,25 @@ def weight_bytes(tensors: Mapping[str, SourceTensor]) -> int:
 def _packed_sizes(tensors: Mapping[str, SourceTensor]) -> dict[str, int]:
     """Bytes of each matrix, packed."""
     return {
-        name: packed_bytes(tensor.type.name, *tensor.shape)
+        name: _packed_bytes(tensor)
         for name, tensor in tensors.items()
-        if len(tensor.shape) == 2
+        if len(tensor.shape) > 1 and not name.endswith("bias")
     }
+
+
+def _packed_bytes(tensor: SourceTensor) -> int:
+    *n_expert, n, k = tensor.shape
+    return math.prod(n_expert) * packed_bytes(tensor.type.name, n, k)
+
+
+def _pack(
+    tensor: SourceTensor, out: NDArray[np.uint8], n_threads: int
+) -> PackedMatrix | PackedExperts:
+    *n_expert, n, k = tensor.shape
+    type_name, data = tensor.type.name, tensor.data
+    if not n_expert:
+        return pack(type_name, data, n, k, out, n_threads)
+    return pack_experts(type_name, data, math.prod(n_expert), n, k, out, n_threads)
 
 
 def _arena(nbytes: int) -> NDArray[np.uint8]:

@@ -43,6 +43,20 @@ def finer(file_type: str, part: str, model: Shape = MODEL) -> dict[str, list[int
     return found
 
 
+def test_experts_are_feed_forward_matrices() -> None:
+    for file_type in FILE_TYPES:
+        for part in ("ffn_gate", "ffn_up", "ffn_down"):
+            want = finer(file_type, part)
+            assert finer(file_type, f"{part}_exps") == want
+            assert finer(file_type, f"{part}_shexp") == want
+    for name, shape in {
+        "ffn_gate_inp.weight": (8, 256),
+        "ffn_gate_inp_shexp.weight": (1, 256),
+        "ffn_down_exps.bias": (8, 256),
+    }.items():
+        assert chosen("Q4_K_M", f"blk.0.{name}", shape) == "F32"
+
+
 def test_names_and_numbers_are_those_of_llama_cpp() -> None:
     for name, file_type in FILE_TYPES.items():
         prefix = "ALL" if name == "F32" else "MOSTLY"

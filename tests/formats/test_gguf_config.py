@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llamacy.config import ModelConfig, RopeConfig
+from llamacy.config import ExpertConfig, ModelConfig, RopeConfig
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf import GGUFFile, open_gguf
 from llamacy.formats.gguf_config import read_architecture, read_config
@@ -40,6 +40,44 @@ def model(**changes: Any) -> GGUFFile:
         if value is not None:
             metadata[key] = value
     return cast(GGUFFile, SimpleNamespace(path=Path("m.gguf"), metadata=metadata))
+
+
+def test_experts() -> None:
+    assert read_config(model()).experts is None
+    assert read_config(model(expert_count=0, expert_used_count=0)).experts is None
+    keys = {"expert_count": 8, "expert_used_count": 2}
+    assert read_config(model(**keys)).experts == ExpertConfig(8, 2)
+    widths = {
+        "expert_feed_forward_length": 40,
+        "expert_shared_feed_forward_length": 80,
+    }
+    config = read_config(model(**keys, **widths, expert_weights_scale=1.0))
+    assert config.experts == ExpertConfig(8, 2, n_ff=40, n_ff_shared=80)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"expert_count": 513}, "expert_count: wanted 0 to 512, found 513"),
+        ({"expert_count": -1}, "expert_count: wanted 0 to 512, found -1"),
+        ({"expert_used_count": 9}, "expert_used_count: wanted 1 to 8, found 9"),
+        ({"expert_used_count": 0}, "expert_used_count: wanted 1 to 8, found 0"),
+        ({"expert_used_count": None}, "expert_used_count: .*no such key"),
+        ({"expert_feed_forward_length": 1 << 25}, "expert_feed_forward_length"),
+        ({"expert_shared_feed_forward_length": -1}, "expert_shared_feed_forward"),
+        ({"expert_weights_scale": float("nan")}, "expert_weights_scale"),
+    ],
+)
+def test_experts_that_cannot_be(changes: dict[str, Any], match: str) -> None:
+    keys = {"expert_count": 8, "expert_used_count": 2} | changes
+    with pytest.raises(FormatError, match=match):
+        read_config(model(**keys))
+
+
+def test_scaled_experts_are_not_supported() -> None:
+    keys = {"expert_count": 8, "expert_used_count": 2, "expert_weights_scale": 2.5}
+    with pytest.raises(UnsupportedError, match="expert_weights_scale: wanted 1"):
+        read_config(model(**keys))
 
 
 def with_key(key: str, value: Any) -> GGUFFile:

@@ -106,6 +106,12 @@ def _random_data(
     return random_blocks(type_name, n_blocks, rng).reshape(-1)
 
 
+@pytest.fixture(scope="session", name="panels")
+def _panels() -> Callable[[int], NDArray[np.uint8]]:
+    """Make memory for so many bytes of packed weights."""
+    return panels
+
+
 @pytest.fixture(scope="session")
 def matrix() -> Callable[..., Matrix]:
     """Make a Matrix of (type_name, n, k, seed=0); each only once."""

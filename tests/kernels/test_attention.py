@@ -34,7 +34,9 @@ class Cache:
         n_threads: int = 1,
         window: int = 0,
         softcap: float = 0,
+        sinks: Array | None = None,
     ) -> None:
+        self.sinks = sinks
         self.window, self.softcap = window, softcap
         self.group, self.n_head_kv, self.head_dim = group, n_head_kv, head_dim
         self.n_head = group * n_head_kv
@@ -80,8 +82,9 @@ class Cache:
         program.append(1, queries, keys, values, None, None)
         scale = self.head_dim**-0.5
         program.attention(
-            1, scale, queries, y, window=self.window, softcap=self.softcap, waits=True
-        )
+            1, scale, queries, y, window=self.window, softcap=self.softcap,
+            sinks=self.sinks, waits=True,
+        )  # fmt: skip
         program.run(
             np.zeros(first, np.int32),
             np.zeros(first, np.int32),
@@ -116,9 +119,12 @@ class Cache:
         if self.window:
             is_seen &= ~np.tri(m, k=-self.window, dtype=bool)
         scores = np.where(is_seen, scores, -np.inf)
+        if self.sinks is not None:
+            sinks = np.broadcast_to(self.sinks[:, None, None], (self.n_head, m, 1))
+            scores = np.concatenate([scores, sinks], axis=-1)
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
-        out: NDArray[np.float64] = np.einsum("hmt,thd->mhd", weights, v)
+        out: NDArray[np.float64] = np.einsum("hmt,thd->mhd", weights[..., :m], v)
         return out.reshape(m, -1)
 
 
@@ -189,6 +195,21 @@ def test_soft_caps(steps: Steps, kv_type: str, softcap: float, window: int) -> N
     together = cache.read(rows, [])
     assert error(together, cache.expected(rows)) <= TOLERANCE[kv_type]
     np.testing.assert_array_equal(cache.read(rows, [1, 70, 149]), together)
+
+
+@each_kv_type
+@pytest.mark.parametrize("window", [0, 45])
+def test_sinks(steps: Steps, kv_type: str, window: int) -> None:
+    for group in (1, 4, 20):
+        sinks = 3 * np.random.default_rng(3).standard_normal(2 * group)
+        sinks[0], sinks[-1] = -np.inf, 60  # as if there were none, and nothing else
+        cache = Cache(
+            *(steps, kv_type, 24, group), window=window, sinks=sinks.astype(np.float32)
+        )
+        rows = cache.rows(150)
+        together = cache.read(rows, [])
+        assert error(together, cache.expected(rows)) <= TOLERANCE[kv_type]
+        np.testing.assert_array_equal(cache.read(rows, [1, 70, 149]), together)
 
 
 @each_kv_type

@@ -223,6 +223,25 @@ def test_epilogues_and_biases(
             assert error(got, silu(g) * u, sizes) <= 2 * most, m
 
 
+def test_clamped_swiglu(
+    steps: Steps, matrix: MakeMatrix, relative_error: RelativeError
+) -> None:
+    """Beyond the limits and within them, and of what is not a number."""
+    weight, weight2 = matrix("F32", 70, 64), matrix("F32", 70, 64, seed=1)
+    for m in (1, 5, 40):
+        x = activations(m, 64)  # products are about 8
+        got = steps.linear(x, weight, form="clamped_swiglu", weight2=weight2)
+        g, u = product(x, weight), product(x, weight2)
+        assert g.max() > 7 and np.abs(u).max() > 7
+        gate = np.minimum(g, 7)
+        want = gate / (1 + np.exp(-1.702 * gate)) * (np.clip(u, -7, 7) + 1)
+        assert relative_error(got, want) <= 1e-5
+    x = activations(3, 64)
+    x[1] = np.nan
+    got = steps.linear(x, weight, form="clamped_swiglu", weight2=weight2)
+    assert np.isnan(got[1]).all() and np.isfinite(got[[0, 2]]).all()
+
+
 @pytest.mark.parametrize("types", [("F32", "Q4_K"), ("Q8_0", "F16"), ("Q4_0", "Q6_K")])
 def test_gate_and_up_of_different_types(
     steps: Steps,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from llamacy.formats.ggml import GGMLType
-from llamacy.kernels.packing import TYPE_NAMES, pack, packed_bytes
+from llamacy.kernels.packing import TYPE_NAMES, pack, pack_experts, packed_bytes
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Matrix, Steps
@@ -70,6 +71,35 @@ def test_threads_make_no_difference(
     for n_threads in (2, 3, 16):
         packed = weights.pack(n_threads)
         np.testing.assert_array_equal(steps.embedding(packed, rows), alone)
+
+
+@each_type
+def test_experts_are_packed_like_matrices(
+    matrix: MakeMatrix, type_name: str, panels: Callable[[int], NDArray[np.uint8]]
+) -> None:
+    k = 2 * GGMLType[type_name].block_size
+    each = [matrix(type_name, 37, k, seed) for seed in range(3)]
+    size = packed_bytes(type_name, 37, k)
+    data, out = np.concatenate([one.data for one in each]), panels(3 * size)
+    experts = pack_experts(type_name, data, 3, 37, k, out, n_threads=2)
+    for number, one in enumerate(each):
+        alone = panels(size)
+        pack(type_name, one.data, 37, k, alone)
+        np.testing.assert_array_equal(out[number * size :][:size], alone)
+    assert (experts.type_name, experts.shape) == (type_name, (3, 37, k))
+    assert (experts.nbytes, experts.stride, experts.n_expert) == (3 * size, size, 3)
+
+
+def test_experts_that_are_not_as_many_as_was_said(
+    matrix: MakeMatrix, panels: Callable[[int], NDArray[np.uint8]]
+) -> None:
+    data, size = matrix("Q8_0", 16, 64).data, packed_bytes("Q8_0", 16, 64)
+    with pytest.raises(ValueError, match=f"wanted {2 * size} bytes out"):
+        pack_experts("Q8_0", np.tile(data, 2), 2, 16, 64, panels(size))
+    with pytest.raises(ValueError, match="bytes in"):
+        pack_experts("Q8_0", data, 2, 16, 64, panels(2 * size))
+    with pytest.raises(ValueError, match=r"\(0, 16, 64\)"):
+        pack_experts("Q8_0", data, 0, 16, 64, panels(0))
 
 
 @each_type

@@ -174,6 +174,20 @@ def test_silu_at_its_ends(steps: Steps) -> None:
     assert not y[2] > 0
 
 
+@pytest.mark.parametrize("n", [1, 16, 33, 100])
+def test_sigmoid_gate(steps: Steps, n: int) -> None:
+    for k in (1, 5, 16, 40):
+        x, w, y = noise(6, k), noise(k, seed=1), noise(6, n, seed=2)
+        x[0], x[1] = 1e3 * w, -1e3 * w  # as good as open and shut
+        z, program = np.full_like(whole(y), 7), steps.program()
+        program.sigmoid_gate(whole(x), w, whole(y), n, z)
+        steps.run(program, 6)
+        assert (z[:, n:] == 7).all(), "wrote past the end of its rows"
+        with np.errstate(over="ignore"):
+            want = y / (1 + np.exp(-(x.astype(np.float64) @ w)))[:, None]
+        np.testing.assert_allclose(z[:, :n], want, rtol=1e-5, atol=1e-30)
+
+
 def test_wanted_rows(steps: Steps) -> None:
     x = noise(9, 48)
     for rows in ([8], [0, 3, 4], [5, 5, 1], list(range(9))):

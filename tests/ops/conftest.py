@@ -42,7 +42,7 @@ class Tensor:
     """A tensor as a file would hold it."""
 
     def __init__(self, values: Array, type_name: str) -> None:
-        fits = values.ndim == 2 and values.shape[1] % 32 == 0  # in whole blocks
+        fits = values.ndim > 1 and values.shape[-1] % 32 == 0  # in whole blocks
         self.type = GGMLType[type_name if fits else "F32"]
         self.shape = values.shape
         ggml_type = gguf.GGMLQuantizationType(self.type)
@@ -226,7 +226,7 @@ class Notebook:
 
     def attention(
         self, layer: int, scale: float, q: Any, y: Any, *, window: int,
-        softcap: float, waits: bool,
+        softcap: float, sinks: Any, waits: bool,
     ) -> None:  # fmt: skip
         self._note("attention", [q, self.CACHE], [y], waits)
 
@@ -265,6 +265,39 @@ class Notebook:
     def _pointwise(self, op: str, x: Any, y: Any, waits: bool) -> None:
         x, y = (self.LOGITS if each is None else each for each in (x, y))
         self._note(f"{op} in place" if x is y else op, [x], [y], waits)
+
+    def sigmoid_gate(
+        self, x: Any, weight: Any, y: Any, n: int, z: Any, *, waits: bool,
+        of_wanted: bool,
+    ) -> None:  # fmt: skip
+        self._note("sigmoid_gate", [x, y], [z], waits)
+
+    def route(self, routing: Any, scores: Any, *, waits: bool, of_wanted: bool) -> None:
+        self._note("route", [scores], [routing], waits)
+
+    def group(self, routing: Any, *, waits: bool, of_wanted: bool) -> None:
+        self._note("group", [routing], [routing], waits)
+
+    def gather(
+        self, routing: Any, x: Any, n: int, y: Any, prepared: Any, is_by_row: bool, *,
+        waits: bool, of_wanted: bool,
+    ) -> None:  # fmt: skip
+        assert y is not x
+        op = "gather" if prepared is None else "gather+prepare"
+        self._note(op, [routing, x], [y, prepared], waits)
+
+    def experts(
+        self, form: str, routing: Any, weight: Any, bias: Any, x: Any, prepared: Any,
+        y: Any, weight2: Any = None, bias2: Any = None, *, waits: bool, of_wanted: bool,
+    ) -> None:  # fmt: skip
+        assert y is not x
+        self._note(f"experts {form}", [routing, x, prepared], [y], waits)
+
+    def mix(
+        self, routing: Any, x: Any, n: int, y: Any, *, waits: bool, of_wanted: bool
+    ) -> None:
+        assert y is not x
+        self._note("mix", [routing, x], [y], waits)
 
     def assert_ordered(self) -> None:
         """Between two steps one of which writes what the other touches, threads met."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import weakref
 
+import numpy as np
 import pytest
 
-from llamacy.ops.memory import large_pages
+from llamacy.errors import OutOfMemoryError
+from llamacy.ops.memory import large_pages, touched
 
 
 @pytest.mark.parametrize("nbytes", [1, 4096, 3 * 2**20 + 5])
@@ -36,3 +38,9 @@ def test_a_slice_keeps_all_of_it() -> None:
 def test_more_than_there_is(nbytes: int) -> None:
     with pytest.raises(MemoryError):
         large_pages(nbytes)
+
+
+def test_a_buffer_there_is_no_memory_for() -> None:
+    assert not touched((3, 4), np.float32).any()
+    with pytest.raises(OutOfMemoryError, match="buffer of \\(1048576, 1048576\\)"):
+        touched((1 << 20, 1 << 20), np.float32)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.ops.batch import Batch
+from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
 from llamacy.ops.weights import pack_weights
 
@@ -29,6 +30,8 @@ Array = NDArray[np.float32]
 
 N_EMBD, N_KV, N_VOCAB = WIDTHS = (32, 16, 24)  # those of queries, keys and logits
 N_HEAD = 8  # of the smallest heads
+N_EXPERT = 3
+EXPERTS: tuple[Literal["swiglu", "clamped_swiglu"], ...] = ("swiglu", "clamped_swiglu")
 CONFIG = ModelConfig(
     architecture="test",
     name="",
@@ -71,7 +74,7 @@ class Graph:
     def __call__(
         self, ops: Any, config: ModelConfig, weights: Mapping[str, Any]
     ) -> Any:
-        named = {**weights, **ROPES}
+        named = {**weights, **ROPES, **mixtures(weights)}
         values: list[Any] = []
         for op, inputs, options in self.steps:
             options = {
@@ -161,6 +164,7 @@ class Draft:
             "scale": 0.25,
             "window": self.draw(strategies.sampled_from([None, 5, 32])),
             "softcap": self.draw(strategies.sampled_from([None, 2.0])),
+            "sinks": self.draw(strategies.sampled_from([None, "sinks"])),
         }
         return self.push("attention", (q, k, v), N_EMBD, self.sizes[v], **options)
 
@@ -175,6 +179,21 @@ class Draft:
     def gated(self) -> int:
         gate = self.small(self.choose(), 4)
         return self.product(gate, self.small(self.choose(self.widths[gate]), 4))
+
+    def experts(self) -> int:
+        """All are used: which of two come first may turn on a last digit."""
+        x = self.small(self.choose(), 1)
+        width = self.widths[x]
+        scores = self.push("linear", (x,), N_EXPERT, 1, weight=f"router {width}")
+        name = f"{self.draw(strategies.sampled_from(EXPERTS))} {width}"
+        return self.push("experts", (x, scores), width, 4, experts=name)
+
+    def sigmoid_gate(self) -> int:
+        y, x = self.choose(), self.small(self.choose(), 1)
+        weight = f"norm {self.widths[x]}"
+        return self.push(
+            "sigmoid_gate", (y, x), self.widths[y], self.sizes[y], weight=weight
+        )
 
     def add(self, x: int | None = None, y: int | None = None) -> int:
         x = self.choose() if x is None else x
@@ -211,7 +230,7 @@ class Draft:
 ON_ALL_ROWS = ("embedding", "rope", "attention", "heads")
 ON_ANY_ROWS = (
     *("norm", "linear", "gated", "add", "scale", "softcap"),
-    *("residual", "swiglu", "capped"),
+    *("residual", "swiglu", "capped", "experts", "sigmoid_gate"),
 )
 
 
@@ -236,6 +255,20 @@ def graphs(draw: Any) -> Graph:
 # Running them.
 
 
+def mixtures(weights: Mapping[str, Any]) -> dict[str, Experts[Any]]:
+    """One of each kind and width."""
+    return {
+        f"{name} {n}": Experts(
+            *(weights[f"{part} {n}"] for part in ("gate", "up", "down")),
+            n_used=N_EXPERT,
+            is_normalized=name == "swiglu",
+            activation=name,
+        )
+        for n in WIDTHS
+        for name in EXPERTS
+    }
+
+
 def weights() -> dict[str, Array]:
     """Two matrices of each shape, ``"a in out"`` and ``"b in out"``, and the rest."""
     rng = np.random.default_rng(1)
@@ -249,7 +282,11 @@ def weights() -> dict[str, Array]:
            for x in "ab" for n in WIDTHS for m in WIDTHS},
         **{f"embd {n}": noise(N_VOCAB, n) for n in WIDTHS},
         **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},
+        "sinks": noise(CONFIG.n_head),
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},
+        **{f"router {n}": noise(N_EXPERT, n) * scale[n] for n in WIDTHS},
+        **{f"{part} {n}": noise(N_EXPERT, n, n) * scale[n]
+           for part in ("gate", "up", "down") for n in WIDTHS},
     }  # fmt: skip
 
 

@@ -56,6 +56,18 @@ GEMMA3_ROPE = {
     "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
     "full_attention": {**LINEAR, "rope_theta": 1e6},
 }
+SMALL_EXPERTS = {
+    "num_experts": 8,
+    "num_experts_per_tok": 3,
+    "moe_intermediate_size": 32,
+}
+GPT_OSS = {
+    "num_local_experts": 5,
+    "num_experts_per_tok": 2,
+    "head_dim": 16,
+    "sliding_window": WINDOW,
+    "rope_parameters": {**YARN, "rope_theta": 150000.0, "truncate": False},
+}
 # what a case is, and what it has beside SIZES
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama, multi-head": ("Llama", {"num_key_value_heads": 4}),
@@ -107,6 +119,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "logits_scaling": 5.0,
         },
     ),
+    "mixtral": ("Mixtral", {"num_local_experts": 5}),
+    "mixtral, all used": ("Mixtral", {"num_local_experts": 2}),
+    "qwen2moe": ("Qwen2Moe", SMALL_EXPERTS | {"shared_expert_intermediate_size": 96}),
+    "qwen3moe": ("Qwen3Moe", SMALL_EXPERTS | {"head_dim": 24, "norm_topk_prob": True}),
+    "gpt-oss": ("GptOss", GPT_OSS),
     "olmo2": ("Olmo2", {}),
     "olmo3": ("Olmo3", {"num_hidden_layers": 5, "sliding_window": WINDOW}),
 }

@@ -6,7 +6,7 @@ between families is in the two tables at the top.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,12 @@ Array = NDArray[np.float32]
 ARCHITECTURES = {
     "llama": gguf.MODEL_ARCH.LLAMA,
     "mistral": gguf.MODEL_ARCH.LLAMA,
+    "mixtral": gguf.MODEL_ARCH.LLAMA,
     "qwen2": gguf.MODEL_ARCH.QWEN2,
+    "qwen2_moe": gguf.MODEL_ARCH.QWEN2MOE,
     "qwen3": gguf.MODEL_ARCH.QWEN3,
+    "qwen3_moe": gguf.MODEL_ARCH.QWEN3MOE,
+    "gpt_oss": gguf.MODEL_ARCH.GPT_OSS,
     "gemma2": gguf.MODEL_ARCH.GEMMA2,
     "gemma3_text": gguf.MODEL_ARCH.GEMMA3,
     "phi3": gguf.MODEL_ARCH.PHI3,
@@ -30,7 +34,7 @@ ARCHITECTURES = {
     "olmo2": gguf.MODEL_ARCH.OLMO2,
     "olmo3": gguf.MODEL_ARCH.OLMO2,
 }
-WITH_ADJACENT_PAIRS = ("llama", "mistral", "smollm3", "granite")
+WITH_ADJACENT_PAIRS = ("llama", "mistral", "mixtral", "smollm3", "granite")
 
 
 def write(path: Path, config: Any, model: Any) -> None:
@@ -44,10 +48,11 @@ def write(path: Path, config: Any, model: Any) -> None:
     for name, tensor in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
-        writer.add_tensor(
-            names.get_name(name, try_suffixes=(".weight", ".bias")),
-            np.ascontiguousarray(_converted(name, tensor.numpy(), config)),
-        )
+        for part, array in _parts(name, tensor.numpy(), config):
+            writer.add_tensor(
+                names.get_name(part, try_suffixes=(".weight", ".bias")),
+                np.ascontiguousarray(_converted(part, array, config)),
+            )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -111,13 +116,45 @@ def _add_constants(writer: Any, config: Any) -> None:
         "residual_multiplier": writer.add_residual_scale,
         "attention_multiplier": writer.add_attention_scale,
         "logits_scaling": writer.add_logit_scale,
+        "num_experts": writer.add_expert_count,
+        "num_experts_per_tok": writer.add_expert_used_count,
+        "moe_intermediate_size": writer.add_expert_feed_forward_length,
+        "shared_expert_intermediate_size": writer.add_expert_shared_feed_forward_length,
     }
     for name, add in added.items():
         if getattr(config, name, None) is not None:
             add(getattr(config, name))
+    if config.model_type in ("mixtral", "gpt_oss"):
+        writer.add_expert_count(config.num_local_experts)
+    if config.model_type == "gpt_oss":
+        writer.add_expert_feed_forward_length(config.intermediate_size)
     if config.model_type == "olmo3":
         windowed = [kind == "sliding_attention" for kind in config.layer_types]
         writer.add_sliding_window_pattern(windowed)
+
+
+def _parts(name: str, array: Array, config: Any) -> Iterator[tuple[str, Array]]:
+    """Take gate and up of all experts apart; name what is no weight of a module."""
+    module, _, part = name.rpartition(".")
+    if part == "sinks":
+        yield f"{name}.weight", array
+        return
+    if not module.endswith("experts"):
+        yield name, array
+        return
+    kind = "bias" if part.endswith("_bias") else "weight"
+    part = part.removesuffix("_bias")
+    is_gpt_oss = config.model_type == "gpt_oss"
+    if is_gpt_oss and kind == "weight":
+        array = array.swapaxes(1, 2)
+    if part == "gate_up_proj":
+        gate, up = array[:, ::2], array[:, 1::2]
+        if not is_gpt_oss:
+            gate, up = np.split(array, 2, axis=1)
+        yield f"{module}.gate_proj.{kind}", gate
+        yield f"{module}.up_proj.{kind}", up
+    else:
+        yield f"{module}.{part}.{kind}", array
 
 
 def _converted(name: str, array: Array, config: Any) -> Array:

@@ -1,0 +1,51 @@
+"""A mixture of experts, as architectures hand it to executors: weights and rules.
+
+Shazeer et al. 2017 (arXiv:1701.06538). A row goes through the few feed-forward
+networks that a router scores highest for it, and their results are added up by weights
+made of the scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+Weight_co = TypeVar("Weight_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Experts(Generic[Weight_co]):
+    """The feed-forward networks of one layer, all of one shape.
+
+    Each is `down @ activation(gate @ x, up @ x)`, with a bias for each product.
+
+    Attributes
+    ----------
+    gate, up : (n_expert, n_ff, n_embd).
+    down : (n_expert, n_embd, n_ff).
+    gate_bias, up_bias, down_bias : (n_expert, n_ff) or (n_expert, n_embd), or None.
+    n_used : how many a row goes through, 1 to n_expert.
+    is_normalized : their weights are the softmax of the scores of those used, with the
+        sum 1; otherwise they are what those have of the softmax of all scores.
+    activation : ``"swiglu"`` is silu(gate) * up; ``"clamped_swiglu"``, that of gpt-oss
+        (OpenAI 2025, arXiv:2508.10925), is gate * sigmoid(1.702 gate) * (up + 1) with
+        gate at most 7 and up within -7 .. 7.
+    """
+
+    gate: Weight_co
+    up: Weight_co
+    down: Weight_co
+    n_used: int
+    is_normalized: bool
+    activation: Literal["swiglu", "clamped_swiglu"] = "swiglu"
+    gate_bias: Weight_co | None = None
+    up_bias: Weight_co | None = None
+    down_bias: Weight_co | None = None
+
+    def weights(self) -> list[Any]:
+        """All of them, without those there are not."""
+        named = (
+            *(self.gate, self.up, self.down),
+            *(self.gate_bias, self.up_bias, self.down_bias),
+        )
+        return [each for each in named if each is not None]

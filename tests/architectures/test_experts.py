@@ -1,0 +1,241 @@
+"""Families with mixtures of experts: on both executors, and what they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import llamacy
+from llamacy.architectures import find_architecture
+from llamacy.errors import FormatError
+from llamacy.executors import load_executor
+from llamacy.formats.gguf import open_gguf
+from llamacy.formats.gguf_config import read_config
+from llamacy.ops.batch import Batch
+
+Tensors = dict[str, NDArray[np.float32]]
+Write = Callable[..., Path]
+
+# What each family's file has beside the keys of a tiny LLaMA.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "qwen2moe": {
+        "expert_feed_forward_length": 32,
+        "expert_shared_feed_forward_length": 64,
+    },
+    "qwen3moe": {"expert_feed_forward_length": 32},
+    "gpt-oss": {
+        "expert_feed_forward_length": 64,
+        "attention__sliding_window": 20,
+        "rope__scaling__type": "yarn",
+        "rope__scaling__factor": 4.0,
+        "rope__scaling__original_context_length": 32,
+    },
+}
+EXPERTS = {"expert_count": 5, "expert_used_count": 2}
+
+
+@pytest.fixture
+def make_model(
+    tmp_path: Path,
+    write_gguf: Write,
+    llama_metadata: Callable[..., dict[str, Any]],
+    random_tensors: Callable[..., Tensors],
+) -> Callable[..., Path]:
+    """Write a model of a family; `change` may spoil its metadata and tensors."""
+
+    def make(
+        family: str,
+        change: Callable[[dict[str, Any], Tensors], None] | None = None,
+        type_name: str = "F32",
+        **keys: Any,
+    ) -> Path:
+        metadata = {
+            key.replace("llama.", f"{family}."): value
+            for key, value in llama_metadata(
+                **EXPERTS | FAMILIES[family] | keys
+            ).items()
+        }
+        metadata["general.architecture"] = family
+        plain = write_gguf(tmp_path / "plain.gguf", metadata, {}, "F32")
+        with open_gguf(plain) as file:
+            config = read_config(file)
+        specs = find_architecture(family, "plain.gguf").tensors(config)
+        tensors = random_tensors(
+            (name, spec.shape) for name, spec in specs.items() if spec.is_required
+        )
+        if change is not None:
+            change(metadata, tensors)
+        return write_gguf(tmp_path / "model.gguf", metadata, tensors, type_name)
+
+    return make
+
+
+def logits(path: Path, kind: Any, **options: Any) -> NDArray[np.float32]:
+    with open_gguf(path) as file:
+        config = read_config(file)
+        executor = load_executor(file, config, executor=kind, **options)
+    ids = np.random.default_rng(1).integers(0, config.n_vocab, 45).tolist()
+    sequence = executor.new_sequence()
+    together = executor.forward(Batch.of(ids[:40], sequence, "all"))
+    alone = [executor.forward(Batch.of([i], sequence, "all")) for i in ids[40:]]
+    return np.concatenate([together, *alone])
+
+
+each_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+@pytest.mark.usefixtures("selected_level")
+@each_family
+def test_plan_agrees_with_reference(
+    make_model: Callable[..., Path], family: str
+) -> None:
+    path = make_model(family)
+    want = logits(path, "reference")
+    got = logits(path, "plan", kv_type="f32", n_threads=2)
+    assert want.std() > 0.1
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
+
+
+@pytest.mark.usefixtures("selected_level")
+@pytest.mark.parametrize("type_name", ["Q8_0", "MXFP4"])
+@each_family
+def test_quantised_weights(
+    make_model: Callable[..., Path], family: str, type_name: str
+) -> None:
+    """Of most rows: a few choose another expert where two score nearly the same."""
+    path = make_model(family, type_name=type_name)
+    want = logits(path, "reference")
+    got = logits(path, "plan", kv_type="f32", n_threads=2)
+    errors = np.sqrt(np.mean((got - want) ** 2, axis=1))
+    assert np.median(errors) <= 0.05 * want.std()
+
+
+@each_family
+def test_scores_and_experts_make_a_difference(
+    make_model: Callable[..., Path], family: str
+) -> None:
+    plain = logits(make_model(family), "reference")
+    for name in ("ffn_gate_inp", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"):
+
+        def change(_: Mapping[str, Any], tensors: Tensors, name: str = name) -> None:
+            tensors[f"blk.1.{name}.weight"] = tensors[f"blk.1.{name}.weight"][::-1]
+
+        changed = logits(make_model(family, change), "reference")
+        assert np.abs(changed - plain).max() > 1e-3, name
+    more = logits(make_model(family, expert_used_count=3), "reference")
+    assert np.abs(more - plain).max() > 1e-3
+
+
+def test_what_gpt_oss_has_of_its_own_makes_a_difference(
+    make_model: Callable[..., Path],
+) -> None:
+    plain = logits(make_model("gpt-oss"), "reference")
+    for name in ("attn_sinks.weight", "ffn_gate_inp.bias", "ffn_up_exps.bias"):
+
+        def change(_: Mapping[str, Any], tensors: Tensors, name: str = name) -> None:
+            tensors[f"blk.1.{name}"] += 1
+
+        changed = logits(make_model("gpt-oss", change), "reference")
+        assert np.abs(changed - plain).max() > 1e-3, name
+    for keys in ({"attention__sliding_window": 3}, {"rope__scaling__factor": 8.0}):
+        changed = logits(make_model("gpt-oss", **keys), "reference")
+        assert np.abs(changed - plain).max() > 1e-3, keys
+
+
+def test_the_shared_expert_makes_a_difference(make_model: Callable[..., Path]) -> None:
+    plain = logits(make_model("qwen2moe"), "reference")
+    for name in ("ffn_gate_inp_shexp", "ffn_down_shexp"):
+
+        def change(_: Mapping[str, Any], tensors: Tensors, name: str = name) -> None:
+            tensors[f"blk.1.{name}.weight"] *= -1
+
+        changed = logits(make_model("qwen2moe", change), "reference")
+        assert np.abs(changed - plain).max() > 1e-3, name
+
+
+@pytest.mark.parametrize("kind", ["reference", "plan"])
+def test_a_vector_may_be_a_matrix_of_one_row(
+    make_model: Callable[..., Path], kind: str
+) -> None:
+    def change(_: Mapping[str, Any], tensors: Tensors) -> None:
+        for layer in range(2):
+            name = f"blk.{layer}.ffn_gate_inp_shexp.weight"
+            tensors[name] = tensors[name][None]
+
+    want = logits(make_model("qwen2moe"), kind)
+    np.testing.assert_array_equal(logits(make_model("qwen2moe", change), kind), want)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "llama"])
+@pytest.mark.parametrize("kind", ["reference", "plan"])
+def test_a_mixture_needs_experts(
+    tmp_path: Path,
+    write_gguf: Write,
+    llama_metadata: Callable[..., dict[str, Any]],
+    family: str,
+    kind: str,
+) -> None:
+    metadata = {
+        key.replace("llama.", f"{family}."): value
+        for key, value in llama_metadata().items()
+    }
+    metadata["general.architecture"] = family
+    path = write_gguf(tmp_path / "model.gguf", metadata, {}, "F32")
+    match = f"{family}.expert_count: wanted 1 or more, found 0"
+    with pytest.raises(FormatError, match=match):
+        logits(path, kind)
+
+
+def test_quantising_leaves_a_model_that_runs(
+    make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    sizes = {"embedding_length": 256, "feed_forward_length": 256}
+    path, target = make_model("llama", **sizes), tmp_path / "small.gguf"
+    llamacy.quantize(path, target, "Q4_K_M", n_threads=1)
+    with open_gguf(target) as file:
+        types = {
+            name: file.tensors[f"blk.1.{name}.weight"].type.name
+            for name in ("ffn_up_exps", "ffn_down_exps", "ffn_gate_inp")
+        }
+    want = {"ffn_up_exps": "Q4_K", "ffn_down_exps": "Q6_K", "ffn_gate_inp": "F32"}
+    assert types == want
+    want_logits = logits(target, "reference")
+    got = logits(target, "plan", kv_type="f32", n_threads=2)
+    errors = np.sqrt(np.mean((got - want_logits) ** 2, axis=1))
+    assert np.median(errors) <= 0.05 * want_logits.std()
+
+
+@each_family
+@pytest.mark.parametrize("name", ["ffn_gate_inp", "ffn_up_exps"])
+def test_missing_tensor(
+    make_model: Callable[..., Path], family: str, name: str
+) -> None:
+    def change(_: Mapping[str, Any], tensors: Tensors) -> None:
+        del tensors[f"blk.1.{name}.weight"]
+
+    with pytest.raises(FormatError, match=rf"blk\.1\.{name}\.weight.*no such tensor"):
+        logits(make_model(family, change), "plan")
+
+
+@each_family
+def test_misshapen_tensors(make_model: Callable[..., Path], family: str) -> None:
+    name = "blk.1.ffn_down_exps.weight"
+    shapes = [
+        lambda x: x[:4],  # too few experts
+        lambda x: x.swapaxes(1, 2),
+        lambda x: x[0],  # no experts
+        lambda x: x[None],
+    ]
+    for shape in shapes:
+
+        def change(_: Any, tensors: Tensors, shape: Any = shape) -> None:
+            tensors[name] = np.ascontiguousarray(shape(tensors[name]))
+
+        with pytest.raises(FormatError, match=r"ffn_down_exps\.weight: shape"):
+            logits(make_model(family, change), "plan")
