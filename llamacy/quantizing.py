@@ -1,4 +1,4 @@
-"""From a model file to a smaller one: `quantize`, the file's way through the formats.
+"""From a model's files to one GGUF file: `quantize`, and `convert`.
 
 A tensor is read, quantised and written before the next; of its float32 weights only
 a few rows are in memory at a time.
@@ -7,13 +7,11 @@ a few rows are in memory at a time.
 from __future__ import annotations
 
 import errno
-import logging
 import math
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,39 +20,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.cpu_count import default_threads
-from llamacy.errors import ArgumentError, FormatError, ModelFileError
-from llamacy.formats.file_types import (
-    FileType,
-    find_file_type,
-    model_shape,
-    tensor_type,
-)
-from llamacy.formats.ggml import dequantize
-from llamacy.formats.gguf import GGUFFile, Tensor, open_gguf
+from llamacy.errors import ArgumentError, ModelFileError
+from llamacy.formats.converted import ConvertedFile, ConvertedTensor
+from llamacy.formats.file_types import FILE_TYPES, FileType, find_file_type
 from llamacy.formats.gguf_config import read_architecture
 from llamacy.formats.gguf_writer import NewTensor, write_gguf
-from llamacy.formats.quantization import quantize as quantize_weights
+from llamacy.formats.model_file import ModelFile, ModelTensor
+from llamacy.model_files import open_model
 from llamacy.sampling.checks import check_callback, checked_integer
 from llamacy.sources import locate
 
 Path = str | os.PathLike[str]
 
-_CHUNK: Final = 1 << 20  # weights of a tensor that a thread converts at a time
 _MAX_THREADS: Final = 1024
-_UINT32: Final = 4  # as GGUF numbers the types of values
-_QUANTIZATION_VERSION: Final = 2  # of ggml's block layouts
-
-_logger = logging.getLogger("llamacy")
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizedFile:
-    """What :func:`quantize` wrote.
+    """What :func:`quantize` or :func:`convert` wrote.
 
     Attributes
     ----------
     path : the new file.
-    type : its file type.
+    type : its file type; ``"unknown"`` if a source that was kept so does not say.
     n_params : weights of all tensors.
     source_bytes, target_bytes : of all tensors, before and after.
     tensor_types : how many tensors there are of each type, in the new file.
@@ -85,7 +73,7 @@ def quantize(
     Parameters
     ----------
     source : path of a GGUF file, or ``"demo"``; of a split model, the path of any
-        part.
+        part. Or a folder of safetensors.
     target : path of the file to write, one file in any case.
     type : a file type, named as llama.cpp's: ``"Q4_K_M"``, ``"Q8_0"``, ``"F16"``.
     n_threads : threads to compute with; None is one for each physical core this
@@ -97,32 +85,84 @@ def quantize(
     ArgumentError : an unknown type or a bad option, or `target` is a file of
         `source`.
     ModelFileError : a file cannot be read or written; the disk is full.
-    FormatError : `source` is not a sound GGUF file, or has weights that cannot be
+    FormatError : `source` is not a sound model file, or has weights that cannot be
         quantised: not finite, or too large.
 
     Examples
     --------
     >>> quantize("llama-F16.gguf", "llama-Q4_K_M.gguf", "Q4_K_M")  # doctest: +SKIP
     """
-    file_type = find_file_type(type)
+    return _write(source, target, find_file_type(type), n_threads, progress)
+
+
+def convert(
+    source: Path,
+    target: Path,
+    type: str | None = None,
+    *,
+    n_threads: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> QuantizedFile:
+    """Write a model as one GGUF file, its metadata and tensors named as llama.cpp's.
+
+    Parameters
+    ----------
+    source : path of a folder of safetensors, as Hugging Face has them, or of any other
+        model that :func:`llamacy.load` takes.
+    target : path of the file to write. One that is there already is replaced once the
+        new one is complete; if anything fails, it stays as it is.
+    type : a file type, as :func:`quantize` takes it; None keeps the types of matrices.
+        Vectors are float32 in any case.
+    n_threads, progress : as :func:`quantize` takes them.
+
+    Raises
+    ------
+    ArgumentError, ModelFileError, FormatError : as :func:`quantize` raises them.
+    UnsupportedError : a family, a vocabulary or a type that llamacy does not know.
+
+    Examples
+    --------
+    >>> convert("SmolLM2-135M", "SmolLM2-135M.gguf", "Q8_0")  # doctest: +SKIP
+    """
+    file_type = None if type is None else find_file_type(type)
+    return _write(source, target, file_type, n_threads, progress)
+
+
+def _write(
+    source: Path,
+    target: Path,
+    file_type: FileType | None,
+    n_threads: int | None,
+    progress: Callable[[float], None] | None,
+) -> QuantizedFile:
+    """Write `source` in another type, or for None in its own."""
     if n_threads is None:
         n_threads = default_threads()
     n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
     check_callback("progress", progress)
     if not isinstance(target, str | os.PathLike):
         raise ArgumentError(f"target: wanted a path, found {target!r}")
-    with open_gguf(locate(source)) as file:
+    with (
+        open_model(locate(source)) as file,
+        ConvertedFile(file, file_type, n_threads) as converted,
+    ):
         read_architecture(file)  # no model without one
-        tensors = _plan(file, file_type)
+        tensors = [
+            NewTensor(each.name, each.type, each.shape)
+            for each in converted.tensors.values()
+        ]
         _check_target(file, os.fspath(target), sum(each.n_bytes for each in tensors))
-        metadata, value_types = _metadata(file, file_type)
-        converted = _convert_all(file, tensors, n_threads, progress)
-        with closing(converted) as blocks:
-            write_gguf(os.fspath(target), metadata, value_types, tensors, blocks)
+        kept = {  # the new file is one
+            key: value
+            for key, value in converted.metadata.items()
+            if not key.startswith("split.")
+        }
+        with closing(_blocks(converted, progress)) as blocks:
+            write_gguf(os.fspath(target), kept, converted.value_types, tensors, blocks)
         sources = file.tensors.values()
         return QuantizedFile(
             path=os.fspath(target),
-            type=file_type.name,
+            type=_type_name(kept),
             n_params=sum(math.prod(tensor.shape) for tensor in sources),
             source_bytes=sum(tensor.n_bytes for tensor in sources),
             target_bytes=sum(tensor.n_bytes for tensor in tensors),
@@ -130,40 +170,14 @@ def quantize(
         )
 
 
-def _plan(file: GGUFFile, file_type: FileType) -> list[NewTensor]:
-    """Choose every tensor's type, and say what a reader of the log should know."""
-    model = model_shape(file.metadata, file.tensors)
-    tensors, n_again = [], 0
-    for tensor in file.tensors.values():
-        chosen = tensor_type(file_type, model, tensor.name, tensor.shape, tensor.type)
-        tensors.append(NewTensor(tensor.name, chosen, tensor.shape))
-        n_again += chosen != tensor.type and tensor.type.block_size > 1
-    if n_again:
-        _logger.warning(
-            "%s: %d of %d tensors were quantised before; a model made from float "
-            "weights is better",
-            file.path, n_again, len(tensors),
-        )  # fmt: skip
-    return tensors
+def _type_name(metadata: Mapping[str, Any]) -> str:
+    """Name the file type, if it is said and has one here."""
+    number = metadata.get("general.file_type")
+    names = (each.name for each in FILE_TYPES.values() if each.number == number)
+    return next(names, "unknown")
 
 
-def _metadata(
-    file: GGUFFile, file_type: FileType
-) -> tuple[dict[str, Any], dict[str, int]]:
-    """Make the new file's metadata, and the types of the values."""
-    changed = {
-        "general.file_type": file_type.number,
-        "general.quantization_version": _QUANTIZATION_VERSION,
-    }
-    kept = {
-        key: value
-        for key, value in file.metadata.items()
-        if not key.startswith("split.")  # the new file is one
-    }
-    return kept | changed, file.value_types | dict.fromkeys(changed, _UINT32)
-
-
-def _check_target(file: GGUFFile, target: str, n_bytes: int) -> None:
+def _check_target(file: ModelFile, target: str, n_bytes: int) -> None:
     """Find out before the work what would fail after it."""
     folder = os.path.dirname(os.path.abspath(target))
     if os.path.exists(target) and not os.path.isfile(target):
@@ -183,65 +197,30 @@ def _check_target(file: GGUFFile, target: str, n_bytes: int) -> None:
         )
 
 
-def _convert_all(
-    file: GGUFFile,
-    tensors: list[NewTensor],
-    n_threads: int,
-    progress: Callable[[float], None] | None,
+def _blocks(
+    file: ConvertedFile, progress: Callable[[float], None] | None
 ) -> Generator[NDArray[np.uint8], None, None]:
-    """Yield the blocks of each new tensor: uint8, (n_bytes,)."""
-    n_all = sum(math.prod(tensor.shape) for tensor in tensors)
+    """Yield the blocks of each tensor: uint8, (n_bytes,)."""
+    n_all = sum(math.prod(tensor.shape) for tensor in file.tensors.values())
     n_done = 0
-    with ThreadPoolExecutor(n_threads) as threads:
-        for old, new in zip(file.tensors.values(), tensors, strict=True):
-            result = np.empty(new.n_bytes, np.uint8)
-            for n_weights in _convert(file, old, new, result, threads):
-                n_done += n_weights
-                if progress is not None:
-                    progress(n_done / n_all)
-            yield result
-            old.release()
+
+    def done(n_weights: int) -> None:
+        nonlocal n_done
+        n_done += n_weights
+        if progress is not None:
+            progress(n_done / n_all)
+
+    for tensor in file.tensors.values():
+        yield _data(tensor, done)
+        tensor.release()
 
 
-def _convert(
-    file: GGUFFile,
-    old: Tensor,
-    new: NewTensor,
-    result: NDArray[np.uint8],
-    threads: ThreadPoolExecutor,
-) -> Iterator[int]:
-    """Fill `result` a few rows at a time; yield how many weights each time."""
-    if old.type == new.type:
-        result[:] = old.data
-        yield math.prod(old.shape)
-        return
-    n_in = old.shape[-1]
-    n_rows = math.prod(old.shape[:-1])
-    rows = old.data.reshape(n_rows, -1)
-    new_rows = result.reshape(n_rows, -1)
-    step = max(1, _CHUNK // n_in)
-
-    def convert(first: int) -> int:
-        part = rows[first : first + step]
-        weights = dequantize(part.reshape(-1), old.type, (len(part), n_in))
-        try:
-            blocks = quantize_weights(weights, new.type)
-        except ArgumentError as error:
-            raise _bad_weights(file, new, weights) from error
-        new_rows[first : first + step] = blocks.reshape(len(part), -1)
-        return weights.size
-
-    yield from threads.map(convert, range(0, n_rows, step))
-
-
-def _bad_weights(
-    file: GGUFFile, tensor: NewTensor, weights: NDArray[np.float32]
-) -> FormatError:
-    """Say which tensor cannot be quantised, and why."""
-    magnitude = float(np.abs(weights).max())
-    return FormatError(
-        file.path,
-        f"tensor {tensor.name}",
-        f"finite weights within the range of {tensor.type.name}",
-        f"{magnitude:g}" if math.isfinite(magnitude) else "NaN or infinity",
-    )
+def _data(tensor: ModelTensor, done: Callable[[int], None]) -> NDArray[np.uint8]:
+    """Return a tensor's blocks; call `done` with how many weights are, meanwhile."""
+    if not isinstance(tensor, ConvertedTensor):
+        done(math.prod(tensor.shape))
+        return tensor.data
+    result = np.empty(tensor.n_bytes, np.uint8)
+    for n_weights in tensor.fill(result):
+        done(n_weights)
+    return result

@@ -19,8 +19,8 @@ FOUNDATION = {"errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
     *("architectures", "chat", "cpu_count", "executors", "generation", "kernels"),
-    *("loading", "model", "quantizing", "sampling", "session", "session_file"),
-    *("sources", "tokenizers"),
+    *("loading", "model", "model_files", "quantizing", "sampling", "session"),
+    *("session_file", "sources", "tokenizers"),
 }
 
 # A part of the package (a module or folder in it; "" is llamacy/__init__.py) and the
@@ -31,8 +31,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compat": MODEL,
     "": MODEL,
     "loading": MODEL,
-    "quantizing": FOUNDATION | {"cpu_count", "formats", "sampling", "sources"},
-    "model": MODEL - {"loading", "quantizing"},
+    "quantizing": FOUNDATION
+    | {"cpu_count", "formats", "model_files", "sampling", "sources"},
+    "model_files": FOUNDATION | {"formats", "tokenizers"},
+    "model": MODEL - {"loading", "quantizing", "model_files"},
     "session": MODEL - {"loading", "model", "quantizing", "chat"},
     "chat": FOUNDATION | {"generation", "sampling", "tokenizers"},
     "session_file": FOUNDATION | {"ops"},
