@@ -10,10 +10,10 @@ from llamacy.architectures import find_architecture
 from llamacy.cpu_count import default_threads
 from llamacy.errors import ArgumentError
 from llamacy.executors import Progress, load_executor
-from llamacy.formats.converted import ConvertedFile
 from llamacy.formats.file_types import find_file_type
 from llamacy.formats.gguf_config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
+from llamacy.formats.requantized import RequantizedFile
 from llamacy.model import Model
 from llamacy.model_files import open_model
 from llamacy.ops.runtime import KV_TYPES, PAGE
@@ -93,7 +93,7 @@ def load(
         find_architecture(read_architecture(file), str(file.path))
         config = read_config(file)
         if file_type is not None:
-            converted = ConvertedFile(file, file_type, n_threads)
+            converted = RequantizedFile(file, file_type, n_threads)
             file = opened.enter_context(converted)
         executor = load_executor(
             file, config, n_threads=n_threads, kv_type=kv_type, progress=progress

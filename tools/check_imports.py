@@ -18,9 +18,9 @@ from pathlib import Path
 FOUNDATION = {"errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
-    *("architectures", "chat", "cpu_count", "executors", "generation", "kernels"),
-    *("loading", "model", "model_files", "quantizing", "sampling", "session"),
-    *("session_file", "sources", "tokenizers"),
+    *("architectures", "chat", "converting", "cpu_count", "executors", "generation"),
+    *("kernels", "loading", "model", "model_files", "quantizing", "sampling"),
+    *("session", "session_file", "sources", "tokenizers"),
 }
 
 # A part of the package (a module or folder in it; "" is llamacy/__init__.py) and the
@@ -31,11 +31,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compat": MODEL,
     "": MODEL,
     "loading": MODEL,
+    "converting": FOUNDATION
+    | {"cpu_count", "formats", "model_files", "sampling", "sources"},
     "quantizing": FOUNDATION
     | {"cpu_count", "formats", "model_files", "sampling", "sources"},
     "model_files": FOUNDATION | {"formats", "tokenizers"},
-    "model": MODEL - {"loading", "quantizing", "model_files"},
-    "session": MODEL - {"loading", "model", "quantizing", "chat"},
+    "model": MODEL - {"converting", "loading", "model_files", "quantizing"},
+    "session": MODEL
+    - {"converting", "loading", "model", "model_files", "quantizing", "chat"},
     "chat": FOUNDATION | {"generation", "sampling", "tokenizers"},
     "session_file": FOUNDATION | {"ops"},
     "executors": ENGINE | {"architectures"},
