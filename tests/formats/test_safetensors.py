@@ -275,4 +275,3 @@ def test_one_file_goes_before_an_index(tmp_path: Path) -> None:
     write_parts(tmp_path, missing="missing.safetensors")
     write_safetensors(tmp_path / "model.safetensors", SOUND)
     assert set(open_safetensors(tmp_path).tensors) == set(SOUND)
-

@@ -27,7 +27,13 @@ BYTE_LEVEL = {
 }
 TEXTS = [
     *("", " ", "  ", "\n\n", "The cat sat on the mat.", "   they'll\tthrow 2024 out"),
-    *("häßliche 猫がいる。", "Что там? <tool> <|bos|>", "a\u2581b", "👍🏽\0", " the  the"),
+    *(
+        "häßliche 猫がいる。",
+        "Что там? <tool> <|bos|>",
+        "a\u2581b",
+        "👍🏽\0",
+        " the  the",
+    ),
 ]
 
 
@@ -105,7 +111,9 @@ def merged(metadata: Json, **changes: Any) -> Json:
     }
 
 
-def write(folder: Path, whole: Json, config: Json | None = None, **settings: Any) -> None:
+def write(
+    folder: Path, whole: Json, config: Json | None = None, **settings: Any
+) -> None:
     write_json(folder / "tokenizer.json", whole)
     write_json(folder / "tokenizer_config.json", settings)
     if config is not None:
@@ -156,9 +164,7 @@ def test_byte_level(
 
 
 @pytest.mark.parametrize("name", ["llama-bpe", "qwen2"])
-def test_real_byte_level_vocabularies(
-    shared: Path, tmp_path: Path, name: str
-) -> None:
+def test_real_byte_level_vocabularies(shared: Path, tmp_path: Path, name: str) -> None:
     path = shared / "tokenizers" / f"{name}.gguf"
     with open_gguf(path, metadata_only=True) as file:
         metadata = file.metadata
@@ -266,7 +272,9 @@ def test_merged(
         behavior = {"behavior": "MergedWithPrevious", "invert": False}
         mark = {"type": "Metaspace", "replacement": "▁"}
         whole["pre_tokenizer"] = (
-            pre_tokenizer | behavior if "type" in pre_tokenizer else mark | pre_tokenizer
+            pre_tokenizer | behavior
+            if "type" in pre_tokenizer
+            else mark | pre_tokenizer
         )
     write(tmp_path, whole, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
     got = load_tokenizer(tmp_path)
