@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import ExitStack
+from dataclasses import replace
 
 from llamacy.architectures import find_architecture
 from llamacy.cpu_count import default_threads
@@ -92,9 +93,11 @@ def load(
         # An unknown family is refused as such, whatever keys it has of its own.
         find_architecture(read_architecture(file), str(file.path))
         config = read_config(file)
+        if n_ctx is not None:
+            config = replace(config, n_ctx=n_ctx)
         if file_type is not None:
-            converted = RequantizedFile(file, file_type, n_threads)
-            file = opened.enter_context(converted)
+            requantized = RequantizedFile(file, file_type, n_threads)
+            file = opened.enter_context(requantized)
         executor = load_executor(
             file, config, n_threads=n_threads, kv_type=kv_type, progress=progress
         )

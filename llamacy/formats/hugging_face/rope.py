@@ -13,12 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.formats.gguf_config import (
-    MAX_CTX,
-    MAX_FREQ_BASE,
-    MAX_ROPE_SCALE,
-    MIN_ROPE_SCALE,
-)
+from llamacy.formats.gguf_config import MAX_CTX, MAX_FREQ_BASE
+from llamacy.formats.gguf_keys import MAX_SCALE, MIN_SCALE
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
@@ -61,7 +57,7 @@ def add_rope(
         rope.refuse("rope_type", f"one of {', '.join(_KINDS)}", kind)
     if kind == "default":
         return None
-    factor = rope.real("factor", MIN_ROPE_SCALE, MAX_ROPE_SCALE)
+    factor = rope.real("factor", MIN_SCALE, MAX_SCALE)
     if kind == "llama3":
         n_ctx = _n_ctx_orig(config, rope, sizes)
         return _llama3_divisors(rope, factor, base, n_dims, n_ctx)
@@ -99,13 +95,13 @@ def _add_yarn(rope: JsonObject, factor: float, prefix: str, metadata: Metadata) 
         rope.refuse("truncate", "true", False)
     prefix = f"{prefix}.rope.scaling"
     for key, default in (("beta_fast", 32.0), ("beta_slow", 1.0)):
-        value = rope.real(key, MIN_ROPE_SCALE, MAX_ROPE_SCALE, default)
+        value = rope.real(key, MIN_SCALE, MAX_SCALE, default)
         if value != default:
             metadata.real(f"{prefix}.yarn_{key}", value)
     # GGUF's attention factor is one more on top of YaRN's own
     magnitude = _magnitude(rope, factor) / _mscale(factor, 1.0)
-    if not MIN_ROPE_SCALE <= magnitude <= MAX_ROPE_SCALE:
-        wanted = f"{MIN_ROPE_SCALE:g} to {MAX_ROPE_SCALE:g} times YaRN's own"
+    if not MIN_SCALE <= magnitude <= MAX_SCALE:
+        wanted = f"{MIN_SCALE:g} to {MAX_SCALE:g} times YaRN's own"
         rope.fail("attention_factor", wanted, magnitude)
     if magnitude != 1:
         metadata.real(f"{prefix}.attn_factor", magnitude)
@@ -114,9 +110,9 @@ def _add_yarn(rope: JsonObject, factor: float, prefix: str, metadata: Metadata) 
 def _magnitude(rope: JsonObject, factor: float) -> float:
     """Return the factor on queries and keys."""
     if "attention_factor" in rope:
-        return rope.real("attention_factor", MIN_ROPE_SCALE, MAX_ROPE_SCALE)
-    mscale = rope.real("mscale", 0.0, MAX_ROPE_SCALE, 0.0)
-    all_dim = rope.real("mscale_all_dim", 0.0, MAX_ROPE_SCALE, 0.0)
+        return rope.real("attention_factor", MIN_SCALE, MAX_SCALE)
+    mscale = rope.real("mscale", 0.0, MAX_SCALE, 0.0)
+    all_dim = rope.real("mscale_all_dim", 0.0, MAX_SCALE, 0.0)
     if mscale and all_dim:
         return _mscale(factor, mscale) / _mscale(factor, all_dim)
     return _mscale(factor, 1.0)
@@ -130,8 +126,8 @@ def _llama3_divisors(
     rope: JsonObject, factor: float, base: float, n_dims: int, n_ctx_orig: int
 ) -> NDArray[np.float32]:
     """Compute what Llama 3.1 divides each frequency by, from 1 to `factor`."""
-    low = rope.real("low_freq_factor", MIN_ROPE_SCALE, MAX_ROPE_SCALE)
-    high = rope.real("high_freq_factor", MIN_ROPE_SCALE, MAX_ROPE_SCALE)
+    low = rope.real("low_freq_factor", MIN_SCALE, MAX_SCALE)
+    high = rope.real("high_freq_factor", MIN_SCALE, MAX_SCALE)
     if high <= low:
         rope.fail("high_freq_factor", f"more than low_freq_factor, {low}", high)
     pair = np.arange(0, n_dims, 2, dtype=np.float64)
