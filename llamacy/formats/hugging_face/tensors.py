@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -144,9 +145,12 @@ def translate(
     if not config.is_tied and "output.weight" not in made:
         found = "no such tensor, and tie_word_embeddings is not true"
         raise FormatError(path, "tensor lm_head.weight", "the output matrix", found)
-    if config.rope_divisors is not None:
-        name, values = "rope_freqs.weight", config.rope_divisors
-        made[name] = Vector(name, len(values), lambda: values)
+    for layer, part in product(range(config.sizes.n_layer), config.biased):
+        if f"blk.{layer}.{part}.bias" not in made:
+            wanted = f"biases of {part}, as config.json says"
+            raise FormatError(path, f"layer {layer}", wanted, "none")
+    for name, values in config.rope_divisors.items():
+        made[name] = Vector(name, len(values), partial(np.copy, values))
         places[name] = _place(None, "token_embd", config)
     return {name: made[name] for name in sorted(made, key=lambda name: places[name])}
 
@@ -155,15 +159,17 @@ def _translated(name: str, config: Config, path: Path) -> tuple[int | None, str,
     """Find a tensor's layer, part and suffix in GGUF: ``(3, "attn_q", "weight")``."""
     in_layer = _IN_LAYER.fullmatch(name)
     known = config.family.layer if in_layer else OUTSIDE
+    biased = config.family.biased
     match = _NAME.fullmatch(in_layer[2] if in_layer else name)
-    if match is None or match[1] not in known:
+    part = known.get(match[1]) if match else None
+    if not match or not part or (match[2] == "bias" and part not in biased):
         wanted = f"one that the family {config.family.architecture} has"
         raise UnsupportedError(path, "tensor", wanted, shown(name))
     layer = int(in_layer[1]) if in_layer else None
     if layer is not None and layer >= config.sizes.n_layer:
         wanted = f"a layer below {config.sizes.n_layer}, as in num_hidden_layers"
         raise FormatError(path, "tensor", wanted, shown(name))
-    return layer, known[match[1]], match[2]
+    return layer, part, match[2]
 
 
 def _place(layer: int | None, part: str, config: Config) -> tuple[int, int]:
