@@ -87,3 +87,8 @@ class ModelConfig:
     embedding_scale: float = 1.0
     residual_scale: float = 1.0
     logit_scale: float = 1.0
+
+    @property
+    def is_long_context(self) -> bool:
+        """Whether it is to run with more context than it was first trained for."""
+        return (self.n_ctx or self.n_ctx_train) > self.rope.n_ctx_orig

@@ -101,7 +101,10 @@ def load(
         executor = load_executor(
             file, config, n_threads=n_threads, kv_type=kv_type, progress=progress
         )
-        origin = Origin(file.fingerprint(), kv_type, PAGE, executor.page_bytes)
+        fingerprint = file.fingerprint()
+        if config.is_long_context and "rope_factors_long.weight" in file.tensors:
+            fingerprint += "-long"  # whose keys are rotated otherwise
+        origin = Origin(fingerprint, kv_type, PAGE, executor.page_bytes)
         metadata = file.metadata
     if n_ctx is None:
         n_ctx = config.n_ctx_train

@@ -71,5 +71,5 @@ def query_scale(config: ModelConfig, n_layer_27b: int) -> float:
     weights of n_embd / n_head, known by their layers.
     """
     if config.n_layer == n_layer_27b:
-        return 1 / math.sqrt(config.n_embd // config.n_head)
+        return math.sqrt(config.n_head / config.n_embd)
     return 1 / math.sqrt(config.head_dim)

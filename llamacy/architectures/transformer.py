@@ -88,8 +88,7 @@ def rope_of(
     """
     factors = weights.get("rope_freqs.weight")
     if factors is None:
-        is_long = (config.n_ctx or config.n_ctx_train) > config.rope.n_ctx_orig
-        length = "long" if is_long else "short"
+        length = "long" if config.is_long_context else "short"
         factors = weights.get(f"rope_factors_{length}.weight")
     return Rope.from_config(config.rope, config.head_dim, factors, is_neox=is_neox)
 
