@@ -71,11 +71,14 @@ class Family:
     is_tied : whether the embeddings serve as the output matrix, where nothing is said.
     activations : names of the one activation of the feed-forward part.
     freq_base : of the rotations, where nothing is said.
+    local_freq_base : that of layers with a window; None for the same.
     has_longrope : whether LongRoPE's factors may be among its tensors.
     has_window : whether attention may be limited to a window.
     window_period : all but every so many-th layer have it; 0 stands for all.
     no_rope_period : every so many-th layer has no positions; 0 for none.
     constants : keys of constants, in GGUF by those in config.json.
+    scalar : key in config.json of what scores are divided by the root of, if any.
+    refused : keys of constants that must not be there: GGUF has none for them.
     """
 
     architecture: str
@@ -86,11 +89,14 @@ class Family:
     is_tied: bool = False
     activations: tuple[str, ...] = ("silu", "swish")
     freq_base: float = 10000.0
+    local_freq_base: float | None = None
     has_longrope: bool = False
     has_window: bool = False
     window_period: int = 0
     no_rope_period: int = 0
     constants: Mapping[str, str] = field(default_factory=dict)
+    scalar: str = ""
+    refused: tuple[str, ...] = ()
 
 
 _ALL_MATRICES: Final = frozenset((_ATTENTION | _FEED_FORWARD).values())
@@ -114,6 +120,7 @@ _GEMMA2: Final = Family(
         "attn_logit_softcapping": "attn_logit_softcapping",
         "final_logit_softcapping": "final_logit_softcapping",
     },
+    scalar="query_pre_attn_scalar",
 )
 _GEMMA3: Final = Family(
     architecture="gemma3",
@@ -122,9 +129,12 @@ _GEMMA3: Final = Family(
     is_tied=True,
     activations=("gelu_pytorch_tanh",),
     freq_base=1e6,
+    local_freq_base=10000.0,
     has_window=True,
     window_period=6,
     constants={"final_logit_softcapping": "final_logit_softcapping"},
+    scalar="query_pre_attn_scalar",
+    refused=("attn_logit_softcapping",),
 )
 _PHI3: Final = Family(
     architecture="phi3",

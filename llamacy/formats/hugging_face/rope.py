@@ -26,7 +26,6 @@ Divisors = dict[str, NDArray[np.float32]]
 _KINDS: Final = ("default", "linear", "yarn", "llama3")
 _LONGROPE: Final = ("longrope", "su")  # two names of it
 _LEAST_BASE: Final = 1.0001
-_LOCAL_BASE: Final = 10000.0  # of Gemma 3, where nothing is said
 
 
 def add_rope(
@@ -90,8 +89,7 @@ def _add_local(
     """Add the base of layers with a window, if it is not what is meant anyway."""
     if not family.window_period:
         return
-    is_gemma3 = family.architecture == "gemma3"
-    usual = _LOCAL_BASE if is_gemma3 else base
+    usual = family.local_freq_base or base
     local = (config.child("rope_parameters") or config).child("sliding_attention")
     if local is not None:
         kind = local.text("rope_type", "default")

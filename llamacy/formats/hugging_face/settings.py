@@ -11,8 +11,8 @@ from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
-_WINDOWED, _WHOLE = "sliding_attention", "full_attention"
-_SCALAR: Final = "query_pre_attn_scalar"  # Gemma's alone
+_WINDOWED: Final = "sliding_attention"
+_WHOLE: Final = "full_attention"
 
 
 def add_settings(
@@ -31,12 +31,11 @@ def add_settings(
         if theirs in config:
             value = config.real(theirs, MIN_SCALE, MAX_SCALE)
             metadata.real(f"{prefix}.{ours}", value)
-    is_capped = "attn_logit_softcapping" in config
-    if prefix == "gemma3" and is_capped:
-        found = config.get("attn_logit_softcapping")
-        config.refuse("attn_logit_softcapping", "none", found)
-    if prefix.startswith("gemma") and _SCALAR in config:
-        scalar = config.real(_SCALAR, MIN_SCALE, MAX_SCALE)
+    for key in family.refused:
+        if key in config:
+            config.refuse(key, "none", config.get(key))
+    if family.scalar and family.scalar in config:
+        scalar = config.real(family.scalar, MIN_SCALE, MAX_SCALE)
         metadata.real(f"{prefix}.attention.scale", scalar**-0.5)
     if config.flag("use_bidirectional_attention", False):
         config.refuse("use_bidirectional_attention", False, True)
