@@ -124,13 +124,13 @@ def translate(
 
     Returns
     -------
-    By name, in the order in which a forward pass needs them. Whether all that the
-    architecture needs are there, and of the right shape, is checked where it is known.
+    By name, in the order in which a forward pass needs them. Whether all are of the
+    right shape is checked where it is known.
 
     Raises
     ------
-    FormatError : the output matrix is missing, or a tensor that is reordered has not
-        the shape for it.
+    FormatError : a tensor is missing, or one that is reordered has not the shape for
+        it.
     UnsupportedError : a tensor that the family is not known to have.
     """
     made: dict[str, ModelTensor] = {}
@@ -142,17 +142,32 @@ def translate(
         ours = f"{part}.{suffix}" if layer is None else f"blk.{layer}.{part}.{suffix}"
         made[ours] = _tensor(ours, part, tensor, config, path)
         places[ours] = _place(layer, part, config)
-    if not config.is_tied and "output.weight" not in made:
-        found = "no such tensor, and tie_word_embeddings is not true"
-        raise FormatError(path, "tensor lm_head.weight", "the output matrix", found)
-    for layer, part in product(range(config.sizes.n_layer), config.biased):
-        if f"blk.{layer}.{part}.bias" not in made:
-            wanted = f"biases of {part}, as config.json says"
-            raise FormatError(path, f"layer {layer}", wanted, "none")
+    _check_complete(made, config, path)
     for name, values in config.rope_divisors.items():
         made[name] = Vector(name, len(values), partial(np.copy, values))
         places[name] = _place(None, "token_embd", config)
     return {name: made[name] for name in sorted(made, key=lambda name: places[name])}
+
+
+def _check_complete(
+    made: Mapping[str, ModelTensor], config: Config, path: Path
+) -> None:
+    """Look for what each model of the family has, and config.json says of this one."""
+    for theirs, ours in OUTSIDE.items():
+        if f"{ours}.weight" not in made and not (ours == "output" and config.is_tied):
+            wanted = "a tensor that the family has"
+            if ours == "output":
+                wanted += ", as tie_word_embeddings is not true"
+            raise FormatError(path, f"tensor {theirs}.weight", wanted, "none")
+    for layer, (theirs, ours) in product(
+        range(config.sizes.n_layer), config.family.layer.items()
+    ):
+        suffixes = ["weight", "bias"] if ours in config.biased else ["weight"]
+        for suffix in suffixes:
+            if f"blk.{layer}.{ours}.{suffix}" not in made:
+                field = f"tensor model.layers.{layer}.{theirs}.{suffix}"
+                wanted = "a tensor that config.json or the family has"
+                raise FormatError(path, field, wanted, "none")
 
 
 def _translated(name: str, config: Config, path: Path) -> tuple[int | None, str, str]:
