@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llamacy.chat.results import ChatCompletion, ChatPiece, Message, ToolCall
     from llamacy.chat.stream import AsyncChatStream, ChatStream
     from llamacy.config import ModelConfig
+    from llamacy.converting import convert
     from llamacy.errors import (
         ArgumentError,
         BusyError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         UnsupportedCallError,
         UnsupportedError,
     )
+    from llamacy.formats.converted import ConvertedFile
     from llamacy.generation.streams import AsyncStream, Stream
     from llamacy.hub import CachedModel, cached_models, pull, remove_cached
     from llamacy.inspecting import ModelInfo, inspect
@@ -77,6 +79,7 @@ __all__ = [
     "ClosedError",
     "Completion",
     "ContextLengthError",
+    "ConvertedFile",
     "ForkedError",
     "FormatError",
     "HubAccessError",
@@ -108,6 +111,7 @@ __all__ = [
     "Usage",
     "__version__",
     "cached_models",
+    "convert",
     "inspect",
     "kl_divergence",
     "load",
@@ -123,7 +127,9 @@ _HOMES = {
     "chat.results": ["ChatCompletion", "ChatPiece", "Message", "ToolCall"],
     "chat.stream": ["AsyncChatStream", "ChatStream"],
     "config": ["ModelConfig"],
+    "converting": ["convert"],
     "errors": [name for name in __all__ if name.endswith("Error")],
+    "formats.converted": ["ConvertedFile"],
     "generation.streams": ["AsyncStream", "Stream"],
     "hub": ["CachedModel", "cached_models", "pull", "remove_cached"],
     "inspecting": ["ModelInfo", "inspect"],

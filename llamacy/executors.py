@@ -9,7 +9,7 @@ from llamacy.architectures import find_architecture
 from llamacy.architectures.weights import select_tensors
 from llamacy.config import ModelConfig
 from llamacy.errors import FormatError, OutOfMemoryError
-from llamacy.formats.gguf import GGUFFile
+from llamacy.formats.model_file import ModelFile
 from llamacy.free_memory import available_memory
 from llamacy.ops.reference import ReferenceExecutor
 
@@ -23,7 +23,7 @@ Progress = Callable[[float], None]
 
 @overload
 def load_executor(
-    file: GGUFFile,
+    file: ModelFile,
     config: ModelConfig,
     *,
     executor: Literal["plan"] = "plan",
@@ -36,7 +36,7 @@ def load_executor(
 
 @overload
 def load_executor(
-    file: GGUFFile,
+    file: ModelFile,
     config: ModelConfig,
     *,
     executor: Literal["plan", "reference"],
@@ -48,7 +48,7 @@ def load_executor(
 
 
 def load_executor(
-    file: GGUFFile,
+    file: ModelFile,
     config: ModelConfig,
     *,
     executor: Literal["plan", "reference"] = "plan",

@@ -11,8 +11,9 @@ from llamacy.architectures import find_architecture
 from llamacy.architectures.weights import select_tensors
 from llamacy.errors import ArgumentError
 from llamacy.formats.file_types import file_type_name
-from llamacy.formats.gguf import GGUFFile, open_gguf
 from llamacy.formats.gguf_config import read_architecture, read_config
+from llamacy.formats.model_file import ModelFile
+from llamacy.model_files import open_model
 from llamacy.ops.plan import kv_page_bytes
 from llamacy.ops.runtime import KV_TYPES, PAGE
 from llamacy.ops.weights import weight_bytes
@@ -100,11 +101,11 @@ def inspect(source: str | os.PathLike[str]) -> ModelInfo:
     >>> info.kv_bytes(1024) == 2 * info.kv_bytes(512)
     True
     """
-    with open_gguf(locate(source)) as file:
+    with open_model(locate(source)) as file:
         return inspect_file(file)
 
 
-def inspect_file(file: GGUFFile) -> ModelInfo:
+def inspect_file(file: ModelFile) -> ModelInfo:
     """Do the same of an open file."""
     path = str(file.path)
     # an unknown family is refused as such, whatever keys it has of its own

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import typer
 from hub_server import HubServer, Repo
+from hugging_face import write_babble
 
 from llamacy.cli import app
 
@@ -37,6 +38,7 @@ def test_examples_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(babble_model, "model.gguf")
+    write_babble(tmp_path / "SmolLM2-135M")
     names = [f"SmolLM2-135M-Instruct-{kind}.gguf" for kind in ("Q4_K_M", "Q8_0")]
     files = dict.fromkeys(names, babble_model.read_bytes())
     hub.repos["bartowski/SmolLM2-135M-Instruct-GGUF"] = Repo(files)

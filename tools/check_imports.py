@@ -18,9 +18,10 @@ from pathlib import Path
 FOUNDATION = {"codebooks", "errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
-    *("architectures", "chat", "cpu_count", "executors", "free_memory", "generation"),
-    *("hub", "inspecting", "kernels", "loading", "model", "quality", "quantizing"),
-    *("sampling", "session", "session_file", "sources", "tokenizers"),
+    *("architectures", "chat", "converting", "cpu_count", "executors", "free_memory"),
+    *("generation", "hub", "inspecting", "kernels", "loading", "model", "model_files"),
+    *("quality", "quantizing", "sampling", "session", "session_file", "sources"),
+    *("tokenizers",),
 }
 
 # A part of the package (a module or folder in it; "" is llamacy/__init__.py) and the
@@ -31,12 +32,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compat": MODEL,
     "": MODEL,
     "loading": MODEL,
-    "inspecting": ENGINE | {"architectures", "sampling", "sources"},
-    "quality": MODEL - {"inspecting", "loading", "quantizing"},
-    "quantizing": FOUNDATION | {"cpu_count", "formats", "sampling", "sources"},
-    "model": MODEL - {"inspecting", "loading", "quality", "quantizing"},
+    "converting": FOUNDATION
+    | {"cpu_count", "formats", "model_files", "sampling", "sources"},
+    "inspecting": ENGINE | {"architectures", "model_files", "sampling", "sources"},
+    "quality": MODEL
+    - {"converting", "inspecting", "loading", "model_files", "quantizing"},
+    "quantizing": FOUNDATION
+    | {"cpu_count", "formats", "model_files", "sampling", "sources"},
+    "model_files": FOUNDATION | {"architectures", "formats", "tokenizers"},
+    "model": MODEL
+    - {"converting", "inspecting", "loading", "model_files", "quality", "quantizing"},
     "session": MODEL
-    - {"chat", "inspecting", "loading", "model", "quality", "quantizing"},
+    - {"chat", "converting", "inspecting", "loading", "model", "model_files"}
+    - {"quality", "quantizing"},
     "chat": FOUNDATION | {"generation", "sampling", "tokenizers"},
     "session_file": FOUNDATION | {"ops"},
     "executors": ENGINE | {"architectures", "free_memory"},

@@ -116,7 +116,8 @@ class Vector:
 
     def dequantize(self) -> NDArray[np.float32]:
         """Its values."""
-        return self.matrix.dequantize()[0]
+        values: NDArray[np.float32] = self.matrix.dequantize()[0]
+        return values
 
     def release(self) -> None:
         """Release the matrix."""

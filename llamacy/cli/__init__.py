@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from llamacy.cli.bench import bench
+from llamacy.cli.convert import convert
 from llamacy.cli.failures import Commands
 from llamacy.cli.info import info
 from llamacy.cli.list_models import list_models
@@ -37,8 +38,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_COMMANDS = (run, score, perplexity, info, show, tokenize, quantize, bench, pull)
-for command in _COMMANDS:
+_COMMANDS = (run, score, perplexity, info, show, tokenize, quantize, convert, bench)
+for command in (*_COMMANDS, pull):
     app.command()(command)
 app.command("list")(list_models)
 app.command("ls", hidden=True)(list_models)

@@ -208,10 +208,10 @@ def _weights(path: Path) -> dict[str, Any]:
     from collections import Counter
     from math import prod
 
-    from llamacy.formats.gguf import open_gguf
+    from llamacy.model_files import open_model
 
     n_params: Counter[str] = Counter()  # by type
-    with open_gguf(path) as file:
+    with open_model(path) as file:
         for tensor in file.tensors.values():
             n_params[tensor.type.name] += prod(tensor.shape)
         n_bytes = sum(tensor.n_bytes for tensor in file.tensors.values())

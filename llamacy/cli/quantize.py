@@ -14,7 +14,10 @@ from llamacy.cli.options import JSON, Threads
 
 def quantize(
     source: Annotated[
-        str, typer.Argument(metavar="IN", help="GGUF file, or name on the hub.")
+        str,
+        typer.Argument(
+            metavar="IN", help="GGUF file, folder of safetensors, or name on the hub."
+        ),
     ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
     type: Annotated[

@@ -11,7 +11,7 @@ from llamacy.cli.models import find_model
 from llamacy.cli.options import JSON
 
 if TYPE_CHECKING:
-    from llamacy.formats.gguf import GGUFFile
+    from llamacy.formats.model_file import ModelFile
 
 _N_SHOWN = 6  # elements of an array
 _N_CHARACTERS = 72  # of a string, in the table
@@ -19,7 +19,10 @@ _N_CHARACTERS = 72  # of a string, in the table
 
 def show(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="GGUF file, or name on the hub.")
+        str,
+        typer.Argument(
+            metavar="FILE", help="GGUF file, folder of safetensors, or name on the hub."
+        ),
     ],
     n_ctx: Annotated[
         int,
@@ -37,9 +40,9 @@ def show(
     json: JSON = False,
 ) -> None:
     """Show what a file needs in memory, its metadata, and its tensors."""
-    from llamacy.formats.gguf import open_gguf
+    from llamacy.model_files import open_model
 
-    with open_gguf(find_model(file)) as opened:
+    with open_model(find_model(file)) as opened:
         summary = _summary(opened) | {"memory": _memory(opened, n_ctx or None)}
         metadata = {
             key: _plain(value, None if full else _N_SHOWN)
@@ -63,12 +66,15 @@ def show(
         _print(summary, metadata, tensors, full)
 
 
-def _summary(file: GGUFFile) -> dict[str, Any]:
+def _summary(file: ModelFile) -> dict[str, Any]:
+    from llamacy.formats.gguf import GGUFFile
+
     n_params = sum(math.prod(tensor.shape) for tensor in file.tensors.values())
     n_bytes = sum(tensor.n_bytes for tensor in file.tensors.values())
     return {
         "path": str(file.path),
-        "version": file.version,
+        "format": file.format,
+        "version": file.version if isinstance(file, GGUFFile) else None,
         "n_tensors": len(file.tensors),
         "n_params": n_params,
         "tensor_bytes": n_bytes,
@@ -76,7 +82,7 @@ def _summary(file: GGUFFile) -> dict[str, Any]:
     }
 
 
-def _memory(file: GGUFFile, n_ctx: int | None) -> dict[str, Any]:
+def _memory(file: ModelFile, n_ctx: int | None) -> dict[str, Any]:
     """Bytes of weights and of a context; or why it is not known what they are."""
     from llamacy.errors import FormatError
     from llamacy.inspecting import inspect_file
@@ -115,7 +121,7 @@ def _print(
     from llamacy.cli.tables import in_units, print_table
 
     print(
-        f"{summary['path']}: GGUF version {summary['version']}, "
+        f"{summary['path']}: {summary['format']}, "
         f"{summary['n_tensors']} tensors, {summary['n_params']:,} parameters, "
         f"{in_units(summary['tensor_bytes'])}"
         + (

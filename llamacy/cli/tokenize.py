@@ -15,7 +15,10 @@ from llamacy.cli.text_input import check_text, read_text
 
 def tokenize(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="GGUF file, or name on the hub.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="GGUF file or folder, or a name on the hub."
+        ),
     ],
     text: Annotated[
         str | None, typer.Argument(metavar="TEXT", help="The text, if not piped in.")

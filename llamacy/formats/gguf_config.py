@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 from llamacy.config import ExpertConfig, ModelConfig, RopeConfig
-from llamacy.formats.gguf import GGUFFile
 from llamacy.formats.gguf_keys import MAX_SCALE, MIN_SCALE, Keys
+from llamacy.formats.model_file import ModelFile
 
 MAX_LAYERS: Final = 1 << 12
 MAX_EMBD: Final = 1 << 20
@@ -27,7 +27,7 @@ MAX_FREQ_BASE: Final = 1e15
 _SCALINGS: Final = ("none", "linear", "yarn", "longrope")
 
 
-def read_architecture(file: GGUFFile) -> str:
+def read_architecture(file: ModelFile) -> str:
     """Read the name of a model's family, which other keys begin with.
 
     Raises
@@ -37,7 +37,7 @@ def read_architecture(file: GGUFFile) -> str:
     return Keys(file, "").text("general.architecture")
 
 
-def read_config(file: GGUFFile) -> ModelConfig:
+def read_config(file: ModelFile) -> ModelConfig:
     """Read and check a model's hyperparameters.
 
     Parameters

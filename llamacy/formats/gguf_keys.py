@@ -10,7 +10,7 @@ import numpy as np
 
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.cursor import shown
-from llamacy.formats.gguf import GGUFFile
+from llamacy.formats.model_file import ModelFile
 
 MAX_SCALE: Final = 1e6  # of factors and magnitudes
 MIN_SCALE: Final = 1e-6  # what is divided by smaller ones may overflow
@@ -23,7 +23,7 @@ class Keys:
     ``".block_count"`` stands for ``"llama.block_count"``.
     """
 
-    def __init__(self, file: GGUFFile, architecture: str) -> None:
+    def __init__(self, file: ModelFile, architecture: str) -> None:
         self.metadata: Mapping[str, Any] = file.metadata
         self._path = file.path
         self._architecture = architecture

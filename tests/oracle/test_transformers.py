@@ -1,4 +1,4 @@
-"""Tiny random models of each family against transformers', through a GGUF file."""
+"""Tiny random models of each family against transformers', from GGUF and folders."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 import transformers_gguf
 from numpy.typing import NDArray
 
+import llamacy
 from llamacy.executors import Executor, load_executor
-from llamacy.formats.gguf import open_gguf
 from llamacy.formats.gguf_config import read_config
 from llamacy.kernels.levels import Level
+from llamacy.model_files import open_model
 from llamacy.ops.batch import Batch
 
 pytestmark = pytest.mark.oracle
@@ -146,7 +147,10 @@ SIZES: dict[str, Any] = {
 
 @pytest.fixture(scope="module", params=CASES, ids=str)
 def oracle(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[Path, Array]:
-    """A GGUF file, and the logits transformers computes for `tokens()`."""
+    """A GGUF file, and the logits transformers computes for `tokens()`.
+
+    Beside it, in the folder of the same name, is the model as transformers saves it.
+    """
     torch.manual_seed(0)
     family, changes = CASES[request.param]
     config = getattr(transformers, f"{family}Config")(**SIZES | changes)
@@ -158,6 +162,9 @@ def oracle(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[Path,
         logits = model(torch.tensor([tokens()])).logits[0].numpy()
     path = tmp_path_factory.mktemp("oracle") / f"{request.param}.gguf"
     transformers_gguf.write(path, config, model)
+    # the embeddings of a tied model and its layers are in files of their own
+    shard = "100KB" if "tied" in request.param else "1GB"
+    model.save_pretrained(path.with_suffix(""), max_shard_size=shard)
     return path, logits
 
 
@@ -176,13 +183,29 @@ def test_plan(oracle: tuple[Path, Array], selected_level: Level) -> None:
     assert error(run(path, "plan"), want) <= 2e-4
 
 
+def test_folder(oracle: tuple[Path, Array]) -> None:
+    path, want = oracle
+    assert error(run(path.with_suffix(""), "reference"), want) <= 1e-4
+
+
+def test_folder_by_plan_and_converted(
+    oracle: tuple[Path, Array], tmp_path: Path, selected_level: Level
+) -> None:
+    path, want = oracle
+    folder, converted = path.with_suffix(""), tmp_path / path.name
+    got = run(folder, "plan")
+    assert error(got, want) <= 2e-4
+    llamacy.convert(folder, converted)
+    np.testing.assert_array_equal(run(converted, "plan"), got)
+
+
 def error(got: Array, want: Array) -> float:
     """Greatest difference, relative to the logits' spread."""
     return float(np.abs(got - want).max() / want.std())
 
 
 def run(path: Path, kind: Any) -> Array:
-    with open_gguf(path) as file:
+    with open_model(path) as file:
         config = read_config(file)
         if "short" in path.name:  # transformers looks at the text, not at its bounds
             config = replace(config, n_ctx=N_TOKENS)

@@ -1,0 +1,51 @@
+"""`llamacy convert`: a model of another format as a GGUF file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llamacy.cli.options import JSON, Threads
+
+
+def convert(
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="A folder of safetensors.")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
+    type: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TYPE", help="Q4_K_M, Q8_0 and so on; if left out, as they are."
+        ),
+    ] = None,
+    threads: Threads = None,
+    json: JSON = False,
+) -> None:
+    """Write a model of another format as a GGUF file.
+
+    IN is a folder as Hugging Face has them, with config.json and safetensors. OUT is
+    replaced if it is there already. The types are those of quantize.
+    """
+    import llamacy
+    from llamacy.cli.progress_bar import ProgressBar
+
+    with ProgressBar("converting") as progress:
+        written = llamacy.convert(
+            source, target, type, n_threads=threads, progress=progress
+        )
+    if json:
+        from json import dumps
+
+        print(dumps(asdict(written), ensure_ascii=False))
+        return
+    from llamacy.cli.tables import in_units
+
+    types = ", ".join(f"{n} {name}" for name, n in written.tensor_types.items())
+    print(
+        f"{written.path}: from {written.source_format}, "
+        f"{in_units(written.n_bytes)} ({types})"
+    )
