@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llamacy.chat.formats import CHAT_FORMATS
     from llamacy.chat.stream import ChatStream
     from llamacy.config import ModelConfig
+    from llamacy.converting import convert
     from llamacy.errors import (
         ArgumentError,
         BusyError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         UnsupportedCallError,
         UnsupportedError,
     )
+    from llamacy.formats.converted import ConvertedFile
     from llamacy.generation.streams import AsyncStream, Stream
     from llamacy.loading import load
     from llamacy.model import Model
@@ -65,6 +67,7 @@ __all__ = [
     "ClosedError",
     "Completion",
     "ContextLengthError",
+    "ConvertedFile",
     "ForkedError",
     "FormatError",
     "LlamacyError",
@@ -86,6 +89,7 @@ __all__ = [
     "UnsupportedError",
     "Usage",
     "__version__",
+    "convert",
     "load",
     "load_tokenizer",
     "quantize",
@@ -95,7 +99,9 @@ _HOMES = {
     "chat.formats": ["CHAT_FORMATS"],
     "chat.stream": ["ChatStream"],
     "config": ["ModelConfig"],
+    "converting": ["convert"],
     "errors": [name for name in __all__ if name.endswith("Error")],
+    "formats.converted": ["ConvertedFile"],
     "generation.streams": ["AsyncStream", "Stream"],
     "loading": ["load"],
     "model": ["Model"],

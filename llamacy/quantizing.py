@@ -6,11 +6,9 @@ a few rows are in memory at a time.
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.cpu_count import default_threads
-from llamacy.errors import ArgumentError, FormatError, ModelFileError
+from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.file_types import (
     FileType,
     find_file_type,
@@ -32,7 +30,7 @@ from llamacy.formats.file_types import (
 from llamacy.formats.ggml import dequantize
 from llamacy.formats.gguf import GGUFFile, Tensor, open_gguf
 from llamacy.formats.gguf_config import read_architecture
-from llamacy.formats.gguf_writer import NewTensor, write_gguf
+from llamacy.formats.gguf_writer import NewTensor, check_target, write_gguf
 from llamacy.formats.quantization import quantize as quantize_weights
 from llamacy.sampling.checks import check_callback, checked_integer
 from llamacy.sources import locate
@@ -114,7 +112,8 @@ def quantize(
     with open_gguf(locate(source)) as file:
         read_architecture(file)  # no model without one
         tensors = _plan(file, file_type)
-        _check_target(file, os.fspath(target), sum(each.n_bytes for each in tensors))
+        n_bytes = sum(each.n_bytes for each in tensors)
+        check_target(os.fspath(target), file.paths, n_bytes)
         metadata, value_types = _metadata(file, file_type)
         converted = _convert_all(file, tensors, n_threads, progress)
         with closing(converted) as blocks:
@@ -125,7 +124,7 @@ def quantize(
             type=file_type.name,
             n_params=sum(math.prod(tensor.shape) for tensor in sources),
             source_bytes=sum(tensor.n_bytes for tensor in sources),
-            target_bytes=sum(tensor.n_bytes for tensor in tensors),
+            target_bytes=n_bytes,
             tensor_types=dict(Counter(tensor.type.name for tensor in tensors)),
         )
 
@@ -161,26 +160,6 @@ def _metadata(
         if not key.startswith("split.")  # the new file is one
     }
     return kept | changed, file.value_types | dict.fromkeys(changed, _UINT32)
-
-
-def _check_target(file: GGUFFile, target: str, n_bytes: int) -> None:
-    """Find out before the work what would fail after it."""
-    folder = os.path.dirname(os.path.abspath(target))
-    if os.path.exists(target) and not os.path.isfile(target):
-        raise ModelFileError(errno.EINVAL, "not a regular file", target)
-    if not os.path.isdir(folder):
-        raise ModelFileError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
-    if os.path.exists(target) and any(
-        os.path.samefile(target, path) for path in file.paths
-    ):
-        raise ArgumentError(
-            f"target: wanted another file than the source, found {target}"
-        )
-    free = shutil.disk_usage(folder).free
-    if n_bytes > free:
-        raise ModelFileError(
-            errno.ENOSPC, f"no space for {n_bytes} bytes, {free} are free", target
-        )
 
 
 def _convert_all(

@@ -18,8 +18,16 @@ from pathlib import Path
 FOUNDATION = {"errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
-    *("architectures", "chat", "cpu_count", "executors", "generation", "kernels"),
-    *("loading", "model", "quantizing", "sampling", "session", "session_file"),
+    *("architectures", "chat", "converting", "cpu_count", "executors", "generation"),
+    *(
+        "kernels",
+        "loading",
+        "model",
+        "quantizing",
+        "sampling",
+        "session",
+        "session_file",
+    ),
     *("sources", "tokenizers"),
 }
 
@@ -31,9 +39,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compat": MODEL,
     "": MODEL,
     "loading": MODEL,
+    "converting": FOUNDATION | {"formats", "sampling", "sources"},
     "quantizing": FOUNDATION | {"cpu_count", "formats", "sampling", "sources"},
-    "model": MODEL - {"loading", "quantizing"},
-    "session": MODEL - {"loading", "model", "quantizing", "chat"},
+    "model": MODEL - {"converting", "loading", "quantizing"},
+    "session": MODEL - {"converting", "loading", "model", "quantizing", "chat"},
     "chat": FOUNDATION | {"generation", "sampling", "tokenizers"},
     "session_file": FOUNDATION | {"ops"},
     "executors": ENGINE | {"architectures"},

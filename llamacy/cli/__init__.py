@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from llamacy.cli.bench import bench
+from llamacy.cli.convert import convert
 from llamacy.cli.failures import Commands
 from llamacy.cli.info import info
 from llamacy.cli.quantize import quantize
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, score, info, show, tokenize, quantize, bench):
+for command in (run, score, info, show, tokenize, quantize, convert, bench):
     app.command()(command)
 
 

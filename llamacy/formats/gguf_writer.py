@@ -10,14 +10,16 @@ import errno
 import math
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.errors import ModelFileError
+from llamacy.errors import ArgumentError, ModelFileError
 from llamacy.formats.ggml import GGMLType
 from llamacy.formats.gguf_header import DEFAULT_ALIGNMENT
 
@@ -36,6 +38,38 @@ class NewTensor(NamedTuple):
         """Bytes of all its blocks."""
         n_blocks = math.prod(self.shape) // self.type.block_size
         return n_blocks * self.type.type_size
+
+
+def check_target(target: str, sources: Iterable[Path], n_bytes: int) -> None:
+    """Find out before the work what would fail after it.
+
+    Parameters
+    ----------
+    target : path of the file to write.
+    sources : the files it is made of.
+    n_bytes : how large it will be at least.
+
+    Raises
+    ------
+    ArgumentError : `target` is one of `sources`.
+    ModelFileError : it cannot be written, or there is no room for it.
+    """
+    folder = os.path.dirname(os.path.abspath(target))
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise ModelFileError(errno.EINVAL, "not a regular file", target)
+    if not os.path.isdir(folder):
+        raise ModelFileError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+    if os.path.exists(target) and any(
+        os.path.samefile(target, path) for path in sources
+    ):
+        raise ArgumentError(
+            f"target: wanted another file than the source, found {target}"
+        )
+    free = shutil.disk_usage(folder).free
+    if n_bytes > free:
+        raise ModelFileError(
+            errno.ENOSPC, f"no space for {n_bytes} bytes, {free} are free", target
+        )
 
 
 def write_gguf(
