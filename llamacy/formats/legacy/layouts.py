@@ -124,7 +124,7 @@ def _as_float16(scales: Bytes) -> tuple[Bytes, int]:
         halves = floats.astype("<f2")
     if not np.isfinite(halves).all():
         raise ScaleError(f"{floats[~np.isfinite(halves)][0]:g}")
-    n_rounded = np.count_nonzero(halves.astype(np.float32) != floats)
+    n_rounded = int(np.count_nonzero(halves.astype(np.float32) != floats))
     return halves.view(np.uint8), n_rounded
 
 

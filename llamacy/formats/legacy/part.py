@@ -114,7 +114,8 @@ class Part:
         return hparams
 
     def _vocabulary(self) -> tuple[list[bytes], list[float]]:
-        tokens, scores = [], []
+        tokens: list[bytes] = []
+        scores: list[float] = []
         for i in range(self.hparams.n_vocab):
             tokens.append(self._text(f"token {i}", MAX_TOKEN))
             if self.version.has_scores:

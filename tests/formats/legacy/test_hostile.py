@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import old_files
 import pytest
+from numpy.typing import NDArray
 from old_files import OldModel
 
 import llamacy
@@ -19,7 +20,7 @@ N_EMBD = 64
 TOKENS = [b"", b"", b"", *(bytes([byte]) for byte in range(256)), b" a"]
 
 
-def tensors() -> dict[str, np.ndarray]:
+def tensors() -> dict[str, NDArray[np.float32]]:
     rng = np.random.default_rng(0)
     rows = {
         "token_embd": len(TOKENS),
@@ -158,7 +159,7 @@ def test_a_tensor_too_many(
 def test_scales_beyond_float16(
     model: OldModel, old: Path, form: str, scale: float
 ) -> None:
-    large = model.tensors | {"output.weight": np.full((260, 64), 3e6, np.float32)}
+    large = {**model.tensors, "output.weight": np.full((260, 64), 3e6, np.float32)}
     changed = replace(model, format=form, tensors=large, float16_scales=False)
     changed.write(old)
     one = struct.pack("<f", np.float32(3e6) / 7)
@@ -218,7 +219,7 @@ def test_arguments(model: OldModel, old: Path) -> None:
         ({"progress": 3}, "progress"),
     ):
         with pytest.raises(llamacy.ArgumentError, match=said):
-            llamacy.convert(old, new, **options)  # type: ignore[arg-type]
+            llamacy.convert(old, new, **options)
     with pytest.raises(llamacy.ArgumentError, match="another file than the source"):
         llamacy.convert(old, old)
     with pytest.raises(llamacy.ModelFileError):
