@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
+from llamacy.adapters import Lora, read_adapters
 from llamacy.architectures import find_architecture
 from llamacy.cpu_count import default_threads
 from llamacy.errors import ArgumentError
@@ -31,6 +32,7 @@ def load(
     n_threads: int | None = None,
     kv_type: str = "f16",
     prompt_cache: int | None = None,
+    lora: Lora = None,
     progress: Progress | None = None,
 ) -> Model:
     """Load a model.
@@ -47,6 +49,7 @@ def load(
         which takes half the memory of f16.
     prompt_cache : most bytes of keys and values kept of past texts, for new prompts
         that begin like them; None is a full context, at most 1 GiB; 0 keeps none.
+    lora : LoRA adapters to begin with, as of :meth:`~llamacy.Model.set_adapters`.
     progress : called with the share loaded, 0.0 to 1.0.
 
     Raises
@@ -75,6 +78,7 @@ def load(
     if prompt_cache is not None:
         prompt_cache = checked_integer("prompt_cache", prompt_cache, 0)
     check_callback("progress", progress)
+    adapters = read_adapters(lora)
     with open_gguf(path) as file:
         # An unknown family is refused as such, whatever keys it has of its own.
         find_architecture(read_architecture(file), str(file.path))
@@ -101,4 +105,5 @@ def load(
         n_ctx=n_ctx,
         n_cache_pages=prompt_cache // executor.page_bytes,
         origin=origin,
+        adapters=adapters,
     )

@@ -18,7 +18,15 @@ from pathlib import Path
 FOUNDATION = {"errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
-    *("architectures", "chat", "converting", "cpu_count", "executors", "generation"),
+    *(
+        "adapters",
+        "architectures",
+        "chat",
+        "converting",
+        "cpu_count",
+        "executors",
+        "generation",
+    ),
     *(
         "kernels",
         "loading",
@@ -41,6 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loading": MODEL,
     "converting": FOUNDATION | {"formats", "sampling", "sources"},
     "quantizing": FOUNDATION | {"cpu_count", "formats", "sampling", "sources"},
+    "adapters": FOUNDATION | {"formats", "ops"},
     "model": MODEL - {"converting", "loading", "quantizing"},
     "session": MODEL - {"converting", "loading", "model", "quantizing", "chat"},
     "chat": FOUNDATION | {"generation", "sampling", "tokenizers"},

@@ -75,6 +75,19 @@ def pack_weights(
     return weights
 
 
+def pack_floats(matrix: NDArray[np.float32]) -> PackedMatrix:
+    """Pack one matrix of float32, (n_out, n_in), as it is.
+
+    Raises
+    ------
+    OutOfMemoryError : it does not fit.
+    """
+    n, k = matrix.shape
+    out = _arena(packed_bytes("F32", n, k))
+    data = np.ascontiguousarray(matrix, "<f4").view(np.uint8).reshape(-1)
+    return pack("F32", data, n, k, out)
+
+
 def _arena(nbytes: int) -> NDArray[np.uint8]:
     try:
         return large_pages(nbytes)

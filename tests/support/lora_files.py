@@ -1,0 +1,77 @@
+"""Writes LoRA adapters as GGUF files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Pairs = Mapping[str, tuple[Floats, Floats]]
+
+
+def random_pairs(
+    shapes: Mapping[str, tuple[int, ...]], rank: int, seed: int, size: float = 0.5
+) -> dict[str, tuple[Floats, Floats]]:
+    """Draw pairs for the matrices among `shapes`, which change them by about `size`."""
+    rng = np.random.default_rng(seed)
+
+    def noise(n: int, k: int, factor: float) -> Floats:
+        return rng.standard_normal((n, k), np.float32) * np.float32(factor)
+
+    pairs = {}
+    for name, shape in shapes.items():
+        if len(shape) == 2:
+            n_out, n_in = shape
+            small = size * (rank * n_in) ** -0.5
+            if name == "token_embd.weight":  # rows of the table, as llama.cpp has it
+                pairs[name] = (noise(n_out, rank, 1), noise(n_in, rank, small))
+            else:
+                pairs[name] = (noise(rank, n_in, 1), noise(n_out, rank, small))
+    return pairs
+
+
+def product(name: str, a: Floats, b: Floats) -> Floats:
+    """What a pair adds to its matrix, unscaled."""
+    return a @ b.T if name == "token_embd.weight" else b @ a
+
+
+def write_lora(
+    path: Path,
+    pairs: Pairs,
+    *,
+    alpha: float | None = 16.0,
+    type_name: str = "F32",
+    keys: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write an adapter; `keys` replace or add metadata, None leaves one out."""
+    metadata: dict[str, Any] = {
+        "general.architecture": "llama",
+        "general.type": "adapter",
+        "adapter.type": "lora",
+        "adapter.lora.alpha": alpha,
+    } | dict(keys or {})
+    writer = gguf.GGUFWriter(path, metadata.pop("general.architecture"))
+    for key, value in metadata.items():
+        if isinstance(value, str):
+            writer.add_string(key, value)
+        elif isinstance(value, float):
+            writer.add_float32(key, value)
+        elif isinstance(value, list):
+            writer.add_array(key, value)
+        elif value is not None:
+            writer.add_uint32(key, value)
+    kind = gguf.GGMLQuantizationType[type_name]
+    for name, pair in pairs.items():
+        for letter, matrix in zip("ab", pair, strict=True):
+            data = gguf.quants.quantize(np.ascontiguousarray(matrix), kind)
+            writer.add_tensor(f"{name}.lora_{letter}", data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
