@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 from llamacy.architectures import find_architecture
 from llamacy.architectures.weights import select_tensors
 from llamacy.config import ModelConfig
-from llamacy.formats.gguf import GGUFFile
+from llamacy.formats.model_file import ModelFile
 from llamacy.ops.reference import ReferenceExecutor
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ Progress = Callable[[float], None]
 
 @overload
 def load_executor(
-    file: GGUFFile,
+    file: ModelFile,
     config: ModelConfig,
     *,
     executor: Literal["plan"] = "plan",
@@ -34,7 +34,7 @@ def load_executor(
 
 @overload
 def load_executor(
-    file: GGUFFile,
+    file: ModelFile,
     config: ModelConfig,
     *,
     executor: Literal["plan", "reference"],
@@ -46,7 +46,7 @@ def load_executor(
 
 
 def load_executor(
-    file: GGUFFile,
+    file: ModelFile,
     config: ModelConfig,
     *,
     executor: Literal["plan", "reference"] = "plan",

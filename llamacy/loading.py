@@ -1,18 +1,22 @@
-"""From a file to a model in memory: where the layers meet."""
+"""From files to a model in memory: where the layers meet."""
 
 from __future__ import annotations
 
 import logging
 import os
+from contextlib import ExitStack
 
 from llamacy.adapters import Lora, read_adapters
 from llamacy.architectures import find_architecture
 from llamacy.cpu_count import default_threads
 from llamacy.errors import ArgumentError
 from llamacy.executors import Progress, load_executor
-from llamacy.formats.gguf import open_gguf
+from llamacy.formats.file_types import find_file_type
 from llamacy.formats.gguf_config import read_architecture, read_config
+from llamacy.formats.model_file import ModelFile
+from llamacy.formats.requantized import RequantizedFile
 from llamacy.model import Model
+from llamacy.model_files import open_model
 from llamacy.ops.runtime import KV_TYPES, PAGE
 from llamacy.sampling.checks import check_callback, checked_integer
 from llamacy.session_file import Origin
@@ -31,6 +35,7 @@ def load(
     n_ctx: int | None = None,
     n_threads: int | None = None,
     kv_type: str = "f16",
+    quantize: str | None = None,
     prompt_cache: int | None = None,
     lora: Lora = None,
     progress: Progress | None = None,
@@ -39,7 +44,8 @@ def load(
 
     Parameters
     ----------
-    source : path of a GGUF file; of a split model, the path of its first file.
+    source : path of a GGUF file; of a split model, the path of its first file. Or
+        path of a folder as Hugging Face has them, with config.json and safetensors.
         ``"demo"`` is the tiny model that comes with the package.
     n_ctx : most tokens of prompt and text together; None is what the model was
         trained for. Memory for them is taken as they come.
@@ -47,6 +53,9 @@ def load(
         process may use.
     kv_type : how keys and values are kept: ``"f16"``, ``"f32"``, or ``"q8_0"``,
         which takes half the memory of f16.
+    quantize : a file type as ``"Q4_K_M"`` that the weights are turned into on the way
+        in, tensor by tensor; None leaves them as they are. It takes longer than to
+        load a file that :func:`llamacy.quantize` wrote.
     prompt_cache : most bytes of keys and values kept of past texts, for new prompts
         that begin like them; None is a full context, at most 1 GiB; 0 keeps none.
     lora : LoRA adapters to begin with, as of :meth:`~llamacy.Model.set_adapters`.
@@ -55,8 +64,8 @@ def load(
     Raises
     ------
     ModelFileError : the file cannot be read.
-    FormatError : it is not a sound GGUF file, or (UnsupportedError) needs
-        something llamacy does not have.
+    FormatError : it is not a sound model, or (UnsupportedError) needs something
+        llamacy does not have.
     ArgumentError : an option has a value that cannot be used.
 
     Examples
@@ -79,10 +88,17 @@ def load(
         prompt_cache = checked_integer("prompt_cache", prompt_cache, 0)
     check_callback("progress", progress)
     adapters = read_adapters(lora)
-    with open_gguf(path) as file:
+    file_type = None
+    if quantize is not None:
+        file_type = find_file_type(quantize, argument="quantize")
+    with ExitStack() as opened:
+        file: ModelFile = opened.enter_context(open_model(path))
         # An unknown family is refused as such, whatever keys it has of its own.
         find_architecture(read_architecture(file), str(file.path))
         config = read_config(file)
+        if file_type is not None:
+            converted = RequantizedFile(file, file_type, n_threads)
+            file = opened.enter_context(converted)
         executor = load_executor(
             file, config, n_threads=n_threads, kv_type=kv_type, progress=progress
         )

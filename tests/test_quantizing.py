@@ -16,8 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy import quantizing
 from llamacy.executors import load_executor
+from llamacy.formats import requantized
 from llamacy.formats.file_types import FILE_TYPES
 from llamacy.formats.ggml import GGMLType
 from llamacy.formats.gguf import open_gguf
@@ -226,7 +226,7 @@ def test_threads_and_pieces_do_not_matter(
 ) -> None:
     one, other = tmp_path / "one.gguf", tmp_path / "other.gguf"
     llamacy.quantize(float_model, one, "Q4_K_M", n_threads=1)
-    monkeypatch.setattr(quantizing, "_CHUNK", 5000)
+    monkeypatch.setattr(requantized, "_CHUNK", 5000)
     llamacy.quantize(float_model, other, "Q4_K_M", n_threads=3)
     assert one.read_bytes() == other.read_bytes()
 

@@ -18,25 +18,17 @@ from pathlib import Path
 FOUNDATION = {"errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
+    *("adapters", "architectures", "chat", "converting", "cpu_count", "executors"),
     *(
-        "adapters",
-        "architectures",
-        "chat",
-        "converting",
-        "cpu_count",
-        "executors",
         "generation",
-    ),
-    *(
         "kernels",
         "loading",
         "model",
+        "model_files",
         "quantizing",
         "sampling",
-        "session",
-        "session_file",
     ),
-    *("sources", "tokenizers"),
+    *("session", "session_file", "sources", "tokenizers"),
 }
 
 # A part of the package (a module or folder in it; "" is llamacy/__init__.py) and the
@@ -47,11 +39,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compat": MODEL,
     "": MODEL,
     "loading": MODEL,
-    "converting": FOUNDATION | {"formats", "sampling", "sources"},
-    "quantizing": FOUNDATION | {"cpu_count", "formats", "sampling", "sources"},
+    "converting": FOUNDATION
+    | {"cpu_count", "formats", "model_files", "sampling", "sources"},
+    "quantizing": FOUNDATION
+    | {"cpu_count", "formats", "model_files", "sampling", "sources"},
     "adapters": FOUNDATION | {"formats", "ops"},
-    "model": MODEL - {"converting", "loading", "quantizing"},
-    "session": MODEL - {"converting", "loading", "model", "quantizing", "chat"},
+    "model_files": FOUNDATION | {"formats", "tokenizers"},
+    "model": MODEL - {"converting", "loading", "model_files", "quantizing"},
+    "session": MODEL
+    - {"converting", "loading", "model", "model_files", "quantizing", "chat"},
     "chat": FOUNDATION | {"generation", "sampling", "tokenizers"},
     "session_file": FOUNDATION | {"ops"},
     "executors": ENGINE | {"architectures"},

@@ -12,7 +12,9 @@ from llamacy.cli.options import JSON, Threads
 
 
 def quantize(
-    source: Annotated[str, typer.Argument(metavar="IN", help="A GGUF file, or demo.")],
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="A GGUF file, or folder of safetensors.")
+    ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
     type: Annotated[
         str, typer.Argument(metavar="TYPE", help="Q4_K_M, Q8_0, F16 and so on.")

@@ -10,24 +10,27 @@ import typer
 from llamacy.cli.options import JSON
 
 if TYPE_CHECKING:
-    from llamacy.formats.gguf import GGUFFile
+    from llamacy.formats.model_file import ModelFile
 
 _N_SHOWN = 6  # elements of an array
 _N_CHARACTERS = 72  # of a string, in the table
 
 
 def show(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A GGUF file.")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="A GGUF file, or folder of safetensors."),
+    ],
     full: Annotated[
         bool, typer.Option("--full", help="Show long arrays and texts whole.")
     ] = False,
     json: JSON = False,
 ) -> None:
     """Show a file's metadata, and its tensors' shapes and types."""
-    from llamacy.formats.gguf import open_gguf
+    from llamacy.model_files import open_model
     from llamacy.sources import locate
 
-    with open_gguf(locate(file)) as opened:
+    with open_model(locate(file)) as opened:
         summary = _summary(opened)
         metadata = {
             key: _plain(value, None if full else _N_SHOWN)
@@ -51,12 +54,15 @@ def show(
         _print(summary, metadata, tensors, full)
 
 
-def _summary(file: GGUFFile) -> dict[str, Any]:
+def _summary(file: ModelFile) -> dict[str, Any]:
+    from llamacy.formats.gguf import GGUFFile
+
     n_params = sum(math.prod(tensor.shape) for tensor in file.tensors.values())
     n_bytes = sum(tensor.n_bytes for tensor in file.tensors.values())
     return {
         "path": str(file.path),
-        "version": file.version,
+        "format": file.format,
+        "version": file.version if isinstance(file, GGUFFile) else None,
         "n_tensors": len(file.tensors),
         "n_params": n_params,
         "tensor_bytes": n_bytes,
@@ -87,7 +93,7 @@ def _print(
     from llamacy.cli.tables import in_units, print_table
 
     print(
-        f"{summary['path']}: GGUF version {summary['version']}, "
+        f"{summary['path']}: {summary['format']}, "
         f"{summary['n_tensors']} tensors, {summary['n_params']:,} parameters, "
         f"{in_units(summary['tensor_bytes'])}"
         + (

@@ -14,7 +14,8 @@ from llamacy.cli.text_input import check_text, read_text
 
 def tokenize(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="GGUF file with a vocabulary.")
+        str,
+        typer.Argument(metavar="MODEL", help="GGUF file or folder with a vocabulary."),
     ],
     text: Annotated[
         str | None, typer.Argument(metavar="TEXT", help="The text, if not piped in.")

@@ -151,7 +151,7 @@ _KEPT: Final = (
 _LAYER_PART: Final = re.compile(r"blk\.([0-9]+)\.(\w+)\.weight")
 
 
-def find_file_type(name: str) -> FileType:
+def find_file_type(name: str, *, argument: str = "type") -> FileType:
     """Find a file type by its name, in small letters or large.
 
     >>> find_file_type("q4_k").name
@@ -159,13 +159,13 @@ def find_file_type(name: str) -> FileType:
 
     Raises
     ------
-    ArgumentError : there is none of that name.
+    ArgumentError : there is none of that name; it names the `argument`.
     """
     upper = name.upper() if isinstance(name, str) else ""
     known = FILE_TYPES.get(_ALIASES.get(upper, upper))
     if known is None:
         raise ArgumentError(
-            f"type: wanted one of {', '.join(FILE_TYPES)}, found {name!r}"
+            f"{argument}: wanted one of {', '.join(FILE_TYPES)}, found {name!r}"
         )
     return known
 

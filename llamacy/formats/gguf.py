@@ -8,12 +8,10 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -24,8 +22,8 @@ from llamacy.formats.cursor import shown
 from llamacy.formats.ggml import GGMLType, dequantize
 from llamacy.formats.gguf_header import Header, TensorInfo, read_header
 from llamacy.formats.mapped_file import MappedFile
+from llamacy.formats.model_file import SAMPLE_BYTES, fingerprint
 
-_SAMPLE_BYTES = 4096  # of a tensor, in its fingerprint
 _PART_NAME = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})\.gguf", re.DOTALL)
 
 
@@ -60,6 +58,10 @@ class Tensor:
         """
         return self._file.view(self._offset, self.n_bytes)
 
+    def sample(self) -> bytes:
+        """Return its first bytes, for the file's fingerprint."""
+        return self.data[:SAMPLE_BYTES].tobytes()
+
     def dequantize(self) -> NDArray[np.float32]:
         """Turn the blocks into weights: float32 of `shape`, a fresh array.
 
@@ -90,6 +92,7 @@ class GGUFFile:
     value_types : the number of each value's type, or of that of an array's items, as
         the format counts them: 4 is uint32, 6 float32, 8 a string.
     tensors : by name, in the file's order.
+    format : its name, with the version.
     """
 
     def __init__(self, parts: list[tuple[MappedFile, Header]]) -> None:
@@ -98,6 +101,7 @@ class GGUFFile:
         self.path: Path = files[0].path
         self.paths: tuple[Path, ...] = tuple(file.path for file in files)
         self.version: int = first.version
+        self.format: str = f"GGUF version {first.version}"
         self.metadata: dict[str, Any] = first.metadata
         self.value_types: dict[str, int] = first.value_types
         self.tensors: dict[str, Tensor] = {}
@@ -114,20 +118,8 @@ class GGUFFile:
                 self.tensors[info.name] = Tensor(file, info)
 
     def fingerprint(self) -> str:
-        """Tell this model from others: a digest of its settings and weights.
-
-        Of each tensor only the beginning is looked at, so that it costs nothing
-        beside loading; weights that were trained further differ there too.
-        """
-        digest = hashlib.blake2b(digest_size=16)
-        for key, value in self.metadata.items():
-            if isinstance(value, bool | int | float | str):
-                digest.update(f"{key}={value!r};".encode(errors="replace"))
-        for tensor in self.tensors.values():
-            head = f"{tensor.name}:{tensor.type.name}{tensor.shape};"
-            digest.update(head.encode(errors="replace"))
-            digest.update(tensor.data[:_SAMPLE_BYTES].tobytes())
-        return digest.hexdigest()
+        """Tell this model from others: a digest of its settings and weights."""
+        return fingerprint(self.metadata, self.tensors.values())
 
     def close(self) -> None:
         """Unmap the weights; arrays already taken from tensors stay valid."""
@@ -137,12 +129,7 @@ class GGUFFile:
     def __enter__(self) -> GGUFFile:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.cursor import shown
-from llamacy.formats.gguf import GGUFFile
+from llamacy.formats.model_file import ModelFile
 
 MAX_LAYERS: Final = 1 << 12
 MAX_EMBD: Final = 1 << 20
@@ -33,7 +33,7 @@ MAX_FREQ_BASE: Final = 1e15
 _SCALINGS: Final = ("none", "linear", "yarn")
 
 
-def read_architecture(file: GGUFFile) -> str:
+def read_architecture(file: ModelFile) -> str:
     """Read the name of a model's family, which other keys begin with.
 
     Raises
@@ -43,7 +43,7 @@ def read_architecture(file: GGUFFile) -> str:
     return _Keys(file, "").text("general.architecture")
 
 
-def read_config(file: GGUFFile) -> ModelConfig:
+def read_config(file: ModelFile) -> ModelConfig:
     """Read and check a model's hyperparameters.
 
     Parameters
@@ -161,7 +161,7 @@ class _Keys:
     ``".block_count"`` stands for ``"llama.block_count"``.
     """
 
-    def __init__(self, file: GGUFFile, architecture: str) -> None:
+    def __init__(self, file: ModelFile, architecture: str) -> None:
         self.metadata: Mapping[str, Any] = file.metadata
         self._path = file.path
         self._architecture = architecture

@@ -28,7 +28,7 @@ def describe(head: bytes) -> str:
     """
     # an uint64 length, then a JSON object of that length
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32:
-        return "a safetensors file"
+        return "a safetensors file: name the folder that holds it"
     for sign, meaning in _SIGNS:
         if head.startswith(sign):
             return meaning

@@ -1,7 +1,8 @@
 """Text to token ids and back, from a vocabulary's GGUF metadata alone.
 
 Two families: SentencePiece (``tokenizer.ggml.model == "llama"``, :mod:`.spm`) and
-byte-level BPE (``"gpt2"``, :mod:`.bpe`). What both share is in :mod:`.base`.
+byte-level BPE (``"gpt2"``, :mod:`.bpe`). What both share is in :mod:`.base`. Hugging
+Face's files are turned into GGUF metadata first (:mod:`.hugging_face`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from llamacy.errors import UnsupportedError
+from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.cursor import shown
 from llamacy.formats.gguf import open_gguf
 from llamacy.sources import locate
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.bpe import BPETokenizer
 from llamacy.tokenizers.fields import Fields
+from llamacy.tokenizers.hugging_face import read_tokenizer_files
 from llamacy.tokenizers.spm import SPMTokenizer
 
 __all__ = ["TOKENIZERS", "Tokenizer", "load_tokenizer", "tokenizer_from_metadata"]
@@ -26,13 +28,14 @@ TOKENIZERS = {"gpt2": BPETokenizer, "llama": SPMTokenizer}
 
 
 def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
-    """Read the tokenizer of a GGUF file.
+    """Read the tokenizer of a GGUF file, or of a folder as Hugging Face has them.
 
     The architecture does not matter, nor whether the file holds any weights.
 
     Parameters
     ----------
-    path : a GGUF file, or any part of a split one; ``"demo"``, the bundled one.
+    path : a GGUF file, or any part of a split one; ``"demo"``, the bundled one; a
+        folder with tokenizer.json or tokenizer.model.
 
     Raises
     ------
@@ -46,7 +49,14 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     >>> tokenizer.encode("Hello world")  # doctest: +SKIP
     [1, 15043, 3186]
     """
-    with open_gguf(locate(path), metadata_only=True) as file:
+    found = locate(path)
+    if os.path.isdir(found):
+        vocabulary = read_tokenizer_files(found)
+        if vocabulary is None:
+            wanted = "tokenizer.json or tokenizer.model"
+            raise FormatError(found, "folder", wanted, "neither")
+        return tokenizer_from_metadata(vocabulary.values, str(found))
+    with open_gguf(found, metadata_only=True) as file:
         return tokenizer_from_metadata(file.metadata, str(file.path))
 
 

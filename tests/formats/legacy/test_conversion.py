@@ -229,6 +229,14 @@ def test_scores_where_there_are_none(
     assert "no scores" in caplog.text
 
 
+def test_another_type_on_the_way(tmp_path: Path, model: OldModel) -> None:
+    replace(model, type="F16").write(tmp_path / "old.bin")
+    done = llamacy.convert(tmp_path / "old.bin", tmp_path / "new.gguf", "Q8_0")
+    assert done.tensor_types["Q8_0"] == 2 + 7 * N_LAYER
+    with open_gguf(tmp_path / "new.gguf") as file:
+        assert file.metadata["general.file_type"] == 7
+
+
 def test_heads_of_keys_and_options(
     tmp_path: Path, model: OldModel, random_tensors: Callable[..., dict[str, Floats]]
 ) -> None:

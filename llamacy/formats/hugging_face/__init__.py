@@ -1,0 +1,110 @@
+"""Hugging Face's folders: config.json and safetensors, presented as a GGUF file is.
+
+`families` is the table of what is known; `config` and `rope` translate config.json to
+GGUF's metadata, `tensors` the weights. The vocabulary is read elsewhere, by
+:mod:`llamacy.tokenizers.hugging_face`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+from llamacy.formats.ggml import GGMLType
+from llamacy.formats.hugging_face.config import read_config
+from llamacy.formats.hugging_face.tensors import translate
+from llamacy.formats.json_text import read_json
+from llamacy.formats.metadata import Metadata
+from llamacy.formats.model_file import ModelTensor, fingerprint
+from llamacy.formats.safetensors_folder import SafetensorsFolder, open_safetensors
+
+__all__ = ["CONFIG", "HuggingFaceFolder", "open_hugging_face"]
+
+CONFIG: Final = "config.json"
+
+# the numbers of file types in `general.file_type`, by the type of most weights
+_FILE_TYPES: Final = {GGMLType.F32: 0, GGMLType.F16: 1, GGMLType.BF16: 32}
+
+
+class HuggingFaceFolder:
+    """An open folder; made by :func:`open_hugging_face`.
+
+    The attributes are those of :class:`~llamacy.formats.gguf.GGUFFile`, and what they
+    hold is what a GGUF file of the same model would have.
+    """
+
+    format = "safetensors"
+
+    def __init__(
+        self,
+        path: Path,
+        files: SafetensorsFolder,
+        metadata: Metadata,
+        tensors: Mapping[str, ModelTensor],
+    ) -> None:
+        self.path = path
+        self.paths: tuple[Path, ...] = (path / CONFIG, *files.paths)
+        self.metadata: dict[str, Any] = metadata.values
+        self.value_types: dict[str, int] = metadata.types
+        self.tensors = tensors
+        self._files = files
+
+    def fingerprint(self) -> str:
+        """Tell this model from others: a digest of its settings and weights."""
+        return fingerprint(self.metadata, self.tensors.values())
+
+    def close(self) -> None:
+        """Unmap the weights; arrays already taken from tensors stay valid."""
+        self._files.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<HuggingFaceFolder {str(self.path)!r}: {len(self.tensors)} tensors>"
+
+
+def open_hugging_face(
+    folder: Path, vocabulary: Callable[[Path], Metadata | None] | None = None
+) -> HuggingFaceFolder:
+    """Open a folder.
+
+    Parameters
+    ----------
+    vocabulary : reads the metadata that are about the vocabulary, if a folder has one.
+
+    Raises
+    ------
+    ModelFileError : a file is missing, or cannot be read.
+    FormatError : a file is broken, or does not go with another.
+    UnsupportedError : something in config.json or a tensor is not known here.
+    """
+    config = read_config(
+        read_json(folder / CONFIG), os.path.basename(os.path.abspath(folder))
+    )
+    files = open_safetensors(folder)
+    try:
+        tensors = translate(files.tensors, config, folder)
+        added = vocabulary(folder) if vocabulary is not None else None
+    except BaseException:
+        files.close()
+        raise
+    metadata = config.metadata
+    metadata.integer("general.file_type", _file_type(tensors))
+    if added is not None:
+        metadata.update(added)
+    return HuggingFaceFolder(folder, files, metadata, tensors)
+
+
+def _file_type(tensors: Mapping[str, ModelTensor]) -> int:
+    """Return the number of the type that most weights of matrices have."""
+    weights = dict.fromkeys(_FILE_TYPES, 0)
+    for tensor in tensors.values():
+        if len(tensor.shape) > 1:
+            weights[tensor.type] += tensor.n_bytes // tensor.type.type_size
+    return _FILE_TYPES[max(weights, key=lambda each: weights[each])]

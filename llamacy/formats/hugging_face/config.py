@@ -1,0 +1,104 @@
+"""From config.json to the metadata that a GGUF file of the same model would have."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.formats.hugging_face.families import FAMILIES, Family
+from llamacy.formats.hugging_face.rope import add_rope
+from llamacy.formats.hugging_face.sizes import Sizes, read_sizes
+from llamacy.formats.json_text import JsonObject
+from llamacy.formats.metadata import Metadata
+
+
+class Config(NamedTuple):
+    """What config.json says.
+
+    Attributes
+    ----------
+    family, sizes : of the model.
+    metadata : GGUF's keys, but for the vocabulary.
+    is_tied : whether the embeddings serve as the output matrix.
+    rope_divisors : float32, (n_dims / 2,), or None: what frequencies are divided by.
+    """
+
+    family: Family
+    sizes: Sizes
+    metadata: Metadata
+    is_tied: bool
+    rope_divisors: NDArray[np.float32] | None
+
+
+def read_config(config: JsonObject, name: str) -> Config:
+    """Read and check what config.json says.
+
+    Parameters
+    ----------
+    config : the file's object.
+    name : what to call the model.
+
+    Raises
+    ------
+    FormatError : a value is missing or wrong.
+    UnsupportedError : a family, a way of quantising, an activation or a kind of RoPE
+        scaling that is not known here.
+    """
+    family = _find_family(config)
+    if "quantization_config" in config:
+        found = config.child("quantization_config")
+        method = found.get("quant_method") if found else None
+        config.refuse("quantization_config", "weights that are floats", method)
+    _check_activation(config, family)
+    sizes = read_sizes(config)
+    metadata = Metadata()
+    metadata.text("general.architecture", family.architecture)
+    metadata.text("general.type", "model")
+    metadata.text("general.name", name)
+    _add_sizes(config, sizes, family.architecture, metadata)
+    divisors = add_rope(config, sizes, family.architecture, metadata)
+    if family.settings is not None:
+        family.settings(config, sizes, metadata)
+    return Config(
+        family,
+        sizes,
+        metadata,
+        config.flag("tie_word_embeddings", family.is_tied),
+        divisors,
+    )
+
+
+def _find_family(config: JsonObject) -> Family:
+    names = config.items("architectures")
+    known = f"one of {', '.join(FAMILIES)}"
+    if len(names) != 1 or not isinstance(names[0], str):
+        config.fail("architectures", f"an array of one name, {known}", names)
+    if names[0] not in FAMILIES:
+        config.refuse("architectures", known, names[0])
+    return FAMILIES[names[0]]
+
+
+def _check_activation(config: JsonObject, family: Family) -> None:
+    key = "hidden_activation" if "hidden_activation" in config else "hidden_act"
+    found = config.text(key, family.activations[0])
+    if found not in family.activations:
+        config.refuse(key, family.activations[0], found)
+
+
+def _add_sizes(
+    config: JsonObject, sizes: Sizes, prefix: str, metadata: Metadata
+) -> None:
+    metadata.integer(f"{prefix}.block_count", sizes.n_layer)
+    metadata.integer(f"{prefix}.context_length", sizes.n_ctx_train)
+    metadata.integer(f"{prefix}.embedding_length", sizes.n_embd)
+    metadata.integer(f"{prefix}.feed_forward_length", sizes.n_ff)
+    metadata.integer(f"{prefix}.attention.head_count", sizes.n_head)
+    metadata.integer(f"{prefix}.attention.head_count_kv", sizes.n_head_kv)
+    metadata.integer(f"{prefix}.attention.key_length", sizes.head_dim)
+    metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)
+    metadata.integer(f"{prefix}.vocab_size", sizes.n_vocab)
+    # a float32 has nothing below the least; more than 1 is nothing that was meant
+    eps = config.real("rms_norm_eps", 1e-37, 1.0, 1e-6)
+    metadata.real(f"{prefix}.attention.layer_norm_rms_epsilon", eps)

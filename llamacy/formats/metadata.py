@@ -1,0 +1,69 @@
+"""Metadata of a model in the making: values, and what GGUF calls their types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+UINT32, INT32, FLOAT32, BOOL, STRING = 4, 5, 6, 7, 8
+"""Types of values, as GGUF numbers them."""
+
+
+class Metadata:
+    """Keys and values as a GGUF file would have them.
+
+    Attributes
+    ----------
+    values, types : what :class:`~llamacy.formats.gguf.GGUFFile` calls `metadata` and
+        `value_types`.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.types: dict[str, int] = {}
+
+    def integer(self, key: str, value: int) -> None:
+        """Add a whole number, 0 to 2**32 - 1."""
+        self._add(key, value, UINT32)
+
+    def real(self, key: str, value: float) -> None:
+        """Add a number, rounded as a file would round it."""
+        self._add(key, float(np.float32(value)), FLOAT32)
+
+    def flag(self, key: str, value: bool) -> None:
+        """Add a truth value."""
+        self._add(key, value, BOOL)
+
+    def text(self, key: str, value: str) -> None:
+        """Add a string."""
+        self._add(key, value, STRING)
+
+    def texts(self, key: str, values: list[str]) -> None:
+        """Add an array of strings."""
+        self._add(key, values, STRING)
+
+    def integers(self, key: str, values: Sequence[int]) -> None:
+        """Add an array of whole numbers of 32 bits."""
+        self._add(key, _fixed(values, np.int32), INT32)
+
+    def reals(self, key: str, values: Sequence[float]) -> None:
+        """Add an array of numbers."""
+        self._add(key, _fixed(values, np.float32), FLOAT32)
+
+    def update(self, other: Metadata) -> None:
+        """Add all that another has."""
+        self.values.update(other.values)
+        self.types.update(other.types)
+
+    def _add(self, key: str, value: Any, value_type: int) -> None:
+        self.values[key] = value
+        self.types[key] = value_type
+
+
+def _fixed(values: Sequence[float], dtype: type) -> NDArray[Any]:
+    array: NDArray[Any] = np.array(values, dtype)
+    array.flags.writeable = False
+    return array

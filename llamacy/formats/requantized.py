@@ -1,0 +1,181 @@
+"""A model file with its weights in another type: quantised as they are asked for.
+
+Of a tensor's float32 weights only a few rows are in memory at a time, and none of the
+tensor before it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import ArgumentError, FormatError
+from llamacy.formats.file_types import FileType, model_shape, tensor_type
+from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.formats.metadata import UINT32
+from llamacy.formats.model_file import ModelFile, ModelTensor, fingerprint
+from llamacy.formats.quantization import quantize
+
+_CHUNK: Final = 1 << 20  # weights of a tensor that a thread converts at a time
+_QUANTIZATION_VERSION: Final = 2  # of ggml's block layouts
+
+_logger = logging.getLogger("llamacy")
+
+
+class RequantizedTensor:
+    """A tensor in another type.
+
+    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
+
+    Parameters
+    ----------
+    source : the tensor.
+    new_type : what it is to become.
+    path : the file it is from, for errors.
+    threads : convert it.
+    """
+
+    def __init__(
+        self,
+        source: ModelTensor,
+        new_type: GGMLType,
+        path: Path,
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        self.name = source.name
+        self.type = new_type
+        self.shape = source.shape
+        n_blocks = math.prod(self.shape) // new_type.block_size
+        self.n_bytes = n_blocks * new_type.type_size
+        self._source = source
+        self._path = path
+        self._threads = threads
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The blocks, row after row: uint8, (n_bytes,), a fresh array.
+
+        Raises
+        ------
+        FormatError : weights that the type cannot express.
+        """
+        result = np.empty(self.n_bytes, np.uint8)
+        for _ in self.fill(result):
+            pass
+        return result
+
+    def fill(self, result: NDArray[np.uint8]) -> Iterator[int]:
+        """Write the blocks, a few rows at a time; yield how many weights each time.
+
+        Raises
+        ------
+        FormatError : weights that the type cannot express.
+        """
+        old = self._source
+        n_in, n_rows = old.shape[-1], math.prod(old.shape[:-1])
+        rows, new_rows = old.data.reshape(n_rows, -1), result.reshape(n_rows, -1)
+        step = max(1, _CHUNK // n_in)
+
+        def convert(first: int) -> int:
+            part = rows[first : first + step]
+            weights = dequantize(part.reshape(-1), old.type, (len(part), n_in))
+            try:
+                blocks = quantize(weights, self.type)
+            except ArgumentError as error:
+                raise self._bad_weights(weights) from error
+            new_rows[first : first + step] = blocks.reshape(len(part), -1)
+            return weights.size
+
+        yield from self._threads.map(convert, range(0, n_rows, step))
+
+    def sample(self) -> bytes:
+        """Return bytes of the tensor it is made from, for a fingerprint."""
+        return self._source.sample()
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Turn the new blocks into weights: float32 of `shape`, a fresh array."""
+        return dequantize(self.data, self.type, self.shape)
+
+    def release(self) -> None:
+        """Take the source's pages out of memory; they are read again when needed."""
+        self._source.release()
+
+    def _bad_weights(self, weights: NDArray[np.float32]) -> FormatError:
+        """Say which tensor cannot be converted, and why."""
+        magnitude = float(np.abs(weights).max())
+        return FormatError(
+            self._path,
+            f"tensor {self.name}",
+            f"finite weights within the range of {self.type.name}",
+            f"{magnitude:g}" if math.isfinite(magnitude) else "NaN or infinity",
+        )
+
+
+class RequantizedFile:
+    """A model file with its weights in the types that a file type gives them.
+
+    The attributes are those of :class:`~llamacy.formats.gguf.GGUFFile`. Metadata stay
+    as they are, but for those that say the type.
+
+    Parameters
+    ----------
+    file : stays open, and is not closed here.
+    file_type : says which tensor gets which type.
+    n_threads : threads that convert.
+    """
+
+    def __init__(self, file: ModelFile, file_type: FileType, n_threads: int) -> None:
+        self.path = file.path
+        self.paths = file.paths
+        self.format = file.format
+        self._threads = ThreadPoolExecutor(n_threads)
+        self.tensors = self._converted(file, file_type)
+        changed = {
+            "general.file_type": file_type.number,
+            "general.quantization_version": _QUANTIZATION_VERSION,
+        }
+        self.metadata: dict[str, Any] = file.metadata | changed
+        self.value_types = file.value_types | dict.fromkeys(changed, UINT32)
+
+    def _converted(
+        self, file: ModelFile, file_type: FileType
+    ) -> Mapping[str, ModelTensor]:
+        """Choose every tensor's type, and say what a reader of the log should know."""
+        model = model_shape(file.metadata, file.tensors)
+        tensors: dict[str, ModelTensor] = {}
+        n_again = 0
+        for name, old in file.tensors.items():
+            new_type = tensor_type(file_type, model, name, old.shape, old.type)
+            if new_type == old.type:
+                tensors[name] = old
+                continue
+            tensors[name] = RequantizedTensor(old, new_type, file.path, self._threads)
+            n_again += old.type.block_size > 1
+        if n_again:
+            _logger.warning(
+                "%s: %d of %d tensors were quantised before; a model made from float "
+                "weights is better",
+                file.path, n_again, len(tensors),
+            )  # fmt: skip
+        return tensors
+
+    def fingerprint(self) -> str:
+        """Tell this model from others, and from itself in another type."""
+        return fingerprint(self.metadata, self.tensors.values())
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

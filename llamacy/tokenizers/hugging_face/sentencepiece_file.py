@@ -1,0 +1,121 @@
+"""SentencePiece's own file, `tokenizer.model`.
+
+Source: `sentencepiece_model.proto`, whose field numbers are those below.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from pathlib import Path
+from typing import Any, Final
+
+from llamacy.errors import FormatError, UnsupportedError
+from llamacy.formats.gguf_config import MAX_VOCAB
+from llamacy.formats.mapped_file import MappedFile
+from llamacy.formats.metadata import Metadata
+from llamacy.tokenizers.hugging_face.protobuf import ProtobufError, read_message
+from llamacy.tokenizers.hugging_face.token_list import SPACE, TokenList
+from llamacy.tokenizers.token_type import TokenType
+from llamacy.tokenizers.vocabulary import byte_of
+
+_MAX_BYTES: Final = 1 << 24  # 5 MB is the most seen
+
+# ModelProto
+_PIECE, _TRAINER, _NORMALIZER = 1, 2, 3
+# SentencePiece
+_TEXT, _SCORE, _TYPE = 1, 2, 3
+# TrainerSpec
+_MODEL_TYPE, _SPACE_AS_SUFFIX = 3, 24
+_MODEL_TYPES: Final = {1: "unigram", 2: "BPE", 3: "word", 4: "char"}
+_BPE: Final = 2
+# NormalizerSpec
+_CHARACTER_MAP, _ADD_PREFIX, _REMOVE_SPACES, _MARK_SPACES = 2, 3, 4, 5
+
+
+def read_model(path: Path, metadata: Metadata) -> TokenList:
+    """Read a vocabulary, and add the keys about its kind.
+
+    Raises
+    ------
+    ModelFileError : the file cannot be read.
+    FormatError : it is broken.
+    UnsupportedError : it is no BPE, or changes the text in other ways than LLaMA's.
+    """
+    file = MappedFile(path)
+    try:
+        if file.size > _MAX_BYTES:
+            wanted = f"at most {_MAX_BYTES} bytes"
+            raise FormatError(path, "file", wanted, f"{file.size} bytes")
+        data = memoryview(file.data[:])
+    finally:
+        file.close()
+    pieces, trainer, normalizer = _parts(path, data)
+    model_type = trainer.get(_MODEL_TYPE, 1)
+    if model_type != _BPE:
+        found = _MODEL_TYPES.get(model_type, model_type)
+        raise UnsupportedError(path, "trainer_spec.model_type", "BPE", found)
+    _check_normalizer(path, trainer, normalizer)
+    metadata.text("tokenizer.ggml.model", "llama")
+    metadata.text("tokenizer.ggml.pre", "default")
+    prefix = bool(normalizer.get(_ADD_PREFIX, 1))
+    metadata.flag("tokenizer.ggml.add_space_prefix", prefix)
+    return _token_list(path, pieces)
+
+
+def _parts(
+    path: Path, data: memoryview
+) -> tuple[list[dict[int, Any]], dict[int, Any], dict[int, Any]]:
+    """Take the file apart: fields of each piece, of the trainer, of the normalizer."""
+    pieces: list[dict[int, Any]] = []
+    others: dict[int, dict[int, Any]] = {_TRAINER: {}, _NORMALIZER: {}}
+    try:
+        for field, value in read_message(data):
+            if field == _PIECE and not isinstance(value, int):
+                pieces.append(dict(read_message(value)))
+            elif field in others and not isinstance(value, int):
+                others[field].update(read_message(value))
+    except ProtobufError as error:
+        wanted = "a SentencePiece model"
+        raise FormatError(path, "file", wanted, str(error)) from None
+    if not 1 <= len(pieces) <= MAX_VOCAB:
+        raise FormatError(path, "pieces", f"1 to {MAX_VOCAB}", len(pieces))
+    return pieces, others[_TRAINER], others[_NORMALIZER]
+
+
+def _check_normalizer(
+    path: Path, trainer: dict[int, Any], normalizer: dict[int, Any]
+) -> None:
+    """Refuse what the vocabularies of GGUF files have no word for."""
+    rules = (
+        ("precompiled_charsmap", bool(normalizer.get(_CHARACTER_MAP)), False),
+        ("remove_extra_whitespaces", bool(normalizer.get(_REMOVE_SPACES, 1)), False),
+        ("escape_whitespaces", bool(normalizer.get(_MARK_SPACES, 1)), True),
+        ("treat_whitespace_as_suffix", bool(trainer.get(_SPACE_AS_SUFFIX, 0)), False),
+    )
+    for name, found, wanted in rules:
+        if found != wanted:
+            raise UnsupportedError(path, name, wanted, found)
+
+
+def _token_list(path: Path, pieces: list[dict[int, Any]]) -> TokenList:
+    texts, types, scores = {}, {}, {}
+    for i, piece in enumerate(pieces):
+        text, score = piece.get(_TEXT, b""), piece.get(_SCORE, b"\0\0\0\0")
+        kind = piece.get(_TYPE, int(TokenType.NORMAL))
+        try:
+            texts[i] = str(text, "utf-8")
+            scores[i] = struct.unpack("<f", score)[0]
+            types[i] = int(TokenType(kind))
+        except (TypeError, ValueError, struct.error) as error:
+            wanted = "a text, a score and a type"
+            raise FormatError(path, f"piece {i}", wanted, str(error)) from None
+        if not math.isfinite(scores[i]):
+            raise FormatError(path, f"piece {i}: score", "a number", scores[i])
+        if kind == TokenType.BYTE and byte_of(texts[i]) is None:
+            wanted = "a byte, as <0x00>"
+            raise FormatError(path, f"piece {i}", wanted, ascii(texts[i][:80]))
+        if kind == TokenType.USER_DEFINED:
+            # looked for in the text, before it has other spaces
+            texts[i] = texts[i].replace(SPACE, " ")
+    return TokenList(path, texts, types, scores)
