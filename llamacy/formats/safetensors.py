@@ -99,6 +99,9 @@ def _tensor(file: MappedFile, start: int, name: str, entry: Any) -> TensorInfo:
         raise UnsupportedError(file.path, f"{field}: dtype", wanted, shown(dtype))
     if not _are_whole(shape) or len(shape) > MAX_DIMS:
         fail("shape", f"at most {MAX_DIMS} whole numbers", shape)
+    if not shape:
+        wanted = "a vector, a matrix or more"
+        raise UnsupportedError(file.path, f"{field}: shape", wanted, "one number")
     if not all(1 <= size <= MAX_SIZE for size in shape):
         fail("shape", f"sizes from 1 to {MAX_SIZE}", tuple(shape))
     if not _are_whole(offsets) or len(offsets) != 2:

@@ -1,0 +1,293 @@
+"""Folders: config.json becomes metadata, and tensors get GGUF's names and order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import random_model
+from hugging_face import (
+    BABBLE,
+    hugging_face_tensors,
+    write_babble,
+    write_json,
+    write_tensors,
+)
+
+from llamacy.errors import FormatError, ModelFileError, UnsupportedError
+from llamacy.formats.gguf_config import read_config
+from llamacy.formats.hugging_face import open_hugging_face
+from llamacy.formats.metadata import Metadata
+
+LINEAR = {"type": "linear", "factor": 4.0}
+YARN = {
+    "rope_type": "yarn",
+    "factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+N_VOCAB = len(random_model.vocabulary()[0])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[..., Path]:
+    """Write the babbling model with changes to config.json."""
+
+    def write(**config: Any) -> Path:
+        return write_babble(tmp_path / "babble", config=config)
+
+    return write
+
+
+def test_metadata(folder: Callable[..., Path]) -> None:
+    with open_hugging_face(folder()) as file:
+        config = read_config(file)
+        assert file.format == "safetensors"
+        assert [path.name for path in file.paths] == [
+            *("config.json", "model.safetensors")
+        ]
+        assert file.metadata["general.file_type"] == 0
+        assert file.metadata["llama.vocab_size"] == N_VOCAB
+    assert set(file.value_types) == set(file.metadata)
+    assert (config.architecture, config.name) == ("llama", "babble")
+    sizes = (config.n_layer, config.n_embd, config.n_head, config.n_head_kv)
+    assert sizes == (4, 64, 4, 2)
+    assert (config.head_dim, config.n_ff, config.n_ctx_train) == (16, 192, 256)
+    assert config.norm_eps == np.float32(1e-5)
+    assert (config.rope.n_dims, config.rope.scaling) == (16, "none")
+
+
+def test_tensors_are_those_of_the_gguf_file(folder: Callable[..., Path]) -> None:
+    """Bit for bit, and in the order of a forward pass."""
+    want = random_model.tensors(N_VOCAB, seed=0)
+    with open_hugging_face(folder()) as file:
+        assert set(file.tensors) == set(want)
+        for name, values in want.items():
+            tensor = file.tensors[name]
+            assert tensor.name == name
+            assert tensor.shape == values.shape
+            assert tensor.data.tobytes() == values.tobytes()
+            np.testing.assert_array_equal(tensor.dequantize(), values)
+            tensor.release()
+            assert tensor.data.tobytes() == values.tobytes()
+        names = list(file.tensors)
+    assert names[:3] == [
+        *("token_embd.weight", "blk.0.attn_norm.weight", "blk.0.attn_q.weight")
+    ]
+    assert names[-2:] == ["output_norm.weight", "output.weight"]
+
+
+@pytest.mark.parametrize(("dtype", "number"), [(np.float16, 1), (np.uint16, 32)])
+def test_halves_keep_their_type_but_for_vectors(
+    folder: Callable[..., Path], dtype: Any, number: int
+) -> None:
+    path = folder()
+    floats = hugging_face_tensors(random_model.tensors(N_VOCAB, seed=0))
+    # of a bfloat16 the bits are written, the upper half of a float32's
+    halves = {
+        name: (
+            (values.view(np.uint32) >> 16).astype(np.uint16)
+            if dtype == np.uint16
+            else values.astype(dtype)
+        )
+        for name, values in floats.items()
+    }
+    write_tensors(path, halves)
+    with open_hugging_face(path) as file:
+        assert file.metadata["general.file_type"] == number
+        norm, q = (file.tensors[f"blk.1.attn_{part}.weight"] for part in ("norm", "q"))
+        assert norm.type.name == "F32"
+        assert q.type.name == {1: "F16", 32: "BF16"}[number]
+        assert len(norm.data) == norm.n_bytes == 4 * random_model.N_EMBD
+        np.testing.assert_array_equal(norm.dequantize(), np.ones(64, np.float32))
+        want = random_model.tensors(N_VOCAB, seed=0)["blk.1.attn_q.weight"]
+        np.testing.assert_allclose(q.dequantize(), want, rtol=2**-7, atol=1e-6)
+
+
+def test_the_fingerprint_knows_settings_and_weights(
+    folder: Callable[..., Path],
+) -> None:
+    def fingerprint(path: Path) -> str:
+        with open_hugging_face(path) as file:
+            return file.fingerprint()
+
+    path = folder()
+    one = fingerprint(path)
+    assert fingerprint(path) == one
+    assert fingerprint(folder(rope_theta=5000.0)) != one
+    folder()
+    tensors = hugging_face_tensors(random_model.tensors(N_VOCAB, seed=1))
+    write_tensors(path, tensors)
+    assert fingerprint(path) != one
+
+
+@pytest.mark.parametrize("key", ["rope_scaling", "rope_parameters"])
+def test_rope_scaling(folder: Callable[..., Path], key: str) -> None:
+    with open_hugging_face(folder(**{key: LINEAR}, rope_theta=500000.0)) as file:
+        rope = read_config(file).rope
+    assert (rope.scaling, rope.factor, rope.freq_base) == ("linear", 4, 500000)
+    yarn = YARN | {"beta_fast": 16, "attention_factor": 2.0}
+    with open_hugging_face(folder(**{key: yarn | {"rope_theta": 2000.0}})) as file:
+        rope = read_config(file).rope
+    assert (rope.scaling, rope.factor, rope.freq_base) == ("yarn", 4, 2000)
+    assert (rope.n_ctx_orig, rope.beta_fast, rope.beta_slow) == (64, 16, 1)
+    assert rope.attn_factor == pytest.approx(2 / (1 + 0.1 * np.log(4)))
+    with open_hugging_face(folder(**{key: LLAMA3})) as file:
+        divisors = file.tensors["rope_freqs.weight"].dequantize()
+        assert list(file.tensors)[1] == "rope_freqs.weight"
+    assert divisors.shape == (8,)
+    assert (divisors[0], divisors[-1]) == (1, 8)
+    assert (np.diff(divisors) >= 0).all()
+
+
+def test_tied_embeddings(folder: Callable[..., Path]) -> None:
+    path = folder(tie_word_embeddings=True)
+    with open_hugging_face(path) as file:
+        assert "output.weight" not in file.tensors
+    tensors = hugging_face_tensors(random_model.tensors(N_VOCAB, seed=0))
+    del tensors["lm_head.weight"]
+    write_tensors(path, tensors)
+    with open_hugging_face(path) as file:
+        assert "output.weight" not in file.tensors
+    write_json(path / "config.json", BABBLE | {"vocab_size": N_VOCAB})
+    with pytest.raises(FormatError, match="tensor lm_head.weight"):
+        open_hugging_face(path)
+
+
+def test_mistral_is_a_llama_with_a_window(
+    folder: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    mistral = {"architectures": ["MistralForCausalLM"], "model_type": "mistral"}
+    with open_hugging_face(folder(**mistral, sliding_window=256)) as file:
+        assert read_config(file).architecture == "llama"
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING, "llamacy"):
+        open_hugging_face(folder(**mistral, sliding_window=100)).close()
+    assert "not limited to the last 100 tokens" in caplog.text
+
+
+WRONG: list[tuple[dict[str, Any], type[FormatError], str]] = [
+    ({"architectures": ["NoSuchForCausalLM"]}, UnsupportedError, "one of LlamaForCaus"),
+    ({"architectures": []}, FormatError, "an array of one name"),
+    ({"architectures": [["a"]]}, FormatError, "an array of one name"),
+    ({"hidden_act": "relu"}, UnsupportedError, "hidden_act: wanted silu"),
+    (
+        {"quantization_config": {"quant_method": "gptq"}},
+        *(UnsupportedError, "weights that are floats, found gptq"),
+    ),
+    ({"hidden_size": None}, FormatError, "hidden_size: wanted a value"),
+    ({"hidden_size": "64"}, FormatError, "hidden_size: wanted a whole number"),
+    ({"hidden_size": 64.5}, FormatError, "hidden_size: wanted a whole number"),
+    ({"hidden_size": True}, FormatError, "hidden_size: wanted a whole number"),
+    ({"hidden_size": 2**40}, FormatError, "hidden_size: wanted 1 to"),
+    ({"hidden_size": 10**400}, FormatError, "hidden_size: wanted 1 to"),
+    ({"num_hidden_layers": 0}, FormatError, "num_hidden_layers"),
+    ({"num_hidden_layers": 3}, FormatError, "a layer below 3"),
+    ({"num_attention_heads": 5}, FormatError, "num_key_value_heads"),
+    (
+        {"num_attention_heads": 6, "num_key_value_heads": 2},
+        *(FormatError, "a divisor of 64"),
+    ),
+    ({"num_key_value_heads": 3}, FormatError, "a divisor of 4"),
+    ({"head_dim": 15}, FormatError, "head_dim: wanted an even number"),
+    ({"head_dim": 32}, FormatError, r"128 rows, found \(64, 64\)"),
+    ({"rms_norm_eps": 0}, FormatError, "rms_norm_eps"),
+    ({"rms_norm_eps": float("nan")}, FormatError, "rms_norm_eps"),
+    ({"rope_theta": float("inf")}, FormatError, "rope_theta"),
+    ({"rope_theta": 10**400}, FormatError, "rope_theta"),
+    ({"rope_theta": -1}, FormatError, "rope_theta"),
+    ({"tie_word_embeddings": "yes"}, FormatError, "true or false"),
+    ({"partial_rotary_factor": 0.5}, UnsupportedError, "partial_rotary_factor"),
+    ({"rope_scaling": "linear"}, FormatError, "rope_scaling: wanted an object"),
+    (
+        {"rope_scaling": {"type": "dynamic", "factor": 2.0}},
+        *(UnsupportedError, "one of default, linear, yarn, llama3, found dynamic"),
+    ),
+    ({"rope_scaling": {"type": "linear"}}, FormatError, "rope_scaling.factor"),
+    ({"rope_scaling": YARN | {"factor": 0.5}}, FormatError, "at least 1"),
+    ({"rope_scaling": YARN | {"truncate": False}}, UnsupportedError, "truncate"),
+    ({"rope_scaling": LLAMA3 | {"high_freq_factor": 1}}, FormatError, "more than low"),
+    ({"rope_scaling": LLAMA3 | {"factor": 0}}, FormatError, "rope_scaling.factor"),
+]
+
+
+@pytest.mark.parametrize(("config", "kind", "message"), WRONG, ids=str)
+def test_what_is_wrong_or_unknown_is_named(
+    folder: Callable[..., Path],
+    config: dict[str, Any],
+    kind: type[FormatError],
+    message: str,
+) -> None:
+    path = folder(**config)
+    with pytest.raises(kind, match=message) as caught:
+        open_hugging_face(path)
+    assert caught.value.path in (str(path), str(path / "config.json"))
+
+
+def test_tensors_that_are_not_known(folder: Callable[..., Path]) -> None:
+    path = folder()
+    tensors = hugging_face_tensors(random_model.tensors(N_VOCAB, seed=0))
+    vector = np.ones(4, np.float32)
+    ignored = {"model.layers.0.self_attn.rotary_emb.inv_freq": vector}
+    write_tensors(path, tensors | ignored)
+    with open_hugging_face(path) as file:
+        assert len(file.tensors) == len(tensors)
+    for name in (
+        "model.layers.0.self_attn.q_norm.weight",
+        "model.layers.00.self_attn.q_proj.weight",
+        "model.layers.0.self_attn.q_proj.lora",
+        "transformer.wte.weight",
+        "weight",
+    ):
+        write_tensors(path, tensors | {name: vector})
+        with pytest.raises(UnsupportedError) as caught:
+            open_hugging_face(path)
+        assert caught.value.found == name
+    write_tensors(path, tensors | {"model.norm.weight": np.ones((2, 2, 2), np.float32)})
+    with pytest.raises(FormatError, match="a vector or a matrix"):
+        open_hugging_face(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"a": 1, "a": 2}', "[" * 10**5])
+def test_a_config_that_is_none(folder: Callable[..., Path], text: str) -> None:
+    path = folder()
+    (path / "config.json").write_text(text)
+    with pytest.raises(FormatError) as caught:
+        open_hugging_face(path)
+    assert caught.value.path == str(path / "config.json")
+
+
+def test_files_that_are_missing(folder: Callable[..., Path]) -> None:
+    path = folder()
+    (path / "model.safetensors").unlink()
+    with pytest.raises(ModelFileError, match=r"no model\.safetensors"):
+        open_hugging_face(path)
+    (path / "config.json").unlink()
+    with pytest.raises(ModelFileError) as caught:
+        open_hugging_face(path)
+    assert caught.value.filename == str(path / "config.json")
+
+
+def test_a_vocabulary_is_added_or_fails_the_whole(folder: Callable[..., Path]) -> None:
+    path = folder()
+    made = Metadata()
+    made.text("tokenizer.ggml.model", "gpt2")
+    with open_hugging_face(path, lambda _: made) as file:
+        assert file.metadata["tokenizer.ggml.model"] == "gpt2"
+        assert file.value_types["tokenizer.ggml.model"] == 8
+
+    def fail(folder: Path) -> None:
+        raise FormatError(folder, "vocabulary", "one", "none")
+
+    with pytest.raises(FormatError, match="vocabulary"):
+        open_hugging_face(path, fail)
