@@ -16,10 +16,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.cursor import shown
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair
 from llamacy.formats.lora.gguf_adapter import read_gguf_adapter
+from llamacy.formats.lora.peft import read_peft_adapter
 from llamacy.ops.adapters import LowRank
 
 Lora: TypeAlias = (
@@ -65,38 +67,48 @@ class AdapterSet(NamedTuple):
         return digest.hexdigest()
 
 
-def read_adapters(lora: Lora) -> AdapterSet:
+def read_adapters(lora: Lora, config: ModelConfig) -> AdapterSet:
     """Read the adapters that an argument `lora` names.
+
+    Parameters
+    ----------
+    config : of the model they are for.
 
     Raises
     ------
     ArgumentError : it names none, or a scale is none.
-    ModelFileError, FormatError : see `read_gguf_adapter`.
+    ModelFileError : a file is missing, or cannot be read.
+    FormatError : one is broken, no adapter, or not for this family.
     """
     used = tuple(_asked_for(lora))
-    return AdapterSet(used, tuple(read_gguf_adapter(each.path) for each in used))
+    return AdapterSet(used, tuple(_read(Path(each.path), config) for each in used))
+
+
+def _read(path: Path, config: ModelConfig) -> LoraFile:
+    """Read a GGUF file, or a folder as PEFT writes it."""
+    file = read_peft_adapter(path, config) if path.is_dir() else read_gguf_adapter(path)
+    if file.architecture != config.architecture:
+        field, found = "general.architecture", shown(file.architecture)
+        raise FormatError(path, field, f"{config.architecture}, the model's", found)
+    return file
 
 
 def low_ranks(
-    adapters: AdapterSet, architecture: str, shapes: Mapping[str, tuple[int, ...]]
+    adapters: AdapterSet, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, LowRank[NDArray[np.float32]]]:
     """Put adapters together for a model.
 
     Parameters
     ----------
-    architecture : the model's.
     shapes : of all its weights, by name.
 
     Raises
     ------
-    FormatError : an adapter is for another family, for a matrix that the model does
-        not have, or for one of another shape.
+    FormatError : an adapter is for a matrix that the model does not have, or for one
+        of another shape.
     """
     pairs: dict[str, list[Pair]] = {}
     for (_, scale), file in zip(adapters.used, adapters.files, strict=True):
-        if file.architecture != architecture:
-            field, found = "general.architecture", shown(file.architecture)
-            raise FormatError(file.path, field, f"{architecture}, the model's", found)
         for name, pair in file.pairs.items():
             _check_shape(file, name, pair, shapes.get(name))
             if scale:

@@ -87,7 +87,6 @@ def load(
     if prompt_cache is not None:
         prompt_cache = checked_integer("prompt_cache", prompt_cache, 0)
     check_callback("progress", progress)
-    adapters = read_adapters(lora)
     file_type = None
     if quantize is not None:
         file_type = find_file_type(quantize, argument="quantize")
@@ -96,6 +95,7 @@ def load(
         # An unknown family is refused as such, whatever keys it has of its own.
         find_architecture(read_architecture(file), str(file.path))
         config = read_config(file)
+        adapters = read_adapters(lora, config)
         if file_type is not None:
             converted = RequantizedFile(file, file_type, n_threads)
             file = opened.enter_context(converted)

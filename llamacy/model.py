@@ -169,11 +169,11 @@ class Model:
         >>> model.set_adapters(["style.gguf", ("facts.gguf", 0.5)])  # doctest: +SKIP
         """
         self._check_open()
-        self._use_adapters(read_adapters(lora))
+        self._use_adapters(read_adapters(lora, self.config))
 
     def _use_adapters(self, adapters: AdapterSet) -> None:
         executor = self.executor
-        pairs = low_ranks(adapters, self.config.architecture, executor.shapes)
+        pairs = low_ranks(adapters, executor.shapes)
 
         def change() -> None:
             executor.set_adapters(pairs)

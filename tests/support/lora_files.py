@@ -1,4 +1,4 @@
-"""Writes LoRA adapters as GGUF files."""
+"""Writes LoRA adapters, as GGUF files and as PEFT's folders."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf
+import hugging_face
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,3 +76,55 @@ def write_lora(
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def write_peft(
+    folder: Path, pairs: Pairs, n_heads: tuple[int, int], **settings: Any
+) -> Path:
+    """Write a folder; `settings` replace or add to those of a usual one.
+
+    n_heads : of queries and of keys, whose rows Hugging Face has in another order.
+    """
+    folder.mkdir(exist_ok=True)
+    config = {
+        "peft_type": "LORA",
+        "r": 8,
+        "lora_alpha": 16,
+        "bias": "none",
+        "use_rslora": False,
+        "use_dora": False,
+        "fan_in_fan_out": False,
+        "init_lora_weights": True,
+        "rank_pattern": {},
+        "alpha_pattern": {},
+        "modules_to_save": None,
+        "base_model_name_or_path": "somebody/some-model",
+    } | settings
+    hugging_face.write_json(folder / "adapter_config.json", config)
+    tensors = {}
+    for name, (a, b) in pairs.items():
+        if "attn_q" in name or "attn_k" in name:
+            b = _half_a_head_apart(b, n_heads["attn_k" in name])
+        module = f"base_model.model.{peft_module(name)}"
+        if name == "token_embd.weight":
+            tensors[f"{module}.lora_embedding_A"] = np.ascontiguousarray(a.T)
+            tensors[f"{module}.lora_embedding_B"] = b
+        else:
+            tensors[f"{module}.lora_A.weight"] = a
+            tensors[f"{module}.lora_B.weight"] = b
+    hugging_face.write_safetensors(folder / "adapter_model.safetensors", tensors)
+    return folder
+
+
+def peft_module(name: str) -> str:
+    """What Hugging Face calls the module of a matrix."""
+    *layer, part, _ = name.split(".")
+    if layer:
+        return f"model.layers.{layer[1]}.{hugging_face.NAMES[part]}"
+    return {"token_embd": "model.embed_tokens", "output": "lm_head"}[part]
+
+
+def _half_a_head_apart(rows: Floats, n_head: int) -> Floats:
+    """Rows 2i and 2i + 1 of each head to i and i + head_dim / 2."""
+    heads = np.split(rows, n_head)
+    return np.concatenate([part for head in heads for part in (head[::2], head[1::2])])

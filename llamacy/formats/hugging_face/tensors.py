@@ -188,7 +188,7 @@ def _tensor(
         if source.shape[0] != n_rows:
             field = f"tensor {shown(source.name)}: shape"
             raise FormatError(path, field, f"{n_rows} rows", source.shape)
-        reorder = partial(_interleaved, n_head=heads[part])
+        reorder = partial(interleaved, n_head=heads[part])
     if n_dims == 2:
         return Matrix(name, source, reorder)
     offset = config.family.norm_offset if part.endswith("_norm") else 0.0
@@ -201,7 +201,7 @@ def _tensor(
     return Vector(name, source.shape[0], values)
 
 
-def _interleaved(rows: Array, n_head: int) -> Array:
+def interleaved(rows: Array, n_head: int) -> Array:
     """Put side by side what a rotation turns together.
 
     Hugging Face's LLaMA turns dimension i of a head with i + head_dim / 2, ggml's with
