@@ -14,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from llamacy.adapters import Adapter
     from llamacy.chat.formats import CHAT_FORMATS
     from llamacy.chat.stream import ChatStream
     from llamacy.config import ModelConfig
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHAT_FORMATS",
+    "Adapter",
     "ArgumentError",
     "AsyncStream",
     "BusyError",
@@ -96,6 +98,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "adapters": ["Adapter"],
     "chat.formats": ["CHAT_FORMATS"],
     "chat.stream": ["ChatStream"],
     "config": ["ModelConfig"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,37 @@ def test_not_while_texts_are_generated(model: Model, lora: Path) -> None:
     with model.stream(LONG, max_tokens=20) as stream:
         next(iter(stream))
     model.set_adapters(None)
+
+
+def test_other_threads_texts_are_of_one_set_each(base: Path, lora: Path) -> None:
+    with llamacy.load(base, n_threads=1, prompt_cache=0) as model:
+
+        def text() -> list[int]:
+            return model.generate(LONG[:20], **GREEDY).tokens
+
+        without = text()
+        model.set_adapters(lora)
+        adapted = text()
+        assert without != adapted
+        done = threading.Event()
+        found: list[list[int]] = []
+
+        def generate() -> None:
+            while not done.is_set():
+                found.append(text())
+
+        thread = threading.Thread(target=generate)
+        thread.start()
+        n_switched = 0
+        while n_switched < 6 and thread.is_alive():
+            try:
+                model.set_adapters(None if n_switched % 2 == 0 else lora)
+                n_switched += 1
+            except llamacy.BusyError:
+                time.sleep(0.001)
+        done.set()
+        thread.join()
+    assert all(one in (without, adapted) for one in found)
 
 
 def test_a_closed_model(model: Model, lora: Path) -> None:

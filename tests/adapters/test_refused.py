@@ -146,6 +146,8 @@ MODULE = f"{PEFT}model.layers.0.self_attn.q_proj."
             },
             "64 rows",
         ),
+        ({f"{PEFT}lm_head.base_layer.weight": zeros(51, 64)}, "50, 64"),
+        ({f"{PEFT}lm_head.weight": zeros(50, 64)}, "another"),
         (
             {
                 f"{PEFT}model.norm.lora_A.weight": zeros(5, 64),

@@ -21,6 +21,7 @@ from llamacy.config import ModelConfig
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.cursor import shown
 from llamacy.formats.gguf import Tensor
+from llamacy.formats.gguf_header import TensorInfo
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE, Family
 from llamacy.formats.hugging_face.tensors import interleaved
 from llamacy.formats.json_text import JsonObject, read_json
@@ -35,6 +36,10 @@ _MAX_ALPHA: Final = 1e9
 _NAME: Final = re.compile(
     r"base_model\.model\.(?P<module>.+)\."
     r"(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))"
+)
+# A copy of what an adapted embedding or output matrix was, and still is.
+_FROZEN: Final = re.compile(
+    r"base_model\.model\.(?:model\.embed_tokens|lm_head)\.base_layer\.weight"
 )
 _IN_LAYER: Final = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,8})\.(.+)")
 # Ways of beginning that leave the model's own weights as they were.
@@ -63,7 +68,11 @@ def read_peft_adapter(folder: Path, config: ModelConfig) -> LoraFile:
     family = _family(folder, config)
     file = MappedFile(folder / WEIGHTS)
     try:
-        tensors = {info.name: Tensor(file, info) for info in read_header(file)}
+        tensors = {
+            info.name: Tensor(file, info)
+            for info in read_header(file)
+            if not _is_frozen(file.path, info, config)
+        }
         pairs = {}
         for module, (a, b) in _by_module(file.path, tensors).items():
             name = _gguf_name(file.path, module, family)
@@ -98,6 +107,16 @@ def _family(folder: Path, config: ModelConfig) -> Family:
     known = sorted({family.architecture for family in FAMILIES.values()})
     wanted = f"a model of {', '.join(known)}"
     raise UnsupportedError(folder, "adapter", wanted, config.architecture)
+
+
+def _is_frozen(path: Path, info: TensorInfo, config: ModelConfig) -> bool:
+    """Whether a tensor is no part of the adapter, but a copy of the model's."""
+    if not _FROZEN.fullmatch(info.name):
+        return False
+    shape = (config.n_vocab, config.n_embd)
+    if info.shape != shape:  # the adapter is for a model with another vocabulary
+        raise FormatError(path, f"tensor {info.name}: shape", shape, info.shape)
+    return True
 
 
 def _by_module(
