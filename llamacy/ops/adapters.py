@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from llamacy.errors import ArgumentError
+
 Weight = TypeVar("Weight")
 
 
@@ -46,6 +48,7 @@ class AdaptedOps:
         self._adapters = {
             id(weights[name]): adapter for name, adapter in adapters.items()
         }
+        self._unused = {id(weights[name]): name for name in adapters}
         # which may serve as the output matrix too, and is adapted as the former alone
         self._embedding = id(weights.get("token_embd.weight"))
 
@@ -58,6 +61,7 @@ class AdaptedOps:
         adapter = self._adapters.get(id(weight))
         if adapter is None or id(weight) == self._embedding:
             return y
+        self._unused.pop(id(weight), None)
         low = self._ops.linear(x, adapter.down)
         return self._ops.add(y, self._ops.linear(low, adapter.up))
 
@@ -67,5 +71,18 @@ class AdaptedOps:
         adapter = self._adapters.get(id(weight))
         if adapter is None:
             return y
+        self._unused.pop(id(weight), None)
         low = self._ops.embedding(adapter.down)
         return self._ops.add(y, self._ops.linear(low, adapter.up))
+
+    def check_all_used(self) -> None:
+        """Make sure, after a forward pass, that no adapter was passed over.
+
+        Raises
+        ------
+        ArgumentError : one belongs to a matrix that is used in another way.
+        """
+        if self._unused:
+            wanted = "adapters of linear layers and the embedding"
+            found = next(iter(self._unused.values()))
+            raise ArgumentError(f"adapters: wanted {wanted}, found one of {found}")

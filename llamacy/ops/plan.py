@@ -155,7 +155,8 @@ class Plan:
 
         Raises
         ------
-        OutOfMemoryError : no memory for them; nothing is changed then.
+        ArgumentError : the forward pass has no linear layer with one of the matrices.
+        OutOfMemoryError : no memory for them; nothing is changed in either case.
         """
         with self._lock:
             if self._program is None:
@@ -187,8 +188,9 @@ class Plan:
             name: LowRank(pack_floats(low.down), pack_floats(low.up))
             for name, low in adapters.items()
         }
-        ops = AdaptedOps(recorder, self._weights, packed) if packed else recorder
+        ops = AdaptedOps(recorder, self._weights, packed)
         logits = self._forward(ops, config, self._weights)
+        ops.check_all_used()
         # the array that a run fills is of this shape
         assert logits.of_wanted and logits.width == config.n_vocab
         Lowering(recorder.nodes, logits, program, self.n_batch).lower()

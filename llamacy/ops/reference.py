@@ -167,6 +167,7 @@ class ReferenceExecutor:
                 ReferenceOps(self._config, batch), self._weights, self._adapters
             )
             result: Array = self._forward(ops, self._config, self._weights)
+            ops.check_all_used()
             for sequence, position in zip(
                 batch.sequences, batch.positions, strict=True
             ):
