@@ -110,7 +110,8 @@ def test_other_threads_texts_are_of_one_set_each(base: Path, lora: Path) -> None
     with llamacy.load(base, n_threads=1, prompt_cache=0) as model:
 
         def text() -> list[int]:
-            return model.generate(LONG[:20], **GREEDY).tokens
+            tokens: list[int] = model.generate(LONG[:20], **GREEDY).tokens
+            return tokens
 
         without = text()
         model.set_adapters(lora)
