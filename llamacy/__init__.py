@@ -14,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from llamacy.adapters import Adapter
     from llamacy.chat.formats import CHAT_FORMATS
     from llamacy.chat.results import ChatCompletion, ChatPiece, Message, ToolCall
     from llamacy.chat.stream import AsyncChatStream, ChatStream
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Adapter",
     "ArgumentError",
     "AsyncChatStream",
     "AsyncStream",
@@ -123,6 +125,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "adapters": ["Adapter"],
     "chat.formats": ["CHAT_FORMATS"],
     "chat.results": ["ChatCompletion", "ChatPiece", "Message", "ToolCall"],
     "chat.stream": ["AsyncChatStream", "ChatStream"],

@@ -7,6 +7,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import replace
 
+from llamacy.adapters import Lora, read_adapters
 from llamacy.architectures import find_architecture
 from llamacy.cpu_count import default_threads
 from llamacy.errors import ArgumentError
@@ -37,6 +38,7 @@ def load(
     kv_type: str = "f16",
     quantize: str | None = None,
     prompt_cache: int | None = None,
+    lora: Lora = None,
     progress: Progress | None = None,
 ) -> Model:
     """Load a model.
@@ -59,6 +61,7 @@ def load(
         load a file that :func:`llamacy.quantize` wrote.
     prompt_cache : most bytes of keys and values kept of past texts, for new prompts
         that begin like them; None is a full context, at most 1 GiB; 0 keeps none.
+    lora : LoRA adapters to begin with, as of :meth:`~llamacy.Model.set_adapters`.
     progress : called with the share loaded, 0.0 to 1.0.
 
     Raises
@@ -98,6 +101,7 @@ def load(
         # An unknown family is refused as such, whatever keys it has of its own.
         find_architecture(read_architecture(file), str(file.path))
         config = read_config(file)
+        adapters = read_adapters(lora, config)
         if n_ctx is not None:
             config = replace(config, n_ctx=n_ctx)
         if file_type is not None:
@@ -128,4 +132,5 @@ def load(
         n_ctx=n_ctx,
         n_cache_pages=prompt_cache // executor.page_bytes,
         origin=origin,
+        adapters=adapters,
     )

@@ -11,6 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy import session_file
+from llamacy.adapters import (
+    Adapter,
+    AdapterSet,
+    Lora,
+    low_ranks,
+    read_adapters,
+)
 from llamacy.chat.calls import Conversations
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, ClosedError
@@ -70,6 +77,7 @@ class Model(Conversations):
         n_ctx: int,
         n_cache_pages: int,
         origin: session_file.Origin,
+        adapters: AdapterSet | None = None,
     ) -> None:
         self.path = path
         self.config = config
@@ -80,8 +88,11 @@ class Model(Conversations):
         self._origin = origin
         engine = Engine(executor, self._tokenizer, n_ctx, n_cache_pages)
         super().__init__(engine, metadata, path)
+        self._adapters: tuple[Adapter, ...] = ()
         self._closing = fork_lock(Rank.MODEL)
         self._is_closed = False
+        if adapters is not None and adapters.used:
+            self._use_adapters(adapters)
 
     def __repr__(self) -> str:
         config = self.config
@@ -131,6 +142,48 @@ class Model(Conversations):
     def metadata(self) -> Mapping[str, Any]:
         """The file's metadata: numbers, texts, and arrays of those."""
         return self._metadata
+
+    @property
+    def adapters(self) -> tuple[Adapter, ...]:
+        """The LoRA adapters in use: paths and scales."""
+        return self._adapters
+
+    def set_adapters(self, lora: Lora) -> None:
+        """Use these LoRA adapters from now on, and no others.
+
+        The weights stay as they are; what adapters add is computed beside them.
+        Sessions stay too, and read their texts again when they go on.
+
+        Parameters
+        ----------
+        lora : path of an adapter, a GGUF file or a folder as PEFT writes it; or such a
+            path and a scale, ``("style.gguf", 0.5)``; or a list of these, whose effects
+            add up; None or an empty list is the model without adapters.
+
+        Raises
+        ------
+        ModelFileError : an adapter cannot be read.
+        FormatError : it is not sound, or not one of this model's family and sizes.
+        ArgumentError : no path, or no scale.
+        BusyError : texts are being generated, or streams are open.
+        OutOfMemoryError : no memory for the adapters.
+
+        Examples
+        --------
+        >>> model.set_adapters(["style.gguf", ("facts.gguf", 0.5)])  # doctest: +SKIP
+        """
+        self._check_open()
+        self._use_adapters(read_adapters(lora, self.config))
+
+    def _use_adapters(self, adapters: AdapterSet) -> None:
+        executor = self.executor
+        pairs = low_ranks(adapters, executor.shapes)
+
+        def change() -> None:
+            executor.set_adapters(pairs)
+            self._adapters = adapters.used
+
+        self._engine.worker.switch(adapters.fingerprint(), change)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -411,19 +464,25 @@ class Model(Conversations):
         Raises
         ------
         ModelFileError : the file cannot be read.
-        FormatError : it is damaged, or is a session of another model or `kv_type`.
+        FormatError : it is damaged, or is a session of another model, of another
+            `kv_type`, or with other adapters.
         ContextLengthError : it has more than `n_ctx` tokens.
         """
         self._check_open()
         sequence = self.executor.new_sequence()
+        adapters = self._engine.worker.adapters
         try:
             ids = session_file.load(
-                path, self._origin, self.config.n_vocab, self.n_ctx, sequence
+                path,
+                self._origin.with_adapters(adapters),
+                self.config.n_vocab,
+                self.n_ctx,
+                sequence,
             )
         except BaseException:
             sequence.close()
             raise
-        return Session(self._engine, self._origin, ids, sequence)
+        return Session(self._engine, self._origin, ids, sequence, adapters)
 
     def _requests(
         self,

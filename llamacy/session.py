@@ -27,8 +27,9 @@ from llamacy.sampling.checks import checked_integer
 class Session:
     """A text that grows, made by :meth:`llamacy.Model.session`.
 
-    What it holds is never read again: a call reads only what it adds. One call at a
-    time; a second one while another generates raises BusyError. Closing a stream
+    What it holds is never read again: a call reads only what it adds, unless the
+    model's adapters were changed in between, when it reads all. One call at a time;
+    a second one while another generates raises BusyError. Closing a stream
     early leaves in the session what was taken of it.
 
     Examples
@@ -45,11 +46,13 @@ class Session:
         origin: session_file.Origin,
         ids: list[int] | None = None,
         sequence: Sequence | None = None,
+        adapters: str = "",
     ) -> None:
         self._engine = engine
         self._origin = origin
         self._ids = ids or []
         self._sequence = sequence
+        self._adapters = adapters  # with which the sequence was read
         self._current: Request | None = None
         self._is_closed = False
         self._lock = fork_lock(Rank.SESSION)  # of all the above
@@ -176,7 +179,9 @@ class Session:
         with self._lock:
             self._take_turn()
             twin = self._sequence.fork() if self._sequence is not None else None
-            return Session(self._engine, self._origin, list(self._ids), twin)
+            return Session(
+                self._engine, self._origin, list(self._ids), twin, self._adapters
+            )
 
     def rewind(self, n_tokens: int) -> None:
         """Forget the last `n_tokens` tokens.
@@ -202,7 +207,8 @@ class Session:
         with self._lock:
             self._take_turn()
             sequence = self._sequence or self._engine.executor.new_sequence()
-            session_file.save(path, self._origin, self._ids, sequence)
+            origin = self._origin.with_adapters(self._adapters)
+            session_file.save(path, origin, self._ids, sequence)
 
     def close(self) -> None:
         """Give the memory back; a text still being generated ends as cancelled."""
@@ -247,6 +253,7 @@ class Session:
                 params,
                 cancel,
                 sequence=self._sequence,
+                adapters=self._adapters,
                 keeps_sequence=True,
                 reads_only=reads_only,
             )
@@ -275,6 +282,7 @@ class Session:
         self._current = None
         if current.is_done:
             self._sequence = current.sequence
+            self._adapters = current.adapters
             self._keep(self._ids if current.is_void else current.ids_taken())
 
     def _keep(self, ids: list[int]) -> None:

@@ -14,7 +14,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,10 @@ class Origin:
     kv_type: str
     page_tokens: int
     page_bytes: int
+
+    def with_adapters(self, adapters: str) -> Origin:
+        """Origin of what the model computes with adapters, which `adapters` tells."""
+        return replace(self, model=f"{self.model}+{adapters}") if adapters else self
 
 
 def save(path: Path, origin: Origin, ids: list[int], sequence: Sequence) -> None:

@@ -18,10 +18,10 @@ from pathlib import Path
 FOUNDATION = {"codebooks", "errors", "config", "results", "fork_locks"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
-    *("architectures", "chat", "converting", "cpu_count", "executors", "free_memory"),
-    *("generation", "hub", "inspecting", "kernels", "loading", "model", "model_files"),
-    *("quality", "quantizing", "sampling", "session", "session_file", "sources"),
-    *("tokenizers",),
+    *("adapters", "architectures", "chat", "converting", "cpu_count", "executors"),
+    *("free_memory", "generation", "hub", "inspecting", "kernels", "loading", "model"),
+    *("model_files", "quality", "quantizing", "sampling", "session", "session_file"),
+    *("sources", "tokenizers"),
 }
 
 # A part of the package (a module or folder in it; "" is llamacy/__init__.py) and the
@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     - {"converting", "inspecting", "loading", "model_files", "quantizing"},
     "quantizing": FOUNDATION
     | {"cpu_count", "formats", "model_files", "sampling", "sources"},
+    "adapters": FOUNDATION | {"formats", "ops"},
     "model_files": FOUNDATION | {"architectures", "formats", "tokenizers"},
     "model": MODEL
     - {"converting", "inspecting", "loading", "model_files", "quality", "quantizing"},

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llamacy.cli.failures import UsageError
+
 if TYPE_CHECKING:
     from llamacy.model import Model
 
@@ -44,6 +46,22 @@ class LoadingFlags:
         ),
     ] = 0
     kv_type: KVType = "f16"
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lora",
+            metavar="FILE",
+            help="A LoRA adapter: a GGUF file or a folder. May be repeated.",
+        ),
+    ] = None
+    lora_scaled: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lora-scaled",
+            metavar="FILE:SCALE",
+            help="One with another scale than 1. May be repeated.",
+        ),
+    ] = None
 
     def load(self, path: str) -> Model:
         """Load the model that `path` is, or names."""
@@ -55,4 +73,17 @@ class LoadingFlags:
             n_ctx=self.n_ctx or None,
             n_threads=self.threads,
             kv_type=self.kv_type,
+            lora=self._adapters(),
         )
+
+    def _adapters(self) -> list[tuple[str, float]]:
+        adapters = [(path, 1.0) for path in self.lora or ()]
+        for given in self.lora_scaled or ():
+            path, _, scale = given.rpartition(":")
+            try:
+                adapters.append((path, float(scale)))
+            except ValueError:
+                path = ""
+            if not path:
+                raise UsageError(f"--lora-scaled: wanted FILE:SCALE, found {given}")
+        return adapters

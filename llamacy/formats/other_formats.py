@@ -4,9 +4,9 @@ from __future__ import annotations
 
 # first bytes and what they are a sign of
 _SIGNS = (
-    (b"lmgg", "a GGML file, older than GGUF: convert the model anew"),
-    (b"fmgg", "a GGMF file, older than GGUF: convert the model anew"),
-    (b"tjgg", "a GGJT file, older than GGUF: convert the model anew"),
+    (b"lmgg", "a GGML file, older than GGUF: llamacy convert makes one of it"),
+    (b"fmgg", "a GGMF file, older than GGUF: llamacy convert makes one of it"),
+    (b"tjgg", "a GGJT file, older than GGUF: llamacy convert makes one of it"),
     (b"algg", "a GGLA adapter, older than GGUF: convert it anew"),
     (b"PK\x03\x04", "a zip archive, perhaps a PyTorch checkpoint"),
     (b"\x80\x02", "a Python pickle, perhaps a PyTorch checkpoint"),

@@ -51,6 +51,7 @@ class Request:
         the text stays empty.
     sequence : what holds the first of `ids` already, but not all; None leaves it to
         the scheduler to find or make one.
+    adapters : with which the tokens that `sequence` holds were read.
     keeps_sequence : leave the sequence open at the end, for who asked.
     reads_only : end when the prompt has been read.
     seed_offset : tells the samples of one prompt apart.
@@ -68,6 +69,7 @@ class Request:
         that was raised is None again.
     has_failed : whether it ended with an error.
     is_done : whether it has ended and given its memory back.
+    adapters : with which the tokens that the sequence holds were read.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class Request:
         tokenizer: Tokenizer | None,
         *,
         sequence: Sequence | None = None,
+        adapters: str = "",
         keeps_sequence: bool = False,
         reads_only: bool = False,
         seed_offset: int = 0,
@@ -94,6 +97,7 @@ class Request:
         self._watch = Stopwatch()
         self.ids = list(ids)
         self.n_to_read = self.n_prompt = len(ids)
+        self.adapters = adapters
         self.keeps_sequence = keeps_sequence
         self.finish_reason: FinishReason | None = None
         self.error: BaseException | None = None

@@ -9,7 +9,7 @@ while another is reading what both begin with.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Protocol
 
@@ -60,11 +60,16 @@ class Scheduler:
     ----------
     executor : runs the passes.
     cache : keeps the sequences of texts that have ended.
+
+    Attributes
+    ----------
+    adapters : tells the adapters that passes compute with from others.
     """
 
     def __init__(self, executor: Executor, cache: PrefixCache) -> None:
         self._executor = executor
         self._cache = cache
+        self.adapters = ""
         self._waiting: deque[Request] = deque()
         self._active: list[Request] = []
         self._logits = np.empty((0, executor.n_vocab), np.float32)
@@ -77,6 +82,20 @@ class Scheduler:
         return any(
             not one.is_parked for some in (self._active, self._waiting) for one in some
         )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has no requests at all."""
+        return not (self._active or self._waiting)
+
+    def switch(self, adapters: str, change: Callable[[], None]) -> None:
+        """Compute with other `adapters`, which `change` makes the executor do.
+
+        What past texts have left was computed with those of before, and goes.
+        """
+        change()
+        self._cache.clear()
+        self.adapters = adapters
 
     def add(self, requests: Iterable[Request]) -> None:
         """Take requests to run."""
@@ -113,11 +132,19 @@ class Scheduler:
         """Let waiting requests in, and give sequences to those that can begin."""
         busy = sum(not one.is_parked and not one.has_ended for one in self._active)
         while self._waiting and busy < self._max_together:
-            self._active.append(self._waiting.popleft())
+            self._let_in(self._waiting.popleft())
             busy += not self._active[-1].has_ended
         for request in self._active:
             if request.sequence is None and not request.has_ended:
                 self._begin(request)
+
+    def _let_in(self, request: Request) -> None:
+        sequence = request.sequence
+        if sequence is not None and request.adapters != self.adapters:
+            sequence.truncate(0)
+            request.start(sequence)
+        request.adapters = self.adapters
+        self._active.append(request)
 
     def _begin(self, request: Request) -> None:
         """Give `request` a sequence, with what others hold of its prompt already.

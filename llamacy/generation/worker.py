@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
 from llamacy.errors import BusyError, ClosedError, ForkedError
@@ -52,6 +52,21 @@ class Worker:
         BusyError : called by a logits processor.
         """
         self._loop.add(list(requests), mailbox)
+
+    @property
+    def adapters(self) -> str:
+        """What tells the adapters that texts are read with from others."""
+        return self._loop.adapters
+
+    def switch(self, adapters: str, change: Callable[[], None]) -> None:
+        """Read texts with other adapters, which `change` makes the executor do.
+
+        Raises
+        ------
+        ClosedError : the worker is closed.
+        BusyError : texts are being generated, or wait to be.
+        """
+        self._loop.switch(adapters, change)
 
     def wake(self) -> None:
         """Look again: something was taken from a mailbox, or a request withdrawn."""
@@ -106,6 +121,21 @@ class _Loop:
                     target=self._run, name="llamacy", daemon=True
                 )
                 self._thread.start()
+
+    @property
+    def adapters(self) -> str:
+        return self._scheduler.adapters
+
+    def switch(self, adapters: str, change: Callable[[], None]) -> None:
+        self.check_thread()
+        with self._starting, self._turn, self._step:
+            if self._is_closing:
+                raise ClosedError("the model is closed")
+            self._collect(self._inbox, wait=False)
+            self.wake()  # what the thread waited for may have been taken from it
+            if not self._scheduler.is_idle:
+                raise BusyError("adapters cannot change while texts are generated")
+            self._scheduler.switch(adapters, change)
 
     def wake(self) -> None:
         self._inbox.put([])

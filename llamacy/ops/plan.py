@@ -27,6 +27,7 @@ from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, ClosedError
 from llamacy.fork_locks import Rank, fork_lock
 from llamacy.kernels.forking import usable_threads
+from llamacy.ops.adapters import AdaptedOps, LowRank
 from llamacy.ops.batch import Batch
 from llamacy.ops.cost import Cost, PassCost
 from llamacy.ops.kv_cache import PagedSequence, PagePool
@@ -34,7 +35,7 @@ from llamacy.ops.lowering import Lowering
 from llamacy.ops.recorder import Recorder
 from llamacy.ops.runtime import KV_TYPES, MAX_RUN, PAGE, Program
 from llamacy.ops.vocabulary import Forward
-from llamacy.ops.weights import Weight, pack_weights
+from llamacy.ops.weights import Weight, pack_floats, pack_weights
 
 __all__ = ["Plan", "pack_weights"]
 
@@ -68,16 +69,13 @@ class Plan:
             )
         self.n_batch = n_batch
         self._config = config
+        self._forward = forward
+        self._weights: Mapping[str, Weight] = weights
+        self._kv_type = kv_type
         self._lock = fork_lock(Rank.PLAN)
         self._n_threads = n_threads
-        program = _program(config, n_threads, kv_type)
-        recorder = Recorder()
-        logits = forward(recorder, config, weights)
-        # the array that a run fills is of this shape
-        assert logits.of_wanted and logits.width == config.n_vocab
-        Lowering(recorder.nodes, logits, program, n_batch).lower()
+        program, self._cost = self._record({})
         self._program: Program | None = program
-        self._cost = PassCost(recorder.nodes, program.layer_bytes // PAGE)
         self._pool = PagePool(PAGE, config.n_layer * program.layer_bytes)
         self._max_run = max(1, MAX_RUN // (config.n_head // config.n_head_kv))
 
@@ -89,6 +87,11 @@ class Plan:
     def n_vocab(self) -> int:
         """Logits of a row."""
         return self._config.n_vocab
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the weights, by name."""
+        return {name: tuple(weight.shape) for name, weight in self._weights.items()}
 
     @property
     def page_bytes(self) -> int:
@@ -141,11 +144,52 @@ class Plan:
         """Count what a pass must read and compute: see PassCost."""
         return self._cost.of(first, n_rows, n_wanted)
 
+    def set_adapters(
+        self, adapters: Mapping[str, LowRank[NDArray[np.float32]]]
+    ) -> None:
+        """Compute with these adapters from now on, and no others.
+
+        What sequences hold was computed with those of before.
+
+        Parameters
+        ----------
+        adapters : by the names of the matrices, of shapes that fit them.
+
+        Raises
+        ------
+        ArgumentError : the forward pass has no linear layer with one of the matrices.
+        OutOfMemoryError : no memory for them; nothing is changed in either case.
+        """
+        with self._lock:
+            if self._program is None:
+                raise ClosedError("the model is closed")
+            self._program, self._cost = self._record(adapters)
+
     def close(self) -> None:
         """Let weights, buffers and spare pages go."""
         with self._lock:
             self._program = None
+            self._weights = {}
             self._pool.trim()
+
+    def _record(
+        self, adapters: Mapping[str, LowRank[NDArray[np.float32]]]
+    ) -> tuple[Program, PassCost]:
+        """Make the program of a pass, and count what it costs."""
+        config = self._config
+        program = _program(config, self._n_threads, self._kv_type)
+        recorder = Recorder()
+        packed = {
+            name: LowRank(pack_floats(low.down), pack_floats(low.up))
+            for name, low in adapters.items()
+        }
+        ops = AdaptedOps(recorder, self._weights, packed)
+        logits = self._forward(ops, config, self._weights)
+        ops.check_all_used()
+        # the array that a run fills is of this shape
+        assert logits.of_wanted and logits.width == config.n_vocab
+        Lowering(recorder.nodes, logits, program, self.n_batch).lower()
+        return program, PassCost(recorder.nodes, program.layer_bytes // PAGE)
 
     def _check(self, batch: Batch) -> list[tuple[int, int, PagedSequence]]:
         """Parts of the batch that continue one sequence each: first row, rows."""

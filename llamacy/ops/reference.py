@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from llamacy.config import ModelConfig
 from llamacy.errors import ClosedError
+from llamacy.ops.adapters import AdaptedOps, LowRank
 from llamacy.ops.batch import Batch
 from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
@@ -225,6 +226,7 @@ class ReferenceExecutor:
         self._forward = forward
         self._config = config
         self._weights: Mapping[str, Array] | None = weights
+        self._adapters: Mapping[str, LowRank[Array]] = {}
         self._lock = threading.Lock()
 
     def new_sequence(self) -> ReferenceSequence:
@@ -237,6 +239,11 @@ class ReferenceExecutor:
         return self._config.n_vocab
 
     @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the weights, by name."""
+        return {name: array.shape for name, array in (self._weights or {}).items()}
+
+    @property
     def page_bytes(self) -> int:
         """0: what it keeps is not in pages."""
         return 0
@@ -246,8 +253,11 @@ class ReferenceExecutor:
         with self._lock:
             if self._weights is None:
                 raise ClosedError("the model is closed")
-            ops = ReferenceOps(self._config, batch)
+            ops = AdaptedOps(
+                ReferenceOps(self._config, batch), self._weights, self._adapters
+            )
             result: Array = self._forward(ops, self._config, self._weights)
+            ops.check_all_used()
             for sequence, position in zip(
                 batch.sequences, batch.positions, strict=True
             ):
@@ -257,6 +267,11 @@ class ReferenceExecutor:
                 return result
             logits[:] = result
             return logits
+
+    def set_adapters(self, adapters: Mapping[str, LowRank[Array]]) -> None:
+        """Compute with these adapters from now on, and no others."""
+        with self._lock:
+            self._adapters = dict(adapters)
 
     def close(self) -> None:
         """Let the weights go."""

@@ -80,6 +80,19 @@ def pack_weights(
     return weights
 
 
+def pack_floats(matrix: NDArray[np.float32]) -> PackedMatrix:
+    """Pack one matrix of float32, (n_out, n_in), as it is.
+
+    Raises
+    ------
+    OutOfMemoryError : it does not fit.
+    """
+    n, k = matrix.shape
+    out = _arena(packed_bytes("F32", n, k))
+    data = np.ascontiguousarray(matrix, "<f4").view(np.uint8).reshape(-1)
+    return pack("F32", data, n, k, out)
+
+
 def weight_bytes(tensors: Mapping[str, SourceTensor]) -> int:
     """Bytes of memory that `pack_weights` takes for `tensors`; reads none of them."""
     sizes = _packed_sizes(tensors)

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lora_files import random_pairs, write_lora
 
 import llamacy
+from llamacy.formats.gguf import open_gguf
 
 PROMPT = "Once upon a time"
 Shell = Callable[..., Any]
@@ -165,3 +167,31 @@ def test_run_ends_at_a_ctrl_c(
     done = shell("run", path, PROMPT, "--temp", 0, "--json")
     assert done.status == 130
     assert json.loads(done.out)["finish_reason"] == "cancelled"
+
+
+def test_lora(shell: Shell, babble_model: Path, tmp_path: Path) -> None:
+    with open_gguf(babble_model) as file:
+        shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
+    path = write_lora(tmp_path / "lora.gguf", random_pairs(shapes, 4, 0, size=1.0))
+    words = ["run", babble_model, PROMPT, "-n", 12, "--temp", 0]
+
+    def text(*more: object) -> str:
+        done = shell(*words, *more)
+        assert (done.status, done.err) == (0, "")
+        return str(done.out)
+
+    def wanted(lora: Any) -> str:
+        with llamacy.load(babble_model, lora=lora) as model:
+            return model.generate(PROMPT, max_tokens=12, temperature=0).text + "\n"
+
+    assert text("--lora", path) == wanted(path) != text()
+    assert text("--lora-scaled", f"{path}:-0.5") == wanted((path, -0.5))
+    both = wanted([path, (path, 2.0), (path, 3.0)])
+    twice = ["--lora-scaled", f"{path}:2", "--lora-scaled", f"{path}:3"]
+    assert text("--lora", path, *twice) == both
+    for bad in (path, f"{path}:", ":2", f"{path}:x"):
+        done = shell(*words, "--lora-scaled", bad)
+        assert (done.status, done.out) == (2, "")
+        assert "FILE:SCALE" in done.err
+    done = shell(*words, "--lora", babble_model)
+    assert (done.status, "general.type" in done.err) == (1, True)

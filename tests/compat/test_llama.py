@@ -6,7 +6,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from lora_files import random_pairs, write_lora
 
 import llamacy
 from llamacy.compat.llama_cpp import Llama, LlamaCache, LlamaDiskCache, LlamaTokenizer
@@ -100,6 +102,21 @@ def test_types_of_the_kv_cache(
     assert asked == [name]
 
 
+def test_a_lora_adapter(babble_model: Path, tmp_path: Path) -> None:
+    with llamacy.load(babble_model) as model:
+        shapes = {"output.weight": (model.config.n_vocab, model.config.n_embd)}
+    path = write_lora(tmp_path / "lora.gguf", random_pairs(shapes, 4, 0))
+    ids = [1, 300, 301]
+    with llamacy.load(babble_model, lora=(path, 0.5), n_ctx=64) as model:
+        wanted = model.logits(ids)
+    options: dict[str, Any] = {"n_ctx": 64, "logits_all": True}
+    with Llama(
+        str(babble_model), lora_path=str(path), lora_scale=0.5, **options
+    ) as llm:
+        llm.eval(ids)
+        np.testing.assert_allclose(llm.scores[:3], wanted, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -110,7 +127,7 @@ def test_types_of_the_kv_cache(
         ("draft_model", object()),
         ("embedding", True),
         ("kv_overrides", {"a": 1}),
-        ("lora_path", "lora.gguf"),
+        ("lora_base", "base.gguf"),
         ("rope_freq_base", 1e6),
         ("vocab_only", True),
     ],

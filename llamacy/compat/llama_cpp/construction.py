@@ -14,11 +14,10 @@ _logger = logging.getLogger("llamacy")
 _INDIFFERENT = frozenset(
     """n_gpu_layers split_mode main_gpu tensor_split use_mmap use_mlock n_batch n_ubatch
     n_threads_batch logits_all offload_kqv flash_attn op_offload swa_full no_perf numa
-    lora_scale spm_infill verbose""".split()
+    spm_infill verbose""".split()
 )
 _BY_FILE = "llamacy takes it from the file"
 _NO_EMBEDDINGS = "llamacy makes no embeddings"
-_NO_LORA = "llamacy has no LoRA adapters"
 # Those that would change results: the value that asks for nothing, and why any other
 # is refused.
 _REFUSED: dict[str, tuple[object, str]] = {
@@ -27,8 +26,7 @@ _REFUSED: dict[str, tuple[object, str]] = {
     "draft_model": (None, "llamacy has no speculative decoding"),
     "embedding": (False, _NO_EMBEDDINGS),
     "kv_overrides": (None, _BY_FILE),
-    "lora_base": (None, _NO_LORA),
-    "lora_path": (None, _NO_LORA),
+    "lora_base": (None, "llamacy adds adapters beside any weights"),
     "pooling_type": (-1, _NO_EMBEDDINGS),
     "rope_freq_base": (0.0, _BY_FILE),
     "rope_freq_scale": (0.0, _BY_FILE),

@@ -41,6 +41,7 @@ class Llama(Evaluation):
     last_n_tokens_size : tokens back that penalties look.
     chat_format : how conversations are written; None is the model's own template.
     type_k, type_v : ggml's number of the KV cache's type: 1 (F16), 0 (F32), 8 (Q8_0).
+    lora_path, lora_scale : a LoRA adapter, and how much of it.
     verbose : makes no difference: llamacy logs, and never prints.
     others : taken where they make no difference, or ask for nothing.
 
@@ -66,6 +67,8 @@ class Llama(Evaluation):
         chat_format: str | None = None,
         type_k: int | None = None,
         type_v: int | None = None,
+        lora_path: str | None = None,
+        lora_scale: float = 1.0,
         verbose: bool = True,
         **others: Any,
     ) -> None:
@@ -80,6 +83,7 @@ class Llama(Evaluation):
             n_ctx=n_ctx or None,
             n_threads=n_threads or None,
             kv_type=kv_type(type_k, type_v),
+            lora=None if lora_path is None else (lora_path, lora_scale),
         )
         super().__init__(model)
         self.metadata = metadata_texts(model.metadata)

@@ -1,0 +1,129 @@
+"""A model of the old formats, in one file or in several.
+
+Models of 13 billion weights and more came in as many files as Meta's checkpoints, named
+``….bin``, ``….bin.1`` and so on. Each has the whole vocabulary and all tensors, or its
+share of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from llamacy.errors import FormatError, ModelFileError
+from llamacy.formats.legacy.part import Hparams, Part
+from llamacy.formats.legacy.tensor import EMBEDDING, LegacyTensor
+from llamacy.formats.legacy.version import MAGICS, Version
+
+MAX_PARTS: Final = 64  # LLaMA 65B has 8
+
+
+class LegacyFile:
+    """An open model.
+
+    Parameters
+    ----------
+    path : of its only file, or of the first of several.
+
+    Attributes
+    ----------
+    paths : of all its files.
+    version : of their format.
+    hparams : the hyperparameters.
+    tokens, scores : the vocabulary; without scores, an empty list.
+    tensors : by name, in the file's order.
+
+    Raises
+    ------
+    ModelFileError : a file cannot be read, or one of several is missing.
+    FormatError : one is something else, broken, or not of one model with the first.
+    UnsupportedError : there are tensors of a type that is gone.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        with ExitStack() as opened:
+            first = _open(Path(path), opened)
+            parts = [first]
+            for i in range(1, _count_parts(first)):
+                parts.append(_open(_later_part(Path(path), i), opened))
+                _check_same_model(first, parts[i])
+            opened.pop_all()
+        self._parts = parts
+        self.paths: tuple[Path, ...] = tuple(part.path for part in parts)
+        self.version: Version = first.version
+        self.hparams: Hparams = first.hparams
+        self.tokens: list[bytes] = first.tokens
+        self.scores: list[float] = first.scores
+        self.tensors: dict[str, LegacyTensor] = {
+            name: LegacyTensor(name, parts) for name in first.tensors
+        }
+
+    def close(self) -> None:
+        """Unmap the files."""
+        for part in self._parts:
+            part.file.close()
+
+    def __enter__(self) -> LegacyFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def is_legacy(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as the old formats do; False if it cannot be read."""
+    try:
+        if not os.path.isfile(path):  # opening a pipe could wait for ever
+            return False
+        with open(path, "rb") as file:
+            return file.read(4) in MAGICS
+    except (OSError, ValueError):
+        return False
+
+
+def _open(path: Path, opened: ExitStack) -> Part:
+    part = Part(path)
+    opened.callback(part.file.close)
+    return part
+
+
+def _count_parts(first: Part) -> int:
+    """Count the parts by the columns of the embedding that the first one has."""
+    tensor = first.tensors.get(EMBEDDING)
+    if tensor is None or len(tensor.shape) != 2:
+        first.fail(f"tensor {EMBEDDING}", "a matrix", "no such tensor")
+    n_embd, width = first.hparams.n_embd, tensor.shape[1]
+    if n_embd % width or n_embd // width > MAX_PARTS:
+        wanted = f"rows of {n_embd} weights, or of 1 part in 2 to {MAX_PARTS}"
+        first.fail(f"tensor {EMBEDDING}: shape", wanted, width)
+    return n_embd // width
+
+
+def _later_part(path: Path, number: int) -> Path:
+    later = path.with_name(f"{path.name}.{number}")
+    if not later.exists():
+        reason = "a part of a model is missing (name the first file, without a number)"
+        raise ModelFileError(errno.ENOENT, reason, str(later))
+    return later
+
+
+def _check_same_model(first: Part, other: Part) -> None:
+    for field in ("version", "hparams", "tokens", "scores"):
+        if getattr(other, field) != getattr(first, field):
+            wanted = f"the same as in {first.path.name}"
+            raise FormatError(other.path, field, wanted, "another")
+    for name in first.tensors.keys() | other.tensors.keys():
+        mine, its = first.tensors.get(name), other.tensors.get(name)
+        if mine is None or its is None or mine[1:3] != its[1:3]:
+            wanted = f"of one type and shape in {first.path.name} and here"
+            found = "another type or shape, or in one of them alone"
+            raise FormatError(other.path, f"tensor {name[:80]!r}", wanted, found)

@@ -1,0 +1,136 @@
+"""Blocks as they were, and as they are today.
+
+A block of 32 weights has a scale d, in the types ending in _1 a minimum m, in Q5_0 and
+Q5_1 the 32 fifth bits, and 32 codes. Three things changed:
+
+- Until ggjt v1, byte i of the nibbles held weights 2i and 2i + 1; since then, weights i
+  and i + 16. Fifth bits have always been in the order of the weights.
+- Until ggjt v2, d and m of Q4_0 and Q4_1, and d of Q8_0, were float32; now they are
+  float16, as those of Q5_0 and Q5_1 have always been. The nearest float16 is taken: of
+  a scale from 2**-14 on, it is off by at most 1 part in 2048.
+- In the first days a row was not a row of blocks, but all its scales (before them all
+  its minima), then all its nibbles: Q4_0 until 11 March 2023, Q4_1 until 17 March.
+  Nothing in a file says so. Such nibbles, read as scales, are absurd numbers.
+
+Source: `quantize_row_q*` and `dequantize_row_q*` of `ggml.c`, March to May 2023.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.formats.ggml import GGMLType
+from llamacy.formats.quantization.packing import pack
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Era:
+    """How blocks were laid out for some time.
+
+    Attributes
+    ----------
+    float32_scales : those of Q4_0, Q4_1 and Q8_0.
+    neighbours : two weights that share a byte are neighbours.
+    """
+
+    float32_scales: bool
+    neighbours: bool
+
+
+NEIGHBOURS: Final = Era(float32_scales=True, neighbours=True)
+HALVES: Final = Era(float32_scales=True, neighbours=False)
+TODAY: Final = Era(float32_scales=False, neighbours=False)
+
+# Of each type that was another: how many scales, and bytes of fifth bits.
+_PARTS: Final = {
+    GGMLType.Q4_0: (1, 0),
+    GGMLType.Q4_1: (2, 0),
+    GGMLType.Q5_0: (1, 4),
+    GGMLType.Q5_1: (2, 4),
+    GGMLType.Q8_0: (1, 0),
+}
+_ONCE_FLOAT32: Final = (GGMLType.Q4_0, GGMLType.Q4_1, GGMLType.Q8_0)
+
+
+class ScaleError(ValueError):
+    """Scales are no numbers, or too large for float16; the largest is its message."""
+
+
+def old_type_size(ggml_type: GGMLType, era: Era) -> int:
+    """Bytes of a block in that era."""
+    if not _has_float32_scales(ggml_type, era):
+        return ggml_type.type_size
+    n_scales, _ = _PARTS[ggml_type]
+    return ggml_type.type_size + 2 * n_scales
+
+
+def modernise(blocks: Bytes, ggml_type: GGMLType, era: Era) -> tuple[Bytes, int]:
+    """Rewrite blocks in today's layout.
+
+    Parameters
+    ----------
+    blocks : uint8, (n_blocks, old_type_size).
+
+    Returns
+    -------
+    uint8, (n_blocks, type_size), and how many scales and minima had to be rounded.
+
+    Raises
+    ------
+    ScaleError : a scale is beyond float16.
+    """
+    if era == TODAY or ggml_type not in _PARTS:
+        return blocks, 0
+    n_scales, n_fifth = _PARTS[ggml_type]
+    n_bytes = n_scales * (4 if _has_float32_scales(ggml_type, era) else 2)
+    scales, n_rounded = blocks[:, :n_bytes], 0
+    if _has_float32_scales(ggml_type, era):
+        scales, n_rounded = _as_float16(scales)
+    fifth, codes = np.split(blocks[:, n_bytes:], [n_fifth], axis=1)
+    if era.neighbours and ggml_type != GGMLType.Q8_0:
+        codes = _apart(codes)
+    return np.hstack([scales, fifth, codes]), n_rounded
+
+
+def gather_planes(row: Bytes, ggml_type: GGMLType) -> Bytes:
+    """Make blocks of rows whose scales stand before all their nibbles.
+
+    row : uint8, (n_rows, n_bytes), Q4_0 or Q4_1; returns (n_blocks, old_type_size).
+    """
+    n_scales, _ = _PARTS[ggml_type]
+    n_rows, n_bytes = row.shape
+    n_blocks = n_bytes // old_type_size(ggml_type, NEIGHBOURS)
+    planes = row[:, : 4 * n_scales * n_blocks].reshape(n_rows, n_scales, n_blocks, 4)
+    nibbles = row[:, 4 * n_scales * n_blocks :].reshape(n_rows, n_blocks, 16)
+    # the plane of minima came first, and in a block the scale does
+    scales = [planes[:, i] for i in reversed(range(n_scales))]
+    return np.concatenate([*scales, nibbles], axis=2).reshape(n_rows * n_blocks, -1)
+
+
+def _has_float32_scales(ggml_type: GGMLType, era: Era) -> bool:
+    return era.float32_scales and ggml_type in _ONCE_FLOAT32
+
+
+def _as_float16(scales: Bytes) -> tuple[Bytes, int]:
+    """Round float32 to float16, (n_blocks, 4n) to (n_blocks, 2n) bytes."""
+    floats = np.ascontiguousarray(scales).view("<f4")
+    with np.errstate(all="ignore"):  # what overflows or is no number is looked for
+        halves = floats.astype("<f2")
+    if not np.isfinite(halves).all():
+        raise ScaleError(f"{floats[~np.isfinite(halves)][0]:g}")
+    n_rounded = int(np.count_nonzero(halves.astype(np.float32) != floats))
+    return halves.view(np.uint8), n_rounded
+
+
+def _apart(nibbles: Bytes) -> Bytes:
+    """Reorder nibbles: those that shared a byte with a neighbour, with one 16 on."""
+    codes = np.empty((len(nibbles), 32), np.uint8)
+    codes[:, 0::2] = nibbles & np.uint8(15)
+    codes[:, 1::2] = nibbles >> np.uint8(4)
+    return pack(codes, 4, 16)

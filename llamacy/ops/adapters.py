@@ -1,0 +1,88 @@
+"""Low-rank adapters (LoRA, Hu et al. 2021, arXiv:2106.09685), put beside the weights.
+
+An adapter's `up @ down` belongs to a matrix and is added to what it computes, never to
+the matrix itself: a linear layer becomes `x @ weight.T + (x @ down.T) @ up.T`. Any
+executor can do that with the operations it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from llamacy.errors import ArgumentError
+
+Weight = TypeVar("Weight")
+
+
+class LowRank(NamedTuple, Generic[Weight]):
+    """What is added to one matrix.
+
+    Attributes
+    ----------
+    down : (rank, n_in) for a linear layer; for an embedding its rows, (n_vocab, rank).
+    up : (n_out, rank), with the scale already in it; for an embedding (n_embd, rank).
+    """
+
+    down: Weight
+    up: Weight
+
+
+class AdaptedOps:
+    """The vocabulary of :mod:`llamacy.ops.vocabulary` with adapters beside matrices.
+
+    Parameters
+    ----------
+    ops : does the work.
+    weights : all of the model, by name.
+    adapters : by the names of the matrices they belong to.
+    """
+
+    def __init__(
+        self,
+        ops: Any,
+        weights: Mapping[str, Any],
+        adapters: Mapping[str, LowRank[Any]],
+    ) -> None:
+        self._ops = ops
+        self._adapters = {
+            id(weights[name]): adapter for name, adapter in adapters.items()
+        }
+        self._unused = {id(weights[name]): name for name in adapters}
+        # which may serve as the output matrix too, and is adapted as the former alone
+        self._embedding = id(weights.get("token_embd.weight"))
+
+    def __getattr__(self, op: str) -> Any:
+        return getattr(self._ops, op)
+
+    def linear(self, x: Any, weight: Any, bias: Any = None) -> Any:
+        """`x @ weight.T + bias`, and the adapter's `(x @ down.T) @ up.T`."""
+        y = self._ops.linear(x, weight, bias)
+        adapter = self._adapters.get(id(weight))
+        if adapter is None or id(weight) == self._embedding:
+            return y
+        self._unused.pop(id(weight), None)
+        low = self._ops.linear(x, adapter.down)
+        return self._ops.add(y, self._ops.linear(low, adapter.up))
+
+    def embedding(self, weight: Any) -> Any:
+        """Rows of `weight`, and the adapter's rows times its `up.T`."""
+        y = self._ops.embedding(weight)
+        adapter = self._adapters.get(id(weight))
+        if adapter is None:
+            return y
+        self._unused.pop(id(weight), None)
+        low = self._ops.embedding(adapter.down)
+        return self._ops.add(y, self._ops.linear(low, adapter.up))
+
+    def check_all_used(self) -> None:
+        """Make sure, after a forward pass, that no adapter was passed over.
+
+        Raises
+        ------
+        ArgumentError : one belongs to a matrix that is used in another way.
+        """
+        if self._unused:
+            wanted = "adapters of linear layers and the embedding"
+            found = next(iter(self._unused.values()))
+            raise ArgumentError(f"adapters: wanted {wanted}, found one of {found}")

@@ -1,0 +1,130 @@
+"""Writes LoRA adapters, as GGUF files and as PEFT's folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gguf
+import hugging_face
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Pairs = Mapping[str, tuple[Floats, Floats]]
+
+
+def random_pairs(
+    shapes: Mapping[str, tuple[int, ...]], rank: int, seed: int, size: float = 0.5
+) -> dict[str, tuple[Floats, Floats]]:
+    """Draw pairs for the matrices among `shapes`, which change them by about `size`."""
+    rng = np.random.default_rng(seed)
+
+    def noise(n: int, k: int, factor: float) -> Floats:
+        return rng.standard_normal((n, k), np.float32) * np.float32(factor)
+
+    pairs = {}
+    for name, shape in shapes.items():
+        if len(shape) == 2:
+            n_out, n_in = shape
+            small = size * (rank * n_in) ** -0.5
+            if name == "token_embd.weight":  # rows of the table, as llama.cpp has it
+                pairs[name] = (noise(n_out, rank, 1), noise(n_in, rank, small))
+            else:
+                pairs[name] = (noise(rank, n_in, 1), noise(n_out, rank, small))
+    return pairs
+
+
+def product(name: str, a: Floats, b: Floats) -> Floats:
+    """What a pair adds to its matrix, unscaled."""
+    return a @ b.T if name == "token_embd.weight" else b @ a
+
+
+def write_lora(
+    path: Path,
+    pairs: Pairs,
+    *,
+    alpha: float | None = 16.0,
+    type_name: str = "F32",
+    keys: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write an adapter; `keys` replace or add metadata, None leaves one out."""
+    metadata: dict[str, Any] = {
+        "general.architecture": "llama",
+        "general.type": "adapter",
+        "adapter.type": "lora",
+        "adapter.lora.alpha": alpha,
+    } | dict(keys or {})
+    writer = gguf.GGUFWriter(path, metadata.pop("general.architecture"))
+    for key, value in metadata.items():
+        if isinstance(value, str):
+            writer.add_string(key, value)
+        elif isinstance(value, float):
+            writer.add_float32(key, value)
+        elif isinstance(value, list):
+            writer.add_array(key, value)
+        elif value is not None:
+            writer.add_uint32(key, value)
+    kind = gguf.GGMLQuantizationType[type_name]
+    for name, pair in pairs.items():
+        for letter, matrix in zip("ab", pair, strict=True):
+            data = gguf.quants.quantize(np.ascontiguousarray(matrix), kind)
+            writer.add_tensor(f"{name}.lora_{letter}", data, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def write_peft(
+    folder: Path, pairs: Pairs, n_heads: tuple[int, int], **settings: Any
+) -> Path:
+    """Write a folder; `settings` replace or add to those of a usual one.
+
+    n_heads : of queries and of keys, whose rows Hugging Face has in another order.
+    """
+    folder.mkdir(exist_ok=True)
+    config = {
+        "peft_type": "LORA",
+        "r": 8,
+        "lora_alpha": 16,
+        "bias": "none",
+        "use_rslora": False,
+        "use_dora": False,
+        "fan_in_fan_out": False,
+        "init_lora_weights": True,
+        "rank_pattern": {},
+        "alpha_pattern": {},
+        "modules_to_save": None,
+        "base_model_name_or_path": "somebody/some-model",
+    } | settings
+    hugging_face.write_json(folder / "adapter_config.json", config)
+    tensors = {}
+    for name, (a, b) in pairs.items():
+        if "attn_q" in name or "attn_k" in name:
+            b = _half_a_head_apart(b, n_heads["attn_k" in name])
+        module = f"base_model.model.{peft_module(name)}"
+        if name == "token_embd.weight":
+            tensors[f"{module}.lora_embedding_A"] = np.ascontiguousarray(a.T)
+            tensors[f"{module}.lora_embedding_B"] = b
+        else:
+            tensors[f"{module}.lora_A.weight"] = a
+            tensors[f"{module}.lora_B.weight"] = b
+    hugging_face.write_safetensors(folder / "adapter_model.safetensors", tensors)
+    return folder
+
+
+def peft_module(name: str) -> str:
+    """What Hugging Face calls the module of a matrix."""
+    *layer, part, _ = name.split(".")
+    if layer:
+        return f"model.layers.{layer[1]}.{hugging_face.NAMES[part]}"
+    return {"token_embd": "model.embed_tokens", "output": "lm_head"}[part]
+
+
+def _half_a_head_apart(rows: Floats, n_head: int) -> Floats:
+    """Rows 2i and 2i + 1 of each head to i and i + head_dim / 2."""
+    heads = np.split(rows, n_head)
+    return np.concatenate([part for head in heads for part in (head[::2], head[1::2])])
