@@ -116,7 +116,7 @@ class Vector:
 
     def dequantize(self) -> NDArray[np.float32]:
         """Its values."""
-        return self.matrix.dequantize()[0]
+        return self.matrix.dequantize().reshape(-1)
 
     def release(self) -> None:
         """Release the matrix."""

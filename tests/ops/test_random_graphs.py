@@ -259,7 +259,9 @@ def mixtures(weights: Mapping[str, Any]) -> dict[str, Experts[Any]]:
     """One of each kind and width."""
     return {
         f"{name} {n}": Experts(
-            *(weights[f"{part} {n}"] for part in ("gate", "up", "down")),
+            weights[f"gate {n}"],
+            weights[f"up {n}"],
+            weights[f"down {n}"],
             n_used=N_EXPERT,
             is_normalized=name == "swiglu",
             activation=name,
