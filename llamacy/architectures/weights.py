@@ -116,8 +116,7 @@ class Vector:
 
     def dequantize(self) -> NDArray[np.float32]:
         """Its values."""
-        values: NDArray[np.float32] = self.matrix.dequantize()[0]
-        return values
+        return self.matrix.dequantize().reshape(-1)
 
     def release(self) -> None:
         """Release the matrix."""

@@ -30,7 +30,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
     "qwen3moe": {"expert_feed_forward_length": 32},
     "gpt-oss": {
-        "expert_feed_forward_length": 64,
+        "expert_feed_forward_length": 96,
         "attention__sliding_window": 20,
         "rope__scaling__type": "yarn",
         "rope__scaling__factor": 4.0,
@@ -139,7 +139,7 @@ def test_what_gpt_oss_has_of_its_own_makes_a_difference(
     for name in ("attn_sinks.weight", "ffn_gate_inp.bias", "ffn_up_exps.bias"):
 
         def change(_: Mapping[str, Any], tensors: Tensors, name: str = name) -> None:
-            tensors[f"blk.1.{name}"] += 1
+            tensors[f"blk.1.{name}"][0] += 2
 
         changed = logits(make_model("gpt-oss", change), "reference")
         assert np.abs(changed - plain).max() > 1e-3, name

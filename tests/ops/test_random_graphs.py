@@ -185,6 +185,7 @@ class Draft:
         x = self.small(self.choose(), 1)
         width = self.widths[x]
         scores = self.push("linear", (x,), N_EXPERT, 1, weight=f"router {width}")
+        self.readable.remove(scores)  # no other operation is of their width
         name = f"{self.draw(strategies.sampled_from(EXPERTS))} {width}"
         return self.push("experts", (x, scores), width, 4, experts=name)
 
