@@ -17,13 +17,17 @@ class RopeConfig:
     ----------
     n_dims : leading dimensions of each head that are rotated.
     freq_base : base of the geometric series of frequencies.
-    scaling : ``"none"``, ``"linear"`` or ``"yarn"`` (Peng et al. 2023,
-        arXiv:2309.00071).
+    scaling : ``"none"``, ``"linear"``, ``"yarn"`` (Peng et al. 2023,
+        arXiv:2309.00071) or ``"longrope"``, whose factors are among the weights.
     factor : context extension factor of the scaling, 1.0 for none.
     n_ctx_orig : tokens of context the model was trained on before scaling.
     attn_factor : multiplies the rotated vectors' magnitude.
     ext_factor : YaRN's mix of extrapolation, 1.0 where YaRN is used.
     beta_fast, beta_slow : YaRN's correction range, in rotations.
+    local_freq_base : base in layers with a window, or None where the family's rule is
+        meant.
+    is_finetuned : whether the model was trained with the scaling; in Granite's files,
+        whether it was trained with positions at all.
     """
 
     n_dims: int
@@ -35,6 +39,8 @@ class RopeConfig:
     ext_factor: float = 0.0
     beta_fast: float = 32.0
     beta_slow: float = 1.0
+    local_freq_base: float | None = None
+    is_finetuned: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,14 @@ class ModelConfig:
     n_ctx_train : tokens of context the model was made for.
     norm_eps : added to the mean square in RMS norms.
     rope : position embedding.
+    n_ctx : tokens of context it is to run with; 0 is what it was made for.
+    window : tokens that a layer's attention sees, its own among them; None for all.
+    windowed_layers : whether each layer has the window; None for the family's rule.
+    attention_scale : what scores are multiplied with, or None for the family's rule.
+    attention_softcap, logit_softcap : bounds of scores and logits, or None.
+    embedding_scale, residual_scale : what embeddings, and the results of attention and
+        feed-forward networks, are multiplied with.
+    logit_scale : what logits are divided by.
     """
 
     architecture: str
@@ -64,3 +78,17 @@ class ModelConfig:
     n_ctx_train: int
     norm_eps: float
     rope: RopeConfig
+    n_ctx: int = 0
+    window: int | None = None
+    windowed_layers: tuple[bool, ...] | None = None
+    attention_scale: float | None = None
+    attention_softcap: float | None = None
+    logit_softcap: float | None = None
+    embedding_scale: float = 1.0
+    residual_scale: float = 1.0
+    logit_scale: float = 1.0
+
+    @property
+    def is_long_context(self) -> bool:
+        """Whether it is to run with more context than it was first trained for."""
+        return (self.n_ctx or self.n_ctx_train) > self.rope.n_ctx_orig

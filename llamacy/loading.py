@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import ExitStack
+from dataclasses import replace
 
 from llamacy.adapters import Lora, read_adapters
 from llamacy.architectures import find_architecture
@@ -96,13 +97,18 @@ def load(
         find_architecture(read_architecture(file), str(file.path))
         config = read_config(file)
         adapters = read_adapters(lora, config)
+        if n_ctx is not None:
+            config = replace(config, n_ctx=n_ctx)
         if file_type is not None:
-            converted = RequantizedFile(file, file_type, n_threads)
-            file = opened.enter_context(converted)
+            requantized = RequantizedFile(file, file_type, n_threads)
+            file = opened.enter_context(requantized)
         executor = load_executor(
             file, config, n_threads=n_threads, kv_type=kv_type, progress=progress
         )
-        origin = Origin(file.fingerprint(), kv_type, PAGE, executor.page_bytes)
+        fingerprint = file.fingerprint()
+        if config.is_long_context and "rope_factors_long.weight" in file.tensors:
+            fingerprint += "-long"  # whose keys are rotated otherwise
+        origin = Origin(fingerprint, kv_type, PAGE, executor.page_bytes)
         metadata = file.metadata
     if n_ctx is None:
         n_ctx = config.n_ctx_train

@@ -141,6 +141,10 @@ def _write_gguf(
 def _add_value(writer: Any, key: str, value: Any) -> None:
     if isinstance(value, str):
         writer.add_string(key, value)
+    elif isinstance(value, bool):
+        writer.add_bool(key, value)
+    elif isinstance(value, list):
+        writer.add_array(key, value)
     elif isinstance(value, float):
         writer.add_float32(key, value)
     else:
@@ -189,7 +193,7 @@ def _noise(
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     for name, shape in shapes:
         values = rng.standard_normal(shape, dtype=np.float32)
-        if name == "rope_freqs.weight":
+        if name.startswith("rope_"):
             values = rng.uniform(1, 8, shape).astype(np.float32)
         elif name.endswith("norm.weight"):
             values = 1 + 0.1 * values

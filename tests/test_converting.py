@@ -198,6 +198,12 @@ def test_weights_that_cannot_be_quantised(
         assert caught.value.path == str(folder)
 
 
+def test_what_is_no_model_is_not_converted(tmp_path: Path, target: Path) -> None:
+    folder = write_babble(tmp_path / "babble", config={"intermediate_size": 96})
+    with pytest.raises(llamacy.FormatError, match=r"blk\.0\.ffn_gate\.weight: shape"):
+        llamacy.convert(folder, target)
+
+
 def test_ctrl_c(folder: Path, target: Path) -> None:
     def interrupt(share: float) -> None:
         if share > 0.5:

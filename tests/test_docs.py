@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer
+from hugging_face import write_babble
 
 from llamacy.cli import app
 
@@ -35,6 +36,7 @@ def test_examples_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(babble_model, "model.gguf")
+    write_babble(tmp_path / "SmolLM2-135M")
     names: dict[str, Any] = {"__name__": "example"}
     for line, code in blocks(page, "python"):
         # empty lines, so that a failure names the page's own line

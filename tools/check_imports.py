@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "quantizing": FOUNDATION
     | {"cpu_count", "formats", "model_files", "sampling", "sources"},
     "adapters": FOUNDATION | {"formats", "ops"},
-    "model_files": FOUNDATION | {"formats", "tokenizers"},
+    "model_files": FOUNDATION | {"architectures", "formats", "tokenizers"},
     "model": MODEL - {"converting", "loading", "model_files", "quantizing"},
     "session": MODEL
     - {"converting", "loading", "model", "model_files", "quantizing", "chat"},

@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llamacy.architectures import llama
+from llamacy.architectures import (
+    gemma2,
+    gemma3,
+    granite,
+    llama,
+    olmo2,
+    phi3,
+    qwen2,
+    qwen3,
+    smollm3,
+)
 from llamacy.architectures.weights import TensorSpec
 from llamacy.config import ModelConfig
 from llamacy.errors import UnsupportedError
@@ -27,7 +37,15 @@ class Architecture:
 
 
 ARCHITECTURES = {
+    "gemma2": Architecture(gemma2.tensors, gemma2.forward),
+    "gemma3": Architecture(gemma3.tensors, gemma3.forward),
+    "granite": Architecture(granite.tensors, granite.forward),
     "llama": Architecture(llama.tensors, llama.forward),
+    "olmo2": Architecture(olmo2.tensors, olmo2.forward),
+    "phi3": Architecture(phi3.tensors, phi3.forward),
+    "qwen2": Architecture(qwen2.tensors, qwen2.forward),
+    "qwen3": Architecture(qwen3.tensors, qwen3.forward),
+    "smollm3": Architecture(smollm3.tensors, smollm3.forward),
 }
 
 

@@ -53,6 +53,10 @@ class Metadata:
         """Add an array of numbers."""
         self._add(key, _fixed(values, np.float32), FLOAT32)
 
+    def flags(self, key: str, values: Sequence[bool]) -> None:
+        """Add an array of truth values."""
+        self._add(key, _fixed(values, np.bool_), BOOL)
+
     def update(self, other: Metadata) -> None:
         """Add all that another has."""
         self.values.update(other.values)

@@ -21,15 +21,15 @@ cdef void append(
 
 
 cdef void attention(
-    const kv_layout* kv, size_t offset, const row_run* runs, int n_runs, float scale,
-    const float* q, size_t ldq, float* y, size_t ldy, int begin, int end, void* scratch,
+    const attention_args* args, const row_run* runs, int n_runs, const float* q,
+    size_t ldq, float* y, size_t ldy, int begin, int end, void* scratch,
 ) noexcept nogil:
-    cdef int item, head, first, group = kv.n_head // kv.n_head_kv
+    cdef int item, head, first, group = args.kv.n_head // args.kv.n_head_kv
     for item in range(begin, end):
         head = item // n_runs
         first = 0
         while first < group:
             attend_run(
-                kv, offset, &runs[item % n_runs], head, head * group + first,
-                min(group - first, TILE_ROWS), scale, q, ldq, y, ldy, scratch)
+                args, &runs[item % n_runs], head, head * group + first,
+                min(group - first, TILE_ROWS), q, ldq, y, ldy, scratch)
             first += TILE_ROWS

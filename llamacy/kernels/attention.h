@@ -2,6 +2,9 @@
  *
  *   y[r] = sum over t of softmax over t of (scale * q[r] . k[t]) * v[t]
  *
+ * over the tokens that r sees: those up to its own, or of these the last ones, a window. The
+ * scores may be capped softly before (Bello et al. 2016, arXiv:1611.09940).
+ *
  * (Dao et al. 2022, arXiv:2205.14135; Milakov & Gimelshein 2018, arXiv:1805.02867.)
  * A tile is the queries of all heads that share the KV head, for one or more
  * consecutive tokens, so that each key and value is read once for all of them. Keys
@@ -24,6 +27,7 @@
 
 #include "interface.h"
 #include "vector_math.h"
+#include <float.h>
 #include <math.h>
 
 enum { HALF_TOKENS = 16, HALVES = PAGE_TOKENS / HALF_TOKENS };
@@ -61,7 +65,11 @@ typedef struct {
     float *out;     /* [TILE_ROWS][dv] */
     float *weights; /* [TILE_ROWS][SPAN_TOKENS]: scores, then their exponentials */
     float max[TILE_ROWS], sum[TILE_ROWS], shrink[TILE_ROWS];
+    float softcap; /* 0: none */
 } attention_state;
+
+/* What each query of a tile sees of a span: tokens hidden[r] .. visible[r] - 1. */
+typedef struct { int hidden[TILE_ROWS], visible[TILE_ROWS]; } sight;
 
 /* Up to two lines, into the L2 cache: the L1 is full of what is in use. */
 INLINE void fetch_soon(kv_type type, const uint8_t *p) {
@@ -128,6 +136,16 @@ INLINE void weigh_values(kv_type type, int rows, const attention_state *s, int r
     }
 }
 
+/* The first n values become -inf. */
+INLINE void hide(float *w, int n) {
+    for (int t = 0; t < n; t += 16)
+        f_store(w + t, f_first(f_set1(-INFINITY), n - t < 16 ? n - t : 16, f_load(w + t)));
+}
+
+INLINE void cap_scores(float *w, int n, float cap) {
+    for (int t = 0; t < n; t += 16) f_store(w + t, f_softcap(f_load(w + t), cap));
+}
+
 /* The largest of the first n values; the rest of their vector becomes -inf. */
 INLINE float mask_and_max(float *w, int n) {
     vf peak = f_set1(-INFINITY);
@@ -139,12 +157,17 @@ INLINE float mask_and_max(float *w, int n) {
     return f_hmax(peak);
 }
 
-/* Turns scores into exponentials below the running maximum; query r sees the first
- * visible[r] of n_tokens. Leaves by how much what came before shrinks. */
-INLINE void soften(attention_state *s, int n_queries, int n_tokens, const int *visible) {
+/* Turns scores into exponentials below the running maximum, of the tokens that each query
+ * sees of n_tokens. Leaves by how much what came before shrinks. */
+INLINE void soften(attention_state *s, int n_queries, int n_tokens, const sight *see) {
+    const int *visible = see->visible;
     float peaks[TILE_ROWS];
-    for (int r = 0; r < TILE_ROWS; r++)
-        peaks[r] = r < n_queries ? mask_and_max(s->weights + r * SPAN_TOKENS, visible[r]) : 0;
+    for (int r = 0; r < TILE_ROWS; r++) {
+        float *w = s->weights + r * SPAN_TOKENS;
+        if (s->softcap > 0 && r < n_queries) cap_scores(w, visible[r], s->softcap);
+        if (see->hidden[r] > 0) hide(w, see->hidden[r]);
+        peaks[r] = r < n_queries ? mask_and_max(w, visible[r]) : 0;
+    }
     const vf old = f_load(s->max), peak = f_max(f_load(peaks), old);
     const vf shrink = f_exp(f_sub(old, peak)); /* 0 at the first span: exp(-inf) */
     f_store(s->shrink, shrink);
@@ -168,19 +191,19 @@ INLINE void soften(attention_state *s, int n_queries, int n_tokens, const int *v
 /* One span: n_queries queries in groups of `rows`. The tile has room for a last group
  * that is not full. */
 INLINE void attend_span(kv_type type, int rows, attention_state *s, int n_queries, const kv_head *pages, int head_dim,
-                        int n_tokens, const int *visible) {
+                        int n_tokens, const sight *see) {
     for (int t = 0; t < n_tokens; t += HALF_TOKENS)
         for (int r = 0; r < n_queries; r += rows)
             score_half(type, rows, s, r, pages[t / PAGE_TOKENS], head_dim, t % PAGE_TOKENS / HALF_TOKENS,
                        s->weights + t / PAGE_TOKENS * PAGE_TOKENS);
-    soften(s, n_queries, n_tokens, visible);
+    soften(s, n_queries, n_tokens, see);
     for (int r = 0; r < n_queries; r += rows) weigh_values(type, rows, s, r, pages, head_dim, n_tokens);
 }
 
 #define SPAN_KERNEL(type, rows)                                                                   \
     static void attend_##type##_##rows(attention_state *s, int n_queries, const kv_head *pages,   \
-                                       int head_dim, int n_tokens, const int *visible) {          \
-        attend_span(KV_##type, rows, s, n_queries, pages, head_dim, n_tokens, visible);           \
+                                       int head_dim, int n_tokens, const sight *see) {            \
+        attend_span(KV_##type, rows, s, n_queries, pages, head_dim, n_tokens, see);               \
     }
 #if TOKENS_MAX >= 16
 #define SPAN_KERNELS(type) SPAN_KERNEL(type, 1) SPAN_KERNEL(type, 4) SPAN_KERNEL(type, 8) SPAN_KERNEL(type, 16)
@@ -198,7 +221,7 @@ enum { SPAN_WIDTHS = 1 };
 SPAN_KERNELS(F32) SPAN_KERNELS(F16) SPAN_KERNELS(Q8_0)
 
 typedef void span_kernel(attention_state *s, int n_queries, const kv_head *pages, int head_dim, int n_tokens,
-                         const int *visible);
+                         const sight *see);
 
 /* By the queries that share one load of a key or value: 1, 4, 8, 16. */
 static span_kernel *const SPAN_KERNELS_BY_TYPE[KV_COUNT][SPAN_WIDTHS] = {SPAN_ROW(F32) SPAN_ROW(F16) SPAN_ROW(Q8_0)};
@@ -214,43 +237,65 @@ static size_t attention_scratch_bytes(int head_dim) {
 }
 
 /* Scaled queries of one run and KV head, side by side; nothing attended to yet. */
-static attention_state begin_run(const row_run *run, int first_head, int group, float scale, const float *q,
-                                 size_t ldq, int head_dim, void *scratch) {
+static attention_state begin_run(const attention_args *a, const row_run *run, int first_head, int group,
+                                 const float *q, size_t ldq, void *scratch) {
+    const int head_dim = a->kv->head_dim;
     attention_state s;
+    s.softcap = a->softcap;
     s.q = (float *)scratch;
     s.out = s.q + (size_t)padded_dim(head_dim) * TILE_ROWS;
     s.weights = s.out + (size_t)padded_dim(head_dim) * TILE_ROWS;
     memset(s.q, 0, sizeof(float) * TILE_ROWS * (size_t)head_dim);
     memset(s.out, 0, sizeof(float) * TILE_ROWS * (size_t)padded_dim(head_dim));
-    for (int r = 0; r < TILE_ROWS; r++) s.max[r] = -INFINITY, s.sum[r] = 0;
+    /* no infinity: a query that sees nothing of a span is to be left as it was by it */
+    for (int r = 0; r < TILE_ROWS; r++) s.max[r] = -FLT_MAX, s.sum[r] = 0;
     for (int r = 0; r < run->n_rows * group; r++) {
         const float *row = q + (size_t)(run->row + r / group) * ldq + (size_t)(first_head + r % group) * head_dim;
-        for (int i = 0; i < head_dim; i++) s.q[i * TILE_ROWS + r] = row[i] * scale;
+        for (int i = 0; i < head_dim; i++) s.q[i * TILE_ROWS + r] = row[i] * a->scale;
     }
     return s;
 }
 
-/* One KV head and one run: queries are its rows times `group` heads, from head `first_head`. */
-static void attend_run(const kv_layout *kv, size_t offset, const row_run *run, int head, int first_head, int group,
-                       float scale, const float *q, size_t ldq, float *y, size_t ldy, void *scratch) {
+/* The position of the first page that the window of a row at `position` reaches into. */
+INLINE int first_page(const attention_args *a, int position) {
+    const int hidden = a->window > 0 && position >= a->window ? position + 1 - a->window : 0;
+    return hidden / PAGE_TOKENS * PAGE_TOKENS;
+}
+
+/* What the queries of a run see of the n tokens from position `first` on. */
+INLINE sight look(const attention_args *a, const row_run *run, int group, int first, int n) {
+    sight see;
+    memset(&see, 0, sizeof see);
+    for (int r = 0; r < run->n_rows * group; r++) {
+        const int seen = run->position + r / group + 1 - first, hidden = a->window > 0 ? seen - a->window : 0;
+        see.visible[r] = seen < 0 ? 0 : seen < n ? seen : n;
+        see.hidden[r] = hidden < 0 ? 0 : hidden < n ? hidden : n;
+    }
+    return see;
+}
+
+/* One KV head and one run: queries are its rows times `group` heads, from head `first_head`.
+ * Spans begin at multiples of their length, wherever a window does, so that a row's sums are
+ * the same whatever the rows of its run; pages that no row sees are left out. */
+static void attend_run(const attention_args *a, const row_run *run, int head, int first_head, int group,
+                       const float *q, size_t ldq, float *y, size_t ldy, void *scratch) {
+    const kv_layout *kv = a->kv;
+    const size_t offset = a->offset;
     const int d = kv->head_dim, n_queries = run->n_rows * group, n_tokens = run->position + run->n_rows;
-    attention_state s = begin_run(run, first_head, group, scale, q, ldq, d, scratch);
+    attention_state s = begin_run(a, run, first_head, group, q, ldq, scratch);
     span_kernel *attend = choose_span_kernel(kv->type, n_queries);
-    for (int first = 0; first < n_tokens; first += SPAN_TOKENS) {
-        const int n = n_tokens - first < SPAN_TOKENS ? n_tokens - first : SPAN_TOKENS;
+    for (int first = first_page(a, run->position), end; first < n_tokens; first = end) {
+        end = (first / SPAN_TOKENS + 1) * SPAN_TOKENS;
+        const int n = (end < n_tokens ? end : n_tokens) - first;
+        const sight see = look(a, run, group, first, n);
         kv_head pages[SPAN_PAGES];
-        int visible[TILE_ROWS];
         for (int t = 0; t < n; t += PAGE_TOKENS) {
             kv_head *page = &pages[t / PAGE_TOKENS];
             const int soon = first + t + SPAN_TOKENS;
             *page = page_head(kv, run->pages[(first + t) / PAGE_TOKENS], offset, head);
             if (soon < n_tokens) page->soon = page_head(kv, run->pages[soon / PAGE_TOKENS], offset, head).keys;
         }
-        for (int r = 0; r < n_queries; r++) {
-            const int seen = run->position + r / group + 1 - first;
-            visible[r] = seen < 0 ? 0 : seen < n ? seen : n;
-        }
-        attend(&s, n_queries, pages, d, n, visible);
+        attend(&s, n_queries, pages, d, n, &see);
     }
     for (int r = 0; r < n_queries; r++) {
         float *row = y + (size_t)(run->row + r / group) * ldy + (size_t)(first_head + r % group) * d;

@@ -24,7 +24,7 @@ typedef union {
 /* Codes that 16 rows meet once unpacked are unpacked anew in less time than their copy,
  * thrice as large, takes to come back from L2. */
 INLINE int gemm_wants(const linear_args *a) {
-    const int is_float = is_float_pack(a->w.type) || (a->form == EPILOGUE_SWIGLU && is_float_pack(a->w2.type));
+    const int is_float = is_float_pack(a->w.type) || (is_gated(a->form) && is_float_pack(a->w2.type));
     if (is_float) return a->m >= FLOAT_MIN_ROWS && a->w.k % UNIT_COLS == 0;
     return TOKENS_MAX < TILE_ROWS && a->m >= QUANT_MIN_ROWS;
 }
@@ -135,7 +135,7 @@ static tile_rows slice_rows(const linear_args *a, int row, const slice *at) {
 
 static void multiply_slice(const panel_block *block, const linear_args *a, const slice *at,
                            const slice_weights *weights, sum_tile (*sums)[BLOCK_PANELS]) {
-    const int some_floats = is_float_pack(a->w.type) || (a->form == EPILOGUE_SWIGLU && is_float_pack(a->w2.type));
+    const int some_floats = is_float_pack(a->w.type) || (is_gated(a->form) && is_float_pack(a->w2.type));
     for (int tile = 0; tile * TILE_ROWS < at->n_rows; tile++) {
         const int row = at->first_row + tile * TILE_ROWS, rest = at->n_rows - tile * TILE_ROWS;
         const int n_rows = rest < TILE_ROWS ? rest : TILE_ROWS;

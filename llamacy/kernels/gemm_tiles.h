@@ -31,7 +31,7 @@ INLINE int reads_tiles(const packed_matrix *w) { return w->type != PACK_F32 && w
 
 /* One of two matrices that reads tiles takes the other along, F32 or not. */
 INLINE int gemm_wants(const linear_args *a) {
-    return a->m >= GEMM_MIN_ROWS && (reads_tiles(&a->w) || (a->form == EPILOGUE_SWIGLU && reads_tiles(&a->w2)));
+    return a->m >= GEMM_MIN_ROWS && (reads_tiles(&a->w) || (is_gated(a->form) && reads_tiles(&a->w2)));
 }
 
 INLINE size_t tiles_bytes(int k, int m) {

@@ -57,10 +57,13 @@ typedef struct {
     uint8_t *const *pages; /* of the sequence, for positions 0, PAGE_TOKENS, ... */
 } row_run;
 
-typedef enum { EPILOGUE_STORE, EPILOGUE_ADD, EPILOGUE_SWIGLU } epilogue;
+typedef enum { EPILOGUE_STORE, EPILOGUE_ADD, EPILOGUE_SWIGLU, EPILOGUE_GEGLU } epilogue;
 
-/* y = x @ w.T + bias, or y += that, or y = silu(x @ w.T + bias) * (x @ w2.T + bias2).
- * Items are panels of w. */
+/* Whether the product of a second matrix is multiplied with that of the first. */
+static inline int is_gated(epilogue form) { return form == EPILOGUE_SWIGLU || form == EPILOGUE_GEGLU; }
+
+/* y = x @ w.T + bias, or y += that, or y = silu(x @ w.T + bias) * (x @ w2.T + bias2), or that
+ * with gelu for silu. Items are panels of w. */
 typedef struct {
     packed_matrix w, w2;
     const float *bias, *bias2; /* or NULL */
@@ -71,6 +74,15 @@ typedef struct {
     int m;
     epilogue form;
 } linear_args;
+
+/* How attention is computed, of one layer. */
+typedef struct {
+    const kv_layout *kv;
+    size_t offset; /* bytes of the layer within a page */
+    float scale;   /* of q . k */
+    float softcap; /* scores s become softcap * tanh(s / softcap); 0: they stay */
+    int window;    /* a row sees itself and the window - 1 positions before it; 0: all */
+} attention_args;
 
 /* A kind of product: the type of what it multiplies, and a function that does `n` rounds
  * of it on registers and returns how many multiplications and additions those were. */
@@ -90,9 +102,9 @@ typedef struct {
     /* y[m] = row tokens[m] of w. Items are rows. */
     void (*embedding)(const packed_matrix *w, const int32_t *tokens, float *y, size_t ldy,
                       int begin, int end, void *scratch);
-    /* cos and sin of each row's angles, doubled and signed for rope(): table[m] is
-     * 2 * head_dim floats. Items are rows. */
-    void (*rope_table)(const float *angles, int n_dims, int head_dim, float magnitude,
+    /* cos and sin of each row's angles, doubled and signed for rope() with the same `half`:
+     * table[m] is 2 * head_dim floats. Items are rows. */
+    void (*rope_table)(const float *angles, int n_dims, int head_dim, int half, float magnitude,
                        const int32_t *positions, float *table, int begin, int end);
     /* y = x / sqrt(mean(x^2) + eps) * w. Items are rows. */
     void (*rms_norm)(const float *x, size_t ldx, const float *w, float eps, int k, float *y,
@@ -103,21 +115,28 @@ typedef struct {
     /* Whether linear() may read the prepared form of its activations with w. */
     int (*reads_prepared)(const packed_matrix *w);
     void (*linear)(const linear_args *args, int begin, int end, void *scratch);
-    /* Rotate heads of x in place. Items are rows. */
-    void (*rope)(float *x, size_t ldx, int n_head, int head_dim, const float *table, int begin,
-                 int end);
+    /* Rotate heads of x in place: each dimension of the first `half` with the one `half`
+     * further, or, if half is 0, adjacent ones with each other. Items are rows. */
+    void (*rope)(float *x, size_t ldx, int n_head, int head_dim, int half, const float *table,
+                 int begin, int end);
     /* Put rows of k and v into their sequence's pages, `offset` bytes in. Items are runs. */
     void (*append)(const kv_layout *kv, size_t offset, const row_run *runs, const float *k,
                    size_t ldk, const float *v, size_t ldv, int begin, int end);
-    /* Attention of each row to positions 0 .. its own. Items are kv heads times runs,
-     * head by head; a run has at most max(1, TILE_ROWS / group) rows. */
-    void (*attention)(const kv_layout *kv, size_t offset, const row_run *runs, int n_runs,
-                      float scale, const float *q, size_t ldq, float *y, size_t ldy, int begin,
-                      int end, void *scratch);
-    /* z = x + y, and z = silu(x) * y, on rows of n floats. Items are rows. */
+    /* Attention of each row to the positions up to its own that it sees. Items are kv heads
+     * times runs, head by head; a run has at most max(1, TILE_ROWS / group) rows. */
+    void (*attention)(const attention_args *args, const row_run *runs, int n_runs, const float *q,
+                      size_t ldq, float *y, size_t ldy, int begin, int end, void *scratch);
+    /* z = x + y, silu(x) * y, and gelu(x) * y, on rows of n floats. Items are rows. */
     void (*add)(const float *x, const float *y, float *z, size_t ld, int n, int begin, int end);
     void (*silu_mul)(const float *x, const float *y, float *z, size_t ld, int n, int begin,
                      int end);
+    void (*gelu_mul)(const float *x, const float *y, float *z, size_t ld, int n, int begin,
+                     int end);
+    /* y = factor * x, and cap * tanh(x / cap), on rows of n floats; y may be x. Items are rows. */
+    void (*scale)(const float *x, size_t ldx, float factor, int n, float *y, size_t ldy, int begin,
+                  int end);
+    void (*softcap)(const float *x, size_t ldx, float cap, int n, float *y, size_t ldy, int begin,
+                    int end);
 } kernel_table;
 
 #endif

@@ -58,6 +58,9 @@ cdef extern from "interface.h" nogil:
         EPILOGUE_STORE
         EPILOGUE_ADD
         EPILOGUE_SWIGLU
+        EPILOGUE_GEGLU
+
+    bint is_gated(epilogue form)
 
     ctypedef struct linear_args:
         packed_matrix w
@@ -71,6 +74,13 @@ cdef extern from "interface.h" nogil:
         size_t ldy
         int m
         epilogue form
+
+    ctypedef struct attention_args:
+        const kv_layout* kv
+        size_t offset
+        float scale
+        float softcap
+        int window
 
     ctypedef struct peak_product:
         const char* operand
@@ -86,7 +96,7 @@ cdef extern from "interface.h" nogil:
             const packed_matrix* w, const int32_t* tokens, float* y, size_t ldy,
             int begin, int end, void* scratch) noexcept nogil
         void (*rope_table)(
-            const float* angles, int n_dims, int head_dim, float magnitude,
+            const float* angles, int n_dims, int head_dim, int half, float magnitude,
             const int32_t* positions, float* table, int begin, int end) noexcept nogil
         void (*rms_norm)(
             const float* x, size_t ldx, const float* w, float eps, int k, float* y,
@@ -99,20 +109,29 @@ cdef extern from "interface.h" nogil:
         void (*linear)(
             const linear_args* args, int begin, int end, void* scratch) noexcept nogil
         void (*rope)(
-            float* x, size_t ldx, int n_head, int head_dim, const float* table,
-            int begin, int end) noexcept nogil
+            float* x, size_t ldx, int n_head, int head_dim, int half,
+            const float* table, int begin, int end) noexcept nogil
         void (*append)(
             const kv_layout* kv, size_t offset, const row_run* runs, const float* k,
             size_t ldk, const float* v, size_t ldv, int begin, int end) noexcept nogil
         void (*attention)(
-            const kv_layout* kv, size_t offset, const row_run* runs, int n_runs,
-            float scale, const float* q, size_t ldq, float* y, size_t ldy,
+            const attention_args* args, const row_run* runs, int n_runs,
+            const float* q, size_t ldq, float* y, size_t ldy,
             int begin, int end, void* scratch) noexcept nogil
         void (*add)(
             const float* x, const float* y, float* z, size_t ld, int n,
             int begin, int end) noexcept nogil
         void (*silu_mul)(
             const float* x, const float* y, float* z, size_t ld, int n,
+            int begin, int end) noexcept nogil
+        void (*gelu_mul)(
+            const float* x, const float* y, float* z, size_t ld, int n,
+            int begin, int end) noexcept nogil
+        void (*scale)(
+            const float* x, size_t ldx, float factor, int n, float* y, size_t ldy,
+            int begin, int end) noexcept nogil
+        void (*softcap)(
+            const float* x, size_t ldx, float cap, int n, float* y, size_t ldy,
             int begin, int end) noexcept nogil
 
     size_t kv_head_bytes(kv_type type, int head_dim)

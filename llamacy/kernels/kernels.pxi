@@ -11,9 +11,10 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy
 
 from llamacy.kernels.interface cimport (
-    EPILOGUE_ADD, EPILOGUE_SWIGLU, KV_F16, KV_F32, PAGE_TOKENS, PANEL_ROWS, TILE_ROWS,
-    UNIT_COLS, is_float_pack, kernel_table, kv_layout, linear_args,
-    packed_matrix, peak_product, quant_unit, row_run,
+    EPILOGUE_ADD, EPILOGUE_GEGLU, EPILOGUE_SWIGLU, KV_F16, KV_F32, PAGE_TOKENS,
+    PANEL_ROWS, TILE_ROWS, UNIT_COLS, attention_args, epilogue, is_float_pack, is_gated,
+    kernel_table, kv_layout, linear_args, packed_matrix, peak_product, quant_unit,
+    row_run,
 )
 
 
@@ -46,6 +47,8 @@ cdef extern from *:
 
 cdef extern from "vector_math.h":
     vf f_silu(vf x) noexcept nogil
+    vf f_gelu(vf x) noexcept nogil
+    vf f_softcap(vf x, float cap) noexcept nogil
 
 
 cdef extern from "digits.h":
@@ -113,9 +116,9 @@ cdef extern from "attention.h":
         const kv_layout* kv, uint8_t* page, size_t offset, int head) noexcept nogil
     size_t attention_scratch_bytes(int head_dim) noexcept nogil
     void attend_run(
-        const kv_layout* kv, size_t offset, const row_run* run, int head,
-        int first_head, int group, float scale, const float* q, size_t ldq, float* y,
-        size_t ldy, void* scratch) noexcept nogil
+        const attention_args* args, const row_run* run, int head, int first_head,
+        int group, const float* q, size_t ldq, float* y, size_t ldy, void* scratch
+    ) noexcept nogil
 
 
 cdef extern from "kv_store.h":
@@ -165,6 +168,9 @@ TABLE.append = append
 TABLE.attention = attention
 TABLE.add = add
 TABLE.silu_mul = silu_mul
+TABLE.gelu_mul = gelu_mul
+TABLE.scale = scale
+TABLE.softcap = softcap
 
 table = PyCapsule_New(&TABLE, "llamacy.kernel_table", NULL)
 """A capsule around this level's kernel_table."""

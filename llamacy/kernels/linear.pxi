@@ -27,7 +27,7 @@ cdef void panel_rows(
     for tile from first <= tile < last by TILE_ROWS:
         rows = min(TILE_ROWS, last - tile)
         panel_tokens(&a.w, panel, a, tile, rows, out)
-        if a.form == EPILOGUE_SWIGLU:
+        if is_gated(a.form):
             panel_tokens(&a.w2, panel, a, tile, rows, out2)
         finish_tile(a, panel, tile, rows, out, out2)
 
@@ -49,7 +49,7 @@ cdef void panel_tokens(
 cdef void linear_blocks(
     const linear_args* a, int begin, int end, gemm_scratch* scratch
 ) noexcept nogil:
-    cdef int step = BLOCK_PANELS // 2 if a.form == EPILOGUE_SWIGLU else BLOCK_PANELS
+    cdef int step = BLOCK_PANELS // 2 if is_gated(a.form) else BLOCK_PANELS
     cdef int panel = begin, row, n_panels, n_rows
     cdef panel_block block
     while panel < end:
@@ -67,9 +67,9 @@ cdef void linear_blocks(
 cdef void choose_panels(
     const linear_args* a, int panel, int n_panels, panel_block* block
 ) noexcept nogil:
-    """Panels of w, or for SwiGLU in turn one of w and the same one of w2."""
+    """Panels of w, or with a gate in turn one of w and the same one of w2."""
     cdef int i
-    if a.form == EPILOGUE_SWIGLU:
+    if is_gated(a.form):
         for i in range(n_panels):
             block.w[2 * i] = &a.w
             block.w[2 * i + 1] = &a.w2
@@ -88,15 +88,15 @@ cdef void finish_block(
     gemm_scratch* scratch,
 ) noexcept nogil:
     cdef int i, row
-    cdef bint is_gated = a.form == EPILOGUE_SWIGLU
+    cdef bint has_gate = is_gated(a.form)
     cdef sum_tile* sums
     for row from 0 <= row < n_rows by TILE_ROWS:
         sums = &scratch.sums[row // TILE_ROWS][0]
         for i in range(n_panels):
             finish_tile(
                 a, panel + i, first_row + row, min(TILE_ROWS, n_rows - row),
-                &sums[2 * i if is_gated else i][0][0],
-                &sums[2 * i + 1][0][0] if is_gated else NULL)
+                &sums[2 * i if has_gate else i][0][0],
+                &sums[2 * i + 1][0][0] if has_gate else NULL)
 
 
 cdef void finish_tile(
@@ -112,11 +112,11 @@ cdef void finish_tile(
         if a.bias:
             for i in range(n):
                 tokens[i] += a.bias[panel * PANEL_ROWS + i]
-        if a.form == EPILOGUE_SWIGLU:
+        if is_gated(a.form):
             if a.bias2:
                 for i in range(n):
                     out2[t * PANEL_ROWS + i] += a.bias2[panel * PANEL_ROWS + i]
-            silu_mul_row(tokens, out2 + t * PANEL_ROWS, tokens, PANEL_ROWS)
+            gated_row(a.form, tokens, out2 + t * PANEL_ROWS, tokens, PANEL_ROWS)
         if n < PANEL_ROWS:
             for i in range(n):
                 y[i] = tokens[i] + (y[i] if a.form == EPILOGUE_ADD else 0)

@@ -51,19 +51,61 @@ cdef void silu_mul(
 ) noexcept nogil:
     cdef int m
     for m in range(begin, end):
-        silu_mul_row(x + m * ld, y + m * ld, z + m * ld, n)
+        gated_row(EPILOGUE_SWIGLU, x + m * ld, y + m * ld, z + m * ld, n)
 
 
-cdef inline void silu_mul_row(
-    const float* x, const float* y, float* z, int n
+cdef void gelu_mul(
+    const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
+) noexcept nogil:
+    cdef int m
+    for m in range(begin, end):
+        gated_row(EPILOGUE_GEGLU, x + m * ld, y + m * ld, z + m * ld, n)
+
+
+cdef inline void gated_row(
+    epilogue form, const float* x, const float* y, float* z, int n
 ) noexcept nogil:
     cdef int i, rest = n % 16
     cdef float gate[16]
     cdef float up[16]
     for i in range(0, n - rest, 16):
-        f_store(z + i, f_mul(f_silu(f_load(x + i)), f_load(y + i)))
+        f_store(z + i, f_mul(opened(form, f_load(x + i)), f_load(y + i)))
     if rest:
         memcpy(gate, x + n - rest, rest * sizeof(float))
         memcpy(up, y + n - rest, rest * sizeof(float))
-        f_store(gate, f_mul(f_silu(f_load(gate)), f_load(up)))
+        f_store(gate, f_mul(opened(form, f_load(gate)), f_load(up)))
         memcpy(z + n - rest, gate, rest * sizeof(float))
+
+
+cdef inline vf opened(epilogue form, vf gate) noexcept nogil:
+    """By how much a gate lets through what it is multiplied with."""
+    return f_gelu(gate) if form == EPILOGUE_GEGLU else f_silu(gate)
+
+
+cdef void scale(
+    const float* x, size_t ldx, float factor, int n, float* y, size_t ldy,
+    int begin, int end,
+) noexcept nogil:
+    cdef int m, i
+    for m in range(begin, end):
+        for i in range(n):
+            y[m * ldy + i] = factor * x[m * ldx + i]
+
+
+cdef void softcap(
+    const float* x, size_t ldx, float cap, int n, float* y, size_t ldy,
+    int begin, int end,
+) noexcept nogil:
+    cdef int m, i, rest = n % 16
+    cdef float last[16]
+    cdef const float* row
+    cdef float* out
+    for m in range(begin, end):
+        row = x + m * ldx
+        out = y + m * ldy
+        for i in range(0, n - rest, 16):
+            f_store(out + i, f_softcap(f_load(row + i), cap))
+        if rest:
+            memcpy(last, row + n - rest, rest * sizeof(float))
+            f_store(last, f_softcap(f_load(last), cap))
+            memcpy(out + n - rest, last, rest * sizeof(float))

@@ -1,28 +1,59 @@
-/* exp and what is made of it, in the verbs. */
+/* exp and what is made of it, in the verbs: SiLU, GELU, tanh. */
 #ifndef LLAMACY_VECTOR_MATH_H
 #define LLAMACY_VECTOR_MATH_H
 
-/* e^x = 2^n * e^r with n whole and |r| <= ln(2) / 2: a Taylor polynomial of degree 7
- * in r, whose first missing term is below 2^-27. Relative error <= 2 ULP; 0 below
- * -104, infinity above 89, NaN for NaN. */
-INLINE vf f_exp(vf x) {
+/* e^x = 2^n * e^r with n whole and |r| <= ln(2) / 2; slope is (e^r - 1) / r. */
+typedef struct { vf n, r, slope; } exp_parts;
+
+/* A Taylor polynomial of degree 7 in r, whose first missing term is below 2^-27. */
+INLINE exp_parts f_exp_parts(vf x) {
+    exp_parts e;
     x = f_min(f_set1(89.0f), f_max(f_set1(-104.0f), x));
-    vf n = f_round(f_mul(x, f_set1(1.44269504f)));
+    e.n = f_round(f_mul(x, f_set1(1.44269504f)));
     /* ln(2) in two parts, so that n times the first is exact */
-    vf r = f_fnma(n, f_set1(0.693359375f), x);
-    r = f_fnma(n, f_set1(-2.12194440e-4f), r);
-    vf p = f_set1(1.0f / 5040);
-    p = f_fma(p, r, f_set1(1.0f / 720));
-    p = f_fma(p, r, f_set1(1.0f / 120));
-    p = f_fma(p, r, f_set1(1.0f / 24));
-    p = f_fma(p, r, f_set1(1.0f / 6));
-    p = f_fma(p, r, f_set1(0.5f));
-    p = f_fma(p, r, f_set1(1.0f));
-    p = f_fma(p, r, f_set1(1.0f));
-    return f_scale2(p, n);
+    e.r = f_fnma(e.n, f_set1(0.693359375f), x);
+    e.r = f_fnma(e.n, f_set1(-2.12194440e-4f), e.r);
+    e.slope = f_set1(1.0f / 5040);
+    e.slope = f_fma(e.slope, e.r, f_set1(1.0f / 720));
+    e.slope = f_fma(e.slope, e.r, f_set1(1.0f / 120));
+    e.slope = f_fma(e.slope, e.r, f_set1(1.0f / 24));
+    e.slope = f_fma(e.slope, e.r, f_set1(1.0f / 6));
+    e.slope = f_fma(e.slope, e.r, f_set1(0.5f));
+    e.slope = f_fma(e.slope, e.r, f_set1(1.0f));
+    return e;
+}
+
+/* Relative error <= 2 ULP; 0 below -104, infinity above 89, NaN for NaN. */
+INLINE vf f_exp(vf x) {
+    const exp_parts e = f_exp_parts(x);
+    return f_scale2(f_fma(e.slope, e.r, f_set1(1.0f)), e.n);
+}
+
+/* e^x - 1, exact to some ULP near 0 too, where e^x itself has lost the digits of x. */
+INLINE vf f_expm1(vf x) {
+    const exp_parts e = f_exp_parts(x);
+    const vf one = f_set1(1.0f);
+    return f_add(f_scale2(f_mul(e.slope, e.r), e.n), f_sub(f_scale2(one, e.n), one));
 }
 
 /* x * sigmoid(x) */
 INLINE vf f_silu(vf x) { return f_div(x, f_add(f_set1(1.0f), f_exp(f_sub(f_zero(), x)))); }
+
+/* x * (1 + tanh(z)) / 2 = x / (1 + e^(-2z)), z = sqrt(2 / pi) * (x + 0.044715 x^3): GELU
+ * with tanh for its erf (Hendrycks & Gimpel 2016, arXiv:1606.08415). */
+INLINE vf f_gelu(vf x) {
+    const vf cubic = f_fma(f_mul(x, x), f_set1(-2 * 0.044715f * 0.797884561f), f_set1(-2 * 0.797884561f));
+    return f_div(x, f_add(f_set1(1.0f), f_exp(f_mul(x, cubic))));
+}
+
+/* (e^2x - 1) / (e^2x + 1), which is 1 in float32 from x = 9.1 on. */
+INLINE vf f_tanh(vf x) {
+    x = f_min(f_set1(10.0f), f_max(f_set1(-10.0f), x));
+    const vf e = f_expm1(f_add(x, x));
+    return f_div(e, f_add(e, f_set1(2.0f)));
+}
+
+/* cap * tanh(x / cap): never beyond the cap, and nearly x where x is small beside it. */
+INLINE vf f_softcap(vf x, float cap) { return f_mul(f_set1(cap), f_tanh(f_mul(x, f_set1(1 / cap)))); }
 
 #endif

@@ -45,12 +45,14 @@ class PassCost:
         self._weight_bytes = [0, 0]  # of what all rows go through, and of the wanted
         self._n_products = [0, 0]  # of one row with the matrices of these
         self._row_bytes = 0
-        self._kv_bytes = 0
-        self._attended = 0  # sum of the widths of queries
+        self._kv_bytes = kv_bytes
+        # of attention with each window: in how many layers, and the widths of queries
+        self._layers: dict[int | None, int] = {}
+        self._attended: dict[int | None, int] = {}
         for node in nodes:
-            self._count(node, kv_bytes)
+            self._count(node)
 
-    def _count(self, node: Node, kv_bytes: int) -> None:
+    def _count(self, node: Node) -> None:
         if node.op == "embedding":
             weight = node.attributes["weight"]
             self._row_bytes += weight.nbytes // weight.shape[0]
@@ -63,8 +65,9 @@ class PassCost:
             n, k = node.attributes["weight"].shape
             self._n_products[node.of_wanted] += n * k
         elif node.op == "attention":
-            self._kv_bytes += kv_bytes
-            self._attended += node.width
+            window = node.attributes["window"]
+            self._layers[window] = self._layers.get(window, 0) + 1
+            self._attended[window] = self._attended.get(window, 0) + node.width
 
     def of(self, first: int, n_rows: int, n_wanted: int) -> Cost:
         """Cost of a pass over `n_rows` tokens of one sequence.
@@ -79,13 +82,33 @@ class PassCost:
             self._weight_bytes[False]
             + (self._weight_bytes[True] if n_wanted else 0)
             + self._row_bytes * n_rows
-            + self._kv_bytes * (first + n_rows)
+            + sum(
+                self._kv_bytes * n_layers * _n_read(first, n_rows, window)
+                for window, n_layers in self._layers.items()
+            )
         )
-        # each row attends to all positions up to its own, with keys and with values
-        n_positions = n_rows * first + n_rows * (n_rows + 1) // 2
         n_products = (
             self._n_products[False] * n_rows
             + self._n_products[True] * n_wanted
-            + 2 * self._attended * n_positions
+            # with keys and with values
+            + sum(
+                2 * width * _n_seen(first, n_rows, window)
+                for window, width in self._attended.items()
+            )
         )
         return Cost(n_bytes, 2 * n_products)
+
+
+def _n_read(first: int, n_rows: int, window: int | None) -> int:
+    """Count the positions that any of `n_rows` rows from position `first` on sees."""
+    n_positions = first + n_rows
+    return n_positions if window is None else min(n_positions, window + n_rows - 1)
+
+
+def _n_seen(first: int, n_rows: int, window: int | None) -> int:
+    """Sum up how many positions each of these rows sees."""
+    n_seen = n_rows * first + n_rows * (n_rows + 1) // 2
+    if window is not None:  # the last rows see so many fewer: 1, 2, 3 ... at the end
+        least, most = max(0, first + 1 - window), max(0, first + n_rows - window)
+        n_seen -= (most * (most + 1) - max(0, least - 1) * least) // 2
+    return n_seen

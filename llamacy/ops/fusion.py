@@ -7,7 +7,17 @@ steps are emitted, and into which buffers, is :mod:`llamacy.ops.lowering`'s busi
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 from llamacy.ops.recorder import Node
+
+GATES: Final[dict[str, Literal["swiglu", "geglu"]]] = {
+    "silu_mul": "swiglu",
+    "gelu_mul": "geglu",
+}
+"""Products with a gate, and the forms of linear steps that end in them."""
+POINTWISE = ("scale", "softcap")
+"""What is done to each number by itself, and so in place."""
 
 
 class Fusion:
@@ -26,6 +36,7 @@ class Fusion:
     """
 
     def __init__(self, nodes: list[Node], logits: Node, head_dim: int) -> None:
+        self._logits = logits
         self._head_dim = head_dim
         needed = _needed(nodes, logits)
         self.users: dict[Node, list[Node]] = {node: [] for node in needed}
@@ -45,7 +56,7 @@ class Fusion:
             return False
         if user.op == "add":
             return user.inputs[1] is node
-        return user.op == "silu_mul" and self._are_side_by_side(*user.inputs)
+        return user.op in GATES and self._are_side_by_side(*user.inputs)
 
     def leaves(self, node: Node) -> list[Node]:
         """List what a step reads: its inputs, through those it absorbs."""
@@ -53,6 +64,20 @@ class Fusion:
         for value in node.inputs:
             leaves.extend(self.leaves(value) if self.is_absorbed(value) else [value])
         return leaves
+
+    def is_in_logits(self, node: Node) -> bool:
+        """Whether a value is kept where the logits go: it is all that becomes them.
+
+        They are wide, so that to have them in one more buffer would be dear.
+        """
+        if node.op not in ("linear", *POINTWISE):
+            return False
+        if node is self._logits:
+            return True
+        users = self.users[node]
+        return (
+            len(users) == 1 and users[0].op in POINTWISE and self.is_in_logits(users[0])
+        )
 
     def _is_rotated_in_place(self, rope: Node, attention: Node) -> bool:
         """Whether queries or keys are rotated where they are: nobody else sees them."""

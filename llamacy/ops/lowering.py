@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.ops.fusion import Fusion
+from llamacy.ops.fusion import GATES, Fusion
 from llamacy.ops.recorder import Node
 from llamacy.ops.rope import Rope
 from llamacy.ops.runtime import Program
@@ -80,24 +80,30 @@ class Lowering:
             node.attributes["eps"],
             y,
             prepared,
+            n_parts=node.width // len(node.attributes["weight"]),
             waits=self._waits((x,), (y, prepared)),
             of_wanted=node.of_wanted,
         )
 
     def _emit_linear(self, node: Node) -> None:
         # the run's own logits, mostly the result of a linear layer, need no copy
-        y = None if node is self._logits else self._new(node)
+        y = None if self._graph.is_in_logits(node) else self._new(node)
         self._linear("store", node, y)
 
     def _emit_rope(self, node: Node) -> None:
         self._copy(node.inputs[0], self._new(node), node.attributes["rope"])
 
     def _emit_silu_mul(self, node: Node) -> None:
-        gate, up = node.inputs
-        if self._graph.is_absorbed(gate):
-            self._linear("swiglu", gate, self._new(node), up)
-        else:
-            self._elementwise(self._program.silu_mul, node)
+        self._gated(self._program.silu_mul, node)
+
+    def _emit_gelu_mul(self, node: Node) -> None:
+        self._gated(self._program.gelu_mul, node)
+
+    def _emit_scale(self, node: Node) -> None:
+        self._pointwise(self._program.scale, node)
+
+    def _emit_softcap(self, node: Node) -> None:
+        self._pointwise(self._program.softcap, node)
 
     def _emit_add(self, node: Node) -> None:
         x, y = node.inputs
@@ -118,16 +124,26 @@ class Lowering:
             )
 
     def _emit_attention(self, node: Node) -> None:
-        (q, q_table), (k, k_table), (v, _) = map(self._rotated, node.inputs)
+        (q, q_rope), (k, k_rope), (v, _) = map(self._rotated, node.inputs)
+        q_table = self._table(q_rope) if q_rope else None
+        k_table = self._table(k_rope) if k_rope else None
         cache = self._tables  # stands for the pages, which have no buffer
         layer = node.attributes["layer"]
         self._program.append(
             layer, q, k, v, q_table, k_table,
+            q_half=q_rope.half if q_rope else 0,
+            k_half=k_rope.half if k_rope else 0,
             waits=self._waits((k, v, q_table, k_table), (q, k, cache)),
         )  # fmt: skip
         y = self._new(node)
         self._program.attention(
-            layer, node.attributes["scale"], q, y, waits=self._waits((q, cache), (y,))
+            layer,
+            node.attributes["scale"],
+            q,
+            y,
+            window=node.attributes["window"] or 0,
+            softcap=node.attributes["softcap"] or 0,
+            waits=self._waits((q, cache), (y,)),
         )
 
     def _emit_wanted(self, node: Node) -> None:
@@ -138,7 +154,7 @@ class Lowering:
 
     def _linear(
         self,
-        form: Literal["store", "add", "swiglu"],
+        form: Literal["store", "add", "swiglu", "geglu"],
         node: Node,
         y: Buffer | None,
         node2: Node | None = None,
@@ -153,7 +169,7 @@ class Lowering:
         x, prepared = self._values[source], self._prepared.get(source)
         self._program.linear(
             form, weight, bias, x, prepared, y, weight2, bias2,
-            waits=self._waits((x, prepared), (y,)),
+            waits=self._waits((x, prepared), (self._place(y),)),
             of_wanted=node.of_wanted,
         )  # fmt: skip
 
@@ -165,7 +181,8 @@ class Lowering:
             value.width,
             y,
             table,
-            waits=self._waits((x, table), (y,)),
+            half=rope.half if rope else 0,
+            waits=self._waits((x, table), (self._place(y),)),
             of_wanted=value.of_wanted,
         )
 
@@ -195,11 +212,38 @@ class Lowering:
         waits = self._waits((x, y), (z,))
         emit(x, y, z, waits=waits, of_wanted=node.of_wanted)
 
-    def _rotated(self, node: Node) -> tuple[Buffer, Buffer | None]:
-        """Find a value that may be rotated first, and the table for that."""
+    def _gated(self, emit: Any, node: Node) -> None:
+        gate, up = node.inputs
+        if self._graph.is_absorbed(gate):
+            self._linear(GATES[node.op], gate, self._new(node), up)
+        else:
+            self._elementwise(emit, node)
+
+    def _pointwise(self, emit: Any, node: Node) -> None:
+        """In place, where the logits go or in a buffer nobody else reads any more."""
+        (value,) = node.inputs
+        x = None if self._graph.is_in_logits(value) else self._values[value]
+        y: Buffer | None
+        if self._graph.is_in_logits(node):
+            y = None
+        elif self._last_reader[value] is node:
+            y = self._values[node] = self._values.pop(value)
+        else:
+            y = self._new(node)
+        emit(
+            x,
+            node.width,
+            node.attributes["constant"],
+            y,
+            waits=self._waits((self._place(x),), (self._place(y),)),
+            of_wanted=node.of_wanted,
+        )
+
+    def _rotated(self, node: Node) -> tuple[Buffer, Rope | None]:
+        """Find a value that may be rotated first, and how."""
         if not self._graph.is_absorbed(node):
             return self._values[node], None
-        return self._values[node.inputs[0]], self._table(node.attributes["rope"])
+        return self._values[node.inputs[0]], node.attributes["rope"]
 
     def _table(self, rope: Rope) -> Buffer:
         """Rotations of the batch's positions, made once a pass."""
@@ -208,6 +252,7 @@ class Lowering:
             self._program.rope_table(
                 rope.angles,
                 rope.head_dim,
+                rope.half,
                 rope.magnitude,
                 table,
                 waits=self._waits((), (table,)),
@@ -216,6 +261,10 @@ class Lowering:
         return self._tables[id(rope)]
 
     # Buffers and barriers.
+
+    def _place(self, buffer: Buffer | None) -> object:
+        """Find what stands for a buffer, None being that of the run's own logits."""
+        return self._logits if buffer is None else buffer
 
     def _new(self, node: Node) -> Buffer:
         ld = -(-node.width // LANES) * LANES

@@ -57,12 +57,30 @@ class Recorder:
         return self._record("rope", (x,), x.width, rope=rope)
 
     def attention(  # noqa: D102
-        self, q: Node, k: Node, v: Node, *, layer: int, scale: float
+        self,
+        q: Node,
+        k: Node,
+        v: Node,
+        *,
+        layer: int,
+        scale: float,
+        window: int | None = None,
+        softcap: float | None = None,
     ) -> Node:
-        return self._record("attention", (q, k, v), q.width, layer=layer, scale=scale)
+        options = {"scale": scale, "window": window, "softcap": softcap}
+        return self._record("attention", (q, k, v), q.width, layer=layer, **options)
 
     def silu_mul(self, gate: Node, up: Node) -> Node:  # noqa: D102
         return self._record("silu_mul", (gate, up), gate.width)
+
+    def gelu_mul(self, gate: Node, up: Node) -> Node:  # noqa: D102
+        return self._record("gelu_mul", (gate, up), gate.width)
+
+    def scale(self, x: Node, factor: float) -> Node:  # noqa: D102
+        return self._record("scale", (x,), x.width, constant=factor)
+
+    def softcap(self, x: Node, cap: float) -> Node:  # noqa: D102
+        return self._record("softcap", (x,), x.width, constant=cap)
 
     def add(self, x: Node, y: Node) -> Node:  # noqa: D102
         return self._record("add", (x, y), x.width)

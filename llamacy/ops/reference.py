@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 
@@ -60,9 +61,10 @@ class ReferenceOps:
         return weight[self.batch.tokens]
 
     def rms_norm(self, x: Array, weight: Array, eps: float) -> Array:  # noqa: D102
-        mean_square = np.mean(np.square(x), axis=-1, keepdims=True)
-        y: Array = x / np.sqrt(mean_square + np.float32(eps)) * weight
-        return y
+        parts = x.reshape(len(x), x.shape[1] // len(weight), len(weight))
+        mean_square = np.mean(np.square(parts), axis=-1, keepdims=True)
+        y: Array = parts / np.sqrt(mean_square + np.float32(eps)) * weight
+        return y.reshape(x.shape)
 
     def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Array:  # noqa: D102
         y: Array = x @ weight.T
@@ -71,14 +73,23 @@ class ReferenceOps:
     def rope(self, x: Array, rope: Rope) -> Array:  # noqa: D102
         heads = x.reshape(len(x), -1, rope.head_dim).copy()
         cos, sin = (t[:, None] for t in rope.rotations(self.batch.positions))
-        even = heads[..., 0 : rope.n_dims : 2].copy()
-        odd = heads[..., 1 : rope.n_dims : 2].copy()
-        heads[..., 0 : rope.n_dims : 2] = even * cos - odd * sin
-        heads[..., 1 : rope.n_dims : 2] = even * sin + odd * cos
+        a, b = rope.first, rope.second
+        heads[..., a], heads[..., b] = (
+            heads[..., a] * cos - heads[..., b] * sin,
+            heads[..., a] * sin + heads[..., b] * cos,
+        )
         return heads.reshape(x.shape)
 
     def attention(  # noqa: D102
-        self, q: Array, k: Array, v: Array, *, layer: int, scale: float
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        *,
+        layer: int,
+        scale: float,
+        window: int | None = None,
+        softcap: float | None = None,
     ) -> Array:
         head_dim = self.config.head_dim
         q, k, v = (t.reshape(len(t), -1, head_dim) for t in (q, k, v))
@@ -88,12 +99,28 @@ class ReferenceOps:
             position = self.batch.positions[row]
             keys = _append(sequence.keys, layer, position, k[row])
             values = _append(sequence.values, layer, position, v[row])
-            out[row] = _attend(q[row], keys, values, scale)
+            if window is not None:
+                keys, values = keys[-window:], values[-window:]
+            out[row] = _attend(q[row], keys, values, scale, softcap)
         return out.reshape(len(out), -1)
 
     def silu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
         with np.errstate(over="ignore"):  # exp(-gate) may be inf: the quotient is 0
             y: Array = gate / (1 + np.exp(-gate)) * up
+        return y
+
+    def gelu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
+        with np.errstate(over="ignore"):  # tanh of infinity is 1
+            cubic = gate + np.float32(0.044715) * gate * gate * gate
+            inner = np.float32(math.sqrt(2 / math.pi)) * cubic
+        y: Array = np.float32(0.5) * gate * (1 + np.tanh(inner)) * up
+        return y
+
+    def scale(self, x: Array, factor: float) -> Array:  # noqa: D102
+        return x * np.float32(factor)
+
+    def softcap(self, x: Array, cap: float) -> Array:  # noqa: D102
+        y: Array = np.tanh(x / np.float32(cap)) * np.float32(cap)
         return y
 
     def add(self, x: Array, y: Array) -> Array:  # noqa: D102
@@ -110,11 +137,15 @@ def _append(store: dict[int, Array], layer: int, position: int, row: Array) -> A
     return store[layer]
 
 
-def _attend(q: Array, keys: Array, values: Array, scale: float) -> Array:
+def _attend(
+    q: Array, keys: Array, values: Array, scale: float, softcap: float | None
+) -> Array:
     """One row's attention: q (n_head, d); keys, values (n_past, n_head_kv, d)."""
     n_group = len(q) // keys.shape[1]
     keys, values = (np.repeat(t, n_group, axis=1) for t in (keys, values))
     scores = np.einsum("hd,thd->ht", q, keys) * np.float32(scale)
+    if softcap is not None:
+        scores = np.float32(softcap) * np.tanh(scores / np.float32(softcap))
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
     out: Array = np.einsum("ht,thd->hd", weights, values)

@@ -3,8 +3,8 @@
 Scaling methods change these angles and nothing else, so both executors work from
 the one table made here. Sources: Su et al. 2021 (arXiv:2104.09864); linear
 scaling, Chen et al. 2023 (arXiv:2306.15595); YaRN, Peng et al. 2023
-(arXiv:2309.00071); the division by `rope_freqs` is how GGUF files carry Llama
-3.1's scaling.
+(arXiv:2309.00071); LongRoPE, Ding et al. 2024 (arXiv:2402.13753), and Llama 3.1's
+scaling are divisions of the frequencies by factors that GGUF files carry.
 """
 
 from __future__ import annotations
@@ -28,12 +28,32 @@ class Rope:
     head_dim : dimensions of a head; those past `n_dims` are left alone.
     angles : float32, (n_dims / 2,); radians per position of each pair.
     magnitude : factor on the rotated dimensions.
+    is_neox : whether pairs are dimensions i and i + n_dims / 2, in the order of
+        GPT-NeoX (Black et al. 2022, arXiv:2204.06745), not 2i and 2i + 1.
     """
 
     n_dims: int
     head_dim: int
     angles: NDArray[np.float32]
     magnitude: float
+    is_neox: bool = False
+
+    @property
+    def half(self) -> int:
+        """Distance of the dimensions of a pair in NeoX order, 0 for adjacent ones."""
+        return self.n_dims // 2 if self.is_neox else 0
+
+    @property
+    def first(self) -> slice:
+        """First dimensions of all pairs."""
+        return slice(self.half) if self.is_neox else slice(0, self.n_dims, 2)
+
+    @property
+    def second(self) -> slice:
+        """Second dimensions of all pairs."""
+        if self.is_neox:
+            return slice(self.half, self.n_dims)
+        return slice(1, self.n_dims, 2)
 
     @classmethod
     def from_config(
@@ -41,6 +61,8 @@ class Rope:
         config: RopeConfig,
         head_dim: int,
         freq_factors: NDArray[np.float32] | None = None,
+        *,
+        is_neox: bool = False,
     ) -> Rope:
         """Make the table.
 
@@ -49,13 +71,14 @@ class Rope:
         config : base and scaling.
         head_dim : dimensions of a head.
         freq_factors : float32, (n_dims / 2,); divide the frequencies.
+        is_neox : the order of pairs.
         """
         pair = np.arange(config.n_dims // 2, dtype=np.float64)
         angles = config.freq_base ** (-2.0 * pair / config.n_dims)
         if freq_factors is not None:
             angles /= freq_factors
         magnitude = config.attn_factor
-        if config.scaling == "linear":
+        if config.scaling in ("linear", "longrope"):
             angles /= config.factor
         elif config.scaling == "yarn":
             interpolated = angles / config.factor
@@ -63,7 +86,9 @@ class Rope:
             angles = interpolated * (1 - mix) + angles * mix
             if config.ext_factor != 0:
                 magnitude *= 1 + 0.1 * math.log(config.factor)
-        return cls(config.n_dims, head_dim, angles.astype(np.float32), magnitude)
+        return cls(
+            config.n_dims, head_dim, angles.astype(np.float32), magnitude, is_neox
+        )
 
     def rotations(
         self, positions: NDArray[np.int32]

@@ -36,6 +36,7 @@ class Program:
         self,
         angles: _Floats,
         head_dim: int,
+        half: int,
         magnitude: float,
         table: _Floats,
         *,
@@ -49,6 +50,7 @@ class Program:
         y: _Floats,
         prepared: _Bytes | None = None,
         *,
+        n_parts: int = 1,
         waits: bool = False,
         of_wanted: bool = False,
     ) -> None: ...
@@ -84,10 +86,20 @@ class Program:
         q_table: _Floats | None,
         k_table: _Floats | None,
         *,
+        q_half: int = 0,
+        k_half: int = 0,
         waits: bool = False,
     ) -> None: ...
     def attention(
-        self, layer: int, scale: float, q: _Floats, y: _Floats, *, waits: bool = False
+        self,
+        layer: int,
+        scale: float,
+        q: _Floats,
+        y: _Floats,
+        *,
+        window: int = 0,
+        softcap: float = 0,
+        waits: bool = False,
     ) -> None: ...
     def wanted(self, x: _Floats, y: _Floats, *, waits: bool = False) -> None: ...
     def copy(
@@ -96,6 +108,27 @@ class Program:
         n: int,
         y: _Floats | None,
         table: _Floats | None = None,
+        *,
+        half: int = 0,
+        waits: bool = False,
+        of_wanted: bool = False,
+    ) -> None: ...
+    def scale(
+        self,
+        x: _Floats | None,
+        n: int,
+        factor: float,
+        y: _Floats | None,
+        *,
+        waits: bool = False,
+        of_wanted: bool = False,
+    ) -> None: ...
+    def softcap(
+        self,
+        x: _Floats | None,
+        n: int,
+        cap: float,
+        y: _Floats | None,
         *,
         waits: bool = False,
         of_wanted: bool = False,
@@ -110,6 +143,15 @@ class Program:
         of_wanted: bool = False,
     ) -> None: ...
     def silu_mul(
+        self,
+        x: _Floats,
+        y: _Floats,
+        z: _Floats,
+        *,
+        waits: bool = False,
+        of_wanted: bool = False,
+    ) -> None: ...
+    def gelu_mul(
         self,
         x: _Floats,
         y: _Floats,

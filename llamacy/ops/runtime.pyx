@@ -19,8 +19,9 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from llamacy.kernels.interface cimport (
-    EPILOGUE_ADD, EPILOGUE_STORE, EPILOGUE_SWIGLU, KV_F16, KV_F32, KV_Q8_0, PAGE_TOKENS,
-    PANEL_ROWS, TILE_ROWS, kernel_table, kv_head_bytes, kv_layout, linear_args, row_run,
+    EPILOGUE_ADD, EPILOGUE_GEGLU, EPILOGUE_STORE, EPILOGUE_SWIGLU, KV_F16, KV_F32,
+    KV_Q8_0, PAGE_TOKENS, PANEL_ROWS, TILE_ROWS, attention_args, kernel_table,
+    kv_head_bytes, kv_layout, linear_args, row_run,
 )
 from llamacy.kernels.packing cimport PackedMatrix
 
@@ -38,7 +39,10 @@ PAGE = PAGE_TOKENS
 """Tokens of one KV page."""
 MAX_RUN = TILE_ROWS
 """Queries of one KV head that are attended together."""
-EPILOGUES = {"store": EPILOGUE_STORE, "add": EPILOGUE_ADD, "swiglu": EPILOGUE_SWIGLU}
+EPILOGUES = {
+    "store": EPILOGUE_STORE, "add": EPILOGUE_ADD,
+    "swiglu": EPILOGUE_SWIGLU, "geglu": EPILOGUE_GEGLU,
+}
 KV_TYPES = {"f32": KV_F32, "f16": KV_F16, "q8_0": KV_Q8_0}
 
 
@@ -53,6 +57,9 @@ cdef enum step_kind:
     STEP_WANTED
     STEP_ADD
     STEP_SILU_MUL
+    STEP_GELU_MUL
+    STEP_SCALE
+    STEP_SOFTCAP
     STEP_COPY
 
 
@@ -61,6 +68,7 @@ cdef struct step:
     bint waits        # for all items of the steps before to be done
     bint of_wanted    # works on the wanted rows, not on all of the batch
     linear_args linear
+    attention_args attention
     const float* x    # inputs and outputs, rows ldx and ldy floats apart
     const float* x2
     float* y
@@ -69,8 +77,11 @@ cdef struct step:
     void* prepared
     const float* table      # of rotations, of y and of x
     const float* x_table
+    int half          # distance in rotated pairs of y and of x, 0: adjacent
+    int x_half
     int n
-    float scale       # or epsilon, or magnitude
+    int n_parts       # of n floats each, in a row
+    float scale       # or epsilon, magnitude, cap
     int n_dims
     int head_dim
     size_t offset     # of the layer in a KV page
@@ -164,18 +175,24 @@ cdef class Program:
         s.y = &y[0, 0]
         s.ldy = y.shape[1]
 
-    def rope_table(self, float[::1] angles, int head_dim, float magnitude,
+    def rope_table(self, float[::1] angles, int head_dim, int half, float magnitude,
                    float[:, ::1] table, *, waits=False):
+        """`half` is the distance of a pair's dimensions, or 0 for adjacent ones."""
         cdef step* s = self.add_step(STEP_ROPE_TABLE, waits, False, (angles, table))
         s.x = &angles[0]
         s.n_dims = 2 * <int>angles.shape[0]
         s.head_dim = head_dim
+        s.half = half
         s.scale = magnitude
         s.y = &table[0, 0]
 
     def rms_norm(self, float[:, ::1] x, float[::1] weight, float eps, float[:, ::1] y,
-                 uint8_t[::1] prepared=None, *, waits=False, of_wanted=False):
-        """Also leaves y prepared for linear steps if `prepared` is given."""
+                 uint8_t[::1] prepared=None, *, int n_parts=1, waits=False,
+                 of_wanted=False):
+        """Norm each part of a row that is as long as the weight.
+
+        Also leaves y prepared for linear steps if `prepared` is given.
+        """
         cdef step* s = self.add_step(
             STEP_RMS_NORM, waits, of_wanted, (x, weight, y, prepared))
         s.x = &x[0, 0]
@@ -184,6 +201,7 @@ cdef class Program:
         s.ldx = x.shape[1]
         s.ldy = y.shape[1]
         s.n = <int>weight.shape[0]
+        s.n_parts = n_parts
         s.scale = eps
         if prepared is not None:
             s.prepared = &prepared[0]
@@ -200,7 +218,7 @@ cdef class Program:
                float[:, ::1] x, uint8_t[::1] prepared, float[:, ::1] y,
                PackedMatrix weight2=None, float[::1] bias2=None, *, waits=False,
                of_wanted=False):
-        """`y` None stands for the logits of the run; `weight2` is SwiGLU's up."""
+        """`y` None stands for the logits of the run; `weight2` is for gated forms."""
         cdef step* s = self.add_step(
             STEP_LINEAR, waits, of_wanted,
             (weight, bias, x, prepared, y, weight2, bias2))
@@ -222,7 +240,8 @@ cdef class Program:
             a.ldy = y.shape[1]
 
     def append(self, int layer, float[:, ::1] q, float[:, ::1] k, float[:, ::1] v,
-               float[:, ::1] q_table, float[:, ::1] k_table, *, waits=False):
+               float[:, ::1] q_table, float[:, ::1] k_table, *, int q_half=0,
+               int k_half=0, waits=False):
         """Rotate q and k by their tables, if any, and put k and v into the pages."""
         cdef step* s = self.add_step(
             STEP_APPEND, waits, False, (q, k, v, q_table, k_table))
@@ -232,20 +251,26 @@ cdef class Program:
         s.x2 = &v[0, 0]
         s.ldx = k.shape[1]
         s.offset = layer * self.kv.layer_bytes
+        s.half = q_half
+        s.x_half = k_half
         if q_table is not None:
             s.table = &q_table[0, 0]
         if k_table is not None:
             s.x_table = &k_table[0, 0]
 
     def attention(self, int layer, float scale, float[:, ::1] q, float[:, ::1] y, *,
-                  waits=False):
+                  int window=0, float softcap=0, waits=False):
+        """`window` 0 stands for all positions, `softcap` 0 for none."""
         cdef step* s = self.add_step(STEP_ATTENTION, waits, False, (q, y))
         s.x = &q[0, 0]
         s.ldx = q.shape[1]
         s.y = &y[0, 0]
         s.ldy = y.shape[1]
-        s.scale = scale
-        s.offset = layer * self.kv.layer_bytes
+        s.attention.kv = &self.kv
+        s.attention.offset = layer * self.kv.layer_bytes
+        s.attention.scale = scale
+        s.attention.window = window
+        s.attention.softcap = softcap
 
     def wanted(self, float[:, ::1] x, float[:, ::1] y, *, waits=False):
         cdef step* s = self.add_step(STEP_WANTED, waits, True, (x, y))
@@ -254,7 +279,7 @@ cdef class Program:
         s.ldy = y.shape[1]
 
     def copy(self, float[:, ::1] x, int n, float[:, ::1] y, float[:, ::1] table=None, *,
-             waits=False, of_wanted=False):
+             int half=0, waits=False, of_wanted=False):
         """Put n columns of x into y, rotated by the table, if any.
 
         `y` None stands for the logits of the run.
@@ -269,6 +294,29 @@ cdef class Program:
         if table is not None:
             s.table = &table[0, 0]
             s.head_dim = <int>table.shape[1] // 2
+            s.half = half
+
+    def scale(self, float[:, ::1] x, int n, float factor, float[:, ::1] y, *,
+              waits=False, of_wanted=False):
+        """N columns of x times the factor; None stands for the logits of the run."""
+        self.pointwise(STEP_SCALE, x, n, factor, y, waits, of_wanted)
+
+    def softcap(self, float[:, ::1] x, int n, float cap, float[:, ::1] y, *,
+                waits=False, of_wanted=False):
+        """N columns of x, capped; None stands for the logits of the run."""
+        self.pointwise(STEP_SOFTCAP, x, n, cap, y, waits, of_wanted)
+
+    cdef pointwise(self, step_kind kind, float[:, ::1] x, int n, float constant,
+                   float[:, ::1] y, bint waits, bint of_wanted):
+        cdef step* s = self.add_step(kind, waits, of_wanted, (x, y))
+        s.n = n
+        s.scale = constant
+        if x is not None:
+            s.x = &x[0, 0]
+            s.ldx = x.shape[1]
+        if y is not None:
+            s.y = &y[0, 0]
+            s.ldy = y.shape[1]
 
     def add(self, float[:, ::1] x, float[:, ::1] y, float[:, ::1] z, *, waits=False,
             of_wanted=False):
@@ -277,6 +325,10 @@ cdef class Program:
     def silu_mul(self, float[:, ::1] x, float[:, ::1] y, float[:, ::1] z, *,
                  waits=False, of_wanted=False):
         self.elementwise(STEP_SILU_MUL, x, y, z, waits, of_wanted)
+
+    def gelu_mul(self, float[:, ::1] x, float[:, ::1] y, float[:, ::1] z, *,
+                 waits=False, of_wanted=False):
+        self.elementwise(STEP_GELU_MUL, x, y, z, waits, of_wanted)
 
     cdef elementwise(self, step_kind kind, float[:, ::1] x, float[:, ::1] y,
                      float[:, ::1] z, bint waits, bint of_wanted):
@@ -383,10 +435,13 @@ cdef class Program:
                 args.ldy = args.w.n
             kernels.linear(&args, begin, end, scratch)
         elif s.kind == STEP_RMS_NORM:
-            kernels.rms_norm(
-                s.x, s.ldx, s.x2, s.scale, s.n, s.y, s.ldy, begin, end)
+            for i in range(s.n_parts):
+                kernels.rms_norm(
+                    s.x + i * s.n, s.ldx, s.x2, s.scale, s.n, s.y + i * s.n, s.ldy,
+                    begin, end)
             if s.prepared:
-                kernels.prepare(s.y, s.ldy, s.n, m, s.prepared, begin, end)
+                kernels.prepare(
+                    s.y, s.ldy, s.n * s.n_parts, m, s.prepared, begin, end)
         elif s.kind == STEP_PREPARE:
             kernels.prepare(s.x, s.ldx, s.n, m, s.prepared, begin, end)
         elif s.kind == STEP_APPEND:
@@ -396,14 +451,15 @@ cdef class Program:
                 &self.kv, s.offset, b.runs, s.x, s.ldx, s.x2, s.ldx, begin, end)
         elif s.kind == STEP_ATTENTION:
             kernels.attention(
-                &self.kv, s.offset, b.runs, b.n_runs, s.scale, s.x, s.ldx, s.y, s.ldy,
-                begin, end, scratch)
+                &s.attention, b.runs, b.n_runs, s.x, s.ldx, s.y, s.ldy, begin, end,
+                scratch)
         elif s.kind == STEP_EMBEDDING:
             kernels.embedding(
                 &s.linear.w, b.tokens, s.y, s.ldy, begin, end, scratch)
         elif s.kind == STEP_ROPE_TABLE:
             kernels.rope_table(
-                s.x, s.n_dims, s.head_dim, s.scale, b.positions, s.y, begin, end)
+                s.x, s.n_dims, s.head_dim, s.half, s.scale, b.positions, s.y, begin,
+                end)
         elif s.kind == STEP_WANTED:
             for i in range(begin, end):
                 memcpy(s.y + i * s.ldy, s.x + b.wanted[i] * s.ldy,
@@ -412,8 +468,24 @@ cdef class Program:
             kernels.add(s.x, s.x2, s.y, s.ldy, s.n, begin, end)
         elif s.kind == STEP_SILU_MUL:
             kernels.silu_mul(s.x, s.x2, s.y, s.ldy, s.n, begin, end)
+        elif s.kind == STEP_GELU_MUL:
+            kernels.gelu_mul(s.x, s.x2, s.y, s.ldy, s.n, begin, end)
+        elif s.kind == STEP_SCALE or s.kind == STEP_SOFTCAP:
+            self.pointwise_rows(s, b, begin, end)
         elif s.kind == STEP_COPY:
             self.copy_rows(s, b, begin, end)
+
+    cdef void pointwise_rows(
+        self, const step* s, const batch* b, int begin, int end
+    ) noexcept nogil:
+        """Rows begin to end of x or the logits, to y or the logits."""
+        cdef const float* x = s.x if s.x else b.logits
+        cdef float* y = s.y if s.y else b.logits
+        cdef size_t ldx = s.ldx if s.x else s.n, ldy = s.ldy if s.y else s.n
+        if s.kind == STEP_SCALE:
+            self.kernels.scale(x, ldx, s.scale, s.n, y, ldy, begin, end)
+        else:
+            self.kernels.softcap(x, ldx, s.scale, s.n, y, ldy, begin, end)
 
     cdef void copy_rows(
         self, const step* s, const batch* b, int begin, int end
@@ -426,16 +498,18 @@ cdef class Program:
             memcpy(y + i * ldy, s.x + i * s.ldx, s.n * sizeof(float))
         if s.table:
             self.kernels.rope(
-                y, ldy, s.n // s.head_dim, s.head_dim, s.table, begin, end)
+                y, ldy, s.n // s.head_dim, s.head_dim, s.half, s.table, begin, end)
 
     cdef void rotate_run(self, const step* s, const row_run* run) noexcept nogil:
         """Queries and keys of one run's rows, before they are used."""
         cdef int begin = run.row, end = run.row + run.n_rows, d = self.kv.head_dim
         if s.table:
-            self.kernels.rope(s.y, s.ldy, self.kv.n_head, d, s.table, begin, end)
+            self.kernels.rope(
+                s.y, s.ldy, self.kv.n_head, d, s.half, s.table, begin, end)
         if s.x_table:
             self.kernels.rope(
-                <float*>s.x, s.ldx, self.kv.n_head_kv, d, s.x_table, begin, end)
+                <float*>s.x, s.ldx, self.kv.n_head_kv, d, s.x_half, s.x_table, begin,
+                end)
 
 
 cdef inline int64_t chunk_items(

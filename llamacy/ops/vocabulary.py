@@ -25,25 +25,48 @@ class Ops(Protocol, Generic[Value, Weight]):
         """Rows of `weight` (n_vocab, n_embd) at the batch's tokens: (M, n_embd)."""
 
     def rms_norm(self, x: Value, weight: Weight, eps: float) -> Value:
-        """`x / sqrt(mean(x²) + eps) * weight` (Zhang & Sennrich 2019)."""
+        """`x / sqrt(mean(x²) + eps) * weight` (Zhang & Sennrich 2019).
+
+        A weight that is shorter than a row norms each part of its length by itself:
+        with one of (head_dim,), each head.
+        """
 
     def linear(self, x: Value, weight: Weight, bias: Weight | None = None) -> Value:
         """`x @ weight.T + bias`: (M, n_in) to (M, n_out)."""
 
     def rope(self, x: Value, rope: Rope) -> Value:
-        """Rotate adjacent pairs in each head of `x` by its row's position."""
+        """Rotate pairs of dimensions in each head of `x` by its row's position."""
 
     def attention(
-        self, q: Value, k: Value, v: Value, *, layer: int, scale: float
+        self,
+        q: Value,
+        k: Value,
+        v: Value,
+        *,
+        layer: int,
+        scale: float,
+        window: int | None = None,
+        softcap: float | None = None,
     ) -> Value:
         """Causal attention of each row to its own sequence, up to itself.
 
         Appends `k` and `v` (M, n_head_kv * head_dim) to the sequences' caches;
-        `q` and the result are (M, n_head * head_dim).
+        `q` and the result are (M, n_head * head_dim). With a `window` a row sees the
+        last that many tokens, itself among them (Beltagy et al. 2020,
+        arXiv:2004.05150); with `softcap` its scores go through that operation.
         """
 
     def silu_mul(self, gate: Value, up: Value) -> Value:
         """`gate * sigmoid(gate) * up`, elementwise (SwiGLU, Shazeer 2020)."""
+
+    def gelu_mul(self, gate: Value, up: Value) -> Value:
+        """`gelu(gate) * up`, GELU with tanh for its erf (GEGLU, Shazeer 2020)."""
+
+    def scale(self, x: Value, factor: float) -> Value:
+        """`factor * x`."""
+
+    def softcap(self, x: Value, cap: float) -> Value:
+        """`cap * tanh(x / cap)`: never beyond ±cap (Gemma Team 2024)."""
 
     def add(self, x: Value, y: Value) -> Value:
         """Elementwise sum: a residual connection."""

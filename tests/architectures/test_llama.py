@@ -158,7 +158,7 @@ def test_rope_factors_that_cannot_be(
 
 def test_unknown_architecture_is_refused_with_those_known() -> None:
     assert find_architecture("llama", "x.gguf") is ARCHITECTURES["llama"]
-    with pytest.raises(UnsupportedError, match=r"one of llama.*found mamba"):
+    with pytest.raises(UnsupportedError, match=r"one of .*llama.*found mamba"):
         find_architecture("mamba", "x.gguf")
 
 

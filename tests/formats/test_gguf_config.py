@@ -121,6 +121,7 @@ def test_head_length_of_its_own() -> None:
             {"rope__scaling__type": "linear", "rope__scaling__factor": 8},
             ("linear", 8.0),
         ),
+        ({"rope__scaling__type": "longrope"}, ("longrope", 1.0)),
         ({"rope__scaling__type": "yarn"}, ("yarn", 1.0)),
         ({"rope__scaling__type": "yarn", "rope__scaling__factor": 2.5}, ("yarn", 2.5)),
     ],
@@ -154,6 +155,64 @@ def test_yarn_in_full() -> None:
         beta_fast=16.0,
         beta_slow=2.0,
     )
+
+
+def test_constants() -> None:
+    config = read_config(
+        model(
+            attention__scale=0.25,
+            attn_logit_softcapping=50.0,
+            final_logit_softcapping=30,
+            embedding_scale=12.0,
+            residual_scale=0.5,
+            logit_scale=8.0,
+            rope__freq_base_swa=5000.0,
+            rope__scaling__finetuned=False,
+        )
+    )
+    assert config.attention_scale == 0.25
+    assert (config.attention_softcap, config.logit_softcap) == (50, 30)
+    assert (config.embedding_scale, config.residual_scale) == (12, 0.5)
+    assert config.logit_scale == 8
+    assert config.rope.local_freq_base == 5000
+    assert not config.rope.is_finetuned
+
+
+def test_constants_of_zero_are_none() -> None:
+    zeros = dict.fromkeys(
+        [
+            *("attention__scale", "attn_logit_softcapping", "final_logit_softcapping"),
+            *("embedding_scale", "residual_scale", "logit_scale"),
+        ],
+        0.0,
+    )
+    config = read_config(model(**zeros, attention__sliding_window=0))
+    assert config == read_config(model())
+    assert config.attention_scale is config.attention_softcap is None
+    assert config.embedding_scale == config.residual_scale == config.logit_scale == 1
+    assert config.window is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        (None, None),
+        (0, (True, True, True, True)),
+        (1, (False, False, False, False)),
+        (2, (True, False, True, False)),
+        (3, (True, True, False, True)),
+        (np.array([False, True, True, False]), (False, True, True, False)),
+        (np.array([0, 0, 0, 1], np.int32), (False, False, False, True)),
+    ],
+)
+def test_windows(pattern: Any, expected: tuple[bool, ...] | None) -> None:
+    keys = {
+        "attention__sliding_window": 20,
+        "attention__sliding_window_pattern": pattern,
+    }
+    config = read_config(model(block_count=4, **keys))
+    assert config.window == 20
+    assert config.windowed_layers == expected
 
 
 def test_factor_on_attention_without_extrapolation() -> None:
@@ -224,6 +283,24 @@ def test_missing_key(key: str) -> None:
         ("rope.scaling.yarn_beta_slow", 0.0),
         ("rope.scaling.yarn_beta_slow", 5e-324),
         ("rope.scale_linear", float("nan")),
+        ("rope.scaling.finetuned", 1),
+        ("rope.freq_base_swa", 1.0),
+        ("rope.freq_base_swa", float("inf")),
+        ("attention.sliding_window", -1),
+        ("attention.sliding_window", 1 << 31),
+        ("attention.sliding_window", 20.0),
+        ("attention.sliding_window_pattern", -1),
+        ("attention.sliding_window_pattern", 1 << 13),
+        ("attention.sliding_window_pattern", "all"),
+        ("attention.sliding_window_pattern", np.array([True], bool)),
+        ("attention.sliding_window_pattern", np.array([1, 2], np.int32)),
+        ("attention.scale", -0.1),
+        ("attention.scale", 1e7),
+        ("attn_logit_softcapping", float("nan")),
+        ("final_logit_softcapping", 1e-30),
+        ("embedding_scale", "12"),
+        ("residual_scale", float("inf")),
+        ("logit_scale", -8.0),
     ],
 )
 def test_value_that_cannot_be(name: str, value: Any) -> None:
@@ -244,7 +321,7 @@ def test_value_that_cannot_be(name: str, value: Any) -> None:
         ),
         ({"feed_forward_length": np.array([8, 9], np.int64)}, "feed_forward_length"),
         ({"attention__key_length": 16}, "attention.value_length"),
-        ({"rope__scaling__type": "longrope"}, "rope.scaling.type"),
+        ({"rope__scaling__type": "dynamic"}, "rope.scaling.type"),
         ({"rope__scaling__type": ""}, "rope.scaling.type"),
     ],
 )
@@ -279,6 +356,13 @@ ALL_KEYS = sorted(MINIMAL) + [
     "llama.rope.scaling.factor",
     "llama.rope.scaling.yarn_ext_factor",
     "llama.rope.scaling.original_context_length",
+    "llama.rope.scaling.finetuned",
+    "llama.rope.freq_base_swa",
+    "llama.attention.sliding_window",
+    "llama.attention.sliding_window_pattern",
+    "llama.attention.scale",
+    "llama.attn_logit_softcapping",
+    "llama.logit_scale",
 ]
 values = st.one_of(
     st.integers(-(2**63), 2**64 - 1),
@@ -310,4 +394,10 @@ def test_any_metadata_give_an_error_or_a_sound_model(changes: dict[str, Any]) ->
     assert config.rope.n_dims % 2 == 0
     assert np.isfinite([config.norm_eps, config.rope.freq_base]).all()
     assert config.rope.n_ctx_orig >= 1
+    assert config.window is None or config.window >= 1
+    assert config.windowed_layers is None or len(config.windowed_layers) == (
+        config.n_layer
+    )
+    constants = (config.attention_scale, config.attention_softcap, config.logit_scale)
+    assert all(x is None or 0 < x < np.inf for x in constants)
     assert min(config.n_layer, config.n_ff, config.n_vocab, config.n_ctx_train) >= 1

@@ -13,16 +13,17 @@ import pytest
 from hugging_face import write_json, write_raw, write_safetensors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from llamacy.errors import ClosedError, FormatError, ModelFileError, UnsupportedError
 from llamacy.formats.safetensors_folder import SafetensorsFolder, open_safetensors
 
 RNG = np.random.default_rng(0)
-SOUND = {
+SOUND: dict[str, NDArray[Any]] = {
     "matrix": RNG.standard_normal((3, 4), np.float32),
     "half": RNG.standard_normal((2, 5)).astype(np.float16),
     "brain": RNG.integers(0, 0x7F00, (2, 2, 2), np.uint16),
-    "one": np.float32([7]),
+    "one": np.ones(1, np.float32),
 }
 INDEX = "model.safetensors.index.json"
 

@@ -32,7 +32,10 @@ class Cache:
         group: int,
         n_head_kv: int = 2,
         n_threads: int = 1,
+        window: int = 0,
+        softcap: float = 0,
     ) -> None:
+        self.window, self.softcap = window, softcap
         self.group, self.n_head_kv, self.head_dim = group, n_head_kv, head_dim
         self.n_head = group * n_head_kv
         self.n_threads = n_threads
@@ -76,7 +79,9 @@ class Cache:
         program = self._make()
         program.append(1, queries, keys, values, None, None)
         scale = self.head_dim**-0.5
-        program.attention(1, scale, queries, y, waits=True)
+        program.attention(
+            1, scale, queries, y, window=self.window, softcap=self.softcap, waits=True
+        )
         program.run(
             np.zeros(first, np.int32),
             np.zeros(first, np.int32),
@@ -105,7 +110,12 @@ class Cache:
         q, k, v = (x.astype(np.float64).reshape(m, -1, d) for x in rows)
         k, v = (np.repeat(x, self.group, axis=1) for x in (k, v))
         scores = np.einsum("mhd,thd->hmt", q, k) * d**-0.5
-        scores = np.where(np.tri(m, dtype=bool), scores, -np.inf)
+        if self.softcap:
+            scores = self.softcap * np.tanh(scores / self.softcap)
+        is_seen = np.tri(m, dtype=bool)
+        if self.window:
+            is_seen &= ~np.tri(m, k=-self.window, dtype=bool)
+        scores = np.where(is_seen, scores, -np.inf)
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
         out: NDArray[np.float64] = np.einsum("hmt,thd->mhd", weights, v)
@@ -144,6 +154,41 @@ def test_token_by_token_is_the_same_as_together(
     together = cache.read(rows, [])
     for cut in (list(range(1, 70)), [32], [1, 34, 65]):
         np.testing.assert_array_equal(cache.read(rows, cut), together)
+
+
+# shorter and longer than pages, than spans of them, and than the text
+@each_kv_type
+@pytest.mark.parametrize("window", [1, 7, 32, 33, 100, 128, 161, 300, 1000])
+def test_a_window_hides_what_is_before_it(
+    steps: Steps, kv_type: str, window: int
+) -> None:
+    for group in (1, 4, 20):
+        cache = Cache(steps, kv_type, 16, group, window=window)
+        rows = cache.rows(300)
+        together = cache.read(rows, [])
+        assert error(together, cache.expected(rows)) <= TOLERANCE[kv_type]
+        for cut in ([*range(129, 140), 290, 291], [32], [1, 34, 65, 255]):
+            np.testing.assert_array_equal(cache.read(rows, cut), together)
+
+
+def test_pages_before_the_window_are_not_read(steps: Steps) -> None:
+    """Whatever they hold: even what would make everything NaN."""
+    cache = Cache(steps, "f32", 16, 2, window=40)
+    q, k, v = cache.rows(250)
+    want = cache.read((q, k, v), [210])[210:]
+    before = (211 - 40) // PAGE * PAGE
+    k[:before], v[:before] = np.nan, np.nan
+    np.testing.assert_array_equal(cache.read((q, k, v), [210])[210:], want)
+
+
+@each_kv_type
+@pytest.mark.parametrize(("softcap", "window"), [(0.5, 0), (50.0, 0), (2.0, 45)])
+def test_soft_caps(steps: Steps, kv_type: str, softcap: float, window: int) -> None:
+    cache = Cache(steps, kv_type, 24, 4, softcap=softcap, window=window)
+    rows = cache.rows(150)
+    together = cache.read(rows, [])
+    assert error(together, cache.expected(rows)) <= TOLERANCE[kv_type]
+    np.testing.assert_array_equal(cache.read(rows, [1, 70, 149]), together)
 
 
 @each_kv_type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,18 @@ def test_rms_norm(steps: Steps, eps: float) -> None:
         )
 
 
+@pytest.mark.parametrize("width", [8, 16, 24, 64])
+def test_rms_norm_of_heads(steps: Steps, width: int) -> None:
+    x, weight = 3 * noise(5, 4 * width), noise(width, seed=1)
+    y, program = np.zeros_like(x), steps.program()
+    program.rms_norm(x, weight, 1e-5, y, n_parts=4)
+    steps.run(program, 5)
+    for head in range(4):
+        part = slice(head * width, (head + 1) * width)
+        want = rms_norm(steps, x[:, part].copy(), weight, 1e-5)
+        np.testing.assert_array_equal(y[:, part], want)
+
+
 def test_rms_norm_of_zeros_and_of_what_is_not_finite(steps: Steps) -> None:
     x, weight = noise(4, 40), noise(40, seed=1)
     clean = rms_norm(steps, x, weight, 1e-5)
@@ -80,6 +93,69 @@ def test_silu_mul(steps: Steps) -> None:
         want = x / (1 + np.exp(-x.astype(np.float64))) * y
         got = elementwise(steps, "silu_mul", x, y)
         np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-30)
+
+
+def gelu(x: Array) -> NDArray[np.float64]:
+    """(1 + tanh(z)) / 2 is 1 / (1 + exp(-2z)), which keeps digits where it is small."""
+    wide = x.astype(np.float64)
+    with np.errstate(over="ignore"):
+        z = math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3)
+        y: NDArray[np.float64] = wide / (1 + np.exp(-2 * z))
+    return y
+
+
+def test_gelu_mul(steps: Steps) -> None:
+    for n in WIDTHS:
+        x, y = 4 * noise(5, n), noise(5, n, seed=1)
+        got = elementwise(steps, "gelu_mul", x, y)
+        # an error in z is one of exp(-2z) times as great as z
+        np.testing.assert_allclose(got, gelu(x) * y, rtol=2e-5, atol=1e-30)
+
+
+def test_gelu_at_its_ends(steps: Steps) -> None:
+    x = np.array([[-1e30, -1e4, -9, -1e-20, 0, 1e-20, 9, 1e4, 1e30]], np.float32)
+    y = elementwise(steps, "gelu_mul", x, np.ones_like(x))
+    np.testing.assert_allclose(y, gelu(x), rtol=2e-5, atol=1e-35)
+    odd = np.array([[np.nan, np.inf]], np.float32)
+    y = elementwise(steps, "gelu_mul", odd, np.ones_like(odd))[0]
+    assert np.isnan(y[0]) and y[1] == np.inf
+
+
+def pointwise(steps: Steps, name: str, x: Array, constant: float) -> Array:
+    n = x.shape[1]
+    x, y = whole(x), np.full_like(whole(x), 7)
+    program = steps.program()
+    getattr(program, name)(x, n, constant, y)
+    steps.run(program, len(x))
+    assert (y[:, n:] == 7).all(), "wrote past the end of its rows"
+    getattr(in_place := steps.program(), name)(x, n, constant, x)
+    steps.run(in_place, len(x))
+    np.testing.assert_array_equal(x[:, :n], y[:, :n])
+    return y[:, :n]
+
+
+def test_scale(steps: Steps) -> None:
+    for n in WIDTHS:
+        x = noise(5, n)
+        got = pointwise(steps, "scale", x, 0.3)
+        np.testing.assert_array_equal(got, x * np.float32(0.3))
+
+
+@pytest.mark.parametrize("cap", [0.5, 30.0])
+def test_softcap(steps: Steps, cap: float) -> None:
+    for n in WIDTHS:
+        x = noise(5, n) * 10.0 ** np.arange(-3, 2, dtype=np.float32)[:, None]
+        want = cap * np.tanh(x.astype(np.float64) / cap)
+        got = pointwise(steps, "softcap", x, cap)
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_softcap_at_its_ends(steps: Steps) -> None:
+    x = np.array([[-np.inf, -1e30, 0, 1e-30, 300, 1e30, np.inf, np.nan]], np.float32)
+    got = pointwise(steps, "softcap", x, 30)[0]
+    want = np.array([-30, -30, 0, 1e-30, 30, 30, 30, np.nan])
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+    assert np.abs(got[:-1]).max() <= 30
 
 
 def test_silu_at_its_ends(steps: Steps) -> None:
@@ -121,8 +197,11 @@ def rotate(
     sequence = PagedSequence(pool)
     sequence.reserve(int(positions.max()) + 1)
     q, k, table = whole(q), whole(k), np.zeros((m, 2 * d), np.float32)
-    program.rope_table(rope.angles, d, rope.magnitude, table)
-    program.append(0, q, k, whole(noise(m, d)), table, table, waits=True)
+    program.rope_table(rope.angles, d, rope.half, rope.magnitude, table)
+    program.append(
+        0, q, k, whole(noise(m, d)), table, table,
+        q_half=rope.half, k_half=rope.half, waits=True,
+    )  # fmt: skip
     runs = [(row, 1, position) for row, position in enumerate(positions)]
     program.run(
         np.zeros(m, np.int32),
@@ -139,22 +218,27 @@ def rotate(
 def rotated(x: Array, rope: Rope, positions: NDArray[np.int32]) -> NDArray[np.float64]:
     """Pairs as complex numbers, times e^(i theta)."""
     heads = x.reshape(len(x), -1, rope.head_dim).astype(np.float64)
-    pairs = heads[..., 0 : rope.n_dims : 2] + 1j * heads[..., 1 : rope.n_dims : 2]
+    first, second = slice(0, rope.n_dims, 2), slice(1, rope.n_dims, 2)
+    if rope.is_neox:
+        half = rope.n_dims // 2
+        first, second = slice(0, half), slice(half, 2 * half)
+    pairs = heads[..., first] + 1j * heads[..., second]
     theta = np.float32(positions[:, None]) * rope.angles  # in float32, as trained
     pairs = pairs * (rope.magnitude * np.exp(1j * theta.astype(np.float64)))[:, None]
-    heads[..., 0 : rope.n_dims : 2] = pairs.real
-    heads[..., 1 : rope.n_dims : 2] = pairs.imag
+    heads[..., first] = pairs.real
+    heads[..., second] = pairs.imag
     return heads.reshape(x.shape)
 
 
+@pytest.mark.parametrize("is_neox", [False, True], ids=["adjacent", "neox"])
 @pytest.mark.parametrize("head_dim", [2, 6, 8, 16, 18, 64, 80, 96, 128])
-def test_rope(steps: Steps, head_dim: int) -> None:
+def test_rope(steps: Steps, head_dim: int, is_neox: bool) -> None:
     positions = np.array([0, 1, 2, 17, 31, 32, 1000, 4095], np.int32)
     q, k = noise(8, 3 * head_dim), noise(8, head_dim, seed=1)
     for n_dims in sorted({head_dim, head_dim // 4 * 2 or 2}):
         for magnitude in (1.0, 1.25):
             config = RopeConfig(n_dims=n_dims, attn_factor=magnitude)
-            rope = Rope.from_config(config, head_dim)
+            rope = Rope.from_config(config, head_dim, is_neox=is_neox)
             got_q, got_k = rotate(steps, rope, q, k, positions)
             for got, x in ((got_q, q), (got_k, k)):
                 want = rotated(x, rope, positions)

@@ -188,13 +188,14 @@ class Notebook:
         self._note("embedding", [], [y], waits)
 
     def rope_table(
-        self, angles: Any, head_dim: int, size: float, table: Any, *, waits: bool
-    ) -> None:
+        self, angles: Any, head_dim: int, half: int, size: float, table: Any, *,
+        waits: bool,
+    ) -> None:  # fmt: skip
         self._note("rope_table", [], [table], waits)
 
     def rms_norm(
         self, x: Any, weight: Any, eps: float, y: Any, prepared: Any = None, *,
-        waits: bool, of_wanted: bool,
+        n_parts: int, waits: bool, of_wanted: bool,
     ) -> None:  # fmt: skip
         op = "rms_norm" if prepared is None else "rms_norm+prepare"
         self._note(op, [x], [y, prepared], waits)
@@ -215,7 +216,7 @@ class Notebook:
 
     def append(
         self, layer: int, q: Any, k: Any, v: Any, q_table: Any, k_table: Any, *,
-        waits: bool,
+        q_half: int, k_half: int, waits: bool,
     ) -> None:  # fmt: skip
         turned = [
             q if q_table is not None else None,
@@ -224,8 +225,9 @@ class Notebook:
         self._note("append", [k, v, q_table, k_table], [*turned, self.CACHE], waits)
 
     def attention(
-        self, layer: int, scale: float, q: Any, y: Any, *, waits: bool
-    ) -> None:
+        self, layer: int, scale: float, q: Any, y: Any, *, window: int,
+        softcap: float, waits: bool,
+    ) -> None:  # fmt: skip
         self._note("attention", [q, self.CACHE], [y], waits)
 
     def wanted(self, x: Any, y: Any, *, waits: bool) -> None:
@@ -233,8 +235,9 @@ class Notebook:
         self._note("wanted", [x], [y], waits)
 
     def copy(
-        self, x: Any, n: int, y: Any, table: Any, *, waits: bool, of_wanted: bool
-    ) -> None:
+        self, x: Any, n: int, y: Any, table: Any, *, half: int, waits: bool,
+        of_wanted: bool,
+    ) -> None:  # fmt: skip
         y = self.LOGITS if y is None else y
         assert y is not x
         op = "copy" if table is None else "copy+rotate"
@@ -245,6 +248,23 @@ class Notebook:
 
     def silu_mul(self, x: Any, y: Any, z: Any, *, waits: bool, of_wanted: bool) -> None:
         self._note("silu_mul", [x, y], [z], waits)
+
+    def gelu_mul(self, x: Any, y: Any, z: Any, *, waits: bool, of_wanted: bool) -> None:
+        self._note("gelu_mul", [x, y], [z], waits)
+
+    def scale(
+        self, x: Any, n: int, factor: float, y: Any, *, waits: bool, of_wanted: bool
+    ) -> None:
+        self._pointwise("scale", x, y, waits)
+
+    def softcap(
+        self, x: Any, n: int, cap: float, y: Any, *, waits: bool, of_wanted: bool
+    ) -> None:
+        self._pointwise("softcap", x, y, waits)
+
+    def _pointwise(self, op: str, x: Any, y: Any, waits: bool) -> None:
+        x, y = (self.LOGITS if each is None else each for each in (x, y))
+        self._note(f"{op} in place" if x is y else op, [x], [y], waits)
 
     def assert_ordered(self) -> None:
         """Between two steps one of which writes what the other touches, threads met."""

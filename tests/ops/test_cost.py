@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from llamacy.kernels.packing import packed_bytes
-from llamacy.ops.cost import Cost
+from llamacy.ops.cost import Cost, PassCost
+from llamacy.ops.recorder import Recorder
 
 if TYPE_CHECKING:
     from tests.ops.conftest import Executors
@@ -78,3 +79,21 @@ def test_a_tied_embedding_is_read_whole_as_output_alone(
     unwanted = plan.cost(3, 5, 1).n_bytes - plan.cost(3, 5, 0).n_bytes
     # the logits take the last norm, too
     assert unwanted == packed_bytes("Q8_0", N_VOCAB, N_EMBD) + 4 * N_EMBD
+
+
+@pytest.mark.parametrize("window", [1, 8, 100])
+def test_a_window_is_all_that_is_read_and_computed(window: int) -> None:
+    recorder = Recorder()
+    x = recorder.embedding(np.zeros((N_VOCAB, N_EMBD), np.float32))
+    recorder.attention(x, x, x, layer=0, scale=1, window=window)
+    recorder.attention(x, x, x, layer=1, scale=1)
+    cost, row = PassCost(recorder.nodes, kv_bytes=10), 4 * N_EMBD
+    for first, n_rows in [(0, 1), (0, 20), (5, 9), (90, 30), (300, 1)]:
+        end = first + n_rows
+        seen = [min(position + 1, window) for position in range(first, end)]
+        least = max(0, first + 1 - window)
+        read = (end - least) + end
+        got = cost.of(first, n_rows, 0)
+        assert got.n_bytes == n_rows * row + 10 * read
+        n_products = 2 * N_EMBD * (sum(seen) + sum(range(first + 1, end + 1)))
+        assert got.n_ops == 2 * n_products

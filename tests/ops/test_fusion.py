@@ -70,6 +70,14 @@ class TestGateAndUp:
 
         assert ops_of(forward, "F32") == ["embedding", "linear swiglu", "linear store"]
 
+    def test_by_gelu_do_too(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            h = ops.gelu_mul(ops.linear(x, weights["w1"]), ops.linear(x, weights["w2"]))
+            return ops.linear(h, weights["w3"])
+
+        assert ops_of(forward, "F32") == ["embedding", "linear geglu", "linear store"]
+
     def test_of_two_inputs_do_not(self, ops_of: OpsOf) -> None:
         def forward(ops: Any, config: Any, weights: Any) -> Any:
             x = ops.embedding(weights["w0"])
@@ -160,6 +168,33 @@ class TestTheLogits:
 
         *_, last = notes_of(forward)
         assert last.op == "linear store" and last.is_of_logits
+
+    def test_are_scaled_and_capped_where_they_are(
+        self, notes_of: Callable[..., list[Note]]
+    ) -> None:
+        """They are wide: a buffer for a batch of them may outgrow the weights."""
+
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.linear(ops.embedding(weights["w0"]), weights["w1"])
+            return ops.softcap(ops.scale(x, 0.5), 30.0)
+
+        *_, linear, scale, softcap = notes_of(forward)
+        assert linear.op == "linear store" and linear.is_of_logits
+        assert scale.op == "scale in place" and scale.is_of_logits and scale.waits
+        assert softcap.op == "softcap in place" and softcap.is_of_logits
+
+    def test_what_others_read_too_is_not_made_there(
+        self, notes_of: Callable[..., list[Note]]
+    ) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.linear(ops.embedding(weights["w0"]), weights["w1"])
+            return ops.scale(ops.add(x, ops.scale(x, 0.5)), 2.0)
+
+        notes = notes_of(forward, "F32")
+        assert [note.op for note in notes] == [
+            *("embedding", "linear store", "scale", "add", "scale")
+        ]
+        assert [note.is_of_logits for note in notes] == [False] * 4 + [True]
 
     @pytest.mark.parametrize("op", ["rms_norm", "add", "silu_mul", "rope", "wanted"])
     def test_are_copied_from_other_operations(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 
 N_EMBD, N_KV, N_VOCAB = WIDTHS = (32, 16, 24)  # those of queries, keys and logits
+N_HEAD = 8  # of the smallest heads
 CONFIG = ModelConfig(
     architecture="test",
     name="",
@@ -46,6 +47,8 @@ ROPES = {
     "whole heads": Rope.from_config(CONFIG.rope, 16),
     "half of each": Rope.from_config(RopeConfig(n_dims=8), 16),
     "smaller heads": Rope.from_config(RopeConfig(n_dims=8, attn_factor=0.9), 8),
+    "halves": Rope.from_config(CONFIG.rope, 16, is_neox=True),
+    "halves of a half": Rope.from_config(RopeConfig(n_dims=8), 16, is_neox=True),
 }
 
 
@@ -119,7 +122,8 @@ class Draft:
 
     def product(self, gate: int, up: int) -> int:
         size = self.sizes[gate] + self.sizes[up] + 2  # 4 * 4 is 16
-        return self.push("silu_mul", (gate, up), self.widths[gate], size)
+        op = self.draw(strategies.sampled_from(["silu_mul", "gelu_mul"]))
+        return self.push(op, (gate, up), self.widths[gate], size)
 
     # Operations.
 
@@ -130,7 +134,8 @@ class Draft:
     def norm(self, x: int | None = None) -> int:
         x = self.choose() if x is None else x
         width = self.widths[x]
-        weight = f"norm {width}"
+        parts = [f"norm {n}" for n in (*WIDTHS, N_HEAD) if width % n == 0]
+        weight = self.draw(strategies.sampled_from(parts))
         return self.push("rms_norm", (x,), width, 0, weight=weight, eps=0.1)
 
     def linear(self, x: int | None = None, width: int | None = None) -> int:
@@ -151,11 +156,23 @@ class Draft:
     def attention(self, *heads: int) -> int:
         q, k, v = heads or [self.choose(width) for width in (N_EMBD, N_KV, N_KV)]
         q, k = self.small(q, 1), self.small(k, 1)
-        layer = self.draw(strategies.integers(0, CONFIG.n_layer - 1))
-        options = {"layer": layer, "scale": 0.25}
+        options = {
+            "layer": self.draw(strategies.integers(0, CONFIG.n_layer - 1)),
+            "scale": 0.25,
+            "window": self.draw(strategies.sampled_from([None, 5, 32])),
+            "softcap": self.draw(strategies.sampled_from([None, 2.0])),
+        }
         return self.push("attention", (q, k, v), N_EMBD, self.sizes[v], **options)
 
-    def silu_mul(self) -> int:
+    def scale(self, x: int | None = None) -> int:
+        x = self.choose() if x is None else x
+        return self.push("scale", (x,), self.widths[x], self.sizes[x], factor=0.75)
+
+    def softcap(self, x: int | None = None) -> int:
+        x = self.choose() if x is None else x
+        return self.push("softcap", (x,), self.widths[x], min(3, self.sizes[x]), cap=8)
+
+    def gated(self) -> int:
         gate = self.small(self.choose(), 4)
         return self.product(gate, self.small(self.choose(self.widths[gate]), 4))
 
@@ -180,6 +197,10 @@ class Draft:
         total = self.add(x, self.linear(self.choose(), self.widths[x]))
         return self.add(total, x) if self.draw(strategies.booleans()) else total
 
+    def capped(self) -> int:
+        """As logits are, in some models."""
+        return self.softcap(self.scale(self.linear(width=N_VOCAB)))
+
     def swiglu(self) -> int:
         x = self.small(self.choose(), 4)
         y = self.draw(strategies.sampled_from([x, self.small(self.choose(), 4)]))
@@ -188,7 +209,10 @@ class Draft:
 
 
 ON_ALL_ROWS = ("embedding", "rope", "attention", "heads")
-ON_ANY_ROWS = ("norm", "linear", "silu_mul", "add", "residual", "swiglu")
+ON_ANY_ROWS = (
+    *("norm", "linear", "gated", "add", "scale", "softcap"),
+    *("residual", "swiglu", "capped"),
+)
 
 
 @strategies.composite
@@ -224,7 +248,7 @@ def weights() -> dict[str, Array]:
         **{f"{x} {n} {m}": noise(m, n) * scale[n]
            for x in "ab" for n in WIDTHS for m in WIDTHS},
         **{f"embd {n}": noise(N_VOCAB, n) for n in WIDTHS},
-        **{f"norm {n}": 1 + noise(n) / 8 for n in WIDTHS},
+        **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},
     }  # fmt: skip
 

@@ -90,6 +90,18 @@ def test_yarn_without_extrapolation_is_linear() -> None:
     assert got.magnitude == 1
 
 
+@pytest.mark.parametrize("n_dims", [8, 4])
+def test_both_orders_of_pairs_take_in_the_same_dimensions(n_dims: int) -> None:
+    config, dims = RopeConfig(n_dims=n_dims), list(range(8))
+    for is_neox, distance in ((False, 1), (True, n_dims // 2)):
+        rope = Rope.from_config(config, 8, is_neox=is_neox)
+        pairs = list(zip(dims[rope.first], dims[rope.second], strict=True))
+        assert len(pairs) == len(rope.angles)
+        assert all(second - first == distance for first, second in pairs)
+        assert sorted(i for pair in pairs for i in pair) == list(range(n_dims))
+    assert rope.half == n_dims // 2
+
+
 def test_rotations() -> None:
     rope = Rope.from_config(RopeConfig(n_dims=8, attn_factor=1.5), 8)
     cosines, sines = rope.rotations(np.array([0, 3], np.int32))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,14 @@ torch = pytest.importorskip("torch")
 
 import sentencepiece  # noqa: E402
 from demo_model.exporting import CHAT_TEMPLATE, write_gguf  # noqa: E402
-from demo_model.network import Network, Shape  # noqa: E402
-from demo_model.training import STAGES, Stage, train  # noqa: E402
+from demo_model.network import (  # noqa: E402
+    LOOK_BACK,
+    Network,
+    Shape,
+    causal_mask,
+    rotate,
+)
+from demo_model.training import Schedule, train  # noqa: E402
 from demo_model.vocabulary import N_VOCAB, train_vocabulary  # noqa: E402
 
 import llamacy  # noqa: E402
@@ -68,19 +76,36 @@ def test_the_file_says_what_it_is(model: llamacy.Model) -> None:
 
 def test_training_learns(vocabulary: sentencepiece.SentencePieceProcessor) -> None:
     losses: list[float] = []
-    stages = [
-        Stage(n_steps=12, n_planned=20, rate=5e-3, warmup=5, decay=0.5),
-        Stage(6, 6, 5e-3, 1, 1.0, emphasis={"passage": 9.0}),
-    ]
-    train(vocabulary, 3, stages, losses.append)
+    schedule = Schedule(n_steps=18, rate=5e-3, warmup=5, decay=0.5)
+    train(vocabulary, 3, schedule, losses.append)
     assert len(losses) == 18
     assert np.mean(losses[-3:]) < 0.75 * losses[0]
 
 
 def test_the_rate_rises_and_falls() -> None:
-    for stage in STAGES:
-        factors = [stage.factor(step) for step in range(stage.n_planned + 1)]
-        assert max(factors) == 1
-        assert factors[0] == 1 / stage.warmup
-        assert factors[-1] == 0
-        assert np.diff(factors[stage.n_planned // 2 :]).max() <= 0
+    schedule = Schedule()
+    factors = [schedule.factor(step) for step in range(schedule.n_steps + 1)]
+    assert max(factors) == 1
+    assert factors[0] == 1 / schedule.warmup
+    assert factors[-1] == 0
+    assert np.diff(factors[schedule.n_steps // 2 :]).max() <= 0
+
+
+def test_heads_begin_by_looking_back() -> None:
+    network = Network(Shape(n_vocab=300))
+    shape, block = network.shape, network.blk[0]
+    ids = torch.randint(300, (1, 40), generator=torch.manual_seed(1))
+    x = block.attn_norm(network.token_embd(ids))
+
+    def turned(rows: Any) -> Any:
+        heads = rows.unflatten(-1, (-1, shape.head_dim)).transpose(1, 2)
+        return rotate(heads, network.rotation[:40])
+
+    q, k = turned(block.attn_q(x)), turned(block.attn_k(x))
+    n_shared = shape.n_head // shape.n_head_kv
+    scores = q @ k.repeat_interleave(n_shared, 1).mT / shape.head_dim**0.5
+    mask = causal_mask(torch.zeros(1, 40, dtype=torch.bool))
+    looks = (scores + mask).softmax(-1)[0]
+    for head_kv, distance in enumerate(LOOK_BACK):
+        for head in range(head_kv * n_shared, (head_kv + 1) * n_shared):
+            assert looks[head].diagonal(-distance).mean() > 0.8

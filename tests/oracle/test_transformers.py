@@ -1,19 +1,21 @@
-"""Tiny random LLaMAs against transformers' LlamaForCausalLM, through a GGUF file."""
+"""Tiny random models of each family against transformers', from GGUF and folders."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
 import pytest
+import transformers_gguf
 from numpy.typing import NDArray
 
+import llamacy
 from llamacy.executors import Executor, load_executor
-from llamacy.formats.gguf import open_gguf
 from llamacy.formats.gguf_config import read_config
 from llamacy.kernels.levels import Level
+from llamacy.model_files import open_model
 from llamacy.ops.batch import Batch
 
 pytestmark = pytest.mark.oracle
@@ -21,7 +23,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is absent")
 
 Array = NDArray[np.float32]
-N_CTX, N_VOCAB, N_TOKENS = 128, 96, 70
+N_CTX, N_VOCAB, N_TOKENS, WINDOW = 128, 96, 70, 20
 
 LLAMA3 = {
     "rope_type": "llama3",
@@ -37,46 +39,115 @@ YARN = {
     "original_max_position_embeddings": 32,
     "truncate": True,
 }
-FEATURES: dict[str, dict[str, Any]] = {
-    "multi-head": {},
-    "grouped-query": {"num_key_value_heads": 2},
-    "multi-query": {"num_key_value_heads": 1},
-    "tied": {"tie_word_embeddings": True},
-    "biases": {"attention_bias": True, "mlp_bias": True},
-    "head_dim": {"head_dim": 24},
-    "theta": {"rope_theta": 500000.0},
-    "llama3": {"rope_scaling": LLAMA3},
-    "linear": {"rope_scaling": LINEAR},
-    "yarn": {"rope_scaling": YARN},
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0, 1.1, 1.3, 1.6, 2.0, 2.5, 3.1, 3.8],
+    "long_factor": [1.0, 2.0, 4.0, 7.0, 11.0, 16.0, 22.0, 29.0],
+}
+GEMMA = {
+    "num_hidden_layers": 7,
+    "head_dim": 24,
+    "query_pre_attn_scalar": 24,
+    "sliding_window": WINDOW,
+    "tie_word_embeddings": True,
+}
+CAPS = {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 4.0}
+GEMMA3_ROPE = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+    "full_attention": {**LINEAR, "rope_theta": 1e6},
+}
+# what a case is, and what it has beside SIZES
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama, multi-head": ("Llama", {"num_key_value_heads": 4}),
+    "llama, grouped-query": ("Llama", {}),
+    "llama, multi-query": ("Llama", {"num_key_value_heads": 1}),
+    "llama, tied": ("Llama", {"tie_word_embeddings": True}),
+    "llama, biases": ("Llama", {"attention_bias": True, "mlp_bias": True}),
+    "llama, head_dim": ("Llama", {"head_dim": 24}),
+    "llama, theta": ("Llama", {"rope_theta": 500000.0}),
+    "llama, llama3": ("Llama", {"rope_scaling": LLAMA3}),
+    "llama, linear": ("Llama", {"rope_scaling": LINEAR}),
+    "llama, yarn": ("Llama", {"rope_scaling": YARN}),
+    "llama, window": ("Mistral", {"sliding_window": WINDOW, "head_dim": 16}),
+    "qwen2": ("Qwen2", {}),
+    "qwen2, tied": ("Qwen2", {"tie_word_embeddings": True}),
+    "qwen2, yarn": ("Qwen2", {"rope_scaling": YARN}),
+    "qwen3": ("Qwen3", {"head_dim": 24}),
+    "qwen3, tied": ("Qwen3", {"head_dim": 16, "tie_word_embeddings": True}),
+    "gemma2": ("Gemma2", GEMMA | CAPS),
+    "gemma2, 27b": (
+        "Gemma2",
+        GEMMA | CAPS | {"num_hidden_layers": 46, "query_pre_attn_scalar": 16},
+    ),
+    "gemma3": ("Gemma3Text", GEMMA),
+    "gemma3, capped logits": ("Gemma3Text", GEMMA | {"final_logit_softcapping": 4.0}),
+    "gemma3, linear": ("Gemma3Text", GEMMA | {"rope_parameters": GEMMA3_ROPE}),
+    "gemma3, 27b": (
+        "Gemma3Text",
+        GEMMA | {"num_hidden_layers": 62, "query_pre_attn_scalar": 16},
+    ),
+    "phi3": ("Phi3", {}),
+    "phi3, window": ("Phi3", {"sliding_window": WINDOW}),
+    "phi3, partial rotary": ("Phi3", {"partial_rotary_factor": 0.5}),
+    "phi3, long context": (
+        "Phi3",
+        {"rope_parameters": LONGROPE, "original_max_position_embeddings": 32},
+    ),
+    "phi3, short context": (
+        "Phi3",
+        {"rope_parameters": LONGROPE, "original_max_position_embeddings": 96},
+    ),
+    "smollm3": ("SmolLM3", {"num_hidden_layers": 5}),
+    "granite": (
+        "Granite",
+        {
+            "embedding_multiplier": 3.0,
+            "residual_multiplier": 0.4,
+            "attention_multiplier": 0.1,
+            "logits_scaling": 5.0,
+        },
+    ),
+    "olmo2": ("Olmo2", {}),
+    "olmo3": ("Olmo3", {"num_hidden_layers": 5, "sliding_window": WINDOW}),
+}
+SIZES: dict[str, Any] = {
+    "vocab_size": N_VOCAB,
+    "hidden_size": 64,
+    "intermediate_size": 160,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": N_CTX,
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": False,
+    # wide enough for attention to choose, and logits to differ
+    "initializer_range": 0.2,
+    "pad_token_id": None,
+    "attn_implementation": "eager",  # others leave scores uncapped
 }
 
 
-@pytest.fixture(scope="module", params=FEATURES, ids=str)
+@pytest.fixture(scope="module", params=CASES, ids=str)
 def oracle(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[Path, Array]:
-    """A GGUF file, and the logits transformers computes for `tokens()`."""
+    """A GGUF file, and the logits transformers computes for `tokens()`.
+
+    Beside it, in the folder of the same name, is the model as transformers saves it.
+    """
     torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        **{
-            "vocab_size": N_VOCAB,
-            "hidden_size": 64,
-            "intermediate_size": 160,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 4,
-            "max_position_embeddings": N_CTX,
-            "rms_norm_eps": 1e-5,
-            # wide enough for attention to choose, and logits to differ
-            "initializer_range": 0.2,
-            **FEATURES[request.param],
-        }
-    )
-    model = transformers.LlamaForCausalLM(config).float().eval()
+    family, changes = CASES[request.param]
+    config = getattr(transformers, f"{family}Config")(**SIZES | changes)
+    model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith(("bias", "norm.weight")):
                 parameter.add_(0.1 * torch.randn_like(parameter))
         logits = model(torch.tensor([tokens()])).logits[0].numpy()
     path = tmp_path_factory.mktemp("oracle") / f"{request.param}.gguf"
-    write_gguf(path, config, model)
+    transformers_gguf.write(path, config, model)
+    # the embeddings of a tied model and its layers are in files of their own
+    shard = "100KB" if "tied" in request.param else "1GB"
+    model.save_pretrained(path.with_suffix(""), max_shard_size=shard)
     return path, logits
 
 
@@ -95,74 +166,33 @@ def test_plan(oracle: tuple[Path, Array], selected_level: Level) -> None:
     assert error(run(path, "plan"), want) <= 2e-4
 
 
+def test_folder(oracle: tuple[Path, Array]) -> None:
+    path, want = oracle
+    assert error(run(path.with_suffix(""), "reference"), want) <= 1e-4
+
+
+def test_folder_by_plan_and_converted(
+    oracle: tuple[Path, Array], tmp_path: Path, selected_level: Level
+) -> None:
+    path, want = oracle
+    folder, converted = path.with_suffix(""), tmp_path / path.name
+    got = run(folder, "plan")
+    assert error(got, want) <= 2e-4
+    llamacy.convert(folder, converted)
+    np.testing.assert_array_equal(run(converted, "plan"), got)
+
+
 def error(got: Array, want: Array) -> float:
     """Greatest difference, relative to the logits' spread."""
     return float(np.abs(got - want).max() / want.std())
 
 
 def run(path: Path, kind: Any) -> Array:
-    with open_gguf(path) as file:
+    with open_model(path) as file:
         config = read_config(file)
+        if "short" in path.name:  # transformers looks at the text, not at its bounds
+            config = replace(config, n_ctx=N_TOKENS)
         executor: Executor = load_executor(
             file, config, executor=kind, n_threads=2, kv_type="f32"
         )
     return executor.forward(Batch.of(tokens(), executor.new_sequence(), "all"))
-
-
-def write_gguf(path: Path, config: Any, model: Any) -> None:
-    """Write the model as the format has it: other names, and pairs side by side."""
-    writer = gguf.GGUFWriter(path, "llama")
-    head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
-    rope = config.rope_parameters
-    writer.add_vocab_size(config.vocab_size)
-    writer.add_context_length(N_CTX)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(head_dim)
-    writer.add_value_length(head_dim)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_dimension_count(head_dim)
-    writer.add_rope_freq_base(rope["rope_theta"])
-    if rope["rope_type"] in ("linear", "yarn"):
-        writer.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
-        writer.add_rope_scaling_factor(rope["factor"])
-        if rope["rope_type"] == "yarn":
-            original = rope["original_max_position_embeddings"]
-            writer.add_rope_scaling_orig_ctx_len(original)
-    elif rope["rope_type"] == "llama3":
-        writer.add_tensor("rope_freqs.weight", llama3_factors(rope, head_dim))
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
-    for name, tensor in model.state_dict().items():
-        if name == "lm_head.weight" and config.tie_word_embeddings:
-            continue
-        array = tensor.numpy()
-        if "q_proj" in name or "k_proj" in name:
-            array = pairs_side_by_side(array, head_dim)
-        writer.add_tensor(
-            names.get_name(name, try_suffixes=(".weight", ".bias")),
-            np.ascontiguousarray(array),
-        )
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def pairs_side_by_side(array: Array, head_dim: int) -> Array:
-    """Rows of each head from halves (0, d/2), (1, d/2 + 1) ... to adjacent pairs."""
-    heads = array.reshape(-1, 2, head_dim // 2, *array.shape[1:])
-    return heads.swapaxes(1, 2).reshape(array.shape)
-
-
-def llama3_factors(rope: dict[str, Any], head_dim: int) -> Array:
-    """What Llama 3.1's scaling divides each frequency by (Meta's reference code)."""
-    base, factor = rope["rope_theta"], rope["factor"]
-    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
-    original = rope["original_max_position_embeddings"]
-    wavelength = 2 * np.pi * base ** (np.arange(0, head_dim, 2) / head_dim)
-    smooth = np.clip((original / wavelength - low) / (high - low), 0, 1)
-    factors: Array = (1 / ((1 - smooth) / factor + smooth)).astype(np.float32)
-    return factors

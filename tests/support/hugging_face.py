@@ -132,7 +132,7 @@ def write_tensors(folder: Path, tensors: Tensors, n_files: int = 1) -> None:
     if n_files == 1:
         write_safetensors(folder / "model.safetensors", tensors)
         return
-    places = {}
+    places: dict[str, str] = {}
     for i in range(n_files):
         name = f"model-{i + 1:05d}-of-{n_files:05d}.safetensors"
         part = dict(list(tensors.items())[i::n_files])

@@ -14,6 +14,7 @@ from demo_model.corpus import documents
 from demo_model.instructions import KINDS, Task
 from demo_model.instructions.calendar import DAYS, MONTHS
 from demo_model.instructions.geography import CAPITALS
+from demo_model.instructions.passages import exercise
 from demo_model.stories import requested_story, story
 
 NAMES = {*world.GIRLS, *world.BOYS, *world.ANIMAL_NAMES}
@@ -107,7 +108,28 @@ class TestAnswers:
 
     def test_of_passages_stand_in_them(self) -> None:
         for task in many("passage"):
-            assert task.answer in task.instruction
+            passage = set(re.findall(r"\w+", task.instruction.lower()))
+            asked = {"the", "one", "is", "gave", "met", "went", "belongs", "to"}
+            assert set(re.findall(r"\w+", task.answer.lower())) <= passage | asked
+
+    def test_of_exercises_are_those_of_their_passage(self) -> None:
+        rng = Random(5)
+        for _ in range(300):
+            passage, asked = exercise(rng)
+            people = NAMES & set(re.findall(r"\w+", passage))
+            assert 2 <= len(people) <= 6
+            assert len(dict(asked)) == len(asked) >= 2 * len(people)
+            for question, answer in asked:
+                words = set(re.findall(r"\w+", answer.lower()))
+                added = {"the", "one", "belongs", "to", "who", "is"}
+                about = NAMES & set(re.findall(r"\w+", question + answer))
+                said = [
+                    each for each in passage.split(". ") if about <= set(each.split())
+                ]
+                assert any(
+                    words <= set(re.findall(r"\w+", each.lower())) | added
+                    for each in said
+                )
 
     def test_of_python_run(self) -> None:
         for task in many("python", 1000):

@@ -1,12 +1,13 @@
 """The text the model reads: stories and instructions, mixed, in tokens.
 
-A document is a story, a conversation of a few instructions, or a text to complete. All
-come from one seeded generator, so that a seed is a corpus; evaluation uses others.
+A document is a story, a conversation of a few instructions, a text to complete, or a
+passage with all that can be asked about it. All come from one seeded generator, so that
+a seed is a corpus; evaluation uses others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
@@ -15,11 +16,10 @@ import sentencepiece
 from numpy.typing import NDArray
 
 from .instructions import KINDS, Task
+from .instructions.passages import exercise
 from .instructions.talk import talk
 from .instructions.task import PREAMBLE
 from .stories import requested_story, story
-
-Weights = dict[str, float]
 
 
 class Part(NamedTuple):
@@ -41,69 +41,76 @@ def _prompt(text: str) -> Part:
     return Part(text, 0.1, ends=False)
 
 
-def _answer(text: str) -> Part:
-    return Part(text, 1.0)
+def _answer(text: str, *, ends: bool = True) -> Part:
+    return Part(text, 1.0, ends)
 
 
 # How often each kind is asked: those that take a computation need more practice.
 _WEIGHTS = dict.fromkeys(KINDS, 1.0) | {
-    "sum": 3.0,
-    "difference": 3.5,
+    "sum": 3.5,
+    "difference": 4.0,
     "comparing": 1.5,
-    "sorting": 2.5,
+    "sorting": 4.0,
     "reversing": 2.5,
-    "counting letters": 2.5,
+    "counting letters": 3.0,
     "unit": 1.5,
-    "passage": 3.0,
+    "passage": 5.0,
 }
 
 
-def documents(
-    seed: int, emphasis: Mapping[str, float] | None = None
-) -> Iterator[Document]:
-    """Yield documents without end; `emphasis` changes how often kinds are asked."""
+def documents(seed: int) -> Iterator[Document]:
+    """Yield documents without end."""
     rng = Random(seed)
-    weights = _WEIGHTS | dict(emphasis or {})
     while True:
-        yield _document(rng, weights)
+        yield _document(rng)
 
 
-def _document(rng: Random, weights: Weights) -> Document:
+def _document(rng: Random) -> Document:
     choice = rng.random()
-    if choice < 0.20:
+    if choice < 0.18:
         return [_story(story(rng))]
-    if choice < 0.32:
-        return _to_complete(rng, weights)
-    return _conversation(rng, weights)
+    if choice < 0.28:
+        return _to_complete(rng)
+    if choice < 0.52:
+        return _exercise(rng)
+    return _conversation(rng)
 
 
-def _to_complete(rng: Random, weights: Weights) -> Document:
-    task = instruction(rng, weights)
+def _to_complete(rng: Random) -> Document:
+    task = instruction(rng)
     while task.begun is None:
-        task = instruction(rng, weights)
+        task = instruction(rng)
     return [_prompt(task.begun), _answer(task.completion)]
 
 
-def _conversation(rng: Random, weights: Weights) -> Document:
+def _exercise(rng: Random) -> Document:
+    passage, asked = exercise(rng)
+    parts = [_prompt(passage)]
+    for question, answer in asked:
+        parts += [_prompt(f" {question}"), _answer(f" {answer}", ends=False)]
+    return parts
+
+
+def _conversation(rng: Random) -> Document:
     """One to six turns; as in a chat, the end of a text follows each answer."""
     turns: Document = [_prompt(PREAMBLE)] if rng.random() < 0.1 else []
     for _ in range(rng.choice((1, 1, 2, 3, 6))):
-        turns += _turn(rng, weights)
+        turns += _turn(rng)
     return turns
 
 
-def _turn(rng: Random, weights: Weights) -> Document:
+def _turn(rng: Random) -> Document:
     choice = rng.random()
     if choice < 0.03:
         task = Task(*requested_story(rng))
         return [_prompt(task.prompt), _story(task.answer)]
-    task = talk(rng) if choice < 0.05 else instruction(rng, weights)
+    task = talk(rng) if choice < 0.05 else instruction(rng)
     return [_prompt(task.prompt), _answer(task.answer)]
 
 
-def instruction(rng: Random, weights: Weights = _WEIGHTS) -> Task:
+def instruction(rng: Random) -> Task:
     """Draw an instruction of any kind."""
-    (kind,) = rng.choices(list(weights), list(weights.values()))
+    (kind,) = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
     return KINDS[kind](rng)
 
 
@@ -120,11 +127,10 @@ def tokens(
     seed: int,
     n_tokens: int,
     vocabulary: sentencepiece.SentencePieceProcessor,
-    emphasis: Mapping[str, float] | None = None,
 ) -> Iterator[tuple[NDArray[np.uint16], NDArray[np.float32]]]:
     """Yield documents as tokens, and how much each counts, until `n_tokens`."""
     made = 0
-    for document in documents(seed, emphasis):
+    for document in documents(seed):
         ids, weights = [vocabulary.bos_id()], [0.0]
         for part in document:
             made_ids = vocabulary.encode(part.text)

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+# How many tokens before their own heads of the first layer look to begin with.
+LOOK_BACK = (1,)
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -88,13 +91,34 @@ class Network(nn.Module):  # type: ignore[misc]
     def _initialize(self) -> None:
         # Large, or what the layers add would drown which token it was, and nothing
         # could be copied; the last norm makes up for it, so that logits stay small.
-        nn.init.normal_(self.token_embd.weight, std=0.5)
-        nn.init.constant_(self.output_norm.weight, 2 * self.shape.n_embd**-0.5)
+        nn.init.normal_(self.token_embd.weight)
+        nn.init.constant_(self.output_norm.weight, self.shape.n_embd**-0.5)
         for name, weight in self.blk.named_parameters():
             if weight.ndim == 2:
                 nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
             if name.endswith(("attn_output.weight", "ffn_down.weight")):
                 nn.init.zeros_(weight)  # each layer begins as the identity
+        with torch.no_grad():
+            for head_kv, distance in enumerate(LOOK_BACK):
+                self._look_back(head_kv, distance)
+
+    def _look_back(self, head_kv: int, distance: int) -> None:
+        """Let a key of the first layer be found `distance` tokens after it.
+
+        What follows a word seen before can be found only by who knows the words
+        before; to learn to look there takes a network this small longer than all else.
+        """
+        shape, block = self.shape, self.blk[0]
+        self.token_embd.weight[:, 0] = 2.0  # of all tokens: for what is not of one
+        frequencies = shape.rope_freq_base ** -_exponents(shape)
+        strength = torch.where(frequencies > 0.08, 3.0, 0.0)  # slow ones tell no place
+        turned = -distance * frequencies
+        k = block.attn_k.weight.unflatten(0, (shape.n_head_kv, -1))[head_kv]
+        q = block.attn_q.weight.unflatten(0, (shape.n_head_kv, -1, shape.head_dim))
+        k.mul_(0.3)[:, 0] = torch.cat((strength, torch.zeros_like(strength)))
+        q[head_kv].mul_(0.3)[..., 0] = torch.cat(
+            (strength * turned.cos(), strength * turned.sin())
+        )
 
     def forward(self, ids: Tensor, wanted: Tensor | None = None) -> Tensor:
         """Compute logits of every position, or of those that are `wanted`.
@@ -124,9 +148,13 @@ def causal_mask(begins: Tensor) -> Tensor:
 
 def rotation(shape: Shape) -> Tensor:
     """Cosines and sines of each position's angles: (n_ctx, head_dim / 2, 2)."""
-    exponents = torch.arange(0, shape.head_dim, 2) / shape.head_dim
-    angles = torch.outer(torch.arange(shape.n_ctx), shape.rope_freq_base**-exponents)
+    frequencies = shape.rope_freq_base ** -_exponents(shape)
+    angles = torch.outer(torch.arange(shape.n_ctx), frequencies)
     return torch.stack((angles.cos(), angles.sin()), -1)
+
+
+def _exponents(shape: Shape) -> Tensor:
+    return torch.arange(0, shape.head_dim, 2) / shape.head_dim
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:

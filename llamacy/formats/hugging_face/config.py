@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from llamacy.formats.hugging_face.families import FAMILIES, Family
-from llamacy.formats.hugging_face.rope import add_rope
+from llamacy.formats.hugging_face.rope import Divisors, add_rope
+from llamacy.formats.hugging_face.settings import add_settings
 from llamacy.formats.hugging_face.sizes import Sizes, read_sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
@@ -22,14 +20,16 @@ class Config(NamedTuple):
     family, sizes : of the model.
     metadata : GGUF's keys, but for the vocabulary.
     is_tied : whether the embeddings serve as the output matrix.
-    rope_divisors : float32, (n_dims / 2,), or None: what frequencies are divided by.
+    biased : parts that must have a bias in each layer.
+    rope_divisors : what frequencies are divided by.
     """
 
     family: Family
     sizes: Sizes
     metadata: Metadata
     is_tied: bool
-    rope_divisors: NDArray[np.float32] | None
+    biased: list[str]
+    rope_divisors: Divisors
 
 
 def read_config(config: JsonObject, name: str) -> Config:
@@ -58,14 +58,14 @@ def read_config(config: JsonObject, name: str) -> Config:
     metadata.text("general.type", "model")
     metadata.text("general.name", name)
     _add_sizes(config, sizes, family.architecture, metadata)
-    divisors = add_rope(config, sizes, family.architecture, metadata)
-    if family.settings is not None:
-        family.settings(config, sizes, metadata)
+    divisors = add_rope(config, family, sizes, metadata)
+    add_settings(config, family, sizes, metadata)
     return Config(
         family,
         sizes,
         metadata,
         config.flag("tie_word_embeddings", family.is_tied),
+        _biased(config),
         divisors,
     )
 
@@ -87,6 +87,15 @@ def _check_activation(config: JsonObject, family: Family) -> None:
         config.refuse(key, family.activations[0], found)
 
 
+def _biased(config: JsonObject) -> list[str]:
+    parts = []
+    if config.flag("attention_bias", False):
+        parts += ["attn_q", "attn_k", "attn_v", "attn_output"]
+    if config.flag("mlp_bias", False):
+        parts += ["ffn_gate", "ffn_up", "ffn_down"]
+    return parts
+
+
 def _add_sizes(
     config: JsonObject, sizes: Sizes, prefix: str, metadata: Metadata
 ) -> None:
@@ -100,5 +109,5 @@ def _add_sizes(
     metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)
     metadata.integer(f"{prefix}.vocab_size", sizes.n_vocab)
     # a float32 has nothing below the least; more than 1 is nothing that was meant
-    eps = config.real("rms_norm_eps", 1e-37, 1.0, 1e-6)
+    eps = config.real("rms_norm_eps", 1e-37, 1.0)
     metadata.real(f"{prefix}.attention.layer_norm_rms_epsilon", eps)

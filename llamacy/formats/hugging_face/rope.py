@@ -13,65 +13,94 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.formats.gguf_config import (
-    MAX_CTX,
-    MAX_FREQ_BASE,
-    MAX_ROPE_SCALE,
-    MIN_ROPE_SCALE,
-)
+from llamacy.formats.gguf_config import MAX_CTX, MAX_FREQ_BASE
+from llamacy.formats.gguf_keys import MAX_SCALE, MIN_SCALE
+from llamacy.formats.hugging_face.families import Family
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
+Divisors = dict[str, NDArray[np.float32]]
+"""Tensors, by name, that frequencies are divided by: float32, (n_dims / 2,)."""
+
 _KINDS: Final = ("default", "linear", "yarn", "llama3")
-_DEFAULT_BASE: Final = 10000.0
+_LONGROPE: Final = ("longrope", "su")  # two names of it
+_LEAST_BASE: Final = 1.0001
 
 
 def add_rope(
-    config: JsonObject, sizes: Sizes, prefix: str, metadata: Metadata
-) -> NDArray[np.float32] | None:
-    """Add the keys about rotary positions.
-
-    Parameters
-    ----------
-    prefix : of the keys: the architecture.
-
-    Returns
-    -------
-    What frequencies are divided by, ``rope_freqs.weight``: float32, (head_dim / 2,).
-    None for kinds of scaling that GGUF has keys for.
+    config: JsonObject, family: Family, sizes: Sizes, metadata: Metadata
+) -> Divisors:
+    """Add the keys about rotary positions; return the tensors about them, if any.
 
     Raises
     ------
     FormatError : a value is wrong or missing.
     UnsupportedError : a kind of scaling, or a part of one, that is not known here.
     """
-    rope = (
+    prefix = f"{family.architecture}.rope"
+    rope = _parameters(config)
+    rope = rope.child("full_attention") or rope
+    base = _base(config, rope, family.freq_base)
+    n_dims = _n_dims(config, rope, sizes.head_dim)
+    if family.is_interleaved and n_dims != sizes.head_dim:
+        config.refuse("partial_rotary_factor", 1, n_dims / sizes.head_dim)
+    metadata.integer(f"{prefix}.dimension_count", n_dims)
+    metadata.real(f"{prefix}.freq_base", base)
+    _add_local(config, family, base, metadata)
+    kind = rope.text("rope_type", rope.text("type", "default"))
+    if kind in _LONGROPE and family.has_longrope:
+        return _add_longrope(config, rope, sizes, n_dims, prefix, metadata)
+    if kind not in _KINDS:
+        rope.refuse("rope_type", f"one of {', '.join(_KINDS)}", kind)
+    if kind == "default":
+        return {}
+    factor = rope.real("factor", MIN_SCALE, MAX_SCALE)
+    if kind == "llama3":
+        n_ctx = _n_ctx_orig(config, rope, sizes)
+        divisors = _llama3_divisors(rope, factor, base, n_dims, n_ctx)
+        return {"rope_freqs.weight": divisors}
+    metadata.text(f"{prefix}.scaling.type", kind)
+    metadata.real(f"{prefix}.scaling.factor", factor)
+    if kind == "yarn":
+        n_ctx = _n_ctx_orig(config, rope, sizes)
+        metadata.integer(f"{prefix}.scaling.original_context_length", n_ctx)
+        _add_yarn(rope, factor, prefix, metadata)
+    return {}
+
+
+def _parameters(config: JsonObject) -> JsonObject:
+    """Find the object about rotations; an empty one if there is none."""
+    return (
         config.child("rope_scaling")
         or config.child("rope_parameters")
         or JsonObject(config.path, {}, "rope_parameters")
     )
-    theta = rope if "rope_theta" in rope else config
-    base = theta.real("rope_theta", 1.0001, MAX_FREQ_BASE, _DEFAULT_BASE)
-    n_dims = _n_dims(config, rope, sizes.head_dim)
-    metadata.integer(f"{prefix}.rope.dimension_count", n_dims)
-    metadata.real(f"{prefix}.rope.freq_base", base)
-    kind = rope.text("rope_type", rope.text("type", "default"))
-    if kind not in _KINDS:
-        rope.refuse("rope_type", f"one of {', '.join(_KINDS)}", kind)
-    if kind == "default":
-        return None
-    factor = rope.real("factor", MIN_ROPE_SCALE, MAX_ROPE_SCALE)
-    if kind == "llama3":
-        n_ctx = _n_ctx_orig(config, rope, sizes)
-        return _llama3_divisors(rope, factor, base, n_dims, n_ctx)
-    metadata.text(f"{prefix}.rope.scaling.type", kind)
-    metadata.real(f"{prefix}.rope.scaling.factor", factor)
-    if kind == "yarn":
-        n_ctx = _n_ctx_orig(config, rope, sizes)
-        metadata.integer(f"{prefix}.rope.scaling.original_context_length", n_ctx)
-        _add_yarn(rope, factor, prefix, metadata)
-    return None
+
+
+def _base(config: JsonObject, rope: JsonObject, default: float) -> float:
+    holder = rope if "rope_theta" in rope else config
+    return holder.real("rope_theta", _LEAST_BASE, MAX_FREQ_BASE, default)
+
+
+def _add_local(
+    config: JsonObject, family: Family, base: float, metadata: Metadata
+) -> None:
+    """Add the base of layers with a window, if it is not what is meant anyway."""
+    if not family.window_period:
+        return
+    usual = family.local_freq_base or base
+    local = (config.child("rope_parameters") or config).child("sliding_attention")
+    if local is not None:
+        kind = local.text("rope_type", "default")
+        if kind != "default":
+            local.refuse("rope_type", "default", kind)
+        found = _base(config, local, usual)
+    else:
+        key = "rope_local_base_freq"
+        found = config.real(key, _LEAST_BASE, MAX_FREQ_BASE, usual)
+    if found != usual:
+        metadata.real(f"{family.architecture}.rope.freq_base_swa", found)
 
 
 def _n_dims(config: JsonObject, rope: JsonObject, head_dim: int) -> int:
@@ -96,27 +125,26 @@ def _add_yarn(rope: JsonObject, factor: float, prefix: str, metadata: Metadata) 
     if factor < 1:
         rope.fail("factor", "at least 1 for YaRN", factor)
     if not rope.flag("truncate", True):
-        rope.refuse("truncate", "true", False)
-    prefix = f"{prefix}.rope.scaling"
+        rope.refuse("truncate", True, False)
     for key, default in (("beta_fast", 32.0), ("beta_slow", 1.0)):
-        value = rope.real(key, MIN_ROPE_SCALE, MAX_ROPE_SCALE, default)
+        value = rope.real(key, MIN_SCALE, MAX_SCALE, default)
         if value != default:
-            metadata.real(f"{prefix}.yarn_{key}", value)
+            metadata.real(f"{prefix}.scaling.yarn_{key}", value)
     # GGUF's attention factor is one more on top of YaRN's own
-    magnitude = _magnitude(rope, factor) / _mscale(factor, 1.0)
-    if not MIN_ROPE_SCALE <= magnitude <= MAX_ROPE_SCALE:
-        wanted = f"{MIN_ROPE_SCALE:g} to {MAX_ROPE_SCALE:g} times YaRN's own"
+    magnitude = _yarn_magnitude(rope, factor) / _mscale(factor, 1.0)
+    if not MIN_SCALE <= magnitude <= MAX_SCALE:
+        wanted = f"{MIN_SCALE:g} to {MAX_SCALE:g} times YaRN's own"
         rope.fail("attention_factor", wanted, magnitude)
     if magnitude != 1:
-        metadata.real(f"{prefix}.attn_factor", magnitude)
+        metadata.real(f"{prefix}.scaling.attn_factor", magnitude)
 
 
-def _magnitude(rope: JsonObject, factor: float) -> float:
+def _yarn_magnitude(rope: JsonObject, factor: float) -> float:
     """Return the factor on queries and keys."""
     if "attention_factor" in rope:
-        return rope.real("attention_factor", MIN_ROPE_SCALE, MAX_ROPE_SCALE)
-    mscale = rope.real("mscale", 0.0, MAX_ROPE_SCALE, 0.0)
-    all_dim = rope.real("mscale_all_dim", 0.0, MAX_ROPE_SCALE, 0.0)
+        return rope.real("attention_factor", MIN_SCALE, MAX_SCALE)
+    mscale = rope.real("mscale", 0.0, MAX_SCALE, 0.0)
+    all_dim = rope.real("mscale_all_dim", 0.0, MAX_SCALE, 0.0)
     if mscale and all_dim:
         return _mscale(factor, mscale) / _mscale(factor, all_dim)
     return _mscale(factor, 1.0)
@@ -130,11 +158,46 @@ def _llama3_divisors(
     rope: JsonObject, factor: float, base: float, n_dims: int, n_ctx_orig: int
 ) -> NDArray[np.float32]:
     """Compute what Llama 3.1 divides each frequency by, from 1 to `factor`."""
-    low = rope.real("low_freq_factor", MIN_ROPE_SCALE, MAX_ROPE_SCALE)
-    high = rope.real("high_freq_factor", MIN_ROPE_SCALE, MAX_ROPE_SCALE)
+    low = rope.real("low_freq_factor", MIN_SCALE, MAX_SCALE)
+    high = rope.real("high_freq_factor", MIN_SCALE, MAX_SCALE)
     if high <= low:
         rope.fail("high_freq_factor", f"more than low_freq_factor, {low}", high)
     pair = np.arange(0, n_dims, 2, dtype=np.float64)
     turns = n_ctx_orig * base ** (-pair / n_dims) / (2 * np.pi)  # in that context
     kept = np.clip((turns - low) / (high - low), 0, 1)
     return (1 / ((1 - kept) / factor + kept)).astype(np.float32)
+
+
+def _add_longrope(
+    config: JsonObject,
+    rope: JsonObject,
+    sizes: Sizes,
+    n_dims: int,
+    prefix: str,
+    metadata: Metadata,
+) -> Divisors:
+    """Add the context it was trained for first, and the magnitude that is due."""
+    n_ctx_orig = _n_ctx_orig(config, rope, sizes)
+    metadata.integer(f"{prefix}.scaling.original_context_length", n_ctx_orig)
+    factor = sizes.n_ctx_train / n_ctx_orig
+    magnitude = 1.0
+    if factor > 1 and n_ctx_orig > 1:
+        magnitude = math.sqrt(1 + math.log(factor) / math.log(n_ctx_orig))
+    key = "attention_factor"
+    magnitude = rope.real(key, MIN_SCALE, MAX_SCALE, default=magnitude)
+    metadata.real(f"{prefix}.scaling.attn_factor", magnitude)
+    return {
+        f"rope_factors_{length}.weight": _factors(rope, f"{length}_factor", n_dims // 2)
+        for length in ("long", "short")
+    }
+
+
+def _factors(rope: JsonObject, key: str, n: int) -> NDArray[np.float32]:
+    found = rope.items(key)
+    is_sound = len(found) == n and all(
+        type(each) in (int, float) and MIN_SCALE <= each <= MAX_SCALE for each in found
+    )
+    if not is_sound:
+        wanted = f"{n} numbers from {MIN_SCALE:g} to {MAX_SCALE:g}"
+        rope.fail(key, wanted, found)
+    return np.array(found, np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -123,13 +124,13 @@ def translate(
 
     Returns
     -------
-    By name, in the order in which a forward pass needs them. Whether all that the
-    architecture needs are there, and of the right shape, is checked where it is known.
+    By name, in the order in which a forward pass needs them. Whether all are of the
+    right shape is checked where it is known.
 
     Raises
     ------
-    FormatError : the output matrix is missing, or a tensor that is reordered has not
-        the shape for it.
+    FormatError : a tensor is missing, or one that is reordered has not the shape for
+        it.
     UnsupportedError : a tensor that the family is not known to have.
     """
     made: dict[str, ModelTensor] = {}
@@ -141,29 +142,49 @@ def translate(
         ours = f"{part}.{suffix}" if layer is None else f"blk.{layer}.{part}.{suffix}"
         made[ours] = _tensor(ours, part, tensor, config, path)
         places[ours] = _place(layer, part, config)
-    if not config.is_tied and "output.weight" not in made:
-        found = "no such tensor, and tie_word_embeddings is not true"
-        raise FormatError(path, "tensor lm_head.weight", "the output matrix", found)
-    if config.rope_divisors is not None:
-        name, values = "rope_freqs.weight", config.rope_divisors
-        made[name] = Vector(name, len(values), lambda: values)
+    _check_complete(made, config, path)
+    for name, values in config.rope_divisors.items():
+        made[name] = Vector(name, len(values), partial(np.copy, values))
         places[name] = _place(None, "token_embd", config)
     return {name: made[name] for name in sorted(made, key=lambda name: places[name])}
+
+
+def _check_complete(
+    made: Mapping[str, ModelTensor], config: Config, path: Path
+) -> None:
+    """Look for what each model of the family has, and config.json says of this one."""
+    for theirs, ours in OUTSIDE.items():
+        if f"{ours}.weight" not in made and not (ours == "output" and config.is_tied):
+            wanted = "a tensor that the family has"
+            if ours == "output":
+                wanted += ", as tie_word_embeddings is not true"
+            raise FormatError(path, f"tensor {theirs}.weight", wanted, "none")
+    for layer, (theirs, ours) in product(
+        range(config.sizes.n_layer), config.family.layer.items()
+    ):
+        suffixes = ["weight", "bias"] if ours in config.biased else ["weight"]
+        for suffix in suffixes:
+            if f"blk.{layer}.{ours}.{suffix}" not in made:
+                field = f"tensor model.layers.{layer}.{theirs}.{suffix}"
+                wanted = "a tensor that config.json or the family has"
+                raise FormatError(path, field, wanted, "none")
 
 
 def _translated(name: str, config: Config, path: Path) -> tuple[int | None, str, str]:
     """Find a tensor's layer, part and suffix in GGUF: ``(3, "attn_q", "weight")``."""
     in_layer = _IN_LAYER.fullmatch(name)
     known = config.family.layer if in_layer else OUTSIDE
+    biased = config.family.biased
     match = _NAME.fullmatch(in_layer[2] if in_layer else name)
-    if match is None or match[1] not in known:
+    part = known.get(match[1]) if match else None
+    if not match or not part or (match[2] == "bias" and part not in biased):
         wanted = f"one that the family {config.family.architecture} has"
         raise UnsupportedError(path, "tensor", wanted, shown(name))
     layer = int(in_layer[1]) if in_layer else None
     if layer is not None and layer >= config.sizes.n_layer:
         wanted = f"a layer below {config.sizes.n_layer}, as in num_hidden_layers"
         raise FormatError(path, "tensor", wanted, shown(name))
-    return layer, known[match[1]], match[2]
+    return layer, part, match[2]
 
 
 def _place(layer: int | None, part: str, config: Config) -> tuple[int, int]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.gguf_config import MAX_VOCAB
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.metadata import Metadata
 from llamacy.tokenizers.hugging_face.protobuf import ProtobufError, read_message
@@ -20,6 +19,7 @@ from llamacy.tokenizers.token_type import TokenType
 from llamacy.tokenizers.vocabulary import byte_of
 
 _MAX_BYTES: Final = 1 << 24  # 5 MB is the most seen
+_MAX_PIECES: Final = 1 << 21  # 0.3 million is the most seen
 
 # ModelProto
 _PIECE, _TRAINER, _NORMALIZER = 1, 2, 3
@@ -73,13 +73,15 @@ def _parts(
         for field, value in read_message(data):
             if field == _PIECE and not isinstance(value, int):
                 pieces.append(dict(read_message(value)))
+                if len(pieces) > _MAX_PIECES:
+                    break
             elif field in others and not isinstance(value, int):
                 others[field].update(read_message(value))
     except ProtobufError as error:
         wanted = "a SentencePiece model"
         raise FormatError(path, "file", wanted, str(error)) from None
-    if not 1 <= len(pieces) <= MAX_VOCAB:
-        raise FormatError(path, "pieces", f"1 to {MAX_VOCAB}", len(pieces))
+    if not 1 <= len(pieces) <= _MAX_PIECES:
+        raise FormatError(path, "pieces", f"1 to {_MAX_PIECES}", len(pieces))
     return pieces, others[_TRAINER], others[_NORMALIZER]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,16 +163,17 @@ def test_tied_embeddings(folder: Callable[..., Path]) -> None:
         open_hugging_face(path)
 
 
-def test_mistral_is_a_llama_with_a_window(
-    folder: Callable[..., Path], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_mistral_is_a_llama_with_a_window(folder: Callable[..., Path]) -> None:
     mistral = {"architectures": ["MistralForCausalLM"], "model_type": "mistral"}
-    with open_hugging_face(folder(**mistral, sliding_window=256)) as file:
-        assert read_config(file).architecture == "llama"
-    assert not caplog.records
-    with caplog.at_level(logging.WARNING, "llamacy"):
-        open_hugging_face(folder(**mistral, sliding_window=100)).close()
-    assert "not limited to the last 100 tokens" in caplog.text
+    with open_hugging_face(folder(**mistral, sliding_window=100)) as file:
+        config = read_config(file)
+    assert (config.architecture, config.window) == ("llama", 100)
+    with open_hugging_face(folder(**mistral, sliding_window=None)) as file:
+        assert read_config(file).window is None
+    kinds = ["sliding_attention", "full_attention"] * 2
+    path = folder(**mistral, sliding_window=100, layer_types=kinds)
+    with open_hugging_face(path) as file:
+        assert read_config(file).windowed_layers == (True, False, True, False)
 
 
 WRONG: list[tuple[dict[str, Any], type[FormatError], str]] = [
@@ -201,6 +201,13 @@ WRONG: list[tuple[dict[str, Any], type[FormatError], str]] = [
     ({"num_key_value_heads": 3}, FormatError, "a divisor of 4"),
     ({"head_dim": 15}, FormatError, "head_dim: wanted an even number"),
     ({"head_dim": 32}, FormatError, r"128 rows, found \(64, 64\)"),
+    ({"attention_bias": True}, FormatError, r"layers\.0\.self_attn\.q_proj\.bias"),
+    ({"mlp_bias": True}, FormatError, r"layers\.0\.mlp\.gate_proj\.bias"),
+    ({"num_hidden_layers": 5}, FormatError, r"layers\.4\.input_layernorm\.weight"),
+    ({"use_bidirectional_attention": True}, UnsupportedError, "use_bidirectional"),
+    ({"layer_types": ["full_attention"]}, FormatError, "4 names"),
+    ({"layer_types": ["linear_attention"] * 4}, UnsupportedError, "linear_attention"),
+    ({"rms_norm_eps": None}, FormatError, "rms_norm_eps: wanted a value"),
     ({"rms_norm_eps": 0}, FormatError, "rms_norm_eps"),
     ({"rms_norm_eps": float("nan")}, FormatError, "rms_norm_eps"),
     ({"rope_theta": float("inf")}, FormatError, "rope_theta"),

@@ -48,9 +48,9 @@ def test_a_small_model(
 
 def test_a_model_of_sentencepiece_s_own(tmp_path: Path) -> None:
     out = io.BytesIO()
-    text = "the cat sat on the mat and the rat ate the hat that the cat had".split()
+    words = "the cat sat on the mat and the rat ate the hat that the cat had".split()
     SentencePieceTrainer.train(
-        sentence_iterator=iter(text * 20),
+        sentence_iterator=iter(words * 20),
         model_writer=out,
         model_type="bpe",
         vocab_size=300,

@@ -1,8 +1,13 @@
-"""Questions whose answer stands in a short passage."""
+"""Questions whose answer stands in a short passage.
+
+Answers are sentences that begin as the question ends, so that what is looked for stands
+before the place it is said at, as it does in the passage.
+"""
 
 from __future__ import annotations
 
 from random import Random
+from typing import NamedTuple
 
 from .. import world
 from .task import Task
@@ -14,65 +19,123 @@ _FRAMES = (
 )
 _WHERE = ("in the kitchen", "at school", "at home", "on the bus", *world.SPOTS)
 
+Asked = tuple[str, str]  # a question and its answer
+
+
+class Fact(NamedTuple):
+    """Part of a passage, and what may be asked about it."""
+
+    text: str
+    asked: tuple[Asked, ...]
+
 
 def question(rng: Random) -> Task:
-    """Say something about two or three people, and ask about one of them."""
-    passage, asked, answer = rng.choice((_having, _being, _liking, _giving))(rng)
+    """Say something about one to three people, and ask about one of them."""
+    said = rng.choice((_living, _giving, rng.choice(_TELLING_APART)))
+    facts = said(rng, _people(rng, rng.randint(2, 3)))
+    asked, answer = rng.choice(rng.choice(facts).asked)
     frame = rng.choice(_FRAMES)
-    return Task(frame.format(passage=passage, question=asked), answer)
+    return Task(frame.format(passage=_passage(facts), question=asked), answer)
 
 
-def _people(rng: Random, n: int) -> list[str]:
-    return rng.sample((*world.GIRLS, *world.BOYS), n)
+def exercise(rng: Random) -> tuple[str, list[Asked]]:
+    """Make a passage about up to four people, and all questions about it, in disorder.
+
+    To find whom a thing was said of is learnt from thousands of questions; so many
+    share a passage here that most of the text is answers.
+    """
+    facts = rng.choice(_TELLING_APART)(rng, _people(rng, rng.randint(2, 4)))
+    asked = [each for fact in facts for each in fact.asked]
+    rng.shuffle(asked)
+    return _passage(facts), asked
 
 
-def _having(rng: Random) -> tuple[str, str, str]:
-    people = _people(rng, rng.randint(2, 3))
-    things = [world.thing(rng) for _ in people]
-    while len({thing.noun for thing in things}) < len(things):
-        things = [world.thing(rng) for _ in people]
-    text = " ".join(f"{p} has {t.a}." for p, t in zip(people, things, strict=True))
-    at = rng.randrange(len(people))
-    who, what = people[at], things[at]
-    return rng.choice(
-        (
-            (text, f"What does {who} have?", what.a),
-            (text, f"Who has the {what.noun}?", who),
-            (text, f"What is the {what.noun} like?", what.adjective),
+def _people(rng: Random, n_people: int) -> list[str]:
+    return rng.sample((*world.GIRLS, *world.BOYS), n_people)
+
+
+def _passage(facts: list[Fact]) -> str:
+    return " ".join(fact.text for fact in facts)
+
+
+def _living(rng: Random, people: list[str]) -> list[Fact]:
+    """Several things of one person."""
+    who = people[0]
+    he = "He" if who in world.BOYS else "She"
+    told = (
+        (f"lives {rng.choice(world.HOMES)}", f"Where does {who} live?"),
+        (f"has {world.thing(rng).a}", f"What does {who} have?"),
+        (f"likes {rng.choice(world.FOODS)}", f"What does {who} like?"),
+        (f"is {rng.choice(_WHERE)}", f"Where is {who}?"),
+    )
+    chosen = rng.sample(told, rng.randint(2, 4))
+    return [
+        Fact(f"{he if i else who} {said}.", ((question, f"{who} {said}."),))
+        for i, (said, question) in enumerate(chosen)
+    ]
+
+
+def _having(rng: Random, people: list[str]) -> list[Fact]:
+    nouns = rng.sample(world.TREASURES, len(people))
+    return [
+        _has(who, world.Thing(noun, world.thing(rng).adjective))
+        for who, noun in zip(people, nouns, strict=True)
+    ]
+
+
+def _has(who: str, thing: world.Thing) -> Fact:
+    noun = thing.noun
+    asked = (
+        (f"What does {who} have?", f"{who} has {thing.a}."),
+        (f"Who has the {noun}?", f"The {noun} belongs to {who}."),
+        (f"What is the {noun} like?", f"The {noun} is {thing.adjective}."),
+    )
+    return Fact(f"{who} has {thing.a}.", asked)
+
+
+def _being(rng: Random, people: list[str]) -> list[Fact]:
+    return [
+        Fact(
+            f"{who} is {where}.",
+            (
+                (f"Where is {who}?", f"{who} is {where}."),
+                (f"Who is {where}?", f"The one {where} is {who}."),
+            ),
         )
-    )
+        for who, where in zip(people, rng.sample(_WHERE, len(people)), strict=True)
+    ]
 
 
-def _being(rng: Random) -> tuple[str, str, str]:
-    people = _people(rng, rng.randint(2, 3))
-    spots = rng.sample(_WHERE, len(people))
-    text = " ".join(f"{p} is {s}." for p, s in zip(people, spots, strict=True))
-    at = rng.randrange(len(people))
-    who, where = people[at], spots[at]
-    return rng.choice(
-        ((text, f"Where is {who}?", where), (text, f"Who is {where}?", who))
-    )
+def _liking(rng: Random, people: list[str]) -> list[Fact]:
+    return [
+        Fact(
+            f"{who} likes {food}.",
+            (
+                (f"What does {who} like?", f"{who} likes {food}."),
+                (f"Who likes {food}?", f"The one who likes {food} is {who}."),
+            ),
+        )
+        for who, food in zip(people, rng.sample(world.FOODS, len(people)), strict=True)
+    ]
 
 
-def _liking(rng: Random) -> tuple[str, str, str]:
-    first, second = _people(rng, 2)
-    food, other = rng.sample(world.FOODS, 2)
-    text = f"{first} likes {food}, but {second} likes {other}."
-    who, what = rng.choice(((first, food), (second, other)))
-    return rng.choice(
-        ((text, f"What does {who} like?", what), (text, f"Who likes {what}?", who))
-    )
-
-
-def _giving(rng: Random) -> tuple[str, str, str]:
-    giver, taker = _people(rng, 2)
+def _giving(rng: Random, people: list[str]) -> list[Fact]:
+    giver, taker = people[:2]
     thing, place = world.thing(rng), rng.choice(world.PLACES)
-    text = f"{giver} went to {place} and met {taker}. {giver} gave {taker} {thing.a}."
-    return rng.choice(
+    asked = (
+        (f"Where did {giver} go?", f"{giver} went to {place}."),
+        (f"What did {giver} give {taker}?", f"{giver} gave {taker} {thing.a}."),
         (
-            (text, f"Where did {giver} go?", f"to {place}"),
-            (text, f"What did {giver} give {taker}?", thing.a),
-            (text, f"Who gave {taker} the {thing.noun}?", giver),
-            (text, f"Whom did {giver} meet?", taker),
-        )
+            f"Who gave {taker} the {thing.noun}?",
+            f"{giver} gave {taker} the {thing.noun}.",
+        ),
+        (f"Whom did {giver} meet?", f"{giver} met {taker}."),
     )
+    return [
+        Fact(f"{giver} went to {place} and met {taker}.", asked[::3]),
+        Fact(f"{giver} gave {taker} {thing.a}.", asked[1:3]),
+    ]
+
+
+# Of each person the same kind of thing is said.
+_TELLING_APART = (_having, _being, _liking)

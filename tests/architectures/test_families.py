@@ -1,0 +1,268 @@
+"""Every family on both executors, with texts longer than its window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from llamacy.architectures import ARCHITECTURES
+from llamacy.architectures.weights import select_tensors
+from llamacy.errors import FormatError
+from llamacy.executors import load_executor
+from llamacy.formats.gguf import open_gguf
+from llamacy.formats.gguf_config import read_config
+from llamacy.ops.batch import Batch
+
+Array = NDArray[np.float32]
+Tensors = dict[str, Array]
+Make = Callable[..., Path]
+
+WINDOW, N_PROMPT, N_TOKENS = 20, 90, 100
+HEADS = {"attention__key_length": 24, "attention__value_length": 24}
+GEMMA = HEADS | {"attention__sliding_window": WINDOW}
+SCALES = {"embedding_scale": 3.0, "residual_scale": 0.4, "logit_scale": 5.0}
+YARN = {
+    "rope__scaling__type": "yarn",
+    "rope__scaling__factor": 4.0,
+    "rope__scaling__original_context_length": 32,
+}
+LONG = {"rope__scaling__original_context_length": 32}
+
+# Of each model: its family, keys beside those of conftest.py, and optional tensors.
+MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "llama, window": ("llama", {"attention__sliding_window": WINDOW}, ()),
+    "qwen2": ("qwen2", {}, ()),
+    "qwen3": ("qwen3", HEADS, ()),
+    "gemma2": ("gemma2", GEMMA, ()),
+    "gemma2, capped": (
+        "gemma2",
+        GEMMA | {"attn_logit_softcapping": 1.0, "final_logit_softcapping": 2.0},
+        (),
+    ),
+    "gemma3": ("gemma3", GEMMA | {"block_count": 7}, ()),
+    "gemma3, linear": (
+        "gemma3",
+        GEMMA | {"block_count": 7, "rope__scaling__factor": 8.0},
+        (),
+    ),
+    "gemma3, every other": (
+        "gemma3",
+        GEMMA | {"block_count": 7, "attention__sliding_window_pattern": 2},
+        (),
+    ),
+    "phi3": ("phi3", {}, ()),
+    "phi3, window": ("phi3", {"attention__sliding_window": WINDOW}, ()),
+    "phi3, partial rotary": ("phi3", {"rope__dimension_count": 12}, ()),
+    "phi3, factors": ("phi3", LONG, ("factors_long.weight", "factors_short.weight")),
+    "smollm3": ("smollm3", {"block_count": 4}, ()),
+    "granite": ("granite", SCALES | {"attention__scale": 0.1}, ()),
+    "granite, no positions": ("granite", {"rope__scaling__finetuned": False}, ()),
+    "olmo2": ("olmo2", {}, ()),
+    "olmo2, windows": (
+        "olmo2",
+        YARN | {"attention__sliding_window": WINDOW, "block_count": 4},
+        (),
+    ),
+    "olmo2, first windowed": (
+        "olmo2",
+        {
+            "attention__sliding_window": WINDOW,
+            "attention__sliding_window_pattern": [True, False],
+        },
+        (),
+    ),
+}
+each_model = pytest.mark.parametrize("name", MODELS)
+
+
+@pytest.fixture(scope="module")
+def make_model(
+    tmp_path_factory: pytest.TempPathFactory,
+    write_gguf: Callable[..., Path],
+    llama_metadata: Callable[..., dict[str, Any]],
+    random_tensors: Callable[..., Tensors],
+) -> Make:
+    """Write a model of the table; `change` may spoil its tensors."""
+
+    def make(
+        name: str,
+        change: Callable[[Tensors], None] | None = None,
+        type_name: str = "F32",
+    ) -> Path:
+        family, keys, extra = MODELS[name]
+        folder = tmp_path_factory.mktemp(family)
+        metadata = {
+            key.replace("llama.", f"{family}."): value
+            for key, value in llama_metadata(**keys).items()
+        } | {"general.architecture": family}
+        plain = write_gguf(folder / "plain.gguf", metadata, {}, "F32")
+        with open_gguf(plain) as file:
+            specs = ARCHITECTURES[family].tensors(read_config(file))
+        tensors = random_tensors(
+            (name, spec.shape)
+            for name, spec in specs.items()
+            if spec.is_required or name.endswith(extra or ("none",))
+        )
+        if change is not None:
+            change(tensors)
+        return write_gguf(folder / "model.gguf", metadata, tensors, type_name)
+
+    return make
+
+
+def load(path: Path, kind: Any, n_ctx: int = 0, **options: Any) -> tuple[Any, int]:
+    with open_gguf(path) as file:
+        config = replace(read_config(file), n_ctx=n_ctx)
+        return load_executor(file, config, executor=kind, **options), config.n_vocab
+
+
+def logits(path: Path, kind: Any, n_ctx: int = 0, **options: Any) -> Array:
+    executor, n_vocab = load(path, kind, n_ctx, **options)
+    ids = np.random.default_rng(1).integers(0, n_vocab, N_TOKENS).tolist()
+    sequence = executor.new_sequence()
+    parts = [executor.forward(Batch.of(ids[:N_PROMPT], sequence, "all"))]
+    for token in ids[N_PROMPT:]:
+        parts.append(executor.forward(Batch.of([token], sequence)))
+    return np.concatenate(parts)
+
+
+@pytest.fixture(scope="module")
+def reference(make_model: Make) -> Callable[[str], tuple[Path, Array]]:
+    """Each model in float32, and its logits by the reference; computed once."""
+    made: dict[str, tuple[Path, Array]] = {}
+
+    def of(name: str) -> tuple[Path, Array]:
+        if name not in made:
+            path = make_model(name)
+            made[name] = path, logits(path, "reference")
+        return made[name]
+
+    return of
+
+
+@pytest.mark.usefixtures("selected_level")
+@each_model
+def test_plan_agrees_with_reference(
+    reference: Callable[[str], tuple[Path, Array]], name: str
+) -> None:
+    path, want = reference(name)
+    got = logits(path, "plan", kv_type="f32", n_threads=2)
+    assert want.std() > 0.1
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
+
+
+@pytest.mark.usefixtures("selected_level")
+@pytest.mark.parametrize("name", ["gemma2", "phi3, window", "granite", "olmo2"])
+def test_quantised_weights(make_model: Make, name: str) -> None:
+    path = make_model(name, type_name="Q8_0")
+    want = logits(path, "reference")
+    got = logits(path, "plan", n_threads=2)
+    assert np.sqrt(np.mean((got - want) ** 2)) <= 0.05 * want.std()
+
+
+@pytest.mark.usefixtures("selected_level")
+@pytest.mark.parametrize("name", ["gemma2, capped", "gemma3", "qwen3", "phi3, window"])
+def test_rows_do_not_depend_on_their_batch(make_model: Make, name: str) -> None:
+    """A prompt read at once, in pieces, and beside another one."""
+    plan, n_vocab = load(make_model(name), "plan", n_threads=2)
+    rng = np.random.default_rng(1)
+    ids, others = (rng.integers(0, n_vocab, 90).tolist() for _ in range(2))
+    whole = plan.forward(Batch.of(ids, plan.new_sequence(), "all"))
+    sequence, beside = plan.new_sequence(), plan.new_sequence()
+    pieces = [plan.forward(Batch.of(ids[:33], sequence, "all"))]
+    batch = Batch.join([(others, beside, "none"), (ids[33:71], sequence, "all")])
+    pieces.append(plan.forward(batch))
+    for token in ids[71:]:
+        pieces.append(plan.forward(Batch.of([token], sequence)))
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+
+
+def test_each_model_computes_something_else(
+    reference: Callable[[str], tuple[Path, Array]],
+) -> None:
+    """Of one family, with the same weights: no key is silently ignored."""
+    for name, (family, keys, _) in MODELS.items():
+        for other, (its_family, its_keys, _) in MODELS.items():
+            same = (family, keys.get("block_count")) == (
+                *(its_family, its_keys.get("block_count")),
+            )
+            if same and name < other:
+                difference = np.abs(reference(name)[1] - reference(other)[1]).max()
+                assert difference > 1e-3, (name, other)
+
+
+def test_a_window_hides_what_is_before_it(make_model: Make) -> None:
+    """Of all layers: what is further back than all windows together is not seen."""
+    executor, n_vocab = load(make_model("phi3, window"), "plan")  # two layers
+    ids = np.random.default_rng(1).integers(0, n_vocab, N_TOKENS).tolist()
+    last = []
+    for first in (ids[0], (ids[0] + 1) % n_vocab):
+        batch = Batch.of([first, *ids[1:]], executor.new_sequence(), "all")
+        last.append(executor.forward(batch))
+    n_seen = 2 * (WINDOW - 1) + 1
+    np.testing.assert_array_equal(last[0][n_seen:], last[1][n_seen:])
+    assert (last[0][:n_seen] != last[1][:n_seen]).any(axis=1).all()
+
+
+def test_long_factors_are_for_long_contexts(make_model: Make) -> None:
+    path = make_model("phi3, factors")
+    long, short = (logits(path, "reference", n_ctx=n) for n in (33, 32))
+    assert np.abs(long - short).max() > 1e-3
+    # what it was made for is longer than the original context
+    np.testing.assert_array_equal(logits(path, "reference"), long)
+
+    def exchange(tensors: Tensors) -> None:
+        names = [f"rope_factors_{length}.weight" for length in ("long", "short")]
+        tensors[names[0]], tensors[names[1]] = tensors[names[1]], tensors[names[0]]
+
+    exchanged = make_model("phi3, factors", exchange)
+    np.testing.assert_array_equal(logits(exchanged, "reference", n_ctx=33), short)
+
+
+@each_model
+def test_missing_and_misshapen_tensors(make_model: Make, name: str) -> None:
+    with open_gguf(make_model(name)) as file:
+        specs = ARCHITECTURES[MODELS[name][0]].tensors(read_config(file))
+        whole: dict[str, Any] = dict(file.tensors)
+        for tensor, spec in specs.items():
+            if not spec.is_required:
+                continue
+            others = {key: value for key, value in whole.items() if key != tensor}
+            with pytest.raises(FormatError) as caught:
+                select_tensors(specs, others, "m.gguf")
+            assert caught.value.field == f"tensor {tensor}"
+            assert caught.value.found == "no such tensor"
+            longer = SimpleNamespace(shape=(spec.shape[0] + 1, *spec.shape[1:]))
+            with pytest.raises(FormatError) as caught:
+                select_tensors(specs, {**others, tensor: longer}, "m.gguf")
+            assert caught.value.field == f"tensor {tensor}: shape"
+            assert (caught.value.wanted, caught.value.found) == (
+                *(spec.shape, longer.shape),
+            )
+
+
+@pytest.mark.parametrize("type_name", ["F32", "Q8_0"])
+def test_stacked_matrices_are_taken_apart(make_model: Make, type_name: str) -> None:
+    with open_gguf(make_model("phi3", type_name=type_name)) as file:
+        specs = ARCHITECTURES["phi3"].tensors(read_config(file))
+        tensors = select_tensors(specs, file.tensors, "m.gguf")
+        for whole, parts in (
+            ("blk.1.attn_qkv", ("attn_q", "attn_k", "attn_v")),
+            ("blk.1.ffn_up", ("ffn_gate", "ffn_up")),
+        ):
+            source = file.tensors[f"{whole}.weight"]
+            rows = [tensors[f"blk.1.{part}.weight"] for part in parts]
+            stacked = np.concatenate([each.dequantize() for each in rows])
+            np.testing.assert_array_equal(stacked, source.dequantize())
+            data = np.concatenate([each.data for each in rows])
+            np.testing.assert_array_equal(data, source.data)
+            assert {each.type for each in rows} == {source.type}
+            assert all(each.shape == each.dequantize().shape for each in rows)
+        assert "blk.1.attn_qkv.weight" not in tensors

@@ -1,0 +1,68 @@
+"""Folders of safetensors as a shell sees them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hugging_face import write_babble
+
+Shell = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_babble(tmp_path_factory.mktemp("folder") / "babble")
+
+
+def test_convert(shell: Shell, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "new.gguf"
+    done = shell("convert", folder, path)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith(f"{path}: from safetensors, ")
+    assert "39 F32" in done.out
+    assert shell("run", path, "Once", "-n", 2, "-t", 1).status == 0
+    done = shell("convert", folder, path, "q8_0", "--json", "-t", 1)
+    result = json.loads(done.out)
+    assert result["tensor_types"] == {"Q8_0": 30, "F32": 9}
+    assert result["n_bytes"] < path.stat().st_size
+
+
+def test_the_other_commands(shell: Shell, folder: Path, tmp_path: Path) -> None:
+    shown = json.loads(shell("show", folder, "--json").out)
+    assert (shown["format"], shown["version"]) == ("safetensors", None)
+    assert shown["n_tensors"] == 39
+    assert shell("show", folder).out.startswith(f"{folder}: safetensors, 39 tensors")
+    assert json.loads(shell("tokenize", folder, "ba be", "--json").out)["n_tokens"] == 3
+    assert shell("quantize", folder, tmp_path / "new.gguf", "Q4_0").status == 0
+    assert shell("run", folder, "ba be", "-n", 2, "-t", 1).status == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        ((), 2, "IN"),
+        (("FOLDER",), 2, "OUT"),
+        (("FOLDER", "OUT", "Q9"), 1, "wanted one of F32"),
+        (("none", "OUT"), 1, "none"),
+        ((".", "OUT"), 1, "config.json"),
+        (("FOLDER", "."), 1, "not a regular file"),
+    ],
+)
+def test_errors_are_one_line(
+    shell: Shell,
+    folder: Path,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    status: int,
+    message: str,
+) -> None:
+    known = {"FOLDER": str(folder), "OUT": str(tmp_path / "new.gguf")}
+    done = shell("convert", *(known.get(word, word) for word in words))
+    assert done.status == status
+    assert done.err.count("\n") == 1
+    assert message in done.err
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,187 @@
+"""What is a family's own in config.json becomes the metadata of its GGUF files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llamacy.architectures import ARCHITECTURES
+from llamacy.errors import FormatError, UnsupportedError
+from llamacy.formats.hugging_face.config import Config, read_config
+from llamacy.formats.hugging_face.families import FAMILIES
+from llamacy.formats.json_text import JsonObject
+
+SIZES: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "max_position_embeddings": 128,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 8,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-5,
+    "vocab_size": 100,
+}
+GELU = {"hidden_activation": "gelu_pytorch_tanh", "hidden_act": "gelu"}
+SLIDING, FULL = "sliding_attention", "full_attention"
+
+
+def read(name: str, **changes: Any) -> Config:
+    values = SIZES | {"architectures": [f"{name}ForCausalLM"]} | changes
+    return read_config(JsonObject(Path("config.json"), values), "name")
+
+
+def keys(name: str, prefix: str, **changes: Any) -> dict[str, Any]:
+    """The keys of the family `prefix`, without it."""
+    values = read(name, **changes).metadata.values
+    return {
+        key.removeprefix(f"{prefix}."): value
+        for key, value in values.items()
+        if key.startswith(f"{prefix}.")
+    }
+
+
+def test_every_class_is_a_family_that_there_is() -> None:
+    for name, family in FAMILIES.items():
+        assert name.endswith("ForCausalLM")
+        assert family.architecture in ARCHITECTURES
+        assert len(set(family.layer.values())) == len(family.layer)
+        assert family.biased <= set(family.layer.values())
+    assert {family.architecture for family in FAMILIES.values()} == set(ARCHITECTURES)
+
+
+def test_gemma_2() -> None:
+    made = keys(
+        *("Gemma2", "gemma2"),
+        **GELU,
+        sliding_window=32,
+        attn_logit_softcapping=50.0,
+        final_logit_softcapping=30.0,
+        query_pre_attn_scalar=256,
+        layer_types=[SLIDING, FULL] * 4,
+    )
+    assert made["attention.sliding_window"] == 32
+    assert "attention.sliding_window_pattern" not in made
+    assert made["attention.scale"] == 1 / 16
+    caps = made["attn_logit_softcapping"], made["final_logit_softcapping"]
+    assert caps == (50, 30)
+    assert read("Gemma2", **GELU).is_tied
+    assert not read("Gemma2", **GELU, tie_word_embeddings=False).is_tied
+    with pytest.raises(UnsupportedError, match="wanted gelu_pytorch_tanh"):
+        read("Gemma2", hidden_act="gelu")
+
+
+def test_gemma_3_with_older_keys() -> None:
+    made = keys(
+        *("Gemma3", "gemma3"),
+        **GELU,
+        sliding_window=32,
+        sliding_window_pattern=6,
+        rope_local_base_freq=10000.0,
+        rope_scaling={"rope_type": "linear", "factor": 8.0},
+    )
+    assert made["rope.freq_base"] == 1e6
+    assert "rope.freq_base_swa" not in made
+    assert (made["rope.scaling.type"], made["rope.scaling.factor"]) == ("linear", 8)
+    assert "attention.sliding_window_pattern" not in made
+    with pytest.raises(UnsupportedError, match="attn_logit_softcapping"):
+        read("Gemma3", **GELU, attn_logit_softcapping=50.0)
+
+
+def test_gemma_3_with_newer_keys() -> None:
+    rope = {
+        FULL: {"rope_type": "linear", "factor": 8.0, "rope_theta": 5e5},
+        SLIDING: {"rope_type": "default", "rope_theta": 2e4},
+    }
+    kinds = [SLIDING] * 2 + [FULL] + [SLIDING] * 5
+    made = keys(
+        *("Gemma3", "gemma3"),
+        **GELU,
+        sliding_window=32,
+        layer_types=kinds,
+        rope_parameters=rope,
+    )
+    assert made["rope.freq_base"] == 5e5
+    assert made["rope.freq_base_swa"] == 2e4
+    pattern = made["attention.sliding_window_pattern"]
+    assert pattern.tolist() == [kind == SLIDING for kind in kinds]
+    rope[SLIDING]["rope_type"] = "linear"
+    with pytest.raises(UnsupportedError, match=f"{SLIDING}.rope_type"):
+        read("Gemma3", **GELU, rope_parameters=rope)
+
+
+def test_windows_that_a_family_has_not() -> None:
+    for name in ("Qwen2", "Qwen3", "SmolLM3"):
+        assert read(name, use_sliding_window=False, sliding_window=32).metadata
+        with pytest.raises(UnsupportedError, match="use_sliding_window"):
+            read(name, use_sliding_window=True, sliding_window=32)
+        with pytest.raises(UnsupportedError, match="use_sliding_window"):
+            read(name, layer_types=[FULL] * 7 + [SLIDING])
+    made = keys("Olmo2", "olmo2")
+    assert "attention.sliding_window" not in made
+    kinds = ([SLIDING] * 3 + [FULL]) * 2
+    made = keys("Olmo3", "olmo2", sliding_window=32, layer_types=kinds)
+    assert made["attention.sliding_window"] == 32
+    assert "attention.sliding_window_pattern" not in made
+
+
+def test_phi_3() -> None:
+    factors = {"short_factor": [1, 1.5], "long_factor": [2.0, 4.0]}
+    config = read(
+        "Phi3",
+        partial_rotary_factor=0.25,
+        original_max_position_embeddings=32,
+        rope_scaling={"type": "longrope", **factors},
+        sliding_window=31,
+    )
+    made = config.metadata.values
+    assert made["phi3.rope.dimension_count"] == 4
+    assert made["phi3.rope.scaling.original_context_length"] == 32
+    magnitude = np.sqrt(1 + np.log(4) / np.log(32))
+    assert made["phi3.rope.scaling.attn_factor"] == np.float32(magnitude)
+    assert made["phi3.attention.sliding_window"] == 31
+    for length in ("short", "long"):
+        got = config.rope_divisors[f"rope_factors_{length}.weight"]
+        assert got.dtype == np.float32
+        assert got.tolist() == factors[f"{length}_factor"]
+
+
+@pytest.mark.parametrize("factor", [[1.0], [1.0] * 9, ["1"] * 8, [0] * 8, [True] * 8])
+def test_factors_that_cannot_be(factor: list[Any]) -> None:
+    scaling = {"type": "su", "short_factor": factor, "long_factor": [1.0] * 8}
+    with pytest.raises(FormatError, match="rope_scaling.short_factor: wanted 8 numb"):
+        read("Phi3", rope_scaling=scaling)
+    with pytest.raises(UnsupportedError, match="found su"):
+        read("Qwen2", rope_scaling=scaling)
+
+
+def test_smollm_3() -> None:
+    layers = [1, 1, 1, 0] * 2
+    made = keys("SmolLM3", "smollm3", no_rope_layers=layers)
+    assert made["rope.freq_base"] == 2e6
+    with pytest.raises(UnsupportedError, match="a 0 for every layer number 4"):
+        read("SmolLM3", no_rope_layers=[1] * 8)
+
+
+def test_granite() -> None:
+    constants = {
+        "embedding_multiplier": 12.0,
+        "residual_multiplier": 0.25,
+        "attention_multiplier": 0.125,
+        "logits_scaling": 8,
+    }
+    made = keys("Granite", "granite", **constants)
+    assert (made["embedding_scale"], made["residual_scale"]) == (12, 0.25)
+    assert (made["attention.scale"], made["logit_scale"]) == (0.125, 8)
+    with pytest.raises(FormatError, match="residual_multiplier"):
+        read("Granite", **constants | {"residual_multiplier": 0})
+
+
+def test_heads_turned_in_part_are_not_put_side_by_side() -> None:
+    for name in ("Llama", "SmolLM3", "Granite"):
+        with pytest.raises(UnsupportedError, match="partial_rotary_factor"):
+            read(name, partial_rotary_factor=0.5)
+    made = keys("Qwen2", "qwen2", partial_rotary_factor=0.5)
+    assert made["rope.dimension_count"] == 8

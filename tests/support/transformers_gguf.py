@@ -1,0 +1,146 @@
+"""Writes models of transformers to GGUF, as llama.cpp's converter does.
+
+Names, constants and the order of rotated pairs are the format's; what else differs
+between families is in the two tables at the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+# by transformers' name of the family
+ARCHITECTURES = {
+    "llama": gguf.MODEL_ARCH.LLAMA,
+    "mistral": gguf.MODEL_ARCH.LLAMA,
+    "qwen2": gguf.MODEL_ARCH.QWEN2,
+    "qwen3": gguf.MODEL_ARCH.QWEN3,
+    "gemma2": gguf.MODEL_ARCH.GEMMA2,
+    "gemma3_text": gguf.MODEL_ARCH.GEMMA3,
+    "phi3": gguf.MODEL_ARCH.PHI3,
+    "smollm3": gguf.MODEL_ARCH.SMOLLM3,
+    "granite": gguf.MODEL_ARCH.GRANITE,
+    "olmo2": gguf.MODEL_ARCH.OLMO2,
+    "olmo3": gguf.MODEL_ARCH.OLMO2,
+}
+WITH_ADJACENT_PAIRS = ("llama", "mistral", "smollm3", "granite")
+
+
+def write(path: Path, config: Any, model: Any) -> None:
+    """Write `model` to `path`, all in float32."""
+    architecture = ARCHITECTURES[config.model_type]
+    writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[architecture])
+    _add_sizes(writer, config)
+    _add_rope(writer, config)
+    _add_constants(writer, config)
+    names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
+    for name, tensor in model.state_dict().items():
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        writer.add_tensor(
+            names.get_name(name, try_suffixes=(".weight", ".bias")),
+            np.ascontiguousarray(_converted(name, tensor.numpy(), config)),
+        )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _head_dim(config: Any) -> int:
+    given = getattr(config, "head_dim", None)
+    return int(given or config.hidden_size // config.num_attention_heads)
+
+
+def _add_sizes(writer: Any, config: Any) -> None:
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(_head_dim(config))
+    writer.add_value_length(_head_dim(config))
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+
+
+def _add_rope(writer: Any, config: Any) -> None:
+    rope = config.rope_parameters
+    rope = rope.get("full_attention", rope)
+    n_dims = int(_head_dim(config) * rope.get("partial_rotary_factor", 1))
+    writer.add_rope_dimension_count(n_dims)
+    writer.add_rope_freq_base(rope["rope_theta"])
+    if rope["rope_type"] in ("linear", "yarn"):
+        writer.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
+        writer.add_rope_scaling_factor(rope["factor"])
+        if rope["rope_type"] == "yarn":
+            original = rope["original_max_position_embeddings"]
+            writer.add_rope_scaling_orig_ctx_len(original)
+    elif rope["rope_type"] == "llama3":
+        writer.add_tensor("rope_freqs.weight", _llama3_factors(rope, n_dims))
+    elif rope["rope_type"] == "longrope":
+        _add_longrope(writer, config, rope)
+
+
+def _add_longrope(writer: Any, config: Any, rope: dict[str, Any]) -> None:
+    original = config.original_max_position_embeddings
+    scale = config.max_position_embeddings / original
+    writer.add_rope_scaling_orig_ctx_len(original)
+    writer.add_rope_scaling_attn_factors(
+        float(np.sqrt(1 + np.log(scale) / np.log(original)))
+    )
+    for length in ("long", "short"):
+        factors = np.asarray(rope[f"{length}_factor"], np.float32)
+        writer.add_tensor(f"rope_factors_{length}.weight", factors)
+
+
+def _add_constants(writer: Any, config: Any) -> None:
+    added: dict[str, Callable[[Any], None]] = {
+        "sliding_window": writer.add_sliding_window,
+        "attn_logit_softcapping": writer.add_attn_logit_softcapping,
+        "final_logit_softcapping": writer.add_final_logit_softcapping,
+        "embedding_multiplier": writer.add_embedding_scale,
+        "residual_multiplier": writer.add_residual_scale,
+        "attention_multiplier": writer.add_attention_scale,
+        "logits_scaling": writer.add_logit_scale,
+    }
+    for name, add in added.items():
+        if getattr(config, name, None) is not None:
+            add(getattr(config, name))
+    if config.model_type == "olmo3":
+        windowed = [kind == "sliding_attention" for kind in config.layer_types]
+        writer.add_sliding_window_pattern(windowed)
+
+
+def _converted(name: str, array: Array, config: Any) -> Array:
+    is_turned = "q_proj" in name or "k_proj" in name
+    if is_turned and config.model_type in WITH_ADJACENT_PAIRS:
+        return _pairs_side_by_side(array, _head_dim(config))
+    if config.model_type.startswith("gemma") and name.endswith("norm.weight"):
+        return 1 + array
+    return array
+
+
+def _pairs_side_by_side(array: Array, head_dim: int) -> Array:
+    """Rows of each head from halves (0, d/2), (1, d/2 + 1) ... to adjacent pairs."""
+    heads = array.reshape(-1, 2, head_dim // 2, *array.shape[1:])
+    return heads.swapaxes(1, 2).reshape(array.shape)
+
+
+def _llama3_factors(rope: dict[str, Any], head_dim: int) -> Array:
+    """What Llama 3.1's scaling divides each frequency by (Meta's reference code)."""
+    base, factor = rope["rope_theta"], rope["factor"]
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    original = rope["original_max_position_embeddings"]
+    wavelength = 2 * np.pi * base ** (np.arange(0, head_dim, 2) / head_dim)
+    smooth = np.clip((original / wavelength - low) / (high - low), 0, 1)
+    factors: Array = (1 / ((1 - smooth) / factor + smooth)).astype(np.float32)
+    return factors

@@ -1,0 +1,73 @@
+"""A model with factors for short and for long contexts, loaded for one or the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import random_model
+from numpy.typing import NDArray
+
+import llamacy
+from llamacy.architectures import phi3
+from llamacy.errors import FormatError
+from llamacy.formats.gguf import open_gguf
+from llamacy.formats.gguf_config import read_config
+
+N_CTX_ORIG = 64
+
+
+@pytest.fixture(scope="module")
+def path(
+    tmp_path_factory: pytest.TempPathFactory,
+    write_gguf: Callable[..., Path],
+    llama_metadata: Callable[..., dict[str, Any]],
+    random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
+) -> Path:
+    pieces, scores, types = random_model.vocabulary()
+    keys = llama_metadata(
+        vocab_size=len(pieces), rope__scaling__original_context_length=N_CTX_ORIG
+    )
+    metadata = {
+        key.replace("llama.", "phi3."): value for key, value in keys.items()
+    } | {
+        "general.architecture": "phi3",
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": pieces,
+        "tokenizer.ggml.scores": scores,
+        "tokenizer.ggml.token_type": types,
+    }
+    folder = tmp_path_factory.mktemp("models")
+    with open_gguf(write_gguf(folder / "plain.gguf", metadata, {}, "F32")) as file:
+        specs = phi3.tensors(read_config(file))
+    shapes = {name: spec.shape for name, spec in specs.items()}
+    del shapes["rope_freqs.weight"]
+    tensors = random_tensors(shapes.items())
+    return write_gguf(folder / "model.gguf", metadata, tensors, "F32")
+
+
+def test_the_factors_go_by_the_context(path: Path) -> None:
+    ids = list(range(260, 290))
+    logits = {}
+    for n_ctx in (32, N_CTX_ORIG, N_CTX_ORIG + 1, None):
+        with llamacy.load(path, n_ctx=n_ctx, n_threads=1) as model:
+            logits[n_ctx] = model.logits(ids)
+    np.testing.assert_array_equal(logits[32], logits[N_CTX_ORIG])
+    np.testing.assert_array_equal(logits[N_CTX_ORIG + 1], logits[None])
+    assert np.abs(logits[32] - logits[None]).max() > 1e-3
+
+
+def test_a_session_comes_back_to_the_same_factors(path: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "text.session"
+    with llamacy.load(path, n_ctx=N_CTX_ORIG, n_threads=1) as model:
+        session = model.session()
+        session.generate("ba di", max_tokens=4)
+        session.save(saved)
+    with llamacy.load(path, n_ctx=32, n_threads=1) as model:
+        assert model.load_session(saved).tokens
+    with llamacy.load(path, n_threads=1) as model:
+        with pytest.raises(FormatError, match="model"):
+            model.load_session(saved)
