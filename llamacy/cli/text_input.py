@@ -13,9 +13,9 @@ from llamacy.cli.failures import UsageError
 
 _ESCAPE = re.compile(r"""\\(?:x([0-9A-Fa-f]{2})|([nrt'"\\]))""")
 _PATIENCE = 2.0  # seconds
-_WAITING = (
-    "llamacy: waiting for standard input, which comes before the prompt; "
-    "if nothing is meant to come, add </dev/null"
+_GOING_ON = (
+    "llamacy: nothing came from standard input; going on with the prompt alone "
+    "(-f - waits for it)"
 )
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
@@ -73,30 +73,52 @@ def model_and_text(
 def read_beside() -> str | None:
     """Text that is piped in beside another; None if there is none.
 
-    A pipe that nobody writes to nor closes would be waited for: a note says so.
+    Programs that start others often leave them a pipe that nobody ever writes to nor
+    closes; one that stays silent for a while is taken for such, and a note says so.
 
     Raises
     ------
     UsageError : it is not UTF-8.
     """
-    if sys.stdin is None or sys.stdin.isatty() or not _is_pipe_or_file():
+    if sys.stdin is None or sys.stdin.isatty():
         return None
-    note = threading.Timer(_PATIENCE, print, [_WAITING], {"file": sys.stderr})
-    note.daemon = True
-    note.start()
     try:
-        return read_text(None)
-    finally:
-        note.cancel()
-
-
-def _is_pipe_or_file() -> bool:
-    """Whether standard input is one of those a shell makes, and no device or socket."""
-    try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
+        source = sys.stdin.fileno()
     except (OSError, ValueError):  # Python code has put something in its place
-        return True
+        return read_text(None)
+    if not _is_pipe_or_file(source):
+        return None
+    data = _read_soon(source)
+    if data is None:
+        print(_GOING_ON, file=sys.stderr)
+        return None
+    return _text(data, "standard input")
+
+
+def _is_pipe_or_file(source: int) -> bool:
+    """Whether a descriptor is one of those a shell makes, and no device or socket."""
+    mode = os.fstat(source).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+
+
+def _read_soon(source: int) -> bytes | None:
+    """All there is to read, if the first of it, or the end, comes soon enough."""
+    data = bytearray()
+    begun = threading.Event()
+
+    def read() -> None:
+        while chunk := os.read(source, 1 << 16):
+            data.extend(chunk)
+            begun.set()
+        begun.set()
+
+    # a thread, since Windows cannot poll a pipe; a daemon, since it may wait forever
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    if not begun.wait(_PATIENCE):
+        return None
+    reader.join()
+    return bytes(data)
 
 
 def read_text(file: Path | None) -> str | None:
@@ -115,6 +137,10 @@ def read_text(file: Path | None) -> str | None:
         return None
     else:
         name, data = "standard input", sys.stdin.buffer.read()
+    return _text(data, name)
+
+
+def _text(data: bytes, name: str) -> str:
     return decode(data, name).removesuffix("\n").removesuffix("\r")
 
 

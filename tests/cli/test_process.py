@@ -85,21 +85,38 @@ def test_a_pipe_beside_a_prompt(path: Path, tmp_path: Path) -> None:
 
 
 @posix
-def test_a_pipe_that_is_waited_for_is_told(
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(path: Path) -> None:
+    reader, writer = os.pipe()
+    words: list[Any] = [*COMMAND, "run", path, PROMPT, "-n", "1"]
+    try:
+        done = subprocess.run(
+            words, stdin=reader, capture_output=True, env=ENVIRONMENT, timeout=60
+        )
+    finally:
+        os.close(writer)
+        os.close(reader)
+    assert done.returncode == 0
+    assert done.stdout
+    assert b"nothing came from standard input" in done.stderr
+
+
+@posix
+def test_a_pipe_that_speaks_is_read_to_its_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reader, writer = os.pipe()
-    monkeypatch.setattr(text_input, "_PATIENCE", 0.01)
-    with open(reader) as stdin, open(writer, "w") as pipe:
+    with open(reader) as stdin, open(writer, "wb", buffering=0) as pipe:
         monkeypatch.setattr(sys, "stdin", stdin)
+        pipe.write(b"first, ")
 
         def write() -> None:
-            pipe.write("late")
+            pipe.write(b"then late\n")
             pipe.close()
 
-        threading.Timer(0.2, write).start()
-        assert text_input.read_beside() == "late"
-    assert "waiting for standard input" in capsys.readouterr().err
+        monkeypatch.setattr(text_input, "_PATIENCE", 0.1)
+        threading.Timer(0.3, write).start()
+        assert text_input.read_beside() == "first, then late"
+    assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys, "stdin", None)
     assert text_input.read_beside() is None
 
