@@ -18,7 +18,7 @@ from demo_model.network import (  # noqa: E402
     causal_mask,
     rotate,
 )
-from demo_model.training import Schedule, train  # noqa: E402
+from demo_model.training import STAGES, Stage, train  # noqa: E402
 from demo_model.vocabulary import N_VOCAB, train_vocabulary  # noqa: E402
 
 import llamacy  # noqa: E402
@@ -76,19 +76,22 @@ def test_the_file_says_what_it_is(model: llamacy.Model) -> None:
 
 def test_training_learns(vocabulary: sentencepiece.SentencePieceProcessor) -> None:
     losses: list[float] = []
-    schedule = Schedule(n_steps=18, rate=5e-3, warmup=5, decay=0.5)
-    train(vocabulary, 3, schedule, losses.append)
+    stages = [
+        Stage(n_steps=12, rate=5e-3, warmup=5, decay=0.2),
+        Stage(6, 5e-3, 1, 1.0, emphasis={"passage": 9.0}),
+    ]
+    train(vocabulary, 3, stages, losses.append)
     assert len(losses) == 18
     assert np.mean(losses[-3:]) < 0.75 * losses[0]
 
 
 def test_the_rate_rises_and_falls() -> None:
-    schedule = Schedule()
-    factors = [schedule.factor(step) for step in range(schedule.n_steps + 1)]
-    assert max(factors) == 1
-    assert factors[0] == 1 / schedule.warmup
-    assert factors[-1] == 0
-    assert np.diff(factors[schedule.n_steps // 2 :]).max() <= 0
+    for stage in STAGES:
+        factors = [stage.factor(step) for step in range(stage.n_steps + 1)]
+        assert max(factors) == 1
+        assert factors[0] == 1 / stage.warmup
+        assert factors[-1] == 0
+        assert np.diff(factors[stage.n_steps // 2 :]).max() <= 0
 
 
 def test_heads_begin_by_looking_back() -> None:

@@ -26,7 +26,7 @@ import llamacy
 
 from .exporting import write_gguf
 from .network import Network
-from .training import Schedule, train
+from .training import STAGES, train
 from .vocabulary import train_vocabulary
 
 OUTPUT = Path(__file__).parents[2] / "llamacy" / "data" / "demo.gguf"
@@ -60,15 +60,15 @@ def _trained(vocabulary: sentencepiece.SentencePieceProcessor, seed: int) -> Net
         TextColumn("loss {task.fields[loss]:.3f}"),
     )
     with Progress(*columns) as bar:
-        schedule = Schedule()
-        task = bar.add_task("", total=schedule.n_steps, loss=float("nan"))
+        n_steps = sum(stage.n_steps for stage in STAGES)
+        task = bar.add_task("", total=n_steps, loss=float("nan"))
         recent: deque[float] = deque(maxlen=50)
 
         def progress(loss: float) -> None:
             recent.append(loss)
             bar.update(task, advance=1, loss=fmean(recent))
 
-        return train(vocabulary, seed, schedule, progress)
+        return train(vocabulary, seed, STAGES, progress)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ a seed is a corpus; evaluation uses others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
 from typing import NamedTuple
 
@@ -20,6 +20,8 @@ from .instructions.passages import exercise
 from .instructions.talk import talk
 from .instructions.task import PREAMBLE
 from .stories import requested_story, story
+
+Weights = dict[str, float]
 
 
 class Part(NamedTuple):
@@ -58,28 +60,31 @@ _WEIGHTS = dict.fromkeys(KINDS, 1.0) | {
 }
 
 
-def documents(seed: int) -> Iterator[Document]:
-    """Yield documents without end."""
+def documents(
+    seed: int, emphasis: Mapping[str, float] | None = None
+) -> Iterator[Document]:
+    """Yield documents without end; `emphasis` changes how often kinds are asked."""
     rng = Random(seed)
+    weights = _WEIGHTS | dict(emphasis or {})
     while True:
-        yield _document(rng)
+        yield _document(rng, weights)
 
 
-def _document(rng: Random) -> Document:
+def _document(rng: Random, weights: Weights) -> Document:
     choice = rng.random()
     if choice < 0.18:
         return [_story(story(rng))]
     if choice < 0.28:
-        return _to_complete(rng)
+        return _to_complete(rng, weights)
     if choice < 0.52:
         return _exercise(rng)
-    return _conversation(rng)
+    return _conversation(rng, weights)
 
 
-def _to_complete(rng: Random) -> Document:
-    task = instruction(rng)
+def _to_complete(rng: Random, weights: Weights) -> Document:
+    task = instruction(rng, weights)
     while task.begun is None:
-        task = instruction(rng)
+        task = instruction(rng, weights)
     return [_prompt(task.begun), _answer(task.completion)]
 
 
@@ -91,26 +96,26 @@ def _exercise(rng: Random) -> Document:
     return parts
 
 
-def _conversation(rng: Random) -> Document:
+def _conversation(rng: Random, weights: Weights) -> Document:
     """One to six turns; as in a chat, the end of a text follows each answer."""
     turns: Document = [_prompt(PREAMBLE)] if rng.random() < 0.1 else []
     for _ in range(rng.choice((1, 1, 2, 3, 6))):
-        turns += _turn(rng)
+        turns += _turn(rng, weights)
     return turns
 
 
-def _turn(rng: Random) -> Document:
+def _turn(rng: Random, weights: Weights) -> Document:
     choice = rng.random()
     if choice < 0.03:
         task = Task(*requested_story(rng))
         return [_prompt(task.prompt), _story(task.answer)]
-    task = talk(rng) if choice < 0.05 else instruction(rng)
+    task = talk(rng) if choice < 0.05 else instruction(rng, weights)
     return [_prompt(task.prompt), _answer(task.answer)]
 
 
-def instruction(rng: Random) -> Task:
+def instruction(rng: Random, weights: Weights = _WEIGHTS) -> Task:
     """Draw an instruction of any kind."""
-    (kind,) = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
+    (kind,) = rng.choices(list(weights), list(weights.values()))
     return KINDS[kind](rng)
 
 
@@ -127,10 +132,11 @@ def tokens(
     seed: int,
     n_tokens: int,
     vocabulary: sentencepiece.SentencePieceProcessor,
+    emphasis: Mapping[str, float] | None = None,
 ) -> Iterator[tuple[NDArray[np.uint16], NDArray[np.float32]]]:
     """Yield documents as tokens, and how much each counts, until `n_tokens`."""
     made = 0
-    for document in documents(seed):
+    for document in documents(seed, emphasis):
         ids, weights = [vocabulary.bos_id()], [0.0]
         for part in document:
             made_ids = vocabulary.encode(part.text)

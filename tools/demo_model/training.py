@@ -6,8 +6,8 @@ needs fewer tokens than AdamW for the same loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import sentencepiece
@@ -27,16 +27,18 @@ Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to learn.
+class Stage:
+    """How long and how fast to learn, and what of.
 
     The rate rises over `warmup` steps, and falls to zero over the last share `decay`.
+    `emphasis` changes how often kinds of instructions are asked.
     """
 
-    n_steps: int = 2800
-    rate: float = 2e-3
-    warmup: int = 100
-    decay: float = 0.8
+    n_steps: int
+    rate: float
+    warmup: int
+    decay: float
+    emphasis: Mapping[str, float] = field(default_factory=dict)
 
     def factor(self, step: int) -> float:
         """Share of the rate to learn with at a step."""
@@ -44,20 +46,45 @@ class Schedule:
         return min(1.0, (step + 1) / self.warmup, left)
 
 
+# Arithmetic takes the network longest, and is practised most at the end.
+STAGES = (
+    Stage(n_steps=2800, rate=2e-3, warmup=100, decay=0.8),
+    Stage(
+        n_steps=1300,
+        rate=1.5e-3,
+        warmup=50,
+        decay=0.9,
+        emphasis={"difference": 10.0, "sum": 6.0, "counting letters": 4.0},
+    ),
+)
+
+
 def train(
     vocabulary: sentencepiece.SentencePieceProcessor,
     seed: int,
-    schedule: Schedule,
+    stages: Sequence[Stage],
     progress: Callable[[float], None],
 ) -> Network:
-    """Train a network; `progress` is told each step's loss."""
+    """Train a network, stage by stage; `progress` is told each step's loss."""
     torch.manual_seed(seed)
     network = Network(Shape(n_vocab=vocabulary.vocab_size()))
-    optimizers = _optimizers(network, schedule.rate)
+    for number, stage in enumerate(stages):
+        batches = _batches(vocabulary, seed + number, stage, network.shape.n_ctx)
+        run_stage(network, stage, batches, progress)
+    return network
+
+
+def run_stage(
+    network: Network,
+    stage: Stage,
+    batches: Iterable[Batch],
+    progress: Callable[[float], None],
+) -> None:
+    """Train `network` on `batches`, with optimizers of the stage's own."""
+    optimizers = _optimizers(network, stage)
     schedulers = [
-        torch.optim.lr_scheduler.LambdaLR(each, schedule.factor) for each in optimizers
+        torch.optim.lr_scheduler.LambdaLR(each, stage.factor) for each in optimizers
     ]
-    batches = _batches(vocabulary, seed, schedule.n_steps, network.shape.n_ctx)
     for ids, targets, weights in batches:
         with torch.autocast("cpu", torch.bfloat16):
             logits = network(ids, weights > 0)
@@ -70,28 +97,27 @@ def train(
             each.step()
         network.zero_grad()
         progress(loss.item())
-    return network
 
 
-def _optimizers(network: Network, rate: float) -> list[torch.optim.Optimizer]:
+def _optimizers(network: Network, stage: Stage) -> list[torch.optim.Optimizer]:
     matrices = [p for p in network.blk.parameters() if p.ndim == 2]
     chosen = {id(p) for p in matrices}
     rest = [p for p in network.parameters() if id(p) not in chosen]
     return [
         torch.optim.Muon(
             matrices,
-            lr=rate,
+            lr=stage.rate,
             weight_decay=_WEIGHT_DECAY,
             adjust_lr_fn="match_rms_adamw",
         ),
-        torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.95), weight_decay=0.0),
+        torch.optim.AdamW(rest, lr=stage.rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
 
 def _batches(
     vocabulary: sentencepiece.SentencePieceProcessor,
     seed: int,
-    n_steps: int,
+    stage: Stage,
     n_ctx: int,
 ) -> Iterator[Batch]:
     """Yield rows of documents one after the other, and what is to be said there.
@@ -99,8 +125,8 @@ def _batches(
     ids: int64 (n_batch, n_ctx); weights: float32, how much the next token counts;
     targets: those tokens that count at all, int64 (n_counted,).
     """
-    n_rows, width = n_steps * N_BATCH, n_ctx + 1
-    ids, weights = _stream(vocabulary, seed, n_rows * width)
+    n_rows, width = stage.n_steps * N_BATCH, n_ctx + 1
+    ids, weights = _stream(vocabulary, seed, n_rows * width, stage.emphasis)
     order = np.random.default_rng(seed).permutation(n_rows)
     for chosen in order.reshape(-1, N_BATCH):
         rows = torch.from_numpy(ids.reshape(n_rows, width)[chosen].astype(np.int64))
@@ -109,10 +135,13 @@ def _batches(
 
 
 def _stream(
-    vocabulary: sentencepiece.SentencePieceProcessor, seed: int, n_tokens: int
+    vocabulary: sentencepiece.SentencePieceProcessor,
+    seed: int,
+    n_tokens: int,
+    emphasis: Mapping[str, float],
 ) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
     """Make all tokens of the training, and how much each counts."""
-    parts = list(tokens(seed, n_tokens, vocabulary))
+    parts = list(tokens(seed, n_tokens, vocabulary, emphasis))
     ids = np.concatenate([ids for ids, _ in parts])
     weights = np.concatenate([weights for _, weights in parts])
     return ids[:n_tokens], weights[:n_tokens]
