@@ -10,6 +10,7 @@ cdef class PackedMatrix:
 
 
 cdef class PackedExperts:
+    cdef readonly str type_name
     cdef packed_matrix matrix  # the first expert's
     cdef readonly size_t stride
     cdef readonly int n_expert

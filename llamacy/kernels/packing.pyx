@@ -63,6 +63,7 @@ cdef class PackedExperts:
     def __cinit__(self, type_name, int n_expert, int64_t n, int64_t k,
                   uint8_t[::1] panels):
         cdef PackedMatrix first = PackedMatrix(type_name, n, k, panels)
+        self.type_name = type_name
         self.matrix = first.matrix
         self.stride = packed_bytes(type_name, n, k)
         self.n_expert = n_expert
@@ -71,10 +72,6 @@ cdef class PackedExperts:
             raise ValueError(
                 f"{n_expert} matrices {type_name} ({n}, {k}): wanted "
                 f"{self.stride * n_expert} bytes, found {panels.nbytes}")
-
-    @property
-    def type_name(self):
-        return TYPE_NAMES[<int>self.matrix.type]
 
     @property
     def shape(self):

@@ -84,9 +84,9 @@ def test_experts_are_packed_like_matrices(
     experts = pack_experts(type_name, data, 3, 37, k, out, n_threads=2)
     for number, one in enumerate(each):
         alone = panels(size)
-        pack(type_name, one.data, 37, k, alone)
+        packed = pack(type_name, one.data, 37, k, alone)
         np.testing.assert_array_equal(out[number * size :][:size], alone)
-    assert (experts.type_name, experts.shape) == (type_name, (3, 37, k))
+    assert (experts.type_name, experts.shape) == (packed.type_name, (3, 37, k))
     assert (experts.nbytes, experts.stride, experts.n_expert) == (3 * size, size, 3)
 
 

@@ -183,8 +183,17 @@ def test_plan(oracle: tuple[Path, Array], selected_level: Level) -> None:
     assert error(run(path, "plan"), want) <= 2e-4
 
 
+def is_mixture(path: Path) -> bool:
+    with open_model(path) as file:
+        return read_config(file).experts is not None
+
+
 def test_folder(oracle: tuple[Path, Array]) -> None:
     path, want = oracle
+    if is_mixture(path):
+        with pytest.raises(llamacy.UnsupportedError, match="ForCausalLM"):
+            llamacy.load(path.with_suffix(""))
+        return
     assert error(run(path.with_suffix(""), "reference"), want) <= 1e-4
 
 
@@ -192,6 +201,8 @@ def test_folder_by_plan_and_converted(
     oracle: tuple[Path, Array], tmp_path: Path, selected_level: Level
 ) -> None:
     path, want = oracle
+    if is_mixture(path):
+        pytest.skip("folders of mixtures of experts are not read")
     folder, converted = path.with_suffix(""), tmp_path / path.name
     got = run(folder, "plan")
     assert error(got, want) <= 2e-4
