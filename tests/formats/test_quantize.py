@@ -110,11 +110,11 @@ ERRORS = {
     GGMLType.Q4_1: 0.0823,
     GGMLType.Q5_0: 0.0455,
     GGMLType.Q5_1: 0.0399,
-    GGMLType.Q2_K: 0.2647,  # 0.2968
-    GGMLType.Q3_K: 0.1451,  # 0.1510
-    GGMLType.Q4_K: 0.0706,  # 0.0714
-    GGMLType.Q5_K: 0.0348,  # 0.0361
-    GGMLType.Q6_K: 0.0173,  # 0.0178
+    GGMLType.Q2_K: 0.2707,  # 0.2968
+    GGMLType.Q3_K: 0.1548,  # 0.1510
+    GGMLType.Q4_K: 0.0714,  # 0.0714
+    GGMLType.Q5_K: 0.0351,  # 0.0361
+    GGMLType.Q6_K: 0.0179,  # 0.0178
 }
 
 

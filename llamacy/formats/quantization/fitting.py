@@ -2,11 +2,12 @@
 
 Arrays have groups last, so that a sum over each group adds whole rows:
 
-    x, q               : float32, (group_size, …): weights, and their codes
+    x, q, w            : float32, (group_size, …): weights, their codes, and how
+                         much each of them counts
     scale, low, error  : float32, (…)
 
-A fit makes `error`, the sum of (decoded - x) ** 2 over a group, small. The best codes
-are known once the scale is, and the best scale once the codes are, by linear
+A fit makes `error`, the sum of w * (decoded - x) ** 2 over a group, small. The best
+codes are known once the scale is, and the best scale once the codes are, by linear
 regression, but not both at once: several scales are tried, and the best one refined.
 """
 
@@ -58,7 +59,7 @@ def codes(x: Floats, scale: Floats, low: Floats, ends: tuple[int, int]) -> Float
     return np.clip(q, *ends, out=q)
 
 
-def fit_scale(x: Floats, ends: tuple[int, int], steps: Floats) -> Fit:
+def fit_scale(x: Floats, w: Floats, ends: tuple[int, int], steps: Floats) -> Fit:
     """Fit scale * q to `x`.
 
     Parameters
@@ -67,11 +68,12 @@ def fit_scale(x: Floats, ends: tuple[int, int], steps: Floats) -> Fit:
     steps : the scales tried take the weight farthest from zero to `ends[0]` less each
         of these.
     """
-    power, zero = total(x * x), np.zeros(x.shape[1:], np.float32)
+    wx = w * x
+    power, zero = total(wx * x), np.zeros(x.shape[1:], np.float32)
 
     def refit(q: Floats) -> Fit:
-        product = total(q * x)
-        scale = ratio(product, total(q * q))
+        product = total(q * wx)
+        scale = ratio(product, total(w * q * q))
         return Fit(scale, zero, power - scale * product)
 
     far = farthest(x)
@@ -82,7 +84,7 @@ def fit_scale(x: Floats, ends: tuple[int, int], steps: Floats) -> Fit:
     return best
 
 
-def fit_scale_and_low(x: Floats, n_steps: int, steps: Floats) -> Fit:
+def fit_scale_and_low(x: Floats, w: Floats, n_steps: int, steps: Floats) -> Fit:
     """Fit scale * q - low to `x`, with q of 0 to `n_steps` and no negative low.
 
     Parameters
@@ -94,10 +96,11 @@ def fit_scale_and_low(x: Floats, n_steps: int, steps: Floats) -> Fit:
     least = -np.minimum(x.min(axis=0), np.float32(0))
     reach = x.max(axis=0) + least
     scales = (reach / np.float32(n_steps + step) for step in steps)
-    power, summed = total(x * x), total(x)
+    wx = w * x
+    power, summed, size = total(wx * x), total(wx), total(w)
 
     def refit(q: Floats) -> Fit:
-        return _regression(q, x, power, summed)
+        return _regression(q, w, wx, power, summed, size)
 
     best = _best(refit(codes(x, scale, least, ends)) for scale in scales)
     for _ in range(_N_REFITS):
@@ -105,24 +108,27 @@ def fit_scale_and_low(x: Floats, n_steps: int, steps: Floats) -> Fit:
     return best
 
 
-def _regression(q: Floats, x: Floats, power: Floats, summed: Floats) -> Fit:
+def _regression(
+    q: Floats, w: Floats, wx: Floats, power: Floats, summed: Floats, size: Floats
+) -> Fit:
     """Fit scale * q - low to `x` for given codes.
 
-    power, summed : totals of x * x and of x.
+    wx : w * x.
+    power, summed, size : totals of w * x * x, of w * x and of w.
 
     The derivatives of the error are zero where
 
         scale * square - low * count = product
         scale * count  - low * size  = summed
     """
-    size = np.float32(len(q))
-    product, count, square = total(q * x), total(q), total(q * q)
+    wq = w * q
+    product, count, square = total(q * wx), total(wq), total(wq * q)
     determinant = size * square - count * count
     scale = ratio(size * product - count * summed, determinant)
     low = ratio(count * product - square * summed, determinant)
     # one code for all: both equations say the same
     flat = determinant <= _FLAT * size * square
-    low = np.where(flat, -summed / size, low)
+    low = np.where(flat, -ratio(summed, size), low)
     scale = np.where(flat, np.float32(0), scale)
     # zero is the nearest low there is
     scale = np.where(low < 0, ratio(product, square), scale)

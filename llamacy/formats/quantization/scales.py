@@ -2,12 +2,14 @@
 
 Each group of weights is fitted on its own first. Then its scale (and minimum) become
 whole multiples of a float16 that the block's groups share: by rounding, then by
-trying the neighbours, and refitting the float16 to what was chosen. Every weight
-counts the same: nothing is known of the activations it will be multiplied with.
+trying the neighbours, and refitting the float16 to what was chosen. Nothing is known of
+the activations that weights will be multiplied with, but large weights count more: in
+trained models that gives a lower perplexity, if a greater mean square error.
 
 Arrays have the weights of a group first and blocks last, and short names:
 
-    x, q    : float32, (group_size, n_groups, n_blocks): weights, and their codes
+    x, q, w : float32, (group_size, n_groups, n_blocks): weights, their codes, and how
+              much each of them counts
     s, m    : float32, (n_groups, n_blocks): whole numbers, for scales and minima
     d, dmin : float32, (n_blocks,): what those are multiples of; a float16 holds it
 """
@@ -42,13 +44,15 @@ def around_zero(
     ----------
     ends, s_ends : least and greatest q and s.
     """
-    scale = fit_scale(x, ends, _STEPS).scale
+    w = x * x
+    scale = fit_scale(x, w, ends, _STEPS).scale
     d = _unit(farthest(scale), s_ends[0])
     s = _whole(scale, d, s_ends)
     for _ in range(_N_ROUNDS):
-        s = _nearest_scales(x, d, s, ends, s_ends)
+        s = _nearest_scales(x, w, d, s, ends, s_ends)
         q = codes(x, d * s, _ZERO, ends)
-        product, square = total(s * total(q * x)), total(s * s * total(q * q))
+        wq = w * q
+        product, square = total(s * total(wq * x)), total(s * s * total(wq * q))
         refitted = _float16(ratio(product, square))
         d = np.where(refitted == 0, d, refitted)
     return d, s, codes(x, d * s, _ZERO, ends)
@@ -63,14 +67,15 @@ def with_minima(
     ----------
     n_steps, s_end : greatest q, and greatest s and m; the least are 0.
     """
-    fit = fit_scale_and_low(x, n_steps, _STEPS)
+    w = np.abs(x) + np.sqrt(total(x * x) / np.float32(len(x)))
+    fit = fit_scale_and_low(x, w, n_steps, _STEPS)
     ends, s_ends = (0, n_steps), (0, s_end)
     d, dmin = _unit(fit.scale.max(axis=0), s_end), _unit(fit.low.max(axis=0), s_end)
     s, m = _whole(fit.scale, d, s_ends), _whole(fit.low, dmin, s_ends)
     for _ in range(_N_ROUNDS):
-        s, m = _nearest_pairs(x, d, dmin, s, m, ends, s_ends)
+        s, m = _nearest_pairs(x, w, d, dmin, s, m, ends, s_ends)
         q = codes(x, d * s, dmin * m, ends)
-        d, dmin = _refit_units(x, q, s, m, d, dmin)
+        d, dmin = _refit_units(x, w, q, s, m, d, dmin)
     return d, dmin, s, m, codes(x, d * s, dmin * m, ends)
 
 
@@ -97,20 +102,27 @@ def _whole(values: Floats, unit: Floats, ends: tuple[int, int]) -> Floats:
     return np.clip(np.rint(ratio(values, unit)), *ends)
 
 
-def _error(x: Floats, scale: Floats, low: Floats, ends: tuple[int, int]) -> Floats:
-    """Sum over each group of the squares by which the nearest codes miss `x`."""
+def _error(
+    x: Floats, w: Floats, scale: Floats, low: Floats, ends: tuple[int, int]
+) -> Floats:
+    """Sum over each group of w times the squares by which the codes miss `x`."""
     off = scale * codes(x, scale, low, ends) - low - x
-    return total(off * off)
+    return total(w * off * off)
 
 
 def _nearest_scales(
-    x: Floats, d: Floats, s: Floats, ends: tuple[int, int], s_ends: tuple[int, int]
+    x: Floats,
+    w: Floats,
+    d: Floats,
+    s: Floats,
+    ends: tuple[int, int],
+    s_ends: tuple[int, int],
 ) -> Floats:
     """Of each s and its two neighbours take the best."""
     best, least = s, np.full_like(s, np.inf)
     for step in (0, -1, 1):
         tried = np.clip(s + np.float32(step), *s_ends)
-        error = _error(x, d * tried, _ZERO, ends)
+        error = _error(x, w, d * tried, _ZERO, ends)
         best = np.where(error < least, tried, best)
         least = np.minimum(error, least)
     return best
@@ -118,6 +130,7 @@ def _nearest_scales(
 
 def _nearest_pairs(
     x: Floats,
+    w: Floats,
     d: Floats,
     dmin: Floats,
     s: Floats,
@@ -131,7 +144,7 @@ def _nearest_pairs(
         for m_step in (0, -1, 1):
             tried_s = np.clip(s + np.float32(s_step), *s_ends)
             tried_m = np.clip(m + np.float32(m_step), *s_ends)
-            error = _error(x, d * tried_s, dmin * tried_m, ends)
+            error = _error(x, w, d * tried_s, dmin * tried_m, ends)
             closer = error < least
             best_s = np.where(closer, tried_s, best_s)
             best_m = np.where(closer, tried_m, best_m)
@@ -140,14 +153,14 @@ def _nearest_pairs(
 
 
 def _refit_units(
-    x: Floats, q: Floats, s: Floats, m: Floats, d: Floats, dmin: Floats
+    x: Floats, w: Floats, q: Floats, s: Floats, m: Floats, d: Floats, dmin: Floats
 ) -> tuple[Floats, Floats]:
     """Find the d and dmin that suit s, m and q best, where two equations have them."""
-    group_size = np.float32(len(x))
-    ss = total(s * s * total(q * q))
-    sm = total(s * m * total(q))
-    mm = total(m * m) * group_size
-    sx, mx = total(s * total(q * x)), total(m * total(x))
+    wq, wx = w * q, w * x
+    ss = total(s * s * total(wq * q))
+    sm = total(s * m * total(wq))
+    mm = total(m * m * total(w))
+    sx, mx = total(s * total(q * wx)), total(m * total(wx))
     determinant = ss * mm - sm * sm
     new_d = _float16(ratio(mm * sx - sm * mx, determinant))
     new_dmin = _float16(ratio(sm * sx - ss * mx, determinant))
