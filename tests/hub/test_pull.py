@@ -62,7 +62,7 @@ def test_a_path_that_exists_is_that_path(
     monkeypatch.chdir(tmp_path)
     Path(REPO).mkdir(parents=True)
     assert locate(REPO) == Path(REPO)
-    with pytest.raises(llamacy.ModelFileError, match="config.json"):
+    with pytest.raises(llamacy.FormatError, match="found no config.json"):
         llamacy.load(REPO)
     assert not hub.requests
     assert locate(f"hf://{REPO}").name == "tiny-Q4_K_M.gguf"

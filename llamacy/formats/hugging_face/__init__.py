@@ -7,15 +7,17 @@ GGUF's metadata, `tensors` the weights. The vocabulary is read elsewhere, by
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
+from llamacy.errors import FormatError, ModelFileError
 from llamacy.formats.ggml import GGMLType
 from llamacy.formats.hugging_face.config import read_config
 from llamacy.formats.hugging_face.tensors import translate
-from llamacy.formats.json_text import read_json
+from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.metadata import Metadata
 from llamacy.formats.model_file import ModelTensor, fingerprint
 from llamacy.formats.safetensors_folder import SafetensorsFolder, open_safetensors
@@ -23,6 +25,7 @@ from llamacy.formats.safetensors_folder import SafetensorsFolder, open_safetenso
 __all__ = ["CONFIG", "HuggingFaceFolder", "open_hugging_face"]
 
 CONFIG: Final = "config.json"
+_N_NAMED: Final = 3  # files, in a message
 
 # the numbers of file types in `general.file_type`, by the type of most weights
 _FILE_TYPES: Final = {GGMLType.F32: 0, GGMLType.F16: 1, GGMLType.BF16: 32}
@@ -81,12 +84,12 @@ def open_hugging_face(
     Raises
     ------
     ModelFileError : a file is missing, or cannot be read.
-    FormatError : a file is broken, or does not go with another.
+    FormatError : there is no config.json, or a file is broken, or does not go with
+        another.
     UnsupportedError : something in config.json or a tensor is not known here.
     """
-    config = read_config(
-        read_json(folder / CONFIG), os.path.basename(os.path.abspath(folder))
-    )
+    name = os.path.basename(os.path.abspath(folder))
+    config = read_config(_read_settings(folder), name)
     files = open_safetensors(folder)
     try:
         tensors = translate(files.tensors, config, folder)
@@ -99,6 +102,19 @@ def open_hugging_face(
     if added is not None:
         metadata.update(added)
     return HuggingFaceFolder(folder, files, metadata, tensors)
+
+
+def _read_settings(folder: Path) -> JsonObject:
+    try:
+        return read_json(folder / CONFIG)
+    except ModelFileError as error:
+        if error.errno != errno.ENOENT:
+            raise
+    # who keeps GGUF files in a folder may well give the folder
+    names = sorted(each.name for each in folder.glob("*.gguf"))
+    found = ", ".join(names[:_N_NAMED]) or f"no {CONFIG}"
+    wanted = f"{CONFIG} and safetensors, or the path of a GGUF file"
+    raise FormatError(folder, "folder", wanted, found)
 
 
 def _file_type(tensors: Mapping[str, ModelTensor]) -> int:

@@ -279,10 +279,15 @@ def test_files_that_are_missing(folder: Callable[..., Path]) -> None:
     (path / "model.safetensors").unlink()
     with pytest.raises(ModelFileError, match=r"no model\.safetensors"):
         open_hugging_face(path)
-    (path / "config.json").unlink()
-    with pytest.raises(ModelFileError) as caught:
-        open_hugging_face(path)
-    assert caught.value.filename == str(path / "config.json")
+
+
+def test_a_folder_of_something_else(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"config\.json .* found no config\.json"):
+        open_hugging_face(tmp_path)
+    for name in ("b.gguf", "a.gguf"):
+        Path(tmp_path, name).touch()
+    with pytest.raises(FormatError, match=r"found a\.gguf, b\.gguf"):
+        open_hugging_face(tmp_path)
 
 
 def test_a_vocabulary_is_added_or_fails_the_whole(folder: Callable[..., Path]) -> None:
