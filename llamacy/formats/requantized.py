@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError, FormatError
-from llamacy.formats.file_types import FileType, model_shape, tensor_type
+from llamacy.formats.file_types import FileType
 from llamacy.formats.ggml import GGMLType, dequantize
 from llamacy.formats.metadata import UINT32
 from llamacy.formats.model_file import ModelFile, ModelTensor, fingerprint
 from llamacy.formats.quantization import quantize
+from llamacy.formats.recipes import model_shape, tensor_type
 
 _CHUNK: Final = 1 << 20  # weights of a tensor that a thread converts at a time
 _QUANTIZATION_VERSION: Final = 2  # of ggml's block layouts

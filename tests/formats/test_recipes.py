@@ -1,0 +1,251 @@
+"""Recipes: what llama.cpp makes of the same tensors.
+
+The expectations were read off what its `llama_model_quantize` does (version 0.3.36 of
+llama-cpp-python) with small models of 32 shapes, dense and mixtures.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llamacy.formats.file_types import FILE_TYPES
+from llamacy.formats.ggml import GGMLType
+from llamacy.formats.recipes import ModelShape, model_shape, tensor_type
+
+PARTS = (
+    *("attn_q", "attn_k", "attn_v", "attn_output"),
+    *("ffn_gate", "ffn_up", "ffn_down"),
+)
+EXPERTS = (
+    *("ffn_gate_inp", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"),
+    *("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"),
+)
+
+
+def model_of(
+    n_layer: int = 22,
+    n_gqa: int = 8,
+    has_output: bool = True,
+    architecture: str = "llama",
+    n_expert: int = 0,
+    parts: tuple[str, ...] = PARTS,
+) -> ModelShape:
+    metadata = {
+        "general.architecture": architecture,
+        f"{architecture}.block_count": n_layer,
+        f"{architecture}.attention.head_count": 8 * n_gqa,
+        f"{architecture}.attention.head_count_kv": 8,
+        f"{architecture}.expert_count": n_expert,
+    }
+    if n_expert:
+        parts += EXPERTS
+    names = [f"blk.{layer}.{part}.weight" for layer in range(n_layer) for part in parts]
+    return model_shape(metadata, names + ["output.weight"] * has_output)
+
+
+MODEL = model_of()
+MIXTURE = model_of(n_expert=8)
+
+
+def chosen(
+    file_type: str,
+    name: str,
+    shape: tuple[int, ...] = (256, 256),
+    model: ModelShape = MODEL,
+    now: GGMLType = GGMLType.F32,
+) -> str:
+    return tensor_type(FILE_TYPES[file_type], model, name, shape, now).name
+
+
+def finer(file_type: str, part: str, model: ModelShape = MODEL) -> dict[str, list[int]]:
+    """Layers of a part by the type they get, but for the main type."""
+    found: dict[str, list[int]] = {}
+    for layer in range(model.n_layer):
+        name = chosen(file_type, f"blk.{layer}.{part}.weight", model=model)
+        if name != FILE_TYPES[file_type].base.name:
+            found.setdefault(name, []).append(layer)
+    return found
+
+
+ALL = list(range(22))
+MORE = [0, 1, 4, 7, 10, 13, 16, 19, 20, 21]
+
+
+@pytest.mark.parametrize(
+    ("file_type", "part", "expected"),
+    [
+        ("Q2_K", "attn_v", {"Q4_K": ALL}),
+        ("Q2_K", "attn_output", {"Q3_K": ALL}),
+        ("Q2_K", "ffn_down", {"Q3_K": ALL}),
+        ("Q3_K_S", "attn_v", {}),
+        ("Q3_K_S", "ffn_down", {}),
+        ("Q3_K_M", "attn_v", {"Q5_K": ALL[:2], "Q4_K": ALL[2:]}),
+        ("Q3_K_M", "attn_output", {"Q4_K": ALL}),
+        ("Q3_K_M", "ffn_down", {"Q5_K": ALL[:1], "Q4_K": ALL[1:]}),
+        ("Q3_K_L", "attn_v", {"Q5_K": ALL}),
+        ("Q3_K_L", "attn_output", {"Q5_K": ALL}),
+        ("Q3_K_L", "ffn_down", {"Q5_K": ALL}),
+        ("Q4_K_S", "attn_v", {"Q5_K": ALL[:4]}),
+        ("Q4_K_S", "ffn_down", {"Q5_K": ALL[:2]}),
+        ("Q4_K_M", "attn_v", {"Q6_K": MORE}),
+        ("Q4_K_M", "ffn_down", {"Q6_K": MORE}),
+        ("Q4_K_M", "attn_output", {}),
+        ("Q5_K_M", "attn_v", {"Q6_K": MORE}),
+        ("Q5_K_M", "ffn_down", {"Q6_K": MORE}),
+        ("Q5_K_S", "attn_v", {}),
+        ("Q6_K", "ffn_down", {}),
+        ("Q4_0", "attn_v", {}),
+    ],
+)
+def test_finer_types(file_type: str, part: str, expected: dict[str, list[int]]) -> None:
+    assert finer(file_type, part) == expected
+    assert finer(file_type, "ffn_up") == {}
+
+
+def test_values_that_many_heads_share() -> None:
+    few = model_of(n_layer=4, n_gqa=2)
+    assert finer("Q2_K", "attn_v", few) == {"Q3_K": [0, 1, 2, 3]}
+    seventy = model_of(n_layer=80)
+    assert finer("Q3_K_S", "attn_v", seventy) == {"Q5_K": list(range(80))}
+    assert set(finer("Q4_K_M", "attn_v", seventy)) == {"Q5_K", "Q6_K"}
+
+
+def test_embeddings_and_logits() -> None:
+    tied = model_of(has_output=False)
+    for name, file_type in FILE_TYPES.items():
+        base = file_type.base.name
+        fine = base if base in ("F32", "F16", "BF16", "Q8_0") else "Q6_K"
+        assert chosen(name, "output.weight") == fine
+        assert chosen(name, "token_embd.weight") == base
+        assert chosen(name, "token_embd.weight", model=tied) == fine
+
+
+def test_what_stays_as_it_is() -> None:
+    for name in ("blk.0.attn_norm.weight", "blk.0.attn_q.bias", "rope_freqs.weight"):
+        assert chosen("Q4_K_M", name, (256,)) == "F32"
+        assert chosen("F16", name, (256,), now=GGMLType.BF16) == "BF16"
+    for name in ("blk.0.ffn_gate_inp.weight", "blk.0.attn_q_norm.weight"):
+        assert chosen("Q4_K_M", name, (8, 256)) == "F32"
+
+
+@pytest.mark.parametrize(
+    ("file_type", "n_in", "expected"),
+    [
+        *(("Q2_K", 320, "Q4_0"), ("Q3_K_S", 320, "Q4_0"), ("Q4_K_S", 320, "Q5_0")),
+        *(("Q5_K_S", 320, "Q5_1"), ("Q6_K", 320, "Q8_0"), ("Q6_K", 172, "F16")),
+        *(("Q8_0", 172, "F16"), ("BF16", 172, "BF16"), ("Q4_K_S", 172, "F16")),
+    ],
+)
+def test_rows_that_are_not_whole_blocks(
+    file_type: str, n_in: int, expected: str
+) -> None:
+    assert chosen(file_type, "blk.9.ffn_up.weight", (64, n_in)) == expected
+
+
+def test_models_called_70b() -> None:
+    def values(architecture: str, n_layer: int, n_gqa: int) -> set[str]:
+        model = model_of(n_layer, n_gqa, architecture=architecture)
+        return set(finer("Q3_K_S", "attn_v", model))
+
+    assert values("llama", 80, 8) == {"Q5_K"}
+    assert values("llama", 80, 1) == set()  # keys and values of every head's own
+    assert values("llama", 79, 8) == set()
+    assert values("qwen2", 80, 1) == {"Q5_K"}
+    assert values("qwen3", 80, 8) == set()
+
+
+def test_keys_and_queries_and_values_in_one_are_values() -> None:
+    model = model_of(parts=("attn_qkv", "attn_output", "ffn_up", "ffn_down"))
+    for file_type in ("Q2_K", "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M", "Q5_K_M"):
+        want = finer(file_type, "attn_v")
+        assert finer(file_type, "attn_qkv", model) == want
+
+
+def test_places_are_counted_where_layers_lack_a_matrix() -> None:
+    """Of four matrices the third and the last are finer, whatever their layers."""
+    names = [f"blk.{layer}.attn_v.weight" for layer in (10, 2, 31, 30)]
+    model = model_shape({}, names)
+    got = [chosen("Q4_K_M", name, model=model) for name in names]
+    assert got == ["Q4_K", "Q4_K", "Q6_K", "Q6_K"]
+    assert chosen("Q4_K_M", names[0]) == "Q6_K"  # where all 22 have one
+
+
+ALL_BUT_FLOATS = [each for each in FILE_TYPES if each not in ("F32", "F16", "BF16")]
+
+
+@pytest.mark.parametrize("file_type", ALL_BUT_FLOATS)
+def test_attention_beside_eight_experts(file_type: str) -> None:
+    base = FILE_TYPES[file_type].base.name
+    names = {
+        part: chosen(file_type, f"blk.9.{part}.weight", model=MIXTURE)
+        for part in ("attn_q", "attn_k", "attn_v", "attn_output")
+    }
+    finer_output = file_type in ("Q2_K", "Q3_K_S", "Q3_K_M", "Q4_K_S", "Q4_K_M")
+    assert names == {
+        "attn_q": base,
+        "attn_k": "Q8_0",
+        "attn_v": "Q8_0",
+        "attn_output": "Q5_K" if finer_output else base,
+    }
+    others = model_of(n_expert=16)
+    for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
+        assert finer(file_type, part, others) == finer(file_type, part)
+
+
+def test_experts_are_feed_forward_matrices() -> None:
+    for n_expert in (2, 8, 128):
+        mixture = model_of(n_expert=n_expert)
+        for file_type in FILE_TYPES:
+            for part in ("ffn_gate", "ffn_up", "ffn_down"):
+                want = finer(file_type, part)
+                assert finer(file_type, f"{part}_exps", mixture) == want
+                assert finer(file_type, f"{part}_shexp", mixture) == want
+    for name, shape in {
+        "ffn_gate_inp.weight": (8, 256),
+        "ffn_gate_inp_shexp.weight": (1, 256),
+        "ffn_down_exps.bias": (8, 256),
+    }.items():
+        assert chosen("Q4_K_M", f"blk.0.{name}", shape, MIXTURE) == "F32"
+
+
+@pytest.mark.parametrize(
+    ("file_type", "expected"),
+    [
+        *(("Q2_K", "Q4_0"), ("Q3_K_S", "Q4_0"), ("Q3_K_M", "Q5_0")),
+        *(("Q3_K_L", "Q5_1"), ("Q4_K_S", "Q5_0"), ("Q4_K_M", "Q5_0")),
+        *(("Q5_K_M", "Q5_1"), ("Q6_K", "Q8_0"), ("Q8_0", "Q8_0")),
+    ],
+)
+def test_experts_with_rows_that_are_not_whole_blocks(
+    file_type: str, expected: str
+) -> None:
+    name = "blk.9.ffn_down_exps.weight"
+    assert chosen(file_type, name, (8, 256, 288), MIXTURE) == expected
+    assert chosen(file_type, name, (8, 256, 172), MIXTURE) == "F16"
+    value = "blk.9.attn_v.weight"
+    assert chosen(file_type, value, (64, 320), MIXTURE) == "Q8_0"
+
+
+def test_shape_of_a_model() -> None:
+    names = ["token_embd.weight", "blk.0.attn_v.weight", "blk.11.attn_v.weight"]
+    metadata: dict[str, Any] = {
+        "general.architecture": "other",
+        "other.attention.head_count": np.array([32, 8], np.int32),
+        "other.attention.head_count_kv": 4,
+        "other.expert_count": 8,
+    }
+    found = model_shape(metadata, names)
+    assert (found.n_layer, found.n_gqa, found.n_expert) == (12, 8, 8)
+    assert (found.n_values, found.has_output, found.is_70b) == (2, False, False)
+    assert found.places == {"blk.0.attn_v.weight": 0, "blk.11.attn_v.weight": 1}
+    found = model_shape({}, [*names, "output.weight"])
+    assert (found.n_gqa, found.n_expert, found.has_output) == (1, 0, True)
+    # what a file may say, if it is no model
+    metadata["other.attention.head_count_kv"] = 0
+    metadata["other.attention.head_count"] = "many"
+    metadata["other.block_count"] = np.array([], np.int32)
+    assert model_shape(metadata, []).n_layer == 0
+    assert model_shape(metadata, ["blk.99999999999.attn_v.weight"]).n_layer == 0
