@@ -111,10 +111,10 @@ ERRORS = {
     GGMLType.Q5_0: 0.0455,
     GGMLType.Q5_1: 0.0399,
     GGMLType.Q2_K: 0.2707,  # 0.2968
-    GGMLType.Q3_K: 0.1548,  # 0.1510
+    GGMLType.Q3_K: 0.1525,  # 0.1510
     GGMLType.Q4_K: 0.0714,  # 0.0714
     GGMLType.Q5_K: 0.0351,  # 0.0361
-    GGMLType.Q6_K: 0.0179,  # 0.0178
+    GGMLType.Q6_K: 0.0177,  # 0.0178
 }
 
 

@@ -2,9 +2,14 @@
 
 Each group of weights is fitted on its own first. Then its scale (and minimum) become
 whole multiples of a float16 that the block's groups share: by rounding, then by
-trying the neighbours, and refitting the float16 to what was chosen. Nothing is known of
-the activations that weights will be multiplied with, but large weights count more: in
-trained models that gives a lower perplexity, if a greater mean square error.
+trying the neighbours, and refitting the float16 to what was chosen.
+
+What is made small is the sum of w * (decoded - x) ** 2. Ideally w were the mean square
+of the activation that a weight is multiplied with. That is not known here, but training
+makes weights large where it matters: large ones count more, by their squares where
+codes are around zero, by their magnitudes where there are minima, and something is
+added so that small ones are not neglected. The plain sum of squares gives models whose
+predictions are farther from the original's.
 
 Arrays have the weights of a group first and blocks last, and short names:
 
@@ -32,6 +37,11 @@ from llamacy.formats.quantization.packing import Floats
 # rounds of neighbours and refitting, lower the error by less than half a percent.
 _STEPS = np.linspace(-1.5, 1, 11, dtype=np.float32)
 _N_ROUNDS = 2
+# Of a block's mean square, which every weight in it counts. Of 0, 0.1, 0.25, 0.5 and 1
+# it is what the predictions of small trained models suffer least from.
+_SHARE = np.float32(0.25)
+_ZERO = np.float32(0.25)
+_SHARE_WITH_MINIMA = np.float32(0.5)
 _ZERO = np.zeros(1, np.float32)
 
 
@@ -44,7 +54,7 @@ def around_zero(
     ----------
     ends, s_ends : least and greatest q and s.
     """
-    w = x * x
+    w = _squares(x)
     scale = fit_scale(x, w, ends, _STEPS).scale
     d = _unit(farthest(scale), s_ends[0])
     s = _whole(scale, d, s_ends)
@@ -77,6 +87,15 @@ def with_minima(
         q = codes(x, d * s, dmin * m, ends)
         d, dmin = _refit_units(x, w, q, s, m, d, dmin)
     return d, dmin, s, m, codes(x, d * s, dmin * m, ends)
+
+
+def _squares(x: Floats) -> Floats:
+    """Square each weight, and add a share of the mean over its block."""
+    square = x * x
+    # in float64: which order NumPy adds in depends on how many blocks there are
+    mean = square.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
+    squares: Floats = square + _SHARE * mean
+    return squares
 
 
 def _float16(values: Floats) -> Floats:
