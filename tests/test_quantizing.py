@@ -332,7 +332,7 @@ def test_arguments_that_cannot_be_meant(
         llamacy.quantize(target, tmp_path / "new.gguf", "Q8_0")
     with pytest.raises(llamacy.ModelFileError, match="none"):
         llamacy.quantize(tmp_path / "none.gguf", target, "Q8_0")
-    with pytest.raises(llamacy.ModelFileError, match="not a regular file"):
+    with pytest.raises(llamacy.ModelFileError, match="found a folder"):
         llamacy.quantize(float_model, target.parent, "Q8_0")
     with pytest.raises(llamacy.ModelFileError, match="nowhere"):
         llamacy.quantize(float_model, tmp_path / "nowhere" / "new.gguf", "Q8_0")

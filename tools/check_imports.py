@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FOUNDATION = {"codebooks", "errors", "config", "results", "fork_locks"}
+FOUNDATION = {"codebooks", "errors", "config", "results", "fork_locks", "new_file"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
     *("adapters", "architectures", "chat", "converting", "cpu_count", "executors"),
@@ -62,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cpu_count": {"cgroups"},
     "free_memory": {"cgroups"},
     "cgroups": set(),
+    "new_file": {"errors"},
     "codebooks": set(),
     "results": set(),
     "config": set(),
