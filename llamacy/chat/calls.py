@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Unpack, cast
 
@@ -16,6 +15,7 @@ from llamacy.chat.stream import (
     chat_completion,
     tell_bad_calls,
 )
+from llamacy.generation.calls import Texts
 from llamacy.generation.engine import Engine
 from llamacy.generation.gather import OnProgress, gather, gather_async, made_in_thread
 from llamacy.generation.request import CancelToken, Request
@@ -28,8 +28,8 @@ class ChatOptions(SamplingOptions, PromptOptions, total=False):
     """Sampling options, and how to write a conversation as a prompt."""
 
 
-class Conversations(ABC):
-    """What a model does with conversations; the base of a model's class.
+class Conversations(Texts):
+    """What a model does with conversations, too; the base of a model's class.
 
     Parameters
     ----------
@@ -38,12 +38,8 @@ class Conversations(ABC):
     """
 
     def __init__(self, engine: Engine, metadata: Mapping[str, Any], path: str) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._template_source = TemplateSource(metadata, path)
-
-    @abstractmethod
-    def _check_open(self) -> None:
-        """Raise ClosedError once it is closed."""
 
     def chat(
         self,
