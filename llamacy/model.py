@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy import session_file
 from llamacy.adapters import Adapter, AdapterSet, Lora, low_ranks, read_adapters
 from llamacy.chat.calls import Conversations
 from llamacy.config import ModelConfig
@@ -18,8 +17,10 @@ from llamacy.fork_locks import Rank, fork_lock
 from llamacy.generation.engine import Engine
 from llamacy.generation.gather import gather
 from llamacy.generation.prompt_logits import LogitsRequest
+from llamacy.held_text import HeldText
 from llamacy.sampling.checks import checked_flag
 from llamacy.session import Session
+from llamacy.session_file import Origin
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.lazy import LazyTokenizer
 
@@ -50,7 +51,7 @@ class Model(Conversations):
         *,
         n_ctx: int,
         n_cache_pages: int,
-        origin: session_file.Origin,
+        origin: Origin,
         adapters: AdapterSet | None = None,
     ) -> None:
         self.path = path
@@ -224,20 +225,8 @@ class Model(Conversations):
         ContextLengthError : it has more than `n_ctx` tokens.
         """
         self._check_open()
-        sequence = self.executor.new_sequence()
-        adapters = self._engine.worker.adapters
-        try:
-            ids = session_file.load(
-                path,
-                self._origin.with_adapters(adapters),
-                self.config.n_vocab,
-                self.n_ctx,
-                sequence,
-            )
-        except BaseException:
-            sequence.close()
-            raise
-        return Session(self._engine, self._origin, ids, sequence, adapters)
+        held = HeldText.load(path, self._origin, self._engine)
+        return Session(self._engine, self._origin, held)
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -17,7 +17,7 @@ from llamacy.generation.gather import (
 )
 from llamacy.generation.request import CancelToken, Request
 from llamacy.generation.streams import AsyncStream, Stream
-from llamacy.ops.batch import Sequence
+from llamacy.held_text import HeldText
 from llamacy.results import Completion
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.sampling.checks import checked_integer
@@ -43,15 +43,11 @@ class Session:
         self,
         engine: Engine,
         origin: session_file.Origin,
-        ids: list[int] | None = None,
-        sequence: Sequence | None = None,
-        adapters: str = "",
+        held: HeldText | None = None,
     ) -> None:
         self._engine = engine
         self._origin = origin
-        self._ids = ids or []
-        self._sequence = sequence
-        self._adapters = adapters  # with which the sequence was read
+        self._held = held or HeldText()
         self._current: Request | None = None
         self._is_closed = False
         self._lock = fork_lock(Rank.SESSION)  # of all the above
@@ -71,7 +67,7 @@ class Session:
         """Ids of the whole text."""
         with self._lock:
             self._settle()
-            return list(self._ids)
+            return list(self._held.ids)
 
     @property
     def n_past(self) -> int:
@@ -172,10 +168,7 @@ class Session:
         """Return a session with the same text, sharing the memory of what it holds."""
         with self._lock:
             self._take_turn()
-            twin = self._sequence.fork() if self._sequence is not None else None
-            return Session(
-                self._engine, self._origin, list(self._ids), twin, self._adapters
-            )
+            return Session(self._engine, self._origin, self._held.fork())
 
     def rewind(self, n_tokens: int) -> None:
         """Forget the last `n_tokens` tokens.
@@ -186,8 +179,9 @@ class Session:
         """
         with self._lock:
             self._take_turn()
-            n_tokens = checked_integer("n_tokens", n_tokens, 0, len(self._ids))
-            self._keep(self._ids[: len(self._ids) - n_tokens])
+            ids = self._held.ids
+            n_tokens = checked_integer("n_tokens", n_tokens, 0, len(ids))
+            self._held.keep(ids[: len(ids) - n_tokens])
 
     def save(self, path: session_file.Path) -> None:
         """Write the session to a file, for :meth:`llamacy.Model.load_session`.
@@ -200,9 +194,7 @@ class Session:
         """
         with self._lock:
             self._take_turn()
-            sequence = self._sequence or self._engine.executor.new_sequence()
-            origin = self._origin.with_adapters(self._adapters)
-            session_file.save(path, origin, self._ids, sequence)
+            self._held.save(path, self._origin, self._engine)
 
     def close(self) -> None:
         """Give the memory back; a text still being generated ends as cancelled."""
@@ -214,8 +206,7 @@ class Session:
                 self._current.withdraw()
                 self._engine.worker.wake()
             self._settle()
-            if self._sequence is not None:
-                self._sequence.close()
+            self._held.close()
 
     def _maker(
         self, prompt: Prompt | None, params: SamplingParams, cancel: CancelToken | None
@@ -233,21 +224,20 @@ class Session:
         """Make the session's next request, which has the session until it is done."""
         with self._lock:
             self._take_turn()
-            ids = list(self._ids)
+            held = self._held
+            ids = list(held.ids)
             if prompt is not None:
                 ids += self._engine.prompt_ids(prompt, begins=not ids)
             if not ids:
                 raise ArgumentError("prompt: wanted at least one token, found none")
-            if self._sequence is not None and not reads_only:
-                # The last token is read again for the logits of what follows it.
-                n_held = min(self._sequence.n_past, len(ids) - 1)
-                self._sequence.truncate(n_held)
+            if not reads_only:
+                held.leave_last(ids)
             self._current = self._engine.request(
                 ids,
                 params,
                 cancel,
-                sequence=self._sequence,
-                adapters=self._adapters,
+                sequence=held.sequence,
+                adapters=held.adapters,
                 keeps_sequence=True,
                 reads_only=reads_only,
             )
@@ -275,12 +265,4 @@ class Session:
         self._engine.worker.wait(current)
         self._current = None
         if current.is_done:
-            self._sequence = current.sequence
-            self._adapters = current.adapters
-            self._keep(self._ids if current.is_void else current.ids_taken())
-
-    def _keep(self, ids: list[int]) -> None:
-        """Make `ids` the text: the one of before, longer or shorter."""
-        self._ids = ids
-        if self._sequence is not None and self._sequence.n_past > len(ids):
-            self._sequence.truncate(len(ids))
+            self._held.follow(current)
