@@ -8,6 +8,7 @@ from typing import Self, Unpack
 from llamacy import session_file
 from llamacy.errors import ArgumentError, BusyError, ClosedError
 from llamacy.fork_locks import Rank, fork_lock
+from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.engine import Engine, Prompt
 from llamacy.generation.gather import (
     OnProgress,
@@ -15,7 +16,7 @@ from llamacy.generation.gather import (
     gather_async,
     made_in_thread,
 )
-from llamacy.generation.request import CancelToken, Request
+from llamacy.generation.request import Request
 from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.held_text import HeldText
 from llamacy.results import Completion

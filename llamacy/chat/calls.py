@@ -16,9 +16,10 @@ from llamacy.chat.stream import (
     tell_bad_calls,
 )
 from llamacy.generation.calls import Texts
+from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.engine import Engine
 from llamacy.generation.gather import OnProgress, gather, gather_async, made_in_thread
-from llamacy.generation.request import CancelToken, Request
+from llamacy.generation.request import Request
 from llamacy.sampling import SamplingOptions, SamplingParams
 
 _PROMPT_OPTIONS = PromptOptions.__annotations__.keys()

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, TypeAlias, Unpack, overload
 
+from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.engine import Engine, Prompt, arranged, listed
 from llamacy.generation.gather import (
     OnProgress,
@@ -13,7 +14,7 @@ from llamacy.generation.gather import (
     gather_async,
     made_in_thread,
 )
-from llamacy.generation.request import CancelToken, Request
+from llamacy.generation.request import Request
 from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.results import Completion, Score
 from llamacy.sampling import SamplingOptions, SamplingParams
