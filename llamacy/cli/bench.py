@@ -13,7 +13,7 @@ import typer
 from llamacy.cli.failures import UsageError
 from llamacy.cli.limits import compared, generation_cost, measured, prompt_cost
 from llamacy.cli.models import find_model
-from llamacy.cli.options import JSON, KVType, Threads
+from llamacy.cli.options import JSON, KVType, ModelOption, Threads
 
 if TYPE_CHECKING:
     from llamacy.executors import Executor
@@ -27,10 +27,7 @@ def bench(
         str | None,
         typer.Argument(metavar="MODEL", help="GGUF file, or name on the hub."),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", metavar="FILE", help="The model, as an option."),
-    ] = None,
+    model: ModelOption = None,
     n_prompt: Annotated[
         int,
         typer.Option(

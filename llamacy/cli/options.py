@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +28,14 @@ KVType = Annotated[
     typer.Option(
         "--kv-type", metavar="TYPE", help="Type of the KV cache: f16, f32 or q8_0."
     ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("-m", "--model", metavar="FILE", help="The model, as an option."),
+]
+TextFile = Annotated[
+    Path | None,
+    typer.Option("-f", "--file", help="Read the text from a file; -: stdin."),
 ]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 

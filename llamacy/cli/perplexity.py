@@ -12,7 +12,7 @@ import typer
 
 from llamacy.cli.divergence_report import CHUNK_HEADING, as_json, chunk_line, report
 from llamacy.cli.failures import UsageError
-from llamacy.cli.options import JSON, KVType, Threads
+from llamacy.cli.options import JSON, KVType, ModelOption, TextFile, Threads
 from llamacy.cli.text_input import model_and_text
 
 if TYPE_CHECKING:
@@ -24,14 +24,8 @@ def perplexity(
     argument: Annotated[
         str | None, typer.Argument(metavar="MODEL", help="GGUF file of the model.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", metavar="FILE", help="The model, as an option."),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("-f", "--file", help="Read the text from a file; -: stdin."),
-    ] = None,
+    model: ModelOption = None,
+    file: TextFile = None,
     n_ctx: Annotated[
         int, typer.Option("-c", "--ctx-size", metavar="N", help="Tokens of a chunk.")
     ] = 512,

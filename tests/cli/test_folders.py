@@ -49,7 +49,7 @@ def test_the_other_commands(shell: Shell, folder: Path, tmp_path: Path) -> None:
         (("FOLDER", "OUT", "Q9"), 1, "wanted one of F32"),
         (("none", "OUT"), 1, "none"),
         ((".", "OUT"), 1, "config.json"),
-        (("FOLDER", "."), 1, "not a regular file"),
+        (("FOLDER", "."), 1, "found a folder"),
     ],
 )
 def test_errors_are_one_line(
