@@ -124,10 +124,10 @@ HOSTILE: dict[str, tuple[Any, int, str]] = {
 def test_hostile_headers(path: Path, name: str) -> None:
     header, n_bytes, message = HOSTILE[name]
     write_raw(path, header, bytes(n_bytes))
-    begin = time.perf_counter()
+    begin = time.thread_time()
     with pytest.raises(FormatError, match=message) as caught:
         opened(path)
-    assert time.perf_counter() - begin < 5
+    assert time.thread_time() - begin < 5
     assert caught.value.path == str(path)
 
 
