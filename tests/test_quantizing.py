@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -244,17 +244,6 @@ def test_again_is_said_to_be_worse(
 
 
 # What goes wrong.
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Iterator[Path]:
-    """A file that must be there unchanged in the end, and nothing beside it."""
-    path = tmp_path / "target" / "new.gguf"
-    path.parent.mkdir()
-    path.write_text("what was there")
-    yield path
-    assert path.read_text() == "what was there"
-    assert not leftovers(path.parent, path)
 
 
 def test_ctrl_c(float_model: Path, target: Path) -> None:
