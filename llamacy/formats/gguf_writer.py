@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,20 +61,21 @@ def write_gguf(
     ModelFileError : it cannot be written, or there is no room for it.
     """
     n_bytes = sum(each.n_bytes for each in tensors)
+    # Before there is a draft: some of what this imports takes no notice of Ctrl-C.
+    writer = _writer(metadata, value_types, tensors)
     with new_file(path, n_bytes=n_bytes) as draft:
-        _write(path, _writer(draft, metadata, value_types, tensors), blocks)
+        _write(path, draft, writer, blocks)
 
 
 def _writer(
-    draft: str,
     metadata: Mapping[str, Any],
     value_types: Mapping[str, int],
     tensors: Sequence[NewTensor],
 ) -> Any:
-    """Make a GGUFWriter that knows everything but the weights."""
+    """Make a GGUFWriter that knows everything but its file and the weights."""
     import gguf
 
-    writer = gguf.GGUFWriter(draft, metadata[_ARCHITECTURE])
+    writer = gguf.GGUFWriter(None, metadata[_ARCHITECTURE])
     for key, value in metadata.items():
         if key != _ARCHITECTURE:
             _add_value(writer, key, value, gguf.GGUFValueType(value_types[key]))
@@ -85,10 +87,12 @@ def _writer(
     return writer
 
 
-def _write(path: str, writer: Any, blocks: Iterable[NDArray[np.uint8]]) -> None:
+def _write(
+    path: str, draft: str, writer: Any, blocks: Iterable[NDArray[np.uint8]]
+) -> None:
     try:
         with file_errors(path):
-            writer.write_header_to_file()
+            writer.write_header_to_file(Path(draft))
             writer.write_kv_data_to_file()
             writer.write_ti_data_to_file()
         for data in blocks:
