@@ -18,7 +18,8 @@ from llamacy.kernels.packing import PackedExperts
 from llamacy.ops.buffers import Buffer, Prepared, padded
 from llamacy.ops.experts import Experts
 from llamacy.ops.memory import touched
-from llamacy.ops.runtime import Program, Routing
+from llamacy.ops.routing import Routing
+from llamacy.ops.runtime import Program
 
 Waits = Callable[[Iterable[object], Iterable[object]], bool]
 """Whether a step that reads and writes these must wait for those before."""
