@@ -28,16 +28,33 @@ from llamacy.kernels.packing cimport PackedExperts, PackedMatrix
 
 
 cdef extern from "team.h" nogil:
-    ctypedef struct work_counter:
+    ctypedef struct work_list:
         pass
 
-    int64_t take(work_counter* counter, int64_t n)
-    void finish(work_counter* counter, int64_t n)
-    void wait_for(const work_counter* counter, int64_t n)
+    ctypedef struct team_member:
+        int thread
+        int n_threads
+
+    ctypedef struct work_items:
+        int64_t begin
+        int64_t end
+
+    ctypedef struct stretch:
+        const uint8_t* next
+        const uint8_t* end
+
+    size_t work_list_bytes(int n_threads)
+    work_list* work_list_at(void* lists, int n_threads, int i)
+    work_items share_of(int64_t n, int64_t grain, team_member who)
+    work_items take(
+        work_list* list, int64_t n, int64_t grain, int64_t most, team_member who)
+    void finish(work_list* list, int64_t n)
+    void wait_for(const work_list* list, int64_t n, stretch* soon)
 
 
 cdef enum:
     ROW_CHUNK = 4096  # numbers of a row that are scaled or capped in one go
+    FETCHED_BYTES = 65536  # of weights while a thread waits: its L2 cache has room
 
 include "routing.pxi"
 
@@ -126,7 +143,7 @@ cdef class Program:
     cdef const kernel_table* kernels
     cdef kv_layout kv
     cdef step* steps
-    cdef work_counter* counters  # of each step, and of the threads that are done
+    cdef void* lists  # a work_list of each step, and of the threads that are done
     cdef int n_steps
     cdef int n_threads
     cdef uint8_t[:, ::1] scratch
@@ -150,7 +167,7 @@ cdef class Program:
 
     def __dealloc__(self):
         free(self.steps)
-        free(self.counters)
+        free(self.lists)
 
     @property
     def layer_bytes(self):
@@ -473,10 +490,9 @@ cdef class Program:
         b.wanted = &wanted[0] if b.n_wanted else NULL
         b.logits = &logits[0, 0] if b.n_wanted else NULL
         b.runs = <row_run*>calloc(b.n_runs, sizeof(row_run))
-        if self.counters is NULL:
-            self.counters = <work_counter*>calloc(
-                self.n_steps + 1, sizeof(work_counter))
-        if b.runs is NULL or self.counters is NULL:
+        if self.lists is NULL:
+            self.lists = calloc(self.n_steps + 1, work_list_bytes(self.n_threads))
+        if b.runs is NULL or self.lists is NULL:
             free(b.runs)
             raise MemoryError("no memory for the rows of a forward pass")
         for i in range(b.n_runs):
@@ -484,7 +500,7 @@ cdef class Program:
             b.runs[i].n_rows = runs[i, 1]
             b.runs[i].position = runs[i, 2]
             b.runs[i].pages = <uint8_t**>pages[i]
-        memset(self.counters, 0, (self.n_steps + 1) * sizeof(work_counter))
+        memset(self.lists, 0, (self.n_steps + 1) * work_list_bytes(n_threads))
         with nogil:
             if n_threads == 1:
                 self.work(&b, 1, 0)
@@ -497,29 +513,61 @@ cdef class Program:
     cdef void work(self, const batch* b, int n_threads, int thread) noexcept nogil:
         """One thread's way through the program."""
         cdef int i, finished = 0
-        cdef int64_t item, end, n_items, n
+        cdef int64_t n_items, most, grain
+        cdef team_member who
+        cdef work_items items
+        cdef stretch soon
+        cdef work_list* work
         cdef const step* s
         cdef uint8_t* scratch = &self.scratch[thread, 0]
         scratch += 64 - <uintptr_t>scratch % 64
+        who.thread = thread
+        who.n_threads = n_threads
+        soon.next = soon.end = NULL
         self.kernels.enter_thread()
         for i in range(self.n_steps):
             s = &self.steps[i]
+            n_items = self.items(s, b)
+            if s.waits:
+                soon = self.read_next(i, b, who)
             while s.waits and finished < i:
                 wait_for(
-                    &self.counters[finished], self.items(&self.steps[finished], b))
+                    work_list_at(self.lists, n_threads, finished),
+                    self.items(&self.steps[finished], b), &soon)
                 finished += 1
-            n_items = self.items(s, b)
-            n = chunk_items(s, n_items, n_threads)
-            item = take(&self.counters[i], n)
-            while item < n_items:
-                end = min(item + n, n_items)
-                self.perform(s, b, <int>item, <int>end, scratch)
-                finish(&self.counters[i], end - item)
-                item = take(&self.counters[i], n)
+            work = work_list_at(self.lists, n_threads, i)
+            most = chunk_items(s, n_items, n_threads)
+            grain = grain_items(s)
+            items = take(work, n_items, grain, most, who)
+            while items.begin < items.end:
+                self.perform(s, b, <int>items.begin, <int>items.end, scratch)
+                finish(work, items.end - items.begin)
+                items = take(work, n_items, grain, most, who)
         # OpenMP's own barrier would not give the core away while it waits
-        finish(&self.counters[self.n_steps], 1)
-        wait_for(&self.counters[self.n_steps], n_threads)
+        work = work_list_at(self.lists, n_threads, self.n_steps)
+        soon.next = soon.end
+        finish(work, 1)
+        wait_for(work, n_threads, &soon)
         self.kernels.leave_thread()
+
+    cdef stretch read_next(self, int i, const batch* b, team_member who) noexcept nogil:
+        """The first weights that a thread reads from step i on."""
+        cdef stretch weights
+        cdef const step* s
+        cdef work_items share
+        cdef int64_t panel_bytes
+        weights.next = weights.end = NULL
+        while i < self.n_steps and self.steps[i].kind != STEP_LINEAR:
+            i += 1
+        if i == self.n_steps:
+            return weights
+        s = &self.steps[i]
+        share = share_of(self.items(s, b), grain_items(s), who)
+        panel_bytes = s.linear.w.panel
+        weights.next = s.linear.w.data + share.begin * panel_bytes
+        weights.end = weights.next + min(
+            FETCHED_BYTES, (share.end - share.begin) * panel_bytes)
+        return weights
 
     cdef int64_t items(self, const step* s, const batch* b) noexcept nogil:
         """Length of a step's work list."""
@@ -675,3 +723,8 @@ cdef inline int64_t chunk_items(
     if s.kind == STEP_LINEAR or s.kind == STEP_EXPERTS:
         return max(4, min(32, share // 4 * 4))
     return max(1, min(8, share))
+
+
+cdef inline int64_t grain_items(const step* s) noexcept nogil:
+    """Items of which shares have a multiple."""
+    return 4 if s.kind == STEP_LINEAR or s.kind == STEP_EXPERTS else 1
