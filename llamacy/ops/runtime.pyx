@@ -17,16 +17,37 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
 from llamacy.kernels.interface cimport kernel_table, row_run
-from llamacy.ops.steps cimport Steps, batch, chunk_items, count_items, step
+from llamacy.ops.steps cimport (
+    Steps, batch, chunk_items, count_items, grain_items, step,
+)
 
 
 cdef extern from "team.h" nogil:
-    ctypedef struct work_counter:
+    ctypedef struct work_list:
         pass
 
-    int64_t take(work_counter* counter, int64_t n)
-    void finish(work_counter* counter, int64_t n)
-    void wait_for(const work_counter* counter, int64_t n)
+    ctypedef struct team_member:
+        int thread
+        int n_threads
+
+    ctypedef struct work_items:
+        int64_t begin
+        int64_t end
+
+    ctypedef struct stretch:
+        pass
+
+    size_t work_list_bytes(int n_threads)
+    work_list* work_list_at(void* lists, int n_threads, int i)
+    work_items take(
+        work_list* list, int64_t n, int64_t grain, int64_t most, team_member who)
+    void finish(work_list* list, int64_t n)
+    void wait_for(const work_list* list, int64_t n, stretch* soon)
+
+
+cdef extern from "step.h" nogil:
+    stretch first_weights(
+        const step* s, int n_steps, const batch* b, team_member who)
 
 
 cdef extern from "perform.h" nogil:
@@ -38,16 +59,18 @@ cdef extern from "perform.h" nogil:
 cdef class Program(Steps):
     """Steps, and what threads need to run them."""
 
-    cdef work_counter* counters  # of each step, and of the threads that are done
+    cdef void* lists  # a work_list of each step, and of the threads that are done
+    cdef int n_threads
     cdef uint8_t[:, ::1] scratch
 
     def __cinit__(self, capsule, int n_threads, *_):
+        self.n_threads = n_threads
         # one more page, to align it and to keep threads off each other's cache lines
         self.scratch = np.zeros(
             (n_threads, self.kernels.scratch_bytes(self.kv.head_dim) + 4096), np.uint8)
 
     def __dealloc__(self):
-        free(self.counters)
+        free(self.lists)
 
     def run(self, const int32_t[::1] tokens, const int32_t[::1] positions,
             const int32_t[::1] wanted, const int32_t[:, ::1] runs,
@@ -70,7 +93,7 @@ cdef class Program(Steps):
         b.positions = &positions[0]
         b.wanted = &wanted[0] if b.n_wanted else NULL
         b.logits = &logits[0, 0] if b.n_wanted else NULL
-        self.clear_counters()
+        self.clear_lists()
         b.runs = runs_of(runs, pages)
         with nogil:
             if n_threads == 1:
@@ -81,41 +104,57 @@ cdef class Program(Steps):
                     self.work(&b, openmp.omp_get_num_threads(), threadid())
             free(b.runs)
 
-    cdef int clear_counters(self) except -1:
-        cdef size_t size = (self.n_steps + 1) * sizeof(work_counter)
-        cdef work_counter* counters = <work_counter*>realloc(self.counters, size)
-        if counters is NULL:
-            raise MemoryError("no memory for the counters of a forward pass")
-        self.counters = counters
-        memset(counters, 0, size)
+    cdef int clear_lists(self) except -1:
+        cdef size_t size = (self.n_steps + 1) * work_list_bytes(self.n_threads)
+        cdef void* lists = realloc(self.lists, size)
+        if lists is NULL:
+            raise MemoryError("no memory for the work lists of a forward pass")
+        self.lists = lists
+        memset(lists, 0, size)
         return 0
+
+    cdef work_list* list_of(self, int i, team_member who) noexcept nogil:
+        return work_list_at(self.lists, who.n_threads, i)
 
     cdef void work(self, const batch* b, int n_threads, int thread) noexcept nogil:
         """One thread's way through the program."""
         cdef int i, finished = 0
-        cdef int64_t item, end, n_items, n
-        cdef const step* s
+        cdef team_member who
+        cdef stretch soon
         cdef uint8_t* scratch = &self.scratch[thread, 0]
         scratch += 64 - <uintptr_t>scratch % 64
+        who.thread = thread
+        who.n_threads = n_threads
         self.kernels.enter_thread()
         for i in range(self.n_steps):
-            s = &self.steps[i]
-            while s.waits and finished < i:
-                wait_for(
-                    &self.counters[finished], count_items(&self.steps[finished], b))
-                finished += 1
-            n_items = count_items(s, b)
-            n = chunk_items(s, n_items, n_threads)
-            item = take(&self.counters[i], n)
-            while item < n_items:
-                end = min(item + n, n_items)
-                perform(self.kernels, s, b, <int>item, <int>end, scratch)
-                finish(&self.counters[i], end - item)
-                item = take(&self.counters[i], n)
+            if self.steps[i].waits:
+                soon = first_weights(&self.steps[i], self.n_steps - i, b, who)
+                while finished < i:
+                    wait_for(
+                        self.list_of(finished, who),
+                        count_items(&self.steps[finished], b), &soon)
+                    finished += 1
+            self.share(i, b, who, scratch)
         # OpenMP's own barrier would not give the core away while it waits
-        finish(&self.counters[self.n_steps], 1)
-        wait_for(&self.counters[self.n_steps], n_threads)
+        soon = first_weights(NULL, 0, b, who)
+        finish(self.list_of(self.n_steps, who), 1)
+        wait_for(self.list_of(self.n_steps, who), n_threads, &soon)
         self.kernels.leave_thread()
+
+    cdef void share(
+        self, int i, const batch* b, team_member who, void* scratch
+    ) noexcept nogil:
+        """One thread's part of step i."""
+        cdef const step* s = &self.steps[i]
+        cdef work_list* work = self.list_of(i, who)
+        cdef int64_t n = count_items(s, b), grain = grain_items(s)
+        cdef int64_t most = chunk_items(s, n, who.n_threads)
+        cdef work_items items = take(work, n, grain, most, who)
+        while items.begin < items.end:
+            perform(
+                self.kernels, s, b, <int>items.begin, <int>items.end, scratch)
+            finish(work, items.end - items.begin)
+            items = take(work, n, grain, most, who)
 
 
 cdef row_run* runs_of(

@@ -8,6 +8,7 @@
 
 #include "experts.h"
 #include "interface.h"
+#include "team.h"
 
 typedef enum {
     STEP_EMBEDDING,
@@ -92,13 +93,30 @@ static inline int64_t count_items(const step *s, const batch *b) {
     }
 }
 
-/* Items a thread takes at a time: few enough that all finish together. Panels go by fours
- * at least, since many rows share what is done for a block of them. */
+/* Items that go together: panels by fours, since many rows share what is done for a block. */
+static inline int64_t grain_items(const step *s) {
+    return s->kind == STEP_LINEAR || s->kind == STEP_EXPERTS ? 4 : 1;
+}
+
+/* Items a thread takes at a time, whole grains: few enough that all finish together. */
 static inline int64_t chunk_items(const step *s, int64_t n_items, int n_threads) {
-    const int64_t share = n_items / (n_threads * 8);
-    const int is_product = s->kind == STEP_LINEAR || s->kind == STEP_EXPERTS;
-    const int64_t least = is_product ? 4 : 1, most = is_product ? 32 : 8, n = share / least * least;
-    return n < least ? least : n > most ? most : n;
+    const int64_t grain = grain_items(s), most = 8 * grain, n = n_items / (n_threads * 8) / grain * grain;
+    return n < grain ? grain : n > most ? most : n;
+}
+
+/* What of its weights a thread fetches while it waits: its L2 cache has room for it. */
+enum { FETCHED_BYTES = 64 << 10 };
+
+/* The first weights that a thread will read from the first of n_steps steps on. */
+static inline stretch first_weights(const step *s, int n_steps, const batch *b, team_member who) {
+    stretch weights = {NULL, NULL};
+    for (; n_steps > 0 && s->kind != STEP_LINEAR; n_steps--) s++;
+    if (n_steps <= 0) return weights;
+    const work_items share = share_of(count_items(s, b), grain_items(s), who);
+    const int64_t bytes = (share.end - share.begin) * (int64_t)s->linear.w.panel;
+    weights.next = s->linear.w.data + share.begin * (int64_t)s->linear.w.panel;
+    weights.end = weights.next + (bytes < FETCHED_BYTES ? bytes : FETCHED_BYTES);
+    return weights;
 }
 
 #endif

@@ -68,6 +68,7 @@ cdef extern from "step.h" nogil:
         float* logits
 
     int64_t count_items(const step* s, const batch* b)
+    int64_t grain_items(const step* s)
     int64_t chunk_items(const step* s, int64_t n_items, int n_threads)
 
 
