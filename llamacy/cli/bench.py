@@ -25,7 +25,7 @@ _SEED = 0
 def bench(
     argument: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="GGUF file, or name on the hub."),
+        typer.Argument(metavar="MODEL", help="GGUF file, folder, or name on the hub."),
     ] = None,
     model: Annotated[
         str | None,

@@ -30,7 +30,9 @@ _NO_PROMPT = "no prompt: give one as an argument, with -f FILE or through a pipe
 def run(
     first: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="GGUF file, name on the hub, or demo."),
+        typer.Argument(
+            metavar="MODEL", help="GGUF file, folder, name on the hub, or demo."
+        ),
     ] = None,
     second: Annotated[
         str | None,
