@@ -2,145 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hugging_face import write_json, write_tensors
-from numpy.typing import NDArray
+from hugging_face import write_json
+from mixture_folders import (
+    CONFIG,
+    DOWN,
+    FORMS,
+    GATE,
+    N_EMBD,
+    N_EXPERT,
+    N_FF,
+    UP,
+    Array,
+    Tensors,
+    experts,
+    merged,
+    mixtral,
+    mxfp4,
+    noise,
+    some_biases,
+    turned,
+    write,
+)
 
+from llamacy.converting import convert
 from llamacy.errors import ClosedError, FormatError, UnsupportedError
 from llamacy.formats.hugging_face import HuggingFaceFolder, open_hugging_face
 from llamacy.formats.safetensors_folder import open_safetensors
 from llamacy.model_files import open_model
-
-Array = NDArray[Any]
-Tensors = dict[str, Array]
-
-N_EXPERT, N_FF, N_EMBD, N_VOCAB = 3, 64, 32, 20
-CONFIG: dict[str, Any] = {
-    "hidden_size": N_EMBD,
-    "intermediate_size": N_FF,
-    "max_position_embeddings": 64,
-    "num_attention_heads": 2,
-    "num_hidden_layers": 2,
-    "rms_norm_eps": 1e-5,
-    "vocab_size": N_VOCAB,
-    "num_local_experts": N_EXPERT,
-    "num_experts_per_tok": 2,
-    "moe_intermediate_size": N_FF,
-    "norm_topk_prob": True,
-}
-GATE, UP, DOWN = (f"ffn_{part}_exps" for part in ("gate", "up", "down"))
-RNG = np.random.default_rng(0)
-
-
-def noise(*shape: int, dtype: Any = np.float32) -> Array:
-    return RNG.standard_normal(shape, np.float32).astype(dtype)
-
-
-def experts(dtype: Any = np.float32) -> dict[str, Array]:
-    """What GGUF has for a layer: (n_expert, n_out, n_in) by part."""
-    gate, up = (noise(N_EXPERT, N_FF, N_EMBD, dtype=dtype) for _ in "gu")
-    return {GATE: gate, UP: up, DOWN: noise(N_EXPERT, N_EMBD, N_FF, dtype=dtype)}
-
-
-def others(prefix: str, router: str) -> Tensors:
-    """The tensors of a layer that are no experts."""
-    names = [f"self_attn.{each}_proj" for each in "qkvo"]
-    made = {f"{prefix}{name}.weight": noise(N_EMBD, N_EMBD) for name in names}
-    for name in ("input", "post_attention"):
-        made[f"{prefix}{name}_layernorm.weight"] = noise(N_EMBD)
-    return made | {f"{prefix}{router}.weight": noise(N_EXPERT, N_EMBD)}
-
-
-def write(folder: Path, family: str, layer: Callable[[str], Tensors]) -> Path:
-    """Write a model of two layers; `layer` makes one's tensors after a prefix."""
-    tensors = {
-        "model.embed_tokens.weight": noise(N_VOCAB, N_EMBD),
-        "model.norm.weight": noise(N_EMBD),
-        "lm_head.weight": noise(N_VOCAB, N_EMBD),
-    }
-    for i in range(2):
-        tensors |= layer(f"model.layers.{i}.")
-    folder.mkdir(exist_ok=True)
-    write_tensors(folder, tensors)
-    write_json(folder / "config.json", CONFIG | {"architectures": [family]})
-    return folder
-
-
-def one_by_one(parts: dict[str, Array], prefix: str, *names: str) -> Tensors:
-    return {
-        f"{prefix}experts.{i}.{name}.weight": np.ascontiguousarray(parts[part][i])
-        for part, name in zip((GATE, UP, DOWN), names, strict=True)
-        for i in range(N_EXPERT)
-    }
-
-
-def mixtral(prefix: str, parts: dict[str, Array]) -> Tensors:
-    module = f"{prefix}block_sparse_moe."
-    return others(prefix, "block_sparse_moe.gate") | one_by_one(
-        parts, module, "w1", "w3", "w2"
-    )
-
-
-def merged(prefix: str, parts: dict[str, Array]) -> Tensors:
-    gate_up = np.concatenate([parts[GATE], parts[UP]], axis=1)
-    return others(prefix, "mlp.gate") | {
-        f"{prefix}mlp.experts.gate_up_proj": gate_up,
-        f"{prefix}mlp.experts.down_proj": parts[DOWN],
-    }
-
-
-def qwen3(prefix: str, parts: dict[str, Array]) -> Tensors:
-    norms = {f"{prefix}self_attn.{each}_norm.weight": noise(16) for each in "qk"}
-    names = ("gate_proj", "up_proj", "down_proj")
-    made = others(prefix, "mlp.gate") | norms
-    return made | one_by_one(parts, f"{prefix}mlp.", *names)
-
-
-def gpt_oss(prefix: str, biases: dict[str, Array]) -> Tensors:
-    gate_up = np.stack([biases[GATE], biases[UP]], axis=2)
-    made = others(prefix, "mlp.router")
-    made |= {f"{prefix}self_attn.sinks": noise(2)}
-    made |= {f"{prefix}mlp.router.bias": noise(N_EXPERT)}
-    return made | {
-        f"{prefix}mlp.experts.gate_up_proj_bias": gate_up.reshape(N_EXPERT, -1),
-        f"{prefix}mlp.experts.down_proj_bias": biases[DOWN],
-    }
-
-
-def turned(prefix: str, parts: dict[str, Array], biases: dict[str, Array]) -> Tensors:
-    by_turns = np.stack([parts[GATE], parts[UP]], axis=2).reshape(N_EXPERT, -1, N_EMBD)
-    return gpt_oss(prefix, biases) | {
-        f"{prefix}mlp.experts.gate_up_proj": np.ascontiguousarray(
-            by_turns.swapaxes(1, 2)
-        ),
-        f"{prefix}mlp.experts.down_proj": np.ascontiguousarray(
-            parts[DOWN].swapaxes(1, 2)
-        ),
-    }
-
-
-def some_biases() -> dict[str, Array]:
-    return {part: noise(N_EXPERT, n) for part, n in sizes().items()}
-
-
-def sizes() -> dict[str, int]:
-    return {GATE: N_FF, UP: N_FF, DOWN: N_EMBD}
-
-
-FORMS = {
-    "mixtral": ("MixtralForCausalLM", mixtral),
-    "mixtral, merged": ("MixtralForCausalLM", merged),
-    "qwen3": ("Qwen3MoeForCausalLM", qwen3),
-    "gpt-oss": (
-        "GptOssForCausalLM",
-        lambda prefix, parts: turned(prefix, parts, some_biases()),
-    ),
-}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
@@ -183,39 +77,6 @@ def test_biases_and_sinks(tmp_path: Path) -> None:
         assert file.tensors["blk.0.attn_sinks.weight"].shape == (2,)
 
 
-VALUES = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6])
-
-
-def blocks_of(n_out: int, n_in: int) -> tuple[Array, Array, Array]:
-    """Random blocks and scales, and the weights by OpenAI's own description of them."""
-    shape = (N_EXPERT, n_out, n_in // 32)
-    blocks = RNG.integers(0, 256, (*shape, 16), np.uint8)
-    scales = RNG.integers(120, 130, shape, np.uint8)
-    pairs = np.stack([VALUES[blocks & 15], VALUES[blocks >> 4]], axis=-1)
-    weights = pairs.reshape(*shape, 32) * 2.0 ** (scales[..., None] - 127.0)
-    return blocks, scales, weights.reshape(N_EXPERT, n_out, n_in).astype(np.float32)
-
-
-def mxfp4(folder: Path, change: Callable[[Tensors], None] | None = None) -> Tensors:
-    """Write a model of such blocks; return a layer's weights, before gate and up part.
-
-    change : may spoil the layer's tensors.
-    """
-    gate_up, down = blocks_of(2 * N_FF, N_EMBD), blocks_of(N_EMBD, N_FF)
-
-    def layer(prefix: str) -> Tensors:
-        made = gpt_oss(prefix, some_biases())
-        for name, (blocks, scales, _) in (("gate_up", gate_up), ("down", down)):
-            made[f"{prefix}mlp.experts.{name}_proj_blocks"] = blocks
-            made[f"{prefix}mlp.experts.{name}_proj_scales"] = scales
-        if change is not None:
-            change(made)
-        return made
-
-    write(folder, "GptOssForCausalLM", layer)
-    return {GATE: gate_up[2][:, ::2], UP: gate_up[2][:, 1::2], DOWN: down[2]}
-
-
 def test_mxfp4(tmp_path: Path) -> None:
     want = mxfp4(tmp_path / "model")
     with open_model(tmp_path / "model") as file:
@@ -247,14 +108,24 @@ EXPERT = "model.layers.1.mlp.experts"
         ("down_proj_blocks", None, FormatError, "down_proj_blocks: wanted a tensor"),
         ("down_proj_scales", None, FormatError, "down_proj_scales: wanted a tensor"),
         ("gate_up_proj_bias", None, FormatError, "gate_up_proj_bias: wanted a ten"),
-        ("down_proj_scales", noise(3, 32, 2), FormatError, "dtype: wanted U8"),
+        ("down_proj_scales", noise(3, 128, 8), FormatError, "dtype: wanted U8"),
         (
             "down_proj_blocks",
-            np.zeros((3, 32, 3, 16), np.uint8),
-            *(FormatError, r"shape: wanted \(3, 32, 2, 16\), found \(3, 32, 3, 16\)"),
+            np.zeros((3, 128, 9, 16), np.uint8),
+            *(FormatError, r"shape: wanted \(3, 128, 8, 16\), found \(3, 128, 9, 16\)"),
         ),
-        ("down_proj", noise(3, 64, 32), UnsupportedError, "experts are known to have"),
-        ("down_proj_bias", np.zeros((3, 32), np.uint8), FormatError, "wanted floats"),
+        (
+            "down_proj",
+            noise(3, N_FF, N_EMBD),
+            UnsupportedError,
+            "experts are known to have",
+        ),
+        (
+            "down_proj_bias",
+            np.zeros((3, N_EMBD), np.uint8),
+            FormatError,
+            "wanted floats",
+        ),
     ],
 )
 def test_what_is_wrong_with_blocks(
@@ -276,12 +147,20 @@ def test_what_is_wrong_with_blocks(
     ("changes", "kind", "message"),
     [
         ({"2.w1.weight": None}, FormatError, r"experts\.2\.w1\.weight: wanted a tens"),
-        ({"3.w1.weight": noise(64, 32)}, UnsupportedError, r"experts\.3\.w1\.weight"),
-        ({"00.w1.weight": noise(64, 32)}, UnsupportedError, r"experts\.00\.w1"),
-        ({"1.w1.bias": noise(64)}, UnsupportedError, r"1\.w1\.bias"),
-        ({"1.w1.weight": noise(32, 64)}, FormatError, r"wanted \(64, 32\), found"),
         (
-            {"1.w1.weight": noise(64, 32, dtype=np.float16)},
+            {"3.w1.weight": noise(N_FF, N_EMBD)},
+            UnsupportedError,
+            r"experts\.3\.w1\.weight",
+        ),
+        ({"00.w1.weight": noise(N_FF, N_EMBD)}, UnsupportedError, r"experts\.00\.w1"),
+        ({"1.w1.bias": noise(N_FF)}, UnsupportedError, r"1\.w1\.bias"),
+        (
+            {"1.w1.weight": noise(N_EMBD, N_FF)},
+            FormatError,
+            r"wanted \(256, 128\), found",
+        ),
+        (
+            {"1.w1.weight": noise(N_FF, N_EMBD, dtype=np.float16)},
             *(FormatError, "dtype: wanted F32, as of the first expert, found F16"),
         ),
     ],
@@ -335,3 +214,36 @@ def test_experts_in_a_dense_model_and_bytes_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="dtype: wanted floats, found bytes"):
         opened(path)
     assert len(open_safetensors(path).bytes) == 2
+
+
+@pytest.mark.parametrize("form", ["mixtral", "gpt-oss"])
+@pytest.mark.parametrize("file_type", [None, "Q8_0"])
+def test_no_more_than_a_tensor_is_in_memory(
+    tmp_path: Path, form: str, file_type: str | None
+) -> None:
+    """Of six: the one that is written, the one before it, and what quantises it."""
+    family, layer = FORMS[form]
+    folder = write(tmp_path / "model", family, lambda prefix: layer(prefix, experts()))
+    n_bytes = 4 * N_EXPERT * N_FF * N_EMBD  # of gate, up or down of a layer
+    tracemalloc.start()
+    try:
+        convert(folder, tmp_path / "new.gguf", file_type, n_threads=1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert n_bytes < peak < (5 if file_type else 3) * n_bytes
+
+
+def test_numbers_of_experts_that_are_not_there(tmp_path: Path) -> None:
+    path = write(
+        *(tmp_path / "model", "MixtralForCausalLM"),
+        lambda prefix: mixtral(prefix, experts()),
+    )
+    for n_expert, message in ((2, r"experts\.2\.w\d\.weight$"), (512, "experts.3.w1")):
+        write_json(
+            path / "config.json",
+            CONFIG
+            | {"architectures": ["MixtralForCausalLM"], "num_local_experts": n_expert},
+        )
+        with pytest.raises(FormatError, match=message):
+            opened(path)
