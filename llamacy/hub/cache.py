@@ -69,21 +69,25 @@ def find_cached(name: HubName) -> Path | None:
     snapshot = _snapshot(repo_folder(name.repo), name.revision or "main")
     if snapshot is None:
         return None
-    found = _models_in(snapshot, name.repo)
+    found = _models_in(snapshot, name.repo, runs=False)
     if not any(model.is_folder for model in found):
         found = matching(found, name)
     return found[0].path_in(snapshot) if len(found) == 1 else None
 
 
-def _models_in(snapshot: Path, repo: str) -> list[RepoModel]:
-    """Put the files of a revision together to models, those that are whole."""
+def _models_in(snapshot: Path, repo: str, *, runs: bool) -> list[RepoModel]:
+    """Put the files of a revision together to models, those that are whole.
+
+    runs : whether a folder must be of a model that llamacy can run: other programs'
+        are in the cache too.
+    """
     files = _files(snapshot)
     if (models := models_among(files)) or "config.json" not in files:
         return models
     # late: reading config.json takes more imports than looking for a file
     from llamacy.hub.folders import cached_folder
 
-    folder = cached_folder(files, snapshot, repo)
+    folder = cached_folder(files, snapshot, repo, runs=runs)
     return [folder] if folder is not None else []
 
 
@@ -172,7 +176,7 @@ def _models_of(folder: Path, repo: str) -> Iterator[CachedModel]:
         names = sorted(refs.get(commit, []), key=lambda name: (name != "main", name))
         revision = (*names, commit[:_SHOWN])[0]
         shown = HubName(repo, None if revision == "main" else revision)
-        models = _models_in(folder / "snapshots" / commit, repo)
+        models = _models_in(folder / "snapshots" / commit, repo, runs=True)
         for model, name in zip(models, names_of(models, shown), strict=True):
             paths = [folder / "snapshots" / commit / file for file in model.files]
             blobs = tuple(path.resolve() for path in paths)

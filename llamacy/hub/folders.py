@@ -38,6 +38,16 @@ def guides(files: Collection[str]) -> list[str]:
     return [CONFIG] if SINGLE in files else [CONFIG, INDEX]
 
 
+def check_runs(folder: Path) -> None:
+    """Look whether config.json is that of a model that llamacy can run.
+
+    Raises
+    ------
+    FormatError : it is broken, or (UnsupportedError) asks for what is not known here.
+    """
+    read_config(read_json(folder / CONFIG), folder.name)
+
+
 def folder_model(files: Collection[str], folder: Path, repo: str) -> RepoModel:
     """Put a repository's files together to a model.
 
@@ -45,14 +55,13 @@ def folder_model(files: Collection[str], folder: Path, repo: str) -> RepoModel:
     ----------
     files : paths in it, of which `is_folder` is true.
     folder : has `guides` of it on this machine.
+    repo : its name, for errors.
 
     Raises
     ------
-    FormatError : config.json or the index is broken, or (UnsupportedError) the model is
-        none that llamacy can run.
+    FormatError : the index is broken.
     HubNotFoundError : the index names files that the repository has not.
     """
-    read_config(read_json(folder / CONFIG), repo)
     weights = [SINGLE]
     if SINGLE not in files:
         weights = sorted(set(read_index(folder / INDEX).values()))
@@ -66,11 +75,18 @@ def folder_model(files: Collection[str], folder: Path, repo: str) -> RepoModel:
     return RepoModel((*guides(files), *beside, *weights), None, is_folder=True)
 
 
-def cached_folder(files: Collection[str], folder: Path, repo: str) -> RepoModel | None:
-    """Find the model in a folder of the cache; None if it is none, or not whole."""
+def cached_folder(
+    files: Collection[str], folder: Path, repo: str, *, runs: bool
+) -> RepoModel | None:
+    """Find the model in a folder of the cache; None if it is none, or not whole.
+
+    runs : whether it must be one that llamacy can run.
+    """
     if not is_folder(files):
         return None
     try:
+        if runs:
+            check_runs(folder)
         return folder_model(files, folder, repo)
     except (FormatError, HubNotFoundError, ModelFileError):
         return None

@@ -21,7 +21,7 @@ from llamacy.errors import (
 from llamacy.hub.cache import COMMIT, cache_folder, repo_folder, stands_for
 from llamacy.hub.choice import RepoModel, listed, matching, models_among, names_of, only
 from llamacy.hub.failures import endpoint, explained
-from llamacy.hub.folders import folder_model, guides, is_folder, wanted_type
+from llamacy.hub.folders import check_runs, folder_model, guides, is_folder, wanted_type
 from llamacy.hub.meter import Meter
 from llamacy.hub.names import HubName, is_safe
 
@@ -104,6 +104,7 @@ def _pick(
         wanted_type(name)  # what cannot be is not to be found out hours later
         for file in guides(sizes):
             _bring(name.repo, file, commit, sizes[file], snapshot)
+        check_runs(snapshot)
         return folder_model(sizes, snapshot, name.repo)
     if not models:
         wanted = "a GGUF file, or config.json and safetensors"

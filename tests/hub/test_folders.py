@@ -247,3 +247,6 @@ def test_what_is_no_model_is_not_listed(hub: HubServer, whole: Repo) -> None:
     (path / "config.json").unlink()
     (path / "config.json").write_text(json.dumps(config))
     assert llamacy.cached_models() == []
+    hub.stop()
+    with pytest.raises(llamacy.UnsupportedError, match="found BertModel"):
+        llamacy.load(REPO)
