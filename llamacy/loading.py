@@ -13,7 +13,6 @@ from llamacy.config import ModelConfig
 from llamacy.cpu_count import default_threads
 from llamacy.errors import ArgumentError
 from llamacy.executors import Progress, load_executor
-from llamacy.formats.file_types import find_file_type
 from llamacy.formats.gguf_config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
 from llamacy.formats.requantized import RequantizedFile
@@ -22,7 +21,7 @@ from llamacy.model_files import open_model
 from llamacy.ops.steps import KV_TYPES, PAGE
 from llamacy.sampling.checks import check_callback, checked_integer
 from llamacy.session_file import Origin
-from llamacy.sources import locate
+from llamacy.sources import find_source
 
 _MAX_THREADS = 1024  # more is a slip of the hand, and may exhaust the machine
 _MAX_CTX = 2**31 - 1  # positions are int32
@@ -49,7 +48,8 @@ def load(
     source : path of a GGUF file; of a split model, the path of its first file. Or
         path of a folder as Hugging Face has them, with config.json and safetensors.
         Or a name on the Hugging Face hub, ``"user/repo:Q4_K_M"``, which is fetched
-        (see :func:`llamacy.pull`) if it is not in the cache. ``"demo"`` is the tiny
+        (see :func:`llamacy.pull`) if it is not in the cache; if the repository has
+        safetensors, the type is what they are quantised to. ``"demo"`` is the tiny
         model that comes with the package.
     n_ctx : most tokens of prompt and text together; None is what the model was
         trained for. Memory for them is taken as they come.
@@ -81,7 +81,8 @@ def load(
     >>> load("demo").generate("What is", max_tokens=1).usage.completion_tokens
     1
     """
-    path = locate(source)
+    found = find_source(source)
+    path = found.path
     if n_ctx is not None:
         n_ctx = checked_integer("n_ctx", n_ctx, 1, _MAX_CTX)
     if n_threads is None:
@@ -94,9 +95,7 @@ def load(
     if prompt_cache is not None:
         prompt_cache = checked_integer("prompt_cache", prompt_cache, 0)
     check_callback("progress", progress)
-    file_type = None
-    if quantize is not None:
-        file_type = find_file_type(quantize, argument="quantize")
+    file_type = found.file_type(quantize, "quantize")
     with ExitStack() as opened:
         file: ModelFile = opened.enter_context(open_model(path))
         config = _read_config(file, n_ctx)

@@ -18,7 +18,9 @@ class PromptFlags:
 
     first: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="GGUF file, name on the hub, or demo."),
+        typer.Argument(
+            metavar="MODEL", help="GGUF file, folder, name on the hub, or demo."
+        ),
     ] = None
     second: Annotated[
         str | None,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def score(
     first: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="GGUF file, or name on the hub."),
+        typer.Argument(metavar="MODEL", help="GGUF file, folder, or name on the hub."),
     ] = None,
     second: Annotated[
         str | None, typer.Argument(metavar="TEXT", help="The text, if not piped in.")
