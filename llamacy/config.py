@@ -54,12 +54,15 @@ class ExpertConfig:
     n_expert, n_used : experts of a layer, and how many of them a token goes through.
     n_ff : width of one expert, or 0 where the family's rule is meant.
     n_ff_shared : width of the expert that all tokens go through, or 0 likewise.
+    is_normalized : whether the weights of a token's experts have the sum 1; None where
+        the family's rule is meant.
     """
 
     n_expert: int
     n_used: int
     n_ff: int = 0
     n_ff_shared: int = 0
+    is_normalized: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

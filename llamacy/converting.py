@@ -13,7 +13,6 @@ from typing import Any
 from llamacy.cpu_count import default_threads
 from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.converted import ConvertedFile
-from llamacy.formats.file_types import find_file_type
 from llamacy.formats.gguf_copy import write_model
 from llamacy.formats.legacy.file import is_legacy
 from llamacy.formats.legacy.model import LegacyModel, open_legacy
@@ -23,7 +22,7 @@ from llamacy.formats.other_formats import describe
 from llamacy.formats.requantized import RequantizedFile
 from llamacy.model_files import open_model
 from llamacy.sampling.checks import check_callback, checked_integer
-from llamacy.sources import locate
+from llamacy.sources import find_source
 
 _MAX_THREADS = 1024
 _MAX_CTX = 2**31 - 1  # positions are int32
@@ -57,7 +56,7 @@ def convert(
     Parameters
     ----------
     source : path of the folder or the file; of several old files, that of the first,
-        without a number.
+        without a number. Or the name of such a folder on the hub.
     target : path of the file to write, one file in any case.
     type : a file type as ``"Q4_K_M"``, named as :func:`quantize` has them; None keeps
         the types of the matrices.
@@ -84,8 +83,8 @@ def convert(
     >>> convert("ggml-alpaca-7b-q4.bin", "alpaca-7b-Q4_0.gguf")  # doctest: +SKIP
     >>> convert("SmolLM2-135M", "SmolLM2-135M-Q8_0.gguf", "Q8_0")  # doctest: +SKIP
     """
-    path = locate(source)
-    file_type = None if type is None else find_file_type(type)
+    found = find_source(source)
+    path, file_type = found.path, found.file_type(type, "type")
     if n_threads is None:
         n_threads = default_threads()
     n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)

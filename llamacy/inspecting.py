@@ -13,12 +13,12 @@ from llamacy.errors import ArgumentError
 from llamacy.formats.file_types import file_type_name
 from llamacy.formats.gguf_config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
-from llamacy.model_files import open_model
+from llamacy.model_files import open_model_as
 from llamacy.ops.plan import kv_page_bytes
-from llamacy.ops.runtime import KV_TYPES, PAGE
+from llamacy.ops.steps import KV_TYPES, PAGE
 from llamacy.ops.weights import weight_bytes
 from llamacy.sampling.checks import checked_integer
-from llamacy.sources import locate
+from llamacy.sources import find_source
 
 _MAX_CTX = 2**31 - 1
 
@@ -80,15 +80,19 @@ class ModelInfo:
         return -(-n_ctx // self.page_tokens) * self.kv_page_bytes[kv_type]
 
 
-def inspect(source: str | os.PathLike[str]) -> ModelInfo:
+def inspect(
+    source: str | os.PathLike[str], *, quantize: str | None = None
+) -> ModelInfo:
     """Tell what a model is and what memory it needs, without loading it.
 
     Parameters
     ----------
     source : as :func:`llamacy.load` takes it.
+    quantize : likewise; what is told is of the model in that type.
 
     Raises
     ------
+    ArgumentError : there is no such type.
     ModelFileError : the file cannot be read.
     FormatError : it is not a sound GGUF file, or (UnsupportedError) needs something
         llamacy does not have: `load` would say the same.
@@ -101,7 +105,9 @@ def inspect(source: str | os.PathLike[str]) -> ModelInfo:
     >>> info.kv_bytes(1024) == 2 * info.kv_bytes(512)
     True
     """
-    with open_model(locate(source)) as file:
+    found = find_source(source)
+    file_type = found.file_type(quantize, "quantize")
+    with open_model_as(found.path, file_type) as file:
         return inspect_file(file)
 
 

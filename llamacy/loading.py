@@ -9,19 +9,19 @@ from dataclasses import replace
 
 from llamacy.adapters import Lora, read_adapters
 from llamacy.architectures import find_architecture
+from llamacy.config import ModelConfig
 from llamacy.cpu_count import default_threads
 from llamacy.errors import ArgumentError
 from llamacy.executors import Progress, load_executor
-from llamacy.formats.file_types import find_file_type
 from llamacy.formats.gguf_config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
 from llamacy.formats.requantized import RequantizedFile
 from llamacy.model import Model
 from llamacy.model_files import open_model
-from llamacy.ops.runtime import KV_TYPES, PAGE
+from llamacy.ops.steps import KV_TYPES, PAGE
 from llamacy.sampling.checks import check_callback, checked_integer
 from llamacy.session_file import Origin
-from llamacy.sources import locate
+from llamacy.sources import find_source
 
 _MAX_THREADS = 1024  # more is a slip of the hand, and may exhaust the machine
 _MAX_CTX = 2**31 - 1  # positions are int32
@@ -48,7 +48,8 @@ def load(
     source : path of a GGUF file; of a split model, the path of its first file. Or
         path of a folder as Hugging Face has them, with config.json and safetensors.
         Or a name on the Hugging Face hub, ``"user/repo:Q4_K_M"``, which is fetched
-        (see :func:`llamacy.pull`) if it is not in the cache. ``"demo"`` is the tiny
+        (see :func:`llamacy.pull`) if it is not in the cache; if the repository has
+        safetensors, the type is what they are quantised to. ``"demo"`` is the tiny
         model that comes with the package.
     n_ctx : most tokens of prompt and text together; None is what the model was
         trained for. Memory for them is taken as they come.
@@ -80,7 +81,8 @@ def load(
     >>> load("demo").generate("What is", max_tokens=1).usage.completion_tokens
     1
     """
-    path = locate(source)
+    found = find_source(source)
+    path = found.path
     if n_ctx is not None:
         n_ctx = checked_integer("n_ctx", n_ctx, 1, _MAX_CTX)
     if n_threads is None:
@@ -93,44 +95,58 @@ def load(
     if prompt_cache is not None:
         prompt_cache = checked_integer("prompt_cache", prompt_cache, 0)
     check_callback("progress", progress)
-    file_type = None
-    if quantize is not None:
-        file_type = find_file_type(quantize, argument="quantize")
+    file_type = found.file_type(quantize, "quantize")
     with ExitStack() as opened:
         file: ModelFile = opened.enter_context(open_model(path))
-        # An unknown family is refused as such, whatever keys it has of its own.
-        find_architecture(read_architecture(file), str(file.path))
-        config = read_config(file)
+        config = _read_config(file, n_ctx)
         adapters = read_adapters(lora, config)
-        if n_ctx is not None:
-            config = replace(config, n_ctx=n_ctx)
         if file_type is not None:
             requantized = RequantizedFile(file, file_type, n_threads)
             file = opened.enter_context(requantized)
         executor = load_executor(
             file, config, n_threads=n_threads, kv_type=kv_type, progress=progress
         )
-        fingerprint = file.fingerprint()
-        if config.is_long_context and "rope_factors_long.weight" in file.tensors:
-            fingerprint += "-long"  # whose keys are rotated otherwise
-        origin = Origin(fingerprint, kv_type, PAGE, executor.page_bytes)
+        fingerprint = _fingerprint(file, config)
         metadata = file.metadata
-    if n_ctx is None:
-        n_ctx = config.n_ctx_train
-    elif n_ctx > config.n_ctx_train:
-        _logger.warning(
-            "%s: a context of %d tokens is more than the %d the model was trained on",
-            path, n_ctx, config.n_ctx_train,
-        )  # fmt: skip
+    page_bytes = executor.page_bytes
+    n_ctx = _context(n_ctx, config.n_ctx_train, str(path))
     if prompt_cache is None:
-        prompt_cache = min(-(-n_ctx // PAGE) * executor.page_bytes, _MAX_PROMPT_CACHE)
+        prompt_cache = min(-(-n_ctx // PAGE) * page_bytes, _MAX_PROMPT_CACHE)
     return Model(
         str(path),
         config,
         executor,
         metadata,
         n_ctx=n_ctx,
-        n_cache_pages=prompt_cache // executor.page_bytes,
-        origin=origin,
+        n_cache_pages=prompt_cache // page_bytes,
+        origin=Origin(fingerprint, kv_type, PAGE, page_bytes),
         adapters=adapters,
     )
+
+
+def _read_config(file: ModelFile, n_ctx: int | None) -> ModelConfig:
+    """Read the hyperparameters, for a context of `n_ctx` tokens if that is said."""
+    # An unknown family is refused as such, whatever keys it has of its own.
+    find_architecture(read_architecture(file), str(file.path))
+    config = read_config(file)
+    return config if n_ctx is None else replace(config, n_ctx=n_ctx)
+
+
+def _fingerprint(file: ModelFile, config: ModelConfig) -> str:
+    """Tell what the model computes from what others do."""
+    fingerprint = file.fingerprint()
+    if config.is_long_context and "rope_factors_long.weight" in file.tensors:
+        fingerprint += "-long"  # whose keys are rotated otherwise
+    return fingerprint
+
+
+def _context(n_ctx: int | None, n_ctx_train: int, path: str) -> int:
+    """Tokens of context; more than the model was trained for may confuse it: warn."""
+    if n_ctx is None:
+        return n_ctx_train
+    if n_ctx > n_ctx_train:
+        _logger.warning(
+            "%s: a context of %d tokens is more than the %d the model was trained on",
+            path, n_ctx, n_ctx_train,
+        )  # fmt: skip
+    return n_ctx

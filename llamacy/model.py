@@ -4,53 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy import session_file
-from llamacy.adapters import (
-    Adapter,
-    AdapterSet,
-    Lora,
-    low_ranks,
-    read_adapters,
-)
+from llamacy.adapters import Adapter, AdapterSet, Lora, low_ranks, read_adapters
 from llamacy.chat.calls import Conversations
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, ClosedError
 from llamacy.fork_locks import Rank, fork_lock
-from llamacy.generation.engine import Engine, Prompt, arranged, listed
-from llamacy.generation.gather import (
-    OnProgress,
-    gather,
-    gather_async,
-    made_in_thread,
-)
+from llamacy.generation.engine import Engine
+from llamacy.generation.gather import gather
 from llamacy.generation.prompt_logits import LogitsRequest
-from llamacy.generation.request import CancelToken, Request
-from llamacy.generation.streams import AsyncStream, Stream
-from llamacy.results import Completion, Score
-from llamacy.sampling import SamplingOptions, SamplingParams
+from llamacy.held_text import HeldText
 from llamacy.sampling.checks import checked_flag
 from llamacy.session import Session
+from llamacy.session_file import Origin
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.lazy import LazyTokenizer
 
 if TYPE_CHECKING:
     from llamacy.executors import Executor
-
-Prompts: TypeAlias = "list[str] | list[list[int]] | tuple[str, ...]"
-"""Several of them."""
-
-
-class CallOptions(SamplingOptions, total=False):
-    """Sampling options, and what concerns one call only."""
-
-    cancel: CancelToken | None
-    progress: OnProgress | None
 
 
 class Model(Conversations):
@@ -76,7 +51,7 @@ class Model(Conversations):
         *,
         n_ctx: int,
         n_cache_pages: int,
-        origin: session_file.Origin,
+        origin: Origin,
         adapters: AdapterSet | None = None,
     ) -> None:
         self.path = path
@@ -107,12 +82,7 @@ class Model(Conversations):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -219,220 +189,6 @@ class Model(Conversations):
         self._check_open()
         return self.tokenizer.decode(self._engine.checked_ids("ids", ids))
 
-    @overload
-    def generate(
-        self,
-        prompt: Prompt,
-        params: SamplingParams | None = None,
-        *,
-        n: None = None,
-        **options: Unpack[CallOptions],
-    ) -> Completion: ...
-
-    @overload
-    def generate(
-        self,
-        prompt: Prompts,
-        params: SamplingParams | None = None,
-        *,
-        n: None = None,
-        **options: Unpack[CallOptions],
-    ) -> list[Completion]: ...
-
-    @overload
-    def generate(
-        self,
-        prompt: Prompt,
-        params: SamplingParams | None = None,
-        *,
-        n: int,
-        **options: Unpack[CallOptions],
-    ) -> list[Completion]: ...
-
-    @overload
-    def generate(
-        self,
-        prompt: Prompts,
-        params: SamplingParams | None = None,
-        *,
-        n: int,
-        **options: Unpack[CallOptions],
-    ) -> list[list[Completion]]: ...
-
-    def generate(
-        self,
-        prompt: Any,
-        params: SamplingParams | None = None,
-        *,
-        n: int | None = None,
-        cancel: CancelToken | None = None,
-        progress: OnProgress | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> Any:
-        """Continue a prompt, or several together.
-
-        Parameters
-        ----------
-        prompt : a text or its token ids; or a list of those, which are decoded
-            together, with a result for each in the same order.
-        params : how to choose tokens and when to end.
-        n : give a list of so many different samples of each prompt.
-        cancel : anything with ``is_set()``, as a ``threading.Event``: set by another
-            thread it ends the text, as ``"cancelled"``, after the pass at hand.
-        progress : called in this thread with the share of the prompts that has been
-            read, up to 1.0.
-        options : the fields of SamplingParams one by one; they go before `params`.
-
-        Raises
-        ------
-        ContextLengthError : a prompt has more than `n_ctx` tokens.
-        ArgumentError : an empty prompt, an id outside the vocabulary, a bad option.
-        ClosedError : the model is closed, or was while it generated.
-
-        Examples
-        --------
-        >>> model.generate("Once upon a time", max_tokens=8).text  # doctest: +SKIP
-        ', there was a little girl'
-        """
-        made = self._engine.params(params, options)
-        requests = self._requests(listed(prompt), made, n, cancel)
-        gather(self._engine.worker, requests, progress)
-        return arranged([one.completion() for one in requests], prompt, n)
-
-    def stream(
-        self,
-        prompt: Prompt,
-        params: SamplingParams | None = None,
-        *,
-        cancel: CancelToken | None = None,
-        progress: OnProgress | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> Stream:
-        """Continue a prompt, piece by piece as it is generated.
-
-        Takes what :meth:`generate` takes, and checks it at once. After the last
-        piece the stream's `completion` holds the whole result.
-
-        Examples
-        --------
-        >>> for piece in model.stream("Once upon a time"):  # doctest: +SKIP
-        ...     print(piece.text, end="", flush=True)
-        """
-        made = self._engine.params(params, options)
-        (request,) = self._requests([prompt], made, None, cancel)
-        return Stream(self._engine.worker, request, progress)
-
-    @overload
-    async def agenerate(
-        self,
-        prompt: Prompt,
-        params: SamplingParams | None = None,
-        *,
-        n: None = None,
-        **options: Unpack[CallOptions],
-    ) -> Completion: ...
-
-    @overload
-    async def agenerate(
-        self,
-        prompt: Prompts,
-        params: SamplingParams | None = None,
-        *,
-        n: None = None,
-        **options: Unpack[CallOptions],
-    ) -> list[Completion]: ...
-
-    @overload
-    async def agenerate(
-        self,
-        prompt: Prompt,
-        params: SamplingParams | None = None,
-        *,
-        n: int,
-        **options: Unpack[CallOptions],
-    ) -> list[Completion]: ...
-
-    @overload
-    async def agenerate(
-        self,
-        prompt: Prompts,
-        params: SamplingParams | None = None,
-        *,
-        n: int,
-        **options: Unpack[CallOptions],
-    ) -> list[list[Completion]]: ...
-
-    async def agenerate(
-        self,
-        prompt: Any,
-        params: SamplingParams | None = None,
-        *,
-        n: int | None = None,
-        cancel: CancelToken | None = None,
-        progress: OnProgress | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> Any:
-        """Do what :meth:`generate` does, without blocking the event loop.
-
-        Cancelling the task ends the generation after the pass at hand.
-        """
-        made = self._engine.params(params, options)
-        requests = await made_in_thread(
-            lambda: self._requests(listed(prompt), made, n, cancel)
-        )
-        await gather_async(self._engine.worker, requests, progress)
-        return arranged([one.completion() for one in requests], prompt, n)
-
-    def astream(
-        self,
-        prompt: Prompt,
-        params: SamplingParams | None = None,
-        *,
-        cancel: CancelToken | None = None,
-        progress: OnProgress | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> AsyncStream:
-        """Do what :meth:`stream` does, without blocking the event loop.
-
-        It begins, and its prompt is checked, when the first piece is asked for.
-
-        Examples
-        --------
-        >>> async for piece in model.astream("Once upon a time"):  # doctest: +SKIP
-        ...     print(piece.text, end="", flush=True)
-        """
-        made = self._engine.params(params, options)
-        return AsyncStream(
-            self._engine.worker,
-            lambda: self._requests([prompt], made, None, cancel),
-            progress,
-        )
-
-    @overload
-    def score(self, text: Prompt) -> Score: ...
-
-    @overload
-    def score(self, text: Prompts) -> list[Score]: ...
-
-    def score(self, text: Any) -> Any:
-        """How likely a text is, or several are, token by token.
-
-        Parameters
-        ----------
-        text : a text or its token ids, or a list of those, which are read together.
-
-        Raises
-        ------
-        ContextLengthError : more than `n_ctx` tokens.
-        ArgumentError : an empty text, an id outside the vocabulary.
-        """
-        self._check_open()
-        params = SamplingParams(max_tokens=0, prompt_logprobs=0)
-        texts = listed(text)
-        requests = self._engine.requests(texts, params, None, None, name="text")
-        gather(self._engine.worker, requests)
-        return arranged([_score(request) for request in requests], text, None)
-
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Logits of the token after each of `ids`.
 
@@ -469,38 +225,9 @@ class Model(Conversations):
         ContextLengthError : it has more than `n_ctx` tokens.
         """
         self._check_open()
-        sequence = self.executor.new_sequence()
-        adapters = self._engine.worker.adapters
-        try:
-            ids = session_file.load(
-                path,
-                self._origin.with_adapters(adapters),
-                self.config.n_vocab,
-                self.n_ctx,
-                sequence,
-            )
-        except BaseException:
-            sequence.close()
-            raise
-        return Session(self._engine, self._origin, ids, sequence, adapters)
-
-    def _requests(
-        self,
-        prompts: Sequence[Any],
-        params: SamplingParams,
-        n: int | None,
-        cancel: CancelToken | None,
-    ) -> list[Request]:
-        self._check_open()
-        return self._engine.requests(prompts, params, n, cancel)
+        held = HeldText.load(path, self._origin, self._engine)
+        return Session(self._engine, self._origin, held)
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise ClosedError("the model is closed")
-
-
-def _score(request: Request) -> Score:
-    logprobs = [
-        None if one is None else one.logprob for one in request.prompt_logprobs or ()
-    ]
-    return Score(request.ids, logprobs)

@@ -17,7 +17,7 @@ from llamacy.formats.gguf_copy import write_model
 from llamacy.formats.requantized import RequantizedFile
 from llamacy.model_files import open_model
 from llamacy.sampling.checks import check_callback, checked_integer
-from llamacy.sources import locate
+from llamacy.sources import find_source
 
 Path = str | os.PathLike[str]
 
@@ -81,15 +81,18 @@ def quantize(
     --------
     >>> quantize("llama-F16.gguf", "llama-Q4_K_M.gguf", "Q4_K_M")  # doctest: +SKIP
     """
-    file_type = find_file_type(type)
+    find_file_type(type)  # before a model is fetched
     if n_threads is None:
         n_threads = default_threads()
     n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
     check_callback("progress", progress)
     if not isinstance(target, str | os.PathLike):
         raise ArgumentError(f"target: wanted a path, found {target!r}")
+    found = find_source(source)
+    file_type = found.file_type(type, "type")
+    assert file_type is not None
     with (
-        open_model(locate(source)) as file,
+        open_model(found.path) as file,
         RequantizedFile(file, file_type, n_threads) as requantized,
     ):
         read_architecture(file)  # no model without one

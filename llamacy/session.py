@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self, Unpack
 
 from llamacy import session_file
 from llamacy.errors import ArgumentError, BusyError, ClosedError
 from llamacy.fork_locks import Rank, fork_lock
+from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.engine import Engine, Prompt
 from llamacy.generation.gather import (
     OnProgress,
@@ -16,9 +16,9 @@ from llamacy.generation.gather import (
     gather_async,
     made_in_thread,
 )
-from llamacy.generation.request import CancelToken, Request
+from llamacy.generation.request import Request
 from llamacy.generation.streams import AsyncStream, Stream
-from llamacy.ops.batch import Sequence
+from llamacy.held_text import HeldText
 from llamacy.results import Completion
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.sampling.checks import checked_integer
@@ -44,15 +44,11 @@ class Session:
         self,
         engine: Engine,
         origin: session_file.Origin,
-        ids: list[int] | None = None,
-        sequence: Sequence | None = None,
-        adapters: str = "",
+        held: HeldText | None = None,
     ) -> None:
         self._engine = engine
         self._origin = origin
-        self._ids = ids or []
-        self._sequence = sequence
-        self._adapters = adapters  # with which the sequence was read
+        self._held = held or HeldText()
         self._current: Request | None = None
         self._is_closed = False
         self._lock = fork_lock(Rank.SESSION)  # of all the above
@@ -64,12 +60,7 @@ class Session:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     @property
@@ -77,7 +68,7 @@ class Session:
         """Ids of the whole text."""
         with self._lock:
             self._settle()
-            return list(self._ids)
+            return list(self._held.ids)
 
     @property
     def n_past(self) -> int:
@@ -178,10 +169,7 @@ class Session:
         """Return a session with the same text, sharing the memory of what it holds."""
         with self._lock:
             self._take_turn()
-            twin = self._sequence.fork() if self._sequence is not None else None
-            return Session(
-                self._engine, self._origin, list(self._ids), twin, self._adapters
-            )
+            return Session(self._engine, self._origin, self._held.fork())
 
     def rewind(self, n_tokens: int) -> None:
         """Forget the last `n_tokens` tokens.
@@ -192,8 +180,9 @@ class Session:
         """
         with self._lock:
             self._take_turn()
-            n_tokens = checked_integer("n_tokens", n_tokens, 0, len(self._ids))
-            self._keep(self._ids[: len(self._ids) - n_tokens])
+            ids = self._held.ids
+            n_tokens = checked_integer("n_tokens", n_tokens, 0, len(ids))
+            self._held.keep(ids[: len(ids) - n_tokens])
 
     def save(self, path: session_file.Path) -> None:
         """Write the session to a file, for :meth:`llamacy.Model.load_session`.
@@ -206,9 +195,7 @@ class Session:
         """
         with self._lock:
             self._take_turn()
-            sequence = self._sequence or self._engine.executor.new_sequence()
-            origin = self._origin.with_adapters(self._adapters)
-            session_file.save(path, origin, self._ids, sequence)
+            self._held.save(path, self._origin, self._engine)
 
     def close(self) -> None:
         """Give the memory back; a text still being generated ends as cancelled."""
@@ -220,8 +207,7 @@ class Session:
                 self._current.withdraw()
                 self._engine.worker.wake()
             self._settle()
-            if self._sequence is not None:
-                self._sequence.close()
+            self._held.close()
 
     def _maker(
         self, prompt: Prompt | None, params: SamplingParams, cancel: CancelToken | None
@@ -239,21 +225,20 @@ class Session:
         """Make the session's next request, which has the session until it is done."""
         with self._lock:
             self._take_turn()
-            ids = list(self._ids)
+            held = self._held
+            ids = list(held.ids)
             if prompt is not None:
                 ids += self._engine.prompt_ids(prompt, begins=not ids)
             if not ids:
                 raise ArgumentError("prompt: wanted at least one token, found none")
-            if self._sequence is not None and not reads_only:
-                # The last token is read again for the logits of what follows it.
-                n_held = min(self._sequence.n_past, len(ids) - 1)
-                self._sequence.truncate(n_held)
+            if not reads_only:
+                held.leave_last(ids)
             self._current = self._engine.request(
                 ids,
                 params,
                 cancel,
-                sequence=self._sequence,
-                adapters=self._adapters,
+                sequence=held.sequence,
+                adapters=held.adapters,
                 keeps_sequence=True,
                 reads_only=reads_only,
             )
@@ -281,12 +266,4 @@ class Session:
         self._engine.worker.wait(current)
         self._current = None
         if current.is_done:
-            self._sequence = current.sequence
-            self._adapters = current.adapters
-            self._keep(self._ids if current.is_void else current.ids_taken())
-
-    def _keep(self, ids: list[int]) -> None:
-        """Make `ids` the text: the one of before, longer or shorter."""
-        self._ids = ids
-        if self._sequence is not None and self._sequence.n_past > len(ids):
-            self._sequence.truncate(len(ids))
+            self._held.follow(current)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from llamacy.errors import (
     FormatError,
     ModelFileError,
 )
+from llamacy.new_file import file_errors, new_file, regular_path
 from llamacy.ops.batch import Sequence
 from llamacy.ops.kv_cache import PagedSequence
 
@@ -65,31 +65,22 @@ class Origin:
 def save(path: Path, origin: Origin, ids: list[int], sequence: Sequence) -> None:
     """Write a session; the file is there whole or not at all.
 
+    Nobody but its owner may read it, unless a file that it replaces says otherwise.
+
     Raises
     ------
     ArgumentError : `path` is none.
     ModelFileError : it cannot be written.
     """
     assert isinstance(sequence, PagedSequence)
-    target = _target(path)
+    _check_path(path)
     header = {"kind": _KIND, "version": _VERSION, "n_past": sequence.n_past}
-    try:
-        handle, draft = tempfile.mkstemp(".part", "session", os.path.dirname(target))
-        try:
-            with (
-                os.fdopen(handle, "wb") as file,
-                zipfile.ZipFile(file, "w", allowZip64=True) as archive,
-            ):
-                archive.writestr("header.json", json.dumps(header | asdict(origin)))
-                archive.writestr("tokens", np.asarray(ids, "<i4").tobytes())
-                for number, page in enumerate(sequence.pages):
-                    archive.writestr(f"pages/{number}", page.data.data)
-            os.replace(draft, target)
-        except BaseException:
-            os.unlink(draft)
-            raise
-    except OSError as error:
-        raise _file_error(error, path) from error
+    with new_file(path, private=True) as draft, file_errors(path):
+        with zipfile.ZipFile(draft, "w", allowZip64=True) as archive:
+            archive.writestr("header.json", json.dumps(header | asdict(origin)))
+            archive.writestr("tokens", np.asarray(ids, "<i4").tobytes())
+            for number, page in enumerate(sequence.pages):
+                archive.writestr(f"pages/{number}", page.data.data)
 
 
 def load(
@@ -105,7 +96,8 @@ def load(
     FormatError : it is not a session, is damaged, or is one of another model.
     """
     assert isinstance(sequence, PagedSequence)
-    source = _target(path)
+    _check_path(path)
+    source = regular_path(path)
     try:
         with zipfile.ZipFile(source) as archive:
             n_past = _check_header(path, archive, origin)
@@ -116,33 +108,16 @@ def load(
                 raise ContextLengthError(len(ids), n_ctx)
             sequence.restore(n_past, _pages(path, archive, n_past, origin))
     except OSError as error:
-        raise _file_error(error, path) from error
+        number, reason = error.errno or errno.EIO, error.strerror or str(error)
+        raise ModelFileError(number, reason, os.fspath(path)) from error
     except _BROKEN as error:
         raise FormatError(path, "file", "a sound session file", error) from error
     return ids
 
 
-def _target(path: Path) -> str:
-    """Where `path`, which may be a link, leads to.
-
-    Raises
-    ------
-    ModelFileError : to something else than a file, as a device, which saving would
-        replace, and which loading might wait for.
-    """
+def _check_path(path: object) -> None:
     if not isinstance(path, str | os.PathLike):
         raise ArgumentError(f"path: wanted a path, found {path!r}")
-    try:
-        target = os.path.realpath(os.fsdecode(path))
-        exists = os.path.lexists(target)
-    except (OSError, ValueError) as error:  # such as of a null byte
-        raise ModelFileError(errno.EINVAL, str(error), os.fsdecode(path)) from error
-    if exists and not os.path.isfile(target):
-        kind = "a folder" if os.path.isdir(target) else "not a regular file"
-        number = errno.EISDIR if os.path.isdir(target) else errno.EINVAL
-        reason = f"wanted a file, found {kind}"
-        raise ModelFileError(number, reason, os.fsdecode(path))
-    return target
 
 
 def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int]:
@@ -192,8 +167,3 @@ def _read(
     if n_bytes is not None and info.file_size != n_bytes:
         raise FormatError(path, name, f"{n_bytes} bytes", info.file_size)
     return archive.read(info)
-
-
-def _file_error(error: OSError, path: Path) -> ModelFileError:
-    reason = error.strerror or str(error)
-    return ModelFileError(error.errno or errno.EIO, reason, os.fspath(path))

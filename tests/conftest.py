@@ -203,3 +203,17 @@ def _noise(
         elif len(shape) > 1 and not name.endswith(".bias"):
             values *= np.float32(1.5 * shape[-1] ** -0.5)
         yield name, values.astype(np.float32)
+
+
+# Files.
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[Path]:
+    """A file that must be there unchanged in the end, and nothing beside it."""
+    path = tmp_path / "target" / "new.gguf"
+    path.parent.mkdir()
+    path.write_text("what was there")
+    yield path
+    assert path.read_text() == "what was there"
+    assert list(path.parent.iterdir()) == [path]

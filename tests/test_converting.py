@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -139,17 +139,6 @@ def test_sessions_are_of_one_type(folder: Path, tmp_path: Path) -> None:
 
 
 # What goes wrong.
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Iterator[Path]:
-    """A file that must be there unchanged in the end, and nothing beside it."""
-    path = tmp_path / "target" / "new.gguf"
-    path.parent.mkdir()
-    path.write_text("what was there")
-    yield path
-    assert path.read_text() == "what was there"
-    assert list(path.parent.iterdir()) == [path]
 
 
 def test_arguments_that_cannot_be_meant(folder: Path, target: Path) -> None:

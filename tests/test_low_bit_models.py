@@ -9,15 +9,12 @@ from typing import Any
 import byte_level_model
 import numpy as np
 import pytest
+from forward_passes import logits
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 import llamacy
 from llamacy.cli import app
-from llamacy.executors import load_executor
-from llamacy.formats.gguf import open_gguf
-from llamacy.formats.gguf_config import read_config
-from llamacy.ops.batch import Batch
 
 TYPES = (
     *("IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ1_S", "IQ1_M"),
@@ -42,18 +39,6 @@ def low_bit_model(
         return path
 
     return make
-
-
-def logits(path: Path, kind: Any, **options: Any) -> NDArray[np.float32]:
-    """Those of a prompt, and of some tokens one by one."""
-    with open_gguf(path) as file:
-        config = read_config(file)
-        executor = load_executor(file, config, executor=kind, **options)
-    ids = np.random.default_rng(1).integers(0, config.n_vocab, 45).tolist()
-    sequence = executor.new_sequence()
-    together = executor.forward(Batch.of(ids[:40], sequence, "all"))
-    alone = [executor.forward(Batch.of([i], sequence, "all")) for i in ids[40:]]
-    return np.concatenate([together, *alone])
 
 
 @pytest.mark.usefixtures("selected_level")

@@ -15,13 +15,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FOUNDATION = {"codebooks", "errors", "config", "results", "fork_locks"}
+FOUNDATION = {"codebooks", "errors", "config", "results", "fork_locks", "new_file"}
 ENGINE = FOUNDATION | {"formats", "ops"}
 MODEL = ENGINE | {
     *("adapters", "architectures", "chat", "converting", "cpu_count", "executors"),
-    *("free_memory", "generation", "hub", "inspecting", "kernels", "loading", "model"),
-    *("model_files", "quality", "quantizing", "sampling", "session", "session_file"),
-    *("sources", "tokenizers"),
+    *("free_memory", "generation", "held_text", "hub", "inspecting", "kernels"),
+    *("loading", "model", "model_files", "quality", "quantizing", "sampling"),
+    *("session", "session_file", "sources", "tokenizers"),
 }
 
 # A part of the package (a module or folder in it; "" is llamacy/__init__.py) and the
@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     - {"chat", "converting", "inspecting", "loading", "model", "model_files"}
     - {"quality", "quantizing"},
     "chat": FOUNDATION | {"generation", "sampling", "tokenizers"},
+    "held_text": {"generation", "ops", "session_file"},
     "session_file": FOUNDATION | {"ops"},
     "executors": ENGINE | {"architectures", "free_memory"},
     "roofline": FOUNDATION | {"kernels"},
@@ -57,11 +58,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ops": FOUNDATION | {"formats", "kernels"},
     "kernels": FOUNDATION,
     "formats": FOUNDATION,
-    "sources": {"errors", "hub"},
-    "hub": {"errors"},
+    "sources": {"errors", "formats", "hub"},
+    "hub": {"errors", "formats"},
     "cpu_count": {"cgroups"},
     "free_memory": {"cgroups"},
     "cgroups": set(),
+    "new_file": {"errors"},
     "codebooks": set(),
     "results": set(),
     "config": set(),

@@ -42,8 +42,12 @@ def mixture(
 ) -> Any:
     """Send rows through the experts that the router scores highest for them.
 
-    (M, n_embd) to (M, n_embd); for `is_normalized` and `activation` see Experts.
+    (M, n_embd) to (M, n_embd); for `is_normalized`, where the file does not say, and
+    `activation` see Experts.
     """
+    experts = experts_of(block.config)
+    if experts.is_normalized is not None:
+        is_normalized = experts.is_normalized
     return block.ops.experts(
         x,
         block.linear(x, "ffn_gate_inp"),
@@ -54,7 +58,7 @@ def mixture(
             gate_bias=block.weight("ffn_gate_exps.bias"),
             up_bias=block.weight("ffn_up_exps.bias"),
             down_bias=block.weight("ffn_down_exps.bias"),
-            n_used=experts_of(block.config).n_used,
+            n_used=experts.n_used,
             is_normalized=is_normalized,
             activation=activation,
         ),

@@ -1,6 +1,7 @@
 """Qwen 3 MoE: Qwen 3's attention, with norms of queries and keys, and experts.
 
-Yang et al. 2025 (arXiv:2505.09388). The weights of a token's experts have the sum 1.
+Yang et al. 2025 (arXiv:2505.09388). The weights of a token's experts have the sum 1,
+unless the file says otherwise.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Unpack, cast
 
@@ -16,9 +15,11 @@ from llamacy.chat.stream import (
     chat_completion,
     tell_bad_calls,
 )
+from llamacy.generation.calls import Texts
+from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.engine import Engine
 from llamacy.generation.gather import OnProgress, gather, gather_async, made_in_thread
-from llamacy.generation.request import CancelToken, Request
+from llamacy.generation.request import Request
 from llamacy.sampling import SamplingOptions, SamplingParams
 
 _PROMPT_OPTIONS = PromptOptions.__annotations__.keys()
@@ -28,8 +29,8 @@ class ChatOptions(SamplingOptions, PromptOptions, total=False):
     """Sampling options, and how to write a conversation as a prompt."""
 
 
-class Conversations(ABC):
-    """What a model does with conversations; the base of a model's class.
+class Conversations(Texts):
+    """What a model does with conversations, too; the base of a model's class.
 
     Parameters
     ----------
@@ -38,12 +39,8 @@ class Conversations(ABC):
     """
 
     def __init__(self, engine: Engine, metadata: Mapping[str, Any], path: str) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._template_source = TemplateSource(metadata, path)
-
-    @abstractmethod
-    def _check_open(self) -> None:
-        """Raise ClosedError once it is closed."""
 
     def chat(
         self,

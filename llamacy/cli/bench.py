@@ -12,8 +12,8 @@ import typer
 
 from llamacy.cli.failures import UsageError
 from llamacy.cli.limits import compared, generation_cost, measured, prompt_cost
-from llamacy.cli.models import find_model
-from llamacy.cli.options import JSON, KVType, Threads
+from llamacy.cli.models import find_model, type_name
+from llamacy.cli.options import JSON, KVType, ModelOption, Quantize, Threads
 
 if TYPE_CHECKING:
     from llamacy.executors import Executor
@@ -25,12 +25,9 @@ _SEED = 0
 def bench(
     argument: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="GGUF file, or name on the hub."),
+        typer.Argument(metavar="MODEL", help="GGUF file, folder, or name on the hub."),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", metavar="FILE", help="The model, as an option."),
-    ] = None,
+    model: ModelOption = None,
     n_prompt: Annotated[
         int,
         typer.Option(
@@ -49,6 +46,7 @@ def bench(
     ] = 5,
     threads: Threads = None,
     kv_type: KVType = "f16",
+    quantize: Quantize = None,
     no_limits: Annotated[
         bool,
         typer.Option("--no-limits", help="Do not measure the machine's limits."),
@@ -68,9 +66,17 @@ def bench(
     if (argument is None) == (model is None):
         raise UsageError("wanted one model: give a GGUF file, or a name on the hub")
     source = argument or model or ""
-    path = find_model(source)
+    found = find_model(source)
+    file_type = type_name(found, quantize)
     report = {"model": source} | _measure(
-        path, n_prompt, n_gen, repetitions, threads, kv_type, not no_limits
+        found.path,
+        file_type,
+        n_prompt,
+        n_gen,
+        repetitions,
+        threads,
+        kv_type,
+        not no_limits,
     )
     if json:
         from json import dumps
@@ -82,6 +88,7 @@ def bench(
 
 def _measure(
     path: Path,
+    quantize: str | None,
     n_prompt: int,
     n_gen: int,
     repetitions: int,
@@ -97,7 +104,9 @@ def _measure(
 
     threads = default_threads() if threads is None else threads
     level = kernels.selected().name
-    with llamacy.load(path, n_threads=threads, kv_type=kv_type) as loaded:
+    with llamacy.load(
+        path, n_threads=threads, kv_type=kv_type, quantize=quantize
+    ) as loaded:
         plan = loaded.executor
         assert isinstance(plan, Plan)
         longest = max(n_prompt, n_gen)
@@ -107,7 +116,7 @@ def _measure(
         limits = measured(plan, threads, level) if with_limits else None
         results = _results(plan, tokens, n_prompt, n_gen, repetitions, limits)
     return {
-        **_weights(path),
+        **_weights(path, quantize),
         "version": llamacy.__version__,
         "cpu": cpu_name(),
         "isa": level,
@@ -203,15 +212,15 @@ def _random_tokens(n_vocab: int, n: int) -> list[int]:
     return tokens
 
 
-def _weights(path: Path) -> dict[str, Any]:
-    """Return the size of the file's tensors, and the type most of the weights have."""
+def _weights(path: Path, quantize: str | None) -> dict[str, Any]:
+    """Return the size of the model's tensors, and the type most of the weights have."""
     from collections import Counter
     from math import prod
 
-    from llamacy.model_files import open_model
+    from llamacy.model_files import open_model_as
 
     n_params: Counter[str] = Counter()  # by type
-    with open_model(path) as file:
+    with open_model_as(path, quantize) as file:
         for tensor in file.tensors.values():
             n_params[tensor.type.name] += prod(tensor.shape)
         n_bytes = sum(tensor.n_bytes for tensor in file.tensors.values())

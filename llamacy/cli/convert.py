@@ -14,7 +14,10 @@ from llamacy.cli.options import JSON, Threads
 def convert(
     source: Annotated[
         str,
-        typer.Argument(metavar="IN", help="A folder of safetensors, or an old file."),
+        typer.Argument(
+            metavar="IN",
+            help="A folder of safetensors, its name on the hub, or an old file.",
+        ),
     ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
     type: Annotated[
@@ -45,13 +48,15 @@ def convert(
     first. OUT is replaced if it is there already. The types are those of quantize.
     """
     import llamacy
+    from llamacy.cli.models import find_model, type_name
     from llamacy.cli.progress_bar import ProgressBar
 
+    found = find_model(source)
     with ProgressBar("converting") as progress:
         written = llamacy.convert(
-            source,
+            found.path,
             target,
-            type,
+            type_name(found, type, "TYPE"),
             n_ctx=ctx,
             eps=eps,
             gqa=gqa,

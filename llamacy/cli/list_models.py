@@ -39,7 +39,7 @@ def list_models(json: JSON = False) -> None:
         [
             (
                 model.name,
-                model.files[0],
+                _first_weights(model.files),
                 in_units(model.n_bytes),
                 datetime.fromtimestamp(model.used).strftime("%Y-%m-%d %H:%M"),
             )
@@ -47,3 +47,8 @@ def list_models(json: JSON = False) -> None:
         ],
         right="size",
     )
+
+
+def _first_weights(files: tuple[str, ...]) -> str:
+    """Choose the file to show: what is first of a folder is not what it is about."""
+    return next((file for file in files if file.endswith(".safetensors")), files[0])

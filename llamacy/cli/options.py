@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +29,23 @@ KVType = Annotated[
         "--kv-type", metavar="TYPE", help="Type of the KV cache: f16, f32 or q8_0."
     ),
 ]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("-m", "--model", metavar="FILE", help="The model, as an option."),
+]
+TextFile = Annotated[
+    Path | None,
+    typer.Option("-f", "--file", help="Read the text from a file; -: stdin."),
+]
+Quantize = Annotated[
+    str | None,
+    typer.Option(
+        "--quantize",
+        metavar="TYPE",
+        show_default="as they are",
+        help="Turn weights into this type on the way in: Q4_K_M, Q8_0 and so on.",
+    ),
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -46,6 +64,7 @@ class LoadingFlags:
         ),
     ] = 0
     kv_type: KVType = "f16"
+    quantize: Quantize = None
     lora: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,13 +85,15 @@ class LoadingFlags:
     def load(self, path: str) -> Model:
         """Load the model that `path` is, or names."""
         import llamacy
-        from llamacy.cli.models import find_model
+        from llamacy.cli.models import find_model, type_name
 
+        found = find_model(path)
         return llamacy.load(
-            find_model(path),
+            found.path,
             n_ctx=self.n_ctx or None,
             n_threads=self.threads,
             kv_type=self.kv_type,
+            quantize=type_name(found, self.quantize),
             lora=self._adapters(),
         )
 

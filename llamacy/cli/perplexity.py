@@ -12,7 +12,14 @@ import typer
 
 from llamacy.cli.divergence_report import CHUNK_HEADING, as_json, chunk_line, report
 from llamacy.cli.failures import UsageError
-from llamacy.cli.options import JSON, KVType, Threads
+from llamacy.cli.options import (
+    JSON,
+    KVType,
+    ModelOption,
+    Quantize,
+    TextFile,
+    Threads,
+)
 from llamacy.cli.text_input import model_and_text
 
 if TYPE_CHECKING:
@@ -24,14 +31,8 @@ def perplexity(
     argument: Annotated[
         str | None, typer.Argument(metavar="MODEL", help="GGUF file of the model.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", metavar="FILE", help="The model, as an option."),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("-f", "--file", help="Read the text from a file; -: stdin."),
-    ] = None,
+    model: ModelOption = None,
+    file: TextFile = None,
     n_ctx: Annotated[
         int, typer.Option("-c", "--ctx-size", metavar="N", help="Tokens of a chunk.")
     ] = 512,
@@ -61,6 +62,7 @@ def perplexity(
     ] = False,
     threads: Threads = None,
     kv_type: KVType = "f16",
+    quantize: Quantize = None,
     json: JSON = False,
 ) -> None:
     """Measure the perplexity of a text, as llama.cpp's llama-perplexity does.
@@ -91,7 +93,9 @@ def perplexity(
         from llamacy.quality.logits_file import context_of
 
         n_ctx = context_of(logits_file)
-    with llamacy.load(path, n_ctx=n_ctx, n_threads=threads, kv_type=kv_type) as loaded:
+    with llamacy.load(
+        path, n_ctx=n_ctx, n_threads=threads, kv_type=kv_type, quantize=quantize
+    ) as loaded:
         if logits_file is not None and kl_divergence:
             result = _compare(loaded, logits_file, options, json)
         else:

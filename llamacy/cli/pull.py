@@ -18,7 +18,8 @@ def pull(
     """Fetch a model from the Hugging Face hub, or a newer version of it.
 
     NAME is user/repo:TYPE, user/repo/FILE, or user/repo alone, which means Q4_K_M if
-    there is one; user/repo@REVISION:TYPE is another version than the newest. HF_TOKEN
+    there is one; user/repo@REVISION:TYPE is another version than the newest. Of a
+    repository with safetensors and no GGUF file, all of the model is fetched. HF_TOKEN
     is the token for repositories that ask for one.
     """
     import llamacy

@@ -35,10 +35,11 @@ def quantize(
     import llamacy
     from llamacy.cli.progress_bar import ProgressBar
 
-    path = find_model(source)
+    found = find_model(source)
+    found.file_type(type, "TYPE")
     with ProgressBar("quantising") as progress:
         written = llamacy.quantize(
-            path, target, type, n_threads=threads, progress=progress
+            found.path, target, type, n_threads=threads, progress=progress
         )
     bits = 8 * written.target_bytes / written.n_params if written.n_params else 0.0
     if json:

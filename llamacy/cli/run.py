@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,11 +14,13 @@ from llamacy.cli.option_groups import takes_groups
 from llamacy.cli.options import JSON, LoadingFlags
 from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
 from llamacy.cli.prompt_progress import PromptProgress
+from llamacy.cli.run_options import ChatFlags, PromptFlags
 from llamacy.cli.sampling_options import SamplingFlags, without_end
-from llamacy.cli.text_input import model_and_text, unescape
 
 if TYPE_CHECKING:
+    from llamacy.generation.gather import OnProgress
     from llamacy.generation.streams import Stream
+    from llamacy.model import Model
     from llamacy.results import Completion, TokenLogprob
     from llamacy.tokenizers import Tokenizer
 
@@ -28,52 +29,8 @@ _NO_PROMPT = "no prompt: give one as an argument, with -f FILE or through a pipe
 
 @takes_groups
 def run(
-    first: Annotated[
-        str | None,
-        typer.Argument(metavar="MODEL", help="GGUF file, name on the hub, or demo."),
-    ] = None,
-    second: Annotated[
-        str | None,
-        typer.Argument(metavar="PROMPT", help="The text to continue; none: a chat."),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", metavar="FILE", help="The model, as an option."),
-    ] = None,
-    prompt: Annotated[
-        str | None,
-        typer.Option("-p", "--prompt", metavar="TEXT", help="The text, as an option."),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("-f", "--file", help="Read the prompt from a file; -: stdin."),
-    ] = None,
-    chat: Annotated[
-        bool,
-        typer.Option("--chat", help="Answer the prompt; chat if there is none."),
-    ] = False,
-    system: Annotated[
-        str | None,
-        typer.Option(
-            "-sys", "--system", metavar="TEXT", help="What a chat's system says first."
-        ),
-    ] = None,
-    chat_template: Annotated[
-        str | None,
-        typer.Option(
-            "--chat-template",
-            metavar="NAME",
-            show_default="the model's own",
-            help="How a chat is written, as alpaca or chatml; or a Jinja template.",
-        ),
-    ] = None,
-    hide_reasoning: Annotated[
-        bool,
-        typer.Option(
-            "--hide-reasoning",
-            help="Do not show what comes before an answer.",
-        ),
-    ] = False,
+    given: PromptFlags = PromptFlags(),  # noqa: B008 -- frozen
+    chatting: ChatFlags = ChatFlags(),  # noqa: B008 -- frozen
     escape: Annotated[
         bool,
         typer.Option("-e", "--escape", help=r"Read \n, \t and the like in texts."),
@@ -98,43 +55,31 @@ def run(
     --chat-template the prompt is answered and not continued; without a prompt, what
     is piped in are the lines of a chat.
     """
-    chats = chat or system is not None or chat_template is not None
-    path, text = model_and_text(
-        [first, second],
-        model,
-        prompt,
-        file,
-        "prompt",
-        reads_pipe=not chats,
-        joins_pipe=True,
-        unescapes=escape,
+    path, prompt = given.model_and_prompt(
+        reads_pipe=not chatting.answers, unescapes=escape
     )
-    if text is None and (json or not (chats or sys.stdin.isatty())):
+    if prompt is None and (json or not (chatting.answers or sys.stdin.isatty())):
         raise UsageError(_NO_PROMPT)
     if logprobs is not None and not json:
         raise UsageError("--logprobs: wanted --json with it")
     if escape:
-        system = system and unescape(system)
-        sampling = sampling.unescaped()
+        chatting, sampling = chatting.unescaped(), sampling.unescaped()
 
     params = sampling.params(logprobs=logprobs)
     with loading.load(path) as loaded:
         if sampling.ignore_eos:
             params = without_end(params, loaded.tokenizer)
         talk = Talk(
-            params, system or "", verbose=verbose, shows_reasoning=not hide_reasoning
+            params,
+            chatting.system or "",
+            verbose=verbose,
+            shows_reasoning=not chatting.hide_reasoning,
         )
-        if text is None:
-            Chat(loaded, talk, chat_template).run()
+        if prompt is None:
+            Chat(loaded, talk, chatting.chat_template).run()
             return
         with PromptProgress() as progress:
-            if chats:
-                talk.say(text)
-                stream: Stream = begin_answer(loaded, talk, chat_template, progress)
-                printer: Printer = AnswerPrinter(not hide_reasoning)
-            else:
-                stream = loaded.stream(text, params, progress=progress)
-                printer = TextPrinter(text if sys.stdout.isatty() else "")
+            stream, printer = _begin(loaded, prompt, talk, chatting, progress)
             finished = _follow(stream, None if json else printer)
         if json:
             _print_json(path, stream.completion, loaded.tokenizer)
@@ -142,6 +87,18 @@ def run(
             print(f"llamacy: {stream.completion.timings}", file=sys.stderr)
     if not finished:
         raise typer.Exit(130)
+
+
+def _begin(
+    model: Model, prompt: str, talk: Talk, chatting: ChatFlags, progress: OnProgress
+) -> tuple[Stream, Printer]:
+    """Begin to answer or to continue the prompt; return what shows it, too."""
+    if chatting.answers:
+        talk.say(prompt)
+        answer = begin_answer(model, talk, chatting.chat_template, progress)
+        return answer, AnswerPrinter(talk.shows_reasoning)
+    stream = model.stream(prompt, talk.params, progress=progress)
+    return stream, TextPrinter(prompt if sys.stdout.isatty() else "")
 
 
 def _follow(stream: Stream, printer: Printer | None) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llamacy.cli.failures import UsageError
 from llamacy.cli.option_groups import takes_groups
-from llamacy.cli.options import JSON, LoadingFlags
+from llamacy.cli.options import JSON, LoadingFlags, ModelOption, TextFile
 from llamacy.cli.text_input import model_and_text
 
 if TYPE_CHECKING:
@@ -21,19 +20,13 @@ if TYPE_CHECKING:
 def score(
     first: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="GGUF file, or name on the hub."),
+        typer.Argument(metavar="MODEL", help="GGUF file, folder, or name on the hub."),
     ] = None,
     second: Annotated[
         str | None, typer.Argument(metavar="TEXT", help="The text, if not piped in.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", metavar="FILE", help="The model, as an option."),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("-f", "--file", help="Read the text from a file; -: stdin."),
-    ] = None,
+    model: ModelOption = None,
+    file: TextFile = None,
     json: JSON = False,
     loading: LoadingFlags = LoadingFlags(),  # noqa: B008 -- frozen
 ) -> None:

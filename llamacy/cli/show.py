@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llamacy.cli.models import find_model
-from llamacy.cli.options import JSON
+from llamacy.cli.models import find_model, type_name
+from llamacy.cli.options import JSON, Quantize
 
 if TYPE_CHECKING:
     from llamacy.formats.model_file import ModelFile
@@ -34,15 +34,20 @@ def show(
             help="Context to tell the memory of; 0: the model's own.",
         ),
     ] = 0,
+    quantize: Quantize = None,
     full: Annotated[
         bool, typer.Option("--full", help="Show long arrays and texts whole.")
     ] = False,
     json: JSON = False,
 ) -> None:
-    """Show what a file needs in memory, its metadata, and its tensors."""
-    from llamacy.model_files import open_model
+    """Show what a file needs in memory, its metadata, and its tensors.
 
-    with open_model(find_model(file)) as opened:
+    With --quantize, what they would be in another type.
+    """
+    from llamacy.model_files import open_model_as
+
+    found = find_model(file)
+    with open_model_as(found.path, type_name(found, quantize)) as opened:
         summary = _summary(opened) | {"memory": _memory(opened, n_ctx or None)}
         metadata = {
             key: _plain(value, None if full else _N_SHOWN)

@@ -43,7 +43,7 @@ def tokenize(
 
     from llamacy import load_tokenizer
 
-    tokenizer = load_tokenizer(find_model(model))
+    tokenizer = load_tokenizer(find_model(model).path)
     ids = tokenizer.encode(
         text, add_bos=False if no_bos else None, parse_special=special
     )

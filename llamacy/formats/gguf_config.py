@@ -119,12 +119,13 @@ def _experts(keys: Keys) -> ExpertConfig | None:
     scale = keys.real(key, most=MAX_SCALE, default=1.0, is_zero_allowed=True)
     if scale not in (0, 1):  # either means none
         keys.refuse(key, "1", scale)
-    shared = ".expert_shared_feed_forward_length"
+    shared, norm = ".expert_shared_feed_forward_length", ".expert_weights_norm"
     return ExpertConfig(
         n_expert=n_expert,
         n_used=keys.integer(".expert_used_count", 1, n_expert),
         n_ff=keys.integer(".expert_feed_forward_length", 0, MAX_FF, default=0),
         n_ff_shared=keys.integer(shared, 0, MAX_FF, default=0),
+        is_normalized=keys.flag(norm, False) if norm in keys else None,
     )
 
 

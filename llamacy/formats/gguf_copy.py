@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+import os
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.formats.gguf_writer import NewTensor, check_target, write_gguf
+from llamacy.errors import ArgumentError
+from llamacy.formats.gguf_writer import NewTensor, write_gguf
 from llamacy.formats.model_file import ModelFile, ModelTensor
 from llamacy.formats.requantized import RequantizedTensor
 
@@ -40,7 +43,7 @@ def write_model(
     tensors = [
         NewTensor(each.name, each.type, each.shape) for each in file.tensors.values()
     ]
-    check_target(target, file.paths, sum(each.n_bytes for each in tensors))
+    _check_no_source(target, file.paths)
     metadata = {
         key: value
         for key, value in file.metadata.items()
@@ -49,6 +52,15 @@ def write_model(
     with closing(_blocks(file, progress)) as blocks:
         write_gguf(target, metadata, file.value_types, tensors, blocks)
     return tensors
+
+
+def _check_no_source(target: str, sources: Iterable[Path]) -> None:
+    if os.path.exists(target) and any(
+        os.path.samefile(target, path) for path in sources
+    ):
+        raise ArgumentError(
+            f"target: wanted another file than the source, found {target}"
+        )
 
 
 def _blocks(

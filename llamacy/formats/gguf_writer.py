@@ -6,22 +6,18 @@ needed.
 
 from __future__ import annotations
 
-import errno
 import math
-import os
-import secrets
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.errors import ArgumentError, ModelFileError
 from llamacy.formats.ggml import GGMLType
 from llamacy.formats.gguf_header import DEFAULT_ALIGNMENT
+from llamacy.new_file import file_errors, new_file
 
 _ARCHITECTURE = "general.architecture"
 
@@ -38,38 +34,6 @@ class NewTensor(NamedTuple):
         """Bytes of all its blocks."""
         n_blocks = math.prod(self.shape) // self.type.block_size
         return n_blocks * self.type.type_size
-
-
-def check_target(target: str, sources: Iterable[Path], n_bytes: int) -> None:
-    """Find out before the work what would fail after it.
-
-    Parameters
-    ----------
-    target : path of the file to write.
-    sources : the files it is made of.
-    n_bytes : how large it will be at least.
-
-    Raises
-    ------
-    ArgumentError : `target` is one of `sources`.
-    ModelFileError : it cannot be written, or there is no room for it.
-    """
-    folder = os.path.dirname(os.path.abspath(target))
-    if os.path.exists(target) and not os.path.isfile(target):
-        raise ModelFileError(errno.EINVAL, "not a regular file", target)
-    if not os.path.isdir(folder):
-        raise ModelFileError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
-    if os.path.exists(target) and any(
-        os.path.samefile(target, path) for path in sources
-    ):
-        raise ArgumentError(
-            f"target: wanted another file than the source, found {target}"
-        )
-    free = shutil.disk_usage(folder).free
-    if n_bytes > free:
-        raise ModelFileError(
-            errno.ENOSPC, f"no space for {n_bytes} bytes, {free} are free", target
-        )
 
 
 def write_gguf(
@@ -94,29 +58,24 @@ def write_gguf(
 
     Raises
     ------
-    ModelFileError : it cannot be written.
+    ModelFileError : it cannot be written, or there is no room for it.
     """
-    draft = f"{path}.{secrets.token_hex(4)}.part"
-    try:
-        _write(path, _writer(draft, metadata, value_types, tensors), blocks)
-        with _file_errors(path):
-            os.replace(draft, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(draft)
-        raise
+    n_bytes = sum(each.n_bytes for each in tensors)
+    # Before there is a draft: some of what this imports takes no notice of Ctrl-C.
+    writer = _writer(metadata, value_types, tensors)
+    with new_file(path, n_bytes=n_bytes) as draft:
+        _write(path, draft, writer, blocks)
 
 
 def _writer(
-    draft: str,
     metadata: Mapping[str, Any],
     value_types: Mapping[str, int],
     tensors: Sequence[NewTensor],
 ) -> Any:
-    """Make a GGUFWriter that knows everything but the weights."""
+    """Make a GGUFWriter that knows everything but its file and the weights."""
     import gguf
 
-    writer = gguf.GGUFWriter(draft, metadata[_ARCHITECTURE])
+    writer = gguf.GGUFWriter(None, metadata[_ARCHITECTURE])
     for key, value in metadata.items():
         if key != _ARCHITECTURE:
             _add_value(writer, key, value, gguf.GGUFValueType(value_types[key]))
@@ -128,32 +87,23 @@ def _writer(
     return writer
 
 
-def _write(path: str, writer: Any, blocks: Iterable[NDArray[np.uint8]]) -> None:
+def _write(
+    path: str, draft: str, writer: Any, blocks: Iterable[NDArray[np.uint8]]
+) -> None:
     try:
-        with _file_errors(path):
-            writer.write_header_to_file()
+        with file_errors(path):
+            writer.write_header_to_file(Path(draft))
             writer.write_kv_data_to_file()
             writer.write_ti_data_to_file()
         for data in blocks:
-            with _file_errors(path):
+            with file_errors(path):
                 writer.write_tensor_data(data)
-        with _file_errors(path):
+        with file_errors(path):
             writer.close()
     finally:
         # after an error: it is the first one that counts
         with suppress(OSError):
             writer.close()
-
-
-@contextmanager
-def _file_errors(path: str) -> Iterator[None]:
-    """Raise an OSError as the typed one, about `path` rather than its draft."""
-    try:
-        yield
-    except OSError as error:
-        # NumPy says how much of an array it wrote, but not why no more
-        reason = error.strerror or f"written in part, the disk may be full ({error})"
-        raise ModelFileError(error.errno or errno.EIO, reason, path) from error
 
 
 def _add_value(writer: Any, key: str, value: Any, value_type: Any) -> None:

@@ -8,7 +8,7 @@ in the README of the safetensors library. Every number is checked before it is u
 from __future__ import annotations
 
 import math
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.cursor import shown
@@ -26,8 +26,31 @@ MAX_SIZE: Final = 1 << 40  # of one dimension
 DTYPES: Final = {"F32": GGMLType.F32, "F16": GGMLType.F16, "BF16": GGMLType.BF16}
 """The types of tensors that are read."""
 
+BYTES: Final = "U8"
+"""The type of tensors that are read where it is known what their bytes say."""
+
 _LENGTH_BYTES: Final = 8
 _METADATA: Final = "__metadata__"
+
+
+class Stored(NamedTuple):
+    """Where in the file a tensor lies, and what it is, or None if it is `BYTES`.
+
+    The rest is that of :class:`~llamacy.formats.gguf_header.TensorInfo`.
+    """
+
+    name: str
+    type: GGMLType | None
+    shape: tuple[int, ...]
+    offset: int
+    n_bytes: int
+
+    @property
+    def info(self) -> TensorInfo | None:
+        """The same of weights; None of bytes."""
+        if self.type is None:
+            return None
+        return TensorInfo(self.name, self.type, self.shape, self.offset, self.n_bytes)
 
 
 def read_header(file: MappedFile) -> list[TensorInfo]:
@@ -42,6 +65,16 @@ def read_header(file: MappedFile) -> list[TensorInfo]:
     FormatError : the file is not of this format, or is broken.
     UnsupportedError : a tensor's type is none of `DTYPES`.
     """
+    tensors = []
+    for stored in read_stored(file):
+        if (info := stored.info) is None:
+            raise _unknown(file, f"tensor {shown(stored.name)}", BYTES)
+        tensors.append(info)
+    return tensors
+
+
+def read_stored(file: MappedFile) -> list[Stored]:
+    """Do the same for a file that may have `BYTES`."""
     start = _header_end(file)
     text = file.data[_LENGTH_BYTES:start]
     header = parse_json(text, file.path, "header", most=MAX_ITEMS)
@@ -79,7 +112,12 @@ def _check_metadata(file: MappedFile, metadata: Any) -> None:
         raise FormatError(file.path, f"header: {_METADATA}", wanted, "something else")
 
 
-def _tensor(file: MappedFile, start: int, name: str, entry: Any) -> TensorInfo:
+def _unknown(file: MappedFile, field: str, dtype: str) -> UnsupportedError:
+    wanted = f"one of {', '.join(DTYPES)}"
+    return UnsupportedError(file.path, f"{field}: dtype", wanted, shown(dtype))
+
+
+def _tensor(file: MappedFile, start: int, name: str, entry: Any) -> Stored:
     """Read one entry of the header; its offsets count from `start`."""
     field = f"tensor {shown(name)}"
 
@@ -94,9 +132,8 @@ def _tensor(file: MappedFile, start: int, name: str, entry: Any) -> TensorInfo:
         fail("name", "a name", "an empty one")
     if not isinstance(dtype, str):
         fail("dtype", "a string", dtype)
-    if dtype not in DTYPES:
-        wanted = f"one of {', '.join(DTYPES)}"
-        raise UnsupportedError(file.path, f"{field}: dtype", wanted, shown(dtype))
+    if dtype not in DTYPES and dtype != BYTES:
+        raise _unknown(file, field, dtype)
     if not _are_whole(shape) or len(shape) > MAX_DIMS:
         fail("shape", f"at most {MAX_DIMS} whole numbers", shape)
     if not shape:
@@ -110,18 +147,19 @@ def _tensor(file: MappedFile, start: int, name: str, entry: Any) -> TensorInfo:
     if not 0 <= first <= end <= file.size - start:
         wanted = f"a range within the {file.size - start} bytes of tensors"
         fail("data_offsets", wanted, tuple(offsets))
-    n_bytes = math.prod(shape) * DTYPES[dtype].type_size
+    ggml_type = DTYPES.get(dtype)
+    n_bytes = math.prod(shape) * (ggml_type.type_size if ggml_type is not None else 1)
     if end - first != n_bytes:
         wanted = f"{n_bytes} bytes for {dtype} of {tuple(shape)}"
         fail("data_offsets", wanted, f"{end - first}")
-    return TensorInfo(name, DTYPES[dtype], tuple(shape), start + first, n_bytes)
+    return Stored(name, ggml_type, tuple(shape), start + first, n_bytes)
 
 
 def _are_whole(values: Any) -> bool:
     return isinstance(values, list) and all(type(value) is int for value in values)
 
 
-def _check_places(file: MappedFile, start: int, tensors: list[TensorInfo]) -> None:
+def _check_places(file: MappedFile, start: int, tensors: list[Stored]) -> None:
     """Each byte must be one tensor's; `tensors` are in the order of their offsets."""
     at = start
     for info in tensors:

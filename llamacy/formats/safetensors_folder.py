@@ -13,16 +13,49 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from llamacy.errors import FormatError, ModelFileError
 from llamacy.formats.cursor import shown
 from llamacy.formats.gguf import Tensor
 from llamacy.formats.json_text import read_json
 from llamacy.formats.mapped_file import MappedFile
-from llamacy.formats.safetensors import read_header
+from llamacy.formats.safetensors import Stored, read_stored
 
 SINGLE: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
 MAX_FILES: Final = 1 << 10
+
+
+class ByteTensor:
+    """Bytes that stand for something else than weights, one by one.
+
+    Attributes
+    ----------
+    name, shape, n_bytes : as :class:`~llamacy.formats.gguf.Tensor` has them.
+    """
+
+    def __init__(self, file: MappedFile, stored: Stored) -> None:
+        self.name = stored.name
+        self.shape = stored.shape
+        self.n_bytes = stored.n_bytes
+        self._file = file
+        self._offset = stored.offset
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """All of them: uint8, of `shape`, read-only, not copied.
+
+        Raises
+        ------
+        ClosedError : the file was closed.
+        """
+        return self._file.view(self._offset, self.n_bytes).reshape(self.shape)
+
+    def release(self) -> None:
+        """Take their pages out of memory; they are read again when needed."""
+        self._file.release(self._offset, self.n_bytes)
 
 
 class SafetensorsFolder:
@@ -32,11 +65,18 @@ class SafetensorsFolder:
     ----------
     paths : the files.
     tensors : by name, file after file, in the order of their bytes.
+    bytes : tensors of bytes, likewise.
     """
 
-    def __init__(self, files: list[MappedFile], tensors: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        files: list[MappedFile],
+        tensors: Mapping[str, Tensor],
+        bytes: Mapping[str, ByteTensor],
+    ) -> None:
         self.paths = tuple(file.path for file in files)
         self.tensors = tensors
+        self.bytes = bytes
         self._files = files
 
     def close(self) -> None:
@@ -58,7 +98,7 @@ def open_safetensors(folder: Path) -> SafetensorsFolder:
         places = None
         names = [SINGLE]
     elif os.path.lexists(folder / INDEX):
-        places = _read_index(folder / INDEX)
+        places = read_index(folder / INDEX)
         names = sorted(set(places.values()))
     else:
         raise ModelFileError(
@@ -68,27 +108,37 @@ def open_safetensors(folder: Path) -> SafetensorsFolder:
     with ExitStack() as opened:
         files: list[MappedFile] = []
         tensors: dict[str, Tensor] = {}
+        others: dict[str, ByteTensor] = {}
         for name in names:
             file = MappedFile(folder / name)
             opened.callback(file.close)
             files.append(file)
-            for info in read_header(file):
-                if places is not None and places.get(info.name) != name:
+            for stored in read_stored(file):
+                if places is not None and places.get(stored.name) != name:
                     found = "a tensor that the index puts elsewhere, or nowhere"
-                    field = f"tensor {shown(info.name)}"
+                    field = f"tensor {shown(stored.name)}"
                     raise FormatError(file.path, field, "one of this file", found)
-                tensors[info.name] = Tensor(file, info)
-        for missing in (places or {}).keys() - tensors.keys():
+                if (info := stored.info) is not None:
+                    tensors[stored.name] = Tensor(file, info)
+                else:
+                    others[stored.name] = ByteTensor(file, stored)
+        for missing in (places or {}).keys() - tensors.keys() - others.keys():
             path = folder / (places or {})[missing]
             found = "no such tensor, though the index says so"
             raise FormatError(path, "header", f"tensor {shown(missing)}", found)
-        model = SafetensorsFolder(files, tensors)
+        model = SafetensorsFolder(files, tensors, others)
         opened.pop_all()
     return model
 
 
-def _read_index(path: Path) -> dict[str, str]:
-    """Read which file each tensor is in."""
+def read_index(path: Path) -> dict[str, str]:
+    """Read which file each tensor is in.
+
+    Raises
+    ------
+    ModelFileError : the index cannot be read.
+    FormatError : it is broken, or names what is no file of its folder.
+    """
     places = read_json(path).child("weight_map")
     if places is None or not places.values:
         raise FormatError(path, "weight_map", "the names of tensors", "none")

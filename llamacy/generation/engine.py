@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from llamacy.errors import ArgumentError
-from llamacy.generation.request import CancelToken, Request
+from llamacy.generation.cancelling import CancelToken
+from llamacy.generation.request import Request
 from llamacy.generation.scheduler import Executor
 from llamacy.generation.worker import Worker
 from llamacy.sampling import SamplingOptions, SamplingParams

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import ContextLengthError
+from llamacy.generation.cancelling import CancelToken, Interest
+from llamacy.generation.choosing import Chooser
 from llamacy.generation.mailbox import Done, Event, Mailbox, Progress
 from llamacy.generation.output import Output
 from llamacy.generation.prefix_cache import common_prefix
+from llamacy.generation.prompt_scores import PromptScores
 from llamacy.generation.stopwatch import Stopwatch
 from llamacy.ops.batch import Sequence, Wanted
 from llamacy.results import Completion, FinishReason, Timings, TokenLogprob, Usage
-from llamacy.sampling import Sampler, SamplingParams, token_logprob
+from llamacy.sampling import SamplingParams
 
 if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
-
-
-class CancelToken(Protocol):
-    """Tells a generation to end; a ``threading.Event`` is one."""
-
-    def is_set(self) -> bool:
-        """Whether to end now."""
 
 
 MakeRoom = Callable[[list[int]], list[int] | None]
@@ -104,7 +100,6 @@ class Request:
         self.has_failed = False
         self.is_done = False
         self.output = Output(params, tokenizer, written)
-        self._params = params
         self._n_ctx = n_ctx
         self._make_room = make_room
         self._n_read_again = 0
@@ -112,14 +107,11 @@ class Request:
         if params.max_tokens is not None:
             self._limit = min(self._limit, params.max_tokens)
         self._reads_only = reads_only
-        self._eog_ids = tokenizer.eog_ids if tokenizer else frozenset[int]()
-        self._sampler = Sampler(params, tokenizer, seed_offset=seed_offset)
-        self._sampler.accept(ids)
-        self._raw_logits: NDArray[np.float32] | None = None
-        self._prompt_logprobs: list[TokenLogprob | None] = [None]
-        self._cancel = cancel
-        self._withdrawn = False
-        self._n_taken: int | None = None
+        self._chooser = Chooser(ids, params, tokenizer, seed_offset)
+        self._scores: PromptScores | None = None
+        if params.prompt_logprobs is not None:
+            self._scores = PromptScores(params.prompt_logprobs)
+        self._interest = Interest(cancel)
         self._mailbox: Mailbox | None = None
         self.sequence: Sequence | None = None
         self.n_read = self._n_cached = 0
@@ -161,23 +153,23 @@ class Request:
     @property
     def is_withdrawn(self) -> bool:
         """Whether it was withdrawn."""
-        return self._withdrawn
+        return self._interest.is_withdrawn
 
     @property
     def is_parked(self) -> bool:
         """Whether it waits for somebody to take what it has posted."""
         full = self._mailbox is not None and self._mailbox.is_full
-        return full and not self._withdrawn
+        return full and not self.is_withdrawn
 
     @property
     def is_cancelled(self) -> bool:
         """Whether nobody wants its result any more."""
-        return self._withdrawn or (self._cancel is not None and self._cancel.is_set())
+        return self._interest.is_lost
 
     @property
     def scores_prompt(self) -> bool:
         """Whether the likelihoods of the prompt's tokens are wanted."""
-        return self._params.prompt_logprobs is not None
+        return self._scores is not None
 
     @property
     def scores_next(self) -> bool:
@@ -193,20 +185,19 @@ class Request:
 
         n_taken : tokens of the text that were seen; None is nothing at all.
         """
-        self._n_taken = n_taken
-        self._withdrawn = True
+        self._interest.withdraw(n_taken)
 
     @property
     def is_void(self) -> bool:
         """Whether it leaves nothing: it failed, or its result was not waited for."""
-        return self.has_failed or (self._withdrawn and self._n_taken is None)
+        return self.has_failed or self._interest.left_nothing
 
     def start(self, sequence: Sequence) -> None:
         """Go on after the tokens that `sequence` holds: the first of the prompt."""
         self.sequence = sequence
         self.n_read = self._n_cached = sequence.n_past
-        # Nothing is known of tokens read before, nor of the one that follows them.
-        self._prompt_logprobs = [None] * (sequence.n_past + 1)
+        if self._scores is not None:
+            self._scores.begin_after(sequence.n_past)
 
     def next_rows(self, n_rows: int) -> tuple[list[int], Sequence, Wanted]:
         """At most `n_rows` rows of the next pass."""
@@ -285,7 +276,7 @@ class Request:
     @property
     def prompt_logprobs(self) -> list[TokenLogprob | None] | None:
         """Likelihoods of the prompt's tokens read so far, if wanted."""
-        return self._prompt_logprobs if self.scores_prompt else None
+        return self._scores.logprobs if self._scores is not None else None
 
     def usage(self, n_generated: int) -> Usage:
         """Count tokens, `n_generated` of them generated."""
@@ -298,29 +289,22 @@ class Request:
 
     def ids_taken(self) -> list[int]:
         """Tokens of prompt and text, without those that were not seen."""
-        if self._n_taken is None:
-            return self.ids
-        return self.ids[: self.n_prompt + self._n_taken]
+        n_taken = self._interest.n_taken
+        return self.ids if n_taken is None else self.ids[: self.n_prompt + n_taken]
 
     def _score_prompt(self, logits: NDArray[np.float32]) -> None:
         """Note how likely the tokens after those just read were."""
         assert self.sequence is not None
-        assert self._params.prompt_logprobs is not None
+        assert self._scores is not None
         following = self.ids[self.sequence.n_past - len(logits) + 1 : self.n_prompt]
-        for row, token in zip(logits, following, strict=False):
-            self._prompt_logprobs.append(
-                token_logprob(row, token, self._params.prompt_logprobs)
-            )
+        self._scores.add(logits, following)
 
     def _choose(self, logits: NDArray[np.float32]) -> None:
         """Choose the next token from `logits`, (n_vocab,)."""
-        if self._params.logprobs is not None:
-            # the sampler changes its row
-            self._raw_logits = _copied(logits, self._raw_logits)
-        token = self._sampler.sample(logits)
+        token = self._chooser.choose(logits)
         self._watch.token()
         text = ""
-        if token in self._eog_ids:
+        if self._chooser.ends_text(token):
             self.finish_reason = "stop"
         else:
             text = self._append(token)
@@ -338,10 +322,7 @@ class Request:
         """Add a token to the text; return the text that has become sure."""
         self.ids.append(token)
         self.n_to_read = len(self.ids)
-        logprob = None
-        if self._raw_logits is not None and self._params.logprobs is not None:
-            logprob = token_logprob(self._raw_logits, token, self._params.logprobs)
-        return self.output.push(token, logprob)
+        return self.output.push(token, self._chooser.logprob(token))
 
     def _refill(self) -> None:
         """Go on with fewer tokens than fill the context, or end there."""
@@ -365,13 +346,3 @@ class Request:
     def _post(self, event: Event) -> None:
         if self._mailbox is not None:
             self._mailbox.post(self, event)
-
-
-def _copied(
-    values: NDArray[np.float32], into: NDArray[np.float32] | None
-) -> NDArray[np.float32]:
-    """Copy into an array of before, if there is one."""
-    if into is None:
-        return values.copy()
-    np.copyto(into, values)
-    return into

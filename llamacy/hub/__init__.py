@@ -7,13 +7,15 @@ other programs share; its environment variables (``HF_HOME``, ``HF_HUB_CACHE``,
 ==============  ==========================================================
 :mod:`.names`    how a name is written
 :mod:`.choice`   which files of a repository it means
+:mod:`.folders`  the same where they are a folder of safetensors
 :mod:`.cache`    what is on this machine; asks nobody, imports next to nothing
 :mod:`.transfer` getting what is not
 :mod:`.failures` what can go wrong with that, as errors of ours
 :mod:`.removal`  getting rid of it
 ==============  ==========================================================
 
-None of it knows what is in a GGUF file.
+None of it knows what is in a GGUF file. Of a folder it reads the index of its
+safetensors, and whether config.json is that of a model that can be run.
 """
 
 from __future__ import annotations
@@ -41,17 +43,21 @@ def pull(name: str, *, progress: Callable[[float], None] | None = None) -> Path:
 
     Returns
     -------
-    The file in the cache; of a split model, the first.
+    The file in the cache; of a split model, the first. Or the folder, of a repository
+    that has safetensors and no GGUF file: ``"user/repo:Q4_K_M"`` is the same folder
+    then, and its weights become of that type whenever they are loaded.
 
     Raises
     ------
-    ArgumentError : it is no such name, or may mean several models.
+    ArgumentError : it is no such name, or may mean several models, or names a type
+        that safetensors cannot be quantised to.
     HubNotFoundError : there is no such repository, revision or file.
     HubAccessError : the repository needs a token (``HF_TOKEN``), or another one.
     HubConnectionError : the hub cannot be reached, or the transfer was interrupted.
     ModelFileError : a file cannot be written: the disk is full, say.
-    FormatError : a file that arrived is not of the size the hub says; or
-        (UnsupportedError) the repository has no GGUF file.
+    FormatError : a file that arrived is not of the size the hub says, or config.json or
+        the index is broken; or (UnsupportedError) the repository has neither a GGUF
+        file nor a folder of safetensors of a model that llamacy can run.
     """
     from llamacy.hub.transfer import fetch
 

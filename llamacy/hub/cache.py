@@ -33,7 +33,7 @@ class CachedModel:
     name : what it is called in :func:`llamacy.load` and :func:`llamacy.remove_cached`.
     repo : the repository it is from.
     files : paths in it; of a split model all, in order.
-    path : the file, or the first of several, on disk.
+    path : the file, or the first of several, on disk; or the folder of safetensors.
     n_bytes : size of all its files.
     used : when it was last read or written, seconds since 1970, as far as the file
         system keeps account of it.
@@ -62,12 +62,33 @@ def repo_folder(repo: str) -> Path:
 
 
 def find_cached(name: HubName) -> Path | None:
-    """Return the first file of the one model in the cache that `name` means."""
+    """Return the one model in the cache that `name` means: its first file, or a folder.
+
+    Of a folder, the type of weights in `name` is left to who reads it.
+    """
     snapshot = _snapshot(repo_folder(name.repo), name.revision or "main")
     if snapshot is None:
         return None
-    found = matching(models_among(_files(snapshot)), name)
-    return snapshot / found[0].files[0] if len(found) == 1 else None
+    found = _models_in(snapshot, name.repo, runs=False)
+    if not any(model.is_folder for model in found):
+        found = matching(found, name)
+    return found[0].path_in(snapshot) if len(found) == 1 else None
+
+
+def _models_in(snapshot: Path, repo: str, *, runs: bool) -> list[RepoModel]:
+    """Put the files of a revision together to models, those that are whole.
+
+    runs : whether a folder must be of a model that llamacy can run: other programs'
+        are in the cache too.
+    """
+    files = _files(snapshot)
+    if (models := models_among(files)) or "config.json" not in files:
+        return models
+    # late: reading config.json takes more imports than looking for a file
+    from llamacy.hub.folders import cached_folder
+
+    folder = cached_folder(files, snapshot, repo, runs=runs)
+    return [folder] if folder is not None else []
 
 
 def _snapshot(folder: Path, revision: str) -> Path | None:
@@ -117,7 +138,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def cached_models() -> list[CachedModel]:
-    """List the GGUF models in the cache, by name.
+    """List the models in the cache, by name: GGUF files, and folders of safetensors.
 
     One that several revisions of a repository have is listed once.
 
@@ -155,7 +176,7 @@ def _models_of(folder: Path, repo: str) -> Iterator[CachedModel]:
         names = sorted(refs.get(commit, []), key=lambda name: (name != "main", name))
         revision = (*names, commit[:_SHOWN])[0]
         shown = HubName(repo, None if revision == "main" else revision)
-        models = models_among(_files(folder / "snapshots" / commit))
+        models = _models_in(folder / "snapshots" / commit, repo, runs=True)
         for model, name in zip(models, names_of(models, shown), strict=True):
             paths = [folder / "snapshots" / commit / file for file in model.files]
             blobs = tuple(path.resolve() for path in paths)
@@ -170,7 +191,7 @@ def _models_of(folder: Path, repo: str) -> Iterator[CachedModel]:
             name=name,
             repo=repo,
             files=model.files,
-            path=folder / "snapshots" / commit / model.files[0],
+            path=model.path_in(folder / "snapshots" / commit),
             n_bytes=sum(stat.st_size for stat in stats),
             used=max(max(stat.st_atime, stat.st_mtime) for stat in stats),
             revisions=tuple(

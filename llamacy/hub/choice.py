@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from llamacy.errors import ArgumentError
 from llamacy.hub.names import HubName
@@ -41,10 +42,16 @@ class RepoModel:
     ----------
     files : paths in the repository; of a split model all, in order.
     type : of the weights, as the files' names tell: ``"Q4_K_M"``; None if they do not.
+    is_folder : whether it is all of them together, and no GGUF file.
     """
 
     files: tuple[str, ...]
     type: str | None
+    is_folder: bool = False
+
+    def path_in(self, snapshot: Path) -> Path:
+        """Return the first file on disk, or the folder that they are."""
+        return snapshot if self.is_folder else snapshot / self.files[0]
 
 
 def models_among(files: Iterable[str]) -> list[RepoModel]:
@@ -111,6 +118,8 @@ def only(found: Sequence[RepoModel], name: HubName) -> RepoModel:
 
 def names_of(models: Sequence[RepoModel], name: HubName) -> list[str]:
     """Name each of `models`, of the repository in `name`, so that no other is meant."""
+    if any(model.is_folder for model in models):  # there is nothing beside it
+        return [str(HubName(name.repo, name.revision))]
     plain = [model.type for model in models if _is_plain(model)]
     prefix = HubName(name.repo, name.revision)
     return [

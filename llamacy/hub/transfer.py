@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from llamacy.errors import (
@@ -21,6 +21,7 @@ from llamacy.errors import (
 from llamacy.hub.cache import COMMIT, cache_folder, repo_folder, stands_for
 from llamacy.hub.choice import RepoModel, listed, matching, models_among, names_of, only
 from llamacy.hub.failures import endpoint, explained
+from llamacy.hub.folders import check_runs, folder_model, guides, is_folder, wanted_type
 from llamacy.hub.meter import Meter
 from llamacy.hub.names import HubName, is_safe
 
@@ -45,8 +46,9 @@ def fetch(name: HubName, progress: Callable[[float], None] | None) -> Path:
 
 def _fetch(name: HubName, meter: Meter) -> Path:
     commit, sizes = _listing(name)
-    files = _pick(sizes, name).files
     snapshot = repo_folder(name.repo) / "snapshots" / commit
+    model = _pick(name, commit, sizes, snapshot)
+    files = model.files
     missing = [file for file in files if _size(snapshot / file) != sizes[file]]
     again = {file: _remains(snapshot / file) for file in missing}
     n_bytes = sum(
@@ -67,7 +69,7 @@ def _fetch(name: HubName, meter: Meter) -> Path:
         if newest != snapshot / files[0]:
             raise HubConnectionError(f"{name.repo} has just been changed; try again")
     meter.end()
-    return snapshot / files[0]
+    return model.path_in(snapshot)
 
 
 def _listing(name: HubName) -> tuple[str, dict[str, int]]:
@@ -93,17 +95,33 @@ def _listing(name: HubName) -> tuple[str, dict[str, int]]:
     }
 
 
-def _pick(files: Iterable[str], name: HubName) -> RepoModel:
+def _pick(
+    name: HubName, commit: str, sizes: Mapping[str, int], snapshot: Path
+) -> RepoModel:
     """Choose the model among a repository's files."""
-    models = models_among(files)
+    models = models_among(sizes)
+    if not models and is_folder(sizes):
+        wanted_type(name)  # what cannot be is not to be found out hours later
+        for file in guides(sizes):
+            _bring(name.repo, file, commit, sizes[file], snapshot)
+        check_runs(snapshot)
+        return folder_model(sizes, snapshot, name.repo)
     if not models:
-        there = listed(sorted(files))
-        raise UnsupportedError(name.repo, "files", "a GGUF file", there)
+        wanted = "a GGUF file, or config.json and safetensors"
+        raise UnsupportedError(name.repo, "files", wanted, listed(sorted(sizes)))
     found = matching(models, name)
     if not found:
         there = listed(names_of(models, name))
         raise HubNotFoundError(f"no {name} on the hub; the repository has {there}")
     return only(found, name)
+
+
+def _bring(repo: str, file: str, commit: str, size: int, snapshot: Path) -> None:
+    """Get one small file, unless it is there."""
+    if _size(snapshot / file) != size:
+        again = _remains(snapshot / file)
+        path = _get(repo, file, commit, Meter(None), again=again)
+        _check_size(path, size, f"{repo}/{file}")
 
 
 def _must_come(repo: str, file: str, revision: str) -> bool:

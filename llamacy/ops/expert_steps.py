@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.kernels.packing import PackedExperts
+from llamacy.ops.buffers import Buffer, Prepared, padded
 from llamacy.ops.experts import Experts
 from llamacy.ops.memory import touched
-from llamacy.ops.runtime import Program, Routing
+from llamacy.ops.routing import Routing
+from llamacy.ops.runtime import Program
 
-Buffer = NDArray[np.float32]
-Prepared = NDArray[np.uint8]
 Waits = Callable[[Iterable[object], Iterable[object]], bool]
 """Whether a step that reads and writes these must wait for those before."""
 
-LANES: Final = 16  # rows of buffers are whole vectors
 _FLOATS: Final = ("F32", "F16", "BF16")
 _NONE: Final = (None, None)
 
@@ -126,8 +125,7 @@ class ExpertSteps:
         return self._routings[key]
 
     def _floats(self, use: str, routing: Routing, width: int) -> Buffer:
-        ld = -(-width // LANES) * LANES
-        shape = (routing.n_slots, ld)
+        shape = (routing.n_slots, padded(width))
         return self._buffer((use, *shape), shape, np.float32)
 
     def _prepared(

@@ -1,13 +1,14 @@
-"""From the recorded graph to the steps of a program: their buffers and barriers."""
+"""From the recorded graph to the steps of a program."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
 
-from llamacy.ops.expert_steps import LANES, Buffer, ExpertSteps, Prepared
+from llamacy.ops.barriers import Barriers
+from llamacy.ops.buffers import Buffer, Buffers
+from llamacy.ops.expert_steps import ExpertSteps
 from llamacy.ops.fusion import GATES, Fusion
 from llamacy.ops.memory import touched
 from llamacy.ops.recorder import Node
@@ -34,13 +35,11 @@ class Lowering:
         self._n_batch = n_batch
         self._graph = Fusion(nodes, logits, program.head_dim)
         self._last_reader = self._find_last_readers()
-        self._values: dict[Node, Buffer] = {}
-        self._prepared: dict[Node, Prepared] = {}
+        self._buffers = Buffers(program, n_batch)
+        self._values = self._buffers.values
+        self._new = self._buffers.new
         self._tables: dict[int, Buffer] = {}
-        self._spare: dict[int, list[Buffer]] = {}
-        self._spare_prepared: dict[int, list[Prepared]] = {}
-        self._read: set[int] = set()  # buffers touched since the last barrier
-        self._written: set[int] = set()
+        self._waits = Barriers().waits
         self._experts = ExpertSteps(program, n_batch, self._waits)
 
     def lower(self) -> None:
@@ -49,7 +48,7 @@ class Lowering:
             getattr(self, f"_emit_{node.op}")(node)
             for value in self._graph.leaves(node):
                 if self._last_reader[value] is node:
-                    self._free(value)
+                    self._buffers.free(value)
         if self._logits in self._values:
             self._copy(self._logits, None)
 
@@ -71,7 +70,9 @@ class Lowering:
 
     def _emit_rms_norm(self, node: Node) -> None:
         x, y = self._values[node.inputs[0]], self._new(node)
-        prepared = self._new_prepared(node) if self._is_read_prepared(node) else None
+        prepared = None
+        if self._is_read_prepared(node):
+            prepared = self._buffers.new_prepared(node)
         self._program.rms_norm(
             x,
             node.attributes["weight"],
@@ -108,8 +109,7 @@ class Lowering:
         if not self._graph.is_absorbed(y):
             self._elementwise(self._program.add, node)
         elif self._last_reader[x] is node and x not in y.inputs:
-            self._values[node] = self._values.pop(x)  # in place: x ends here
-            self._linear("add", y, self._values[node])
+            self._linear("add", y, self._buffers.replace(x, node))  # in place
         else:
             total, residual = self._new(node), self._values[x]
             self._linear("store", y, total)
@@ -188,7 +188,7 @@ class Lowering:
         bias2 = node2.attributes["bias"] if node2 else None
         if any(map(self._program.reads_prepared, filter(None, (weight, weight2)))):
             self._prepare(source)
-        x, prepared = self._values[source], self._prepared.get(source)
+        x, prepared = self._values[source], self._buffers.prepared.get(source)
         self._program.linear(
             form, weight, bias, x, prepared, y, weight2, bias2,
             waits=self._waits((x, prepared), (self._place(y),)),
@@ -210,8 +210,8 @@ class Lowering:
 
     def _prepare(self, value: Node) -> None:
         """Leave `value` as quantised weights read it, unless it already is."""
-        if value not in self._prepared:
-            x, prepared = self._values[value], self._new_prepared(value)
+        if value not in self._buffers.prepared:
+            x, prepared = self._values[value], self._buffers.new_prepared(value)
             self._program.prepare(
                 x,
                 value.width,
@@ -249,7 +249,7 @@ class Lowering:
         if self._graph.is_in_logits(node):
             y = None
         elif self._last_reader[value] is node:
-            y = self._values[node] = self._values.pop(value)
+            y = self._buffers.replace(value, node)
         else:
             y = self._new(node)
         emit(
@@ -282,41 +282,6 @@ class Lowering:
             self._tables[id(rope)] = table
         return self._tables[id(rope)]
 
-    # Buffers and barriers.
-
     def _place(self, buffer: Buffer | None) -> object:
         """Find what stands for a buffer, None being that of the run's own logits."""
         return self._logits if buffer is None else buffer
-
-    def _new(self, node: Node) -> Buffer:
-        ld = -(-node.width // LANES) * LANES
-        spare = self._spare.setdefault(ld, [])
-        buffer = spare.pop() if spare else touched((self._n_batch, ld), np.float32)
-        self._values[node] = buffer
-        return buffer
-
-    def _new_prepared(self, node: Node) -> Prepared:
-        nbytes = self._program.prepared_bytes(node.width, self._n_batch)
-        spare = self._spare_prepared.setdefault(nbytes, [])
-        buffer = spare.pop() if spare else touched((nbytes,), np.uint8)
-        self._prepared[node] = buffer
-        return buffer
-
-    def _free(self, value: Node) -> None:
-        buffer = self._values.pop(value, None)
-        if buffer is not None:
-            self._spare[buffer.shape[1]].append(buffer)
-        prepared = self._prepared.pop(value, None)
-        if prepared is not None:
-            self._spare_prepared[len(prepared)].append(prepared)
-
-    def _waits(self, reads: Iterable[object], writes: Iterable[object]) -> bool:
-        """Whether a step must wait for those since the last barrier."""
-        read = {id(buffer) for buffer in reads if buffer is not None}
-        written = {id(buffer) for buffer in writes if buffer is not None}
-        waits = bool(read & self._written or written & (self._written | self._read))
-        if waits:
-            self._read, self._written = set(), set()
-        self._read |= read
-        self._written |= written
-        return waits

@@ -1,16 +1,20 @@
 /* How the threads of one forward pass share work and wait for each other.
  *
- * Each step has a list of items, from which threads take until none are left. A step that
+ * Each step has a list of items, and each thread a share of them, one after another: their
+ * weights follow one another in memory, where a stream is read faster than pieces. A thread
+ * takes items of its own share until none are left, and then those of others. A step that
  * reads what others wrote begins when all their items are done, by whichever threads: not
  * when all threads have arrived. So a thread whose core a neighbour has taken holds up the
  * others only while it has an item; they do the rest without it.
  *
- * Who waits spins for a while, since an item usually takes some microseconds, and then
- * gives the core away, so that whoever has the item may have it.
+ * Who waits fetches the weights it will read next, spins for a while, since an item usually
+ * takes some microseconds, and then gives the core away, so that whoever has the item may
+ * have it.
  */
 #ifndef LLAMACY_TEAM_H
 #define LLAMACY_TEAM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if defined(_WIN32)
@@ -32,24 +36,71 @@
 
 enum { CACHE_LINE = 64, SPINS = 4000 };
 
-/* Of one step's items: the next to be taken, and how many are done. */
-typedef struct {
-    int64_t next;
-    int64_t done;
-    char pad[CACHE_LINE - 2 * sizeof(int64_t)];
-} work_counter;
+/* Of one step's items: how many are done, and how many are taken of each thread's share. */
+typedef struct { int64_t done, taken[]; } work_list;
 
-/* Takes `n` items; returns the first. */
-static inline int64_t take(work_counter *c, int64_t n) { return __atomic_fetch_add(&c->next, n, __ATOMIC_RELAXED); }
+/* One of some threads. */
+typedef struct { int thread, n_threads; } team_member;
+
+/* Items begin to end - 1 of a step. */
+typedef struct { int64_t begin, end; } work_items;
+
+/* Whole cache lines: lists that follow one another share none. */
+static inline size_t work_list_bytes(int n_threads) {
+    const size_t bytes = sizeof(work_list) + sizeof(int64_t) * (size_t)n_threads;
+    return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
+static inline work_list *work_list_at(void *lists, int n_threads, int i) {
+    return (work_list *)((uint8_t *)lists + work_list_bytes(n_threads) * (size_t)i);
+}
+
+/* A thread's share of n items: equal parts, in whole grains. */
+static inline work_items share_of(int64_t n, int64_t grain, team_member who) {
+    const int64_t grains = (n + grain - 1) / grain;
+    const int64_t begin = grains * who.thread / who.n_threads * grain;
+    const int64_t end = grains * (who.thread + 1) / who.n_threads * grain;
+    const work_items share = {begin < n ? begin : n, end < n ? end : n};
+    return share;
+}
+
+/* Takes up to `most` of n items, the member's own first; none are left if there are none. */
+static inline work_items take(work_list *list, int64_t n, int64_t grain, int64_t most, team_member who) {
+    team_member owner = who;
+    for (int i = 0; i < who.n_threads; i++, owner.thread = (owner.thread + 1) % who.n_threads) {
+        const work_items share = share_of(n, grain, owner);
+        int64_t *taken = &list->taken[owner.thread];
+        if (share.begin + __atomic_load_n(taken, __ATOMIC_RELAXED) >= share.end) continue;
+        const int64_t begin = share.begin + __atomic_fetch_add(taken, most, __ATOMIC_RELAXED);
+        if (begin >= share.end) continue;
+        const work_items found = {begin, begin + most < share.end ? begin + most : share.end};
+        return found;
+    }
+    const work_items none = {n, n};
+    return none;
+}
 
 /* What was written for n items is there for all who wait for them. */
-static inline void finish(work_counter *c, int64_t n) { __atomic_fetch_add(&c->done, n, __ATOMIC_RELEASE); }
+static inline void finish(work_list *list, int64_t n) { __atomic_fetch_add(&list->done, n, __ATOMIC_RELEASE); }
+
+/* Memory that is read next, of which a part may be fetched already. */
+typedef struct { const uint8_t *next, *end; } stretch;
+
+/* Fetches one line of it, if any are left, into the L2 cache. */
+static inline int fetch_line(stretch *soon) {
+    if (soon->next >= soon->end) return 0;
+    __builtin_prefetch(soon->next, 0, 2);
+    soon->next += CACHE_LINE;
+    return 1;
+}
 
 /* Returns when n items are done. */
-static inline void wait_for(const work_counter *c, int64_t n) {
-    for (int spin = 0; __atomic_load_n(&c->done, __ATOMIC_ACQUIRE) < n; spin++)
-        if (spin < SPINS) PAUSE();
+static inline void wait_for(const work_list *list, int64_t n, stretch *soon) {
+    for (int spin = 0; __atomic_load_n(&list->done, __ATOMIC_ACQUIRE) < n;) {
+        if (fetch_line(soon)) continue;
+        if (spin++ < SPINS) PAUSE();
         else YIELD();
+    }
 }
 
 #endif

@@ -8,20 +8,18 @@ text's tokens, int32, (n_chunks, n_ctx); then for each prediction that counts a 
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from io import BufferedWriter
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.errors import ArgumentError, FormatError, ModelFileError
+from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.mapped_file import MappedFile
+from llamacy.new_file import file_errors, new_file
 from llamacy.quality import log_softmax
 from llamacy.quality.chunks import MAX_CTX, MIN_CTX, scored_in
 from llamacy.quality.log_softmax import LogSoftmax
@@ -43,11 +41,13 @@ def _body(n_ctx: int, n_vocab: int, n_chunks: int) -> tuple[int, int, int]:
 class LogitsWriter:
     """Writes predictions, in any order, into a file that is not complete yet."""
 
-    def __init__(self, file: BufferedWriter, path: str, ids: NDArray[np.int32], n: int):
+    def __init__(
+        self, file: BufferedWriter, path: PathLike, ids: NDArray[np.int32], n: int
+    ) -> None:
         n_chunks, n_ctx = ids.shape
         self._file, self._path = file, path
         self._start, self._row_bytes, _ = _body(n_ctx, n, n_chunks)
-        with _file_errors(path):
+        with file_errors(path):
             file.write(_MAGIC + np.array([n_ctx, n, n_chunks], "<i4").tobytes())
             file.write(ids.astype("<i4").tobytes())
 
@@ -59,7 +59,7 @@ class LogitsWriter:
         ModelFileError : they cannot be written.
         """
         words = log_softmax.encode(rows)
-        with _file_errors(self._path):
+        with file_errors(self._path):
             self._file.seek(self._start + place.start * self._row_bytes)
             self._file.write(words.tobytes())
 
@@ -83,44 +83,16 @@ def new_logits_file(
     """
     if not isinstance(path, str | os.PathLike):
         raise ArgumentError(f"save_logits: wanted a path, found {path!r}")
-    target = os.path.abspath(os.fspath(path))
     n_chunks, n_ctx = ids.shape
-    _check_target(target, _body(n_ctx, n_vocab, n_chunks)[2])
-    draft = f"{target}.{secrets.token_hex(4)}.part"
-    try:
-        with _file_errors(target):
+    n_bytes = _body(n_ctx, n_vocab, n_chunks)[2]
+    with new_file(path, n_bytes=n_bytes) as draft:
+        with file_errors(path):
             file = open(draft, "wb")
         try:
-            yield LogitsWriter(file, target, ids, n_vocab)
+            yield LogitsWriter(file, path, ids, n_vocab)
         finally:
-            with _file_errors(target):
+            with file_errors(path):
                 file.close()
-        with _file_errors(target):
-            os.replace(draft, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(draft)
-        raise
-
-
-def _check_target(target: str, n_bytes: int) -> None:
-    """Find out before the work what would fail after it."""
-    if os.path.exists(target) and not os.path.isfile(target):
-        raise ModelFileError(errno.EINVAL, "not a regular file", target)
-    with _file_errors(target):
-        free = shutil.disk_usage(os.path.dirname(target)).free
-    if n_bytes > free:
-        reason = f"no space for {n_bytes} bytes, {free} are free"
-        raise ModelFileError(errno.ENOSPC, reason, target)
-
-
-@contextmanager
-def _file_errors(path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ModelFileError(error.errno or errno.EIO, reason, path) from error
 
 
 def context_of(path: PathLike) -> int:

@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forward_passes import logits
 from numpy.typing import NDArray
 
 import llamacy
 from llamacy.architectures import find_architecture
 from llamacy.errors import FormatError
-from llamacy.executors import load_executor
 from llamacy.formats.gguf import open_gguf
 from llamacy.formats.gguf_config import read_config
-from llamacy.ops.batch import Batch
 
 Tensors = dict[str, NDArray[np.float32]]
 Write = Callable[..., Path]
@@ -74,17 +73,6 @@ def make_model(
         return write_gguf(tmp_path / "model.gguf", metadata, tensors, type_name)
 
     return make
-
-
-def logits(path: Path, kind: Any, **options: Any) -> NDArray[np.float32]:
-    with open_gguf(path) as file:
-        config = read_config(file)
-        executor = load_executor(file, config, executor=kind, **options)
-    ids = np.random.default_rng(1).integers(0, config.n_vocab, 45).tolist()
-    sequence = executor.new_sequence()
-    together = executor.forward(Batch.of(ids[:40], sequence, "all"))
-    alone = [executor.forward(Batch.of([i], sequence, "all")) for i in ids[40:]]
-    return np.concatenate([together, *alone])
 
 
 each_family = pytest.mark.parametrize("family", FAMILIES)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from hugging_face import write_babble
 
+import llamacy
+
 Shell = Callable[..., Any]
 
 
@@ -41,6 +43,29 @@ def test_the_other_commands(shell: Shell, folder: Path, tmp_path: Path) -> None:
     assert shell("run", folder, "ba be", "-n", 2, "-t", 1).status == 0
 
 
+def test_quantized_on_the_way_in(shell: Shell, folder: Path) -> None:
+    begin = json.loads(shell("show", folder, "--json").out)
+    shown = json.loads(shell("show", folder, "--quantize", "q8_0", "--json").out)
+    assert shown["metadata"]["general.file_type"] == 7
+    for key in ("tensor_bytes", "bits_per_weight"):
+        assert shown[key] < begin[key] / 3
+    assert shown["memory"]["weights_bytes"] < begin["memory"]["weights_bytes"] / 2
+    words = ("-p", 8, "-n", 4, "-r", 1, "-t", 1, "--no-limits", "--json")
+    done = json.loads(shell("bench", folder, "--quantize", "Q8_0", *words).out)
+    assert (done["model_type"], done["model_bytes"]) == ("Q8_0", shown["tensor_bytes"])
+    assert json.loads(shell("bench", folder, *words).out)["model_type"] == "F32"
+    run = ("run", folder, "ba be", "-n", 4, "-t", 1, "--temp", 0, "--json")
+    done = json.loads(shell(*run, "--quantize", "Q8_0").out)
+    with llamacy.load(folder, quantize="Q8_0", n_threads=1) as model:
+        assert model.generate("ba be", max_tokens=4, temperature=0).text == done["text"]
+    score = ("score", folder, "ba be bi", "--json", "-t", 1)
+    logprobs = [shell(*score, *more).out for more in ((), ("--quantize", "Q4_0"))]
+    assert logprobs[0] != logprobs[1]
+    done = shell(*run, "--quantize", "Q9")
+    assert (done.status, done.out) == (1, "")
+    assert "--quantize: wanted one of F32" in done.err
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
@@ -49,7 +74,7 @@ def test_the_other_commands(shell: Shell, folder: Path, tmp_path: Path) -> None:
         (("FOLDER", "OUT", "Q9"), 1, "wanted one of F32"),
         (("none", "OUT"), 1, "none"),
         ((".", "OUT"), 1, "config.json"),
-        (("FOLDER", "."), 1, "not a regular file"),
+        (("FOLDER", "."), 1, "found a folder"),
     ],
 )
 def test_errors_are_one_line(

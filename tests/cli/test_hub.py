@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hub_fixtures import REPO
 from hub_server import HubServer, Repo
+from hugging_face import write_babble
 
 import llamacy
 from llamacy.sources import locate
@@ -67,6 +68,31 @@ def test_as_json(shell: Shell, repo: Repo) -> None:
     freed = json.loads(shell("rm", REPO, "-y", "--json").out)
     assert freed == {"name": f"{REPO}:Q8_0", "freed": size}
     assert json.loads(shell("list", "--json").out) == []
+
+
+def test_a_folder_comes_is_used_and_goes(
+    shell: Shell, hub: HubServer, tmp_path: Path
+) -> None:
+    folder = write_babble(tmp_path / "babble", n_files=2)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    hub.repos["user/babble"] = Repo(files)
+    done = shell("pull", "user/babble:Q8_0")
+    assert (done.status, done.err) == (0, "")
+    assert Path(done.out.rstrip("\n")) == locate("user/babble")
+    shown = json.loads(shell("show", "user/babble:Q8_0", "--json").out)
+    assert [tensor["type"] for tensor in shown["tensors"]].count("Q8_0") == 30
+    assert shown["memory"]["weights_bytes"] > 0
+    assert shell("run", "user/babble:Q8_0", "ba be", "-n", 2).status == 0
+    assert shell("convert", "user/babble:Q8_0", tmp_path / "new.gguf").status == 0
+    done = shell("run", "user/babble:Q8_0", "ba", "-n", 2, "--quantize", "F16")
+    wanted = "--quantize: wanted Q8_0, as the model's name says, found 'F16'"
+    assert (done.status, wanted in done.err) == (1, True)
+    done = shell("list")
+    assert re.search(
+        r"user/babble +model-00001-of-00002.safetensors +[\d.]+ ", done.out
+    )
+    assert shell("rm", "user/babble", "-y").status == 0
+    assert llamacy.cached_models() == []
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_help_names_every_type(shell: Shell) -> None:
         (("MODEL", "OUT", "Q9"), 1, "wanted one of F32"),
         (("MODEL", "MODEL", "Q4_0"), 1, "another file than the source"),
         (("none.gguf", "OUT", "Q4_0"), 1, "none.gguf"),
-        (("MODEL", ".", "Q4_0"), 1, "not a regular file"),
+        (("MODEL", ".", "Q4_0"), 1, "found a folder"),
         (("MODEL", "OUT", "Q4_0", "-t", "0"), 1, "n_threads"),
     ],
 )

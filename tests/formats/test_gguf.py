@@ -8,7 +8,6 @@ import gc
 import mmap
 import os
 import struct
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lines_run import lines_run
 from numpy.typing import NDArray
 
 from llamacy.errors import ClosedError, FormatError, ModelFileError
@@ -115,15 +115,13 @@ def test_large_vocabularies_are_read_as_one_by_one(shared: Path, name: str) -> N
                     pytest.fail(f"{key}: wanted {raw[first:at]!r}, found {text!r}")
 
 
-def test_large_vocabulary_opens_in_time(shared: Path) -> None:
-    def seconds() -> float:
-        start = time.perf_counter()
+def test_large_vocabularies_are_not_read_one_by_one(shared: Path) -> None:
+    def read() -> None:
         with open_gguf(shared / "tokenizers/llama-bpe.gguf") as file:
             assert len(file.metadata["tokenizer.ggml.tokens"]) == 128_256
             assert len(file.metadata["tokenizer.ggml.merges"]) == 280_147
-        return time.perf_counter() - start
 
-    assert min(seconds() for _ in range(5)) < 0.3
+    assert lines_run(read) < 10_000
 
 
 def test_every_kind_of_metadata(tmp_path: Path) -> None:

@@ -53,6 +53,9 @@ def test_experts() -> None:
     }
     config = read_config(model(**keys, **widths, expert_weights_scale=1.0))
     assert config.experts == ExpertConfig(8, 2, n_ff=40, n_ff_shared=80)
+    for flag in (True, False):
+        config = read_config(model(**keys, expert_weights_norm=flag))
+        assert config.experts == ExpertConfig(8, 2, is_normalized=flag)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,7 @@ def test_experts() -> None:
         ({"expert_feed_forward_length": 1 << 25}, "expert_feed_forward_length"),
         ({"expert_shared_feed_forward_length": -1}, "expert_shared_feed_forward"),
         ({"expert_weights_scale": float("nan")}, "expert_weights_scale"),
+        ({"expert_weights_norm": 1}, "expert_weights_norm: wanted true or false"),
     ],
 )
 def test_experts_that_cannot_be(changes: dict[str, Any], match: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import ScriptedExecutor, ScriptedSequence
 
@@ -15,6 +15,7 @@ def sequence(executor: ScriptedExecutor, ids: list[int]) -> ScriptedSequence:
     return one
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)), st.lists(st.integers())
 )

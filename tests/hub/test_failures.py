@@ -60,10 +60,10 @@ def test_an_unclear_name(repo: Repo, model: bytes) -> None:
 
 
 def test_no_gguf_file(hub: HubServer) -> None:
-    hub.repos[REPO] = Repo({"model.safetensors": b"", "config.json": b"{}"})
+    hub.repos[REPO] = Repo({"pytorch_model.bin": b"", "config.json": b"{}"})
     with pytest.raises(llamacy.UnsupportedError) as caught:
         llamacy.load(f"{REPO}:Q8_0")
-    assert caught.value.found == "config.json, model.safetensors"
+    assert caught.value.found == "config.json, pytorch_model.bin"
 
 
 @pytest.mark.parametrize("gated", [True, False])

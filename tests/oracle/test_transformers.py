@@ -123,8 +123,21 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mixtral": ("Mixtral", {"num_local_experts": 5}),
     "mixtral, all used": ("Mixtral", {"num_local_experts": 2}),
     "qwen2moe": ("Qwen2Moe", SMALL_EXPERTS | {"shared_expert_intermediate_size": 96}),
+    "qwen2moe, normalised": (
+        "Qwen2Moe",
+        SMALL_EXPERTS | {"norm_topk_prob": True, "shared_expert_intermediate_size": 32},
+    ),
+    "qwen2moe, no biases": (
+        "Qwen2Moe",
+        SMALL_EXPERTS | {"qkv_bias": False, "shared_expert_intermediate_size": 32},
+    ),
     "qwen3moe": ("Qwen3Moe", SMALL_EXPERTS | {"head_dim": 24, "norm_topk_prob": True}),
+    "qwen3moe, not normalised": ("Qwen3Moe", SMALL_EXPERTS | {"norm_topk_prob": False}),
     "gpt-oss": ("GptOss", GPT_OSS),
+    "gpt-oss, by layers": (
+        "GptOss",
+        GPT_OSS | {"layer_types": ["full_attention"] + ["sliding_attention"] * 2},
+    ),
     "olmo2": ("Olmo2", {}),
     "olmo3": ("Olmo3", {"num_hidden_layers": 5, "sliding_window": WINDOW}),
 }
@@ -183,17 +196,8 @@ def test_plan(oracle: tuple[Path, Array], selected_level: Level) -> None:
     assert error(run(path, "plan"), want) <= 2e-4
 
 
-def is_mixture(path: Path) -> bool:
-    with open_model(path) as file:
-        return read_config(file).experts is not None
-
-
 def test_folder(oracle: tuple[Path, Array]) -> None:
     path, want = oracle
-    if is_mixture(path):
-        with pytest.raises(llamacy.UnsupportedError, match="ForCausalLM"):
-            llamacy.load(path.with_suffix(""))
-        return
     assert error(run(path.with_suffix(""), "reference"), want) <= 1e-4
 
 
@@ -201,8 +205,6 @@ def test_folder_by_plan_and_converted(
     oracle: tuple[Path, Array], tmp_path: Path, selected_level: Level
 ) -> None:
     path, want = oracle
-    if is_mixture(path):
-        pytest.skip("folders of mixtures of experts are not read")
     folder, converted = path.with_suffix(""), tmp_path / path.name
     got = run(folder, "plan")
     assert error(got, want) <= 2e-4

@@ -123,7 +123,7 @@ def test_bad_arguments(babble: Model, babble_ids: list[int], tmp_path: Path) -> 
         llamacy.perplexity(babble, babble_ids * 4, n_ctx=300)
     with pytest.raises(llamacy.ModelFileError) as info:
         llamacy.perplexity(babble, babble_ids, n_ctx=20, save_logits=tmp_path)
-    assert info.value.errno == errno.EINVAL
+    assert info.value.errno == errno.EISDIR
     with pytest.raises(llamacy.ModelFileError) as info:
         llamacy.perplexity(
             babble, babble_ids, n_ctx=20, save_logits=tmp_path / "none" / "file"

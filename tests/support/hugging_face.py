@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 Tensors = Mapping[str, NDArray[Any]]
 
-DTYPES = {"float32": "F32", "float16": "F16", "uint16": "BF16", "float64": "F64"}
+DTYPES = {"float32": "F32", "float16": "F16", "uint16": "BF16", "uint8": "U8"}
+DTYPES["float64"] = "F64"
 
 NAMES = {
     "attn_norm": "input_layernorm",

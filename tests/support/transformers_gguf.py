@@ -120,6 +120,7 @@ def _add_constants(writer: Any, config: Any) -> None:
         "num_experts_per_tok": writer.add_expert_used_count,
         "moe_intermediate_size": writer.add_expert_feed_forward_length,
         "shared_expert_intermediate_size": writer.add_expert_shared_feed_forward_length,
+        "norm_topk_prob": writer.add_expert_weights_norm,
     }
     for name, add in added.items():
         if getattr(config, name, None) is not None:
@@ -128,7 +129,7 @@ def _add_constants(writer: Any, config: Any) -> None:
         writer.add_expert_count(config.num_local_experts)
     if config.model_type == "gpt_oss":
         writer.add_expert_feed_forward_length(config.intermediate_size)
-    if config.model_type == "olmo3":
+    if config.model_type in ("gpt_oss", "olmo3"):
         windowed = [kind == "sliding_attention" for kind in config.layer_types]
         writer.add_sliding_window_pattern(windowed)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from random import Random
-from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, Unpack, overload
 
 from llamacy.compat.llama_cpp.arguments import (
@@ -92,12 +91,7 @@ class Llama(Evaluation):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     # The vocabulary.

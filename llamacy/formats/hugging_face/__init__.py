@@ -1,13 +1,15 @@
 """Hugging Face's folders: config.json and safetensors, presented as a GGUF file is.
 
-`families` is the table of what is known; `config` and `rope` translate config.json to
-GGUF's metadata, `tensors` the weights. The vocabulary is read elsewhere, by
-:mod:`llamacy.tokenizers.hugging_face`.
+`families` is the table of what is known, and `family` what there is to say of one;
+`config`, `rope`, `settings` and `mixture` translate config.json to GGUF's metadata,
+`tensors` and, where there are some, `experts` the weights. The vocabulary is read
+elsewhere, by :mod:`llamacy.tokenizers.hugging_face`.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,7 +30,13 @@ CONFIG: Final = "config.json"
 _N_NAMED: Final = 3  # files, in a message
 
 # the numbers of file types in `general.file_type`, by the type of most weights
-_FILE_TYPES: Final = {GGMLType.F32: 0, GGMLType.F16: 1, GGMLType.BF16: 32}
+_FILE_TYPES: Final = {
+    GGMLType.F32: 0,
+    GGMLType.F16: 1,
+    GGMLType.BF16: 32,
+    GGMLType.MXFP4: 38,
+}
+_QUANTIZATION_VERSION: Final = 2  # of ggml's block layouts
 
 
 class HuggingFaceFolder:
@@ -88,20 +96,30 @@ def open_hugging_face(
         another.
     UnsupportedError : something in config.json or a tensor is not known here.
     """
-    name = os.path.basename(os.path.abspath(folder))
-    config = read_config(_read_settings(folder), name)
+    config = read_config(_read_settings(folder), _name(folder))
     files = open_safetensors(folder)
     try:
-        tensors = translate(files.tensors, config, folder)
+        tensors = translate({**files.tensors, **files.bytes}, config, folder)
         added = vocabulary(folder) if vocabulary is not None else None
     except BaseException:
         files.close()
         raise
     metadata = config.metadata
     metadata.integer("general.file_type", _file_type(tensors))
+    if any(tensor.type.block_size > 1 for tensor in tensors.values()):
+        metadata.integer("general.quantization_version", _QUANTIZATION_VERSION)
     if added is not None:
         metadata.update(added)
     return HuggingFaceFolder(folder, files, metadata, tensors)
+
+
+def _name(folder: Path) -> str:
+    """Name the model: as the folder, or as the repository whose cache it is in."""
+    path = Path(os.path.abspath(folder))
+    repository = path.parent.parent.name
+    if path.parent.name == "snapshots" and repository.startswith("models--"):
+        return repository.rpartition("--")[2]
+    return path.name
 
 
 def _read_settings(folder: Path) -> JsonObject:
@@ -122,5 +140,5 @@ def _file_type(tensors: Mapping[str, ModelTensor]) -> int:
     weights = dict.fromkeys(_FILE_TYPES, 0)
     for tensor in tensors.values():
         if len(tensor.shape) > 1:
-            weights[tensor.type] += tensor.n_bytes // tensor.type.type_size
+            weights[tensor.type] += math.prod(tensor.shape)
     return _FILE_TYPES[max(weights, key=lambda each: weights[each])]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from llamacy.formats.hugging_face.families import FAMILIES, Family
+from llamacy.formats.hugging_face.families import FAMILIES
+from llamacy.formats.hugging_face.family import Family
+from llamacy.formats.hugging_face.mixture import ExpertSizes, add_experts
 from llamacy.formats.hugging_face.rope import Divisors, add_rope
 from llamacy.formats.hugging_face.settings import add_settings
 from llamacy.formats.hugging_face.sizes import Sizes, read_sizes
@@ -18,6 +20,7 @@ class Config(NamedTuple):
     Attributes
     ----------
     family, sizes : of the model.
+    experts : sizes of its mixture of experts; None if it has none.
     metadata : GGUF's keys, but for the vocabulary.
     is_tied : whether the embeddings serve as the output matrix.
     biased : parts that must have a bias in each layer.
@@ -26,6 +29,7 @@ class Config(NamedTuple):
 
     family: Family
     sizes: Sizes
+    experts: ExpertSizes | None
     metadata: Metadata
     is_tied: bool
     biased: list[str]
@@ -47,10 +51,7 @@ def read_config(config: JsonObject, name: str) -> Config:
         scaling that is not known here.
     """
     family = _find_family(config)
-    if "quantization_config" in config:
-        found = config.child("quantization_config")
-        method = found.get("quant_method") if found else None
-        config.refuse("quantization_config", "weights that are floats", method)
+    _check_quantization(config, family)
     _check_activation(config, family)
     sizes = read_sizes(config)
     metadata = Metadata()
@@ -58,11 +59,13 @@ def read_config(config: JsonObject, name: str) -> Config:
     metadata.text("general.type", "model")
     metadata.text("general.name", name)
     _add_sizes(config, sizes, family.architecture, metadata)
+    experts = add_experts(config, family, sizes, metadata)
     divisors = add_rope(config, family, sizes, metadata)
     add_settings(config, family, sizes, metadata)
     return Config(
         family,
         sizes,
+        experts,
         metadata,
         config.flag("tie_word_embeddings", family.is_tied),
         _biased(config),
@@ -78,6 +81,22 @@ def _find_family(config: JsonObject) -> Family:
     if names[0] not in FAMILIES:
         config.refuse("architectures", known, names[0])
     return FAMILIES[names[0]]
+
+
+def _check_quantization(config: JsonObject, family: Family) -> None:
+    """Refuse weights that are no floats, but for the experts that gpt-oss comes with.
+
+    Whether these are in MXFP4 or not, their tensors' names say.
+    """
+    found = config.child("quantization_config")
+    if found is None:
+        return
+    method, wanted = found.get("quant_method"), "weights that are floats"
+    if family.mixture is not None and family.mixture.is_turned:
+        if method == "mxfp4":
+            return
+        wanted += ", or mxfp4"
+    config.refuse("quantization_config", wanted, method)
 
 
 def _check_activation(config: JsonObject, family: Family) -> None:

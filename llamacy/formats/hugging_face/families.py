@@ -7,9 +7,9 @@ forms are those llama.cpp's converter gives them. Adding a family is adding a ro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from llamacy.formats.hugging_face.family import ExpertNames, Family, Mixture
 
 OUTSIDE: Final = {
     "model.embed_tokens": "token_embd",
@@ -17,6 +17,9 @@ OUTSIDE: Final = {
     "lm_head": "output",
 }
 """Names of what is outside the layers."""
+
+BARE: Final = ("self_attn.sinks",)
+"""Names of parts that are no module: there is no ``.weight`` after them."""
 
 IGNORED: Final = ("rotary_emb.inv_freq",)
 """Ends of names that old checkpoints have and nothing needs: computed from the rest."""
@@ -47,6 +50,12 @@ _LAYER: Final = {
     "post_attention_layernorm": "ffn_norm",
     **_FEED_FORWARD,
 }
+_MIXTURE_LAYER: Final = {
+    "input_layernorm": "attn_norm",
+    **_ATTENTION,
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate": "ffn_gate_inp",
+}
 _GEMMA_LAYER: Final = {
     "input_layernorm": "attn_norm",
     **_ATTENTION,
@@ -56,56 +65,17 @@ _GEMMA_LAYER: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    """One class of models of transformers.
-
-    Attributes
-    ----------
-    architecture : its name in ``general.architecture``.
-    layer : names of the parts of a layer, in GGUF by those in Hugging Face's files.
-    biased : the parts, by their GGUF names, that may have a bias.
-    is_interleaved : whether GGUF has side by side the rows of Q and K that are rotated
-        together, which in Hugging Face's files are half a head apart.
-    norm_offset : what GGUF files have added to the weights of norms.
-    is_tied : whether the embeddings serve as the output matrix, where nothing is said.
-    activations : names of the one activation of the feed-forward part.
-    freq_base : of the rotations, where nothing is said.
-    local_freq_base : that of layers with a window; None for the same.
-    has_longrope : whether LongRoPE's factors may be among its tensors.
-    has_window : whether attention may be limited to a window.
-    window_period : all but every so many-th layer have it; 0 stands for all.
-    no_rope_period : every so many-th layer has no positions; 0 for none.
-    constants : keys of constants, in GGUF by those in config.json.
-    scalar : key in config.json of what scores are divided by the root of, if any.
-    refused : keys of constants that must not be there: GGUF has none for them.
-    """
-
-    architecture: str
-    layer: Mapping[str, str] = field(default_factory=lambda: _LAYER)
-    biased: frozenset[str] = frozenset()
-    is_interleaved: bool = False
-    norm_offset: float = 0.0
-    is_tied: bool = False
-    activations: tuple[str, ...] = ("silu", "swish")
-    freq_base: float = 10000.0
-    local_freq_base: float | None = None
-    has_longrope: bool = False
-    has_window: bool = False
-    window_period: int = 0
-    no_rope_period: int = 0
-    constants: Mapping[str, str] = field(default_factory=dict)
-    scalar: str = ""
-    refused: tuple[str, ...] = ()
-
-
 _ALL_MATRICES: Final = frozenset((_ATTENTION | _FEED_FORWARD).values())
 
 _LLAMA: Final = Family(
-    architecture="llama", biased=_ALL_MATRICES, is_interleaved=True, has_window=True
+    architecture="llama",
+    layer=_LAYER,
+    biased=_ALL_MATRICES,
+    is_interleaved=True,
+    has_window=True,
 )
 _QWEN2: Final = Family(
-    architecture="qwen2", biased=frozenset({"attn_q", "attn_k", "attn_v"})
+    architecture="qwen2", layer=_LAYER, biased=frozenset({"attn_q", "attn_k", "attn_v"})
 )
 _QWEN3: Final = Family(architecture="qwen3", layer=_LAYER | _HEAD_NORMS)
 _GEMMA2: Final = Family(
@@ -151,6 +121,7 @@ _PHI3: Final = Family(
 )
 _SMOLLM3: Final = Family(
     architecture="smollm3",
+    layer=_LAYER,
     biased=_ALL_MATRICES,
     is_interleaved=True,
     is_tied=True,
@@ -159,6 +130,7 @@ _SMOLLM3: Final = Family(
 )
 _GRANITE: Final = Family(
     architecture="granite",
+    layer=_LAYER,
     biased=_ALL_MATRICES,
     is_interleaved=True,
     constants={
@@ -176,6 +148,60 @@ _OLMO2: Final = Family(
     freq_base=5e5,
 )
 
+_EXPERTS: Final = ExpertNames("mlp.experts", "gate_proj", "up_proj", "down_proj")
+_MIXTRAL: Final = Family(
+    architecture="llama",
+    layer=_MIXTURE_LAYER,
+    aliases={"block_sparse_moe.gate": "mlp.gate"},
+    is_interleaved=True,
+    mixture=Mixture(
+        names=(_EXPERTS, ExpertNames("block_sparse_moe.experts", "w1", "w3", "w2"))
+    ),
+    freq_base=1e6,
+    has_window=True,
+)
+_QWEN2MOE: Final = Family(
+    architecture="qwen2moe",
+    layer={
+        **_MIXTURE_LAYER,
+        "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
+        "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
+        "mlp.shared_expert.up_proj": "ffn_up_shexp",
+        "mlp.shared_expert.down_proj": "ffn_down_shexp",
+    },
+    biased=_QWEN2.biased,
+    mixture=Mixture(
+        names=(_EXPERTS,),
+        width="moe_intermediate_size",
+        shared_width="shared_expert_intermediate_size",
+        is_normalized=False,
+    ),
+)
+_QWEN3MOE: Final = Family(
+    architecture="qwen3moe",
+    layer=_MIXTURE_LAYER | _HEAD_NORMS,
+    mixture=Mixture(
+        names=(_EXPERTS,), width="moe_intermediate_size", is_normalized=True
+    ),
+)
+_GPT_OSS: Final = Family(
+    architecture="gpt-oss",
+    layer={
+        "input_layernorm": "attn_norm",
+        **_ATTENTION,
+        "self_attn.sinks": "attn_sinks",
+        "post_attention_layernorm": "post_attention_norm",
+        "mlp.router": "ffn_gate_inp",
+    },
+    biased=frozenset({*_ATTENTION.values(), "ffn_gate_inp"}),
+    mixture=Mixture(names=(_EXPERTS,), is_turned=True, width="intermediate_size"),
+    freq_base=150000.0,
+    is_range_rounded=False,
+    has_window=True,
+    window_period=2,
+    fixed={"swiglu_alpha": 1.702, "swiglu_limit": 7.0},
+)
+
 FAMILIES: Final = {
     "LlamaForCausalLM": _LLAMA,
     "MistralForCausalLM": _LLAMA,
@@ -188,5 +214,9 @@ FAMILIES: Final = {
     "GraniteForCausalLM": _GRANITE,
     "Olmo2ForCausalLM": _OLMO2,
     "Olmo3ForCausalLM": _OLMO2,
+    "MixtralForCausalLM": _MIXTRAL,
+    "Qwen2MoeForCausalLM": _QWEN2MOE,
+    "Qwen3MoeForCausalLM": _QWEN3MOE,
+    "GptOssForCausalLM": _GPT_OSS,
 }
 """Families by the name of their class, in ``architectures`` of config.json."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from llamacy.formats.gguf_config import MAX_CTX, MAX_FREQ_BASE
 from llamacy.formats.gguf_keys import MAX_SCALE, MIN_SCALE
-from llamacy.formats.hugging_face.families import Family
+from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
@@ -65,7 +65,7 @@ def add_rope(
     if kind == "yarn":
         n_ctx = _n_ctx_orig(config, rope, sizes)
         metadata.integer(f"{prefix}.scaling.original_context_length", n_ctx)
-        _add_yarn(rope, factor, prefix, metadata)
+        _add_yarn(rope, family, factor, prefix, metadata)
     return {}
 
 
@@ -120,12 +120,15 @@ def _n_ctx_orig(config: JsonObject, rope: JsonObject, sizes: Sizes) -> int:
     return holder.integer(key, 1, MAX_CTX, default=sizes.n_ctx_train)
 
 
-def _add_yarn(rope: JsonObject, factor: float, prefix: str, metadata: Metadata) -> None:
+def _add_yarn(
+    rope: JsonObject, family: Family, factor: float, prefix: str, metadata: Metadata
+) -> None:
     """Add what only YaRN has."""
     if factor < 1:
         rope.fail("factor", "at least 1 for YaRN", factor)
-    if not rope.flag("truncate", True):
-        rope.refuse("truncate", True, False)
+    is_rounded, usual = rope.flag("truncate", True), family.is_range_rounded
+    if is_rounded != usual:
+        rope.refuse("truncate", usual, is_rounded)
     for key, default in (("beta_fast", 32.0), ("beta_slow", 1.0)):
         value = rope.real(key, MIN_SCALE, MAX_SCALE, default)
         if value != default:

@@ -6,7 +6,7 @@ from typing import Final
 
 from llamacy.formats.gguf_config import MAX_CTX
 from llamacy.formats.gguf_keys import MAX_SCALE, MIN_SCALE
-from llamacy.formats.hugging_face.families import Family
+from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
@@ -31,6 +31,10 @@ def add_settings(
         if theirs in config:
             value = config.real(theirs, MIN_SCALE, MAX_SCALE)
             metadata.real(f"{prefix}.{ours}", value)
+    for key, wanted in family.fixed.items():
+        found = config.real(key, MIN_SCALE, MAX_SCALE, default=wanted)
+        if found != wanted:
+            config.refuse(key, wanted, found)
     for key in family.refused:
         if key in config:
             config.refuse(key, "none", config.get(key))

@@ -3,117 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.cursor import shown
-from llamacy.formats.ggml import GGMLType, dequantize
 from llamacy.formats.gguf import Tensor
 from llamacy.formats.hugging_face.config import Config
-from llamacy.formats.hugging_face.families import IGNORED, OUTSIDE
-from llamacy.formats.model_file import SAMPLE_BYTES, ModelTensor
+from llamacy.formats.hugging_face.experts import PARTS, Source, is_expert, stacked
+from llamacy.formats.hugging_face.families import BARE, IGNORED, OUTSIDE
+from llamacy.formats.hugging_face.forms import Array, Matrix, Vector
+from llamacy.formats.model_file import ModelTensor
 
 _IN_LAYER: Final = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,8})\.(.+)")
 _NAME: Final = re.compile(r"(.+)\.(weight|bias)")
-
-Array = NDArray[Any]
-
-
-class Vector:
-    """A vector under GGUF's name: float32, as vectors are in all GGUF files.
-
-    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
-
-    Parameters
-    ----------
-    values : computes them: float32, (n,).
-    """
-
-    type = GGMLType.F32
-
-    def __init__(self, name: str, n: int, values: Callable[[], Array]) -> None:
-        self.name = name
-        self.shape = (n,)
-        self.n_bytes = n * self.type.type_size
-        self._values = values
-
-    @property
-    def data(self) -> NDArray[np.uint8]:
-        """The values' bytes: uint8, (n_bytes,), a fresh array."""
-        return self.dequantize().view(np.uint8)
-
-    def sample(self) -> bytes:
-        """Return its first bytes, for a fingerprint."""
-        return self.data[:SAMPLE_BYTES].tobytes()
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Return the values: float32, (n,)."""
-        return np.ascontiguousarray(self._values(), np.float32)
-
-    def release(self) -> None:
-        """Do nothing: what is computed anew each time takes no memory."""
-
-
-class Matrix:
-    """A matrix under GGUF's name, its rows in GGUF's order; its type stays.
-
-    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
-
-    Parameters
-    ----------
-    change : puts the rows in another order: (n_out, …) to the same shape.
-    """
-
-    def __init__(
-        self, name: str, source: Tensor, change: Callable[[Array], Array] | None
-    ) -> None:
-        self.name = name
-        self.type = source.type
-        self.shape = source.shape
-        self.n_bytes = source.n_bytes
-        self._source = source
-        self._change = change
-
-    @property
-    def data(self) -> NDArray[np.uint8]:
-        """The values, row after row: uint8, (n_bytes,); a copy if the order changes.
-
-        Raises
-        ------
-        ClosedError : the file was closed.
-        """
-        data = self._source.data
-        if self._change is None:
-            return data
-        return self._change(data.reshape(self.shape[0], -1)).reshape(-1)
-
-    def sample(self) -> bytes:
-        """Return the file's first bytes of it, for a fingerprint."""
-        return self._source.sample()
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Turn the values into float32 of `shape`, a fresh array.
-
-        Raises
-        ------
-        ClosedError : the file was closed.
-        """
-        return dequantize(self.data, self.type, self.shape)
-
-    def release(self) -> None:
-        """Take the file's pages out of memory; they are read again when needed."""
-        self._source.release()
+# Small matrices that GGUF files have in float32, and vectors that are one row in
+# Hugging Face's.
+_FLOATS: Final = ("ffn_gate_inp", "ffn_gate_inp_shexp")
 
 
 def translate(
-    tensors: Mapping[str, Tensor], config: Config, path: Path
+    tensors: Mapping[str, Source], config: Config, path: Path
 ) -> dict[str, ModelTensor]:
     """Give tensors their names and forms in GGUF files.
 
@@ -129,22 +46,34 @@ def translate(
 
     Raises
     ------
-    FormatError : a tensor is missing, or one that is reordered has not the shape for
-        it.
+    FormatError : a tensor is missing or there twice, or one that is reordered or has
+        several experts has not the shape for it.
     UnsupportedError : a tensor that the family is not known to have.
     """
     made: dict[str, ModelTensor] = {}
     places: dict[str, tuple[int, int]] = {}
+    experts: defaultdict[int, dict[str, Source]] = defaultdict(dict)
     for name, tensor in tensors.items():
         if name.endswith(IGNORED) or (config.is_tied and name == "lm_head.weight"):
             continue
-        layer, part, suffix = _translated(name, config, path)
+        layer, rest = _layer_of(name, config, path)
+        if layer is not None and is_expert(rest, config.family):
+            experts[layer][name] = tensor
+            continue
+        part, suffix = _translated(name, rest, layer, config, path)
         ours = f"{part}.{suffix}" if layer is None else f"blk.{layer}.{part}.{suffix}"
+        if ours in made:
+            field = f"tensor {shown(name)}"
+            raise FormatError(path, field, "one of its kind", "it under two names")
         made[ours] = _tensor(ours, part, tensor, config, path)
         places[ours] = _place(layer, part, config)
     _check_complete(made, config, path)
+    for layer in range(config.sizes.n_layer) if config.experts else ():
+        for one in stacked(layer, experts[layer], config, path):
+            made[one.name] = one
+            places[one.name] = _place(layer, one.name.split(".")[2], config)
     for name, values in config.rope_divisors.items():
-        made[name] = Vector(name, len(values), partial(np.copy, values))
+        made[name] = Vector(name, values.shape, partial(np.copy, values))
         places[name] = _place(None, "token_embd", config)
     return {name: made[name] for name in sorted(made, key=lambda name: places[name])}
 
@@ -165,39 +94,52 @@ def _check_complete(
         suffixes = ["weight", "bias"] if ours in config.biased else ["weight"]
         for suffix in suffixes:
             if f"blk.{layer}.{ours}.{suffix}" not in made:
-                field = f"tensor model.layers.{layer}.{theirs}.{suffix}"
+                field = f"tensor model.layers.{layer}.{theirs}"
+                field += f".{suffix}" if theirs not in BARE else ""
                 wanted = "a tensor that config.json or the family has"
                 raise FormatError(path, field, wanted, "none")
 
 
-def _translated(name: str, config: Config, path: Path) -> tuple[int | None, str, str]:
-    """Find a tensor's layer, part and suffix in GGUF: ``(3, "attn_q", "weight")``."""
-    in_layer = _IN_LAYER.fullmatch(name)
-    known = config.family.layer if in_layer else OUTSIDE
-    biased = config.family.biased
-    match = _NAME.fullmatch(in_layer[2] if in_layer else name)
-    part = known.get(match[1]) if match else None
-    if not match or not part or (match[2] == "bias" and part not in biased):
-        wanted = f"one that the family {config.family.architecture} has"
-        raise UnsupportedError(path, "tensor", wanted, shown(name))
-    layer = int(in_layer[1]) if in_layer else None
-    if layer is not None and layer >= config.sizes.n_layer:
+def _layer_of(name: str, config: Config, path: Path) -> tuple[int | None, str]:
+    """Find a tensor's layer, None if it is outside of all, and the rest of its name."""
+    match = _IN_LAYER.fullmatch(name)
+    if match is None:
+        return None, name
+    layer = int(match[1])
+    if layer >= config.sizes.n_layer:
         wanted = f"a layer below {config.sizes.n_layer}, as in num_hidden_layers"
         raise FormatError(path, "tensor", wanted, shown(name))
-    return layer, part, match[2]
+    return layer, match[2]
+
+
+def _translated(
+    name: str, rest: str, layer: int | None, config: Config, path: Path
+) -> tuple[str, str]:
+    """Find a tensor's part and suffix in GGUF: ``("attn_q", "weight")``."""
+    family = config.family
+    known = OUTSIDE if layer is None else family.layer
+    match = _NAME.fullmatch(f"{rest}.weight" if rest in BARE else rest)
+    part = known.get(family.aliases.get(match[1], match[1])) if match else None
+    if not match or not part or (match[2] == "bias" and part not in family.biased):
+        wanted = f"one that the family {family.architecture} has"
+        raise UnsupportedError(path, "tensor", wanted, shown(name))
+    return part, match[2]
 
 
 def _place(layer: int | None, part: str, config: Config) -> tuple[int, int]:
     """Where a tensor comes in a forward pass: embeddings, layers, output."""
     if layer is not None:
-        return layer, list(config.family.layer.values()).index(part)
+        return layer, [*config.family.layer.values(), *PARTS].index(part)
     return -1 if part == "token_embd" else config.sizes.n_layer, part == "output"
 
 
 def _tensor(
-    name: str, part: str, source: Tensor, config: Config, path: Path
+    name: str, part: str, source: Source, config: Config, path: Path
 ) -> ModelTensor:
     """Make the tensor called `name` of one in Hugging Face's files."""
+    if not isinstance(source, Tensor):
+        field = f"tensor {shown(source.name)}: dtype"
+        raise UnsupportedError(path, field, "floats", "bytes")
     n_dims = len(source.shape)
     if not 1 <= n_dims <= 2:
         wanted = "a vector or a matrix"
@@ -210,7 +152,7 @@ def _tensor(
             field = f"tensor {shown(source.name)}: shape"
             raise FormatError(path, field, f"{n_rows} rows", source.shape)
         reorder = partial(interleaved, n_head=heads[part])
-    if n_dims == 2:
+    if n_dims == 2 and part not in _FLOATS:
         return Matrix(name, source, reorder)
     offset = config.family.norm_offset if part.endswith("_norm") else 0.0
 
@@ -219,7 +161,8 @@ def _tensor(
         floats = reorder(floats) if reorder is not None else floats
         return floats + np.float32(offset) if offset else floats
 
-    return Vector(name, source.shape[0], values)
+    is_row = n_dims == 2 and source.shape[0] == 1 and part.endswith("_shexp")
+    return Vector(name, source.shape[1:] if is_row else source.shape, values)
 
 
 def interleaved(rows: Array, n_head: int) -> Array:

@@ -11,7 +11,6 @@ import errno
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from llamacy.errors import FormatError, ModelFileError
@@ -70,12 +69,7 @@ class LegacyFile:
     def __enter__(self) -> LegacyFile:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
 

@@ -22,7 +22,8 @@ from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.cursor import shown
 from llamacy.formats.gguf import Tensor
 from llamacy.formats.gguf_header import TensorInfo
-from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE, Family
+from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
+from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.tensors import interleaved
 from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, check_pair

@@ -49,8 +49,10 @@ def test_every_class_is_a_family_that_there_is() -> None:
         assert family.architecture in ARCHITECTURES
         assert len(set(family.layer.values())) == len(family.layer)
         assert family.biased <= set(family.layer.values())
-    dense = {name for name, each in ARCHITECTURES.items() if not each.is_mixture}
-    assert {family.architecture for family in FAMILIES.values()} == dense
+        is_mixture = ARCHITECTURES[family.architecture].is_mixture
+        assert is_mixture <= (family.mixture is not None)
+    found = {family.architecture for family in FAMILIES.values()}
+    assert found == set(ARCHITECTURES)
 
 
 def test_gemma_2() -> None:
@@ -178,6 +180,71 @@ def test_granite() -> None:
     assert (made["attention.scale"], made["logit_scale"]) == (0.125, 8)
     with pytest.raises(FormatError, match="residual_multiplier"):
         read("Granite", **constants | {"residual_multiplier": 0})
+
+
+EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 48}
+
+
+def test_mixtral() -> None:
+    sizes = {"num_local_experts": 8, "num_experts_per_tok": 2}
+    made = keys("Mixtral", "llama", **sizes, sliding_window=None)
+    assert (made["expert_count"], made["expert_used_count"]) == (8, 2)
+    assert (made["feed_forward_length"], made["rope.freq_base"]) == (96, 1e6)
+    assert "attention.sliding_window" not in made
+    assert not any(
+        "expert_feed" in key or "norm" in key for key in made if "exp" in key
+    )
+    for missing in sizes:
+        with pytest.raises(FormatError, match=f"{missing}: wanted a value"):
+            read("Mixtral", **sizes | {missing: None})
+    with pytest.raises(FormatError, match="num_experts_per_tok: wanted 1 to 8, found"):
+        read("Mixtral", **sizes | {"num_experts_per_tok": 9})
+    with pytest.raises(FormatError, match="num_local_experts: wanted 1 to 512"):
+        read("Mixtral", **sizes | {"num_local_experts": 513})
+
+
+@pytest.mark.parametrize(("name", "usual"), [("Qwen2Moe", False), ("Qwen3Moe", True)])
+def test_qwen_moe(name: str, usual: bool) -> None:
+    shared = {"shared_expert_intermediate_size": 80}
+    made = keys(name, name.lower(), **EXPERTS, **shared, norm_topk_prob=usual)
+    assert (made["expert_count"], made["expert_used_count"]) == (8, 2)
+    assert made["expert_feed_forward_length"] == 48
+    has_shared = "expert_shared_feed_forward_length" in made
+    assert has_shared == (name == "Qwen2Moe")
+    assert "expert_weights_norm" not in made
+    made = keys(name, name.lower(), **EXPERTS, **shared, norm_topk_prob=not usual)
+    assert made["expert_weights_norm"] is (not usual)
+    for key, value in (("decoder_sparse_step", 2), ("mlp_only_layers", [0])):
+        with pytest.raises(UnsupportedError, match=f"{key}: wanted .* each layer"):
+            read(name, **EXPERTS, **shared, **{key: value})
+
+
+def test_gpt_oss() -> None:
+    yarn = {"rope_type": "yarn", "factor": 32.0, "truncate": False}
+    sizes = {
+        "num_local_experts": 8,
+        "num_experts_per_tok": 4,
+        "sliding_window": 32,
+        "rope_scaling": yarn,
+        "swiglu_limit": 7.0,
+        "quantization_config": {"quant_method": "mxfp4"},
+    }
+    made = keys("GptOss", "gpt-oss", **sizes, layer_types=[SLIDING, FULL] * 4)
+    assert made["expert_feed_forward_length"] == 96
+    assert (made["attention.sliding_window"], made["rope.freq_base"]) == (32, 150000)
+    assert "attention.sliding_window_pattern" not in made
+    scaling = made["rope.scaling.type"], made["rope.scaling.factor"]
+    assert scaling == ("yarn", 32)
+    for changes, message in (
+        ({"swiglu_limit": 6.0}, "swiglu_limit: wanted 7.0, found 6.0"),
+        ({"swiglu_alpha": 1.0}, "swiglu_alpha"),
+        ({"rope_scaling": yarn | {"truncate": True}}, "truncate: wanted False"),
+        ({"quantization_config": {"quant_method": "fp8"}}, "or mxfp4, found fp8"),
+    ):
+        with pytest.raises(UnsupportedError, match=message):
+            read("GptOss", **sizes | changes)
+    with pytest.raises(UnsupportedError, match="weights that are floats, found mxfp4"):
+        read("Mixtral", **sizes | {"rope_scaling": None})
 
 
 def test_heads_turned_in_part_are_not_put_side_by_side() -> None:

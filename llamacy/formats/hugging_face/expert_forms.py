@@ -1,0 +1,179 @@
+"""All experts of a layer as one tensor, put together from what a file has of them.
+
+The attributes of each class are those of :class:`~llamacy.formats.gguf.Tensor`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.formats.gguf import Tensor
+from llamacy.formats.model_file import SAMPLE_BYTES
+from llamacy.formats.safetensors_folder import ByteTensor
+
+Take: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
+
+# What arrays of weights are viewed as while they are moved about.
+_UNITS: Final = {2: np.uint16, 4: np.uint32}
+_FEW: Final = 32  # experts looked at for a fingerprint
+
+
+class OneByOne:
+    """Experts that are tensors of their own, one below the other.
+
+    Parameters
+    ----------
+    sources : one for each expert, all of one type: (n_out, n_in).
+    """
+
+    def __init__(self, name: str, sources: Sequence[Tensor]) -> None:
+        self.name = name
+        self.type = sources[0].type
+        self.shape = (len(sources), *sources[0].shape)
+        self.n_bytes = sum(source.n_bytes for source in sources)
+        self._sources = sources
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The values, expert after expert: uint8, (n_bytes,), a fresh array.
+
+        Raises
+        ------
+        ClosedError : the file was closed.
+        """
+        result = np.empty(self.n_bytes, np.uint8)
+        step = self.n_bytes // len(self._sources)
+        for i, source in enumerate(self._sources):
+            result[i * step : (i + 1) * step] = source.data
+            source.release()  # it was copied, and is not to be in memory twice
+        return result
+
+    def sample(self) -> bytes:
+        """Return the first bytes of some, for a fingerprint."""
+        few = self._sources[:_FEW]
+        return b"".join(one.sample()[: SAMPLE_BYTES // len(few)] for one in few)
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Turn the values into float32 of `shape`, a fresh array."""
+        return dequantize(self.data, self.type, self.shape)
+
+    def release(self) -> None:
+        """Take the file's pages out of memory; they are read again when needed."""
+        for source in self._sources:
+            source.release()
+
+
+class Taken:
+    """Part of a tensor that has all experts, in another order.
+
+    Parameters
+    ----------
+    shape : of the result, (n_expert, n_out, n_in).
+    source : floats, three dimensions.
+    take : chooses and reorders: an array of the source's shape to one of `shape`.
+    """
+
+    def __init__(
+        self, name: str, shape: tuple[int, ...], source: Tensor, take: Take
+    ) -> None:
+        self.name = name
+        self.type = source.type
+        self.shape = shape
+        self.n_bytes = math.prod(shape) * source.type.type_size
+        self._source = source
+        self._take = take
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The values, expert after expert: uint8, (n_bytes,); a copy if they move.
+
+        Raises
+        ------
+        ClosedError : the file was closed.
+        """
+        unit = _UNITS[self.type.type_size]
+        # a file's tensor may begin at any byte, which a view of units must not
+        values = np.ndarray(self._source.shape, unit, self._source.data)
+        taken = np.ascontiguousarray(self._take(values))
+        return taken.reshape(-1).view(np.uint8)
+
+    def sample(self) -> bytes:
+        """Return the first bytes of the source, for a fingerprint."""
+        return self._source.sample()
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Turn the values into float32 of `shape`, a fresh array."""
+        return dequantize(self.data, self.type, self.shape)
+
+    def release(self) -> None:
+        """Take the file's pages out of memory; they are read again when needed."""
+        self._source.release()
+
+
+class Mxfp4:
+    """Some rows of all experts in MXFP4, each block after its scale as ggml has it.
+
+    A block of 32 weights has the same scale and values in both; but where OpenAI's
+    byte j has weights 2 j and 2 j + 1, ggml's has j and j + 16.
+
+    Parameters
+    ----------
+    blocks : (n_expert, n_rows, n_blocks, 16), the first weight in the lower bits.
+    scales : (n_expert, n_rows, n_blocks), biased exponents of two.
+    rows : which of them.
+    """
+
+    type = GGMLType.MXFP4
+
+    def __init__(
+        self, name: str, blocks: ByteTensor, scales: ByteTensor, rows: slice
+    ) -> None:
+        n_expert, n_rows, n_blocks = scales.shape
+        n_rows = len(range(n_rows)[rows])
+        self.name = name
+        self.shape = (n_expert, n_rows, n_blocks * self.type.block_size)
+        self.n_bytes = n_expert * n_rows * n_blocks * self.type.type_size
+        self._blocks = blocks
+        self._scales = scales
+        self._rows = rows
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The blocks, expert after expert: uint8, (n_bytes,), a fresh array.
+
+        Raises
+        ------
+        ClosedError : the file was closed.
+        """
+        n_expert, n_rows, _ = self.shape
+        result = np.empty((n_expert, n_rows, self._scales.shape[2], 17), np.uint8)
+        blocks, scales = self._blocks.data, self._scales.data
+        low = np.uint8(15)
+        for expert in range(n_expert):  # temporaries are of one
+            result[expert, ..., 0] = scales[expert, self._rows]
+            pairs = blocks[expert, self._rows]
+            first, second = pairs & low, pairs >> np.uint8(4)  # weights 2 j, 2 j + 1
+            packed = result[expert, ..., 1:]
+            packed[..., ::2] = first[..., :8] | first[..., 8:] << np.uint8(4)
+            packed[..., 1::2] = second[..., :8] | second[..., 8:] << np.uint8(4)
+        return result.reshape(-1)
+
+    def sample(self) -> bytes:
+        """Return the first expert's first blocks, for a fingerprint."""
+        n = max(1, SAMPLE_BYTES // self._blocks.data[0, 0].nbytes)
+        return self._blocks.data[0, self._rows][:n].tobytes()
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Turn the blocks into weights: float32 of `shape`, a fresh array."""
+        return dequantize(self.data, self.type, self.shape)
+
+    def release(self) -> None:
+        """Take the file's pages out of memory; they are read again when needed."""
+        self._blocks.release()
+        self._scales.release()

@@ -1,0 +1,239 @@
+"""Experts of a layer in one tensor each for gate, up and down, as GGUF has them.
+
+In Hugging Face's files each expert is by itself, or all are merged, in one of three
+forms; see :class:`~llamacy.formats.hugging_face.family.Mixture`. What is put together
+is so when it is asked for: no more than one layer's is in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, NoReturn, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import FormatError, UnsupportedError
+from llamacy.formats.cursor import shown
+from llamacy.formats.gguf import Tensor
+from llamacy.formats.hugging_face.config import Config
+from llamacy.formats.hugging_face.expert_forms import Mxfp4, OneByOne, Take, Taken
+from llamacy.formats.hugging_face.family import ExpertNames, Family, Mixture
+from llamacy.formats.hugging_face.forms import Vector
+from llamacy.formats.model_file import ModelTensor
+from llamacy.formats.safetensors_folder import ByteTensor
+
+Source: TypeAlias = Tensor | ByteTensor
+
+PARTS: Final = ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
+"""What a layer's experts are in GGUF."""
+
+_BLOCK: Final = 32  # weights of MXFP4 that have a scale together
+
+
+def is_expert(rest: str, family: Family) -> bool:
+    """Whether a name, without its layer, is that of one or all experts."""
+    names = family.mixture.names if family.mixture is not None else ()
+    return any(rest.startswith(f"{each.module}.") for each in names)
+
+
+def stacked(
+    layer: int, sources: Mapping[str, Source], config: Config, path: Path
+) -> Iterator[ModelTensor]:
+    """Put a layer's experts together.
+
+    Parameters
+    ----------
+    sources : all tensors of its experts, by their names in Hugging Face's files.
+    path : what to name in errors.
+
+    Raises
+    ------
+    FormatError : a tensor is missing, or has not the shape or type it must have.
+    UnsupportedError : a tensor that experts are not known to have.
+    """
+    assert config.family.mixture is not None and config.experts is not None
+    yield from _Layer(layer, sources, config.family.mixture, config, path).tensors()
+
+
+class _Layer:
+    """The experts of one layer: what is there, and what is made of it."""
+
+    def __init__(
+        self,
+        layer: int,
+        sources: Mapping[str, Source],
+        mixture: Mixture,
+        config: Config,
+        path: Path,
+    ) -> None:
+        assert config.experts is not None
+        self.path = path
+        self.sources = dict(sources)
+        self.mixture = mixture
+        self.n_expert, self.n_ff = config.experts
+        self.n_embd = config.sizes.n_embd
+        self.names = _names_in(sources, layer, mixture)
+        self.module = f"model.layers.{layer}.{self.names.module}"
+        self.ours = [f"blk.{layer}.{part}" for part in PARTS]
+
+    def tensors(self) -> list[ModelTensor]:
+        """Make them: first gate, up and down, then their biases if there are some."""
+        if not self.mixture.is_turned:
+            is_merged = f"{self.module}.gate_up_proj" in self.sources
+            made = self._merged() if is_merged else self._one_by_one()
+        elif f"{self.module}.gate_up_proj_blocks" in self.sources:
+            made = [*self._mxfp4(), *self._biases()]
+        else:
+            made = [*self._turned(), *self._biases()]
+        for name in self.sources:  # those that were not taken
+            wanted = "one that experts are known to have"
+            raise UnsupportedError(self.path, "tensor", wanted, shown(name))
+        return made
+
+    def _one_by_one(self) -> list[ModelTensor]:
+        """Put together what each expert has as tensors of its own."""
+        gate, down = (self.n_ff, self.n_embd), (self.n_embd, self.n_ff)
+        return [
+            self._stack(f"{ours}.weight", theirs, shape)
+            for ours, theirs, shape in zip(
+                self.ours, self.names[1:], (gate, gate, down), strict=True
+            )
+        ]
+
+    def _stack(self, name: str, theirs: str, shape: tuple[int, int]) -> OneByOne:
+        found = [
+            self._floats(f"{i}.{theirs}.weight", shape) for i in range(self.n_expert)
+        ]
+        for one in found:
+            if one.type != found[0].type:
+                field, wanted = f"tensor {one.name}: dtype", found[0].type.name
+                raise FormatError(
+                    self.path, field, f"{wanted}, as of the first expert", one.type.name
+                )
+        return OneByOne(name, found)
+
+    def _merged(self) -> list[ModelTensor]:
+        """Take apart the rows of gate, and below them those of up."""
+        n, n_ff, n_embd = self.n_expert, self.n_ff, self.n_embd
+        gate_up = self._floats("gate_up_proj", (n, 2 * n_ff, n_embd))
+        down = self._floats("down_proj", (n, n_embd, n_ff))
+        takes: Sequence[Take] = [
+            lambda x: x[:, :n_ff],
+            lambda x: x[:, n_ff:],
+            lambda x: x,
+        ]
+        return self._taken(takes, gate_up, down)
+
+    def _turned(self) -> list[ModelTensor]:
+        """Take apart the columns of gate and up, which come by turns."""
+        n, n_ff, n_embd = self.n_expert, self.n_ff, self.n_embd
+        gate_up = self._floats("gate_up_proj", (n, n_embd, 2 * n_ff))
+        down = self._floats("down_proj", (n, n_ff, n_embd))
+        takes: Sequence[Take] = [
+            lambda x: x[:, :, ::2].swapaxes(1, 2),
+            lambda x: x[:, :, 1::2].swapaxes(1, 2),
+            lambda x: x.swapaxes(1, 2),
+        ]
+        return self._taken(takes, gate_up, down)
+
+    def _taken(
+        self, takes: Sequence[Take], gate_up: Tensor, down: Tensor
+    ) -> list[ModelTensor]:
+        gate_shape = (self.n_expert, self.n_ff, self.n_embd)
+        down_shape = (self.n_expert, self.n_embd, self.n_ff)
+        return [
+            Taken(f"{ours}.weight", shape, source, take)
+            for ours, shape, source, take in zip(
+                self.ours,
+                (gate_shape, gate_shape, down_shape),
+                (gate_up, gate_up, down),
+                takes,
+                strict=True,
+            )
+        ]
+
+    def _mxfp4(self) -> list[ModelTensor]:
+        """Take apart the rows of gate and up by turns: their blocks, and the scales."""
+        for key, n_in in (("hidden_size", self.n_embd), ("width", self.n_ff)):
+            if n_in % _BLOCK:
+                wanted = f"a multiple of {_BLOCK} for MXFP4"
+                raise FormatError(self.path, f"experts: {key}", wanted, n_in)
+        gate_up = self._blocks("gate_up_proj", 2 * self.n_ff, self.n_embd)
+        down = self._blocks("down_proj", self.n_embd, self.n_ff)
+        return [
+            Mxfp4(f"{ours}.weight", *source, rows)
+            for ours, source, rows in zip(
+                self.ours,
+                (gate_up, gate_up, down),
+                (slice(0, None, 2), slice(1, None, 2), slice(None)),
+                strict=True,
+            )
+        ]
+
+    def _blocks(
+        self, name: str, n_out: int, n_in: int
+    ) -> tuple[ByteTensor, ByteTensor]:
+        shape = (self.n_expert, n_out, n_in // _BLOCK)
+        blocks = self._bytes(f"{name}_blocks", (*shape, _BLOCK // 2))
+        return blocks, self._bytes(f"{name}_scales", shape)
+
+    def _biases(self) -> list[ModelTensor]:
+        n, n_ff, n_embd = self.n_expert, self.n_ff, self.n_embd
+        gate_up = self._floats("gate_up_proj_bias", (n, 2 * n_ff))
+        down = self._floats("down_proj_bias", (n, n_embd))
+        return [
+            Vector(f"{ours}.bias", shape, partial(_columns, source, columns))
+            for ours, shape, source, columns in zip(
+                self.ours,
+                ((n, n_ff), (n, n_ff), (n, n_embd)),
+                (gate_up, gate_up, down),
+                (slice(0, None, 2), slice(1, None, 2), slice(None)),
+                strict=True,
+            )
+        ]
+
+    def _floats(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        source = self._take(name, shape)
+        if not isinstance(source, Tensor):
+            self._fail(source, "dtype", "floats", "bytes")
+        return source
+
+    def _bytes(self, name: str, shape: tuple[int, ...]) -> ByteTensor:
+        source = self._take(name, shape)
+        if isinstance(source, Tensor):
+            self._fail(source, "dtype", "U8, bytes", source.type.name)
+        return source
+
+    def _take(self, name: str, shape: tuple[int, ...]) -> Source:
+        """Find one of them, which is then no longer among those to be taken."""
+        name = f"{self.module}.{name}"
+        source = self.sources.pop(name, None)
+        if source is None:
+            wanted = "a tensor that config.json or the family has"
+            raise FormatError(self.path, f"tensor {name}", wanted, "none")
+        if source.shape != shape:
+            self._fail(source, "shape", shape, source.shape)
+        return source
+
+    def _fail(
+        self, source: Source, what: str, wanted: object, found: object
+    ) -> NoReturn:
+        raise FormatError(self.path, f"tensor {source.name}: {what}", wanted, found)
+
+
+def _names_in(
+    sources: Mapping[str, Source], layer: int, mixture: Mixture
+) -> ExpertNames:
+    """Find out which names a layer's tensors have; if it has none, the usual ones."""
+    for names in mixture.names:
+        prefix = f"model.layers.{layer}.{names.module}."
+        if any(name.startswith(prefix) for name in sources):
+            return names
+    return mixture.names[0]
+
+
+def _columns(source: Tensor, columns: slice) -> NDArray[np.float32]:
+    return source.dequantize()[:, columns]

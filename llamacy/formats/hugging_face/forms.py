@@ -1,0 +1,107 @@
+"""A tensor in the form that GGUF files have it in: a vector, or a matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.formats.gguf import Tensor
+from llamacy.formats.model_file import SAMPLE_BYTES
+
+Array = NDArray[Any]
+
+
+class Vector:
+    """A vector under GGUF's name: float32, as vectors are in all GGUF files.
+
+    So are a few small matrices: those of routers, and biases of experts.
+
+    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
+
+    Parameters
+    ----------
+    shape : that it is to have.
+    values : computes them: float32, as many as that is.
+    """
+
+    type = GGMLType.F32
+
+    def __init__(
+        self, name: str, shape: tuple[int, ...], values: Callable[[], Array]
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.n_bytes = math.prod(shape) * self.type.type_size
+        self._values = values
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The values' bytes: uint8, (n_bytes,), a fresh array."""
+        return self.dequantize().reshape(-1).view(np.uint8)
+
+    def sample(self) -> bytes:
+        """Return its first bytes, for a fingerprint."""
+        return self.data[:SAMPLE_BYTES].tobytes()
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Return the values: float32, of `shape`."""
+        return np.ascontiguousarray(self._values(), np.float32).reshape(self.shape)
+
+    def release(self) -> None:
+        """Do nothing: what is computed anew each time takes no memory."""
+
+
+class Matrix:
+    """A matrix under GGUF's name, its rows in GGUF's order; its type stays.
+
+    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
+
+    Parameters
+    ----------
+    change : puts the rows in another order: (n_out, …) to the same shape.
+    """
+
+    def __init__(
+        self, name: str, source: Tensor, change: Callable[[Array], Array] | None
+    ) -> None:
+        self.name = name
+        self.type = source.type
+        self.shape = source.shape
+        self.n_bytes = source.n_bytes
+        self._source = source
+        self._change = change
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The values, row after row: uint8, (n_bytes,); a copy if the order changes.
+
+        Raises
+        ------
+        ClosedError : the file was closed.
+        """
+        data = self._source.data
+        if self._change is None:
+            return data
+        return self._change(data.reshape(self.shape[0], -1)).reshape(-1)
+
+    def sample(self) -> bytes:
+        """Return the file's first bytes of it, for a fingerprint."""
+        return self._source.sample()
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Turn the values into float32 of `shape`, a fresh array.
+
+        Raises
+        ------
+        ClosedError : the file was closed.
+        """
+        return dequantize(self.data, self.type, self.shape)
+
+    def release(self) -> None:
+        """Take the file's pages out of memory; they are read again when needed."""
+        self._source.release()

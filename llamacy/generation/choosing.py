@@ -1,0 +1,58 @@
+"""From logits to the next token of one text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.results import TokenLogprob
+from llamacy.sampling import Sampler, SamplingParams, token_logprob
+
+if TYPE_CHECKING:
+    from llamacy.tokenizers.base import Tokenizer
+
+
+class Chooser:
+    """Chooses the tokens of one text.
+
+    Parameters
+    ----------
+    ids : tokens of the prompt.
+    params : how to choose.
+    tokenizer : knows the end of a text; without one a text has none.
+    seed_offset : tells the samples of one prompt apart.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[int],
+        params: SamplingParams,
+        tokenizer: Tokenizer | None,
+        seed_offset: int,
+    ) -> None:
+        self._sampler = Sampler(params, tokenizer, seed_offset=seed_offset)
+        self._sampler.accept(ids)
+        self._eog_ids = tokenizer.eog_ids if tokenizer else frozenset[int]()
+        self._n_likeliest = params.logprobs
+        self._raw_logits: NDArray[np.float32] | None = None
+
+    def choose(self, logits: NDArray[np.float32]) -> int:
+        """Choose a token by `logits`, (n_vocab,), which are changed."""
+        if self._n_likeliest is not None:
+            if self._raw_logits is None:
+                self._raw_logits = np.empty_like(logits)
+            np.copyto(self._raw_logits, logits)
+        return self._sampler.sample(logits)
+
+    def ends_text(self, token: int) -> bool:
+        """Whether a token ends a text, and is no part of it."""
+        return token in self._eog_ids
+
+    def logprob(self, token: int) -> TokenLogprob | None:
+        """How likely a token was where one was chosen last, if that is asked."""
+        if self._raw_logits is None or self._n_likeliest is None:
+            return None
+        return token_logprob(self._raw_logits, token, self._n_likeliest)

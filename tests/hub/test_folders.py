@@ -1,0 +1,252 @@
+"""Repositories that are folders of safetensors, from a hub on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hub_server import HubServer, Repo
+from hugging_face import write_babble
+
+import llamacy
+from llamacy.sources import find_source, locate
+
+REPO = "user/babble"
+INDEX = "model.safetensors.index.json"
+SHARDS = [f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)]
+NEEDED = ["config.json", "tokenizer.model", "tokenizer_config.json"]
+OTHER = {"README.md": b"# Babble", "pytorch_model.bin": b"old", "onnx/model.onnx": b"x"}
+
+Files = dict[str, bytes]
+
+
+@pytest.fixture(scope="session")
+def folder_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Files]:
+    """Files of the babbling model, in so many of safetensors."""
+
+    def read(n_files: int) -> Files:
+        folder = write_babble(tmp_path_factory.mktemp("folder"), n_files=n_files)
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+    return read
+
+
+@pytest.fixture
+def whole(hub: HubServer, folder_files: Callable[[int], Files]) -> Repo:
+    """A repository with all weights in one file, and what lies beside them."""
+    hub.repos[REPO] = Repo({**folder_files(1), **OTHER})
+    return hub.repos[REPO]
+
+
+@pytest.fixture
+def sharded(hub: HubServer, folder_files: Callable[[int], Files]) -> Repo:
+    """The same in three."""
+    hub.repos[REPO] = Repo({**folder_files(3), **OTHER})
+    return hub.repos[REPO]
+
+
+def transferred(hub: HubServer) -> list[str]:
+    """The safetensors that were asked for so far."""
+    paths = [one.path for one in hub.requests if one.method == "GET"]
+    names = [path.rpartition("/")[2] for path in paths]
+    return [name for name in names if name.endswith(".safetensors")]
+
+
+def test_a_name_is_loaded(hub: HubServer, whole: Repo) -> None:
+    with llamacy.load(REPO) as model:
+        assert model.config.name == "babble"
+        assert model.generate("ba be", max_tokens=2).tokens
+    path = locate(REPO)
+    assert path.name == whole.commit
+    names = sorted(each.name for each in path.iterdir())
+    assert names == sorted([*NEEDED, "model.safetensors"])
+    hub.stop()
+    assert llamacy.load_tokenizer(f"hf://{REPO}").encode("ba be")
+    assert locate(f"{REPO}@main") == locate(f"{REPO}@{whole.commit[:8]}") == path
+
+
+def test_all_files_that_the_index_lists(hub: HubServer, sharded: Repo) -> None:
+    sharded.files["model-00004-of-00003.safetensors"] = b"of no model"
+    shares: list[float] = []
+    path = llamacy.pull(REPO, progress=shares.append)
+    names = sorted(each.name for each in path.iterdir())
+    assert names == sorted([*NEEDED, INDEX, *SHARDS])
+    assert all((path / name).read_bytes() == sharded.files[name] for name in names)
+    assert shares == sorted(shares)
+    assert shares.index(1.0) == len(shares) - 1
+    assert sorted(transferred(hub)) == SHARDS
+    assert llamacy.pull(REPO) == path
+    assert sorted(transferred(hub)) == SHARDS
+    assert llamacy.inspect(REPO).n_params > 0
+
+
+@pytest.mark.parametrize("tag", ["q8_0", "Q8_0"])
+def test_a_type_is_what_weights_become(whole: Repo, tag: str) -> None:
+    name = f"{REPO}:{tag}"
+    path = llamacy.pull(name)
+    assert path == locate(REPO)
+    info = llamacy.inspect(name)
+    assert (info.file_type, info.tensor_types["Q8_0"]) == ("Q8_0", 30)
+    assert llamacy.inspect(REPO).file_type == "F32"
+    assert info == llamacy.inspect(path, quantize="Q8_0")
+    with llamacy.load(name) as model, llamacy.load(path, quantize="Q8_0") as same:
+        got = model.logits([1, 2, 3])
+        np.testing.assert_array_equal(got, same.logits([1, 2, 3]))
+    with llamacy.load(name, quantize="q8_0") as model, llamacy.load(path) as floats:
+        np.testing.assert_array_equal(model.logits([1, 2, 3]), got)
+        assert np.abs(floats.logits([1, 2, 3]) - got).max() > 0
+    wanted = "quantize: wanted Q8_0, as the model's name says, found 'Q4_0'"
+    with pytest.raises(llamacy.ArgumentError, match=wanted):
+        llamacy.load(name, quantize="Q4_0")
+
+
+def test_files_are_written_from_names(whole: Repo, tmp_path: Path) -> None:
+    done = llamacy.convert(f"{REPO}:Q8_0", tmp_path / "a.gguf")
+    assert done.tensor_types == {"Q8_0": 30, "F32": 9}
+    assert set(llamacy.convert(REPO, tmp_path / "b.gguf").tensor_types) == {"F32"}
+    llamacy.quantize(f"{REPO}:q8_0", tmp_path / "c.gguf", "Q8_0")
+    files = [(tmp_path / f"{name}.gguf").read_bytes() for name in "ac"]
+    assert files[0] == files[1]
+    with pytest.raises(llamacy.ArgumentError, match="type: wanted Q8_0, as the model"):
+        llamacy.quantize(f"{REPO}:Q8_0", tmp_path / "d.gguf", "Q4_0")
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_a_type_that_nothing_can_become(
+    hub: HubServer, whole: Repo, is_cached: bool
+) -> None:
+    if is_cached:
+        llamacy.pull(REPO)
+    n_requests = len(transferred(hub))
+    for tag in ("IQ4_XS", "latest"):
+        with pytest.raises(llamacy.ArgumentError, match=f"of F32, .* found '{tag}'"):
+            llamacy.load(f"{REPO}:{tag}")
+    with pytest.raises(llamacy.HubNotFoundError, match="no user/babble/a.gguf on"):
+        llamacy.load(f"{REPO}/a.gguf")
+    assert len(transferred(hub)) == n_requests
+
+
+def test_a_transfer_that_breaks_off_leaves_no_model(
+    hub: HubServer, sharded: Repo
+) -> None:
+    hub.cuts[SHARDS[1]] = [-1000]
+    with pytest.raises(llamacy.HubConnectionError, match="in the cache: none"):
+        llamacy.pull(REPO)
+    assert llamacy.cached_models() == []
+    assert transferred(hub) == SHARDS[:2]
+    path = llamacy.pull(REPO)
+    assert transferred(hub) == [*SHARDS[:2], *SHARDS[1:]]
+    assert (path / SHARDS[1]).read_bytes() == sharded.files[SHARDS[1]]
+    assert [model.path for model in llamacy.cached_models()] == [path]
+
+
+def test_a_transfer_goes_on_where_it_was_cut(hub: HubServer, sharded: Repo) -> None:
+    hub.cuts[SHARDS[2]] = [len(sharded.files[SHARDS[2]]) // 2]
+    path = llamacy.pull(REPO)
+    assert (path / SHARDS[2]).read_bytes() == sharded.files[SHARDS[2]]
+    first, second = hub.transfers(SHARDS[2])
+    assert (first.range is None, second.range is None) == (True, False)
+
+
+def test_a_file_that_the_repository_lacks(hub: HubServer, sharded: Repo) -> None:
+    del sharded.files[SHARDS[1]]
+    with pytest.raises(llamacy.HubNotFoundError, match=f"has not: {SHARDS[1]}$"):
+        llamacy.load(REPO)
+    assert transferred(hub) == []
+    assert llamacy.cached_models() == []
+
+
+@pytest.mark.parametrize("lost", [SHARDS[1], "config.json", INDEX])
+def test_a_file_that_the_cache_lacks(hub: HubServer, sharded: Repo, lost: str) -> None:
+    path = llamacy.pull(REPO)
+    (path / lost).unlink()
+    assert llamacy.cached_models() == []
+    with llamacy.load(REPO) as model:
+        assert model.path == str(path)
+    (path / lost).unlink()
+    hub.stop()
+    with pytest.raises(llamacy.HubConnectionError, match="in the cache: none"):
+        llamacy.load(REPO)
+
+
+def test_an_update_that_fails_leaves_what_was_there(
+    hub: HubServer, sharded: Repo
+) -> None:
+    old = llamacy.pull(REPO)
+    sharded.files[SHARDS[0]] += b" "
+    hub.cuts[SHARDS[0]] = [-10]
+    with pytest.raises(llamacy.HubConnectionError):
+        llamacy.pull(REPO)
+    assert locate(REPO) == old
+    assert llamacy.inspect(REPO).path == str(old)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("config.json", {"architectures": ["BertModel"]}, "found BertModel"),
+        ("config.json", {"hidden_size": -1}, "hidden_size"),
+        (INDEX, {"weight_map": {"a": "../../a.safetensors"}}, "in the folder"),
+        (INDEX, {"weight_map": 3}, "weight_map"),
+    ],
+)
+def test_what_cannot_be_run_is_not_fetched(
+    hub: HubServer, sharded: Repo, name: str, changes: dict[str, object], message: str
+) -> None:
+    values = json.loads(sharded.files[name]) | changes
+    sharded.files[name] = json.dumps(values).encode()
+    with pytest.raises(llamacy.FormatError, match=message):
+        llamacy.pull(REPO)
+    assert transferred(hub) == []
+    assert llamacy.cached_models() == []
+
+
+def test_gguf_files_are_what_is_meant(
+    hub: HubServer, whole: Repo, model: bytes
+) -> None:
+    whole.files["babble-Q8_0.gguf"] = model
+    assert find_source(REPO).type is None
+    assert locate(f"{REPO}:Q8_0").name == "babble-Q8_0.gguf"
+    assert transferred(hub) == []
+    with pytest.raises(llamacy.HubNotFoundError, match="has user/babble:Q8_0$"):
+        llamacy.load(f"{REPO}:Q4_0")
+
+
+def test_neither(hub: HubServer, whole: Repo) -> None:
+    del whole.files["config.json"]
+    wanted = "wanted a GGUF file, or config.json and safetensors"
+    with pytest.raises(llamacy.UnsupportedError, match=wanted):
+        llamacy.load(REPO)
+
+
+def test_they_are_listed_and_removed(
+    hub: HubServer, sharded: Repo, cache: Path, model: bytes
+) -> None:
+    hub.repos["user/gguf"] = Repo({"tiny-Q8_0.gguf": model})
+    path = llamacy.pull(f"{REPO}:Q4_K_M")
+    kept = llamacy.pull("user/gguf")
+    first, second = llamacy.cached_models()
+    assert (first.name, first.path, second.path) == (REPO, path, kept)
+    assert first.files == ("config.json", INDEX, *NEEDED[1:], *SHARDS)
+    assert first.n_bytes == sum(len(sharded.files[name]) for name in first.files)
+    for name in (f"{REPO}:Q4_K_M", f"{REPO}@v1"):
+        with pytest.raises(llamacy.HubNotFoundError, match=f"it has {REPO}, user"):
+            llamacy.remove_cached(name)
+    assert llamacy.remove_cached(REPO) == first.n_bytes
+    assert not (cache / "models--user--babble").exists()
+    assert llamacy.cached_models() == [second]
+
+
+def test_what_is_no_model_is_not_listed(hub: HubServer, whole: Repo) -> None:
+    path = llamacy.pull(REPO)
+    config = json.loads((path / "config.json").read_text())
+    config["architectures"] = ["BertModel"]  # of another program's, in the same cache
+    (path / "config.json").unlink()
+    (path / "config.json").write_text(json.dumps(config))
+    assert llamacy.cached_models() == []
+    hub.stop()
+    with pytest.raises(llamacy.UnsupportedError, match="found BertModel"):
+        llamacy.load(REPO)
