@@ -40,8 +40,6 @@ _N_ROUNDS = 2
 # Of a block's mean square, which every weight in it counts. Of 0, 0.1, 0.25, 0.5 and 1
 # it is what the predictions of small trained models suffer least from.
 _SHARE = np.float32(0.25)
-_ZERO = np.float32(0.25)
-_SHARE_WITH_MINIMA = np.float32(0.5)
 _ZERO = np.zeros(1, np.float32)
 
 
