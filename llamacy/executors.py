@@ -11,6 +11,7 @@ from llamacy.config import ModelConfig
 from llamacy.errors import FormatError, OutOfMemoryError
 from llamacy.formats.model_file import ModelFile
 from llamacy.free_memory import available_memory
+from llamacy.ops.batch import N_BATCH
 from llamacy.ops.reference import ReferenceExecutor
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def load_executor(
     executor: Literal["plan"] = "plan",
     n_threads: int = 1,
     kv_type: str = "f16",
-    n_batch: int = 512,
+    n_batch: int = N_BATCH,
     progress: Progress | None = None,
 ) -> Plan: ...
 
@@ -42,7 +43,7 @@ def load_executor(
     executor: Literal["plan", "reference"],
     n_threads: int = 1,
     kv_type: str = "f16",
-    n_batch: int = 512,
+    n_batch: int = N_BATCH,
     progress: Progress | None = None,
 ) -> Executor: ...
 
@@ -54,7 +55,7 @@ def load_executor(
     executor: Literal["plan", "reference"] = "plan",
     n_threads: int = 1,
     kv_type: str = "f16",
-    n_batch: int = 512,
+    n_batch: int = N_BATCH,
     progress: Progress | None = None,
 ) -> Executor:
     """Check the file's tensors against its architecture and make them runnable.
