@@ -9,6 +9,7 @@ from llamacy.architectures import find_architecture
 from llamacy.architectures.weights import select_tensors
 from llamacy.config import ModelConfig
 from llamacy.errors import FormatError, OutOfMemoryError
+from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.model_file import ModelFile
 from llamacy.free_memory import available_memory
 from llamacy.ops.batch import N_BATCH
@@ -80,7 +81,9 @@ def load_executor(
     architecture = find_architecture(config.architecture, path)
     if architecture.is_mixture and config.experts is None:
         raise FormatError(path, f"{config.architecture}.expert_count", "1 or more", 0)
-    tensors = select_tensors(architecture.tensors(config), file.tensors, path)
+    tensors = select_tensors(
+        architecture.tensors(config), usual_experts(file.tensors, file.path), path
+    )
     if executor == "reference":
         arrays = {name: tensor.dequantize() for name, tensor in tensors.items()}
         return ReferenceExecutor(architecture.forward, config, arrays, n_batch=n_batch)

@@ -12,6 +12,7 @@ from llamacy.architectures import find_architecture
 from llamacy.architectures.weights import Tensor, TensorSpec, select_tensors
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError
+from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.file_types import file_type_name
 from llamacy.formats.gguf_config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
@@ -122,7 +123,7 @@ def inspect_file(file: ModelFile) -> ModelInfo:
     architecture = find_architecture(read_architecture(file), path)
     config = read_config(file)
     specs = architecture.tensors(config)
-    needed = select_tensors(specs, file.tensors, path)
+    needed = select_tensors(specs, usual_experts(file.tensors, file.path), path)
     tensors = file.tensors.values()
     return ModelInfo(
         path=path,

@@ -12,6 +12,7 @@ from llamacy.architectures import find_architecture
 from llamacy.cpu_count import default_threads
 from llamacy.errors import ArgumentError
 from llamacy.executors import Progress, load_executor
+from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.file_types import find_file_type
 from llamacy.formats.gguf_config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
@@ -105,7 +106,8 @@ def load(
         if n_ctx is not None:
             config = replace(config, n_ctx=n_ctx)
         if file_type is not None:
-            requantized = RequantizedFile(file, file_type, n_threads)
+            usual = usual_experts(file.tensors, file.path)
+            requantized = RequantizedFile(file, file_type, n_threads, usual)
             file = opened.enter_context(requantized)
         executor = load_executor(
             file, config, n_threads=n_threads, kv_type=kv_type, progress=progress
