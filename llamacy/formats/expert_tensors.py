@@ -3,8 +3,8 @@
 A layer's experts are three tensors, (n_expert, n_out, n_in): ``ffn_gate_exps``,
 ``ffn_up_exps`` and ``ffn_down_exps``. Files of early 2024 and before have a matrix an
 expert instead, ``ffn_gate.0``, ``ffn_gate.1`` and so on; files of 2026 may have gate
-and up in one, ``ffn_gate_up_exps``, each expert's rows of gate before those of up. Source:
-llama.cpp's `llama-arch.cpp`, and its pull requests 6387 and 19139.
+and up in one, ``ffn_gate_up_exps``, each expert's rows of gate before those of up.
+Source: llama.cpp's `llama-arch.cpp`, and its pull requests 6387 and 19139.
 """
 
 from __future__ import annotations
