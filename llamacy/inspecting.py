@@ -20,7 +20,7 @@ from llamacy.model_files import open_model
 from llamacy.ops.batch import N_BATCH
 from llamacy.ops.plan import kv_page_bytes
 from llamacy.ops.recorder import Recorder
-from llamacy.ops.runtime import KV_TYPES, PAGE
+from llamacy.ops.steps import KV_TYPES, PAGE
 from llamacy.ops.vocabulary import Forward
 from llamacy.ops.weights import weight_bytes
 from llamacy.ops.windows import common_window, most_pages

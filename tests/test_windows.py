@@ -19,7 +19,7 @@ from llamacy.formats.gguf import open_gguf
 from llamacy.formats.gguf_config import read_config
 from llamacy.model import Model
 from llamacy.ops.plan import Plan
-from llamacy.ops.runtime import PAGE
+from llamacy.ops.steps import PAGE
 from llamacy.ops.windows import MARGIN
 
 WINDOW = 48

@@ -15,7 +15,7 @@ from llamacy.ops.batch import Batch
 from llamacy.ops.kv_cache import PagedSequence, PagePool
 from llamacy.ops.plan import Plan
 from llamacy.ops.rope import Rope
-from llamacy.ops.runtime import PAGE
+from llamacy.ops.steps import PAGE
 from llamacy.ops.windows import MARGIN, most_pages
 
 SIZE, N_BATCH = 8, 200  # tokens of a page, and of a pass
