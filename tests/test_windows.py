@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import random_model
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 import llamacy
 from llamacy.architectures import llama
+from llamacy.cli import app
 from llamacy.formats.gguf import open_gguf
 from llamacy.formats.gguf_config import read_config
 from llamacy.model import Model
@@ -116,6 +118,17 @@ def test_memory_stays_bounded(
         assert most * info.kv_page_bytes["f16"] <= info.kv_bytes(N_LONG + 600)
         assert info.kv_bytes(N_LONG + 600) == info.kv_bytes(2048)
     assert tokens == continuation(ids, 600)
+
+
+def test_the_command_line_says_so(path: Path) -> None:
+    def show(*words: str) -> str:
+        return CliRunner().invoke(app, ["show", str(path), *words]).stdout
+
+    memory = json.loads(show("--json"))["memory"]
+    assert memory["window"] == WINDOW
+    assert memory["kv_bytes"]["f16"] == llamacy.inspect(path).kv_bytes(2048)
+    (line,) = [one for one in show().splitlines() if one.startswith("memory:")]
+    assert line.endswith(f"by a window of {WINDOW}")
 
 
 def test_a_layer_that_sees_all_keeps_all(

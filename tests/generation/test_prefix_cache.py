@@ -60,7 +60,8 @@ def test_a_text_that_cannot_go_back_is_neither_found_nor_takes_anothers_place() 
     cache.put(long, sequence(executor, long))
     assert executor.n_open == 2
     assert cache.find([1] * 40 + [3] * 60) == (held, 40)
-    assert cache.find([1] * 40 + [2] * 20)[0] is not held
+    assert cache.find([1] * 40 + [2] * 20)[1] == 60
+    assert cache.find([1] * 40 + [2] * 5) == (held, 40)
     cache.put([1] * 40 + [2] * 5, sequence(executor, [1] * 40 + [2] * 5))
     assert cache.find([1] * 40 + [2] * 5)[1] == 45
 

@@ -72,8 +72,8 @@ def test_what_is_seen_is_there(
             twin = sequence.fork()
             texts[twin], longest[twin] = list(text), longest[sequence]
         elif action == "write":
-            write(sequence, [token] * n)
-            text += [token] * n
+            write(sequence, [token] * 4 * n)
+            text += [token] * 4 * n
             longest[sequence] = max(longest[sequence], len(text))
         elif action == "truncate":
             n_kept = max(0, len(text) - 5 * n)
@@ -105,6 +105,21 @@ def test_pages_are_no_more_than_is_said(window: int) -> None:
         most = max(most, sequence.n_pages)
         sequence.advance(n)
     assert most == pytest.approx(limit, abs=3)
+
+
+def test_going_back_to_what_is_gone_forgets_everything() -> None:
+    pool = PagePool(SIZE, SIZE, 20)
+    sequence = PagedSequence(pool)
+    write(sequence, [1] * 1000)
+    sequence.truncate(1000 - MARGIN)
+    assert sequence.n_past == 1000 - MARGIN
+    n_gone = sequence.n_gone
+    sequence.truncate(SIZE * n_gone + 19)  # whose next token sees all that is left
+    assert (sequence.n_past, sequence.n_gone) == (SIZE * n_gone + 19, n_gone)
+    sequence.truncate(SIZE * n_gone + 18)
+    assert (sequence.n_past, sequence.n_gone, pool.n_used) == (0, 0, 0)
+    write(sequence, [2] * 30)
+    check(sequence, [2] * 30, 20)
 
 
 def test_a_restored_sequence_goes_on() -> None:
