@@ -148,8 +148,11 @@ _KEPT: Final = (
     *("_norm.weight", "ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight"),
     *("position_embd.weight", "token_types.weight"),
 )
-# A layer's part; experts, routed to or shared, go by the rule for what they are.
-_LAYER_PART: Final = re.compile(r"blk\.([0-9]+)\.(\w+?)(?:_exps|_shexp)?\.weight")
+# A layer's part; experts, routed to or shared, go by the rule for what they are, and so
+# does one by itself, as old files have them.
+_LAYER_PART: Final = re.compile(
+    r"blk\.([0-9]+)\.(\w+?)(?:_exps|_shexp|\.[0-9]+)?\.weight"
+)
 
 
 def find_file_type(name: str, *, argument: str = "type") -> FileType:

@@ -49,6 +49,9 @@ def test_experts_are_feed_forward_matrices() -> None:
             want = finer(file_type, part)
             assert finer(file_type, f"{part}_exps") == want
             assert finer(file_type, f"{part}_shexp") == want
+            assert finer(file_type, f"{part}.7") == want
+        both = finer(file_type, "ffn_gate_up_exps")
+        assert both == finer(file_type, "ffn_gate") == finer(file_type, "ffn_up")
     for name, shape in {
         "ffn_gate_inp.weight": (8, 256),
         "ffn_gate_inp_shexp.weight": (1, 256),
