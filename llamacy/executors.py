@@ -9,8 +9,10 @@ from llamacy.architectures import find_architecture
 from llamacy.architectures.weights import select_tensors
 from llamacy.config import ModelConfig
 from llamacy.errors import FormatError, OutOfMemoryError
+from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.model_file import ModelFile
 from llamacy.free_memory import available_memory
+from llamacy.ops.batch import N_BATCH
 from llamacy.ops.reference import ReferenceExecutor
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def load_executor(
     executor: Literal["plan"] = "plan",
     n_threads: int = 1,
     kv_type: str = "f16",
-    n_batch: int = 512,
+    n_batch: int = N_BATCH,
     progress: Progress | None = None,
 ) -> Plan: ...
 
@@ -42,7 +44,7 @@ def load_executor(
     executor: Literal["plan", "reference"],
     n_threads: int = 1,
     kv_type: str = "f16",
-    n_batch: int = 512,
+    n_batch: int = N_BATCH,
     progress: Progress | None = None,
 ) -> Executor: ...
 
@@ -54,7 +56,7 @@ def load_executor(
     executor: Literal["plan", "reference"] = "plan",
     n_threads: int = 1,
     kv_type: str = "f16",
-    n_batch: int = 512,
+    n_batch: int = N_BATCH,
     progress: Progress | None = None,
 ) -> Executor:
     """Check the file's tensors against its architecture and make them runnable.
@@ -79,7 +81,9 @@ def load_executor(
     architecture = find_architecture(config.architecture, path)
     if architecture.is_mixture and config.experts is None:
         raise FormatError(path, f"{config.architecture}.expert_count", "1 or more", 0)
-    tensors = select_tensors(architecture.tensors(config), file.tensors, path)
+    tensors = select_tensors(
+        architecture.tensors(config), usual_experts(file.tensors, file.path), path
+    )
     if executor == "reference":
         arrays = {name: tensor.dequantize() for name, tensor in tensors.items()}
         return ReferenceExecutor(architecture.forward, config, arrays, n_batch=n_batch)

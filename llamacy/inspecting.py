@@ -5,18 +5,25 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llamacy.architectures import find_architecture
-from llamacy.architectures.weights import select_tensors
+from llamacy.architectures.weights import Tensor, TensorSpec, select_tensors
+from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError
+from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.file_types import file_type_name
 from llamacy.formats.gguf_config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
 from llamacy.model_files import open_model_as
+from llamacy.ops.batch import N_BATCH
 from llamacy.ops.plan import kv_page_bytes
+from llamacy.ops.recorder import Recorder
 from llamacy.ops.steps import KV_TYPES, PAGE
+from llamacy.ops.vocabulary import Forward
 from llamacy.ops.weights import weight_bytes
+from llamacy.ops.windows import common_window, most_pages
 from llamacy.sampling.checks import checked_integer
 from llamacy.sources import find_source
 
@@ -42,6 +49,8 @@ class ModelInfo:
     weights_bytes : of the weights in memory, once the model is loaded.
     kv_page_bytes : of `page_tokens` tokens' keys and values, by `kv_type`.
     page_tokens : tokens of a page: memory for a context is taken in pages.
+    window : tokens that attention sees in any layer, where all layers have a window;
+        None for all. Pages of those before are given back.
     has_chat_template : whether :meth:`llamacy.Model.chat` finds how to write messages.
     """
 
@@ -57,10 +66,11 @@ class ModelInfo:
     weights_bytes: int
     kv_page_bytes: dict[str, int]
     page_tokens: int
+    window: int | None
     has_chat_template: bool
 
     def kv_bytes(self, n_ctx: int | None = None, kv_type: str = "f16") -> int:
-        """Bytes of keys and values of a context that is full.
+        """Most bytes of keys and values of a text until its context is full.
 
         Parameters
         ----------
@@ -77,7 +87,8 @@ class ModelInfo:
         if kv_type not in tuple(self.kv_page_bytes):
             known = ", ".join(self.kv_page_bytes)
             raise ArgumentError(f"kv_type: wanted one of {known}, found {kv_type!r}")
-        return -(-n_ctx // self.page_tokens) * self.kv_page_bytes[kv_type]
+        n_pages = most_pages(n_ctx, self.page_tokens, self.window, N_BATCH)
+        return n_pages * self.kv_page_bytes[kv_type]
 
 
 def inspect(
@@ -117,7 +128,8 @@ def inspect_file(file: ModelFile) -> ModelInfo:
     # an unknown family is refused as such, whatever keys it has of its own
     architecture = find_architecture(read_architecture(file), path)
     config = read_config(file)
-    needed = select_tensors(architecture.tensors(config), file.tensors, path)
+    specs = architecture.tensors(config)
+    needed = select_tensors(specs, usual_experts(file.tensors, file.path), path)
     tensors = file.tensors.values()
     return ModelInfo(
         path=path,
@@ -132,5 +144,26 @@ def inspect_file(file: ModelFile) -> ModelInfo:
         weights_bytes=weight_bytes(needed),
         kv_page_bytes={kv_type: kv_page_bytes(config, kv_type) for kv_type in KV_TYPES},
         page_tokens=PAGE,
+        window=_window(architecture.forward, config, specs, needed),
         has_chat_template=bool(file.metadata.get("tokenizer.chat_template")),
     )
+
+
+def _window(
+    forward: Forward,
+    config: ModelConfig,
+    specs: Mapping[str, TensorSpec],
+    tensors: Mapping[str, Tensor],
+) -> int | None:
+    """Record a pass, which takes the shapes of weights, and values to divide by."""
+    weights = {
+        name: tensor.dequantize() if _is_divisor(name, specs) else tensor
+        for name, tensor in tensors.items()
+    }
+    recorder = Recorder()
+    forward(recorder, config, weights)
+    return common_window(recorder.nodes)
+
+
+def _is_divisor(name: str, specs: Mapping[str, TensorSpec]) -> bool:
+    return name in specs and specs[name].is_divisor  # what was stacked has no spec

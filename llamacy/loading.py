@@ -13,6 +13,7 @@ from llamacy.config import ModelConfig
 from llamacy.cpu_count import default_threads
 from llamacy.errors import ArgumentError
 from llamacy.executors import Progress, load_executor
+from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.gguf_config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
 from llamacy.formats.requantized import RequantizedFile
@@ -101,7 +102,8 @@ def load(
         config = _read_config(file, n_ctx)
         adapters = read_adapters(lora, config)
         if file_type is not None:
-            requantized = RequantizedFile(file, file_type, n_threads)
+            usual = usual_experts(file.tensors, file.path)
+            requantized = RequantizedFile(file, file_type, n_threads, usual)
             file = opened.enter_context(requantized)
         executor = load_executor(
             file, config, n_threads=n_threads, kv_type=kv_type, progress=progress

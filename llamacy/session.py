@@ -28,7 +28,8 @@ class Session:
     """A text that grows, made by :meth:`llamacy.Model.session`.
 
     What it holds is never read again: a call reads only what it adds, unless the
-    model's adapters were changed in between, when it reads all. One call at a time;
+    model's adapters were changed in between, or the text went further back than what
+    the model's window leaves of it, when it reads all. One call at a time;
     a second one while another generates raises BusyError. Closing a stream
     early leaves in the session what was taken of it.
 
@@ -174,6 +175,9 @@ class Session:
     def rewind(self, n_tokens: int) -> None:
         """Forget the last `n_tokens` tokens.
 
+        Where all layers of the model have a window, its keys and values are kept of the
+        last tokens only: from further back than those reach, the text is read again.
+
         Raises
         ------
         ArgumentError : there are not so many.
@@ -187,7 +191,7 @@ class Session:
     def save(self, path: session_file.Path) -> None:
         """Write the session to a file, for :meth:`llamacy.Model.load_session`.
 
-        The file is as large as the session's keys and values.
+        The file is as large as the keys and values that the session holds.
 
         Raises
         ------

@@ -2,7 +2,8 @@
 
 A zip file, not compressed, so that any tool can look into it: ``header.json``, the
 token ids as little-endian int32 in ``tokens``, and the pages, as the attention kernels
-read them, in ``pages/0``, ``pages/1`` and so on. Zip keeps a checksum of each.
+read them, in ``pages/0``, ``pages/1`` and so on; the first ``n_gone`` of the header are
+not there, as no window reaches them. Zip keeps a checksum of each.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -74,12 +75,14 @@ def save(path: Path, origin: Origin, ids: list[int], sequence: Sequence) -> None
     """
     assert isinstance(sequence, PagedSequence)
     _check_path(path)
+    n_gone = sequence.n_gone
     header = {"kind": _KIND, "version": _VERSION, "n_past": sequence.n_past}
+    header |= {"n_gone": n_gone} | asdict(origin)
     with new_file(path, private=True) as draft, file_errors(path):
         with zipfile.ZipFile(draft, "w", allowZip64=True) as archive:
-            archive.writestr("header.json", json.dumps(header | asdict(origin)))
+            archive.writestr("header.json", json.dumps(header))
             archive.writestr("tokens", np.asarray(ids, "<i4").tobytes())
-            for number, page in enumerate(sequence.pages):
+            for number, page in enumerate(sequence.pages, n_gone):
                 archive.writestr(f"pages/{number}", page.data.data)
 
 
@@ -100,13 +103,18 @@ def load(
     source = regular_path(path)
     try:
         with zipfile.ZipFile(source) as archive:
-            n_past = _check_header(path, archive, origin)
+            n_past, n_gone = _check_header(path, archive, origin)
             ids = _read_tokens(path, archive, n_vocab)
             if len(ids) < n_past:
                 raise FormatError(path, "tokens", f"{n_past} or more", len(ids))
             if len(ids) > n_ctx:
                 raise ContextLengthError(len(ids), n_ctx)
-            sequence.restore(n_past, _pages(path, archive, n_past, origin))
+            most_gone = sequence.pool.n_unseen(n_past)
+            if n_gone > most_gone:
+                raise FormatError(path, "header n_gone", f"at most {most_gone}", n_gone)
+            numbers = range(n_gone, -(-n_past // origin.page_tokens))
+            pages = _pages(path, archive, numbers, origin)
+            sequence.restore(n_past, n_gone, pages)
     except OSError as error:
         number, reason = error.errno or errno.EIO, error.strerror or str(error)
         raise ModelFileError(number, reason, os.fspath(path)) from error
@@ -133,25 +141,32 @@ def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int
 
 
 def _pages(
-    path: Path, archive: zipfile.ZipFile, n_past: int, origin: Origin
+    path: Path, archive: zipfile.ZipFile, numbers: Iterable[int], origin: Origin
 ) -> Iterator[NDArray[np.uint8]]:
-    for number in range(-(-n_past // origin.page_tokens)):
+    for number in numbers:
         data = _read(path, archive, f"pages/{number}", origin.page_bytes)
         yield np.frombuffer(data, np.uint8)
 
 
-def _check_header(path: Path, archive: zipfile.ZipFile, origin: Origin) -> int:
-    """Compare the header with what is wanted; return the number of tokens held."""
+def _check_header(
+    path: Path, archive: zipfile.ZipFile, origin: Origin
+) -> tuple[int, int]:
+    """Compare the header with what is wanted; return its n_past and n_gone."""
     header: Any = json.loads(_read(path, archive, "header.json"))
     wanted = {"kind": _KIND, "version": _VERSION} | asdict(origin)
     found = header if isinstance(header, dict) else {}
     for key, value in wanted.items():
         if found.get(key) != value:
             raise FormatError(path, f"header {key}", value, repr(found.get(key))[:80])
-    n_past = found.get("n_past")
-    if not isinstance(n_past, int) or isinstance(n_past, bool) or n_past < 0:
-        raise FormatError(path, "header n_past", "a number of tokens", repr(n_past))
-    return n_past
+    n_past = _count(path, found, "n_past", "tokens")
+    return n_past, _count(path, found, "n_gone", "pages")
+
+
+def _count(path: Path, header: dict[str, Any], key: str, what: str) -> int:
+    n = header.get(key)
+    if not isinstance(n, int) or isinstance(n, bool) or n < 0:
+        raise FormatError(path, f"header {key}", f"a number of {what}", repr(n)[:80])
+    return n
 
 
 def _read(

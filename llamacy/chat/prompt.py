@@ -112,9 +112,7 @@ def make_prompt(
         raise ContextLengthError(len(ids) + 1, n_ctx)
     if n_dropped:
         _logger.info("the context is full: %d messages left out", n_dropped)
-    style = reply_style(
-        form.template, [tool["function"]["name"] for tool in tools], tokenizer
-    )
+    style = reply_style(form.template, tools, tokenizer)
     end = tokenizer.decode(ids[-_N_END:], skip_special=False).rstrip()
     is_thinking = style.thinking is not None and end.endswith(style.thinking.open)
     return ChatPrompt(

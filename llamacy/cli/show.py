@@ -99,6 +99,7 @@ def _memory(file: ModelFile, n_ctx: int | None) -> dict[str, Any]:
     return {
         "weights_bytes": info.weights_bytes,
         "n_ctx": n_ctx or info.n_ctx_train,
+        "window": info.window,
         "kv_bytes": {kind: info.kv_bytes(n_ctx, kind) for kind in info.kv_page_bytes},
     }
 
@@ -162,9 +163,11 @@ def _memory_line(memory: dict[str, Any]) -> str:
         return f"memory: it cannot be loaded: {memory['unknown']}"
     kinds = memory["kv_bytes"].items()
     context = ", ".join(f"{in_units(n_bytes)} as {kind}" for kind, n_bytes in kinds)
+    window = memory["window"]
     return (
         f"memory: weights {in_units(memory['weights_bytes'])}; "
         f"a context of {memory['n_ctx']:,} tokens {context}"
+        + (f", by a window of {window:,}" if window is not None else "")
     )
 
 

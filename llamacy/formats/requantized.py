@@ -130,14 +130,22 @@ class RequantizedFile:
     file : stays open, and is not closed here.
     file_type : says which tensor gets which type.
     n_threads : threads that convert.
+    tensors : what to convert, if it is not what the file itself has.
     """
 
-    def __init__(self, file: ModelFile, file_type: FileType, n_threads: int) -> None:
+    def __init__(
+        self,
+        file: ModelFile,
+        file_type: FileType,
+        n_threads: int,
+        tensors: Mapping[str, ModelTensor] | None = None,
+    ) -> None:
         self.path = file.path
         self.paths = file.paths
         self.format = file.format
         self._threads = ThreadPoolExecutor(n_threads)
-        self.tensors = self._converted(file, file_type)
+        sources = file.tensors if tensors is None else tensors
+        self.tensors = self._converted(file, file_type, sources)
         changed = {
             "general.file_type": file_type.number,
             "general.quantization_version": _QUANTIZATION_VERSION,
@@ -146,13 +154,16 @@ class RequantizedFile:
         self.value_types = file.value_types | dict.fromkeys(changed, UINT32)
 
     def _converted(
-        self, file: ModelFile, file_type: FileType
+        self,
+        file: ModelFile,
+        file_type: FileType,
+        sources: Mapping[str, ModelTensor],
     ) -> Mapping[str, ModelTensor]:
         """Choose every tensor's type, and say what a reader of the log should know."""
-        model = model_shape(file.metadata, file.tensors)
+        model = model_shape(file.metadata, sources)
         tensors: dict[str, ModelTensor] = {}
         n_again = 0
-        for name, old in file.tensors.items():
+        for name, old in sources.items():
             new_type = tensor_type(file_type, model, name, old.shape, old.type)
             if new_type == old.type:
                 tensors[name] = old

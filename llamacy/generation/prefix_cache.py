@@ -39,12 +39,13 @@ class PrefixCache:
     def find(self, ids: list[int]) -> tuple[Sequence | None, int]:
         """Find the sequence that shares most leading tokens with `ids`, and how many.
 
-        It stays the cache's: to be forked before anything else is asked of it.
+        Those that cannot go back to what they share do not count. It stays the cache's:
+        to be forked before anything else is asked of it.
         """
         best, n_shared = None, MIN_SHARED - 1
         for entry in self._entries:
             n = common_prefix(entry.ids, ids)
-            if n > n_shared:
+            if n > n_shared and entry.sequence.can_go_back(n):
                 best, n_shared = entry, n
         if best is None:
             return None, 0
@@ -58,16 +59,16 @@ class PrefixCache:
             sequence.close()
             return
         for entry in self._entries:
-            if common_prefix(entry.ids, ids) == len(ids):
+            if _is_found_in(entry, ids):
                 sequence.close()
                 self._entries.remove(entry)
                 self._entries.append(entry)
                 return
-        # What the new one begins with is found in it.
+        new = Entry(ids, sequence)
         for entry in list(self._entries):
-            if common_prefix(entry.ids, ids) == len(entry.ids):
+            if _is_found_in(new, entry.ids):
                 self._drop(entry)
-        self._entries.append(Entry(ids, sequence))
+        self._entries.append(new)
         while self._entries and self._count_pages() > self._n_pages:
             self._drop(self._entries[0])
 
@@ -84,6 +85,12 @@ class PrefixCache:
 
     def _count_pages(self) -> int:
         return len({page for entry in self._entries for page in entry.sequence.pages})
+
+
+def _is_found_in(entry: Entry, ids: list[int]) -> bool:
+    """Whether a text that goes on from `ids` can as well go on from the entry."""
+    n = len(ids)
+    return common_prefix(entry.ids, ids) == n and entry.sequence.can_go_back(n)
 
 
 def common_prefix(a: Items[int], b: Items[int]) -> int:

@@ -335,7 +335,7 @@ class Request:
         # The last token is read in any case, for the logits of what follows it.
         n_kept = min(common_prefix(self.ids, ids), self.sequence.n_past, len(ids) - 1)
         self.sequence.truncate(n_kept)
-        self._n_read_again += len(ids) - 1 - n_kept
+        self._n_read_again += len(ids) - 1 - self.sequence.n_past
         self.ids = ids
         self.n_to_read = len(ids)
 

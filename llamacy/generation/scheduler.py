@@ -160,9 +160,11 @@ class Scheduler:
                     continue
                 n_common = common_prefix(other.ids, request.ids)
                 n_held = min(n_common, other.sequence.n_past)
-                if n_held >= max(MIN_SHARED, n_shared + 1):
+                is_more = n_held >= max(MIN_SHARED, n_shared + 1)
+                if is_more and other.sequence.can_go_back(n_held):
                     source, n_shared = other.sequence, n_held
-                if other.is_reading and not other.has_ended:
+                is_ahead = other.sequence.n_past < n_common
+                if is_ahead and other.is_reading and not other.has_ended:
                     n_soon = max(n_soon, min(n_common, other.n_to_read))
         if n_soon >= n_shared + MIN_SHARED:
             return

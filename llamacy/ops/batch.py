@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 
 Wanted = Literal["last", "all", "none"]
 
+N_BATCH = 512
+"""Most rows of a pass, where nothing else is said."""
+
 
 class Sequence(Protocol):
     """The keys and values of one text's tokens, kept between forward passes."""
 
     @property
     def n_past(self) -> int:
-        """Tokens held; the next row of this sequence has this position."""
+        """Tokens read; the next row of this sequence has this position."""
 
     @property
     def pages(self) -> tuple[Hashable, ...]:
@@ -31,8 +34,11 @@ class Sequence(Protocol):
     def fork(self) -> Sequence:
         """Return a sequence that begins with the same tokens, sharing memory."""
 
+    def can_go_back(self, n: int) -> bool:
+        """Whether nothing is gone that is read after the first `n` tokens."""
+
     def truncate(self, n: int) -> None:
-        """Forget all but the first `n` tokens."""
+        """Forget all but the first `n` tokens, and those too unless `can_go_back`."""
 
     def close(self) -> None:
         """Give the memory back; may be called again."""

@@ -28,15 +28,16 @@ from llamacy.errors import ArgumentError, ClosedError
 from llamacy.fork_locks import Rank, fork_lock
 from llamacy.kernels.forking import usable_threads
 from llamacy.ops.adapters import AdaptedOps, LowRank
-from llamacy.ops.batch import Batch
+from llamacy.ops.batch import N_BATCH, Batch
 from llamacy.ops.cost import Cost, PassCost
 from llamacy.ops.kv_cache import PagedSequence, PagePool
 from llamacy.ops.lowering import Lowering
-from llamacy.ops.recorder import Recorder
+from llamacy.ops.recorder import Node, Recorder
 from llamacy.ops.runtime import Program
 from llamacy.ops.steps import KV_TYPES, MAX_RUN, PAGE
 from llamacy.ops.vocabulary import Forward
 from llamacy.ops.weights import Weight, pack_floats, pack_weights
+from llamacy.ops.windows import common_window
 
 __all__ = ["Plan", "pack_weights"]
 
@@ -62,7 +63,7 @@ class Plan:
         *,
         n_threads: int,
         kv_type: str = "f16",
-        n_batch: int = 512,
+        n_batch: int = N_BATCH,
     ) -> None:
         if kv_type not in KV_TYPES:
             raise ArgumentError(
@@ -75,9 +76,11 @@ class Plan:
         self._kv_type = kv_type
         self._lock = fork_lock(Rank.PLAN)
         self._n_threads = n_threads
-        program, self._cost = self._record({})
+        program, nodes = self._record({})
         self._program: Program | None = program
-        self._pool = PagePool(PAGE, config.n_layer * program.layer_bytes)
+        self._cost = _cost(program, nodes)
+        page_bytes = config.n_layer * program.layer_bytes
+        self._pool = PagePool(PAGE, page_bytes, common_window(nodes))
         self._max_run = max(1, MAX_RUN // (config.n_head // config.n_head_kv))
 
     def new_sequence(self) -> PagedSequence:
@@ -164,7 +167,8 @@ class Plan:
         with self._lock:
             if self._program is None:
                 raise ClosedError("the model is closed")
-            self._program, self._cost = self._record(adapters)
+            self._program, nodes = self._record(adapters)
+            self._cost = _cost(self._program, nodes)
 
     def close(self) -> None:
         """Let weights, buffers and spare pages go."""
@@ -175,8 +179,8 @@ class Plan:
 
     def _record(
         self, adapters: Mapping[str, LowRank[NDArray[np.float32]]]
-    ) -> tuple[Program, PassCost]:
-        """Make the program of a pass, and count what it costs."""
+    ) -> tuple[Program, list[Node]]:
+        """Make the program of a pass, and the graph it was made from."""
         config = self._config
         program = _program(config, self._n_threads, self._kv_type)
         recorder = Recorder()
@@ -190,7 +194,7 @@ class Plan:
         # the array that a run fills is of this shape
         assert logits.of_wanted and logits.width == config.n_vocab
         Lowering(recorder.nodes, logits, program, self.n_batch).lower()
-        return program, PassCost(recorder.nodes, program.layer_bytes // PAGE)
+        return program, recorder.nodes
 
     def _check(self, batch: Batch) -> list[tuple[int, int, PagedSequence]]:
         """Parts of the batch that continue one sequence each: first row, rows."""
@@ -238,6 +242,10 @@ class Plan:
                 runs.append((row, length, batch.positions[row]))
                 pages.append(sequence.page_table)
         return np.asarray(runs, np.int32), np.asarray(pages, np.uintp)
+
+
+def _cost(program: Program, nodes: list[Node]) -> PassCost:
+    return PassCost(nodes, program.layer_bytes // PAGE)
 
 
 def kv_page_bytes(config: ModelConfig, kv_type: str) -> int:

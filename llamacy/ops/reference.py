@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from llamacy.config import ModelConfig
 from llamacy.errors import ClosedError
 from llamacy.ops.adapters import AdaptedOps, LowRank
-from llamacy.ops.batch import Batch
+from llamacy.ops.batch import N_BATCH, Batch
 from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
 from llamacy.ops.vocabulary import Forward
@@ -39,6 +39,10 @@ class ReferenceSequence:
         twin.n_past = self.n_past
         twin.keys, twin.values = dict(self.keys), dict(self.values)
         return twin
+
+    def can_go_back(self, n: int) -> bool:
+        """Say yes: it keeps what windows hide."""
+        return 0 <= n <= self.n_past
 
     def truncate(self, n: int) -> None:
         """Forget all but the first `n` tokens."""
@@ -220,7 +224,7 @@ class ReferenceExecutor:
         config: ModelConfig,
         weights: Mapping[str, Array],
         *,
-        n_batch: int = 512,
+        n_batch: int = N_BATCH,
     ) -> None:
         self.n_batch = n_batch
         self._forward = forward

@@ -79,6 +79,8 @@ def test_show(shell: Shell, path: Path) -> None:
 
     text = shell("show", path).out
     assert re.search(r"^memory: weights \S+ KiB; a context of 512 tokens", text, re.M)
+    assert memory["window"] is None
+    assert "window of" not in text
     for word in ("blk.4.ffn_down.weight", "64 × 172", "llama.block_count", "… 512 in"):
         assert word in text
 

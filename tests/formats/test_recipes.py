@@ -203,6 +203,9 @@ def test_experts_are_feed_forward_matrices() -> None:
                 want = finer(file_type, part)
                 assert finer(file_type, f"{part}_exps", mixture) == want
                 assert finer(file_type, f"{part}_shexp", mixture) == want
+                assert finer(file_type, f"{part}.7", mixture) == want
+            both = finer(file_type, "ffn_gate_up_exps", mixture)
+            assert both == finer(file_type, "ffn_up", mixture)
     for name, shape in {
         "ffn_gate_inp.weight": (8, 256),
         "ffn_gate_inp_shexp.weight": (1, 256),

@@ -53,6 +53,20 @@ def test_a_text_that_goes_on_replaces_its_beginning() -> None:
     assert cache.find(long)[1] == 80
 
 
+def test_a_text_that_cannot_go_back_is_neither_found_nor_takes_anothers_place() -> None:
+    executor, cache = ScriptedExecutor({}, reach=50), PrefixCache(100)
+    short, long = [1] * 40, [1] * 40 + [2] * 60
+    held = sequence(executor, short)
+    cache.put(short, held)
+    cache.put(long, sequence(executor, long))
+    assert executor.n_open == 2
+    assert cache.find([1] * 40 + [3] * 60) == (held, 40)
+    assert cache.find([1] * 40 + [2] * 20)[1] == 60
+    assert cache.find([1] * 40 + [2] * 5) == (held, 40)
+    cache.put([1] * 40 + [2] * 5, sequence(executor, [1] * 40 + [2] * 5))
+    assert cache.find([1] * 40 + [2] * 5)[1] == 45
+
+
 def test_the_one_unused_for_longest_goes_first() -> None:
     executor, cache = ScriptedExecutor({}), PrefixCache(6)  # pages of 32
     for letter in (1, 2, 3):

@@ -82,6 +82,18 @@ def test_room_is_made_in_a_full_context() -> None:
     assert [executor.passes[index] for index in again] == [4]
 
 
+def test_room_that_is_made_where_nothing_of_before_is_left() -> None:
+    def make_room(generated: list[int]) -> list[int]:
+        return Vocabulary.ids("keep") + generated[-9:]
+
+    executor = ScriptedExecutor({"keep": Vocabulary.ids("a" * 40)}, 16, reach=1)
+    shifted = request("keep", n_ctx=30, make_room=make_room, max_tokens=30)
+    (done,) = complete(executor, shifted)
+    assert done.text == "a" * 30
+    assert executor.passes[:28] == [4, *[1] * 25, 4 + 9, 1]
+    assert done.timings.n_prompt >= 4 + 4 + 8
+
+
 def test_room_that_is_made_with_other_tokens() -> None:
     prompt, other = "x" * 20, "y" * 10
     executor = ScriptedExecutor(
@@ -253,6 +265,20 @@ def test_prompts_share_what_they_begin_with() -> None:
     done = complete(executor, *map(request, script))
     assert [one.text for one in done] == [tail * 3 for tail in "abcdef"]
     assert sum(one.timings.n_prompt for one in done) == 101 + 5
+
+
+def test_a_prompt_does_not_wait_for_what_is_gone() -> None:
+    """Of a text that has read on, and cannot go back to what both begin with."""
+    common, rest = "x" * 40, "y" * 160
+    for reach, n_rows in ((10**9, 1), (64, 41)):
+        executor = ScriptedExecutor({}, n_batch=130, reach=reach)
+        scheduler = Scheduler(executor, PrefixCache(0))
+        long, late = request(common + rest), request(common + "z")
+        scheduler.add([long])
+        scheduler.step()
+        scheduler.add([late])
+        scheduler.step()
+        assert executor.passes == [130, 70 + n_rows]
 
 
 def test_a_new_prompt_reads_only_what_is_new() -> None:

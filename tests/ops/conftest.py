@@ -118,6 +118,12 @@ class Executors:
 
 
 @pytest.fixture(scope="session")
+def model_config() -> ModelConfig:
+    """Sizes of the small transformer."""
+    return CONFIG
+
+
+@pytest.fixture(scope="session")
 def make_executors() -> Callable[..., Executors]:
     """Make both executors of (forward, config, float weights, type of the matrices)."""
     return Executors

@@ -41,6 +41,7 @@ class ScriptedSequence:
 
     def __init__(self, owner: ScriptedExecutor) -> None:
         self.owner, self.held, self.closed = owner, list[int](), False
+        self.most = 0  # tokens that it has had
         owner.sequences.append(self)
 
     @property
@@ -54,23 +55,32 @@ class ScriptedSequence:
     def fork(self) -> ScriptedSequence:
         assert not self.closed
         twin = ScriptedSequence(self.owner)
-        twin.held = list(self.held)
+        twin.held, twin.most = list(self.held), self.most
         return twin
+
+    def can_go_back(self, n: int) -> bool:
+        return n == 0 or n >= max(self.most, len(self.held)) - self.owner.reach
 
     def truncate(self, n: int) -> None:
         assert 0 <= n <= len(self.held)
-        del self.held[n:]
+        self.most = max(self.most, len(self.held)) if self.can_go_back(n) else 0
+        del self.held[n if self.can_go_back(n) else 0 :]
 
     def close(self) -> None:
         self.closed = True
 
 
 class ScriptedExecutor:
-    """After the prompt of `script`'s key comes its value, token by token."""
+    """After the prompt of `script`'s key comes its value, token by token.
 
-    def __init__(self, script: Mapping[str, list[int]], n_batch: int = 8) -> None:
+    Its sequences can go back by `reach` tokens.
+    """
+
+    def __init__(
+        self, script: Mapping[str, list[int]], n_batch: int = 8, reach: int = 10**9
+    ) -> None:
         self.script = {tuple(Vocabulary.ids(key)): ids for key, ids in script.items()}
-        self.n_batch = n_batch
+        self.n_batch, self.reach = n_batch, reach
         self.sequences: list[ScriptedSequence] = []
         self.passes: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Templates of four families in miniature: how they write tools, calls and results."""
+"""Templates of six families in miniature: how they write tools, calls and results."""
 
 from __future__ import annotations
 
@@ -80,11 +80,44 @@ HARMONY = """\
 {%- endif %}{% endfor %}
 {%- if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"""
 
+CODER = """\
+{%- if tools %}{{ '<|im_start|>system\\n<tools>\\n' }}
+{%- for tool in tools %}{{ tool | tojson + '\\n' }}{% endfor %}
+{{- '</tools>\\n<tool_call>\\n<function=name>\\n<parameter=name>\\nvalue' }}
+{{- '\\n</parameter>\\n</function>\\n</tool_call><|im_end|>\\n' }}{% endif %}
+{%- for m in messages %}
+{%- if m.role == 'tool' %}
+{{- '<|im_start|>user\\n<tool_response>\\n' + m.content + '\\n</tool_response>' }}
+{%- else %}{{ '<|im_start|>' + m.role + '\\n' + (m.content or '') }}
+{%- for call in m.tool_calls or [] %}
+{{- '\\n<tool_call>\\n<function=' + call.function.name + '>\\n' }}
+{%- for name, value in call.function.arguments | items %}
+{{- '<parameter=' ~ name ~ '>\\n' ~ value ~ '\\n</parameter>\\n' }}{% endfor %}
+{{- '</function>\\n</tool_call>' }}{% endfor %}
+{%- endif %}{{ '<|im_end|>\\n' }}{% endfor %}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
+
+DEEPSEEK = """\
+{{- bos_token }}{% for tool in tools or [] %}{{ tool | tojson + '\\n' }}{% endfor %}
+{%- for m in messages %}
+{%- if m.role == 'user' %}{{ '<｜User｜>' + m.content }}
+{%- elif m.tool_calls %}{{ '<｜Assistant｜><｜tool▁calls▁begin｜>' }}
+{%- for call in m.tool_calls %}
+{{- '<｜tool▁call▁begin｜>' + call.function.name + '<｜tool▁sep｜>' }}
+{{- call.function.arguments | tojson + '<｜tool▁call▁end｜>' }}{% endfor %}
+{{- '<｜tool▁calls▁end｜>' + eos_token }}
+{%- elif m.role == 'tool' %}
+{{- '<｜tool▁output▁begin｜>' + m.content + '<｜tool▁output▁end｜>' }}
+{%- else %}{{ '<｜Assistant｜>' + m.content + eos_token }}{% endif %}{% endfor %}
+{%- if add_generation_prompt %}{{ '<｜Assistant｜>' }}{% endif %}"""
+
 TEMPLATES = {
     "hermes": HERMES,
     "llama-3": LLAMA_3,
     "mistral": MISTRAL,
     "harmony": HARMONY,
+    "coder": CODER,
+    "deepseek": DEEPSEEK,
 }
 
 MARKS = (
@@ -95,5 +128,12 @@ MARKS = (
     *("[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]"),
     *("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>"),
     *("<|call|>", "<|return|>"),
+    *(
+        "<｜User｜>",
+        "<｜Assistant｜>",
+        "<｜tool▁calls▁begin｜>",
+        "<｜tool▁calls▁end｜>",
+    ),
+    *("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"),
 )
 """Control tokens of all of them."""

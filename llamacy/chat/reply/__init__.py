@@ -4,7 +4,8 @@
 
     style          which marks a model's family uses, by its template
     thinking       reasoning between marks at the beginning
-    marked_calls   calls between marks; call_texts: what stands there
+    marked_calls   calls between marks; call_texts, tagged_calls and deepseek_calls:
+                   what stands there
     channels       gpt-oss's messages with channels, which are both
     reading        these put together, for one answer
 

@@ -27,7 +27,7 @@ _AROUND_ARGUMENTS = 4  # lists and dicts, in a message
 
 def one_object(text: str) -> list[Call]:
     """Read ``{"name": ..., "arguments": {...}}``, as Hermes and Qwen write it."""
-    return [_call(_json(text))]
+    return [_call(json_value(text))]
 
 
 def objects(text: str) -> list[Call]:
@@ -37,11 +37,11 @@ def objects(text: str) -> list[Call]:
     call of one of its built-in tools: ``brave_search.call(query="...")``.
     """
     if built_in := _BUILT_IN.fullmatch(text):
-        return [Call(built_in[1], _checked(_keywords(built_in[2])))]
+        return [Call(built_in[1], checked_arguments(_keywords(built_in[2])))]
     calls: list[Call] = []
     left = text.strip()
     while left or not calls:
-        value, left = _first_json(left)
+        value, left = _firstjson_value(left)
         calls.append(_call(value))
         left = left.lstrip().removeprefix(";").lstrip()
     return calls
@@ -51,7 +51,7 @@ def list_or_named(text: str) -> list[Call]:
     """Read a list of objects, or a name and its arguments: Mistral's two ways."""
     if named := _NAMED.match(text):
         return [Call(named[1], arguments_of(text[named.end() :]), named[2])]
-    value = _json(text)
+    value = json_value(text)
     if not isinstance(value, list) or not value:
         raise ValueError(f"wanted a list of calls, found {short(value)}")
     return [_call(one) for one in value]
@@ -64,7 +64,7 @@ def arguments_of(text: str) -> dict[str, Any]:
     ------
     ValueError : they are no JSON object, or one that no message could hold.
     """
-    return _checked(_json(text))
+    return checked_arguments(json_value(text))
 
 
 def _call(value: object) -> Call:
@@ -72,22 +72,38 @@ def _call(value: object) -> Call:
         raise ValueError(f"wanted a call as an object, found {short(value)}")
     # Llama 3.2 sometimes says "function"
     name = value.get("name", value.get("function"))
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(f"wanted the name of a tool, found {short(name)}")
+    name = checked_name(name)
     arguments = value.get("arguments", value.get("parameters"))
     if isinstance(arguments, str):
-        arguments = _json(arguments)
+        arguments = json_value(arguments)
     call_id = value.get("id")
     has_id = isinstance(call_id, str) and _ID.fullmatch(call_id)
     return Call(
         name,
-        _checked({} if arguments is None else arguments),
+        checked_arguments({} if arguments is None else arguments),
         str(call_id) if has_id else None,
     )
 
 
-def _checked(arguments: object) -> dict[str, Any]:
-    """Return arguments that a message can hold."""
+def checked_name(name: object) -> str:
+    """Return what can be the name of a tool.
+
+    Raises
+    ------
+    ValueError : it cannot.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"wanted the name of a tool, found {short(name)}")
+    return name
+
+
+def checked_arguments(arguments: object) -> dict[str, Any]:
+    """Return arguments that a message can hold.
+
+    Raises
+    ------
+    ValueError : these are no dict, or one that no message could hold.
+    """
     if not isinstance(arguments, dict):
         raise ValueError(f"wanted arguments as an object, found {short(arguments)}")
     if _depth(arguments) > MAX_DEPTH - _AROUND_ARGUMENTS:
@@ -121,19 +137,25 @@ def _keywords(text: str) -> dict[str, Any]:
         name = _KEYWORD.match(left)
         if name is None:
             raise ValueError(f"wanted arguments by name, found {short(left)}")
-        found[name[1]], left = _first_json(left[name.end() :])
+        found[name[1]], left = _firstjson_value(left[name.end() :])
         left = left.lstrip().removeprefix(",").lstrip()
     return found
 
 
-def _json(text: str) -> Any:
-    value, left = _first_json(text)
+def json_value(text: str) -> Any:
+    """Read JSON.
+
+    Raises
+    ------
+    ValueError : it is none, or something follows.
+    """
+    value, left = _firstjson_value(text)
     if left.strip():
         raise ValueError(f"wanted nothing after the JSON, found {short(left)}")
     return value
 
 
-def _first_json(text: str) -> tuple[Any, str]:
+def _firstjson_value(text: str) -> tuple[Any, str]:
     """Read the JSON that a text begins with; return it and what follows."""
     begun = text.lstrip()
     try:

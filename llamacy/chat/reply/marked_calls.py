@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from llamacy.chat.reply import call_texts
+from llamacy.chat.reply import call_texts, deepseek_calls, tagged_calls
 from llamacy.chat.reply.parts import BadCall, Call, Part, Text, Trimmed, cut
 
 _UNDECIDED = 100  # characters, besides a tool's name: by then a bare call is clear
@@ -41,7 +42,19 @@ HERMES = CallStyle("<tool_call>", "</tool_call>", call_texts.one_object)
 MISTRAL = CallStyle(
     "[TOOL_CALLS]", None, call_texts.list_or_named, others=("[CALL_ID]", "[ARGS]")
 )
+DEEPSEEK = CallStyle(
+    deepseek_calls.BEGIN,
+    deepseek_calls.END,
+    deepseek_calls.fenced_or_plain,
+    others=deepseek_calls.MARKS,
+)
 LLAMA_3 = CallStyle("<|python_tag|>", None, call_texts.objects, is_bare=True)
+
+
+def tagged_style(types: tagged_calls.Types) -> CallStyle:
+    """Return how Qwen 3 Coder calls tools whose parameters have these types."""
+    read = partial(tagged_calls.tagged, types=types)
+    return CallStyle(HERMES.open, HERMES.close, read)
 
 
 class CallSplitter:

@@ -6,12 +6,20 @@ marks in it, and a vocabulary has tokens for them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llamacy.chat.reply import channels
-from llamacy.chat.reply.marked_calls import HERMES, LLAMA_3, MISTRAL, CallStyle
+from llamacy.chat.reply.marked_calls import (
+    DEEPSEEK,
+    HERMES,
+    LLAMA_3,
+    MISTRAL,
+    CallStyle,
+    tagged_style,
+)
+from llamacy.chat.reply.tagged_calls import TAGS, parameter_types
 from llamacy.chat.reply.thinking import THINKING_MARKS, ThinkingMarks
 
 if TYPE_CHECKING:
@@ -50,14 +58,14 @@ class ReplyStyle:
 
 
 def reply_style(
-    template: str, names: Collection[str], tokenizer: Tokenizer
+    template: str, tools: Sequence[Mapping[str, Any]], tokenizer: Tokenizer
 ) -> ReplyStyle:
     """Find out how answers are to be read.
 
     Parameters
     ----------
     template : that makes the prompt.
-    names : of the tools that the model is told of.
+    tools : schemas of those that the model is told of, as OpenAI's.
     tokenizer : the model's.
     """
     if all(mark in template for mark in ("<|channel|>", "<|message|>")):
@@ -68,13 +76,20 @@ def reply_style(
         if is_written or all(_token(mark, tokenizer) is not None for mark in marks):
             thinking = marks
             break
-    if not names:
+    if not tools:
         return ReplyStyle(thinking=thinking)
+    names = tuple(tool["function"]["name"] for tool in tools)
+    return ReplyStyle(thinking=thinking, calls=_calls(template, tools), names=names)
+
+
+def _calls(template: str, tools: Sequence[Mapping[str, Any]]) -> CallStyle:
+    if HERMES.open in template and all(tag in template for tag in TAGS):
+        return tagged_style(parameter_types(tools))
     calls = LLAMA_3  # the only one that may do without marks
-    for style in (MISTRAL, HERMES):
+    for style in (MISTRAL, HERMES, DEEPSEEK):
         if style.open in template:
             calls = style
-    return ReplyStyle(thinking=thinking, calls=calls, names=tuple(names))
+    return calls
 
 
 def _token(mark: str, tokenizer: Tokenizer) -> int | None:

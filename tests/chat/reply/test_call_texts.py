@@ -12,7 +12,9 @@ import pytest
 import llamacy
 from llamacy.chat.messages import checked_messages
 from llamacy.chat.reply.call_texts import list_or_named, objects, one_object
+from llamacy.chat.reply.deepseek_calls import fenced_or_plain
 from llamacy.chat.reply.parts import Call
+from llamacy.chat.reply.tagged_calls import parameter_types, tagged
 
 Read = Callable[[str], list[Call]]
 PARIS: Any = {"city": "Paris", "days": [1, {"a": None}]}
@@ -50,6 +52,126 @@ def f(**arguments: Any) -> Call:
 )  # fmt: skip
 def test_calls(read: Read, text: str, calls: list[Call]) -> None:
     assert read(text) == calls
+
+
+TOOL = {
+    "function": {
+        "name": "f",
+        "parameters": {
+            "properties": {
+                "text": {"type": "string"},
+                "n": {"type": "integer"},
+                "x": {"type": "number"},
+                "is": {"type": "boolean"},
+                "list": {"type": "array"},
+                "map": {"type": "object"},
+                "maybe": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+                "either": {"type": ["string", "integer"]},
+                "odd": 5,
+            }
+        },
+    }
+}
+
+
+def coder(text: str) -> list[Call]:
+    return tagged(text, parameter_types([TOOL]))
+
+
+def parameters(*named: tuple[str, str]) -> str:
+    written = (f"<parameter={name}>\n{x}\n</parameter>\n" for name, x in named)
+    return f"\n<function=f>\n{''.join(written)}</function>\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("text", "2", "2"),
+        ("text", " null ", " null "),
+        ("text", "a\n\n<b> & </parameter> \n", "a\n\n<b> & </parameter> \n"),
+        ("text", "", ""),
+        ("n", "2", 2),
+        ("n", "-7", -7),
+        ("n", "2.5", "2.5"),
+        ("n", "two", "two"),
+        ("n", "true", "true"),
+        ("x", "2.5", 2.5),
+        ("x", "2", 2),
+        ("is", "true", True),
+        ("is", "False", False),
+        ("is", "1", "1"),
+        ("list", '[1, {"a": "b"}]', [1, {"a": "b"}]),
+        ("list", "1, 2", "1, 2"),
+        ("map", '{"a": null}', {"a": None}),
+        ("maybe", "None", None),
+        ("maybe", "5", "5"),
+        ("either", "5", 5),
+        ("either", "five", "five"),
+        ("odd", "5", "5"),
+        ("unknown", "5", "5"),
+    ],
+)
+def test_values_in_tags_are_what_the_schema_says(
+    name: str, text: str, value: Any
+) -> None:
+    (call,) = coder(parameters((name, text)))
+    assert call == Call("f", {name: value})
+    assert type(call.arguments[name]) is type(value)
+
+
+def test_calls_in_tags() -> None:
+    both = parameters(("n", "1"), ("text", "a")) + "\n<function=g>\n</function>"
+    assert coder(both) == [f(n=1, text="a"), Call("g", {})]
+    assert coder("<function=f><parameter=n>1</parameter></function>") == [f(n=1)]
+    assert tagged(parameters(("n", "1")), {}) == [f(n="1")]
+    assert parameter_types([{"function": {"name": "f", "parameters": 5}}]) == {"f": {}}
+
+
+def in_marks(*texts: str) -> str:
+    return "\n".join(f"<｜tool▁call▁begin｜>{x}<｜tool▁call▁end｜>" for x in texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        (in_marks(f"f<｜tool▁sep｜>{WRITTEN}"), [f(**PARIS)]),
+        (in_marks(f"function<｜tool▁sep｜>f\n```json\n{WRITTEN}\n```"), [f(**PARIS)]),
+        (in_marks("function<｜tool▁sep｜>f\n```\n{}```\n"), [f()]),
+        (in_marks("f<｜tool▁sep｜>{}", 'g<｜tool▁sep｜>{"a": "```"}') + "\n",
+         [f(), Call("g", {"a": "```"})]),
+        ("<｜tool▁call▁begin｜>f<｜tool▁sep｜>{}", [f()]),  # the rest was left out
+    ],
+)  # fmt: skip
+def test_calls_in_marks_of_deepseek(text: str, calls: list[Call]) -> None:
+    assert fenced_or_plain(text) == calls
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (coder, ""),
+        (coder, "f()"),
+        (coder, "<function=f>"),
+        (coder, "<function=two words></function>"),
+        (coder, "<function=></function>"),
+        (coder, "<function=f><parameter=a>1</function>"),
+        (coder, "<function=f><parameter=a>1</parameter>"),
+        (coder, "<function=f>1</function>"),
+        (coder, "<function=f></function> and more"),
+        (fenced_or_plain, ""),
+        (fenced_or_plain, "f{}"),
+        (fenced_or_plain, "so" + in_marks("f<｜tool▁sep｜>{}")),
+        (fenced_or_plain, in_marks("f<｜tool▁sep｜>{}") + "so"),
+        (fenced_or_plain, in_marks("f{}")),
+        (fenced_or_plain, in_marks("f<｜tool▁sep｜>[]")),
+        (fenced_or_plain, in_marks("function<｜tool▁sep｜>f")),
+        (fenced_or_plain, in_marks("function<｜tool▁sep｜>two words\n```json\n{}```")),
+    ],
+)
+def test_what_is_no_call_in_tags_or_marks(read: Read, text: str) -> None:
+    with pytest.raises(ValueError, match="wanted") as caught:
+        read(text)
+    assert len(str(caught.value)) < 300
 
 
 DEEP = "[" * 100_000
@@ -101,18 +223,25 @@ def test_what_is_no_call_in_one_way_of_writing(read: Read, text: str) -> None:
         read(text)
 
 
-@pytest.mark.parametrize("read", [one_object, objects, list_or_named])
+@pytest.mark.parametrize(
+    "read", [one_object, objects, list_or_named, fenced_or_plain, coder]
+)
 @pytest.mark.parametrize(
     "text",
     [
         "f" + " " * 100_000,
+        "<function=f>" + "<parameter=a>" * 50_000,
+        "<function=f><parameter=a>" + "\n</parameter> " * 50_000,
+        "<function=f>" + "<parameter=a>\n</parameter>\n" * 20_000,
+        "<｜tool▁call▁begin｜>" * 50_000,
+        "<｜tool▁call▁begin｜>f<｜tool▁sep｜>g" + "```" * 50_000,
         "f[CALL_ID]a" + "\n" * 100_000,
         "a" * 100_000,
         "f.call(" + ") " * 50_000 + "x",
         "a.call" * 20_000,
         '{"name": "f", "arguments": {"a": ' * 10_000,
     ],
-    ids=range(6),
+    ids=range(11),
 )
 def test_reading_takes_no_time(read: Read, text: str) -> None:
     start = time.process_time()

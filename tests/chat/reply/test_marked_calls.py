@@ -5,17 +5,25 @@ from __future__ import annotations
 import pytest
 
 from llamacy.chat.reply.marked_calls import (
+    DEEPSEEK,
     HERMES,
     LLAMA_3,
     MISTRAL,
     CallSplitter,
     CallStyle,
+    tagged_style,
 )
 from llamacy.chat.reply.parts import BadCall, Call, Part, Text
 
 NAMES = ("weather", "time")
 WEATHER, TIME = Call("weather", {"city": "Paris"}), Call("time", {})
 JSON = '{"name": "weather", "arguments": {"city": "Paris"}}'
+CODER = tagged_style({})
+CITY = "<function=weather>\n<parameter=city>\nParis\n</parameter>\n</function>"
+PARIS_IN_MARKS = (
+    '<｜tool▁call▁begin｜>weather<｜tool▁sep｜>{"city": "Paris"}<｜tool▁call▁end｜>'
+)
+TIME_IN_MARKS = PARIS_IN_MARKS.replace("weather", "time").replace('"city": "Paris"', "")
 
 
 def read(style: CallStyle, text: str) -> tuple[str, list[Part]]:
@@ -41,6 +49,13 @@ def read(style: CallStyle, text: str) -> tuple[str, list[Part]]:
         (MISTRAL, f'[TOOL_CALLS][{JSON}, {{"name": "time"}}]', "", [WEATHER, TIME]),
         (MISTRAL, 'a [TOOL_CALLS]weather[ARGS]{"city": "Paris"}[TOOL_CALLS]time{}',
          "a", [WEATHER, TIME]),
+        (CODER, f"I look.\n\n<tool_call>\n{CITY}\n</tool_call>", "I look.", [WEATHER]),
+        (CODER, f"<tool_call>{CITY}</tool_call>\n<tool_call>\n<function=time>"
+         "\n</function>\n</tool_call>\nb", "b", [WEATHER, TIME]),
+        (CODER, CITY, CITY, []),
+        (DEEPSEEK, f"a<｜tool▁calls▁begin｜>{PARIS_IN_MARKS}\n{TIME_IN_MARKS}"
+         "<｜tool▁calls▁end｜>", "a", [WEATHER, TIME]),
+        (DEEPSEEK, f"<｜tool▁calls▁begin｜>{PARIS_IN_MARKS}", "", [WEATHER]),
         (LLAMA_3, f"<|python_tag|>{JSON}", "", [WEATHER]),
         (LLAMA_3, f'{JSON}; {{"name": "time", "parameters": {{}}}}', "",
          [WEATHER, TIME]),
@@ -64,6 +79,9 @@ def test_calls_are_taken_out_of_the_text(
         (HERMES, "a \n<tool_call>\n{nonsense}\n</tool_call>\nb \n", 1),
         (HERMES, "<tool_call></tool_call><tool_call>{", 2),
         (HERMES, "<tool_call>", 1),
+        (CODER, f"<tool_call>\n{JSON}\n</tool_call>", 1),
+        (CODER, f"a <tool_call>\n{CITY[:-20]}", 1),
+        (DEEPSEEK, f"<｜tool▁calls▁begin｜>{JSON}<｜tool▁calls▁end｜> b", 1),
         (MISTRAL, "a [TOOL_CALLS] [{}", 1),
         (MISTRAL, "[TOOL_CALLS]x[TOOL_CALLS]y", 2),
         (LLAMA_3, "<|python_tag|>print(1)", 1),

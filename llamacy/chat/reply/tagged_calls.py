@@ -1,0 +1,130 @@
+"""Calls in tags, as Qwen 3 Coder and Qwen 3.5 write them.
+
+::
+
+    <function=weather>
+    <parameter=city>
+    Paris
+    </parameter>
+    </function>
+
+All values are plain text; what they are else, only the tool's schema tells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from llamacy.chat.messages import short
+from llamacy.chat.reply.call_texts import checked_arguments, checked_name, json_value
+from llamacy.chat.reply.parts import Call
+
+TAGS: Final = ("<function=", "<parameter=")
+"""What a template has that tells models to write calls so."""
+
+_FUNCTION: Final = re.compile(r"\s*+<function=([^>\n]*)>")
+_PARAMETER: Final = re.compile(r"\s*+<parameter=([^>\n]*)>\n?")
+# a value may be about tags: its end is where the call goes on, or ends
+_VALUE_END: Final = re.compile(r"\n?</parameter>\s*+(?=<parameter=|</function>)")
+_FUNCTION_END: Final = re.compile(r"\s*+</function>\s*+")
+
+# JSON's words, and Python's, which some templates write in past calls
+_WORDS: Final = {"true": True, "false": False, "null": None, "none": None}
+
+Types = Mapping[str, Mapping[str, frozenset[str]]]
+"""What the parameters of each tool may be: JSON schema's names of types."""
+
+
+def parameter_types(tools: Iterable[Mapping[str, Any]]) -> Types:
+    """Find what schemas of tools, as OpenAI's, say of their parameters."""
+    return {
+        tool["function"]["name"]: _properties(tool["function"].get("parameters"))
+        for tool in tools
+    }
+
+
+def tagged(text: str, types: Types) -> list[Call]:
+    """Read calls one after the other.
+
+    Raises
+    ------
+    ValueError : there is none, or something else between them.
+    """
+    calls: list[Call] = []
+    at = 0
+    while at < len(text) or not calls:
+        name = checked_name(_next(_FUNCTION, text, at)[1])
+        at = _next(_FUNCTION, text, at).end()
+        arguments: dict[str, Any] = {}
+        while begun := _PARAMETER.match(text, at):
+            end = _VALUE_END.search(text, begun.end())
+            if end is None:
+                found = short(text[begun.end() :])
+                raise ValueError(f"wanted </parameter> at the end, found {found}")
+            value = text[begun.end() : end.start()]
+            wanted = types.get(name, {}).get(begun[1], frozenset[str]())
+            arguments[begun[1]] = _value(value, wanted)
+            at = end.end()
+        at = _next(_FUNCTION_END, text, at).end()
+        calls.append(Call(name, checked_arguments(arguments)))
+    return calls
+
+
+def _next(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
+    match = pattern.match(text, at)
+    if match is None:
+        tag = "<function=...>" if pattern is _FUNCTION else "</function>"
+        raise ValueError(f"wanted {tag}, found {short(text[at:])}")
+    return match
+
+
+def _value(text: str, types: frozenset[str]) -> Any:
+    """Return what a value is meant to be: text, unless it can be what is wanted."""
+    if not types - {"string"}:
+        return text
+    word = text.strip().lower()
+    try:
+        value = _WORDS[word] if word in _WORDS else json_value(text)
+    except ValueError:
+        return text
+    return value if _types_of(value) & (types - {"string"}) else text
+
+
+def _types_of(value: object) -> set[str]:
+    match value:
+        case bool():
+            return {"boolean"}
+        case int():
+            return {"integer", "number"}
+        case float():
+            return {"integer", "number"} if value.is_integer() else {"number"}
+        case list():
+            return {"array"}
+        case dict():
+            return {"object"}
+        case None:
+            return {"null"}
+    return {"string"}
+
+
+def _properties(schema: object) -> dict[str, frozenset[str]]:
+    match schema:
+        case {"properties": dict(properties)}:
+            return {name: frozenset(_types(one)) for name, one in properties.items()}
+    return {}
+
+
+def _types(schema: object) -> set[str]:
+    """Return all types that a schema lets through by name."""
+    if not isinstance(schema, Mapping):
+        return set()
+    named = schema.get("type")
+    names = named if isinstance(named, list) else [named]
+    types = {name for name in names if isinstance(name, str)}
+    for key in ("anyOf", "oneOf"):
+        branches = schema.get(key)
+        for branch in branches if isinstance(branches, list) else []:
+            types |= _types(branch)
+    return types

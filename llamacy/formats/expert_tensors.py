@@ -1,0 +1,170 @@
+"""Experts as files of other times have them, in the form of today.
+
+A layer's experts are three tensors, (n_expert, n_out, n_in): ``ffn_gate_exps``,
+``ffn_up_exps`` and ``ffn_down_exps``. Files of early 2024 and before have a matrix an
+expert instead, ``ffn_gate.0``, ``ffn_gate.1`` and so on; files of 2026 may have gate
+and up in one, ``ffn_gate_up_exps``, each expert's rows of gate before those of up.
+Source: llama.cpp's `llama-arch.cpp`, and its pull requests 6387 and 19139.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import FormatError
+from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.formats.model_file import SAMPLE_BYTES, ModelTensor
+
+_ALONE: Final = re.compile(
+    r"(blk\.[0-9]+\.ffn_(?:gate|up|down))\.(0|[1-9][0-9]{0,5})\.weight"
+)
+_MERGED: Final = re.compile(r"(blk\.[0-9]+\.ffn_)gate_up_exps\.(weight|bias)")
+
+
+class StackedExperts:
+    """Matrices of experts, one to each, as the tensor of them all.
+
+    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
+
+    Parameters
+    ----------
+    name : the tensor's.
+    matrices : of one shape and type.
+    """
+
+    def __init__(self, name: str, matrices: list[ModelTensor]) -> None:
+        self.name = name
+        self.type: GGMLType = matrices[0].type
+        self.shape: tuple[int, ...] = (len(matrices), *matrices[0].shape)
+        self.n_bytes = sum(matrix.n_bytes for matrix in matrices)
+        self._matrices = matrices
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The blocks, expert after expert: uint8, (n_bytes,), a fresh array."""
+        return np.concatenate([matrix.data for matrix in self._matrices])
+
+    def sample(self) -> bytes:
+        """Return the beginning of each, for a fingerprint."""
+        return b"".join(matrix.sample() for matrix in self._matrices)
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Turn the blocks into weights: float32 of `shape`, a fresh array."""
+        return dequantize(self.data, self.type, self.shape)
+
+    def release(self) -> None:
+        """Take their pages out of memory; they are read again when needed."""
+        for matrix in self._matrices:
+            matrix.release()
+
+
+class HalfOfExperts:
+    """The first or the second half of each expert's rows, as a tensor of its own.
+
+    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
+
+    Parameters
+    ----------
+    name : the half's.
+    whole : (n_expert, 2 n, n_in), or (n_expert, 2 n) of a type without blocks.
+    half : 0 or 1.
+    """
+
+    def __init__(self, name: str, whole: ModelTensor, half: int) -> None:
+        n_expert, n_rows, *n_in = whole.shape
+        self.name = name
+        self.type = whole.type
+        self.shape: tuple[int, ...] = (n_expert, n_rows // 2, *n_in)
+        self.n_bytes = whole.n_bytes // 2
+        self._whole = whole
+        self._half = half
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The blocks, row after row: uint8, (n_bytes,), a fresh array."""
+        return self._halves()[:, self._half].reshape(-1)
+
+    def sample(self) -> bytes:
+        """Return the first expert's beginning, for a fingerprint."""
+        return self._halves()[0, self._half, :SAMPLE_BYTES].tobytes()
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Turn the blocks into weights: float32 of `shape`, a fresh array."""
+        return dequantize(self.data, self.type, self.shape)
+
+    def release(self) -> None:
+        """Release the whole; the other half is read again when it is needed."""
+        self._whole.release()
+
+    def _halves(self) -> NDArray[np.uint8]:
+        return self._whole.data.reshape(self.shape[0], 2, -1)
+
+
+def usual_experts(
+    tensors: Mapping[str, ModelTensor], path: Path
+) -> dict[str, ModelTensor]:
+    """Return the tensors, with all experts in today's form; reads none of them.
+
+    Raises
+    ------
+    FormatError : an expert is missing between others, or they differ in shape or type;
+        a merged tensor cannot be parted in two.
+    """
+    usual = dict(tensors)
+    stacks: dict[str, dict[int, ModelTensor]] = {}
+    for name, tensor in tensors.items():
+        if match := _ALONE.fullmatch(name):
+            stacks.setdefault(match[1], {})[int(match[2])] = usual.pop(name)
+        elif match := _MERGED.fullmatch(name):
+            del usual[name]
+            _check_merged(tensor, path)
+            for half, part in enumerate(("gate", "up")):
+                of_part = f"{match[1]}{part}_exps.{match[2]}"
+                usual.setdefault(of_part, HalfOfExperts(of_part, tensor, half))
+    for prefix, stack in stacks.items():
+        matrices = list(_in_order(prefix, stack, path))
+        name = f"{prefix}_exps.weight"
+        usual.setdefault(name, StackedExperts(name, matrices))
+    return usual
+
+
+def _in_order(
+    prefix: str, stack: Mapping[int, ModelTensor], path: Path
+) -> Iterator[ModelTensor]:
+    """Yield experts by their numbers, all of which must be there, and be alike."""
+    numbers = range(len(stack))
+    for number in numbers:
+        if number not in stack:
+            wanted = f"one of {len(stack)} experts"
+            raise FormatError(path, _tensor(prefix, number), wanted, "no such tensor")
+    first = stack[0]
+    for number in numbers:
+        matrix, name = stack[number], _tensor(prefix, number)
+        if matrix.shape != first.shape or len(matrix.shape) != 2:
+            wanted = "a matrix, as large as that of expert 0"
+            raise FormatError(path, f"{name}: shape", wanted, matrix.shape)
+        if matrix.type != first.type:
+            wanted = f"{first.type.name}, as that of expert 0"
+            raise FormatError(path, f"{name}: type", wanted, matrix.type.name)
+        yield matrix
+
+
+def _tensor(prefix: str, number: int) -> str:
+    return f"tensor {prefix}.{number}.weight"
+
+
+def _check_merged(tensor: ModelTensor, path: Path) -> None:
+    is_bias = tensor.name.endswith("bias")
+    n_dims, wanted = (2, "2 n_ff") if is_bias else (3, "2 n_ff, n_embd")
+    if len(tensor.shape) != n_dims or tensor.shape[1] % 2:
+        name = f"tensor {tensor.name}: shape"
+        raise FormatError(path, name, f"(n_expert, {wanted})", tensor.shape)
+    if is_bias and tensor.type.block_size > 1:  # whose halves may not be whole blocks
+        name = f"tensor {tensor.name}: type"
+        raise FormatError(path, name, "a type of single numbers", tensor.type.name)
