@@ -186,7 +186,7 @@ WRONG: list[tuple[dict[str, Any], type[FormatError], str]] = [
         *(UnsupportedError, "weights that are floats, found gptq"),
     ),
     ({"hidden_size": None}, FormatError, "hidden_size: wanted a value"),
-    ({"hidden_size": "64"}, FormatError, "hidden_size: wanted a whole number"),
+    ({"hidden_size": "64"}, FormatError, 'hidden_size: wanted a whole number, found "'),
     ({"hidden_size": 64.5}, FormatError, "hidden_size: wanted a whole number"),
     ({"hidden_size": True}, FormatError, "hidden_size: wanted a whole number"),
     ({"hidden_size": 2**40}, FormatError, "hidden_size: wanted 1 to"),
