@@ -137,8 +137,20 @@ def _value(text: str) -> Any:
 
 def _save(talk: Talk, argument: str) -> str:
     path = _path("save", argument)
+    if not talk.all_messages:
+        raise UsageError("/save: nothing was said yet")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"/save: {path} is not a regular file")
     text = json.dumps({"messages": talk.all_messages}, ensure_ascii=False, indent=2)
-    path.write_text(f"{text}\n", encoding="utf-8")
+    # A file that is there already stays whole if the new one cannot be.
+    whole = path.resolve()
+    draft = whole.with_name(f"{whole.name}.part")
+    try:
+        draft.write_text(f"{text}\n", encoding="utf-8")
+        draft.replace(whole)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
     return f"{len(talk.all_messages)} messages saved to {path}"
 
 
@@ -151,7 +163,7 @@ def _load(talk: Talk, argument: str) -> str:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path}: wanted a chat that /save wrote: {error}") from None
     has_system = messages[0]["role"] == "system"
-    talk.system = messages.pop(0)["content"] if has_system else ""
+    talk.system = messages.pop(0).get("content", "") if has_system else ""
     talk.messages = messages
     return f"{len(talk.all_messages)} messages loaded from {path}"
 

@@ -16,7 +16,7 @@ from llamacy.cli.options import JSON, LoadingFlags
 from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
 from llamacy.cli.prompt_progress import PromptProgress
 from llamacy.cli.sampling_options import SamplingFlags, without_end
-from llamacy.cli.text_input import model_and_text, unescape
+from llamacy.cli.text_input import check_text, model_and_text, unescape
 
 if TYPE_CHECKING:
     from llamacy.generation.streams import Stream
@@ -113,6 +113,7 @@ def run(
         raise UsageError(_NO_PROMPT)
     if logprobs is not None and not json:
         raise UsageError("--logprobs: wanted --json with it")
+    system = system and check_text(system)
     if escape:
         system = system and unescape(system)
         sampling = sampling.unescaped()
