@@ -54,6 +54,8 @@ def check_target(target: str, sources: Iterable[Path], n_bytes: int) -> None:
     ArgumentError : `target` is one of `sources`.
     ModelFileError : it cannot be written, or there is no room for it.
     """
+    if "\0" in target:
+        raise ModelFileError(errno.EINVAL, "embedded null byte", target)
     folder = os.path.dirname(os.path.abspath(target))
     if os.path.exists(target) and not os.path.isfile(target):
         raise ModelFileError(errno.EINVAL, "not a regular file", target)

@@ -105,6 +105,8 @@ def new_logits_file(
 
 def _check_target(target: str, n_bytes: int) -> None:
     """Find out before the work what would fail after it."""
+    if "\0" in target:
+        raise ModelFileError(errno.EINVAL, "embedded null byte", target)
     if os.path.exists(target) and not os.path.isfile(target):
         raise ModelFileError(errno.EINVAL, "not a regular file", target)
     with _file_errors(target):
