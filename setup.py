@@ -95,7 +95,9 @@ def extensions() -> list[Extension]:
         extension("llamacy.kernels.cpu"),
         extension("llamacy.kernels.packing", threads=True),
         extension("llamacy.kernels.roofline", threads=True),
+        extension("llamacy.ops.routing"),
         extension("llamacy.ops.runtime", threads=True),
+        extension("llamacy.ops.steps"),
         *(
             extension(f"llamacy.kernels.{level.name}", level.flags)
             for level in levels

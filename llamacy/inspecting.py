@@ -15,7 +15,7 @@ from llamacy.formats.gguf_config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
 from llamacy.model_files import open_model
 from llamacy.ops.plan import kv_page_bytes
-from llamacy.ops.runtime import KV_TYPES, PAGE
+from llamacy.ops.steps import KV_TYPES, PAGE
 from llamacy.ops.weights import weight_bytes
 from llamacy.sampling.checks import checked_integer
 from llamacy.sources import locate

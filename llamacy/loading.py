@@ -18,7 +18,7 @@ from llamacy.formats.model_file import ModelFile
 from llamacy.formats.requantized import RequantizedFile
 from llamacy.model import Model
 from llamacy.model_files import open_model
-from llamacy.ops.runtime import KV_TYPES, PAGE
+from llamacy.ops.steps import KV_TYPES, PAGE
 from llamacy.sampling.checks import check_callback, checked_integer
 from llamacy.session_file import Origin
 from llamacy.sources import locate

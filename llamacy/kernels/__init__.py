@@ -38,7 +38,7 @@ class Kernels(Protocol):
 
     Attributes
     ----------
-    table : a capsule around the level's functions, for :mod:`llamacy.ops.runtime`.
+    table : a capsule around the level's functions, for :mod:`llamacy.ops.steps`.
     """
 
     __name__: str

@@ -43,7 +43,7 @@ static inline int kv_groups(int head_dim) { return (head_dim + KV_GROUP - 1) / K
 /* Bytes of one key or value element. */
 static inline size_t kv_bytes(kv_type type) { return type == KV_F32 ? 4 : type == KV_F16 ? 2 : 1; }
 
-/* Keys and values of one head in one page, a multiple of 64; attention.h has the layout. */
+/* Keys and values of one head in one page, a multiple of 64; kv_page.h has the layout. */
 static inline size_t kv_head_bytes(kv_type type, int head_dim) {
     size_t elements = kv_bytes(type) * (size_t)padded_dim(head_dim);
     size_t scales = type == KV_Q8_0 ? sizeof(float) * (size_t)kv_groups(head_dim) : 0;

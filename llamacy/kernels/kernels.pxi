@@ -3,7 +3,7 @@
 # A level's .pyx includes its header of verbs and then this file, and is compiled with
 # the level's flags. The functions below make up the kernel_table of interface.h, which
 # says what each of them does; the matrix and attention microkernels are in tile.h and
-# attention.h. Nothing here starts a thread or takes the GIL.
+# attend_span.h. Nothing here starts a thread or takes the GIL.
 
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport cosf, expf, sinf, sqrtf
@@ -107,7 +107,7 @@ cdef extern from "decode_row.h":
     void decode_row(const packed_matrix* w, int64_t row, float* y) noexcept nogil
 
 
-cdef extern from "attention.h":
+cdef extern from "kv_page.h":
     ctypedef struct kv_head:
         uint8_t* keys
         uint8_t* values
@@ -116,6 +116,9 @@ cdef extern from "attention.h":
 
     kv_head page_head(
         const kv_layout* kv, uint8_t* page, size_t offset, int head) noexcept nogil
+
+
+cdef extern from "attention.h":
     size_t attention_scratch_bytes(int head_dim) noexcept nogil
     void attend_run(
         const attention_args* args, const row_run* run, int head, int first_head,

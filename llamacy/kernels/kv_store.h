@@ -1,9 +1,9 @@
-/* Puts one token's key or value of one head into its slot of a page; attention.h has
+/* Puts one token's key or value of one head into its slot of a page; kv_page.h has
  * the layout. */
 #ifndef LLAMACY_KV_STORE_H
 #define LLAMACY_KV_STORE_H
 
-#include "attention.h"
+#include "kv_page.h"
 
 /* n <= 32 floats to int8 with the scale that is returned. */
 INLINE float quantize_group(const float *x, int n, int8_t *q) {

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from llamacy.kernels.packing import PackedExperts
 from llamacy.ops.experts import Experts
 from llamacy.ops.memory import touched
-from llamacy.ops.runtime import Program, Routing
+from llamacy.ops.routing import Routing
+from llamacy.ops.runtime import Program
 
 Buffer = NDArray[np.float32]
 Prepared = NDArray[np.uint8]

@@ -33,7 +33,8 @@ from llamacy.ops.cost import Cost, PassCost
 from llamacy.ops.kv_cache import PagedSequence, PagePool
 from llamacy.ops.lowering import Lowering
 from llamacy.ops.recorder import Recorder
-from llamacy.ops.runtime import KV_TYPES, MAX_RUN, PAGE, Program
+from llamacy.ops.runtime import Program
+from llamacy.ops.steps import KV_TYPES, MAX_RUN, PAGE
 from llamacy.ops.vocabulary import Forward
 from llamacy.ops.weights import Weight, pack_floats, pack_weights
 

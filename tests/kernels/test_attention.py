@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.ops.kv_cache import PagedSequence, PagePool
-from llamacy.ops.runtime import MAX_RUN, PAGE, Program
+from llamacy.ops.runtime import Program
+from llamacy.ops.steps import MAX_RUN, PAGE
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Array, Steps

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from llamacy.config import RopeConfig
 from llamacy.ops.kv_cache import PagedSequence, PagePool
 from llamacy.ops.rope import Rope
-from llamacy.ops.runtime import PAGE, Program
+from llamacy.ops.runtime import Program
+from llamacy.ops.steps import PAGE
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Array, Matrix, Steps

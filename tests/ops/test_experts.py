@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.ops.batch import Batch
 from llamacy.ops.experts import Experts
-from llamacy.ops.runtime import Routing
+from llamacy.ops.routing import Routing
 from llamacy.ops.weights import pack_weights
 
 if TYPE_CHECKING:
