@@ -325,6 +325,8 @@ def test_arguments_that_cannot_be_meant(
         llamacy.quantize(float_model, target.parent, "Q8_0")
     with pytest.raises(llamacy.ModelFileError, match="nowhere"):
         llamacy.quantize(float_model, tmp_path / "nowhere" / "new.gguf", "Q8_0")
+    with pytest.raises(llamacy.ModelFileError, match="null byte"):
+        llamacy.quantize(float_model, "\0", "Q8_0")
 
 
 def test_the_source_is_never_overwritten(babble_model: Path, tmp_path: Path) -> None:

@@ -3,14 +3,13 @@
 Jinja's sandbox keeps a template from reaching out. Nothing in it keeps a template from
 going on for ever, or from filling the memory, so its syntax tree is changed before it
 is compiled: every turn of a loop and every call of a macro is counted, and so is every
-character it puts together. A template that is set on using up memory may still find a
-way, in a filter or a method that makes much of little.
+character it puts together. What filters and methods make is counted in
+:mod:`llamacy.chat.growth`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
@@ -18,17 +17,11 @@ from typing import Any
 
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
-from jinja2.runtime import Context
-from jinja2.utils import pass_context
 
 _MAX_STEPS = 200_000
 _MAX_CHARACTERS = 2**26
 _MAX_SECONDS = 20.0  # for what is slow within a step; all others take milliseconds
 _LONG = 10_000  # bits of a whole number, beyond any use
-_WIDE = re.compile(r"\d{5}|\*")  # "%99999d", "%*d"
-_MAX_WIDTH = 10_000
-_WIDENING_METHODS = {"center", "expandtabs", "ljust", "rjust", "zfill"}
-_WIDENING_FILTERS = {"batch", "center", "indent", "slice"}
 _SIZED = (str, bytes, list, tuple, dict)
 
 
@@ -68,22 +61,20 @@ def a_budget() -> Iterator[None]:
         _current.reset(token)
 
 
+def step() -> None:
+    """Count a call."""
+    _current.get().step()
+
+
+def spend(n_characters: int) -> None:
+    """Count characters that are put together."""
+    _current.get().spend(n_characters)
+
+
 def entered(n_constant: int) -> None:
     """Count a turn of a loop or a macro, which has so many characters of its own."""
-    _current.get().step()
-    _current.get().spend(n_constant)
-
-
-def counted(value: object) -> object:
-    """Count the characters of a value that goes into a text."""
-    _current.get().spend(len(value) if isinstance(value, str) else 1)
-    return value
-
-
-@pass_context  # which tells Jinja to call it for constants too, when they are written
-def written(context: Context, value: object) -> object:
-    """Count the characters of a value that is written out."""
-    return counted(value)
+    step()
+    spend(n_constant)
 
 
 def check_operands(operator: str, left: Any, right: Any) -> None:
@@ -95,27 +86,10 @@ def check_operands(operator: str, left: Any, right: Any) -> None:
         for many, times in ((left, right), (right, left)):
             if isinstance(many, _SIZED) and isinstance(times, int):
                 budget.spend(len(many) * max(times, 0))
-    elif operator == "%" and isinstance(left, str) and _WIDE.search(left):
-        raise SecurityError("it formats to more characters than a template needs")
     for one in (left, right):
         if operator in ("*", "**") and isinstance(one, int):
             if one.bit_length() > (_LONG if operator == "*" else 10):
                 raise SecurityError(f"it calculates with {operator} of large numbers")
-
-
-def check_call(function: object, arguments: Iterable[object]) -> None:
-    """Count a call, and look at the widths that a method is called with."""
-    _current.get().step()
-    if getattr(function, "__name__", None) in _WIDENING_METHODS:
-        for one in arguments:
-            width(one)
-
-
-def width(value: object) -> object:
-    """Refuse a width that would make too much of a text."""
-    if isinstance(value, int) and abs(value) > _MAX_WIDTH:
-        raise SecurityError(f"it widens something to {value} characters")
-    return value
 
 
 def count_steps(tree: nodes.Template) -> None:
@@ -128,15 +102,6 @@ def count_steps(tree: nodes.Template) -> None:
         part.body.insert(0, nodes.ExprStmt(call))
     for joined in list(tree.find_all(nodes.Concat)):
         joined.nodes = [_call("counted", one) for one in joined.nodes]
-    for used in list(tree.find_all(nodes.Filter)):
-        if used.name in _WIDENING_FILTERS:
-            used.args = [_call("width", one) for one in used.args]
-            for option in used.kwargs:
-                option.value = _call("width", option.value)
-
-
-FUNCTIONS = (entered, counted, width)
-"""What is put into templates, by name attributes of their environment."""
 
 
 def _call(name: str, argument: nodes.Expr) -> nodes.Call:

@@ -16,9 +16,9 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import Namespace
+from jinja2.utils import Namespace, pass_context
 
-from llamacy.chat import budget
+from llamacy.chat import budget, growth
 
 
 class _Generation(Extension):
@@ -47,13 +47,24 @@ class _Names(Namespace):
         super().__setitem__(name, value)
 
 
+def _counted(value: object) -> object:
+    """Count the characters of a value that goes into a text."""
+    growth.measured(value)
+    return value
+
+
+@pass_context  # which tells Jinja to call it for constants too, when they are written
+def _written(context: Context, value: object) -> object:
+    """Count the characters of a value that is written out."""
+    return _counted(value)
+
+
 class Environment(ImmutableSandboxedEnvironment):
     """The sandbox, with a budget for each rendering."""
 
     intercepted_binops = frozenset(["+", "*", "**", "%"])
     entered = staticmethod(budget.entered)
-    counted = staticmethod(budget.counted)
-    width = staticmethod(budget.width)
+    counted = staticmethod(_counted)
 
     def __init__(self) -> None:
         super().__init__(
@@ -62,9 +73,11 @@ class Environment(ImmutableSandboxedEnvironment):
             extensions=[_Generation, "jinja2.ext.loopcontrols"],
             # nothing is computed while it is compiled, where no budget holds
             optimized=False,
-            finalize=budget.written,
+            finalize=_written,
         )
         self.filters["tojson"] = _to_json
+        for name, function in self.filters.items():
+            self.filters[name] = growth.counted(name, function)
         del self.globals["lipsum"]  # makes text without end
         self.globals.update(
             raise_exception=_raise,
@@ -88,15 +101,20 @@ class Environment(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Compute an intercepted operation."""
         budget.check_operands(operator, left, right)
+        if operator == "%" and isinstance(left, str | bytes):
+            growth.check(operator, left, [right])
         return super().call_binop(context, operator, left, right)
 
     def call(*args: Any, **options: Any) -> Any:  # noqa: N805 -- "self" is free
         """Call something; it may have arguments of any name."""
         _, _, function, *given = args
-        if function in budget.FUNCTIONS:
+        if function in (budget.entered, _counted):
             return function(*given)
-        budget.check_call(function, [*given, *options.values()])
-        return ImmutableSandboxedEnvironment.call(*args, **options)
+        budget.step()
+        given += options.values()
+        growth.check_method(function, given)
+        given = given[: len(given) - len(options)]
+        return ImmutableSandboxedEnvironment.call(*args[:3], *given, **options)
 
 
 def rendered(template: Template, names: dict[str, Any]) -> str:

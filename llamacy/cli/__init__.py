@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import sys
-from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -20,6 +19,7 @@ from llamacy.cli.failures import Commands
 from llamacy.cli.info import info
 from llamacy.cli.list_models import list_models
 from llamacy.cli.perplexity import perplexity
+from llamacy.cli.process import prepare
 from llamacy.cli.pull import pull
 from llamacy.cli.quantize import quantize
 from llamacy.cli.rm import rm
@@ -64,10 +64,7 @@ def _program(
 
 def main() -> None:
     """Run the command line in ``sys.argv``: the entry point of ``llamacy``."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character shows another in its place.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    prepare()
     # What huggingface_hub has to say of itself; what stops a transfer is told anyway.
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     logging.basicConfig(format="llamacy: %(message)s", level=logging.WARNING)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llamacy.cli.chat_commands import Talk, obey
 from llamacy.cli.chat_input import Command, ReadLine, read_entry
 from llamacy.cli.failures import UsageError
 from llamacy.cli.printers import AnswerPrinter
+from llamacy.cli.text_input import check_text
 
 if TYPE_CHECKING:
     from llamacy.chat.overflow import Overflow
@@ -92,23 +93,27 @@ class Chat:
         from llamacy.errors import LlamacyError
 
         entry = read_entry(self.read_line)
+        said = list(self.talk.messages)
         try:
+            check_text(entry if isinstance(entry, str) else entry.argument)
             if isinstance(entry, Command):
                 if told := obey(entry, self.talk):
                     print(told, flush=True)
                 if entry.name not in ("regen", "load"):
                     return
+                if entry.name == "load":
+                    said = self.talk.messages[:-1]
             elif entry.strip():
                 self.talk.say(entry)
             if self.talk.awaits_answer:
-                self._answer()
+                self._answer(said)
         except (LlamacyError, UsageError, OSError) as error:
             if not self.forgives or isinstance(error, BrokenPipeError):
                 raise
             _note(f"error: {error}")
 
-    def _answer(self) -> None:
-        """Let the model answer the last message, which is taken back if it cannot."""
+    def _answer(self, said: list[dict[str, Any]]) -> None:
+        """Let the model answer the last message; if none comes, `said` is all."""
         from llamacy.cli.prompt_progress import PromptProgress
 
         talk = self.talk
@@ -119,13 +124,13 @@ class Chat:
                 )
                 is_whole = self._show(stream)
         except BaseException:
-            talk.messages.pop()
+            talk.messages = said
             raise
         answer = stream.completion
         if answer.text or is_whole:
             talk.messages.append(answer.message)
         else:
-            talk.messages.pop()
+            talk.messages = said
         self._tell(answer)
 
     def _show(self, stream: ChatStream) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from llamacy.cli.chat_input import Command
 from llamacy.cli.failures import UsageError
+from llamacy.new_file import file_errors, new_file
 
 if TYPE_CHECKING:
     from llamacy.sampling import SamplingParams
@@ -137,8 +138,11 @@ def _value(text: str) -> Any:
 
 def _save(talk: Talk, argument: str) -> str:
     path = _path("save", argument)
+    if not talk.all_messages:
+        raise UsageError("/save: nothing was said yet")
     text = json.dumps({"messages": talk.all_messages}, ensure_ascii=False, indent=2)
-    path.write_text(f"{text}\n", encoding="utf-8")
+    with new_file(path) as draft, file_errors(path):
+        Path(draft).write_text(f"{text}\n", encoding="utf-8")
     return f"{len(talk.all_messages)} messages saved to {path}"
 
 
@@ -151,7 +155,7 @@ def _load(talk: Talk, argument: str) -> str:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path}: wanted a chat that /save wrote: {error}") from None
     has_system = messages[0]["role"] == "system"
-    talk.system = messages.pop(0)["content"] if has_system else ""
+    talk.system = messages.pop(0).get("content", "") if has_system else ""
     talk.messages = messages
     return f"{len(talk.all_messages)} messages loaded from {path}"
 

@@ -6,6 +6,7 @@ status  meaning
 1       the command could not do its work
 2       it was called wrongly
 130     Ctrl-C
+129     its terminal was closed; 143: it was told to end (SIGTERM)
 141     whoever read its output has gone; nothing is said
 ======  ====================================================
 

@@ -62,6 +62,7 @@ def run(
         raise UsageError(_NO_PROMPT)
     if logprobs is not None and not json:
         raise UsageError("--logprobs: wanted --json with it")
+    chatting = chatting.decoded()
     if escape:
         chatting, sampling = chatting.unescaped(), sampling.unescaped()
 

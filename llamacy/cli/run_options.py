@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from llamacy.cli.options import ModelOption
-from llamacy.cli.text_input import model_and_text, unescape
+from llamacy.cli.text_input import check_text, model_and_text, unescape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +88,10 @@ class ChatFlags:
         """Whether a prompt is answered, and not continued."""
         given = (self.system, self.chat_template)
         return self.chat or any(each is not None for each in given)
+
+    def decoded(self) -> ChatFlags:
+        """Return them with text that is Unicode, or raise UsageError."""
+        return replace(self, system=self.system and check_text(self.system))
 
     def unescaped(self) -> ChatFlags:
         r"""Return them with ``\n`` and the like read in their text."""

@@ -145,13 +145,20 @@ def _text(data: bytes, name: str) -> str:
 
 
 def check_text(text: str) -> str:
-    """Check `text` of the command line.
+    """Check `text` of the command line, or one that was typed.
 
     Raises
     ------
-    UsageError : the shell gave bytes that are not UTF-8.
+    UsageError : the shell or the terminal gave bytes that are not UTF-8.
     """
-    return decode(text.encode("utf-8", "surrogateescape"), "the text")
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:  # of Windows, which has no such bytes
+        code = ord(text[error.start])
+        raise UsageError(
+            f"the text is not Unicode: the lone surrogate U+{code:04X} at {error.start}"
+        ) from None
+    return decode(data, "the text")
 
 
 def decode(data: bytes, name: str) -> str:

@@ -108,7 +108,7 @@ class JsonObject:
         """Read a whole number in a range; it must be there if there is no default."""
         found = self._get(key, default)
         if not isinstance(found, int) or isinstance(found, bool):
-            self.fail(key, "a whole number", found)
+            self.fail(key, "a whole number", _quoted(found))
         if not least <= found <= most:
             self.fail(key, f"{least} to {most}", found)
         return found
@@ -119,7 +119,7 @@ class JsonObject:
         """Read a number in a range, as a float32 can hold it."""
         found = self._get(key, default)
         if not isinstance(found, int | float) or isinstance(found, bool):
-            self.fail(key, "a number", found)
+            self.fail(key, "a number", _quoted(found))
         if not least <= found <= most or math.isnan(found):
             self.fail(key, f"{least:g} to {most:g}", found)
         return float(found)
@@ -135,7 +135,7 @@ class JsonObject:
         """Read true or false."""
         found = self._get(key, default)
         if not isinstance(found, bool):
-            self.fail(key, "true or false", found)
+            self.fail(key, "true or false", _quoted(found))
         return found
 
     def child(self, key: str) -> JsonObject | None:
@@ -180,6 +180,11 @@ class JsonObject:
 
     def _full(self, key: str) -> str:
         return f"{self._field}.{key}" if self._field else key
+
+
+def _quoted(value: object) -> object:
+    """Show that a string is one, where a number was wanted: it may look like it."""
+    return f'"{value}"' if isinstance(value, str) else value
 
 
 def _kind(value: object) -> str:

@@ -26,6 +26,8 @@ __all__ = ["TOKENIZERS", "Tokenizer", "load_tokenizer", "tokenizer_from_metadata
 TOKENIZERS = {"gpt2": BPETokenizer, "llama": SPMTokenizer}
 """Families by their name in ``tokenizer.ggml.model``."""
 
+_MODEL = "tokenizer.ggml.model"
+
 
 def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     """Read the tokenizer of a GGUF file, or of a folder as Hugging Face has them.
@@ -53,10 +55,9 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     found = locate(path)
     if os.path.isdir(found):
         vocabulary = read_tokenizer_files(found)
-        if vocabulary is None:
-            wanted = "tokenizer.json or tokenizer.model"
-            raise FormatError(found, "folder", wanted, "neither")
-        return tokenizer_from_metadata(vocabulary.values, str(found))
+        return tokenizer_from_metadata(
+            {} if vocabulary is None else vocabulary.values, str(found)
+        )
     with open_gguf(found, metadata_only=True) as file:
         return tokenizer_from_metadata(file.metadata, str(file.path))
 
@@ -74,9 +75,12 @@ def tokenizer_from_metadata(metadata: Mapping[str, Any], path: str) -> Tokenizer
     FormatError : a value is missing, of a wrong type, or at odds with another.
     UnsupportedError : the kind of tokenizer or pre-tokenizer is unknown.
     """
+    if not metadata.get(_MODEL) and os.path.isdir(path):
+        wanted = "tokenizer.json or tokenizer.model, to read and write text"
+        raise FormatError(path, "folder", wanted, "neither")
     fields = Fields(metadata, path)
-    model = fields.text("tokenizer.ggml.model")
+    model = fields.text(_MODEL)
     if model not in TOKENIZERS:
         known = f"one of {', '.join(sorted(TOKENIZERS))}"
-        raise UnsupportedError(path, "tokenizer.ggml.model", known, shown(model))
+        raise UnsupportedError(path, _MODEL, known, shown(model))
     return TOKENIZERS[model](fields)

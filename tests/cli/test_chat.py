@@ -127,6 +127,7 @@ def test_commands(tmp_path: Path) -> None:
         ("/set temperature hot", llamacy.ArgumentError, "temperature: wanted"),
         ("/set logits_processors 1", UsageError, "wanted a name"),
         ("/save", UsageError, "name of a file"),
+        ("/save new.json", UsageError, "nothing was said"),
         ("/load nowhere.json", OSError, "nowhere"),
         ("/load broken.json", UsageError, "broken.json: wanted a chat"),
         ("/load other.json", UsageError, r"other.json: .*messages\[0\]\['role'\]"),
@@ -212,9 +213,48 @@ def test_errors_are_told_and_the_chat_goes_on(
     ):
         assert line.startswith("llamacy: error: ")
         assert why in line
-    for line, error in [("/what", UsageError), ("\ud800", llamacy.ArgumentError)]:
-        with pytest.raises(error):
+    for line in ["/what", "\ud800", "/system caf\udce9"]:
+        with pytest.raises(UsageError):
             Chat(model, talk, read_line=typed(line), forgives=False).run()
+    assert talk.system == ""
+
+
+def test_what_was_said_outlives_an_answer_that_fails(
+    model: llamacy.Model, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    talk = Talk(GREEDY)
+    Chat(model, talk, read_line=typed("bada"), forgives=True).run()
+    said = list(talk.messages)
+    file = tmp_path / "asked.json"
+    file.write_text(json.dumps({"messages": [*said, {"role": "user", "content": "?"}]}))
+
+    def interrupted(stream: Stream) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Stream, "__next__", interrupted)
+    for lines in [["/regen"], ["be"], ["/clear", f"/load {file}"]]:
+        Chat(model, talk, read_line=typed(*lines), forgives=True).run()
+        assert talk.messages == said
+
+
+def test_a_chat_is_saved_whole_or_not_at_all(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    talk = Talk(GREEDY, messages=[{"role": "user", "content": "ba" * 5000}])
+    file = tmp_path / "chat.json"
+    file.write_text("before")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError):
+            obey(Command("save", str(file)), talk)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert file.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [file]
+    with pytest.raises(llamacy.ModelFileError, match="found a folder"):
+        obey(Command("save", str(tmp_path)), talk)
+    obey(Command("save", str(file)), talk)
+    assert json.loads(file.read_text())["messages"] == talk.messages
 
 
 def test_a_full_context_is_told(

@@ -141,6 +141,52 @@ def test_ctrl_c_ends_the_process(path: Path) -> None:
 
 
 @posix
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_who_is_told_to_end_leaves_nothing_half_done(
+    name: str, status: int, tmp_path: Path
+) -> None:
+    number = signal.Signals[name]
+    code = (
+        "import os, sys\n"
+        "import llamacy.cli as cli\n"
+        "from llamacy.formats import gguf_copy\n"
+        "data = gguf_copy._data\n"
+        "def ended(*arguments):\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    return data(*arguments)\n"
+        "gguf_copy._data = ended\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, "quantize", "demo", tmp_path / "q", "Q8_0"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        # as a terminal has it, whatever the tests were started by
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
+    assert (done.returncode, done.stdout) == (status, "")
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(closed: str, babble_model: Path) -> None:
+    words = f"{sys.executable} -P -m llamacy run {babble_model} --chat ba -n 2 -v"
+    done = subprocess.run(
+        ["sh", "-c", f"{words} {closed}"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    assert done.returncode == 0
+    assert "tokens/s" not in done.stdout
+    assert "error" not in done.stderr
+
+
+@posix
 def test_at_a_terminal(path: Path) -> None:
     import pty
 

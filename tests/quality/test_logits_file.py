@@ -132,4 +132,7 @@ def test_no_room_on_the_disk(tmp_path: Path) -> None:
     with pytest.raises(llamacy.ModelFileError, match="no space for"):
         with new_logits_file(tmp_path / "large", ids, 1 << 24):
             raise AssertionError
+    with pytest.raises(llamacy.ModelFileError, match="null byte"):
+        with new_logits_file("\0", ids[:1], 4):
+            raise AssertionError
     assert list(tmp_path.iterdir()) == []

@@ -17,6 +17,7 @@ from hugging_face import (
     write_tensors,
 )
 
+import llamacy
 from llamacy.errors import FormatError, ModelFileError, UnsupportedError
 from llamacy.formats.gguf_config import read_config
 from llamacy.formats.hugging_face import open_hugging_face
@@ -186,7 +187,7 @@ WRONG: list[tuple[dict[str, Any], type[FormatError], str]] = [
         *(UnsupportedError, "weights that are floats, found gptq"),
     ),
     ({"hidden_size": None}, FormatError, "hidden_size: wanted a value"),
-    ({"hidden_size": "64"}, FormatError, "hidden_size: wanted a whole number"),
+    ({"hidden_size": "64"}, FormatError, 'hidden_size: wanted a whole number, found "'),
     ({"hidden_size": 64.5}, FormatError, "hidden_size: wanted a whole number"),
     ({"hidden_size": True}, FormatError, "hidden_size: wanted a whole number"),
     ({"hidden_size": 2**40}, FormatError, "hidden_size: wanted 1 to"),
@@ -279,6 +280,17 @@ def test_files_that_are_missing(folder: Callable[..., Path]) -> None:
     (path / "model.safetensors").unlink()
     with pytest.raises(ModelFileError, match=r"no model\.safetensors"):
         open_hugging_face(path)
+
+
+def test_a_folder_without_a_tokenizer_takes_ids(folder: Callable[..., Path]) -> None:
+    path = folder()
+    (path / "tokenizer.model").unlink()
+    with llamacy.load(path) as model:
+        assert len(model.generate([1, 5], max_tokens=2, temperature=0).tokens) == 2
+        with pytest.raises(FormatError, match=r"tokenizer\.json or tokenizer\.model"):
+            model.tokenize("ba")
+    with pytest.raises(FormatError, match=r"tokenizer\.json or tokenizer\.model"):
+        llamacy.load_tokenizer(path)
 
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
