@@ -6,9 +6,10 @@
 
 Peers are llama-cpp-python, and transformers on PyTorch with random bfloat16 weights of
 the model's shape; each may live in an environment of its own. One that is not
-installed is left out. Each engine is a process that keeps its model loaded and sleeps
-while another one works; all of them are asked once in every round, so that a machine
-whose speed drifts is fair to each. The models of all engines are in memory together.
+installed is left out, and so is transformers for mixtures of experts. Each engine is a
+process that keeps its model loaded and sleeps while another one works; all of them are
+asked once in every round, so that a machine whose speed drifts is fair to each. The
+models of all engines are in memory together.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ PEERS = {
     "llama-cpp-python": ("llama_cpp", "llama_cpp", "peer_python"),
     "transformers bf16": ("transformers", "torch, transformers", "transformers_python"),
 }
+
+# Those that are given random weights in the shape of a LLaMA, which has no experts.
+DENSE_ONLY = {"transformers bf16"}
 
 
 def arguments() -> argparse.Namespace:
@@ -98,6 +102,7 @@ def compare(
     engines = {
         name: EngineProcess(engine, python, job)
         for name, (engine, python) in found.items()
+        if not (shape["experts"] and name in DENSE_ONLY)
     }
     for engine in engines.values():
         versions |= engine.versions
