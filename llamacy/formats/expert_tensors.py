@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import FormatError
-from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.formats.derived_tensor import DerivedTensor, StackedTensor
 from llamacy.formats.model_file import SAMPLE_BYTES, ModelTensor
 
 _ALONE: Final = re.compile(
@@ -27,44 +27,7 @@ _ALONE: Final = re.compile(
 _MERGED: Final = re.compile(r"(blk\.[0-9]+\.ffn_)gate_up_exps\.(weight|bias)")
 
 
-class StackedExperts:
-    """Matrices of experts, one to each, as the tensor of them all.
-
-    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
-
-    Parameters
-    ----------
-    name : the tensor's.
-    matrices : of one shape and type.
-    """
-
-    def __init__(self, name: str, matrices: list[ModelTensor]) -> None:
-        self.name = name
-        self.type: GGMLType = matrices[0].type
-        self.shape: tuple[int, ...] = (len(matrices), *matrices[0].shape)
-        self.n_bytes = sum(matrix.n_bytes for matrix in matrices)
-        self._matrices = matrices
-
-    @property
-    def data(self) -> NDArray[np.uint8]:
-        """The blocks, expert after expert: uint8, (n_bytes,), a fresh array."""
-        return np.concatenate([matrix.data for matrix in self._matrices])
-
-    def sample(self) -> bytes:
-        """Return the beginning of each, for a fingerprint."""
-        return b"".join(matrix.sample() for matrix in self._matrices)
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Turn the blocks into weights: float32 of `shape`, a fresh array."""
-        return dequantize(self.data, self.type, self.shape)
-
-    def release(self) -> None:
-        """Take their pages out of memory; they are read again when needed."""
-        for matrix in self._matrices:
-            matrix.release()
-
-
-class HalfOfExperts:
+class HalfOfExperts(DerivedTensor):
     """The first or the second half of each expert's rows, as a tensor of its own.
 
     The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
@@ -78,10 +41,7 @@ class HalfOfExperts:
 
     def __init__(self, name: str, whole: ModelTensor, half: int) -> None:
         n_expert, n_rows, *n_in = whole.shape
-        self.name = name
-        self.type = whole.type
-        self.shape: tuple[int, ...] = (n_expert, n_rows // 2, *n_in)
-        self.n_bytes = whole.n_bytes // 2
+        super().__init__(name, whole.type, (n_expert, n_rows // 2, *n_in), [whole])
         self._whole = whole
         self._half = half
 
@@ -93,14 +53,6 @@ class HalfOfExperts:
     def sample(self) -> bytes:
         """Return the first expert's beginning, for a fingerprint."""
         return self._halves()[0, self._half, :SAMPLE_BYTES].tobytes()
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Turn the blocks into weights: float32 of `shape`, a fresh array."""
-        return dequantize(self.data, self.type, self.shape)
-
-    def release(self) -> None:
-        """Release the whole; the other half is read again when it is needed."""
-        self._whole.release()
 
     def _halves(self) -> NDArray[np.uint8]:
         return self._whole.data.reshape(self.shape[0], 2, -1)
@@ -130,7 +82,7 @@ def usual_experts(
     for prefix, stack in stacks.items():
         matrices = list(_in_order(prefix, stack, path))
         name = f"{prefix}_exps.weight"
-        usual.setdefault(name, StackedExperts(name, matrices))
+        usual.setdefault(name, StackedTensor(name, matrices))
     return usual
 
 

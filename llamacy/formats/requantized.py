@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError, FormatError
+from llamacy.formats.derived_tensor import DerivedTensor
 from llamacy.formats.file_types import FileType
 from llamacy.formats.ggml import GGMLType, dequantize
 from llamacy.formats.metadata import UINT32
@@ -30,7 +31,7 @@ _QUANTIZATION_VERSION: Final = 2  # of ggml's block layouts
 _logger = logging.getLogger("llamacy")
 
 
-class RequantizedTensor:
+class RequantizedTensor(DerivedTensor):
     """A tensor in another type.
 
     The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
@@ -50,11 +51,7 @@ class RequantizedTensor:
         path: Path,
         threads: ThreadPoolExecutor,
     ) -> None:
-        self.name = source.name
-        self.type = new_type
-        self.shape = source.shape
-        n_blocks = math.prod(self.shape) // new_type.block_size
-        self.n_bytes = n_blocks * new_type.type_size
+        super().__init__(source.name, new_type, source.shape, [source])
         self._source = source
         self._path = path
         self._threads = threads
@@ -99,14 +96,6 @@ class RequantizedTensor:
     def sample(self) -> bytes:
         """Return bytes of the tensor it is made from, for a fingerprint."""
         return self._source.sample()
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Turn the new blocks into weights: float32 of `shape`, a fresh array."""
-        return dequantize(self.data, self.type, self.shape)
-
-    def release(self) -> None:
-        """Take the source's pages out of memory; they are read again when needed."""
-        self._source.release()
 
     def _bad_weights(self, weights: NDArray[np.float32]) -> FormatError:
         """Say which tensor cannot be converted, and why."""

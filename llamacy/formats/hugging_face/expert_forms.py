@@ -5,14 +5,14 @@ The attributes of each class are those of :class:`~llamacy.formats.gguf.Tensor`.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.formats.derived_tensor import DerivedTensor
+from llamacy.formats.ggml import GGMLType
 from llamacy.formats.gguf import Tensor
 from llamacy.formats.model_file import SAMPLE_BYTES
 from llamacy.formats.safetensors_folder import ByteTensor
@@ -21,55 +21,9 @@ Take: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 
 # What arrays of weights are viewed as while they are moved about.
 _UNITS: Final = {2: np.uint16, 4: np.uint32}
-_FEW: Final = 32  # experts looked at for a fingerprint
 
 
-class OneByOne:
-    """Experts that are tensors of their own, one below the other.
-
-    Parameters
-    ----------
-    sources : one for each expert, all of one type: (n_out, n_in).
-    """
-
-    def __init__(self, name: str, sources: Sequence[Tensor]) -> None:
-        self.name = name
-        self.type = sources[0].type
-        self.shape = (len(sources), *sources[0].shape)
-        self.n_bytes = sum(source.n_bytes for source in sources)
-        self._sources = sources
-
-    @property
-    def data(self) -> NDArray[np.uint8]:
-        """The values, expert after expert: uint8, (n_bytes,), a fresh array.
-
-        Raises
-        ------
-        ClosedError : the file was closed.
-        """
-        result = np.empty(self.n_bytes, np.uint8)
-        step = self.n_bytes // len(self._sources)
-        for i, source in enumerate(self._sources):
-            result[i * step : (i + 1) * step] = source.data
-            source.release()  # it was copied, and is not to be in memory twice
-        return result
-
-    def sample(self) -> bytes:
-        """Return the first bytes of some, for a fingerprint."""
-        few = self._sources[:_FEW]
-        return b"".join(one.sample()[: SAMPLE_BYTES // len(few)] for one in few)
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Turn the values into float32 of `shape`, a fresh array."""
-        return dequantize(self.data, self.type, self.shape)
-
-    def release(self) -> None:
-        """Take the file's pages out of memory; they are read again when needed."""
-        for source in self._sources:
-            source.release()
-
-
-class Taken:
+class Taken(DerivedTensor):
     """Part of a tensor that has all experts, in another order.
 
     Parameters
@@ -82,10 +36,7 @@ class Taken:
     def __init__(
         self, name: str, shape: tuple[int, ...], source: Tensor, take: Take
     ) -> None:
-        self.name = name
-        self.type = source.type
-        self.shape = shape
-        self.n_bytes = math.prod(shape) * source.type.type_size
+        super().__init__(name, source.type, shape, [source])
         self._source = source
         self._take = take
 
@@ -107,16 +58,8 @@ class Taken:
         """Return the first bytes of the source, for a fingerprint."""
         return self._source.sample()
 
-    def dequantize(self) -> NDArray[np.float32]:
-        """Turn the values into float32 of `shape`, a fresh array."""
-        return dequantize(self.data, self.type, self.shape)
 
-    def release(self) -> None:
-        """Take the file's pages out of memory; they are read again when needed."""
-        self._source.release()
-
-
-class Mxfp4:
+class Mxfp4(DerivedTensor):
     """Some rows of all experts in MXFP4, each block after its scale as ggml has it.
 
     A block of 32 weights has the same scale and values in both; but where OpenAI's
@@ -129,16 +72,13 @@ class Mxfp4:
     rows : which of them.
     """
 
-    type = GGMLType.MXFP4
-
     def __init__(
         self, name: str, blocks: ByteTensor, scales: ByteTensor, rows: slice
     ) -> None:
         n_expert, n_rows, n_blocks = scales.shape
         n_rows = len(range(n_rows)[rows])
-        self.name = name
-        self.shape = (n_expert, n_rows, n_blocks * self.type.block_size)
-        self.n_bytes = n_expert * n_rows * n_blocks * self.type.type_size
+        shape = (n_expert, n_rows, n_blocks * GGMLType.MXFP4.block_size)
+        super().__init__(name, GGMLType.MXFP4, shape, [blocks, scales])
         self._blocks = blocks
         self._scales = scales
         self._rows = rows
@@ -168,12 +108,3 @@ class Mxfp4:
         """Return the first expert's first blocks, for a fingerprint."""
         n = max(1, SAMPLE_BYTES // self._blocks.data[0, 0].nbytes)
         return self._blocks.data[0, self._rows][:n].tobytes()
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Turn the blocks into weights: float32 of `shape`, a fresh array."""
-        return dequantize(self.data, self.type, self.shape)
-
-    def release(self) -> None:
-        """Take the file's pages out of memory; they are read again when needed."""
-        self._blocks.release()
-        self._scales.release()

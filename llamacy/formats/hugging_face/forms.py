@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.formats.derived_tensor import DerivedTensor
+from llamacy.formats.ggml import GGMLType
 from llamacy.formats.gguf import Tensor
 from llamacy.formats.model_file import SAMPLE_BYTES
 
@@ -56,7 +57,7 @@ class Vector:
         """Do nothing: what is computed anew each time takes no memory."""
 
 
-class Matrix:
+class Matrix(DerivedTensor):
     """A matrix under GGUF's name, its rows in GGUF's order; its type stays.
 
     The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
@@ -69,10 +70,7 @@ class Matrix:
     def __init__(
         self, name: str, source: Tensor, change: Callable[[Array], Array] | None
     ) -> None:
-        self.name = name
-        self.type = source.type
-        self.shape = source.shape
-        self.n_bytes = source.n_bytes
+        super().__init__(name, source.type, source.shape, [source])
         self._source = source
         self._change = change
 
@@ -92,16 +90,3 @@ class Matrix:
     def sample(self) -> bytes:
         """Return the file's first bytes of it, for a fingerprint."""
         return self._source.sample()
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Turn the values into float32 of `shape`, a fresh array.
-
-        Raises
-        ------
-        ClosedError : the file was closed.
-        """
-        return dequantize(self.data, self.type, self.shape)
-
-    def release(self) -> None:
-        """Take the file's pages out of memory; they are read again when needed."""
-        self._source.release()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.formats.derived_tensor import DerivedTensor
 from llamacy.formats.legacy.file import LegacyFile
 from llamacy.formats.legacy.metadata import new_metadata, new_names
 from llamacy.formats.legacy.tensor import LegacyTensor
@@ -24,7 +23,7 @@ DEFAULT_EPS: Final = 5e-6
 _logger = logging.getLogger("llamacy")
 
 
-class RenamedTensor:
+class RenamedTensor(DerivedTensor):
     """A tensor under the name GGUF has for it.
 
     The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
@@ -35,11 +34,8 @@ class RenamedTensor:
     """
 
     def __init__(self, name: str, source: LegacyTensor) -> None:
-        self.name = name
-        self.type: GGMLType = source.type
-        self.shape = source.shape
-        n_blocks = math.prod(self.shape) // self.type.block_size
-        self.n_bytes = n_blocks * self.type.type_size
+        # none to release: its pages go when `data` is made
+        super().__init__(name, source.type, source.shape, sources=())
         self.n_rounded = 0
         self._source = source
 
@@ -57,13 +53,6 @@ class RenamedTensor:
     def sample(self) -> bytes:
         """Return some bytes that another model would not have."""
         return self.data[:SAMPLE_BYTES].tobytes()
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Turn the blocks into weights: float32 of `shape`, a fresh array."""
-        return dequantize(self.data, self.type, self.shape)
-
-    def release(self) -> None:
-        """Do nothing: its pages went when `data` was made."""
 
 
 class LegacyModel:
