@@ -10,7 +10,7 @@ Source: llama.cpp's `llama-arch.cpp`, and its pull requests 6387 and 19139.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,7 @@ _ALONE: Final = re.compile(
     r"(blk\.[0-9]+\.ffn_(?:gate|up|down))\.(0|[1-9][0-9]{0,5})\.weight"
 )
 _MERGED: Final = re.compile(r"(blk\.[0-9]+\.ffn_)gate_up_exps\.(weight|bias)")
+_FEW: Final = 32  # experts looked at for a fingerprint
 
 
 class StackedExperts:
@@ -38,7 +39,7 @@ class StackedExperts:
     matrices : of one shape and type.
     """
 
-    def __init__(self, name: str, matrices: list[ModelTensor]) -> None:
+    def __init__(self, name: str, matrices: Sequence[ModelTensor]) -> None:
         self.name = name
         self.type: GGMLType = matrices[0].type
         self.shape: tuple[int, ...] = (len(matrices), *matrices[0].shape)
@@ -48,11 +49,17 @@ class StackedExperts:
     @property
     def data(self) -> NDArray[np.uint8]:
         """The blocks, expert after expert: uint8, (n_bytes,), a fresh array."""
-        return np.concatenate([matrix.data for matrix in self._matrices])
+        result = np.empty(self.n_bytes, np.uint8)
+        step = self.n_bytes // len(self._matrices)
+        for i, matrix in enumerate(self._matrices):
+            result[i * step : (i + 1) * step] = matrix.data
+            matrix.release()  # it was copied, and is not to be in memory twice
+        return result
 
     def sample(self) -> bytes:
-        """Return the beginning of each, for a fingerprint."""
-        return b"".join(matrix.sample() for matrix in self._matrices)
+        """Return the beginnings of some, for a fingerprint."""
+        few = self._matrices[:_FEW]
+        return b"".join(one.sample()[: SAMPLE_BYTES // len(few)] for one in few)
 
     def dequantize(self) -> NDArray[np.float32]:
         """Turn the blocks into weights: float32 of `shape`, a fresh array."""

@@ -1,4 +1,6 @@
-"""All experts of a layer as one tensor, put together from what a file has of them.
+"""All experts of a layer as one tensor, made of one that has them in another form.
+
+Those that are tensors of their own become one in :mod:`llamacy.formats.expert_tensors`.
 
 The attributes of each class are those of :class:`~llamacy.formats.gguf.Tensor`.
 """
@@ -6,7 +8,7 @@ The attributes of each class are those of :class:`~llamacy.formats.gguf.Tensor`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -21,52 +23,6 @@ Take: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 
 # What arrays of weights are viewed as while they are moved about.
 _UNITS: Final = {2: np.uint16, 4: np.uint32}
-_FEW: Final = 32  # experts looked at for a fingerprint
-
-
-class OneByOne:
-    """Experts that are tensors of their own, one below the other.
-
-    Parameters
-    ----------
-    sources : one for each expert, all of one type: (n_out, n_in).
-    """
-
-    def __init__(self, name: str, sources: Sequence[Tensor]) -> None:
-        self.name = name
-        self.type = sources[0].type
-        self.shape = (len(sources), *sources[0].shape)
-        self.n_bytes = sum(source.n_bytes for source in sources)
-        self._sources = sources
-
-    @property
-    def data(self) -> NDArray[np.uint8]:
-        """The values, expert after expert: uint8, (n_bytes,), a fresh array.
-
-        Raises
-        ------
-        ClosedError : the file was closed.
-        """
-        result = np.empty(self.n_bytes, np.uint8)
-        step = self.n_bytes // len(self._sources)
-        for i, source in enumerate(self._sources):
-            result[i * step : (i + 1) * step] = source.data
-            source.release()  # it was copied, and is not to be in memory twice
-        return result
-
-    def sample(self) -> bytes:
-        """Return the first bytes of some, for a fingerprint."""
-        few = self._sources[:_FEW]
-        return b"".join(one.sample()[: SAMPLE_BYTES // len(few)] for one in few)
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Turn the values into float32 of `shape`, a fresh array."""
-        return dequantize(self.data, self.type, self.shape)
-
-    def release(self) -> None:
-        """Take the file's pages out of memory; they are read again when needed."""
-        for source in self._sources:
-            source.release()
 
 
 class Taken:

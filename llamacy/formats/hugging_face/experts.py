@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.cursor import shown
+from llamacy.formats.expert_tensors import StackedExperts
 from llamacy.formats.gguf import Tensor
 from llamacy.formats.hugging_face.config import Config
-from llamacy.formats.hugging_face.expert_forms import Mxfp4, OneByOne, Take, Taken
+from llamacy.formats.hugging_face.expert_forms import Mxfp4, Take, Taken
 from llamacy.formats.hugging_face.family import ExpertNames, Family, Mixture
 from llamacy.formats.hugging_face.forms import Vector
 from llamacy.formats.model_file import ModelTensor
@@ -103,7 +104,7 @@ class _Layer:
             )
         ]
 
-    def _stack(self, name: str, theirs: str, shape: tuple[int, int]) -> OneByOne:
+    def _stack(self, name: str, theirs: str, shape: tuple[int, int]) -> StackedExperts:
         found = [
             self._floats(f"{i}.{theirs}.weight", shape) for i in range(self.n_expert)
         ]
@@ -113,7 +114,7 @@ class _Layer:
                 raise FormatError(
                     self.path, field, f"{wanted}, as of the first expert", one.type.name
                 )
-        return OneByOne(name, found)
+        return StackedExperts(name, found)
 
     def _merged(self) -> list[ModelTensor]:
         """Take apart the rows of gate, and below them those of up."""
