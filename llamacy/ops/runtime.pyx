@@ -2,8 +2,9 @@
 
 Running a :class:`Program` enters one OpenMP parallel region; each thread walks the
 steps, takes items of a step's work list, those of its own share first, until none are
-left, and where a step reads what an earlier one wrote, waits for that to be done. What steps are is said in
-:mod:`llamacy.ops.steps`; what they compute, in perform.h and :mod:`llamacy.kernels`.
+left, and where a step reads what an earlier one wrote, waits for that to be done. What
+steps are is said in :mod:`llamacy.ops.steps`; what they compute, in perform.h and
+:mod:`llamacy.kernels`.
 """
 
 from cython.parallel cimport parallel, threadid
