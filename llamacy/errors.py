@@ -128,7 +128,10 @@ class ClosedError(LlamacyError, ValueError):
 
 
 class BusyError(LlamacyError, RuntimeError):
-    """A session was used while another call of it is still generating."""
+    """Something was used or changed that a text being generated needs as it is.
+
+    A session, by another call; a model's adapters; a model, by a logits processor.
+    """
 
 
 class ForkedError(LlamacyError, RuntimeError):

@@ -36,7 +36,7 @@ class ModelInfo:
 
     Attributes
     ----------
-    path : the file, or the first of several.
+    path : the file, or the first of several; or the folder.
     architecture : the family, as ``"llama"``.
     name : the model's own name, or ``""``.
     file_type : as :func:`llamacy.quantize` takes it, ``"Q4_K_M"``; None if the file
@@ -103,9 +103,10 @@ def inspect(
 
     Raises
     ------
-    ArgumentError : there is no such type.
+    ArgumentError : there is no such type, or the model's name says another.
     ModelFileError : the file cannot be read.
-    FormatError : it is not a sound GGUF file, or (UnsupportedError) needs something
+    HubError : the hub does not have it, refuses it, or cannot be reached.
+    FormatError : it is not a sound model, or (UnsupportedError) needs something
         llamacy does not have: `load` would say the same.
 
     Examples

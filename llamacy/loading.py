@@ -46,7 +46,7 @@ def load(
 
     Parameters
     ----------
-    source : path of a GGUF file; of a split model, the path of its first file. Or
+    source : path of a GGUF file; of a split model, the path of any part. Or the
         path of a folder as Hugging Face has them, with config.json and safetensors.
         Or a name on the Hugging Face hub, ``"user/repo:Q4_K_M"``, which is fetched
         (see :func:`llamacy.pull`) if it is not in the cache; if the repository has

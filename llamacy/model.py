@@ -36,7 +36,7 @@ class Model(Conversations):
 
     Attributes
     ----------
-    path : the file it came from.
+    path : the file or folder it came from.
     config : its hyperparameters.
     n_ctx : most tokens of prompt and text together.
     executor : runs its forward passes.

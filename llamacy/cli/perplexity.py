@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 def perplexity(
     argument: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="GGUF file of the model.")
+        str | None,
+        typer.Argument(metavar="MODEL", help="GGUF file, folder, or name on the hub."),
     ] = None,
     model: ModelOption = None,
     file: TextFile = None,

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from llamacy.errors import ArgumentError
 from llamacy.formats import blocks, codebook_blocks, ternary_blocks
 
+QUANTIZATION_VERSION = 2
+"""That of the blocks' layouts, in ``general.quantization_version``."""
+
 _CHUNK = 1 << 18  # weights dequantised at a time: temporaries stay in the cache
 
 

@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.derived_tensor import DerivedTensor
 from llamacy.formats.file_types import FileType
-from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.formats.ggml import QUANTIZATION_VERSION, GGMLType, dequantize
 from llamacy.formats.metadata import UINT32
 from llamacy.formats.model_file import ModelFile, ModelTensor, fingerprint
 from llamacy.formats.quantization import quantize
 from llamacy.formats.recipes import model_shape, tensor_type
 
 _CHUNK: Final = 1 << 20  # weights of a tensor that a thread converts at a time
-_QUANTIZATION_VERSION: Final = 2  # of ggml's block layouts
 
 _logger = logging.getLogger("llamacy")
 
@@ -137,7 +136,7 @@ class RequantizedFile:
         self.tensors = self._converted(file, file_type, sources)
         changed = {
             "general.file_type": file_type.number,
-            "general.quantization_version": _QUANTIZATION_VERSION,
+            "general.quantization_version": QUANTIZATION_VERSION,
         }
         self.metadata: dict[str, Any] = file.metadata | changed
         self.value_types = file.value_types | dict.fromkeys(changed, UINT32)

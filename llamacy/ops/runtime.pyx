@@ -1,9 +1,10 @@
 """Runs a plan: all steps of a forward pass in one call without the GIL.
 
 Running a :class:`Program` enters one OpenMP parallel region; each thread walks the
-steps, takes items of a step's work list until none are left, and where a step reads
-what an earlier one wrote, waits for that to be done. What steps are is said in
-:mod:`llamacy.ops.steps`; what they compute, in perform.h and :mod:`llamacy.kernels`.
+steps, takes items of a step's work list, those of its own share first, until none are
+left, and where a step reads what an earlier one wrote, waits for that to be done. What
+steps are is said in :mod:`llamacy.ops.steps`; what they compute, in perform.h and
+:mod:`llamacy.kernels`.
 """
 
 from cython.parallel cimport parallel, threadid

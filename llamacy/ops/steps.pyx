@@ -2,7 +2,7 @@
 
 Each method adds a step of one kind, and so says which fields of step.h that kind has;
 perform.h says what is done. Which steps, and over which buffers, is decided in
-:mod:`llamacy.ops.plan`; :mod:`llamacy.ops.runtime` runs them.
+:mod:`llamacy.ops.lowering`; :mod:`llamacy.ops.runtime` runs them.
 """
 
 from cpython.pycapsule cimport PyCapsule_GetPointer

@@ -41,7 +41,7 @@ def objects(text: str) -> list[Call]:
     calls: list[Call] = []
     left = text.strip()
     while left or not calls:
-        value, left = _firstjson_value(left)
+        value, left = _first_json_value(left)
         calls.append(_call(value))
         left = left.lstrip().removeprefix(";").lstrip()
     return calls
@@ -137,7 +137,7 @@ def _keywords(text: str) -> dict[str, Any]:
         name = _KEYWORD.match(left)
         if name is None:
             raise ValueError(f"wanted arguments by name, found {short(left)}")
-        found[name[1]], left = _firstjson_value(left[name.end() :])
+        found[name[1]], left = _first_json_value(left[name.end() :])
         left = left.lstrip().removeprefix(",").lstrip()
     return found
 
@@ -149,13 +149,13 @@ def json_value(text: str) -> Any:
     ------
     ValueError : it is none, or something follows.
     """
-    value, left = _firstjson_value(text)
+    value, left = _first_json_value(text)
     if left.strip():
         raise ValueError(f"wanted nothing after the JSON, found {short(left)}")
     return value
 
 
-def _firstjson_value(text: str) -> tuple[Any, str]:
+def _first_json_value(text: str) -> tuple[Any, str]:
     """Read the JSON that a text begins with; return it and what follows."""
     begun = text.lstrip()
     try:

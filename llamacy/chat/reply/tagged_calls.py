@@ -55,8 +55,8 @@ def tagged(text: str, types: Types) -> list[Call]:
     calls: list[Call] = []
     at = 0
     while at < len(text) or not calls:
-        name = checked_name(_next(_FUNCTION, text, at)[1])
-        at = _next(_FUNCTION, text, at).end()
+        function = _next(_FUNCTION, text, at)
+        name, at = checked_name(function[1]), function.end()
         arguments: dict[str, Any] = {}
         while begun := _PARAMETER.match(text, at):
             end = _VALUE_END.search(text, begun.end())

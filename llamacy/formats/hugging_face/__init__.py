@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from llamacy.errors import FormatError, ModelFileError
-from llamacy.formats.ggml import GGMLType
+from llamacy.formats.ggml import QUANTIZATION_VERSION, GGMLType
 from llamacy.formats.hugging_face.config import read_config
 from llamacy.formats.hugging_face.tensors import translate
 from llamacy.formats.json_text import JsonObject, read_json
@@ -36,7 +36,6 @@ _FILE_TYPES: Final = {
     GGMLType.BF16: 32,
     GGMLType.MXFP4: 38,
 }
-_QUANTIZATION_VERSION: Final = 2  # of ggml's block layouts
 
 
 class HuggingFaceFolder:
@@ -107,7 +106,7 @@ def open_hugging_face(
     metadata = config.metadata
     metadata.integer("general.file_type", _file_type(tensors))
     if any(tensor.type.block_size > 1 for tensor in tensors.values()):
-        metadata.integer("general.quantization_version", _QUANTIZATION_VERSION)
+        metadata.integer("general.quantization_version", QUANTIZATION_VERSION)
     if added is not None:
         metadata.update(added)
     return HuggingFaceFolder(folder, files, metadata, tensors)

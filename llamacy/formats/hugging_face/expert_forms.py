@@ -1,4 +1,6 @@
-"""All experts of a layer as one tensor, put together from what a file has of them.
+"""All experts of a layer as one tensor, made of one that has them in another form.
+
+Those that are tensors of their own become one in :mod:`llamacy.formats.expert_tensors`.
 
 The attributes of each class are those of :class:`~llamacy.formats.gguf.Tensor`.
 """

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from llamacy.errors import ArgumentError, FormatError, UnsupportedError
 from llamacy.formats.cursor import shown
+from llamacy.formats.ggml import QUANTIZATION_VERSION
 from llamacy.formats.legacy.file import LegacyFile
 from llamacy.formats.legacy.vocabulary import vocabulary_metadata
 
@@ -105,7 +106,7 @@ def new_metadata(
         raise FormatError(file.paths[0], "ftype", wanted, hparams.ftype)
     integers = {
         "general.file_type": hparams.ftype,
-        "general.quantization_version": 2,
+        "general.quantization_version": QUANTIZATION_VERSION,
         "llama.context_length": n_ctx,
         "llama.embedding_length": hparams.n_embd,
         "llama.block_count": hparams.n_layer,
