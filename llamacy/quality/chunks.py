@@ -17,6 +17,7 @@ from llamacy.errors import ArgumentError, ContextLengthError
 from llamacy.generation.chunk_request import ChunkRequest, run_in_turn
 from llamacy.generation.engine import Engine, Prompt
 from llamacy.generation.gather import OnProgress
+from llamacy.model import Model
 from llamacy.quality.log_softmax import LogSoftmax, in_blocks
 from llamacy.sampling.checks import check_callback, checked_integer
 
@@ -28,6 +29,18 @@ DEFAULT_BATCH = 2048
 Receive = Callable[[slice, LogSoftmax, NDArray[np.int32]], object]
 """Called with the places of some predictions among all, with them, and with the tokens
 that came: int32, (n,)."""
+
+
+def checked_engine(model: object) -> Engine:
+    """Return the engine of a model.
+
+    Raises
+    ------
+    ArgumentError : it is no model.
+    """
+    if not isinstance(model, Model):
+        raise ArgumentError(f"model: wanted a Model, found {type(model).__name__}")
+    return model.engine
 
 
 def scored_in(n_ctx: int) -> int:

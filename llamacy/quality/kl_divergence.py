@@ -20,6 +20,7 @@ from llamacy.quality.chunks import (
     MAX_CTX,
     Chunks,
     checked_count,
+    checked_engine,
     chunk_bos,
     scored_in,
 )
@@ -112,13 +113,13 @@ def kl_divergence(
 
     Raises
     ------
-    ArgumentError : a bad option.
+    ArgumentError : no model, a bad option.
     ModelFileError : the file cannot be read.
     FormatError : it is damaged, or of a model with another vocabulary.
     ContextLengthError : the model's context does not hold one of its chunks.
     ModelOutputError : the model computes what is not a number.
     """
-    engine = model.engine
+    engine = checked_engine(model)
     n_batch = checked_integer("n_batch", n_batch, 1, MAX_CTX)
     check_callback("on_chunk", on_chunk)
     with closing(LogitsFile(base)) as file:

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from llamacy.generation.engine import Prompt
 from llamacy.generation.gather import OnProgress
-from llamacy.quality.chunks import DEFAULT_BATCH, MAX_CTX, cut, scored_in
+from llamacy.quality.chunks import (
+    DEFAULT_BATCH,
+    MAX_CTX,
+    checked_engine,
+    cut,
+    scored_in,
+)
 from llamacy.quality.log_softmax import LogSoftmax
 from llamacy.quality.logits_file import LogitsWriter, PathLike, new_logits_file
 from llamacy.quality.statistics import Perplexity, exponential, mean
@@ -56,7 +62,7 @@ def perplexity(
 
     Raises
     ------
-    ArgumentError : a text shorter than a chunk, a bad option.
+    ArgumentError : no model, a text shorter than a chunk, a bad option.
     ContextLengthError : the model's context does not hold a chunk.
     ModelFileError : the logits cannot be saved.
     ModelOutputError : the model computes what is not a number.
@@ -67,7 +73,7 @@ def perplexity(
     >>> perplexity(model, Path("wiki.test.raw").read_text()).value  # doctest: +SKIP
     5.87
     """
-    engine = model.engine
+    engine = checked_engine(model)
     n_batch = checked_integer("n_batch", n_batch, 1, MAX_CTX)
     check_callback("on_chunk", on_chunk)
     chunks = cut(engine, text, n_ctx, n_chunks)

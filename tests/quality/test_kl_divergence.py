@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,9 @@ def test_a_file_of_llama_perplexity(stories: Path) -> None:
     assert done.base_perplexity.value == pytest.approx(1.6732, abs=1e-4)
     assert done.perplexity.value == pytest.approx(1.6732, rel=1e-3)
     assert abs(done.kld.mean.value) < 1e-4
+
+
+@pytest.mark.parametrize("measure", [llamacy.perplexity, llamacy.kl_divergence])
+def test_what_is_no_model(measure: Callable[..., object]) -> None:
+    with pytest.raises(llamacy.ArgumentError, match="wanted a Model, found int"):
+        measure(5, "a text")
