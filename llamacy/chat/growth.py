@@ -29,6 +29,9 @@ _WIDENING: Final = {
 }
 """Those whose numbers are widths."""
 
+_LISTING: Final = {"join", "tojson"}
+"""Filters that are given a list in place of what can be read only once."""
+
 _WRITING: Final = {
     *("capitalize", "center", "e", "escape", "forceescape", "format", "indent"),
     *("join", "lower", "pprint", "replace", "safe", "string", "striptags", "title"),
@@ -65,7 +68,7 @@ def counted(filter_name: str, function: Callable[..., Any]) -> Callable[..., Any
     @wraps(function)
     def counting(*given: Any, **options: Any) -> Any:
         hidden, (value, *others) = given[:n_hidden], given[n_hidden:]
-        if filter_name == "join":
+        if filter_name in _LISTING:
             value = listed(value)
         if filter_name in _WRITING:
             measured(value)

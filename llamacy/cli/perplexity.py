@@ -142,9 +142,10 @@ def _compare(
     from llamacy.cli.progress_bar import ProgressBar
 
     with _Shown(quiet) as shown, ProgressBar("KL divergence") as progress:
-        shown.add(f"{CHUNK_HEADING}\n")
 
         def tell(so_far: KLDivergence) -> None:
+            if so_far.n_chunks == 1:  # not before it is known that they compare
+                shown.add(f"{CHUNK_HEADING}\n")
             shown.add(f"{chunk_line(so_far)}\n")
             kld = so_far.kld.mean.value
             progress.describe(f"KL divergence {kld:.6f}, {so_far.n_chunks} read")

@@ -84,8 +84,15 @@ cdef class Program(Steps):
         wanted : (n_wanted,); rows whose logits go to `logits`, (n_wanted, n_vocab).
         runs : (n_runs, 3); first row, rows and first position of each.
         pages : (n_runs,); address of each run's page addresses.
-        n_threads : at most those the program was made for.
+        n_threads : 1 to those the program was made for.
+
+        Raises
+        ------
+        ValueError : another number of threads.
         """
+        if not 1 <= n_threads <= self.n_threads:
+            raise ValueError(
+                f"n_threads: wanted 1 to {self.n_threads}, found {n_threads}")
         cdef batch b
         b.n_rows = <int>tokens.shape[0]
         b.n_wanted = <int>wanted.shape[0]

@@ -43,6 +43,7 @@ def test_the_text_is_that_of_transformers(template: str, case: dict[str, Any]) -
     [
         ("{{ {'b': '<é>', 'a': 1} | tojson }}", '{"b": "<é>", "a": 1}'),
         ("{{ [1] | tojson(indent=1) }}", "[\n 1\n]"),
+        ("{{ [1, 2] | map('string') | tojson }}", '["1", "2"]'),
         ("{{ strftime_now('%Y') }}", time.strftime("%Y")),
         ("{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}"
          "{% endfor %}", "01"),

@@ -65,6 +65,16 @@ def test_saving_and_comparing(
     assert len(re.findall(r"^ +\d+ .* ± ", report, re.M)) == 2
 
 
+def test_what_cannot_be_compared_prints_no_heading(
+    shell: Shell, babble_model: Path, text: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "saved.logits"
+    shell("perplexity", babble_model, "-f", text, "-c", 32, "--save-logits", base)
+    done = shell("perplexity", "demo", "--kl-divergence", "--save-logits", base)
+    assert (done.status, done.out) == (1, "")
+    assert "n_vocab" in done.err
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [

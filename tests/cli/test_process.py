@@ -49,6 +49,25 @@ def test_help_imports_none_of_the_library() -> None:
     assert "tokenize" in done.stdout
 
 
+def test_ctrl_c_while_it_is_imported_ends_it_quietly() -> None:
+    code = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'typer': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from llamacy.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 @posix
 def test_a_reader_that_leaves_early_is_no_error(path: Path) -> None:
     process = subprocess.Popen(

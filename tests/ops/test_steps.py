@@ -61,3 +61,9 @@ def test_a_layer_takes_its_elements_and_their_scales(kv_type: str, nbytes: int) 
     scales = 2 * 4 if kv_type == "q8_0" else 0  # a float for each 32 dimensions
     want = 2 * 32 * n_head_kv * (head_dim * nbytes + scales)
     assert Steps(table, 1, kv_type, 6, n_head_kv, head_dim).layer_bytes == want
+
+
+@pytest.mark.parametrize("n_threads", [0, 3])
+def test_threads_that_there_is_no_scratch_for(n_threads: int) -> None:
+    with pytest.raises(ValueError, match="n_threads: wanted 1 to 2, found"):
+        run(program(), n_threads)
