@@ -5,6 +5,7 @@
 
 #define LEVEL_NAME "amx_emulated"
 #define HAS_TILES
+#define HAS_BF16
 #include "avx512.h"
 
 typedef union { float f[16][16]; uint16_t h[16][32]; } emulated_tile;
@@ -29,10 +30,16 @@ static void emulated_dot(int c, int a, int b) {
                 TILES_HELD[c].f[m][n] += even + odd;
             }
 }
+static void emulated_load(int t, const uint8_t *p, size_t step) {
+    for (int r = 0; r < 16; r++) memcpy(TILES_HELD[t].h[r], p + (size_t)r * step, 64);
+}
+static void emulated_store(int t, uint8_t *p, size_t step) {
+    for (int r = 0; r < 16; r++) memcpy(p + (size_t)r * step, TILES_HELD[t].h[r], 64);
+}
 
 #define T_ZERO(t) memset(&TILES_HELD[t], 0, sizeof(emulated_tile))
-#define T_LOAD(t, p) memcpy(&TILES_HELD[t], p, sizeof(emulated_tile))
-#define T_STORE(t, p) memcpy(p, &TILES_HELD[t], sizeof(emulated_tile))
+#define T_LOAD(t, p, step) emulated_load(t, (const uint8_t *)(p), step)
+#define T_STORE(t, p, step) emulated_store(t, (uint8_t *)(p), step)
 #define T_DOT(c, a, b) emulated_dot(c, a, b)
 
 /* Nearest, ties to even; NaN stays NaN. */
@@ -49,5 +56,6 @@ INLINE vi b_join(vf x, vf y) {
 }
 
 #include "interleave.h"
+#include "tile_products.h"
 
 #endif

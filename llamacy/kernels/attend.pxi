@@ -25,11 +25,23 @@ cdef void attention(
     size_t ldq, float* y, size_t ldy, int begin, int end, void* scratch,
 ) noexcept nogil:
     cdef int item, head, first, group = args.kv.n_head // args.kv.n_head_kv
+    cdef const row_run* run
+    cdef query_tile* tile
+    cdef query_rows rows
+    cdef query_band band
+    rows.q, rows.ldq, rows.y, rows.ldy = q, ldq, y, ldy
+    band.n_tiles = 0
     for item in range(begin, end):
         head = item // n_runs
-        first = 0
-        while first < group:
-            attend_run(
-                args, &runs[item % n_runs], head, head * group + first,
-                min(group - first, TILE_ROWS), q, ldq, y, ldy, scratch)
-            first += TILE_ROWS
+        run = &runs[item % n_runs]
+        for first from 0 <= first < group by TILE_ROWS:
+            if not continues(&band, head, run):
+                attend_band(args, &band, &rows, <float*>scratch)
+            band.head = head
+            tile = &band.tiles[band.n_tiles]
+            tile.run = run
+            tile.first_head = head * group + first
+            tile.group = min(group - first, TILE_ROWS)
+            band.n_tiles += 1
+    if band.n_tiles:
+        attend_band(args, &band, &rows, <float*>scratch)

@@ -15,10 +15,16 @@
  * shrinking of what came before cost little. */
 enum { SPAN_PAGES = 4, SPAN_TOKENS = SPAN_PAGES * PAGE_TOKENS };
 
+/* Dimensions of a head as outputs have them. */
+INLINE int wide_dim(int head_dim) { return (head_dim + 31) / 32 * 32; }
+
 /* What one call keeps in scratch: queries, outputs and weights of a tile. */
 typedef struct {
-    float *q;       /* [d][TILE_ROWS]: scaled, side by side for broadcasts */
-    float *out;     /* [TILE_ROWS][dv] */
+    union {
+        float *q;             /* [d][TILE_ROWS]: scaled, side by side for broadcasts */
+        uint8_t *query_tiles; /* the same in bfloat16: [d / 32][TILE_ROWS][32] */
+    };
+    float *out;     /* [TILE_ROWS][wide_dim] */
     float *weights; /* [TILE_ROWS][SPAN_TOKENS]: scores, then their exponentials */
     float max[TILE_ROWS], sum[TILE_ROWS], shrink[TILE_ROWS];
     float softcap; /* 0: none */
@@ -72,12 +78,11 @@ INLINE void score_half(kv_type type, int rows, const attention_state *s, int r, 
 /* out[r] = out[r] * shrink[r] + sum over the span's tokens of weights[r][t] * values[t]. */
 INLINE void weigh_values(kv_type type, int rows, const attention_state *s, int r, const kv_head *pages, int head_dim,
                          int n_tokens) {
-    const int chunks = padded_dim(head_dim) / 16, groups = kv_groups(head_dim);
+    const int chunks = padded_dim(head_dim) / 16, groups = kv_groups(head_dim), width = wide_dim(head_dim);
     for (int c = 0; c < chunks; c++) {
         vf acc[TILE_ROWS];
-        float *out = s->out + (size_t)r * padded_dim(head_dim) + 16 * c;
-        UNROLL for (int i = 0; i < rows; i++)
-            acc[i] = f_mul(f_load(out + i * padded_dim(head_dim)), f_set1(s->shrink[r + i]));
+        float *out = s->out + (size_t)r * width + 16 * c;
+        UNROLL for (int i = 0; i < rows; i++) acc[i] = f_mul(f_load(out + i * width), f_set1(s->shrink[r + i]));
         for (int first = 0; first < n_tokens; first += PAGE_TOKENS) {
             const kv_head *h = &pages[first / PAGE_TOKENS];
             const int n = n_tokens - first < PAGE_TOKENS ? n_tokens - first : PAGE_TOKENS;
@@ -88,7 +93,7 @@ INLINE void weigh_values(kv_type type, int rows, const attention_state *s, int r
                 UNROLL for (int i = 0; i < rows; i++) acc[i] = f_fma(f_set1(weights[i * SPAN_TOKENS + t]), v, acc[i]);
             }
         }
-        UNROLL for (int i = 0; i < rows; i++) f_store(out + i * padded_dim(head_dim), acc[i]);
+        UNROLL for (int i = 0; i < rows; i++) f_store(out + i * width, acc[i]);
     }
 }
 
@@ -156,6 +161,12 @@ INLINE void attend_span(kv_type type, int rows, attention_state *s, int n_querie
     for (int r = 0; r < n_queries; r += rows) weigh_values(type, rows, s, r, pages, head_dim, n_tokens);
 }
 
+/* Of n kernels, for 1, 4, 8 and 16 queries: the narrowest that takes all at once, or else the widest. */
+INLINE int kernel_width(int n_queries, int n) {
+    const int wanted = n_queries <= 1 ? 0 : n_queries <= 4 ? 1 : n_queries <= 8 ? 2 : 3;
+    return wanted < n ? wanted : n - 1;
+}
+
 #define SPAN_KERNEL(type, rows)                                                                   \
     static void attend_##type##_##rows(attention_state *s, int n_queries, const kv_head *pages,   \
                                        int head_dim, int n_tokens, const sight *see) {            \
@@ -182,10 +193,8 @@ typedef void span_kernel(attention_state *s, int n_queries, const kv_head *pages
 /* By the queries that share one load of a key or value: 1, 4, 8, 16. */
 static span_kernel *const SPAN_KERNELS_BY_TYPE[KV_COUNT][SPAN_WIDTHS] = {SPAN_ROW(F32) SPAN_ROW(F16) SPAN_ROW(Q8_0)};
 
-/* The narrowest kernel that takes all queries at once, or else the widest. */
 static span_kernel *choose_span_kernel(kv_type type, int n_queries) {
-    const int wanted = n_queries <= 1 ? 0 : n_queries <= 4 ? 1 : n_queries <= 8 ? 2 : 3;
-    return SPAN_KERNELS_BY_TYPE[type][wanted < SPAN_WIDTHS ? wanted : SPAN_WIDTHS - 1];
+    return SPAN_KERNELS_BY_TYPE[type][kernel_width(n_queries, SPAN_WIDTHS)];
 }
 
 #endif

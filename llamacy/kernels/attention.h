@@ -1,4 +1,4 @@
-/* Attention of a tile of queries over the pages of one KV head, flash-style.
+/* Attention of bands of queries over the pages of one KV head, flash-style.
  *
  *   y[r] = sum over t of softmax over t of (scale * q[r] . k[t]) * v[t]
  *
@@ -7,90 +7,81 @@
  * sink: one more score in each softmax, whose value is 0 (Xiao et al. 2023, arXiv:2309.17453).
  *
  * (Dao et al. 2022, arXiv:2205.14135; Milakov & Gimelshein 2018, arXiv:1805.02867.)
- * A tile is the queries of all heads that share the KV head, for one or more
- * consecutive tokens, so that each key and value is read once for all of them. Keys
- * and values go by a span of a few pages at a time; each query keeps a running maximum
- * and sum.
+ * A tile is the queries of all heads that share the KV head, for one or more consecutive
+ * tokens, so that each key and value is read once for all of them. A band is tiles that
+ * follow one another in one sequence. Keys and values go by a span of a few pages at a time,
+ * which all tiles of the band meet; each query keeps a running maximum and sum.
  */
 #ifndef LLAMACY_ATTENTION_H
 #define LLAMACY_ATTENTION_H
 
-#include "attend_span.h"
-#include <float.h>
-#include <math.h>
+#include "query_tile.h"
 
+/* As many as make it cheap to unpack a span, few enough that all stay in the L2 cache. */
+enum { BAND_TILES = 8 };
+
+typedef struct {
+    int head, n_tiles;
+    query_tile tiles[BAND_TILES]; /* their positions ascend */
+} query_band;
+
+/* Weights of a tile, queries and outputs of all, and a span unpacked. */
 static size_t attention_scratch_bytes(int head_dim) {
-    return sizeof(float) * TILE_ROWS * (2 * (size_t)padded_dim(head_dim) + SPAN_TOKENS);
+    const size_t floats = TILE_ROWS * SPAN_TOKENS + BAND_TILES * 2 * tile_floats(head_dim);
+    return sizeof(float) * floats + span_tiles_bytes(head_dim);
 }
 
-/* Scaled queries of one run and KV head, side by side; nothing attended to yet. */
-static attention_state begin_run(const attention_args *a, const row_run *run, int first_head, int group,
-                                 const float *q, size_t ldq, void *scratch) {
-    const int head_dim = a->kv->head_dim;
-    attention_state s;
-    s.softcap = a->softcap;
-    s.q = (float *)scratch;
-    s.out = s.q + (size_t)padded_dim(head_dim) * TILE_ROWS;
-    s.weights = s.out + (size_t)padded_dim(head_dim) * TILE_ROWS;
-    memset(s.q, 0, sizeof(float) * TILE_ROWS * (size_t)head_dim);
-    memset(s.out, 0, sizeof(float) * TILE_ROWS * (size_t)padded_dim(head_dim));
-    /* no infinity: a query that sees nothing of a span is to be left as it was by it */
-    for (int r = 0; r < TILE_ROWS; r++) s.max[r] = -FLT_MAX, s.sum[r] = 0;
-    for (int r = 0; r < run->n_rows * group; r++) {
-        const float *row = q + (size_t)(run->row + r / group) * ldq + (size_t)(first_head + r % group) * head_dim;
-        for (int i = 0; i < head_dim; i++) s.q[i * TILE_ROWS + r] = row[i] * a->scale;
-        if (a->sinks) s.max[r] = fmaxf(a->sinks[first_head + r % group], -FLT_MAX), s.sum[r] = 1;
+/* Whether a run may follow those of a band of that KV head. */
+INLINE int continues(const query_band *band, int head, const row_run *run) {
+    if (!band->n_tiles) return 1;
+    const row_run *last = band->tiles[band->n_tiles - 1].run;
+    return band->head == head && last->pages == run->pages && last->position <= run->position &&
+           band->n_tiles < BAND_TILES;
+}
+
+/* The pages of n tokens from position `first` on, and what is wanted of those a span later. */
+INLINE void find_pages(const attention_args *a, const query_band *band, int first, int n, int n_tokens,
+                       kv_head *pages) {
+    uint8_t *const *table = band->tiles[0].run->pages;
+    for (int t = 0; t < n; t += PAGE_TOKENS) {
+        kv_head *page = &pages[t / PAGE_TOKENS];
+        const int soon = first + t + SPAN_TOKENS;
+        *page = page_head(a->kv, table[(first + t) / PAGE_TOKENS], a->offset, band->head);
+        if (soon < n_tokens) page->soon = page_head(a->kv, table[soon / PAGE_TOKENS], a->offset, band->head).keys;
     }
-    return s;
 }
 
-/* The position of the first page that the window of a row at `position` reaches into. */
-INLINE int first_page(const attention_args *a, int position) {
-    const int hidden = a->window > 0 && position >= a->window ? position + 1 - a->window : 0;
-    return hidden / PAGE_TOKENS * PAGE_TOKENS;
+/* One tile and what it sees of the tokens first .. end - 1, a span as it is or unpacked.
+ * Pages that no row of it sees are left out. */
+INLINE void attend_tile(const attention_args *a, query_tile *tile, int first, int end, const kv_head *pages,
+                        const span_tiles *unpacked) {
+    const int d = a->kv->head_dim, n_queries = count_queries(tile), after = end_of(tile->run);
+    const int hidden = first_page(a, tile->run->position), begin = first > hidden ? first : hidden;
+    const int n = (end < after ? end : after) - begin, page = (begin - first) / PAGE_TOKENS;
+    if (n <= 0) return;
+    const sight see = look(a, tile, begin, n);
+    if (rounds(a)) choose_tiles_kernel(n_queries)(&tile->state, n_queries, unpacked, page, d, n, &see);
+    else choose_span_kernel(a->kv->type, n_queries)(&tile->state, n_queries, pages + page, d, n, &see);
 }
 
-/* What the queries of a run see of the n tokens from position `first` on. */
-INLINE sight look(const attention_args *a, const row_run *run, int group, int first, int n) {
-    sight see;
-    memset(&see, 0, sizeof see);
-    for (int r = 0; r < run->n_rows * group; r++) {
-        const int seen = run->position + r / group + 1 - first, hidden = a->window > 0 ? seen - a->window : 0;
-        see.visible[r] = seen < 0 ? 0 : seen < n ? seen : n;
-        see.hidden[r] = hidden < 0 ? 0 : hidden < n ? hidden : n;
-    }
-    return see;
-}
-
-/* One KV head and one run: queries are its rows times `group` heads, from head `first_head`.
- * Spans begin at multiples of their length, wherever a window does, so that a row's sums are
- * the same whatever the rows of its run; pages that no row sees are left out. */
-static void attend_run(const attention_args *a, const row_run *run, int head, int first_head, int group,
-                       const float *q, size_t ldq, float *y, size_t ldy, void *scratch) {
-    const kv_layout *kv = a->kv;
-    const size_t offset = a->offset;
-    const int d = kv->head_dim, n_queries = run->n_rows * group, n_tokens = run->position + run->n_rows;
-    attention_state s = begin_run(a, run, first_head, group, q, ldq, scratch);
-    span_kernel *attend = choose_span_kernel(kv->type, n_queries);
-    for (int first = first_page(a, run->position), end; first < n_tokens; first = end) {
+/* Spans begin at multiples of their length, wherever a window does, so that a row's sums are
+ * the same whatever the rows beside it. */
+static void attend_band(const attention_args *a, query_band *band, const query_rows *rows, float *scratch) {
+    const int d = a->kv->head_dim, n_tokens = end_of(band->tiles[band->n_tiles - 1].run);
+    float *weights = scratch, *memory = weights + TILE_ROWS * SPAN_TOKENS;
+    const span_tiles unpacked = place_span_tiles(memory + BAND_TILES * 2 * tile_floats(d), d);
+    kv_head pages[SPAN_PAGES];
+    for (int i = 0; i < band->n_tiles; i++)
+        begin_tile(a, rows, &band->tiles[i], weights, memory + (size_t)i * 2 * tile_floats(d));
+    for (int first = first_page(a, band->tiles[0].run->position), end; first < n_tokens; first = end) {
         end = (first / SPAN_TOKENS + 1) * SPAN_TOKENS;
         const int n = (end < n_tokens ? end : n_tokens) - first;
-        const sight see = look(a, run, group, first, n);
-        kv_head pages[SPAN_PAGES];
-        for (int t = 0; t < n; t += PAGE_TOKENS) {
-            kv_head *page = &pages[t / PAGE_TOKENS];
-            const int soon = first + t + SPAN_TOKENS;
-            *page = page_head(kv, run->pages[(first + t) / PAGE_TOKENS], offset, head);
-            if (soon < n_tokens) page->soon = page_head(kv, run->pages[soon / PAGE_TOKENS], offset, head).keys;
-        }
-        attend(&s, n_queries, pages, d, n, &see);
+        find_pages(a, band, first, n, n_tokens, pages);
+        if (rounds(a)) unpack_span(a->kv->type, pages, d, n, &unpacked);
+        for (int i = 0; i < band->n_tiles; i++) attend_tile(a, &band->tiles[i], first, end, pages, &unpacked);
     }
-    for (int r = 0; r < n_queries; r++) {
-        float *row = y + (size_t)(run->row + r / group) * ldy + (size_t)(first_head + r % group) * d;
-        const float *out = s.out + (size_t)r * padded_dim(d);
-        const float share = 1 / s.sum[r];
-        for (int i = 0; i < d; i++) row[i] = out[i] * share;
-    }
+    for (int i = 0; i < band->n_tiles; i++) finish_queries(a, rows, &band->tiles[i]);
+    band->n_tiles = 0;
 }
 
 #endif

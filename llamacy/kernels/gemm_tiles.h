@@ -20,7 +20,6 @@ enum {
     BLOCK_ROWS = 512,
     SLICE_UNITS = 16,
     PAIR_ROWS = 32,     /* two tiles of rows */
-    TILE_BYTES = 1024,
     GEMM_MIN_ROWS = 32, /* with fewer the int8 kernels are faster: unpacking costs as much as a product */
 };
 
@@ -99,19 +98,19 @@ INLINE void tile_block(const uint8_t *a, const uint8_t *b0, const uint8_t *b1, i
     if (is_first) {
         T_ZERO(0); T_ZERO(1); T_ZERO(2); T_ZERO(3);
     } else {
-        T_LOAD(0, above[0]); T_LOAD(1, above[1]); T_LOAD(2, below[0]); T_LOAD(3, below[1]);
+        T_LOAD(0, above[0], 64); T_LOAD(1, above[1], 64); T_LOAD(2, below[0], 64); T_LOAD(3, below[1], 64);
     }
     for (int u = 0; u < n_units; u++) {
-        T_LOAD(6, b0 + u * TILE_BYTES);
-        T_LOAD(4, a + u * 2 * TILE_BYTES);
+        T_LOAD(6, b0 + u * TILE_BYTES, 64);
+        T_LOAD(4, a + u * 2 * TILE_BYTES, 64);
         T_DOT(0, 4, 6);
-        T_LOAD(7, b1 + u * TILE_BYTES);
+        T_LOAD(7, b1 + u * TILE_BYTES, 64);
         T_DOT(1, 4, 7);
-        T_LOAD(5, a + u * 2 * TILE_BYTES + TILE_BYTES);
+        T_LOAD(5, a + u * 2 * TILE_BYTES + TILE_BYTES, 64);
         T_DOT(2, 5, 6);
         T_DOT(3, 5, 7);
     }
-    T_STORE(0, above[0]); T_STORE(1, above[1]); T_STORE(2, below[0]); T_STORE(3, below[1]);
+    T_STORE(0, above[0], 64); T_STORE(1, above[1], 64); T_STORE(2, below[0], 64); T_STORE(3, below[1], 64);
 }
 
 static void multiply_slice(const panel_block *block, const linear_args *a, const slice *at,

@@ -86,6 +86,7 @@ typedef struct {
     float softcap; /* scores s become softcap * tanh(s / softcap); 0: they stay */
     int window;    /* a row sees itself and the window - 1 positions before it; 0: all */
     const float *sinks; /* of each head: a score without a value, in the softmax; or NULL */
+    int may_round; /* queries, keys, values and weights to bfloat16, if that is faster */
 } attention_args;
 
 /* A kind of product: the type of what it multiplies, and a function that does `n` rounds

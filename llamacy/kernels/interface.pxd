@@ -82,6 +82,7 @@ cdef extern from "interface.h" nogil:
         float softcap
         int window
         const float* sinks
+        bint may_round
 
     ctypedef struct peak_product:
         const char* operand

@@ -1,4 +1,4 @@
-/* b_pairs from b_join, for the levels with tiles. */
+/* b_pairs from b_join, for the levels with bfloat16. */
 #ifndef LLAMACY_INTERLEAVE_H
 #define LLAMACY_INTERLEAVE_H
 

@@ -119,11 +119,28 @@ cdef extern from "kv_page.h":
 
 
 cdef extern from "attention.h":
+    ctypedef struct query_tile:
+        const row_run* run
+        int first_head
+        int group
+
+    ctypedef struct query_rows:
+        const float* q
+        float* y
+        size_t ldq
+        size_t ldy
+
+    ctypedef struct query_band:
+        int head
+        int n_tiles
+        query_tile tiles[8]
+
     size_t attention_scratch_bytes(int head_dim) noexcept nogil
-    void attend_run(
-        const attention_args* args, const row_run* run, int head, int first_head,
-        int group, const float* q, size_t ldq, float* y, size_t ldy, void* scratch
-    ) noexcept nogil
+    bint continues(
+        const query_band* band, int head, const row_run* run) noexcept nogil
+    void attend_band(
+        const attention_args* a, query_band* band, const query_rows* rows,
+        float* scratch) noexcept nogil
 
 
 cdef extern from "kv_store.h":

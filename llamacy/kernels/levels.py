@@ -39,7 +39,8 @@ class Level:
 
 _AVX2 = ("avx2", "fma", "f16c", "bmi2")
 _AVX512 = (*_AVX2, "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni")
-_AMX = (*_AVX512, "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")
+_AVX512_BF16 = (*_AVX512, "avx512_bf16")
+_AMX = (*_AVX512_BF16, "amx_tile", "amx_int8", "amx_bf16")
 
 _AVX2_FLAGS = ("-mavx2", "-mfma", "-mf16c", "-mbmi2")
 _AVX512_FLAGS = (
@@ -48,10 +49,8 @@ _AVX512_FLAGS = (
     # Left to themselves compilers vectorise plain loops in 256 bits.
     "-mprefer-vector-width=512",
 )
-_AMX_FLAGS = (
-    *_AVX512_FLAGS,
-    *("-mavx512bf16", "-mamx-tile", "-mamx-int8", "-mamx-bf16"),
-)
+_AVX512_BF16_FLAGS = (*_AVX512_FLAGS, "-mavx512bf16")
+_AMX_FLAGS = (*_AVX512_BF16_FLAGS, "-mamx-tile", "-mamx-int8", "-mamx-bf16")
 
 LEVELS = (
     Level(
@@ -80,7 +79,14 @@ LEVELS = (
         machine="x86_64",
         features=_AVX512,
         flags=_AVX512_FLAGS,
-        description="AVX-512 VNNI: Intel Cascade Lake 2019-, AMD Zen 4 2022-",
+        description="AVX-512 VNNI: Intel Cascade Lake 2019-",
+    ),
+    Level(
+        name="avx512_bf16",
+        machine="x86_64",
+        features=_AVX512_BF16,
+        flags=_AVX512_BF16_FLAGS,
+        description="the same with bf16: Intel Cooper Lake 2020-, AMD Zen 4 2022-",
     ),
     Level(
         name="amx",

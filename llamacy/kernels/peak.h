@@ -3,7 +3,7 @@
  *
  *   f32    f_fma, in PEAK_SUMS sums side by side
  *   int8   i_dots of codes of 4 bits, for which every level needs the fewest instructions
- *   bf16   T_DOT, in 2 x 2 tiles, on levels that have it
+ *   bf16   T_DOT, in 2 x 2 tiles, or b_products in the L1 cache, on levels that have them
  *
  * The fastest of them bounds what any kernel of the level can do.
  */
@@ -55,7 +55,7 @@ static double peak_int8(int64_t n) {
     return 2.0 * PANEL_ROWS * UNIT_COLS * PEAK_DOTS * (double)n;
 }
 
-#ifdef T_DOT
+#if defined(HAS_TILES)
 static double peak_bf16(int64_t n) {
     T_ZERO(0); T_ZERO(1); T_ZERO(2); T_ZERO(3);
     T_ZERO(4); T_ZERO(5); T_ZERO(6); T_ZERO(7);
@@ -67,12 +67,26 @@ static double peak_bf16(int64_t n) {
     }
     return 2.0 * 16 * 16 * 32 * 4 * (double)n;
 }
+#elif defined(HAS_BF16)
+static double peak_bf16(int64_t n) {
+    enum { TILES = 4 };
+    uint8_t a[TILES * TILE_BYTES], b[2 * TILES * TILE_BYTES];
+    float sums[TILE_ROWS][2 * PANEL_ROWS];
+    memset(a, 0, sizeof a);
+    memset(b, 0, sizeof b);
+    for (int64_t i = 0; i < n; i++) {
+        OPAQUE(a);
+        b_products(TILE_ROWS, a, b, TILES * TILE_BYTES, TILES, sums[0], 2 * PANEL_ROWS, 0);
+        OPAQUE(sums);
+    }
+    return 2.0 * TILE_ROWS * 2 * PANEL_ROWS * 32 * TILES * (double)n;
+}
 #endif
 
 static const peak_product PEAKS[] = {
     {"f32", peak_f32},
     {"int8", peak_int8},
-#ifdef T_DOT
+#ifdef HAS_BF16
     {"bf16", peak_bf16},
 #endif
     {NULL, NULL},

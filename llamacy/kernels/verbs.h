@@ -28,6 +28,13 @@
  *   w_store(to, q, fine, n): 32 words 2^n q[i] + fine[i], columns 4c .. 4c + 3 in that order
  *   w_dots(rows, codes, x, step, sums): as i_dots, of all 8 chunks and words so ordered
  *
+ *   A level may define HAS_BF16, and with it, on bfloat16 in tiles of 16 rows of 64 bytes,
+ *   b_join(x, y): 32 of them, x in the lower half, y in the upper
+ *   b_pairs(x, y): x[0] y[0] x[1] y[1] ...
+ *   b_products(rows, a, b, b_step, n, c, ldc, adds): for r < rows and j < 16, c[r][j] becomes (or
+ *       grows by) the sum over n tiles and p < 16 of a[r][2p] b[p][2j] + a[r][2p+1] b[p][2j+1],
+ *       and c[r][16 + j] that with the tiles b_step bytes further
+ *
  * Constants: BYTE_ZERO; TOKENS_MAX, rows of activations a microkernel holds: 1, 4 or 16.
  */
 #ifndef LLAMACY_VERBS_H
@@ -51,6 +58,8 @@
 #define PREFETCH(p) ((void)(p))
 #define PREFETCH_L2(p) ((void)(p))
 #endif
+
+enum { TILE_BYTES = 1024 };
 
 /* Before a loop of constant length that must become straight code. A level whose
  * verbs are loops themselves defines it away. */

@@ -142,6 +142,7 @@ class Lowering:
             window=node.attributes["window"] or 0,
             softcap=node.attributes["softcap"] or 0,
             sinks=node.attributes["sinks"],
+            may_round=self._is_rounded(node.inputs[2]),
             waits=self._waits((q, cache), (y,)),
         )
 
@@ -219,6 +220,12 @@ class Lowering:
                 waits=self._waits((x,), (prepared,)),
                 of_wanted=value.of_wanted,
             )
+
+    def _is_rounded(self, node: Node) -> bool:
+        """Whether a value was computed from activations that were rounded."""
+        if node.op == "linear":
+            return self._program.reads_prepared(node.attributes["weight"])
+        return any(map(self._is_rounded, node.inputs))
 
     def _is_read_prepared(self, node: Node) -> bool:
         """Whether a matrix reads the prepared form of this value."""

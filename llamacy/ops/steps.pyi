@@ -101,6 +101,7 @@ class Steps:
         window: int = 0,
         softcap: float = 0,
         sinks: _Floats | None = None,
+        may_round: bool = False,
         waits: bool = False,
     ) -> None: ...
     def wanted(self, x: _Floats, y: _Floats, *, waits: bool = False) -> None: ...

@@ -178,8 +178,12 @@ cdef class Steps:
             s.x_table = &k_table[0, 0]
 
     def attention(self, int layer, float scale, float[:, ::1] q, float[:, ::1] y, *,
-                  int window=0, float softcap=0, float[::1] sinks=None, waits=False):
-        """`window` 0 stands for all positions, `softcap` 0 for none."""
+                  int window=0, float softcap=0, float[::1] sinks=None,
+                  may_round=False, waits=False):
+        """`window` 0 stands for all positions, `softcap` 0 for none.
+
+        It may compute in bfloat16 if it `may_round`.
+        """
         cdef step* s = self.add_step(STEP_ATTENTION, waits, False, (q, y, sinks))
         set_input(s, q)
         set_output(s, y)
@@ -188,6 +192,7 @@ cdef class Steps:
         s.attention.scale = scale
         s.attention.window = window
         s.attention.softcap = softcap
+        s.attention.may_round = may_round
         if sinks is not None:
             s.attention.sinks = &sinks[0]
 

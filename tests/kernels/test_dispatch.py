@@ -79,7 +79,9 @@ class TestLevels:
 
 
 class TestChoice:
-    @pytest.mark.parametrize("name", ["scalar", "avx2", "avx2_vnni", "avx512", "amx"])
+    @pytest.mark.parametrize(
+        "name", ["scalar", "avx2", "avx2_vnni", "avx512", "avx512_bf16", "amx"]
+    )
     def test_best_level_of_a_cpu(
         self, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -100,7 +102,7 @@ class TestChoice:
     ) -> None:
         pretend(monkeypatch, EVERY_FEATURE, EVERY_MODULE - {"amx"})
         level, reason = kernels._choose("")
-        assert level.name == "avx512"
+        assert level.name == "avx512_bf16"
         assert "amx: not built" in reason
 
     def test_emulated_level_is_only_chosen_by_name(

@@ -232,9 +232,10 @@ class Notebook:
 
     def attention(
         self, layer: int, scale: float, q: Any, y: Any, *, window: int,
-        softcap: float, sinks: Any, waits: bool,
+        softcap: float, sinks: Any, may_round: bool, waits: bool,
     ) -> None:  # fmt: skip
-        self._note("attention", [q, self.CACHE], [y], waits)
+        op = "attention rounded" if may_round else "attention"
+        self._note(op, [q, self.CACHE], [y], waits)
 
     def wanted(self, x: Any, y: Any, *, waits: bool) -> None:
         assert y is not x

@@ -31,7 +31,8 @@ def test_a_transformer(
     notebook = lowered(both.forward, both.config, pack_weights(both.tensors))
     store, fused = "linear store", "rms_norm+prepare"
     block = [
-        *(fused, store, store, store, "append", "attention", "prepare", "linear add"),
+        *(fused, store, store, store, "append", "attention rounded", "prepare"),
+        "linear add",
         *(fused, "linear swiglu", "prepare", "linear add"),
     ]
     ops = [note.op for note in notebook.notes]
@@ -157,6 +158,44 @@ class TestRotations:
             return ops.add(ops.rope(a, ROPE), b)
 
         assert self.rotated(ops_of, attend) == ["copy+rotate"]
+
+
+class TestAttention:
+    """It may round what was computed from rounded activations, and only that."""
+
+    def attended(
+        self, ops_of: OpsOf, value: Callable[..., Any], type_name: str
+    ) -> bool:
+        """Whether attention to `value(ops, x, weights)` may round."""
+
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            q, v = ops.linear(x, weights["w1"]), value(ops, x, weights)
+            h = ops.attention(q, q, v, layer=0, scale=1)
+            return ops.linear(h, weights["w0"])
+
+        ops = ops_of(forward, type_name)
+        assert ("attention rounded" in ops) != ("attention" in ops)
+        return "attention rounded" in ops
+
+    @pytest.mark.parametrize(
+        ("type_name", "expected"), [("Q8_0", True), ("F32", False)]
+    )
+    def test_to_products(self, ops_of: OpsOf, type_name: str, expected: bool) -> None:
+        def linear(ops: Any, x: Any, weights: Any) -> Any:
+            return ops.linear(x, weights["w2"])
+
+        def adapted(ops: Any, x: Any, weights: Any) -> Any:
+            return ops.add(linear(ops, x, weights), linear(ops, x, weights))
+
+        def normed(ops: Any, x: Any, weights: Any) -> Any:
+            return ops.rms_norm(linear(ops, x, weights), weights["norm"], 1e-5)
+
+        for value in (linear, adapted, normed):
+            assert self.attended(ops_of, value, type_name) == expected
+
+    def test_to_embeddings(self, ops_of: OpsOf) -> None:
+        assert not self.attended(ops_of, lambda ops, x, weights: x, "Q8_0")
 
 
 class TestTheLogits:
