@@ -15,8 +15,8 @@ from llamacy.ops.steps import MAX_RUN, PAGE
 if TYPE_CHECKING:
     from tests.kernels.conftest import Array, Steps
 
-# Root-mean-square error of the outputs relative to their norm, by the type of the cache,
-# and by whether levels that have bfloat16 may compute in it.
+# Root-mean-square error of the outputs relative to their norm, by the type of the
+# cache, and by whether levels that have bfloat16 may compute in it.
 TOLERANCE = {
     "f32": 1e-5,
     "f16": 1e-3,
