@@ -51,51 +51,73 @@ INLINE uint8_t *value_tiles(const span_tiles *t, int chunk, int page) {
     return t->values + (size_t)(chunk * SPAN_PAGES + page) * TILE_BYTES;
 }
 
-/* Row `p` of a tile, of pairs of x and y; fetches a part of what is wanted soon. */
-INLINE void put_pairs(uint8_t *tile, int p, vf x, vf y, const uint8_t **soon, size_t share) {
-    const vi pairs = b_pairs(x, y);
-    memcpy(tile + (size_t)p * 64, &pairs, sizeof pairs);
-    PREFETCH_L2(*soon);
-    *soon += share;
+/* Where the next rows of what is wanted soon are; each row that is unpacked fetches some. */
+typedef struct { const uint8_t *next; size_t share; } row_fetch;
+
+INLINE void fetch_row(row_fetch *soon) {
+    PREFETCH_L2(soon->next);
+    soon->next += soon->share;
 }
 
-/* Dimension i of the 16 tokens of half a page; 0 past the last. */
+INLINE void put_pairs(uint8_t *row, vf x, vf y, row_fetch *soon) {
+    const vi pairs = b_pairs(x, y);
+    memcpy(row, &pairs, sizeof pairs);
+    fetch_row(soon);
+}
+
+/* Dimension i of the 16 tokens of half a page. */
 INLINE vf key_row(kv_type type, const kv_head *h, int head_dim, int half, int i) {
-    if (i >= head_dim) return f_zero();
     const vf x = kv_load(type, h->keys, (size_t)(half * padded_dim(head_dim) + i));
     if (type != KV_Q8_0) return x;
     return f_mul(x, f_load(h->key_scales + (half * kv_groups(head_dim) + i / KV_GROUP) * HALF_TOKENS));
 }
 
-/* 16 dimensions of a token that is among the first n of a page; or else 0. */
-INLINE vf value_row(kv_type type, const kv_head *h, int head_dim, int chunk, int token, int n) {
-    const int chunks = padded_dim(head_dim) / 16;
-    if (token >= n || chunk >= chunks) return f_zero();
-    const vf x = kv_load(type, h->values, (size_t)(token * chunks + chunk));
+/* 16 dimensions of a token. */
+INLINE vf value_row(kv_type type, const kv_head *h, int head_dim, int chunk, int token) {
+    const vf x = kv_load(type, h->values, (size_t)(token * (padded_dim(head_dim) / 16) + chunk));
     if (type != KV_Q8_0) return x;
     return f_mul(x, f_set1(h->value_scales[token * kv_groups(head_dim) + 16 * chunk / KV_GROUP]));
 }
 
-/* The first n tokens of a page, the span's number `page`. */
-INLINE void unpack_page(kv_type type, const kv_head *h, int head_dim, int n, const span_tiles *t, int page) {
-    const int units = key_units(head_dim), chunks = value_chunks(head_dim);
-    const uint8_t *soon = h->soon;
-    const size_t share = kv_head_bytes(type, head_dim) / (size_t)(16 * (HALVES * units + chunks));
-    for (int half = 0; half < HALVES; half++) {
-        uint8_t *tiles = key_tiles(t, head_dim, page * HALVES + half);
-        for (int p = 0; p < 16 * units; p++) /* the rows of all units, one after another */
-            put_pairs(tiles, p, key_row(type, h, head_dim, half, 2 * p), key_row(type, h, head_dim, half, 2 * p + 1),
-                      &soon, share);
-    }
-    for (int p = 0; p < 16; p++)
+/* The rows of all units, one after another; those past the last dimension are 0. */
+INLINE void unpack_keys(kv_type type, const kv_head *h, int head_dim, int half, uint8_t *tiles, row_fetch *soon) {
+    const int n_pairs = head_dim / 2, n_rows = (head_dim + 1) / 2;
+    for (int p = 0; p < n_pairs; p++)
+        put_pairs(tiles + (size_t)p * 64, key_row(type, h, head_dim, half, 2 * p),
+                  key_row(type, h, head_dim, half, 2 * p + 1), soon);
+    if (n_pairs < n_rows)
+        put_pairs(tiles + (size_t)n_pairs * 64, key_row(type, h, head_dim, half, head_dim - 1), f_zero(), soon);
+    memset(tiles + (size_t)n_rows * 64, 0, (size_t)(16 * key_units(head_dim) - n_rows) * 64);
+}
+
+/* n <= 32 tokens of the span's page number `page`; the rows of other tokens are 0. A last
+ * chunk that is there for evenness is left as it is: nobody reads what becomes of it. */
+INLINE void unpack_values(kv_type type, const kv_head *h, int head_dim, int n, const span_tiles *t, int page,
+                          row_fetch *soon) {
+    const int n_pairs = n / 2, n_rows = (n + 1) / 2, chunks = padded_dim(head_dim) / 16;
+    for (int p = 0; p < n_pairs; p++)
         for (int c = 0; c < chunks; c++)
-            put_pairs(value_tiles(t, c, page), p, value_row(type, h, head_dim, c, 2 * p, n),
-                      value_row(type, h, head_dim, c, 2 * p + 1, n), &soon, share);
+            put_pairs(value_tiles(t, c, page) + (size_t)p * 64, value_row(type, h, head_dim, c, 2 * p),
+                      value_row(type, h, head_dim, c, 2 * p + 1), soon);
+    for (int c = 0; c < chunks; c++) {
+        uint8_t *tile = value_tiles(t, c, page);
+        if (n_pairs < n_rows)
+            put_pairs(tile + (size_t)n_pairs * 64, value_row(type, h, head_dim, c, n - 1), f_zero(), soon);
+        memset(tile + (size_t)n_rows * 64, 0, (size_t)(16 - n_rows) * 64);
+    }
+}
+
+INLINE void unpack_page(kv_type type, const kv_head *h, int head_dim, int n, const span_tiles *t, int page) {
+    const size_t n_rows = 16 * (size_t)(HALVES * key_units(head_dim) + value_chunks(head_dim));
+    row_fetch soon = {h->soon, kv_head_bytes(type, head_dim) / n_rows};
+    for (int half = 0; half < HALVES; half++)
+        unpack_keys(type, h, head_dim, half, key_tiles(t, head_dim, page * HALVES + half), &soon);
+    unpack_values(type, h, head_dim, n, t, page, &soon);
 }
 
 static void unpack_span(kv_type type, const kv_head *pages, int head_dim, int n_tokens, const span_tiles *t) {
     for (int page = 0; page * PAGE_TOKENS < n_tokens; page++) {
-        const int n = n_tokens - page * PAGE_TOKENS;
+        const int left = n_tokens - page * PAGE_TOKENS, n = left < PAGE_TOKENS ? left : PAGE_TOKENS;
         if (type == KV_F16) unpack_page(KV_F16, &pages[page], head_dim, n, t, page);
         else unpack_page(KV_Q8_0, &pages[page], head_dim, n, t, page);
     }
@@ -152,16 +174,13 @@ INLINE void attend_tiles(int rows, attention_state *s, int n_queries, const span
     }
 #ifdef HAS_TILES
 TILES_KERNEL(16)
-enum { TILES_WIDTHS = 1 };
-static tiles_kernel *const TILES_KERNELS[TILES_WIDTHS] = {attend_bf16_16};
+static tiles_kernel *choose_tiles_kernel(int n_queries) { (void)n_queries; return attend_bf16_16; }
 #else
-TILES_KERNEL(1) TILES_KERNEL(4) TILES_KERNEL(8) TILES_KERNEL(16)
-enum { TILES_WIDTHS = 4 };
-static tiles_kernel *const TILES_KERNELS[TILES_WIDTHS] = {
-    attend_bf16_1, attend_bf16_4, attend_bf16_8, attend_bf16_16};
+TILES_KERNEL(4) TILES_KERNEL(8) TILES_KERNEL(16)
+static tiles_kernel *choose_tiles_kernel(int n_queries) {
+    return n_queries <= 4 ? attend_bf16_4 : n_queries <= 8 ? attend_bf16_8 : attend_bf16_16;
+}
 #endif
-
-static tiles_kernel *choose_tiles_kernel(int n_queries) { return TILES_KERNELS[kernel_width(n_queries, TILES_WIDTHS)]; }
 
 #else /* a level that rounds nothing, and calls none of these */
 

@@ -161,12 +161,6 @@ INLINE void attend_span(kv_type type, int rows, attention_state *s, int n_querie
     for (int r = 0; r < n_queries; r += rows) weigh_values(type, rows, s, r, pages, head_dim, n_tokens);
 }
 
-/* Of n kernels, for 1, 4, 8 and 16 queries: the narrowest that takes all at once, or else the widest. */
-INLINE int kernel_width(int n_queries, int n) {
-    const int wanted = n_queries <= 1 ? 0 : n_queries <= 4 ? 1 : n_queries <= 8 ? 2 : 3;
-    return wanted < n ? wanted : n - 1;
-}
-
 #define SPAN_KERNEL(type, rows)                                                                   \
     static void attend_##type##_##rows(attention_state *s, int n_queries, const kv_head *pages,   \
                                        int head_dim, int n_tokens, const sight *see) {            \
@@ -193,8 +187,10 @@ typedef void span_kernel(attention_state *s, int n_queries, const kv_head *pages
 /* By the queries that share one load of a key or value: 1, 4, 8, 16. */
 static span_kernel *const SPAN_KERNELS_BY_TYPE[KV_COUNT][SPAN_WIDTHS] = {SPAN_ROW(F32) SPAN_ROW(F16) SPAN_ROW(Q8_0)};
 
+/* The narrowest kernel that takes all queries at once, or else the widest. */
 static span_kernel *choose_span_kernel(kv_type type, int n_queries) {
-    return SPAN_KERNELS_BY_TYPE[type][kernel_width(n_queries, SPAN_WIDTHS)];
+    const int wanted = n_queries <= 1 ? 0 : n_queries <= 4 ? 1 : n_queries <= 8 ? 2 : 3;
+    return SPAN_KERNELS_BY_TYPE[type][wanted < SPAN_WIDTHS ? wanted : SPAN_WIDTHS - 1];
 }
 
 #endif

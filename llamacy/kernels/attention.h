@@ -51,16 +51,22 @@ INLINE void find_pages(const attention_args *a, const query_band *band, int firs
     }
 }
 
+/* Whether no span is unpacked for a band. */
+INLINE int is_alone(const query_band *band) {
+    return MEETS_ALONE && band->n_tiles == 1 && count_queries(&band->tiles[0]) == 1;
+}
+
 /* One tile and what it sees of the tokens first .. end - 1, a span as it is or unpacked.
  * Pages that no row of it sees are left out. */
 INLINE void attend_tile(const attention_args *a, query_tile *tile, int first, int end, const kv_head *pages,
-                        const span_tiles *unpacked) {
+                        const span_tiles *unpacked, int alone) {
     const int d = a->kv->head_dim, n_queries = count_queries(tile), after = end_of(tile->run);
     const int hidden = first_page(a, tile->run->position), begin = first > hidden ? first : hidden;
     const int n = (end < after ? end : after) - begin, page = (begin - first) / PAGE_TOKENS;
     if (n <= 0) return;
     const sight see = look(a, tile, begin, n);
-    if (rounds(a)) choose_tiles_kernel(n_queries)(&tile->state, n_queries, unpacked, page, d, n, &see);
+    if (rounds(a) && alone) attend_alone(a->kv->type, &tile->state, pages + page, unpacked, d, n, &see);
+    else if (rounds(a)) choose_tiles_kernel(n_queries)(&tile->state, n_queries, unpacked, page, d, n, &see);
     else choose_span_kernel(a->kv->type, n_queries)(&tile->state, n_queries, pages + page, d, n, &see);
 }
 
@@ -77,8 +83,9 @@ static void attend_band(const attention_args *a, query_band *band, const query_r
         end = (first / SPAN_TOKENS + 1) * SPAN_TOKENS;
         const int n = (end < n_tokens ? end : n_tokens) - first;
         find_pages(a, band, first, n, n_tokens, pages);
-        if (rounds(a)) unpack_span(a->kv->type, pages, d, n, &unpacked);
-        for (int i = 0; i < band->n_tiles; i++) attend_tile(a, &band->tiles[i], first, end, pages, &unpacked);
+        if (rounds(a) && !is_alone(band)) unpack_span(a->kv->type, pages, d, n, &unpacked);
+        for (int i = 0; i < band->n_tiles; i++)
+            attend_tile(a, &band->tiles[i], first, end, pages, &unpacked, is_alone(band));
     }
     for (int i = 0; i < band->n_tiles; i++) finish_queries(a, rows, &band->tiles[i]);
     band->n_tiles = 0;

@@ -10,7 +10,13 @@ INLINE vi b_join(vf x, vf y) { return (vi)_mm512_cvtne2ps_pbh(y, x); }
 
 #include "interleave.h"
 
-/* vdpbf16ps with one pair of a row for all 16 lanes. 8 rows at a time, so that 16 sums stay
+INLINE vf b_dot(vf sum, vi pairs, const uint8_t *pair) {
+    int32_t two;
+    memcpy(&two, pair, sizeof two);
+    return _mm512_dpbf16_ps(sum, (__m512bh)pairs, (__m512bh)_mm512_set1_epi32(two));
+}
+
+/* 8 rows at a time, so that 16 sums stay
  * in registers and each pair that is loaded meets both tiles: 5 loads for 8 products. */
 INLINE void b_products(int rows, const uint8_t *a, const uint8_t *b, size_t b_step, int n, float *c, size_t ldc,
                        int adds) {
@@ -26,13 +32,11 @@ INLINE void b_products(int rows, const uint8_t *a, const uint8_t *b, size_t b_st
         for (int i = 0; i < n; i++)
             for (size_t p = 0; p < TILE_BYTES; p += 64) {
                 const uint8_t *tile = b + (size_t)i * TILE_BYTES + p;
-                const __m512bh x = (__m512bh)i_load(tile), y = (__m512bh)i_load(tile + b_step);
+                const vi x = i_load(tile), y = i_load(tile + b_step);
                 UNROLL for (int r = 0; r < some; r++) {
-                    int32_t two;
-                    memcpy(&two, a + (size_t)i * TILE_BYTES + (size_t)(first + r) * 64 + p / 16, 4);
-                    const __m512bh pair = (__m512bh)_mm512_set1_epi32(two);
-                    left[r] = _mm512_dpbf16_ps(left[r], x, pair);
-                    right[r] = _mm512_dpbf16_ps(right[r], y, pair);
+                    const uint8_t *pair = a + (size_t)i * TILE_BYTES + (size_t)(first + r) * 64 + p / 16;
+                    left[r] = b_dot(left[r], x, pair);
+                    right[r] = b_dot(right[r], y, pair);
                 }
             }
         UNROLL for (int r = 0; r < some; r++) {

@@ -2,7 +2,7 @@
 #ifndef LLAMACY_QUERY_TILE_H
 #define LLAMACY_QUERY_TILE_H
 
-#include "attend_bf16.h"
+#include "attend_alone.h"
 #include <float.h>
 #include <math.h>
 

@@ -34,6 +34,8 @@
  *   b_products(rows, a, b, b_step, n, c, ldc, adds): for r < rows and j < 16, c[r][j] becomes (or
  *       grows by) the sum over n tiles and p < 16 of a[r][2p] b[p][2j] + a[r][2p+1] b[p][2j+1],
  *       and c[r][16 + j] that with the tiles b_step bytes further
+ *   b_dot(sum, pairs, p): lane j of the sum grows by pairs[2j] p[0] + pairs[2j + 1] p[1], as it
+ *       does in b_products; not on levels with HAS_TILES
  *
  * Constants: BYTE_ZERO; TOKENS_MAX, rows of activations a microkernel holds: 1, 4 or 16.
  */
