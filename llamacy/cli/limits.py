@@ -45,6 +45,13 @@ def measured(plan: Plan, n_threads: int, level: str) -> dict[str, Any]:
     }
 
 
+def greatest(*found: dict[str, Any]) -> dict[str, Any]:
+    """Choose the greatest of limits that were measured at several times."""
+    read = max(found, key=lambda limits: float(limits["read_gb_s"]))
+    peak = max(found, key=lambda limits: float(limits["peak_tflops"]))
+    return read | {name: peak[name] for name in ("peak_tflops", "operand")}
+
+
 def compared(
     cost: Cost, seconds: float, limits: dict[str, Any] | None
 ) -> dict[str, float | None]:

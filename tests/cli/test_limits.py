@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llamacy.cli.bench import generate, read_prompt
-from llamacy.cli.limits import compared, generation_cost, prompt_cost
+from llamacy.cli.limits import compared, generation_cost, greatest, prompt_cost
 from llamacy.executors import load_executor
 from llamacy.formats.gguf import open_gguf
 from llamacy.formats.gguf_config import read_config
@@ -53,6 +53,13 @@ def test_generating(plan: Plan, run: list[Cost]) -> None:
     generate(plan, [5] * 20)
     assert len(run) == 20
     assert generation_cost(plan, 20) == sum(run, Cost())
+
+
+def test_the_greatest_of_limits_at_two_times() -> None:
+    before = {"read_gb_s": 12.0, "read_bytes": 8, "peak_tflops": 0.8, "operand": "f32"}
+    after = before | {"read_gb_s": 9.0, "peak_tflops": 0.9, "operand": "int8"}
+    best = {"read_gb_s": 12.0, "read_bytes": 8, "peak_tflops": 0.9, "operand": "int8"}
+    assert greatest(before, after) == greatest(after, before) == best
 
 
 def test_rates_and_percentages() -> None:
