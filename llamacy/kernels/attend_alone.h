@@ -20,13 +20,12 @@ INLINE void score_page(kv_type type, const uint8_t *query_tiles, const kv_head *
         const int end = first + 32 < head_dim ? first + 32 : head_dim;
         for (int i = first; i + 1 < end; i += 2, query += 4)
             UNROLL for (int half = 0; half < HALVES; half++) {
-                const vi pairs = b_pairs(key_row(type, h, head_dim, half, i), key_row(type, h, head_dim, half, i + 1));
+                const vi pairs = key_pairs(type, h, head_dim, half, i, soon);
                 sums[half] = b_dot(sums[half], pairs, query);
-                fetch_row(soon);
             }
         if ((end - first) % 2)
             UNROLL for (int half = 0; half < HALVES; half++)
-                sums[half] = b_dot(sums[half], b_pairs(key_row(type, h, head_dim, half, end - 1), f_zero()), query);
+                sums[half] = b_dot(sums[half], odd_key(type, h, head_dim, half), query);
     }
     UNROLL for (int half = 0; half < HALVES; half++) f_store(scores + half * HALF_TOKENS, sums[half]);
 }
@@ -36,13 +35,12 @@ INLINE void weigh_page(kv_type type, int some, const uint8_t *weights, const kv_
                        vf *sums, row_fetch *soon) {
     for (int t = 0; t + 1 < n; t += 2)
         UNROLL for (int c = 0; c < some; c++) {
-            const vi pairs = b_pairs(value_row(type, h, head_dim, chunk + c, t), value_row(type, h, head_dim, chunk + c, t + 1));
+            const vi pairs = value_pairs(type, h, head_dim, chunk + c, t, soon);
             sums[c] = b_dot(sums[c], pairs, weights + 2 * t);
-            fetch_row(soon);
         }
     if (n % 2)
         UNROLL for (int c = 0; c < some; c++)
-            sums[c] = b_dot(sums[c], b_pairs(value_row(type, h, head_dim, chunk + c, n - 1), f_zero()), weights + 2 * (n - 1));
+            sums[c] = b_dot(sums[c], odd_value(type, h, head_dim, chunk + c, n - 1), weights + 2 * (n - 1));
 }
 
 /* `some` chunks of the output from `chunk` on. */

@@ -1,23 +1,15 @@
 /* A tile of queries meets one span of keys and values in bfloat16, on levels that have it.
  *
  * Products take two to many times as many numbers at once as in float32, but neither float16
- * nor int8, which caches hold. So a span is unpacked first, for all tiles of a band:
- *
- *   keys    [half pages][units][16 rows][16 pairs]   row p: dimensions 2p, 2p + 1 of 16 tokens
- *   values  [chunks][pages][16 rows][16 pairs]       row p: tokens 2p, 2p + 1 of 16 dimensions
- *
- * A unit is 32 dimensions, a chunk 16. Scores, their maxima, sums and outputs stay float32;
- * queries are rounded once a band, and weights once a span. A bfloat16 is within 2^-9 of what
- * it stands for, which is finer than the int8 that activations are rounded to before the
- * next product.
+ * nor int8, which caches hold. So a span is unpacked first, for all tiles of a band. Scores,
+ * their maxima, sums and outputs stay float32; queries are rounded once a band, and weights
+ * once a span. A bfloat16 is within 2^-9 of what it stands for, which is finer than the int8
+ * that activations are rounded to before the next product.
  */
 #ifndef LLAMACY_ATTEND_BF16_H
 #define LLAMACY_ATTEND_BF16_H
 
-#include "attend_span.h"
-
-/* A span unpacked, and the weights of one tile of queries. */
-typedef struct { uint8_t *keys, *values, *weights; } span_tiles;
+#include "span_tiles.h"
 
 typedef void tiles_kernel(attention_state *s, int n_queries, const span_tiles *t, int first, int head_dim,
                           int n_tokens, const sight *see);
@@ -26,102 +18,6 @@ typedef void tiles_kernel(attention_state *s, int n_queries, const span_tiles *t
 
 /* Where that is allowed, and the cache has rounded too. */
 INLINE int rounds(const attention_args *a) { return a->may_round && a->kv->type != KV_F32; }
-
-INLINE int key_units(int head_dim) { return wide_dim(head_dim) / 32; }
-INLINE int value_chunks(int head_dim) { return wide_dim(head_dim) / 16; } /* even: products take two */
-
-INLINE size_t span_tiles_bytes(int head_dim) {
-    const int tiles_a_page = HALVES * key_units(head_dim) + value_chunks(head_dim) + 1;
-    return (size_t)(SPAN_PAGES * tiles_a_page) * TILE_BYTES;
-}
-
-INLINE span_tiles place_span_tiles(void *memory, int head_dim) {
-    span_tiles t;
-    t.keys = (uint8_t *)memory;
-    t.values = t.keys + (size_t)(SPAN_PAGES * HALVES * key_units(head_dim)) * TILE_BYTES;
-    t.weights = t.values + (size_t)(SPAN_PAGES * value_chunks(head_dim)) * TILE_BYTES;
-    return t;
-}
-
-INLINE uint8_t *key_tiles(const span_tiles *t, int head_dim, int half) {
-    return t->keys + (size_t)(half * key_units(head_dim)) * TILE_BYTES;
-}
-
-INLINE uint8_t *value_tiles(const span_tiles *t, int chunk, int page) {
-    return t->values + (size_t)(chunk * SPAN_PAGES + page) * TILE_BYTES;
-}
-
-/* Where the next rows of what is wanted soon are; each row that is unpacked fetches some. */
-typedef struct { const uint8_t *next; size_t share; } row_fetch;
-
-INLINE void fetch_row(row_fetch *soon) {
-    PREFETCH_L2(soon->next);
-    soon->next += soon->share;
-}
-
-INLINE void put_pairs(uint8_t *row, vf x, vf y, row_fetch *soon) {
-    const vi pairs = b_pairs(x, y);
-    memcpy(row, &pairs, sizeof pairs);
-    fetch_row(soon);
-}
-
-/* Dimension i of the 16 tokens of half a page. */
-INLINE vf key_row(kv_type type, const kv_head *h, int head_dim, int half, int i) {
-    const vf x = kv_load(type, h->keys, (size_t)(half * padded_dim(head_dim) + i));
-    if (type != KV_Q8_0) return x;
-    return f_mul(x, f_load(h->key_scales + (half * kv_groups(head_dim) + i / KV_GROUP) * HALF_TOKENS));
-}
-
-/* 16 dimensions of a token. */
-INLINE vf value_row(kv_type type, const kv_head *h, int head_dim, int chunk, int token) {
-    const vf x = kv_load(type, h->values, (size_t)(token * (padded_dim(head_dim) / 16) + chunk));
-    if (type != KV_Q8_0) return x;
-    return f_mul(x, f_set1(h->value_scales[token * kv_groups(head_dim) + 16 * chunk / KV_GROUP]));
-}
-
-/* The rows of all units, one after another; those past the last dimension are 0. */
-INLINE void unpack_keys(kv_type type, const kv_head *h, int head_dim, int half, uint8_t *tiles, row_fetch *soon) {
-    const int n_pairs = head_dim / 2, n_rows = (head_dim + 1) / 2;
-    for (int p = 0; p < n_pairs; p++)
-        put_pairs(tiles + (size_t)p * 64, key_row(type, h, head_dim, half, 2 * p),
-                  key_row(type, h, head_dim, half, 2 * p + 1), soon);
-    if (n_pairs < n_rows)
-        put_pairs(tiles + (size_t)n_pairs * 64, key_row(type, h, head_dim, half, head_dim - 1), f_zero(), soon);
-    memset(tiles + (size_t)n_rows * 64, 0, (size_t)(16 * key_units(head_dim) - n_rows) * 64);
-}
-
-/* n <= 32 tokens of the span's page number `page`; the rows of other tokens are 0. A last
- * chunk that is there for evenness is left as it is: nobody reads what becomes of it. */
-INLINE void unpack_values(kv_type type, const kv_head *h, int head_dim, int n, const span_tiles *t, int page,
-                          row_fetch *soon) {
-    const int n_pairs = n / 2, n_rows = (n + 1) / 2, chunks = padded_dim(head_dim) / 16;
-    for (int p = 0; p < n_pairs; p++)
-        for (int c = 0; c < chunks; c++)
-            put_pairs(value_tiles(t, c, page) + (size_t)p * 64, value_row(type, h, head_dim, c, 2 * p),
-                      value_row(type, h, head_dim, c, 2 * p + 1), soon);
-    for (int c = 0; c < chunks; c++) {
-        uint8_t *tile = value_tiles(t, c, page);
-        if (n_pairs < n_rows)
-            put_pairs(tile + (size_t)n_pairs * 64, value_row(type, h, head_dim, c, n - 1), f_zero(), soon);
-        memset(tile + (size_t)n_rows * 64, 0, (size_t)(16 - n_rows) * 64);
-    }
-}
-
-INLINE void unpack_page(kv_type type, const kv_head *h, int head_dim, int n, const span_tiles *t, int page) {
-    const size_t n_rows = 16 * (size_t)(HALVES * key_units(head_dim) + value_chunks(head_dim));
-    row_fetch soon = {h->soon, kv_head_bytes(type, head_dim) / n_rows};
-    for (int half = 0; half < HALVES; half++)
-        unpack_keys(type, h, head_dim, half, key_tiles(t, head_dim, page * HALVES + half), &soon);
-    unpack_values(type, h, head_dim, n, t, page, &soon);
-}
-
-static void unpack_span(kv_type type, const kv_head *pages, int head_dim, int n_tokens, const span_tiles *t) {
-    for (int page = 0; page * PAGE_TOKENS < n_tokens; page++) {
-        const int left = n_tokens - page * PAGE_TOKENS, n = left < PAGE_TOKENS ? left : PAGE_TOKENS;
-        if (type == KV_F16) unpack_page(KV_F16, &pages[page], head_dim, n, t, page);
-        else unpack_page(KV_Q8_0, &pages[page], head_dim, n, t, page);
-    }
-}
 
 /* Query r of a tile, scaled, into its row of each unit. */
 static void round_query(const float *x, int head_dim, float scale, int r, uint8_t *tiles) {
