@@ -14,7 +14,9 @@ import pytest
 
 def script(text: str, *options: str) -> list[str]:
     # -P: the installed package is meant, and not sources that lie here
-    arguments = ["-P", "-W", "error", *options, "-c", textwrap.dedent(text)]
+    # and Ctrl-C is to interrupt it, even where the tests run in a shell's background
+    heeds = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    arguments = ["-P", "-W", "error", *options, "-c", heeds + textwrap.dedent(text)]
     return [sys.executable, *arguments]
 
 

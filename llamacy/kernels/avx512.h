@@ -73,16 +73,22 @@ INLINE vi i_zero(void) { return _mm512_setzero_si512(); }
 INLINE vi i_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
 INLINE vi i_shl(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 INLINE vi i_start(const int32_t *p, int log2) { return _mm512_slli_epi32(_mm512_set1_epi32(*p), (unsigned)log2); }
-/* vpdpbusd takes all of an unsigned byte, whatever the bits; registers hold one row's chunks. */
+/* vpdpbusd takes all of an unsigned byte, whatever the bits; registers hold one row's chunks.
+ * Each product waits for the sum that it adds to, and few rows fit into the CPU's scheduler:
+ * the sum of 8 chunks is made in two halves. */
 #define DOT_ROWS 1
 INLINE void i_dots(int rows, const vi *codes, int n, const int8_t *x, size_t step, int bits, vi *sums) {
     (void)bits;
-    UNROLL for (int t = 0; t < rows; t++)
+    const int parts = n / 4;
+    UNROLL for (int t = 0; t < rows; t++) {
+        vi part[2] = {sums[t], i_zero()};
         UNROLL for (int c = 0; c < n; c++) {
             int32_t four;
             memcpy(&four, x + t * step + 4 * c, 4);
-            sums[t] = _mm512_dpbusd_epi32(sums[t], codes[c], _mm512_set1_epi32(four));
+            part[c % parts] = _mm512_dpbusd_epi32(part[c % parts], codes[c], _mm512_set1_epi32(four));
         }
+        sums[t] = parts == 1 ? part[0] : i_add(part[0], part[1]);
+    }
 }
 
 #endif
