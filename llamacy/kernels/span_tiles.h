@@ -49,14 +49,14 @@ INLINE void fetch_row(row_fetch *soon) {
 
 /* Dimension i of the 16 tokens of half a page. */
 INLINE vf key_row(kv_type type, const kv_head *h, int head_dim, int half, int i) {
-    const vf x = kv_load(type, h->keys, (size_t)(half * padded_dim(head_dim) + i));
+    const vf x = kv_load(type, h->keys, (size_t)half * (size_t)padded_dim(head_dim) + (size_t)i);
     if (type != KV_Q8_0) return x;
     return f_mul(x, f_load(h->key_scales + (half * kv_groups(head_dim) + i / KV_GROUP) * HALF_TOKENS));
 }
 
 /* 16 dimensions of a token. */
 INLINE vf value_row(kv_type type, const kv_head *h, int head_dim, int chunk, int token) {
-    const vf x = kv_load(type, h->values, (size_t)(token * (padded_dim(head_dim) / 16) + chunk));
+    const vf x = kv_load(type, h->values, (size_t)token * (size_t)(padded_dim(head_dim) / 16) + (size_t)chunk);
     if (type != KV_Q8_0) return x;
     return f_mul(x, f_set1(h->value_scales[token * kv_groups(head_dim) + 16 * chunk / KV_GROUP]));
 }
@@ -115,8 +115,11 @@ INLINE void unpack_page(kv_type type, const kv_head *h, int head_dim, int n, con
 static void unpack_span(kv_type type, const kv_head *pages, int head_dim, int n_tokens, const span_tiles *t) {
     for (int page = 0; page * PAGE_TOKENS < n_tokens; page++) {
         const int left = n_tokens - page * PAGE_TOKENS, n = left < PAGE_TOKENS ? left : PAGE_TOKENS;
-        if (type == KV_F16) unpack_page(KV_F16, &pages[page], head_dim, n, t, page);
-        else unpack_page(KV_Q8_0, &pages[page], head_dim, n, t, page);
+        /* copies, which cannot be what is stored to: their fields stay in registers */
+        const kv_head h = pages[page];
+        const span_tiles to = *t;
+        if (type == KV_F16) unpack_page(KV_F16, &h, head_dim, n, &to, page);
+        else unpack_page(KV_Q8_0, &h, head_dim, n, &to, page);
     }
 }
 
