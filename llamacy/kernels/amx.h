@@ -33,10 +33,10 @@ static void t_end(void) { _tile_release(); }
 
 #define T_ZERO(t) _tile_zero(t)
 /* gcc's intrinsic does not say that it reads memory: stores might come after it. */
-#define T_LOAD(t, p, step)               \
-    do {                                 \
+#define T_LOAD(t, p, step)                 \
+    do {                                   \
         __asm__ volatile("" ::: "memory"); \
-        _tile_loadd(t, p, step);         \
+        _tile_loadd(t, p, step);           \
     } while (0)
 #define T_STORE(t, p, step) _tile_stored(t, p, step)
 #define T_DOT(c, a, b) _tile_dpbf16ps(c, a, b)

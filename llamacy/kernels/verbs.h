@@ -61,6 +61,7 @@
 #define PREFETCH_L2(p) ((void)(p))
 #endif
 
+/* A tile of 16 rows of 64 bytes. */
 enum { TILE_BYTES = 1024 };
 
 /* Before a loop of constant length that must become straight code. A level whose

@@ -28,6 +28,11 @@ def is_amx(level: str) -> bool:
     return level.startswith("amx")
 
 
+def has_bf16(level: str) -> bool:
+    """Whether attention may be computed in bfloat16."""
+    return level == "avx512_bf16" or is_amx(level)
+
+
 def linear_tolerance(
     level: str, type_name: str, *, has_outliers: bool = False
 ) -> float:
@@ -134,6 +139,7 @@ class Steps:
 
     def __init__(self, level: Level) -> None:
         self.level = level.name
+        self.has_bf16 = has_bf16(level.name)
         self.table = kernels.load(level.name).table
 
     def program(self, n_threads: int = 1, head_dim: int = 16) -> Program:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from llamacy import kernels
 from llamacy.kernels.levels import Level
 from llamacy.kernels.roofline import BLOCK, fill, multiply, operands, read
+
+if TYPE_CHECKING:
+    from tests.kernels.conftest import Steps
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
@@ -38,10 +42,9 @@ def test_parts_of_blocks_are_refused(n_bytes: int) -> None:
         read(data, 4, 0, 2)
 
 
-def test_what_a_level_multiplies(level: Level) -> None:
-    found = operands(kernels.load(level.name).table)
-    has_bf16 = level.name == "avx512_bf16" or level.name.startswith("amx")
-    assert found == ("f32", "int8", *(["bf16"] if has_bf16 else []))
+def test_what_a_level_multiplies(steps: Steps) -> None:
+    bf16 = ("bf16",) if steps.has_bf16 else ()
+    assert operands(steps.table) == ("f32", "int8", *bf16)
 
 
 def test_operations_are_counted_and_done(level: Level) -> None:
