@@ -1,7 +1,7 @@
 """Build the Cython modules: one for each instruction-set level, and a few more.
 
 Everything else about the package is in pyproject.toml. Each level's module is
-compiled with the flags of its row in llamacy/kernels/levels.py, and with no others
+compiled with the flags of its row in llamacy/kernels/levels, and with no others
 that depend on the machine at hand: what is built runs wherever the row says.
 
 Environment
@@ -35,7 +35,11 @@ DIRECTIVES = {
 }
 # One wheel serves every Python from 3.11 on. Free-threaded Pythons have no stable ABI.
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
-HEADERS = [name for end in ("h", "pxi", "pxd") for name in glob(f"llamacy/*/*.{end}")]
+HEADERS = [
+    name
+    for end in ("h", "pxi", "pxd")
+    for name in glob(f"llamacy/**/*.{end}", recursive=True)
+]
 
 
 def optimization_flags() -> list[str]:
@@ -89,17 +93,19 @@ def extension(
 
 def extensions() -> list[Extension]:
     """Describe all modules for the machine at hand."""
-    levels = runpy.run_path("llamacy/kernels/levels.py")["levels_of"](machine())
+    levels = runpy.run_path("llamacy/kernels/levels/__init__.py")["levels_of"](
+        machine()
+    )
     emulated = os.environ.get("LLAMACY_BUILD_EMULATED") == "1"
     return [
         extension("llamacy.kernels.cpu"),
-        extension("llamacy.kernels.packing", threads=True),
+        extension("llamacy.kernels.packing.matrices", threads=True),
         extension("llamacy.kernels.roofline", threads=True),
-        extension("llamacy.ops.routing"),
-        extension("llamacy.ops.runtime", threads=True),
-        extension("llamacy.ops.steps"),
+        extension("llamacy.ops.plan.routing"),
+        extension("llamacy.ops.plan.runtime", threads=True),
+        extension("llamacy.ops.plan.steps"),
         *(
-            extension(f"llamacy.kernels.{level.name}", level.flags)
+            extension(f"llamacy.kernels.levels.{level.name}", level.flags)
             for level in levels
             if emulated or not level.emulated
         ),
@@ -129,6 +135,7 @@ class BuildExt(build_ext):
         self.distribution.ext_modules = cythonize(
             self.distribution.ext_modules,
             build_dir="build/cython",
+            include_path=["llamacy/kernels"],
             compiler_directives=DIRECTIVES,
         )
         super().finalize_options()

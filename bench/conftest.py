@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llamacy.cpu_count import default_threads
+from llamacy.system.threads import default_threads
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -73,8 +73,8 @@ def interpreters(options: argparse.Namespace) -> dict[str, tuple[str, str]]:
 
 def read_shape(path: str) -> dict[str, Any]:
     """Sizes of the model in a file, for engines that do not read the file."""
-    from llamacy.formats.gguf import open_gguf
-    from llamacy.formats.gguf_config import read_config
+    from llamacy.formats.gguf.config import read_config
+    from llamacy.formats.gguf.file import open_gguf
 
     with open_gguf(path) as file:
         return {
@@ -141,7 +141,7 @@ def main() -> None:
     options = arguments()
     from llamacy import kernels
     from llamacy.cli.info import cpu_name
-    from llamacy.cpu_count import default_threads
+    from llamacy.system.threads import default_threads
 
     options.threads = options.threads or default_threads()
     found = interpreters(options)

@@ -14,10 +14,15 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy import kernels
-from llamacy.formats.ggml import GGMLType
+from llamacy.ggml.types import GGMLType
 from llamacy.kernels.levels import Level
-from llamacy.kernels.packing import TYPE_NAMES, PackedMatrix, pack, packed_bytes
-from llamacy.ops.runtime import Program
+from llamacy.kernels.packing.matrices import (
+    TYPE_NAMES,
+    PackedMatrix,
+    pack,
+    packed_bytes,
+)
+from llamacy.ops.plan.runtime import Program
 
 # As float16, bfloat16, float32 or a power of two: a small number, never NaN.
 FILLING = 0x2C

@@ -14,12 +14,10 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llamacy.adapters import Adapter
     from llamacy.chat.formats import CHAT_FORMATS
     from llamacy.chat.results import ChatCompletion, ChatPiece, Message, ToolCall
     from llamacy.chat.stream import AsyncChatStream, ChatStream
     from llamacy.config import ModelConfig
-    from llamacy.converting import convert
     from llamacy.errors import (
         ArgumentError,
         BusyError,
@@ -43,13 +41,16 @@ if TYPE_CHECKING:
     from llamacy.formats.converted import ConvertedFile
     from llamacy.generation.streams import AsyncStream, Stream
     from llamacy.hub import CachedModel, cached_models, pull, remove_cached
-    from llamacy.inspecting import ModelInfo, inspect
-    from llamacy.loading import load
-    from llamacy.model import Model
+    from llamacy.model.adapters import Adapter
+    from llamacy.model.loading import load
+    from llamacy.model.model import Model
+    from llamacy.model_files.converting import convert
+    from llamacy.model_files.inspecting import ModelInfo, inspect
+    from llamacy.model_files.quantizing import QuantizedFile, quantize
+    from llamacy.model_files.tokenizer import load_tokenizer
     from llamacy.quality.kl_divergence import kl_divergence
     from llamacy.quality.perplexity import perplexity
     from llamacy.quality.statistics import KLDivergence, Perplexity
-    from llamacy.quantizing import QuantizedFile, quantize
     from llamacy.results import (
         Completion,
         Piece,
@@ -59,8 +60,7 @@ if TYPE_CHECKING:
         Usage,
     )
     from llamacy.sampling import SamplingParams
-    from llamacy.session import Session
-    from llamacy.tokenizers import load_tokenizer
+    from llamacy.sessions.session import Session
     from llamacy.tokenizers.base import Tokenizer
 
     __version__: str
@@ -125,27 +125,27 @@ __all__ = [
 ]
 
 _HOMES = {
-    "adapters": ["Adapter"],
     "chat.formats": ["CHAT_FORMATS"],
     "chat.results": ["ChatCompletion", "ChatPiece", "Message", "ToolCall"],
     "chat.stream": ["AsyncChatStream", "ChatStream"],
     "config": ["ModelConfig"],
-    "converting": ["convert"],
     "errors": [name for name in __all__ if name.endswith("Error")],
     "formats.converted": ["ConvertedFile"],
     "generation.streams": ["AsyncStream", "Stream"],
     "hub": ["CachedModel", "cached_models", "pull", "remove_cached"],
-    "inspecting": ["ModelInfo", "inspect"],
-    "loading": ["load"],
-    "model": ["Model"],
+    "model.adapters": ["Adapter"],
+    "model.loading": ["load"],
+    "model.model": ["Model"],
+    "model_files.converting": ["convert"],
+    "model_files.inspecting": ["ModelInfo", "inspect"],
+    "model_files.quantizing": ["QuantizedFile", "quantize"],
+    "model_files.tokenizer": ["load_tokenizer"],
     "quality.kl_divergence": ["kl_divergence"],
     "quality.perplexity": ["perplexity"],
     "quality.statistics": ["KLDivergence", "Perplexity"],
-    "quantizing": ["QuantizedFile", "quantize"],
     "results": ["Completion", "Piece", "Score", "Timings", "TokenLogprob", "Usage"],
     "sampling": ["SamplingParams"],
-    "session": ["Session"],
-    "tokenizers": ["load_tokenizer"],
+    "sessions.session": ["Session"],
     "tokenizers.base": ["Tokenizer"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

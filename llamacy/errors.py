@@ -7,6 +7,7 @@ programmer would catch for the same trouble.
 from __future__ import annotations
 
 import os
+from collections.abc import Sized
 
 
 class LlamacyError(Exception):
@@ -144,3 +145,15 @@ class CPUError(LlamacyError, RuntimeError):
 
 class UnsupportedCallError(LlamacyError, NotImplementedError):
     """A call of another library that llamacy has no counterpart of."""
+
+
+def shown(value: object) -> str:
+    """Something out of a file as a message may show it: short and printable.
+
+    >>> shown("llama"), shown(["a", "b"])
+    ('llama', 'an array of 2')
+    """
+    if isinstance(value, Sized) and not isinstance(value, str | bytes | tuple | dict):
+        return f"an array of {len(value)}"
+    text = str(value)
+    return text if len(text) <= 80 and text.isprintable() else ascii(text[:80])

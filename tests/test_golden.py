@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.executors import Executor, load_executor
-from llamacy.formats.gguf import open_gguf
-from llamacy.formats.gguf_config import read_config
+from llamacy.formats.gguf.config import read_config
+from llamacy.formats.gguf.file import open_gguf
 from llamacy.kernels.levels import Level
+from llamacy.model.executors import Executor, load_executor
 from llamacy.ops.batch import Batch
 
 Golden = dict[str, NDArray[Any]]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.architectures import phi3
 from llamacy.errors import FormatError
-from llamacy.formats.gguf import open_gguf
-from llamacy.formats.gguf_config import read_config
+from llamacy.formats.gguf.config import read_config
+from llamacy.formats.gguf.file import open_gguf
 
 N_CTX_ORIG = 64
 

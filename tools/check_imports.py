@@ -1,8 +1,9 @@
 """Check that imports inside llamacy point down only.
 
 A kernel never knows a model; a model never knows an instruction set; a format never
-knows either. The table says what each part may import, and is the only place to
-change when that changes. Reads .py and .pyi with `ast`, Cython's files line by line.
+knows either. `LAYERS` lists the parts of the package, top first; each may import only
+from the rows below its own. Reads .py and .pyi with `ast`, Cython's files line by
+line.
 
     python tools/check_imports.py [FOLDER]      FOLDER: the package (llamacy)
 """
@@ -15,61 +16,29 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FOUNDATION = {"codebooks", "errors", "config", "results", "fork_locks", "new_file"}
-ENGINE = FOUNDATION | {"formats", "ops"}
-MODEL = ENGINE | {
-    *("adapters", "architectures", "chat", "converting", "cpu_count", "executors"),
-    *("free_memory", "generation", "held_text", "hub", "inspecting", "kernels"),
-    *("loading", "model", "model_files", "quality", "quantizing", "sampling"),
-    *("session", "session_file", "sources", "tokenizers"),
-}
+LAYERS = (
+    ("__main__",),
+    ("cli",),
+    ("compat",),
+    ("",),
+    ("quality",),
+    ("model",),
+    ("chat", "sessions"),
+    ("generation",),
+    ("model_files", "roofline", "sampling"),
+    ("architectures", "hub"),
+    ("ops", "tokenizers"),
+    ("kernels", "formats"),
+    ("config", "ggml", "system"),
+    ("arguments", "results"),
+    ("errors",),
+)
+"""Parts of the package, top first; "" is llamacy/__init__.py.
 
-# A part of the package (a module or folder in it; "" is llamacy/__init__.py) and the
-# other parts it may import. Top layer first.
-MAY_IMPORT: dict[str, set[str]] = {
-    "__main__": {"cli"},
-    "cli": {"", "roofline", *MODEL},
-    "compat": MODEL,
-    "": MODEL,
-    "loading": MODEL,
-    "converting": FOUNDATION
-    | {"cpu_count", "formats", "model_files", "sampling", "sources"},
-    "inspecting": ENGINE | {"architectures", "model_files", "sampling", "sources"},
-    "quality": MODEL
-    - {"converting", "inspecting", "loading", "model_files", "quantizing"},
-    "quantizing": FOUNDATION
-    | {"cpu_count", "formats", "model_files", "sampling", "sources"},
-    "adapters": FOUNDATION | {"formats", "ops"},
-    "model_files": FOUNDATION | {"architectures", "formats", "tokenizers"},
-    "model": MODEL
-    - {"converting", "inspecting", "loading", "model_files", "quality", "quantizing"},
-    "session": MODEL
-    - {"chat", "converting", "inspecting", "loading", "model", "model_files"}
-    - {"quality", "quantizing"},
-    "chat": FOUNDATION | {"generation", "sampling", "tokenizers"},
-    "held_text": {"generation", "ops", "session_file"},
-    "session_file": FOUNDATION | {"ops"},
-    "executors": ENGINE | {"architectures", "free_memory"},
-    "roofline": FOUNDATION | {"kernels"},
-    "generation": FOUNDATION | {"sampling", "tokenizers", "ops"},
-    "sampling": FOUNDATION,
-    "architectures": ENGINE,
-    "tokenizers": FOUNDATION | {"formats", "sources"},
-    "ops": FOUNDATION | {"formats", "kernels"},
-    "kernels": FOUNDATION,
-    "formats": FOUNDATION,
-    "sources": {"errors", "formats", "hub"},
-    "hub": {"errors", "formats"},
-    "cpu_count": {"cgroups"},
-    "free_memory": {"cgroups"},
-    "cgroups": set(),
-    "new_file": {"errors"},
-    "codebooks": set(),
-    "results": set(),
-    "config": set(),
-    "fork_locks": set(),
-    "errors": set(),
-}
+A part imports from the rows below its own; parts of one row know nothing of each other.
+"""
+
+DEPTH = {part: depth for depth, row in enumerate(LAYERS) for part in row}
 
 CYTHON_IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+c?import\s+(.+)|c?import\s+(.+))")
 
@@ -115,11 +84,11 @@ def imported_parts(module: str, names: list[str], package: list[str]) -> set[str
     if len(path) > 1:
         return {path[1]}
     # `from llamacy import x`: x is a part, or a name of llamacy/__init__.py.
-    return {part if part in MAY_IMPORT else "" for part in names} or {""}
+    return {part if part in DEPTH else "" for part in names} or {""}
 
 
 def violations(folder: Path) -> Iterator[str]:
-    """Yield a line for each import in the package `folder` the table does not allow."""
+    """Yield a line for each import in the package `folder` that points up."""
     for file in sorted(folder.rglob("*.*")):
         if file.suffix in (".py", ".pyi"):
             imports = python_imports(file.read_text(encoding="utf-8"))
@@ -129,13 +98,13 @@ def violations(folder: Path) -> Iterator[str]:
             continue
         inside = file.relative_to(folder)
         part = inside.parts[0].split(".")[0].replace("__init__", "")
-        if part not in MAY_IMPORT:
-            yield f"{file}: {part} is not in the table of {Path(__file__).name}"
+        if part not in DEPTH:
+            yield f"{file}: {part} is not among the layers of {Path(__file__).name}"
             continue
         package = ["llamacy", *inside.parts[:-1]]
         for line, module, names in imports:
             for target in imported_parts(module, names, package) - {part}:
-                if target not in MAY_IMPORT[part]:
+                if DEPTH.get(target, 0) <= DEPTH[part]:
                     yield f"{file}:{line}: {part} must not import {target or 'llamacy'}"
 
 

@@ -26,8 +26,7 @@ from llamacy.architectures import (
 )
 from llamacy.architectures.weights import TensorSpec
 from llamacy.config import ModelConfig
-from llamacy.errors import UnsupportedError
-from llamacy.formats.cursor import shown
+from llamacy.errors import UnsupportedError, shown
 from llamacy.ops.vocabulary import Forward
 
 

@@ -22,9 +22,9 @@ from llamacy.cli.models import find_model, type_name
 from llamacy.cli.options import JSON, KVType, ModelOption, Quantize, Threads
 
 if TYPE_CHECKING:
-    from llamacy.executors import Executor
-    from llamacy.ops.cost import Cost
-    from llamacy.ops.plan import Plan
+    from llamacy.model.executors import Executor
+    from llamacy.ops.plan.cost import Cost
+    from llamacy.ops.plan.plan import Plan
 
 _SEED = 0
 
@@ -106,8 +106,8 @@ def _measure(
     import llamacy
     from llamacy import kernels
     from llamacy.cli.info import cpu_name
-    from llamacy.cpu_count import default_threads
-    from llamacy.ops.plan import Plan
+    from llamacy.ops.plan.plan import Plan
+    from llamacy.system.threads import default_threads
 
     threads = default_threads() if threads is None else threads
     level = kernels.selected().name
@@ -222,7 +222,7 @@ def _weights(path: Path, quantize: str | None) -> dict[str, Any]:
     from collections import Counter
     from math import prod
 
-    from llamacy.model_files import open_model_as
+    from llamacy.model_files.opening import open_model_as
 
     n_params: Counter[str] = Counter()  # by type
     with open_model_as(path, quantize) as file:

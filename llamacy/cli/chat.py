@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llamacy.chat.results import ChatCompletion
     from llamacy.chat.stream import ChatStream
     from llamacy.generation.gather import OnProgress
-    from llamacy.model import Model
+    from llamacy.model.model import Model
 
 
 def begin_answer(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from llamacy.cli.chat_input import Command
 from llamacy.cli.failures import UsageError
-from llamacy.new_file import file_errors, new_file
+from llamacy.system.whole_files import file_errors, new_file
 
 if TYPE_CHECKING:
     from llamacy.sampling import SamplingParams

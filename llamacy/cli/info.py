@@ -33,7 +33,7 @@ def info(json: JSON = False) -> None:
 def _facts() -> dict[str, Any]:
     import llamacy
     from llamacy import kernels
-    from llamacy.cpu_count import default_threads
+    from llamacy.system.threads import default_threads
 
     levels = [
         {
@@ -73,7 +73,7 @@ def cpu_name() -> str:
 
 def _threads_reason() -> str:
     """Tell what the default number of threads comes from."""
-    from llamacy.cpu_count import cgroup_quota, physical_cores
+    from llamacy.system.threads import cgroup_quota, physical_cores
 
     reasons = [f"{os.cpu_count()} logical CPUs"]
     if hasattr(os, "sched_getaffinity"):

@@ -1,7 +1,7 @@
 """How near the machine's limits a benchmark comes.
 
 What the machine can do at most is measured (:mod:`llamacy.roofline`). What the work
-needs at least is counted (:mod:`llamacy.ops.cost`): doing more than that, such as
+needs at least is counted (:mod:`llamacy.ops.plan.cost`): doing more than that, such as
 multiplying a Q8_0 weight with two digits of an activation, raises no percentage.
 """
 
@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llamacy.ops.cost import Cost
-    from llamacy.ops.plan import Plan
+    from llamacy.ops.plan.cost import Cost
+    from llamacy.ops.plan.plan import Plan
 
 
 def prompt_cost(plan: Plan, n_tokens: int) -> Cost:
     """Cost of reading a prompt, in as many passes as it takes, up to its logits."""
-    from llamacy.ops.cost import Cost
+    from llamacy.ops.plan.cost import Cost
 
     total = Cost()
     for first in range(0, n_tokens, plan.n_batch):
@@ -27,7 +27,7 @@ def prompt_cost(plan: Plan, n_tokens: int) -> Cost:
 
 def generation_cost(plan: Plan, n_tokens: int) -> Cost:
     """Cost of generating tokens one by one, after none."""
-    from llamacy.ops.cost import Cost
+    from llamacy.ops.plan.cost import Cost
 
     return sum((plan.cost(first, 1, 1) for first in range(n_tokens)), Cost())
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llamacy.sources import Source
+    from llamacy.model_files.sources import Source
 
 
 def find_model(source: str) -> Source:
     """Find a model by its path or name; fetch it if need be."""
     from llamacy.cli.progress_bar import ProgressBar
-    from llamacy.sources import find_source
+    from llamacy.model_files.sources import find_source
 
     with ProgressBar(f"fetching {source}") as progress:
         return find_source(source, progress=progress)

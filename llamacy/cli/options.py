@@ -11,7 +11,7 @@ import typer
 from llamacy.cli.failures import UsageError
 
 if TYPE_CHECKING:
-    from llamacy.model import Model
+    from llamacy.model.model import Model
 
 Threads = Annotated[
     int | None,

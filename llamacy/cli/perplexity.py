@@ -23,7 +23,7 @@ from llamacy.cli.options import (
 from llamacy.cli.text_input import model_and_text
 
 if TYPE_CHECKING:
-    from llamacy.model import Model
+    from llamacy.model.model import Model
     from llamacy.quality.statistics import KLDivergence, Perplexity
 
 

@@ -20,7 +20,7 @@ from llamacy.cli.sampling_options import SamplingFlags, without_end
 if TYPE_CHECKING:
     from llamacy.generation.gather import OnProgress
     from llamacy.generation.streams import Stream
-    from llamacy.model import Model
+    from llamacy.model.model import Model
     from llamacy.results import Completion, TokenLogprob
     from llamacy.tokenizers import Tokenizer
 

@@ -44,7 +44,7 @@ def show(
 
     With --quantize, what they would be in another type.
     """
-    from llamacy.model_files import open_model_as
+    from llamacy.model_files.opening import open_model_as
 
     found = find_model(file)
     with open_model_as(found.path, type_name(found, quantize)) as opened:
@@ -72,7 +72,7 @@ def show(
 
 
 def _summary(file: ModelFile) -> dict[str, Any]:
-    from llamacy.formats.gguf import GGUFFile
+    from llamacy.formats.gguf.file import GGUFFile
 
     n_params = sum(math.prod(tensor.shape) for tensor in file.tensors.values())
     n_bytes = sum(tensor.n_bytes for tensor in file.tensors.values())
@@ -90,7 +90,7 @@ def _summary(file: ModelFile) -> dict[str, Any]:
 def _memory(file: ModelFile, n_ctx: int | None) -> dict[str, Any]:
     """Bytes of weights and of a context; or why it is not known what they are."""
     from llamacy.errors import FormatError
-    from llamacy.inspecting import inspect_file
+    from llamacy.model_files.inspecting import inspect_file
 
     try:
         info = inspect_file(file)

@@ -10,8 +10,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.formats.ggml import GGMLType, dequantize
 from llamacy.formats.model_file import SAMPLE_BYTES, ModelTensor
+from llamacy.ggml.types import GGMLType, dequantize
 
 _FEW: Final = 32  # sources looked at for a fingerprint
 
@@ -26,7 +26,7 @@ class Releasable(Protocol):
 class DerivedTensor(ABC):
     """A tensor of `name`, `type` and `shape` that is computed from others.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
+    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ _MERGED: Final = re.compile(r"(blk\.[0-9]+\.ffn_)gate_up_exps\.(weight|bias)")
 class HalfOfExperts(DerivedTensor):
     """The first or the second half of each expert's rows, as a tensor of its own.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
+    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
 
     Parameters
     ----------

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.cursor import shown
+from llamacy.errors import FormatError, UnsupportedError, shown
 from llamacy.formats.mapped_file import MappedFile
 
 MAX_BYTES: Final = 1 << 27  # of a file; 35 MB is the most seen

@@ -17,8 +17,8 @@ class Metadata:
 
     Attributes
     ----------
-    values, types : what :class:`~llamacy.formats.gguf.GGUFFile` calls `metadata` and
-        `value_types`.
+    values, types : what :class:`~llamacy.formats.gguf.file.GGUFFile` calls
+        `metadata` and `value_types`.
     """
 
     def __init__(self) -> None:

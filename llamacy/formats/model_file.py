@@ -14,13 +14,13 @@ from typing import Any, Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.formats.ggml import GGMLType
+from llamacy.ggml.types import GGMLType
 
 SAMPLE_BYTES: Final = 4096  # of a tensor, in a fingerprint
 
 
 class ModelTensor(Protocol):
-    """One tensor, described in :class:`llamacy.formats.gguf.Tensor`."""
+    """One tensor, described in :class:`llamacy.formats.gguf.file.Tensor`."""
 
     @property
     def name(self) -> str:
@@ -53,7 +53,7 @@ class ModelTensor(Protocol):
 
 
 class ModelFile(Protocol):
-    """An open model, described in :class:`llamacy.formats.gguf.GGUFFile`."""
+    """An open model, described in :class:`llamacy.formats.gguf.file.GGUFFile`."""
 
     @property
     def path(self) -> Path:

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from llamacy.formats.file_types import FileType
-from llamacy.formats.ggml import GGMLType
+from llamacy.ggml.file_types import FileType
+from llamacy.ggml.types import GGMLType
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def tensor_type(
 
     Examples
     --------
-    >>> from llamacy.formats.file_types import FILE_TYPES
+    >>> from llamacy.ggml.file_types import FILE_TYPES
     >>> name, shape = "blk.0.ffn_down.weight", (4096, 11008)
     >>> model = model_shape({}, [name])
     >>> tensor_type(FILE_TYPES["Q4_K_M"], model, name, shape, GGMLType.F16).name

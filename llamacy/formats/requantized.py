@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.derived_tensor import DerivedTensor
-from llamacy.formats.file_types import FileType
-from llamacy.formats.ggml import QUANTIZATION_VERSION, GGMLType, dequantize
 from llamacy.formats.metadata import UINT32
 from llamacy.formats.model_file import ModelFile, ModelTensor, fingerprint
-from llamacy.formats.quantization import quantize
 from llamacy.formats.recipes import model_shape, tensor_type
+from llamacy.ggml.file_types import FileType
+from llamacy.ggml.quantization import quantize
+from llamacy.ggml.types import QUANTIZATION_VERSION, GGMLType, dequantize
 
 _CHUNK: Final = 1 << 20  # weights of a tensor that a thread converts at a time
 
@@ -33,7 +33,7 @@ _logger = logging.getLogger("llamacy")
 class RequantizedTensor(DerivedTensor):
     """A tensor in another type.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
+    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
 
     Parameters
     ----------
@@ -110,8 +110,8 @@ class RequantizedTensor(DerivedTensor):
 class RequantizedFile:
     """A model file with its weights in the types that a file type gives them.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.GGUFFile`. Metadata stay
-    as they are, but for those that say the type.
+    The attributes are those of :class:`~llamacy.formats.gguf.file.GGUFFile`. Metadata
+    stay as they are, but for those that say the type.
 
     Parameters
     ----------

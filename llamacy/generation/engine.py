@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from llamacy.arguments import checked_integer
 from llamacy.errors import ArgumentError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.request import Request
 from llamacy.generation.scheduler import Executor
 from llamacy.generation.worker import Worker
 from llamacy.sampling import SamplingOptions, SamplingParams
-from llamacy.sampling.checks import checked_integer
 from llamacy.tokenizers.lazy import LazyTokenizer
 
 _MAX_SAMPLES = 2**16  # of one prompt; more is a slip of the hand

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
+from llamacy.arguments import check_callback
 from llamacy.generation.mailbox import AsyncMailbox, Done, Event, ThreadMailbox
 from llamacy.generation.request import Request
 from llamacy.generation.worker import Worker
-from llamacy.sampling.checks import check_callback
 
 OnProgress = Callable[[float], object]
 """Called with the share of the prompts that has been read, 0.0 to 1.0."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Self
 
+from llamacy.arguments import check_callback
 from llamacy.generation.gather import OnProgress, made_in_thread
 from llamacy.generation.mailbox import (
     RUN_AHEAD,
@@ -18,7 +19,6 @@ from llamacy.generation.mailbox import (
 from llamacy.generation.request import Request
 from llamacy.generation.worker import Worker
 from llamacy.results import Completion, Piece, Timings, Usage
-from llamacy.sampling.checks import check_callback
 
 
 class _Taken:

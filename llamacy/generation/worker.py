@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
 from llamacy.errors import BusyError, ClosedError, ForkedError
-from llamacy.fork_locks import Rank, fork_lock
 from llamacy.generation.mailbox import Mailbox
 from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.request import Request
 from llamacy.generation.scheduler import Executor, Scheduler
+from llamacy.system.forks import Rank, fork_lock
 
 _POLL_SECONDS = 0.0005  # much shorter than a pass of a model worth waiting for
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from llamacy.errors import ArgumentError, FormatError, HubNotFoundError, ModelFileError
-from llamacy.formats.file_types import FILE_TYPES, FileType, find_file_type
 from llamacy.formats.hugging_face import CONFIG
 from llamacy.formats.hugging_face.config import read_config
 from llamacy.formats.json_text import read_json
-from llamacy.formats.safetensors_folder import INDEX, SINGLE, read_index
+from llamacy.formats.safetensors.folder import INDEX, SINGLE, read_index
+from llamacy.ggml.file_types import FILE_TYPES, FileType, find_file_type
 from llamacy.hub.choice import RepoModel, listed
 from llamacy.hub.names import HubName
 

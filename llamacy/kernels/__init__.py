@@ -1,6 +1,6 @@
 """Kernels per instruction set, and the choice among them.
 
-Each level of :data:`LEVELS` is one extension module, ``llamacy.kernels.<name>``,
+Each level of :data:`LEVELS` is one extension module, ``llamacy.kernels.levels.<name>``,
 compiled with that level's flags: importing it on a lesser CPU may kill the
 process. So nothing imports one but :func:`load`, which first asks the CPU. The
 choice is made once, when it is first needed; ``LLAMACY_ISA=avx2`` forces it.
@@ -38,7 +38,7 @@ class Kernels(Protocol):
 
     Attributes
     ----------
-    table : a capsule around the level's functions, for :mod:`llamacy.ops.steps`.
+    table : a capsule around the level's functions, for :mod:`llamacy.ops.plan.steps`.
     """
 
     __name__: str
@@ -61,7 +61,7 @@ def _levels() -> tuple[Level, ...]:
 
 @cache
 def _is_built(name: str) -> bool:
-    return importlib.util.find_spec(f"{__name__}.{name}") is not None
+    return importlib.util.find_spec(f"{__name__}.levels.{name}") is not None
 
 
 def lacking(level: Level) -> str | None:
@@ -131,7 +131,7 @@ def _find(name: str, source: str) -> Level:
 
 
 def load(name: str) -> Kernels:
-    """Import the kernels of one level: the module ``llamacy.kernels.<name>``.
+    """Import the kernels of one level: the module ``llamacy.kernels.levels.<name>``.
 
     Raises
     ------
@@ -139,4 +139,4 @@ def load(name: str) -> Kernels:
         This machine cannot run that level, or there is none of that name.
     """
     level = _find(name, "level")
-    return cast(Kernels, importlib.import_module(f"{__name__}.{level.name}"))
+    return cast(Kernels, importlib.import_module(f"{__name__}.levels.{level.name}"))

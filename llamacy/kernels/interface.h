@@ -8,7 +8,7 @@
 #ifndef LLAMACY_INTERFACE_H
 #define LLAMACY_INTERFACE_H
 
-#include "packed.h"
+#include "packing/packed.h"
 
 /* Rows are quantised in tiles of up to this many, so that one weight vector meets
  * a whole tile at constant offsets. */

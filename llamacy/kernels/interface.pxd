@@ -3,7 +3,7 @@
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
 
-cdef extern from "packed.h" nogil:
+cdef extern from "packing/packed.h" nogil:
     enum:
         PANEL_ROWS
         UNIT_COLS

@@ -46,14 +46,14 @@ cdef extern from *:
     vf f_swap_pairs(vf a) noexcept nogil
 
 
-cdef extern from "vector_math.h":
+cdef extern from "rows/vector_math.h":
     vf f_silu(vf x) noexcept nogil
     vf f_gelu(vf x) noexcept nogil
     vf f_clamped_swiglu(vf x, vf up) noexcept nogil
     vf f_softcap(vf x, float cap) noexcept nogil
 
 
-cdef extern from "digits.h":
+cdef extern from "products/digits.h":
     enum:
         FINE_BITS
 
@@ -65,7 +65,7 @@ cdef extern from "digits.h":
     ) noexcept nogil
 
 
-cdef extern from "gemm.h":
+cdef extern from "products/gemm.h":
     enum:
         BLOCK_PANELS
         BLOCK_ROWS
@@ -103,11 +103,11 @@ cdef extern from "gemm.h":
         gemm_scratch* scratch) noexcept nogil
 
 
-cdef extern from "decode_row.h":
+cdef extern from "rows/decode_row.h":
     void decode_row(const packed_matrix* w, int64_t row, float* y) noexcept nogil
 
 
-cdef extern from "kv_page.h":
+cdef extern from "attention/kv_page.h":
     ctypedef struct kv_head:
         uint8_t* keys
         uint8_t* values
@@ -118,7 +118,7 @@ cdef extern from "kv_page.h":
         const kv_layout* kv, uint8_t* page, size_t offset, int head) noexcept nogil
 
 
-cdef extern from "attention.h":
+cdef extern from "attention/attention.h":
     ctypedef struct query_tile:
         const row_run* run
         int first_head
@@ -143,21 +143,21 @@ cdef extern from "attention.h":
         float* scratch) noexcept nogil
 
 
-cdef extern from "kv_store.h":
+cdef extern from "attention/kv_store.h":
     void append_key(
         const kv_layout* kv, const kv_head* h, int slot, const float* k) noexcept nogil
     void append_value(
         const kv_layout* kv, const kv_head* h, int slot, const float* v) noexcept nogil
 
 
-include "rows.pxi"
-include "rope.pxi"
-include "quantize.pxi"
-include "linear.pxi"
-include "attend.pxi"
+include "rows/rows.pxi"
+include "rows/rope.pxi"
+include "rows/quantize.pxi"
+include "products/linear.pxi"
+include "attention/attend.pxi"
 
 
-cdef extern from "peak.h":
+cdef extern from "products/peak.h":
     const peak_product* PEAKS
 
 

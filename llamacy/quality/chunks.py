@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.arguments import check_callback, checked_integer
 from llamacy.errors import ArgumentError, ContextLengthError
 from llamacy.generation.chunk_request import ChunkRequest, run_in_turn
 from llamacy.generation.engine import Engine, Prompt
 from llamacy.generation.gather import OnProgress
-from llamacy.model import Model
+from llamacy.model.model import Model
 from llamacy.quality.log_softmax import LogSoftmax, in_blocks
-from llamacy.sampling.checks import check_callback, checked_integer
 
 MIN_CTX = 3  # of which one token is predicted
 MAX_CTX = 2**31 - 1

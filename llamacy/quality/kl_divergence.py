@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.arguments import check_callback, checked_integer
 from llamacy.errors import ContextLengthError, FormatError
 from llamacy.generation.gather import OnProgress
 from llamacy.quality.chunks import (
@@ -35,10 +36,9 @@ from llamacy.quality.statistics import (
     root,
     share,
 )
-from llamacy.sampling.checks import check_callback, checked_integer
 
 if TYPE_CHECKING:
-    from llamacy.model import Model
+    from llamacy.model.model import Model
 
 _LEAST = np.float32(-16)  # log-probability of what the base does not expect at all
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.mapped_file import MappedFile
-from llamacy.new_file import file_errors, new_file
 from llamacy.quality import log_softmax
 from llamacy.quality.chunks import MAX_CTX, MIN_CTX, scored_in
 from llamacy.quality.log_softmax import LogSoftmax
+from llamacy.system.whole_files import file_errors, new_file
 
 PathLike = str | os.PathLike[str]
 

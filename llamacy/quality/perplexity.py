@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.arguments import check_callback, checked_integer
 from llamacy.generation.engine import Prompt
 from llamacy.generation.gather import OnProgress
 from llamacy.quality.chunks import (
@@ -21,10 +22,9 @@ from llamacy.quality.chunks import (
 from llamacy.quality.log_softmax import LogSoftmax
 from llamacy.quality.logits_file import LogitsWriter, PathLike, new_logits_file
 from llamacy.quality.statistics import Perplexity, exponential, mean
-from llamacy.sampling.checks import check_callback, checked_integer
 
 if TYPE_CHECKING:
-    from llamacy.model import Model
+    from llamacy.model.model import Model
 
 
 def perplexity(

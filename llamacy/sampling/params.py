@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from llamacy.errors import ArgumentError
-from llamacy.sampling.checks import (
+from llamacy.arguments import (
     LIMIT,
     LogitsProcessor,
     checked_bias,
@@ -17,6 +16,7 @@ from llamacy.sampling.checks import (
     checked_processors,
     checked_strings,
 )
+from llamacy.errors import ArgumentError
 
 _MAX_SEED = 2**64 - 1
 _MAX_LOGPROBS = 100

@@ -11,55 +11,18 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.cursor import shown
-from llamacy.formats.gguf import open_gguf
-from llamacy.sources import locate
+from llamacy.errors import FormatError, UnsupportedError, shown
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.bpe import BPETokenizer
 from llamacy.tokenizers.fields import Fields
-from llamacy.tokenizers.hugging_face import read_tokenizer_files
 from llamacy.tokenizers.spm import SPMTokenizer
 
-__all__ = ["TOKENIZERS", "Tokenizer", "load_tokenizer", "tokenizer_from_metadata"]
+__all__ = ["TOKENIZERS", "Tokenizer", "tokenizer_from_metadata"]
 
 TOKENIZERS = {"gpt2": BPETokenizer, "llama": SPMTokenizer}
 """Families by their name in ``tokenizer.ggml.model``."""
 
 _MODEL = "tokenizer.ggml.model"
-
-
-def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
-    """Read the tokenizer of a GGUF file, or of a folder as Hugging Face has them.
-
-    The architecture does not matter, nor whether the file holds any weights.
-
-    Parameters
-    ----------
-    path : a GGUF file, or any part of a split one; a name on the hub, as for
-        :func:`llamacy.load`; ``"demo"``, the bundled one; a folder with
-        tokenizer.json or tokenizer.model.
-
-    Raises
-    ------
-    ModelFileError : the file cannot be read.
-    FormatError : it is broken, or has no tokenizer.
-    UnsupportedError : its tokenizer is of an unknown kind.
-
-    Examples
-    --------
-    >>> tokenizer = load_tokenizer("llama-2-7b.Q4_0.gguf")  # doctest: +SKIP
-    >>> tokenizer.encode("Hello world")  # doctest: +SKIP
-    [1, 15043, 3186]
-    """
-    found = locate(path)
-    if os.path.isdir(found):
-        vocabulary = read_tokenizer_files(found)
-        return tokenizer_from_metadata(
-            {} if vocabulary is None else vocabulary.values, str(found)
-        )
-    with open_gguf(found, metadata_only=True) as file:
-        return tokenizer_from_metadata(file.metadata, str(file.path))
 
 
 def tokenizer_from_metadata(metadata: Mapping[str, Any], path: str) -> Tokenizer:

@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from llamacy.errors import UnsupportedError
-from llamacy.formats.cursor import shown
+from llamacy.errors import UnsupportedError, shown
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.pretokenizers import PRETOKENIZERS, PreTokenizer

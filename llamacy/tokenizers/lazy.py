@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llamacy.errors import FormatError
-from llamacy.fork_locks import Rank, fork_lock
+from llamacy.system.forks import Rank, fork_lock
 from llamacy.tokenizers import tokenizer_from_metadata
 from llamacy.tokenizers.base import Tokenizer
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.architectures import find_architecture
 from llamacy.errors import FormatError
-from llamacy.executors import load_executor
-from llamacy.formats.gguf import open_gguf
-from llamacy.formats.gguf_config import read_config
+from llamacy.formats.gguf.config import read_config
+from llamacy.formats.gguf.file import open_gguf
+from llamacy.model.executors import load_executor
 from llamacy.ops.batch import Batch
 
 Tensors = dict[str, NDArray[np.float32]]
@@ -254,7 +254,7 @@ def test_experts_of_different_types(make_model: MakeModel, tmp_path: Path) -> No
 
 def test_a_merged_bias_of_blocks(make_model: MakeModel, tmp_path: Path) -> None:
     from llamacy.formats.expert_tensors import usual_experts
-    from llamacy.formats.ggml import GGMLType
+    from llamacy.ggml.types import GGMLType
 
     class Bias:
         name, shape, type = "blk.0.ffn_gate_up_exps.bias", (3, 64), GGMLType.Q8_0

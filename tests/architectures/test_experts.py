@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.architectures import find_architecture
 from llamacy.errors import FormatError
-from llamacy.formats.gguf import open_gguf
-from llamacy.formats.gguf_config import read_config
+from llamacy.formats.gguf.config import read_config
+from llamacy.formats.gguf.file import open_gguf
 
 Tensors = dict[str, NDArray[np.float32]]
 Write = Callable[..., Path]

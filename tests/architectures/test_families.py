@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from llamacy.architectures import ARCHITECTURES
 from llamacy.architectures.weights import select_tensors
 from llamacy.errors import FormatError
-from llamacy.executors import load_executor
-from llamacy.formats.gguf import open_gguf
-from llamacy.formats.gguf_config import read_config
+from llamacy.formats.gguf.config import read_config
+from llamacy.formats.gguf.file import open_gguf
+from llamacy.model.executors import load_executor
 from llamacy.ops.batch import Batch
 
 Array = NDArray[np.float32]

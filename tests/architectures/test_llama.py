@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from llamacy.architectures import ARCHITECTURES, find_architecture, llama
 from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.gguf import open_gguf
-from llamacy.formats.gguf_config import read_config
+from llamacy.formats.gguf.config import read_config
+from llamacy.formats.gguf.file import open_gguf
 
 Tensors = dict[str, NDArray[np.float32]]
 Write = Callable[..., Path]

@@ -11,7 +11,7 @@ import pytest
 import random_model
 from old_files import OldModel
 
-from llamacy.formats.gguf import open_gguf
+from llamacy.formats.gguf.file import open_gguf
 
 Shell = Callable[..., Any]
 

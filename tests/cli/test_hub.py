@@ -19,7 +19,7 @@ from hub_server import HubServer, Repo
 from hugging_face import write_babble
 
 import llamacy
-from llamacy.sources import locate
+from llamacy.model_files.sources import locate
 
 Shell = Callable[..., Any]
 

@@ -9,12 +9,12 @@ import pytest
 
 from llamacy.cli.bench import generate, read_prompt
 from llamacy.cli.limits import compared, generation_cost, greatest, prompt_cost
-from llamacy.executors import load_executor
-from llamacy.formats.gguf import open_gguf
-from llamacy.formats.gguf_config import read_config
+from llamacy.formats.gguf.config import read_config
+from llamacy.formats.gguf.file import open_gguf
+from llamacy.model.executors import load_executor
 from llamacy.ops.batch import Batch
-from llamacy.ops.cost import Cost
-from llamacy.ops.plan import Plan
+from llamacy.ops.plan.cost import Cost
+from llamacy.ops.plan.plan import Plan
 
 N_BATCH = 16
 

@@ -37,7 +37,7 @@ def test_help_imports_none_of_the_library() -> None:
         "try: app(['--help'], prog_name='llamacy')\n"
         "except SystemExit: pass\n"
         "assert 'numpy' not in sys.modules\n"
-        "assert 'llamacy.model' not in sys.modules\n"
+        "assert 'llamacy.model.model' not in sys.modules\n"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", code],
@@ -168,7 +168,7 @@ def test_who_is_told_to_end_leaves_nothing_half_done(
     code = (
         "import os, sys\n"
         "import llamacy.cli as cli\n"
-        "from llamacy.formats import gguf_copy\n"
+        "from llamacy.formats.gguf import copying as gguf_copy\n"
         "data = gguf_copy._data\n"
         "def ended(*arguments):\n"
         f"    os.kill(os.getpid(), {int(number)})\n"

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import llamacy
-from llamacy.formats.file_types import FILE_TYPES
-from llamacy.formats.gguf import open_gguf
+from llamacy.formats.gguf.file import open_gguf
+from llamacy.ggml.file_types import FILE_TYPES
 
 Shell = Callable[..., Any]
 

@@ -11,7 +11,7 @@ import pytest
 from lora_files import random_pairs, write_lora
 
 import llamacy
-from llamacy.formats.gguf import open_gguf
+from llamacy.formats.gguf.file import open_gguf
 
 PROMPT = "Once upon a time"
 Shell = Callable[..., Any]

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.formats.derived_tensor import DerivedTensor, StackedTensor
-from llamacy.formats.ggml import GGMLType
-from llamacy.formats.quantization import quantize
+from llamacy.ggml.quantization import quantize
+from llamacy.ggml.types import GGMLType
 
 
 class Row(DerivedTensor):

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llamacy.formats.file_types import FILE_TYPES
-from llamacy.formats.ggml import GGMLType
 from llamacy.formats.recipes import ModelShape, model_shape, tensor_type
+from llamacy.ggml.file_types import FILE_TYPES
+from llamacy.ggml.types import GGMLType
 
 PARTS = (
     *("attn_q", "attn_k", "attn_v", "attn_output"),

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import llamacy
-from llamacy.model import Model
-from llamacy.ops.plan import Plan
+from llamacy.model.model import Model
+from llamacy.ops.plan.plan import Plan
 
 PROMPT = "Once upon a time"
 N_VOCAB = 512

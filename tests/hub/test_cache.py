@@ -12,7 +12,7 @@ from hub_server import HubServer, Repo
 
 import llamacy
 from llamacy.hub.cache import CachedModel
-from llamacy.sources import locate
+from llamacy.model_files.sources import locate
 
 
 def by_name() -> dict[str, CachedModel]:

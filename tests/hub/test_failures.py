@@ -14,7 +14,7 @@ from hub_server import HubServer, Repo
 from huggingface_hub import constants
 
 import llamacy
-from llamacy.sources import locate
+from llamacy.model_files.sources import locate
 
 FILE = "tiny-Q4_K_M.gguf"
 

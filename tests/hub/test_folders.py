@@ -12,7 +12,7 @@ from hub_server import HubServer, Repo
 from hugging_face import write_babble
 
 import llamacy
-from llamacy.sources import find_source, locate
+from llamacy.model_files.sources import find_source, locate
 
 REPO = "user/babble"
 INDEX = "model.safetensors.index.json"

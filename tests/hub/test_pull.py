@@ -11,7 +11,7 @@ from hub_fixtures import REPO
 from hub_server import HubServer, Repo
 
 import llamacy
-from llamacy.sources import locate
+from llamacy.model_files.sources import locate
 
 
 def test_a_name_is_loaded(repo: Repo, cache: Path, model: bytes) -> None:
@@ -38,7 +38,7 @@ def test_what_is_cached_asks_nobody(hub: HubServer, repo: Repo) -> None:
 def test_a_cached_model_needs_none_of_the_slow_imports(repo: Repo, cache: Path) -> None:
     path = llamacy.pull(REPO)
     code = (
-        "import sys; from llamacy.sources import locate\n"
+        "import sys; from llamacy.model_files.sources import locate\n"
         f"print(locate({REPO!r}))\n"
         "assert not {'httpx', 'httpx2', 'requests', 'hf_xet'} & set(sys.modules)\n"
     )

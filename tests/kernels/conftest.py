@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from random_blocks import FACTORS, random_blocks
 
 from llamacy import kernels
-from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.ggml.types import GGMLType, dequantize
 from llamacy.kernels.levels import Level
-from llamacy.kernels.packing import PackedMatrix, pack, packed_bytes
-from llamacy.ops.runtime import Program
+from llamacy.kernels.packing.matrices import PackedMatrix, pack, packed_bytes
+from llamacy.ops.plan.runtime import Program
 
 Array = NDArray[np.float32]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.ops.kv_cache import PagedSequence, PagePool
-from llamacy.ops.runtime import Program
-from llamacy.ops.steps import MAX_RUN, PAGE
+from llamacy.ops.plan.runtime import Program
+from llamacy.ops.plan.steps import MAX_RUN, PAGE
+from llamacy.ops.state.pages import PagedSequence, PagePool
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Array, Steps

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from random_blocks import random_blocks, set_iq1_m_factor
 
-from llamacy.formats.ggml import GGMLType
+from llamacy.ggml.types import GGMLType
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Matrix, Steps

@@ -190,6 +190,6 @@ class TestThisMachine:
             "import sys; from llamacy import kernels; kernels.available();"
             "kernels.selected(); kernels.reason();"
             "print([l.name for l in kernels.LEVELS"
-            " if f'llamacy.kernels.{l.name}' in sys.modules])"
+            " if f'llamacy.kernels.levels.{l.name}' in sys.modules])"
         )
         assert run_python(code, LLAMACY_ISA="").stdout.split() == ["[]"]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.formats.ggml import GGMLType
+from llamacy.ggml.types import GGMLType
 from llamacy.kernels import available
-from llamacy.kernels.packing import TYPE_NAMES
+from llamacy.kernels.packing.matrices import TYPE_NAMES
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Array, Matrix, Steps

@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.formats.ggml import GGMLType
-from llamacy.kernels.packing import TYPE_NAMES, pack, pack_experts, packed_bytes
+from llamacy.ggml.types import GGMLType
+from llamacy.kernels.packing.matrices import (
+    TYPE_NAMES,
+    pack,
+    pack_experts,
+    packed_bytes,
+)
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Matrix, Steps

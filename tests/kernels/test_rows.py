@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.config import RopeConfig
-from llamacy.ops.kv_cache import PagedSequence, PagePool
+from llamacy.ops.plan.runtime import Program
+from llamacy.ops.plan.steps import PAGE
 from llamacy.ops.rope import Rope
-from llamacy.ops.runtime import Program
-from llamacy.ops.steps import PAGE
+from llamacy.ops.state.pages import PagedSequence, PagePool
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Array, Matrix, Steps

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.config import ModelConfig, RopeConfig
-from llamacy.formats.ggml import GGMLType, dequantize
-from llamacy.ops.lowering import Lowering
-from llamacy.ops.plan import Plan, pack_weights
-from llamacy.ops.recorder import Recorder
+from llamacy.ggml.types import GGMLType, dequantize
+from llamacy.ops.plan.lowering import Lowering
+from llamacy.ops.plan.plan import Plan, pack_weights
+from llamacy.ops.plan.recorder import Recorder
 from llamacy.ops.reference import ReferenceExecutor
 from llamacy.ops.rope import Rope
 from llamacy.ops.vocabulary import Forward

@@ -7,7 +7,7 @@ import pytest
 
 from llamacy.errors import ArgumentError
 from llamacy.ops.adapters import AdaptedOps, LowRank
-from llamacy.ops.recorder import Recorder
+from llamacy.ops.plan.recorder import Recorder
 
 
 def low_rank(n_out: int, n_in: int) -> LowRank[object]:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.ops.batch import Batch
 from llamacy.ops.experts import Experts
+from llamacy.ops.plan.packed_weights import pack_weights
 from llamacy.ops.rope import Rope
-from llamacy.ops.weights import pack_weights
 
 if TYPE_CHECKING:
     from tests.ops.conftest import Executors, Notebook

@@ -12,9 +12,9 @@ from hugging_face import write_safetensors
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.executors import load_executor
-from llamacy.formats.gguf_config import read_config
-from llamacy.model_files import open_model
+from llamacy.formats.gguf.config import read_config
+from llamacy.model.executors import load_executor
+from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
 
 pytestmark = pytest.mark.oracle

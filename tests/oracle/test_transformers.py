@@ -12,10 +12,10 @@ import transformers_gguf
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.executors import Executor, load_executor
-from llamacy.formats.gguf_config import read_config
+from llamacy.formats.gguf.config import read_config
 from llamacy.kernels.levels import Level
-from llamacy.model_files import open_model
+from llamacy.model.executors import Executor, load_executor
+from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
 
 pytestmark = pytest.mark.oracle

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import llamacy
-from llamacy.model import Model
+from llamacy.model.model import Model
 
 
 @pytest.fixture(scope="session")

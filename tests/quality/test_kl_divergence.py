@@ -12,7 +12,7 @@ import random_model
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.model import Model
+from llamacy.model.model import Model
 from llamacy.quality.logits_file import LogitsFile
 
 N_CTX = 20

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import llamacy
-from llamacy.model import Model
+from llamacy.model.model import Model
 from llamacy.quality.logits_file import LogitsFile
 
 TEXT = (

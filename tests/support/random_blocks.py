@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.formats.ggml import GGMLType, dequantize
+from llamacy.ggml.types import GGMLType, dequantize
 
 # Where the factors are, counted in float16 words.
 FACTORS: dict[str, tuple[int, ...]] = {

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from lines_run import lines_run
 
-from llamacy.tokenizers import Tokenizer, load_tokenizer
+from llamacy.model_files.tokenizer import load_tokenizer
+from llamacy.tokenizers import Tokenizer
 
 NAMES = ("llama-spm", "llama-bpe", "qwen2")
 

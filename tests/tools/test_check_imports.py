@@ -35,18 +35,18 @@ def test_llamacy_itself() -> None:
 @pytest.mark.parametrize(
     ("name", "source", "target"),
     [
-        ("kernels/a.py", "import llamacy.ops.plan", "ops"),
+        ("kernels/a.py", "import llamacy.ops.plan.plan", "ops"),
         ("kernels/a.py", "from ..ops import plan", "ops"),
         ("kernels/a.py", "from .. import ops", "ops"),
         ("kernels/a.py", "from llamacy import load", "llamacy"),
-        ("kernels/a.pyi", "from llamacy.model import Model", "model"),
+        ("kernels/a.pyi", "from llamacy.model.model import Model", "model"),
         ("kernels/a.pyx", "from llamacy.ops cimport runtime", "ops"),
-        ("kernels/a.pyx", "cimport numpy, llamacy.ops.runtime as r", "ops"),
+        ("kernels/a.pyx", "cimport numpy, llamacy.ops.plan.runtime as r", "ops"),
         ("kernels/a.pxi", "    from ..formats.ggml import GGMLType", "formats"),
         ("ops/deep/a.pxd", "from ...model cimport x", "model"),
         ("formats/a.py", "def f():\n    import llamacy.kernels", "kernels"),
         ("formats/a.py", "from llamacy import architectures, errors", "architectures"),
-        ("model.py", "from llamacy.cli import main", "cli"),
+        ("model/a.py", "from llamacy.cli import main", "cli"),
     ],
 )
 def test_upward_import_is_one_line(
@@ -66,7 +66,7 @@ def test_upward_import_is_one_line(
         ("ops/a.py", "from llamacy import kernels\nimport llamacy.kernels.levels"),
         ("ops/a.py", "from . import batch\nfrom .batch import Batch\nimport ops"),
         ("ops/a.pyx", "cimport cython\nfrom .runtime cimport x\nimport numpy as np"),
-        ("__init__.py", "from llamacy.model import Model"),
+        ("__init__.py", "from llamacy.model.model import Model"),
         ("cli/run.py", "import llamacy\nfrom llamacy import load"),
         ("kernels/a.py", '"""from llamacy import model"""'),
     ],
@@ -77,7 +77,7 @@ def test_downward_and_foreign_imports_pass(
     assert check(package(tmp_path, name, source))[0] == 0
 
 
-def test_part_without_a_row(tmp_path: Path) -> None:
+def test_part_that_is_not_a_layer(tmp_path: Path) -> None:
     status, lines = check(package(tmp_path, "novel/a.py", ""))
     assert status == 1
-    assert "novel is not in the table" in lines[0]
+    assert "novel is not among the layers" in lines[0]

@@ -29,7 +29,7 @@ from .network import Network
 from .training import STAGES, train
 from .vocabulary import train_vocabulary
 
-OUTPUT = Path(__file__).parents[2] / "llamacy" / "data" / "demo.gguf"
+OUTPUT = Path(__file__).parents[2] / "llamacy" / "model_files" / "demo.gguf"
 SHIPPED_TYPE = "Q6_K"
 
 

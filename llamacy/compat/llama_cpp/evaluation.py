@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from llamacy.compat.llama_cpp.arguments import Arguments, SamplingArguments
 from llamacy.compat.llama_cpp.vocabulary import LlamaTokenizer
 from llamacy.errors import ArgumentError
-from llamacy.model import Model
+from llamacy.model.model import Model
 from llamacy.sampling import SamplingParams
 
 if TYPE_CHECKING:
-    from llamacy.session import Session
+    from llamacy.sessions.session import Session
 
 
 class LlamaState:

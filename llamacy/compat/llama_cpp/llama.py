@@ -24,7 +24,7 @@ from llamacy.compat.llama_cpp.evaluation import Evaluation
 from llamacy.compat.llama_cpp.responses import CreateCompletionResponse, Responder
 from llamacy.compat.llama_cpp.vocabulary import LlamaTokenizer, metadata_texts
 from llamacy.errors import UnsupportedCallError
-from llamacy.loading import load
+from llamacy.model.loading import load
 
 
 class Llama(Evaluation):

@@ -103,7 +103,7 @@ class LlamaTokenizer:
     @classmethod
     def from_ggml_file(cls, path: str) -> LlamaTokenizer:
         """Read the vocabulary of a GGUF file."""
-        from llamacy.tokenizers import load_tokenizer
+        from llamacy.model_files.tokenizer import load_tokenizer
 
         return cls(load_tokenizer(path))
 

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from llamacy.errors import FormatError, ModelFileError
-from llamacy.formats.ggml import QUANTIZATION_VERSION, GGMLType
 from llamacy.formats.hugging_face.config import read_config
 from llamacy.formats.hugging_face.tensors import translate
 from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.metadata import Metadata
 from llamacy.formats.model_file import ModelTensor, fingerprint
-from llamacy.formats.safetensors_folder import SafetensorsFolder, open_safetensors
+from llamacy.formats.safetensors.folder import SafetensorsFolder, open_safetensors
+from llamacy.ggml.types import QUANTIZATION_VERSION, GGMLType
 
 __all__ = ["CONFIG", "HuggingFaceFolder", "open_hugging_face"]
 
@@ -41,8 +41,8 @@ _FILE_TYPES: Final = {
 class HuggingFaceFolder:
     """An open folder; made by :func:`open_hugging_face`.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.GGUFFile`, and what they
-    hold is what a GGUF file of the same model would have.
+    The attributes are those of :class:`~llamacy.formats.gguf.file.GGUFFile`, and
+    what they hold is what a GGUF file of the same model would have.
     """
 
     format = "safetensors"

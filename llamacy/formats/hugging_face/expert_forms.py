@@ -2,7 +2,7 @@
 
 Those that are tensors of their own become one in :mod:`llamacy.formats.expert_tensors`.
 
-The attributes of each class are those of :class:`~llamacy.formats.gguf.Tensor`.
+The attributes of each class are those of :class:`~llamacy.formats.gguf.file.Tensor`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.formats.derived_tensor import DerivedTensor
-from llamacy.formats.ggml import GGMLType
-from llamacy.formats.gguf import Tensor
+from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.model_file import SAMPLE_BYTES
-from llamacy.formats.safetensors_folder import ByteTensor
+from llamacy.formats.safetensors.folder import ByteTensor
+from llamacy.ggml.types import GGMLType
 
 Take: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 

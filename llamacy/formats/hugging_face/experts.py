@@ -15,16 +15,15 @@ from typing import Final, NoReturn, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.cursor import shown
+from llamacy.errors import FormatError, UnsupportedError, shown
 from llamacy.formats.derived_tensor import StackedTensor
-from llamacy.formats.gguf import Tensor
+from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.expert_forms import Mxfp4, Take, Taken
 from llamacy.formats.hugging_face.family import ExpertNames, Family, Mixture
 from llamacy.formats.hugging_face.forms import Vector
 from llamacy.formats.model_file import ModelTensor
-from llamacy.formats.safetensors_folder import ByteTensor
+from llamacy.formats.safetensors.folder import ByteTensor
 
 Source: TypeAlias = Tensor | ByteTensor
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.formats.derived_tensor import DerivedTensor
-from llamacy.formats.ggml import GGMLType
-from llamacy.formats.gguf import Tensor
+from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.model_file import SAMPLE_BYTES
+from llamacy.ggml.types import GGMLType
 
 Array = NDArray[Any]
 
@@ -22,7 +22,7 @@ class Vector:
 
     So are a few small matrices: those of routers, and biases of experts.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
+    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Vector:
 class Matrix(DerivedTensor):
     """A matrix under GGUF's name, its rows in GGUF's order; its type stays.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
+    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
 
     Parameters
     ----------

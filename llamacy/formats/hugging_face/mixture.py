@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from llamacy.formats.gguf_config import MAX_EXPERTS, MAX_FF
+from llamacy.formats.gguf.config import MAX_EXPERTS, MAX_FF
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject

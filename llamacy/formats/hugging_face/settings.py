@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from llamacy.formats.gguf_config import MAX_CTX
-from llamacy.formats.gguf_keys import MAX_SCALE, MIN_SCALE
+from llamacy.formats.gguf.config import MAX_CTX
+from llamacy.formats.gguf.keys import MAX_SCALE, MIN_SCALE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject

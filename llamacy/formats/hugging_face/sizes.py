@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from llamacy.formats.gguf_config import (
+from llamacy.formats.gguf.config import (
     MAX_CTX,
     MAX_EMBD,
     MAX_FF,

@@ -13,9 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.cursor import shown
-from llamacy.formats.gguf import Tensor
+from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.experts import PARTS, Source, is_expert, stacked
 from llamacy.formats.hugging_face.families import BARE, IGNORED, OUTSIDE

@@ -23,8 +23,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.formats.ggml import GGMLType
-from llamacy.formats.quantization.packing import pack
+from llamacy.ggml.quantization.packing import pack
+from llamacy.ggml.types import GGMLType
 
 Bytes = NDArray[np.uint8]
 

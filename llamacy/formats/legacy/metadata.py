@@ -11,11 +11,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from llamacy.errors import ArgumentError, FormatError, UnsupportedError
-from llamacy.formats.cursor import shown
-from llamacy.formats.ggml import QUANTIZATION_VERSION
+from llamacy.errors import ArgumentError, FormatError, UnsupportedError, shown
 from llamacy.formats.legacy.file import LegacyFile
 from llamacy.formats.legacy.vocabulary import vocabulary_metadata
+from llamacy.ggml.types import QUANTIZATION_VERSION
 
 _UINT32, _FLOAT32, _STRING = 4, 6, 8  # as GGUF numbers the types of values
 

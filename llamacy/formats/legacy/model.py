@@ -26,7 +26,7 @@ _logger = logging.getLogger("llamacy")
 class RenamedTensor(DerivedTensor):
     """A tensor under the name GGUF has for it.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.Tensor`.
+    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class RenamedTensor(DerivedTensor):
 class LegacyModel:
     """An open model; made by :func:`open_legacy`.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.GGUFFile`.
+    The attributes are those of :class:`~llamacy.formats.gguf.file.GGUFFile`.
     """
 
     def __init__(

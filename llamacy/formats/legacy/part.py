@@ -10,14 +10,13 @@ import struct
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
-from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.cursor import shown
-from llamacy.formats.ggml import GGMLType
-from llamacy.formats.gguf_config import MAX_EMBD, MAX_HEADS, MAX_LAYERS
+from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.formats.gguf.config import MAX_EMBD, MAX_HEADS, MAX_LAYERS
 from llamacy.formats.legacy.layouts import old_type_size
 from llamacy.formats.legacy.version import MAGICS, UNVERSIONED, VERSIONS, Version
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.other_formats import describe
+from llamacy.ggml.types import GGMLType
 
 # Limits beyond any real model of that time, for cheap refusals.
 MAX_VOCAB: Final = 1 << 20

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import FormatError
-from llamacy.formats.ggml import GGMLType
 from llamacy.formats.legacy.layouts import ScaleError, gather_planes, modernise
 from llamacy.formats.legacy.part import OldTensor, Part
 from llamacy.formats.legacy.version import UNVERSIONED
+from llamacy.ggml.types import GGMLType
 
 EMBEDDING = "tok_embeddings.weight"
 _SPLIT_BY_COLUMNS = (EMBEDDING, ".attention.wo.weight", ".feed_forward.w2.weight")

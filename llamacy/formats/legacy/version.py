@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from llamacy.formats.ggml import GGMLType
 from llamacy.formats.legacy.layouts import HALVES, NEIGHBOURS, TODAY, Era
+from llamacy.ggml.types import GGMLType
 
 _FLOATS = (GGMLType.F32, GGMLType.F16)
 _FOURS = (GGMLType.Q4_0, GGMLType.Q4_1)

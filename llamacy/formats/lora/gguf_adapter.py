@@ -11,9 +11,8 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.cursor import shown
-from llamacy.formats.gguf import GGUFFile, Tensor, open_gguf
+from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.formats.gguf.file import GGUFFile, Tensor, open_gguf
 from llamacy.formats.lora import LoraFile, Pair, check_pair
 
 _A, _B = ".lora_a", ".lora_b"

@@ -18,17 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.config import ModelConfig
-from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.cursor import shown
-from llamacy.formats.gguf import Tensor
-from llamacy.formats.gguf_header import TensorInfo
+from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.formats.gguf.file import Tensor
+from llamacy.formats.gguf.header import TensorInfo
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.tensors import interleaved
 from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, check_pair
 from llamacy.formats.mapped_file import MappedFile
-from llamacy.formats.safetensors import read_header
+from llamacy.formats.safetensors.file import read_header
 
 CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llamacy.formats.cursor import shown
-from llamacy.formats.gguf_config import MAX_VOCAB
+from llamacy.errors import shown
+from llamacy.formats.gguf.config import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject
 
 

@@ -8,7 +8,7 @@ if not, no scores can do what the list does.
 
 from __future__ import annotations
 
-from llamacy.formats.cursor import shown
+from llamacy.errors import shown
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 from llamacy.tokenizers.hugging_face.bpe_model import read_merges, read_texts

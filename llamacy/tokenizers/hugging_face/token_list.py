@@ -7,9 +7,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from llamacy.errors import FormatError
-from llamacy.formats.cursor import shown
-from llamacy.formats.gguf_config import MAX_VOCAB
+from llamacy.errors import FormatError, shown
+from llamacy.formats.gguf.config import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 from llamacy.tokenizers.token_type import TokenType

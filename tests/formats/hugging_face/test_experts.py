@@ -30,11 +30,11 @@ from mixture_folders import (
     write,
 )
 
-from llamacy.converting import convert
 from llamacy.errors import ClosedError, FormatError, UnsupportedError
 from llamacy.formats.hugging_face import HuggingFaceFolder, open_hugging_face
-from llamacy.formats.safetensors_folder import open_safetensors
-from llamacy.model_files import open_model
+from llamacy.formats.safetensors.folder import open_safetensors
+from llamacy.model_files.converting import convert
+from llamacy.model_files.opening import open_model
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])

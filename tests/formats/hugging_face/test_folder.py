@@ -19,7 +19,7 @@ from hugging_face import (
 
 import llamacy
 from llamacy.errors import FormatError, ModelFileError, UnsupportedError
-from llamacy.formats.gguf_config import read_config
+from llamacy.formats.gguf.config import read_config
 from llamacy.formats.hugging_face import open_hugging_face
 from llamacy.formats.metadata import Metadata
 

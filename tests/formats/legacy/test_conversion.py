@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from old_files import OldModel
 
 import llamacy
-from llamacy.executors import load_executor
-from llamacy.formats.gguf import open_gguf
-from llamacy.formats.gguf_config import read_config
+from llamacy.formats.gguf.config import read_config
+from llamacy.formats.gguf.file import open_gguf
+from llamacy.model.executors import load_executor
 from llamacy.ops.batch import Batch
 
 Floats = NDArray[np.float32]

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.gguf import open_gguf
-from llamacy.tokenizers import load_tokenizer, tokenizer_from_metadata
+from llamacy.formats.gguf.file import open_gguf
+from llamacy.model_files.tokenizer import load_tokenizer
+from llamacy.tokenizers import tokenizer_from_metadata
 
 TEXTS = ["", " ", "the cat", "  in  the\nhat", "häßliche 猫", "a tea  ing", "é\0"]
 

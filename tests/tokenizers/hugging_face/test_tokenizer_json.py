@@ -13,8 +13,9 @@ import tokenizers
 from hugging_face import write_json
 
 from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.gguf import open_gguf
-from llamacy.tokenizers import Tokenizer, load_tokenizer, tokenizer_from_metadata
+from llamacy.formats.gguf.file import open_gguf
+from llamacy.model_files.tokenizer import load_tokenizer
+from llamacy.tokenizers import Tokenizer, tokenizer_from_metadata
 from llamacy.tokenizers.pretokenizers import PRETOKENIZERS
 
 Json = dict[str, Any]

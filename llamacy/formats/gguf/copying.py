@@ -1,0 +1,92 @@
+"""A model of any format, written as a GGUF file tensor by tensor."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import ArgumentError
+from llamacy.formats.gguf.writer import NewTensor, write_gguf
+from llamacy.formats.model_file import ModelFile, ModelTensor
+from llamacy.formats.requantized import RequantizedTensor
+
+
+def write_model(
+    file: ModelFile, target: str, progress: Callable[[float], None] | None
+) -> list[NewTensor]:
+    """Write a model, which is there whole in the end or not at all.
+
+    Only one tensor is in memory at a time. A file that is there already is replaced
+    at the end.
+
+    Parameters
+    ----------
+    target : path of the file to write.
+    progress : called with the share done, 0.0 to 1.0.
+
+    Returns
+    -------
+    What was written.
+
+    Raises
+    ------
+    ArgumentError : `target` is one of the model's own files.
+    ModelFileError : it cannot be written, or there is no room for it.
+    FormatError : a tensor cannot be expressed in the type it is to have.
+    """
+    tensors = [
+        NewTensor(each.name, each.type, each.shape) for each in file.tensors.values()
+    ]
+    _check_no_source(target, file.paths)
+    metadata = {
+        key: value
+        for key, value in file.metadata.items()
+        if not key.startswith("split.")  # the new file is one
+    }
+    with closing(_blocks(file, progress)) as blocks:
+        write_gguf(target, metadata, file.value_types, tensors, blocks)
+    return tensors
+
+
+def _check_no_source(target: str, sources: Iterable[Path]) -> None:
+    if os.path.exists(target) and any(
+        os.path.samefile(target, path) for path in sources
+    ):
+        raise ArgumentError(
+            f"target: wanted another file than the source, found {target}"
+        )
+
+
+def _blocks(
+    file: ModelFile, progress: Callable[[float], None] | None
+) -> Generator[NDArray[np.uint8], None, None]:
+    """Yield the blocks of each tensor: uint8, (n_bytes,)."""
+    n_all = sum(math.prod(tensor.shape) for tensor in file.tensors.values())
+    n_done = 0
+
+    def done(n_weights: int) -> None:
+        nonlocal n_done
+        n_done += n_weights
+        if progress is not None:
+            progress(n_done / n_all)
+
+    for tensor in file.tensors.values():
+        yield _data(tensor, done)
+        tensor.release()
+
+
+def _data(tensor: ModelTensor, done: Callable[[int], None]) -> NDArray[np.uint8]:
+    """Return a tensor's blocks; call `done` with how many weights are, meanwhile."""
+    if not isinstance(tensor, RequantizedTensor):
+        done(math.prod(tensor.shape))
+        return tensor.data
+    result = np.empty(tensor.n_bytes, np.uint8)
+    for n_weights in tensor.fill(result):
+        done(n_weights)
+    return result

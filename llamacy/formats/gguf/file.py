@@ -1,0 +1,242 @@
+"""GGUF models: one file or several, mapped into memory.
+
+>>> with open_gguf("model.gguf") as file:  # doctest: +SKIP
+...     file.metadata["general.architecture"]
+...     file.tensors["output_norm.weight"].dequantize()
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import FormatError, ModelFileError, shown
+from llamacy.formats.gguf.header import Header, TensorInfo, read_header
+from llamacy.formats.mapped_file import MappedFile
+from llamacy.formats.model_file import SAMPLE_BYTES, fingerprint
+from llamacy.ggml.types import GGMLType, dequantize
+
+_PART_NAME = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})\.gguf", re.DOTALL)
+
+
+class Tensor:
+    """One tensor of a file: its blocks stay on disk until they are looked at.
+
+    Attributes
+    ----------
+    name : as the file has it, ``"blk.0.attn_q.weight"``.
+    type : what its blocks are.
+    shape : sizes, slowest first: (n_out, n_in) for a matrix, (n,) for a vector.
+    n_bytes : bytes of all its blocks.
+    """
+
+    __slots__ = ("_file", "_offset", "n_bytes", "name", "shape", "type")
+
+    def __init__(self, file: MappedFile, info: TensorInfo) -> None:
+        self.name: str = info.name
+        self.type: GGMLType = info.type
+        self.shape: tuple[int, ...] = info.shape
+        self.n_bytes: int = info.n_bytes
+        self._file = file
+        self._offset = info.offset
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The blocks, row after row: uint8, (n_bytes,), read-only, not copied.
+
+        Raises
+        ------
+        ClosedError : the file was closed.
+        """
+        return self._file.view(self._offset, self.n_bytes)
+
+    def sample(self) -> bytes:
+        """Return its first bytes, for the file's fingerprint."""
+        return self.data[:SAMPLE_BYTES].tobytes()
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Turn the blocks into weights: float32 of `shape`, a fresh array.
+
+        Raises
+        ------
+        ClosedError : the file was closed.
+        """
+        return dequantize(self.data, self.type, self.shape)
+
+    def release(self) -> None:
+        """Take the tensor's pages out of memory; they are read again when needed."""
+        self._file.release(self._offset, self.n_bytes)
+
+    def __repr__(self) -> str:
+        return f"<Tensor {self.name} {self.type.name} {self.shape}>"
+
+
+class GGUFFile:
+    """An open model; made by :func:`open_gguf`.
+
+    Attributes
+    ----------
+    path : the file, or the first of several.
+    paths : all of them, in order.
+    version : of the format.
+    metadata : keys and values: int, float, bool, str, list[str], or a read-only
+        NumPy array of numbers. They stay when the file is closed.
+    value_types : the number of each value's type, or of that of an array's items, as
+        the format counts them: 4 is uint32, 6 float32, 8 a string.
+    tensors : by name, in the file's order.
+    format : its name, with the version.
+    """
+
+    def __init__(self, parts: list[tuple[MappedFile, Header]]) -> None:
+        files = [file for file, _ in parts]
+        first = parts[0][1]
+        self.path: Path = files[0].path
+        self.paths: tuple[Path, ...] = tuple(file.path for file in files)
+        self.version: int = first.version
+        self.format: str = f"GGUF version {first.version}"
+        self.metadata: dict[str, Any] = first.metadata
+        self.value_types: dict[str, int] = first.value_types
+        self.tensors: dict[str, Tensor] = {}
+        self._files = files
+        for file, header in parts:
+            for info in header.tensors:
+                if info.name in self.tensors:
+                    raise FormatError(
+                        file.path,
+                        f"tensor {shown(info.name)}",
+                        "a name once in all parts",
+                        "the name of a tensor in an earlier part",
+                    )
+                self.tensors[info.name] = Tensor(file, info)
+
+    def fingerprint(self) -> str:
+        """Tell this model from others: a digest of its settings and weights."""
+        return fingerprint(self.metadata, self.tensors.values())
+
+    def close(self) -> None:
+        """Unmap the weights; arrays already taken from tensors stay valid."""
+        for file in self._files:
+            file.close()
+
+    def __enter__(self) -> GGUFFile:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<GGUFFile {str(self.path)!r}: {len(self.tensors)} tensors>"
+
+
+def open_gguf(path: str | os.PathLike[str], *, metadata_only: bool = False) -> GGUFFile:
+    """Open a model: a GGUF file, or any part of one split into several.
+
+    Parameters
+    ----------
+    path : the file; of several, named ``…-00001-of-00003.gguf``, any.
+    metadata_only : leave the tensors unread, and further parts unopened: enough
+        for a tokenizer, and works with tensor types that are not supported.
+
+    Raises
+    ------
+    ModelFileError : a file is missing, a folder, or may not be read.
+    FormatError : a file is not GGUF, or is broken.
+    UnsupportedError : a version, byte order, value or tensor type not read here.
+    """
+    with ExitStack() as opened:
+        parts = [_open_part(Path(path), opened, metadata_only)]
+        number = _split_number(parts[0], "split.no", 0)
+        count = _split_number(parts[0], "split.count", 1)
+        if number > 0:
+            first = _first_part(Path(path), number, count)
+            opened.close()
+            return open_gguf(first, metadata_only=metadata_only)
+        if count > 1 and not metadata_only:
+            for name in _later_parts(Path(path), count):
+                parts.append(_open_part(name, opened, metadata_only))
+            _check_parts(parts)
+        model = GGUFFile(parts)
+        opened.pop_all()
+    return model
+
+
+def _open_part(
+    path: Path, opened: ExitStack, metadata_only: bool
+) -> tuple[MappedFile, Header]:
+    file = MappedFile(path)
+    opened.callback(file.close)
+    return file, read_header(file, metadata_only=metadata_only)
+
+
+def _split_number(part: tuple[MappedFile, Header], key: str, default: int) -> int:
+    file, header = part
+    found = header.metadata.get(key, default)
+    if not isinstance(found, int) or isinstance(found, bool) or found < 0:
+        raise FormatError(file.path, key, "a whole number", shown(found))
+    return found
+
+
+def _first_part(path: Path, number: int, count: int) -> Path:
+    """Find the file to open instead of a later part, which says it is `number`."""
+    name = _PART_NAME.fullmatch(path.name)
+    wanted = f"0, that of the first of {count} files"
+    if not name or (int(name[2]), int(name[3])) != (number + 1, count):
+        raise FormatError(
+            path,
+            "split.no",
+            wanted,
+            f"{number}, and a file name that leads to no other",
+        )
+    first = path.with_name(f"{name[1]}-00001-of-{count:05d}.gguf")
+    if not os.path.exists(first):
+        found = f"{number}, and no file {first.name} beside it"
+        raise FormatError(path, "split.no", wanted, found)
+    return first
+
+
+def _later_parts(path: Path, count: int) -> list[Path]:
+    name = _PART_NAME.fullmatch(path.name)
+    if not name or (int(name[2]), int(name[3])) != (1, count):
+        wanted = f"…-00001-of-{count:05d}.gguf, for split.count is {count}"
+        raise FormatError(path, "file name", wanted, path.name)
+    paths = []
+    # looked for before any is opened: the answer comes at once, and names the part
+    for number in range(2, count + 1):
+        part = path.with_name(f"{name[1]}-{number:05d}-of-{count:05d}.gguf")
+        paths.append(part)
+        if not os.path.exists(part):
+            raise ModelFileError(
+                errno.ENOENT,
+                f"part of a model split into {count} files is missing",
+                str(part),
+            )
+    return paths
+
+
+def _check_parts(parts: list[tuple[MappedFile, Header]]) -> None:
+    """Each part must know its place, and all tensors must be there."""
+    count = len(parts)
+    for number, part in enumerate(parts):
+        path = part[0].path
+        for key, wanted in (("split.no", number), ("split.count", count)):
+            if key not in part[1].metadata:
+                raise FormatError(path, key, wanted, "no such key")
+            found = _split_number(part, key, 0)
+            if found != wanted:
+                raise FormatError(path, key, wanted, found)
+    total = sum(len(header.tensors) for _, header in parts)
+    wanted_total = _split_number(parts[0], "split.tensors.count", total)
+    if wanted_total != total:
+        raise FormatError(
+            parts[0][0].path,
+            "split.tensors.count",
+            f"{total}, the tensors in all {count} files",
+            wanted_total,
+        )

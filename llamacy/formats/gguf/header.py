@@ -1,0 +1,233 @@
+"""What stands before the weights of a GGUF file: metadata and the list of tensors.
+
+Source: the GGUF specification, `docs/gguf.md` of ggml, versions 2 and 3.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import FormatError, shown
+from llamacy.formats.gguf.cursor import Cursor
+from llamacy.formats.mapped_file import MappedFile
+from llamacy.formats.other_formats import describe
+from llamacy.ggml.types import GGMLType, type_name
+
+MAGIC: Final = b"GGUF"
+VERSIONS: Final = (2, 3)
+
+# Limits far beyond any real model, which keep a hostile file cheap to refuse.
+MAX_KEYS: Final = 1 << 16
+MAX_TENSORS: Final = 1 << 16
+MAX_KEY_LENGTH: Final = 65535  # bytes, by the specification
+MAX_NAME_LENGTH: Final = 64  # bytes, by the specification
+MAX_DIMS: Final = 4  # ggml's own
+MAX_ALIGNMENT: Final = 1 << 16
+DEFAULT_ALIGNMENT: Final = 32
+
+_SMALLEST_KEY: Final = 8 + 1 + 4 + 1  # bytes: length, text, type, value
+_SMALLEST_TENSOR: Final = 8 + 1 + 4 + 8 + 4 + 8  # length, name, dims, type, offset
+
+# value types of metadata, by their number; uint8, bool and so on as NumPy has them
+_SCALARS: Final[dict[int, np.dtype[Any]]] = {
+    0: np.dtype("<u1"),
+    1: np.dtype("<i1"),
+    2: np.dtype("<u2"),
+    3: np.dtype("<i2"),
+    4: np.dtype("<u4"),
+    5: np.dtype("<i4"),
+    6: np.dtype("<f4"),
+    7: np.dtype("?"),
+    10: np.dtype("<u8"),
+    11: np.dtype("<i8"),
+    12: np.dtype("<f8"),
+}
+_STRING: Final = 8
+_ARRAY: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Where in the file a tensor lies, and what it is.
+
+    Attributes
+    ----------
+    name, type : as the file has them.
+    shape : sizes, slowest first.
+    offset, n_bytes : where its blocks are, from the start of the file.
+    """
+
+    name: str
+    type: GGMLType
+    shape: tuple[int, ...]
+    offset: int
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """All of a GGUF file but the weights.
+
+    Attributes
+    ----------
+    metadata, value_types : by key; the types are :data:`GGUFFile.value_types`.
+    """
+
+    version: int
+    metadata: dict[str, Any]
+    value_types: dict[str, int]
+    tensors: list[TensorInfo]
+
+
+def read_header(file: MappedFile, *, metadata_only: bool) -> Header:
+    """Read and check what stands before the weights.
+
+    Parameters
+    ----------
+    file : all of it.
+    metadata_only : leave the list of tensors unread, whatever it holds.
+
+    Raises
+    ------
+    FormatError : the file is not GGUF, or it is broken.
+    UnsupportedError : a version, byte order, value or tensor type not read here.
+    """
+    if file.data[:4] != MAGIC:
+        found = describe(file.data[:64])
+        raise FormatError(file.path, "file", "a GGUF model", found)
+    cursor = Cursor(file)
+    cursor.raw(len(MAGIC), "magic")
+    version = _version(cursor)
+    n_tensors = cursor.count("tensor count", MAX_TENSORS, _SMALLEST_TENSOR)
+    n_keys = cursor.count("metadata key count", MAX_KEYS, _SMALLEST_KEY)
+    metadata, value_types = _metadata(cursor, n_keys)
+    if metadata_only:
+        return Header(version, metadata, value_types, [])
+    tensors = [_tensor(cursor, i) for i in range(n_tensors)]
+    placed = _place(cursor, tensors, metadata, file.size)
+    return Header(version, metadata, value_types, placed)
+
+
+def _version(cursor: Cursor) -> int:
+    version = cursor.number("<I", "version")
+    if version not in VERSIONS:
+        if version and version & 0xFFFF == 0:
+            cursor.refuse("byte order", "a little-endian file", "a big-endian one")
+        cursor.refuse("version", " or ".join(map(str, VERSIONS)), version)
+    return version
+
+
+def _metadata(cursor: Cursor, n_keys: int) -> tuple[dict[str, Any], dict[str, int]]:
+    """Read the values, and the type of each or of its items, by key."""
+    metadata: dict[str, Any] = {}
+    types: dict[str, int] = {}
+    for i in range(n_keys):
+        key = cursor.name(f"metadata key {i}", MAX_KEY_LENGTH)
+        if key in metadata:
+            cursor.fail(shown(key), "a key once", "the key twice")
+        metadata[key], types[key] = _value(cursor, shown(key))
+    return metadata, types
+
+
+def _value(cursor: Cursor, field: str) -> tuple[Any, int]:
+    value_type = cursor.number("<I", f"{field}: value type")
+    if value_type == _STRING:
+        return cursor.text(field), _STRING
+    if value_type == _ARRAY:
+        return _array(cursor, field)
+    if value_type in _SCALARS:
+        return _numbers(cursor, value_type, 1, field)[0].item(), value_type
+    cursor.refuse(f"{field}: value type", "0 to 12", value_type)
+
+
+def _array(cursor: Cursor, field: str) -> tuple[Any, int]:
+    """Read an array: a list of strings, or a NumPy array of anything else."""
+    item_type = cursor.number("<I", f"{field}: item type")
+    count = cursor.number("<Q", f"{field}: length")
+    if item_type == _STRING:
+        return cursor.strings(count, field), _STRING
+    if item_type == _ARRAY:
+        cursor.refuse(f"{field}: item type", "strings or numbers", "arrays")
+    if item_type in _SCALARS:
+        return _numbers(cursor, item_type, count, field), item_type
+    cursor.refuse(f"{field}: item type", "0 to 12", item_type)
+
+
+def _numbers(cursor: Cursor, item_type: int, count: int, field: str) -> NDArray[Any]:
+    """Copy numbers out of the file: (count,), read-only."""
+    dtype = _SCALARS[item_type]
+    raw = cursor.raw(count * dtype.itemsize, field)
+    if dtype == np.bool_ and raw.translate(None, b"\0\1"):
+        cursor.fail(field, "0 or 1", "another truth value")
+    return np.frombuffer(raw, dtype)
+
+
+def _tensor(cursor: Cursor, index: int) -> TensorInfo:
+    """Read one entry of the list; its offset counts from the first weight."""
+    name = cursor.name(f"tensor {index}: name", MAX_NAME_LENGTH)
+    field = f"tensor {shown(name)}"
+    n_dims = cursor.number("<I", f"{field}: dimensions")
+    if not 1 <= n_dims <= MAX_DIMS:
+        cursor.fail(f"{field}: dimensions", f"1 to {MAX_DIMS}", n_dims)
+    # the file has the fastest size first
+    shape = tuple(cursor.number("<Q", f"{field}: shape") for _ in range(n_dims))[::-1]
+    type_id = cursor.number("<I", f"{field}: type")
+    offset = cursor.number("<Q", f"{field}: offset")
+    try:
+        ggml_type = GGMLType(type_id)
+    except ValueError:
+        supported = ", ".join(each.name for each in GGMLType)
+        cursor.refuse(f"{field}: type", f"one of {supported}", type_name(type_id))
+    if 0 in shape:
+        cursor.fail(f"{field}: shape", "sizes of at least 1", shape)
+    block_size = ggml_type.block_size
+    if shape[-1] % block_size:
+        wanted = f"rows of a multiple of {block_size} weights ({ggml_type.name})"
+        cursor.fail(f"{field}: shape", wanted, shape)
+    n_bytes = math.prod(shape) // block_size * ggml_type.type_size
+    return TensorInfo(name, ggml_type, shape, offset, n_bytes)
+
+
+def _place(
+    cursor: Cursor, tensors: list[TensorInfo], metadata: dict[str, Any], size: int
+) -> list[TensorInfo]:
+    """Count offsets from the file's start; check that each tensor has its own bytes."""
+    alignment = _alignment(cursor, metadata)
+    start = -(-cursor.at // alignment) * alignment
+    names: set[str] = set()
+    placed = []
+    for info in tensors:
+        field = f"tensor {shown(info.name)}"
+        if info.name in names:
+            cursor.fail(field, "a name once", "the name twice")
+        names.add(info.name)
+        if info.offset % alignment:
+            wanted = f"a multiple of the alignment {alignment}"
+            cursor.fail(f"{field}: offset", wanted, info.offset)
+        at = start + info.offset
+        if at + info.n_bytes > size:
+            wanted = f"to end within the {max(0, size - start)} bytes of weights"
+            found = f"{info.n_bytes} bytes at {info.offset}"
+            cursor.fail(field, wanted, found)
+        placed.append(replace(info, offset=at))
+    ordered = sorted(placed, key=lambda info: info.offset)
+    for one, other in pairwise(ordered):
+        if one.offset + one.n_bytes > other.offset:
+            found = f"bytes shared with tensor {shown(one.name)}"
+            cursor.fail(f"tensor {shown(other.name)}", "bytes of its own", found)
+    return placed
+
+
+def _alignment(cursor: Cursor, metadata: dict[str, Any]) -> int:
+    key = "general.alignment"
+    found = metadata.get(key, DEFAULT_ALIGNMENT)
+    is_whole = isinstance(found, int) and not isinstance(found, bool)
+    if not is_whole or not 8 <= found <= MAX_ALIGNMENT or found & (found - 1):
+        cursor.fail(key, f"a power of two from 8 to {MAX_ALIGNMENT}", found)
+    return int(found)

@@ -1,0 +1,138 @@
+"""Values of a GGUF file's metadata, checked as they are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+import numpy as np
+
+from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.formats.model_file import ModelFile
+
+MAX_SCALE: Final = 1e6  # of factors and magnitudes
+MIN_SCALE: Final = 1e-6  # what is divided by smaller ones may overflow
+
+
+class Keys:
+    """Values of a file's metadata, checked.
+
+    A key given with a leading dot is one of the architecture's:
+    ``".block_count"`` stands for ``"llama.block_count"``.
+    """
+
+    def __init__(self, file: ModelFile, architecture: str) -> None:
+        self.metadata: Mapping[str, Any] = file.metadata
+        self._path = file.path
+        self._architecture = architecture
+
+    def __contains__(self, key: str) -> bool:
+        return self._full(key) in self.metadata
+
+    def integer(
+        self, key: str, least: int, most: int, default: int | None = None
+    ) -> int:
+        """Read a whole number in a range."""
+        found = self._get(key, default)
+        if not isinstance(found, int) or isinstance(found, bool):
+            self.fail(key, "a whole number", found)
+        if not least <= found <= most:
+            self.fail(key, f"{least} to {most}", found)
+        return found
+
+    def per_layer(
+        self, key: str, n_layer: int, most: int, default: int | None = None
+    ) -> int:
+        """Read a whole number of at least 1, or an array of it, once per layer."""
+        found = self._get(key, default)
+        if not isinstance(found, np.ndarray):
+            return self.integer(key, 1, most, default)
+        if found.dtype.kind not in "iu" or len(found) != n_layer:
+            self.fail(key, f"a whole number, or {n_layer} of them", found)
+        first = int(found[0])
+        if not 1 <= first <= most:
+            self.fail(key, f"1 to {most}", first)
+        if (found != found[0]).any():
+            self.refuse(key, "the same number for all layers", "different ones")
+        return first
+
+    def real(
+        self,
+        key: str,
+        most: float,
+        default: float | None = None,
+        least: float = 0.0,
+        is_zero_allowed: bool = False,
+    ) -> float:
+        """Read a finite number above 0 and not below `least`, or 0 if it is allowed."""
+        found = self._get(key, default)
+        if not isinstance(found, int | float) or isinstance(found, bool):
+            self.fail(key, "a number", found)
+        # a NaN fails every comparison
+        is_in_range = found > 0 and least <= found <= most
+        if not is_in_range and not (is_zero_allowed and found == 0):
+            lowest = f"from {least:g}" if least else "above 0"
+            wanted = f"a number {lowest}, at most {most:g}"
+            self.fail(key, f"0, or {wanted}" if is_zero_allowed else wanted, found)
+        return float(found)
+
+    def scale(self, key: str, default: float = 1.0) -> float:
+        """Read a magnitude."""
+        return self.real(key, most=MAX_SCALE, default=default, least=MIN_SCALE)
+
+    def constant(self, key: str) -> float | None:
+        """Read a factor or bound, if there is one; 0 means none, as in llama.cpp."""
+        if key not in self:
+            return None
+        found = self.real(key, most=MAX_SCALE, least=MIN_SCALE, is_zero_allowed=True)
+        return found or None
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Read a truth value."""
+        found = self._get(key, default)
+        if not isinstance(found, bool):
+            self.fail(key, "true or false", found)
+        return found
+
+    def flags(self, key: str, n_layer: int) -> tuple[bool, ...] | None:
+        """Read truth values, one for each layer, or None if there is another thing."""
+        found = self._get(key, 0)
+        if not isinstance(found, np.ndarray):
+            return None
+        if len(found) != n_layer or not np.isin(found, (0, 1)).all():
+            self.fail(key, f"a whole number, or {n_layer} times true or false", found)
+        return tuple(map(bool, found.tolist()))
+
+    def share(self, key: str, default: float) -> float:
+        """Read a number up to 1; a negative one means the default, as in llama.cpp."""
+        found = self._get(key, default)
+        if isinstance(found, float) and -math.inf < found < 0:
+            return default
+        return self.real(key, most=1.0, default=default, is_zero_allowed=True)
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """Read a string, not empty unless it may be missing."""
+        found = self._get(key, default)
+        if not isinstance(found, str):
+            self.fail(key, "a string", found)
+        if not found and default is None:
+            self.fail(key, "a name", "an empty one")
+        return found
+
+    def fail(self, key: str, wanted: object, found: object) -> NoReturn:
+        """Raise the error for a value that is wrong."""
+        raise FormatError(self._path, self._full(key), wanted, shown(found))
+
+    def refuse(self, key: str, wanted: object, found: object) -> NoReturn:
+        """Raise the error for a value that llamacy cannot make use of."""
+        raise UnsupportedError(self._path, self._full(key), wanted, shown(found))
+
+    def _get(self, key: str, default: object) -> object:
+        found = self.metadata.get(self._full(key), default)
+        if found is None:
+            self.fail(key, "a value", "no such key")
+        return found
+
+    def _full(self, key: str) -> str:
+        return self._architecture + key if key.startswith(".") else key

@@ -1,0 +1,173 @@
+"""Safetensors files: where in a file its tensors lie.
+
+A file is a length, a JSON object of that length, and the tensors' bytes: all of them,
+without a hole between two or a byte after the last. Source: the format's description
+in the README of the safetensors library. Every number is checked before it is used.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, NamedTuple, NoReturn
+
+from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.formats.gguf.header import TensorInfo
+from llamacy.formats.json_text import parse_json
+from llamacy.formats.mapped_file import MappedFile
+from llamacy.formats.other_formats import describe
+from llamacy.ggml.types import GGMLType
+
+MAX_HEADER: Final = 100_000_000  # bytes, by the specification
+MAX_ITEMS: Final = 1 << 22  # in the header; a tensor has ten
+MAX_DIMS: Final = 8
+MAX_SIZE: Final = 1 << 40  # of one dimension
+
+DTYPES: Final = {"F32": GGMLType.F32, "F16": GGMLType.F16, "BF16": GGMLType.BF16}
+"""The types of tensors that are read."""
+
+BYTES: Final = "U8"
+"""The type of tensors that are read where it is known what their bytes say."""
+
+_LENGTH_BYTES: Final = 8
+_METADATA: Final = "__metadata__"
+
+
+class Stored(NamedTuple):
+    """Where in the file a tensor lies, and what it is, or None if it is `BYTES`.
+
+    The rest is that of :class:`~llamacy.formats.gguf.header.TensorInfo`.
+    """
+
+    name: str
+    type: GGMLType | None
+    shape: tuple[int, ...]
+    offset: int
+    n_bytes: int
+
+    @property
+    def info(self) -> TensorInfo | None:
+        """The same of weights; None of bytes."""
+        if self.type is None:
+            return None
+        return TensorInfo(self.name, self.type, self.shape, self.offset, self.n_bytes)
+
+
+def read_header(file: MappedFile) -> list[TensorInfo]:
+    """Read and check what stands before the tensors.
+
+    Returns
+    -------
+    The tensors in the order of their bytes.
+
+    Raises
+    ------
+    FormatError : the file is not of this format, or is broken.
+    UnsupportedError : a tensor's type is none of `DTYPES`.
+    """
+    tensors = []
+    for stored in read_stored(file):
+        if (info := stored.info) is None:
+            raise _unknown(file, f"tensor {shown(stored.name)}", BYTES)
+        tensors.append(info)
+    return tensors
+
+
+def read_stored(file: MappedFile) -> list[Stored]:
+    """Do the same for a file that may have `BYTES`."""
+    start = _header_end(file)
+    text = file.data[_LENGTH_BYTES:start]
+    header = parse_json(text, file.path, "header", most=MAX_ITEMS)
+    if not isinstance(header, dict):
+        raise FormatError(file.path, "header", "an object", "something else")
+    _check_metadata(file, header.pop(_METADATA, {}))
+    tensors = [_tensor(file, start, *item) for item in header.items()]
+    tensors.sort(key=lambda info: info.offset)
+    _check_places(file, start, tensors)
+    return tensors
+
+
+def _header_end(file: MappedFile) -> int:
+    """Find where the tensors begin, in bytes from the file's start."""
+    head = file.data[:64]
+    length = int.from_bytes(head[:_LENGTH_BYTES], "little")
+    if head[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
+        raise FormatError(file.path, "file", "a safetensors file", describe(head))
+    if length > MAX_HEADER:
+        wanted = f"at most {MAX_HEADER} bytes"
+        raise FormatError(file.path, "header: length", wanted, length)
+    if _LENGTH_BYTES + length > file.size:
+        found = f"{file.size - _LENGTH_BYTES} before the end of the file"
+        raise FormatError(file.path, "header", f"{length} bytes", found)
+    return _LENGTH_BYTES + length
+
+
+def _check_metadata(file: MappedFile, metadata: Any) -> None:
+    """Texts by name, of which nothing here depends."""
+    is_sound = isinstance(metadata, dict) and all(
+        isinstance(value, str) for value in metadata.values()
+    )
+    if not is_sound:
+        wanted = "an object of strings"
+        raise FormatError(file.path, f"header: {_METADATA}", wanted, "something else")
+
+
+def _unknown(file: MappedFile, field: str, dtype: str) -> UnsupportedError:
+    wanted = f"one of {', '.join(DTYPES)}"
+    return UnsupportedError(file.path, f"{field}: dtype", wanted, shown(dtype))
+
+
+def _tensor(file: MappedFile, start: int, name: str, entry: Any) -> Stored:
+    """Read one entry of the header; its offsets count from `start`."""
+    field = f"tensor {shown(name)}"
+
+    def fail(part: str, wanted: object, found: object) -> NoReturn:
+        raise FormatError(file.path, f"{field}: {part}", wanted, shown(found))
+
+    keys = ("dtype", "shape", "data_offsets")
+    if not isinstance(entry, dict) or set(entry) != set(keys):
+        raise FormatError(file.path, field, ", ".join(keys), "something else")
+    dtype, shape, offsets = (entry[key] for key in keys)
+    if not name:
+        fail("name", "a name", "an empty one")
+    if not isinstance(dtype, str):
+        fail("dtype", "a string", dtype)
+    if dtype not in DTYPES and dtype != BYTES:
+        raise _unknown(file, field, dtype)
+    if not _are_whole(shape) or len(shape) > MAX_DIMS:
+        fail("shape", f"at most {MAX_DIMS} whole numbers", shape)
+    if not shape:
+        wanted = "a vector, a matrix or more"
+        raise UnsupportedError(file.path, f"{field}: shape", wanted, "one number")
+    if not all(1 <= size <= MAX_SIZE for size in shape):
+        fail("shape", f"sizes from 1 to {MAX_SIZE}", tuple(shape))
+    if not _are_whole(offsets) or len(offsets) != 2:
+        fail("data_offsets", "two whole numbers", offsets)
+    first, end = offsets
+    if not 0 <= first <= end <= file.size - start:
+        wanted = f"a range within the {file.size - start} bytes of tensors"
+        fail("data_offsets", wanted, tuple(offsets))
+    ggml_type = DTYPES.get(dtype)
+    n_bytes = math.prod(shape) * (ggml_type.type_size if ggml_type is not None else 1)
+    if end - first != n_bytes:
+        wanted = f"{n_bytes} bytes for {dtype} of {tuple(shape)}"
+        fail("data_offsets", wanted, f"{end - first}")
+    return Stored(name, ggml_type, tuple(shape), start + first, n_bytes)
+
+
+def _are_whole(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) is int for value in values)
+
+
+def _check_places(file: MappedFile, start: int, tensors: list[Stored]) -> None:
+    """Each byte must be one tensor's; `tensors` are in the order of their offsets."""
+    at = start
+    for info in tensors:
+        if info.offset != at:
+            found = "bytes of another" if info.offset < at else "a hole before them"
+            field = f"tensor {shown(info.name)}: data_offsets"
+            wanted = f"bytes from {at - start} on, where the last tensor ends"
+            raise FormatError(file.path, field, wanted, found)
+        at += info.n_bytes
+    if at != file.size:
+        wanted = f"{at} bytes, where the last tensor ends"
+        raise FormatError(file.path, "file", wanted, f"{file.size} bytes")

@@ -1,0 +1,1 @@
+"""ggml's types: their blocks, their names, and how floats become blocks."""

@@ -1,0 +1,75 @@
+"""File types: the names and numbers of what a model can be quantised to.
+
+A file type such as ``Q4_K_M`` is a recipe: most matrices become Q4_K, and those in
+which errors hurt most become something finer; `recipes` knows which. Source of the
+numbers: `enum llama_ftype` of llama.cpp's `llama.h`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from llamacy.errors import ArgumentError
+from llamacy.ggml.types import GGMLType
+
+
+@dataclass(frozen=True, slots=True)
+class FileType:
+    """A recipe's name, its number in ``general.file_type``, and its main type."""
+
+    name: str
+    number: int
+    base: GGMLType
+
+
+FILE_TYPES: Final = {
+    each.name: each
+    for each in (
+        FileType("F32", 0, GGMLType.F32),
+        FileType("F16", 1, GGMLType.F16),
+        FileType("BF16", 32, GGMLType.BF16),
+        FileType("Q8_0", 7, GGMLType.Q8_0),
+        FileType("Q6_K", 18, GGMLType.Q6_K),
+        FileType("Q5_K_M", 17, GGMLType.Q5_K),
+        FileType("Q5_K_S", 16, GGMLType.Q5_K),
+        FileType("Q5_1", 9, GGMLType.Q5_1),
+        FileType("Q5_0", 8, GGMLType.Q5_0),
+        FileType("Q4_K_M", 15, GGMLType.Q4_K),
+        FileType("Q4_K_S", 14, GGMLType.Q4_K),
+        FileType("Q4_1", 3, GGMLType.Q4_1),
+        FileType("Q4_0", 2, GGMLType.Q4_0),
+        FileType("Q3_K_L", 13, GGMLType.Q3_K),
+        FileType("Q3_K_M", 12, GGMLType.Q3_K),
+        FileType("Q3_K_S", 11, GGMLType.Q3_K),
+        FileType("Q2_K", 10, GGMLType.Q2_K),
+    )
+}
+_ALIASES: Final = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+
+
+def find_file_type(name: str, *, argument: str = "type") -> FileType:
+    """Find a file type by its name, in small letters or large.
+
+    >>> find_file_type("q4_k").name
+    'Q4_K_M'
+
+    Raises
+    ------
+    ArgumentError : there is none of that name; it names the `argument`.
+    """
+    upper = name.upper() if isinstance(name, str) else ""
+    known = FILE_TYPES.get(_ALIASES.get(upper, upper))
+    if known is None:
+        raise ArgumentError(
+            f"{argument}: wanted one of {', '.join(FILE_TYPES)}, found {name!r}"
+        )
+    return known
+
+
+def file_type_name(metadata: Mapping[str, Any]) -> str | None:
+    """Name the file type that a file's metadata tell by its number; None if unknown."""
+    number = metadata.get("general.file_type")
+    names = [one.name for one in FILE_TYPES.values() if one.number == number]
+    return names[0] if names else None

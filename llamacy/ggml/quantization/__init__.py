@@ -1,0 +1,123 @@
+"""Quantisation: float32 weights to blocks, what `ggml.dequantize` undoes.
+
+`floats` and `blocks_of_32` have one right answer, ggml's. `super_blocks`, the K types,
+search for a good one: `scales` finds it with the help of `fitting`. `packing` puts
+small integers into bytes. Here whole tensors are cut into chunks of blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import ArgumentError
+from llamacy.ggml.quantization import blocks_of_32, floats, super_blocks
+from llamacy.ggml.types import GGMLType
+
+__all__ = ["QUANTIZERS", "quantize"]
+
+_CHUNK = 1 << 15  # weights quantised at a time: temporaries stay in the cache
+# The largest float16 times 32 * 128, the most that Q6_K multiplies it with; below it
+# no sum of squares overflows.
+_LARGEST = 2.0**28
+
+# A function for each type that can be written:
+# float32, (n_blocks, block_size) -> uint8, (n_blocks, type_size).
+QUANTIZERS: Final[
+    dict[GGMLType, Callable[[NDArray[np.float32]], NDArray[np.uint8]]]
+] = {
+    GGMLType.F32: floats.f32,
+    GGMLType.F16: floats.f16,
+    GGMLType.BF16: floats.bf16,
+    GGMLType.Q8_0: blocks_of_32.q8_0,
+    GGMLType.Q4_0: blocks_of_32.q4_0,
+    GGMLType.Q4_1: blocks_of_32.q4_1,
+    GGMLType.Q5_0: blocks_of_32.q5_0,
+    GGMLType.Q5_1: blocks_of_32.q5_1,
+    GGMLType.Q2_K: super_blocks.q2_k,
+    GGMLType.Q3_K: super_blocks.q3_k,
+    GGMLType.Q4_K: super_blocks.q4_k,
+    GGMLType.Q5_K: super_blocks.q5_k,
+    GGMLType.Q6_K: super_blocks.q6_k,
+}
+
+
+def quantize(weights: NDArray[np.float32], ggml_type: GGMLType) -> NDArray[np.uint8]:
+    """Turn float32 into blocks, as near to it as the type can come.
+
+    For F16, BF16 and the types with blocks of 32 the bytes are those of ggml's own
+    quantisation; for the K types the scales are found by a search of llamacy's own.
+
+    Parameters
+    ----------
+    weights : float32, (…, n_in); a row, the last size, is a whole number of blocks.
+    ggml_type : what to make; one of `QUANTIZERS`.
+
+    Returns
+    -------
+    uint8, (n_bytes,): whole blocks, row after row; a fresh array.
+
+    Raises
+    ------
+    ArgumentError : a type that cannot be written, rows that are not whole blocks,
+        weights that are no numbers, or too large for the type's scales.
+
+    Examples
+    --------
+    >>> quantize(np.linspace(-1, 1, 64, dtype=np.float32), GGMLType.Q8_0).nbytes
+    68
+    """
+    _check(weights, ggml_type)
+    make, block_size = QUANTIZERS[ggml_type], ggml_type.block_size
+    blocks = np.ascontiguousarray(weights).reshape(-1, block_size)
+    result = np.empty((len(blocks), ggml_type.type_size), np.uint8)
+    step = _CHUNK // block_size
+    try:
+        # What underflows or divides by zero is looked for, and is no warning.
+        with np.errstate(all="ignore"):
+            for first in range(0, len(blocks), step):
+                chunk = blocks[first : first + step]
+                result[first : first + step] = make(chunk)
+    except OverflowError:
+        raise _too_large(weights, ggml_type) from None
+    return result.reshape(-1)
+
+
+def _check(weights: NDArray[np.float32], ggml_type: GGMLType) -> None:
+    """Refuse what cannot become blocks."""
+    if ggml_type not in QUANTIZERS:
+        known = ", ".join(each.name for each in QUANTIZERS)
+        raise ArgumentError(f"ggml_type: wanted one of {known}, found {ggml_type.name}")
+    if weights.dtype != np.float32:
+        raise ArgumentError(f"weights: wanted float32, found {weights.dtype}")
+    block_size = ggml_type.block_size
+    if weights.ndim == 0 or weights.shape[-1] % block_size:
+        raise ArgumentError(
+            f"weights: wanted rows of a multiple of {block_size} weights for "
+            f"{ggml_type.name}, found {weights.shape}"
+        )
+    magnitude = _magnitude(weights)
+    if not np.isfinite(magnitude):
+        at = tuple(map(int, np.argwhere(~np.isfinite(weights))[0]))
+        raise ArgumentError(
+            f"weights: wanted finite numbers, found {weights[at]} at {at}"
+        )
+    if magnitude >= _LARGEST and block_size > 1:
+        raise _too_large(weights, ggml_type)
+
+
+def _magnitude(weights: NDArray[np.float32]) -> float:
+    """Take the largest; NaN or infinity if one is."""
+    if weights.size == 0:
+        return 0.0
+    return float(np.maximum(weights.max(), -weights.min()))
+
+
+def _too_large(weights: NDArray[np.float32], ggml_type: GGMLType) -> ArgumentError:
+    return ArgumentError(
+        f"weights: wanted magnitudes within the range of {ggml_type.name}, "
+        f"found {_magnitude(weights):g}"
+    )

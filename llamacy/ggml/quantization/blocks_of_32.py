@@ -1,0 +1,76 @@
+"""How float32 weights become the blocks of 32 of ggml's older types.
+
+The scale follows from the largest weight, or from the two ends; nothing is searched.
+So these functions have one right answer, ggml's, to the bit: it divides by the scale
+before that is rounded to float16, and rounds halves up (Q8_0: away from zero).
+Each takes float32, (n_blocks, 32), and returns uint8, (n_blocks, type_size).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llamacy.ggml.quantization.packing import Bytes, Floats, float16_bytes, pack
+
+
+def q8_0(blocks: Floats) -> Bytes:
+    """Divide by d, a 127th of the largest magnitude."""
+    d = np.abs(blocks).max(axis=1) / np.float32(127)
+    scaled = blocks * _inverse(d)[:, None]
+    whole = np.trunc(scaled)
+    codes = whole + np.trunc(2 * (scaled - whole))  # exact, where adding 0.5 is not
+    return np.hstack([float16_bytes(d), codes.astype(np.int8).view(np.uint8)])
+
+
+def q4_0(blocks: Floats) -> Bytes:
+    """Divide by d, which takes the weight farthest from zero to -8."""
+    d, codes = _from_farthest(blocks, 8)
+    return np.hstack([float16_bytes(d), pack(codes, 4, 16)])
+
+
+def q5_0(blocks: Floats) -> Bytes:
+    """Divide by d, which takes the weight farthest from zero to -16."""
+    d, codes = _from_farthest(blocks, 16)
+    return np.hstack([float16_bytes(d), _five_bits(codes)])
+
+
+def q4_1(blocks: Floats) -> Bytes:
+    """Divide the distance from the least weight by d, a 15th of the largest one."""
+    d, low, codes = _between_ends(blocks, 15)
+    return np.hstack([float16_bytes(d), float16_bytes(low), pack(codes, 4, 16)])
+
+
+def q5_1(blocks: Floats) -> Bytes:
+    """Divide the distance from the least weight by d, a 31st of the largest one."""
+    d, low, codes = _between_ends(blocks, 31)
+    return np.hstack([float16_bytes(d), float16_bytes(low), _five_bits(codes)])
+
+
+def _inverse(d: Floats) -> Floats:
+    """Take 1 / d, and 0 where there is none: of 0, and of what is next to it."""
+    inverse = np.divide(np.float32(1), d)
+    return np.where(np.isfinite(inverse), inverse, np.float32(0))
+
+
+def _from_farthest(blocks: Floats, half: int) -> tuple[Floats, Bytes]:
+    """Codes 0 to 2 * half - 1, of which `half` means zero, and d : (n_blocks,)."""
+    farthest = np.abs(blocks).argmax(axis=1)
+    d = blocks[np.arange(len(blocks)), farthest] / np.float32(-half)
+    codes = np.trunc(blocks * _inverse(d)[:, None] + np.float32(half + 0.5))
+    return d, np.minimum(codes, np.float32(2 * half - 1)).astype(np.uint8)
+
+
+def _between_ends(blocks: Floats, n_steps: int) -> tuple[Floats, Floats, Bytes]:
+    """Codes 0 to `n_steps`, d and the least weight : (n_blocks,)."""
+    low = blocks.min(axis=1)
+    d = (blocks.max(axis=1) - low) / np.float32(n_steps)
+    scaled = (blocks - low[:, None]) * _inverse(d)[:, None]
+    codes = np.trunc(scaled + np.float32(0.5))
+    return d, low, np.minimum(codes, np.float32(n_steps)).astype(np.uint8)
+
+
+def _five_bits(codes: Bytes) -> Bytes:
+    """Split 32 codes of 5 bits: the fifth bits in 4 bytes, the others in 16."""
+    return np.hstack(
+        [pack(codes >> np.uint8(4), 1, 1), pack(codes & np.uint8(15), 4, 16)]
+    )

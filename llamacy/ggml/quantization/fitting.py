@@ -1,0 +1,154 @@
+"""Least squares for groups of weights that share a scale.
+
+Arrays have groups last, so that a sum over each group adds whole rows:
+
+    x, q, w            : float32, (group_size, …): weights, their codes, and how
+                         much each of them counts
+    scale, low, error  : float32, (…)
+
+A fit makes `error`, the sum of w * (decoded - x) ** 2 over a group, small. The best
+codes are known once the scale is, and the best scale once the codes are, by linear
+regression, but not both at once: several scales are tried, and the best one refined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from llamacy.ggml.quantization.packing import Floats
+
+_N_REFITS = 1  # of the best fit found; more change next to nothing
+# Codes vary so little, by their variance over their mean square, only by rounding.
+_FLAT = np.float32(1e-5)
+
+
+class Fit(NamedTuple):
+    """Weights decoded as scale * q - low, and how far off they are."""
+
+    scale: Floats
+    low: Floats
+    error: Floats
+
+
+def total(values: Floats) -> Floats:
+    """Sum over each group."""
+    summed: Floats = values.sum(axis=0)
+    return summed
+
+
+def ratio(over: Floats | np.float32, under: Floats) -> Floats:
+    """Divide where that gives a number; 0 elsewhere."""
+    result = over / under
+    return np.where(np.isfinite(result), result, np.float32(0))
+
+
+def farthest(values: Floats) -> Floats:
+    """Of each group, the value farthest from zero."""
+    index = np.abs(values).argmax(axis=0)
+    found: Floats = np.take_along_axis(values, index[None], axis=0)[0]
+    return found
+
+
+def codes(x: Floats, scale: Floats, low: Floats, ends: tuple[int, int]) -> Floats:
+    """Find the whole numbers within `ends` that decode to nearest `x`."""
+    q = (x + low) * ratio(np.float32(1), scale)
+    np.rint(q, out=q)
+    return np.clip(q, *ends, out=q)
+
+
+def fit_scale(x: Floats, w: Floats, ends: tuple[int, int], steps: Floats) -> Fit:
+    """Fit scale * q to `x`.
+
+    Parameters
+    ----------
+    ends : least and greatest code; the scale may be negative.
+    steps : the scales tried take the weight farthest from zero to `ends[0]` less each
+        of these.
+    """
+    wx = w * x
+    power, zero = total(wx * x), np.zeros(x.shape[1:], np.float32)
+
+    def refit(q: Floats) -> Fit:
+        product = total(q * wx)
+        scale = ratio(product, total(w * q * q))
+        return Fit(scale, zero, power - scale * product)
+
+    far = farthest(x)
+    scales = (far / np.float32(ends[0] - step) for step in steps)
+    best = _best(refit(codes(x, scale, zero, ends)) for scale in scales)
+    for _ in range(_N_REFITS):
+        best = _better(best, refit(codes(x, best.scale, zero, ends)))
+    return best
+
+
+def fit_scale_and_low(x: Floats, w: Floats, n_steps: int, steps: Floats) -> Fit:
+    """Fit scale * q - low to `x`, with q of 0 to `n_steps` and no negative low.
+
+    Parameters
+    ----------
+    steps : the scales tried divide the range of the weights by `n_steps` and each of
+        these.
+    """
+    ends = (0, n_steps)
+    least = -np.minimum(x.min(axis=0), np.float32(0))
+    reach = x.max(axis=0) + least
+    scales = (reach / np.float32(n_steps + step) for step in steps)
+    wx = w * x
+    power, summed, size = total(wx * x), total(wx), total(w)
+
+    def refit(q: Floats) -> Fit:
+        return _regression(q, w, wx, power, summed, size)
+
+    best = _best(refit(codes(x, scale, least, ends)) for scale in scales)
+    for _ in range(_N_REFITS):
+        best = _better(best, refit(codes(x, best.scale, best.low, ends)))
+    return best
+
+
+def _regression(
+    q: Floats, w: Floats, wx: Floats, power: Floats, summed: Floats, size: Floats
+) -> Fit:
+    """Fit scale * q - low to `x` for given codes.
+
+    wx : w * x.
+    power, summed, size : totals of w * x * x, of w * x and of w.
+
+    The derivatives of the error are zero where
+
+        scale * square - low * count = product
+        scale * count  - low * size  = summed
+    """
+    wq = w * q
+    product, count, square = total(q * wx), total(wq), total(wq * q)
+    determinant = size * square - count * count
+    scale = ratio(size * product - count * summed, determinant)
+    low = ratio(count * product - square * summed, determinant)
+    # one code for all: both equations say the same
+    flat = determinant <= _FLAT * size * square
+    low = np.where(flat, -ratio(summed, size), low)
+    scale = np.where(flat, np.float32(0), scale)
+    # zero is the nearest low there is
+    scale = np.where(low < 0, ratio(product, square), scale)
+    low = np.maximum(low, np.float32(0))
+    error = (
+        power
+        + scale * (scale * square - 2 * product - 2 * low * count)
+        + low * (low * size + 2 * summed)
+    )
+    return Fit(scale, low, error)
+
+
+def _best(fits: Iterable[Fit]) -> Fit:
+    best, *others = fits
+    for other in others:
+        best = _better(best, other)
+    return best
+
+
+def _better(one: Fit, other: Fit) -> Fit:
+    """Take the nearer fit of each group."""
+    closer = other.error < one.error
+    return Fit(*(np.where(closer, b, a) for a, b in zip(one, other, strict=True)))

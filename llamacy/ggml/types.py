@@ -1,0 +1,177 @@
+"""ggml's tensor types: their numbers, sizes and meaning.
+
+Source: `enum ggml_type` of ggml's `ggml.h`. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import ArgumentError
+from llamacy.ggml import blocks, codebook_blocks, ternary_blocks
+
+QUANTIZATION_VERSION = 2
+"""That of the blocks' layouts, in ``general.quantization_version``."""
+
+_CHUNK = 1 << 18  # weights dequantised at a time: temporaries stay in the cache
+
+
+class GGMLType(IntEnum):
+    """The tensor types llamacy reads, numbered as in GGUF files.
+
+    >>> GGMLType.Q4_K.block_size, GGMLType.Q4_K.type_size
+    (256, 144)
+    """
+
+    F32 = 0
+    F16 = 1
+    Q4_0 = 2
+    Q4_1 = 3
+    Q5_0 = 6
+    Q5_1 = 7
+    Q8_0 = 8
+    Q2_K = 10
+    Q3_K = 11
+    Q4_K = 12
+    Q5_K = 13
+    Q6_K = 14
+    IQ2_XXS = 16
+    IQ2_XS = 17
+    IQ3_XXS = 18
+    IQ1_S = 19
+    IQ4_NL = 20
+    IQ3_S = 21
+    IQ2_S = 22
+    IQ4_XS = 23
+    IQ1_M = 29
+    BF16 = 30
+    TQ1_0 = 34
+    TQ2_0 = 35
+    MXFP4 = 39
+
+    @property
+    def block_size(self) -> int:
+        """Weights in a block; rows are whole blocks."""
+        return _LAYOUTS[self].block_size
+
+    @property
+    def type_size(self) -> int:
+        """Bytes of a block."""
+        return _LAYOUTS[self].type_size
+
+
+class _Layout(NamedTuple):
+    block_size: int
+    type_size: int
+    dequantize: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+_LAYOUTS = {
+    GGMLType.F32: _Layout(1, 4, blocks.f32),
+    GGMLType.F16: _Layout(1, 2, blocks.f16),
+    GGMLType.Q4_0: _Layout(32, 18, blocks.q4_0),
+    GGMLType.Q4_1: _Layout(32, 20, blocks.q4_1),
+    GGMLType.Q5_0: _Layout(32, 22, blocks.q5_0),
+    GGMLType.Q5_1: _Layout(32, 24, blocks.q5_1),
+    GGMLType.Q8_0: _Layout(32, 34, blocks.q8_0),
+    GGMLType.Q2_K: _Layout(256, 84, blocks.q2_k),
+    GGMLType.Q3_K: _Layout(256, 110, blocks.q3_k),
+    GGMLType.Q4_K: _Layout(256, 144, blocks.q4_k),
+    GGMLType.Q5_K: _Layout(256, 176, blocks.q5_k),
+    GGMLType.Q6_K: _Layout(256, 210, blocks.q6_k),
+    GGMLType.IQ2_XXS: _Layout(256, 66, codebook_blocks.iq2_xxs),
+    GGMLType.IQ2_XS: _Layout(256, 74, codebook_blocks.iq2_xs),
+    GGMLType.IQ3_XXS: _Layout(256, 98, codebook_blocks.iq3_xxs),
+    GGMLType.IQ1_S: _Layout(256, 50, codebook_blocks.iq1_s),
+    GGMLType.IQ4_NL: _Layout(32, 18, blocks.iq4_nl),
+    GGMLType.IQ3_S: _Layout(256, 110, codebook_blocks.iq3_s),
+    GGMLType.IQ2_S: _Layout(256, 82, codebook_blocks.iq2_s),
+    GGMLType.IQ4_XS: _Layout(256, 136, blocks.iq4_xs),
+    GGMLType.IQ1_M: _Layout(256, 56, codebook_blocks.iq1_m),
+    GGMLType.BF16: _Layout(1, 2, blocks.bf16),
+    GGMLType.TQ1_0: _Layout(256, 54, ternary_blocks.tq1_0),
+    GGMLType.TQ2_0: _Layout(256, 66, ternary_blocks.tq2_0),
+    GGMLType.MXFP4: _Layout(32, 17, blocks.mxfp4),
+}
+
+# Types of ggml's that are not read here, to be refused by name. Some were taken
+# out of ggml itself, but old files still have them.
+_OTHER_NAMES = {
+    4: "Q4_2",
+    5: "Q4_3",
+    9: "Q8_1",
+    15: "Q8_K",
+    24: "I8",
+    25: "I16",
+    26: "I32",
+    27: "I64",
+    28: "F64",
+    31: "Q4_0_4_4",
+    32: "Q4_0_4_8",
+    33: "Q4_0_8_8",
+    36: "IQ4_NL_4_4",
+    37: "IQ4_NL_4_8",
+    38: "IQ4_NL_8_8",
+    40: "NVFP4",
+    41: "Q1_0",
+}
+
+
+def type_name(type_id: int) -> str:
+    """Name a tensor type as ggml does, supported or not.
+
+    >>> type_name(12), type_name(40), type_name(99)
+    ('Q4_K', 'NVFP4', 'unknown type 99')
+    """
+    try:
+        return GGMLType(type_id).name
+    except ValueError:
+        return _OTHER_NAMES.get(type_id, f"unknown type {type_id}")
+
+
+def dequantize(
+    data: NDArray[np.uint8], ggml_type: GGMLType, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Turn blocks into float32, with the exact bits of ggml's own dequantisation.
+
+    Parameters
+    ----------
+    data : uint8, (n_bytes,); whole blocks, row after row.
+    ggml_type : what the blocks are.
+    shape : sizes, slowest first; a row (the last size) is a whole number of blocks.
+
+    Returns
+    -------
+    float32 of `shape`, C-contiguous, a fresh array.
+
+    Raises
+    ------
+    ArgumentError : `shape` is not whole blocks, or `data` is not that many bytes.
+    """
+    layout = _LAYOUTS[ggml_type]
+    if shape[-1] % layout.block_size:
+        raise ArgumentError(
+            f"shape: wanted rows of a multiple of {layout.block_size} weights for "
+            f"{ggml_type.name}, found {shape}"
+        )
+    n_blocks = math.prod(shape) // layout.block_size
+    if data.size != n_blocks * layout.type_size:
+        raise ArgumentError(
+            f"data: wanted {n_blocks * layout.type_size} bytes for {shape} weights "
+            f"of {ggml_type.name}, found {data.size}"
+        )
+    packed = data.reshape(n_blocks, layout.type_size)
+    weights = np.empty((n_blocks, layout.block_size), np.float32)
+    step = _CHUNK // layout.block_size
+    # scales of inf and NaN are the file's business, not worth a warning here
+    with np.errstate(all="ignore"):
+        for first in range(0, n_blocks, step):
+            chunk = packed[first : first + step]
+            weights[first : first + step] = layout.dequantize(chunk)
+    return weights.reshape(shape)

@@ -1,7 +1,0 @@
-"""Kernels in the verbs of amx_emulated.h, with large products on its matrix tiles."""
-
-cdef extern from "amx_emulated.h":
-    pass
-
-include "kernels.pxi"
-include "tiles.pxi"

@@ -1,0 +1,66 @@
+/* Puts one token's key or value of one head into its slot of a page; kv_page.h has
+ * the layout. */
+#ifndef LLAMACY_KV_STORE_H
+#define LLAMACY_KV_STORE_H
+
+#include "attention/kv_page.h"
+
+/* n <= 32 floats to int8 with the scale that is returned. */
+INLINE float quantize_group(const float *x, int n, int8_t *q) {
+    float padded[KV_GROUP] = {0};
+    memcpy(padded, x, sizeof(float) * (size_t)n);
+    vf low = f_load(padded), high = f_load(padded + 16);
+    const float peak = f_hmax(f_max(f_abs(low), f_abs(high)));
+    const vf inverse = f_set1(peak > 1e-30f ? 127 / peak : 0);
+    f_store_i8(q, f_mul(low, inverse));
+    f_store_i8(q + 16, f_mul(high, inverse));
+    return peak / 127;
+}
+
+/* At most 16 floats to float16. */
+INLINE void round_f16(const float *x, int n, uint16_t *out) {
+    float padded[16] = {0};
+    memcpy(padded, x, sizeof(float) * (size_t)n);
+    f_store_f16(out, f_load(padded));
+}
+
+static void append_key(const kv_layout *kv, const kv_head *h, int slot, const float *k) {
+    const int d = kv->head_dim, half = slot / HALF_TOKENS, lane = slot % HALF_TOKENS;
+    const size_t first = (size_t)half * HALF_TOKENS * (size_t)padded_dim(d) + (size_t)lane;
+    if (kv->type == KV_F32)
+        for (int i = 0; i < d; i++) ((float *)h->keys)[first + (size_t)i * HALF_TOKENS] = k[i];
+    else if (kv->type == KV_F16)
+        for (int i = 0; i < d; i += 16) {
+            uint16_t rounded[16];
+            const int n = d - i < 16 ? d - i : 16;
+            round_f16(k + i, n, rounded);
+            for (int j = 0; j < n; j++) ((uint16_t *)h->keys)[first + (size_t)(i + j) * HALF_TOKENS] = rounded[j];
+        }
+    else
+        for (int g = 0; g < kv_groups(d); g++) {
+            int8_t q[KV_GROUP];
+            const int from = g * KV_GROUP, n = d - from < KV_GROUP ? d - from : KV_GROUP;
+            h->key_scales[(half * kv_groups(d) + g) * HALF_TOKENS + lane] = quantize_group(k + from, n, q);
+            for (int j = 0; j < n; j++) h->keys[first + (size_t)(from + j) * HALF_TOKENS] = (uint8_t)q[j];
+        }
+}
+
+static void append_value(const kv_layout *kv, const kv_head *h, int slot, const float *v) {
+    const int d = kv->head_dim;
+    const size_t first = (size_t)slot * (size_t)padded_dim(d);
+    if (kv->type == KV_F32)
+        memcpy((float *)h->values + first, v, sizeof(float) * (size_t)d);
+    else if (kv->type == KV_F16)
+        for (int i = 0; i < d; i += 16)
+            round_f16(v + i, d - i < 16 ? d - i : 16, (uint16_t *)h->values + first + i);
+    else
+        for (int g = 0; g < kv_groups(d); g++) {
+            int8_t q[KV_GROUP];
+            const int from = g * KV_GROUP, left = d - from;
+            h->value_scales[slot * kv_groups(d) + g] = quantize_group(v + from, left < KV_GROUP ? left : KV_GROUP, q);
+            memcpy(h->values + first + from, q,
+                   (size_t)(padded_dim(d) - from < KV_GROUP ? padded_dim(d) - from : KV_GROUP));
+        }
+}
+
+#endif

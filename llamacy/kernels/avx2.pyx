@@ -1,6 +1,0 @@
-"""Kernels in the verbs of avx2.h."""
-
-cdef extern from "avx2.h":
-    pass
-
-include "kernels.pxi"

@@ -1,6 +1,0 @@
-"""Kernels in the verbs of avx512_bf16.h."""
-
-cdef extern from "avx512_bf16.h":
-    pass
-
-include "kernels.pxi"

@@ -1,0 +1,94 @@
+/* The verbs in AVX-512 with VNNI: one register each for vf and vi. */
+#ifndef LLAMACY_AVX512_H
+#define LLAMACY_AVX512_H
+
+#include "levels/verbs.h"
+#include <immintrin.h>
+
+#ifndef LEVEL_NAME
+#define LEVEL_NAME "avx512"
+#endif
+#define TOKENS_MAX 16
+enum { BYTE_ZERO = 128 };
+
+typedef __m512 vf;
+typedef __m512i vi;
+
+INLINE vf f_zero(void) { return _mm512_setzero_ps(); }
+INLINE vf f_set1(float x) { return _mm512_set1_ps(x); }
+INLINE vf f_load(const float *p) { return _mm512_loadu_ps(p); }
+INLINE void f_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
+INLINE vf f_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+INLINE vf f_load_bf16(const void *p) {
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+INLINE vf f_load_i8(const void *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+INLINE vf f_load_u8(const void *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+INLINE vf f_load_u4(const void *p, int shift) {
+    __m128i bytes = _mm_srli_epi16(_mm_loadu_si128((const __m128i *)p), shift);
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_and_si128(bytes, _mm_set1_epi8(15))));
+}
+INLINE vf f_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+INLINE vf f_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+INLINE vf f_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+INLINE vf f_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+INLINE vf f_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+INLINE vf f_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+INLINE vf f_abs(vf a) { return _mm512_abs_ps(a); }
+INLINE vf f_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE vf f_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
+INLINE vf f_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+INLINE vf f_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); }
+INLINE vf f_load_e8m0(const uint8_t *p) { return f_scale2(f_set1(1.0f), f_sub(f_load_u8(p), f_set1(128.0f))); }
+INLINE float f_sum(vf a) { return _mm512_reduce_add_ps(a); }
+INLINE float f_hmax(vf a) { return _mm512_reduce_max_ps(a); }
+INLINE vf f_swap_pairs(vf a) { return _mm512_permute_ps(a, 0xB1); }
+INLINE vf f_first(vf a, int n, vf other) {
+    return _mm512_mask_blend_ps((__mmask16)(0xFFFFu >> (16 - n)), other, a);
+}
+INLINE vf f_from_i(vi a) { return _mm512_cvtepi32_ps(a); }
+INLINE void f_store_f16(void *p, vf a) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+INLINE void f_store_i8(int8_t *p, vf a) {
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
+}
+
+INLINE vi i_load(const void *p) { return _mm512_loadu_si512(p); }
+INLINE vi i_or(vi a, vi b) { return _mm512_or_si512(a, b); }
+INLINE vi i_field(vi v, int shift, int mask) {
+    vi moved = shift > 0 ? _mm512_srli_epi16(v, shift) : shift < 0 ? _mm512_slli_epi16(v, -shift) : v;
+    return _mm512_and_si512(moved, _mm512_set1_epi8((char)mask));
+}
+INLINE vi i_lut(vi v, const int8_t *table) {
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table)), v);
+}
+INLINE vi i_bytes(vi v) { return _mm512_xor_si512(v, _mm512_set1_epi8((char)BYTE_ZERO)); }
+INLINE vi i_zero(void) { return _mm512_setzero_si512(); }
+INLINE vi i_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+INLINE vi i_shl(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
+INLINE vi i_start(const int32_t *p, int log2) { return _mm512_slli_epi32(_mm512_set1_epi32(*p), (unsigned)log2); }
+/* vpdpbusd takes all of an unsigned byte, whatever the bits; registers hold one row's chunks.
+ * Each product waits for the sum that it adds to, and few rows fit into the CPU's scheduler:
+ * the sum of 8 chunks is made in two halves. */
+#define DOT_ROWS 1
+INLINE void i_dots(int rows, const vi *codes, int n, const int8_t *x, size_t step, int bits, vi *sums) {
+    (void)bits;
+    const int parts = n / 4;
+    UNROLL for (int t = 0; t < rows; t++) {
+        vi part[2] = {sums[t], i_zero()};
+        UNROLL for (int c = 0; c < n; c++) {
+            int32_t four;
+            memcpy(&four, x + t * step + 4 * c, 4);
+            part[c % parts] = _mm512_dpbusd_epi32(part[c % parts], codes[c], _mm512_set1_epi32(four));
+        }
+        sums[t] = parts == 1 ? part[0] : i_add(part[0], part[1]);
+    }
+}
+
+#endif

@@ -1,0 +1,49 @@
+/* The verbs of avx512.h, and those of bfloat16 with AVX-512's dot products of pairs. */
+#ifndef LLAMACY_AVX512_BF16_H
+#define LLAMACY_AVX512_BF16_H
+
+#define LEVEL_NAME "avx512_bf16"
+#define HAS_BF16
+#include "levels/avx512.h"
+
+INLINE vi b_join(vf x, vf y) { return (vi)_mm512_cvtne2ps_pbh(y, x); }
+
+#include "levels/interleave.h"
+
+INLINE vf b_dot(vf sum, vi pairs, const uint8_t *pair) {
+    int32_t two;
+    memcpy(&two, pair, sizeof two);
+    return _mm512_dpbf16_ps(sum, (__m512bh)pairs, (__m512bh)_mm512_set1_epi32(two));
+}
+
+/* 8 rows at a time, so that 16 sums stay
+ * in registers and each pair that is loaded meets both tiles: 5 loads for 8 products. */
+INLINE void b_products(int rows, const uint8_t *a, const uint8_t *b, size_t b_step, int n, float *c, size_t ldc,
+                       int adds) {
+    enum { ROWS = 8 };
+    UNROLL for (int first = 0; first < rows; first += ROWS) {
+        const int some = rows - first < ROWS ? rows - first : ROWS;
+        vf left[ROWS], right[ROWS];
+        float *sums = c + (size_t)first * ldc;
+        UNROLL for (int r = 0; r < some; r++) {
+            left[r] = adds ? f_load(sums + (size_t)r * ldc) : f_zero();
+            right[r] = adds ? f_load(sums + (size_t)r * ldc + 16) : f_zero();
+        }
+        for (int i = 0; i < n; i++)
+            for (size_t p = 0; p < TILE_BYTES; p += 64) {
+                const uint8_t *tile = b + (size_t)i * TILE_BYTES + p;
+                const vi x = i_load(tile), y = i_load(tile + b_step);
+                UNROLL for (int r = 0; r < some; r++) {
+                    const uint8_t *pair = a + (size_t)i * TILE_BYTES + (size_t)(first + r) * 64 + p / 16;
+                    left[r] = b_dot(left[r], x, pair);
+                    right[r] = b_dot(right[r], y, pair);
+                }
+            }
+        UNROLL for (int r = 0; r < some; r++) {
+            f_store(sums + (size_t)r * ldc, left[r]);
+            f_store(sums + (size_t)r * ldc + 16, right[r]);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,1 @@
+"""From GGUF's blocks to the layout the kernels read."""

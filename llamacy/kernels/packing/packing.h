@@ -1,0 +1,208 @@
+/* From ggml's blocks to packed panels (packed.h), and nothing else.
+ *
+ * A row of a GGUF tensor is a run of blocks of 32 or 256 columns. read_word() and
+ * read_scales() take 32 columns of one row apart, four codes at a time as the bytes of a
+ * word; write_codes() puts those of 16 rows together again, the rows side by side. Block
+ * layouts: ggml's specification of its types.
+ *
+ * `type` is a constant wherever these are called: each type gets a loop of its own.
+ */
+#ifndef LLAMACY_PACKING_H
+#define LLAMACY_PACKING_H
+
+#include "packing/codebook_blocks.h"
+
+/* The 6-bit scale and minimum number `u` of Q4_K and Q5_K. */
+INLINE void read_scale_min(const uint8_t *s, int u, uint8_t *scale, uint8_t *minimum) {
+    if (u < 4) {
+        *scale = s[u] & 63;
+        *minimum = s[u + 4] & 63;
+    } else {
+        *scale = (uint8_t)((s[u + 4] & 15) | s[u - 4] >> 6 << 4);
+        *minimum = (uint8_t)(s[u + 4] >> 4 | s[u] >> 6 << 4);
+    }
+}
+
+/* The 6-bit scale number i of Q3_K, in two's complement. */
+INLINE uint8_t read_q3_scale(const uint8_t *s, int i) {
+    int low = i < 8 ? s[i] & 15 : s[i - 8] >> 4, high = s[8 + i % 4] >> 2 * (i / 4) & 3;
+    return (uint8_t)((low | high << 4) - 32);
+}
+
+/* Four weights of TQ1_0, 0 1 or 2, which are digit number `digit` of four bytes. A byte
+ * holds five as the fraction 0.abcde of base 3, in units of 1/256. */
+INLINE uint32_t read_trits(const uint8_t *bytes, int digit) {
+    static const uint8_t powers[5] = {1, 3, 9, 27, 81};
+    uint32_t word = 0;
+    UNROLL for (int j = 0; j < 4; j++) {
+        const uint32_t fraction = (uint8_t)(bytes[j] * powers[digit]);
+        word |= (fraction * 3 >> 8) << 8 * j;
+    }
+    return word;
+}
+
+/* The same of columns 4c .. 4c + 3 of unit u: 32 bytes hold 5 x 32, 16 then 5 x 16, 4 then 4 x 4. */
+INLINE uint32_t read_tq1_word(const uint8_t *block, int u, int c) {
+    const int column = UNIT_COLS * u + 4 * c;
+    if (column < 160) return read_trits(block + column % 32, column / 32);
+    if (column < 240) return read_trits(block + 32 + column % 16, (column - 160) / 16);
+    return read_trits(block + 48, (column - 240) / 4);
+}
+
+/* Codes 4c .. 4c + 3 of unit u of a block; blocks of 32 columns have only unit 0. */
+INLINE uint32_t read_word(ggml_type type, const uint8_t *block, int u, int c) {
+    /* where 32 columns share their bytes with others: of 64 columns in nibbles, of 128 in crumbs */
+    const int nibbles = 32 * (u / 2) + 4 * c, crumbs = 32 * (u / 4) + 4 * c;
+    /* where they are on their own: column 4c + 16 above column 4c */
+    const int own = 4 * (c % 4), high = 4 * (c / 4);
+    switch (type) {
+    case GGML_Q8_0: return read_u32(block + 2 + 4 * c);
+    case GGML_Q4_0:
+    case GGML_IQ4_NL: return field(read_u32(block + 2 + own), high, 4);
+    case GGML_Q4_1: return field(read_u32(block + 4 + own), high, 4);
+    case GGML_Q5_0: return field(read_u32(block + 6 + own), high, 4) | spread(read_u32(block + 2) >> 4 * c) << 4;
+    case GGML_Q5_1: return field(read_u32(block + 8 + own), high, 4) | spread(read_u32(block + 4) >> 4 * c) << 4;
+    case GGML_MXFP4: return field(read_u32(block + 1 + own), high, 4);
+    case GGML_Q2_K: return field(read_u32(block + 16 + crumbs), 2 * (u % 4), 2);
+    case GGML_Q3_K:
+        return field(read_u32(block + 32 + crumbs), 2 * (u % 4), 2) | field(read_u32(block + 4 * c), u, 1) << 2;
+    case GGML_Q4_K: return field(read_u32(block + 16 + nibbles), 4 * (u % 2), 4);
+    case GGML_Q5_K:
+        return field(read_u32(block + 48 + nibbles), 4 * (u % 2), 4) | field(read_u32(block + 16 + 4 * c), u, 1) << 4;
+    case GGML_Q6_K:
+        return field(read_u32(block + 64 * (u / 4) + 32 * (u % 2) + 4 * c), u % 4 < 2 ? 0 : 4, 4) |
+               field(read_u32(block + 128 + crumbs), 2 * (u % 4), 2) << 4;
+    case GGML_IQ4_XS: return field(read_u32(block + 8 + 16 * u + own), high, 4);
+    case GGML_TQ1_0: return read_tq1_word(block, u, c);
+    case GGML_TQ2_0: return field(read_u32(block + crumbs), 2 * (u % 4), 2);
+    default: return 0;
+    }
+}
+
+/* Scales of unit u of a block, to row n. */
+INLINE void read_scales(ggml_type type, const uint8_t *block, int u, int n, panel_unit *out) {
+    switch (type) {
+    case GGML_MXFP4: out->scales[0][n] = block[0]; return;
+    case GGML_Q2_K:
+        for (int g = 0; g < 2; g++) out->scales[g][n] = block[2 * u + g];
+        out->halves[0][n] = read_u16(block + 80);
+        out->halves[1][n] = read_u16(block + 82);
+        return;
+    case GGML_Q3_K:
+        for (int g = 0; g < 2; g++) out->scales[g][n] = read_q3_scale(block + 96, 2 * u + g);
+        out->halves[0][n] = read_u16(block + 108);
+        return;
+    case GGML_Q6_K:
+        for (int g = 0; g < 2; g++) out->scales[g][n] = block[192 + 2 * u + g];
+        out->halves[0][n] = read_u16(block + 208);
+        return;
+    case GGML_Q4_K:
+    case GGML_Q5_K: read_scale_min(block + 4, u, &out->scales[0][n], &out->scales[1][n]); break;
+    case GGML_TQ1_0: out->halves[0][n] = read_u16(block + 52); return;
+    case GGML_TQ2_0: out->halves[0][n] = read_u16(block + 64); return;
+    case GGML_IQ4_XS: {
+        int low = block[4 + u / 2] >> 4 * (u % 2) & 15, high = read_u16(block + 2) >> 2 * u & 3;
+        out->scales[0][n] = (uint8_t)((low | high << 4) - 32);
+        break;
+    }
+    default: break;
+    }
+    out->halves[0][n] = read_u16(block);
+    out->halves[1][n] = read_u16(block + 2);
+}
+
+/* A plane of `bits` a code, from bit `first` of the codes on. Vector i takes chunks
+ * i, i + bits, i + 2 bits ..., each above the one before. */
+INLINE void write_plane(int bits, int first, const panel_unit *unit, uint8_t *plane) {
+    UNROLL for (int i = 0; i < bits; i++) {
+        uint32_t vector[PANEL_ROWS];
+        for (int n = 0; n < PANEL_ROWS; n++) {
+            uint32_t word = 0;
+            UNROLL for (int f = 0; f < 8 / bits; f++)
+                word |= field(unit->codes[i + f * bits][n], first, bits) << f * bits;
+            vector[n] = word;
+        }
+        memcpy(plane + 64 * i, vector, sizeof vector);
+    }
+}
+
+INLINE void write_codes(int bits, const panel_unit *unit, uint8_t *codes) {
+    switch (bits) {
+    case 3:
+        write_plane(2, 0, unit, codes);
+        write_plane(1, 2, unit, codes + 128);
+        break;
+    case 5:
+        write_plane(4, 0, unit, codes);
+        write_plane(1, 4, unit, codes + 256);
+        break;
+    case 6:
+        write_plane(4, 0, unit, codes);
+        write_plane(2, 4, unit, codes + 256);
+        break;
+    default:
+        write_plane(bits, 0, unit, codes);
+    }
+}
+
+/* One unit of the scale plane, and its supers. */
+INLINE void write_scales(pack_type type, const panel_unit *unit, uint8_t *scales, uint8_t *supers) {
+    const scale_form form = PACK_TRAITS[type].scales;
+    if (form == SCALE_F16 || form == SCALE_F16_MIN) {
+        memcpy(scales, unit->halves, scale_bytes(type));
+        return;
+    }
+    memcpy(scales, unit->scales, scale_bytes(type));
+    memcpy(supers, unit->halves, super_bytes(type));
+}
+
+INLINE void pack_quant_panel(ggml_type type, const uint8_t *codebook, const uint8_t *src, int n_rows, size_t k,
+                             uint8_t *panel) {
+    const pack_type form = GGML_TYPES[type].form;
+    const size_t units = k / UNIT_COLS, row_bytes = ggml_row_bytes(type, k);
+    const size_t per_block = (size_t)GGML_TYPES[type].columns / UNIT_COLS;
+    panel_unit unit;
+    memset(&unit, 0, sizeof unit); /* rows past n_rows stay 0 */
+    for (size_t i = 0; i < units; i++) {
+        const unit_place at = place_of_unit(form, units, i);
+        const int u = (int)(i % per_block);
+        for (int n = 0; n < n_rows; n++) {
+            const uint8_t *block = src + (size_t)n * row_bytes + i / per_block * (size_t)GGML_TYPES[type].bytes;
+            if (has_codebook(type)) {
+                UNROLL for (int c = 0; c < WORDS; c++) unit.codes[c][n] = read_point(type, codebook, block, u, c);
+                read_point_scales(type, block, u, n, &unit);
+            } else {
+                UNROLL for (int c = 0; c < WORDS; c++) unit.codes[c][n] = read_word(type, block, u, c);
+                read_scales(type, block, u, n, &unit);
+            }
+        }
+        write_codes(PACK_TRAITS[form].bits, &unit, panel + at.codes);
+        write_scales(form, &unit, panel + at.scales, panel + at.supers);
+    }
+}
+
+INLINE void pack_float_panel(size_t element, const uint8_t *src, int n_rows, size_t k, uint8_t *panel) {
+    for (size_t i = 0; i < k; i++) {
+        uint8_t *column = panel + i * PANEL_ROWS * element;
+        if (n_rows < PANEL_ROWS) memset(column, 0, PANEL_ROWS * element);
+        for (size_t n = 0; n < (size_t)n_rows; n++) memcpy(column + n * element, src + (n * k + i) * element, element);
+    }
+}
+
+/* The 16 rows (or fewer: n_rows) at src to one panel, all of whose bytes are written.
+ * `codebook` is the type's, or NULL if it has none. */
+static void pack_panel(ggml_type type, const uint8_t *codebook, const uint8_t *src, int n_rows, size_t k,
+                       uint8_t *panel) {
+    memset(panel + panel_bytes(GGML_TYPES[type].form, k) - 64, 0, 64); /* the padding */
+    switch (type) {
+#define PACK(name, columns, bytes, form)                                                             \
+    case GGML_##name:                                                                                \
+        if (is_float_pack(PACK_##form)) pack_float_panel(bytes, src, n_rows, k, panel);              \
+        else pack_quant_panel(GGML_##name, codebook, src, n_rows, k, panel);                         \
+        break;
+        EACH_GGML_TYPE(PACK)
+    default: break;
+    }
+}
+
+#endif

@@ -1,0 +1,38 @@
+# What a level with matrix tiles does otherwise: the activations of large products are
+# prepared as tiles of bfloat16. Included after kernels.pxi.
+
+cdef extern from "products/gemm.h":
+    enum:
+        GEMM_MIN_ROWS
+
+    void t_begin() noexcept nogil
+    void t_end() noexcept nogil
+    bint reads_tiles(const packed_matrix* w) noexcept nogil
+    size_t tiles_bytes(int k, int m) noexcept nogil
+    void round_row(const float* x, int k, void* prepared, int row) noexcept nogil
+
+
+cdef bint tiles_read_prepared(const packed_matrix* w) noexcept nogil:
+    return reads_tiles(w)
+
+
+cdef void prepare_tiles(
+    const float* x, size_t ldx, int k, int m, void* prepared, int begin, int end,
+) noexcept nogil:
+    cdef int row
+    if m < GEMM_MIN_ROWS:
+        quantize(x, ldx, k, m, prepared, begin, end)
+        return
+    for row in range(begin, end):
+        round_row(x + row * ldx, k, prepared, row)
+
+
+cdef size_t prepared_tiles_bytes(int k, int m) noexcept nogil:
+    return max(quantized_bytes(k, m), tiles_bytes(k, m))
+
+
+TABLE.enter_thread = t_begin
+TABLE.leave_thread = t_end
+TABLE.reads_prepared = tiles_read_prepared
+TABLE.prepare = prepare_tiles
+TABLE.prepared_bytes = prepared_tiles_bytes

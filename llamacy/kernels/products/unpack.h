@@ -1,0 +1,102 @@
+/* From packed panels to vectors: the codes and scales of one unit. See packed.h.
+ *
+ * `type` is a constant wherever these are called, so that each call folds to the
+ * few instructions its type needs.
+ */
+#ifndef LLAMACY_UNPACK_H
+#define LLAMACY_UNPACK_H
+
+#include "packing/packed.h"
+
+INLINE const uint8_t *panel_of(const packed_matrix *w, int64_t panel) { return w->data + (size_t)panel * w->panel; }
+
+/* One unit of a panel: its part of each plane of its block. */
+typedef struct { const uint8_t *codes, *scales, *supers; } packed_unit;
+
+INLINE packed_unit find_unit(pack_type type, const packed_matrix *w, int64_t panel, size_t u) {
+    const uint8_t *start = panel_of(w, panel);
+    const unit_place at = place_of_unit(type, (size_t)w->k / UNIT_COLS, u);
+    return (packed_unit){start + at.codes, start + at.scales, start + at.supers};
+}
+
+/* Codes are signed bytes, not small unsigned ones: Q8_0 and the lookup types. */
+INLINE int is_signed(pack_type type) { return PACK_TRAITS[type].bits == 8 || PACK_TRAITS[type].lookup; }
+/* Bits of a code as i_dots() meets it. */
+INLINE int dot_bits(pack_type type) { return is_signed(type) ? 8 : PACK_TRAITS[type].bits; }
+/* The code that stands for 0 as i_dots() meets it. */
+INLINE int dot_zero(pack_type type) { return is_signed(type) ? BYTE_ZERO : PACK_TRAITS[type].zero; }
+INLINE int has_minimum(pack_type type) {
+    const scale_form form = PACK_TRAITS[type].scales;
+    return form == SCALE_F16_MIN || form == SCALE_U8_MIN || form == SCALE_U4_MIN || form == SCALE_U4_EIGHTHS;
+}
+
+INLINE vi nibble_chunk(const uint8_t *plane, int c) {
+    return i_field(i_load(plane + 64 * (c % 4)), c / 4 * 4, 0x0F);
+}
+/* The 2-bit field of chunk c, moved up by `up` bits. */
+INLINE vi crumb_chunk(const uint8_t *plane, int c, int up) {
+    return i_field(i_load(plane + 64 * (c % 2)), c / 2 * 2 - up, 3 << up);
+}
+INLINE vi bit_chunk(const uint8_t *plane, int c, int up) {
+    return i_field(i_load(plane), c - up, 1 << up);
+}
+
+/* Chunk c of a unit of codes of so many bits, as they were packed. */
+INLINE vi packed_chunk(int bits, const uint8_t *codes, int c) {
+    switch (bits) {
+    case 2: return crumb_chunk(codes, c, 0);
+    case 3: return i_or(crumb_chunk(codes, c, 0), bit_chunk(codes + 128, c, 2));
+    case 5: return i_or(nibble_chunk(codes, c), bit_chunk(codes + 256, c, 4));
+    case 6: return i_or(nibble_chunk(codes, c), crumb_chunk(codes + 256, c, 4));
+    case 8: return i_load(codes + 64 * c);
+    default: return nibble_chunk(codes, c);
+    }
+}
+/* The same as i_dots() wants them. */
+INLINE vi code_chunk(pack_type type, const uint8_t *codes, int c) {
+    const vi chunk = packed_chunk(PACK_TRAITS[type].bits, codes, c);
+    const int lookup = PACK_TRAITS[type].lookup;
+    const vi values = lookup ? i_lut(chunk, LOOKUP[lookup - 1]) : chunk;
+    return is_signed(type) ? i_bytes(values) : values;
+}
+
+/* Scales of group g of a unit, lane n for row n. */
+INLINE vf group_scale(pack_type type, packed_unit unit, int g) {
+    const uint8_t *scales = unit.scales, *super = unit.supers;
+    switch (PACK_TRAITS[type].scales) {
+    case SCALE_E8M0: return f_load_e8m0(scales);
+    case SCALE_I8: return f_mul(f_load_f16(super), f_load_i8(scales + PANEL_ROWS * g));
+    case SCALE_U8_MIN: return f_mul(f_load_f16(super), f_load_u8(scales + PANEL_ROWS * g));
+    case SCALE_U4_MIN: return f_mul(f_load_f16(super), f_load_u4(scales + PANEL_ROWS * g, 0));
+    case SCALE_U4:
+        return f_mul(f_load_f16(super), f_fma(f_load_u4(scales, 4 * g), f_set1(0.25f), f_set1(0.125f)));
+    case SCALE_U4_EIGHTHS: return f_mul(f_load_f16(super), f_fma(f_load_u4(scales, 0), f_set1(2), f_set1(1)));
+    case SCALE_SUPER: return f_load_f16(super);
+    default: return f_load_f16(scales);
+    }
+}
+
+/* What a group's weights lie below scale * code: a minimum, or the zero point. */
+INLINE vf group_offset(pack_type type, packed_unit unit, int g, vf scale) {
+    const uint8_t *scales = unit.scales, *super = unit.supers;
+    int groups = PACK_TRAITS[type].groups;
+    switch (PACK_TRAITS[type].scales) {
+    case SCALE_F16_MIN: return f_sub(f_zero(), f_load_f16(scales + 2 * PANEL_ROWS));
+    case SCALE_U8_MIN:
+        return f_mul(f_load_f16(super + 2 * PANEL_ROWS), f_load_u8(scales + PANEL_ROWS * (groups + g)));
+    case SCALE_U4_MIN: return f_mul(f_load_f16(super + 2 * PANEL_ROWS), f_load_u4(scales + PANEL_ROWS * g, 4));
+    case SCALE_U4_EIGHTHS: return f_mul(scale, f_mul(f_load_u4(scales, 4), f_set1(0.125f)));
+    default: return f_mul(f_set1((float)dot_zero(type)), scale);
+    }
+}
+
+/* 16 rows of one column of a float panel. */
+INLINE vf float_column(pack_type type, const uint8_t *codes, size_t k) {
+    switch (type) {
+    case PACK_F16: return f_load_f16(codes + 32 * k);
+    case PACK_BF16: return f_load_bf16(codes + 32 * k);
+    default: return f_load((const float *)(codes + 64 * k));
+    }
+}
+
+#endif

@@ -1,0 +1,1 @@
+"""A model in memory: loading it, the executor that runs it, its adapters."""

@@ -1,0 +1,171 @@
+"""LoRA adapters for a model in memory: read, checked against it, and put together.
+
+Several adapters of one matrix become one pair, their ranks side by side, with all
+scales in it: `b @ a` of that is the sum of theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.config import ModelConfig
+from llamacy.errors import ArgumentError, FormatError, shown
+from llamacy.formats.lora import EMBEDDING, LoraFile, Pair
+from llamacy.formats.lora.gguf_adapter import read_gguf_adapter
+from llamacy.formats.lora.peft import read_peft_adapter
+from llamacy.ops.adapters import LowRank
+
+Lora: TypeAlias = (
+    "str | os.PathLike[str] | tuple[str | os.PathLike[str], float] | "
+    "Sequence[str | os.PathLike[str] | tuple[str | os.PathLike[str], float]] | None"
+)
+"""A path, a path and a scale, several of these, or none."""
+
+_MAX_SCALE = 1e6  # more than anybody means, and far from what overflows
+
+
+class Adapter(NamedTuple):
+    """An adapter in use: the path of its file or folder, and its scale."""
+
+    path: str
+    scale: float
+
+
+class AdapterSet(NamedTuple):
+    """Adapters that are used together.
+
+    Attributes
+    ----------
+    used : what was asked for.
+    files : what is in them.
+    """
+
+    used: tuple[Adapter, ...]
+    files: tuple[LoraFile, ...]
+
+    def fingerprint(self) -> str:
+        """Tell what this set computes from what others do; of no adapters, ``""``."""
+        if not self.used:
+            return ""
+        digest = hashlib.blake2b(digest_size=16)
+        for (_, scale), file in zip(self.used, self.files, strict=True):
+            digest.update(f"{scale!r};".encode())
+            for name, pair in file.pairs.items():
+                head = f"{name}:{pair.scale!r}{pair.a.shape}{pair.b.shape};"
+                digest.update(head.encode(errors="replace"))
+                digest.update(pair.a.tobytes())
+                digest.update(pair.b.tobytes())
+        return digest.hexdigest()
+
+
+def read_adapters(lora: Lora, config: ModelConfig) -> AdapterSet:
+    """Read the adapters that an argument `lora` names.
+
+    Parameters
+    ----------
+    config : of the model they are for.
+
+    Raises
+    ------
+    ArgumentError : it names none, or a scale is none.
+    ModelFileError : a file is missing, or cannot be read.
+    FormatError : one is broken, no adapter, or not for this family.
+    """
+    used = tuple(_asked_for(lora))
+    return AdapterSet(used, tuple(_read(Path(each.path), config) for each in used))
+
+
+def _read(path: Path, config: ModelConfig) -> LoraFile:
+    """Read a GGUF file, or a folder as PEFT writes it."""
+    file = read_peft_adapter(path, config) if path.is_dir() else read_gguf_adapter(path)
+    if file.architecture != config.architecture:
+        field, found = "general.architecture", shown(file.architecture)
+        raise FormatError(path, field, f"{config.architecture}, the model's", found)
+    return file
+
+
+def low_ranks(
+    adapters: AdapterSet, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, LowRank[NDArray[np.float32]]]:
+    """Put adapters together for a model.
+
+    Parameters
+    ----------
+    shapes : of all its weights, by name.
+
+    Raises
+    ------
+    FormatError : an adapter is for a matrix that the model does not have, or for one
+        of another shape.
+    """
+    pairs: dict[str, list[Pair]] = {}
+    for (_, scale), file in zip(adapters.used, adapters.files, strict=True):
+        for name, pair in file.pairs.items():
+            _check_shape(file, name, pair, shapes.get(name))
+            if scale:
+                scaled = pair._replace(scale=scale * pair.scale)
+                pairs.setdefault(name, []).append(scaled)
+    return {name: _joined(name, each) for name, each in pairs.items()}
+
+
+def _joined(name: str, pairs: list[Pair]) -> LowRank[NDArray[np.float32]]:
+    """Make one pair of those of one matrix, their ranks side by side."""
+    axis = 1 if name == EMBEDDING else 0
+    down = np.concatenate([pair.a for pair in pairs], axis=axis)
+    up = np.concatenate([pair.b * np.float32(pair.scale) for pair in pairs], axis=1)
+    return LowRank(down, up)
+
+
+def _check_shape(
+    file: LoraFile, name: str, pair: Pair, shape: tuple[int, ...] | None
+) -> None:
+    if shape is None or len(shape) != 2:
+        wanted = "the name of one of the model's matrices"
+        raise FormatError(file.path, f"tensor {shown(name)}.lora_a", wanted, "another")
+    n_out, n_in = shape
+    if name == EMBEDDING:
+        n_vocab, n_embd = shape
+        found = (pair.a.shape[0], pair.b.shape[0])
+        sizes = (n_vocab, n_embd)
+    else:
+        found = (pair.a.shape[1], pair.b.shape[0])
+        sizes = (n_in, n_out)
+    for letter, one, size in zip("ab", found, sizes, strict=True):
+        if one != size:
+            field = f"tensor {shown(name)}.lora_{letter}: shape"
+            raise FormatError(file.path, field, f"{size}, as the model's matrix", one)
+
+
+def _asked_for(lora: Any) -> Iterable[Adapter]:
+    """Give the paths and scales of an argument."""
+    if lora is None:
+        return
+    is_one = isinstance(lora, str | os.PathLike) or _is_scaled(lora)
+    if not is_one and (not isinstance(lora, Sequence) or isinstance(lora, bytes)):
+        raise ArgumentError(f"lora: wanted a path or a list of paths, found {lora!r}")
+    for one in [lora] if is_one else lora:
+        path, scale = one if _is_scaled(one) else (one, 1.0)
+        if not isinstance(path, str | os.PathLike) or isinstance(path, bytes):
+            raise ArgumentError(f"lora: wanted a path, found {path!r}")
+        if not math.isfinite(scale) or abs(scale) > _MAX_SCALE:
+            wanted = f"a scale from -{_MAX_SCALE:g} to {_MAX_SCALE:g}"
+            raise ArgumentError(f"lora: wanted {wanted}, found {scale!r}")
+        yield Adapter(os.fspath(Path(path)), float(scale))
+
+
+def _is_scaled(one: Any) -> bool:
+    """Whether it is a path and a scale, and not two paths."""
+    return (
+        isinstance(one, tuple)
+        and len(one) == 2
+        and isinstance(one[1], int | float)
+        and not isinstance(one[1], bool)
+    )

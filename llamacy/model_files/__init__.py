@@ -1,0 +1,1 @@
+"""Model files, as users name them: find, open, inspect, convert and quantise."""

@@ -1,0 +1,152 @@
+"""From another format to GGUF: `convert`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from llamacy.arguments import check_callback, checked_integer
+from llamacy.errors import ArgumentError, FormatError
+from llamacy.formats.converted import ConvertedFile
+from llamacy.formats.gguf.copying import write_model
+from llamacy.formats.legacy.file import is_legacy
+from llamacy.formats.legacy.model import LegacyModel, open_legacy
+from llamacy.formats.mapped_file import MappedFile
+from llamacy.formats.model_file import ModelFile
+from llamacy.formats.other_formats import describe
+from llamacy.formats.requantized import RequantizedFile
+from llamacy.model_files.opening import open_model
+from llamacy.model_files.sources import find_source
+from llamacy.system.threads import default_threads
+
+_MAX_THREADS = 1024
+_MAX_CTX = 2**31 - 1  # positions are int32
+_MAX_GQA = 1 << 16
+
+
+def convert(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    type: str | None = None,
+    *,
+    n_ctx: int | None = None,
+    eps: float | None = None,
+    gqa: int | None = None,
+    n_threads: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> ConvertedFile:
+    """Write a model of another format as a GGUF file.
+
+    Read are folders as Hugging Face has them, with config.json, safetensors and a
+    tokenizer; and the files of 2023 that LLaMA and Alpaca first came in: ``ggml``
+    without a version, ``ggmf``, and ``ggjt`` versions 1 to 3, in one file or several.
+    The new file has the keys, names and order of rows that llama.cpp's own converters
+    give it. Of a folder, vectors become float32; of an old file, the scale of a block
+    that was float32 becomes the nearest float16, off by at most 1 part in 2048 (more
+    below 2**-14, where what is off is too small to matter).
+
+    A file that `target` names already is replaced once the new one is complete; if
+    anything fails, it stays as it is.
+
+    Parameters
+    ----------
+    source : path of the folder or the file; of several old files, that of the first,
+        without a number. Or the name of such a folder on the hub.
+    target : path of the file to write, one file in any case.
+    type : a file type as ``"Q4_K_M"``, named as :func:`quantize` has them; None keeps
+        the types of the matrices.
+    n_ctx : tokens of context the model was trained for, which old files do not say:
+        2048 for LLaMA and where nothing is said, 4096 for LLaMA 2.
+    eps : epsilon of the norms, likewise: 1e-6 for LLaMA, 1e-5 for LLaMA 2; where
+        nothing is said 5e-6, as llama.cpp did, which serves both.
+    gqa : query heads to a head of keys and values, 8 for LLaMA 2 70B. An old file's
+        tensors say it; a number that is not theirs is an error.
+    n_threads : threads that quantise; None is one for each physical core this process
+        may use.
+    progress : called with the share done, 0.0 to 1.0.
+
+    Raises
+    ------
+    ArgumentError : an option has a value that cannot be used, or is not for such a
+        source; `target` is a file of `source`.
+    ModelFileError : a file cannot be read or written, or is missing; the disk is full.
+    FormatError : `source` is neither, is broken, or (UnsupportedError) has something
+        that llamacy does not know.
+
+    Examples
+    --------
+    >>> convert("ggml-alpaca-7b-q4.bin", "alpaca-7b-Q4_0.gguf")  # doctest: +SKIP
+    >>> convert("SmolLM2-135M", "SmolLM2-135M-Q8_0.gguf", "Q8_0")  # doctest: +SKIP
+    """
+    found = find_source(source)
+    path, file_type = found.path, found.file_type(type, "type")
+    if n_threads is None:
+        n_threads = default_threads()
+    n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
+    if not isinstance(target, str | os.PathLike):
+        raise ArgumentError(f"target: wanted a path, found {target!r}")
+    check_callback("progress", progress)
+    unsaid = _checked_unsaid(n_ctx, eps, gqa)
+    with ExitStack() as opened:
+        source_file: ModelFile = opened.enter_context(_open(path, unsaid))
+        file = source_file
+        if file_type is not None:
+            requantized = RequantizedFile(file, file_type, n_threads)
+            file = opened.enter_context(requantized)
+        tensors = write_model(file, os.fspath(target), progress)
+        n_rounded = 0
+        if isinstance(source_file, LegacyModel):
+            n_rounded = source_file.n_rounded
+        return ConvertedFile(
+            path=os.fspath(target),
+            source_format=source_file.format,
+            n_params=sum(math.prod(tensor.shape) for tensor in tensors),
+            n_bytes=sum(tensor.n_bytes for tensor in tensors),
+            tensor_types=dict(Counter(tensor.type.name for tensor in tensors)),
+            n_rounded=n_rounded,
+        )
+
+
+def _open(path: os.PathLike[str], unsaid: dict[str, Any]) -> ModelFile:
+    """Open the source; `unsaid` are the options of `open_legacy` that were given."""
+    if is_legacy(path):
+        return open_legacy(path, **unsaid)
+    if not os.path.isdir(path):
+        wanted = "a folder with config.json and safetensors, or a file from before GGUF"
+        raise FormatError(path, "source", wanted, _described(path))
+    if unsaid:
+        name = next(iter(unsaid))
+        raise ArgumentError(f"{name}: config.json says it, wanted None")
+    return open_model(Path(path))
+
+
+def _described(path: os.PathLike[str]) -> str:
+    """Say what a file is that is none of those; raise if it cannot be read."""
+    file = MappedFile(Path(path))
+    try:
+        head = file.data[:64]
+        return "a GGUF file" if head.startswith(b"GGUF") else describe(head)
+    finally:
+        file.close()
+
+
+def _checked_unsaid(
+    n_ctx: int | None, eps: float | None, gqa: int | None
+) -> dict[str, Any]:
+    """Check what old files do not say, and give what was given."""
+    unsaid: dict[str, Any] = {}
+    if n_ctx is not None:
+        unsaid["n_ctx"] = checked_integer("n_ctx", n_ctx, 1, _MAX_CTX)
+    if eps is not None:
+        is_number = isinstance(eps, int | float) and not isinstance(eps, bool)
+        if not is_number or not 0 <= eps <= 1:
+            raise ArgumentError(f"eps: wanted a number from 0 to 1, found {eps!r}")
+        unsaid["eps"] = float(eps)
+    if gqa is not None:
+        unsaid["gqa"] = checked_integer("gqa", gqa, 1, _MAX_GQA)
+    return unsaid

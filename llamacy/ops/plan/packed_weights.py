@@ -1,0 +1,131 @@
+"""Weights as the plan reads them: packed matrices, and vectors in float32.
+
+Biases of experts, one row an expert, are vectors too: they stay in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import OutOfMemoryError
+from llamacy.kernels.forking import usable_threads
+from llamacy.kernels.packing.matrices import (
+    PackedExperts,
+    PackedMatrix,
+    pack,
+    pack_experts,
+    packed_bytes,
+)
+from llamacy.ops.memory import large_pages
+
+Weight: TypeAlias = PackedMatrix | PackedExperts | NDArray[np.float32]
+
+
+class SourceTensor(Protocol):
+    """What is asked of a file's tensor."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_out, n_in), (n_expert, n_out, n_in) or (n,)."""
+
+    @property
+    def type(self) -> Any:
+        """An enum member with ggml's name of the type."""
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The tensor's bytes as the file has them."""
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Return the tensor in float32."""
+
+    def release(self) -> None:
+        """Let the system drop the file's pages from memory."""
+
+
+def pack_weights(
+    tensors: Mapping[str, SourceTensor],
+    *,
+    n_threads: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, Weight]:
+    """Copy `tensors` into memory of their own, tensor by tensor.
+
+    The file's pages are given back as each tensor is done, so that no more than one
+    tensor is in memory twice.
+
+    Raises
+    ------
+    OutOfMemoryError : the packed weights do not fit.
+    """
+    sizes = _packed_sizes(tensors)
+    arena, done, total = _arena(sum(sizes.values())), 0, sum(sizes.values())
+    n_threads = usable_threads(n_threads)
+    weights: dict[str, Weight] = {}
+    for name, tensor in tensors.items():
+        if name not in sizes:
+            weights[name] = np.ascontiguousarray(tensor.dequantize(), np.float32)
+            continue
+        out = arena[done : done + sizes[name]]
+        weights[name] = _pack(tensor, out, n_threads)
+        tensor.release()
+        done += sizes[name]
+        if progress is not None:
+            progress(done / total)
+    return weights
+
+
+def pack_floats(matrix: NDArray[np.float32]) -> PackedMatrix:
+    """Pack one matrix of float32, (n_out, n_in), as it is.
+
+    Raises
+    ------
+    OutOfMemoryError : it does not fit.
+    """
+    n, k = matrix.shape
+    out = _arena(packed_bytes("F32", n, k))
+    data = np.ascontiguousarray(matrix, "<f4").view(np.uint8).reshape(-1)
+    return pack("F32", data, n, k, out)
+
+
+def weight_bytes(tensors: Mapping[str, SourceTensor]) -> int:
+    """Bytes of memory that `pack_weights` takes for `tensors`; reads none of them."""
+    sizes = _packed_sizes(tensors)
+    vectors = [math.prod(t.shape) for name, t in tensors.items() if name not in sizes]
+    return sum(sizes.values()) + 4 * sum(vectors)
+
+
+def _packed_sizes(tensors: Mapping[str, SourceTensor]) -> dict[str, int]:
+    """Bytes of each matrix, packed."""
+    return {
+        name: _packed_bytes(tensor)
+        for name, tensor in tensors.items()
+        if len(tensor.shape) > 1 and not name.endswith("bias")
+    }
+
+
+def _packed_bytes(tensor: SourceTensor) -> int:
+    *n_expert, n, k = tensor.shape
+    return math.prod(n_expert) * packed_bytes(tensor.type.name, n, k)
+
+
+def _pack(
+    tensor: SourceTensor, out: NDArray[np.uint8], n_threads: int
+) -> PackedMatrix | PackedExperts:
+    *n_expert, n, k = tensor.shape
+    type_name, data = tensor.type.name, tensor.data
+    if not n_expert:
+        return pack(type_name, data, n, k, out, n_threads)
+    return pack_experts(type_name, data, math.prod(n_expert), n, k, out, n_threads)
+
+
+def _arena(nbytes: int) -> NDArray[np.uint8]:
+    try:
+        return large_pages(nbytes)
+    except MemoryError as error:
+        raise OutOfMemoryError(f"no memory for {nbytes} bytes of weights") from error

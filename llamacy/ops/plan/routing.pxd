@@ -1,0 +1,33 @@
+"""The arrays of experts.h, which explains them, and who owns them."""
+
+from libc.stdint cimport int32_t
+
+
+cdef extern from "plan/experts.h" nogil:
+    enum:
+        GROUP_ROWS
+
+    ctypedef struct expert_group:
+        pass
+
+    ctypedef struct routing:
+        int n_expert
+        int n_used
+        bint is_normalized
+        int32_t* expert
+        float* weight
+        int32_t* slot
+        int32_t* row
+        int32_t* group
+        int32_t* count
+        expert_group* groups
+
+    int most_groups(const routing* r, int n_rows)
+
+
+cdef class Routing:
+    cdef routing routes
+    cdef list _arrays
+    cdef int _n_batch
+
+    cdef int32_t* integers(self, int n) except NULL

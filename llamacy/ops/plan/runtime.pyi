@@ -1,0 +1,16 @@
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.ops.plan.steps import Steps
+
+class Program(Steps):
+    def run(
+        self,
+        tokens: NDArray[np.int32],
+        positions: NDArray[np.int32],
+        wanted: NDArray[np.int32],
+        runs: NDArray[np.int32],
+        pages: NDArray[np.uintp],
+        logits: NDArray[np.float32],
+        n_threads: int,
+    ) -> None: ...

@@ -1,0 +1,1 @@
+"""Texts that grow, turn by turn, and how they are kept on disk."""

@@ -1,0 +1,184 @@
+"""Sessions on disk: the tokens and the KV pages of a text, checked when they come back.
+
+A zip file, not compressed, so that any tool can look into it: ``header.json``, the
+token ids as little-endian int32 in ``tokens``, and the pages, as the attention kernels
+read them, in ``pages/0``, ``pages/1`` and so on; the first ``n_gone`` of the header are
+not there, as no window reaches them. Zip keeps a checksum of each.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import (
+    ArgumentError,
+    ContextLengthError,
+    FormatError,
+    ModelFileError,
+)
+from llamacy.ops.batch import Sequence
+from llamacy.ops.state.pages import PagedSequence
+from llamacy.system.whole_files import file_errors, new_file, regular_path
+
+Path = str | os.PathLike[str]
+
+_KIND = "llamacy session"
+_VERSION = 1
+
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
+    *(UnicodeDecodeError, json.JSONDecodeError),
+)
+"""What `zipfile` and `json` raise over files that are damaged or none of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What must be the same when a session comes back.
+
+    Attributes
+    ----------
+    model : the model's fingerprint.
+    kv_type : how keys and values are kept.
+    page_tokens, page_bytes : the size of a page.
+    """
+
+    model: str
+    kv_type: str
+    page_tokens: int
+    page_bytes: int
+
+    def with_adapters(self, adapters: str) -> Origin:
+        """Origin of what the model computes with adapters, which `adapters` tells."""
+        return replace(self, model=f"{self.model}+{adapters}") if adapters else self
+
+
+def save(path: Path, origin: Origin, ids: list[int], sequence: Sequence) -> None:
+    """Write a session; the file is there whole or not at all.
+
+    Nobody but its owner may read it, unless a file that it replaces says otherwise.
+
+    Raises
+    ------
+    ArgumentError : `path` is none.
+    ModelFileError : it cannot be written.
+    """
+    assert isinstance(sequence, PagedSequence)
+    _check_path(path)
+    n_gone = sequence.n_gone
+    header = {"kind": _KIND, "version": _VERSION, "n_past": sequence.n_past}
+    header |= {"n_gone": n_gone} | asdict(origin)
+    with new_file(path, private=True) as draft, file_errors(path):
+        with zipfile.ZipFile(draft, "w", allowZip64=True) as archive:
+            archive.writestr("header.json", json.dumps(header))
+            archive.writestr("tokens", np.asarray(ids, "<i4").tobytes())
+            for number, page in enumerate(sequence.pages, n_gone):
+                archive.writestr(f"pages/{number}", page.data.data)
+
+
+def load(
+    path: Path, origin: Origin, n_vocab: int, n_ctx: int, sequence: Sequence
+) -> list[int]:
+    """Read a session's pages into `sequence`, which is empty; return its tokens.
+
+    Raises
+    ------
+    ArgumentError : `path` is none.
+    ContextLengthError : it has more than `n_ctx` tokens.
+    ModelFileError : the file cannot be read.
+    FormatError : it is not a session, is damaged, or is one of another model.
+    """
+    assert isinstance(sequence, PagedSequence)
+    _check_path(path)
+    source = regular_path(path)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            n_past, n_gone = _check_header(path, archive, origin)
+            ids = _read_tokens(path, archive, n_vocab)
+            if len(ids) < n_past:
+                raise FormatError(path, "tokens", f"{n_past} or more", len(ids))
+            if len(ids) > n_ctx:
+                raise ContextLengthError(len(ids), n_ctx)
+            most_gone = sequence.pool.n_unseen(n_past)
+            if n_gone > most_gone:
+                raise FormatError(path, "header n_gone", f"at most {most_gone}", n_gone)
+            numbers = range(n_gone, -(-n_past // origin.page_tokens))
+            pages = _pages(path, archive, numbers, origin)
+            sequence.restore(n_past, n_gone, pages)
+    except OSError as error:
+        number, reason = error.errno or errno.EIO, error.strerror or str(error)
+        raise ModelFileError(number, reason, os.fspath(path)) from error
+    except _BROKEN as error:
+        raise FormatError(path, "file", "a sound session file", error) from error
+    return ids
+
+
+def _check_path(path: object) -> None:
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentError(f"path: wanted a path, found {path!r}")
+
+
+def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int]:
+    data = _read(path, archive, "tokens")
+    if len(data) % 4:
+        raise FormatError(path, "tokens", "four bytes for each", f"{len(data)} bytes")
+    ids = np.frombuffer(data, "<i4")
+    bad = ids[(ids < 0) | (ids >= n_vocab)]
+    if len(bad):
+        raise FormatError(path, "tokens", f"ids from 0 to {n_vocab - 1}", bad[0])
+    tokens: list[int] = ids.tolist()
+    return tokens
+
+
+def _pages(
+    path: Path, archive: zipfile.ZipFile, numbers: Iterable[int], origin: Origin
+) -> Iterator[NDArray[np.uint8]]:
+    for number in numbers:
+        data = _read(path, archive, f"pages/{number}", origin.page_bytes)
+        yield np.frombuffer(data, np.uint8)
+
+
+def _check_header(
+    path: Path, archive: zipfile.ZipFile, origin: Origin
+) -> tuple[int, int]:
+    """Compare the header with what is wanted; return its n_past and n_gone."""
+    header: Any = json.loads(_read(path, archive, "header.json"))
+    wanted = {"kind": _KIND, "version": _VERSION} | asdict(origin)
+    found = header if isinstance(header, dict) else {}
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            raise FormatError(path, f"header {key}", value, repr(found.get(key))[:80])
+    n_past = _count(path, found, "n_past", "tokens")
+    return n_past, _count(path, found, "n_gone", "pages")
+
+
+def _count(path: Path, header: dict[str, Any], key: str, what: str) -> int:
+    n = header.get(key)
+    if not isinstance(n, int) or isinstance(n, bool) or n < 0:
+        raise FormatError(path, f"header {key}", f"a number of {what}", repr(n)[:80])
+    return n
+
+
+def _read(
+    path: Path, archive: zipfile.ZipFile, name: str, n_bytes: int | None = None
+) -> bytes:
+    """Read one part, of `n_bytes` if given; never more than the file itself holds."""
+    try:
+        info = archive.getinfo(name)
+    except KeyError:
+        raise FormatError(path, name, "a part of this name", "none") from None
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise FormatError(path, name, "data that is not compressed", "compressed data")
+    if n_bytes is not None and info.file_size != n_bytes:
+        raise FormatError(path, name, f"{n_bytes} bytes", info.file_size)
+    return archive.read(info)

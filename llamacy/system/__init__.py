@@ -1,0 +1,1 @@
+"""What the operating system offers: threads, memory, forks, whole files."""

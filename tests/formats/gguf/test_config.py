@@ -1,0 +1,445 @@
+"""Hyperparameters from metadata: defaults, odd spellings, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llamacy.config import ExpertConfig, ModelConfig, RopeConfig
+from llamacy.errors import FormatError, UnsupportedError
+from llamacy.formats.gguf.config import read_architecture, read_config
+from llamacy.formats.gguf.file import GGUFFile, open_gguf
+
+MINIMAL: dict[str, Any] = {
+    "general.architecture": "llama",
+    "llama.block_count": 2,
+    "llama.embedding_length": 64,
+    "llama.attention.head_count": 8,
+    "llama.feed_forward_length": 172,
+    "llama.context_length": 512,
+    "llama.attention.layer_norm_rms_epsilon": 1e-5,
+    "llama.vocab_size": 100,
+}
+
+
+def model(**changes: Any) -> GGUFFile:
+    """Stand in for a file with the minimal keys and `changes`; None leaves one out.
+
+    ``rope__freq_base`` stands for ``llama.rope.freq_base``.
+    """
+    metadata = dict(MINIMAL)
+    for name, value in changes.items():
+        key = "llama." + name.replace("__", ".")
+        metadata.pop(key, None)
+        if value is not None:
+            metadata[key] = value
+    return cast(GGUFFile, SimpleNamespace(path=Path("m.gguf"), metadata=metadata))
+
+
+def test_experts() -> None:
+    assert read_config(model()).experts is None
+    assert read_config(model(expert_count=0, expert_used_count=0)).experts is None
+    keys = {"expert_count": 8, "expert_used_count": 2}
+    assert read_config(model(**keys)).experts == ExpertConfig(8, 2)
+    widths = {
+        "expert_feed_forward_length": 40,
+        "expert_shared_feed_forward_length": 80,
+    }
+    config = read_config(model(**keys, **widths, expert_weights_scale=1.0))
+    assert config.experts == ExpertConfig(8, 2, n_ff=40, n_ff_shared=80)
+    for flag in (True, False):
+        config = read_config(model(**keys, expert_weights_norm=flag))
+        assert config.experts == ExpertConfig(8, 2, is_normalized=flag)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"expert_count": 513}, "expert_count: wanted 0 to 512, found 513"),
+        ({"expert_count": -1}, "expert_count: wanted 0 to 512, found -1"),
+        ({"expert_used_count": 9}, "expert_used_count: wanted 1 to 8, found 9"),
+        ({"expert_used_count": 0}, "expert_used_count: wanted 1 to 8, found 0"),
+        ({"expert_used_count": None}, "expert_used_count: .*no such key"),
+        ({"expert_feed_forward_length": 1 << 25}, "expert_feed_forward_length"),
+        ({"expert_shared_feed_forward_length": -1}, "expert_shared_feed_forward"),
+        ({"expert_weights_scale": float("nan")}, "expert_weights_scale"),
+        ({"expert_weights_norm": 1}, "expert_weights_norm: wanted true or false"),
+    ],
+)
+def test_experts_that_cannot_be(changes: dict[str, Any], match: str) -> None:
+    keys = {"expert_count": 8, "expert_used_count": 2} | changes
+    with pytest.raises(FormatError, match=match):
+        read_config(model(**keys))
+
+
+def test_scaled_experts_are_not_supported() -> None:
+    keys = {"expert_count": 8, "expert_used_count": 2, "expert_weights_scale": 2.5}
+    with pytest.raises(UnsupportedError, match="expert_weights_scale: wanted 1"):
+        read_config(model(**keys))
+
+
+def with_key(key: str, value: Any) -> GGUFFile:
+    file = model()
+    file.metadata[key] = value
+    return file
+
+
+def test_real_model(shared: Path) -> None:
+    with open_gguf(shared / "models/stories260K-Q8_0.gguf") as file:
+        config = read_config(file)
+    assert config == ModelConfig(
+        architecture="llama",
+        name="stories260K",
+        n_layer=5,
+        n_embd=64,
+        n_head=8,
+        n_head_kv=4,
+        n_ff=172,
+        n_vocab=512,
+        head_dim=8,
+        n_ctx_train=512,
+        norm_eps=float(np.float32(1e-5)),
+        rope=RopeConfig(n_dims=8, freq_base=10000.0, n_ctx_orig=512),
+    )
+
+
+def test_defaults() -> None:
+    config = read_config(model())
+    assert config.name == ""
+    assert config.n_head_kv == 8
+    assert config.head_dim == 8
+    assert config.rope == RopeConfig(n_dims=8, freq_base=10000.0, n_ctx_orig=512)
+
+
+def test_keys_are_those_of_the_architecture() -> None:
+    file = model()
+    renamed = {k.replace("llama.", "other."): v for k, v in file.metadata.items()}
+    file.metadata.clear()
+    file.metadata.update(renamed | {"general.architecture": "other"})
+    assert read_architecture(file) == "other"
+    assert read_config(file).architecture == "other"
+
+
+def test_vocabulary_counts_more_than_the_key() -> None:
+    file = with_key("tokenizer.ggml.tokens", ["a", "b"])
+    assert read_config(file).n_vocab == 2
+    del file.metadata["llama.vocab_size"]
+    assert read_config(file).n_vocab == 2
+
+
+def test_arrays_for_all_layers() -> None:
+    config = read_config(
+        model(
+            attention__head_count=np.array([8, 8], np.int32),
+            attention__head_count_kv=np.array([4, 4], np.uint32),
+            feed_forward_length=np.array([96, 96], np.uint64),
+        )
+    )
+    assert (config.n_head, config.n_head_kv, config.n_ff) == (8, 4, 96)
+    assert {type(n) for n in (config.n_head, config.n_head_kv, config.n_ff)} == {int}
+
+
+def test_head_length_of_its_own() -> None:
+    config = read_config(model(attention__key_length=128, attention__value_length=128))
+    assert config.head_dim == config.rope.n_dims == 128
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({}, ("none", 1.0)),
+        ({"rope__scaling__factor": 4.0}, ("linear", 4.0)),
+        ({"rope__scale_linear": 2.0}, ("linear", 2.0)),
+        ({"rope__scaling__factor": 4.0, "rope__scale_linear": 2.0}, ("linear", 4.0)),
+        ({"rope__scaling__factor": 0.0}, ("none", 1.0)),
+        ({"rope__scaling__type": "none", "rope__scaling__factor": 4.0}, ("none", 1.0)),
+        (
+            {"rope__scaling__type": "linear", "rope__scaling__factor": 8},
+            ("linear", 8.0),
+        ),
+        ({"rope__scaling__type": "longrope"}, ("longrope", 1.0)),
+        ({"rope__scaling__type": "yarn"}, ("yarn", 1.0)),
+        ({"rope__scaling__type": "yarn", "rope__scaling__factor": 2.5}, ("yarn", 2.5)),
+    ],
+)
+def test_rope_scaling(keys: dict[str, Any], expected: tuple[str, float]) -> None:
+    rope = read_config(model(**keys)).rope
+    assert (rope.scaling, rope.factor) == expected
+    assert rope.ext_factor == (1.0 if rope.scaling == "yarn" else 0.0)
+
+
+def test_yarn_in_full() -> None:
+    scaling = {
+        "type": "yarn",
+        "factor": 4.0,
+        "original_context_length": 128,
+        "attn_factor": 1.5,
+        "yarn_ext_factor": 0.5,
+        "yarn_attn_factor": 3.0,
+        "yarn_beta_fast": 16.0,
+        "yarn_beta_slow": 2.0,
+    }
+    keys = {f"rope__scaling__{key}": value for key, value in scaling.items()}
+    assert read_config(model(**keys)).rope == RopeConfig(
+        n_dims=8,
+        freq_base=10000.0,
+        scaling="yarn",
+        factor=4.0,
+        n_ctx_orig=128,
+        attn_factor=1.5,
+        ext_factor=0.5,
+        beta_fast=16.0,
+        beta_slow=2.0,
+    )
+
+
+def test_constants() -> None:
+    config = read_config(
+        model(
+            attention__scale=0.25,
+            attn_logit_softcapping=50.0,
+            final_logit_softcapping=30,
+            embedding_scale=12.0,
+            residual_scale=0.5,
+            logit_scale=8.0,
+            rope__freq_base_swa=5000.0,
+            rope__scaling__finetuned=False,
+        )
+    )
+    assert config.attention_scale == 0.25
+    assert (config.attention_softcap, config.logit_softcap) == (50, 30)
+    assert (config.embedding_scale, config.residual_scale) == (12, 0.5)
+    assert config.logit_scale == 8
+    assert config.rope.local_freq_base == 5000
+    assert not config.rope.is_finetuned
+
+
+def test_constants_of_zero_are_none() -> None:
+    zeros = dict.fromkeys(
+        [
+            *("attention__scale", "attn_logit_softcapping", "final_logit_softcapping"),
+            *("embedding_scale", "residual_scale", "logit_scale"),
+        ],
+        0.0,
+    )
+    config = read_config(model(**zeros, attention__sliding_window=0))
+    assert config == read_config(model())
+    assert config.attention_scale is config.attention_softcap is None
+    assert config.embedding_scale == config.residual_scale == config.logit_scale == 1
+    assert config.window is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        (None, None),
+        (0, (True, True, True, True)),
+        (1, (False, False, False, False)),
+        (2, (True, False, True, False)),
+        (3, (True, True, False, True)),
+        (np.array([False, True, True, False]), (False, True, True, False)),
+        (np.array([0, 0, 0, 1], np.int32), (False, False, False, True)),
+    ],
+)
+def test_windows(pattern: Any, expected: tuple[bool, ...] | None) -> None:
+    keys = {
+        "attention__sliding_window": 20,
+        "attention__sliding_window_pattern": pattern,
+    }
+    config = read_config(model(block_count=4, **keys))
+    assert config.window == 20
+    assert config.windowed_layers == expected
+
+
+def test_factor_on_attention_without_extrapolation() -> None:
+    keys = {
+        "rope__scaling__attn_factor": 1.5,
+        "rope__scaling__yarn_attn_factor": 3.0,
+        "rope__scaling__yarn_ext_factor": -1.0,
+    }
+    assert read_config(model(**keys)).rope.attn_factor == 4.5
+    yarn = model(rope__scaling__type="yarn", **keys)
+    assert read_config(yarn).rope.attn_factor == 1.5
+    assert read_config(yarn).rope.ext_factor == 1.0
+
+
+@pytest.mark.parametrize("key", MINIMAL)
+def test_missing_key(key: str) -> None:
+    file = model()
+    del file.metadata[key]
+    with pytest.raises(FormatError, match="found no such key") as caught:
+        read_config(file)
+    assert caught.value.field == key
+    assert caught.value.path == "m.gguf"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("block_count", 0),
+        ("block_count", 4097),
+        ("block_count", "2"),
+        ("block_count", True),
+        ("block_count", 2.0),
+        ("embedding_length", (1 << 20) + 1),
+        ("embedding_length", -64),
+        ("embedding_length", 65),  # not divided by the heads: names the heads
+        ("attention.head_count", 0),
+        ("attention.head_count", np.array([8], np.uint32)),
+        ("attention.head_count", np.array([8.0, 8.0], np.float32)),
+        ("attention.head_count", np.array([], np.uint32)),
+        ("attention.head_count_kv", 3),
+        ("attention.head_count_kv", 16),
+        ("attention.head_count_kv", 0),
+        ("attention.key_length", 0),
+        ("feed_forward_length", 1 << 40),
+        ("feed_forward_length", np.array([0, 0], np.uint32)),
+        ("context_length", 1 << 31),
+        ("attention.layer_norm_rms_epsilon", 0.0),
+        ("attention.layer_norm_rms_epsilon", -1e-5),
+        ("attention.layer_norm_rms_epsilon", float("nan")),
+        ("attention.layer_norm_rms_epsilon", float("inf")),
+        ("attention.layer_norm_rms_epsilon", "1e-5"),
+        ("vocab_size", 0),
+        ("vocab_size", 1 << 25),
+        ("rope.dimension_count", 7),
+        ("rope.dimension_count", 0),
+        ("rope.dimension_count", 10),
+        ("rope.freq_base", 1.0),
+        ("rope.freq_base", 0.0),
+        ("rope.freq_base", float("nan")),
+        ("rope.freq_base", [10000.0]),
+        ("rope.scaling.type", 3),
+        ("rope.scaling.factor", -2.0),
+        ("rope.scaling.factor", float("inf")),
+        ("rope.scaling.factor", 1e-45),
+        ("rope.scaling.original_context_length", -1),
+        ("rope.scaling.attn_factor", 0.0),
+        ("rope.scaling.yarn_beta_fast", float("nan")),
+        ("rope.scaling.yarn_beta_slow", 0.0),
+        ("rope.scaling.yarn_beta_slow", 5e-324),
+        ("rope.scale_linear", float("nan")),
+        ("rope.scaling.finetuned", 1),
+        ("rope.freq_base_swa", 1.0),
+        ("rope.freq_base_swa", float("inf")),
+        ("attention.sliding_window", -1),
+        ("attention.sliding_window", 1 << 31),
+        ("attention.sliding_window", 20.0),
+        ("attention.sliding_window_pattern", -1),
+        ("attention.sliding_window_pattern", 1 << 13),
+        ("attention.sliding_window_pattern", "all"),
+        ("attention.sliding_window_pattern", np.array([True], bool)),
+        ("attention.sliding_window_pattern", np.array([1, 2], np.int32)),
+        ("attention.scale", -0.1),
+        ("attention.scale", 1e7),
+        ("attn_logit_softcapping", float("nan")),
+        ("final_logit_softcapping", 1e-30),
+        ("embedding_scale", "12"),
+        ("residual_scale", float("inf")),
+        ("logit_scale", -8.0),
+    ],
+)
+def test_value_that_cannot_be(name: str, value: Any) -> None:
+    with pytest.raises(FormatError) as caught:
+        read_config(with_key(f"llama.{name}", value))
+    assert not isinstance(caught.value, UnsupportedError)
+    named = "attention.head_count" if name == "embedding_length" else name
+    assert caught.value.field in (f"llama.{name}", f"llama.{named}")
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        (
+            {"attention__head_count": np.array([8, 4], np.uint32)},
+            "attention.head_count",
+        ),
+        ({"feed_forward_length": np.array([8, 9], np.int64)}, "feed_forward_length"),
+        ({"attention__key_length": 16}, "attention.value_length"),
+        ({"rope__scaling__type": "dynamic"}, "rope.scaling.type"),
+        ({"rope__scaling__type": ""}, "rope.scaling.type"),
+    ],
+)
+def test_what_llamacy_lacks(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        read_config(model(**changes))
+    assert caught.value.field == f"llama.{field}"
+
+
+@pytest.mark.parametrize("factor", [0.5, 1e-30])
+def test_yarn_does_not_shrink(factor: float) -> None:
+    file = model(rope__scaling__type="yarn", rope__scaling__factor=factor)
+    with pytest.raises(FormatError, match=r"rope\.scaling\.factor"):
+        read_config(file)
+
+
+@pytest.mark.parametrize("tokens", [[], "abc", np.zeros(3, np.int32)])
+def test_vocabulary_that_is_none(tokens: Any) -> None:
+    with pytest.raises(FormatError, match=r"tokenizer\.ggml\.tokens"):
+        read_config(with_key("tokenizer.ggml.tokens", tokens))
+
+
+ALL_KEYS = sorted(MINIMAL) + [
+    "general.name",
+    "tokenizer.ggml.tokens",
+    "llama.attention.head_count_kv",
+    "llama.attention.key_length",
+    "llama.attention.value_length",
+    "llama.rope.dimension_count",
+    "llama.rope.freq_base",
+    "llama.rope.scaling.type",
+    "llama.rope.scaling.factor",
+    "llama.rope.scaling.yarn_ext_factor",
+    "llama.rope.scaling.original_context_length",
+    "llama.rope.scaling.finetuned",
+    "llama.rope.freq_base_swa",
+    "llama.attention.sliding_window",
+    "llama.attention.sliding_window_pattern",
+    "llama.attention.scale",
+    "llama.attn_logit_softcapping",
+    "llama.logit_scale",
+]
+values = st.one_of(
+    st.integers(-(2**63), 2**64 - 1),
+    st.integers(-2, 130),
+    st.floats(),
+    st.booleans(),
+    st.text(max_size=5),
+    st.sampled_from(["yarn", "linear", "none", "llama"]),
+    st.lists(st.text(max_size=2), max_size=3),
+    st.lists(st.integers(-2, 9), max_size=3).map(lambda n: np.array(n, np.int32)),
+    st.lists(st.floats(width=32), max_size=3).map(lambda n: np.array(n, np.float32)),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.dictionaries(st.sampled_from(ALL_KEYS), values, max_size=4))
+def test_any_metadata_give_an_error_or_a_sound_model(changes: dict[str, Any]) -> None:
+    file = model()
+    file.metadata.update(changes)
+    try:
+        config = read_config(file)
+    except FormatError as error:
+        assert error.field.startswith(("llama.", "general.", "tokenizer.")) or (
+            "general.architecture" in changes
+        )
+        return
+    assert config.n_head % config.n_head_kv == 0
+    assert 2 <= config.rope.n_dims <= config.head_dim
+    assert config.rope.n_dims % 2 == 0
+    assert np.isfinite([config.norm_eps, config.rope.freq_base]).all()
+    assert config.rope.n_ctx_orig >= 1
+    assert config.window is None or config.window >= 1
+    assert config.windowed_layers is None or len(config.windowed_layers) == (
+        config.n_layer
+    )
+    constants = (config.attention_scale, config.attention_softcap, config.logit_scale)
+    assert all(x is None or 0 < x < np.inf for x in constants)
+    assert min(config.n_layer, config.n_ff, config.n_vocab, config.n_ctx_train) >= 1

@@ -1,0 +1,463 @@
+"""The GGUF reader on broken and hostile files: an error that tells, and no more."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import time
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llamacy.errors import FormatError, LlamacyError, UnsupportedError
+from llamacy.formats.gguf.config import read_config
+from llamacy.formats.gguf.file import GGUFFile, open_gguf
+from llamacy.formats.gguf.header import MAX_TENSORS
+
+U32, STRING, ARRAY = 4, 8, 9
+SECONDS = 5  # of this thread; a file that takes this long hangs
+MEBIBYTES = 16  # allocated at most while a small file is opened
+
+
+def u32(value: int) -> bytes:
+    return struct.pack("<I", value)
+
+
+def u64(value: int) -> bytes:
+    return struct.pack("<Q", value)
+
+
+def text(value: str | bytes) -> bytes:
+    raw = value.encode() if isinstance(value, str) else value
+    return u64(len(raw)) + raw
+
+
+def key(name: str | bytes, kind: int, payload: bytes) -> bytes:
+    return text(name) + u32(kind) + payload
+
+
+def tensor(
+    name: str | bytes = "t",
+    sizes: tuple[int, ...] = (32,),
+    type_id: int = 0,
+    offset: int = 0,
+) -> bytes:
+    """One entry of the list of tensors; F32 of 32 weights at the start."""
+    dims = b"".join(map(u64, sizes))
+    return text(name) + u32(len(sizes)) + dims + u32(type_id) + u64(offset)
+
+
+@dataclass
+class Raw:
+    """A file to be written byte by byte."""
+
+    magic: bytes = b"GGUF"
+    version: int = 3
+    keys: list[bytes] = field(default_factory=list)
+    tensors: list[bytes] = field(default_factory=lambda: [tensor()])
+    n_keys: int | None = None
+    n_tensors: int | None = None
+    data: bytes = bytes(256)
+
+    def build(self) -> bytes:
+        n_tensors = len(self.tensors) if self.n_tensors is None else self.n_tensors
+        n_keys = len(self.keys) if self.n_keys is None else self.n_keys
+        head = self.magic + u32(self.version) + u64(n_tensors) + u64(n_keys)
+        head += b"".join(self.keys) + b"".join(self.tensors)
+        return head + bytes(-len(head) % 32) + self.data
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Fail if the block takes too long or allocates too much."""
+    start = time.thread_time()
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert time.thread_time() - start < SECONDS
+    assert peak < MEBIBYTES << 20
+
+
+def refused(path: Path, content: bytes) -> FormatError:
+    path.write_bytes(content)
+    with bounded(), pytest.raises(FormatError) as caught:
+        open_gguf(path)
+    assert caught.value.path == str(path)
+    assert str(path) in str(caught.value)
+    assert len(str(caught.value)) < len(str(path)) + 500
+    return caught.value
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "m.gguf"
+
+
+def test_the_file_the_others_spoil_is_sound(path: Path) -> None:
+    path.write_bytes(Raw(keys=[key("k", U32, u32(1))]).build())
+    with open_gguf(path) as file:
+        assert file.metadata == {"k": 1}
+        assert file.tensors["t"].dequantize().tolist() == [0.0] * 32
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "an empty file"),
+        (b"G", "begins with b'G'"),
+        (b"hello, world, this is text", "begins with b'hell'"),
+        (bytes(100), "nothing but zeros"),
+        (b"lmgg" + bytes(40), "older than GGUF"),
+        (b"tjgg" + bytes(40), "older than GGUF"),
+        (b"PK\x03\x04" + bytes(40), "zip archive"),
+        (b"\x80\x02}q\x00" + bytes(40), "Python pickle"),
+        (u64(60) + b'{"a":{"dtype":"F32"}}' + bytes(60), "safetensors"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+    ],
+)
+def test_other_files(path: Path, content: bytes, found: str) -> None:
+    assert found in refused(path, content).found  # type: ignore[operator]
+
+
+def test_every_truncation(path: Path) -> None:
+    keys = [key("k", ARRAY, u32(STRING) + u64(2) + text("a") + text("b"))]
+    whole = Raw(keys=keys, data=bytes(128)).build()
+    for size in range(len(whole)):
+        refused(path, whole[:size])
+
+
+@pytest.mark.parametrize("version", [0, 1, 4, 2**31, 2**32 - 1])
+def test_unknown_version(path: Path, version: int) -> None:
+    error = refused(path, Raw(version=version).build())
+    if version != 2**31:  # which is how version 32768 of a big-endian file reads
+        assert (error.field, error.wanted, error.found) == (
+            "version",
+            "2 or 3",
+            str(version),
+        )
+    assert isinstance(error, UnsupportedError)
+
+
+def test_big_endian(path: Path) -> None:
+    error = refused(path, Raw(version=3 << 24).build())
+    assert isinstance(error, UnsupportedError)
+    assert error.field == "byte order"
+
+
+huge = pytest.mark.parametrize("count", [2**16 + 1, 2**32, 2**60, 2**63, 2**64 - 1])
+
+
+@huge
+def test_huge_counts(path: Path, count: int) -> None:
+    assert refused(path, Raw(n_tensors=count).build()).field == "tensor count"
+    assert refused(path, Raw(n_keys=count).build()).field == "metadata key count"
+
+
+def test_counts_beyond_the_file(path: Path) -> None:
+    assert "room for" in str(refused(path, Raw(n_tensors=MAX_TENSORS).build()))
+    # a few too many pass that test, and run into what follows
+    refused(path, Raw(n_tensors=2, data=b"").build())
+    refused(path, Raw(n_keys=2).build())
+
+
+@huge
+def test_huge_strings(path: Path, count: int) -> None:
+    values = [
+        u64(count) + b"k" + u32(U32) + u32(1),
+        key("k", STRING, u64(count) + b"abc"),
+        key("k", ARRAY, u32(STRING) + u64(1) + u64(count) + b"abc"),
+    ]
+    for value in values:
+        refused(path, Raw(keys=[value]).build())
+
+
+@huge
+@pytest.mark.parametrize("item", [*range(9), 10, 11, 12])
+def test_huge_arrays(path: Path, count: int, item: int) -> None:
+    value = key("some.key", ARRAY, u32(item) + u64(count) + bytes(64))
+    assert refused(path, Raw(keys=[value]).build()).field.startswith("some.key")
+
+
+def test_nested_arrays(path: Path) -> None:
+    inner = u32(U32) + u64(1) + u32(7)
+    error = refused(path, Raw(keys=[key("k", ARRAY, u32(9) + u64(1) + inner)]).build())
+    assert isinstance(error, UnsupportedError)
+    deep = (u32(ARRAY) + u64(1)) * 5000
+    refused(path, Raw(keys=[key("k", ARRAY, deep)]).build())
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        (key("k", 13, bytes(8)), "k: value type"),
+        (key("k", 2**32 - 1, bytes(8)), "k: value type"),
+        (key("k", ARRAY, u32(13) + u64(1) + bytes(8)), "k: item type"),
+        (key("k", 7, b"\x02"), "k"),
+        (key("k", ARRAY, u32(7) + u64(3) + b"\0\1\2"), "k"),
+        (key("k", STRING, text(b"a\xff")), "k"),
+        (key("k", ARRAY, u32(STRING) + u64(2) + text("a") + text(b"\xff")), "k[1]"),
+        (key(b"\xff\xfe", U32, u32(1)), "metadata key 0"),
+        (key("", U32, u32(1)), "metadata key 0"),
+        (key("x" * 65536, U32, u32(1)), "metadata key 0: length"),
+        (key("k", U32, u32(1)) + key("k", U32, u32(2)), "k"),
+        (key("a\x1b[2J", 13, bytes(8)), "'a\\x1b[2J': value type"),
+    ],
+)
+def test_broken_metadata(path: Path, bad: bytes, field: str) -> None:
+    n_keys = 2 if bad.count(text("k")) == 2 else 1
+    error = refused(path, Raw(keys=[bad], n_keys=n_keys).build())
+    assert error.field == field
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        (U32, u32(0)),
+        (U32, u32(4)),
+        (U32, u32(48)),
+        (U32, u32(1 << 31)),
+        (5, struct.pack("<i", -32)),
+        (10, u64(1 << 63)),
+        (6, struct.pack("<f", 32.0)),
+        (7, b"\1"),
+        (STRING, text("x" * 10_000)),
+        (ARRAY, u32(U32) + u64(1) + u32(32)),
+    ],
+)
+def test_absurd_alignment(path: Path, kind: int, payload: bytes) -> None:
+    content = Raw(keys=[key("general.alignment", kind, payload)]).build()
+    assert refused(path, content).field == "general.alignment"
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        (tensor(""), "tensor 0: name"),
+        (tensor(b"\xff"), "tensor 0: name"),
+        (tensor("x" * 65), "tensor 0: name: length"),
+        (tensor(sizes=()), "tensor t: dimensions"),
+        (tensor(sizes=(1,) * 5), "tensor t: dimensions"),
+        (text("t") + u32(2**32 - 1), "tensor t: dimensions"),
+        (tensor(sizes=(0,)), "tensor t: shape"),
+        (tensor(sizes=(32, 0)), "tensor t: shape"),
+        (tensor(sizes=(33,), type_id=2), "tensor t: shape"),
+        (tensor(sizes=(32, 8), type_id=12), "tensor t: shape"),
+        (tensor(sizes=(65,)), "tensor t"),
+        (tensor(sizes=(2**63, 2)), "tensor t"),
+        (tensor(sizes=(2**32, 2**32)), "tensor t"),
+        (tensor(sizes=(2**64 - 1,) * 4), "tensor t"),
+        (tensor(offset=1), "tensor t: offset"),
+        (tensor(offset=16), "tensor t: offset"),
+        (tensor(offset=256), "tensor t"),
+        (tensor(offset=2**64 - 32), "tensor t"),
+        (tensor() + tensor(offset=128), "tensor t"),
+        (tensor() + tensor("u"), "tensor u"),
+        (tensor("v", offset=96) + tensor("u"), "tensor v"),
+    ],
+)
+def test_broken_tensors(path: Path, bad: bytes, field: str) -> None:
+    n_tensors = 2 if len(bad) > 60 and bad.count(u64(32)) == 2 else 1
+    error = refused(path, Raw(tensors=[bad], n_tensors=n_tensors).build())
+    assert error.field == field
+
+
+@pytest.mark.parametrize(
+    ("type_id", "name"), [(41, "Q1_0"), (26, "I32"), (40, "NVFP4"), (4, "Q4_2")]
+)
+def test_unsupported_tensor_type(path: Path, type_id: int, name: str) -> None:
+    error = refused(path, Raw(tensors=[tensor(type_id=type_id)]).build())
+    assert isinstance(error, UnsupportedError)
+    assert error.found == name
+    assert "F32, F16, Q4_0" in str(error.wanted)
+    path.write_bytes(Raw(tensors=[tensor(type_id=type_id)]).build())
+    open_gguf(path, metadata_only=True).close()
+
+
+def test_first_part_that_says_it_is_a_later_one(tmp_path: Path) -> None:
+    """Following the names must not go in circles."""
+    keys = [
+        key("split.no", 2, struct.pack("<H", 1)),
+        key("split.count", 2, struct.pack("<H", 2)),
+    ]
+    for number in (1, 2):
+        part = tmp_path / f"m-0000{number}-of-00002.gguf"
+        part.write_bytes(Raw(keys=keys).build())
+    for number in (1, 2):
+        with pytest.raises(FormatError, match=r"00001-of-00002\.gguf: split\.no"):
+            open_gguf(tmp_path / f"m-0000{number}-of-00002.gguf")
+
+
+@pytest.mark.parametrize("count", [2**40, 99_999])
+def test_absurd_number_of_parts(tmp_path: Path, count: int) -> None:
+    path = tmp_path / f"m-00001-of-{min(count, 99_999)}.gguf"
+    path.write_bytes(Raw(keys=[key("split.count", 10, u64(count))]).build())
+    with pytest.raises(LlamacyError):
+        open_gguf(path)
+
+
+def test_part_numbers_of_other_kinds(tmp_path: Path) -> None:
+    first = tmp_path / "m-00001-of-00002.gguf"
+    second = tmp_path / "m-00002-of-00002.gguf"
+    count = key("split.count", U32, u32(2))
+    first.write_bytes(Raw(keys=[count]).build())
+    for number in (
+        key("split.no", ARRAY, u32(U32) + u64(2) + u64(0)),
+        key("split.no", STRING, text("1")),
+        key("split.no", 5, struct.pack("<i", -1)),
+    ):
+        second.write_bytes(Raw(keys=[count, number]).build())
+        with pytest.raises(FormatError, match=r"split\.no"):
+            open_gguf(first)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are not sparse there")
+@pytest.mark.parametrize(
+    ("item", "count", "message"),
+    [
+        (STRING, 2**30, "at most 4194304 strings"),
+        (0, 2**33, "header must have ended"),
+        (10, 2**30, "header must have ended"),
+    ],
+)
+def test_large_file_of_nothing(path: Path, item: int, count: int, message: str) -> None:
+    """A sparse file costs its author nothing; it must cost its reader little."""
+    path.write_bytes(Raw(keys=[key("k", ARRAY, u32(item) + u64(count))]).build())
+    with path.open("r+b") as file:
+        file.truncate(1 << 34)
+    with bounded(), pytest.raises(FormatError, match=message):
+        open_gguf(path)
+
+
+def use(file: GGUFFile) -> None:
+    """Look at all of a file that was accepted."""
+    for each in file.tensors.values():
+        weights = each.dequantize()
+        assert weights.shape == each.shape
+        each.release()
+    try:
+        config = read_config(file)
+    except FormatError:
+        return
+    assert config.n_layer >= 1
+
+
+def survives(path: Path, content: bytes) -> bool:
+    """Open a file and use it; whether it was accepted."""
+    path.write_bytes(content)
+    start = time.thread_time()
+    try:
+        with open_gguf(path) as file:
+            use(file)
+            accepted = True
+    except LlamacyError as error:
+        assert str(path) in str(error)
+        accepted = False
+    assert time.thread_time() - start < SECONDS
+    return accepted
+
+
+# numbers that overflow, or are one too many, in any field they hit
+extremes = st.sampled_from(
+    [0, 1, 4, 8, 9, 31, 255, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**60]
+    + [2**63 - 1, 2**63, 2**64 - 32, 2**64 - 1]
+)
+edits = st.one_of(
+    st.tuples(st.just("byte"), st.integers(0, 10**6), st.integers(0, 255)),
+    st.tuples(st.just("u32"), st.integers(0, 10**6), extremes),
+    st.tuples(st.just("u64"), st.integers(0, 10**6), extremes),
+    st.tuples(st.just("insert"), st.integers(0, 10**6), extremes),
+    st.tuples(st.just("delete"), st.integers(0, 10**6), st.integers(1, 40)),
+    st.tuples(st.just("cut"), st.integers(0, 10**6), st.just(0)),
+)
+
+
+def mutate(content: bytes, n_head: int, changes: list[tuple[str, int, int]]) -> bytes:
+    """Change bytes, almost all of them in the first `n_head`."""
+    data = bytearray(content)
+    for kind, place, value in changes:
+        at = place % min(n_head, len(data) or 1)
+        if kind == "byte":
+            data[at : at + 1] = bytes([value])
+        elif kind == "u32":
+            data[at : at + 4] = u32(value & 0xFFFFFFFF)
+        elif kind == "u64":
+            data[at : at + 8] = u64(value)
+        elif kind == "insert":
+            data[at:at] = u64(value)
+        elif kind == "delete":
+            del data[at : at + value]
+        else:
+            del data[place % (len(data) or 1) :]
+    return bytes(data)
+
+
+small_model = Raw(
+    keys=[
+        key("general.architecture", STRING, text("llama")),
+        key("general.alignment", U32, u32(32)),
+        key("llama.block_count", U32, u32(1)),
+        key("tokenizer.ggml.tokens", ARRAY, u32(STRING) + u64(3) + text("abc") * 3),
+        key("tokenizer.ggml.scores", ARRAY, u32(6) + u64(3) + bytes(12)),
+        key("tokenizer.ggml.add_bos_token", 7, b"\1"),
+    ],
+    tensors=[
+        tensor("a", (32, 2), 8, 0),
+        tensor("b", (256, 1), 12, 96),
+        tensor("c", (4, 2, 2), 1, 256),
+    ],
+    data=bytes(range(256)) * 2,
+).build()
+n_small_head = len(small_model) - 512
+
+fuzz = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@settings(fuzz, max_examples=1200)
+@given(st.lists(edits, min_size=1, max_size=4))
+def test_mutations_of_a_small_model(
+    path: Path, changes: list[tuple[str, int, int]]
+) -> None:
+    survives(path, mutate(small_model, n_small_head, changes))
+
+
+@settings(fuzz, max_examples=600)
+@given(st.lists(edits, min_size=1, max_size=3))
+def test_mutations_of_a_real_model(
+    shared: Path, path: Path, changes: list[tuple[str, int, int]]
+) -> None:
+    content = (shared / "models/stories260K-Q8_0.gguf").read_bytes()
+    survives(path, mutate(content, 14_240, changes))
+
+
+def test_every_byte_of_a_small_header(path: Path) -> None:
+    """Each byte becomes its complement, 0 and 255 in turn; memory is watched."""
+    n_accepted = 0
+    for at in range(n_small_head):
+        for value in (small_model[at] ^ 0xFF, 0, 255):
+            content = small_model[:at] + bytes([value]) + small_model[at + 1 :]
+            with bounded():
+                n_accepted += survives(path, content)
+    # most bytes are lengths, types and offsets; but names and values may be any
+    assert 0 < n_accepted < 3 * n_small_head
+
+
+def test_random_bytes_after_the_magic(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        noise = rng.integers(0, 256, 200, dtype=np.uint8).tobytes()
+        sparse = bytes(b if rng.random() < 0.2 else 0 for b in noise)
+        survives(path, b"GGUF" + u32(3) + u64(1) + u64(1) + sparse)

@@ -1,0 +1,203 @@
+"""What a model computes with adapters: the same as with them in its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from lora_files import Pairs, product, random_pairs, write_lora, write_peft
+from numpy.typing import NDArray
+
+from llamacy.formats.gguf.config import read_config
+from llamacy.formats.gguf.file import open_gguf
+from llamacy.model.adapters import low_ranks, read_adapters
+from llamacy.model.executors import Executor, load_executor
+from llamacy.ops.batch import Batch
+
+Floats = NDArray[np.float32]
+Kind = Literal["plan", "reference"]
+
+RANK, ALPHA = 5, 12.0  # of the adapter `lora`
+TOKENS = [3, 14, 15, 9, 26, 5, 35, 8, 9, 7]
+# of the largest logit; weights are float32, activations on the plan may be less
+PLAN_TOLERANCE = 2e-3
+TOLERANCES: dict[Kind, float] = {"reference": 1e-5, "plan": PLAN_TOLERANCE}
+
+
+def merged(tensors: dict[str, Floats], pairs: Pairs, scale: float) -> dict[str, Floats]:
+    """The weights with `scale * b @ a` in them."""
+    changed = {
+        name: tensors[name] + np.float32(scale) * product(name, a, b)
+        for name, (a, b) in pairs.items()
+    }
+    return {**tensors, **changed}
+
+
+def executor_of(path: Path, kind: Kind, lora: Any = None) -> Executor:
+    with open_gguf(path) as file:
+        config = read_config(file)
+        executor = load_executor(file, config, executor=kind, kv_type="f32")
+    if lora is not None:
+        low = low_ranks(read_adapters(lora, config), executor.shapes)
+        executor.set_adapters(low)
+    return executor
+
+
+def logits_of(executor: Executor) -> Floats:
+    return executor.forward(Batch.of(TOKENS, executor.new_sequence(), "all"))
+
+
+def largest_difference(a: Floats, b: Floats) -> float:
+    return float(np.abs(a - b).max() / np.abs(b).max())
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.25, -1.5])
+@pytest.mark.parametrize("type_name", ["F32", "Q8_0", "Q4_0"])
+def test_beside_the_weights_is_as_in_them(
+    tmp_path: Path,
+    tensors: dict[str, Floats],
+    write_model: Callable[..., Path],
+    pairs: Pairs,
+    lora: Path,
+    type_name: str,
+    scale: float,
+) -> None:
+    base = write_model(tmp_path / "base.gguf", tensors, type_name)
+    with open_gguf(base) as file:
+        weights = {name: each.dequantize() for name, each in file.tensors.items()}
+    whole = write_model(
+        tmp_path / "merged.gguf", merged(weights, pairs, scale * ALPHA / RANK)
+    )
+    wanted = logits_of(executor_of(whole, "reference"))
+    assert largest_difference(logits_of(executor_of(base, "reference")), wanted) > 0.05
+    found = logits_of(executor_of(base, "reference", (lora, scale)))
+    assert largest_difference(found, wanted) < 1e-5
+    # quantised weights read activations in 8 bits
+    most = PLAN_TOLERANCE if type_name == "F32" else 0.05
+    found = logits_of(executor_of(base, "plan", (lora, scale)))
+    assert largest_difference(found, wanted) < most
+
+
+def test_every_level(
+    selected_level: object, base: Path, tensors: dict[str, Floats], pairs: Pairs,
+    lora: Path, tmp_path: Path, write_model: Callable[..., Path],
+) -> None:  # fmt: skip
+    whole = write_model(tmp_path / "merged.gguf", merged(tensors, pairs, ALPHA / RANK))
+    wanted = logits_of(executor_of(whole, "reference"))
+    found = logits_of(executor_of(base, "plan", lora))
+    assert largest_difference(found, wanted) < PLAN_TOLERANCE
+
+
+@pytest.mark.parametrize("rank", [1, 3, 16, 40])
+def test_ranks_and_types(
+    tmp_path: Path, base: Path, tensors: dict[str, Floats], rank: int,
+    write_model: Callable[..., Path],
+) -> None:  # fmt: skip
+    shapes = {name: each.shape for name, each in tensors.items()}
+    pairs = random_pairs(shapes, rank, rank)
+    whole = write_model(tmp_path / "merged.gguf", merged(tensors, pairs, 1))
+    wanted = logits_of(executor_of(whole, "reference"))
+    for type_name, most in (("F32", 1e-5), ("F16", 5e-3), ("BF16", 5e-2)):
+        path = write_lora(
+            tmp_path / "l.gguf", pairs, alpha=float(rank), type_name=type_name
+        )
+        found = logits_of(executor_of(base, "reference", path))
+        assert largest_difference(found, wanted) < most
+        found = logits_of(executor_of(base, "plan", path))
+        assert largest_difference(found, wanted) < PLAN_TOLERANCE + most
+
+
+@pytest.mark.parametrize(
+    "part", ["attn_q", "attn_v", "ffn_gate", "ffn_down", "token_embd", "output.weight"]
+)
+def test_parts_of_a_model(
+    tmp_path: Path, base: Path, tensors: dict[str, Floats], pairs: Pairs, part: str,
+    write_model: Callable[..., Path],
+) -> None:  # fmt: skip
+    """What is adapted may be fused with what is not."""
+    some = {name: pair for name, pair in pairs.items() if part in name}
+    whole = write_model(tmp_path / "merged.gguf", merged(tensors, some, ALPHA / RANK))
+    wanted = logits_of(executor_of(whole, "reference"))
+    path = write_lora(tmp_path / "lora.gguf", some, alpha=ALPHA)
+    for kind, most in TOLERANCES.items():
+        found = logits_of(executor_of(base, kind, path))
+        assert largest_difference(found, wanted) < most
+
+
+def test_a_tied_embedding_is_adapted_as_an_embedding(
+    tmp_path: Path, tensors: dict[str, Floats], pairs: Pairs,
+    write_model: Callable[..., Path],
+) -> None:  # fmt: skip
+    name = "token_embd.weight"
+    tied = {key: each for key, each in tensors.items() if key != "output.weight"}
+    base = write_model(tmp_path / "tied.gguf", tied)
+    path = write_lora(tmp_path / "lora.gguf", {name: pairs[name]}, alpha=ALPHA)
+    untied = merged(tied, {name: pairs[name]}, ALPHA / RANK)
+    untied["output.weight"] = tied[name]
+    wanted = logits_of(
+        executor_of(write_model(tmp_path / "m.gguf", untied), "reference")
+    )
+    for kind, most in TOLERANCES.items():
+        found = logits_of(executor_of(base, kind, path))
+        assert largest_difference(found, wanted) < most
+
+
+def test_several_add_up(
+    tmp_path: Path, base: Path, tensors: dict[str, Floats], pairs: Pairs, lora: Path,
+    write_model: Callable[..., Path],
+) -> None:  # fmt: skip
+    shapes = {name: each.shape for name, each in tensors.items() if "ffn" in name}
+    shapes["token_embd.weight"] = tensors["token_embd.weight"].shape
+    others = random_pairs(shapes, 3, 2)
+    # without an alpha products are taken as they are
+    second = write_lora(tmp_path / "second.gguf", others, alpha=None)
+    both = merged(merged(tensors, pairs, 0.5 * ALPHA / RANK), others, -2)
+    wanted = logits_of(executor_of(write_model(tmp_path / "m.gguf", both), "reference"))
+    for kind, most in TOLERANCES.items():
+        executor = executor_of(base, kind, [(lora, 0.5), (str(second), -2), (lora, 0)])
+        assert largest_difference(logits_of(executor), wanted) < most
+
+
+@pytest.mark.parametrize(
+    ("settings", "scale"),
+    [
+        ({"lora_alpha": ALPHA}, ALPHA / RANK),
+        ({"lora_alpha": ALPHA, "use_rslora": True}, ALPHA / RANK**0.5),
+        ({"lora_alpha": 7.5, "bias": None, "init_lora_weights": "gaussian"}, 1.5),
+    ],
+)
+def test_a_folder_of_peft(
+    tmp_path: Path, base: Path, tensors: dict[str, Floats], pairs: Pairs, scale: float,
+    settings: dict[str, Any], write_model: Callable[..., Path],
+) -> None:  # fmt: skip
+    folder = write_peft(tmp_path / "lora", pairs, (4, 2), **settings)
+    whole = write_model(tmp_path / "merged.gguf", merged(tensors, pairs, scale))
+    wanted = logits_of(executor_of(whole, "reference"))
+    for kind, most in TOLERANCES.items():
+        found = logits_of(executor_of(base, kind, folder))
+        assert largest_difference(found, wanted) < most
+
+
+def test_alphas_of_modules(
+    tmp_path: Path, base: Path, tensors: dict[str, Floats], pairs: Pairs,
+    write_model: Callable[..., Path],
+) -> None:  # fmt: skip
+    patterns = {"q_proj": 5, "layers.1.mlp.up_proj": 10}
+    folder = write_peft(
+        tmp_path / "lora", pairs, (4, 2), lora_alpha=RANK / 2, alpha_pattern=patterns
+    )
+    alphas = {
+        name: 5 if "attn_q" in name else 10 if name == "blk.1.ffn_up.weight" else 2.5
+        for name in pairs
+    }
+    whole = tensors
+    for name, alpha in alphas.items():
+        whole = merged(whole, {name: pairs[name]}, alpha / RANK)
+    wanted = logits_of(
+        executor_of(write_model(tmp_path / "m.gguf", whole), "reference")
+    )
+    found = logits_of(executor_of(base, "reference", folder))
+    assert largest_difference(found, wanted) < 1e-5

@@ -1,0 +1,339 @@
+"""Whole files: what is in them after, and what is left when something goes wrong."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import llamacy
+from llamacy.formats import requantized
+from llamacy.formats.gguf.config import read_config
+from llamacy.formats.gguf.file import open_gguf
+from llamacy.ggml.file_types import FILE_TYPES
+from llamacy.ggml.types import GGMLType
+from llamacy.model.executors import load_executor
+from llamacy.ops.batch import Batch
+
+T = gguf.GGUFValueType
+
+# A name, a value, its type, and its items' type.
+KEYS: list[tuple[str, Any, Any, Any]] = [
+    ("general.alignment", 64, T.UINT32, None),
+    ("general.file_type", 0, T.UINT32, None),
+    *(
+        (f"key.{kind.name}", 1, kind, None)
+        for kind in (T.UINT8, T.INT8, T.UINT16, T.INT16, T.UINT32, T.INT32)
+    ),
+    ("key.wide", 2**63, T.UINT64, None),
+    ("key.below", -(2**62), T.INT64, None),
+    ("key.third", 1 / 3, T.FLOAT64, None),
+    ("key.single", float(np.float32(1 / 3)), T.FLOAT32, None),
+    ("key.true", True, T.BOOL, None),
+    ("key.empty", "", T.STRING, None),
+    ("key.text", "naïve ☃", T.STRING, None),
+    ("array.text", ["", "a", "☃"], T.ARRAY, T.STRING),
+    ("array.bool", [True, False], T.ARRAY, T.BOOL),
+    ("array.int8", [-1, 2], T.ARRAY, T.INT8),
+    ("array.float", [0.5, float("inf")], T.ARRAY, T.FLOAT32),
+]
+N_EMBD, N_FF = 256, 512
+SHAPES = {
+    "token_embd.weight": (50, N_EMBD),
+    **{
+        f"blk.{layer}.{part}.weight": shape
+        for layer in range(2)
+        for part, shape in {
+            "attn_norm": (N_EMBD,),
+            "attn_q": (N_EMBD, N_EMBD),
+            "attn_k": (N_EMBD // 2, N_EMBD),
+            "attn_v": (N_EMBD // 2, N_EMBD),
+            "attn_output": (N_EMBD, N_EMBD),
+            "ffn_norm": (N_EMBD,),
+            "ffn_gate": (N_FF, N_EMBD),
+            "ffn_up": (N_FF, N_EMBD),
+            "ffn_down": (N_EMBD, N_FF),
+        }.items()
+    },
+    "output_norm.weight": (N_EMBD,),
+    "output.weight": (50, N_EMBD),
+}
+
+
+@pytest.fixture(scope="module")
+def float_model(
+    tmp_path_factory: pytest.TempPathFactory,
+    write_gguf: Callable[..., Path],
+    llama_metadata: Callable[..., dict[str, Any]],
+    random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
+) -> Path:
+    """A LLaMA of random float32 weights, in rows of whole blocks of any type."""
+    metadata = llama_metadata(
+        block_count=2, embedding_length=N_EMBD, feed_forward_length=N_FF
+    )
+    path = tmp_path_factory.mktemp("float") / "float.gguf"
+    return write_gguf(path, metadata, random_tensors(SHAPES.items()))
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """A file with values of every type."""
+    writer = gguf.GGUFWriter(tmp_path / "odd.gguf", "odd")
+    for key, value, kind, item in KEYS:
+        writer.add_key_value(key, value, kind, sub_type=item)
+    writer.data_alignment = 64
+    rng = np.random.default_rng(0)
+    for name, shape in {"a.weight": (3, 64), "b": (5,), "c.weight": (2, 2, 32)}.items():
+        writer.add_tensor(name, rng.standard_normal(shape, np.float32))
+    return finish(writer, tmp_path / "odd.gguf")
+
+
+def finish(writer: Any, path: Path) -> Path:
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def leftovers(folder: Path, *expected: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {path.name for path in expected}
+
+
+@pytest.mark.parametrize("name", FILE_TYPES)
+def test_every_type(float_model: Path, tmp_path: Path, name: str) -> None:
+    """The file has the tensors that `QuantizedFile` says, and the model still works."""
+    shares: list[float] = []
+    path = tmp_path / "new.gguf"
+    done = llamacy.quantize(float_model, path, name.lower(), progress=shares.append)
+    assert not leftovers(tmp_path, path)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert (done.path, done.type) == (str(path), name)
+    with open_gguf(path) as file, open_gguf(float_model) as source:
+        assert file.metadata["general.file_type"] == FILE_TYPES[name].number
+        assert list(file.tensors) == list(source.tensors)
+        types = [tensor.type.name for tensor in file.tensors.values()]
+        assert done.tensor_types == {each: types.count(each) for each in set(types)}
+        assert FILE_TYPES[name].base.name in types
+        sizes = [tensor.n_bytes for tensor in file.tensors.values()]
+        assert done.target_bytes == sum(sizes)
+        for before, after in zip(
+            source.tensors.values(), file.tensors.values(), strict=True
+        ):
+            weights = before.dequantize()
+            off = after.dequantize() - weights
+            assert np.sqrt((off**2).mean() / (weights**2).mean()) < 0.28
+    assert np.isfinite(logits(path)).all()
+
+
+def logits(path: Path) -> NDArray[np.float32]:
+    with open_gguf(path) as file:
+        executor = load_executor(file, read_config(file))
+    batch = Batch.of(list(range(20)), executor.new_sequence(), "all")
+    return executor.forward(batch)
+
+
+@pytest.mark.parametrize("name", ["Q8_0", "Q4_K_M", "Q4_0", "Q5_1", "BF16"])
+def test_the_new_model_generates(babble_model: Path, tmp_path: Path, name: str) -> None:
+    llamacy.quantize(babble_model, tmp_path / "new.gguf", name)
+    with llamacy.load(tmp_path / "new.gguf") as model:
+        done = model.generate("Once upon a time", max_tokens=8, seed=1)
+    assert done.usage.completion_tokens == 8
+
+
+def test_a_real_model(shared: Path, tmp_path: Path) -> None:
+    """The blocks are those of another writer, and a text stays as likely."""
+    source, theirs = (shared / f"models/stories260K-{t}.gguf" for t in ("F32", "Q8_0"))
+    llamacy.quantize(source, tmp_path / "new.gguf", "Q8_0")
+    with open_gguf(theirs) as want, open_gguf(tmp_path / "new.gguf") as got:
+        assert list(got.tensors) == list(want.tensors)
+        for name, tensor in got.tensors.items():
+            # rows of 172 weights become F16 here, as in llama.cpp; there they are F32
+            if tensor.type != GGMLType.F16:
+                np.testing.assert_array_equal(tensor.data, want.tensors[name].data)
+    llamacy.quantize(source, tmp_path / "new.gguf", "Q4_K_M")
+    text = "Once upon a time, there was a little girl named Lily."
+    with llamacy.load(source) as one, llamacy.load(tmp_path / "new.gguf") as other:
+        ratio = other.score(text).perplexity / one.score(text).perplexity
+    assert 0.9 < ratio < 1.1
+
+
+def test_gguf_reads_it(float_model: Path, tmp_path: Path) -> None:
+    llamacy.quantize(float_model, tmp_path / "new.gguf", "Q4_K_M")
+    reader = gguf.GGUFReader(tmp_path / "new.gguf")
+    with open_gguf(tmp_path / "new.gguf") as file:
+        assert [tensor.name for tensor in reader.tensors] == list(file.tensors)
+        for theirs in reader.tensors:
+            ours = file.tensors[theirs.name]
+            assert theirs.tensor_type.name == ours.type.name
+            assert tuple(theirs.shape[::-1]) == ours.shape
+            np.testing.assert_array_equal(
+                gguf.dequantize(theirs.data, theirs.tensor_type).reshape(ours.shape),
+                ours.dequantize(),
+            )
+
+
+def test_metadata_keep_their_types(odd: Path, tmp_path: Path) -> None:
+    llamacy.quantize(odd, tmp_path / "new.gguf", "Q8_0")
+    before, after = gguf.GGUFReader(odd), gguf.GGUFReader(tmp_path / "new.gguf")
+    new = {"general.quantization_version"}
+    assert set(after.fields) == set(before.fields) | new
+    assert after.fields["general.file_type"].contents() == 7
+    assert after.fields["general.quantization_version"].contents() == 2
+    for key, _, kind, item in KEYS:
+        field = after.fields[key]
+        assert field.types == [kind] + ([item] if item else [])
+        if key != "general.file_type":
+            assert field.contents() == before.fields[key].contents()
+    assert after.alignment == 64
+    with open_gguf(tmp_path / "new.gguf") as file:
+        types = {name: tensor.type.name for name, tensor in file.tensors.items()}
+    assert types == {"a.weight": "Q8_0", "b": "F32", "c.weight": "Q8_0"}
+
+
+def test_parts_become_one_file(tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    writer = gguf.GGUFWriter(folder / "m.gguf", "llama", split_max_tensors=1)
+    weights = np.random.default_rng(0).standard_normal((3, 2, 32)).astype(np.float32)
+    for name, each in zip("abc", weights, strict=True):
+        writer.add_tensor(f"{name}.weight", each)
+    finish(writer, folder)
+    path = tmp_path / "new.gguf"
+    llamacy.quantize(folder / "m-00002-of-00003.gguf", path, "F32")
+    with open_gguf(path) as file:
+        assert not [key for key in file.metadata if key.startswith("split.")]
+        for name, each in zip("abc", weights, strict=True):
+            got = file.tensors[f"{name}.weight"].dequantize()
+            np.testing.assert_array_equal(got, each)
+    with pytest.raises(llamacy.ArgumentError, match="another file than the source"):
+        part = folder / "m-00003-of-00003.gguf"
+        llamacy.quantize(folder / "m-00001-of-00003.gguf", part, "F32")
+
+
+def test_threads_and_pieces_do_not_matter(
+    float_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = tmp_path / "one.gguf", tmp_path / "other.gguf"
+    llamacy.quantize(float_model, one, "Q4_K_M", n_threads=1)
+    monkeypatch.setattr(requantized, "_CHUNK", 5000)
+    llamacy.quantize(float_model, other, "Q4_K_M", n_threads=3)
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_again_is_said_to_be_worse(
+    float_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = tmp_path / "one.gguf", tmp_path / "other.gguf"
+    with caplog.at_level(logging.WARNING, "llamacy"):
+        llamacy.quantize(float_model, one, "Q8_0")
+        llamacy.quantize(one, other, "Q8_0")
+        assert not caplog.records
+        llamacy.quantize(one, other, "Q4_0")
+    assert "16 of 21 tensors were quantised before" in caplog.text
+
+
+# What goes wrong.
+
+
+def test_ctrl_c(float_model: Path, target: Path) -> None:
+    def interrupt(share: float) -> None:
+        if share > 0.5:
+            assert leftovers(target.parent, target)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        llamacy.quantize(float_model, target, "Q8_0", progress=interrupt)
+
+
+def test_what_progress_raises_is_not_about_the_file(
+    float_model: Path, target: Path
+) -> None:
+    def fail(_: float) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        llamacy.quantize(float_model, target, "Q8_0", progress=fail)
+
+
+def test_a_disk_that_gets_full(float_model: Path, target: Path) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with pytest.raises(llamacy.ModelFileError) as caught:
+            llamacy.quantize(float_model, target, "Q8_0")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(target)
+    assert "File too large" in str(caught.value) or "written" in str(caught.value)
+
+
+def test_a_disk_that_is_full(
+    float_model: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil._ntuple_diskusage(10, 5, 5)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(llamacy.ModelFileError, match="5 are free") as caught:
+        llamacy.quantize(float_model, target, "Q8_0")
+    assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_weights_that_cannot_be_quantised(
+    tmp_path: Path, target: Path, value: float
+) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "bad.gguf", "llama")
+    weights = np.ones((2, 256), np.float32)
+    weights[1, 7] = value
+    writer.add_tensor("bad.weight", weights)
+    bad = finish(writer, tmp_path / "bad.gguf")
+    found = "1e+30" if np.isfinite(value) else "NaN or infinity"
+    with pytest.raises(llamacy.FormatError) as caught:
+        llamacy.quantize(bad, target, "Q4_K_M")
+    assert caught.value.field == "tensor bad.weight"
+    assert caught.value.wanted == "finite weights within the range of Q4_K"
+    assert caught.value.found == found
+
+
+def test_arguments_that_cannot_be_meant(
+    float_model: Path, target: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(llamacy.ArgumentError, match="wanted one of F32.*'Q9'"):
+        llamacy.quantize(float_model, target, "Q9")
+    with pytest.raises(llamacy.ArgumentError, match="target: wanted a path"):
+        llamacy.quantize("demo", None, "Q8_0")  # type: ignore[arg-type]
+    with pytest.raises(llamacy.ArgumentError, match="progress"):
+        llamacy.quantize("demo", "x", "Q8_0", progress=3)  # type: ignore[arg-type]
+    with pytest.raises(llamacy.ArgumentError, match="n_threads"):
+        llamacy.quantize(float_model, target, "Q8_0", n_threads=0)
+    with pytest.raises(llamacy.FormatError, match="GGUF"):
+        llamacy.quantize(target, tmp_path / "new.gguf", "Q8_0")
+    with pytest.raises(llamacy.ModelFileError, match="none"):
+        llamacy.quantize(tmp_path / "none.gguf", target, "Q8_0")
+    with pytest.raises(llamacy.ModelFileError, match="found a folder"):
+        llamacy.quantize(float_model, target.parent, "Q8_0")
+    with pytest.raises(llamacy.ModelFileError, match="nowhere"):
+        llamacy.quantize(float_model, tmp_path / "nowhere" / "new.gguf", "Q8_0")
+    with pytest.raises(llamacy.ModelFileError, match="null byte"):
+        llamacy.quantize(float_model, "\0", "Q8_0")
+
+
+def test_the_source_is_never_overwritten(babble_model: Path, tmp_path: Path) -> None:
+    source, link = tmp_path / "model.gguf", tmp_path / "link.gguf"
+    source.write_bytes(babble_model.read_bytes())
+    os.link(source, link)
+    for target in (source, link):
+        with pytest.raises(llamacy.ArgumentError, match="another file"):
+            llamacy.quantize(source, target, "Q4_0")
+    assert source.read_bytes() == babble_model.read_bytes()

@@ -1,0 +1,285 @@
+"""Which operations become one step, which become none, and where that must not be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from llamacy.config import RopeConfig
+from llamacy.ops.plan.packed_weights import pack_weights
+from llamacy.ops.rope import Rope
+
+if TYPE_CHECKING:
+    from tests.ops.conftest import Executors, Note, Notebook
+
+OpsOf = Callable[..., list[str]]
+ROPE = Rope.from_config(RopeConfig(n_dims=16), head_dim=16)
+
+
+@pytest.fixture
+def ops_of(notes_of: Callable[..., list[Note]]) -> OpsOf:
+    return lambda *args: [note.op for note in notes_of(*args)]
+
+
+def test_a_transformer(
+    transformer: Callable[..., Executors], lowered: Callable[..., Notebook]
+) -> None:
+    """Each layer is 12 steps."""
+    both = transformer("Q8_0")
+    notebook = lowered(both.forward, both.config, pack_weights(both.tensors))
+    store, fused = "linear store", "rms_norm+prepare"
+    block = [
+        *(fused, store, store, store, "append", "attention rounded", "prepare"),
+        "linear add",
+        *(fused, "linear swiglu", "prepare", "linear add"),
+    ]
+    ops = [note.op for note in notebook.notes]
+    assert [op for op in ops if op != "rope_table"] == [
+        "embedding", *block, *block, "wanted", fused, store,
+    ]  # fmt: skip
+    assert ops.count("rope_table") == 1
+
+
+class TestPreparation:
+    def test_a_norm_prepares_only_for_quantised_matrices(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            h = ops.rms_norm(ops.embedding(weights["w0"]), weights["norm"], 1e-5)
+            return ops.linear(h, weights["w1"])
+
+        assert ops_of(forward) == ["embedding", "rms_norm+prepare", "linear store"]
+        assert ops_of(forward, "F32") == ["embedding", "rms_norm", "linear store"]
+
+    def test_one_serves_all(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            a, b = ops.linear(x, weights["w1"]), ops.linear(x, weights["w2"])
+            return ops.linear(
+                ops.add(a, ops.rms_norm(b, weights["norm"], 1)), weights["w3"]
+            )
+
+        assert ops_of(forward).count("prepare") == 2  # of x, and of the sum
+
+
+class TestGateAndUp:
+    def test_of_one_input_run_side_by_side(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            h = ops.silu_mul(ops.linear(x, weights["w1"]), ops.linear(x, weights["w2"]))
+            return ops.linear(h, weights["w3"])
+
+        assert ops_of(forward, "F32") == ["embedding", "linear swiglu", "linear store"]
+
+    def test_by_gelu_do_too(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            h = ops.gelu_mul(ops.linear(x, weights["w1"]), ops.linear(x, weights["w2"]))
+            return ops.linear(h, weights["w3"])
+
+        assert ops_of(forward, "F32") == ["embedding", "linear geglu", "linear store"]
+
+    def test_of_two_inputs_do_not(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            y = ops.rms_norm(x, weights["norm"], 1)
+            h = ops.silu_mul(ops.linear(x, weights["w1"]), ops.linear(y, weights["w2"]))
+            return ops.linear(h, weights["w3"])
+
+        assert "silu_mul" in ops_of(forward)
+
+    def test_that_are_read_again_are_kept(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            gate = ops.linear(x, weights["w1"])
+            h = ops.silu_mul(gate, ops.linear(x, weights["w2"]))
+            return ops.linear(ops.add(h, gate), weights["w3"])
+
+        assert "silu_mul" in ops_of(forward)
+        assert "linear swiglu" not in ops_of(forward)
+
+
+class TestRotations:
+    """Rotated in place is only what nobody reads but one attention, as q or k."""
+
+    def rotated(self, ops_of: OpsOf, attend: Callable[..., Any]) -> list[str]:
+        """Steps of `attend(ops, a, b, c)`, of three linear layers, that rotate."""
+
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            heads = (ops.linear(x, weights[f"w{i}"]) for i in (1, 2, 3))
+            return ops.linear(attend(ops, *heads), weights["w0"])
+
+        return [op for op in ops_of(forward) if op in ("append", "copy+rotate")]
+
+    def test_go_with_the_write_into_the_cache(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            q, k = ops.rope(a, ROPE), ops.rope(b, ROPE)
+            return ops.attention(q, k, c, layer=0, scale=1)
+
+        assert self.rotated(ops_of, attend) == ["append"]
+
+    def test_of_what_is_also_read_as_it_was(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            return ops.attention(ops.rope(a, ROPE), b, a, layer=0, scale=1)
+
+        assert self.rotated(ops_of, attend) == ["copy+rotate", "append"]
+
+    def test_two_of_one_value(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            q, k = ops.rope(a, ROPE), ops.rope(a, ROPE)
+            return ops.attention(q, k, c, layer=0, scale=1)
+
+        assert self.rotated(ops_of, attend) == ["copy+rotate"] * 2 + ["append"]
+
+    def test_that_two_layers_share(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            k = ops.rope(b, ROPE)
+            h = ops.attention(ops.rope(a, ROPE), k, c, layer=0, scale=1)
+            return ops.attention(h, k, c, layer=1, scale=1)
+
+        assert self.rotated(ops_of, attend) == ["copy+rotate", "append", "append"]
+
+    def test_of_values(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            return ops.attention(a, b, ops.rope(c, ROPE), layer=0, scale=1)
+
+        assert self.rotated(ops_of, attend) == ["copy+rotate", "append"]
+
+    def test_of_heads_of_another_size(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            rope = Rope.from_config(RopeConfig(n_dims=8), head_dim=8)
+            return ops.attention(ops.rope(a, rope), b, c, layer=0, scale=1)
+
+        assert self.rotated(ops_of, attend) == ["copy+rotate", "append"]
+
+    def test_that_no_attention_reads(self, ops_of: OpsOf) -> None:
+        def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
+            return ops.add(ops.rope(a, ROPE), b)
+
+        assert self.rotated(ops_of, attend) == ["copy+rotate"]
+
+
+class TestAttention:
+    """It may round what was computed from rounded activations, and only that."""
+
+    def attended(
+        self, ops_of: OpsOf, value: Callable[..., Any], type_name: str
+    ) -> bool:
+        """Whether attention to `value(ops, x, weights)` may round."""
+
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            q, v = ops.linear(x, weights["w1"]), value(ops, x, weights)
+            h = ops.attention(q, q, v, layer=0, scale=1)
+            return ops.linear(h, weights["w0"])
+
+        ops = ops_of(forward, type_name)
+        assert ("attention rounded" in ops) != ("attention" in ops)
+        return "attention rounded" in ops
+
+    @pytest.mark.parametrize(
+        ("type_name", "expected"), [("Q8_0", True), ("F32", False)]
+    )
+    def test_to_products(self, ops_of: OpsOf, type_name: str, expected: bool) -> None:
+        def linear(ops: Any, x: Any, weights: Any) -> Any:
+            return ops.linear(x, weights["w2"])
+
+        def adapted(ops: Any, x: Any, weights: Any) -> Any:
+            return ops.add(linear(ops, x, weights), linear(ops, x, weights))
+
+        def normed(ops: Any, x: Any, weights: Any) -> Any:
+            return ops.rms_norm(linear(ops, x, weights), weights["norm"], 1e-5)
+
+        for value in (linear, adapted, normed):
+            assert self.attended(ops_of, value, type_name) == expected
+
+    def test_to_embeddings(self, ops_of: OpsOf) -> None:
+        assert not self.attended(ops_of, lambda ops, x, weights: x, "Q8_0")
+
+
+class TestTheLogits:
+    def test_are_where_a_linear_layer_leaves_them(
+        self, notes_of: Callable[..., list[Note]]
+    ) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            return ops.linear(ops.embedding(weights["w0"]), weights["w1"])
+
+        *_, last = notes_of(forward)
+        assert last.op == "linear store" and last.is_of_logits
+
+    def test_are_scaled_and_capped_where_they_are(
+        self, notes_of: Callable[..., list[Note]]
+    ) -> None:
+        """They are wide: a buffer for a batch of them may outgrow the weights."""
+
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.linear(ops.embedding(weights["w0"]), weights["w1"])
+            return ops.softcap(ops.scale(x, 0.5), 30.0)
+
+        *_, linear, scale, softcap = notes_of(forward)
+        assert linear.op == "linear store" and linear.is_of_logits
+        assert scale.op == "scale in place" and scale.is_of_logits and scale.waits
+        assert softcap.op == "softcap in place" and softcap.is_of_logits
+
+    def test_what_others_read_too_is_not_made_there(
+        self, notes_of: Callable[..., list[Note]]
+    ) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.linear(ops.embedding(weights["w0"]), weights["w1"])
+            return ops.scale(ops.add(x, ops.scale(x, 0.5)), 2.0)
+
+        notes = notes_of(forward, "F32")
+        assert [note.op for note in notes] == [
+            *("embedding", "linear store", "scale", "add", "scale")
+        ]
+        assert [note.is_of_logits for note in notes] == [False] * 4 + [True]
+
+    @pytest.mark.parametrize("op", ["rms_norm", "add", "silu_mul", "rope", "wanted"])
+    def test_are_copied_from_other_operations(
+        self, notes_of: Callable[..., list[Note]], op: str
+    ) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            arguments = {
+                "rms_norm": (x, weights["norm"], 1),
+                "add": (x, ops.linear(x, weights["w1"])),
+                "silu_mul": (
+                    ops.linear(x, weights["w1"]),
+                    ops.linear(x, weights["w2"]),
+                ),
+                "rope": (x, ROPE),
+                "wanted": (x,),
+            }
+            return getattr(ops, op)(*arguments[op])
+
+        *others, last = notes_of(forward)
+        assert last.op == "copy" and last.is_of_logits
+        assert not any(note.is_of_logits for note in others)
+
+    def test_need_not_come_last(self, ops_of: OpsOf) -> None:
+        """What they do not depend on is not computed, and keeps no fusion from them."""
+
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            h = ops.linear(x, weights["w1"])
+            ops.linear(x, weights["w2"])
+            logits = ops.linear(ops.add(x, ops.linear(h, weights["w2"])), weights["w3"])
+            ops.add(logits, ops.rms_norm(h, weights["norm"], 1))
+            return logits
+
+        assert ops_of(forward, "F32") == [
+            *("embedding", "linear store", "linear add", "linear store")
+        ]
+
+    def test_depend_on_all_keys_and_values(self, ops_of: OpsOf) -> None:
+        """Another pass may read what attention that nobody reads has left."""
+
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            ops.attention(x, ops.linear(x, weights["w1"]), x, layer=0, scale=1)
+            return ops.linear(x, weights["w2"])
+
+        assert ops_of(forward, "F32") == [
+            *("embedding", "linear store", "append", "attention", "linear store")
+        ]

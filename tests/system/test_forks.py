@@ -1,0 +1,40 @@
+"""Locks that a fork waits for."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+
+from llamacy.system.forks import Rank, fork_lock
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_fork_finds_no_lock_taken() -> None:
+    outer, inner = fork_lock(Rank.MODEL), fork_lock(Rank.PAGES)
+    whole = [0, 0]  # never unequal while the locks are free
+    stop = threading.Event()
+
+    def change() -> None:
+        while not stop.is_set():
+            with outer, inner:
+                whole[0] += 1
+                time.sleep(0.001)
+                whole[1] += 1
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                free = outer.acquire(blocking=False) and inner.acquire(blocking=False)
+                os._exit(0 if free and whole[0] == whole[1] else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,123 @@
+"""Memory a process can be given, from files as Linux writes them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from llamacy.system.memory import available_memory
+
+GIB = 2**30
+MEMINFO = "MemTotal: 16777216 kB\nMemFree: 1048576 kB\nMemAvailable:  8388608 kB\n"
+
+linux = pytest.mark.skipif(
+    sys.platform in ("darwin", "win32"), reason="reads Linux's files"
+)
+
+
+def write(root: Path, files: dict[str, str]) -> str:
+    """Write files under `root`, as the kernel would show them."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+    return str(root)
+
+
+def v2(folder: str, limit: object, used: int, cached: int = 0) -> dict[str, str]:
+    """Files of a group of version 2, `folder` below the top."""
+    top = f"sys/fs/cgroup/{folder}"
+    return {
+        f"{top}/memory.max": str(limit),
+        f"{top}/memory.current": str(used),
+        f"{top}/memory.stat": f"anon 1\ninactive_file {cached // 2}\n"
+        f"active_file {cached - cached // 2}",
+    }
+
+
+@linux
+class TestMachine:
+    def test_what_is_cached_counts_as_free(self, tmp_path: Path) -> None:
+        assert available_memory(write(tmp_path, {"proc/meminfo": MEMINFO})) == 8 * GIB
+
+    def test_so_does_swap(self, tmp_path: Path) -> None:
+        files = {"proc/meminfo": f"{MEMINFO}SwapFree: {2 << 20} kB"}
+        assert available_memory(write(tmp_path, files)) == 10 * GIB
+
+    @pytest.mark.parametrize(
+        "meminfo", [None, "", "MemFree: 12 kB", "MemAvailable: much", "\0"]
+    )
+    def test_unknown(self, tmp_path: Path, meminfo: str | None) -> None:
+        files = {} if meminfo is None else {"proc/meminfo": meminfo}
+        assert available_memory(write(tmp_path, files)) is None
+
+
+@linux
+class TestVersion2:
+    def test_what_a_limit_leaves(self, tmp_path: Path) -> None:
+        files = {"proc/meminfo": MEMINFO, "proc/self/cgroup": "0::/job"}
+        files |= v2("job", 4 * GIB, 3 * GIB, cached=2 * GIB)
+        assert available_memory(write(tmp_path, files)) == 3 * GIB
+
+    def test_the_smallest_of_enclosing_groups(self, tmp_path: Path) -> None:
+        files = {"proc/meminfo": MEMINFO, "proc/self/cgroup": "0::/user/job"}
+        files |= v2("user", 2 * GIB, GIB) | v2("user/job", "max", GIB)
+        assert available_memory(write(tmp_path, files)) == GIB
+
+    def test_a_container_that_sees_the_hosts_path(self, tmp_path: Path) -> None:
+        files = {"proc/meminfo": MEMINFO, "proc/self/cgroup": "0::/../docker/1a"}
+        files |= v2("", 2 * GIB, GIB)
+        assert available_memory(write(tmp_path, files)) == GIB
+
+    @pytest.mark.parametrize(("limit", "extra"), [("max", 2), ("0", 0), (str(GIB), 1)])
+    def test_swap_within_its_own_limit(
+        self, tmp_path: Path, limit: str, extra: int
+    ) -> None:
+        files = {"proc/self/cgroup": "0::/job"} | v2("job", 4 * GIB, 3 * GIB)
+        files["proc/meminfo"] = f"{MEMINFO}SwapFree: {2 << 20} kB"
+        files["sys/fs/cgroup/job/memory.swap.max"] = limit
+        files["sys/fs/cgroup/job/memory.swap.current"] = "0"
+        assert available_memory(write(tmp_path, files)) == (1 + extra) * GIB
+
+    def test_a_limit_that_is_exceeded_leaves_nothing(self, tmp_path: Path) -> None:
+        files = {"proc/meminfo": MEMINFO, "proc/self/cgroup": "0::/job"}
+        files |= v2("job", GIB, 2 * GIB)
+        assert available_memory(write(tmp_path, files)) == 0
+
+    def test_no_limit_at_all(self, tmp_path: Path) -> None:
+        files = {"proc/meminfo": MEMINFO, "proc/self/cgroup": "0::/"}
+        assert available_memory(write(tmp_path, files)) == 8 * GIB
+
+
+@linux
+class TestVersion1:
+    def files(self, limit: int, **more: int) -> dict[str, str]:
+        top = "sys/fs/cgroup/memory/docker/1a"
+        return {
+            "proc/meminfo": f"{MEMINFO}SwapFree: {4 << 20} kB",
+            "proc/self/cgroup": "4:memory:/docker/1a\n1:cpu:/docker/1a",
+            f"{top}/memory.limit_in_bytes": str(limit),
+            f"{top}/memory.usage_in_bytes": str(3 * GIB),
+            f"{top}/memory.stat": f"cache 9\ntotal_inactive_file {GIB}\n"
+            "total_active_file 0",
+        } | {f"{top}/memory.memsw.{name}": str(x) for name, x in more.items()}
+
+    def test_what_a_limit_leaves(self, tmp_path: Path) -> None:
+        root = write(tmp_path, self.files(5 * GIB))
+        assert available_memory(root) == (5 - 3 + 1 + 4) * GIB
+
+    def test_a_limit_on_memory_and_swap_together(self, tmp_path: Path) -> None:
+        more = {"limit_in_bytes": 6 * GIB, "usage_in_bytes": 3 * GIB}
+        root = write(tmp_path, self.files(5 * GIB, **more))
+        assert available_memory(root) == (6 - 3 + 1) * GIB
+
+    def test_no_limit_is_a_very_large_one(self, tmp_path: Path) -> None:
+        root = write(tmp_path, self.files(9223372036854771712))
+        assert available_memory(root) == 12 * GIB
+
+
+def test_this_machine() -> None:
+    found = available_memory()
+    assert found is None or 2**26 < found < 2**50
