@@ -13,6 +13,7 @@ from typing import Any
 from llamacy.architectures.weights import TensorSpec, divisors, optional, required
 from llamacy.config import ModelConfig
 from llamacy.ops.rope import Rope
+from llamacy.ops.state.specs import KeyValues
 from llamacy.ops.vocabulary import Ops
 
 Specs = dict[str, TensorSpec]
@@ -180,9 +181,14 @@ class Block:
         scale = scale or 1 / math.sqrt(self.config.head_dim)
         attended = self.ops.attention(
             *(q, k, v),
-            layer=self.layer,
+            state=KeyValues(
+                self.layer,
+                self.config.n_head_kv,
+                self.config.head_dim,
+                self.config.head_dim,
+                window,
+            ),
             scale=scale,
-            window=window,
             softcap=softcap,
             sinks=self.weight("attn_sinks.weight"),
         )

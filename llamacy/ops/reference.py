@@ -15,6 +15,7 @@ from llamacy.ops.adapters import AdaptedOps, LowRank
 from llamacy.ops.batch import N_BATCH, Batch
 from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
+from llamacy.ops.state.specs import KeyValues
 from llamacy.ops.vocabulary import Forward
 
 Array = NDArray[np.float32]
@@ -91,22 +92,22 @@ class ReferenceOps:
         k: Array,
         v: Array,
         *,
-        layer: int,
+        state: KeyValues,
         scale: float,
-        window: int | None = None,
         softcap: float | None = None,
         sinks: Array | None = None,
     ) -> Array:
-        head_dim = self.config.head_dim
-        q, k, v = (t.reshape(len(t), -1, head_dim) for t in (q, k, v))
-        out = np.empty_like(q)
+        q = q.reshape(len(q), -1, state.head_dim)
+        k = k.reshape(len(k), state.n_head_kv, state.head_dim)
+        v = v.reshape(len(v), state.n_head_kv, state.value_dim)
+        out = np.empty((*q.shape[:2], state.value_dim), np.float32)
         for row, sequence in enumerate(self.batch.sequences):
             assert isinstance(sequence, ReferenceSequence)
             position = self.batch.positions[row]
-            keys = _append(sequence.keys, layer, position, k[row])
-            values = _append(sequence.values, layer, position, v[row])
-            if window is not None:
-                keys, values = keys[-window:], values[-window:]
+            keys = _append(sequence.keys, state.layer, position, k[row])
+            values = _append(sequence.values, state.layer, position, v[row])
+            if state.window is not None:
+                keys, values = keys[-state.window :], values[-state.window :]
             out[row] = _attend(q[row], keys, values, scale, softcap, sinks)
         return out.reshape(len(out), -1)
 

@@ -14,6 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from llamacy.config import ModelConfig
 from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
+from llamacy.ops.state.specs import KeyValues
 
 Value = TypeVar("Value")
 Weight = TypeVar("Weight", contravariant=True)
@@ -44,20 +45,19 @@ class Ops(Protocol, Generic[Value, Weight]):
         k: Value,
         v: Value,
         *,
-        layer: int,
+        state: KeyValues,
         scale: float,
-        window: int | None = None,
         softcap: float | None = None,
         sinks: Weight | None = None,
     ) -> Value:
         """Causal attention of each row to its own sequence, up to itself.
 
-        Appends `k` and `v` (M, n_head_kv * head_dim) to the sequences' caches;
-        `q` and the result are (M, n_head * head_dim). With a `window` a row sees the
-        last that many tokens, itself among them (Beltagy et al. 2020,
-        arXiv:2004.05150); with `softcap` its scores go through that operation; with
-        `sinks` (n_head,) each head has one score more, for a value of 0 (Xiao et al.
-        2023, arXiv:2309.17453).
+        Appends `k` (M, n_head_kv * head_dim) and `v` (M, n_head_kv * value_dim) to the
+        sequences' `state`; `q` is (M, n_head * head_dim), the result
+        (M, n_head * value_dim). With a window a row sees the last that many tokens,
+        itself among them (Beltagy et al. 2020, arXiv:2004.05150); with `softcap` its
+        scores go through that operation; with `sinks` (n_head,) each head has one score
+        more, for a value of 0 (Xiao et al. 2023, arXiv:2309.17453).
         """
 
     def silu_mul(self, gate: Value, up: Value) -> Value:

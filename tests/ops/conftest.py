@@ -10,6 +10,7 @@ import gguf
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from states import key_values
 
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.ggml.types import GGMLType, dequantize
@@ -66,7 +67,7 @@ def forward(ops: Any, config: ModelConfig, weights: Mapping[str, Any]) -> Any:
         h = ops.rms_norm(x, w["norm"], config.norm_eps)
         q, k = (ops.rope(ops.linear(h, w[name]), rope) for name in "qk")
         v = ops.linear(h, w["v"])
-        h = ops.attention(q, k, v, layer=layer, scale=0.25)
+        h = ops.attention(q, k, v, state=key_values(layer), scale=0.25)
         x = ops.add(x, ops.linear(h, w["o"]))
         h = ops.rms_norm(x, w["norm"], config.norm_eps)
         gate, up = (

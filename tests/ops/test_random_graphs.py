@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 from numpy.typing import NDArray
+from states import key_values
 
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.ops.batch import Batch
@@ -160,9 +161,12 @@ class Draft:
         q, k, v = heads or [self.choose(width) for width in (N_EMBD, N_KV, N_KV)]
         q, k = self.small(q, 1), self.small(k, 1)
         options = {
-            "layer": self.draw(strategies.integers(0, CONFIG.n_layer - 1)),
+            "state": key_values(
+                self.draw(strategies.integers(0, CONFIG.n_layer - 1)),
+                self.draw(strategies.sampled_from([None, 5, 32])),
+                n_head_kv=CONFIG.n_head_kv,
+            ),
             "scale": 0.25,
-            "window": self.draw(strategies.sampled_from([None, 5, 32])),
             "softcap": self.draw(strategies.sampled_from([None, 2.0])),
             "sinks": self.draw(strategies.sampled_from([None, "sinks"])),
         }

@@ -68,8 +68,8 @@ class PassCost:
         if node.op == "linear":
             n, k = node.attributes["weight"].shape
             self._n_products[node.of_wanted] += n * k
-        elif node.op == "attention":
-            window = node.attributes["window"]
+        elif node.state is not None:
+            window = node.state.window
             self._layers[window] = self._layers.get(window, 0) + 1
             self._attended[window] = self._attended.get(window, 0) + node.width
 

@@ -28,7 +28,6 @@ class Fusion:
     ----------
     nodes : the graph, in an order that can be run.
     logits : the node whose value is asked for.
-    head_dim : dimensions of a head in attention.
 
     Attributes
     ----------
@@ -36,9 +35,8 @@ class Fusion:
     users : the nodes that are run and read each value.
     """
 
-    def __init__(self, nodes: list[Node], logits: Node, head_dim: int) -> None:
+    def __init__(self, nodes: list[Node], logits: Node) -> None:
         self._logits = logits
-        self._head_dim = head_dim
         needed = _needed(nodes, logits)
         self.users: dict[Node, list[Node]] = {node: [] for node in needed}
         for node in needed:
@@ -84,7 +82,8 @@ class Fusion:
         """Whether queries or keys are rotated where they are: nobody else sees them."""
         return (
             rope is not attention.inputs[2]
-            and rope.attributes["rope"].head_dim == self._head_dim
+            and attention.state is not None
+            and rope.attributes["rope"].head_dim == attention.state.head_dim
             and len(self.users[rope.inputs[0]]) == 1
         )
 
@@ -96,9 +95,9 @@ class Fusion:
 
 
 def _needed(nodes: list[Node], logits: Node) -> list[Node]:
-    """Those that lead to the logits, or to attention, which leaves keys and values."""
+    """Those that lead to the logits, or that leave a state."""
     needed = {logits}
     for node in reversed(nodes):
-        if node in needed or node.op == "attention":
+        if node in needed or node.state is not None:
             needed |= {node, *node.inputs}
     return [node for node in nodes if node in needed]

@@ -33,7 +33,7 @@ class Lowering:
         self._logits = logits
         self._program = program
         self._n_batch = n_batch
-        self._graph = Fusion(nodes, logits, program.head_dim)
+        self._graph = Fusion(nodes, logits)
         self._last_reader = self._find_last_readers()
         self._buffers = Buffers(program, n_batch)
         self._values = self._buffers.values
@@ -126,20 +126,21 @@ class Lowering:
         q_table = self._table(q_rope) if q_rope else None
         k_table = self._table(k_rope) if k_rope else None
         cache = self._tables  # stands for the pages, which have no buffer
-        layer = node.attributes["layer"]
+        state = node.state
+        assert state is not None
         self._program.append(
-            layer, q, k, v, q_table, k_table,
+            state.layer, q, k, v, q_table, k_table,
             q_half=q_rope.half if q_rope else 0,
             k_half=k_rope.half if k_rope else 0,
             waits=self._waits((k, v, q_table, k_table), (q, k, cache)),
         )  # fmt: skip
         y = self._new(node)
         self._program.attention(
-            layer,
+            state.layer,
             node.attributes["scale"],
             q,
             y,
-            window=node.attributes["window"] or 0,
+            window=state.window or 0,
             softcap=node.attributes["softcap"] or 0,
             sinks=node.attributes["sinks"],
             may_round=self._is_rounded(node.inputs[2]),

@@ -8,6 +8,7 @@ from typing import Any
 from llamacy.ops.experts import Experts
 from llamacy.ops.plan.packed_weights import Weight
 from llamacy.ops.rope import Rope
+from llamacy.ops.state.specs import KeyValues
 
 
 @dataclass(eq=False)
@@ -21,6 +22,7 @@ class Node:
     width : floats of one row of its value.
     of_wanted : its rows are the wanted ones, not those of the batch.
     attributes : weights and constants.
+    state : what it reads of earlier passes, and leaves for later ones.
     """
 
     op: str
@@ -28,6 +30,7 @@ class Node:
     width: int
     of_wanted: bool
     attributes: dict[str, Any]
+    state: KeyValues | None = None
 
 
 class Recorder:
@@ -37,10 +40,15 @@ class Recorder:
         self.nodes: list[Node] = []
 
     def _record(
-        self, op: str, inputs: tuple[Node, ...], width: int, **attributes: Any
+        self,
+        op: str,
+        inputs: tuple[Node, ...],
+        width: int,
+        state: KeyValues | None = None,
+        **attributes: Any,
     ) -> Node:
         of_wanted = op == "wanted" or any(node.of_wanted for node in inputs)
-        node = Node(op, inputs, width, of_wanted, attributes)
+        node = Node(op, inputs, width, of_wanted, attributes, state)
         self.nodes.append(node)
         return node
 
@@ -63,14 +71,14 @@ class Recorder:
         k: Node,
         v: Node,
         *,
-        layer: int,
+        state: KeyValues,
         scale: float,
-        window: int | None = None,
         softcap: float | None = None,
         sinks: Weight | None = None,
     ) -> Node:
-        options = {"scale": scale, "window": window, "softcap": softcap, "sinks": sinks}
-        return self._record("attention", (q, k, v), q.width, layer=layer, **options)
+        options = {"scale": scale, "softcap": softcap, "sinks": sinks}
+        width = q.width // state.head_dim * state.value_dim
+        return self._record("attention", (q, k, v), width, state, **options)
 
     def silu_mul(self, gate: Node, up: Node) -> Node:  # noqa: D102
         return self._record("silu_mul", (gate, up), gate.width)

@@ -17,8 +17,9 @@ leaves it there can go on from it, with nothing to be read again."""
 
 def common_window(nodes: Iterable[Node]) -> int | None:
     """Find the tokens that the widest window sees; None if one layer sees all."""
-    windows = [node.attributes["window"] for node in nodes if node.op == "attention"]
-    return max(windows) if windows and all(windows) else None
+    windows = [node.state.window for node in nodes if node.state is not None]
+    seen = [window for window in windows if window is not None]
+    return max(seen) if seen and len(seen) == len(windows) else None
 
 
 def n_unseen_pages(n: int, page_tokens: int, window: int | None) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from states import key_values
 
 from llamacy.kernels.packing.matrices import packed_bytes
 from llamacy.ops.plan.cost import Cost, PassCost
@@ -85,8 +86,8 @@ def test_a_tied_embedding_is_read_whole_as_output_alone(
 def test_a_window_is_all_that_is_read_and_computed(window: int) -> None:
     recorder = Recorder()
     x = recorder.embedding(np.zeros((N_VOCAB, N_EMBD), np.float32))
-    recorder.attention(x, x, x, layer=0, scale=1, window=window)
-    recorder.attention(x, x, x, layer=1, scale=1)
+    recorder.attention(x, x, x, state=key_values(0, window), scale=1)
+    recorder.attention(x, x, x, state=key_values(1), scale=1)
     cost, row = PassCost(recorder.nodes, kv_bytes=10), 4 * N_EMBD
     for first, n_rows in [(0, 1), (0, 20), (5, 9), (90, 30), (300, 1)]:
         end = first + n_rows

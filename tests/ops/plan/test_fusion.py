@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from states import key_values
 
 from llamacy.config import RopeConfig
 from llamacy.ops.plan.packed_weights import pack_weights
@@ -115,41 +116,41 @@ class TestRotations:
     def test_go_with_the_write_into_the_cache(self, ops_of: OpsOf) -> None:
         def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
             q, k = ops.rope(a, ROPE), ops.rope(b, ROPE)
-            return ops.attention(q, k, c, layer=0, scale=1)
+            return ops.attention(q, k, c, state=key_values(0), scale=1)
 
         assert self.rotated(ops_of, attend) == ["append"]
 
     def test_of_what_is_also_read_as_it_was(self, ops_of: OpsOf) -> None:
         def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
-            return ops.attention(ops.rope(a, ROPE), b, a, layer=0, scale=1)
+            return ops.attention(ops.rope(a, ROPE), b, a, state=key_values(0), scale=1)
 
         assert self.rotated(ops_of, attend) == ["copy+rotate", "append"]
 
     def test_two_of_one_value(self, ops_of: OpsOf) -> None:
         def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
             q, k = ops.rope(a, ROPE), ops.rope(a, ROPE)
-            return ops.attention(q, k, c, layer=0, scale=1)
+            return ops.attention(q, k, c, state=key_values(0), scale=1)
 
         assert self.rotated(ops_of, attend) == ["copy+rotate"] * 2 + ["append"]
 
     def test_that_two_layers_share(self, ops_of: OpsOf) -> None:
         def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
             k = ops.rope(b, ROPE)
-            h = ops.attention(ops.rope(a, ROPE), k, c, layer=0, scale=1)
-            return ops.attention(h, k, c, layer=1, scale=1)
+            h = ops.attention(ops.rope(a, ROPE), k, c, state=key_values(0), scale=1)
+            return ops.attention(h, k, c, state=key_values(1), scale=1)
 
         assert self.rotated(ops_of, attend) == ["copy+rotate", "append", "append"]
 
     def test_of_values(self, ops_of: OpsOf) -> None:
         def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
-            return ops.attention(a, b, ops.rope(c, ROPE), layer=0, scale=1)
+            return ops.attention(a, b, ops.rope(c, ROPE), state=key_values(0), scale=1)
 
         assert self.rotated(ops_of, attend) == ["copy+rotate", "append"]
 
     def test_of_heads_of_another_size(self, ops_of: OpsOf) -> None:
         def attend(ops: Any, a: Any, b: Any, c: Any) -> Any:
             rope = Rope.from_config(RopeConfig(n_dims=8), head_dim=8)
-            return ops.attention(ops.rope(a, rope), b, c, layer=0, scale=1)
+            return ops.attention(ops.rope(a, rope), b, c, state=key_values(0), scale=1)
 
         assert self.rotated(ops_of, attend) == ["copy+rotate", "append"]
 
@@ -171,7 +172,7 @@ class TestAttention:
         def forward(ops: Any, config: Any, weights: Any) -> Any:
             x = ops.embedding(weights["w0"])
             q, v = ops.linear(x, weights["w1"]), value(ops, x, weights)
-            h = ops.attention(q, q, v, layer=0, scale=1)
+            h = ops.attention(q, q, v, state=key_values(0), scale=1)
             return ops.linear(h, weights["w0"])
 
         ops = ops_of(forward, type_name)
@@ -277,7 +278,9 @@ class TestTheLogits:
 
         def forward(ops: Any, config: Any, weights: Any) -> Any:
             x = ops.embedding(weights["w0"])
-            ops.attention(x, ops.linear(x, weights["w1"]), x, layer=0, scale=1)
+            ops.attention(
+                x, ops.linear(x, weights["w1"]), x, state=key_values(0), scale=1
+            )
             return ops.linear(x, weights["w2"])
 
         assert ops_of(forward, "F32") == [

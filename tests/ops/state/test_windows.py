@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from states import key_values
 
 from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
@@ -140,7 +141,7 @@ def forward(ops: Any, config: Any, weights: Mapping[str, Any]) -> Any:
     for layer, window in enumerate((WINDOW, WINDOW // 2)):
         q, k, v = (ops.linear(x, weights[f"{name}.{layer}"]) for name in "qkv")
         q, k = ops.rope(q, rope), ops.rope(k, rope)
-        h = ops.attention(q, k, v, layer=layer, scale=0.25, window=window)
+        h = ops.attention(q, k, v, state=key_values(layer, window), scale=0.25)
         x = ops.add(x, ops.linear(h, weights[f"o.{layer}"]))
     return ops.linear(ops.wanted(x), weights["out"])
 
@@ -212,7 +213,7 @@ def test_one_layer_that_sees_all_keeps_all(executors: Any) -> None:
         x = ops.embedding(weights["embd"])
         for layer, window in enumerate((WINDOW, None)):
             q, k, v = (ops.linear(x, weights[f"{name}.{layer}"]) for name in "qkv")
-            x = ops.attention(q, k, v, layer=layer, scale=0.25, window=window)
+            x = ops.attention(q, k, v, state=key_values(layer, window), scale=0.25)
         return ops.linear(ops.wanted(x), weights["out"])
 
     executors.forward = partly
