@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
 from llamacy.architectures import find_architecture
-from llamacy.architectures.weights import select_tensors
+from llamacy.architectures.tensors import select_tensors
 from llamacy.config import ModelConfig
-from llamacy.errors import FormatError, OutOfMemoryError
+from llamacy.errors import OutOfMemoryError
 from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.model_file import ModelFile
 from llamacy.ops.batch import N_BATCH
@@ -79,8 +79,7 @@ def load_executor(
     """
     path = str(file.path)
     architecture = find_architecture(config.architecture, path)
-    if architecture.is_mixture and config.experts is None:
-        raise FormatError(path, f"{config.architecture}.expert_count", "1 or more", 0)
+    config = architecture.complete(config, path)
     tensors = select_tensors(
         architecture.tensors(config), usual_experts(file.tensors, file.path), path
     )

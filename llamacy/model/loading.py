@@ -7,17 +7,16 @@ import os
 from contextlib import ExitStack
 from dataclasses import replace
 
-from llamacy.architectures import find_architecture
 from llamacy.arguments import check_callback, checked_integer
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError
 from llamacy.formats.expert_tensors import usual_experts
-from llamacy.formats.gguf.config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
 from llamacy.formats.requantized import RequantizedFile
 from llamacy.model.adapters import Lora, read_adapters
 from llamacy.model.executors import Progress, load_executor
 from llamacy.model.model import Model
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
 from llamacy.ops.plan.steps import KV_TYPES, PAGE
@@ -128,9 +127,7 @@ def load(
 
 def _read_config(file: ModelFile, n_ctx: int | None) -> ModelConfig:
     """Read the hyperparameters, for a context of `n_ctx` tokens if that is said."""
-    # An unknown family is refused as such, whatever keys it has of its own.
-    find_architecture(read_architecture(file), str(file.path))
-    config = read_config(file)
+    _, config = read_hyperparameters(file)
     return config if n_ctx is None else replace(config, n_ctx=n_ctx)
 
 

@@ -8,15 +8,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llamacy.architectures import find_architecture
-from llamacy.architectures.weights import Tensor, TensorSpec, select_tensors
+from llamacy.architectures.tensors import Tensor, TensorSpec, select_tensors
 from llamacy.arguments import checked_integer
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError
 from llamacy.formats.expert_tensors import usual_experts
-from llamacy.formats.gguf.config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
 from llamacy.ggml.file_types import file_type_name
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model_as
 from llamacy.model_files.sources import find_source
 from llamacy.ops.batch import N_BATCH
@@ -126,9 +125,7 @@ def inspect(
 def inspect_file(file: ModelFile) -> ModelInfo:
     """Do the same of an open file."""
     path = str(file.path)
-    # an unknown family is refused as such, whatever keys it has of its own
-    architecture = find_architecture(read_architecture(file), path)
-    config = read_config(file)
+    architecture, config = read_hyperparameters(file)
     specs = architecture.tensors(config)
     needed = select_tensors(specs, usual_experts(file.tensors, file.path), path)
     tensors = file.tensors.values()

@@ -121,9 +121,15 @@ def _add_sizes(
     metadata.integer(f"{prefix}.block_count", sizes.n_layer)
     metadata.integer(f"{prefix}.context_length", sizes.n_ctx_train)
     metadata.integer(f"{prefix}.embedding_length", sizes.n_embd)
-    metadata.integer(f"{prefix}.feed_forward_length", sizes.n_ff)
-    metadata.integer(f"{prefix}.attention.head_count", sizes.n_head)
-    metadata.integer(f"{prefix}.attention.head_count_kv", sizes.n_head_kv)
+    for key, numbers in (
+        ("feed_forward_length", sizes.n_ff),
+        ("attention.head_count", sizes.n_head),
+        ("attention.head_count_kv", sizes.n_head_kv),
+    ):
+        if len(set(numbers)) == 1:
+            metadata.integer(f"{prefix}.{key}", numbers[0])
+        else:
+            metadata.integers(f"{prefix}.{key}", numbers)
     metadata.integer(f"{prefix}.attention.key_length", sizes.head_dim)
     metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)
     metadata.integer(f"{prefix}.vocab_size", sizes.n_vocab)
