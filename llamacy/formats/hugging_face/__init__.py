@@ -1,9 +1,9 @@
-"""Hugging Face's folders: config.json and safetensors, presented as a GGUF file is.
+"""Hugging Face's folders: config.json and safetensors, presented as a GGUF file.
 
-`families` is the table of what is known, and `family` what there is to say of one;
-`config`, `rope`, `settings` and `mixture` translate config.json to GGUF's metadata,
-`tensors` and, where there are some, `experts` the weights. The vocabulary is read
-elsewhere, by :mod:`llamacy.tokenizers.hugging_face`.
+`families` is the table of known families, and `family` says what a row holds;
+`config`, `sizes`, `rope`, `settings` and `mixture` translate config.json to GGUF's
+metadata, `tensors` and `experts` the weights. `llamacy.tokenizers.hugging_face` reads
+the vocabulary.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _FILE_TYPES: Final = {
 
 
 class HuggingFaceFolder:
-    """An open folder; made by :func:`open_hugging_face`.
+    """An open folder; made by `open_hugging_face`.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.file.GGUFFile`, and
-    what they hold is what a GGUF file of the same model would have.
+    The attributes are those of `llamacy.formats.gguf.file.GGUFFile`, with the contents
+    of a GGUF file of the same model.
     """
 
     format = "safetensors"
@@ -86,14 +86,19 @@ def open_hugging_face(
 
     Parameters
     ----------
-    vocabulary : reads the metadata that are about the vocabulary, if a folder has one.
+    folder : Path
+        The folder, as `save_pretrained` of transformers writes it.
+    vocabulary : callable or None
+        Reads the metadata of a folder's vocabulary, None if it has no vocabulary.
 
     Raises
     ------
-    ModelFileError : a file is missing, or cannot be read.
-    FormatError : there is no config.json, or a file is broken, or does not go with
-        another.
-    UnsupportedError : something in config.json or a tensor is not known here.
+    ModelFileError
+        A file is missing, or cannot be read.
+    FormatError
+        There is no config.json, or a file is broken, or does not go with another.
+    UnsupportedError
+        A setting in config.json, or a tensor, is not known here.
     """
     config = read_config(_read_settings(folder), _name(folder))
     files = open_safetensors(folder)
@@ -113,7 +118,7 @@ def open_hugging_face(
 
 
 def _name(folder: Path) -> str:
-    """Name the model: as the folder, or as the repository whose cache it is in."""
+    """Name the model after the folder, or the repository that the cache has it of."""
     path = Path(os.path.abspath(folder))
     repository = path.parent.parent.name
     if path.parent.name == "snapshots" and repository.startswith("models--"):
@@ -127,7 +132,7 @@ def _read_settings(folder: Path) -> JsonObject:
     except ModelFileError as error:
         if error.errno != errno.ENOENT:
             raise
-    # who keeps GGUF files in a folder may well give the folder
+    # a folder with GGUF files may well be given instead of one of the files
     names = sorted(each.name for each in folder.glob("*.gguf"))
     found = ", ".join(names[:_N_NAMED]) or f"no {CONFIG}"
     wanted = f"{CONFIG} and safetensors, or the path of a GGUF file"

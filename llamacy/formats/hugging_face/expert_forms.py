@@ -1,8 +1,8 @@
-"""All experts of a layer as one tensor, made of one that has them in another form.
+"""All experts of a layer in one tensor, made of a tensor in another form.
 
-Those that are tensors of their own become one in :mod:`llamacy.formats.expert_tensors`.
+Experts that are tensors of their own are joined in `llamacy.formats.expert_tensors`.
 
-The attributes of each class are those of :class:`~llamacy.formats.gguf.file.Tensor`.
+The attributes of each class are those of `llamacy.formats.gguf.file.Tensor`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from llamacy.ggml.types import GGMLType
 
 Take: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 
-# What arrays of weights are viewed as while they are moved about.
+# Types that arrays of weights are viewed as while they are moved about.
 _UNITS: Final = {2: np.uint16, 4: np.uint32}
 
 
@@ -30,9 +30,14 @@ class Taken(DerivedTensor):
 
     Parameters
     ----------
-    shape : of the result, (n_expert, n_out, n_in).
-    source : floats, three dimensions.
-    take : chooses and reorders: an array of the source's shape to one of `shape`.
+    name : str
+        The result's name.
+    shape : tuple of int
+        The result's shape, (n_expert, n_out, n_in).
+    source : Tensor
+        Floats, in three dimensions.
+    take : callable
+        Chooses and reorders: an array of the source's shape to one of `shape`.
     """
 
     def __init__(
@@ -48,7 +53,8 @@ class Taken(DerivedTensor):
 
         Raises
         ------
-        ClosedError : the file was closed.
+        ClosedError
+            The file was closed.
         """
         unit = _UNITS[self.type.type_size]
         # a file's tensor may begin at any byte, which a view of units must not
@@ -62,16 +68,21 @@ class Taken(DerivedTensor):
 
 
 class Mxfp4(DerivedTensor):
-    """Some rows of all experts in MXFP4, each block after its scale as ggml has it.
+    """Some rows of all experts in MXFP4, each block after its scale, in ggml's order.
 
     A block of 32 weights has the same scale and values in both; but where OpenAI's
     byte j has weights 2 j and 2 j + 1, ggml's has j and j + 16.
 
     Parameters
     ----------
-    blocks : (n_expert, n_rows, n_blocks, 16), the first weight in the lower bits.
-    scales : (n_expert, n_rows, n_blocks), biased exponents of two.
-    rows : which of them.
+    name : str
+        The result's name.
+    blocks : ByteTensor
+        (n_expert, n_rows, n_blocks, 16), the first weight in the lower bits.
+    scales : ByteTensor
+        (n_expert, n_rows, n_blocks), biased exponents of two.
+    rows : slice
+        The rows to take.
     """
 
     def __init__(
@@ -91,7 +102,8 @@ class Mxfp4(DerivedTensor):
 
         Raises
         ------
-        ClosedError : the file was closed.
+        ClosedError
+            The file was closed.
         """
         n_expert, n_rows, _ = self.shape
         result = np.empty((n_expert, n_rows, self._scales.shape[2], 17), np.uint8)

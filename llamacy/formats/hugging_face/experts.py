@@ -1,8 +1,8 @@
 """Experts of a layer in one tensor each for gate, up and down, as GGUF has them.
 
 In Hugging Face's files each expert is by itself, or all are merged, in one of three
-forms; see :class:`~llamacy.formats.hugging_face.family.Mixture`. What is put together
-is so when it is asked for: no more than one layer's is in memory.
+forms; see `llamacy.formats.hugging_face.family.Mixture`. Experts are put together when
+they are read: no more than one layer's are in memory.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from llamacy.formats.safetensors.folder import ByteTensor
 Source: TypeAlias = Tensor | ByteTensor
 
 PARTS: Final = ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
-"""What a layer's experts are in GGUF."""
+"""Names of a layer's experts in GGUF."""
 
 _BLOCK: Final = 32  # weights of MXFP4 that have a scale together
 
 
 def is_expert(rest: str, family: Family) -> bool:
-    """Whether a name, without its layer, is that of one or all experts."""
+    """Whether a name in a layer is that of one expert or of all."""
     names = family.mixture.names if family.mixture is not None else ()
     return any(rest.startswith(f"{each.module}.") for each in names)
 
@@ -46,20 +46,28 @@ def stacked(
 
     Parameters
     ----------
-    sources : all tensors of its experts, by their names in Hugging Face's files.
-    path : what to name in errors.
+    layer : int
+        The layer.
+    sources : mapping of str to Tensor or ByteTensor
+        All tensors of its experts, by their names in Hugging Face's files.
+    config : Config
+        The model.
+    path : Path
+        The folder, for errors.
 
     Raises
     ------
-    FormatError : a tensor is missing, or has not the shape or type it must have.
-    UnsupportedError : a tensor that experts are not known to have.
+    FormatError
+        A tensor is missing, or has another shape or type.
+    UnsupportedError
+        A tensor that experts are not known to have.
     """
     assert config.family.mixture is not None and config.experts is not None
     yield from _Layer(layer, sources, config.family.mixture, config, path).tensors()
 
 
 class _Layer:
-    """The experts of one layer: what is there, and what is made of it."""
+    """The experts of one layer: the tensors there are, and those made of them."""
 
     def __init__(
         self,
@@ -80,7 +88,7 @@ class _Layer:
         self.ours = [f"blk.{layer}.{part}" for part in PARTS]
 
     def tensors(self) -> list[ModelTensor]:
-        """Make them: first gate, up and down, then their biases if there are some."""
+        """Make the tensors: first gate, up and down, then their biases, if any."""
         if not self.mixture.is_turned:
             is_merged = f"{self.module}.gate_up_proj" in self.sources
             made = self._merged() if is_merged else self._one_by_one()
@@ -88,13 +96,13 @@ class _Layer:
             made = [*self._mxfp4(), *self._biases()]
         else:
             made = [*self._turned(), *self._biases()]
-        for name in self.sources:  # those that were not taken
+        for name in self.sources:  # those left over
             wanted = "one that experts are known to have"
             raise UnsupportedError(self.path, "tensor", wanted, shown(name))
         return made
 
     def _one_by_one(self) -> list[ModelTensor]:
-        """Put together what each expert has as tensors of its own."""
+        """Stack the tensors that each expert has of its own."""
         gate, down = (self.n_ff, self.n_embd), (self.n_embd, self.n_ff)
         return [
             self._stack(f"{ours}.weight", theirs, shape)
@@ -208,7 +216,7 @@ class _Layer:
         return source
 
     def _take(self, name: str, shape: tuple[int, ...]) -> Source:
-        """Find one of them, which is then no longer among those to be taken."""
+        """Take a tensor out of those left over."""
         name = f"{self.module}.{name}"
         source = self.sources.pop(name, None)
         if source is None:
@@ -227,7 +235,7 @@ class _Layer:
 def _names_in(
     sources: Mapping[str, Source], layer: int, mixture: Mixture
 ) -> ExpertNames:
-    """Find out which names a layer's tensors have; if it has none, the usual ones."""
+    """Return the names that a layer's tensors have; the usual ones if it has none."""
     for names in mixture.names:
         prefix = f"model.layers.{layer}.{names.module}."
         if any(name.startswith(prefix) for name in sources):

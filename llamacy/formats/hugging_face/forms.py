@@ -1,4 +1,4 @@
-"""A tensor in the form that GGUF files have it in: a vector, or a matrix."""
+"""A tensor in the form of GGUF files: a vector, or a matrix."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ Array = NDArray[Any]
 
 
 class Vector:
-    """A vector under GGUF's name: float32, as vectors are in all GGUF files.
+    """A vector under GGUF's name: float32, like vectors in all GGUF files.
 
-    So are a few small matrices: those of routers, and biases of experts.
+    A few small matrices are float32 too: those of routers, and biases of experts.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
+    The attributes are those of `llamacy.formats.gguf.file.Tensor`.
 
     Parameters
     ----------
-    shape : that it is to have.
-    values : computes them: float32, as many as that is.
+    name : str
+        GGUF's name.
+    shape : tuple of int
+        The result's shape.
+    values : callable
+        Computes the values: float32, as many as `shape` holds.
     """
 
     type = GGMLType.F32
@@ -54,17 +58,22 @@ class Vector:
         return np.ascontiguousarray(self._values(), np.float32).reshape(self.shape)
 
     def release(self) -> None:
-        """Do nothing: what is computed anew each time takes no memory."""
+        """Do nothing: values are computed anew each time, and take no memory."""
 
 
 class Matrix(DerivedTensor):
     """A matrix under GGUF's name, its rows in GGUF's order; its type stays.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
+    The attributes are those of `llamacy.formats.gguf.file.Tensor`.
 
     Parameters
     ----------
-    change : puts the rows in another order: (n_out, …) to the same shape.
+    name : str
+        GGUF's name.
+    source : Tensor
+        The matrix in Hugging Face's file.
+    change : callable or None
+        Puts the rows in another order: (n_out, …) to the same shape.
     """
 
     def __init__(
@@ -80,7 +89,8 @@ class Matrix(DerivedTensor):
 
         Raises
         ------
-        ClosedError : the file was closed.
+        ClosedError
+            The file was closed.
         """
         data = self._source.data
         if self._change is None:

@@ -35,19 +35,26 @@ def translate(
 
     Parameters
     ----------
-    tensors : by their names in Hugging Face's files.
-    path : what to name in errors.
+    tensors : mapping of str to Tensor or ByteTensor
+        Tensors by their names in Hugging Face's files.
+    config : Config
+        The model.
+    path : Path
+        The folder, for errors.
 
     Returns
     -------
-    By name, in the order in which a forward pass needs them. Whether all are of the
-    right shape is checked where it is known.
+    dict of str to ModelTensor
+        Tensors by GGUF's names, in the order in which a forward pass needs them. Their
+        shapes are checked later, against the architecture.
 
     Raises
     ------
-    FormatError : a tensor is missing or there twice, or one that is reordered or has
-        several experts has not the shape for it.
-    UnsupportedError : a tensor that the family is not known to have.
+    FormatError
+        A tensor is missing or there twice, or one with reordered rows or several
+        experts has the wrong shape.
+    UnsupportedError
+        A tensor that the family is not known to have.
     """
     made: dict[str, ModelTensor] = {}
     places: dict[str, tuple[int, int]] = {}
@@ -80,7 +87,7 @@ def translate(
 def _check_complete(
     made: Mapping[str, ModelTensor], config: Config, path: Path
 ) -> None:
-    """Look for what each model of the family has, and config.json says of this one."""
+    """Check that the family's tensors are there, and the biases of config.json."""
     for theirs, ours in OUTSIDE.items():
         if f"{ours}.weight" not in made and not (ours == "output" and config.is_tied):
             wanted = "a tensor that the family has"
@@ -100,7 +107,7 @@ def _check_complete(
 
 
 def _layer_of(name: str, config: Config, path: Path) -> tuple[int | None, str]:
-    """Find a tensor's layer, None if it is outside of all, and the rest of its name."""
+    """Return a tensor's layer, None if it is outside all, and the rest of its name."""
     match = _IN_LAYER.fullmatch(name)
     if match is None:
         return None, name
@@ -114,7 +121,7 @@ def _layer_of(name: str, config: Config, path: Path) -> tuple[int | None, str]:
 def _translated(
     name: str, rest: str, layer: int | None, config: Config, path: Path
 ) -> tuple[str, str]:
-    """Find a tensor's part and suffix in GGUF: ``("attn_q", "weight")``."""
+    """Return a tensor's part and suffix in GGUF: `("attn_q", "weight")`."""
     family = config.family
     known = OUTSIDE if layer is None else family.layer
     match = _NAME.fullmatch(f"{rest}.weight" if rest in BARE else rest)
@@ -126,7 +133,7 @@ def _translated(
 
 
 def _place(layer: int | None, part: str, config: Config) -> tuple[int, int]:
-    """Where a tensor comes in a forward pass: embeddings, layers, output."""
+    """Return a tensor's place in a forward pass: embeddings, layers, output."""
     if layer is not None:
         return layer, [*config.family.layer.values(), *PARTS].index(part)
     return -1 if part == "token_embd" else config.sizes.n_layer, part == "output"
@@ -140,7 +147,7 @@ def _tensor(
     config: Config,
     path: Path,
 ) -> ModelTensor:
-    """Make the tensor called `name` of one in Hugging Face's files."""
+    """Make the tensor called `name` from one in Hugging Face's files."""
     if not isinstance(source, Tensor):
         field = f"tensor {shown(source.name)}: dtype"
         raise UnsupportedError(path, field, "floats", "bytes")
@@ -171,10 +178,17 @@ def _tensor(
 
 
 def interleaved(rows: Array, n_head: int) -> Array:
-    """Put side by side what a rotation turns together.
+    """Put the rows that are rotated together side by side.
 
-    Hugging Face's LLaMA turns dimension i of a head with i + head_dim / 2, ggml's with
-    i + 1. rows : (n_head * head_dim, …).
+    Hugging Face's LLaMA rotates dimension i of a head with i + head_dim / 2, ggml's
+    with i + 1.
+
+    Parameters
+    ----------
+    rows : (n_head * head_dim, …)
+        Rows of a matrix of queries or keys.
+    n_head : int
+        Heads of the matrix.
     """
     pairs = rows.reshape(n_head, 2, -1, *rows.shape[1:])
     return pairs.swapaxes(1, 2).reshape(rows.shape)
