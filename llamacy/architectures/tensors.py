@@ -80,17 +80,17 @@ class Rows:
 
     @property
     def type(self) -> Any:
-        """That of the whole."""
+        """The whole's type."""
         return self.whole.type
 
     @property
     def data(self) -> NDArray[np.uint8]:
-        """The bytes of these rows."""
+        """The rows' bytes."""
         rows = self.whole.data.reshape(self.whole.shape[0], -1)
         return rows[self.first : self.first + self.n].reshape(-1)
 
     def dequantize(self) -> NDArray[np.float32]:
-        """Their values."""
+        """Return the rows' values."""
         return self.whole.dequantize()[self.first : self.first + self.n]
 
     def release(self) -> None:
@@ -111,7 +111,7 @@ class Vector:
 
     @property
     def type(self) -> Any:
-        """That of the matrix."""
+        """The matrix's type."""
         return self.matrix.type
 
     @property

@@ -177,6 +177,8 @@ def test_a_mixture_needs_experts(
     match = f"{family}.expert_count: wanted 1 or more, found 0"
     with pytest.raises(FormatError, match=match):
         logits(path, kind)
+    with pytest.raises(FormatError, match=match):
+        llamacy.inspect(path)
 
 
 def test_quantising_leaves_a_model_that_runs(

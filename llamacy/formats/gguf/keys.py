@@ -78,19 +78,23 @@ class Keys:
             Some layers, but not all, have 0.
         """
         if default is not None and key not in self:
-            return tuple(default)
-        found = self._get(key, None)
-        if not isinstance(found, np.ndarray):
-            return (self.integer(key, 1, most),) * n_layer
-        if found.dtype.kind not in "iu" or len(found) != n_layer:
-            self.fail(key, f"a whole number, or {n_layer} of them", found)
-        numbers: tuple[int, ...] = tuple(found.tolist())
+            numbers = tuple(default)
+        else:
+            numbers = self._one_or_each(key, n_layer, most)
         for layer, number in enumerate(numbers):
             if lacked and number == 0 and any(numbers):
                 self.refuse(key, f"{lacked} in every layer", f"0 in layer {layer}")
             if not 1 <= number <= most:
                 self.fail(key, f"1 to {most}", f"{number} in layer {layer}")
         return numbers
+
+    def _one_or_each(self, key: str, n_layer: int, most: int) -> tuple[int, ...]:
+        found = self._get(key, None)
+        if not isinstance(found, np.ndarray):
+            return (self.integer(key, 1, most),) * n_layer
+        if found.dtype.kind not in "iu" or len(found) != n_layer:
+            self.fail(key, f"a whole number, or {n_layer} of them", found)
+        return tuple(found.tolist())
 
     def real(
         self,

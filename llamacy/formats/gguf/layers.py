@@ -49,8 +49,8 @@ class Windows(NamedTuple):
     of_layers: tuple[int | None, ...]
 
 
-class Sizes(NamedTuple):
-    """Sizes of one layer; the names are those of its configuration."""
+class LayerSizes(NamedTuple):
+    """LayerSizes of one layer; the names are those of its configuration."""
 
     n_head: int
     n_head_kv: int
@@ -82,7 +82,9 @@ def read_windows(keys: Keys, n_layer: int, rules: FamilyRules) -> Windows:
     )
 
 
-def read_sizes(keys: Keys, n_embd: int, windows: tuple[int | None, ...]) -> list[Sizes]:
+def read_sizes(
+    keys: Keys, n_embd: int, windows: tuple[int | None, ...]
+) -> list[LayerSizes]:
     """Read the sizes of each layer, of which `windows` has its window.
 
     Raises
@@ -107,7 +109,7 @@ def read_sizes(keys: Keys, n_embd: int, windows: tuple[int | None, ...]) -> list
     value_dim = _per_head(keys, ".attention.value_length", windows, default)
     part = "a feed-forward network"
     n_ff = keys.per_layer(".feed_forward_length", n_layer, MAX_FF, lacked=part)
-    return list(map(Sizes, n_head, n_head_kv, head_dim, value_dim, n_ff))
+    return list(map(LayerSizes, n_head, n_head_kv, head_dim, value_dim, n_ff))
 
 
 def _per_head(
@@ -127,7 +129,7 @@ def read_layers(
     keys: Keys,
     config: ModelConfig,
     rules: FamilyRules,
-    sizes: list[Sizes],
+    sizes: list[LayerSizes],
     windows: tuple[int | None, ...],
 ) -> tuple[LayerConfig, ...]:
     """Put the layers together.
@@ -140,7 +142,7 @@ def read_layers(
         What the file says of all layers.
     rules : FamilyRules
         The family's rules.
-    sizes : list of Sizes
+    sizes : list of LayerSizes
         Each layer's sizes.
     windows : tuple of (int or None)
         Each layer's window.

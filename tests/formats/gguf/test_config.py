@@ -197,6 +197,9 @@ def test_values_need_not_be_as_long_as_keys() -> None:
     assert heads(config) == [(8, 8, 16, 8)] * 2
     config = read_config(model(attention__value_length=24))
     assert heads(config) == [(8, 8, 8, 24)] * 2
+    file = model(attention__head_count=128, attention__key_length=16)
+    with pytest.raises(FormatError, match="value_length: wanted 1 to .* found 0"):
+        read_config(file)  # n_embd is less than n_head
     assert config.head_dim == config.rope.n_dims == 8
 
 
