@@ -116,7 +116,7 @@ HOSTILE: dict[str, tuple[Any, int, str]] = {
     ),
     "no JSON": (b'{"a": ', 0, "JSON text"),
     "no UTF-8": (b'{"\xff": 1}', 0, "JSON text"),
-    "brackets": (DEEP, 0, "without end"),
+    "brackets": (DEEP, 0, "nested in each other"),
     "a long number": (b'{"a": %b}' % (b"9" * 5000), 0, "JSON text"),
     "too many items": (b'{"a": [' + b"1," * (1 << 22) + b"1]}", 0, "at most 4194304"),
 }
