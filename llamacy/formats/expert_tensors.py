@@ -105,10 +105,10 @@ def _in_order(
     for number in numbers:
         matrix, name = stack[number], _tensor(prefix, number)
         if matrix.shape != first.shape or len(matrix.shape) != 2:
-            wanted = "a matrix, as large as that of expert 0"
+            wanted = "a matrix of the same shape as expert 0's"
             raise FormatError(path, f"{name}: shape", wanted, matrix.shape)
         if matrix.type != first.type:
-            wanted = f"{first.type.name}, as that of expert 0"
+            wanted = f"{first.type.name}, like expert 0"
             raise FormatError(path, f"{name}: type", wanted, matrix.type.name)
         yield matrix
 

@@ -161,7 +161,7 @@ def test_what_is_wrong_with_blocks(
         ),
         (
             {"1.w1.weight": noise(N_FF, N_EMBD, dtype=np.float16)},
-            *(FormatError, "dtype: wanted F32, as of the first expert, found F16"),
+            *(FormatError, "dtype: wanted F32, like expert 0, found F16"),
         ),
     ],
 )
