@@ -153,7 +153,9 @@ def test_a_transfer_goes_on_where_it_was_cut(hub: HubServer, sharded: Repo) -> N
 
 def test_a_file_that_the_repository_lacks(hub: HubServer, sharded: Repo) -> None:
     del sharded.files[SHARDS[1]]
-    with pytest.raises(llamacy.HubNotFoundError, match=f"has not: {SHARDS[1]}$"):
+    with pytest.raises(
+        llamacy.HubNotFoundError, match=f"not in the repository: {SHARDS[1]}$"
+    ):
         llamacy.load(REPO)
     assert transferred(hub) == []
     assert llamacy.cached_models() == []
