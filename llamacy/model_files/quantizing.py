@@ -1,4 +1,4 @@
-"""From a model to a smaller file: `quantize`, its way through the formats."""
+"""Quantises a model to a smaller GGUF file: `quantize`."""
 
 from __future__ import annotations
 
@@ -26,15 +26,22 @@ _MAX_THREADS: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class QuantizedFile:
-    """What :func:`quantize` wrote.
+    """Describes the file that `llamacy.quantize` wrote.
 
     Attributes
     ----------
-    path : the new file.
-    type : its file type.
-    n_params : weights of all tensors.
-    source_bytes, target_bytes : of all tensors, before and after.
-    tensor_types : how many tensors there are of each type, in the new file.
+    path : str
+        The new file.
+    type : str
+        Its file type.
+    n_params : int
+        Number of weights in all tensors.
+    source_bytes : int
+        Size of all tensors before, in bytes.
+    target_bytes : int
+        Size of all tensors after, in bytes.
+    tensor_types : dict of str to int
+        Number of tensors of each type in the new file.
     """
 
     path: str
@@ -81,7 +88,7 @@ def quantize(
     --------
     >>> quantize("llama-F16.gguf", "llama-Q4_K_M.gguf", "Q4_K_M")  # doctest: +SKIP
     """
-    find_file_type(type)  # before a model is fetched
+    find_file_type(type)  # check before a download
     if n_threads is None:
         n_threads = default_threads()
     n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
@@ -95,7 +102,7 @@ def quantize(
         open_model(found.path) as file,
         RequantizedFile(file, file_type, n_threads) as requantized,
     ):
-        read_architecture(file)  # no model without one
+        read_architecture(file)  # raises for a GGUF file that is not a model
         tensors = write_model(requantized, os.fspath(target), progress)
         sources = file.tensors.values()
         return QuantizedFile(
