@@ -22,9 +22,8 @@ from llamacy.formats.other_formats import describe
 from llamacy.formats.requantized import RequantizedFile
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
-from llamacy.system.threads import default_threads
+from llamacy.system.threads import checked_threads
 
-_MAX_THREADS = 1024
 _MAX_CTX = 2**31 - 1  # positions are int32
 _MAX_GQA = 1 << 16
 
@@ -85,9 +84,7 @@ def convert(
     """
     found = find_source(source)
     path, file_type = found.path, found.file_type(type, "type")
-    if n_threads is None:
-        n_threads = default_threads()
-    n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
+    n_threads = checked_threads(n_threads)
     if not isinstance(target, str | os.PathLike):
         raise ArgumentError(f"target: wanted a path, found {target!r}")
     check_callback("progress", progress)

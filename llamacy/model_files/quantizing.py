@@ -7,9 +7,8 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
-from llamacy.arguments import check_callback, checked_integer
+from llamacy.arguments import check_callback
 from llamacy.errors import ArgumentError
 from llamacy.formats.gguf.config import read_architecture
 from llamacy.formats.gguf.copying import write_model
@@ -17,11 +16,9 @@ from llamacy.formats.requantized import RequantizedFile
 from llamacy.ggml.file_types import find_file_type
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
-from llamacy.system.threads import default_threads
+from llamacy.system.threads import checked_threads
 
 Path = str | os.PathLike[str]
-
-_MAX_THREADS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +86,7 @@ def quantize(
     >>> quantize("llama-F16.gguf", "llama-Q4_K_M.gguf", "Q4_K_M")  # doctest: +SKIP
     """
     find_file_type(type)  # check before a download
-    if n_threads is None:
-        n_threads = default_threads()
-    n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
+    n_threads = checked_threads(n_threads)
     check_callback("progress", progress)
     if not isinstance(target, str | os.PathLike):
         raise ArgumentError(f"target: wanted a path, found {target!r}")

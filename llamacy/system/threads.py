@@ -18,7 +18,23 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from llamacy.arguments import checked_integer
 from llamacy.system.cgroups import cgroup_folders, read_text
+
+_MAX_THREADS = 1024  # a larger number is a mistake, and may exhaust the machine
+
+
+def checked_threads(n_threads: int | None) -> int:
+    """Return the argument `n_threads`, or the default if it is None.
+
+    Raises
+    ------
+    ArgumentError
+        Not an integer from 1 to 1024.
+    """
+    if n_threads is None:
+        n_threads = default_threads()
+    return checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
 
 
 def default_threads() -> int:
