@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from llamacy.errors import FormatError, shown
 from llamacy.formats.gguf.cursor import Cursor
 from llamacy.formats.mapped_file import MappedFile
+from llamacy.formats.metadata import STRING
 from llamacy.formats.other_formats import describe
 from llamacy.ggml.types import GGMLType, type_name
 
@@ -48,7 +49,6 @@ _SCALARS: Final[dict[int, np.dtype[Any]]] = {
     11: np.dtype("<i8"),
     12: np.dtype("<f8"),
 }
-_STRING: Final = 8
 _ARRAY: Final = 9
 
 
@@ -160,8 +160,8 @@ def _metadata(cursor: Cursor, n_keys: int) -> tuple[dict[str, Any], dict[str, in
 
 def _value(cursor: Cursor, field: str) -> tuple[Any, int]:
     value_type = cursor.number("<I", f"{field}: value type")
-    if value_type == _STRING:
-        return cursor.text(field), _STRING
+    if value_type == STRING:
+        return cursor.text(field), STRING
     if value_type == _ARRAY:
         return _array(cursor, field)
     if value_type in _SCALARS:
@@ -173,8 +173,8 @@ def _array(cursor: Cursor, field: str) -> tuple[Any, int]:
     """Read an array: a list of strings, or a NumPy array of numbers."""
     item_type = cursor.number("<I", f"{field}: item type")
     count = cursor.number("<Q", f"{field}: length")
-    if item_type == _STRING:
-        return cursor.strings(count, field), _STRING
+    if item_type == STRING:
+        return cursor.strings(count, field), STRING
     if item_type == _ARRAY:
         cursor.refuse(f"{field}: item type", "strings or numbers", "arrays")
     if item_type in _SCALARS:

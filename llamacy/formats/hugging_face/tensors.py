@@ -21,7 +21,9 @@ from llamacy.formats.hugging_face.families import BARE, IGNORED, OUTSIDE
 from llamacy.formats.hugging_face.forms import Array, Matrix, Vector
 from llamacy.formats.model_file import ModelTensor
 
-_IN_LAYER: Final = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,8})\.(.+)")
+IN_LAYER: Final = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,8})\.(.+)")
+"""Names inside a layer: its number, and the rest."""
+
 _NAME: Final = re.compile(r"(.+)\.(weight|bias)")
 # Routers: small matrices that GGUF files store in float32, and vectors that Hugging
 # Face's files store as matrices of one row.
@@ -108,7 +110,7 @@ def _check_complete(names: Container[str], config: Config, path: Path) -> None:
 
 def _layer_of(name: str, config: Config, path: Path) -> tuple[int | None, str]:
     """Split a name into its layer, None outside the layers, and the rest."""
-    match = _IN_LAYER.fullmatch(name)
+    match = IN_LAYER.fullmatch(name)
     if match is None:
         return None, name
     layer = int(match[1])

@@ -23,7 +23,7 @@ from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.gguf.header import TensorInfo
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
-from llamacy.formats.hugging_face.tensors import interleaved
+from llamacy.formats.hugging_face.tensors import IN_LAYER, interleaved
 from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, check_pair
 from llamacy.formats.mapped_file import MappedFile
@@ -41,7 +41,6 @@ _NAME: Final = re.compile(
 _FROZEN: Final = re.compile(
     r"base_model\.model\.(?:model\.embed_tokens|lm_head)\.base_layer\.weight"
 )
-_IN_LAYER: Final = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,8})\.(.+)")
 # Initialisations that leave the model's own weights unchanged.
 _INITIALISATIONS: Final = (None, True, False, "gaussian", "eva")
 
@@ -150,7 +149,7 @@ def _by_module(
 
 
 def _gguf_name(path: Path, module: str, family: Family) -> str:
-    in_layer = _IN_LAYER.fullmatch(module)
+    in_layer = IN_LAYER.fullmatch(module)
     known = family.layer if in_layer else OUTSIDE
     part = known.get(in_layer[2] if in_layer else module)
     if part is None or part.endswith("norm"):
