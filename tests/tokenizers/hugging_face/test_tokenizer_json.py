@@ -27,7 +27,12 @@ BYTE_LEVEL = {
     "use_regex": False,
 }
 TEXTS = [
-    *("", " ", "  ", "\n\n", "The cat sat on the mat.", "   they'll\tthrow 2024 out"),
+    "",
+    " ",
+    "  ",
+    "\n\n",
+    "The cat sat on the mat.",
+    "   they'll\tthrow 2024 out",
     *(
         "häßliche 猫がいる。",
         "Что там? <tool> <|bos|>",
