@@ -1,4 +1,4 @@
-"""Recipes: what llama.cpp makes of the same tensors.
+"""Recipes choose the same types as llama.cpp for the same tensors.
 
 The expectations were read off what its `llama_model_quantize` does (version 0.3.36 of
 llama-cpp-python) with small models of 32 shapes, dense and mixtures.
@@ -71,7 +71,7 @@ def chosen(
 
 
 def finer(file_type: str, part: str, model: ModelShape = MODEL) -> dict[str, list[int]]:
-    """Layers of a part by the type they get, but for the main type."""
+    """Return the layers of a part by type, without the main type."""
     found: dict[str, list[int]] = {}
     for layer in range(model.n_layer):
         name = chosen(file_type, f"blk.{layer}.{part}.weight", model=model)
@@ -268,7 +268,7 @@ def test_shape_of_a_model() -> None:
     assert found.places == {"blk.0.attn_v.weight": 0, "blk.11.attn_v.weight": 1}
     found = model_shape({}, [*names, "output.weight"])
     assert (found.n_gqa, found.n_expert, found.has_output) == (1, 0, True)
-    # what a file may say, if it is no model
+    # values in files that are not models
     metadata["other.attention.head_count_kv"] = 0
     metadata["other.attention.head_count"] = "many"
     metadata["other.block_count"] = np.array([], np.int32)

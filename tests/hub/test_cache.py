@@ -1,4 +1,4 @@
-"""What is in the cache, and how it goes."""
+"""Listing the models in the cache, and removing them."""
 
 from __future__ import annotations
 

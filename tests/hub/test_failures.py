@@ -1,4 +1,4 @@
-"""What can go wrong, what it is called, and that nothing half-done is left."""
+"""Failures raise the right errors and leave nothing incomplete in the cache."""
 
 from __future__ import annotations
 

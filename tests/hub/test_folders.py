@@ -25,7 +25,7 @@ Files = dict[str, bytes]
 
 @pytest.fixture(scope="session")
 def folder_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Files]:
-    """Files of the babbling model, in so many of safetensors."""
+    """Files of the babbling model, with its weights in `n` safetensors."""
 
     def read(n_files: int) -> Files:
         folder = write_babble(tmp_path_factory.mktemp("folder"), n_files=n_files)
@@ -49,7 +49,7 @@ def sharded(hub: HubServer, folder_files: Callable[[int], Files]) -> Repo:
 
 
 def transferred(hub: HubServer) -> list[str]:
-    """The safetensors that were asked for so far."""
+    """Return the safetensors requested so far."""
     paths = [one.path for one in hub.requests if one.method == "GET"]
     names = [path.rpartition("/")[2] for path in paths]
     return [name for name in names if name.endswith(".safetensors")]

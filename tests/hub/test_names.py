@@ -1,4 +1,4 @@
-"""Names of models on the hub, and what is none."""
+"""Names of models on the hub, and texts that are not names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metadata that make no sense: a typed error, or a tokenizer that works."""
+"""Invalid metadata give a typed error, or a tokenizer that works."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 
 def _try(metadata: dict[str, Any]) -> Tokenizer | None:
-    """Build and use a tokenizer; only typed errors may come of it."""
+    """Build and use a tokenizer; only typed errors may be raised."""
     try:
         tokenizer = tokenizer_from_metadata(metadata, "x.gguf")
     except FormatError as error:

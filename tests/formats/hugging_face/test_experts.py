@@ -1,4 +1,4 @@
-"""Experts of folders, one by one or merged, are those of GGUF files to the bit."""
+"""Experts of folders, separate or merged, equal those of GGUF files bit by bit."""
 
 from __future__ import annotations
 

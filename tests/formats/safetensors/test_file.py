@@ -1,4 +1,4 @@
-"""Safetensors files: sound ones are read to the bit, others are refused by name."""
+"""Safetensors files: valid ones are read bit by bit, broken ones are refused."""
 
 from __future__ import annotations
 
