@@ -95,7 +95,7 @@ def usual_experts(
 def _in_order(
     prefix: str, stack: Mapping[int, ModelTensor], path: Path
 ) -> Iterator[ModelTensor]:
-    """Yield experts in order of their numbers; check for gaps and odd ones."""
+    """Yield experts in order of their numbers; raise if one is missing or unlike."""
     numbers = range(len(stack))
     for number in numbers:
         if number not in stack:

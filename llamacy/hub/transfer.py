@@ -84,7 +84,7 @@ def _listing(name: HubName) -> tuple[str, dict[str, int]]:
     )
     commit, siblings = found.sha, found.siblings
     if not (isinstance(commit, str) and COMMIT.fullmatch(commit)) or siblings is None:
-        raise HubError(f"{name}: {endpoint()} does not answer as a hub does")
+        raise HubError(f"{name}: {endpoint()} does not answer like a hub")
     return commit, {
         one.rfilename: one.size
         for one in siblings
@@ -155,10 +155,10 @@ def _download(
 
 
 def _clear_damaged(path: Path) -> bool:
-    """Remove a damaged file, or return True if it must be downloaded by force.
+    """Remove a damaged file, or return True if the download must be forced.
 
-    By force, a link's target is replaced; in a cache without links, the file is removed
-    here.
+    A forced download replaces a link's target. In a cache without links, the file is
+    removed here.
     """
     if path.is_symlink():
         return path.exists()

@@ -1,4 +1,4 @@
-"""What a model is and what it needs, before it is loaded: `inspect`."""
+"""Describes a model and the memory it needs, without loading it: `inspect`."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def _window(
 ) -> int | None:
     """Return the window that all layers have, by recording a forward pass.
 
-    A recording needs the shapes of weights only, but the values of divisors.
+    Recording needs the values of divisors, but only the shapes of other weights.
     """
     weights = {
         name: tensor.dequantize() if _is_divisor(name, specs) else tensor

@@ -25,7 +25,7 @@ Files = dict[str, bytes]
 
 @pytest.fixture(scope="session")
 def folder_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Files]:
-    """Files of the babbling model, with its weights in `n` safetensors."""
+    """Files of the babbling model, with its weights in `n_files` safetensors."""
 
     def read(n_files: int) -> Files:
         folder = write_babble(tmp_path_factory.mktemp("folder"), n_files=n_files)

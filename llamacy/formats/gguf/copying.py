@@ -89,7 +89,7 @@ def _blocks(
 
 
 def _data(tensor: ModelTensor, done: Callable[[int], None]) -> NDArray[np.uint8]:
-    """Return a tensor's blocks; call `done` with the number of each few weights."""
+    """Return a tensor's blocks; call `done` with the weights of each chunk of it."""
     if not isinstance(tensor, RequantizedTensor):
         done(math.prod(tensor.shape))
         return tensor.data

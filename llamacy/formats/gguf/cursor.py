@@ -95,7 +95,7 @@ class Cursor:
         raise UnsupportedError(self._path, field, wanted, shown(found))
 
     def _take(self, n_bytes: int, field: str) -> int:
-        """Advance by `n_bytes`; return the position before."""
+        """Advance past `n_bytes` bytes; return the offset of the first one."""
         start = self.at
         if n_bytes > self._end - start:
             end = "the end of the file"

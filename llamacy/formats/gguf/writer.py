@@ -69,8 +69,9 @@ def write_gguf(
         Types of the values, as in `GGUFFile.value_types`.
     tensors : Sequence of NewTensor
         All tensors, in order.
-    blocks : Iterable of uint8, (n_bytes,)
-        The blocks of each tensor, in the same order. Its exceptions are passed on.
+    blocks : Iterable of uint8 arrays
+        The blocks of each tensor, (n_bytes,), in the same order. Its exceptions are
+        passed on.
 
     Raises
     ------

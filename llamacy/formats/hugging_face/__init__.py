@@ -140,7 +140,7 @@ def _read_settings(folder: Path) -> JsonObject:
 
 
 def _file_type(tensors: Mapping[str, ModelTensor]) -> int:
-    """Return the file type of the type that most weights of matrices have."""
+    """Return the number of the file type, which the type of most weights decides."""
     weights = dict.fromkeys(_FILE_TYPES, 0)
     for tensor in tensors.values():
         if len(tensor.shape) > 1:

@@ -215,7 +215,7 @@ class Part:
         return self.file.data[start : self._at]
 
     def _take(self, n_bytes: int, field: str) -> int:
-        """Advance by `n_bytes`; return the position before."""
+        """Advance past `n_bytes` bytes; return the offset of the first one."""
         start, room = self._at, max(self.file.size - self._at, 0)
         if n_bytes > room:
             self.fail(field, f"{n_bytes} bytes", f"{room} before the end of the file")

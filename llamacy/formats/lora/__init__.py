@@ -79,6 +79,6 @@ def check_pair(
     rank: int = b.shape[1]
     found = a.shape[1] if name == EMBEDDING else a.shape[0]
     if found != rank or rank > MAX_RANK:
-        wanted = f"a rank of {rank}, as that of lora_b, at most {MAX_RANK}"
+        wanted = f"a rank of {rank}, like lora_b, at most {MAX_RANK}"
         raise FormatError(path, f"tensor {name}.lora_a: shape", wanted, a.shape)
     return rank

@@ -186,6 +186,6 @@ def _best(fits: Iterable[Fit]) -> Fit:
 
 
 def _better(one: Fit, other: Fit) -> Fit:
-    """Return the closer of two fits, group by group."""
+    """Return the better of two fits for each group."""
     closer = other.error < one.error
     return Fit(*(np.where(closer, b, a) for a, b in zip(one, other, strict=True)))
