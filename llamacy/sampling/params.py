@@ -63,7 +63,7 @@ class SamplingOptions(TypedDict, total=False):
 class SamplingParams:
     r"""How to choose tokens, and when to stop; llama.cpp's meanings and defaults.
 
-    Without samplers, a model now and then draws one of the many unlikely tokens, and
+    The full distribution now and then yields one of its many unlikely tokens, and
     the text derails. Truncation (`top_k` to `min_p`) removes the unlikely tail,
     `temperature` sets how boldly to draw from the rest, and penalties keep a text out
     of loops. The defaults suit most models; change one option at a time.
