@@ -19,7 +19,7 @@ from jinja2.exceptions import SecurityError
 
 _MAX_STEPS = 200_000
 _MAX_CHARACTERS = 2**26
-_MAX_SECONDS = 20.0  # catches slow single steps; an honest template takes milliseconds
+_MAX_SECONDS = 20.0  # catches single slow steps; real templates take milliseconds
 _LONG = 10_000  # bits of an integer, more than any template needs
 _SIZED = (str, bytes, list, tuple, dict)
 

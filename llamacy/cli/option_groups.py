@@ -13,7 +13,7 @@ Command = Callable[..., None]
 
 
 def takes_groups(command: Command) -> Command:
-    """Replace a command's dataclass parameters by their fields, for Typer to see.
+    """Show Typer the fields of a command's dataclass parameters as single options.
 
     Parameters
     ----------

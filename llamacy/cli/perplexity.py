@@ -166,9 +166,9 @@ def _finite(value: float) -> float | None:
 
 
 class _Output:
-    """Prints results while the work goes on, or after it where a bar is in the way.
+    """Prints results as they come, or at the end if a progress bar is on the terminal.
 
-    An interruption prints the results so far.
+    If the work is interrupted, the results so far are printed.
     """
 
     def __init__(self, quiet: bool) -> None:

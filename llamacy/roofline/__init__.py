@@ -134,7 +134,7 @@ def _ops_per_second(table: object, which: int, n_threads: int) -> float:
 
 
 def _rounds(table: object, which: int) -> int:
-    """Return the rounds that take long enough in CPU time, whatever else is running."""
+    """Return how many rounds make a run of `_RUN_SECONDS` of CPU time."""
     n_rounds, seconds = 1, 0.0
     while seconds < _RUN_SECONDS:
         n_rounds *= 2

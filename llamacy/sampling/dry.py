@@ -19,7 +19,7 @@ from llamacy.arguments import LIMIT
 from llamacy.sampling.params import SamplingParams
 from llamacy.sampling.penalties import last
 
-_MAX_EXPONENT = 88.0  # the largest x for which exp(x) fits a float32
+_MAX_EXPONENT = 88.0  # exp(88) still fits a float32
 
 Tails = set[tuple[int, ...]]
 

@@ -29,9 +29,10 @@ _MAX_HEADER = 256  # characters; longer text is not a header
 
 
 class ChannelSplitter:
-    """Splits an answer into its messages, starting inside the first one's header.
+    """Splits an answer into its messages.
 
-    Text that is not in this format is text of the answer.
+    It starts inside the header of the first message, whose beginning is part of the
+    prompt. Text that is not in this format is text of the answer.
     """
 
     def __init__(self) -> None:

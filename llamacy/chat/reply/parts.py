@@ -85,7 +85,7 @@ def cut(text: str, marks: Iterable[str]) -> tuple[str, str | None, str]:
 
 
 class Trimmed:
-    """Strips a text that arrives in pieces of white space at its ends.
+    """Strips white space from the ends of a text that arrives in pieces.
 
     Parameters
     ----------
