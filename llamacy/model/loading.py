@@ -21,9 +21,8 @@ from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
 from llamacy.ops.plan.steps import KV_TYPES, PAGE
 from llamacy.sessions.file import Origin
-from llamacy.system.threads import default_threads
+from llamacy.system.threads import checked_threads
 
-_MAX_THREADS = 1024  # more is a slip of the hand, and may exhaust the machine
 _MAX_CTX = 2**31 - 1  # positions are int32
 _MAX_PROMPT_CACHE = 2**30  # bytes, where nothing is said
 
@@ -85,9 +84,7 @@ def load(
     path = found.path
     if n_ctx is not None:
         n_ctx = checked_integer("n_ctx", n_ctx, 1, _MAX_CTX)
-    if n_threads is None:
-        n_threads = default_threads()
-    n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
+    n_threads = checked_threads(n_threads)
     if kv_type not in tuple(KV_TYPES):
         raise ArgumentError(
             f"kv_type: wanted one of {', '.join(KV_TYPES)}, found {kv_type!r}"

@@ -25,6 +25,6 @@ def read_hyperparameters(file: ModelFile) -> tuple[Architecture, ModelConfig]:
         An unknown family, or something in the metadata that llamacy does not support.
     """
     path = str(file.path)
-    # before the rest: an unknown family may have keys of its own
+    # first, so that the error for an unknown family is not about one of its keys
     architecture = find_architecture(read_architecture(file), path)
     return architecture, architecture.complete(read_config(file), path)

@@ -1,4 +1,4 @@
-"""From a model to a smaller file: `quantize`, its way through the formats."""
+"""Quantises a model to a smaller GGUF file: `quantize`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
-from llamacy.arguments import check_callback, checked_integer
+from llamacy.arguments import check_callback
 from llamacy.errors import ArgumentError
 from llamacy.formats.gguf.config import read_architecture
 from llamacy.formats.gguf.copying import write_model
@@ -17,24 +16,29 @@ from llamacy.formats.requantized import RequantizedFile
 from llamacy.ggml.file_types import find_file_type
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
-from llamacy.system.threads import default_threads
+from llamacy.system.threads import checked_threads
 
 Path = str | os.PathLike[str]
-
-_MAX_THREADS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizedFile:
-    """What :func:`quantize` wrote.
+    """Describes the file that `llamacy.quantize` wrote.
 
     Attributes
     ----------
-    path : the new file.
-    type : its file type.
-    n_params : weights of all tensors.
-    source_bytes, target_bytes : of all tensors, before and after.
-    tensor_types : how many tensors there are of each type, in the new file.
+    path : str
+        The new file.
+    type : str
+        Its file type.
+    n_params : int
+        Number of weights in all tensors.
+    source_bytes : int
+        Size of all tensors before, in bytes.
+    target_bytes : int
+        Size of all tensors after, in bytes.
+    tensor_types : dict of str to int
+        Number of tensors of each type in the new file.
     """
 
     path: str
@@ -81,10 +85,8 @@ def quantize(
     --------
     >>> quantize("llama-F16.gguf", "llama-Q4_K_M.gguf", "Q4_K_M")  # doctest: +SKIP
     """
-    find_file_type(type)  # before a model is fetched
-    if n_threads is None:
-        n_threads = default_threads()
-    n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
+    find_file_type(type)  # check before a download
+    n_threads = checked_threads(n_threads)
     check_callback("progress", progress)
     if not isinstance(target, str | os.PathLike):
         raise ArgumentError(f"target: wanted a path, found {target!r}")
@@ -95,7 +97,7 @@ def quantize(
         open_model(found.path) as file,
         RequantizedFile(file, file_type, n_threads) as requantized,
     ):
-        read_architecture(file)  # no model without one
+        read_architecture(file)  # raises for a GGUF file that is not a model
         tensors = write_model(requantized, os.fspath(target), progress)
         sources = file.tensors.values()
         return QuantizedFile(

@@ -56,7 +56,7 @@ def test_rows_go_by_the_heads_of_their_layer(
         np.testing.assert_array_equal(read.pairs[name].a, a)
         np.testing.assert_array_equal(read.pairs[name].b, b)
     other = {name.replace(f"{layer}", f"{1 - layer}"): x for name, x in pairs.items()}
-    with pytest.raises(FormatError, match="rows, as the model's matrix"):
+    with pytest.raises(FormatError, match="rows, like the model's matrix"):
         read_peft_adapter(write_peft(tmp_path / "b", other, HEADS[layer]), config)
 
 
