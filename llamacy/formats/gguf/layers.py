@@ -1,7 +1,7 @@
 """The layers of a model in a GGUF file, told apart by the file or else by its family.
 
 A key holds one number for all layers, or an array of one a layer. Sizes of layers with
-a window may have keys of their own, which end in ``_swa``.
+a window may have keys of their own, which end in `_swa`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Windows(NamedTuple):
 
 
 class LayerSizes(NamedTuple):
-    """LayerSizes of one layer; the names are those of its configuration."""
+    """Sizes of one layer; the names are those of its configuration."""
 
     n_head: int
     n_head_kv: int
