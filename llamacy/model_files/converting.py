@@ -10,7 +10,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from llamacy.arguments import check_callback, checked_integer
+from llamacy.arguments import (
+    MAX_CTX,
+    check_callback,
+    checked_integer,
+    checked_path,
+)
 from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.converted import ConvertedFile
 from llamacy.formats.gguf.copying import write_model
@@ -22,10 +27,8 @@ from llamacy.formats.other_formats import describe
 from llamacy.formats.requantized import RequantizedFile
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
-from llamacy.system.threads import default_threads
+from llamacy.system.threads import checked_threads
 
-_MAX_THREADS = 1024
-_MAX_CTX = 2**31 - 1  # positions are int32
 _MAX_GQA = 1 << 16
 
 
@@ -85,11 +88,8 @@ def convert(
     """
     found = find_source(source)
     path, file_type = found.path, found.file_type(type, "type")
-    if n_threads is None:
-        n_threads = default_threads()
-    n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
-    if not isinstance(target, str | os.PathLike):
-        raise ArgumentError(f"target: wanted a path, found {target!r}")
+    n_threads = checked_threads(n_threads)
+    new_path = checked_path("target", target)
     check_callback("progress", progress)
     unsaid = _checked_unsaid(n_ctx, eps, gqa)
     with ExitStack() as opened:
@@ -98,12 +98,12 @@ def convert(
         if file_type is not None:
             requantized = RequantizedFile(file, file_type, n_threads)
             file = opened.enter_context(requantized)
-        tensors = write_model(file, os.fspath(target), progress)
+        tensors = write_model(file, new_path, progress)
         n_rounded = 0
         if isinstance(source_file, LegacyModel):
             n_rounded = source_file.n_rounded
         return ConvertedFile(
-            path=os.fspath(target),
+            path=new_path,
             source_format=source_file.format,
             n_params=sum(math.prod(tensor.shape) for tensor in tensors),
             n_bytes=sum(tensor.n_bytes for tensor in tensors),
@@ -141,7 +141,7 @@ def _checked_unsaid(
     """Check what old files do not say, and give what was given."""
     unsaid: dict[str, Any] = {}
     if n_ctx is not None:
-        unsaid["n_ctx"] = checked_integer("n_ctx", n_ctx, 1, _MAX_CTX)
+        unsaid["n_ctx"] = checked_integer("n_ctx", n_ctx, 1, MAX_CTX)
     if eps is not None:
         is_number = isinstance(eps, int | float) and not isinstance(eps, bool)
         if not is_number or not 0 <= eps <= 1:

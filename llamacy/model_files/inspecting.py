@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 from llamacy.architectures import find_architecture
 from llamacy.architectures.weights import Tensor, TensorSpec, select_tensors
-from llamacy.arguments import checked_integer
+from llamacy.arguments import MAX_CTX, checked_choice, checked_integer
 from llamacy.config import ModelConfig
-from llamacy.errors import ArgumentError
 from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.gguf.config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
@@ -26,8 +25,6 @@ from llamacy.ops.plan.recorder import Recorder
 from llamacy.ops.plan.steps import KV_TYPES, PAGE
 from llamacy.ops.state.windows import common_window, most_pages
 from llamacy.ops.vocabulary import Forward
-
-_MAX_CTX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +80,8 @@ class ModelInfo:
         """
         if n_ctx is None:
             n_ctx = self.n_ctx_train
-        n_ctx = checked_integer("n_ctx", n_ctx, 1, _MAX_CTX)
-        if kv_type not in tuple(self.kv_page_bytes):
-            known = ", ".join(self.kv_page_bytes)
-            raise ArgumentError(f"kv_type: wanted one of {known}, found {kv_type!r}")
+        n_ctx = checked_integer("n_ctx", n_ctx, 1, MAX_CTX)
+        checked_choice("kv_type", kv_type, self.kv_page_bytes)
         n_pages = most_pages(n_ctx, self.page_tokens, self.window, N_BATCH)
         return n_pages * self.kv_page_bytes[kv_type]
 

@@ -7,21 +7,17 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
-from llamacy.arguments import check_callback, checked_integer
-from llamacy.errors import ArgumentError
+from llamacy.arguments import check_callback, checked_path
 from llamacy.formats.gguf.config import read_architecture
 from llamacy.formats.gguf.copying import write_model
 from llamacy.formats.requantized import RequantizedFile
 from llamacy.ggml.file_types import find_file_type
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
-from llamacy.system.threads import default_threads
+from llamacy.system.threads import checked_threads
 
 Path = str | os.PathLike[str]
-
-_MAX_THREADS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +78,9 @@ def quantize(
     >>> quantize("llama-F16.gguf", "llama-Q4_K_M.gguf", "Q4_K_M")  # doctest: +SKIP
     """
     find_file_type(type)  # before a model is fetched
-    if n_threads is None:
-        n_threads = default_threads()
-    n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
+    n_threads = checked_threads(n_threads)
     check_callback("progress", progress)
-    if not isinstance(target, str | os.PathLike):
-        raise ArgumentError(f"target: wanted a path, found {target!r}")
+    new_path = checked_path("target", target)
     found = find_source(source)
     file_type = found.file_type(type, "type")
     assert file_type is not None
@@ -96,10 +89,10 @@ def quantize(
         RequantizedFile(file, file_type, n_threads) as requantized,
     ):
         read_architecture(file)  # no model without one
-        tensors = write_model(requantized, os.fspath(target), progress)
+        tensors = write_model(requantized, new_path, progress)
         sources = file.tensors.values()
         return QuantizedFile(
-            path=os.fspath(target),
+            path=new_path,
             type=file_type.name,
             n_params=sum(math.prod(tensor.shape) for tensor in sources),
             source_bytes=sum(tensor.n_bytes for tensor in sources),

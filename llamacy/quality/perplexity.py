@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import check_callback, checked_integer
+from llamacy.arguments import MAX_CTX, check_callback, checked_integer
 from llamacy.generation.engine import Prompt
 from llamacy.generation.gather import OnProgress
 from llamacy.quality.chunks import (
     DEFAULT_BATCH,
-    MAX_CTX,
     checked_engine,
     cut,
     scored_in,

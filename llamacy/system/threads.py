@@ -16,8 +16,26 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
+from llamacy.arguments import checked_integer
 from llamacy.system.cgroups import cgroup_folders, read_text
+
+MAX_THREADS: Final = 1024
+"""Most threads to ask for: more is a slip of the hand, and may exhaust the machine."""
+
+
+def checked_threads(n_threads: int | None) -> int:
+    """Return the argument `n_threads`; for None, `default_threads`.
+
+    Raises
+    ------
+    ArgumentError
+        Not an integer from 1 to `MAX_THREADS`.
+    """
+    if n_threads is None:
+        n_threads = default_threads()
+    return checked_integer("n_threads", n_threads, 1, MAX_THREADS)
 
 
 def default_threads() -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from llamacy.arguments import MAX_CTX
 from llamacy.config import ExpertConfig, ModelConfig, RopeConfig
 from llamacy.formats.gguf.keys import MAX_SCALE, MIN_SCALE, Keys
 from llamacy.formats.model_file import ModelFile
@@ -21,7 +22,6 @@ MAX_HEAD_DIM: Final = 1 << 16
 MAX_FF: Final = 1 << 24
 MAX_EXPERTS: Final = 1 << 9  # llama.cpp's own
 MAX_VOCAB: Final = 1 << 24
-MAX_CTX: Final = (1 << 31) - 1  # positions are int32
 MAX_FREQ_BASE: Final = 1e15
 
 _SCALINGS: Final = ("none", "linear", "yarn", "longrope")

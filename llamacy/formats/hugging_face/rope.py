@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.formats.gguf.config import MAX_CTX, MAX_FREQ_BASE
+from llamacy.arguments import MAX_CTX
+from llamacy.formats.gguf.config import MAX_FREQ_BASE
 from llamacy.formats.gguf.keys import MAX_SCALE, MIN_SCALE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.sizes import Sizes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llamacy.formats.gguf.config import MAX_CTX
+from llamacy.arguments import MAX_CTX
 from llamacy.formats.gguf.keys import MAX_SCALE, MIN_SCALE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.sizes import Sizes
