@@ -22,7 +22,7 @@ from llamacy.cli.models import find_model, type_name
 from llamacy.cli.options import JSON, KVType, ModelOption, Quantize, Threads
 
 if TYPE_CHECKING:
-    from llamacy.model.executors import Executor
+    from llamacy.model.executors import LoadedExecutor
     from llamacy.ops.plan.cost import Cost
     from llamacy.ops.plan.plan import Plan
 
@@ -161,7 +161,7 @@ def _timed(
     return timed
 
 
-def read_prompt(executor: Executor, tokens: list[int]) -> None:
+def read_prompt(executor: LoadedExecutor, tokens: list[int]) -> None:
     """Read `tokens` as a prompt, up to the logits of the first token to generate."""
     from llamacy.ops.batch import Batch
 
@@ -175,7 +175,7 @@ def read_prompt(executor: Executor, tokens: list[int]) -> None:
         sequence.close()
 
 
-def generate(executor: Executor, tokens: list[int]) -> None:
+def generate(executor: LoadedExecutor, tokens: list[int]) -> None:
     """Read `tokens` one by one, as generating does."""
     from llamacy.ops.batch import Batch
 
@@ -188,8 +188,8 @@ def generate(executor: Executor, tokens: list[int]) -> None:
 
 
 def _rates(
-    work: Callable[[Executor, list[int]], None],
-    executor: Executor,
+    work: Callable[[LoadedExecutor, list[int]], None],
+    executor: LoadedExecutor,
     tokens: list[int],
     repetitions: int,
 ) -> dict[str, Any]:
