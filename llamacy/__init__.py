@@ -1,10 +1,40 @@
 """Fast language models on the CPU you already have.
 
->>> import llamacy
->>> model = llamacy.load("stories.gguf")  # doctest: +SKIP
->>> print(model.generate("Once upon a time", max_tokens=64))  # doctest: +SKIP
+A model is a GGUF file, a folder of safetensors, a name on the Hugging Face hub, or
+``"demo"``, a toy that comes with the package:
 
-Names are imported when they are first used, so that ``import llamacy`` is quick.
+>>> import llamacy
+>>> model = llamacy.load("demo")
+
+It continues a text, whole or piece by piece, or several texts together:
+
+>>> model.generate("They all lived happily", temperature=0).text
+' ever after.'
+>>> for piece in model.stream("They all lived happily", temperature=0):
+...     print(piece, end="|")
+ ever| after|.|
+>>> prompts = ["The capital of France is", "The capital of Italy is"]
+>>> print(*model.generate(prompts, temperature=0))
+ Paris  Rome
+
+It answers messages, and says how likely a text is:
+
+>>> model.chat("What is 12 + 30?", temperature=0).text
+'42'
+>>> right, wrong = model.score(["2 + 2 = 4", "2 + 2 = 9"])
+>>> right.total > wrong.total
+True
+
+A session is a text that grows; what it has read is not read again:
+
+>>> with model.session() as session:
+...     session.feed("The capital of")
+...     print(session.generate(" France is", temperature=0))
+ Paris
+>>> model.close()
+
+The site's guides, and `help` of each name, go on from here. Names are imported when
+they are first used, so that ``import llamacy`` is quick.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ class Conversations(Opened):
     def chat_prompt(
         self, messages: Messages, **options: Unpack[PromptOptions]
     ) -> list[int]:
-        """Return the token ids of the prompt that `chat` makes of a conversation.
+        r"""Return the token ids of the prompt that `chat` makes of a conversation.
 
         See what a template makes of messages, or count tokens before you ask.
 
@@ -189,10 +189,8 @@ class Conversations(Opened):
         --------
         >>> model = llamacy.load("demo")
         >>> ids = model.chat_prompt("What is 12 + 30?")
-        >>> print(model.tokenizer.decode(ids, skip_special=False)[-29:])
-        What is 12 + 30?
-        <BLANKLINE>
-        ### Response:
+        >>> model.tokenizer.decode(ids, skip_special=False)
+        '<s>### Instruction:\nWhat is 12 + 30?\n\n### Response:\n'
         """
         question = Question(messages, None, options)
         return question.prompt(self.engine, self._template_source).ids

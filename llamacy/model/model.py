@@ -199,7 +199,7 @@ class Model(Texts, Conversations):
         >>> model = llamacy.load("demo")
         >>> ids = model.tokenize("Once upon a time")
         >>> [model.tokenizer.piece(token) for token in ids]
-        ['<s>', '▁Once', '▁upon', '▁a', '▁time']
+        ['<s>', 'Once', '▁upon', '▁a', '▁time']
         >>> model.tokenize("</s>", parse_special=True)[-1] == model.tokenizer.eos_id
         True
         >>> model.tokenizer.eos_id in model.tokenize("</s>")
@@ -298,8 +298,8 @@ class Model(Texts, Conversations):
         ...     session.feed("The capital of France is")
         ...     session.save("france.session")
         >>> with model.load_session("france.session") as session:
-        ...     session.generate(temperature=0).usage.cached_tokens
-        5
+        ...     session.generate(temperature=0).text
+        ' Paris'
         """
         held = HeldText.load(path, self._origin, self.engine)
         return Session(self.engine, self._origin, held)

@@ -261,8 +261,8 @@ class Texts(Opened):
         ...     async with model.astream(prompt, temperature=0) as stream:
         ...         return [piece.text async for piece in stream]
         >>> model = llamacy.load("demo")
-        >>> asyncio.run(tell("The capital of France is"))
-        [' Paris']
+        >>> asyncio.run(tell("They all lived happily"))
+        [' ever', ' after', '.']
         """
         engine = self.engine
         checked = engine.params(params, options)
@@ -334,11 +334,11 @@ class Texts(Opened):
         Examples
         --------
         >>> model = llamacy.load("demo")
-        >>> ids = model.tokenize("The capital of France is")
+        >>> ids = model.tokenize("They all lived happily")
         >>> logits = model.logits(ids)
         >>> logits.shape == (len(ids), model.config.n_vocab)
         True
         >>> model.detokenize([int(logits[-1].argmax())])
-        ' Paris'
+        ' ever'
         """
         return calls.logits(self.engine, ids)

@@ -67,16 +67,19 @@ class ModelInfo:
     has_chat_template: bool
 
     def kv_bytes(self, n_ctx: int | None = None, kv_type: str = "f16") -> int:
-        """Most bytes of keys and values of a text until its context is full.
+        """Return the most bytes of keys and values of one text.
 
         Parameters
         ----------
-        n_ctx : its tokens; None is `n_ctx_train`.
-        kv_type : as :func:`llamacy.load` takes it.
+        n_ctx : int, optional
+            Tokens of the text; by default `n_ctx_train`.
+        kv_type : {"f16", "f32", "q8_0"}, default "f16"
+            As for `llamacy.load`.
 
         Raises
         ------
-        ArgumentError : one of them is not possible.
+        ArgumentError
+            An invalid number of tokens or type.
         """
         if n_ctx is None:
             n_ctx = self.n_ctx_train
@@ -89,20 +92,34 @@ class ModelInfo:
 def inspect(
     source: str | os.PathLike[str], *, quantize: str | None = None
 ) -> ModelInfo:
-    """Tell what a model is and what memory it needs, without loading it.
+    """Return a model's facts and the memory it needs, without loading it.
+
+    Ask before you load: whether llamacy can run the model, whether its weights fit into
+    memory, and how long a context fits beside them.
 
     Parameters
     ----------
-    source : as :func:`llamacy.load` takes it.
-    quantize : likewise; what is told is of the model in that type.
+    source : str or os.PathLike
+        A path or a name, as for `llamacy.load`.
+    quantize : str, optional
+        A file type, as for `llamacy.load`; the sizes are those of the model in it.
+
+    Returns
+    -------
+    ModelInfo
+        Family, types, sizes, and bytes.
 
     Raises
     ------
-    ArgumentError : there is no such type, or the model's name says another.
-    ModelFileError : the file cannot be read.
-    HubError : the hub does not have it, refuses it, or cannot be reached.
-    FormatError : it is not a sound model, or (UnsupportedError) needs something
-        llamacy does not have: `load` would say the same.
+    ArgumentError
+        There is no such type, or the model's name says another.
+    ModelFileError
+        The file cannot be read.
+    HubError
+        The hub does not have it, refuses it, or cannot be reached.
+    FormatError
+        The file is broken; or UnsupportedError, it needs something that llamacy does
+        not have. `load` raises the same.
 
     Examples
     --------

@@ -68,9 +68,11 @@ def perplexity(
 
     Examples
     --------
-    >>> model = llamacy.load("llama-2-7b.Q4_K_M.gguf")  # doctest: +SKIP
-    >>> perplexity(model, Path("wiki.test.raw").read_text()).value  # doctest: +SKIP
-    5.87
+    >>> text = "Cosmo was not afraid of much, only of deep water. " * 4
+    >>> with llamacy.load("demo") as model:
+    ...     result = llamacy.perplexity(model, text, n_ctx=16)
+    >>> result.n_chunks, result.n_scored, 1 < result.value < 100
+    (3, 21, True)
     """
     engine = checked_engine(model)
     n_batch = checked_integer("n_batch", n_batch, 1, MAX_CTX)
