@@ -159,7 +159,7 @@ def _step_aside() -> None:
         f"the sources of llamacy in {here} are not built: "
         f"using the llamacy installed in {folder}",
         RuntimeWarning,
-        stacklevel=2,
+        stacklevel=3,
     )
 
 
