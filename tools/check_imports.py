@@ -22,7 +22,7 @@ LAYERS = (
     ("compat",),
     ("",),
     ("quality",),
-    ("model",),
+    ("model", "protocols"),
     ("chat", "sessions"),
     ("generation",),
     ("model_files", "roofline", "sampling"),

@@ -26,25 +26,25 @@ from llamacy.compat.llama_cpp.callbacks import (
     StoppingCriteria,
     StoppingCriteriaList,
 )
-from llamacy.compat.llama_cpp.chat import (
-    ChatChoice,
-    ChatLogprobs,
-    ChatMessage,
-    CreateChatCompletionResponse,
-)
 from llamacy.compat.llama_cpp.construction import (
     LlamaCache,
     LlamaDiskCache,
     LlamaRAMCache,
 )
 from llamacy.compat.llama_cpp.llama import Llama
-from llamacy.compat.llama_cpp.responses import (
+from llamacy.compat.llama_cpp.vocabulary import LlamaTokenizer
+from llamacy.protocols.openai.chat import (
+    ChatChoice,
+    ChatLogprobs,
+    ChatMessage,
+    CreateChatCompletionResponse,
+)
+from llamacy.protocols.openai.common import CompletionUsage
+from llamacy.protocols.openai.completions import (
     CompletionChoice,
     CompletionLogprobs,
-    CompletionUsage,
     CreateCompletionResponse,
 )
-from llamacy.compat.llama_cpp.vocabulary import LlamaTokenizer
 
 __all__ = [
     "ChatChoice",

@@ -14,17 +14,21 @@ from llamacy.compat.llama_cpp.arguments import (
 )
 from llamacy.compat.llama_cpp.chat import (
     ChatArguments,
-    ChatResponder,
-    CreateChatCompletionResponse,
     chat_arguments,
     known_format,
 )
+from llamacy.compat.llama_cpp.chunks import chat_chunks, completion_chunks
 from llamacy.compat.llama_cpp.construction import check_constructor, kv_type
 from llamacy.compat.llama_cpp.evaluation import Evaluation
-from llamacy.compat.llama_cpp.responses import CreateCompletionResponse, Responder
 from llamacy.compat.llama_cpp.vocabulary import LlamaTokenizer, metadata_texts
 from llamacy.errors import UnsupportedCallError
 from llamacy.model.loading import load
+from llamacy.protocols.openai.chat import ChatResponse, CreateChatCompletionResponse
+from llamacy.protocols.openai.common import Head
+from llamacy.protocols.openai.completions import (
+    CompletionResponse,
+    CreateCompletionResponse,
+)
 
 
 class Llama(Evaluation):
@@ -187,13 +191,12 @@ class Llama(Evaluation):
         ids = self._prompt_ids(prompt)
         params = self._params(given)
         text = prompt if isinstance(prompt, str) else self._tokenizer.decode(ids)
-        responder = Responder(
-            given.model or self.model_path, self._tokenizer.text, text, given.echo
-        )
+        head = Head.new("cmpl", given.model or self.model_path)
+        response = CompletionResponse(head, self._tokenizer.text, text, given.echo)
         if stream:
-            return responder.chunks(self._model.stream(ids, params))
+            return completion_chunks(response, self._model.stream(ids, params))
         shown = ids[1:] if ids[:1] == [self.token_bos()] else ids
-        return responder.whole(self._model.generate(ids, params), shown)
+        return response.whole(self._model.generate(ids, params), shown)
 
     __call__ = create_completion
 
@@ -251,13 +254,12 @@ class Llama(Evaluation):
         given, tools = chat_arguments(arguments)
         params = self._params(given)
         options: Any = {"chat_format": self.chat_format, "tools": tools}
-        model = given.model or self.model_path
-        responder = ChatResponder(model, self._tokenizer.text)
+        head = Head.new("chatcmpl", given.model or self.model_path)
+        response = ChatResponse(head, self._tokenizer.text)
         if stream:
-            return responder.chunks(
-                self._model.stream_chat(messages, params, **options)
-            )
-        return responder.whole(self._model.chat(messages, params, **options))
+            pieces = self._model.stream_chat(messages, params, **options)
+            return chat_chunks(response, pieces)
+        return response.whole(self._model.chat(messages, params, **options))
 
     def create_chat_completion_openai_v1(self, *_: object, **__: object) -> NoReturn:
         """Raise UnsupportedCallError: there are no objects of OpenAI's package here."""
