@@ -75,9 +75,12 @@ def imported_parts(module: str, names: list[str], package: list[str]) -> set[str
 
     Parameters
     ----------
-    module : as written, with its leading dots.
-    names : what is imported from it.
-    package : the package the import stands in: ``["llamacy", "ops"]``.
+    module : str
+        The module as written, with its leading dots.
+    names : list of str
+        Names imported from it.
+    package : list of str
+        The package that contains the import: `["llamacy", "ops"]`.
     """
     name = module.lstrip(".")
     dots = len(module) - len(name)

@@ -1,4 +1,4 @@
-"""What a caller asks an engine for in a conversation: answers, whole or in pieces."""
+"""The calls that an engine serves in a conversation: answers, whole or in pieces."""
 
 from __future__ import annotations
 

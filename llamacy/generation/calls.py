@@ -1,4 +1,4 @@
-"""What a caller asks an engine for: texts, whole or in pieces; scores; logits.
+"""The calls that an engine serves: texts, whole or in pieces; scores; logits.
 
 There are four ways to get a text: whole or piece by piece, on a thread that waits or
 in a task that awaits. Every public call is one of them, over a function that makes

@@ -34,10 +34,10 @@ class Conversations(Opened):
         """Answer the last message of a conversation.
 
         The conversation is written in the model's own format, by the chat template in
-        its file, which is what it was tuned on; give all of it each time. What was read
-        or generated before is found in the KV cache, so that each turn reads only what
-        is new. Names of control tokens in messages are plain text: no message can end
-        itself and go on as the system.
+        its file, because it was tuned on that. Give the whole conversation each time:
+        tokens read or generated before are found in the KV cache, so that each turn
+        reads only the new ones. Names of control tokens in messages are plain text: no
+        message can end itself and go on as the system.
 
         Parameters
         ----------
@@ -52,7 +52,7 @@ class Conversations(Opened):
             One of ``llamacy.CHAT_FORMATS``, or a template in Jinja's language. By
             default it is the template in the model's file.
         overflow : {"error", "truncate", "shift"}, default "error"
-            What to do with a conversation that is longer than the context. ``"error"``
+            Handling of a conversation that is longer than the context. ``"error"``
             raises, because forgetting must not go unnoticed. ``"truncate"`` leaves out
             the oldest turns, but not the system's message at the beginning, and keeps
             room for the answer: `max_tokens`, at most half of the context; a quarter of
@@ -64,13 +64,13 @@ class Conversations(Opened):
             hints, or JSON schemas as in OpenAI's API. llamacy calls none of them.
         template_arguments : dict, optional
             Other variables of the template, such as ``{"enable_thinking": False}``.
-        **options
+        **options : SamplingOptions
             Fields of `SamplingParams` one by one; they override `params`.
 
         Returns
         -------
         ChatCompletion
-            The answer, its reasoning, and the calls of tools that it asks for.
+            The answer, its reasoning, and the tool calls that it asks for.
 
         Raises
         ------

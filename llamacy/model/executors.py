@@ -71,8 +71,10 @@ def load_executor(
         The file's hyperparameters.
     executor : {"plan", "reference"}, default "plan"
         The fast executor, or the slow one that states what is computed.
-    n_threads, kv_type
-        As for `llamacy.load`; only the plan uses them.
+    n_threads : int
+        Threads of the plan.
+    kv_type : str
+        Type of keys and values, for the plan.
     n_batch : int
         Most rows of one forward pass.
     progress : callable, optional

@@ -131,7 +131,7 @@ class _Settings:
 
 
 class _Parts(NamedTuple):
-    """What a file gives; it may be closed."""
+    """The contents of a file, which may be closed."""
 
     config: ModelConfig
     executor: Plan

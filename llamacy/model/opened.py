@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Opened:
-    """What all parts of a `Model` share: its engine, until `close`.
+    """The base of all parts of a `Model`: its engine, until `close`.
 
     Parameters
     ----------

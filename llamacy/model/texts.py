@@ -97,7 +97,7 @@ class Texts(Opened):
         progress : callable, optional
             Called in this thread with the share of the prompts that has been read, up
             to 1.0.
-        **options
+        **options : SamplingOptions
             Fields of `SamplingParams` one by one; they override `params`.
 
         Returns

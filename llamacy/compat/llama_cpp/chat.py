@@ -9,12 +9,12 @@ from llamacy.chat.formats import TemplateSource
 from llamacy.compat.llama_cpp.arguments import Arguments, SamplingArguments
 from llamacy.errors import ArgumentError
 
-# llama-cpp-python's names of formats that llamacy calls otherwise
+# llama-cpp-python's names of formats that have other names in llamacy
 _NAMES = {"mistral-instruct": "mistral", "qwen": "chatml", "phi-3": "phi3"}
 
 
 class ChatArguments(SamplingArguments, total=False):
-    """What an answer takes besides its messages."""
+    """Arguments of an answer besides its messages."""
 
     max_tokens: int | None
     temperature: float
@@ -31,7 +31,7 @@ class ChatArguments(SamplingArguments, total=False):
     response_format: object | None
 
 
-# what is there instead, or would be needed
+# arguments that are refused, and why
 _UNUSED = {
     "functions": "tools takes its place",
     "function_call": "tool_choice takes its place",
@@ -40,11 +40,12 @@ _UNUSED = {
 
 
 def known_format(chat_format: str | None) -> str | None:
-    """Return llamacy's name of a format.
+    """Return llamacy's name of a chat format.
 
     Raises
     ------
-    ArgumentError : there is no such format.
+    ArgumentError
+        There is no such format.
     """
     if chat_format is None:
         return None
@@ -56,11 +57,12 @@ def known_format(chat_format: str | None) -> str | None:
 def chat_arguments(
     arguments: ChatArguments,
 ) -> tuple[Arguments, list[dict[str, Any]] | None]:
-    """Return them as those of a completion, and the tools.
+    """Return the arguments of a completion, and the tools.
 
     Raises
     ------
-    ArgumentError : one asks for what llamacy does not have.
+    ArgumentError
+        An argument asks for a feature that llamacy does not have.
     """
     given: dict[str, Any] = {"temperature": 0.2, "max_tokens": None, **arguments}
     for name, why in _UNUSED.items():

@@ -24,7 +24,7 @@ class CompletionUsage(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What all chunks of one response share.
+    """The fields that all chunks of one response share.
 
     Attributes
     ----------
