@@ -1,21 +1,21 @@
-"""Models by the names they have on the Hugging Face hub: fetched, kept, removed.
+"""Downloads, finds and removes models by their names on the Hugging Face hub.
 
-The library ``huggingface_hub`` transfers the files and keeps them in its cache, which
-other programs share; its environment variables (``HF_HOME``, ``HF_HUB_CACHE``,
-``HF_TOKEN``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``) hold here too. What is added here:
+The library `huggingface_hub` transfers files and stores them in its cache, which other
+programs share. Its environment variables (`HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`,
+`HF_ENDPOINT`, `HF_HUB_OFFLINE`) apply here too. This package adds:
 
-==============  ==========================================================
-:mod:`.names`    how a name is written
-:mod:`.choice`   which files of a repository it means
-:mod:`.folders`  the same where they are a folder of safetensors
-:mod:`.cache`    what is on this machine; asks nobody, imports next to nothing
-:mod:`.transfer` getting what is not
-:mod:`.failures` what can go wrong with that, as errors of ours
-:mod:`.removal`  getting rid of it
-==============  ==========================================================
+========  =========================================================================
+names     parsing of names
+choice    the choice among a repository's GGUF files
+folders   the same for repositories that are a folder of safetensors
+cache     the models in the cache; works offline, and imports next to nothing
+transfer  downloads
+failures  translation of `huggingface_hub`'s exceptions to llamacy's
+removal   removal from the cache
+========  =========================================================================
 
-None of it knows what is in a GGUF file. Of a folder it reads the index of its
-safetensors, and whether config.json is that of a model that can be run.
+Nothing here reads a GGUF file. Of a folder, only the index of the safetensors and
+config.json are read, to tell whether llamacy can run the model.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 
 from llamacy.errors import ArgumentError
 from llamacy.hub.cache import CachedModel, cached_models, find_cached
-from llamacy.hub.names import WRITTEN, HubName, parse_name
+from llamacy.hub.names import NAME_FORMS, HubName, parse_name
 from llamacy.hub.removal import remove_cached
 
 __all__ = ["CachedModel", "cached_models", "find_or_pull", "pull", "remove_cached"]
@@ -81,7 +81,7 @@ def pull(name: str, *, progress: Callable[[float], None] | None = None) -> Path:
 
     parsed = parse_name(name) if isinstance(name, str) else None
     if parsed is None:
-        raise ArgumentError(f"name: wanted {WRITTEN}, found {name!r}")
+        raise ArgumentError(f"name: wanted {NAME_FORMS}, found {name!r}")
     if progress is not None and not callable(progress):
         raise ArgumentError(f"progress: wanted a function, found {progress!r}")
     return fetch(parsed, progress)
@@ -90,10 +90,10 @@ def pull(name: str, *, progress: Callable[[float], None] | None = None) -> Path:
 def find_or_pull(
     name: HubName, progress: Callable[[float], None] | None = None
 ) -> Path:
-    """Find the model that `name` means in the cache; fetch it if it is not there.
+    """Find a model in the cache; download it if it is not there.
 
-    What is in the cache is taken as it is, and nobody asked for a newer version.
-    Raises what :func:`pull` does.
+    A model in the cache is used as it is, without asking the hub for a newer version.
+    Raises the same errors as `pull`.
     """
     found = find_cached(name)
     if found is not None:

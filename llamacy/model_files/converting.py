@@ -1,4 +1,4 @@
-"""From another format to GGUF: `convert`."""
+"""Converts models of other formats to GGUF: `convert`."""
 
 from __future__ import annotations
 
@@ -112,9 +112,9 @@ def convert(
     n_threads = checked_threads(n_threads)
     new_path = checked_path("target", target)
     check_callback("progress", progress)
-    unsaid = _checked_unsaid(n_ctx, eps, gqa)
+    options = _checked_options(n_ctx, eps, gqa)
     with ExitStack() as opened:
-        source_file: ModelFile = opened.enter_context(_open(path, unsaid))
+        source_file: ModelFile = opened.enter_context(_open(path, options))
         file = source_file
         if file_type is not None:
             requantized = RequantizedFile(file, file_type, n_threads)
@@ -133,21 +133,21 @@ def convert(
         )
 
 
-def _open(path: os.PathLike[str], unsaid: dict[str, Any]) -> ModelFile:
-    """Open the source; `unsaid` are the options of `open_legacy` that were given."""
+def _open(path: os.PathLike[str], options: dict[str, Any]) -> ModelFile:
+    """Open the source with the options of `open_legacy` that the caller gave."""
     if is_legacy(path):
-        return open_legacy(path, **unsaid)
+        return open_legacy(path, **options)
     if not os.path.isdir(path):
         wanted = "a folder with config.json and safetensors, or a file from before GGUF"
         raise FormatError(path, "source", wanted, _described(path))
-    if unsaid:
-        name = next(iter(unsaid))
+    if options:
+        name = next(iter(options))
         raise ArgumentError(f"{name}: config.json says it, wanted None")
     return open_model(Path(path))
 
 
 def _described(path: os.PathLike[str]) -> str:
-    """Say what a file is that is none of those; raise if it cannot be read."""
+    """Describe a file that cannot be converted; raise if it cannot be read."""
     file = MappedFile(Path(path))
     try:
         head = file.data[:64]
@@ -156,18 +156,18 @@ def _described(path: os.PathLike[str]) -> str:
         file.close()
 
 
-def _checked_unsaid(
+def _checked_options(
     n_ctx: int | None, eps: float | None, gqa: int | None
 ) -> dict[str, Any]:
-    """Check what old files do not say, and give what was given."""
-    unsaid: dict[str, Any] = {}
+    """Check the options that old files need; return those that are not None."""
+    options: dict[str, Any] = {}
     if n_ctx is not None:
-        unsaid["n_ctx"] = checked_integer("n_ctx", n_ctx, 1, MAX_CTX)
+        options["n_ctx"] = checked_integer("n_ctx", n_ctx, 1, MAX_CTX)
     if eps is not None:
         is_number = isinstance(eps, int | float) and not isinstance(eps, bool)
         if not is_number or not 0 <= eps <= 1:
             raise ArgumentError(f"eps: wanted a number from 0 to 1, found {eps!r}")
-        unsaid["eps"] = float(eps)
+        options["eps"] = float(eps)
     if gqa is not None:
-        unsaid["gqa"] = checked_integer("gqa", gqa, 1, _MAX_GQA)
-    return unsaid
+        options["gqa"] = checked_integer("gqa", gqa, 1, _MAX_GQA)
+    return options

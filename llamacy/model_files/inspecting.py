@@ -1,4 +1,4 @@
-"""What a model is and what it needs, before it is loaded: `inspect`."""
+"""Describes a model and the memory it needs, without loading it: `inspect`."""
 
 from __future__ import annotations
 
@@ -29,26 +29,39 @@ from llamacy.ops.vocabulary import Forward
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a model's file says it is, and the memory it needs.
+    """Describes a model and the memory that it needs.
 
     Attributes
     ----------
-    path : the file, or the first of several; or the folder.
-    architecture : the family, as ``"llama"``.
-    name : the model's own name, or ``""``.
-    file_type : as :func:`llamacy.quantize` takes it, ``"Q4_K_M"``; None if the file
-        does not say, or says one not known here.
-    tensor_types : how many tensors there are of each type.
-    n_params : weights of all tensors.
-    n_ctx_train : tokens of context the model was made for.
-    n_vocab : tokens of the vocabulary.
-    file_bytes : of all tensors, as the file has them.
-    weights_bytes : of the weights in memory, once the model is loaded.
-    kv_page_bytes : of `page_tokens` tokens' keys and values, by `kv_type`.
-    page_tokens : tokens of a page: memory for a context is taken in pages.
-    window : tokens that attention sees in any layer, where all layers have a window;
-        None for all. Pages of those before are given back.
-    has_chat_template : whether :meth:`llamacy.Model.chat` finds how to write messages.
+    path : str
+        The file, or the first of several; or the folder.
+    architecture : str
+        The family, such as `"llama"`.
+    name : str
+        The model's own name, or `""`.
+    file_type : str or None
+        The file type, such as `"Q4_K_M"`; None if unknown.
+    tensor_types : dict of str to int
+        Number of tensors of each type.
+    n_params : int
+        Number of weights in all tensors.
+    n_ctx_train : int
+        Length of the context that the model was trained for, in tokens.
+    n_vocab : int
+        Number of tokens in the vocabulary.
+    file_bytes : int
+        Size of all tensors in the file, in bytes.
+    weights_bytes : int
+        Size of the weights in memory once the model is loaded, in bytes.
+    kv_page_bytes : dict of str to int
+        Size of a page of the KV cache, in bytes, by `kv_type`.
+    page_tokens : int
+        Tokens per page; the KV cache is allocated in pages.
+    window : int or None
+        Most tokens that attention sees in any layer, if all layers have a sliding
+        window; None otherwise. Pages before the window are freed.
+    has_chat_template : bool
+        Whether the model has a chat template, which `llamacy.Model.chat` needs.
     """
 
     path: str
@@ -67,19 +80,19 @@ class ModelInfo:
     has_chat_template: bool
 
     def kv_bytes(self, n_ctx: int | None = None, kv_type: str = "f16") -> int:
-        """Return the most bytes of keys and values of one text.
+        """Return the largest KV cache of a text that fills its context, in bytes.
 
         Parameters
         ----------
         n_ctx : int, optional
             Tokens of the text; by default `n_ctx_train`.
         kv_type : {"f16", "f32", "q8_0"}, default "f16"
-            As for `llamacy.load`.
+            Type of keys and values, as for `llamacy.load`.
 
         Raises
         ------
         ArgumentError
-            An invalid number of tokens or type.
+            `n_ctx` is out of range, or `kv_type` unknown.
         """
         if n_ctx is None:
             n_ctx = self.n_ctx_train
@@ -136,9 +149,9 @@ def inspect(
 
 
 def inspect_file(file: ModelFile) -> ModelInfo:
-    """Do the same of an open file."""
+    """Return the same as `inspect`, for an open file."""
     path = str(file.path)
-    # an unknown family is refused as such, whatever keys it has of its own
+    # first, so that the error for an unknown family is not about one of its keys
     architecture = find_architecture(read_architecture(file), path)
     config = read_config(file)
     specs = architecture.tensors(config)
@@ -168,7 +181,10 @@ def _window(
     specs: Mapping[str, TensorSpec],
     tensors: Mapping[str, Tensor],
 ) -> int | None:
-    """Record a pass, which takes the shapes of weights, and values to divide by."""
+    """Return the window that all layers have, by recording a forward pass.
+
+    Recording needs the values of divisors, but only the shapes of other weights.
+    """
     weights = {
         name: tensor.dequantize() if _is_divisor(name, specs) else tensor
         for name, tensor in tensors.items()
@@ -179,4 +195,4 @@ def _window(
 
 
 def _is_divisor(name: str, specs: Mapping[str, TensorSpec]) -> bool:
-    return name in specs and specs[name].is_divisor  # what was stacked has no spec
+    return name in specs and specs[name].is_divisor  # stacked experts have no spec

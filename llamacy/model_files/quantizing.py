@@ -1,4 +1,4 @@
-"""From a model to a smaller file: `quantize`, its way through the formats."""
+"""Quantises a model to a smaller GGUF file: `quantize`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Path = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class QuantizedFile:
-    """The file that `quantize` wrote.
+    """Describes the file that `llamacy.quantize` wrote.
 
     Attributes
     ----------
@@ -31,9 +31,11 @@ class QuantizedFile:
     type : str
         Its file type.
     n_params : int
-        Weights of all tensors.
-    source_bytes, target_bytes : int
-        Size of all tensors, before and after.
+        Number of weights in all tensors.
+    source_bytes : int
+        Size of all tensors before, in bytes.
+    target_bytes : int
+        Size of all tensors after, in bytes.
     tensor_types : dict of str to int
         Number of tensors of each type in the new file.
     """
@@ -98,7 +100,7 @@ def quantize(
     >>> made.target_bytes < made.source_bytes
     True
     """
-    find_file_type(type)  # before a model is fetched
+    find_file_type(type)  # check before a download
     n_threads = checked_threads(n_threads)
     check_callback("progress", progress)
     new_path = checked_path("target", target)
@@ -109,7 +111,7 @@ def quantize(
         open_model(found.path) as file,
         RequantizedFile(file, file_type, n_threads) as requantized,
     ):
-        read_architecture(file)  # no model without one
+        read_architecture(file)  # raises for a GGUF file that is not a model
         tensors = write_model(requantized, new_path, progress)
         sources = file.tensors.values()
         return QuantizedFile(

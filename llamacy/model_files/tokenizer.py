@@ -41,9 +41,8 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     Examples
     --------
     >>> tokenizer = llamacy.load_tokenizer("demo")
-    >>> tokenizer.encode("Hello world")
-    [1, 1818, 1906]
-    >>> [tokenizer.piece(token) for token in _]
+    >>> ids = tokenizer.encode("Hello world")
+    >>> [tokenizer.piece(token) for token in ids]
     ['<s>', 'Hello', '▁world']
     """
     found = locate(path)

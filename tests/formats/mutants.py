@@ -1,4 +1,4 @@
-"""Spoils a model file in many ways and uses what comes out; run by test_mutated_files.
+"""Corrupts a model file in many ways and uses the results; see test_mutated_files.
 
     python tests/mutants.py MODEL FOLDER FIRST COUNT
 
@@ -38,7 +38,7 @@ LARGE = (2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40, 2**63 - 1, 2**63, 2**64 - 1)
 
 
 class Places:
-    """Where the numbers of a file's header are: (offset, struct's letter)."""
+    """Return the places of a header's numbers: (offset, struct's letter)."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 8
@@ -82,7 +82,7 @@ class Places:
 
 
 def put(data: bytearray, place: tuple[int, str], rng: random.Random) -> None:
-    """Write an extreme number, or one near what is there."""
+    """Write an extreme number, or one close to the old one."""
     at, letter = place
     size = struct.calcsize("<" + letter)
     if letter in "fd":
@@ -94,7 +94,7 @@ def put(data: bytearray, place: tuple[int, str], rng: random.Random) -> None:
 
 
 def mutate(original: bytes, places: Places, rng: random.Random) -> bytes:
-    """Make one to three changes, each of a kind of its own."""
+    """Make one to three changes, each of another kind."""
     data = bytearray(original)
     scalars = [place for place in places.values if place[1] != "Q"]
     for _ in range(rng.randint(1, 3)):
@@ -113,7 +113,7 @@ def mutate(original: bytes, places: Places, rng: random.Random) -> bytes:
             n = struct.calcsize("<" + letter)
             data[at : at + n] = data[other : other + n]
         elif kind == 6:
-            # weights: among them scales that are huge, infinite or no numbers
+            # weights, including scales that are huge, infinite or NaN
             at, n = rng.randrange(places.end, len(data)), rng.choice((2, 64, 4096))
             n = len(data[at : at + n])
             data[at : at + n] = rng.choice((b"\xff" * n, b"\x7c" * n, rng.randbytes(n)))
@@ -124,7 +124,7 @@ def mutate(original: bytes, places: Places, rng: random.Random) -> bytes:
 
 
 def use(path: Path) -> None:
-    """Load a model, and do what models are for."""
+    """Load a model and generate with it."""
     with llamacy.load(path, n_threads=2, n_ctx=64) as model:
         ids = model.tokenize("Once upon a time")[:8] or [0]
         model.logits(ids)
@@ -133,7 +133,7 @@ def use(path: Path) -> None:
 
 
 def attempts(model: Path, folder: Path, seeds: range) -> Iterator[bool]:
-    """Try each mutant; whether it worked."""
+    """Try each mutant; return whether it worked."""
     original = model.read_bytes()
     places = Places(original)
     path = folder / "mutant.gguf"

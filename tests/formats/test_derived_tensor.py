@@ -1,4 +1,4 @@
-"""Tensors made of a file's own: what they hold, and what of it is in memory."""
+"""Derived tensors: their values, and which of their sources are in memory."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def source(
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
 ) -> Path:
-    """A sound file; between them they have all that a file may have."""
+    """A valid file; together the files have everything that a file can have."""
     if request.param == "stories":
         shared: Path = request.getfixturevalue("shared")
         return shared / "models" / "stories260K-Q8_0.gguf"
@@ -79,5 +79,5 @@ def test_mutants(source: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, f"{source}, the last mutant: {said[-5000:]}"
     tried, worked = map(int, re.findall(r"(\d+) (?:tried|worked)", said))
     assert tried == N_MUTANTS
-    # some changes do no harm; most do, or the mutants would be of one kind only
+    # some changes are harmless, but most must not be
     assert 0 < worked < 0.5 * N_MUTANTS

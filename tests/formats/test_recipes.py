@@ -1,4 +1,4 @@
-"""Recipes: what llama.cpp makes of the same tensors.
+"""Recipes choose the same types as llama.cpp for the same tensors.
 
 The expectations were read off what its `llama_model_quantize` does (version 0.3.36 of
 llama-cpp-python) with small models of 32 shapes, dense and mixtures.
@@ -16,12 +16,22 @@ from llamacy.ggml.file_types import FILE_TYPES
 from llamacy.ggml.types import GGMLType
 
 PARTS = (
-    *("attn_q", "attn_k", "attn_v", "attn_output"),
-    *("ffn_gate", "ffn_up", "ffn_down"),
+    "attn_q",
+    "attn_k",
+    "attn_v",
+    "attn_output",
+    "ffn_gate",
+    "ffn_up",
+    "ffn_down",
 )
 EXPERTS = (
-    *("ffn_gate_inp", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"),
-    *("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"),
+    "ffn_gate_inp",
+    "ffn_gate_exps",
+    "ffn_up_exps",
+    "ffn_down_exps",
+    "ffn_gate_shexp",
+    "ffn_up_shexp",
+    "ffn_down_shexp",
 )
 
 
@@ -61,7 +71,7 @@ def chosen(
 
 
 def finer(file_type: str, part: str, model: ModelShape = MODEL) -> dict[str, list[int]]:
-    """Layers of a part by the type they get, but for the main type."""
+    """Return the layers of a part by type, without the main type."""
     found: dict[str, list[int]] = {}
     for layer in range(model.n_layer):
         name = chosen(file_type, f"blk.{layer}.{part}.weight", model=model)
@@ -134,9 +144,15 @@ def test_what_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("file_type", "n_in", "expected"),
     [
-        *(("Q2_K", 320, "Q4_0"), ("Q3_K_S", 320, "Q4_0"), ("Q4_K_S", 320, "Q5_0")),
-        *(("Q5_K_S", 320, "Q5_1"), ("Q6_K", 320, "Q8_0"), ("Q6_K", 172, "F16")),
-        *(("Q8_0", 172, "F16"), ("BF16", 172, "BF16"), ("Q4_K_S", 172, "F16")),
+        ("Q2_K", 320, "Q4_0"),
+        ("Q3_K_S", 320, "Q4_0"),
+        ("Q4_K_S", 320, "Q5_0"),
+        ("Q5_K_S", 320, "Q5_1"),
+        ("Q6_K", 320, "Q8_0"),
+        ("Q6_K", 172, "F16"),
+        ("Q8_0", 172, "F16"),
+        ("BF16", 172, "BF16"),
+        ("Q4_K_S", 172, "F16"),
     ],
 )
 def test_rows_that_are_not_whole_blocks(
@@ -217,9 +233,15 @@ def test_experts_are_feed_forward_matrices() -> None:
 @pytest.mark.parametrize(
     ("file_type", "expected"),
     [
-        *(("Q2_K", "Q4_0"), ("Q3_K_S", "Q4_0"), ("Q3_K_M", "Q5_0")),
-        *(("Q3_K_L", "Q5_1"), ("Q4_K_S", "Q5_0"), ("Q4_K_M", "Q5_0")),
-        *(("Q5_K_M", "Q5_1"), ("Q6_K", "Q8_0"), ("Q8_0", "Q8_0")),
+        ("Q2_K", "Q4_0"),
+        ("Q3_K_S", "Q4_0"),
+        ("Q3_K_M", "Q5_0"),
+        ("Q3_K_L", "Q5_1"),
+        ("Q4_K_S", "Q5_0"),
+        ("Q4_K_M", "Q5_0"),
+        ("Q5_K_M", "Q5_1"),
+        ("Q6_K", "Q8_0"),
+        ("Q8_0", "Q8_0"),
     ],
 )
 def test_experts_with_rows_that_are_not_whole_blocks(
@@ -246,7 +268,7 @@ def test_shape_of_a_model() -> None:
     assert found.places == {"blk.0.attn_v.weight": 0, "blk.11.attn_v.weight": 1}
     found = model_shape({}, [*names, "output.weight"])
     assert (found.n_gqa, found.n_expert, found.has_output) == (1, 0, True)
-    # what a file may say, if it is no model
+    # values in files that are not models
     metadata["other.attention.head_count_kv"] = 0
     metadata["other.attention.head_count"] = "many"
     metadata["other.block_count"] = np.array([], np.int32)

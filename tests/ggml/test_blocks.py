@@ -64,7 +64,7 @@ def test_every_byte_in_every_place(ggml_type: GGMLType) -> None:
 
 @each_type
 def test_more_than_a_chunk(ggml_type: GGMLType) -> None:
-    """What is done piece by piece ends where it should, in three dimensions."""
+    """Dequantising in chunks gives the same result, also in three dimensions."""
     row = 256
     n_rows = 2 * ggml._CHUNK // row + 3
     data = random_blocks(ggml_type, n_rows * row // ggml_type.block_size)

@@ -1,4 +1,4 @@
-"""Weights to blocks: ggml's bytes where it has one answer, else small errors."""
+"""Quantisation: ggml's bytes where they are determined, small errors elsewhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def noise(n_rows: int = 64, n_in: int = 512, seed: int = 0) -> Weights:
 
 
 def hostile() -> Weights:
-    """Rows of 256 that leave little to divide by, or much."""
+    """Rows of 256 whose scales are very small or very large."""
     rng = np.random.default_rng(1)
     rows = np.zeros((14, 256), np.float32)
     rows[1, 77] = 3.5  # one outlier
@@ -74,7 +74,7 @@ def test_bytes_are_those_of_gguf(
 
 
 def test_halves_are_rounded_as_ggml_rounds_them() -> None:
-    """To even in floats, up in blocks, and in Q8_0 away from zero."""
+    """Halves round to even in floats, up in blocks, and away from zero in Q8_0."""
     between = np.array([1 + 2**-8, 1 + 3 * 2**-8], np.float32)
     assert round_trip(between, GGMLType.BF16).tolist() == [1, 1 + 2**-6]
     between = np.array([1 + 2**-11, 1 + 3 * 2**-11], np.float32)
@@ -133,7 +133,7 @@ def test_errors_do_not_depend_on_the_scale(ggml_type: GGMLType) -> None:
 
 @each(QUANTIZERS)
 def test_hostile_rows(ggml_type: GGMLType) -> None:
-    """Nothing is worse than zeros would be, and nothing is not a number."""
+    """No error exceeds that of zeros, and no weight is NaN."""
     weights = hostile()
     got = round_trip(weights, ggml_type)
     assert np.isfinite(got).all()
@@ -151,7 +151,7 @@ def test_rows_of_one_value(ggml_type: GGMLType) -> None:
 
 @each(QUANTIZERS)
 def test_more_than_a_chunk(ggml_type: GGMLType) -> None:
-    """In pieces, in three dimensions and with gaps: the same bytes."""
+    """Slices, three dimensions and strides give the same bytes."""
     n_rows = 2 * _CHUNK // 256 + 3
     weights = noise(n_rows, 256)
     want = np.concatenate([quantize(row, ggml_type) for row in weights[-5:]])

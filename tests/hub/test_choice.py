@@ -1,4 +1,4 @@
-"""Which of a repository's files a name means."""
+"""The choice among a repository's files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from llamacy.hub.names import parse_name
 
 
 def chosen(files: list[str], text: str) -> list[str]:
-    """First files of the models that a name means."""
+    """Return the first files of the models for which a name may stand."""
     name = parse_name(text)
     assert name
     return [model.files[0] for model in matching(models_among(files), name)]

@@ -1,4 +1,4 @@
-"""What can go wrong, what it is called, and that nothing half-done is left."""
+"""Failures raise the right errors and leave nothing incomplete in the cache."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_token_is_needed(
 def test_a_hub_that_cannot_be_reached(repo: Repo, hub: HubServer) -> None:
     llamacy.pull(f"{REPO}:Q8_0")
     hub.stop()
-    message = f"cannot get it from {hub.url}: .*; in the cache: {REPO}:Q8_0$"
+    message = f"cannot be downloaded from {hub.url}: .*; in the cache: {REPO}:Q8_0$"
     with pytest.raises(llamacy.HubConnectionError, match=message):
         llamacy.load(f"{REPO}:Q4_K_M")
     with pytest.raises(ConnectionError):
@@ -107,7 +107,9 @@ def test_a_transfer_that_breaks_leaves_nothing(
     repo: Repo, hub: HubServer, cache: Path
 ) -> None:
     hub.cuts[FILE] = [-100_000]
-    with pytest.raises(llamacy.HubConnectionError, match=f"{REPO}: cannot get it"):
+    with pytest.raises(
+        llamacy.HubConnectionError, match=f"{REPO}: cannot be downloaded"
+    ):
         llamacy.load(REPO)
     assert nothing_is_left(cache)
     assert locate(REPO).stat().st_size == len(repo.files[FILE])

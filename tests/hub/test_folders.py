@@ -25,7 +25,7 @@ Files = dict[str, bytes]
 
 @pytest.fixture(scope="session")
 def folder_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Files]:
-    """Files of the babbling model, in so many of safetensors."""
+    """Files of the babbling model, with its weights in `n_files` safetensors."""
 
     def read(n_files: int) -> Files:
         folder = write_babble(tmp_path_factory.mktemp("folder"), n_files=n_files)
@@ -49,7 +49,7 @@ def sharded(hub: HubServer, folder_files: Callable[[int], Files]) -> Repo:
 
 
 def transferred(hub: HubServer) -> list[str]:
-    """The safetensors that were asked for so far."""
+    """Return the safetensors requested so far."""
     paths = [one.path for one in hub.requests if one.method == "GET"]
     names = [path.rpartition("/")[2] for path in paths]
     return [name for name in names if name.endswith(".safetensors")]
@@ -153,7 +153,9 @@ def test_a_transfer_goes_on_where_it_was_cut(hub: HubServer, sharded: Repo) -> N
 
 def test_a_file_that_the_repository_lacks(hub: HubServer, sharded: Repo) -> None:
     del sharded.files[SHARDS[1]]
-    with pytest.raises(llamacy.HubNotFoundError, match=f"has not: {SHARDS[1]}$"):
+    with pytest.raises(
+        llamacy.HubNotFoundError, match=f"not in the repository: {SHARDS[1]}$"
+    ):
         llamacy.load(REPO)
     assert transferred(hub) == []
     assert llamacy.cached_models() == []

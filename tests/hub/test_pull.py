@@ -84,7 +84,7 @@ def test_all_of_a_split_model_is_fetched(
     assert shares.index(1.0) == len(shares) - 1
     with llamacy.load(REPO) as loaded:
         assert loaded.generate("Once", max_tokens=2).tokens
-    # A split that lacks a part is no model.
+    # a split model that lacks a part is not listed
     (path.parent / f"tiny-Q8_0-00002-of-{len(split):05}.gguf").unlink()
     hub.stop()
     with pytest.raises(llamacy.HubConnectionError, match="in the cache: none"):

@@ -1,4 +1,4 @@
-"""A folder of safetensors, loaded, converted and quantised: one model by all ways."""
+"""A folder of safetensors gives the same model loaded, converted and quantised."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def logits(source: Path, **options: Any) -> NDArray[np.float32]:
 
 
 def test_a_folder_is_a_model(folder: Path, babble_model: Path) -> None:
-    """It does what the GGUF file with the same weights, in 8 bits, does."""
+    """It generates the same as the GGUF file with the same 8-bit weights."""
     with llamacy.load(folder) as model, llamacy.load(babble_model) as other:
         assert model.path == str(folder)
         assert model.config.n_vocab == other.config.n_vocab
@@ -107,7 +107,7 @@ def test_gguf_files_too_are_quantised_on_the_way_in(
 
 
 def test_one_tensor_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is quantised once, and its source's pages given back before the next."""
+    """Each tensor is quantised once, and its source released before the next."""
     steps: list[tuple[str, str]] = []
 
     def noted(name: str) -> None:
@@ -128,7 +128,7 @@ def test_one_tensor_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_sessions_are_of_one_type(folder: Path, tmp_path: Path) -> None:
-    """A session saved by the model in one type is none of it in another."""
+    """A session saved by the model in one type does not load in another."""
     with llamacy.load(folder, quantize="Q8_0") as model:
         session = model.session()
         session.feed(PROMPT)

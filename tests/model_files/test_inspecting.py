@@ -1,4 +1,4 @@
-"""What `inspect` says, and that it is what loading then takes."""
+"""`inspect` predicts the memory that loading takes."""
 
 from __future__ import annotations
 

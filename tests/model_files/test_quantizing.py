@@ -1,4 +1,4 @@
-"""Whole files: what is in them after, and what is left when something goes wrong."""
+"""Quantised files: their contents, and the state after a failure."""
 
 from __future__ import annotations
 

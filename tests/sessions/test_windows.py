@@ -128,7 +128,7 @@ def test_the_command_line_says_so(path: Path) -> None:
     assert memory["window"] == WINDOW
     assert memory["kv_bytes"]["f16"] == llamacy.inspect(path).kv_bytes(2048)
     (line,) = [one for one in show().splitlines() if one.startswith("memory:")]
-    assert line.endswith(f"by a window of {WINDOW}")
+    assert line.endswith(f"with a window of {WINDOW}")
 
 
 def test_a_layer_that_sees_all_keeps_all(

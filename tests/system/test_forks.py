@@ -1,4 +1,4 @@
-"""Locks that a fork waits for."""
+"""Locks that are held during a fork."""
 
 from __future__ import annotations
 

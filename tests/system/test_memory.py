@@ -1,4 +1,4 @@
-"""Memory a process can be given, from files as Linux writes them."""
+"""The memory that a process can allocate, from files like Linux's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The default number of threads, from files as Linux writes them."""
+"""The default number of threads, from files like Linux's."""
 
 from __future__ import annotations
 

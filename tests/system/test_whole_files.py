@@ -1,4 +1,4 @@
-"""A file that is written: whole in its place, or what was there before and no more."""
+"""Atomic writes: the complete new file, or the old one and no draft."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder of its own, to look for what is left in it."""
+    """An empty folder, to look for leftover files."""
     folder = tmp_path / "place"
     folder.mkdir()
     return folder
@@ -28,7 +28,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def old(place: Path) -> Path:
-    """A file that is there before."""
+    """An existing file."""
     path = place / "file"
     path.write_text(OLD)
     return path

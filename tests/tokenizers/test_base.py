@@ -1,4 +1,4 @@
-"""What holds for both families: arguments, BOS and EOS, special tokens."""
+"""Behaviour that both families share: arguments, BOS and EOS, special tokens."""
 
 from __future__ import annotations
 

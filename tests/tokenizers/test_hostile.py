@@ -1,4 +1,4 @@
-"""Metadata that make no sense: a typed error, or a tokenizer that works."""
+"""Invalid metadata give a typed error, or a tokenizer that works."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 
 def _try(metadata: dict[str, Any]) -> Tokenizer | None:
-    """Build and use a tokenizer; only typed errors may come of it."""
+    """Build and use a tokenizer; only typed errors may be raised."""
     try:
         tokenizer = tokenizer_from_metadata(metadata, "x.gguf")
     except FormatError as error:
@@ -137,7 +137,7 @@ def test_unknown_token_types(make: Make, kind: int) -> None:
 def test_duplicate_tokens(make: Make) -> None:
     tokens = list(make()["tokenizer.ggml.tokens"])
     tokens[-1] = tokens[70]
-    with pytest.raises(FormatError, match="as token 70 is") as caught:
+    with pytest.raises(FormatError, match="like token 70") as caught:
         tokenizer_from_metadata(make(tokens=tokens), "x.gguf")
     assert caught.value.field == f"tokenizer.ggml.tokens[{len(tokens) - 1}]"
 

@@ -1,4 +1,4 @@
-"""All pre-tokenizers can be built; the ways they cut differ where they should."""
+"""All pre-tokenizers can be built, and split differently where they should."""
 
 from __future__ import annotations
 

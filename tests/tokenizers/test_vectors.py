@@ -1,4 +1,4 @@
-"""Real vocabularies against what llama.cpp makes of the same texts."""
+"""Real vocabularies give the same tokens as llama.cpp."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_real_files_are_read_as_the_gguf_package_reads_them(
             plain = value.tolist() if isinstance(value, np.ndarray) else value
             assert plain == keys[key], key
             assert type(plain) is type(keys[key])
-            # of an array, the last type is that of its items
+            # for an array, the last type is that of its items
             assert file.value_types[key] == expected.fields[key].types[-1]
         assert list(file.tensors) == [tensor.name for tensor in expected.tensors]
         for tensor in expected.tensors:
@@ -367,7 +367,7 @@ def test_wrong_total_of_tensors(split: Path) -> None:
 
 
 def test_metadata_alone(split: Path, small: Path) -> None:
-    """Neither missing parts nor tensors of unknown types matter then."""
+    """With `metadata_only`, missing parts and unknown tensor types do not matter."""
     split.with_name("m-00003-of-00003.gguf").unlink()
     with open_gguf(split, metadata_only=True) as file:
         assert file.metadata["general.name"] == "parts"

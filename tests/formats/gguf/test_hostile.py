@@ -1,4 +1,4 @@
-"""The GGUF reader on broken and hostile files: an error that tells, and no more."""
+"""The GGUF reader on broken and hostile files raises errors that name the cause."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_huge_counts(path: Path, count: int) -> None:
 
 def test_counts_beyond_the_file(path: Path) -> None:
     assert "room for" in str(refused(path, Raw(n_tensors=MAX_TENSORS).build()))
-    # a few too many pass that test, and run into what follows
+    # a few too many pass that check, and fail at the bytes that follow
     refused(path, Raw(n_tensors=2, data=b"").build())
     refused(path, Raw(n_keys=2).build())
 
@@ -285,7 +285,7 @@ def test_unsupported_tensor_type(path: Path, type_id: int, name: str) -> None:
 
 
 def test_first_part_that_says_it_is_a_later_one(tmp_path: Path) -> None:
-    """Following the names must not go in circles."""
+    """Following the names of parts must not loop."""
     keys = [
         key("split.no", 2, struct.pack("<H", 1)),
         key("split.count", 2, struct.pack("<H", 2)),
@@ -340,7 +340,7 @@ def test_large_file_of_nothing(path: Path, item: int, count: int, message: str) 
 
 
 def use(file: GGUFFile) -> None:
-    """Look at all of a file that was accepted."""
+    """Read everything of a file that was accepted."""
     for each in file.tensors.values():
         weights = each.dequantize()
         assert weights.shape == each.shape
@@ -353,7 +353,7 @@ def use(file: GGUFFile) -> None:
 
 
 def survives(path: Path, content: bytes) -> bool:
-    """Open a file and use it; whether it was accepted."""
+    """Open a file and use it; return whether it was accepted."""
     path.write_bytes(content)
     start = time.thread_time()
     try:

@@ -1,4 +1,4 @@
-"""Reading arrays of strings: the quick way gives what the slow way gives."""
+"""Reading string arrays: the fast path gives the same result as the slow one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lines_run import lines_run
 
 from llamacy.formats.gguf.string_array import StringArrayError, read_strings
 
-# what tokens are made of, and what a header could be mistaken for
+# characters of tokens, and texts that could be mistaken for a length
 texts = st.one_of(
     st.text(max_size=8),
     st.sampled_from(

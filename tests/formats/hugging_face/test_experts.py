@@ -1,4 +1,4 @@
-"""Experts of folders, one by one or merged, are those of GGUF files to the bit."""
+"""Experts of folders, separate or merged, equal those of GGUF files bit by bit."""
 
 from __future__ import annotations
 
@@ -112,7 +112,8 @@ EXPERT = "model.layers.1.mlp.experts"
         (
             "down_proj_blocks",
             np.zeros((3, 128, 9, 16), np.uint8),
-            *(FormatError, r"shape: wanted \(3, 128, 8, 16\), found \(3, 128, 9, 16\)"),
+            FormatError,
+            r"shape: wanted \(3, 128, 8, 16\), found \(3, 128, 9, 16\)",
         ),
         (
             "down_proj",
@@ -161,7 +162,8 @@ def test_what_is_wrong_with_blocks(
         ),
         (
             {"1.w1.weight": noise(N_FF, N_EMBD, dtype=np.float16)},
-            *(FormatError, "dtype: wanted F32, as of the first expert, found F16"),
+            FormatError,
+            "dtype: wanted F32, like expert 0, found F16",
         ),
     ],
 )
@@ -236,7 +238,8 @@ def test_no_more_than_a_tensor_is_in_memory(
 
 def test_numbers_of_experts_that_are_not_there(tmp_path: Path) -> None:
     path = write(
-        *(tmp_path / "model", "MixtralForCausalLM"),
+        tmp_path / "model",
+        "MixtralForCausalLM",
         lambda prefix: mixtral(prefix, experts()),
     )
     for n_expert, message in ((2, r"experts\.2\.w\d\.weight$"), (512, "experts.3.w1")):

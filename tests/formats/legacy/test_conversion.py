@@ -1,4 +1,4 @@
-"""Old files, written independently, say the same after as before."""
+"""Old files, written independently, keep their meaning when converted."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def model(random_tensors: Callable[..., dict[str, Floats]]) -> OldModel:
 
 
 def logits(path: Path) -> Floats:
-    """Of the reference executor: the same weights give the same to the bit."""
+    """On the reference executor, the same weights give bit-identical logits."""
     with open_gguf(path) as file:
         executor = load_executor(file, read_config(file), executor="reference")
     batch = Batch.of([1, 270, 300, 320, 7], executor.new_sequence(), "all")

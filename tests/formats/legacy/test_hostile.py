@@ -1,4 +1,4 @@
-"""Old files that are broken: typed errors, and nothing left behind."""
+"""Broken old files raise typed errors and leave no files behind."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def refused(old: Path) -> llamacy.FormatError:
-    """Convert what is no sound file; there must be nothing in the end."""
+    """Convert a broken file; there must be no target afterwards."""
     before = sorted(old.parent.iterdir())
     with pytest.raises(llamacy.FormatError) as caught:
         llamacy.convert(old, old.with_name("new.gguf"))

@@ -1,4 +1,4 @@
-"""Special tokens and chat templates out of the files beside a vocabulary."""
+"""Special tokens and chat templates from the files beside a vocabulary."""
 
 from __future__ import annotations
 
