@@ -22,7 +22,7 @@ from llamacy.cli.models import find_model, type_name
 from llamacy.cli.options import JSON, KVType, ModelOption, Quantize, Threads
 
 if TYPE_CHECKING:
-    from llamacy.model.executors import Executor
+    from llamacy.model.executors import LoadedExecutor
     from llamacy.ops.plan.cost import Cost
     from llamacy.ops.plan.plan import Plan
 
@@ -164,7 +164,7 @@ def _run_tests(
     return tests
 
 
-def read_prompt(executor: Executor, tokens: list[int]) -> None:
+def read_prompt(executor: LoadedExecutor, tokens: list[int]) -> None:
     """Prefill `tokens`, up to the logits of the first token to generate."""
     from llamacy.ops.batch import Batch
 
@@ -178,7 +178,7 @@ def read_prompt(executor: Executor, tokens: list[int]) -> None:
         sequence.close()
 
 
-def generate(executor: Executor, tokens: list[int]) -> None:
+def generate(executor: LoadedExecutor, tokens: list[int]) -> None:
     """Decode `tokens` one by one, as if they were being generated."""
     from llamacy.ops.batch import Batch
 
@@ -191,8 +191,8 @@ def generate(executor: Executor, tokens: list[int]) -> None:
 
 
 def _rates(
-    work: Callable[[Executor, list[int]], None],
-    executor: Executor,
+    work: Callable[[LoadedExecutor, list[int]], None],
+    executor: LoadedExecutor,
     tokens: list[int],
     repetitions: int,
 ) -> dict[str, Any]:

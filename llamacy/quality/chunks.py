@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import check_callback, checked_integer
+from llamacy.arguments import MAX_CTX, check_callback, checked_integer
 from llamacy.errors import ArgumentError, ContextLengthError
 from llamacy.generation.chunk_request import ChunkRequest, run_in_turn
 from llamacy.generation.engine import Engine, Prompt
@@ -22,7 +22,6 @@ from llamacy.model.model import Model
 from llamacy.quality.log_softmax import LogSoftmax, in_blocks
 
 MIN_CTX = 3  # tokens, the fewest with a prediction that counts
-MAX_CTX = 2**31 - 1
 DEFAULT_CTX = 512
 DEFAULT_BATCH = 2048
 

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import check_callback, checked_integer
+from llamacy.arguments import MAX_CTX, check_callback, checked_integer
 from llamacy.errors import ContextLengthError, FormatError
 from llamacy.generation.gather import OnProgress
 from llamacy.quality.chunks import (
     DEFAULT_BATCH,
-    MAX_CTX,
     Chunks,
     checked_count,
     checked_engine,
@@ -140,6 +139,16 @@ def kl_divergence(
         The model's context does not hold a chunk of the file.
     ModelOutputError
         A logit is NaN or infinite.
+
+    Examples
+    --------
+    >>> text = "Cosmo was not afraid of much, only of deep water. " * 4
+    >>> with llamacy.load("demo") as model:
+    ...     saved = llamacy.perplexity(model, text, n_ctx=16, save_logits="demo.logits")
+    >>> with llamacy.load("demo", quantize="Q2_K") as model:
+    ...     result = llamacy.kl_divergence(model, "demo.logits")
+    >>> result.kld.mean.value > 0, result.same_top.value > 0.5
+    (True, True)
     """
     engine = checked_engine(model)
     n_batch = checked_integer("n_batch", n_batch, 1, MAX_CTX)

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.arguments import MAX_CTX
 from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.quality import log_softmax
-from llamacy.quality.chunks import MAX_CTX, MIN_CTX, scored_in
+from llamacy.quality.chunks import MIN_CTX, scored_in
 from llamacy.quality.log_softmax import LogSoftmax
 from llamacy.system.whole_files import file_errors, new_file
 

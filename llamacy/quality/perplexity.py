@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import check_callback, checked_integer
+from llamacy.arguments import MAX_CTX, check_callback, checked_integer
 from llamacy.generation.engine import Prompt
 from llamacy.generation.gather import OnProgress
 from llamacy.quality.chunks import (
     DEFAULT_BATCH,
-    MAX_CTX,
     checked_engine,
     cut,
     scored_in,
@@ -87,9 +86,11 @@ def perplexity(
 
     Examples
     --------
-    >>> model = llamacy.load("llama-2-7b.Q4_K_M.gguf")  # doctest: +SKIP
-    >>> perplexity(model, Path("wiki.test.raw").read_text()).value  # doctest: +SKIP
-    5.87
+    >>> text = "Cosmo was not afraid of much, only of deep water. " * 4
+    >>> with llamacy.load("demo") as model:
+    ...     result = llamacy.perplexity(model, text, n_ctx=16)
+    >>> result.n_chunks, result.n_scored, 1 < result.value < 100
+    (3, 21, True)
     """
     engine = checked_engine(model)
     n_batch = checked_integer("n_batch", n_batch, 1, MAX_CTX)

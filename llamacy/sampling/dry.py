@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import LIMIT
+from llamacy.sampling.checks import LIMIT
 from llamacy.sampling.params import SamplingParams
 from llamacy.sampling.penalties import last
 

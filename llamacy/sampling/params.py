@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from llamacy.arguments import (
-    LIMIT,
-    LogitsProcessor,
-    checked_bias,
     checked_flag,
     checked_integer,
     checked_number,
-    checked_processors,
     checked_strings,
 )
 from llamacy.errors import ArgumentError
+from llamacy.sampling.checks import (
+    LIMIT,
+    LogitsProcessor,
+    checked_bias,
+    checked_processors,
+)
 
 _MAX_SEED = 2**64 - 1
 _MAX_LOGPROBS = 100

@@ -21,7 +21,7 @@ from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.model_file import ModelFile
 from llamacy.ggml.types import GGMLType
-from llamacy.model.executors import Executor, load_executor
+from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import Batch
 
@@ -76,7 +76,7 @@ def make_file(
     return make
 
 
-def load(path: Path, kind: Any) -> tuple[Executor, ModelConfig, dict[str, Any]]:
+def load(path: Path, kind: Any) -> tuple[LoadedExecutor, ModelConfig, dict[str, Any]]:
     """Load a file; return the executor, the configuration and the weights too."""
     with open_gguf(path) as file:
         _, config = read_hyperparameters(file)
@@ -86,7 +86,7 @@ def load(path: Path, kind: Any) -> tuple[Executor, ModelConfig, dict[str, Any]]:
     return executor, config, weights
 
 
-def forward(executor: Executor, ids: list[int]) -> Array:
+def forward(executor: LoadedExecutor, ids: list[int]) -> Array:
     """Logits of a prompt of all but five of the tokens, and of these one by one."""
     sequence, n_prompt = executor.new_sequence(), len(ids) - 5
     parts = [executor.forward(Batch.of(ids[:n_prompt], sequence, "all"))]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from llamacy.arguments import MAX_CTX
 from llamacy.config import ExpertConfig, ModelConfig, family_rules
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.layers import read_layers, read_sizes, read_windows
 from llamacy.formats.gguf.limits import (
-    MAX_CTX,
     MAX_EMBD,
     MAX_EXPERTS,
     MAX_FF,

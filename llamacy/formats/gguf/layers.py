@@ -10,6 +10,7 @@ import math
 from dataclasses import replace
 from typing import NamedTuple
 
+from llamacy.arguments import MAX_CTX
 from llamacy.config import (
     AttentionConfig,
     ExpertConfig,
@@ -22,7 +23,6 @@ from llamacy.config import (
 from llamacy.config.rules import is_windowed
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.limits import (
-    MAX_CTX,
     MAX_FF,
     MAX_HEAD_DIM,
     MAX_HEADS,

@@ -15,7 +15,6 @@ MAX_HEAD_DIM: Final = 1 << 16
 MAX_FF: Final = 1 << 24
 MAX_EXPERTS: Final = 1 << 9  # llama.cpp's own
 MAX_VOCAB: Final = 1 << 24
-MAX_CTX: Final = (1 << 31) - 1  # positions are int32
 MAX_FREQ_BASE: Final = 1e15
 MAX_SCALE: Final = 1e6  # of factors and magnitudes
 MIN_SCALE: Final = 1e-6  # dividing by a smaller one may overflow

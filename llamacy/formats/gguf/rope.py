@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from llamacy.arguments import MAX_CTX
 from llamacy.config import FamilyRules, RopeConfig
 from llamacy.formats.gguf.keys import Keys
-from llamacy.formats.gguf.limits import MAX_CTX, MAX_FREQ_BASE, MAX_SCALE, MIN_SCALE
+from llamacy.formats.gguf.limits import MAX_FREQ_BASE, MAX_SCALE, MIN_SCALE
 
 _SCALINGS: Final = ("none", "linear", "yarn", "longrope")
 

@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.arguments import MAX_CTX
 from llamacy.config import family_rules
 from llamacy.formats.gguf.limits import (
-    MAX_CTX,
     MAX_FREQ_BASE,
     MAX_SCALE,
     MIN_SCALE,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from llamacy.arguments import MAX_CTX
 from llamacy.config import family_rules
 from llamacy.config.rules import is_windowed
-from llamacy.formats.gguf.limits import MAX_CTX, MAX_SCALE, MIN_SCALE
+from llamacy.formats.gguf.limits import MAX_SCALE, MIN_SCALE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject

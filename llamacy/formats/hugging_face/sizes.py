@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from llamacy.arguments import MAX_CTX
 from llamacy.formats.gguf.limits import (
-    MAX_CTX,
     MAX_EMBD,
     MAX_FF,
     MAX_HEAD_DIM,
