@@ -17,8 +17,10 @@ from llamacy.chat.stream import (
 )
 from llamacy.generation.calls import Texts
 from llamacy.generation.cancelling import CancelToken
+from llamacy.generation.completions import completion
 from llamacy.generation.engine import Engine
 from llamacy.generation.gather import OnProgress, gather, gather_async, made_in_thread
+from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
 from llamacy.sampling import SamplingOptions, SamplingParams
 
@@ -127,7 +129,7 @@ class Conversations(Texts):
         """
         prompts: list[ChatPrompt] = []
 
-        def make() -> list[Request]:
+        def make() -> list[Request[Complete]]:
             given = dict(options)
             request, prompt = self._chat_request(messages, params, cancel, given)
             prompts.append(prompt)
@@ -148,8 +150,10 @@ class Conversations(Texts):
     ) -> AsyncChatStream:
         """Do what :meth:`stream_chat` does, without blocking the event loop.
 
-        It begins, and what it was given is checked, when the first piece is asked for.
+        It begins, and its arguments are checked, by `await stream.start()`, which an
+        `async with` block runs, or when the first piece is asked for.
         """
+        self._check_open()
         return AsyncChatStream(
             self._engine.worker,
             lambda: self._chat_request(messages, params, cancel, dict(options)),
@@ -171,13 +175,13 @@ class Conversations(Texts):
         params: SamplingParams | None,
         cancel: CancelToken | None,
         options: dict[str, Any],
-    ) -> tuple[Request, ChatPrompt]:
+    ) -> tuple[Request[Complete], ChatPrompt]:
         prompt = self._chat_prompt(messages, params, options)
         request = self._engine.request(
             prompt.ids,
             prompt.params,
             cancel,
-            written=prompt.written_tokens,
+            token_bytes_override=prompt.written_tokens,
             make_room=prompt.shift,
         )
         return request, prompt
@@ -202,7 +206,7 @@ class Conversations(Texts):
         )
 
 
-def _answer(request: Request, prompt: ChatPrompt) -> ChatCompletion:
-    answer = chat_completion(request.completion(), prompt)
+def _answer(request: Request[Complete], prompt: ChatPrompt) -> ChatCompletion:
+    answer = chat_completion(completion(request), prompt)
     tell_bad_calls(answer.bad_calls)
     return answer

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias, Unpack, overload
 
 from llamacy.generation.cancelling import CancelToken
+from llamacy.generation.completions import completion
 from llamacy.generation.engine import Engine, Prompt, arranged, listed
 from llamacy.generation.gather import (
     OnProgress,
@@ -14,6 +15,7 @@ from llamacy.generation.gather import (
     gather_async,
     made_in_thread,
 )
+from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
 from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.results import Completion, Score
@@ -123,7 +125,7 @@ class Texts(ABC):
         made = self._engine.params(params, options)
         requests = self._requests(listed(prompt), made, n, cancel)
         gather(self._engine.worker, requests, progress)
-        return arranged([one.completion() for one in requests], prompt, n)
+        return arranged([completion(one) for one in requests], prompt, n)
 
     def stream(
         self,
@@ -207,7 +209,7 @@ class Texts(ABC):
             lambda: self._requests(listed(prompt), made, n, cancel)
         )
         await gather_async(self._engine.worker, requests, progress)
-        return arranged([one.completion() for one in requests], prompt, n)
+        return arranged([completion(one) for one in requests], prompt, n)
 
     def astream(
         self,
@@ -220,13 +222,15 @@ class Texts(ABC):
     ) -> AsyncStream:
         """Do what :meth:`stream` does, without blocking the event loop.
 
-        It begins, and its prompt is checked, when the first piece is asked for.
+        It begins, and its prompt is checked, by `await stream.start()`, which an
+        `async with` block runs, or when the first piece is asked for.
 
         Examples
         --------
         >>> async for piece in model.astream("Once upon a time"):  # doctest: +SKIP
         ...     print(piece.text, end="", flush=True)
         """
+        self._check_open()
         made = self._engine.params(params, options)
         return AsyncStream(
             self._engine.worker,
@@ -253,11 +257,9 @@ class Texts(ABC):
         ArgumentError : an empty text, an id outside the vocabulary.
         """
         self._check_open()
-        params = SamplingParams(max_tokens=0, prompt_logprobs=0)
-        texts = listed(text)
-        requests = self._engine.requests(texts, params, None, None, name="text")
+        requests = self._engine.score_requests(listed(text))
         gather(self._engine.worker, requests)
-        return arranged([_score(request) for request in requests], text, None)
+        return arranged([one.goal.result for one in requests], text, None)
 
     def _requests(
         self,
@@ -265,13 +267,6 @@ class Texts(ABC):
         params: SamplingParams,
         n: int | None,
         cancel: CancelToken | None,
-    ) -> list[Request]:
+    ) -> list[Request[Complete]]:
         self._check_open()
         return self._engine.requests(prompts, params, n, cancel)
-
-
-def _score(request: Request) -> Score:
-    logprobs = [
-        None if one is None else one.logprob for one in request.prompt_logprobs or ()
-    ]
-    return Score(request.ids, logprobs)

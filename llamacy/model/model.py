@@ -14,8 +14,7 @@ from llamacy.chat.calls import Conversations
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, ClosedError
 from llamacy.generation.engine import Engine
-from llamacy.generation.gather import gather
-from llamacy.generation.prompt_logits import LogitsRequest
+from llamacy.generation.prompt_logits import prompt_logits
 from llamacy.model.adapters import Adapter, AdapterSet, Lora, low_ranks, read_adapters
 from llamacy.sessions.file import Origin
 from llamacy.sessions.held import HeldText
@@ -51,6 +50,7 @@ class Model(Conversations):
         *,
         n_ctx: int,
         n_cache_pages: int,
+        max_waiting: int | None = None,
         origin: Origin,
         adapters: AdapterSet | None = None,
     ) -> None:
@@ -61,7 +61,7 @@ class Model(Conversations):
         self._metadata = metadata
         self._tokenizer = LazyTokenizer(metadata, path)
         self._origin = origin
-        engine = Engine(executor, self._tokenizer, n_ctx, n_cache_pages)
+        engine = Engine(executor, self._tokenizer, n_ctx, n_cache_pages, max_waiting)
         super().__init__(engine, metadata, path)
         self._adapters: tuple[Adapter, ...] = ()
         self._closing = fork_lock(Rank.MODEL)
@@ -205,9 +205,7 @@ class Model(Conversations):
         ids = self._engine.checked_ids("ids", ids)
         if not ids:
             raise ArgumentError("ids: wanted at least one token, found none")
-        request = LogitsRequest(ids, self.n_ctx, self.config.n_vocab)
-        gather(self._engine.worker, [request])
-        return request.logits
+        return prompt_logits(self._engine, ids)
 
     def session(self) -> Session:
         """Begin a text that grows: see :class:`~llamacy.sessions.session.Session`."""

@@ -280,4 +280,4 @@ def test_nothing_is_logged_of_good_calls(
 ) -> None:
     caplog.set_level(logging.DEBUG, "llamacy")
     puppet.chat(PROMPT, tools=[weather], **saying(puppet, CALLS["hermes"]))
-    assert not caplog.messages
+    assert {message.partition(":")[0] for message in caplog.messages} == {"pass"}

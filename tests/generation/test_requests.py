@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,15 +12,20 @@ from scripted import (
     N_VOCAB,
     ScriptedExecutor,
     Vocabulary,
+    add,
     complete,
     request,
 )
 
 from llamacy.errors import ContextLengthError, OutOfMemoryError
+from llamacy.generation.completions import completion
+from llamacy.generation.context import Context
 from llamacy.generation.gather import gather
+from llamacy.generation.goals.complete import Complete
+from llamacy.generation.parts import MAX_READ_BESIDE
 from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.request import Request
-from llamacy.generation.scheduler import MAX_READ_BESIDE, MAX_TOGETHER, Scheduler
+from llamacy.generation.scheduler import MAX_ACTIVE, Scheduler
 from llamacy.generation.streams import Stream
 from llamacy.generation.worker import Worker
 from llamacy.ops.batch import Batch
@@ -123,7 +127,7 @@ def test_an_error_while_room_is_made_ends_the_text() -> None:
 def test_tokens_may_be_written_in_another_way() -> None:
     executor = ScriptedExecutor({"say": [*Vocabulary.ids("a"), 298, 1 + ord("b")]})
     written = {298: b"<b>", 1 + ord("b"): b"B"}
-    (done,) = complete(executor, request("say", written=written))
+    (done,) = complete(executor, request("say", token_bytes_override=written))
     assert done.text == "a<b>B"
 
 
@@ -202,7 +206,8 @@ def test_control_tokens_and_ids_past_the_vocabulary_have_no_text() -> None:
 def test_without_a_tokenizer_there_are_tokens_but_no_text() -> None:
     executor = ScriptedExecutor({"say": [65, 66]})
     params = SamplingParams(temperature=0, max_tokens=2)
-    one = Request(Vocabulary.ids("say"), params, 100, None)
+    context = Context(Vocabulary.ids("say"), 100)
+    one = Request(Complete(context, params, None))
     stream = Stream(Worker(executor, 0), one)
     assert [piece.tokens for piece in stream] == [[65], [66]]
     assert stream.completion.text == ""
@@ -213,7 +218,7 @@ def test_prompts_are_decoded_together_as_alone() -> None:
         f"{number:02}{'?' * (number % 7)}": Vocabulary.ids(
             f"answer {number}" * (number % 3)
         )
-        for number in range(2 * MAX_TOGETHER + 3)
+        for number in range(2 * MAX_ACTIVE + 3)
     }
     alone = [
         complete(ScriptedExecutor(script), request(prompt))[0] for prompt in script
@@ -274,9 +279,9 @@ def test_a_prompt_does_not_wait_for_what_is_gone() -> None:
         executor = ScriptedExecutor({}, n_batch=130, reach=reach)
         scheduler = Scheduler(executor, PrefixCache(0))
         long, late = request(common + rest), request(common + "z")
-        scheduler.add([long])
+        add(scheduler, long)
         scheduler.step()
-        scheduler.add([late])
+        add(scheduler, late)
         scheduler.step()
         assert executor.passes == [130, 70 + n_rows]
 
@@ -289,10 +294,10 @@ def test_a_new_prompt_reads_only_what_is_new() -> None:
     once, twice = request(first), request(first + "It ends. Or?")
     gather(worker, [once])
     gather(worker, [twice])
-    assert twice.completion().text == "!"
+    assert completion(twice).text == "!"
     # the end-of-text token is in the cache's text too, and not in the new prompt
-    assert twice.completion().usage.cached_tokens == len(first) + len("It ends.")
-    assert twice.completion().timings.n_prompt == len(" Or?")
+    assert completion(twice).usage.cached_tokens == len(first) + len("It ends.")
+    assert completion(twice).timings.n_prompt == len(" Or?")
     worker.close()
     assert executor.n_open == 0
 
@@ -302,20 +307,20 @@ def test_a_text_goes_on_while_a_long_prompt_is_read() -> None:
     executor = ScriptedExecutor(script, n_batch=512)
     short, long = request("short"), request("l" * 900)
     scheduler = Scheduler(executor, PrefixCache(0))
-    scheduler.add([short])
+    add(scheduler, short)
     scheduler.step()
-    scheduler.add([long])
-    while not (short.is_done and long.is_done):
-        n_before = len(short.output.tokens)
+    add(scheduler, long)
+    while not (short.is_settled and long.is_settled):
+        n_before = len(short.goal.output.tokens)
         scheduler.step()
-        assert short.is_done or len(short.output.tokens) == n_before + 1
+        assert short.is_settled or len(short.goal.output.tokens) == n_before + 1
     assert max(executor.passes[1:8]) == MAX_READ_BESIDE + 1
-    assert long.completion().text == "ok"
+    assert completion(long).text == "ok"
 
 
 @pytest.mark.parametrize("n_batch", [3, 64])
 def test_more_texts_than_grow_at_once_all_come_to_their_end(n_batch: int) -> None:
-    script = {f"{i:02}": Vocabulary.ids(f"{i:02}" * 3) for i in range(3 * MAX_TOGETHER)}
+    script = {f"{i:02}": Vocabulary.ids(f"{i:02}" * 3) for i in range(3 * MAX_ACTIVE)}
     executor = ScriptedExecutor(script, n_batch=64)
     executor.n_batch = n_batch
     worker = Worker(executor, 0)
@@ -344,7 +349,7 @@ def test_the_memory_of_past_texts_is_given_up_where_it_is_short() -> None:
     for letter in "ab":
         one = request(letter * 50)
         gather(worker, [one])
-        texts.append(one.completion().text)
+        texts.append(completion(one).text)
     assert texts == ["xyz", "uvw"]
     pair = [request("a" * 50), request("b" * 50)]
     with pytest.raises(OutOfMemoryError):
@@ -376,15 +381,14 @@ def test_a_token_cancels() -> None:
             token.set()
 
     params = SamplingParams(temperature=0, logits_processors=stop_after_nine)
-    ids = Vocabulary.ids("say")
-    one = Request(ids, params, 10**5, Vocabulary(), cancel=token)  # type: ignore[arg-type]
+    one = request("say", n_ctx=10**5, params=params, cancel=token)
     worker = Worker(executor, 0)
     gather(worker, [one])
-    assert one.completion().text == "endless en"
-    assert one.completion().finish_reason == "cancelled"
-    late = Request(ids, params, 10**5, Vocabulary(), cancel=token)  # type: ignore[arg-type]
+    assert completion(one).text == "endless en"
+    assert completion(one).finish_reason == "cancelled"
+    late = request("say", n_ctx=10**5, params=params, cancel=token)
     gather(worker, [late])
-    assert (late.completion().tokens, late.n_read) == ([], 0)
+    assert (completion(late).tokens, late.n_read) == ([], 0)
     assert executor.n_open == 0
 
 
@@ -403,7 +407,7 @@ def test_progress_is_told_and_may_end_it() -> None:
     one = request(prompt, max_tokens=900)
     with pytest.raises(KeyboardInterrupt):
         gather(worker, [one], interrupt)
-    assert one.is_done
+    assert one.is_settled
     assert executor.n_open == 0
 
 
@@ -443,10 +447,10 @@ def test_samples_of_one_seed_differ() -> None:
     params = SamplingParams(seed=5, temperature=5.0, top_k=0, top_p=1, min_p=0)
 
     def sample(offset: int) -> list[int]:
-        options: Any = {"seed_offset": offset}
-        one = Request(Vocabulary.ids("x"), params, 20, None, **options)
+        context = Context(Vocabulary.ids("x"), 20)
+        one = Request(Complete(context, params, None, seed_offset=offset))
         gather(Worker(ScriptedExecutor({}), 0), [one])
-        return one.output.tokens
+        return one.goal.output.tokens
 
     assert sample(0) == sample(0)
     assert sample(0) != sample(1)

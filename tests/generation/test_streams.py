@@ -14,6 +14,7 @@ import pytest
 from scripted import ScriptedExecutor, Vocabulary, request
 
 from llamacy.errors import BusyError, ClosedError, ForkedError
+from llamacy.generation.completions import completion
 from llamacy.generation.gather import gather, gather_async
 from llamacy.generation.mailbox import RUN_AHEAD
 from llamacy.generation.streams import AsyncStream, Stream
@@ -135,7 +136,7 @@ def test_after_a_fork_parent_and_child_go_on(executor: ScriptedExecutor) -> None
         try:
             one = request("say")
             gather(worker, [one])
-            assert one.completion().text == "hello"
+            assert completion(one).text == "hello"
             with pytest.raises(ForkedError):
                 list(stream)
             code = 0
@@ -236,7 +237,7 @@ def test_cancelling_a_task_ends_its_text(executor: ScriptedExecutor) -> None:
             await task
 
     asyncio.run(cancel())
-    wait_until(lambda: one.is_done)
+    wait_until(lambda: one.is_settled)
     assert executor.n_open == 0
 
 
