@@ -131,7 +131,8 @@ class ClosedError(LlamacyError, ValueError):
 class BusyError(LlamacyError, RuntimeError):
     """Something was used or changed that a text being generated needs as it is.
 
-    A session, by another call; a model's adapters; a model, by a logits processor.
+    A session, by another call; a model's adapters; a model, by a logits processor; a
+    model whose queue is as long as `max_waiting` allows.
     """
 
 

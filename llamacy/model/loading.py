@@ -20,11 +20,13 @@ from llamacy.model.executors import Progress, load_executor
 from llamacy.model.model import Model
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
+from llamacy.ops.batch import N_BATCH
 from llamacy.ops.plan.steps import KV_TYPES, PAGE
 from llamacy.sessions.file import Origin
 from llamacy.system.threads import default_threads
 
 _MAX_THREADS = 1024  # more is a slip of the hand, and may exhaust the machine
+_MAX_BATCH = 2**13  # rows; every buffer has that height
 _MAX_CTX = 2**31 - 1  # positions are int32
 _MAX_PROMPT_CACHE = 2**30  # bytes, where nothing is said
 
@@ -36,9 +38,11 @@ def load(
     *,
     n_ctx: int | None = None,
     n_threads: int | None = None,
+    n_batch: int = N_BATCH,
     kv_type: str = "f16",
     quantize: str | None = None,
     prompt_cache: int | None = None,
+    max_waiting: int | None = None,
     lora: Lora = None,
     progress: Progress | None = None,
 ) -> Model:
@@ -56,6 +60,9 @@ def load(
         trained for. Memory for them is taken as they come.
     n_threads : threads to compute with; None is one for each physical core this
         process may use.
+    n_batch : most rows of a forward pass, up to 8192: a pass reads that many tokens of
+        prompts. More read a long prompt a little faster, because a pass reads all
+        weights; fewer take less memory, and let texts that grow wait less.
     kv_type : how keys and values are kept: ``"f16"``, ``"f32"``, or ``"q8_0"``,
         which takes half the memory of f16.
     quantize : a file type as ``"Q4_K_M"`` that the weights are turned into on the way
@@ -63,6 +70,9 @@ def load(
         load a file that :func:`llamacy.quantize` wrote.
     prompt_cache : most bytes of keys and values kept of past texts, for new prompts
         that begin like them; None is a full context, at most 1 GiB; 0 keeps none.
+    max_waiting : most requests that may wait for a place (16 run at once) when another
+        call comes, which then raises BusyError; None refuses no call. How many wait is
+        `model.engine.load().n_waiting`.
     lora : LoRA adapters to begin with, as of :meth:`~llamacy.Model.set_adapters`.
     progress : called with the share loaded, 0.0 to 1.0.
 
@@ -89,6 +99,9 @@ def load(
     if n_threads is None:
         n_threads = default_threads()
     n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
+    n_batch = checked_integer("n_batch", n_batch, 1, _MAX_BATCH)
+    if max_waiting is not None:
+        max_waiting = checked_integer("max_waiting", max_waiting, 0)
     if kv_type not in tuple(KV_TYPES):
         raise ArgumentError(
             f"kv_type: wanted one of {', '.join(KV_TYPES)}, found {kv_type!r}"
@@ -106,7 +119,12 @@ def load(
             requantized = RequantizedFile(file, file_type, n_threads, usual)
             file = opened.enter_context(requantized)
         executor = load_executor(
-            file, config, n_threads=n_threads, kv_type=kv_type, progress=progress
+            file,
+            config,
+            n_threads=n_threads,
+            kv_type=kv_type,
+            n_batch=n_batch,
+            progress=progress,
         )
         fingerprint = _fingerprint(file, config)
         metadata = file.metadata
@@ -121,6 +139,7 @@ def load(
         metadata,
         n_ctx=n_ctx,
         n_cache_pages=prompt_cache // page_bytes,
+        max_waiting=max_waiting,
         origin=Origin(fingerprint, kv_type, PAGE, page_bytes),
         adapters=adapters,
     )
