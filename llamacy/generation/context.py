@@ -85,7 +85,8 @@ class Context:
 
         One token fewer where the prompt ends with the last of them.
         """
-        return self.ids[self.n_past - n_rows + 1 : self.n_prompt]
+        end = self.n_past + 1
+        return self.ids[end - n_rows : min(end, self.n_prompt)]
 
     def truncate(self, n: int) -> None:
         """Give back the rows of the pass after the first `n` tokens, if there are any.

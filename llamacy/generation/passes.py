@@ -33,15 +33,15 @@ class Passes:
         self._free_memory = free_memory
         self._logits = np.empty((0, executor.n_vocab), np.float32)
 
-    def run(self, parts: Sequence[Part], n_waiting: int) -> None:
+    def run(self, parts: Sequence[Part], count_waiting: Callable[[], int]) -> None:
         """Run a pass; an error ends the requests that it is of.
 
         Parameters
         ----------
         parts : sequence of Part
             The rows, at least one.
-        n_waiting : int
-            Requests that have no rows in it because they wait, for the log.
+        count_waiting : callable
+            Called for the log; counts requests that have no rows because they wait.
         """
         started = perf_counter()
         try:
@@ -55,7 +55,7 @@ class Passes:
         for part in parts:
             part.request.spend(started, ended, is_decode=part.is_decode)
         if _logger.isEnabledFor(logging.DEBUG):
-            _log(parts, n_waiting, ended - started)
+            _log(parts, count_waiting(), ended - started)
 
     def _forward(self, batch: Batch) -> NDArray[np.float32]:
         n_wanted = len(batch.wanted)

@@ -52,6 +52,8 @@ class Request(Generic[GoalT_co]):
     ----------
     stage : Stage
         How far it has come.
+    has_ended : bool
+        Whether it is over, well or not: ended, or settled too.
     n_read : int
         Tokens of the prompt that were read.
     error : BaseException or None
@@ -71,6 +73,7 @@ class Request(Generic[GoalT_co]):
         self.context = goal.context
         self.leftover = leftover
         self.stage = Stage.CREATED
+        self.has_ended = False
         self.n_read = self.context.n_past
         self.error: BaseException | None = None
         self.has_failed = False
@@ -78,11 +81,6 @@ class Request(Generic[GoalT_co]):
         self._mailbox: Mailbox[AnyRequest] | None = None
         self._resumes_as = Stage.READING  # where it is parked
         self._watch = Stopwatch()
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it is over, well or not."""
-        return self.stage in (Stage.ENDED, Stage.SETTLED)
 
     @property
     def is_settled(self) -> bool:
@@ -210,9 +208,10 @@ class Request(Generic[GoalT_co]):
         if n_read > self.n_read:
             self.n_read = n_read
             self._post(Progress())
-        self._move(self.goal.take(logits))
+        stage = self.goal.take(logits)
+        if stage is not self.stage:
+            self._move(stage)
         self._watch.choose(self.goal.n_chosen, is_decode=was_growing)
-        assert self.has_ended or self.context.n_past < self.goal.n_to_read
         self._post_piece()
 
     def spend(self, started: float, ended: float, *, is_decode: bool) -> None:
@@ -244,6 +243,7 @@ class Request(Generic[GoalT_co]):
     def _move(self, stage: Stage) -> None:
         assert stage in NEXT[self.stage], f"{self.stage} to {stage}"
         self.stage = stage
+        self.has_ended = stage in (Stage.ENDED, Stage.SETTLED)
 
     def _post_piece(self) -> None:
         if piece := self.goal.piece():

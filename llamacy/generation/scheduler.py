@@ -118,11 +118,12 @@ class Scheduler:
 
     def _admit(self) -> None:
         """Give places to waiting requests, and sequences to those that can begin."""
-        n_free = self.max_active - _count_unfinished(self._active)
-        while self._waiting and n_free > 0:
-            request = self._waiting.popleft()
-            self._let_in(request)
-            n_free -= not request.has_ended
+        if self._waiting:
+            n_free = self.max_active - _count_unfinished(self._active)
+            while self._waiting and n_free > 0:
+                request = self._waiting.popleft()
+                self._let_in(request)
+                n_free -= not request.has_ended
         for request in self._active:
             if request.stage is Stage.WAITING:
                 self._begin(request)
@@ -155,11 +156,16 @@ class Scheduler:
         parts = choose_parts(self._active, self._limits)
         if not parts:
             return
-        grown = {part.request for part in parts if part.is_decode}
-        if len(grown) == self._limits.n_decode:  # next time it is the others' turn
-            self._active.sort(key=grown.__contains__)
+        if len(parts) >= self._limits.n_decode:  # next time it is the others' turn
+            grown = {part.request for part in parts if part.is_decode}
+            if len(grown) == self._limits.n_decode:
+                self._active.sort(key=grown.__contains__)
+        self._passes.run(parts, self._count_waiting)
+
+    def _count_waiting(self) -> int:
+        """Count requests that wait, for a place or for another one to read."""
         n_held_up = sum(one.stage is Stage.WAITING for one in self._active)
-        self._passes.run(parts, n_waiting=len(self._waiting) + n_held_up)
+        return len(self._waiting) + n_held_up
 
     def _release_ended(self) -> None:
         """Take requests out that have ended, with their sequences, and settle them."""

@@ -57,8 +57,8 @@ class Stage(Enum):
 NEXT = {
     Stage.CREATED: {Stage.WAITING, Stage.ENDED},
     Stage.WAITING: {Stage.READING, Stage.ENDED},
-    Stage.READING: {Stage.READING, Stage.GROWING, Stage.PARKED, Stage.ENDED},
-    Stage.GROWING: {Stage.READING, Stage.GROWING, Stage.PARKED, Stage.ENDED},
+    Stage.READING: {Stage.GROWING, Stage.PARKED, Stage.ENDED},
+    Stage.GROWING: {Stage.READING, Stage.PARKED, Stage.ENDED},
     Stage.PARKED: {Stage.READING, Stage.GROWING, Stage.ENDED},
     Stage.ENDED: {Stage.SETTLED},
     Stage.SETTLED: set[Stage](),
