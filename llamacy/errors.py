@@ -146,7 +146,8 @@ class BusyError(LlamacyError, RuntimeError):
     """An object was used or changed while a text being generated depends on it.
 
     Examples are a session used by two calls at once, a model's adapters changed during
-    generation, and a model called by its own logits processor.
+    generation, a model called by its own logits processor, and a model whose queue is
+    as long as `max_waiting` allows.
     """
 
 

@@ -15,8 +15,10 @@ from llamacy.chat.stream import (
     tell_bad_calls,
 )
 from llamacy.generation.cancelling import CancelToken
+from llamacy.generation.completions import completion
 from llamacy.generation.engine import Engine
 from llamacy.generation.gather import OnProgress, gather, gather_async, made_in_thread
+from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
 from llamacy.sampling import SamplingOptions, SamplingParams
 
@@ -65,14 +67,14 @@ class Question(NamedTuple):
 
     def request(
         self, engine: Engine, source: TemplateSource
-    ) -> tuple[Request, ChatPrompt]:
+    ) -> tuple[Request[Complete], ChatPrompt]:
         """Make the request of an answer, and the prompt that it answers."""
         prompt = self.prompt(engine, source)
         request = engine.request(
             prompt.ids,
             prompt.params,
             self.cancel,
-            written=prompt.written_tokens,
+            token_bytes_override=prompt.written_tokens,
             make_room=prompt.shift,
         )
         return request, prompt
@@ -99,7 +101,7 @@ async def answer_async(
     """Return the whole answer without blocking the event loop."""
     prompts: list[ChatPrompt] = []
 
-    def make() -> list[Request]:
+    def make() -> list[Request[Complete]]:
         request, prompt = question.request(engine, source)
         prompts.append(prompt)
         return [request]
@@ -132,7 +134,7 @@ def stream_async(
     )
 
 
-def _finished(request: Request, prompt: ChatPrompt) -> ChatCompletion:
-    completion = chat_completion(request.completion(), prompt)
-    tell_bad_calls(completion.bad_calls)
-    return completion
+def _finished(request: Request[Complete], prompt: ChatPrompt) -> ChatCompletion:
+    answer = chat_completion(completion(request), prompt)
+    tell_bad_calls(answer.bad_calls)
+    return answer

@@ -10,12 +10,13 @@ from llamacy.chat.prompt import ChatPrompt
 from llamacy.chat.reply.reading import Change
 from llamacy.chat.results import ChatCompletion, ChatPiece
 from llamacy.generation.gather import OnProgress
+from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
 from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.generation.worker import Worker
 from llamacy.results import Completion, Piece, TokenLogprob
 
-MakeRequest = Callable[[], tuple[Request, ChatPrompt]]
+MakeRequest = Callable[[], tuple[Request[Complete], ChatPrompt]]
 """Creates a request, and returns it with its prompt."""
 
 _logger = logging.getLogger("llamacy")
@@ -32,7 +33,7 @@ class ChatStream(Stream):
     def __init__(
         self,
         worker: Worker,
-        request: Request,
+        request: Request[Complete],
         prompt: ChatPrompt,
         progress: OnProgress | None,
     ) -> None:
@@ -96,7 +97,7 @@ class _Begun:
         self.prompt: ChatPrompt | None = None
         self.reading: _Reading | None = None
 
-    def __call__(self) -> list[Request]:
+    def __call__(self) -> list[Request[Complete]]:
         request, self.prompt = self._make()
         self.reading = _Reading(self.prompt)
         return [request]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError
 from llamacy.generation.cancelling import CancelToken
+from llamacy.generation.completions import completion
 from llamacy.generation.engine import Engine, arranged, listed
 from llamacy.generation.gather import (
     OnProgress,
@@ -22,16 +23,17 @@ from llamacy.generation.gather import (
     gather_async,
     made_in_thread,
 )
-from llamacy.generation.prompt_logits import LogitsRequest
+from llamacy.generation.goals.complete import Complete
+from llamacy.generation.prompt_logits import prompt_logits
 from llamacy.generation.request import Request
 from llamacy.generation.streams import AsyncStream, Stream
-from llamacy.results import Completion, Score
-from llamacy.sampling import SamplingOptions, SamplingParams
+from llamacy.results import Completion
+from llamacy.sampling import SamplingOptions
 
 Prompts: TypeAlias = "list[str] | list[list[int]] | tuple[str, ...]"
 """Several prompts, each a text or token ids."""
 
-MakeRequests = Callable[[], list[Request]]
+MakeRequests = Callable[[], list[Request[Complete]]]
 """Makes the requests of one call; raises what is wrong with its prompts."""
 
 
@@ -56,7 +58,7 @@ def complete(
     """Run requests to their ends, and return their results."""
     requests = make()
     gather(engine.worker, requests, progress)
-    return [request.completion() for request in requests]
+    return [completion(request) for request in requests]
 
 
 async def complete_async(
@@ -65,7 +67,7 @@ async def complete_async(
     """Run requests to their ends without blocking the event loop."""
     requests = await made_in_thread(make)
     await gather_async(engine.worker, requests, progress)
-    return [request.completion() for request in requests]
+    return [completion(request) for request in requests]
 
 
 def stream(engine: Engine, make: MakeRequests, progress: OnProgress | None) -> Stream:
@@ -83,17 +85,9 @@ def stream_async(
 
 def score(engine: Engine, text: Any) -> Any:
     """Score a text, or several together; a Score, or a list of them."""
-    params = SamplingParams(max_tokens=0, prompt_logprobs=0)
-    requests = engine.requests(listed(text), params, None, None, name="text")
+    requests = engine.score_requests(listed(text))
     gather(engine.worker, requests)
-    return arranged([_score(request) for request in requests], text, None)
-
-
-def _score(request: Request) -> Score:
-    logprobs = [
-        None if one is None else one.logprob for one in request.prompt_logprobs or ()
-    ]
-    return Score(request.ids, logprobs)
+    return arranged([request.goal.result for request in requests], text, None)
 
 
 def logits(engine: Engine, ids: Sequence[int]) -> NDArray[np.float32]:
@@ -101,6 +95,4 @@ def logits(engine: Engine, ids: Sequence[int]) -> NDArray[np.float32]:
     checked = engine.checked_ids("ids", ids)
     if not checked:
         raise ArgumentError("ids: wanted at least one token, found none")
-    request = LogitsRequest(checked, engine.n_ctx, engine.n_vocab)
-    gather(engine.worker, [request])
-    return request.logits
+    return prompt_logits(engine, checked)

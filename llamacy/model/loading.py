@@ -26,6 +26,7 @@ from llamacy.model.model import Model
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
+from llamacy.ops.batch import N_BATCH
 from llamacy.ops.plan.steps import KV_TYPES, PAGE
 from llamacy.sessions.file import Origin
 from llamacy.system.threads import checked_threads
@@ -33,6 +34,7 @@ from llamacy.system.threads import checked_threads
 if TYPE_CHECKING:
     from llamacy.ops.plan.plan import Plan
 
+_MAX_BATCH = 2**13  # rows; every buffer is as high
 _MAX_PROMPT_CACHE = 2**30  # bytes, unless the caller says
 
 _logger = logging.getLogger("llamacy")
@@ -43,9 +45,11 @@ def load(
     *,
     n_ctx: int | None = None,
     n_threads: int | None = None,
+    n_batch: int = N_BATCH,
     kv_type: str = "f16",
     quantize: str | None = None,
     prompt_cache: int | None = None,
+    max_waiting: int | None = None,
     lora: Lora = None,
     progress: Progress | None = None,
 ) -> Model:
@@ -71,6 +75,10 @@ def load(
     n_threads : int, optional
         Threads to compute with; by default one for each physical core that this process
         may use. More are slower: they share a core's vector units.
+    n_batch : int, default 512
+        Most rows of a forward pass, up to 8192: a pass reads so many tokens of prompts.
+        More read a long prompt a little faster, because each pass reads all weights;
+        fewer take less memory, and let texts that are being generated wait less.
     kv_type : {"f16", "f32", "q8_0"}, default "f16"
         How keys and values are kept. ``"q8_0"`` halves the memory of a context, at a
         small cost in quality; ``"f32"`` doubles it, and is for comparisons.
@@ -81,6 +89,10 @@ def load(
     prompt_cache : int, optional
         Most bytes of keys and values kept of texts that have ended, for prompts that
         begin alike. By default one full context, at most 1 GiB; 0 keeps none.
+    max_waiting : int, optional
+        Most requests that may wait for a place (16 run at once) when another call
+        comes, which then raises BusyError. By default no call is refused.
+        `model.engine.load().n_waiting` says how many wait.
     lora : path, (path, float), or sequence of either, optional
         LoRA adapters to start with, as for `Model.set_adapters`.
     progress : callable, optional
@@ -112,7 +124,16 @@ def load(
     ' Paris'
     """
     check_callback("progress", progress)
-    settings = _check(source, n_ctx, n_threads, kv_type, quantize, prompt_cache)
+    settings = _check(
+        source,
+        n_ctx=n_ctx,
+        n_threads=n_threads,
+        n_batch=n_batch,
+        kv_type=kv_type,
+        quantize=quantize,
+        prompt_cache=prompt_cache,
+        max_waiting=max_waiting,
+    )
     parts = _read(settings, lora, progress)
     return _assemble(parts, settings)
 
@@ -124,9 +145,11 @@ class _Settings:
     path: Path
     n_ctx: int | None
     n_threads: int
+    n_batch: int
     kv_type: str
     file_type: FileType | None
     prompt_cache: int | None
+    max_waiting: int | None
 
 
 class _Parts(NamedTuple):
@@ -141,11 +164,14 @@ class _Parts(NamedTuple):
 
 def _check(
     source: str | os.PathLike[str],
+    *,
     n_ctx: int | None,
     n_threads: int | None,
+    n_batch: int,
     kv_type: str,
     quantize: str | None,
     prompt_cache: int | None,
+    max_waiting: int | None,
 ) -> _Settings:
     """Find the model, and check the other arguments; its files are not opened yet."""
     found = find_source(source)
@@ -153,13 +179,17 @@ def _check(
         n_ctx = checked_integer("n_ctx", n_ctx, 1, MAX_CTX)
     if prompt_cache is not None:
         prompt_cache = checked_integer("prompt_cache", prompt_cache, 0)
+    if max_waiting is not None:
+        max_waiting = checked_integer("max_waiting", max_waiting, 0)
     return _Settings(
         found.path,
         n_ctx,
         checked_threads(n_threads),
+        checked_integer("n_batch", n_batch, 1, _MAX_BATCH),
         checked_choice("kv_type", kv_type, tuple(KV_TYPES)),
         found.file_type(quantize, "quantize"),
         prompt_cache,
+        max_waiting,
     )
 
 
@@ -175,6 +205,7 @@ def _read(settings: _Settings, lora: Lora, progress: Progress | None) -> _Parts:
             config,
             n_threads=settings.n_threads,
             kv_type=settings.kv_type,
+            n_batch=settings.n_batch,
             progress=progress,
         )
         fingerprint = _fingerprint(weights, config)
@@ -210,6 +241,7 @@ def _assemble(parts: _Parts, settings: _Settings) -> Model:
         parts.metadata,
         n_ctx=n_ctx,
         n_cache_pages=prompt_cache // page_bytes,
+        max_waiting=settings.max_waiting,
         origin=Origin(parts.fingerprint, settings.kv_type, PAGE, page_bytes),
         adapters=parts.adapters,
     )

@@ -60,6 +60,7 @@ class Model(Texts, Conversations):
         *,
         n_ctx: int,
         n_cache_pages: int,
+        max_waiting: int | None = None,
         origin: Origin,
         adapters: AdapterSet | None = None,
     ) -> None:
@@ -70,7 +71,7 @@ class Model(Texts, Conversations):
         self._tokenizer = LazyTokenizer(metadata, path)
         self._template_source = TemplateSource(metadata, path)
         self._origin = origin
-        engine = Engine(executor, self._tokenizer, n_ctx, n_cache_pages)
+        engine = Engine(executor, self._tokenizer, n_ctx, n_cache_pages, max_waiting)
         super().__init__(engine, executor)
         self._adapters: tuple[Adapter, ...] = ()
         if adapters is not None and adapters.used:

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from llamacy.arguments import MAX_CTX, check_callback, checked_integer
 from llamacy.errors import ArgumentError, ContextLengthError
-from llamacy.generation.chunk_request import ChunkRequest, run_in_turn
+from llamacy.generation.context import Context
 from llamacy.generation.engine import Engine, Prompt
 from llamacy.generation.gather import OnProgress
+from llamacy.generation.goals.logits import Logits
+from llamacy.generation.in_turn import run_in_turn
+from llamacy.generation.request import Leftover, Request
 from llamacy.model.model import Model
 from llamacy.quality.log_softmax import LogSoftmax, in_blocks
 
@@ -112,7 +115,7 @@ class Chunks:
         first, n_each = self.n_ctx // 2, scored_in(self.n_ctx)
         n_done = 0
 
-        def request(number: int) -> ChunkRequest:
+        def request(number: int) -> Request[Logits]:
             ids: list[int] = self.ids[number].tolist()
             if self.bos_id is not None:
                 ids[0] = self.bos_id
@@ -130,7 +133,9 @@ class Chunks:
                         receive(place, rows, following[begin:end])
                 n_done += len(logits)
 
-            return ChunkRequest(ids, engine.n_ctx, first, pass_on)
+            # nothing is known of what follows the last token
+            goal = Logits(Context(ids, engine.n_ctx), pass_on, first, len(ids) - 1)
+            return Request(goal, leftover=Leftover.CLOSED)
 
         def report() -> None:
             if progress is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from llamacy.generation.engine import Engine
-from llamacy.generation.request import Request
+from llamacy.generation.request import AnyRequest
 from llamacy.ops.batch import Sequence
 from llamacy.sessions import file as session_file
 
@@ -75,11 +75,11 @@ class HeldText:
         """
         self._hold_at_most(len(ids) - 1)
 
-    def follow(self, request: Request) -> None:
+    def follow(self, request: AnyRequest) -> None:
         """Take over the sequence and the text of a request that has ended."""
-        self.sequence = request.sequence
-        self.adapters = request.adapters
-        self.keep(self.ids if request.is_void else request.ids_taken())
+        self.sequence = request.context.sequence
+        self.adapters = request.context.adapters
+        self.keep(self.ids if request.left_nothing else request.ids_delivered)
 
     def close(self) -> None:
         """Free the memory."""

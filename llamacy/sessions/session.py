@@ -8,9 +8,12 @@ from llamacy.arguments import checked_integer
 from llamacy.errors import ArgumentError, BusyError, ClosedError
 from llamacy.generation import calls
 from llamacy.generation.cancelling import CancelToken
+from llamacy.generation.context import Context
 from llamacy.generation.engine import Engine, Prompt
 from llamacy.generation.gather import OnProgress, gather
-from llamacy.generation.request import Request
+from llamacy.generation.goals.complete import Complete
+from llamacy.generation.goals.read import Read
+from llamacy.generation.request import AnyRequest, Leftover, Request
 from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.results import Completion
 from llamacy.sampling import SamplingOptions, SamplingParams
@@ -48,7 +51,7 @@ class Session:
         self._engine = engine
         self._origin = origin
         self._held = held or HeldText()
-        self._current: Request | None = None
+        self._current: AnyRequest | None = None
         self._is_closed = False
         self._lock = fork_lock(Rank.SESSION)  # guards all of the above
 
@@ -105,8 +108,7 @@ class Session:
         ArgumentError
             An empty prompt, an id outside the vocabulary.
         """
-        request = self._request(prompt, SamplingParams(), cancel, reads_only=True)
-        gather(self._engine.worker, [request], progress)
+        gather(self._engine.worker, [self._read(prompt, cancel)], progress)
 
     def generate(
         self,
@@ -228,37 +230,46 @@ class Session:
     ) -> calls.MakeRequests:
         """Check the options now; the prompt when the request is made."""
         checked = self._engine.params(params, options)
-        return lambda: [self._request(prompt, checked, cancel)]
+        return lambda: [self._complete(prompt, checked, cancel)]
 
-    def _request(
-        self,
-        prompt: Prompt | None,
-        params: SamplingParams,
-        cancel: CancelToken | None,
-        *,
-        reads_only: bool = False,
-    ) -> Request:
-        """Make the session's next request, which owns the session until it is done."""
+    def _complete(
+        self, prompt: Prompt | None, params: SamplingParams, cancel: CancelToken | None
+    ) -> Request[Complete]:
+        """Make a request to read `prompt` and continue the text.
+
+        It owns the session until it is settled.
+        """
         with self._lock:
             self._take_turn()
-            held = self._held
-            ids = list(held.ids)
-            if prompt is not None:
-                ids += self._engine.prompt_ids(prompt, begins=not ids)
-            if not ids:
-                raise ArgumentError("prompt: wanted at least one token, found none")
-            if not reads_only:
-                held.leave_last(ids)
-            self._current = self._engine.request(
-                ids,
-                params,
-                cancel,
-                sequence=held.sequence,
-                adapters=held.adapters,
-                keeps_sequence=True,
-                reads_only=reads_only,
-            )
-            return self._current
+            ids = self._ids_with(prompt)
+            self._held.leave_last(ids)
+            goal = self._engine.complete(self._context(ids), params)
+            request = Request(goal, leftover=Leftover.KEPT, cancel=cancel)
+            self._current = request
+            return request
+
+    def _read(self, prompt: Prompt, cancel: CancelToken | None) -> Request[Read]:
+        """Make a request to read `prompt`; it owns the session until it is settled."""
+        with self._lock:
+            self._take_turn()
+            goal = Read(self._context(self._ids_with(prompt)))
+            request = Request(goal, leftover=Leftover.KEPT, cancel=cancel)
+            self._current = request
+            return request
+
+    def _ids_with(self, prompt: Prompt | None) -> list[int]:
+        """Return the tokens of the text and of `prompt` after it, at least one."""
+        ids = list(self._held.ids)
+        if prompt is not None:
+            ids += self._engine.prompt_ids(prompt, begins=not ids)
+        if not ids:
+            raise ArgumentError("prompt: wanted at least one token, found none")
+        return ids
+
+    def _context(self, ids: list[int]) -> Context:
+        """Return `ids` with the sequence that holds the first of them."""
+        held = self._held
+        return Context(ids, self._engine.n_ctx, held.sequence, held.adapters)
 
     def _take_turn(self) -> None:
         """Check that no other call is running in this session.
@@ -273,16 +284,16 @@ class Session:
         if self._is_closed:
             raise ClosedError("the session is closed")
         current = self._current
-        if current is not None and not (current.is_done or current.is_withdrawn):
+        if current is not None and not (current.is_settled or current.is_withdrawn):
             raise BusyError("the session is still generating: one call at a time")
         self._settle()
 
     def _settle(self) -> None:
         """Take over the text of the last request, if that has ended."""
         current = self._current
-        if current is None or not (current.is_done or current.is_withdrawn):
+        if current is None or not (current.is_settled or current.is_withdrawn):
             return
         self._engine.worker.wait(current)
         self._current = None
-        if current.is_done:
+        if current.is_settled:
             self._held.follow(current)

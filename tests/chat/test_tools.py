@@ -291,4 +291,4 @@ def test_valid_tool_calls_are_not_logged(
 ) -> None:
     caplog.set_level(logging.DEBUG, "llamacy")
     puppet.chat(PROMPT, tools=[weather], **saying(puppet, CALLS["hermes"]))
-    assert not caplog.messages
+    assert {message.partition(":")[0] for message in caplog.messages} == {"pass"}

@@ -97,14 +97,14 @@ def test_chunks_neither_use_nor_fill_the_prefix_cache(
     n_ctx = 64
     with llamacy.load(babble_model, n_threads=1) as model:
         fresh = llamacy.perplexity(model, babble_ids, n_ctx=n_ctx)
-        assert model.executor.n_pages_used == 0  # type: ignore[union-attr]
+        assert model.executor.n_pages_used == 0
         cached = [1, *babble_ids[1:n_ctx]]
         model.generate(cached, max_tokens=1)
-        n_pages = model.executor.n_pages_used  # type: ignore[union-attr]
+        n_pages = model.executor.n_pages_used
         assert n_pages > 0
         again = llamacy.perplexity(model, babble_ids, n_ctx=n_ctx)
         assert again.running == fresh.running
-        assert model.executor.n_pages_used == n_pages  # type: ignore[union-attr]
+        assert model.executor.n_pages_used == n_pages
         other = [1, *babble_ids[n_ctx + 1 : 2 * n_ctx]]
         assert model.generate(other, max_tokens=1).usage.cached_tokens == 0
         assert model.generate(cached, max_tokens=1).usage.cached_tokens > 0

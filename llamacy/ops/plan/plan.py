@@ -106,6 +106,11 @@ class Plan:
         """Pages that sequences hold."""
         return self._pool.n_used
 
+    @property
+    def n_pages_free(self) -> int:
+        """Pages that sequences gave back and can take again."""
+        return self._pool.n_spare
+
     def forward(
         self, batch: Batch, logits: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:

@@ -71,6 +71,11 @@ class PagePool:
         """Pages held by sequences."""
         return self._n_used
 
+    @property
+    def n_spare(self) -> int:
+        """Pages that were given back and can be taken again."""
+        return len(self._spare)
+
     def take(self) -> Page:
         """Return a page, held once.
 

@@ -6,20 +6,27 @@ import codecs
 from collections.abc import Iterable
 
 
-class Text:
-    """Bytes of tokens in, text that may be shown out.
+class TextBuffer:
+    """Takes the bytes of tokens, and gives text that may be shown.
 
-    Holds back the bytes of an unfinished character and whatever may yet turn out
+    It holds back the bytes of an unfinished character, and any text that may turn out
     to be the beginning of a stop string. Bytes that are not UTF-8 become U+FFFD.
 
     Parameters
     ----------
-    stop : texts that end the generation.
-    include_stop : show the one that ended it.
+    stop : iterable of str
+        Stop strings, each of which ends the text.
+    include_stop : bool, default False
+        Show the stop string that ended the text.
+
+    Attributes
+    ----------
+    is_stopped : bool
+        Whether a stop string was found.
     """
 
     def __init__(self, stop: Iterable[str] = (), include_stop: bool = False) -> None:
-        self.stopped = False
+        self.is_stopped = False
         self._stop = tuple(stop)
         self._include_stop = include_stop
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -27,14 +34,14 @@ class Text:
 
     def push(self, data: bytes) -> str:
         """Add a token's bytes; return the text that has become sure."""
-        if self.stopped:
+        if self.is_stopped:
             return ""
         self._tail += self._decoder.decode(data)
         return self._release()
 
     def flush(self) -> str:
-        """Return what is still held, at the end of a text."""
-        if self.stopped:
+        """Return the text still held back, at the end."""
+        if self.is_stopped:
             return ""
         self._tail += self._decoder.decode(b"", final=True)
         sure = self._release()
@@ -42,12 +49,12 @@ class Text:
         return sure + held
 
     def _release(self) -> str:
-        """Split the tail into what may be shown, returned, and what is held."""
+        """Return the part of the tail that may be shown, and hold the rest."""
         found = [(self._tail.find(stop), stop) for stop in self._stop]
         # The stop string that ended first, as if the text had come in characters.
         ends = [(at + len(stop), at) for at, stop in found if at >= 0]
         if ends:
-            self.stopped = True
+            self.is_stopped = True
             end, start = min(ends)
             sure, self._tail = self._tail[: end if self._include_stop else start], ""
             return sure

@@ -7,25 +7,34 @@ import pytest
 from numpy.typing import NDArray
 from scripted import ScriptedExecutor, Vocabulary
 
-from llamacy.generation.chunk_request import ChunkRequest, run_in_turn
+from llamacy.generation.context import Context
+from llamacy.generation.goals.logits import Logits, Receive
+from llamacy.generation.in_turn import run_in_turn
+from llamacy.generation.request import Leftover, Request
 from llamacy.generation.worker import Worker
 
 
-def chunk(
-    text: str, first: int, got: list[tuple[int, int]], n_ctx: int = 100
-) -> ChunkRequest:
+def logits_request(text: str, first: int, receive: Receive) -> Request[Logits]:
+    context = Context(Vocabulary.ids(text), 100)
+    goal = Logits(context, receive, first, len(text) - 1)
+    return Request(goal, leftover=Leftover.CLOSED)
+
+
+def chunk(text: str, first: int, got: list[tuple[int, int]]) -> Request[Logits]:
     def receive(token: int, logits: NDArray[np.float32]) -> None:
         got.append((token, len(logits)))
 
-    return ChunkRequest(Vocabulary.ids(text), n_ctx, first, receive)
+    return logits_request(text, first, receive)
 
 
-def run(executor: ScriptedExecutor, *requests: ChunkRequest, n: int = 4) -> list[str]:
+def run(
+    executor: ScriptedExecutor, *requests: Request[Logits], n: int = 4
+) -> list[str]:
     """Run requests; return their texts as they are yielded."""
     worker = Worker(executor, n_cache_pages=10)
     texts = []
     for request in run_in_turn(worker, requests, n, lambda: None):
-        texts.append(bytes(token - 1 for token in request.ids).decode())
+        texts.append(bytes(token - 1 for token in request.context.ids).decode())
     assert executor.n_open == 0
     worker.close()
     return texts
@@ -66,7 +75,7 @@ def test_an_error_ends_all_and_gives_everything_back() -> None:
         raise ZeroDivisionError
 
     executor = ScriptedExecutor({})
-    bad = ChunkRequest(Vocabulary.ids("a" * 30), 100, 15, fail)
+    bad = logits_request("a" * 30, 15, fail)
     with pytest.raises(ZeroDivisionError):
         run(executor, chunk("b" * 30, 15, []), bad, *[chunk("c" * 30, 15, [])] * 2, n=2)
     assert executor.n_open == 0
