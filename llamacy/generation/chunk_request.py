@@ -14,7 +14,8 @@ from llamacy.generation.gather import withdraw
 from llamacy.generation.mailbox import Done, ThreadMailbox
 from llamacy.generation.request import Request
 from llamacy.generation.worker import Worker
-from llamacy.ops.batch import Sequence, Wanted
+from llamacy.ops.batch import Wanted
+from llamacy.ops.state.sequence import SequenceState
 from llamacy.sampling import SamplingParams
 
 Receive = Callable[[int, NDArray[np.float32]], object]
@@ -50,7 +51,7 @@ class ChunkRequest(Request):
         """Whether the logits after the tokens to be read next are wanted."""
         return self.n_read >= self._first
 
-    def next_rows(self, n_rows: int) -> tuple[list[int], Sequence, Wanted]:
+    def next_rows(self, n_rows: int) -> tuple[list[int], SequenceState, Wanted]:
         """At most `n_rows` rows of the next pass: either all wanted or none."""
         if self.scores_next:
             return super().next_rows(n_rows)

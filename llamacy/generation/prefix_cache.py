@@ -7,10 +7,10 @@ is on distinct pages, and the entry unused for longest goes first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Items
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llamacy.ops.batch import Sequence
+from llamacy.ops.state.sequence import SequenceState
 
 MIN_SHARED = 32
 """Fewest tokens worth sharing: reading them is quicker than any book-keeping."""
@@ -21,7 +21,7 @@ class Entry:
     """A text's tokens, and the sequence that holds all of them."""
 
     ids: list[int]
-    sequence: Sequence
+    sequence: SequenceState
 
 
 class PrefixCache:
@@ -36,7 +36,7 @@ class PrefixCache:
         self._n_pages = n_pages
         self._entries: list[Entry] = []  # the one used last comes last
 
-    def find(self, ids: list[int]) -> tuple[Sequence | None, int]:
+    def find(self, ids: list[int]) -> tuple[SequenceState | None, int]:
         """Find the sequence that shares most leading tokens with `ids`, and how many.
 
         Those that cannot go back to what they share do not count. It stays the cache's:
@@ -53,7 +53,7 @@ class PrefixCache:
         self._entries.append(best)
         return best.sequence, n_shared
 
-    def put(self, ids: list[int], sequence: Sequence) -> None:
+    def put(self, ids: list[int], sequence: SequenceState) -> None:
         """Keep or close `sequence`, which holds `ids`: it is the cache's now."""
         if len(ids) < MIN_SHARED or self._n_pages == 0:
             sequence.close()
@@ -93,7 +93,7 @@ def _is_found_in(entry: Entry, ids: list[int]) -> bool:
     return common_prefix(entry.ids, ids) == n and entry.sequence.can_go_back(n)
 
 
-def common_prefix(a: Items[int], b: Items[int]) -> int:
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     """How many leading items two lists have in common.
 
     By halves, because comparing slices is many times faster than a loop.

@@ -17,7 +17,8 @@ from llamacy.generation.output import Output
 from llamacy.generation.prefix_cache import common_prefix
 from llamacy.generation.prompt_scores import PromptScores
 from llamacy.generation.stopwatch import Stopwatch
-from llamacy.ops.batch import Sequence, Wanted
+from llamacy.ops.batch import Wanted
+from llamacy.ops.state.sequence import SequenceState
 from llamacy.results import Completion, FinishReason, Timings, TokenLogprob, Usage
 from llamacy.sampling import SamplingParams
 
@@ -79,7 +80,7 @@ class Request:
         n_ctx: int,
         tokenizer: Tokenizer | None,
         *,
-        sequence: Sequence | None = None,
+        sequence: SequenceState | None = None,
         adapters: str = "",
         keeps_sequence: bool = False,
         reads_only: bool = False,
@@ -113,7 +114,7 @@ class Request:
             self._scores = PromptScores(params.prompt_logprobs)
         self._interest = Interest(cancel)
         self._mailbox: Mailbox | None = None
-        self.sequence: Sequence | None = None
+        self.sequence: SequenceState | None = None
         self.n_read = self._n_cached = 0
         if sequence is not None:
             self.start(sequence)
@@ -192,14 +193,14 @@ class Request:
         """Whether it leaves nothing: it failed, or its result was not waited for."""
         return self.has_failed or self._interest.left_nothing
 
-    def start(self, sequence: Sequence) -> None:
+    def start(self, sequence: SequenceState) -> None:
         """Go on after the tokens that `sequence` holds: the first of the prompt."""
         self.sequence = sequence
         self.n_read = self._n_cached = sequence.n_past
         if self._scores is not None:
             self._scores.begin_after(sequence.n_past)
 
-    def next_rows(self, n_rows: int) -> tuple[list[int], Sequence, Wanted]:
+    def next_rows(self, n_rows: int) -> tuple[list[int], SequenceState, Wanted]:
         """At most `n_rows` rows of the next pass."""
         assert self.sequence is not None
         n_past = self.sequence.n_past

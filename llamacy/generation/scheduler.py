@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from llamacy.errors import OutOfMemoryError
 from llamacy.generation.prefix_cache import MIN_SHARED, PrefixCache, common_prefix
 from llamacy.generation.request import Request
-from llamacy.ops.batch import Batch, Sequence, Wanted
+from llamacy.ops.batch import Batch, Wanted
+from llamacy.ops.state.sequence import SequenceState
 
 MAX_TOGETHER = 16
 """Most texts decoded at once; more wait, because each one's KV cache is memory."""
@@ -30,7 +31,7 @@ MAX_READ_BESIDE = 128
 LOGITS_BYTES = 64 * 2**20
 """Most memory for the logits of a prompt whose every token is scored."""
 
-Part = tuple[Request, tuple[list[int], Sequence, Wanted]]
+Part = tuple[Request, tuple[list[int], SequenceState, Wanted]]
 
 
 class Executor(Protocol):
@@ -44,7 +45,7 @@ class Executor(Protocol):
     def n_vocab(self) -> int:
         """Logits of a row."""
 
-    def new_sequence(self) -> Sequence:
+    def new_sequence(self) -> SequenceState:
         """Return an empty sequence."""
 
     def forward(
@@ -151,7 +152,7 @@ class Scheduler:
 
         Does nothing while another is reading more of the same.
         """
-        source: Sequence | None = None
+        source: SequenceState | None = None
         n_shared = n_soon = 0
         if not request.scores_prompt:  # which takes reading all of it
             source, n_shared = self._cache.find(request.ids)

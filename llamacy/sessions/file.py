@@ -26,8 +26,7 @@ from llamacy.errors import (
     FormatError,
     ModelFileError,
 )
-from llamacy.ops.batch import Sequence
-from llamacy.ops.state.pages import PagedSequence
+from llamacy.ops.state.sequence import PagedSequence, SequenceState
 from llamacy.system.whole_files import file_errors, new_file, regular_path
 
 Path = str | os.PathLike[str]
@@ -63,7 +62,7 @@ class Origin:
         return replace(self, model=f"{self.model}+{adapters}") if adapters else self
 
 
-def save(path: Path, origin: Origin, ids: list[int], sequence: Sequence) -> None:
+def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) -> None:
     """Write a session; the file is there whole or not at all.
 
     Nobody but its owner may read it, unless a file that it replaces says otherwise.
@@ -87,7 +86,7 @@ def save(path: Path, origin: Origin, ids: list[int], sequence: Sequence) -> None
 
 
 def load(
-    path: Path, origin: Origin, n_vocab: int, n_ctx: int, sequence: Sequence
+    path: Path, origin: Origin, n_vocab: int, n_ctx: int, sequence: SequenceState
 ) -> list[int]:
     """Read a session's pages into `sequence`, which is empty; return its tokens.
 

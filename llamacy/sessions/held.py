@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from llamacy.generation.engine import Engine
 from llamacy.generation.request import Request
-from llamacy.ops.batch import Sequence
+from llamacy.ops.state.sequence import SequenceState
 from llamacy.sessions import file as session_file
 
 
@@ -23,7 +23,7 @@ class HeldText:
     def __init__(
         self,
         ids: Iterable[int] = (),
-        sequence: Sequence | None = None,
+        sequence: SequenceState | None = None,
         adapters: str = "",
     ) -> None:
         self.ids = list(ids)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from llamacy.ops.plan.runtime import Program
 from llamacy.ops.plan.steps import MAX_RUN, PAGE
-from llamacy.ops.state.pages import PagedSequence, PagePool
+from llamacy.ops.state.pages import PagePool
+from llamacy.ops.state.sequence import PagedSequence
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Array, Steps

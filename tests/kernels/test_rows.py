@@ -14,7 +14,8 @@ from llamacy.config import RopeConfig
 from llamacy.ops.plan.runtime import Program
 from llamacy.ops.plan.steps import PAGE
 from llamacy.ops.rope import Rope
-from llamacy.ops.state.pages import PagedSequence, PagePool
+from llamacy.ops.state.pages import PagePool
+from llamacy.ops.state.sequence import PagedSequence
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Array, Matrix, Steps

@@ -34,7 +34,8 @@ from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
 from llamacy.ops.plan.recorder import Node, Recorder
 from llamacy.ops.plan.runtime import Program
 from llamacy.ops.plan.steps import KV_TYPES, MAX_RUN, PAGE
-from llamacy.ops.state.pages import PagedSequence, PagePool
+from llamacy.ops.state.pages import PagePool
+from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.state.windows import common_window
 from llamacy.ops.vocabulary import Forward
 from llamacy.system.forks import Rank, fork_lock

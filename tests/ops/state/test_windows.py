@@ -16,7 +16,8 @@ from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
 from llamacy.ops.plan.steps import PAGE
 from llamacy.ops.rope import Rope
-from llamacy.ops.state.pages import PagedSequence, PagePool
+from llamacy.ops.state.pages import PagePool
+from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.state.windows import MARGIN, most_pages
 
 SIZE, N_BATCH = 8, 200  # tokens of a page, and of a pass
