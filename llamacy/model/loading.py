@@ -20,7 +20,7 @@ from llamacy.model.executors import Progress, load_executor
 from llamacy.model.model import Model
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
-from llamacy.ops.plan.steps import KV_TYPES, PAGE
+from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.sessions.file import Origin
 from llamacy.system.threads import default_threads
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from llamacy.errors import OutOfMemoryError
 from llamacy.ops.memory import large_pages
+from llamacy.ops.state.layout import ALIGNMENT
 from llamacy.ops.state.windows import n_unseen_pages
 from llamacy.system.forks import Rank, fork_lock
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 SLAB_BYTES = 16 * 2**20  # of memory that pages are cut from: several large pages
 
 
@@ -114,7 +114,7 @@ class PagePool:
 
     def _cut(self) -> Page:
         """Return a new page."""
-        size = -(-self.page_bytes // ALIGNMENT) * ALIGNMENT
+        size = max(1, -(-self.page_bytes // ALIGNMENT)) * ALIGNMENT
         if len(self._slab) < size:
             self._slab = large_pages(max(SLAB_BYTES // size, 1) * size)
         page = Page(self._slab[: self.page_bytes])

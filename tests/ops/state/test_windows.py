@@ -14,8 +14,8 @@ from states import key_values
 
 from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
-from llamacy.ops.plan.steps import PAGE
 from llamacy.ops.rope import Rope
+from llamacy.ops.state.kv_pages import PAGE
 from llamacy.ops.state.pages import PagePool
 from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.state.windows import MARGIN, most_pages
