@@ -1,9 +1,10 @@
-"""Sessions on disk: the tokens and the KV pages of a text, checked when they come back.
+"""Sessions on disk: the tokens and the state of a text, checked when they come back.
 
-A zip file, not compressed, so that any tool can look into it: ``header.json``, the
-token ids as little-endian int32 in ``tokens``, and the pages, as the attention kernels
-read them, in ``pages/0``, ``pages/1`` and so on; the first ``n_gone`` of the header are
-not there, as no window reaches them. Zip keeps a checksum of each.
+A zip file, not compressed, so that any tool can look into it: `header.json`, the token
+ids as little-endian int32 in `tokens`, and the parts of the sequence, by the names that
+it gives them. Those are its pages, as the attention kernels read them: `pages/0`,
+`pages/1` and so on, without the first `n_gone` of the header, which no window reaches.
+Zip keeps a checksum of each.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llamacy.errors import (
     ArgumentError,
@@ -26,7 +26,7 @@ from llamacy.errors import (
     FormatError,
     ModelFileError,
 )
-from llamacy.ops.state.sequence import PagedSequence, SequenceState
+from llamacy.ops.state.sequence import SavableSequence, SequenceState
 from llamacy.system.whole_files import file_errors, new_file, regular_path
 
 Path = str | os.PathLike[str]
@@ -72,17 +72,16 @@ def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) ->
     ArgumentError : `path` is none.
     ModelFileError : it cannot be written.
     """
-    assert isinstance(sequence, PagedSequence)
+    assert isinstance(sequence, SavableSequence)
     _check_path(path)
-    n_gone = sequence.n_gone
     header = {"kind": _KIND, "version": _VERSION, "n_past": sequence.n_past}
-    header |= {"n_gone": n_gone} | asdict(origin)
+    header |= {"n_gone": sequence.n_gone} | asdict(origin)
     with new_file(path, private=True) as draft, file_errors(path):
         with zipfile.ZipFile(draft, "w", allowZip64=True) as archive:
             archive.writestr("header.json", json.dumps(header))
             archive.writestr("tokens", np.asarray(ids, "<i4").tobytes())
-            for number, page in enumerate(sequence.pages, n_gone):
-                archive.writestr(f"pages/{number}", page.data.data)
+            for name, data in sequence.parts():
+                archive.writestr(name, data)
 
 
 def load(
@@ -97,7 +96,7 @@ def load(
     ModelFileError : the file cannot be read.
     FormatError : it is not a session, is damaged, or is one of another model.
     """
-    assert isinstance(sequence, PagedSequence)
+    assert isinstance(sequence, SavableSequence)
     _check_path(path)
     source = regular_path(path)
     try:
@@ -108,12 +107,10 @@ def load(
                 raise FormatError(path, "tokens", f"{n_past} or more", len(ids))
             if len(ids) > n_ctx:
                 raise ContextLengthError(len(ids), n_ctx)
-            most_gone = sequence.pool.n_unseen(n_past)
+            most_gone = sequence.most_gone(n_past)
             if n_gone > most_gone:
                 raise FormatError(path, "header n_gone", f"at most {most_gone}", n_gone)
-            numbers = range(n_gone, -(-n_past // origin.page_tokens))
-            pages = _pages(path, archive, numbers, origin)
-            sequence.restore(n_past, n_gone, pages)
+            sequence.restore(n_past, n_gone, partial(_read, path, archive))
     except OSError as error:
         number, reason = error.errno or errno.EIO, error.strerror or str(error)
         raise ModelFileError(number, reason, os.fspath(path)) from error
@@ -137,14 +134,6 @@ def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int
         raise FormatError(path, "tokens", f"ids from 0 to {n_vocab - 1}", bad[0])
     tokens: list[int] = ids.tolist()
     return tokens
-
-
-def _pages(
-    path: Path, archive: zipfile.ZipFile, numbers: Iterable[int], origin: Origin
-) -> Iterator[NDArray[np.uint8]]:
-    for number in numbers:
-        data = _read(path, archive, f"pages/{number}", origin.page_bytes)
-        yield np.frombuffer(data, np.uint8)
 
 
 def _check_header(

@@ -1,13 +1,14 @@
-"""The KV cache: a pool of pages of tokens, shared between sequences by reference count.
+"""The KV cache's memory: a pool of pages of tokens, shared by reference count.
 
 A page holds the keys and values of a fixed number of consecutive tokens, for all
-layers and heads, as the attention kernels read them. A sequence is a list of pages,
-taken as its tokens come and given back when it is closed; a fork shares them, and the
-last one is copied when either side writes to it. (Kwon et al. 2023, arXiv:2309.06180.)
+layers and heads, as the attention kernels read them. A sequence is a list of pages:
+they are taken as its tokens come and given back when it is closed; a fork shares them,
+and the last page is copied when either side writes to it (copy-on-write). (Kwon et al.
+2023, arXiv:2309.06180.)
 
-Where the attention of every layer has a window, a text that grows gives the pages back
-that no token to come can see. One layer without a window keeps them all, as a page
-holds its tokens for all layers.
+Where the attention of every layer has a window, a text that grows gives back the pages
+that no later token can see. One layer without a window keeps them all, as a page holds
+its tokens for all layers.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SLAB_BYTES = 16 * 2**20  # of memory that pages are cut from: several large page
 
 
 class Page:
-    """Memory for one page's keys and values, and how many sequences hold it."""
+    """Memory of one page, and the number of sequences that hold it."""
 
     __slots__ = ("address", "data", "n_holders")
 
@@ -37,13 +38,16 @@ class Page:
 
 
 class PagePool:
-    """Pages of one size; those given back are used again before new ones are made.
+    """Pages of one size; spare pages are used again before new ones are made.
 
     Parameters
     ----------
-    page_tokens : tokens of a page.
-    page_bytes : bytes of a page.
-    window : tokens that attention sees in any layer, the last one's own among them;
+    page_tokens : int
+        Tokens of a page.
+    page_bytes : int
+        Bytes of a page.
+    window : int or None
+        Most tokens that attention sees in any layer, the last row's own among them;
         None for all.
     """
 
@@ -55,7 +59,9 @@ class PagePool:
         self.window = window
         self.lock = fork_lock(Rank.PAGES)
         self._spare: list[Page] = []
-        self._slab: NDArray[np.uint8] = np.empty(0, np.uint8)  # what is left of it
+        self._slab: NDArray[np.uint8] = np.empty(
+            0, np.uint8
+        )  # yet to be cut
         self._n_used = 0
 
     @property
@@ -74,7 +80,8 @@ class PagePool:
 
         Raises
         ------
-        OutOfMemoryError : no memory for a new page.
+        OutOfMemoryError
+            There is no memory for a new page.
         """
         with self.lock:
             try:
@@ -103,7 +110,7 @@ class PagePool:
                 self._spare.append(page)
 
     def trim(self) -> None:
-        """Return spare pages to the system, slabs of which no page is in use."""
+        """Give spare pages back to the system: slabs of which no page is in use."""
         with self.lock:
             self._spare.clear()
             self._slab = self._slab[:0].copy()

@@ -1,12 +1,14 @@
-"""What executors keep of one text between forward passes: as a protocol, and in pages.
+"""What executors keep of one text between forward passes: a protocol, and its pages.
 
 A sequence grows with its text, forks with it, and goes back with it as far as it can.
+All states of a text are under one sequence: its tokens' keys and values in pages, and
+beside them, for layers that have one, a state of a fixed size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Hashable, Iterator
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,12 @@ from llamacy.errors import ArgumentError, ClosedError
 from llamacy.ops.state.pages import Page, PagePool
 from llamacy.ops.state.windows import MARGIN
 
+ReadPart: TypeAlias = Callable[[str, int], bytes | memoryview]
+"""Reads one part of a saved sequence: its bytes, by its name and size."""
+
 
 class SequenceState(Protocol):
-    """The keys and values of one text's tokens, kept between forward passes."""
+    """What layers keep of one text's tokens between forward passes."""
 
     @property
     def n_past(self) -> int:
@@ -28,10 +33,10 @@ class SequenceState(Protocol):
         """The pieces of memory that hold them; forks have pieces in common."""
 
     def fork(self) -> SequenceState:
-        """Return a sequence that begins with the same tokens, sharing memory."""
+        """Return a sequence that begins with the same tokens, copied on write."""
 
     def can_go_back(self, n: int) -> bool:
-        """Whether nothing is gone that is read after the first `n` tokens."""
+        """Whether everything is there that a token after the first `n` reads."""
 
     def truncate(self, n: int) -> None:
         """Forget all but the first `n` tokens, and those too unless `can_go_back`."""
@@ -40,13 +45,47 @@ class SequenceState(Protocol):
         """Give the memory back; may be called again."""
 
 
+@runtime_checkable
+class SavableSequence(SequenceState, Protocol):
+    """A sequence that can be written to a file, part by part, and read back."""
+
+    @property
+    def n_gone(self) -> int:
+        """Pages at the beginning that were given back, and are not among the parts."""
+
+    def most_gone(self, n_tokens: int) -> int:
+        """Count the pages that a sequence of `n_tokens` can do without."""
+
+    def parts(self) -> Iterator[tuple[str, memoryview]]:
+        """Yield the name and the bytes of each part of its state."""
+
+    def restore(self, n_tokens: int, n_gone: int, read: ReadPart) -> None:
+        """Hold `n_tokens` of a sequence that was saved; it was empty.
+
+        Parameters
+        ----------
+        n_tokens : int
+            Tokens of the saved sequence.
+        n_gone : int
+            Its `n_gone`, at most `most_gone(n_tokens)`.
+        read : callable
+            Returns the bytes of a part, of (its name, its size).
+        """
+
+
 class PagedSequence:
-    """The pages of one text's tokens."""
+    """The pages of one text's tokens.
+
+    Parameters
+    ----------
+    pool : PagePool
+        Where its pages come from.
+    """
 
     def __init__(self, pool: PagePool) -> None:
         self.pool = pool
         self._pages: list[Page] = []
-        self._n_gone = 0  # pages given back that come before these
+        self._n_gone = 0  # pages given back, before these
         self._addresses: NDArray[np.uintp] = np.zeros(8, np.uintp)
         self._n_past = 0
         self._is_closed = False
@@ -68,16 +107,24 @@ class PagedSequence:
 
     @property
     def n_gone(self) -> int:
-        """Pages that came before these, and were given back."""
+        """Pages at the beginning that were given back."""
         return self._n_gone
 
     @property
     def page_table(self) -> int:
-        """Address of the page addresses, for the kernels; 0 for those that are gone."""
+        """Address of the array of page addresses, for the kernels; gone pages are 0."""
         return int(self._addresses.ctypes.data)
 
     def reserve(self, n_tokens: int) -> None:
-        """Make room to write `n_tokens` more, in pages nobody else holds."""
+        """Make room to write `n_tokens` more, in pages that no other sequence holds.
+
+        Raises
+        ------
+        ClosedError
+            The sequence is closed.
+        OutOfMemoryError
+            There is no memory for a new page; the sequence stays as it was.
+        """
         if self._is_closed:
             raise ClosedError("the sequence is closed")
         with self.pool.lock:
@@ -89,33 +136,35 @@ class PagedSequence:
             while len(self._pages) < end:
                 self._set(len(self._pages), self.pool.take())
 
-    def restore(
-        self, n_tokens: int, n_gone: int, pages: Iterable[NDArray[np.uint8]]
-    ) -> None:
-        """Hold `n_tokens` of a sequence that was saved; was empty.
+    def most_gone(self, n_tokens: int) -> int:
+        """Count the pages that no token after the first `n_tokens` sees."""
+        return self.pool.n_unseen(n_tokens)
 
-        Parameters
-        ----------
-        n_gone : pages it had given back; those that are seen cannot be.
-        pages : the others, uint8, (page_bytes,) each.
-        """
-        assert n_gone <= self.pool.n_unseen(n_tokens)
+    def parts(self) -> Iterator[tuple[str, memoryview]]:
+        """Yield the name and the bytes of each page that is held."""
+        for number, page in enumerate(self._pages, self._n_gone):
+            yield f"pages/{number}", page.data.data
+
+    def restore(self, n_tokens: int, n_gone: int, read: ReadPart) -> None:
+        """Hold `n_tokens` of a sequence that was saved; it was empty."""
+        assert n_gone <= self.most_gone(n_tokens)
         self._n_past = n_gone * self.pool.page_tokens
         self._n_gone = n_gone
         self.reserve(n_tokens - self._n_past)
-        for page, data in zip(self._pages, pages, strict=True):
-            page.data[:] = data
+        for number, page in enumerate(self._pages, n_gone):
+            data = read(f"pages/{number}", self.pool.page_bytes)
+            page.data[:] = np.frombuffer(data, np.uint8)
         self._n_past = n_tokens
 
     def advance(self, n_tokens: int) -> None:
-        """Count `n_tokens` as written; what no token to come can see goes."""
+        """Count `n_tokens` as written; give back pages that no later token can see."""
         with self.pool.lock:
             self._n_past += n_tokens
             n_gone = self.pool.n_unseen(max(0, self._n_past - MARGIN))
             self._give_back(max(0, n_gone - self._n_gone))
 
     def fork(self) -> PagedSequence:
-        """Return a sequence with the same tokens, sharing the pages."""
+        """Return a sequence with the same tokens; pages are shared, copied on write."""
         with self.pool.lock:
             if self._is_closed:
                 raise ClosedError("the sequence is closed")
@@ -128,11 +177,17 @@ class PagedSequence:
             return twin
 
     def can_go_back(self, n: int) -> bool:
-        """Whether what a token after the first `n` sees is all there."""
+        """Whether all pages are held that a token after the first `n` sees."""
         return n == 0 or self._n_gone <= self.pool.n_unseen(n)
 
     def truncate(self, n: int) -> None:
-        """Forget all but the first `n` tokens, and those too unless `can_go_back`."""
+        """Forget all but the first `n` tokens, and those too unless `can_go_back`.
+
+        Raises
+        ------
+        ArgumentError
+            `n` is not within 0 and `n_past`.
+        """
         if not 0 <= n <= self._n_past:
             raise ArgumentError(f"n: wanted 0 to {self._n_past}, found {n}")
         with self.pool.lock:
@@ -155,7 +210,7 @@ class PagedSequence:
         self.close()
 
     def _own(self, index: int) -> None:
-        """Replace a page that others hold too by a copy."""
+        """Replace a page that other sequences hold too by a copy: copy-on-write."""
         page = self._pages[index]
         if page.n_holders > 1:
             copy = self.pool.take()
