@@ -32,32 +32,50 @@ __all__ = ["CachedModel", "cached_models", "find_or_pull", "pull", "remove_cache
 
 
 def pull(name: str, *, progress: Callable[[float], None] | None = None) -> Path:
-    """Fetch a model from the hub, or a newer version of it, unless it is there already.
+    """Fetch a model from the hub, or its newer version, unless the cache has it.
+
+    `llamacy.load` fetches a model that is missing, and otherwise takes what is in the
+    cache; call `pull` to fetch beforehand, or to ask the hub for a newer version.
 
     Parameters
     ----------
-    name : ``"user/repo:Q4_K_M"``, ``"user/repo"`` or ``"user/repo/file.gguf"``, each
-        with ``@revision`` after the repository if it is not to be the newest.
-    progress : called with the share transferred, 0.0 to 1.0; what it raises ends the
-        transfer.
+    name : str
+        ``"user/repo:Q4_K_M"``, ``"user/repo"`` or ``"user/repo/file.gguf"``, each with
+        ``@revision`` after the repository unless it is the newest.
+    progress : callable, optional
+        Called with the share transferred, 0.0 to 1.0; an exception that it raises ends
+        the transfer.
 
     Returns
     -------
-    The file in the cache; of a split model, the first. Or the folder, of a repository
-    that has safetensors and no GGUF file: ``"user/repo:Q4_K_M"`` is the same folder
-    then, and its weights become of that type whenever they are loaded.
+    Path
+        The file in the cache; of a split model, the first. Or the folder, for a
+        repository that has safetensors and no GGUF file: ``"user/repo:Q4_K_M"`` is the
+        same folder then, whose weights are quantised whenever they are loaded.
 
     Raises
     ------
-    ArgumentError : it is no such name, or may mean several models, or names a type
-        that safetensors cannot be quantised to.
-    HubNotFoundError : there is no such repository, revision or file.
-    HubAccessError : the repository needs a token (``HF_TOKEN``), or another one.
-    HubConnectionError : the hub cannot be reached, or the transfer was interrupted.
-    ModelFileError : a file cannot be written: the disk is full, say.
-    FormatError : a file that arrived is not of the size the hub says, or config.json or
-        the index is broken; or (UnsupportedError) the repository has neither a GGUF
-        file nor a folder of safetensors of a model that llamacy can run.
+    ArgumentError
+        The name is invalid, may mean several models, or names a type that safetensors
+        cannot be quantised to.
+    HubNotFoundError
+        There is no such repository, revision or file.
+    HubAccessError
+        The repository needs a token (``HF_TOKEN``), or another one.
+    HubConnectionError
+        The hub cannot be reached, or the transfer was interrupted.
+    ModelFileError
+        A file cannot be written, for example because the disk is full.
+    FormatError
+        A file arrived with another size than the hub says, or config.json or the index
+        is broken; or UnsupportedError, the repository has neither a GGUF file nor
+        safetensors of a model that llamacy can run.
+
+    Examples
+    --------
+    >>> path = llamacy.pull("bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M")
+    >>> path.name
+    'SmolLM2-135M-Instruct-Q4_K_M.gguf'
     """
     from llamacy.hub.transfer import fetch
 

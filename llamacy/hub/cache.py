@@ -161,13 +161,27 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def cached_models() -> list[CachedModel]:
-    """List the models in the cache, by name: GGUF files, and folders of safetensors.
+    """List the models in the hub's cache: GGUF files, and folders of safetensors.
 
-    One that several revisions of a repository have is listed once.
+    See what takes disk space, and what can be loaded without a network. Nothing is
+    asked of the hub. A model that several revisions of a repository share is listed
+    once.
+
+    Returns
+    -------
+    list of CachedModel
+        Sorted by name.
 
     Raises
     ------
-    ModelFileError : the cache cannot be read.
+    ModelFileError
+        The cache cannot be read.
+
+    Examples
+    --------
+    >>> path = llamacy.pull("bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M")
+    >>> [model.name for model in llamacy.cached_models()]
+    ['bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M']
     """
     root = cache_folder()
     try:

@@ -61,24 +61,37 @@ def _matching_cached(models: list[CachedModel], name: HubName) -> list[CachedMod
 
 
 def remove_cached(name: str) -> int:
-    """Remove a model from the cache: all its files, in all revisions that have them.
+    """Remove a model from the hub's cache: its files, in all revisions that have them.
 
-    What other models share with it stays.
+    Files that it shares with other models stay.
 
     Parameters
     ----------
-    name : as :func:`llamacy.cached_models` gives it; ``"user/repo"`` if the cache has
-        just one model of that repository.
+    name : str
+        A name from `llamacy.cached_models`; or ``"user/repo"``, if the cache has just
+        one model of that repository.
 
     Returns
     -------
-    The bytes that were freed.
+    int
+        Bytes freed.
 
     Raises
     ------
-    ArgumentError : it is no name, or may mean several of those there.
-    HubNotFoundError : there is none; the message says which there are.
-    ModelFileError : a file cannot be removed, or the cache is damaged.
+    ArgumentError
+        The name is invalid, or may mean several models of the cache.
+    HubNotFoundError
+        The cache has no such model; the message says which it has.
+    ModelFileError
+        A file cannot be removed, or the cache is damaged.
+
+    Examples
+    --------
+    >>> path = llamacy.pull("bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M")
+    >>> llamacy.remove_cached("bartowski/SmolLM2-135M-Instruct-GGUF") > 0
+    True
+    >>> llamacy.cached_models()
+    []
     """
     return remove(pick_cached(name))
 

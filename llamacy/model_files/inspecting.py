@@ -8,15 +8,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llamacy.architectures import find_architecture
-from llamacy.architectures.weights import Tensor, TensorSpec, select_tensors
-from llamacy.arguments import checked_integer
+from llamacy.architectures.tensors import Tensor, TensorSpec, select_tensors
+from llamacy.arguments import MAX_CTX, checked_choice, checked_integer
 from llamacy.config import ModelConfig
-from llamacy.errors import ArgumentError
 from llamacy.formats.expert_tensors import usual_experts
-from llamacy.formats.gguf.config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
 from llamacy.ggml.file_types import file_type_name
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model_as
 from llamacy.model_files.sources import find_source
 from llamacy.ops.batch import N_BATCH
@@ -26,8 +24,6 @@ from llamacy.ops.plan.recorder import Recorder
 from llamacy.ops.plan.steps import KV_TYPES, PAGE
 from llamacy.ops.state.windows import common_window, most_pages
 from llamacy.ops.vocabulary import Forward
-
-_MAX_CTX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +84,8 @@ class ModelInfo:
         Parameters
         ----------
         n_ctx : int, optional
-            Length of the context, in tokens; by default `n_ctx_train`.
-        kv_type : str
+            Tokens of the text; by default `n_ctx_train`.
+        kv_type : {"f16", "f32", "q8_0"}, default "f16"
             Type of keys and values, as for `llamacy.load`.
 
         Raises
@@ -99,10 +95,8 @@ class ModelInfo:
         """
         if n_ctx is None:
             n_ctx = self.n_ctx_train
-        n_ctx = checked_integer("n_ctx", n_ctx, 1, _MAX_CTX)
-        if kv_type not in tuple(self.kv_page_bytes):
-            known = ", ".join(self.kv_page_bytes)
-            raise ArgumentError(f"kv_type: wanted one of {known}, found {kv_type!r}")
+        n_ctx = checked_integer("n_ctx", n_ctx, 1, MAX_CTX)
+        checked_choice("kv_type", kv_type, self.kv_page_bytes)
         n_pages = most_pages(n_ctx, self.page_tokens, self.window, N_BATCH)
         return n_pages * self.kv_page_bytes[kv_type]
 
@@ -110,20 +104,34 @@ class ModelInfo:
 def inspect(
     source: str | os.PathLike[str], *, quantize: str | None = None
 ) -> ModelInfo:
-    """Tell what a model is and what memory it needs, without loading it.
+    """Return a model's facts and the memory it needs, without loading it.
+
+    Ask before you load: whether llamacy can run the model, whether its weights fit into
+    memory, and how long a context fits beside them.
 
     Parameters
     ----------
-    source : as :func:`llamacy.load` takes it.
-    quantize : likewise; what is told is of the model in that type.
+    source : str or os.PathLike
+        A path or a name, as for `llamacy.load`.
+    quantize : str, optional
+        A file type, as for `llamacy.load`; the sizes are those of the model in it.
+
+    Returns
+    -------
+    ModelInfo
+        Family, types, sizes, and bytes.
 
     Raises
     ------
-    ArgumentError : there is no such type, or the model's name says another.
-    ModelFileError : the file cannot be read.
-    HubError : the hub does not have it, refuses it, or cannot be reached.
-    FormatError : it is not a sound model, or (UnsupportedError) needs something
-        llamacy does not have: `load` would say the same.
+    ArgumentError
+        There is no such type, or the model's name says another.
+    ModelFileError
+        The file cannot be read.
+    HubError
+        The hub does not have it, refuses it, or cannot be reached.
+    FormatError
+        The file is broken; or UnsupportedError, it needs something that llamacy does
+        not have. `load` raises the same.
 
     Examples
     --------
@@ -142,9 +150,7 @@ def inspect(
 def inspect_file(file: ModelFile) -> ModelInfo:
     """Return the same as `inspect`, for an open file."""
     path = str(file.path)
-    # first, so that the error for an unknown family is not about one of its keys
-    architecture = find_architecture(read_architecture(file), path)
-    config = read_config(file)
+    architecture, config = read_hyperparameters(file)
     specs = architecture.tensors(config)
     needed = select_tensors(specs, usual_experts(file.tensors, file.path), path)
     tensors = file.tensors.values()

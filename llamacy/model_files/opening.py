@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from llamacy.architectures import find_architecture
-from llamacy.architectures.weights import select_tensors
-from llamacy.formats.gguf.config import read_architecture, read_config
+from llamacy.architectures.tensors import select_tensors
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.hugging_face import open_hugging_face
 from llamacy.formats.model_file import ModelFile
 from llamacy.formats.requantized import RequantizedFile
 from llamacy.ggml.file_types import FileType, find_file_type
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.tokenizers.hugging_face import read_tokenizer_files
 
 
@@ -74,9 +73,8 @@ def open_model(path: Path) -> ModelFile:
     file = open_hugging_face(path, read_tokenizer_files)
     try:
         # check now rather than in `load`: conversions must give a valid model too
-        architecture = find_architecture(read_architecture(file), str(path))
-        specs = architecture.tensors(read_config(file))
-        select_tensors(specs, file.tensors, str(path))
+        architecture, config = read_hyperparameters(file)
+        select_tensors(architecture.tensors(config), file.tensors, str(path))
     except BaseException:
         file.close()
         raise

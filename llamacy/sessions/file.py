@@ -1,9 +1,10 @@
-"""Sessions on disk: the tokens and the KV pages of a text, checked when they come back.
+"""Sessions on disk: the tokens and the KV pages of a text, checked when loaded.
 
-A zip file, not compressed, so that any tool can look into it: ``header.json``, the
-token ids as little-endian int32 in ``tokens``, and the pages, as the attention kernels
-read them, in ``pages/0``, ``pages/1`` and so on; the first ``n_gone`` of the header are
-not there, as no window reaches them. Zip keeps a checksum of each.
+The file is an uncompressed zip archive, so that any tool can look into it:
+``header.json``, the token ids as little-endian int32 in ``tokens``, and the pages, in
+the attention kernels' layout, in ``pages/0``, ``pages/1`` and so on. The first
+``n_gone`` pages are missing, because no layer's window reaches them. Zip keeps a
+checksum of each part.
 """
 
 from __future__ import annotations
@@ -20,12 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.errors import (
-    ArgumentError,
-    ContextLengthError,
-    FormatError,
-    ModelFileError,
-)
+from llamacy.arguments import checked_path
+from llamacy.errors import ContextLengthError, FormatError, ModelFileError
 from llamacy.ops.batch import Sequence
 from llamacy.ops.state.pages import PagedSequence
 from llamacy.system.whole_files import file_errors, new_file, regular_path
@@ -39,18 +36,21 @@ _BROKEN = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
     *(UnicodeDecodeError, json.JSONDecodeError),
 )
-"""What `zipfile` and `json` raise over files that are damaged or none of ours."""
+"""Errors of `zipfile` and `json` for files that are damaged or not sessions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What must be the same when a session comes back.
+    """The circumstances that must be the same when a session is loaded.
 
     Attributes
     ----------
-    model : the model's fingerprint.
-    kv_type : how keys and values are kept.
-    page_tokens, page_bytes : the size of a page.
+    model : str
+        The model's fingerprint.
+    kv_type : str
+        Type of keys and values.
+    page_tokens, page_bytes : int
+        Size of a page.
     """
 
     model: str
@@ -59,22 +59,24 @@ class Origin:
     page_bytes: int
 
     def with_adapters(self, adapters: str) -> Origin:
-        """Origin of what the model computes with adapters, which `adapters` tells."""
+        """Return the origin of sessions of the model with adapters, by fingerprint."""
         return replace(self, model=f"{self.model}+{adapters}") if adapters else self
 
 
 def save(path: Path, origin: Origin, ids: list[int], sequence: Sequence) -> None:
-    """Write a session; the file is there whole or not at all.
+    """Write a session; the file appears whole or not at all.
 
-    Nobody but its owner may read it, unless a file that it replaces says otherwise.
+    Only its owner may read it, unless it replaces a file with other permissions.
 
     Raises
     ------
-    ArgumentError : `path` is none.
-    ModelFileError : it cannot be written.
+    ArgumentError
+        `path` is not a path.
+    ModelFileError
+        It cannot be written.
     """
     assert isinstance(sequence, PagedSequence)
-    _check_path(path)
+    checked_path("path", path)
     n_gone = sequence.n_gone
     header = {"kind": _KIND, "version": _VERSION, "n_past": sequence.n_past}
     header |= {"n_gone": n_gone} | asdict(origin)
@@ -93,13 +95,17 @@ def load(
 
     Raises
     ------
-    ArgumentError : `path` is none.
-    ContextLengthError : it has more than `n_ctx` tokens.
-    ModelFileError : the file cannot be read.
-    FormatError : it is not a session, is damaged, or is one of another model.
+    ArgumentError
+        `path` is not a path.
+    ContextLengthError
+        The session has more than `n_ctx` tokens.
+    ModelFileError
+        The file cannot be read.
+    FormatError
+        It is not a session, is damaged, or belongs to another model.
     """
     assert isinstance(sequence, PagedSequence)
-    _check_path(path)
+    checked_path("path", path)
     source = regular_path(path)
     try:
         with zipfile.ZipFile(source) as archive:
@@ -121,11 +127,6 @@ def load(
     except _BROKEN as error:
         raise FormatError(path, "file", "a sound session file", error) from error
     return ids
-
-
-def _check_path(path: object) -> None:
-    if not isinstance(path, str | os.PathLike):
-        raise ArgumentError(f"path: wanted a path, found {path!r}")
 
 
 def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int]:
@@ -151,7 +152,7 @@ def _pages(
 def _check_header(
     path: Path, archive: zipfile.ZipFile, origin: Origin
 ) -> tuple[int, int]:
-    """Compare the header with what is wanted; return its n_past and n_gone."""
+    """Compare the header with `origin`; return its n_past and n_gone."""
     header: Any = json.loads(_read(path, archive, "header.json"))
     wanted = {"kind": _KIND, "version": _VERSION} | asdict(origin)
     found = header if isinstance(header, dict) else {}
@@ -172,7 +173,7 @@ def _count(path: Path, header: dict[str, Any], key: str, what: str) -> int:
 def _read(
     path: Path, archive: zipfile.ZipFile, name: str, n_bytes: int | None = None
 ) -> bytes:
-    """Read one part, of `n_bytes` if given; never more than the file itself holds."""
+    """Read one part, of `n_bytes` if given; never more than the file holds."""
     try:
         info = archive.getinfo(name)
     except KeyError:

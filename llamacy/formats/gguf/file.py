@@ -1,8 +1,10 @@
 """GGUF models, in one file or several, mapped into memory.
 
->>> with open_gguf("model.gguf") as file:  # doctest: +SKIP
+>>> with open_gguf("model.gguf") as file:
 ...     file.metadata["general.architecture"]
-...     file.tensors["output_norm.weight"].dequantize()
+...     file.tensors["output_norm.weight"].dequantize().shape
+'llama'
+(64,)
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class _Layer:
         self.path = path
         self.sources = dict(sources)
         self.mixture = mixture
-        self.n_expert, self.n_ff = config.experts
+        self.n_expert, self.n_ff = config.experts.n_expert, config.experts.n_ff[layer]
         self.n_embd = config.sizes.n_embd
         self.names = _names_in(sources, layer, mixture)
         self.module = f"model.layers.{layer}.{self.names.module}"

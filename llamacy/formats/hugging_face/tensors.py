@@ -73,7 +73,7 @@ def translate(
         if ours in translated:
             field = f"tensor {shown(name)}"
             raise FormatError(path, field, "one of its kind", "it under two names")
-        translated[ours] = _tensor(ours, part, tensor, config, path)
+        translated[ours] = _tensor(ours, layer, part, tensor, config, path)
         places[ours] = _place(layer, part, config)
     _check_complete(translated, config, path)
     for layer in range(config.sizes.n_layer) if config.experts else ():
@@ -142,7 +142,12 @@ def _place(layer: int | None, part: str, config: Config) -> tuple[int, int]:
 
 
 def _tensor(
-    name: str, part: str, source: Source, config: Config, path: Path
+    name: str,
+    layer: int | None,
+    part: str,
+    source: Source,
+    config: Config,
+    path: Path,
 ) -> ModelTensor:
     """Return the tensor called `name`, made from one of Hugging Face's files."""
     if not isinstance(source, Tensor):
@@ -154,12 +159,13 @@ def _tensor(
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)
     reorder = None
     heads = {"attn_q": config.sizes.n_head, "attn_k": config.sizes.n_head_kv}
-    if config.family.is_interleaved and part in heads:
-        n_rows = heads[part] * config.sizes.head_dim
+    if config.family.is_interleaved and layer is not None and part in heads:
+        n_head = heads[part][layer]
+        n_rows = n_head * config.sizes.head_dim
         if source.shape[0] != n_rows:
             field = f"tensor {shown(source.name)}: shape"
             raise FormatError(path, field, f"{n_rows} rows", source.shape)
-        reorder = partial(interleaved, n_head=heads[part])
+        reorder = partial(interleaved, n_head=n_head)
     if n_dims == 2 and part not in _FLOATS:
         return Matrix(name, source, reorder)
     offset = config.family.norm_offset if part.endswith("_norm") else 0.0

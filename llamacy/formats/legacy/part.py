@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from llamacy.errors import FormatError, UnsupportedError, shown
-from llamacy.formats.gguf.config import MAX_EMBD, MAX_HEADS, MAX_LAYERS
+from llamacy.formats.gguf.limits import MAX_EMBD, MAX_HEADS, MAX_LAYERS
 from llamacy.formats.legacy.layouts import old_type_size
 from llamacy.formats.legacy.version import MAGICS, UNVERSIONED, VERSIONS, Version
 from llamacy.formats.mapped_file import MappedFile

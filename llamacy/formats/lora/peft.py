@@ -25,7 +25,7 @@ from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.tensors import IN_LAYER, interleaved
 from llamacy.formats.json_text import JsonObject, read_json
-from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, check_pair
+from llamacy.formats.lora import LoraFile, Pair, check_pair
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.safetensors.file import read_header
 
@@ -162,14 +162,19 @@ def _pair(
     path: Path, name: str, a: Floats, b: Floats, family: Family, config: ModelConfig
 ) -> Pair:
     """Reorder the rows of B as GGUF orders those of queries and keys; scale is 1."""
-    heads = {"attn_q": config.n_head, "attn_k": config.n_head_kv}
     part = name.split(".")[-2]
-    if family.is_interleaved and part in heads and name != EMBEDDING:
-        n_rows = heads[part] * config.head_dim
+    if family.is_interleaved and part in ("attn_q", "attn_k"):
+        layer = int(name.split(".")[1])
+        if layer >= config.n_layer:
+            wanted = f"a layer below {config.n_layer}"
+            raise FormatError(path, f"tensor {name}.lora_b", wanted, layer)
+        mixer = config.layers[layer].mixer
+        n_head = mixer.n_head if part == "attn_q" else mixer.n_head_kv
+        n_rows = n_head * mixer.head_dim
         if b.ndim != 2 or b.shape[0] != n_rows:
             wanted = f"{n_rows} rows, like the model's matrix"
             raise FormatError(path, f"tensor {name}.lora_b: shape", wanted, b.shape)
-        b = interleaved(b, n_head=heads[part])
+        b = interleaved(b, n_head=n_head)
     return Pair(a, b, 1.0)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy import kernels
+from llamacy.arguments import checked_choice
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, ClosedError
 from llamacy.kernels.forking import usable_threads
@@ -66,10 +67,7 @@ class Plan:
         kv_type: str = "f16",
         n_batch: int = N_BATCH,
     ) -> None:
-        if kv_type not in KV_TYPES:
-            raise ArgumentError(
-                f"kv_type: wanted one of {', '.join(KV_TYPES)}, found {kv_type!r}"
-            )
+        checked_choice("kv_type", kv_type, KV_TYPES)
         self.n_batch = n_batch
         self._config = config
         self._forward = forward

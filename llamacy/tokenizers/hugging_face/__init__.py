@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from llamacy.formats.gguf.config import MAX_VOCAB
+from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.metadata import Metadata
 from llamacy.tokenizers.hugging_face.sentencepiece_file import read_model

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from llamacy.errors import FormatError, shown
-from llamacy.formats.gguf.config import MAX_VOCAB
+from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 from llamacy.tokenizers.token_type import TokenType

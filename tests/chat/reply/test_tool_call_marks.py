@@ -1,19 +1,19 @@
-"""Calls of tools between marks."""
+"""Tool calls between marks."""
 
 from __future__ import annotations
 
 import pytest
 
-from llamacy.chat.reply.marked_calls import (
+from llamacy.chat.reply.parts import BadCall, Call, Part, Text
+from llamacy.chat.reply.tool_call_marks import (
     DEEPSEEK,
     HERMES,
     LLAMA_3,
     MISTRAL,
-    CallSplitter,
-    CallStyle,
+    ToolCallSplitter,
+    ToolCallStyle,
     tagged_style,
 )
-from llamacy.chat.reply.parts import BadCall, Call, Part, Text
 
 NAMES = ("weather", "time")
 WEATHER, TIME = Call("weather", {"city": "Paris"}), Call("time", {})
@@ -26,9 +26,9 @@ PARIS_IN_MARKS = (
 TIME_IN_MARKS = PARIS_IN_MARKS.replace("weather", "time").replace('"city": "Paris"', "")
 
 
-def read(style: CallStyle, text: str) -> tuple[str, list[Part]]:
-    """Text, and the other parts, of a text that comes in one piece."""
-    splitter = CallSplitter(style, NAMES)
+def read(style: ToolCallStyle, text: str) -> tuple[str, list[Part]]:
+    """Return the text and the tool calls of an answer that arrives in one piece."""
+    splitter = ToolCallSplitter(style, NAMES)
     parts = [*splitter.push(text), *splitter.end()]
     said = "".join(part.text for part in parts if isinstance(part, Text | BadCall))
     return said, [part for part in parts if isinstance(part, Call)]
@@ -42,7 +42,7 @@ def read(style: CallStyle, text: str) -> tuple[str, list[Part]]:
         (HERMES, f'<tool_call>{JSON}</tool_call>\n<tool_call>{{"name": "time"}}'
          "</tool_call>", "", [WEATHER, TIME]),
         (HERMES, f"a<tool_call>{JSON}</tool_call>\nb ", "a\n\nb", [WEATHER]),
-        (HERMES, f"<tool_call>{JSON}", "", [WEATHER]),  # a model's slip of the pen
+        (HERMES, f"<tool_call>{JSON}", "", [WEATHER]),  # the model forgot to close it
         (HERMES, JSON, JSON, []),
         (HERMES, " no <tool_cal> calls \n", " no <tool_cal> calls \n", []),
         (MISTRAL, f"[TOOL_CALLS] [{JSON}]", "", [WEATHER]),
@@ -68,7 +68,7 @@ def read(style: CallStyle, text: str) -> tuple[str, list[Part]]:
     ],
 )  # fmt: skip
 def test_calls_are_taken_out_of_the_text(
-    style: CallStyle, text: str, said: str, calls: list[Part]
+    style: ToolCallStyle, text: str, said: str, calls: list[Part]
 ) -> None:
     assert read(style, text) == (said, calls)
 
@@ -89,19 +89,19 @@ def test_calls_are_taken_out_of_the_text(
         (LLAMA_3, f"{JSON} That is the weather.", 1),
     ],
 )
-def test_what_cannot_be_read_stays_text(
-    style: CallStyle, text: str, n_bad: int
+def test_a_malformed_tool_call_stays_text(
+    style: ToolCallStyle, text: str, n_bad: int
 ) -> None:
-    splitter = CallSplitter(style, NAMES)
+    splitter = ToolCallSplitter(style, NAMES)
     parts = [*splitter.push(text), *splitter.end()]
     assert read(style, text) == (text, [])
-    why = [part.why for part in parts if isinstance(part, BadCall)]
-    assert len(why) == n_bad
-    assert all("wanted" in one for one in why)
+    reasons = [part.why for part in parts if isinstance(part, BadCall)]
+    assert len(reasons) == n_bad
+    assert all("wanted" in reason for reason in reasons)
 
 
-def test_a_call_comes_when_it_is_complete() -> None:
-    splitter = CallSplitter(HERMES, NAMES)
+def test_a_call_is_yielded_when_it_is_complete() -> None:
+    splitter = ToolCallSplitter(HERMES, NAMES)
     expected: list[tuple[str, list[Part]]] = [
         ("I look.\n", [Text("I look.")]),
         ("<tool", []),
@@ -117,10 +117,10 @@ def test_a_call_comes_when_it_is_complete() -> None:
 
 
 def test_a_text_that_begins_with_a_brace_is_not_held_back_for_long() -> None:
-    splitter = CallSplitter(LLAMA_3, NAMES)
+    splitter = ToolCallSplitter(LLAMA_3, NAMES)
     assert not list(splitter.push('{"result": ['))
     assert not list(splitter.push("1, " * 30))
     assert list(splitter.push("1, " * 5)) == [Text('{"result": [' + ("1, " * 35)[:-1])]
     assert list(splitter.push("2")) == [Text(" 2")]
-    # there is no telling what it is without tools
-    assert list(CallSplitter(LLAMA_3, ()).push(JSON)) == [Text(JSON)]
+    # without tools nothing is held back
+    assert list(ToolCallSplitter(LLAMA_3, ()).push(JSON)) == [Text(JSON)]

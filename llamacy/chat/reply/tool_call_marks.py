@@ -1,4 +1,4 @@
-"""Calls between marks, in or after an answer's text."""
+"""Tool calls between marks, within or after the text of an answer."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from llamacy.chat.reply import call_texts, deepseek_calls, tagged_calls
+from llamacy.chat.reply import tool_call_deepseek, tool_call_json, tool_call_tags
 from llamacy.chat.reply.parts import BadCall, Call, Part, Text, Trimmed, cut
 
-_UNDECIDED = 100  # characters, besides a tool's name: by then a bare call is clear
+_UNDECIDED = 100  # characters, besides a tool's name, that decide about a bare call
 
 
 @dataclass(frozen=True, slots=True)
-class CallStyle:
-    """How a family of models writes calls.
+class ToolCallStyle:
+    """How a model family writes tool calls.
 
     Attributes
     ----------
-    open : the mark that begins one.
-    close : the mark that ends it; None: the next one, or the end of the text.
-    read : reads what is between them; raises ValueError.
-    is_bare : whether a text may be nothing but calls, without the mark.
-    others : marks within calls.
+    open : str
+        The mark before a call.
+    close : str or None
+        The mark after a call; None if the next `open` or the end of the text ends it.
+    read : callable
+        Parses the text between the marks; raises ValueError.
+    is_bare : bool
+        Whether an answer may consist of calls alone, without marks.
+    others : tuple of str
+        Marks inside calls.
     """
 
     open: str
@@ -34,47 +39,49 @@ class CallStyle:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """All its marks."""
+        """All marks of this style."""
         return (self.open, *([self.close] if self.close else []), *self.others)
 
 
-HERMES = CallStyle("<tool_call>", "</tool_call>", call_texts.one_object)
-MISTRAL = CallStyle(
-    "[TOOL_CALLS]", None, call_texts.list_or_named, others=("[CALL_ID]", "[ARGS]")
+HERMES = ToolCallStyle("<tool_call>", "</tool_call>", tool_call_json.one_object)
+MISTRAL = ToolCallStyle(
+    "[TOOL_CALLS]", None, tool_call_json.list_or_named, others=("[CALL_ID]", "[ARGS]")
 )
-DEEPSEEK = CallStyle(
-    deepseek_calls.BEGIN,
-    deepseek_calls.END,
-    deepseek_calls.fenced_or_plain,
-    others=deepseek_calls.MARKS,
+DEEPSEEK = ToolCallStyle(
+    tool_call_deepseek.BEGIN,
+    tool_call_deepseek.END,
+    tool_call_deepseek.fenced_or_plain,
+    others=tool_call_deepseek.MARKS,
 )
-LLAMA_3 = CallStyle("<|python_tag|>", None, call_texts.objects, is_bare=True)
+LLAMA_3 = ToolCallStyle("<|python_tag|>", None, tool_call_json.objects, is_bare=True)
 
 
-def tagged_style(types: tagged_calls.Types) -> CallStyle:
-    """Return how Qwen 3 Coder calls tools whose parameters have these types."""
-    read = partial(tagged_calls.tagged, types=types)
-    return CallStyle(HERMES.open, HERMES.close, read)
+def tagged_style(types: tool_call_tags.Types) -> ToolCallStyle:
+    """Return Qwen 3 Coder's style, for tools whose parameters have these types."""
+    read = partial(tool_call_tags.tagged, types=types)
+    return ToolCallStyle(HERMES.open, HERMES.close, read)
 
 
-class CallSplitter:
-    """Tells calls apart from the text before and between them.
+class ToolCallSplitter:
+    """Separates tool calls from the text before and between them.
 
     Parameters
     ----------
-    style : how the model writes calls.
-    names : of the tools; bare calls of others are text.
+    style : ToolCallStyle
+        How the model writes calls.
+    names : collection of str
+        Names of the tools. A bare call of any other name is text.
     """
 
-    def __init__(self, style: CallStyle, names: Collection[str]) -> None:
+    def __init__(self, style: ToolCallStyle, names: Collection[str]) -> None:
         self._style = style
         self._held = ""
-        self._body: str | None = None  # of a call that is being read
+        self._body: str | None = None  # of the current call; None outside calls
         self._has_calls = False
         self._text = Trimmed(at_start=False)
         self._has_text = False
-        self._gap = ""  # to put before what follows
-        self._begins_bare: re.Pattern[str] | None = None  # not once that is decided
+        self._gap = ""  # written before the next text
+        self._begins_bare: re.Pattern[str] | None = None  # None once that is decided
         if style.is_bare and names:
             known = "|".join(map(re.escape, names))
             self._begins_bare = re.compile(
@@ -85,7 +92,7 @@ class CallSplitter:
         self._is_bare = False
 
     def push(self, text: str) -> Iterator[Part]:
-        """Add text."""
+        """Add text, and yield the parts that are certain."""
         self._held += text
         if self._begins_bare and not self._decide(self._begins_bare):
             return
@@ -93,7 +100,7 @@ class CallSplitter:
         while mark is not None and not self._is_bare:
             if self._body is None:
                 before, mark, self._held = cut(self._held, [self._style.open])
-                yield from self._said(before)
+                yield from self._show(before)
                 if mark:
                     self._body = ""
             else:
@@ -101,40 +108,40 @@ class CallSplitter:
                 before, mark, self._held = cut(self._held, [close])
                 self._body += before
                 if mark:
-                    yield from self._called(closed=True)
+                    yield from self._finish_call(closed=True)
                     self._body = None if self._style.close else ""
 
     def end(self) -> Iterator[Part]:
-        """Say that nothing follows."""
+        """End the text, and yield what was held back."""
         held, self._held = self._held, ""
         if self._is_bare:
-            yield from self._called_bare(held)
+            yield from self._finish_bare(held)
         elif self._body is not None:
             self._body += held
-            yield from self._called(closed=False)
+            yield from self._finish_call(closed=False)
         else:
-            yield from self._said(held)
+            yield from self._show(held)
         space = self._text.rest()
         if space and not self._has_calls:
             yield Text(space)
 
     def _decide(self, begins_bare: re.Pattern[str]) -> bool:
-        """Find out whether the text is a bare call; False as long as that is open."""
-        begun = self._held.lstrip()
-        if begins_bare.match(begun):
+        """Decide whether the text is a bare call; False if it is too short to tell."""
+        start = self._held.lstrip()
+        if begins_bare.match(start):
             self._is_bare = True
-        elif not begun or (begun[0] == "{" and len(begun) < self._max_undecided):
+        elif not start or (start[0] == "{" and len(start) < self._max_undecided):
             return False
         self._begins_bare = None
         return True
 
-    def _said(self, text: str) -> Iterator[Part]:
+    def _show(self, text: str) -> Iterator[Part]:
         if shown := self._text.push(text):
             yield Text(self._gap + shown)
             self._gap, self._has_text = "", True
 
-    def _called(self, closed: bool) -> Iterator[Part]:
-        """Give the calls whose text is complete."""
+    def _finish_call(self, *, closed: bool) -> Iterator[Part]:
+        """Yield the calls in the body, which is complete."""
         body, self._body = self._body or "", None
         try:
             calls = self._style.read(body)
@@ -146,7 +153,7 @@ class CallSplitter:
         else:
             yield from self._calls(calls)
 
-    def _called_bare(self, text: str) -> Iterator[Part]:
+    def _finish_bare(self, text: str) -> Iterator[Part]:
         try:
             calls = self._style.read(text)
         except ValueError as error:

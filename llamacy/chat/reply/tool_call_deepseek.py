@@ -1,9 +1,8 @@
-"""Calls between marks of their own, as DeepSeek's models write them.
+"""Parsing tool calls as DeepSeek's models write them, each between marks of its own.
 
-V3.1 writes ``name<｜tool▁sep｜>{"city": "Paris"}``; V3 and R1 the kind of tool first,
-and the arguments in a fence: ``function<｜tool▁sep｜>name``, a line break, and JSON
-between three backquotes and ``json``, and three backquotes. Source: the chat templates
-of these models.
+V3.1 writes `name<｜tool▁sep｜>{"city": "Paris"}`. V3 and R1 write the kind of tool
+first, `function<｜tool▁sep｜>name`, and the arguments on the next lines, as a fenced
+block of JSON. Source: the chat templates of these models.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from llamacy.chat.messages import short
-from llamacy.chat.reply.call_texts import arguments_of, checked_name
 from llamacy.chat.reply.parts import Call
+from llamacy.chat.reply.tool_call_json import arguments_of, checked_name
 
 BEGIN, END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
 _CALL_BEGIN, _SEPARATOR, _CALL_END = MARKS = (
@@ -24,16 +23,17 @@ _FENCE: Final = "```"
 
 
 def fenced_or_plain(text: str) -> list[Call]:
-    """Read calls one after the other.
+    """Parse consecutive calls.
 
     Raises
     ------
-    ValueError : there is none, or something else between them.
+    ValueError
+        There are no calls, or other text stands before or between them.
     """
-    before, *written = text.split(_CALL_BEGIN)
-    if before.strip() or not written:
+    before, *calls = text.split(_CALL_BEGIN)
+    if before.strip() or not calls:
         raise ValueError(f"wanted {_CALL_BEGIN}, found {short(text)}")
-    return [_call(one) for one in written]
+    return [_call(call) for call in calls]
 
 
 def _call(text: str) -> Call:

@@ -1,4 +1,4 @@
-"""What models write between the marks of calls."""
+"""Parsing the text between the marks of tool calls, in every style."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 
 import llamacy
 from llamacy.chat.messages import checked_messages
-from llamacy.chat.reply.call_texts import list_or_named, objects, one_object
-from llamacy.chat.reply.deepseek_calls import fenced_or_plain
 from llamacy.chat.reply.parts import Call
-from llamacy.chat.reply.tagged_calls import parameter_types, tagged
+from llamacy.chat.reply.tool_call_deepseek import fenced_or_plain
+from llamacy.chat.reply.tool_call_json import list_or_named, objects, one_object
+from llamacy.chat.reply.tool_call_tags import parameter_types, tagged
 
 Read = Callable[[str], list[Call]]
 PARIS: Any = {"city": "Paris", "days": [1, {"a": None}]}
@@ -50,7 +50,7 @@ def f(**arguments: Any) -> Call:
         (list_or_named, "f[CALL_ID]k3f9a2000[ARGS]{}", [Call("f", {}, "k3f9a2000")]),
     ],
 )  # fmt: skip
-def test_calls(read: Read, text: str, calls: list[Call]) -> None:
+def test_calls_are_parsed_from_json(read: Read, text: str, calls: list[Call]) -> None:
     assert read(text) == calls
 
 
@@ -111,7 +111,7 @@ def parameters(*named: tuple[str, str]) -> str:
         ("unknown", "5", "5"),
     ],
 )
-def test_values_in_tags_are_what_the_schema_says(
+def test_values_in_tags_get_the_types_of_the_schema(
     name: str, text: str, value: Any
 ) -> None:
     (call,) = coder(parameters((name, text)))
@@ -119,7 +119,7 @@ def test_values_in_tags_are_what_the_schema_says(
     assert type(call.arguments[name]) is type(value)
 
 
-def test_calls_in_tags() -> None:
+def test_calls_are_parsed_from_tags() -> None:
     both = parameters(("n", "1"), ("text", "a")) + "\n<function=g>\n</function>"
     assert coder(both) == [f(n=1, text="a"), Call("g", {})]
     assert coder("<function=f><parameter=n>1</parameter></function>") == [f(n=1)]
@@ -139,10 +139,10 @@ def in_marks(*texts: str) -> str:
         (in_marks("function<｜tool▁sep｜>f\n```\n{}```\n"), [f()]),
         (in_marks("f<｜tool▁sep｜>{}", 'g<｜tool▁sep｜>{"a": "```"}') + "\n",
          [f(), Call("g", {"a": "```"})]),
-        ("<｜tool▁call▁begin｜>f<｜tool▁sep｜>{}", [f()]),  # the rest was left out
+        ("<｜tool▁call▁begin｜>f<｜tool▁sep｜>{}", [f()]),  # without the closing mark
     ],
 )  # fmt: skip
-def test_calls_in_marks_of_deepseek(text: str, calls: list[Call]) -> None:
+def test_calls_are_parsed_from_deepseeks_marks(text: str, calls: list[Call]) -> None:
     assert fenced_or_plain(text) == calls
 
 
@@ -168,7 +168,7 @@ def test_calls_in_marks_of_deepseek(text: str, calls: list[Call]) -> None:
         (fenced_or_plain, in_marks("function<｜tool▁sep｜>two words\n```json\n{}```")),
     ],
 )
-def test_what_is_no_call_in_tags_or_marks(read: Read, text: str) -> None:
+def test_malformed_tags_and_marks_raise_a_short_error(read: Read, text: str) -> None:
     with pytest.raises(ValueError, match="wanted") as caught:
         read(text)
     assert len(str(caught.value)) < 300
@@ -189,15 +189,15 @@ BAD_OBJECTS = [
     ('{"name": "f", "arguments": "x"}', "wanted JSON"),
     ('{"name": "f", "arguments": {"a": NaN}}', "wanted JSON: no such constant as NaN"),
     ('{"name": "f", "arguments": {"a": 1e999}}', "JSON compliant"),
-    ('{"name": "f", "arguments": {"a": "\\ud800"}}', "half of a surrogate pair"),
+    ('{"name": "f", "arguments": {"a": "\\ud800"}}', "a lone surrogate"),
     (f'{{"name": "f", "arguments": {DEEP}', "JSON"),
-    (f'{{"name": "f", "arguments": {{"a": {"[" * 60}{"]" * 60}}}}}', "too deep"),
+    (f'{{"name": "f", "arguments": {{"a": {"[" * 60}{"]" * 60}}}}}', "too deeply"),
 ]
 
 
 @pytest.mark.parametrize("read", [one_object, objects])
 @pytest.mark.parametrize(("text", "why"), BAD_OBJECTS)
-def test_what_is_no_call(read: Read, text: str, why: str) -> None:
+def test_malformed_json_raises_a_short_error(read: Read, text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why) as caught:
         read(text)
     assert len(str(caught.value)) < 300
@@ -218,7 +218,7 @@ def test_what_is_no_call(read: Read, text: str, why: str) -> None:
         (list_or_named, '[{"name": "f"}'),
     ],
 )
-def test_what_is_no_call_in_one_way_of_writing(read: Read, text: str) -> None:
+def test_forms_that_only_one_family_writes_are_checked(read: Read, text: str) -> None:
     with pytest.raises(ValueError, match="wanted"):
         read(text)
 
@@ -243,14 +243,14 @@ def test_what_is_no_call_in_one_way_of_writing(read: Read, text: str) -> None:
     ],
     ids=range(11),
 )
-def test_reading_takes_no_time(read: Read, text: str) -> None:
+def test_parsing_hostile_text_takes_linear_time(read: Read, text: str) -> None:
     start = time.process_time()
     with pytest.raises(ValueError, match="JSON|wanted"):
         read(text)
     assert time.process_time() - start < 1
 
 
-def test_what_is_read_can_be_given_back() -> None:
+def test_every_parsed_call_is_valid_in_a_message() -> None:
     deepest: Any = {}
     for _ in range(45):
         deepest = {"a": deepest}
@@ -261,5 +261,5 @@ def test_what_is_read_can_be_given_back() -> None:
         "name": "f",
         "arguments": deepest,
     }
-    with pytest.raises(ValueError, match="too deep"):
+    with pytest.raises(ValueError, match="too deeply"):
         one_object(json.dumps({"name": "f", "arguments": {"a": deepest}}))

@@ -1,7 +1,7 @@
-"""How models write calls of tools, read: text in, calls out.
+"""Parsing tool calls that models write as JSON.
 
-Nothing a model writes is to be trusted: what cannot be a call raises ValueError, and
-what can be is fit to be given back in a message.
+A model's output is untrusted: text that is not a call raises ValueError, and every call
+returned is valid in a message that is sent back.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from llamacy.chat.reply.parts import Call
 
 _NAME = re.compile(r"[^\s<>{}()\[\]\"]+")
 _ID = re.compile(r"[\w-]+")
-# `weather[CALL_ID]k3f9a2000[ARGS]{"city": "Paris"}`, without the last part
-_NAMED = re.compile(  # spaces are possessive: a thousand of them are no million
+# the part before the arguments of `weather[CALL_ID]k3f9a2000[ARGS]{"city": "Paris"}`
+_NAMED = re.compile(  # possessive: a long run of spaces must not backtrack
     rf"\s*+({_NAME.pattern})\s*+(?:\[CALL_ID\]\s*+({_ID.pattern})\s*+)?"
     r"(?:\[ARGS\]\s*+)?(?=\{)"
 )
 _BUILT_IN = re.compile(rf"\s*({_NAME.pattern})\.call\((.*)\)\s*", re.S)
 _KEYWORD = re.compile(r"\s*(\w+)\s*=\s*")
-_AROUND_ARGUMENTS = 4  # lists and dicts, in a message
+_AROUND_ARGUMENTS = 4  # levels of lists and dicts around arguments in a message
 
 
 def one_object(text: str) -> list[Call]:
-    """Read ``{"name": ..., "arguments": {...}}``, as Hermes and Qwen write it."""
+    """Parse `{"name": ..., "arguments": {...}}`, as Hermes and Qwen write it."""
     return [_call(json_value(text))]
 
 
 def objects(text: str) -> list[Call]:
-    """Read objects one after the other, as Llama 3 writes them.
+    """Parse consecutive objects, as Llama 3 writes them.
 
-    With ``parameters`` instead of ``arguments``; semicolons may stand between. Or a
-    call of one of its built-in tools: ``brave_search.call(query="...")``.
+    They have `parameters` in place of `arguments`, and may be separated by semicolons.
+    Also accepts a call of a built-in tool: `brave_search.call(query="...")`.
     """
     if built_in := _BUILT_IN.fullmatch(text):
         return [Call(built_in[1], checked_arguments(_keywords(built_in[2])))]
@@ -48,21 +48,22 @@ def objects(text: str) -> list[Call]:
 
 
 def list_or_named(text: str) -> list[Call]:
-    """Read a list of objects, or a name and its arguments: Mistral's two ways."""
+    """Parse Mistral's two forms: a list of objects, or a name and its arguments."""
     if named := _NAMED.match(text):
         return [Call(named[1], arguments_of(text[named.end() :]), named[2])]
     value = json_value(text)
     if not isinstance(value, list) or not value:
         raise ValueError(f"wanted a list of calls, found {short(value)}")
-    return [_call(one) for one in value]
+    return [_call(item) for item in value]
 
 
 def arguments_of(text: str) -> dict[str, Any]:
-    """Read the arguments of a call.
+    """Parse the arguments of a call.
 
     Raises
     ------
-    ValueError : they are no JSON object, or one that no message could hold.
+    ValueError
+        The text is not a JSON object, or not one that a message can hold.
     """
     return checked_arguments(json_value(text))
 
@@ -86,11 +87,12 @@ def _call(value: object) -> Call:
 
 
 def checked_name(name: object) -> str:
-    """Return what can be the name of a tool.
+    """Return `name`, if it can be the name of a tool.
 
     Raises
     ------
-    ValueError : it cannot.
+    ValueError
+        `name` is not a string, is empty, or contains spaces, quotes or brackets.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(f"wanted the name of a tool, found {short(name)}")
@@ -98,39 +100,43 @@ def checked_name(name: object) -> str:
 
 
 def checked_arguments(arguments: object) -> dict[str, Any]:
-    """Return arguments that a message can hold.
+    """Return `arguments`, if a message can hold them.
 
     Raises
     ------
-    ValueError : these are no dict, or one that no message could hold.
+    ValueError
+        `arguments` is not a dict, is nested too deeply, or holds text or numbers that
+        cannot be written as JSON again.
     """
     if not isinstance(arguments, dict):
         raise ValueError(f"wanted arguments as an object, found {short(arguments)}")
     if _depth(arguments) > MAX_DEPTH - _AROUND_ARGUMENTS:
-        raise ValueError("its arguments are too deep")
+        raise ValueError("its arguments are nested too deeply")
     try:
-        # JSON lets halves of characters and numbers like 1e999 through
+        # Python's parser accepts lone surrogates, and reads 1e999 as infinity
         json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
-        raise ValueError("its arguments have half of a surrogate pair") from None
+        raise ValueError("its arguments contain a lone surrogate") from None
     return arguments
 
 
 def _depth(value: object) -> int:
-    """How many levels of lists and dicts a value has; none for a text or a number."""
+    """Count nested levels of lists and dicts: 0 for a string or a number."""
     depth, level = 0, [value]
-    while inside := [one for one in level if isinstance(one, dict | list)]:
+    while containers := [item for item in level if isinstance(item, dict | list)]:
         depth += 1
         level = [
             item
-            for one in inside
-            for item in (one.values() if isinstance(one, dict) else one)
+            for container in containers
+            for item in (
+                container.values() if isinstance(container, dict) else container
+            )
         ]
     return depth
 
 
 def _keywords(text: str) -> dict[str, Any]:
-    """Read ``a=1, b="two"``, the values as JSON."""
+    """Parse `a=1, b="two"`, whose values are JSON."""
     found: dict[str, Any] = {}
     left = text.strip()
     while left:
@@ -143,11 +149,12 @@ def _keywords(text: str) -> dict[str, Any]:
 
 
 def json_value(text: str) -> Any:
-    """Read JSON.
+    """Parse JSON.
 
     Raises
     ------
-    ValueError : it is none, or something follows.
+    ValueError
+        The text is not JSON, or continues after it.
     """
     value, left = _first_json_value(text)
     if left.strip():
@@ -156,20 +163,20 @@ def json_value(text: str) -> Any:
 
 
 def _first_json_value(text: str) -> tuple[Any, str]:
-    """Read the JSON that a text begins with; return it and what follows."""
-    begun = text.lstrip()
+    """Parse the JSON at the beginning of a text; return it and the remaining text."""
+    stripped = text.lstrip()
     try:
-        value, end = _DECODER.raw_decode(begun)
+        value, end = _DECODER.raw_decode(stripped)
     except RecursionError:
-        raise ValueError("its JSON is too deep") from None
+        raise ValueError("its JSON is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"wanted JSON: {error}") from None
-    return value, begun[end:]
+    return value, stripped[end:]
 
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"no such constant as {constant}")
 
 
-# Not strict: models break lines within their strings.
+# Not strict: models write line breaks inside strings.
 _DECODER = json.JSONDecoder(parse_constant=_refuse, strict=False)

@@ -1,4 +1,4 @@
-"""Calls in tags, as Qwen 3 Coder and Qwen 3.5 write them.
+"""Parsing tool calls in tags, as Qwen 3 Coder and Qwen 3.5 write them.
 
 ::
 
@@ -8,7 +8,7 @@
     </parameter>
     </function>
 
-All values are plain text; what they are else, only the tool's schema tells.
+All values are plain text: their types follow from the tool's schema.
 """
 
 from __future__ import annotations
@@ -18,27 +18,32 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llamacy.chat.messages import short
-from llamacy.chat.reply.call_texts import checked_arguments, checked_name, json_value
 from llamacy.chat.reply.parts import Call
+from llamacy.chat.reply.tool_call_json import (
+    checked_arguments,
+    checked_name,
+    json_value,
+)
 
 TAGS: Final = ("<function=", "<parameter=")
-"""What a template has that tells models to write calls so."""
+"""Templates that contain these tell the model to write tool calls in tags."""
 
 _FUNCTION: Final = re.compile(r"\s*+<function=([^>\n]*)>")
 _PARAMETER: Final = re.compile(r"\s*+<parameter=([^>\n]*)>\n?")
-# a value may be about tags: its end is where the call goes on, or ends
+# a value may itself contain tags: it ends only where another parameter or the end of
+# the function follows
 _VALUE_END: Final = re.compile(r"\n?</parameter>\s*+(?=<parameter=|</function>)")
 _FUNCTION_END: Final = re.compile(r"\s*+</function>\s*+")
 
-# JSON's words, and Python's, which some templates write in past calls
+# JSON's constants, and Python's, which some templates write in past calls
 _WORDS: Final = {"true": True, "false": False, "null": None, "none": None}
 
 Types = Mapping[str, Mapping[str, frozenset[str]]]
-"""What the parameters of each tool may be: JSON schema's names of types."""
+"""JSON schema types allowed for a parameter, by tool and by parameter."""
 
 
 def parameter_types(tools: Iterable[Mapping[str, Any]]) -> Types:
-    """Find what schemas of tools, as OpenAI's, say of their parameters."""
+    """Collect the parameters' types from tool schemas in OpenAI's shape."""
     return {
         tool["function"]["name"]: _properties(tool["function"].get("parameters"))
         for tool in tools
@@ -46,11 +51,12 @@ def parameter_types(tools: Iterable[Mapping[str, Any]]) -> Types:
 
 
 def tagged(text: str, types: Types) -> list[Call]:
-    """Read calls one after the other.
+    """Parse consecutive calls.
 
     Raises
     ------
-    ValueError : there is none, or something else between them.
+    ValueError
+        There are no calls, or other text stands before, between or after them.
     """
     calls: list[Call] = []
     at = 0
@@ -58,14 +64,14 @@ def tagged(text: str, types: Types) -> list[Call]:
         function = _next(_FUNCTION, text, at)
         name, at = checked_name(function[1]), function.end()
         arguments: dict[str, Any] = {}
-        while begun := _PARAMETER.match(text, at):
-            end = _VALUE_END.search(text, begun.end())
+        while opening := _PARAMETER.match(text, at):
+            end = _VALUE_END.search(text, opening.end())
             if end is None:
-                found = short(text[begun.end() :])
+                found = short(text[opening.end() :])
                 raise ValueError(f"wanted </parameter> at the end, found {found}")
-            value = text[begun.end() : end.start()]
-            wanted = types.get(name, {}).get(begun[1], frozenset[str]())
-            arguments[begun[1]] = _value(value, wanted)
+            value = text[opening.end() : end.start()]
+            wanted = types.get(name, {}).get(opening[1], frozenset[str]())
+            arguments[opening[1]] = _value(value, wanted)
             at = end.end()
         at = _next(_FUNCTION_END, text, at).end()
         calls.append(Call(name, checked_arguments(arguments)))
@@ -81,7 +87,7 @@ def _next(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
 
 
 def _value(text: str, types: frozenset[str]) -> Any:
-    """Return what a value is meant to be: text, unless it can be what is wanted."""
+    """Return the value converted to one of `types`; the text if that is impossible."""
     if not types - {"string"}:
         return text
     word = text.strip().lower()
@@ -112,12 +118,12 @@ def _types_of(value: object) -> set[str]:
 def _properties(schema: object) -> dict[str, frozenset[str]]:
     match schema:
         case {"properties": dict(properties)}:
-            return {name: frozenset(_types(one)) for name, one in properties.items()}
+            return {name: frozenset(_types(each)) for name, each in properties.items()}
     return {}
 
 
 def _types(schema: object) -> set[str]:
-    """Return all types that a schema lets through by name."""
+    """Return the names of all types that a schema allows."""
     if not isinstance(schema, Mapping):
         return set()
     named = schema.get("type")

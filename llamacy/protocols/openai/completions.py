@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import time
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
+from llamacy.protocols.openai.common import (
+    CompletionUsage,
+    Head,
+    OpenAIReason,
+    finish_reason,
+    usage,
+)
+
 if TYPE_CHECKING:
-    from llamacy.generation.streams import Stream
-    from llamacy.results import Completion, FinishReason, TokenLogprob
-
-
-OpenAIReason = Literal["stop", "length", "tool_calls"]
-"""Why a text ended, in OpenAI's words."""
-
-
-class CompletionUsage(TypedDict):
-    """Tokens read and written."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
+    from llamacy.results import Completion, FinishReason, Piece, TokenLogprob
 
 
 class CompletionLogprobs(TypedDict):
     """Log-probabilities of tokens, in lists of one length.
 
-    `text_offset` counts characters from the beginning of the prompt; None stands
-    where nothing was predicted, at the first token of a prompt.
+    `text_offset` counts characters from the beginning of the prompt. None stands where
+    nothing was predicted: at the first token of a prompt.
     """
 
     tokens: list[str]
@@ -57,27 +50,29 @@ class CreateCompletionResponse(TypedDict):
     usage: NotRequired[CompletionUsage]
 
 
-class Responder:
-    """Makes the dicts of one completion, which share an id.
+class CompletionResponse:
+    """Makes the dicts of one completion: the whole, or chunk after chunk.
 
     Parameters
     ----------
-    model : name to give.
-    token_text : text of a token.
-    prompt : the prompt as text.
-    echo : whether it stands before what follows it; of chunks, it never does.
+    head : Head
+        Shared by all its dicts.
+    token_text : callable
+        Returns the text of a token id.
+    prompt : str
+        The prompt as text.
+    echo : bool
+        Whether a whole completion repeats the prompt before the text; chunks never do.
     """
 
     def __init__(
         self,
-        model: str,
+        head: Head,
         token_text: Callable[[int], str],
         prompt: str,
         echo: bool = False,
     ) -> None:
-        self._id = f"cmpl-{uuid.uuid4()}"
-        self._created = int(time.time())
-        self._model = model
+        self._head = head
         self._token_text = token_text
         self._prompt = prompt
         self._echo = echo
@@ -90,8 +85,10 @@ class Responder:
 
         Parameters
         ----------
-        completion : what was generated.
-        prompt_ids : tokens of the prompt, without a beginning-of-text token.
+        completion : Completion
+            The result.
+        prompt_ids : sequence of int
+            Tokens of the prompt, without a beginning-of-text token.
         """
         logprobs = None
         if completion.logprobs is not None:
@@ -104,23 +101,21 @@ class Responder:
             logprobs = self._logprobs(entries)
         text = (self._prompt if self._echo else "") + completion.text
         response = self._response(text, logprobs, completion.finish_reason)
-        response["usage"] = {
-            "prompt_tokens": completion.usage.prompt_tokens,
-            "completion_tokens": completion.usage.completion_tokens,
-            "total_tokens": completion.usage.total_tokens,
-        }
+        response["usage"] = usage(completion.usage)
         return response
 
-    def chunks(self, stream: Stream) -> Iterator[CreateCompletionResponse]:
-        """Yield a dict for each piece of `stream`, and one that says why it ended."""
-        with stream:
-            for piece in stream:
-                logprobs = None
-                if piece.logprobs:
-                    logprobs = self._logprobs((e.token, e) for e in piece.logprobs)
-                if piece.text or logprobs:
-                    yield self._response(piece.text, logprobs, None)
-            yield self._response("", None, stream.completion.finish_reason)
+    def chunk(self, piece: Piece) -> CreateCompletionResponse | None:
+        """Return the chunk of a piece; None for one with neither text nor logprobs."""
+        logprobs = None
+        if piece.logprobs:
+            logprobs = self._logprobs((entry.token, entry) for entry in piece.logprobs)
+        if not piece.text and logprobs is None:
+            return None
+        return self._response(piece.text, logprobs, None)
+
+    def last_chunk(self, reason: FinishReason) -> CreateCompletionResponse:
+        """Return the chunk that says why the text ended."""
+        return self._response("", None, reason)
 
     def _response(
         self,
@@ -132,13 +127,13 @@ class Responder:
             "text": text,
             "index": 0,
             "logprobs": logprobs,
-            "finish_reason": "stop" if reason == "cancelled" else reason,
+            "finish_reason": finish_reason(reason),
         }
         return {
-            "id": self._id,
+            "id": self._head.id,
             "object": "text_completion",
-            "created": self._created,
-            "model": self._model,
+            "created": self._head.created,
+            "model": self._head.model,
             "choices": [choice],
         }
 
@@ -161,7 +156,7 @@ class Responder:
         return result
 
     def _top(self, entry: TokenLogprob) -> dict[str, float]:
-        """Log-probabilities by text, the likeliest first, and the token's own."""
+        """Return log-probabilities by text, likeliest first, and the token's own."""
         top: dict[str, float] = {}
         for token, logprob in entry.top:
             # Of tokens with one text the likeliest counts.

@@ -1,21 +1,22 @@
-"""The tensors an architecture is made of, checked against those a file holds."""
+"""The tensors a model is made of: their specs, checked against those a file holds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.config import LayerConfig, ModelConfig
 from llamacy.errors import FormatError
 
-MIN_DIVISOR: Final = 1e-6  # what is divided by a smaller one may overflow
+MIN_DIVISOR: Final = 1e-6  # dividing by a smaller one may overflow
 
 
 class Tensor(Protocol):
-    """What is asked of a file's tensor."""
+    """A file's tensor."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -42,11 +43,15 @@ class TensorSpec:
 
     Attributes
     ----------
-    shape : that it must have.
-    is_required : whether it must be there.
-    is_divisor : whether others are divided by it.
-    parts : names and numbers of rows of the matrices that are stacked in it; none if
-        it is one.
+    shape : tuple of int
+        Sizes, slowest first.
+    is_required : bool
+        Whether the file must have the tensor.
+    is_divisor : bool
+        Whether other values are divided by the tensor's.
+    parts : tuple of (str, int)
+        Names and numbers of rows of the matrices that are stacked in the tensor; () if
+        it is one matrix.
     """
 
     shape: tuple[int, ...]
@@ -55,7 +60,7 @@ class TensorSpec:
     parts: tuple[tuple[str, int], ...] = ()
 
     def within(self, prefix: str) -> TensorSpec:
-        """Put a prefix before the names of its parts."""
+        """Return the spec with a prefix before the names of its parts."""
         parts = tuple((prefix + name, n) for name, n in self.parts)
         return replace(self, parts=parts)
 
@@ -75,27 +80,27 @@ class Rows:
 
     @property
     def type(self) -> Any:
-        """That of the whole."""
+        """The whole's type."""
         return self.whole.type
 
     @property
     def data(self) -> NDArray[np.uint8]:
-        """The bytes of these rows."""
+        """The rows' bytes."""
         rows = self.whole.data.reshape(self.whole.shape[0], -1)
         return rows[self.first : self.first + self.n].reshape(-1)
 
     def dequantize(self) -> NDArray[np.float32]:
-        """Their values."""
+        """Return the rows' values."""
         return self.whole.dequantize()[self.first : self.first + self.n]
 
     def release(self) -> None:
-        """Release the whole; rows that are still wanted are read again."""
+        """Release the whole; rows that are read later come from the file again."""
         self.whole.release()
 
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """A matrix of one row, as the vector it is meant to be."""
+    """The one row of a matrix, as a vector."""
 
     matrix: Tensor
 
@@ -106,7 +111,7 @@ class Vector:
 
     @property
     def type(self) -> Any:
-        """That of the matrix."""
+        """The matrix's type."""
         return self.matrix.type
 
     @property
@@ -123,36 +128,93 @@ class Vector:
         self.matrix.release()
 
 
+Specs: TypeAlias = dict[str, TensorSpec]
+"""Specs by name, `"attn_q.weight"` in a layer."""
+
+
 def required(*shape: int) -> TensorSpec:
-    """Spec of a tensor that must be there."""
+    """Return the spec of a tensor that must be there."""
     return TensorSpec(shape, True)
 
 
 def optional(*shape: int) -> TensorSpec:
-    """Spec of a tensor that may be missing."""
+    """Return the spec of a tensor that may be missing."""
     return TensorSpec(shape, False)
 
 
 def divisors(*shape: int, is_required: bool = False) -> TensorSpec:
-    """Spec of a tensor that others are divided by."""
+    """Return the spec of a tensor that other values are divided by."""
     return TensorSpec(shape, is_required, is_divisor=True)
 
 
 def stacked(n_in: int, **n_rows: int) -> TensorSpec:
-    """Spec of a matrix that holds those of the names given, one below the other."""
+    """Return the spec of a matrix that holds those named, one below the other."""
     parts = tuple((f"{name}.weight", n) for name, n in n_rows.items())
     return TensorSpec((sum(n_rows.values()), n_in), True, parts=parts)
+
+
+def norm_tensors(config: ModelConfig, *names: str) -> Specs:
+    """Return the specs of norms over a whole row."""
+    return {f"{name}.weight": required(config.n_embd) for name in names}
+
+
+def optional_biases(matrices: Mapping[str, TensorSpec]) -> Specs:
+    """Return the specs of biases that may come with these matrices."""
+    return {
+        name.replace(".weight", ".bias"): optional(spec.shape[0])
+        for name, spec in matrices.items()
+    }
+
+
+def model_tensors(
+    config: ModelConfig, of_layer: Callable[[ModelConfig, LayerConfig], Specs]
+) -> Specs:
+    """Return the specs of a model's tensors.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        The model.
+    of_layer : callable
+        Given the model and a layer, returns the specs of that layer's tensors by their
+        names in a layer.
+    """
+    is_long = config.rope.scaling == "longrope"
+    factors = divisors(config.rope.n_dims // 2, is_required=is_long)
+    specs = {
+        "token_embd.weight": required(config.n_vocab, config.n_embd),
+        "output_norm.weight": required(config.n_embd),
+        "output.weight": optional(config.n_vocab, config.n_embd),
+        "rope_freqs.weight": divisors(config.rope.n_dims // 2),
+        "rope_factors_long.weight": factors,
+        "rope_factors_short.weight": factors,
+    }
+    for number, layer in enumerate(config.layers):
+        prefix = f"blk.{number}."
+        for name, spec in of_layer(config, layer).items():
+            specs[prefix + name] = spec.within(prefix)
+    return specs
 
 
 def select_tensors(
     specs: Mapping[str, TensorSpec], tensors: Mapping[str, Tensor], path: str
 ) -> dict[str, Tensor]:
-    """Pick the tensors that `specs` names; those stacked in others, by their own.
+    """Pick the tensors that `specs` names; matrices stacked in one by their own names.
+
+    Parameters
+    ----------
+    specs : mapping of str to TensorSpec
+        What the model is made of.
+    tensors : mapping of str to Tensor
+        The file's tensors.
+    path : str
+        The file, for errors.
 
     Raises
     ------
-    FormatError : a required tensor is missing, one has another shape, or one that is
-        divided by has values that cannot be.
+    FormatError
+        A required tensor is missing, a tensor has another shape, or a divisor is not
+        finite or too small.
     """
     chosen: dict[str, Tensor] = {}
     for name, spec in specs.items():
