@@ -226,7 +226,7 @@ def test_scores_where_there_are_none(
     with open_gguf(tmp_path / "new.gguf") as file:
         assert file.metadata["tokenizer.ggml.tokens"] == pieces
         assert list(file.metadata["tokenizer.ggml.scores"]) == scores
-    assert "no scores" in caplog.text
+    assert "no token scores" in caplog.text
 
 
 def test_another_type_on_the_way(tmp_path: Path, model: OldModel) -> None:

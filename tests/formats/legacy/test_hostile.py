@@ -140,7 +140,10 @@ def header(name: bytes, kind: int, *sizes: int) -> bytes:
         (header(b"output.weight", 0, 1, 1, 1), "1 or 2"),
         (header(b"\xff\xfe", 0, 1), "UTF-8"),
         (header(b"norm.weight", 0, 1) + bytes(4), "found norm.weight"),
-        (header(b"transformer.h.0.weight", 0, 1) + bytes(4), "LLaMA's tensors"),
+        (
+            header(b"transformer.h.0.weight", 0, 1) + bytes(4),
+            "the name of a LLaMA tensor",
+        ),
         (header(b"layers.7.ffn_norm.weight", 0, 1) + bytes(4), "below n_layer"),
         (header(b"layers.00.ffn_norm.weight", 0, 1) + bytes(4), "once"),
     ],
