@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from llamacy.errors import ContextLengthError
 from llamacy.generation.prefix_cache import common_prefix
 from llamacy.generation.rows import Rows
-from llamacy.ops.batch import Sequence, Wanted
+from llamacy.ops.batch import Wanted
+from llamacy.ops.state.sequence import SequenceState
 
 
 class Context:
@@ -19,7 +20,7 @@ class Context:
         The prompt's token ids, at least one.
     n_ctx : int
         Most tokens of prompt and text together.
-    sequence : Sequence, optional
+    sequence : SequenceState, optional
         Holds the first of `ids` already; None lets the scheduler find or create one.
     adapters : str, default ""
         Fingerprint of the adapters that `sequence` was read with.
@@ -45,7 +46,7 @@ class Context:
         self,
         ids: Iterable[int],
         n_ctx: int,
-        sequence: Sequence | None = None,
+        sequence: SequenceState | None = None,
         adapters: str = "",
     ) -> None:
         self.ids = list(ids)
@@ -54,12 +55,12 @@ class Context:
             raise ContextLengthError(self.n_prompt, n_ctx)
         self.n_ctx = n_ctx
         self.adapters = adapters
-        self.sequence: Sequence | None = None
+        self.sequence: SequenceState | None = None
         self.n_cached = self.n_reread = 0
         if sequence is not None:
             self.start(sequence)
 
-    def start(self, sequence: Sequence) -> None:
+    def start(self, sequence: SequenceState) -> None:
         """Go on after the tokens that `sequence` holds: the first of the prompt."""
         self.sequence = sequence
         self.n_cached = sequence.n_past

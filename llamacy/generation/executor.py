@@ -7,7 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.ops.batch import Batch, Sequence
+from llamacy.ops.batch import Batch
+from llamacy.ops.state.sequence import SequenceState
 
 
 class Executor(Protocol):
@@ -29,7 +30,7 @@ class Executor(Protocol):
     def n_pages_free(self) -> int:
         """Pages that were given back and can be taken again."""
 
-    def new_sequence(self) -> Sequence:
+    def new_sequence(self) -> SequenceState:
         """Return an empty sequence."""
 
     def forward(

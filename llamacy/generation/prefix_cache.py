@@ -8,10 +8,10 @@ evicted first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Items
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llamacy.ops.batch import Sequence
+from llamacy.ops.state.sequence import SequenceState
 
 MIN_SHARED = 32
 """Fewest tokens worth sharing: fewer are read more quickly than they are shared."""
@@ -24,11 +24,11 @@ class Entry:
     Attributes
     ----------
     ids : list of int
-    sequence : Sequence
+    sequence : SequenceState
     """
 
     ids: list[int]
-    sequence: Sequence
+    sequence: SequenceState
 
 
 class PrefixCache:
@@ -44,7 +44,7 @@ class PrefixCache:
         self._n_pages = n_pages
         self._entries: list[Entry] = []  # the most recently used comes last
 
-    def find(self, ids: list[int]) -> tuple[Sequence | None, int]:
+    def find(self, ids: list[int]) -> tuple[SequenceState | None, int]:
         """Find the sequence that shares most leading tokens with `ids`, and how many.
 
         A sequence that cannot go back to the shared tokens does not count. The one
@@ -61,7 +61,7 @@ class PrefixCache:
         self._entries.append(best)
         return best.sequence, n_shared
 
-    def put(self, ids: list[int], sequence: Sequence) -> None:
+    def put(self, ids: list[int], sequence: SequenceState) -> None:
         """Take `sequence`, which holds `ids`, and keep it or close it."""
         if len(ids) < MIN_SHARED or self._n_pages == 0:
             sequence.close()
@@ -101,7 +101,7 @@ def _is_found_in(entry: Entry, ids: list[int]) -> bool:
     return common_prefix(entry.ids, ids) == n and entry.sequence.can_go_back(n)
 
 
-def common_prefix(a: Items[int], b: Items[int]) -> int:
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     """Return how many leading items two lists have in common.
 
     Bisects, because comparing slices is many times faster than a loop.

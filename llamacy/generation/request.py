@@ -15,7 +15,7 @@ from llamacy.generation.mailbox import Mailbox
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import NEXT, Stage
 from llamacy.generation.stopwatch import Stopwatch
-from llamacy.ops.batch import Sequence
+from llamacy.ops.state.sequence import SequenceState
 from llamacy.results import Timings, Usage
 
 GoalT_co = TypeVar("GoalT_co", bound=Goal, covariant=True)
@@ -182,7 +182,7 @@ class Request(Generic[GoalT_co]):
                 self._move(Stage.READING)
         context.adapters = adapters
 
-    def start(self, sequence: Sequence) -> None:
+    def start(self, sequence: SequenceState) -> None:
         """Begin to read, after the tokens that `sequence` holds."""
         self._begin_after(sequence)
         self._move(Stage.READING)
@@ -236,7 +236,7 @@ class Request(Generic[GoalT_co]):
         self._move(Stage.SETTLED)
         self._post(Done())
 
-    def _begin_after(self, sequence: Sequence) -> None:
+    def _begin_after(self, sequence: SequenceState) -> None:
         self.context.start(sequence)
         self.n_read = sequence.n_past
 

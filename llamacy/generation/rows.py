@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from llamacy.ops.batch import Sequence, Wanted
+from llamacy.ops.batch import Wanted
+from llamacy.ops.state.sequence import SequenceState
 
 
 class Rows(NamedTuple):
@@ -14,14 +15,14 @@ class Rows(NamedTuple):
     ----------
     tokens : list of int
         Token ids that continue `sequence`.
-    sequence : Sequence
+    sequence : SequenceState
         It holds all of `tokens` after the pass; a goal that wants fewer truncates it.
     wanted : {"none", "last", "all"}
         The rows whose logits are computed.
     """
 
     tokens: list[int]
-    sequence: Sequence
+    sequence: SequenceState
     wanted: Wanted
 
     @property

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from llamacy.generation.prefix_cache import MIN_SHARED, PrefixCache, common_prefix
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.stages import Stage
-from llamacy.ops.batch import Sequence
+from llamacy.ops.state.sequence import SequenceState
 
 
 class Shared(NamedTuple):
@@ -16,13 +16,13 @@ class Shared(NamedTuple):
 
     Attributes
     ----------
-    sequence : Sequence or None
+    sequence : SequenceState or None
         To be forked before anything else is asked of the cache or the executor.
     n_tokens : int
         Length of the prefix; 0 without a sequence.
     """
 
-    sequence: Sequence | None
+    sequence: SequenceState | None
     n_tokens: int
 
 

@@ -27,7 +27,7 @@ from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
 from llamacy.ops.batch import N_BATCH
-from llamacy.ops.plan.steps import KV_TYPES, PAGE
+from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.sessions.file import Origin
 from llamacy.system.threads import checked_threads
 

@@ -20,10 +20,11 @@ from llamacy.model_files.opening import open_model_as
 from llamacy.model_files.sources import find_source
 from llamacy.ops.batch import N_BATCH
 from llamacy.ops.plan.packed_weights import weight_bytes
-from llamacy.ops.plan.plan import kv_page_bytes
 from llamacy.ops.plan.recorder import Recorder
-from llamacy.ops.plan.steps import KV_TYPES, PAGE
-from llamacy.ops.state.windows import common_window, most_pages
+from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
+from llamacy.ops.state.layout import StateLayout
+from llamacy.ops.state.specs import StateSpec
+from llamacy.ops.state.windows import most_pages
 from llamacy.ops.vocabulary import Forward
 
 
@@ -155,6 +156,8 @@ def inspect_file(file: ModelFile) -> ModelInfo:
     specs = architecture.tensors(config)
     needed = select_tensors(specs, usual_experts(file.tensors, file.path), path)
     tensors = file.tensors.values()
+    states = _states(architecture.forward, config, specs, needed)
+    layouts = {kv_type: StateLayout(states, kv_type) for kv_type in KV_TYPES}
     return ModelInfo(
         path=path,
         architecture=config.architecture,
@@ -166,20 +169,20 @@ def inspect_file(file: ModelFile) -> ModelInfo:
         n_vocab=config.n_vocab,
         file_bytes=sum(tensor.n_bytes for tensor in tensors),
         weights_bytes=weight_bytes(needed),
-        kv_page_bytes={kv_type: kv_page_bytes(config, kv_type) for kv_type in KV_TYPES},
+        kv_page_bytes={name: layout.page_bytes for name, layout in layouts.items()},
         page_tokens=PAGE,
-        window=_window(architecture.forward, config, specs, needed),
+        window=layouts["f16"].window,
         has_chat_template=bool(file.metadata.get("tokenizer.chat_template")),
     )
 
 
-def _window(
+def _states(
     forward: Forward,
     config: ModelConfig,
     specs: Mapping[str, TensorSpec],
     tensors: Mapping[str, Tensor],
-) -> int | None:
-    """Return the window that all layers have, by recording a forward pass.
+) -> list[StateSpec]:
+    """List the states that layers keep, by recording a forward pass.
 
     Recording needs the values of divisors, but only the shapes of other weights.
     """
@@ -189,7 +192,7 @@ def _window(
     }
     recorder = Recorder()
     forward(recorder, config, weights)
-    return common_window(recorder.nodes)
+    return recorder.states
 
 
 def _is_divisor(name: str, specs: Mapping[str, TensorSpec]) -> bool:

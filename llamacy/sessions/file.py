@@ -1,10 +1,10 @@
-"""Sessions on disk: the tokens and the KV pages of a text, checked when loaded.
+"""Sessions on disk: the tokens and the state of a text, checked when loaded.
 
 The file is an uncompressed zip archive, so that any tool can look into it:
-``header.json``, the token ids as little-endian int32 in ``tokens``, and the pages, in
-the attention kernels' layout, in ``pages/0``, ``pages/1`` and so on. The first
-``n_gone`` pages are missing, because no layer's window reaches them. Zip keeps a
-checksum of each part.
+`header.json`, the token ids as little-endian int32 in `tokens`, and the parts of the
+sequence, by the names that it gives them. Those are its pages, in the attention
+kernels' layout: `pages/0`, `pages/1` and so on. The first `n_gone` pages are missing,
+because no layer's window reaches them. Zip keeps a checksum of each part.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llamacy.arguments import checked_path
 from llamacy.errors import ContextLengthError, FormatError, ModelFileError
-from llamacy.ops.batch import Sequence
-from llamacy.ops.state.pages import PagedSequence
+from llamacy.ops.state.sequence import SavableSequence, SequenceState
 from llamacy.system.whole_files import file_errors, new_file, regular_path
 
 Path = str | os.PathLike[str]
@@ -63,7 +61,7 @@ class Origin:
         return replace(self, model=f"{self.model}+{adapters}") if adapters else self
 
 
-def save(path: Path, origin: Origin, ids: list[int], sequence: Sequence) -> None:
+def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) -> None:
     """Write a session; the file appears whole or not at all.
 
     Only its owner may read it, unless it replaces a file with other permissions.
@@ -75,21 +73,20 @@ def save(path: Path, origin: Origin, ids: list[int], sequence: Sequence) -> None
     ModelFileError
         It cannot be written.
     """
-    assert isinstance(sequence, PagedSequence)
+    assert isinstance(sequence, SavableSequence)
     checked_path("path", path)
-    n_gone = sequence.n_gone
     header = {"kind": _KIND, "version": _VERSION, "n_past": sequence.n_past}
-    header |= {"n_gone": n_gone} | asdict(origin)
+    header |= {"n_gone": sequence.n_gone} | asdict(origin)
     with new_file(path, private=True) as draft, file_errors(path):
         with zipfile.ZipFile(draft, "w", allowZip64=True) as archive:
             archive.writestr("header.json", json.dumps(header))
             archive.writestr("tokens", np.asarray(ids, "<i4").tobytes())
-            for number, page in enumerate(sequence.pages, n_gone):
-                archive.writestr(f"pages/{number}", page.data.data)
+            for name, data in sequence.parts():
+                archive.writestr(name, data)
 
 
 def load(
-    path: Path, origin: Origin, n_vocab: int, n_ctx: int, sequence: Sequence
+    path: Path, origin: Origin, n_vocab: int, n_ctx: int, sequence: SequenceState
 ) -> list[int]:
     """Read a session's pages into `sequence`, which is empty; return its tokens.
 
@@ -104,7 +101,7 @@ def load(
     FormatError
         It is not a session, is damaged, or belongs to another model.
     """
-    assert isinstance(sequence, PagedSequence)
+    assert isinstance(sequence, SavableSequence)
     checked_path("path", path)
     source = regular_path(path)
     try:
@@ -115,12 +112,10 @@ def load(
                 raise FormatError(path, "tokens", f"{n_past} or more", len(ids))
             if len(ids) > n_ctx:
                 raise ContextLengthError(len(ids), n_ctx)
-            most_gone = sequence.pool.n_unseen(n_past)
+            most_gone = sequence.most_gone(n_past)
             if n_gone > most_gone:
                 raise FormatError(path, "header n_gone", f"at most {most_gone}", n_gone)
-            numbers = range(n_gone, -(-n_past // origin.page_tokens))
-            pages = _pages(path, archive, numbers, origin)
-            sequence.restore(n_past, n_gone, pages)
+            sequence.restore(n_past, n_gone, partial(_read, path, archive))
     except OSError as error:
         number, reason = error.errno or errno.EIO, error.strerror or str(error)
         raise ModelFileError(number, reason, os.fspath(path)) from error
@@ -139,14 +134,6 @@ def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int
         raise FormatError(path, "tokens", f"ids from 0 to {n_vocab - 1}", bad[0])
     tokens: list[int] = ids.tolist()
     return tokens
-
-
-def _pages(
-    path: Path, archive: zipfile.ZipFile, numbers: Iterable[int], origin: Origin
-) -> Iterator[NDArray[np.uint8]]:
-    for number in numbers:
-        data = _read(path, archive, f"pages/{number}", origin.page_bytes)
-        yield np.frombuffer(data, np.uint8)
 
 
 def _check_header(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from llamacy.generation.engine import Engine
 from llamacy.generation.request import AnyRequest
-from llamacy.ops.batch import Sequence
+from llamacy.ops.state.sequence import SequenceState
 from llamacy.sessions import file as session_file
 
 
@@ -17,7 +17,7 @@ class HeldText:
     ----------
     ids : list of int
         Tokens of the text.
-    sequence : Sequence or None
+    sequence : SequenceState or None
         Keys and values of the first of them; None before any was read.
     adapters : str
         Fingerprint of the adapters with which they were read.
@@ -26,7 +26,7 @@ class HeldText:
     def __init__(
         self,
         ids: Iterable[int] = (),
-        sequence: Sequence | None = None,
+        sequence: SequenceState | None = None,
         adapters: str = "",
     ) -> None:
         self.ids = list(ids)

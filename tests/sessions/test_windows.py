@@ -20,7 +20,7 @@ from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.model import Model
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.plan.plan import Plan
-from llamacy.ops.plan.steps import PAGE
+from llamacy.ops.state.kv_pages import PAGE
 from llamacy.ops.state.windows import MARGIN
 
 WINDOW = 48
