@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from llamacy.architectures import ARCHITECTURES
 from llamacy.architectures.architecture import Architecture
 from llamacy.architectures.parts import Parts
-from llamacy.config import ModelConfig
+from llamacy.config import LayerConfig, ModelConfig
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.model_file import ModelFile
@@ -29,14 +29,17 @@ Array = NDArray[np.float32]
 Tensors = dict[str, Array]
 MakeFile = Callable[..., Path]
 
-each_executor = pytest.mark.parametrize("kind", ["reference"])
+# And whether values may be of another size than keys.
+each_executor = pytest.mark.parametrize(
+    ("kind", "has_own_values"), [("reference", True), ("plan", False)]
+)
 
 N_LAYER, WINDOW = 4, 20
 KEYS: dict[str, Any] = {
     "block_count": N_LAYER,
     "attention__head_count": [4, 8, 2, 6],
     "attention__head_count_kv": [2, 1, 2, 3],
-    "attention__key_length": [16, 24, 40, 8],
+    "attention__key_length": [16, 24, 48, 16],
     "attention__value_length": [16, 8, 32, 16],
     "attention__sliding_window": WINDOW,
     "attention__sliding_window_pattern": [True, False, False, True],
@@ -59,8 +62,13 @@ def make_file(
 ) -> MakeFile:
     """Write a LLaMA whose keys are arrays, with its tensors; `changed` after those."""
 
-    def make(type_name: str = "F32", **changed: Any) -> Path:
-        metadata = llama_metadata(**KEYS)
+    def make(
+        type_name: str = "F32", has_own_values: bool = True, **changed: Any
+    ) -> Path:
+        keys = dict(KEYS)
+        if not has_own_values:
+            keys["attention__value_length"] = keys["attention__key_length"]
+        metadata = llama_metadata(**keys)
         plain = write_gguf(tmp_path / "plain.gguf", metadata, {}, "F32")
         with open_gguf(plain) as file:
             architecture, config = read_hyperparameters(file)
@@ -69,7 +77,7 @@ def make_file(
             for name, spec in architecture.tensors(config).items()
             if spec.is_required or name == "output.weight"
         }
-        metadata = llama_metadata(**KEYS | changed)
+        metadata = llama_metadata(**keys | changed)
         tensors = random_tensors(shapes.items())
         return write_gguf(tmp_path / "model.gguf", metadata, tensors, type_name)
 
@@ -106,11 +114,11 @@ def test_arrays_of_a_file_are_the_layers(make_file: MakeFile) -> None:
     mixers = [layer.mixer for layer in config.layers]
     assert [mixer.n_head for mixer in mixers] == [4, 8, 2, 6]
     assert [mixer.n_head_kv for mixer in mixers] == [2, 1, 2, 3]
-    assert [mixer.head_dim for mixer in mixers] == [16, 24, 40, 8]
+    assert [mixer.head_dim for mixer in mixers] == [16, 24, 48, 16]
     assert [mixer.value_dim for mixer in mixers] == [16, 8, 32, 16]
     assert [mixer.window for mixer in mixers] == [WINDOW, None, None, WINDOW]
     ropes = [mixer.rope for mixer in mixers]
-    assert [rope and rope.n_dims for rope in ropes] == [16, 24, 40, 8]
+    assert [rope and rope.n_dims for rope in ropes] == [16, 24, 48, 16]
     widths = [layer.feed_forward.n_ff for layer in config.layers]
     assert widths == [96, 32, 160, 64]
 
@@ -118,16 +126,18 @@ def test_arrays_of_a_file_are_the_layers(make_file: MakeFile) -> None:
 @pytest.mark.usefixtures("selected_level")
 @each_executor
 def test_a_file_of_arrays_computes_the_formulas(
-    make_file: MakeFile, ids: list[int], kind: str
+    make_file: MakeFile, ids: list[int], kind: str, has_own_values: bool
 ) -> None:
-    executor, config, weights = load(make_file(), kind)
+    executor, config, weights = load(make_file(has_own_values=has_own_values), kind)
     assert_close(forward(executor, ids), mixed_family.logits(config, weights, ids))
 
 
 @pytest.mark.usefixtures("selected_level")
 @each_executor
-def test_quantised_weights(make_file: MakeFile, ids: list[int], kind: str) -> None:
-    executor, config, weights = load(make_file("Q8_0"), kind)
+def test_quantised_weights(
+    make_file: MakeFile, ids: list[int], kind: str, has_own_values: bool
+) -> None:
+    executor, config, weights = load(make_file("Q8_0", has_own_values), kind)
     want = mixed_family.logits(config, weights, ids)
     got = forward(executor, ids)
     assert np.sqrt(np.mean((got - want) ** 2)) <= 0.05 * want.std()
@@ -159,7 +169,7 @@ def test_what_tells_layers_apart_makes_a_difference(
     [
         ("attention__head_count", "blk.0.attn_q.weight"),
         ("attention__head_count_kv", "blk.0.attn_k.weight"),
-        ("attention__key_length", "blk.0.attn_q.weight"),
+        ("attention__key_length", "blk.1.attn_q.weight"),
         ("attention__value_length", "blk.1.attn_v.weight"),
         ("feed_forward_length", "blk.0.ffn_gate.weight"),
     ],
@@ -201,9 +211,9 @@ class Mixed:
     """A random model of the family of mixed layers, and its executor."""
 
     def __init__(
-        self, seed: int, kind: Any, fill: Callable[..., Tensors], **changed: Any
+        self, config: ModelConfig, seed: int, kind: Any, fill: Callable[..., Tensors]
     ) -> None:
-        self.config = replace(mixed_family.random_config(seed), **changed)
+        self.config = config
         specs = ARCHITECTURES["mixed"].tensors(self.config)
         shapes = {name: spec.shape for name, spec in specs.items() if spec.is_required}
         self.weights: Mapping[str, Array] = fill(shapes.items(), seed)
@@ -218,15 +228,24 @@ class Mixed:
         return mixed_family.logits(self.config, self.weights, ids)
 
 
+def with_values_as_long_as_keys(layer: LayerConfig) -> LayerConfig:
+    mixer = replace(layer.mixer, value_dim=layer.mixer.head_dim)
+    return replace(layer, mixer=mixer)
+
+
 @pytest.fixture
 def make_mixed(
     monkeypatch: pytest.MonkeyPatch, random_tensors: Callable[..., Tensors]
 ) -> Callable[..., Mixed]:
-    """Make a model of the random family: (seed, executor)."""
+    """Make a model of the random family: (seed, executor, sizes of its values)."""
     monkeypatch.setitem(ARCHITECTURES, "mixed", Architecture(mixed_family))
 
-    def make(seed: int, kind: str) -> Mixed:
-        return Mixed(seed, kind, random_tensors)
+    def make(seed: int, kind: str, has_own_values: bool) -> Mixed:
+        config = mixed_family.random_config(seed)
+        if not has_own_values:
+            layers = map(with_values_as_long_as_keys, config.layers)
+            config = replace(config, layers=tuple(layers))
+        return Mixed(config, seed, kind, random_tensors)
 
     return make
 
@@ -235,18 +254,22 @@ def make_mixed(
 @each_executor
 @pytest.mark.parametrize("seed", range(5))
 def test_a_random_family_computes_the_formulas(
-    make_mixed: Callable[..., Mixed], ids: list[int], seed: int, kind: str
+    make_mixed: Callable[..., Mixed],
+    ids: list[int],
+    seed: int,
+    kind: str,
+    has_own_values: bool,
 ) -> None:
-    mixed = make_mixed(seed, kind)
+    mixed = make_mixed(seed, kind, has_own_values)
     assert_close(forward(mixed.executor, ids), mixed.logits(ids))
 
 
 @pytest.mark.usefixtures("selected_level")
 @each_executor
 def test_texts_fork_and_go_back_in_all_layers(
-    make_mixed: Callable[..., Mixed], ids: list[int], kind: str
+    make_mixed: Callable[..., Mixed], ids: list[int], kind: str, has_own_values: bool
 ) -> None:
-    mixed = make_mixed(0, kind)
+    mixed = make_mixed(0, kind, has_own_values)
     executor, sequence = mixed.executor, mixed.executor.new_sequence()
     executor.forward(Batch.of(ids[:50], sequence, "none"))
     fork = sequence.fork()
