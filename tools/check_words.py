@@ -59,6 +59,12 @@ COMPILED = {
 LONGEST_TYPE = 60
 """Characters; a longer one is a sentence."""
 
+PROSE_IN_TYPE = re.compile(
+    r"[;`]|\b(?:the|is|are|was|that|which|it|its|they|has|have|does|not|no|than|when|"
+    r"where|whether|what|how|if)\b"
+)
+"""Words that sentences have, and types do not."""
+
 TOKEN = re.compile(
     r"""
     (?P<comment>\#[^\n]*)
@@ -182,7 +188,7 @@ def is_sentence(kind: str) -> bool:
     return (
         (kind.endswith(".") and not kind.endswith("..."))
         or len(kind) > LONGEST_TYPE
-        or kind.startswith(("The ", "A ", "An ", "What "))
+        or PROSE_IN_TYPE.search(kind) is not None
     )
 
 
