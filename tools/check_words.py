@@ -89,9 +89,9 @@ NO_PROSE = re.compile(  # in Markdown: blocks of code, comments, headings
 MARKS = {
     ".py": re.compile(r"\A[^\S\n]*(?:#|[rbfuRBFU]{0,2}[\"']+)|[\"']+\Z"),
     ".h": re.compile(r"^\s*/?\*+/?|//|\*/", re.M),
-    ".md": re.compile(r"^\s*(?:[-*>|]+|\d+\.)\s", re.M),
+    ".md": re.compile(r"^\s*(?:[-*>|]+|\d+\.)\s|\"[^\"]{1,80}\"", re.M),
 }
-"""By suffix, what is in prose, or around it, without being a word."""
+"""By suffix, marks in prose or around it, and in Markdown what it quotes."""
 
 INLINE_CODE = re.compile(r"`[^`\n]+\n?[^`\n]*`")
 EXAMPLE = re.compile(r"^\s*(?:>>>|\.\.\.)[^\n]*", re.M)

@@ -67,6 +67,7 @@ def test_every_rule_has_an_example() -> None:
         "The weights are read.",
         "It holds as of today.",
         "## What is kept",
+        'Not "so many of\nthem", but "twelve".',
     ],
 )
 def test_idiomatic_sentences_are_left_alone(tmp_path: Path, sentence: str) -> None:
