@@ -55,7 +55,7 @@ def python_imports(source: str) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def cython_imports(source: str) -> Iterator[tuple[int, str, list[str]]]:
-    """Yield the same for Cython code, whose imports and cimports are one line each."""
+    """Yield the same for Cython code, where each import or cimport is one line."""
     for number, line in enumerate(source.splitlines(), 1):
         if match := CYTHON_IMPORT.match(line):
             module, names, modules = match.groups()
@@ -67,13 +67,16 @@ def cython_imports(source: str) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def imported_parts(module: str, names: list[str], package: list[str]) -> set[str]:
-    """Parts of llamacy that one import reaches.
+    """Return the parts of llamacy that one import reaches.
 
     Parameters
     ----------
-    module : as written, with its leading dots.
-    names : what is imported from it.
-    package : the package the import stands in: ``["llamacy", "ops"]``.
+    module : str
+        The module as written, with its leading dots.
+    names : list of str
+        Names imported from it.
+    package : list of str
+        The package that contains the import: `["llamacy", "ops"]`.
     """
     name = module.lstrip(".")
     dots = len(module) - len(name)

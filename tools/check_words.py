@@ -80,7 +80,7 @@ TOKEN = re.compile(
     """,
     re.X | re.M | re.S,
 )
-"""What has to be told apart in Python and Cython to find the prose in it."""
+"""The parts of Python and Cython to tell apart for finding prose."""
 
 C_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
 NO_PROSE = re.compile(  # in Markdown: blocks of code, comments, headings
