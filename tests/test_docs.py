@@ -1,4 +1,4 @@
-"""The examples of the README and the documentation: they run, and their flags exist."""
+"""The examples of the README and the documentation run, and their flags exist."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
 def blocks(page: Path, language: str) -> Iterator[tuple[int, str]]:
-    """Each block of code in `language`: the line it begins at, and its text."""
+    """Yield first line and text of each block of code in `language`."""
     text = page.read_text(encoding="utf-8")
     for match in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.M | re.S):
         yield text.count("\n", 0, match.start(1)), match[1]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_examples_run(
+def test_python_examples_of_a_page_run(
     page: Path,
     babble_model: Path,
     hub: HubServer,
@@ -48,7 +48,7 @@ def test_examples_run(
         exec(compile("\n" * line + code, str(page), "exec"), space)
 
 
-def test_flags_exist() -> None:
+def test_flags_in_console_examples_exist() -> None:
     root: Any = typer.main.get_command(app)
     n_seen = 0
     for page in PAGES:
