@@ -105,46 +105,64 @@ def test_plan_and_reference_agree_on_quantised_experts(
 
 
 @each_family
-def test_scores_and_experts_change_the_logits(
+@pytest.mark.parametrize(
+    "name", ["ffn_gate_inp", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"]
+)
+def test_the_order_of_scores_and_experts_changes_the_logits(
+    make_model: Callable[..., Path], family: str, name: str
+) -> None:
+    def change(_: Mapping[str, Any], tensors: Tensors) -> None:
+        tensors[f"blk.1.{name}.weight"] = tensors[f"blk.1.{name}.weight"][::-1]
+
+    plain = logits(make_model(family), "reference")
+    changed = logits(make_model(family, change), "reference")
+    assert np.abs(changed - plain).max() > 1e-3
+
+
+@each_family
+def test_the_number_of_experts_used_changes_the_logits(
     make_model: Callable[..., Path], family: str
 ) -> None:
     plain = logits(make_model(family), "reference")
-    for name in ("ffn_gate_inp", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"):
-
-        def change(_: Mapping[str, Any], tensors: Tensors, name: str = name) -> None:
-            tensors[f"blk.1.{name}.weight"] = tensors[f"blk.1.{name}.weight"][::-1]
-
-        changed = logits(make_model(family, change), "reference")
-        assert np.abs(changed - plain).max() > 1e-3, name
     more = logits(make_model(family, expert_used_count=3), "reference")
     assert np.abs(more - plain).max() > 1e-3
 
 
-def test_each_special_feature_of_gpt_oss_changes_the_logits(
-    make_model: Callable[..., Path],
+@pytest.mark.parametrize(
+    "name", ["attn_sinks.weight", "ffn_gate_inp.bias", "ffn_up_exps.bias"]
+)
+def test_sinks_and_biases_of_gpt_oss_change_the_logits(
+    make_model: Callable[..., Path], name: str
+) -> None:
+    def change(_: Mapping[str, Any], tensors: Tensors) -> None:
+        tensors[f"blk.1.{name}"][0] += 2
+
+    plain = logits(make_model("gpt-oss"), "reference")
+    changed = logits(make_model("gpt-oss", change), "reference")
+    assert np.abs(changed - plain).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "keys", [{"attention__sliding_window": 3}, {"rope__scaling__factor": 8.0}]
+)
+def test_window_and_rope_scaling_of_gpt_oss_change_the_logits(
+    make_model: Callable[..., Path], keys: dict[str, Any]
 ) -> None:
     plain = logits(make_model("gpt-oss"), "reference")
-    for name in ("attn_sinks.weight", "ffn_gate_inp.bias", "ffn_up_exps.bias"):
-
-        def change(_: Mapping[str, Any], tensors: Tensors, name: str = name) -> None:
-            tensors[f"blk.1.{name}"][0] += 2
-
-        changed = logits(make_model("gpt-oss", change), "reference")
-        assert np.abs(changed - plain).max() > 1e-3, name
-    for keys in ({"attention__sliding_window": 3}, {"rope__scaling__factor": 8.0}):
-        changed = logits(make_model("gpt-oss", **keys), "reference")
-        assert np.abs(changed - plain).max() > 1e-3, keys
+    changed = logits(make_model("gpt-oss", **keys), "reference")
+    assert np.abs(changed - plain).max() > 1e-3
 
 
-def test_the_shared_expert_changes_the_logits(make_model: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("name", ["ffn_gate_inp_shexp", "ffn_down_shexp"])
+def test_the_shared_expert_changes_the_logits(
+    make_model: Callable[..., Path], name: str
+) -> None:
+    def change(_: Mapping[str, Any], tensors: Tensors) -> None:
+        tensors[f"blk.1.{name}.weight"] *= -1
+
     plain = logits(make_model("qwen2moe"), "reference")
-    for name in ("ffn_gate_inp_shexp", "ffn_down_shexp"):
-
-        def change(_: Mapping[str, Any], tensors: Tensors, name: str = name) -> None:
-            tensors[f"blk.1.{name}.weight"] *= -1
-
-        changed = logits(make_model("qwen2moe", change), "reference")
-        assert np.abs(changed - plain).max() > 1e-3, name
+    changed = logits(make_model("qwen2moe", change), "reference")
+    assert np.abs(changed - plain).max() > 1e-3
 
 
 @pytest.mark.parametrize("kind", ["reference", "plan"])
