@@ -23,6 +23,7 @@ from llamacy.kernels.packing.matrices import (
     packed_bytes,
 )
 from llamacy.ops.plan.runtime import Program
+from llamacy.ops.plan.step import Step
 
 # A byte that makes small numbers, never NaN: as float16, bfloat16, float32 or exponent.
 FILLING = 0x2C
@@ -71,13 +72,14 @@ def linear_step(
     table = kernels.load(level.name).table
     x = np.random.default_rng(0).standard_normal((rows, k), np.float32)
     y = np.zeros((rows, n), np.float32)
-    before, step = (Program(table, n_threads, "f16", 1, 1, 16) for _ in range(2))
+    before, step = (Program(table, n_threads) for _ in range(2))
     prepared: NDArray[np.uint8] | None = None
     if before.reads_prepared(weight):
         prepared = np.zeros(before.prepared_bytes(k, rows), np.uint8)
-        before.prepare(x, k, prepared)
+        before.add(Step("prepare", {"x": x}, {"prepared": prepared}, {"n": k}))
         run(before, rows, n_threads)
-    step.linear("store", weight, None, x, prepared, y)
+    reads = {"x": x, "prepared": prepared}
+    step.add(Step.of("linear", reads, {"y": y}, form="store", weight=weight))
     return lambda: run(step, rows, n_threads)
 
 

@@ -13,6 +13,7 @@ import pytest
 import typer
 from hub_server import HubServer, Repo
 from hugging_face import write_babble
+from typer.testing import CliRunner
 
 from llamacy.cli import app
 
@@ -46,6 +47,20 @@ def test_python_examples_of_a_page_run(
     for line, code in blocks(page, "python"):
         # empty lines, so that a failure names the page's own line
         exec(compile("\n" * line + code, str(page), "exec"), space)
+
+
+@pytest.mark.usefixtures("selected_level")
+def test_the_readme_begins_with_what_its_first_command_prints() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    marked = r"<!-- ci: generate -->\n```sh\n(.*)\n```\n\n```text\n(.*?)```\n"
+    found = re.search(marked, readme, re.S)
+    assert found is not None
+    command, shown = found.groups()
+    words = shlex.split(command.rpartition("bin/llamacy ")[2])
+    done = CliRunner().invoke(app, words, prog_name="llamacy")
+    assert done.exit_code == 0
+    # a terminal shows the prompt, too, which a pipe does not
+    assert words[-1] + done.stdout == shown
 
 
 def test_flags_in_console_examples_exist() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.kernels.levels import Level
-from llamacy.model.executors import Executor, load_executor
+from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.ops.batch import Batch
 
 Golden = dict[str, NDArray[Any]]
@@ -25,7 +25,7 @@ def golden(shared: Path) -> Golden:
         return dict(arrays)
 
 
-def load(shared: Path, type_name: str, kv_type: str) -> Executor:
+def load(shared: Path, type_name: str, kv_type: str) -> LoadedExecutor:
     with open_gguf(shared / "models" / f"stories260K-{type_name}.gguf") as file:
         config = read_config(file)
         return load_executor(file, config, n_threads=2, kv_type=kv_type)
@@ -44,7 +44,7 @@ def kl_divergence(p: NDArray[np.float32], q: NDArray[np.float32]) -> float:
     return float((np.exp(a) * (a - b)).sum(axis=-1).mean())
 
 
-def greedy(executor: Executor, prompt: list[int]) -> list[int]:
+def greedy(executor: LoadedExecutor, prompt: list[int]) -> list[int]:
     sequence = executor.new_sequence()
     logits = executor.forward(Batch.of(prompt, sequence))
     tokens: list[int] = []

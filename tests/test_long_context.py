@@ -12,10 +12,9 @@ import random_model
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.architectures import phi3
 from llamacy.errors import FormatError
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
+from llamacy.model_files.hyperparameters import read_hyperparameters
 
 N_CTX_ORIG = 64
 
@@ -42,7 +41,8 @@ def path(
     }
     folder = tmp_path_factory.mktemp("models")
     with open_gguf(write_gguf(folder / "plain.gguf", metadata, {}, "F32")) as file:
-        specs = phi3.tensors(read_config(file))
+        architecture, config = read_hyperparameters(file)
+        specs = architecture.tensors(config)
     shapes = {name: spec.shape for name, spec in specs.items()}
     del shapes["rope_freqs.weight"]
     tensors = random_tensors(shapes.items())

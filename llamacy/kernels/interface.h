@@ -50,6 +50,14 @@ static inline size_t kv_head_bytes(kv_type type, int head_dim) {
     return 2 * PAGE_TOKENS * (elements + scales);
 }
 
+/* The layout of a layer's keys and values in a page. */
+static inline kv_layout kv_layout_of(kv_type type, int n_head, int n_head_kv, int head_dim, int value_dim) {
+    (void)value_dim; /* keys and values are of one size */
+    const size_t head_bytes = kv_head_bytes(type, head_dim);
+    const kv_layout kv = {type, n_head, n_head_kv, head_dim, head_bytes, (size_t)n_head_kv * head_bytes};
+    return kv;
+}
+
 /* Consecutive rows of one sequence. */
 typedef struct {
     int32_t row, n_rows;  /* in the batch */
@@ -96,6 +104,15 @@ typedef struct {
     double (*work)(int64_t n);
 } peak_product;
 
+/* y = f(x) on rows of n floats, y may be x; and z = f(x, y), z may be either. Items are rows. */
+typedef void (*unary_kernel)(const float *x, size_t ldx, float constant, int n, float *y, size_t ldy, int begin,
+                             int end);
+typedef void (*binary_kernel)(const float *x, const float *y, float *z, size_t ld, int n, int begin, int end);
+
+/* An elementwise operation, by its name in the vocabulary; tables of them end with a name of NULL. */
+typedef struct { const char *name; unary_kernel f; } unary_op;
+typedef struct { const char *name; binary_kernel f; } binary_op;
+
 typedef struct {
     const char *level;
     const peak_product *peaks; /* all kinds that its kernels are made of */
@@ -120,6 +137,9 @@ typedef struct {
     /* Whether linear() may read the prepared form of its activations with w. */
     int (*reads_prepared)(const packed_matrix *w);
     void (*linear)(const linear_args *args, int begin, int end, void *scratch);
+    /* Whether linear() cuts all rows into blocks that it unpacks weights for, once each; else
+     * it unpacks them anew for every few rows. */
+    int (*has_many_rows)(const linear_args *args);
     /* Rotate heads of x in place: each dimension of the first `half` with the one `half`
      * further, or, if half is 0, adjacent ones with each other. Items are rows. */
     void (*rope)(float *x, size_t ldx, int n_head, int head_dim, int half, const float *table,
@@ -131,17 +151,9 @@ typedef struct {
      * times runs, head by head; a run has at most max(1, TILE_ROWS / group) rows. */
     void (*attention)(const attention_args *args, const row_run *runs, int n_runs, const float *q,
                       size_t ldq, float *y, size_t ldy, int begin, int end, void *scratch);
-    /* z = x + y, silu(x) * y, and gelu(x) * y, on rows of n floats. Items are rows. */
-    void (*add)(const float *x, const float *y, float *z, size_t ld, int n, int begin, int end);
-    void (*silu_mul)(const float *x, const float *y, float *z, size_t ld, int n, int begin,
-                     int end);
-    void (*gelu_mul)(const float *x, const float *y, float *z, size_t ld, int n, int begin,
-                     int end);
-    /* y = factor * x, and cap * tanh(x / cap), on rows of n floats; y may be x. Items are rows. */
-    void (*scale)(const float *x, size_t ldx, float factor, int n, float *y, size_t ldy, int begin,
-                  int end);
-    void (*softcap)(const float *x, size_t ldx, float cap, int n, float *y, size_t ldy, int begin,
-                    int end);
+    /* All elementwise operations; rows.pxi has the tables. */
+    const unary_op *unary;
+    const binary_op *binary;
     /* z = y * sigmoid(x . w), with x and w of k floats, y and z of n. Items are rows. */
     void (*sigmoid_gate)(const float *x, size_t ldx, const float *w, int k, const float *y, size_t ldy,
                          int n, float *z, size_t ldz, int begin, int end);

@@ -6,42 +6,19 @@ are the same call with other rows.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from collections.abc import Sequence as Items
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llamacy.ops.state.sequence import SequenceState
 
 Wanted = Literal["last", "all", "none"]
 
 N_BATCH = 512
 """Most rows of a pass, where nothing else is said."""
-
-
-class Sequence(Protocol):
-    """The keys and values of one text's tokens, kept between forward passes."""
-
-    @property
-    def n_past(self) -> int:
-        """Tokens read; the next row of this sequence has this position."""
-
-    @property
-    def pages(self) -> tuple[Hashable, ...]:
-        """The pieces of memory that hold them; forks have pieces in common."""
-
-    def fork(self) -> Sequence:
-        """Return a sequence that begins with the same tokens, sharing memory."""
-
-    def can_go_back(self, n: int) -> bool:
-        """Whether nothing is gone that is read after the first `n` tokens."""
-
-    def truncate(self, n: int) -> None:
-        """Forget all but the first `n` tokens, and those too unless `can_go_back`."""
-
-    def close(self) -> None:
-        """Give the memory back; may be called again."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +36,24 @@ class Batch:
 
     tokens: NDArray[np.int32]
     positions: NDArray[np.int32]
-    sequences: list[Sequence]
+    sequences: list[SequenceState]
     wanted: NDArray[np.int32]
 
     @classmethod
     def of(
-        cls, tokens: Items[int], sequence: Sequence, wanted: Wanted = "last"
+        cls, tokens: Sequence[int], sequence: SequenceState, wanted: Wanted = "last"
     ) -> Batch:
         """Rows that continue `sequence` with `tokens`."""
         return cls.join([(tokens, sequence, wanted)])
 
     @classmethod
-    def join(cls, parts: Iterable[tuple[Items[int], Sequence, Wanted]]) -> Batch:
+    def join(
+        cls, parts: Iterable[tuple[Sequence[int], SequenceState, Wanted]]
+    ) -> Batch:
         """Rows of several sequences, each continued with its own tokens."""
         tokens: list[int] = []
         positions: list[int] = []
-        sequences: list[Sequence] = []
+        sequences: list[SequenceState] = []
         rows: list[int] = []
         for part, sequence, wanted in parts:
             first, end = len(tokens), len(tokens) + len(part)

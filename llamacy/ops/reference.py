@@ -253,6 +253,8 @@ class ReferenceExecutor:
         """0: what it keeps is not in pages."""
         return 0
 
+    n_pages_used = n_pages_free = 0  # likewise
+
     def forward(self, batch: Batch, logits: Array | None = None) -> Array:
         """Run one forward pass; float32, (n_wanted, n_vocab), in `logits` if given."""
         with self._lock:

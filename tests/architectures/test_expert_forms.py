@@ -12,11 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.architectures import find_architecture
 from llamacy.errors import FormatError
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import Batch
 
 Tensors = dict[str, NDArray[np.float32]]
@@ -81,7 +80,8 @@ def make_model(
             for key, value in llama_metadata(**KEYS).items()
         } | {"general.architecture": family}
         with open_gguf(write_gguf(folder / "plain.gguf", metadata, {}, "F32")) as file:
-            specs = find_architecture(family, "").tensors(read_config(file))
+            architecture, config = read_hyperparameters(file)
+            specs = architecture.tensors(config)
         required = (
             (name, spec.shape) for name, spec in specs.items() if spec.is_required
         )
@@ -93,7 +93,7 @@ def make_model(
 
 def logits(path: Path, kind: Any = "plan") -> NDArray[np.float32]:
     with open_gguf(path) as file:
-        config = read_config(file)
+        _, config = read_hyperparameters(file)
         executor = load_executor(file, config, executor=kind, kv_type="f32")
     ids = np.random.default_rng(1).integers(0, config.n_vocab, 20).tolist()
     batch = Batch.of(ids, executor.new_sequence(), "all")

@@ -12,10 +12,9 @@ from forward_passes import logits
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.architectures import find_architecture
 from llamacy.errors import FormatError
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
+from llamacy.model_files.hyperparameters import read_hyperparameters
 
 Tensors = dict[str, NDArray[np.float32]]
 Write = Callable[..., Path]
@@ -63,8 +62,8 @@ def make_model(
         metadata["general.architecture"] = family
         plain = write_gguf(tmp_path / "plain.gguf", metadata, {}, "F32")
         with open_gguf(plain) as file:
-            config = read_config(file)
-        specs = find_architecture(family, "plain.gguf").tensors(config)
+            architecture, config = read_hyperparameters(file)
+        specs = architecture.tensors(config)
         tensors = random_tensors(
             (name, spec.shape) for name, spec in specs.items() if spec.is_required
         )
@@ -196,6 +195,8 @@ def test_a_mixture_without_experts_is_refused(
     match = f"{family}.expert_count: wanted 1 or more, found 0"
     with pytest.raises(FormatError, match=match):
         logits(path, kind)
+    with pytest.raises(FormatError, match=match):
+        llamacy.inspect(path)
 
 
 def test_a_quantised_mixture_runs(

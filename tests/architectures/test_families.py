@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.architectures import ARCHITECTURES
-from llamacy.architectures.weights import select_tensors
+from llamacy.architectures.tensors import select_tensors
 from llamacy.errors import FormatError
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import Batch
 
 Array = NDArray[np.float32]
@@ -104,7 +103,8 @@ def make_model(
         } | {"general.architecture": family}
         plain = write_gguf(folder / "plain.gguf", metadata, {}, "F32")
         with open_gguf(plain) as file:
-            specs = ARCHITECTURES[family].tensors(read_config(file))
+            architecture, config = read_hyperparameters(file)
+            specs = architecture.tensors(config)
         tensors = random_tensors(
             (name, spec.shape)
             for name, spec in specs.items()
@@ -119,7 +119,7 @@ def make_model(
 
 def load(path: Path, kind: Any, n_ctx: int = 0, **options: Any) -> tuple[Any, int]:
     with open_gguf(path) as file:
-        config = replace(read_config(file), n_ctx=n_ctx)
+        config = replace(read_hyperparameters(file)[1], n_ctx=n_ctx)
         return load_executor(file, config, executor=kind, **options), config.n_vocab
 
 
@@ -235,7 +235,8 @@ def test_missing_tensors_and_wrong_shapes_are_refused(
     make_model: Make, name: str
 ) -> None:
     with open_gguf(make_model(name)) as file:
-        specs = ARCHITECTURES[MODELS[name][0]].tensors(read_config(file))
+        architecture, config = read_hyperparameters(file)
+        specs = architecture.tensors(config)
         whole: dict[str, Any] = dict(file.tensors)
         for tensor, spec in specs.items():
             if not spec.is_required:
@@ -257,7 +258,8 @@ def test_missing_tensors_and_wrong_shapes_are_refused(
 @pytest.mark.parametrize("type_name", ["F32", "Q8_0"])
 def test_stacked_matrices_are_split(make_model: Make, type_name: str) -> None:
     with open_gguf(make_model("phi3", type_name=type_name)) as file:
-        specs = ARCHITECTURES["phi3"].tensors(read_config(file))
+        architecture, config = read_hyperparameters(file)
+        specs = architecture.tensors(config)
         tensors = select_tensors(specs, file.tensors, "m.gguf")
         for whole, parts in (
             ("blk.1.attn_qkv", ("attn_q", "attn_k", "attn_v")),

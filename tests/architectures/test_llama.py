@@ -11,10 +11,10 @@ import pytest
 from forward_passes import logits
 from numpy.typing import NDArray
 
-from llamacy.architectures import ARCHITECTURES, find_architecture, llama
+from llamacy.architectures import ARCHITECTURES, find_architecture
 from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
+from llamacy.model_files.hyperparameters import read_hyperparameters
 
 Tensors = dict[str, NDArray[np.float32]]
 Write = Callable[..., Path]
@@ -67,7 +67,8 @@ def make_model(
         metadata = llama_metadata(**keys)
         plain = write_gguf(tmp_path / "plain.gguf", metadata, {}, "F32")
         with open_gguf(plain) as file:
-            specs = llama.tensors(read_config(file))
+            architecture, config = read_hyperparameters(file)
+            specs = architecture.tensors(config)
         tensors = random_tensors(
             (name, spec.shape)
             for name, spec in specs.items()

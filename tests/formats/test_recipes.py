@@ -16,12 +16,22 @@ from llamacy.ggml.file_types import FILE_TYPES
 from llamacy.ggml.types import GGMLType
 
 PARTS = (
-    *("attn_q", "attn_k", "attn_v", "attn_output"),
-    *("ffn_gate", "ffn_up", "ffn_down"),
+    "attn_q",
+    "attn_k",
+    "attn_v",
+    "attn_output",
+    "ffn_gate",
+    "ffn_up",
+    "ffn_down",
 )
 EXPERTS = (
-    *("ffn_gate_inp", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"),
-    *("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"),
+    "ffn_gate_inp",
+    "ffn_gate_exps",
+    "ffn_up_exps",
+    "ffn_down_exps",
+    "ffn_gate_shexp",
+    "ffn_up_shexp",
+    "ffn_down_shexp",
 )
 
 
@@ -143,9 +153,15 @@ def test_routers_and_norms_of_heads_stay_float32(name: str) -> None:
 @pytest.mark.parametrize(
     ("file_type", "n_in", "expected"),
     [
-        *(("Q2_K", 320, "Q4_0"), ("Q3_K_S", 320, "Q4_0"), ("Q4_K_S", 320, "Q5_0")),
-        *(("Q5_K_S", 320, "Q5_1"), ("Q6_K", 320, "Q8_0"), ("Q6_K", 172, "F16")),
-        *(("Q8_0", 172, "F16"), ("BF16", 172, "BF16"), ("Q4_K_S", 172, "F16")),
+        ("Q2_K", 320, "Q4_0"),
+        ("Q3_K_S", 320, "Q4_0"),
+        ("Q4_K_S", 320, "Q5_0"),
+        ("Q5_K_S", 320, "Q5_1"),
+        ("Q6_K", 320, "Q8_0"),
+        ("Q6_K", 172, "F16"),
+        ("Q8_0", 172, "F16"),
+        ("BF16", 172, "BF16"),
+        ("Q4_K_S", 172, "F16"),
     ],
 )
 def test_rows_that_are_not_whole_blocks_fall_back_to_another_type(
@@ -237,9 +253,15 @@ def test_routers_and_biases_of_experts_stay_float32(
 @pytest.mark.parametrize(
     ("file_type", "expected"),
     [
-        *(("Q2_K", "Q4_0"), ("Q3_K_S", "Q4_0"), ("Q3_K_M", "Q5_0")),
-        *(("Q3_K_L", "Q5_1"), ("Q4_K_S", "Q5_0"), ("Q4_K_M", "Q5_0")),
-        *(("Q5_K_M", "Q5_1"), ("Q6_K", "Q8_0"), ("Q8_0", "Q8_0")),
+        ("Q2_K", "Q4_0"),
+        ("Q3_K_S", "Q4_0"),
+        ("Q3_K_M", "Q5_0"),
+        ("Q3_K_L", "Q5_1"),
+        ("Q4_K_S", "Q5_0"),
+        ("Q4_K_M", "Q5_0"),
+        ("Q5_K_M", "Q5_1"),
+        ("Q6_K", "Q8_0"),
+        ("Q8_0", "Q8_0"),
     ],
 )
 def test_expert_rows_that_are_not_whole_blocks_fall_back_to_another_type(

@@ -42,8 +42,12 @@ def test_each_model_is_listed_by_a_name_that_finds_it(
     paths = [
         llamacy.pull(name)
         for name in (
-            *(REPO, f"{REPO}:Q8_0", f"{REPO}/mmproj-F16.gguf", f"{REPO}@v1"),
-            *("user/split", "user/plain"),
+            REPO,
+            f"{REPO}:Q8_0",
+            f"{REPO}/mmproj-F16.gguf",
+            f"{REPO}@v1",
+            "user/split",
+            "user/plain",
         )
     ]
     models = by_name()

@@ -87,7 +87,7 @@ def test_a_gated_repository_needs_a_token(
 def test_an_unreachable_hub_is_a_connection_error(repo: Repo, hub: HubServer) -> None:
     llamacy.pull(f"{REPO}:Q8_0")
     hub.stop()
-    message = f"cannot get it from {hub.url}: .*; in the cache: {REPO}:Q8_0$"
+    message = f"cannot be downloaded from {hub.url}: .*; in the cache: {REPO}:Q8_0$"
     with pytest.raises(llamacy.HubConnectionError, match=message):
         llamacy.load(f"{REPO}:Q4_K_M")
     with pytest.raises(ConnectionError):
@@ -111,7 +111,9 @@ def test_a_transfer_that_breaks_leaves_nothing(
     repo: Repo, hub: HubServer, cache: Path
 ) -> None:
     hub.cuts[FILE] = [-100_000]
-    with pytest.raises(llamacy.HubConnectionError, match=f"{REPO}: cannot get it"):
+    with pytest.raises(
+        llamacy.HubConnectionError, match=f"{REPO}: cannot be downloaded"
+    ):
         llamacy.load(REPO)
     assert nothing_is_left(cache)
     assert locate(REPO).stat().st_size == len(repo.files[FILE])

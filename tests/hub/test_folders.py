@@ -155,7 +155,9 @@ def test_a_file_missing_in_the_repository_is_named(
     hub: HubServer, sharded: Repo
 ) -> None:
     del sharded.files[SHARDS[1]]
-    with pytest.raises(llamacy.HubNotFoundError, match=f"has not: {SHARDS[1]}$"):
+    with pytest.raises(
+        llamacy.HubNotFoundError, match=f"not in the repository: {SHARDS[1]}$"
+    ):
         llamacy.load(REPO)
     assert transferred(hub) == []
     assert llamacy.cached_models() == []

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
-from llamacy.model.executors import Executor, load_executor
+from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.model_files.sources import locate
 from llamacy.ops.batch import Batch
 
@@ -74,7 +74,7 @@ def true_perplexity(demo: llamacy.Model) -> float:
     return math.exp(float(np.concatenate(losses).mean()))
 
 
-def _losses(executor: Executor, ids: list[int]) -> NDArray[np.float64]:
+def _losses(executor: LoadedExecutor, ids: list[int]) -> NDArray[np.float64]:
     batch = Batch.of(ids[:-1], executor.new_sequence(), "all")
     x = executor.forward(batch).astype(np.float64)
     x -= x.max(axis=1, keepdims=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.formats.gguf.config import read_config
 from llamacy.kernels.levels import Level
-from llamacy.model.executors import Executor, load_executor
+from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
 
@@ -229,7 +229,7 @@ def run(path: Path, kind: Any) -> Array:
             "short" in path.name
         ):  # transformers goes by the length of the text, not of the context
             config = replace(config, n_ctx=N_TOKENS)
-        executor: Executor = load_executor(
+        executor: LoadedExecutor = load_executor(
             file, config, executor=kind, n_threads=2, kv_type="f32"
         )
     return executor.forward(Batch.of(tokens(), executor.new_sequence(), "all"))

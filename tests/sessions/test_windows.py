@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 import llamacy
-from llamacy.architectures import llama
 from llamacy.cli import app
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.model import Model
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.plan.plan import Plan
-from llamacy.ops.plan.steps import PAGE
+from llamacy.ops.state.kv_pages import PAGE
 from llamacy.ops.state.windows import MARGIN
 
 WINDOW = 48
@@ -53,7 +52,8 @@ def write_model(
         }
         folder = tmp_path_factory.mktemp("models")
         with open_gguf(write_gguf(folder / "plain.gguf", metadata, {}, "F32")) as file:
-            specs = llama.tensors(read_config(file))
+            architecture, config = read_hyperparameters(file)
+            specs = architecture.tensors(config)
         tensors = random_tensors(
             (name, spec.shape) for name, spec in specs.items() if spec.is_required
         )
@@ -131,7 +131,7 @@ def test_llamacy_show_takes_the_window_into_account(path: Path) -> None:
     assert memory["window"] == WINDOW
     assert memory["kv_bytes"]["f16"] == llamacy.inspect(path).kv_bytes(2048)
     (line,) = [one for one in show().splitlines() if one.startswith("memory:")]
-    assert line.endswith(f"by a window of {WINDOW}")
+    assert line.endswith(f"with a window of {WINDOW}")
 
 
 def test_a_single_layer_without_a_window_keeps_all_pages(

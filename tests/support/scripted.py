@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.generation.cancelling import CancelToken
+from llamacy.generation.completions import completion
+from llamacy.generation.context import Context
 from llamacy.generation.gather import gather
-from llamacy.generation.request import MakeRoom, Request
+from llamacy.generation.goals.complete import Complete, MakeRoom
+from llamacy.generation.mailbox import ThreadMailbox
+from llamacy.generation.request import Request
+from llamacy.generation.scheduler import Scheduler
 from llamacy.generation.worker import Worker
 from llamacy.ops.batch import Batch
 from llamacy.results import Completion
@@ -92,6 +99,13 @@ class ScriptedExecutor:
     def n_open(self) -> int:
         return sum(not one.closed for one in self.sequences)
 
+    @property
+    def n_pages_used(self) -> int:
+        held = (page for one in self.sequences if not one.closed for page in one.pages)
+        return len(set(held))
+
+    n_pages_free = 0
+
     def new_sequence(self) -> ScriptedSequence:
         return ScriptedSequence(self)
 
@@ -128,26 +142,34 @@ def request(
     vocabulary: Vocabulary | None = None,
     n_ctx: int = 1000,
     params: SamplingParams | None = None,
-    written: Mapping[int, bytes] | None = None,
+    token_bytes_override: Mapping[int, bytes] | None = None,
     make_room: MakeRoom | None = None,
+    cancel: CancelToken | None = None,
     **options: object,
-) -> Request:
+) -> Request[Complete]:
     params = params or SamplingParams(temperature=0, **options)  # type: ignore[arg-type]
-    return Request(
-        Vocabulary.ids(prompt),
+    goal = Complete(
+        Context(Vocabulary.ids(prompt), n_ctx),
         params,
-        n_ctx,
         vocabulary or Vocabulary(),  # type: ignore[arg-type]
-        written=written,
+        token_bytes_override=token_bytes_override,
         make_room=make_room,
     )
+    return Request(goal, cancel=cancel)
+
+
+def add(scheduler: Scheduler, *requests: Request[Any]) -> None:
+    """Give `scheduler` requests, whose events nobody takes."""
+    for one in requests:
+        one.submit(ThreadMailbox())
+    scheduler.add(requests)
 
 
 def complete(
-    executor: ScriptedExecutor, *requests: Request, n_cache_pages: int = 0
+    executor: ScriptedExecutor, *requests: Request[Complete], n_cache_pages: int = 0
 ) -> list[Completion]:
     worker = Worker(executor, n_cache_pages)
     gather(worker, requests)
     worker.close()
     assert executor.n_open == 0
-    return [one.completion() for one in requests]
+    return [completion(one) for one in requests]

@@ -9,6 +9,10 @@ cdef void linear(
         linear_panels(a, begin, end, <float*>scratch)
 
 
+cdef bint has_many_rows(const linear_args* a) noexcept nogil:
+    return gemm_wants(a)
+
+
 cdef void linear_panels(
     const linear_args* a, int begin, int end, float* out
 ) noexcept nogil:

@@ -1,10 +1,10 @@
 """Runs a plan: all steps of a forward pass in one call without the GIL.
 
-Running a :class:`Program` enters one OpenMP parallel region; each thread walks the
-steps, takes items of a step's work list, those of its own share first, until none are
-left, and where a step reads what an earlier one wrote, waits for that to be done. What
-steps are is said in :mod:`llamacy.ops.plan.steps`; what they compute, in perform.h and
-:mod:`llamacy.kernels`.
+Running a `Program` enters one OpenMP parallel region. Each thread walks the steps and
+takes items of a step's work list, those of its own share first and then, by work
+stealing, those of others, until none are left. Where a step reads what an earlier one
+wrote, threads wait for that to be done. step.h says what a step is, perform.h and the
+kernels what it computes.
 """
 
 from cython.parallel cimport parallel, threadid
@@ -58,17 +58,22 @@ cdef extern from "plan/perform.h" nogil:
 
 
 cdef class Program(Steps):
-    """Steps, and what threads need to run them."""
+    """Steps, and what threads need to run them.
+
+    Parameters
+    ----------
+    capsule : object
+        The kernels: a level's `table`.
+    n_threads : int
+        Most threads of a run.
+    """
 
     cdef void* lists  # a work_list of each step, and of the threads that are done
     cdef int n_threads
     cdef uint8_t[:, ::1] scratch
 
-    def __cinit__(self, capsule, int n_threads, *_):
+    def __cinit__(self, capsule, int n_threads):
         self.n_threads = n_threads
-        # one more page, to align it and to keep threads off each other's cache lines
-        self.scratch = np.zeros(
-            (n_threads, self.kernels.scratch_bytes(self.kv.head_dim) + 4096), np.uint8)
 
     def __dealloc__(self):
         free(self.lists)
@@ -80,15 +85,23 @@ cdef class Program(Steps):
 
         Parameters
         ----------
-        tokens, positions : (n_rows,)
-        wanted : (n_wanted,); rows whose logits go to `logits`, (n_wanted, n_vocab).
-        runs : (n_runs, 3); first row, rows and first position of each.
-        pages : (n_runs,); address of each run's page addresses.
-        n_threads : 1 to those the program was made for.
+        tokens, positions : int32, (n_rows,)
+            Token and position of each row.
+        wanted : int32, (n_wanted,)
+            Rows whose logits are computed.
+        runs : int32, (n_runs, 3)
+            First row, number of rows and first position of each run.
+        pages : uintptr, (n_runs,)
+            Address of each run's page addresses.
+        logits : float32, (n_wanted, n_vocab)
+            Receives the logits.
+        n_threads : int
+            1 to the number that the program was made for.
 
         Raises
         ------
-        ValueError : another number of threads.
+        ValueError
+            Another number of threads.
         """
         if not 1 <= n_threads <= self.n_threads:
             raise ValueError(
@@ -102,6 +115,7 @@ cdef class Program(Steps):
         b.wanted = &wanted[0] if b.n_wanted else NULL
         b.logits = &logits[0, 0] if b.n_wanted else NULL
         self.clear_lists()
+        self.make_scratch()
         b.runs = runs_of(runs, pages)
         with nogil:
             if n_threads == 1:
@@ -119,6 +133,14 @@ cdef class Program(Steps):
             raise MemoryError("no memory for the work lists of a forward pass")
         self.lists = lists
         memset(lists, 0, size)
+        return 0
+
+    cdef int make_scratch(self) except -1:
+        """Make sure that each thread has memory for every step's kernel."""
+        # one more page, to align it and to keep threads off each other's cache lines
+        cdef Py_ssize_t size = self.kernels.scratch_bytes(self.most_dims) + 4096
+        if self.scratch is None or self.scratch.shape[1] < size:
+            self.scratch = np.zeros((self.n_threads, size), np.uint8)
         return 0
 
     cdef work_list* list_of(self, int i, team_member who) noexcept nogil:

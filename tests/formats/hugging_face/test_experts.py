@@ -114,7 +114,8 @@ EXPERT = "model.layers.1.mlp.experts"
         (
             "down_proj_blocks",
             np.zeros((3, 128, 9, 16), np.uint8),
-            *(FormatError, r"shape: wanted \(3, 128, 8, 16\), found \(3, 128, 9, 16\)"),
+            FormatError,
+            r"shape: wanted \(3, 128, 8, 16\), found \(3, 128, 9, 16\)",
         ),
         (
             "down_proj",
@@ -163,7 +164,8 @@ def test_wrong_mxfp4_blocks_are_refused(
         ),
         (
             {"1.w1.weight": noise(N_FF, N_EMBD, dtype=np.float16)},
-            *(FormatError, "dtype: wanted F32, as of the first expert, found F16"),
+            FormatError,
+            "dtype: wanted F32, like expert 0, found F16",
         ),
     ],
 )
@@ -245,7 +247,8 @@ def test_a_wrong_number_of_experts_names_the_tensor(
     tmp_path: Path, n_expert: int, message: str
 ) -> None:
     path = write(
-        *(tmp_path / "model", "MixtralForCausalLM"),
+        tmp_path / "model",
+        "MixtralForCausalLM",
         lambda prefix: mixtral(prefix, experts()),
     )
     changes = {"architectures": ["MixtralForCausalLM"], "num_local_experts": n_expert}

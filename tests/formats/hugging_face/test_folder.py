@@ -11,6 +11,7 @@ import pytest
 import random_model
 from hugging_face import (
     BABBLE,
+    halves_apart,
     hugging_face_tensors,
     write_babble,
     write_json,
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.errors import FormatError, ModelFileError, UnsupportedError
 from llamacy.formats.gguf.config import read_config
+from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.hugging_face import open_hugging_face
 from llamacy.formats.metadata import Metadata
 
@@ -182,6 +184,50 @@ def test_mistral_is_a_llama_with_a_window(folder: Callable[..., Path]) -> None:
         assert read_config(file).windowed_layers == (True, False, True, False)
 
 
+def test_lists_are_arrays_of_the_layers(
+    folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Of the heads and widths of each layer; rows are reordered by its own heads."""
+    n_head, n_head_kv, n_ff = [4, 2, 6, 4], [2, 1, 3, 4], [192, 64, 32, 192]
+    want = random_model.tensors(N_VOCAB, seed=0)
+    theirs = hugging_face_tensors(want)
+    rng = np.random.default_rng(2)
+    for layer in range(4):
+        ours, name = f"blk.{layer}", f"model.layers.{layer}"
+        for part, module, heads in (
+            ("attn_q", "self_attn.q_proj", n_head[layer]),
+            ("attn_k", "self_attn.k_proj", n_head_kv[layer]),
+        ):
+            rows = rng.standard_normal((16 * heads, 64), dtype=np.float32)
+            want[f"{ours}.{part}.weight"] = rows
+            theirs[f"{name}.{module}.weight"] = halves_apart(rows, heads)
+        for part, module, shape in (
+            ("attn_v", "self_attn.v_proj", (16 * n_head_kv[layer], 64)),
+            ("attn_output", "self_attn.o_proj", (64, 16 * n_head[layer])),
+            ("ffn_gate", "mlp.gate_proj", (n_ff[layer], 64)),
+            ("ffn_up", "mlp.up_proj", (n_ff[layer], 64)),
+            ("ffn_down", "mlp.down_proj", (64, n_ff[layer])),
+        ):
+            values = rng.standard_normal(shape, dtype=np.float32)
+            want[f"{ours}.{part}.weight"] = values
+            theirs[f"{name}.{module}.weight"] = values
+    path = folder(
+        num_attention_heads=n_head,
+        num_key_value_heads=n_head_kv,
+        intermediate_size=n_ff,
+    )
+    write_tensors(path, theirs)
+    llamacy.convert(path, tmp_path / "mixed.gguf")
+    with open_gguf(tmp_path / "mixed.gguf") as file:
+        config = read_config(file)
+        for name, values in want.items():
+            np.testing.assert_array_equal(file.tensors[name].dequantize(), values, name)
+    mixers = [layer.mixer for layer in config.layers]
+    assert [mixer.n_head for mixer in mixers] == n_head
+    assert [mixer.n_head_kv for mixer in mixers] == n_head_kv
+    assert [layer.feed_forward.n_ff for layer in config.layers] == n_ff
+
+
 WRONG: list[tuple[dict[str, Any], type[FormatError], str]] = [
     ({"architectures": ["NoSuchForCausalLM"]}, UnsupportedError, "one of LlamaForCaus"),
     ({"architectures": []}, FormatError, "an array of one name"),
@@ -205,6 +251,12 @@ WRONG: list[tuple[dict[str, Any], type[FormatError], str]] = [
         *(FormatError, "a divisor of 64"),
     ),
     ({"num_key_value_heads": 3}, FormatError, "a divisor of 4"),
+    ({"num_attention_heads": [4, 4]}, FormatError, "a whole number, or 4 of them"),
+    ({"intermediate_size": [96] * 3 + [True]}, FormatError, "or 4 of them"),
+    ({"intermediate_size": [96] * 3 + [0]}, FormatError, "found 0 in layer 3"),
+    ({"intermediate_size": [96, 2**40, 1, 1]}, FormatError, "in layer 1"),
+    ({"intermediate_size": []}, FormatError, "a whole number, or 4 of them"),
+    ({"num_key_value_heads": [2, 2, 3, 2]}, FormatError, "a divisor of 4, found 3"),
     ({"head_dim": 15}, FormatError, "head_dim: wanted an even number"),
     ({"head_dim": 32}, FormatError, r"128 rows, found \(64, 64\)"),
     ({"attention_bias": True}, FormatError, r"layers\.0\.self_attn\.q_proj\.bias"),

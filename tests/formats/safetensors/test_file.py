@@ -53,7 +53,10 @@ def test_a_valid_file_is_read_to_the_bit(path: Path) -> None:
             floats = (values.astype(np.uint32) << 16).view(np.float32)
         np.testing.assert_array_equal(tensor.dequantize(), floats)
     assert [each.type.name for each in file.tensors.values()] == [
-        *("F32", "F16", "BF16", "F32")
+        "F32",
+        "F16",
+        "BF16",
+        "F32",
     ]
     file.close()
     with pytest.raises(ClosedError):
@@ -112,11 +115,12 @@ HOSTILE: dict[str, tuple[Any, int, str]] = {
     "metadata in a list": ({"__metadata__": []}, 0, "an object of strings"),
     "the name twice": (
         b'{"a":%(a)b,"a":%(a)b}' % {b"a": json.dumps(entry()).encode()},
-        *(16, "a key once"),
+        16,
+        "a key once",
     ),
     "no JSON": (b'{"a": ', 0, "JSON text"),
     "no UTF-8": (b'{"\xff": 1}', 0, "JSON text"),
-    "brackets": (DEEP, 0, "without end"),
+    "brackets": (DEEP, 0, "nested in each other"),
     "a long number": (b'{"a": %b}' % (b"9" * 5000), 0, "JSON text"),
     "too many items": (b'{"a": [' + b"1," * (1 << 22) + b"1]}", 0, "at most 4194304"),
 }
@@ -230,7 +234,8 @@ def test_tensors_of_several_files_are_read(tmp_path: Path) -> None:
     write_parts(tmp_path)
     file = open_safetensors(tmp_path)
     assert [path.name for path in file.paths] == [
-        *("part0.safetensors", "part1.safetensors")
+        "part0.safetensors",
+        "part1.safetensors",
     ]
     for name in ("matrix", "half"):
         assert file.tensors[name].data.tobytes() == SOUND[name].tobytes()

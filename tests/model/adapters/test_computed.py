@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.adapters import low_ranks, read_adapters
-from llamacy.model.executors import Executor, load_executor
+from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.ops.batch import Batch
 
 Floats = NDArray[np.float32]
@@ -36,7 +36,7 @@ def merged(tensors: dict[str, Floats], pairs: Pairs, scale: float) -> dict[str, 
     return {**tensors, **changed}
 
 
-def executor_of(path: Path, kind: Kind, lora: Any = None) -> Executor:
+def executor_of(path: Path, kind: Kind, lora: Any = None) -> LoadedExecutor:
     with open_gguf(path) as file:
         config = read_config(file)
         executor = load_executor(file, config, executor=kind, kv_type="f32")
@@ -46,7 +46,7 @@ def executor_of(path: Path, kind: Kind, lora: Any = None) -> Executor:
     return executor
 
 
-def logits_of(executor: Executor) -> Floats:
+def logits_of(executor: LoadedExecutor) -> Floats:
     return executor.forward(Batch.of(TOKENS, executor.new_sequence(), "all"))
 
 
