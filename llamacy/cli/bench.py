@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llamacy.cli.explaining import explain_passes
 from llamacy.cli.failures import UsageError
 from llamacy.cli.limits import (
     compared,
@@ -58,6 +59,10 @@ def bench(
         bool,
         typer.Option("--no-limits", help="Do not measure the machine's limits."),
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Tell where the time of a pass goes instead."),
+    ] = False,
     json: JSON = False,
 ) -> None:
     """Measure tokens per second: the median of some runs, the least and the most.
@@ -69,12 +74,30 @@ def bench(
     a second (multiplications and additions, of matrices and of attention); and
     what percentage that is of this machine's limits, which are measured before
     and after. More than 100 says that something else ran while they were.
+
+    With --explain one pass of a prompt and one of generating after it are taken
+    apart instead: the steps of each kind, what they read and compute, how long they
+    take, and how long this machine would need at least.
     """
     if (argument is None) == (model is None):
         raise UsageError("wanted one model: give a GGUF file, or a name on the hub")
     source = argument or model or ""
     found = find_model(source)
     file_type = type_name(found, quantize)
+    if explain:
+        explain_passes(
+            source,
+            found.path,
+            n_prompt=n_prompt,
+            n_gen=n_gen,
+            repetitions=repetitions,
+            n_threads=threads,
+            kv_type=kv_type,
+            quantize=file_type,
+            with_limits=not no_limits,
+            as_json=json,
+        )
+        return
     report = {"model": source} | _measure(
         found.path,
         file_type,

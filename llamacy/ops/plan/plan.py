@@ -31,6 +31,7 @@ from llamacy.ops.batch import N_BATCH, Batch
 from llamacy.ops.plan.barriers import find_barriers
 from llamacy.ops.plan.buffers import allocate
 from llamacy.ops.plan.cost import Cost, PassCost
+from llamacy.ops.plan.explaining import PassReport, StepReport, time_pass
 from llamacy.ops.plan.lowering import Lowering
 from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
 from llamacy.ops.plan.recorder import Node, Recorder
@@ -126,7 +127,11 @@ class Plan:
         return self._pool.n_used
 
     def forward(
-        self, batch: Batch, logits: NDArray[np.float32] | None = None
+        self,
+        batch: Batch,
+        logits: NDArray[np.float32] | None = None,
+        *,
+        seconds: NDArray[np.float64] | None = None,
     ) -> NDArray[np.float32]:
         """Run one forward pass.
 
@@ -136,6 +141,8 @@ class Plan:
             At most `n_batch` rows.
         logits : float32, (n_wanted, n_vocab), or None
             Where the logits go; None makes a new array.
+        seconds : float64, (n_steps,), or None
+            Receives how long each step took; they then run one after another.
 
         Returns
         -------
@@ -172,15 +179,64 @@ class Plan:
             runs, pages = self._cut_runs(batch, parts)
             self._program.run(
                 batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
-                usable_threads(self._n_threads),
+                usable_threads(self._n_threads), seconds,
             )  # fmt: skip
             for _, n_rows, sequence in parts:
                 sequence.advance(n_rows)
         return logits
 
     def cost(self, first: int, n_rows: int, n_wanted: int) -> Cost:
-        """Count what a pass must read and compute: see PassCost."""
+        """Count what a pass must read and compute: see `PassCost`."""
         return self._cost.of(first, n_rows, n_wanted)
+
+    def explain(
+        self,
+        n_rows: int,
+        *,
+        n_past: int = 0,
+        n_wanted: int = 1,
+        repetitions: int = 5,
+    ) -> PassReport:
+        """Run passes of that many rows, and tell what each of their steps takes.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of a pass, of one sequence; 1 to `n_batch`.
+        n_past : int
+            Tokens that the sequence has before.
+        n_wanted : int
+            Of how many of the last rows the logits are wanted; 0 to `n_rows`.
+        repetitions : int
+            Passes that are timed, 1 or more; times are medians.
+
+        Raises
+        ------
+        ArgumentError
+            One of the numbers is not possible.
+        """
+        with self._lock:
+            if self._program is None:
+                raise ClosedError("the model is closed")
+            program, steps = self._program, self._steps
+        times = time_pass(
+            self, len(steps), n_rows, n_past, n_wanted, repetitions=repetitions
+        )
+        chosen = [program.kernel_of(i, n_rows, n_wanted) for i in range(len(steps))]
+        return PassReport(
+            level=self._level,
+            n_threads=usable_threads(self._n_threads),
+            n_rows=n_rows,
+            n_past=n_past,
+            n_wanted=n_wanted,
+            steps=tuple(
+                StepReport.of(step, kernel, n_past, n_rows, n_wanted, seconds)
+                for step, kernel, seconds in zip(
+                    steps, chosen, times.of_steps, strict=True
+                )
+            ),
+            seconds=times.of_pass,
+        )
 
     def set_adapters(
         self, adapters: Mapping[str, LowRank[NDArray[np.float32]]]
@@ -231,13 +287,13 @@ class Plan:
 
     def _lower(self, recorder: Recorder, logits: Node) -> None:
         """Make the program of the recorded pass."""
-        level = kernels.load(kernels.selected().name)
-        program = Program(level.table, self._n_threads)
+        self._level = kernels.selected().name
+        program = Program(kernels.load(self._level).table, self._n_threads)
         lowering = Lowering(recorder.nodes, logits, program, self._layout, self.n_batch)
         steps = lowering.lower()
         for step, waits in zip(allocate(steps), find_barriers(steps), strict=True):
             program.add(step, waits=waits)
-        self._program, self._cost = program, PassCost(steps)
+        self._program, self._steps, self._cost = program, steps, PassCost(steps)
         self._max_run = _longest_run(steps)
 
     def _check(self, batch: Batch) -> list[tuple[int, int, PagedSequence]]:

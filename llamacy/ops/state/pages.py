@@ -59,9 +59,7 @@ class PagePool:
         self.window = window
         self.lock = fork_lock(Rank.PAGES)
         self._spare: list[Page] = []
-        self._slab: NDArray[np.uint8] = np.empty(
-            0, np.uint8
-        )  # yet to be cut
+        self._slab: NDArray[np.uint8] = np.empty(0, np.uint8)  # yet to be cut
         self._n_used = 0
 
     @property
