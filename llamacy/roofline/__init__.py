@@ -1,8 +1,8 @@
-"""What this machine can do at most, measured: the limits of what a model may reach.
+"""What this machine can do at most, measured: the limits of any model's speed.
 
-Generating is limited by how fast memory can be read, a long prompt by how fast numbers
-can be multiplied (the roofline model: Williams, Waterman & Patterson 2009,
-doi:10.1145/1498765.1498785). Both are found by doing nothing else, in many ways, for
+Decode is limited by how fast memory can be read, prefill of a long prompt by how fast
+numbers can be multiplied (the roofline model: Williams, Waterman & Patterson 2009,
+doi:10.1145/1498765.1498785). Both are measured by doing nothing else, in many ways, for
 less than a second each; the best counts.
 """
 
@@ -40,10 +40,14 @@ class Roofline:
 
     Attributes
     ----------
-    read_bytes_per_second : of reading `read_bytes` of memory again and again.
-    read_bytes : so much was read.
-    ops_per_second : multiplications and additions.
-    operand : what they were of: the type that the level multiplies fastest.
+    read_bytes_per_second : float
+        Throughput of reading `read_bytes` of memory again and again.
+    read_bytes : int
+        Bytes that were read.
+    ops_per_second : float
+        Multiplications and additions.
+    operand : str
+        Type of their operands, which the level multiplies fastest: ``"int8"``.
     """
 
     read_bytes_per_second: float
@@ -57,11 +61,14 @@ def measure(n_threads: int, level: str, n_bytes: int) -> Roofline:
 
     Parameters
     ----------
-    n_threads : threads that read and compute.
-    level : name of the instruction-set level that computes.
-    n_bytes : what a model reads for a token. As much is read here if it is little, so
-        that a model which fits into the caches is compared with reading them; of
-        larger ones, enough for the caches not to matter.
+    n_threads : int
+        Threads that read and compute.
+    level : str
+        Name of the instruction-set level that computes.
+    n_bytes : int
+        Bytes that a model reads for a token. The same number is read here if it is
+        small, so that a model which fits into the caches is compared with reading them;
+        for larger models, enough for the caches not to matter.
 
     Raises
     ------
@@ -134,7 +141,7 @@ def _rounds(table: object, which: int) -> int:
 
 
 def _free_memory() -> int:
-    """Bytes a program may take without others being pushed out, as Linux tells."""
+    """Return the bytes a program may take without swapping, as Linux tells them."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):

@@ -27,7 +27,7 @@ Weight: TypeAlias = PackedMatrix | PackedExperts | NDArray[np.float32]
 
 
 class SourceTensor(Protocol):
-    """What is asked of a file's tensor."""
+    """A tensor of a file, as far as packing needs it."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,9 +59,24 @@ def pack_weights(
     The file's pages are given back as each tensor is done, so that no more than one
     tensor is in memory twice.
 
+    Parameters
+    ----------
+    tensors : dict of SourceTensor
+        By name.
+    n_threads : int
+        Threads that pack.
+    progress : callable or None
+        Called with the share done, 0.0 to 1.0, after each tensor.
+
+    Returns
+    -------
+    dict of Weight
+        By name.
+
     Raises
     ------
-    OutOfMemoryError : the packed weights do not fit.
+    OutOfMemoryError
+        The packed weights do not fit.
     """
     sizes = _packed_sizes(tensors)
     arena, done, total = _arena(sum(sizes.values())), 0, sum(sizes.values())
@@ -85,7 +100,8 @@ def pack_floats(matrix: NDArray[np.float32]) -> PackedMatrix:
 
     Raises
     ------
-    OutOfMemoryError : it does not fit.
+    OutOfMemoryError
+        It does not fit.
     """
     n, k = matrix.shape
     out = _arena(packed_bytes("F32", n, k))
@@ -94,14 +110,14 @@ def pack_floats(matrix: NDArray[np.float32]) -> PackedMatrix:
 
 
 def weight_bytes(tensors: Mapping[str, SourceTensor]) -> int:
-    """Bytes of memory that `pack_weights` takes for `tensors`; reads none of them."""
+    """Count the bytes that `pack_weights` takes for `tensors`, without reading any."""
     sizes = _packed_sizes(tensors)
     vectors = [math.prod(t.shape) for name, t in tensors.items() if name not in sizes]
     return sum(sizes.values()) + 4 * sum(vectors)
 
 
 def _packed_sizes(tensors: Mapping[str, SourceTensor]) -> dict[str, int]:
-    """Bytes of each matrix, packed."""
+    """Count the bytes of each matrix, packed."""
     return {
         name: _packed_bytes(tensor)
         for name, tensor in tensors.items()
