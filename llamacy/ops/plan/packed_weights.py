@@ -38,9 +38,24 @@ def pack_weights(
     The file's pages are given back as each tensor is done, so that no more than one
     tensor is in memory twice.
 
+    Parameters
+    ----------
+    tensors : dict of SourceTensor
+        By name.
+    n_threads : int
+        Threads that pack.
+    progress : callable or None
+        Called with the share done, 0.0 to 1.0, after each tensor.
+
+    Returns
+    -------
+    dict of Weight
+        By name.
+
     Raises
     ------
-    OutOfMemoryError : the packed weights do not fit.
+    OutOfMemoryError
+        The packed weights do not fit.
     """
     sizes = _packed_sizes(tensors)
     arena, done, total = _arena(sum(sizes.values())), 0, sum(sizes.values())
@@ -64,7 +79,8 @@ def pack_floats(matrix: NDArray[np.float32]) -> PackedMatrix:
 
     Raises
     ------
-    OutOfMemoryError : it does not fit.
+    OutOfMemoryError
+        It does not fit.
     """
     n, k = matrix.shape
     out = _arena(packed_bytes("F32", n, k))
