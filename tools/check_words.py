@@ -28,7 +28,8 @@ RULES = {
     ),
     r"\b(?:has|have|had) not(?: (?:an?|the|any|enough|all|its|their|as|one|every)\b|"
     r"\s*[.,;:)])": '"does not have", "is not in", "lacks"',
-    SENTENCE + r"(?:Who|Whose|Whoever|What|Whatever|Those)\b(?![^.]*\?)": (
+    SENTENCE + r"(?:Who|Whose|Whoever|What|Whatever|Those (?:that|of|in|with|which|"
+    r"whose|from|about|without))\b(?![^.]*\?)": (
         'begin with the subject: "A thread that waits ...", "Bytes that ..."'
     ),
     SENTENCE + r"(?:Checked|Computed|Copied|Counted|Given|Held|Kept|Left|Needed|Read|"
@@ -60,7 +61,7 @@ LONGEST_TYPE = 60
 """Characters; a longer one is a sentence."""
 
 PROSE_IN_TYPE = re.compile(
-    r"[;`]|\b(?:the|is|are|was|that|which|it|its|they|has|have|does|not|no|than|when|"
+    r";|\b(?:the|is|are|was|that|which|it|its|they|has|have|does|not|no|than|when|"
     r"where|whether|what|how|if)\b"
 )
 """Words that sentences have, and types do not."""
@@ -192,8 +193,8 @@ def is_sentence(kind: str) -> bool:
     )
 
 
-def entries(docstring: str) -> Iterator[tuple[str, int, str, str]]:
-    """Yield (section, offset, line, line below) for each entry of each section."""
+def entries(docstring: str) -> Iterator[tuple[str, int, str]]:
+    """Yield (section, offset, line) for each entry of each section."""
     for heading in HEADING.finditer(docstring):
         indent, section = heading.groups()
         offset = heading.end()
@@ -203,11 +204,11 @@ def entries(docstring: str) -> Iterator[tuple[str, int, str, str]]:
             if '"""' in line or set(below.strip()) == {"-"}:
                 break  # the end of the docstring or of the section
             if entry.strip() and not entry[0].isspace():
-                yield section, offset + len(indent), entry, below.removeprefix(indent)
+                yield section, offset + len(indent), entry
             offset += len(line) + 1
 
 
-def advice_on(section: str, entry: str, below: str) -> str | None:
+def advice_on(section: str, entry: str) -> str | None:
     """Return how an entry of a docstring's section should be written, if not so."""
     if section in ("Raises", "Warns"):
         if not re.fullmatch(r"[\w.]+(?:(?:, | or )[\w.]+)*", entry):
@@ -216,17 +217,18 @@ def advice_on(section: str, entry: str, below: str) -> str | None:
     name, colon, kind = entry.partition(" : ")
     if is_sentence(kind if colon else name):
         return "`name : type`, and a sentence below"
-    if not colon and section not in ("Returns", "Yields"):
+    is_constant = name.isupper()  # such as the members of an enumeration
+    if not (colon or is_constant or section in ("Returns", "Yields")):
         return "`name : type`"
-    return None if below[:1].isspace() else "a sentence below, indented"
+    return None
 
 
 def wrong_sections(source: str) -> Iterator[tuple[int, str, str]]:
     """Yield (offset, entry, advice) for each entry that is not numpydoc."""
     for token in TOKEN.finditer(source):
         if token.lastgroup == "docstring":
-            for section, offset, entry, below in entries(token[0]):
-                if advice := advice_on(section, entry, below):
+            for section, offset, entry in entries(token[0]):
+                if advice := advice_on(section, entry):
                     yield token.start() + offset, entry, f"{section}: {advice}"
 
 

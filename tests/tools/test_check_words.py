@@ -29,7 +29,7 @@ EXAMPLES = [
     ("Who waits, spins.", "Who"),
     ("Done. Whose share is done, helps.", "Whose"),
     ("What is left is read.", "What"),
-    ("Those that wait are next.", "Those"),
+    ("Those that wait are next.", "Those that"),
     ("Read are the weights.", "Read are"),
     ("Accepts a path, as of `load`.", "as of `"),
     ("It finds calls of tools.", "calls of tools"),
@@ -64,7 +64,7 @@ def test_every_rule_has_an_example() -> None:
         "A default of `None`, and `is none` in code.",
         "What does it cost? Who knows?",
         "Somebody who waits, and what is left.",
-        "The weights are read.",
+        "The weights are read. Those are the pages.",
         "It holds as of today.",
         "## What is kept",
         'Not "so many of\nthem", but "twelve".',
@@ -144,6 +144,11 @@ def f():
     ContextLengthError, ValueError
         More than `n_ctx` tokens.
 
+    Attributes
+    ----------
+    WAITING
+        A member of an enumeration.
+
     Notes
     -----
     Anything. At all.
@@ -161,7 +166,6 @@ def f():
             "`name : type`, and a sentence",
         ),
         ("tokens, rows : int32, (n_rows,)", "tokens", "`name : type`"),
-        ("        Token ids.\n", "", "a sentence below"),
         (
             "float32, (n_tokens, n_vocab)",
             "The logits.",

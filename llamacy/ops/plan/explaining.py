@@ -37,7 +37,7 @@ class StepReport:
     cost : Cost
         Bytes that it must read, and operations.
     seconds : float
-        How long it took, run after the step before and not beside it.
+        From the end of the step before until all its items were done.
     """
 
     kind: str
@@ -80,8 +80,8 @@ class PassReport:
     steps : tuple of StepReport
         In the order in which they run.
     seconds : float
-        How long a pass takes without a clock in it: steps that need not wait for each
-        other overlap, so that it may be less than the sum over the steps.
+        How long a pass takes without a clock in it. Steps that need not wait for each
+        other overlap then; but threads are started, and the last one is waited for.
     """
 
     level: str

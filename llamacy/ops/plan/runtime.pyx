@@ -113,7 +113,11 @@ cdef class Program(Steps):
         if seconds is not None and seconds.shape[0] != self.n_steps:
             raise ValueError(
                 f"seconds: wanted {self.n_steps} steps, found {seconds.shape[0]}")
-        cdef double* clock = NULL if seconds is None else &seconds[0]
+        cdef double[:, ::1] moments = None
+        cdef double* clock = NULL
+        if seconds is not None:
+            moments = np.full((self.n_threads, self.n_steps + 1), np.inf)
+            clock = &moments[0, 0]
         cdef batch b
         b.n_rows = <int>tokens.shape[0]
         b.n_wanted = <int>wanted.shape[0]
@@ -133,6 +137,9 @@ cdef class Program(Steps):
                     # the runtime may give fewer threads than were asked for
                     self.work(&b, openmp.omp_get_num_threads(), threadid(), clock)
             free(b.runs)
+        if seconds is not None:
+            # a step ends when the first thread sees that all of its items are done
+            np.asarray(seconds)[:] = np.diff(np.min(moments, axis=0))
 
     def kernel_of(self, int i, int n_rows, int n_wanted):
         """Name the kernel that step i chooses for a pass of that many rows.
@@ -210,16 +217,19 @@ cdef class Program(Steps):
     cdef void walk_timed(
         self, const batch* b, team_member who, void* scratch, double* clock
     ) noexcept nogil:
-        """Run all steps one after another; thread 0 notes how long each takes."""
+        """Run all steps one after another.
+
+        Each thread notes when it begins, and when it sees that a step is done. Any of
+        them may be late, and find that others have done its share.
+        """
         cdef int i
-        cdef double start
+        cdef double* moments = clock + who.thread * (self.n_steps + 1)
         cdef stretch soon = first_weights(NULL, 0, b, who)
+        moments[0] = openmp.omp_get_wtime()
         for i in range(self.n_steps):
-            start = openmp.omp_get_wtime()
             self.share(i, b, who, scratch)
             wait_for(self.list_of(i, who), count_items(&self.steps[i], b), &soon)
-            if who.thread == 0:
-                clock[i] = openmp.omp_get_wtime() - start
+            moments[i + 1] = openmp.omp_get_wtime()
 
     cdef void share(
         self, int i, const batch* b, team_member who, void* scratch

@@ -40,6 +40,6 @@ def test_a_clock_changes_nothing_that_is_computed(
     sequence = plan.new_sequence()
     got = plan.forward(Batch.of(ids, sequence, "all"), seconds=seconds)
     np.testing.assert_array_equal(got, want)
-    assert (seconds > 0).all()
+    assert (seconds >= 0).all() and seconds.sum() > 0
     with pytest.raises(ValueError, match=f"seconds: wanted {n_steps} steps, found 1"):
         plan.forward(Batch.of([5], sequence), seconds=np.zeros(1))
