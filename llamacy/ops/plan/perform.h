@@ -28,7 +28,7 @@ static inline void append_runs(const kernel_table *kernels, const step *s, const
         if (s->x_table)
             kernels->rope((float *)s->x, s->ldx, kv->n_head_kv, d, s->x_half, s->x_table, row, after);
     }
-    kernels->append(kv, s->attention.offset, b->runs, s->x, s->ldx, s->x2, s->ldx, begin, end);
+    kernels->append(kv, s->attention.offset, b->runs, s->x, s->ldx, s->x2, s->ldx2, begin, end);
 }
 
 static inline void take_wanted(const step *s, const batch *b, int begin, int end) {
@@ -49,10 +49,10 @@ static inline void scale_chunks(const kernel_table *kernels, const step *s, cons
     const float *x = s->x ? s->x : b->logits;
     float *y = s->y ? s->y : b->logits;
     const size_t ldx = s->x ? s->ldx : (size_t)s->n, ldy = s->y ? s->ldy : (size_t)s->n;
-    const int n_chunks = row_chunks(s->n);
+    const int n_chunks = row_chunks(b, s->n);
     for (int item = begin; item < end; item++) {
-        const int row = item / n_chunks, first = item % n_chunks * ROW_CHUNK;
-        const int n = s->n - first < ROW_CHUNK ? s->n - first : ROW_CHUNK;
+        const int row = item / n_chunks, first = item % n_chunks * b->row_chunk;
+        const int n = s->n - first < b->row_chunk ? s->n - first : b->row_chunk;
         (s->kind == STEP_SCALE ? kernels->scale : kernels->softcap)(
             x + first, ldx, s->scale, n, y + first, ldy, row, row + 1);
     }

@@ -65,10 +65,11 @@ cdef class Program(Steps):
     cdef uint8_t[:, ::1] scratch
 
     def __cinit__(self, capsule, int n_threads, *_):
+        cdef int widest = max(self.kv.head_dim, self.kv.value_dim)
         self.n_threads = n_threads
         # one more page, to align it and to keep threads off each other's cache lines
         self.scratch = np.zeros(
-            (n_threads, self.kernels.scratch_bytes(self.kv.head_dim) + 4096), np.uint8)
+            (n_threads, self.kernels.scratch_bytes(widest) + 4096), np.uint8)
 
     def __dealloc__(self):
         free(self.lists)
@@ -101,6 +102,8 @@ cdef class Program(Steps):
         b.positions = &positions[0]
         b.wanted = &wanted[0] if b.n_wanted else NULL
         b.logits = &logits[0, 0] if b.n_wanted else NULL
+        b.row_chunk = self.kernels.row_chunk
+        b.fetched_bytes = self.kernels.fetched_bytes
         self.clear_lists()
         b.runs = runs_of(runs, pages)
         with nogil:

@@ -38,9 +38,9 @@ typedef struct {
     int waits;     /* for all items of the steps before to be done */
     int of_wanted; /* works on the wanted rows, not on all of the batch */
 
-    const float *x, *x2; /* inputs and the output, rows ldx and ldy floats apart */
+    const float *x, *x2; /* inputs and the output, rows ldx, ldx2 and ldy floats apart */
     float *y;
-    size_t ldx, ldy;
+    size_t ldx, ldx2, ldy;
     int n;           /* floats of a row, or of each of its n_parts */
     int n_parts;
     float scale;     /* or epsilon, magnitude, cap */
@@ -67,13 +67,12 @@ typedef struct {
     const int32_t *wanted;             /* [n_wanted]: rows */
     row_run *runs;                     /* [n_runs] */
     float *logits;                     /* (n_wanted, n_vocab) */
+    int row_chunk;                     /* sizes of the level: see kernel_table */
+    int64_t fetched_bytes;
 } batch;
 
-/* Numbers of a row that are scaled or capped in one go. */
-enum { ROW_CHUNK = 4096 };
-
-/* Chunks that n numbers of a row are cut into: a row of logits is work for all. */
-static inline int row_chunks(int n) { return (n + ROW_CHUNK - 1) / ROW_CHUNK; }
+/* Chunks that n floats of a row are cut into: a row of logits is work for all threads. */
+static inline int row_chunks(const batch *b, int n) { return (n + b->row_chunk - 1) / b->row_chunk; }
 
 static inline int count_rows(const step *s, const batch *b) { return s->of_wanted ? b->n_wanted : b->n_rows; }
 
@@ -85,7 +84,7 @@ static inline int64_t count_items(const step *s, const batch *b) {
     case STEP_APPEND: return b->n_runs;
     case STEP_ATTENTION: return (int64_t)b->n_runs * s->attention.kv->n_head_kv;
     case STEP_SCALE:
-    case STEP_SOFTCAP: return rows * row_chunks(s->n);
+    case STEP_SOFTCAP: return rows * row_chunks(b, s->n);
     case STEP_GROUP: return rows ? 1 : 0;
     case STEP_GATHER: return rows * s->routes->n_used;
     case STEP_EXPERTS: return most_groups(s->routes, (int)rows) * n_panels;
@@ -104,9 +103,6 @@ static inline int64_t chunk_items(const step *s, int64_t n_items, int n_threads)
     return n < grain ? grain : n > most ? most : n;
 }
 
-/* What of its weights a thread fetches while it waits: its L2 cache has room for it. */
-enum { FETCHED_BYTES = 64 << 10 };
-
 /* The first weights that a thread will read from the first of n_steps steps on. */
 static inline stretch first_weights(const step *s, int n_steps, const batch *b, team_member who) {
     stretch weights = {NULL, NULL};
@@ -115,7 +111,7 @@ static inline stretch first_weights(const step *s, int n_steps, const batch *b, 
     const work_items share = share_of(count_items(s, b), grain_items(s), who);
     const int64_t bytes = (share.end - share.begin) * (int64_t)s->linear.w.panel;
     weights.next = s->linear.w.data + share.begin * (int64_t)s->linear.w.panel;
-    weights.end = weights.next + (bytes < FETCHED_BYTES ? bytes : FETCHED_BYTES);
+    weights.end = weights.next + (bytes < b->fetched_bytes ? bytes : b->fetched_bytes);
     return weights;
 }
 

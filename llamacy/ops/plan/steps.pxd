@@ -39,6 +39,7 @@ cdef extern from "plan/step.h" nogil:
         const float* x2
         float* y
         size_t ldx
+        size_t ldx2
         size_t ldy
         int n
         int n_parts
@@ -66,6 +67,8 @@ cdef extern from "plan/step.h" nogil:
         const int32_t* wanted
         row_run* runs
         float* logits
+        int row_chunk
+        int64_t fetched_bytes
 
     int64_t count_items(const step* s, const batch* b)
     int64_t grain_items(const step* s)

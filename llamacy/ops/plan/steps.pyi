@@ -23,6 +23,7 @@ class Steps:
         n_head: int,
         n_head_kv: int,
         head_dim: int,
+        value_dim: int = 0,
     ) -> Self: ...
     @property
     def layer_bytes(self) -> int: ...

@@ -13,8 +13,8 @@ from libc.string cimport memset
 
 from llamacy.kernels.interface cimport (
     EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_STORE,
-    EPILOGUE_SWIGLU, KV_F16, KV_F32, KV_Q8_0, PAGE_TOKENS, TILE_ROWS, kernel_table,
-    kv_head_bytes, linear_args, packed_matrix,
+    EPILOGUE_SWIGLU, KV_F16, KV_F32, KV_Q8_0, PAGE_TOKENS, STRIP_ROWS, kernel_table,
+    kv_layout_of, linear_args, packed_matrix,
 )
 from llamacy.kernels.packing.matrices cimport PackedExperts, PackedMatrix
 from llamacy.ops.plan.routing cimport Routing
@@ -22,7 +22,7 @@ from llamacy.ops.plan.routing cimport Routing
 
 PAGE = PAGE_TOKENS
 """Tokens of one KV page."""
-MAX_RUN = TILE_ROWS
+MAX_RUN = STRIP_ROWS
 """Queries of one KV head that are attended together."""
 EPILOGUES = {
     "store": EPILOGUE_STORE, "add": EPILOGUE_ADD,
@@ -42,18 +42,15 @@ cdef class Steps:
     capsule : the kernels, a level's `table`.
     n_threads : those of the program that the steps are part of.
     kv_type, n_head, n_head_kv, head_dim : of attention, in all layers.
+    value_dim : dimensions of a head's values; 0: head_dim.
     """
 
     def __cinit__(self, capsule, n_threads, kv_type, int n_head, int n_head_kv,
-                  int head_dim):
+                  int head_dim, int value_dim=0):
         self.kernels = <const kernel_table*>PyCapsule_GetPointer(
             capsule, "llamacy.kernel_table")
-        self.kv.type = KV_TYPES[kv_type]
-        self.kv.n_head = n_head
-        self.kv.n_head_kv = n_head_kv
-        self.kv.head_dim = head_dim
-        self.kv.head_bytes = kv_head_bytes(self.kv.type, head_dim)
-        self.kv.layer_bytes = n_head_kv * self.kv.head_bytes
+        self.kv = kv_layout_of(
+            KV_TYPES[kv_type], n_head, n_head_kv, head_dim, value_dim or head_dim)
         self._kept = [capsule]
 
     def __dealloc__(self):
@@ -168,6 +165,7 @@ cdef class Steps:
         set_output(s, q)
         set_input(s, k)
         s.x2 = &v[0, 0]
+        s.ldx2 = v.shape[1]
         s.attention.kv = &self.kv
         s.attention.offset = layer * self.kv.layer_bytes
         s.half = q_half
