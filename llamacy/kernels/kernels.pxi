@@ -157,6 +157,13 @@ cdef extern from "products/peak.h":
     const peak_product* PEAKS
 
 
+cdef extern from "levels/verb_calls.h":
+    ctypedef struct verb_table:
+        pass
+
+    const verb_table VERB_TABLE
+
+
 cdef size_t scratch_bytes(int head_dim) noexcept nogil:
     return max(
         attention_scratch_bytes(head_dim), sizeof(many_scratch),
@@ -196,3 +203,6 @@ TABLE.mix = mix
 
 table = PyCapsule_New(&TABLE, "llamacy.kernel_table", NULL)
 """A capsule around this level's kernel_table."""
+
+verbs = PyCapsule_New(<void*>&VERB_TABLE, "llamacy.verb_table", NULL)
+"""A capsule around the level's verbs as functions on memory, for tests."""
