@@ -1,9 +1,10 @@
 """Kernels per instruction set, and the choice among them.
 
-Each level of :data:`LEVELS` is one extension module, ``llamacy.kernels.levels.<name>``,
-compiled with that level's flags: importing it on a lesser CPU may kill the
-process. So nothing imports one but :func:`load`, which first asks the CPU. The
-choice is made once, when it is first needed; ``LLAMACY_ISA=avx2`` forces it.
+Each level of `LEVELS` is one extension module, `llamacy.kernels.levels.<name>`, compiled
+with that level's flags: importing it on a lesser CPU may kill the process. Only `load`
+imports one, after asking the CPU. The dispatch is by level: the choice is made once, when
+it is first needed, and falls back to a lesser level where a feature is missing;
+`LLAMACY_ISA=avx2` forces it.
 
 Kernels know nothing of models, files or threads.
 """
@@ -38,11 +39,15 @@ class Kernels(Protocol):
 
     Attributes
     ----------
-    table : a capsule around the level's functions, for :mod:`llamacy.ops.plan.steps`.
+    table : object
+        A capsule around the level's functions, for `llamacy.ops.plan`.
+    verbs : object
+        A capsule around the verbs they are written in, each as a function, for tests.
     """
 
     __name__: str
     table: object
+    verbs: object
 
 
 @cache
@@ -53,7 +58,7 @@ def _features() -> frozenset[str]:
 
 
 def _levels() -> tuple[Level, ...]:
-    """List the levels there are for this kind of machine, worst to best."""
+    """Return the levels that exist for this kind of machine, worst to best."""
     from llamacy.kernels.cpu import MACHINE
 
     return levels_of(MACHINE)
@@ -65,7 +70,7 @@ def _is_built(name: str) -> bool:
 
 
 def lacking(level: Level) -> str | None:
-    """Say in a few words why this machine cannot run `level`; None if it can.
+    """Return in a few words why this machine cannot run `level`; None if it can.
 
     >>> lacking(LEVELS[0]) is None
     True
@@ -81,23 +86,23 @@ def lacking(level: Level) -> str | None:
 
 
 def available() -> tuple[Level, ...]:
-    """List the levels that are built and that this CPU can run, worst to best."""
+    """Return the levels that are built and that this CPU can run, worst to best."""
     return tuple(level for level in LEVELS if lacking(level) is None)
 
 
 def selected() -> Level:
-    """Return the level in use: the best available, or what ``LLAMACY_ISA`` names.
+    """Return the level in use: the best available, or the one that `LLAMACY_ISA` names.
 
     Raises
     ------
     CPUError
-        ``LLAMACY_ISA`` names a level that is unknown, not built, or not for this CPU.
+        `LLAMACY_ISA` names a level that is unknown, not built, or not for this CPU.
     """
     return _selection()[0]
 
 
 def reason() -> str:
-    """Say in one line why :func:`selected` is what it is; raises as it does."""
+    """Return in one line why `selected` returns that level; raises as it does."""
     return _selection()[1]
 
 
@@ -120,7 +125,7 @@ def _choose(forced: str) -> tuple[Level, str]:
 
 
 def _find(name: str, source: str) -> Level:
-    """Look `name`, which `source` gave, up among the levels this machine can run."""
+    """Find a level among those that this machine can run; `source` gave its name."""
     possible = ", ".join(level.name for level in available())
     for level in LEVELS:
         if level.name == name:
@@ -131,12 +136,12 @@ def _find(name: str, source: str) -> Level:
 
 
 def load(name: str) -> Kernels:
-    """Import the kernels of one level: the module ``llamacy.kernels.levels.<name>``.
+    """Import the kernels of one level: the module `llamacy.kernels.levels.<name>`.
 
     Raises
     ------
     CPUError
-        This machine cannot run that level, or there is none of that name.
+        This machine cannot run that level, or no level has that name.
     """
     level = _find(name, "level")
     return cast(Kernels, importlib.import_module(f"{__name__}.levels.{level.name}"))

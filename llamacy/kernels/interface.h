@@ -1,108 +1,128 @@
 /* What every level gives to the layers above: one table of functions.
  *
- * A kernel computes the items [begin, end) of a work list and never starts a
- * thread, allocates, or keeps anything between calls; `scratch` is the calling
- * thread's own, SCRATCH bytes, 64-byte aligned. M counts rows (tokens), N outputs,
- * K the reduced dimension. Rows of float32 matrices are `ld` floats apart.
+ * A kernel computes the items [begin, end) of a work list. It never starts a thread,
+ * allocates, or keeps anything between calls; `scratch` is the calling thread's own,
+ * scratch_bytes() bytes, 64-byte aligned. M counts rows (tokens), N outputs, K the reduced
+ * dimension. A float32 matrix (M, n) has its rows `ld` floats apart. Pointers to const are
+ * inputs; the comment after the others says out, or in/out.
  */
 #ifndef LLAMACY_INTERFACE_H
 #define LLAMACY_INTERFACE_H
 
 #include "packing/packed.h"
 
-/* Rows are quantised in tiles of up to this many, so that one weight vector meets
- * a whole tile at constant offsets. */
-enum { TILE_ROWS = 16 };
+/* Rows of activations, or queries, that are multiplied together: a strip has up to this many,
+ * so that one vector of weights, or one key, is read once for all of them. */
+enum { STRIP_ROWS = 16 };
 
-/* 32 activations in int8: x[i] ~ scale * q[i]. `minus` are the sums of q, of all of it and
- * of its two halves, negative: a dot product begins with the weights' zero point times
- * that. `sum` is scale * the sum of q, which minima of the weights multiply. A tile of R
- * rows is [K/32][R] of these. */
+/* 32 activations in int8: x[i] ~ scale * q[i]. A strip of R rows is [K/32][R] of these. */
 typedef struct {
     int8_t q[UNIT_COLS];
-    int32_t minus[3];
-    float scale, sum;
+    int32_t minus[3]; /* negated sums of q, of all of it and of its two halves: a dot product
+                         starts with the weights' zero point times that */
+    float scale;
+    float sum;        /* scale * the sum of q, which minima of the weights multiply */
 } quant_unit;
+
+/* --- keys and values ----------------------------------------------------------------- */
 
 typedef enum { KV_F32, KV_F16, KV_Q8_0, KV_COUNT } kv_type;
 
 /* Tokens of one KV page; a page holds all layers, [layer][head][keys | values]. */
 enum { PAGE_TOKENS = 32 };
 
+/* Keys and values of one layer. */
 typedef struct {
     kv_type type;
-    int n_head, n_head_kv, head_dim;
-    size_t head_bytes;  /* keys and values of one head in one page */
-    size_t layer_bytes; /* n_head_kv * head_bytes */
+    int n_head;         /* of queries, a multiple of n_head_kv */
+    int n_head_kv;
+    int head_dim;       /* dimensions of a head's queries and keys */
+    int value_dim;      /* dimensions of a head's values and outputs */
+    size_t head_bytes;  /* keys and values of one KV head in one page */
+    size_t layer_bytes; /* keys and values of all KV heads in one page */
 } kv_layout;
 
-static inline int padded_dim(int head_dim) { return (head_dim + 15) / 16 * 16; }
+/* Dimensions in whole vectors of 16. */
+static inline int padded_dim(int dim) { return (dim + 15) / 16 * 16; }
 /* Q8_0 keys and values have a scale for each KV_GROUP dimensions of a token. */
 enum { KV_GROUP = 32 };
-static inline int kv_groups(int head_dim) { return (head_dim + KV_GROUP - 1) / KV_GROUP; }
-/* Bytes of one key or value element. */
+static inline int kv_groups(int dim) { return (dim + KV_GROUP - 1) / KV_GROUP; }
+/* Bytes of one element of a key or value. */
 static inline size_t kv_bytes(kv_type type) { return type == KV_F32 ? 4 : type == KV_F16 ? 2 : 1; }
 
-/* Keys and values of one head in one page, a multiple of 64; kv_page.h has the layout. */
-static inline size_t kv_head_bytes(kv_type type, int head_dim) {
-    size_t elements = kv_bytes(type) * (size_t)padded_dim(head_dim);
-    size_t scales = type == KV_Q8_0 ? sizeof(float) * (size_t)kv_groups(head_dim) : 0;
-    return 2 * PAGE_TOKENS * (elements + scales);
+/* Bytes of the keys, or of the values, of one KV head in one page, with their scales: a
+ * multiple of 64. kv_page.h has the layout. */
+static inline size_t kv_plane_bytes(kv_type type, int dim) {
+    const size_t elements = kv_bytes(type) * (size_t)padded_dim(dim);
+    const size_t scales = type == KV_Q8_0 ? sizeof(float) * (size_t)kv_groups(dim) : 0;
+    return PAGE_TOKENS * (elements + scales);
 }
 
 /* The layout of a layer's keys and values in a page. */
 static inline kv_layout kv_layout_of(kv_type type, int n_head, int n_head_kv, int head_dim, int value_dim) {
-    (void)value_dim; /* keys and values are of one size */
-    const size_t head_bytes = kv_head_bytes(type, head_dim);
-    const kv_layout kv = {type, n_head, n_head_kv, head_dim, head_bytes, (size_t)n_head_kv * head_bytes};
+    kv_layout kv;
+    kv.type = type;
+    kv.n_head = n_head;
+    kv.n_head_kv = n_head_kv;
+    kv.head_dim = head_dim;
+    kv.value_dim = value_dim;
+    kv.head_bytes = kv_plane_bytes(type, head_dim) + kv_plane_bytes(type, value_dim);
+    kv.layer_bytes = (size_t)n_head_kv * kv.head_bytes;
     return kv;
 }
 
 /* Consecutive rows of one sequence. */
 typedef struct {
-    int32_t row, n_rows;  /* in the batch */
-    int32_t position;     /* of the first of them */
-    uint8_t *const *pages; /* of the sequence, for positions 0, PAGE_TOKENS, ... */
+    int32_t row, n_rows;   /* in the batch */
+    int32_t position;      /* of the first of them */
+    uint8_t *const *pages; /* of the sequence: page i has positions PAGE_TOKENS * i and on */
 } row_run;
 
+/* --- arguments of the larger kernels ------------------------------------------------- */
+
 typedef enum {
-    EPILOGUE_STORE, EPILOGUE_ADD,
-    EPILOGUE_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_CLAMPED_SWIGLU
+    EPILOGUE_STORE,         /* y = x @ w.T + bias */
+    EPILOGUE_ADD,           /* y += x @ w.T + bias */
+    EPILOGUE_SWIGLU,        /* y = silu(x @ w.T + bias) * (x @ w2.T + bias2) */
+    EPILOGUE_GEGLU,         /* y = gelu(x @ w.T + bias) * (x @ w2.T + bias2) */
+    EPILOGUE_CLAMPED_SWIGLU /* the same two products in the clamped form of vector_math.h */
 } epilogue;
 
-/* Whether the product of a second matrix is multiplied with that of the first. */
+/* Whether the product of a second matrix is multiplied by that of the first. */
 static inline int is_gated(epilogue form) { return form >= EPILOGUE_SWIGLU; }
 
-/* y = x @ w.T + bias, or y += that, or y = silu(x @ w.T + bias) * (x @ w2.T + bias2), or that
- * with gelu for silu, or the clamped form of vector_math.h. Items are panels of w. */
 typedef struct {
-    packed_matrix w, w2;
-    const float *bias, *bias2; /* or NULL */
-    const float *x;            /* (M, ldx): what float weights read */
-    const void *prepared;      /* the same, as prepare() left it: what quantised weights read */
-    float *y;                  /* (M, ldy) */
+    packed_matrix w;      /* (N, K) */
+    packed_matrix w2;     /* (N, K), of gated forms */
+    const float *bias;    /* (N,) or NULL */
+    const float *bias2;   /* (N,) or NULL */
+    const float *x;       /* (M, K), rows ldx apart: for float weights */
+    const void *prepared; /* the same as prepare() left it: for quantised weights */
+    float *y;             /* out, (M, N), rows ldy apart; in/out with EPILOGUE_ADD */
     size_t ldx, ldy;
     int m;
     epilogue form;
 } linear_args;
 
-/* How attention is computed, of one layer. */
+/* Attention of one layer. */
 typedef struct {
     const kv_layout *kv;
-    size_t offset; /* bytes of the layer within a page */
-    float scale;   /* of q . k */
-    float softcap; /* scores s become softcap * tanh(s / softcap); 0: they stay */
-    int window;    /* a row sees itself and the window - 1 positions before it; 0: all */
-    const float *sinks; /* of each head: a score without a value, in the softmax; or NULL */
-    int may_round; /* queries, keys, values and weights to bfloat16, if that is faster */
+    size_t offset;      /* bytes of the layer within a page */
+    float scale;        /* of q . k */
+    float softcap;      /* scores s become softcap * tanh(s / softcap); 0: they stay */
+    int window;         /* a row sees itself and the window - 1 positions before it; 0: all */
+    const float *sinks; /* (n_head,): a score without a value, in the softmax; or NULL */
+    int may_round;      /* queries, keys, values and weights to bfloat16, if that is faster */
 } attention_args;
 
-/* A kind of product: the type of what it multiplies, and a function that does `n` rounds
- * of it on registers and returns how many multiplications and additions those were. */
+/* A kind of product: the type of its operands, and a function that does `n` rounds of it on
+ * registers and returns how many multiplications and additions those were. */
 typedef struct {
     const char *operand; /* "f32", "int8" or "bf16"; NULL after the last */
     double (*work)(int64_t n);
 } peak_product;
+
+/* --- elementwise operations ----------------------------------------------------------- */
 
 /* y = f(x) on rows of n floats, y may be x; and z = f(x, y), z may be either. Items are rows. */
 typedef void (*unary_kernel)(const float *x, size_t ldx, float constant, int n, float *y, size_t ldy, int begin,
@@ -113,54 +133,88 @@ typedef void (*binary_kernel)(const float *x, const float *y, float *z, size_t l
 typedef struct { const char *name; unary_kernel f; } unary_op;
 typedef struct { const char *name; binary_kernel f; } binary_op;
 
+/* --- the table ----------------------------------------------------------------------- */
+
 typedef struct {
     const char *level;
     const peak_product *peaks; /* all kinds that its kernels are made of */
-    size_t (*scratch_bytes)(int head_dim); /* that a thread must hand to these kernels */
+    int row_chunk;             /* floats of a row that are one item of scale() or softcap() */
+    int64_t fetched_bytes;     /* of its next weights, that a waiting thread prefetches */
+    /* Scratch that a thread must hand to these kernels; head_dim: the largest size of keys or
+     * values in any layer. */
+    size_t (*scratch_bytes)(int head_dim);
 
-    void (*enter_thread)(void); /* around a run of kernels, on each thread */
+    /* Around a run of kernels, on each thread. */
+    void (*enter_thread)(void);
     void (*leave_thread)(void);
 
     /* y[m] = row tokens[m] of w. Items are rows. */
-    void (*embedding)(const packed_matrix *w, const int32_t *tokens, float *y, size_t ldy,
+    void (*embedding)(const packed_matrix *w, /* (n_vocab, K) */
+                      const int32_t *tokens,  /* (M,) */
+                      float *y, size_t ldy,   /* out, (M, K) */
                       int begin, int end, void *scratch);
-    /* cos and sin of each row's angles, doubled and signed for rope() with the same `half`:
-     * table[m] is 2 * head_dim floats. Items are rows. */
-    void (*rope_table)(const float *angles, int n_dims, int head_dim, int half, float magnitude,
-                       const int32_t *positions, float *table, int begin, int end);
+    /* cos and sin of angle = position * angles[i], doubled and signed for rope() with the same
+     * `half`. Items are rows. */
+    void (*rope_table)(const float *angles,      /* (n_dims / 2,): a turn a position */
+                       int n_dims, int head_dim, int half, float magnitude,
+                       const int32_t *positions, /* (M,) */
+                       float *table,             /* out, (M, 2, head_dim) */
+                       int begin, int end);
     /* y = x / sqrt(mean(x^2) + eps) * w. Items are rows. */
-    void (*rms_norm)(const float *x, size_t ldx, const float *w, float eps, int k, float *y,
-                     size_t ldy, int begin, int end);
-    /* Rows of x in the form linear() wants for m rows. Items are rows. */
-    void (*prepare)(const float *x, size_t ldx, int k, int m, void *prepared, int begin, int end);
+    void (*rms_norm)(const float *x, size_t ldx, /* (M, k) */
+                     const float *w,             /* (k,) */
+                     float eps, int k,
+                     float *y, size_t ldy,       /* out, (M, k) */
+                     int begin, int end);
+    /* Rows of x in the form that linear() wants for m rows. Items are rows. */
+    void (*prepare)(const float *x, size_t ldx, int k, int m, /* (m, k) */
+                    void *prepared,                           /* out, prepared_bytes(k, m) */
+                    int begin, int end);
     size_t (*prepared_bytes)(int k, int m);
     /* Whether linear() may read the prepared form of its activations with w. */
     int (*reads_prepared)(const packed_matrix *w);
+    /* y = x @ w.T + bias, or another `epilogue` of it. Items are panels of w. */
     void (*linear)(const linear_args *args, int begin, int end, void *scratch);
     /* Whether linear() cuts all rows into blocks that it unpacks weights for, once each; else
      * it unpacks them anew for every few rows. */
     int (*has_many_rows)(const linear_args *args);
-    /* Rotate heads of x in place: each dimension of the first `half` with the one `half`
-     * further, or, if half is 0, adjacent ones with each other. Items are rows. */
-    void (*rope)(float *x, size_t ldx, int n_head, int head_dim, int half, const float *table,
+    /* Rotate each head of x by the table: each dimension of the first `half` with the one
+     * `half` further, or, if half is 0, adjacent ones with each other. Items are rows. */
+    void (*rope)(float *x, size_t ldx,               /* in/out, (M, n_head * head_dim) */
+                 int n_head, int head_dim, int half,
+                 const float *table,                 /* (M, 2, head_dim) */
                  int begin, int end);
-    /* Put rows of k and v into their sequence's pages, `offset` bytes in. Items are runs. */
-    void (*append)(const kv_layout *kv, size_t offset, const row_run *runs, const float *k,
-                   size_t ldk, const float *v, size_t ldv, int begin, int end);
-    /* Attention of each row to the positions up to its own that it sees. Items are kv heads
-     * times runs, head by head; a run has at most max(1, TILE_ROWS / group) rows. */
-    void (*attention)(const attention_args *args, const row_run *runs, int n_runs, const float *q,
-                      size_t ldq, float *y, size_t ldy, int begin, int end, void *scratch);
+    /* Put rows of k and v into their sequences' pages, `offset` bytes in. Items are runs. */
+    void (*append)(const kv_layout *kv, size_t offset,
+                   const row_run *runs,        /* (n_runs,); out: their pages */
+                   const float *k, size_t ldk, /* (M, n_head_kv * head_dim) */
+                   const float *v, size_t ldv, /* (M, n_head_kv * value_dim) */
+                   int begin, int end);
+    /* y = softmax(scale * q @ k.T) @ v of each row over the positions that it sees. Items are KV
+     * heads times runs, head by head; a run has at most max(1, STRIP_ROWS / group) rows, group
+     * being n_head / n_head_kv. */
+    void (*attention)(const attention_args *args,
+                      const row_run *runs, int n_runs, /* (n_runs,) */
+                      const float *q, size_t ldq,      /* (M, n_head * head_dim) */
+                      float *y, size_t ldy,            /* out, (M, n_head * value_dim) */
+                      int begin, int end, void *scratch);
     /* All elementwise operations; rows.pxi has the tables. */
     const unary_op *unary;
     const binary_op *binary;
-    /* z = y * sigmoid(x . w), with x and w of k floats, y and z of n. Items are rows. */
-    void (*sigmoid_gate)(const float *x, size_t ldx, const float *w, int k, const float *y, size_t ldy,
-                         int n, float *z, size_t ldz, int begin, int end);
-    /* y[m] = sum over i of weights[m][i] * row slots[m][i] of x; slots and weights have
-     * n_used of each row. Items are rows. */
-    void (*mix)(const float *x, size_t ldx, const int32_t *slots, const float *weights, int n_used,
-                int n, float *y, size_t ldy, int begin, int end);
+    /* z = sigmoid(x . w) * y. Items are rows. */
+    void (*sigmoid_gate)(const float *x, size_t ldx, /* (M, k) */
+                         const float *w, int k,      /* (k,) */
+                         const float *y, size_t ldy, /* (M, n) */
+                         int n,
+                         float *z, size_t ldz,       /* out, (M, n) */
+                         int begin, int end);
+    /* y[m] = sum over i of weights[m][i] * x[slots[m][i]]. Items are rows. */
+    void (*mix)(const float *x, size_t ldx, /* (n_slots, n) */
+                const int32_t *slots,       /* (M, n_used) */
+                const float *weights,       /* (M, n_used) */
+                int n_used, int n,
+                float *y, size_t ldy,       /* out, (M, n) */
+                int begin, int end);
 } kernel_table;
 
 #endif

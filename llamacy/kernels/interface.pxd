@@ -1,4 +1,4 @@
-"""The C interface of the kernels, which interface.h and packed.h explain."""
+"""The C interface of the kernels; interface.h and packed.h explain it."""
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 
@@ -25,7 +25,7 @@ cdef extern from "packing/packed.h" nogil:
 
 cdef extern from "interface.h" nogil:
     enum:
-        TILE_ROWS
+        STRIP_ROWS
         PAGE_TOKENS
 
     ctypedef struct quant_unit:
@@ -44,8 +44,12 @@ cdef extern from "interface.h" nogil:
         int n_head
         int n_head_kv
         int head_dim
+        int value_dim
         size_t head_bytes
         size_t layer_bytes
+
+    kv_layout kv_layout_of(
+        kv_type type, int n_head, int n_head_kv, int head_dim, int value_dim)
 
     ctypedef struct row_run:
         int32_t row
@@ -106,6 +110,8 @@ cdef extern from "interface.h" nogil:
     ctypedef struct kernel_table:
         const char* level
         const peak_product* peaks
+        int row_chunk
+        int64_t fetched_bytes
         size_t (*scratch_bytes)(int head_dim) noexcept nogil
         void (*enter_thread)() noexcept nogil
         void (*leave_thread)() noexcept nogil
@@ -145,6 +151,5 @@ cdef extern from "interface.h" nogil:
             const float* x, size_t ldx, const int32_t* slots, const float* weights,
             int n_used, int n, float* y, size_t ldy, int begin, int end) noexcept nogil
 
-    size_t kv_head_bytes(kv_type type, int head_dim)
     kv_layout kv_layout_of(
         kv_type type, int n_head, int n_head_kv, int head_dim, int value_dim)

@@ -1,9 +1,8 @@
-# The kernels of one level, written once in the verbs of verbs.h.
+# The kernels of one level, written once in the verbs of levels/verbs.h.
 #
-# A level's .pyx includes its header of verbs and then this file, and is compiled with
-# the level's flags. The functions below make up the kernel_table of interface.h, which
-# says what each of them does; the matrix and attention microkernels are in tile.h and
-# attend_span.h. Nothing here starts a thread or takes the GIL.
+# A level's .pyx includes its header and then this file, and is compiled with the level's
+# flags. The functions below fill the kernel_table of interface.h, which says what each of
+# them does; README.md says where each is. Nothing here starts a thread or takes the GIL.
 
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport cosf, expf, sinf, sqrtf
@@ -11,18 +10,20 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy
 
 from llamacy.kernels.interface cimport (
-    EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_SWIGLU, KV_F16,
-    KV_F32, PAGE_TOKENS, PANEL_ROWS, TILE_ROWS, UNIT_COLS, attention_args, binary_op,
-    epilogue, is_float_pack, is_gated,
-    kernel_table, kv_layout, linear_args, packed_matrix, peak_product, quant_unit,
-    row_run, unary_op,
+    EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_SWIGLU,
+    PAGE_TOKENS, PANEL_ROWS, STRIP_ROWS, UNIT_COLS, attention_args, binary_op,
+    epilogue, is_float_pack, is_gated, kernel_table, kv_layout, linear_args,
+    packed_matrix, peak_product, quant_unit, row_run, unary_op,
 )
 
 
-cdef extern from *:
+cdef extern from "levels/verbs.h":
     const char* LEVEL_NAME
     enum:
-        TOKENS_MAX
+        MANY_PANELS
+        MANY_ROWS
+        ROW_CHUNK
+        FETCHED_BYTES
 
     ctypedef struct vf:
         pass
@@ -30,9 +31,7 @@ cdef extern from *:
     vf f_zero() noexcept nogil
     vf f_set1(float x) noexcept nogil
     vf f_load(const float* p) noexcept nogil
-    void f_store(float* p, vf x) noexcept nogil
-    void f_store_f16(void* p, vf x) noexcept nogil
-    void f_store_i8(int8_t* p, vf x) noexcept nogil
+    void f_store(float* p, vf a) noexcept nogil
     vf f_add(vf a, vf b) noexcept nogil
     vf f_sub(vf a, vf b) noexcept nogil
     vf f_mul(vf a, vf b) noexcept nogil
@@ -44,6 +43,7 @@ cdef extern from *:
     float f_sum(vf a) noexcept nogil
     float f_hmax(vf a) noexcept nogil
     vf f_swap_pairs(vf a) noexcept nogil
+    void f_store_i8(int8_t* p, vf a) noexcept nogil
 
 
 cdef extern from "rows/vector_math.h":
@@ -65,42 +65,38 @@ cdef extern from "products/digits.h":
     ) noexcept nogil
 
 
-cdef extern from "products/gemm.h":
-    enum:
-        BLOCK_PANELS
-        BLOCK_ROWS
-
-    ctypedef struct tile_rows:
+cdef extern from "products/many_rows.h":
+    ctypedef struct activations:
         const quant_unit* units
         const fine_unit* fine
         size_t step
 
-    ctypedef void (*tile_kernel)(
-        const packed_matrix* w, int64_t panel, const tile_rows* rows, float* out
+    ctypedef void (*few_kernel)(
+        const packed_matrix* w, int64_t panel, const activations* x, float* out
     ) noexcept nogil
-    tile_kernel TILE_KERNELS[22][5]
+    few_kernel FEW_KERNELS[22][5]
 
-    ctypedef struct panel_block:
+    ctypedef struct panel_list:
         const packed_matrix* w[16]
         int64_t panel[16]
         int n_panels
 
-    ctypedef float sum_tile[16][16]
+    ctypedef float strip_sums[16][16]
 
-    ctypedef struct gemm_scratch:
-        sum_tile sums[16][8]
+    ctypedef struct many_scratch:
+        strip_sums sums[16][8]
 
     size_t units_bytes(int k, int m) noexcept nogil
-    tile_rows quantized_rows(
+    activations quantized_rows(
         const void* prepared, int k, int m, int row) noexcept nogil
-    tile_rows rows_for(
+    activations rows_for(
         const packed_matrix* w, const linear_args* a, int row) noexcept nogil
-    int log2_tokens(int n) noexcept nogil
+    int log2_rows(int n) noexcept nogil
     int resident_rows(int k) noexcept nogil
-    bint gemm_wants(const linear_args* a) noexcept nogil
-    void gemm_block(
-        const panel_block* block, const linear_args* a, int first_row, int n_rows,
-        gemm_scratch* scratch) noexcept nogil
+    bint wants_many(const linear_args* a) noexcept nogil
+    void multiply_many(
+        const panel_list* panels, const linear_args* a, int first_row, int n_rows,
+        many_scratch* scratch) noexcept nogil
 
 
 cdef extern from "rows/decode_row.h":
@@ -119,7 +115,7 @@ cdef extern from "attention/kv_page.h":
 
 
 cdef extern from "attention/attention.h":
-    ctypedef struct query_tile:
+    ctypedef struct query_strip:
         const row_run* run
         int first_head
         int group
@@ -132,8 +128,8 @@ cdef extern from "attention/attention.h":
 
     ctypedef struct query_band:
         int head
-        int n_tiles
-        query_tile tiles[8]
+        int n_strips
+        query_strip strips[8]
 
     size_t attention_scratch_bytes(int head_dim) noexcept nogil
     bint continues(
@@ -161,10 +157,17 @@ cdef extern from "products/peak.h":
     const peak_product* PEAKS
 
 
+cdef extern from "levels/verb_calls.h":
+    ctypedef struct verb_table:
+        pass
+
+    const verb_table VERB_TABLE
+
+
 cdef size_t scratch_bytes(int head_dim) noexcept nogil:
     return max(
-        attention_scratch_bytes(head_dim), sizeof(gemm_scratch),
-        2 * TILE_ROWS * PANEL_ROWS * sizeof(float))
+        attention_scratch_bytes(head_dim), sizeof(many_scratch),
+        2 * STRIP_ROWS * PANEL_ROWS * sizeof(float))
 
 
 cdef void no_thread_state() noexcept nogil:
@@ -175,6 +178,8 @@ cdef kernel_table TABLE
 
 TABLE.level = LEVEL_NAME
 TABLE.peaks = PEAKS
+TABLE.row_chunk = ROW_CHUNK
+TABLE.fetched_bytes = FETCHED_BYTES
 TABLE.scratch_bytes = scratch_bytes
 TABLE.enter_thread = no_thread_state
 TABLE.leave_thread = no_thread_state
@@ -196,3 +201,6 @@ TABLE.mix = mix
 
 table = PyCapsule_New(&TABLE, "llamacy.kernel_table", NULL)
 """A capsule around this level's kernel_table."""
+
+verbs = PyCapsule_New(<void*>&VERB_TABLE, "llamacy.verb_table", NULL)
+"""A capsule around the level's verbs as functions on memory, for tests."""

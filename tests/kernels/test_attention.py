@@ -46,8 +46,10 @@ class Cache:
         window: int = 0,
         softcap: float = 0,
         sinks: Array | None = None,
+        value_dim: int = 0,
     ) -> None:
         self.sinks = sinks
+        self.value_dim = value_dim or head_dim
         self.window, self.softcap = window, softcap
         self.group, self.n_head_kv, self.head_dim = group, n_head_kv, head_dim
         self.n_head = group * n_head_kv
@@ -59,7 +61,7 @@ class Cache:
         self.tolerance = TOLERANCE[self._kv_type]
         if self.rounds:
             self.tolerance = max(self.tolerance, BF16_TOLERANCE)
-        spec = KeyValues(1, n_head_kv, head_dim, head_dim)
+        spec = KeyValues(1, n_head_kv, head_dim, self.value_dim)
         layer_bytes = spec.page_bytes(self._kv_type)
         self.slot = StateSlot(spec, self._kv_type, layer_bytes)
         self.pool = PagePool(PAGE, N_LAYER * layer_bytes)
@@ -68,9 +70,8 @@ class Cache:
         """Random queries, keys and values of m tokens."""
         rng = np.random.default_rng(seed)
         q = rng.standard_normal((m, self.n_head * self.head_dim), dtype=np.float32)
-        k, v = rng.standard_normal(
-            (2, m, self.n_head_kv * self.head_dim), dtype=np.float32
-        )
+        k = rng.standard_normal((m, self.n_head_kv * self.head_dim), dtype=np.float32)
+        v = rng.standard_normal((m, self.n_head_kv * self.value_dim), dtype=np.float32)
         return 2 * q, k, v
 
     def attend(self, parts: list[tuple[Any, ...]]) -> list[Array]:
@@ -87,7 +88,8 @@ class Cache:
         queries, keys, values = (
             _in_buffer(np.concatenate([part[i] for part in parts])) for i in (1, 2, 3)
         )
-        y = np.full_like(queries, np.nan)
+        width = self.n_head * self.value_dim
+        y = np.full((first, -(-width // 16) * 16), np.nan, np.float32)
         program = Program(self._table, self.n_threads)
         append = Step.of(
             "append",
@@ -117,7 +119,6 @@ class Cache:
             np.empty((0, 1), np.float32),
             self.n_threads,
         )
-        width = self.n_head * self.head_dim
         assert np.isnan(y[:, width:]).all(), "wrote past the end of its rows"
         for sequence, q, _, _ in parts:
             sequence.advance(len(q))
@@ -133,7 +134,8 @@ class Cache:
     def expected(self, rows: tuple[Array, Array, Array]) -> NDArray[np.float64]:
         """Causal attention in float64, all rows being one sequence."""
         m, d = len(rows[0]), self.head_dim
-        q, k, v = (x.astype(np.float64).reshape(m, -1, d) for x in rows)
+        q, k = (x.astype(np.float64).reshape(m, -1, d) for x in rows[:2])
+        v = rows[2].astype(np.float64).reshape(m, -1, self.value_dim)
         k, v = (np.repeat(x, self.group, axis=1) for x in (k, v))
         scores = np.einsum("mhd,thd->hmt", q, k) * d**-0.5
         if self.softcap:
@@ -171,6 +173,50 @@ def test_every_group_and_length(steps: Steps, kv_type: str, head_dim: int) -> No
             assert error(got, cache.expected(rows)) <= cache.tolerance, (
                 group, length,
             )  # fmt: skip
+
+
+@each_kv_type
+@pytest.mark.parametrize(
+    ("head_dim", "value_dim"), [(192, 128), (48, 16), (80, 64), (40, 24)]
+)
+@pytest.mark.parametrize("group", [1, 4, 20])
+def test_keys_and_values_of_different_sizes(
+    steps: Steps, kv_type: str, head_dim: int, value_dim: int, group: int
+) -> None:
+    cache = Cache(steps, kv_type, head_dim, group, value_dim=value_dim)
+    for length in (1, 33, 150):
+        rows = cache.rows(length)
+        together = cache.read(rows, [])
+        assert together.shape == (length, 2 * group * value_dim)
+        assert error(together, cache.expected(rows)) <= cache.tolerance
+        cut = [*range(1, min(length, 5)), *([32, length - 1] if length > 33 else [])]
+        np.testing.assert_array_equal(cache.read(rows, cut), together)
+
+
+@each_kv_type
+@pytest.mark.parametrize(("head_dim", "value_dim"), [(48, 16), (16, 80)])
+def test_windows_over_keys_and_values_of_different_sizes(
+    steps: Steps, kv_type: str, head_dim: int, value_dim: int
+) -> None:
+    """Also with a sink of each head and a soft cap of the scores."""
+    sinks = np.random.default_rng(3).standard_normal(8).astype(np.float32)
+    cache = Cache(
+        *(steps, kv_type, head_dim, 4),
+        window=45, softcap=5, sinks=sinks, value_dim=value_dim,
+    )  # fmt: skip
+    rows = cache.rows(200)
+    together = cache.read(rows, [])
+    assert error(together, cache.expected(rows)) <= cache.tolerance
+    np.testing.assert_array_equal(cache.read(rows, [1, 70, 199]), together)
+
+
+@pytest.mark.parametrize("kv_type", TOLERANCE)
+def test_a_page_has_room_for_keys_and_values_of_their_sizes(
+    steps: Steps, kv_type: str
+) -> None:
+    per_token = {"f32": 4 * 80, "f16": 2 * 80, "q8_0": 80 + 4 * (2 + 1)}[kv_type]
+    program = Program(steps.table, 1, kv_type, 4, 2, 48, 32)
+    assert program.layer_bytes == 2 * PAGE * per_token
 
 
 @each_kv_type

@@ -1,15 +1,16 @@
 /* The layout of keys and values in a page.
  *
- * One head of a page, d dimensions (dv = d rounded up to 16):
+ * One KV head of a page; keys have d dimensions and values v, rounded up to dp and vp, multiples
+ * of 16:
  *
- *   F32, F16   keys   [2 halves of 16 tokens][d][16 tokens]
- *              values [32 tokens][dv]
- *   Q8_0       keys   [2 halves][d][16 tokens] int8, then [2 halves][d/32][16] float32 scales
- *              values [32 tokens][dv] int8, then [32 tokens][d/32] float32 scales
+ *   F32, F16   keys   [2 halves of 16 tokens][dp][16 tokens]
+ *              values [32 tokens][vp]
+ *   Q8_0       keys   [2 halves][dp][16 tokens] int8, then [2 halves][d/32][16] float32 scales
+ *              values [32 tokens][vp] int8, then [32 tokens][v/32] float32 scales
  *
- * (d/32 rounded up.) Keys have their tokens side by side, so that the scores of 16
- * tokens are one vector and no sum over lanes is needed; values have their
- * dimensions side by side, for the same reason.
+ * (d/32 and v/32 rounded up.) Keys have their tokens side by side, so that the scores of 16
+ * tokens are one vector and no sum over lanes is needed; values have their dimensions side by
+ * side, for the same reason.
  */
 #ifndef LLAMACY_KV_PAGE_H
 #define LLAMACY_KV_PAGE_H
@@ -18,21 +19,31 @@
 
 enum { HALF_TOKENS = 16, HALVES = PAGE_TOKENS / HALF_TOKENS };
 
-/* The parts of one head of a page; and a head that is wanted soon, to be fetched meanwhile. */
-typedef struct { uint8_t *keys, *values; float *key_scales, *value_scales; const uint8_t *soon; } kv_head;
+/* Dimensions of a KV head. */
+typedef struct { int key, value; } head_dims;
+
+/* The parts of one head of a page; and the head of a later page, to be prefetched meanwhile. */
+typedef struct {
+    uint8_t *keys, *values;
+    float *key_scales, *value_scales;
+    const uint8_t *soon;
+} kv_head;
+
+INLINE head_dims dims_of(const kv_layout *kv) { return (head_dims){kv->head_dim, kv->value_dim}; }
+INLINE size_t head_bytes(kv_type type, head_dims d) { return kv_plane_bytes(type, d.key) + kv_plane_bytes(type, d.value); }
 
 INLINE kv_head page_head(const kv_layout *kv, uint8_t *page, size_t offset, int head) {
-    const size_t element = kv_bytes(kv->type), groups = kv->type == KV_Q8_0 ? (size_t)kv_groups(kv->head_dim) : 0;
+    const size_t tokens = PAGE_TOKENS * kv_bytes(kv->type); /* bytes of a dimension of all */
     kv_head h;
     h.keys = page + offset + (size_t)head * kv->head_bytes;
-    h.key_scales = (float *)(h.keys + element * PAGE_TOKENS * (size_t)padded_dim(kv->head_dim));
-    h.values = (uint8_t *)(h.key_scales + groups * PAGE_TOKENS);
-    h.value_scales = (float *)(h.values + element * PAGE_TOKENS * (size_t)padded_dim(kv->head_dim));
+    h.key_scales = (float *)(h.keys + tokens * (size_t)padded_dim(kv->head_dim));
+    h.values = h.keys + kv_plane_bytes(kv->type, kv->head_dim);
+    h.value_scales = (float *)(h.values + tokens * (size_t)padded_dim(kv->value_dim));
     h.soon = h.keys;
     return h;
 }
 
-/* 16 elements, number `i` of 16. */
+/* Elements 16 i .. 16 i + 15. */
 INLINE vf kv_load(kv_type type, const uint8_t *p, size_t i) {
     switch (type) {
     case KV_F32: return f_load((const float *)p + 16 * i);

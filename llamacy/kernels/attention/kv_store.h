@@ -1,11 +1,10 @@
-/* Puts one token's key or value of one head into its slot of a page; kv_page.h has
- * the layout. */
+/* Put one token's key or value of one KV head into its slot of a page (kv_page.h). */
 #ifndef LLAMACY_KV_STORE_H
 #define LLAMACY_KV_STORE_H
 
 #include "attention/kv_page.h"
 
-/* n <= 32 floats to int8 with the scale that is returned. */
+/* Quantise n <= 32 floats to int8; return their scale. */
 INLINE float quantize_group(const float *x, int n, int8_t *q) {
     float padded[KV_GROUP] = {0};
     memcpy(padded, x, sizeof(float) * (size_t)n);
@@ -17,7 +16,7 @@ INLINE float quantize_group(const float *x, int n, int8_t *q) {
     return peak / 127;
 }
 
-/* At most 16 floats to float16. */
+/* Round n <= 16 floats to float16; `out` takes 16. */
 INLINE void round_f16(const float *x, int n, uint16_t *out) {
     float padded[16] = {0};
     memcpy(padded, x, sizeof(float) * (size_t)n);
@@ -46,7 +45,7 @@ static void append_key(const kv_layout *kv, const kv_head *h, int slot, const fl
 }
 
 static void append_value(const kv_layout *kv, const kv_head *h, int slot, const float *v) {
-    const int d = kv->head_dim;
+    const int d = kv->value_dim;
     const size_t first = (size_t)slot * (size_t)padded_dim(d);
     if (kv->type == KV_F32)
         memcpy((float *)h->values + first, v, sizeof(float) * (size_t)d);

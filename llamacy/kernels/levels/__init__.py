@@ -1,10 +1,10 @@
-"""The instruction-set levels kernels are built for: one row each, worst to best.
+"""The instruction-set levels that kernels are built for: one row each, worst to best.
 
-Pure data, read by ``setup.py`` (which compiles this folder's ``<name>.pyx`` with the
-row's flags) and by :mod:`llamacy.kernels` (which chooses a level at run time).
-It imports nothing of llamacy, so that the build can run it by its path.
+Pure data, read by `setup.py` (which compiles this folder's `<name>.pyx` with the row's
+flags) and by `llamacy.kernels` (which chooses a level at run time). It imports nothing
+from llamacy, so that the build can run it by its path.
 
-Adding a level is one header, one stub and one row here.
+A new level is one header, one stub and one row here: see kernels/README.md.
 """
 
 from __future__ import annotations
@@ -18,15 +18,21 @@ class Level:
 
     Attributes
     ----------
-    name : the level's name in files, functions, tests and ``LLAMACY_ISA`` alike.
-    machine : ``"x86_64"``, ``"aarch64"`` or ``"any"``.
-    features : what the CPU and its operating system must offer, spelled as Linux
-        does in ``/proc/cpuinfo``.
-    flags : what gcc, clang and clang-cl are to be told; never ``-march=native``.
-    description : for people: what it uses, and the first CPUs that have it.
-    emulated : a level for tests: the same code as another one, with instructions
-        few machines have replaced by plain C. Built only on request (environment
-        ``LLAMACY_BUILD_EMULATED=1``) and never chosen unless named.
+    name : str
+        The level's name in files, functions, tests and `LLAMACY_ISA` alike.
+    machine : str
+        `"x86_64"`, `"aarch64"` or `"any"`.
+    features : tuple of str
+        Features that the CPU and its operating system must offer, spelled as in Linux's
+        `/proc/cpuinfo`.
+    flags : tuple of str
+        Flags for gcc, clang and clang-cl; never `-march=native`.
+    description : str
+        For people: the instructions it uses, and the first CPUs that have them.
+    emulated : bool
+        A level for tests: the code of another one, with instructions that few machines
+        have replaced by plain C. Built only on request (environment
+        `LLAMACY_BUILD_EMULATED=1`) and never chosen unless named.
     """
 
     name: str
@@ -105,12 +111,12 @@ LEVELS = (
     ),
 )
 
-# What operating systems call the machines.
+# Names that operating systems give to the machines.
 _MACHINES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64"}
 
 
 def levels_of(machine: str) -> tuple[Level, ...]:
-    """Levels that exist for a machine, as ``platform.machine()`` names it.
+    """Return the levels that exist for a machine, named as by `platform.machine()`.
 
     >>> [level.name for level in levels_of("riscv64")]
     ['scalar']

@@ -1,19 +1,33 @@
-/* The verbs of amx.h with its instructions in plain C, so that the algorithms on tiles
- * can be tested on machines that have AVX-512 and no AMX. Slow; never chosen by itself. */
+/* The verbs of amx.h with its instructions in plain C, so that the algorithms on tiles can
+ * be tested on machines that have AVX-512 but no AMX. Slow; chosen only by name. */
 #ifndef LLAMACY_AMX_EMULATED_H
 #define LLAMACY_AMX_EMULATED_H
 
 #define LEVEL_NAME "amx_emulated"
-#define HAS_TILES
 #define HAS_BF16
+#define HAS_TILES
 #include "levels/avx512.h"
+
+/* Nearest, ties to even; NaN stays NaN. */
+INLINE __m256i emulated_round(vf x) {
+    __m512i bits = _mm512_castps_si512(x);
+    __m512i even = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(even, _mm512_set1_epi32(0x7FFF)));
+    __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    rounded = _mm512_mask_mov_epi32(rounded, nan, _mm512_set1_epi32(0x7FC00000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
+}
+INLINE vi    b_join(vf x, vf y) {
+    return _mm512_inserti64x4(_mm512_castsi256_si512(emulated_round(x)), emulated_round(y), 1);
+}
+#include "levels/avx512_pairs.h"
 
 typedef union { float f[16][16]; uint16_t h[16][32]; } emulated_tile;
 
 static _Thread_local emulated_tile TILES_HELD[8];
 
-static void t_begin(void) { memset(TILES_HELD, 0, sizeof TILES_HELD); }
-static void t_end(void) {}
+INLINE void  t_begin(void) { memset(TILES_HELD, 0, sizeof TILES_HELD); }
+INLINE void  t_end(void) {}
 
 static float emulated_bf16(uint16_t h) {
     uint32_t bits = (uint32_t)h << 16;
@@ -42,20 +56,6 @@ static void emulated_store(int t, uint8_t *p, size_t step) {
 #define T_STORE(t, p, step) emulated_store(t, (uint8_t *)(p), step)
 #define T_DOT(c, a, b) emulated_dot(c, a, b)
 
-/* Nearest, ties to even; NaN stays NaN. */
-INLINE __m256i emulated_round(vf x) {
-    __m512i bits = _mm512_castps_si512(x);
-    __m512i even = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(even, _mm512_set1_epi32(0x7FFF)));
-    __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-    rounded = _mm512_mask_mov_epi32(rounded, nan, _mm512_set1_epi32(0x7FC00000));
-    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
-}
-INLINE vi b_join(vf x, vf y) {
-    return _mm512_inserti64x4(_mm512_castsi256_si512(emulated_round(x)), emulated_round(y), 1);
-}
-
-#include "levels/interleave.h"
-#include "levels/tile_products.h"
+#include "levels/amx_products.h"
 
 #endif

@@ -4,4 +4,4 @@ cdef extern from "levels/amx_emulated.h":
     pass
 
 include "kernels.pxi"
-include "products/tiles.pxi"
+include "products/prepare_tiles.pxi"

@@ -2,82 +2,104 @@
 #ifndef LLAMACY_AVX512_H
 #define LLAMACY_AVX512_H
 
-#include "levels/verbs.h"
+#include "levels/compiler.h"
 #include <immintrin.h>
+#include <limits.h>
 
-#ifndef LEVEL_NAME
+#ifndef LEVEL_NAME /* a level that includes this file has a name and sizes of its own */
 #define LEVEL_NAME "avx512"
+
+/* Chosen on two cores of a Zen 5 EPYC, and where marked X on two of an Ice Lake Xeon at
+ * 2.80 GHz. What they reach with them: bench/results/0.1.0-epyc-zen5-peers.json and
+ * 0.1.0-xeon-2.80ghz-peers.json. */
+enum {
+    PREFETCH_BYTES = 7168,      /* one token, Q4_0: 86 to 92 % of the read bandwidth; no further
+                                   than the L1 cache has room */
+    RESIDENT_BYTES = 512 << 10, /* half of the L2 cache */
+    MANY_PANELS = 8,            /* X */
+    MANY_ROWS = 256,            /* X */
+    SLICE_UNITS = 8,            /* X: 256 columns: 6 KiB of a quantised panel, 16 KiB of a float one */
+    FLOAT_MIN_ROWS = 32,        /* X: with fewer, an unpacked copy is hardly read again */
+    QUANT_MIN_ROWS = INT_MAX,   /* never: codes that 16 rows meet once unpacked are unpacked anew in less
+                                   time than their copy, thrice as large, takes to come back from L2 */
+    SPAN_PAGES = 4,             /* X: maxima, sums and rescaling are cheap for so many tokens */
+    BAND_STRIPS = 8,            /* cheap to unpack a span for, and all stay in the L2 cache */
+    PEAK_SUMS = 12,             /* of 32 registers */
+    ROW_CHUNK = 4096,           /* a row of logits is work for all threads */
+    FETCHED_BYTES = 64 << 10,   /* the L2 cache has room for them */
+};
 #endif
-#define TOKENS_MAX 16
-enum { BYTE_ZERO = 128 };
+
+#define ROWS_MAX 16
+/* Registers hold one row's chunks. */
+#define DOT_ROWS 1
+#define BYTE_ZERO 128
 
 typedef __m512 vf;
 typedef __m512i vi;
 
-INLINE vf f_zero(void) { return _mm512_setzero_ps(); }
-INLINE vf f_set1(float x) { return _mm512_set1_ps(x); }
-INLINE vf f_load(const float *p) { return _mm512_loadu_ps(p); }
-INLINE void f_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
-INLINE vf f_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
-INLINE vf f_load_bf16(const void *p) {
-    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+INLINE __m128i avx512_load16(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
+INLINE __m256i avx512_load32(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+INLINE __m512 avx512_from_i8(__m128i x) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(x)); }
+INLINE __m512 avx512_from_u8(__m128i x) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(x)); }
+INLINE __m512 avx512_from_bf16(__m256i x) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
 }
-INLINE vf f_load_i8(const void *p) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
-}
-INLINE vf f_load_u8(const void *p) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
-}
-INLINE vf f_load_u4(const void *p, int shift) {
-    __m128i bytes = _mm_srli_epi16(_mm_loadu_si128((const __m128i *)p), shift);
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_and_si128(bytes, _mm_set1_epi8(15))));
-}
-INLINE vf f_add(vf a, vf b) { return _mm512_add_ps(a, b); }
-INLINE vf f_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
-INLINE vf f_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
-INLINE vf f_div(vf a, vf b) { return _mm512_div_ps(a, b); }
-INLINE vf f_max(vf a, vf b) { return _mm512_max_ps(a, b); }
-INLINE vf f_min(vf a, vf b) { return _mm512_min_ps(a, b); }
-INLINE vf f_abs(vf a) { return _mm512_abs_ps(a); }
-INLINE vf f_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
-INLINE vf f_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
-INLINE vf f_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-INLINE vf f_scale2(vf x, vf n) { return _mm512_scalef_ps(x, n); }
-INLINE vf f_load_e8m0(const uint8_t *p) { return f_scale2(f_set1(1.0f), f_sub(f_load_u8(p), f_set1(128.0f))); }
+INLINE __m128i avx512_u4(__m128i x, int shift) { return _mm_and_si128(_mm_srli_epi16(x, shift), _mm_set1_epi8(15)); }
+
+#define NEAREST (_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+
+INLINE vf    f_zero(void) { return _mm512_setzero_ps(); }
+INLINE vf    f_set1(float x) { return _mm512_set1_ps(x); }
+INLINE vf    f_load(const float *p) { return _mm512_loadu_ps(p); }
+INLINE void  f_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
+INLINE vf    f_load_f16(const void *p) { return _mm512_cvtph_ps(avx512_load32(p)); }
+INLINE vf    f_load_bf16(const void *p) { return avx512_from_bf16(avx512_load32(p)); }
+INLINE vf    f_load_i8(const void *p) { return avx512_from_i8(avx512_load16(p)); }
+INLINE vf    f_load_u8(const void *p) { return avx512_from_u8(avx512_load16(p)); }
+INLINE vf    f_load_u4(const void *p, int shift) { return avx512_from_u8(avx512_u4(avx512_load16(p), shift)); }
+INLINE vf    f_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+INLINE vf    f_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+INLINE vf    f_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+INLINE vf    f_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+INLINE vf    f_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+INLINE vf    f_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+INLINE vf    f_abs(vf a) { return _mm512_abs_ps(a); }
+INLINE vf    f_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE vf    f_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
+INLINE vf    f_round(vf a) { return _mm512_roundscale_ps(a, NEAREST); }
+INLINE vf    f_scale2(vf a, vf e) { return _mm512_scalef_ps(a, e); }
+INLINE vf    f_load_e8m0(const uint8_t *p) { return f_scale2(f_set1(1.0f), f_sub(f_load_u8(p), f_set1(128.0f))); }
 INLINE float f_sum(vf a) { return _mm512_reduce_add_ps(a); }
 INLINE float f_hmax(vf a) { return _mm512_reduce_max_ps(a); }
-INLINE vf f_swap_pairs(vf a) { return _mm512_permute_ps(a, 0xB1); }
-INLINE vf f_first(vf a, int n, vf other) {
-    return _mm512_mask_blend_ps((__mmask16)(0xFFFFu >> (16 - n)), other, a);
+INLINE vf    f_swap_pairs(vf a) { return _mm512_permute_ps(a, 0xB1); }
+INLINE vf    f_first(vf a, int count, vf other) {
+    return _mm512_mask_blend_ps((__mmask16)(0xFFFFu >> (16 - count)), other, a);
 }
-INLINE vf f_from_i(vi a) { return _mm512_cvtepi32_ps(a); }
-INLINE void f_store_f16(void *p, vf a) {
-    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-}
-INLINE void f_store_i8(int8_t *p, vf a) {
+INLINE vf    f_from_i(vi a) { return _mm512_cvtepi32_ps(a); }
+INLINE void  f_store_f16(void *p, vf a) { _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, NEAREST)); }
+INLINE void  f_store_i8(int8_t *p, vf a) {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
 }
 
-INLINE vi i_load(const void *p) { return _mm512_loadu_si512(p); }
-INLINE vi i_or(vi a, vi b) { return _mm512_or_si512(a, b); }
-INLINE vi i_field(vi v, int shift, int mask) {
+INLINE vi    i_load(const void *p) { return _mm512_loadu_si512(p); }
+INLINE vi    i_zero(void) { return _mm512_setzero_si512(); }
+INLINE vi    i_or(vi a, vi b) { return _mm512_or_si512(a, b); }
+INLINE vi    i_field(vi v, int shift, int mask) {
     vi moved = shift > 0 ? _mm512_srli_epi16(v, shift) : shift < 0 ? _mm512_slli_epi16(v, -shift) : v;
     return _mm512_and_si512(moved, _mm512_set1_epi8((char)mask));
 }
-INLINE vi i_lut(vi v, const int8_t *table) {
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table)), v);
+INLINE vi    i_lut(vi v, const int8_t *table) {
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(avx512_load16(table)), v);
 }
-INLINE vi i_bytes(vi v) { return _mm512_xor_si512(v, _mm512_set1_epi8((char)BYTE_ZERO)); }
-INLINE vi i_zero(void) { return _mm512_setzero_si512(); }
-INLINE vi i_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
-INLINE vi i_shl(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
-INLINE vi i_start(const int32_t *p, int log2) { return _mm512_slli_epi32(_mm512_set1_epi32(*p), (unsigned)log2); }
-/* vpdpbusd takes all of an unsigned byte, whatever the bits; registers hold one row's chunks.
- * Each product waits for the sum that it adds to, and few rows fit into the CPU's scheduler:
- * the sum of 8 chunks is made in two halves. */
-#define DOT_ROWS 1
-INLINE void i_dots(int rows, const vi *codes, int n, const int8_t *x, size_t step, int bits, vi *sums) {
+INLINE vi    i_bytes(vi v) { return _mm512_xor_si512(v, _mm512_set1_epi8((char)BYTE_ZERO)); }
+INLINE vi    i_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+INLINE vi    i_shl(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
+INLINE vi    i_start(const int32_t *p, int n) { return _mm512_slli_epi32(_mm512_set1_epi32(*p), (unsigned)n); }
+/* vpdpbusd takes all of an unsigned byte, whatever the bits. Each product waits for the sum
+ * that it adds to, and few rows fit into the CPU's scheduler: the sum of 8 chunks is made
+ * in two halves. */
+INLINE void  i_dots(int rows, const vi *codes, int n, const int8_t *x, size_t step, int bits, vi *sums) {
     (void)bits;
     const int parts = n / 4;
     UNROLL for (int t = 0; t < rows; t++) {

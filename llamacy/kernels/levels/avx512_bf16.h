@@ -5,21 +5,35 @@
 #define LEVEL_NAME "avx512_bf16"
 #define HAS_BF16
 #include "levels/avx512.h"
+#include "levels/tile.h"
 
-INLINE vi b_join(vf x, vf y) { return (vi)_mm512_cvtne2ps_pbh(y, x); }
+/* As avx512.h has them, chosen on the same machines. */
+enum {
+    PREFETCH_BYTES = 7168,      /* no further than the L1 cache has room */
+    RESIDENT_BYTES = 512 << 10,
+    MANY_PANELS = 8,
+    MANY_ROWS = 256,
+    SLICE_UNITS = 8,            /* 256 columns: 6 KiB of a quantised panel, 16 KiB of a float one */
+    FLOAT_MIN_ROWS = 32,
+    QUANT_MIN_ROWS = INT_MAX,   /* never, as in avx512.h */
+    SPAN_PAGES = 4,
+    BAND_STRIPS = 8,            /* cheap to unpack a span for, and all stay in the L2 cache */
+    PEAK_SUMS = 12,
+    ROW_CHUNK = 4096,
+    FETCHED_BYTES = 64 << 10,   /* the L2 cache has room for them */
+};
 
-#include "levels/interleave.h"
-
-INLINE vf b_dot(vf sum, vi pairs, const uint8_t *pair) {
+INLINE vi    b_join(vf x, vf y) { return (vi)_mm512_cvtne2ps_pbh(y, x); }
+#include "levels/avx512_pairs.h"
+INLINE vf    b_dot(vf sum, vi pairs, const uint8_t *pair) {
     int32_t two;
     memcpy(&two, pair, sizeof two);
     return _mm512_dpbf16_ps(sum, (__m512bh)pairs, (__m512bh)_mm512_set1_epi32(two));
 }
-
-/* 8 rows at a time, so that 16 sums stay
- * in registers and each pair that is loaded meets both tiles: 5 loads for 8 products. */
-INLINE void b_products(int rows, const uint8_t *a, const uint8_t *b, size_t b_step, int n, float *c, size_t ldc,
-                       int adds) {
+/* 8 rows at a time, so that 16 sums stay in registers and each pair that is loaded meets
+ * both tiles: 5 loads for 8 products. */
+INLINE void  b_products(int rows, const uint8_t *a, const uint8_t *b, size_t b_step, int n, float *c, size_t ldc,
+                        int adds) {
     enum { ROWS = 8 };
     UNROLL for (int first = 0; first < rows; first += ROWS) {
         const int some = rows - first < ROWS ? rows - first : ROWS;

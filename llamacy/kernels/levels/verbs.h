@@ -1,79 +1,152 @@
-/* The verbs: what a level's header defines, and all that the algorithms are written in.
+/* The verbs: all that a level's header must define, and all that the algorithms are
+ * written in. This file is included after the header and checks it.
  *
- * vf is 16 float32 lanes, vi is 64 bytes; a level splits them over as many
- * registers as it needs. Loads and stores need no alignment.
+ * A verb that is missing is one error that names it, "'f_abs' undeclared here"; a verb of
+ * another type is one that quotes its declaration. No check leaves code behind.
  *
- *   f_zero f_set1 f_load f_store          f_load_f16 f_load_bf16 f_load_i8 f_load_u8
- *   f_load_e8m0 (2^(byte - 128))          f_load_u4(p, s): bits s to s + 3 of each byte
- *   f_store_f16 f_store_i8 (nearest, saturated)
- *   f_add f_sub f_mul f_div f_abs         f_max f_min: b where either is NaN
- *   f_fma(a, b, c) = a * b + c
- *   f_fnma(a, b, c) = c - a * b           f_round (nearest even)
- *   f_scale2(x, n) = x * 2^n, n whole     f_sum f_hmax: over the lanes
- *   f_swap_pairs: lanes 1 0 3 2 ...       f_first(x, n, y): x in lanes < n, else y
- *   f_from_i: 16 int32 to float
- *
- *   i_load i_zero                         i_or(a, b)
- *   i_field(v, s, mask): each byte moved right by s bits (left by -s), and mask
- *   i_lut(v, table): bytes < 16 through a table of 16
- *   i_bytes(v): signed codes as i_dots wants them; they then stand for code + BYTE_ZERO
- *   i_add i_shl(v, n): of 16 int32
- *   i_start(p, log2): 16 times *p * 2^log2
- *   i_dots(rows, codes, n, x, step, bits, sums): for t < rows, lane r of sums[t] grows by the sum
- *       over chunks c < n and j < 4 of byte 4r + j of codes[c] times x[t step + 4c + j];
- *       `bits`: of a code, 8 after i_bytes
- *   DOT_ROWS: at most so many rows, as many as registers hold beside the codes
- *
- *   A level may define WORD_COLUMNS, a permutation of 0 1 2 3, and with it (digits.h)
- *   w_store(to, q, fine, n): 32 words 2^n q[i] + fine[i], columns 4c .. 4c + 3 in that order
- *   w_dots(rows, codes, x, step, sums): as i_dots, of all 8 chunks and words so ordered
- *
- *   A level may define HAS_BF16, and with it, on bfloat16 in tiles of 16 rows of 64 bytes,
- *   b_join(x, y): 32 of them, x in the lower half, y in the upper
- *   b_pairs(x, y): x[0] y[0] x[1] y[1] ...
- *   b_products(rows, a, b, b_step, n, c, ldc, adds): for r < rows and j < 16, c[r][j] becomes (or
- *       grows by) the sum over n tiles and p < 16 of a[r][2p] b[p][2j] + a[r][2p+1] b[p][2j+1],
- *       and c[r][16 + j] that with the tiles b_step bytes further
- *   b_dot(sum, pairs, p): lane j of the sum grows by pairs[2j] p[0] + pairs[2j + 1] p[1], as it
- *       does in b_products; not on levels with HAS_TILES
- *
- * Constants: BYTE_ZERO; TOKENS_MAX, rows of activations a microkernel holds: 1, 4 or 16.
+ * vf is 16 float32 lanes, vi is 64 bytes or 16 int32; a level splits them over as many
+ * registers as it needs. Loads and stores need no alignment. Arguments named n, shift,
+ * mask, bits, rows and adds are constants wherever the algorithms call a verb.
+ * tests/kernels/test_verbs.py says the same in NumPy, and holds every level to it.
  */
 #ifndef LLAMACY_VERBS_H
 #define LLAMACY_VERBS_H
 
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#define VERB(result, name, parameters)                                    \
+    _Static_assert(_Generic(&name, result (*) parameters: 1, default: 0), \
+                   "the level's header must define " #result " " #name #parameters)
 
-#if defined(_MSC_VER) && !defined(__clang__)
-#define INLINE static __forceinline
+/* --- 16 floats ----------------------------------------------------------------------- */
+
+VERB(vf,    f_zero,       (void));                    /* 0 */
+VERB(vf,    f_set1,       (float x));                 /* x in every lane */
+VERB(vf,    f_load,       (const float *p));
+VERB(void,  f_store,      (float *p, vf a));
+VERB(vf,    f_load_f16,   (const void *p));           /* from IEEE half precision */
+VERB(vf,    f_load_bf16,  (const void *p));           /* from bfloat16 */
+VERB(vf,    f_load_i8,    (const void *p));           /* from int8 */
+VERB(vf,    f_load_u8,    (const void *p));           /* from uint8 */
+VERB(vf,    f_load_u4,    (const void *p, int shift)); /* bits shift .. shift + 3 of each byte */
+VERB(vf,    f_add,        (vf a, vf b));              /* a + b */
+VERB(vf,    f_sub,        (vf a, vf b));              /* a - b */
+VERB(vf,    f_mul,        (vf a, vf b));              /* a * b */
+VERB(vf,    f_div,        (vf a, vf b));              /* a / b */
+VERB(vf,    f_max,        (vf a, vf b));              /* the larger; b where either is NaN */
+VERB(vf,    f_min,        (vf a, vf b));              /* the smaller; b where either is NaN */
+VERB(vf,    f_abs,        (vf a));                    /* |a| */
+VERB(vf,    f_fma,        (vf a, vf b, vf c));        /* a * b + c */
+VERB(vf,    f_fnma,       (vf a, vf b, vf c));        /* c - a * b */
+VERB(vf,    f_round,      (vf a));                    /* to the nearest, ties to even; |a| <= 2^22 */
+VERB(vf,    f_scale2,     (vf a, vf e));              /* a * 2^e; e whole, within -252 .. 254 */
+VERB(vf,    f_load_e8m0,  (const uint8_t *p));        /* 2^(byte - 128) */
+VERB(float, f_sum,        (vf a));                    /* of all lanes, in any order */
+VERB(float, f_hmax,       (vf a));                    /* the largest lane */
+VERB(vf,    f_swap_pairs, (vf a));                    /* lanes 1 0 3 2 ... */
+VERB(vf,    f_first,      (vf a, int count, vf other)); /* a in lanes below count, else other */
+VERB(vf,    f_from_i,     (vi a));                    /* from 16 int32 */
+VERB(void,  f_store_f16,  (void *p, vf a));           /* to IEEE half precision, nearest, ties to even */
+VERB(void,  f_store_i8,   (int8_t *p, vf a));         /* to int8, nearest, ties to even, saturated; |a| < 2^22 */
+
+/* --- 64 bytes, or 16 int32 ------------------------------------------------------------ */
+
+VERB(vi,    i_load,       (const void *p));
+VERB(vi,    i_zero,       (void));                    /* 0 */
+VERB(vi,    i_or,         (vi a, vi b));              /* a | b */
+VERB(vi,    i_field,      (vi v, int shift, int mask)); /* bytes moved right by shift (left by -shift), and
+                                                           mask, whose bits no neighbour's have moved to */
+VERB(vi,    i_lut,        (vi v, const int8_t *table)); /* bytes below 16, through a table of 16 */
+VERB(vi,    i_bytes,      (vi v));                    /* signed codes as i_dots wants them: moved by BYTE_ZERO */
+VERB(vi,    i_add,        (vi a, vi b));              /* of 16 int32: a + b */
+VERB(vi,    i_shl,        (vi a, int n));             /* of 16 int32: a * 2^n */
+VERB(vi,    i_start,      (const int32_t *p, int n)); /* *p * 2^n in all 16 */
+
+/* For t < rows, lane r of sums[t] grows by the sum over chunks c < n and j < 4 of byte
+ * 4r + j of codes[c] times x[t step + 4c + j]. n: 4 or 8. Codes are below 2^bits, or, if
+ * bits is 8, what i_bytes() left. */
+VERB(void,  i_dots,       (int rows, const vi *codes, int n, const int8_t *x, size_t step, int bits, vi *sums));
+
+#ifndef LEVEL_NAME
+#error "the level's header must define LEVEL_NAME, a string"
+#endif
+#if !defined(BYTE_ZERO) || BYTE_ZERO != 0 && BYTE_ZERO != 128
+#error "the level's header must define BYTE_ZERO, which i_bytes adds to codes: 0 or 128"
+#endif
+#if !defined(ROWS_MAX) || ROWS_MAX != 1 && ROWS_MAX != 4 && ROWS_MAX != 16
+#error "the level's header must define ROWS_MAX, rows of activations a microkernel holds: 1, 4 or 16"
+#endif
+#if !defined(DOT_ROWS) || DOT_ROWS < 1 || DOT_ROWS > ROWS_MAX
+#error "the level's header must define DOT_ROWS, rows that i_dots takes at once: 1 to ROWS_MAX"
+#endif
+
+/* --- sizes, and the machine that chose them, in an enum ------------------------------- */
+
+#define SIZE(name, holds, meaning) _Static_assert(holds, "the level's header must define " #name ", " meaning)
+
+SIZE(PREFETCH_BYTES, PREFETCH_BYTES % 64 == 0,     "how far ahead of the weights in use more are fetched");
+SIZE(RESIDENT_BYTES, RESIDENT_BYTES > 0,           "of the L2 cache, for activations while panels pass by");
+SIZE(MANY_PANELS,    MANY_PANELS % 2 == 0 && MANY_PANELS <= 16, "panels that a thread multiplies with many rows");
+SIZE(MANY_ROWS,      MANY_ROWS % 32 == 0,          "rows that share unpacked panels, a multiple of 32");
+SIZE(SLICE_UNITS,    SLICE_UNITS > 0,              "units of K that are unpacked at a time");
+SIZE(SPAN_PAGES,     SPAN_PAGES > 0,               "pages whose scores become weights together");
+SIZE(BAND_STRIPS,    BAND_STRIPS > 0,              "strips of queries that share an unpacked span");
+SIZE(PEAK_SUMS,      PEAK_SUMS > 0,                "sums that hide the latency of f_fma and fit the registers");
+SIZE(ROW_CHUNK,      ROW_CHUNK % 16 == 0,          "floats of a row that one item of elementwise work has");
+SIZE(FETCHED_BYTES,  FETCHED_BYTES > 0,            "of its next weights, which a waiting thread fetches");
+#ifdef HAS_TILES
+SIZE(TILES_MIN_ROWS, TILES_MIN_ROWS > 0,           "rows from which products go through tiles");
 #else
-#define INLINE static inline __attribute__((always_inline))
+SIZE(FLOAT_MIN_ROWS, FLOAT_MIN_ROWS > 0,           "rows from which float weights are unpacked once for all");
+SIZE(QUANT_MIN_ROWS, QUANT_MIN_ROWS > 0,           "rows from which quantised weights are; INT_MAX: never");
 #endif
 
-/* Hints to bring a line of memory into the caches, all of them or all but the first. */
-#if defined(__GNUC__) || defined(__clang__)
-#define PREFETCH(p) __builtin_prefetch(p)
-#define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
-#else
-#define PREFETCH(p) ((void)(p))
-#define PREFETCH_L2(p) ((void)(p))
+/* --- a level may multiply words where activations have two digits (digits.h) ---------- */
+
+#ifdef WORD_COLUMNS /* a permutation of 0 1 2 3: the order of columns within a chunk's words */
+VERB(void,  w_store,      (int16_t *to, const int8_t *q, const int8_t *fine, int bits)); /* 32 words
+                                                           2^bits q[i] + fine[i], so ordered */
+VERB(void,  w_dots,       (int rows, const vi *codes, const int16_t *x, size_t step, vi *sums)); /* as i_dots,
+                                                           of 8 chunks of int8 codes and words so ordered */
 #endif
 
-/* A tile of 16 rows of 64 bytes. */
-enum { TILE_BYTES = 1024 };
+/* --- a level may have bfloat16 (attention), on tiles: 16 rows of 64 bytes ------------- */
 
-/* Before a loop of constant length that must become straight code. A level whose
- * verbs are loops themselves defines it away. */
-#ifndef UNROLL
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#elif defined(__GNUC__)
-#define UNROLL _Pragma("GCC unroll 16")
-#else
-#define UNROLL
+#ifdef HAS_BF16
+VERB(vi,    b_join,       (vf x, vf y));              /* 32 bfloat16, nearest, ties to even: x, then y */
+VERB(vi,    b_pairs,      (vf x, vf y));              /* the same: x[0] y[0] x[1] y[1] ... */
+
+/* For r < rows and j < 16, c[r][j] becomes (or, if it adds, grows by) the sum over n tiles
+ * and p < 16 of a[r][2p] b[p][2j] + a[r][2p + 1] b[p][2j + 1], and c[r][16 + j] the same
+ * with the tiles b_step bytes further. Rows of c are ldc floats apart; all 16 may be written. */
+VERB(void,  b_products,   (int rows, const uint8_t *a, const uint8_t *b, size_t b_step, int n, float *c, size_t ldc,
+                           int adds));
+#ifndef HAS_TILES
+VERB(vf,    b_dot,        (vf sum, vi pairs, const uint8_t *pair)); /* lane j of the sum grows by pairs[2j] pair[0]
+                                                           + pairs[2j + 1] pair[1], as in b_products */
 #endif
 #endif
+
+/* --- a level may have matrix registers (products of many rows), which hold tiles ------ */
+
+#ifdef HAS_TILES
+VERB(void,  t_begin,      (void));                    /* around all use of tiles on a thread */
+VERB(void,  t_end,        (void));
+VERB(vi,    t_byte,       (vi v, int n));             /* of 16 int32: byte n, unsigned */
+
+/* Macros, because the numbers t, a, b and c of registers, 0 to 7, are part of the instructions:
+ *   T_ZERO(t)           t = 0
+ *   T_LOAD(t, p, step)  from rows at p, `step` bytes apart
+ *   T_STORE(t, p, step) to such rows
+ *   T_DOT(c, a, b)      c[m][n] += sum over p < 16 of a[m][2p] b[p][2n] + a[m][2p + 1] b[p][2n + 1],
+ *                       c in float32, a and b in bfloat16 */
+#if !defined(T_ZERO) || !defined(T_LOAD) || !defined(T_STORE) || !defined(T_DOT)
+#error "a level that HAS_TILES must define T_ZERO, T_LOAD, T_STORE and T_DOT"
+#endif
+#ifndef HAS_BF16
+#error "a level that HAS_TILES must define HAS_BF16"
+#endif
+#endif
+
+#undef VERB
+#undef SIZE
 
 #endif

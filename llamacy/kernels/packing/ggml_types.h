@@ -6,7 +6,7 @@
 #define LLAMACY_GGML_TYPES_H
 
 #include "packing/packed.h"
-#include "levels/verbs.h"
+#include "levels/compiler.h"
 
 /* name, columns and bytes of a block, packed form; types without blocks first. */
 #define EACH_GGML_TYPE(do)                                                                \

@@ -1,13 +1,13 @@
-/* The second digit of quantised activations, which weights of 8 bits meet.
+/* The second int8 digit of quantised activations, for weights of 8 bits.
  *
  *   x[i] ~ scale * (2^FINE_BITS q[i] + fine[i])        scale: that of q, over 2^FINE_BITS
  *
- * One digit is far finer than weights of 6 bits or less; weights of 8 bits are as fine as
- * one digit, and would lose to it half of what they keep. The tiles of these units follow
- * those of the units of q.
+ * One digit is far finer than weights of 6 bits or less. 8-bit weights are as precise as one
+ * digit; rounding activations to one would cost half of that precision. The fine units of
+ * all rows follow the quant units of all rows.
  *
- * Where dot products are of bytes, those of both digits go into one sum. AVX2 has none of
- * signed bytes, but one of 16-bit words: there the digits make one word, in half the
+ * Where dot products are of bytes, the products of both digits go into one sum. AVX2 has
+ * none of signed bytes, but one of 16-bit words: there the digits make one word, in half the
  * instructions.
  */
 #ifndef LLAMACY_DIGITS_H
@@ -23,11 +23,11 @@ typedef struct {
 #else
     int8_t q[UNIT_COLS];
 #endif
-    int32_t minus;              /* the sum of both digits, negative, as in quant_unit */
+    int32_t minus;              /* the negated sum of both digits, as in quant_unit */
     float scale;
 } fine_unit;
 
-/* The rest of x / scale that `unit` leaves, in two halves. */
+/* Store the second digit; low and high are the two halves of x / scale - q, times 2^FINE_BITS, rounded. */
 INLINE void store_fine(fine_unit *to, const quant_unit *unit, vf low, vf high) {
     int8_t fine[UNIT_COLS];
     f_store_i8(fine, low);

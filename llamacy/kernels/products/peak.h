@@ -1,22 +1,22 @@
-/* A level's arithmetic peak: each kind of product that its kernels are made of, again and
- * again on registers, with nothing to unpack, to scale or to wait for.
+/* A level's arithmetic peak: each kind of product that its kernels are made of, repeated on
+ * registers, with nothing to unpack, scale or wait for.
  *
  *   f32    f_fma, in PEAK_SUMS sums side by side
  *   int8   i_dots of codes of 4 bits, for which every level needs the fewest instructions
- *   bf16   T_DOT, in 2 x 2 tiles, or b_products in the L1 cache, on levels that have them
+ *   bf16   T_DOT, on 2 x 2 registers, or b_products in the L1 cache, on levels that have them
  *
  * The fastest of them bounds what any kernel of the level can do.
  */
 #ifndef LLAMACY_PEAK_H
 #define LLAMACY_PEAK_H
 
-#include "products/tile.h"
+#include "products/few_rows.h"
 
-/* As many as the level's registers hold, and enough to hide a latency of 5 cycles. */
-enum { PEAK_SUMS = TOKENS_MAX >= 16 ? 12 : TOKENS_MAX >= 4 ? 6 : 3, PEAK_DOTS = 8 };
+/* Calls of i_dots a round. */
+enum { PEAK_DOTS = 8 };
 
-/* Nothing is known of x from here on, and x is needed: what the compiler must not see
- * through, or it would merge equal products and drop those nobody reads. */
+/* To the compiler x is unknown from here on, and needed: otherwise it would merge equal
+ * products and drop those that nobody reads. */
 #define OPAQUE(x) __asm__ volatile("" : "+m"(x))
 
 static double peak_f32(int64_t n) {
@@ -71,15 +71,15 @@ static double peak_bf16(int64_t n) {
 static double peak_bf16(int64_t n) {
     enum { TILES = 4 };
     uint8_t a[TILES * TILE_BYTES], b[2 * TILES * TILE_BYTES];
-    float sums[TILE_ROWS][2 * PANEL_ROWS];
+    float sums[STRIP_ROWS][2 * PANEL_ROWS];
     memset(a, 0, sizeof a);
     memset(b, 0, sizeof b);
     for (int64_t i = 0; i < n; i++) {
         OPAQUE(a);
-        b_products(TILE_ROWS, a, b, TILES * TILE_BYTES, TILES, sums[0], 2 * PANEL_ROWS, 0);
+        b_products(STRIP_ROWS, a, b, TILES * TILE_BYTES, TILES, sums[0], 2 * PANEL_ROWS, 0);
         OPAQUE(sums);
     }
-    return 2.0 * TILE_ROWS * 2 * PANEL_ROWS * 32 * TILES * (double)n;
+    return 2.0 * STRIP_ROWS * 2 * PANEL_ROWS * 32 * TILES * (double)n;
 }
 #endif
 

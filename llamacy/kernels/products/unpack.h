@@ -1,7 +1,7 @@
-/* From packed panels to vectors: the codes and scales of one unit. See packed.h.
+/* From packed panels (packed.h) to vectors: the codes and scales of one unit.
  *
- * `type` is a constant wherever these are called, so that each call folds to the
- * few instructions its type needs.
+ * `type` is a constant in every call, so that each call folds to the few instructions that
+ * its type needs.
  */
 #ifndef LLAMACY_UNPACK_H
 #define LLAMACY_UNPACK_H
@@ -10,7 +10,7 @@
 
 INLINE const uint8_t *panel_of(const packed_matrix *w, int64_t panel) { return w->data + (size_t)panel * w->panel; }
 
-/* One unit of a panel: its part of each plane of its block. */
+/* One unit of a panel: its part of each plane of its block (packed.h). */
 typedef struct { const uint8_t *codes, *scales, *supers; } packed_unit;
 
 INLINE packed_unit find_unit(pack_type type, const packed_matrix *w, int64_t panel, size_t u) {
@@ -21,9 +21,9 @@ INLINE packed_unit find_unit(pack_type type, const packed_matrix *w, int64_t pan
 
 /* Codes are signed bytes, not small unsigned ones: Q8_0 and the lookup types. */
 INLINE int is_signed(pack_type type) { return PACK_TRAITS[type].bits == 8 || PACK_TRAITS[type].lookup; }
-/* Bits of a code as i_dots() meets it. */
+/* Bits of a code as i_dots() reads it. */
 INLINE int dot_bits(pack_type type) { return is_signed(type) ? 8 : PACK_TRAITS[type].bits; }
-/* The code that stands for 0 as i_dots() meets it. */
+/* The code that means 0, as i_dots() reads it. */
 INLINE int dot_zero(pack_type type) { return is_signed(type) ? BYTE_ZERO : PACK_TRAITS[type].zero; }
 INLINE int has_minimum(pack_type type) {
     const scale_form form = PACK_TRAITS[type].scales;
@@ -41,7 +41,7 @@ INLINE vi bit_chunk(const uint8_t *plane, int c, int up) {
     return i_field(i_load(plane), c - up, 1 << up);
 }
 
-/* Chunk c of a unit of codes of so many bits, as they were packed. */
+/* Chunk c of a unit of codes, as packed. */
 INLINE vi packed_chunk(int bits, const uint8_t *codes, int c) {
     switch (bits) {
     case 2: return crumb_chunk(codes, c, 0);
@@ -52,7 +52,7 @@ INLINE vi packed_chunk(int bits, const uint8_t *codes, int c) {
     default: return nibble_chunk(codes, c);
     }
 }
-/* The same as i_dots() wants them. */
+/* Chunk c of a unit of codes, as i_dots() wants them. */
 INLINE vi code_chunk(pack_type type, const uint8_t *codes, int c) {
     const vi chunk = packed_chunk(PACK_TRAITS[type].bits, codes, c);
     const int lookup = PACK_TRAITS[type].lookup;
@@ -76,7 +76,7 @@ INLINE vf group_scale(pack_type type, packed_unit unit, int g) {
     }
 }
 
-/* What a group's weights lie below scale * code: a minimum, or the zero point. */
+/* Offset of group g: a weight is scale * code - offset. It is a minimum, or scale * the zero point. */
 INLINE vf group_offset(pack_type type, packed_unit unit, int g, vf scale) {
     const uint8_t *scales = unit.scales, *super = unit.supers;
     int groups = PACK_TRAITS[type].groups;

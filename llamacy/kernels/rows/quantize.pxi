@@ -36,7 +36,7 @@ cdef void quantize(
     const float* x, size_t ldx, int k, int m, void* prepared, int begin, int end,
 ) noexcept nogil:
     cdef int row, u, units = k // UNIT_COLS
-    cdef tile_rows at
+    cdef activations at
     for row in range(begin, end):
         at = quantized_rows(prepared, k, m, row)
         for u in range(units):

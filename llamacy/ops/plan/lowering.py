@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from llamacy.errors import UnsupportedError
 from llamacy.ops.plan.buffers import Buffers
 from llamacy.ops.plan.expert_steps import ExpertSteps
 from llamacy.ops.plan.fusion import GATES, Fusion, is_unary
@@ -129,10 +128,6 @@ class Lowering:
     def _emit_attention(self, node: Node) -> None:
         state = node.state
         assert isinstance(state, KeyValues)
-        if state.value_dim != state.head_dim:
-            raise UnsupportedError(
-                f"blk.{state.layer}", "value_dim", state.head_dim, state.value_dim
-            )
         slot = self._layout.slots[state.layer]
         n_head = node.inputs[0].width // state.head_dim
         (q, q_rope), (k, k_rope), (v, _) = map(self._rotated, node.inputs)

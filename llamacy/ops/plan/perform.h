@@ -61,10 +61,10 @@ static inline void copy_rows(const kernel_table *kernels, const copy_step *s, co
 /* Items are chunks of rows. */
 static inline void map_chunks(const unary_step *s, const batch *b, int begin, int end) {
     const float_rows x = rows_or_logits(s->x, b, s->n), y = rows_or_logits(s->y, b, s->n);
-    const int n_chunks = row_chunks(s->n);
+    const int n_chunks = row_chunks(b, s->n);
     for (int item = begin; item < end; item++) {
-        const int row = item / n_chunks, first = item % n_chunks * ROW_CHUNK;
-        const int n = s->n - first < ROW_CHUNK ? s->n - first : ROW_CHUNK;
+        const int row = item / n_chunks, first = item % n_chunks * b->row_chunk;
+        const int n = s->n - first < b->row_chunk ? s->n - first : b->row_chunk;
         s->f(x.data + first, x.ld, s->constant, n, y.data + first, y.ld, row, row + 1);
     }
 }

@@ -126,6 +126,8 @@ cdef class Program(Steps):
         b.positions = &positions[0]
         b.wanted = &wanted[0] if b.n_wanted else NULL
         b.logits = &logits[0, 0] if b.n_wanted else NULL
+        b.row_chunk = self.kernels.row_chunk
+        b.fetched_bytes = self.kernels.fetched_bytes
         self.clear_lists()
         self.make_scratch()
         b.runs = runs_of(runs, pages)

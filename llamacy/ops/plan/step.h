@@ -179,13 +179,12 @@ typedef struct {
     const int32_t *wanted;             /* [n_wanted]: rows */
     row_run *runs;                     /* [n_runs] */
     float *logits;                     /* (n_wanted, n_vocab) */
+    int row_chunk;                     /* sizes of the level: see kernel_table */
+    int64_t fetched_bytes;
 } batch;
 
-/* Numbers of a row that a unary step takes at once: a row of logits is work for all threads. */
-enum { ROW_CHUNK = 4096 };
-
-/* Chunks that n numbers of a row are cut into. */
-static inline int row_chunks(int n) { return (n + ROW_CHUNK - 1) / ROW_CHUNK; }
+/* Chunks that n floats of a row are cut into: a row of logits is work for all threads. */
+static inline int row_chunks(const batch *b, int n) { return (n + b->row_chunk - 1) / b->row_chunk; }
 
 static inline int64_t count_panels(const packed_matrix *w) { return (w->n + PANEL_ROWS - 1) / PANEL_ROWS; }
 
@@ -198,7 +197,7 @@ static inline int64_t count_items(const step *s, const batch *b) {
     case STEP_LINEAR: return m ? count_panels(&s->linear.w) : 0;
     case STEP_APPEND: return b->n_runs;
     case STEP_ATTENTION: return (int64_t)b->n_runs * s->attention.kv.n_head_kv;
-    case STEP_UNARY: return m * row_chunks(s->unary.n);
+    case STEP_UNARY: return m * row_chunks(b, s->unary.n);
     case STEP_GROUP: return m ? 1 : 0;
     case STEP_GATHER: return m * s->gather.routes->n_used;
     case STEP_EXPERTS: return most_groups(s->experts.routes, (int)m) * count_panels(&s->experts.args.w);
@@ -217,9 +216,6 @@ static inline int64_t chunk_items(const step *s, int64_t n_items, int n_threads)
     return n < grain ? grain : n > most ? most : n;
 }
 
-/* Bytes of weights a thread prefetches while it waits: its L2 cache has room for them. */
-enum { FETCHED_BYTES = 64 << 10 };
-
 /* The first weights that a thread will read from the first of n_steps steps on. */
 static inline stretch first_weights(const step *s, int n_steps, const batch *b, team_member who) {
     stretch weights = {NULL, NULL};
@@ -228,7 +224,7 @@ static inline stretch first_weights(const step *s, int n_steps, const batch *b, 
     const work_items share = share_of(count_items(s, b), grain_items(s), who);
     const int64_t bytes = (share.end - share.begin) * (int64_t)s->linear.w.panel;
     weights.next = s->linear.w.data + share.begin * (int64_t)s->linear.w.panel;
-    weights.end = weights.next + (bytes < FETCHED_BYTES ? bytes : FETCHED_BYTES);
+    weights.end = weights.next + (bytes < b->fetched_bytes ? bytes : b->fetched_bytes);
     return weights;
 }
 

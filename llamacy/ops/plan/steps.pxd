@@ -165,6 +165,8 @@ cdef extern from "plan/step.h" nogil:
         const int32_t* wanted
         row_run* runs
         float* logits
+        int row_chunk
+        int64_t fetched_bytes
 
     int64_t count_items(const step* s, const batch* b)
     int64_t grain_items(const step* s)

@@ -13,7 +13,7 @@ from libc.string cimport memset, strcmp
 
 from llamacy.kernels.interface cimport (
     EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_STORE,
-    EPILOGUE_SWIGLU, TILE_ROWS, binary_op, kernel_table, kv_layout, kv_layout_of,
+    EPILOGUE_SWIGLU, STRIP_ROWS, binary_op, kernel_table, kv_layout, kv_layout_of,
     kv_type, linear_args, packed_matrix, unary_op,
 )
 from llamacy.kernels.packing.matrices cimport PackedExperts, PackedMatrix
@@ -23,7 +23,7 @@ from llamacy.ops.plan.step import LOGITS
 from llamacy.ops.state.kv_pages import KV_TYPES
 
 
-MAX_RUN = TILE_ROWS
+MAX_RUN = STRIP_ROWS
 """Queries of one KV head that are attended together."""
 EPILOGUES = {
     "store": EPILOGUE_STORE, "add": EPILOGUE_ADD,

@@ -1,8 +1,7 @@
-/* Slices of gemm.h multiplied on matrix tiles, in bfloat16.
+/* Slices of many_rows.h multiplied on matrix registers, in bfloat16.
  *
- * Weights are unpacked to tiles, 256 KiB a slice. For each 32 rows of x, whose slice of
- * 32 KiB stays in L1, and each 2 panels, a 2 x 2 block of tiles accumulates over the
- * slice: 4 products for 4 loads.
+ * Weights are unpacked to tiles. For each 32 rows of x, whose slice stays in the L1 cache,
+ * and each 2 panels, 2 x 2 registers accumulate over the slice: 4 products for 4 loads.
  *
  *        panels 2j  2j+1
  *      +-----------------
@@ -12,16 +11,12 @@
  * Activations come as bfloat16 tiles: [M/32][K/32][2][16 rows][32]. Two bfloat16
  * factors give a relative error of about 2^-9 a product: less than int8's.
  */
-#ifndef LLAMACY_GEMM_TILES_H
-#define LLAMACY_GEMM_TILES_H
+#ifndef LLAMACY_MANY_ROWS_TILES_H
+#define LLAMACY_MANY_ROWS_TILES_H
 
-enum {
-    BLOCK_PANELS = 16,
-    BLOCK_ROWS = 512,
-    SLICE_UNITS = 16,
-    PAIR_ROWS = 32,     /* two tiles of rows */
-    GEMM_MIN_ROWS = 32, /* with fewer the int8 kernels are faster: unpacking costs as much as a product */
-};
+#include "levels/tile.h"
+
+enum { PAIR_ROWS = 32 }; /* of two tiles */
 
 typedef uint8_t slice_weights[SLICE_UNITS][TILE_BYTES];
 
@@ -29,8 +24,8 @@ typedef uint8_t slice_weights[SLICE_UNITS][TILE_BYTES];
 INLINE int reads_tiles(const packed_matrix *w) { return w->type != PACK_F32 && w->k % UNIT_COLS == 0; }
 
 /* One of two matrices that reads tiles takes the other along, F32 or not. */
-INLINE int gemm_wants(const linear_args *a) {
-    return a->m >= GEMM_MIN_ROWS && (reads_tiles(&a->w) || (is_gated(a->form) && reads_tiles(&a->w2)));
+INLINE int wants_many(const linear_args *a) {
+    return a->m >= TILES_MIN_ROWS && (reads_tiles(&a->w) || (is_gated(a->form) && reads_tiles(&a->w2)));
 }
 
 INLINE size_t tiles_bytes(int k, int m) {
@@ -53,26 +48,29 @@ static void round_row(const float *x, int k, void *prepared, int row) {
     }
 }
 
+INLINE void put_pairs(uint8_t *to, vf x, vf y) {
+    const vi pairs = b_pairs(x, y);
+    memcpy(to, &pairs, sizeof pairs);
+}
+
 /* A unit of a panel as a tile: row p has columns 2p and 2p + 1 of the 16 rows. */
 INLINE void unpack_quant_tile(pack_type type, packed_unit unit, uint8_t *tile) {
-    const vi byte = _mm512_set1_epi32(0xFF);
     for (int c = 0; c < 8; c++) {
         const int g = PACK_TRAITS[type].groups == 1 ? 0 : c / 4;
         const vf scale = group_scale(type, unit, g);
         const vf low = f_sub(f_zero(), group_offset(type, unit, g, scale));
         const vi chunk = code_chunk(type, unit.codes, c);
         vf column[4];
-        UNROLL for (int j = 0; j < 4; j++)
-            column[j] = f_fma(f_from_i(_mm512_and_si512(_mm512_srli_epi32(chunk, 8 * j), byte)), scale, low);
-        _mm512_store_si512(tile + 128 * c, b_pairs(column[0], column[1]));
-        _mm512_store_si512(tile + 128 * c + 64, b_pairs(column[2], column[3]));
+        UNROLL for (int j = 0; j < 4; j++) column[j] = f_fma(f_from_i(t_byte(chunk, j)), scale, low);
+        put_pairs(tile + 128 * c, column[0], column[1]);
+        put_pairs(tile + 128 * c + 64, column[2], column[3]);
     }
 }
 
 INLINE void unpack_float_tile(pack_type type, const uint8_t *codes, size_t u, uint8_t *tile) {
     for (int p = 0; p < 16; p++) {
         const size_t k = u * UNIT_COLS + 2 * (size_t)p;
-        _mm512_store_si512(tile + 64 * p, b_pairs(float_column(type, codes, k), float_column(type, codes, k + 1)));
+        put_pairs(tile + 64 * p, float_column(type, codes, k), float_column(type, codes, k + 1));
     }
 }
 
@@ -91,10 +89,10 @@ static void unpack_slice(const packed_matrix *w, int64_t panel, const slice *at,
     }
 }
 
-/* One 2 x 2 block of tiles over one slice: a[u] and a[u] + 1 KiB are two tiles of
- * rows, whose sums with the two panels are `above` and `below`. */
-INLINE void tile_block(const uint8_t *a, const uint8_t *b0, const uint8_t *b1, int n_units, int is_first,
-                       sum_tile *above, sum_tile *below) {
+/* 2 x 2 registers over one slice: tiles 2u and 2u + 1 of a are those of 32 rows, whose sums
+ * with the two panels are `above` and `below`. */
+INLINE void multiply_pairs(const uint8_t *a, const uint8_t *b0, const uint8_t *b1, int n_units, int is_first,
+                           strip_sums *above, strip_sums *below) {
     if (is_first) {
         T_ZERO(0); T_ZERO(1); T_ZERO(2); T_ZERO(3);
     } else {
@@ -113,13 +111,13 @@ INLINE void tile_block(const uint8_t *a, const uint8_t *b0, const uint8_t *b1, i
     T_STORE(0, above[0], 64); T_STORE(1, above[1], 64); T_STORE(2, below[0], 64); T_STORE(3, below[1], 64);
 }
 
-static void multiply_slice(const panel_block *block, const linear_args *a, const slice *at,
-                           const slice_weights *weights, sum_tile (*sums)[BLOCK_PANELS]) {
+static void multiply_slice(const panel_list *panels, const linear_args *a, const slice *at,
+                           const slice_weights *weights, strip_sums (*sums)[MANY_PANELS]) {
     for (int row = 0; row < at->n_rows; row += PAIR_ROWS) {
         const uint8_t *x = row_tile(a->prepared, (int)a->w.k, at->first_row + row, at->unit);
-        sum_tile *above = sums[row / TILE_ROWS], *below = sums[row / TILE_ROWS + 1];
-        for (int j = 0; j < block->n_panels; j += 2)
-            tile_block(x, weights[j][0], weights[j + 1][0], at->n_units, at->unit == 0, above + j, below + j);
+        strip_sums *above = sums[row / STRIP_ROWS], *below = sums[row / STRIP_ROWS + 1];
+        for (int j = 0; j < panels->n_panels; j += 2)
+            multiply_pairs(x, weights[j][0], weights[j + 1][0], at->n_units, at->unit == 0, above + j, below + j);
     }
 }
 

@@ -1,9 +1,9 @@
-# What a level with matrix tiles does otherwise: the activations of large products are
-# prepared as tiles of bfloat16. Included after kernels.pxi.
+# A level with matrix registers prepares the activations of large products as tiles of
+# bfloat16. Included after kernels.pxi, whose table it changes.
 
-cdef extern from "products/gemm.h":
+cdef extern from "products/many_rows.h":
     enum:
-        GEMM_MIN_ROWS
+        TILES_MIN_ROWS
 
     void t_begin() noexcept nogil
     void t_end() noexcept nogil
@@ -20,7 +20,7 @@ cdef void prepare_tiles(
     const float* x, size_t ldx, int k, int m, void* prepared, int begin, int end,
 ) noexcept nogil:
     cdef int row
-    if m < GEMM_MIN_ROWS:
+    if m < TILES_MIN_ROWS:
         quantize(x, ldx, k, m, prepared, begin, end)
         return
     for row in range(begin, end):

@@ -1,0 +1,134 @@
+/* A span unpacked to tiles of bfloat16, for products with strips of queries and of weights.
+ *
+ *   keys    [half pages][units][16 rows][16 pairs]    row p: dimensions 2p, 2p + 1 of 16 tokens
+ *   values  [vectors][pages][16 rows][16 pairs]       row p: tokens 2p, 2p + 1 of 16 dimensions
+ *
+ * A unit is 32 dimensions, a vector 16.
+ */
+#ifndef LLAMACY_BF16_SPAN_H
+#define LLAMACY_BF16_SPAN_H
+
+#include "attention/span.h"
+#include "levels/tile.h"
+
+/* A span unpacked, and the weights of one strip of queries: [pages][16 rows][32 tokens]. */
+typedef struct { uint8_t *keys, *values, *weights; } bf16_span;
+
+INLINE int key_units(int key_dim) { return wide_dim(key_dim) / 32; }
+INLINE int value_vectors(int value_dim) { return wide_dim(value_dim) / 16; } /* even: products take two */
+
+static size_t bf16_span_bytes(head_dims d) {
+    const int tiles_a_page = HALVES * key_units(d.key) + value_vectors(d.value) + 1;
+    return (size_t)(SPAN_PAGES * tiles_a_page) * TILE_BYTES;
+}
+
+INLINE bf16_span place_bf16_span(uint8_t *memory, head_dims d) {
+    bf16_span t;
+    t.keys = memory;
+    t.values = t.keys + (size_t)(SPAN_PAGES * HALVES * key_units(d.key)) * TILE_BYTES;
+    t.weights = t.values + (size_t)(SPAN_PAGES * value_vectors(d.value)) * TILE_BYTES;
+    return t;
+}
+
+INLINE uint8_t *key_tiles(const bf16_span *t, int key_dim, int half) {
+    return t->keys + (size_t)(half * key_units(key_dim)) * TILE_BYTES;
+}
+
+INLINE uint8_t *value_tiles(const bf16_span *t, int vector, int page) {
+    return t->values + (size_t)(vector * SPAN_PAGES + page) * TILE_BYTES;
+}
+
+/* The part of a later page to prefetch next; each row of pairs that is made prefetches a share. */
+typedef struct { const uint8_t *next; size_t share; } row_fetch;
+
+INLINE void fetch_row(row_fetch *soon) {
+    PREFETCH_L2(soon->next);
+    soon->next += soon->share;
+}
+
+/* Dimension i of the 16 tokens of half a page. */
+INLINE vf key_row(kv_type type, const kv_head *h, int key_dim, int half, int i) {
+    const vf x = kv_load(type, h->keys, (size_t)half * (size_t)padded_dim(key_dim) + (size_t)i);
+    if (type != KV_Q8_0) return x;
+    return f_mul(x, f_load(h->key_scales + (half * kv_groups(key_dim) + i / KV_GROUP) * HALF_TOKENS));
+}
+
+/* 16 dimensions of a token. */
+INLINE vf value_row(kv_type type, const kv_head *h, int value_dim, int vector, int token) {
+    const vf x = kv_load(type, h->values, (size_t)token * (size_t)(padded_dim(value_dim) / 16) + (size_t)vector);
+    if (type != KV_Q8_0) return x;
+    return f_mul(x, f_set1(h->value_scales[token * kv_groups(value_dim) + 16 * vector / KV_GROUP]));
+}
+
+/* Dimensions i and i + 1; the last of an odd number, with 0. */
+INLINE vi key_pairs(kv_type type, const kv_head *h, int key_dim, int half, int i, row_fetch *soon) {
+    fetch_row(soon);
+    return b_pairs(key_row(type, h, key_dim, half, i), key_row(type, h, key_dim, half, i + 1));
+}
+INLINE vi odd_key(kv_type type, const kv_head *h, int key_dim, int half) {
+    return b_pairs(key_row(type, h, key_dim, half, key_dim - 1), f_zero());
+}
+
+/* Tokens t and t + 1; the last of an odd number, with 0. */
+INLINE vi value_pairs(kv_type type, const kv_head *h, int value_dim, int vector, int t, row_fetch *soon) {
+    fetch_row(soon);
+    return b_pairs(value_row(type, h, value_dim, vector, t), value_row(type, h, value_dim, vector, t + 1));
+}
+INLINE vi odd_value(kv_type type, const kv_head *h, int value_dim, int vector, int t) {
+    return b_pairs(value_row(type, h, value_dim, vector, t), f_zero());
+}
+
+INLINE void put_row(uint8_t *tiles, int p, vi pairs) { memcpy(tiles + (size_t)p * 64, &pairs, sizeof pairs); }
+
+/* The rows of all units; those past the last dimension are 0. */
+INLINE void unpack_keys(kv_type type, const kv_head *h, int key_dim, int half, uint8_t *tiles, row_fetch *soon) {
+    const int n_pairs = key_dim / 2, n_rows = (key_dim + 1) / 2;
+    for (int p = 0; p < n_pairs; p++) put_row(tiles, p, key_pairs(type, h, key_dim, half, 2 * p, soon));
+    if (n_pairs < n_rows) put_row(tiles, n_pairs, odd_key(type, h, key_dim, half));
+    memset(tiles + (size_t)n_rows * 64, 0, (size_t)(16 * key_units(key_dim) - n_rows) * 64);
+}
+
+/* n <= 32 tokens of the span's page number `page`; the rows of other tokens are 0. A last
+ * vector that only makes the number even is left as it is: its outputs are not read. */
+INLINE void unpack_values(kv_type type, const kv_head *h, int value_dim, int n, const bf16_span *t, int page,
+                          row_fetch *soon) {
+    const int n_pairs = n / 2, n_rows = (n + 1) / 2, vectors = padded_dim(value_dim) / 16;
+    for (int p = 0; p < n_pairs; p++)
+        for (int c = 0; c < vectors; c++)
+            put_row(value_tiles(t, c, page), p, value_pairs(type, h, value_dim, c, 2 * p, soon));
+    for (int c = 0; c < vectors; c++) {
+        uint8_t *tile = value_tiles(t, c, page);
+        if (n_pairs < n_rows) put_row(tile, n_pairs, odd_value(type, h, value_dim, c, n - 1));
+        memset(tile + (size_t)n_rows * 64, 0, (size_t)(16 - n_rows) * 64);
+    }
+}
+
+INLINE void unpack_page(kv_type type, const kv_head *h, head_dims d, int n, const bf16_span *t, int page) {
+    const size_t n_rows = 16 * (size_t)(HALVES * key_units(d.key) + value_vectors(d.value));
+    row_fetch soon = {h->soon, head_bytes(type, d) / n_rows};
+    for (int half = 0; half < HALVES; half++)
+        unpack_keys(type, h, d.key, half, key_tiles(t, d.key, page * HALVES + half), &soon);
+    unpack_values(type, h, d.value, n, t, page, &soon);
+}
+
+static void unpack_span(const kv_span *span, int n_tokens) {
+    const head_dims d = span->d;
+    for (int page = 0; page * PAGE_TOKENS < n_tokens; page++) {
+        const int left = n_tokens - page * PAGE_TOKENS, n = left < PAGE_TOKENS ? left : PAGE_TOKENS;
+        /* copies, which no store can alias: their fields stay in registers */
+        const kv_head h = span->pages[page];
+        const bf16_span to = place_bf16_span(span->unpacked, d);
+        if (span->type == KV_F16) unpack_page(KV_F16, &h, d, n, &to, page);
+        else unpack_page(KV_Q8_0, &h, d, n, &to, page);
+    }
+}
+
+/* Weights of a page's tokens, as the left side of a product. */
+INLINE void round_weights(int rows, const float *weights, uint8_t *tile) {
+    for (int r = 0; r < rows; r++) {
+        const float *row = weights + r * SPAN_TOKENS;
+        put_row(tile, r, b_join(f_load(row), f_load(row + 16)));
+    }
+}
+
+#endif

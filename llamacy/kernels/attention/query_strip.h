@@ -1,0 +1,78 @@
+/* A strip of queries: the rows of one run, times the heads that share a KV head. */
+#ifndef LLAMACY_QUERY_STRIP_H
+#define LLAMACY_QUERY_STRIP_H
+
+#include "attention/span.h"
+#include <float.h>
+#include <math.h>
+
+/* Query r is row r / group of the run, head first_head + r % group. */
+typedef struct {
+    const row_run *run;
+    int first_head, group;
+    attention_state state;
+} query_strip;
+
+/* The matrices of queries, (M, n_head * head_dim), and of outputs, (M, n_head * value_dim). */
+typedef struct { const float *q; float *y; size_t ldq, ldy; } query_rows;
+
+INLINE int count_queries(const query_strip *strip) { return strip->run->n_rows * strip->group; }
+INLINE int end_of(const row_run *run) { return run->position + run->n_rows; }
+
+/* Floats of the queries of a strip and of its outputs. */
+INLINE size_t query_floats(int key_dim) { return STRIP_ROWS * (size_t)wide_dim(key_dim); }
+INLINE size_t output_floats(int value_dim) { return STRIP_ROWS * (size_t)wide_dim(value_dim); }
+INLINE size_t strip_floats(head_dims d) { return query_floats(d.key) + output_floats(d.value); }
+
+/* Put scaled queries into `memory`, and outputs after them; nothing is attended to yet. */
+static void begin_strip(const attention_args *a, const attention_path *path, const query_rows *rows,
+                        query_strip *strip, float *weights, float *memory) {
+    const head_dims d = dims_of(a->kv);
+    const int group = strip->group;
+    attention_state *s = &strip->state;
+    s->softcap = a->softcap;
+    s->weights = weights;
+    s->q = memory;
+    s->out = memory + query_floats(d.key);
+    memset(memory, 0, sizeof(float) * strip_floats(d));
+    /* not -infinity: a span of which a query sees nothing must leave the query's sums as they were */
+    for (int r = 0; r < STRIP_ROWS; r++) s->max[r] = -FLT_MAX, s->sum[r] = 0;
+    for (int r = 0; r < count_queries(strip); r++) {
+        const int head = strip->first_head + r % group;
+        const float *row = rows->q + (size_t)(strip->run->row + r / group) * rows->ldq + (size_t)head * d.key;
+        if (a->sinks) s->max[r] = fmaxf(a->sinks[head], -FLT_MAX), s->sum[r] = 1;
+        path->store_query(s, r, row, d.key, a->scale);
+    }
+}
+
+static void finish_queries(const attention_args *a, const query_rows *rows, const query_strip *strip) {
+    const int dim = a->kv->value_dim, group = strip->group;
+    for (int r = 0; r < count_queries(strip); r++) {
+        const int head = strip->first_head + r % group;
+        float *row = rows->y + (size_t)(strip->run->row + r / group) * rows->ldy + (size_t)head * dim;
+        const float *out = strip->state.out + (size_t)r * wide_dim(dim);
+        const float share = 1 / strip->state.sum[r];
+        for (int i = 0; i < dim; i++) row[i] = out[i] * share;
+    }
+}
+
+/* The position of the first page that the window of a row at `position` reaches into. */
+INLINE int first_page(const attention_args *a, int position) {
+    const int hidden = a->window > 0 && position >= a->window ? position + 1 - a->window : 0;
+    return hidden / PAGE_TOKENS * PAGE_TOKENS;
+}
+
+/* What a strip's queries see of the n tokens from position `first` on. */
+INLINE sight look(const attention_args *a, const query_strip *strip, int first, int n) {
+    sight see;
+    memset(&see, 0, sizeof see);
+    for (int r = 0; r < count_queries(strip); r++) {
+        const int seen = strip->run->position + r / strip->group + 1 - first;
+        const int hidden = a->window > 0 ? seen - a->window : 0;
+        see.visible[r] = seen < 0 ? 0 : seen < n ? seen : n;
+        see.hidden[r] = hidden < 0 ? 0 : hidden < n ? hidden : n;
+    }
+    return see;
+}
+
+#endif

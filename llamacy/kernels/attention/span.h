@@ -1,0 +1,49 @@
+/* A span: the few pages of one KV head that a strip of queries meets at a time, what the
+ * queries see of it, and what they keep from span to span. */
+#ifndef LLAMACY_SPAN_H
+#define LLAMACY_SPAN_H
+
+#include "attention/kv_page.h"
+
+enum { SPAN_TOKENS = SPAN_PAGES * PAGE_TOKENS };
+
+/* Dimensions of a head in whole units of 32, as outputs have them. */
+INLINE int wide_dim(int dim) { return (dim + 31) / 32 * 32; }
+
+typedef struct {
+    kv_type type;
+    head_dims d;
+    kv_head pages[SPAN_PAGES];
+    uint8_t *unpacked; /* scratch of the path's span_bytes() */
+    int is_alone;      /* a single query meets it */
+} kv_span;
+
+/* Queries, outputs and weights of a strip, in scratch. */
+typedef struct {
+    union {
+        float *q;             /* [key dims][STRIP_ROWS]: scaled, side by side for broadcasts */
+        uint8_t *query_tiles; /* the same in bfloat16: [key dims / 32][STRIP_ROWS][32] */
+    };
+    float *out;     /* [STRIP_ROWS][wide value dims] */
+    float *weights; /* [STRIP_ROWS][SPAN_TOKENS]: scores, then their exponentials */
+    float max[STRIP_ROWS], sum[STRIP_ROWS], shrink[STRIP_ROWS];
+    float softcap;  /* 0: none */
+} attention_state;
+
+/* The tokens of a span that each query of a strip sees: hidden[r] .. visible[r] - 1. */
+typedef struct { int hidden[STRIP_ROWS], visible[STRIP_ROWS]; } sight;
+
+/* A way to compute attention. All levels have one in float32, some another in bfloat16. */
+typedef struct {
+    /* Scratch for a span unpacked. */
+    size_t (*span_bytes)(head_dims d);
+    /* Put query r, times the scale, into the state. */
+    void (*store_query)(attention_state *s, int r, const float *q, int key_dim, float scale);
+    /* Unpack n_tokens, before the first strip meets the span. */
+    void (*open_span)(const kv_span *span, int n_tokens);
+    /* Queries 0 .. n_queries - 1 meet n_tokens, from page `first` of the span on. */
+    void (*attend)(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries,
+                   const sight *see);
+} attention_path;
+
+#endif

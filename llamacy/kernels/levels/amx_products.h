@@ -1,0 +1,48 @@
+/* What `amx` and its emulation share: their sizes, and the verbs made of T_* and AVX-512. */
+#ifndef LLAMACY_AMX_PRODUCTS_H
+#define LLAMACY_AMX_PRODUCTS_H
+
+#include "levels/tile.h"
+
+/* From the sizes of a Sapphire Rapids' caches, 48 KiB and 2 MiB a core: not measured. Those
+ * that tiles do not change are as in avx512.h. */
+enum {
+    PREFETCH_BYTES = 7168,
+    RESIDENT_BYTES = 512 << 10,
+    MANY_PANELS = 16,           /* a slice of all of them, unpacked: 256 KiB, in the L2 cache */
+    MANY_ROWS = 512,            /* their sums: 512 KiB */
+    SLICE_UNITS = 16,           /* of 32 rows: 32 KiB, in the L1 cache */
+    TILES_MIN_ROWS = 32,        /* with fewer the int8 kernels are faster: unpacking costs as much as
+                                   a product */
+    SPAN_PAGES = 4,
+    BAND_STRIPS = 8,
+    PEAK_SUMS = 12,
+    ROW_CHUNK = 4096,
+    FETCHED_BYTES = 64 << 10,
+};
+
+/* 2 products for 3 loads, which take less time than they. Always of 16 rows: fewer take a
+ * tile instruction as long. */
+INLINE void  b_products(int rows, const uint8_t *a, const uint8_t *b, size_t b_step, int n, float *c, size_t ldc,
+                        int adds) {
+    (void)rows;
+    if (adds) {
+        T_LOAD(0, c, sizeof *c * ldc);
+        T_LOAD(1, c + 16, sizeof *c * ldc);
+    } else {
+        T_ZERO(0);
+        T_ZERO(1);
+    }
+    for (size_t at = 0; at < (size_t)n * TILE_BYTES; at += TILE_BYTES) {
+        T_LOAD(4, a + at, 64);
+        T_LOAD(6, b + at, 64);
+        T_DOT(0, 4, 6);
+        T_LOAD(7, b + b_step + at, 64);
+        T_DOT(1, 4, 7);
+    }
+    T_STORE(0, c, sizeof *c * ldc);
+    T_STORE(1, c + 16, sizeof *c * ldc);
+}
+INLINE vi    t_byte(vi v, int n) { return _mm512_and_si512(_mm512_srli_epi32(v, 8 * n), _mm512_set1_epi32(0xFF)); }
+
+#endif

@@ -1,0 +1,36 @@
+/* What level headers and packing ask of a compiler: inlining, unrolling, prefetching. */
+#ifndef LLAMACY_COMPILER_H
+#define LLAMACY_COMPILER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define INLINE static __forceinline
+#else
+#define INLINE static inline __attribute__((always_inline))
+#endif
+
+/* Before a loop of constant length that must become straight code. A level whose
+ * verbs are loops themselves defines it away before it includes this file. */
+#ifndef UNROLL
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define UNROLL _Pragma("GCC unroll 16")
+#else
+#define UNROLL
+#endif
+#endif
+
+/* Hints to bring a line of memory into the caches, all of them or all but the first. */
+#if defined(__GNUC__) || defined(__clang__)
+#define PREFETCH(p) __builtin_prefetch(p)
+#define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
+#else
+#define PREFETCH(p) ((void)(p))
+#define PREFETCH_L2(p) ((void)(p))
+#endif
+
+#endif

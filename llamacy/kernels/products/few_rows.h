@@ -1,0 +1,175 @@
+/* Few rows: the microkernel, a panel's 16 outputs of ROWS rows, over all of K.
+ *
+ *   out[t][n] = sum over k of w[16 panel + n][k] * x[t][k]
+ *
+ * Quantised weights meet activations quantised to int8 in units of 32:
+ *
+ *   sum over units u, groups g of
+ *       scale[g][n] * x.scale * (sum over the group of (code - zero) * x.q)  -  minimum[g][n] * x.sum
+ *
+ * The inner sum is exact in int32; the rest is float32, always in the order of k,
+ * so that a row's result depends on nothing but the row: not on how many rows are
+ * read together, nor on which thread reads them.
+ *
+ * Per unit of a 4-bit type and with AVX-512: 4 loads, 8 masks and 4 shifts unpack the
+ * codes once for all rows; each row costs 8 dot products with the activations broadcast
+ * from memory, a conversion, a multiplication and an FMA (two with a minimum). These 10 or
+ * 11 instructions on two ports bound the rate to 80 or 73 % of what dot products alone
+ * would reach.
+ *
+ * TYPE and ROWS are constants in every instance. With few rows (decode) memory is the
+ * limit: panels follow one another there, and are prefetched. With many (prefill) the
+ * weights may be unpacked once for all of them: many_rows.h.
+ */
+#ifndef LLAMACY_FEW_ROWS_H
+#define LLAMACY_FEW_ROWS_H
+
+#include "products/activations.h"
+#include "products/unpack.h"
+
+/* Prefetch n bytes of a stream, PREFETCH_BYTES ahead of p: by as much as is read while
+ * memory answers. */
+INLINE void prefetch_ahead(const uint8_t *p, size_t n) {
+    UNROLL for (size_t i = 0; i < n; i += 64) PREFETCH(p + PREFETCH_BYTES + i);
+}
+
+/* log2 of the number of rows that one kernel takes when n are left. */
+INLINE int log2_rows(int n) {
+    int log2 = 0;
+    while (2 << log2 <= n && 2 << log2 <= ROWS_MAX) log2++;
+    return log2;
+}
+
+/* One unit of a panel as dot products read it; scales and minima by group of columns. */
+typedef struct { vi codes[8]; vf scale[2], minimum[2]; } unit_weights;
+
+INLINE void unpack_unit(pack_type type, packed_unit packed, unit_weights *w) {
+    UNROLL for (int c = 0; c < 8; c++) w->codes[c] = code_chunk(type, packed.codes, c);
+    UNROLL for (int g = 0; g < PACK_TRAITS[type].groups; g++) {
+        w->scale[g] = group_scale(type, packed, g);
+        if (has_minimum(type)) w->minimum[g] = group_offset(type, packed, g, w->scale[g]);
+    }
+}
+
+/* The start of a sum of codes times activations, so that a code counts from the zero point. */
+INLINE vi dot_start(pack_type type, const int32_t *minus) {
+    return dot_zero(type) ? i_start(minus, __builtin_ctz((unsigned)dot_zero(type))) : i_zero();
+}
+
+/* acc[t] += one unit of a panel times row t of x, for each of up to DOT_ROWS rows. */
+INLINE void add_unit(pack_type type, int rows, const unit_weights *w, const quant_unit *x, vf *acc) {
+    const int groups = PACK_TRAITS[type].groups, chunks = 8 / groups;
+    UNROLL for (int g = 0; g < groups; g++) {
+        const int sum_of = groups == 1 ? 0 : 1 + g;
+        vi sums[DOT_ROWS];
+        UNROLL for (int t = 0; t < rows; t++) sums[t] = dot_start(type, &x[t].minus[sum_of]);
+        i_dots(rows, w->codes + g * chunks, chunks, x->q + 4 * g * chunks, sizeof *x, dot_bits(type), sums);
+        UNROLL for (int t = 0; t < rows; t++) {
+            acc[t] = f_fma(f_mul(f_from_i(sums[t]), f_set1(x[t].scale)), w->scale[g], acc[t]);
+            if (has_minimum(type)) {
+                const float sum = groups == 1 ? x[t].sum : -x[t].scale * (float)x[t].minus[sum_of];
+                acc[t] = f_fnma(w->minimum[g], f_set1(sum), acc[t]);
+            }
+        }
+    }
+}
+
+/* sums[t] = the sum of codes times both digits of row t. */
+INLINE void dot_digits(pack_type type, int rows, const vi *codes, const quant_unit *x, const fine_unit *fine,
+                       vi *sums) {
+#ifdef WORD_COLUMNS
+    (void)type, (void)x;
+    UNROLL for (int t = 0; t < rows; t++) sums[t] = i_zero();
+    w_dots(rows, codes, fine->words, sizeof *fine / sizeof *fine->words, sums);
+#else
+    vi whole[DOT_ROWS];
+    UNROLL for (int t = 0; t < rows; t++) whole[t] = i_zero();
+    i_dots(rows, codes, 8, x->q, sizeof *x, dot_bits(type), whole);
+    UNROLL for (int t = 0; t < rows; t++) sums[t] = dot_start(type, &fine[t].minus);
+    i_dots(rows, codes, 8, fine->q, sizeof *fine, dot_bits(type), sums);
+    UNROLL for (int t = 0; t < rows; t++) sums[t] = i_add(i_shl(whole[t], FINE_BITS), sums[t]);
+#endif
+}
+
+/* As add_unit, with both digits. */
+INLINE void add_unit_finely(pack_type type, int rows, const unit_weights *w, const quant_unit *x,
+                            const fine_unit *fine, vf *acc) {
+    vi sums[DOT_ROWS];
+    dot_digits(type, rows, w->codes, x, fine, sums);
+    UNROLL for (int t = 0; t < rows; t++)
+        acc[t] = f_fma(f_mul(f_from_i(sums[t]), f_set1(fine[t].scale)), w->scale[0], acc[t]);
+}
+
+/* acc[t] += one unit of a panel times row t of x. */
+INLINE void add_units(pack_type type, int rows, const unit_weights *w, const quant_unit *x, const fine_unit *fine,
+                      vf *acc) {
+    UNROLL for (int t = 0; t < rows; t += DOT_ROWS) {
+        const int some = rows - t < DOT_ROWS ? rows - t : DOT_ROWS;
+        if (PACK_TRAITS[type].digits == 2) add_unit_finely(type, some, w, x + t, fine + t, acc + t);
+        else add_unit(type, some, w, x + t, acc + t);
+    }
+}
+
+/* out[t][n] of one panel of quantised weights. */
+INLINE void multiply_quant_panel(pack_type type, int rows, const packed_matrix *w, int64_t panel,
+                                 const activations *x, float *out) {
+    const size_t units = (size_t)w->k / UNIT_COLS;
+    const quant_unit *unit = x->units;
+    const fine_unit *fine = x->fine;
+    /* prefetched in the order of memory, though codes and scales of a unit are apart in it */
+    const uint8_t *stream = panel_of(w, panel);
+    const size_t share = code_bytes(type) + scale_bytes(type) + super_bytes(type) / BLOCK_UNITS;
+    vf acc[STRIP_ROWS];
+    UNROLL for (int t = 0; t < rows; t++) acc[t] = f_zero();
+    for (size_t u = 0; u < units; u++, unit += x->step, fine += x->step) {
+        const packed_unit packed = find_unit(type, w, panel, u);
+        unit_weights weights;
+        prefetch_ahead(stream, share);
+        stream += share;
+        unpack_unit(type, packed, &weights);
+        add_units(type, rows, &weights, unit, fine, acc);
+    }
+    UNROLL for (int t = 0; t < rows; t++) f_store(out + t * PANEL_ROWS, acc[t]);
+}
+
+/* out[t][n] of one panel of float weights. */
+INLINE void multiply_float_panel(pack_type type, int rows, const packed_matrix *w, int64_t panel,
+                                 const activations *x, float *out) {
+    const size_t column_bytes = PANEL_ROWS * (size_t)PACK_TRAITS[type].bits / 8;
+    const uint8_t *codes = panel_of(w, panel);
+    vf acc[STRIP_ROWS];
+    UNROLL for (int t = 0; t < rows; t++) acc[t] = f_zero();
+    for (size_t k = 0; k < (size_t)w->k; k++) {
+        prefetch_ahead(codes + k * column_bytes, column_bytes);
+        const vf column = float_column(type, codes, k);
+        UNROLL for (int t = 0; t < rows; t++)
+            acc[t] = f_fma(column, f_set1(x->floats[(size_t)t * x->ld + k]), acc[t]);
+    }
+    UNROLL for (int t = 0; t < rows; t++) f_store(out + t * PANEL_ROWS, acc[t]);
+}
+
+/* out: [rows][PANEL_ROWS] */
+typedef void few_kernel(const packed_matrix *w, int64_t panel, const activations *x, float *out);
+
+/* One instance a type and number of rows. */
+#define FEW(type, rows)                                                                                    \
+    static void few_##type##_##rows(const packed_matrix *w, int64_t panel, const activations *x, float *out) { \
+        if (is_float_pack(PACK_##type)) multiply_float_panel(PACK_##type, rows, w, panel, x, out);         \
+        else multiply_quant_panel(PACK_##type, rows, w, panel, x, out);                                    \
+    }
+#if ROWS_MAX >= 16
+#define FEWS(type) FEW(type, 1) FEW(type, 2) FEW(type, 4) FEW(type, 8) FEW(type, 16)
+#define FEW_ROW(type) [PACK_##type] = {few_##type##_1, few_##type##_2, few_##type##_4, few_##type##_8, few_##type##_16},
+#elif ROWS_MAX >= 4
+#define FEWS(type) FEW(type, 1) FEW(type, 2) FEW(type, 4)
+#define FEW_ROW(type) [PACK_##type] = {few_##type##_1, few_##type##_2, few_##type##_4},
+#else
+#define FEWS(type) FEW(type, 1)
+#define FEW_ROW(type) [PACK_##type] = {few_##type##_1},
+#endif
+EACH_PACK_TYPE(FEWS)
+
+/* [type][log2(rows)] */
+static few_kernel *const FEW_KERNELS[PACK_COUNT][5] = {EACH_PACK_TYPE(FEW_ROW)};
+
+#endif

@@ -1,0 +1,63 @@
+/* Many rows: weights are unpacked once for all of them.
+ *
+ *   out[m][n] = sum over k of x[m][k] * w[n][k]
+ *
+ * One thread takes up to MANY_PANELS panels of w (16 outputs each) and up to MANY_ROWS rows
+ * of x, and goes through K in slices of SLICE_UNITS units:
+ *
+ *   1. the slice of its panels is unpacked, into scratch that stays in the L2 cache;
+ *   2. each strip of rows, whose slice stays in the L1 cache, meets each panel.
+ *
+ *                 panel 0   panel 1  ...
+ *               +---------+---------+--
+ *   rows  0-15  | 16 x 16 |         |      The sums are float32 and stay in scratch, 1 KiB a
+ *               +---------+---------+--    strip and panel, until the last slice is done.
+ *   rows 16-31  |         |         |
+ *               +---------+---------+--
+ *
+ * The level decides how a slice is unpacked and multiplied: many_rows_dots.h by the dot
+ * products of few_rows.h, many_rows_tiles.h on matrix registers. Each defines slice_weights,
+ * wants_many(), unpack_slice() and multiply_slice().
+ */
+#ifndef LLAMACY_MANY_ROWS_H
+#define LLAMACY_MANY_ROWS_H
+
+#include "products/few_rows.h"
+
+/* The panels one thread works on; unused ones have w = NULL. */
+enum { PANELS_MAX = 16 };
+typedef struct {
+    const packed_matrix *w[PANELS_MAX];
+    int64_t panel[PANELS_MAX];
+    int n_panels; /* even */
+} panel_list;
+
+/* Units unit .. unit + n_units of K, and rows first_row .. first_row + n_rows of x. */
+typedef struct { int unit, n_units, first_row, n_rows; } slice;
+
+/* Sums of one strip and one panel: [row][output]. */
+typedef float strip_sums[STRIP_ROWS][PANEL_ROWS];
+
+#ifdef HAS_TILES
+#include "products/many_rows_tiles.h"
+#else
+#include "products/many_rows_dots.h"
+#endif
+
+typedef struct {
+    slice_weights weights[MANY_PANELS];
+    strip_sums sums[MANY_ROWS / STRIP_ROWS][MANY_PANELS];
+} many_scratch;
+
+/* s->sums = products of n_rows rows of the activations, from first_row on, with the panels. */
+static void multiply_many(const panel_list *panels, const linear_args *a, int first_row, int n_rows, many_scratch *s) {
+    const int units = (int)(a->w.k / UNIT_COLS);
+    for (int unit = 0; unit < units; unit += SLICE_UNITS) {
+        const slice at = {unit, units - unit < SLICE_UNITS ? units - unit : SLICE_UNITS, first_row, n_rows};
+        for (int i = 0; i < panels->n_panels; i++)
+            if (panels->w[i]) unpack_slice(panels->w[i], panels->panel[i], &at, &s->weights[i]);
+        multiply_slice(panels, a, &at, s->weights, s->sums);
+    }
+}
+
+#endif

@@ -1,0 +1,148 @@
+/* Slices of many_rows.h multiplied by the dot products of few_rows.h, and floats by FMA.
+ *
+ * Sums grow in the order of k, unit by unit, as they do in few_rows.h, so that a row's
+ * result is the same whichever of the two computes it.
+ */
+#ifndef LLAMACY_MANY_ROWS_DOTS_H
+#define LLAMACY_MANY_ROWS_DOTS_H
+
+enum { SLICE_COLS = SLICE_UNITS * UNIT_COLS, GATHERED_COLS = SLICE_COLS + 16 };
+
+typedef union {
+    unit_weights units[SLICE_UNITS];
+    float columns[SLICE_COLS][PANEL_ROWS];
+} slice_weights;
+
+/* Whether either matrix of the product holds floats. */
+INLINE int has_floats(const linear_args *a) {
+    return is_float_pack(a->w.type) || (is_gated(a->form) && is_float_pack(a->w2.type));
+}
+
+/* Whether a product is of rows enough to unpack its weights once for all of them. */
+INLINE int wants_many(const linear_args *a) {
+    if (has_floats(a)) return a->m >= FLOAT_MIN_ROWS && a->w.k % UNIT_COLS == 0;
+    return a->m >= QUANT_MIN_ROWS;
+}
+
+INLINE void unpack_slice_of(pack_type type, const packed_matrix *w, int64_t panel, const slice *at,
+                            slice_weights *to) {
+    if (is_float_pack(type)) {
+        const uint8_t *codes = panel_of(w, panel);
+        for (size_t k = 0; k < (size_t)at->n_units * UNIT_COLS; k++)
+            f_store(to->columns[k], float_column(type, codes, (size_t)at->unit * UNIT_COLS + k));
+        return;
+    }
+    for (int i = 0; i < at->n_units; i++)
+        unpack_unit(type, find_unit(type, w, panel, (size_t)(at->unit + i)), &to->units[i]);
+}
+
+static void unpack_slice(const packed_matrix *w, int64_t panel, const slice *at, slice_weights *to) {
+    switch (w->type) {
+#define UNPACK(type) case PACK_##type: unpack_slice_of(PACK_##type, w, panel, at, to); break;
+        EACH_PACK_TYPE(UNPACK)
+    default: break;
+    }
+}
+
+/* sums[t] += the products of row t of x and quantised weights over one slice. */
+INLINE void multiply_units(pack_type type, int rows, const slice_weights *w, int n_units, const activations *x,
+                           float (*sums)[PANEL_ROWS]) {
+    const quant_unit *unit = x->units;
+    const fine_unit *fine = x->fine;
+    vf acc[ROWS_MAX];
+    UNROLL for (int t = 0; t < rows; t++) acc[t] = f_load(sums[t]);
+    for (int u = 0; u < n_units; u++, unit += x->step, fine += x->step)
+        add_units(type, rows, &w->units[u], unit, fine, acc);
+    UNROLL for (int t = 0; t < rows; t++) f_store(sums[t], acc[t]);
+}
+
+/* The same with float weights and gathered rows. */
+INLINE void multiply_columns(int rows, const slice_weights *w, int n_units, const activations *x,
+                             float (*sums)[PANEL_ROWS]) {
+    vf acc[ROWS_MAX];
+    UNROLL for (int t = 0; t < rows; t++) acc[t] = f_load(sums[t]);
+    for (size_t k = 0; k < (size_t)n_units * UNIT_COLS; k++) {
+        const vf column = f_load(w->columns[k]);
+        UNROLL for (int t = 0; t < rows; t++)
+            acc[t] = f_fma(column, f_set1(x->floats[t * GATHERED_COLS + k]), acc[t]);
+    }
+    UNROLL for (int t = 0; t < rows; t++) f_store(sums[t], acc[t]);
+}
+
+typedef void many_kernel(const slice_weights *w, int n_units, const activations *x, float (*sums)[PANEL_ROWS]);
+
+#define MANY(type, rows)                                                                               \
+    static void many_##type##_##rows(const slice_weights *w, int n_units, const activations *x,        \
+                                     float (*sums)[PANEL_ROWS]) {                                      \
+        if (is_float_pack(PACK_##type)) multiply_columns(rows, w, n_units, x, sums);                   \
+        else multiply_units(PACK_##type, rows, w, n_units, x, sums);                                   \
+    }
+#if ROWS_MAX >= 16
+#define MANIES(type) MANY(type, 1) MANY(type, 2) MANY(type, 4) MANY(type, 8) MANY(type, 16)
+#define MANY_ROW(type) \
+    [PACK_##type] = {many_##type##_1, many_##type##_2, many_##type##_4, many_##type##_8, many_##type##_16},
+#elif ROWS_MAX >= 4
+#define MANIES(type) MANY(type, 1) MANY(type, 2) MANY(type, 4)
+#define MANY_ROW(type) [PACK_##type] = {many_##type##_1, many_##type##_2, many_##type##_4},
+#else
+#define MANIES(type) MANY(type, 1)
+#define MANY_ROW(type) [PACK_##type] = {many_##type##_1},
+#endif
+EACH_PACK_TYPE(MANIES)
+
+/* [type][log2(rows)] */
+static many_kernel *const MANY_KERNELS[PACK_COUNT][5] = {EACH_PACK_TYPE(MANY_ROW)};
+
+/* One panel and the n_rows rows of one strip; x begins at the slice's first column. */
+static void multiply_strip(pack_type type, activations x, int n_rows, int n_units, const slice_weights *weights,
+                           float (*sums)[PANEL_ROWS]) {
+    for (int t = 0; t < n_rows;) {
+        const int log2 = log2_rows(n_rows - t);
+        MANY_KERNELS[type][log2](weights, n_units, &x, sums + t);
+        x.floats += ((size_t)1 << log2) * x.ld;
+        x.units += 1 << log2;
+        x.fine += 1 << log2;
+        t += 1 << log2;
+    }
+}
+
+/* Rows of floats are gathered first: their distance in x is often a power of two, which
+ * would put all of them into the same set of the L1 cache. */
+typedef float gathered_rows[STRIP_ROWS][GATHERED_COLS];
+
+static activations gather_rows(const linear_args *a, int row, int n_rows, const slice *at, gathered_rows *to) {
+    for (int t = 0; t < n_rows; t++)
+        memcpy((*to)[t], a->x + (size_t)(row + t) * a->ldx + at->unit * UNIT_COLS,
+               sizeof(float) * (size_t)at->n_units * UNIT_COLS);
+    activations x = {0};
+    x.floats = (*to)[0];
+    x.ld = GATHERED_COLS;
+    return x;
+}
+
+static activations slice_rows(const linear_args *a, int row, const slice *at) {
+    activations x = quantized_rows(a->prepared, (int)a->w.k, a->m, row);
+    x.units += (size_t)at->unit * x.step;
+    x.fine += (size_t)at->unit * x.step;
+    return x;
+}
+
+static void multiply_slice(const panel_list *panels, const linear_args *a, const slice *at,
+                           const slice_weights *weights, strip_sums (*sums)[MANY_PANELS]) {
+    for (int strip = 0; strip * STRIP_ROWS < at->n_rows; strip++) {
+        const int row = at->first_row + strip * STRIP_ROWS, rest = at->n_rows - strip * STRIP_ROWS;
+        const int n_rows = rest < STRIP_ROWS ? rest : STRIP_ROWS;
+        gathered_rows gathered;
+        const activations units = slice_rows(a, row, at);
+        const activations floats = has_floats(a) ? gather_rows(a, row, n_rows, at, &gathered) : units;
+        for (int i = 0; i < panels->n_panels; i++) {
+            if (!panels->w[i]) continue;
+            const pack_type type = panels->w[i]->type;
+            if (at->unit == 0) memset(sums[strip][i], 0, sizeof(strip_sums));
+            multiply_strip(type, is_float_pack(type) ? floats : units, n_rows, at->n_units, &weights[i],
+                           sums[strip][i]);
+        }
+    }
+}
+
+#endif

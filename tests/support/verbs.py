@@ -1,0 +1,113 @@
+"""A level's verbs, called one by one on NumPy arrays; see levels/verb_calls.h."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy import kernels
+
+FILLING = 0x5A
+
+
+class _Memory(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in ("a", "b", "c", "n", "out")]
+
+
+_Call = ctypes.CFUNCTYPE(None, ctypes.POINTER(_Memory))
+
+
+class _VerbCall(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("call", _Call)]
+
+
+class _VerbTable(ctypes.Structure):
+    _fields_ = [
+        ("calls", ctypes.POINTER(_VerbCall)),
+        ("byte_zero", ctypes.c_int),
+        ("dot_rows", ctypes.c_int),
+        ("columns", ctypes.c_int * 4),
+    ]
+
+
+class Verbs:
+    """The verbs of one level.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Verbs that the level has.
+    byte_zero, dot_rows : int
+        BYTE_ZERO and DOT_ROWS of the level.
+    columns : list of int
+        WORD_COLUMNS of the level.
+    """
+
+    def __init__(self, level: str) -> None:
+        pointer = ctypes.pythonapi.PyCapsule_GetPointer
+        pointer.restype = ctypes.c_void_p
+        pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+        address = pointer(kernels.load(level).verbs, b"llamacy.verb_table")
+        table = _VerbTable.from_address(address)
+        self._calls: dict[str, Any] = {}
+        while name := table.calls[len(self._calls)].name:
+            self._calls[name.decode()] = table.calls[len(self._calls)].call
+        self.names = tuple(self._calls)
+        self.byte_zero: int = table.byte_zero
+        self.dot_rows: int = table.dot_rows
+        self.columns: list[int] = list(table.columns)
+
+    def __call__(
+        self,
+        name: str,
+        *inputs: NDArray[Any],
+        n: Sequence[int] = (),
+        before: NDArray[Any] | None = None,
+        out: tuple[Any, int] = (np.float32, 16),
+    ) -> NDArray[Any]:
+        """Call one verb.
+
+        Parameters
+        ----------
+        name : str
+            A verb of the level.
+        *inputs : arrays
+            Its vectors; at most three.
+        n : ints
+            Its integers.
+        before : array, optional
+            What its output holds before the call, for verbs that add to it.
+        out : (dtype, int)
+            Type and number of the elements to return.
+
+        Returns
+        -------
+        array
+            The output, of `out`.
+        """
+        dtype, count = out
+        nbytes = np.dtype(dtype).itemsize * count
+        memory = [_unaligned(array) for array in inputs]
+        memory += [_unaligned(np.zeros(0))] * (3 - len(inputs))
+        result = _unaligned(np.zeros(0) if before is None else before, nbytes)
+        numbers = np.array([*n, 0], np.int32)
+        addresses = [*(m.ctypes.data for m in memory), numbers.ctypes.data]
+        addresses.append(result.ctypes.data)
+        self._calls[name](ctypes.byref(_Memory(*addresses)))
+        end = max(nbytes, 0 if before is None else before.nbytes)
+        assert (result[end:] == FILLING).all(), f"{name} wrote past the end"
+        values: NDArray[Any] = result[:nbytes].view(dtype).copy()
+        return values
+
+
+def _unaligned(array: NDArray[Any], nbytes: int = 0) -> NDArray[np.uint8]:
+    """Copy the bytes of an array, or make room for them, at an unaligned address."""
+    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    room = np.full(max(len(data), nbytes) + 256, FILLING, np.uint8)
+    room = room[(4 - room.ctypes.data) % 64 :]
+    room[: len(data)] = data
+    return room
