@@ -1,4 +1,4 @@
-"""A model with factors for short and for long contexts, loaded for one or the other."""
+"""Models with RoPE factors for short and for long contexts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def path(
     return write_gguf(folder / "model.gguf", metadata, tensors, "F32")
 
 
-def test_the_factors_go_by_the_context(path: Path) -> None:
+def test_the_context_length_chooses_the_rope_factors(path: Path) -> None:
     ids = list(range(260, 290))
     logits = {}
     for n_ctx in (32, N_CTX_ORIG, N_CTX_ORIG + 1, None):
@@ -60,7 +60,9 @@ def test_the_factors_go_by_the_context(path: Path) -> None:
     assert np.abs(logits[32] - logits[None]).max() > 1e-3
 
 
-def test_a_session_comes_back_to_the_same_factors(path: Path, tmp_path: Path) -> None:
+def test_a_saved_session_loads_only_with_the_same_rope_factors(
+    path: Path, tmp_path: Path
+) -> None:
     saved = tmp_path / "text.session"
     with llamacy.load(path, n_ctx=N_CTX_ORIG, n_threads=1) as model:
         session = model.session()

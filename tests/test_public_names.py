@@ -1,4 +1,4 @@
-"""The public names that ``import llamacy`` gives, and what importing it costs."""
+"""The names that `import llamacy` provides, and the time it takes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import llamacy
 PACKAGE = Path(llamacy.__file__).parent
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_can_be_imported() -> None:
     for name in llamacy.__all__:
         assert getattr(llamacy, name) is not None
     assert set(llamacy.__all__) <= set(dir(llamacy))
@@ -41,7 +41,7 @@ def test_the_stub_imports_every_public_name_from_its_home() -> None:
         assert getattr(value, "__module__", home).startswith(home)
 
 
-def test_errors_are_what_a_python_programmer_would_catch() -> None:
+def test_errors_derive_from_the_builtins_a_programmer_would_catch() -> None:
     assert issubclass(llamacy.ContextLengthError, ValueError)
     assert issubclass(llamacy.ModelFileError, OSError)
     assert issubclass(llamacy.OutOfMemoryError, MemoryError)

@@ -59,7 +59,7 @@ def python_imports(source: str) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def cython_imports(source: str) -> Iterator[tuple[int, str, list[str]]]:
-    """Yield the same for Cython code, whose imports and cimports are one line each."""
+    """Yield the same for Cython code, where each import or cimport is one line."""
     for number, line in enumerate(source.splitlines(), 1):
         if match := CYTHON_IMPORT.match(line):
             module, names, modules = match.groups()
@@ -71,7 +71,7 @@ def cython_imports(source: str) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def imported_parts(module: str, names: list[str], package: list[str]) -> set[str]:
-    """Parts of llamacy that one import reaches.
+    """Return the parts of llamacy that one import reaches.
 
     Parameters
     ----------

@@ -4,37 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.config import LayerConfig, ModelConfig
 from llamacy.errors import FormatError
+from llamacy.ggml.tensor import Tensor
 
 MIN_DIVISOR: Final = 1e-6  # dividing by a smaller one may overflow
-
-
-class Tensor(Protocol):
-    """A file's tensor."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes, slowest first: (n_out, n_in) or (n,)."""
-
-    @property
-    def type(self) -> Any:
-        """An enum member with ggml's name of the type."""
-
-    @property
-    def data(self) -> NDArray[np.uint8]:
-        """The tensor's bytes, row after row."""
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Its values."""
-
-    def release(self) -> None:
-        """Let the system drop the file's pages from memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llamacy.cli.explaining import explain_passes
 from llamacy.cli.failures import UsageError
 from llamacy.cli.limits import (
     compare,
@@ -60,6 +61,10 @@ def bench(
         bool,
         typer.Option("--no-limits", help="Do not measure the machine's limits."),
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Tell where the time of a pass goes instead."),
+    ] = False,
     json: JSON = False,
 ) -> None:
     """Measure throughput in tokens per second: median, minimum and maximum.
@@ -72,14 +77,33 @@ def bench(
     once per token), prefill by its operations per second (multiplications and
     additions, of matrix products and attention). More than 100 % means that
     another program slowed down the measurement of the limits.
+
+    With --explain, one prefill pass and one decode pass after it are taken apart
+    instead: the steps of each kind, what they read and compute, how long they
+    take, and how long this machine would need at least.
     """
     if (argument is None) == (model is None):
         raise UsageError("wanted one model: give a GGUF file, or a name on the hub")
     name = argument or model or ""
     source = find_model(name)
+    file_type = type_name(source, quantize)
+    if explain:
+        explain_passes(
+            name,
+            source.path,
+            n_prompt=n_prompt,
+            n_gen=n_gen,
+            repetitions=repetitions,
+            n_threads=threads,
+            kv_type=kv_type,
+            quantize=file_type,
+            with_limits=not no_limits,
+            as_json=json,
+        )
+        return
     report = {"model": name} | _measure(
         source.path,
-        quantize=type_name(source, quantize),
+        quantize=file_type,
         n_prompt=n_prompt,
         n_gen=n_gen,
         repetitions=repetitions,

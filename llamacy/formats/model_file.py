@@ -11,15 +11,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from llamacy.ggml.types import GGMLType
+from llamacy.ggml.tensor import Tensor
 
 SAMPLE_BYTES: Final = 4096  # of each tensor, for a fingerprint
 
 
-class ModelTensor(Protocol):
+class ModelTensor(Tensor, Protocol):
     """One tensor, described in `llamacy.formats.gguf.file.Tensor`."""
 
     @property
@@ -27,29 +24,11 @@ class ModelTensor(Protocol):
         """Its name."""
 
     @property
-    def type(self) -> GGMLType:
-        """The type of its blocks."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes, slowest first."""
-
-    @property
     def n_bytes(self) -> int:
         """Size of all its blocks, in bytes."""
 
-    @property
-    def data(self) -> NDArray[np.uint8]:
-        """Its blocks: uint8, (n_bytes,)."""
-
     def sample(self) -> bytes:
         """Return a few bytes that differ between models, for a fingerprint."""
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Return its weights: float32, of `shape`."""
-
-    def release(self) -> None:
-        """Drop its pages from memory."""
 
 
 class ModelFile(Protocol):

@@ -158,7 +158,8 @@ class Conversations(Opened):
         """Answer the last message, piece by piece, without blocking the event loop.
 
         Parameters and errors are those of `chat`. Messages and options are checked on
-        another thread when the stream starts, with its first piece.
+        another thread when the stream starts: by `start`, at the beginning of an
+        ``async with`` block, or with the first piece.
 
         Returns
         -------

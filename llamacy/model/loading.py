@@ -76,9 +76,10 @@ def load(
         Threads to compute with; by default one for each physical core that this process
         may use. More are slower: they share a core's vector units.
     n_batch : int, default 512
-        Most rows of a forward pass, up to 8192: a pass reads so many tokens of prompts.
-        More read a long prompt a little faster, because each pass reads all weights;
-        fewer take less memory, and let texts that are being generated wait less.
+        Most rows of a forward pass, up to 8192, each a token of a prompt or of a text.
+        A larger number prefills a long prompt a little faster, because each pass reads
+        all weights; a smaller one takes less memory, and keeps texts that are being
+        generated from waiting long for others' prompts.
     kv_type : {"f16", "f32", "q8_0"}, default "f16"
         How keys and values are kept. ``"q8_0"`` halves the memory of a context, at a
         small cost in quality; ``"f32"`` doubles it, and is for comparisons.

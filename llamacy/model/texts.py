@@ -247,8 +247,8 @@ class Texts(Opened):
         """Continue a prompt, piece by piece, without blocking the event loop.
 
         Parameters and errors are those of `stream`. Options are checked at once; the
-        prompt is tokenized and checked on another thread when the stream starts, with
-        its first piece.
+        prompt is tokenized and checked on another thread when the stream starts: by
+        `start`, at the beginning of an ``async with`` block, or with the first piece.
 
         Returns
         -------

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llamacy.architectures.tensors import Tensor, TensorSpec, select_tensors
+from llamacy.architectures.tensors import TensorSpec, select_tensors
 from llamacy.arguments import MAX_CTX, checked_choice, checked_integer
 from llamacy.config import ModelConfig
 from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.model_file import ModelFile
 from llamacy.ggml.file_types import file_type_name
+from llamacy.ggml.tensor import Tensor
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model_as
 from llamacy.model_files.sources import find_source

@@ -1,7 +1,7 @@
-"""What one forward pass reads: rows of (token, position, sequence).
+"""The input of one forward pass: rows of (token, position, sequence).
 
-One sequence decoding, a prompt being read, many prompts decoding together: all
-are the same call with other rows.
+One sequence in decode, a prompt in prefill, many texts together: all are the same call
+with other rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from llamacy.ops.state.sequence import SequenceState
 Wanted = Literal["last", "all", "none"]
 
 N_BATCH = 512
-"""Most rows of a pass, where nothing else is said."""
+"""Most rows of a pass, unless an executor is made with another number."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,13 @@ class Batch:
     Attributes
     ----------
     tokens : int32, (n_rows,)
-    positions : int32, (n_rows,); rows of one sequence are consecutive, and
-        continue it.
-    sequences : the sequence of each row.
-    wanted : int32, (n_wanted,); the rows whose logits are computed.
+        Token ids of the rows.
+    positions : int32, (n_rows,)
+        Their positions. Rows of one sequence are consecutive, and continue it.
+    sequences : list of SequenceState
+        The sequence of each row.
+    wanted : int32, (n_wanted,)
+        The rows whose logits are computed.
     """
 
     tokens: NDArray[np.int32]
@@ -43,14 +46,14 @@ class Batch:
     def of(
         cls, tokens: Sequence[int], sequence: SequenceState, wanted: Wanted = "last"
     ) -> Batch:
-        """Rows that continue `sequence` with `tokens`."""
+        """Make the rows that continue `sequence` with `tokens`."""
         return cls.join([(tokens, sequence, wanted)])
 
     @classmethod
     def join(
         cls, parts: Iterable[tuple[Sequence[int], SequenceState, Wanted]]
     ) -> Batch:
-        """Rows of several sequences, each continued with its own tokens."""
+        """Make the rows of several sequences, each continued with its own tokens."""
         tokens: list[int] = []
         positions: list[int] = []
         sequences: list[SequenceState] = []

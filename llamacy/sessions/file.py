@@ -2,7 +2,7 @@
 
 The file is an uncompressed zip archive, so that any tool can look into it:
 `header.json`, the token ids as little-endian int32 in `tokens`, and the parts of the
-sequence, by the names that it gives them. Those are its pages, in the attention
+sequence, by the names that it gives them. These parts are its pages, in the attention
 kernels' layout: `pages/0`, `pages/1` and so on. The first `n_gone` pages are missing,
 because no layer's window reaches them. Zip keeps a checksum of each part.
 """

@@ -155,6 +155,27 @@ def test_bench_prints_a_table(shell: Shell, path: Path) -> None:
     assert "%" not in done.out
 
 
+def test_bench_explains_passes(shell: Shell, path: Path) -> None:
+    base = ("bench", path, "-p", 16, "-n", 4, "-r", 1, "--explain")
+    passes = json.loads(shell(*base, "--json").out)["passes"]
+    assert list(passes) == ["prompt", "decode"]
+    assert [(each["n_rows"], each["n_past"]) for each in passes.values()] == [
+        *((16, 0), (1, 16))
+    ]
+    for each in passes.values():
+        n_bytes = sum(kind["cost"]["n_bytes"] for kind in each["kinds"])
+        assert n_bytes == sum(step["cost"]["n_bytes"] for step in each["steps"]) > 0
+        assert all(kind["least_seconds"] is not None for kind in each["kinds"])
+        assert each["limits"]["read_bytes_per_second"] > 0
+    done = shell(*base)
+    assert done.status == 0
+    for word in ("16 rows after 0 tokens", "1 row after 16", "linear add", "least-ms"):
+        assert word in done.out
+    done = shell(*base, "--no-limits", "-n", 0)
+    assert "linear add" in done.out
+    assert "least-ms" not in done.out and "1 row " not in done.out
+
+
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
 def test_help_lists_every_command(shell: Shell, words: list[str]) -> None:
     done = shell(*words)

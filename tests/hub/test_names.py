@@ -1,4 +1,4 @@
-"""Names of models on the hub, and texts that are not names."""
+"""Names of models on the hub, and strings that are not names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
         ("user/repo.gguf:Q8_0", HubName("user/repo.gguf", variant="Q8_0")),
     ],
 )
-def test_a_name(text: str, name: HubName) -> None:
+def test_a_valid_name_is_split_into_its_parts(text: str, name: HubName) -> None:
     assert parse_name(text) == name
     assert parse_name(str(name)) == name or text.startswith("hf://")
 
@@ -73,7 +73,7 @@ def test_a_name(text: str, name: HubName) -> None:
         "user/repo\n",
     ],
 )
-def test_no_name(text: str) -> None:
+def test_an_invalid_name_is_refused(text: str) -> None:
     assert parse_name(text) is None
 
 
@@ -95,6 +95,6 @@ def test_no_name(text: str) -> None:
         "user/repo@x\x1b[0m",
     ],
 )
-def test_what_is_neither_a_name_nor_a_path(text: str) -> None:
+def test_a_string_that_is_neither_name_nor_path_is_refused(text: str) -> None:
     with pytest.raises(llamacy.ArgumentError, match="wanted a path or a name like"):
         parse_name(text)

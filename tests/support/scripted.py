@@ -1,4 +1,4 @@
-"""An executor that is told what to say: no arithmetic here."""
+"""An executor that continues texts from a script, without arithmetic."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ N_VOCAB = 300
 
 
 class Vocabulary:
-    """Token 1 + b is the byte b; 257 and on are the words given."""
+    """Token 1 + b is the byte b; tokens from 257 on are the given words."""
 
-    n_vocab = N_VOCAB - 1  # one less than the model has, as padded models do
+    n_vocab = (
+        N_VOCAB - 1
+    )  # one less than the model's, like in models with padded vocabularies
     eog_ids = frozenset([EOG])
 
     def __init__(self, words: Mapping[int, bytes] | None = None) -> None:
@@ -44,11 +46,11 @@ class Vocabulary:
 
 
 class ScriptedSequence:
-    """Remembers the tokens that were read, so that reading on can be checked."""
+    """Remembers the tokens it has read, so that positions can be checked."""
 
     def __init__(self, owner: ScriptedExecutor) -> None:
         self.owner, self.held, self.closed = owner, list[int](), False
-        self.most = 0  # tokens that it has had
+        self.most = 0  # tokens ever read
         owner.sequences.append(self)
 
     @property
@@ -78,7 +80,7 @@ class ScriptedSequence:
 
 
 class ScriptedExecutor:
-    """After the prompt of `script`'s key comes its value, token by token.
+    """Continues each prompt that is a key of `script` with its value, token by token.
 
     Its sequences can go back by `reach` tokens.
     """

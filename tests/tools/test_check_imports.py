@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = runpy.run_path(str(TOOL))["LAYERS"]
 
 
 def check(folder: Path) -> tuple[int, list[str]]:
-    """Run the tool on a package: exit status and lines."""
+    """Run the tool on a package; return exit status and lines."""
     command = [sys.executable, str(TOOL), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert not done.stderr
@@ -31,7 +31,7 @@ def package(folder: Path, name: str, source: str) -> Path:
     return folder / "llamacy"
 
 
-def test_llamacy_itself() -> None:
+def test_imports_of_llamacy_itself_point_down() -> None:
     assert check(ROOT / "llamacy")[0] == 0
 
 
@@ -52,7 +52,7 @@ def test_llamacy_itself() -> None:
         ("model/a.py", "from llamacy.cli import main", "cli"),
     ],
 )
-def test_upward_import_is_one_line(
+def test_each_upward_import_is_reported_in_one_line(
     name: str, source: str, target: str, tmp_path: Path
 ) -> None:
     status, lines = check(package(tmp_path, name, source))
@@ -80,7 +80,7 @@ def test_downward_and_foreign_imports_pass(
     assert check(package(tmp_path, name, source))[0] == 0
 
 
-def test_part_that_is_not_a_layer(tmp_path: Path) -> None:
+def test_a_part_that_is_not_listed_is_reported(tmp_path: Path) -> None:
     status, lines = check(package(tmp_path, "novel/a.py", ""))
     assert status == 1
     assert "novel is not among the layers" in lines[0]

@@ -32,17 +32,16 @@ from llamacy.ops.batch import N_BATCH, Batch
 from llamacy.ops.plan.barriers import find_barriers
 from llamacy.ops.plan.buffers import allocate
 from llamacy.ops.plan.cost import Cost, PassCost
+from llamacy.ops.plan.explaining import PassReport, StepReport, time_pass
 from llamacy.ops.plan.lowering import Lowering
 from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
 from llamacy.ops.plan.recorder import Node, Recorder
+from llamacy.ops.plan.runs import cut_runs, longest_run, split_parts
 from llamacy.ops.plan.runtime import Program
-from llamacy.ops.plan.step import Step
-from llamacy.ops.plan.steps import MAX_RUN
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
-from llamacy.ops.state.layout import StateLayout, StateSlot
+from llamacy.ops.state.layout import StateLayout
 from llamacy.ops.state.pages import PagePool
 from llamacy.ops.state.sequence import PagedSequence
-from llamacy.ops.state.specs import KeyValues
 from llamacy.ops.vocabulary import Forward
 from llamacy.system.forks import Rank, fork_lock
 
@@ -129,7 +128,11 @@ class Plan:
         return self._pool.n_spare
 
     def forward(
-        self, batch: Batch, logits: NDArray[np.float32] | None = None
+        self,
+        batch: Batch,
+        logits: NDArray[np.float32] | None = None,
+        *,
+        seconds: NDArray[np.float64] | None = None,
     ) -> NDArray[np.float32]:
         """Run one forward pass.
 
@@ -139,6 +142,8 @@ class Plan:
             At most `n_batch` rows.
         logits : float32, (n_wanted, n_vocab), or None
             Where the logits go; None makes a new array.
+        seconds : float64, (n_steps,), or None
+            Receives how long each step took; they then run one after another.
 
         Returns
         -------
@@ -154,7 +159,7 @@ class Plan:
         ClosedError
             The model is closed.
         """
-        parts = self._check(batch)
+        parts = split_parts(batch, self._pool, self.n_batch, self.n_vocab)
         n_vocab, n_wanted = self._config.n_vocab, len(batch.wanted)
         if logits is None:
             logits = np.empty((n_wanted, n_vocab), np.float32)
@@ -172,18 +177,67 @@ class Plan:
                         f"{sequence.n_past}, found {batch.positions[first]}"
                     )
                 sequence.reserve(n_rows)
-            runs, pages = self._cut_runs(batch, parts)
+            runs, pages = cut_runs(batch, parts, self._longest_run)
             self._program.run(
                 batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
-                usable_threads(self._n_threads),
+                usable_threads(self._n_threads), seconds,
             )  # fmt: skip
             for _, n_rows, sequence in parts:
                 sequence.advance(n_rows)
         return logits
 
     def cost(self, first: int, n_rows: int, n_wanted: int) -> Cost:
-        """Count what a pass must read and compute: see PassCost."""
+        """Count what a pass must read and compute: see `PassCost`."""
         return self._cost.of(first, n_rows, n_wanted)
+
+    def explain(
+        self,
+        n_rows: int,
+        *,
+        n_past: int = 0,
+        n_wanted: int = 1,
+        repetitions: int = 5,
+    ) -> PassReport:
+        """Run passes of that many rows, and tell what each of their steps takes.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of a pass, of one sequence; 1 to `n_batch`.
+        n_past : int
+            Tokens that the sequence has before.
+        n_wanted : int
+            Of how many of the last rows the logits are wanted; 0 to `n_rows`.
+        repetitions : int
+            Passes that are timed, 1 or more; times are medians.
+
+        Raises
+        ------
+        ArgumentError
+            One of the numbers is not possible.
+        """
+        with self._lock:
+            if self._program is None:
+                raise ClosedError("the model is closed")
+            program, steps = self._program, self._steps
+        times = time_pass(
+            self, len(steps), n_rows, n_past, n_wanted, repetitions=repetitions
+        )
+        chosen = [program.kernel_of(i, n_rows, n_wanted) for i in range(len(steps))]
+        return PassReport(
+            level=self._level,
+            n_threads=usable_threads(self._n_threads),
+            n_rows=n_rows,
+            n_past=n_past,
+            n_wanted=n_wanted,
+            steps=tuple(
+                StepReport.of(step, kernel, n_past, n_rows, n_wanted, seconds)
+                for step, kernel, seconds in zip(
+                    steps, chosen, times.of_steps, strict=True
+                )
+            ),
+            seconds=times.of_pass,
+        )
 
     def set_adapters(
         self, adapters: Mapping[str, LowRank[NDArray[np.float32]]]
@@ -234,76 +288,11 @@ class Plan:
 
     def _lower(self, recorder: Recorder, logits: Node) -> None:
         """Make the program of the recorded pass."""
-        level = kernels.load(kernels.selected().name)
-        program = Program(level.table, self._n_threads)
+        self._level = kernels.selected().name
+        program = Program(kernels.load(self._level).table, self._n_threads)
         lowering = Lowering(recorder.nodes, logits, program, self._layout, self.n_batch)
         steps = lowering.lower()
         for step, waits in zip(allocate(steps), find_barriers(steps), strict=True):
             program.add(step, waits=waits)
-        self._program, self._cost = program, PassCost(steps)
-        self._max_run = _longest_run(steps)
-
-    def _check(self, batch: Batch) -> list[tuple[int, int, PagedSequence]]:
-        """Return the first row, number of rows and sequence of each part of a batch."""
-        n_rows = len(batch.tokens)
-        if not 1 <= n_rows <= self.n_batch:
-            raise ArgumentError(f"rows: wanted 1 to {self.n_batch}, found {n_rows}")
-        for name in ("positions", "sequences"):
-            if len(getattr(batch, name)) != n_rows:
-                raise ArgumentError(
-                    f"{name}: wanted {n_rows}, one for each token, "
-                    f"found {len(getattr(batch, name))}"
-                )
-        _check_range("tokens", batch.tokens, self._config.n_vocab)
-        _check_range("wanted", batch.wanted, n_rows)
-        parts: list[tuple[int, int, PagedSequence]] = []
-        first = 0
-        for row in range(1, n_rows + 1):
-            if row < n_rows and batch.sequences[row] is batch.sequences[first]:
-                continue
-            sequence = batch.sequences[first]
-            if (
-                not isinstance(sequence, PagedSequence)
-                or sequence.pool is not self._pool
-            ):
-                raise ArgumentError("sequences: found one of another model")
-            if any(sequence is other for _, _, other in parts):
-                raise ArgumentError("sequences: rows of one must follow each other")
-            parts.append((first, row - first, sequence))
-            first = row
-        expected = np.concatenate(
-            [batch.positions[i] + np.arange(n, dtype=np.int32) for i, n, _ in parts]
-        )
-        if not np.array_equal(batch.positions, expected):
-            raise ArgumentError("positions: rows of one sequence must be consecutive")
-        return parts
-
-    def _cut_runs(
-        self, batch: Batch, parts: list[tuple[int, int, PagedSequence]]
-    ) -> tuple[NDArray[np.int32], NDArray[np.uintp]]:
-        """Cut rows into runs, which are attended together; find their page tables."""
-        runs, pages = [], []
-        for first, n_rows, sequence in parts:
-            for row in range(first, first + n_rows, self._max_run):
-                length = min(self._max_run, first + n_rows - row)
-                runs.append((row, length, batch.positions[row]))
-                pages.append(sequence.page_table)
-        return np.asarray(runs, np.int32), np.asarray(pages, np.uintp)
-
-
-def _longest_run(steps: list[Step]) -> int:
-    """Return the most rows of a run: the queries of one KV head, in every layer."""
-    longest = MAX_RUN
-    for step in steps:
-        slot = step.reads.get("state")
-        if isinstance(slot, StateSlot) and isinstance(slot.spec, KeyValues):
-            n_shared = step.constants["n_head"] // slot.spec.n_head_kv
-            longest = min(longest, max(1, MAX_RUN // n_shared))
-    return longest
-
-
-def _check_range(name: str, values: NDArray[np.int32], limit: int) -> None:
-    """Raise ArgumentError unless all values are in [0, limit)."""
-    if len(values) and not (values.min() >= 0 and values.max() < limit):
-        bad = values[(values < 0) | (values >= limit)][0]
-        raise ArgumentError(f"{name}: wanted 0 to {limit - 1}, found {bad}")
+        self._program, self._steps, self._cost = program, steps, PassCost(steps)
+        self._longest_run = longest_run(steps)

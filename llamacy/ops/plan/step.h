@@ -47,7 +47,7 @@ typedef struct {
 typedef struct {
     const float *angles;  /* [n_dims / 2]: radians a position */
     int n_dims, head_dim; /* rotated dimensions, of those of a head */
-    int half;             /* distance of the dimensions of a pair, or ADJACENT */
+    int half;             /* distance of the dimensions of a pair; 0: adjacent ones */
     float magnitude;      /* factor of rotated dimensions */
     float *table;         /* (M, 2 * head_dim) */
 } rope_table_step;

@@ -1,4 +1,4 @@
-"""Hyperparameters from metadata: defaults, odd spellings, and what is refused."""
+"""Hyperparameters from metadata: defaults, odd spellings, and refused values."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MINIMAL: dict[str, Any] = {
 def model(**changes: Any) -> GGUFFile:
     """Stand in for a file with the minimal keys and `changes`; None leaves one out.
 
-    ``rope__freq_base`` stands for ``llama.rope.freq_base``.
+    `rope__freq_base` stands for `llama.rope.freq_base`.
     """
     metadata = dict(MINIMAL)
     for name, value in changes.items():
@@ -51,20 +51,34 @@ def model(**changes: Any) -> GGUFFile:
     return cast(GGUFFile, SimpleNamespace(path=Path("m.gguf"), metadata=metadata))
 
 
-def test_experts() -> None:
-    assert read_config(model()).experts is None
-    assert read_config(model(expert_count=0, expert_used_count=0)).experts is None
-    keys = {"expert_count": 8, "expert_used_count": 2}
-    assert read_config(model(**keys)).experts == ExpertConfig(8, 2)
-    widths = {
-        "expert_feed_forward_length": 40,
-        "expert_shared_feed_forward_length": 80,
-    }
-    config = read_config(model(**keys, **widths, expert_weights_scale=1.0))
-    assert config.experts == ExpertConfig(8, 2, n_ff=40, n_ff_shared=80)
-    for flag in (True, False):
-        config = read_config(model(**keys, expert_weights_norm=flag))
-        assert config.experts == ExpertConfig(8, 2, is_normalized=flag)
+EXPERTS = {"expert_count": 8, "expert_used_count": 2}
+
+
+@pytest.mark.parametrize("keys", [{}, {"expert_count": 0, "expert_used_count": 0}])
+def test_a_dense_model_has_no_expert_config(keys: dict[str, Any]) -> None:
+    assert read_config(model(**keys)).experts is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({}, ExpertConfig(8, 2)),
+        (
+            {
+                "expert_feed_forward_length": 40,
+                "expert_shared_feed_forward_length": 80,
+                "expert_weights_scale": 1.0,
+            },
+            ExpertConfig(8, 2, n_ff=40, n_ff_shared=80),
+        ),
+        ({"expert_weights_norm": True}, ExpertConfig(8, 2, is_normalized=True)),
+        ({"expert_weights_norm": False}, ExpertConfig(8, 2, is_normalized=False)),
+    ],
+)
+def test_expert_keys_become_an_expert_config(
+    keys: dict[str, Any], expected: ExpertConfig
+) -> None:
+    assert read_config(model(**EXPERTS, **keys)).experts == expected
 
 
 @pytest.mark.parametrize(
@@ -81,13 +95,13 @@ def test_experts() -> None:
         ({"expert_weights_norm": 1}, "expert_weights_norm: wanted true or false"),
     ],
 )
-def test_experts_that_cannot_be(changes: dict[str, Any], match: str) -> None:
-    keys = {"expert_count": 8, "expert_used_count": 2} | changes
+def test_invalid_expert_keys_are_refused(changes: dict[str, Any], match: str) -> None:
+    keys = EXPERTS | changes
     with pytest.raises(FormatError, match=match):
         read_config(model(**keys))
 
 
-def test_scaled_experts_are_not_supported() -> None:
+def test_an_expert_scale_other_than_1_is_unsupported() -> None:
     keys = {"expert_count": 8, "expert_used_count": 2, "expert_weights_scale": 2.5}
     with pytest.raises(UnsupportedError, match="expert_weights_scale: wanted 1"):
         read_config(model(**keys))
@@ -99,7 +113,7 @@ def with_key(key: str, value: Any) -> GGUFFile:
     return file
 
 
-def test_real_model(shared: Path) -> None:
+def test_config_of_a_real_model(shared: Path) -> None:
     with open_gguf(shared / "models/stories260K-Q8_0.gguf") as file:
         config = read_config(file)
     assert config == ModelConfig(
@@ -121,7 +135,7 @@ def test_real_model(shared: Path) -> None:
     assert config.layers == (LayerConfig(mixer, FeedForwardConfig(172)),) * 5
 
 
-def test_defaults() -> None:
+def test_missing_optional_keys_get_defaults() -> None:
     config = read_config(model())
     assert config.name == ""
     assert config.n_head_kv == 8
@@ -129,7 +143,7 @@ def test_defaults() -> None:
     assert config.rope == RopeConfig(n_dims=8, freq_base=10000.0, n_ctx_orig=512)
 
 
-def test_keys_are_those_of_the_architecture() -> None:
+def test_keys_are_prefixed_with_the_architecture() -> None:
     file = model()
     renamed = {k.replace("llama.", "other."): v for k, v in file.metadata.items()}
     file.metadata.clear()
@@ -138,14 +152,14 @@ def test_keys_are_those_of_the_architecture() -> None:
     assert read_config(file).architecture == "other"
 
 
-def test_vocabulary_counts_more_than_the_key() -> None:
+def test_the_vocabulary_decides_n_vocab_and_not_the_key() -> None:
     file = with_key("tokenizer.ggml.tokens", ["a", "b"])
     assert read_config(file).n_vocab == 2
     del file.metadata["llama.vocab_size"]
     assert read_config(file).n_vocab == 2
 
 
-def test_arrays_for_all_layers() -> None:
+def test_an_array_of_equal_values_is_one_value() -> None:
     config = read_config(
         model(
             attention__head_count=np.array([8, 8], np.int32),
@@ -263,7 +277,7 @@ def test_a_layer_that_lacks_a_part_is_not_supported(key: str, wanted: str) -> No
     assert caught.value.field == f"llama.{key}"
 
 
-def test_head_length_of_its_own() -> None:
+def test_the_head_length_may_have_its_own_key() -> None:
     config = read_config(model(attention__key_length=128, attention__value_length=128))
     assert config.head_dim == config.rope.n_dims == 128
 
@@ -286,13 +300,15 @@ def test_head_length_of_its_own() -> None:
         ({"rope__scaling__type": "yarn", "rope__scaling__factor": 2.5}, ("yarn", 2.5)),
     ],
 )
-def test_rope_scaling(keys: dict[str, Any], expected: tuple[str, float]) -> None:
+def test_each_kind_of_rope_scaling_is_read(
+    keys: dict[str, Any], expected: tuple[str, float]
+) -> None:
     rope = read_config(model(**keys)).rope
     assert (rope.scaling, rope.factor) == expected
     assert rope.ext_factor == (1.0 if rope.scaling == "yarn" else 0.0)
 
 
-def test_yarn_in_full() -> None:
+def test_all_keys_of_yarn_are_read() -> None:
     scaling = {
         "type": "yarn",
         "factor": 4.0,
@@ -317,7 +333,7 @@ def test_yarn_in_full() -> None:
     )
 
 
-def test_constants() -> None:
+def test_scales_and_caps_of_families_are_read() -> None:
     config = read_config(
         model(
             attention__scale=0.25,
@@ -338,7 +354,7 @@ def test_constants() -> None:
     assert not config.rope.is_finetuned
 
 
-def test_constants_of_zero_are_none() -> None:
+def test_scales_and_caps_of_zero_mean_the_default() -> None:
     zeros = dict.fromkeys(
         [
             *("attention__scale", "attn_logit_softcapping", "final_logit_softcapping"),
@@ -365,7 +381,9 @@ def test_constants_of_zero_are_none() -> None:
         (np.array([0, 0, 0, 1], np.int32), (False, False, False, True)),
     ],
 )
-def test_windows(pattern: Any, expected: tuple[bool, ...] | None) -> None:
+def test_the_pattern_says_which_layers_have_a_window(
+    pattern: Any, expected: tuple[bool, ...] | None
+) -> None:
     keys = {
         "attention__sliding_window": 20,
         "attention__sliding_window_pattern": pattern,
@@ -375,7 +393,7 @@ def test_windows(pattern: Any, expected: tuple[bool, ...] | None) -> None:
     assert config.windowed_layers == expected
 
 
-def test_factor_on_attention_without_extrapolation() -> None:
+def test_yarn_attention_factor_without_extrapolation() -> None:
     keys = {
         "rope__scaling__attn_factor": 1.5,
         "rope__scaling__yarn_attn_factor": 3.0,
@@ -395,7 +413,7 @@ OTHERS_AT_FAULT = {
 
 
 @pytest.mark.parametrize("key", MINIMAL)
-def test_missing_key(key: str) -> None:
+def test_a_missing_key_is_named(key: str) -> None:
     file = model()
     del file.metadata[key]
     with pytest.raises(FormatError, match="found no such key") as caught:
@@ -484,7 +502,7 @@ def test_missing_key(key: str) -> None:
         ("logit_scale", -8.0),
     ],
 )
-def test_value_that_cannot_be(name: str, value: Any) -> None:
+def test_an_impossible_value_is_refused_and_named(name: str, value: Any) -> None:
     with pytest.raises(FormatError) as caught:
         read_config(with_key(f"llama.{name}", value))
     assert not isinstance(caught.value, UnsupportedError)
@@ -505,21 +523,23 @@ def test_value_that_cannot_be(name: str, value: Any) -> None:
         ({"rope__scaling__type": ""}, "rope.scaling.type"),
     ],
 )
-def test_what_llamacy_lacks(changes: dict[str, Any], field: str) -> None:
+def test_unsupported_features_are_refused_by_name(
+    changes: dict[str, Any], field: str
+) -> None:
     with pytest.raises(UnsupportedError) as caught:
         read_config(model(**changes))
     assert caught.value.field == f"llama.{field}"
 
 
 @pytest.mark.parametrize("factor", [0.5, 1e-30])
-def test_yarn_does_not_shrink(factor: float) -> None:
+def test_a_yarn_factor_below_1_is_refused(factor: float) -> None:
     file = model(rope__scaling__type="yarn", rope__scaling__factor=factor)
     with pytest.raises(FormatError, match=r"rope\.scaling\.factor"):
         read_config(file)
 
 
 @pytest.mark.parametrize("tokens", [[], "abc", np.zeros(3, np.int32)])
-def test_vocabulary_that_is_none(tokens: Any) -> None:
+def test_an_invalid_vocabulary_is_refused(tokens: Any) -> None:
     with pytest.raises(FormatError, match=r"tokenizer\.ggml\.tokens"):
         read_config(with_key("tokenizer.ggml.tokens", tokens))
 
