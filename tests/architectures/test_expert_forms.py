@@ -249,7 +249,7 @@ def test_experts_of_different_types_are_refused_but_can_be_quantised(
     writer.write_tensors_to_file()
     writer.close()
     with pytest.raises(
-        FormatError, match=r"gate\.2\.weight: type: wanted F32, as .*F16"
+        FormatError, match=r"gate\.2\.weight: type: wanted F32, like .*F16"
     ):
         logits(path)
     assert llamacy.quantize(path, tmp_path / "same.gguf", "Q8_0", n_threads=1)
