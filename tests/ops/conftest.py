@@ -201,7 +201,7 @@ def lowered() -> Callable[..., list[Step]]:
 
 @dataclass
 class Square:
-    """What a lowering asks of a matrix."""
+    """A matrix, as far as a lowering asks for it."""
 
     type_name: str
     shape: tuple[int, int] = (32, 32)

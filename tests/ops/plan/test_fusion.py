@@ -257,7 +257,7 @@ class TestTheLogits:
         assert not any(map(is_of_logits, others))
 
     def test_need_not_come_last(self, ops_of: OpsOf) -> None:
-        """What they do not depend on is not computed, and keeps no fusion from them."""
+        """Nodes that the logits do not depend on are left out, and prevent no fusion."""
 
         def forward(ops: Any, config: Any, weights: Any) -> Any:
             x = ops.embedding(weights["w0"])
