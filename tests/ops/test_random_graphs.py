@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 from numpy.typing import NDArray
-from states import key_values
 
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.ops.batch import Batch
@@ -26,6 +25,7 @@ from llamacy.ops.plan.packed_weights import pack_weights
 from llamacy.ops.plan.step import Step
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.specs import KeyValues
+from tests.support.states import key_values
 
 if TYPE_CHECKING:
     from tests.ops.conftest import Executors
