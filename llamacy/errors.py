@@ -28,9 +28,9 @@ class FormatError(LlamacyError, ValueError):
     field : str
         The faulty place in the file: a metadata key, a tensor, a header field.
     wanted : object
-        What llamacy expected there.
+        The value that llamacy expected there.
     found : object
-        What is there.
+        The value that is there.
     """
 
     def __init__(

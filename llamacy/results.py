@@ -13,7 +13,7 @@ FinishReason = Literal["stop", "length", "cancelled", "tool_calls"]
 
 `"stop"`: an end-of-text token or a stop string. `"length"`: `max_tokens`, or the
 context is full. `"cancelled"`: its stream was closed, or is not at its end.
-`"tool_calls"`: an answer ended with calls of tools, whose results it waits for.
+`"tool_calls"`: an answer ended with tool calls, whose results it waits for.
 """
 
 

@@ -15,14 +15,14 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-import random_model
 from numpy.typing import NDArray
 
 from llamacy import kernels
 from llamacy.kernels.cpu import MACHINE
 from llamacy.kernels.levels import Level, levels_of
+from tests.support import random_model
 
-pytest_plugins = ["hub_fixtures"]
+pytest_plugins = ["tests.support.hub_fixtures"]
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTED = pytest.StashKey[set[str]]()

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import typer
-from hub_server import HubServer, Repo
-from hugging_face import write_babble
 from typer.testing import CliRunner
 
 from llamacy.cli import app
+from tests.support.hub_server import HubServer, Repo
+from tests.support.hugging_face import write_babble
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import HubServer, Repo
-from hugging_face import write_babble
-from lora_files import random_pairs, write_lora
 
 import llamacy
+from tests.support.hub_server import HubServer, Repo
+from tests.support.hugging_face import write_babble
+from tests.support.lora_files import random_pairs, write_lora
 
 QUERY = "blk.0.attn_q.weight"
 PACKAGE = Path(llamacy.__file__).parent

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import random_model
 from numpy.typing import NDArray
 
 import llamacy
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model_files.hyperparameters import read_hyperparameters
+from tests.support import random_model
 
 N_CTX_ORIG = 64
 

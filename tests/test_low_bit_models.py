@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import byte_level_model
 import numpy as np
 import pytest
-from forward_passes import logits
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 import llamacy
 from llamacy.cli import app
+from tests.support import byte_level_model
+from tests.support.forward_passes import logits
 
 TYPES = (
     *("IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ1_S", "IQ1_M"),

@@ -48,7 +48,7 @@ class Architecture:
         Parameters
         ----------
         config : ModelConfig
-            What the file says; a complete configuration stays as it is.
+            The file's configuration; a complete one stays as it is.
         path : str
             The file, for errors.
 

@@ -1,4 +1,4 @@
-"""What a family adds to the layers that a file describes."""
+"""A family's additions to the layers that a file describes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def layers_with(
     Parameters
     ----------
     config : ModelConfig
-        What the file says.
+        The file's configuration.
     is_neox : bool
         Whether rotated pairs are half of the rotated dimensions apart.
     scale : float or None

@@ -1,8 +1,8 @@
 """A model in parts, as a family's forward pass puts them together.
 
 `Parts` is the whole model: its embedding, its blocks, its logits. A `Block` is one
-layer: its configuration, its weights, and the ways in which any part applies them. What
-a layer is made of has a file of its own: `attention.py`, `feed_forward.py`.
+layer: its configuration, its weights, and the ways in which any part applies them. The
+parts of a layer have files of their own: `attention.py`, `feed_forward.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from llamacy.ops.rope import Rope
 from llamacy.ops.vocabulary import Ops
 
 Value = NewType("Value", object)
-"""What operations take and give: an array of the reference, a node of the plan's graph.
+"""An operation's argument or result: the reference's array, or the plan's graph node.
 
 It stands for float32, (M, n): a row for each token of the batch.
 """

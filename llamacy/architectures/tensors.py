@@ -18,7 +18,7 @@ MIN_DIVISOR: Final = 1e-6  # dividing by a smaller one may overflow
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """What a tensor must be.
+    """The requirements that a tensor must meet.
 
     Attributes
     ----------
@@ -183,7 +183,7 @@ def select_tensors(
     Parameters
     ----------
     specs : mapping of str to TensorSpec
-        What the model is made of.
+        Specs of all tensors of the model.
     tensors : mapping of str to Tensor
         The file's tensors.
     path : str

@@ -23,7 +23,7 @@ class ChatFormat:
     Attributes
     ----------
     name : str
-        What error messages call the format.
+        Name of the format in error messages.
     template : str
         A template in Jinja's language, as transformers uses it.
     stop : tuple of str

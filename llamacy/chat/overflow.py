@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 Overflow = Literal["error", "truncate", "shift"]
-"""What to do with a conversation that is too long for the context."""
+"""How to handle a conversation that is too long for the context."""
 
 _SYSTEM = ("system", "developer")
 
@@ -146,7 +146,7 @@ class Shift:
         Returns
         -------
         list of int or None
-            What remains of the conversation and of the answer; None if the last turn
+            The rest of the conversation and of the answer; None if the last turn
             leaves less than an eighth of the context: too little for an answer.
         """
         half = self._n_ctx // 2

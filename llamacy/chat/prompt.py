@@ -36,7 +36,7 @@ class PromptOptions(TypedDict, total=False):
     chat_format : str or None
         Name of a built-in format, or a template; None uses the model's own template.
     overflow : {"error", "truncate", "shift"}
-        What to do with a conversation too long for the context: raise; leave out the
+        How to handle a conversation too long for the context: raise; leave out the
         oldest turns; or do so again whenever the answer fills the context.
     tools : sequence or None
         Functions that the model may call, or their JSON schemas.

@@ -148,7 +148,7 @@ def chat_completion(
     completion : Completion
         The generated text.
     prompt : ChatPrompt or None
-        What it was generated from; None if generation has not begun.
+        The prompt it was generated from; None if generation has not begun.
     """
     same = {field.name: getattr(completion, field.name) for field in fields(Completion)}
     if prompt is None:

@@ -22,7 +22,7 @@ def render(source: str, name: str, values: Mapping[str, Any]) -> str:
     source : str
         The template, in Jinja's language.
     name : str
-        What error messages call the template.
+        Name of the template in error messages.
     values : mapping
         The template's variables: `messages`, `tools`, `bos_token` and so on.
 

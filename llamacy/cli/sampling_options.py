@@ -163,7 +163,7 @@ class SamplingFlags:
 
         Parameters
         ----------
-        **others
+        **others : Any
             Further fields of `SamplingParams`.
 
         Raises

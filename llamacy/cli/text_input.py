@@ -42,7 +42,7 @@ def model_and_text(
     file : Path or None
         Option that names a file with the text.
     what : str
-        What error messages call the text.
+        Name of the text in error messages.
     reads_pipe : bool
         Whether piped input is the text, if there is no other.
     joins_pipe : bool

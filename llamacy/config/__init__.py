@@ -1,4 +1,4 @@
-"""What a model is: the hyperparameters that every layer above the formats works from.
+"""A model's hyperparameters, from which every layer above the formats works.
 
 The names are ggml's. A format fills a `ModelConfig` in, one `LayerConfig` a layer; a
 family of `architectures` completes it; nothing here knows where the numbers came from.

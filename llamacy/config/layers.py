@@ -56,7 +56,7 @@ class AttentionConfig:
 
 
 Mixer: TypeAlias = AttentionConfig
-"""What may mix the tokens of a layer: one class for each kind of mixer.
+"""A part of a layer that mixes its tokens: one class for each kind of mixer.
 
 A recurrent mixer, or attention to another layer's keys and values, is a class of its
 own in this union, and a part of its own in `llamacy.architectures`.
@@ -91,7 +91,7 @@ class LayerConfig:
     mixer : Mixer
         How the layer mixes tokens.
     feed_forward : FeedForwardConfig
-        What it does with each token alone.
+        The part of the layer that works on each token alone.
     """
 
     mixer: Mixer

@@ -1,10 +1,10 @@
-"""What a family's files leave out about single layers.
+"""Facts about single layers that a family's files leave out.
 
 A GGUF file of Gemma 3 has the size of the window, but not which layers have it. Two
 readers need to know: that of GGUF, to tell layers apart, and that of config.json, to
 leave out of the metadata what llama.cpp's converter leaves out. Such a fact stands
-here, below both of them. What no reader needs is in the family's own file in
-`llamacy.architectures`.
+here, below both of them. Facts that no reader needs are in the family's own
+file in `llamacy.architectures`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyRules:
-    """What holds for a family's models where their files do not say otherwise.
+    """Rules that hold for a family's models where their files do not say otherwise.
 
     Attributes
     ----------

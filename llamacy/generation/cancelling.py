@@ -1,4 +1,4 @@
-"""Who still wants a result: the caller's own token, and whether it was withdrawn."""
+"""Whether a result is still wanted: the caller's own token, and withdrawal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What generating needs of a model, in one place: prompts in, requests out."""
+"""Everything that generating needs of a model: prompts in, requests out."""
 
 from __future__ import annotations
 

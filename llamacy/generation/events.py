@@ -1,4 +1,4 @@
-"""What a request posts to the mailbox of the thread or task that waits for it."""
+"""Events that a request posts to the mailbox where a thread or task waits for it."""
 
 from __future__ import annotations
 

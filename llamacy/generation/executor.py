@@ -1,4 +1,4 @@
-"""What generation asks of an executor."""
+"""The methods that generation needs of an executor."""
 
 from __future__ import annotations
 

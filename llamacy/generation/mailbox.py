@@ -20,7 +20,7 @@ _POLL_SECONDS = 0.1  # Windows tells a waiting thread of Ctrl-C only between wai
 
 
 class Sender(Protocol):
-    """What a mailbox needs of a request."""
+    """The method that a mailbox needs of a request."""
 
     def withdraw(self) -> None:
         """Note that nobody will ever take the events."""
@@ -38,7 +38,7 @@ class Posted(NamedTuple, Generic[SenderT]):
 
 
 class Mailbox(Protocol[SenderT_contra]):
-    """What a request needs of a mailbox. The worker's thread alone posts."""
+    """The methods that a request needs of a mailbox; only the worker's thread posts."""
 
     @property
     def is_full(self) -> bool:

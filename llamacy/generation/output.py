@@ -1,4 +1,4 @@
-"""What one request has generated: tokens, their text, their likelihoods."""
+"""The output of one request: tokens, their text, their likelihoods."""
 
 from __future__ import annotations
 

@@ -50,9 +50,9 @@ class Limits:
     n_batch : int
         Of all kinds.
     n_decode : int
-        Those that grow texts.
+        Most rows that grow texts.
     n_scored : int
-        Those of prompts of which all logits are wanted.
+        Most rows of prompts of which all logits are wanted.
     """
 
     n_batch: int

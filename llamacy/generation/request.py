@@ -22,7 +22,7 @@ GoalT_co = TypeVar("GoalT_co", bound=Goal, covariant=True)
 
 
 class Leftover(Enum):
-    """What becomes of a request's sequence when the request ends."""
+    """The fate of a request's sequence when the request ends."""
 
     CACHED = "cached"
     """Cached, for prompts that begin alike; closed if the request failed."""
@@ -42,9 +42,9 @@ class Request(Generic[GoalT_co]):
     Parameters
     ----------
     goal : Goal
-        What its tokens are read for; it has the request's `Context`.
+        The purpose for which its tokens are read; it has the request's `Context`.
     leftover : Leftover, default CACHED
-        What becomes of its sequence.
+        The fate of its sequence.
     cancel : CancelToken, optional
         Ends the request once it is set.
 

@@ -1,9 +1,9 @@
 """Which requests run, and what becomes of their sequences.
 
 A pass grows every text and reads as much of the prompts as there is room for: see
-`parts`. What prompts have in common is read once: a sequence is forked from one that
-already holds the same tokens, of another request or of the cache, and a prompt waits
-while another request is reading what both begin with: see `sharing`.
+`parts`. Tokens that prompts have in common are read once: a sequence is forked from one
+that already holds the same tokens, of another request or of the cache, and a prompt
+waits while another request is reading what both begin with: see `sharing`.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Scheduler:
             request.park_or_resume()
         self._admit()
         self._run_pass()
-        # Those that wait may begin like one that has just ended.
+        # Waiting requests may begin like one that has just ended.
         self._admit()
         self._release_ended()
 

@@ -1,4 +1,4 @@
-"""What the prompts of several requests have in common, so that it is read once."""
+"""Tokens that several prompts have in common, and that are read only once."""
 
 from __future__ import annotations
 

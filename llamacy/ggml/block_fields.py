@@ -50,8 +50,8 @@ def scale_groups(scales: Floats, weights: Floats) -> Floats:
     ----------
     scales : float32, (n_blocks, n_groups)
         Scales of the groups.
-    weights : float32, any shape of the same size as the result
-        Weights of blocks in order.
+    weights : float32, any shape
+        Weights of blocks in order, as many as the result has.
 
     Returns
     -------

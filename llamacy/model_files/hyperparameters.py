@@ -1,4 +1,4 @@
-"""What a model is, of an open file: its family, and its configuration."""
+"""An open file's model: its family, and its configuration."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Explanation:
     kinds : tuple of KindReport
         Its steps by kind, those that took longest first.
     limits : Roofline or None
-        What this machine can do at most; None if it was not measured.
+        The limits of this machine; None if they were not measured.
     """
 
     report: PassReport

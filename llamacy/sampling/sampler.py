@@ -30,7 +30,7 @@ class Sampler:
     Parameters
     ----------
     params : SamplingParams
-        The options. Those about where to end are the caller's concern.
+        The options; the caller handles the options that end a text.
     tokenizer : TokenTexts, optional
         Finds DRY's sequence breakers among the tokens.
     seed_offset : int

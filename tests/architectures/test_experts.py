@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forward_passes import logits
 from numpy.typing import NDArray
 
 import llamacy
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model_files.hyperparameters import read_hyperparameters
+from tests.support.forward_passes import logits
 
 Tensors = dict[str, NDArray[np.float32]]
 Write = Callable[..., Path]

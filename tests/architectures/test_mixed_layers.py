@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import mixed_family
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from llamacy.ggml.types import GGMLType
 from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import Batch
+from tests.support import mixed_family
 
 Array = NDArray[np.float32]
 Tensors = dict[str, Array]

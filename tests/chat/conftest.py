@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import random_model
-import tool_templates
 
 import llamacy
 from llamacy.tokenizers import tokenizer_from_metadata
 from llamacy.tokenizers.base import Tokenizer
+from tests.support import random_model, tool_templates
 
 MakeTokenizer = Callable[..., Tokenizer]
 

@@ -6,11 +6,11 @@ import logging
 from typing import Any
 
 import pytest
-from puppet import saying
 
 import llamacy
 from llamacy.chat.overflow import Shift, Turns
 from llamacy.sampling import SamplingParams
+from tests.support.puppet import saying
 
 N_CTX = 256
 TALK: list[dict[str, Any]] = [{"role": "system", "content": "be"}]

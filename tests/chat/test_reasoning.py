@@ -7,11 +7,11 @@ import json
 from typing import Any
 
 import pytest
-from puppet import saying
-from tool_templates import HARMONY, HERMES
 
 import llamacy
 from llamacy.chat.messages import without_past_reasoning
+from tests.support.puppet import saying
+from tests.support.tool_templates import HARMONY, HERMES
 
 PROMPT = [{"role": "user", "content": "Is it?"}]
 THOUGHT = "<think>\nLet me see.\n</think>\n\nIt is."

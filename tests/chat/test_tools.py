@@ -8,8 +8,10 @@ import logging
 from typing import Any
 
 import pytest
-from puppet import saying
-from tool_templates import (
+
+import llamacy
+from tests.support.puppet import saying
+from tests.support.tool_templates import (
     CODER,
     DEEPSEEK,
     HARMONY,
@@ -18,8 +20,6 @@ from tool_templates import (
     MISTRAL,
     TEMPLATES,
 )
-
-import llamacy
 
 PARIS: Any = {"city": "Paris", "days": 2}
 JSON = json.dumps(PARIS)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import random_model
-from old_files import OldModel
 
 from llamacy.formats.gguf.file import open_gguf
+from tests.support import random_model
+from tests.support.old_files import OldModel
 
 Shell = Callable[..., Any]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hugging_face import write_babble
 
 import llamacy
+from tests.support.hugging_face import write_babble
 
 Shell = Callable[..., Any]
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_fixtures import REPO
-from hub_server import HubServer, Repo
-from hugging_face import write_babble
 
 import llamacy
 from llamacy.model_files.sources import locate
+from tests.support.hub_fixtures import REPO
+from tests.support.hub_server import HubServer, Repo
+from tests.support.hugging_face import write_babble
 
 Shell = Callable[..., Any]
 

@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from puppet import saying
-from tool_templates import HERMES
 
 import llamacy
 from llamacy.chat.results import ChatPiece
@@ -18,6 +16,8 @@ from llamacy.cli.chat_commands import Talk
 from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
 from llamacy.results import Piece
 from llamacy.sampling import SamplingParams
+from tests.support.puppet import saying
+from tests.support.tool_templates import HERMES
 
 PIECES = [
     ChatPiece("", [1], reasoning="Let "),

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lora_files import random_pairs, write_lora
 
 import llamacy
 from llamacy.formats.gguf.file import open_gguf
+from tests.support.lora_files import random_pairs, write_lora
 
 PROMPT = "Once upon a time"
 Shell = Callable[..., Any]

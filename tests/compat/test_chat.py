@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import random_model
-from puppet import saying
-from tool_templates import HERMES
 
 import llamacy
 from llamacy.compat.llama_cpp import Llama
+from tests.support import random_model
+from tests.support.puppet import saying
+from tests.support.tool_templates import HERMES
 
 MESSAGES: Any = [
     {"role": "system", "content": "be"},

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lora_files import random_pairs, write_lora
 
 import llamacy
 from llamacy.compat.llama_cpp import Llama, LlamaCache, LlamaDiskCache, LlamaTokenizer
+from tests.support.lora_files import random_pairs, write_lora
 
 IDS = [1, 403, 407, 261, 378]
 

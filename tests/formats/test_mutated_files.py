@@ -15,13 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import byte_level_model
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from random_blocks import FACTORS
 
 import llamacy
+from tests.support import byte_level_model
+from tests.support.random_blocks import FACTORS
 
 N_MUTANTS = int(os.environ.get("LLAMACY_MUTANTS", "100"))
 SOURCES = ("stories", "babble", "low_bits", "features")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from scripted import ScriptedExecutor
 
 from llamacy.generation.context import Context
+from tests.support.scripted import ScriptedExecutor
 
 IDS = list(range(10, 20))
 

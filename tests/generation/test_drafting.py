@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scripted import ScriptedExecutor, Vocabulary
 
 import llamacy
 from llamacy.generation.completions import completion
@@ -21,6 +20,7 @@ from llamacy.generation.stages import Stage
 from llamacy.generation.worker import Worker
 from llamacy.model.model import Model
 from llamacy.sampling import SamplingParams
+from tests.support.scripted import ScriptedExecutor, Vocabulary
 
 PROMPT = "Once upon a time"
 N_TOKENS = 60

@@ -6,16 +6,16 @@ import asyncio
 import threading
 
 import pytest
-from scripted import (
-    ScriptedExecutor,
-    Vocabulary,
-    request,
-)
 
 from llamacy.generation.gather import gather, gather_async, made_in_thread
 from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
 from llamacy.generation.worker import Worker
+from tests.support.scripted import (
+    ScriptedExecutor,
+    Vocabulary,
+    request,
+)
 
 
 def test_progress_is_told_and_may_end_it() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scripted import N_VOCAB, ScriptedExecutor, Vocabulary
 
 from llamacy.errors import ContextLengthError
 from llamacy.generation.context import Context
@@ -16,6 +15,7 @@ from llamacy.generation.goals.read import Read
 from llamacy.generation.goals.score import Score
 from llamacy.generation.request import Request
 from llamacy.generation.worker import Worker
+from tests.support.scripted import N_VOCAB, ScriptedExecutor, Vocabulary
 
 TEXT = "a text of 23 characters"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scripted import ScriptedExecutor, Vocabulary
 
 from llamacy.generation.context import Context
 from llamacy.generation.goals.logits import Logits, Receive
 from llamacy.generation.in_turn import run_in_turn
 from llamacy.generation.request import Leftover, Request
 from llamacy.generation.worker import Worker
+from tests.support.scripted import ScriptedExecutor, Vocabulary
 
 
 def logits_request(text: str, first: int, receive: Receive) -> Request[Logits]:

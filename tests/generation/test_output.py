@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scripted import N_VOCAB, Vocabulary
 
 from llamacy.generation.output import Output
 from llamacy.results import TokenLogprob
 from llamacy.sampling import SamplingParams
+from tests.support.scripted import N_VOCAB, Vocabulary
 
 
 def output(tokenizer: Any = None, **options: Any) -> Output:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from scripted import ScriptedExecutor, Vocabulary, request
 
 from llamacy.generation.context import Context
 from llamacy.generation.goals.logits import Logits
@@ -12,6 +11,7 @@ from llamacy.generation.parts import LOGITS_BYTES, MAX_READ_BESIDE, Limits, choo
 from llamacy.generation.request import AnyRequest, Request
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import Stage
+from tests.support.scripted import ScriptedExecutor, Vocabulary, request
 
 EXECUTOR = ScriptedExecutor({}, n_batch=512)
 

@@ -6,10 +6,10 @@ import logging
 import re
 
 import pytest
-from scripted import ScriptedExecutor, Vocabulary, add, request
 
 from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.scheduler import Scheduler
+from tests.support.scripted import ScriptedExecutor, Vocabulary, add, request
 
 PROMPT = "x" * 40
 

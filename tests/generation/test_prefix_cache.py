@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import ScriptedExecutor, ScriptedSequence
 
 from llamacy.generation.prefix_cache import MIN_SHARED, PrefixCache, common_prefix
+from tests.support.scripted import ScriptedExecutor, ScriptedSequence
 
 
 def sequence(executor: ScriptedExecutor, ids: list[int]) -> ScriptedSequence:

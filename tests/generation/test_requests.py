@@ -7,14 +7,6 @@ import threading
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scripted import (
-    EOG,
-    N_VOCAB,
-    ScriptedExecutor,
-    Vocabulary,
-    complete,
-    request,
-)
 
 from llamacy.errors import ContextLengthError
 from llamacy.generation.completions import completion
@@ -25,6 +17,14 @@ from llamacy.generation.request import Request
 from llamacy.generation.streams import Stream
 from llamacy.generation.worker import Worker
 from llamacy.sampling import SamplingParams
+from tests.support.scripted import (
+    EOG,
+    N_VOCAB,
+    ScriptedExecutor,
+    Vocabulary,
+    complete,
+    request,
+)
 
 
 def test_a_text_ends_at_the_end_of_text_token() -> None:

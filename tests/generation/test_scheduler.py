@@ -5,13 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scripted import (
-    ScriptedExecutor,
-    Vocabulary,
-    add,
-    complete,
-    request,
-)
 
 from llamacy.errors import OutOfMemoryError
 from llamacy.generation.completions import completion
@@ -27,6 +20,13 @@ from llamacy.generation.stages import Stage
 from llamacy.generation.streams import Stream
 from llamacy.generation.worker import Worker
 from llamacy.ops.batch import Batch
+from tests.support.scripted import (
+    ScriptedExecutor,
+    Vocabulary,
+    add,
+    complete,
+    request,
+)
 
 
 def test_prompts_are_decoded_together_as_alone() -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from scripted import ScriptedExecutor, ScriptedSequence, Vocabulary, request
 
 from llamacy.generation.mailbox import ThreadMailbox
 from llamacy.generation.prefix_cache import MIN_SHARED, PrefixCache
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.sharing import find_alike, longest_shared, most_shared_soon
 from llamacy.generation.stages import Stage
+from tests.support.scripted import (
+    ScriptedExecutor,
+    ScriptedSequence,
+    Vocabulary,
+    request,
+)
 
 COMMON = "x" * 100
 

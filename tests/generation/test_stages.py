@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from scripted import ScriptedExecutor, Vocabulary, add, request
 
 from llamacy.generation.events import Done, Event, Progress
 from llamacy.generation.mailbox import ThreadMailbox
@@ -12,6 +11,7 @@ from llamacy.generation.request import AnyRequest
 from llamacy.generation.scheduler import Scheduler
 from llamacy.generation.stages import NEXT, Stage
 from llamacy.results import Piece
+from tests.support.scripted import ScriptedExecutor, Vocabulary, add, request
 
 
 @pytest.fixture

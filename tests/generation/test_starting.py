@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from waiting import wait_until
 
 import llamacy
 from llamacy.generation.scheduler import MAX_ACTIVE
 from llamacy.model.model import Model
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from scripted import ScriptedExecutor, Vocabulary, complete, request
 
 from llamacy.generation.stopwatch import Stopwatch
+from tests.support.scripted import ScriptedExecutor, Vocabulary, complete, request
 
 
 def test_passes_and_seconds_are_counted_by_kind(

@@ -9,13 +9,13 @@ import time
 from collections import Counter
 
 import pytest
-from scripted import ScriptedExecutor, Vocabulary, request
-from waiting import wait_until
 
 from llamacy.generation.gather import gather_async
 from llamacy.generation.mailbox import RUN_AHEAD
 from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.generation.worker import Worker
+from tests.support.scripted import ScriptedExecutor, Vocabulary, request
+from tests.support.waiting import wait_until
 
 LONG = "abcdefghij" * 50
 

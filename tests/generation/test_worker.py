@@ -9,8 +9,6 @@ import threading
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scripted import ScriptedExecutor, Vocabulary, request
-from waiting import wait_until
 
 from llamacy.errors import BusyError, ClosedError, ForkedError
 from llamacy.generation.completions import completion
@@ -23,6 +21,8 @@ from llamacy.generation.stages import Stage
 from llamacy.generation.streams import Stream
 from llamacy.generation.worker import Worker
 from llamacy.ops.batch import Batch
+from tests.support.scripted import ScriptedExecutor, Vocabulary, request
+from tests.support.waiting import wait_until
 
 LONG = "abcdefghij" * 50
 

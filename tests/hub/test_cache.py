@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from hub_fixtures import REPO
-from hub_server import HubServer, Repo
 
 import llamacy
 from llamacy.hub.cache import CachedModel
 from llamacy.model_files.sources import locate
+from tests.support.hub_fixtures import REPO
+from tests.support.hub_server import HubServer, Repo
 
 
 def by_name() -> dict[str, CachedModel]:

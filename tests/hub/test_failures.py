@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub_fixtures import REPO
-from hub_server import HubServer, Repo
 from huggingface_hub import constants
 
 import llamacy
 from llamacy.model_files.sources import locate
+from tests.support.hub_fixtures import REPO
+from tests.support.hub_server import HubServer, Repo
 
 FILE = "tiny-Q4_K_M.gguf"
 

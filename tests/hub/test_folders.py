@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_server import HubServer, Repo
-from hugging_face import write_babble
 
 import llamacy
 from llamacy.model_files.sources import find_source, locate
+from tests.support.hub_server import HubServer, Repo
+from tests.support.hugging_face import write_babble
 
 REPO = "user/babble"
 INDEX = "model.safetensors.index.json"

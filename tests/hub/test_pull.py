@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub_fixtures import REPO
-from hub_server import HubServer, Repo
 
 import llamacy
 from llamacy.model_files.sources import locate
+from tests.support.hub_fixtures import REPO
+from tests.support.hub_server import HubServer, Repo
 
 
 def test_a_model_is_loaded_by_name(repo: Repo, cache: Path, model: bytes) -> None:

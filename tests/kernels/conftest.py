@@ -10,7 +10,6 @@ import gguf
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from random_blocks import FACTORS, random_blocks
 
 from llamacy import kernels
 from llamacy.ggml.types import GGMLType, dequantize
@@ -18,6 +17,7 @@ from llamacy.kernels.levels import Level
 from llamacy.kernels.packing.matrices import PackedMatrix, pack, packed_bytes
 from llamacy.ops.plan.runtime import Program
 from llamacy.ops.plan.step import Step
+from tests.support.random_blocks import FACTORS, random_blocks
 
 Array = NDArray[np.float32]
 

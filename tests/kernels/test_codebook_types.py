@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from random_blocks import random_blocks, set_iq1_m_factor
 
 from llamacy.ggml.types import GGMLType
+from tests.support.random_blocks import random_blocks, set_iq1_m_factor
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Matrix, Steps

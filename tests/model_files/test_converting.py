@@ -9,8 +9,6 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-import random_model
-from hugging_face import hugging_face_tensors, write_babble, write_tensors
 from numpy.typing import NDArray
 
 import llamacy
@@ -18,6 +16,8 @@ from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.requantized import RequantizedTensor
 from llamacy.ggml.file_types import FILE_TYPES
 from llamacy.model_files.opening import open_model
+from tests.support import random_model
+from tests.support.hugging_face import hugging_face_tensors, write_babble, write_tensors
 
 PROMPT = "ba be bi bo bu, da de di"
 

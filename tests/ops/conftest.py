@@ -10,7 +10,6 @@ import gguf
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from states import key_values
 
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.ggml.types import GGMLType, dequantize
@@ -23,6 +22,7 @@ from llamacy.ops.reference import ReferenceExecutor
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.layout import StateLayout
 from llamacy.ops.vocabulary import Forward
+from tests.support.states import key_values
 
 Array = NDArray[np.float32]
 
@@ -201,7 +201,7 @@ def lowered() -> Callable[..., list[Step]]:
 
 @dataclass
 class Square:
-    """What a lowering asks of a matrix."""
+    """A matrix, as far as a lowering asks for it."""
 
     type_name: str
     shape: tuple[int, int] = (32, 32)

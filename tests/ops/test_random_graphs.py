@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 from numpy.typing import NDArray
-from states import key_values
 
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.ops.batch import Batch
@@ -26,6 +25,7 @@ from llamacy.ops.plan.packed_weights import pack_weights
 from llamacy.ops.plan.step import Step
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.specs import KeyValues
+from tests.support.states import key_values
 
 if TYPE_CHECKING:
     from tests.ops.conftest import Executors
@@ -236,7 +236,7 @@ class Draft:
         size = 1 + max(self.sizes[x], self.sizes[y])
         return self.push("add", (x, y), self.widths[x], size)
 
-    # What models make of them; later operations may read each part again.
+    # As models use them; later operations may read each part again.
 
     def heads(self) -> int:
         x = self.small(self.choose(), 1)
@@ -275,7 +275,7 @@ ON_ANY_ROWS = (
 def graphs(draw: Any) -> Graph:
     """Operations on all rows, then on the wanted ones; any value of these is returned.
 
-    What the logits do not depend on stays in the graph.
+    Nodes that the logits do not depend on stay in the graph.
     """
     draft = Draft(draw)
     draft.embedding()
@@ -330,7 +330,7 @@ def weights() -> dict[str, Array]:
 
 
 def logits_of(executor: Any) -> Array:
-    """Those of a prompt, of single rows after it, and of rows of two sequences."""
+    """Return the logits of a prompt, of single rows after it, and of two sequences."""
     tokens = np.random.default_rng(2).integers(0, N_VOCAB, 64).tolist()
     a, b = executor.new_sequence(), executor.new_sequence()
     out = [

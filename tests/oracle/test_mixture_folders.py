@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hugging_face import write_safetensors
 from numpy.typing import NDArray
 
 import llamacy
@@ -16,6 +15,7 @@ from llamacy.formats.gguf.config import read_config
 from llamacy.model.executors import load_executor
 from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
+from tests.support.hugging_face import write_safetensors
 
 pytestmark = pytest.mark.oracle
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, Optional, Union
 
 import pytest
-import random_model
-import tool_templates
 
 import llamacy
 from llamacy.chat.tools import function_schema
+from tests.support import random_model, tool_templates
 
 pytestmark = pytest.mark.oracle
 

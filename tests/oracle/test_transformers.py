@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import transformers_gguf
 from numpy.typing import NDArray
 
 import llamacy
@@ -17,6 +16,7 @@ from llamacy.kernels.levels import Level
 from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
+from tests.support import transformers_gguf
 
 pytestmark = pytest.mark.oracle
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")

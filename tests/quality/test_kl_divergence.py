@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import random_model
 from numpy.typing import NDArray
 
 import llamacy
 from llamacy.model.model import Model
 from llamacy.quality.logits_file import LogitsFile
+from tests.support import random_model
 
 N_CTX = 20
 RECORDED = Path(__file__).parent / "llama-perplexity.logits"

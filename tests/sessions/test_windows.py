@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import random_model
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
@@ -22,6 +21,7 @@ from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.plan.plan import Plan
 from llamacy.ops.state.kv_pages import PAGE
 from llamacy.ops.state.windows import MARGIN
+from tests.support import random_model
 
 WINDOW = 48
 N_LONG = WINDOW + MARGIN + 400

@@ -9,7 +9,8 @@ from typing import Any
 import gguf
 import numpy as np
 from numpy.typing import NDArray
-from random_blocks import FACTORS, random_weights
+
+from tests.support.random_blocks import FACTORS, random_weights
 
 
 def shapes(n_embd: int, n_ff: int) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import random_model
-from hub_server import HubServer, Repo
 from huggingface_hub import close_session, constants
+
+from tests.support import random_model
+from tests.support.hub_server import HubServer, Repo
 
 REPO = "user/tiny-GGUF"
 

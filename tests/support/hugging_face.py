@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import random_model
 from numpy.typing import NDArray
+
+from tests.support import random_model
 
 Tensors = Mapping[str, NDArray[Any]]
 

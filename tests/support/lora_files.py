@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import hugging_face
 import numpy as np
 from numpy.typing import NDArray
+
+from tests.support import hugging_face
 
 Floats = NDArray[np.float32]
 Pairs = Mapping[str, tuple[Floats, Floats]]

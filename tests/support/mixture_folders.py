@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hugging_face import write_json, write_tensors
 from numpy.typing import NDArray
+
+from tests.support.hugging_face import write_json, write_tensors
 
 Array = NDArray[Any]
 Tensors = dict[str, Array]

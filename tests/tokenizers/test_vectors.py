@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from lines_run import lines_run
 
 from llamacy.model_files.tokenizer import load_tokenizer
 from llamacy.tokenizers import Tokenizer
+from tests.support.lines_run import lines_run
 
 NAMES = ("llama-spm", "llama-bpe", "qwen2")
 

@@ -63,7 +63,7 @@ class ReplyReader:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a piece of text adds to an answer."""
+    """The changes that a piece of text makes to an answer."""
 
     text: str = ""
     reasoning: str = ""

@@ -28,7 +28,7 @@ def type_schema(name: str, hint: Any) -> dict[str, Any]:
     Parameters
     ----------
     name : str
-        What error messages call the parameter.
+        Name of the parameter in error messages.
     hint : type
         int, float, str, bool, None, Any, an Enum, or a Literal, list, tuple, dict or
         Union of these.

@@ -46,8 +46,8 @@ def read_config(file: ModelFile) -> ModelConfig:
     Returns
     -------
     ModelConfig
-        What the file says. Its layers have sizes, windows and rotations; what else a
-        family knows of them is added by `llamacy.architectures`.
+        The file's configuration. Its layers have sizes, windows and rotations;
+        `llamacy.architectures` adds what else a family knows about them.
 
     Raises
     ------

@@ -139,7 +139,7 @@ def read_layers(
     keys : Keys
         The file's metadata.
     config : ModelConfig
-        What the file says of all layers.
+        The file's configuration of all layers.
     rules : FamilyRules
         The family's rules.
     sizes : list of LayerSizes

@@ -32,9 +32,9 @@ class StringArrayError(ValueError):
     index : int
         Index of the string in the array.
     wanted : str
-        What was expected there.
+        The value that was expected there.
     found : str
-        What is there.
+        The value that is there.
     """
 
     def __init__(self, index: int, wanted: str, found: str) -> None:

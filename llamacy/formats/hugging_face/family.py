@@ -1,4 +1,4 @@
-"""What there is to say of a model family in Hugging Face's form."""
+"""The description of a model family in Hugging Face's form."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Mixture:
 class Family:
     """One class of models of transformers.
 
-    What both of its formats leave out of files is in `llamacy.config.rules`.
+    Facts that both of its formats leave out of files are in `llamacy.config.rules`.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Family:
         Whether GGUF has side by side the rows of Q and K that are rotated together,
         which in Hugging Face's files are half a head apart.
     norm_offset : float
-        What GGUF files have added to the weights of norms.
+        The offset that GGUF files have added to the weights of norms.
     mixture : Mixture or None
         How it names its experts; None for a dense family.
     is_tied : bool

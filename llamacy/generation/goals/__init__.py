@@ -1,4 +1,4 @@
-"""What a request reads its tokens for.
+"""Goals: the purposes for which requests read their tokens.
 
 A goal belongs to one request. Before each pass it says which rows go in and which of
 them lead to logits; after the pass it takes those logits, and says whether the request

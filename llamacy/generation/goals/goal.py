@@ -14,7 +14,7 @@ from llamacy.results import Piece
 
 
 class Goal(ABC):
-    """What one request reads its tokens for.
+    """The purpose for which one request reads its tokens.
 
     Parameters
     ----------

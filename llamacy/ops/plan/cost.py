@@ -1,4 +1,4 @@
-"""What a forward pass costs at least: the bytes it must read, and its operations.
+"""The least cost of a forward pass: the bytes it must read, and its operations.
 
 A pass reads the weights as they are packed, once; but of an embedding only the rows
 of the tokens, and of experts only as many as a row goes through (several rows may all

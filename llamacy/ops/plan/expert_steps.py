@@ -30,7 +30,7 @@ class ExpertSteps:
     Parameters
     ----------
     kernels : Kernels
-        Those that the steps will call.
+        The kernels that the steps will call.
     n_batch : int
         Most rows of a pass.
     add : callable

@@ -19,7 +19,7 @@
 #include <string.h>
 
 /* Prepared rows of a group begin at a multiple of this number of rows: at every level the
- * prepared form of fewer rows fits into that of so many. */
+ * prepared form of fewer rows fits into that of GROUP_ROWS. */
 enum { GROUP_ROWS = 32 };
 
 typedef struct {

@@ -1,4 +1,4 @@
-"""What a pass does, step by step: shapes, kernels, bytes, operations and seconds."""
+"""A pass explained step by step: shapes, kernels, bytes, operations and seconds."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from llamacy.ops.vocabulary import ELEMENTWISE
 
 
 class Kernels(Protocol):
-    """What a lowering asks of the kernels of a level."""
+    """The questions that a lowering asks the kernels of a level."""
 
     def reads_prepared(self, weight: Any) -> bool:
         """Whether products with a matrix or with experts read prepared activations."""
@@ -35,7 +35,7 @@ class Lowering:
     logits : Node
         The node whose value the runs of the program return.
     kernels : Kernels
-        Those that the steps will call.
+        The kernels that the steps will call.
     layout : StateLayout
         Where the states of the graph's nodes are.
     n_batch : int

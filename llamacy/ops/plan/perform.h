@@ -1,4 +1,4 @@
-/* What threads do for items [begin, end) of a step; step.h has its fields, and interface.h
+/* The work of threads on items [begin, end) of a step; step.h has its fields, and interface.h
  * says what each kernel computes. */
 #ifndef LLAMACY_PERFORM_H
 #define LLAMACY_PERFORM_H

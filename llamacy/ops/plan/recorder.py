@@ -30,7 +30,7 @@ class Node:
         Weights and constants, by their names in the vocabulary; an option that is not
         given is not there.
     state : StateSpec or None
-        What it reads of earlier passes, and leaves for later ones.
+        The state that it reads of earlier passes, and leaves for later ones.
     """
 
     op: str
@@ -67,7 +67,7 @@ class Recorder:
 
     @property
     def states(self) -> list[StateSpec]:
-        """What the layers keep between passes."""
+        """The states that layers keep between passes."""
         return [node.state for node in self.nodes if node.state is not None]
 
     def __getattr__(self, op: str) -> Callable[..., Node]:

@@ -26,7 +26,7 @@ class Buffer:
     Attributes
     ----------
     name : str
-        What tells it from the other buffers of a program.
+        Tells it from the other buffers of a program.
     shape : tuple of int
         Rows and floats of a row, both padded; or bytes.
     dtype : str
@@ -45,7 +45,7 @@ LOGITS: Final = Buffer("logits", ())
 """The array that a run of the program fills: float32, (n_wanted, n_vocab)."""
 
 Operand: TypeAlias = "Buffer | StateSlot | Routing | NDArray[Any]"
-"""What a step reads or writes: a buffer, or the array it was given; a layer's state in
+"""A thing that a step reads or writes: a buffer, or a given array; a layer's state in
 the pages; the routes of a mixture of experts."""
 
 
@@ -58,9 +58,9 @@ class Step:
     op : str
         The kind of step: an operation of the vocabulary, or a part of one.
     reads : dict of Operand
-        What it reads of other steps.
+        Operands that it reads, of other steps.
     writes : dict of Operand
-        What it writes, and may read before.
+        Operands that it writes, and may read before.
     constants : dict
         Weights, sizes and numbers, which no step writes.
     of_wanted : bool

@@ -1,4 +1,4 @@
-"""What layers keep of each text between forward passes.
+"""State: the memory of each text that layers keep between forward passes.
 
 ::
 

@@ -25,7 +25,7 @@ class StateSlot:
     Attributes
     ----------
     spec : StateSpec
-        What the layer keeps.
+        The state that the layer keeps.
     kv_type : str
         Type of keys and values.
     offset : int

@@ -1,4 +1,4 @@
-"""What executors keep of one text between forward passes: a protocol, and its pages.
+"""One text's state between forward passes: a protocol, and its pages.
 
 A sequence grows with its text, forks with it, and goes back with it as far as it can.
 All states of a text are under one sequence: its tokens' keys and values in pages, and
@@ -22,7 +22,7 @@ ReadPart: TypeAlias = Callable[[str, int], bytes | memoryview]
 
 
 class SequenceState(Protocol):
-    """What layers keep of one text's tokens between forward passes."""
+    """The state that layers keep of one text between forward passes."""
 
     @property
     def n_past(self) -> int:

@@ -14,7 +14,7 @@ from llamacy.ops.state.windows import n_read, n_seen
 
 
 class StateSpec(Protocol):
-    """What one layer keeps, whatever it is."""
+    """Describes the state that one layer keeps, of whatever kind."""
 
     @property
     def layer(self) -> int:

@@ -1,4 +1,4 @@
-"""What the windows of attention leave of a text's keys and values, and what may go.
+"""Keys and values that the windows of attention still reach, and those to free.
 
 A page holds its tokens for all layers, so the widest window decides; one layer without
 a window, which sees the whole text, keeps everything.

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lines_run import lines_run
 from numpy.typing import NDArray
 
 from llamacy import errors
@@ -24,6 +23,7 @@ from llamacy.formats import mapped_file, other_formats
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.ggml import types as ggml
 from llamacy.ggml.types import GGMLType
+from tests.support.lines_run import lines_run
 
 gguf = pytest.importorskip("gguf")
 

@@ -7,9 +7,9 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lines_run import lines_run
 
 from llamacy.formats.gguf.string_array import StringArrayError, read_strings
+from tests.support.lines_run import lines_run
 
 # characters of tokens, and bytes that resemble a header
 texts = st.one_of(

@@ -8,8 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hugging_face import write_json
-from mixture_folders import (
+
+from llamacy.errors import ClosedError, FormatError, UnsupportedError
+from llamacy.formats.hugging_face import HuggingFaceFolder, open_hugging_face
+from llamacy.formats.safetensors.folder import open_safetensors
+from llamacy.model_files.converting import convert
+from llamacy.model_files.opening import open_model
+from tests.support.hugging_face import write_json
+from tests.support.mixture_folders import (
     CONFIG,
     DOWN,
     FORMS,
@@ -29,12 +35,6 @@ from mixture_folders import (
     turned,
     write,
 )
-
-from llamacy.errors import ClosedError, FormatError, UnsupportedError
-from llamacy.formats.hugging_face import HuggingFaceFolder, open_hugging_face
-from llamacy.formats.safetensors.folder import open_safetensors
-from llamacy.model_files.converting import convert
-from llamacy.model_files.opening import open_model
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])

@@ -8,15 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import random_model
-from hugging_face import (
-    BABBLE,
-    halves_apart,
-    hugging_face_tensors,
-    write_babble,
-    write_json,
-    write_tensors,
-)
 from numpy.typing import NDArray
 
 import llamacy
@@ -25,6 +16,15 @@ from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.hugging_face import open_hugging_face
 from llamacy.formats.metadata import Metadata
+from tests.support import random_model
+from tests.support.hugging_face import (
+    BABBLE,
+    halves_apart,
+    hugging_face_tensors,
+    write_babble,
+    write_json,
+    write_tensors,
+)
 
 LINEAR = {"type": "linear", "factor": 4.0}
 YARN = {

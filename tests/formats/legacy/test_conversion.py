@@ -10,17 +10,16 @@ from typing import Any
 
 import gguf
 import numpy as np
-import old_files
 import pytest
-import random_model
 from numpy.typing import NDArray
-from old_files import OldModel
 
 import llamacy
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
 from llamacy.ops.batch import Batch
+from tests.support import old_files, random_model
+from tests.support.old_files import OldModel
 
 Floats = NDArray[np.float32]
 

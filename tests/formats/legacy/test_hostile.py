@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import old_files
 import pytest
 from numpy.typing import NDArray
-from old_files import OldModel
 
 import llamacy
 from llamacy.formats.legacy.file import is_legacy
+from tests.support import old_files
+from tests.support.old_files import OldModel
 
 N_EMBD = 64
 TOKENS = [b"", b"", b"", *(bytes([byte]) for byte in range(256)), b" a"]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lora_files import write_peft
 
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.errors import FormatError
 from llamacy.formats.lora.peft import read_peft_adapter
+from tests.support.lora_files import write_peft
 
 HEADS = ((4, 2), (2, 1))  # of queries and keys, by layer
 

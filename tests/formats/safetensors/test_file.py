@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hugging_face import write_json, write_raw, write_safetensors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from llamacy.errors import ClosedError, FormatError, ModelFileError, Unsupported
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.safetensors.file import read_header
 from llamacy.formats.safetensors.folder import SafetensorsFolder, open_safetensors
+from tests.support.hugging_face import write_json, write_raw, write_safetensors
 
 RNG = np.random.default_rng(0)
 SOUND: dict[str, NDArray[Any]] = {

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lora_files import Pairs, random_pairs, write_lora
 from numpy.typing import NDArray
 
 import llamacy
 from llamacy.model.model import Model
+from tests.support.lora_files import Pairs, random_pairs, write_lora
 
 Floats = NDArray[np.float32]
 

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from lora_files import Pairs, product, random_pairs, write_lora, write_peft
 from numpy.typing import NDArray
 
 from llamacy.formats.gguf.config import read_config
@@ -16,6 +15,13 @@ from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.adapters import low_ranks, read_adapters
 from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.ops.batch import Batch
+from tests.support.lora_files import (
+    Pairs,
+    product,
+    random_pairs,
+    write_lora,
+    write_peft,
+)
 
 Floats = NDArray[np.float32]
 Kind = Literal["plan", "reference"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import hugging_face
 import numpy as np
 import pytest
-from lora_files import Pairs, write_lora, write_peft
 from numpy.typing import NDArray
 
 import llamacy
 from llamacy.model.model import Model
+from tests.support import hugging_face
+from tests.support.lora_files import Pairs, write_lora, write_peft
 
 Floats = NDArray[np.float32]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from states import key_values
 
 from llamacy.kernels.packing.matrices import packed_bytes
 from llamacy.ops.plan.cost import Cost, PassCost
 from llamacy.ops.plan.step import Step
+from tests.support.states import key_values
 
 if TYPE_CHECKING:
     from tests.ops.conftest import Executors

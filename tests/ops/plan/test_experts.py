@@ -105,7 +105,7 @@ def executors(
 
 
 def logits(executor: Any, *counts: int) -> Array:
-    """Of passes of so many rows each."""
+    """Return the logits of passes with these numbers of rows."""
     ids = np.random.default_rng(2).integers(0, N_VOCAB, sum(counts)).tolist()
     out, done = [], 0
     for n in counts:

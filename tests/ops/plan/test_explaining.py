@@ -1,4 +1,4 @@
-"""What a plan tells of its passes: kernels, and seconds that change nothing."""
+"""A plan explains its passes: it names kernels, and timing them changes nothing."""
 
 from __future__ import annotations
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from states import key_values
 
 from llamacy.config import RopeConfig
 from llamacy.ops.plan.barriers import find_barriers
 from llamacy.ops.plan.packed_weights import pack_weights
 from llamacy.ops.plan.step import LOGITS, Step
 from llamacy.ops.rope import Rope
+from tests.support.states import key_values
 
 if TYPE_CHECKING:
     from tests.ops.conftest import Executors
@@ -257,7 +257,7 @@ class TestTheLogits:
         assert not any(map(is_of_logits, others))
 
     def test_need_not_come_last(self, ops_of: OpsOf) -> None:
-        """What they do not depend on is not computed, and keeps no fusion from them."""
+        """Nodes without influence on the logits are left out, and prevent no fusion."""
 
         def forward(ops: Any, config: Any, weights: Any) -> Any:
             x = ops.embedding(weights["w0"])

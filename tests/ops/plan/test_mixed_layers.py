@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from states import key_values
 
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.ops.batch import Batch
 from llamacy.ops.plan.steps import MAX_RUN
 from llamacy.ops.rope import Rope
+from tests.support.states import key_values
 
 if TYPE_CHECKING:
     from tests.ops.conftest import Executors

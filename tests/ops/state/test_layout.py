@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from states import key_values
 
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE, layer_bytes
 from llamacy.ops.state.layout import ALIGNMENT, StateLayout
 from llamacy.ops.state.specs import KeyValues, StateSpec
 from llamacy.ops.state.windows import most_pages
+from tests.support.states import key_values
 
 
 @pytest.mark.parametrize(("kv_type", "nbytes"), [("f32", 4), ("f16", 2), ("q8_0", 1)])

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from states import key_values
 
 from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
@@ -19,6 +18,7 @@ from llamacy.ops.state.kv_pages import PAGE
 from llamacy.ops.state.pages import PagePool
 from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.state.windows import MARGIN, most_pages
+from tests.support.states import key_values
 
 SIZE, N_BATCH = 8, 200  # tokens of a page, and of a pass
 N_LAYER, N_VOCAB, WINDOW = 2, 50, 40

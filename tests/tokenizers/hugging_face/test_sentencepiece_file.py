@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hugging_face import message, number, sentencepiece, write_json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
@@ -18,6 +17,7 @@ from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model_files.tokenizer import load_tokenizer
 from llamacy.tokenizers import tokenizer_from_metadata
+from tests.support.hugging_face import message, number, sentencepiece, write_json
 
 TEXTS = ["", " ", "the cat", "  in  the\nhat", "häßliche 猫", "a tea  ing", "é\0"]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hugging_face import sentencepiece, write_json
 
 from llamacy.errors import FormatError, ModelFileError
 from llamacy.tokenizers.hugging_face import read_tokenizer_files
+from tests.support.hugging_face import sentencepiece, write_json
 
 PREFIX = "tokenizer.ggml."
 BOS_FIRST = {

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import tokenizers
-from hugging_face import write_json
 
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model_files.tokenizer import load_tokenizer
 from llamacy.tokenizers import Tokenizer, tokenizer_from_metadata
 from llamacy.tokenizers.pretokenizers import PRETOKENIZERS
+from tests.support.hugging_face import write_json
 
 Json = dict[str, Any]
 
