@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from llamacy.architectures import ARCHITECTURES
 from llamacy.architectures.architecture import Architecture
 from llamacy.architectures.parts import Parts
-from llamacy.config import LayerConfig, ModelConfig
+from llamacy.config import ModelConfig
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.model_file import ModelFile
@@ -29,10 +28,7 @@ Array = NDArray[np.float32]
 Tensors = dict[str, Array]
 MakeFile = Callable[..., Path]
 
-# And whether values may be of another size than keys.
-each_executor = pytest.mark.parametrize(
-    ("kind", "has_own_values"), [("reference", True), ("plan", False)]
-)
+each_executor = pytest.mark.parametrize("kind", ["reference", "plan"])
 
 N_LAYER, WINDOW = 4, 20
 KEYS: dict[str, Any] = {
@@ -62,12 +58,8 @@ def make_file(
 ) -> MakeFile:
     """Write a LLaMA whose keys are arrays, with its tensors; `changed` after those."""
 
-    def make(
-        type_name: str = "F32", has_own_values: bool = True, **changed: Any
-    ) -> Path:
+    def make(type_name: str = "F32", **changed: Any) -> Path:
         keys = dict(KEYS)
-        if not has_own_values:
-            keys["attention__value_length"] = keys["attention__key_length"]
         metadata = llama_metadata(**keys)
         plain = write_gguf(tmp_path / "plain.gguf", metadata, {}, "F32")
         with open_gguf(plain) as file:
@@ -126,18 +118,16 @@ def test_arrays_of_a_file_are_the_layers(make_file: MakeFile) -> None:
 @pytest.mark.usefixtures("selected_level")
 @each_executor
 def test_a_file_of_arrays_computes_the_formulas(
-    make_file: MakeFile, ids: list[int], kind: str, has_own_values: bool
+    make_file: MakeFile, ids: list[int], kind: str
 ) -> None:
-    executor, config, weights = load(make_file(has_own_values=has_own_values), kind)
+    executor, config, weights = load(make_file(), kind)
     assert_close(forward(executor, ids), mixed_family.logits(config, weights, ids))
 
 
 @pytest.mark.usefixtures("selected_level")
 @each_executor
-def test_quantised_weights(
-    make_file: MakeFile, ids: list[int], kind: str, has_own_values: bool
-) -> None:
-    executor, config, weights = load(make_file("Q8_0", has_own_values), kind)
+def test_quantised_weights(make_file: MakeFile, ids: list[int], kind: str) -> None:
+    executor, config, weights = load(make_file("Q8_0"), kind)
     want = mixed_family.logits(config, weights, ids)
     got = forward(executor, ids)
     assert np.sqrt(np.mean((got - want) ** 2)) <= 0.05 * want.std()
@@ -228,23 +218,15 @@ class Mixed:
         return mixed_family.logits(self.config, self.weights, ids)
 
 
-def with_values_as_long_as_keys(layer: LayerConfig) -> LayerConfig:
-    mixer = replace(layer.mixer, value_dim=layer.mixer.head_dim)
-    return replace(layer, mixer=mixer)
-
-
 @pytest.fixture
 def make_mixed(
     monkeypatch: pytest.MonkeyPatch, random_tensors: Callable[..., Tensors]
 ) -> Callable[..., Mixed]:
-    """Make a model of the random family: (seed, executor, sizes of its values)."""
+    """Make a model of the random family: (seed, executor)."""
     monkeypatch.setitem(ARCHITECTURES, "mixed", Architecture(mixed_family))
 
-    def make(seed: int, kind: str, has_own_values: bool) -> Mixed:
+    def make(seed: int, kind: str) -> Mixed:
         config = mixed_family.random_config(seed)
-        if not has_own_values:
-            layers = map(with_values_as_long_as_keys, config.layers)
-            config = replace(config, layers=tuple(layers))
         return Mixed(config, seed, kind, random_tensors)
 
     return make
@@ -258,18 +240,17 @@ def test_a_random_family_computes_the_formulas(
     ids: list[int],
     seed: int,
     kind: str,
-    has_own_values: bool,
 ) -> None:
-    mixed = make_mixed(seed, kind, has_own_values)
+    mixed = make_mixed(seed, kind)
     assert_close(forward(mixed.executor, ids), mixed.logits(ids))
 
 
 @pytest.mark.usefixtures("selected_level")
 @each_executor
 def test_texts_fork_and_go_back_in_all_layers(
-    make_mixed: Callable[..., Mixed], ids: list[int], kind: str, has_own_values: bool
+    make_mixed: Callable[..., Mixed], ids: list[int], kind: str
 ) -> None:
-    mixed = make_mixed(0, kind, has_own_values)
+    mixed = make_mixed(0, kind)
     executor, sequence = mixed.executor, mixed.executor.new_sequence()
     executor.forward(Batch.of(ids[:50], sequence, "none"))
     fork = sequence.fork()

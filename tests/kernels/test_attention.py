@@ -211,12 +211,9 @@ def test_windows_over_keys_and_values_of_different_sizes(
 
 
 @pytest.mark.parametrize("kv_type", TOLERANCE)
-def test_a_page_has_room_for_keys_and_values_of_their_sizes(
-    steps: Steps, kv_type: str
-) -> None:
+def test_a_page_has_room_for_keys_and_values_of_their_sizes(kv_type: str) -> None:
     per_token = {"f32": 4 * 80, "f16": 2 * 80, "q8_0": 80 + 4 * (2 + 1)}[kv_type]
-    program = Program(steps.table, 1, kv_type, 4, 2, 48, 32)
-    assert program.layer_bytes == 2 * PAGE * per_token
+    assert KeyValues(1, 2, 48, 32).page_bytes(kv_type) == 2 * PAGE * per_token
 
 
 @each_kv_type

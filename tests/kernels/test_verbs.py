@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from verbs import Verbs
+from tests.support.verbs import Verbs
 
 from llamacy import kernels
 from llamacy.kernels.cpu import MACHINE
