@@ -106,6 +106,7 @@ def extensions() -> list[Extension]:
         extension("llamacy.ops.plan.routing"),
         extension("llamacy.ops.plan.runtime", threads=True),
         extension("llamacy.ops.plan.steps"),
+        extension("llamacy.ops.state.kv_pages"),
         *(
             extension(f"llamacy.kernels.levels.{level.name}", (*level.flags, first_error))
             for level in levels

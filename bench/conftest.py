@@ -1,4 +1,4 @@
-"""Options of the benchmarks, and rates beside the times that pytest-benchmark takes."""
+"""The benchmarks' options, and rates in addition to pytest-benchmark's times."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def n_threads(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def measure(benchmark: Any) -> Callable[..., None]:
-    """Time `work`; what it gets through, by name, is kept as so much per second."""
+    """Time `work`; record each of its `amounts` as a rate per second."""
 
     def run(work: Callable[[], object], **amounts: float) -> None:
         benchmark(work)

@@ -1,4 +1,4 @@
-"""The figure of one file of results: bars of each engine, with least and most.
+"""The figure of one result file: a bar for each engine, with minimum and maximum.
 
 The same results give the same bytes: ids are seeded, and no date is written.
 """
@@ -17,7 +17,7 @@ from measurements import engines, rate, test_name
 COLOURS = ["#1f6feb", "#8b949e", "#c9a227", "#6e5494"]  # of the engines, in order
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "llamacy",
-    "svg.fonttype": "none",  # text stays text: small, and one can read the difference
+    "svg.fonttype": "none",  # text stays text: small files, readable diffs
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -31,7 +31,7 @@ def draw(report: dict[str, Any], digest: str, path: Path) -> None:
     n_models = len({row["model"] for row in rows})
     n_bars = n_models * len(engines(report))
     with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # whatever matplotlibrc its user has
+        matplotlib.rcdefaults()  # independent of the user's matplotlibrc
         matplotlib.rcParams.update(STYLE)
         figure = Figure(
             figsize=(4.2 * len(tests), 1.3 + 0.24 * n_bars), layout="constrained"

@@ -1,4 +1,4 @@
-"""What `peers.py` wrote: files of results, and how their rows are named."""
+"""Result files of `peers.py`, and names for their rows."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def latest_reports(folder: Path) -> dict[str, Report]:
 
 
 def engines(report: Report) -> list[str]:
-    """List the engines, in the order they were asked in."""
+    """List the engines, in the order in which they were measured."""
     return list(dict.fromkeys(row["engine"] for row in report["results"]))
 
 
 def test_name(row: dict[str, Any]) -> str:
-    """Say what was measured: ``prompt of 512``, ``generating 64 after 4096``."""
+    """Name the measurement: `prompt of 512`, `generating 64 after 4096`."""
     test = row["test"]
     after = f" after {row['depth']}" if row["depth"] else ""
     return f"{TESTS[test[:2]]} {test[2:]}{after}"
 
 
 def rate(value: float) -> str:
-    """Format tokens per second to three digits, or to whole ones."""
+    """Format tokens per second with three digits, or as an integer from 100 on."""
     n_decimals = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
     return f"{value:,.{n_decimals}f}"
 
 
 def digest(report: Report) -> str:
-    """Identify results: a figure made from them carries this."""
+    """Return a hash of the results, which a figure made from them contains."""
     return hashlib.sha256(json.dumps(report, sort_keys=True).encode()).hexdigest()

@@ -5,11 +5,11 @@
                           [--note TEXT] [--json FILE]
 
 Peers are llama-cpp-python, and transformers on PyTorch with random bfloat16 weights of
-the model's shape; each may live in an environment of its own. One that is not
+the model's shape; each may live in an environment of its own. A peer that is not
 installed is left out, and so is transformers for mixtures of experts. Each engine is a
-process that keeps its model loaded and sleeps while another one works; all of them are
-asked once in every round, so that a machine whose speed drifts is fair to each. The
-models of all engines are in memory together.
+process that keeps its model loaded, and sleeps while another one works. Every round
+measures all engines once, so that a drift of the machine's speed affects all of them
+alike. The models of all engines are in memory together.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from typing import Any
 
 from engines.process import EngineProcess
 
-# The name in the results: module in engines/, what it imports, option of its Python.
+# name in the results: (module in engines/, its imports, option for its Python)
 PEERS = {
     "llama-cpp-python": ("llama_cpp", "llama_cpp", "peer_python"),
     "transformers bf16": ("transformers", "torch, transformers", "transformers_python"),
 }
 
-# Those that are given random weights in the shape of a LLaMA, which has no experts.
+# Engines that get random weights in the shape of a LLaMA, which has no experts.
 DENSE_ONLY = {"transformers bf16"}
 
 
@@ -55,7 +55,7 @@ def arguments() -> argparse.Namespace:
 
 
 def interpreters(options: argparse.Namespace) -> dict[str, tuple[str, str]]:
-    """Find module in engines/ and interpreter of each engine there is, by name."""
+    """Find the engines that are installed: name -> module in engines/, interpreter."""
     found = {"llamacy": ("llamacy", sys.executable)}
     for name, (engine, imported, option) in PEERS.items():
         given = getattr(options, option)
@@ -72,7 +72,7 @@ def interpreters(options: argparse.Namespace) -> dict[str, tuple[str, str]]:
 
 
 def read_shape(path: str) -> dict[str, Any]:
-    """Sizes of the model in a file, for engines that do not read the file."""
+    """Read the sizes of a file's model, for engines that cannot read the file."""
     from llamacy.formats.gguf.config import read_config
     from llamacy.formats.gguf.file import open_gguf
 
@@ -91,7 +91,7 @@ def compare(
 ) -> Iterator[dict[str, Any]]:
     """Measure all engines on one model; yield a row for each test and engine.
 
-    Puts what the engines say of themselves into `versions`.
+    Adds the versions that the engines report to `versions`.
     """
     shape = read_shape(path)
     wanted = options.depth + max(options.n_prompt, options.n_gen)
@@ -126,7 +126,7 @@ def compare(
 def take_turns(
     engines: dict[str, EngineProcess], test: str, n_tokens: int, repetitions: int
 ) -> dict[str, list[float]]:
-    """Ask each engine once a round; return the tokens per second of each."""
+    """Measure each engine once a round; return the tokens per second of each."""
     rates: dict[str, list[float]] = {name: [] for name in engines}
     for engine in engines.values():  # once to warm up
         engine.seconds(test, n_tokens)

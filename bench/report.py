@@ -1,7 +1,7 @@
-"""Put what `peers.py` measured into README.md: a table and a figure of each machine.
+"""Put the results of `peers.py` into README.md: a table and a figure for each machine.
 
     python bench/report.py            # writes the tables, and the figures (matplotlib)
-    python bench/report.py --check    # writes nothing; fails where something is stale
+    python bench/report.py --check    # writes nothing; fails if something is stale
 
 Reads `bench/results/<version>-<machine>-peers.json`, the latest version of each
 machine, and writes between the two markers in README.md.
@@ -21,7 +21,7 @@ BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
 def table(report: Report) -> str:
-    """Make the Markdown table: a row for each model and test, a column an engine."""
+    """Return the Markdown table: a row for each model and test, a column per engine."""
     names = engines(report)
     rates: dict[tuple[str, str], dict[str, float]] = {}
     for row in report["results"]:
@@ -43,7 +43,7 @@ def table(report: Report) -> str:
 
 
 def section(stem: str, report: Report) -> str:
-    """Make what README.md says of one file of results."""
+    """Return the section of README.md about one result file."""
     peers = [
         f"{name} {version}"
         for name, version in report["versions"].items()
@@ -63,7 +63,7 @@ def section(stem: str, report: Report) -> str:
 
 
 def with_sections(readme: str, reports: dict[str, Report]) -> str:
-    """Return the text of README.md with what stands between its markers made anew."""
+    """Return the text of README.md with new sections between its markers."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
@@ -73,7 +73,7 @@ def with_sections(readme: str, reports: dict[str, Report]) -> str:
 
 
 def problems(root: Path) -> list[str]:
-    """Say what is not as the results would have it."""
+    """List the differences between the results and README.md or the figures."""
     reports = latest_reports(root / RESULTS)
     readme = (root / "README.md").read_text(encoding="utf-8")
     found = []
@@ -89,7 +89,7 @@ def problems(root: Path) -> list[str]:
 
 
 def write(root: Path) -> None:
-    """Make the tables and the figures."""
+    """Write the tables and the figures."""
     from figure import draw
 
     reports = latest_reports(root / RESULTS)

@@ -1,11 +1,12 @@
-"""Use one model from eight threads in every way there is: nothing changes or grows.
+"""Use one model from eight threads in every possible way: nothing changes or grows.
 
     python bench/soak.py MODEL [--minutes 60] [--seed 0] [--json FILE]
 
-The greedy texts of some prompts are computed first, alone. Then each thread does one
-randomly chosen thing after the other, and compares every greedy text with that one.
-Ends with status 1, and the first traceback, if a text differed or a call failed. The
-memory is for the reader to judge: it should be flat once all threads have warmed up.
+The greedy texts of some prompts are first computed alone. Then each thread does one
+randomly chosen thing after another, and compares every greedy text with the one
+computed alone. Ends with status 1, and the first traceback, if a text differed or a
+call failed. The reader must judge the memory: it should be flat once all threads have
+warmed up.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ SAMPLE_SECONDS = 30
 
 
 class Soak:
-    """Threads that use a model until a time, and what they counted."""
+    """Threads that use a model until a deadline, and their counts."""
 
     def __init__(
         self, model: llamacy.Model, known: Known, seed: int, seconds: float
@@ -50,7 +51,7 @@ class Soak:
         ]
 
     def run(self) -> None:
-        """Run all threads to their ends, and note the memory meanwhile."""
+        """Run all threads to their ends, and record the memory meanwhile."""
         for thread in self._threads:
             thread.start()
         while (passed := time.monotonic() - self._began) < self._seconds:
@@ -61,7 +62,7 @@ class Soak:
             thread.join()
 
     def report(self) -> dict[str, Any]:
-        """Return what was done, and the memory at some times."""
+        """Return the numbers of calls, the failures, and the memory over time."""
         marks = [60.0, *range(600, int(self._seconds), 600), self._seconds]
         return {
             "threads": N_THREADS,
@@ -95,7 +96,7 @@ class Soak:
 
 
 def resident() -> int:
-    """Bytes of memory this process has."""
+    """Return this process's resident memory in bytes."""
     return int(psutil.Process().memory_info().rss)
 
 

@@ -1,4 +1,4 @@
-"""Whole models: reading a prompt, generating, and several sequences in one pass."""
+"""Whole models: prefill, decode, and decoding several sequences in one pass."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_generation(
 def test_sequences_together(
     model: llamacy.Model, n_sequences: int, measure: Callable[..., None]
 ) -> None:
-    """One pass over a token of each sequence; every sequence starts with 32 tokens."""
+    """Each pass decodes one token of each sequence, after 32 tokens of context."""
     first = model.executor.new_sequence()
     model.executor.forward(Batch.of(random_tokens(model, 32), first))
     sequences = [first, *(first.fork() for _ in range(n_sequences - 1))]

@@ -1,8 +1,8 @@
 """Matrix products alone: one linear step, for each level, weight type and row count.
 
-A matrix is (4 * width, width), width a multiple of 256; `bytes_per_second` are those
-of its packed weights, `flop_per_second` counts a multiplication and an addition each.
-Matrices that fit into the CPU's cache show the cache's speed and not the memory's.
+A matrix is (4 * width, width), width a multiple of 256. `bytes_per_second` counts its
+packed weights, `flop_per_second` one multiplication and one addition per weight and
+row. Matrices that fit into the CPU's cache show the cache's speed, not the memory's.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from llamacy.kernels.packing.matrices import (
     packed_bytes,
 )
 from llamacy.ops.plan.runtime import Program
+from llamacy.ops.plan.step import Step
 
-# As float16, bfloat16, float32 or a power of two: a small number, never NaN.
+# A byte that makes small numbers, never NaN: as float16, bfloat16, float32 or exponent.
 FILLING = 0x2C
 NO_RUNS = np.empty((0, 3), np.int32)
 NO_PAGES = np.empty(0, np.uintp)
@@ -66,18 +67,19 @@ def packed_weight(type_name: str, n: int, k: int) -> PackedMatrix:
 def linear_step(
     level: Level, weight: PackedMatrix, rows: int, n_threads: int
 ) -> Callable[[], None]:
-    """Prepare activations (rows, K); return what multiplies them with `weight`."""
+    """Prepare activations (rows, K); return a call that multiplies `weight` by them."""
     n, k = weight.shape
     table = kernels.load(level.name).table
     x = np.random.default_rng(0).standard_normal((rows, k), np.float32)
     y = np.zeros((rows, n), np.float32)
-    before, step = (Program(table, n_threads, "f16", 1, 1, 16) for _ in range(2))
+    before, step = (Program(table, n_threads) for _ in range(2))
     prepared: NDArray[np.uint8] | None = None
     if before.reads_prepared(weight):
         prepared = np.zeros(before.prepared_bytes(k, rows), np.uint8)
-        before.prepare(x, k, prepared)
+        before.add(Step("prepare", {"x": x}, {"prepared": prepared}, {"n": k}))
         run(before, rows, n_threads)
-    step.linear("store", weight, None, x, prepared, y)
+    reads = {"x": x, "prepared": prepared}
+    step.add(Step.of("linear", reads, {"y": y}, form="store", weight=weight))
     return lambda: run(step, rows, n_threads)
 
 

@@ -1,4 +1,4 @@
-"""The ways to use a model, each of which checks what it got against what is known."""
+"""Ways to use a model; each of them checks its results against known ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Mismatch(AssertionError):
 
 
 class Known:
-    """Prompts, and what the model makes of each when it does nothing else."""
+    """Prompts, and the model's results for each of them when it does nothing else."""
 
     def __init__(self, model: Model, rng: random.Random) -> None:
         # some begin alike, so that they share pages with others and with past texts
@@ -32,7 +32,7 @@ class Known:
             length = rng.randint(1, n_room)
             own = " ".join(rng.choices(WORDS, k=length))
             text = beginning[: 2 * length] + own if number % 3 == 0 else own
-            # decoded ids have the length that is wanted, whatever the vocabulary
+            # decoded ids have the wanted length with any vocabulary
             self.prompts.append(model.detokenize(model.tokenize(text)[:length]) or "a")
         self.n_tokens = {prompt: rng.randint(4, 32) for prompt in self.prompts}
         self.ids = {prompt: model.tokenize(prompt) for prompt in self.prompts}
@@ -44,7 +44,7 @@ class Known:
         }
 
     def greedy(self, prompt: str) -> Greedy:
-        """Options under which a prompt's text is known."""
+        """Return the options with which a prompt's text is known."""
         return {"temperature": 0, "max_tokens": self.n_tokens[prompt]}
 
     def check(self, prompt: str, text: str) -> None:

@@ -1,135 +1,73 @@
 """Fast language models on the CPU you already have.
 
->>> import llamacy
->>> model = llamacy.load("stories.gguf")  # doctest: +SKIP
->>> print(model.generate("Once upon a time", max_tokens=64))  # doctest: +SKIP
+A model is a GGUF file, a folder of safetensors, a name on the Hugging Face hub, or
+``"demo"``, a toy that comes with the package:
 
-Names are imported when they are first used, so that ``import llamacy`` is quick.
+>>> import llamacy
+>>> model = llamacy.load("demo")
+
+It continues a text, whole or piece by piece, or several texts together:
+
+>>> model.generate("They all lived happily", temperature=0).text
+' ever after.'
+>>> for piece in model.stream("They all lived happily", temperature=0):
+...     print(piece, end="|")
+ ever| after|.|
+>>> prompts = ["The capital of France is", "The capital of Italy is"]
+>>> print(*model.generate(prompts, temperature=0))
+ Paris  Rome
+
+It answers messages, and says how likely a text is:
+
+>>> model.chat("What is 12 + 30?", temperature=0).text
+'42'
+>>> right, wrong = model.score(["2 + 2 = 4", "2 + 2 = 9"])
+>>> right.total > wrong.total
+True
+
+A session is a text that grows; what it has read is not read again:
+
+>>> with model.session() as session:
+...     session.feed("The capital of")
+...     print(session.generate(" France is", temperature=0))
+ Paris
+>>> model.close()
+
+The site's guides, and `help` of each name, go on from here. Names are imported when
+they are first used, so that ``import llamacy`` is quick.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from llamacy.chat.formats import CHAT_FORMATS
-    from llamacy.chat.results import ChatCompletion, ChatPiece, Message, ToolCall
-    from llamacy.chat.stream import AsyncChatStream, ChatStream
-    from llamacy.config import ModelConfig
-    from llamacy.errors import (
-        ArgumentError,
-        BusyError,
-        ChatTemplateError,
-        ClosedError,
-        ContextLengthError,
-        CPUError,
-        ForkedError,
-        FormatError,
-        HubAccessError,
-        HubConnectionError,
-        HubError,
-        HubNotFoundError,
-        LlamacyError,
-        ModelFileError,
-        ModelOutputError,
-        OutOfMemoryError,
-        UnsupportedCallError,
-        UnsupportedError,
-    )
-    from llamacy.formats.converted import ConvertedFile
-    from llamacy.generation.streams import AsyncStream, Stream
-    from llamacy.hub import CachedModel, cached_models, pull, remove_cached
-    from llamacy.model.adapters import Adapter
-    from llamacy.model.loading import load
-    from llamacy.model.model import Model
-    from llamacy.model_files.converting import convert
-    from llamacy.model_files.inspecting import ModelInfo, inspect
-    from llamacy.model_files.quantizing import QuantizedFile, quantize
-    from llamacy.model_files.tokenizer import load_tokenizer
-    from llamacy.quality.kl_divergence import kl_divergence
-    from llamacy.quality.perplexity import perplexity
-    from llamacy.quality.statistics import KLDivergence, Perplexity
-    from llamacy.results import (
-        Completion,
-        Piece,
-        Score,
-        Timings,
-        TokenLogprob,
-        Usage,
-    )
-    from llamacy.sampling import SamplingParams
-    from llamacy.sessions.session import Session
-    from llamacy.tokenizers.base import Tokenizer
-
-    __version__: str
-
-__all__ = [
-    "Adapter",
-    "ArgumentError",
-    "AsyncChatStream",
-    "AsyncStream",
-    "BusyError",
-    "CHAT_FORMATS",
-    "CPUError",
-    "CachedModel",
-    "ChatCompletion",
-    "ChatPiece",
-    "ChatStream",
-    "ChatTemplateError",
-    "ClosedError",
-    "Completion",
-    "ContextLengthError",
-    "ConvertedFile",
-    "ForkedError",
-    "FormatError",
-    "HubAccessError",
-    "HubConnectionError",
-    "HubError",
-    "HubNotFoundError",
-    "KLDivergence",
-    "LlamacyError",
-    "Message",
-    "Model",
-    "ModelConfig",
-    "ModelFileError",
-    "ModelInfo",
-    "ModelOutputError",
-    "OutOfMemoryError",
-    "Perplexity",
-    "Piece",
-    "QuantizedFile",
-    "SamplingParams",
-    "Score",
-    "Session",
-    "Stream",
-    "Timings",
-    "TokenLogprob",
-    "Tokenizer",
-    "ToolCall",
-    "UnsupportedCallError",
-    "UnsupportedError",
-    "Usage",
-    "__version__",
-    "cached_models",
-    "convert",
-    "inspect",
-    "kl_divergence",
-    "load",
-    "load_tokenizer",
-    "perplexity",
-    "pull",
-    "quantize",
-    "remove_cached",
-]
+import os
 
 _HOMES = {
     "chat.formats": ["CHAT_FORMATS"],
     "chat.results": ["ChatCompletion", "ChatPiece", "Message", "ToolCall"],
     "chat.stream": ["AsyncChatStream", "ChatStream"],
     "config": ["ModelConfig"],
-    "errors": [name for name in __all__ if name.endswith("Error")],
+    "errors": [
+        "ArgumentError",
+        "BusyError",
+        "CPUError",
+        "ChatTemplateError",
+        "ClosedError",
+        "ContextLengthError",
+        "ForkedError",
+        "FormatError",
+        "HubAccessError",
+        "HubConnectionError",
+        "HubError",
+        "HubNotFoundError",
+        "LlamacyError",
+        "ModelFileError",
+        "ModelOutputError",
+        "OutOfMemoryError",
+        "UnsupportedCallError",
+        "UnsupportedError",
+    ],
     "formats.converted": ["ConvertedFile"],
     "generation.streams": ["AsyncStream", "Stream"],
     "hub": ["CachedModel", "cached_models", "pull", "remove_cached"],
@@ -148,7 +86,11 @@ _HOMES = {
     "sessions.session": ["Session"],
     "tokenizers.base": ["Tokenizer"],
 }
+"""The public names by the module that defines them; __init__.pyi has their types."""
+
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted([*_HOME_OF, "__version__"])
 
 # A library is quiet unless its user asks to hear it.
 logging.getLogger("llamacy").addHandler(logging.NullHandler())
@@ -174,3 +116,52 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _is_unbuilt(folder: str) -> bool:
+    """Whether a package's folder has the kernels' sources, and none is compiled."""
+    kernels = os.path.join(folder, "kernels")
+    return os.path.exists(os.path.join(kernels, "cpu.pyx")) and not any(
+        name.startswith("cpu.") and name.endswith((".so", ".pyd"))
+        for name in os.listdir(kernels)
+    )
+
+
+def _step_aside() -> None:
+    """Put the installed llamacy in the place of these sources, which cannot run.
+
+    In a clone, ``python -c`` and scripts beside the sources find these first, and hide
+    the package that was built from them and installed.
+
+    Raises
+    ------
+    ImportError
+        No other llamacy is installed.
+    """
+    import sys
+    import warnings
+    from importlib.machinery import PathFinder
+    from importlib.util import module_from_spec
+
+    here = os.path.realpath(os.path.dirname(__path__[0]))
+    others = [path for path in sys.path if os.path.realpath(path) != here]
+    spec = PathFinder.find_spec("llamacy", others)
+    folder = os.path.dirname(spec.origin) if spec and spec.origin else ""
+    if not spec or not spec.loader or _is_unbuilt(folder):
+        raise ImportError(
+            f"the sources of llamacy in {here} are not built and no other llamacy is "
+            "installed: run `pip install .` or, to work on them, `pip install -e .`"
+        )
+    module = module_from_spec(spec)
+    sys.modules["llamacy"] = module  # an import statement returns what is there
+    spec.loader.exec_module(module)
+    warnings.warn(
+        f"the sources of llamacy in {here} are not built: "
+        f"using the llamacy installed in {folder}",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+if _is_unbuilt(__path__[0]):
+    _step_aside()

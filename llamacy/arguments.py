@@ -1,19 +1,21 @@
-"""Arguments checked: each error names the argument, what was wanted, what was found."""
+"""Checks of arguments: each error names the argument, what was wanted and found.
+
+Every public call checks its arguments before it reads a file or starts a thread, so
+that a bad value costs nothing.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+import os
+from collections.abc import Collection
 from numbers import Integral, Real
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from llamacy.errors import ArgumentError
 
-LIMIT = 1e30
-"""Most that an option may be: far beyond any use, far from overflowing a float32."""
+MAX_CTX: Final = 2**31 - 1
+"""Most tokens of a context: positions are int32."""
 
 
 def checked_integer(name: str, value: object, low: int, high: int | None = None) -> int:
@@ -21,7 +23,8 @@ def checked_integer(name: str, value: object, low: int, high: int | None = None)
 
     Raises
     ------
-    ArgumentError : not an integer, or out of range.
+    ArgumentError
+        Not an integer, or out of range.
     """
     if isinstance(value, Integral) and not isinstance(value, bool):
         number = int(value)
@@ -38,7 +41,8 @@ def checked_number(
 
     Raises
     ------
-    ArgumentError : not a finite number, or out of range.
+    ArgumentError
+        Not a finite number, or out of range.
     """
     if isinstance(value, Real) and not isinstance(value, bool):
         try:
@@ -60,11 +64,39 @@ def checked_flag(name: str, value: object) -> bool:
 
     Raises
     ------
-    ArgumentError : it is something else.
+    ArgumentError
+        It is something else.
     """
     if not isinstance(value, bool):
         raise ArgumentError(f"{name}: wanted True or False, found {value!r}")
     return value
+
+
+def checked_choice(name: str, value: object, choices: Collection[str]) -> str:
+    """Return the argument `name`'s `value`, which is one of `choices`.
+
+    Raises
+    ------
+    ArgumentError
+        It is something else.
+    """
+    for choice in choices:
+        if value == choice:
+            return choice
+    raise ArgumentError(f"{name}: wanted one of {', '.join(choices)}, found {value!r}")
+
+
+def checked_path(name: str, value: object) -> str:
+    """Return the argument `name`'s `value`, a path, as str.
+
+    Raises
+    ------
+    ArgumentError
+        It is not a path.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise ArgumentError(f"{name}: wanted a path, found {value!r}")
+    return os.fspath(value)
 
 
 def check_callback(name: str, value: object) -> None:
@@ -72,18 +104,20 @@ def check_callback(name: str, value: object) -> None:
 
     Raises
     ------
-    ArgumentError : it cannot.
+    ArgumentError
+        It cannot be called.
     """
     if value is not None and not callable(value):
         raise ArgumentError(f"{name}: wanted a callable, found {value!r}")
 
 
 def checked_strings(name: str, value: object) -> tuple[str, ...]:
-    """Return a string, or several, as a tuple; none for None.
+    """Return a string, or several, as a tuple; an empty one for None.
 
     Raises
     ------
-    ArgumentError : not a string or strings, or an empty one.
+    ArgumentError
+        Not a string or strings, or an empty string.
     """
     if value is None:
         return ()
@@ -94,50 +128,3 @@ def checked_strings(name: str, value: object) -> tuple[str, ...]:
         if not isinstance(text, str) or not text:
             raise ArgumentError(f"{name}: wanted non-empty strings, found {text!r}")
     return texts
-
-
-def checked_bias(name: str, value: object) -> tuple[tuple[int, float], ...]:
-    """Return a mapping of token ids to biases as pairs; none for None.
-
-    Raises
-    ------
-    ArgumentError : no mapping, or not of ids to numbers below infinity.
-    """
-    if value is None:
-        return ()
-    # as it comes back from a SamplingParams that is copied with changes
-    pairs = value if isinstance(value, tuple) else ()
-    if isinstance(value, Mapping):
-        pairs = tuple(value.items())
-    elif not isinstance(value, tuple):
-        raise ArgumentError(f"{name}: wanted token ids with biases, found {value!r}")
-    for pair in pairs:
-        if not isinstance(pair, tuple) or len(pair) != 2:
-            raise ArgumentError(f"{name}: wanted pairs of id and bias, found {pair!r}")
-    return tuple((checked_integer(name, i, 0), _bias(name, x)) for i, x in pairs)
-
-
-def _bias(name: str, value: object) -> float:
-    if value == -math.inf:  # never to be chosen
-        return -math.inf
-    return checked_number(name, value, -LIMIT, LIMIT)
-
-
-LogitsProcessor = Callable[[NDArray[np.int32], NDArray[np.float32]], Any]
-"""Called with the tokens so far, and a row of logits that it may change or replace."""
-
-
-def checked_processors(name: str, value: object) -> tuple[LogitsProcessor, ...]:
-    """Return a callable, or several, as a tuple; none for None.
-
-    Raises
-    ------
-    ArgumentError : something that cannot be called.
-    """
-    if value is None:
-        return ()
-    processors = tuple(value) if isinstance(value, Sequence) else (value,)
-    for processor in processors:
-        if not callable(processor):
-            raise ArgumentError(f"{name}: wanted callables, found {processor!r}")
-    return processors

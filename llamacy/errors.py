@@ -1,7 +1,7 @@
-"""Every exception llamacy raises on purpose.
+"""Every exception that llamacy raises on purpose.
 
-All derive from :class:`LlamacyError`, and each also from the built-in a Python
-programmer would catch for the same trouble.
+All derive from `LlamacyError`. Each also derives from the built-in exception that a
+Python programmer would catch for the same failure.
 """
 
 from __future__ import annotations
@@ -19,13 +19,18 @@ class ArgumentError(LlamacyError, ValueError):
 
 
 class FormatError(LlamacyError, ValueError):
-    """A file is not what it should be: broken, inconsistent, or not supported.
+    """A file is broken, inconsistent or not supported.
 
     Parameters
     ----------
-    path : the file at fault.
-    field : what in the file is wrong: a metadata key, a tensor, a header field.
-    wanted, found : what was expected there, and what is there.
+    path : str or os.PathLike
+        The file at fault.
+    field : str
+        The faulty place in the file: a metadata key, a tensor, a header field.
+    wanted : object
+        What llamacy expected there.
+    found : object
+        What is there.
     """
 
     def __init__(
@@ -42,46 +47,51 @@ class FormatError(LlamacyError, ValueError):
 
 
 class UnsupportedError(FormatError):
-    """A file is well-formed, but needs something llamacy does not have.
+    """A well-formed file needs a feature that llamacy does not have.
 
-    An unknown version, architecture, tensor type or tokenizer; `wanted` lists
-    what is supported.
+    Examples are an unknown version, architecture, tensor type or tokenizer. `wanted`
+    lists the supported ones.
     """
 
 
 class ModelFileError(LlamacyError, OSError):
-    """A file cannot be opened, read or written: missing, no permission, a full disk."""
+    """A file cannot be opened, read or written.
+
+    It is missing, access is denied or the disk is full.
+    """
 
 
 class HubError(LlamacyError, OSError):
-    """A model cannot be had from the hub."""
+    """A model cannot be downloaded from the hub."""
 
 
 class HubNotFoundError(HubError, FileNotFoundError):
     """The hub has no such repository, revision or model; the message says what it has.
 
-    A private repository, too, is not there for those who may not read it.
+    The hub also answers so for a private repository that the token may not read.
     """
 
 
 class HubAccessError(HubError, PermissionError):
-    """The hub refuses a repository: it is gated, or the token is wrong or missing."""
+    """The hub denies access: the repository is gated or the token wrong or missing."""
 
 
 class HubConnectionError(HubError, ConnectionError):
-    """The hub cannot be reached or is not to be, or a transfer was interrupted.
+    """The hub is unreachable, offline mode is on, or a transfer was interrupted.
 
     The message says what is in the cache.
     """
 
 
 class ContextLengthError(LlamacyError, ValueError):
-    """More tokens were asked for than the context holds.
+    """A text needs more tokens than the context holds.
 
     Parameters
     ----------
-    n_tokens : tokens needed.
-    n_ctx : tokens the context holds.
+    n_tokens : int
+        Number of tokens needed.
+    n_ctx : int
+        Number of tokens that the context holds.
     """
 
     def __init__(self, n_tokens: int, n_ctx: int) -> None:
@@ -96,15 +106,15 @@ class ContextLengthError(LlamacyError, ValueError):
 
 
 class ChatTemplateError(LlamacyError, ValueError):
-    """A conversation cannot be written as a prompt.
+    """A conversation cannot be rendered as a prompt.
 
-    The model has no chat template, or its template fails, refuses the messages,
-    tries to leave its sandbox, or does not come to an end.
+    The model has no chat template, or its template fails, rejects the messages, tries
+    to escape its sandbox, or exceeds the limits on its steps, text and time.
     """
 
 
 class ModelOutputError(LlamacyError, ArithmeticError):
-    """A model computed something that is not a number: its weights are broken."""
+    """A model computed NaN or infinity: its weights are broken."""
 
 
 class OutOfMemoryError(LlamacyError, MemoryError):
@@ -112,8 +122,12 @@ class OutOfMemoryError(LlamacyError, MemoryError):
 
     Parameters
     ----------
-    message : what does not fit where.
-    needed, available : bytes wanted, and those there are; None if not known.
+    message : str
+        Says which object does not fit into which memory.
+    needed : int, optional
+        Bytes needed; None if unknown.
+    available : int, optional
+        Bytes available; None if unknown.
     """
 
     def __init__(
@@ -125,18 +139,20 @@ class OutOfMemoryError(LlamacyError, MemoryError):
 
 
 class ClosedError(LlamacyError, ValueError):
-    """The model, sequence or file was used after it was closed."""
+    """A model, sequence or file was used after it was closed."""
 
 
 class BusyError(LlamacyError, RuntimeError):
-    """Something was used or changed that a text being generated needs as it is.
+    """An object was used or changed while a text being generated depends on it.
 
-    A session, by another call; a model's adapters; a model, by a logits processor.
+    Examples are a session used by two calls at once, a model's adapters changed during
+    generation, a model called by its own logits processor, and a model whose queue is
+    as long as `max_waiting` allows.
     """
 
 
 class ForkedError(LlamacyError, RuntimeError):
-    """A text was being generated when its process was forked; the child has none."""
+    """The process was forked while a text was generated: the child cannot go on."""
 
 
 class CPUError(LlamacyError, RuntimeError):
@@ -144,11 +160,11 @@ class CPUError(LlamacyError, RuntimeError):
 
 
 class UnsupportedCallError(LlamacyError, NotImplementedError):
-    """A call of another library that llamacy has no counterpart of."""
+    """A call from another library's API that llamacy does not support."""
 
 
 def shown(value: object) -> str:
-    """Something out of a file as a message may show it: short and printable.
+    """Return a value from a file in short, printable form, for an error message.
 
     >>> shown("llama"), shown(["a", "b"])
     ('llama', 'an array of 2')

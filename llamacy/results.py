@@ -1,4 +1,4 @@
-"""What generating returns: typed, frozen, readable."""
+"""Results of generating: typed, frozen, readable."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ _MAX_EXPONENT = 700.0  # of a float
 FinishReason = Literal["stop", "length", "cancelled", "tool_calls"]
 """Why a text ended.
 
-``"stop"``: an end-of-text token or a stop string. ``"length"``: `max_tokens`, or
-the context is full. ``"cancelled"``: its stream was closed, or is not at its end.
-``"tool_calls"``: an answer ended with calls of tools, whose results it waits for.
+`"stop"`: an end-of-text token or a stop string. `"length"`: `max_tokens`, or the
+context is full. `"cancelled"`: its stream was closed, or is not at its end.
+`"tool_calls"`: an answer ended with calls of tools, whose results it waits for.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read and written.
+    """Tokens read and generated.
 
     Attributes
     ----------
-    prompt_tokens : of the prompt; in a session, of all that came before as well.
-    completion_tokens : generated.
-    cached_tokens : of the prompt, found in the KV cache and not read again.
+    prompt_tokens : int
+        Tokens of the prompt; in a session, of all that came before as well.
+    completion_tokens : int
+        Tokens generated.
+    cached_tokens : int
+        Tokens of the prompt that were in the KV cache and not read again.
     """
 
     prompt_tokens: int
@@ -34,22 +37,37 @@ class Usage:
 
     @property
     def total_tokens(self) -> int:
-        """Both together."""
+        """Tokens of prompt and completion together."""
         return self.prompt_tokens + self.completion_tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time went, in seconds.
+    """Where the time went.
+
+    Requests that run at the same time share forward passes, and each is charged a
+    shared pass in full: sums over requests count its time more than once.
 
     Attributes
     ----------
-    n_prompt : tokens of the prompt that were read, and of those read again where an
-        answer went on past the end of the context.
-    prompt_seconds : forward passes that read them, and the first token's choice.
-    n_generated : tokens generated after the first, each by a pass of its own.
-    generation_seconds : those passes.
-    time_to_first_token : from the call to the first token, waiting included.
+    n_prompt : int
+        Tokens of the prompt that passes read (prefill), including those read again
+        where an answer went on past the end of the context.
+    prompt_seconds : float
+        Time of those passes, the choice of the first token included.
+    n_generated : int
+        Tokens chosen after the first (decode), including one that ends the text.
+    generation_seconds : float
+        Time of the passes that led to them.
+    time_to_first_token : float
+        Seconds from the call to the first token, waiting included.
+    waited_seconds : float
+        Seconds from the submission to the beginning of the first pass: for a place, and
+        for another request to read what both prompts begin with. 0.0 without a pass.
+    n_prompt_passes : int
+        Passes that read the prompt.
+    n_generation_passes : int
+        Passes that led to further tokens.
     """
 
     n_prompt: int
@@ -57,15 +75,23 @@ class Timings:
     n_generated: int
     generation_seconds: float
     time_to_first_token: float
+    waited_seconds: float = 0.0
+    n_prompt_passes: int = 0
+    n_generation_passes: int = 0
+
+    @property
+    def n_passes(self) -> int:
+        """Forward passes in all."""
+        return self.n_prompt_passes + self.n_generation_passes
 
     @property
     def prompt_tokens_per_second(self) -> float:
-        """Speed of reading the prompt; 0.0 if nothing was read."""
+        """Throughput of reading the prompt; 0.0 if nothing was read."""
         return self.n_prompt / self.prompt_seconds if self.n_prompt else 0.0
 
     @property
     def generation_tokens_per_second(self) -> float:
-        """Speed of generating; 0.0 for fewer than two tokens."""
+        """Throughput of generating; 0.0 for fewer than two tokens."""
         return self.n_generated / self.generation_seconds if self.n_generated else 0.0
 
     def __str__(self) -> str:
@@ -74,7 +100,8 @@ class Timings:
             f"{self.prompt_tokens_per_second:.1f} tokens/s; "
             f"generation {self.n_generated} tokens, "
             f"{self.generation_tokens_per_second:.1f} tokens/s; "
-            f"first token after {self.time_to_first_token:.3f} s"
+            f"first token after {self.time_to_first_token:.3f} s, "
+            f"{self.waited_seconds:.3f} s of them waiting; {self.n_passes} passes"
         )
 
 
@@ -84,9 +111,13 @@ class TokenLogprob:
 
     Attributes
     ----------
-    token : its id.
-    logprob : natural logarithm of its probability.
-    top : the likeliest tokens there, and their logarithms, likeliest first.
+    token : int
+        Its id.
+    logprob : float
+        Natural logarithm of its probability.
+    top : tuple of (int, float)
+        Ids of the likeliest tokens in its place, and the logarithms of their
+        probabilities, likeliest first.
     """
 
     token: int
@@ -100,9 +131,11 @@ class Score:
 
     Attributes
     ----------
-    tokens : its ids.
-    logprobs : natural logarithm of each one's probability after those before it;
-        None for the first, which nothing comes before.
+    tokens : list of int
+        Ids of the text.
+    logprobs : list of float or None
+        Natural logarithm of each token's probability after the tokens before it; None
+        for the first, which nothing comes before.
     """
 
     tokens: list[int]
@@ -115,9 +148,9 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """How many tokens the model hesitates between, on average; NaN for one token.
+        """The exponential of the mean negative logarithm; NaN for one token.
 
-        The exponential of the mean of the negative logarithms.
+        As many equally likely tokens would leave the model as uncertain.
         """
         n_scored = sum(one is not None for one in self.logprobs)
         if not n_scored:
@@ -138,14 +171,22 @@ class Completion:
 
     Attributes
     ----------
-    text : what follows the prompt, without the stop string that ended it.
-    tokens : ids generated, without the end-of-text token.
-    finish_reason : why it ended.
-    usage : tokens read and written.
-    timings : where the time went.
-    logprobs : how likely each of `tokens` was, if asked for.
-    prompt_logprobs : how likely each token of the prompt was, if asked for; None for
-        the first, which nothing comes before, and for what a session had read before.
+    text : str
+        The text that follows the prompt, without the stop string that ended it.
+    tokens : list of int
+        Ids generated, without the end-of-text token.
+    finish_reason : FinishReason
+        Why it ended.
+    usage : Usage
+        Tokens read and generated.
+    timings : Timings
+        Where the time went.
+    logprobs : list of TokenLogprob or None
+        How likely each of `tokens` was, if asked for.
+    prompt_logprobs : list of TokenLogprob or None
+        How likely each token of the prompt was, if asked for. An item is None for the
+        first token, which nothing comes before, and for tokens that a session had read
+        before.
     """
 
     text: str
@@ -174,10 +215,13 @@ class Piece:
 
     Attributes
     ----------
-    text : one or more whole characters.
-    tokens : ids since the piece before; more than one where a character or a
-        possible stop string spans tokens.
-    logprobs : how likely each of them was, if asked for.
+    text : str
+        One or more whole characters; empty for a model without a vocabulary.
+    tokens : list of int
+        Ids since the piece before; more than one where a character or a possible stop
+        string spans tokens.
+    logprobs : list of TokenLogprob or None
+        How likely each of `tokens` was, if asked for.
     """
 
     text: str

@@ -1,7 +1,7 @@
 """Fixtures shared by all tests: models to load, and levels to test at.
 
 `LLAMACY_REQUIRE_LEVELS` names levels that must have been tested when the run ends:
-one that was skipped, or that no test asked for, fails it.
+the run fails if one of them was skipped, or if no test asked for it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TESTED = pytest.StashKey[set[str]]()
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Folder of real models, vocabularies and golden outputs, if it is there.
+    """Folder of real models, vocabularies and golden outputs, if it exists.
 
     `LLAMACY_SHARED` names it; otherwise it is looked for beside the checkout.
     """
@@ -47,7 +47,7 @@ def shared() -> Path:
     scope="session", params=levels_of(MACHINE), ids=lambda level: level.name
 )
 def level(request: pytest.FixtureRequest) -> Level:
-    """Each level there is for this machine; those it cannot run are skipped."""
+    """Each level of this machine's architecture; those it cannot run are skipped."""
     each: Level = request.param
     if lack := kernels.lacking(each):
         pytest.skip(f"{each.name}: {lack}")
@@ -57,26 +57,26 @@ def level(request: pytest.FixtureRequest) -> Level:
 
 @pytest.fixture
 def selected_level(level: Level, monkeypatch: pytest.MonkeyPatch) -> Level:
-    """Each level in turn, and plans made meanwhile use it."""
+    """Each level in turn; plans made during the test use it."""
     monkeypatch.setattr(kernels, "selected", lambda: level)
     return level
 
 
 def untested_levels(config: pytest.Config) -> list[str]:
-    """Levels that had to be tested and were not."""
+    """Return the levels that had to be tested and were not."""
     required = re.split(r"[\s,]+", os.environ.get("LLAMACY_REQUIRE_LEVELS", ""))
     tested = config.stash.get(TESTED, set())
     return [name for name in required if name and name not in tested]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a run that left out a level it was to test."""
+    """Fail a run that has not tested a required level."""
     if untested_levels(session.config) and not session.config.option.collectonly:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say which those were, and why."""
+    """Name the levels that were not tested, and the reasons."""
     by_name = {each.name: each for each in kernels.LEVELS}
     for name in untested_levels(config):
         lack = kernels.lacking(by_name[name]) if name in by_name else "no such level"
@@ -91,7 +91,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 @pytest.fixture(scope="session")
 def babble_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny LLaMA of random weights with a vocabulary, to generate babble with."""
+    """A tiny LLaMA with random weights and a vocabulary, which generates babble."""
     path = tmp_path_factory.mktemp("models") / "babble.gguf"
     random_model.write(str(path))
     return path
@@ -99,7 +99,7 @@ def babble_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same without a chat template."""
+    """`babble_model` without a chat template."""
     path = tmp_path_factory.mktemp("models") / "base.gguf"
     random_model.write(str(path), chat_template="")
     return path
@@ -156,9 +156,9 @@ def _add_value(writer: Any, key: str, value: Any) -> None:
 
 @pytest.fixture(scope="session")
 def llama_metadata() -> Callable[..., dict[str, Any]]:
-    """Metadata of a tiny LLaMA; keyword arguments are keys after ``llama.``.
+    """Metadata of a tiny LLaMA; keyword arguments are keys after `llama.`.
 
-    Dots are written as two underscores: ``rope__freq_base=500.0``.
+    Dots are written as two underscores: `rope__freq_base=500.0`.
     """
 
     def make(**changes: Any) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def _noise(
 
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[Path]:
-    """A file that must be there unchanged in the end, and nothing beside it."""
+    """A file that must exist unchanged at the end, with nothing beside it."""
     path = tmp_path / "target" / "new.gguf"
     path.parent.mkdir()
     path.write_text("what was there")

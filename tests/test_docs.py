@@ -1,4 +1,4 @@
-"""The examples of the README and the documentation: they run, and their flags exist."""
+"""The examples of the README and the documentation run, and their flags exist."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 import typer
 from hub_server import HubServer, Repo
 from hugging_face import write_babble
+from typer.testing import CliRunner
 
 from llamacy.cli import app
 
@@ -22,14 +23,14 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
 def blocks(page: Path, language: str) -> Iterator[tuple[int, str]]:
-    """Each block of code in `language`: the line it begins at, and its text."""
+    """Yield first line and text of each block of code in `language`."""
     text = page.read_text(encoding="utf-8")
     for match in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.M | re.S):
         yield text.count("\n", 0, match.start(1)), match[1]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_examples_run(
+def test_python_examples_of_a_page_run(
     page: Path,
     babble_model: Path,
     hub: HubServer,
@@ -48,7 +49,21 @@ def test_examples_run(
         exec(compile("\n" * line + code, str(page), "exec"), space)
 
 
-def test_flags_exist() -> None:
+@pytest.mark.usefixtures("selected_level")
+def test_the_readme_begins_with_what_its_first_command_prints() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    marked = r"<!-- ci: generate -->\n```sh\n(.*)\n```\n\n```text\n(.*?)```\n"
+    found = re.search(marked, readme, re.S)
+    assert found is not None
+    command, shown = found.groups()
+    words = shlex.split(command.rpartition("bin/llamacy ")[2])
+    done = CliRunner().invoke(app, words, prog_name="llamacy")
+    assert done.exit_code == 0
+    # a terminal shows the prompt, too, which a pipe does not
+    assert words[-1] + done.stdout == shown
+
+
+def test_flags_in_console_examples_exist() -> None:
     root: Any = typer.main.get_command(app)
     n_seen = 0
     for page in PAGES:
@@ -67,3 +82,13 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     contents = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     for page in (ROOT / "docs").rglob("*.md"):
         assert f": {page.relative_to(ROOT / 'docs').as_posix()}\n" in contents
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "llamacy").rglob("*.md"))],
+)
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:llamacy|tests|tools|bench|docs)/[\w./-]*)`", text):
+        assert (ROOT / name).exists(), f"{page}: {name}"

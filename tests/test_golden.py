@@ -1,4 +1,4 @@
-"""A real trained model against what llama.cpp computes for it, at every level."""
+"""A real trained model gives llama.cpp's results, at every level."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.kernels.levels import Level
-from llamacy.model.executors import Executor, load_executor
+from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.ops.batch import Batch
 
 Golden = dict[str, NDArray[Any]]
@@ -25,7 +25,7 @@ def golden(shared: Path) -> Golden:
         return dict(arrays)
 
 
-def load(shared: Path, type_name: str, kv_type: str) -> Executor:
+def load(shared: Path, type_name: str, kv_type: str) -> LoadedExecutor:
     with open_gguf(shared / "models" / f"stories260K-{type_name}.gguf") as file:
         config = read_config(file)
         return load_executor(file, config, n_threads=2, kv_type=kv_type)
@@ -39,12 +39,12 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def kl_divergence(p: NDArray[np.float32], q: NDArray[np.float32]) -> float:
-    """Mean over rows of the divergence of the distribution of `q` from that of `p`."""
+    """Return the mean over rows of the divergence of q's distribution from p's."""
     a, b = log_softmax(p), log_softmax(q)
     return float((np.exp(a) * (a - b)).sum(axis=-1).mean())
 
 
-def greedy(executor: Executor, prompt: list[int]) -> list[int]:
+def greedy(executor: LoadedExecutor, prompt: list[int]) -> list[int]:
     sequence = executor.new_sequence()
     logits = executor.forward(Batch.of(prompt, sequence))
     tokens: list[int] = []
@@ -56,14 +56,18 @@ def greedy(executor: Executor, prompt: list[int]) -> list[int]:
 
 @pytest.mark.usefixtures("selected_level")
 class TestFloat32:
-    def test_logits(self, shared: Path, golden: Golden) -> None:
+    def test_float32_logits_are_those_of_llama_cpp(
+        self, shared: Path, golden: Golden
+    ) -> None:
         executor = load(shared, "F32", "f32")
         ids = golden["ids"].tolist()
         logits = executor.forward(Batch.of(ids, executor.new_sequence(), "all"))
         np.testing.assert_allclose(logits, golden["logits_F32"], rtol=0, atol=1e-3)
 
     @pytest.mark.parametrize("kv_type", ["f32", "f16"])
-    def test_greedy_tokens(self, shared: Path, golden: Golden, kv_type: str) -> None:
+    def test_float32_greedy_tokens_are_those_of_llama_cpp(
+        self, shared: Path, golden: Golden, kv_type: str
+    ) -> None:
         executor = load(shared, "F32", kv_type)
         tokens = greedy(executor, golden["prompt_ids"].tolist())
         assert tokens == golden["greedy_F32"].tolist()
@@ -71,7 +75,7 @@ class TestFloat32:
 
 class TestQ8_0:
     @pytest.mark.parametrize("kv_type", ["f32", "f16"])
-    def test_divergence_is_no_worse_than_llama_cpps(
+    def test_q8_0_diverges_from_float32_no_more_than_in_llama_cpp(
         self,
         shared: Path,
         golden: Golden,
@@ -84,7 +88,7 @@ class TestQ8_0:
         own = kl_divergence(golden["logits_F32"], golden["logits_Q8_0"])
         assert kl_divergence(golden["logits_F32"], logits) <= 1.05 * own
 
-    def test_greedy_tokens(
+    def test_q8_0_greedy_tokens_are_those_of_llama_cpp(
         self,
         shared: Path,
         golden: Golden,

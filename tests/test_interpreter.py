@@ -1,4 +1,4 @@
-"""A whole process: how it ends, by itself, by Ctrl-C, and after a fork."""
+"""A whole process ends cleanly: by itself, by Ctrl-C, and after a fork."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 
 
 def script(text: str, *options: str) -> list[str]:
-    # -P: the installed package is meant, and not sources that lie here
-    # and Ctrl-C is to interrupt it, even where the tests run in a shell's background
+    # -P: import the installed package, not sources in this folder
+    # Ctrl-C must interrupt it, even if the tests run in a shell's background
     heeds = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     arguments = ["-P", "-W", "error", *options, "-c", heeds + textwrap.dedent(text)]
     return [sys.executable, *arguments]
 
 
-def test_nothing_is_said_at_exit(babble_model: Path) -> None:
+def test_a_process_prints_nothing_at_exit(babble_model: Path) -> None:
     code = f"""
         import asyncio, threading, llamacy
         model = llamacy.load({str(babble_model)!r})
@@ -83,7 +83,7 @@ def test_ctrl_c_ends_a_text_and_not_the_model(babble_model: Path, call: str) -> 
     assert out == "interrupted 0\n5\n"
 
 
-def test_generating_imports_nothing(babble_model: Path) -> None:
+def test_generating_imports_no_modules(babble_model: Path) -> None:
     """A fork in the middle of an import leaves its lock locked in the child."""
     code = f"""
         import sys, llamacy
@@ -131,7 +131,7 @@ def test_a_forked_process_uses_the_model(babble_model: Path) -> None:
         [thread.join() for thread in threads]
         print("end")
     """
-    # Python 3.12 and later warn of any fork beside threads
+    # Python 3.12 and later warn about any fork of a process with threads
     done = subprocess.run(
         script(code, "-W", "ignore::DeprecationWarning"),
         capture_output=True,

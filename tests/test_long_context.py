@@ -1,4 +1,4 @@
-"""A model with factors for short and for long contexts, loaded for one or the other."""
+"""Models with RoPE factors for short and for long contexts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import random_model
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.architectures import phi3
 from llamacy.errors import FormatError
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
+from llamacy.model_files.hyperparameters import read_hyperparameters
 
 N_CTX_ORIG = 64
 
@@ -42,14 +41,15 @@ def path(
     }
     folder = tmp_path_factory.mktemp("models")
     with open_gguf(write_gguf(folder / "plain.gguf", metadata, {}, "F32")) as file:
-        specs = phi3.tensors(read_config(file))
+        architecture, config = read_hyperparameters(file)
+        specs = architecture.tensors(config)
     shapes = {name: spec.shape for name, spec in specs.items()}
     del shapes["rope_freqs.weight"]
     tensors = random_tensors(shapes.items())
     return write_gguf(folder / "model.gguf", metadata, tensors, "F32")
 
 
-def test_the_factors_go_by_the_context(path: Path) -> None:
+def test_the_context_length_chooses_the_rope_factors(path: Path) -> None:
     ids = list(range(260, 290))
     logits = {}
     for n_ctx in (32, N_CTX_ORIG, N_CTX_ORIG + 1, None):
@@ -60,7 +60,9 @@ def test_the_factors_go_by_the_context(path: Path) -> None:
     assert np.abs(logits[32] - logits[None]).max() > 1e-3
 
 
-def test_a_session_comes_back_to_the_same_factors(path: Path, tmp_path: Path) -> None:
+def test_a_saved_session_loads_only_with_the_same_rope_factors(
+    path: Path, tmp_path: Path
+) -> None:
     saved = tmp_path / "text.session"
     with llamacy.load(path, n_ctx=N_CTX_ORIG, n_threads=1) as model:
         session = model.session()

@@ -1,4 +1,4 @@
-"""Whole models in the types of few bits: read, described and run, but not written."""
+"""Whole models in low-bit types can be read, described and run, but not written."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def low_bit_model(
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
 ) -> Callable[[str], Path]:
-    """Write a model with all its matrices of a type."""
+    """Write a model with all its matrices of one type."""
 
     def make(type_name: str) -> Path:
         path = tmp_path / f"{type_name}.gguf"
@@ -43,7 +43,7 @@ def low_bit_model(
 
 @pytest.mark.usefixtures("selected_level")
 @each_type
-def test_plan_agrees_with_reference(
+def test_plan_and_reference_agree_on_low_bit_types(
     low_bit_model: Callable[[str], Path], type_name: str
 ) -> None:
     path = low_bit_model(type_name)
@@ -55,7 +55,9 @@ def test_plan_agrees_with_reference(
 
 @pytest.mark.usefixtures("selected_level")
 @each_type
-def test_it_generates(low_bit_model: Callable[[str], Path], type_name: str) -> None:
+def test_a_low_bit_model_generates(
+    low_bit_model: Callable[[str], Path], type_name: str
+) -> None:
     with llamacy.load(low_bit_model(type_name), n_threads=1) as model:
         out = model.generate("the", max_tokens=8, temperature=0.0)
         assert out.usage.completion_tokens in range(1, 9)
@@ -64,7 +66,9 @@ def test_it_generates(low_bit_model: Callable[[str], Path], type_name: str) -> N
 
 
 @each_type
-def test_it_is_shown(low_bit_model: Callable[[str], Path], type_name: str) -> None:
+def test_a_low_bit_model_is_described(
+    low_bit_model: Callable[[str], Path], type_name: str
+) -> None:
     path = low_bit_model(type_name)
     result = CliRunner().invoke(app, ["show", str(path)])
     assert result.exit_code == 0
@@ -72,10 +76,10 @@ def test_it_is_shown(low_bit_model: Callable[[str], Path], type_name: str) -> No
 
 
 @each_type
-def test_it_cannot_be_written(
+def test_low_bit_types_cannot_be_written_but_can_be_converted(
     low_bit_model: Callable[[str], Path], tmp_path: Path, type_name: str
 ) -> None:
-    """But a model in a type that can be is made of it."""
+    """A model in a type that can be written is made from it."""
     source, target = low_bit_model(type_name), tmp_path / "target.gguf"
     with pytest.raises(llamacy.ArgumentError, match=f"one of F32.*found '{type_name}'"):
         llamacy.quantize(source, target, type_name)

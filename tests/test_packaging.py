@@ -1,4 +1,4 @@
-"""The installed package: complete, typed, and without its sources."""
+"""The installed package is complete and typed, and contains no sources."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if not any(name.startswith("llamacy/") for name in FILES):
     pytest.skip("llamacy is installed as editable", allow_module_level=True)
 
 
-def test_type_hints_come_with_it() -> None:
+def test_type_hints_are_installed() -> None:
     assert "llamacy/py.typed" in FILES
 
 
 def test_every_compiled_module_has_a_stub() -> None:
-    # A level's module holds nothing but its table of functions.
+    # A level's module contains nothing but its table of functions.
     compiled = {
         re.sub(r"\..*", "", name) for name in FILES if name.endswith((".so", ".pyd"))
     }
@@ -36,6 +36,6 @@ def test_sources_of_the_kernels_stay_in_the_sdist() -> None:
     assert not [name for name in FILES if name.endswith((".pyx", ".pxi", ".h", ".c"))]
 
 
-def test_licence_is_said_and_there() -> None:
+def test_licence_is_declared_and_installed() -> None:
     assert metadata("llamacy")["License-Expression"] == "MIT"
     assert [name for name in FILES if name.endswith("LICENSE")]

@@ -6,6 +6,7 @@ from the rows below its own. Reads .py and .pyi with `ast`, Cython's files line 
 line.
 
     python tools/check_imports.py [FOLDER]      FOLDER: the package (llamacy)
+    python tools/check_imports.py --draw        draw the layers, as the docs do
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LAYERS = (
     ("compat",),
     ("",),
     ("quality",),
-    ("model",),
+    ("model", "protocols"),
     ("chat", "sessions"),
     ("generation",),
     ("model_files", "roofline", "sampling"),
@@ -40,6 +41,9 @@ A part imports from the rows below its own; parts of one row know nothing of eac
 
 DEPTH = {part: depth for depth, row in enumerate(LAYERS) for part in row}
 
+WIDTH = 40
+"""Characters between the borders of the drawing."""
+
 CYTHON_IMPORT = re.compile(r"^\s*(?:from\s+([\w.]+)\s+c?import\s+(.+)|c?import\s+(.+))")
 
 
@@ -55,7 +59,7 @@ def python_imports(source: str) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def cython_imports(source: str) -> Iterator[tuple[int, str, list[str]]]:
-    """Yield the same for Cython code, whose imports and cimports are one line each."""
+    """Yield the same for Cython code, where each import or cimport is one line."""
     for number, line in enumerate(source.splitlines(), 1):
         if match := CYTHON_IMPORT.match(line):
             module, names, modules = match.groups()
@@ -67,13 +71,16 @@ def cython_imports(source: str) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def imported_parts(module: str, names: list[str], package: list[str]) -> set[str]:
-    """Parts of llamacy that one import reaches.
+    """Return the parts of llamacy that one import reaches.
 
     Parameters
     ----------
-    module : as written, with its leading dots.
-    names : what is imported from it.
-    package : the package the import stands in: ``["llamacy", "ops"]``.
+    module : str
+        The module as written, with its leading dots.
+    names : list of str
+        Names imported from it.
+    package : list of str
+        The package that contains the import: `["llamacy", "ops"]`.
     """
     name = module.lstrip(".")
     dots = len(module) - len(name)
@@ -108,8 +115,20 @@ def violations(folder: Path) -> Iterator[str]:
                     yield f"{file}:{line}: {part} must not import {target or 'llamacy'}"
 
 
+def drawing() -> str:
+    """Draw `LAYERS`, one box a row, the parts of a row side by side."""
+    line = "─" * WIDTH
+    boxes = [
+        f"│{'   '.join(part or '__init__' for part in row):^{WIDTH}}│" for row in LAYERS
+    ]
+    return "\n".join([f"┌{line}┐", f"\n├{line}┤\n".join(boxes), f"└{line}┘"])
+
+
 def main() -> None:
     """Run as a command: print the violations; exit with 1 if there are any."""
+    if sys.argv[1:] == ["--draw"]:
+        print(drawing())
+        return
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "llamacy")
     found = list(violations(folder))
     print("\n".join(found) or f"{folder}: imports point down only")

@@ -1,6 +1,6 @@
 """Try an installed llamacy in seconds: choose a level, load the demo model, ask it.
 
-python tools/smoke.py [--expect LEVEL]     LEVEL: what must be chosen
+python tools/smoke.py [--expect LEVEL]     LEVEL: the one that must be chosen
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""llama-cpp-python, with its defaults but for the sizes."""
+"""llama-cpp-python, with its defaults except for the sizes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LlamaCppEngine:
         self._model.eval(tokens)
 
     def truncate(self, n: int) -> None:
-        self._model.n_tokens = n  # the next eval drops what is beyond
+        self._model.n_tokens = n  # the next eval drops the tokens after these
 
 
 def load(job: dict[str, Any]) -> LlamaCppEngine:

@@ -1,4 +1,4 @@
-"""llamacy, with its defaults but for the threads."""
+"""llamacy, with its defaults except for the threads."""
 
 from __future__ import annotations
 

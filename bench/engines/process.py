@@ -1,4 +1,4 @@
-"""An engine from the outside: a process that sleeps until it is asked."""
+"""The parent's side of an engine: a process that sleeps until it is asked."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from time import sleep
 from typing import Any
 
 SERVE = Path(__file__).with_name("serve.py")
-# Threads of OpenMP go on spinning when their work is done, libomp's for 0.2 s: the next
-# engine's must not share the cores with them.
+# OpenMP's threads go on spinning after their work, libomp's for 0.2 s: they must not
+# share the cores with the next engine's.
 PAUSE_SECONDS = 0.4
 
 
@@ -20,7 +20,8 @@ class EngineProcess:
 
     Attributes
     ----------
-    versions : the libraries at work, and their versions.
+    versions : dict of str to str
+        The engine's libraries and their versions.
     """
 
     def __init__(self, engine: str, python: str, job: dict[str, Any]) -> None:
@@ -34,7 +35,7 @@ class EngineProcess:
         self.versions: dict[str, str] = self._ask(job)
 
     def seconds(self, test: str, n_tokens: int) -> float:
-        """Ask for ``"pp"`` or ``"tg"`` of so many tokens, when all cores are quiet."""
+        """Ask for `"pp"` or `"tg"` of `n_tokens` tokens, when all cores are quiet."""
         sleep(PAUSE_SECONDS)
         return float(self._ask([test, n_tokens]))
 

@@ -1,4 +1,4 @@
-"""The process of one engine: has a model loaded, and times what it is asked for.
+"""The process of one engine: loads a model, and times what its parent asks for.
 
     python serve.py ENGINE
 
@@ -8,13 +8,13 @@ the job, a JSON object:
     path       the GGUF file
     shape      its sizes, by the names of llamacy's ModelConfig, and `tied`: whether
                the embedding is the output matrix too
-    n_threads
-    depth      tokens of context before whatever is timed
+    n_threads  threads to compute with
+    depth      tokens of context before everything that is timed
 
-Each further line, ``["pp", N]`` or ``["tg", N]``, is answered by the seconds that
-reading a prompt of N tokens took, or N tokens one by one.
+Each further line, `["pp", N]` or `["tg", N]`, is answered with the seconds it took to
+read a prompt of N tokens, or N tokens one by one.
 
-This runs in whatever interpreter has the engine's library: it needs nothing else.
+This runs in the interpreter that has the engine's library, and needs nothing else.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ class Engine(Protocol):
 
     Attributes
     ----------
-    versions : the libraries at work, and their versions.
+    versions : dict of str to str
+        The engine's libraries and their versions.
     """
 
     versions: dict[str, str]
 
     def read(self, tokens: list[int]) -> None:
-        """Append tokens to the context, up to the logits that follow the last."""
+        """Append tokens to the context, and compute the logits after the last."""
 
     def truncate(self, n: int) -> None:
         """Forget all but the first `n` tokens of the context."""
@@ -48,7 +49,7 @@ class Engine(Protocol):
 def main() -> None:
     """Run as a command."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints must not be taken for an answer
+    os.dup2(2, 1)  # output of a library must not be taken for an answer
 
     def answer(value: Any) -> None:
         print(json.dumps(value), file=answers, flush=True)
@@ -66,9 +67,9 @@ def main() -> None:
 
 
 def seconds(engine: Engine, test: str, tokens: list[int]) -> float:
-    """Time `tokens` as a prompt (``"pp"``) or one by one, as generating is (``"tg"``).
+    """Time reading `tokens` as a prompt (`"pp"`), or one by one like decoding (`"tg"`).
 
-    Nobody chooses a token: that is the same work for all, and little.
+    No token is chosen: sampling is little work, and the same for all engines.
     """
     start = perf_counter()
     if test == "pp":
@@ -80,7 +81,7 @@ def seconds(engine: Engine, test: str, tokens: list[int]) -> float:
 
 
 def random_tokens(job: dict[str, Any], n: int) -> list[int]:
-    """Draw the tokens, the same ones for all engines."""
+    """Return `n` random tokens, the same ones for all engines."""
     return random.Random(0).choices(range(job["shape"]["n_vocab"]), k=n)
 
 

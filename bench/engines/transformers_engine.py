@@ -1,7 +1,7 @@
 """transformers on PyTorch: a LLaMA of the file's shape, random weights in bfloat16.
 
-Speed does not depend on what the weights are, so none are converted; a quantised file
-and a float one of the same shape are the same work here.
+Speed does not depend on the weights' values, so no file is converted; a quantised file
+and a float file of the same shape are the same work here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def read(self, tokens: list[int]) -> None:
-        # A prompt is one pass, however long: so does `generate` of transformers.
+        # A prompt of any length is one pass, as in transformers' own `generate`.
         self._model(
             torch.tensor([tokens]),
             past_key_values=self._cache,
@@ -48,7 +48,7 @@ def load(job: dict[str, Any]) -> TransformersEngine:
 
 
 def llama_config(shape: dict[str, Any]) -> transformers.LlamaConfig:
-    """Say the shape in transformers' vocabulary."""
+    """Return the shape as a configuration of transformers."""
     return transformers.LlamaConfig(
         vocab_size=shape["n_vocab"],
         hidden_size=shape["n_embd"],

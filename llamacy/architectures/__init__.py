@@ -1,14 +1,12 @@
 """Model families: one short file each, named as the formats name the family.
 
-A family is two functions: `tensors(config)`, the names and shapes it is made of,
-and `forward(ops, config, weights)`, its layers put together in the vocabulary of
-:mod:`llamacy.ops.vocabulary`. Adding a family is a file and a row in the table.
+A family is three functions: `layers(config)`, what it adds to the layers that a file
+describes; `tensors(config, layer)`, the names and shapes that a layer is made of; and
+`forward(model)`, the parts of a model put together in the vocabulary of
+`llamacy.ops.vocabulary`. Adding a family is a file and a row in the table.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from llamacy.architectures import (
     gemma2,
@@ -24,34 +22,22 @@ from llamacy.architectures import (
     qwen3moe,
     smollm3,
 )
-from llamacy.architectures.weights import TensorSpec
-from llamacy.config import ModelConfig
+from llamacy.architectures.architecture import Architecture
 from llamacy.errors import UnsupportedError, shown
-from llamacy.ops.vocabulary import Forward
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """One model family; a mixture is none without experts."""
-
-    tensors: Callable[[ModelConfig], dict[str, TensorSpec]]
-    forward: Forward
-    is_mixture: bool = False
-
 
 ARCHITECTURES = {
-    "gemma2": Architecture(gemma2.tensors, gemma2.forward),
-    "gemma3": Architecture(gemma3.tensors, gemma3.forward),
-    "gpt-oss": Architecture(gpt_oss.tensors, gpt_oss.forward, is_mixture=True),
-    "granite": Architecture(granite.tensors, granite.forward),
-    "llama": Architecture(llama.tensors, llama.forward),
-    "olmo2": Architecture(olmo2.tensors, olmo2.forward),
-    "phi3": Architecture(phi3.tensors, phi3.forward),
-    "qwen2": Architecture(qwen2.tensors, qwen2.forward),
-    "qwen2moe": Architecture(qwen2moe.tensors, qwen2moe.forward, is_mixture=True),
-    "qwen3": Architecture(qwen3.tensors, qwen3.forward),
-    "qwen3moe": Architecture(qwen3moe.tensors, qwen3moe.forward, is_mixture=True),
-    "smollm3": Architecture(smollm3.tensors, smollm3.forward),
+    "gemma2": Architecture(gemma2),
+    "gemma3": Architecture(gemma3),
+    "gpt-oss": Architecture(gpt_oss, is_mixture=True),
+    "granite": Architecture(granite),
+    "llama": Architecture(llama),
+    "olmo2": Architecture(olmo2),
+    "phi3": Architecture(phi3),
+    "qwen2": Architecture(qwen2),
+    "qwen2moe": Architecture(qwen2moe, is_mixture=True),
+    "qwen3": Architecture(qwen3),
+    "qwen3moe": Architecture(qwen3moe, is_mixture=True),
+    "smollm3": Architecture(smollm3),
 }
 
 
@@ -60,7 +46,8 @@ def find_architecture(name: str, path: str) -> Architecture:
 
     Raises
     ------
-    UnsupportedError : no such family here; names those there are.
+    UnsupportedError
+        There is no such family; the error names those that there are.
     """
     if name not in ARCHITECTURES:
         known = f"one of {', '.join(ARCHITECTURES)}"

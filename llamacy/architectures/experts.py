@@ -1,30 +1,18 @@
-"""Mixtures of experts, as the families that have them name and apply their tensors."""
+"""A mixture of experts in place of a layer's feed-forward network."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from llamacy.architectures.transformer import Block
-from llamacy.architectures.weights import TensorSpec, required
-from llamacy.config import ExpertConfig, ModelConfig
+from llamacy.architectures.parts import Block, Value
+from llamacy.architectures.tensors import Specs, required
+from llamacy.config import ExpertConfig
 from llamacy.ops.experts import Experts
 
 
-def experts_of(config: ModelConfig) -> ExpertConfig:
-    """Find a model's experts, which it is known to have."""
-    assert config.experts is not None
-    return config.experts
-
-
-def expert_width(config: ModelConfig) -> int:
-    """Find the width of an expert; where none is named, the experts used share n_ff."""
-    experts = experts_of(config)
-    return experts.n_ff or max(1, config.n_ff // experts.n_used)
-
-
-def expert_tensors(config: ModelConfig, n_ff: int) -> dict[str, TensorSpec]:
-    """Specs of one layer's router, and of its experts of width `n_ff`."""
-    n_expert, n_embd = experts_of(config).n_expert, config.n_embd
+def expert_tensors(n_embd: int, experts: ExpertConfig) -> Specs:
+    """Return the specs of a layer's router, and of its experts."""
+    n_expert, n_ff = experts.n_expert, experts.n_ff
     return {
         "ffn_gate_inp.weight": required(n_expert, n_embd),
         "ffn_gate_exps.weight": required(n_expert, n_ff, n_embd),
@@ -33,21 +21,41 @@ def expert_tensors(config: ModelConfig, n_ff: int) -> dict[str, TensorSpec]:
     }
 
 
+def expert_bias_tensors(n_embd: int, experts: ExpertConfig) -> Specs:
+    """Return the specs of the biases of a layer's router, and of its experts."""
+    n_expert, n_ff = experts.n_expert, experts.n_ff
+    return {
+        "ffn_gate_inp.bias": required(n_expert),
+        "ffn_gate_exps.bias": required(n_expert, n_ff),
+        "ffn_up_exps.bias": required(n_expert, n_ff),
+        "ffn_down_exps.bias": required(n_expert, n_embd),
+    }
+
+
 def mixture(
     block: Block,
-    x: Any,
-    *,
-    is_normalized: bool,
-    activation: Literal["swiglu", "clamped_swiglu"] = "swiglu",
-) -> Any:
+    x: Value,
+    experts: ExpertConfig,
+    activation: Literal["swiglu", "clamped_swiglu"],
+) -> Value:
     """Send rows through the experts that the router scores highest for them.
 
-    (M, n_embd) to (M, n_embd); for `is_normalized`, where the file does not say, and
-    `activation` see Experts.
+    Parameters
+    ----------
+    block : Block
+        The layer.
+    x : Value
+        Rows, (M, n_embd).
+    experts : ExpertConfig
+        The layer's experts.
+    activation : str
+        Joins an expert's gate and up.
+
+    Returns
+    -------
+    Value
+        Rows, (M, n_embd).
     """
-    experts = experts_of(block.config)
-    if experts.is_normalized is not None:
-        is_normalized = experts.is_normalized
     return block.ops.experts(
         x,
         block.linear(x, "ffn_gate_inp"),
@@ -59,7 +67,7 @@ def mixture(
             up_bias=block.weight("ffn_up_exps.bias"),
             down_bias=block.weight("ffn_down_exps.bias"),
             n_used=experts.n_used,
-            is_normalized=is_normalized,
+            is_normalized=bool(experts.is_normalized),
             activation=activation,
         ),
     )

@@ -8,68 +8,45 @@ whole pairs of dimensions here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final
-
-from llamacy.architectures.experts import (
-    expert_tensors,
-    expert_width,
-    experts_of,
-    mixture,
-)
-from llamacy.architectures.transformer import (
-    Block,
-    attention_tensors,
-    logits,
-    model_tensors,
+from llamacy.architectures.attention import attention, attention_tensors
+from llamacy.architectures.experts import expert_bias_tensors
+from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
+from llamacy.architectures.layers import Layers, as_declared, layers_with
+from llamacy.architectures.parts import Parts, Value
+from llamacy.architectures.tensors import (
+    Specs,
     norm_tensors,
     optional_biases,
-    rope_of,
-    window_of,
+    required,
 )
-from llamacy.architectures.weights import TensorSpec, required
-from llamacy.config import ModelConfig
-from llamacy.ops.vocabulary import Ops
-
-_WINDOW: Final = 128
-_PERIOD: Final = 2  # the second layer of each two sees all
+from llamacy.config import LayerConfig, ModelConfig
 
 
-def tensors(config: ModelConfig) -> dict[str, TensorSpec]:
-    """Names and shapes of the tensors this family is made of."""
-    attention = attention_tensors(config)
-    n_expert, n_embd = experts_of(config).n_expert, config.n_embd
-    n_ff = expert_width(config)
-    return model_tensors(
-        config,
-        {
-            **norm_tensors(config, "attn_norm", "post_attention_norm"),
-            **attention,
-            **optional_biases(attention),
-            "attn_sinks.weight": required(config.n_head),
-            **expert_tensors(config, n_ff),
-            "ffn_gate_inp.bias": required(n_expert),
-            "ffn_gate_exps.bias": required(n_expert, n_ff),
-            "ffn_up_exps.bias": required(n_expert, n_ff),
-            "ffn_down_exps.bias": required(n_expert, n_embd),
-        },
+def layers(config: ModelConfig) -> Layers:
+    """Return the layers of the file, with the clamped unit."""
+    return layers_with(
+        config, is_neox=True, activation="clamped_swiglu", experts=as_declared
     )
 
 
-def forward(ops: Ops[Any, Any], config: ModelConfig, weights: Mapping[str, Any]) -> Any:
-    """Logits of the wanted rows: (n_wanted, n_vocab)."""
-    config = replace(config, rope=replace(config.rope, is_range_rounded=False))
-    rope = rope_of(config, weights, is_neox=True)
-    x = ops.embedding(weights["token_embd.weight"])  # (M, n_embd)
-    for layer in range(config.n_layer):
-        block = Block(ops, config, weights, layer)
-        window = window_of(config, layer, _PERIOD, default=_WINDOW)
-        h = block.attention(block.norm(x, "attn_norm"), rope, window=window)
-        x = ops.add(x, h)
-        h = block.norm(x, "post_attention_norm")
-        x = ops.add(
-            x,
-            mixture(block, h, is_normalized=True, activation="clamped_swiglu"),
-        )
-    return logits(ops, config, weights, x)
+def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
+    """Return the specs of a layer: a Mixtral's, with biases, and a sink a head."""
+    assert layer.feed_forward.experts is not None
+    matrices = attention_tensors(config, layer)
+    return {
+        **norm_tensors(config, "attn_norm", "post_attention_norm"),
+        **matrices,
+        **optional_biases(matrices),
+        "attn_sinks.weight": required(layer.mixer.n_head),
+        **feed_forward_tensors(config, layer),
+        **expert_bias_tensors(config.n_embd, layer.feed_forward.experts),
+    }
+
+
+def forward(model: Parts) -> Value:
+    """Add as LLaMA does; the norm before the experts has another name."""
+    ops, x = model.ops, model.embed()
+    for block in model.layers():
+        x = ops.add(x, attention(block, block.norm(x, "attn_norm")))
+        x = ops.add(x, feed_forward(block, block.norm(x, "post_attention_norm")))
+    return model.logits(x)

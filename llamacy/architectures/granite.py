@@ -1,33 +1,42 @@
 """Granite 3 and 4, dense: LLaMA's layers, scaled.
 
-IBM Granite Team 2024 (github.com/ibm-granite/granite-3.0-language-models). Embeddings,
-what each part adds to the residual, scores and logits are multiplied with constants of
-the file: those of a parametrisation whose learning rates carry over from small models
-to large ones (Yang et al. 2022, arXiv:2203.03466).
+IBM Granite Team 2024 (github.com/ibm-granite/granite-3.0-language-models). Constants of
+the file multiply embeddings, scores, logits and what each part adds to the residual:
+those of a parametrisation whose learning rates carry over from small models to large
+ones (Yang et al. 2022, arXiv:2203.03466). There are files of models without positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
+from llamacy.architectures.attention import attention
+from llamacy.architectures.feed_forward import feed_forward
+from llamacy.architectures.layers import Layers, layers_with
 from llamacy.architectures.llama import tensors
-from llamacy.architectures.transformer import Block, logits, rope_of
+from llamacy.architectures.parts import Parts, Value
 from llamacy.config import ModelConfig
-from llamacy.ops.vocabulary import Ops
 
-__all__ = ["forward", "tensors"]
+__all__ = ["forward", "layers", "tensors"]
 
 
-def forward(ops: Ops[Any, Any], config: ModelConfig, weights: Mapping[str, Any]) -> Any:
-    """Logits of the wanted rows: (n_wanted, n_vocab)."""
-    rope = rope_of(config, weights) if config.rope.is_finetuned else None
-    x = ops.embedding(weights["token_embd.weight"])  # (M, n_embd)
-    x = ops.scale(x, config.embedding_scale)
-    for layer in range(config.n_layer):
-        block = Block(ops, config, weights, layer)
-        h = block.attention(block.norm(x, "attn_norm"), rope)
+def layers(config: ModelConfig) -> Layers:
+    """Return the layers, without positions if the model was trained without."""
+    layers = layers_with(config)
+    if config.rope.is_finetuned:
+        return layers
+    return tuple(
+        replace(layer, mixer=replace(layer.mixer, rope=None)) for layer in layers
+    )
+
+
+def forward(model: Parts) -> Value:
+    """Scale the embeddings, what each part adds, and the logits."""
+    ops, config = model.ops, model.config
+    x = ops.scale(model.embed(), config.embedding_scale)
+    for block in model.layers():
+        h = attention(block, block.norm(x, "attn_norm"))
         x = ops.add(x, ops.scale(h, config.residual_scale))
-        h = block.feed_forward(block.norm(x, "ffn_norm"))
+        h = feed_forward(block, block.norm(x, "ffn_norm"))
         x = ops.add(x, ops.scale(h, config.residual_scale))
-    return ops.scale(logits(ops, config, weights, x), 1 / config.logit_scale)
+    return ops.scale(model.logits(x), 1 / config.logit_scale)

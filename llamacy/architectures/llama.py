@@ -1,58 +1,45 @@
 """The LLaMA family: LLaMA 1-3, Mistral 7B, Mixtral, TinyLlama, SmolLM and their kin.
 
 Touvron et al. 2023 (arXiv:2302.13971): pre-norm with RMS norms, rotary positions,
-grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245), SwiGLU. Biases
-and the separate output matrix are optional. Where a file names a window, as the first
-Mistral has it (Jiang et al. 2023, arXiv:2310.06825), all layers have it.
-Mixtral (Jiang et al. 2024, arXiv:2401.04088) has experts, all as wide as the one
-feed-forward network of the others.
+grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245), SwiGLU. Biases and the
+separate output matrix are optional. If a file names a window, as the first Mistral's
+does (Jiang et al. 2023, arXiv:2310.06825), all layers have it. Mixtral (Jiang et al.
+2024, arXiv:2401.04088) has experts, each as wide as the network of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
-from llamacy.architectures.experts import expert_tensors, mixture
-from llamacy.architectures.transformer import (
-    Block,
-    attention_tensors,
-    feed_forward_tensors,
-    logits,
-    model_tensors,
-    norm_tensors,
-    optional_biases,
-    rope_of,
-    window_of,
-)
-from llamacy.architectures.weights import TensorSpec
-from llamacy.config import ModelConfig
-from llamacy.ops.vocabulary import Ops
+from llamacy.architectures.attention import attention, attention_tensors
+from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
+from llamacy.architectures.layers import Layers, layers_with
+from llamacy.architectures.parts import Parts, Value
+from llamacy.architectures.tensors import Specs, norm_tensors, optional_biases
+from llamacy.config import LayerConfig, ModelConfig
 
 
-def tensors(config: ModelConfig) -> dict[str, TensorSpec]:
-    """Names and shapes of the tensors this family is made of."""
-    matrices, experts = attention_tensors(config), {}
-    if config.experts is None:
-        matrices |= feed_forward_tensors(config)
-    else:
-        experts = expert_tensors(config, config.n_ff)
+def layers(config: ModelConfig) -> Layers:
+    """Return the layers of the file, with experts as wide as its networks."""
+    return layers_with(
+        config, experts=lambda n_ff, experts: replace(experts, n_ff=n_ff)
+    )
+
+
+def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
+    """Return the specs of a layer: two norms, and matrices that may have biases."""
+    matrices = attention_tensors(config, layer)
+    network = feed_forward_tensors(config, layer)
+    if layer.feed_forward.experts is None:
+        matrices, network = matrices | network, {}
     norms = norm_tensors(config, "attn_norm", "ffn_norm")
-    return model_tensors(config, norms | matrices | optional_biases(matrices) | experts)
+    return norms | matrices | optional_biases(matrices) | network
 
 
-def forward(ops: Ops[Any, Any], config: ModelConfig, weights: Mapping[str, Any]) -> Any:
-    """Logits of the wanted rows: (n_wanted, n_vocab)."""
-    rope = rope_of(config, weights)
-    x = ops.embedding(weights["token_embd.weight"])  # (M, n_embd)
-    for layer in range(config.n_layer):
-        block = Block(ops, config, weights, layer)
-        h = block.norm(x, "attn_norm")
-        window = window_of(config, layer, period=0)
-        x = ops.add(x, block.attention(h, rope, window=window))
-        h = block.norm(x, "ffn_norm")
-        if config.experts is None:
-            x = ops.add(x, block.feed_forward(h))
-        else:
-            x = ops.add(x, mixture(block, h, is_normalized=True))
-    return logits(ops, config, weights, x)
+def forward(model: Parts) -> Value:
+    """Add to each row what attention and network make of its norm."""
+    ops, x = model.ops, model.embed()
+    for block in model.layers():
+        x = ops.add(x, attention(block, block.norm(x, "attn_norm")))
+        x = ops.add(x, feed_forward(block, block.norm(x, "ffn_norm")))
+    return model.logits(x)

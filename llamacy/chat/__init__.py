@@ -1,19 +1,20 @@
-"""From a conversation to a prompt, and from what a model writes to an answer.
+"""From a conversation to a prompt, and from generated text to an answer.
 
 ::
 
-    messages     what a caller gives, checked
-    tools        functions that a model may want called, as JSON schemas
-    formats      which template: the model's own, or one of those known by name
-    template     rendered in Jinja's sandbox; environment, budget: what it may do
-    disguise     nothing that a message says counts as a control token
-    writing      these put together: messages in, token ids out
-    overflow     the oldest turns left out, if the context is full
-    prompt       all that an answer is generated from
-    reply        the answer's text in; reasoning, text and calls out
-    results      what is returned: answers, pieces, calls
+    messages     the caller's messages, checked
+    tools        functions that a model may call, as JSON schemas
+    formats      choosing the template: the model's own, or a built-in one
+    template     rendering it in Jinja's sandbox
+    environment  the sandbox; budget and growth limit what a template may do
+    disguise     keeps the text of messages from turning into control tokens
+    writing      all of the above: messages in, token ids out
+    overflow     leaves out the oldest turns when the context is full
+    prompt       everything an answer is generated from
+    reply        generated text in; reasoning, text and tool calls out
+    results      the values returned: answers, pieces, tool calls
     stream       an answer piece by piece
-    calls        what a model's class inherits
+    calls        the methods that the model's class inherits
 
-Knows vocabularies and how to generate, and nothing of models.
+Depends on tokenizers and on generation, but not on models.
 """

@@ -1,9 +1,8 @@
-"""A model's calls about conversations."""
+"""The calls that an engine serves in a conversation: answers, whole or in pieces."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Unpack, cast
+from typing import Any, NamedTuple, cast
 
 from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages
@@ -15,10 +14,11 @@ from llamacy.chat.stream import (
     chat_completion,
     tell_bad_calls,
 )
-from llamacy.generation.calls import Texts
 from llamacy.generation.cancelling import CancelToken
+from llamacy.generation.completions import completion
 from llamacy.generation.engine import Engine
 from llamacy.generation.gather import OnProgress, gather, gather_async, made_in_thread
+from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
 from llamacy.sampling import SamplingOptions, SamplingParams
 
@@ -29,180 +29,112 @@ class ChatOptions(SamplingOptions, PromptOptions, total=False):
     """Sampling options, and how to write a conversation as a prompt."""
 
 
-class Conversations(Texts):
-    """What a model does with conversations, too; the base of a model's class.
+class Question(NamedTuple):
+    """A conversation to be answered, as a caller gave it; nothing is checked yet.
 
-    Parameters
+    Attributes
     ----------
-    engine : generates.
-    metadata, path : of the model's file.
+    messages : list of dict, or str
+        The conversation.
+    params : SamplingParams or None
+        How to choose tokens and when to end.
+    options : dict
+        Fields of `SamplingParams` and `PromptOptions`.
+    cancel : CancelToken or None
+        Ends the answer once it is set.
     """
 
-    def __init__(self, engine: Engine, metadata: Mapping[str, Any], path: str) -> None:
-        super().__init__(engine)
-        self._template_source = TemplateSource(metadata, path)
+    messages: Messages
+    params: SamplingParams | None
+    options: ChatOptions | PromptOptions
+    cancel: CancelToken | None = None
 
-    def chat(
-        self,
-        messages: Messages,
-        params: SamplingParams | None = None,
-        *,
-        cancel: CancelToken | None = None,
-        progress: OnProgress | None = None,
-        **options: Unpack[ChatOptions],
-    ) -> ChatCompletion:
-        """Answer the last message of a conversation.
+    def prompt(self, engine: Engine, source: TemplateSource) -> ChatPrompt:
+        """Write the conversation as a prompt.
 
         Parameters
         ----------
-        messages : all of it: dicts with `role` (``"system"``, ``"user"``,
-            ``"assistant"``, ``"tool"``) and `content`; or a text, which is the user's
-            only one. No name of a control token in them counts as that token.
-        params : how to choose tokens and when to end.
-        cancel, progress : as :meth:`generate` takes them.
-        options : the fields of SamplingParams, and:
-
-            chat_format : how to write the conversation: one of
-            ``llamacy.CHAT_FORMATS``, or a template in Jinja's language; None is the
-            template in the model's file.
-
-            overflow : what to do if the context does not hold all. ``"error"``, the
-            default, raises. ``"truncate"`` leaves the oldest turns out, keeping what
-            the system says at the beginning and room for the answer (`max_tokens`, at
-            most half of the context; a quarter if that is None). ``"shift"`` does
-            that with a quarter, and again whenever the answer fills the context,
-            which then is no end: with `max_tokens` None, an answer ends where the
-            model ends it.
-
-            tools : what the model may want called: functions, with a docstring and
-            type hints, or JSON schemas of such as OpenAI's.
-
-            template_arguments : other names that the template knows, as in
-            ``{"enable_thinking": False}``.
-
-        Raises
-        ------
-        ChatTemplateError : the model has no template, or it fails.
-        ContextLengthError : the context does not hold the messages and an answer.
-        ArgumentError : a message or a tool that is none, a bad option.
-
-        Examples
-        --------
-        >>> messages = [{"role": "user", "content": "Why is the sky blue?"}]
-        >>> answer = model.chat(messages)  # doctest: +SKIP
-        >>> messages.append(answer.message)  # doctest: +SKIP
+        engine : Engine
+            Knows the vocabulary and the size of the context.
+        source : TemplateSource
+            Where the model's chat template is found.
         """
-        request, prompt = self._chat_request(messages, params, cancel, dict(options))
-        gather(self._engine.worker, [request], progress)
-        return _answer(request, prompt)
+        given: dict[str, Any] = {**self.options}
+        how: Any = {name: given.pop(name) for name in _PROMPT_OPTIONS & given}
+        params = engine.params(self.params, cast(SamplingOptions, given))
+        tokenizer = engine.tokenizer.get()
+        return make_prompt(self.messages, params, tokenizer, source, engine.n_ctx, how)
 
-    def stream_chat(
-        self,
-        messages: Messages,
-        params: SamplingParams | None = None,
-        *,
-        cancel: CancelToken | None = None,
-        progress: OnProgress | None = None,
-        **options: Unpack[ChatOptions],
-    ) -> ChatStream:
-        """Answer the last message of a conversation, piece by piece.
-
-        Takes what :meth:`chat` takes, and checks it at once.
-        """
-        request, prompt = self._chat_request(messages, params, cancel, dict(options))
-        return ChatStream(self._engine.worker, request, prompt, progress)
-
-    async def achat(
-        self,
-        messages: Messages,
-        params: SamplingParams | None = None,
-        *,
-        cancel: CancelToken | None = None,
-        progress: OnProgress | None = None,
-        **options: Unpack[ChatOptions],
-    ) -> ChatCompletion:
-        """Do what :meth:`chat` does, without blocking the event loop.
-
-        Cancelling the task ends the generation after the pass at hand.
-        """
-        prompts: list[ChatPrompt] = []
-
-        def make() -> list[Request]:
-            given = dict(options)
-            request, prompt = self._chat_request(messages, params, cancel, given)
-            prompts.append(prompt)
-            return [request]
-
-        (request,) = await made_in_thread(make)
-        await gather_async(self._engine.worker, [request], progress)
-        return _answer(request, prompts[0])
-
-    def astream_chat(
-        self,
-        messages: Messages,
-        params: SamplingParams | None = None,
-        *,
-        cancel: CancelToken | None = None,
-        progress: OnProgress | None = None,
-        **options: Unpack[ChatOptions],
-    ) -> AsyncChatStream:
-        """Do what :meth:`stream_chat` does, without blocking the event loop.
-
-        It begins, and what it was given is checked, when the first piece is asked for.
-        """
-        return AsyncChatStream(
-            self._engine.worker,
-            lambda: self._chat_request(messages, params, cancel, dict(options)),
-            progress,
-        )
-
-    def chat_prompt(
-        self, messages: Messages, **options: Unpack[PromptOptions]
-    ) -> list[int]:
-        """Token ids of the prompt that :meth:`chat` makes of a conversation.
-
-        ``model.tokenizer.decode(ids, skip_special=False)`` shows what was written.
-        """
-        return self._chat_prompt(messages, None, dict(options)).ids
-
-    def _chat_request(
-        self,
-        messages: Messages,
-        params: SamplingParams | None,
-        cancel: CancelToken | None,
-        options: dict[str, Any],
-    ) -> tuple[Request, ChatPrompt]:
-        prompt = self._chat_prompt(messages, params, options)
-        request = self._engine.request(
+    def request(
+        self, engine: Engine, source: TemplateSource
+    ) -> tuple[Request[Complete], ChatPrompt]:
+        """Make the request of an answer, and the prompt that it answers."""
+        prompt = self.prompt(engine, source)
+        request = engine.request(
             prompt.ids,
             prompt.params,
-            cancel,
-            written=prompt.written_tokens,
+            self.cancel,
+            token_bytes_override=prompt.written_tokens,
             make_room=prompt.shift,
         )
         return request, prompt
 
-    def _chat_prompt(
-        self,
-        messages: Messages,
-        params: SamplingParams | None,
-        options: dict[str, Any],
-    ) -> ChatPrompt:
-        self._check_open()
-        engine = self._engine
-        how: Any = {name: options.pop(name) for name in _PROMPT_OPTIONS & options}
-        checked = engine.params(params, cast(SamplingOptions, options))
-        return make_prompt(
-            messages,
-            checked,
-            engine.tokenizer.get(),
-            self._template_source,
-            engine.n_ctx,
-            how,
-        )
+
+def answer(
+    engine: Engine,
+    source: TemplateSource,
+    question: Question,
+    progress: OnProgress | None,
+) -> ChatCompletion:
+    """Return the whole answer."""
+    request, prompt = question.request(engine, source)
+    gather(engine.worker, [request], progress)
+    return _finished(request, prompt)
 
 
-def _answer(request: Request, prompt: ChatPrompt) -> ChatCompletion:
-    answer = chat_completion(request.completion(), prompt)
+async def answer_async(
+    engine: Engine,
+    source: TemplateSource,
+    question: Question,
+    progress: OnProgress | None,
+) -> ChatCompletion:
+    """Return the whole answer without blocking the event loop."""
+    prompts: list[ChatPrompt] = []
+
+    def make() -> list[Request[Complete]]:
+        request, prompt = question.request(engine, source)
+        prompts.append(prompt)
+        return [request]
+
+    (request,) = await made_in_thread(make)
+    await gather_async(engine.worker, [request], progress)
+    return _finished(request, prompts[0])
+
+
+def stream(
+    engine: Engine,
+    source: TemplateSource,
+    question: Question,
+    progress: OnProgress | None,
+) -> ChatStream:
+    """Start an answer, as a stream of its pieces."""
+    request, prompt = question.request(engine, source)
+    return ChatStream(engine.worker, request, prompt, progress)
+
+
+def stream_async(
+    engine: Engine,
+    source: TemplateSource,
+    question: Question,
+    progress: OnProgress | None,
+) -> AsyncChatStream:
+    """Return a stream for a task; it makes its request when it starts."""
+    return AsyncChatStream(
+        engine.worker, lambda: question.request(engine, source), progress
+    )
+
+
+def _finished(request: Request[Complete], prompt: ChatPrompt) -> ChatCompletion:
+    answer = chat_completion(completion(request), prompt)
     tell_bad_calls(answer.bad_calls)
     return answer

@@ -1,4 +1,4 @@
-"""What a chat template finds around it: the same as in transformers, in a sandbox.
+"""The sandbox in which chat templates run, with the names that transformers provides.
 
 Imported when a template is first compiled, because importing Jinja takes a while.
 """
@@ -22,7 +22,7 @@ from llamacy.chat import budget, growth
 
 
 class _Generation(Extension):
-    """``{% generation %}``, which marks what to train on, and does nothing here."""
+    """`{% generation %}`, which marks text to train on and has no effect here."""
 
     tags = {"generation"}
 
@@ -33,52 +33,53 @@ class _Generation(Extension):
 
 
 class _Names(Namespace):
-    """``namespace()``, without names that Python itself looks for."""
+    """`namespace()`, which refuses names with a leading underscore."""
 
-    def __init__(*args: Any, **values: Any) -> None:  # noqa: N805 -- "self" is free
-        self, *given = args
-        made = dict(*given, **values)
-        for name in made:
+    # without named parameters, a template may use any name, "self" included
+    def __init__(*args: Any, **values: Any) -> None:  # noqa: N805
+        self, *positional = args
+        names = dict(*positional, **values)
+        for name in names:
             _check_name(name)
-        Namespace.__init__(self, made)
+        Namespace.__init__(self, names)
 
     def __setitem__(self, name: str, value: Any) -> None:
         _check_name(name)
         super().__setitem__(name, value)
 
 
-def _counted(value: object) -> object:
-    """Count the characters of a value that goes into a text."""
-    growth.measured(value)
+def _count_value(value: object) -> object:
+    """Count the characters of a value that becomes part of a text."""
+    growth.count_characters(value)
     return value
 
 
-@pass_context  # which tells Jinja to call it for constants too, when they are written
-def _written(context: Context, value: object) -> object:
-    """Count the characters of a value that is written out."""
-    return _counted(value)
+@pass_context  # makes Jinja call it for constants too, at rendering time
+def _count_output(context: Context, value: object) -> object:
+    """Count the characters of a value that is written to the output."""
+    return _count_value(value)
 
 
 class Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, with a budget for each rendering."""
+    """The sandbox; it counts the work of each rendering against the current budget."""
 
     intercepted_binops = frozenset(["+", "*", "**", "%"])
-    entered = staticmethod(budget.entered)
-    counted = staticmethod(_counted)
+    enter_block = staticmethod(budget.enter_block)
+    count_value = staticmethod(_count_value)
 
     def __init__(self) -> None:
         super().__init__(
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=[_Generation, "jinja2.ext.loopcontrols"],
-            # nothing is computed while it is compiled, where no budget holds
+            # constant folding would compute at compile time, outside any budget
             optimized=False,
-            finalize=_written,
+            finalize=_count_output,
         )
         self.filters["tojson"] = _to_json
         for name, function in self.filters.items():
-            self.filters[name] = growth.counted(name, function)
-        del self.globals["lipsum"]  # makes text without end
+            self.filters[name] = growth.counting_filter(name, function)
+        del self.globals["lipsum"]  # generates any amount of text
         self.globals.update(
             raise_exception=_raise,
             strftime_now=lambda form: datetime.now().strftime(form),
@@ -86,42 +87,43 @@ class Environment(ImmutableSandboxedEnvironment):
         )
 
     def compiled(self, source: str) -> Template:
-        """Compile a template so that it counts what it does."""
+        """Compile a template that counts its own steps and characters."""
         tree = self.parse(source)
         budget.count_steps(tree)
         tree.set_environment(self)
         return self.from_string(tree)
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> NoReturn:
-        """Refuse at once, and not only when something is done with it."""
+        """Refuse at the access itself, where Jinja waits until the value is used."""
         raise SecurityError(
             f"access to attribute {attribute!r} of {type(obj).__name__!r} is unsafe"
         )
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Compute an intercepted operation."""
+        """Check an intercepted operation, then compute it."""
         budget.check_operands(operator, left, right)
         if operator == "%" and isinstance(left, str | bytes):
             growth.check(operator, left, [right])
         return super().call_binop(context, operator, left, right)
 
-    def call(*args: Any, **options: Any) -> Any:  # noqa: N805 -- "self" is free
-        """Call something; it may have arguments of any name."""
-        _, _, function, *given = args
-        if function in (budget.entered, _counted):
-            return function(*given)
+    # without named parameters, as in `_Names`
+    def call(*args: Any, **options: Any) -> Any:  # noqa: N805
+        """Call a function from a template, counting the step and the result."""
+        _, _, function, *arguments = args
+        if function in (budget.enter_block, _count_value):
+            return function(*arguments)
         budget.step()
-        given += options.values()
-        growth.check_method(function, given)
-        given = given[: len(given) - len(options)]
-        return ImmutableSandboxedEnvironment.call(*args[:3], *given, **options)
+        arguments += options.values()
+        growth.check_method(function, arguments)
+        arguments = arguments[: len(arguments) - len(options)]
+        return ImmutableSandboxedEnvironment.call(*args[:3], *arguments, **options)
 
 
-def rendered(template: Template, names: dict[str, Any]) -> str:
-    """Render a template within a budget."""
+def render_within_budget(template: Template, names: dict[str, Any]) -> str:
+    """Render a template within a budget of its own."""
 
     def pieces() -> Iterator[str]:
-        with budget.a_budget():
+        with budget.new_budget():
             yield from template.generate(**names)
 
     return "".join(pieces())
@@ -143,7 +145,7 @@ def _to_json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """JSON for a model: HTML's special characters stay what they are."""
+    """Return JSON for a model: unlike Jinja's, without escapes for HTML."""
     return json.dumps(
         value,
         ensure_ascii=ensure_ascii,

@@ -1,8 +1,8 @@
-"""Chat formats known by name, for models that bring no template.
+"""Built-in chat formats, for models whose files have no template.
 
-Each is a template like those in files, so that all conversations take one way. Where a
-vocabulary does not have a format's marks as tokens, they are ordinary text, and where
-an answer ends is told by text too: by the stop strings.
+Each is a template like those in files, so that all conversations take the same path.
+If a vocabulary lacks a format's marks as tokens, they are written as ordinary text;
+stop strings then find the end of an answer.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ class ChatFormat:
 
     Attributes
     ----------
-    name : what to call it in errors.
-    template : in Jinja's language, as transformers uses it.
-    stop : texts that end an answer, besides the vocabulary's own tokens.
+    name : str
+        What error messages call the format.
+    template : str
+        A template in Jinja's language, as transformers uses it.
+    stop : tuple of str
+        Strings that end an answer, besides the vocabulary's end tokens.
     """
 
     name: str
@@ -32,8 +35,8 @@ class ChatFormat:
     stop: tuple[str, ...] = ()
 
 
-# In the templates below `system` is the first message's text if that is the system's,
-# else ""; `turns` are the messages after it.
+# For the templates below: `system` is the text of the system message, or "" if there is
+# none; `turns` are the other messages.
 _SYSTEM_APART = r"""
 {%- set has_system = messages[0].role == 'system' -%}
 {%- set system = messages[0].content if has_system else '' -%}
@@ -113,10 +116,10 @@ _DEEPSEEK = r"""
 """
 
 
-def _each(said: str, answer: str) -> str:
-    """Write a format that treats all roles alike, and then begins the answer."""
+def _each(message: str, answer: str) -> str:
+    """Return a template that writes all roles alike, then begins the answer."""
     return (
-        f"{{%- for m in messages -%}}{{{{- {said} -}}}}{{%- endfor -%}}"
+        f"{{%- for m in messages -%}}{{{{- {message} -}}}}{{%- endfor -%}}"
         f"{{{{- {answer} if add_generation_prompt -}}}}"
     )
 
@@ -136,8 +139,8 @@ _LLAMA_3 = _each(
 )
 
 _FORMATS = {
-    made.name: made
-    for made in (
+    chat_format.name: chat_format
+    for chat_format in (
         ChatFormat(
             "alpaca",
             _SYSTEM_APART + _ALPACA,
@@ -156,16 +159,19 @@ _FORMATS = {
 }
 
 CHAT_FORMATS = tuple(_FORMATS)
-"""Their names."""
+"""Names of the built-in chat formats."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateSource:
-    """Where the format of a model's conversations is found.
+    """Where to find the format of a model's conversations.
 
     Attributes
     ----------
-    metadata, path : of its file.
+    metadata : mapping
+        Metadata of the model's file, which may hold a template.
+    path : str
+        Path of the file, for error messages.
     """
 
     metadata: Mapping[str, Any]
@@ -176,12 +182,15 @@ class TemplateSource:
 
         Parameters
         ----------
-        chat_format : a name, or a template; None is the file's own template.
+        chat_format : str or None
+            Name of a built-in format, or a template; None uses the file's own template.
 
         Raises
         ------
-        ArgumentError : there is no format of that name.
-        ChatTemplateError : the file has no template.
+        ArgumentError
+            There is no format of that name.
+        ChatTemplateError
+            The file has no template.
         """
         if chat_format is None:
             return self._own()
@@ -207,5 +216,5 @@ class TemplateSource:
 
 
 def _plain(name: str) -> str:
-    """Without what is written now so, now otherwise: ``llama2`` is ``llama-2``."""
+    """Return `name` without case, hyphens and underscores: `LLaMA2` is `llama-2`."""
     return name.lower().replace("-", "").replace("_", "")

@@ -1,8 +1,8 @@
-"""What filters and methods of a template make of little, counted before they do so.
+"""Counting the text that a template's filters and methods will make, in advance.
 
-Most make no more text than they are given, and that was counted when it was made. But
-``join`` and ``replace`` put a long text in many places, lists hold the same list many
-times, and widths are but numbers.
+Most make no more text than they are given, which was counted when it was made. But
+`join` and `replace` copy a long text to many places, a list may hold the same list many
+times, and a width is only a number.
 """
 
 from __future__ import annotations
@@ -21,103 +21,102 @@ _WIDE: Final = re.compile(
     r"%(?:\([^()]*\))?[-+ #.\d]*(?:\d{5}|\*)"  # "%99999d", "%*d"
     r"|\{[\w.\[\]]*(?:![rsa])?:[^{}]*(?:\d{5}|\{)"  # "{:99999}", "{:{}}"
 )
-_ITEM, _CONTAINER = 8, 64  # characters that stand for the time they take
+_ITEM, _CONTAINER = 8, 64  # the time they take, expressed in characters
 _FORMATTING: Final = {"%", "format", "format_map"}
-_WIDENING: Final = {
-    *("batch", "center", "expandtabs", "indent", "ljust", "rjust", "slice"),
-    *("to_bytes", "tojson", "zfill"),
-}
-"""Those whose numbers are widths."""
+_WIDENING: Final = frozenset(
+    "batch center expandtabs indent ljust rjust slice to_bytes tojson zfill".split()
+)
+"""Filters and methods whose integer arguments are widths."""
 
-_LISTING: Final = {"join", "tojson"}
-"""Filters that are given a list in place of what can be read only once."""
+_ITERATING: Final = {"join", "tojson"}
+"""Filters that are given a list in place of an iterator, which would be used up."""
 
-_WRITING: Final = {
-    *("capitalize", "center", "e", "escape", "forceescape", "format", "indent"),
-    *("join", "lower", "pprint", "replace", "safe", "string", "striptags", "title"),
-    *("tojson", "trim", "truncate", "upper", "urlize", "wordcount", "wordwrap"),
-    "xmlattr",
-}
-"""Filters that make a text of whatever they are given."""
+_WRITING: Final = frozenset(
+    "capitalize center e escape forceescape format indent join lower pprint replace "
+    "safe string striptags title tojson trim truncate upper urlize wordcount wordwrap "
+    "xmlattr".split()
+)
+"""Filters that turn their argument into text."""
 
 
-def measured(value: object) -> int:
-    """Count the characters a value is written with; those of its items are its own."""
+def count_characters(value: object) -> int:
+    """Count and spend the characters of a value as text, its items included."""
     total = 0
-    left = [value]
-    while left:
-        one = left.pop()
-        if isinstance(one, dict):
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
             n_characters = _CONTAINER
-            left += one.keys()
-            left += one.values()
-        elif isinstance(one, list | tuple | set):
+            pending += item.keys()
+            pending += item.values()
+        elif isinstance(item, list | tuple | set):
             n_characters = _CONTAINER
-            left += one
+            pending += item
         else:
-            n_characters = len(one) if isinstance(one, str | bytes) else _ITEM
+            n_characters = len(item) if isinstance(item, str | bytes) else _ITEM
         spend(n_characters)
         total += n_characters
     return total
 
 
-def counted(filter_name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a filter count what it will make."""
+def counting_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the filter `function`, changed to count its output before making it."""
     n_hidden = int(hasattr(function, "jinja_pass_arg"))  # Jinja's own argument
 
     @wraps(function)
-    def counting(*given: Any, **options: Any) -> Any:
-        hidden, (value, *others) = given[:n_hidden], given[n_hidden:]
-        if filter_name in _LISTING:
-            value = listed(value)
-        if filter_name in _WRITING:
-            measured(value)
-        check(filter_name, value, [*others, *options.values()])
+    def counting(*arguments: Any, **options: Any) -> Any:
+        hidden, (value, *others) = arguments[:n_hidden], arguments[n_hidden:]
+        if name in _ITERATING:
+            value = without_iterator(value)
+        if name in _WRITING:
+            count_characters(value)
+        check(name, value, [*others, *options.values()])
         return function(*hidden, value, *others, **options)
 
     return counting
 
 
 def check_method(function: object, arguments: list[Any]) -> None:
-    """Count what a method will make; ``join`` gets a list for what can be read once."""
+    """Count the output of a method; for `join`, replace an iterator by a list."""
     name = getattr(function, "__name__", None)
     owner = getattr(getattr(function, "__wrapped__", function), "__self__", None)
     if not isinstance(owner, str | bytes | int):
         return
     if name == "join" and arguments:
-        arguments[0] = listed(arguments[0])
-        measured(arguments[0])
+        arguments[0] = without_iterator(arguments[0])
+        count_characters(arguments[0])
         check(name, arguments[0], [owner])
     elif isinstance(name, str):
         check(name, owner, arguments)
 
 
 def check(name: str, value: object, others: list[Any]) -> None:
-    """Count what a filter, method or operator of that name adds to `value`.
+    """Count the text that the filter, method or operator `name` adds to `value`.
 
     Raises
     ------
-    SecurityError : it is too much.
+    SecurityError
+        The text would be too long.
     """
     if name in _FORMATTING and _WIDE.search(str(value)):
         raise SecurityError("it formats to more characters than a template needs")
-    widths = [abs(one) for one in others if isinstance(one, int)]
+    widths = [abs(other) for other in others if isinstance(other, int)]
     if name not in _WIDENING:
         widths = []
     for width in widths:
         if width > _MAX_WIDTH:
-            raise SecurityError(f"it widens something to {width} characters")
+            raise SecurityError(f"it pads text to {width} characters")
     if name == "replace":
         spend(_n_replaced(value, others) * max(map(_length, others), default=0))
     elif name in _PLACES:
         n_places = _PLACES[name](value)
         if n_places:
-            texts = (measured(one) for one in others if not isinstance(one, int))
+            texts = (count_characters(x) for x in others if not isinstance(x, int))
             spend(n_places * (sum(texts) + sum(widths)))
 
 
-def listed(value: object) -> Any:
-    """Return a list of what can be read only once."""
+def without_iterator(value: object) -> Any:
+    """Return `value`, or a list of its items if it is an iterator."""
     return list(value) if isinstance(value, Iterator) else value
 
 
@@ -130,19 +129,19 @@ def _n_replaced(value: object, others: Iterable[Any]) -> int:
     return text.count(old) if old else len(text) + 1
 
 
-def _n_of(*marks: str) -> Callable[[Any], int]:
+def _count_of(*marks: str) -> Callable[[Any], int]:
     return lambda value: sum(str(value).count(mark) for mark in marks)
 
 
 _PLACES: Final[dict[str, Callable[[Any], int]]] = {
-    "expandtabs": _n_of("\t"),
-    "format": _n_of("%", "{"),
-    "format_map": _n_of("{"),
-    "indent": _n_of("\n"),
+    "expandtabs": _count_of("\t"),
+    "format": _count_of("%", "{"),
+    "format_map": _count_of("{"),
+    "indent": _count_of("\n"),
     "join": lambda items: len(items) if hasattr(items, "__len__") else 0,
-    "tojson": lambda value: measured(value) // _ITEM,
+    "tojson": lambda value: count_characters(value) // _ITEM,
     "translate": _length,
     "wordwrap": _length,
-    "%": _n_of("%"),
+    "%": _count_of("%"),
 }
-"""How often what is given may come to stand in a text, by what does it."""
+"""By operation: at most how many times its arguments are copied into the text."""

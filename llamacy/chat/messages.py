@@ -1,4 +1,4 @@
-"""The messages of a conversation, as callers give them, checked."""
+"""Checking the messages of a conversation as the caller passes them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from typing import Any, TypeAlias
 from llamacy.errors import ArgumentError
 
 Messages: TypeAlias = "str | Sequence[Mapping[str, Any]]"
-"""Messages as OpenAI's: dicts with `role` and `content`; or the user's only one."""
+"""Dicts with `role` and `content`, in OpenAI's shape; or one user message as text."""
 
 MAX_DEPTH = 50
-"""Most levels of lists and dicts in each other."""
+"""Deepest nesting of lists and dicts."""
 
-# names that templates know reasoning by
+# keys under which templates look for reasoning
 _REASONING = ("reasoning_content", "thinking", "reasoning")
 
 
 def checked_messages(messages: Messages) -> list[dict[str, Any]]:
     """Return the messages as dicts of plain values.
 
-    Keys whose value is None are left out, as templates expect it.
+    Keys whose value is None are dropped: templates test whether a key is defined.
 
     Raises
     ------
-    ArgumentError : one is not a message; it is named by its index.
+    ArgumentError
+        An invalid message; the error names its index.
     """
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
@@ -35,19 +36,19 @@ def checked_messages(messages: Messages) -> list[dict[str, Any]]:
         )
     if not messages:
         raise ArgumentError("messages: wanted at least one, found none")
-    return [_checked(f"messages[{i}]", one) for i, one in enumerate(messages)]
+    return [_checked(f"messages[{i}]", item) for i, item in enumerate(messages)]
 
 
 def without_past_reasoning(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out the reasoning that led to answers before the user's last message.
+    """Return the messages without the reasoning of finished turns.
 
-    What led to calls of tools after it stays, under the names that templates know:
-    the model is not at its end with that.
+    Reasoning after the user's last message stays, under the keys that templates look
+    for: it led to tool calls, and the model is still working on that turn.
     """
     users = [i for i, message in enumerate(messages) if message["role"] == "user"]
-    first_kept = users[-1] if users else 0
+    current_turn = users[-1] if users else 0
     return [
-        _with_reasoning(message, _reasoning_of(message) if i >= first_kept else None)
+        _with_reasoning(message, _reasoning_of(message) if i >= current_turn else None)
         if message["role"] == "assistant"
         else message
         for i, message in enumerate(messages)
@@ -55,23 +56,24 @@ def without_past_reasoning(messages: list[dict[str, Any]]) -> list[dict[str, Any
 
 
 def texts_in(name: str, value: object) -> list[str]:
-    """All strings in plain values; raises as `mapped` does."""
-    found: list[str] = []
+    """Return all strings in plain values; raises what `mapped` raises."""
+    texts: list[str] = []
 
-    def note(text: str) -> str:
-        found.append(text)
+    def collect(text: str) -> str:
+        texts.append(text)
         return text
 
-    mapped(name, value, note)
-    return found
+    mapped(name, value, collect)
+    return texts
 
 
 def mapped(name: str, value: object, change: Callable[[str], str]) -> Any:
-    """Copy plain values (as of JSON), with `change` made to every string.
+    """Return a copy of JSON-like values, with `change` applied to every string.
 
     Raises
     ------
-    ArgumentError : the argument `name` has something else in it, or is too deep.
+    ArgumentError
+        The argument `name` holds a value of another type, or is nested too deeply.
     """
     return _mapped(name, value, change, MAX_DEPTH)
 
@@ -85,7 +87,7 @@ def _mapped(
         )
     if value is None or isinstance(value, bool):
         return value
-    # Of a subclass only the plain value: a template must not reach its methods.
+    # Subclasses become plain values: a template must not reach their methods.
     if isinstance(value, str):
         return change(str.__str__(value))
     if isinstance(value, int):
@@ -112,32 +114,35 @@ def _mapped(
 def _checked(name: str, message: object) -> dict[str, Any]:
     if not isinstance(message, Mapping):
         raise ArgumentError(f"{name}: wanted a dict, found {short(message)}")
-    made = {
+    plain = {
         key: value
         for key, value in mapped(name, message, lambda text: text).items()
         if value is not None
     }
-    role = made.get("role")
+    role = plain.get("role")
     if not isinstance(role, str) or not role:
-        raise ArgumentError(f"{name}['role']: wanted a text, found {short(role)}")
-    made |= _joined(made)
-    if "tool_calls" in made:
-        made["tool_calls"] = _checked_calls(f"{name}['tool_calls']", made["tool_calls"])
-    content = made.get("content")
-    # a message that only calls tools says nothing
-    if not isinstance(content, str) and not (content is None and "tool_calls" in made):
-        raise ArgumentError(f"{name}['content']: wanted a text, found {short(content)}")
-    return made
+        raise ArgumentError(f"{name}['role']: wanted a string, found {short(role)}")
+    plain |= _joined(plain)
+    if "tool_calls" in plain:
+        where = f"{name}['tool_calls']"
+        plain["tool_calls"] = _checked_tool_calls(where, plain["tool_calls"])
+    content = plain.get("content")
+    # a message that only calls tools needs no content
+    if not isinstance(content, str) and not (content is None and "tool_calls" in plain):
+        raise ArgumentError(
+            f"{name}['content']: wanted a string, found {short(content)}"
+        )
+    return plain
 
 
-def _checked_calls(name: str, calls: object) -> list[dict[str, Any]]:
-    """Return calls with their arguments as dicts, where they come as JSON's text."""
+def _checked_tool_calls(name: str, calls: object) -> list[dict[str, Any]]:
+    """Return tool calls whose arguments are dicts, parsing those given as JSON."""
     if not isinstance(calls, list):
         raise ArgumentError(f"{name}: wanted a list, found {short(calls)}")
-    return [_checked_call(f"{name}[{i}]", call) for i, call in enumerate(calls)]
+    return [_checked_tool_call(f"{name}[{i}]", call) for i, call in enumerate(calls)]
 
 
-def _checked_call(name: str, call: Any) -> dict[str, Any]:
+def _checked_tool_call(name: str, call: Any) -> dict[str, Any]:
     match call:
         case {"function": {"name": str(), "arguments": {}} as function}:
             pass
@@ -171,17 +176,17 @@ def _reasoning_of(message: dict[str, Any]) -> str | None:
 
 
 def _with_reasoning(message: dict[str, Any], reasoning: str | None) -> dict[str, Any]:
-    made = {key: value for key, value in message.items() if key not in _REASONING}
+    changed = {key: value for key, value in message.items() if key not in _REASONING}
     if reasoning:
-        made["reasoning_content"] = reasoning
-        # gpt-oss's template takes either of them
-        if not made.get("content"):
-            made["thinking"] = reasoning
-    return made
+        changed["reasoning_content"] = reasoning
+        # gpt-oss's template refuses a message with both "content" and "thinking"
+        if not changed.get("content"):
+            changed["thinking"] = reasoning
+    return changed
 
 
 def _joined(message: dict[str, Any]) -> dict[str, str]:
-    """Return the content as one text, where it comes in parts that are texts."""
+    """Return `content` joined to one string, if it is a list of text parts."""
     match message:
         case {"content": [*parts]} if all(map(_is_text, parts)):
             return {"content": "\n".join(part["text"] for part in parts)}
@@ -196,6 +201,6 @@ def _is_text(part: object) -> bool:
 
 
 def short(value: object) -> str:
-    """Return a value as an error's message shows it."""
+    """Return the repr of a value, shortened for an error message."""
     shown = repr(value)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."

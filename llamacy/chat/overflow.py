@@ -1,7 +1,7 @@
-"""Conversations that the context does not hold: what is left out of them.
+"""Choosing what to leave out of a conversation that is too long for the context.
 
-The oldest turns go first. What the system says at the beginning stays, and so does
-the user's last message, with whatever follows it.
+The oldest turns go first. System messages at the beginning stay, and so does the
+user's last message, with everything after it.
 """
 
 from __future__ import annotations
@@ -12,57 +12,62 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 Overflow = Literal["error", "truncate", "shift"]
-"""What to do with a conversation that is too long."""
+"""What to do with a conversation that is too long for the context."""
 
 _SYSTEM = ("system", "developer")
 
-Tokenized = Callable[[list[dict[str, Any]]], list[int]]
+Tokenize = Callable[[list[dict[str, Any]]], list[int]]
 
 _logger = logging.getLogger("llamacy")
 
 
 class Turns:
-    """A conversation that may begin with a later turn.
+    """A conversation whose oldest turns can be left out.
 
     Parameters
     ----------
-    messages : the whole of it.
-    tokenized : makes the prompt of one.
+    messages : list of dict
+        The whole conversation.
+    tokenize : callable
+        Turns a list of messages into the token ids of a prompt.
     """
 
-    def __init__(self, messages: list[dict[str, Any]], tokenized: Tokenized) -> None:
+    def __init__(self, messages: list[dict[str, Any]], tokenize: Tokenize) -> None:
         roles = [message["role"] for message in messages]
         first = next((i for i, role in enumerate(roles) if role not in _SYSTEM), 0)
         self._messages = messages
-        self._tokenized = tokenized
+        self._tokenize = tokenize
         self._n_system = first
-        # where the rest may begin
+        # indices at which the remaining messages may begin
         self._starts = [i for i in range(first + 1, len(roles)) if roles[i] == "user"]
         self._starts.insert(0, first)
 
     def prompt(self, n_dropped: int = 0) -> list[int]:
-        """Make the prompt, with `n_dropped` of the oldest messages left out."""
+        """Return the prompt without the `n_dropped` oldest messages."""
         first = self._n_system
-        kept = self._messages[:first] + self._messages[first + n_dropped :]
-        return self._tokenized(kept)
+        remaining = self._messages[:first] + self._messages[first + n_dropped :]
+        return self._tokenize(remaining)
 
-    def fitted(self, n_most: int) -> tuple[list[int], int]:
-        """Leave out as few turns as will do.
+    def fit(self, n_most: int) -> tuple[list[int], int]:
+        """Leave out as few turns as possible.
 
         Parameters
         ----------
-        n_most : tokens that the prompt may have.
+        n_most : int
+            Most tokens of the prompt.
 
         Returns
         -------
-        The prompt, which is too long if the last turn alone is, and how many
-        messages were left out.
+        ids : list of int
+            The prompt; longer than `n_most` if the last turn alone is.
+        n_dropped : int
+            Messages left out.
         """
 
         def n_dropped(at: int) -> int:
             return self._starts[at] - self._n_system
 
-        # the later it begins, the shorter it is
+        # bisection works because a later start gives a shorter prompt
         candidates = range(len(self._starts) - 1)
         at = bisect_left(
             candidates, True, key=lambda at: len(self.prompt(n_dropped(at))) <= n_most
@@ -70,47 +75,58 @@ class Turns:
         return self.prompt(n_dropped(at)), n_dropped(at)
 
 
-def truncated(turns: Turns, n_most: int) -> tuple[list[int], int]:
-    """Leave the oldest messages out if there are too many.
+def truncate(turns: Turns, n_most: int) -> tuple[list[int], int]:
+    """Leave out the oldest messages if the conversation is too long.
 
-    Half of the room is made free at a time: the next turns then begin where this one
-    does, and find most of their prompt in the cache, where otherwise each would have
-    to be read from the beginning.
+    Frees half of the room at a time: the following turns then start at the same
+    message and find most of their prompt in the prefix cache. Dropping as little as
+    possible would move the start each turn, and each prompt would be read anew.
 
     Parameters
     ----------
-    turns : the conversation.
-    n_most : tokens that the prompt may have.
+    turns : Turns
+        The conversation.
+    n_most : int
+        Most tokens of the prompt.
 
     Returns
     -------
-    As :meth:`Turns.fitted`.
+    ids : list of int
+        The prompt.
+    n_dropped : int
+        Messages left out.
     """
     whole = turns.prompt()
     if len(whole) <= n_most:
         return whole, 0
-    # Counted from the beginning of the conversation, which stays where it is.
+    # Steps count from the start of the conversation, so that they fall at the same
+    # messages in every turn.
     step = max(n_most // 2, 1)
     n_least = -(-(len(whole) - n_most) // step) * step
-    return turns.fitted(len(whole) - n_least)
+    return turns.fit(len(whole) - n_least)
 
 
 class Shift:
-    """Makes room in a full context, so that an answer can go on.
+    """Context shift: makes room in a full context, so that an answer can go on.
 
-    Half of the context is made free at a time. When nothing but the last turn is left
-    of the conversation, the answer's own beginning goes.
+    Frees half of the context at a time. Once only the last turn of the conversation
+    remains, the beginning of the answer itself is dropped.
 
     Parameters
     ----------
-    turns : the conversation.
-    n_ctx : tokens that the context holds.
-    n_dropped : messages that were left out before.
+    turns : Turns
+        The conversation.
+    n_ctx : int
+        Tokens that the context holds.
+    n_dropped : int
+        Messages already left out.
 
     Attributes
     ----------
-    n_dropped : messages left out by now.
-    n_forgotten : tokens of the answer left out.
+    n_dropped : int
+        Messages left out so far.
+    n_forgotten : int
+        Tokens dropped from the beginning of the answer.
     """
 
     def __init__(self, turns: Turns, n_ctx: int, n_dropped: int) -> None:
@@ -120,20 +136,22 @@ class Shift:
         self._n_ctx = n_ctx
 
     def __call__(self, answer: list[int]) -> list[int] | None:
-        """Return the tokens to go on with, fewer than the context holds.
+        """Return the tokens to continue from, fewer than the context holds.
 
         Parameters
         ----------
-        answer : tokens generated so far.
+        answer : list of int
+            Tokens generated so far.
 
         Returns
         -------
-        The conversation's and the answer's; None if the last turn alone leaves less
-        room than an eighth of the context, in which no answer could go on.
+        list of int or None
+            What remains of the conversation and of the answer; None if the last turn
+            leaves less than an eighth of the context: too little for an answer.
         """
         half = self._n_ctx // 2
         n_answer = len(answer) - self.n_forgotten
-        ids, self.n_dropped = self._turns.fitted(half - n_answer)
+        ids, self.n_dropped = self._turns.fit(half - n_answer)
         room = self._n_ctx - len(ids)
         if room < max(self._n_ctx // 8, 2):
             return None

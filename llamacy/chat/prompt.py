@@ -1,4 +1,4 @@
-"""A conversation on its way to token ids."""
+"""Making the prompt of a conversation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages, checked_messages, without_past_reasoning
-from llamacy.chat.overflow import Overflow, Shift, Turns, truncated
+from llamacy.chat.overflow import Overflow, Shift, Turns, truncate
 from llamacy.chat.reply.reading import ReplyReader
 from llamacy.chat.reply.style import reply_style
 from llamacy.chat.tools import checked_tools
@@ -20,23 +20,28 @@ if TYPE_CHECKING:
     from llamacy.sampling import SamplingParams
     from llamacy.tokenizers.base import Tokenizer
 
-_N_END = 16  # tokens, among them the mark that a prompt may end with
+_N_END = 16  # last tokens, in which to look for the mark that opens reasoning
 
 _logger = logging.getLogger("llamacy")
 
 Tools: TypeAlias = "Sequence[Callable[..., Any] | Mapping[str, Any]]"
-"""Functions, or JSON schemas of such as OpenAI's."""
+"""Functions, or JSON schemas of functions in OpenAI's shape."""
 
 
 class PromptOptions(TypedDict, total=False):
     """How to write a conversation as a prompt.
 
-    chat_format : the name of a format, or a template; None is the model's own.
-    overflow : what to do if it does not fit: ``"error"``; ``"truncate"``, which
-        leaves the oldest turns out; or ``"shift"``, which does so in the middle of an
-        answer too.
-    tools : functions that the model may want called, or their JSON schemas.
-    template_arguments : other names that the template knows, as `enable_thinking`.
+    Attributes
+    ----------
+    chat_format : str or None
+        Name of a built-in format, or a template; None uses the model's own template.
+    overflow : {"error", "truncate", "shift"}
+        What to do with a conversation too long for the context: raise; leave out the
+        oldest turns; or do so again whenever the answer fills the context.
+    tools : sequence or None
+        Functions that the model may call, or their JSON schemas.
+    template_arguments : mapping or None
+        Further variables for the template, such as `enable_thinking`.
     """
 
     chat_format: str | None
@@ -47,16 +52,23 @@ class PromptOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class ChatPrompt:
-    """What a conversation has become.
+    """The prompt of a conversation, and what is needed to read the answer.
 
     Attributes
     ----------
-    ids : its tokens, up to where the answer begins.
-    params : how to generate the answer: as was asked for, and where it ends.
-    n_dropped : messages that were left out.
-    reader : reads the answer.
-    written_tokens : control tokens that the answer's text is to have, for the reader.
-    shift : makes room in a full context; None if the answer ends there.
+    ids : list of int
+        Token ids, up to where the answer begins.
+    params : SamplingParams
+        The caller's parameters, with the format's stop strings added.
+    n_dropped : int
+        Messages left out.
+    reader : ReplyReader
+        Reads the answer.
+    written_tokens : mapping of int to bytes
+        Control tokens that are marks to the reader, with the texts they are written
+        as in the generated text, which omits other control tokens.
+    shift : Shift or None
+        Makes room in a full context; None ends the answer there.
     """
 
     ids: list[int]
@@ -75,21 +87,31 @@ def make_prompt(
     n_ctx: int,
     options: PromptOptions,
 ) -> ChatPrompt:
-    """Make the prompt of a conversation.
+    """Return the prompt of a conversation.
 
     Parameters
     ----------
-    messages : as they are given.
-    params : how to generate the answer.
-    tokenizer, source : the model's vocabulary, and where its template is found.
-    n_ctx : most tokens of prompt and answer together.
-    options : how to write it.
+    messages : str or sequence of mapping
+        The messages as the caller passed them.
+    params : SamplingParams
+        How to generate the answer.
+    tokenizer : Tokenizer
+        The model's tokenizer.
+    source : TemplateSource
+        Finds the template.
+    n_ctx : int
+        Most tokens of prompt and answer together.
+    options : PromptOptions
+        How to write the conversation.
 
     Raises
     ------
-    ArgumentError : a message, a tool or an option that is none.
-    ChatTemplateError : no template, or one that fails.
-    ContextLengthError : the context does not hold it.
+    ArgumentError
+        An invalid message, tool or option.
+    ChatTemplateError
+        The model has no template, or the template fails.
+    ContextLengthError
+        The prompt leaves no room for an answer.
     """
     checked = without_past_reasoning(checked_messages(messages))
     tools = checked_tools(options.get("tools"))
@@ -100,14 +122,14 @@ def make_prompt(
 
     if overflow in ("truncate", "shift"):
         room = n_ctx // 4 if overflow == "shift" else _n_answer(params, n_ctx)
-        ids, n_dropped = truncated(turns, n_ctx - room)
+        ids, n_dropped = truncate(turns, n_ctx - room)
     elif overflow == "error":
         ids, n_dropped = turns.prompt(), 0
     else:
         raise ArgumentError(
             f"overflow: wanted 'error', 'truncate' or 'shift', found {overflow!r}"
         )
-    # An empty answer would not say that there was no room for one.
+    # Without this check the answer would be empty, with no word about the lack of room.
     if len(ids) >= n_ctx and params.max_tokens != 0:
         raise ContextLengthError(len(ids) + 1, n_ctx)
     if n_dropped:
@@ -126,7 +148,7 @@ def make_prompt(
 
 
 def _n_answer(params: SamplingParams, n_ctx: int) -> int:
-    """Tokens to keep for the answer when turns are left out anyway."""
+    """Return the room to leave for the answer, in tokens, when truncating."""
     if params.max_tokens is None:
         return n_ctx // 4
     return min(params.max_tokens, n_ctx // 2)

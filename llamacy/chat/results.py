@@ -1,4 +1,4 @@
-"""What a conversation returns: answers, whole and in pieces, and calls of tools."""
+"""Results of a conversation: answers, their pieces, and tool calls."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from llamacy.results import Completion, Piece
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call that a model wants made.
+    """A model's request to call a tool.
 
     Attributes
     ----------
-    name : of the tool.
-    arguments : by name, plain values as of JSON. The model wrote them: they may be
-        others than the tool takes.
-    id : tells the calls of a conversation apart.
+    name : str
+        Name of the tool.
+    arguments : dict
+        JSON values by parameter name. They come from the model unchecked: names and
+        types may differ from what the tool declares.
+    id : str
+        Distinguishes the calls of one conversation.
     """
 
     name: str
@@ -26,11 +29,22 @@ class ToolCall:
     id: str
 
     def result(self, value: object) -> dict[str, Any]:
-        """Return a message that tells the model what came of the call.
+        """Return the message that gives the model the result of this call.
 
         Parameters
         ----------
-        value : a text, or what JSON can express.
+        value : object
+            A string, sent as it is, or any value that JSON can express.
+
+        Returns
+        -------
+        dict
+            A message with the role `tool`, to append to the conversation.
+
+        Raises
+        ------
+        TypeError
+            JSON cannot express `value`.
 
         Examples
         --------
@@ -47,36 +61,39 @@ class ToolCall:
         }
 
     def as_message_part(self) -> dict[str, Any]:
-        """Return it as it stands in a message; the arguments are a dict there."""
+        """Return the call as an entry of a message's `tool_calls`.
+
+        The arguments are a dict, where OpenAI has a string of JSON.
+        """
         called = {"name": self.name, "arguments": self.arguments}
         return {"id": self.id, "type": "function", "function": called}
 
 
 class Message(dict[str, Any]):
-    """An answer as a message: a dict, to be appended to the others.
+    """An answer as a message: a dict, to append to the conversation.
 
-    Its keys are `role` and `content`, `reasoning_content` if there is some, and
-    `tool_calls`, in OpenAI's shape, if there are any.
+    Its keys are `role` and `content`, and, if the answer has them,
+    `reasoning_content` and `tool_calls` in OpenAI's shape.
     """
 
     @property
     def role(self) -> str:
-        """Who speaks: ``"assistant"``."""
+        """The role of the speaker: `assistant`."""
         return str(self["role"])
 
     @property
     def content(self) -> str:
-        """The answer."""
+        """Text of the answer."""
         return str(self["content"])
 
     @property
     def reasoning(self) -> str:
-        """What the model thought before it answered; "" if nothing."""
+        """The model's reasoning before the answer, or an empty string."""
         return str(self.get("reasoning_content", ""))
 
     @property
     def tool_calls(self) -> list[ToolCall]:
-        """The calls it wants made."""
+        """The tool calls that the model asks for."""
         return [
             ToolCall(**part["function"], id=part["id"])
             for part in self.get("tool_calls", ())
@@ -85,16 +102,24 @@ class Message(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ChatCompletion(Completion):
-    """An answer in a conversation: a completion of the prompt it was written as.
+    """An answer in a conversation: a `Completion` of its prompt.
 
     Attributes
     ----------
-    text : the answer, without reasoning and calls; `tokens` are all there were.
-    reasoning : what the model thought before; "" if nothing.
-    tool_calls : the calls it wants made.
-    bad_calls : why something in `text` that begins like a call is none.
-    n_dropped : messages left out, the oldest, because the context was full.
-    n_forgotten : tokens of the answer itself that the model was no longer shown at
+    text : str
+        The answer without reasoning and tool calls. `tokens` and `logprobs` cover
+        everything that was generated.
+    reasoning : str
+        The model's reasoning before the answer, or an empty string.
+    tool_calls : tuple of ToolCall
+        The tool calls that the model asks for.
+    bad_calls : tuple of str
+        For each malformed tool call, which stays part of `text`, why it could not be
+        parsed.
+    n_dropped : int
+        Oldest messages left out because the context was full.
+    n_forgotten : int
+        Tokens of the answer's beginning that the model no longer saw when it wrote
         the end, because the context was full.
     """
 
@@ -106,24 +131,27 @@ class ChatCompletion(Completion):
 
     @property
     def message(self) -> Message:
-        """The answer as a message, to be appended to the others."""
-        made = Message(role="assistant", content=self.text)
+        """The answer as a message, to append to the conversation."""
+        message = Message(role="assistant", content=self.text)
         if self.reasoning:
-            made["reasoning_content"] = self.reasoning
+            message["reasoning_content"] = self.reasoning
         if self.tool_calls:
-            made["tool_calls"] = [one.as_message_part() for one in self.tool_calls]
-        return made
+            message["tool_calls"] = [call.as_message_part() for call in self.tool_calls]
+        return message
 
 
 @dataclass(frozen=True, slots=True)
 class ChatPiece(Piece):
-    """A part of an answer while it is generated.
+    """A piece of an answer while it is generated.
 
     Attributes
     ----------
-    text : of the answer; may be empty.
-    reasoning : of what the model thinks before that.
-    tool_calls : calls, each whole.
+    text : str
+        Text of the answer; may be empty.
+    reasoning : str
+        Text of the reasoning before it; may be empty.
+    tool_calls : tuple of ToolCall
+        Tool calls completed by this piece.
     """
 
     reasoning: str = ""

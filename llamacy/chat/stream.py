@@ -10,29 +10,30 @@ from llamacy.chat.prompt import ChatPrompt
 from llamacy.chat.reply.reading import Change
 from llamacy.chat.results import ChatCompletion, ChatPiece
 from llamacy.generation.gather import OnProgress
+from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
 from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.generation.worker import Worker
 from llamacy.results import Completion, Piece, TokenLogprob
 
-MakeRequest = Callable[[], tuple[Request, ChatPrompt]]
-"""Makes a request, and the prompt that it is of."""
+MakeRequest = Callable[[], tuple[Request[Complete], ChatPrompt]]
+"""Creates a request, and returns it with its prompt."""
 
 _logger = logging.getLogger("llamacy")
 
 
 class ChatStream(Stream):
-    """A :class:`~llamacy.generation.streams.Stream` of an answer.
+    """A stream of an answer; see `llamacy.generation.streams.Stream`.
 
-    Its pieces tell reasoning, text and calls apart. A call comes whole, when it is at
-    its end; what may turn out to be one is held back. Its `completion` says what was
-    left out of the conversation.
+    Its pieces separate reasoning, text and tool calls. A tool call arrives whole, once
+    it is complete; text that may turn out to be one is held back. `completion` also
+    says how much of the conversation was left out.
     """
 
     def __init__(
         self,
         worker: Worker,
-        request: Request,
+        request: Request[Complete],
         prompt: ChatPrompt,
         progress: OnProgress | None,
     ) -> None:
@@ -53,12 +54,12 @@ class ChatStream(Stream):
 
     @property
     def completion(self) -> ChatCompletion:
-        """All that was taken so far; the whole answer after the last piece."""
+        """The answer up to the last piece taken; the whole answer after the last."""
         return chat_completion(super().completion, self._prompt)
 
 
 class AsyncChatStream(AsyncStream):
-    """The same for coroutines: an AsyncStream of an answer."""
+    """The same for coroutines: an `AsyncStream` of an answer."""
 
     def __init__(
         self, worker: Worker, make: MakeRequest, progress: OnProgress | None = None
@@ -70,7 +71,7 @@ class AsyncChatStream(AsyncStream):
         while True:
             piece = None
             try:
-                taken = await super().__anext__()
+                generated = await super().__anext__()
             except StopAsyncIteration:
                 if self._begun.reading is not None and not self._is_closed:
                     piece = self._begun.reading.rest()
@@ -78,48 +79,48 @@ class AsyncChatStream(AsyncStream):
                     raise
             else:
                 assert self._begun.reading is not None
-                piece = self._begun.reading.read(taken)
+                piece = self._begun.reading.read(generated)
             if piece is not None:
                 return piece
 
     @property
     def completion(self) -> ChatCompletion:
-        """All that was taken so far; the whole answer after the last piece."""
+        """The answer up to the last piece taken; the whole answer after the last."""
         return chat_completion(super().completion, self._begun.prompt)
 
 
 class _Begun:
-    """Makes a stream's request when it begins, and keeps what belongs to that."""
+    """Creates a stream's request when the stream begins, and keeps its prompt."""
 
     def __init__(self, make: MakeRequest) -> None:
         self._make = make
         self.prompt: ChatPrompt | None = None
         self.reading: _Reading | None = None
 
-    def __call__(self) -> list[Request]:
+    def __call__(self) -> list[Request[Complete]]:
         request, self.prompt = self._make()
         self.reading = _Reading(self.prompt)
         return [request]
 
 
 class _Reading:
-    """Turns pieces of what a model writes into pieces of an answer."""
+    """Turns pieces of generated text into pieces of an answer."""
 
     def __init__(self, prompt: ChatPrompt) -> None:
         self._reply = prompt.reader.begin()
-        self._tokens: list[int] = []  # those that are in no piece yet
+        self._tokens: list[int] = []  # generated, but not part of a piece yet
         self._logprobs: list[TokenLogprob] | None = None
         self._is_over = False
 
     def read(self, piece: Piece) -> ChatPiece | None:
-        """Return what has become sure, if anything has."""
+        """Return the part of the answer that can no longer change, if there is any."""
         self._tokens += piece.tokens
         if piece.logprobs is not None:
             self._logprobs = (self._logprobs or []) + piece.logprobs
         return self._piece(self._reply.push(piece.text))
 
     def rest(self) -> ChatPiece | None:
-        """Return what is left at the end, the first time."""
+        """Return what was held back until the end; None on later calls."""
         if self._is_over:
             return None
         self._is_over = True
@@ -140,9 +141,14 @@ class _Reading:
 def chat_completion(
     completion: Completion, prompt: ChatPrompt | None
 ) -> ChatCompletion:
-    """Make the result of a conversation of the text that was generated.
+    """Return generated text as the answer of a conversation.
 
-    prompt : what it was generated after; None if it has not begun.
+    Parameters
+    ----------
+    completion : Completion
+        The generated text.
+    prompt : ChatPrompt or None
+        What it was generated from; None if generation has not begun.
     """
     same = {field.name: getattr(completion, field.name) for field in fields(Completion)}
     if prompt is None:
@@ -162,6 +168,6 @@ def chat_completion(
 
 
 def tell_bad_calls(bad_calls: tuple[str, ...]) -> None:
-    """Log what begins like a call and is none."""
+    """Log tool calls that could not be parsed."""
     for why in bad_calls:
-        _logger.warning("a model's call of a tool cannot be read: %s", why)
+        _logger.warning("a tool call could not be parsed: %s", why)

@@ -1,4 +1,4 @@
-"""A chat template: messages in, the text of a prompt out."""
+"""Rendering a chat template: messages in, the text of a prompt out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from llamacy.errors import ChatTemplateError
 if TYPE_CHECKING:
     from jinja2 import Template
 
-_MAX_SOURCE = 2**20  # characters; those in circulation have some thousands
+_MAX_SOURCE = 2**20  # characters; published templates have a few thousand
 
 
 def render(source: str, name: str, values: Mapping[str, Any]) -> str:
@@ -19,25 +19,29 @@ def render(source: str, name: str, values: Mapping[str, Any]) -> str:
 
     Parameters
     ----------
-    source : the template, in Jinja's language.
-    name : what to call it in errors.
-    values : the names it finds: messages, tools, bos_token ...
+    source : str
+        The template, in Jinja's language.
+    name : str
+        What error messages call the template.
+    values : mapping
+        The template's variables: `messages`, `tools`, `bos_token` and so on.
 
     Raises
     ------
-    ChatTemplateError : it is no template, fails, refuses the messages, tries to leave
-        its sandbox, or does not come to an end.
+    ChatTemplateError
+        The template is invalid, fails, rejects the messages, tries to leave its
+        sandbox, or does not terminate.
     """
     from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError
 
-    from llamacy.chat.environment import rendered
+    from llamacy.chat.environment import render_within_budget
 
     if len(source) > _MAX_SOURCE:
         raise ChatTemplateError(
             f"{name}: wanted at most {_MAX_SOURCE} characters, found {len(source)}"
         )
     try:
-        return rendered(_compiled(source), dict(values))
+        return render_within_budget(_compiled(source), dict(values))
     except TemplateSyntaxError as error:
         why = f"wanted a Jinja template, found at line {error.lineno}: {error.message}"
     except SecurityError as error:
@@ -45,7 +49,7 @@ def render(source: str, name: str, values: Mapping[str, Any]) -> str:
     except TemplateError as error:
         why = str(error.message)
     except RecursionError:
-        why = "stopped: it goes too deep"
+        why = "stopped: it recurses too deeply"
     except MemoryError:
         why = "stopped: it takes too much memory"
     except Exception as error:  # a template may make Python raise anything

@@ -1,4 +1,4 @@
-"""Checked messages written by a template, as token ids."""
+"""Writing checked messages as token ids, with a chat template."""
 
 from __future__ import annotations
 
@@ -19,18 +19,24 @@ _TOOLS = re.compile(r"\btools\b")
 
 
 class Writer:
-    """Writes conversations; no name in them counts as a control token.
+    """Writes conversations; a control token's name in a message stays ordinary text.
 
     Parameters
     ----------
-    form : has the template.
-    tokenizer : the model's.
-    tools : schemas of the functions that the model is told of.
-    arguments : other names that the template knows.
+    form : ChatFormat
+        The format whose template is rendered.
+    tokenizer : Tokenizer
+        The model's tokenizer.
+    tools : sequence of dict, optional
+        JSON schemas of the functions that the model may call.
+    arguments : dict, optional
+        Further variables for the template.
 
     Raises
     ------
-    ArgumentError : the arguments are no dict, or the template takes no tools.
+    ArgumentError
+        `arguments` is not a dict, or `tools` are given to a template that ignores
+        them.
     """
 
     def __init__(
@@ -46,26 +52,26 @@ class Writer:
             )
         if tools and not _TOOLS.search(form.template):
             raise ArgumentError(
-                f"tools: wanted a template that takes some, found {form.name}, "
+                f"tools: wanted a template that supports tools, found {form.name}, "
                 "which does not"
             )
         self._form = form
         self._tokenizer = tokenizer
-        self._given = {**(arguments or {}), "tools": list(tools) or None}
+        self._variables = {**(arguments or {}), "tools": list(tools) or None}
 
     def __call__(self, messages: list[dict[str, Any]]) -> list[int]:
-        """Write checked messages as a prompt, up to where the answer begins."""
+        """Return checked messages as a prompt, up to where the answer begins."""
         tokenizer = self._tokenizer
-        given = {**self._given, "messages": messages}
-        taken = [self._form.template, *texts_in("template_arguments", given)]
-        disguise = Disguise(tokenizer.markers, taken)
+        variables = {**self._variables, "messages": messages}
+        texts = [self._form.template, *texts_in("template_arguments", variables)]
+        disguise = Disguise(tokenizer.markers, texts)
         values = {
             "add_generation_prompt": True,
-            **mapped("template_arguments", given, disguise.put_on),
+            **mapped("template_arguments", variables, disguise.put_on),
             **dict(_special_texts(tokenizer)),
         }
         text = render(self._form.template, self._form.name, values)
-        ids = tokenizer.encode_parts(disguise.taken_off(tokenizer.split(text)))
+        ids = tokenizer.encode_parts(disguise.take_off(tokenizer.split(text)))
         bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
         if bos and ids[:2] == bos * 2:
             return ids[1:]
@@ -75,7 +81,7 @@ class Writer:
 
 
 def _special_texts(tokenizer: Tokenizer) -> Iterator[tuple[str, str]]:
-    """Names and texts of the special tokens that templates write by name."""
+    """Yield the variables by which templates write special tokens, with their texts."""
     for name in ("bos", "eos", "unk"):
         token = getattr(tokenizer, f"{name}_id")
         if token is not None:

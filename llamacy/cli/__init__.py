@@ -1,6 +1,6 @@
-"""The command line: one file per command, and nothing a script could not do itself.
+"""The command line: one file per command, built on the public API.
 
-Commands import the library only when they run, so that ``--help`` is quick.
+Commands import the library only when they run, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def _program(
 
 
 def main() -> None:
-    """Run the command line in ``sys.argv``: the entry point of ``llamacy``."""
+    """Run the command line in `sys.argv`: the entry point of `llamacy`."""
     prepare()
-    # What huggingface_hub has to say of itself; what stops a transfer is told anyway.
+    # Silence huggingface_hub's notices; failed transfers are reported as errors anyway.
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     logging.basicConfig(format="llamacy: %(message)s", level=logging.WARNING)
     with contextlib.suppress(KeyboardInterrupt):

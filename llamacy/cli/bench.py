@@ -1,4 +1,4 @@
-"""`llamacy bench`: tokens per second, and how near that is to the machine's limits."""
+"""`llamacy bench`: throughput, and how close it comes to the machine's limits."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llamacy.cli.explaining import explain_passes
 from llamacy.cli.failures import UsageError
 from llamacy.cli.limits import (
-    compared,
+    compare,
     generation_cost,
     greatest,
-    measured,
+    measure_limits,
     prompt_cost,
 )
 from llamacy.cli.models import find_model, type_name
 from llamacy.cli.options import JSON, KVType, ModelOption, Quantize, Threads
 
 if TYPE_CHECKING:
-    from llamacy.model.executors import Executor
+    from llamacy.model.executors import LoadedExecutor
     from llamacy.ops.plan.cost import Cost
     from llamacy.ops.plan.plan import Plan
 
@@ -38,7 +39,7 @@ def bench(
     n_prompt: Annotated[
         int,
         typer.Option(
-            "-p", "--n-prompt", min=0, metavar="N", help="Tokens of prompt; 0: none."
+            "-p", "--n-prompt", min=0, metavar="N", help="Prompt length; 0: no prompt."
         ),
     ] = 512,
     n_gen: Annotated[
@@ -49,7 +50,9 @@ def bench(
     ] = 128,
     repetitions: Annotated[
         int,
-        typer.Option("-r", "--repetitions", min=1, metavar="N", help="Runs of each."),
+        typer.Option(
+            "-r", "--repetitions", min=1, metavar="N", help="Runs of each test."
+        ),
     ] = 5,
     threads: Threads = None,
     kv_type: KVType = "f16",
@@ -58,32 +61,55 @@ def bench(
         bool,
         typer.Option("--no-limits", help="Do not measure the machine's limits."),
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Tell where the time of a pass goes instead."),
+    ] = False,
     json: JSON = False,
 ) -> None:
-    """Measure tokens per second: the median of some runs, the least and the most.
+    """Measure throughput in tokens per second: median, minimum and maximum.
 
-    Prompts are of random tokens; what is generated follows an empty prompt.
+    Tests are prefill (pp), with random tokens, and generation (tg), after an
+    empty prompt.
 
-    What this takes comes with it: of generating, the bytes it reads a second
-    (weights, keys and values, once for each token); of a prompt, the operations
-    a second (multiplications and additions, of matrices and of attention); and
-    what percentage that is of this machine's limits, which are measured before
-    and after. More than 100 says that something else ran while they were.
+    Each is compared with this machine's limits, which are measured before and
+    after: generation by the bytes it reads per second (weights, keys and values,
+    once per token), prefill by its operations per second (multiplications and
+    additions, of matrix products and attention). More than 100 % means that
+    another program slowed down the measurement of the limits.
+
+    With --explain, one prefill pass and one decode pass after it are taken apart
+    instead: the steps of each kind, what they read and compute, how long they
+    take, and how long this machine would need at least.
     """
     if (argument is None) == (model is None):
         raise UsageError("wanted one model: give a GGUF file, or a name on the hub")
-    source = argument or model or ""
-    found = find_model(source)
-    file_type = type_name(found, quantize)
-    report = {"model": source} | _measure(
-        found.path,
-        file_type,
-        n_prompt,
-        n_gen,
-        repetitions,
-        threads,
-        kv_type,
-        not no_limits,
+    name = argument or model or ""
+    source = find_model(name)
+    file_type = type_name(source, quantize)
+    if explain:
+        explain_passes(
+            name,
+            source.path,
+            n_prompt=n_prompt,
+            n_gen=n_gen,
+            repetitions=repetitions,
+            n_threads=threads,
+            kv_type=kv_type,
+            quantize=file_type,
+            with_limits=not no_limits,
+            as_json=json,
+        )
+        return
+    report = {"model": name} | _measure(
+        source.path,
+        quantize=file_type,
+        n_prompt=n_prompt,
+        n_gen=n_gen,
+        repetitions=repetitions,
+        threads=threads,
+        kv_type=kv_type,
+        with_limits=not no_limits,
     )
     if json:
         from json import dumps
@@ -95,6 +121,7 @@ def bench(
 
 def _measure(
     path: Path,
+    *,
     quantize: str | None,
     n_prompt: int,
     n_gen: int,
@@ -120,10 +147,10 @@ def _measure(
         if longest > loaded.n_ctx:
             raise llamacy.ContextLengthError(longest, loaded.n_ctx)
         tokens = _random_tokens(loaded.config.n_vocab, longest)
-        before = measured(plan, threads, level) if with_limits else None
-        timed = _timed(plan, tokens, n_prompt, n_gen, repetitions)
-        # a machine that others share may read faster at one time than at another
-        limits = before and greatest(before, measured(plan, threads, level))
+        before = measure_limits(plan, threads, level) if with_limits else None
+        tests = _run_tests(plan, tokens, n_prompt, n_gen, repetitions)
+        # on a shared machine, bandwidth changes from one moment to the next
+        limits = before and greatest(before, measure_limits(plan, threads, level))
     return {
         **_weights(path, quantize),
         "version": llamacy.__version__,
@@ -134,17 +161,17 @@ def _measure(
         "kv_type": kv_type,
         "limits": limits,
         "results": [
-            test | compared(cost, median(test["seconds"]), limits)
-            for test, cost in timed
+            test | compare(cost, median(test["seconds"]), limits)
+            for test, cost in tests
         ],
     }
 
 
-def _timed(
+def _run_tests(
     plan: Plan, tokens: list[int], n_prompt: int, n_gen: int, repetitions: int
 ) -> list[tuple[dict[str, Any], Cost]]:
-    """Time each test, and count what it takes."""
-    timed = []
+    """Time each test, and compute its cost."""
+    tests = []
     for kind, n, work, cost in [
         ("pp", n_prompt, read_prompt, prompt_cost),
         ("tg", n_gen, generate, generation_cost),
@@ -157,26 +184,26 @@ def _timed(
             "n_gen": n if kind == "tg" else 0,
             **_rates(work, plan, tokens[:n], repetitions),
         }
-        timed.append((test, cost(plan, n)))
-    return timed
+        tests.append((test, cost(plan, n)))
+    return tests
 
 
-def read_prompt(executor: Executor, tokens: list[int]) -> None:
-    """Read `tokens` as a prompt, up to the logits of the first token to generate."""
+def read_prompt(executor: LoadedExecutor, tokens: list[int]) -> None:
+    """Prefill `tokens`, up to the logits of the first token to generate."""
     from llamacy.ops.batch import Batch
 
     sequence = executor.new_sequence()
     try:
         for start in range(0, len(tokens), executor.n_batch):
-            part = tokens[start : start + executor.n_batch]
-            last = start + len(part) == len(tokens)
-            executor.forward(Batch.of(part, sequence, "last" if last else "none"))
+            chunk = tokens[start : start + executor.n_batch]
+            is_last = start + len(chunk) == len(tokens)
+            executor.forward(Batch.of(chunk, sequence, "last" if is_last else "none"))
     finally:
         sequence.close()
 
 
-def generate(executor: Executor, tokens: list[int]) -> None:
-    """Read `tokens` one by one, as generating does."""
+def generate(executor: LoadedExecutor, tokens: list[int]) -> None:
+    """Decode `tokens` one by one, as if they were being generated."""
     from llamacy.ops.batch import Batch
 
     sequence = executor.new_sequence()
@@ -188,13 +215,13 @@ def generate(executor: Executor, tokens: list[int]) -> None:
 
 
 def _rates(
-    work: Callable[[Executor, list[int]], None],
-    executor: Executor,
+    work: Callable[[LoadedExecutor, list[int]], None],
+    executor: LoadedExecutor,
     tokens: list[int],
     repetitions: int,
 ) -> dict[str, Any]:
-    """Tokens per second of `work`, each time with a sequence of its own."""
-    # Once for the caches, the pages and the threads to be there.
+    """Return the tokens per second of `work`, run several times."""
+    # one run to warm up the caches, the KV cache's pages and the threads
     work(executor, tokens if work is read_prompt else tokens[:4])
     seconds = []
     for _ in range(repetitions):
@@ -218,7 +245,7 @@ def _random_tokens(n_vocab: int, n: int) -> list[int]:
 
 
 def _weights(path: Path, quantize: str | None) -> dict[str, Any]:
-    """Return the size of the model's tensors, and the type most of the weights have."""
+    """Return the size of the model's tensors, and the commonest type of its weights."""
     from collections import Counter
     from math import prod
 
@@ -249,14 +276,14 @@ def _print(report: dict[str, Any]) -> None:
     print_table(columns, map(_row, report["results"]), right=" ".join(columns[1:]))
     if limits:
         print(
-            f"100 % is what this machine can do: {limits['read_gb_s']:.1f} GB/s, "
+            f"100 % is this machine's limit: {limits['read_gb_s']:.1f} GB/s, "
             f"reading {in_units(limits['read_bytes'])}, and "
             f"{limits['peak_tflops']:.3f} TFLOPS in {limits['operand']}"
         )
 
 
 def _row(result: dict[str, Any]) -> list[str]:
-    """Cells of one result: of a prompt its operations, of generating its reading."""
+    """Return the cells of a result: prefill by operations, generation by bytes."""
     if result["n_prompt"]:
         rate, percent = f"{result['tflops']:.3f} TFLOPS", result["percent_of_peak"]
     else:

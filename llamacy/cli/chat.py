@@ -1,4 +1,4 @@
-"""The chat of `llamacy run`: reads what the user says, and shows the answers."""
+"""The chat of `llamacy run`: reads the user's messages and shows the answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def begin_answer(
     progress: OnProgress,
     overflow: Overflow = "error",
 ) -> ChatStream:
-    """Begin the answer to what was said last."""
+    """Begin the answer to the last message."""
     return model.stream_chat(
         talk.all_messages,
         talk.params,
@@ -38,16 +38,21 @@ def begin_answer(
 
 
 class Chat:
-    """Talks with a model until the user says goodbye.
+    """Talks with a model until the user ends the chat.
 
     Parameters
     ----------
-    model : answers.
-    talk : what was said, and the settings.
-    chat_format : how conversations are written; None is the model's own way.
-    read_line : gives the user's lines; None is standard input.
-    forgives : go on after errors and Ctrl-C, as somebody who types would want it;
-        None is whether somebody does.
+    model : Model
+        The model that answers.
+    talk : Talk
+        The conversation and the settings.
+    chat_format : str, optional
+        Name of a chat format, or a template; None uses the model's own.
+    read_line : callable, optional
+        Returns the user's lines; None reads standard input.
+    forgives : bool, optional
+        Whether to continue after errors and Ctrl-C, as a person who types expects; None
+        does so if standard input is a terminal.
     """
 
     def __init__(
@@ -66,14 +71,16 @@ class Chat:
         self.forgives = at_terminal if forgives is None else forgives
 
     def run(self) -> None:
-        """Talk.
+        """Read messages and commands, and answer them.
 
         Raises
         ------
-        ChatTemplateError : the model has no template, and no format was chosen.
-        ArgumentError : there is no such format.
+        ChatTemplateError
+            The model has no template, and no format was chosen.
+        ArgumentError
+            There is no such format.
         """
-        # Better now than after the first message was typed.
+        # fail before the user has typed a message
         self.model.chat_prompt("hello", chat_format=self.chat_format)
         if self.forgives:
             _note(f"{self.model.path}; /help lists the commands, Ctrl-D ends")
@@ -82,7 +89,7 @@ class Chat:
                 self._turn()
             except EOFError:
                 if self.forgives:
-                    print()  # after the prompt
+                    print()  # ends the line of the input prompt
                 return
             except KeyboardInterrupt:
                 if not self.forgives:
@@ -93,27 +100,27 @@ class Chat:
         from llamacy.errors import LlamacyError
 
         entry = read_entry(self.read_line)
-        said = list(self.talk.messages)
+        before = list(self.talk.messages)
         try:
             check_text(entry if isinstance(entry, str) else entry.argument)
             if isinstance(entry, Command):
-                if told := obey(entry, self.talk):
-                    print(told, flush=True)
+                if reply := obey(entry, self.talk):
+                    print(reply, flush=True)
                 if entry.name not in ("regen", "load"):
                     return
                 if entry.name == "load":
-                    said = self.talk.messages[:-1]
+                    before = self.talk.messages[:-1]
             elif entry.strip():
                 self.talk.say(entry)
             if self.talk.awaits_answer:
-                self._answer(said)
+                self._answer(before)
         except (LlamacyError, UsageError, OSError) as error:
             if not self.forgives or isinstance(error, BrokenPipeError):
                 raise
             _note(f"error: {error}")
 
-    def _answer(self, said: list[dict[str, Any]]) -> None:
-        """Let the model answer the last message; if none comes, `said` is all."""
+    def _answer(self, before: list[dict[str, Any]]) -> None:
+        """Answer the last message; if that fails, go back to the messages `before`."""
         from llamacy.cli.prompt_progress import PromptProgress
 
         talk = self.talk
@@ -124,14 +131,14 @@ class Chat:
                 )
                 is_whole = self._show(stream)
         except BaseException:
-            talk.messages = said
+            talk.messages = before
             raise
         answer = stream.completion
         if answer.text or is_whole:
             talk.messages.append(answer.message)
         else:
-            talk.messages = said
-        self._tell(answer)
+            talk.messages = before
+        self._note_details(answer)
 
     def _show(self, stream: ChatStream) -> bool:
         """Print pieces as they come; return False after a Ctrl-C."""
@@ -148,12 +155,12 @@ class Chat:
         finally:
             printer.end()
 
-    def _tell(self, answer: ChatCompletion) -> None:
-        """Say what else there is to say of an answer."""
+    def _note_details(self, answer: ChatCompletion) -> None:
+        """Print notes on a full context, and timings if wanted."""
         n_dropped, self.talk.n_dropped = self.talk.n_dropped, answer.n_dropped
         if answer.n_dropped > n_dropped:
             _note(
-                "the context is full: the model is no longer shown "
+                "the context is full: the model can no longer see "
                 f"the {answer.n_dropped} oldest messages"
             )
         if answer.finish_reason == "length" and self.talk.params.max_tokens is None:
@@ -163,11 +170,11 @@ class Chat:
 
 
 def _line_reader(at_terminal: bool) -> ReadLine:
-    """Return what reads lines: with editing and history at a terminal."""
+    """Return a function that reads lines, with editing and history at a terminal."""
     if not at_terminal:
         return _read_piped
-    with contextlib.suppress(ImportError):  # not on Windows
-        import readline  # noqa: F401 -- changes what `input` does
+    with contextlib.suppress(ImportError):  # Windows has no such module
+        import readline  # noqa: F401 -- gives `input` editing and history
     return input
 
 

@@ -22,17 +22,24 @@ _SHORT = {"temp": "temperature", "n": "max_tokens", "n_predict": "max_tokens"}
 
 @dataclass
 class Talk:
-    """What has been said so far, and how the next answer is made.
+    """The conversation so far, and the settings for the next answer.
 
     Attributes
     ----------
-    params : how tokens are chosen.
-    system : what the system says first.
-    messages : of the user and the model, in turns.
-    verbose : show timings.
-    shows_reasoning : show what the model thinks before it answers, at a terminal.
-    n_dropped : messages that the model was not shown last time.
-    is_over : the user has said goodbye.
+    params : SamplingParams
+        How to choose tokens.
+    system : str
+        The system message; may be empty.
+    messages : list of dict
+        Messages of the user and the model, in turn.
+    verbose : bool
+        Whether to show timings.
+    shows_reasoning : bool
+        Whether to show the reasoning before an answer, at a terminal.
+    n_dropped : int
+        Messages left out of the last prompt because the context was full.
+    is_over : bool
+        Whether the user has ended the chat.
     """
 
     params: SamplingParams
@@ -45,28 +52,31 @@ class Talk:
 
     @property
     def all_messages(self) -> list[dict[str, Any]]:
-        """The system's message, if there is one, and the others."""
+        """The system message, if there is one, followed by the others."""
         first = [{"role": "system", "content": self.system}] if self.system else []
         return first + self.messages
 
     @property
     def awaits_answer(self) -> bool:
-        """Whether it is the model's turn."""
+        """Whether it is the model's turn to speak."""
         return bool(self.messages) and self.messages[-1]["role"] != "assistant"
 
     def say(self, text: str) -> None:
-        """Add a message of the user."""
+        """Add a message from the user."""
         self.messages.append({"role": "user", "content": text})
 
 
 def obey(command: Command, talk: Talk) -> str:
-    """Do what a command says; return what to tell the user.
+    """Carry out a command; return the reply to the user.
 
     Raises
     ------
-    UsageError : there is no such command, or it cannot be meant so.
-    OSError : a file cannot be read or written.
-    LlamacyError : a setting has a value that cannot be used.
+    UsageError
+        There is no such command, or its argument is invalid.
+    OSError
+        A file cannot be read or written.
+    LlamacyError
+        A setting has an invalid value.
     """
     if command.name not in COMMANDS:
         raise UsageError(f"no command /{command.name}; /help lists them")
@@ -75,7 +85,7 @@ def obey(command: Command, talk: Talk) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A command: what it takes, what it is for, and what it does."""
+    """A command: its arguments, its purpose, and its action."""
 
     takes: str
     help: str
@@ -89,7 +99,7 @@ def _help(talk: Talk, argument: str) -> str:
     return "\n".join(
         [
             *lines,
-            'A line that ends in \\ goes on in the next; """ begins and ends a text.',
+            'A line ending in \\ continues on the next; """ encloses several lines.',
             "Ctrl-C stops an answer, Ctrl-D ends the chat.",
         ]
     )
@@ -114,22 +124,22 @@ def _set(talk: Talk, argument: str) -> str:
         talk.shows_reasoning = _REASONING[text.strip()]
         return ""
     name = _SHORT.get(name, name)
-    names = [one.name for one in fields(SamplingParams)]
+    names = [field.name for field in fields(SamplingParams)]
     names.remove("logits_processors")
     if not name:
-        shown = [f"{one} = {getattr(talk.params, one)!r}" for one in names]
+        shown = [f"{each} = {getattr(talk.params, each)!r}" for each in names]
         reasoning = "show" if talk.shows_reasoning else "hide"
         shown += [f"verbose = {talk.verbose}", f"reasoning = {reasoning}"]
         return "\n".join(shown)
     if name not in names or not text.strip():
         known = ", ".join(["verbose", "quiet", "reasoning show|hide", *names])
-        raise UsageError(f"/set: wanted a name and a value, the name one of {known}")
+        raise UsageError(f"/set: wanted a name and a value; names: one of {known}")
     talk.params = replace(talk.params, **{name: _value(text.strip())})
     return ""
 
 
 def _value(text: str) -> Any:
-    """Read `text` as Python would, or else take it as it is."""
+    """Return the Python literal in `text`, or else `text` itself."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -139,7 +149,7 @@ def _value(text: str) -> Any:
 def _save(talk: Talk, argument: str) -> str:
     path = _path("save", argument)
     if not talk.all_messages:
-        raise UsageError("/save: nothing was said yet")
+        raise UsageError("/save: the chat is empty")
     text = json.dumps({"messages": talk.all_messages}, ensure_ascii=False, indent=2)
     with new_file(path) as draft, file_errors(path):
         Path(draft).write_text(f"{text}\n", encoding="utf-8")
@@ -153,7 +163,7 @@ def _load(talk: Talk, argument: str) -> str:
     try:
         messages = checked_messages(json.loads(path.read_text("utf-8"))["messages"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsageError(f"{path}: wanted a chat that /save wrote: {error}") from None
+        raise UsageError(f"{path}: wanted a chat written by /save: {error}") from None
     has_system = messages[0]["role"] == "system"
     talk.system = messages.pop(0).get("content", "") if has_system else ""
     talk.messages = messages
@@ -162,13 +172,13 @@ def _load(talk: Talk, argument: str) -> str:
 
 def _path(name: str, argument: str) -> Path:
     if not argument:
-        raise UsageError(f"/{name}: wanted the name of a file")
+        raise UsageError(f"/{name}: wanted the name of a file, found nothing")
     return Path(argument).expanduser()
 
 
 def _regen(talk: Talk, argument: str) -> str:
     if not talk.messages:
-        raise UsageError("/regen: nothing was said yet")
+        raise UsageError("/regen: the chat is empty")
     if not talk.awaits_answer:
         talk.messages.pop()
     return ""
@@ -185,18 +195,18 @@ def _bye(talk: Talk, argument: str) -> str:
 
 
 COMMANDS = {
-    "help": _Kind("", "this list", _help),
+    "help": _Kind("", "show this list", _help),
     "system": _Kind(
-        "[TEXT]", 'what the system says first; "": nothing; else show', _system
+        "[TEXT]", 'set the system message ("" removes it), or show it', _system
     ),
     "set": _Kind(
         "[NAME VALUE]",
-        "a sampling option; verbose, quiet; reasoning show|hide",
+        "set a sampling option; verbose, quiet; reasoning show|hide",
         _set,
     ),
     "save": _Kind("FILE", "write the chat to a file", _save),
-    "load": _Kind("FILE", "go on with a chat of a file", _load),
-    "regen": _Kind("", "answer once more", _regen),
-    "clear": _Kind("", "forget what was said", _clear),
+    "load": _Kind("FILE", "continue a chat from a file", _load),
+    "regen": _Kind("", "answer the last message again", _regen),
+    "clear": _Kind("", "forget the conversation", _clear),
     "bye": _Kind("", "end the chat", _bye),
 }

@@ -1,4 +1,4 @@
-"""What is typed into a chat: messages of one line or more, and commands."""
+"""Reading the user's input in a chat: messages of one or more lines, and commands."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _PROMPT, _MORE = ">>> ", "... "
 _QUOTES = '"""'
 
 ReadLine = Callable[[str], str]
-"""Asks for a line, showing a prompt; raises EOFError at the end."""
+"""Shows an input prompt and returns a line; raises EOFError at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """``/name argument``."""
+    """A command of the form `/name argument`."""
 
     name: str
     argument: str = ""
@@ -23,12 +23,13 @@ class Command:
 def read_entry(read_line: ReadLine) -> Command | str:
     r'''Read a message or a command.
 
-    A line that ends in a backslash goes on in the next one; what begins with ``"""``
-    goes on to ``"""`` at the end of a line.
+    A line that ends in a backslash continues on the next one; text that begins with
+    `"""` continues to `"""` at the end of a line.
 
     Raises
     ------
-    EOFError : nothing more comes.
+    EOFError
+        The input has ended.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""`llamacy convert`: a model of another format as a GGUF file."""
+"""`llamacy convert`: convert a model of another format to a GGUF file."""
 
 from __future__ import annotations
 
@@ -16,47 +16,53 @@ def convert(
         str,
         typer.Argument(
             metavar="IN",
-            help="A folder of safetensors, its name on the hub, or an old file.",
+            help="Folder of safetensors, its name on the hub, or a pre-GGUF file.",
         ),
     ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
     type: Annotated[
         str | None,
         typer.Argument(
-            metavar="TYPE", help="Q4_K_M, Q8_0 and so on; if left out, as they are."
+            metavar="TYPE", help="Q4_K_M, Q8_0 and so on; unchanged if left out."
         ),
     ] = None,
     ctx: Annotated[
         int | None,
-        typer.Option("--ctx", help="Of an old file: tokens of context (2048)."),
+        typer.Option("--ctx", help="Old file: context size (default 2048)."),
     ] = None,
     eps: Annotated[
         float | None,
-        typer.Option("--eps", help="Of its norms (5e-6; LLaMA 1e-6, LLaMA 2 1e-5)."),
+        typer.Option(
+            "--eps",
+            help="Old file: epsilon of the norms (default 5e-6; LLaMA 1e-6, LLaMA 2 "
+            "1e-5).",
+        ),
     ] = None,
     gqa: Annotated[
         int | None,
-        typer.Option("--gqa", help="Query heads to a head of keys (as it says)."),
+        typer.Option(
+            "--gqa", help="Old file: query heads per KV head (default from the file)."
+        ),
     ] = None,
     threads: Threads = None,
     json: JSON = False,
 ) -> None:
-    """Write a model of another format as a GGUF file.
+    """Convert a model of another format to a GGUF file.
 
-    IN is a folder as Hugging Face has them, with config.json and safetensors; or one
-    of the files that LLaMA and Alpaca came in before there was GGUF, of several the
-    first. OUT is replaced if it is there already. The types are those of quantize.
+    IN is a Hugging Face folder with config.json and safetensors, or a file of the
+    formats before GGUF, in which LLaMA and Alpaca were distributed: the first, if
+    there are several. OUT is replaced if it exists. For the types, see quantize.
     """
     import llamacy
     from llamacy.cli.models import find_model, type_name
     from llamacy.cli.progress_bar import ProgressBar
 
-    found = find_model(source)
+    model = find_model(source)
     with ProgressBar("converting") as progress:
-        written = llamacy.convert(
-            found.path,
+        result = llamacy.convert(
+            model.path,
             target,
-            type_name(found, type, "TYPE"),
+            type_name(model, type, "TYPE"),
             n_ctx=ctx,
             eps=eps,
             gqa=gqa,
@@ -66,14 +72,14 @@ def convert(
     if json:
         from json import dumps
 
-        print(dumps(asdict(written), ensure_ascii=False))
+        print(dumps(asdict(result), ensure_ascii=False))
         return
     from llamacy.cli.tables import in_units
 
-    types = ", ".join(f"{n} {name}" for name, n in written.tensor_types.items())
+    types = ", ".join(f"{n} {name}" for name, n in result.tensor_types.items())
     print(
-        f"{written.path}: from {written.source_format}, "
-        f"{in_units(written.n_bytes)} ({types})"
+        f"{result.path}: from {result.source_format}, "
+        f"{in_units(result.n_bytes)} ({types})"
     )
-    if written.n_rounded:
-        print(f"scales rounded from float32 to float16: {written.n_rounded}")
+    if result.n_rounded:
+        print(f"scales rounded from float32 to float16: {result.n_rounded}")

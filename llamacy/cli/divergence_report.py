@@ -1,4 +1,4 @@
-"""What `llamacy perplexity --kl-divergence` prints: llama.cpp's names and figures."""
+"""The report of `llamacy perplexity --kl-divergence`, in llama.cpp's layout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHUNK_HEADING = (
 
 
 def chunk_line(so_far: KLDivergence) -> str:
-    """Write a row under `CHUNK_HEADING`: the figures of all chunks up to one."""
+    """Return a row under `CHUNK_HEADING`: the figures of all chunks so far."""
     return (
         f"{so_far.n_chunks:4d}    {_pair(so_far.perplexity, '9.4f')}"
         f"    {_pair(so_far.log_ratio, '10.5f')}"
@@ -27,7 +27,7 @@ def chunk_line(so_far: KLDivergence) -> str:
 
 
 def report(done: KLDivergence) -> str:
-    """Write all figures, each on a line of its own, under three headings."""
+    """Return all figures, each on a line of its own, under three headings."""
     perplexities = {
         "Mean PPL(Q)": done.perplexity,
         "Mean PPL(base)": done.base_perplexity,
@@ -55,7 +55,7 @@ def report(done: KLDivergence) -> str:
 
 
 def as_json(done: KLDivergence) -> dict[str, Any]:
-    """Make a dict of plain values: NaN and infinity are None."""
+    """Return a dict of plain values, with None for NaN and infinity."""
     plain: dict[str, Any] = _plain(asdict(done))
     return plain
 
@@ -63,7 +63,7 @@ def as_json(done: KLDivergence) -> dict[str, Any]:
 def _spread(
     name: str, spread: Distribution, form: str, factor: float, unit: str
 ) -> list[str]:
-    """Write the largest value, the percentiles with the median, and the smallest."""
+    """Return lines for the largest value, percentiles, median and smallest value."""
     rows = [(f"{percent:4.1f}%  ", x) for percent, x in spread.percentiles.items()]
     upper = sum(percent > 50 for percent in spread.percentiles)
     rows.insert(upper, ("Median ", spread.median))

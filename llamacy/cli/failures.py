@@ -1,16 +1,17 @@
 """How the command line fails: one line that says why, and an exit status.
 
-======  ====================================================
+======  ================================================================
 status  meaning
-======  ====================================================
-1       the command could not do its work
-2       it was called wrongly
-130     Ctrl-C
-129     its terminal was closed; 143: it was told to end (SIGTERM)
-141     whoever read its output has gone; nothing is said
-======  ====================================================
+======  ================================================================
+1       the command failed
+2       wrong usage
+129     the terminal was closed (SIGHUP)
+130     Ctrl-C (SIGINT)
+141     the program that read the output has exited; no message is printed
+143     termination was requested (SIGTERM)
+======  ================================================================
 
-``LLAMACY_DEBUG=1`` shows the traceback instead.
+`LLAMACY_DEBUG=1` shows the traceback instead.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from typer.core import TyperGroup
 
 
 class UsageError(Exception):
-    """A command was called in a way that cannot be meant."""
+    """A command was called with invalid arguments."""
 
     exit_code = 2
 
 
 class Commands(TyperGroup):
-    """All commands; turns whatever one raises into a line and an exit status."""
+    """All commands; turns their exceptions into one line and an exit status."""
 
     def main(  # type: ignore[override]
         self, args: Any = None, *, standalone_mode: bool = True, **extra: Any
@@ -50,22 +51,22 @@ class Commands(TyperGroup):
         return status
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command up to the last byte of its output."""
+        """Run a command, and flush its output."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            # What is still buffered would fail again when Python exits.
+            # Flushing the remaining buffer would fail again when Python exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
         return result
 
 
 def _explain(error: Exception) -> str:
-    """`error` in one line."""
+    """Return the error's message as one line."""
     from llamacy.errors import LlamacyError
 
-    if hasattr(error, "format_message"):  # wrong usage, as Typer tells it
+    if hasattr(error, "format_message"):  # Typer's error for wrong usage
         text = error.format_message()
         if context := getattr(error, "ctx", None):
             text = f"{text.rstrip('.')} (see: {context.command_path} --help)"

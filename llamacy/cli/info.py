@@ -1,4 +1,4 @@
-"""`llamacy info`: what llamacy found here, what it chose, and why."""
+"""`llamacy info`: the machine as llamacy sees it, and what it chose and why."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _facts() -> dict[str, Any]:
             "lacking": kernels.lacking(level),
         }
         for level in kernels.LEVELS
-        # Levels for tests are of interest only where they were built.
+        # Emulated levels are for tests, and listed only where they were built.
         if not level.emulated or kernels.lacking(level) is None
     ]
     return {
@@ -59,7 +59,7 @@ def _facts() -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """Name of the CPU as its maker gives it, where the system tells."""
+    """Return the CPU's model name, or its architecture if the system has no name."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
             for line in lines:
@@ -72,7 +72,7 @@ def cpu_name() -> str:
 
 
 def _threads_reason() -> str:
-    """Tell what the default number of threads comes from."""
+    """Return the facts that the default number of threads follows from."""
     from llamacy.system.threads import cgroup_quota, physical_cores
 
     reasons = [f"{os.cpu_count()} logical CPUs"]

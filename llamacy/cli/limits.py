@@ -1,8 +1,8 @@
-"""How near the machine's limits a benchmark comes.
+"""Comparing a benchmark with the machine's limits.
 
-What the machine can do at most is measured (:mod:`llamacy.roofline`). What the work
-needs at least is counted (:mod:`llamacy.ops.plan.cost`): doing more than that, such as
-multiplying a Q8_0 weight with two digits of an activation, raises no percentage.
+The limits are measured by `llamacy.roofline`. The cost of the work is computed by
+`llamacy.ops.plan.cost` as the minimum needed: extra work, such as multiplying a Q8_0
+weight with two digits of an activation, does not raise the percentage.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def prompt_cost(plan: Plan, n_tokens: int) -> Cost:
-    """Cost of reading a prompt, in as many passes as it takes, up to its logits."""
+    """Return the cost of prefilling a prompt, in as many passes as needed."""
     from llamacy.ops.plan.cost import Cost
 
     total = Cost()
@@ -26,14 +26,14 @@ def prompt_cost(plan: Plan, n_tokens: int) -> Cost:
 
 
 def generation_cost(plan: Plan, n_tokens: int) -> Cost:
-    """Cost of generating tokens one by one, after none."""
+    """Return the cost of generating tokens one by one, after an empty prompt."""
     from llamacy.ops.plan.cost import Cost
 
     return sum((plan.cost(first, 1, 1) for first in range(n_tokens)), Cost())
 
 
-def measured(plan: Plan, n_threads: int, level: str) -> dict[str, Any]:
-    """Measure the limits of this machine, as the JSON report has them: a second."""
+def measure_limits(plan: Plan, n_threads: int, level: str) -> dict[str, Any]:
+    """Measure this machine's limits, for about a second; keys as in the JSON report."""
     from llamacy.roofline import measure
 
     limits = measure(n_threads, level, plan.cost(0, 1, 1).n_bytes)
@@ -45,17 +45,17 @@ def measured(plan: Plan, n_threads: int, level: str) -> dict[str, Any]:
     }
 
 
-def greatest(*found: dict[str, Any]) -> dict[str, Any]:
-    """Choose the greatest of limits that were measured at several times."""
-    read = max(found, key=lambda limits: float(limits["read_gb_s"]))
-    peak = max(found, key=lambda limits: float(limits["peak_tflops"]))
+def greatest(*measurements: dict[str, Any]) -> dict[str, Any]:
+    """Return the highest limits of several measurements."""
+    read = max(measurements, key=lambda limits: float(limits["read_gb_s"]))
+    peak = max(measurements, key=lambda limits: float(limits["peak_tflops"]))
     return read | {name: peak[name] for name in ("peak_tflops", "operand")}
 
 
-def compared(
+def compare(
     cost: Cost, seconds: float, limits: dict[str, Any] | None
 ) -> dict[str, float | None]:
-    """Rates of work of that cost, and what percentage of the limits they are."""
+    """Return the rates of work of this cost, and their percentages of the limits."""
     gb_per_second, tflops = cost.n_bytes / seconds / 1e9, cost.n_ops / seconds / 1e12
     percentages: dict[str, float | None] = {
         "percent_of_bandwidth": None,

@@ -1,4 +1,4 @@
-"""`llamacy list`: the models from the hub that are on this machine."""
+"""`llamacy list`: models from the hub that are on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from llamacy.cli.options import JSON
 
 
 def list_models(json: JSON = False) -> None:
-    """Show the models in the cache of the Hugging Face hub."""
+    """List the models in the Hugging Face hub's cache."""
     import llamacy
 
     models = llamacy.cached_models()
@@ -50,5 +50,5 @@ def list_models(json: JSON = False) -> None:
 
 
 def _first_weights(files: tuple[str, ...]) -> str:
-    """Choose the file to show: what is first of a folder is not what it is about."""
+    """Return the file to show: the first with weights, not just the first by name."""
     return next((file for file in files if file.endswith(".safetensors")), files[0])

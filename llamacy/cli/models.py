@@ -1,4 +1,4 @@
-"""The model that an argument names, with a bar while it is fetched."""
+"""Finding the model that an argument names, with a progress bar for downloads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def find_model(source: str) -> Source:
-    """Find a model by its path or name; fetch it if need be."""
+    """Find a model by its path or name; download it if necessary."""
     from llamacy.cli.progress_bar import ProgressBar
     from llamacy.model_files.sources import find_source
 
@@ -18,8 +18,8 @@ def find_model(source: str) -> Source:
 
 
 def type_name(
-    source: Source, given: str | None, argument: str = "--quantize"
+    source: Source, wanted: str | None, argument: str = "--quantize"
 ) -> str | None:
-    """Name what its weights are to become, as an argument or its own name says."""
-    file_type = source.file_type(given, argument)
+    """Return the type to quantise to, from an argument or from the model's name."""
+    file_type = source.file_type(wanted, argument)
     return None if file_type is None else file_type.name

@@ -1,4 +1,4 @@
-"""Options that belong together as one argument of a command: a dataclass."""
+"""Grouping related options of a command into one argument, a dataclass."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ Command = Callable[..., None]
 
 
 def takes_groups(command: Command) -> Command:
-    """Let a command take the fields of its dataclass arguments one by one.
+    """Show Typer the fields of a command's dataclass parameters as single options.
 
     Parameters
     ----------
-    command : some of its arguments are annotated with a dataclass, whose fields are
-        annotated as options of Typer's.
+    command : callable
+        A function with parameters annotated by dataclasses, whose fields are annotated
+        as Typer's options.
 
     Returns
     -------
-    A function that has those fields as keyword arguments instead.
+    callable
+        A function with those fields as keyword parameters.
     """
     groups: dict[str, tuple[type, list[str]]] = {}
     parameters = []
@@ -38,10 +40,11 @@ def takes_groups(command: Command) -> Command:
         groups[name] = kind, list(fields)
 
     @functools.wraps(command)
-    def ungrouped(**given: Any) -> None:
+    def ungrouped(**arguments: Any) -> None:
         for name, (kind, fields) in groups.items():
-            given[name] = kind(**{field: given.pop(field) for field in fields})
-        command(**given)
+            values = {field: arguments.pop(field) for field in fields}
+            arguments[name] = kind(**values)
+        command(**arguments)
 
     keywords = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in parameters]
     setattr(ungrouped, "__signature__", inspect.Signature(keywords))  # noqa: B010

@@ -1,4 +1,4 @@
-"""Options that several commands share, with the names people's hands know."""
+"""Options that several commands share, under the names that llama.cpp made familiar."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Threads = Annotated[
         "--threads",
         metavar="N",
         show_default="physical cores",
-        help="Threads to compute with.",
+        help="Number of threads.",
     ),
 ]
 KVType = Annotated[
@@ -31,27 +31,29 @@ KVType = Annotated[
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option("-m", "--model", metavar="FILE", help="The model, as an option."),
+    typer.Option(
+        "-m", "--model", metavar="FILE", help="The model, instead of the argument."
+    ),
 ]
 TextFile = Annotated[
     Path | None,
-    typer.Option("-f", "--file", help="Read the text from a file; -: stdin."),
+    typer.Option("-f", "--file", help="Read the text from a file; - reads stdin."),
 ]
 Quantize = Annotated[
     str | None,
     typer.Option(
         "--quantize",
         metavar="TYPE",
-        show_default="as they are",
-        help="Turn weights into this type on the way in: Q4_K_M, Q8_0 and so on.",
+        show_default="unchanged",
+        help="Quantise the weights while loading: Q4_K_M, Q8_0 and so on.",
     ),
 ]
-JSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadingFlags:
-    """How to load a model."""
+    """Options for loading a model."""
 
     threads: Threads = None
     n_ctx: Annotated[
@@ -60,7 +62,7 @@ class LoadingFlags:
             "-c",
             "--ctx-size",
             metavar="N",
-            help="Most tokens of prompt and text together; 0: the model's own.",
+            help="Context size in tokens; 0 uses the model's own.",
         ),
     ] = 0
     kv_type: KVType = "f16"
@@ -70,7 +72,7 @@ class LoadingFlags:
         typer.Option(
             "--lora",
             metavar="FILE",
-            help="A LoRA adapter: a GGUF file or a folder. May be repeated.",
+            help="Apply a LoRA adapter: a GGUF file or a folder. May be repeated.",
         ),
     ] = None
     lora_scaled: Annotated[
@@ -78,33 +80,33 @@ class LoadingFlags:
         typer.Option(
             "--lora-scaled",
             metavar="FILE:SCALE",
-            help="One with another scale than 1. May be repeated.",
+            help="Apply a LoRA adapter with a scale. May be repeated.",
         ),
     ] = None
 
     def load(self, path: str) -> Model:
-        """Load the model that `path` is, or names."""
+        """Load a model by its path or its name."""
         import llamacy
         from llamacy.cli.models import find_model, type_name
 
-        found = find_model(path)
+        source = find_model(path)
         return llamacy.load(
-            found.path,
+            source.path,
             n_ctx=self.n_ctx or None,
             n_threads=self.threads,
             kv_type=self.kv_type,
-            quantize=type_name(found, self.quantize),
+            quantize=type_name(source, self.quantize),
             lora=self._adapters(),
         )
 
     def _adapters(self) -> list[tuple[str, float]]:
         adapters = [(path, 1.0) for path in self.lora or ()]
-        for given in self.lora_scaled or ():
-            path, _, scale = given.rpartition(":")
+        for option in self.lora_scaled or ():
+            path, _, scale = option.rpartition(":")
             try:
                 adapters.append((path, float(scale)))
             except ValueError:
                 path = ""
             if not path:
-                raise UsageError(f"--lora-scaled: wanted FILE:SCALE, found {given}")
+                raise UsageError(f"--lora-scaled: wanted FILE:SCALE, found {option}")
         return adapters

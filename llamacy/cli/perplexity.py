@@ -1,4 +1,4 @@
-"""`llamacy perplexity`: how well a model predicts a text, or predicts like another."""
+"""`llamacy perplexity`: how well a model predicts a text, or matches another model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def perplexity(
     model: ModelOption = None,
     file: TextFile = None,
     n_ctx: Annotated[
-        int, typer.Option("-c", "--ctx-size", metavar="N", help="Tokens of a chunk.")
+        int, typer.Option("-c", "--ctx-size", metavar="N", help="Tokens per chunk.")
     ] = 512,
     chunks: Annotated[
         int, typer.Option(metavar="N", help="Most chunks to read; -1: all.")
@@ -43,7 +43,7 @@ def perplexity(
     n_batch: Annotated[
         int,
         typer.Option(
-            "-b", "--batch-size", metavar="N", help="Tokens of chunks read together."
+            "-b", "--batch-size", metavar="N", help="Tokens prefilled together."
         ),
     ] = 2048,
     logits_file: Annotated[
@@ -52,13 +52,13 @@ def perplexity(
             "--save-logits",
             "--kl-divergence-base",
             metavar="FILE",
-            help="Save what is predicted; with --kl-divergence: compare with this.",
+            help="Save the predictions; with --kl-divergence, compare with this file.",
         ),
     ] = None,
     kl_divergence: Annotated[
         bool,
         typer.Option(
-            "--kl-divergence", help="Compare with what another model predicted."
+            "--kl-divergence", help="Compare with the saved predictions of a model."
         ),
     ] = False,
     threads: Threads = None,
@@ -68,20 +68,20 @@ def perplexity(
 ) -> None:
     """Measure the perplexity of a text, as llama.cpp's llama-perplexity does.
 
-    The text is cut into chunks; of each the predictions of its second half count.
-    The perplexity after each chunk is printed, and at the end that of all with its
-    standard error.
+    The text is cut into chunks, and the predictions in the second half of each
+    count. The perplexity so far is printed after each chunk, and the final
+    estimate with its standard error at the end.
 
-    With --kl-divergence the model is compared with the one whose predictions
-    --kl-divergence-base names: saved by this command or by llama-perplexity. The
-    text, and the tokens of a chunk, are those saved.
+    With --kl-divergence, the model is compared with another, whose predictions
+    this command or llama-perplexity saved in the file --kl-divergence-base. The
+    text and the chunk size come from that file.
     """
     path, text = model_and_text(
         [argument], model, None, file, "text", reads_pipe=not kl_divergence
     )
     if kl_divergence and (logits_file is None or text is not None):
         raise UsageError(
-            "--kl-divergence: wanted --kl-divergence-base FILE, which has the text too"
+            "--kl-divergence: wanted --kl-divergence-base FILE, which contains the text"
         )
     if not kl_divergence and text is None:
         raise UsageError("no text: give it with -f FILE or through a pipe")
@@ -114,14 +114,16 @@ def _measure(
     import llamacy
     from llamacy.cli.progress_bar import ProgressBar
 
-    with _Shown(quiet) as shown, ProgressBar("perplexity") as progress:
+    with _Output(quiet) as output, ProgressBar("perplexity") as progress:
 
-        def tell(so_far: Perplexity) -> None:
-            shown.add(f"[{so_far.n_chunks}]{so_far.value:.4f},")
-            progress.describe(f"perplexity {so_far.value:.4f}, {so_far.n_chunks} read")
+        def show(so_far: Perplexity) -> None:
+            output.add(f"[{so_far.n_chunks}]{so_far.value:.4f},")
+            progress.describe(
+                f"perplexity {so_far.value:.4f}, {so_far.n_chunks} chunks"
+            )
 
         done = llamacy.perplexity(
-            model, text, on_chunk=tell, progress=progress, **options
+            model, text, on_chunk=show, progress=progress, **options
         )
     if not quiet:
         print(f"\nFinal estimate: PPL = {done.value:.4f} +/- {done.error:.5f}")
@@ -141,17 +143,17 @@ def _compare(
     import llamacy
     from llamacy.cli.progress_bar import ProgressBar
 
-    with _Shown(quiet) as shown, ProgressBar("KL divergence") as progress:
+    with _Output(quiet) as output, ProgressBar("KL divergence") as progress:
 
-        def tell(so_far: KLDivergence) -> None:
-            if so_far.n_chunks == 1:  # not before it is known that they compare
-                shown.add(f"{CHUNK_HEADING}\n")
-            shown.add(f"{chunk_line(so_far)}\n")
+        def show(so_far: KLDivergence) -> None:
+            if so_far.n_chunks == 1:  # not earlier: the file may turn out not to match
+                output.add(f"{CHUNK_HEADING}\n")
+            output.add(f"{chunk_line(so_far)}\n")
             kld = so_far.kld.mean.value
-            progress.describe(f"KL divergence {kld:.6f}, {so_far.n_chunks} read")
+            progress.describe(f"KL divergence {kld:.6f}, {so_far.n_chunks} chunks")
 
         done = llamacy.kl_divergence(
-            model, base, on_chunk=tell, progress=progress, **options
+            model, base, on_chunk=show, progress=progress, **options
         )
     if not quiet:
         print(f"\n{report(done)}")
@@ -159,14 +161,14 @@ def _compare(
 
 
 def _finite(value: float) -> float | None:
-    """Return `value` if JSON can hold it: it has no infinity, and no NaN."""
+    """Return `value`, or None for infinity and NaN, which JSON cannot express."""
     return value if math.isfinite(value) else None
 
 
-class _Shown:
-    """What is printed while the work goes on: not across a bar, but after it.
+class _Output:
+    """Prints results as they come, or at the end if a progress bar is on the terminal.
 
-    What there is when the work is broken off is printed all the same.
+    If the work is interrupted, the results so far are printed.
     """
 
     def __init__(self, quiet: bool) -> None:
@@ -176,7 +178,7 @@ class _Shown:
         if not quiet:
             self._print = lambda text: print(text, end="", flush=True)
 
-    def __enter__(self) -> _Shown:
+    def __enter__(self) -> _Output:
         return self
 
     def __exit__(self, *_: object) -> None:

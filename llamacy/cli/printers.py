@@ -1,4 +1,4 @@
-"""What is generated, on standard output, piece by piece."""
+"""Printing generated text on standard output, piece by piece."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Printer(Protocol):
         """Print a piece."""
 
     def end(self) -> None:
-        """End the last line."""
+        """Finish the last line."""
 
 
 class TextPrinter:
@@ -27,7 +27,8 @@ class TextPrinter:
 
     Parameters
     ----------
-    before : what to print before the first.
+    before : str
+        Text to print before the first piece.
     """
 
     def __init__(self, before: str = "") -> None:
@@ -39,24 +40,25 @@ class TextPrinter:
         self._before = ""
 
     def end(self) -> None:
-        """End the last line."""
+        """Finish the last line."""
         print(self._before, flush=True)
 
 
 class AnswerPrinter:
-    """Prints the pieces of an answer, without white space at its beginning.
+    """Prints the pieces of an answer, without leading white space.
 
     Parameters
     ----------
-    shows_reasoning : print that as well, dimmed, if it is a terminal: what is piped
-        on is the answer alone.
+    shows_reasoning : bool
+        Whether to print the reasoning too, dimmed. This happens only at a terminal: a
+        pipe gets the answer alone.
     """
 
     def __init__(self, shows_reasoning: bool = True) -> None:
         can_dim = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         self._shows_reasoning = shows_reasoning and can_dim
         self._is_dim = False
-        self._begun = False
+        self._has_begun = False
 
     def show(self, piece: Piece) -> None:
         """Print a piece."""
@@ -65,15 +67,15 @@ class AnswerPrinter:
         if isinstance(piece, ChatPiece) and piece.reasoning and self._shows_reasoning:
             print("" if self._is_dim else _DIM, piece.reasoning, sep="", end="")
             self._is_dim = True
-        text = piece.text if self._begun else piece.text.lstrip()
+        text = piece.text if self._has_begun else piece.text.lstrip()
         if text:
             self._undim("\n\n")
             print(text, end="")
-            self._begun = True
+            self._has_begun = True
         sys.stdout.flush()
 
     def end(self) -> None:
-        """End the last line."""
+        """Finish the last line."""
         self._undim("")
         print(flush=True)
 

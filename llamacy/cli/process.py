@@ -1,4 +1,4 @@
-"""The command line as a process: the streams it was given, and how it is ended."""
+"""The command line as a process: its standard streams and its signals."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from types import FrameType
 
 
 def prepare() -> None:
-    """Make the process fit for work, whatever it was started with."""
+    """Set up standard streams and signal handlers, whatever the parent process left."""
     _fill_streams()
     if isinstance(sys.stdin, TextIOWrapper):
-        # What is not UTF-8 is found, and told, where the text is used.
+        # Bytes that are not UTF-8 are reported where the text is used.
         sys.stdin.reconfigure(errors="surrogateescape")
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character shows another in its place.
+        # Characters that the terminal cannot encode are printed as "?".
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has only the first
-        # What `nohup` has the process ignore stays ignored.
+        # A signal that `nohup` made the process ignore stays ignored.
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _leave)
 
 
 def _fill_streams() -> None:
-    """Open the null device for each stream that was closed (``<&-``, ``2>&-``).
+    """Open the null device for each stream that the shell closed (`<&-`, `2>&-`).
 
-    Python has None there, which `print` takes for standard output.
+    Python sets such a stream to None, and `print(file=None)` writes to standard output.
     """
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")
@@ -40,5 +40,5 @@ def _fill_streams() -> None:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """End as the signal wants it, but take what is half done away first."""
+    """Exit with the signal's status; the exception cleans up unfinished files."""
     raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""How far something long has come, for whoever waits at a terminal."""
+"""A progress bar at the terminal for work that takes a while."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-_PATIENCE = 1.0  # seconds without a word
+_PATIENCE = 1.0  # seconds of work before the bar appears
 
 
 class ProgressBar:
-    """A bar on standard error, where that is a terminal, once the work takes a while.
+    """A bar on standard error, shown only at a terminal and once work takes a while.
 
-    To be called with the share that is done; gone when all is, or at the end of the
-    ``with`` block.
+    Call it with the share done. It disappears when that is 1.0, or at the end of the
+    `with` block.
 
     Parameters
     ----------
-    text : what is being done, to stand before the bar.
+    text : str
+        Description of the work, shown before the bar.
     """
 
     def __init__(self, text: str) -> None:
@@ -44,7 +45,7 @@ class ProgressBar:
             self._begin(share)
 
     def describe(self, text: str) -> None:
-        """Let `text` stand before the bar from now on."""
+        """Change the text before the bar."""
         self._text = text
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], description=text)

@@ -1,4 +1,4 @@
-"""How far a long prompt has been read, for whoever waits at a terminal."""
+"""A progress bar for the prefill of a long prompt."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from llamacy.cli.progress_bar import ProgressBar
 
 
 class PromptProgress(ProgressBar):
-    """A bar once reading a prompt takes a while."""
+    """A bar that appears if the prefill of a prompt takes a while."""
 
     def __init__(self) -> None:
         super().__init__("reading the prompt")

@@ -1,4 +1,4 @@
-"""`llamacy pull`: a model from the hub."""
+"""`llamacy pull`: download a model from the hub."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ def pull(
     ],
     json: JSON = False,
 ) -> None:
-    """Fetch a model from the Hugging Face hub, or a newer version of it.
+    """Download a model from the Hugging Face hub, or update it.
 
-    NAME is user/repo:TYPE, user/repo/FILE, or user/repo alone, which means Q4_K_M if
-    there is one; user/repo@REVISION:TYPE is another version than the newest. Of a
-    repository with safetensors and no GGUF file, all of the model is fetched. HF_TOKEN
-    is the token for repositories that ask for one.
+    NAME is user/repo:TYPE, user/repo/FILE, or user/repo alone, which means Q4_K_M
+    if there is one; user/repo@REVISION:TYPE selects a version other than the
+    newest. From a repository with safetensors and without GGUF files, the whole
+    model is downloaded. Set HF_TOKEN to a token for repositories that require
+    one.
     """
     import llamacy
     from llamacy.cli.progress_bar import ProgressBar

@@ -1,4 +1,4 @@
-"""`llamacy rm`: one model less on this machine."""
+"""`llamacy rm`: delete a model from this machine."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from llamacy.cli.options import JSON
 
 def rm(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="As llamacy list shows it.")
+        str, typer.Argument(metavar="NAME", help="Name as shown by llamacy list.")
     ],
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")
+    ] = False,
     json: JSON = False,
 ) -> None:
-    """Remove a model from the cache of the Hugging Face hub.
+    """Delete a model from the Hugging Face hub's cache.
 
-    All its files go, in all revisions that have them, and nothing else.
+    Deletes all its files, in all revisions that contain them, and nothing else.
     """
     from llamacy.cli.tables import in_units
     from llamacy.hub.removal import pick_cached, remove
@@ -28,7 +30,7 @@ def rm(
     model = pick_cached(name)
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError(f"not removing {model.name} without asking: give -y")
+            raise UsageError(f"not removing {model.name} without confirmation: give -y")
         size = in_units(model.n_bytes)
         typer.confirm(f"Remove {model.name} ({size})?", abort=True, err=True)
     n_bytes = remove(model)

@@ -1,4 +1,4 @@
-"""`llamacy run`: a prompt in, its continuation or its answer out; or a chat."""
+"""`llamacy run`: continue a prompt, answer it, or chat."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ _NO_PROMPT = "no prompt: give one as an argument, with -f FILE or through a pipe
 
 @takes_groups
 def run(
-    given: PromptFlags = PromptFlags(),  # noqa: B008 -- frozen
+    inputs: PromptFlags = PromptFlags(),  # noqa: B008 -- frozen
     chatting: ChatFlags = ChatFlags(),  # noqa: B008 -- frozen
     escape: Annotated[
         bool,
-        typer.Option("-e", "--escape", help=r"Read \n, \t and the like in texts."),
+        typer.Option("-e", "--escape", help=r"Resolve \n, \t and so on in texts."),
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Print timings on stderr.")
+        bool, typer.Option("--verbose", "-v", help="Print timings to stderr.")
     ] = False,
     logprobs: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="With --json: log-probabilities, and the N likeliest."
+            metavar="N",
+            help="With --json: print log-probabilities and the N likeliest tokens.",
         ),
     ] = None,
     json: JSON = False,
@@ -50,18 +51,18 @@ def run(
 ) -> None:
     """Continue a text with a model, or chat with it.
 
-    The prompt is an argument, a file (-f), or what is piped in; without one it is a
-    chat. What is piped in beside a prompt comes before it. With --chat, --system or
-    --chat-template the prompt is answered and not continued; without a prompt, what
-    is piped in are the lines of a chat.
+    The prompt is an argument, a file (-f), or piped in; without a prompt, a chat
+    begins. Text piped in next to a prompt is put before it. With --chat, --system
+    or --chat-template, the prompt is answered instead of continued; without a
+    prompt, piped lines are the user's messages of a chat.
     """
-    path, prompt = given.model_and_prompt(
+    path, prompt = inputs.model_and_prompt(
         reads_pipe=not chatting.answers, unescapes=escape
     )
     if prompt is None and (json or not (chatting.answers or sys.stdin.isatty())):
         raise UsageError(_NO_PROMPT)
     if logprobs is not None and not json:
-        raise UsageError("--logprobs: wanted --json with it")
+        raise UsageError("--logprobs: wanted --json as well")
     chatting = chatting.decoded()
     if escape:
         chatting, sampling = chatting.unescaped(), sampling.unescaped()
@@ -93,7 +94,7 @@ def run(
 def _begin(
     model: Model, prompt: str, talk: Talk, chatting: ChatFlags, progress: OnProgress
 ) -> tuple[Stream, Printer]:
-    """Begin to answer or to continue the prompt; return what shows it, too."""
+    """Begin to answer or continue the prompt; return the stream and its printer."""
     if chatting.answers:
         talk.say(prompt)
         answer = begin_answer(model, talk, chatting.chat_template, progress)
@@ -138,7 +139,7 @@ def _print_json(path: str, completion: Completion, tokenizer: Tokenizer) -> None
 
 def _entry(entry: TokenLogprob, tokenizer: Tokenizer) -> dict[str, Any]:
     def named(token: int, logprob: float) -> dict[str, Any]:
-        # A model may have tokens beyond its vocabulary.
+        # A model may have more logits than its vocabulary has tokens.
         piece = tokenizer.piece(token) if token < tokenizer.n_vocab else None
         return {"token": token, "piece": piece, "logprob": logprob}
 

@@ -1,4 +1,4 @@
-"""Options of `llamacy run`: where the prompt is, and how a chat is written."""
+"""Options of `llamacy run`: where the prompt comes from, and how to chat."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from llamacy.cli.text_input import check_text, model_and_text, unescape
 
 @dataclass(frozen=True, kw_only=True)
 class PromptFlags:
-    """The model and the prompt, as arguments or options."""
+    """Arguments and options that name the model and the prompt."""
 
     first: Annotated[
         str | None,
@@ -24,22 +24,31 @@ class PromptFlags:
     ] = None
     second: Annotated[
         str | None,
-        typer.Argument(metavar="PROMPT", help="The text to continue; none: a chat."),
+        typer.Argument(
+            metavar="PROMPT", help="The text to continue; chat if it is left out."
+        ),
     ] = None
     model: ModelOption = None
     prompt: Annotated[
         str | None,
-        typer.Option("-p", "--prompt", metavar="TEXT", help="The text, as an option."),
+        typer.Option(
+            "-p",
+            "--prompt",
+            metavar="TEXT",
+            help="The prompt, instead of the argument.",
+        ),
     ] = None
     file: Annotated[
         Path | None,
-        typer.Option("-f", "--file", help="Read the prompt from a file; -: stdin."),
+        typer.Option(
+            "-f", "--file", help="Read the prompt from a file; - reads stdin."
+        ),
     ] = None
 
     def model_and_prompt(
         self, *, reads_pipe: bool, unescapes: bool
     ) -> tuple[str, str | None]:
-        """Tell them apart, as :func:`model_and_text` does."""
+        """Return the model and the prompt, as `model_and_text` does."""
         return model_and_text(
             [self.first, self.second],
             self.model,
@@ -54,16 +63,18 @@ class PromptFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class ChatFlags:
-    """Whether the prompt is answered, and how that is written and shown."""
+    """Options about answering the prompt instead of continuing it."""
 
     chat: Annotated[
         bool,
-        typer.Option("--chat", help="Answer the prompt; chat if there is none."),
+        typer.Option(
+            "--chat", help="Answer the prompt; without one, read a chat from stdin."
+        ),
     ] = False
     system: Annotated[
         str | None,
         typer.Option(
-            "-sys", "--system", metavar="TEXT", help="What a chat's system says first."
+            "-sys", "--system", metavar="TEXT", help="System message of the chat."
         ),
     ] = None
     chat_template: Annotated[
@@ -72,27 +83,27 @@ class ChatFlags:
             "--chat-template",
             metavar="NAME",
             show_default="the model's own",
-            help="How a chat is written, as alpaca or chatml; or a Jinja template.",
+            help="Chat format, such as alpaca or chatml, or a Jinja template.",
         ),
     ] = None
     hide_reasoning: Annotated[
         bool,
         typer.Option(
             "--hide-reasoning",
-            help="Do not show what comes before an answer.",
+            help="Do not show the reasoning before an answer.",
         ),
     ] = False
 
     @property
     def answers(self) -> bool:
-        """Whether a prompt is answered, and not continued."""
-        given = (self.system, self.chat_template)
-        return self.chat or any(each is not None for each in given)
+        """Whether to answer a prompt instead of continuing it."""
+        implies_chat = (self.system, self.chat_template)
+        return self.chat or any(each is not None for each in implies_chat)
 
     def decoded(self) -> ChatFlags:
-        """Return them with text that is Unicode, or raise UsageError."""
+        """Return the options with text checked to be Unicode; raises UsageError."""
         return replace(self, system=self.system and check_text(self.system))
 
     def unescaped(self) -> ChatFlags:
-        r"""Return them with ``\n`` and the like read in their text."""
+        r"""Return the options with escapes such as `\n` resolved in their text."""
         return replace(self, system=self.system and unescape(self.system))

@@ -1,4 +1,4 @@
-"""Options that say how tokens are chosen, with llama.cpp's names and defaults."""
+"""Sampling options, with llama.cpp's names and defaults."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ _BIAS = re.compile(r"(\d+)([+-](?:\d+\.?\d*|\.\d+|inf))")
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingFlags:
-    """The options; the same names as fields of SamplingParams, where there are."""
+    """Sampling options, named like the fields of `SamplingParams` where they match."""
 
     n_predict: Annotated[
         int,
         typer.Option(
-            "-n", "--n-predict", metavar="N", help="Most tokens to generate; -1: any."
+            "-n",
+            "--n-predict",
+            metavar="N",
+            help="Most tokens to generate; -1: no limit.",
         ),
     ] = -1
     stop: Annotated[
@@ -38,30 +41,33 @@ class SamplingFlags:
             "--stop",
             "--reverse-prompt",
             metavar="TEXT",
-            help="End at this text; may be repeated.",
+            help="Stop at this text; may be repeated.",
         ),
     ] = None
     include_stop: Annotated[
-        bool, typer.Option("--include-stop", help="Show the text that it ended at.")
+        bool, typer.Option("--include-stop", help="Print the stop text as well.")
     ] = False
     temperature: Annotated[
         float,
         _option("--temp", "--temperature", metavar="T", help="Randomness; 0: greedy."),
     ] = 0.8
     dynatemp_range: Annotated[
-        float, _option(metavar="T", help="Vary it by T, by how sure the model is.")
+        float, _option(metavar="T", help="Vary the temperature by ±T with entropy.")
     ] = 0.0
     dynatemp_exponent: Annotated[
-        float, _option("--dynatemp-exp", metavar="E", help="Exponent of that.")
+        float,
+        _option("--dynatemp-exp", metavar="E", help="Exponent of that variation."),
     ] = 1.0
     top_k: Annotated[
-        int, _option(metavar="K", help="Keep the K likeliest; 0: all.")
+        int, _option(metavar="K", help="Keep the K likeliest tokens; 0: all.")
     ] = 40
     top_p: Annotated[
-        float, _option(metavar="P", help="Keep the likeliest of sum P; 1: all.")
+        float,
+        _option(metavar="P", help="Keep the likeliest tokens of total P; 1: all."),
     ] = 0.95
     min_p: Annotated[
-        float, _option(metavar="P", help="Keep those P times the likeliest; 0: all.")
+        float,
+        _option(metavar="P", help="Keep tokens P times as likely as the best; 0: all."),
     ] = 0.05
     typical_p: Annotated[
         float,
@@ -69,7 +75,7 @@ class SamplingFlags:
             "--typical",
             "--typical-p",
             metavar="P",
-            help="Keep the most typical of sum P; 1: all.",
+            help="Keep the most typical tokens of total P; 1: all.",
         ),
     ] = 1.0
     top_n_sigma: Annotated[
@@ -82,39 +88,39 @@ class SamplingFlags:
         ),
     ] = -1.0
     xtc_probability: Annotated[
-        float, _option(metavar="P", help="How often XTC leaves likely ones out.")
+        float, _option(metavar="P", help="How often to drop the top choices (XTC).")
     ] = 0.0
     xtc_threshold: Annotated[
-        float, _option(metavar="P", help="What XTC takes for likely.")
+        float, _option(metavar="P", help="Probability that makes a top choice (XTC).")
     ] = 0.1
     repeat_penalty: Annotated[
         float, _option(metavar="X", help="Make repeated tokens less likely; 1: off.")
     ] = 1.0
     frequency_penalty: Annotated[
-        float, _option(metavar="X", help="Take X off a logit for each time before.")
+        float, _option(metavar="X", help="Lower a logit by X per earlier occurrence.")
     ] = 0.0
     presence_penalty: Annotated[
-        float, _option(metavar="X", help="Take X off, however often it was there.")
+        float, _option(metavar="X", help="Lower a logit by X if it occurred at all.")
     ] = 0.0
     penalty_last_n: Annotated[
         int,
         _option(
             "--repeat-last-n",
             metavar="N",
-            help="Tokens back that these look; -1: all, 0: none.",
+            help="Last tokens that these penalties see; -1: all, 0: none.",
         ),
     ] = 64
     dry_multiplier: Annotated[
         float, _option(metavar="X", help="Strength of the DRY penalty; 0: off.")
     ] = 0.0
     dry_base: Annotated[
-        float, _option(metavar="X", help="Growth of it with the repetition's length.")
+        float, _option(metavar="X", help="Growth of DRY per repeated token.")
     ] = 1.75
     dry_allowed_length: Annotated[
-        int, _option(metavar="N", help="Repetitions up to N tokens are free.")
+        int, _option(metavar="N", help="Shortest repetition that DRY penalises.")
     ] = 2
     dry_penalty_last_n: Annotated[
-        int, _option(metavar="N", help="Tokens back that DRY looks; -1: all.")
+        int, _option(metavar="N", help="Last tokens that DRY searches; -1: all.")
     ] = 64
     dry_sequence_breakers: Annotated[
         list[str] | None,
@@ -122,17 +128,18 @@ class SamplingFlags:
             "--dry-sequence-breaker",
             metavar="TEXT",
             show_default=r"\n : \" *",
-            help="No repetition reaches across TEXT; may be repeated; none: no such.",
+            help="DRY does not look across TEXT; may be repeated; none: no breakers.",
         ),
     ] = None
     mirostat: Annotated[
-        int, _option(metavar="N", help="Mirostat 1 or 2, with nothing but temperature.")
+        int, _option(metavar="N", help="Use Mirostat 1 or 2 for truncation; 0: off.")
     ] = 0
     mirostat_eta: Annotated[
-        float, _option("--mirostat-lr", metavar="X", help="Its learning rate.")
+        float, _option("--mirostat-lr", metavar="X", help="Mirostat's learning rate.")
     ] = 0.1
     mirostat_tau: Annotated[
-        float, _option("--mirostat-ent", metavar="X", help="The surprise it aims at.")
+        float,
+        _option("--mirostat-ent", metavar="X", help="Mirostat's target surprise."),
     ] = 5.0
     logit_bias: Annotated[
         list[str] | None,
@@ -140,53 +147,56 @@ class SamplingFlags:
             "-l",
             "--logit-bias",
             metavar="TOKEN±X",
-            help="Add X to a token's logit, as in 13-1.5; may be repeated.",
+            help="Add X to a token's logit: 13-1.5, for example; may be repeated.",
         ),
     ] = None
     ignore_eos: Annotated[
         bool, _option("--ignore-eos", help="Never choose a token that ends the text.")
     ] = False
     seed: Annotated[
-        int, _option("-s", "--seed", metavar="N", help="Same seed, same text; -1: any.")
+        int,
+        _option("-s", "--seed", metavar="N", help="Same seed, same text; -1: random."),
     ] = -1
 
     def params(self, **others: Any) -> SamplingParams:
-        """Return the library's parameters.
+        """Return the options as `SamplingParams`.
 
         Parameters
         ----------
-        others : more of their fields.
+        **others
+            Further fields of `SamplingParams`.
 
         Raises
         ------
-        UsageError : a bias is not a token's id, a sign and a number.
+        UsageError
+            A bias is not a token id, a sign and a number.
         """
         from llamacy.sampling import SamplingParams
 
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
         for name in ("n_predict", "ignore_eos", "dry_sequence_breakers"):
-            del given[name]
-        given["max_tokens"] = None if self.n_predict < 0 else self.n_predict
-        given["top_k"] = max(self.top_k, 0)
-        given["logit_bias"] = dict(map(_bias, self.logit_bias or ()))
+            del values[name]
+        values["max_tokens"] = None if self.n_predict < 0 else self.n_predict
+        values["top_k"] = max(self.top_k, 0)
+        values["logit_bias"] = dict(map(_bias, self.logit_bias or ()))
         if (breakers := self.dry_sequence_breakers) is not None:
-            given["dry_sequence_breakers"] = () if breakers == ["none"] else breakers
-        return SamplingParams(**given, **others)
+            values["dry_sequence_breakers"] = () if breakers == ["none"] else breakers
+        return SamplingParams(**values, **others)
 
     def unescaped(self) -> SamplingFlags:
-        r"""Return them with ``\n`` and the like read in their texts."""
+        r"""Return the options with escapes such as `\n` resolved in their texts."""
         texts: dict[str, Any] = {
-            name: [unescape(text) for text in given]
+            name: [unescape(text) for text in values]
             for name in ("stop", "dry_sequence_breakers")
-            if (given := getattr(self, name)) is not None
+            if (values := getattr(self, name)) is not None
         }
         return replace(self, **texts)
 
 
 def without_end(params: SamplingParams, tokenizer: Tokenizer) -> SamplingParams:
-    """Forbid the tokens that end a text."""
-    never = dict.fromkeys(tokenizer.eog_ids, -math.inf)
-    return replace(params, logit_bias={**dict(params.biases), **never})
+    """Return `params` with every token that ends a text banned."""
+    bans = dict.fromkeys(tokenizer.eog_ids, -math.inf)
+    return replace(params, logit_bias={**dict(params.biases), **bans})
 
 
 def _bias(text: str) -> tuple[int, float]:

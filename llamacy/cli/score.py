@@ -1,4 +1,4 @@
-"""`llamacy score`: how likely a model finds a text."""
+"""`llamacy score`: the log-probability of a text under a model."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def score(
 ) -> None:
     """Show the log-probability of a text and of each of its tokens.
 
-    They are natural logarithms. The first token has none, as nothing stands before
-    it. The perplexity is what is expected of a choice among so many equally likely
-    tokens: exp of the mean log-probability, less the sign.
+    Logarithms are natural. The first token has no probability, since nothing
+    precedes it. The perplexity, exp of the mean negative log-probability, is the
+    number of equally likely tokens that would be as hard to predict.
     """
     path, text = model_and_text([first, second], model, None, file, "text")
     if text is None:
@@ -62,7 +62,7 @@ def _print_json(path: str, scored: Score, pieces: list[str]) -> None:
         "model": path,
         "n_tokens": len(tokens),
         "total": scored.total,
-        # JSON has no infinity, and no NaN.
+        # JSON cannot express infinity and NaN.
         "perplexity": perplexity if math.isfinite(perplexity) else None,
         "tokens": tokens,
     }

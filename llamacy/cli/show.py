@@ -1,4 +1,4 @@
-"""`llamacy show`: what a model file says it is, without loading it."""
+"""`llamacy show`: the contents of a model file, without loading it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from llamacy.cli.options import JSON, Quantize
 if TYPE_CHECKING:
     from llamacy.formats.model_file import ModelFile
 
-_N_SHOWN = 6  # elements of an array
-_N_CHARACTERS = 72  # of a string, in the table
+_N_SHOWN = 6  # elements shown of an array
+_N_CHARACTERS = 72  # characters shown of a string, in the table
 
 
 def show(
@@ -31,23 +31,23 @@ def show(
             "--ctx-size",
             min=0,
             metavar="N",
-            help="Context to tell the memory of; 0: the model's own.",
+            help="Context size to compute memory for; 0 uses the model's own.",
         ),
     ] = 0,
     quantize: Quantize = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Show long arrays and texts whole.")
+        bool, typer.Option("--full", help="Show long arrays and texts in full.")
     ] = False,
     json: JSON = False,
 ) -> None:
-    """Show what a file needs in memory, its metadata, and its tensors.
+    """Show a file's memory needs, metadata and tensors.
 
-    With --quantize, what they would be in another type.
+    With --quantize, as they would be after quantising.
     """
     from llamacy.model_files.opening import open_model_as
 
-    found = find_model(file)
-    with open_model_as(found.path, type_name(found, quantize)) as opened:
+    source = find_model(file)
+    with open_model_as(source.path, type_name(source, quantize)) as opened:
         summary = _summary(opened) | {"memory": _memory(opened, n_ctx or None)}
         metadata = {
             key: _plain(value, None if full else _N_SHOWN)
@@ -88,7 +88,7 @@ def _summary(file: ModelFile) -> dict[str, Any]:
 
 
 def _memory(file: ModelFile, n_ctx: int | None) -> dict[str, Any]:
-    """Bytes of weights and of a context; or why it is not known what they are."""
+    """Return the bytes of the weights and of a context, or why they are unknown."""
     from llamacy.errors import FormatError
     from llamacy.model_files.inspecting import inspect_file
 
@@ -105,7 +105,7 @@ def _memory(file: ModelFile, n_ctx: int | None) -> dict[str, Any]:
 
 
 def _plain(value: Any, limit: int | None) -> Any:
-    """`value` as JSON can hold it; of a long array its length and its beginning."""
+    """Return `value` for JSON; a long array as its length and its beginning."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):
@@ -131,7 +131,7 @@ def _print(
         f"{summary['n_tensors']} tensors, {summary['n_params']:,} parameters, "
         f"{in_units(summary['tensor_bytes'])}"
         + (
-            f", {bits:.2f} bits a weight"
+            f", {bits:.2f} bits per weight"
             if (bits := summary["bits_per_weight"])
             else ""
         )
@@ -160,19 +160,19 @@ def _memory_line(memory: dict[str, Any]) -> str:
     from llamacy.cli.tables import in_units
 
     if "unknown" in memory:
-        return f"memory: it cannot be loaded: {memory['unknown']}"
+        return f"memory: unknown, as the model cannot be loaded: {memory['unknown']}"
     kinds = memory["kv_bytes"].items()
     context = ", ".join(f"{in_units(n_bytes)} as {kind}" for kind, n_bytes in kinds)
     window = memory["window"]
     return (
         f"memory: weights {in_units(memory['weights_bytes'])}; "
         f"a context of {memory['n_ctx']:,} tokens {context}"
-        + (f", by a window of {window:,}" if window is not None else "")
+        + (f", with a window of {window:,}" if window is not None else "")
     )
 
 
 def _one_line(value: Any, full: bool) -> str:
-    """`value` for a cell of the table."""
+    """Return `value` as text for a cell of the table."""
     if isinstance(value, dict):
         first = ", ".join(map(repr, value["first"]))
         return f"[{first}, … {value['length']:,} in all]"

@@ -1,11 +1,11 @@
-"""Tables for people: as wide as the terminal, or as they need to be in a pipe."""
+"""Tables for people: as wide as the terminal, or of fixed width in a pipe."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 
-_PIPE_WIDTH = 240
+_PIPE_WIDTH = 240  # columns
 
 
 def print_table(
@@ -15,9 +15,12 @@ def print_table(
 
     Parameters
     ----------
-    columns : the headings.
-    rows : a cell for each heading.
-    right : headings of the columns aligned to the right, separated by spaces.
+    columns : sequence of str
+        The headings.
+    rows : iterable of sequence
+        Rows with one cell per heading.
+    right : str
+        Headings of right-aligned columns, separated by spaces.
     """
     from rich import box
     from rich.console import Console
@@ -35,7 +38,7 @@ def print_table(
 
 
 def in_units(n_bytes: float) -> str:
-    """Write a number of bytes for people.
+    """Return a number of bytes in a readable unit.
 
     >>> in_units(5 * 2**20)
     '5.0 MiB'

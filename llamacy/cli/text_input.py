@@ -1,4 +1,4 @@
-"""Text from the places a command line gives it in."""
+"""Finding a command's text: in an argument, an option, a file or a pipe."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from llamacy.cli.failures import UsageError
 
 _ESCAPE = re.compile(r"""\\(?:x([0-9A-Fa-f]{2})|([nrt'"\\]))""")
 _PATIENCE = 2.0  # seconds
-_GOING_ON = (
-    "llamacy: nothing came from standard input; going on with the prompt alone "
-    "(-f - waits for it)"
+_NO_INPUT = (
+    "llamacy: nothing came from standard input; continuing with the prompt alone "
+    "(-f - waits for input)"
 )
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
@@ -31,31 +31,44 @@ def model_and_text(
     joins_pipe: bool = False,
     unescapes: bool = False,
 ) -> tuple[str, str | None]:
-    r"""Tell a model and a text apart: options first, arguments fill what is missing.
+    r"""Return the model and the text; arguments stand for options that are missing.
 
     Parameters
     ----------
-    arguments : of the command line, in their order.
-    model, text, file : options.
-    what : to call the text.
-    reads_pipe : whether what is piped in is the text, if there is no other.
-    joins_pipe : whether what is piped in comes before the text, if there is one.
-    unescapes : read ``\n`` and the like in the text, but not in what comes before.
+    arguments : list of str or None
+        Arguments of the command line, in order.
+    model, text : str or None
+        Options that name the model and give the text.
+    file : Path or None
+        Option that names a file with the text.
+    what : str
+        What error messages call the text.
+    reads_pipe : bool
+        Whether piped input is the text, if there is no other.
+    joins_pipe : bool
+        Whether piped input is put before the text, if there is one.
+    unescapes : bool
+        Whether to resolve escapes such as `\n` in the text, though not in piped input
+        put before it.
 
     Returns
     -------
-    The model's path, and the text; None if there is none.
+    model : str
+        Path or name of the model.
+    text : str or None
+        The text; None if there is no text.
 
     Raises
     ------
-    UsageError : there is no model, or more than one text.
+    UsageError
+        There is no model, or more than one text.
     """
-    given = [argument for argument in arguments if argument is not None]
+    remaining = [argument for argument in arguments if argument is not None]
     if model is None:
-        if not given:
+        if not remaining:
             raise UsageError("no model: give the path of a GGUF file, or demo")
-        model = given.pop(0)
-    texts = [*given, *([] if text is None else [text])]
+        model = remaining.pop(0)
+    texts = [*remaining, *([] if text is None else [text])]
     if len(texts) + (file is not None) > 1:
         raise UsageError(f"more than one {what}")
     if not texts and file is None and not reads_pipe:
@@ -66,43 +79,44 @@ def model_and_text(
     is_beside = texts or (file is not None and str(file) != "-")
     if joins_pipe and is_beside and (piped := read_beside()):
         return model, f"{piped}\n\n{found or ''}"
-    # An empty text may be meant, but an empty pipe is none.
+    # An empty argument may be intended; an empty pipe counts as no text.
     return model, found if found or texts else None
 
 
 def read_beside() -> str | None:
-    """Text that is piped in beside another; None if there is none.
+    """Return text that is piped in next to a prompt; None if there is no such text.
 
-    Programs that start others often leave them a pipe that nobody ever writes to nor
-    closes; one that stays silent for a while is taken for such, and a note says so.
+    A parent process often leaves its child a pipe that it never writes to or closes. A
+    pipe that stays silent for a while is assumed to be one of those; a note says so.
 
     Raises
     ------
-    UsageError : it is not UTF-8.
+    UsageError
+        The input is not UTF-8.
     """
     if sys.stdin is None or sys.stdin.isatty():
         return None
     try:
         source = sys.stdin.fileno()
-    except (OSError, ValueError):  # Python code has put something in its place
+    except (OSError, ValueError):  # Python code has replaced the stream
         return read_text(None)
     if not _is_pipe_or_file(source):
         return None
     data = _read_soon(source)
     if data is None:
-        print(_GOING_ON, file=sys.stderr)
+        print(_NO_INPUT, file=sys.stderr)
         return None
     return _text(data, "standard input")
 
 
 def _is_pipe_or_file(source: int) -> bool:
-    """Whether a descriptor is one of those a shell makes, and no device or socket."""
+    """Return whether a shell may have set up this descriptor: no device or socket."""
     mode = os.fstat(source).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
 def _read_soon(source: int) -> bytes | None:
-    """All there is to read, if the first of it, or the end, comes soon enough."""
+    """Return all input, or None if neither data nor the end arrives soon enough."""
     data = bytearray()
     begun = threading.Event()
 
@@ -112,7 +126,7 @@ def _read_soon(source: int) -> bytes | None:
             begun.set()
         begun.set()
 
-    # a thread, since Windows cannot poll a pipe; a daemon, since it may wait forever
+    # a thread, since Windows cannot poll a pipe; a daemon, since it may block forever
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     if not begun.wait(_PATIENCE):
@@ -122,14 +136,16 @@ def _read_soon(source: int) -> bytes | None:
 
 
 def read_text(file: Path | None) -> str | None:
-    """Text of `file` (``-``: standard input), or else of a pipe; None at a terminal.
+    """Return the text of `file` (`-` is standard input) or a pipe; None at a terminal.
 
-    One newline at the end is the editor's or the shell's, and is dropped.
+    One newline at the end is dropped: editors and shells add it.
 
     Raises
     ------
-    UsageError : it is not UTF-8.
-    OSError : the file cannot be read.
+    UsageError
+        The text is not UTF-8.
+    OSError
+        The file cannot be read.
     """
     if file is not None and str(file) != "-":
         name, data = str(file), file.read_bytes()
@@ -145,15 +161,16 @@ def _text(data: bytes, name: str) -> str:
 
 
 def check_text(text: str) -> str:
-    """Check `text` of the command line, or one that was typed.
+    """Return text of the command line or the terminal, checked to be Unicode.
 
     Raises
     ------
-    UsageError : the shell or the terminal gave bytes that are not UTF-8.
+    UsageError
+        The shell or the terminal passed bytes that are not UTF-8.
     """
     try:
         data = text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:  # of Windows, which has no such bytes
+    except UnicodeEncodeError as error:  # Windows passes UTF-16, not bytes
         code = ord(text[error.start])
         raise UsageError(
             f"the text is not Unicode: the lone surrogate U+{code:04X} at {error.start}"
@@ -162,11 +179,12 @@ def check_text(text: str) -> str:
 
 
 def decode(data: bytes, name: str) -> str:
-    """Read `data` as text.
+    """Decode `data`, which errors call `name`.
 
     Raises
     ------
-    UsageError : it is not UTF-8; the message calls it `name`.
+    UsageError
+        `data` is not UTF-8.
     """
     try:
         return data.decode("utf-8")
@@ -177,7 +195,7 @@ def decode(data: bytes, name: str) -> str:
 
 
 def unescape(text: str) -> str:
-    r"""Replace what is written as ``\n``, ``\r``, ``\t``, ``\xHH``, ``\\`` or a quote.
+    r"""Resolve the escapes `\n`, `\r`, `\t`, `\xHH`, `\\`, `\'` and `\"`.
 
     >>> unescape(r"a\tb\x21")
     'a\tb!'

@@ -1,4 +1,4 @@
-"""`llamacy tokenize`: a text as a model's vocabulary cuts it."""
+"""`llamacy tokenize`: the tokens of a text in a model's vocabulary."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def tokenize(
         Path | None, typer.Option("-f", "--file", help="Read the text from a file.")
     ] = None,
     special: Annotated[
-        bool, typer.Option("--special", help="Read names of control tokens as such.")
+        bool, typer.Option("--special", help="Parse control tokens such as </s>.")
     ] = False,
     no_bos: Annotated[
-        bool, typer.Option("--no-bos", help="Leave the beginning-of-text token out.")
+        bool, typer.Option("--no-bos", help="Leave out the beginning-of-text token.")
     ] = False,
     json: JSON = False,
 ) -> None:
-    """Cut a text into tokens: their ids, and what the vocabulary calls them."""
+    """Tokenize a text: print the ids of its tokens and their pieces of text."""
     if text is not None and file is not None:
         raise UsageError("more than one text")
     text = check_text(text) if text is not None else read_text(file)

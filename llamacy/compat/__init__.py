@@ -1,1 +1,1 @@
-"""Other libraries' calls on llamacy's models: a script changes its import, no more."""
+"""Other libraries' APIs on llamacy's models: a script changes only its import."""

@@ -1,4 +1,4 @@
-"""What a conversion to GGUF has done."""
+"""The result of a conversion to GGUF."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ConvertedFile:
-    """What :func:`llamacy.convert` wrote.
+    """Describes the file that `llamacy.convert` wrote.
 
     Attributes
     ----------
-    path : the new file.
-    source_format : what the source was, ``"ggjt v1"``.
-    n_params : weights of all tensors.
-    n_bytes : of all tensors in the new file.
-    tensor_types : how many tensors there are of each type.
-    n_rounded : scales of blocks that were float32 and had to be rounded to float16.
+    path : str
+        The new file.
+    source_format : str
+        The format of the source, such as `"ggjt v1"`.
+    n_params : int
+        Number of weights in all tensors.
+    n_bytes : int
+        Size of all tensors in the new file, in bytes.
+    tensor_types : dict of str to int
+        Number of tensors of each type.
+    n_rounded : int
+        Number of block scales that were rounded from float32 to float16.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Tensors made of a file's own when they are read: in another form, order or type."""
+"""Tensors derived from a file's own on access: in another layout, order or type."""
 
 from __future__ import annotations
 
@@ -13,20 +13,31 @@ from numpy.typing import NDArray
 from llamacy.formats.model_file import SAMPLE_BYTES, ModelTensor
 from llamacy.ggml.types import GGMLType, dequantize
 
-_FEW: Final = 32  # sources looked at for a fingerprint
+_N_SAMPLED: Final = 32  # parts sampled for a fingerprint
 
 
 class Releasable(Protocol):
-    """What lies in a mapped file."""
+    """A tensor in a mapped file."""
 
     def release(self) -> None:
-        """Take its pages out of memory."""
+        """Drop its pages from memory."""
 
 
 class DerivedTensor(ABC):
-    """A tensor of `name`, `type` and `shape` that is computed from others.
+    """A tensor that is computed from others.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
+    The attributes are those of `llamacy.formats.gguf.file.Tensor`.
+
+    Parameters
+    ----------
+    name : str
+        Name of the result.
+    type : GGMLType
+        Type of the result.
+    shape : tuple of int
+        Sizes of the result, slowest first.
+    sources : Sequence of Releasable
+        The tensors it is computed from.
     """
 
     def __init__(
@@ -49,30 +60,33 @@ class DerivedTensor(ABC):
 
         Raises
         ------
-        ClosedError : the file was closed.
+        ClosedError
+            The file was closed.
         """
 
     @abstractmethod
     def sample(self) -> bytes:
-        """Return some bytes that another model would not have."""
+        """Return a few bytes that differ between models, for a fingerprint."""
 
     def dequantize(self) -> NDArray[np.float32]:
-        """Turn the blocks into weights: float32 of `shape`, a fresh array."""
+        """Return the weights: float32, of `shape`, a fresh array."""
         return dequantize(self.data, self.type, self.shape)
 
     def release(self) -> None:
-        """Take the file's pages out of memory; they are read again when needed."""
+        """Drop the sources' pages from memory; the next access reads them again."""
         for source in self._sources:
             source.release()
 
 
 class StackedTensor(DerivedTensor):
-    """Tensors of one shape and type as one: matrices of experts, one to each.
+    """Tensors of the same shape and type stacked into one, such as experts' matrices.
 
     Parameters
     ----------
-    name : of them all.
-    parts : the first one first.
+    name : str
+        Name of the stack.
+    parts : Sequence of ModelTensor
+        The tensors, in order.
     """
 
     def __init__(self, name: str, parts: Sequence[ModelTensor]) -> None:
@@ -87,10 +101,10 @@ class StackedTensor(DerivedTensor):
         step = self.n_bytes // len(self._parts)
         for i, part in enumerate(self._parts):
             result[i * step : (i + 1) * step] = part.data
-            part.release()  # it was copied, and is not to be in memory twice
+            part.release()  # copied: the mapping need not hold it as well
         return result
 
     def sample(self) -> bytes:
-        """Return the beginning of some, for a fingerprint."""
-        few = self._parts[:_FEW]
-        return b"".join(one.sample()[: SAMPLE_BYTES // len(few)] for one in few)
+        """Return the first bytes of the first parts, for a fingerprint."""
+        parts = self._parts[:_N_SAMPLED]
+        return b"".join(part.sample()[: SAMPLE_BYTES // len(parts)] for part in parts)

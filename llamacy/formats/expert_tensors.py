@@ -1,10 +1,11 @@
-"""Experts as files of other times have them, in the form of today.
+"""Experts in the layouts of older and newer GGUF files, presented in the usual one.
 
-A layer's experts are three tensors, (n_expert, n_out, n_in): ``ffn_gate_exps``,
-``ffn_up_exps`` and ``ffn_down_exps``. Files of early 2024 and before have a matrix an
-expert instead, ``ffn_gate.0``, ``ffn_gate.1`` and so on; files of 2026 may have gate
-and up in one, ``ffn_gate_up_exps``, each expert's rows of gate before those of up.
-Source: llama.cpp's `llama-arch.cpp`, and its pull requests 6387 and 19139.
+Usually, a layer's experts are three tensors of shape (n_expert, n_out, n_in):
+`ffn_gate_exps`, `ffn_up_exps` and `ffn_down_exps`. Files from early 2024 and before
+have one matrix per expert instead: `ffn_gate.0`, `ffn_gate.1` and so on. Files from
+2026 may merge gate and up into `ffn_gate_up_exps`, in which each expert's gate rows
+come before its up rows. Source: llama.cpp's `llama-arch.cpp`, and its pull requests
+6387 and 19139.
 """
 
 from __future__ import annotations
@@ -28,15 +29,19 @@ _MERGED: Final = re.compile(r"(blk\.[0-9]+\.ffn_)gate_up_exps\.(weight|bias)")
 
 
 class HalfOfExperts(DerivedTensor):
-    """The first or the second half of each expert's rows, as a tensor of its own.
+    """The first or second half of each expert's rows, as a tensor of its own.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
+    The attributes are those of `llamacy.formats.gguf.file.Tensor`.
 
     Parameters
     ----------
-    name : the half's.
-    whole : (n_expert, 2 n, n_in), or (n_expert, 2 n) of a type without blocks.
-    half : 0 or 1.
+    name : str
+        Name of the half.
+    whole : ModelTensor
+        The merged tensor: (n_expert, 2 n, n_in), or (n_expert, 2 n) if its type has
+        no blocks.
+    half : int
+        0 for the first rows, 1 for the second.
     """
 
     def __init__(self, name: str, whole: ModelTensor, half: int) -> None:
@@ -51,7 +56,7 @@ class HalfOfExperts(DerivedTensor):
         return self._halves()[:, self._half].reshape(-1)
 
     def sample(self) -> bytes:
-        """Return the first expert's beginning, for a fingerprint."""
+        """Return the first bytes of the first expert, for a fingerprint."""
         return self._halves()[0, self._half, :SAMPLE_BYTES].tobytes()
 
     def _halves(self) -> NDArray[np.uint8]:
@@ -61,12 +66,13 @@ class HalfOfExperts(DerivedTensor):
 def usual_experts(
     tensors: Mapping[str, ModelTensor], path: Path
 ) -> dict[str, ModelTensor]:
-    """Return the tensors, with all experts in today's form; reads none of them.
+    """Return the tensors with all experts in the usual layout, without reading any.
 
     Raises
     ------
-    FormatError : an expert is missing between others, or they differ in shape or type;
-        a merged tensor cannot be parted in two.
+    FormatError
+        An expert is missing, experts differ in shape or type, or a merged tensor
+        cannot be split in two.
     """
     usual = dict(tensors)
     stacks: dict[str, dict[int, ModelTensor]] = {}
@@ -89,7 +95,7 @@ def usual_experts(
 def _in_order(
     prefix: str, stack: Mapping[int, ModelTensor], path: Path
 ) -> Iterator[ModelTensor]:
-    """Yield experts by their numbers, all of which must be there, and be alike."""
+    """Yield experts in order of their numbers; raise if one is missing or unlike."""
     numbers = range(len(stack))
     for number in numbers:
         if number not in stack:
@@ -99,10 +105,10 @@ def _in_order(
     for number in numbers:
         matrix, name = stack[number], _tensor(prefix, number)
         if matrix.shape != first.shape or len(matrix.shape) != 2:
-            wanted = "a matrix, as large as that of expert 0"
+            wanted = "a matrix of the same shape as expert 0's"
             raise FormatError(path, f"{name}: shape", wanted, matrix.shape)
         if matrix.type != first.type:
-            wanted = f"{first.type.name}, as that of expert 0"
+            wanted = f"{first.type.name}, like expert 0"
             raise FormatError(path, f"{name}: type", wanted, matrix.type.name)
         yield matrix
 
@@ -117,6 +123,6 @@ def _check_merged(tensor: ModelTensor, path: Path) -> None:
     if len(tensor.shape) != n_dims or tensor.shape[1] % 2:
         name = f"tensor {tensor.name}: shape"
         raise FormatError(path, name, f"(n_expert, {wanted})", tensor.shape)
-    if is_bias and tensor.type.block_size > 1:  # whose halves may not be whole blocks
+    if is_bias and tensor.type.block_size > 1:  # a half could end within a block
         name = f"tensor {tensor.name}: type"
         raise FormatError(path, name, "a type of single numbers", tensor.type.name)

@@ -1,6 +1,6 @@
-"""JSON out of files that anyone may have written: bounded, and checked as it is read.
+"""JSON from untrusted files: bounded in size, and checked as it is read.
 
-A key that is null counts as missing, as it does for the programs that write such files.
+A key whose value is null counts as missing, as in the programs that write such files.
 """
 
 from __future__ import annotations
@@ -16,41 +16,47 @@ from typing import Any, Final, NoReturn
 from llamacy.errors import FormatError, UnsupportedError, shown
 from llamacy.formats.mapped_file import MappedFile
 
-MAX_BYTES: Final = 1 << 27  # of a file; 35 MB is the most seen
-MAX_ITEMS: Final = 1 << 24  # in a text; each costs a Python object or two
+MAX_BYTES: Final = 1 << 27  # of a file; the largest seen has 35 MB
+MAX_ITEMS: Final = 1 << 24  # of a text; each costs a Python object or two
 
 
 def parse_json(
     text: bytes, path: str | os.PathLike[str], field: str, *, most: int = MAX_ITEMS
 ) -> Any:
-    """Parse a JSON text, in which no object has a key twice.
+    """Parse a JSON text in which no object has the same key twice.
 
     Parameters
     ----------
-    text : UTF-8.
-    path, field : where it comes from, for errors.
-    most : items of all its objects and arrays.
+    text : bytes
+        UTF-8.
+    path : str or os.PathLike
+        The file it comes from, for errors.
+    field : str
+        Its place in the file, for errors.
+    most : int
+        The largest accepted number of items in all objects and arrays together.
 
     Raises
     ------
-    FormatError : it is no JSON, or more of it than can be meant.
+    FormatError
+        The text is not JSON, repeats a key, or has more than `most` items.
     """
-    # each item ends with one of these; those within strings only count too many
+    # An upper bound: every item begins after one of these, which strings may hold too.
     n_items = sum(map(text.count, (b",", b"[", b"{")))
     if n_items > most:
         raise FormatError(path, field, f"at most {most} items", n_items)
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
+        values = dict(pairs)
+        if len(values) != len(pairs):
             ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
             raise FormatError(path, f"{field}: {shown(twice)}", "a key once", "twice")
-        return made
+        return values
 
     try:
         return json.loads(text.decode("utf-8"), object_pairs_hook=unique)
     except RecursionError:
-        found = "arrays in arrays without end"
+        found = "too many arrays or objects nested in each other"
     except ValueError as error:
         if isinstance(error, FormatError):
             raise
@@ -63,8 +69,10 @@ def read_json(path: Path) -> JsonObject:
 
     Raises
     ------
-    ModelFileError : it cannot be read.
-    FormatError : it holds something else.
+    ModelFileError
+        The file cannot be read.
+    FormatError
+        The file is too large, or holds anything but a JSON object.
     """
     file = MappedFile(path)
     try:
@@ -80,13 +88,17 @@ def read_json(path: Path) -> JsonObject:
 
 
 class JsonObject:
-    """An object of a file, whose values are checked when they are asked for.
+    """A JSON object of a file, whose values are checked on access.
 
     Parameters
     ----------
-    path : the file.
-    values : its keys and values.
-    field : what it is in the file, ``"rope_scaling"``; ``""`` for the whole.
+    path : Path
+        The file, for errors.
+    values : dict of str to Any
+        Keys and values.
+    field : str
+        The object's place in the file, such as `"rope_scaling"`; `""` for the
+        outermost object.
     """
 
     def __init__(self, path: Path, values: dict[str, Any], field: str = "") -> None:
@@ -98,13 +110,13 @@ class JsonObject:
         return self.values.get(key) is not None
 
     def get(self, key: str) -> Any:
-        """Return a value as it is, None if it is missing."""
+        """Return an unchecked value; None if it is missing."""
         return self.values.get(key)
 
     def integer(
         self, key: str, least: int, most: int, default: int | None = None
     ) -> int:
-        """Read a whole number in a range; it must be there if there is no default."""
+        """Return an integer in a range; without a default, the key is required."""
         found = self._get(key, default)
         if not isinstance(found, int) or isinstance(found, bool):
             self.fail(key, "a whole number", _quoted(found))
@@ -115,7 +127,7 @@ class JsonObject:
     def real(
         self, key: str, least: float, most: float, default: float | None = None
     ) -> float:
-        """Read a number in a range, as a float32 can hold it."""
+        """Return a number in a range; without a default, the key is required."""
         found = self._get(key, default)
         if not isinstance(found, int | float) or isinstance(found, bool):
             self.fail(key, "a number", _quoted(found))
@@ -124,21 +136,21 @@ class JsonObject:
         return float(found)
 
     def text(self, key: str, default: str | None = None) -> str:
-        """Read a string."""
+        """Return a string; without a default, the key is required."""
         found = self._get(key, default)
         if not isinstance(found, str):
             self.fail(key, "a string", found)
         return found
 
     def flag(self, key: str, default: bool | None = None) -> bool:
-        """Read true or false."""
+        """Return a boolean; without a default, the key is required."""
         found = self._get(key, default)
         if not isinstance(found, bool):
             self.fail(key, "true or false", _quoted(found))
         return found
 
     def child(self, key: str) -> JsonObject | None:
-        """Read an object, None if it is missing."""
+        """Return an object; None if it is missing."""
         if key not in self:
             return None
         found = self.values[key]
@@ -147,14 +159,14 @@ class JsonObject:
         return JsonObject(self.path, found, self._full(key))
 
     def items(self, key: str) -> list[Any]:
-        """Read an array, an empty one if it is missing."""
+        """Return an array; an empty one if it is missing."""
         found = self._get(key, [])
         if not isinstance(found, list):
             self.fail(key, "an array", found)
         return found
 
     def children(self, key: str) -> Iterator[JsonObject]:
-        """Read an array of objects, an empty one if it is missing."""
+        """Yield the objects of an array; none if it is missing."""
         for i, found in enumerate(self.items(key)):
             field = f"{self._full(key)}[{i}]"
             if not isinstance(found, dict):
@@ -162,11 +174,11 @@ class JsonObject:
             yield JsonObject(self.path, found, field)
 
     def fail(self, key: str, wanted: object, found: object) -> NoReturn:
-        """Raise the error for a value that is wrong."""
+        """Raise the error for an invalid value."""
         raise FormatError(self.path, self._full(key), wanted, _kind(found))
 
     def refuse(self, key: str, wanted: object, found: object) -> NoReturn:
-        """Raise the error for a value that llamacy cannot make use of."""
+        """Raise the error for a valid value that llamacy does not support."""
         raise UnsupportedError(self.path, self._full(key), wanted, _kind(found))
 
     def _get(self, key: str, default: object) -> object:
@@ -182,10 +194,10 @@ class JsonObject:
 
 
 def _quoted(value: object) -> object:
-    """Show that a string is one, where a number was wanted: it may look like it."""
+    """Quote a string where a number was wanted: `"1"` must not look like `1`."""
     return f'"{value}"' if isinstance(value, str) else value
 
 
 def _kind(value: object) -> str:
-    """Show a value, of one that may be large only what it is."""
+    """Return a value for an error message; of a large one, only its kind."""
     return "an object" if isinstance(value, dict) else shown(value)

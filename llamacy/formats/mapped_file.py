@@ -1,4 +1,4 @@
-"""A file mapped into memory for reading, and given back piece by piece."""
+"""Files mapped into memory for reading, whose pages can be released range by range."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from llamacy.errors import ClosedError, FormatError, ModelFileError
 
 
 class MappedFile:
-    """The bytes of a file, read when they are looked at.
+    """The bytes of a file, read from disk on first access.
 
     Parameters
     ----------
-    path : a regular file.
+    path : Path
+        A regular file.
 
     Raises
     ------
-    ModelFileError : it is missing, a folder, a device, or may not be read.
-    FormatError : it is empty.
+    ModelFileError
+        The path is missing, a folder or a device, or may not be read.
+    FormatError
+        The file is empty.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,25 +41,27 @@ class MappedFile:
 
         Raises
         ------
-        ClosedError : the file was closed.
+        ClosedError
+            The file was closed.
         """
         if self._map is None:
             raise ClosedError(f"{self.path}: used after it was closed")
         return self._map
 
     def view(self, offset: int, n_bytes: int) -> NDArray[np.uint8]:
-        """Bytes of the file, without a copy: uint8, (n_bytes,), read-only.
+        """Return bytes of the file without a copy: uint8, (n_bytes,), read-only.
 
         Raises
         ------
-        ClosedError : the file was closed.
+        ClosedError
+            The file was closed.
         """
         return np.frombuffer(self.data, np.uint8, n_bytes, offset)
 
     def release(self, offset: int, n_bytes: int) -> None:
-        """Take the pages wholly inside a range out of this process's memory.
+        """Drop the pages that lie wholly inside a range from this process's memory.
 
-        They are read from the file again if they are looked at again.
+        The next access reads them from the file again.
         """
         if self._map is None or not hasattr(mmap, "MADV_DONTNEED"):
             return
@@ -66,17 +71,17 @@ class MappedFile:
             self._map.madvise(mmap.MADV_DONTNEED, first, last - first)
 
     def close(self) -> None:
-        """Unmap the file, or, while arrays still look into it, leave that to them."""
+        """Unmap the file; while arrays refer to it, it stays mapped until they go."""
         mapping, self._map = self._map, None
         if mapping is not None:
             try:
                 mapping.close()
             except BufferError:
-                pass  # unmapped with the last array that refers to it
+                pass  # unmapped when the last array that refers to it goes
 
 
 def _map(path: Path) -> mmap.mmap:
-    # a pipe without a writer would otherwise block the opening for ever
+    # without O_NONBLOCK, opening a pipe that has no writer would block forever
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         descriptor = os.open(path, flags)
@@ -103,6 +108,6 @@ def _map(path: Path) -> mmap.mmap:
 def _cannot_read(path: Path, error: Exception) -> ModelFileError:
     if not isinstance(error, OSError):  # such as a path with a zero byte
         return ModelFileError(errno.EINVAL, str(error), str(path))
-    if os.path.isdir(path):  # Windows says "permission denied" of a folder
+    if os.path.isdir(path):  # on Windows the error is "permission denied"
         return ModelFileError(errno.EISDIR, "wanted a file, found a folder", str(path))
     return ModelFileError(error.errno, error.strerror, str(path))

@@ -1,4 +1,4 @@
-"""Metadata of a model in the making: values, and what GGUF calls their types."""
+"""Builds GGUF metadata for a model of another format: values and their GGUF types."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UINT32, INT32, FLOAT32, BOOL, STRING = 4, 5, 6, 7, 8
-"""Types of values, as GGUF numbers them."""
+"""Value types, as GGUF numbers them."""
 
 
 class Metadata:
@@ -17,8 +17,10 @@ class Metadata:
 
     Attributes
     ----------
-    values, types : what :class:`~llamacy.formats.gguf.file.GGUFFile` calls
-        `metadata` and `value_types`.
+    values : dict of str to Any
+        Like `metadata` of `llamacy.formats.gguf.file.GGUFFile`.
+    types : dict of str to int
+        Like its `value_types`.
     """
 
     def __init__(self) -> None:
@@ -26,15 +28,15 @@ class Metadata:
         self.types: dict[str, int] = {}
 
     def integer(self, key: str, value: int) -> None:
-        """Add a whole number, 0 to 2**32 - 1."""
+        """Add an integer from 0 to 2**32 - 1."""
         self._add(key, value, UINT32)
 
     def real(self, key: str, value: float) -> None:
-        """Add a number, rounded as a file would round it."""
+        """Add a number, rounded to float32 as a file would store it."""
         self._add(key, float(np.float32(value)), FLOAT32)
 
     def flag(self, key: str, value: bool) -> None:
-        """Add a truth value."""
+        """Add a boolean."""
         self._add(key, value, BOOL)
 
     def text(self, key: str, value: str) -> None:
@@ -46,19 +48,19 @@ class Metadata:
         self._add(key, values, STRING)
 
     def integers(self, key: str, values: Sequence[int]) -> None:
-        """Add an array of whole numbers of 32 bits."""
+        """Add an array of int32."""
         self._add(key, _fixed(values, np.int32), INT32)
 
     def reals(self, key: str, values: Sequence[float]) -> None:
-        """Add an array of numbers."""
+        """Add an array of float32."""
         self._add(key, _fixed(values, np.float32), FLOAT32)
 
     def flags(self, key: str, values: Sequence[bool]) -> None:
-        """Add an array of truth values."""
+        """Add an array of booleans."""
         self._add(key, _fixed(values, np.bool_), BOOL)
 
     def update(self, other: Metadata) -> None:
-        """Add all that another has."""
+        """Add all keys of `other`, replacing equal ones."""
         self.values.update(other.values)
         self.types.update(other.types)
 

@@ -1,7 +1,7 @@
-"""What a model's file is to those that load it, whatever format it is in.
+"""The interface of an open model file, whatever its format.
 
-A GGUF file is one, and what other formats are presented as: metadata under GGUF's
-keys, and tensors under GGUF's names.
+Files of every format are presented as the GGUF file of the same model would be:
+metadata under GGUF's keys, and tensors under GGUF's names.
 """
 
 from __future__ import annotations
@@ -11,57 +11,36 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
+from llamacy.ggml.tensor import Tensor
 
-from llamacy.ggml.types import GGMLType
-
-SAMPLE_BYTES: Final = 4096  # of a tensor, in a fingerprint
+SAMPLE_BYTES: Final = 4096  # of each tensor, for a fingerprint
 
 
-class ModelTensor(Protocol):
-    """One tensor, described in :class:`llamacy.formats.gguf.file.Tensor`."""
+class ModelTensor(Tensor, Protocol):
+    """One tensor, described in `llamacy.formats.gguf.file.Tensor`."""
 
     @property
     def name(self) -> str:
         """Its name."""
 
     @property
-    def type(self) -> GGMLType:
-        """What its blocks are."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes, slowest first."""
-
-    @property
     def n_bytes(self) -> int:
-        """Bytes of all its blocks."""
-
-    @property
-    def data(self) -> NDArray[np.uint8]:
-        """Its blocks."""
+        """Size of all its blocks, in bytes."""
 
     def sample(self) -> bytes:
-        """Return some bytes that another model would not have."""
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Its values."""
-
-    def release(self) -> None:
-        """Take its pages out of memory."""
+        """Return a few bytes that differ between models, for a fingerprint."""
 
 
 class ModelFile(Protocol):
-    """An open model, described in :class:`llamacy.formats.gguf.file.GGUFFile`."""
+    """An open model, described in `llamacy.formats.gguf.file.GGUFFile`."""
 
     @property
     def path(self) -> Path:
-        """What was opened."""
+        """The file or folder that was opened."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All files that are read."""
+        """All files that the model is read from."""
 
     @property
     def format(self) -> str:
@@ -69,34 +48,34 @@ class ModelFile(Protocol):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Keys and values, which stay when it is closed."""
+        """Keys and values; they remain readable after `close`."""
 
     @property
     def value_types(self) -> dict[str, int]:
-        """The types of the values."""
+        """The values' types, as GGUF numbers them, by key."""
 
     @property
     def tensors(self) -> Mapping[str, ModelTensor]:
         """Tensors by name."""
 
     def fingerprint(self) -> str:
-        """Tell this model from others."""
+        """Return a digest that differs between models."""
 
     def close(self) -> None:
         """Unmap the weights."""
 
     def __enter__(self) -> Self:
-        """Return itself."""
+        """Return the file itself."""
 
     def __exit__(self, *exception: object) -> None:
-        """Close it."""
+        """Close the file."""
 
 
 def fingerprint(metadata: Mapping[str, Any], tensors: Iterable[ModelTensor]) -> str:
-    """Tell a model from others: a digest of its settings and weights.
+    """Return a digest of a model's settings and weights, to tell models apart.
 
-    Of each tensor only the beginning is looked at, so that it costs nothing beside
-    loading; weights that were trained further differ there too.
+    Only the first bytes of each tensor are read, so that the digest costs almost
+    nothing beside loading; weights that were trained further differ there too.
     """
     digest = hashlib.blake2b(digest_size=16)
     for key, value in metadata.items():

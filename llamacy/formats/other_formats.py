@@ -1,13 +1,13 @@
-"""What a file that should be GGUF is instead, for a helpful error."""
+"""Recognises files that are not GGUF, so that the error can say what they are."""
 
 from __future__ import annotations
 
-# first bytes and what they are a sign of
-_SIGNS = (
-    (b"lmgg", "a GGML file, older than GGUF: llamacy convert makes one of it"),
-    (b"fmgg", "a GGMF file, older than GGUF: llamacy convert makes one of it"),
-    (b"tjgg", "a GGJT file, older than GGUF: llamacy convert makes one of it"),
-    (b"algg", "a GGLA adapter, older than GGUF: convert it anew"),
+# first bytes of a file, and the format they indicate
+_SIGNATURES = (
+    (b"lmgg", "a GGML file, older than GGUF: convert it with llamacy convert"),
+    (b"fmgg", "a GGMF file, older than GGUF: convert it with llamacy convert"),
+    (b"tjgg", "a GGJT file, older than GGUF: convert it with llamacy convert"),
+    (b"algg", "a GGLA adapter, older than GGUF: convert the original adapter again"),
     (b"PK\x03\x04", "a zip archive, perhaps a PyTorch checkpoint"),
     (b"\x80\x02", "a Python pickle, perhaps a PyTorch checkpoint"),
     (b"\x80\x03", "a Python pickle, perhaps a PyTorch checkpoint"),
@@ -21,17 +21,17 @@ _SIGNS = (
 
 
 def describe(head: bytes) -> str:
-    """Say what a file is by its first bytes (64 do).
+    """Describe a file by its first bytes; 64 suffice.
 
     >>> describe(b"PK" + bytes([3, 4]) + bytes(20))
     'a zip archive, perhaps a PyTorch checkpoint'
     """
-    # an uint64 length, then a JSON object of that length
+    # a uint64 length, then a JSON object of that length
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32:
         return "a safetensors file: name the folder that holds it"
-    for sign, meaning in _SIGNS:
-        if head.startswith(sign):
-            return meaning
+    for signature, description in _SIGNATURES:
+        if head.startswith(signature):
+            return description
     if not any(head):
         return "nothing but zeros, perhaps an unfinished download"
     return f"a file that begins with {head[:4]!r}"

@@ -1,7 +1,7 @@
 """Recipes: which tensor type each tensor of a model gets in a file type.
 
-They are llama.cpp's, so that a name means the same size and quality here as there.
-Source: its `llama-quant.cpp`.
+The recipes are llama.cpp's, so that a file type's name stands for the same size and
+quality in both. Source: its `llama-quant.cpp`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,25 @@ from llamacy.ggml.types import GGMLType
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """What recipes ask about a model.
+    """The facts about a model on which recipes depend.
 
     Attributes
     ----------
-    n_layer : its layers.
-    n_values : its matrices that make values, alone or with keys and queries.
-    n_gqa : heads that share keys and values.
-    n_expert : experts of a layer; 0 for a model that is no mixture.
-    is_70b : whether it is one of the models that llama.cpp calls 70B.
-    has_output : whether it has a matrix for logits, beside that for embeddings.
-    places : for each matrix that makes values, and each down-projection, how many of
-        its kind come before it.
+    n_layer : int
+        Number of layers.
+    n_values : int
+        Number of value projections, including fused query-key-value matrices.
+    n_gqa : int
+        Number of query heads per KV head.
+    n_expert : int
+        Experts per layer; 0 for a model that is not a mixture of experts.
+    is_70b : bool
+        Whether llama.cpp classes the model as 70B.
+    has_output : bool
+        Whether the model has an output matrix separate from the embedding.
+    places : Mapping of str to int
+        By tensor name, for value projections and down-projections: how many tensors of
+        the same kind come before it.
     """
 
     n_layer: int
@@ -42,7 +49,7 @@ class ModelShape:
     places: Mapping[str, int]
 
 
-# Whether a rule holds: (place of the tensor, how many places there are) -> bool.
+# Whether a rule applies: (place of the tensor, number of places) -> bool.
 Where = Callable[[int, int], bool]
 
 
@@ -59,12 +66,12 @@ def _first_part(parts: int) -> Where:
 
 
 def _ends_and_thirds(place: int, n: int) -> bool:
-    """Choose the first and last eighth of the layers, and every third between."""
+    """Choose the first and last eighth of the layers, and every third in between."""
     return place < n // 8 or place >= 7 * n // 8 or (place - n // 8) % 3 == 2
 
 
-# Finer types, by file type: (kind of matrix, which of them, type). The first rule that
-# fits a tensor decides.
+# Rules for finer types, by file type: (kind of matrix, its places, type). The first
+# rule that matches a tensor decides.
 _RULES: Final[dict[str, list[tuple[str, Where, GGMLType]]]] = {
     "Q2_K": [
         ("attn_v", _all, GGMLType.Q3_K),
@@ -97,14 +104,15 @@ _RULES: Final[dict[str, list[tuple[str, Where, GGMLType]]]] = {
     ],
 }
 
-# With eight experts, as Mixtral has them, attention is a small part of the model. What
-# it gets instead of the rules above; in other file types attn_output is as most are.
+# Types of attn_output in models with eight experts, such as Mixtral, whose attention is
+# a small part of the model. They replace the rules above; file types that are not
+# listed use their base type.
 _EIGHT_EXPERTS_OUTPUT: Final = {
     name: GGMLType.Q5_K for name in ("Q2_K", "Q3_K_S", "Q3_K_M", "Q4_K_S", "Q4_K_M")
 }
 
-# What takes a type's place where rows are not whole blocks of it.
-_INSTEAD: Final = {
+# Fallbacks for rows that are not a multiple of a type's block size.
+_FALLBACKS: Final = {
     GGMLType.Q2_K: GGMLType.Q4_0,
     GGMLType.Q3_K: GGMLType.Q4_0,
     GGMLType.Q4_K: GGMLType.Q5_0,
@@ -112,28 +120,32 @@ _INSTEAD: Final = {
     GGMLType.Q6_K: GGMLType.Q8_0,
 }
 
-# Matrices that are small, or looked up, or choose between others.
-_KEPT: Final = re.compile(
+# Matrices that are never quantised: small ones, lookup tables and routers.
+_NEVER_QUANTISED: Final = re.compile(
     r"_norm\.weight|ffn_gate_inp\.weight|ffn_gate_tid2eid\.weight|position_embd"
     r"|token_types\.weight|altup|laurel|per_layer_model_proj|ssm_conv1d"
     r"|shortconv\.conv\.weight|indexer\.[kq]_proj\.weight|attn_rel_b\.weight"
     r"|time_mix_(first|[wva][012]|g[12]|decay_w[12]|lerp_fused)\.weight"
 )
 _EMBEDDINGS: Final = ("token_embd.weight", "per_layer_token_embd.weight")
-# What llama.cpp tells apart within a layer: experts, routed to or shared, are what a
-# feed-forward network would be.
+# The kinds of matrices that llama.cpp distinguishes within a layer. Experts, routed or
+# shared, count as feed-forward matrices.
 _KIND: Final = re.compile(r"(attn_(?:qkv|kv_b|v|k|output))\.weight|(ffn_down)")
 _VALUES: Final = ("attn_qkv", "attn_kv_b", "attn_v")
 _LAYER: Final = re.compile(r"blk\.([0-9]{1,9})\.")
-# Architectures with models that llama.cpp calls 70B, by their number of layers.
+# Architectures that have a 70B model in llama.cpp's sense, and its number of layers.
 _70B: Final = {
-    **{"llama": 80, "llama-embed": 80, "qwen2": 80, "deci": 80, "olmo": 80},
+    "llama": 80,
+    "llama-embed": 80,
+    "qwen2": 80,
+    "deci": 80,
+    "olmo": 80,
     "jais2": 68,
 }
 
 
 def model_shape(metadata: Mapping[str, Any], names: Iterable[str]) -> ModelShape:
-    """Find what recipes ask about, from a file's metadata and its tensors' names."""
+    """Return a model's facts, from its metadata and the names of its tensors."""
     names = sorted(names, key=lambda name: (_layer(name), name))
     places: dict[str, int] = {}
     counts = {"attn_v": 0, "ffn_down": 0}
@@ -172,14 +184,27 @@ def tensor_type(
     model: ModelShape,
     name: str,
     shape: tuple[int, ...],
-    now: GGMLType,
+    current: GGMLType,
 ) -> GGMLType:
-    """Choose what a tensor becomes.
+    """Choose a tensor's type in a file type.
 
     Parameters
     ----------
-    name, shape : the tensor's; sizes, slowest first.
-    now : its type, which vectors and small matrices keep.
+    file_type : FileType
+        The file type.
+    model : ModelShape
+        The facts about the model.
+    name : str
+        The tensor's name.
+    shape : tuple of int
+        Its sizes, slowest first.
+    current : GGMLType
+        Its current type, which vectors and small matrices keep.
+
+    Returns
+    -------
+    GGMLType
+        The tensor's new type.
 
     Examples
     --------
@@ -191,17 +216,17 @@ def tensor_type(
     """
     is_vector = all(size == 1 for size in shape[:-1])
     if is_vector or not _is_quantised(name):
-        return now
+        return current
     if file_type.base.block_size == 1:
         return file_type.base
-    wanted = _wanted(file_type, model, name)
-    if shape[-1] % wanted.block_size:
-        wanted = _INSTEAD.get(wanted, wanted)
-    return GGMLType.F16 if shape[-1] % wanted.block_size else wanted
+    chosen = _type_by_name(file_type, model, name)
+    if shape[-1] % chosen.block_size:
+        chosen = _FALLBACKS.get(chosen, chosen)
+    return GGMLType.F16 if shape[-1] % chosen.block_size else chosen
 
 
 def _layer(name: str) -> int:
-    """Which layer a tensor belongs to; -1 for none."""
+    """Return a tensor's layer; -1 for tensors outside the layers."""
     match = _LAYER.match(name)
     return int(match[1]) if match else -1
 
@@ -215,11 +240,11 @@ def _kind(name: str) -> str | None:
 
 
 def _is_quantised(name: str) -> bool:
-    return name.endswith("weight") and not _KEPT.search(name)
+    return name.endswith("weight") and not _NEVER_QUANTISED.search(name)
 
 
-def _wanted(file_type: FileType, model: ModelShape, name: str) -> GGMLType:
-    """Choose by name, whatever the length of the rows."""
+def _type_by_name(file_type: FileType, model: ModelShape, name: str) -> GGMLType:
+    """Choose a type by name alone; the rows may not be whole blocks of it."""
     is_logits = name in _EMBEDDINGS and not model.has_output
     if is_logits or name == "output.weight":
         is_eight = file_type.base == GGMLType.Q8_0
@@ -232,20 +257,20 @@ def _wanted(file_type: FileType, model: ModelShape, name: str) -> GGMLType:
     if kind == "attn_v":
         return _values_type(file_type, model, name)
     place = model.places.get(name, 0)
-    if model.n_expert > 1:  # a layer may have several down-projections
+    if model.n_expert > 1:  # a layer can have several down-projections
         place = _layer(name)
     return _by_rules(file_type, kind, place, model.n_layer)
 
 
 def _values_type(file_type: FileType, model: ModelShape, name: str) -> GGMLType:
-    """Choose for a matrix that makes values: finer where many heads share them."""
+    """Choose the type of a value projection: finer if many heads share its values."""
     if file_type.name == "Q2_K" and model.n_gqa >= 4:
-        wanted = GGMLType.Q4_K
+        chosen = GGMLType.Q4_K
     else:
         place = model.places.get(name, 0)
-        wanted = _by_rules(file_type, "attn_v", place, model.n_values)
-    is_coarse = wanted in (GGMLType.Q3_K, GGMLType.Q4_K)
-    return GGMLType.Q5_K if model.is_70b and is_coarse else wanted
+        chosen = _by_rules(file_type, "attn_v", place, model.n_values)
+    is_coarse = chosen in (GGMLType.Q3_K, GGMLType.Q4_K)
+    return GGMLType.Q5_K if model.is_70b and is_coarse else chosen
 
 
 def _by_rules(file_type: FileType, kind: str | None, place: int, n: int) -> GGMLType:

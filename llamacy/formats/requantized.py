@@ -1,7 +1,6 @@
-"""A model file with its weights in another type: quantised as they are asked for.
+"""A model file with its weights in another type, quantised on access.
 
-Of a tensor's float32 weights only a few rows are in memory at a time, and none of the
-tensor before it.
+Only a few rows of one tensor are in memory as float32 at a time.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from llamacy.ggml.file_types import FileType
 from llamacy.ggml.quantization import quantize
 from llamacy.ggml.types import QUANTIZATION_VERSION, GGMLType, dequantize
 
-_CHUNK: Final = 1 << 20  # weights of a tensor that a thread converts at a time
+_CHUNK: Final = 1 << 20  # weights that a thread converts at a time
 
 _logger = logging.getLogger("llamacy")
 
@@ -33,14 +32,18 @@ _logger = logging.getLogger("llamacy")
 class RequantizedTensor(DerivedTensor):
     """A tensor in another type.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
+    The attributes are those of `llamacy.formats.gguf.file.Tensor`.
 
     Parameters
     ----------
-    source : the tensor.
-    new_type : what it is to become.
-    path : the file it is from, for errors.
-    threads : convert it.
+    source : ModelTensor
+        The original tensor.
+    new_type : GGMLType
+        The type to convert to.
+    path : Path
+        The file of the original, for errors.
+    threads : ThreadPoolExecutor
+        The threads that convert.
     """
 
     def __init__(
@@ -61,7 +64,8 @@ class RequantizedTensor(DerivedTensor):
 
         Raises
         ------
-        FormatError : weights that the type cannot express.
+        FormatError
+            The type cannot represent a weight.
         """
         result = np.empty(self.n_bytes, np.uint8)
         for _ in self.fill(result):
@@ -69,11 +73,22 @@ class RequantizedTensor(DerivedTensor):
         return result
 
     def fill(self, result: NDArray[np.uint8]) -> Iterator[int]:
-        """Write the blocks, a few rows at a time; yield how many weights each time.
+        """Write the blocks to `result`, a few rows at a time.
+
+        Parameters
+        ----------
+        result : uint8, (n_bytes,)
+            Receives the blocks.
+
+        Yields
+        ------
+        int
+            The number of weights just converted.
 
         Raises
         ------
-        FormatError : weights that the type cannot express.
+        FormatError
+            The type cannot represent a weight.
         """
         old = self._source
         n_in, n_rows = old.shape[-1], math.prod(old.shape[:-1])
@@ -93,11 +108,11 @@ class RequantizedTensor(DerivedTensor):
         yield from self._threads.map(convert, range(0, n_rows, step))
 
     def sample(self) -> bytes:
-        """Return bytes of the tensor it is made from, for a fingerprint."""
+        """Return the first bytes of the original, for a fingerprint."""
         return self._source.sample()
 
     def _bad_weights(self, weights: NDArray[np.float32]) -> FormatError:
-        """Say which tensor cannot be converted, and why."""
+        """Return the error that names this tensor and its largest weight."""
         magnitude = float(np.abs(weights).max())
         return FormatError(
             self._path,
@@ -108,17 +123,21 @@ class RequantizedTensor(DerivedTensor):
 
 
 class RequantizedFile:
-    """A model file with its weights in the types that a file type gives them.
+    """A model file with its weights converted to another file type.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.file.GGUFFile`. Metadata
-    stay as they are, but for those that say the type.
+    The attributes are those of `llamacy.formats.gguf.file.GGUFFile`. Metadata stay the
+    same, except for the file type and the quantisation version.
 
     Parameters
     ----------
-    file : stays open, and is not closed here.
-    file_type : says which tensor gets which type.
-    n_threads : threads that convert.
-    tensors : what to convert, if it is not what the file itself has.
+    file : ModelFile
+        The original, which must stay open; `close` does not close it.
+    file_type : FileType
+        Decides the type of each tensor.
+    n_threads : int
+        Number of threads that convert.
+    tensors : Mapping of str to ModelTensor, optional
+        The tensors to convert; by default those of `file`.
     """
 
     def __init__(
@@ -147,7 +166,7 @@ class RequantizedFile:
         file_type: FileType,
         sources: Mapping[str, ModelTensor],
     ) -> Mapping[str, ModelTensor]:
-        """Choose every tensor's type, and say what a reader of the log should know."""
+        """Choose every tensor's type; log a warning if any was quantised before."""
         model = model_shape(file.metadata, sources)
         tensors: dict[str, ModelTensor] = {}
         n_again = 0
@@ -162,16 +181,18 @@ class RequantizedFile:
             _logger.warning(
                 "%s: %d of %d tensors were quantised before; a model made from float "
                 "weights is better",
-                file.path, n_again, len(tensors),
-            )  # fmt: skip
+                file.path,
+                n_again,
+                len(tensors),
+            )
         return tensors
 
     def fingerprint(self) -> str:
-        """Tell this model from others, and from itself in another type."""
+        """Return a digest that differs between models and between types of one."""
         return fingerprint(self.metadata, self.tensors.values())
 
     def close(self) -> None:
-        """Let the threads go."""
+        """Shut the threads down."""
         self._threads.shutdown(cancel_futures=True)
 
     def __enter__(self) -> Self:

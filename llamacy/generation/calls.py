@@ -1,277 +1,98 @@
-"""A model's calls about texts: how they go on, and how likely they are."""
+"""The calls that an engine serves: texts, whole or in pieces; scores; logits.
+
+There are four ways to get a text: whole or piece by piece, on a thread that waits or
+in a task that awaits. Every public call is one of them, over a function that makes
+its requests: checked and tokenized, on another thread where a task asks.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, TypeAlias, Unpack, overload
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import ArgumentError
 from llamacy.generation.cancelling import CancelToken
-from llamacy.generation.engine import Engine, Prompt, arranged, listed
+from llamacy.generation.completions import completion
+from llamacy.generation.engine import Engine, arranged, listed
 from llamacy.generation.gather import (
     OnProgress,
     gather,
     gather_async,
     made_in_thread,
 )
+from llamacy.generation.goals.complete import Complete
+from llamacy.generation.prompt_logits import prompt_logits
 from llamacy.generation.request import Request
 from llamacy.generation.streams import AsyncStream, Stream
-from llamacy.results import Completion, Score
-from llamacy.sampling import SamplingOptions, SamplingParams
+from llamacy.results import Completion
+from llamacy.sampling import SamplingOptions
 
 Prompts: TypeAlias = "list[str] | list[list[int]] | tuple[str, ...]"
-"""Several of them."""
+"""Several prompts, each a text or token ids."""
+
+MakeRequests = Callable[[], list[Request[Complete]]]
+"""Makes the requests of one call; raises what is wrong with its prompts."""
 
 
 class CallOptions(SamplingOptions, total=False):
-    """Sampling options, and what concerns one call only."""
+    """Sampling options, and the options of one call.
+
+    Attributes
+    ----------
+    cancel : CancelToken or None
+        Ends the text once it is set.
+    progress : callable or None
+        Called with the share of the prompts that has been read.
+    """
 
     cancel: CancelToken | None
     progress: OnProgress | None
 
 
-class Texts(ABC):
-    """What a model does with texts; a base of a model's class.
-
-    Parameters
-    ----------
-    engine : makes requests of prompts, and runs them.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @abstractmethod
-    def _check_open(self) -> None:
-        """Raise ClosedError once it is closed."""
-
-    @overload
-    def generate(
-        self,
-        prompt: Prompt,
-        params: SamplingParams | None = None,
-        *,
-        n: None = None,
-        **options: Unpack[CallOptions],
-    ) -> Completion: ...
-
-    @overload
-    def generate(
-        self,
-        prompt: Prompts,
-        params: SamplingParams | None = None,
-        *,
-        n: None = None,
-        **options: Unpack[CallOptions],
-    ) -> list[Completion]: ...
-
-    @overload
-    def generate(
-        self,
-        prompt: Prompt,
-        params: SamplingParams | None = None,
-        *,
-        n: int,
-        **options: Unpack[CallOptions],
-    ) -> list[Completion]: ...
-
-    @overload
-    def generate(
-        self,
-        prompt: Prompts,
-        params: SamplingParams | None = None,
-        *,
-        n: int,
-        **options: Unpack[CallOptions],
-    ) -> list[list[Completion]]: ...
-
-    def generate(
-        self,
-        prompt: Any,
-        params: SamplingParams | None = None,
-        *,
-        n: int | None = None,
-        cancel: CancelToken | None = None,
-        progress: OnProgress | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> Any:
-        """Continue a prompt, or several together.
-
-        Parameters
-        ----------
-        prompt : a text or its token ids; or a list of those, which are decoded
-            together, with a result for each in the same order.
-        params : how to choose tokens and when to end.
-        n : give a list of so many different samples of each prompt.
-        cancel : anything with ``is_set()``, as a ``threading.Event``: set by another
-            thread it ends the text, as ``"cancelled"``, after the pass at hand.
-        progress : called in this thread with the share of the prompts that has been
-            read, up to 1.0.
-        options : the fields of SamplingParams one by one; they go before `params`.
-
-        Raises
-        ------
-        ContextLengthError : a prompt has more than `n_ctx` tokens.
-        ArgumentError : an empty prompt, an id outside the vocabulary, a bad option.
-        ClosedError : the model is closed, or was while it generated.
-
-        Examples
-        --------
-        >>> model.generate("Once upon a time", max_tokens=8).text  # doctest: +SKIP
-        ', there was a little girl'
-        """
-        made = self._engine.params(params, options)
-        requests = self._requests(listed(prompt), made, n, cancel)
-        gather(self._engine.worker, requests, progress)
-        return arranged([one.completion() for one in requests], prompt, n)
-
-    def stream(
-        self,
-        prompt: Prompt,
-        params: SamplingParams | None = None,
-        *,
-        cancel: CancelToken | None = None,
-        progress: OnProgress | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> Stream:
-        """Continue a prompt, piece by piece as it is generated.
-
-        Takes what :meth:`generate` takes, and checks it at once. After the last
-        piece the stream's `completion` holds the whole result.
-
-        Examples
-        --------
-        >>> for piece in model.stream("Once upon a time"):  # doctest: +SKIP
-        ...     print(piece.text, end="", flush=True)
-        """
-        made = self._engine.params(params, options)
-        (request,) = self._requests([prompt], made, None, cancel)
-        return Stream(self._engine.worker, request, progress)
-
-    @overload
-    async def agenerate(
-        self,
-        prompt: Prompt,
-        params: SamplingParams | None = None,
-        *,
-        n: None = None,
-        **options: Unpack[CallOptions],
-    ) -> Completion: ...
-
-    @overload
-    async def agenerate(
-        self,
-        prompt: Prompts,
-        params: SamplingParams | None = None,
-        *,
-        n: None = None,
-        **options: Unpack[CallOptions],
-    ) -> list[Completion]: ...
-
-    @overload
-    async def agenerate(
-        self,
-        prompt: Prompt,
-        params: SamplingParams | None = None,
-        *,
-        n: int,
-        **options: Unpack[CallOptions],
-    ) -> list[Completion]: ...
-
-    @overload
-    async def agenerate(
-        self,
-        prompt: Prompts,
-        params: SamplingParams | None = None,
-        *,
-        n: int,
-        **options: Unpack[CallOptions],
-    ) -> list[list[Completion]]: ...
-
-    async def agenerate(
-        self,
-        prompt: Any,
-        params: SamplingParams | None = None,
-        *,
-        n: int | None = None,
-        cancel: CancelToken | None = None,
-        progress: OnProgress | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> Any:
-        """Do what :meth:`generate` does, without blocking the event loop.
-
-        Cancelling the task ends the generation after the pass at hand.
-        """
-        made = self._engine.params(params, options)
-        requests = await made_in_thread(
-            lambda: self._requests(listed(prompt), made, n, cancel)
-        )
-        await gather_async(self._engine.worker, requests, progress)
-        return arranged([one.completion() for one in requests], prompt, n)
-
-    def astream(
-        self,
-        prompt: Prompt,
-        params: SamplingParams | None = None,
-        *,
-        cancel: CancelToken | None = None,
-        progress: OnProgress | None = None,
-        **options: Unpack[SamplingOptions],
-    ) -> AsyncStream:
-        """Do what :meth:`stream` does, without blocking the event loop.
-
-        It begins, and its prompt is checked, when the first piece is asked for.
-
-        Examples
-        --------
-        >>> async for piece in model.astream("Once upon a time"):  # doctest: +SKIP
-        ...     print(piece.text, end="", flush=True)
-        """
-        made = self._engine.params(params, options)
-        return AsyncStream(
-            self._engine.worker,
-            lambda: self._requests([prompt], made, None, cancel),
-            progress,
-        )
-
-    @overload
-    def score(self, text: Prompt) -> Score: ...
-
-    @overload
-    def score(self, text: Prompts) -> list[Score]: ...
-
-    def score(self, text: Any) -> Any:
-        """How likely a text is, or several are, token by token.
-
-        Parameters
-        ----------
-        text : a text or its token ids, or a list of those, which are read together.
-
-        Raises
-        ------
-        ContextLengthError : more than `n_ctx` tokens.
-        ArgumentError : an empty text, an id outside the vocabulary.
-        """
-        self._check_open()
-        params = SamplingParams(max_tokens=0, prompt_logprobs=0)
-        texts = listed(text)
-        requests = self._engine.requests(texts, params, None, None, name="text")
-        gather(self._engine.worker, requests)
-        return arranged([_score(request) for request in requests], text, None)
-
-    def _requests(
-        self,
-        prompts: Sequence[Any],
-        params: SamplingParams,
-        n: int | None,
-        cancel: CancelToken | None,
-    ) -> list[Request]:
-        self._check_open()
-        return self._engine.requests(prompts, params, n, cancel)
+def complete(
+    engine: Engine, make: MakeRequests, progress: OnProgress | None
+) -> list[Completion]:
+    """Run requests to their ends, and return their results."""
+    requests = make()
+    gather(engine.worker, requests, progress)
+    return [completion(request) for request in requests]
 
 
-def _score(request: Request) -> Score:
-    logprobs = [
-        None if one is None else one.logprob for one in request.prompt_logprobs or ()
-    ]
-    return Score(request.ids, logprobs)
+async def complete_async(
+    engine: Engine, make: MakeRequests, progress: OnProgress | None
+) -> list[Completion]:
+    """Run requests to their ends without blocking the event loop."""
+    requests = await made_in_thread(make)
+    await gather_async(engine.worker, requests, progress)
+    return [completion(request) for request in requests]
+
+
+def stream(engine: Engine, make: MakeRequests, progress: OnProgress | None) -> Stream:
+    """Start the one request that `make` makes, as a stream of its pieces."""
+    (request,) = make()
+    return Stream(engine.worker, request, progress)
+
+
+def stream_async(
+    engine: Engine, make: MakeRequests, progress: OnProgress | None
+) -> AsyncStream:
+    """Return a stream for a task; it makes its request when it starts."""
+    return AsyncStream(engine.worker, make, progress)
+
+
+def score(engine: Engine, text: Any) -> Any:
+    """Score a text, or several together; a Score, or a list of them."""
+    requests = engine.score_requests(listed(text))
+    gather(engine.worker, requests)
+    return arranged([request.goal.result for request in requests], text, None)
+
+
+def logits(engine: Engine, ids: Sequence[int]) -> NDArray[np.float32]:
+    """Compute the logits after each of `ids`: float32, (n_tokens, n_vocab)."""
+    checked = engine.checked_ids("ids", ids)
+    if not checked:
+        raise ArgumentError("ids: wanted at least one token, found none")
+    return prompt_logits(engine, checked)

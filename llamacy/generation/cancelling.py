@@ -1,12 +1,14 @@
-"""Who still wants a text: the caller's own token, and what was withdrawn."""
+"""Who still wants a result: the caller's own token, and whether it was withdrawn."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from llamacy.errors import ArgumentError
+
 
 class CancelToken(Protocol):
-    """Tells a generation to end; a ``threading.Event`` is one."""
+    """Tells a generation to end; a `threading.Event` is one."""
 
     def is_set(self) -> bool:
         """Whether to end now."""
@@ -17,22 +19,36 @@ class Interest:
 
     Parameters
     ----------
-    cancel : ends the request once it is set.
+    cancel : CancelToken, optional
+        Ends the request once it is set.
 
     Attributes
     ----------
-    is_withdrawn : nobody wants it any more.
-    n_taken : tokens of the text that were seen by then; None is nothing at all.
+    is_withdrawn : bool
+        Nobody wants the result any more.
+    n_delivered : int or None
+        Tokens of the text that the reader had seen when it was withdrawn; None if not
+        even the prompt is to stay.
+
+    Raises
+    ------
+    ArgumentError
+        `cancel` does not have `is_set`.
     """
 
     def __init__(self, cancel: CancelToken | None) -> None:
+        if cancel is not None and not callable(getattr(cancel, "is_set", None)):
+            raise ArgumentError(
+                f"cancel: wanted something with is_set(), found {cancel!r}"
+            )
         self._cancel = cancel
         self.is_withdrawn = False
-        self.n_taken: int | None = None
+        self.n_delivered: int | None = None
 
-    def withdraw(self, n_taken: int | None) -> None:
-        """Want it no more, after `n_taken` tokens of the text."""
-        self.n_taken = n_taken  # first: who sees the other reads this
+    def withdraw(self, n_delivered: int | None) -> None:
+        """Want the result no more, after `n_delivered` tokens of the text."""
+        # First: the worker reads it once it sees that the result is withdrawn.
+        self.n_delivered = n_delivered
         self.is_withdrawn = True
 
     @property
@@ -42,5 +58,5 @@ class Interest:
 
     @property
     def left_nothing(self) -> bool:
-        """Whether it was withdrawn and nothing was seen."""
-        return self.is_withdrawn and self.n_taken is None
+        """Whether it was withdrawn, and nothing of it is to stay."""
+        return self.is_withdrawn and self.n_delivered is None

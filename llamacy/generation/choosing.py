@@ -20,10 +20,14 @@ class Chooser:
 
     Parameters
     ----------
-    ids : tokens of the prompt.
-    params : how to choose.
-    tokenizer : knows the end of a text; without one a text has none.
-    seed_offset : tells the samples of one prompt apart.
+    ids : sequence of int
+        Tokens of the prompt.
+    params : SamplingParams
+        How to choose.
+    tokenizer : Tokenizer, optional
+        Knows the tokens that end a text; without one no token does.
+    seed_offset : int
+        Tells the samples of one prompt apart.
     """
 
     def __init__(
@@ -40,7 +44,7 @@ class Chooser:
         self._raw_logits: NDArray[np.float32] | None = None
 
     def choose(self, logits: NDArray[np.float32]) -> int:
-        """Choose a token by `logits`, (n_vocab,), which are changed."""
+        """Choose a token by `logits`, float32 (n_vocab,), which are changed."""
         if self._n_likeliest is not None:
             if self._raw_logits is None:
                 self._raw_logits = np.empty_like(logits)
@@ -52,7 +56,7 @@ class Chooser:
         return token in self._eog_ids
 
     def logprob(self, token: int) -> TokenLogprob | None:
-        """How likely a token was where one was chosen last, if that is asked."""
+        """Return how likely `token` was at the last choice, if that is asked for."""
         if self._raw_logits is None or self._n_likeliest is None:
             return None
         return token_logprob(self._raw_logits, token, self._n_likeliest)

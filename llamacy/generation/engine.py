@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, TypeAlias
@@ -12,8 +12,12 @@ import numpy as np
 from llamacy.arguments import checked_integer
 from llamacy.errors import ArgumentError
 from llamacy.generation.cancelling import CancelToken
+from llamacy.generation.context import Context
+from llamacy.generation.executor import Executor
+from llamacy.generation.goals.complete import Complete, MakeRoom
+from llamacy.generation.goals.score import Score
+from llamacy.generation.load import Load
 from llamacy.generation.request import Request
-from llamacy.generation.scheduler import Executor
 from llamacy.generation.worker import Worker
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.tokenizers.lazy import LazyTokenizer
@@ -29,10 +33,23 @@ class Engine:
 
     Parameters
     ----------
-    executor : runs the forward passes.
-    tokenizer : the vocabulary, which may be none.
-    n_ctx : most tokens of prompt and text together.
-    n_cache_pages : most KV pages kept of texts that have ended.
+    executor : Executor
+        Runs the forward passes.
+    tokenizer : LazyTokenizer
+        The vocabulary, which the model may not have.
+    n_ctx : int
+        Most tokens of prompt and text together.
+    n_cache_pages : int
+        Most KV pages kept of texts that have ended.
+    max_waiting : int, optional
+        Most requests that may wait before another call is refused; None refuses none.
+
+    Attributes
+    ----------
+    n_vocab : int
+        Logits of a token.
+    worker : Worker
+        Runs the requests.
     """
 
     def __init__(
@@ -41,17 +58,26 @@ class Engine:
         tokenizer: LazyTokenizer,
         n_ctx: int,
         n_cache_pages: int,
+        max_waiting: int | None = None,
     ) -> None:
         self.executor = executor
         self.tokenizer = tokenizer
         self.n_ctx = n_ctx
         self.n_vocab = executor.n_vocab
-        self.worker = Worker(executor, n_cache_pages)
+        self.worker = Worker(executor, n_cache_pages, max_waiting)
+
+    def load(self) -> Load:
+        """Return how busy the model is: requests active and waiting, and KV pages.
+
+        Any thread may ask; the numbers are as of the end of the last pass, and of the
+        requests submitted since.
+        """
+        return self.worker.load()
 
     def params(
         self, params: SamplingParams | None, options: SamplingOptions
     ) -> SamplingParams:
-        """`params` with `options` in their place; checked."""
+        """Return `params` with `options` in their place, checked."""
         if params is None:
             params = SamplingParams(**options)
         elif isinstance(params, SamplingParams):
@@ -64,17 +90,21 @@ class Engine:
     def prompt_ids(
         self, prompt: Prompt, *, begins: bool = True, name: str = "prompt"
     ) -> list[int]:
-        """Token ids of a prompt.
+        """Return the token ids of a prompt.
 
         Parameters
         ----------
-        prompt : a text or its ids.
-        begins : nothing comes before it.
-        name : the argument's, for errors.
+        prompt : str or sequence of int
+            A text or its ids.
+        begins : bool, default True
+            Whether nothing comes before it.
+        name : str, default "prompt"
+            The argument's name, for errors.
 
         Raises
         ------
-        ArgumentError : an empty prompt, an id outside the vocabulary.
+        ArgumentError
+            An empty prompt, or an id outside the vocabulary.
         """
         if isinstance(prompt, str):
             tokenizer = self.tokenizer.get()
@@ -93,11 +123,13 @@ class Engine:
         return ids
 
     def checked_ids(self, name: str, ids: object) -> list[int]:
-        """`ids` as a list of ints.
+        """Return `ids` as a list of ints.
 
         Raises
         ------
-        ArgumentError : the argument `name` has one outside the vocabulary.
+        ArgumentError
+            The argument `name` is not a sequence of ids, or has one outside the
+            vocabulary.
         """
         if isinstance(ids, np.ndarray) and ids.ndim == 1:
             ids = ids.tolist()
@@ -112,20 +144,50 @@ class Engine:
                 )
         return [int(token) for token in ids]
 
+    def complete(
+        self,
+        context: Context,
+        params: SamplingParams,
+        *,
+        seed_offset: int = 0,
+        token_bytes_override: Mapping[int, bytes] | None = None,
+        make_room: MakeRoom | None = None,
+    ) -> Complete:
+        """Make a goal that completes a context of checked ids: see `Complete`."""
+        return Complete(
+            context,
+            params,
+            self.tokenizer.get_or_none(),
+            seed_offset=seed_offset,
+            token_bytes_override=token_bytes_override,
+            make_room=make_room,
+        )
+
     def request(
         self,
         ids: list[int],
         params: SamplingParams,
         cancel: CancelToken | None = None,
-        **options: Any,
-    ) -> Request:
-        """Make a request of checked ids; `options` are those of Request."""
-        if cancel is not None and not callable(getattr(cancel, "is_set", None)):
-            raise ArgumentError(
-                f"cancel: wanted something with is_set(), found {cancel!r}"
-            )
-        tokenizer = self.tokenizer.get_or_none()
-        return Request(ids, params, self.n_ctx, tokenizer, cancel=cancel, **options)
+        *,
+        token_bytes_override: Mapping[int, bytes] | None = None,
+        make_room: MakeRoom | None = None,
+    ) -> Request[Complete]:
+        """Make a request that completes a prompt of checked ids: see `Complete`.
+
+        Raises
+        ------
+        ContextLengthError
+            More than `n_ctx` tokens.
+        ArgumentError
+            `cancel` does not have `is_set`.
+        """
+        goal = self.complete(
+            Context(ids, self.n_ctx),
+            params,
+            token_bytes_override=token_bytes_override,
+            make_room=make_room,
+        )
+        return Request(goal, cancel=cancel)
 
     def requests(
         self,
@@ -133,27 +195,50 @@ class Engine:
         params: SamplingParams,
         n: int | None,
         cancel: CancelToken | None,
-        *,
-        name: str = "prompt",
-    ) -> list[Request]:
-        """Make `n` requests, or one, of each of `prompts`, the argument `name`."""
+    ) -> list[Request[Complete]]:
+        """Make `n` requests, or one, that complete each of `prompts`.
+
+        Raises
+        ------
+        ContextLengthError
+            A prompt has more than `n_ctx` tokens.
+        ArgumentError
+            A bad prompt, `n` or `cancel`.
+        """
         if n is not None:
             n = checked_integer("n", n, 1, _MAX_SAMPLES)
+        made = []
+        for prompt in prompts:
+            ids = self.prompt_ids(prompt)
+            for sample in range(n or 1):
+                context = Context(ids, self.n_ctx)
+                goal = self.complete(context, params, seed_offset=sample)
+                made.append(Request(goal, cancel=cancel))
+        return made
+
+    def score_requests(self, texts: Sequence[Any]) -> list[Request[Score]]:
+        """Make a request for the likelihoods of each text's tokens.
+
+        Raises
+        ------
+        ContextLengthError
+            A text has more than `n_ctx` tokens.
+        ArgumentError
+            An empty text, or an id outside the vocabulary.
+        """
         return [
-            self.request(ids, params, cancel, seed_offset=sample)
-            for prompt in prompts
-            for ids in [self.prompt_ids(prompt, name=name)]
-            for sample in range(n or 1)
+            Request(Score(Context(self.prompt_ids(text, name="text"), self.n_ctx)))
+            for text in texts
         ]
 
 
 def listed(prompt: Any) -> Sequence[Any]:
-    """Prompts of a call: those in a list, or the one that is given."""
+    """Return the prompts of a call as a list, which may be of one."""
     return prompt if _is_several(prompt) else [prompt]
 
 
 def arranged(items: list[Any], prompt: object, n: int | None) -> Any:
-    """Results of `Engine.requests` in lists as `prompt` and `n` were given."""
+    """Return results of `Engine.requests` in lists as `prompt` and `n` were given."""
     if n is not None:
         items = [items[first : first + n] for first in range(0, len(items), n)]
     return items if _is_several(prompt) else items[0]

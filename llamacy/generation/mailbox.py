@@ -1,57 +1,64 @@
-"""Where a thread finds what its requests have led to."""
+"""Where a thread or a task finds the events of its requests.
+
+A mailbox knows of a sender only that it can be withdrawn, so that requests can know
+mailboxes.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from llamacy.generation.events import Event
 from llamacy.results import Piece
 
-if TYPE_CHECKING:
-    from llamacy.generation.request import Request
-
 RUN_AHEAD = 8
-"""Pieces generated before the first of them is taken; then a stream waits."""
+"""Events that a stream's request may post before its reader takes the first of them."""
 
 _POLL_SECONDS = 0.1  # Windows tells a waiting thread of Ctrl-C only between waits
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Part of a prompt was read; the request knows how much."""
+class Sender(Protocol):
+    """What a mailbox needs of a request."""
+
+    def withdraw(self) -> None:
+        """Note that nobody will ever take the events."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The request has ended; it knows how."""
+SenderT = TypeVar("SenderT", bound=Sender)
+SenderT_contra = TypeVar("SenderT_contra", bound=Sender, contravariant=True)
 
 
-Event: TypeAlias = "Piece | Progress | Done"
+class Posted(NamedTuple, Generic[SenderT]):
+    """An event, and the request that it is of."""
+
+    sender: SenderT
+    event: Event
 
 
-class Mailbox(Protocol):
-    """What the worker needs of a mailbox. It alone posts."""
+class Mailbox(Protocol[SenderT_contra]):
+    """What a request needs of a mailbox. The worker's thread alone posts."""
 
     @property
     def is_full(self) -> bool:
         """Whether generating should wait until something is taken."""
 
-    def post(self, request: Request, event: Event) -> None:
+    def post(self, sender: SenderT_contra, event: Event) -> None:
         """Add an event."""
 
 
-class ThreadMailbox:
+class ThreadMailbox(Generic[SenderT]):
     """Events of one or more requests, for a thread that waits for them.
 
     Parameters
     ----------
-    n_ahead : pieces it holds before it is full; 0 takes no pieces.
+    n_ahead : int, default 0
+        Events it holds before it is full; 0 drops pieces, and is never full.
     """
 
     def __init__(self, n_ahead: int = 0) -> None:
-        self._events: SimpleQueue[tuple[Request, Event]] = SimpleQueue()
+        self._events: SimpleQueue[Posted[SenderT]] = SimpleQueue()
         self._n_ahead = n_ahead
 
     @property
@@ -69,29 +76,30 @@ class ThreadMailbox:
         """Whether there is nothing to take."""
         return self._events.empty()
 
-    def post(self, request: Request, event: Event) -> None:
+    def post(self, sender: SenderT, event: Event) -> None:
         """Add an event."""
         if self._n_ahead or not isinstance(event, Piece):
-            self._events.put((request, event))
+            self._events.put(Posted(sender, event))
 
-    def take(self) -> tuple[Request, Event] | None:
-        """Wait a moment for an event; None if there is none yet."""
+    def take(self) -> Posted[SenderT] | None:
+        """Wait a moment for an event; return None if there is none yet."""
         try:
             return self._events.get(timeout=_POLL_SECONDS)
         except Empty:
             return None
 
 
-class AsyncMailbox:
-    """The same for coroutines of the event loop that is running.
+class AsyncMailbox(Generic[SenderT]):
+    """Events of one or more requests, for tasks of the event loop that is running.
 
     Parameters
     ----------
-    n_ahead : pieces it holds before it is full; 0 takes no pieces.
+    n_ahead : int, default 0
+        Events it holds before it is full; 0 drops pieces, and is never full.
     """
 
     def __init__(self, n_ahead: int = 0) -> None:
-        self._events: asyncio.Queue[tuple[Request, Event]] = asyncio.Queue()
+        self._events: asyncio.Queue[Posted[SenderT]] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._n_ahead = n_ahead
         # Each is written by one thread only, so that neither needs a lock.
@@ -108,18 +116,19 @@ class AsyncMailbox:
         """Whether it may have been full before the last event was taken."""
         return 0 < self._n_ahead <= self._n_posted - self._n_taken + 1
 
-    def post(self, request: Request, event: Event) -> None:
+    def post(self, sender: SenderT, event: Event) -> None:
         """Add an event, from any thread."""
         if not self._n_ahead and isinstance(event, Piece):
             return
         self._n_posted += 1
+        posted = Posted(sender, event)
         try:
-            self._loop.call_soon_threadsafe(self._events.put_nowait, (request, event))
+            self._loop.call_soon_threadsafe(self._events.put_nowait, posted)
         except RuntimeError:  # the event loop is closed: nobody will ever take it
-            request.withdraw()
+            sender.withdraw()
 
-    async def take(self) -> tuple[Request, Event]:
+    async def take(self) -> Posted[SenderT]:
         """Wait for an event."""
-        event = await self._events.get()
+        posted = await self._events.get()
         self._n_taken += 1
-        return event
+        return posted

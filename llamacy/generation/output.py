@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from llamacy.generation.text import Text
+from llamacy.generation.text_buffer import TextBuffer
 from llamacy.results import Piece, TokenLogprob
 
 if TYPE_CHECKING:
@@ -14,65 +14,72 @@ if TYPE_CHECKING:
 
 
 class Output:
-    """Tokens in, pieces of text out; keeps both.
+    """Takes tokens, gives pieces of text, and keeps both.
 
     Parameters
     ----------
-    params : its `stop` and `include_stop` say where the text ends.
-    tokenizer : turns tokens into bytes; without one the text stays empty.
-    written : bytes of tokens that stand for others than the tokenizer says.
+    params : SamplingParams
+        `stop` and `include_stop` say where the text ends.
+    tokenizer : Tokenizer, optional
+        Turns tokens into bytes; without one the text stays empty.
+    token_bytes_override : mapping of int to bytes, optional
+        Bytes of tokens that stand for other ones than the tokenizer says.
+
+    Attributes
+    ----------
+    tokens : list of int
+        All tokens generated.
+    logprobs : list of TokenLogprob or None
+        Likelihoods of `tokens`, if they are asked for.
     """
 
     def __init__(
         self,
         params: SamplingParams,
         tokenizer: Tokenizer | None,
-        written: Mapping[int, bytes] | None = None,
+        token_bytes_override: Mapping[int, bytes] | None = None,
     ) -> None:
         self.tokens: list[int] = []
         self.logprobs: list[TokenLogprob] | None = (
             None if params.logprobs is None else []
         )
         self._tokenizer = tokenizer
-        self._written = written or {}
-        self._text = Text(params.stop or (), params.include_stop)
-        self._shown: list[str] = []
-        self._n_shown = 0  # tokens that went out in pieces
+        self._token_bytes_override = token_bytes_override or {}
+        self._buffer = TextBuffer(params.stop or (), params.include_stop)
+        self._shown: list[str] = []  # the text of pieces
+        self._n_shown = 0  # tokens of pieces
+        self._sure = ""  # text that is in no piece yet
 
     @property
     def text(self) -> str:
-        """All text that has become sure."""
+        """The text of all pieces."""
         return "".join(self._shown)
 
     @property
     def is_stopped(self) -> bool:
         """Whether a stop string was found."""
-        return self._text.stopped
+        return self._buffer.is_stopped
 
-    def push(self, token: int, logprob: TokenLogprob | None) -> str:
-        """Add a token; return the text that has become sure."""
+    def push(self, token: int, logprob: TokenLogprob | None) -> None:
+        """Add a token."""
         self.tokens.append(token)
         if self.logprobs is not None and logprob is not None:
             self.logprobs.append(logprob)
-        # A model may have more rows than its vocabulary has texts.
-        if self._tokenizer is None or token >= self._tokenizer.n_vocab:
-            return ""
-        written = self._written.get(token)
-        if written is None:
-            written = self._tokenizer.token_bytes(token)
-        return self._text.push(written)
+        self._sure += self._buffer.push(self._bytes(token))
 
-    def flush(self) -> str:
-        """Return the text still held back, at the end."""
-        return self._text.flush()
+    def flush(self) -> None:
+        """Hold no text back any longer: nothing follows."""
+        self._sure += self._buffer.flush()
 
-    def piece(self, text: str) -> Piece | None:
-        """Make a piece of `text` and the tokens since the last one, if there is text.
+    def piece(self) -> Piece | None:
+        """Return the text that has become sure, with all tokens since the last piece.
 
-        Without a tokenizer every token is a piece.
+        None if there is no such text. Without a tokenizer, tokens alone make a piece.
         """
-        if not text and (self._tokenizer is not None or not self._held):
+        is_silent = self._tokenizer is None and self._n_shown < len(self.tokens)
+        if not self._sure and not is_silent:
             return None
+        text, self._sure = self._sure, ""
         tokens = self.tokens[self._n_shown :]
         logprobs = None
         if self.logprobs is not None:
@@ -81,6 +88,9 @@ class Output:
         self._shown.append(text)
         return Piece(text, tokens, logprobs)
 
-    @property
-    def _held(self) -> bool:
-        return self._n_shown < len(self.tokens)
+    def _bytes(self, token: int) -> bytes:
+        # A model may have more rows than its vocabulary has texts.
+        if self._tokenizer is None or token >= self._tokenizer.n_vocab:
+            return b""
+        override = self._token_bytes_override.get(token)
+        return self._tokenizer.token_bytes(token) if override is None else override

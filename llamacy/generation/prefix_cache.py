@@ -1,27 +1,34 @@
 """Keys and values of texts that have ended, for new prompts that begin like them.
 
-A new prompt forks the pages of the entry it shares most tokens with, and reads only
-the rest. Entries share pages too, among themselves and with running texts; the bound
-is on distinct pages, and the entry unused for longest goes first.
+A new prompt forks the entry that it shares most tokens with, whose pages are copied on
+write, and reads only the rest. Entries share pages too, among themselves and with
+running texts; the bound is on distinct pages, and the least recently used entry is
+evicted first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Items
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llamacy.ops.batch import Sequence
+from llamacy.ops.state.sequence import SequenceState
 
 MIN_SHARED = 32
-"""Fewest tokens worth sharing: reading them is quicker than any book-keeping."""
+"""Fewest tokens worth sharing: fewer are read more quickly than they are shared."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """A text's tokens, and the sequence that holds all of them."""
+    """A text's tokens, and the sequence that holds all of them.
+
+    Attributes
+    ----------
+    ids : list of int
+    sequence : SequenceState
+    """
 
     ids: list[int]
-    sequence: Sequence
+    sequence: SequenceState
 
 
 class PrefixCache:
@@ -29,18 +36,19 @@ class PrefixCache:
 
     Parameters
     ----------
-    n_pages : most pages held; 0 keeps nothing.
+    n_pages : int
+        Most pages held; 0 keeps nothing.
     """
 
     def __init__(self, n_pages: int) -> None:
         self._n_pages = n_pages
-        self._entries: list[Entry] = []  # the one used last comes last
+        self._entries: list[Entry] = []  # the most recently used comes last
 
-    def find(self, ids: list[int]) -> tuple[Sequence | None, int]:
+    def find(self, ids: list[int]) -> tuple[SequenceState | None, int]:
         """Find the sequence that shares most leading tokens with `ids`, and how many.
 
-        Those that cannot go back to what they share do not count. It stays the cache's:
-        to be forked before anything else is asked of it.
+        A sequence that cannot go back to the shared tokens does not count. The one
+        found stays the cache's, and must be forked before the next call of a method.
         """
         best, n_shared = None, MIN_SHARED - 1
         for entry in self._entries:
@@ -53,8 +61,8 @@ class PrefixCache:
         self._entries.append(best)
         return best.sequence, n_shared
 
-    def put(self, ids: list[int], sequence: Sequence) -> None:
-        """Keep or close `sequence`, which holds `ids`: it is the cache's now."""
+    def put(self, ids: list[int], sequence: SequenceState) -> None:
+        """Take `sequence`, which holds `ids`, and keep it or close it."""
         if len(ids) < MIN_SHARED or self._n_pages == 0:
             sequence.close()
             return
@@ -93,10 +101,10 @@ def _is_found_in(entry: Entry, ids: list[int]) -> bool:
     return common_prefix(entry.ids, ids) == n and entry.sequence.can_go_back(n)
 
 
-def common_prefix(a: Items[int], b: Items[int]) -> int:
-    """How many leading items two lists have in common.
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """Return how many leading items two lists have in common.
 
-    By halves, because comparing slices is many times faster than a loop.
+    Bisects, because comparing slices is many times faster than a loop.
     """
     low, high = 0, min(len(a), len(b))
     if a[:high] == b[:high]:

@@ -1,34 +1,32 @@
-"""A request for the logits themselves."""
+"""The logits after every token of a text."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.generation.context import Context
+from llamacy.generation.engine import Engine
+from llamacy.generation.gather import gather
+from llamacy.generation.goals.logits import Logits
 from llamacy.generation.request import Request
-from llamacy.sampling import SamplingParams
 
 
-class LogitsRequest(Request):
-    """Reads tokens and keeps the logits of every one.
+def prompt_logits(engine: Engine, ids: Sequence[int]) -> NDArray[np.float32]:
+    """Return the logits after each of `ids`: float32, (n_tokens, n_vocab).
 
-    Attributes
-    ----------
-    logits : float32, (n_tokens, n_vocab).
+    Raises
+    ------
+    ContextLengthError
+        More than `n_ctx` tokens.
     """
+    context = Context(ids, engine.n_ctx)
+    result = np.empty((context.n_prompt, engine.n_vocab), np.float32)
 
-    def __init__(self, ids: list[int], n_ctx: int, n_vocab: int) -> None:
-        # to the scheduler it is a prompt to be scored
-        params = SamplingParams(max_tokens=0, prompt_logprobs=0)
-        super().__init__(ids, params, n_ctx, None)
-        self.n_to_read = len(ids)
-        self.finish_reason = None
-        self.logits = np.empty((len(ids), n_vocab), np.float32)
+    def receive(token: int, logits: NDArray[np.float32]) -> None:
+        result[token : token + len(logits)] = logits
 
-    def take(self, logits: NDArray[np.float32]) -> None:
-        """Keep the logits of a pass."""
-        assert self.sequence is not None
-        self.n_read = end = self.sequence.n_past
-        self.logits[end - len(logits) : end] = logits
-        if end == self.n_to_read:
-            self.finish_reason = "length"
+    gather(engine.worker, [Request(Logits(context, receive))])
+    return result

@@ -1,56 +1,29 @@
-"""Which rows go into the next forward pass, of all the texts that are wanted.
+"""Which requests run, and what becomes of their sequences.
 
-A pass grows every text by a token and reads as much of the prompts as there is room
-for. What prompts have in common is read once: a sequence is forked from one that
-already holds the same tokens, of another text or of the cache, and a prompt waits
-while another is reading what both begin with.
+A pass grows every text and reads as much of the prompts as there is room for: see
+`parts`. What prompts have in common is read once: a sequence is forked from one that
+already holds the same tokens, of another request or of the cache, and a prompt waits
+while another request is reading what both begin with: see `sharing`.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from time import perf_counter
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from llamacy.generation.executor import Executor
+from llamacy.generation.parts import Limits, choose_parts
+from llamacy.generation.passes import Passes
+from llamacy.generation.prefix_cache import MIN_SHARED, PrefixCache
+from llamacy.generation.request import AnyRequest, Leftover
+from llamacy.generation.sharing import find_alike, longest_shared, most_shared_soon
+from llamacy.generation.stages import Stage
 
-from llamacy.errors import OutOfMemoryError
-from llamacy.generation.prefix_cache import MIN_SHARED, PrefixCache, common_prefix
-from llamacy.generation.request import Request
-from llamacy.ops.batch import Batch, Sequence, Wanted
+MAX_ACTIVE = 16
+"""Most active requests; more wait, because each one's KV cache is memory.
 
-MAX_TOGETHER = 16
-"""Most texts decoded at once; more wait, because each one's KV cache is memory."""
-
-MAX_READ_BESIDE = 128
-"""Most prompt rows of a pass in which texts grow too: they wait for it."""
-
-LOGITS_BYTES = 64 * 2**20
-"""Most memory for the logits of a prompt whose every token is scored."""
-
-Part = tuple[Request, tuple[list[int], Sequence, Wanted]]
-
-
-class Executor(Protocol):
-    """What generation asks of an executor."""
-
-    @property
-    def n_batch(self) -> int:
-        """Most rows of one forward pass."""
-
-    @property
-    def n_vocab(self) -> int:
-        """Logits of a row."""
-
-    def new_sequence(self) -> Sequence:
-        """Return an empty sequence."""
-
-    def forward(
-        self, batch: Batch, logits: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
-        """Logits (n_wanted, n_vocab), in `logits` if given; the sequences grow."""
+Parked ones do not count, so that a slow reader holds nobody up.
+"""
 
 
 class Scheduler:
@@ -58,29 +31,34 @@ class Scheduler:
 
     Parameters
     ----------
-    executor : runs the passes.
-    cache : keeps the sequences of texts that have ended.
+    executor : Executor
+        Runs the passes.
+    cache : PrefixCache
+        Keeps the sequences of texts that have ended.
 
     Attributes
     ----------
-    adapters : tells the adapters that passes compute with from others.
+    adapters : str
+        Fingerprint of the adapters that passes compute with.
+    max_active : int
+        Most active requests.
     """
 
     def __init__(self, executor: Executor, cache: PrefixCache) -> None:
+        self.adapters = ""
+        self.max_active = min(MAX_ACTIVE, executor.n_batch)
         self._executor = executor
         self._cache = cache
-        self.adapters = ""
-        self._waiting: deque[Request] = deque()
-        self._active: list[Request] = []
-        self._logits = np.empty((0, executor.n_vocab), np.float32)
-        self._max_together = min(MAX_TOGETHER, executor.n_batch)
-        self._max_scored = max(1, LOGITS_BYTES // (4 * executor.n_vocab))
+        self._limits = Limits.of(executor)
+        self._passes = Passes(executor, cache.clear)
+        self._waiting: deque[AnyRequest] = deque()
+        self._active: list[AnyRequest] = []
 
     @property
     def has_work(self) -> bool:
         """Whether a step would do anything now."""
-        return any(
-            not one.is_parked for some in (self._active, self._waiting) for one in some
+        return bool(self._waiting) or any(
+            request.stage is not Stage.PARKED for request in self._active
         )
 
     @property
@@ -88,25 +66,31 @@ class Scheduler:
         """Whether it has no requests at all."""
         return not (self._active or self._waiting)
 
+    @property
+    def n_unfinished(self) -> int:
+        """Requests that have a place or wait for one."""
+        return _count_unfinished(self._active) + _count_unfinished(self._waiting)
+
     def switch(self, adapters: str, change: Callable[[], None]) -> None:
         """Compute with other `adapters`, which `change` makes the executor do.
 
-        What past texts have left was computed with those of before, and goes.
+        Cached sequences were computed with the adapters of before, and are closed.
         """
         change()
         self._cache.clear()
         self.adapters = adapters
 
-    def add(self, requests: Iterable[Request]) -> None:
+    def add(self, requests: Iterable[AnyRequest]) -> None:
         """Take requests to run."""
         self._waiting.extend(requests)
 
     def step(self) -> None:
         """Run one forward pass, if there is anything to run."""
         self._cancel_unwanted()
+        for request in self._active:
+            request.park_or_resume()
         self._admit()
-        if parts := self._choose_rows():
-            self._run(parts)
+        self._run_pass()
         # Those that wait may begin like one that has just ended.
         self._admit()
         self._release_ended()
@@ -127,122 +111,81 @@ class Scheduler:
                     request.cancel()
             except BaseException as error:  # of the caller's own token
                 request.fail(error)
+        ended = [request for request in self._waiting if request.has_ended]
+        for request in ended:  # needs no place: goes with the active ones that end
+            self._waiting.remove(request)
+            self._let_in(request)
 
     def _admit(self) -> None:
-        """Let waiting requests in, and give sequences to those that can begin."""
-        busy = sum(not one.is_parked and not one.has_ended for one in self._active)
-        while self._waiting and busy < self._max_together:
-            self._let_in(self._waiting.popleft())
-            busy += not self._active[-1].has_ended
+        """Give places to waiting requests, and sequences to those that can begin."""
+        if self._waiting:
+            n_free = self.max_active - _count_unfinished(self._active)
+            while self._waiting and n_free > 0:
+                request = self._waiting.popleft()
+                self._let_in(request)
+                n_free -= not request.has_ended
         for request in self._active:
-            if request.sequence is None and not request.has_ended:
+            if request.stage is Stage.WAITING:
                 self._begin(request)
 
-    def _let_in(self, request: Request) -> None:
-        sequence = request.sequence
-        if sequence is not None and request.adapters != self.adapters:
-            sequence.truncate(0)
-            request.start(sequence)
-        request.adapters = self.adapters
+    def _let_in(self, request: AnyRequest) -> None:
+        request.admit(self.adapters)
         self._active.append(request)
 
-    def _begin(self, request: Request) -> None:
-        """Give `request` a sequence, with what others hold of its prompt already.
+    def _begin(self, request: AnyRequest) -> None:
+        """Give `request` a sequence, forked from one that holds most of its prompt.
 
-        Does nothing while another is reading more of the same.
+        Does nothing while another request is reading more of the same.
         """
-        source: Sequence | None = None
-        n_shared = n_soon = 0
-        if not request.scores_prompt:  # which takes reading all of it
-            source, n_shared = self._cache.find(request.ids)
-            for other in self._active:
-                if other.sequence is None or other is request:
-                    continue
-                n_common = common_prefix(other.ids, request.ids)
-                n_held = min(n_common, other.sequence.n_past)
-                is_more = n_held >= max(MIN_SHARED, n_shared + 1)
-                if is_more and other.sequence.can_go_back(n_held):
-                    source, n_shared = other.sequence, n_held
-                is_ahead = other.sequence.n_past < n_common
-                if is_ahead and other.is_reading and not other.has_ended:
-                    n_soon = max(n_soon, min(n_common, other.n_to_read))
-        if n_soon >= n_shared + MIN_SHARED:
-            return
-        if source is None:
+        if not request.goal.can_share:
             request.start(self._executor.new_sequence())
             return
-        sequence = source.fork()
-        # The last token is read in any case, for the logits of what follows it.
-        sequence.truncate(min(n_shared, request.n_to_read - 1))
+        alike = find_alike(request, self._active)
+        shared = longest_shared(request, alike, self._cache)
+        if most_shared_soon(alike) >= shared.n_tokens + MIN_SHARED:
+            return
+        if shared.sequence is None:
+            request.start(self._executor.new_sequence())
+            return
+        sequence = shared.sequence.fork()
+        # The last token is read in any case, for the logits of the one after it.
+        sequence.truncate(min(shared.n_tokens, request.goal.n_to_read - 1))
         request.start(sequence)
 
-    def _choose_rows(self) -> list[Part]:
-        """Rows of the next pass: a token of each text, then what is to be read."""
-        ready = [
-            request
-            for request in self._active
-            if not (request.sequence is None or request.has_ended or request.is_parked)
-        ]
-        growing = [one for one in ready if one.is_growing][: self._max_together]
-        parts = [(request, request.next_rows(1)) for request in growing]
-        room = self._executor.n_batch - len(parts)
-        if growing:
-            room = min(room, MAX_READ_BESIDE)
-        room_scored = self._max_scored
-        for request in ready:
-            limit = min(room, room_scored) if request.scores_next else room
-            if not request.is_growing and limit:
-                parts.append((request, request.next_rows(limit)))
-                n_rows = len(parts[-1][1][0])
-                room -= n_rows
-                room_scored -= n_rows * request.scores_next
-        if len(growing) == self._max_together:  # the others' turn comes first next time
-            self._active.sort(key=growing.__contains__)
-        return parts
-
-    def _run(self, parts: list[Part]) -> None:
-        """Run a pass, and let each request go on with its logits."""
-        start = perf_counter()
-        was_reading = [not request.is_growing for request, _ in parts]
-        try:
-            logits = self._forward(Batch.join(rows for _, rows in parts))
-        except BaseException as error:
-            for request, _ in parts:
-                request.fail(error)
+    def _run_pass(self) -> None:
+        parts = choose_parts(self._active, self._limits)
+        if not parts:
             return
-        first = 0
-        for request, (tokens, _, wanted) in parts:
-            n_wanted = {"all": len(tokens), "last": 1, "none": 0}[wanted]
-            try:
-                request.take(logits[first : first + n_wanted])
-            except BaseException as error:  # of a logits processor, of broken weights
-                request.fail(error)
-            first += n_wanted
-        seconds = perf_counter() - start
-        for (request, _), reading in zip(parts, was_reading, strict=True):
-            request.spend(reading, seconds)
+        if len(parts) >= self._limits.n_decode:  # next time it is the others' turn
+            grown = {part.request for part in parts if part.is_decode}
+            if len(grown) == self._limits.n_decode:
+                self._active.sort(key=grown.__contains__)
+        self._passes.run(parts, self._count_waiting)
 
-    def _forward(self, batch: Batch) -> NDArray[np.float32]:
-        """Run a pass; past texts make room for it where memory is short."""
-        n_wanted = len(batch.wanted)
-        if len(self._logits) < n_wanted:
-            self._logits = np.empty((n_wanted, self._executor.n_vocab), np.float32)
-        try:
-            return self._executor.forward(batch, self._logits[:n_wanted])
-        except OutOfMemoryError:
-            if not self._cache.clear():
-                raise
-            return self._executor.forward(batch, self._logits[:n_wanted])
+    def _count_waiting(self) -> int:
+        """Count requests that wait, for a place or for another one to read."""
+        n_held_up = sum(one.stage is Stage.WAITING for one in self._active)
+        return len(self._waiting) + n_held_up
 
     def _release_ended(self) -> None:
-        """Take the ended ones out, keep or close their sequences, tell who asked."""
+        """Take requests out that have ended, with their sequences, and settle them."""
         ended = [request for request in self._active if request.has_ended]
         self._active = [one for one in self._active if not one.has_ended]
         for request in ended:
-            sequence = request.sequence
-            if sequence is not None and not request.keeps_sequence:
-                if not request.has_failed:
-                    self._cache.put(request.ids[: sequence.n_past], sequence)
-                else:
-                    sequence.close()
+            self._release_sequence(request)
             request.settle()
+
+    def _release_sequence(self, request: AnyRequest) -> None:
+        context, leftover = request.context, request.leftover
+        if context.sequence is None or leftover is Leftover.KEPT:
+            return
+        if leftover is Leftover.CLOSED or request.has_failed:
+            context.sequence.close()
+        else:
+            ids = context.ids[: context.sequence.n_past]
+            self._cache.put(ids, context.sequence)
+
+
+def _count_unfinished(requests: Iterable[AnyRequest]) -> int:
+    """Count the requests that have not ended and are not parked."""
+    return sum(not (one.has_ended or one.stage is Stage.PARKED) for one in requests)

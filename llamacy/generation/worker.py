@@ -1,8 +1,8 @@
 """The thread on which one model's forward passes run.
 
-Texts asked for by any number of threads meet here and share passes. Only this thread
-touches the scheduler, so that neither Ctrl-C nor a collected stream can leave it half
-changed, and OpenMP keeps one team of threads for a model.
+Requests of any number of threads meet here and share passes. Only this thread touches
+the scheduler, so that neither Ctrl-C nor a collected stream can leave it half changed,
+and OpenMP keeps one team of threads for a model.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from llamacy.errors import BusyError, ClosedError, ForkedError
+from llamacy.generation.executor import Executor
+from llamacy.generation.load import Load
 from llamacy.generation.mailbox import Mailbox
 from llamacy.generation.prefix_cache import PrefixCache
-from llamacy.generation.request import Request
-from llamacy.generation.scheduler import Executor, Scheduler
+from llamacy.generation.request import AnyRequest
+from llamacy.generation.scheduler import Scheduler
 from llamacy.system.forks import Rank, fork_lock
 
 _POLL_SECONDS = 0.0005  # much shorter than a pass of a model worth waiting for
@@ -30,32 +33,51 @@ _logger = logging.getLogger("llamacy")
 class Worker:
     """Runs requests on a thread, which begins with the first of them.
 
-    The thread ends when the worker is closed or forgotten, and at exit.
+    The thread ends when the worker is closed or garbage-collected, and at exit.
 
     Parameters
     ----------
-    executor : runs the passes.
-    n_cache_pages : most KV pages kept of texts that have ended.
+    executor : Executor
+        Runs the passes.
+    n_cache_pages : int
+        Most KV pages kept of texts that have ended.
+    max_waiting : int, optional
+        Most requests that may wait for a place before another call is refused; None
+        refuses none.
     """
 
-    def __init__(self, executor: Executor, n_cache_pages: int) -> None:
-        self._loop = _Loop(Scheduler(executor, PrefixCache(n_cache_pages)))
+    def __init__(
+        self, executor: Executor, n_cache_pages: int, max_waiting: int | None = None
+    ) -> None:
+        self._executor = executor
+        scheduler = Scheduler(executor, PrefixCache(n_cache_pages))
+        self._loop = _Loop(scheduler, max_waiting)
         # The loop does not know its worker: its thread must not keep it alive.
         self._finalizer = weakref.finalize(self, self._loop.close)
 
-    def submit(self, requests: Iterable[Request], mailbox: Mailbox) -> None:
-        """Run `requests`, whose events go to `mailbox`.
+    def submit(
+        self, requests: Iterable[AnyRequest], mailbox: Mailbox[AnyRequest]
+    ) -> None:
+        """Run `requests`, whose events go to `mailbox`; all of them, or none.
 
         Raises
         ------
-        ClosedError : the worker is closed.
-        BusyError : called by a logits processor.
+        ClosedError
+            The worker is closed.
+        BusyError
+            As many requests as may wait do so already; or a logits processor called.
         """
         self._loop.add(list(requests), mailbox)
 
+    def load(self) -> Load:
+        """Return how many requests are active and wait, and the pages in use."""
+        n_active, n_waiting = self._loop.count()
+        executor = self._executor
+        return Load(n_active, n_waiting, executor.n_pages_used, executor.n_pages_free)
+
     @property
     def adapters(self) -> str:
-        """What tells the adapters that texts are read with from others."""
+        """Fingerprint of the adapters that texts are read with."""
         return self._loop.adapters
 
     def switch(self, adapters: str, change: Callable[[], None]) -> None:
@@ -63,8 +85,10 @@ class Worker:
 
         Raises
         ------
-        ClosedError : the worker is closed.
-        BusyError : texts are being generated, or wait to be.
+        ClosedError
+            The worker is closed.
+        BusyError
+            Texts are being generated, or wait to be.
         """
         self._loop.switch(adapters, change)
 
@@ -72,34 +96,46 @@ class Worker:
         """Look again: something was taken from a mailbox, or a request withdrawn."""
         self._loop.wake()
 
-    def wait(self, request: Request) -> None:
-        """Wait until `request`, which was withdrawn, is done: a pass at most.
+    def wait(self, request: AnyRequest) -> None:
+        """Wait until `request`, which was withdrawn, is settled: a pass at most.
 
         Raises
         ------
-        BusyError : called by a logits processor, which the pass waits for.
+        BusyError
+            Called by a logits processor, which the pass waits for.
         """
         self._loop.check_thread()
         while request.is_running:
             time.sleep(_POLL_SECONDS)
 
     def close(self) -> None:
-        """End what is running with ClosedError, and the thread."""
+        """End all requests with ClosedError, and the thread."""
         self._finalizer()
 
 
-class _Loop:
-    """What the thread runs: steps while there is work, then waits for more."""
+class _Census(NamedTuple):
+    """Requests as the loop's thread counted them last: replaced, never changed."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    n_collected: int  # in all, from the inbox
+    n_unfinished: int  # of those
+
+
+class _Loop:
+    """Runs on the thread: steps while there is work, then waits for more."""
+
+    def __init__(self, scheduler: Scheduler, max_waiting: int | None) -> None:
         self._scheduler = scheduler
+        self._max_waiting = max_waiting
+        self._n_added = 0
+        self._n_collected = 0
+        self._census = _Census(0, 0)
         self._thread: threading.Thread | None = None
         self._is_closing = False
         # Its `put` may interrupt itself, as when the collector finalises a stream.
-        self._inbox: SimpleQueue[list[Request]] = SimpleQueue()
+        self._inbox: SimpleQueue[list[AnyRequest]] = SimpleQueue()
         self._starting = fork_lock(Rank.MODEL)
-        # A step is taken by who has the turn. The thread takes one step after the
-        # other, and would leave no gap for a fork, which takes the turn meanwhile.
+        # A step needs the turn to begin. The thread takes one step after the other,
+        # and would leave no gap for a fork, which takes the turn meanwhile.
         self._turn = fork_lock(Rank.TURN)
         self._step = fork_lock(Rank.STEP)
         _loops.add(self)
@@ -108,19 +144,41 @@ class _Loop:
         if threading.current_thread() is self._thread:
             raise BusyError("a logits processor cannot use the model that waits for it")
 
-    def add(self, requests: list[Request], mailbox: Mailbox) -> None:
+    def add(self, requests: list[AnyRequest], mailbox: Mailbox[AnyRequest]) -> None:
         self.check_thread()
         with self._starting:
             if self._is_closing:
                 raise ClosedError("the model is closed")
+            self._check_queue()
             for request in requests:
                 request.submit(mailbox)
+            self._n_added += len(requests)
             self._inbox.put(requests)
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._run, name="llamacy", daemon=True
                 )
                 self._thread.start()
+
+    def count(self) -> tuple[int, int]:
+        """Count the requests that have a place, and those that wait for one."""
+        n_unfinished = self._count_unfinished()
+        n_active = min(n_unfinished, self._scheduler.max_active)
+        return n_active, n_unfinished - n_active
+
+    def _count_unfinished(self) -> int:
+        census = self._census  # before `_n_added`, which does not lag behind it
+        return census.n_unfinished + self._n_added - census.n_collected
+
+    def _check_queue(self) -> None:
+        if self._max_waiting is None:
+            return
+        n_waiting = self._count_unfinished() - self._scheduler.max_active
+        if n_waiting >= self._max_waiting:
+            raise BusyError(
+                f"the model is busy: wanted at most {self._max_waiting} requests "
+                f"waiting, found {n_waiting}, and this call would wait too"
+            )
 
     @property
     def adapters(self) -> str:
@@ -132,7 +190,7 @@ class _Loop:
             if self._is_closing:
                 raise ClosedError("the model is closed")
             self._collect(self._inbox, wait=False)
-            self.wake()  # what the thread waited for may have been taken from it
+            self.wake()  # the thread may wait for the request that was collected here
             if not self._scheduler.is_idle:
                 raise BusyError("adapters cannot change while texts are generated")
             self._scheduler.switch(adapters, change)
@@ -152,7 +210,7 @@ class _Loop:
             thread.join()
 
     def forget_thread(self) -> None:
-        """Begin anew in a forked child, where the thread is not."""
+        """Begin anew in a forked child, which has no such thread."""
         inbox, self._inbox = self._inbox, SimpleQueue()
         self._thread = None
         self._collect(inbox, wait=False)
@@ -167,6 +225,7 @@ class _Loop:
                 self._step.acquire()
             try:
                 self._scheduler.step()
+                self._take_census()
             except BaseException as error:
                 _logger.exception("generation failed")
                 self._abandon(error)
@@ -175,11 +234,13 @@ class _Loop:
         self._collect(self._inbox, wait=False)
         self._abandon(ClosedError("the model was closed"))
 
-    def _collect(self, inbox: SimpleQueue[list[Request]], wait: bool) -> None:
+    def _collect(self, inbox: SimpleQueue[list[AnyRequest]], wait: bool) -> None:
         """Take what was added; if `wait`, until there is something or a wake."""
         try:
             while True:
-                self._scheduler.add(inbox.get(block=wait))
+                requests = inbox.get(block=wait)
+                self._n_collected += len(requests)
+                self._scheduler.add(requests)
                 wait = False
         except Empty:
             pass
@@ -187,6 +248,10 @@ class _Loop:
     def _abandon(self, error: BaseException) -> None:
         with self._step:
             self._scheduler.abandon(error)
+            self._take_census()
+
+    def _take_census(self) -> None:
+        self._census = _Census(self._n_collected, self._scheduler.n_unfinished)
 
 
 _loops: weakref.WeakSet[_Loop] = weakref.WeakSet()

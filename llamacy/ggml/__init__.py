@@ -1,1 +1,1 @@
-"""ggml's types: their blocks, their names, and how floats become blocks."""
+"""ggml's types: names, block layouts, quantisation and dequantisation."""

@@ -1,6 +1,6 @@
-"""What the blocks of many ggml types are made of: factors, small integers, groups.
+"""Reads the fields that ggml's blocks consist of: scales, small integers, groups.
 
-`blocks` here is uint8, (n_blocks, type_size), as in the modules that read them.
+`blocks` is uint8, (n_blocks, type_size), as in the modules for the types.
 """
 
 from __future__ import annotations
@@ -18,11 +18,24 @@ def float16(blocks: Bytes, at: int) -> Floats:
 
 
 def unpack(packed: Bytes, n_bits: int, run: int) -> Bytes:
-    """Spread fields of `n_bits` bits out, one per byte.
+    """Unpack fields of `n_bits` bits, one per byte.
 
-    Each run of `run` bytes holds 8 / n_bits runs of as many fields: first the
-    lowest bits of all the bytes, then the next ones. packed : (n_blocks, n_bytes);
-    returns uint8, (n_blocks, n_bytes * 8 / n_bits).
+    Each run of `run` bytes holds 8 / n_bits runs of `run` fields: first the lowest bits
+    of all the bytes, then the next ones.
+
+    Parameters
+    ----------
+    packed : uint8, (n_blocks, n_bytes)
+        Packed fields.
+    n_bits : int
+        1, 2 or 4.
+    run : int
+        Bytes in a run.
+
+    Returns
+    -------
+    uint8, (n_blocks, n_bytes * 8 / n_bits)
+        The fields.
     """
     shifts = np.arange(0, 8, n_bits, dtype=np.uint8)
     runs = packed.reshape(len(packed), -1, 1, run)
@@ -31,6 +44,19 @@ def unpack(packed: Bytes, n_bits: int, run: int) -> Bytes:
 
 
 def scale_groups(scales: Floats, weights: Floats) -> Floats:
-    """Multiply each group of weights by its scale; scales : (n_blocks, n_groups)."""
+    """Multiply each group of weights by its scale.
+
+    Parameters
+    ----------
+    scales : float32, (n_blocks, n_groups)
+        Scales of the groups.
+    weights : float32, any shape of the same size as the result
+        Weights of blocks in order.
+
+    Returns
+    -------
+    float32, (n_blocks, block_size)
+        Scaled weights.
+    """
     groups = weights.reshape(*scales.shape, -1)
     return (scales[:, :, None] * groups).reshape(len(weights), -1)

@@ -1,16 +1,16 @@
-"""How each ggml block type spells float32 weights: one small function per type.
+"""Dequantises the blocks of ggml's types: one small function per type.
 
-A block holds `block_size` weights in `type_size` bytes, little-endian: a float16
-scale or two, sometimes smaller scales for groups of weights, and the weights as
+A block holds `block_size` weights in `type_size` bytes, little-endian: one or two
+float16 scales, in some types smaller scales for groups of weights, and the weights as
 small integers. Every function here takes
 
     blocks : uint8, (n_blocks, type_size), C-contiguous
 
-and returns float32, (n_blocks, block_size). The order of the multiplications is
-ggml's, since float32 rounding makes it part of the format. Source: the block
-structures of ggml's `ggml-common.h`, and for MXFP4 the OCP Microscaling Formats
-specification 1.0. Types that write whole groups of weights as one number are in
-`codebook_blocks` and `ternary_blocks`.
+and returns float32, (n_blocks, block_size). Operations are in ggml's order, because
+float32 rounding makes the order part of the format. Source: the block structures of
+ggml's `ggml-common.h`, and for MXFP4 the OCP Microscaling Formats specification 1.0.
+Types that encode several weights as one number are in `codebook_blocks` and
+`ternary_blocks`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _IQ4_VALUES = np.array(
     [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113],
     dtype=np.float32,
 )
-# FP4 (E2M1) values, doubled so that they are whole; _E8M0_HALVES halves the scale.
+# FP4 (E2M1) values, doubled to make them integers; _E8M0_HALVES halves the scale.
 _FP4_VALUES = np.array(
     [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], dtype=np.float32
 )
@@ -38,7 +38,7 @@ _E8M0_HALVES = np.ldexp(np.float32(1), np.arange(256) - 128)
 
 
 def f32(blocks: Bytes) -> Floats:
-    """Take float32 as it is."""
+    """Return float32 unchanged."""
     return blocks.view("<f4").astype(np.float32, copy=False)
 
 
@@ -48,7 +48,7 @@ def f16(blocks: Bytes) -> Floats:
 
 
 def bf16(blocks: Bytes) -> Floats:
-    """Widen the upper half of a float32."""
+    """Widen bfloat16, the upper half of a float32."""
     return (blocks.view("<u2").astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
@@ -65,7 +65,7 @@ def q4_1(blocks: Bytes) -> Floats:
 
 
 def _five_bits(high: Bytes, low: Bytes) -> Floats:
-    """Join 32 weights of 5 bits: the fifth bits in 4 bytes, the others in 16."""
+    """Combine 32 weights of 5 bits: the fifth bits from 4 bytes, the others from 16."""
     fifth = unpack(high, 1, 1) << np.uint8(4)
     return (unpack(low, 4, 16) | fifth).astype(np.float32)
 
@@ -111,11 +111,11 @@ def q3_k(blocks: Bytes) -> Floats:
 
 
 def _scales_and_mins(packed: Bytes) -> tuple[Floats, Floats]:
-    """Unpack eight scales and eight minima of 6 bits, the 12 bytes of Q4_K and Q5_K.
+    """Unpack eight scales and eight minima of 6 bits from 12 bytes of Q4_K or Q5_K.
 
-    Bytes 0-3 hold scales 0-3 and bytes 4-7 minima 0-3 in their lower six bits; the
-    upper two bits of the same bytes are the upper bits of scales and minima 4-7,
-    whose lower four bits are the nibbles of bytes 8-11.
+    The lower six bits of bytes 0-3 are scales 0-3, those of bytes 4-7 minima 0-3. The
+    upper two bits of the same bytes are the upper bits of scales and minima 4-7, whose
+    lower four bits are the nibbles of bytes 8-11.
     """
     scales, mins, nibbles = packed[:, :4], packed[:, 4:8], packed[:, 8:]
     six, two = np.uint8(0x3F), np.uint8(0x30)
@@ -128,7 +128,7 @@ def _scales_and_mins(packed: Bytes) -> tuple[Floats, Floats]:
 
 
 def _scaled_less_minima(blocks: Bytes, q: Floats) -> Floats:
-    """Compute (d * s) * q - (dmin * m) in groups of 32; d, dmin, s and m lead."""
+    """Compute (d * s) * q - (dmin * m) in groups of 32; blocks begin d, dmin, s, m."""
     scales, mins = _scales_and_mins(blocks[:, 4:16])
     low = float16(blocks, 2) * mins
     return scale_groups(float16(blocks, 0) * scales, q) - np.repeat(low, 32, axis=1)
@@ -143,7 +143,7 @@ def q4_k(blocks: Bytes) -> Floats:
 
 
 def q5_k(blocks: Bytes) -> Floats:
-    """Compute the same as Q4_K, with 256 x the fifth bit before the 4 bits."""
+    """Compute the same as Q4_K; a block has 256 x the fifth bit before the 4 bits."""
     fifth = unpack(blocks[:, 16:48], 1, 32) << np.uint8(4)
     q = unpack(blocks[:, 48:], 4, 32) | fifth
     return _scaled_less_minima(blocks, q.astype(np.float32))
@@ -152,7 +152,7 @@ def q5_k(blocks: Bytes) -> Floats:
 def q6_k(blocks: Bytes) -> Floats:
     """Compute (d * s) * (q - 32) in groups of 16 weights.
 
-    A block is 256 x 4 bits, 256 x 2 upper bits, 16 x s of int8, d.
+    A block is 256 x 4 lower bits, 256 x 2 upper bits, 16 x s of int8, d.
     """
     upper = unpack(blocks[:, 128:192], 2, 32) << np.uint8(4)
     q = (unpack(blocks[:, :128], 4, 64) | upper).astype(np.float32) - np.float32(32)

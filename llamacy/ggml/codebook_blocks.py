@@ -1,10 +1,10 @@
-"""How ggml's IQ1, IQ2 and IQ3 types spell float32 weights, as `blocks` does the others.
+"""Dequantises the blocks of ggml's IQ1, IQ2 and IQ3 types; `blocks` has most others.
 
-A block of 256 weights is a float16 scale d, small scales s of groups of 16 or 32, and
-for each 8 or 4 weights the index of a point of the type's codebook. IQ2 and IQ3 have a
-sign for each weight beside it; where 7 bits hold those of 8 weights, the number of
-minus signs is even. IQ1 moves its points by an eighth, up or down. Source: the block
-structures and `dequantize_row_iq*` of ggml.
+A block of 256 weights has a float16 scale d, small scales s of groups of 16 or 32
+weights, and for every 8 or 4 weights the index of a point of the type's codebook. IQ2
+and IQ3 store the sign of each weight separately; where 7 bits encode the signs of 8
+weights, the number of minus signs is even. IQ1 shifts its points by an eighth, up or
+down. Source: the block structures and `dequantize_row_iq*` of ggml.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from llamacy.ggml.block_fields import (
 )
 from llamacy.ggml.codebooks import codebook
 
-# What the digits of codebooks stand for, by the beginning of the type's name.
+# The values of the codebooks' digits, by prefix of the type's name.
 _VALUES = {
     "IQ1_": (-1, 0, 1),
     "IQ2_": (8, 25, 43),
@@ -34,7 +34,7 @@ _VALUES = {
 _DELTA = np.float32(0.125)
 _HALF = np.float32(0.5)
 
-# Eight signs whose sum is even, by the first seven.
+# Eight signs with an even number of ones, by the first seven.
 _EVEN_SIGNS = np.array(
     [seven | seven.bit_count() % 2 << 7 for seven in range(128)], dtype=np.uint8
 )
@@ -42,7 +42,7 @@ _EVEN_SIGNS = np.array(
 
 @cache
 def _points(type_name: str) -> Floats:
-    """Return a type's codebook in floats: (n_points, 8 or 4)."""
+    """Return a type's codebook as floats: (n_points, 8 or 4)."""
     (values,) = (
         values for name, values in _VALUES.items() if type_name.startswith(name)
     )
@@ -50,7 +50,7 @@ def _points(type_name: str) -> Floats:
 
 
 def _fields(words: NDArray[Any], n_bits: int, count: int) -> NDArray[Any]:
-    """Spread the `count` lowest fields of words out: (n_blocks, n_words * count)."""
+    """Extract the `count` lowest fields of each word: (n_blocks, n_words * count)."""
     shifts = np.arange(0, n_bits * count, n_bits, dtype=words.dtype)
     mask = words.dtype.type((1 << n_bits) - 1)
     fields: NDArray[Any] = (words[:, :, None] >> shifts) & mask
@@ -58,15 +58,26 @@ def _fields(words: NDArray[Any], n_bits: int, count: int) -> NDArray[Any]:
 
 
 def _index(low: Bytes, high: NDArray[Any]) -> NDArray[np.uint16]:
-    """Join the low 8 bits of indices and the others."""
+    """Combine the lower 8 bits of indices with the upper bits."""
     return low | (high.astype(np.uint16) << np.uint16(8))
 
 
 def _signed(type_name: str, index: NDArray[Any], signs: Bytes) -> Floats:
-    """Look points up and give them signs: (n_blocks, 256).
+    """Look points up and apply signs.
 
-    index : (n_blocks, 32 or 64). signs : (n_blocks, 32), a bit for each weight, set
-    where it is negative.
+    Parameters
+    ----------
+    type_name : str
+        Name of the type.
+    index : int, (n_blocks, 32 or 64)
+        Indices of points.
+    signs : uint8, (n_blocks, 32)
+        One bit per weight, set if it is negative.
+
+    Returns
+    -------
+    float32, (n_blocks, 256)
+        Signed points.
     """
     magnitudes: Floats = _points(type_name)[index].reshape(len(index), -1)
     is_negative = np.unpackbits(signs, axis=1, bitorder="little")
@@ -151,7 +162,7 @@ def iq1_s(blocks: Bytes) -> Floats:
 
 
 def iq1_m(blocks: Bytes) -> Floats:
-    """Compute d * (2 * s + 1) * (point + delta) in groups of 16 weights, delta of 8.
+    """Compute d * (2 * s + 1) * (point + delta); s is per 16 weights, delta per 8.
 
     A block is 32 x 8 bits of an index, 32 x (its 3 upper bits, the sign of delta), 4 x
     (4 x s of 3 bits, 4 bits of d).

@@ -1,16 +1,17 @@
-"""The codebooks of ggml's IQ types: which points groups of weights may be.
+"""The codebooks of ggml's IQ1, IQ2 and IQ3 types.
 
-IQ1, IQ2 and IQ3 types write a group of weights, 8 of them or 4, as an index to a table
-of points, which were chosen because weights are often near them. A coordinate of a
-point is one of a few values (magnitudes in IQ2 and IQ3, whose signs are written apart),
-of which it is the number here, its digit. What the digits stand for, the readers of the
-blocks know.
+These types encode a group of 8 or 4 weights as an index into a codebook: a table of
+points near which groups of weights often lie. Each coordinate of a point is one of a
+few values (magnitudes in IQ2 and IQ3, which store signs separately). The tables here
+have digits, which number those values; `codebook_blocks` and the kernels know the
+values.
 
-A table is in order: points are numbers, of which the first coordinate is the lowest
-digit, and the numbers grow. So it is a set, and is kept here as one bit for each point
-there could be, from the lowest bit of the first byte on, compressed by zlib and written
-in base 85. Source: the tables `iq2xxs_grid`, `iq2xs_grid`, `iq2s_grid`, `iq3xxs_grid`,
-`iq3s_grid` and `iq1s_grid` of ggml's `ggml-common.h`.
+A codebook is sorted: read as a number whose lowest digit is the first coordinate, each
+point is greater than the one before. The codebook is therefore determined by the set of
+its points, stored here as one bit per possible point, from the lowest bit of the first
+byte on, compressed by zlib and encoded in base 85. Source: the tables `iq2xxs_grid`,
+`iq2xs_grid`, `iq2s_grid`, `iq3xxs_grid`, `iq3s_grid` and `iq1s_grid` of ggml's
+`ggml-common.h`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 
 class _Packed(NamedTuple):
-    n_values: int  # of a coordinate
+    n_values: int  # possible values of a coordinate
     n_columns: int  # coordinates of a point
     points: str
 
@@ -100,17 +101,19 @@ _SHARED = {"IQ1_M": "IQ1_S"}
 
 @cache
 def codebook(type_name: str) -> NDArray[np.uint8]:
-    """Return the points that a type's blocks have indices of.
+    """Return a type's codebook.
 
     Parameters
     ----------
-    type_name : ggml's name of an IQ type: ``"IQ2_XS"``.
+    type_name : str
+        ggml's name of an IQ1, IQ2 or IQ3 type, such as `"IQ2_XS"`.
 
     Returns
     -------
-    uint8, (n_points, 8 or 4), C-contiguous, read-only: digits, of which there are 3 in
-    IQ1 and IQ2 types, 8 in IQ3. `n_points` is a power of two, as many as there are
-    indices: none leads past the end.
+    uint8, (n_points, 8 or 4)
+        Points as digits, 0 to 2 in IQ1 and IQ2, 0 to 7 in IQ3; C-contiguous and
+        read-only. `n_points` equals the number of possible indices, so that no index
+        is out of range.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""File types: the names and numbers of what a model can be quantised to.
+"""File types: names and numbers of the recipes by which models are quantised.
 
-A file type such as ``Q4_K_M`` is a recipe: most matrices become Q4_K, and those in
-which errors hurt most become something finer; `recipes` knows which. Source of the
-numbers: `enum llama_ftype` of llama.cpp's `llama.h`.
+A file type such as `Q4_K_M` stands for a recipe: most matrices become Q4_K, and those
+in which errors hurt most get a finer type. `llamacy.formats.recipes` has the rules.
+Source of the numbers: `enum llama_ftype` of llama.cpp's `llama.h`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from llamacy.ggml.types import GGMLType
 
 @dataclass(frozen=True, slots=True)
 class FileType:
-    """A recipe's name, its number in ``general.file_type``, and its main type."""
+    """A recipe.
+
+    Attributes
+    ----------
+    name : str
+        Name, such as `"Q4_K_M"`.
+    number : int
+        Number in `general.file_type`.
+    base : GGMLType
+        Type of most matrices.
+    """
 
     name: str
     number: int
@@ -50,14 +60,24 @@ _ALIASES: Final = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
 
 
 def find_file_type(name: str, *, argument: str = "type") -> FileType:
-    """Find a file type by its name, in small letters or large.
+    """Find a file type by name, in upper or lower case.
 
-    >>> find_file_type("q4_k").name
-    'Q4_K_M'
+    Parameters
+    ----------
+    name : str
+        Name, or a K type's without the size: `"Q4_K"` stands for `"Q4_K_M"`.
+    argument : str
+        Name of the caller's argument, for errors.
 
     Raises
     ------
-    ArgumentError : there is none of that name; it names the `argument`.
+    ArgumentError
+        There is no file type of that name.
+
+    Examples
+    --------
+    >>> find_file_type("q4_k").name
+    'Q4_K_M'
     """
     upper = name.upper() if isinstance(name, str) else ""
     known = FILE_TYPES.get(_ALIASES.get(upper, upper))
@@ -69,7 +89,7 @@ def find_file_type(name: str, *, argument: str = "type") -> FileType:
 
 
 def file_type_name(metadata: Mapping[str, Any]) -> str | None:
-    """Name the file type that a file's metadata tell by its number; None if unknown."""
+    """Return the name of the file type that metadata state; None if unknown."""
     number = metadata.get("general.file_type")
     names = [one.name for one in FILE_TYPES.values() if one.number == number]
     return names[0] if names else None

@@ -1,6 +1,6 @@
-"""ggml's tensor types: their numbers, sizes and meaning.
+"""ggml's tensor types: their numbers, sizes and dequantisation.
 
-Source: `enum ggml_type` of ggml's `ggml.h`. Knows nothing of files.
+Source: `enum ggml_type` of ggml's `ggml.h`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from llamacy.errors import ArgumentError
 from llamacy.ggml import blocks, codebook_blocks, ternary_blocks
 
 QUANTIZATION_VERSION = 2
-"""That of the blocks' layouts, in ``general.quantization_version``."""
+"""Version of the block layouts, in `general.quantization_version`."""
 
-_CHUNK = 1 << 18  # weights dequantised at a time: temporaries stay in the cache
+_CHUNK = 1 << 18  # weights dequantised at a time; temporaries stay in the cache
 
 
 class GGMLType(IntEnum):
-    """The tensor types llamacy reads, numbered as in GGUF files.
+    """The tensor types that llamacy reads, numbered as in GGUF files.
 
     >>> GGMLType.Q4_K.block_size, GGMLType.Q4_K.type_size
     (256, 144)
@@ -57,12 +57,12 @@ class GGMLType(IntEnum):
 
     @property
     def block_size(self) -> int:
-        """Weights in a block; rows are whole blocks."""
+        """Weights per block; rows are whole blocks."""
         return _LAYOUTS[self].block_size
 
     @property
     def type_size(self) -> int:
-        """Bytes of a block."""
+        """Bytes per block."""
         return _LAYOUTS[self].type_size
 
 
@@ -100,8 +100,8 @@ _LAYOUTS = {
     GGMLType.MXFP4: _Layout(32, 17, blocks.mxfp4),
 }
 
-# Types of ggml's that are not read here, to be refused by name. Some were taken
-# out of ggml itself, but old files still have them.
+# Unsupported types, so that errors can name them. ggml removed some of them, but files
+# in the wild have them.
 _OTHER_NAMES = {
     4: "Q4_2",
     5: "Q4_3",
@@ -124,7 +124,7 @@ _OTHER_NAMES = {
 
 
 def type_name(type_id: int) -> str:
-    """Name a tensor type as ggml does, supported or not.
+    """Return ggml's name of a tensor type, supported or not.
 
     >>> type_name(12), type_name(40), type_name(99)
     ('Q4_K', 'NVFP4', 'unknown type 99')
@@ -138,21 +138,26 @@ def type_name(type_id: int) -> str:
 def dequantize(
     data: NDArray[np.uint8], ggml_type: GGMLType, shape: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """Turn blocks into float32, with the exact bits of ggml's own dequantisation.
+    """Dequantise blocks to float32, bit-identical to ggml's own dequantisation.
 
     Parameters
     ----------
-    data : uint8, (n_bytes,); whole blocks, row after row.
-    ggml_type : what the blocks are.
-    shape : sizes, slowest first; a row (the last size) is a whole number of blocks.
+    data : uint8, (n_bytes,)
+        Whole blocks, row after row.
+    ggml_type : GGMLType
+        Type of the blocks.
+    shape : tuple of int
+        Sizes, slowest first; the last one is a multiple of the block size.
 
     Returns
     -------
-    float32 of `shape`, C-contiguous, a fresh array.
+    float32, of `shape`
+        Weights: C-contiguous, a fresh array.
 
     Raises
     ------
-    ArgumentError : `shape` is not whole blocks, or `data` is not that many bytes.
+    ArgumentError
+        `shape` is not whole blocks, or does not match the size of `data`.
     """
     layout = _LAYOUTS[ggml_type]
     if shape[-1] % layout.block_size:
@@ -169,7 +174,7 @@ def dequantize(
     packed = data.reshape(n_blocks, layout.type_size)
     weights = np.empty((n_blocks, layout.block_size), np.float32)
     step = _CHUNK // layout.block_size
-    # scales of inf and NaN are the file's business, not worth a warning here
+    # a file may have infinite or NaN scales, which shall pass without a warning
     with np.errstate(all="ignore"):
         for first in range(0, n_blocks, step):
             chunk = packed[first : first + step]

@@ -1,9 +1,9 @@
-"""What of the hub is on this machine.
+"""The models in the cache.
 
-Reads the cache of ``huggingface_hub`` as it is laid out on disk, without that library's
-slow parts and without asking the hub: `refs` name commits, a commit's folder in
-`snapshots` has its files, which are links into `blobs`, named by what they hold. A
-file appears there when it is complete.
+Reads the cache of `huggingface_hub` directly from disk, without that library's slow
+parts and without asking the hub. Files in `refs` map branches and tags to commits. A
+commit's folder in `snapshots` has its files, which link to `blobs`, named by hashes of
+their contents. A file appears once it is complete.
 https://huggingface.co/docs/huggingface_hub/guides/manage-cache
 """
 
@@ -20,8 +20,8 @@ from llamacy.hub.choice import RepoModel, matching, models_among, names_of
 from llamacy.hub.names import HubName, is_safe
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-_FEWEST = 7  # digits of a commit that stand for it
-_SHOWN = 8
+_FEWEST = 7  # digits that suffice to name a commit
+_SHOWN = 8  # digits of a commit in a name
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,21 @@ class CachedModel:
 
     Attributes
     ----------
-    name : what it is called in :func:`llamacy.load` and :func:`llamacy.remove_cached`.
-    repo : the repository it is from.
-    files : paths in it; of a split model all, in order.
-    path : the file, or the first of several, on disk; or the folder of safetensors.
-    n_bytes : size of all its files.
-    used : when it was last read or written, seconds since 1970, as far as the file
-        system keeps account of it.
-    revisions : branches, tags and commits of the repository that have this model.
+    name : str
+        Its name for `llamacy.load` and `llamacy.remove_cached`.
+    repo : str
+        Its repository.
+    files : tuple of str
+        Paths in the repository; for a split model all parts, in order.
+    path : Path
+        The file on disk, or the first of several; or the folder of safetensors.
+    n_bytes : int
+        Size of all its files, in bytes.
+    used : float
+        Time of the last read or write, in seconds since 1970, as far as the file system
+        records it.
+    revisions : tuple of str
+        Branches, tags and commits of the repository that have this model.
     """
 
     name: str
@@ -50,21 +57,30 @@ class CachedModel:
 
 
 def cache_folder() -> Path:
-    """Return the folder of the cache, which need not be there, without links."""
+    """Return the resolved path of the cache's folder, which need not exist."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE).resolve()
 
 
 def repo_folder(repo: str) -> Path:
-    """Return the folder in it that a repository has."""
+    """Return a repository's folder in the cache."""
     return cache_folder() / f"models--{repo.replace('/', '--')}"
 
 
 def find_cached(name: HubName) -> Path | None:
-    """Return the one model in the cache that `name` means: its first file, or a folder.
+    """Return the path of the model in the cache that `name` stands for.
 
-    Of a folder, the type of weights in `name` is left to who reads it.
+    Parameters
+    ----------
+    name : HubName
+        A name. If the repository is a folder of safetensors, its type of weights is
+        ignored: the caller quantises.
+
+    Returns
+    -------
+    Path or None
+        The first file, or the folder; None unless exactly one model matches.
     """
     snapshot = _snapshot(repo_folder(name.repo), name.revision or "main")
     if snapshot is None:
@@ -76,15 +92,22 @@ def find_cached(name: HubName) -> Path | None:
 
 
 def _models_in(snapshot: Path, repo: str, *, runs: bool) -> list[RepoModel]:
-    """Put the files of a revision together to models, those that are whole.
+    """Return the complete models of a revision.
 
-    runs : whether a folder must be of a model that llamacy can run: other programs'
-        are in the cache too.
+    Parameters
+    ----------
+    snapshot : Path
+        The revision's folder.
+    repo : str
+        The repository's name, for errors.
+    runs : bool
+        Whether to return a folder only if llamacy can run its model: the cache also has
+        those of other programs.
     """
     files = _files(snapshot)
     if (models := models_among(files)) or "config.json" not in files:
         return models
-    # late: reading config.json takes more imports than looking for a file
+    # imported here, since reading config.json needs many imports that GGUF does not
     from llamacy.hub.folders import cached_folder
 
     folder = cached_folder(files, snapshot, repo, runs=runs)
@@ -92,7 +115,7 @@ def _models_in(snapshot: Path, repo: str, *, runs: bool) -> list[RepoModel]:
 
 
 def _snapshot(folder: Path, revision: str) -> Path | None:
-    """Return where a repository's cache has the files of a revision."""
+    """Return the folder of a revision in a repository's folder."""
     commit = _read_ref(folder / "refs" / revision) or revision
     if COMMIT.fullmatch(commit):
         return folder / "snapshots" / commit
@@ -101,7 +124,7 @@ def _snapshot(folder: Path, revision: str) -> Path | None:
 
 
 def stands_for(text: str, revision: str) -> bool:
-    """Whether `text` is the name `revision`, or the beginning of such a commit."""
+    """Whether `text` equals `revision`, or abbreviates it if it is a commit."""
     if len(text) >= _FEWEST and COMMIT.fullmatch(revision):
         return revision.startswith(text)
     return text == revision
@@ -124,7 +147,7 @@ def _commits(folder: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[str]:
-    """Paths of all files below `folder`, without links that lead nowhere."""
+    """Return the paths of all files below `folder`, without dangling links."""
     return [
         path.relative_to(folder).as_posix()
         for path in _walk(folder)
@@ -138,13 +161,27 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def cached_models() -> list[CachedModel]:
-    """List the models in the cache, by name: GGUF files, and folders of safetensors.
+    """List the models in the hub's cache: GGUF files, and folders of safetensors.
 
-    One that several revisions of a repository have is listed once.
+    See what takes disk space, and what can be loaded without a network. Nothing is
+    asked of the hub. A model that several revisions of a repository share is listed
+    once.
+
+    Returns
+    -------
+    list of CachedModel
+        Sorted by name.
 
     Raises
     ------
-    ModelFileError : the cache cannot be read.
+    ModelFileError
+        The cache cannot be read.
+
+    Examples
+    --------
+    >>> path = llamacy.pull("bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M")
+    >>> [model.name for model in llamacy.cached_models()]
+    ['bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M']
     """
     root = cache_folder()
     try:
@@ -160,17 +197,15 @@ def cached_models() -> list[CachedModel]:
 
 
 def _models_of(folder: Path, repo: str) -> Iterator[CachedModel]:
-    refs: dict[str, list[str]] = {}
-    for path in _walk(folder / "refs"):
-        if commit := _read_ref(path):
-            name = path.relative_to(folder / "refs").as_posix()
-            refs.setdefault(commit, []).append(name)
-    # The default branch first, then other named revisions: these are what to call it.
+    """Yield the models of a repository's folder in the cache."""
+    refs = _refs(folder)
+    # A model is named after the first commit that has it: the default branch's, then
+    # those of other branches and tags.
     commits = sorted(
         _commits(folder),
         key=lambda commit: ("main" not in refs.get(commit, ()), commit not in refs),
     )
-    # A model is what its files hold: the same in another revision is the same model.
+    # Models are identified by their blobs, so that revisions can share one.
     found: dict[tuple[Path, ...], list[tuple[str, str, RepoModel]]] = {}
     for commit in commits:
         names = sorted(refs.get(commit, []), key=lambda name: (name != "main", name))
@@ -185,7 +220,7 @@ def _models_of(folder: Path, repo: str) -> Iterator[CachedModel]:
         commit, name, model = places[0]
         try:
             stats = [blob.stat() for blob in blobs]
-        except OSError:  # it has just been removed
+        except OSError:  # removed in the meantime
             continue
         yield CachedModel(
             name=name,
@@ -200,3 +235,13 @@ def _models_of(folder: Path, repo: str) -> Iterator[CachedModel]:
                 for revision in (*refs.get(commit, []), commit)
             ),
         )
+
+
+def _refs(folder: Path) -> dict[str, list[str]]:
+    """Return the branches and tags of each commit."""
+    refs: dict[str, list[str]] = {}
+    for path in _walk(folder / "refs"):
+        if commit := _read_ref(path):
+            name = path.relative_to(folder / "refs").as_posix()
+            refs.setdefault(commit, []).append(name)
+    return refs

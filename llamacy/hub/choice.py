@@ -1,7 +1,7 @@
-"""Which files of a repository a name means.
+"""Chooses the GGUF files of a repository that a name stands for.
 
-A repository holds one model many times, with weights of different types, and each
-as one file or split into several; beside them lie files that are no model.
+A repository may have a model in many types, each as one file or split into several,
+beside GGUF files that are not models.
 """
 
 from __future__ import annotations
@@ -16,14 +16,31 @@ from llamacy.errors import ArgumentError
 from llamacy.hub.names import HubName
 
 PREFERENCE = (
-    *("Q4_K_M", "Q4_K_S", "IQ4_NL", "IQ4_XS", "Q4_0", "Q4_1", "MXFP4"),
-    *("Q5_K_M", "Q5_K_S", "Q5_0", "Q5_1", "Q6_K", "Q8_0"),
-    *("Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K", "F16", "BF16", "F32"),
+    "Q4_K_M",
+    "Q4_K_S",
+    "IQ4_NL",
+    "IQ4_XS",
+    "Q4_0",
+    "Q4_1",
+    "MXFP4",
+    "Q5_K_M",
+    "Q5_K_S",
+    "Q5_0",
+    "Q5_1",
+    "Q6_K",
+    "Q8_0",
+    "Q3_K_L",
+    "Q3_K_M",
+    "Q3_K_S",
+    "Q2_K",
+    "F16",
+    "BF16",
+    "F32",
 )
-"""Types in the order they are taken in when a name does not say which: about 4 bits,
-then finer ones, then coarser ones, then what was not quantised at all."""
+"""Types in order of preference for a name without a type: about 4 bits, then finer
+ones, then coarser ones, then floats."""
 
-_N_NAMED = 24  # models, in an error
+_N_NAMED = 24  # models named in an error
 _SPLIT = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})\.gguf", re.I | re.S)
 _TYPE = re.compile(
     r"(?:^|[-._/])((?:UD-)?(?:"
@@ -31,7 +48,7 @@ _TYPE = re.compile(
     r"|TQ[12]_0|MXFP4|BF16|FP?16|FP?32))(?=[-._/]|$)",
     re.I,
 )
-_NO_MODEL = re.compile(r"mmproj|imatrix", re.I)
+_NOT_A_MODEL = re.compile(r"mmproj|imatrix", re.I)
 
 
 @dataclass(frozen=True)
@@ -40,9 +57,12 @@ class RepoModel:
 
     Attributes
     ----------
-    files : paths in the repository; of a split model all, in order.
-    type : of the weights, as the files' names tell: ``"Q4_K_M"``; None if they do not.
-    is_folder : whether it is all of them together, and no GGUF file.
+    files : tuple of str
+        Paths in the repository; for a split model all parts, in order.
+    type : str or None
+        Type of the weights by the files' names, such as `"Q4_K_M"`; None if unknown.
+    is_folder : bool
+        Whether the files are a folder of safetensors rather than GGUF.
     """
 
     files: tuple[str, ...]
@@ -50,14 +70,14 @@ class RepoModel:
     is_folder: bool = False
 
     def path_in(self, snapshot: Path) -> Path:
-        """Return the first file on disk, or the folder that they are."""
+        """Return the path of the first file on disk, or of the folder."""
         return snapshot if self.is_folder else snapshot / self.files[0]
 
 
 def models_among(files: Iterable[str]) -> list[RepoModel]:
-    """Put the GGUF files of a repository together to models, by name.
+    """Group the GGUF files of a repository into models, sorted by name.
 
-    Splits that lack a part are left out.
+    Split models that lack a part are left out.
     """
     splits: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
     models = []
@@ -75,24 +95,24 @@ def models_among(files: Iterable[str]) -> list[RepoModel]:
 
 
 def _type_of(stem: str) -> str | None:
-    """Return the type that a file's name, or else its folder's, ends with or holds."""
+    """Return the last type that a path without its extension names; None if none."""
     found = _TYPE.findall(stem)
     return re.sub("^FP", "F", found[-1].upper()) if found else None
 
 
 def _is_plain(model: RepoModel) -> bool:
-    """Whether it is a model of its own, and no part of one or statistics about it."""
-    return not _NO_MODEL.search(model.files[0])
+    """Whether it is a whole model, not a vision projector or an importance matrix."""
+    return not _NOT_A_MODEL.search(model.files[0])
 
 
 def matching(models: Sequence[RepoModel], name: HubName) -> list[RepoModel]:
-    """Return those of `models` that `name` may mean."""
+    """Return the models that `name` may stand for."""
     if name.file is not None:
         return [model for model in models if name.file in model.files]
     models = [model for model in models if _is_plain(model)]
     if name.variant is not None:
         wanted = _type_of(name.variant) or name.variant.upper()
-        # Dynamic types are found by the plain name too, if nothing else has it.
+        # a plain type also matches Unsloth's dynamic one, if nothing else does
         exact = [model for model in models if model.type == wanted]
         return exact or [model for model in models if model.type == f"UD-{wanted}"]
     for type_name in PREFERENCE:
@@ -102,11 +122,12 @@ def matching(models: Sequence[RepoModel], name: HubName) -> list[RepoModel]:
 
 
 def only(found: Sequence[RepoModel], name: HubName) -> RepoModel:
-    """Return the one in `found`.
+    """Return the only model in `found`.
 
     Raises
     ------
-    ArgumentError : it has more; they are named.
+    ArgumentError
+        `found` has several models; the error names them.
     """
     if len(found) > 1:
         raise ArgumentError(
@@ -117,8 +138,8 @@ def only(found: Sequence[RepoModel], name: HubName) -> RepoModel:
 
 
 def names_of(models: Sequence[RepoModel], name: HubName) -> list[str]:
-    """Name each of `models`, of the repository in `name`, so that no other is meant."""
-    if any(model.is_folder for model in models):  # there is nothing beside it
+    """Return an unambiguous name for each of the models of `name`'s repository."""
+    if any(model.is_folder for model in models):  # the repository's only model
         return [str(HubName(name.repo, name.revision))]
     plain = [model.type for model in models if _is_plain(model)]
     prefix = HubName(name.repo, name.revision)
@@ -131,7 +152,7 @@ def names_of(models: Sequence[RepoModel], name: HubName) -> list[str]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """`names` for an error: the first few, and how many more there are."""
+    """Return names for an error: the first few, and the number of others."""
     more = len(names) - _N_NAMED
     shown = ", ".join(names[:_N_NAMED]) or "none"
     return f"{shown} and {more} more" if more > 0 else shown

@@ -1,8 +1,8 @@
-"""Repositories that are no GGUF files but a folder as Hugging Face has them.
+"""Repositories without GGUF files that are a folder of safetensors.
 
-Which of their files make the model: config.json, what is about the vocabulary, and the
-safetensors, one or as many as an index lists. A repository with GGUF files is those,
-whatever else it has.
+The model consists of config.json, the files of the vocabulary, and one safetensors file
+or those that an index lists. A repository that has GGUF files is never treated as a
+folder.
 """
 
 from __future__ import annotations
@@ -20,11 +20,16 @@ from llamacy.ggml.file_types import FILE_TYPES, FileType, find_file_type
 from llamacy.hub.choice import RepoModel, listed
 from llamacy.hub.names import HubName
 
-# What is fetched as far as a repository has it, before the weights.
-_BESIDE: Final = (
-    *("generation_config.json", "tokenizer.json", "tokenizer.model"),
-    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("chat_template.jinja", "chat_template.json"),
+# Optional files, downloaded before the weights.
+_OPTIONAL: Final = (
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
 )
 
 
@@ -34,33 +39,41 @@ def is_folder(files: Collection[str]) -> bool:
 
 
 def guides(files: Collection[str]) -> list[str]:
-    """Files that say what the others are, and come first."""
+    """Return the files that describe the model, which are downloaded first."""
     return [CONFIG] if SINGLE in files else [CONFIG, INDEX]
 
 
 def check_runs(folder: Path) -> None:
-    """Look whether config.json is that of a model that llamacy can run.
+    """Check that config.json describes a model that llamacy can run.
 
     Raises
     ------
-    FormatError : it is broken, or (UnsupportedError) asks for what is not known here.
+    FormatError
+        config.json is broken.
+    UnsupportedError
+        config.json has a setting that llamacy does not support.
     """
     read_config(read_json(folder / CONFIG), folder.name)
 
 
 def folder_model(files: Collection[str], folder: Path, repo: str) -> RepoModel:
-    """Put a repository's files together to a model.
+    """Return the model of a repository for which `is_folder` is true.
 
     Parameters
     ----------
-    files : paths in it, of which `is_folder` is true.
-    folder : has `guides` of it on this machine.
-    repo : its name, for errors.
+    files : Collection of str
+        Paths in the repository.
+    folder : Path
+        A folder on disk that has its `guides`.
+    repo : str
+        The repository's name, for errors.
 
     Raises
     ------
-    FormatError : the index is broken.
-    HubNotFoundError : the index names files that the repository has not.
+    FormatError
+        The index is broken.
+    HubNotFoundError
+        The index names files that are not in the repository.
     """
     weights = [SINGLE]
     if SINGLE not in files:
@@ -68,19 +81,28 @@ def folder_model(files: Collection[str], folder: Path, repo: str) -> RepoModel:
         missing = [file for file in weights if file not in files]
         if missing:
             raise HubNotFoundError(
-                f"{repo}: {INDEX} names files that the repository has not: "
+                f"{repo}: {INDEX} names files that are not in the repository: "
                 f"{listed(missing)}"
             )
-    beside = [file for file in _BESIDE if file in files]
-    return RepoModel((*guides(files), *beside, *weights), None, is_folder=True)
+    optional = [file for file in _OPTIONAL if file in files]
+    return RepoModel((*guides(files), *optional, *weights), None, is_folder=True)
 
 
 def cached_folder(
     files: Collection[str], folder: Path, repo: str, *, runs: bool
 ) -> RepoModel | None:
-    """Find the model in a folder of the cache; None if it is none, or not whole.
+    """Return the model of a folder in the cache; None if there is no complete one.
 
-    runs : whether it must be one that llamacy can run.
+    Parameters
+    ----------
+    files : Collection of str
+        Paths in the folder.
+    folder : Path
+        The folder.
+    repo : str
+        The repository's name, for errors.
+    runs : bool
+        Whether llamacy must be able to run the model.
     """
     if not is_folder(files):
         return None
@@ -93,12 +115,14 @@ def cached_folder(
 
 
 def wanted_type(name: HubName) -> FileType | None:
-    """Find what a name wants the weights of a folder to become, None for nothing.
+    """Return the type to which a name asks to quantise a folder; None if it does not.
 
     Raises
     ------
-    ArgumentError : there is no such type.
-    HubNotFoundError : the name is that of a file.
+    ArgumentError
+        The type is unknown.
+    HubNotFoundError
+        The name is a file's, which a folder does not have.
     """
     if name.file is not None:
         raise HubNotFoundError(f"no {name} on the hub; the repository has {name.repo}")

@@ -1,4 +1,4 @@
-"""How much has been transferred, for whoever waits."""
+"""Measures the progress of a download."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Any, Self
 
 
 class Meter:
-    """Adds up what all files' progress bars are told, and passes the share on.
+    """Adds up the progress of all files, and reports the share to a callback.
 
     Parameters
     ----------
-    progress : called with the share transferred, 0.0 to 1.0; or None.
+    progress : callable or None
+        Called with the share transferred, 0.0 to 1.0.
 
     Attributes
     ----------
-    raised : what `progress` raised.
+    raised : Exception or None
+        The exception that `progress` raised.
     """
 
     def __init__(self, progress: Callable[[float], None] | None) -> None:
@@ -25,20 +27,20 @@ class Meter:
         self.raised: Exception | None = None
 
     def begin(self, n_bytes: int) -> None:
-        """Say how much there is to transfer."""
+        """Set the number of bytes to transfer."""
         self._total = n_bytes
 
     def add(self, n_bytes: int) -> None:
-        """Say that more has been transferred, or less: a file may begin anew."""
+        """Count transferred bytes; negative if a file starts over."""
         self._done += n_bytes
         if self._done < self._total:
-            self._tell(self._done / self._total)
+            self._report(self._done / self._total)
 
     def end(self) -> None:
-        """Say that all is there; nothing had to be transferred perhaps."""
-        self._tell(1.0)
+        """Report that all files are there, even if nothing had to be transferred."""
+        self._report(1.0)
 
-    def _tell(self, share: float) -> None:
+    def _report(self, share: float) -> None:
         if self._progress is not None:
             try:
                 self._progress(share)
@@ -47,7 +49,7 @@ class Meter:
                 raise
 
     def bar_class(self) -> type:
-        """Make what ``huggingface_hub`` takes for a kind of tqdm's bars."""
+        """Return a class that `huggingface_hub` accepts as a kind of tqdm's bars."""
         meter = self
 
         class Bar(_SilentBar):
@@ -59,7 +61,7 @@ class Meter:
 
 
 class _SilentBar:
-    """As much of tqdm's bars as is used, and nothing to be seen."""
+    """The part of tqdm's interface that `huggingface_hub` uses, without any output."""
 
     def __init__(self, *_: Any, total: int | None = None, **__: Any) -> None:
         self.total = total
@@ -69,15 +71,15 @@ class _SilentBar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing was drawn."""
+        """Do nothing."""
 
     def update_transfer(self, n: float | None = 1) -> None:
-        """Bytes on the way, which are counted when they have been written."""
+        """Do nothing: bytes in transfer are counted once they are on disk."""
 
     def close(self) -> None:
-        """Nothing was drawn."""
+        """Do nothing."""
 
     def refresh(self, *_: object, **__: object) -> None:
-        """Nothing is drawn."""
+        """Do nothing."""
 
     set_postfix_str = set_transfer_postfix_str = set_description = refresh

@@ -1,8 +1,8 @@
-"""How a model on the hub is named: ``user/repo@revision:Q4_K_M``.
+"""Names of models on the hub: `user/repo@revision:Q4_K_M`.
 
-What may be left out: the revision (it is ``main`` then), and what follows the colon,
-which is a type of weights or a file. A file may follow a slash as well. ``hf://``
-before it says that no path is meant.
+The revision is optional and defaults to `main`. The optional part after the colon is a
+type of weights or a file; a file may also follow a slash. The prefix `hf://` marks a
+name that must not be taken for a path.
 """
 
 from __future__ import annotations
@@ -12,27 +12,31 @@ from dataclasses import dataclass
 
 from llamacy.errors import ArgumentError
 
-WRITTEN = "a name like user/repo, user/repo:Q4_K_M or user/repo/file.gguf"
+NAME_FORMS = "a name like user/repo, user/repo:Q4_K_M or user/repo/file.gguf"
 SCHEME = "hf://"
 
-# As the hub has it: letters, digits, and -_. inside.
+# The hub's rule: letters and digits, with -_. in between.
 _PART = r"[A-Za-z0-9_](?:[\w.\-]*[A-Za-z0-9_])?"
 _REPOSITORY = re.compile(rf"({_PART}/{_PART})((?:[@:/].*)?)", re.ASCII | re.DOTALL)
-# Of revisions only those before a colon, and pull requests, may have a slash.
+# A revision may have a slash only before a colon, or if it is a pull request.
 _REVISION = re.compile(r"@([^:@]+(?=:)|(?:refs/[a-z]+/)?[^:@/]+(?=/|$))(.*)", re.DOTALL)
 _VARIANT = re.compile(r"[\w.\-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
 class HubName:
-    """What a name says.
+    """A parsed name, with at most one of `variant` and `file`.
 
     Attributes
     ----------
-    repo : ``"user/repo"``.
-    revision : a branch, tag, or commit (also its beginning); None is ``main``.
-    variant : type of the weights, ``"Q4_K_M"``, in whatever case.
-    file : path of a file in the repository. At most one of both is given.
+    repo : str
+        `"user/repo"`.
+    revision : str or None
+        A branch, tag, or (abbreviated) commit; None is `main`.
+    variant : str or None
+        Type of the weights, such as `"Q4_K_M"`, in upper or lower case.
+    file : str or None
+        Path of a file in the repository.
     """
 
     repo: str
@@ -43,18 +47,19 @@ class HubName:
     def __str__(self) -> str:
         revision = f"@{self.revision}" if self.revision else ""
         variant = f":{self.variant}" if self.variant else ""
-        # After a slash it would seem to belong to a revision that has some.
+        # if the revision has slashes, another one would make the file a part of it
         mark = ":" if "/" in revision else "/"
         file = f"{mark}{self.file}" if self.file else ""
         return f"{self.repo}{revision}{variant}{file}"
 
 
 def parse_name(text: str) -> HubName | None:
-    """Read a name; None if `text` is not written like one and will be a path.
+    """Parse a name; return None if `text` does not look like one, but like a path.
 
     Raises
     ------
-    ArgumentError : it begins like a name and goes on otherwise.
+    ArgumentError
+        `text` begins like a name, but the rest is invalid.
 
     Examples
     --------
@@ -78,7 +83,7 @@ def parse_name(text: str) -> HubName | None:
             raise _malformed(text)
         revision, rest = found.groups()
     if not rest:
-        # The hub has no repository of such a name, but disks have such files.
+        # "user/file.gguf": repositories are not named like this, but files are
         is_path = revision is None and not forced and repo.lower().endswith(".gguf")
         return None if is_path else HubName(repo, revision)
     mark, rest = rest[0], rest[1:]
@@ -93,7 +98,7 @@ def parse_name(text: str) -> HubName | None:
 
 def _malformed(text: str) -> ArgumentError:
     return ArgumentError(
-        f"source: wanted a path or {WRITTEN} (@revision after repo), found {text!r}"
+        f"source: wanted a path or {NAME_FORMS} (@revision after repo), found {text!r}"
     )
 
 
@@ -102,7 +107,7 @@ def _is_repository(text: str) -> bool:
 
 
 def is_safe(path: str) -> bool:
-    """Whether `path` cannot lead out of the folder it is taken in, on any system."""
+    """Whether a relative path stays inside its folder, on any system."""
     return path.isprintable() and not (
         "\\" in path or ":" in path or {"", ".", ".."} & set(path.split("/"))
     )

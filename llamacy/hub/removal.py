@@ -1,4 +1,4 @@
-"""Removing a model from the cache, and nothing else."""
+"""Removes a model from the cache, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,35 +14,38 @@ from llamacy.hub.cache import (
     stands_for,
 )
 from llamacy.hub.choice import listed, matching, models_among
-from llamacy.hub.names import WRITTEN, HubName, parse_name
+from llamacy.hub.names import NAME_FORMS, HubName, parse_name
 
 if TYPE_CHECKING:
     from huggingface_hub import CachedRepoInfo, HFCacheInfo
 
 
 def pick_cached(name: str) -> CachedModel:
-    """Return the one model in the cache that `name` says, and may say alone.
+    """Return the only model in the cache that `name` stands for.
 
     Raises
     ------
-    ArgumentError : it is no name, or may mean several of those there.
-    HubNotFoundError : there is none; the message says which there are.
+    ArgumentError
+        `name` is not a name, or is ambiguous.
+    HubNotFoundError
+        The cache has no such model; the message lists those that it has.
     """
     parsed = parse_name(name) if isinstance(name, str) else None
     if parsed is None:
-        raise ArgumentError(f"name: wanted {WRITTEN}, found {name!r}")
+        raise ArgumentError(f"name: wanted {NAME_FORMS}, found {name!r}")
     models = cached_models()
-    found = _meant(models, parsed)
+    found = _matching_cached(models, parsed)
     if not found:
-        there = listed([model.name for model in models])
-        raise HubNotFoundError(f"no {parsed} in the cache; it has {there}")
+        names = listed([model.name for model in models])
+        raise HubNotFoundError(f"no {parsed} in the cache; it has {names}")
     if len(found) > 1:
         names = listed([model.name for model in found])
         raise ArgumentError(f"{parsed}: wanted one of {names}")
     return found[0]
 
 
-def _meant(models: list[CachedModel], name: HubName) -> list[CachedModel]:
+def _matching_cached(models: list[CachedModel], name: HubName) -> list[CachedModel]:
+    """Return the models for which `name` may stand."""
     revision = name.revision or "main"
     of_files = {
         model.files: model
@@ -51,37 +54,50 @@ def _meant(models: list[CachedModel], name: HubName) -> list[CachedModel]:
         and any(stands_for(revision, one) for one in model.revisions)
     }
     if name.variant is None and name.file is None:
-        # Which to load of several is a matter of taste; which to remove is not.
+        # no preference among types, as in loading: a removal must be unambiguous
         return list(of_files.values())
     files = [file for files in of_files for file in files]
     return [of_files[model.files] for model in matching(models_among(files), name)]
 
 
 def remove_cached(name: str) -> int:
-    """Remove a model from the cache: all its files, in all revisions that have them.
+    """Remove a model from the hub's cache: its files, in all revisions that have them.
 
-    What other models share with it stays.
+    Files that it shares with other models stay.
 
     Parameters
     ----------
-    name : as :func:`llamacy.cached_models` gives it; ``"user/repo"`` if the cache has
-        just one model of that repository.
+    name : str
+        A name from `llamacy.cached_models`; or ``"user/repo"``, if the cache has just
+        one model of that repository.
 
     Returns
     -------
-    The bytes that were freed.
+    int
+        Bytes freed.
 
     Raises
     ------
-    ArgumentError : it is no name, or may mean several of those there.
-    HubNotFoundError : there is none; the message says which there are.
-    ModelFileError : a file cannot be removed, or the cache is damaged.
+    ArgumentError
+        The name is invalid, or may mean several models of the cache.
+    HubNotFoundError
+        The cache has no such model; the message says which it has.
+    ModelFileError
+        A file cannot be removed, or the cache is damaged.
+
+    Examples
+    --------
+    >>> path = llamacy.pull("bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M")
+    >>> llamacy.remove_cached("bartowski/SmolLM2-135M-Instruct-GGUF") > 0
+    True
+    >>> llamacy.cached_models()
+    []
     """
     return remove(pick_cached(name))
 
 
 def remove(model: CachedModel) -> int:
-    """Do the same with a model that was picked."""
+    """Remove a model that `pick_cached` returned; return the number of bytes freed."""
     scanned, repo = _scan(model)
     files = [
         file
@@ -96,7 +112,7 @@ def remove(model: CachedModel) -> int:
     except OSError as error:
         path = error.filename or str(model.path)
         raise ModelFileError(error.errno or errno.EIO, error.strerror, path) from error
-    # Commits that are empty now go, and with the last of them the repository.
+    # remove commits without files, and with the last one the repository
     scanned, repo = _scan(model)
     empty = [one.commit_hash for one in repo.revisions if not one.files]
     scanned.delete_revisions(*set(empty).intersection(model.revisions)).execute()
@@ -104,7 +120,7 @@ def remove(model: CachedModel) -> int:
 
 
 def _scan(model: CachedModel) -> tuple[HFCacheInfo, CachedRepoInfo]:
-    """Let the library look at the cache; a repository it cannot read is an error."""
+    """Scan the cache with the library; a repository that it cannot read is an error."""
     from huggingface_hub import scan_cache_dir
 
     scanned = scan_cache_dir(cache_folder())
@@ -112,6 +128,6 @@ def _scan(model: CachedModel) -> tuple[HFCacheInfo, CachedRepoInfo]:
         if (repo.repo_type, repo.repo_id) == ("model", model.repo):
             return scanned, repo
     folder = str(repo_folder(model.repo))
-    told = [str(warning) for warning in scanned.warnings if folder in str(warning)]
-    reason = f"damaged, remove it by hand: {' '.join(told)}"
+    warnings = [str(each) for each in scanned.warnings if folder in str(each)]
+    reason = f"damaged, remove it by hand: {' '.join(warnings)}"
     raise ModelFileError(errno.EINVAL, reason, folder)

@@ -1,4 +1,4 @@
-"""Getting a model's files from the hub into the cache."""
+"""Downloads a model's files from the hub into the cache."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _logger = logging.getLogger("llamacy")
 
 
 def fetch(name: HubName, progress: Callable[[float], None] | None) -> Path:
-    """Get the newest version of what `name` means, as far as it is not there.
+    """Download the missing files of the newest version of a model.
 
-    What it returns and raises is what :func:`llamacy.hub.pull` does.
+    Returns and raises the same as `llamacy.pull`.
     """
     meter = Meter(progress)
     try:
@@ -39,7 +39,7 @@ def fetch(name: HubName, progress: Callable[[float], None] | None) -> Path:
     except LlamacyError:
         raise
     except Exception as error:
-        if error is meter.raised:  # by who watches, and not by the hub
+        if error is meter.raised:  # by the caller's `progress`, not by the hub
             raise
         raise explained(error, name) from error
 
@@ -50,22 +50,22 @@ def _fetch(name: HubName, meter: Meter) -> Path:
     model = _pick(name, commit, sizes, snapshot)
     files = model.files
     missing = [file for file in files if _size(snapshot / file) != sizes[file]]
-    again = {file: _remains(snapshot / file) for file in missing}
+    is_damaged = {file: _clear_damaged(snapshot / file) for file in missing}
     n_bytes = sum(
         sizes[file]
         for file in missing
-        if again[file] or _must_come(name.repo, file, commit)
+        if is_damaged[file] or _needs_transfer(name.repo, file, commit)
     )
     if n_bytes:
         _check_space(n_bytes)
         _logger.info("%s: fetching %d bytes from %s", name, n_bytes, endpoint())
     meter.begin(n_bytes)
     for file in missing:
-        path = _get(name.repo, file, commit, meter, again=again[file])
+        path = _download(name.repo, file, commit, meter, force=is_damaged[file])
         _check_size(path, sizes[file], f"{name.repo}/{file}")
     if not stands_for(name.revision or "main", commit):
-        # Only now does the revision's name lead to this commit, with all of the model.
-        newest = _get(name.repo, files[0], name.revision or "main", meter)
+        # Point the branch or tag at this commit, now that the model is complete.
+        newest = _download(name.repo, files[0], name.revision or "main", meter)
         if newest != snapshot / files[0]:
             raise HubConnectionError(f"{name.repo} has just been changed; try again")
     meter.end()
@@ -73,7 +73,7 @@ def _fetch(name: HubName, meter: Meter) -> Path:
 
 
 def _listing(name: HubName) -> tuple[str, dict[str, int]]:
-    """Ask the hub for the commit of a revision, and its files with their sizes."""
+    """Ask the hub for the commit of a revision, and the sizes of its files."""
     from huggingface_hub import HfApi, constants
 
     found = HfApi(library_name="llamacy").model_info(
@@ -84,7 +84,7 @@ def _listing(name: HubName) -> tuple[str, dict[str, int]]:
     )
     commit, siblings = found.sha, found.siblings
     if not (isinstance(commit, str) and COMMIT.fullmatch(commit)) or siblings is None:
-        raise HubError(f"{name}: {endpoint()} does not answer as a hub does")
+        raise HubError(f"{name}: {endpoint()} does not answer like a hub")
     return commit, {
         one.rfilename: one.size
         for one in siblings
@@ -101,9 +101,9 @@ def _pick(
     """Choose the model among a repository's files."""
     models = models_among(sizes)
     if not models and is_folder(sizes):
-        wanted_type(name)  # what cannot be is not to be found out hours later
+        wanted_type(name)  # fail on a bad type now, not after hours of downloading
         for file in guides(sizes):
-            _bring(name.repo, file, commit, sizes[file], snapshot)
+            _download_small(name.repo, file, commit, sizes[file], snapshot)
         check_runs(snapshot)
         return folder_model(sizes, snapshot, name.repo)
     if not models:
@@ -111,21 +111,23 @@ def _pick(
         raise UnsupportedError(name.repo, "files", wanted, listed(sorted(sizes)))
     found = matching(models, name)
     if not found:
-        there = listed(names_of(models, name))
-        raise HubNotFoundError(f"no {name} on the hub; the repository has {there}")
+        names = listed(names_of(models, name))
+        raise HubNotFoundError(f"no {name} on the hub; the repository has {names}")
     return only(found, name)
 
 
-def _bring(repo: str, file: str, commit: str, size: int, snapshot: Path) -> None:
-    """Get one small file, unless it is there."""
+def _download_small(
+    repo: str, file: str, commit: str, size: int, snapshot: Path
+) -> None:
+    """Download a file without reporting progress, unless it is in the cache."""
     if _size(snapshot / file) != size:
-        again = _remains(snapshot / file)
-        path = _get(repo, file, commit, Meter(None), again=again)
+        is_damaged = _clear_damaged(snapshot / file)
+        path = _download(repo, file, commit, Meter(None), force=is_damaged)
         _check_size(path, size, f"{repo}/{file}")
 
 
-def _must_come(repo: str, file: str, revision: str) -> bool:
-    """Whether a file is to be transferred: another revision may have the same one."""
+def _needs_transfer(repo: str, file: str, revision: str) -> bool:
+    """Whether no other revision in the cache has the same file."""
     from huggingface_hub import hf_hub_download
 
     plan = hf_hub_download(
@@ -134,10 +136,10 @@ def _must_come(repo: str, file: str, revision: str) -> bool:
     return plan.will_download
 
 
-def _get(
-    repo: str, file: str, revision: str, meter: Meter, *, again: bool = False
+def _download(
+    repo: str, file: str, revision: str, meter: Meter, *, force: bool = False
 ) -> Path:
-    """Get one file, unless it is there; or get it `again`."""
+    """Download a file unless it is in the cache, or in any case if `force`."""
     from huggingface_hub import hf_hub_download
 
     path = hf_hub_download(
@@ -146,16 +148,17 @@ def _get(
         revision=revision,
         cache_dir=cache_folder(),
         library_name="llamacy",
-        force_download=again,
+        force_download=force,
         tqdm_class=meter.bar_class(),
     )
     return Path(path)
 
 
-def _remains(path: Path) -> bool:
-    """Whether a damaged file is in the way.
+def _clear_damaged(path: Path) -> bool:
+    """Remove a damaged file, or return True if the download must be forced.
 
-    A link's target can be replaced; where the cache has no links, the file is removed.
+    A forced download replaces a link's target. In a cache without links, the file is
+    removed here.
     """
     if path.is_symlink():
         return path.exists()
@@ -171,7 +174,7 @@ def _size(path: Path) -> int | None:
 
 
 def _check_size(path: Path, wanted: int, name: str) -> None:
-    """Take care that a file which is not what the hub announced is not kept."""
+    """Remove a file that does not have the size that the hub announced, and raise."""
     found = _size(path)
     if found != wanted:
         path.resolve().unlink(missing_ok=True)
@@ -182,7 +185,7 @@ def _check_size(path: Path, wanted: int, name: str) -> None:
 
 
 def _check_space(n_bytes: int) -> None:
-    """Fail now if it is certain that the disk will be full."""
+    """Raise if the disk is certain to become full."""
     folder = cache_folder()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

@@ -58,6 +58,7 @@ static inline size_t kv_plane_bytes(kv_type type, int dim) {
     return PAGE_TOKENS * (elements + scales);
 }
 
+/* The layout of a layer's keys and values in a page. */
 static inline kv_layout kv_layout_of(kv_type type, int n_head, int n_head_kv, int head_dim, int value_dim) {
     kv_layout kv;
     kv.type = type;
@@ -123,10 +124,25 @@ typedef struct {
 
 /* --- the table ----------------------------------------------------------------------- */
 
+/* y = f(x), element by element; y may be x. Items are rows. */
+typedef void (*unary_kernel)(const float *x, size_t ldx, /* (M, n) */
+                             float constant,             /* of f, if it has one */
+                             int n,
+                             float *y, size_t ldy,       /* out, (M, n) */
+                             int begin, int end);
+/* z = f(x, y), element by element; z may be x or y. Items are rows. */
+typedef void (*binary_kernel)(const float *x, const float *y, /* (M, n), rows ld apart */
+                              float *z,                       /* out, (M, n), rows ld apart */
+                              size_t ld, int n, int begin, int end);
+
+/* An elementwise operation, by its name in the vocabulary; tables of them end with a name of NULL. */
+typedef struct { const char *name; unary_kernel f; } unary_op;
+typedef struct { const char *name; binary_kernel f; } binary_op;
+
 typedef struct {
     const char *level;
     const peak_product *peaks; /* all kinds that its kernels are made of */
-    int row_chunk;             /* floats of a row that are one item of scale() or softcap() */
+    int row_chunk;             /* floats of a row that are one item of a unary operation */
     int64_t fetched_bytes;     /* of its next weights, that a waiting thread prefetches */
     /* Scratch that a thread must hand to these kernels; head_dim: the largest size of keys or
      * values in any layer. */
@@ -163,6 +179,8 @@ typedef struct {
     int (*reads_prepared)(const packed_matrix *w);
     /* y = x @ w.T + bias, or another `epilogue` of it. Items are panels of w. */
     void (*linear)(const linear_args *args, int begin, int end, void *scratch);
+    /* Whether linear() unpacks weights once for many rows; else anew for each strip of them. */
+    int (*has_many_rows)(const linear_args *args);
     /* Rotate each head of x by the table: each dimension of the first `half` with the one
      * `half` further, or, if half is 0, adjacent ones with each other. Items are rows. */
     void (*rope)(float *x, size_t ldx,               /* in/out, (M, n_head * head_dim) */
@@ -183,28 +201,9 @@ typedef struct {
                       const float *q, size_t ldq,      /* (M, n_head * head_dim) */
                       float *y, size_t ldy,            /* out, (M, n_head * value_dim) */
                       int begin, int end, void *scratch);
-    /* z = x + y. Items are rows; x, y and z are (M, n), all rows ld apart; z may be x or y. */
-    void (*add)(const float *x, const float *y,
-                float *z, /* out */
-                size_t ld, int n, int begin, int end);
-    /* z = silu(x) * y, otherwise as add(). */
-    void (*silu_mul)(const float *x, const float *y,
-                     float *z, /* out */
-                     size_t ld, int n, int begin, int end);
-    /* z = gelu(x) * y, otherwise as add(). */
-    void (*gelu_mul)(const float *x, const float *y,
-                     float *z, /* out */
-                     size_t ld, int n, int begin, int end);
-    /* y = factor * x; y may be x. Items are rows. */
-    void (*scale)(const float *x, size_t ldx, /* (M, n) */
-                  float factor, int n,
-                  float *y, size_t ldy,       /* out, (M, n) */
-                  int begin, int end);
-    /* y = cap * tanh(x / cap); y may be x. Items are rows. */
-    void (*softcap)(const float *x, size_t ldx, /* (M, n) */
-                    float cap, int n,
-                    float *y, size_t ldy,       /* out, (M, n) */
-                    int begin, int end);
+    /* All elementwise operations; rows.pxi has the tables. */
+    const unary_op *unary;
+    const binary_op *binary;
     /* z = sigmoid(x . w) * y. Items are rows. */
     void (*sigmoid_gate)(const float *x, size_t ldx, /* (M, k) */
                          const float *w, int k,      /* (k,) */

@@ -92,6 +92,21 @@ cdef extern from "interface.h" nogil:
         const char* operand
         double (*work)(int64_t n) noexcept nogil
 
+    ctypedef void (*unary_kernel)(
+        const float* x, size_t ldx, float constant, int n, float* y, size_t ldy,
+        int begin, int end) noexcept nogil
+    ctypedef void (*binary_kernel)(
+        const float* x, const float* y, float* z, size_t ld, int n,
+        int begin, int end) noexcept nogil
+
+    ctypedef struct unary_op:
+        const char* name
+        unary_kernel f
+
+    ctypedef struct binary_op:
+        const char* name
+        binary_kernel f
+
     ctypedef struct kernel_table:
         const char* level
         const peak_product* peaks
@@ -116,6 +131,7 @@ cdef extern from "interface.h" nogil:
         bint (*reads_prepared)(const packed_matrix* w) noexcept nogil
         void (*linear)(
             const linear_args* args, int begin, int end, void* scratch) noexcept nogil
+        bint (*has_many_rows)(const linear_args* args) noexcept nogil
         void (*rope)(
             float* x, size_t ldx, int n_head, int head_dim, int half,
             const float* table, int begin, int end) noexcept nogil
@@ -126,21 +142,8 @@ cdef extern from "interface.h" nogil:
             const attention_args* args, const row_run* runs, int n_runs,
             const float* q, size_t ldq, float* y, size_t ldy,
             int begin, int end, void* scratch) noexcept nogil
-        void (*add)(
-            const float* x, const float* y, float* z, size_t ld, int n,
-            int begin, int end) noexcept nogil
-        void (*silu_mul)(
-            const float* x, const float* y, float* z, size_t ld, int n,
-            int begin, int end) noexcept nogil
-        void (*gelu_mul)(
-            const float* x, const float* y, float* z, size_t ld, int n,
-            int begin, int end) noexcept nogil
-        void (*scale)(
-            const float* x, size_t ldx, float factor, int n, float* y, size_t ldy,
-            int begin, int end) noexcept nogil
-        void (*softcap)(
-            const float* x, size_t ldx, float cap, int n, float* y, size_t ldy,
-            int begin, int end) noexcept nogil
+        const unary_op* unary
+        const binary_op* binary
         void (*sigmoid_gate)(
             const float* x, size_t ldx, const float* w, int k, const float* y,
             size_t ldy, int n, float* z, size_t ldz, int begin, int end) noexcept nogil

@@ -11,9 +11,9 @@ from libc.string cimport memcpy
 
 from llamacy.kernels.interface cimport (
     EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_SWIGLU,
-    PAGE_TOKENS, PANEL_ROWS, STRIP_ROWS, UNIT_COLS, attention_args, epilogue,
-    is_float_pack, is_gated, kernel_table, kv_layout, linear_args, packed_matrix,
-    peak_product, quant_unit, row_run,
+    PAGE_TOKENS, PANEL_ROWS, STRIP_ROWS, UNIT_COLS, attention_args, binary_op,
+    epilogue, is_float_pack, is_gated, kernel_table, kv_layout, linear_args,
+    packed_matrix, peak_product, quant_unit, row_run, unary_op,
 )
 
 
@@ -190,14 +190,12 @@ TABLE.prepare = quantize
 TABLE.prepared_bytes = quantized_bytes
 TABLE.reads_prepared = reads_prepared
 TABLE.linear = linear
+TABLE.has_many_rows = has_many_rows
 TABLE.rope = rope
 TABLE.append = append
 TABLE.attention = attention
-TABLE.add = add
-TABLE.silu_mul = silu_mul
-TABLE.gelu_mul = gelu_mul
-TABLE.scale = scale
-TABLE.softcap = softcap
+TABLE.unary = UNARY
+TABLE.binary = BINARY
 TABLE.sigmoid_gate = sigmoid_gate
 TABLE.mix = mix
 

@@ -1,1 +1,15 @@
-"""A model in memory: loading it, the executor that runs it, its adapters."""
+"""A model in memory.
+
+::
+
+    loading         `load`: from a path or a name to a Model
+    executors       from an open file to what runs its forward passes
+    adapters        LoRA adapters: read, checked against the model, put together
+    opened          a model's engine, until it is closed
+    texts           the part of Model about texts: generate, stream, score, logits
+    conversations   the part of Model about conversations: chat, stream_chat
+    model           Model: those parts, and its vocabulary, adapters and sessions
+
+The parts check nothing and compute nothing themselves: they hand each call to
+`generation`, `chat` or `sessions`, which know of no class called Model.
+"""

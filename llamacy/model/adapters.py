@@ -1,7 +1,7 @@
 """LoRA adapters for a model in memory: read, checked against it, and put together.
 
-Several adapters of one matrix become one pair, their ranks side by side, with all
-scales in it: `b @ a` of that is the sum of theirs.
+Several adapters of one matrix become one pair of low-rank matrices, their ranks side by
+side, with all scales in it: its product `b @ a` is the sum of theirs.
 """
 
 from __future__ import annotations
@@ -27,13 +27,21 @@ Lora: TypeAlias = (
     "str | os.PathLike[str] | tuple[str | os.PathLike[str], float] | "
     "Sequence[str | os.PathLike[str] | tuple[str | os.PathLike[str], float]] | None"
 )
-"""A path, a path and a scale, several of these, or none."""
+"""A path, a path and a scale, several of these, or None."""
 
-_MAX_SCALE = 1e6  # more than anybody means, and far from what overflows
+_MAX_SCALE = 1e6  # beyond any use, and far from overflowing a float32
 
 
 class Adapter(NamedTuple):
-    """An adapter in use: the path of its file or folder, and its scale."""
+    """An adapter in use.
+
+    Attributes
+    ----------
+    path : str
+        Its file or folder.
+    scale : float
+        How strongly it acts; 1.0 is as it was trained.
+    """
 
     path: str
     scale: float
@@ -44,15 +52,17 @@ class AdapterSet(NamedTuple):
 
     Attributes
     ----------
-    used : what was asked for.
-    files : what is in them.
+    used : tuple of Adapter
+        Their paths and scales.
+    files : tuple of LoraFile
+        Their contents.
     """
 
     used: tuple[Adapter, ...]
     files: tuple[LoraFile, ...]
 
     def fingerprint(self) -> str:
-        """Tell what this set computes from what others do; of no adapters, ``""``."""
+        """Return a digest of what the adapters add; an empty string for no adapters."""
         if not self.used:
             return ""
         digest = hashlib.blake2b(digest_size=16)
@@ -71,20 +81,26 @@ def read_adapters(lora: Lora, config: ModelConfig) -> AdapterSet:
 
     Parameters
     ----------
-    config : of the model they are for.
+    lora : Lora
+        The argument.
+    config : ModelConfig
+        Hyperparameters of the model they are for.
 
     Raises
     ------
-    ArgumentError : it names none, or a scale is none.
-    ModelFileError : a file is missing, or cannot be read.
-    FormatError : one is broken, no adapter, or not for this family.
+    ArgumentError
+        An invalid path or scale.
+    ModelFileError
+        A file is missing, or cannot be read.
+    FormatError
+        A file is broken, is not an adapter, or is for another family.
     """
     used = tuple(_asked_for(lora))
     return AdapterSet(used, tuple(_read(Path(each.path), config) for each in used))
 
 
 def _read(path: Path, config: ModelConfig) -> LoraFile:
-    """Read a GGUF file, or a folder as PEFT writes it."""
+    """Read a GGUF file, or a folder that PEFT wrote."""
     file = read_peft_adapter(path, config) if path.is_dir() else read_gguf_adapter(path)
     if file.architecture != config.architecture:
         field, found = "general.architecture", shown(file.architecture)
@@ -99,12 +115,22 @@ def low_ranks(
 
     Parameters
     ----------
-    shapes : of all its weights, by name.
+    adapters : AdapterSet
+        The adapters, and their scales.
+    shapes : dict of str to tuple of int
+        Shapes of all the model's weights, by name.
+
+    Returns
+    -------
+    dict of str to LowRank
+        For each matrix that adapters change, ``down`` (rank, n_in) and ``up``
+        (n_out, rank), with the scales in it.
 
     Raises
     ------
-    FormatError : an adapter is for a matrix that the model does not have, or for one
-        of another shape.
+    FormatError
+        An adapter is for a matrix that the model does not have, or that has another
+        shape in the model.
     """
     pairs: dict[str, list[Pair]] = {}
     for (_, scale), file in zip(adapters.used, adapters.files, strict=True):
@@ -117,7 +143,7 @@ def low_ranks(
 
 
 def _joined(name: str, pairs: list[Pair]) -> LowRank[NDArray[np.float32]]:
-    """Make one pair of those of one matrix, their ranks side by side."""
+    """Join the pairs of one matrix, their ranks side by side."""
     axis = 1 if name == EMBEDDING else 0
     down = np.concatenate([pair.a for pair in pairs], axis=axis)
     up = np.concatenate([pair.b * np.float32(pair.scale) for pair in pairs], axis=1)
@@ -145,7 +171,7 @@ def _check_shape(
 
 
 def _asked_for(lora: Any) -> Iterable[Adapter]:
-    """Give the paths and scales of an argument."""
+    """Yield the paths and scales of an argument."""
     if lora is None:
         return
     is_one = isinstance(lora, str | os.PathLike) or _is_scaled(lora)
@@ -162,7 +188,7 @@ def _asked_for(lora: Any) -> Iterable[Adapter]:
 
 
 def _is_scaled(one: Any) -> bool:
-    """Whether it is a path and a scale, and not two paths."""
+    """Whether `one` is a path and a scale, not two paths."""
     return (
         isinstance(one, tuple)
         and len(one) == 2

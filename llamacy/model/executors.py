@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
 from llamacy.architectures import find_architecture
-from llamacy.architectures.weights import select_tensors
+from llamacy.architectures.tensors import select_tensors
 from llamacy.config import ModelConfig
-from llamacy.errors import FormatError, OutOfMemoryError
+from llamacy.errors import OutOfMemoryError
 from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.model_file import ModelFile
 from llamacy.ops.batch import N_BATCH
@@ -18,7 +18,9 @@ from llamacy.system.memory import available_memory
 if TYPE_CHECKING:
     from llamacy.ops.plan.plan import Plan
 
-Executor: TypeAlias = "Plan | ReferenceExecutor"
+LoadedExecutor: TypeAlias = "Plan | ReferenceExecutor"
+"""An executor with a model's weights in it."""
+
 Progress = Callable[[float], None]
 """Called with the share done, 0.0 to 1.0."""
 
@@ -46,7 +48,7 @@ def load_executor(
     kv_type: str = "f16",
     n_batch: int = N_BATCH,
     progress: Progress | None = None,
-) -> Executor: ...
+) -> LoadedExecutor: ...
 
 
 def load_executor(
@@ -58,36 +60,46 @@ def load_executor(
     kv_type: str = "f16",
     n_batch: int = N_BATCH,
     progress: Progress | None = None,
-) -> Executor:
+) -> LoadedExecutor:
     """Check the file's tensors against its architecture and make them runnable.
 
     Parameters
     ----------
-    file : stays open only as long as this call.
-    config : the file's hyperparameters.
-    executor : ``"plan"`` or the slow ``"reference"``.
-    n_threads, kv_type : see :func:`llamacy.load`; the plan's alone.
-    n_batch : most rows of one forward pass.
-    progress : called as weights are packed.
+    file : ModelFile
+        An open file; it may be closed after this call.
+    config : ModelConfig
+        The file's hyperparameters.
+    executor : {"plan", "reference"}, default "plan"
+        The fast executor, or the slow one that states what is computed.
+    n_threads : int
+        Threads of the plan.
+    kv_type : str
+        Type of keys and values, for the plan.
+    n_batch : int
+        Most rows of one forward pass.
+    progress : callable, optional
+        Called as weights are packed.
 
     Raises
     ------
-    UnsupportedError : an architecture not known here.
-    FormatError : a tensor is missing or has the wrong shape, or a mixture of experts
-        has none.
-    OutOfMemoryError : the plan's weights do not fit into memory; nothing is packed.
+    UnsupportedError
+        An architecture that llamacy does not have.
+    FormatError
+        A tensor is missing or has the wrong shape, or a mixture of experts has no
+        experts.
+    OutOfMemoryError
+        The plan's weights do not fit into memory; nothing was packed.
     """
     path = str(file.path)
     architecture = find_architecture(config.architecture, path)
-    if architecture.is_mixture and config.experts is None:
-        raise FormatError(path, f"{config.architecture}.expert_count", "1 or more", 0)
+    config = architecture.complete(config, path)
     tensors = select_tensors(
         architecture.tensors(config), usual_experts(file.tensors, file.path), path
     )
     if executor == "reference":
         arrays = {name: tensor.dequantize() for name, tensor in tensors.items()}
         return ReferenceExecutor(architecture.forward, config, arrays, n_batch=n_batch)
-    # imported late: the reference runs where nothing is compiled
+    # Imported late, because the reference runs where nothing is compiled.
     from llamacy.ops.plan.packed_weights import weight_bytes
     from llamacy.ops.plan.plan import Plan, pack_weights
 
@@ -104,7 +116,10 @@ def load_executor(
 
 
 def _check_memory(path: str, needed: int) -> None:
-    """Refuse what cannot fit: the system might begin, and end the process later."""
+    """Refuse weights that cannot fit.
+
+    Linux would grant the memory and end the process once it is written to.
+    """
     available = available_memory()
     if available is not None and needed > available:
         raise OutOfMemoryError(

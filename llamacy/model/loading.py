@@ -5,28 +5,37 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llamacy.architectures import find_architecture
-from llamacy.arguments import check_callback, checked_integer
+from llamacy.arguments import (
+    MAX_CTX,
+    check_callback,
+    checked_choice,
+    checked_integer,
+)
 from llamacy.config import ModelConfig
-from llamacy.errors import ArgumentError
 from llamacy.formats.expert_tensors import usual_experts
-from llamacy.formats.gguf.config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
 from llamacy.formats.requantized import RequantizedFile
-from llamacy.model.adapters import Lora, read_adapters
+from llamacy.ggml.file_types import FileType
+from llamacy.model.adapters import AdapterSet, Lora, read_adapters
 from llamacy.model.executors import Progress, load_executor
 from llamacy.model.model import Model
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
-from llamacy.ops.plan.steps import KV_TYPES, PAGE
+from llamacy.ops.batch import N_BATCH
+from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.sessions.file import Origin
-from llamacy.system.threads import default_threads
+from llamacy.system.threads import checked_threads
 
-_MAX_THREADS = 1024  # more is a slip of the hand, and may exhaust the machine
-_MAX_CTX = 2**31 - 1  # positions are int32
-_MAX_PROMPT_CACHE = 2**30  # bytes, where nothing is said
+if TYPE_CHECKING:
+    from llamacy.ops.plan.plan import Plan
+
+_MAX_BATCH = 2**13  # rows; every buffer is as high
+_MAX_PROMPT_CACHE = 2**30  # bytes, unless the caller says
 
 _logger = logging.getLogger("llamacy")
 
@@ -36,119 +45,226 @@ def load(
     *,
     n_ctx: int | None = None,
     n_threads: int | None = None,
+    n_batch: int = N_BATCH,
     kv_type: str = "f16",
     quantize: str | None = None,
     prompt_cache: int | None = None,
+    max_waiting: int | None = None,
     lora: Lora = None,
     progress: Progress | None = None,
 ) -> Model:
-    """Load a model.
+    """Load a model into memory, ready to generate.
+
+    `llamacy.inspect` says beforehand what it will need. The weights are packed for this
+    machine's instruction set, in memory of their own, so that the file may be deleted
+    afterwards.
 
     Parameters
     ----------
-    source : path of a GGUF file; of a split model, the path of any part. Or the
-        path of a folder as Hugging Face has them, with config.json and safetensors.
-        Or a name on the Hugging Face hub, ``"user/repo:Q4_K_M"``, which is fetched
-        (see :func:`llamacy.pull`) if it is not in the cache; if the repository has
-        safetensors, the type is what they are quantised to. ``"demo"`` is the tiny
-        model that comes with the package.
-    n_ctx : most tokens of prompt and text together; None is what the model was
-        trained for. Memory for them is taken as they come.
-    n_threads : threads to compute with; None is one for each physical core this
-        process may use.
-    kv_type : how keys and values are kept: ``"f16"``, ``"f32"``, or ``"q8_0"``,
-        which takes half the memory of f16.
-    quantize : a file type as ``"Q4_K_M"`` that the weights are turned into on the way
-        in, tensor by tensor; None leaves them as they are. It takes longer than to
-        load a file that :func:`llamacy.quantize` wrote.
-    prompt_cache : most bytes of keys and values kept of past texts, for new prompts
-        that begin like them; None is a full context, at most 1 GiB; 0 keeps none.
-    lora : LoRA adapters to begin with, as of :meth:`~llamacy.Model.set_adapters`.
-    progress : called with the share loaded, 0.0 to 1.0.
+    source : str or os.PathLike
+        Path of a GGUF file, or of any part of a split one; or of a folder in Hugging
+        Face's layout, with config.json and safetensors. Or a name on the Hugging Face
+        hub, ``"user/repo:Q4_K_M"``, which is fetched as by `llamacy.pull`; if the
+        repository has safetensors, the type is what they are quantised to. ``"demo"``
+        is the tiny model that comes with the package.
+    n_ctx : int, optional
+        Most tokens of prompt and text together; by default as many as the model was
+        trained on. Its memory is taken page by page as texts grow, so that a large
+        number costs nothing until it is used; more than the model was trained on may
+        confuse it, and is logged as a warning.
+    n_threads : int, optional
+        Threads to compute with; by default one for each physical core that this process
+        may use. More are slower: they share a core's vector units.
+    n_batch : int, default 512
+        Most rows of a forward pass, up to 8192, each a token of a prompt or of a text.
+        A larger number prefills a long prompt a little faster, because each pass reads
+        all weights; a smaller one takes less memory, and keeps texts that are being
+        generated from waiting long for others' prompts.
+    kv_type : {"f16", "f32", "q8_0"}, default "f16"
+        How keys and values are kept. ``"q8_0"`` halves the memory of a context, at a
+        small cost in quality; ``"f32"`` doubles it, and is for comparisons.
+    quantize : str, optional
+        A file type such as ``"Q4_K_M"`` to quantise the weights to, tensor by tensor,
+        while they are loaded. By default they stay as they are. If you load a model
+        more than once, `llamacy.quantize` it to a file, which loads faster.
+    prompt_cache : int, optional
+        Most bytes of keys and values kept of texts that have ended, for prompts that
+        begin alike. By default one full context, at most 1 GiB; 0 keeps none.
+    max_waiting : int, optional
+        Most requests that may wait for a place (16 run at once) when another call
+        comes, which then raises BusyError. By default no call is refused.
+        `model.engine.load().n_waiting` says how many wait.
+    lora : path, (path, float), or sequence of either, optional
+        LoRA adapters to start with, as for `Model.set_adapters`.
+    progress : callable, optional
+        Called with the share loaded, 0.0 to 1.0.
+
+    Returns
+    -------
+    Model
+        Use it in a ``with`` block, or `close` it, to free its memory.
 
     Raises
     ------
-    ModelFileError : the file cannot be read.
-    HubError : the hub does not have it, refuses it, or cannot be reached.
-    FormatError : it is not a sound model, or (UnsupportedError) needs something
-        llamacy does not have.
-    OutOfMemoryError : the weights do not fit into memory; see
-        :func:`llamacy.inspect`.
-    ArgumentError : an option has a value that cannot be used.
+    ModelFileError
+        The file cannot be read.
+    HubError
+        The hub does not have it, refuses it, or cannot be reached.
+    FormatError
+        The file is broken; or UnsupportedError, it needs something that llamacy does
+        not have.
+    OutOfMemoryError
+        The weights do not fit into memory.
+    ArgumentError
+        An option has an invalid value.
 
     Examples
     --------
-    >>> model = load("llama-2-7b.Q4_K_M.gguf", n_ctx=2048)  # doctest: +SKIP
-    >>> load("demo").generate("What is", max_tokens=1).usage.completion_tokens
-    1
+    >>> with llamacy.load("demo", n_ctx=256, kv_type="q8_0") as model:
+    ...     model.generate("The capital of France is", temperature=0).text
+    ' Paris'
     """
+    check_callback("progress", progress)
+    settings = _check(
+        source,
+        n_ctx=n_ctx,
+        n_threads=n_threads,
+        n_batch=n_batch,
+        kv_type=kv_type,
+        quantize=quantize,
+        prompt_cache=prompt_cache,
+        max_waiting=max_waiting,
+    )
+    parts = _read(settings, lora, progress)
+    return _assemble(parts, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """The checked arguments of `load`; None leaves a size to the model."""
+
+    path: Path
+    n_ctx: int | None
+    n_threads: int
+    n_batch: int
+    kv_type: str
+    file_type: FileType | None
+    prompt_cache: int | None
+    max_waiting: int | None
+
+
+class _Parts(NamedTuple):
+    """The contents of a file, which may be closed."""
+
+    config: ModelConfig
+    executor: Plan
+    metadata: dict[str, Any]
+    fingerprint: str
+    adapters: AdapterSet
+
+
+def _check(
+    source: str | os.PathLike[str],
+    *,
+    n_ctx: int | None,
+    n_threads: int | None,
+    n_batch: int,
+    kv_type: str,
+    quantize: str | None,
+    prompt_cache: int | None,
+    max_waiting: int | None,
+) -> _Settings:
+    """Find the model, and check the other arguments; its files are not opened yet."""
     found = find_source(source)
-    path = found.path
     if n_ctx is not None:
-        n_ctx = checked_integer("n_ctx", n_ctx, 1, _MAX_CTX)
-    if n_threads is None:
-        n_threads = default_threads()
-    n_threads = checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
-    if kv_type not in tuple(KV_TYPES):
-        raise ArgumentError(
-            f"kv_type: wanted one of {', '.join(KV_TYPES)}, found {kv_type!r}"
-        )
+        n_ctx = checked_integer("n_ctx", n_ctx, 1, MAX_CTX)
     if prompt_cache is not None:
         prompt_cache = checked_integer("prompt_cache", prompt_cache, 0)
-    check_callback("progress", progress)
-    file_type = found.file_type(quantize, "quantize")
-    with ExitStack() as opened:
-        file: ModelFile = opened.enter_context(open_model(path))
-        config = _read_config(file, n_ctx)
-        adapters = read_adapters(lora, config)
-        if file_type is not None:
-            usual = usual_experts(file.tensors, file.path)
-            requantized = RequantizedFile(file, file_type, n_threads, usual)
-            file = opened.enter_context(requantized)
-        executor = load_executor(
-            file, config, n_threads=n_threads, kv_type=kv_type, progress=progress
-        )
-        fingerprint = _fingerprint(file, config)
-        metadata = file.metadata
-    page_bytes = executor.page_bytes
-    n_ctx = _context(n_ctx, config.n_ctx_train, str(path))
-    if prompt_cache is None:
-        prompt_cache = min(-(-n_ctx // PAGE) * page_bytes, _MAX_PROMPT_CACHE)
-    return Model(
-        str(path),
-        config,
-        executor,
-        metadata,
-        n_ctx=n_ctx,
-        n_cache_pages=prompt_cache // page_bytes,
-        origin=Origin(fingerprint, kv_type, PAGE, page_bytes),
-        adapters=adapters,
+    if max_waiting is not None:
+        max_waiting = checked_integer("max_waiting", max_waiting, 0)
+    return _Settings(
+        found.path,
+        n_ctx,
+        checked_threads(n_threads),
+        checked_integer("n_batch", n_batch, 1, _MAX_BATCH),
+        checked_choice("kv_type", kv_type, tuple(KV_TYPES)),
+        found.file_type(quantize, "quantize"),
+        prompt_cache,
+        max_waiting,
     )
 
 
+def _read(settings: _Settings, lora: Lora, progress: Progress | None) -> _Parts:
+    """Read the file: hyperparameters, adapters, and the weights, which are packed."""
+    with ExitStack() as opened:
+        file: ModelFile = opened.enter_context(open_model(settings.path))
+        config = _read_config(file, settings.n_ctx)
+        adapters = read_adapters(lora, config)
+        weights = _quantized(file, settings, opened)
+        executor = load_executor(
+            weights,
+            config,
+            n_threads=settings.n_threads,
+            kv_type=settings.kv_type,
+            n_batch=settings.n_batch,
+            progress=progress,
+        )
+        fingerprint = _fingerprint(weights, config)
+        return _Parts(config, executor, weights.metadata, fingerprint, adapters)
+
+
 def _read_config(file: ModelFile, n_ctx: int | None) -> ModelConfig:
-    """Read the hyperparameters, for a context of `n_ctx` tokens if that is said."""
-    # An unknown family is refused as such, whatever keys it has of its own.
-    find_architecture(read_architecture(file), str(file.path))
-    config = read_config(file)
+    """Read the hyperparameters, for a context of `n_ctx` tokens unless it is None."""
+    _, config = read_hyperparameters(file)
     return config if n_ctx is None else replace(config, n_ctx=n_ctx)
 
 
+def _quantized(file: ModelFile, settings: _Settings, opened: ExitStack) -> ModelFile:
+    """Return the file, or what quantises its tensors as they are read."""
+    if settings.file_type is None:
+        return file
+    usual = usual_experts(file.tensors, file.path)
+    requantized = RequantizedFile(file, settings.file_type, settings.n_threads, usual)
+    return opened.enter_context(requantized)
+
+
+def _assemble(parts: _Parts, settings: _Settings) -> Model:
+    """Make the model, with the sizes that depend on what was read."""
+    path, page_bytes = str(settings.path), parts.executor.page_bytes
+    n_ctx = _context(settings.n_ctx, parts.config.n_ctx_train, path)
+    prompt_cache = settings.prompt_cache
+    if prompt_cache is None:
+        prompt_cache = min(-(-n_ctx // PAGE) * page_bytes, _MAX_PROMPT_CACHE)
+    return Model(
+        path,
+        parts.config,
+        parts.executor,
+        parts.metadata,
+        n_ctx=n_ctx,
+        n_cache_pages=prompt_cache // page_bytes,
+        max_waiting=settings.max_waiting,
+        origin=Origin(parts.fingerprint, settings.kv_type, PAGE, page_bytes),
+        adapters=parts.adapters,
+    )
+
+
 def _fingerprint(file: ModelFile, config: ModelConfig) -> str:
-    """Tell what the model computes from what others do."""
+    """Return a digest that differs wherever the model computes something else."""
     fingerprint = file.fingerprint()
     if config.is_long_context and "rope_factors_long.weight" in file.tensors:
-        fingerprint += "-long"  # whose keys are rotated otherwise
+        fingerprint += "-long"  # its keys are rotated by other factors
     return fingerprint
 
 
 def _context(n_ctx: int | None, n_ctx_train: int, path: str) -> int:
-    """Tokens of context; more than the model was trained for may confuse it: warn."""
+    """Return the tokens of context; warn of more than the model was trained on."""
     if n_ctx is None:
         return n_ctx_train
     if n_ctx > n_ctx_train:
         _logger.warning(
             "%s: a context of %d tokens is more than the %d the model was trained on",
-            path, n_ctx, n_ctx_train,
-        )  # fmt: skip
+            path,
+            n_ctx,
+            n_ctx_train,
+        )
     return n_ctx

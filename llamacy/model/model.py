@@ -4,68 +4,76 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from llamacy.arguments import checked_flag
-from llamacy.chat.calls import Conversations
+from llamacy.chat.formats import TemplateSource
 from llamacy.config import ModelConfig
-from llamacy.errors import ArgumentError, ClosedError
+from llamacy.errors import ArgumentError
 from llamacy.generation.engine import Engine
-from llamacy.generation.gather import gather
-from llamacy.generation.prompt_logits import LogitsRequest
 from llamacy.model.adapters import Adapter, AdapterSet, Lora, low_ranks, read_adapters
+from llamacy.model.conversations import Conversations
+from llamacy.model.texts import Texts
 from llamacy.sessions.file import Origin
 from llamacy.sessions.held import HeldText
 from llamacy.sessions.session import Session
-from llamacy.system.forks import Rank, fork_lock
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.lazy import LazyTokenizer
 
 if TYPE_CHECKING:
-    from llamacy.model.executors import Executor
+    from llamacy.model.executors import LoadedExecutor
 
 
-class Model(Conversations):
-    """A language model in memory; made by :func:`llamacy.load`.
+class Model(Texts, Conversations):
+    """A language model in memory; made by `llamacy.load`.
 
-    Any number of threads may call it. It gives its memory back when it is closed,
-    by :meth:`close`, by leaving its ``with`` block, or by being forgotten.
+    Any number of threads and tasks may call it: their texts share each forward pass.
+    Its memory is freed by `close`, at the end of a ``with`` block, or when it is
+    garbage-collected.
 
     Attributes
     ----------
-    path : the file or folder it came from.
-    config : its hyperparameters.
-    n_ctx : most tokens of prompt and text together.
-    executor : runs its forward passes.
+    path : str
+        The file or folder it came from.
+    config : ModelConfig
+        Its hyperparameters.
+    n_ctx : int
+        Most tokens of prompt and text together.
+    executor : LoadedExecutor
+        Runs its forward passes.
+
+    Examples
+    --------
+    >>> with llamacy.load("demo") as model:
+    ...     print(model.generate("The capital of France is", temperature=0))
+    ...     print(model.chat("What is 12 + 30?", temperature=0))
+     Paris
+    42
     """
 
     def __init__(
         self,
         path: str,
         config: ModelConfig,
-        executor: Executor,
+        executor: LoadedExecutor,
         metadata: Mapping[str, Any],
         *,
         n_ctx: int,
         n_cache_pages: int,
+        max_waiting: int | None = None,
         origin: Origin,
         adapters: AdapterSet | None = None,
     ) -> None:
         self.path = path
         self.config = config
         self.n_ctx = n_ctx
-        self.executor = executor
         self._metadata = metadata
         self._tokenizer = LazyTokenizer(metadata, path)
+        self._template_source = TemplateSource(metadata, path)
         self._origin = origin
-        engine = Engine(executor, self._tokenizer, n_ctx, n_cache_pages)
-        super().__init__(engine, metadata, path)
+        engine = Engine(executor, self._tokenizer, n_ctx, n_cache_pages, max_waiting)
+        super().__init__(engine, executor)
         self._adapters: tuple[Adapter, ...] = ()
-        self._closing = fork_lock(Rank.MODEL)
-        self._is_closed = False
         if adapters is not None and adapters.used:
             self._use_adapters(adapters)
 
@@ -79,38 +87,15 @@ class Model(Conversations):
             f"n_ctx={self.n_ctx}{closed}>"
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give the memory back; every later call raises ClosedError.
-
-        So does every text that other threads are generating.
-        """
-        with self._closing:
-            if self._is_closed:
-                return
-            self._is_closed = True
-        self._engine.worker.close()
-        self.executor.close()
-
-    @property
-    def engine(self) -> Engine:
-        """Makes requests and runs them, for what is built upon the model.
-
-        Raises
-        ------
-        ClosedError : the model is closed.
-        """
-        self._check_open()
-        return self._engine
-
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """The file's metadata: numbers, texts, and arrays of those."""
+        """The file's metadata: numbers, strings, and arrays of them, under GGUF's keys.
+
+        Examples
+        --------
+        >>> llamacy.load("demo").metadata["general.architecture"]
+        'llama'
+        """
         return self._metadata
 
     @property
@@ -121,26 +106,39 @@ class Model(Conversations):
     def set_adapters(self, lora: Lora) -> None:
         """Use these LoRA adapters from now on, and no others.
 
-        The weights stay as they are; what adapters add is computed beside them.
-        Sessions stay too, and read their texts again when they go on.
+        Switch between fine-tunings without loading the model again: the weights stay as
+        they are, and the adapters' products are computed beside them. Sessions stay,
+        too, and read their texts again when they go on, because keys and values depend
+        on the adapters.
 
         Parameters
         ----------
-        lora : path of an adapter, a GGUF file or a folder as PEFT writes it; or such a
-            path and a scale, ``("style.gguf", 0.5)``; or a list of these, whose effects
-            add up; None or an empty list is the model without adapters.
+        lora : path, (path, float), sequence of either, or None
+            An adapter, a GGUF file or a folder as PEFT writes it; or an adapter with a
+            scale, 1.0 unless given; or several, whose effects add up. None or an empty
+            list is the model without adapters.
 
         Raises
         ------
-        ModelFileError : an adapter cannot be read.
-        FormatError : it is not sound, or not one of this model's family and sizes.
-        ArgumentError : no path, or no scale.
-        BusyError : texts are being generated, or streams are open.
-        OutOfMemoryError : no memory for the adapters.
+        ModelFileError
+            An adapter cannot be read.
+        FormatError
+            It is broken, or is for a model of another family or size.
+        ArgumentError
+            An invalid path or scale.
+        BusyError
+            Texts are being generated, or streams are open.
+        OutOfMemoryError
+            No memory for the adapters.
 
         Examples
         --------
-        >>> model.set_adapters(["style.gguf", ("facts.gguf", 0.5)])  # doctest: +SKIP
+        >>> model = llamacy.load("demo")
+        >>> model.set_adapters("pirate.gguf")
+        >>> model.set_adapters([("pirate.gguf", 0.5), ("rhymes.gguf", 1.5)])
+        >>> model.adapters[1]
+        Adapter(path='rhymes.gguf', scale=1.5)
+        >>> model.set_adapters(None)
         """
         self._check_open()
         self._use_adapters(read_adapters(lora, self.config))
@@ -157,11 +155,12 @@ class Model(Conversations):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The model's vocabulary, built when first needed.
+        """The model's vocabulary, built when it is first needed.
 
         Raises
         ------
-        FormatError : the file has none that can be used.
+        FormatError
+            The file has no vocabulary that can be used.
         """
         return self._tokenizer.get()
 
@@ -170,64 +169,138 @@ class Model(Conversations):
     ) -> list[int]:
         """Turn text into token ids.
 
+        Count the tokens of a prompt, cut it where you like, and give the ids to
+        `generate` in place of the text.
+
         Parameters
         ----------
-        text : any text.
-        add_bos : begin with the beginning-of-text token; None is the model's rule.
-        parse_special : read the names of control tokens in `text` as those tokens.
+        text : str
+            Any text.
+        add_bos : bool, optional
+            Whether to begin with the beginning-of-text token. By default the model's
+            own rule decides, which is right for the beginning of a prompt; give False
+            for a part from within.
+        parse_special : bool, default False
+            Whether names of control tokens in `text`, such as ``<|im_end|>``, become
+            those tokens. It is off, because a user's text could otherwise end the
+            user's message and go on as the system; turn it on for text that you wrote.
+
+        Returns
+        -------
+        list of int
+            Token ids.
+
+        Raises
+        ------
+        ArgumentError
+            `text` is not a str, or an option is neither True nor False.
+
+        Examples
+        --------
+        >>> model = llamacy.load("demo")
+        >>> ids = model.tokenize("Once upon a time")
+        >>> [model.tokenizer.piece(token) for token in ids]
+        ['<s>', 'Once', '▁upon', '▁a', '▁time']
+        >>> model.tokenize("</s>", parse_special=True)[-1] == model.tokenizer.eos_id
+        True
+        >>> model.tokenizer.eos_id in model.tokenize("</s>")
+        False
         """
-        self._check_open()
+        tokenizer = self.engine.tokenizer
         if not isinstance(text, str):
             raise ArgumentError(f"text: wanted a str, found {text!r}")
         if add_bos is not None:
             checked_flag("add_bos", add_bos)
         checked_flag("parse_special", parse_special)
-        return self.tokenizer.encode(text, add_bos=add_bos, parse_special=parse_special)
+        return tokenizer.get().encode(
+            text, add_bos=add_bos, parse_special=parse_special
+        )
 
     def detokenize(self, ids: Sequence[int]) -> str:
-        """Turn token ids into text, leaving control tokens out."""
-        self._check_open()
-        return self.tokenizer.decode(self._engine.checked_ids("ids", ids))
+        """Turn token ids into text, leaving out control tokens.
 
-    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Logits of the token after each of `ids`.
+        Text in the middle of a character, as between two tokens of an emoji, decodes to
+        replacement characters; join the ids first. ``model.tokenizer.decode(ids,
+        skip_special=False)`` shows control tokens.
+
+        Parameters
+        ----------
+        ids : sequence of int
+            Token ids.
 
         Returns
         -------
-        float32, (n_tokens, n_vocab).
+        str
+            The text.
 
         Raises
         ------
-        ContextLengthError : more than `n_ctx` tokens.
-        ArgumentError : no ids, or one outside the vocabulary.
+        ArgumentError
+            An id outside the vocabulary.
+
+        Examples
+        --------
+        >>> model = llamacy.load("demo")
+        >>> model.detokenize(model.tokenize("Once upon a time"))
+        'Once upon a time'
         """
-        self._check_open()
-        ids = self._engine.checked_ids("ids", ids)
-        if not ids:
-            raise ArgumentError("ids: wanted at least one token, found none")
-        request = LogitsRequest(ids, self.n_ctx, self.config.n_vocab)
-        gather(self._engine.worker, [request])
-        return request.logits
+        engine = self.engine
+        return engine.tokenizer.get().decode(engine.checked_ids("ids", ids))
 
     def session(self) -> Session:
-        """Begin a text that grows: see :class:`~llamacy.sessions.session.Session`."""
-        self._check_open()
-        return Session(self._engine, self._origin)
+        """Begin a text that grows turn by turn, with a place of its own in memory.
+
+        `generate` finds the beginning of a prompt in a cache that all texts share, and
+        which may have dropped it; a session keeps what it has read until it is closed,
+        can be forked, rewound and saved to a file.
+
+        Returns
+        -------
+        Session
+            An empty one.
+
+        Examples
+        --------
+        >>> model = llamacy.load("demo")
+        >>> with model.session() as session:
+        ...     session.feed("The capital of France is")
+        ...     session.generate(temperature=0).text
+        ' Paris'
+        """
+        return Session(self.engine, self._origin)
 
     def load_session(self, path: str | os.PathLike[str]) -> Session:
-        """Bring a session back that :meth:`Session.save` wrote.
+        """Load a session that `Session.save` wrote, and go on without reading it again.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The session's file.
+
+        Returns
+        -------
+        Session
+            The text as it was saved.
 
         Raises
         ------
-        ModelFileError : the file cannot be read.
-        FormatError : it is damaged, or is a session of another model, of another
-            `kv_type`, or with other adapters.
-        ContextLengthError : it has more than `n_ctx` tokens.
-        """
-        self._check_open()
-        held = HeldText.load(path, self._origin, self._engine)
-        return Session(self._engine, self._origin, held)
+        ModelFileError
+            The file cannot be read.
+        FormatError
+            It is damaged, or was saved by another model, with another `kv_type`, or
+            with other adapters.
+        ContextLengthError
+            It has more than `n_ctx` tokens.
 
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise ClosedError("the model is closed")
+        Examples
+        --------
+        >>> model = llamacy.load("demo")
+        >>> with model.session() as session:
+        ...     session.feed("The capital of France is")
+        ...     session.save("france.session")
+        >>> with model.load_session("france.session") as session:
+        ...     session.generate(temperature=0).text
+        ' Paris'
+        """
+        held = HeldText.load(path, self._origin, self.engine)
+        return Session(self.engine, self._origin, held)

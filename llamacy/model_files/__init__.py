@@ -1,1 +1,1 @@
-"""Model files, as users name them: find, open, inspect, convert and quantise."""
+"""Finds, opens, inspects, converts and quantises models that users name."""

@@ -1,4 +1,4 @@
-"""What a model is and what it needs, before it is loaded: `inspect`."""
+"""Describes a model and the memory it needs, without loading it: `inspect`."""
 
 from __future__ import annotations
 
@@ -8,50 +8,61 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llamacy.architectures import find_architecture
-from llamacy.architectures.weights import Tensor, TensorSpec, select_tensors
-from llamacy.arguments import checked_integer
+from llamacy.architectures.tensors import TensorSpec, select_tensors
+from llamacy.arguments import MAX_CTX, checked_choice, checked_integer
 from llamacy.config import ModelConfig
-from llamacy.errors import ArgumentError
 from llamacy.formats.expert_tensors import usual_experts
-from llamacy.formats.gguf.config import read_architecture, read_config
 from llamacy.formats.model_file import ModelFile
 from llamacy.ggml.file_types import file_type_name
+from llamacy.ggml.tensor import Tensor
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model_as
 from llamacy.model_files.sources import find_source
 from llamacy.ops.batch import N_BATCH
 from llamacy.ops.plan.packed_weights import weight_bytes
-from llamacy.ops.plan.plan import kv_page_bytes
 from llamacy.ops.plan.recorder import Recorder
-from llamacy.ops.plan.steps import KV_TYPES, PAGE
-from llamacy.ops.state.windows import common_window, most_pages
+from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
+from llamacy.ops.state.layout import StateLayout
+from llamacy.ops.state.specs import StateSpec
+from llamacy.ops.state.windows import most_pages
 from llamacy.ops.vocabulary import Forward
-
-_MAX_CTX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a model's file says it is, and the memory it needs.
+    """Describes a model and the memory that it needs.
 
     Attributes
     ----------
-    path : the file, or the first of several; or the folder.
-    architecture : the family, as ``"llama"``.
-    name : the model's own name, or ``""``.
-    file_type : as :func:`llamacy.quantize` takes it, ``"Q4_K_M"``; None if the file
-        does not say, or says one not known here.
-    tensor_types : how many tensors there are of each type.
-    n_params : weights of all tensors.
-    n_ctx_train : tokens of context the model was made for.
-    n_vocab : tokens of the vocabulary.
-    file_bytes : of all tensors, as the file has them.
-    weights_bytes : of the weights in memory, once the model is loaded.
-    kv_page_bytes : of `page_tokens` tokens' keys and values, by `kv_type`.
-    page_tokens : tokens of a page: memory for a context is taken in pages.
-    window : tokens that attention sees in any layer, where all layers have a window;
-        None for all. Pages of those before are given back.
-    has_chat_template : whether :meth:`llamacy.Model.chat` finds how to write messages.
+    path : str
+        The file, or the first of several; or the folder.
+    architecture : str
+        The family, such as `"llama"`.
+    name : str
+        The model's own name, or `""`.
+    file_type : str or None
+        The file type, such as `"Q4_K_M"`; None if unknown.
+    tensor_types : dict of str to int
+        Number of tensors of each type.
+    n_params : int
+        Number of weights in all tensors.
+    n_ctx_train : int
+        Length of the context that the model was trained for, in tokens.
+    n_vocab : int
+        Number of tokens in the vocabulary.
+    file_bytes : int
+        Size of all tensors in the file, in bytes.
+    weights_bytes : int
+        Size of the weights in memory once the model is loaded, in bytes.
+    kv_page_bytes : dict of str to int
+        Size of a page of the KV cache, in bytes, by `kv_type`.
+    page_tokens : int
+        Tokens per page; the KV cache is allocated in pages.
+    window : int or None
+        Most tokens that attention sees in any layer, if all layers have a sliding
+        window; None otherwise. Pages before the window are freed.
+    has_chat_template : bool
+        Whether the model has a chat template, which `llamacy.Model.chat` needs.
     """
 
     path: str
@@ -70,23 +81,24 @@ class ModelInfo:
     has_chat_template: bool
 
     def kv_bytes(self, n_ctx: int | None = None, kv_type: str = "f16") -> int:
-        """Most bytes of keys and values of a text until its context is full.
+        """Return the largest KV cache of a text that fills its context, in bytes.
 
         Parameters
         ----------
-        n_ctx : its tokens; None is `n_ctx_train`.
-        kv_type : as :func:`llamacy.load` takes it.
+        n_ctx : int, optional
+            Tokens of the text; by default `n_ctx_train`.
+        kv_type : {"f16", "f32", "q8_0"}, default "f16"
+            Type of keys and values, as for `llamacy.load`.
 
         Raises
         ------
-        ArgumentError : one of them is not possible.
+        ArgumentError
+            `n_ctx` is out of range, or `kv_type` unknown.
         """
         if n_ctx is None:
             n_ctx = self.n_ctx_train
-        n_ctx = checked_integer("n_ctx", n_ctx, 1, _MAX_CTX)
-        if kv_type not in tuple(self.kv_page_bytes):
-            known = ", ".join(self.kv_page_bytes)
-            raise ArgumentError(f"kv_type: wanted one of {known}, found {kv_type!r}")
+        n_ctx = checked_integer("n_ctx", n_ctx, 1, MAX_CTX)
+        checked_choice("kv_type", kv_type, self.kv_page_bytes)
         n_pages = most_pages(n_ctx, self.page_tokens, self.window, N_BATCH)
         return n_pages * self.kv_page_bytes[kv_type]
 
@@ -94,20 +106,34 @@ class ModelInfo:
 def inspect(
     source: str | os.PathLike[str], *, quantize: str | None = None
 ) -> ModelInfo:
-    """Tell what a model is and what memory it needs, without loading it.
+    """Return a model's facts and the memory it needs, without loading it.
+
+    Ask before you load: whether llamacy can run the model, whether its weights fit into
+    memory, and how long a context fits beside them.
 
     Parameters
     ----------
-    source : as :func:`llamacy.load` takes it.
-    quantize : likewise; what is told is of the model in that type.
+    source : str or os.PathLike
+        A path or a name, as for `llamacy.load`.
+    quantize : str, optional
+        A file type, as for `llamacy.load`; the sizes are those of the model in it.
+
+    Returns
+    -------
+    ModelInfo
+        Family, types, sizes, and bytes.
 
     Raises
     ------
-    ArgumentError : there is no such type, or the model's name says another.
-    ModelFileError : the file cannot be read.
-    HubError : the hub does not have it, refuses it, or cannot be reached.
-    FormatError : it is not a sound model, or (UnsupportedError) needs something
-        llamacy does not have: `load` would say the same.
+    ArgumentError
+        There is no such type, or the model's name says another.
+    ModelFileError
+        The file cannot be read.
+    HubError
+        The hub does not have it, refuses it, or cannot be reached.
+    FormatError
+        The file is broken; or UnsupportedError, it needs something that llamacy does
+        not have. `load` raises the same.
 
     Examples
     --------
@@ -124,14 +150,14 @@ def inspect(
 
 
 def inspect_file(file: ModelFile) -> ModelInfo:
-    """Do the same of an open file."""
+    """Return the same as `inspect`, for an open file."""
     path = str(file.path)
-    # an unknown family is refused as such, whatever keys it has of its own
-    architecture = find_architecture(read_architecture(file), path)
-    config = read_config(file)
+    architecture, config = read_hyperparameters(file)
     specs = architecture.tensors(config)
     needed = select_tensors(specs, usual_experts(file.tensors, file.path), path)
     tensors = file.tensors.values()
+    states = _states(architecture.forward, config, specs, needed)
+    layouts = {kv_type: StateLayout(states, kv_type) for kv_type in KV_TYPES}
     return ModelInfo(
         path=path,
         architecture=config.architecture,
@@ -143,28 +169,31 @@ def inspect_file(file: ModelFile) -> ModelInfo:
         n_vocab=config.n_vocab,
         file_bytes=sum(tensor.n_bytes for tensor in tensors),
         weights_bytes=weight_bytes(needed),
-        kv_page_bytes={kv_type: kv_page_bytes(config, kv_type) for kv_type in KV_TYPES},
+        kv_page_bytes={name: layout.page_bytes for name, layout in layouts.items()},
         page_tokens=PAGE,
-        window=_window(architecture.forward, config, specs, needed),
+        window=layouts["f16"].window,
         has_chat_template=bool(file.metadata.get("tokenizer.chat_template")),
     )
 
 
-def _window(
+def _states(
     forward: Forward,
     config: ModelConfig,
     specs: Mapping[str, TensorSpec],
     tensors: Mapping[str, Tensor],
-) -> int | None:
-    """Record a pass, which takes the shapes of weights, and values to divide by."""
+) -> list[StateSpec]:
+    """List the states that layers keep, by recording a forward pass.
+
+    Recording needs the values of divisors, but only the shapes of other weights.
+    """
     weights = {
         name: tensor.dequantize() if _is_divisor(name, specs) else tensor
         for name, tensor in tensors.items()
     }
     recorder = Recorder()
     forward(recorder, config, weights)
-    return common_window(recorder.nodes)
+    return recorder.states
 
 
 def _is_divisor(name: str, specs: Mapping[str, TensorSpec]) -> bool:
-    return name in specs and specs[name].is_divisor  # what was stacked has no spec
+    return name in specs and specs[name].is_divisor  # stacked experts have no spec

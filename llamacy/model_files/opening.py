@@ -1,4 +1,4 @@
-"""Opening a model, whatever format it is in: the one place that tells them apart."""
+"""Opens a model of any format: the only place that distinguishes formats."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from llamacy.architectures import find_architecture
-from llamacy.architectures.weights import select_tensors
-from llamacy.formats.gguf.config import read_architecture, read_config
+from llamacy.architectures.tensors import select_tensors
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.hugging_face import open_hugging_face
 from llamacy.formats.model_file import ModelFile
 from llamacy.formats.requantized import RequantizedFile
 from llamacy.ggml.file_types import FileType, find_file_type
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.tokenizers.hugging_face import read_tokenizer_files
 
 
@@ -22,17 +21,30 @@ from llamacy.tokenizers.hugging_face import read_tokenizer_files
 def open_model_as(
     path: Path, file_type: FileType | str | None, n_threads: int = 1
 ) -> Iterator[ModelFile]:
-    """Open a model, with its weights in another type unless `file_type` is None.
+    """Open a model, and optionally present its weights in another type.
 
     Parameters
     ----------
-    file_type : it, or its name.
-    n_threads : threads that quantise what is read.
+    path : Path
+        A GGUF file, or a Hugging Face folder.
+    file_type : FileType or str or None
+        The file type, or its name; None leaves the weights as they are.
+    n_threads : int
+        Number of threads that quantise on access.
+
+    Yields
+    ------
+    ModelFile
+        The open model.
 
     Raises
     ------
-    ArgumentError : there is no such type.
-    LlamacyError : what `open_model` raises.
+    ArgumentError
+        The file type is unknown.
+    ModelFileError
+        As for `open_model`.
+    FormatError
+        As for `open_model`.
     """
     if isinstance(file_type, str):
         file_type = find_file_type(file_type)
@@ -49,18 +61,20 @@ def open_model(path: Path) -> ModelFile:
 
     Raises
     ------
-    ModelFileError : a file is missing, or cannot be read.
-    FormatError : a file is broken, or of no format known here.
-    UnsupportedError : something in it is not known here.
+    ModelFileError
+        A file is missing, or cannot be read.
+    FormatError
+        A file is broken, or of an unknown format.
+    UnsupportedError
+        The model needs a feature that llamacy does not have.
     """
     if not os.path.isdir(path):
         return open_gguf(path)
     file = open_hugging_face(path, read_tokenizer_files)
     try:
-        # here rather than later: what is converted is to be a model too
-        architecture = find_architecture(read_architecture(file), str(path))
-        specs = architecture.tensors(read_config(file))
-        select_tensors(specs, file.tensors, str(path))
+        # check now rather than in `load`: conversions must give a valid model too
+        architecture, config = read_hyperparameters(file)
+        select_tensors(architecture.tensors(config), file.tensors, str(path))
     except BaseException:
         file.close()
         raise

@@ -1,4 +1,4 @@
-"""What names a model: a path, the word for the bundled one, or a name on the hub."""
+"""Finds a model by a path, a name on the hub, or `"demo"`, the bundled model."""
 
 from __future__ import annotations
 
@@ -19,32 +19,37 @@ class Source(NamedTuple):
 
     Attributes
     ----------
-    path : a file, or a folder of safetensors.
-    type : what its weights are to become on the way in, as the name of a folder on the
-        hub may say, ``"user/repo:Q4_K_M"``; None if they stay as they are.
+    path : Path
+        A file, or a folder of safetensors.
+    type : FileType or None
+        The file type to quantise to, from the name of a folder on the hub, such as
+        `"user/repo:Q4_K_M"`; None leaves the weights as they are.
     """
 
     path: Path
     type: FileType | None = None
 
-    def file_type(self, given: str | None, argument: str) -> FileType | None:
-        """Find what the weights are to become, None if nothing says.
+    def file_type(self, name: str | None, argument: str) -> FileType | None:
+        """Return the file type to quantise to; None leaves the weights as they are.
 
         Parameters
         ----------
-        given : what an argument says, if it says something.
-        argument : its name.
+        name : str or None
+            The value of the caller's argument; None defers to the source's own type.
+        argument : str
+            Name of the caller's argument, for errors.
 
         Raises
         ------
-        ArgumentError : there is no such type, or the source's name says another.
+        ArgumentError
+            The type is unknown, or contradicts the source's own.
         """
-        if given is None:
+        if name is None:
             return self.type
-        file_type = find_file_type(given, argument=argument)
+        file_type = find_file_type(name, argument=argument)
         if self.type not in (None, file_type):
             wanted = f"wanted {self.type.name}, as the model's name says"
-            raise ArgumentError(f"{argument}: {wanted}, found {given!r}")
+            raise ArgumentError(f"{argument}: {wanted}, found {name!r}")
         return file_type
 
 
@@ -53,7 +58,7 @@ def locate(
     *,
     progress: Callable[[float], None] | None = None,
 ) -> Path:
-    """Find the file or folder that `source` names, as :func:`find_source` does."""
+    """Find the file or folder that `source` names, as `find_source` does."""
     return find_source(source, progress=progress).path
 
 
@@ -62,22 +67,35 @@ def find_source(
     *,
     progress: Callable[[float], None] | None = None,
 ) -> Source:
-    """Find what `source` names; fetch it from the hub if need be.
+    """Find the model that `source` names; download it from the hub if necessary.
 
-    ``"demo"`` is the bundled model; a file of that name is ``"./demo"``. A path that
-    exists is that path. ``"user/repo:Q4_K_M"`` and the like (see
-    :mod:`llamacy.hub.names`) are names on the hub, which ``"hf://user/repo"`` is even
-    if there is such a path. Anything else is a path.
+    `"demo"` is the bundled model; a file of that name is `"./demo"`. An existing path
+    is a path. Strings such as `"user/repo:Q4_K_M"` (see `llamacy.hub.names`) are names
+    on the hub; `"hf://user/repo"` is one even if there is such a path. Any other string
+    is a path.
 
     Parameters
     ----------
-    source : a path or a name; what is no str, as a `Path`, is always a path.
-    progress : called with the share of a transfer that is done, 0.0 to 1.0.
+    source : str or os.PathLike
+        A path or a name; a `Path` is always a path.
+    progress : callable, optional
+        Called with the share of a download, 0.0 to 1.0.
+
+    Returns
+    -------
+    Source
+        The model's path and type.
 
     Raises
     ------
-    ArgumentError : `source` is neither a path nor a name.
-    LlamacyError : what :func:`llamacy.pull` raises, if it is not in the cache.
+    ArgumentError
+        `source` is neither a path nor a name.
+    HubError
+        The model is not in the cache and cannot be downloaded, as for `llamacy.pull`.
+    ModelFileError
+        As for `llamacy.pull`.
+    FormatError
+        As for `llamacy.pull`.
     """
     if not isinstance(source, str | os.PathLike):
         raise ArgumentError(f"source: wanted a path or a name, found {source!r}")

@@ -12,27 +12,38 @@ from llamacy.tokenizers.hugging_face import read_tokenizer_files
 
 
 def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
-    """Read the tokenizer of a GGUF file, or of a folder as Hugging Face has them.
+    """Read the tokenizer of a model, and not its weights.
 
-    The architecture does not matter, nor whether the file holds any weights.
+    Count tokens or prepare data without the memory of a model. The architecture does
+    not matter, nor whether the file holds any weights: this works for models that
+    llamacy cannot run.
 
     Parameters
     ----------
-    path : a GGUF file, or any part of a split one; a name on the hub, as for
-        :func:`llamacy.load`; ``"demo"``, the bundled one; a folder with
-        tokenizer.json or tokenizer.model.
+    path : str or os.PathLike
+        A GGUF file, or any part of a split one; a folder with tokenizer.json or
+        tokenizer.model; a name on the hub, as for `llamacy.load`; or ``"demo"``.
+
+    Returns
+    -------
+    Tokenizer
+        Text to token ids and back.
 
     Raises
     ------
-    ModelFileError : the file cannot be read.
-    FormatError : it is broken, or has no tokenizer.
-    UnsupportedError : its tokenizer is of an unknown kind.
+    ModelFileError
+        The file cannot be read.
+    FormatError
+        It is broken, or has no tokenizer.
+    UnsupportedError
+        Its tokenizer is of an unknown kind.
 
     Examples
     --------
-    >>> tokenizer = load_tokenizer("llama-2-7b.Q4_0.gguf")  # doctest: +SKIP
-    >>> tokenizer.encode("Hello world")  # doctest: +SKIP
-    [1, 15043, 3186]
+    >>> tokenizer = llamacy.load_tokenizer("demo")
+    >>> ids = tokenizer.encode("Hello world")
+    >>> [tokenizer.piece(token) for token in ids]
+    ['<s>', 'Hello', '▁world']
     """
     found = locate(path)
     if os.path.isdir(found):

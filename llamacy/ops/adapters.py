@@ -1,8 +1,8 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021, arXiv:2106.09685), put beside the weights.
+"""Low-rank adapters (LoRA, Hu et al. 2021, arXiv:2106.09685), beside the weights.
 
-An adapter's `up @ down` belongs to a matrix and is added to what it computes, never to
-the matrix itself: a linear layer becomes `x @ weight.T + (x @ down.T) @ up.T`. Any
-executor can do that with the operations it has.
+An adapter's `up @ down` is added to the result of a matrix, never to the matrix itself:
+a linear layer becomes `x @ weight.T + (x @ down.T) @ up.T`. Any executor can do that
+with the operations it has.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ Weight = TypeVar("Weight")
 
 
 class LowRank(NamedTuple, Generic[Weight]):
-    """What is added to one matrix.
+    """The adapter of one matrix.
 
     Attributes
     ----------
-    down : (rank, n_in) for a linear layer; for an embedding its rows, (n_vocab, rank).
-    up : (n_out, rank), with the scale already in it; for an embedding (n_embd, rank).
+    down : (rank, n_in)
+        Of a linear layer; of an embedding its rows, (n_vocab, rank).
+    up : (n_out, rank)
+        With the scale already in it; of an embedding (n_embd, rank).
     """
 
     down: Weight
@@ -29,13 +31,16 @@ class LowRank(NamedTuple, Generic[Weight]):
 
 
 class AdaptedOps:
-    """The vocabulary of :mod:`llamacy.ops.vocabulary` with adapters beside matrices.
+    """The vocabulary of `llamacy.ops.vocabulary` with adapters beside matrices.
 
     Parameters
     ----------
-    ops : does the work.
-    weights : all of the model, by name.
-    adapters : by the names of the matrices they belong to.
+    ops : Ops
+        Does the work.
+    weights : dict
+        All weights of the model, by name.
+    adapters : dict of LowRank
+        By the names of the matrices they belong to.
     """
 
     def __init__(
@@ -49,14 +54,14 @@ class AdaptedOps:
             id(weights[name]): adapter for name, adapter in adapters.items()
         }
         self._unused = {id(weights[name]): name for name in adapters}
-        # which may serve as the output matrix too, and is adapted as the former alone
+        # it may serve as the output matrix too, which has no adapter then
         self._embedding = id(weights.get("token_embd.weight"))
 
     def __getattr__(self, op: str) -> Any:
         return getattr(self._ops, op)
 
     def linear(self, x: Any, weight: Any, bias: Any = None) -> Any:
-        """`x @ weight.T + bias`, and the adapter's `(x @ down.T) @ up.T`."""
+        """Compute `x @ weight.T + bias`; add the adapter's `(x @ down.T) @ up.T`."""
         y = self._ops.linear(x, weight, bias)
         adapter = self._adapters.get(id(weight))
         if adapter is None or id(weight) == self._embedding:
@@ -66,7 +71,7 @@ class AdaptedOps:
         return self._ops.add(y, self._ops.linear(low, adapter.up))
 
     def embedding(self, weight: Any) -> Any:
-        """Rows of `weight`, and the adapter's rows times its `up.T`."""
+        """Look up rows of `weight`, and add the adapter's rows times its `up.T`."""
         y = self._ops.embedding(weight)
         adapter = self._adapters.get(id(weight))
         if adapter is None:
@@ -76,11 +81,12 @@ class AdaptedOps:
         return self._ops.add(y, self._ops.linear(low, adapter.up))
 
     def check_all_used(self) -> None:
-        """Make sure, after a forward pass, that no adapter was passed over.
+        """Make sure, after a forward pass, that every adapter was used.
 
         Raises
         ------
-        ArgumentError : one belongs to a matrix that is used in another way.
+        ArgumentError
+            An adapter belongs to a matrix that is used in another way.
         """
         if self._unused:
             wanted = "adapters of linear layers and the embedding"

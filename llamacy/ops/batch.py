@@ -1,47 +1,24 @@
-"""What one forward pass reads: rows of (token, position, sequence).
+"""The input of one forward pass: rows of (token, position, sequence).
 
-One sequence decoding, a prompt being read, many prompts decoding together: all
-are the same call with other rows.
+One sequence in decode, a prompt in prefill, many texts together: all are the same call
+with other rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from collections.abc import Sequence as Items
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.ops.state.sequence import SequenceState
+
 Wanted = Literal["last", "all", "none"]
 
 N_BATCH = 512
-"""Most rows of a pass, where nothing else is said."""
-
-
-class Sequence(Protocol):
-    """The keys and values of one text's tokens, kept between forward passes."""
-
-    @property
-    def n_past(self) -> int:
-        """Tokens read; the next row of this sequence has this position."""
-
-    @property
-    def pages(self) -> tuple[Hashable, ...]:
-        """The pieces of memory that hold them; forks have pieces in common."""
-
-    def fork(self) -> Sequence:
-        """Return a sequence that begins with the same tokens, sharing memory."""
-
-    def can_go_back(self, n: int) -> bool:
-        """Whether nothing is gone that is read after the first `n` tokens."""
-
-    def truncate(self, n: int) -> None:
-        """Forget all but the first `n` tokens, and those too unless `can_go_back`."""
-
-    def close(self) -> None:
-        """Give the memory back; may be called again."""
+"""Most rows of a pass, unless an executor is made with another number."""
 
 
 @dataclass(frozen=True)
@@ -51,30 +28,35 @@ class Batch:
     Attributes
     ----------
     tokens : int32, (n_rows,)
-    positions : int32, (n_rows,); rows of one sequence are consecutive, and
-        continue it.
-    sequences : the sequence of each row.
-    wanted : int32, (n_wanted,); the rows whose logits are computed.
+        Token ids of the rows.
+    positions : int32, (n_rows,)
+        Their positions. Rows of one sequence are consecutive, and continue it.
+    sequences : list of SequenceState
+        The sequence of each row.
+    wanted : int32, (n_wanted,)
+        The rows whose logits are computed.
     """
 
     tokens: NDArray[np.int32]
     positions: NDArray[np.int32]
-    sequences: list[Sequence]
+    sequences: list[SequenceState]
     wanted: NDArray[np.int32]
 
     @classmethod
     def of(
-        cls, tokens: Items[int], sequence: Sequence, wanted: Wanted = "last"
+        cls, tokens: Sequence[int], sequence: SequenceState, wanted: Wanted = "last"
     ) -> Batch:
-        """Rows that continue `sequence` with `tokens`."""
+        """Make the rows that continue `sequence` with `tokens`."""
         return cls.join([(tokens, sequence, wanted)])
 
     @classmethod
-    def join(cls, parts: Iterable[tuple[Items[int], Sequence, Wanted]]) -> Batch:
-        """Rows of several sequences, each continued with its own tokens."""
+    def join(
+        cls, parts: Iterable[tuple[Sequence[int], SequenceState, Wanted]]
+    ) -> Batch:
+        """Make the rows of several sequences, each continued with its own tokens."""
         tokens: list[int] = []
         positions: list[int] = []
-        sequences: list[Sequence] = []
+        sequences: list[SequenceState] = []
         rows: list[int] = []
         for part, sequence, wanted in parts:
             first, end = len(tokens), len(tokens) + len(part)

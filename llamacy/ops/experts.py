@@ -1,8 +1,8 @@
 """A mixture of experts, as architectures hand it to executors: weights and rules.
 
 Shazeer et al. 2017 (arXiv:1701.06538). A row goes through the few feed-forward
-networks that a router scores highest for it, and their results are added up by weights
-made of the scores.
+networks that a router scores highest for it, and their results are added up, weighted
+by the scores.
 """
 
 from __future__ import annotations
@@ -21,15 +21,23 @@ class Experts(Generic[Weight_co]):
 
     Attributes
     ----------
-    gate, up : (n_expert, n_ff, n_embd).
-    down : (n_expert, n_embd, n_ff).
-    gate_bias, up_bias, down_bias : (n_expert, n_ff) or (n_expert, n_embd), or None.
-    n_used : how many a row goes through, 1 to n_expert.
-    is_normalized : their weights are the softmax of the scores of those used, with the
-        sum 1; otherwise they are what those have of the softmax of all scores.
-    activation : ``"swiglu"`` is silu(gate) * up; ``"clamped_swiglu"``, that of gpt-oss
-        (OpenAI 2025, arXiv:2508.10925), is gate * sigmoid(1.702 gate) * (up + 1) with
-        gate at most 7 and up within -7 .. 7.
+    gate, up : (n_expert, n_ff, n_embd)
+        Matrices of all experts.
+    down : (n_expert, n_embd, n_ff)
+        Matrices of all experts.
+    gate_bias, up_bias : (n_expert, n_ff) or None
+        Biases of all experts.
+    down_bias : (n_expert, n_embd) or None
+        Biases of all experts.
+    n_used : int
+        Experts that a row goes through, 1 to n_expert.
+    is_normalized : bool
+        The weights of a row's experts are the softmax of their scores, with the sum 1;
+        otherwise they are their shares of the softmax of all scores.
+    activation : str
+        ``"swiglu"`` is silu(gate) * up; ``"clamped_swiglu"``, that of gpt-oss (OpenAI
+        2025, arXiv:2508.10925), is gate * sigmoid(1.702 gate) * (up + 1) with gate at
+        most 7 and up within -7 .. 7.
     """
 
     gate: Weight_co
@@ -43,7 +51,7 @@ class Experts(Generic[Weight_co]):
     down_bias: Weight_co | None = None
 
     def weights(self) -> list[Any]:
-        """All of them, without those there are not."""
+        """List all weights that are given."""
         named = (
             *(self.gate, self.up, self.down),
             *(self.gate_bias, self.up_bias, self.down_bias),

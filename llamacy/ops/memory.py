@@ -1,4 +1,4 @@
-"""Memory for what is large and read again and again: weights, keys and values."""
+"""Memory for large arrays that every pass reads: weights, keys and values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def large_pages(nbytes: int) -> NDArray[np.uint8]:
 
     Raises
     ------
-    MemoryError : the system has not so much.
+    MemoryError
+        The system does not have that much memory.
     """
     # private memory, since shared memory is rarely given large pages
     private = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
@@ -34,11 +35,12 @@ def large_pages(nbytes: int) -> NDArray[np.uint8]:
 
 
 def touched(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Return zeros that are in memory now, and not only at the first forward pass.
+    """Return zeros that are in memory now, not only from the first forward pass on.
 
     Raises
     ------
-    OutOfMemoryError : the system has not so much.
+    OutOfMemoryError
+        The system does not have that much memory.
     """
     try:
         buffer = np.empty(shape, dtype)

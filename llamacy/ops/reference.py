@@ -22,7 +22,7 @@ Array = NDArray[np.float32]
 
 
 class ReferenceSequence:
-    """Keys and values of one sequence: a pair of arrays a layer."""
+    """The keys and values of one sequence: a pair of arrays for each layer."""
 
     def __init__(self) -> None:
         self.n_past = 0
@@ -31,7 +31,7 @@ class ReferenceSequence:
 
     @property
     def pages(self) -> tuple[int, ...]:
-        """Its arrays, known by address."""
+        """Its arrays, by their addresses."""
         return tuple(map(id, (*self.keys.values(), *self.values.values())))
 
     def fork(self) -> ReferenceSequence:
@@ -42,7 +42,7 @@ class ReferenceSequence:
         return twin
 
     def can_go_back(self, n: int) -> bool:
-        """Say yes: it keeps what windows hide."""
+        """Whether `n` is among its tokens: it keeps even those that windows hide."""
         return 0 <= n <= self.n_past
 
     def truncate(self, n: int) -> None:
@@ -168,7 +168,7 @@ class ReferenceOps:
 
 
 def _route(scores: Array, experts: Experts[Array]) -> tuple[NDArray[np.intp], Array]:
-    """Each row's experts, highest score first, and their weights: (M, n_used)."""
+    """Return each row's experts, best score first, and their weights: (M, n_used)."""
     order = np.argsort(-scores, axis=-1, kind="stable")  # NaN goes to the end
     chosen = order[:, : experts.n_used]
     best = np.take_along_axis(scores, chosen, axis=-1)
@@ -187,7 +187,7 @@ def _clamped_swiglu(gate: Array, up: Array) -> Array:
 
 
 def _append(store: dict[int, Array], layer: int, position: int, row: Array) -> Array:
-    """`store[layer]` cut to `position` tokens, with `row` after them."""
+    """Cut `store[layer]` to `position` tokens, put `row` after them, and return it."""
     past = store.get(layer, np.empty((0, *row.shape), np.float32))[:position]
     store[layer] = np.concatenate([past, row[None]])
     return store[layer]
@@ -201,7 +201,7 @@ def _attend(
     softcap: float | None,
     sinks: Array | None,
 ) -> Array:
-    """One row's attention: q (n_head, d); keys, values (n_past, n_head_kv, d)."""
+    """Attend with one row: q (n_head, d); keys, values (n_past, n_head_kv, d)."""
     n_group = len(q) // keys.shape[1]
     keys, values = (np.repeat(t, n_group, axis=1) for t in (keys, values))
     scores = np.einsum("hd,thd->ht", q, keys) * np.float32(scale)
@@ -217,7 +217,19 @@ def _attend(
 
 
 class ReferenceExecutor:
-    """Runs an architecture's forward pass op by op in NumPy."""
+    """Runs an architecture's forward pass op by op in NumPy.
+
+    Parameters
+    ----------
+    forward : callable
+        The architecture's forward pass.
+    config : ModelConfig
+        Hyperparameters.
+    weights : dict of float32 arrays
+        By name.
+    n_batch : int
+        Most rows of a pass, for callers; it has no limit of its own.
+    """
 
     def __init__(
         self,
@@ -245,13 +257,15 @@ class ReferenceExecutor:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of the weights, by name."""
+        """Shapes of the weights, by name."""
         return {name: array.shape for name, array in (self._weights or {}).items()}
 
     @property
     def page_bytes(self) -> int:
-        """0: what it keeps is not in pages."""
+        """0: its keys and values are not in pages."""
         return 0
+
+    n_pages_used = n_pages_free = 0  # likewise
 
     def forward(self, batch: Batch, logits: Array | None = None) -> Array:
         """Run one forward pass; float32, (n_wanted, n_vocab), in `logits` if given."""

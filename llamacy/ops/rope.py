@@ -11,11 +11,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.config import RopeConfig
+
+ADJACENT: Final = 0
+"""Stands for the distance in pairs of dimensions 2i and 2i + 1, to the kernels."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,17 @@ class Rope:
 
     Attributes
     ----------
-    n_dims : leading dimensions of a head that are rotated.
-    head_dim : dimensions of a head; those past `n_dims` are left alone.
-    angles : float32, (n_dims / 2,); radians per position of each pair.
-    magnitude : factor on the rotated dimensions.
-    is_neox : whether pairs are dimensions i and i + n_dims / 2, in the order of
-        GPT-NeoX (Black et al. 2022, arXiv:2204.06745), not 2i and 2i + 1.
+    n_dims : int
+        Leading dimensions of a head that are rotated.
+    head_dim : int
+        Dimensions of a head; those past `n_dims` are left alone.
+    angles : float32, (n_dims / 2,)
+        Radians per position of each pair.
+    magnitude : float
+        Factor on the rotated dimensions.
+    is_neox : bool
+        Whether pairs are dimensions i and i + n_dims / 2, in the order of GPT-NeoX
+        (Black et al. 2022, arXiv:2204.06745), not 2i and 2i + 1.
     """
 
     n_dims: int
@@ -40,17 +49,17 @@ class Rope:
 
     @property
     def half(self) -> int:
-        """Distance of the dimensions of a pair in NeoX order, 0 for adjacent ones."""
-        return self.n_dims // 2 if self.is_neox else 0
+        """Distance of the dimensions of a pair in NeoX order, else `ADJACENT`."""
+        return self.n_dims // 2 if self.is_neox else ADJACENT
 
     @property
     def first(self) -> slice:
-        """First dimensions of all pairs."""
+        """The first dimensions of all pairs."""
         return slice(self.half) if self.is_neox else slice(0, self.n_dims, 2)
 
     @property
     def second(self) -> slice:
-        """Second dimensions of all pairs."""
+        """The second dimensions of all pairs."""
         if self.is_neox:
             return slice(self.half, self.n_dims)
         return slice(1, self.n_dims, 2)
@@ -68,10 +77,14 @@ class Rope:
 
         Parameters
         ----------
-        config : base and scaling.
-        head_dim : dimensions of a head.
-        freq_factors : float32, (n_dims / 2,); divide the frequencies.
-        is_neox : the order of pairs.
+        config : RopeConfig
+            Base and scaling.
+        head_dim : int
+            Dimensions of a head.
+        freq_factors : float32, (n_dims / 2,), or None
+            Divisors of the frequencies.
+        is_neox : bool
+            The order of pairs.
         """
         pair = np.arange(config.n_dims // 2, dtype=np.float64)
         angles = config.freq_base ** (-2.0 * pair / config.n_dims)
@@ -93,7 +106,7 @@ class Rope:
     def rotations(
         self, positions: NDArray[np.int32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Cosines and sines, each float32 (n_rows, n_dims / 2), magnitude included."""
+        """Return cosines and sines, float32 (n_rows, n_dims / 2), times `magnitude`."""
         theta = positions[:, None].astype(np.float32) * self.angles
         return (
             (np.cos(theta) * np.float32(self.magnitude)).astype(np.float32),
@@ -104,7 +117,7 @@ class Rope:
 def _extrapolated_share(
     config: RopeConfig, pair: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """YaRN's ramp: 1 where a pair turns often enough to be left as trained."""
+    """Return YaRN's ramp: 1 where a pair turns often enough to be left as trained."""
 
     def pair_turning(n_rotations: float) -> float:
         wavelength = config.n_ctx_orig / (n_rotations * 2 * math.pi)

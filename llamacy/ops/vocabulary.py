@@ -1,4 +1,4 @@
-"""The vocabulary of a transformer: what an architecture may ask an executor for.
+"""The vocabulary of a transformer: the operations an architecture is written in.
 
 An architecture is a function that calls these operations and nothing else. The
 reference executor computes each at once in NumPy; the plan records them. In the
@@ -9,12 +9,19 @@ weights are (n_out, n_in) as GGUF stores them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from llamacy.config import ModelConfig
 from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.specs import KeyValues
+
+ELEMENTWISE: Final = ("silu_mul", "gelu_mul", "scale", "softcap", "add")
+"""Operations on numbers one by one: `f(x)`, with at most one constant, or `f(x, y)`.
+
+Each is a function and a row of the table in kernels/rows/rows.pxi; the plan needs
+nothing else to run it.
+"""
 
 Value = TypeVar("Value")
 Weight = TypeVar("Weight", contravariant=True)
@@ -54,8 +61,8 @@ class Ops(Protocol, Generic[Value, Weight]):
 
         Appends `k` (M, n_head_kv * head_dim) and `v` (M, n_head_kv * value_dim) to the
         sequences' `state`; `q` is (M, n_head * head_dim), the result
-        (M, n_head * value_dim). With a window a row sees the last that many tokens,
-        itself among them (Beltagy et al. 2020, arXiv:2004.05150); with `softcap` its
+        (M, n_head * value_dim). With a window of W a row sees the last W tokens,
+        its own among them (Beltagy et al. 2020, arXiv:2004.05150); with `softcap` its
         scores go through that operation; with `sinks` (n_head,) each head has one score
         more, for a value of 0 (Xiao et al. 2023, arXiv:2309.17453).
         """
@@ -76,11 +83,11 @@ class Ops(Protocol, Generic[Value, Weight]):
         """`sigmoid(x @ weight) * y`, one factor a row: weight is (n_in,)."""
 
     def experts(self, x: Value, scores: Value, experts: Experts[Weight]) -> Value:
-        """Send each row of `x` through the experts it scores highest: (M, n_embd).
+        """Send each row of `x` through its experts of highest score: (M, n_embd).
 
-        `scores` (M, n_expert) are the router's; of equal ones the first comes first,
-        and NaN comes last. The result is the sum of the experts' by weights made of the
-        scores: see Experts.
+        `scores` (M, n_expert) are the router's; of equal scores the first comes first,
+        and NaN comes last. The experts' results are added up, weighted by their scores:
+        see `Experts`.
         """
 
     def add(self, x: Value, y: Value) -> Value:

@@ -1,6 +1,7 @@
-"""How good a model is on a text, measured as llama.cpp's `llama-perplexity` does.
+"""Measuring a model's quality on a text, as llama.cpp's `llama-perplexity` does.
 
-`chunks` cuts the text and reads it; `log_softmax` is the arithmetic of one batch of
-logits, `statistics` that of the whole; `logits_file` keeps a model's predictions, for
-another to be compared with. `perplexity` and `kl_divergence` put them together.
+`chunks` cuts the text and runs the model on it; `log_softmax` has the arithmetic for a
+batch of logits, `statistics` for all of them; `logits_file` saves a model's predictions
+so that other models can be compared with them. `perplexity` and `kl_divergence` are the
+public functions on top.
 """

@@ -1,7 +1,7 @@
-"""How far a model's predictions are from another's, as `llama-perplexity` computes it.
+"""KL divergence of a model's predictions from another's, as `llama-perplexity` has it.
 
-With ``--kl-divergence`` it compares a model with the file that one saved which is not
-quantised: what that expects, and this one does not, is what quantisation has cost.
+Its option `--kl-divergence` compares a quantised model with predictions saved by the
+original: the divergence is what quantisation has cost.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import check_callback, checked_integer
+from llamacy.arguments import MAX_CTX, check_callback, checked_integer
 from llamacy.errors import ContextLengthError, FormatError
 from llamacy.generation.gather import OnProgress
 from llamacy.quality.chunks import (
     DEFAULT_BATCH,
-    MAX_CTX,
     Chunks,
     checked_count,
     checked_engine,
@@ -40,11 +39,11 @@ from llamacy.quality.statistics import (
 if TYPE_CHECKING:
     from llamacy.model.model import Model
 
-_LEAST = np.float32(-16)  # log-probability of what the base does not expect at all
+_LEAST = np.float32(-16)  # log-probability at which the base's prediction is cut off
 
 
 class _Comparison:
-    """What is noted of each prediction: arrays, (n_scored,)."""
+    """Figures of each prediction, in arrays of (n_scored,)."""
 
     def __init__(self, n_scored: int) -> None:
         self._nll = np.empty(n_scored)
@@ -59,7 +58,7 @@ class _Comparison:
         base: NDArray[np.uint16],
         ids: NDArray[np.int32],
     ) -> None:
-        """Compare some predictions with the base's; `ids` are the tokens that came."""
+        """Compare predictions with the base's; `ids` are the tokens that follow."""
         ours = rows.log_probs()
         theirs = decode(base, ours.shape[1])
         chosen = ids[:, None]
@@ -71,7 +70,7 @@ class _Comparison:
         self._kld[at] = terms.sum(axis=1, dtype=np.float64, where=is_expected)
 
     def result(self, n_done: int, n_ctx: int) -> KLDivergence:
-        """Statistics of the first `n_done` predictions."""
+        """Return the statistics of the first `n_done` predictions."""
         nll, base_nll = self._nll[:n_done], self._base_nll[:n_done]
         paired = Paired.of(nll, base_nll)
         p_diff = np.exp(-nll) - np.exp(-base_nll)
@@ -101,23 +100,55 @@ def kl_divergence(
     on_chunk: Callable[[KLDivergence], object] | None = None,
     progress: OnProgress | None = None,
 ) -> KLDivergence:
-    """Compare what a model predicts of a text with what another one did.
+    """Compare a model's predictions on a text with those of another model, the base.
+
+    Shows what quantisation costs more precisely than two perplexities do, because the
+    whole distributions are compared, token by token.
 
     Parameters
     ----------
-    base : path of a file of that other model, which :func:`perplexity` saved, or
-        llama.cpp with ``--kl-divergence-base``. The text is in it, as tokens.
-    n_chunks : most chunks to read; None is all that are in the file.
-    n_batch, progress : as :func:`perplexity` has them.
-    on_chunk : called after each chunk with the result so far.
+    model : Model
+        The model to judge.
+    base : str or os.PathLike
+        A file of the base's predictions, saved by `perplexity`, or by llama.cpp with
+        `--kl-divergence-base`. It contains the text, as tokens.
+    n_chunks : int, optional
+        Most chunks to read; None reads all that are in the file.
+    n_batch : int
+        Most tokens of the chunks prefilled together; more need more memory for keys and
+        values.
+    on_chunk : callable, optional
+        Called after each chunk with the result so far.
+    progress : callable, optional
+        Called with the share done, 0.0 to 1.0.
+
+    Returns
+    -------
+    KLDivergence
+        The divergence and related statistics.
 
     Raises
     ------
-    ArgumentError : no model, a bad option.
-    ModelFileError : the file cannot be read.
-    FormatError : it is damaged, or of a model with another vocabulary.
-    ContextLengthError : the model's context does not hold one of its chunks.
-    ModelOutputError : the model computes what is not a number.
+    ArgumentError
+        `model` is not a `Model`, or an option is invalid.
+    ModelFileError
+        The file cannot be read.
+    FormatError
+        The file is damaged, or belongs to a model with another vocabulary.
+    ContextLengthError
+        The model's context does not hold a chunk of the file.
+    ModelOutputError
+        A logit is NaN or infinite.
+
+    Examples
+    --------
+    >>> text = "Cosmo was not afraid of much, only of deep water. " * 4
+    >>> with llamacy.load("demo") as model:
+    ...     saved = llamacy.perplexity(model, text, n_ctx=16, save_logits="demo.logits")
+    >>> with llamacy.load("demo", quantize="Q2_K") as model:
+    ...     result = llamacy.kl_divergence(model, "demo.logits")
+    >>> result.kld.mean.value > 0, result.same_top.value > 0.5
+    (True, True)
     """
     engine = checked_engine(model)
     n_batch = checked_integer("n_batch", n_batch, 1, MAX_CTX)

@@ -1,9 +1,9 @@
-"""What a model predicted of a text, in a file that llama.cpp reads and writes too.
+"""A file of a model's predictions on a text, which llama.cpp reads and writes too.
 
-Little-endian: the eight bytes ``_logits_``; n_ctx, n_vocab and n_chunks as int32; the
-text's tokens, int32, (n_chunks, n_ctx); then for each prediction that counts a row of
-16-bit words, as :mod:`~llamacy.quality.log_softmax` has them. Source: llama.cpp's
-`tools/perplexity/perplexity.cpp`, whose option is ``--kl-divergence-base``.
+Little-endian: the eight bytes `_logits_`; n_ctx, n_vocab and n_chunks as int32; the
+text's tokens, int32, (n_chunks, n_ctx); then, for each prediction that counts, a row of
+16-bit words as in `llamacy.quality.log_softmax`. Source: llama.cpp's
+`tools/perplexity/perplexity.cpp`, option `--kl-divergence-base`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.arguments import MAX_CTX
 from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.quality import log_softmax
-from llamacy.quality.chunks import MAX_CTX, MIN_CTX, scored_in
+from llamacy.quality.chunks import MIN_CTX, scored_in
 from llamacy.quality.log_softmax import LogSoftmax
 from llamacy.system.whole_files import file_errors, new_file
 
@@ -32,14 +33,14 @@ _MAX_VOCAB = 1 << 24
 
 
 def _body(n_ctx: int, n_vocab: int, n_chunks: int) -> tuple[int, int, int]:
-    """Where the rows begin, the bytes of one, and those of the whole file."""
+    """Return the offset of the first row, and the bytes of a row and of the file."""
     start = _HEAD_BYTES + 4 * n_ctx * n_chunks
     row_bytes = 2 * log_softmax.row_words(n_vocab)
     return start, row_bytes, start + n_chunks * scored_in(n_ctx) * row_bytes
 
 
 class LogitsWriter:
-    """Writes predictions, in any order, into a file that is not complete yet."""
+    """Writes predictions, in any order, into a new file."""
 
     def __init__(
         self, file: BufferedWriter, path: PathLike, ids: NDArray[np.int32], n: int
@@ -56,7 +57,8 @@ class LogitsWriter:
 
         Raises
         ------
-        ModelFileError : they cannot be written.
+        ModelFileError
+            The file cannot be written.
         """
         words = log_softmax.encode(rows)
         with file_errors(self._path):
@@ -68,18 +70,23 @@ class LogitsWriter:
 def new_logits_file(
     path: PathLike, ids: NDArray[np.int32], n_vocab: int
 ) -> Iterator[LogitsWriter]:
-    """Write a file, which is there whole when the block ends, or not at all.
+    """Write a file, which appears complete at the end of the block, or not at all.
 
     Parameters
     ----------
-    path : is replaced at the end, if it is a file already.
-    ids : int32, (n_chunks, n_ctx), the text.
-    n_vocab : logits of a prediction.
+    path : str or os.PathLike
+        The file to write; an existing file is replaced at the end.
+    ids : int32, (n_chunks, n_ctx)
+        Tokens of the text.
+    n_vocab : int
+        Logits of a prediction.
 
     Raises
     ------
-    ArgumentError : `path` is none.
-    ModelFileError : it cannot be written; the disk has no room for it.
+    ArgumentError
+        `path` is not a path.
+    ModelFileError
+        The file cannot be written, for example for lack of disk space.
     """
     if not isinstance(path, str | os.PathLike):
         raise ArgumentError(f"save_logits: wanted a path, found {path!r}")
@@ -96,29 +103,31 @@ def new_logits_file(
 
 
 def context_of(path: PathLike) -> int:
-    """Tokens of a chunk in the file at `path`.
-
-    Raises
-    ------
-    ModelFileError, FormatError : as :class:`LogitsFile` does.
-    """
+    """Return the tokens per chunk of a file; raises what `LogitsFile` raises."""
     with closing(LogitsFile(path)) as file:
         return int(file.ids.shape[1])
 
 
 class LogitsFile:
-    """A file of predictions, checked, whose rows stay on disk until they are read.
+    """A file of predictions, whose rows stay on disk until they are used.
 
     Attributes
     ----------
-    path : of the file.
-    ids : int32, (n_chunks, n_ctx), the text.
-    n_vocab : log-probabilities of a row.
+    path : Path
+        Path of the file.
+    ids : int32, (n_chunks, n_ctx)
+        Tokens of the text.
+    n_vocab : int
+        Log-probabilities of a row.
 
     Raises
     ------
-    ModelFileError : it cannot be read.
-    FormatError : it is not such a file, is not complete, or is damaged.
+    ArgumentError
+        `path` is not a path.
+    ModelFileError
+        The file cannot be read.
+    FormatError
+        The file has another format, is incomplete, or is damaged.
     """
 
     def __init__(self, path: PathLike) -> None:
@@ -133,38 +142,38 @@ class LogitsFile:
             raise
 
     def rows(self, place: slice) -> NDArray[np.uint16]:
-        """Words of the predictions at `place`: uint16, (n, row_words(n_vocab)).
+        """Return the predictions at `place`: uint16, (n, row_words(n_vocab)).
 
         Raises
         ------
-        FormatError : scale or minimum of one is not what it can be.
+        FormatError
+            The scale or the minimum of a row is impossible.
         """
         n = place.stop - place.start
         offset = self._start + place.start * self._row_bytes
         words = self._file.view(offset, n * self._row_bytes).view("<u2").reshape(n, -1)
         heads = log_softmax.decode_heads(words)
         if not (np.isfinite(heads).all() and (heads[:, 0] >= 0).all()):
-            wanted = "a scale from 0 on and a minimum, both finite"
+            wanted = "a scale of at least 0 and a minimum, both finite"
             bad = (~np.isfinite(heads).all(axis=1)) | ~(heads[:, 0] >= 0)
             where = place.start + int(bad.argmax())
             raise FormatError(self.path, f"row {where}", wanted, heads[bad][0])
         return words
 
     def release(self, place: slice) -> None:
-        """Let the rows at `place` go from memory."""
+        """Drop the rows at `place` from memory; they are read again if needed."""
         n_bytes = (place.stop - place.start) * self._row_bytes
         self._file.release(self._start + place.start * self._row_bytes, n_bytes)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._file.close()
 
     def _read_head(self) -> None:
-        data = self._file.view(0, min(_HEAD_BYTES, self._file.size))
-        found = data.tobytes()
-        if found[:8] != _MAGIC or len(found) < _HEAD_BYTES:
-            raise FormatError(self.path, "beginning", repr(_MAGIC), repr(found[:8]))
-        n_ctx, n_vocab, n_chunks = (int(x) for x in np.frombuffer(found, "<i4", 3, 8))
+        head = self._file.view(0, min(_HEAD_BYTES, self._file.size)).tobytes()
+        if head[:8] != _MAGIC or len(head) < _HEAD_BYTES:
+            raise FormatError(self.path, "beginning", repr(_MAGIC), repr(head[:8]))
+        n_ctx, n_vocab, n_chunks = (int(x) for x in np.frombuffer(head, "<i4", 3, 8))
         self._check("n_ctx", n_ctx, MIN_CTX, MAX_CTX)
         self._check("n_vocab", n_vocab, 1, _MAX_VOCAB)
         self._check("n_chunks", n_chunks, 1, MAX_CTX)

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import check_callback, checked_integer
+from llamacy.arguments import MAX_CTX, check_callback, checked_integer
 from llamacy.generation.engine import Prompt
 from llamacy.generation.gather import OnProgress
 from llamacy.quality.chunks import (
     DEFAULT_BATCH,
-    MAX_CTX,
     checked_engine,
     cut,
     scored_in,
@@ -38,40 +37,60 @@ def perplexity(
     on_chunk: Callable[[Perplexity], object] | None = None,
     progress: OnProgress | None = None,
 ) -> Perplexity:
-    """Measure how well a model predicts a text: the less, the better.
+    """Measure how well a model predicts a text: the lower, the better.
 
-    The text is cut into chunks of `n_ctx` tokens, and each is read on its own, with
-    the beginning-of-text token as its first if the vocabulary has texts begin with
-    it. What counts are the predictions made from more than half of a chunk. So
-    does llama.cpp, whose figure this is; figures compare only for the same `n_ctx`
-    and the same vocabulary.
+    The text is cut into chunks of `n_ctx` tokens. The model reads each on its own, with
+    the beginning-of-text token as the first if the vocabulary puts it before texts. The
+    predictions made from more than half of a chunk count. llama.cpp does the same, and
+    the figures agree; they compare only for the same text, `n_ctx` and vocabulary.
 
     Parameters
     ----------
-    text : a text or its token ids, of one chunk or more.
-    n_ctx : tokens of a chunk, at least 3; None is 512, or the model's context if
-        that is less.
-    n_chunks : most chunks to read; None is all.
-    n_batch : tokens of the chunks that are read at the same time: more take more
-        memory for keys and values.
-    save_logits : path of a file for what the model predicts, to be compared with by
-        :func:`kl_divergence`: two bytes for each token of the vocabulary and each
-        prediction that counts. It is there whole in the end, or not at all.
-    on_chunk : called after each chunk with the result so far.
-    progress : called with the share that is done, 0.0 to 1.0.
+    model : Model
+        The model to judge.
+    text : str or sequence of int
+        A text or its token ids, of one chunk or more.
+    n_ctx : int, optional
+        Tokens of a chunk, at least 3; None is 512, or the model's context if that is
+        smaller.
+    n_chunks : int, optional
+        Most chunks to read; None reads all.
+    n_batch : int
+        Most tokens of the chunks prefilled together; more need more memory for keys and
+        values.
+    save_logits : str or os.PathLike, optional
+        A file to save the model's predictions in, for `kl_divergence`. It takes two
+        bytes per prediction that counts and token of the vocabulary, which soon adds up
+        to gigabytes. It appears complete at the end, or not at all.
+    on_chunk : callable, optional
+        Called after each chunk with the result so far.
+    progress : callable, optional
+        Called with the share done, 0.0 to 1.0.
+
+    Returns
+    -------
+    Perplexity
+        The perplexity and its standard error.
 
     Raises
     ------
-    ArgumentError : no model, a text shorter than a chunk, a bad option.
-    ContextLengthError : the model's context does not hold a chunk.
-    ModelFileError : the logits cannot be saved.
-    ModelOutputError : the model computes what is not a number.
+    ArgumentError
+        `model` is not a `Model`, the text is shorter than a chunk, or an option is
+        invalid.
+    ContextLengthError
+        The model's context does not hold a chunk.
+    ModelFileError
+        The logits cannot be saved.
+    ModelOutputError
+        A logit is NaN or infinite.
 
     Examples
     --------
-    >>> model = llamacy.load("llama-2-7b.Q4_K_M.gguf")  # doctest: +SKIP
-    >>> perplexity(model, Path("wiki.test.raw").read_text()).value  # doctest: +SKIP
-    5.87
+    >>> text = "Cosmo was not afraid of much, only of deep water. " * 4
+    >>> with llamacy.load("demo") as model:
+    ...     result = llamacy.perplexity(model, text, n_ctx=16)
+    >>> result.n_chunks, result.n_scored, 1 < result.value < 100
+    (3, 21, True)
     """
     engine = checked_engine(model)
     n_batch = checked_integer("n_batch", n_batch, 1, MAX_CTX)

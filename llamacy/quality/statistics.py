@@ -1,4 +1,4 @@
-"""Means with their errors, and percentiles: results as llama.cpp names them."""
+"""Means with their standard errors, and percentiles, under llama.cpp's names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PERCENTILES: Final = (99.9, 99.0, 95.0, 90.0, 75.0, 25.0, 10.0, 5.0, 1.0, 0.1)
 
 
 class Estimate(NamedTuple):
-    """A value and the standard error of it; NaN where there are too few to tell."""
+    """A value and its standard error, which is NaN for fewer than two samples."""
 
     value: float
     error: float
@@ -23,16 +23,22 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Perplexity:
-    """How many tokens a model hesitates between, on average over a text.
+    """The number of tokens that a model hesitates between, on average over a text.
 
     Attributes
     ----------
-    value : the perplexity.
-    error : its standard error, which llama.cpp writes after ``+/-``.
-    n_chunks : chunks that were read.
-    n_ctx : tokens of each.
-    n_scored : predictions that counted.
-    running : the perplexity after each chunk, of it and those before.
+    value : float
+        The perplexity: exp of the mean negative log-likelihood.
+    error : float
+        Its standard error, which llama.cpp prints after `+/-`.
+    n_chunks : int
+        Chunks read.
+    n_ctx : int
+        Tokens of a chunk.
+    n_scored : int
+        Predictions that counted.
+    running : tuple of float
+        After each chunk, the perplexity of all chunks so far.
     """
 
     value: float
@@ -45,13 +51,16 @@ class Perplexity:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """How values are spread.
+    """The distribution of a figure over all predictions.
 
     Attributes
     ----------
-    mean : with its error.
-    median, minimum, maximum : of all.
-    percentiles : by percent, 99.9 down to 0.1: what so many of a hundred are below.
+    mean : Estimate
+        The mean and its standard error.
+    median, minimum, maximum : float
+        Of all values.
+    percentiles : dict of float to float
+        Values by percent, from 99.9 down to 0.1.
     """
 
     mean: Estimate
@@ -75,21 +84,34 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class KLDivergence:
-    """How far a model's predictions of a text are from those of another, the base.
+    """Differences between a model's predictions on a text and those of the base.
 
     Probabilities and shares are from 0 to 1, where llama.cpp prints percent.
 
     Attributes
     ----------
-    perplexity, base_perplexity : of this model and of the base: PPL(Q), PPL(base).
-    correlation : of the logarithms of the two, over the predictions.
-    log_ratio, ratio, difference : of the two: ln(PPL(Q)/PPL(base)), PPL(Q)/PPL(base),
-        PPL(Q)-PPL(base). Their errors are smaller than those of each alone.
-    kld : Kullback-Leibler divergence of each prediction, in nats.
-    p_diff : Δp, by how much more the token that came was expected than by the base.
-    rms_p_diff : root of the mean square of Δp.
-    same_top : share of predictions in which both find the same token likeliest.
-    n_chunks, n_ctx, n_scored : as :class:`Perplexity` has them.
+    perplexity, base_perplexity : Estimate
+        Perplexity of this model, PPL(Q), and of the base, PPL(base).
+    correlation : float
+        Correlation of the two models' log-likelihoods over the predictions.
+    log_ratio, ratio, difference : Estimate
+        ln(PPL(Q)/PPL(base)), PPL(Q)/PPL(base) and PPL(Q)-PPL(base). As both models saw
+        the same tokens, these have smaller errors than the perplexities.
+    kld : Distribution
+        Kullback-Leibler divergence of each prediction, in nats.
+    p_diff : Distribution
+        Δp of each prediction: the probability of the token that follows, minus the
+        base's.
+    rms_p_diff : Estimate
+        Root mean square of Δp.
+    same_top : Estimate
+        Share of predictions in which both models find the same token likeliest.
+    n_chunks : int
+        Chunks read.
+    n_ctx : int
+        Tokens of a chunk.
+    n_scored : int
+        Predictions compared.
     """
 
     perplexity: Estimate
@@ -108,27 +130,27 @@ class KLDivergence:
 
 
 def mean(values: Values) -> Estimate:
-    """Mean of `values`, (n,), and its standard error."""
+    """Return the mean of `values`, (n,), and its standard error."""
     n = len(values)
     error = math.sqrt(values.var() / (n - 1)) if n > 1 else math.nan
     return Estimate(float(values.mean()), error)
 
 
 def exponential(log: Estimate) -> Estimate:
-    """Exponential of an estimate; infinite where a float cannot hold it."""
+    """Return the exponential of an estimate; infinite if it overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
         value = float(np.exp(log.value))
         return Estimate(value, float(np.multiply(value, log.error)))
 
 
 def root(square: Estimate) -> Estimate:
-    """Square root of an estimate."""
+    """Return the square root of an estimate."""
     value = math.sqrt(square.value)
     return Estimate(value, 0.5 * square.error / value if value else 0.0)
 
 
 def share(is_so: NDArray[np.bool_]) -> Estimate:
-    """Share of True, and its standard error."""
+    """Return the share of True, and its standard error."""
     n, value = len(is_so), float(is_so.mean())
     return Estimate(
         value, math.sqrt(value * (1 - value) / (n - 1)) if n > 1 else math.nan
@@ -136,7 +158,10 @@ def share(is_so: NDArray[np.bool_]) -> Estimate:
 
 
 class Paired(NamedTuple):
-    """Two models' negative log-likelihoods of the same tokens, as one thing."""
+    """Mean negative log-likelihoods of two models on the same tokens.
+
+    The two err together, so that their difference is known better than either.
+    """
 
     first: Estimate
     second: Estimate
@@ -144,7 +169,7 @@ class Paired(NamedTuple):
 
     @classmethod
     def of(cls, first: Values, second: Values) -> Paired:
-        """Compare values of the same tokens, (n,)."""
+        """Pair two models' values of the same tokens, (n,)."""
         n = len(first)
         together = (first - first.mean()) * (second - second.mean())
         covariance = float(together.mean()) / (n - 1) if n > 1 else math.nan
@@ -152,7 +177,7 @@ class Paired(NamedTuple):
 
     @property
     def correlation(self) -> float:
-        """From -1 to 1; NaN where one of the two does not vary."""
+        """Correlation, from -1 to 1; NaN if one of the two does not vary."""
         scale = self.first.error * self.second.error
         return self.covariance / scale if scale else math.nan
 
@@ -169,8 +194,8 @@ class Paired(NamedTuple):
         return Estimate(value, self._error(first.value, second.value))
 
     def _error(self, a: float, b: float) -> float:
-        """Error of a times the first mean less b times the second."""
+        """Return the error of a times the first mean minus b times the second."""
         first, second = a * self.first.error, b * self.second.error
         variance = first * first + second * second - 2 * a * b * self.covariance
-        # rounding may leave less than nothing where the two are the same
+        # rounding may make this negative if the two are equal
         return math.sqrt(variance) if not variance < 0 else 0.0

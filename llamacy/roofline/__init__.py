@@ -1,9 +1,8 @@
-"""What this machine can do at most, measured: the limits of what a model may reach.
+"""Measuring this machine's limits: memory bandwidth and peak arithmetic throughput.
 
-Generating is limited by how fast memory can be read, a long prompt by how fast numbers
-can be multiplied (the roofline model: Williams, Waterman & Patterson 2009,
-doi:10.1145/1498765.1498785). Both are found by doing nothing else, in many ways, for
-less than a second each; the best counts.
+Decoding is limited by memory bandwidth, prefill of a long prompt by arithmetic (the
+roofline model: Williams, Waterman & Patterson 2009, doi:10.1145/1498765.1498785). Each
+is measured alone, in several ways, for less than a second; the best result counts.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ from llamacy.errors import OutOfMemoryError
 from llamacy.kernels import roofline
 from llamacy.kernels.forking import usable_threads
 
-# Ways to read: streams side by side, and bytes that are fetched ahead in each. Which is
-# the fastest differs from machine to machine.
+# Ways to read: parallel streams, and the prefetch distance in bytes. The fastest
+# combination differs from machine to machine.
 _N_STREAMS = (1, 2, 4, 8)
 _AHEAD = (0, 512, 1024, 2048, 4096)
 _READ_SECONDS = 0.6
-_PEAK_SECONDS = 0.2  # for each type of operand
-_RUN_SECONDS = 0.01  # a run this long hides the start of its threads
+_PEAK_SECONDS = 0.2  # per operand type
+_RUN_SECONDS = 0.01  # long enough to hide the start of the threads
 
-# More than ten times the last-level cache of most CPUs, which have up to 4 MiB a core.
+# More than ten times the last-level cache of most CPUs, of at most 4 MiB per core.
 _MOST_BYTES = 512 * 2**20
 _MOST_BYTES_PER_THREAD = 64 * 2**20
 _LEAST_BYTES = 8 * 2**20
@@ -36,14 +35,18 @@ _LEAST_BYTES = 8 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """The limits of one machine, with the threads and the level they were measured at.
+    """The limits of one machine, for a number of threads and an instruction-set level.
 
     Attributes
     ----------
-    read_bytes_per_second : of reading `read_bytes` of memory again and again.
-    read_bytes : so much was read.
-    ops_per_second : multiplications and additions.
-    operand : what they were of: the type that the level multiplies fastest.
+    read_bytes_per_second : float
+        Bandwidth of reading the same `read_bytes` of memory again and again.
+    read_bytes : int
+        Size of the buffer that was read.
+    ops_per_second : float
+        Peak throughput of multiplications and additions, counted separately.
+    operand : str
+        Type of the operands: the one that the level multiplies fastest.
     """
 
     read_bytes_per_second: float
@@ -53,22 +56,30 @@ class Roofline:
 
 
 def measure(n_threads: int, level: str, n_bytes: int) -> Roofline:
-    """Measure what this machine can do at most.
+    """Measure this machine's limits.
 
     Parameters
     ----------
-    n_threads : threads that read and compute.
-    level : name of the instruction-set level that computes.
-    n_bytes : what a model reads for a token. As much is read here if it is little, so
-        that a model which fits into the caches is compared with reading them; of
-        larger ones, enough for the caches not to matter.
+    n_threads : int
+        Threads that read and compute.
+    level : str
+        Name of the instruction-set level that computes.
+    n_bytes : int
+        Bytes that the model reads per token. For a small model, a buffer of this size
+        is read, so that a model that fits the caches is compared with the bandwidth of
+        the caches; for a larger one, a buffer large enough to defeat them.
+
+    Returns
+    -------
+    Roofline
+        The limits.
 
     Raises
     ------
     CPUError
         This machine cannot run that level.
     OutOfMemoryError
-        There is no memory to read.
+        Not enough memory for the buffer.
     """
     n_threads = usable_threads(n_threads)
     read_bytes = _buffer_bytes(n_threads, n_bytes)
@@ -79,7 +90,7 @@ def measure(n_threads: int, level: str, n_bytes: int) -> Roofline:
 
 
 def _buffer_bytes(n_threads: int, n_bytes: int) -> int:
-    """Choose how much to read: whole blocks in every way to read."""
+    """Return the size of the buffer: whole blocks for any number of streams."""
     most = max(_MOST_BYTES, n_threads * _MOST_BYTES_PER_THREAD)
     chosen = max(min(n_bytes, most, _free_memory() // 4), _LEAST_BYTES)
     step = roofline.BLOCK * max(_N_STREAMS) * n_threads
@@ -87,12 +98,12 @@ def _buffer_bytes(n_threads: int, n_bytes: int) -> int:
 
 
 def _read_bandwidth(n_threads: int, n_bytes: int) -> float:
-    """Bytes per second of reading `n_bytes` in the fastest way."""
+    """Return the bytes per second of the fastest way to read `n_bytes`."""
     try:
-        # NumPy asks for large pages, as the weights have them.
+        # NumPy asks for huge pages, which the weights use too.
         data = np.empty(n_bytes, np.uint8)
     except MemoryError as error:
-        raise OutOfMemoryError(f"no memory to read {n_bytes} bytes of") from error
+        raise OutOfMemoryError(f"no memory for a buffer of {n_bytes} bytes") from error
     roofline.fill(data, 1, n_threads)
     least = float("inf")
     end = perf_counter() + _READ_SECONDS
@@ -105,7 +116,7 @@ def _read_bandwidth(n_threads: int, n_bytes: int) -> float:
 
 
 def _peak(n_threads: int, level: str) -> tuple[float, str]:
-    """Operations per second of the fastest kind that a level has, and its operand."""
+    """Return the operations per second of a level's fastest operand type, and it."""
     table = kernels.load(level).table
     return max(
         (_ops_per_second(table, which, n_threads), operand)
@@ -123,7 +134,7 @@ def _ops_per_second(table: object, which: int, n_threads: int) -> float:
 
 
 def _rounds(table: object, which: int) -> int:
-    """Count the rounds that take one thread long enough, whatever else is running."""
+    """Return how many rounds make a run of `_RUN_SECONDS` of CPU time."""
     n_rounds, seconds = 1, 0.0
     while seconds < _RUN_SECONDS:
         n_rounds *= 2
@@ -134,7 +145,7 @@ def _rounds(table: object, which: int) -> int:
 
 
 def _free_memory() -> int:
-    """Bytes a program may take without others being pushed out, as Linux tells."""
+    """Return the bytes available without swapping, as Linux reports them."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):

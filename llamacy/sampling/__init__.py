@@ -1,7 +1,7 @@
-"""From a row of logits to a token: the options, and the chain they drive.
+"""From a row of logits to a token: the options, and the sampler chain they control.
 
-The chain, its order and its defaults are llama.cpp's. Knows nothing of models or
-sequences, and of tokenizers only the texts of tokens.
+The chain, its order and its defaults are llama.cpp's. Independent of models and
+sequences; a tokenizer is only asked for the texts of tokens.
 """
 
 from llamacy.sampling.logprobs import token_logprob

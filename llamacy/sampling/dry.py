@@ -1,6 +1,7 @@
-"""DRY, "don't repeat yourself": the longer a repetition, the costlier its next token.
+"""DRY, "don't repeat yourself": the longer a repetition, the larger the penalty.
 
-By p-e-w, text-generation-webui pull request 5677; breakers as llama.cpp finds them.
+Invented by p-e-w, in pull request 5677 of text-generation-webui. Sequence breakers are
+matched to tokens as in llama.cpp.
 """
 
 from __future__ import annotations
@@ -14,36 +15,38 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import LIMIT
+from llamacy.sampling.checks import LIMIT
 from llamacy.sampling.params import SamplingParams
 from llamacy.sampling.penalties import last
 
-_MAX_EXPONENT = 88.0  # natural, of a float32
+_MAX_EXPONENT = 88.0  # exp(88) still fits a float32
 
 Tails = set[tuple[int, ...]]
 
 
 class TokenTexts(Protocol):
-    """What DRY asks of a tokenizer."""
+    """The methods of a tokenizer that DRY uses."""
 
     @property
     def n_vocab(self) -> int:
-        """Tokens; ids run from 0."""
+        """Number of tokens; ids run from 0."""
 
     def token_bytes(self, token: int) -> bytes:
-        """Text of a token."""
+        """Return the text of a token."""
 
     def encode(self, text: str, *, add_bos: bool, continues: bool) -> list[int]:
-        """Turn text into tokens."""
+        """Return the tokens of a text."""
 
 
 class Dry:
-    """Penalises repetitions.
+    """Penalises tokens that would extend a repetition.
 
     Parameters
     ----------
-    params : the options named ``dry_``.
-    tokenizer : finds the breakers among the tokens; without one there are none.
+    params : SamplingParams
+        Only the options named `dry_*` are used.
+    tokenizer : TokenTexts or None
+        Finds the tokens of the sequence breakers; None uses no breakers.
     """
 
     def __init__(self, params: SamplingParams, tokenizer: TokenTexts | None) -> None:
@@ -55,7 +58,7 @@ class Dry:
             self._max_exponent = _MAX_EXPONENT / math.log(params.dry_base)
 
     def penalise(self, logits: NDArray[np.float32], tokens: NDArray[np.int32]) -> None:
-        """Lower the logits of what would go on with a repetition, in place."""
+        """Lower the logits of tokens that would extend a repetition, in place."""
         params = self._params
         window = last(tokens, params.dry_penalty_last_n)
         reach = self._reach(window)
@@ -68,27 +71,27 @@ class Dry:
                 logits[token] -= np.float32(min(params.dry_multiplier * power, LIMIT))
 
     def _reach(self, window: NDArray[np.int32]) -> int:
-        """Longest repetition there may be: how many tokens follow the last breaker."""
+        """Return the longest possible repetition: the tokens after the last breaker."""
         if not self._breakers:
             return len(window)
         ids = window.tolist()
         for n_after, token in enumerate(reversed(ids)):
             start = len(ids) - n_after
-            fits = [
+            matches = [
                 len(tail)
                 for tail in self._breakers.get(token, ())
                 if tuple(ids[start : start + len(tail)]) == tail
             ]
-            if fits:
-                return n_after - max(fits)
+            if matches:
+                return n_after - max(matches)
         return len(ids)
 
 
 def _repetitions(window: NDArray[np.int32], reach: int) -> dict[int, int]:
-    """For each token that once followed what the window ends with: how much of it.
+    """Return the length of the repetition that each token would extend.
 
-    The lengths grow together: after n rounds those places are left whose n tokens
-    before are the last n of the window.
+    All lengths grow together: after n rounds, the places that remain are those preceded
+    by the same n tokens that end the window.
     """
     lengths: dict[int, int] = {}
     places = np.flatnonzero(window[:-1] == window[-1]) + 1
@@ -110,10 +113,10 @@ _known: weakref.WeakKeyDictionary[
 
 
 def _find_breakers(tokenizer: TokenTexts, texts: tuple[str, ...]) -> dict[int, Tails]:
-    """Tokens with which a breaker begins, and the tokens that complete it.
+    """Return the tokens in which a breaker begins, and the tokens that complete it.
 
-    A token that holds a whole breaker has the empty tail. Looks at every token, and
-    keeps what it found as long as the tokenizer.
+    A token that contains a whole breaker has the empty tail. The search looks at the
+    whole vocabulary, so its result is cached for as long as the tokenizer lives.
     """
     known = _known.setdefault(tokenizer, {})
     if texts not in known:
@@ -128,7 +131,7 @@ def _find_breakers(tokenizer: TokenTexts, texts: tuple[str, ...]) -> dict[int, T
 
 
 def _beginnings(tokenizer: TokenTexts, text: bytes) -> Iterable[tuple[int, bytes]]:
-    """Tokens that hold `text` or end with its beginning, and what is missing then."""
+    """Yield tokens that contain `text` or end with its beginning, and its remainder."""
     heads = [text[:n] for n in range(1, len(text))]
     for token in range(tokenizer.n_vocab):
         word = tokenizer.token_bytes(token)

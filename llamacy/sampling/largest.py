@@ -1,20 +1,27 @@
-"""The largest of many values, without sorting them all."""
+"""Finding the largest of many values without sorting all of them."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-_GROUP = 128  # logits whose maximum is taken
+_GROUP = 128  # most logits whose maximum is taken at once
 
 
 def largest(logits: NDArray[np.floating], k: int) -> NDArray[np.intp]:
-    """Find the `k` largest values, largest first; of equals the lowest index first.
+    """Find the `k` largest values.
 
     Parameters
     ----------
-    logits : float32, (n,), without NaN.
-    k : 1 to n.
+    logits : float32 or float64, (n,)
+        Values without NaN.
+    k : int
+        1 to n.
+
+    Returns
+    -------
+    intp, (k,)
+        Their indices, largest value first, and equal values by rising index.
     """
     width = min(_GROUP, len(logits) // (4 * k))
     ids = _promising(logits, k, width) if width >= 8 else np.arange(len(logits))
@@ -29,12 +36,12 @@ def largest(logits: NDArray[np.floating], k: int) -> NDArray[np.intp]:
 
 
 def _promising(logits: NDArray[np.floating], k: int, width: int) -> NDArray[np.intp]:
-    """Find `k` or a few more values, the `k` largest among them; indices, rising.
+    """Find the `k` largest values and a few more; return their indices, rising.
 
-    Cut into groups of `width`, the k-th largest of the groups' maxima is a bound
-    that at least `k` values reach. Looking for them in the groups that reach it is
+    The values are cut into groups of `width`. At least `k` values reach the k-th
+    largest of the groups' maxima; searching only the groups that reach this bound is
     many times faster than partitioning a whole vocabulary. A group is a column of
-    `rows`, because NumPy compares whole rows in vector instructions.
+    `rows`, because NumPy compares whole rows with vector instructions.
     """
     n_groups = len(logits) // width
     end = n_groups * width

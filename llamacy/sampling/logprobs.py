@@ -1,4 +1,4 @@
-"""How likely tokens were, by the model's own logits."""
+"""Log-probabilities of tokens, from the model's own logits."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from numpy.typing import NDArray
 from llamacy.results import TokenLogprob
 from llamacy.sampling.largest import largest
 
-_CHUNK = 8192  # logits; the exponentials of so many stay in the cache
+_CHUNK = 8192  # logits whose exponentials stay in the CPU's cache
 
 
 def token_logprob(logits: NDArray[np.float32], token: int, k: int) -> TokenLogprob:
-    """How likely `token` was, and which `k` tokens were likeliest.
+    """Return the log-probability of `token`, and the `k` likeliest tokens.
 
     Parameters
     ----------
-    logits : float32, (n_vocab,), as the model gave them.
+    logits : float32, (n_vocab,)
+        The model's logits, before the sampler changes them.
+    token : int
+        Id of the token.
+    k : int
+        Likeliest tokens to list.
     """
     total = _log_sum_exp(logits)
     top = largest(logits, min(k, len(logits))) if k else ()

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from llamacy.arguments import (
-    LIMIT,
-    LogitsProcessor,
-    checked_bias,
     checked_flag,
     checked_integer,
     checked_number,
-    checked_processors,
     checked_strings,
 )
 from llamacy.errors import ArgumentError
+from llamacy.sampling.checks import (
+    LIMIT,
+    LogitsProcessor,
+    checked_bias,
+    checked_processors,
+)
 
 _MAX_SEED = 2**64 - 1
 _MAX_LOGPROBS = 100
@@ -25,7 +27,7 @@ LogitBias = Mapping[int, float] | tuple[tuple[int, float], ...]
 
 
 class SamplingOptions(TypedDict, total=False):
-    """The fields of :class:`SamplingParams`, as keyword arguments."""
+    """The fields of `SamplingParams`, as keyword arguments."""
 
     max_tokens: int | None
     temperature: float
@@ -61,67 +63,122 @@ class SamplingOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
-    r"""How tokens are chosen, and when to end; llama.cpp's meanings and defaults.
+    r"""How to choose tokens, and when to stop; llama.cpp's meanings and defaults.
 
-    A row of logits goes through: `logits_processors`, `logit_bias`, penalties, DRY,
-    `top_n_sigma`, `top_k`, `typical_p`, `top_p`, `min_p`, XTC, `temperature`; a token
-    is drawn from what is left. With `mirostat`: `logits_processors`, `logit_bias`,
-    `temperature`, mirostat.
+    The full distribution now and then yields one of its many unlikely tokens, and
+    the text derails. Truncation (`top_k` to `min_p`) removes the unlikely tail,
+    `temperature` sets how boldly to draw from the rest, and penalties keep a text out
+    of loops. The defaults suit most models; change one option at a time.
+
+    Each row of logits passes through, in this order: `logits_processors`, `logit_bias`,
+    penalties, DRY, `top_n_sigma`, `top_k`, `typical_p`, `top_p`, `min_p`, XTC,
+    `temperature`; then a token is drawn. With `mirostat` the chain is
+    `logits_processors`, `logit_bias`, `temperature`, mirostat: the other samplers and
+    the penalties have no effect.
 
     Attributes
     ----------
-    max_tokens : most tokens to generate; None goes on to the end of the text or
-        of the context.
-    temperature : divides the logits before drawing; 0 takes the likeliest token that
-        is left (greedy).
-    dynatemp_range, dynatemp_exponent : let the temperature go from `temperature` less
-        the range to it plus the range, as the entropy, from 0 to 1 of what it can be,
-        to the power of the exponent says; 0 leaves it as it is.
-    top_k : keep the `top_k` likeliest tokens; 0 keeps all (Fan et al. 2018,
-        arXiv:1805.04833).
-    top_p : of those, keep the likeliest whose probabilities reach this sum; 1
-        keeps all (nucleus sampling, Holtzman et al. 2019, arXiv:1904.09751).
-    min_p : of those, keep tokens at least this share as likely as the likeliest; 0
-        keeps all (Nguyen et al. 2024, arXiv:2407.01082).
-    typical_p : keep the tokens whose surprise is nearest to the expected one and whose
-        probabilities exceed this sum; 1 keeps all (Meister et al. 2022,
-        arXiv:2202.00666).
-    top_n_sigma : keep logits at most so many standard deviations, of all logits, below
-        the largest; 0 or less keeps all (Tang et al. 2024, arXiv:2411.07641).
-    xtc_probability, xtc_threshold : with this probability, drop all tokens at least
-        as likely as the threshold except the least likely of them ("exclude top
-        choices"); above 0.5 the threshold does nothing.
-    repeat_penalty : of tokens among the last `penalty_last_n`, divides positive logits
-        and multiplies negative ones (Keskar et al. 2019, arXiv:1909.05858); 1 is off.
-    frequency_penalty, presence_penalty : subtracted from their logits, the first as
-        often as they occur, the second once.
-    penalty_last_n : how many of the last tokens, the prompt's included, these three
-        look at; 0 is none, -1 all.
-    dry_multiplier, dry_base, dry_allowed_length : a token that would go on with a
-        repetition of n tokens, at least the allowed length, has
-        ``multiplier * base ** (n - allowed_length)`` subtracted from its logit
-        ("don't repeat yourself"); 0 is off.
-    dry_penalty_last_n : how many of the last tokens repetitions are looked for in; 0
-        is none, -1 all.
-    dry_sequence_breakers : texts that no repetition reaches across.
-    mirostat : 1 or 2 chooses tokens so that their surprise stays near a value, by
-        either version of the algorithm (Basu et al. 2021, arXiv:2007.14966); 0 is off.
-    mirostat_tau, mirostat_eta : that surprise in bits, and how fast to correct it.
-    logit_bias : token ids with what is added to their logits; ``-inf`` bans a token.
-    logits_processors : a callable, or several, ``f(ids, logits)``: `ids`, int32, the
-        tokens so far, `logits`, float32 (n_vocab,), which it changes in place, or
-        returns others of the same shape. It runs on the model's thread, and all texts
-        wait for it.
-    seed : the same seed gives the same tokens; None or -1 differs every time.
-    stop : text, or texts, that end the generation.
-    include_stop : whether the one that ended it is part of the result.
-    logprobs : say how likely each token was, and which `logprobs` tokens were
-        likeliest, at most 100; None says nothing.
-    prompt_logprobs : the same for the tokens of the prompt.
+    max_tokens : int or None
+        Most tokens to generate. None continues until the model ends the text or the
+        context is full, which may take long: set a limit where somebody waits.
+    temperature : float
+        Divides the logits before drawing. Below 1 the likely tokens gain, above 1 the
+        unlikely ones; beyond about 1.5, most models lose the thread. 0 always takes the
+        likeliest remaining token (greedy), which suits facts and code, but tends to
+        loop in long texts.
+    dynatemp_range, dynatemp_exponent : float
+        Scale the temperature with the entropy of the candidates, from
+        `temperature - range` to `temperature + range`, by
+        `(entropy / maximum entropy) ** exponent`: careful where the model is sure,
+        bolder where many continuations are plausible. A range of 0 is off.
+    top_k : int
+        Keep the `top_k` likeliest tokens; 0 keeps all. A cheap first cut, but the same
+        number whether the model is sure or not, so low values make a text dull (Fan et
+        al. 2018, arXiv:1805.04833).
+    top_p : float
+        Nucleus sampling: keep the likeliest tokens whose probabilities add up to
+        `top_p`; 1 keeps all. Adapts to how sure the model is, but keeps much of the
+        tail where it is not (Holtzman et al. 2019, arXiv:1904.09751).
+    min_p : float
+        Keep tokens at least `min_p` times as likely as the likeliest; 0 keeps all. Cuts
+        the tail more reliably than `top_p` at high temperatures; above about 0.3,
+        little choice remains (Nguyen et al. 2024, arXiv:2407.01082).
+    typical_p : float
+        Locally typical sampling: keep the tokens whose surprise is nearest to the
+        expected surprise, until their probabilities exceed `typical_p`; 1 keeps all.
+        May drop even the likeliest token, if it is too predictable to be typical
+        (Meister et al. 2022, arXiv:2202.00666).
+    top_n_sigma : float
+        Keep logits at most this many standard deviations of all logits below the
+        largest; 0 or less keeps all. Looks at logits before the temperature, so that
+        the same tokens remain at any temperature (Tang et al. 2024, arXiv:2411.07641).
+    xtc_probability, xtc_threshold : float
+        "Exclude top choices": with this probability per token, drop all tokens at least
+        as likely as the threshold, except the least likely of them. Avoids clichés in
+        stories; it also removes correct answers and required syntax, so leave it off
+        for facts and code. A threshold above 0.5 has no effect, since at most one token
+        can reach it.
+    repeat_penalty : float
+        For tokens among the last `penalty_last_n`, divides positive logits and
+        multiplies negative ones; 1 is off. Breaks loops, but also penalises words that
+        must recur, such as names, punctuation and keywords of code: above about 1.2 the
+        text suffers (Keskar et al. 2019, arXiv:1909.05858).
+    frequency_penalty, presence_penalty : float
+        Subtracted from the logits of tokens among the last `penalty_last_n`: the first
+        once per occurrence, the second once in all. They vary the vocabulary and the
+        topics; negative values encourage repetition. OpenAI's options of the same
+        names.
+    penalty_last_n : int
+        Last tokens, the prompt's included, that these three penalties consider; 0 turns
+        them off, -1 considers all.
+    dry_multiplier, dry_base, dry_allowed_length : float, float, int
+        DRY, "don't repeat yourself": subtracts
+        `multiplier * base ** (n - allowed_length)` from the logit of a token that would
+        extend a repetition of n tokens, if n is at least the allowed length. Only
+        literal repetitions are penalised: unlike with `repeat_penalty`, common words
+        stay free, but quotations and code that must repeat suffer. A multiplier of 0
+        is off; 0.8 is common.
+    dry_penalty_last_n : int
+        Last tokens in which DRY looks for repetitions; 0 turns it off, -1 searches all.
+    dry_sequence_breakers : str or collection of str or None
+        Strings that no repetition reaches across, so that lists and dialogues may begin
+        each line alike.
+    mirostat : {0, 1, 2}
+        Version of Mirostat, which adapts truncation so that the surprise of the text
+        stays near a target, neither dull nor incoherent, at any length; 0 is off (Basu
+        et al. 2021, arXiv:2007.14966).
+    mirostat_tau, mirostat_eta : float
+        The target surprise in bits per token, and the learning rate of the correction.
+        A low target gives dull and repetitive text, a high one incoherent text.
+    logit_bias : mapping of int to float, or None
+        Values added to the logits of token ids; `-inf` bans a token. Banning every
+        token that ends a text leaves `max_tokens` or the context to end it.
+    logits_processors : callable or sequence of callable, or None
+        Functions `f(ids, logits)`, called in order before everything else, for rules
+        that no option covers. `ids`, int32, (n,), are the tokens so far, the prompt's
+        included. `logits`, float32, (n_vocab,), may be changed in place, or another
+        array of the same shape returned. They run on the model's thread for every
+        token: all texts being generated wait for them.
+    seed : int or None
+        Seed of the random generator. The same seed with the same prompt, options and
+        instruction-set level gives the same tokens; None or -1 gives different ones
+        each time.
+    stop : str or collection of str or None
+        Strings that end the text as soon as they appear in it.
+    include_stop : bool
+        Whether the result includes the stop string that ended it.
+    logprobs : int or None
+        Report the log-probability of each token, and the `logprobs` likeliest tokens in
+        its place, up to 100. They come from the model's own logits, before any option
+        above changes them. None reports nothing.
+    prompt_logprobs : int or None
+        The same for the tokens of the prompt. The whole prompt must then be prefilled,
+        because the prefix cache does not hold logits.
 
     Raises
     ------
-    ArgumentError : a value of the wrong type or out of its range.
+    ArgumentError
+        A value of the wrong type or out of range.
 
     Examples
     --------
@@ -178,11 +235,17 @@ class SamplingParams:
         self._set("logits_processors", processors)
 
     def check_vocabulary(self, n_vocab: int) -> None:
-        """Check the options that name tokens against the vocabulary.
+        """Check that the options name only tokens of the vocabulary.
+
+        Parameters
+        ----------
+        n_vocab : int
+            Number of tokens of the vocabulary.
 
         Raises
         ------
-        ArgumentError : an id in `logit_bias` that is none of its tokens.
+        ArgumentError
+            An id in `logit_bias` is not below `n_vocab`.
         """
         for token, _ in self.biases:
             checked_integer("logit_bias", token, 0, n_vocab - 1)

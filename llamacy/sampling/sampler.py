@@ -1,4 +1,4 @@
-"""The chain: a row of logits in, a token out."""
+"""The sampler chain: a row of logits in, a token out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# NumPy would import it when first used: by one thread, while another may fork. The
-# child would wait for ever for the lock of the import.
+# NumPy would import this on first use, in one thread while another may fork; the child
+# process would then wait forever for the import lock.
 import numpy.random
 from numpy.typing import NDArray
 
@@ -29,9 +29,12 @@ class Sampler:
 
     Parameters
     ----------
-    params : the options; when to end is not the sampler's business.
-    tokenizer : tells DRY where breakers are.
-    seed_offset : makes the samples of one prompt differ with one seed.
+    params : SamplingParams
+        The options. Those about where to end are the caller's concern.
+    tokenizer : TokenTexts, optional
+        Finds DRY's sequence breakers among the tokens.
+    seed_offset : int
+        Makes several samples of one prompt differ although they share a seed.
     """
 
     def __init__(
@@ -60,38 +63,45 @@ class Sampler:
         )
 
     def accept(self, ids: Sequence[int]) -> None:
-        """Note the prompt's tokens, which penalties and processors look at."""
+        """Record the prompt's tokens, which penalties and processors look at."""
         self._tokens.extend(ids)
 
     def sample(self, logits: NDArray[np.float32]) -> int:
-        """Choose a token, and note it.
+        """Choose a token and record it.
 
         Parameters
         ----------
-        logits : float32, (n_vocab,), changed in place; a token with ``-inf`` is never
-            chosen.
+        logits : float32, (n_vocab,)
+            The row of logits; changed in place. A token with `-inf` is never chosen.
+
+        Returns
+        -------
+        int
+            Id of the token.
 
         Raises
         ------
-        ModelOutputError : a logit is NaN or infinite, or all are ``-inf``.
-        ArgumentError : a logits processor or `logit_bias` left nothing to choose.
+        ModelOutputError
+            A logit is NaN or infinite, or all are `-inf`.
+        ArgumentError
+            A logits processor or `logit_bias` left no finite logit to choose from.
         """
-        # argmax takes a NaN for the largest value, so this one look finds every
-        # logit that would spoil the probabilities.
+        # argmax treats NaN as the largest value, so this single check finds every logit
+        # that would spoil the probabilities.
         best = int(logits.argmax())
         if not math.isfinite(logits[best]):
             raise ModelOutputError(
                 f"logits: wanted finite numbers, found {logits[best]} for token "
                 f"{best}: the model's weights are broken"
             )
-        # Logits far apart, or a temperature near 0, overflow to the right limits.
+        # Logits far apart, or a temperature near 0, overflow to the correct limits.
         with np.errstate(over="ignore", under="ignore"):
             token = self._choose(self._changed(logits))
         self._tokens.extend([token])
         return token
 
     def _changed(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Apply what looks at the whole vocabulary."""
+        """Apply the steps that need the whole vocabulary."""
         params = self.params
         tokens = self._tokens.array
         logits = self._processed(logits, tokens)
@@ -144,10 +154,11 @@ class Sampler:
         return int(ids[index])
 
     def _candidates(self, logits: NDArray[np.float32]) -> tuple[_Ids, _Logits, float]:
-        """Tokens that pass top-n-sigma and top-k, and their logits less the peak.
+        """Return the tokens that pass top-n-sigma and top-k, and their logits.
 
-        Likeliest first, where anything after this asks for that. Also returns the
-        share for top-p to keep of them: 1 where it was done on the way.
+        The logits are relative to the largest. The order is likeliest first wherever a
+        later step relies on it. The third value is the share left for top-p to keep:
+        1 if top-p was applied here.
         """
         params, peak = self.params, logits.max()
         share = params.top_p
@@ -162,13 +173,13 @@ class Sampler:
         else:
             ids = self._without_top_k(logits, peak, bound)
         x = (logits[ids] - peak).astype(np.float64)
-        kept = (x >= bound) & (x > -np.inf)
-        return ids[kept], x[kept], share
+        passes = (x >= bound) & (x > -np.inf)
+        return ids[passes], x[passes], share
 
     def _without_top_k(
         self, logits: NDArray[np.float32], peak: np.float32, bound: float
     ) -> _Ids:
-        """Tokens of the whole vocabulary, as few as can be told at this place."""
+        """Return candidates from the whole vocabulary, as few as is already certain."""
         params = self.params
         in_order = params.typical_p < 1 or params.top_p < 1
         if not in_order and params.min_p > 0:
@@ -179,11 +190,11 @@ class Sampler:
         return ids
 
     def _truncated(self, ids: _Ids, x: _Logits, top_p: float) -> tuple[_Ids, _Logits]:
-        """Candidates that pass typical, top-p, min-p and XTC."""
+        """Return the candidates that pass typical, top-p, min-p and XTC."""
         params = self.params
         if params.typical_p < 1:
-            kept = truncation.typical(x, params.typical_p)
-            ids, x = ids[kept], x[kept]
+            indices = truncation.typical(x, params.typical_p)
+            ids, x = ids[indices], x[indices]
         if top_p < 1:
             n_kept = truncation.top_p(x, top_p)
             ids, x = ids[:n_kept], x[:n_kept]
@@ -198,7 +209,7 @@ class Sampler:
 
 
 class _Tokens:
-    """Tokens so far, in an array that grows."""
+    """The tokens so far, in a growing array."""
 
     def __init__(self) -> None:
         self._data = np.empty(64, np.int32)
@@ -206,7 +217,7 @@ class _Tokens:
 
     @property
     def array(self) -> NDArray[np.int32]:
-        """All of them: int32, read-only."""
+        """All tokens so far: int32, read-only."""
         tokens = self._data[: self._n]
         tokens.flags.writeable = False
         return tokens
@@ -220,7 +231,7 @@ class _Tokens:
 
 
 def _replaced(logits: NDArray[np.float32], result: object) -> NDArray[np.float32]:
-    """Take what a processor left: the row it was given, or the one it returned."""
+    """Return the row of logits after a processor: the given one, or its result."""
     if result is None:
         return logits
     if not isinstance(result, np.ndarray) or result.shape != logits.shape:

@@ -1,7 +1,7 @@
-"""Which tokens may be drawn: each function keeps some of the candidates.
+"""Truncation samplers: each function keeps some of the candidates, at least one.
 
-Candidates come likeliest first, as logits less the largest, float64; a function
-returns the indices, or the number, of those it keeps, at least one.
+Candidates `x` are logits minus the largest logit, float64, likeliest first. A function
+returns the indices of the candidates it keeps, or their number.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Logits = NDArray[np.float64]
 
 
 def softmax(x: Logits) -> Logits:
-    """Probabilities of the candidates."""
+    """Return the probabilities of the candidates."""
     weights = np.exp(x - x.max())
     shares: Logits = weights / weights.sum()
     return shares
 
 
 def typical(x: Logits, share: float) -> NDArray[np.intp]:
-    """Those nearest to the expected surprise, until together they exceed `share`."""
+    """Keep candidates of nearly the expected surprise, until they exceed `share`."""
     p = softmax(x)
     surprise = -np.log(np.maximum(p, np.finfo(np.float64).tiny))
     entropy = float((p * surprise).sum())
@@ -34,30 +34,31 @@ def typical(x: Logits, share: float) -> NDArray[np.intp]:
 
 
 def top_p(x: Logits, share: float) -> int:
-    """Count the likeliest that reach the probability `share`."""
+    """Count the likeliest candidates whose probabilities reach `share`."""
     return reaching(softmax(x), share)
 
 
 def exclude_top(x: Logits, threshold: float) -> int:
-    """Count those to drop: as likely as `threshold`, but for the last of them (XTC)."""
+    """Count the candidates that XTC drops: all that reach `threshold` but the last."""
     return max(int((softmax(x) >= threshold).sum()) - 1, 0)
 
 
 def dynamic_temperature(
     x: Logits, temperature: float, spread: float, exponent: float
 ) -> float:
-    """Temperature between ``temperature - spread`` and ``+ spread``, by the entropy."""
+    """Return a temperature within `spread` of `temperature`; it rises with entropy."""
     if len(x) == 1:
         return temperature
     p = softmax(x)
     entropy = -float((p * np.log(np.maximum(p, np.finfo(np.float64).tiny))).sum())
     low = max(0.0, temperature - spread)
-    share = min(max(entropy / math.log(len(x)), 0.0), 1.0)  # may round to beyond
+    # rounding may leave the range from 0 to 1
+    share = min(max(entropy / math.log(len(x)), 0.0), 1.0)
     return float(low + (temperature + spread - low) * share**exponent)
 
 
 def sigma_bound(logits: NDArray[np.float32], n: float) -> float:
-    """Smallest logit at most `n` standard deviations below the largest."""
+    """Return the logit `n` standard deviations below the largest."""
     finite = logits[np.isfinite(logits)]
     return float(logits.max()) - n * float(finite.std(dtype=np.float64))
 
@@ -65,19 +66,20 @@ def sigma_bound(logits: NDArray[np.float32], n: float) -> float:
 def nucleus(
     logits: NDArray[np.float32], peak: np.float32, share: float, min_p: float = 0.0
 ) -> NDArray[np.intp]:
-    """Likeliest tokens of a whole vocabulary that reach the probability `share`.
+    """Find the likeliest tokens of a vocabulary whose probabilities reach `share`.
 
-    Some of those less likely than `min_p` times the likeliest may be missing.
+    Tokens less likely than `min_p` times the likeliest may be left out: a later sampler
+    would drop them anyway.
     """
     weights = np.exp(logits - peak)
     wanted = share * float(weights.sum(dtype=np.float64))
-    # A nucleus is small as a rule: look for it among ever more of the likeliest
-    # instead of sorting the vocabulary.
+    # A nucleus is usually small: search ever more of the likeliest tokens instead of
+    # sorting the vocabulary.
     k = min(64, len(logits))
     while True:
         ids = largest(logits, k)
         n_kept = reaching(weights[ids], wanted)
-        # a little less, because a weight is rounded
+        # a margin, because weights are rounded
         is_past = weights[ids[-1]] < 0.999 * min_p
         if n_kept < k or k == len(logits) or is_past:
             return ids[:n_kept]
@@ -85,6 +87,6 @@ def nucleus(
 
 
 def reaching(weights: NDArray[np.floating], total: float) -> int:
-    """How many leading weights sum to `total`; at least one."""
+    """Count the leading weights that sum to `total`; at least one."""
     sums = weights.cumsum(dtype=np.float64)
     return min(int(sums.searchsorted(total, "left")) + 1, len(weights))

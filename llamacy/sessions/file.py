@@ -1,9 +1,10 @@
-"""Sessions on disk: the tokens and the KV pages of a text, checked when they come back.
+"""Sessions on disk: the tokens and the state of a text, checked when loaded.
 
-A zip file, not compressed, so that any tool can look into it: ``header.json``, the
-token ids as little-endian int32 in ``tokens``, and the pages, as the attention kernels
-read them, in ``pages/0``, ``pages/1`` and so on; the first ``n_gone`` of the header are
-not there, as no window reaches them. Zip keeps a checksum of each.
+The file is an uncompressed zip archive, so that any tool can look into it:
+`header.json`, the token ids as little-endian int32 in `tokens`, and the parts of the
+sequence, by the names that it gives them. These parts are its pages, in the attention
+kernels' layout: `pages/0`, `pages/1` and so on. The first `n_gone` pages are missing,
+because no layer's window reaches them. Zip keeps a checksum of each part.
 """
 
 from __future__ import annotations
@@ -13,21 +14,15 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from llamacy.errors import (
-    ArgumentError,
-    ContextLengthError,
-    FormatError,
-    ModelFileError,
-)
-from llamacy.ops.batch import Sequence
-from llamacy.ops.state.pages import PagedSequence
+from llamacy.arguments import checked_path
+from llamacy.errors import ContextLengthError, FormatError, ModelFileError
+from llamacy.ops.state.sequence import SavableSequence, SequenceState
 from llamacy.system.whole_files import file_errors, new_file, regular_path
 
 Path = str | os.PathLike[str]
@@ -39,18 +34,21 @@ _BROKEN = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
     *(UnicodeDecodeError, json.JSONDecodeError),
 )
-"""What `zipfile` and `json` raise over files that are damaged or none of ours."""
+"""Errors of `zipfile` and `json` for files that are damaged or not sessions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What must be the same when a session comes back.
+    """The circumstances that must be the same when a session is loaded.
 
     Attributes
     ----------
-    model : the model's fingerprint.
-    kv_type : how keys and values are kept.
-    page_tokens, page_bytes : the size of a page.
+    model : str
+        The model's fingerprint.
+    kv_type : str
+        Type of keys and values.
+    page_tokens, page_bytes : int
+        Size of a page.
     """
 
     model: str
@@ -59,47 +57,52 @@ class Origin:
     page_bytes: int
 
     def with_adapters(self, adapters: str) -> Origin:
-        """Origin of what the model computes with adapters, which `adapters` tells."""
+        """Return the origin of sessions of the model with adapters, by fingerprint."""
         return replace(self, model=f"{self.model}+{adapters}") if adapters else self
 
 
-def save(path: Path, origin: Origin, ids: list[int], sequence: Sequence) -> None:
-    """Write a session; the file is there whole or not at all.
+def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) -> None:
+    """Write a session; the file appears whole or not at all.
 
-    Nobody but its owner may read it, unless a file that it replaces says otherwise.
+    Only its owner may read it, unless it replaces a file with other permissions.
 
     Raises
     ------
-    ArgumentError : `path` is none.
-    ModelFileError : it cannot be written.
+    ArgumentError
+        `path` is not a path.
+    ModelFileError
+        It cannot be written.
     """
-    assert isinstance(sequence, PagedSequence)
-    _check_path(path)
-    n_gone = sequence.n_gone
+    assert isinstance(sequence, SavableSequence)
+    checked_path("path", path)
     header = {"kind": _KIND, "version": _VERSION, "n_past": sequence.n_past}
-    header |= {"n_gone": n_gone} | asdict(origin)
+    header |= {"n_gone": sequence.n_gone} | asdict(origin)
     with new_file(path, private=True) as draft, file_errors(path):
         with zipfile.ZipFile(draft, "w", allowZip64=True) as archive:
             archive.writestr("header.json", json.dumps(header))
             archive.writestr("tokens", np.asarray(ids, "<i4").tobytes())
-            for number, page in enumerate(sequence.pages, n_gone):
-                archive.writestr(f"pages/{number}", page.data.data)
+            for name, data in sequence.parts():
+                archive.writestr(name, data)
 
 
 def load(
-    path: Path, origin: Origin, n_vocab: int, n_ctx: int, sequence: Sequence
+    path: Path, origin: Origin, n_vocab: int, n_ctx: int, sequence: SequenceState
 ) -> list[int]:
     """Read a session's pages into `sequence`, which is empty; return its tokens.
 
     Raises
     ------
-    ArgumentError : `path` is none.
-    ContextLengthError : it has more than `n_ctx` tokens.
-    ModelFileError : the file cannot be read.
-    FormatError : it is not a session, is damaged, or is one of another model.
+    ArgumentError
+        `path` is not a path.
+    ContextLengthError
+        The session has more than `n_ctx` tokens.
+    ModelFileError
+        The file cannot be read.
+    FormatError
+        It is not a session, is damaged, or belongs to another model.
     """
-    assert isinstance(sequence, PagedSequence)
-    _check_path(path)
+    assert isinstance(sequence, SavableSequence)
+    checked_path("path", path)
     source = regular_path(path)
     try:
         with zipfile.ZipFile(source) as archive:
@@ -109,23 +112,16 @@ def load(
                 raise FormatError(path, "tokens", f"{n_past} or more", len(ids))
             if len(ids) > n_ctx:
                 raise ContextLengthError(len(ids), n_ctx)
-            most_gone = sequence.pool.n_unseen(n_past)
+            most_gone = sequence.most_gone(n_past)
             if n_gone > most_gone:
                 raise FormatError(path, "header n_gone", f"at most {most_gone}", n_gone)
-            numbers = range(n_gone, -(-n_past // origin.page_tokens))
-            pages = _pages(path, archive, numbers, origin)
-            sequence.restore(n_past, n_gone, pages)
+            sequence.restore(n_past, n_gone, partial(_read, path, archive))
     except OSError as error:
         number, reason = error.errno or errno.EIO, error.strerror or str(error)
         raise ModelFileError(number, reason, os.fspath(path)) from error
     except _BROKEN as error:
         raise FormatError(path, "file", "a sound session file", error) from error
     return ids
-
-
-def _check_path(path: object) -> None:
-    if not isinstance(path, str | os.PathLike):
-        raise ArgumentError(f"path: wanted a path, found {path!r}")
 
 
 def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int]:
@@ -140,18 +136,10 @@ def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int
     return tokens
 
 
-def _pages(
-    path: Path, archive: zipfile.ZipFile, numbers: Iterable[int], origin: Origin
-) -> Iterator[NDArray[np.uint8]]:
-    for number in numbers:
-        data = _read(path, archive, f"pages/{number}", origin.page_bytes)
-        yield np.frombuffer(data, np.uint8)
-
-
 def _check_header(
     path: Path, archive: zipfile.ZipFile, origin: Origin
 ) -> tuple[int, int]:
-    """Compare the header with what is wanted; return its n_past and n_gone."""
+    """Compare the header with `origin`; return its n_past and n_gone."""
     header: Any = json.loads(_read(path, archive, "header.json"))
     wanted = {"kind": _KIND, "version": _VERSION} | asdict(origin)
     found = header if isinstance(header, dict) else {}
@@ -172,7 +160,7 @@ def _count(path: Path, header: dict[str, Any], key: str, what: str) -> int:
 def _read(
     path: Path, archive: zipfile.ZipFile, name: str, n_bytes: int | None = None
 ) -> bytes:
-    """Read one part, of `n_bytes` if given; never more than the file itself holds."""
+    """Read one part, of `n_bytes` if given; never more than the file holds."""
     try:
         info = archive.getinfo(name)
     except KeyError:

@@ -1,12 +1,12 @@
-"""What a session holds: a text, and the keys and values of its first tokens."""
+"""The state of a session: a text, and the keys and values of its first tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from llamacy.generation.engine import Engine
-from llamacy.generation.request import Request
-from llamacy.ops.batch import Sequence
+from llamacy.generation.request import AnyRequest
+from llamacy.ops.state.sequence import SequenceState
 from llamacy.sessions import file as session_file
 
 
@@ -15,15 +15,18 @@ class HeldText:
 
     Attributes
     ----------
-    ids : tokens of the text.
-    sequence : what holds the first of them; None where nothing was read yet.
-    adapters : with which they were read.
+    ids : list of int
+        Tokens of the text.
+    sequence : SequenceState or None
+        Keys and values of the first of them; None before any was read.
+    adapters : str
+        Fingerprint of the adapters with which they were read.
     """
 
     def __init__(
         self,
         ids: Iterable[int] = (),
-        sequence: Sequence | None = None,
+        sequence: SequenceState | None = None,
         adapters: str = "",
     ) -> None:
         self.ids = list(ids)
@@ -34,7 +37,7 @@ class HeldText:
     def load(
         cls, path: session_file.Path, origin: session_file.Origin, engine: Engine
     ) -> HeldText:
-        """Read what `save` wrote; errors are those of :func:`session_file.load`."""
+        """Read a file that `save` wrote; errors are those of `session_file.load`."""
         adapters = engine.worker.adapters
         origin = origin.with_adapters(adapters)
         sequence = engine.executor.new_sequence()
@@ -50,36 +53,36 @@ class HeldText:
     def save(
         self, path: session_file.Path, origin: session_file.Origin, engine: Engine
     ) -> None:
-        """Write it; errors are those of :func:`session_file.save`."""
+        """Write a file; errors are those of `session_file.save`."""
         sequence = self.sequence or engine.executor.new_sequence()
         origin = origin.with_adapters(self.adapters)
         session_file.save(path, origin, self.ids, sequence)
 
     def fork(self) -> HeldText:
-        """Return another one that shares the memory."""
+        """Return a twin that shares the memory of the pages, copy-on-write."""
         twin = self.sequence.fork() if self.sequence is not None else None
         return HeldText(self.ids, twin, self.adapters)
 
     def keep(self, ids: list[int]) -> None:
-        """Make `ids` the text: the one of before, longer or shorter."""
+        """Make `ids` the text; they continue it, or are a beginning of it."""
         self.ids = ids
         self._hold_at_most(len(ids))
 
     def leave_last(self, ids: list[int]) -> None:
-        """Hold so little of `ids`, the text and more, that a pass reads the last.
+        """Hold at most all but the last of `ids`, so that a pass reads the last one.
 
-        For the logits of what follows it.
+        Only a token that is read gives logits for the token after it.
         """
         self._hold_at_most(len(ids) - 1)
 
-    def follow(self, request: Request) -> None:
-        """Take over what a request has led to."""
-        self.sequence = request.sequence
-        self.adapters = request.adapters
-        self.keep(self.ids if request.is_void else request.ids_taken())
+    def follow(self, request: AnyRequest) -> None:
+        """Take over the sequence and the text of a request that has ended."""
+        self.sequence = request.context.sequence
+        self.adapters = request.context.adapters
+        self.keep(self.ids if request.left_nothing else request.ids_delivered)
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         if self.sequence is not None:
             self.sequence.close()
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Self, Unpack
 
 from llamacy.arguments import checked_integer
 from llamacy.errors import ArgumentError, BusyError, ClosedError
+from llamacy.generation import calls
 from llamacy.generation.cancelling import CancelToken
+from llamacy.generation.context import Context
 from llamacy.generation.engine import Engine, Prompt
-from llamacy.generation.gather import (
-    OnProgress,
-    gather,
-    gather_async,
-    made_in_thread,
-)
-from llamacy.generation.request import Request
+from llamacy.generation.gather import OnProgress, gather
+from llamacy.generation.goals.complete import Complete
+from llamacy.generation.goals.read import Read
+from llamacy.generation.request import AnyRequest, Leftover, Request
 from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.results import Completion
 from llamacy.sampling import SamplingOptions, SamplingParams
@@ -25,20 +23,23 @@ from llamacy.system.forks import Rank, fork_lock
 
 
 class Session:
-    """A text that grows, made by :meth:`llamacy.Model.session`.
+    """A text that grows, made by `Model.session`.
 
-    What it holds is never read again: a call reads only what it adds, unless the
-    model's adapters were changed in between, or the text went further back than what
-    the model's window leaves of it, when it reads all. One call at a time;
-    a second one while another generates raises BusyError. Closing a stream
-    early leaves in the session what was taken of it.
+    A session keeps the keys and values of its text: a call reads only the tokens it
+    adds. The whole text is read again if the model's adapters were changed in between,
+    or if it was rewound further than the window of a model whose layers all have one.
+
+    One call at a time: a second one while another generates raises BusyError. Closing a
+    stream early leaves in the session the pieces that were taken from it.
 
     Examples
     --------
-    >>> with model.session() as session:  # doctest: +SKIP
-    ...     session.feed("Once upon a time")
-    ...     print(session.generate(max_tokens=20))
-    ...     other = session.fork()
+    >>> model = llamacy.load("demo")
+    >>> with model.session() as session:
+    ...     session.feed("The capital of France is")
+    ...     with session.fork() as other:
+    ...         print(session.generate(temperature=0), session.n_past, other.n_past)
+     Paris 11 8
     """
 
     def __init__(
@@ -50,9 +51,9 @@ class Session:
         self._engine = engine
         self._origin = origin
         self._held = held or HeldText()
-        self._current: Request | None = None
+        self._current: AnyRequest | None = None
         self._is_closed = False
-        self._lock = fork_lock(Rank.SESSION)  # of all the above
+        self._lock = fork_lock(Rank.SESSION)  # guards all of the above
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else f"{self.n_past} tokens"
@@ -66,14 +67,14 @@ class Session:
 
     @property
     def tokens(self) -> list[int]:
-        """Ids of the whole text."""
+        """Token ids of the whole text."""
         with self._lock:
             self._settle()
             return list(self._held.ids)
 
     @property
     def n_past(self) -> int:
-        """Tokens of the whole text."""
+        """Number of tokens of the whole text."""
         return len(self.tokens)
 
     @property
@@ -90,19 +91,24 @@ class Session:
     ) -> None:
         """Read more text, and generate nothing.
 
+        Prefill a long document once, then `fork` the session for each question on it.
+
         Parameters
         ----------
-        prompt : a text, or its token ids.
-        cancel, progress : as of :meth:`llamacy.Model.generate`. What was read before
-            it was cancelled stays, and the rest is read by the next call.
+        prompt : str or sequence of int
+            A text, or its token ids.
+        cancel, progress : optional
+            As for `Model.generate`. Tokens read before a cancellation stay, and the
+            rest are read by the next call.
 
         Raises
         ------
-        ContextLengthError : it does not fit into the context; nothing is read then.
-        ArgumentError : an empty prompt, an id outside the vocabulary.
+        ContextLengthError
+            The text does not fit into the context; none of it was read.
+        ArgumentError
+            An empty prompt, an id outside the vocabulary.
         """
-        request = self._request(prompt, SamplingParams(), cancel, reads_only=True)
-        gather(self._engine.worker, [request], progress)
+        gather(self._engine.worker, [self._read(prompt, cancel)], progress)
 
     def generate(
         self,
@@ -113,14 +119,12 @@ class Session:
         progress: OnProgress | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Completion:
-        """Read `prompt`, if any, and continue the text; both become part of it.
+        """Read `prompt`, if given, and continue the text; both become part of it.
 
-        Parameters and errors are those of :meth:`llamacy.Model.generate`.
+        Other parameters, and errors, are those of `Model.generate`.
         """
-        made = self._engine.params(params, options)
-        request = self._request(prompt, made, cancel)
-        gather(self._engine.worker, [request], progress)
-        return request.completion()
+        make = self._maker(prompt, params, cancel, options)
+        return calls.complete(self._engine, make, progress)[0]
 
     def stream(
         self,
@@ -131,10 +135,9 @@ class Session:
         progress: OnProgress | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Stream:
-        """Continue the text, piece by piece."""
-        made = self._engine.params(params, options)
-        request = self._request(prompt, made, cancel)
-        return Stream(self._engine.worker, request, progress)
+        """Continue the text like `generate`, piece by piece."""
+        make = self._maker(prompt, params, cancel, options)
+        return calls.stream(self._engine, make, progress)
 
     async def agenerate(
         self,
@@ -145,12 +148,9 @@ class Session:
         progress: OnProgress | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Completion:
-        """Do what :meth:`generate` does, without blocking the event loop."""
-        made = self._engine.params(params, options)
-        make = self._maker(prompt, made, cancel)
-        requests = await made_in_thread(make)
-        await gather_async(self._engine.worker, requests, progress)
-        return requests[0].completion()
+        """Continue the text like `generate`, without blocking the event loop."""
+        make = self._maker(prompt, params, cancel, options)
+        return (await calls.complete_async(self._engine, make, progress))[0]
 
     def astream(
         self,
@@ -161,26 +161,30 @@ class Session:
         progress: OnProgress | None = None,
         **options: Unpack[SamplingOptions],
     ) -> AsyncStream:
-        """Do what :meth:`stream` does, without blocking the event loop."""
-        made = self._engine.params(params, options)
-        make = self._maker(prompt, made, cancel)
-        return AsyncStream(self._engine.worker, make, progress)
+        """Continue the text like `stream`, without blocking the event loop."""
+        make = self._maker(prompt, params, cancel, options)
+        return calls.stream_async(self._engine, make, progress)
 
     def fork(self) -> Session:
-        """Return a session with the same text, sharing the memory of what it holds."""
+        """Return a session with the same text, which grows apart from this one.
+
+        Their common beginning shares its KV pages; a page is copied when one of them
+        writes to it. Close the fork, too.
+        """
         with self._lock:
             self._take_turn()
             return Session(self._engine, self._origin, self._held.fork())
 
     def rewind(self, n_tokens: int) -> None:
-        """Forget the last `n_tokens` tokens.
+        """Drop the last `n_tokens` tokens, to go on differently from there.
 
-        Where all layers of the model have a window, its keys and values are kept of the
-        last tokens only: from further back than those reach, the text is read again.
+        Where all layers of the model have a window, keys and values are kept only for
+        the last tokens; a text rewound further than that is read again.
 
         Raises
         ------
-        ArgumentError : there are not so many.
+        ArgumentError
+            The text has fewer tokens.
         """
         with self._lock:
             self._take_turn()
@@ -189,20 +193,24 @@ class Session:
             self._held.keep(ids[: len(ids) - n_tokens])
 
     def save(self, path: session_file.Path) -> None:
-        """Write the session to a file, for :meth:`llamacy.Model.load_session`.
+        """Write the session to a file, for `Model.load_session`.
 
-        The file is as large as the keys and values that the session holds.
+        The file holds the keys and values, and is as large as they are. It replaces
+        `path` only once it is complete, and only its owner may read it.
 
         Raises
         ------
-        ModelFileError : it cannot be written; what was there before stays.
+        ArgumentError
+            `path` is not a path.
+        ModelFileError
+            It cannot be written; a file that was there before is unchanged.
         """
         with self._lock:
             self._take_turn()
             self._held.save(path, self._origin, self._engine)
 
     def close(self) -> None:
-        """Give the memory back; a text still being generated ends as cancelled."""
+        """Free the memory; a text still being generated ends as ``"cancelled"``."""
         with self._lock:
             if self._is_closed:
                 return
@@ -214,60 +222,78 @@ class Session:
             self._held.close()
 
     def _maker(
-        self, prompt: Prompt | None, params: SamplingParams, cancel: CancelToken | None
-    ) -> Callable[[], list[Request]]:
-        return lambda: [self._request(prompt, params, cancel)]
-
-    def _request(
         self,
         prompt: Prompt | None,
-        params: SamplingParams,
+        params: SamplingParams | None,
         cancel: CancelToken | None,
-        *,
-        reads_only: bool = False,
-    ) -> Request:
-        """Make the session's next request, which has the session until it is done."""
+        options: SamplingOptions,
+    ) -> calls.MakeRequests:
+        """Check the options now; the prompt when the request is made."""
+        checked = self._engine.params(params, options)
+        return lambda: [self._complete(prompt, checked, cancel)]
+
+    def _complete(
+        self, prompt: Prompt | None, params: SamplingParams, cancel: CancelToken | None
+    ) -> Request[Complete]:
+        """Make a request to read `prompt` and continue the text.
+
+        It owns the session until it is settled.
+        """
         with self._lock:
             self._take_turn()
-            held = self._held
-            ids = list(held.ids)
-            if prompt is not None:
-                ids += self._engine.prompt_ids(prompt, begins=not ids)
-            if not ids:
-                raise ArgumentError("prompt: wanted at least one token, found none")
-            if not reads_only:
-                held.leave_last(ids)
-            self._current = self._engine.request(
-                ids,
-                params,
-                cancel,
-                sequence=held.sequence,
-                adapters=held.adapters,
-                keeps_sequence=True,
-                reads_only=reads_only,
-            )
-            return self._current
+            ids = self._ids_with(prompt)
+            self._held.leave_last(ids)
+            goal = self._engine.complete(self._context(ids), params)
+            request = Request(goal, leftover=Leftover.KEPT, cancel=cancel)
+            self._current = request
+            return request
+
+    def _read(self, prompt: Prompt, cancel: CancelToken | None) -> Request[Read]:
+        """Make a request to read `prompt`; it owns the session until it is settled."""
+        with self._lock:
+            self._take_turn()
+            goal = Read(self._context(self._ids_with(prompt)))
+            request = Request(goal, leftover=Leftover.KEPT, cancel=cancel)
+            self._current = request
+            return request
+
+    def _ids_with(self, prompt: Prompt | None) -> list[int]:
+        """Return the tokens of the text and of `prompt` after it, at least one."""
+        ids = list(self._held.ids)
+        if prompt is not None:
+            ids += self._engine.prompt_ids(prompt, begins=not ids)
+        if not ids:
+            raise ArgumentError("prompt: wanted at least one token, found none")
+        return ids
+
+    def _context(self, ids: list[int]) -> Context:
+        """Return `ids` with the sequence that holds the first of them."""
+        held = self._held
+        return Context(ids, self._engine.n_ctx, held.sequence, held.adapters)
 
     def _take_turn(self) -> None:
-        """Make sure that nothing else goes on in this session.
+        """Check that no other call is running in this session.
 
         Raises
         ------
-        ClosedError, BusyError : it is closed, or another call is not at its end.
+        ClosedError
+            The session is closed.
+        BusyError
+            Another call has not ended.
         """
         if self._is_closed:
             raise ClosedError("the session is closed")
         current = self._current
-        if current is not None and not (current.is_done or current.is_withdrawn):
+        if current is not None and not (current.is_settled or current.is_withdrawn):
             raise BusyError("the session is still generating: one call at a time")
         self._settle()
 
     def _settle(self) -> None:
-        """Take over what the last request has led to, if it is at its end."""
+        """Take over the text of the last request, if that has ended."""
         current = self._current
-        if current is None or not (current.is_done or current.is_withdrawn):
+        if current is None or not (current.is_settled or current.is_withdrawn):
             return
         self._engine.worker.wait(current)
         self._current = None
-        if current.is_done:
+        if current.is_settled:
             self._held.follow(current)

@@ -1,1 +1,1 @@
-"""What the operating system offers: threads, memory, forks, whole files."""
+"""The operating system: CPU count, free memory, forks, atomic file writes."""

@@ -1,4 +1,4 @@
-"""The Linux control groups a process is in: folders of limits, small files to read."""
+"""The Linux control groups of this process, whose limits are small files in folders."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from pathlib import Path
 
 
 def cgroup_folders(controller: str, root: str = "/") -> Iterator[tuple[Path, int]]:
-    """Yield the folders that may hold limits of `controller`, and their version.
+    """Yield the folders that may have limits of `controller`.
 
-    Those of the enclosing groups too, whose limits count as well. Some may not exist:
-    inside a container the path in ``/proc/self/cgroup`` may be the host's; then only
-    its root is there to be read.
+    The folders of enclosing groups are included, because their limits apply too. Some
+    folders may not exist: in a container, the path in `/proc/self/cgroup` can be the
+    host's, of which only the root is visible.
 
     Parameters
     ----------
-    controller : ``"cpu"``, ``"memory"``.
-    root : where the system's files are.
+    controller : str
+        `"cpu"` or `"memory"`.
+    root : str
+        The root of the file system, for tests.
 
     Yields
     ------
-    A folder, and 1 or 2: the version of cgroups, whose files have other names.
+    folder : Path
+        A folder.
+    version : int
+        1 or 2, the version of cgroups, on which the files' names depend.
     """
     mount = Path(root, "sys/fs/cgroup")
     for line in read_text(Path(root, "proc/self/cgroup")).splitlines():
@@ -38,7 +43,7 @@ def cgroup_folders(controller: str, root: str = "/") -> Iterator[tuple[Path, int
 
 
 def read_text(path: Path) -> str:
-    """Text of a small system file, stripped; ``""`` if it cannot be read."""
+    """Return the text of a small system file, stripped; `""` if it cannot be read."""
     try:
         return path.read_text().strip()
     except OSError:

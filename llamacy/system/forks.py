@@ -1,8 +1,9 @@
-"""Locks that a fork waits for.
+"""Locks that are held during a fork.
 
-A forked child has one thread, the one that forked. A lock that another held would stay
-locked in the child for ever, and what it guards half changed. So a fork first takes
-these, in the order in which threads nest them, and lets go of them on both sides.
+A forked child has only the thread that forked. A lock held by another thread would stay
+locked forever in the child, and the state that it guards half changed. So a fork first
+acquires all these locks, in the order in which threads nest them, and releases them in
+both processes afterwards.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from enum import IntEnum
 
 
 class Rank(IntEnum):
-    """Which lock a thread takes first where it takes several."""
+    """The order in which a thread must acquire locks if it needs several."""
 
     SESSION = 1
     MODEL = 2
@@ -25,27 +26,27 @@ class Rank(IntEnum):
 
 
 def fork_lock(rank: Rank) -> threading.RLock:
-    """Return a new lock that a fork waits for."""
+    """Return a new lock that is held during forks."""
     lock = threading.RLock()
     _ranks[lock] = rank
     return lock
 
 
 _ranks: weakref.WeakKeyDictionary[threading.RLock, Rank] = weakref.WeakKeyDictionary()
-_taken: list[threading.RLock] = []
+_held: list[threading.RLock] = []
 
 
 def _before_fork() -> None:
-    # A second fork waits here, at the first lock of the first one.
+    # Concurrent forks are serialised by the first lock.
     locks = sorted(_ranks.items(), key=lambda item: (item[1], id(item[0])))
     for lock, _ in locks:
         lock.acquire()
-    _taken.extend(lock for lock, _ in locks)
+    _held.extend(lock for lock, _ in locks)
 
 
 def _after_fork() -> None:
-    while _taken:
-        _taken.pop().release()
+    while _held:
+        _held.pop().release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,14 +1,15 @@
-"""How much memory this process can be given at most, as far as the system tells.
+"""The memory that this process can still allocate.
 
-What is cached of files counts as free, and so does free swap: who needs more than
-this gets it in no way. None is "unknown": nobody should be refused for that.
+It is an upper bound: cached files and free swap count as available, so that a larger
+allocation is certain to fail. If the system does not state it, no allocation should be
+refused.
 
 =======  =============================================================================
-Linux    ``MemAvailable`` and ``SwapFree`` of ``/proc/meminfo`` (proc(5)), and what the
-         limits of the process's cgroups, version 1 or 2, leave (cgroups(7))
-macOS    ``hw.memsize``, all memory there is (sysctl(3)): idle pages are compressed and
+Linux    `MemAvailable` and `SwapFree` of `/proc/meminfo` (proc(5)), and what remains
+         of the limits of the process's cgroups, version 1 or 2 (cgroups(7))
+macOS    `hw.memsize`, all physical memory (sysctl(3)): idle pages are compressed and
          swapped to files that grow
-Windows  ``ullAvailPageFile`` of ``GlobalMemoryStatusEx``: what may be committed
+Windows  `ullAvailPageFile` of `GlobalMemoryStatusEx`: the memory that can be committed
 =======  =============================================================================
 """
 
@@ -22,9 +23,17 @@ from llamacy.system.cgroups import cgroup_folders, read_text
 
 
 def available_memory(root: str = "/") -> int | None:
-    """Bytes this process can be given at most; None if the system does not tell.
+    """Return the memory that this process can still allocate.
 
-    root : where Linux's files are.
+    Parameters
+    ----------
+    root : str
+        The root of Linux's file system, for tests.
+
+    Returns
+    -------
+    int or None
+        Bytes; None if unknown.
     """
     try:
         if sys.platform == "darwin":
@@ -32,7 +41,7 @@ def available_memory(root: str = "/") -> int | None:
         if sys.platform == "win32":
             return _windows_commit()
         return _linux_memory(root)
-    except (OSError, ValueError, AttributeError):  # files or calls unlike those known
+    except (OSError, ValueError, AttributeError):  # unexpected files or calls
         return None
 
 
@@ -41,51 +50,52 @@ def _linux_memory(root: str) -> int | None:
     if "MemAvailable" not in meminfo:
         return None
     swap = 1024 * meminfo.get("SwapFree", 0)
-    rooms = [1024 * meminfo["MemAvailable"] + swap]
+    available = [1024 * meminfo["MemAvailable"] + swap]
     for folder, version in cgroup_folders("memory", root):
-        room = _room_v1(folder, swap) if version == 1 else _room_v2(folder, swap)
-        if room is not None:
-            rooms.append(room)
-    return max(0, min(rooms))
+        available_of = _available_v1 if version == 1 else _available_v2
+        found = available_of(folder, swap)
+        if found is not None:
+            available.append(found)
+    return max(0, min(available))
 
 
-def _room_v2(folder: Path, swap: int) -> int | None:
-    """Memory that the limit of a cgroup of version 2 leaves, and swap of the machine's.
+def _available_v2(folder: Path, swap: int) -> int | None:
+    """Return the bytes that a version 2 cgroup still allows; None without a limit.
 
-    None is no limit.
+    `swap` is the machine's free swap.
     """
     limit, used = (_number(folder / f"memory.{name}") for name in ("max", "current"))
     if limit is None or used is None:
         return None
-    most = _number(folder / "memory.swap.max")
-    if most is not None:
-        swap = min(swap, most - (_number(folder / "memory.swap.current") or 0))
+    swap_limit = _number(folder / "memory.swap.max")
+    if swap_limit is not None:
+        swap = min(swap, swap_limit - (_number(folder / "memory.swap.current") or 0))
     stat = _fields(folder / "memory.stat")
     cached = stat.get("active_file", 0) + stat.get("inactive_file", 0)
     return limit - used + cached + swap
 
 
-def _room_v1(folder: Path, swap: int) -> int | None:
-    """Do the same for version 1, which may limit memory and swap together."""
+def _available_v1(folder: Path, swap: int) -> int | None:
+    """Return the same for version 1, which can limit memory and swap together."""
     stat = _fields(folder / "memory.stat")
     cached = stat.get("total_active_file", 0) + stat.get("total_inactive_file", 0)
-    rooms = []
-    for kind, beside in (("memory", swap), ("memory.memsw", 0)):
+    available = []
+    for kind, extra in (("memory", swap), ("memory.memsw", 0)):
         limit = _number(folder / f"{kind}.limit_in_bytes")
         used = _number(folder / f"{kind}.usage_in_bytes")
         if limit is not None and used is not None:
-            rooms.append(limit - used + cached + beside)
-    return min(rooms, default=None)
+            available.append(limit - used + cached + extra)
+    return min(available, default=None)
 
 
 def _fields(path: Path) -> dict[str, int]:
-    """Read lines of a name, a colon perhaps, and a number."""
+    """Read lines that consist of a name, an optional colon, and a number."""
     lines = (line.split() for line in read_text(path).splitlines())
     return {words[0].rstrip(":"): int(words[1]) for words in lines if len(words) > 1}
 
 
 def _number(path: Path) -> int | None:
-    """Read a number; None for ``max``, and where there is no such file."""
+    """Read a number; None for `max` or a missing file."""
     text = read_text(path)
     return None if text in ("", "max") else int(text)
 
@@ -100,7 +110,7 @@ def _mac_memory() -> int | None:
 
 
 class _MemoryStatus(ctypes.Structure):
-    """``MEMORYSTATUSEX`` of ``sysinfoapi.h``."""
+    """`MEMORYSTATUSEX` of `sysinfoapi.h`."""
 
     _fields_ = (
         ("dwLength", ctypes.c_uint32),

@@ -1,12 +1,13 @@
-"""How many threads to compute with when the user has not said.
+"""The number of threads to compute with.
 
-One per physical core: the kernels are bound by memory or keep a core's vector
-units busy, and a second hardware thread only contends for both. Of the cores,
-those the process may run on (its affinity), and no more than its cgroup's CPU quota
-gives (containers): the threads wait for each other in every phase, so one that is
-held back holds all back.
+The default is one thread per physical core: the kernels are limited by memory bandwidth
+or keep a core's vector units busy, and a second hardware thread would only compete for
+both. Only cores in the process's affinity count, and no more than its cgroups' CPU
+quota allows (in containers): threads wait for each other at every barrier, so a
+throttled one delays them all.
 
-Knows Linux's files and macOS's sysctl; elsewhere counts logical CPUs.
+Cores are counted from Linux's files and macOS's sysctl; other systems count logical
+CPUs.
 """
 
 from __future__ import annotations
@@ -17,11 +18,27 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from llamacy.arguments import checked_integer
 from llamacy.system.cgroups import cgroup_folders, read_text
+
+_MAX_THREADS = 1024  # a larger number is a mistake, and may exhaust the machine
+
+
+def checked_threads(n_threads: int | None) -> int:
+    """Return the argument `n_threads`, or the default if it is None.
+
+    Raises
+    ------
+    ArgumentError
+        Not an integer from 1 to 1024.
+    """
+    if n_threads is None:
+        n_threads = default_threads()
+    return checked_integer("n_threads", n_threads, 1, _MAX_THREADS)
 
 
 def default_threads() -> int:
-    """Threads to use: physical cores within the affinity and CPU quota; at least 1."""
+    """Return the number of physical cores within affinity and quota; at least 1."""
     if sys.platform == "darwin":
         return _mac_cores() or os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
@@ -30,17 +47,21 @@ def default_threads() -> int:
         cores = os.cpu_count() or 1
     quota = cgroup_quota()
     if quota is not None:
-        # Rounded down: threads beyond the quota make the kernel stop the whole
-        # process for the rest of each scheduling period.
+        # Rounded down: if more threads run than the quota allows, the system stops the
+        # whole process for the rest of each scheduling period.
         cores = min(cores, int(quota))
     return max(cores, 1)
 
 
 def physical_cores(cpus: Iterable[int], root: str = "/") -> int:
-    """Count the cores that the logical CPUs `cpus` belong to.
+    """Return the number of physical cores of some logical CPUs.
 
-    A CPU whose siblings the system (Linux, under `root`) does not tell counts as a
-    core.
+    Parameters
+    ----------
+    cpus : Iterable of int
+        Logical CPUs. One whose siblings Linux does not list counts as a core.
+    root : str
+        The root of the file system, for tests.
     """
     folder = Path(root, "sys/devices/system/cpu")
     cores = set()
@@ -51,9 +72,17 @@ def physical_cores(cpus: Iterable[int], root: str = "/") -> int:
 
 
 def cgroup_quota(root: str = "/") -> float | None:
-    """CPUs that the process's cgroups (Linux, version 1 or 2) let it use; None: all.
+    """Return the process's CPU quota by its Linux cgroups and those enclosing them.
 
-    Limits of the enclosing groups count too.
+    Parameters
+    ----------
+    root : str
+        The root of the file system, for tests.
+
+    Returns
+    -------
+    float or None
+        Number of CPUs; None without a limit.
     """
     limits: list[float] = []
     for folder, version in cgroup_folders("cpu", root):
@@ -64,7 +93,7 @@ def cgroup_quota(root: str = "/") -> float | None:
 
 
 def _quota_v2(folder: Path) -> float | None:
-    """Read ``cpu.max``: microseconds to use and per how many, or ``max 100000``."""
+    """Read `cpu.max`: quota and period in microseconds, or `max 100000`."""
     match read_text(folder / "cpu.max").split():
         case [quota, period] if quota != "max":
             return int(quota) / int(period)
@@ -72,7 +101,7 @@ def _quota_v2(folder: Path) -> float | None:
 
 
 def _quota_v1(folder: Path) -> float | None:
-    """Read ``cpu.cfs_quota_us`` (-1: no limit) and ``cpu.cfs_period_us``."""
+    """Read `cpu.cfs_quota_us` (-1: no limit) and `cpu.cfs_period_us`."""
     quota = read_text(folder / "cpu.cfs_quota_us")
     period = read_text(folder / "cpu.cfs_period_us")
     if not quota or not period or int(quota) < 0:
@@ -81,7 +110,7 @@ def _quota_v1(folder: Path) -> float | None:
 
 
 def _mac_cores() -> int:
-    """Count performance cores; on a Mac with one kind, all; 0 if unknown."""
+    """Return the number of performance cores, or of all if alike; 0 if unknown."""
     libc = ctypes.CDLL(None)
     for name in (b"hw.perflevel0.physicalcpu", b"hw.physicalcpu"):
         value = ctypes.c_int(0)

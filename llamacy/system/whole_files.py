@@ -1,6 +1,6 @@
-"""Files that are there whole or not at all: drafts beside the places they take.
+"""Atomic file writes: a draft beside the target replaces it once it is complete.
 
-What goes wrong before that, Ctrl-C too, leaves what was there before, and no draft.
+Any failure before that, including Ctrl-C, leaves the old file and removes the draft.
 """
 
 from __future__ import annotations
@@ -19,25 +19,34 @@ Path = str | os.PathLike[str]
 
 @contextmanager
 def new_file(path: Path, *, n_bytes: int = 0, private: bool = False) -> Iterator[str]:
-    """Give the path of a draft, an empty file, which becomes the file when all is well.
+    """Yield the path of an empty draft, which becomes the file if the block succeeds.
 
-    A link stays one: what it leads to is replaced. A file that is replaced leaves its
-    permissions to the new one. What the block raises is raised as it is.
+    The target of a link is replaced, not the link. The new file has the permissions of
+    the file that it replaces. Exceptions of the block are passed on.
 
     Parameters
     ----------
-    path : of the file.
-    n_bytes : how large it will be at least.
-    private : nobody but its owner may read the file, if there was none before.
+    path : str or os.PathLike
+        The file.
+    n_bytes : int
+        Its expected size at least.
+    private : bool
+        Whether a new file is readable by its owner only.
+
+    Yields
+    ------
+    str
+        Path of the draft.
 
     Raises
     ------
-    ModelFileError : there is something else than a file, as a device, or no folder, or
-        no room on the disk; or the draft cannot be made or take its place.
+    ModelFileError
+        The path exists but is not a file, its folder does not exist, the disk is too
+        small, or the draft cannot be created or replace the file.
     """
     target = regular_path(path)
     _check_room(path, os.path.dirname(target), n_bytes)
-    # Not named after the file, whose name may be as long as a name can be.
+    # not derived from the file's name, which may have the maximum length already
     name = f"llamacy-{secrets.token_hex(8)}.part"
     draft = os.path.join(os.path.dirname(target), name)
     try:
@@ -51,34 +60,35 @@ def new_file(path: Path, *, n_bytes: int = 0, private: bool = False) -> Iterator
             _sync(draft)
             os.replace(draft, target)
     except BaseException:
-        with suppress(OSError):  # it is the first error that counts
+        with suppress(OSError):  # the first error is the cause
             os.unlink(draft)
         raise
 
 
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
-    """Raise an OSError of writing as the typed one, about `path` and not its draft."""
+    """Raise an OSError in the block as ModelFileError about `path`, not its draft."""
     try:
         yield
     except OSError as error:
-        # NumPy says how much of an array it wrote, but not why no more
+        # NumPy states how much of an array it wrote, but not the reason
         reason = error.strerror or f"written in part, the disk may be full ({error})"
         raise ModelFileError(error.errno or errno.EIO, reason, _shown(path)) from error
 
 
 def regular_path(path: Path) -> str:
-    """Where `path`, which may be a link, leads to: a file, or nothing yet.
+    """Resolve links; check that the result is a regular file or does not exist.
 
     Raises
     ------
-    ModelFileError : to something else than a file, as a device, which writing would
-        replace, and which reading might wait for.
+    ModelFileError
+        The result is a folder or, say, a device: writing would replace it, and reading
+        could block.
     """
     try:
         target = os.path.realpath(os.fsdecode(path))
         exists = os.path.lexists(target)
-    except (OSError, ValueError) as error:  # such as of a null byte
+    except (OSError, ValueError) as error:  # such as for a null byte
         raise ModelFileError(errno.EINVAL, str(error), _shown(path)) from error
     if exists and not os.path.isfile(target):
         kind = "a folder" if os.path.isdir(target) else "not a regular file"
@@ -88,7 +98,7 @@ def regular_path(path: Path) -> str:
 
 
 def _check_room(path: Path, folder: str, n_bytes: int) -> None:
-    """Find out before the work what would fail after it."""
+    """Raise now if writing is certain to fail later."""
     if not os.path.isdir(folder):
         raise ModelFileError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
     with file_errors(path):
@@ -99,7 +109,7 @@ def _check_room(path: Path, folder: str, n_bytes: int) -> None:
 
 
 def _sync(draft: str) -> None:
-    """See it on the disk: after a power cut the place must not hold an empty file."""
+    """Flush to disk, so that a power failure cannot leave an empty file."""
     with open(draft, "rb+") as file:
         os.fsync(file.fileno())
 

@@ -1,8 +1,8 @@
-"""Text to token ids and back, from a vocabulary's GGUF metadata alone.
+"""Tokenizers: text to token ids and back, from a vocabulary's GGUF metadata alone.
 
-Two families: SentencePiece (``tokenizer.ggml.model == "llama"``, :mod:`.spm`) and
-byte-level BPE (``"gpt2"``, :mod:`.bpe`). What both share is in :mod:`.base`. Hugging
-Face's files are turned into GGUF metadata first (:mod:`.hugging_face`).
+There are two families: SentencePiece (`tokenizer.ggml.model == "llama"`, in `spm`) and
+byte-level BPE (`"gpt2"`, in `bpe`), with a common base class in `base`. Hugging Face's
+files are first translated to GGUF metadata (`hugging_face`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from llamacy.tokenizers.spm import SPMTokenizer
 __all__ = ["TOKENIZERS", "Tokenizer", "tokenizer_from_metadata"]
 
 TOKENIZERS = {"gpt2": BPETokenizer, "llama": SPMTokenizer}
-"""Families by their name in ``tokenizer.ggml.model``."""
+"""Families by their names in `tokenizer.ggml.model`."""
 
 _MODEL = "tokenizer.ggml.model"
 
@@ -30,13 +30,17 @@ def tokenizer_from_metadata(metadata: Mapping[str, Any], path: str) -> Tokenizer
 
     Parameters
     ----------
-    metadata : keys and values; arrays are lists or one-dimensional NumPy arrays.
-    path : the file they come from, to be named in errors.
+    metadata : Mapping of str to Any
+        Keys and values; arrays are lists or one-dimensional NumPy arrays.
+    path : str
+        The file or folder they come from, for errors.
 
     Raises
     ------
-    FormatError : a value is missing, of a wrong type, or at odds with another.
-    UnsupportedError : the kind of tokenizer or pre-tokenizer is unknown.
+    FormatError
+        A value is missing, of a wrong type, or contradicts another.
+    UnsupportedError
+        The family or the pre-tokenizer is unknown.
     """
     if not metadata.get(_MODEL) and os.path.isdir(path):
         wanted = "tokenizer.json or tokenizer.model, to read and write text"

@@ -1,4 +1,4 @@
-"""What all tokenizers have in common: checks, special tokens, BOS and EOS."""
+"""The base class of tokenizers: argument checks, special tokens, BOS and EOS."""
 
 from __future__ import annotations
 
@@ -13,15 +13,24 @@ from llamacy.tokenizers.vocabulary import Vocabulary, byte_of
 
 
 class Tokenizer(ABC):
-    """Text to token ids and back. Any number of threads may use one at a time.
+    """Converts text to token ids and back. Tokenizers are thread-safe.
 
     Attributes
     ----------
-    n_vocab : number of tokens; ids run from 0 to ``n_vocab - 1``.
-    bos_id, eos_id, unk_id : begin and end of a text, unknown text; None if the
-        vocabulary has none.
-    eog_ids : the tokens that end a generation.
-    add_bos, add_eos : whether :meth:`encode` adds these tokens unless told not to.
+    n_vocab : int
+        Number of tokens; ids run from 0 to `n_vocab - 1`.
+    bos_id : int or None
+        The token that begins a text; None if the vocabulary has none.
+    eos_id : int or None
+        The token that ends a text; None if the vocabulary has none.
+    unk_id : int or None
+        The token for unknown text; None if the vocabulary has none.
+    eog_ids : frozenset of int
+        The tokens that end a generation.
+    add_bos : bool
+        Whether `encode` adds the BOS token by default.
+    add_eos : bool
+        Whether `encode` adds the EOS token by default.
     """
 
     def __init__(self, vocabulary: Vocabulary, *, space_prefix: bool) -> None:
@@ -39,7 +48,7 @@ class Tokenizer(ABC):
         self._bytes: list[bytes | None] = [None] * self.n_vocab
 
     def __repr__(self) -> str:
-        """Say what it is and how large."""
+        """Return the class and the size of the vocabulary."""
         return f"<{type(self).__name__} of {self.n_vocab} tokens>"
 
     def encode(
@@ -50,22 +59,32 @@ class Tokenizer(ABC):
         parse_special: bool = False,
         continues: bool = False,
     ) -> list[int]:
-        """Turn text into token ids.
+        """Convert text to token ids.
 
         Parameters
         ----------
-        text : any text.
-        add_bos : None adds the BOS and EOS tokens that the vocabulary wants; True
-            adds BOS in any case; False adds neither.
-        parse_special : whether control tokens written out in the text become these
-            tokens. Leave it off for text from elsewhere.
-        continues : whether `text` goes on from another, so that no space is to be
-            put before it where the vocabulary begins texts with one.
+        text : str
+            Any text.
+        add_bos : bool, optional
+            None adds the BOS and EOS tokens that the vocabulary asks for; True always
+            adds BOS; False adds neither.
+        parse_special : bool
+            Whether the texts of control tokens become these tokens. Keep it off for
+            untrusted text, which could otherwise steer the model.
+        continues : bool
+            Whether `text` continues another text. If so, the space with which some
+            vocabularies begin a text is not added.
+
+        Returns
+        -------
+        list of int
+            Token ids.
 
         Raises
         ------
-        ArgumentError : `text` is no string or holds half of a surrogate pair; or
-            there is no BOS token to add; or the vocabulary cannot express the text.
+        ArgumentError
+            `text` is not a string or has a lone surrogate, `add_bos` is true without a
+            BOS token, or the vocabulary cannot express the text.
         """
         _check_text(text)
         bos = self.add_bos if add_bos is None else add_bos
@@ -79,11 +98,17 @@ class Tokenizer(ABC):
         return ids
 
     def split(self, text: str) -> list[str | int]:
-        """Cut a text at all its special tokens: what ``parse_special`` begins with.
+        """Split a text at its special tokens, as `encode` does with `parse_special`.
+
+        Returns
+        -------
+        list of str or int
+            Ids of special tokens, and the texts between them.
 
         Raises
         ------
-        ArgumentError : `text` is no string or holds half of a surrogate pair.
+        ArgumentError
+            `text` is not a string or has a lone surrogate.
         """
         _check_text(text)
         return self._special.split(text, parse_special=True)
@@ -91,16 +116,23 @@ class Tokenizer(ABC):
     def encode_parts(
         self, parts: Iterable[str | int], *, continues: bool = False
     ) -> list[int]:
-        """Turn the parts of a text into token ids, and add neither BOS nor EOS.
+        """Convert the parts of a text to token ids, without adding BOS or EOS.
 
         Parameters
         ----------
-        parts : ids of special tokens, and texts between them, in which none is
-            looked for.
-        continues : as :meth:`encode` takes it.
+        parts : Iterable of str or int
+            Ids of special tokens, and the texts between them, in which special tokens
+            are not parsed.
+        continues : bool
+            As in `encode`.
+
+        Returns
+        -------
+        list of int
+            Token ids.
         """
         ids: list[int] = []
-        after_special = not continues  # the beginning counts as such
+        after_special = not continues  # a text begins as if after a special token
         for part in parts:
             if isinstance(part, int):
                 ids.append(part)
@@ -111,16 +143,24 @@ class Tokenizer(ABC):
         return ids
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
-        """Turn token ids into text: what :meth:`encode` was given.
+        """Convert token ids to text: the inverse of `encode`.
 
         Parameters
         ----------
-        ids : token ids. Bytes of theirs that are no UTF-8 become U+FFFD.
-        skip_special : whether to leave out control tokens or to write them out.
+        ids : Iterable of int
+            Token ids.
+        skip_special : bool
+            Whether to leave control tokens out rather than write their texts.
+
+        Returns
+        -------
+        str
+            The text; bytes that are not UTF-8 become U+FFFD.
 
         Raises
         ------
-        ArgumentError : an id is not in the vocabulary.
+        ArgumentError
+            An id is not in the vocabulary.
         """
         pieces = []
         strip = self._space_prefix
@@ -134,21 +174,22 @@ class Tokenizer(ABC):
             if kind in HIDDEN or kind == TokenType.USER_DEFINED:
                 strip = self._space_prefix
             elif piece:
-                # the space that encode put before this stretch of text
+                # drop the space that `encode` added after a special token
                 piece = piece[1:] if strip and piece[:1] == b" " else piece
                 strip = False
             pieces.append(piece)
         return b"".join(pieces).decode(errors="replace")
 
     def token_bytes(self, token: int) -> bytes:
-        """Return the bytes a token stands for, with its leading space if it has one.
+        """Return the bytes that a token stands for, including a leading space.
 
-        Bytes and not text, because a character may be spread over several tokens.
-        Control tokens stand for none.
+        Bytes rather than text, because a character may be spread over several tokens.
+        Control tokens stand for no bytes.
 
         Raises
         ------
-        ArgumentError : the id is not in the vocabulary.
+        ArgumentError
+            The id is not in the vocabulary.
         """
         token = self._checked(token)
         known = self._bytes[token]
@@ -162,17 +203,18 @@ class Tokenizer(ABC):
         return self._special.markers
 
     def piece(self, token: int) -> str:
-        """Return a token as the vocabulary writes it.
+        """Return a token's text in the vocabulary.
 
         Raises
         ------
-        ArgumentError : the id is not in the vocabulary.
+        ArgumentError
+            The id is not in the vocabulary.
         """
         return self._tokens[self._checked(token)]
 
     @abstractmethod
     def _encode_part(self, text: str) -> list[int]:
-        """Tokenize text, not empty, that has no special tokens."""
+        """Tokenize a non-empty text without parsing special tokens."""
 
     @abstractmethod
     def _text_bytes(self, piece: str) -> bytes:
@@ -188,12 +230,12 @@ class Tokenizer(ABC):
         return self._text_bytes(piece) if byte is None else bytes([byte])
 
     def _known(self, ids: Sequence[int]) -> Sequence[int]:
-        """Replace ids beyond the vocabulary, which stand for what it lacks."""
+        """Replace ids beyond the vocabulary, which mark missing tokens, by `unk_id`."""
         if not ids or max(ids) < self.n_vocab:
             return ids
         if self.unk_id is None:
             raise ArgumentError(
-                "text: it has characters for which the vocabulary has no token"
+                "text: the vocabulary has no token for some of its characters"
             )
         return [i if i < self.n_vocab else self.unk_id for i in ids]
 

@@ -1,8 +1,8 @@
-"""Byte-level BPE vocabularies (``tokenizer.ggml.model == "gpt2"``).
+"""Byte-level BPE vocabularies (`tokenizer.ggml.model == "gpt2"`).
 
-Text is cut into words by the vocabulary's own pre-tokenizer; each word, as bytes
-written with 256 printable characters, is merged pair by pair (Radford et al. 2019).
-Pre-tokenizing and merging are done by the tokenizers library.
+The vocabulary's own pre-tokenizer splits text into words; the bytes of each word,
+mapped to 256 printable characters, are merged pair by pair (Radford et al. 2019). The
+tokenizers library pre-tokenizes and merges.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from llamacy.tokenizers.vocabulary import Defaults, Vocabulary, read_vocabulary
 _MERGES = "tokenizer.ggml.merges"
 _PRE = "tokenizer.ggml.pre"
 
-# The patterns backtrack within runs of white space and of digits, for some in
-# quadratic time, and a little within words; after ten million steps back the library
-# panics. Longer runs are cut here.
+# The patterns backtrack within runs of white space and digits, some of them in
+# quadratic time, and a little within words. After ten million steps of backtracking the
+# library panics, so longer runs are split first.
 _RUN = re.compile(r"\s+|\d+|[^\s\d]+")
 _LONG_RUN = 10_000  # characters
 _LONG_WORD = 1_000_000  # characters
 
-_LONG_TOKEN = 1 << 14  # characters; far beyond those of any real vocabulary
+_LONG_TOKEN = 1 << 14  # characters; far more than a token of any real vocabulary has
 
 
 def _byte_chars() -> list[str]:
-    """GPT-2's character for each byte: itself where printable, else from U+0100."""
+    """Return GPT-2's character for each byte: itself if printable, else from U+0100."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = (chr(0x100 + i) for i in range(256))
     return [chr(b) if b in printable else next(others) for b in range(256)]
@@ -48,12 +48,15 @@ class BPETokenizer(Tokenizer):
 
     Parameters
     ----------
-    fields : metadata with ``tokenizer.ggml.tokens``, ``merges`` and ``pre``.
+    fields : Fields
+        Metadata with `tokenizer.ggml.tokens`, `merges` and `pre`.
 
     Raises
     ------
-    FormatError : something in the metadata is missing or wrong.
-    UnsupportedError : the pre-tokenizer is unknown.
+    FormatError
+        A key is missing, or its value invalid.
+    UnsupportedError
+        The pre-tokenizer is unknown.
     """
 
     def __init__(self, fields: Fields) -> None:
@@ -76,12 +79,12 @@ class BPETokenizer(Tokenizer):
     def _text_bytes(self, piece: str) -> bytes:
         try:
             return bytes(map(_CHAR_BYTES.__getitem__, piece))
-        except KeyError:  # not written in the alphabet of bytes
+        except KeyError:  # a token that is not mapped from bytes
             return piece.encode()
 
 
 def _bounded(text: str) -> Iterator[str]:
-    """Cut a text within runs that are too long to be looked at in one go."""
+    """Split a text within runs that are too long for the patterns."""
     start = 0
     if len(text) > _LONG_RUN:
         for run in _RUN.finditer(text):
@@ -94,33 +97,34 @@ def _bounded(text: str) -> Iterator[str]:
 
 
 def _build(fields: Fields, vocabulary: Vocabulary, pre: PreTokenizer) -> Any:
-    # imported when first needed: `import llamacy` is to be quick
+    # imported on first use, to keep `import llamacy` fast
     from tokenizers import Regex, Tokenizer, pre_tokenizers
 
-    engine = Tokenizer(_build_model(fields, vocabulary, pre.ignore_merges))
+    model = _build_model(fields, vocabulary, ignore_merges=pre.ignore_merges)
+    engine = Tokenizer(model)
     splits = [pre_tokenizers.Split(Regex(p), "isolated") for p in pre.patterns]
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     engine.pre_tokenizer = pre_tokenizers.Sequence([*splits, to_bytes])
     return engine
 
 
-def _build_model(fields: Fields, vocabulary: Vocabulary, ignore_merges: bool) -> Any:
+def _build_model(fields: Fields, vocabulary: Vocabulary, *, ignore_merges: bool) -> Any:
     from tokenizers.models import BPE
 
     ids = _mergeable(vocabulary)
     merges = fields.strings(_MERGES)
     longest = max(map(len, vocabulary.tokens))
-    # The library puts what a merge makes into a buffer of the longest token's size
-    # and panics if it does not fit. A token that no text contains makes room; merges
-    # that need more than four bytes a character make no token at all.
+    # The library writes the result of a merge into a buffer of the longest token's size
+    # and panics if it does not fit. An extra token that no text contains enlarges the
+    # buffer to four bytes per character, which fits every merge that forms a token.
     room = "\0" * (4 * min(longest, _LONG_TOKEN) + 1)
     if max(map(len, merges), default=0) <= longest + 1 <= _LONG_TOKEN:
         try:
             roomy = ids | {room: len(vocabulary.tokens) + len(_BYTE_CHARS)}
             sound = _SoundMerges(merges)
             return BPE(roomy, sound, ignore_merges=ignore_merges)
-        except Exception:  # the library raises nothing more special
-            pass  # some merges are unsound: which ones is found out below
+        except Exception:  # the library raises nothing more specific
+            pass  # some merges are unsound, and are left out below
     pairs = _split_each(fields, merges, ids)
     try:
         return BPE(ids, pairs, ignore_merges=ignore_merges)
@@ -130,9 +134,9 @@ def _build_model(fields: Fields, vocabulary: Vocabulary, ignore_merges: bool) ->
 
 
 def _mergeable(vocabulary: Vocabulary) -> dict[str, int]:
-    """Ids of the tokens that text can become.
+    """Return the ids of tokens that text can produce.
 
-    Ids beyond the vocabulary stand for bytes that it has no token for.
+    Bytes for which the vocabulary has no token get ids beyond it.
     """
     ids = vocabulary.ids.copy()
     for i in vocabulary.not_normal:
@@ -144,12 +148,13 @@ def _mergeable(vocabulary: Vocabulary) -> dict[str, int]:
 
 
 class _SoundMerges(Sequence[tuple[str, str]]):
-    """Merges, split as they are looped over.
+    """Merges, split into pairs on iteration.
 
-    There are hundreds of thousands: to hold all pairs takes longer than the rest.
+    There are hundreds of thousands: holding all pairs in a list would take longer than
+    the rest of loading.
     """
 
-    _AT_ONCE = 2048
+    _CHUNK = 2048
 
     def __init__(self, merges: list[str]) -> None:
         self._merges = merges
@@ -161,13 +166,13 @@ class _SoundMerges(Sequence[tuple[str, str]]):
         return tuple(self._merges[index].split(" "))
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        starts = range(0, len(self._merges), self._AT_ONCE)
+        starts = range(0, len(self._merges), self._CHUNK)
         return chain.from_iterable(map(self._pairs, starts))
 
     def _pairs(self, start: int) -> Iterator[tuple[str, str]]:
-        some = self._merges[start : start + self._AT_ONCE]
-        flat = " ".join(some).split(" ")
-        if len(flat) != 2 * len(some):
+        chunk = self._merges[start : start + self._CHUNK]
+        flat = " ".join(chunk).split(" ")
+        if len(flat) != 2 * len(chunk):
             raise ValueError("a merge is not of two tokens")
         parts = iter(flat)
         return zip(parts, parts, strict=True)
@@ -176,9 +181,9 @@ class _SoundMerges(Sequence[tuple[str, str]]):
 def _split_each(
     fields: Fields, merges: list[str], ids: dict[str, int]
 ) -> list[tuple[str, str]]:
-    """Split merges, leaving out those that can have no effect.
+    """Split merges into pairs, and leave out those without effect.
 
-    Files in circulation have merges of or into tokens they lack.
+    Files in circulation have merges of, or into, tokens that they lack.
     """
     pairs = []
     for i, merge in enumerate(merges):

@@ -1,7 +1,7 @@
-"""Which tokens end a generation.
+"""Finds the tokens that end a generation.
 
-A file names some by id; others are known by their text only, as chat formats came
-up with them. The texts are those llama.cpp knows.
+A file gives the ids of some; others, introduced by chat formats, are known by their
+texts only. The list of texts is llama.cpp's.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _END_TEXTS = (
     "<|im_end|>",
     "<|return|>",
     "<|tool_response>",
-    "<\uff5cend\u2581of\u2581sentence\uff5c>",  # DeepSeek's, with its own bars
+    "<\uff5cend\u2581of\u2581sentence\uff5c>",  # DeepSeek's, with full-width bars
     "[EOS]",
     "[EOT]",
     "[e~[",
     "_<EOT>",
 )
 
-# of each of these groups, the first token that a vocabulary has
+# candidates for ids that a file does not give; the first one in the vocabulary is used
 _FILL_IN_MIDDLE = {
     "fim_pad": ("<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"),
     "fim_rep": (
@@ -51,7 +51,8 @@ _FILL_IN_MIDDLE = {
     "fim_sep": ("<|file_sep|>",),
 }
 
-# with all of the first in the vocabulary, the second ends a message, no more
+# If the vocabulary has all tokens of the set, the second token ends a message rather
+# than the generation, and gets the third item as its type.
 _NOT_THE_END = (
     ({"<|return|>", "<|call|>"}, "<|end|>", TokenType.USER_DEFINED),
     ({"<|calls|>", "<|flush|>"}, "<|end|>", TokenType.USER_DEFINED),
@@ -60,7 +61,7 @@ _NOT_THE_END = (
 
 _SPECIAL = {TokenType.CONTROL, TokenType.USER_DEFINED}
 
-# parts of gpt-oss's message format, to be shown like text
+# parts of gpt-oss's message format, which are shown like text
 _SHOWN_TEXTS = ("<|channel|>", "<|message|>", "<|start|>", "<|constrain|>")
 
 
@@ -71,12 +72,20 @@ def find_end_tokens(
 
     Parameters
     ----------
-    fields : the file's metadata.
-    ids : id of each token's text.
-    types : type of each token; changed in place, because files often mark the
-        tokens found here as user-defined, which would let any text contain them.
+    fields : Fields
+        The file's metadata.
+    ids : dict of str to int
+        Ids of tokens by text.
+    types : list of int
+        Type of each token. Changed in place: many files mark end tokens as
+        user-defined, which would let any text produce them.
+
+    Returns
+    -------
+    frozenset of int
+        Ids of the tokens that end a generation.
     """
-    # an ordinary token may look like one of these: "</s>" in a vocabulary for HTML
+    # normal tokens may have the same texts, such as "</s>" in a vocabulary for HTML
     special = {
         text: ids[text]
         for text in (*_END_TEXTS, *chain(*_FILL_IN_MIDDLE.values()))

@@ -1,4 +1,4 @@
-"""Typed access to GGUF metadata, which may hold anything under any key."""
+"""Typed access to GGUF metadata, in which any key may have any value."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ _FLOAT_MAX = 3.4028234663852886e38  # the largest float32
 
 
 class Fields:
-    """The metadata of one file, checked as they are read.
+    """The metadata of one file, checked on access.
 
     Parameters
     ----------
-    metadata : keys and values.
-    path : the file, to be named in errors.
+    metadata : Mapping of str to Any
+        Keys and values.
+    path : str
+        The file, for errors.
     """
 
     def __init__(self, metadata: Mapping[str, Any], path: str) -> None:
@@ -26,15 +28,16 @@ class Fields:
         self.path = path
 
     def error(self, key: str, wanted: object, found: object) -> FormatError:
-        """Make the error for a value that cannot be used."""
+        """Return the error for an invalid value."""
         return FormatError(self.path, key, wanted, found)
 
     def text(self, key: str, default: str | None = None) -> str:
-        """Read a string.
+        """Return a string.
 
         Raises
         ------
-        FormatError : it is something else, or missing and without a default.
+        FormatError
+            The value has another type, or is missing and has no default.
         """
         value = self._metadata.get(key, default)
         if not isinstance(value, str):
@@ -42,11 +45,12 @@ class Fields:
         return value
 
     def flag(self, key: str) -> bool | None:
-        """Read a boolean, or None if there is none.
+        """Return a boolean; None if it is missing.
 
         Raises
         ------
-        FormatError : it is something else.
+        FormatError
+            The value has another type.
         """
         value = self._metadata.get(key)
         if value is not None and not isinstance(value, bool):
@@ -54,14 +58,15 @@ class Fields:
         return value
 
     def token_id(self, key: str, n_vocab: int) -> int | None:
-        """Read a token id, or None if there is none.
+        """Return a token id; None if it is missing.
 
-        Files in circulation carry ids beyond their vocabulary for tokens they do
-        not have; these count as absent.
+        Files in circulation have ids beyond their vocabulary for tokens that they lack;
+        these count as missing.
 
         Raises
         ------
-        FormatError : it is not an integer.
+        FormatError
+            The value is not an integer.
         """
         value = self._metadata.get(key)
         if value is None:
@@ -80,11 +85,12 @@ class Fields:
         return value
 
     def strings(self, key: str) -> list[str]:
-        """Read an array of strings.
+        """Return an array of strings.
 
         Raises
         ------
-        FormatError : it is missing or something else.
+        FormatError
+            The value is missing, or has another type.
         """
         values = self._array(key, "an array of strings")
         if values and set(map(type, values)) != {str}:
@@ -92,11 +98,12 @@ class Fields:
         return values
 
     def integers(self, key: str, count: int) -> list[int] | None:
-        """Read an array of `count` integers, or None if there is none.
+        """Return an array of `count` integers; None if it is missing.
 
         Raises
         ------
-        FormatError : it is something else.
+        FormatError
+            The value has another type or length.
         """
         if self._metadata.get(key) is None:
             return None
@@ -106,11 +113,12 @@ class Fields:
         return values
 
     def floats(self, key: str, count: int) -> list[float]:
-        """Read an array of `count` numbers that a float32 can hold.
+        """Return an array of `count` numbers in the range of float32.
 
         Raises
         ------
-        FormatError : it is missing or something else.
+        FormatError
+            The value is missing, has another type or length, or a number out of range.
         """
         values = self._array(key, f"an array of {count} numbers", count)
         if set(map(type, values)) - {int, float}:
@@ -132,7 +140,7 @@ class Fields:
 
 
 def _describe(value: object) -> str:
-    """Say what was found, briefly: hostile values may be long."""
+    """Describe a value briefly, since hostile ones may be long."""
     if value is None:
         return "nothing"
     shown = repr(value) if isinstance(value, bool | int | float) else ""

@@ -1,4 +1,4 @@
-"""A tokenizer that is built when it is first needed."""
+"""A tokenizer that is built on first use."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ _logger = logging.getLogger("llamacy")
 
 
 class LazyTokenizer:
-    """A file's vocabulary, which it may lack.
+    """The tokenizer of a file, which may have none.
 
     Parameters
     ----------
-    metadata : the file's.
-    path : its name, for errors.
+    metadata : Mapping of str to Any
+        The file's metadata.
+    path : str
+        The file, for errors.
     """
 
     def __init__(self, metadata: Mapping[str, Any], path: str) -> None:
@@ -34,7 +36,8 @@ class LazyTokenizer:
 
         Raises
         ------
-        FormatError : the file has none that can be used.
+        FormatError
+            The file has no usable tokenizer.
         """
         found = self._find()
         if isinstance(found, FormatError):
@@ -42,12 +45,12 @@ class LazyTokenizer:
         return found
 
     def get_or_none(self) -> Tokenizer | None:
-        """Return the tokenizer, if there is one."""
+        """Return the tokenizer; None if the file has no usable one."""
         found = self._find()
         return None if isinstance(found, FormatError) else found
 
     def _find(self) -> Tokenizer | FormatError:
-        """Return the tokenizer, or why there is none."""
+        """Return the tokenizer, or the error that says why there is none."""
         with self._lock:
             if self._found is None:
                 try:

@@ -1,11 +1,12 @@
-r"""How byte-level BPE vocabularies cut text into words: one table.
+r"""A table of pre-tokenizers, which split text into words for byte-level BPE.
 
-Merges never cross the end of a word, so a vocabulary is only as good as the cutting
-it was trained with, which ``tokenizer.ggml.pre`` names. The names are llama.cpp's;
-the patterns are those of the models' own tokenizers, in Oniguruma's syntax.
+Merges never cross the end of a word, so a vocabulary works well only with the
+pre-tokenizer it was trained with, which `tokenizer.ggml.pre` names. The names are
+llama.cpp's; the patterns are those of the models' own tokenizers, in Oniguruma's
+syntax.
 
-Several patterns are applied one after the other: each cuts every piece that the ones
-before it left into its matches and what is between them.
+Patterns are applied one after the other: each splits all pieces so far into its matches
+and the texts between them.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PreTokenizer:
-    """One way of cutting text into words.
+    """One way of splitting text into words.
 
     Attributes
     ----------
-    patterns : regular expressions, applied in turn.
-    ignore_merges : whether a word that is a token is that token, whatever the merges
-        would make of it.
-    add_bos : whether text begins with BOS if the file does not say.
+    patterns : tuple of str
+        Regular expressions, applied in turn.
+    ignore_merges : bool
+        Whether a word that is a token becomes that token without merging.
+    add_bos : bool
+        Whether text begins with BOS if the file does not state it.
     """
 
     patterns: tuple[str, ...]
@@ -36,7 +39,7 @@ _CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _ONE_BEFORE = r"[^\r\n\p{L}\p{N}]?"  # a space, mostly
 _PUNCTUATION = r" ?[^\s\p{L}\p{N}]+[\r\n]*"
 _LINE_ENDS = r"\s*[\r\n]+"
-# the last space of several is left to the word after it
+# the last of several spaces is left to the following word
 _SPACES = r"\s+(?!\S)|\s+"
 _UP_TO_3 = r"\p{N}{1,3}"
 
@@ -48,7 +51,7 @@ def _any_of(*alternatives: str) -> str:
 def _words(
     digits: str, *, contraction: str = _CONTRACTION, spaces: str = _SPACES
 ) -> str:
-    """Pattern after OpenAI's cl100k: words take along one character before them."""
+    """Return a pattern like OpenAI's cl100k: words take one character before them."""
     letters = _ONE_BEFORE + r"\p{L}+"
     return _any_of(contraction, letters, digits, _PUNCTUATION, _LINE_ENDS, spaces)
 
@@ -61,7 +64,7 @@ def _cased_words(
     outside: str = "",
     punctuation: str = r" ?[^\s\p{L}\p{N}]+[\r\n/]*",
 ) -> str:
-    """Pattern after OpenAI's o200k: words end where lower case turns to upper."""
+    """Return a pattern like OpenAI's o200k: words end before a change to upper case."""
     upper = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}" + outside + "]"
     lower = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}" + outside + "]"
     end = f"{contraction}?" if contraction else ""
@@ -77,7 +80,7 @@ def _cased_words(
 
 
 def _groups_of_3(digit: str, end: str) -> str:
-    """Digits in threes, counted from the last as in 1,234,567."""
+    """Return a pattern for groups of three digits from the right, as in 1,234,567."""
     return f"{digit}{{1,3}}(?=(?:{digit}{{3}})*{end})"
 
 
@@ -95,8 +98,8 @@ _BLOOM = r" ?[^(\s|.,!?…。，、।۔،)]+"
 _DEEPSEEK_HAN = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"
 _HAN_KANA = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
 # cased letters: Latin, Greek, Cyrillic, Armenian, Georgian, Cherokee, letterlike
-# signs, Glagolitic, Coptic, their extensions and full-width forms, and six scripts
-# beyond the first plane
+# symbols, Glagolitic, Coptic, their extensions and full-width forms, and six scripts
+# outside the Basic Multilingual Plane
 _CASED = (
     "A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293"
     "\u0295-\u02af\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u038a"
@@ -268,4 +271,4 @@ _KINDS: list[tuple[PreTokenizer, str]] = [
 PRETOKENIZERS: dict[str, PreTokenizer] = {
     name: kind for kind, names in _KINDS for name in names.split()
 }
-"""Pre-tokenizers by their names in ``tokenizer.ggml.pre``."""
+"""Pre-tokenizers by their names in `tokenizer.ggml.pre`."""

@@ -10,26 +10,28 @@ from llamacy.tokenizers.vocabulary import Vocabulary
 
 _SPECIAL = {TokenType.USER_DEFINED, TokenType.CONTROL, TokenType.UNKNOWN}
 
-# what marks the turns of a conversation looks like these; older files have such
-# tokens as user-defined ones
+# texts of tokens that mark the turns of a conversation, which older files list as
+# user-defined
 _MARKER = re.compile(
     r"<[|\uff5c].+[|\uff5c]>|<(start|end)_of_\w+>|\[/?[A-Z_]+\]|<</?SYS>>", re.S
 )
 
 
 class SpecialTokens:
-    """The tokens that are cut out of a text before the rest of it is tokenized.
+    """The tokens at which a text is split before the rest of it is tokenized.
 
-    User-defined tokens always are. Control tokens are on request only: whoever
-    writes them into a text could otherwise steer the model.
+    User-defined tokens are always parsed. Control tokens are parsed on request only,
+    because a text that contains them could otherwise steer the model.
 
     Parameters
     ----------
-    vocabulary : the tokens and their types.
+    vocabulary : Vocabulary
+        The tokens and their types.
 
     Attributes
     ----------
-    markers : texts of control tokens, and of user-defined ones that look like those.
+    markers : tuple of str
+        Texts of control tokens, and of user-defined tokens that look like them.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -37,7 +39,7 @@ class SpecialTokens:
         special = [
             i for i in vocabulary.not_normal if types[i] in _SPECIAL and tokens[i]
         ]
-        # longest first, in bytes as llama.cpp counts: "<|a|>b" wins over "<|a|>"
+        # longest first, in bytes as in llama.cpp: "<|a|>b" wins over "<|a|>"
         special.sort(key=lambda i: -len(tokens[i].encode(errors="replace")))
         self._all = [(tokens[i], i) for i in special]
         self._always = [
@@ -51,7 +53,7 @@ class SpecialTokens:
         )
 
     def split(self, text: str, *, parse_special: bool) -> list[str | int]:
-        """Cut a text into pieces of text, none empty, and ids of special tokens."""
+        """Split a text into non-empty texts and ids of special tokens."""
         parts: list[str | int] = [text] if text else []
         for token, token_id in self._all if parse_special else self._always:
             if token in text:

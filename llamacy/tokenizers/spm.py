@@ -1,8 +1,9 @@
-"""SentencePiece vocabularies (``tokenizer.ggml.model == "llama"``).
+"""SentencePiece vocabularies (`tokenizer.ggml.model == "llama"`).
 
-LLaMA's is a BPE model: characters are merged into the token of the highest score
-until none is left, and what then is no token becomes its bytes. A GGUF file holds
-only the tokens; the model that the sentencepiece library reads is made of them.
+LLaMA's is a BPE model: the adjacent pieces that form the token with the highest score
+are merged until no two pieces form a token; pieces that are not tokens then become
+their bytes. A GGUF file has only the tokens, so the model that the sentencepiece
+library reads is built from them.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from llamacy.tokenizers.vocabulary import (
     read_vocabulary,
 )
 
-_SPACE = "\u2581"  # what stands for a space in the vocabulary
+_SPACE = "\u2581"  # stands for a space in the vocabulary
 _DEFAULTS = Defaults(add_bos=True, bos_id=1, eos_id=2, unk_id=0, infer_types=True)
 
-# SentencePiece's own numbers of types
+# token types, as SentencePiece numbers them
 _NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
 
 _ONE_BYTE = [bytes([number]) for number in range(0x80)]
@@ -34,11 +35,13 @@ class SPMTokenizer(Tokenizer):
 
     Parameters
     ----------
-    fields : metadata with ``tokenizer.ggml.tokens``, ``scores`` and ``token_type``.
+    fields : Fields
+        Metadata with `tokenizer.ggml.tokens`, `scores` and `token_type`.
 
     Raises
     ------
-    FormatError : something in the metadata is missing or wrong.
+    FormatError
+        A key is missing, or its value invalid.
     """
 
     def __init__(self, fields: Fields) -> None:
@@ -52,7 +55,7 @@ class SPMTokenizer(Tokenizer):
 
     def _encode_part(self, text: str) -> list[int]:
         ids: list[int] = []
-        # U+2581 in the text must not turn into a space: only its bytes say it
+        # U+2581 in the text must not become a space, so it is encoded as bytes
         lossless = 0 <= min(self._space_char) and max(self._space_char) < self.n_vocab
         for i, part in enumerate(text.split(_SPACE) if lossless else [text]):
             if i:
@@ -66,17 +69,21 @@ class SPMTokenizer(Tokenizer):
 
 
 class _Pieces:
-    """A vocabulary as the library wants it.
+    """A vocabulary as the sentencepiece library requires it.
 
-    The library never makes control tokens from text, so the texts of tokens that
-    must not be made do not matter to it; they only must differ. Ids beyond the
-    vocabulary are what the library insists on and the vocabulary lacks: an unknown
-    token, and some bytes if there are others.
+    Tokens that text must not produce become control pieces with unique texts, since the
+    library never produces control pieces from text. Pieces that the library requires
+    and the vocabulary lacks get ids beyond the vocabulary: an unknown token, and the
+    other bytes if there are byte tokens.
 
     Attributes
     ----------
-    texts, kinds : text of each piece, and its type.
-    byte_ids : id of each byte that has a piece.
+    texts : list of str
+        Text of each piece.
+    kinds : list of int
+        Type of each piece, as SentencePiece numbers them.
+    byte_ids : dict of int to int
+        Id of the piece of each byte that has one.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -87,7 +94,7 @@ class _Pieces:
         for i in vocabulary.not_normal:
             self._set(i, vocabulary.types[i])
         for i, text in enumerate(self.texts):
-            if not text or "\0" in text:  # which the library refuses
+            if not text or "\0" in text:  # rejected by the library
                 self._set(i, TokenType.UNUSED)
         missing = set(range(256)) - self.byte_ids.keys()
         for byte in sorted(missing) if self.byte_ids else []:
@@ -113,7 +120,7 @@ class _Pieces:
 
 
 def _load(fields: Fields, pieces: _Pieces, scores: list[float]) -> Any:
-    # imported when first needed: `import llamacy` is to be quick
+    # imported on first use, to keep `import llamacy` fast
     from sentencepiece import SentencePieceProcessor
 
     try:
@@ -125,7 +132,7 @@ def _load(fields: Fields, pieces: _Pieces, scores: list[float]) -> Any:
 
 
 def _model_proto(pieces: _Pieces, scores: list[float]) -> bytes:
-    """Write a SentencePiece ModelProto (sentencepiece_model.proto)."""
+    """Encode a SentencePiece ModelProto (sentencepiece_model.proto)."""
     n_pieces = len(pieces.texts)
     packed = struct.pack(f"<{len(scores)}f", *scores).ljust(4 * n_pieces, b"\0")
     rows = []
@@ -137,7 +144,7 @@ def _model_proto(pieces: _Pieces, scores: list[float]) -> bytes:
     # model_type 3: BPE 2, byte_fallback 35
     trainer = b"\x18\x02%b%c" % (_varint(35 << 3), bool(pieces.byte_ids))
     # name 1, add_dummy_prefix 3, remove_extra_whitespaces 4, escape_whitespaces 5;
-    # the prefix is added here rather than there, as it depends on special tokens
+    # the prefix is added by `encode_parts`, since it depends on special tokens
     normalizer = _message(1, b"identity") + b"\x18\x00\x20\x00\x28\x01"
     return b"".join(rows) + _message(2, trainer) + _message(3, normalizer)
 

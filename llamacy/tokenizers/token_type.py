@@ -1,4 +1,4 @@
-"""The kinds of tokens a GGUF vocabulary tells apart."""
+"""The types of tokens in a GGUF vocabulary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class TokenType(IntEnum):
-    """Values of ``tokenizer.ggml.token_type``."""
+    """Values of `tokenizer.ggml.token_type`."""
 
     UNDEFINED = 0
     NORMAL = 1
@@ -18,4 +18,4 @@ class TokenType(IntEnum):
 
 
 HIDDEN = frozenset({TokenType.UNKNOWN, TokenType.CONTROL, TokenType.UNUSED})
-"""Types whose tokens stand for no text and are never made from text."""
+"""Types of tokens that stand for no text and are never produced from text."""

@@ -1,4 +1,4 @@
-"""A vocabulary as its file describes it, checked: what all tokenizers start from."""
+"""Reads and checks the part of a vocabulary that all tokenizers share."""
 
 from __future__ import annotations
 
@@ -14,14 +14,21 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What holds for a family of vocabularies where the file is silent.
+    """A family's defaults for keys that a file lacks.
 
     Attributes
     ----------
-    add_bos : whether text begins with the BOS token, given there is one.
-    bos_id, eos_id, unk_id : the special tokens' ids.
-    infer_types : read byte and control tokens off the texts and ids if the file has
-        no types.
+    add_bos : bool
+        Whether text begins with the BOS token, if there is one.
+    bos_id : int or None
+        The token that begins a text.
+    eos_id : int or None
+        The token that ends a text.
+    unk_id : int or None
+        The token for unknown text.
+    infer_types : bool
+        Whether to infer byte and control tokens from texts and ids if the file has no
+        types.
     """
 
     add_bos: bool = False
@@ -33,17 +40,30 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """Tokens, their types, and the ids with a meaning of their own.
+    """Tokens, their types, and the ids of special tokens.
 
     Attributes
     ----------
-    tokens : text of each token, as the file has it.
-    types : type of each token, a :class:`TokenType`.
-    ids : id of each text that is not empty.
-    not_normal : ids of the tokens that are not of type normal, a few mostly.
-    bos_id, eos_id, unk_id : begin and end of a text, unknown text.
-    eog_ids : the tokens that end a generation.
-    add_bos, add_eos : whether text is to begin and end with these tokens.
+    tokens : list of str
+        Text of each token in the file.
+    types : list of int
+        Type of each token, a `TokenType`.
+    ids : dict of str to int
+        Id of each non-empty text.
+    not_normal : list of int
+        Ids of the tokens of other types than normal, usually few.
+    bos_id : int or None
+        The token that begins a text.
+    eos_id : int or None
+        The token that ends a text.
+    unk_id : int or None
+        The token for unknown text.
+    eog_ids : frozenset of int
+        The tokens that end a generation.
+    add_bos : bool
+        Whether text begins with the BOS token.
+    add_eos : bool
+        Whether text ends with the EOS token.
     """
 
     tokens: list[str]
@@ -63,7 +83,8 @@ def read_vocabulary(fields: Fields, defaults: Defaults) -> Vocabulary:
 
     Raises
     ------
-    FormatError : something is missing, of a wrong type, or inconsistent.
+    FormatError
+        A value is missing, of a wrong type, or contradicts another.
     """
     tokens = fields.strings("tokenizer.ggml.tokens")
     if not tokens:
@@ -92,19 +113,19 @@ def read_vocabulary(fields: Fields, defaults: Defaults) -> Vocabulary:
         eos_id=special["eos"],
         unk_id=special["unknown"],
         eog_ids=eog_ids,
-        add_bos=_adds(fields, "bos", special["bos"], defaults.add_bos),
-        add_eos=_adds(fields, "eos", special["eos"], False),
+        add_bos=_adds(fields, "bos", special["bos"], default=defaults.add_bos),
+        add_eos=_adds(fields, "eos", special["eos"], default=False),
     )
 
 
 def byte_of(token: str) -> int | None:
-    """Return the byte that a text like ``<0x0A>`` stands for, None for others."""
+    """Return the byte that a text like `<0x0A>` stands for; None for other texts."""
     match = _BYTE.fullmatch(token)
     return int(match[1], 16) if match else None
 
 
 def _index(fields: Fields, tokens: list[str]) -> dict[str, int]:
-    """Map texts to ids; the empty text, which some files have, is none."""
+    """Map texts to ids, without the empty texts that some files have."""
     ids = dict(zip(tokens, range(len(tokens)), strict=True))
     n_empty = tokens.count("")
     ids.pop("", None)
@@ -113,8 +134,8 @@ def _index(fields: Fields, tokens: list[str]) -> dict[str, int]:
         for i, token in enumerate(tokens):
             if token and first.setdefault(token, i) != i:
                 key = f"tokenizer.ggml.tokens[{i}]"
-                found = f"{token[:80]!r}, as token {first[token]} is"
-                raise fields.error(key, "a text no other token has", found)
+                found = f"{token[:80]!r}, like token {first[token]}"
+                raise fields.error(key, "a text that no other token has", found)
     return ids
 
 
@@ -149,7 +170,7 @@ def _check_types(fields: Fields, tokens: list[str], types: list[int]) -> None:
     for i in _not_normal(types) if TokenType.BYTE in kinds else []:
         if types[i] == TokenType.BYTE and byte_of(tokens[i]) is None:
             key = f"tokenizer.ggml.tokens[{i}]"
-            wanted = "a text from <0x00> to <0xFF>, as its type is byte"
+            wanted = "a text from <0x00> to <0xFF>, because its type is byte"
             raise fields.error(key, wanted, repr(tokens[i][:80]))
 
 
@@ -158,10 +179,11 @@ def _not_normal(types: list[int]) -> list[int]:
     return [i for i, kind in enumerate(types) if kind != normal]
 
 
-def _adds(fields: Fields, name: str, token: int | None, default: bool) -> bool:
+def _adds(fields: Fields, name: str, token: int | None, *, default: bool) -> bool:
+    """Whether texts get a token, BOS or EOS, by default."""
     key = f"tokenizer.ggml.add_{name}_token"
-    wanted = fields.flag(key)
-    if wanted and token is None:
-        needed = f"an id of the vocabulary, as {key} is true"
-        raise fields.error(f"tokenizer.ggml.{name}_token_id", needed, "none")
-    return default and token is not None if wanted is None else wanted
+    is_added = fields.flag(key)
+    if is_added and token is None:
+        wanted = f"an id of the vocabulary, because {key} is true"
+        raise fields.error(f"tokenizer.ggml.{name}_token_id", wanted, "none")
+    return default and token is not None if is_added is None else is_added

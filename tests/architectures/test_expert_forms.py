@@ -1,4 +1,4 @@
-"""Experts as old and new files have them: the same model, whatever its form."""
+"""Experts in the forms of old and new files make the same model."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.architectures import find_architecture
 from llamacy.errors import FormatError
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import Batch
 
 Tensors = dict[str, NDArray[np.float32]]
@@ -35,12 +34,12 @@ KEYS: dict[str, Any] = {
 
 
 def usual(tensors: Tensors) -> Tensors:
-    """As they are."""
+    """Leave the tensors as they are."""
     return tensors
 
 
 def merged(tensors: Tensors) -> Tensors:
-    """Gate and up in one, biases too."""
+    """Merge gate and up, and their biases."""
     tensors = dict(tensors)
     for layer in range(2):
         for kind in ("weight", "bias"):
@@ -55,7 +54,7 @@ def merged(tensors: Tensors) -> Tensors:
 
 
 def alone(tensors: Tensors) -> Tensors:
-    """One matrix an expert."""
+    """Split the experts into one matrix each."""
     tensors = dict(tensors)
     for layer in range(2):
         for part in ("gate", "up", "down"):
@@ -72,7 +71,7 @@ def make_model(
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., Tensors],
 ) -> MakeModel:
-    """Write a model: (form, family, type of the matrices)."""
+    """Write a model of (form, family, type of the matrices)."""
     folder = tmp_path_factory.mktemp("models")
 
     def make(form: Change, family: str = "llama", type_name: str = "F32") -> Path:
@@ -81,7 +80,8 @@ def make_model(
             for key, value in llama_metadata(**KEYS).items()
         } | {"general.architecture": family}
         with open_gguf(write_gguf(folder / "plain.gguf", metadata, {}, "F32")) as file:
-            specs = find_architecture(family, "").tensors(read_config(file))
+            architecture, config = read_hyperparameters(file)
+            specs = architecture.tensors(config)
         required = (
             (name, spec.shape) for name, spec in specs.items() if spec.is_required
         )
@@ -93,7 +93,7 @@ def make_model(
 
 def logits(path: Path, kind: Any = "plan") -> NDArray[np.float32]:
     with open_gguf(path) as file:
-        config = read_config(file)
+        _, config = read_hyperparameters(file)
         executor = load_executor(file, config, executor=kind, kv_type="f32")
     ids = np.random.default_rng(1).integers(0, config.n_vocab, 20).tolist()
     batch = Batch.of(ids, executor.new_sequence(), "all")
@@ -109,7 +109,7 @@ each_form = pytest.mark.parametrize(
 
 @each_form
 @pytest.mark.parametrize("type_name", ["F32", "Q8_0", "MXFP4"])
-def test_the_logits_are_those_of_the_usual_form(
+def test_all_forms_of_experts_give_the_same_logits(
     make_model: MakeModel, form: Change, family: str, type_name: str
 ) -> None:
     want = logits(make_model(usual, family, type_name))
@@ -119,27 +119,29 @@ def test_the_logits_are_those_of_the_usual_form(
 
 
 @each_form
-def test_the_reference_agrees(make_model: MakeModel, form: Change, family: str) -> None:
+def test_all_forms_of_experts_give_the_same_logits_by_the_reference(
+    make_model: MakeModel, form: Change, family: str
+) -> None:
     want = logits(make_model(usual, family, "Q8_0"), "reference")
     got = logits(make_model(form, family, "Q8_0"), "reference")
     np.testing.assert_array_equal(got, want)
 
 
 @each_form
-def test_they_are_counted_as_they_are(
+def test_experts_are_counted_in_the_form_of_the_file(
     make_model: MakeModel, form: Change, family: str
 ) -> None:
     want = llamacy.inspect(make_model(usual, family, "Q8_0"))
     got = llamacy.inspect(make_model(form, family, "Q8_0"))
     for name in ("n_params", "file_bytes", "weights_bytes", "n_vocab", "kv_page_bytes"):
         assert getattr(got, name) == getattr(want, name), name
-    # two layers of three tensors are as many matrices as experts, or one less each
+    # two layers of three tensors are n_expert matrices each, or one less
     n_more = {"alone": 2 * 3 * (3 - 1), "merged": -2}[form.__name__]
     assert got.tensor_types["Q8_0"] == want.tensor_types["Q8_0"] + n_more
 
 
 @each_form
-def test_quantising_leaves_a_model_that_runs(
+def test_quantised_experts_of_each_form_run(
     make_model: MakeModel, tmp_path: Path, form: Change, family: str
 ) -> None:
     small = {}
@@ -153,7 +155,7 @@ def test_quantising_leaves_a_model_that_runs(
 
 
 @each_form
-def test_quantising_on_the_way_in(
+def test_experts_of_each_form_are_quantised_while_loading(
     make_model: MakeModel, form: Change, family: str
 ) -> None:
     found = []
@@ -217,7 +219,7 @@ def cut(form: Change, name: str, to: Callable[[Any], Any]) -> Change:
         ),
     ],
 )
-def test_what_does_not_fit_together(
+def test_experts_that_do_not_fit_together_are_refused(
     make_model: MakeModel, form: Change, message: str
 ) -> None:
     path = make_model(form)
@@ -227,7 +229,9 @@ def test_what_does_not_fit_together(
         llamacy.inspect(path)
 
 
-def test_experts_of_different_types(make_model: MakeModel, tmp_path: Path) -> None:
+def test_experts_of_different_types_are_refused_but_can_be_quantised(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
     path = tmp_path / "mixed.gguf"
     with open_gguf(make_model(alone)) as file:
         writer = gguf.GGUFWriter(path, "llama")
@@ -252,7 +256,9 @@ def test_experts_of_different_types(make_model: MakeModel, tmp_path: Path) -> No
     assert logits(tmp_path / "same.gguf").shape == (20, 50)
 
 
-def test_a_merged_bias_of_blocks(make_model: MakeModel, tmp_path: Path) -> None:
+def test_a_merged_bias_of_quantised_blocks_is_refused(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
     from llamacy.formats.expert_tensors import usual_experts
     from llamacy.ggml.types import GGMLType
 

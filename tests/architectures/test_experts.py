@@ -1,4 +1,4 @@
-"""Families with mixtures of experts: on both executors, and what they refuse."""
+"""Families with mixtures of experts on both executors, and files they refuse."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from forward_passes import logits
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.architectures import find_architecture
 from llamacy.errors import FormatError
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
+from llamacy.model_files.hyperparameters import read_hyperparameters
 
 Tensors = dict[str, NDArray[np.float32]]
 Write = Callable[..., Path]
 
-# What each family's file has beside the keys of a tiny LLaMA.
+# Keys of each family's file, in addition to those of a tiny LLaMA.
 FAMILIES: dict[str, dict[str, Any]] = {
     "llama": {},
     "qwen2moe": {
@@ -46,7 +45,7 @@ def make_model(
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., Tensors],
 ) -> Callable[..., Path]:
-    """Write a model of a family; `change` may spoil its metadata and tensors."""
+    """Write a model of a family; `change` may alter its metadata and tensors."""
 
     def make(
         family: str,
@@ -63,8 +62,8 @@ def make_model(
         metadata["general.architecture"] = family
         plain = write_gguf(tmp_path / "plain.gguf", metadata, {}, "F32")
         with open_gguf(plain) as file:
-            config = read_config(file)
-        specs = find_architecture(family, "plain.gguf").tensors(config)
+            architecture, config = read_hyperparameters(file)
+        specs = architecture.tensors(config)
         tensors = random_tensors(
             (name, spec.shape) for name, spec in specs.items() if spec.is_required
         )
@@ -80,7 +79,7 @@ each_family = pytest.mark.parametrize("family", FAMILIES)
 
 @pytest.mark.usefixtures("selected_level")
 @each_family
-def test_plan_agrees_with_reference(
+def test_plan_and_reference_agree_on_mixtures(
     make_model: Callable[..., Path], family: str
 ) -> None:
     path = make_model(family)
@@ -93,10 +92,10 @@ def test_plan_agrees_with_reference(
 @pytest.mark.usefixtures("selected_level")
 @pytest.mark.parametrize("type_name", ["Q8_0", "MXFP4"])
 @each_family
-def test_quantised_weights(
+def test_plan_and_reference_agree_on_quantised_experts(
     make_model: Callable[..., Path], family: str, type_name: str
 ) -> None:
-    """Of most rows: a few choose another expert where two score nearly the same."""
+    """On most rows; a few choose another expert because two scores are nearly equal."""
     path = make_model(family, type_name=type_name)
     want = logits(path, "reference")
     got = logits(path, "plan", kv_type="f32", n_threads=2)
@@ -105,50 +104,68 @@ def test_quantised_weights(
 
 
 @each_family
-def test_scores_and_experts_make_a_difference(
+@pytest.mark.parametrize(
+    "name", ["ffn_gate_inp", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"]
+)
+def test_the_order_of_scores_and_experts_changes_the_logits(
+    make_model: Callable[..., Path], family: str, name: str
+) -> None:
+    def change(_: Mapping[str, Any], tensors: Tensors) -> None:
+        tensors[f"blk.1.{name}.weight"] = tensors[f"blk.1.{name}.weight"][::-1]
+
+    plain = logits(make_model(family), "reference")
+    changed = logits(make_model(family, change), "reference")
+    assert np.abs(changed - plain).max() > 1e-3
+
+
+@each_family
+def test_the_number_of_experts_used_changes_the_logits(
     make_model: Callable[..., Path], family: str
 ) -> None:
     plain = logits(make_model(family), "reference")
-    for name in ("ffn_gate_inp", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"):
-
-        def change(_: Mapping[str, Any], tensors: Tensors, name: str = name) -> None:
-            tensors[f"blk.1.{name}.weight"] = tensors[f"blk.1.{name}.weight"][::-1]
-
-        changed = logits(make_model(family, change), "reference")
-        assert np.abs(changed - plain).max() > 1e-3, name
     more = logits(make_model(family, expert_used_count=3), "reference")
     assert np.abs(more - plain).max() > 1e-3
 
 
-def test_what_gpt_oss_has_of_its_own_makes_a_difference(
-    make_model: Callable[..., Path],
+@pytest.mark.parametrize(
+    "name", ["attn_sinks.weight", "ffn_gate_inp.bias", "ffn_up_exps.bias"]
+)
+def test_sinks_and_biases_of_gpt_oss_change_the_logits(
+    make_model: Callable[..., Path], name: str
+) -> None:
+    def change(_: Mapping[str, Any], tensors: Tensors) -> None:
+        tensors[f"blk.1.{name}"][0] += 2
+
+    plain = logits(make_model("gpt-oss"), "reference")
+    changed = logits(make_model("gpt-oss", change), "reference")
+    assert np.abs(changed - plain).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "keys", [{"attention__sliding_window": 3}, {"rope__scaling__factor": 8.0}]
+)
+def test_window_and_rope_scaling_of_gpt_oss_change_the_logits(
+    make_model: Callable[..., Path], keys: dict[str, Any]
 ) -> None:
     plain = logits(make_model("gpt-oss"), "reference")
-    for name in ("attn_sinks.weight", "ffn_gate_inp.bias", "ffn_up_exps.bias"):
-
-        def change(_: Mapping[str, Any], tensors: Tensors, name: str = name) -> None:
-            tensors[f"blk.1.{name}"][0] += 2
-
-        changed = logits(make_model("gpt-oss", change), "reference")
-        assert np.abs(changed - plain).max() > 1e-3, name
-    for keys in ({"attention__sliding_window": 3}, {"rope__scaling__factor": 8.0}):
-        changed = logits(make_model("gpt-oss", **keys), "reference")
-        assert np.abs(changed - plain).max() > 1e-3, keys
+    changed = logits(make_model("gpt-oss", **keys), "reference")
+    assert np.abs(changed - plain).max() > 1e-3
 
 
-def test_the_shared_expert_makes_a_difference(make_model: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("name", ["ffn_gate_inp_shexp", "ffn_down_shexp"])
+def test_the_shared_expert_changes_the_logits(
+    make_model: Callable[..., Path], name: str
+) -> None:
+    def change(_: Mapping[str, Any], tensors: Tensors) -> None:
+        tensors[f"blk.1.{name}.weight"] *= -1
+
     plain = logits(make_model("qwen2moe"), "reference")
-    for name in ("ffn_gate_inp_shexp", "ffn_down_shexp"):
-
-        def change(_: Mapping[str, Any], tensors: Tensors, name: str = name) -> None:
-            tensors[f"blk.1.{name}.weight"] *= -1
-
-        changed = logits(make_model("qwen2moe", change), "reference")
-        assert np.abs(changed - plain).max() > 1e-3, name
+    changed = logits(make_model("qwen2moe", change), "reference")
+    assert np.abs(changed - plain).max() > 1e-3
 
 
 @pytest.mark.parametrize("kind", ["reference", "plan"])
-def test_a_vector_may_be_a_matrix_of_one_row(
+def test_a_matrix_of_one_row_is_accepted_as_a_vector(
     make_model: Callable[..., Path], kind: str
 ) -> None:
     def change(_: Mapping[str, Any], tensors: Tensors) -> None:
@@ -162,7 +179,7 @@ def test_a_vector_may_be_a_matrix_of_one_row(
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "llama"])
 @pytest.mark.parametrize("kind", ["reference", "plan"])
-def test_a_mixture_needs_experts(
+def test_a_mixture_without_experts_is_refused(
     tmp_path: Path,
     write_gguf: Write,
     llama_metadata: Callable[..., dict[str, Any]],
@@ -178,9 +195,11 @@ def test_a_mixture_needs_experts(
     match = f"{family}.expert_count: wanted 1 or more, found 0"
     with pytest.raises(FormatError, match=match):
         logits(path, kind)
+    with pytest.raises(FormatError, match=match):
+        llamacy.inspect(path)
 
 
-def test_quantising_leaves_a_model_that_runs(
+def test_a_quantised_mixture_runs(
     make_model: Callable[..., Path], tmp_path: Path
 ) -> None:
     sizes = {"embedding_length": 256, "feed_forward_length": 256}
@@ -201,7 +220,7 @@ def test_quantising_leaves_a_model_that_runs(
 
 @each_family
 @pytest.mark.parametrize("name", ["ffn_gate_inp", "ffn_up_exps"])
-def test_missing_tensor(
+def test_a_missing_expert_tensor_is_named(
     make_model: Callable[..., Path], family: str, name: str
 ) -> None:
     def change(_: Mapping[str, Any], tensors: Tensors) -> None:
@@ -212,7 +231,9 @@ def test_missing_tensor(
 
 
 @each_family
-def test_misshapen_tensors(make_model: Callable[..., Path], family: str) -> None:
+def test_expert_tensors_of_a_wrong_shape_are_refused(
+    make_model: Callable[..., Path], family: str
+) -> None:
     name = "blk.1.ffn_down_exps.weight"
     shapes = [
         lambda x: x[:4],  # too few experts

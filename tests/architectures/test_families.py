@@ -1,4 +1,4 @@
-"""Every family on both executors, with texts longer than its window."""
+"""Every family runs on both executors, with texts longer than its window."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.architectures import ARCHITECTURES
-from llamacy.architectures.weights import select_tensors
+from llamacy.architectures.tensors import select_tensors
 from llamacy.errors import FormatError
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import Batch
 
 Array = NDArray[np.float32]
@@ -35,7 +34,7 @@ YARN = {
 }
 LONG = {"rope__scaling__original_context_length": 32}
 
-# Of each model: its family, keys beside those of conftest.py, and optional tensors.
+# For each model: family, keys in addition to conftest.py's, and optional tensors.
 MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "llama, window": ("llama", {"attention__sliding_window": WINDOW}, ()),
     "qwen2": ("qwen2", {}, ()),
@@ -89,7 +88,7 @@ def make_model(
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., Tensors],
 ) -> Make:
-    """Write a model of the table; `change` may spoil its tensors."""
+    """Write a model of the table; `change` may alter its tensors."""
 
     def make(
         name: str,
@@ -104,7 +103,8 @@ def make_model(
         } | {"general.architecture": family}
         plain = write_gguf(folder / "plain.gguf", metadata, {}, "F32")
         with open_gguf(plain) as file:
-            specs = ARCHITECTURES[family].tensors(read_config(file))
+            architecture, config = read_hyperparameters(file)
+            specs = architecture.tensors(config)
         tensors = random_tensors(
             (name, spec.shape)
             for name, spec in specs.items()
@@ -119,7 +119,7 @@ def make_model(
 
 def load(path: Path, kind: Any, n_ctx: int = 0, **options: Any) -> tuple[Any, int]:
     with open_gguf(path) as file:
-        config = replace(read_config(file), n_ctx=n_ctx)
+        config = replace(read_hyperparameters(file)[1], n_ctx=n_ctx)
         return load_executor(file, config, executor=kind, **options), config.n_vocab
 
 
@@ -135,7 +135,7 @@ def logits(path: Path, kind: Any, n_ctx: int = 0, **options: Any) -> Array:
 
 @pytest.fixture(scope="module")
 def reference(make_model: Make) -> Callable[[str], tuple[Path, Array]]:
-    """Each model in float32, and its logits by the reference; computed once."""
+    """Return a model in float32 and its logits by the reference, computed once."""
     made: dict[str, tuple[Path, Array]] = {}
 
     def of(name: str) -> tuple[Path, Array]:
@@ -149,7 +149,7 @@ def reference(make_model: Make) -> Callable[[str], tuple[Path, Array]]:
 
 @pytest.mark.usefixtures("selected_level")
 @each_model
-def test_plan_agrees_with_reference(
+def test_plan_and_reference_agree_on_every_family(
     reference: Callable[[str], tuple[Path, Array]], name: str
 ) -> None:
     path, want = reference(name)
@@ -160,7 +160,9 @@ def test_plan_agrees_with_reference(
 
 @pytest.mark.usefixtures("selected_level")
 @pytest.mark.parametrize("name", ["gemma2", "phi3, window", "granite", "olmo2"])
-def test_quantised_weights(make_model: Make, name: str) -> None:
+def test_plan_and_reference_agree_on_quantised_weights(
+    make_model: Make, name: str
+) -> None:
     path = make_model(name, type_name="Q8_0")
     want = logits(path, "reference")
     got = logits(path, "plan", n_threads=2)
@@ -169,8 +171,10 @@ def test_quantised_weights(make_model: Make, name: str) -> None:
 
 @pytest.mark.usefixtures("selected_level")
 @pytest.mark.parametrize("name", ["gemma2, capped", "gemma3", "qwen3", "phi3, window"])
-def test_rows_do_not_depend_on_their_batch(make_model: Make, name: str) -> None:
-    """A prompt read at once, in pieces, and beside another one."""
+def test_logits_do_not_depend_on_the_rest_of_the_batch(
+    make_model: Make, name: str
+) -> None:
+    """A prompt is read at once, in pieces, and beside another one."""
     plan, n_vocab = load(make_model(name), "plan", n_threads=2)
     rng = np.random.default_rng(1)
     ids, others = (rng.integers(0, n_vocab, 90).tolist() for _ in range(2))
@@ -184,10 +188,10 @@ def test_rows_do_not_depend_on_their_batch(make_model: Make, name: str) -> None:
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
 
 
-def test_each_model_computes_something_else(
+def test_every_key_of_a_family_changes_the_logits(
     reference: Callable[[str], tuple[Path, Array]],
 ) -> None:
-    """Of one family, with the same weights: no key is silently ignored."""
+    """With the same weights, models of a family differ: no key is silently ignored."""
     for name, (family, keys, _) in MODELS.items():
         for other, (its_family, its_keys, _) in MODELS.items():
             same = (family, keys.get("block_count")) == (
@@ -198,8 +202,8 @@ def test_each_model_computes_something_else(
                 assert difference > 1e-3, (name, other)
 
 
-def test_a_window_hides_what_is_before_it(make_model: Make) -> None:
-    """Of all layers: what is further back than all windows together is not seen."""
+def test_tokens_before_all_windows_have_no_effect(make_model: Make) -> None:
+    """A token further back than all layers' windows together has no effect."""
     executor, n_vocab = load(make_model("phi3, window"), "plan")  # two layers
     ids = np.random.default_rng(1).integers(0, n_vocab, N_TOKENS).tolist()
     last = []
@@ -211,11 +215,11 @@ def test_a_window_hides_what_is_before_it(make_model: Make) -> None:
     assert (last[0][:n_seen] != last[1][:n_seen]).any(axis=1).all()
 
 
-def test_long_factors_are_for_long_contexts(make_model: Make) -> None:
+def test_long_rope_factors_are_used_for_long_contexts(make_model: Make) -> None:
     path = make_model("phi3, factors")
     long, short = (logits(path, "reference", n_ctx=n) for n in (33, 32))
     assert np.abs(long - short).max() > 1e-3
-    # what it was made for is longer than the original context
+    # it was trained for more than the original context
     np.testing.assert_array_equal(logits(path, "reference"), long)
 
     def exchange(tensors: Tensors) -> None:
@@ -227,9 +231,12 @@ def test_long_factors_are_for_long_contexts(make_model: Make) -> None:
 
 
 @each_model
-def test_missing_and_misshapen_tensors(make_model: Make, name: str) -> None:
+def test_missing_tensors_and_wrong_shapes_are_refused(
+    make_model: Make, name: str
+) -> None:
     with open_gguf(make_model(name)) as file:
-        specs = ARCHITECTURES[MODELS[name][0]].tensors(read_config(file))
+        architecture, config = read_hyperparameters(file)
+        specs = architecture.tensors(config)
         whole: dict[str, Any] = dict(file.tensors)
         for tensor, spec in specs.items():
             if not spec.is_required:
@@ -249,9 +256,10 @@ def test_missing_and_misshapen_tensors(make_model: Make, name: str) -> None:
 
 
 @pytest.mark.parametrize("type_name", ["F32", "Q8_0"])
-def test_stacked_matrices_are_taken_apart(make_model: Make, type_name: str) -> None:
+def test_stacked_matrices_are_split(make_model: Make, type_name: str) -> None:
     with open_gguf(make_model("phi3", type_name=type_name)) as file:
-        specs = ARCHITECTURES["phi3"].tensors(read_config(file))
+        architecture, config = read_hyperparameters(file)
+        specs = architecture.tensors(config)
         tensors = select_tensors(specs, file.tensors, "m.gguf")
         for whole, parts in (
             ("blk.1.attn_qkv", ("attn_q", "attn_k", "attn_v")),

@@ -1,4 +1,4 @@
-"""The LLaMA family: its features on both executors, and files that lack something."""
+"""The LLaMA family: its features on both executors, and incomplete files."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pytest
 from forward_passes import logits
 from numpy.typing import NDArray
 
-from llamacy.architectures import ARCHITECTURES, find_architecture, llama
+from llamacy.architectures import ARCHITECTURES, find_architecture
 from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
+from llamacy.model_files.hyperparameters import read_hyperparameters
 
 Tensors = dict[str, NDArray[np.float32]]
 Write = Callable[..., Path]
 BIASES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 
-# What each model has beside the tiny LLaMA of conftest.py: keys, and optional tensors.
+# Keys and optional tensors of each model, in addition to conftest.py's tiny LLaMA.
 FEATURES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "grouped-query": ({}, ("output.weight",)),
     "multi-head": ({"attention__head_count_kv": 4}, ("output.weight",)),
@@ -56,7 +56,7 @@ def make_model(
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., Tensors],
 ) -> Callable[..., Path]:
-    """Write a model with a feature; `change` may spoil its metadata and tensors."""
+    """Write a model with a feature; `change` may alter its metadata and tensors."""
 
     def make(
         feature: str = "tied",
@@ -67,7 +67,8 @@ def make_model(
         metadata = llama_metadata(**keys)
         plain = write_gguf(tmp_path / "plain.gguf", metadata, {}, "F32")
         with open_gguf(plain) as file:
-            specs = llama.tensors(read_config(file))
+            architecture, config = read_hyperparameters(file)
+            specs = architecture.tensors(config)
         tensors = random_tensors(
             (name, spec.shape)
             for name, spec in specs.items()
@@ -82,7 +83,7 @@ def make_model(
 
 @pytest.mark.usefixtures("selected_level")
 @pytest.mark.parametrize("feature", FEATURES)
-def test_plan_agrees_with_reference(
+def test_plan_and_reference_agree_on_every_feature(
     make_model: Callable[..., Path], feature: str
 ) -> None:
     path = make_model(feature)
@@ -94,16 +95,20 @@ def test_plan_agrees_with_reference(
 
 @pytest.mark.usefixtures("selected_level")
 @pytest.mark.parametrize("type_name", ["Q4_0", "Q5_1", "Q8_0", "F16", "BF16"])
-def test_quantised_weights(make_model: Callable[..., Path], type_name: str) -> None:
+@pytest.mark.parametrize(
+    ("kv_type", "most"), [("f32", 0.05), ("f16", 0.05), ("q8_0", 0.1)]
+)
+def test_plan_and_reference_agree_on_quantised_weights(
+    make_model: Callable[..., Path], type_name: str, kv_type: str, most: float
+) -> None:
     path = make_model("grouped-query", type_name=type_name)
     want = logits(path, "reference")
-    for kv_type, most in (("f32", 0.05), ("f16", 0.05), ("q8_0", 0.1)):
-        got = logits(path, "plan", kv_type=kv_type, n_threads=2)
-        assert np.sqrt(np.mean((got - want) ** 2)) <= most * want.std()
+    got = logits(path, "plan", kv_type=kv_type, n_threads=2)
+    assert np.sqrt(np.mean((got - want) ** 2)) <= most * want.std()
 
 
-def test_features_make_a_difference(make_model: Callable[..., Path]) -> None:
-    """Each of them changes what is computed: none is silently ignored."""
+def test_every_feature_changes_the_logits(make_model: Callable[..., Path]) -> None:
+    """No feature is silently ignored."""
     results = {}
     for feature in ("tied", "biases", "rope_freqs", "linear", "yarn", "partial rotary"):
         results[feature] = logits(make_model(feature), "reference")
@@ -113,7 +118,7 @@ def test_features_make_a_difference(make_model: Callable[..., Path]) -> None:
             assert np.abs(results[one] - results[other]).max() > 1e-3, (one, other)
 
 
-def test_missing_tensor(make_model: Callable[..., Path]) -> None:
+def test_a_missing_tensor_is_named(make_model: Callable[..., Path]) -> None:
     def change(_: Mapping[str, Any], tensors: Tensors) -> None:
         del tensors["blk.1.ffn_up.weight"]
 
@@ -121,7 +126,7 @@ def test_missing_tensor(make_model: Callable[..., Path]) -> None:
         logits(make_model(change=change), "plan")
 
 
-def test_misshapen_tensor(make_model: Callable[..., Path]) -> None:
+def test_a_tensor_of_a_wrong_shape_is_refused(make_model: Callable[..., Path]) -> None:
     def change(_: Mapping[str, Any], tensors: Tensors) -> None:
         tensors["output_norm.weight"] = np.ones(63, np.float32)
 
@@ -130,7 +135,7 @@ def test_misshapen_tensor(make_model: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize("factor", [0, -1, 1e-45, np.nan, np.inf])
-def test_rope_factors_that_cannot_be(
+def test_invalid_rope_factors_are_refused(
     make_model: Callable[..., Path], factor: float
 ) -> None:
     def change(_: Mapping[str, Any], tensors: Tensors) -> None:
@@ -144,13 +149,13 @@ def test_rope_factors_that_cannot_be(
     np.testing.assert_equal(caught.value.found, float(np.float32(factor)))
 
 
-def test_unknown_architecture_is_refused_with_those_known() -> None:
+def test_an_unknown_architecture_is_refused_and_known_ones_are_listed() -> None:
     assert find_architecture("llama", "x.gguf") is ARCHITECTURES["llama"]
     with pytest.raises(UnsupportedError, match=r"one of .*llama.*found mamba"):
         find_architecture("mamba", "x.gguf")
 
 
-def test_unknown_architecture_is_shown_safely() -> None:
+def test_an_unknown_architecture_is_printed_without_control_characters() -> None:
     with pytest.raises(UnsupportedError) as caught:
         find_architecture("\x1b[2J" + "x" * 70_000, "x.gguf")
     assert len(str(caught.value)) < 500

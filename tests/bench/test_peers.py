@@ -1,4 +1,4 @@
-"""llamacy beside its peers: the command runs, and says what it measured."""
+"""The command that measures llamacy beside its peers runs, and reports its results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import llamacy
 from llamacy.kernels import selected
 
 PEERS = Path(__file__).resolve().parents[2] / "bench" / "peers.py"
-# The package under test, wherever the tests are run.
+# The package under test, in whatever folder the tests run.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(llamacy.__file__).parents[1])}
 
 
@@ -23,7 +23,9 @@ def peers(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
 
 
-def test_results(babble_model: Path, tmp_path: Path) -> None:
+def test_results_of_each_engine_are_printed_and_written(
+    babble_model: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "results.json"
     sizes = ["-p", 12, "-n", 3, "-d", 5, "-r", 2, "-t", 1]
     done = peers(babble_model, *sizes, "--note", "tiny", "--json", path)
@@ -44,7 +46,7 @@ def test_results(babble_model: Path, tmp_path: Path) -> None:
         assert f"{row['tokens_per_second']:.2f} tokens/s" in done.stdout
 
 
-def test_context_that_is_too_short(babble_model: Path) -> None:
+def test_a_context_that_is_too_short_is_refused(babble_model: Path) -> None:
     done = peers(babble_model, "-p", 200, "-n", 3, "-d", 57)
     assert done.returncode == 1
     assert "wanted a context of 257 tokens, found 256" in done.stderr

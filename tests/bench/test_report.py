@@ -1,4 +1,4 @@
-"""Benchmark results in README.md: what is written there is what was measured."""
+"""The benchmark tables in README.md show the measured results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESULTS = REPORT["RESULTS"]
 
 
 def measured(*rows: tuple[str, str, str, float], depth: int = 0) -> dict[str, Any]:
-    """Make a report of rows (model, engine, test, tokens per second)."""
+    """Return a report of rows (model, engine, test, tokens per second)."""
     return {
         "date": "2025-01-31",
         "cpu": "A CPU @ 1 GHz",
@@ -40,17 +40,17 @@ def measured(*rows: tuple[str, str, str, float], depth: int = 0) -> dict[str, An
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What --check looks at, copied."""
+    """A copy of the files that --check reads."""
     shutil.copy(ROOT / "README.md", tmp_path)
     shutil.copytree(ROOT / RESULTS, tmp_path / RESULTS)
     return tmp_path
 
 
-def test_readme_and_figures_are_of_the_results() -> None:
+def test_readme_and_figures_match_the_results() -> None:
     assert REPORT["problems"](ROOT) == []
 
 
-def test_another_result_makes_both_stale(checkout: Path) -> None:
+def test_a_changed_result_makes_readme_and_figure_stale(checkout: Path) -> None:
     stem, report = REPORT["latest_reports"](checkout / RESULTS).popitem()
     report["results"][0]["tokens_per_second"] += 100
     (checkout / RESULTS / f"{stem}.json").write_text(json.dumps(report))
@@ -59,13 +59,13 @@ def test_another_result_makes_both_stale(checkout: Path) -> None:
     assert figure == f"{stem}.svg is not of {stem}.json"
 
 
-def test_missing_figure_is_named(checkout: Path) -> None:
+def test_a_missing_figure_is_named(checkout: Path) -> None:
     stem, _ = REPORT["latest_reports"](checkout / RESULTS).popitem()
     (checkout / RESULTS / f"{stem}.svg").unlink()
     assert REPORT["problems"](checkout) == [f"{stem}.svg is missing"]
 
 
-def test_table() -> None:
+def test_table_has_a_row_per_model_and_test_and_marks_the_fastest() -> None:
     report = measured(
         ("small", "llamacy", "pp512", 1234.4),
         ("small", "peer", "pp512", 99.96),
@@ -82,12 +82,12 @@ def test_table() -> None:
     ]
 
 
-def test_depth_is_said() -> None:
+def test_depth_is_part_of_a_tests_name() -> None:
     report = measured(("small", "llamacy", "tg64", 5), depth=1024)
     assert "| generating 64 after 1024 |" in REPORT["table"](report)
 
 
-def test_section_says_where_and_beside_what() -> None:
+def test_section_names_machine_and_peers() -> None:
     text = REPORT["section"]("1.0-box-peers", measured(("m", "llamacy", "tg8", 2)))
     caption = text.splitlines()[0]
     assert "**A CPU @ 1 GHz**, 3 threads, avx2, 2025-01-31. A note." in caption
@@ -96,7 +96,7 @@ def test_section_says_where_and_beside_what() -> None:
     assert text.endswith("(bench/results/1.0-box-peers.svg)")
 
 
-def test_only_what_is_between_the_markers_changes() -> None:
+def test_only_text_between_the_markers_changes() -> None:
     begin, end = REPORT["BEGIN"], REPORT["END"]
     reports = {"1.0-box-peers": measured(("m", "llamacy", "tg8", 2))}
     once = REPORT["with_sections"](f"# a\n{begin}\nold\n{end}\nz\n", reports)
@@ -107,13 +107,13 @@ def test_only_what_is_between_the_markers_changes() -> None:
 
 
 @pytest.mark.parametrize("readme", ["", "{begin}", "{end}", "{end} {begin}"])
-def test_markers_are_wanted(readme: str) -> None:
+def test_a_readme_without_markers_is_refused(readme: str) -> None:
     text = readme.format(begin=REPORT["BEGIN"], end=REPORT["END"])
     with pytest.raises(SystemExit, match="bench:begin"):
         REPORT["with_sections"](text, {})
 
 
-def test_latest_version_of_each_machine(tmp_path: Path) -> None:
+def test_only_the_latest_version_of_each_machine_is_read(tmp_path: Path) -> None:
     stems = ["0.9.0-a-peers", "0.10.0-a-peers", "0.2.0-a-b-peers"]
     for stem in stems:
         (tmp_path / f"{stem}.json").write_text(json.dumps(stem))
@@ -122,13 +122,13 @@ def test_latest_version_of_each_machine(tmp_path: Path) -> None:
     assert latest == {stem: stem for stem in stems[1:]}
 
 
-def test_name_without_version_is_refused(tmp_path: Path) -> None:
+def test_a_result_file_without_version_in_its_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "box-peers.json").write_text("{}")
     with pytest.raises(SystemExit, match="box-peers.json: wanted <version>-<machine>"):
         REPORT["latest_reports"](tmp_path)
 
 
-def test_figure_is_the_same_each_time(tmp_path: Path) -> None:
+def test_the_same_results_give_the_same_figure(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     draw = runpy.run_path(str(ROOT / "bench" / "figure.py"))["draw"]
     report = measured(("m", "llamacy", "pp8", 2), ("m", "peer", "pp8", 3))

@@ -1,4 +1,4 @@
-"""Vocabularies with the marks of turns in them."""
+"""A model and vocabularies that have the marks of chat templates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MakeTokenizer = Callable[..., Tokenizer]
 
 @pytest.fixture(scope="session")
 def puppet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[llamacy.Model]:
-    """A model with the marks of many families, to be told what to say."""
+    """A model with the marks of many families, which says what a test dictates."""
     path: Path = tmp_path_factory.mktemp("models") / "puppet.gguf"
     random_model.write(
         str(path),
@@ -34,7 +34,7 @@ def puppet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[llamacy.Model]:
 
 @pytest.fixture
 def make_tokenizer() -> MakeTokenizer:
-    """Make a vocabulary of bytes, and of more tokens: (control, user_defined)."""
+    """Return a function that makes a vocabulary of bytes and of further tokens."""
 
     def make(
         control: Sequence[str] = (), user_defined: Sequence[str] = (), **keys: Any

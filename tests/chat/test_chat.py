@@ -1,4 +1,4 @@
-"""Conversations with a model, as a script has them."""
+"""Conversations with a model through its Python methods."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def test_an_answer_continues_the_prompt(model: llamacy.Model) -> None:
     assert model.chat("bada", llamacy.SamplingParams(**OPTIONS)).text == answer.text
 
 
-def test_the_next_turn_reads_only_what_is_new(model: llamacy.Model) -> None:
+def test_the_next_turn_prefills_only_its_new_tokens(model: llamacy.Model) -> None:
     messages: list[Any] = [{"role": "user", "content": "bada bu " * 5}]
     for _ in range(3):
         answer = model.chat(messages, **OPTIONS)
-        n_known = answer.usage.total_tokens - 1  # the last token was not read
+        n_known = answer.usage.total_tokens - 1  # the last token was never read
         messages += [answer.message, {"role": "user", "content": "go on"}]
         assert model.chat_prompt(messages).count(2) == len(messages) // 2  # "</s>"
         usage = model.chat(messages, **OPTIONS).usage
@@ -45,7 +45,9 @@ def test_the_next_turn_reads_only_what_is_new(model: llamacy.Model) -> None:
         assert usage.prompt_tokens - usage.cached_tokens < 30
 
 
-def test_a_stream_of_an_answer(model: llamacy.Model) -> None:
+def test_a_stream_yields_the_same_answer_and_can_be_cancelled(
+    model: llamacy.Model,
+) -> None:
     whole = model.chat("bada", **OPTIONS)
     shares: list[float] = []
     with model.stream_chat("bada", progress=shares.append, **OPTIONS) as stream:
@@ -61,24 +63,24 @@ def test_a_stream_of_an_answer(model: llamacy.Model) -> None:
     assert stream.completion.finish_reason == "cancelled"
 
 
-def test_an_answer_ends_at_the_end_token_and_at_the_formats_texts(
+def test_an_answer_ends_at_the_end_token_and_at_the_formats_stop_strings(
     model: llamacy.Model,
 ) -> None:
     ended = model.chat("bada", max_tokens=16, logit_bias={2: 1e9})
     assert (ended.text, ended.finish_reason) == ("", "stop")
     prompt = model.chat_prompt("bada", chat_format="vicuna")
     user = iter(model.tokenize("USER: da", add_bos=False))
-    told = {"logits_processors": lambda ids, logits: says(next(user), logits)}
-    answer = model.chat("bada", chat_format="vicuna", **OPTIONS | told)
+    forced = {"logits_processors": lambda ids, logits: force(next(user), logits)}
+    answer = model.chat("bada", chat_format="vicuna", **OPTIONS | forced)
     assert (answer.text.strip(), answer.finish_reason) == ("", "stop")
     assert answer.usage.prompt_tokens == len(prompt)
 
 
-def says(token: int, logits: Any) -> None:
+def force(token: int, logits: Any) -> None:
     logits[token] = 1e9
 
 
-def test_what_was_left_out_is_told(model: llamacy.Model) -> None:
+def test_an_answer_says_how_many_messages_were_left_out(model: llamacy.Model) -> None:
     talk = [
         {"role": role, "content": "bada bu " * 4}
         for role in ["user", "assistant"] * 8 + ["user"]
@@ -95,7 +97,9 @@ def test_what_was_left_out_is_told(model: llamacy.Model) -> None:
     assert stream.completion.n_dropped == answer.n_dropped
 
 
-def test_what_is_refused(model: llamacy.Model, base_model: Path) -> None:
+def test_bad_options_missing_templates_and_closed_models_raise(
+    model: llamacy.Model, base_model: Path
+) -> None:
     with pytest.raises(TypeError, match="nonsense"):
         model.chat("bada", nonsense=1)  # type: ignore[call-arg]
     with pytest.raises(llamacy.ArgumentError, match="^temperature"):

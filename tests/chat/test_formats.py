@@ -1,4 +1,4 @@
-"""The formats known by name, spelt out."""
+"""The built-in chat formats, spelt out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TALK = [
     {"role": "assistant", "content": "two"},
     {"role": "user", "content": "three"},
 ]
-# as their makers describe them; the first BOS is the vocabulary's matter
+# as the models' makers document them; a first BOS is added by the vocabulary
 WANTED = {
     "alpaca": "SYS\n\n### Instruction:\none\n\n### Response:\ntwo</s>\n\n"
     "### Instruction:\nthree\n\n### Response:\n",
@@ -54,12 +54,16 @@ def written(name: str, messages: list[dict[str, Any]]) -> str:
 
 
 @pytest.mark.parametrize("name", CHAT_FORMATS)
-def test_a_format(name: str) -> None:
+def test_a_format_writes_a_conversation_as_documented(name: str) -> None:
     assert written(name, TALK) == WANTED[name]
     assert "SYS" not in written(name, TALK[1:])
 
 
-def test_formats_that_begin_with_words_of_their_own() -> None:
-    for name, begin in [("alpaca", "Below is an"), ("vicuna", "A chat between")]:
-        assert written(name, TALK[1:]).startswith(begin)
-        assert not written(name, TALK).startswith(begin)
+@pytest.mark.parametrize(
+    ("name", "begin"), [("alpaca", "Below is an"), ("vicuna", "A chat between")]
+)
+def test_a_system_message_replaces_the_formats_own_introduction(
+    name: str, begin: str
+) -> None:
+    assert written(name, TALK[1:]).startswith(begin)
+    assert not written(name, TALK).startswith(begin)

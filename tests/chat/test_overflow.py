@@ -1,4 +1,4 @@
-"""Answers that go on when the context is full, and what is said of it."""
+"""Context shift: answers that go on when the context is full, and what they report."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def model(babble_model: Any) -> Any:
 
 
 def turns(*lengths: int, roles: str = "suauau") -> Turns:
-    """A conversation whose messages have so many tokens: their index, repeated."""
+    """Return a conversation of messages with these lengths; a token is its index."""
     names = {"s": "system", "u": "user", "a": "assistant"}
     messages = [
         {"role": names[role], "content": [i] * n}
         for i, (role, n) in enumerate(zip(roles, lengths, strict=True))
     ]
-    return Turns(messages, lambda some: [i for one in some for i in one["content"]])
+    return Turns(messages, lambda some: [i for each in some for i in each["content"]])
 
 
-def test_whole_turns_go_first_and_then_the_answers_beginning() -> None:
+def test_a_shift_drops_whole_turns_first_and_then_the_answers_beginning() -> None:
     shift = Shift(turns(5, 10, 10, 10, 10, 5), 100, 0)
     answer = list(range(100, 150))
-    # half of 100 is made free: the answer and the system's alone have more
+    # half of 100 is freed; the answer and the system message alone take more than 50
     ids = shift(answer)
     assert ids == [0] * 5 + [5] * 5 + answer[5:]
     assert (shift.n_dropped, shift.n_forgotten) == (4, 5)
@@ -52,15 +52,15 @@ def test_whole_turns_go_first_and_then_the_answers_beginning() -> None:
     assert (shift.n_dropped, shift.n_forgotten) == (4, 50)
 
 
-def test_as_few_turns_go_as_will_do() -> None:
+def test_a_shift_drops_as_few_turns_as_possible() -> None:
     shift = Shift(turns(5, 30, 30, 5, 5, 5), 100, 0)
     answer = list(range(100, 120))
     assert shift(answer) == [0] * 5 + [3] * 5 + [4] * 5 + [5] * 5 + answer
     assert (shift.n_dropped, shift.n_forgotten) == (2, 0)
 
 
-def test_there_is_an_end_where_no_answer_could_go_on() -> None:
-    # the user's last message has all but a tenth of the context
+def test_a_shift_gives_up_if_the_last_turn_leaves_too_little_room() -> None:
+    # the user's last message fills all but a tenth of the context
     shift = Shift(turns(5, 10, 10, 10, 10, 85), 100, 4)
     assert shift(list(range(10))) is None
     shift = Shift(turns(5, 10, 10, 10, 10, 80), 100, 4)
@@ -81,24 +81,23 @@ def test_an_answer_goes_on_past_the_end_of_the_context(
     assert answer.usage.completion_tokens == 500
     assert "the context is full: 6 messages left out" in caplog.text
 
-    # What follows each shift is what follows the tokens that were kept.
-    kept = [TALK[0], TALK[-1]]
-    begun = model.chat_prompt(kept)
+    # After each shift, the model generates what it would after the remaining tokens.
+    remaining = model.chat_prompt([TALK[0], TALK[-1]])
     n = N_CTX - len(prompt)
-    n_forgotten = max(n - (N_CTX - len(begun)) // 2, 0)
+    n_forgotten = max(n - (N_CTX - len(remaining)) // 2, 0)
     while n < 500:
-        ids = [*begun, *answer.tokens[n_forgotten:n]]
+        ids = [*remaining, *answer.tokens[n_forgotten:n]]
         assert len(ids) < N_CTX
         n_new = min(N_CTX - len(ids), 500 - n)
         params = SamplingParams(max_tokens=n_new, temperature=0, logit_bias={2: -1e9})
         assert model.generate(ids, params).tokens == answer.tokens[n : n + n_new]
         n += n_new
         if n < 500:
-            n_forgotten = n - (N_CTX - len(begun)) // 2
+            n_forgotten = n - (N_CTX - len(remaining)) // 2
     assert answer.n_forgotten == n_forgotten
 
 
-def test_a_stream_goes_on_too(model: llamacy.Model) -> None:
+def test_a_stream_goes_on_past_the_end_of_the_context(model: llamacy.Model) -> None:
     answer = model.chat(TALK, max_tokens=300, **ENDLESS)
     with model.stream_chat(TALK, max_tokens=300, **ENDLESS) as stream:
         assert "".join(piece.text for piece in stream) == answer.text
@@ -110,18 +109,20 @@ def test_a_stream_goes_on_too(model: llamacy.Model) -> None:
     )
 
 
-def test_without_a_shift_the_answer_ends_there(model: llamacy.Model) -> None:
+def test_without_a_shift_the_answer_ends_when_the_context_is_full(
+    model: llamacy.Model,
+) -> None:
     options = {**ENDLESS, "overflow": "truncate"}
     answer = model.chat(TALK, **options)
     assert answer.finish_reason == "length"
     assert answer.usage.total_tokens == N_CTX
     assert (answer.n_dropped, answer.n_forgotten) == (0, 0)
-    # nothing changes for what fits
+    # an answer that fits is not affected
     short = model.chat("bada", max_tokens=5, **ENDLESS)
     assert (short.n_dropped, short.n_forgotten) == (0, 0)
 
 
-def test_a_model_may_end_it(model: llamacy.Model) -> None:
+def test_the_model_can_end_an_answer_after_a_shift(model: llamacy.Model) -> None:
     said = saying(model, *"bada " * 80) | {"overflow": "shift"}
     answer = model.chat(TALK, **said)
     assert answer.text.strip() == ("bada " * 80).strip()
@@ -129,7 +130,9 @@ def test_a_model_may_end_it(model: llamacy.Model) -> None:
     assert answer.n_forgotten > 0
 
 
-def test_other_texts_go_on_meanwhile(model: llamacy.Model) -> None:
+def test_a_shift_does_not_change_texts_generated_meanwhile(
+    model: llamacy.Model,
+) -> None:
     alone = model.generate("bada bu", max_tokens=200, temperature=0)
     with model.stream_chat(TALK, max_tokens=500, **ENDLESS) as stream:
         next(stream)
@@ -141,12 +144,12 @@ def test_other_texts_go_on_meanwhile(model: llamacy.Model) -> None:
     )
 
 
-def test_a_template_that_fails_then_is_told(model: llamacy.Model) -> None:
+def test_a_template_that_fails_during_a_shift_raises(model: llamacy.Model) -> None:
     template = (
         "{% if messages | length < 5 %}{{ raise_exception('too few') }}{% endif %}"
         "{% for m in messages %}{{ m.content }}{% endfor %}"
     )
     with pytest.raises(llamacy.ChatTemplateError, match="too few"):
         model.chat(TALK, chat_format=template, max_tokens=500, **ENDLESS)
-    # and the model is none the worse for it
+    # the model still works
     assert model.chat("bada", max_tokens=5, **ENDLESS).tokens

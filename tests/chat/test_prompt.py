@@ -1,4 +1,4 @@
-"""From messages to token ids: what counts as a control token, and what is left out."""
+"""From messages to token ids: control tokens, and turns that are left out."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def assistant(text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": text}
 
 
-def test_the_templates_tokens_count_and_the_users_do_not(
+def test_control_tokens_count_in_the_template_and_not_in_messages(
     make_tokenizer: MakeTokenizer,
 ) -> None:
     tokenizer = make_tokenizer(CHATML, ["<think>"])
@@ -55,12 +55,12 @@ def test_the_templates_tokens_count_and_the_users_do_not(
         *encode(hostile, add_bos=False), end, *encode("\n", add_bos=False),
         start, *encode("assistant\n", add_bos=False),
     ]  # fmt: skip
-    # user-defined tokens always count, as everywhere
+    # user-defined tokens count in messages too, as in any text
     assert ids.count(think) == 1
 
 
 @pytest.mark.parametrize("place", ["role", "content", "name", "tools", "arguments"])
-def test_nothing_given_can_be_a_control_token(
+def test_no_argument_can_smuggle_in_a_control_token(
     make_tokenizer: MakeTokenizer, place: str
 ) -> None:
     tokenizer = make_tokenizer(CHATML)
@@ -86,7 +86,7 @@ def test_nothing_given_can_be_a_control_token(
     assert bad in tokenizer.decode(ids)
 
 
-def test_older_files_have_marks_of_turns_as_user_defined(
+def test_marks_of_turns_do_not_count_in_messages_even_if_user_defined(
     make_tokenizer: MakeTokenizer,
 ) -> None:
     marks = ["<|im_start|>", "<|im_end|>", "<start_of_turn>", "[INST]", "\n\n", "<b>"]
@@ -96,7 +96,7 @@ def test_older_files_have_marks_of_turns_as_user_defined(
     assert special == ["<|im_start|>", "\n\n", "<b>", "<|im_end|>", "<|im_start|>"]
 
 
-def test_a_template_sees_texts_as_they_are_but_for_control_tokens(
+def test_a_template_sees_messages_unchanged_except_for_control_tokens(
     make_tokenizer: MakeTokenizer,
 ) -> None:
     tokenizer = make_tokenizer(CHATML, ["</think>"])
@@ -111,19 +111,21 @@ def test_a_template_sees_texts_as_they_are_but_for_control_tokens(
     )
 
 
-def test_disguises_of_names_that_overlap() -> None:
+@pytest.mark.parametrize(
+    "text", ["<|a|>b", "aaa", "aaaaa<|a|>", "x", "xx<|<|a|>|>b\U00030000"]
+)
+def test_a_disguise_hides_overlapping_names_and_can_be_taken_off(text: str) -> None:
     names = ["<|a|>", "|>b", "aa", "x"]
     disguise = Disguise(names, ["\U00030000 is taken"])
-    for text in ("<|a|>b", "aaa", "aaaaa<|a|>", "x", "xx<|<|a|>|>b\U00030000"):
-        disguised = disguise.put_on(text)
-        assert not any(name in disguised for name in names)
-        assert len(disguised) == len(text)
-        assert list(disguise.taken_off([7, disguised])) == [7, text]
+    disguised = disguise.put_on(text)
+    assert not any(name in disguised for name in names)
+    assert len(disguised) == len(text)
+    assert list(disguise.take_off([7, disguised])) == [7, text]
 
 
 @pytest.mark.parametrize("chat_format", CHAT_FORMATS)
 @pytest.mark.parametrize("add_bos", [True, False])
-def test_there_is_one_bos_if_the_vocabulary_wants_one(
+def test_a_prompt_has_exactly_one_bos_if_the_vocabulary_wants_one(
     make_tokenizer: MakeTokenizer, chat_format: str, add_bos: bool
 ) -> None:
     tokenizer = make_tokenizer(add_bos_token=add_bos)
@@ -142,7 +144,9 @@ def test_there_is_one_bos_if_the_vocabulary_wants_one(
     assert [text.count(letter) for letter in "uv"] >= [1, 1]
 
 
-def test_the_models_own_template_and_names(make_tokenizer: MakeTokenizer) -> None:
+def test_the_template_is_the_models_own_or_one_chosen_by_name(
+    make_tokenizer: MakeTokenizer,
+) -> None:
     tokenizer = make_tokenizer()
     metadata = {"tokenizer.chat_template": "{{ messages[0].content }}!"}
     prompt = made("hi", tokenizer, metadata=metadata)
@@ -171,40 +175,56 @@ def test_the_models_own_template_and_names(make_tokenizer: MakeTokenizer) -> Non
         (b"hi", "messages: wanted a list"),
         ([], "messages: wanted at least one"),
         (["hi"], r"messages\[0\]: wanted a dict, found 'hi'"),
-        ([user("a"), {"content": "b"}], r"messages\[1\]\['role'\]: wanted a text"),
+        ([user("a"), {"content": "b"}], r"messages\[1\]\['role'\]: wanted a string"),
         ([{"role": "", "content": "b"}], r"messages\[0\]\['role'\]"),
-        ([{"role": "user"}], r"messages\[0\]\['content'\]: wanted a text, found None"),
+        (
+            [{"role": "user"}],
+            r"messages\[0\]\['content'\]: wanted a string, found None",
+        ),
         (
             [{"role": "user", "content": [1]}],
-            r"\['content'\]: wanted a text, found \[1",
+            r"\['content'\]: wanted a string, found \[1",
         ),
         ([user("a") | {"x": {1, 2}}], r"messages\[0\]\['x'\]: wanted text, numbers"),
         ([user("\ud800")], "lone surrogate"),
     ],
 )
-def test_messages_that_are_none(
+def test_an_invalid_message_is_refused_with_its_index(
     make_tokenizer: MakeTokenizer, messages: Any, why: str
 ) -> None:
     with pytest.raises(llamacy.ArgumentError, match=why):
         made(messages, make_tokenizer(), chat_format="chatml")
+
+
+def test_a_message_nested_too_deeply_is_refused(make_tokenizer: MakeTokenizer) -> None:
     deep: Any = []
     for _ in range(100_000):
         deep = [deep]
     with pytest.raises(llamacy.ArgumentError, match="at most 50 levels"):
         made([user("a") | {"x": deep}], make_tokenizer(), chat_format="chatml")
+
+
+def test_text_parts_are_joined_and_other_parts_refused(
+    make_tokenizer: MakeTokenizer,
+) -> None:
     parts: Any = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     ids = made([user(parts)], make_tokenizer(), chat_format=TEMPLATE).ids
     assert make_tokenizer().decode(ids) == "a\nb"
     parts[1] = {"type": "image_url", "image_url": {"url": "x"}}
-    with pytest.raises(llamacy.ArgumentError, match="wanted a text"):
+    with pytest.raises(llamacy.ArgumentError, match="wanted a string"):
         made([user(parts)], make_tokenizer(), chat_format="chatml")
+
+
+def test_a_message_with_tool_calls_needs_no_content(
+    make_tokenizer: MakeTokenizer,
+) -> None:
     calls: Any = {"role": "assistant", "content": None, "tool_calls": []}
     template = "{{ messages[0].content is defined }}"
     ids = made([calls], make_tokenizer(), chat_format=template).ids
     assert make_tokenizer().decode(ids) == "False"
 
 
-def test_the_oldest_turns_are_left_out_if_that_is_wanted(
+def test_the_oldest_turns_are_left_out_on_request(
     make_tokenizer: MakeTokenizer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -226,11 +246,11 @@ def test_the_oldest_turns_are_left_out_if_that_is_wanted(
         prompt(120)
     assert prompt(140, overflow="truncate") == (whole, 0)
     assert not caplog.records
-    # 119 tokens fit, so that 59 have to go, in turns of 20
+    # 119 tokens fit; they are freed in steps of 59, in whole turns of 20
     assert prompt(139, overflow="truncate") == (whole[:10] + whole[70:], 6)
     assert prompt(99, overflow="truncate") == (whole[:10] + whole[90:], 8)
     assert "8 messages left out" in caplog.text
-    # half of the context is the messages', and the last one is never left out
+    # messages get at least half of the context, and the last one is never left out
     assert prompt(40, overflow="truncate") == (whole[:10] + whole[110:], 10)
     assert prompt(21, overflow="truncate") == (whole[:10] + whole[110:], 10)
     with pytest.raises(llamacy.ContextLengthError, match="21 tokens .* of 20"):
@@ -239,7 +259,7 @@ def test_the_oldest_turns_are_left_out_if_that_is_wanted(
         prompt(100, overflow="forget")
 
 
-def test_turns_after_one_that_was_cut_begin_alike(
+def test_consecutive_turns_are_cut_at_the_same_message(
     make_tokenizer: MakeTokenizer,
 ) -> None:
     tokenizer = make_tokenizer(add_bos_token=False)

@@ -1,4 +1,4 @@
-"""Answers of models that think first."""
+"""Answers of reasoning models."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def shown(model: llamacy.Model, messages: Any, **options: Any) -> str:
     ("template", "text"), [(HERMES, THOUGHT), (HARMONY, CHANNELS)], ids=["think", "gpt"]
 )
 @pytest.mark.parametrize("cut", [1, 3, 1000])
-def test_reasoning_is_told_apart(
+def test_reasoning_is_separated_from_the_answer(
     puppet: llamacy.Model, template: str, text: str, cut: int
 ) -> None:
     def said() -> Any:
-        # marks as control tokens, or spelt out in the tokens of their letters
+        # long pieces hold marks as control tokens, short ones spell them in letters
         texts = [text[i : i + cut] for i in range(0, len(text), cut)]
         return saying(puppet, *texts) | {"chat_format": template}
 
@@ -60,7 +60,7 @@ def test_reasoning_is_told_apart(
     assert not any(piece.reasoning and piece.text for piece in pieces)
 
 
-def test_tokens_and_likelihoods_of_pieces_are_all_there_were(
+def test_pieces_together_have_all_tokens_and_logprobs(
     puppet: llamacy.Model,
 ) -> None:
     said = saying(puppet, f"{THOUGHT} ") | {"logprobs": 1}
@@ -74,7 +74,7 @@ def test_tokens_and_likelihoods_of_pieces_are_all_there_were(
     assert len(answer.logprobs) == n_tokens > 10
 
 
-def test_a_template_may_begin_the_reasoning(puppet: llamacy.Model) -> None:
+def test_a_template_may_open_the_reasoning(puppet: llamacy.Model) -> None:
     options: Any = {"template_arguments": {"thinks": True}}
     assert shown(puppet, PROMPT, **options).endswith("assistant\n<think>\n")
     answer = puppet.chat(PROMPT, **options, **saying(puppet, "Hm.</think>It is."))
@@ -82,29 +82,36 @@ def test_a_template_may_begin_the_reasoning(puppet: llamacy.Model) -> None:
     answer = puppet.chat(PROMPT, **options, **saying(puppet, "Hm."))
     assert (answer.reasoning, answer.text) == ("Hm.", "")
     assert "reasoning_content" in answer.message
-    # as a template does when it is told not to think
+    # some templates close the reasoning at once to make a model skip it
     closed = HERMES + "{{ '<think>\\n\\n</think>\\n\\n' }}"
     answer = puppet.chat(PROMPT, chat_format=closed, **saying(puppet, "Hm."))
     assert (answer.reasoning, answer.text) == ("", "Hm.")
 
 
-def test_an_answer_that_is_cut_off(puppet: llamacy.Model) -> None:
-    for n_most, reasoning, text in [
+@pytest.mark.parametrize(
+    ("n_most", "reasoning", "text"),
+    [
         (1, "", ""),
         (4, "Le", ""),
         (13, "Let me see.", ""),
         (15, "Let me see.", ""),
         (19, "Let me see.", "It"),
-    ]:
-        tokens = ["<think>", *"\nLet me see.\n", "</think>", *"\n\nIt is."]
-        said = saying(puppet, *tokens) | {"max_tokens": n_most}
-        answer = puppet.chat(PROMPT, **said)
-        assert (answer.reasoning, answer.text) == (reasoning, text)
-        assert answer.finish_reason == "length"
-        assert len(answer.tokens) == n_most
+    ],
+)
+def test_an_answer_cut_off_by_max_tokens_is_still_split(
+    puppet: llamacy.Model, n_most: int, reasoning: str, text: str
+) -> None:
+    tokens = ["<think>", *"\nLet me see.\n", "</think>", *"\n\nIt is."]
+    said = saying(puppet, *tokens) | {"max_tokens": n_most}
+    answer = puppet.chat(PROMPT, **said)
+    assert (answer.reasoning, answer.text) == (reasoning, text)
+    assert answer.finish_reason == "length"
+    assert len(answer.tokens) == n_most
 
 
-def test_what_a_stream_holds_while_it_goes_on(puppet: llamacy.Model) -> None:
+def test_the_completion_of_an_unfinished_stream_has_the_pieces_so_far(
+    puppet: llamacy.Model,
+) -> None:
     with puppet.stream_chat(PROMPT, **saying(puppet, THOUGHT)) as stream:
         first = next(stream)
         assert (first.reasoning, first.text) == ("L", "")
@@ -120,20 +127,20 @@ def test_reasoning_of_past_turns_is_not_sent_back(puppet: llamacy.Model) -> None
     talk = [*PROMPT, answer, {"role": "user", "content": "Really?"}]
     assert "see" not in shown(puppet, talk)
     assert "It is." in shown(puppet, talk)
-    # even where a template would write all it is given
+    # not even to a template that would write it
     careless = "{{ messages }}"
     assert "see" not in shown(puppet, talk, chat_format=careless)
 
     calling = {**answer, "tool_calls": [{"id": "1", "function": {"name": "f"}}]}
     result = {"role": "tool", "content": "5"}
     assert "see" not in shown(puppet, [PROMPT[0], calling, result, PROMPT[0]])
-    # the turn goes on, and so does what was thought
+    # the turn is unfinished, so its reasoning stays
     unfinished = [PROMPT[0], calling, result]
     assert "<think>\nLet me see.\n</think>" in shown(puppet, unfinished)
 
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
-def test_names_of_reasoning(key: str) -> None:
+def test_past_reasoning_is_found_under_any_of_its_keys(key: str) -> None:
     message: dict[str, Any] = {"role": "assistant", "content": "a", key: "Hm."}
     user = {"role": "user", "content": "b"}
     assert without_past_reasoning([message, user]) == [
@@ -144,19 +151,19 @@ def test_names_of_reasoning(key: str) -> None:
     other = {"role": "system", "content": "c", key: "Hm."}
     assert without_past_reasoning([other, user]) == [other, user]
     silent = {**message, "content": ""}
-    made = without_past_reasoning([user, silent])[1]
-    assert made["thinking"] == made["reasoning_content"] == "Hm."
+    changed = without_past_reasoning([user, silent])[1]
+    assert changed["thinking"] == changed["reasoning_content"] == "Hm."
     assert message[key] == "Hm."
 
 
-def test_marks_mean_nothing_to_other_models(babble_model: Any) -> None:
+def test_marks_are_plain_text_for_a_model_without_reasoning(babble_model: Any) -> None:
     with llamacy.load(babble_model) as model:
         answer = model.chat("bada", **saying(model, THOUGHT, ends=True))
         assert answer.text == THOUGHT
         assert answer.message == {"role": "assistant", "content": THOUGHT}
 
 
-def test_coroutines(puppet: llamacy.Model) -> None:
+def test_coroutines_separate_reasoning_too(puppet: llamacy.Model) -> None:
     async def main() -> None:
         answer = await puppet.achat(PROMPT, **saying(puppet, THOUGHT))
         assert (answer.reasoning, answer.text) == ("Let me see.", "It is.")

@@ -1,4 +1,4 @@
-"""Rendering: what transformers renders, and nothing that a file could misuse."""
+"""Rendering chat templates: the same text as transformers, safe with hostile files."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def test_the_text_is_that_of_transformers(template: str, case: dict[str, Any]) -
         ("{{ 12345 | center(9) | trim }}{{ 'a\\nb' | indent(2) }}", "12345a\n  b"),
     ],
 )  # fmt: skip
-def test_what_templates_find_around_them(template: str, text: str) -> None:
+def test_templates_have_the_names_and_extensions_of_transformers(
+    template: str, text: str
+) -> None:
     assert render(template, "model", {}) == text
 
 
@@ -148,12 +150,14 @@ DOUBLING = "{%% set n = namespace(s='ab') %%}{%% for i in range(60) %%}%s{%% end
         "a" * 2**21,
     ],
 )
-def test_a_template_comes_to_an_end(template: str) -> None:
+def test_a_template_that_does_too_much_is_stopped(template: str) -> None:
     with pytest.raises(llamacy.ChatTemplateError, match="^model: (stopped|wanted|fai)"):
         render(template, "model", {})
 
 
-def test_a_template_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_that_takes_too_long_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("llamacy.chat.budget._MAX_SECONDS", 0.0)
     with pytest.raises(llamacy.ChatTemplateError, match="more than 0 seconds"):
         render("{% for i in range(99999) %}{% endfor %}", "model", {})

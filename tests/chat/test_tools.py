@@ -1,4 +1,4 @@
-"""Functions as tools: what templates are given, and calls in answers."""
+"""Functions as tools: the schemas that templates get, and tool calls in answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import llamacy
 PARIS: Any = {"city": "Paris", "days": 2}
 JSON = json.dumps(PARIS)
 PROMPT = [{"role": "user", "content": "Is it warm there?"}]
-# what models of each family say
+# a tool call as each family's models write it
 CALLS = {
     "hermes": f"<think>Hm.</think>\n\nI look.\n<tool_call>\n"
     f'{{"name": "weather", "arguments": {JSON}}}\n</tool_call>',
@@ -45,7 +45,7 @@ BROKEN = {
     "coder": "<tool_call>\n<function=weather>\n<parameter=city>\nParis\n</tool_call>",
     "deepseek": "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>weather<｜tool▁sep｜>Paris",
 }
-# how the call stands in the prompt after it
+# how the call is written in the next prompt
 WRITTEN = dict.fromkeys(CALLS, JSON) | {
     "coder": "<parameter=city>\nParis\n</parameter>\n<parameter=days>\n2\n</parameter>"
 }
@@ -121,18 +121,23 @@ def test_a_template_is_given_schemas(puppet: llamacy.Model) -> None:
         ([lambda: 5], "tools: wanted a function with a name"),
     ],
 )
-def test_tools_that_are_none(puppet: llamacy.Model, tools: Any, why: str) -> None:
+def test_invalid_tools_are_refused(puppet: llamacy.Model, tools: Any, why: str) -> None:
     with pytest.raises(llamacy.ArgumentError, match=why):
         puppet.chat_prompt(PROMPT, tools=tools)
+
+
+@pytest.mark.parametrize("template", ["chatml", "{{ xml_tools }}{{ messages }}"])
+def test_a_template_without_tools_is_refused(
+    puppet: llamacy.Model, template: str
+) -> None:
     with pytest.raises(llamacy.ArgumentError, match="tools: wanted a template that"):
-        puppet.chat_prompt(PROMPT, tools=[weather], chat_format="chatml")
-    other = "{{ xml_tools }}{{ messages }}"
-    with pytest.raises(llamacy.ArgumentError, match="tools: wanted a template that"):
-        puppet.chat_prompt(PROMPT, tools=[weather], chat_format=other)
+        puppet.chat_prompt(PROMPT, tools=[weather], chat_format=template)
 
 
 @families
-def test_a_conversation_with_a_tool(puppet: llamacy.Model, family: str) -> None:
+def test_a_model_calls_a_tool_and_is_sent_the_result(
+    puppet: llamacy.Model, family: str
+) -> None:
     options: Any = {"chat_format": TEMPLATES[family], "tools": [weather]}
     answer = puppet.chat(PROMPT, **options, **saying(puppet, CALLS[family]))
     (call,) = answer.tool_calls
@@ -160,7 +165,7 @@ def test_a_conversation_with_a_tool(puppet: llamacy.Model, family: str) -> None:
     assert WRITTEN[family] in text
     assert "Paris: 2 days of rain" in text
     assert ("Hm." in text) == (family in ("hermes", "harmony"))
-    # as OpenAI's API has them
+    # with arguments as a string of JSON, as in OpenAI's API
     openai = json.loads(json.dumps(talk))
     openai[1]["tool_calls"][0]["function"]["arguments"] = JSON
     assert shown(puppet, openai, **options) == text
@@ -174,7 +179,7 @@ def test_a_conversation_with_a_tool(puppet: llamacy.Model, family: str) -> None:
 @families
 def test_a_call_is_streamed_once_and_whole(puppet: llamacy.Model, family: str) -> None:
     options: Any = {"chat_format": TEMPLATES[family], "tools": [weather]}
-    # no token spans two characters: marks come in pieces
+    # each token is one character, so marks arrive in pieces
     with puppet.stream_chat(
         PROMPT, **options, **saying(puppet, *CALLS[family])
     ) as stream:
@@ -199,7 +204,7 @@ def test_a_call_is_streamed_once_and_whole(puppet: llamacy.Model, family: str) -
 
 
 @families
-def test_what_cannot_be_read_stays_text_and_is_told(
+def test_a_malformed_tool_call_stays_text_and_is_logged(
     puppet: llamacy.Model, family: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     options: Any = {"chat_format": TEMPLATES[family], "tools": [weather]}
@@ -208,7 +213,7 @@ def test_what_cannot_be_read_stays_text_and_is_told(
     assert (answer.text, answer.tool_calls, answer.finish_reason) == (text, (), "stop")
     (why,) = answer.bad_calls
     assert "wanted" in why
-    assert caplog.messages == [f"a model's call of a tool cannot be read: {why}"]
+    assert caplog.messages == [f"a tool call could not be parsed: {why}"]
     with puppet.stream_chat(PROMPT, **options, **saying(puppet, text)) as stream:
         assert "".join(piece.text for piece in stream) == text
     assert stream.completion.bad_calls == answer.bad_calls
@@ -216,7 +221,9 @@ def test_what_cannot_be_read_stays_text_and_is_told(
 
 
 @pytest.mark.parametrize("template", [HERMES, LLAMA_3, MISTRAL, CODER, DEEPSEEK])
-def test_without_tools_there_are_no_calls(puppet: llamacy.Model, template: str) -> None:
+def test_without_tools_a_tool_call_is_plain_text(
+    puppet: llamacy.Model, template: str
+) -> None:
     call = '{"name": "weather", "parameters": {}}'
     answer = puppet.chat(PROMPT, chat_format=template, **saying(puppet, call))
     assert (answer.text, answer.tool_calls) == (call, ())
@@ -228,7 +235,9 @@ def test_channels_are_read_even_without_tools(puppet: llamacy.Model) -> None:
     assert answer.tool_calls[0].arguments == PARIS
 
 
-def test_an_unfinished_call(puppet: llamacy.Model) -> None:
+def test_an_unfinished_tool_call_is_malformed_and_held_back_by_a_stream(
+    puppet: llamacy.Model,
+) -> None:
     text = CALLS["hermes"].partition("</think>\n\n")[2]
     said = saying(puppet, *text) | {"max_tokens": 30}
     answer = puppet.chat(PROMPT, tools=[weather], **said)
@@ -241,7 +250,7 @@ def test_an_unfinished_call(puppet: llamacy.Model) -> None:
     assert stream.completion.text == shown
 
 
-def test_results_of_calls() -> None:
+def test_the_result_of_a_tool_call_is_text_or_json() -> None:
     call = llamacy.ToolCall("f", {}, "1")
     assert call.result("text")["content"] == "text"
     assert call.result({"é": [1, None]})["content"] == '{"é": [1, null]}'
@@ -260,7 +269,7 @@ def test_results_of_calls() -> None:
         ([{"function": {"name": "f", "arguments": "[1]"}}], "as a JSON object, found"),
     ],
 )
-def test_calls_in_messages_that_are_none(
+def test_invalid_tool_calls_in_messages_are_refused(
     puppet: llamacy.Model, calls: Any, why: str
 ) -> None:
     message = {"role": "assistant", "content": "", "tool_calls": calls}
@@ -268,16 +277,18 @@ def test_calls_in_messages_that_are_none(
         puppet.chat_prompt([message])
 
 
-def test_arguments_may_be_left_out(puppet: llamacy.Model) -> None:
+@pytest.mark.parametrize("function", [{"name": "f"}, {"name": "f", "arguments": ""}])
+def test_missing_arguments_of_a_tool_call_are_an_empty_dict(
+    puppet: llamacy.Model, function: dict[str, str]
+) -> None:
     template = "{{ messages[0].tool_calls[0].function.arguments | tojson }}"
-    for function in ({"name": "f"}, {"name": "f", "arguments": ""}):
-        message = {"role": "assistant", "tool_calls": [{"function": function}]}
-        assert shown(puppet, [message], chat_format=template).endswith("{}")
+    message = {"role": "assistant", "tool_calls": [{"function": function}]}
+    assert shown(puppet, [message], chat_format=template).endswith("{}")
 
 
-def test_nothing_is_logged_of_good_calls(
+def test_valid_tool_calls_are_not_logged(
     puppet: llamacy.Model, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "llamacy")
     puppet.chat(PROMPT, tools=[weather], **saying(puppet, CALLS["hermes"]))
-    assert not caplog.messages
+    assert {message.partition(":")[0] for message in caplog.messages} == {"pass"}

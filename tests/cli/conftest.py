@@ -1,4 +1,4 @@
-"""A command line to type into."""
+"""Running a command line inside the test process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Shell = Callable[..., Done]
 
 @pytest.fixture
 def shell() -> Shell:
-    """Run a command line; standard input is a pipe, `input` its text."""
+    """Return a function that runs a command line with `input` piped in."""
 
     def run(*words: object, input: str | bytes = "") -> Done:
         arguments = [str(word) for word in words]

@@ -1,4 +1,4 @@
-"""The chat of `llamacy run`, with what is typed written down."""
+"""The chat of `llamacy run`, with scripted input."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def model(babble_model: Path) -> Iterator[llamacy.Model]:
 
 
 def typed(*lines: str) -> Callable[[str], str]:
-    """Give lines one by one."""
-    left = iter(lines)
+    """Return a function that returns these lines one by one; ^C is Ctrl-C."""
+    remaining = iter(lines)
 
     def read_line(prompt: str) -> str:
-        line = next(left, None)
+        line = next(remaining, None)
         if line is None:
             raise EOFError
         if line == "^C":
@@ -59,11 +59,13 @@ def typed(*lines: str) -> Callable[[str], str]:
         (["/"], Command("")),
     ],
 )
-def test_entries(lines: list[str], entry: Command | str) -> None:
+def test_lines_are_read_as_messages_and_commands(
+    lines: list[str], entry: Command | str
+) -> None:
     assert read_entry(typed(*lines)) == entry
 
 
-def test_commands(tmp_path: Path) -> None:
+def test_commands_change_the_conversation_and_the_settings(tmp_path: Path) -> None:
     talk = Talk(GREEDY)
     talk.messages = [
         {"role": "user", "content": "hé"},
@@ -105,7 +107,7 @@ def test_commands(tmp_path: Path) -> None:
     before = talk.all_messages
     do("/clear")
     assert talk.messages == []
-    with pytest.raises(UsageError, match="nothing was said"):
+    with pytest.raises(UsageError, match="the chat is empty"):
         do("/regen")
     do('/system ""')
     assert talk.all_messages == []
@@ -127,13 +129,13 @@ def test_commands(tmp_path: Path) -> None:
         ("/set temperature hot", llamacy.ArgumentError, "temperature: wanted"),
         ("/set logits_processors 1", UsageError, "wanted a name"),
         ("/save", UsageError, "name of a file"),
-        ("/save new.json", UsageError, "nothing was said"),
+        ("/save new.json", UsageError, "the chat is empty"),
         ("/load nowhere.json", OSError, "nowhere"),
         ("/load broken.json", UsageError, "broken.json: wanted a chat"),
         ("/load other.json", UsageError, r"other.json: .*messages\[0\]\['role'\]"),
     ],
 )
-def test_commands_that_cannot_be_meant(
+def test_invalid_commands_raise_and_change_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     line: str,
@@ -151,7 +153,7 @@ def test_commands_that_cannot_be_meant(
     assert talk == Talk(GREEDY)
 
 
-def test_a_chat_remembers(
+def test_a_chat_remembers_the_conversation(
     model: llamacy.Model, capsys: pytest.CaptureFixture[str]
 ) -> None:
     talk = Talk(GREEDY, system="be")
@@ -191,7 +193,7 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(
     assert "Ctrl-D" in hint
     assert len(model.tokenize(first)) < len(model.tokenize(second))
     assert "/help" in err
-    # nothing was said: it is as if nothing had been asked
+    # interrupted before any text: the question is dropped too
     after.append(0)
     Chat(model, talk, read_line=typed("be"), forgives=True).run()
     assert len(talk.messages) == 4
@@ -200,7 +202,7 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(
         Chat(model, talk, read_line=typed("be"), forgives=False).run()
 
 
-def test_errors_are_told_and_the_chat_goes_on(
+def test_errors_are_printed_and_the_chat_goes_on(
     model: llamacy.Model, capsys: pytest.CaptureFixture[str]
 ) -> None:
     talk = Talk(GREEDY)
@@ -219,14 +221,15 @@ def test_errors_are_told_and_the_chat_goes_on(
     assert talk.system == ""
 
 
-def test_what_was_said_outlives_an_answer_that_fails(
+def test_the_conversation_survives_an_answer_that_fails(
     model: llamacy.Model, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     talk = Talk(GREEDY)
     Chat(model, talk, read_line=typed("bada"), forgives=True).run()
-    said = list(talk.messages)
+    before = list(talk.messages)
     file = tmp_path / "asked.json"
-    file.write_text(json.dumps({"messages": [*said, {"role": "user", "content": "?"}]}))
+    asked = [*before, {"role": "user", "content": "?"}]
+    file.write_text(json.dumps({"messages": asked}))
 
     def interrupted(stream: Stream) -> Any:
         raise KeyboardInterrupt
@@ -234,10 +237,10 @@ def test_what_was_said_outlives_an_answer_that_fails(
     monkeypatch.setattr(Stream, "__next__", interrupted)
     for lines in [["/regen"], ["be"], ["/clear", f"/load {file}"]]:
         Chat(model, talk, read_line=typed(*lines), forgives=True).run()
-        assert talk.messages == said
+        assert talk.messages == before
 
 
-def test_a_chat_is_saved_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_chat_is_saved_completely_or_not_at_all(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     talk = Talk(GREEDY, messages=[{"role": "user", "content": "ba" * 5000}])
     file = tmp_path / "chat.json"
@@ -257,20 +260,22 @@ def test_a_chat_is_saved_whole_or_not_at_all(tmp_path: Path) -> None:
     assert json.loads(file.read_text())["messages"] == talk.messages
 
 
-def test_a_full_context_is_told(
+def test_a_note_says_that_the_context_is_full(
     model: llamacy.Model, capsys: pytest.CaptureFixture[str]
 ) -> None:
     talk = Talk(GREEDY)
     Chat(model, talk, read_line=typed(*["bada " * 12] * 6), forgives=False).run()
     (note,) = capsys.readouterr().err.splitlines()
-    assert "no longer shown the 6 oldest messages" in note
+    assert "can no longer see the 6 oldest messages" in note
     assert len(talk.messages) == 12
     talk = Talk(SamplingParams(logit_bias={2: -1e9}))
     Chat(model, talk, read_line=typed("bada"), forgives=False).run()
     assert "the answer was cut off" in capsys.readouterr().err
 
 
-def test_a_piped_chat(shell: Shell, babble_model: Path) -> None:
+def test_piped_lines_are_the_messages_of_a_chat(
+    shell: Shell, babble_model: Path
+) -> None:
     words = ["run", babble_model, "-n", 6, "--temp", 0, "--ignore-eos"]
     done = shell(*words, "--chat", input='bada\n/regen\n"""\nbu\n"""\n')
     assert (done.status, done.err) == (0, "")
@@ -288,7 +293,9 @@ def test_a_piped_chat(shell: Shell, babble_model: Path) -> None:
     assert shell(*words, "--chat", "--json", input="").status == 2
 
 
-def test_a_model_without_a_template(shell: Shell, base_model: Path) -> None:
+def test_a_model_without_a_template_needs_a_chat_format(
+    shell: Shell, base_model: Path
+) -> None:
     words = ["run", base_model, "-n", 6]
     done = shell(*words, "--chat", input="bada\n")
     assert (done.status, done.out) == (1, "")

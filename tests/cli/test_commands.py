@@ -1,4 +1,4 @@
-"""Every command as a shell sees it: output, errors and exit status."""
+"""The output, errors and exit status of every command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ PROMPT = "Once upon a time"
 Shell = Callable[..., Any]
 
 
-def test_score(shell: Shell, path: Path, tmp_path: Path) -> None:
+def test_score_prints_what_the_library_computes(
+    shell: Shell, path: Path, tmp_path: Path
+) -> None:
     with llamacy.load(path) as model:
         scored = model.score(PROMPT)
     file = tmp_path / "text.txt"
@@ -39,7 +41,7 @@ def test_score(shell: Shell, path: Path, tmp_path: Path) -> None:
     assert lines[-1].startswith(f"5 tokens, log-probability {scored.total:.3f}")
 
 
-def test_info(shell: Shell) -> None:
+def test_info_lists_the_levels_and_why_one_was_chosen(shell: Shell) -> None:
     from llamacy import kernels
 
     facts = json.loads(shell("info", "--json").out)
@@ -55,16 +57,17 @@ def test_info(shell: Shell) -> None:
     assert facts["isa_reason"] in text
 
 
-def test_show(shell: Shell, path: Path) -> None:
+def test_show_prints_memory_metadata_and_tensors(shell: Shell, path: Path) -> None:
     facts = json.loads(shell("show", path, "--json").out)
     assert facts["version"] == 3
     assert facts["n_tensors"] == len(facts["tensors"]) == 47
     assert facts["metadata"]["llama.context_length"] == 512
     tokens = facts["metadata"]["tokenizer.ggml.tokens"]
     assert (tokens["length"], tokens["first"][:2]) == (512, ["<unk>", "<s>"])
-    tensor = {one["name"]: one for one in facts["tensors"]}["blk.0.ffn_down.weight"]
-    assert tensor["shape"] == [64, 172]
-    assert sum(one["bytes"] for one in facts["tensors"]) == facts["tensor_bytes"]
+    tensors = {tensor["name"]: tensor for tensor in facts["tensors"]}
+    assert tensors["blk.0.ffn_down.weight"]["shape"] == [64, 172]
+    n_bytes = sum(tensor["bytes"] for tensor in facts["tensors"])
+    assert n_bytes == facts["tensor_bytes"]
     full = json.loads(shell("show", path, "--json", "--full").out)
     assert len(full["metadata"]["tokenizer.ggml.tokens"]) == 512
 
@@ -85,7 +88,7 @@ def test_show(shell: Shell, path: Path) -> None:
         assert word in text
 
 
-def test_tokenize(shell: Shell, path: Path) -> None:
+def test_tokenize_prints_ids_and_pieces(shell: Shell, path: Path) -> None:
     result = json.loads(shell("tokenize", path, PROMPT, "--json").out)
     assert result["ids"] == [1, 403, 407, 261, 378]
     assert result["n_tokens"] == 5
@@ -106,7 +109,7 @@ def test_tokenize(shell: Shell, path: Path) -> None:
         (("-n", 0, "-p", 0), []),
     ],
 )
-def test_bench(
+def test_bench_reports_the_throughput_of_each_test(
     shell: Shell, path: Path, words: tuple[object, ...], tests: list[str]
 ) -> None:
     base = ["bench", "-m", path, "-p", 16, "-n", 4, "-r", 3, "-t", 1, "--no-limits"]
@@ -142,7 +145,7 @@ def test_bench_compares_with_the_limits(shell: Shell, path: Path) -> None:
         assert result["percent_of_peak"] == pytest.approx(percent)
 
 
-def test_bench_as_a_table(shell: Shell, path: Path) -> None:
+def test_bench_prints_a_table(shell: Shell, path: Path) -> None:
     done = shell("bench", path, "-p", 8, "-n", 2, "-r", 1)
     assert done.status == 0
     for word in ("pp8", "tg2", "TFLOPS", "GB/s", "100 % is"):
@@ -152,14 +155,35 @@ def test_bench_as_a_table(shell: Shell, path: Path) -> None:
     assert "%" not in done.out
 
 
-def test_help_and_version(shell: Shell) -> None:
-    for words in ([], ["--help"], ["-h"]):
-        done = shell(*words)
-        assert done.status == 0
-        commands = "run score perplexity info show tokenize quantize bench".split()
-        for command in commands:
-            assert command in done.out
-            assert shell(command, "--help").status == 0
+def test_bench_explains_passes(shell: Shell, path: Path) -> None:
+    base = ("bench", path, "-p", 16, "-n", 4, "-r", 1, "--explain")
+    passes = json.loads(shell(*base, "--json").out)["passes"]
+    assert list(passes) == ["prompt", "decode"]
+    assert [(each["n_rows"], each["n_past"]) for each in passes.values()] == [
+        *((16, 0), (1, 16))
+    ]
+    for each in passes.values():
+        n_bytes = sum(kind["cost"]["n_bytes"] for kind in each["kinds"])
+        assert n_bytes == sum(step["cost"]["n_bytes"] for step in each["steps"]) > 0
+        assert all(kind["least_seconds"] is not None for kind in each["kinds"])
+        assert each["limits"]["read_bytes_per_second"] > 0
+    done = shell(*base)
+    assert done.status == 0
+    for word in ("16 rows after 0 tokens", "1 row after 16", "linear add", "least-ms"):
+        assert word in done.out
+    done = shell(*base, "--no-limits", "-n", 0)
+    assert "linear add" in done.out
+    assert "least-ms" not in done.out and "1 row " not in done.out
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_help_lists_every_command(shell: Shell, words: list[str]) -> None:
+    done = shell(*words)
+    assert done.status == 0
+    commands = "run score perplexity info show tokenize quantize bench".split()
+    for command in commands:
+        assert command in done.out
+        assert shell(command, "--help").status == 0
 
 
 @pytest.mark.parametrize(
@@ -194,7 +218,7 @@ def test_help_and_version(shell: Shell) -> None:
         (("bench", "none.gguf"), 1, "none.gguf"),
     ],
 )
-def test_errors_are_one_line(
+def test_the_error_of_a_command_is_one_line(
     shell: Shell, words: tuple[str, ...], status: int, message: str
 ) -> None:
     done = shell(*words)
@@ -205,13 +229,13 @@ def test_errors_are_one_line(
     assert done.out == ""
 
 
-def test_input_that_is_no_text(shell: Shell) -> None:
+def test_input_that_is_not_utf_8_is_refused(shell: Shell) -> None:
     done = shell("run", "none.gguf", input=b"caf\xe9")
     assert done.status == 2
     assert "standard input is not UTF-8: byte 0xe9 at 3" in done.err
 
 
-def test_a_prompt_that_does_not_fit(shell: Shell, path: Path) -> None:
+def test_a_prompt_too_long_for_the_context_is_refused(shell: Shell, path: Path) -> None:
     done = shell("run", path, PROMPT, "-c", 3)
     assert done.status == 1
     assert done.err == (
@@ -219,7 +243,7 @@ def test_a_prompt_that_does_not_fit(shell: Shell, path: Path) -> None:
     )
 
 
-def test_even_a_bug_is_one_line(
+def test_even_the_error_of_a_bug_is_one_line(
     shell: Shell, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:

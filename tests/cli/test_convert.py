@@ -1,4 +1,4 @@
-"""`llamacy convert` as a shell sees it."""
+"""The output and errors of `llamacy convert`, with files older than GGUF."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Shell = Callable[..., Any]
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """The model that babbles, as the file of an Alpaca was."""
+    """The babble model in the format that Alpaca was distributed in."""
     pieces, scores, _ = random_model.vocabulary()
     spoken = [b"", b"", b"", *(bytes([byte]) for byte in range(256))]
     spoken += [
@@ -26,7 +26,12 @@ def old(tmp_path: Path) -> Path:
     ]
     tensors = random_model.tensors(len(pieces), 0)
     old = OldModel(
-        *("ggjt v1", "Q4_0", tensors, spoken, scores, random_model.N_HEAD),
+        "ggjt v1",
+        "Q4_0",
+        tensors,
+        spoken,
+        scores,
+        random_model.N_HEAD,
         random_model.N_LAYER,
         float16_scales=False,
     )
@@ -34,7 +39,9 @@ def old(tmp_path: Path) -> Path:
     return tmp_path / "old.bin"
 
 
-def test_a_model(shell: Shell, old: Path, tmp_path: Path) -> None:
+def test_an_old_file_becomes_a_gguf_file(
+    shell: Shell, old: Path, tmp_path: Path
+) -> None:
     new = tmp_path / "new.gguf"
     done = shell("convert", old, new, "--ctx", 64, "--eps", "1e-6", "--gqa", 2)
     assert (done.status, done.err) == (0, "")
@@ -48,20 +55,34 @@ def test_a_model(shell: Shell, old: Path, tmp_path: Path) -> None:
         assert file.metadata["llama.context_length"] == 2048
 
 
-def test_errors_are_one_line(shell: Shell, old: Path, tmp_path: Path) -> None:
-    new = tmp_path / "new.gguf"
-    for words, status, message in (
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
         ((), 2, "IN"),
-        ((old,), 2, "OUT"),
-        ((old, old), 1, "another file than the source"),
-        ((tmp_path / "none", new), 1, "none"),
-        ((old, new, "--gqa", 3), 1, "gqa: wanted 2"),
-    ):
-        done = shell("convert", *words)
-        assert (done.status, done.out) == (status, "")
-        assert done.err.count("\n") == 1
-        assert message in done.err
+        (("OLD",), 2, "OUT"),
+        (("OLD", "OLD"), 1, "another file than the source"),
+        (("NONE", "NEW"), 1, "none"),
+        (("OLD", "NEW", "--gqa", "3"), 1, "gqa: wanted 2"),
+    ],
+)
+def test_the_error_of_convert_is_one_line(
+    shell: Shell,
+    old: Path,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    status: int,
+    message: str,
+) -> None:
+    new = tmp_path / "new.gguf"
+    known = {"OLD": old, "NEW": new, "NONE": tmp_path / "none"}
+    done = shell("convert", *(known.get(word, word) for word in words))
+    assert (done.status, done.out) == (status, "")
+    assert done.err.count("\n") == 1
+    assert message in done.err
+    assert not new.exists()
+
+
+def test_running_an_old_file_says_how_to_convert_it(shell: Shell, old: Path) -> None:
     done = shell("run", old, "Once")
     assert done.status == 1
     assert "llamacy convert" in done.err
-    assert not new.exists()

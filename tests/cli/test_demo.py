@@ -1,4 +1,4 @@
-"""The bundled model on the command line: what the README opens with."""
+"""The bundled model on the command line, as in the README's first example."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 Shell = Callable[..., Any]
 
 
-def test_a_story(shell: Shell) -> None:
+def test_the_demo_model_tells_a_story(shell: Shell) -> None:
     done = shell("run", "demo", "Once upon a time", "-s", 1)
     assert done.status == 0
     assert re.match(r", .*\n(.*\n)*.*[.!\"]\n$", done.out)
 
 
-def test_a_chat(shell: Shell) -> None:
+def test_the_demo_model_answers_questions(shell: Shell) -> None:
     asked = (
         "What is the capital of France?\nWhat is 12 + 30?\n"
         "What is the plural of cat?\n/bye\n"
@@ -27,9 +27,9 @@ def test_a_chat(shell: Shell) -> None:
     assert re.findall("Paris|42|cats", done.out) == ["Paris", "42", "cats"]
 
 
-def test_other_commands_know_it(shell: Shell, tmp_path: Path) -> None:
-    made = shell("quantize", "demo", tmp_path / "small.gguf", "Q4_0", "--json")
-    assert json.loads(made.out)["tensor_types"]["Q4_0"] > 0
+def test_every_command_accepts_demo_as_a_model(shell: Shell, tmp_path: Path) -> None:
+    done = shell("quantize", "demo", tmp_path / "small.gguf", "Q4_0", "--json")
+    assert json.loads(done.out)["tensor_types"]["Q4_0"] > 0
     assert json.loads(shell("show", "demo", "--json").out)["n_tensors"] > 0
     assert json.loads(shell("tokenize", "demo", "a", "--json").out)["n_tokens"] == 2
     assert json.loads(shell("score", "demo", "The cat", "--json").out)["tokens"]

@@ -1,4 +1,4 @@
-"""Folders of safetensors as a shell sees them."""
+"""Folders of safetensors as arguments of the commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_babble(tmp_path_factory.mktemp("folder") / "babble")
 
 
-def test_convert(shell: Shell, folder: Path, tmp_path: Path) -> None:
+def test_convert_accepts_a_folder(shell: Shell, folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "new.gguf"
     done = shell("convert", folder, path)
     assert (done.status, done.err) == (0, "")
@@ -33,7 +33,9 @@ def test_convert(shell: Shell, folder: Path, tmp_path: Path) -> None:
     assert result["n_bytes"] < path.stat().st_size
 
 
-def test_the_other_commands(shell: Shell, folder: Path, tmp_path: Path) -> None:
+def test_the_other_commands_accept_a_folder(
+    shell: Shell, folder: Path, tmp_path: Path
+) -> None:
     shown = json.loads(shell("show", folder, "--json").out)
     assert (shown["format"], shown["version"]) == ("safetensors", None)
     assert shown["n_tensors"] == 39
@@ -43,7 +45,7 @@ def test_the_other_commands(shell: Shell, folder: Path, tmp_path: Path) -> None:
     assert shell("run", folder, "ba be", "-n", 2, "-t", 1).status == 0
 
 
-def test_quantized_on_the_way_in(shell: Shell, folder: Path) -> None:
+def test_weights_can_be_quantised_while_loading(shell: Shell, folder: Path) -> None:
     begin = json.loads(shell("show", folder, "--json").out)
     shown = json.loads(shell("show", folder, "--quantize", "q8_0", "--json").out)
     assert shown["metadata"]["general.file_type"] == 7
@@ -77,7 +79,7 @@ def test_quantized_on_the_way_in(shell: Shell, folder: Path) -> None:
         (("FOLDER", "."), 1, "found a folder"),
     ],
 )
-def test_errors_are_one_line(
+def test_the_error_of_converting_a_folder_is_one_line(
     shell: Shell,
     folder: Path,
     tmp_path: Path,

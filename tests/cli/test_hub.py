@@ -1,4 +1,4 @@
-"""`llamacy pull`, `list` and `rm`, and names given to other commands."""
+"""`llamacy pull`, `list` and `rm`, and names of the hub in other commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Shell = Callable[..., Any]
 
 @pytest.fixture
 def environment(hub: HubServer, cache: Path) -> dict[str, str]:
-    """The environment of a process that knows no other hub, and no other cache."""
+    """The environment of a process that sees only the test's hub and cache."""
     return {
         **os.environ,
         "HF_HUB_CACHE": str(cache),
@@ -36,7 +36,9 @@ def environment(hub: HubServer, cache: Path) -> dict[str, str]:
     }
 
 
-def test_a_model_comes_is_used_and_goes(shell: Shell, repo: Repo, cache: Path) -> None:
+def test_a_model_can_be_pulled_listed_run_and_removed(
+    shell: Shell, repo: Repo, cache: Path
+) -> None:
     done = shell("list")
     assert (done.status, done.out) == (0, "")
     assert done.err == f"no models in {cache}\n"
@@ -57,7 +59,7 @@ def test_a_model_comes_is_used_and_goes(shell: Shell, repo: Repo, cache: Path) -
     assert llamacy.cached_models() == []
 
 
-def test_as_json(shell: Shell, repo: Repo) -> None:
+def test_pull_list_and_rm_print_json(shell: Shell, repo: Repo) -> None:
     pulled = json.loads(shell("pull", f"{REPO}:Q8_0", "--json").out)
     (row,) = json.loads(shell("list", "--json").out)
     assert row["name"] == pulled["name"] == f"{REPO}:Q8_0"
@@ -70,7 +72,7 @@ def test_as_json(shell: Shell, repo: Repo) -> None:
     assert json.loads(shell("list", "--json").out) == []
 
 
-def test_a_folder_comes_is_used_and_goes(
+def test_a_folder_can_be_pulled_listed_run_and_removed(
     shell: Shell, hub: HubServer, tmp_path: Path
 ) -> None:
     folder = write_babble(tmp_path / "babble", n_files=2)
@@ -103,7 +105,7 @@ def test_a_folder_comes_is_used_and_goes(
         (("score", "-", "--json"), "tokens"),
     ],
 )
-def test_each_command_fetches(
+def test_other_commands_download_a_model_by_name(
     shell: Shell, repo: Repo, words: tuple[str, ...], key: str
 ) -> None:
     command, *rest = words
@@ -113,7 +115,9 @@ def test_each_command_fetches(
     assert json.loads(done.out)[key]
 
 
-def test_quantizing_a_name(shell: Shell, repo: Repo, tmp_path: Path) -> None:
+def test_quantize_downloads_a_model_by_name(
+    shell: Shell, repo: Repo, tmp_path: Path
+) -> None:
     done = shell("quantize", REPO, tmp_path / "small.gguf", "Q4_0")
     assert (done.status, done.err) == (0, "")
 
@@ -129,7 +133,7 @@ def test_quantizing_a_name(shell: Shell, repo: Repo, tmp_path: Path) -> None:
         (("rm", "./model.gguf", "-y"), 1, "wanted a name"),
     ],
 )
-def test_errors_are_one_line(
+def test_the_error_of_a_hub_command_is_one_line(
     shell: Shell, hub: HubServer, words: tuple[str, ...], status: int, message: str
 ) -> None:
     done = shell(*words)
@@ -138,7 +142,7 @@ def test_errors_are_one_line(
     assert message in done.err
 
 
-def test_nothing_is_removed_unasked(shell: Shell, repo: Repo) -> None:
+def test_nothing_is_removed_without_confirmation(shell: Shell, repo: Repo) -> None:
     shell("pull", REPO)
     done = shell("rm", REPO, input="y\n")
     assert (done.status, done.out) == (2, "")
@@ -148,7 +152,7 @@ def test_nothing_is_removed_unasked(shell: Shell, repo: Repo) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
 @pytest.mark.parametrize(("answer", "status"), [(b"n\n", 130), (b"y\n", 0)])
-def test_a_terminal_is_asked(
+def test_rm_asks_for_confirmation_at_a_terminal(
     repo: Repo, environment: dict[str, str], answer: bytes, status: int
 ) -> None:
     import pty
@@ -174,13 +178,13 @@ def test_a_terminal_is_asked(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
-def test_a_bar_is_shown_at_a_terminal_alone(
+def test_a_progress_bar_is_shown_only_at_a_terminal(
     repo: Repo, hub: HubServer, environment: dict[str, str]
 ) -> None:
     import pty
 
-    # It comes in chunks of 10 MiB, is cut in the second, and goes on a second later:
-    # long enough for a bar.
+    # The file arrives in chunks of 10 MiB. The connection breaks in the second chunk
+    # and resumes a second later, which is long enough for a bar to appear.
     repo.files["large-F32.gguf"] = bytes(21 << 20)
     hub.cuts["large-F32.gguf"] = [15 << 20]
     controller, terminal = pty.openpty()
@@ -192,9 +196,9 @@ def test_a_bar_is_shown_at_a_terminal_alone(
     )
     os.close(terminal)
     shown = b""
-    with contextlib.suppress(OSError):  # Linux: nobody writes there any more
-        while some := os.read(controller, 4096):
-            shown += some
+    with contextlib.suppress(OSError):  # Linux raises once the terminal is closed
+        while chunk := os.read(controller, 4096):
+            shown += chunk
     os.close(controller)
     assert process.wait(60) == 0
     assert f"fetching {REPO}:F32".encode() in shown
@@ -212,7 +216,7 @@ def test_a_bar_is_shown_at_a_terminal_alone(
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_transfer_that_is_ended_leaves_no_model(
+def test_an_interrupted_download_leaves_no_model_and_can_be_repeated(
     repo: Repo, hub: HubServer, environment: dict[str, str], number: int
 ) -> None:
     hub.cuts["tiny-Q4_K_M.gguf"] = [None]
@@ -220,7 +224,7 @@ def test_a_transfer_that_is_ended_leaves_no_model(
         [sys.executable, "-P", "-m", "llamacy", "pull", REPO],
         stderr=subprocess.PIPE,
         env=environment,
-        # a shell's background job, as a test run may be, hands down that it is ignored
+        # a shell starts background jobs, as this may be, with SIGINT ignored
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert hub.stalled.wait(60)

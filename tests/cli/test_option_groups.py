@@ -1,4 +1,4 @@
-"""Options that belong together, and those that say how tokens are chosen."""
+"""Groups of options, and the sampling options of `llamacy run`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Size:
 
 
 def test_a_group_is_one_argument_of_the_command_and_many_options() -> None:
-    got: list[Any] = []
+    calls: list[Any] = []
 
     @takes_groups
     def command(
@@ -33,25 +33,25 @@ def test_a_group_is_one_argument_of_the_command_and_many_options() -> None:
         size: Size = Size(),  # noqa: B008 -- frozen
         loud: Annotated[bool, typer.Option("--loud")] = False,
     ) -> None:
-        """Say what it does."""
-        got.append((word, size, loud))
+        """Say a word."""
+        calls.append((word, size, loud))
 
     app = typer.Typer()
     app.command()(command)
     words = ["hi", "-w", "3", "--names", "a", "--names", "b", "--loud"]
     assert CliRunner().invoke(app, words).exit_code == 0
     assert CliRunner().invoke(app, ["hi"]).exit_code == 0
-    assert got == [("hi", Size(width=3, names=["a", "b"]), True), ("hi", Size(), False)]
-    assert list(inspect.signature(command).parameters) == [
-        *("word", "width", "names", "loud")
-    ]
-    assert command.__doc__ == "Say what it does."
+    sized = ("hi", Size(width=3, names=["a", "b"]), True)
+    assert calls == [sized, ("hi", Size(), False)]
+    parameters = list(inspect.signature(command).parameters)
+    assert parameters == ["word", "width", "names", "loud"]
+    assert command.__doc__ == "Say a word."
 
 
 def test_every_sampling_parameter_has_an_option_with_the_librarys_default() -> None:
     no_option = {"logits_processors", "prompt_logprobs"}
     other_name = {"max_tokens": "n_predict"}
-    # None stands for a default that cannot be said in an option.
+    # options whose default cannot be written on a command line
     other_default = {"max_tokens", "seed", "stop", "dry_sequence_breakers"}
     options = inspect.signature(run).parameters
     for field in dataclasses.fields(SamplingParams):
@@ -63,7 +63,7 @@ def test_every_sampling_parameter_has_an_option_with_the_librarys_default() -> N
     assert SamplingFlags().params() == defaults
 
 
-def test_values_that_mean_something_else_on_the_command_line() -> None:
+def test_some_values_have_another_meaning_on_the_command_line() -> None:
     assert SamplingFlags(n_predict=-1).params().max_tokens is None
     assert SamplingFlags(n_predict=5).params().max_tokens == 5
     assert SamplingFlags(top_k=-1).params().top_k == 0
@@ -83,11 +83,13 @@ def test_values_that_mean_something_else_on_the_command_line() -> None:
         ("7+.5", {7: 0.5}),
     ],
 )
-def test_a_bias(text: str, wanted: dict[int, float]) -> None:
+def test_a_bias_is_a_token_id_a_sign_and_a_number(
+    text: str, wanted: dict[int, float]
+) -> None:
     assert dict(SamplingFlags(logit_bias=[text]).params().biases) == wanted
 
 
 @pytest.mark.parametrize("text", ["", "13", "13=1", "+1", "x+1", "13+", "13+1x"])
-def test_what_is_no_bias(text: str) -> None:
+def test_an_invalid_bias_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--logit-bias: wanted TOKEN"):
         SamplingFlags(logit_bias=[text]).params()

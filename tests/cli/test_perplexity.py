@@ -1,4 +1,4 @@
-"""`llamacy perplexity`: what it prints, saves, compares and refuses."""
+"""The output, files and errors of `llamacy perplexity`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
-def test_figures(shell: Shell, babble_model: Path, text: Path) -> None:
+def test_the_figures_are_those_of_the_library(
+    shell: Shell, babble_model: Path, text: Path
+) -> None:
     with llamacy.load(babble_model, n_ctx=32) as model:
         wanted = llamacy.perplexity(model, TEXT, n_ctx=32)
     for words, input in (
@@ -43,7 +45,7 @@ def test_figures(shell: Shell, babble_model: Path, text: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--save-logits", "--kl-divergence-base"])
-def test_saving_and_comparing(
+def test_predictions_can_be_saved_and_compared_with(
     shell: Shell, babble_model: Path, text: Path, tmp_path: Path, option: str
 ) -> None:
     base = tmp_path / "saved.logits"
@@ -57,15 +59,24 @@ def test_saving_and_comparing(
     assert {"99.9", "5.0"} <= set(found["p_diff"]["percentiles"])
     report = shell(*words, "--chunks", 2).out
     for name in (
-        *("Mean PPL(Q)", "Mean PPL(base)", "Cor(ln(PPL(Q)), ln(PPL(base)))"),
-        *("Mean    KLD", "Maximum KLD", "99.0%   KLD", "Median  KLD", " 5.0%   KLD"),
-        *("Mean    Δp", "RMS Δp    ", "Same top p", "Minimum Δp"),
+        "Mean PPL(Q)",
+        "Mean PPL(base)",
+        "Cor(ln(PPL(Q)), ln(PPL(base)))",
+        "Mean    KLD",
+        "Maximum KLD",
+        "99.0%   KLD",
+        "Median  KLD",
+        " 5.0%   KLD",
+        "Mean    Δp",
+        "RMS Δp    ",
+        "Same top p",
+        "Minimum Δp",
     ):
         assert re.search(rf"^{re.escape(name)} *: *\S+", report, re.M), name
     assert len(re.findall(r"^ +\d+ .* ± ", report, re.M)) == 2
 
 
-def test_what_cannot_be_compared_prints_no_heading(
+def test_a_failed_comparison_prints_no_heading(
     shell: Shell, babble_model: Path, text: Path, tmp_path: Path
 ) -> None:
     base = tmp_path / "saved.logits"
@@ -92,7 +103,7 @@ def test_what_cannot_be_compared_prints_no_heading(
                 __file__,
             ),
             2,
-            "has the text too",
+            "contains the text",
         ),
         (
             ("none.gguf", "--kl-divergence", "--kl-divergence-base", "no-file"),
@@ -102,7 +113,7 @@ def test_what_cannot_be_compared_prints_no_heading(
         (("none.gguf", "-f", __file__), 1, "none.gguf"),
     ],
 )
-def test_errors_are_one_line(
+def test_the_error_of_perplexity_is_one_line(
     shell: Shell, words: tuple[str, ...], status: int, message: str
 ) -> None:
     done = shell("perplexity", *words)
@@ -112,13 +123,15 @@ def test_errors_are_one_line(
     assert message in done.err
 
 
-def test_a_text_that_is_too_short(shell: Shell, babble_model: Path) -> None:
+def test_a_text_shorter_than_a_chunk_is_refused(
+    shell: Shell, babble_model: Path
+) -> None:
     done = shell("perplexity", babble_model, "-c", 200, input="babu")
     assert done.status == 1
     assert "wanted at least one chunk of 200 tokens" in done.err
 
 
-def test_estimates_so_far_are_printed_when_it_is_broken_off(
+def test_an_interruption_prints_the_estimates_so_far(
     shell: Shell, babble_model: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = llamacy.perplexity

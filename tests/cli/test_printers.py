@@ -1,4 +1,4 @@
-"""What is generated, as it is printed."""
+"""Printing generated text and reasoning."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Terminal(io.StringIO):
 def printed(
     patch: pytest.MonkeyPatch, make: Callable[[], Printer], pieces: Sequence[Piece]
 ) -> str:
-    """What is printed at a terminal."""
+    """Return what a printer writes to a terminal."""
     patch.setenv("TERM", "xterm")
     with patch.context() as context:
         context.setattr(sys, "stdout", terminal := Terminal())
@@ -47,14 +47,16 @@ def printed(
         return terminal.getvalue()
 
 
-def test_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_is_printed_after_its_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces = [Piece(" there", [1]), Piece(" was", [1])]
     text = printed(monkeypatch, lambda: TextPrinter("Once"), pieces)
     assert text == "Once there was\n"
     assert printed(monkeypatch, lambda: TextPrinter("Once"), []) == "Once\n"
 
 
-def test_reasoning_is_dimmed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reasoning_is_dimmed_or_hidden_at_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     text = printed(monkeypatch, AnswerPrinter, PIECES)
     assert text == "\x1b[2mLet me.\x1b[22m\n\nIt is\n"
     # a terminal is never left dimmed
@@ -63,7 +65,7 @@ def test_reasoning_is_dimmed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert hidden == "It is\n"
 
 
-def test_what_is_piped_on_is_the_answer_alone(
+def test_a_pipe_and_a_dumb_terminal_get_the_answer_alone(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     printer = AnswerPrinter()
@@ -71,7 +73,7 @@ def test_what_is_piped_on_is_the_answer_alone(
         printer.show(piece)
     printer.end()
     assert capsys.readouterr().out == "It is\n"
-    # nor can every terminal dim
+    # a dumb terminal cannot dim text
     monkeypatch.setattr(sys, "stdout", terminal := Terminal())
     monkeypatch.setenv("TERM", "dumb")
     AnswerPrinter().show(PIECES[0])
@@ -79,20 +81,22 @@ def test_what_is_piped_on_is_the_answer_alone(
 
 
 def one_by_one(*lines: str) -> Callable[[str], str]:
-    left = iter(lines)
-    return lambda prompt: next(left)
+    remaining = iter(lines)
+    return lambda prompt: next(remaining)
 
 
-def test_a_chat_with_a_model_that_thinks(
-    babble_model: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("shows", "text"), [(True, "\x1b[2mHm.\x1b[22m\n\nYes.\n"), (False, "Yes.\n")]
+)
+def test_a_chat_shows_or_hides_reasoning_and_keeps_it(
+    babble_model: Path, monkeypatch: pytest.MonkeyPatch, shows: bool, text: str
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     with llamacy.load(babble_model) as model:
-        for shows, text in [(True, "\x1b[2mHm.\x1b[22m\n\nYes.\n"), (False, "Yes.\n")]:
-            params = SamplingParams(**saying(model, "<think>Hm.</think>\n\nYes."))
-            talk = Talk(params, shows_reasoning=shows)
-            talk.say("bada")
-            monkeypatch.setattr(sys, "stdout", terminal := Terminal())
-            Chat(model, talk, HERMES, one_by_one("/regen", "/bye")).run()
-            assert terminal.getvalue() == text
-            assert talk.messages[-1]["reasoning_content"] == "Hm."
+        params = SamplingParams(**saying(model, "<think>Hm.</think>\n\nYes."))
+        talk = Talk(params, shows_reasoning=shows)
+        talk.say("bada")
+        monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+        Chat(model, talk, HERMES, one_by_one("/regen", "/bye")).run()
+        assert terminal.getvalue() == text
+        assert talk.messages[-1]["reasoning_content"] == "Hm."

@@ -1,4 +1,4 @@
-"""The command line as a process: pipes, signals, a terminal, and how it starts."""
+"""The command line as a process: startup, pipes, signals and terminals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import llamacy
 from llamacy.cli import text_input
 
 COMMAND = [sys.executable, "-P", "-m", "llamacy"]
-# The package under test, wherever the tests are run.
+# finds the package under test from any directory
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(llamacy.__file__).parents[1])}
 PROMPT = "Once upon a time"
 
@@ -49,7 +49,7 @@ def test_help_imports_none_of_the_library() -> None:
     assert "tokenize" in done.stdout
 
 
-def test_ctrl_c_while_it_is_imported_ends_it_quietly() -> None:
+def test_ctrl_c_during_the_imports_ends_the_process_quietly() -> None:
     code = (
         "import sys\n"
         "class Interrupt:\n"
@@ -69,7 +69,7 @@ def test_ctrl_c_while_it_is_imported_ends_it_quietly() -> None:
 
 
 @posix
-def test_a_reader_that_leaves_early_is_no_error(path: Path) -> None:
+def test_a_reader_that_exits_early_causes_no_error_message(path: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "run", path, PROMPT, "-n", "400"],
         stdout=subprocess.PIPE,
@@ -84,10 +84,12 @@ def test_a_reader_that_leaves_early_is_no_error(path: Path) -> None:
 
 
 @posix
-def test_a_pipe_beside_a_prompt(path: Path, tmp_path: Path) -> None:
+def test_a_file_as_stdin_is_put_before_the_prompt_and_a_socket_is_not(
+    path: Path, tmp_path: Path
+) -> None:
     words: list[Any] = [*COMMAND, "run", path, "upon a time", "-n", "1", "--json"]
 
-    def n_read(stdin: Any) -> int:
+    def prompt_tokens(stdin: Any) -> int:
         done = subprocess.run(
             words, stdin=stdin, capture_output=True, env=ENVIRONMENT, check=True
         )
@@ -95,12 +97,12 @@ def test_a_pipe_beside_a_prompt(path: Path, tmp_path: Path) -> None:
 
     file = tmp_path / "before.txt"
     file.write_text("Once")
-    alone = n_read(subprocess.DEVNULL)
+    alone = prompt_tokens(subprocess.DEVNULL)
     with file.open() as before:
-        assert n_read(before) > alone
+        assert prompt_tokens(before) > alone
     near, far = socket.socketpair()
-    with near, far:  # as a daemon may have: nothing is waited for
-        assert n_read(near) == alone
+    with near, far:  # a daemon may start a process with a socket as standard input
+        assert prompt_tokens(near) == alone
 
 
 @posix
@@ -120,7 +122,7 @@ def test_a_pipe_that_nobody_writes_to_is_not_waited_for(path: Path) -> None:
 
 
 @posix
-def test_a_pipe_that_speaks_is_read_to_its_end(
+def test_a_pipe_that_sends_data_in_time_is_read_to_its_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reader, writer = os.pipe()
@@ -148,7 +150,7 @@ def test_ctrl_c_ends_the_process(path: Path) -> None:
         stderr=subprocess.PIPE,
         env=ENVIRONMENT,
         start_new_session=True,
-        # a shell's background job, as a test run may be, hands down that it is ignored
+        # a shell starts background jobs, as this may be, with SIGINT ignored
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout and process.stderr
@@ -161,7 +163,7 @@ def test_ctrl_c_ends_the_process(path: Path) -> None:
 
 @posix
 @pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
-def test_who_is_told_to_end_leaves_nothing_half_done(
+def test_a_terminated_process_leaves_no_unfinished_file(
     name: str, status: int, tmp_path: Path
 ) -> None:
     number = signal.Signals[name]
@@ -181,7 +183,7 @@ def test_who_is_told_to_end_leaves_nothing_half_done(
         capture_output=True,
         text=True,
         env=ENVIRONMENT,
-        # as a terminal has it, whatever the tests were started by
+        # a terminal's default, which the process that runs the tests may have changed
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     assert (done.returncode, done.stdout) == (status, "")
@@ -191,7 +193,7 @@ def test_who_is_told_to_end_leaves_nothing_half_done(
 
 @posix
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams(closed: str, babble_model: Path) -> None:
+def test_the_command_works_with_closed_streams(closed: str, babble_model: Path) -> None:
     words = f"{sys.executable} -P -m llamacy run {babble_model} --chat ba -n 2 -v"
     done = subprocess.run(
         ["sh", "-c", f"{words} {closed}"],
@@ -206,7 +208,7 @@ def test_closed_streams(closed: str, babble_model: Path) -> None:
 
 
 @posix
-def test_at_a_terminal(path: Path) -> None:
+def test_a_terminal_gets_a_chat_and_sees_its_prompt_continued(path: Path) -> None:
     import pty
 
     controller, terminal = pty.openpty()
@@ -233,8 +235,8 @@ def test_at_a_terminal(path: Path) -> None:
         assert (done.returncode, done.stdout.count(">>> ")) == (0, 5)
         assert "Ctrl-D ends" in done.stderr
         assert "error: no command /nothing" in done.stderr
-        os.read(controller, 1000)  # the echo of what was typed
-        # There the prompt is shown before what follows it.
+        os.read(controller, 1000)  # the terminal's echo of the input
+        # At a terminal, the prompt is printed before its continuation.
         subprocess.run(
             [*COMMAND, "run", path, PROMPT, "-n", "4", "--temp", "0"],
             stdin=terminal,

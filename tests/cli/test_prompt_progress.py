@@ -1,4 +1,4 @@
-"""The bar that says how far a prompt has been read."""
+"""The progress bar for the prefill of a prompt."""
 
 from __future__ import annotations
 
@@ -30,15 +30,17 @@ def test_a_long_prompt_has_a_bar_at_a_terminal(monkeypatch: pytest.MonkeyPatch) 
     assert "reading the prompt" in shown(monkeypatch, Terminal(), -1)
 
 
-def test_a_short_prompt_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_prompt_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(monkeypatch, Terminal(), 3600) == ""
 
 
-def test_a_pipe_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_gets_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(monkeypatch, io.StringIO(), -1) == ""
 
 
-def test_it_goes_when_reading_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bar_disappears_when_the_prefill_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setattr(progress_bar, "_PATIENCE", -1)
     progress = PromptProgress()

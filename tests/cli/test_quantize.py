@@ -1,4 +1,4 @@
-"""`llamacy quantize` as a shell sees it."""
+"""The output and errors of `llamacy quantize`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from llamacy.ggml.file_types import FILE_TYPES
 Shell = Callable[..., Any]
 
 
-def test_a_model(shell: Shell, babble_model: Path, tmp_path: Path) -> None:
+def test_a_model_can_be_quantised_twice_and_run(
+    shell: Shell, babble_model: Path, tmp_path: Path
+) -> None:
     done = shell("quantize", babble_model, tmp_path / "a.gguf", "f16", "-t", 1)
     assert (done.status, done.err) == (0, "")
     assert done.out.startswith(f"{tmp_path / 'a.gguf'}: F16, ")
@@ -33,7 +35,7 @@ def test_a_model(shell: Shell, babble_model: Path, tmp_path: Path) -> None:
     assert shell("run", tmp_path / "b.gguf", "Once", "-n", 4).status == 0
 
 
-def test_as_json(shell: Shell, babble_model: Path, tmp_path: Path) -> None:
+def test_quantize_prints_json(shell: Shell, babble_model: Path, tmp_path: Path) -> None:
     path = tmp_path / "new.gguf"
     result = json.loads(shell("quantize", babble_model, path, "Q8_0", "--json").out)
     with open_gguf(path) as file:
@@ -62,7 +64,7 @@ def test_help_names_every_type(shell: Shell) -> None:
         (("MODEL", "OUT", "Q4_0", "-t", "0"), 1, "n_threads"),
     ],
 )
-def test_errors_are_one_line(
+def test_the_error_of_quantize_is_one_line(
     shell: Shell,
     babble_model: Path,
     tmp_path: Path,
@@ -80,7 +82,7 @@ def test_errors_are_one_line(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_no_file(tmp_path: Path) -> None:
     writer = gguf.GGUFWriter(tmp_path / "large.gguf", "llama")
     writer.add_tensor("large.weight", np.ones((16384, 2048), np.float32))
     writer.write_header_to_file()
@@ -94,10 +96,10 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
         [sys.executable, "-P", "-m", "llamacy", *words, "-t", "2"],
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(Path(llamacy.__file__).parents[1])},
-        # a shell's background job, as a test run may be, hands down that it is ignored
+        # a shell starts background jobs, as this may be, with SIGINT ignored
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    for _ in range(1000):  # until it writes
+    for _ in range(1000):  # until the process begins to write
         if list(out.iterdir()):
             break
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""`llamacy run` as a shell sees it."""
+"""The output and options of `llamacy run`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_run_takes_a_prompt_from_anywhere(
     assert (done.status, done.out, done.err) == (0, f"{greedy.text}\n", "")
 
 
-def test_what_is_piped_in_beside_a_prompt_comes_before_it(
+def test_text_piped_in_next_to_a_prompt_is_put_before_it(
     shell: Shell, babble_model: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "prompt.txt"
@@ -62,7 +62,7 @@ def test_what_is_piped_in_beside_a_prompt_comes_before_it(
     assert whole != shell(*words, "bede").out
     assert shell(*words, "bede", input="bada\n").out == whole
     assert shell(*words, "-p", "bede", input="bada").out == whole
-    # escapes are read in the prompt alone
+    # escapes are resolved in the prompt, not in piped text
     assert shell(*words, "-e", "-f", file, input="bada\n").out == whole
     literal = shell(*words, r"ba\x64a" + "\n\nbede").out
     assert shell(*words, "-e", r"be\x64e", input=r"ba\x64a").out == literal != whole
@@ -71,7 +71,7 @@ def test_what_is_piped_in_beside_a_prompt_comes_before_it(
     assert shell(*words, "bede", input=b"\xff").status == 2
 
 
-def test_run_as_json(shell: Shell, path: Path, greedy: llamacy.Completion) -> None:
+def test_run_prints_json(shell: Shell, path: Path, greedy: llamacy.Completion) -> None:
     done = shell("run", path, PROMPT, "-n", 20, "--temp", 0, "--json", "--verbose")
     result = json.loads(done.out)
     assert result["text"] == greedy.text
@@ -84,7 +84,7 @@ def test_run_as_json(shell: Shell, path: Path, greedy: llamacy.Completion) -> No
     assert done.err.count("\n") == 1
 
 
-def test_run_with_all_its_options(shell: Shell, path: Path) -> None:
+def test_run_with_a_seed_is_reproducible(shell: Shell, path: Path) -> None:
     words = ["-n", 10, "--temp", 1.2, "--top-k", -1, "--top-p", 0.9, "--min-p", 0.01]
     words += ["-s", 3, "-t", 1, "-c", 64, "--kv-type", "f32", "--stop", "zzz"]
     first, again = (shell("run", path, PROMPT, *words) for _ in range(2))
@@ -92,7 +92,7 @@ def test_run_with_all_its_options(shell: Shell, path: Path) -> None:
     assert first.status == 0
 
 
-def test_run_with_every_way_to_choose_tokens(shell: Shell, path: Path) -> None:
+def test_run_accepts_every_sampling_option(shell: Shell, path: Path) -> None:
     words = ["--typical", 0.9, "--top-nsigma", 2, "--xtc-probability", 0.5]
     words += ["--xtc-threshold", 0.2, "--repeat-penalty", 1.1, "--repeat-last-n", 32]
     words += ["--presence-penalty", 0.1, "--frequency-penalty", 0.1]
@@ -108,7 +108,7 @@ def test_run_with_every_way_to_choose_tokens(shell: Shell, path: Path) -> None:
     assert len({done.out for done in drawn}) == 3
 
 
-def test_run_with_biases(shell: Shell, path: Path) -> None:
+def test_run_applies_biases(shell: Shell, path: Path) -> None:
     greedy = ["run", path, PROMPT, "-n", 4, "--temp", 0]
     assert shell(*greedy, "-l", "261+100").out == " a a a a\n"
     assert shell(*greedy, "--logit-bias", "432-inf").out != shell(*greedy).out
@@ -119,13 +119,13 @@ def test_run_with_biases(shell: Shell, path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["-r", "--stop", "--reverse-prompt"])
-def test_run_to_a_text(shell: Shell, path: Path, flag: str) -> None:
+def test_run_ends_at_a_stop_text(shell: Shell, path: Path, flag: str) -> None:
     words = ["run", path, PROMPT, "-n", 40, "--temp", 0, flag, "girl", flag, "zebra"]
     assert shell(*words).out == ", there was a little \n"
     assert shell(*words, "--include-stop").out == ", there was a little girl\n"
 
 
-def test_run_with_escapes(shell: Shell, path: Path) -> None:
+def test_run_resolves_escapes_on_request(shell: Shell, path: Path) -> None:
     words = ["run", path, r"Once\x20upon a time", "-n", 80, "--temp", 0]
     words += ["--stop", r"\n", "--json"]
     escaped, literal = (json.loads(shell(*words, *more).out) for more in (["-e"], []))
@@ -134,7 +134,7 @@ def test_run_with_escapes(shell: Shell, path: Path) -> None:
     assert literal["usage"]["prompt_tokens"] > 5
 
 
-def test_run_with_logprobs(shell: Shell, path: Path) -> None:
+def test_run_prints_logprobs(shell: Shell, path: Path) -> None:
     words = ["run", path, PROMPT, "-n", 3, "--temp", 0, "--json"]
     result = json.loads(shell(*words, "--logprobs", 2).out)
     assert [entry["token"] for entry in result["logprobs"]] == result["tokens"]
@@ -146,7 +146,7 @@ def test_run_with_logprobs(shell: Shell, path: Path) -> None:
     assert "logprobs" not in json.loads(shell(*words).out)
 
 
-def test_run_ends_at_a_ctrl_c(
+def test_ctrl_c_ends_the_text_and_keeps_what_was_printed(
     shell: Shell, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from llamacy.generation.streams import Stream
@@ -169,7 +169,9 @@ def test_run_ends_at_a_ctrl_c(
     assert json.loads(done.out)["finish_reason"] == "cancelled"
 
 
-def test_lora(shell: Shell, babble_model: Path, tmp_path: Path) -> None:
+def test_run_applies_lora_adapters(
+    shell: Shell, babble_model: Path, tmp_path: Path
+) -> None:
     with open_gguf(babble_model) as file:
         shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
     path = write_lora(tmp_path / "lora.gguf", random_pairs(shapes, 4, 0, size=1.0))

@@ -1,4 +1,4 @@
-"""Models to call as llama-cpp-python would be called."""
+"""Models for calls of llama-cpp-python's API."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def stories_path(shared: Path) -> str:
 
 @pytest.fixture(scope="session")
 def stories(stories_path: str) -> Iterator[Llama]:
-    """A model of children's stories; expected values of it are llama-cpp-python's."""
+    """A model of children's stories; tests expect llama-cpp-python's values."""
     with Llama(stories_path, logits_all=True, verbose=False) as llm:
         yield llm
 
 
 @pytest.fixture(scope="session")
 def babble(babble_model: Path) -> Iterator[Llama]:
-    """A model of random weights."""
+    """A model with random weights."""
     with Llama(str(babble_model), n_ctx=0, verbose=False) as llm:
         yield llm

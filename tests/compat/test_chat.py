@@ -1,4 +1,4 @@
-"""Conversations: the dicts that llama-cpp-python returns."""
+"""Conversations return the dicts of llama-cpp-python."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ MESSAGES: Any = [
 GREEDY: Any = {"max_tokens": 6, "temperature": 0.0, "logit_bias": {2: -1e9}}
 
 
-def test_an_answer(babble: Llama, babble_model: Path) -> None:
+def test_an_answer_has_the_fields_of_llama_cpp_python(
+    babble: Llama, babble_model: Path
+) -> None:
     response = babble.create_chat_completion(MESSAGES, **GREEDY)
     with llamacy.load(babble_model) as model:
         wanted = model.chat(MESSAGES, **GREEDY)
@@ -49,7 +51,7 @@ def test_an_answer(babble: Llama, babble_model: Path) -> None:
     assert babble.create_chat_completion(MESSAGES, **GREEDY, model="m")["model"] == "m"
 
 
-def test_a_stream(babble: Llama) -> None:
+def test_a_stream_yields_the_chunks_of_llama_cpp_python(babble: Llama) -> None:
     whole = babble.create_chat_completion(MESSAGES, **GREEDY)
     chunks = list(babble.create_chat_completion(MESSAGES, stream=True, **GREEDY))
     assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
@@ -61,7 +63,7 @@ def test_a_stream(babble: Llama) -> None:
     assert text == whole["choices"][0]["message"]["content"]
 
 
-def test_likelihoods(babble: Llama) -> None:
+def test_logprobs_of_an_answer(babble: Llama) -> None:
     response = babble.create_chat_completion(
         MESSAGES, logprobs=True, top_logprobs=2, **GREEDY
     )
@@ -74,7 +76,7 @@ def test_likelihoods(babble: Llama) -> None:
         assert bytes(entry["bytes"]).decode() == entry["token"]
 
 
-def test_a_format_may_be_named(base_model: Path) -> None:
+def test_a_chat_format_can_be_chosen_by_name(base_model: Path) -> None:
     with Llama(str(base_model), chat_format="mistral-instruct") as llm:
         assert llm.create_chat_completion(MESSAGES, **GREEDY)["choices"]
     with Llama(str(base_model)) as llm:
@@ -92,7 +94,9 @@ def test_a_format_may_be_named(base_model: Path) -> None:
         ("grammar", "root ::= 'a'"),
     ],
 )
-def test_what_is_not_there(babble: Llama, name: str, value: object) -> None:
+def test_unsupported_options_are_refused_by_name(
+    babble: Llama, name: str, value: object
+) -> None:
     with pytest.raises(llamacy.ArgumentError, match=f"^{name}: wanted None"):
         babble.create_chat_completion(MESSAGES, **{name: value})  # type: ignore[call-overload]
     unused: Any = {"tools": None, "tool_choice": "auto", "response_format": None}
@@ -123,7 +127,7 @@ def says(llm: Llama, text: str) -> Any:
     return {"logits_processor": told["logits_processors"], "temperature": 0.0}
 
 
-def test_calls_of_tools(caller: Llama) -> None:
+def test_tool_calls_have_the_fields_of_openai(caller: Llama) -> None:
     text = f"<think>Hm.</think><tool_call>{CALL}</tool_call>"
     messages: Any = [{"role": "user", "content": "bada"}]
     options: Any = {"tools": [WEATHER], "tool_choice": "auto"}
@@ -156,7 +160,7 @@ def test_calls_of_tools(caller: Llama) -> None:
     assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
 
 
-def test_choices_of_tools(caller: Llama) -> None:
+def test_each_kind_of_tool_choice(caller: Llama) -> None:
     text = f"<tool_call>{CALL}</tool_call>"
     options: Any = {"tools": [WEATHER], "tool_choice": "none"}
     response = caller.create_chat_completion(

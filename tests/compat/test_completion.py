@@ -1,4 +1,4 @@
-"""Completions: what llama-cpp-python 0.3.36 returns for the same calls."""
+"""Completions are those of llama-cpp-python 0.3.36 for the same calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def text(response: CreateCompletionResponse) -> str:
     return response["choices"][0]["text"]
 
 
-def test_a_completion(stories: Llama, stories_path: str) -> None:
+def test_a_completion_has_the_fields_of_llama_cpp_python(
+    stories: Llama, stories_path: str
+) -> None:
     response = stories(PROMPT, max_tokens=8, temperature=0.0)
     assert re.fullmatch(r"cmpl-[0-9a-f-]{36}", response["id"])
     assert response["created"] > 1_700_000_000
@@ -44,7 +46,7 @@ def test_a_completion(stories: Llama, stories_path: str) -> None:
     }
 
 
-def test_prompts(stories: Llama) -> None:
+def test_a_prompt_may_be_a_text_or_ids(stories: Llama) -> None:
     def complete(prompt: str | list[int], **options: Any) -> CreateCompletionResponse:
         response = stories.create_completion(prompt, None, 3, 0.0, **options)
         return cast(CreateCompletionResponse, response)
@@ -53,14 +55,16 @@ def test_prompts(stories: Llama) -> None:
     assert text(complete("")) == " Once upon a"
     assert text(complete(PROMPT, echo=True)) == "Once upon a time, there was"
     assert text(complete([1, 403, 407], echo=True)) == "Once upon a time,"
-    # Names of control tokens count, and the beginning of the text is there once.
+    # Control tokens are parsed, and the beginning-of-text token is there once.
     assert stories("Once</s>", max_tokens=1)["usage"]["prompt_tokens"] == 3
     assert stories("<s>Once", max_tokens=1)["usage"]["prompt_tokens"] == 2
     assert complete(PROMPT, model="mine")["model"] == "mine"
 
 
 @pytest.mark.parametrize("max_tokens", [None, 0, -1])
-def test_no_limit_is_the_context(stories_path: str, max_tokens: int | None) -> None:
+def test_a_completion_without_a_limit_fills_the_context(
+    stories_path: str, max_tokens: int | None
+) -> None:
     with Llama(stories_path, n_ctx=64) as llm:
         response = llm(PROMPT, max_tokens=max_tokens, temperature=0.0)
     assert response["usage"]["total_tokens"] == 64
@@ -68,14 +72,14 @@ def test_no_limit_is_the_context(stories_path: str, max_tokens: int | None) -> N
 
 
 @pytest.mark.parametrize("stop", ["girl", ["girl", "zebra"]])
-def test_stop(stories: Llama, stop: str | list[str]) -> None:
+def test_a_stop_string_ends_a_completion(stories: Llama, stop: str | list[str]) -> None:
     response = stories(PROMPT, max_tokens=20, temperature=0.0, stop=stop)
     assert text(response) == ", there was a little "
     assert response["choices"][0]["finish_reason"] == "stop"
     assert response["usage"]["completion_tokens"] == 8
 
 
-def test_logprobs(stories: Llama) -> None:
+def test_logprobs_have_the_fields_of_llama_cpp_python(stories: Llama) -> None:
     response = stories(PROMPT, max_tokens=3, temperature=0.0, logprobs=2)
     logprobs = response["choices"][0]["logprobs"]
     assert logprobs is not None
@@ -105,14 +109,14 @@ def test_logprobs_with_echo_begin_with_the_prompt(stories: Llama) -> None:
     )
 
 
-def test_no_alternatives_are_still_the_token_itself(stories: Llama) -> None:
+def test_zero_alternatives_still_include_the_token_itself(stories: Llama) -> None:
     response = stories(PROMPT, max_tokens=2, temperature=0.0, logprobs=0)
     logprobs = response["choices"][0]["logprobs"]
     assert logprobs is not None
     assert [list(top or ()) for top in logprobs["top_logprobs"]] == [[","], [" there"]]
 
 
-def test_stream(stories: Llama) -> None:
+def test_a_stream_adds_up_to_the_completion(stories: Llama) -> None:
     whole = stories(PROMPT, max_tokens=20, temperature=0.0)
     chunks = list(stories(PROMPT, max_tokens=20, temperature=0.0, stream=True))
     assert len({chunk["id"] for chunk in chunks} - {whole["id"]}) == 1
@@ -125,7 +129,7 @@ def test_stream(stories: Llama) -> None:
         assert set(chunk["choices"][0]) == set(whole["choices"][0])
 
 
-def test_stream_with_logprobs_and_echo(stories: Llama) -> None:
+def test_a_stream_leaves_out_the_prompt_with_logprobs_and_echo(stories: Llama) -> None:
     options: dict[str, Any] = {"max_tokens": 3, "temperature": 0.0, "logprobs": 2}
     stream = stories(PROMPT, stream=True, echo=True, **options)
     whole = stories(PROMPT, echo=True, **options)
@@ -135,7 +139,7 @@ def test_stream_with_logprobs_and_echo(stories: Llama) -> None:
     assert wanted is not None
     for name, values in cast(dict[str, list[Any]], wanted).items():
         found = [v for part in parts if part for v in cast(dict[str, Any], part)[name]]
-        # Of a stream the prompt is no part; its logprobs are neither.
+        # a stream contains neither the prompt nor its logprobs
         if name != "text_offset":
             assert found == values[4:]
 
@@ -147,7 +151,7 @@ def test_a_stream_checks_its_arguments_at_once(stories: Llama) -> None:
         stories(PROMPT, nonsense=1)  # type: ignore[call-overload]
 
 
-def test_logit_bias_and_processors(stories: Llama) -> None:
+def test_logit_bias_and_processors_change_the_text(stories: Llama) -> None:
     def complete(**options: Any) -> str:
         return text(stories(PROMPT, max_tokens=4, temperature=0.0, **options))
 
@@ -167,7 +171,7 @@ def test_logit_bias_and_processors(stories: Llama) -> None:
     assert seen[3] == seen[0][:0] + ([*seen[0][0], 261, 261, 261], *seen[0][1:])
 
 
-def test_stopping_criteria(stories: Llama) -> None:
+def test_stopping_criteria_end_a_completion(stories: Llama) -> None:
     def complete(longest: int) -> CreateCompletionResponse:
         criteria = StoppingCriteriaList([lambda ids, logits: len(ids) > longest])
         return stories(
@@ -181,7 +185,7 @@ def test_stopping_criteria(stories: Llama) -> None:
     assert complete(0)["usage"]["completion_tokens"] == 0
 
 
-def test_seeds(babble: Llama, babble_model: Any) -> None:
+def test_the_same_seed_draws_the_same_text(babble: Llama, babble_model: Any) -> None:
     def drawn(llm: Llama, **options: Any) -> list[str]:
         return [text(llm("ba", max_tokens=40, **options)) for _ in range(3)]
 
@@ -194,7 +198,7 @@ def test_seeds(babble: Llama, babble_model: Any) -> None:
         assert drawn(llm) == first
 
 
-def test_a_temperature_below_zero_draws_from_all(babble: Llama) -> None:
+def test_a_negative_temperature_draws_from_all_tokens(babble: Llama) -> None:
     options: dict[str, Any] = {"max_tokens": 30, "seed": 3}
     below = text(babble("ba", temperature=-1.0, **options))
     options |= {"top_k": 0, "top_p": 1.0, "min_p": 0.0}

@@ -1,4 +1,4 @@
-"""The object: how it is made, its vocabulary, and what is refused."""
+"""The class Llama: its constructor, its vocabulary, and refused arguments."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from llamacy.compat.llama_cpp import Llama, LlamaCache, LlamaDiskCache, LlamaTok
 IDS = [1, 403, 407, 261, 378]
 
 
-def test_sizes_and_special_tokens(stories: Llama) -> None:
+def test_sizes_and_special_tokens_are_those_of_the_file(stories: Llama) -> None:
     assert (stories.n_ctx(), stories.n_vocab(), stories.n_embd()) == (512, 512, 64)
     assert (stories.token_bos(), stories.token_eos(), stories.token_nl()) == (1, 2, 13)
 
 
-def test_metadata_are_texts_as_llama_cpp_writes_them(stories: Llama) -> None:
+def test_metadata_are_strings_in_the_form_of_llama_cpp(stories: Llama) -> None:
     metadata = stories.metadata
     assert metadata["general.architecture"] == "llama"
     assert metadata["llama.context_length"] == "512"
@@ -31,7 +31,7 @@ def test_metadata_are_texts_as_llama_cpp_writes_them(stories: Llama) -> None:
     assert "tokenizer.ggml.tokens" not in metadata
 
 
-def test_tokenize(stories: Llama) -> None:
+def test_tokenize_has_the_options_of_llama_cpp_python(stories: Llama) -> None:
     assert stories.tokenize(b"Once upon a time") == IDS
     assert stories.tokenize(b"Once upon a time", False) == IDS[1:]
     assert stories.tokenize(b"Once </s>", True, True) == [1, 403, 410, 2]
@@ -57,7 +57,7 @@ def test_tokenize(stories: Llama) -> None:
         ([], False, b""),
     ],
 )
-def test_detokenize(
+def test_detokenize_returns_bytes(
     stories: Llama, ids: list[int], special: bool, wanted: bytes
 ) -> None:
     assert stories.detokenize(ids, special=special) == wanted
@@ -66,7 +66,9 @@ def test_detokenize(
         stories.detokenize([100000])
 
 
-def test_the_tokenizer_as_an_object(stories: Llama, stories_path: str) -> None:
+def test_the_tokenizer_object_encodes_and_decodes(
+    stories: Llama, stories_path: str
+) -> None:
     for tokenizer in (stories.tokenizer(), LlamaTokenizer.from_ggml_file(stories_path)):
         assert tokenizer.encode("Once</s>") == [1, 403, 2]
         assert tokenizer.decode([1, 403]) == "Once"
@@ -74,7 +76,9 @@ def test_the_tokenizer_as_an_object(stories: Llama, stories_path: str) -> None:
         assert tokenizer.detokenize([403]) == b" Once"
 
 
-def test_the_context_is_512_tokens_or_the_models_own(babble_model: Path) -> None:
+def test_the_default_context_is_512_tokens_and_0_is_the_models_own(
+    babble_model: Path,
+) -> None:
     with Llama(str(babble_model)) as llm:
         assert llm.n_ctx() == 512
     with Llama(str(babble_model), n_ctx=0) as llm:
@@ -86,7 +90,7 @@ def test_the_context_is_512_tokens_or_the_models_own(babble_model: Path) -> None
 @pytest.mark.parametrize(
     ("number", "name"), [(None, "f16"), (0, "f32"), (1, "f16"), (8, "q8_0")]
 )
-def test_types_of_the_kv_cache(
+def test_the_kv_cache_has_the_type_asked_for(
     babble_model: Path, number: int | None, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from llamacy.compat.llama_cpp import llama
@@ -102,7 +106,7 @@ def test_types_of_the_kv_cache(
     assert asked == [name]
 
 
-def test_a_lora_adapter(babble_model: Path, tmp_path: Path) -> None:
+def test_a_lora_adapter_changes_the_text(babble_model: Path, tmp_path: Path) -> None:
     with llamacy.load(babble_model) as model:
         shapes = {"output.weight": (model.config.n_vocab, model.config.n_embd)}
     path = write_lora(tmp_path / "lora.gguf", random_pairs(shapes, 4, 0))
@@ -132,14 +136,14 @@ def test_a_lora_adapter(babble_model: Path, tmp_path: Path) -> None:
         ("vocab_only", True),
     ],
 )
-def test_what_would_change_results_is_refused(
+def test_unsupported_options_that_change_results_are_refused(
     babble_model: Path, name: str, value: object
 ) -> None:
     with pytest.raises(llamacy.ArgumentError, match=f"^{name}: wanted"):
         Llama(str(babble_model), **{name: value})  # type: ignore[arg-type]
 
 
-def test_what_makes_no_difference_is_logged_and_not_printed(
+def test_ignored_options_are_logged_and_not_printed(
     babble_model: Path,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
@@ -170,19 +174,21 @@ def test_what_makes_no_difference_is_logged_and_not_printed(
         ("from_pretrained", ["user/repo", "*.gguf"]),
     ],
 )
-def test_calls_with_no_counterpart(babble: Llama, name: str, words: list[Any]) -> None:
+def test_unsupported_methods_are_refused_by_name(
+    babble: Llama, name: str, words: list[Any]
+) -> None:
     with pytest.raises(llamacy.UnsupportedCallError, match=r"create|embed|from") as got:
         getattr(babble, name)(*words)
     assert isinstance(got.value, NotImplementedError)
 
 
-def test_a_cache_is_taken(babble: Llama) -> None:
+def test_a_cache_is_accepted(babble: Llama) -> None:
     babble.set_cache(LlamaCache(capacity_bytes=2 << 30))
     babble.set_cache(LlamaDiskCache("folder"))
     babble.set_cache(None)
 
 
-def test_a_closed_one_says_so(babble_model: Path) -> None:
+def test_a_closed_object_raises_closed_error(babble_model: Path) -> None:
     llm = Llama(str(babble_model), n_ctx=64)
     llm.close()
     llm.close()
@@ -190,6 +196,6 @@ def test_a_closed_one_says_so(babble_model: Path) -> None:
         llm("ba")
 
 
-def test_a_missing_file() -> None:
+def test_a_missing_file_raises_an_os_error() -> None:
     with pytest.raises(OSError, match=r"none\.gguf"):
         Llama("none.gguf")

@@ -1,10 +1,10 @@
-"""Spoils a model file in many ways and uses what comes out; run by test_mutated_files.
+"""Corrupts a model file in many ways, and uses the results; run by test_mutated_files.
 
     python tests/mutants.py MODEL FOLDER FIRST COUNT
 
-Each mutant is made from a seed, FIRST and those after it, which is printed before it is
-tried: the last one printed is the one that ended the process. A mutant must be refused
-with a typed error, or work.
+Each mutant is made from a seed, FIRST and the COUNT - 1 numbers after it. The seed is
+printed before its mutant is tried: the last one printed is the one that ended the
+process. A mutant must be refused with a typed error, or work.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-ROOM = 2 << 30  # bytes of address space a mutant may take beyond what Python has
+ROOM = 2 << 30  # bytes of address space a mutant may use, in addition to Python's
 
-# GGUF's types of values: struct's letter for each
+# GGUF's value types, with struct's letter for each
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?"} | {
     10: "Q",
     11: "q",
@@ -38,7 +38,7 @@ LARGE = (2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40, 2**63 - 1, 2**63, 2**64 - 1)
 
 
 class Places:
-    """Where the numbers of a file's header are: (offset, struct's letter)."""
+    """The positions of all numbers in a file's header: (offset, struct's letter)."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 8
@@ -82,7 +82,7 @@ class Places:
 
 
 def put(data: bytearray, place: tuple[int, str], rng: random.Random) -> None:
-    """Write an extreme number, or one near what is there."""
+    """Write an extreme number, or one near the old value."""
     at, letter = place
     size = struct.calcsize("<" + letter)
     if letter in "fd":
@@ -94,7 +94,7 @@ def put(data: bytearray, place: tuple[int, str], rng: random.Random) -> None:
 
 
 def mutate(original: bytes, places: Places, rng: random.Random) -> bytes:
-    """Make one to three changes, each of a kind of its own."""
+    """Make one to three changes of different kinds."""
     data = bytearray(original)
     scalars = [place for place in places.values if place[1] != "Q"]
     for _ in range(rng.randint(1, 3)):
@@ -113,7 +113,7 @@ def mutate(original: bytes, places: Places, rng: random.Random) -> bytes:
             n = struct.calcsize("<" + letter)
             data[at : at + n] = data[other : other + n]
         elif kind == 6:
-            # weights: among them scales that are huge, infinite or no numbers
+            # weights: some scales become huge, infinite or NaN
             at, n = rng.randrange(places.end, len(data)), rng.choice((2, 64, 4096))
             n = len(data[at : at + n])
             data[at : at + n] = rng.choice((b"\xff" * n, b"\x7c" * n, rng.randbytes(n)))
@@ -124,7 +124,7 @@ def mutate(original: bytes, places: Places, rng: random.Random) -> bytes:
 
 
 def use(path: Path) -> None:
-    """Load a model, and do what models are for."""
+    """Load a model, and use it."""
     with llamacy.load(path, n_threads=2, n_ctx=64) as model:
         ids = model.tokenize("Once upon a time")[:8] or [0]
         model.logits(ids)
@@ -133,7 +133,7 @@ def use(path: Path) -> None:
 
 
 def attempts(model: Path, folder: Path, seeds: range) -> Iterator[bool]:
-    """Try each mutant; whether it worked."""
+    """Try each mutant; yield whether it worked."""
     original = model.read_bytes()
     places = Places(original)
     path = folder / "mutant.gguf"
@@ -149,7 +149,7 @@ def attempts(model: Path, folder: Path, seeds: range) -> Iterator[bool]:
 
 
 def main() -> None:
-    """Run as a command; the last line says how many were tried and how many worked."""
+    """Run as a command; the last line counts mutants tried and mutants that worked."""
     faulthandler.enable()
     model, folder, first, count = sys.argv[1:]
     use(Path(model))

@@ -1,4 +1,4 @@
-"""Tensors made of a file's own: what they hold, and what of it is in memory."""
+"""Tensors derived from a file's own: their contents, and the part kept in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llamacy.ggml.types import GGMLType
 
 
 class Row(DerivedTensor):
-    """A matrix of one row, which remembers that it was released."""
+    """A matrix of one row, which records that it was released."""
 
     def __init__(self, name: str, weights: NDArray[np.float32]) -> None:
         super().__init__(name, GGMLType.Q8_0, (1, len(weights)), sources=[])
@@ -36,7 +36,7 @@ def rows() -> list[Row]:
     return [Row(f"part.{i}", row) for i, row in enumerate(weights)]
 
 
-def test_parts_follow_one_another(rows: list[Row]) -> None:
+def test_a_stacked_tensor_is_its_parts_one_after_another(rows: list[Row]) -> None:
     stack = StackedTensor("all", rows)
     assert (stack.name, stack.type, stack.shape) == ("all", GGMLType.Q8_0, (3, 1, 64))
     assert len(stack.data) == stack.n_bytes == 3 * 2 * 34
@@ -44,7 +44,7 @@ def test_parts_follow_one_another(rows: list[Row]) -> None:
     np.testing.assert_array_equal(stack.dequantize(), parts)
 
 
-def test_a_part_that_was_copied_is_not_kept_in_memory(rows: list[Row]) -> None:
+def test_a_copied_part_is_released_from_memory(rows: list[Row]) -> None:
     stack = StackedTensor("all", rows)
     assert stack.data.size
     assert [row.n_released for row in rows] == [1, 1, 1]
@@ -52,6 +52,6 @@ def test_a_part_that_was_copied_is_not_kept_in_memory(rows: list[Row]) -> None:
     assert [row.n_released for row in rows] == [2, 2, 2]
 
 
-def test_another_part_is_another_fingerprint(rows: list[Row]) -> None:
+def test_a_different_part_changes_the_fingerprint(rows: list[Row]) -> None:
     others = [*rows[:2], Row("part.2", -rows[2].weights)]
     assert StackedTensor("all", rows).sample() != StackedTensor("all", others).sample()

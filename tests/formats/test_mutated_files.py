@@ -1,8 +1,8 @@
 """Corrupted files through load, tokenizer and passes: typed errors, or working models.
 
-Each source is mutated in a process of its own, so that a crash fails one test, and is
-named by the last seed which that process printed. `LLAMACY_MUTANTS` is how many mutants
-are made of each.
+Each source is mutated in a process of its own, so that a crash fails one test, and the
+last seed which that process printed names it. `LLAMACY_MUTANTS` is the number of
+mutants of each source.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import llamacy
 N_MUTANTS = int(os.environ.get("LLAMACY_MUTANTS", "100"))
 SOURCES = ("stories", "babble", "low_bits", "features")
 SCRIPT = Path(__file__).with_name("mutants.py")
-# The package under test, wherever the tests are run.
+# The package under test, in whatever folder the tests run.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(llamacy.__file__).parents[1])}
 
 YARN: dict[str, Any] = {
@@ -43,7 +43,7 @@ def source(
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
 ) -> Path:
-    """A sound file; between them they have all that a file may have."""
+    """A valid file; together the sources use every feature of the format."""
     if request.param == "stories":
         shared: Path = request.getfixturevalue("shared")
         return shared / "models" / "stories260K-Q8_0.gguf"
@@ -63,7 +63,9 @@ def source(
     return path
 
 
-def test_mutants(source: Path, tmp_path: Path) -> None:
+def test_mutants_are_refused_with_a_typed_error_or_work(
+    source: Path, tmp_path: Path
+) -> None:
     command = [sys.executable, *map(str, (SCRIPT, source, tmp_path, 0, N_MUTANTS))]
     with (tmp_path / "said").open("w+") as out:
         done = subprocess.run(
@@ -71,7 +73,7 @@ def test_mutants(source: Path, tmp_path: Path) -> None:
             stdout=out,
             stderr=out,
             env=ENVIRONMENT,
-            timeout=60 + N_MUTANTS // 10,  # of it a mutant takes a few thousandths
+            timeout=60 + N_MUTANTS // 10,  # a mutant takes a few thousandths of it
             check=False,
         )
         out.seek(0)
@@ -79,5 +81,5 @@ def test_mutants(source: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, f"{source}, the last mutant: {said[-5000:]}"
     tried, worked = map(int, re.findall(r"(\d+) (?:tried|worked)", said))
     assert tried == N_MUTANTS
-    # some changes do no harm; most do, or the mutants would be of one kind only
+    # some changes are harmless; if most were, the mutants would be too much alike
     assert 0 < worked < 0.5 * N_MUTANTS

@@ -1,7 +1,7 @@
-"""Recipes: what llama.cpp makes of the same tensors.
+"""Recipes choose the same types as llama.cpp for the same tensors.
 
-The expectations were read off what its `llama_model_quantize` does (version 0.3.36 of
-llama-cpp-python) with small models of 32 shapes, dense and mixtures.
+The expectations were observed with its `llama_model_quantize` (version 0.3.36 of
+llama-cpp-python), on small models of 32 shapes, dense models and mixtures.
 """
 
 from __future__ import annotations
@@ -16,12 +16,22 @@ from llamacy.ggml.file_types import FILE_TYPES
 from llamacy.ggml.types import GGMLType
 
 PARTS = (
-    *("attn_q", "attn_k", "attn_v", "attn_output"),
-    *("ffn_gate", "ffn_up", "ffn_down"),
+    "attn_q",
+    "attn_k",
+    "attn_v",
+    "attn_output",
+    "ffn_gate",
+    "ffn_up",
+    "ffn_down",
 )
 EXPERTS = (
-    *("ffn_gate_inp", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"),
-    *("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"),
+    "ffn_gate_inp",
+    "ffn_gate_exps",
+    "ffn_up_exps",
+    "ffn_down_exps",
+    "ffn_gate_shexp",
+    "ffn_up_shexp",
+    "ffn_down_shexp",
 )
 
 
@@ -61,7 +71,7 @@ def chosen(
 
 
 def finer(file_type: str, part: str, model: ModelShape = MODEL) -> dict[str, list[int]]:
-    """Layers of a part by the type they get, but for the main type."""
+    """Return the layers of a part by their type, without those of the main type."""
     found: dict[str, list[int]] = {}
     for layer in range(model.n_layer):
         name = chosen(file_type, f"blk.{layer}.{part}.weight", model=model)
@@ -100,12 +110,14 @@ MORE = [0, 1, 4, 7, 10, 13, 16, 19, 20, 21]
         ("Q4_0", "attn_v", {}),
     ],
 )
-def test_finer_types(file_type: str, part: str, expected: dict[str, list[int]]) -> None:
+def test_some_layers_get_a_finer_type(
+    file_type: str, part: str, expected: dict[str, list[int]]
+) -> None:
     assert finer(file_type, part) == expected
     assert finer(file_type, "ffn_up") == {}
 
 
-def test_values_that_many_heads_share() -> None:
+def test_values_shared_by_many_heads_get_a_finer_type() -> None:
     few = model_of(n_layer=4, n_gqa=2)
     assert finer("Q2_K", "attn_v", few) == {"Q3_K": [0, 1, 2, 3]}
     seventy = model_of(n_layer=80)
@@ -113,7 +125,7 @@ def test_values_that_many_heads_share() -> None:
     assert set(finer("Q4_K_M", "attn_v", seventy)) == {"Q5_K", "Q6_K"}
 
 
-def test_embeddings_and_logits() -> None:
+def test_the_output_matrix_gets_a_finer_type_than_the_embedding() -> None:
     tied = model_of(has_output=False)
     for name, file_type in FILE_TYPES.items():
         base = file_type.base.name
@@ -123,48 +135,62 @@ def test_embeddings_and_logits() -> None:
         assert chosen(name, "token_embd.weight", model=tied) == fine
 
 
-def test_what_stays_as_it_is() -> None:
-    for name in ("blk.0.attn_norm.weight", "blk.0.attn_q.bias", "rope_freqs.weight"):
-        assert chosen("Q4_K_M", name, (256,)) == "F32"
-        assert chosen("F16", name, (256,), now=GGMLType.BF16) == "BF16"
-    for name in ("blk.0.ffn_gate_inp.weight", "blk.0.attn_q_norm.weight"):
-        assert chosen("Q4_K_M", name, (8, 256)) == "F32"
+@pytest.mark.parametrize(
+    "name", ["blk.0.attn_norm.weight", "blk.0.attn_q.bias", "rope_freqs.weight"]
+)
+def test_vectors_keep_their_type(name: str) -> None:
+    assert chosen("Q4_K_M", name, (256,)) == "F32"
+    assert chosen("F16", name, (256,), now=GGMLType.BF16) == "BF16"
+
+
+@pytest.mark.parametrize(
+    "name", ["blk.0.ffn_gate_inp.weight", "blk.0.attn_q_norm.weight"]
+)
+def test_routers_and_norms_of_heads_stay_float32(name: str) -> None:
+    assert chosen("Q4_K_M", name, (8, 256)) == "F32"
 
 
 @pytest.mark.parametrize(
     ("file_type", "n_in", "expected"),
     [
-        *(("Q2_K", 320, "Q4_0"), ("Q3_K_S", 320, "Q4_0"), ("Q4_K_S", 320, "Q5_0")),
-        *(("Q5_K_S", 320, "Q5_1"), ("Q6_K", 320, "Q8_0"), ("Q6_K", 172, "F16")),
-        *(("Q8_0", 172, "F16"), ("BF16", 172, "BF16"), ("Q4_K_S", 172, "F16")),
+        ("Q2_K", 320, "Q4_0"),
+        ("Q3_K_S", 320, "Q4_0"),
+        ("Q4_K_S", 320, "Q5_0"),
+        ("Q5_K_S", 320, "Q5_1"),
+        ("Q6_K", 320, "Q8_0"),
+        ("Q6_K", 172, "F16"),
+        ("Q8_0", 172, "F16"),
+        ("BF16", 172, "BF16"),
+        ("Q4_K_S", 172, "F16"),
     ],
 )
-def test_rows_that_are_not_whole_blocks(
+def test_rows_that_are_not_whole_blocks_fall_back_to_another_type(
     file_type: str, n_in: int, expected: str
 ) -> None:
     assert chosen(file_type, "blk.9.ffn_up.weight", (64, n_in)) == expected
 
 
-def test_models_called_70b() -> None:
+def test_models_of_the_shape_of_70b_get_finer_values() -> None:
     def values(architecture: str, n_layer: int, n_gqa: int) -> set[str]:
         model = model_of(n_layer, n_gqa, architecture=architecture)
         return set(finer("Q3_K_S", "attn_v", model))
 
     assert values("llama", 80, 8) == {"Q5_K"}
-    assert values("llama", 80, 1) == set()  # keys and values of every head's own
+    assert values("llama", 80, 1) == set()  # each head has its own keys and values
     assert values("llama", 79, 8) == set()
     assert values("qwen2", 80, 1) == {"Q5_K"}
     assert values("qwen3", 80, 8) == set()
 
 
-def test_keys_and_queries_and_values_in_one_are_values() -> None:
+@pytest.mark.parametrize(
+    "file_type", ["Q2_K", "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M", "Q5_K_M"]
+)
+def test_a_merged_qkv_matrix_gets_the_types_of_values(file_type: str) -> None:
     model = model_of(parts=("attn_qkv", "attn_output", "ffn_up", "ffn_down"))
-    for file_type in ("Q2_K", "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M", "Q5_K_M"):
-        want = finer(file_type, "attn_v")
-        assert finer(file_type, "attn_qkv", model) == want
+    assert finer(file_type, "attn_qkv", model) == finer(file_type, "attn_v")
 
 
-def test_places_are_counted_where_layers_lack_a_matrix() -> None:
+def test_layers_without_a_matrix_are_not_counted() -> None:
     """Of four matrices the third and the last are finer, whatever their layers."""
     names = [f"blk.{layer}.attn_v.weight" for layer in (10, 2, 31, 30)]
     model = model_shape({}, names)
@@ -177,7 +203,7 @@ ALL_BUT_FLOATS = [each for each in FILE_TYPES if each not in ("F32", "F16", "BF1
 
 
 @pytest.mark.parametrize("file_type", ALL_BUT_FLOATS)
-def test_attention_beside_eight_experts(file_type: str) -> None:
+def test_attention_gets_finer_types_beside_eight_experts(file_type: str) -> None:
     base = FILE_TYPES[file_type].base.name
     names = {
         part: chosen(file_type, f"blk.9.{part}.weight", model=MIXTURE)
@@ -195,34 +221,50 @@ def test_attention_beside_eight_experts(file_type: str) -> None:
         assert finer(file_type, part, others) == finer(file_type, part)
 
 
-def test_experts_are_feed_forward_matrices() -> None:
-    for n_expert in (2, 8, 128):
-        mixture = model_of(n_expert=n_expert)
-        for file_type in FILE_TYPES:
-            for part in ("ffn_gate", "ffn_up", "ffn_down"):
-                want = finer(file_type, part)
-                assert finer(file_type, f"{part}_exps", mixture) == want
-                assert finer(file_type, f"{part}_shexp", mixture) == want
-                assert finer(file_type, f"{part}.7", mixture) == want
-            both = finer(file_type, "ffn_gate_up_exps", mixture)
-            assert both == finer(file_type, "ffn_up", mixture)
-    for name, shape in {
-        "ffn_gate_inp.weight": (8, 256),
-        "ffn_gate_inp_shexp.weight": (1, 256),
-        "ffn_down_exps.bias": (8, 256),
-    }.items():
-        assert chosen("Q4_K_M", f"blk.0.{name}", shape, MIXTURE) == "F32"
+@pytest.mark.parametrize("file_type", FILE_TYPES)
+@pytest.mark.parametrize("n_expert", [2, 8, 128])
+def test_experts_get_the_types_of_feed_forward_matrices(
+    file_type: str, n_expert: int
+) -> None:
+    mixture = model_of(n_expert=n_expert)
+    for part in ("ffn_gate", "ffn_up", "ffn_down"):
+        want = finer(file_type, part)
+        assert finer(file_type, f"{part}_exps", mixture) == want
+        assert finer(file_type, f"{part}_shexp", mixture) == want
+        assert finer(file_type, f"{part}.7", mixture) == want
+    both = finer(file_type, "ffn_gate_up_exps", mixture)
+    assert both == finer(file_type, "ffn_up", mixture)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("ffn_gate_inp.weight", (8, 256)),
+        ("ffn_gate_inp_shexp.weight", (1, 256)),
+        ("ffn_down_exps.bias", (8, 256)),
+    ],
+)
+def test_routers_and_biases_of_experts_stay_float32(
+    name: str, shape: tuple[int, int]
+) -> None:
+    assert chosen("Q4_K_M", f"blk.0.{name}", shape, MIXTURE) == "F32"
 
 
 @pytest.mark.parametrize(
     ("file_type", "expected"),
     [
-        *(("Q2_K", "Q4_0"), ("Q3_K_S", "Q4_0"), ("Q3_K_M", "Q5_0")),
-        *(("Q3_K_L", "Q5_1"), ("Q4_K_S", "Q5_0"), ("Q4_K_M", "Q5_0")),
-        *(("Q5_K_M", "Q5_1"), ("Q6_K", "Q8_0"), ("Q8_0", "Q8_0")),
+        ("Q2_K", "Q4_0"),
+        ("Q3_K_S", "Q4_0"),
+        ("Q3_K_M", "Q5_0"),
+        ("Q3_K_L", "Q5_1"),
+        ("Q4_K_S", "Q5_0"),
+        ("Q4_K_M", "Q5_0"),
+        ("Q5_K_M", "Q5_1"),
+        ("Q6_K", "Q8_0"),
+        ("Q8_0", "Q8_0"),
     ],
 )
-def test_experts_with_rows_that_are_not_whole_blocks(
+def test_expert_rows_that_are_not_whole_blocks_fall_back_to_another_type(
     file_type: str, expected: str
 ) -> None:
     name = "blk.9.ffn_down_exps.weight"
@@ -232,7 +274,7 @@ def test_experts_with_rows_that_are_not_whole_blocks(
     assert chosen(file_type, value, (64, 320), MIXTURE) == "Q8_0"
 
 
-def test_shape_of_a_model() -> None:
+def test_the_shape_of_a_model_is_read_from_its_metadata() -> None:
     names = ["token_embd.weight", "blk.0.attn_v.weight", "blk.11.attn_v.weight"]
     metadata: dict[str, Any] = {
         "general.architecture": "other",
@@ -246,7 +288,7 @@ def test_shape_of_a_model() -> None:
     assert found.places == {"blk.0.attn_v.weight": 0, "blk.11.attn_v.weight": 1}
     found = model_shape({}, [*names, "output.weight"])
     assert (found.n_gqa, found.n_expert, found.has_output) == (1, 0, True)
-    # what a file may say, if it is no model
+    # files that are not models may say this
     metadata["other.attention.head_count_kv"] = 0
     metadata["other.attention.head_count"] = "many"
     metadata["other.block_count"] = np.array([], np.int32)

@@ -1,9 +1,8 @@
-"""Requests, from prompt to completion, alone and together."""
+"""One request, from prompt to completion."""
 
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,14 +16,14 @@ from scripted import (
     request,
 )
 
-from llamacy.errors import ContextLengthError, OutOfMemoryError
+from llamacy.errors import ContextLengthError
+from llamacy.generation.completions import completion
+from llamacy.generation.context import Context
 from llamacy.generation.gather import gather
-from llamacy.generation.prefix_cache import PrefixCache
+from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
-from llamacy.generation.scheduler import MAX_READ_BESIDE, MAX_TOGETHER, Scheduler
 from llamacy.generation.streams import Stream
 from llamacy.generation.worker import Worker
-from llamacy.ops.batch import Batch
 from llamacy.sampling import SamplingParams
 
 
@@ -123,7 +122,7 @@ def test_an_error_while_room_is_made_ends_the_text() -> None:
 def test_tokens_may_be_written_in_another_way() -> None:
     executor = ScriptedExecutor({"say": [*Vocabulary.ids("a"), 298, 1 + ord("b")]})
     written = {298: b"<b>", 1 + ord("b"): b"B"}
-    (done,) = complete(executor, request("say", written=written))
+    (done,) = complete(executor, request("say", token_bytes_override=written))
     assert done.text == "a<b>B"
 
 
@@ -202,169 +201,11 @@ def test_control_tokens_and_ids_past_the_vocabulary_have_no_text() -> None:
 def test_without_a_tokenizer_there_are_tokens_but_no_text() -> None:
     executor = ScriptedExecutor({"say": [65, 66]})
     params = SamplingParams(temperature=0, max_tokens=2)
-    one = Request(Vocabulary.ids("say"), params, 100, None)
+    context = Context(Vocabulary.ids("say"), 100)
+    one = Request(Complete(context, params, None))
     stream = Stream(Worker(executor, 0), one)
     assert [piece.tokens for piece in stream] == [[65], [66]]
     assert stream.completion.text == ""
-
-
-def test_prompts_are_decoded_together_as_alone() -> None:
-    script = {
-        f"{number:02}{'?' * (number % 7)}": Vocabulary.ids(
-            f"answer {number}" * (number % 3)
-        )
-        for number in range(2 * MAX_TOGETHER + 3)
-    }
-    alone = [
-        complete(ScriptedExecutor(script), request(prompt))[0] for prompt in script
-    ]
-    executor = ScriptedExecutor(script, n_batch=32)
-    together = complete(executor, *map(request, script))
-    assert [done.text for done in together] == [done.text for done in alone]
-    assert [done.tokens for done in together] == [done.tokens for done in alone]
-    assert len(executor.passes) < sum(len(done.tokens) for done in alone) / 4
-    assert max(executor.passes) > 16
-
-
-def test_no_more_prompts_at_once_than_rows() -> None:
-    executor = ScriptedExecutor({"a": Vocabulary.ids("xyz")}, n_batch=2)
-    assert [done.text for done in complete(executor, *[request("a")] * 1)] == ["xyz"]
-    done = complete(executor, *(request("a") for _ in range(5)))
-    assert [one.text for one in done] == ["xyz"] * 5
-
-
-def test_a_failing_pass_frees_all_sequences() -> None:
-    class Failing(ScriptedExecutor):
-        def forward(
-            self, batch: Batch, logits: NDArray[np.float32] | None = None
-        ) -> NDArray[np.float32]:
-            if len(self.passes) == 2:
-                raise MemoryError("no more pages")
-            return super().forward(batch, logits)
-
-    executor = Failing({"a": Vocabulary.ids("xyz"), "b": Vocabulary.ids("xyz")})
-    with pytest.raises(MemoryError):
-        complete(executor, request("a"), request("b"))
-    assert len(executor.sequences) == 2
-    assert all(sequence.closed for sequence in executor.sequences)
-
-
-def test_what_prompts_have_in_common_is_read_once() -> None:
-    prompt = "x" * 100
-    executor = ScriptedExecutor({prompt: Vocabulary.ids("answer")}, n_batch=64)
-    done = complete(executor, *(request(prompt) for _ in range(40)))
-    assert {one.text for one in done} == {"answer"}
-    n_read = sum(one.timings.n_prompt for one in done)
-    assert n_read == 100 + 39  # each but the first reads the last token again
-    assert {one.usage.cached_tokens for one in done} == {0, 99}
-
-
-def test_prompts_share_what_they_begin_with() -> None:
-    script = {"y" * 100 + tail: Vocabulary.ids(tail * 3) for tail in "abcdef"}
-    executor = ScriptedExecutor(script, n_batch=50)
-    done = complete(executor, *map(request, script))
-    assert [one.text for one in done] == [tail * 3 for tail in "abcdef"]
-    assert sum(one.timings.n_prompt for one in done) == 101 + 5
-
-
-def test_a_prompt_does_not_wait_for_what_is_gone() -> None:
-    """Of a text that has read on, and cannot go back to what both begin with."""
-    common, rest = "x" * 40, "y" * 160
-    for reach, n_rows in ((10**9, 1), (64, 41)):
-        executor = ScriptedExecutor({}, n_batch=130, reach=reach)
-        scheduler = Scheduler(executor, PrefixCache(0))
-        long, late = request(common + rest), request(common + "z")
-        scheduler.add([long])
-        scheduler.step()
-        scheduler.add([late])
-        scheduler.step()
-        assert executor.passes == [130, 70 + n_rows]
-
-
-def test_a_new_prompt_reads_only_what_is_new() -> None:
-    first = "a story of some length, told twice over. "
-    script = {first + "It ends. Or?": [1 + ord("!")], first: Vocabulary.ids("It ends.")}
-    executor = ScriptedExecutor(script, n_batch=64)
-    worker = Worker(executor, n_cache_pages=8)
-    once, twice = request(first), request(first + "It ends. Or?")
-    gather(worker, [once])
-    gather(worker, [twice])
-    assert twice.completion().text == "!"
-    # the end-of-text token is in the cache's text too, and not in the new prompt
-    assert twice.completion().usage.cached_tokens == len(first) + len("It ends.")
-    assert twice.completion().timings.n_prompt == len(" Or?")
-    worker.close()
-    assert executor.n_open == 0
-
-
-def test_a_text_goes_on_while_a_long_prompt_is_read() -> None:
-    script = {"short": Vocabulary.ids("z" * 20), "l" * 900: Vocabulary.ids("ok")}
-    executor = ScriptedExecutor(script, n_batch=512)
-    short, long = request("short"), request("l" * 900)
-    scheduler = Scheduler(executor, PrefixCache(0))
-    scheduler.add([short])
-    scheduler.step()
-    scheduler.add([long])
-    while not (short.is_done and long.is_done):
-        n_before = len(short.output.tokens)
-        scheduler.step()
-        assert short.is_done or len(short.output.tokens) == n_before + 1
-    assert max(executor.passes[1:8]) == MAX_READ_BESIDE + 1
-    assert long.completion().text == "ok"
-
-
-@pytest.mark.parametrize("n_batch", [3, 64])
-def test_more_texts_than_grow_at_once_all_come_to_their_end(n_batch: int) -> None:
-    script = {f"{i:02}": Vocabulary.ids(f"{i:02}" * 3) for i in range(3 * MAX_TOGETHER)}
-    executor = ScriptedExecutor(script, n_batch=64)
-    executor.n_batch = n_batch
-    worker = Worker(executor, 0)
-    streams = [Stream(worker, request(prompt)) for prompt in script]
-    # each is taken a piece of in turn: those not looked at must not hold others up
-    texts = ["" for _ in streams]
-    for _ in range(6):
-        for i, stream in enumerate(streams):
-            texts[i] += next(stream).text
-    assert texts == [prompt * 3 for prompt in script]
-    assert [list(stream) for stream in streams] == [[]] * len(streams)
-
-
-def test_the_memory_of_past_texts_is_given_up_where_it_is_short() -> None:
-    class Short(ScriptedExecutor):
-        def forward(
-            self, batch: Batch, logits: NDArray[np.float32] | None = None
-        ) -> NDArray[np.float32]:
-            if self.n_open > 1:
-                raise OutOfMemoryError("no more pages")
-            return super().forward(batch, logits)
-
-    executor = Short({"a" * 50: Vocabulary.ids("xyz"), "b" * 50: Vocabulary.ids("uvw")})
-    worker = Worker(executor, n_cache_pages=100)
-    texts = []
-    for letter in "ab":
-        one = request(letter * 50)
-        gather(worker, [one])
-        texts.append(one.completion().text)
-    assert texts == ["xyz", "uvw"]
-    pair = [request("a" * 50), request("b" * 50)]
-    with pytest.raises(OutOfMemoryError):
-        gather(worker, pair)
-    worker.close()
-    assert executor.n_open == 0
-
-
-def test_an_error_of_one_leaves_the_others() -> None:
-    def refuse(ids: NDArray[np.int32], logits: NDArray[np.float32]) -> None:
-        raise KeyError("my own")
-
-    executor = ScriptedExecutor({"say": Vocabulary.ids("hello")})
-    worker = Worker(executor, 0)
-    good = Stream(worker, request("say"))
-    bad = request("say", logits_processors=refuse)
-    with pytest.raises(KeyError, match="my own"):
-        gather(worker, [bad])
-    assert "".join(piece.text for piece in good) == "hello"
-    assert executor.n_open == 0
 
 
 def test_a_token_cancels() -> None:
@@ -376,34 +217,14 @@ def test_a_token_cancels() -> None:
             token.set()
 
     params = SamplingParams(temperature=0, logits_processors=stop_after_nine)
-    ids = Vocabulary.ids("say")
-    one = Request(ids, params, 10**5, Vocabulary(), cancel=token)  # type: ignore[arg-type]
+    one = request("say", n_ctx=10**5, params=params, cancel=token)
     worker = Worker(executor, 0)
     gather(worker, [one])
-    assert one.completion().text == "endless en"
-    assert one.completion().finish_reason == "cancelled"
-    late = Request(ids, params, 10**5, Vocabulary(), cancel=token)  # type: ignore[arg-type]
+    assert completion(one).text == "endless en"
+    assert completion(one).finish_reason == "cancelled"
+    late = request("say", n_ctx=10**5, params=params, cancel=token)
     gather(worker, [late])
-    assert (late.completion().tokens, late.n_read) == ([], 0)
-    assert executor.n_open == 0
-
-
-def test_progress_is_told_and_may_end_it() -> None:
-    prompt = "p" * 40
-    executor = ScriptedExecutor({prompt: Vocabulary.ids("ok")}, n_batch=8)
-    worker, shares = Worker(executor, 0), list[float]()
-    gather(worker, [request(prompt)], shares.append)
-    assert shares == sorted(set(shares))
-    assert set(shares) <= {0.2, 0.4, 0.6, 0.8, 1.0}
-    assert shares[-1] == 1.0
-
-    def interrupt(share: float) -> None:
-        raise KeyboardInterrupt
-
-    one = request(prompt, max_tokens=900)
-    with pytest.raises(KeyboardInterrupt):
-        gather(worker, [one], interrupt)
-    assert one.is_done
+    assert (completion(late).tokens, late.n_read) == ([], 0)
     assert executor.n_open == 0
 
 
@@ -443,10 +264,10 @@ def test_samples_of_one_seed_differ() -> None:
     params = SamplingParams(seed=5, temperature=5.0, top_k=0, top_p=1, min_p=0)
 
     def sample(offset: int) -> list[int]:
-        options: Any = {"seed_offset": offset}
-        one = Request(Vocabulary.ids("x"), params, 20, None, **options)
+        context = Context(Vocabulary.ids("x"), 20)
+        one = Request(Complete(context, params, None, seed_offset=offset))
         gather(Worker(ScriptedExecutor({}), 0), [one])
-        return one.output.tokens
+        return one.goal.output.tokens
 
     assert sample(0) == sample(0)
     assert sample(0) != sample(1)

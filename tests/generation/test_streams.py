@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 from scripted import ScriptedExecutor, Vocabulary, request
+from waiting import wait_until
 
-from llamacy.errors import BusyError, ClosedError, ForkedError
-from llamacy.generation.gather import gather, gather_async
+from llamacy.generation.gather import gather_async
 from llamacy.generation.mailbox import RUN_AHEAD
 from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.generation.worker import Worker
@@ -27,13 +25,6 @@ def executor() -> ScriptedExecutor:
     return ScriptedExecutor(
         {"say": Vocabulary.ids("hello"), "go": Vocabulary.ids(LONG)}
     )
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def test_a_stream_runs_a_few_pieces_ahead(executor: ScriptedExecutor) -> None:
@@ -81,69 +72,6 @@ def test_a_stream_that_another_thread_closes_ends(executor: ScriptedExecutor) ->
     assert list(stream) == []
     timer.join()
     assert executor.n_open == 0
-
-
-def test_closing_the_worker_ends_what_runs(executor: ScriptedExecutor) -> None:
-    worker = Worker(executor, 4)
-    stream = Stream(worker, request("go"))
-    next(stream)
-    worker.close()
-    with pytest.raises(ClosedError, match="closed"):
-        list(stream)
-    with pytest.raises(ClosedError):
-        gather(worker, [request("say")])
-    with pytest.raises(ClosedError):
-        Stream(worker, request("say"))
-    assert executor.n_open == 0
-
-
-def test_a_forgotten_worker_ends_its_thread(executor: ScriptedExecutor) -> None:
-    before = set(threading.enumerate())
-    worker = Worker(executor, 4)
-    gather(worker, [request("say")])
-    (thread,) = set(threading.enumerate()) - before
-    del worker
-    gc.collect()
-    assert not thread.is_alive()
-
-
-def test_a_logits_processor_cannot_wait_for_itself(executor: ScriptedExecutor) -> None:
-    worker = Worker(executor, 0)
-
-    def ask(ids: object, logits: object) -> None:
-        gather(worker, [request("say")])
-
-    with pytest.raises(BusyError, match="logits processor"):
-        gather(worker, [request("say", logits_processors=ask)])
-
-    def close(ids: object, logits: object) -> None:
-        worker.close()
-
-    with pytest.raises(ClosedError):
-        gather(worker, [request("go", logits_processors=close)])
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-def test_after_a_fork_parent_and_child_go_on(executor: ScriptedExecutor) -> None:
-    worker = Worker(executor, 4)
-    stream = Stream(worker, request("go"))
-    next(stream)
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            one = request("say")
-            gather(worker, [one])
-            assert one.completion().text == "hello"
-            with pytest.raises(ForkedError):
-                list(stream)
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert "a" + "".join(piece.text for piece in stream) == LONG
 
 
 def test_a_coroutine_takes_pieces_while_others_run(executor: ScriptedExecutor) -> None:
@@ -236,7 +164,7 @@ def test_cancelling_a_task_ends_its_text(executor: ScriptedExecutor) -> None:
             await task
 
     asyncio.run(cancel())
-    wait_until(lambda: one.is_done)
+    wait_until(lambda: one.is_settled)
     assert executor.n_open == 0
 
 

@@ -1,4 +1,4 @@
-"""Every tensor type against the `gguf` package, bit for bit."""
+"""Every tensor type is dequantised like in the `gguf` package, bit for bit."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def assert_same_bits(got: NDArray[np.float32], want: NDArray[np.float32]) -> Non
 
 
 @each_type
-def test_sizes_are_those_of_ggml(ggml_type: GGMLType) -> None:
+def test_block_sizes_are_those_of_ggml(ggml_type: GGMLType) -> None:
     sizes = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(ggml_type)]
     assert (ggml_type.block_size, ggml_type.type_size) == sizes
 
 
 @each_type
-def test_random_blocks(ggml_type: GGMLType) -> None:
+def test_random_blocks_are_dequantised_like_in_gguf(ggml_type: GGMLType) -> None:
     n_rows, row_blocks = 37, 5
     data = random_blocks(ggml_type, n_rows * row_blocks)
     shape = (n_rows, row_blocks * ggml_type.block_size)
@@ -54,8 +54,10 @@ def test_random_blocks(ggml_type: GGMLType) -> None:
 
 
 @each_type
-def test_every_byte_in_every_place(ggml_type: GGMLType) -> None:
-    """Blocks of one byte repeated reach all fields, special floats among them."""
+def test_every_byte_in_every_place_is_dequantised_like_in_gguf(
+    ggml_type: GGMLType,
+) -> None:
+    """Blocks of one repeated byte reach all fields, and make special floats."""
     data = np.repeat(np.arange(256, dtype=np.uint8), ggml_type.type_size)
     shape = (256, ggml_type.block_size)
     got = dequantize(data, ggml_type, shape)
@@ -63,8 +65,8 @@ def test_every_byte_in_every_place(ggml_type: GGMLType) -> None:
 
 
 @each_type
-def test_more_than_a_chunk(ggml_type: GGMLType) -> None:
-    """What is done piece by piece ends where it should, in three dimensions."""
+def test_more_than_a_chunk_is_dequantised_like_in_gguf(ggml_type: GGMLType) -> None:
+    """The chunks of a three-dimensional tensor end where they should."""
     row = 256
     n_rows = 2 * ggml._CHUNK // row + 3
     data = random_blocks(ggml_type, n_rows * row // ggml_type.block_size)
@@ -79,7 +81,7 @@ def test_more_than_a_chunk(ggml_type: GGMLType) -> None:
 
 
 @each_type
-def test_result_is_a_copy(ggml_type: GGMLType) -> None:
+def test_dequantised_weights_are_a_copy(ggml_type: GGMLType) -> None:
     data = random_blocks(ggml_type, 256 // ggml_type.block_size)
     data.flags.writeable = False
     got = dequantize(data, ggml_type, (256,))
@@ -88,7 +90,7 @@ def test_result_is_a_copy(ggml_type: GGMLType) -> None:
 
 
 @each_type
-def test_unaligned_blocks(ggml_type: GGMLType) -> None:
+def test_unaligned_blocks_are_dequantised(ggml_type: GGMLType) -> None:
     n_blocks = 512 // ggml_type.block_size
     data = random_blocks(ggml_type, n_blocks)
     shifted = np.concatenate([np.zeros(1, np.uint8), data])[1:]
@@ -104,7 +106,7 @@ def test_wrong_sizes_are_refused() -> None:
         dequantize(blocks, GGMLType.Q4_0, (3, 32))
 
 
-def test_names_are_those_of_ggml() -> None:
+def test_type_names_are_those_of_ggml() -> None:
     for each in gguf.GGMLQuantizationType:
         assert type_name(int(each)) == each.name
     assert type_name(4_000_000_000) == "unknown type 4000000000"

@@ -1,4 +1,4 @@
-"""The codebooks of the IQ types: those of the `gguf` package."""
+"""The codebooks of the IQ types are those of the `gguf` package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from llamacy.ggml.codebooks import codebook
 
 gguf = pytest.importorskip("gguf")
 
-# Bits of an index, columns of a point, values of a column.
+# bits of an index, columns of a point, values of a column
 KINDS = {
     "IQ2_XXS": (8, 8, 3),
     "IQ2_XS": (9, 8, 3),
@@ -23,7 +23,7 @@ each_type = pytest.mark.parametrize("type_name", KINDS)
 
 
 @each_type
-def test_points_are_those_of_gguf(type_name: str) -> None:
+def test_codebook_points_are_those_of_gguf(type_name: str) -> None:
     kind = getattr(gguf.quants, type_name)
     kind.init_grid()
     values = np.array(kind.grid_map, np.float32)
@@ -31,7 +31,7 @@ def test_points_are_those_of_gguf(type_name: str) -> None:
 
 
 @each_type
-def test_no_index_leads_past_the_end(type_name: str) -> None:
+def test_no_index_leads_past_the_end_of_a_codebook(type_name: str) -> None:
     """There are as many points as indices, and their digits fit beside a sign."""
     n_bits, n_columns, n_values = KINDS[type_name]
     points = codebook(type_name)
@@ -43,6 +43,6 @@ def test_no_index_leads_past_the_end(type_name: str) -> None:
 
 
 @each_type
-def test_points_differ(type_name: str) -> None:
+def test_the_points_of_a_codebook_differ(type_name: str) -> None:
     points = codebook(type_name)
     assert len(np.unique(points, axis=0)) == len(points)

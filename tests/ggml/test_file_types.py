@@ -1,6 +1,8 @@
-"""File types: names, and numbers that llama.cpp gave them."""
+"""File types have llama.cpp's names and numbers."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
@@ -18,15 +20,18 @@ def test_names_and_numbers_are_those_of_llama_cpp() -> None:
         assert file_type.number == gguf.LlamaFileType[f"{prefix}_{name}"]
 
 
-def test_finding_one() -> None:
+def test_a_file_type_is_found_by_its_name_in_any_case() -> None:
     assert find_file_type("q4_k_m") is find_file_type("Q4_K")
     assert find_file_type("bf16").base == GGMLType.BF16
-    for name in ("Q4_K_XL", "", None):
-        with pytest.raises(ArgumentError, match=r"type: wanted one of F32, .*, Q2_K"):
-            find_file_type(name)  # type: ignore[arg-type]
 
 
-def test_naming_one() -> None:
+@pytest.mark.parametrize("name", ["Q4_K_XL", "", None])
+def test_an_unknown_file_type_is_refused(name: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"type: wanted one of F32, .*, Q2_K"):
+        find_file_type(name)
+
+
+def test_a_file_type_is_named_by_its_number() -> None:
     assert file_type_name({"general.file_type": 15}) == "Q4_K_M"
     assert file_type_name({"general.file_type": 10**6}) is None
     assert file_type_name({}) is None

@@ -1,4 +1,4 @@
-"""Weights to blocks: ggml's bytes where it has one answer, else small errors."""
+"""Quantising gives ggml's bytes where there is one answer, and else small errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def noise(n_rows: int = 64, n_in: int = 512, seed: int = 0) -> Weights:
 
 
 def hostile() -> Weights:
-    """Rows of 256 that leave little to divide by, or much."""
+    """Rows of 256 weights whose scales are tiny or huge."""
     rng = np.random.default_rng(1)
     rows = np.zeros((14, 256), np.float32)
     rows[1, 77] = 3.5  # one outlier
@@ -61,20 +61,20 @@ def relative_error(weights: Weights, ggml_type: GGMLType) -> float:
 
 @each(EXACT_TYPES)
 @pytest.mark.parametrize("make", [noise, hostile], ids=["noise", "hostile"])
-def test_bytes_are_those_of_gguf(
+def test_simple_types_have_the_bytes_of_gguf(
     ggml_type: GGMLType, make: Callable[[], Weights]
 ) -> None:
     weights = make()
     if make is hostile:
-        weights = weights[:-1]  # gguf divides by what is next to zero
+        weights = weights[:-1]  # gguf divides by numbers next to zero
     with np.errstate(all="ignore"):
         want = gguf.quants.quantize(weights, gguf.GGMLQuantizationType(ggml_type))
     got = quantize(weights, ggml_type)
     np.testing.assert_array_equal(got, np.ravel(want.view(np.uint8)))
 
 
-def test_halves_are_rounded_as_ggml_rounds_them() -> None:
-    """To even in floats, up in blocks, and in Q8_0 away from zero."""
+def test_halves_are_rounded_like_in_ggml() -> None:
+    """Floats round halves to even, blocks up, and Q8_0 away from zero."""
     between = np.array([1 + 2**-8, 1 + 3 * 2**-8], np.float32)
     assert round_trip(between, GGMLType.BF16).tolist() == [1, 1 + 2**-6]
     between = np.array([1 + 2**-11, 1 + 3 * 2**-11], np.float32)
@@ -88,19 +88,19 @@ def test_halves_are_rounded_as_ggml_rounds_them() -> None:
 
 
 @each(EXACT_TYPES)
-def test_what_blocks_can_hold_stays_as_it_is(ggml_type: GGMLType) -> None:
+def test_weights_that_a_type_can_represent_stay_the_same(ggml_type: GGMLType) -> None:
     once = round_trip(noise(), ggml_type)
     np.testing.assert_array_equal(round_trip(once, ggml_type), once)
 
 
 @each(K_TYPES)
-def test_a_second_time_changes_little(ggml_type: GGMLType) -> None:
+def test_quantising_a_second_time_changes_little(ggml_type: GGMLType) -> None:
     once = round_trip(noise(), ggml_type)
     assert relative_error(once, ggml_type) < 0.5 * relative_error(noise(), ggml_type)
 
 
 # Root mean square of the errors, relative to that of seeded normal noise; with a
-# margin of 1 %. Beside it what llama.cpp makes of the same noise.
+# margin of 1 %. The comments give llama.cpp's errors on the same noise.
 ERRORS = {
     GGMLType.F32: 0.0,
     GGMLType.F16: 0.00021,
@@ -119,21 +119,21 @@ ERRORS = {
 
 
 @each(QUANTIZERS)
-def test_errors_on_noise(ggml_type: GGMLType) -> None:
+def test_errors_on_noise_are_small(ggml_type: GGMLType) -> None:
     assert relative_error(noise(256), ggml_type) <= ERRORS[ggml_type]
 
 
 @each(K_TYPES)
-def test_errors_do_not_depend_on_the_scale(ggml_type: GGMLType) -> None:
-    """Not even where d is among the few subnormal numbers of float16."""
-    for factor in (1e-2, 1e2):
-        weights = noise() * np.float32(factor)
-        assert relative_error(weights, ggml_type) < 2 * ERRORS[ggml_type]
+@pytest.mark.parametrize("factor", [1e-2, 1e2])
+def test_errors_do_not_depend_on_the_scale(ggml_type: GGMLType, factor: float) -> None:
+    """Not even if d is among the few subnormal numbers of float16."""
+    weights = noise() * np.float32(factor)
+    assert relative_error(weights, ggml_type) < 2 * ERRORS[ggml_type]
 
 
 @each(QUANTIZERS)
-def test_hostile_rows(ggml_type: GGMLType) -> None:
-    """Nothing is worse than zeros would be, and nothing is not a number."""
+def test_hostile_rows_have_finite_and_bounded_errors(ggml_type: GGMLType) -> None:
+    """No error is larger than that of zeros, and no result is NaN."""
     weights = hostile()
     got = round_trip(weights, ggml_type)
     assert np.isfinite(got).all()
@@ -143,15 +143,15 @@ def test_hostile_rows(ggml_type: GGMLType) -> None:
 
 
 @each(K_TYPES)
-def test_rows_of_one_value(ggml_type: GGMLType) -> None:
-    for value in (0.25, -0.25, 1e-3, -300.0):
-        got = round_trip(np.full((1, 256), value, np.float32), ggml_type)
-        np.testing.assert_allclose(got, value, rtol=0.01)
+@pytest.mark.parametrize("value", [0.25, -0.25, 1e-3, -300.0])
+def test_rows_of_one_value_are_precise(ggml_type: GGMLType, value: float) -> None:
+    got = round_trip(np.full((1, 256), value, np.float32), ggml_type)
+    np.testing.assert_allclose(got, value, rtol=0.01)
 
 
 @each(QUANTIZERS)
-def test_more_than_a_chunk(ggml_type: GGMLType) -> None:
-    """In pieces, in three dimensions and with gaps: the same bytes."""
+def test_the_bytes_do_not_depend_on_chunks_and_strides(ggml_type: GGMLType) -> None:
+    """In pieces, in three dimensions and with gaps, the bytes are the same."""
     n_rows = 2 * _CHUNK // 256 + 3
     weights = noise(n_rows, 256)
     want = np.concatenate([quantize(row, ggml_type) for row in weights[-5:]])
@@ -165,16 +165,16 @@ def test_more_than_a_chunk(ggml_type: GGMLType) -> None:
 
 
 @each(QUANTIZERS)
-def test_what_is_no_number_is_refused(ggml_type: GGMLType) -> None:
-    for value in (np.nan, np.inf, -np.inf):
-        weights = noise(2, 256)
-        weights[1, 3] = value
-        with pytest.raises(ArgumentError, match=rf"found {value} at \(1, 3\)"):
-            quantize(weights, ggml_type)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_are_refused(ggml_type: GGMLType, value: float) -> None:
+    weights = noise(2, 256)
+    weights[1, 3] = value
+    with pytest.raises(ArgumentError, match=rf"found {value} at \(1, 3\)"):
+        quantize(weights, ggml_type)
 
 
 @each([each for each in QUANTIZERS if each != GGMLType.F32])
-def test_what_is_too_large_is_refused(ggml_type: GGMLType) -> None:
+def test_weights_too_large_for_a_type_are_refused(ggml_type: GGMLType) -> None:
     largest = np.full(256, np.finfo(np.float32).max)
     too_large = [largest, -largest]
     if ggml_type != GGMLType.BF16:
@@ -187,7 +187,7 @@ def test_what_is_too_large_is_refused(ggml_type: GGMLType) -> None:
     assert relative_error(noise(1, 256) * np.float32(2**10), ggml_type) < 0.4
 
 
-def test_what_has_no_blocks_is_refused() -> None:
+def test_unsuitable_shapes_dtypes_and_types_are_refused() -> None:
     with pytest.raises(
         ArgumentError, match=r"multiple of 256 .* Q4_K, found \(2, 64\)"
     ):

@@ -1,4 +1,4 @@
-"""What is in the cache, and how it goes."""
+"""The contents of the cache, and their removal."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from llamacy.model_files.sources import locate
 
 
 def by_name() -> dict[str, CachedModel]:
-    """The models in the cache."""
+    """Return the models in the cache."""
     models = llamacy.cached_models()
     assert models == sorted(models, key=lambda model: model.name)
     return {model.name: model for model in models}
 
 
-def test_nothing_is_cached(hub: HubServer, cache: Path) -> None:
+def test_an_empty_cache_lists_no_models(hub: HubServer, cache: Path) -> None:
     assert llamacy.cached_models() == []
     cache.mkdir(parents=True)
     (cache / "CACHEDIR.TAG").write_text("")
@@ -42,8 +42,12 @@ def test_each_model_is_listed_by_a_name_that_finds_it(
     paths = [
         llamacy.pull(name)
         for name in (
-            *(REPO, f"{REPO}:Q8_0", f"{REPO}/mmproj-F16.gguf", f"{REPO}@v1"),
-            *("user/split", "user/plain"),
+            REPO,
+            f"{REPO}:Q8_0",
+            f"{REPO}/mmproj-F16.gguf",
+            f"{REPO}@v1",
+            "user/split",
+            "user/plain",
         )
     ]
     models = by_name()
@@ -64,7 +68,7 @@ def test_each_model_is_listed_by_a_name_that_finds_it(
     assert models[f"{REPO}@v1:Q4_K_M"].revisions == ("v1", repo.revision("v1")[0])  # type: ignore[index]
 
 
-def test_when_it_was_used(repo: Repo) -> None:
+def test_a_listed_model_says_when_it_was_last_used(repo: Repo) -> None:
     path = llamacy.pull(REPO)
     os.utime(path, (1_700_000_000, 1_600_000_000))
     assert llamacy.cached_models()[0].used == 1_700_000_000
@@ -87,7 +91,7 @@ def test_a_model_that_did_not_change_is_listed_once(
     assert llamacy.cached_models() == []
 
 
-def test_one_that_was_replaced_keeps_its_commit_as_a_name(repo: Repo) -> None:
+def test_a_replaced_model_is_listed_by_its_commit(repo: Repo) -> None:
     old, commit = llamacy.pull(REPO), repo.commit
     repo.files["tiny-Q4_K_M.gguf"] += b"newer"
     new = llamacy.pull(REPO)
@@ -100,7 +104,7 @@ def test_one_that_was_replaced_keeps_its_commit_as_a_name(repo: Repo) -> None:
     assert new.exists() and not old.is_symlink()
 
 
-def test_just_the_named_model_is_removed(
+def test_only_the_named_model_is_removed(
     hub: HubServer, repo: Repo, cache: Path, split: dict[str, bytes]
 ) -> None:
     hub.repos["user/split"] = Repo(split)
@@ -142,7 +146,7 @@ def test_removing_never_guesses(repo: Repo, tmp_path: Path) -> None:
     assert len(llamacy.cached_models()) == 2
 
 
-def test_a_damaged_cache_is_said_to_be(repo: Repo, cache: Path) -> None:
+def test_a_damaged_cache_is_reported(repo: Repo, cache: Path) -> None:
     path = llamacy.pull(REPO)
     (path.parent / "torn.gguf").symlink_to("nowhere")
     assert list(by_name()) == [f"{REPO}:Q4_K_M"]
@@ -153,7 +157,7 @@ def test_a_damaged_cache_is_said_to_be(repo: Repo, cache: Path) -> None:
         llamacy.remove_cached(REPO)
 
 
-def test_a_cache_without_links(
+def test_a_cache_without_symbolic_links_works(
     repo: Repo, monkeypatch: pytest.MonkeyPatch, model: bytes
 ) -> None:
     from huggingface_hub import constants
@@ -169,7 +173,7 @@ def test_a_cache_without_links(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
-def test_a_cache_behind_a_link(repo: Repo, cache: Path) -> None:
+def test_a_cache_behind_a_symbolic_link_works(repo: Repo, cache: Path) -> None:
     (cache.parent / "elsewhere").mkdir()
     cache.symlink_to("elsewhere")
     assert llamacy.pull(REPO) == llamacy.pull(REPO) == locate(REPO)

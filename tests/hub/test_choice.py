@@ -1,4 +1,4 @@
-"""Which of a repository's files a name means."""
+"""The files of a repository that a name chooses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from llamacy.hub.names import parse_name
 
 
 def chosen(files: list[str], text: str) -> list[str]:
-    """First files of the models that a name means."""
+    """Return the first files of the models that fit a name."""
     name = parse_name(text)
     assert name
     return [model.files[0] for model in matching(models_among(files), name)]
@@ -37,12 +37,12 @@ def chosen(files: list[str], text: str) -> list[str]:
         ("SEQ4_0x.gguf", None),
     ],
 )
-def test_type_of_a_file(file: str, type_name: str | None) -> None:
+def test_the_type_is_read_from_a_files_name(file: str, type_name: str | None) -> None:
     (model,) = models_among([file])
     assert model.type == type_name
 
 
-def test_splits_are_put_together() -> None:
+def test_the_files_of_a_split_are_one_model() -> None:
     parts = [f"Q8_0/big-Q8_0-{n:05}-of-00003.gguf" for n in (2, 3, 1)]
     torn = ["torn-00001-of-00002.gguf", "odd-00002-of-00001.gguf"]
     (model,) = models_among([*parts, *torn, "config.json", "x-00000-of-00000.gguf"])
@@ -50,14 +50,14 @@ def test_splits_are_put_together() -> None:
     assert chosen(parts, f"user/repo/{parts[0]}") == [sorted(parts)[0]]
 
 
-def test_nothing_said_means_the_first_of_the_order() -> None:
+def test_a_name_without_a_type_means_the_first_in_the_order() -> None:
     files = [f"m-{name}.gguf" for name in PREFERENCE]
     for n, file in enumerate(files):
         assert chosen(list(reversed(files[n:])), "user/repo") == [file]
     assert PREFERENCE[0] == "Q4_K_M"
 
 
-def test_what_is_no_model_is_chosen_by_its_file_alone() -> None:
+def test_files_that_are_not_models_are_chosen_only_by_their_file_names() -> None:
     files = ["m.gguf", "mmproj-model-Q4_K_M.gguf", "m.imatrix.gguf", "F16-MMPROJ.gguf"]
     assert chosen(files, "user/repo") == ["m.gguf"]
     assert chosen(files, "user/repo:F16") == []
@@ -73,7 +73,7 @@ def test_a_type_is_found_in_any_case_and_a_dynamic_one_by_its_plain_name() -> No
     assert chosen(files, "user/repo:Q4") == []
 
 
-def test_an_unclear_choice_names_what_there_is() -> None:
+def test_an_ambiguous_name_lists_the_models() -> None:
     name = parse_name("user/repo@v1:Q4_0")
     assert name
     models = models_among(
@@ -89,7 +89,7 @@ def test_an_unclear_choice_names_what_there_is() -> None:
         only(matching(models, name), name)
 
 
-def test_an_error_names_a_few_of_many() -> None:
+def test_an_error_lists_only_some_of_many_models() -> None:
     name = parse_name("user/repo")
     assert name
     models = models_among(f"m{n}.gguf" for n in range(1000))

@@ -1,4 +1,4 @@
-"""What can go wrong, what it is called, and that nothing half-done is left."""
+"""Failures raise typed errors, and leave nothing incomplete."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ FILE = "tiny-Q4_K_M.gguf"
 
 
 def nothing_is_left(cache: Path) -> bool:
-    """Whether there is no model in the cache, nor bytes of one."""
+    """Return whether the cache contains neither a model nor parts of one."""
     files = [path for path in cache.rglob("*") if path.is_file()]
     return llamacy.cached_models() == [] and not [
         path for path in files if path.stat().st_size > 1000
     ]
 
 
-def test_no_such_repository(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_repository_is_not_found(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     message = f"no repository user/none at {hub.url}, nor a path of that name.*HF_TOKEN"
     with pytest.raises(llamacy.HubNotFoundError, match=message):
         llamacy.load("user/none:Q8_0")
@@ -36,7 +38,7 @@ def test_no_such_repository(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> 
         llamacy.load("user/none")
 
 
-def test_no_such_revision_type_or_file(repo: Repo) -> None:
+def test_a_missing_revision_type_or_file_is_not_found(repo: Repo) -> None:
     with pytest.raises(llamacy.HubNotFoundError, match="no revision v9"):
         llamacy.load(f"{REPO}@v9")
     there = (
@@ -49,17 +51,17 @@ def test_no_such_revision_type_or_file(repo: Repo) -> None:
         llamacy.load(f"{REPO}/none.gguf")
 
 
-def test_an_unclear_name(repo: Repo, model: bytes) -> None:
+def test_an_ambiguous_name_is_refused(repo: Repo, model: bytes) -> None:
     repo.files["other-Q4_K_M.gguf"] = model
     names = f"{REPO}/other-Q4_K_M.gguf, {REPO}/{FILE}"
     for name in (REPO, f"{REPO}:Q4_K_M"):
         with pytest.raises(llamacy.ArgumentError, match=names):
             llamacy.load(name)
     assert locate(f"{REPO}:{FILE}").name == FILE
-    assert locate(f"{REPO}:Q4_K_M").name == FILE  # of those that are here
+    assert locate(f"{REPO}:Q4_K_M").name == FILE  # the models that are here
 
 
-def test_no_gguf_file(hub: HubServer) -> None:
+def test_a_repository_without_a_model_is_unsupported(hub: HubServer) -> None:
     hub.repos[REPO] = Repo({"pytorch_model.bin": b"", "config.json": b"{}"})
     with pytest.raises(llamacy.UnsupportedError) as caught:
         llamacy.load(f"{REPO}:Q8_0")
@@ -67,7 +69,7 @@ def test_no_gguf_file(hub: HubServer) -> None:
 
 
 @pytest.mark.parametrize("gated", [True, False])
-def test_a_token_is_needed(
+def test_a_gated_repository_needs_a_token(
     repo: Repo, hub: HubServer, gated: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repo.token, repo.gated = "hf_right", gated
@@ -82,17 +84,19 @@ def test_a_token_is_needed(
     assert hub.transfers(FILE)[0].token == "hf_right"
 
 
-def test_a_hub_that_cannot_be_reached(repo: Repo, hub: HubServer) -> None:
+def test_an_unreachable_hub_is_a_connection_error(repo: Repo, hub: HubServer) -> None:
     llamacy.pull(f"{REPO}:Q8_0")
     hub.stop()
-    message = f"cannot get it from {hub.url}: .*; in the cache: {REPO}:Q8_0$"
+    message = f"cannot be downloaded from {hub.url}: .*; in the cache: {REPO}:Q8_0$"
     with pytest.raises(llamacy.HubConnectionError, match=message):
         llamacy.load(f"{REPO}:Q4_K_M")
     with pytest.raises(ConnectionError):
         llamacy.pull(f"{REPO}:Q8_0")
 
 
-def test_offline(repo: Repo, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_downloads_nothing(
+    repo: Repo, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = llamacy.pull(f"{REPO}:Q8_0")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     n_asked = len(hub.requests)
@@ -107,14 +111,16 @@ def test_a_transfer_that_breaks_leaves_nothing(
     repo: Repo, hub: HubServer, cache: Path
 ) -> None:
     hub.cuts[FILE] = [-100_000]
-    with pytest.raises(llamacy.HubConnectionError, match=f"{REPO}: cannot get it"):
+    with pytest.raises(
+        llamacy.HubConnectionError, match=f"{REPO}: cannot be downloaded"
+    ):
         llamacy.load(REPO)
     assert nothing_is_left(cache)
     assert locate(REPO).stat().st_size == len(repo.files[FILE])
 
 
 @pytest.mark.parametrize("difference", [-5, 5])
-def test_a_file_of_another_size_than_announced(
+def test_a_file_of_another_size_than_announced_is_refused(
     repo: Repo, cache: Path, difference: int
 ) -> None:
     repo.announced[FILE] = len(repo.files[FILE]) + difference
@@ -123,7 +129,7 @@ def test_a_file_of_another_size_than_announced(
     assert nothing_is_left(cache)
 
 
-def test_a_file_of_another_size_than_listed(
+def test_a_file_of_another_size_than_listed_is_refused(
     repo: Repo, hub: HubServer, cache: Path
 ) -> None:
     repo.listed[FILE] = 1234
@@ -132,14 +138,14 @@ def test_a_file_of_another_size_than_listed(
     assert nothing_is_left(cache)
 
 
-def test_a_full_disk(repo: Repo, cache: Path) -> None:
+def test_a_full_disk_is_noticed_before_the_download(repo: Repo, cache: Path) -> None:
     repo.listed[FILE] = 1 << 60
     with pytest.raises(llamacy.ModelFileError, match=f"{1 << 60} bytes wanted, "):
         llamacy.load(REPO)
     assert nothing_is_left(cache)
 
 
-def test_a_folder_that_cannot_be_written(repo: Repo, cache: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_an_error(repo: Repo, cache: Path) -> None:
     cache.parent.mkdir(exist_ok=True)
     cache.write_text("a file")
     with pytest.raises(llamacy.ModelFileError, match="cache"):
@@ -147,7 +153,7 @@ def test_a_folder_that_cannot_be_written(repo: Repo, cache: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
-def test_a_write_that_fails(repo: Repo, hub: HubServer, cache: Path) -> None:
+def test_a_failed_write_leaves_nothing(repo: Repo, hub: HubServer, cache: Path) -> None:
     code = (
         "import resource, llamacy\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
@@ -172,13 +178,15 @@ def test_a_write_that_fails(repo: Repo, hub: HubServer, cache: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "status"), [(b"<html>", 200), (b"{}", 200), (b"[]", 200), (b"", 503)]
 )
-def test_what_is_no_hub(hub: HubServer, repo: Repo, body: bytes, status: int) -> None:
+def test_a_server_that_is_not_a_hub_is_an_error(
+    hub: HubServer, repo: Repo, body: bytes, status: int
+) -> None:
     hub.answer = (status, body)
     with pytest.raises(llamacy.HubError):
         llamacy.load(REPO)
 
 
-def test_hostile_names_of_files_are_not_seen(hub: HubServer) -> None:
+def test_hostile_file_names_are_ignored(hub: HubServer) -> None:
     hub.repos[REPO] = Repo(
         {
             "../../evil-Q4_K_M.gguf": b"evil",
@@ -191,7 +199,7 @@ def test_hostile_names_of_files_are_not_seen(hub: HubServer) -> None:
         llamacy.load(REPO)
 
 
-def test_a_transfer_is_logged_and_says_nothing(
+def test_a_download_is_logged_and_prints_nothing(
     repo: Repo, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level(logging.INFO, logger="llamacy"):

@@ -1,4 +1,4 @@
-"""Repositories that are folders of safetensors, from a hub on this machine."""
+"""Repositories that are folders of safetensors, from a local hub."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Files = dict[str, bytes]
 
 @pytest.fixture(scope="session")
 def folder_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Files]:
-    """Files of the babbling model, in so many of safetensors."""
+    """Return the files of the babbling model, with `n_files` of safetensors."""
 
     def read(n_files: int) -> Files:
         folder = write_babble(tmp_path_factory.mktemp("folder"), n_files=n_files)
@@ -36,26 +36,26 @@ def folder_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Fi
 
 @pytest.fixture
 def whole(hub: HubServer, folder_files: Callable[[int], Files]) -> Repo:
-    """A repository with all weights in one file, and what lies beside them."""
+    """A repository with all weights in one file, and the usual other files."""
     hub.repos[REPO] = Repo({**folder_files(1), **OTHER})
     return hub.repos[REPO]
 
 
 @pytest.fixture
 def sharded(hub: HubServer, folder_files: Callable[[int], Files]) -> Repo:
-    """The same in three."""
+    """A repository with the weights in three files."""
     hub.repos[REPO] = Repo({**folder_files(3), **OTHER})
     return hub.repos[REPO]
 
 
 def transferred(hub: HubServer) -> list[str]:
-    """The safetensors that were asked for so far."""
+    """Return the safetensors requested so far."""
     paths = [one.path for one in hub.requests if one.method == "GET"]
     names = [path.rpartition("/")[2] for path in paths]
     return [name for name in names if name.endswith(".safetensors")]
 
 
-def test_a_name_is_loaded(hub: HubServer, whole: Repo) -> None:
+def test_a_folder_is_loaded_by_name(hub: HubServer, whole: Repo) -> None:
     with llamacy.load(REPO) as model:
         assert model.config.name == "babble"
         assert model.generate("ba be", max_tokens=2).tokens
@@ -68,7 +68,9 @@ def test_a_name_is_loaded(hub: HubServer, whole: Repo) -> None:
     assert locate(f"{REPO}@main") == locate(f"{REPO}@{whole.commit[:8]}") == path
 
 
-def test_all_files_that_the_index_lists(hub: HubServer, sharded: Repo) -> None:
+def test_all_files_that_the_index_lists_are_downloaded(
+    hub: HubServer, sharded: Repo
+) -> None:
     sharded.files["model-00004-of-00003.safetensors"] = b"of no model"
     shares: list[float] = []
     path = llamacy.pull(REPO, progress=shares.append)
@@ -84,7 +86,7 @@ def test_all_files_that_the_index_lists(hub: HubServer, sharded: Repo) -> None:
 
 
 @pytest.mark.parametrize("tag", ["q8_0", "Q8_0"])
-def test_a_type_is_what_weights_become(whole: Repo, tag: str) -> None:
+def test_a_type_in_the_name_quantises_the_weights(whole: Repo, tag: str) -> None:
     name = f"{REPO}:{tag}"
     path = llamacy.pull(name)
     assert path == locate(REPO)
@@ -103,7 +105,7 @@ def test_a_type_is_what_weights_become(whole: Repo, tag: str) -> None:
         llamacy.load(name, quantize="Q4_0")
 
 
-def test_files_are_written_from_names(whole: Repo, tmp_path: Path) -> None:
+def test_quantize_and_convert_accept_names(whole: Repo, tmp_path: Path) -> None:
     done = llamacy.convert(f"{REPO}:Q8_0", tmp_path / "a.gguf")
     assert done.tensor_types == {"Q8_0": 30, "F32": 9}
     assert set(llamacy.convert(REPO, tmp_path / "b.gguf").tensor_types) == {"F32"}
@@ -115,7 +117,7 @@ def test_files_are_written_from_names(whole: Repo, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_cached", [False, True])
-def test_a_type_that_nothing_can_become(
+def test_a_type_that_cannot_be_written_is_refused(
     hub: HubServer, whole: Repo, is_cached: bool
 ) -> None:
     if is_cached:
@@ -129,9 +131,7 @@ def test_a_type_that_nothing_can_become(
     assert len(transferred(hub)) == n_requests
 
 
-def test_a_transfer_that_breaks_off_leaves_no_model(
-    hub: HubServer, sharded: Repo
-) -> None:
+def test_a_broken_download_leaves_no_model(hub: HubServer, sharded: Repo) -> None:
     hub.cuts[SHARDS[1]] = [-1000]
     with pytest.raises(llamacy.HubConnectionError, match="in the cache: none"):
         llamacy.pull(REPO)
@@ -143,7 +143,7 @@ def test_a_transfer_that_breaks_off_leaves_no_model(
     assert [model.path for model in llamacy.cached_models()] == [path]
 
 
-def test_a_transfer_goes_on_where_it_was_cut(hub: HubServer, sharded: Repo) -> None:
+def test_a_broken_download_resumes(hub: HubServer, sharded: Repo) -> None:
     hub.cuts[SHARDS[2]] = [len(sharded.files[SHARDS[2]]) // 2]
     path = llamacy.pull(REPO)
     assert (path / SHARDS[2]).read_bytes() == sharded.files[SHARDS[2]]
@@ -151,16 +151,22 @@ def test_a_transfer_goes_on_where_it_was_cut(hub: HubServer, sharded: Repo) -> N
     assert (first.range is None, second.range is None) == (True, False)
 
 
-def test_a_file_that_the_repository_lacks(hub: HubServer, sharded: Repo) -> None:
+def test_a_file_missing_in_the_repository_is_named(
+    hub: HubServer, sharded: Repo
+) -> None:
     del sharded.files[SHARDS[1]]
-    with pytest.raises(llamacy.HubNotFoundError, match=f"has not: {SHARDS[1]}$"):
+    with pytest.raises(
+        llamacy.HubNotFoundError, match=f"not in the repository: {SHARDS[1]}$"
+    ):
         llamacy.load(REPO)
     assert transferred(hub) == []
     assert llamacy.cached_models() == []
 
 
 @pytest.mark.parametrize("lost", [SHARDS[1], "config.json", INDEX])
-def test_a_file_that_the_cache_lacks(hub: HubServer, sharded: Repo, lost: str) -> None:
+def test_a_file_missing_in_the_cache_is_downloaded(
+    hub: HubServer, sharded: Repo, lost: str
+) -> None:
     path = llamacy.pull(REPO)
     (path / lost).unlink()
     assert llamacy.cached_models() == []
@@ -172,9 +178,7 @@ def test_a_file_that_the_cache_lacks(hub: HubServer, sharded: Repo, lost: str) -
         llamacy.load(REPO)
 
 
-def test_an_update_that_fails_leaves_what_was_there(
-    hub: HubServer, sharded: Repo
-) -> None:
+def test_a_failed_update_leaves_the_old_version(hub: HubServer, sharded: Repo) -> None:
     old = llamacy.pull(REPO)
     sharded.files[SHARDS[0]] += b" "
     hub.cuts[SHARDS[0]] = [-10]
@@ -193,7 +197,7 @@ def test_an_update_that_fails_leaves_what_was_there(
         (INDEX, {"weight_map": 3}, "weight_map"),
     ],
 )
-def test_what_cannot_be_run_is_not_fetched(
+def test_an_unsupported_model_is_refused_before_the_download(
     hub: HubServer, sharded: Repo, name: str, changes: dict[str, object], message: str
 ) -> None:
     values = json.loads(sharded.files[name]) | changes
@@ -204,7 +208,7 @@ def test_what_cannot_be_run_is_not_fetched(
     assert llamacy.cached_models() == []
 
 
-def test_gguf_files_are_what_is_meant(
+def test_gguf_files_take_precedence_over_safetensors(
     hub: HubServer, whole: Repo, model: bytes
 ) -> None:
     whole.files["babble-Q8_0.gguf"] = model
@@ -215,14 +219,16 @@ def test_gguf_files_are_what_is_meant(
         llamacy.load(f"{REPO}:Q4_0")
 
 
-def test_neither(hub: HubServer, whole: Repo) -> None:
+def test_a_repository_with_neither_format_is_unsupported(
+    hub: HubServer, whole: Repo
+) -> None:
     del whole.files["config.json"]
     wanted = "wanted a GGUF file, or config.json and safetensors"
     with pytest.raises(llamacy.UnsupportedError, match=wanted):
         llamacy.load(REPO)
 
 
-def test_they_are_listed_and_removed(
+def test_cached_folders_are_listed_and_removed(
     hub: HubServer, sharded: Repo, cache: Path, model: bytes
 ) -> None:
     hub.repos["user/gguf"] = Repo({"tiny-Q8_0.gguf": model})
@@ -240,10 +246,13 @@ def test_they_are_listed_and_removed(
     assert llamacy.cached_models() == [second]
 
 
-def test_what_is_no_model_is_not_listed(hub: HubServer, whole: Repo) -> None:
+def test_incomplete_or_unsupported_folders_are_not_listed(
+    hub: HubServer, whole: Repo
+) -> None:
     path = llamacy.pull(REPO)
     config = json.loads((path / "config.json").read_text())
-    config["architectures"] = ["BertModel"]  # of another program's, in the same cache
+    # as another program would download it into the same cache
+    config["architectures"] = ["BertModel"]
     (path / "config.json").unlink()
     (path / "config.json").write_text(json.dumps(config))
     assert llamacy.cached_models() == []

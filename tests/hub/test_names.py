@@ -1,4 +1,4 @@
-"""Names of models on the hub, and what is none."""
+"""Names of models on the hub, and strings that are not names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
         ("user/repo.gguf:Q8_0", HubName("user/repo.gguf", variant="Q8_0")),
     ],
 )
-def test_a_name(text: str, name: HubName) -> None:
+def test_a_valid_name_is_split_into_its_parts(text: str, name: HubName) -> None:
     assert parse_name(text) == name
     assert parse_name(str(name)) == name or text.startswith("hf://")
 
@@ -43,28 +43,58 @@ def test_a_name(text: str, name: HubName) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "demo", "model.gguf", "./model.gguf", "./user/repo", "../user/repo"),
-        *("/user/repo", "~/user/repo", "models/7b.gguf", "models/7B.GGUF"),
-        *("C:/models/7b.gguf", r"C:\models\7b.gguf", r"models\7b.gguf"),
-        *("user/", "/repo", "user//repo", "user/.repo", "-user/repo", "us er/repo"),
-        *("user/re..po", "user/re--po", "user/repo.git", "üser/repo"),
-        *("models/llama/7b.bin", "models/llama/", "user/repo/../../x.gguf"),
-        *("http://example.org/7b.gguf", "user/repo\n"),
+        "",
+        "demo",
+        "model.gguf",
+        "./model.gguf",
+        "./user/repo",
+        "../user/repo",
+        "/user/repo",
+        "~/user/repo",
+        "models/7b.gguf",
+        "models/7B.GGUF",
+        "C:/models/7b.gguf",
+        r"C:\models\7b.gguf",
+        r"models\7b.gguf",
+        "user/",
+        "/repo",
+        "user//repo",
+        "user/.repo",
+        "-user/repo",
+        "us er/repo",
+        "user/re..po",
+        "user/re--po",
+        "user/repo.git",
+        "üser/repo",
+        "models/llama/7b.bin",
+        "models/llama/",
+        "user/repo/../../x.gguf",
+        "http://example.org/7b.gguf",
+        "user/repo\n",
     ],
 )
-def test_no_name(text: str) -> None:
+def test_an_invalid_name_is_refused(text: str) -> None:
     assert parse_name(text) is None
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        *("user/repo:", "user/repo@", "user/repo:Q4 K", "user/repo:Q4_K_M@v1"),
-        *("user/repo@../../x:Q8_0", "user/repo@v1/x.bin", "user/repo:../x.gguf"),
-        *("hf://repo", "hf://user/repo/", "hf://a/b/c.bin", "user/repo@v1:x\\y.gguf"),
-        *("user/repo:a:b.gguf", "user/repo@x\x1b[0m"),
+        "user/repo:",
+        "user/repo@",
+        "user/repo:Q4 K",
+        "user/repo:Q4_K_M@v1",
+        "user/repo@../../x:Q8_0",
+        "user/repo@v1/x.bin",
+        "user/repo:../x.gguf",
+        "hf://repo",
+        "hf://user/repo/",
+        "hf://a/b/c.bin",
+        "user/repo@v1:x\\y.gguf",
+        "user/repo:a:b.gguf",
+        "user/repo@x\x1b[0m",
     ],
 )
-def test_what_is_neither_a_name_nor_a_path(text: str) -> None:
+def test_a_string_that_is_neither_name_nor_path_is_refused(text: str) -> None:
     with pytest.raises(llamacy.ArgumentError, match="wanted a path or a name like"):
         parse_name(text)

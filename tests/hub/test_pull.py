@@ -1,4 +1,4 @@
-"""Models by name, from a hub on this machine."""
+"""Models by name, from a local hub."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import llamacy
 from llamacy.model_files.sources import locate
 
 
-def test_a_name_is_loaded(repo: Repo, cache: Path, model: bytes) -> None:
+def test_a_model_is_loaded_by_name(repo: Repo, cache: Path, model: bytes) -> None:
     with llamacy.load(REPO) as loaded:
         assert loaded.generate("Once", max_tokens=2).tokens
     (snapshot,) = (cache / "models--user--tiny-GGUF/snapshots").iterdir()
@@ -23,7 +23,9 @@ def test_a_name_is_loaded(repo: Repo, cache: Path, model: bytes) -> None:
     assert (snapshot / "tiny-Q4_K_M.gguf").read_bytes() == model
 
 
-def test_what_is_cached_asks_nobody(hub: HubServer, repo: Repo) -> None:
+def test_a_cached_model_is_loaded_without_asking_the_hub(
+    hub: HubServer, repo: Repo
+) -> None:
     first = llamacy.pull(f"{REPO}:q8_0")
     assert first.name == "tiny-q8_0.gguf"
     hub.stop()
@@ -35,7 +37,9 @@ def test_what_is_cached_asks_nobody(hub: HubServer, repo: Repo) -> None:
     assert len(hub.requests) == asked
 
 
-def test_a_cached_model_needs_none_of_the_slow_imports(repo: Repo, cache: Path) -> None:
+def test_loading_a_cached_model_imports_no_slow_modules(
+    repo: Repo, cache: Path
+) -> None:
     path = llamacy.pull(REPO)
     code = (
         "import sys; from llamacy.model_files.sources import locate\n"
@@ -56,7 +60,7 @@ def test_a_cached_model_needs_none_of_the_slow_imports(repo: Repo, cache: Path) 
     assert (done.stdout, done.stderr) == (f"{path}\n", "")
 
 
-def test_a_path_that_exists_is_that_path(
+def test_an_existing_path_is_not_a_name(
     hub: HubServer, repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -71,7 +75,7 @@ def test_a_path_that_exists_is_that_path(
         llamacy.load("./user/none")
 
 
-def test_all_of_a_split_model_is_fetched(
+def test_all_files_of_a_split_model_are_downloaded(
     hub: HubServer, cache: Path, split: dict[str, bytes]
 ) -> None:
     assert len(split) >= 3
@@ -84,14 +88,14 @@ def test_all_of_a_split_model_is_fetched(
     assert shares.index(1.0) == len(shares) - 1
     with llamacy.load(REPO) as loaded:
         assert loaded.generate("Once", max_tokens=2).tokens
-    # A split that lacks a part is no model.
+    # a split that lacks a part is not a model
     (path.parent / f"tiny-Q8_0-00002-of-{len(split):05}.gguf").unlink()
     hub.stop()
     with pytest.raises(llamacy.HubConnectionError, match="in the cache: none"):
         llamacy.load(REPO)
 
 
-def test_a_newer_version_is_fetched_when_asked_for(
+def test_pull_downloads_a_newer_version(
     hub: HubServer, repo: Repo, model: bytes
 ) -> None:
     old = llamacy.pull(REPO)
@@ -107,7 +111,7 @@ def test_a_newer_version_is_fetched_when_asked_for(
     assert len(hub.transfers("tiny-Q4_K_M.gguf")) == 2
 
 
-def test_an_update_that_fails_leaves_what_was_there(
+def test_a_failed_update_leaves_the_old_version(
     hub: HubServer, repo: Repo, model: bytes
 ) -> None:
     old = llamacy.pull(REPO)
@@ -118,9 +122,7 @@ def test_an_update_that_fails_leaves_what_was_there(
     assert locate(REPO) == old
 
 
-def test_a_transfer_goes_on_where_it_was_cut(
-    hub: HubServer, repo: Repo, model: bytes
-) -> None:
+def test_a_broken_download_resumes(hub: HubServer, repo: Repo, model: bytes) -> None:
     hub.cuts["tiny-Q4_K_M.gguf"] = [len(model) // 2]
     shares: list[float] = []
     assert llamacy.pull(REPO, progress=shares.append).read_bytes() == model
@@ -132,7 +134,7 @@ def test_a_transfer_goes_on_where_it_was_cut(
     assert shares[-1] == 1.0
 
 
-def test_a_damaged_file_is_fetched_again(
+def test_a_damaged_file_is_downloaded_again(
     hub: HubServer, repo: Repo, model: bytes
 ) -> None:
     path = llamacy.pull(REPO)
@@ -143,7 +145,9 @@ def test_a_damaged_file_is_fetched_again(
     assert path.read_bytes() == model
 
 
-def test_what_watches_may_end_it(hub: HubServer, repo: Repo, cache: Path) -> None:
+def test_a_progress_callback_may_end_the_download(
+    hub: HubServer, repo: Repo, cache: Path
+) -> None:
     class Enough(Exception):
         pass
 
@@ -157,7 +161,7 @@ def test_what_watches_may_end_it(hub: HubServer, repo: Repo, cache: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["model.gguf", "./user/repo", "user/repo:", 7])
-def test_what_is_no_name(hub: HubServer, name: object) -> None:
+def test_an_invalid_name_cannot_be_pulled(hub: HubServer, name: object) -> None:
     with pytest.raises(llamacy.ArgumentError, match="wanted"):
         llamacy.pull(name)  # type: ignore[arg-type]
     with pytest.raises(llamacy.ArgumentError, match="wanted"):

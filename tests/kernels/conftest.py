@@ -17,6 +17,7 @@ from llamacy.ggml.types import GGMLType, dequantize
 from llamacy.kernels.levels import Level
 from llamacy.kernels.packing.matrices import PackedMatrix, pack, packed_bytes
 from llamacy.ops.plan.runtime import Program
+from llamacy.ops.plan.step import Step
 
 Array = NDArray[np.float32]
 
@@ -142,9 +143,9 @@ class Steps:
         self.has_bf16 = has_bf16(level.name)
         self.table = kernels.load(level.name).table
 
-    def program(self, n_threads: int = 1, head_dim: int = 16) -> Program:
+    def program(self, n_threads: int = 1) -> Program:
         """Return a program without steps."""
-        return Program(self.table, n_threads, "f32", 1, 1, head_dim)
+        return Program(self.table, n_threads)
 
     def run(
         self,
@@ -173,7 +174,7 @@ class Steps:
         k = weight.shape[1]
         y = buffer_of(np.zeros((len(tokens), k), np.float32))
         program = self.program()
-        program.embedding(weight, y)
+        program.add(Step("embedding", {}, {"y": y}, {"weight": weight}))
         self.run(program, len(tokens), tokens=np.asarray(tokens, np.int32))
         return y[:, :k]
 
@@ -197,11 +198,18 @@ class Steps:
         prepared = None
         if any(reads):
             prepared = np.full(program.prepared_bytes(k, m), 0xA5, np.uint8)
-            program.prepare(x, k, prepared)
-        program.linear(
-            form, weight.packed, bias, x, prepared, y,
-            weight2.packed if weight2 else None, bias2, waits=True,
-        )  # fmt: skip
+            program.add(Step("prepare", {"x": x}, {"prepared": prepared}, {"n": k}))
+        step = Step.of(
+            "linear",
+            {"x": x, "prepared": prepared},
+            {"y": y},
+            form=form,
+            weight=weight.packed,
+            bias=bias,
+            weight2=weight2.packed if weight2 else None,
+            bias2=bias2,
+        )
+        program.add(step, waits=True)
         self.run(program, m, n_threads)
         assert np.isnan(y[:, n:]).all(), "wrote past the end of its rows"
         return y[:, :n]

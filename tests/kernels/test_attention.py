@@ -9,8 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.ops.plan.runtime import Program
-from llamacy.ops.plan.steps import MAX_RUN, PAGE
-from llamacy.ops.state.pages import PagedSequence, PagePool
+from llamacy.ops.plan.step import Step
+from llamacy.ops.plan.steps import MAX_RUN
+from llamacy.ops.state.kv_pages import PAGE
+from llamacy.ops.state.layout import StateSlot
+from llamacy.ops.state.pages import PagePool
+from llamacy.ops.state.sequence import PagedSequence
+from llamacy.ops.state.specs import KeyValues
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Array, Steps
@@ -56,18 +61,10 @@ class Cache:
         self.tolerance = TOLERANCE[self._kv_type]
         if self.rounds:
             self.tolerance = max(self.tolerance, BF16_TOLERANCE)
-        self.pool = PagePool(PAGE, N_LAYER * self._make().layer_bytes)
-
-    def _make(self) -> Program:
-        return Program(
-            self._table,
-            self.n_threads,
-            self._kv_type,
-            self.n_head,
-            self.n_head_kv,
-            self.head_dim,
-            self.value_dim,
-        )
+        spec = KeyValues(1, n_head_kv, head_dim, self.value_dim)
+        layer_bytes = spec.page_bytes(self._kv_type)
+        self.slot = StateSlot(spec, self._kv_type, layer_bytes)
+        self.pool = PagePool(PAGE, N_LAYER * layer_bytes)
 
     def rows(self, m: int, seed: int = 0) -> tuple[Array, Array, Array]:
         """Random queries, keys and values of m tokens."""
@@ -93,13 +90,26 @@ class Cache:
         )
         width = self.n_head * self.value_dim
         y = np.full((first, -(-width // 16) * 16), np.nan, np.float32)
-        program = self._make()
-        program.append(1, queries, keys, values, None, None)
-        scale = self.head_dim**-0.5
-        program.attention(
-            1, scale, queries, y, window=self.window, softcap=self.softcap,
-            sinks=self.sinks, may_round=self._may_round, waits=True,
-        )  # fmt: skip
+        program = Program(self._table, self.n_threads)
+        append = Step.of(
+            "append",
+            {"v": values},
+            {"q": queries, "k": keys, "state": self.slot},
+            n_head=self.n_head,
+        )
+        attention = Step.of(
+            "attention",
+            {"q": queries, "state": self.slot},
+            {"y": y},
+            n_head=self.n_head,
+            scale=self.head_dim**-0.5,
+            window=self.window,
+            softcap=self.softcap,
+            sinks=self.sinks,
+            may_round=self._may_round,
+        )
+        program.add(append)
+        program.add(attention, waits=True)
         program.run(
             np.zeros(first, np.int32),
             np.zeros(first, np.int32),
@@ -201,12 +211,9 @@ def test_windows_over_keys_and_values_of_different_sizes(
 
 
 @pytest.mark.parametrize("kv_type", TOLERANCE)
-def test_a_page_has_room_for_keys_and_values_of_their_sizes(
-    steps: Steps, kv_type: str
-) -> None:
+def test_a_page_has_room_for_keys_and_values_of_their_sizes(kv_type: str) -> None:
     per_token = {"f32": 4 * 80, "f16": 2 * 80, "q8_0": 80 + 4 * (2 + 1)}[kv_type]
-    program = Program(steps.table, 1, kv_type, 4, 2, 48, 32)
-    assert program.layer_bytes == 2 * PAGE * per_token
+    assert KeyValues(0, 2, 48, 32).page_bytes(kv_type) == 2 * PAGE * per_token
 
 
 @each_kv_type

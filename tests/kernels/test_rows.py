@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 
 from llamacy.config import RopeConfig
 from llamacy.ops.plan.runtime import Program
-from llamacy.ops.plan.steps import PAGE
+from llamacy.ops.plan.step import Step
 from llamacy.ops.rope import Rope
-from llamacy.ops.state.pages import PagedSequence, PagePool
+from llamacy.ops.state.kv_pages import PAGE
+from llamacy.ops.state.layout import StateSlot
+from llamacy.ops.state.pages import PagePool
+from llamacy.ops.state.sequence import PagedSequence
+from llamacy.ops.state.specs import KeyValues
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Array, Matrix, Steps
@@ -35,7 +39,8 @@ def rms_norm(steps: Steps, x: Array, weight: Array, eps: float) -> Array:
     n = len(weight)
     x, y = whole(x), np.full_like(whole(x), 7)
     program = steps.program()
-    program.rms_norm(x, weight, eps, y)
+    constants = {"weight": weight, "eps": eps, "n_parts": 1}
+    program.add(Step("rms_norm", {"x": x}, {"y": y}, constants))
     steps.run(program, len(x))
     assert (y[:, n:] == 7).all(), "wrote past the end of its rows"
     return y[:, :n]
@@ -56,7 +61,8 @@ def test_rms_norm(steps: Steps, eps: float) -> None:
 def test_rms_norm_of_heads(steps: Steps, width: int) -> None:
     x, weight = 3 * noise(5, 4 * width), noise(width, seed=1)
     y, program = np.zeros_like(x), steps.program()
-    program.rms_norm(x, weight, 1e-5, y, n_parts=4)
+    constants = {"weight": weight, "eps": 1e-5, "n_parts": 4}
+    program.add(Step("rms_norm", {"x": x}, {"y": y}, constants))
     steps.run(program, 5)
     for head in range(4):
         part = slice(head * width, (head + 1) * width)
@@ -77,7 +83,7 @@ def test_rms_norm_of_zeros_and_of_what_is_not_finite(steps: Steps) -> None:
 
 def elementwise(steps: Steps, name: str, x: Array, y: Array) -> Array:
     program, z = steps.program(), np.zeros_like(x)
-    getattr(program, name)(x, y, z)
+    program.add(Step(name, {"x": x, "y": y}, {"z": z}))
     steps.run(program, len(x))
     return z
 
@@ -125,11 +131,12 @@ def test_gelu_at_its_ends(steps: Steps) -> None:
 def pointwise(steps: Steps, name: str, x: Array, constant: float) -> Array:
     n = x.shape[1]
     x, y = whole(x), np.full_like(whole(x), 7)
-    program = steps.program()
-    getattr(program, name)(x, n, constant, y)
+    program, in_place = steps.program(), steps.program()
+    constants = {"n": n, "constant": constant}
+    program.add(Step(name, {"x": x}, {"y": y}, constants))
     steps.run(program, len(x))
     assert (y[:, n:] == 7).all(), "wrote past the end of its rows"
-    getattr(in_place := steps.program(), name)(x, n, constant, x)
+    in_place.add(Step(name, {"x": x}, {"y": x}, constants))
     steps.run(in_place, len(x))
     np.testing.assert_array_equal(x[:, :n], y[:, :n])
     return y[:, :n]
@@ -181,7 +188,8 @@ def test_sigmoid_gate(steps: Steps, n: int) -> None:
         x, w, y = noise(6, k), noise(k, seed=1), noise(6, n, seed=2)
         x[0], x[1] = 1e3 * w, -1e3 * w  # as good as open and shut
         z, program = np.full_like(whole(y), 7), steps.program()
-        program.sigmoid_gate(whole(x), w, whole(y), n, z)
+        operands = {"x": whole(x), "y": whole(y)}
+        program.add(Step("sigmoid_gate", operands, {"z": z}, {"weight": w, "n": n}))
         steps.run(program, 6)
         assert (z[:, n:] == 7).all(), "wrote past the end of its rows"
         with np.errstate(over="ignore"):
@@ -193,7 +201,7 @@ def test_wanted_rows(steps: Steps) -> None:
     x = noise(9, 48)
     for rows in ([8], [0, 3, 4], [5, 5, 1], list(range(9))):
         program, y = steps.program(2), np.zeros_like(x)
-        program.wanted(x, y)
+        program.add(Step("wanted", {"x": x}, {"y": y}, of_wanted=True))
         steps.run(program, 9, 2, wanted=np.asarray(rows, np.int32))
         np.testing.assert_array_equal(y[: len(rows)], x[rows])
         assert not y[len(rows) :].any()
@@ -207,16 +215,21 @@ def rotate(
 ) -> tuple[Array, Array]:
     """Rotated copies of q (M, 3 heads) and k (M, 1 head); one sequence a row."""
     m, d = len(q), rope.head_dim
-    program = Program(steps.table, 2, "f32", 3, 1, d)
-    pool = PagePool(PAGE, program.layer_bytes)
+    program = Program(steps.table, 2)
+    slot = StateSlot(KeyValues(0, 1, d, d), "f32", 0)
+    pool = PagePool(PAGE, slot.spec.page_bytes("f32"))
     sequence = PagedSequence(pool)
     sequence.reserve(int(positions.max()) + 1)
     q, k, table = whole(q), whole(k), np.zeros((m, 2 * d), np.float32)
-    program.rope_table(rope.angles, d, rope.half, rope.magnitude, table)
-    program.append(
-        0, q, k, whole(noise(m, d)), table, table,
-        q_half=rope.half, k_half=rope.half, waits=True,
-    )  # fmt: skip
+    constants = {"angles": rope.angles, "magnitude": rope.magnitude}
+    constants |= {"head_dim": d, "half": rope.half}
+    program.add(Step("rope_table", {}, {"table": table}, constants))
+    reads = {"v": whole(noise(m, d)), "q_table": table, "k_table": table}
+    halves = {"q_half": rope.half, "k_half": rope.half}
+    append = Step(
+        "append", reads, {"q": q, "k": k, "state": slot}, halves | {"n_head": 3}
+    )
+    program.add(append, waits=True)
     runs = [(row, 1, position) for row, position in enumerate(positions)]
     program.run(
         np.zeros(m, np.int32),

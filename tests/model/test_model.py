@@ -1,4 +1,4 @@
-"""A model as a script has it: loaded, asked, closed, forgotten."""
+"""A model as a script uses it: loaded, asked, closed, garbage-collected."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def model(path: Path) -> Iterator[Model]:
         yield model
 
 
-def test_logits_are_the_golden_ones(path: Path, golden: dict[str, Any]) -> None:
+def test_logits_are_those_of_llama_cpp(path: Path, golden: dict[str, Any]) -> None:
     with llamacy.load(path, kv_type="f32") as model:
         logits = model.logits(golden["ids"].tolist())
     assert logits.dtype == np.float32
@@ -66,16 +66,22 @@ def test_the_context_is_never_cut_silently(
     assert "512" in caplog.text
 
 
-def test_bad_options_are_refused(model: Model, path: Path) -> None:
-    bad: dict[str, list[Any]] = {
-        "n_ctx": [0, -1, 1.5, True, 2**31, "8"],
-        "n_threads": [0, -2, 1.0, True, 10**6],
-        "kv_type": ["f8", None, 1],
-    }
-    for name, values in bad.items():
-        for value in values:
-            with pytest.raises(llamacy.ArgumentError, match=f"^{name}: wanted"):
-                llamacy.load(path, **{name: value})
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("n_ctx", value) for value in (0, -1, 1.5, True, 2**31, "8")),
+        *(("n_threads", value) for value in (0, -2, 1.0, True, 10**6)),
+        *(("kv_type", value) for value in ("f8", None, 1)),
+    ],
+)
+def test_invalid_options_of_load_are_refused_by_name(
+    path: Path, name: str, value: Any
+) -> None:
+    with pytest.raises(llamacy.ArgumentError, match=f"^{name}: wanted"):
+        llamacy.load(path, **{name: value})
+
+
+def test_invalid_arguments_are_refused_by_name(model: Model) -> None:
     with pytest.raises(llamacy.ArgumentError, match="^source: wanted a path"):
         llamacy.load(5)  # type: ignore[arg-type]
     with pytest.raises(llamacy.ArgumentError, match="^params: wanted"):
@@ -88,14 +94,19 @@ def test_bad_options_are_refused(model: Model, path: Path) -> None:
         model.tokenize("a", add_bos=1)  # type: ignore[arg-type]
     with pytest.raises(llamacy.ArgumentError, match="^parse_special: wanted True or"):
         model.tokenize("a", parse_special=None)  # type: ignore[arg-type]
-    for text in (None, b"a", [], [1.0]):
-        with pytest.raises(llamacy.ArgumentError, match="^text: wanted"):
-            model.score(text)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="temprature"):
         model.generate(PROMPT, temprature=1)  # type: ignore[call-overload]
 
 
-def test_what_cannot_be_called_is_no_progress(model: Model, path: Path) -> None:
+@pytest.mark.parametrize("text", [None, b"a", [], [1.0]])
+def test_score_refuses_values_that_are_not_texts_or_ids(
+    model: Model, text: Any
+) -> None:
+    with pytest.raises(llamacy.ArgumentError, match="^text: wanted"):
+        model.score(text)
+
+
+def test_progress_must_be_callable(model: Model, path: Path) -> None:
     bad: Any = 5
     match = "^progress: wanted a callable, found 5"
     with pytest.raises(llamacy.ArgumentError, match=match):
@@ -114,7 +125,7 @@ def test_what_cannot_be_called_is_no_progress(model: Model, path: Path) -> None:
         session.generate(PROMPT, max_tokens=1)
 
 
-def test_files_that_are_no_models(tmp_path: Path) -> None:
+def test_files_that_are_not_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(llamacy.ModelFileError) as info:
         llamacy.load(tmp_path / "none.gguf")
     assert isinstance(info.value, OSError)
@@ -126,7 +137,7 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
         llamacy.load(str(tmp_path / "text.gguf"))
 
 
-def test_a_closed_model_says_so(path: Path) -> None:
+def test_a_closed_model_raises_closed_error(path: Path) -> None:
     model = llamacy.load(path)
     stream = model.stream(PROMPT)
     next(stream)
@@ -149,7 +160,7 @@ def test_a_closed_model_says_so(path: Path) -> None:
             call()
 
 
-def test_a_forgotten_model_is_gone(path: Path) -> None:
+def test_a_garbage_collected_model_ends_its_thread(path: Path) -> None:
     model = llamacy.load(path)
     model.generate(PROMPT, max_tokens=2)
     watched = weakref.ref(model.executor)
@@ -158,7 +169,7 @@ def test_a_forgotten_model_is_gone(path: Path) -> None:
     assert watched() is None
 
 
-def test_an_error_does_not_keep_a_model(path: Path) -> None:
+def test_an_error_does_not_keep_a_model_alive(path: Path) -> None:
     def refuse(ids: object, logits: object) -> None:
         raise KeyError("mine")
 
@@ -222,7 +233,7 @@ def test_a_model_without_a_vocabulary_runs_on_ids(model: Model) -> None:
             call(PROMPT)
 
 
-def test_a_prompt_is_not_marked_as_ended(path: Path, model: Model) -> None:
+def test_no_end_of_text_token_is_added_to_a_prompt(path: Path, model: Model) -> None:
     from llamacy.formats.gguf.file import open_gguf
 
     with open_gguf(path) as file:
@@ -232,7 +243,9 @@ def test_a_prompt_is_not_marked_as_ended(path: Path, model: Model) -> None:
     assert ending.generate(PROMPT, max_tokens=1).usage.prompt_tokens == 5
 
 
-def test_tokens_and_text(model: Model, golden: dict[str, Any]) -> None:
+def test_tokenize_and_detokenize_are_inverse(
+    model: Model, golden: dict[str, Any]
+) -> None:
     assert model.tokenize(PROMPT) == golden["prompt_ids"].tolist()
     assert model.tokenize(PROMPT, add_bos=False) == golden["prompt_ids"].tolist()[1:]
     assert model.detokenize(model.tokenize(PROMPT)) == PROMPT
@@ -241,7 +254,7 @@ def test_tokens_and_text(model: Model, golden: dict[str, Any]) -> None:
         model.detokenize([N_VOCAB])
 
 
-def test_loading_reports_its_progress(path: Path) -> None:
+def test_loading_reports_progress_up_to_1(path: Path) -> None:
     shares: list[float] = []
     llamacy.load(path, progress=shares.append).close()
     assert shares == sorted(shares)
@@ -254,16 +267,18 @@ def test_the_model_describes_itself(model: Model) -> None:
         assert word in repr(model)
 
 
-def test_nothing_is_printed(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_loading_and_generating_print_nothing(
+    path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with llamacy.load(path, n_ctx=1000) as model:
         model.generate([PROMPT, "x"], max_tokens=3)
     assert capfd.readouterr() == ("", "")
 
 
-def test_unknown_family_is_refused_as_such(
+def test_an_unknown_family_is_refused_by_its_name(
     tmp_path: Path, write_gguf: Callable[..., Path]
 ) -> None:
-    """Whatever keys of its own it has: none of them is looked at."""
+    """None of its own keys is read."""
     path = write_gguf(tmp_path / "model.gguf", {"general.architecture": "mamba"}, {})
     with pytest.raises(
         llamacy.UnsupportedError,

@@ -1,4 +1,4 @@
-"""A folder of safetensors, loaded, converted and quantised: one model by all ways."""
+"""A folder of safetensors is the same model loaded, converted and quantised."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ def logits(source: Path, **options: Any) -> NDArray[np.float32]:
         return model.logits(model.tokenize(PROMPT))
 
 
-def test_a_folder_is_a_model(folder: Path, babble_model: Path) -> None:
-    """It does what the GGUF file with the same weights, in 8 bits, does."""
+def test_a_folder_of_safetensors_loads_as_a_model(
+    folder: Path, babble_model: Path
+) -> None:
+    """It gives almost the logits of the GGUF file with the same weights in 8 bits."""
     with llamacy.load(folder) as model, llamacy.load(babble_model) as other:
         assert model.path == str(folder)
         assert model.config.n_vocab == other.config.n_vocab
@@ -76,15 +78,17 @@ def test_metadata_have_the_types_that_llama_cpp_expects(
     new = gguf.GGUFReader(tmp_path / "new.gguf").fields
     for key, field in gguf.GGUFReader(babble_model).fields.items():
         if key not in ("general.name", "general.file_type"):
-            # chosen by that other writer, where more than one would do
+            # the other writer's choice, where more than one type would do
             assert new[key].types == field.types, key
             if not key.startswith("GGUF."):
                 assert new[key].contents() == field.contents(), key
 
 
 @pytest.mark.parametrize("name", ["Q4_0", "Q4_K_M"])
-def test_quantised_on_the_way_in(folder: Path, tmp_path: Path, name: str) -> None:
-    """The same to the bit as quantised to a file, by either way."""
+def test_a_folder_quantised_while_loading_equals_a_quantised_file(
+    folder: Path, tmp_path: Path, name: str
+) -> None:
+    """It has the same bits as a file that convert or quantize wrote."""
     paths = [tmp_path / f"{i}.gguf" for i in range(3)]
     llamacy.quantize(folder, paths[0], name)
     done = llamacy.convert(folder, paths[1], name.lower(), n_threads=1)
@@ -97,7 +101,7 @@ def test_quantised_on_the_way_in(folder: Path, tmp_path: Path, name: str) -> Non
     assert np.abs(want - logits(folder)).max() > 0
 
 
-def test_gguf_files_too_are_quantised_on_the_way_in(
+def test_a_gguf_file_can_be_quantised_while_loading(
     folder: Path, tmp_path: Path
 ) -> None:
     llamacy.convert(folder, tmp_path / "new.gguf")
@@ -106,8 +110,10 @@ def test_gguf_files_too_are_quantised_on_the_way_in(
     np.testing.assert_array_equal(got, logits(tmp_path / "small.gguf"))
 
 
-def test_one_tensor_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is quantised once, and its source's pages given back before the next."""
+def test_weights_are_quantised_one_tensor_at_a_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each tensor is quantised once, and its source's pages freed before the next."""
     steps: list[tuple[str, str]] = []
 
     def noted(name: str) -> None:
@@ -127,8 +133,10 @@ def test_one_tensor_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert steps == [(step, name) for name in names for step in ("fill", "release")]
 
 
-def test_sessions_are_of_one_type(folder: Path, tmp_path: Path) -> None:
-    """A session saved by the model in one type is none of it in another."""
+def test_a_session_does_not_load_in_a_model_of_another_type(
+    folder: Path, tmp_path: Path
+) -> None:
+    """A model quantised to another type has other keys and values."""
     with llamacy.load(folder, quantize="Q8_0") as model:
         session = model.session()
         session.feed(PROMPT)
@@ -138,10 +146,10 @@ def test_sessions_are_of_one_type(folder: Path, tmp_path: Path) -> None:
         model.load_session(tmp_path / "saved")
 
 
-# What goes wrong.
+# Errors.
 
 
-def test_arguments_that_cannot_be_meant(folder: Path, target: Path) -> None:
+def test_invalid_arguments_of_convert_are_refused(folder: Path, target: Path) -> None:
     with pytest.raises(llamacy.ArgumentError, match="quantize: wanted one of F32"):
         llamacy.load(folder, quantize="Q9")
     with pytest.raises(llamacy.ArgumentError, match="quantize: wanted one of F32"):
@@ -162,13 +170,13 @@ def test_arguments_that_cannot_be_meant(folder: Path, target: Path) -> None:
         llamacy.convert(target, target)
 
 
-def test_a_file_of_the_folder_is_not_the_folder(folder: Path) -> None:
+def test_a_file_of_a_folder_is_refused_as_a_model(folder: Path) -> None:
     with pytest.raises(llamacy.FormatError, match="name the folder that holds it"):
         llamacy.load(folder / "model-00001-of-00003.safetensors")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
-def test_weights_that_cannot_be_quantised(
+def test_weights_that_cannot_be_quantised_are_named(
     tmp_path: Path, target: Path, value: float
 ) -> None:
     folder = write_babble(tmp_path / "babble")
@@ -187,13 +195,15 @@ def test_weights_that_cannot_be_quantised(
         assert caught.value.path == str(folder)
 
 
-def test_what_is_no_model_is_not_converted(tmp_path: Path, target: Path) -> None:
+def test_files_that_are_not_models_are_not_converted(
+    tmp_path: Path, target: Path
+) -> None:
     folder = write_babble(tmp_path / "babble", config={"intermediate_size": 96})
     with pytest.raises(llamacy.FormatError, match=r"blk\.0\.ffn_gate\.weight: shape"):
         llamacy.convert(folder, target)
 
 
-def test_ctrl_c(folder: Path, target: Path) -> None:
+def test_ctrl_c_leaves_the_old_file(folder: Path, target: Path) -> None:
     def interrupt(share: float) -> None:
         if share > 0.5:
             raise KeyboardInterrupt
@@ -204,7 +214,7 @@ def test_ctrl_c(folder: Path, target: Path) -> None:
         llamacy.load(folder, quantize="Q8_0", progress=interrupt)
 
 
-def test_a_folder_of_an_unknown_family_is_refused_as_such(tmp_path: Path) -> None:
+def test_a_folder_of_an_unknown_family_is_refused_by_its_name(tmp_path: Path) -> None:
     folder = write_babble(tmp_path / "b", config={"architectures": ["NoSuchModel"]})
     with pytest.raises(llamacy.UnsupportedError, match="NoSuchModel"):
         llamacy.load(folder)

@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
-from llamacy.model.executors import Executor, load_executor
+from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.model_files.sources import locate
 from llamacy.ops.batch import Batch
 
-N_TASKS = 5  # of each kind
+N_TASKS = 5  # instructions of each kind
 STORIES = evaluate.stories(12, seed=77)
 TASKS = [
     task
     for kind in (*evaluate.KINDS, evaluate.COMPLETING)
     for task in evaluate.tasks(kind, N_TASKS, seed=77)
 ]
-# How far from F16's the perplexity may be. The world is small and the network wide
-# enough for it that even two bits do little harm.
+# Largest relative increase of the perplexity over F16's. The stories' world is so small
+# for this network that even two bits per weight do little harm.
 MARGINS = {
     "F32": 0.0005,
     "F16": 0.0005,
@@ -67,14 +67,14 @@ def demo() -> Iterator[llamacy.Model]:
 
 @pytest.fixture(scope="module")
 def true_perplexity(demo: llamacy.Model) -> float:
-    """What the reference executor computes, in float32."""
+    """The perplexity by the reference executor, in float32."""
     with open_gguf(locate("demo")) as file:
         executor = load_executor(file, read_config(file), executor="reference")
     losses = [_losses(executor, demo.tokenize(text)) for text in STORIES]
     return math.exp(float(np.concatenate(losses).mean()))
 
 
-def _losses(executor: Executor, ids: list[int]) -> NDArray[np.float64]:
+def _losses(executor: LoadedExecutor, ids: list[int]) -> NDArray[np.float64]:
     batch = Batch.of(ids[:-1], executor.new_sequence(), "all")
     x = executor.forward(batch).astype(np.float64)
     x -= x.max(axis=1, keepdims=True)
@@ -84,13 +84,13 @@ def _losses(executor: Executor, ids: list[int]) -> NDArray[np.float64]:
 
 
 class TestFile:
-    def test_is_small(self) -> None:
+    def test_the_demo_model_is_small(self) -> None:
         assert locate("demo").stat().st_size <= 4_000_000
 
-    def test_says_that_it_is_a_toy(self, demo: llamacy.Model) -> None:
+    def test_the_demo_model_says_that_it_is_a_toy(self, demo: llamacy.Model) -> None:
         assert "toy" in demo.metadata["general.description"]
 
-    def test_a_file_of_the_same_name_is_another(
+    def test_a_file_called_demo_does_not_replace_the_demo_model(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -104,12 +104,14 @@ class TestFile:
 @pytest.mark.usefixtures("selected_level")
 @pytest.mark.parametrize("kv_type", ["f32", "f16", "q8_0"])
 class TestEveryLevel:
-    def test_perplexity(self, kv_type: str, true_perplexity: float) -> None:
+    def test_perplexity_of_stories_holds_at_every_level(
+        self, kv_type: str, true_perplexity: float
+    ) -> None:
         with llamacy.load("demo", kv_type=kv_type) as model:
             found = evaluate.perplexity(model, STORIES)
         assert found == pytest.approx(true_perplexity, rel=0.003)
 
-    def test_answers(self, kv_type: str) -> None:
+    def test_answers_to_instructions_hold_at_every_level(self, kv_type: str) -> None:
         with llamacy.load("demo", kv_type=kv_type) as model:
             assert share_right(model) >= 0.9
 
@@ -129,7 +131,7 @@ def f16_perplexity(f16: Path) -> float:
 
 
 @pytest.mark.parametrize("type_name", MARGINS)
-def test_every_type_of_weights(
+def test_quantising_to_every_type_keeps_the_perplexity(
     f16: Path, f16_perplexity: float, type_name: str, tmp_path: Path
 ) -> None:
     path = tmp_path / f"{type_name}.gguf"

@@ -1,4 +1,4 @@
-"""What `inspect` says, and that it is what loading then takes."""
+"""`inspect` describes a file, and the memory that loading it takes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from llamacy.ops.plan.plan import Plan
 from llamacy.system.memory import available_memory
 
 
-def test_what_a_file_says(babble_model: Path, base_model: Path) -> None:
+def test_inspect_reads_the_description_of_a_file(
+    babble_model: Path, base_model: Path
+) -> None:
     info = llamacy.inspect(babble_model)
     assert (info.architecture, info.name) == ("llama", "random babble")
     assert info.file_type == "Q8_0"
@@ -29,7 +31,9 @@ def test_what_a_file_says(babble_model: Path, base_model: Path) -> None:
 
 
 @pytest.mark.parametrize("kv_type", ["f16", "f32", "q8_0"])
-def test_memory_is_what_loading_takes(babble_model: Path, kv_type: str) -> None:
+def test_inspect_predicts_the_memory_that_loading_takes(
+    babble_model: Path, kv_type: str
+) -> None:
     info = llamacy.inspect(babble_model)
     with llamacy.load(babble_model, kv_type=kv_type, n_threads=1) as model:
         assert isinstance(model.executor, Plan)
@@ -39,7 +43,9 @@ def test_memory_is_what_loading_takes(babble_model: Path, kv_type: str) -> None:
     assert info.kv_bytes(kv_type=kv_type) == info.kv_bytes(256, kv_type)
 
 
-def test_weights_in_memory(babble_model: Path) -> None:
+def test_inspect_predicts_the_bytes_of_packed_weights(
+    babble_model: Path,
+) -> None:
     from llamacy.formats.gguf.file import open_gguf
     from llamacy.kernels.packing.matrices import PackedMatrix
     from llamacy.ops.plan.packed_weights import pack_weights
@@ -52,7 +58,7 @@ def test_weights_in_memory(babble_model: Path) -> None:
     assert llamacy.inspect(babble_model).weights_bytes == held
 
 
-def test_contexts_that_cannot_be(babble_model: Path) -> None:
+def test_impossible_contexts_and_cache_types_are_refused(babble_model: Path) -> None:
     info = llamacy.inspect(babble_model)
     with pytest.raises(llamacy.ArgumentError, match="n_ctx"):
         info.kv_bytes(0)
@@ -60,7 +66,7 @@ def test_contexts_that_cannot_be(babble_model: Path) -> None:
         info.kv_bytes(kv_type="f8")
 
 
-def test_files_that_cannot_be_loaded(
+def test_inspect_describes_files_that_cannot_be_loaded(
     tmp_path: Path, write_gguf: Callable[..., Path]
 ) -> None:
     with pytest.raises(llamacy.ModelFileError):
@@ -72,9 +78,9 @@ def test_files_that_cannot_be_loaded(
 
 @pytest.fixture
 def huge_model(tmp_path: Path, llama_metadata: Callable[..., dict[str, Any]]) -> Path:
-    """A sound file of more weights than this machine has memory for, all of them holes.
+    """A valid sparse file, with more weights than this machine has memory.
 
-    As large as its header says, but it takes no room on the disk.
+    It is as large as its header says, but takes no room on the disk.
     """
     available = available_memory()
     if available is None:
@@ -125,7 +131,7 @@ def huge_model(tmp_path: Path, llama_metadata: Callable[..., dict[str, Any]]) ->
     return path
 
 
-def test_what_cannot_fit_is_refused_before_it_is_packed(huge_model: Path) -> None:
+def test_a_model_that_cannot_fit_is_refused_before_packing(huge_model: Path) -> None:
     shares: list[float] = []
     with pytest.raises(llamacy.OutOfMemoryError) as info:
         llamacy.load(huge_model, progress=shares.append)
@@ -141,7 +147,7 @@ def test_what_cannot_fit_is_refused_before_it_is_packed(huge_model: Path) -> Non
     assert (again.needed, str(again)) == (error.needed, str(error))
 
 
-def test_where_memory_is_not_known_nothing_is_refused(
+def test_no_model_is_refused_if_free_memory_is_unknown(
     babble_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("llamacy.model.executors.available_memory", lambda: None)

@@ -1,4 +1,4 @@
-"""Whole files: what is in them after, and what is left when something goes wrong."""
+"""Quantising whole files: the results, and the files left after an error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from llamacy.ops.batch import Batch
 
 T = gguf.GGUFValueType
 
-# A name, a value, its type, and its items' type.
+# name, value, its type, and its items' type
 KEYS: list[tuple[str, Any, Any, Any]] = [
     ("general.alignment", 64, T.UINT32, None),
     ("general.file_type", 0, T.UINT32, None),
@@ -76,7 +76,7 @@ def float_model(
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
 ) -> Path:
-    """A LLaMA of random float32 weights, in rows of whole blocks of any type."""
+    """A LLaMA of random float32 weights, in rows of whole blocks for every type."""
     metadata = llama_metadata(
         block_count=2, embedding_length=N_EMBD, feed_forward_length=N_FF
     )
@@ -86,7 +86,7 @@ def float_model(
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
-    """A file with values of every type."""
+    """A file with metadata of every type."""
     writer = gguf.GGUFWriter(tmp_path / "odd.gguf", "odd")
     for key, value, kind, item in KEYS:
         writer.add_key_value(key, value, kind, sub_type=item)
@@ -110,8 +110,10 @@ def leftovers(folder: Path, *expected: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("name", FILE_TYPES)
-def test_every_type(float_model: Path, tmp_path: Path, name: str) -> None:
-    """The file has the tensors that `QuantizedFile` says, and the model still works."""
+def test_every_file_type_can_be_written_and_run(
+    float_model: Path, tmp_path: Path, name: str
+) -> None:
+    """The file has the tensors that `QuantizedFile` lists, and the model works."""
     shares: list[float] = []
     path = tmp_path / "new.gguf"
     done = llamacy.quantize(float_model, path, name.lower(), progress=shares.append)
@@ -144,21 +146,25 @@ def logits(path: Path) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("name", ["Q8_0", "Q4_K_M", "Q4_0", "Q5_1", "BF16"])
-def test_the_new_model_generates(babble_model: Path, tmp_path: Path, name: str) -> None:
+def test_a_quantised_model_generates(
+    babble_model: Path, tmp_path: Path, name: str
+) -> None:
     llamacy.quantize(babble_model, tmp_path / "new.gguf", name)
     with llamacy.load(tmp_path / "new.gguf") as model:
         done = model.generate("Once upon a time", max_tokens=8, seed=1)
     assert done.usage.completion_tokens == 8
 
 
-def test_a_real_model(shared: Path, tmp_path: Path) -> None:
-    """The blocks are those of another writer, and a text stays as likely."""
+def test_a_quantised_real_model_has_llama_cpps_blocks(
+    shared: Path, tmp_path: Path
+) -> None:
+    """The blocks are those of llama.cpp, and a text stays as likely."""
     source, theirs = (shared / f"models/stories260K-{t}.gguf" for t in ("F32", "Q8_0"))
     llamacy.quantize(source, tmp_path / "new.gguf", "Q8_0")
     with open_gguf(theirs) as want, open_gguf(tmp_path / "new.gguf") as got:
         assert list(got.tensors) == list(want.tensors)
         for name, tensor in got.tensors.items():
-            # rows of 172 weights become F16 here, as in llama.cpp; there they are F32
+            # rows of 172 weights become F16, as in llama.cpp; in that file they are F32
             if tensor.type != GGMLType.F16:
                 np.testing.assert_array_equal(tensor.data, want.tensors[name].data)
     llamacy.quantize(source, tmp_path / "new.gguf", "Q4_K_M")
@@ -168,7 +174,9 @@ def test_a_real_model(shared: Path, tmp_path: Path) -> None:
     assert 0.9 < ratio < 1.1
 
 
-def test_gguf_reads_it(float_model: Path, tmp_path: Path) -> None:
+def test_the_gguf_package_reads_a_quantised_file(
+    float_model: Path, tmp_path: Path
+) -> None:
     llamacy.quantize(float_model, tmp_path / "new.gguf", "Q4_K_M")
     reader = gguf.GGUFReader(tmp_path / "new.gguf")
     with open_gguf(tmp_path / "new.gguf") as file:
@@ -221,7 +229,7 @@ def test_parts_become_one_file(tmp_path: Path) -> None:
         llamacy.quantize(folder / "m-00001-of-00003.gguf", part, "F32")
 
 
-def test_threads_and_pieces_do_not_matter(
+def test_the_file_does_not_depend_on_threads_and_chunks(
     float_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = tmp_path / "one.gguf", tmp_path / "other.gguf"
@@ -231,7 +239,7 @@ def test_threads_and_pieces_do_not_matter(
     assert one.read_bytes() == other.read_bytes()
 
 
-def test_again_is_said_to_be_worse(
+def test_quantising_a_quantised_file_logs_a_warning(
     float_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, other = tmp_path / "one.gguf", tmp_path / "other.gguf"
@@ -243,10 +251,10 @@ def test_again_is_said_to_be_worse(
     assert "16 of 21 tensors were quantised before" in caplog.text
 
 
-# What goes wrong.
+# Errors.
 
 
-def test_ctrl_c(float_model: Path, target: Path) -> None:
+def test_ctrl_c_leaves_the_old_file(float_model: Path, target: Path) -> None:
     def interrupt(share: float) -> None:
         if share > 0.5:
             assert leftovers(target.parent, target)
@@ -256,7 +264,7 @@ def test_ctrl_c(float_model: Path, target: Path) -> None:
         llamacy.quantize(float_model, target, "Q8_0", progress=interrupt)
 
 
-def test_what_progress_raises_is_not_about_the_file(
+def test_an_error_of_progress_is_raised_unchanged(
     float_model: Path, target: Path
 ) -> None:
     def fail(_: float) -> None:
@@ -266,7 +274,9 @@ def test_what_progress_raises_is_not_about_the_file(
         llamacy.quantize(float_model, target, "Q8_0", progress=fail)
 
 
-def test_a_disk_that_gets_full(float_model: Path, target: Path) -> None:
+def test_a_disk_that_gets_full_is_an_error_about_the_target(
+    float_model: Path, target: Path
+) -> None:
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
@@ -279,7 +289,7 @@ def test_a_disk_that_gets_full(float_model: Path, target: Path) -> None:
     assert "File too large" in str(caught.value) or "written" in str(caught.value)
 
 
-def test_a_disk_that_is_full(
+def test_a_full_disk_is_noticed_before_the_work(
     float_model: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil._ntuple_diskusage(10, 5, 5)
@@ -290,7 +300,7 @@ def test_a_disk_that_is_full(
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
-def test_weights_that_cannot_be_quantised(
+def test_weights_that_cannot_be_quantised_are_named(
     tmp_path: Path, target: Path, value: float
 ) -> None:
     writer = gguf.GGUFWriter(tmp_path / "bad.gguf", "llama")
@@ -306,7 +316,7 @@ def test_weights_that_cannot_be_quantised(
     assert caught.value.found == found
 
 
-def test_arguments_that_cannot_be_meant(
+def test_invalid_arguments_of_quantize_are_refused(
     float_model: Path, target: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(llamacy.ArgumentError, match="wanted one of F32.*'Q9'"):

@@ -1,4 +1,4 @@
-"""Weights without a file, a small transformer for both executors, steps noted down."""
+"""Weights without a file, a small transformer for both executors, lists of steps."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from states import key_values
 
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.ggml.types import GGMLType, dequantize
+from llamacy.ops.plan.barriers import find_barriers
 from llamacy.ops.plan.lowering import Lowering
 from llamacy.ops.plan.plan import Plan, pack_weights
 from llamacy.ops.plan.recorder import Recorder
+from llamacy.ops.plan.step import Step
 from llamacy.ops.reference import ReferenceExecutor
 from llamacy.ops.rope import Rope
+from llamacy.ops.state.layout import StateLayout
 from llamacy.ops.vocabulary import Forward
 
 Array = NDArray[np.float32]
@@ -146,33 +149,11 @@ def transformer() -> Callable[..., Executors]:
     return make
 
 
-# A program that only takes notes.
+# Lists of steps.
 
 
-@dataclass
-class Note:
-    """One step: buffers by id."""
-
-    op: str
-    reads: set[int]
-    writes: set[int]
-    waits: bool
-
-    @property
-    def is_of_logits(self) -> bool:
-        return Notebook.LOGITS in self.writes
-
-
-class Notebook:
-    """Takes the steps of a Program and notes what each of them touches."""
-
-    CACHE = -1  # stands for the pages
-    LOGITS = -2
-
-    def __init__(self, head_dim: int) -> None:
-        self.head_dim = head_dim
-        self.notes: list[Note] = []
-        self._kept: list[Any] = []  # or ids would be used again
+class PlainKernels:
+    """Kernels that read prepared activations with quantised weights; none runs."""
 
     def reads_prepared(self, weight: Any) -> bool:
         return str(weight.type_name) not in ("F32", "F16", "BF16")
@@ -180,156 +161,40 @@ class Notebook:
     def prepared_bytes(self, k: int, m: int) -> int:
         return 2 * k * m
 
-    def _note(self, op: str, reads: Any, writes: Any, waits: bool) -> None:
-        self._kept.append((reads, writes))
-        read, written = (
-            {each if isinstance(each, int) else id(each) for each in some}
-            for some in (
-                [each for each in reads if each is not None],
-                [each for each in writes if each is not None],
-            )
-        )
-        self.notes.append(Note(op, read, written, waits))
 
-    def embedding(self, weight: Any, y: Any, *, waits: bool) -> None:
-        self._note("embedding", [], [y], waits)
+def assert_sound(steps: list[Step]) -> None:
+    """Of two steps between barriers none writes an operand of the other.
 
-    def rope_table(
-        self, angles: Any, head_dim: int, half: int, size: float, table: Any, *,
-        waits: bool,
-    ) -> None:  # fmt: skip
-        self._note("rope_table", [], [table], waits)
-
-    def rms_norm(
-        self, x: Any, weight: Any, eps: float, y: Any, prepared: Any = None, *,
-        n_parts: int, waits: bool, of_wanted: bool,
-    ) -> None:  # fmt: skip
-        op = "rms_norm" if prepared is None else "rms_norm+prepare"
-        self._note(op, [x], [y, prepared], waits)
-
-    def prepare(
-        self, x: Any, n: int, prepared: Any, *, waits: bool, of_wanted: bool
-    ) -> None:
-        self._note("prepare", [x], [prepared], waits)
-
-    def linear(
-        self, form: str, weight: Any, bias: Any, x: Any, prepared: Any, y: Any,
-        weight2: Any = None, bias2: Any = None, *, waits: bool, of_wanted: bool,
-    ) -> None:  # fmt: skip
-        y = self.LOGITS if y is None else y
-        assert y is not x, "overwrites what it reads"
-        reads = [x, prepared, y] if form == "add" else [x, prepared]
-        self._note(f"linear {form}", reads, [y], waits)
-
-    def append(
-        self, layer: int, q: Any, k: Any, v: Any, q_table: Any, k_table: Any, *,
-        q_half: int, k_half: int, waits: bool,
-    ) -> None:  # fmt: skip
-        turned = [
-            q if q_table is not None else None,
-            k if k_table is not None else None,
-        ]
-        self._note("append", [k, v, q_table, k_table], [*turned, self.CACHE], waits)
-
-    def attention(
-        self, layer: int, scale: float, q: Any, y: Any, *, window: int,
-        softcap: float, sinks: Any, may_round: bool, waits: bool,
-    ) -> None:  # fmt: skip
-        op = "attention rounded" if may_round else "attention"
-        self._note(op, [q, self.CACHE], [y], waits)
-
-    def wanted(self, x: Any, y: Any, *, waits: bool) -> None:
-        assert y is not x
-        self._note("wanted", [x], [y], waits)
-
-    def copy(
-        self, x: Any, n: int, y: Any, table: Any, *, half: int, waits: bool,
-        of_wanted: bool,
-    ) -> None:  # fmt: skip
-        y = self.LOGITS if y is None else y
-        assert y is not x
-        op = "copy" if table is None else "copy+rotate"
-        self._note(op, [x, table], [y], waits)
-
-    def add(self, x: Any, y: Any, z: Any, *, waits: bool, of_wanted: bool) -> None:
-        self._note("add", [x, y], [z], waits)
-
-    def silu_mul(self, x: Any, y: Any, z: Any, *, waits: bool, of_wanted: bool) -> None:
-        self._note("silu_mul", [x, y], [z], waits)
-
-    def gelu_mul(self, x: Any, y: Any, z: Any, *, waits: bool, of_wanted: bool) -> None:
-        self._note("gelu_mul", [x, y], [z], waits)
-
-    def scale(
-        self, x: Any, n: int, factor: float, y: Any, *, waits: bool, of_wanted: bool
-    ) -> None:
-        self._pointwise("scale", x, y, waits)
-
-    def softcap(
-        self, x: Any, n: int, cap: float, y: Any, *, waits: bool, of_wanted: bool
-    ) -> None:
-        self._pointwise("softcap", x, y, waits)
-
-    def _pointwise(self, op: str, x: Any, y: Any, waits: bool) -> None:
-        x, y = (self.LOGITS if each is None else each for each in (x, y))
-        self._note(f"{op} in place" if x is y else op, [x], [y], waits)
-
-    def sigmoid_gate(
-        self, x: Any, weight: Any, y: Any, n: int, z: Any, *, waits: bool,
-        of_wanted: bool,
-    ) -> None:  # fmt: skip
-        self._note("sigmoid_gate", [x, y], [z], waits)
-
-    def route(self, routing: Any, scores: Any, *, waits: bool, of_wanted: bool) -> None:
-        self._note("route", [scores], [routing], waits)
-
-    def group(self, routing: Any, *, waits: bool, of_wanted: bool) -> None:
-        self._note("group", [routing], [routing], waits)
-
-    def gather(
-        self, routing: Any, x: Any, n: int, y: Any, prepared: Any, is_by_row: bool, *,
-        waits: bool, of_wanted: bool,
-    ) -> None:  # fmt: skip
-        assert y is not x
-        op = "gather" if prepared is None else "gather+prepare"
-        self._note(op, [routing, x], [y, prepared], waits)
-
-    def experts(
-        self, form: str, routing: Any, weight: Any, bias: Any, x: Any, prepared: Any,
-        y: Any, weight2: Any = None, bias2: Any = None, *, waits: bool, of_wanted: bool,
-    ) -> None:  # fmt: skip
-        assert y is not x
-        self._note(f"experts {form}", [routing, x, prepared], [y], waits)
-
-    def mix(
-        self, routing: Any, x: Any, n: int, y: Any, *, waits: bool, of_wanted: bool
-    ) -> None:
-        assert y is not x
-        self._note("mix", [routing, x], [y], waits)
-
-    def assert_ordered(self) -> None:
-        """Between two steps one of which writes what the other touches, threads met."""
-        since: list[Note] = []
-        for number, note in enumerate(self.notes):
-            since = [note] if note.waits else [*since, note]
-            for other in since[:-1]:
-                clash = note.writes & (other.reads | other.writes)
-                clash |= other.writes & note.reads
-                assert not clash, (number, other, note)
+    And no step overwrites rows that other rows of it are computed from.
+    """
+    since: list[Step] = []
+    for number, (step, waits) in enumerate(
+        zip(steps, find_barriers(steps), strict=True)
+    ):
+        since = [step] if waits else [*since, step]
+        for other in since[:-1]:
+            reads, writes = set(step.reads.values()), set(step.writes.values())
+            clash = writes & {*other.reads.values(), *other.writes.values()}
+            clash |= reads & set(other.writes.values())
+            assert not clash, (number, other, step)
+        if step.op in ("linear", "experts", "copy", "wanted", "gather", "mix"):
+            assert step.reads.get("x") is not step.writes.get("y"), step
 
 
 @pytest.fixture(scope="session")
-def lowered() -> Callable[..., Notebook]:
+def lowered() -> Callable[..., list[Step]]:
     """Lower (forward, config, weights), and check that threads wait where they must."""
 
     def lower(
         run: Forward, config: ModelConfig, weights: Mapping[str, Any]
-    ) -> Notebook:
-        recorder, notebook = Recorder(), Notebook(config.head_dim)
+    ) -> list[Step]:
+        recorder: Any = Recorder()
         logits = run(recorder, config, weights)
-        Lowering(recorder.nodes, logits, notebook, n_batch=4).lower()  # type: ignore[arg-type]
-        notebook.assert_ordered()
-        return notebook
+        layout = StateLayout(recorder.states, "f32")
+        lowering = Lowering(recorder.nodes, logits, PlainKernels(), layout, n_batch=4)
+        steps = lowering.lower()
+        assert_sound(steps)
+        return steps
 
     return lower
 
@@ -343,12 +208,12 @@ class Square:
 
 
 @pytest.fixture(scope="session")
-def notes_of(lowered: Callable[..., Notebook]) -> Callable[..., list[Note]]:
+def steps_of(lowered: Callable[..., list[Step]]) -> Callable[..., list[Step]]:
     """Steps of a pass over square matrices w0 .. w3 of a type, and a norm's weight."""
 
-    def lower(run: Forward, type_name: str = "Q8_0") -> list[Note]:
+    def lower(run: Forward, type_name: str = "Q8_0") -> list[Step]:
         weights: dict[str, Any] = {f"w{i}": Square(type_name) for i in range(4)}
         weights["norm"] = np.ones(32, np.float32)
-        return lowered(run, CONFIG, weights).notes
+        return lowered(run, CONFIG, weights)
 
     return lower

@@ -1,9 +1,10 @@
 """Any graph of the vocabulary's operations must be on the plan what it is to NumPy.
 
 Graphs are drawn operation by operation, whether a model would have them or not: a
-value is read once, often or never, rotated before or after others read it, and the
-logits come from any operation. The record of each lowering is checked too, since
-threads that do not wait for each other compute the right thing most of the time.
+value is read once, often or never, rotated before or after others read it, layers keep
+heads of different numbers and sizes, and the logits come from any operation. The steps
+of each lowering are checked too, since threads that do not wait for each other compute
+the right thing most of the time.
 """
 
 from __future__ import annotations
@@ -22,21 +23,23 @@ from llamacy.config import ModelConfig, RopeConfig
 from llamacy.ops.batch import Batch
 from llamacy.ops.experts import Experts
 from llamacy.ops.plan.packed_weights import pack_weights
+from llamacy.ops.plan.step import Step
 from llamacy.ops.rope import Rope
+from llamacy.ops.state.specs import KeyValues
 
 if TYPE_CHECKING:
-    from tests.ops.conftest import Executors, Notebook
+    from tests.ops.conftest import Executors
 
 Array = NDArray[np.float32]
 
-N_EMBD, N_KV, N_VOCAB = WIDTHS = (32, 16, 24)  # those of queries, keys and logits
+N_EMBD, _, N_VOCAB = WIDTHS = (32, 16, 24)
 N_HEAD = 8  # of the smallest heads
 N_EXPERT = 3
 EXPERTS: tuple[Literal["swiglu", "clamped_swiglu"], ...] = ("swiglu", "clamped_swiglu")
 CONFIG = ModelConfig(
     architecture="test",
     name="",
-    n_layer=2,
+    n_layer=3,
     n_embd=N_EMBD,
     n_head=2,
     n_head_kv=1,
@@ -46,6 +49,17 @@ CONFIG = ModelConfig(
     n_ctx_train=256,
     norm_eps=0.1,
     rope=RopeConfig(n_dims=16),
+)
+N_LAYER = 3
+# Of a layer's attention: heads of queries, heads of keys and values, their dimensions.
+HEADS = (
+    (2, 1, 16),
+    (2, 2, 16),
+    (4, 2, 8),
+    (4, 4, 8),
+    (1, 1, 32),
+    (1, 1, 16),
+    (3, 3, 8),
 )
 ROPES = {
     "whole heads": Rope.from_config(CONFIG.rope, 16),
@@ -86,6 +100,12 @@ class Graph:
         return values[self.logits]
 
 
+def widths(n_head: int, state: KeyValues) -> tuple[int, int, int]:
+    """Widths of a layer's queries, keys and values."""
+    n_kv = state.n_head_kv
+    return n_head * state.head_dim, n_kv * state.head_dim, n_kv * state.value_dim
+
+
 class Draft:
     """A graph while it is drawn.
 
@@ -99,6 +119,15 @@ class Draft:
         self.widths: list[int] = []
         self.sizes: list[int] = []  # log2 of what values may be, in units
         self.readable: list[int] = []
+        self.layers = [self.layer(number) for number in range(N_LAYER)]
+
+    def layer(self, number: int) -> tuple[int, KeyValues]:
+        """Heads of queries of one layer's attention, and what it keeps."""
+        n_head, n_head_kv, head_dim = self.draw(strategies.sampled_from(HEADS))
+        window = self.draw(strategies.sampled_from([None, 5, 32]))
+        return n_head, key_values(
+            number, window, n_head_kv=n_head_kv, head_dim=head_dim
+        )
 
     def push(
         self, op: str, inputs: tuple[int, ...], width: int, size: int, **options: Any
@@ -157,20 +186,21 @@ class Draft:
         name = self.draw(strategies.sampled_from(names))
         return self.push("rope", (x,), width, self.sizes[x], rope=name)
 
-    def attention(self, *heads: int) -> int:
-        q, k, v = heads or [self.choose(width) for width in (N_EMBD, N_KV, N_KV)]
+    def attention(self) -> int:
+        layer = self.draw(strategies.sampled_from(self.layers))
+        return self.attend(layer, *map(self.choose, widths(*layer)))
+
+    def attend(self, layer: tuple[int, KeyValues], q: int, k: int, v: int) -> int:
         q, k = self.small(q, 1), self.small(k, 1)
+        n_head, state = layer
         options = {
-            "state": key_values(
-                self.draw(strategies.integers(0, CONFIG.n_layer - 1)),
-                self.draw(strategies.sampled_from([None, 5, 32])),
-                n_head_kv=CONFIG.n_head_kv,
-            ),
+            "state": state,
             "scale": 0.25,
             "softcap": self.draw(strategies.sampled_from([None, 2.0])),
-            "sinks": self.draw(strategies.sampled_from([None, "sinks"])),
+            "sinks": self.draw(strategies.sampled_from([None, f"sinks {n_head}"])),
         }
-        return self.push("attention", (q, k, v), N_EMBD, self.sizes[v], **options)
+        width = n_head * state.value_dim
+        return self.push("attention", (q, k, v), width, self.sizes[v], **options)
 
     def scale(self, x: int | None = None) -> int:
         x = self.choose() if x is None else x
@@ -210,10 +240,12 @@ class Draft:
 
     def heads(self) -> int:
         x = self.small(self.choose(), 1)
-        q, k, v = (self.linear(x, width) for width in (N_EMBD, N_KV, N_KV))
+        layer = self.draw(strategies.sampled_from(self.layers))
+        q, k, v = (self.linear(x, width) for width in widths(*layer))
         turned = self.draw(strategies.sampled_from([(q, k), (q,), (k, v), (q, k, v)]))
-        return self.attention(
-            *(self.rope(value) if value in turned else value for value in (q, k, v))
+        return self.attend(
+            layer,
+            *(self.rope(value) if value in turned else value for value in (q, k, v)),
         )
 
     def residual(self) -> int:
@@ -289,7 +321,7 @@ def weights() -> dict[str, Array]:
            for x in "ab" for n in WIDTHS for m in WIDTHS},
         **{f"embd {n}": noise(N_VOCAB, n) for n in WIDTHS},
         **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},
-        "sinks": noise(CONFIG.n_head),
+        **{f"sinks {n_head}": noise(n_head) for n_head, _, _ in HEADS},
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},
         **{f"router {n}": noise(N_EXPERT, n) * scale[n] for n in WIDTHS},
         **{f"{part} {n}": noise(N_EXPERT, n, n) * scale[n]
@@ -338,7 +370,7 @@ def test_the_plan_computes_what_the_reference_does(
 @given(graph=graphs())
 def test_threads_wait_for_what_they_read(
     make_executors: Callable[..., Executors],
-    lowered: Callable[..., Notebook],
+    lowered: Callable[..., list[Step]],
     graph: Graph,
 ) -> None:
     both = make_executors(graph, CONFIG, weights(), "Q8_0")

@@ -1,4 +1,4 @@
-"""The recorded renderings of chat templates are still those of transformers."""
+"""The recorded renderings of chat templates are those of transformers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VECTORS = json.loads(
 
 
 @pytest.mark.parametrize("name", VECTORS["families"])
-def test_the_vectors_are_what_transformers_renders(name: str) -> None:
+def test_the_recorded_renderings_are_those_of_transformers(name: str) -> None:
     transformers: Any = pytest.importorskip("transformers")
     tokenizers: Any = pytest.importorskip("tokenizers")
     tokenizer = transformers.PreTrainedTokenizerFast(

@@ -1,4 +1,4 @@
-"""The demo model's network and file: what PyTorch trains is what llamacy runs."""
+"""llamacy runs the demo model's file like PyTorch runs its network."""
 
 from __future__ import annotations
 
@@ -53,28 +53,32 @@ def model(
     return llamacy.load(path, kv_type="f32")
 
 
-def test_tokens(
+def test_llamacy_encodes_like_the_trained_vocabulary(
     model: llamacy.Model, vocabulary: sentencepiece.SentencePieceProcessor
 ) -> None:
     assert model.tokenize(TEXT) == [vocabulary.bos_id(), *vocabulary.encode(TEXT)]
     assert model.detokenize(vocabulary.encode(TEXT)) == TEXT
 
 
-def test_logits(model: llamacy.Model, network: Network) -> None:
+def test_llamacy_computes_the_logits_of_the_network(
+    model: llamacy.Model, network: Network
+) -> None:
     ids = model.tokenize(TEXT)
     with torch.no_grad():
         wanted = network(torch.tensor([ids]))[0].numpy()
-    # the file's matrices are F16: a weight is off by 2^-11 of itself at most
+    # the file's matrices are F16: each weight is off by at most 2^-11 of itself
     error = np.abs(model.logits(ids) - wanted).max()
     assert error < 4e-3 * np.abs(wanted).max()
 
 
-def test_the_file_says_what_it_is(model: llamacy.Model) -> None:
+def test_the_file_describes_the_model(model: llamacy.Model) -> None:
     assert "toy" in model.metadata["general.description"]
     assert model.metadata["tokenizer.chat_template"] == CHAT_TEMPLATE
 
 
-def test_training_learns(vocabulary: sentencepiece.SentencePieceProcessor) -> None:
+def test_training_lowers_the_loss(
+    vocabulary: sentencepiece.SentencePieceProcessor,
+) -> None:
     losses: list[float] = []
     stages = [
         Stage(n_steps=12, rate=5e-3, warmup=5, decay=0.2),
@@ -85,7 +89,7 @@ def test_training_learns(vocabulary: sentencepiece.SentencePieceProcessor) -> No
     assert np.mean(losses[-3:]) < 0.75 * losses[0]
 
 
-def test_the_rate_rises_and_falls() -> None:
+def test_the_learning_rate_rises_and_falls() -> None:
     for stage in STAGES:
         factors = [stage.factor(step) for step in range(stage.n_steps + 1)]
         assert max(factors) == 1
@@ -94,7 +98,7 @@ def test_the_rate_rises_and_falls() -> None:
         assert np.diff(factors[stage.n_steps // 2 :]).max() <= 0
 
 
-def test_heads_begin_by_looking_back() -> None:
+def test_heads_initially_attend_to_earlier_tokens() -> None:
     network = Network(Shape(n_vocab=300))
     shape, block = network.shape, network.blk[0]
     ids = torch.randint(300, (1, 40), generator=torch.manual_seed(1))

@@ -1,4 +1,4 @@
-"""Mixtures of experts in the other forms that folders have: merged, and in MXFP4."""
+"""Mixtures of experts in the special forms of folders: merged, and in MXFP4."""
 
 from __future__ import annotations
 
@@ -92,13 +92,15 @@ def run(path: Path, kind: Any = "reference") -> NDArray[np.float32]:
 
 
 def error(got: NDArray[np.float32], want: NDArray[np.float32]) -> float:
-    """Greatest difference, relative to the logits' spread."""
+    """Return the largest difference, relative to the logits' spread."""
     return float(np.abs(got - want).max() / want.std())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_merged_experts(family: str, tmp_path: Path) -> None:
-    """As transformers has them in memory, and may save them."""
+def test_merged_experts_give_the_logits_of_transformers(
+    family: str, tmp_path: Path
+) -> None:
+    """transformers keeps experts merged in memory, and may save them so."""
     model = make(family, **FAMILIES[family])
     merged, apart = (tmp_path / each / "model" for each in ("merged", "apart"))
     model.save_pretrained(apart)
@@ -118,7 +120,7 @@ def test_merged_experts(family: str, tmp_path: Path) -> None:
 def quantised(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, NDArray[np.float32]]:
-    """gpt-oss as OpenAI ships it, and the logits of the same weights in float32."""
+    """gpt-oss as OpenAI publishes it, and the logits of the same weights in float32."""
     model = make("GptOss", **GPT_OSS)
     folder = tmp_path_factory.mktemp("gpt-oss") / "mxfp4"
     with torch.no_grad():
@@ -140,7 +142,7 @@ def quantised(
 
 
 def _to_mxfp4(model: Any) -> Any:
-    """Put random blocks into a model; yield them under the names they have in files."""
+    """Put random blocks into a model; yield them under their names in files."""
     from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
     for i, layer in enumerate(model.model.layers):
@@ -157,7 +159,7 @@ def _to_mxfp4(model: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["reference", "plan"])
-def test_mxfp4(
+def test_mxfp4_experts_give_the_logits_of_transformers(
     quantised: tuple[Path, NDArray[np.float32]], tmp_path: Path, kind: str
 ) -> None:
     folder, want = quantised
@@ -166,7 +168,9 @@ def test_mxfp4(
         assert file.tensors[name].type.name == "MXFP4"
         assert file.metadata["general.file_type"] == 38
     got = run(folder, kind)
-    if kind == "reference":  # the plan rounds what blocks are multiplied with
+    if (
+        kind == "reference"
+    ):  # the plan rounds the activations that blocks are multiplied with
         assert error(got, want) <= 1e-4
     else:
         assert np.median(np.abs(got - want)) <= 0.05 * want.std()
@@ -175,7 +179,7 @@ def test_mxfp4(
     np.testing.assert_array_equal(run(tmp_path / "new.gguf", kind), got)
 
 
-def test_bfloat16_as_others_dequantise_it(
+def test_dequantised_bfloat16_experts_give_the_same_logits(
     quantised: tuple[Path, NDArray[np.float32]], tmp_path: Path
 ) -> None:
     folder, want = quantised
@@ -195,11 +199,11 @@ def test_bfloat16_as_others_dequantise_it(
     assert error(run(tmp_path), want) <= 1e-4
     done = llamacy.convert(tmp_path, tmp_path / "new.gguf", "Q8_0")
     assert "BF16" not in done.tensor_types
-    got = run(tmp_path / "new.gguf")  # of most rows: a few choose another expert
+    got = run(tmp_path / "new.gguf")  # on most rows: a few choose another expert
     assert np.median(np.abs(got - want)) <= 0.05 * want.std()
 
 
-def test_requantised(
+def test_requantised_experts_give_similar_logits(
     quantised: tuple[Path, NDArray[np.float32]], tmp_path: Path
 ) -> None:
     folder, _ = quantised

@@ -1,4 +1,4 @@
-"""Schemas of functions, and prompts with tools, are those of transformers."""
+"""Functions' schemas, and prompts with tools, are those of transformers."""
 
 from __future__ import annotations
 
@@ -114,12 +114,14 @@ def transformers() -> Any:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=NAMES)
-def test_schemas(function: Callable[..., Any]) -> None:
+def test_schemas_are_those_of_transformers(function: Callable[..., Any]) -> None:
     assert function_schema(function) == transformers().utils.get_json_schema(function)
 
 
 @pytest.mark.parametrize("family", tool_templates.TEMPLATES)
-def test_prompts(family: str, tmp_path: Path) -> None:
+def test_prompts_with_tools_are_those_of_transformers(
+    family: str, tmp_path: Path
+) -> None:
     tokenizers: Any = pytest.importorskip("tokenizers")
     oracle = transformers().PreTrainedTokenizerFast(
         tokenizer_object=tokenizers.Tokenizer(tokenizers.models.BPE()),

@@ -1,4 +1,4 @@
-"""Tiny random models of each family against transformers', from GGUF and folders."""
+"""Tiny random models of each family, as GGUF and folder, give transformers' logits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.formats.gguf.config import read_config
 from llamacy.kernels.levels import Level
-from llamacy.model.executors import Executor, load_executor
+from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
 
@@ -69,7 +69,7 @@ GPT_OSS = {
     "sliding_window": WINDOW,
     "rope_parameters": {**YARN, "rope_theta": 150000.0, "truncate": False},
 }
-# what a case is, and what it has beside SIZES
+# the cases' names, and their settings in addition to SIZES
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama, multi-head": ("Llama", {"num_key_value_heads": 4}),
     "llama, grouped-query": ("Llama", {}),
@@ -154,15 +154,16 @@ SIZES: dict[str, Any] = {
     # wide enough for attention to choose, and logits to differ
     "initializer_range": 0.2,
     "pad_token_id": None,
-    "attn_implementation": "eager",  # others leave scores uncapped
+    # other attention implementations leave scores uncapped
+    "attn_implementation": "eager",
 }
 
 
 @pytest.fixture(scope="module", params=CASES, ids=str)
 def oracle(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[Path, Array]:
-    """A GGUF file, and the logits transformers computes for `tokens()`.
+    """A GGUF file, and the logits that transformers computes for `tokens()`.
 
-    Beside it, in the folder of the same name, is the model as transformers saves it.
+    The folder of the same name beside it contains the model as transformers saves it.
     """
     torch.manual_seed(0)
     family, changes = CASES[request.param]
@@ -175,7 +176,7 @@ def oracle(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[Path,
         logits = model(torch.tensor([tokens()])).logits[0].numpy()
     path = tmp_path_factory.mktemp("oracle") / f"{request.param}.gguf"
     transformers_gguf.write(path, config, model)
-    # the embeddings of a tied model and its layers are in files of their own
+    # the embedding of a tied model and its layers are in separate files
     shard = "100KB" if "tied" in request.param else "1GB"
     model.save_pretrained(path.with_suffix(""), max_shard_size=shard)
     return path, logits
@@ -186,22 +187,26 @@ def tokens() -> list[int]:
     return ids
 
 
-def test_reference(oracle: tuple[Path, Array]) -> None:
+def test_the_reference_gives_the_logits_of_transformers(
+    oracle: tuple[Path, Array],
+) -> None:
     path, want = oracle
     assert error(run(path, "reference"), want) <= 1e-4
 
 
-def test_plan(oracle: tuple[Path, Array], selected_level: Level) -> None:
+def test_the_plan_gives_the_logits_of_transformers(
+    oracle: tuple[Path, Array], selected_level: Level
+) -> None:
     path, want = oracle
     assert error(run(path, "plan"), want) <= 2e-4
 
 
-def test_folder(oracle: tuple[Path, Array]) -> None:
+def test_a_folder_gives_the_logits_of_transformers(oracle: tuple[Path, Array]) -> None:
     path, want = oracle
     assert error(run(path.with_suffix(""), "reference"), want) <= 1e-4
 
 
-def test_folder_by_plan_and_converted(
+def test_a_converted_folder_gives_the_same_logits(
     oracle: tuple[Path, Array], tmp_path: Path, selected_level: Level
 ) -> None:
     path, want = oracle
@@ -213,16 +218,18 @@ def test_folder_by_plan_and_converted(
 
 
 def error(got: Array, want: Array) -> float:
-    """Greatest difference, relative to the logits' spread."""
+    """Return the largest difference, relative to the logits' spread."""
     return float(np.abs(got - want).max() / want.std())
 
 
 def run(path: Path, kind: Any) -> Array:
     with open_model(path) as file:
         config = read_config(file)
-        if "short" in path.name:  # transformers looks at the text, not at its bounds
+        if (
+            "short" in path.name
+        ):  # transformers goes by the length of the text, not of the context
             config = replace(config, n_ctx=N_TOKENS)
-        executor: Executor = load_executor(
+        executor: LoadedExecutor = load_executor(
             file, config, executor=kind, n_threads=2, kv_type="f32"
         )
     return executor.forward(Batch.of(tokens(), executor.new_sequence(), "all"))

@@ -13,7 +13,7 @@ from llamacy.model.model import Model
 
 @pytest.fixture(scope="session")
 def stories(shared: Path) -> Path:
-    """A model that has learnt something, in float32."""
+    """A small trained model in float32."""
     return shared / "models/stories260K-F32.gguf"
 
 
@@ -25,7 +25,7 @@ def babble(babble_model: Path) -> Iterator[Model]:
 
 @pytest.fixture(scope="module")
 def babble_ids(babble: Model) -> list[int]:
-    """133 tokens: of each 20, those after the first are what the model might say."""
+    """133 tokens: in each run of 20, the model generated all but the first."""
     params = llamacy.SamplingParams(max_tokens=19, top_k=0, temperature=1, seed=2)
-    said = [one.tokens for one in babble.generate([1], params, n=7)]
-    return [token for tokens in said for token in (5, *tokens)][:133]
+    texts = [sample.tokens for sample in babble.generate([1], params, n=7)]
+    return [token for tokens in texts for token in (5, *tokens)][:133]

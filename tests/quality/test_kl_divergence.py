@@ -1,4 +1,4 @@
-"""KL divergence: against its definition, and against llama.cpp's figures."""
+"""KL divergence against its definition, and against llama.cpp's figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RECORDED = Path(__file__).parent / "llama-perplexity.logits"
 
 
 def log_softmax(model: Model, ids: list[int]) -> NDArray[np.float64]:
-    """Log-probabilities that count of all whole chunks: (n_scored, n_vocab)."""
+    """Return the log-probabilities that count, of all chunks: (n_scored, n_vocab)."""
     rows = []
     for first in range(0, len(ids) - N_CTX + 1, N_CTX):
         logits = model.logits([1, *ids[first + 1 : first + N_CTX]]).astype(np.float64)
@@ -40,14 +40,14 @@ def saved(
 
 def test_a_model_does_not_differ_from_itself(babble: Model, saved: Path) -> None:
     done = llamacy.kl_divergence(babble, saved)
-    assert abs(done.kld.mean.value) < 1e-5  # of 16 bits
+    assert abs(done.kld.mean.value) < 1e-5  # rounding to 16 bits
     assert done.same_top.value == 1.0
     assert abs(done.ratio.value - 1) < 1e-4
     assert done.correlation == pytest.approx(1)
     assert done.rms_p_diff.value < 1e-4
 
 
-def test_as_defined(
+def test_all_statistics_match_their_definitions(
     babble: Model, babble_ids: list[int], saved: Path, tmp_path: Path
 ) -> None:
     random_model.write(str(tmp_path / "other.gguf"), seed=1)
@@ -89,25 +89,27 @@ def test_as_defined(
     assert shares[-1] == 1.0
 
 
-def test_a_part_of_the_chunks(babble: Model, saved: Path) -> None:
+def test_n_chunks_limits_the_chunks_read(babble: Model, saved: Path) -> None:
     assert llamacy.kl_divergence(babble, saved, n_chunks=2).n_chunks == 2
     assert llamacy.kl_divergence(babble, saved, n_chunks=99).n_chunks == 6
 
 
-def test_a_file_of_another_vocabulary(stories: Path, saved: Path) -> None:
+def test_a_file_of_another_vocabulary_is_refused(stories: Path, saved: Path) -> None:
     with llamacy.load(stories) as model:
         with pytest.raises(llamacy.FormatError, match="n_vocab: wanted 512"):
             llamacy.kl_divergence(model, saved)
 
 
-def test_chunks_that_the_context_does_not_hold(babble_model: Path, saved: Path) -> None:
+def test_chunks_too_long_for_the_context_are_refused(
+    babble_model: Path, saved: Path
+) -> None:
     with llamacy.load(babble_model, n_ctx=N_CTX - 1) as model:
         with pytest.raises(llamacy.ContextLengthError):
             llamacy.kl_divergence(model, saved)
 
 
-def test_a_file_of_llama_perplexity(stories: Path) -> None:
-    """The file that ``-c 8 --chunks 2 --kl-divergence-base`` made of the same model."""
+def test_a_file_written_by_llama_perplexity_is_read(stories: Path) -> None:
+    """Its options were `-c 8 --chunks 2 --kl-divergence-base`, with the same model."""
     file = LogitsFile(RECORDED)
     assert (file.ids.shape, file.n_vocab) == ((2, 8), 512)
     assert file.ids[0, 0] == 1
@@ -119,6 +121,8 @@ def test_a_file_of_llama_perplexity(stories: Path) -> None:
 
 
 @pytest.mark.parametrize("measure", [llamacy.perplexity, llamacy.kl_divergence])
-def test_what_is_no_model(measure: Callable[..., object]) -> None:
+def test_an_argument_that_is_not_a_model_is_refused(
+    measure: Callable[..., object],
+) -> None:
     with pytest.raises(llamacy.ArgumentError, match="wanted a Model, found int"):
         measure(5, "a text")

@@ -1,4 +1,4 @@
-"""The file of predictions: bits as specified, and files that are not what they say."""
+"""The file of predictions: its exact format, and the checks of damaged files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def saved(tmp_path: Path, ids: NDArray[np.int32]) -> Path:
 
 
 @pytest.mark.parametrize("n_vocab", [1, 2, 5, 300])
-def test_bits_there_and_back(n_vocab: int) -> None:
+def test_a_round_trip_through_16_bits_is_accurate(n_vocab: int) -> None:
     logits = rows(50, n_vocab)
     wanted = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     words = encode(LogSoftmax.of(logits))
@@ -48,7 +48,7 @@ def test_bits_there_and_back(n_vocab: int) -> None:
     assert (error <= 0.51 * depth[:, None] / 65535 + 4e-6).all()
 
 
-def test_what_is_hardly_expected_is_sixteen_below() -> None:
+def test_log_probabilities_are_cut_off_16_below_the_likeliest() -> None:
     logits = np.array([[0, -15, -17, -300]], np.float32)
     words = encode(LogSoftmax.of(logits))
     assert words[0, 4] == 65535
@@ -57,20 +57,20 @@ def test_what_is_hardly_expected_is_sixteen_below() -> None:
     assert decode(words, 4)[0] == pytest.approx([0, -15, -16, -16], abs=2e-4)
 
 
-def test_logits_all_the_same() -> None:
+def test_equal_logits_survive_the_round_trip() -> None:
     found = decode(encode(LogSoftmax.of(np.full((2, 8), 3, np.float32))), 8)
     assert found == pytest.approx(-np.log(8) * np.ones((2, 8)))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_logits_that_are_no_numbers(bad: float) -> None:
+def test_nan_and_infinite_logits_are_refused(bad: float) -> None:
     logits = rows()
     logits[2, 3] = bad
     with pytest.raises(llamacy.ModelOutputError):
         LogSoftmax.of(logits)
 
 
-def test_a_file_as_specified(saved: Path, ids: NDArray[np.int32]) -> None:
+def test_a_file_has_the_specified_bytes(saved: Path, ids: NDArray[np.int32]) -> None:
     data = saved.read_bytes()
     assert data[:8] == b"_logits_"
     assert np.frombuffer(data, "<i4", 3, 8).tolist() == [N_CTX, N_VOCAB, N_CHUNKS]
@@ -98,7 +98,7 @@ def test_a_file_as_specified(saved: Path, ids: NDArray[np.int32]) -> None:
         (24, -1, "tokens"),
     ],
 )
-def test_a_head_that_is_not_sound(
+def test_an_impossible_header_is_refused(
     saved: Path, offset: int, new: bytes | int, message: str
 ) -> None:
     data = bytearray(saved.read_bytes())
@@ -110,16 +110,16 @@ def test_a_head_that_is_not_sound(
 
 
 @pytest.mark.parametrize("n", [1, 7, 19, 20, 67, -1])
-def test_a_file_that_is_not_whole(saved: Path, n: int) -> None:
+def test_an_incomplete_file_is_refused(saved: Path, n: int) -> None:
     saved.write_bytes(saved.read_bytes()[:n])
     with pytest.raises(llamacy.FormatError):
         LogitsFile(saved)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
-def test_a_scale_that_cannot_be(saved: Path, value: float) -> None:
+def test_an_impossible_scale_is_refused(saved: Path, value: float) -> None:
     data = bytearray(saved.read_bytes())
-    data[68 + 20 : 68 + 24] = np.array(value, "<f4").tobytes()  # of the second row
+    data[68 + 20 : 68 + 24] = np.array(value, "<f4").tobytes()  # in the second row
     saved.write_bytes(data)
     file = LogitsFile(saved)
     file.rows(slice(0, 1))
@@ -127,7 +127,7 @@ def test_a_scale_that_cannot_be(saved: Path, value: float) -> None:
         file.rows(slice(0, 3))
 
 
-def test_no_room_on_the_disk(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     ids = np.zeros((1 << 10, 1 << 10), np.int32)
     with pytest.raises(llamacy.ModelFileError, match="no space for"):
         with new_logits_file(tmp_path / "large", ids, 1 << 24):

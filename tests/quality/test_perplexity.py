@@ -1,4 +1,4 @@
-"""Perplexity: against arithmetic on `model.logits`, and against llama.cpp's figures."""
+"""Perplexity against arithmetic on `model.logits`, and against llama.cpp's figures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXT = (
 
 
 def likelihoods(model: Model, ids: list[int], n_ctx: int) -> list[list[float]]:
-    """Negative log-likelihoods that count of each chunk, one after the other."""
+    """Return the negative log-likelihoods that count, chunk by chunk."""
     chunks = []
     for first in range(0, len(ids) - n_ctx + 1, n_ctx):
         chunk = ids[first : first + n_ctx]
@@ -38,7 +38,7 @@ def likelihoods(model: Model, ids: list[int], n_ctx: int) -> list[list[float]]:
 
 
 @pytest.mark.parametrize("n_ctx", [3, 20, 21, 133])
-def test_as_computed_from_all_logits(
+def test_perplexity_matches_arithmetic_on_all_logits(
     babble: Model, babble_ids: list[int], n_ctx: int
 ) -> None:
     nll = likelihoods(babble, babble_ids, n_ctx)
@@ -52,7 +52,7 @@ def test_as_computed_from_all_logits(
     assert done.error == pytest.approx(error, rel=1e-4)
 
 
-def test_how_much_is_read_together_changes_nothing(
+def test_n_batch_does_not_change_the_result(
     babble: Model, babble_ids: list[int]
 ) -> None:
     values = {
@@ -62,7 +62,7 @@ def test_how_much_is_read_together_changes_nothing(
     assert max(values) - min(values) < 1e-4
 
 
-def test_a_text_is_read_as_its_tokens(babble: Model) -> None:
+def test_a_text_gives_the_same_result_as_its_tokens(babble: Model) -> None:
     text = "babu deki lonu " * 8
     ids = babble.tokenize(text)
     assert ids[0] == babble.tokenizer.bos_id
@@ -70,7 +70,9 @@ def test_a_text_is_read_as_its_tokens(babble: Model) -> None:
     assert one.running == other.running
 
 
-def test_progress_and_results_so_far(babble: Model, babble_ids: list[int]) -> None:
+def test_callbacks_get_the_progress_and_the_results_so_far(
+    babble: Model, babble_ids: list[int]
+) -> None:
     shares: list[float] = []
     so_far: list[llamacy.Perplexity] = []
     done = llamacy.perplexity(
@@ -82,33 +84,35 @@ def test_progress_and_results_so_far(babble: Model, babble_ids: list[int]) -> No
         on_chunk=so_far.append,
         progress=shares.append,
     )
-    assert [one.n_chunks for one in so_far] == [1, 2, 3, 4]
+    assert [result.n_chunks for result in so_far] == [1, 2, 3, 4]
     assert so_far[-1] == done
-    assert tuple(one.value for one in so_far) == done.running
+    assert tuple(result.value for result in so_far) == done.running
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
 
-def test_the_cache_neither_shortens_a_chunk_nor_keeps_it(
+def test_chunks_neither_use_nor_fill_the_prefix_cache(
     babble_model: Path, babble_ids: list[int]
 ) -> None:
     n_ctx = 64
     with llamacy.load(babble_model, n_threads=1) as model:
         fresh = llamacy.perplexity(model, babble_ids, n_ctx=n_ctx)
-        assert model.executor.n_pages_used == 0  # type: ignore[union-attr]
+        assert model.executor.n_pages_used == 0
         cached = [1, *babble_ids[1:n_ctx]]
         model.generate(cached, max_tokens=1)
-        n_pages = model.executor.n_pages_used  # type: ignore[union-attr]
+        n_pages = model.executor.n_pages_used
         assert n_pages > 0
         again = llamacy.perplexity(model, babble_ids, n_ctx=n_ctx)
         assert again.running == fresh.running
-        assert model.executor.n_pages_used == n_pages  # type: ignore[union-attr]
+        assert model.executor.n_pages_used == n_pages
         other = [1, *babble_ids[n_ctx + 1 : 2 * n_ctx]]
         assert model.generate(other, max_tokens=1).usage.cached_tokens == 0
         assert model.generate(cached, max_tokens=1).usage.cached_tokens > 0
 
 
-def test_bad_arguments(babble: Model, babble_ids: list[int], tmp_path: Path) -> None:
+def test_bad_arguments_raise_and_leave_no_file(
+    babble: Model, babble_ids: list[int], tmp_path: Path
+) -> None:
     with pytest.raises(
         llamacy.ArgumentError, match="one chunk of 134 tokens, found 133"
     ):
@@ -132,7 +136,7 @@ def test_bad_arguments(babble: Model, babble_ids: list[int], tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_fails_leaves_no_file_and_a_model_that_works(
+def test_a_failing_callback_leaves_no_file_and_a_model_that_works(
     babble: Model, babble_ids: list[int], tmp_path: Path
 ) -> None:
     target = tmp_path / "saved.logits"
@@ -147,22 +151,22 @@ def test_what_fails_leaves_no_file_and_a_model_that_works(
         llamacy.perplexity(
             babble, babble_ids, n_ctx=20, save_logits=target, on_chunk=fail
         )
-    assert [len(files) for files in seen] == [2]  # the draft was beside it
+    assert [len(files) for files in seen] == [2]  # the target and the draft
     assert list(tmp_path.iterdir()) == [target]
     assert target.read_text() == "what was there"
     llamacy.perplexity(babble, babble_ids, n_ctx=20, save_logits=target)
     assert LogitsFile(target).ids.shape == (6, 20)
 
 
-def test_a_closed_model(babble_model: Path, babble_ids: list[int]) -> None:
+def test_a_closed_model_is_refused(babble_model: Path, babble_ids: list[int]) -> None:
     model = llamacy.load(babble_model)
     model.close()
     with pytest.raises(llamacy.ClosedError):
         llamacy.perplexity(model, babble_ids, n_ctx=20)
 
 
-def test_as_llama_perplexity(stories: Path) -> None:
-    """The figures of ``llama-perplexity -c 32`` for the same file and text."""
+def test_the_figures_are_those_of_llama_perplexity(stories: Path) -> None:
+    """Recorded from `llama-perplexity -c 32` with the same model and text."""
     running = [1.3043, 1.8967, 2.2738, 2.3419, 2.0452, 2.0275, 2.0619, 2.1791]
     with llamacy.load(stories, n_threads=1) as model:
         done = llamacy.perplexity(model, f"{TEXT}\n{TEXT}", n_ctx=32)

@@ -1,4 +1,4 @@
-"""Errors of means and of what is made of means, against NumPy and against sampling."""
+"""Standard errors of means and of functions of them, against NumPy and sampling."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from llamacy.quality.statistics import (
 RNG = np.random.default_rng(1)
 
 
-def test_the_error_of_a_mean_is_that_of_repeated_samples() -> None:
+def test_the_error_of_a_mean_is_the_spread_of_repeated_means() -> None:
     values = RNG.standard_normal((4000, 50))
     errors = [mean(row).error for row in values]
     assert np.mean(errors) == pytest.approx(values.mean(axis=1).std(), rel=0.05)
 
 
-def test_one_value_has_no_error() -> None:
+def test_the_error_of_a_single_value_is_nan() -> None:
     assert mean(np.ones(1)).value == 1
     assert math.isnan(mean(np.ones(1)).error)
     assert math.isnan(share(np.ones(1, np.bool_)).error)
 
 
-def test_errors_follow_the_function() -> None:
+def test_errors_scale_with_the_derivative_of_a_function() -> None:
     small = Estimate(2.0, 1e-6)
     for function, derivative in (
         (exponential, math.exp(2)),
@@ -43,7 +43,7 @@ def test_errors_follow_the_function() -> None:
     assert root(Estimate(0.0, 0.0)) == (0.0, 0.0)
 
 
-def test_paired_values_err_together() -> None:
+def test_a_difference_of_correlated_values_has_a_smaller_error() -> None:
     base = RNG.exponential(size=400)
     ours = base + 0.1 * RNG.standard_normal(400)
     paired = Paired.of(ours, base)
@@ -53,7 +53,7 @@ def test_paired_values_err_together() -> None:
     assert paired.difference.error < 0.3 * exponential(paired.first).error
 
 
-def test_the_same_values_twice_have_no_difference() -> None:
+def test_equal_values_have_a_difference_of_zero_without_error() -> None:
     values = RNG.exponential(size=100)
     paired = Paired.of(values, values)
     for estimate in (paired.log_ratio, paired.difference):
@@ -61,11 +61,11 @@ def test_the_same_values_twice_have_no_difference() -> None:
         assert estimate.error == pytest.approx(0, abs=1e-7)
 
 
-def test_values_that_do_not_vary_do_not_correlate() -> None:
+def test_the_correlation_with_a_constant_is_nan() -> None:
     assert math.isnan(Paired.of(np.ones(5), np.arange(5.0)).correlation)
 
 
-def test_a_distribution() -> None:
+def test_a_distribution_has_median_extremes_and_percentiles() -> None:
     spread = Distribution.of(np.arange(1001.0)[::-1])
     assert (spread.minimum, spread.median, spread.maximum) == (0, 500, 1000)
     assert spread.percentiles[99.9] == pytest.approx(999)

@@ -1,4 +1,4 @@
-"""The machine's limits: what is read for them, and what the figures are of."""
+"""The machine's limits: the memory read for them, and the figures."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ MIB = 2**20
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One way to read and a moment for each operand: the figures do not matter."""
+    """Measure one way to read, and each operand briefly: the figures do not matter."""
     monkeypatch.setattr(roofline, "_AHEAD", (512,))
     for name in ("_READ_SECONDS", "_PEAK_SECONDS", "_RUN_SECONDS"):
         monkeypatch.setattr(roofline, name, 0.001)
 
 
-def test_all_figures_are_measured(level: Level) -> None:
+def test_all_limits_are_measured(level: Level) -> None:
     limits = roofline.measure(2, level.name, 3 * MIB)
     assert limits.read_bytes_per_second > 0
     assert limits.ops_per_second > 0
     assert limits.operand in operands(kernels.load(level.name).table)
 
 
-def test_levels_there_are_not() -> None:
+def test_unavailable_levels_are_refused() -> None:
     with pytest.raises(CPUError, match="no such level"):
         roofline.measure(1, "sse2", MIB)
 
@@ -45,7 +45,7 @@ def test_levels_there_are_not() -> None:
         (2, 7000 * MIB, 400 * MIB, 100 * MIB),
     ],
 )
-def test_how_much_is_read(
+def test_the_buffer_to_read_is_sized_by_model_threads_and_free_memory(
     monkeypatch: pytest.MonkeyPatch,
     n_threads: int,
     of_model: int,
@@ -57,12 +57,14 @@ def test_how_much_is_read(
 
 
 @pytest.mark.parametrize("n_threads", [1, 3, 7, 1000])
-def test_what_is_read_is_cut_evenly(n_threads: int) -> None:
+def test_the_buffer_is_split_evenly_among_threads(n_threads: int) -> None:
     n_bytes = roofline._buffer_bytes(n_threads, 12_345_678)
     assert n_bytes % (n_threads * max(roofline._N_STREAMS) * 256) == 0
 
 
-def test_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_raises_out_of_memory_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fail(*_: object) -> None:
         raise MemoryError
 
@@ -74,7 +76,7 @@ def test_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(
     not Path("/proc/meminfo").exists(), reason="asks Linux's /proc/meminfo"
 )
-def test_free_memory_is_some_of_the_machines() -> None:
+def test_free_memory_is_at_most_the_machines_memory() -> None:
     import os
 
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,4 +1,4 @@
-"""Each sampler of the chain against its definition, written out plainly."""
+"""Each sampler of the chain against a plain implementation of its definition."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
 def frequencies(
     logits: Row, n_draws: int = 4000, prompt: tuple[int, ...] = (), **options: Any
 ) -> NDArray[np.float64]:
-    """How often each token is drawn first after `prompt`."""
+    """Return how often each token is drawn first after `prompt`."""
     drawn = Counter[int]()
     sampler = Sampler(SamplingParams(seed=3, **(OFF | options)))
     sampler.accept(prompt)
     before = sampler._tokens._n
     for _ in range(n_draws):
         drawn[sampler.sample(logits.copy())] += 1
-        sampler._tokens._n = before  # as if this one had not been drawn
+        sampler._tokens._n = before  # forget the token just drawn
     return np.array([drawn[token] for token in range(len(logits))]) / n_draws
 
 
 def assert_drawn_from(
     found: NDArray[np.float64], wanted: NDArray[np.float64], n_draws: int = 4000
 ) -> None:
-    """Chi-square; tokens that are hardly ever drawn are counted as one."""
+    """Check by a chi-square test; tokens that are rarely drawn count as one."""
     assert not found[wanted == 0].any()
     rare = wanted * n_draws < 5
     pairs = [*zip(found[~rare], wanted[~rare], strict=True)]
@@ -62,13 +62,13 @@ def assert_drawn_from(
 
 
 def only(logits: Row, kept: NDArray[Any]) -> NDArray[np.float64]:
-    """Probabilities where only `kept`, a mask, may be drawn."""
+    """Return the probabilities if only tokens in the mask `kept` may be drawn."""
     return softmax(np.where(kept, logits, -np.inf))
 
 
 @pytest.mark.parametrize("n", [0.3, 1.0, 2.0])
 @pytest.mark.parametrize("top_k", [0, 5])
-def test_top_n_sigma(n: float, top_k: int) -> None:
+def test_top_n_sigma_keeps_logits_near_the_largest(n: float, top_k: int) -> None:
     logits = row()
     kept = logits >= logits.max() - n * logits.astype(np.float64).std()
     if top_k:
@@ -79,7 +79,7 @@ def test_top_n_sigma(n: float, top_k: int) -> None:
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("top_k", [0, 20])
-def test_typical(share: float, top_k: int) -> None:
+def test_typical_p_keeps_tokens_of_expected_surprise(share: float, top_k: int) -> None:
     logits = row(1)
     among = logits >= np.sort(logits)[-top_k] if top_k else np.ones(50, bool)
     p = only(logits, among)
@@ -98,7 +98,9 @@ def test_typical(share: float, top_k: int) -> None:
 
 @pytest.mark.parametrize("threshold", [0.02, 0.1, 0.4, 0.6])
 @pytest.mark.parametrize("chance", [0.3, 1.0])
-def test_xtc(threshold: float, chance: float) -> None:
+def test_xtc_sometimes_drops_the_likeliest_tokens(
+    threshold: float, chance: float
+) -> None:
     logits = row(2)
     p = softmax(logits)
     top = np.flatnonzero(p >= threshold)
@@ -111,14 +113,14 @@ def test_xtc(threshold: float, chance: float) -> None:
     assert_drawn_from(frequencies(logits, **options), wanted)
 
 
-def test_temperature_0_takes_the_likeliest_that_is_typical() -> None:
-    # the expected surprise is near that of the many, not of the likeliest
+def test_temperature_0_takes_the_likeliest_typical_token() -> None:
+    # the expected surprise is near that of the 20 equal tokens, not of the likeliest
     logits = np.array([2.0, *[0.1] * 20, 0.2], np.float32)
     found = frequencies(logits, 5, temperature=0, typical_p=0.2)
     assert found.argmax() == 21
 
 
-def test_xtc_is_greedy_with_temperature_0() -> None:
+def test_temperature_0_takes_the_likeliest_token_that_xtc_leaves() -> None:
     logits = np.array([3.0, 2.9, 2.8, 0.0], np.float32)
     found = frequencies(
         logits, 50, temperature=0, xtc_threshold=0.2, xtc_probability=1.0
@@ -127,7 +129,7 @@ def test_xtc_is_greedy_with_temperature_0() -> None:
 
 
 @pytest.mark.parametrize(("spread", "exponent"), [(0.5, 1.0), (2.0, 0.5), (0.8, 3.0)])
-def test_dynamic_temperature(spread: float, exponent: float) -> None:
+def test_dynamic_temperature_rises_with_entropy(spread: float, exponent: float) -> None:
     logits = row(3)
     p = softmax(logits)
     height = (-(p * np.log(p)).sum() / math.log(50)) ** exponent
@@ -137,26 +139,24 @@ def test_dynamic_temperature(spread: float, exponent: float) -> None:
     assert_drawn_from(found, softmax(logits / temperature))
 
 
-def test_penalties() -> None:
+@pytest.mark.parametrize("last_n", [-1, 0, 3, 64])
+def test_penalties_lower_the_logits_of_recent_tokens(last_n: int) -> None:
     logits, prompt = row(4), (3, 7, 7, 9, 3, 7, 11)
     options: dict[str, Any] = {
         "repeat_penalty": 1.3,
         "frequency_penalty": 0.4,
         "presence_penalty": 0.7,
     }
-    for last_n in (-1, 3, 64):
-        wanted = logits.astype(np.float64)
-        window = prompt if last_n < 0 else prompt[-last_n:]
-        for token, count in Counter(window).items():
-            wanted[token] *= 1.3 if wanted[token] <= 0 else 1 / 1.3
-            wanted[token] -= count * 0.4 + 0.7
-        found = frequencies(logits, prompt=prompt, penalty_last_n=last_n, **options)
-        assert_drawn_from(found, softmax(wanted))
-    untouched = frequencies(logits, prompt=prompt, penalty_last_n=0, **options)
-    assert_drawn_from(untouched, softmax(logits))
+    wanted = logits.astype(np.float64)
+    window = {-1: prompt, 0: (), 3: prompt[-3:], 64: prompt}[last_n]
+    for token, count in Counter(window).items():
+        wanted[token] *= 1.3 if wanted[token] <= 0 else 1 / 1.3
+        wanted[token] -= count * 0.4 + 0.7
+    found = frequencies(logits, prompt=prompt, penalty_last_n=last_n, **options)
+    assert_drawn_from(found, softmax(wanted))
 
 
-def test_chosen_tokens_are_penalised_too() -> None:
+def test_generated_tokens_are_penalised_too() -> None:
     params = SamplingParams(temperature=0, presence_penalty=100.0)
     sampler = Sampler(params)
     drawn = [sampler.sample(row()) for _ in range(20)]
@@ -164,7 +164,7 @@ def test_chosen_tokens_are_penalised_too() -> None:
 
 
 class Words:
-    """A vocabulary of whole texts."""
+    """A vocabulary whose tokens are given words."""
 
     def __init__(self, *words: str) -> None:
         self.words = words
@@ -180,7 +180,7 @@ class Words:
 
 
 def penalties(tokens: list[int], words: Words | None, **options: Any) -> Row:
-    """What DRY subtracts."""
+    """Return what DRY subtracts from each logit."""
     logits = np.zeros(12, np.float32)
     params = SamplingParams(dry_multiplier=1.0, dry_base=2.0, **options)
     Dry(params, words).penalise(logits, np.array(tokens, np.int32))
@@ -212,10 +212,10 @@ def test_dry_does_not_reach_across_breakers() -> None:
     a, b, c, line, colon = range(5)
     plain = [a, b, c, a, b]
     assert penalties(plain, words)[c] == 1.0
-    for breaker in (line, colon):  # ":" is inside a token
+    for breaker in (line, colon):  # the breaker ":" is part of the token "x:"
         assert not penalties([a, b, c, breaker, a, b, c, a, breaker], words).any()
         found = penalties([c, breaker, a, b, c, breaker, a, b], words)
-        assert found[c] == 1.0  # two tokens since the breaker, not three and more
+        assert found[c] == 1.0  # only the two tokens since the breaker count
     # the breaker itself is never penalised
     assert not penalties([a, b, line, a, b], words).any()
     e, n, d, bang_e = 5, 6, 7, 8
@@ -229,7 +229,7 @@ def test_dry_does_not_reach_across_breakers() -> None:
         assert not found.any()
 
 
-def test_dry_within_the_chain() -> None:
+def test_the_chain_applies_dry() -> None:
     sampler = Sampler(SamplingParams(temperature=0, dry_multiplier=5.0))
     sampler.accept([1, 2, 3, 1, 2])
     logits = np.zeros(5, np.float32)
@@ -239,7 +239,7 @@ def test_dry_within_the_chain() -> None:
 
 @pytest.mark.parametrize("tau", [1.0, 3.0])
 @pytest.mark.parametrize("version", [1, 2])
-def test_mirostat_keeps_the_surprise(version: int, tau: float) -> None:
+def test_mirostat_keeps_the_surprise_near_its_target(version: int, tau: float) -> None:
     logits = (-1.2 * np.log(np.arange(1, 5001))).astype(np.float32)
     p = softmax(logits)
     params = SamplingParams(
@@ -248,12 +248,12 @@ def test_mirostat_keeps_the_surprise(version: int, tau: float) -> None:
     sampler = Sampler(params)
     drawn = [sampler.sample(logits.copy()) for _ in range(1500)]
     surprise = -np.log2(p[drawn])[300:].mean()
-    # surprise is measured among the tokens that are left, a little below this one
+    # Mirostat measures surprise among the remaining tokens, where it is a little lower
     assert tau - 0.3 < surprise < tau + 2
     assert len(set(drawn)) > 2
 
 
-def test_mirostat_2_by_the_formulas() -> None:
+def test_mirostat_2_follows_the_papers_formulas() -> None:
     logits, tau, eta = row(6, 30), 2.0, 0.5
     params = SamplingParams(
         mirostat=2, mirostat_tau=tau, mirostat_eta=eta, temperature=0.7, seed=9
@@ -270,7 +270,7 @@ def test_mirostat_2_by_the_formulas() -> None:
 
 
 @pytest.mark.parametrize("version", [0, 1, 2])
-def test_biases_and_bans(version: int) -> None:
+def test_biases_are_added_to_logits_and_may_ban_tokens(version: int) -> None:
     logits = row(5, 6)
     bias = {0: 1.5, 3: -math.inf, 5: -2.0}
     changed = logits.copy()
@@ -318,13 +318,13 @@ def test_processors_run_in_order_and_see_the_tokens() -> None:
         (np.full(50, np.nan, np.float32), "found nan"),
     ],
 )
-def test_what_a_processor_returns_is_checked(result: Any, message: str) -> None:
+def test_the_result_of_a_processor_is_checked(result: Any, message: str) -> None:
     params = SamplingParams(logits_processors=lambda ids, logits: result)
     with pytest.raises(ArgumentError, match=message):
         Sampler(params).sample(row())
 
 
-def test_samples_of_one_seed_differ_and_repeat() -> None:
+def test_samples_with_one_seed_differ_but_are_reproducible() -> None:
     def draw(offset: int) -> list[int]:
         sampler = Sampler(SamplingParams(seed=5, **OFF), seed_offset=offset)
         return [sampler.sample(row()) for _ in range(30)]
@@ -351,10 +351,9 @@ def test_extreme_options_give_a_token_that_is_allowed(
     version: int, extreme: float
 ) -> None:
     names = (
-        *("temperature", "dynatemp_range", "dynatemp_exponent", "repeat_penalty"),
-        *("frequency_penalty", "presence_penalty", "top_n_sigma", "dry_multiplier"),
-        *("dry_base", "mirostat_tau", "mirostat_eta"),
-    )
+        "temperature dynatemp_range dynatemp_exponent repeat_penalty frequency_penalty "
+        "presence_penalty top_n_sigma dry_multiplier dry_base mirostat_tau mirostat_eta"
+    ).split()
     rng = np.random.default_rng(0)
     for _ in range(100):
         options: Any = dict.fromkeys(rng.choice(names, 3).tolist(), extreme)
@@ -383,21 +382,21 @@ def test_any_logits_give_a_token(n: int, scale: float, options: Any) -> None:
 
 
 @pytest.mark.parametrize("k", [0, 1, 5, 100])
-def test_logprobs(k: int) -> None:
+def test_logprobs_are_the_logarithms_of_softmax(k: int) -> None:
     logits = row(7, 20000)
     wanted = np.log(softmax(logits))
-    one = token_logprob(logits, 17, k)
-    assert one.token == 17
-    assert one.logprob == pytest.approx(wanted[17], abs=1e-5)
+    found = token_logprob(logits, 17, k)
+    assert found.token == 17
+    assert found.logprob == pytest.approx(wanted[17], abs=1e-5)
     best = np.argsort(-logits, kind="stable")[:k].tolist()
-    assert [token for token, _ in one.top] == best
-    assert [value for _, value in one.top] == pytest.approx(wanted[best], abs=1e-5)
+    assert [token for token, _ in found.top] == best
+    assert [value for _, value in found.top] == pytest.approx(wanted[best], abs=1e-5)
 
 
 @pytest.mark.parametrize(
     "options", [{}, {"repeat_penalty": 1.1, "dry_multiplier": 0.5}], ids=len
 )
-def test_nothing_of_the_vocabulary_s_size_is_allocated(options: Any) -> None:
+def test_sampling_allocates_nothing_as_large_as_the_vocabulary(options: Any) -> None:
     logits = row(8, 131072)
     sampler = Sampler(SamplingParams(**options))
     sampler.accept(range(500))

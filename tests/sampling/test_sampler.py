@@ -1,4 +1,4 @@
-"""The sampler chain against plain NumPy formulas; options and their errors."""
+"""The sampler chain against plain NumPy formulas, and the checks of its options."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def expected(logits: NDArray[np.float32], params: SamplingParams) -> Any:
-    """Probabilities by the definitions, with a sorted vocabulary at each step."""
+    """Return the probabilities by definition, sorting the whole vocabulary."""
     kept = np.argsort(-logits, kind="stable")
     if params.top_k:
         kept = kept[: params.top_k]
@@ -62,7 +62,7 @@ def test_draws_have_the_distribution_of_the_formulas(options: dict[str, Any]) ->
     assert not counts[wanted == 0].any()
     seen = wanted > 0
     statistic = ((counts[seen] - wanted[seen]) ** 2 / wanted[seen]).sum()
-    # Beyond mean + 5 standard deviations of the chi-square distribution.
+    # at most 5 standard deviations above the mean of the chi-square distribution
     freedom = int(seen.sum()) - 1
     assert statistic <= freedom + 5 * math.sqrt(2 * freedom) + 1e-9
 
@@ -96,18 +96,18 @@ def test_a_wide_nucleus_is_found_without_top_k() -> None:
 
 @pytest.mark.parametrize("min_p", [0.001, 0.05, 0.5, 1.0])
 @pytest.mark.parametrize("top_p", [0.1, 0.9, 0.999])
-def test_min_p_within_a_wide_nucleus(min_p: float, top_p: float) -> None:
+def test_min_p_applies_within_a_wide_nucleus(min_p: float, top_p: float) -> None:
     logits = np.random.default_rng(6).standard_normal(3000).astype(np.float32)
     params = SamplingParams(top_k=0, top_p=top_p, min_p=min_p, temperature=50.0, seed=1)
     allowed = set(np.flatnonzero(expected(logits, params)).tolist())
     sampler = Sampler(params)
     drawn = {sampler.sample(logits) for _ in range(1000)}
     assert drawn <= allowed
-    # nearly even, at this temperature: all of a few are drawn
+    # nearly uniform at this temperature: if there are few tokens, all are drawn
     assert len(allowed) > 100 or drawn == allowed
 
 
-def test_temperature_0_is_greedy_whatever_else() -> None:
+def test_temperature_0_is_greedy_with_any_truncation() -> None:
     sampler = Sampler(SamplingParams(temperature=0, top_k=5, top_p=0.1, min_p=0.9))
     assert sampler.sample(LOGITS) == 2
     assert sampler.sample(np.zeros(4, np.float32)) == 0
@@ -118,7 +118,7 @@ def test_temperature_0_is_greedy_whatever_else() -> None:
     [{"top_k": 1}, {"top_p": 0.0}, {"min_p": 1.0}, {"temperature": 1e-300}],
     ids=str,
 )
-def test_limits_leave_the_likeliest_token(options: dict[str, Any]) -> None:
+def test_extreme_truncation_keeps_the_likeliest_token(options: dict[str, Any]) -> None:
     sampler = Sampler(SamplingParams(**options))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -137,7 +137,7 @@ def test_the_same_seed_draws_the_same_tokens() -> None:
     assert draw(-1) != draw(-1)
 
 
-def test_a_token_of_minus_infinity_is_never_drawn() -> None:
+def test_a_token_whose_logit_is_minus_infinity_is_never_drawn() -> None:
     logits = np.array([0.0, -np.inf, 0.0, -np.inf], np.float32)
     sampler = Sampler(SamplingParams(top_k=0, top_p=1.0, min_p=0.0, temperature=5.0))
     assert {sampler.sample(logits) for _ in range(200)} == {0, 2}
@@ -145,7 +145,7 @@ def test_a_token_of_minus_infinity_is_never_drawn() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
-def test_broken_logits_are_an_error(value: float, temperature: float) -> None:
+def test_nan_and_infinite_logits_raise(value: float, temperature: float) -> None:
     logits = LOGITS.copy()
     logits[3] = value
     with pytest.raises(ModelOutputError, match="logits: .*found (nan|inf) for token 3"):
@@ -189,19 +189,19 @@ def test_broken_logits_are_an_error(value: float, temperature: float) -> None:
         ("prompt_logprobs", [-1, 101, "3"]),
     ],
 )
-def test_bad_options_are_named(name: str, values: list[Any]) -> None:
+def test_the_error_of_a_bad_option_names_it(name: str, values: list[Any]) -> None:
     for value in values:
         with pytest.raises(ArgumentError, match=f"^{name}: wanted .*, found ") as info:
             SamplingParams(**{name: value})
         assert isinstance(info.value, ValueError)
 
 
-def test_options_that_do_not_exist_are_a_type_error() -> None:
+def test_an_unknown_option_raises_type_error() -> None:
     with pytest.raises(TypeError, match="top_q"):
         SamplingParams(**{"top_q": 1})  # type: ignore[arg-type]
 
 
-def test_params_are_values() -> None:
+def test_params_are_immutable_and_compare_by_value() -> None:
     half: Any = np.float32(0.5)
     three: Any = np.int64(3)
     params = SamplingParams(temperature=half, top_k=three, stop=["a"])
@@ -214,6 +214,6 @@ def test_params_are_values() -> None:
         params.top_k = 4  # type: ignore[misc]
 
 
-def test_keyword_options_are_the_params_fields() -> None:
+def test_sampling_options_are_the_fields_of_sampling_params() -> None:
     fields = {field.name for field in dataclasses.fields(SamplingParams)}
     assert fields == SamplingOptions.__optional_keys__

@@ -1,4 +1,4 @@
-"""Sessions on disk: they come back whole, or are refused; what was there stays."""
+"""Sessions on disk are restored completely or refused; old files stay."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def n_pages(model: Model) -> int:
 
 
 @pytest.mark.parametrize("kv_type", ["f16", "f32", "q8_0"])
-def test_a_session_survives_on_disk(path: Path, tmp_path: Path, kv_type: str) -> None:
+def test_a_saved_session_continues_after_loading(
+    path: Path, tmp_path: Path, kv_type: str
+) -> None:
     file = tmp_path / "story.session"
     with llamacy.load(path, kv_type=kv_type) as model:
         with model.session() as session:
@@ -116,7 +118,7 @@ def test_a_damaged_session_is_refused(model: Model, tmp_path: Path) -> None:
         ("pages/0", None, "pages/0: wanted a part of this name, found none"),
     ],
 )
-def test_each_part_of_a_session_is_checked(
+def test_each_part_of_a_session_file_is_checked(
     model: Model, tmp_path: Path, name: str, content: bytes | None, message: str
 ) -> None:
     file, bad = tmp_path / "story.session", tmp_path / "bad.session"
@@ -132,7 +134,9 @@ def test_each_part_of_a_session_is_checked(
         model.load_session(bad)
 
 
-def test_saving_where_nothing_can_be_written(model: Model, tmp_path: Path) -> None:
+def test_a_session_cannot_be_saved_to_an_impossible_path(
+    model: Model, tmp_path: Path
+) -> None:
     with model.session() as session:
         session.feed(PROMPT)
         with pytest.raises(llamacy.ModelFileError):
@@ -154,7 +158,7 @@ def test_saving_where_nothing_can_be_written(model: Model, tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
-def test_what_is_no_file_is_neither_replaced_nor_read(
+def test_special_files_are_neither_replaced_nor_read(
     model: Model, tmp_path: Path
 ) -> None:
     pipe = tmp_path / "pipe"
@@ -168,7 +172,9 @@ def test_what_is_no_file_is_neither_replaced_nor_read(
     assert pipe.is_fifo()
 
 
-def test_a_link_stays_one(model: Model, tmp_path: Path) -> None:
+def test_saving_through_a_symbolic_link_replaces_its_target(
+    model: Model, tmp_path: Path
+) -> None:
     link, file = tmp_path / "link", tmp_path / "file"
     try:
         link.symlink_to(file)
@@ -183,7 +189,7 @@ def test_a_link_stays_one(model: Model, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
-def test_nobody_else_reads_a_saved_text(model: Model, tmp_path: Path) -> None:
+def test_only_the_owner_can_read_a_saved_session(model: Model, tmp_path: Path) -> None:
     file = tmp_path / "story.session"
     with model.session() as session:
         session.feed(PROMPT)
@@ -192,7 +198,7 @@ def test_nobody_else_reads_a_saved_text(model: Model, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
-def test_a_full_disk_leaves_what_was_there(model: Model, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_old_session_file(model: Model, tmp_path: Path) -> None:
     import resource
 
     file = tmp_path / "story.session"

@@ -1,4 +1,4 @@
-"""Sessions: a text that grows, forks, goes back, and ends."""
+"""Sessions: texts that grow, fork, go back, and end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def model(path: Path) -> Iterator[Model]:
 
 @pytest.fixture(scope="module")
 def whole(model: Model) -> list[int]:
-    """The prompt and 60 tokens after it."""
+    """The token ids of the prompt and 60 tokens after it."""
     out = model.generate(PROMPT, max_tokens=60, **GREEDY)
     return [*model.tokenize(PROMPT), *out.tokens]
 
@@ -41,7 +41,7 @@ def n_pages(model: Model) -> int:
     return model.executor.n_pages_used
 
 
-def test_a_text_made_in_steps_is_the_one_made_at_once(
+def test_a_text_generated_in_steps_is_the_one_generated_at_once(
     model: Model, whole: list[int]
 ) -> None:
     with model.session() as session:
@@ -62,7 +62,7 @@ def test_a_text_made_in_steps_is_the_one_made_at_once(
     assert "closed" in repr(session)
 
 
-def test_a_fork_goes_its_own_way(model: Model, whole: list[int]) -> None:
+def test_a_fork_is_independent_of_its_original(model: Model, whole: list[int]) -> None:
     with model.session() as session:
         session.feed(PROMPT)
         session.generate(max_tokens=30, **GREEDY)
@@ -75,7 +75,7 @@ def test_a_fork_goes_its_own_way(model: Model, whole: list[int]) -> None:
     assert n_pages(model) == 0
 
 
-def test_going_back_and_on_again(model: Model, whole: list[int]) -> None:
+def test_a_session_can_be_rewound_and_continued(model: Model, whole: list[int]) -> None:
     with model.session() as session:
         session.generate(whole, max_tokens=5, **GREEDY)
         session.rewind(50)
@@ -91,7 +91,7 @@ def test_going_back_and_on_again(model: Model, whole: list[int]) -> None:
             session.generate()
 
 
-def test_what_was_not_taken_of_a_stream_is_forgotten(
+def test_a_session_forgets_pieces_not_taken_from_a_stream(
     model: Model, whole: list[int]
 ) -> None:
     with model.session() as session:
@@ -110,7 +110,7 @@ def test_what_was_not_taken_of_a_stream_is_forgotten(
         assert session.tokens == whole[: session.n_past]
 
 
-def test_a_call_that_fails_leaves_the_session_as_it_was(
+def test_a_failed_call_leaves_the_session_unchanged(
     model: Model, whole: list[int]
 ) -> None:
     def refuse(ids: Any, logits: Any) -> None:
@@ -141,7 +141,9 @@ def test_a_cancelled_feed_is_read_later(model: Model, whole: list[int]) -> None:
         assert session.tokens == whole
 
 
-def test_coroutines(model: Model, whole: list[int]) -> None:
+def test_coroutines_of_a_session_give_the_same_text(
+    model: Model, whole: list[int]
+) -> None:
     async def run() -> None:
         with model.session() as session:
             await session.agenerate(PROMPT, max_tokens=20, **GREEDY)
@@ -159,7 +161,7 @@ def test_coroutines(model: Model, whole: list[int]) -> None:
     asyncio.run(run())
 
 
-def test_a_closed_session_says_so(path: Path) -> None:
+def test_a_closed_session_raises_closed_error(path: Path) -> None:
     with llamacy.load(path) as model:
         session = model.session()
         stream = session.stream(PROMPT)
@@ -175,7 +177,9 @@ def test_a_closed_session_says_so(path: Path) -> None:
         left.feed(PROMPT)
 
 
-def test_likelihoods_of_what_a_session_reads(model: Model, whole: list[int]) -> None:
+def test_prompt_logprobs_of_a_session_cover_only_new_tokens(
+    model: Model, whole: list[int]
+) -> None:
     wanted = model.score(whole).logprobs
     options: Any = {"max_tokens": 0, "prompt_logprobs": 0}
     with model.session() as session:

@@ -1,4 +1,4 @@
-"""Texts of a model whose every layer has a window: as others, but in bounded memory."""
+"""Texts of a model with windows in all layers: the same texts in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 import llamacy
-from llamacy.architectures import llama
 from llamacy.cli import app
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.model import Model
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.plan.plan import Plan
-from llamacy.ops.plan.steps import PAGE
+from llamacy.ops.state.kv_pages import PAGE
 from llamacy.ops.state.windows import MARGIN
 
 WINDOW = 48
 N_LONG = WINDOW + MARGIN + 400
-GREEDY: dict[str, Any] = {"temperature": 0, "logit_bias": {2: -100}}  # without end
+GREEDY: dict[str, Any] = {
+    "temperature": 0,
+    "logit_bias": {2: -100},
+}  # texts without end
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def write_model(
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
 ) -> Callable[..., Path]:
-    """Write a model; keywords are keys of its metadata."""
+    """Write a model; keyword arguments are keys of its metadata."""
 
     def write(**keys: Any) -> Path:
         pieces, scores, types = random_model.vocabulary()
@@ -50,7 +52,8 @@ def write_model(
         }
         folder = tmp_path_factory.mktemp("models")
         with open_gguf(write_gguf(folder / "plain.gguf", metadata, {}, "F32")) as file:
-            specs = llama.tensors(read_config(file))
+            architecture, config = read_hyperparameters(file)
+            specs = architecture.tensors(config)
         tensors = random_tensors(
             (name, spec.shape) for name, spec in specs.items() if spec.is_required
         )
@@ -77,7 +80,7 @@ def ids() -> list[int]:
 
 
 def kept(model: Model) -> Model:
-    """Make the model keep all pages, as one would whose layers have no window."""
+    """Make the model keep all pages, like a model without windows."""
     assert isinstance(model.executor, Plan)
     model.executor._pool.window = None
     return model
@@ -85,7 +88,7 @@ def kept(model: Model) -> Model:
 
 @pytest.fixture
 def continuation(path: Path) -> Callable[[list[int], int], list[int]]:
-    """What follows a prompt where all pages are kept, and it is read at once."""
+    """Return the continuation of a prompt read at once, with all pages kept."""
 
     def follow(ids: list[int], n: int) -> list[int]:
         with kept(llamacy.load(path, n_threads=1, prompt_cache=0)) as model:
@@ -100,7 +103,7 @@ def n_pages(model: Model) -> int:
     return model.executor.n_pages_used
 
 
-def test_memory_stays_bounded(
+def test_memory_of_a_text_stays_bounded(
     path: Path, ids: list[int], continuation: Callable[..., list[int]]
 ) -> None:
     with llamacy.load(path, n_threads=1, prompt_cache=0) as model:
@@ -120,7 +123,7 @@ def test_memory_stays_bounded(
     assert tokens == continuation(ids, 600)
 
 
-def test_the_command_line_says_so(path: Path) -> None:
+def test_llamacy_show_takes_the_window_into_account(path: Path) -> None:
     def show(*words: str) -> str:
         return CliRunner().invoke(app, ["show", str(path), *words]).stdout
 
@@ -128,10 +131,10 @@ def test_the_command_line_says_so(path: Path) -> None:
     assert memory["window"] == WINDOW
     assert memory["kv_bytes"]["f16"] == llamacy.inspect(path).kv_bytes(2048)
     (line,) = [one for one in show().splitlines() if one.startswith("memory:")]
-    assert line.endswith(f"by a window of {WINDOW}")
+    assert line.endswith(f"with a window of {WINDOW}")
 
 
-def test_a_layer_that_sees_all_keeps_all(
+def test_a_single_layer_without_a_window_keeps_all_pages(
     write_model: Callable[..., Path], ids: list[int]
 ) -> None:
     path = write_model(
@@ -147,7 +150,7 @@ def test_a_layer_that_sees_all_keeps_all(
 
 
 @pytest.mark.parametrize("n_back", [5, MARGIN - 5, MARGIN + WINDOW + 100])
-def test_going_back_and_on_again(
+def test_a_session_can_be_rewound_to_freed_pages(
     model: Model,
     ids: list[int],
     n_back: int,
@@ -162,7 +165,7 @@ def test_going_back_and_on_again(
     assert out.tokens == continuation([*ids[: N_LONG - n_back], 300, 301], 20)
 
 
-def test_forks_go_their_own_ways(
+def test_forks_are_independent_after_pages_were_freed(
     model: Model, ids: list[int], continuation: Callable[..., list[int]]
 ) -> None:
     with model.session() as session:
@@ -176,7 +179,7 @@ def test_forks_go_their_own_ways(
     assert n_pages(model) == 0
 
 
-def test_a_saved_session_goes_on(
+def test_a_saved_session_continues_after_pages_were_freed(
     model: Model,
     ids: list[int],
     tmp_path: Path,
@@ -198,7 +201,7 @@ def test_a_saved_session_goes_on(
 
 
 @pytest.mark.parametrize("n_gone", [None, -1, True, "1", 1000, 2**70])
-def test_a_session_without_what_is_seen_is_refused(
+def test_a_session_file_that_lacks_visible_pages_is_refused(
     model: Model, ids: list[int], tmp_path: Path, n_gone: Any
 ) -> None:
     file, bad = tmp_path / "text.session", tmp_path / "bad.session"
@@ -216,10 +219,10 @@ def test_a_session_without_what_is_seen_is_refused(
     assert n_pages(model) == 0
 
 
-def test_prompts_that_begin_alike(
+def test_a_common_beginning_is_reused_as_far_as_its_pages_exist(
     model: Model, ids: list[int], continuation: Callable[..., list[int]]
 ) -> None:
-    """What is still there of past texts is used again, what is gone is not missed."""
+    """Pages of past texts that exist are reused, freed ones are computed again."""
     model.generate(ids, max_tokens=1)
     for n, is_held in ((N_LONG - 100, True), (100, False), (60, True), (N_LONG, True)):
         prompt = [*ids[:n], 300]
@@ -228,7 +231,7 @@ def test_prompts_that_begin_alike(
         assert out.tokens == continuation(prompt, 10)
 
 
-def test_prompts_read_together_that_begin_alike(
+def test_prompts_read_together_share_their_beginning(
     model: Model, ids: list[int], continuation: Callable[..., list[int]]
 ) -> None:
     prompts = [ids, [*ids[:700], 300], [*ids[:60], 301], [*ids[:60], 302]]

@@ -1,4 +1,4 @@
-"""A tiny LLaMA with a byte-level vocabulary, its matrices of any types."""
+"""A tiny LLaMA with a byte-level vocabulary, and matrices of any types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from random_blocks import FACTORS, random_weights
 
 
 def shapes(n_embd: int, n_ff: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of the tensors of two layers with half as many key heads."""
+    """Return names and shapes of two layers' tensors, with half as many key heads."""
     yield "token_embd.weight", (258, n_embd)
     yield "output_norm.weight", (n_embd,)
     for layer in range(2):
@@ -37,9 +37,9 @@ def write(
     tensors: Mapping[str, NDArray[np.float32]],
     type_names: Sequence[str] = ("F16",),
 ) -> None:
-    """Write a model, its matrices of one of the types each, in turn.
+    """Write a model whose matrices have the given types in turn.
 
-    Those of types that cannot be quantised to here are random, as large as those given.
+    Matrices of types without a quantizer are random, of the size of the given ones.
     """
     writer = gguf.GGUFWriter(path, "llama")
     for key, value in metadata.items():
@@ -73,7 +73,7 @@ def write(
 
 
 def byte_characters() -> list[str]:
-    """The 256 characters that stand for bytes in GPT-2's vocabulary."""
+    """Return the 256 characters that stand for bytes in GPT-2's vocabulary."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     stand_in = {byte: 256 + index for index, byte in enumerate(others)}

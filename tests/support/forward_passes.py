@@ -15,12 +15,19 @@ from llamacy.ops.batch import Batch
 
 
 def logits(path: Path, kind: Any, **options: Any) -> NDArray[np.float32]:
-    """Those of a prompt of 40 tokens, and of 5 more one by one: (45, n_vocab).
+    """Return the logits of a prompt of 40 tokens, and of 5 more decoded one by one.
 
     Parameters
     ----------
-    kind : of executor: ``"reference"`` or ``"plan"``.
-    options : those of `load_executor`.
+    kind : str
+        The executor: `"reference"` or `"plan"`.
+    **options : Any
+        Options of `load_executor`.
+
+    Returns
+    -------
+    float32, (45, n_vocab)
+        Logits after each token.
     """
     with open_gguf(path) as file:
         config = read_config(file)

@@ -1,4 +1,4 @@
-"""A hub of one's own and an empty cache; no other address can be reached."""
+"""A local hub and an empty cache; no other address can be reached."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPO = "user/tiny-GGUF"
 
 @pytest.fixture
 def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail whoever tries to reach another machine than this."""
+    """Fail any attempt to reach another machine."""
     connect = socket.socket.connect
 
     def checked(self: socket.socket, address: Any) -> None:
@@ -40,9 +40,9 @@ def hub(
     tmp_path: Path,
     loopback_only: None,
 ) -> Iterator[HubServer]:
-    """An empty hub, the one this process knows, with an empty cache and no token.
+    """An empty hub, which this process uses, with an empty cache and no token.
 
-    These settings are the library's variables of the environment, which it reads once.
+    The library reads these settings from the environment only once.
     """
     server = HubServer()
     resolve = server.url + "/{repo_id}/resolve/{revision}/{filename}"
@@ -51,7 +51,7 @@ def hub(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
-    # Transfers go on from the last whole chunk: smaller ones, for smaller files.
+    # downloads resume after the last whole chunk: small chunks, for small files
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 16384)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
@@ -62,13 +62,13 @@ def hub(
 
 @pytest.fixture(scope="session")
 def model(babble_model: Path) -> bytes:
-    """The bytes of a model that can be loaded."""
+    """The bytes of a valid model file."""
     return babble_model.read_bytes()
 
 
 @pytest.fixture(scope="session")
 def split(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The same model in several files, by their names."""
+    """The same model in several files, by name."""
     folder = tmp_path_factory.mktemp("split")
     random_model.write(str(folder / "tiny-Q8_0.gguf"), split_max_tensors=16)
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
@@ -76,7 +76,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture
 def repo(hub: HubServer, model: bytes) -> Repo:
-    """A repository like most: a model in two types, and what lies beside it."""
+    """A usual repository: a model in two types, and other files."""
     hub.repos[REPO] = Repo(
         {
             "README.md": b"# Tiny",

@@ -1,6 +1,6 @@
-"""A hub on this machine: a web server with the few endpoints that downloads need.
+"""A local hub: a web server with the few endpoints that downloads need.
 
-It serves real files from memory, asks for tokens, and breaks where it is told to.
+It serves real files from memory, asks for tokens, and breaks off on demand.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Repo:
     """A repository; `commit` changes whenever its files do."""
 
     files: dict[str, bytes]
-    token: str | None = None  # who reads it must have this one
+    token: str | None = None  # readers must send this token
     gated: bool = False
     tags: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    # Sizes that are not true: in the listing, and there and when a file is asked for.
+    # wrong sizes: in the listing, and in the listing and the answers
     listed: dict[str, int] = field(default_factory=dict)
     announced: dict[str, int] = field(default_factory=dict)
 
@@ -45,7 +45,7 @@ class Repo:
 
     @property
     def commit(self) -> str:
-        """The newest commit."""
+        """The latest commit."""
         return _commit(self.files)
 
 
@@ -58,7 +58,7 @@ def _commit(files: dict[str, bytes]) -> str:
 
 @dataclass
 class Request:
-    """What a client asked."""
+    """A client's request."""
 
     method: str
     path: str
@@ -71,12 +71,17 @@ class HubServer:
 
     Attributes
     ----------
-    repos : what it has, by name; to be changed at will.
-    requests : what it was asked so far.
-    cuts : for the next transfers of a file: after how many bytes to close, or (a
-        negative number) to reset the connection, or (None) to stall half-way.
-    stalled : set when a transfer does.
-    answer : status and body of every answer, if it is to be no hub at all.
+    repos : dict of str to Repo
+        Its repositories by name; tests may change them.
+    requests : list of Request
+        All requests so far.
+    cuts : dict of str to list
+        By file, for its next downloads, the number of bytes after which to close the
+        connection, or (a negative number) to reset it, or None to stall half-way.
+    stalled : threading.Event
+        Set when a download stalls.
+    answer : tuple of int and bytes, or None
+        Status and body of every answer, for a server that is not a hub.
     """
 
     def __init__(self) -> None:
@@ -100,19 +105,19 @@ class HubServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Be gone: connections are refused from now on."""
+        """Stop: connections are refused from now on."""
         self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def stall(self) -> None:
-        """Keep a client waiting."""
+        """Keep a client waiting until the server stops."""
         self.stalled.set()
         self._stopped.wait(60)
 
     def transfers(self, file: str) -> list[Request]:
-        """Requests for the bytes of a file."""
+        """Return the requests for the bytes of a file."""
         return [
             one
             for one in self.requests
@@ -125,10 +130,10 @@ class _Handler(BaseHTTPRequestHandler):
     server_hub: HubServer
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def end_headers(self) -> None:
-        """Keep no connection: none is to outlive the server."""
+        """Close each connection, so that it does not outlive the server."""
         self.send_header("Connection", "close")
         super().end_headers()
 
@@ -155,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         match = _API.fullmatch(path) or _RESOLVE.fullmatch(path)
         repo = hub.repos.get(match[1]) if match else None
         if match is None or repo is None:
-            # As the hub does: who shows no token is not told what is private.
+            # like the real hub: without a token, private repositories do not exist
             self._refuse(404 if token else 401, "RepoNotFound")
         elif repo.token is not None and token != repo.token:
             code = "GatedRepo" if repo.gated else "RepoNotFound"
@@ -225,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server_hub.stall()
             return
         self.wfile.write(data[begin : begin + abs(cut)])
-        if cut < 0:  # closed with a time to linger of 0, it is reset
+        if cut < 0:  # closing with a linger time of 0 resets it
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.connection.close()

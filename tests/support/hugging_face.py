@@ -1,4 +1,4 @@
-"""Folders as Hugging Face has them, written by hand: safetensors and SentencePiece."""
+"""Folders in Hugging Face's form, written by hand: safetensors and SentencePiece."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ BABBLE = {
 
 
 def header_of(tensors: Tensors) -> dict[str, Any]:
-    """The header of a file of `tensors`; uint16 are the bits of bfloat16."""
+    """Return the header of a file of `tensors`; uint16 stands for bfloat16."""
     header: dict[str, Any] = {}
     at = 0
     for name, values in tensors.items():
@@ -64,7 +64,7 @@ def header_of(tensors: Tensors) -> dict[str, Any]:
 
 
 def write_raw(path: Path, header: Any, data: bytes, length: int | None = None) -> Path:
-    """Write a file of any header: an object, or the text of one."""
+    """Write a file with any header: an object, or its text."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     size = len(text) if length is None else length
     path.write_bytes(struct.pack("<Q", size) + text + data)
@@ -72,7 +72,7 @@ def write_raw(path: Path, header: Any, data: bytes, length: int | None = None) -
 
 
 def write_safetensors(path: Path, tensors: Tensors) -> Path:
-    """Write a sound file."""
+    """Write a valid file."""
     data = b"".join(values.tobytes() for values in tensors.values())
     return write_raw(path, header_of(tensors), data)
 
@@ -83,13 +83,13 @@ def write_json(path: Path, value: Any) -> Path:
 
 
 def halves_apart(rows: NDArray[Any], n_head: int) -> NDArray[Any]:
-    """Rows of Q or K in Hugging Face's order, from ggml's."""
+    """Return rows of Q or K in Hugging Face's order, from ggml's."""
     pairs = rows.reshape(n_head, -1, 2, *rows.shape[1:])
     return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(rows.shape)
 
 
 def hugging_face_tensors(tensors: Tensors) -> dict[str, NDArray[Any]]:
-    """The tensors of `random_model` under their other names."""
+    """Return the tensors of `random_model` under Hugging Face's names."""
     heads = {"attn_q": random_model.N_HEAD, "attn_k": random_model.N_HEAD_KV}
     outside = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}
     outside["output"] = "lm_head"
@@ -112,8 +112,10 @@ def write_babble(
 
     Parameters
     ----------
-    config : what to change in config.json; None leaves a key out.
-    n_files : files to spread the tensors over.
+    config : mapping of str to Any, optional
+        Changes to config.json; None leaves a key out.
+    n_files : int
+        Number of files to distribute the tensors over.
     """
     folder.mkdir(exist_ok=True)
     texts, scores, types = random_model.vocabulary()
@@ -129,7 +131,7 @@ def write_babble(
 
 
 def write_tensors(folder: Path, tensors: Tensors, n_files: int = 1) -> None:
-    """Write one file, or several and the index that lists them."""
+    """Write one file, or several and their index."""
     if n_files == 1:
         write_safetensors(folder / "model.safetensors", tensors)
         return
@@ -169,7 +171,7 @@ def sentencepiece(
     remove_spaces: bool = False,
     extra: bytes = b"",
 ) -> bytes:
-    """A tokenizer.model; `extra` goes to its normalizer."""
+    """Return a tokenizer.model; `extra` is added to its normalizer."""
     pieces = b"".join(
         message(1, message(1, text.encode()) + struct.pack("<Bf", 0x15, score)
                 + number(3, kind))

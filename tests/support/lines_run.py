@@ -1,4 +1,4 @@
-"""Work counted where time would depend on what else the machine does."""
+"""Counting work, where measured time would depend on the machine's load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGE = str(Path(llamacy.__file__).parent)
 
 
 def lines_run(call: Callable[[], object]) -> int:
-    """Lines of llamacy's Python that `call` runs; what they call in C is not seen."""
+    """Count the lines of llamacy's Python code that `call` runs; C is not seen."""
     n_lines = 0
 
     def count(frame: FrameType, event: str, argument: Any) -> Any:

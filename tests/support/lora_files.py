@@ -18,7 +18,7 @@ Pairs = Mapping[str, tuple[Floats, Floats]]
 def random_pairs(
     shapes: Mapping[str, tuple[int, ...]], rank: int, seed: int, size: float = 0.5
 ) -> dict[str, tuple[Floats, Floats]]:
-    """Draw pairs for the matrices among `shapes`, which change them by about `size`."""
+    """Draw pairs for the matrices among `shapes` that change them by about `size`."""
     rng = np.random.default_rng(seed)
 
     def noise(n: int, k: int, factor: float) -> Floats:
@@ -29,7 +29,7 @@ def random_pairs(
         if len(shape) == 2:
             n_out, n_in = shape
             small = size * (rank * n_in) ** -0.5
-            if name == "token_embd.weight":  # rows of the table, as llama.cpp has it
+            if name == "token_embd.weight":  # rows of the table, as in llama.cpp
                 pairs[name] = (noise(n_out, rank, 1), noise(n_in, rank, small))
             else:
                 pairs[name] = (noise(rank, n_in, 1), noise(n_out, rank, small))
@@ -37,7 +37,7 @@ def random_pairs(
 
 
 def product(name: str, a: Floats, b: Floats) -> Floats:
-    """What a pair adds to its matrix, unscaled."""
+    """Return a pair's product, which is added to its matrix."""
     return a @ b.T if name == "token_embd.weight" else b @ a
 
 
@@ -81,9 +81,10 @@ def write_lora(
 def write_peft(
     folder: Path, pairs: Pairs, n_heads: tuple[int, int], **settings: Any
 ) -> Path:
-    """Write a folder; `settings` replace or add to those of a usual one.
+    """Write a folder; `settings` replace or add to the usual ones.
 
-    n_heads : of queries and of keys, whose rows Hugging Face has in another order.
+    `n_heads` counts the heads of queries and of keys, whose rows are in another order
+    in Hugging Face's files.
     """
     folder.mkdir(exist_ok=True)
     config = {
@@ -117,7 +118,7 @@ def write_peft(
 
 
 def peft_module(name: str) -> str:
-    """What Hugging Face calls the module of a matrix."""
+    """Return Hugging Face's name of a matrix's module."""
     *layer, part, _ = name.split(".")
     if layer:
         return f"model.layers.{layer[1]}.{hugging_face.NAMES[part]}"
@@ -125,6 +126,6 @@ def peft_module(name: str) -> str:
 
 
 def _half_a_head_apart(rows: Floats, n_head: int) -> Floats:
-    """Rows 2i and 2i + 1 of each head to i and i + head_dim / 2."""
+    """Move rows 2i and 2i + 1 of each head to i and i + head_dim / 2."""
     heads = np.split(rows, n_head)
     return np.concatenate([part for head in heads for part in (head[::2], head[1::2])])

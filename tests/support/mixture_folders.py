@@ -1,6 +1,6 @@
-"""Folders of mixtures of experts, random, in each form that Hugging Face's files have.
+"""Folders of random mixtures of experts, in each form of Hugging Face's files.
 
-`experts` makes what GGUF has, and a function for each form writes it as that.
+`experts` makes tensors in GGUF's form, and one function per form converts them.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def noise(*shape: int, dtype: Any = np.float32) -> Array:
 
 
 def experts(dtype: Any = np.float32) -> dict[str, Array]:
-    """What GGUF has for a layer: (n_expert, n_out, n_in) by part."""
+    """Return a layer's experts in GGUF's form: (n_expert, n_out, n_in) by part."""
     gate, up = (noise(N_EXPERT, N_FF, N_EMBD, dtype=dtype) for _ in "gu")
     return {GATE: gate, UP: up, DOWN: noise(N_EXPERT, N_EMBD, N_FF, dtype=dtype)}
 
 
 def others(prefix: str, router: str) -> Tensors:
-    """The tensors of a layer that are no experts."""
+    """Return a layer's tensors other than experts."""
     names = [f"self_attn.{each}_proj" for each in "qkvo"]
     made = {f"{prefix}{name}.weight": noise(N_EMBD, N_EMBD) for name in names}
     for name in ("input", "post_attention"):
@@ -54,7 +54,7 @@ def others(prefix: str, router: str) -> Tensors:
 
 
 def write(folder: Path, family: str, layer: Callable[[str], Tensors]) -> Path:
-    """Write a model of two layers; `layer` makes one's tensors after a prefix."""
+    """Write a model of two layers; `layer(prefix)` makes the tensors of one."""
     tensors = {
         "model.embed_tokens.weight": noise(N_VOCAB, N_EMBD),
         "model.norm.weight": noise(N_EMBD),
@@ -146,7 +146,7 @@ VALUES = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6
 
 
 def blocks_of(n_out: int, n_in: int) -> tuple[Array, Array, Array]:
-    """Random blocks and scales, and the weights by OpenAI's own description of them."""
+    """Return random blocks and scales, and their weights by OpenAI's description."""
     shape = (N_EXPERT, n_out, n_in // 32)
     blocks = RNG.integers(0, 256, (*shape, 16), np.uint8)
     scales = RNG.integers(120, 130, shape, np.uint8)
@@ -156,9 +156,9 @@ def blocks_of(n_out: int, n_in: int) -> tuple[Array, Array, Array]:
 
 
 def mxfp4(folder: Path, change: Callable[[Tensors], None] | None = None) -> Tensors:
-    """Write a model of such blocks; return a layer's weights, before gate and up part.
+    """Write a model with MXFP4 experts; return a layer's weights, gate and up merged.
 
-    change : may spoil the layer's tensors.
+    `change` may alter a layer's tensors.
     """
     gate_up, down = blocks_of(2 * N_FF, N_EMBD), blocks_of(N_EMBD, N_FF)
 

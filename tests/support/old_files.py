@@ -1,7 +1,7 @@
-"""Writes LLaMA models as the files of 2023 held them, weight by weight.
+"""Writes LLaMA models in the file formats of 2023, weight by weight.
 
-Made from what llama.cpp of that time did, and sharing nothing with what reads them:
-blocks are written with `struct`, one after another.
+Follows llama.cpp of that time, and shares nothing with the package's reader: blocks are
+written with `struct`, one after another.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 
 TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q5_0": 6, "Q5_1": 7, "Q8_0": 8}
 FTYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q5_0": 8, "Q5_1": 9, "Q8_0": 7}
-# first words, whether scores, alignment
+# first words, whether there are scores, alignment
 FORMATS = {
     "ggml": ((0x67676D6C,), False, 1),
     "ggmf v1": ((0x67676D66, 1), True, 1),
@@ -46,16 +46,24 @@ BY_COLUMNS = ("token_embd", "attn_output", "ffn_down")
 
 @dataclass
 class OldModel:
-    """What is written.
+    """A model to write as an old file.
 
     Attributes
     ----------
-    format : one of `FORMATS`.
-    type : of the matrices.
-    tensors : by GGUF's names.
-    tokens, scores : bytes each stands for.
-    float16_scales : round scales, so that no later format loses anything.
-    planes : as in the first days, all scales of a row before all its nibbles.
+    format : str
+        One of `FORMATS`.
+    type : str
+        Type of the matrices.
+    tensors : mapping of str to float32
+        Weights by GGUF's names.
+    tokens : sequence of bytes
+        Bytes of each token.
+    scores : sequence of float
+        Score of each token.
+    float16_scales : bool
+        Round scales, so that no later format loses anything.
+    planes : bool
+        Put all scales of a row before all its nibbles, as in the first days.
     """
 
     format: str
@@ -71,7 +79,7 @@ class OldModel:
     changes: dict[str, int] = field(default_factory=dict)
 
     def write(self, path: Path, n_parts: int = 1) -> dict[str, Floats]:
-        """Write the files; returns the weights they stand for."""
+        """Write the files; return the weights that they stand for."""
         stood_for: dict[str, list[Floats]] = {name: [] for name in self.tensors}
         for i in range(n_parts):
             data = bytearray(self.head())
@@ -82,7 +90,7 @@ class OldModel:
         return {name: joined(name, parts) for name, parts in stood_for.items()}
 
     def head(self) -> bytes:
-        """Everything before the tensors."""
+        """Return everything before the tensors."""
         words, has_scores, _ = FORMATS[self.format]
         n_embd = self.tensors["output_norm.weight"].size
         hparams = {
@@ -124,12 +132,12 @@ class OldModel:
         ]
         if self.planes:
             *scales, nibbles = zip(*blocks, strict=True)
-            # minima came first in those days
+            # the minima came first in those days
             return b"".join(b"".join(plane) for plane in (*scales[::-1], nibbles))
         return b"".join(b"".join(block) for block in blocks)
 
     def _block(self, kind: str, weights: Floats, meant: Floats) -> list[bytes]:
-        """One block's scale, minimum, fifth bits and codes, those there are."""
+        """Return those of scale, minimum, fifth bits and codes that a block has."""
         is_wide = self.format != "ggjt v3" and kind in ("Q4_0", "Q4_1", "Q8_0")
         n_bits = int(kind[1])
         low = weights.min() if kind.endswith("_1") else None
@@ -166,14 +174,14 @@ class OldModel:
 
 
 def old_name(name: str) -> str:
-    """What llama.cpp called a tensor before GGUF."""
+    """Return llama.cpp's name for a tensor before GGUF."""
     *layer, part, kind = name.split(".")
     prefix = f"layers.{layer[1]}." if layer else ""
     return f"{prefix}{NAMES[part]}.{kind}"
 
 
 def split(name: str, weights: Floats, n_parts: int, i: int) -> Floats:
-    """Part `i` of a tensor, as Meta's checkpoints were split."""
+    """Return part `i` of a tensor, split like Meta's checkpoints."""
     if weights.ndim == 1:
         return weights
     return np.split(weights, n_parts, axis=_axis(name))[i]

@@ -1,4 +1,4 @@
-"""A real model that says what it is told: by a logits processor."""
+"""A real model that generates prescribed texts, by a logits processor."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ EOS = 2
 
 
 def saying(model: llamacy.Model, *texts: str, ends: bool = True) -> dict[str, Any]:
-    """Options that make `model` say a text, in which control tokens count.
+    """Return options that make `model` generate a text, with control tokens parsed.
 
-    With several texts a token never spans two of them. Good for one call.
+    With several texts a token never spans two of them. The options serve one call.
 
-    ends : end then; or else say nothing more than spaces.
+    Then the text ends, or unless `ends` goes on with spaces.
     """
     encode = model.tokenizer.encode
     ids = [

@@ -1,6 +1,6 @@
-"""Random bytes as blocks of the types that cannot be quantised to here.
+"""Random bytes as blocks of the types without a quantizer.
 
-Any bytes are blocks of them; only the float16 factors must be finite, and of a size.
+Any bytes are valid blocks; only the float16 factors must be finite and of similar size.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from llamacy.ggml.types import GGMLType, dequantize
 
-# Where the factors are, counted in float16 words.
+# positions of the factors, counted in float16 words
 FACTORS: dict[str, tuple[int, ...]] = {
     "Q2_K": (40, 41),
     "Q3_K": (54,),
@@ -37,7 +37,7 @@ def random_blocks(
     rng: np.random.Generator,
     factors: tuple[float, float] = (0.01, 0.1),
 ) -> NDArray[np.uint8]:
-    """Make (n_blocks, type_size) bytes; factors lie between the two given."""
+    """Return (n_blocks, type_size) bytes, with factors between the two given ones."""
     size = (n_blocks, GGMLType[type_name].type_size)
     blocks = rng.integers(0, 256, size, dtype=np.uint8)
     for place in FACTORS[type_name]:
@@ -50,7 +50,7 @@ def random_blocks(
 def random_weights(
     type_name: str, shape: tuple[int, ...], size: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Make a matrix of blocks, (n_rows, n_bytes), whose root mean square is `size`."""
+    """Return a matrix of blocks, (n_rows, n_bytes), with root mean square `size`."""
     kind = GGMLType[type_name]
     n_blocks = shape[0] * shape[1] // kind.block_size
     sample = random_blocks(type_name, 256, rng, (1, 1)).reshape(-1)
@@ -61,7 +61,7 @@ def random_weights(
 
 
 def set_iq1_m_factor(blocks: NDArray[np.uint8], d: NDArray[np.float16]) -> None:
-    """Put a factor for each block where IQ1_M has it, lowest bits first."""
+    """Write a factor into each IQ1_M block, lowest bits first."""
     words = blocks.view(np.uint16)[:, -4:]
     quarters = d.view(np.uint16)[:, None] >> np.arange(0, 16, 4, dtype=np.uint16)
     words[:] = words & np.uint16(0x0FFF) | quarters << np.uint16(12)

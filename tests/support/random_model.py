@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 N_EMBD, N_LAYER, N_HEAD, N_HEAD_KV, N_FF, N_CTX = 64, 4, 4, 2, 192, 256
 HEAD_DIM = N_EMBD // N_HEAD
-SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece's mark of a word's beginning
+SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece's mark for the beginning of a word
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 CHAT_TEMPLATE = """\
 {{ bos_token }}{% for message in messages %}
@@ -27,13 +27,15 @@ CHAT_TEMPLATE = """\
 {% endif %}
 {% endfor %}
 """
-N_UNSPOKEN = 3 + 256 + 1 + len(LETTERS)  # all but the syllables, which come last
+N_UNSPOKEN = (
+    3 + 256 + 1 + len(LETTERS)
+)  # all tokens except the syllables, which come last
 
 
 def vocabulary(
     marks: Sequence[str] = (),
 ) -> tuple[list[str], list[float], list[int]]:
-    """Make a SentencePiece vocabulary: pieces, scores, types.
+    """Return a SentencePiece vocabulary: pieces, scores, types.
 
     Three control tokens, a token for each byte (so that any text can be encoded),
     the letters, and syllables with and without a space before them; `marks` are more
@@ -57,7 +59,7 @@ def vocabulary(
 
 
 def tensors(n_vocab: int, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Make the weights by their GGUF names; (n_out, n_in), norms (n,)."""
+    """Return the weights by their GGUF names: matrices (n_out, n_in), norms (n,)."""
     rng = np.random.default_rng(seed)
 
     def noise(n_out: int, n_in: int) -> NDArray[np.float32]:
@@ -80,7 +82,7 @@ def tensors(n_vocab: int, seed: int) -> dict[str, NDArray[np.float32]]:
         for name in ("attn_norm", "ffn_norm"):
             made[f"blk.{layer}.{name}.weight"] = np.ones(N_EMBD, np.float32)
     made["output_norm.weight"] = np.ones(N_EMBD, np.float32)
-    # Large logits, so that it has preferences; zeros for what it should not say.
+    # Large logits give it preferences; zeros keep it from some tokens.
     output = noise(n_vocab, N_EMBD) * np.float32(4)
     output[:N_UNSPOKEN] = 0
     made["output.weight"] = output
@@ -96,11 +98,10 @@ def write(
     space_prefix: bool = True,
     split_max_tensors: int = 0,
 ) -> None:
-    """Write the model to `path`, its matrices as Q8_0, a GGUF file of about 300 kB.
+    """Write the model to `path`: a GGUF file of about 300 kB, with matrices as Q8_0.
 
-    An empty `chat_template` leaves that out; `marks` are control tokens besides.
-    `split_max_tensors` splits it into files of at most so many tensors, named as
-    splits are.
+    An empty `chat_template` writes none; `marks` are additional control tokens.
+    `split_max_tensors` splits it into files of at most that number of tensors.
     """
     pieces, scores, types = vocabulary(marks)
     writer = gguf.GGUFWriter(path, "llama", split_max_tensors=split_max_tensors)

@@ -1,14 +1,21 @@
-"""An executor that is told what to say: no arithmetic here."""
+"""An executor that continues texts from a script, without arithmetic."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.generation.cancelling import CancelToken
+from llamacy.generation.completions import completion
+from llamacy.generation.context import Context
 from llamacy.generation.gather import gather
-from llamacy.generation.request import MakeRoom, Request
+from llamacy.generation.goals.complete import Complete, MakeRoom
+from llamacy.generation.mailbox import ThreadMailbox
+from llamacy.generation.request import Request
+from llamacy.generation.scheduler import Scheduler
 from llamacy.generation.worker import Worker
 from llamacy.ops.batch import Batch
 from llamacy.results import Completion
@@ -19,9 +26,11 @@ N_VOCAB = 300
 
 
 class Vocabulary:
-    """Token 1 + b is the byte b; 257 and on are the words given."""
+    """Token 1 + b is the byte b; tokens from 257 on are the given words."""
 
-    n_vocab = N_VOCAB - 1  # one less than the model has, as padded models do
+    n_vocab = (
+        N_VOCAB - 1
+    )  # one less than the model's, like in models with padded vocabularies
     eog_ids = frozenset([EOG])
 
     def __init__(self, words: Mapping[int, bytes] | None = None) -> None:
@@ -37,11 +46,11 @@ class Vocabulary:
 
 
 class ScriptedSequence:
-    """Remembers the tokens that were read, so that reading on can be checked."""
+    """Remembers the tokens it has read, so that positions can be checked."""
 
     def __init__(self, owner: ScriptedExecutor) -> None:
         self.owner, self.held, self.closed = owner, list[int](), False
-        self.most = 0  # tokens that it has had
+        self.most = 0  # tokens ever read
         owner.sequences.append(self)
 
     @property
@@ -71,7 +80,7 @@ class ScriptedSequence:
 
 
 class ScriptedExecutor:
-    """After the prompt of `script`'s key comes its value, token by token.
+    """Continues each prompt that is a key of `script` with its value, token by token.
 
     Its sequences can go back by `reach` tokens.
     """
@@ -89,6 +98,13 @@ class ScriptedExecutor:
     @property
     def n_open(self) -> int:
         return sum(not one.closed for one in self.sequences)
+
+    @property
+    def n_pages_used(self) -> int:
+        held = (page for one in self.sequences if not one.closed for page in one.pages)
+        return len(set(held))
+
+    n_pages_free = 0
 
     def new_sequence(self) -> ScriptedSequence:
         return ScriptedSequence(self)
@@ -126,26 +142,34 @@ def request(
     vocabulary: Vocabulary | None = None,
     n_ctx: int = 1000,
     params: SamplingParams | None = None,
-    written: Mapping[int, bytes] | None = None,
+    token_bytes_override: Mapping[int, bytes] | None = None,
     make_room: MakeRoom | None = None,
+    cancel: CancelToken | None = None,
     **options: object,
-) -> Request:
+) -> Request[Complete]:
     params = params or SamplingParams(temperature=0, **options)  # type: ignore[arg-type]
-    return Request(
-        Vocabulary.ids(prompt),
+    goal = Complete(
+        Context(Vocabulary.ids(prompt), n_ctx),
         params,
-        n_ctx,
         vocabulary or Vocabulary(),  # type: ignore[arg-type]
-        written=written,
+        token_bytes_override=token_bytes_override,
         make_room=make_room,
     )
+    return Request(goal, cancel=cancel)
+
+
+def add(scheduler: Scheduler, *requests: Request[Any]) -> None:
+    """Give `scheduler` requests, whose events nobody takes."""
+    for one in requests:
+        one.submit(ThreadMailbox())
+    scheduler.add(requests)
 
 
 def complete(
-    executor: ScriptedExecutor, *requests: Request, n_cache_pages: int = 0
+    executor: ScriptedExecutor, *requests: Request[Complete], n_cache_pages: int = 0
 ) -> list[Completion]:
     worker = Worker(executor, n_cache_pages)
     gather(worker, requests)
     worker.close()
     assert executor.n_open == 0
-    return [one.completion() for one in requests]
+    return [completion(one) for one in requests]

@@ -1,4 +1,4 @@
-"""Templates of six families in miniature: how they write tools, calls and results."""
+"""Miniature templates of six families, which write tools, tool calls and results."""
 
 from __future__ import annotations
 

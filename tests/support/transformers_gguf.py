@@ -1,7 +1,7 @@
-"""Writes models of transformers to GGUF, as llama.cpp's converter does.
+"""Writes models of transformers as GGUF files, like llama.cpp's converter.
 
-Names, constants and the order of rotated pairs are the format's; what else differs
-between families is in the two tables at the top.
+Names, constants and the order of rotated pairs are the format's; the two tables at the
+top contain the other differences between families.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WITH_ADJACENT_PAIRS = ("llama", "mistral", "mixtral", "smollm3", "granite")
 
 
 def write(path: Path, config: Any, model: Any) -> None:
-    """Write `model` to `path`, all in float32."""
+    """Write `model` to `path`, with all tensors in float32."""
     architecture = ARCHITECTURES[config.model_type]
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[architecture])
     _add_sizes(writer, config)
@@ -135,7 +135,7 @@ def _add_constants(writer: Any, config: Any) -> None:
 
 
 def _parts(name: str, array: Array, config: Any) -> Iterator[tuple[str, Array]]:
-    """Take gate and up of all experts apart; name what is no weight of a module."""
+    """Split gate and up of all experts; name tensors that are no module's weight."""
     module, _, part = name.rpartition(".")
     if part == "sinks":
         yield f"{name}.weight", array
@@ -168,13 +168,13 @@ def _converted(name: str, array: Array, config: Any) -> Array:
 
 
 def _pairs_side_by_side(array: Array, head_dim: int) -> Array:
-    """Rows of each head from halves (0, d/2), (1, d/2 + 1) ... to adjacent pairs."""
+    """Make the pairs of rows (0, d/2), (1, d/2 + 1) ... of each head adjacent."""
     heads = array.reshape(-1, 2, head_dim // 2, *array.shape[1:])
     return heads.swapaxes(1, 2).reshape(array.shape)
 
 
 def _llama3_factors(rope: dict[str, Any], head_dim: int) -> Array:
-    """What Llama 3.1's scaling divides each frequency by (Meta's reference code)."""
+    """Return the divisors of Llama 3.1's RoPE frequencies (Meta's reference code)."""
     base, factor = rope["rope_theta"], rope["factor"]
     low, high = rope["low_freq_factor"], rope["high_freq_factor"]
     original = rope["original_max_position_embeddings"]

@@ -1,4 +1,4 @@
-"""Locks that a fork waits for."""
+"""Locks that a fork acquires first."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from llamacy.system.forks import Rank, fork_lock
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-def test_a_fork_finds_no_lock_taken() -> None:
+def test_no_lock_is_held_in_a_forked_child() -> None:
     outer, inner = fork_lock(Rank.MODEL), fork_lock(Rank.PAGES)
-    whole = [0, 0]  # never unequal while the locks are free
+    whole = [0, 0]  # never unequal while nobody holds the locks
     stop = threading.Event()
 
     def change() -> None:

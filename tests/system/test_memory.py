@@ -1,4 +1,4 @@
-"""Memory a process can be given, from files as Linux writes them."""
+"""The memory that a process can get, from files like Linux's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ linux = pytest.mark.skipif(
 
 
 def write(root: Path, files: dict[str, str]) -> str:
-    """Write files under `root`, as the kernel would show them."""
+    """Write files under `root` like the kernel shows them."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def write(root: Path, files: dict[str, str]) -> str:
 
 
 def v2(folder: str, limit: object, used: int, cached: int = 0) -> dict[str, str]:
-    """Files of a group of version 2, `folder` below the top."""
+    """Return the files of a cgroup of version 2, at `folder` below the root."""
     top = f"sys/fs/cgroup/{folder}"
     return {
         f"{top}/memory.max": str(limit),
@@ -39,40 +39,44 @@ def v2(folder: str, limit: object, used: int, cached: int = 0) -> dict[str, str]
 
 @linux
 class TestMachine:
-    def test_what_is_cached_counts_as_free(self, tmp_path: Path) -> None:
+    def test_cached_memory_counts_as_available(self, tmp_path: Path) -> None:
         assert available_memory(write(tmp_path, {"proc/meminfo": MEMINFO})) == 8 * GIB
 
-    def test_so_does_swap(self, tmp_path: Path) -> None:
+    def test_free_swap_counts_as_available(self, tmp_path: Path) -> None:
         files = {"proc/meminfo": f"{MEMINFO}SwapFree: {2 << 20} kB"}
         assert available_memory(write(tmp_path, files)) == 10 * GIB
 
     @pytest.mark.parametrize(
         "meminfo", [None, "", "MemFree: 12 kB", "MemAvailable: much", "\0"]
     )
-    def test_unknown(self, tmp_path: Path, meminfo: str | None) -> None:
+    def test_without_a_usable_meminfo_the_available_memory_is_unknown(
+        self, tmp_path: Path, meminfo: str | None
+    ) -> None:
         files = {} if meminfo is None else {"proc/meminfo": meminfo}
         assert available_memory(write(tmp_path, files)) is None
 
 
 @linux
 class TestVersion2:
-    def test_what_a_limit_leaves(self, tmp_path: Path) -> None:
+    def test_v2_limit_minus_usage_is_available(self, tmp_path: Path) -> None:
         files = {"proc/meminfo": MEMINFO, "proc/self/cgroup": "0::/job"}
         files |= v2("job", 4 * GIB, 3 * GIB, cached=2 * GIB)
         assert available_memory(write(tmp_path, files)) == 3 * GIB
 
-    def test_the_smallest_of_enclosing_groups(self, tmp_path: Path) -> None:
+    def test_v2_smallest_limit_of_enclosing_groups_counts(self, tmp_path: Path) -> None:
         files = {"proc/meminfo": MEMINFO, "proc/self/cgroup": "0::/user/job"}
         files |= v2("user", 2 * GIB, GIB) | v2("user/job", "max", GIB)
         assert available_memory(write(tmp_path, files)) == GIB
 
-    def test_a_container_that_sees_the_hosts_path(self, tmp_path: Path) -> None:
+    def test_v2_limit_is_found_in_a_container_that_sees_the_hosts_path(
+        self, tmp_path: Path
+    ) -> None:
         files = {"proc/meminfo": MEMINFO, "proc/self/cgroup": "0::/../docker/1a"}
         files |= v2("", 2 * GIB, GIB)
         assert available_memory(write(tmp_path, files)) == GIB
 
     @pytest.mark.parametrize(("limit", "extra"), [("max", 2), ("0", 0), (str(GIB), 1)])
-    def test_swap_within_its_own_limit(
+    def test_v2_swap_counts_up_to_its_own_limit(
         self, tmp_path: Path, limit: str, extra: int
     ) -> None:
         files = {"proc/self/cgroup": "0::/job"} | v2("job", 4 * GIB, 3 * GIB)
@@ -81,12 +85,12 @@ class TestVersion2:
         files["sys/fs/cgroup/job/memory.swap.current"] = "0"
         assert available_memory(write(tmp_path, files)) == (1 + extra) * GIB
 
-    def test_a_limit_that_is_exceeded_leaves_nothing(self, tmp_path: Path) -> None:
+    def test_v2_limit_that_is_exceeded_leaves_nothing(self, tmp_path: Path) -> None:
         files = {"proc/meminfo": MEMINFO, "proc/self/cgroup": "0::/job"}
         files |= v2("job", GIB, 2 * GIB)
         assert available_memory(write(tmp_path, files)) == 0
 
-    def test_no_limit_at_all(self, tmp_path: Path) -> None:
+    def test_v2_without_limits_the_machines_memory_counts(self, tmp_path: Path) -> None:
         files = {"proc/meminfo": MEMINFO, "proc/self/cgroup": "0::/"}
         assert available_memory(write(tmp_path, files)) == 8 * GIB
 
@@ -104,20 +108,20 @@ class TestVersion1:
             "total_active_file 0",
         } | {f"{top}/memory.memsw.{name}": str(x) for name, x in more.items()}
 
-    def test_what_a_limit_leaves(self, tmp_path: Path) -> None:
+    def test_v1_limit_minus_usage_is_available(self, tmp_path: Path) -> None:
         root = write(tmp_path, self.files(5 * GIB))
         assert available_memory(root) == (5 - 3 + 1 + 4) * GIB
 
-    def test_a_limit_on_memory_and_swap_together(self, tmp_path: Path) -> None:
+    def test_v1_limit_on_memory_and_swap_together(self, tmp_path: Path) -> None:
         more = {"limit_in_bytes": 6 * GIB, "usage_in_bytes": 3 * GIB}
         root = write(tmp_path, self.files(5 * GIB, **more))
         assert available_memory(root) == (6 - 3 + 1) * GIB
 
-    def test_no_limit_is_a_very_large_one(self, tmp_path: Path) -> None:
+    def test_v1_very_large_limit_means_no_limit(self, tmp_path: Path) -> None:
         root = write(tmp_path, self.files(9223372036854771712))
         assert available_memory(root) == 12 * GIB
 
 
-def test_this_machine() -> None:
+def test_this_machine_has_memory_available() -> None:
     found = available_memory()
     assert found is None or 2**26 < found < 2**50

@@ -1,4 +1,4 @@
-"""The default number of threads, from files as Linux writes them."""
+"""The default number of threads, from files like Linux's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llamacy.system.threads import cgroup_quota, default_threads, physical_cores
 
 
 def write(root: Path, files: dict[str, str]) -> str:
-    """Write files under `root`, as the kernel would show them."""
+    """Write files under `root` like the kernel shows them."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -21,7 +21,7 @@ def write(root: Path, files: dict[str, str]) -> str:
 
 
 def siblings(*groups: str) -> dict[str, str]:
-    """Topology files of CPUs, each group a core's list: ``"0,4"``."""
+    """Return topology files of CPUs; each group is a core's list: `"0,4"`."""
     return {
         f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list": group
         for group in groups
@@ -30,32 +30,38 @@ def siblings(*groups: str) -> dict[str, str]:
 
 
 class TestPhysicalCores:
-    def test_hardware_threads_share_a_core(self, tmp_path: Path) -> None:
+    def test_two_hardware_threads_count_as_one_core(self, tmp_path: Path) -> None:
         root = write(tmp_path, siblings("0,4", "1,5", "2,6", "3,7"))
         assert physical_cores(range(8), root) == 4
 
-    def test_affinity_to_both_threads_of_one_core(self, tmp_path: Path) -> None:
+    def test_affinity_to_both_threads_of_a_core_counts_one_core(
+        self, tmp_path: Path
+    ) -> None:
         root = write(tmp_path, siblings("0,2", "1,3"))
         assert physical_cores({0, 2}, root) == 1
 
-    def test_affinity_to_one_thread_of_each_core(self, tmp_path: Path) -> None:
+    def test_affinity_to_one_thread_of_each_core_counts_all_cores(
+        self, tmp_path: Path
+    ) -> None:
         root = write(tmp_path, siblings("0,2", "1,3"))
         assert physical_cores({2, 3}, root) == 2
 
-    def test_unknown_topology_counts_cpus(self, tmp_path: Path) -> None:
+    def test_an_unknown_topology_counts_cpus_instead_of_cores(
+        self, tmp_path: Path
+    ) -> None:
         assert physical_cores(range(6), str(tmp_path)) == 6
 
 
 class TestQuotaVersion2:
-    def test_limit(self, tmp_path: Path) -> None:
+    def test_v2_quota_is_the_ratio_of_quota_and_period(self, tmp_path: Path) -> None:
         files = {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "250000 100000"}
         assert cgroup_quota(write(tmp_path, files)) == 2.5
 
-    def test_no_limit(self, tmp_path: Path) -> None:
+    def test_v2_max_means_no_quota(self, tmp_path: Path) -> None:
         files = {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "max 100000"}
         assert cgroup_quota(write(tmp_path, files)) is None
 
-    def test_smallest_limit_of_enclosing_groups(self, tmp_path: Path) -> None:
+    def test_v2_smallest_quota_of_enclosing_groups_counts(self, tmp_path: Path) -> None:
         files = {
             "proc/self/cgroup": "0::/user.slice/app.scope",
             "sys/fs/cgroup/user.slice/app.scope/cpu.max": "800000 100000",
@@ -63,7 +69,9 @@ class TestQuotaVersion2:
         }
         assert cgroup_quota(write(tmp_path, files)) == 3
 
-    def test_path_of_the_host_seen_in_a_container(self, tmp_path: Path) -> None:
+    def test_v2_quota_is_found_in_a_container_that_sees_the_hosts_path(
+        self, tmp_path: Path
+    ) -> None:
         files = {
             "proc/self/cgroup": "0::/../../docker/1a2b",
             "sys/fs/cgroup/cpu.max": "100000 50000",
@@ -72,7 +80,7 @@ class TestQuotaVersion2:
 
 
 class TestQuotaVersion1:
-    def test_limit(self, tmp_path: Path) -> None:
+    def test_v1_quota_is_the_ratio_of_quota_and_period(self, tmp_path: Path) -> None:
         files = {
             "proc/self/cgroup": "5:cpuset:/\n4:cpu,cpuacct:/docker/1a2b\n0::/x",
             "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "150000",
@@ -80,7 +88,9 @@ class TestQuotaVersion1:
         }
         assert cgroup_quota(write(tmp_path, files)) == 1.5
 
-    def test_controller_mounted_alone(self, tmp_path: Path) -> None:
+    def test_v1_quota_is_found_if_the_cpu_controller_is_mounted_alone(
+        self, tmp_path: Path
+    ) -> None:
         files = {
             "proc/self/cgroup": "1:cpu:/job",
             "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us": "400000",
@@ -88,7 +98,7 @@ class TestQuotaVersion1:
         }
         assert cgroup_quota(write(tmp_path, files)) == 4
 
-    def test_no_limit(self, tmp_path: Path) -> None:
+    def test_v1_negative_quota_means_no_quota(self, tmp_path: Path) -> None:
         files = {
             "proc/self/cgroup": "1:cpu:/",
             "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
@@ -98,7 +108,7 @@ class TestQuotaVersion1:
 
 
 class TestDefault:
-    def test_no_cgroups_at_all(self, tmp_path: Path) -> None:
+    def test_without_cgroups_there_is_no_quota(self, tmp_path: Path) -> None:
         assert cgroup_quota(str(tmp_path)) is None
 
     @pytest.mark.skipif(
@@ -108,7 +118,7 @@ class TestDefault:
         ("cores", "quota", "threads"),
         [(8, None, 8), (8, 2.5, 2), (8, 0.5, 1), (2, 16.0, 2)],
     )
-    def test_quota_caps_cores_rounded_down(
+    def test_default_is_capped_by_the_quota_rounded_down(
         self,
         cores: int,
         quota: float | None,
@@ -119,5 +129,5 @@ class TestDefault:
         monkeypatch.setattr(cpu_count, "cgroup_quota", lambda: quota)
         assert default_threads() == threads
 
-    def test_this_machine(self) -> None:
+    def test_default_of_this_machine_is_at_least_one(self) -> None:
         assert 1 <= default_threads() <= (os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""A file that is written: whole in its place, or what was there before and no more."""
+"""A written file is complete under its name, or its place is as it was before."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder of its own, to look for what is left in it."""
+    """An empty folder, where leftovers would be seen."""
     folder = tmp_path / "place"
     folder.mkdir()
     return folder
@@ -28,7 +28,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def old(place: Path) -> Path:
-    """A file that is there before."""
+    """A file that exists before."""
     path = place / "file"
     path.write_text(OLD)
     return path
@@ -36,7 +36,7 @@ def old(place: Path) -> Path:
 
 @pytest.fixture
 def usual_mask() -> Iterator[None]:
-    """Others may read new files, and not write them."""
+    """A umask with which others may read new files, but not write them."""
     before = os.umask(0o022)
     yield
     os.umask(before)
@@ -51,7 +51,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_it_is_in_its_place_at_the_end_and_not_before(old: Path) -> None:
+def test_a_file_appears_under_its_name_only_when_it_is_complete(old: Path) -> None:
     with new_file(old) as draft:
         assert os.path.dirname(draft) == str(old.parent)  # so that it can be renamed
         Path(draft).write_text(NEW)
@@ -60,7 +60,7 @@ def test_it_is_in_its_place_at_the_end_and_not_before(old: Path) -> None:
     assert list(old.parent.iterdir()) == [old]
 
 
-def test_it_is_on_the_disk_before_it_is_in_its_place(
+def test_a_file_is_synced_to_disk_before_it_is_renamed(
     old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[tuple[str, str]] = []
@@ -80,25 +80,26 @@ def test_it_is_on_the_disk_before_it_is_in_its_place(
 @pytest.mark.parametrize(
     "error", [KeyboardInterrupt, SystemExit, GeneratorExit, OSError(5, "of another")]
 )
-def test_what_goes_wrong_leaves_what_was_there(
+def test_an_error_leaves_the_old_file_unchanged(
     old: Path, error: type[BaseException] | OSError
 ) -> None:
     kind = error if isinstance(error, type) else type(error)
     with pytest.raises(kind) as caught, new_file(old) as draft:
         Path(draft).write_text(NEW)
         raise error
-    assert not isinstance(caught.value, ModelFileError)  # it may be about other files
+    # the error may be about other files
+    assert not isinstance(caught.value, ModelFileError)
     assert old.read_text() == OLD
     assert list(old.parent.iterdir()) == [old]
 
 
-def test_what_goes_wrong_leaves_nothing_where_nothing_was(place: Path) -> None:
+def test_an_error_leaves_nothing_if_there_was_no_file(place: Path) -> None:
     with pytest.raises(KeyboardInterrupt), new_file(place / "file"):
         raise KeyboardInterrupt
     assert not list(place.iterdir())
 
 
-def test_a_draft_that_is_gone_is_an_error_about_the_file(old: Path) -> None:
+def test_a_deleted_draft_is_an_error_about_the_file(old: Path) -> None:
     with pytest.raises(ModelFileError) as caught, new_file(old) as draft:
         os.unlink(draft)
     assert caught.value.filename == str(old)
@@ -106,13 +107,13 @@ def test_a_draft_that_is_gone_is_an_error_about_the_file(old: Path) -> None:
     assert old.read_text() == OLD
 
 
-def test_a_name_as_long_as_can_be(place: Path) -> None:
+def test_the_longest_possible_name_can_be_written(place: Path) -> None:
     path = place / ("x" * 250)
     write(path)
     assert path.read_text() == NEW
 
 
-def test_two_at_once_do_not_mix(old: Path) -> None:
+def test_two_writers_of_one_file_do_not_mix(old: Path) -> None:
     with new_file(old) as one, new_file(old) as other:
         Path(one).write_text("one")
         Path(other).write_text("other")
@@ -120,7 +121,9 @@ def test_two_at_once_do_not_mix(old: Path) -> None:
     assert list(old.parent.iterdir()) == [old]
 
 
-def test_a_link_stays_one(old: Path, tmp_path: Path) -> None:
+def test_a_symbolic_link_stays_and_its_target_is_replaced(
+    old: Path, tmp_path: Path
+) -> None:
     link = tmp_path / "link"
     try:
         link.symlink_to(old)
@@ -134,7 +137,7 @@ def test_a_link_stays_one(old: Path, tmp_path: Path) -> None:
 
 @POSIX
 @pytest.mark.usefixtures("usual_mask")
-def test_permissions_are_those_of_any_new_file_or_its_owners_alone(place: Path) -> None:
+def test_new_files_get_the_usual_permissions_or_only_their_owners(place: Path) -> None:
     write(place / "open")
     write(place / "private", private=True)
     assert mode(place / "open") == 0o644
@@ -143,13 +146,13 @@ def test_permissions_are_those_of_any_new_file_or_its_owners_alone(place: Path) 
 
 @POSIX
 @pytest.mark.parametrize("private", [False, True])
-def test_permissions_of_what_was_there_stay(old: Path, private: bool) -> None:
+def test_permissions_of_a_replaced_file_stay(old: Path, private: bool) -> None:
     old.chmod(0o640)
     write(old, private=private)
     assert mode(old) == 0o640
 
 
-def test_a_folder_is_not_replaced(place: Path) -> None:
+def test_a_folder_is_never_replaced(place: Path) -> None:
     with pytest.raises(ModelFileError, match="wanted a file, found a folder") as caught:
         write(place)
     assert caught.value.errno == errno.EISDIR
@@ -157,7 +160,7 @@ def test_a_folder_is_not_replaced(place: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
-def test_what_is_no_file_is_not_replaced(place: Path) -> None:
+def test_special_files_are_never_replaced(place: Path) -> None:
     pipe = place / "pipe"
     os.mkfifo(pipe)
     with pytest.raises(ModelFileError, match="not a regular file") as caught:
@@ -166,7 +169,7 @@ def test_what_is_no_file_is_not_replaced(place: Path) -> None:
     assert pipe.is_fifo()
 
 
-def test_a_folder_that_is_not_there(place: Path) -> None:
+def test_a_missing_folder_is_an_error(place: Path) -> None:
     with pytest.raises(ModelFileError) as caught:
         write(place / "none" / "file")
     assert caught.value.errno == errno.ENOENT
@@ -174,13 +177,13 @@ def test_a_folder_that_is_not_there(place: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 300])
-def test_what_cannot_be_a_name(place: Path, name: str) -> None:
+def test_impossible_names_are_refused(place: Path, name: str) -> None:
     with pytest.raises(ModelFileError):
         write(place / name)
     assert not list(place.iterdir())
 
 
-def test_no_room_is_told_before_the_work(old: Path) -> None:
+def test_a_full_disk_is_reported_before_the_work(old: Path) -> None:
     with pytest.raises(ModelFileError, match="no space for") as caught:
         with new_file(old, n_bytes=1 << 60):
             raise AssertionError
@@ -190,7 +193,7 @@ def test_no_room_is_told_before_the_work(old: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
-def test_a_disk_that_gets_full_leaves_what_was_there(old: Path) -> None:
+def test_a_disk_that_gets_full_leaves_the_old_file(old: Path) -> None:
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -206,13 +209,13 @@ def test_a_disk_that_gets_full_leaves_what_was_there(old: Path) -> None:
     assert list(old.parent.iterdir()) == [old]
 
 
-def test_an_error_without_a_reason_is_given_one(old: Path) -> None:
+def test_an_os_error_without_a_reason_gets_one(old: Path) -> None:
     with pytest.raises(ModelFileError, match="the disk may be full .9 requested"):
         with file_errors(old):
-            raise OSError("9 requested and 5 written")  # as NumPy says it
+            raise OSError("9 requested and 5 written")  # like NumPy raises it
 
 
-def test_where_a_path_leads_to(old: Path, place: Path) -> None:
+def test_the_target_of_a_path_is_resolved(old: Path, place: Path) -> None:
     assert regular_path(old) == os.path.realpath(old)
     assert regular_path(os.fsencode(place / "new").decode()) == os.path.realpath(
         place / "new"

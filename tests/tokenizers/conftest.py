@@ -1,4 +1,4 @@
-"""Two small vocabularies, as the metadata of a GGUF file would have them."""
+"""Two small vocabularies, in the form of a GGUF file's metadata."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ that one — the häßliche — they'll throw out at 10:30. Что там? 猫�
 
 
 def _byte_chars() -> list[str]:
-    # stated the long way round, as a check on the package's own
+    # written out in full, as a check on the package's own table
     chars, next_free = [], 256
     for byte in range(256):
         if 33 <= byte <= 126 or 161 <= byte <= 172 or 174 <= byte <= 255:
@@ -29,7 +29,7 @@ def _byte_chars() -> list[str]:
 
 
 def _train_merges(text: str, count: int) -> list[str]:
-    """Merge the most frequent pair within words, again and again."""
+    """Learn merges of the most frequent pairs within words."""
     chars = _byte_chars()
     words = [[chars[b] for b in f" {word}".encode()] for word in text.split()]
     merges = []
@@ -51,7 +51,7 @@ def _train_merges(text: str, count: int) -> list[str]:
 
 @pytest.fixture
 def bpe_metadata() -> Callable[..., Metadata]:
-    """Make a byte-level BPE vocabulary; keywords replace or, if None, drop keys."""
+    """Make a byte-level BPE vocabulary; keywords replace keys, None drops one."""
     merges = _train_merges(_TEXT, 60)
     made = list(dict.fromkeys(merge.replace(" ", "") for merge in merges))
     ordinary = _byte_chars() + made
@@ -75,7 +75,7 @@ def bpe_metadata() -> Callable[..., Metadata]:
 
 @pytest.fixture
 def spm_metadata() -> Callable[..., Metadata]:
-    """Make a SentencePiece vocabulary; keywords replace or, if None, drop keys."""
+    """Make a SentencePiece vocabulary; keywords replace keys, None drops one."""
     tokens = ["<unk>", "<s>", "</s>"]
     types = [2, 3, 3]
     tokens += [f"<0x{byte:02X}>" for byte in range(256)]

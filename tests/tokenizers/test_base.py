@@ -1,4 +1,4 @@
-"""What holds for both families: arguments, BOS and EOS, special tokens."""
+"""Both kinds of tokenizer: arguments, BOS and EOS, special tokens."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _id(tokenizer: Tokenizer, piece: str) -> int:
 
 
 @pytest.mark.parametrize("value", [b"text", None, 3, ["text"]])
-def test_encode_refuses_what_is_no_text(make: Make, value: Any) -> None:
+def test_encode_refuses_values_that_are_not_strings(make: Make, value: Any) -> None:
     with pytest.raises(ArgumentError, match="wanted a str, found"):
         make().encode(value)
 
@@ -35,7 +35,7 @@ def test_encode_refuses_half_a_surrogate_pair(make: Make) -> None:
         make().encode("ab\ud83d")
 
 
-def test_encoding_by_hand_what_encode_does_at_once(make: Make) -> None:
+def test_the_parts_of_encode_give_the_same_ids(make: Make) -> None:
     tokenizer = make()
     end = min(tokenizer.eog_ids)
     text = f"the cat{tokenizer.piece(end)} sat"
@@ -84,7 +84,7 @@ def test_invalid_utf8_is_replaced(make: Make) -> None:
     assert tokenizer.decode(ids[:-1]) == "a\ufffd"
 
 
-def test_empty_text(make: Make) -> None:
+def test_an_empty_text_has_only_bos(make: Make) -> None:
     tokenizer = make(add_bos_token=True)
     assert tokenizer.encode("") == [tokenizer.bos_id]
     assert tokenizer.encode("", add_bos=False) == []
@@ -93,7 +93,9 @@ def test_empty_text(make: Make) -> None:
 
 @pytest.mark.parametrize("in_file", [True, False])
 @pytest.mark.parametrize("asked", [True, False, None])
-def test_bos(make: Make, in_file: bool, asked: bool | None) -> None:
+def test_bos_is_added_as_the_file_or_the_caller_says(
+    make: Make, in_file: bool, asked: bool | None
+) -> None:
     tokenizer = make(add_bos_token=in_file)
     ids = tokenizer.encode("the", add_bos=asked)
     bare = tokenizer.encode("the", add_bos=False)
@@ -102,7 +104,7 @@ def test_bos(make: Make, in_file: bool, asked: bool | None) -> None:
     assert tokenizer.decode(ids) == "the"
 
 
-def test_eos_as_the_file_says(make: Make) -> None:
+def test_eos_is_added_as_the_file_says(make: Make) -> None:
     tokenizer = make(add_eos_token=True, add_bos_token=False)
     assert tokenizer.encode("the")[-1] == tokenizer.eos_id
     assert tokenizer.encode("the", add_bos=False)[-1] != tokenizer.eos_id
@@ -118,7 +120,9 @@ def test_a_token_to_be_added_must_exist(
     assert caught.value.field == f"tokenizer.ggml.{which}_token_id"
 
 
-def test_bos_asked_for_but_absent(bpe_metadata: Callable[..., Any]) -> None:
+def test_asking_for_a_missing_bos_token_is_an_error(
+    bpe_metadata: Callable[..., Any],
+) -> None:
     tokenizer = tokenizer_from_metadata(bpe_metadata(bos_token_id=None), "x.gguf")
     assert tokenizer.bos_id is None
     with pytest.raises(ArgumentError, match="no BOS token"):
@@ -149,7 +153,7 @@ def test_user_defined_tokens_are_always_parsed(make: Make) -> None:
     assert tokenizer.token_bytes(tool) == b"<tool>"
 
 
-def test_unused_tokens_are_never_made(make: Make) -> None:
+def test_unused_tokens_are_never_encoded(make: Make) -> None:
     tokenizer = make(add_bos_token=False)
     for piece in ("[PAD]", "[unused]"):
         ids = tokenizer.encode(piece, parse_special=True)
@@ -175,7 +179,7 @@ def test_control_tokens_have_no_bytes(make: Make) -> None:
     assert written == tokenizer.piece(tokenizer.bos_id)
 
 
-def test_empty_tokens_are_put_up_with(make: Make) -> None:
+def test_empty_tokens_are_tolerated(make: Make) -> None:
     full = make()
     tokens = [full.piece(i) for i in range(full.n_vocab)]
     tokens[-1] = tokens[-2] = ""

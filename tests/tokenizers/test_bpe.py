@@ -1,4 +1,4 @@
-"""Byte-level BPE vocabularies, against a slow twin that merges one pair at a time."""
+"""Byte-level BPE gives the ids of a slow twin that merges one pair at a time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _kind(char: str) -> str:
 
 
 def _gpt2_words(text: str) -> Iterator[str]:
-    """Cut text into words as GPT-2 does, without a regular expression."""
+    """Split text into words like GPT-2, without a regular expression."""
     at = 0
     while at < len(text):
         endings = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
@@ -43,7 +43,7 @@ def _gpt2_words(text: str) -> Iterator[str]:
             end = start
             while end < len(text) and _kind(text[end]) == _kind(text[start]):
                 end += 1
-            # of several spaces before a word, the last is left to the word
+            # the last of several spaces before a word belongs to the word
             is_space = _kind(text[start]) == "space"
             end -= is_space and end < len(text) and end - at > 1
             word = text[at:end]
@@ -86,7 +86,7 @@ def tokenizer(metadata: dict[str, Any]) -> Tokenizer:
 @_SETTINGS
 @given(text=_TEXTS)
 @example(text="   the  cat \n\n  isn't 10  ")
-def test_encodes_as_the_slow_twin(
+def test_bpe_encodes_like_the_slow_twin(
     metadata: dict[str, Any], tokenizer: Tokenizer, text: str
 ) -> None:
     assert tokenizer.encode(text, add_bos=False) == _slow_encode(metadata, text)
@@ -94,25 +94,29 @@ def test_encodes_as_the_slow_twin(
 
 @_SETTINGS
 @given(text=_TEXTS, parse_special=st.booleans())
-def test_round_trip(tokenizer: Tokenizer, text: str, parse_special: bool) -> None:
+def test_bpe_decodes_what_it_has_encoded(
+    tokenizer: Tokenizer, text: str, parse_special: bool
+) -> None:
     ids = tokenizer.encode(text, add_bos=True, parse_special=parse_special)
     assert tokenizer.decode(ids[1:], skip_special=False) == text
 
 
-def test_ignore_merges(bpe_metadata: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(("pre", "wanted"), [("llama-bpe", True), ("gpt-2", False)])
+def test_whole_words_are_tokens_if_merges_are_ignored(
+    bpe_metadata: Callable[..., Any], pre: str, wanted: bool
+) -> None:
     metadata = bpe_metadata()
     tokens = [*metadata["tokenizer.ggml.tokens"], "zebra"]
     types = [*metadata["tokenizer.ggml.token_type"], 1]
-    for pre, wanted in (("llama-bpe", True), ("gpt-2", False)):
-        changed = bpe_metadata(tokens=tokens, token_type=types, pre=pre)
-        ids = tokenizer_from_metadata(changed, "x.gguf").encode("zebra", add_bos=False)
-        assert (ids == [len(tokens) - 1]) == wanted
+    changed = bpe_metadata(tokens=tokens, token_type=types, pre=pre)
+    ids = tokenizer_from_metadata(changed, "x.gguf").encode("zebra", add_bos=False)
+    assert (ids == [len(tokens) - 1]) == wanted
 
 
 @pytest.mark.parametrize(
     ("pre", "adds"), [("llama-bpe", True), ("tekken", True), ("qwen2", False)]
 )
-def test_add_bos_by_default(
+def test_the_default_for_adding_bos_depends_on_the_pre_tokenizer(
     bpe_metadata: Callable[..., Any], pre: str, adds: bool
 ) -> None:
     assert tokenizer_from_metadata(bpe_metadata(pre=pre), "x").add_bos == adds
@@ -136,7 +140,9 @@ def test_a_missing_pre_tokenizer_is_the_default(
 @pytest.mark.parametrize(
     "merge", ["", "ab", "a", " ", "a ", " b", "a b c", "a  b"], ids=repr
 )
-def test_malformed_merges(bpe_metadata: Callable[..., Any], merge: str) -> None:
+def test_malformed_merges_are_refused(
+    bpe_metadata: Callable[..., Any], merge: str
+) -> None:
     merges = bpe_metadata()["tokenizer.ggml.merges"]
     metadata = bpe_metadata(merges=[*merges, merge])
     with pytest.raises(FormatError) as caught:
@@ -168,10 +174,12 @@ def test_merges_out_of_the_vocabulary_have_no_effect(
     changed = tokenizer_from_metadata(bpe_metadata(merges=merges), "x.gguf")
     text = "the cat qqqq \0\0"
     assert changed.encode(text) == tokenizer.encode(text)
-    assert capfd.readouterr() == ("", "")  # the library reports panics there
+    assert capfd.readouterr() == ("", "")  # where the library reports panics
 
 
-def test_bytes_without_a_token(bpe_metadata: Callable[..., Any]) -> None:
+def test_bytes_without_a_token_are_refused_or_unknown(
+    bpe_metadata: Callable[..., Any],
+) -> None:
     tokens = list(bpe_metadata()["tokenizer.ggml.tokens"])
     tokens[ord("z")] = "zzz"
     tokenizer = tokenizer_from_metadata(bpe_metadata(tokens=tokens), "x.gguf")
@@ -181,7 +189,9 @@ def test_bytes_without_a_token(bpe_metadata: Callable[..., Any]) -> None:
     assert 7 in tokenizer_from_metadata(metadata, "x.gguf").encode("lazy")
 
 
-def test_tokens_not_written_in_bytes(bpe_metadata: Callable[..., Any]) -> None:
+def test_tokens_outside_of_the_byte_alphabet_stand_for_their_text(
+    bpe_metadata: Callable[..., Any],
+) -> None:
     metadata = bpe_metadata()
     tokens = [*metadata["tokenizer.ggml.tokens"], "猫 ☺", "<0xE9>"]
     types = [*metadata["tokenizer.ggml.token_type"], 1, 6]
@@ -201,7 +211,7 @@ def test_tokens_not_written_in_bytes(bpe_metadata: Callable[..., Any]) -> None:
         ("the cat 10\n" * 10_000, 1),
     ],
 )
-def test_long_runs_are_cut(tokenizer: Tokenizer, text: str, n_parts: int) -> None:
+def test_long_words_are_split(tokenizer: Tokenizer, text: str, n_parts: int) -> None:
     parts = list(_bounded(text))
     assert "".join(parts) == text
     assert len(parts) == n_parts

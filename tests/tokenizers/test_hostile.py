@@ -1,4 +1,4 @@
-"""Metadata that make no sense: a typed error, or a tokenizer that works."""
+"""Metadata that make no sense give a typed error, or a tokenizer that works."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 
 def _try(metadata: dict[str, Any]) -> Tokenizer | None:
-    """Build and use a tokenizer; only typed errors may come of it."""
+    """Build and use a tokenizer; only typed errors may be raised."""
     try:
         tokenizer = tokenizer_from_metadata(metadata, "x.gguf")
     except FormatError as error:
@@ -58,25 +58,27 @@ def _try(metadata: dict[str, Any]) -> Tokenizer | None:
 
 
 @pytest.mark.parametrize("name", ["model", "tokens"])
-def test_missing(make: Make, name: str) -> None:
+def test_a_missing_key_is_named(make: Make, name: str) -> None:
     with pytest.raises(FormatError, match="found nothing") as caught:
         tokenizer_from_metadata(make(**{name: None}), "x.gguf")
     assert caught.value.field == f"tokenizer.ggml.{name}"
 
 
-def test_missing_scores(spm_metadata: Make) -> None:
+def test_missing_scores_are_refused(spm_metadata: Make) -> None:
     with pytest.raises(FormatError, match="scores.*found nothing"):
         tokenizer_from_metadata(spm_metadata(scores=None), "x.gguf")
 
 
-def test_missing_merges(bpe_metadata: Make) -> None:
+def test_missing_merges_are_refused(bpe_metadata: Make) -> None:
     with pytest.raises(FormatError, match="merges.*found nothing"):
         tokenizer_from_metadata(bpe_metadata(merges=None), "x.gguf")
 
 
 @pytest.mark.parametrize("name", ["model", "pre"])
-def test_unknown_names_are_shown_safely(bpe_metadata: Make, name: str) -> None:
-    # it would clear a terminal, and then fill it
+def test_unknown_names_are_printed_without_control_characters(
+    bpe_metadata: Make, name: str
+) -> None:
+    # printed as it is, it would clear a terminal and then fill it
     hostile = {name: "\x1b[2J" + "x" * 70_000}
     with pytest.raises(UnsupportedError) as caught:
         tokenizer_from_metadata(bpe_metadata(**hostile), "x.gguf")
@@ -85,7 +87,7 @@ def test_unknown_names_are_shown_safely(bpe_metadata: Make, name: str) -> None:
 
 
 @pytest.mark.parametrize("model", ["bert", "t5", "no_vocab", ""])
-def test_unknown_models(make: Make, model: str) -> None:
+def test_an_unknown_tokenizer_model_is_refused(make: Make, model: str) -> None:
     with pytest.raises(UnsupportedError, match="one of gpt2, llama"):
         tokenizer_from_metadata(make(model=model), "x.gguf")
 
@@ -109,7 +111,9 @@ def test_unknown_models(make: Make, model: str) -> None:
         ("add_eos_token", "true"),
     ],
 )
-def test_wrong_types_and_lengths(make: Make, name: str, value: Any) -> None:
+def test_values_of_wrong_types_and_lengths_are_refused(
+    make: Make, name: str, value: Any
+) -> None:
     with pytest.raises(FormatError) as caught:
         tokenizer_from_metadata(make(**{name: value}), "x.gguf")
     assert caught.value.field.startswith(f"tokenizer.ggml.{name}")
@@ -125,7 +129,7 @@ def test_scores_must_be_finite(spm_metadata: Make, value: float) -> None:
 
 
 @pytest.mark.parametrize("kind", [-1, 7, 2**40])
-def test_unknown_token_types(make: Make, kind: int) -> None:
+def test_unknown_token_types_are_refused(make: Make, kind: int) -> None:
     types = list(make()["tokenizer.ggml.token_type"])
     types[9] = kind
     with pytest.raises(FormatError) as caught:
@@ -134,15 +138,15 @@ def test_unknown_token_types(make: Make, kind: int) -> None:
     assert caught.value.found == kind
 
 
-def test_duplicate_tokens(make: Make) -> None:
+def test_duplicate_tokens_are_accepted(make: Make) -> None:
     tokens = list(make()["tokenizer.ggml.tokens"])
     tokens[-1] = tokens[70]
-    with pytest.raises(FormatError, match="as token 70 is") as caught:
+    with pytest.raises(FormatError, match="like token 70") as caught:
         tokenizer_from_metadata(make(tokens=tokens), "x.gguf")
     assert caught.value.field == f"tokenizer.ggml.tokens[{len(tokens) - 1}]"
 
 
-def test_arrays_may_be_numpy(make: Make) -> None:
+def test_numpy_arrays_are_accepted(make: Make) -> None:
     plain = make()
     types = np.array(plain["tokenizer.ggml.token_type"], np.int32)
     changes: dict[str, Any] = {"token_type": types}
@@ -153,7 +157,7 @@ def test_arrays_may_be_numpy(make: Make) -> None:
     assert one.encode("the cat") == other.encode("the cat")
 
 
-def test_all_tokens_control(make: Make) -> None:
+def test_a_vocabulary_of_control_tokens_alone(make: Make) -> None:
     n = len(make()["tokenizer.ggml.tokens"])
     for kind in range(6):
         _try(make(token_type=[kind] * n))
@@ -161,7 +165,9 @@ def test_all_tokens_control(make: Make) -> None:
 
 @_SETTINGS
 @given(data=st.data())
-def test_any_value_under_any_key(make: Make, data: st.DataObject) -> None:
+def test_any_value_under_any_key_is_refused_or_works(
+    make: Make, data: st.DataObject
+) -> None:
     keys = [
         *make(),
         "add_bos_token",
@@ -179,7 +185,9 @@ def test_any_value_under_any_key(make: Make, data: st.DataObject) -> None:
     count=st.integers(1, 30),
     other=st.text(max_size=6),
 )
-def test_mutated_vocabularies(make: Make, seed: Any, count: int, other: str) -> None:
+def test_mutated_vocabularies_are_refused_or_work(
+    make: Make, seed: Any, count: int, other: str
+) -> None:
     metadata = make()
     for _ in range(count):
         name = seed.choice(["tokens", "token_type", "scores", "merges"])
@@ -196,7 +204,9 @@ def test_mutated_vocabularies(make: Make, seed: Any, count: int, other: str) -> 
     _try(metadata)
 
 
-def test_nothing_is_printed(make: Make, capfd: pytest.CaptureFixture[str]) -> None:
+def test_broken_vocabularies_print_nothing(
+    make: Make, capfd: pytest.CaptureFixture[str]
+) -> None:
     tokens = list(make()["tokenizer.ggml.tokens"])
     tokens[40], tokens[41] = "\0", "x" * 2_000_000
     _try(make(tokens=tokens))

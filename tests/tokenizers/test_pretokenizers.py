@@ -1,4 +1,4 @@
-"""All pre-tokenizers can be built; the ways they cut differ where they should."""
+"""All pre-tokenizers can be built, and split texts differently where they should."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Hello  World, it's I'LL 1234567 x2y ½ ²³\r\n\n\tcamelCase ÄÖ-straße Что
    ...!!!  $5.00+5€  我想在apple工作1314151天～ か゚なカナ 한국어 ไทย é e\u0301 🙂👍🏽 \
 (a|b).c,d؟ <sentinel:3> <x> \u00a0\u3000end   """
 
-# every name of tokenizer.ggml.pre that the format's users rely on
+# every name of tokenizer.ggml.pre in common use
 _WANTED = """
 llama-bpe llama3 llama-v3 qwen2 gpt-2 smollm deepseek-llm deepseek-coder deepseek-v3
 deepseek-r1-qwen falcon falcon3 starcoder refact command-r mpt olmo tekken gpt-4o llama4
@@ -35,12 +35,14 @@ def _cut(name: str, text: str) -> list[str]:
     return pieces
 
 
-def test_the_names_users_rely_on() -> None:
+def test_all_names_in_common_use_are_known() -> None:
     assert set(_WANTED) <= PRETOKENIZERS.keys()
 
 
 @pytest.mark.parametrize("name", sorted(PRETOKENIZERS))
-def test_nothing_is_lost(name: str, bpe_metadata: Callable[..., Any]) -> None:
+def test_the_pieces_add_up_to_the_text(
+    name: str, bpe_metadata: Callable[..., Any]
+) -> None:
     assert "".join(_cut(name, _TEXT)) == _TEXT
     tokenizer = tokenizer_from_metadata(bpe_metadata(pre=name), "x.gguf")
     assert tokenizer.decode(tokenizer.encode(_TEXT)) == _TEXT
@@ -59,7 +61,7 @@ def test_nothing_is_lost(name: str, bpe_metadata: Callable[..., Any]) -> None:
         ("falcon", "a+b1234", "a|+|b|123|4"),
         ("default", "a+b 1234", "a|+|b| |123|4"),
         ("deepseek-llm", "我a\r\nB 12", "我|a|\r|\n|B| |12"),
-        # its second class of signs, ":-~", takes in the letters of ASCII
+        # its second class of signs, ":-~", includes ASCII letters
         ("deepseek-llm", "été abc ա Ա", "é|t|é| abc| ա| Ա"),
         ("deepseek-coder", "f(x) 12", "f|(|x|)| |1|2"),
         ("deepseek-v3", ".x 我か1234 .x", ".x| |我か|123|4| .|x"),
@@ -81,11 +83,13 @@ def test_nothing_is_lost(name: str, bpe_metadata: Callable[..., Any]) -> None:
         ("minicpm5", "x1234", "x|123|4"),
     ],
 )
-def test_cuts(name: str, text: str, wanted: str) -> None:
+def test_each_pre_tokenizer_splits_at_its_own_places(
+    name: str, text: str, wanted: str
+) -> None:
     assert _cut(name, text) == wanted.split("|")
 
 
-def test_an_unknown_one_is_refused_with_those_known(
+def test_an_unknown_pre_tokenizer_is_refused_and_known_ones_are_listed(
     bpe_metadata: Callable[..., Any],
 ) -> None:
     with pytest.raises(UnsupportedError) as caught:

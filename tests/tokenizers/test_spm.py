@@ -1,4 +1,4 @@
-"""SentencePiece vocabularies, against a slow twin that merges one pair at a time."""
+"""SentencePiece gives the ids of a slow twin that merges one pair at a time."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SETTINGS = settings(
 
 
 def _slow_encode(metadata: dict[str, Any], text: str) -> list[int]:
-    """Merge the neighbours that make the token of the highest score, leftmost first."""
+    """Merge neighbours into the token with the highest score, leftmost first."""
     tokens = metadata["tokenizer.ggml.tokens"]
     types = metadata["tokenizer.ggml.token_type"]
     scores = metadata["tokenizer.ggml.scores"]
     ids = {t: i for i, t in enumerate(tokens) if types[i] in (1, 4)}
-    # U+2581 in the text is not a space; nothing merges with what stands for it here
+    # U+2581 in the text is not a space; nothing merges with its replacement here
     parts = [
         "▁" if char == " " else "literal" if char == "▁" else char
         for char in " " + text
@@ -63,7 +63,7 @@ def tokenizer(metadata: dict[str, Any]) -> Tokenizer:
 
 @_SETTINGS
 @given(text=_TEXTS)
-def test_encodes_as_the_slow_twin(
+def test_sentencepiece_encodes_like_the_slow_twin(
     metadata: dict[str, Any], tokenizer: Tokenizer, text: str
 ) -> None:
     wanted = _slow_encode(metadata, text) if text else []
@@ -72,7 +72,7 @@ def test_encodes_as_the_slow_twin(
 
 @_SETTINGS
 @given(text=_TEXTS, parse_special=st.booleans(), add_bos=st.booleans())
-def test_round_trip(
+def test_sentencepiece_decodes_what_it_has_encoded(
     tokenizer: Tokenizer, text: str, parse_special: bool, add_bos: bool
 ) -> None:
     ids = tokenizer.encode(text, add_bos=add_bos, parse_special=parse_special)
@@ -80,7 +80,7 @@ def test_round_trip(
     assert tokenizer.decode(bare, skip_special=False) == text
 
 
-def test_space_prefix_can_be_off(spm_metadata: Callable[..., Any]) -> None:
+def test_the_space_prefix_can_be_turned_off(spm_metadata: Callable[..., Any]) -> None:
     off = tokenizer_from_metadata(spm_metadata(add_space_prefix=False), "x.gguf")
     on = tokenizer_from_metadata(spm_metadata(), "x.gguf")
     assert off.encode(" the") == on.encode("the")
@@ -94,7 +94,9 @@ def test_bytes_of_a_leading_space_are_kept(tokenizer: Tokenizer) -> None:
     assert tokenizer.token_bytes(first) == b" the"
 
 
-def test_defaults_of_the_family(spm_metadata: Callable[..., Any]) -> None:
+def test_sentencepiece_defaults_add_bos_and_a_space(
+    spm_metadata: Callable[..., Any],
+) -> None:
     names = ("bos_token_id", "eos_token_id", "unknown_token_id")
     metadata = spm_metadata(**dict.fromkeys(names))
     tokenizer = tokenizer_from_metadata(metadata, "x.gguf")
@@ -102,7 +104,7 @@ def test_defaults_of_the_family(spm_metadata: Callable[..., Any]) -> None:
     assert (tokenizer.add_bos, tokenizer.add_eos) == (True, False)
 
 
-def test_types_can_be_missing(
+def test_token_types_may_be_missing(
     spm_metadata: Callable[..., Any], tokenizer: Tokenizer
 ) -> None:
     untyped = tokenizer_from_metadata(spm_metadata(token_type=None), "x.gguf")
@@ -122,11 +124,11 @@ def test_without_byte_tokens_text_is_unknown(spm_metadata: Callable[..., Any]) -
     assert tokenizer.encode("the🙂", add_bos=False)[-1] == tokenizer.unk_id
     few["token_type"][0] = 3
     without = spm_metadata(**few, unknown_token_id=10**6)
-    # the default unknown token is there all the same
+    # the default unknown token exists all the same
     assert tokenizer_from_metadata(without, "x.gguf").unk_id == 0
 
 
-def test_with_some_byte_tokens_the_others_are_unknown(
+def test_bytes_without_a_byte_token_are_unknown(
     spm_metadata: Callable[..., Any],
 ) -> None:
     types = list(spm_metadata()["tokenizer.ggml.token_type"])
@@ -137,7 +139,9 @@ def test_with_some_byte_tokens_the_others_are_unknown(
     assert tokenizer.unk_id in tokenizer.encode("🙂", add_bos=False)
 
 
-def test_what_no_token_can_say_is_refused(spm_metadata: Callable[..., Any]) -> None:
+def test_text_that_no_token_can_represent_is_refused(
+    spm_metadata: Callable[..., Any],
+) -> None:
     metadata = spm_metadata(
         tokens=["a", "b"],
         token_type=[1, 1],
@@ -164,13 +168,17 @@ def test_byte_tokens_must_name_a_byte(
     assert caught.value.field == "tokenizer.ggml.tokens[13]"
 
 
-def test_a_byte_twice_is_refused(spm_metadata: Callable[..., Any]) -> None:
+def test_two_tokens_for_one_byte_are_refused(spm_metadata: Callable[..., Any]) -> None:
     tokens = list(spm_metadata()["tokenizer.ggml.tokens"])
     tokens[20] = "<0x0a>"  # besides <0x0A>
     with pytest.raises(FormatError, match="sentencepiece"):
         tokenizer_from_metadata(spm_metadata(tokens=tokens), "x.gguf")
 
 
-def test_long_texts(tokenizer: Tokenizer) -> None:
-    for text in ("the cat in 10 " * 5000, " " * 100_000, "é" * 50_000):
-        assert tokenizer.decode(tokenizer.encode(text)) == text
+@pytest.mark.parametrize(
+    "text",
+    ["the cat in 10 " * 5000, " " * 100_000, "é" * 50_000],
+    ids=["words", "spaces", "letters"],
+)
+def test_long_texts_are_encoded(tokenizer: Tokenizer, text: str) -> None:
+    assert tokenizer.decode(tokenizer.encode(text)) == text

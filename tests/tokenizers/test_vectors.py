@@ -1,4 +1,4 @@
-"""Real vocabularies against what llama.cpp makes of the same texts."""
+"""Real vocabularies give llama.cpp's ids for the same texts."""
 
 from __future__ import annotations
 
@@ -36,14 +36,18 @@ def tokenizer(shared: Path, name: str) -> Tokenizer:
     return _load(shared / "tokenizers" / f"{name}.gguf")
 
 
-def test_vectors(shared: Path, name: str, tokenizer: Tokenizer) -> None:
+def test_ids_are_those_of_llama_cpp(
+    shared: Path, name: str, tokenizer: Tokenizer
+) -> None:
     vectors = _vectors(shared, name)
     assert len(vectors) == 47
     for text, ids in vectors:
         assert tokenizer.encode(text, add_bos=False) == ids
 
 
-def test_round_trip(shared: Path, name: str, tokenizer: Tokenizer) -> None:
+def test_decoding_the_ids_gives_the_text(
+    shared: Path, name: str, tokenizer: Tokenizer
+) -> None:
     for text, ids in _vectors(shared, name):
         assert tokenizer.decode(ids) == text
         assert tokenizer.decode(tokenizer.encode(text)) == text
@@ -58,13 +62,13 @@ def test_token_bytes_join_to_the_text(
         assert b"".join(map(tokenizer.token_bytes, ids)) == wanted
 
 
-def test_every_token_has_bytes_or_is_hidden(tokenizer: Tokenizer) -> None:
+def test_every_token_has_bytes_or_is_a_control_token(tokenizer: Tokenizer) -> None:
     empty = [i for i in range(tokenizer.n_vocab) if not tokenizer.token_bytes(i)]
     assert all(tokenizer.piece(i).startswith(("<", "[")) for i in empty)
     assert tokenizer.eog_ids <= set(empty)
 
 
-def test_eight_threads_get_what_one_gets(
+def test_eight_threads_get_the_same_ids_as_one(
     shared: Path, name: str, tokenizer: Tokenizer
 ) -> None:
     vectors = _vectors(shared, name) * 4
@@ -89,7 +93,7 @@ def test_eight_threads_get_what_one_gets(
         ("qwen2", 151936, 151643, 151643, False, {"<|endoftext|>", "<|im_end|>"}),
     ],
 )
-def test_special_ids(
+def test_special_ids_are_those_of_the_file(
     shared: Path,
     name: str,
     n_vocab: int,
@@ -106,13 +110,13 @@ def test_special_ids(
     assert tokenizer.encode("a")[:1] == ([bos] if add_bos else tokenizer.encode("a"))
 
 
-def test_a_large_vocabulary_takes_hardly_a_line_for_each_token(shared: Path) -> None:
+def test_loading_runs_hardly_a_line_of_python_per_token(shared: Path) -> None:
     path = shared / "tokenizers" / "llama-bpe.gguf"
     n_vocab = _load(path).n_vocab
     assert lines_run(lambda: load_tokenizer(path)) < 1.5 * n_vocab
 
 
-def test_vocabulary_of_a_model_with_weights(shared: Path) -> None:
+def test_the_vocabulary_of_a_model_file_is_read(shared: Path) -> None:
     tokenizer = load_tokenizer(shared / "models" / "stories260K-Q8_0.gguf")
     assert tokenizer.n_vocab == 512
     text = "Once upon a time"

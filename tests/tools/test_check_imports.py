@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +12,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "check_imports.py"
+LAYERS: tuple[tuple[str, ...], ...] = runpy.run_path(str(TOOL))["LAYERS"]
 
 
 def check(folder: Path) -> tuple[int, list[str]]:
-    """Run the tool on a package: exit status and lines."""
+    """Run the tool on a package; return exit status and lines."""
     command = [sys.executable, str(TOOL), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert not done.stderr
@@ -28,7 +31,7 @@ def package(folder: Path, name: str, source: str) -> Path:
     return folder / "llamacy"
 
 
-def test_llamacy_itself() -> None:
+def test_imports_of_llamacy_itself_point_down() -> None:
     assert check(ROOT / "llamacy")[0] == 0
 
 
@@ -49,7 +52,7 @@ def test_llamacy_itself() -> None:
         ("model/a.py", "from llamacy.cli import main", "cli"),
     ],
 )
-def test_upward_import_is_one_line(
+def test_each_upward_import_is_reported_in_one_line(
     name: str, source: str, target: str, tmp_path: Path
 ) -> None:
     status, lines = check(package(tmp_path, name, source))
@@ -77,7 +80,36 @@ def test_downward_and_foreign_imports_pass(
     assert check(package(tmp_path, name, source))[0] == 0
 
 
-def test_part_that_is_not_a_layer(tmp_path: Path) -> None:
+def test_a_part_that_is_not_listed_is_reported(tmp_path: Path) -> None:
     status, lines = check(package(tmp_path, "novel/a.py", ""))
     assert status == 1
     assert "novel is not among the layers" in lines[0]
+
+
+def test_the_drawing_in_the_docs_is_of_the_table() -> None:
+    command = [sys.executable, str(TOOL), "--draw"]
+    drawn = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    page = (ROOT / "docs" / "inside" / "layers.md").read_text(encoding="utf-8")
+    assert page.startswith(f"# Layers\n\n```\n{drawn}```\n")
+
+
+def test_the_package_readme_names_every_part_in_the_order_of_the_layers() -> None:
+    readme = (ROOT / "llamacy" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| *(\d*) *\| `(\w+)(?:/|\.py)?` \|", readme, re.M)
+    named: list[list[str]] = []
+    for number, part in rows:
+        if number:
+            assert int(number) == len(named) + 1
+            named.append([])
+        named[-1].append(part)
+    layers = [[part or "__init__" for part in row] for row in LAYERS]
+    assert [sorted(row) for row in named] == [sorted(row) for row in layers]
+
+
+def test_every_part_of_the_package_is_a_layer() -> None:
+    parts = {
+        path.stem
+        for path in (ROOT / "llamacy").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert {part.replace("__init__", "") for part in parts} == set(sum(LAYERS, ()))

@@ -1,4 +1,4 @@
-"""What the demo model reads: sound stories, right answers, a seed a text."""
+"""The demo model's training text: sound stories, right answers, one text per seed."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def numbers(text: str) -> list[int]:
 
 
 class TestStories:
-    def test_hardly_ever_repeat(self) -> None:
+    def test_stories_hardly_ever_repeat(self) -> None:
         # Of N equally likely stories, n draws repeat n * n / 2 N times: if there were
         # only ten million, 20,000 draws would repeat 20 times.
         rng = Random(1)
         drawn = [story(rng) for _ in range(20_000)]
         assert len(drawn) - len(set(drawn)) < 3
 
-    def test_are_about_two_at_most(self) -> None:
+    def test_stories_are_about_one_or_two_people(self) -> None:
         rng = Random(2)
         for _ in range(1000):
             text = story(rng)
             assert 1 <= len(NAMES & set(re.findall(r"[A-Z]\w+", text))) <= 2, text
 
-    def test_are_whole_sentences(self) -> None:
+    def test_stories_are_whole_sentences(self) -> None:
         rng = Random(3)
         for _ in range(1000):
             text = story(rng)
@@ -52,7 +52,7 @@ class TestStories:
             )
             assert all(line.endswith((".", "!", '"')) for line in text.splitlines())
 
-    def test_tell_of_somebody_asked_for(self) -> None:
+    def test_requested_stories_are_about_the_requested_person(self) -> None:
         rng = Random(4)
         for _ in range(300):
             request, text = requested_story(rng)
@@ -61,30 +61,30 @@ class TestStories:
 
 
 class TestAnswers:
-    def test_of_sums(self) -> None:
+    def test_sums_are_right(self) -> None:
         for task in many("sum"):
             assert sum(numbers(task.instruction)) == int(task.answer)
 
-    def test_of_differences(self) -> None:
+    def test_differences_are_right(self) -> None:
         for task in many("difference"):
             a, b = numbers(task.instruction)
             if task.instruction.startswith("Subtract"):
                 a, b = b, a
             assert a - b == int(task.answer)
 
-    def test_of_comparisons(self) -> None:
+    def test_comparisons_are_right(self) -> None:
         for task in many("comparing"):
             small = "smallest" in task.instruction or "smaller" in task.instruction
             pick = min if small else max
             assert pick(numbers(task.instruction)) == int(task.answer)
 
-    def test_of_sorting(self) -> None:
+    def test_sorted_numbers_are_right(self) -> None:
         for task in many("sorting"):
             down = re.search("descending|largest to", task.instruction) is not None
             wanted = sorted(numbers(task.instruction), reverse=down)
             assert numbers(task.answer) == wanted
 
-    def test_of_letters(self) -> None:
+    def test_spelled_reversed_and_counted_letters_are_right(self) -> None:
         for task in many("spelling"):
             assert task.answer.replace("-", "") in task.instruction
         for task in many("reversing"):
@@ -93,11 +93,11 @@ class TestAnswers:
             words = re.findall(r"\w{3,}", task.instruction)
             assert 0 <= int(task.answer) <= len(max(words, key=len))
 
-    def test_of_the_calendar(self) -> None:
+    def test_answers_about_the_calendar_are_days_months_or_lengths(self) -> None:
         known = {*DAYS, *MONTHS, "28", "30", "31"}
         assert {task.answer for task in many("calendar")} <= known
 
-    def test_of_capitals(self) -> None:
+    def test_capitals_belong_to_their_countries(self) -> None:
         for task in many("capital"):
             pair = {task.answer} | {
                 name
@@ -106,13 +106,13 @@ class TestAnswers:
             }
             assert any({country, city} <= pair for country, city in CAPITALS.items())
 
-    def test_of_passages_stand_in_them(self) -> None:
+    def test_answers_about_a_passage_use_its_words(self) -> None:
         for task in many("passage"):
             passage = set(re.findall(r"\w+", task.instruction.lower()))
             asked = {"the", "one", "is", "gave", "met", "went", "belongs", "to"}
             assert set(re.findall(r"\w+", task.answer.lower())) <= passage | asked
 
-    def test_of_exercises_are_those_of_their_passage(self) -> None:
+    def test_answers_of_an_exercise_are_sentences_of_its_passage(self) -> None:
         rng = Random(5)
         for _ in range(300):
             passage, asked = exercise(rng)
@@ -131,7 +131,7 @@ class TestAnswers:
                     for each in said
                 )
 
-    def test_of_python_run(self) -> None:
+    def test_answers_in_python_run(self) -> None:
         for task in many("python", 1000):
             compile(task.answer, "<answer>", "exec")
             bounds = re.search(
@@ -144,13 +144,13 @@ class TestAnswers:
                 assert numbers(printed.getvalue()) == list(range(first, last + 1))
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_of_one_instruction_are_one(self, kind: str) -> None:
+    def test_each_instruction_has_only_one_answer(self, kind: str) -> None:
         seen: dict[str, str] = {}
         for task in many(kind, 2000):
             assert seen.setdefault(task.instruction, task.answer) == task.answer
 
 
-def test_a_seed_is_a_corpus() -> None:
+def test_a_seed_determines_the_corpus() -> None:
     first, again = (list(islice(documents(5), 200)) for _ in range(2))
     assert first == again
     assert first != list(islice(documents(6), 200))

@@ -2,7 +2,7 @@
 
     python -m tools.demo_model [--output FILE] [--f16 FILE] [--seed N]
 
-Three quarters of an hour on two cores with bfloat16 arithmetic. Needs PyTorch.
+Takes 45 minutes on two cores with bfloat16 arithmetic. Needs PyTorch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The text the model reads: stories and instructions, mixed, in tokens.
+"""The training text: stories and instructions, mixed, as tokens.
 
 A document is a story, a conversation of a few instructions, a text to complete, or a
-passage with all that can be asked about it. All come from one seeded generator, so that
-a seed is a corpus; evaluation uses others.
+passage with all possible questions about it. One seeded generator draws all of them, so
+that a seed determines the corpus; evaluation uses other seeds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Weights = dict[str, float]
 
 
 class Part(NamedTuple):
-    """Part of a document: how much it counts in training, and whether a text ends."""
+    """Part of a document, its weight in training, and whether a text ends after it."""
 
     text: str
     weight: float
@@ -47,7 +47,7 @@ def _answer(text: str, *, ends: bool = True) -> Part:
     return Part(text, 1.0, ends)
 
 
-# How often each kind is asked: those that take a computation need more practice.
+# How often each kind is drawn: kinds that need a computation need more practice.
 _WEIGHTS = dict.fromkeys(KINDS, 1.0) | {
     "sum": 3.5,
     "difference": 4.0,
@@ -63,7 +63,7 @@ _WEIGHTS = dict.fromkeys(KINDS, 1.0) | {
 def documents(
     seed: int, emphasis: Mapping[str, float] | None = None
 ) -> Iterator[Document]:
-    """Yield documents without end; `emphasis` changes how often kinds are asked."""
+    """Yield documents without end; `emphasis` changes how often kinds are drawn."""
     rng = Random(seed)
     weights = _WEIGHTS | dict(emphasis or {})
     while True:
@@ -97,7 +97,7 @@ def _exercise(rng: Random) -> Document:
 
 
 def _conversation(rng: Random, weights: Weights) -> Document:
-    """One to six turns; as in a chat, the end of a text follows each answer."""
+    """Draw one to six turns; as in a chat, an end of text follows each answer."""
     turns: Document = [_prompt(PREAMBLE)] if rng.random() < 0.1 else []
     for _ in range(rng.choice((1, 1, 2, 3, 6))):
         turns += _turn(rng, weights)
@@ -120,7 +120,7 @@ def instruction(rng: Random, weights: Weights = _WEIGHTS) -> Task:
 
 
 def sentences(seed: int, n_documents: int) -> Iterator[str]:
-    """Yield lines to make a vocabulary of."""
+    """Yield lines of text to learn a vocabulary from."""
     each = documents(seed)
     for _ in range(n_documents):
         for line in "".join(part.text for part in next(each)).splitlines():
@@ -134,7 +134,7 @@ def tokens(
     vocabulary: sentencepiece.SentencePieceProcessor,
     emphasis: Mapping[str, float] | None = None,
 ) -> Iterator[tuple[NDArray[np.uint16], NDArray[np.float32]]]:
-    """Yield documents as tokens, and how much each counts, until `n_tokens`."""
+    """Yield documents as tokens with their weights, up to `n_tokens` in all."""
     made = 0
     for document in documents(seed, emphasis):
         ids, weights = [vocabulary.bos_id()], [0.0]

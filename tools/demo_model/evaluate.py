@@ -1,9 +1,9 @@
-"""How well the demo model does, on what it was never trained on, run by llamacy.
+"""Measure the demo model on text it was not trained on, with llamacy.
 
     python -m tools.demo_model.evaluate [MODEL ...] [--count N] [--json]
 
-For each kind of instruction: the share of answers that are exactly right, under greedy
-decoding. For stories: the perplexity. Of several models, each is compared to the first.
+For each kind of instruction: the share of answers that are exactly right with greedy
+decoding. For stories: the perplexity. Several models are each compared with the first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .corpus import instruction
 from .instructions import KINDS, Task
 from .stories import story
 
-SEED = 20_000  # training uses others
+SEED = 20_000  # not used in training
 COMPLETING = "completing"  # the kinds as texts to continue, without a format
 _MAX_TOKENS = 64
 _N_STORIES = 200
@@ -28,13 +28,16 @@ _N_STORIES = 200
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured of one model.
+    """Results of one model.
 
     Attributes
     ----------
-    right : share of exact answers, by kind.
-    mistakes : of each kind, up to three (instruction, wanted, found).
-    perplexity : of stories, per token.
+    right : dict of str to float
+        Share of exactly right answers, by kind.
+    mistakes : dict of str to list
+        Up to three (instruction, wanted, found), by kind.
+    perplexity : float
+        Perplexity of stories, per token.
     """
 
     model: str
@@ -44,12 +47,12 @@ class Report:
 
     @property
     def overall(self) -> float:
-        """Share of exact answers over all kinds, each counting alike."""
+        """Mean of the kinds' shares of exactly right answers."""
         return sum(self.right.values()) / len(self.right)
 
 
 def tasks(kind: str, count: int, seed: int = SEED) -> list[tuple[str, str]]:
-    """Make prompts and their right answers: of one kind, or of texts to complete."""
+    """Draw prompts and their right answers, of one kind or as texts to complete."""
     rng = Random(f"{seed} {kind}")
     if kind != COMPLETING:
         made = [KINDS[kind](rng) for _ in range(count)]
@@ -63,13 +66,13 @@ def tasks(kind: str, count: int, seed: int = SEED) -> list[tuple[str, str]]:
 
 
 def stories(count: int, seed: int = SEED) -> list[str]:
-    """Make stories to measure the perplexity of."""
+    """Draw stories whose perplexity is measured."""
     rng = Random(f"{seed} stories")
     return [story(rng) for _ in range(count)]
 
 
 def answers(model: llamacy.Model, prompts: list[str]) -> list[str]:
-    """Let `model` answer, greedily."""
+    """Return the greedily decoded answers of `model`."""
     done = model.generate(prompts, max_tokens=_MAX_TOKENS, temperature=0)
     return [each.text for each in done]
 
@@ -103,7 +106,7 @@ def main() -> None:
     """Run as a command."""
     parser = argparse.ArgumentParser(description="Evaluate the demo model.")
     parser.add_argument("models", nargs="*", default=["demo"])
-    parser.add_argument("--count", type=int, default=200, help="instructions of a kind")
+    parser.add_argument("--count", type=int, default=200, help="instructions per kind")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     reports = [evaluate(path, arguments.count) for path in arguments.models]

@@ -1,4 +1,4 @@
-"""From a trained network to a GGUF file that llamacy, and llama.cpp, can run."""
+"""Export a trained network as a GGUF file, for llamacy and llama.cpp."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ DESCRIPTION = (
     "A toy of 4 million parameters that comes with llamacy to show that it works. "
     "It knows little stories and small tasks, and nothing about the world."
 )
-# Alpaca's format; the end of text closes each answer. Newlines are in strings, where no
-# setting of Jinja trims them.
+# Alpaca's format; an end of text closes each answer. Newlines are in string literals,
+# which no setting of Jinja trims.
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
     "{% if message.role == 'system' %}{{ message.content + '\\n\\n' }}"
@@ -100,9 +100,9 @@ def _tensors(network: Network) -> dict[str, NDArray[np.float32]]:
 
 
 def _interleaved(rows: NDArray[np.float32], head_dim: int) -> NDArray[np.float32]:
-    """Reorder the rows of each head: its halves' pairs become neighbours, as in ggml.
+    """Make pairs of each head's two halves neighbours, as in ggml.
 
-    rows: (n_head * head_dim, n_embd).
+    `rows` is (n_head * head_dim, n_embd).
     """
     halves = rows.reshape(-1, 2, head_dim // 2, rows.shape[1])
     return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(rows.shape)

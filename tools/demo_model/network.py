@@ -1,8 +1,8 @@
-"""A LLaMA in PyTorch, whose parameters bear the names that GGUF gives them.
+"""A LLaMA in PyTorch, whose parameters have GGUF's names.
 
-Grouped-query attention, SwiGLU, and one matrix for reading tokens and for saying them.
-RoPE turns a head's two halves against each other, which is quicker here than ggml's
-neighbouring pairs; :mod:`exporting` reorders the rows.
+Grouped-query attention, SwiGLU, and one matrix as both embedding and output matrix.
+RoPE rotates the two halves of a head against each other, which is faster here than
+ggml's neighbouring pairs; `exporting` reorders the rows.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# How many tokens before their own heads of the first layer look to begin with.
+# Distances, in tokens, at which the first layer's heads initially look back.
 LOOK_BACK = (1,)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Hyperparameters; rows are multiples of 256, as the K types need them."""
+    """Hyperparameters; row lengths are multiples of 256, which the K types need."""
 
     n_vocab: int
     bos_id: int = 1
@@ -89,8 +89,8 @@ class Network(nn.Module):  # type: ignore[misc]
         self._initialize()
 
     def _initialize(self) -> None:
-        # Large, or what the layers add would drown which token it was, and nothing
-        # could be copied; the last norm makes up for it, so that logits stay small.
+        # Large, so that the layers' additions do not drown the token's identity, which
+        # copying needs; the last norm compensates, so that logits stay small.
         nn.init.normal_(self.token_embd.weight)
         nn.init.constant_(self.output_norm.weight, self.shape.n_embd**-0.5)
         for name, weight in self.blk.named_parameters():
@@ -103,15 +103,15 @@ class Network(nn.Module):  # type: ignore[misc]
                 self._look_back(head_kv, distance)
 
     def _look_back(self, head_kv: int, distance: int) -> None:
-        """Let a key of the first layer be found `distance` tokens after it.
+        """Initialise a head of the first layer to attend `distance` tokens back.
 
-        What follows a word seen before can be found only by who knows the words
-        before; to learn to look there takes a network this small longer than all else.
+        To continue a phrase seen before, a network must know the words before each
+        word. Learning to look there takes a network this small longer than all else.
         """
         shape, block = self.shape, self.blk[0]
-        self.token_embd.weight[:, 0] = 2.0  # of all tokens: for what is not of one
+        self.token_embd.weight[:, 0] = 2.0  # the same for all tokens: no content
         frequencies = shape.rope_freq_base ** -_exponents(shape)
-        strength = torch.where(frequencies > 0.08, 3.0, 0.0)  # slow ones tell no place
+        strength = torch.where(frequencies > 0.08, 3.0, 0.0)  # slow ones: no position
         turned = -distance * frequencies
         k = block.attn_k.weight.unflatten(0, (shape.n_head_kv, -1))[head_kv]
         q = block.attn_q.weight.unflatten(0, (shape.n_head_kv, -1, shape.head_dim))
@@ -121,11 +121,20 @@ class Network(nn.Module):  # type: ignore[misc]
         )
 
     def forward(self, ids: Tensor, wanted: Tensor | None = None) -> Tensor:
-        """Compute logits of every position, or of those that are `wanted`.
+        """Return the logits of every position, or of those that are `wanted`.
 
-        ids: int64 (batch, time), of documents one after the other, each of which
-        begins with `bos_id` and sees itself alone; wanted: bool (batch, time).
-        Returns float (batch, time, n_vocab), or (n_wanted, n_vocab).
+        Parameters
+        ----------
+        ids : int64, (batch, time)
+            Documents one after another; each begins with `bos_id` and attends to
+            itself alone.
+        wanted : bool, (batch, time), optional
+            Positions whose logits to compute.
+
+        Returns
+        -------
+        float, (batch, time, n_vocab) or (n_wanted, n_vocab)
+            Logits.
         """
         x = self.token_embd(ids)
         mask = causal_mask(ids == self.shape.bos_id)
@@ -137,9 +146,10 @@ class Network(nn.Module):  # type: ignore[misc]
 
 
 def causal_mask(begins: Tensor) -> Tensor:
-    """Let tokens see those before them in their document: 0, elsewhere -inf.
+    """Return the mask that lets tokens attend to earlier ones of their document.
 
-    begins: bool (batch, time), where documents begin; returns (batch, 1, time, time).
+    `begins`, bool (batch, time), says where documents begin. The mask, (batch, 1, time,
+    time), is 0 where a token may attend, and -inf elsewhere.
     """
     document = begins.cumsum(1)
     same = (document[:, :, None] == document[:, None, :]).tril()
@@ -147,7 +157,7 @@ def causal_mask(begins: Tensor) -> Tensor:
 
 
 def rotation(shape: Shape) -> Tensor:
-    """Cosines and sines of each position's angles: (n_ctx, head_dim / 2, 2)."""
+    """Return cosines and sines of each position's angles: (n_ctx, head_dim / 2, 2)."""
     frequencies = shape.rope_freq_base ** -_exponents(shape)
     angles = torch.outer(torch.arange(shape.n_ctx), frequencies)
     return torch.stack((angles.cos(), angles.sin()), -1)
@@ -158,7 +168,7 @@ def _exponents(shape: Shape) -> Tensor:
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Turn the halves of x (..., time, head_dim) by their position's angles."""
+    """Rotate the halves of x (..., time, head_dim) by their position's angles."""
     cos, sin = rotation.to(x.dtype).unbind(-1)
     a, b = x.chunk(2, -1)
     return torch.cat((a * cos - b * sin, a * sin + b * cos), -1)

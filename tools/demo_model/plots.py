@@ -1,8 +1,8 @@
-"""The plots: what can happen in the small world, and ways to tell it.
+"""The plots: events in the small world, and ways to tell them.
 
-A plot is paragraphs, a paragraph is beats, and a beat is a tuple of ways to say the
-same. Slots in braces are the cast of :mod:`stories`; ``{hero.his}`` and its kin are
-pronouns. An empty way leaves the beat out.
+A plot is a list of paragraphs, a paragraph a list of beats, and a beat a tuple of
+alternative wordings. Slots in braces name the cast of `stories`; slots such as
+`{hero.his}` are pronouns. An empty wording leaves the beat out.
 """
 
 from __future__ import annotations

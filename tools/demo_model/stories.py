@@ -1,8 +1,8 @@
-"""Stories: a cast drawn from the world, led through a plot.
+"""Stories: a plot, with a cast drawn from the world.
 
-A plot is a list of beats, and a beat is told in one of several ways, so that stories
-differ in what happens, to whom, and in how it is said. The cast is drawn once, and
-every sentence takes its names and pronouns from it.
+A plot is a list of beats, each told in one of several ways, so that stories differ in
+events, people and wording. The cast is drawn once, and every sentence takes its names
+and pronouns from it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def story(rng: Random) -> str:
 
 
 def requested_story(rng: Random) -> tuple[str, str]:
-    """Ask for a story about somebody: the request, and the story."""
+    """Return a request for a story about somebody, and the story."""
     hero = _hero(rng)
     cast = _cast(rng, hero)
     request = rng.choice(PROMPTS).format(**cast, a=world.article(hero.kind))

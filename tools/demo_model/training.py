@@ -21,17 +21,17 @@ from .network import Network, Shape
 N_BATCH = 8  # texts of n_ctx tokens in a step
 _WEIGHT_DECAY = 0.1
 
-# ids: int64 (N_BATCH, n_ctx); the tokens to say, int64 (n_counted,); and float32
-# (N_BATCH, n_ctx), how much each position's counts, 0 for those left out.
+# Token ids, int64 (N_BATCH, n_ctx); the tokens to predict, int64 (n_counted,); and each
+# position's weight in the loss, float32 (N_BATCH, n_ctx), 0 for positions left out.
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How long and how fast to learn, and what of.
+    """One stage of the training: its length, its learning rate, and its text.
 
-    The rate rises over `warmup` steps, and falls to zero over the last share `decay`.
-    `emphasis` changes how often kinds of instructions are asked.
+    The rate rises over `warmup` steps, and falls to zero over the last share `decay` of
+    the steps. `emphasis` changes how often kinds of instructions are drawn.
     """
 
     n_steps: int
@@ -41,12 +41,12 @@ class Stage:
     emphasis: Mapping[str, float] = field(default_factory=dict)
 
     def factor(self, step: int) -> float:
-        """Share of the rate to learn with at a step."""
+        """Return the fraction of the learning rate to use at a step."""
         left = (self.n_steps - step) / (self.n_steps * self.decay)
         return min(1.0, (step + 1) / self.warmup, left)
 
 
-# Arithmetic takes the network longest, and is practised most at the end.
+# arithmetic takes longest to learn, and is practised most at the end
 STAGES = (
     Stage(n_steps=2800, rate=2e-3, warmup=100, decay=0.8),
     Stage(
@@ -65,7 +65,7 @@ def train(
     stages: Sequence[Stage],
     progress: Callable[[float], None],
 ) -> Network:
-    """Train a network, stage by stage; `progress` is told each step's loss."""
+    """Train a network, stage by stage; `progress` is called with each step's loss."""
     torch.manual_seed(seed)
     network = Network(Shape(n_vocab=vocabulary.vocab_size()))
     for number, stage in enumerate(stages):
@@ -80,7 +80,7 @@ def run_stage(
     batches: Iterable[Batch],
     progress: Callable[[float], None],
 ) -> None:
-    """Train `network` on `batches`, with optimizers of the stage's own."""
+    """Train `network` on `batches`, with new optimizers for the stage."""
     optimizers = _optimizers(network, stage)
     schedulers = [
         torch.optim.lr_scheduler.LambdaLR(each, stage.factor) for each in optimizers
@@ -120,10 +120,10 @@ def _batches(
     stage: Stage,
     n_ctx: int,
 ) -> Iterator[Batch]:
-    """Yield rows of documents one after the other, and what is to be said there.
+    """Yield batches of documents, one after another, and the tokens to predict.
 
-    ids: int64 (n_batch, n_ctx); weights: float32, how much the next token counts;
-    targets: those tokens that count at all, int64 (n_counted,).
+    Each batch is `ids`, int64 (n_batch, n_ctx); the tokens with a weight above 0, int64
+    (n_counted,); and the weight of each position's next token, float32.
     """
     n_rows, width = stage.n_steps * N_BATCH, n_ctx + 1
     ids, weights = _stream(vocabulary, seed, n_rows * width, stage.emphasis)
@@ -140,7 +140,7 @@ def _stream(
     n_tokens: int,
     emphasis: Mapping[str, float],
 ) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
-    """Make all tokens of the training, and how much each counts."""
+    """Return all tokens of the training, and their weights."""
     parts = list(tokens(seed, n_tokens, vocabulary, emphasis))
     ids = np.concatenate([ids for ids, _ in parts])
     weights = np.concatenate([weights for _, weights in parts])

@@ -15,8 +15,8 @@ _N_DOCUMENTS = 60_000
 def train_vocabulary(seed: int) -> bytes:
     """Learn byte-pair pieces, with a piece for each byte; return a .model file.
 
-    As in LLaMA's, digits stand alone, newlines are bytes, and nothing is normalised.
-    Other than in LLaMA's, no space is put before a text.
+    Like in LLaMA's vocabulary, digits stand alone, newlines are bytes, and nothing is
+    normalised. Unlike there, no space is put before a text.
     """
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(

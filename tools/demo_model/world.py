@@ -1,6 +1,6 @@
-"""The small world that the stories are about: who lives in it, and what there is.
+"""The small world of the stories: its people, animals and things.
 
-Only tables and the words made from them; what happens is in :mod:`plots`.
+Only tables and the words made from them; events are in `plots`.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ SOUNDS = (
 
 @dataclass(frozen=True)
 class Character:
-    """Somebody, and the words that point at them."""
+    """A person or an animal, with name and pronouns."""
 
     name: str
     introduced: str  # "a brave little girl named Mia"
@@ -110,17 +110,17 @@ class Character:
         return {"he": "his", "she": "her"}[self.he]
 
     @property
-    def His(self) -> str:  # noqa: N802 -- it is written so in templates
+    def His(self) -> str:  # noqa: N802 -- templates write it with a capital
         """The possessor at the beginning of a sentence."""
         return self.his.capitalize()
 
     @property
-    def Introduced(self) -> str:  # noqa: N802 -- it is written so in templates
+    def Introduced(self) -> str:  # noqa: N802 -- templates write it with a capital
         """The introduction at the beginning of a sentence."""
         return self.introduced[0].upper() + self.introduced[1:]
 
     @property
-    def He(self) -> str:  # noqa: N802 -- it is written so in templates
+    def He(self) -> str:  # noqa: N802 -- templates write it with a capital
         """The pronoun at the beginning of a sentence."""
         return self.he.capitalize()
 
@@ -130,14 +130,14 @@ class Character:
 
 @dataclass(frozen=True)
 class Thing:
-    """An object; in templates ``{thing}`` is "red ball", ``{thing.a}`` "a red ball"."""
+    """An object; in templates `{thing}` is "red ball", `{thing.a}` "a red ball"."""
 
     noun: str
     adjective: str
 
     @property
     def a(self) -> str:
-        """With the indefinite article."""
+        """The object's name with the indefinite article."""
         return f"{article(self.adjective)} {self}"
 
     def __str__(self) -> str:
@@ -145,7 +145,7 @@ class Thing:
 
 
 def article(word: str) -> str:
-    """Choose "a" or "an" for what follows.
+    """Return "a" or "an" for the next word.
 
     >>> article("old"), article("new")
     ('an', 'a')
@@ -172,13 +172,13 @@ def animal(rng: Random, taken: str = "") -> Character:
 
 
 def relative(rng: Random) -> Character:
-    """Choose somebody of the family: ``{hero.his} {elder}``."""
+    """Choose a relative: `{hero.his} {elder}`."""
     kind, he = rng.choice(RELATIVES)
     return Character(kind, kind, kind, he)
 
 
 def stranger(rng: Random) -> Character:
-    """Choose somebody who lives nearby: ``the {stranger}``."""
+    """Choose somebody who lives nearby: `the {stranger}`."""
     kind, he = rng.choice(FOLK)
     return Character(kind, f"{article(kind)} {kind}", kind, he)
 

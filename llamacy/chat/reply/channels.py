@@ -1,4 +1,4 @@
-"""gpt-oss's message format, "harmony": an answer in messages with channels.
+"""gpt-oss's response format, "harmony": an answer is several messages with channels.
 
 ::
 
@@ -7,8 +7,8 @@
     <|message|>{"city": "Paris"}<|call|>
     <|start|>assistant<|channel|>final<|message|>It is ...<|return|>
 
-What the analysis channel says is reasoning; what has a recipient is a call. (OpenAI,
-https://cookbook.openai.com/articles/openai-harmony.)
+Messages in the analysis channel are reasoning; a message with a recipient is a tool
+call. Source: OpenAI, https://cookbook.openai.com/articles/openai-harmony.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from llamacy.chat.reply.call_texts import arguments_of
 from llamacy.chat.reply.parts import BadCall, Call, Part, Reasoning, Text, cut
+from llamacy.chat.reply.tool_call_json import arguments_of
 
 MESSAGE = "<|message|>"
 _BEGINNINGS = ("<|start|>", "<|channel|>")
@@ -25,26 +25,27 @@ _ENDS = ("<|end|>", "<|call|>", "<|return|>")
 MARKS = (MESSAGE, *_BEGINNINGS, *_ENDS, "<|constrain|>")
 _ANALYSIS = re.compile(r"<\|channel\|>\s*analysis\b")
 _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
-_MAX_HEADER = 256  # characters; longer ones are none
+_MAX_HEADER = 256  # characters; longer text is not a header
 
 
 class ChannelSplitter:
-    """Tells the messages of an answer apart; it begins within the first one's header.
+    """Splits an answer into its messages.
 
-    What is not in this format is text of the answer.
+    It starts inside the header of the first message, whose beginning is part of the
+    prompt. Text that is not in this format is text of the answer.
     """
 
     def __init__(self) -> None:
         self._held = ""
-        self._header: str | None = ""  # None: it is over, and the message has begun
-        self._call = ""  # how the call that is being read was written so far
+        self._header: str | None = ""  # None inside a message
+        self._call = ""  # text of the current tool call so far, header included
         self._recipient = ""
         self._kind: type[Text | Reasoning] = Text
-        self._shown: set[type[Text | Reasoning]] = set()  # kinds with messages before
-        self._gap = ""  # to put before what follows
+        self._shown: set[type[Text | Reasoning]] = set()  # kinds already yielded
+        self._gap = ""  # written before the next text of this kind
 
     def push(self, text: str) -> Iterator[Part]:
-        """Add text."""
+        """Add text, and yield the parts that are certain."""
         self._held += text
         mark: str | None = ""
         while mark is not None:
@@ -52,7 +53,7 @@ class ChannelSplitter:
             marks = (MESSAGE,) if in_header else (*_BEGINNINGS, *_ENDS)
             before, mark, self._held = cut(self._held, marks)
             if self._header is None:
-                yield from self._said(before)
+                yield from self._continue(before)
                 if mark:
                     yield from self._close(mark if mark in _ENDS else "")
                     self._header = mark if mark in _BEGINNINGS else ""
@@ -66,10 +67,10 @@ class ChannelSplitter:
                 self._open(self._header)
 
     def end(self) -> Iterator[Part]:
-        """Say that nothing follows."""
+        """End the text, and yield what was held back."""
         held, self._held = self._held, ""
         if self._header is None:
-            yield from self._said(held)
+            yield from self._continue(held)
             yield from self._close("")
         elif not any(mark in self._header + held for mark in _BEGINNINGS):
             yield from self._no_header(self._header + held)
@@ -83,8 +84,8 @@ class ChannelSplitter:
         self._gap = "\n\n" if self._kind in self._shown else ""
         self._header = None
 
-    def _said(self, text: str) -> Iterator[Part]:
-        """Go on with a message."""
+    def _continue(self, text: str) -> Iterator[Part]:
+        """Add text to the current message."""
         if self._recipient:
             self._call += text
         elif text:
@@ -106,6 +107,6 @@ class ChannelSplitter:
             yield BadCall(written + mark, str(error))
 
     def _no_header(self, text: str) -> Iterator[Part]:
-        """Take for text what was read as a header."""
+        """Treat text that was read as a header as text of the answer."""
         self._open("")
-        yield from self._said(text)
+        yield from self._continue(text)

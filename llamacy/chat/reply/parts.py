@@ -1,4 +1,4 @@
-"""What answers are made of, and how they are cut."""
+"""The parts of an answer, and tools for splitting text at marks."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any, Protocol, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Some of the answer's text."""
+    """A piece of the answer's text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """Some of what comes before the answer."""
+    """A piece of the reasoning before the answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of a tool; its `id` is None if the model gave none."""
+    """A tool call; `id` is None if the model did not write one."""
 
     name: str
     arguments: dict[str, Any]
@@ -32,7 +32,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class BadCall:
-    """Text that begins like a call, and why it is none."""
+    """A tool call that could not be parsed: its text, and the reason."""
 
     text: str
     why: str
@@ -42,22 +42,28 @@ Part: TypeAlias = "Text | Reasoning | Call | BadCall"
 
 
 class Splitter(Protocol):
-    """Text in, parts out, as soon as it is sure what they are."""
+    """Text in, parts out; holds text back until it is certain what it belongs to."""
 
     def push(self, text: str) -> Iterator[Part]:
-        """Add text."""
+        """Add text, and yield the parts that are certain."""
 
     def end(self) -> Iterator[Part]:
-        """Say that nothing follows."""
+        """End the text, and yield what was held back."""
 
 
 def cut(text: str, marks: Iterable[str]) -> tuple[str, str | None, str]:
-    """Cut a text at the first of some marks.
+    """Cut a text at the first of several marks.
 
     Returns
     -------
-    What comes before it, the mark, and what follows. Without a mark: what cannot be
-    part of one, None, and the end of the text, which may be the beginning of one.
+    before : str
+        The text before the mark. If there is no mark, the text up to where one may be
+        beginning.
+    mark : str or None
+        The mark found.
+    after : str
+        The text after the mark. If there is no mark, the end of the text that may be
+        the beginning of one.
 
     Examples
     --------
@@ -79,11 +85,12 @@ def cut(text: str, marks: Iterable[str]) -> tuple[str, str | None, str]:
 
 
 class Trimmed:
-    """Text in; out comes the same without white space at its ends.
+    """Strips white space from the ends of a text that arrives in pieces.
 
     Parameters
     ----------
-    at_start : whether to take it from the beginning too.
+    at_start : bool
+        Whether to strip the beginning too.
     """
 
     def __init__(self, at_start: bool = True) -> None:
@@ -91,7 +98,7 @@ class Trimmed:
         self._space = ""
 
     def push(self, text: str) -> str:
-        """Add text; return it but for white space that may turn out to be the end."""
+        """Add text; return it without trailing white space, which may be the end."""
         if self._at_start:
             text = text.lstrip()
             self._at_start = not text
@@ -101,6 +108,6 @@ class Trimmed:
         return shown
 
     def rest(self) -> str:
-        """Return the white space held back, if it is wanted after all."""
+        """Return the white space held back, for callers that want it after all."""
         space, self._space = self._space, ""
         return space

@@ -1,4 +1,4 @@
-"""Reading one answer: what a model writes in, the answer's parts out."""
+"""Reading one answer: generated text in, the parts of the answer out."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from llamacy.chat.reply.channels import ChannelSplitter
-from llamacy.chat.reply.marked_calls import CallSplitter
 from llamacy.chat.reply.parts import BadCall, Call, Part, Reasoning, Splitter, Text
 from llamacy.chat.reply.style import ReplyStyle
 from llamacy.chat.reply.thinking import ThinkingSplitter
+from llamacy.chat.reply.tool_call_marks import ToolCallSplitter
 from llamacy.chat.results import ToolCall
 
 _DIGITS = string.ascii_lowercase + string.digits
@@ -27,11 +27,14 @@ class ReplyReader:
 
     Attributes
     ----------
-    style : how the model writes them.
-    is_thinking : whether the prompt ends with the mark that begins reasoning.
-    salt : begins the ids of calls that the model gives none, so that an answer that
-        is read again has the same. With their number it makes the nine characters
-        that Mistral's templates want.
+    style : ReplyStyle
+        How the model marks reasoning and tool calls.
+    is_thinking : bool
+        Whether the prompt ends with the mark that opens reasoning.
+    salt : str
+        Six characters that begin the id of each tool call without one of its own, so
+        that reading the same answer again gives the same ids. With the call's number
+        they make the nine characters that Mistral's templates demand.
     """
 
     style: ReplyStyle
@@ -39,19 +42,19 @@ class ReplyReader:
     salt: str = field(default_factory=_salt)
 
     def begin(self) -> Reply:
-        """Begin to read an answer."""
+        """Return a `Reply` that reads an answer piece by piece."""
         splitters: list[Splitter] = []
         style = self.style
         if style.has_channels:
             splitters.append(ChannelSplitter())
         if style.thinking:
             splitters.append(ThinkingSplitter(style.thinking, self.is_thinking))
-        if style.calls:
-            splitters.append(CallSplitter(style.calls, style.names))
+        if style.tool_calls:
+            splitters.append(ToolCallSplitter(style.tool_calls, style.names))
         return Reply(splitters, self.salt)
 
     def whole(self, text: str) -> Reply:
-        """Read an answer that is at its end."""
+        """Return a `Reply` that has read the complete `text`."""
         reply = self.begin()
         reply.push(text)
         reply.end()
@@ -60,7 +63,7 @@ class ReplyReader:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What some text adds to an answer."""
+    """What a piece of text adds to an answer."""
 
     text: str = ""
     reasoning: str = ""
@@ -72,16 +75,14 @@ class Change:
 
 
 class Reply:
-    """An answer that is being read.
+    """An answer while it is read.
 
     Parameters
     ----------
-    splitters : each takes the text that the one before leaves.
-    salt : see ReplyReader.
-
-    Attributes
-    ----------
-    text, reasoning, tool_calls, bad_calls : what was read so far.
+    splitters : list of Splitter
+        A chain: each splits the text that the one before it leaves.
+    salt : str
+        The reader's salt.
     """
 
     def __init__(self, splitters: list[Splitter], salt: str) -> None:
@@ -92,34 +93,34 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The answer's text."""
+        """Text of the answer so far."""
         return "".join(change.text for change in self._changes)
 
     @property
     def reasoning(self) -> str:
-        """What comes before it."""
+        """Reasoning so far."""
         return "".join(change.reasoning for change in self._changes)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """Calls, in their order."""
+        """Tool calls so far, in order."""
         return tuple(call for change in self._changes for call in change.tool_calls)
 
     @property
     def bad_calls(self) -> tuple[str, ...]:
-        """Why something in the text is no call."""
+        """For each malformed tool call so far, why it could not be parsed."""
         return tuple(why for change in self._changes for why in change.bad_calls)
 
     def push(self, text: str) -> Change:
-        """Add text; return what has become sure."""
-        return self._changed(self._split(text, 0))
+        """Add text; return the parts that are certain."""
+        return self._record(self._split(text, 0))
 
     def end(self) -> Change:
-        """Return what is left, as nothing follows."""
-        return self._changed(self._ended())
+        """End the answer; return what was held back."""
+        return self._record(self._end_splitters())
 
     def _split(self, text: str, first: int) -> Iterator[Part]:
-        """Send text through the splitters from the `first` on."""
+        """Send text through the chain, beginning with the splitter `first`."""
         if first == len(self._splitters):
             yield Text(text)
             return
@@ -129,7 +130,7 @@ class Reply:
             else:
                 yield part
 
-    def _ended(self) -> Iterator[Part]:
+    def _end_splitters(self) -> Iterator[Part]:
         for i, splitter in enumerate(self._splitters):
             for part in splitter.end():
                 if isinstance(part, Text):
@@ -137,7 +138,7 @@ class Reply:
                 else:
                     yield part
 
-    def _changed(self, parts: Iterator[Part]) -> Change:
+    def _record(self, parts: Iterator[Part]) -> Change:
         text, reasoning, calls, bad = "", "", list[ToolCall](), list[str]()
         for part in parts:
             match part:
@@ -146,7 +147,7 @@ class Reply:
                 case Reasoning():
                     reasoning += part.text
                 case Call():
-                    calls.append(self._named(part))
+                    calls.append(self._with_id(part))
                 case BadCall():
                     text += part.text
                     bad.append(part.why)
@@ -154,8 +155,8 @@ class Reply:
         self._changes.append(change)
         return change
 
-    def _named(self, call: Call) -> ToolCall:
-        """Give a call an id, if it has none."""
+    def _with_id(self, call: Call) -> ToolCall:
+        """Return the call with its own id, or else a new one."""
         call_id = call.id or f"{self._salt}{self._n_calls:03}"
         self._n_calls += 1
         return ToolCall(call.name, call.arguments, call_id)

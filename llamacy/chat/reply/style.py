@@ -1,7 +1,7 @@
-"""How a family of models marks its reasoning and its calls of tools.
+"""How a model family marks its reasoning and its tool calls.
 
-No file says so in as many words. But a template that writes past answers has the
-marks in it, and a vocabulary has tokens for them.
+No file declares this. But a template that writes past answers contains the marks, and
+the vocabulary may have tokens for them.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llamacy.chat.reply import channels
-from llamacy.chat.reply.marked_calls import (
+from llamacy.chat.reply.thinking import THINKING_MARKS, ThinkingMarks
+from llamacy.chat.reply.tool_call_marks import (
     DEEPSEEK,
     HERMES,
     LLAMA_3,
     MISTRAL,
-    CallStyle,
+    ToolCallStyle,
     tagged_style,
 )
-from llamacy.chat.reply.tagged_calls import TAGS, parameter_types
-from llamacy.chat.reply.thinking import THINKING_MARKS, ThinkingMarks
+from llamacy.chat.reply.tool_call_tags import TAGS, parameter_types
 
 if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
@@ -28,31 +28,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReplyStyle:
-    """How a model's answers are to be read.
+    """How to read a model's answers.
 
     Attributes
     ----------
-    has_channels : answers are messages in channels; then the others do not matter.
-    thinking : marks of reasoning, None if it has none.
-    calls : how calls are written; None if there are no tools.
-    names : of the tools.
+    has_channels : bool
+        Whether answers are messages with channels; the other attributes are then
+        unused.
+    thinking : ThinkingMarks or None
+        The marks around reasoning; None if the model does not use any.
+    tool_calls : ToolCallStyle or None
+        How tool calls are written; None without tools.
+    names : tuple of str
+        Names of the tools.
     """
 
     has_channels: bool = False
     thinking: ThinkingMarks | None = None
-    calls: CallStyle | None = None
+    tool_calls: ToolCallStyle | None = None
     names: tuple[str, ...] = ()
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """Texts that have a meaning in an answer."""
+        """All marks that may occur in an answer."""
         if self.has_channels:
             return channels.MARKS
-        calls = self.calls.marks if self.calls else ()
+        calls = self.tool_calls.marks if self.tool_calls else ()
         return (*(self.thinking or ()), *calls)
 
     def written_tokens(self, tokenizer: Tokenizer) -> Mapping[int, bytes]:
-        """Control tokens that are to be written out, because they are marks."""
+        """Return the control tokens that are marks, with their texts.
+
+        Generated text omits other control tokens; these must be written out to be read.
+        """
         tokens = [(_token(mark, tokenizer), mark) for mark in self.marks]
         return {token: mark.encode() for token, mark in tokens if token is not None}
 
@@ -60,13 +68,16 @@ class ReplyStyle:
 def reply_style(
     template: str, tools: Sequence[Mapping[str, Any]], tokenizer: Tokenizer
 ) -> ReplyStyle:
-    """Find out how answers are to be read.
+    """Infer from the template and the vocabulary how to read answers.
 
     Parameters
     ----------
-    template : that makes the prompt.
-    tools : schemas of those that the model is told of, as OpenAI's.
-    tokenizer : the model's.
+    template : str
+        The template that writes the prompt.
+    tools : sequence of mapping
+        Schemas of the tools that the model may call, in OpenAI's shape.
+    tokenizer : Tokenizer
+        The model's tokenizer.
     """
     if all(mark in template for mark in ("<|channel|>", "<|message|>")):
         return ReplyStyle(has_channels=True)
@@ -79,21 +90,24 @@ def reply_style(
     if not tools:
         return ReplyStyle(thinking=thinking)
     names = tuple(tool["function"]["name"] for tool in tools)
-    return ReplyStyle(thinking=thinking, calls=_calls(template, tools), names=names)
+    style = _tool_call_style(template, tools)
+    return ReplyStyle(thinking=thinking, tool_calls=style, names=names)
 
 
-def _calls(template: str, tools: Sequence[Mapping[str, Any]]) -> CallStyle:
+def _tool_call_style(
+    template: str, tools: Sequence[Mapping[str, Any]]
+) -> ToolCallStyle:
     if HERMES.open in template and all(tag in template for tag in TAGS):
         return tagged_style(parameter_types(tools))
-    calls = LLAMA_3  # the only one that may do without marks
+    found = LLAMA_3  # the only style that works without marks
     for style in (MISTRAL, HERMES, DEEPSEEK):
         if style.open in template:
-            calls = style
-    return calls
+            found = style
+    return found
 
 
 def _token(mark: str, tokenizer: Tokenizer) -> int | None:
-    """Id of the token that a mark is, if it is one."""
+    """Return the id of the token whose text is `mark`, if there is one."""
     match tokenizer.split(mark):
         case [int() as token]:
             return token

@@ -1,4 +1,4 @@
-"""Reasoning between marks, before an answer: ``<think>so ...</think>It is ...``."""
+"""Reasoning between marks, before an answer: `<think>so ...</think>It is ...`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from llamacy.chat.reply.parts import Part, Reasoning, Text, Trimmed, cut
 
 
 class ThinkingMarks(NamedTuple):
-    """What begins and ends reasoning."""
+    """The marks that begin and end reasoning."""
 
     open: str
     close: str
@@ -30,15 +30,17 @@ class _At(Enum):
 
 
 class ThinkingSplitter:
-    """Tells reasoning at the beginning of an answer apart from the answer.
+    """Separates an answer from the reasoning before it.
 
-    The mark counts at the beginning only: an answer may be about it. A text that
-    ends without the closing mark is all reasoning.
+    The opening mark counts only at the beginning, since an answer may mention it. A
+    text that ends without the closing mark is reasoning throughout.
 
     Parameters
     ----------
-    marks : those of the model.
-    is_open : whether the prompt ends with the opening mark already.
+    marks : ThinkingMarks
+        The model's marks.
+    is_open : bool
+        Whether the prompt already ends with the opening mark.
     """
 
     def __init__(self, marks: ThinkingMarks, is_open: bool) -> None:
@@ -48,7 +50,7 @@ class ThinkingSplitter:
         self._reasoning = Trimmed()
 
     def push(self, text: str) -> Iterator[Part]:
-        """Add text."""
+        """Add text, and yield the parts that are certain."""
         self._held += text
         if self._at is _At.BEGINNING:
             self._begin()
@@ -63,10 +65,10 @@ class ThinkingSplitter:
             self._held = ""
 
     def end(self) -> Iterator[Part]:
-        """Say that nothing follows."""
+        """End the text, and yield what was held back."""
         if not self._held or self._at is _At.GAP:
             return
-        if self._at is _At.REASONING:  # it looked like the beginning of the end
+        if self._at is _At.REASONING:  # held back as a possible closing mark
             if shown := self._reasoning.push(self._held):
                 yield Reasoning(shown)
         else:
@@ -74,12 +76,12 @@ class ThinkingSplitter:
         self._held = ""
 
     def _begin(self) -> None:
-        """Find out whether it begins with the mark."""
-        begun = self._held.lstrip()
-        if begun.startswith(self._marks.open):
+        """Decide whether the text begins with the opening mark."""
+        start = self._held.lstrip()
+        if start.startswith(self._marks.open):
             self._at = _At.REASONING
-            self._held = begun[len(self._marks.open) :]
-        elif not self._marks.open.startswith(begun):
+            self._held = start[len(self._marks.open) :]
+        elif not self._marks.open.startswith(start):
             self._at = _At.ANSWER
 
     def _reason(self) -> Iterator[Part]:

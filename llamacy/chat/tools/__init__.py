@@ -1,4 +1,4 @@
-"""Tools that a model is told of: Python functions, or JSON schemas of such.
+"""Tools that a model may call: Python functions, or their JSON schemas.
 
 ::
 
@@ -6,9 +6,8 @@
     type_schemas   their type hints as JSON schemas
     docstrings     their descriptions
 
-A function's schema is the one that transformers makes of it, because that is what
-models were trained with: see
-https://huggingface.co/docs/transformers/chat_extras.
+A function gets the schema that transformers would generate, because models were trained
+on those: see https://huggingface.co/docs/transformers/chat_extras.
 """
 
 from __future__ import annotations
@@ -26,16 +25,18 @@ __all__ = ["checked_tools", "function_schema"]
 def checked_tools(
     tools: Sequence[Callable[..., Any] | Mapping[str, Any]] | None,
 ) -> list[dict[str, Any]]:
-    """Return the schemas of tools, as templates take them.
+    """Return the schemas of tools, in the shape that templates expect.
 
     Parameters
     ----------
-    tools : functions; schemas as OpenAI's, ``{"type": "function", "function": ...}``;
-        or what stands there for the second ``...``.
+    tools : sequence or None
+        Functions; schemas in OpenAI's shape, `{"type": "function", "function": {...}}`;
+        or just the inner dict.
 
     Raises
     ------
-    ArgumentError : one is no tool, or cannot be described; two have one name.
+    ArgumentError
+        A tool is invalid or cannot be described, or two have the same name.
     """
     if tools is None:
         return []
@@ -56,12 +57,12 @@ def _schema(name: str, tool: object) -> dict[str, Any]:
         raise ArgumentError(
             f"{name}: wanted a function or a JSON schema, found {short(tool)}"
         )
-    given = mapped(name, tool, lambda text: text)
-    if "function" not in given:
-        given = {"type": "function", "function": given}
-    match given:
+    schema = mapped(name, tool, lambda text: text)
+    if "function" not in schema:
+        schema = {"type": "function", "function": schema}
+    match schema:
         case {"type": "function", "function": {"name": str(found)}} if found:
-            return dict(given)
+            return dict(schema)
     raise ArgumentError(
         f"{name}: wanted the schema of a function, with its name, found {short(tool)}"
     )

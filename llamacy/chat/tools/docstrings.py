@@ -1,4 +1,4 @@
-"""What a docstring says of a function, in Google's style or NumPy's."""
+"""Parsing docstrings of tools, in Google's or NumPy's style."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from dataclasses import dataclass, field
 
 _GOOGLE = re.compile(r"^(Args|Arguments|Returns|Raises|Yields|Examples?|Notes?):\s*$")
 _PARAMETERS = ("Args", "Arguments", "Parameters")
-# "name: what it is", "name (int, optional): what it is", "name : int"
+# "name: description", "name (int, optional): description", "name : int"
 _ENTRY = re.compile(r"^\*{0,2}(\w+)[ \t]*(?:\([^()]*\))?[ \t]*:(.*)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a docstring says.
+    """The parts of a docstring that a schema needs.
 
     Attributes
     ----------
-    summary : of the function.
-    parameters : by name.
-    returned : of what it returns.
+    summary : str
+        Everything before the first section.
+    parameters : dict
+        Descriptions of the parameters, by name.
+    returned : str
+        Description of the return value.
     """
 
     summary: str = ""
@@ -28,7 +31,7 @@ class Description:
 
 
 def parse_docstring(text: str) -> Description:
-    r"""Read a docstring, as ``inspect.getdoc`` returns it.
+    r"""Parse a docstring, dedented as by `inspect.getdoc`.
 
     Examples
     --------
@@ -52,9 +55,9 @@ def parse_docstring(text: str) -> Description:
 
 
 def _sections(text: str) -> dict[str, tuple[bool, list[str]]]:
-    """Cut a docstring into its sections: whether they are NumPy's, and their lines.
+    """Split a docstring into sections by title; the text before the first has "".
 
-    What comes before the first has the title "".
+    Each is a pair: whether its heading is in NumPy's style, and its lines.
     """
     found: dict[str, tuple[bool, list[str]]] = {"": (False, [])}
     title = ""
@@ -73,9 +76,9 @@ def _sections(text: str) -> dict[str, tuple[bool, list[str]]]:
 
 
 def _entries(lines: list[str], is_numpy: bool) -> dict[str, str]:
-    """Read descriptions of parameters; what is indented deeper goes on with one."""
-    found: dict[str, list[str]] = {}
-    beside: dict[str, str] = {}
+    """Return descriptions by parameter; deeper indentation continues an entry."""
+    descriptions: dict[str, list[str]] = {}
+    after_colon: dict[str, str] = {}
     name, indent = "", 0
     for line in lines:
         if not line.strip():
@@ -84,15 +87,15 @@ def _entries(lines: list[str], is_numpy: bool) -> dict[str, str]:
         entry = _ENTRY.match(line.strip())
         if entry and (not name or depth <= indent):
             name, indent = entry[1], depth
-            beside[name] = entry[2].strip()
-            # NumPy's has the type there, and the description below
-            found[name] = [] if is_numpy else [beside[name]]
+            after_colon[name] = entry[2].strip()
+            # in NumPy's style the type follows the colon, and the description is below
+            descriptions[name] = [] if is_numpy else [after_colon[name]]
         elif is_numpy and depth == 0:  # a name without a type
             name, indent = line.strip(), depth
-            found[name] = []
+            descriptions[name] = []
         elif name:
-            found[name].append(line.strip())
+            descriptions[name].append(line.strip())
     return {
-        name: " ".join(filter(None, told)) or beside.get(name, "")
-        for name, told in found.items()
+        name: " ".join(filter(None, lines)) or after_colon.get(name, "")
+        for name, lines in descriptions.items()
     }

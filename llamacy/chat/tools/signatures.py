@@ -1,4 +1,4 @@
-"""A Python function described as a JSON schema."""
+"""Describing a Python function as a JSON schema."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ def function_schema(function: Callable[..., Any]) -> dict[str, Any]:
 
     Parameters
     ----------
-    function : has a docstring, and a type hint for each parameter. The docstring, in
-        Google's or NumPy's style, describes the parameters; so does a text in
-        ``Annotated[int, "how many"]``.
+    function : callable
+        A function with a docstring, and a type hint for each parameter. Parameters are
+        described by the docstring, in Google's or NumPy's style, or by
+        `Annotated[int, "how many"]`.
 
     Returns
     -------
-    A schema as OpenAI's: ``{"type": "function", "function": {"name": ...,
-    "description": ..., "parameters": ...}}``.
+    dict
+        A schema in OpenAI's shape: `{"type": "function", "function": {"name": ...,
+        "description": ..., "parameters": ...}}`.
 
     Raises
     ------
-    ArgumentError : something of it cannot be described.
+    ArgumentError
+        A docstring or a type hint is missing, or a parameter cannot be described.
 
     Examples
     --------
@@ -47,8 +50,8 @@ def function_schema(function: Callable[..., Any]) -> dict[str, Any]:
     if not isinstance(name, str) or not name.isidentifier():
         raise ArgumentError(f"tools: wanted a function with a name, found {function!r}")
     where = f"tools: {name}"
-    described = parse_docstring(inspect.getdoc(function) or "")
-    if not described.summary:
+    docstring = parse_docstring(inspect.getdoc(function) or "")
+    if not docstring.summary:
         raise ArgumentError(f"{where}: wanted a docstring, found none")
     hints = _hints(where, function)
     properties: dict[str, Any] = {}
@@ -57,19 +60,21 @@ def function_schema(function: Callable[..., Any]) -> dict[str, Any]:
         at = f"{where}: {parameter.name}"
         if parameter.name not in hints:
             raise ArgumentError(f"{at}: wanted a type hint, found none")
-        hint, told = _told(hints[parameter.name])
-        text = told or described.parameters.get(parameter.name, "")
+        hint, annotation = _without_annotation(hints[parameter.name])
+        text = annotation or docstring.parameters.get(parameter.name, "")
         properties[parameter.name] = type_schema(at, hint) | _description(text)
         if parameter.default is Parameter.empty:
             required.append(parameter.name)
     parameters: dict[str, Any] = {"type": "object", "properties": properties}
     if required:
         parameters["required"] = required
-    made = {"name": name, "description": described.summary, "parameters": parameters}
-    return {
-        "type": "function",
-        "function": made | _returned(hints, described.returned),
+    described = {
+        "name": name,
+        "description": docstring.summary,
+        "parameters": parameters,
+        **_returned(hints, docstring.returned),
     }
+    return {"type": "function", "function": described}
 
 
 def _hints(where: str, function: Callable[..., Any]) -> dict[str, Any]:
@@ -77,20 +82,21 @@ def _hints(where: str, function: Callable[..., Any]) -> dict[str, Any]:
         return get_type_hints(function, include_extras=True)
     except Exception as error:  # a hint in quotes may be any expression
         raise ArgumentError(
-            f"{where}: wanted type hints that can be read: {error}"
+            f"{where}: wanted type hints that can be evaluated: {error}"
         ) from None
 
 
 def _parameters(where: str, function: Callable[..., Any]) -> list[Parameter]:
-    """Return those that a model gives, by name."""
+    """Return the parameters that a model passes, without `self`."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError) as error:  # of some that are written in C
+    except (TypeError, ValueError) as error:  # some functions written in C
         raise ArgumentError(f"{where}: wanted a signature: {error}") from None
     for parameter in parameters:
         if parameter.kind not in _BY_NAME:
             raise ArgumentError(
-                f"{where}: wanted parameters that are given by name, found {parameter}"
+                f"{where}: wanted parameters that can be passed by name, "
+                f"found {parameter}"
             )
     first = parameters[0] if parameters else None
     if first and first.name in ("self", "cls") and first.annotation is Parameter.empty:
@@ -98,8 +104,8 @@ def _parameters(where: str, function: Callable[..., Any]) -> list[Parameter]:
     return parameters
 
 
-def _told(hint: Any) -> tuple[Any, str]:
-    """Take a hint apart from the text that it is annotated with."""
+def _without_annotation(hint: Any) -> tuple[Any, str]:
+    """Split `Annotated[int, "how many"]` into the type and the description."""
     if get_origin(hint) is not Annotated:
         return hint, ""
     plain, *notes = get_args(hint)
@@ -107,7 +113,7 @@ def _told(hint: Any) -> tuple[Any, str]:
 
 
 def _description(text: str) -> dict[str, Any]:
-    """Make a parameter's description of a text, which may end in its choices."""
+    """Return a text as `description`, and choices at its end as `enum`."""
     if not text:
         return {}
     if found := _CHOICES.search(text):
@@ -120,11 +126,11 @@ def _description(text: str) -> dict[str, Any]:
 
 
 def _returned(hints: dict[str, Any], text: str) -> dict[str, Any]:
-    """Describe what is returned, which few templates look at, as far as possible."""
+    """Describe the return value if its type allows; few templates use it."""
     if "return" not in hints:
         return {}
     try:
-        schema = type_schema("return", _told(hints["return"])[0])
+        schema = type_schema("return", _without_annotation(hints["return"])[0])
     except ArgumentError:
         return {}
     return {"return": schema | ({"description": text} if text else {})}

@@ -1,4 +1,4 @@
-"""Type hints as JSON schemas."""
+"""Turning type hints into JSON schemas."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ def type_schema(name: str, hint: Any) -> dict[str, Any]:
 
     Parameters
     ----------
-    name : whose it is, for errors.
-    hint : int, float, str, bool, None, Any, an Enum, or Literal, list, tuple, dict and
-        Union of such.
+    name : str
+        What error messages call the parameter.
+    hint : type
+        int, float, str, bool, None, Any, an Enum, or a Literal, list, tuple, dict or
+        Union of these.
 
     Raises
     ------
-    ArgumentError : it is another, which JSON has no counterpart of.
+    ArgumentError
+        The hint is another type, which has no counterpart in JSON.
 
     Examples
     --------
@@ -65,21 +68,21 @@ def _plain(name: str, hint: Any) -> dict[str, Any]:
         return _enumeration(name, [member.value for member in hint])
     try:
         return dict(_PLAIN[hint])
-    except (KeyError, TypeError):  # not there, or not hashable
+    except (KeyError, TypeError):  # unknown or unhashable
         _refuse(name, hint)
 
 
 def _union(name: str, parts: Sequence[Any]) -> dict[str, Any]:
     schemas = [type_schema(name, part) for part in parts if part is not type(None)]
     if len(schemas) == 1:
-        made = schemas[0]
+        schema = schemas[0]
     elif all(
-        one.keys() == {"type"} and isinstance(one["type"], str) for one in schemas
+        each.keys() == {"type"} and isinstance(each["type"], str) for each in schemas
     ):
-        made = {"type": _one_or_list(sorted({one["type"] for one in schemas}))}
+        schema = {"type": _one_or_list(sorted({each["type"] for each in schemas}))}
     else:
-        made = {"anyOf": schemas}
-    return made | ({"nullable": True} if type(None) in parts else {})
+        schema = {"anyOf": schemas}
+    return schema | ({"nullable": True} if type(None) in parts else {})
 
 
 def _enumeration(name: str, values: Sequence[Any]) -> dict[str, Any]:
@@ -87,7 +90,7 @@ def _enumeration(name: str, values: Sequence[Any]) -> dict[str, Any]:
     for value in values:
         if type(value) not in (int, float, str, bool, type(None)):
             raise ArgumentError(
-                f"{name}: wanted values that JSON has, found {value!r} among its own"
+                f"{name}: wanted values that JSON can express, found {value!r}"
             )
         kinds.append(_PLAIN[type(value)]["type"])
     if not kinds:
@@ -101,7 +104,7 @@ def _one_or_list(kinds: list[str]) -> str | list[str]:
 
 def _refuse(name: str, hint: Any) -> NoReturn:
     raise ArgumentError(
-        f"{name}: wanted int, float, str, bool, None, an Enum, or Literal, list, "
-        f"tuple, dict or Union of such, found {hint!r}; a JSON schema can be given "
+        f"{name}: wanted int, float, str, bool, None, an Enum, or a Literal, list, "
+        f"tuple, dict or Union of these, found {hint!r}; a JSON schema can be given "
         "instead of the function"
     )

@@ -1,22 +1,25 @@
-"""llama-cpp-python's everyday calls, so that its scripts run with another import.
+"""llama-cpp-python's everyday API, so that its scripts run with another import.
 
 >>> from llamacy.compat.llama_cpp import Llama
->>> llm = Llama("model.gguf", n_ctx=2048)  # doctest: +SKIP
->>> llm("Once upon a time", max_tokens=32)["choices"][0]["text"]  # doctest: +SKIP
+>>> llm = Llama("demo", n_ctx=256)
+>>> llm("The capital of France is", temperature=0)["choices"][0]["text"]
+' Paris'
 
-Arguments, defaults and results are llama-cpp-python's (0.3). What makes no difference
-here, like the number of layers on a GPU, is taken and logged. What would change the
-result, and llamacy does not have, raises ArgumentError, which names the argument, or
-UnsupportedCallError. Where the two differ:
+Arguments, defaults and results are those of llama-cpp-python 0.3. Arguments that make
+no difference here, such as the number of layers on a GPU, are accepted and logged.
+Arguments that ask for a feature that llamacy does not have raise ArgumentError, which
+names the argument; methods that it does not have raise UnsupportedCallError. The two
+libraries differ in this:
 
-- A Llama may be used by any number of threads, except for :meth:`Llama.eval` and what
-  follows it.
-- Beginnings of prompts are always found again, so a cache changes nothing.
-- Log-probabilities need no ``logits_all`` and are plain floats.
-- A prompt that begins with the beginning-of-text token is not given a second one.
-- A model without a chat template needs a `chat_format`: none is guessed, and it may
-  be a template. What messages say never counts as a control token.
-- `n_ctx` is as it is asked for, not rounded up.
+- Any number of threads may use a Llama, except for `Llama.eval` and the methods that
+  continue the text it has read.
+- Beginnings of prompts are always found in the KV cache, so that `set_cache` changes
+  nothing.
+- Log-probabilities do not need `logits_all`, and are plain floats.
+- A prompt that begins with the beginning-of-text token does not get a second one.
+- A model without a chat template needs a `chat_format`, which may be a template:
+  llamacy does not guess. Names of control tokens in messages are plain text.
+- `n_ctx` is not rounded up.
 """
 
 from llamacy.compat.llama_cpp.callbacks import (
@@ -25,25 +28,25 @@ from llamacy.compat.llama_cpp.callbacks import (
     StoppingCriteria,
     StoppingCriteriaList,
 )
-from llamacy.compat.llama_cpp.chat import (
-    ChatChoice,
-    ChatLogprobs,
-    ChatMessage,
-    CreateChatCompletionResponse,
-)
 from llamacy.compat.llama_cpp.construction import (
     LlamaCache,
     LlamaDiskCache,
     LlamaRAMCache,
 )
 from llamacy.compat.llama_cpp.llama import Llama
-from llamacy.compat.llama_cpp.responses import (
+from llamacy.compat.llama_cpp.vocabulary import LlamaTokenizer
+from llamacy.protocols.openai.chat import (
+    ChatChoice,
+    ChatLogprobs,
+    ChatMessage,
+    CreateChatCompletionResponse,
+)
+from llamacy.protocols.openai.common import CompletionUsage
+from llamacy.protocols.openai.completions import (
     CompletionChoice,
     CompletionLogprobs,
-    CompletionUsage,
     CreateCompletionResponse,
 )
-from llamacy.compat.llama_cpp.vocabulary import LlamaTokenizer
 
 __all__ = [
     "ChatChoice",

@@ -1,4 +1,4 @@
-"""What llama-cpp-python's completions take, and what llamacy makes of it."""
+"""The arguments of llama-cpp-python's completions, and their meaning here."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from llamacy.errors import ArgumentError
 from llamacy.sampling import SamplingParams
 
 ANY_SEED = 2**32 - 1
-"""The seed that stands for a different one every time."""
+"""The seed that asks for different draws every time."""
 
 
 class SamplingArguments(TypedDict, total=False):
-    """What every call that draws tokens takes, under llama-cpp-python's names."""
+    """Arguments of every method that draws tokens, by llama-cpp-python's names."""
 
     top_k: int
     top_p: float
@@ -38,7 +38,7 @@ class SamplingArguments(TypedDict, total=False):
 
 
 class CompletionArguments(SamplingArguments, total=False):
-    """What a completion takes besides."""
+    """Further arguments of a completion."""
 
     logprobs: int | None
     echo: bool
@@ -50,11 +50,12 @@ class CompletionArguments(SamplingArguments, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """All of them with llama-cpp-python's defaults, and what they mean here.
+    """All arguments with llama-cpp-python's defaults, and their meaning here.
 
     Raises
     ------
-    ArgumentError : one asks for what llamacy does not have.
+    ArgumentError
+        An argument asks for a feature that llamacy does not have.
     """
 
     suffix: str | None = None
@@ -90,13 +91,16 @@ class Arguments:
     def params(
         self, *, seed: int | None, penalty_last_n: int, end_token: int | None
     ) -> SamplingParams:
-        """Return them as llamacy's own.
+        """Return the arguments as llamacy's sampling parameters.
 
         Parameters
         ----------
-        seed : for calls that name none.
-        penalty_last_n : tokens back that penalties look.
-        end_token : ends a text where a stopping criterion says so.
+        seed : int or None
+            Seed unless the arguments have one.
+        penalty_last_n : int
+            Last tokens that penalties consider.
+        end_token : int or None
+            Token that ends a text when a stopping criterion holds.
         """
         return SamplingParams(
             max_tokens=self.max_tokens if (self.max_tokens or 0) > 0 else None,
@@ -114,7 +118,7 @@ class Arguments:
         )
 
     def _chain(self) -> dict[str, Any]:
-        if self.temperature < 0:  # from all tokens, as likely as they are
+        if self.temperature < 0:  # draw from the unchanged distribution
             return {
                 **{"temperature": 1.0, "top_k": 0},
                 **{"top_p": 1.0, "min_p": 0.0, "typical_p": 1.0},
@@ -144,5 +148,5 @@ class Arguments:
 
 
 def checked_seed(seed: int) -> int | None:
-    """Return `seed`, or None for those that stand for any."""
+    """Return `seed`, or None for a seed that asks for different draws."""
     return None if seed in (-1, ANY_SEED) else seed

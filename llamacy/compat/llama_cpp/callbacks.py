@@ -15,10 +15,10 @@ StoppingCriteria = Callable[[Ids, Logits], bool]
 
 
 class LogitsProcessorList(list[LogitsProcessor]):
-    """Functions that change logits, each given what the one before made of them."""
+    """Functions that change logits, each applied to the result of the one before."""
 
     def __call__(self, input_ids: Ids, scores: Logits) -> Logits:
-        """Return what all of them made of `scores`, (n_vocab,)."""
+        """Return `scores`, (n_vocab,), after all of them."""
         for processor in self:
             changed = processor(input_ids, scores)
             scores = scores if changed is None else changed
@@ -35,13 +35,13 @@ class StoppingCriteriaList(list[StoppingCriteria]):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Leaves only the end of the text to choose where a criterion says so."""
+    """Leaves only the end of the text to choose when a criterion holds."""
 
     criterion: StoppingCriteria
     end_token: int
 
     def __call__(self, ids: Ids, logits: Logits) -> None:
-        """Change `logits` if the text is to end before another token."""
+        """Change `logits` if the criterion holds after `ids`."""
         if self.criterion(ids, logits):
             logits[:] = -np.inf
             logits[self.end_token] = 0

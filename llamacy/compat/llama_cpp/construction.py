@@ -1,4 +1,4 @@
-"""What llama-cpp-python's constructor takes, and what llamacy makes of it."""
+"""The arguments of llama-cpp-python's constructor, and their meaning here."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from llamacy.errors import ArgumentError
 
 _logger = logging.getLogger("llamacy")
 
-# Of the constructor: where to compute and how to keep the weights, which changes no
-# result; and what belongs to options refused below.
+# Arguments about where to compute and how to keep the weights, which change no result;
+# and those that belong to arguments refused below.
 _INDIFFERENT = frozenset(
     """n_gpu_layers split_mode main_gpu tensor_split use_mmap use_mlock n_batch n_ubatch
     n_threads_batch logits_all offload_kqv flash_attn op_offload swa_full no_perf numa
@@ -18,8 +18,8 @@ _INDIFFERENT = frozenset(
 )
 _BY_FILE = "llamacy takes it from the file"
 _NO_EMBEDDINGS = "llamacy makes no embeddings"
-# Those that would change results: the value that asks for nothing, and why any other
-# is refused.
+# Arguments that would change results: the value that asks for nothing, and why any
+# other is refused.
 _REFUSED: dict[str, tuple[object, str]] = {
     "attention_type": (-1, _BY_FILE),
     "chat_handler": (None, "llamacy has none; chat_format takes a template"),
@@ -44,11 +44,12 @@ _KV_TYPES = {0: "f32", 1: "f16", 8: "q8_0"}
 
 
 def check_constructor(arguments: Mapping[str, object]) -> None:
-    """Look through the constructor's arguments that llamacy does not use.
+    """Check the constructor's arguments that llamacy does not use.
 
     Raises
     ------
-    ArgumentError : one of them would change results.
+    ArgumentError
+        An argument would change results.
     """
     for name, (harmless, why) in _REFUSED.items():
         given = arguments.get(name)
@@ -66,9 +67,15 @@ def check_constructor(arguments: Mapping[str, object]) -> None:
 def kv_type(type_k: int | None, type_v: int | None) -> str:
     """Return llamacy's name of the KV cache's type.
 
+    Parameters
+    ----------
+    type_k, type_v : int or None
+        ggml's numbers of the types of keys and values; None is F16.
+
     Raises
     ------
-    ArgumentError : keys and values differ, or llamacy does not have the type.
+    ArgumentError
+        Keys and values differ in type, or llamacy does not have it.
     """
     numbers = [1 if given is None else given for given in (type_k, type_v)]
     for name, number in zip(("type_k", "type_v"), numbers, strict=True):
@@ -83,14 +90,14 @@ def kv_type(type_k: int | None, type_v: int | None) -> str:
 
 
 class LlamaRAMCache:
-    """Taken and not used: llamacy finds the beginnings of prompts again by itself."""
+    """Accepted and not used: llamacy always finds the beginnings of prompts."""
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
 
 
 class LlamaDiskCache(LlamaRAMCache):
-    """The same."""
+    """Accepted and not used, too."""
 
 
 LlamaCache = LlamaRAMCache

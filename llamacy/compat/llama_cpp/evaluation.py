@@ -1,4 +1,4 @@
-"""Reading and drawing token by token, with one text that the object remembers."""
+"""Reading and drawing token by token, in one text that a Llama remembers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class LlamaState:
-    """The text that was read, and its keys and values, which stay in memory.
+    """A text that was read, and its keys and values, which stay in memory.
 
-    It gives them back when it is forgotten.
+    Their memory is freed when the state is garbage-collected.
     """
 
     def __init__(self, session: Session) -> None:
@@ -39,7 +39,8 @@ class Evaluation:
 
     Parameters
     ----------
-    model : what reads it.
+    model : Model
+        Reads the text.
     """
 
     last_n_tokens_size: int
@@ -55,7 +56,7 @@ class Evaluation:
         return self._model.n_ctx
 
     def n_vocab(self) -> int:
-        """Return the number of tokens there are."""
+        """Return the number of tokens of the vocabulary."""
         return self._model.config.n_vocab
 
     def n_embd(self) -> int:
@@ -63,7 +64,7 @@ class Evaluation:
         return self._model.config.n_embd
 
     def close(self) -> None:
-        """Give the memory back; later calls raise ClosedError."""
+        """Free the memory; every later call raises ClosedError."""
         self.reset()
         self._model.close()
 
@@ -78,7 +79,8 @@ class Evaluation:
 
         Raises
         ------
-        ContextLengthError : the text does not fit into the context.
+        ContextLengthError
+            The text does not fit into the context.
         """
         self._session.feed(list(tokens))
 
@@ -94,14 +96,19 @@ class Evaluation:
 
         Parameters
         ----------
-        temp : the temperature.
-        penalize_nl : makes no difference.
-        idx : None: the token after the last.
-        arguments : those of a completion that concern drawing.
+        temp : float
+            The temperature.
+        penalize_nl : bool
+            Makes no difference.
+        idx : None
+            The last token of the text; no other is supported.
+        **arguments : SamplingArguments
+            Further arguments about drawing.
 
         Raises
         ------
-        ArgumentError : nothing was read yet; or one of them is not supported.
+        ArgumentError
+            No text was read yet, or an argument is not supported.
         """
         if idx is not None:
             raise ArgumentError(f"idx: wanted None, the last token, found {idx!r}")
@@ -125,11 +132,21 @@ class Evaluation:
 
         Parameters
         ----------
-        tokens : the prompt, at least one token.
-        temp : the temperature.
-        reset : forget the text before; False adds to it.
-        penalize_nl : makes no difference.
-        arguments : those of a completion that concern drawing.
+        tokens : sequence of int
+            The prompt, at least one token.
+        temp : float
+            The temperature.
+        reset : bool
+            Whether to forget the remembered text first; False adds to it.
+        penalize_nl : bool
+            Makes no difference.
+        **arguments : SamplingArguments
+            Further arguments about drawing.
+
+        Yields
+        ------
+        int
+            The next token.
         """
         given = Arguments(max_tokens=None, temperature=temp, **arguments)
         if reset:
@@ -154,7 +171,7 @@ class Evaluation:
     def scores(self) -> NDArray[np.float32]:
         """Logits after each token of the text, float32, (n_tokens, n_vocab).
 
-        They are computed when asked for, which reads the whole text again.
+        Computed on access, which reads the whole text again.
         """
         if not self.n_tokens:
             return np.empty((0, self.n_vocab()), np.float32)
@@ -167,22 +184,22 @@ class Evaluation:
 
     @property
     def eval_logits(self) -> list[list[float]]:
-        """The same as `scores`, as lists."""
+        """`scores` as lists."""
         rows: list[list[float]] = self.scores.tolist()
         return rows
 
     def save_state(self) -> LlamaState:
-        """Return the text as it is now, to come back to with :meth:`load_state`."""
+        """Return the text as it is now, to come back to with `load_state`."""
         return LlamaState(self._session.fork())
 
     def load_state(self, state: LlamaState) -> None:
-        """Come back to a text, as often as is wanted."""
+        """Come back to a text that `save_state` returned, as often as you like."""
         self.reset()
         self._remembered = state.session.fork()
 
     @property
     def _session(self) -> Session:
-        """Where the text and its keys and values are, from the first use on."""
+        """The text with its keys and values, made when it is first used."""
         if self._remembered is None:
             self._remembered = self._model.session()
         return self._remembered

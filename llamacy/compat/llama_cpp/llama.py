@@ -14,17 +14,21 @@ from llamacy.compat.llama_cpp.arguments import (
 )
 from llamacy.compat.llama_cpp.chat import (
     ChatArguments,
-    ChatResponder,
-    CreateChatCompletionResponse,
     chat_arguments,
     known_format,
 )
+from llamacy.compat.llama_cpp.chunks import chat_chunks, completion_chunks
 from llamacy.compat.llama_cpp.construction import check_constructor, kv_type
 from llamacy.compat.llama_cpp.evaluation import Evaluation
-from llamacy.compat.llama_cpp.responses import CreateCompletionResponse, Responder
 from llamacy.compat.llama_cpp.vocabulary import LlamaTokenizer, metadata_texts
 from llamacy.errors import UnsupportedCallError
 from llamacy.model.loading import load
+from llamacy.protocols.openai.chat import ChatResponse, CreateChatCompletionResponse
+from llamacy.protocols.openai.common import Head
+from llamacy.protocols.openai.completions import (
+    CompletionResponse,
+    CreateCompletionResponse,
+)
 
 
 class Llama(Evaluation):
@@ -32,27 +36,43 @@ class Llama(Evaluation):
 
     Parameters
     ----------
-    model_path : a GGUF file.
-    n_ctx : most tokens of prompt and text together; 0 is what the model was trained
-        for.
-    n_threads : threads to compute with; None is one for each physical core.
-    seed : makes the draws of a run repeat themselves; -1 or 2**32 - 1: never.
-    last_n_tokens_size : tokens back that penalties look.
-    chat_format : how conversations are written; None is the model's own template.
-    type_k, type_v : ggml's number of the KV cache's type: 1 (F16), 0 (F32), 8 (Q8_0).
-    lora_path, lora_scale : a LoRA adapter, and how much of it.
-    verbose : makes no difference: llamacy logs, and never prints.
-    others : taken where they make no difference, or ask for nothing.
+    model_path : str
+        A GGUF file, or another source for `llamacy.load`.
+    n_ctx : int
+        Most tokens of prompt and text together; 0 is as many as the model was trained
+        on.
+    n_threads : int or None
+        Threads to compute with; None or 0 is one for each physical core.
+    seed : int
+        Makes the draws of a run repeatable; -1 or 2**32 - 1 makes them differ.
+    last_n_tokens_size : int
+        Last tokens that penalties consider.
+    chat_format : str or None
+        How to write conversations; None is the model's own template.
+    type_k, type_v : int or None
+        ggml's number of the KV cache's type: 1 (F16), 0 (F32) or 8 (Q8_0).
+    lora_path : str or None
+        A LoRA adapter.
+    lora_scale : float
+        How strongly it acts.
+    verbose : bool
+        Makes no difference: llamacy logs, and never prints.
+    **others : object
+        Accepted if they make no difference, or ask for nothing.
 
     Raises
     ------
-    ArgumentError : an argument that would change results is not supported.
-    LlamacyError : whatever :func:`llamacy.load` raises.
+    ArgumentError
+        An argument that would change results is not supported.
+    LlamacyError
+        Any error of `llamacy.load`.
 
     Attributes
     ----------
-    model_path : the file.
-    metadata : its keys and values, as texts; without arrays.
+    model_path : str
+        The file.
+    metadata : dict of str to str
+        Its keys and values as text, without arrays.
     """
 
     def __init__(
@@ -99,7 +119,7 @@ class Llama(Evaluation):
     def tokenize(
         self, text: bytes, add_bos: bool = True, special: bool = False
     ) -> list[int]:
-        """Turn UTF-8 text into token ids; `special`: read control tokens' names."""
+        """Turn UTF-8 text into token ids; `special` reads names of control tokens."""
         return self._tokenizer.tokenize(text, add_bos, special)
 
     def detokenize(
@@ -108,11 +128,11 @@ class Llama(Evaluation):
         prev_tokens: Sequence[int] | None = None,
         special: bool = False,
     ) -> bytes:
-        """Turn token ids into UTF-8 text; `special`: write control tokens out."""
+        """Turn token ids into UTF-8 text; `special` writes control tokens out."""
         return self._tokenizer.detokenize(tokens, prev_tokens, special)
 
     def tokenizer(self) -> LlamaTokenizer:
-        """Return the vocabulary as an object of its own."""
+        """Return the vocabulary."""
         return self._tokenizer
 
     def token_bos(self) -> int:
@@ -124,7 +144,7 @@ class Llama(Evaluation):
         return self._tokenizer.eos
 
     def token_nl(self) -> int:
-        """Return the last token of a line."""
+        """Return the token of a line break."""
         return self._tokenizer.tokenize(b"\n", add_bos=False)[-1]
 
     # Completions.
@@ -167,19 +187,27 @@ class Llama(Evaluation):
 
         Parameters
         ----------
-        prompt : text, in which names of control tokens count as those; or token ids.
-        max_tokens : most tokens to generate; None, 0 or less goes on to the end of
-            the text or of the context.
-        temperature : 0 always takes the likeliest token; less than 0 draws from all
-            tokens, as likely as they are.
-        stream : return an iterator of chunks instead, which come without the usage
-            and never echo the prompt.
-        arguments : the others of llama-cpp-python.
+        prompt : str or list of int
+            Text, in which names of control tokens are those tokens; or token ids.
+        suffix : None
+            No other value is supported.
+        max_tokens : int or None
+            Most tokens to generate; None, 0 or less continues to the end of the text or
+            of the context.
+        temperature : float
+            0 always takes the likeliest token; less than 0 draws from the unchanged
+            distribution.
+        stream : bool
+            Return an iterator of chunks, which have no usage and never echo the prompt.
+        **arguments : CompletionArguments
+            Further arguments of llama-cpp-python.
 
         Raises
         ------
-        ArgumentError : one of them is not supported, or has a bad value.
-        ContextLengthError : the prompt does not fit into the context.
+        ArgumentError
+            An argument is not supported, or has an invalid value.
+        ContextLengthError
+            The prompt does not fit into the context.
         """
         given = Arguments(
             suffix=suffix, max_tokens=max_tokens, temperature=temperature, **arguments
@@ -187,13 +215,12 @@ class Llama(Evaluation):
         ids = self._prompt_ids(prompt)
         params = self._params(given)
         text = prompt if isinstance(prompt, str) else self._tokenizer.decode(ids)
-        responder = Responder(
-            given.model or self.model_path, self._tokenizer.text, text, given.echo
-        )
+        head = Head.new("cmpl", given.model or self.model_path)
+        response = CompletionResponse(head, self._tokenizer.text, text, given.echo)
         if stream:
-            return responder.chunks(self._model.stream(ids, params))
+            return completion_chunks(response, self._model.stream(ids, params))
         shown = ids[1:] if ids[:1] == [self.token_bos()] else ids
-        return responder.whole(self._model.generate(ids, params), shown)
+        return response.whole(self._model.generate(ids, params), shown)
 
     __call__ = create_completion
 
@@ -236,28 +263,33 @@ class Llama(Evaluation):
 
         Parameters
         ----------
-        messages : dicts with `role` and `content`.
-        stream : return an iterator of chunks instead, which come without the usage.
-        arguments : the others of llama-cpp-python, with its defaults: `temperature`
-            0.2, `max_tokens` None, which goes on to the end of the answer. `tools`
-            are JSON schemas; calls of them come as OpenAI's API gives them.
+        messages : list of dict
+            Dicts with `role` and `content`.
+        stream : bool
+            Return an iterator of chunks, which have no usage.
+        **arguments : ChatArguments
+            Further arguments of llama-cpp-python, with its defaults: `temperature` 0.2,
+            and `max_tokens` None, which continues to the end of the answer. `tools` are
+            JSON schemas; tool calls have the shape of OpenAI's API.
 
         Raises
         ------
-        ArgumentError : one of them is not supported, or has a bad value.
-        ChatTemplateError : the model has no template, and no `chat_format` was given.
-        ContextLengthError : the conversation does not fit into the context.
+        ArgumentError
+            An argument is not supported, or has an invalid value.
+        ChatTemplateError
+            The model has no template, and no `chat_format` was given.
+        ContextLengthError
+            The conversation does not fit into the context.
         """
         given, tools = chat_arguments(arguments)
         params = self._params(given)
         options: Any = {"chat_format": self.chat_format, "tools": tools}
-        model = given.model or self.model_path
-        responder = ChatResponder(model, self._tokenizer.text)
+        head = Head.new("chatcmpl", given.model or self.model_path)
+        response = ChatResponse(head, self._tokenizer.text)
         if stream:
-            return responder.chunks(
-                self._model.stream_chat(messages, params, **options)
-            )
-        return responder.whole(self._model.chat(messages, params, **options))
+            pieces = self._model.stream_chat(messages, params, **options)
+            return chat_chunks(response, pieces)
+        return response.whole(self._model.chat(messages, params, **options))
 
     def create_chat_completion_openai_v1(self, *_: object, **__: object) -> NoReturn:
         """Raise UnsupportedCallError: there are no objects of OpenAI's package here."""
@@ -266,15 +298,15 @@ class Llama(Evaluation):
             "create_chat_completion returns dicts"
         )
 
-    # What llama-cpp-python has besides.
+    # The rest of llama-cpp-python.
 
     def set_seed(self, seed: int) -> None:
-        """Make the draws that follow repeat those that followed this seed before."""
+        """Seed the draws that follow, so that the same calls give the same texts."""
         seed_or_any = checked_seed(seed)
         self._random = None if seed_or_any is None else Random(seed_or_any)
 
     def set_cache(self, cache: object) -> None:
-        """Do nothing: the beginnings of prompts are always found again."""
+        """Do nothing: the beginnings of prompts are always found."""
 
     def create_embedding(self, *_: object, **__: object) -> NoReturn:
         """Raise UnsupportedCallError: llamacy makes no embeddings."""

@@ -1,4 +1,4 @@
-"""A model's vocabulary and metadata, as llama-cpp-python shows them."""
+"""A model's vocabulary and metadata in llama-cpp-python's shape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class LlamaTokenizer:
 
     Parameters
     ----------
-    tokenizer : llamacy's.
+    tokenizer : Tokenizer
+        The model's own.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -26,7 +27,7 @@ class LlamaTokenizer:
 
     @property
     def end_token(self) -> int | None:
-        """A token that ends a generation, if there is one."""
+        """A token that ends a text, if the vocabulary has one."""
         return min(self._tokenizer.eog_ids, default=None)
 
     def tokenize(
@@ -36,13 +37,17 @@ class LlamaTokenizer:
 
         Parameters
         ----------
-        text : UTF-8.
-        add_bos : begin and end with the tokens that the vocabulary wants there.
-        special : read the names of control tokens in `text` as those tokens.
+        text : bytes
+            UTF-8.
+        add_bos : bool
+            Whether to begin and end with the tokens that the vocabulary puts there.
+        special : bool
+            Whether names of control tokens in `text` become those tokens.
 
         Raises
         ------
-        ArgumentError : `text` is no bytes, or not UTF-8.
+        ArgumentError
+            `text` is not bytes, or not UTF-8.
         """
         if not isinstance(text, bytes):
             raise ArgumentError(f"text: wanted bytes, found {text!r}")
@@ -62,14 +67,18 @@ class LlamaTokenizer:
 
         Parameters
         ----------
-        tokens : token ids.
-        prev_tokens : makes no difference.
-        special : write control tokens out.
+        tokens : sequence of int
+            Token ids.
+        prev_tokens : sequence of int or None
+            Makes no difference.
+        special : bool
+            Whether to write control tokens out.
 
         Returns
         -------
-        UTF-8, perhaps cut within a character. The space that a vocabulary puts before
-        a text is left out if the tokens begin with that of the beginning of a text.
+        bytes
+            UTF-8, which may end within a character. The space that a vocabulary puts
+            before a text is left out after a beginning-of-text token.
         """
         data = b"".join(self._bytes(token, special) for token in tokens)
         begins = len(tokens) > 0 and tokens[0] == self.bos
@@ -78,19 +87,19 @@ class LlamaTokenizer:
     def encode(
         self, text: str, add_bos: bool = True, special: bool = True
     ) -> list[int]:
-        """Do as :meth:`tokenize` does, with text."""
+        """Turn text into token ids like `tokenize`."""
         return self._tokenizer.encode(
             text, add_bos=None if add_bos else False, parse_special=special
         )
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Do as :meth:`detokenize` does, to text; what is not UTF-8 is left out."""
+        """Turn token ids into text like `detokenize`, leaving out invalid UTF-8."""
         return self.detokenize(tokens).decode(errors="ignore")
 
     def text(self, token: int) -> str:
-        """Text of one token, whatever stands before it.
+        """Return the text of one token, whatever comes before it.
 
-        A model may have tokens beyond its vocabulary, which have none.
+        A model may have logits of tokens beyond its vocabulary, whose text is empty.
         """
         if token >= self._tokenizer.n_vocab:
             return ""
@@ -109,7 +118,7 @@ class LlamaTokenizer:
 
 
 def metadata_texts(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Write a file's metadata as llama.cpp does, leaving arrays out."""
+    """Return a file's metadata as text in llama.cpp's format, without arrays."""
     return {
         key: _as_text(value)
         for key, value in metadata.items()

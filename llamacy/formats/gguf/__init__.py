@@ -1,1 +1,1 @@
-"""GGUF, the format of llama.cpp: read, copied and written."""
+"""GGUF, llama.cpp's format: reading, copying and writing."""

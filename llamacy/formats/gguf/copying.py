@@ -1,4 +1,4 @@
-"""A model of any format, written as a GGUF file tensor by tensor."""
+"""Writes a model of any format as a GGUF file, tensor by tensor."""
 
 from __future__ import annotations
 
@@ -20,25 +20,32 @@ from llamacy.formats.requantized import RequantizedTensor
 def write_model(
     file: ModelFile, target: str, progress: Callable[[float], None] | None
 ) -> list[NewTensor]:
-    """Write a model, which is there whole in the end or not at all.
+    """Write a model to a file, completely or not at all.
 
-    Only one tensor is in memory at a time. A file that is there already is replaced
-    at the end.
+    Only one tensor is in memory at a time. An existing file is replaced at the end.
 
     Parameters
     ----------
-    target : path of the file to write.
-    progress : called with the share done, 0.0 to 1.0.
+    file : ModelFile
+        The model to write.
+    target : str
+        Path of the file to write.
+    progress : callable, optional
+        Called with the share done, 0.0 to 1.0.
 
     Returns
     -------
-    What was written.
+    list of NewTensor
+        The tensors written.
 
     Raises
     ------
-    ArgumentError : `target` is one of the model's own files.
-    ModelFileError : it cannot be written, or there is no room for it.
-    FormatError : a tensor cannot be expressed in the type it is to have.
+    ArgumentError
+        `target` is one of the model's own files.
+    ModelFileError
+        The file cannot be written, or the disk is too small for it.
+    FormatError
+        A tensor's type cannot represent one of its weights.
     """
     tensors = [
         NewTensor(each.name, each.type, each.shape) for each in file.tensors.values()
@@ -47,7 +54,7 @@ def write_model(
     metadata = {
         key: value
         for key, value in file.metadata.items()
-        if not key.startswith("split.")  # the new file is one
+        if not key.startswith("split.")  # the new file is not split
     }
     with closing(_blocks(file, progress)) as blocks:
         write_gguf(target, metadata, file.value_types, tensors, blocks)
@@ -82,7 +89,7 @@ def _blocks(
 
 
 def _data(tensor: ModelTensor, done: Callable[[int], None]) -> NDArray[np.uint8]:
-    """Return a tensor's blocks; call `done` with how many weights are, meanwhile."""
+    """Return a tensor's blocks; call `done` with the weights of each chunk of it."""
     if not isinstance(tensor, RequantizedTensor):
         done(math.prod(tensor.shape))
         return tensor.data

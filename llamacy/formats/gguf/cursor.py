@@ -1,7 +1,7 @@
-"""A place in the header of a GGUF file that moves on as the header is read.
+"""A cursor that reads the header of a GGUF file.
 
-Each number is checked against the bytes there are before it is used, so a hostile
-file costs no more time and memory than its own size warrants.
+Each number is checked against the bytes available before it is used, so that a hostile
+file costs no more time and memory than its size warrants.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from llamacy.formats.gguf.string_array import StringArrayError, read_strings
 from llamacy.formats.mapped_file import MappedFile
 
 # Limits far beyond any real model, which keep a hostile file cheap to refuse.
-MAX_HEADER: Final = 1 << 27  # bytes before the weights; 40 MB is the most seen
-MAX_STRINGS: Final = 1 << 22  # in all arrays of a file; 0.8 million is the most seen
+MAX_HEADER: Final = 1 << 27  # bytes before the weights; the largest seen has 40 MB
+MAX_STRINGS: Final = 1 << 22  # in all arrays of a file; the most seen are 0.8 million
 
 
 class Cursor:
-    """A place in the header; whatever is read moves it on.
+    """A position in the header, which every read advances.
 
     Parameters
     ----------
-    file : read from its first byte on, no further than `MAX_HEADER`.
+    file : MappedFile
+        The file, read from its first byte to `MAX_HEADER` at most.
     """
 
     def __init__(self, file: MappedFile) -> None:
@@ -36,18 +37,18 @@ class Cursor:
         self._n_strings = 0
 
     def raw(self, n_bytes: int, field: str) -> bytes:
-        """Read bytes that must be there."""
+        """Read `n_bytes` bytes."""
         start = self._take(n_bytes, field)
         return self._data[start : self.at]
 
     def number(self, layout: str, field: str) -> int:
-        """Read one number; `layout` is that of :mod:`struct`."""
+        """Read one number; `layout` is a format of `struct`."""
         start = self._take(struct.calcsize(layout), field)
         number: int = struct.unpack_from(layout, self._data, start)[0]
         return number
 
     def count(self, field: str, most: int, smallest: int) -> int:
-        """Read how many there are of something that takes `smallest` bytes each."""
+        """Read the number of items, each of which takes at least `smallest` bytes."""
         found = self.number("<Q", field)
         if found > most:
             self.fail(field, f"at most {most}", found)
@@ -67,7 +68,7 @@ class Cursor:
             self.fail(field, "UTF-8 text", f"{error.reason} at byte {error.start}")
 
     def name(self, field: str, most: int) -> str:
-        """Read a string that may not be empty."""
+        """Read a string that must not be empty."""
         name = self.text(field, most)
         if not name:
             self.fail(field, "a name", "an empty one")
@@ -86,15 +87,15 @@ class Cursor:
         return strings
 
     def fail(self, field: str, wanted: object, found: object) -> NoReturn:
-        """Raise the error for something broken."""
+        """Raise the error for a broken file."""
         raise FormatError(self._path, field, wanted, shown(found))
 
     def refuse(self, field: str, wanted: object, found: object) -> NoReturn:
-        """Raise the error for something sound that is not read here."""
+        """Raise the error for a valid file that llamacy does not support."""
         raise UnsupportedError(self._path, field, wanted, shown(found))
 
     def _take(self, n_bytes: int, field: str) -> int:
-        """Move past `n_bytes` that must be there, and say where they begin."""
+        """Advance past `n_bytes` bytes; return the offset of the first one."""
         start = self.at
         if n_bytes > self._end - start:
             end = "the end of the file"

@@ -1,8 +1,10 @@
-"""GGUF models: one file or several, mapped into memory.
+"""GGUF models, in one file or several, mapped into memory.
 
->>> with open_gguf("model.gguf") as file:  # doctest: +SKIP
+>>> with open_gguf("model.gguf") as file:
 ...     file.metadata["general.architecture"]
-...     file.tensors["output_norm.weight"].dequantize()
+...     file.tensors["output_norm.weight"].dequantize().shape
+'llama'
+(64,)
 """
 
 from __future__ import annotations
@@ -27,14 +29,18 @@ _PART_NAME = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})\.gguf", re.DOTALL)
 
 
 class Tensor:
-    """One tensor of a file: its blocks stay on disk until they are looked at.
+    """One tensor of a file; its blocks stay on disk until they are accessed.
 
     Attributes
     ----------
-    name : as the file has it, ``"blk.0.attn_q.weight"``.
-    type : what its blocks are.
-    shape : sizes, slowest first: (n_out, n_in) for a matrix, (n,) for a vector.
-    n_bytes : bytes of all its blocks.
+    name : str
+        Name in the file, such as `"blk.0.attn_q.weight"`.
+    type : GGMLType
+        Type of its blocks.
+    shape : tuple of int
+        Sizes, slowest first: (n_out, n_in) for a matrix, (n,) for a vector.
+    n_bytes : int
+        Size of all its blocks, in bytes.
     """
 
     __slots__ = ("_file", "_offset", "n_bytes", "name", "shape", "type")
@@ -53,7 +59,8 @@ class Tensor:
 
         Raises
         ------
-        ClosedError : the file was closed.
+        ClosedError
+            The file was closed.
         """
         return self._file.view(self._offset, self.n_bytes)
 
@@ -62,16 +69,17 @@ class Tensor:
         return self.data[:SAMPLE_BYTES].tobytes()
 
     def dequantize(self) -> NDArray[np.float32]:
-        """Turn the blocks into weights: float32 of `shape`, a fresh array.
+        """Return the weights: float32, of `shape`, a fresh array.
 
         Raises
         ------
-        ClosedError : the file was closed.
+        ClosedError
+            The file was closed.
         """
         return dequantize(self.data, self.type, self.shape)
 
     def release(self) -> None:
-        """Take the tensor's pages out of memory; they are read again when needed."""
+        """Drop the tensor's pages from memory; the next access reads them again."""
         self._file.release(self._offset, self.n_bytes)
 
     def __repr__(self) -> str:
@@ -79,19 +87,26 @@ class Tensor:
 
 
 class GGUFFile:
-    """An open model; made by :func:`open_gguf`.
+    """An open model, as `open_gguf` returns it.
 
     Attributes
     ----------
-    path : the file, or the first of several.
-    paths : all of them, in order.
-    version : of the format.
-    metadata : keys and values: int, float, bool, str, list[str], or a read-only
-        NumPy array of numbers. They stay when the file is closed.
-    value_types : the number of each value's type, or of that of an array's items, as
-        the format counts them: 4 is uint32, 6 float32, 8 a string.
-    tensors : by name, in the file's order.
-    format : its name, with the version.
+    path : Path
+        The file, or the first of several.
+    paths : tuple of Path
+        All files, in order.
+    version : int
+        Version of the format.
+    metadata : dict of str to Any
+        Keys and values: int, float, bool, str, list[str], or a read-only NumPy array of
+        numbers. They remain readable after `close`.
+    value_types : dict of str to int
+        Type of each value, or of an array's items, as GGUF numbers them: 4 is uint32,
+        6 float32, 8 a string.
+    tensors : dict of str to Tensor
+        Tensors by name, in the file's order.
+    format : str
+        Name and version of the format.
     """
 
     def __init__(self, parts: list[tuple[MappedFile, Header]]) -> None:
@@ -117,7 +132,7 @@ class GGUFFile:
                 self.tensors[info.name] = Tensor(file, info)
 
     def fingerprint(self) -> str:
-        """Tell this model from others: a digest of its settings and weights."""
+        """Return a digest of settings and weights, which differs between models."""
         return fingerprint(self.metadata, self.tensors.values())
 
     def close(self) -> None:
@@ -136,19 +151,29 @@ class GGUFFile:
 
 
 def open_gguf(path: str | os.PathLike[str], *, metadata_only: bool = False) -> GGUFFile:
-    """Open a model: a GGUF file, or any part of one split into several.
+    """Open a model: a GGUF file, or any part of a split one.
 
     Parameters
     ----------
-    path : the file; of several, named ``…-00001-of-00003.gguf``, any.
-    metadata_only : leave the tensors unread, and further parts unopened: enough
-        for a tokenizer, and works with tensor types that are not supported.
+    path : str or os.PathLike
+        The file, or any part of a split one, named `…-00001-of-00003.gguf`.
+    metadata_only : bool
+        Skip the list of tensors and the other parts. This suffices for a tokenizer,
+        and works with unsupported tensor types.
+
+    Returns
+    -------
+    GGUFFile
+        The open model.
 
     Raises
     ------
-    ModelFileError : a file is missing, a folder, or may not be read.
-    FormatError : a file is not GGUF, or is broken.
-    UnsupportedError : a version, byte order, value or tensor type not read here.
+    ModelFileError
+        A file is missing, a folder, or may not be read.
+    FormatError
+        A file is not GGUF, or is broken.
+    UnsupportedError
+        The version, byte order, or the type of a value or tensor is not supported.
     """
     with ExitStack() as opened:
         parts = [_open_part(Path(path), opened, metadata_only)]
@@ -184,16 +209,12 @@ def _split_number(part: tuple[MappedFile, Header], key: str, default: int) -> in
 
 
 def _first_part(path: Path, number: int, count: int) -> Path:
-    """Find the file to open instead of a later part, which says it is `number`."""
+    """Find the first part, given a later one whose `split.no` is `number`."""
     name = _PART_NAME.fullmatch(path.name)
     wanted = f"0, that of the first of {count} files"
     if not name or (int(name[2]), int(name[3])) != (number + 1, count):
-        raise FormatError(
-            path,
-            "split.no",
-            wanted,
-            f"{number}, and a file name that leads to no other",
-        )
+        found = f"{number}, and a file name that does not name its part"
+        raise FormatError(path, "split.no", wanted, found)
     first = path.with_name(f"{name[1]}-00001-of-{count:05d}.gguf")
     if not os.path.exists(first):
         found = f"{number}, and no file {first.name} beside it"
@@ -207,7 +228,7 @@ def _later_parts(path: Path, count: int) -> list[Path]:
         wanted = f"…-00001-of-{count:05d}.gguf, for split.count is {count}"
         raise FormatError(path, "file name", wanted, path.name)
     paths = []
-    # looked for before any is opened: the answer comes at once, and names the part
+    # check for all parts before opening any, so that a missing one is reported at once
     for number in range(2, count + 1):
         part = path.with_name(f"{name[1]}-{number:05d}-of-{count:05d}.gguf")
         paths.append(part)
@@ -221,7 +242,7 @@ def _later_parts(path: Path, count: int) -> list[Path]:
 
 
 def _check_parts(parts: list[tuple[MappedFile, Header]]) -> None:
-    """Each part must know its place, and all tensors must be there."""
+    """Check that the parts are numbered in order and have all tensors."""
     count = len(parts)
     for number, part in enumerate(parts):
         path = part[0].path

@@ -1,4 +1,4 @@
-"""What stands before the weights of a GGUF file: metadata and the list of tensors.
+"""The header of a GGUF file: metadata and the list of tensors.
 
 Source: the GGUF specification, `docs/gguf.md` of ggml, versions 2 and 3.
 """
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from llamacy.errors import FormatError, shown
 from llamacy.formats.gguf.cursor import Cursor
 from llamacy.formats.mapped_file import MappedFile
+from llamacy.formats.metadata import STRING
 from llamacy.formats.other_formats import describe
 from llamacy.ggml.types import GGMLType, type_name
 
@@ -34,7 +35,7 @@ DEFAULT_ALIGNMENT: Final = 32
 _SMALLEST_KEY: Final = 8 + 1 + 4 + 1  # bytes: length, text, type, value
 _SMALLEST_TENSOR: Final = 8 + 1 + 4 + 8 + 4 + 8  # length, name, dims, type, offset
 
-# value types of metadata, by their number; uint8, bool and so on as NumPy has them
+# scalar value types of metadata, by GGUF's numbers
 _SCALARS: Final[dict[int, np.dtype[Any]]] = {
     0: np.dtype("<u1"),
     1: np.dtype("<i1"),
@@ -48,19 +49,25 @@ _SCALARS: Final[dict[int, np.dtype[Any]]] = {
     11: np.dtype("<i8"),
     12: np.dtype("<f8"),
 }
-_STRING: Final = 8
 _ARRAY: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """Where in the file a tensor lies, and what it is.
+    """A tensor's description and its place in the file.
 
     Attributes
     ----------
-    name, type : as the file has them.
-    shape : sizes, slowest first.
-    offset, n_bytes : where its blocks are, from the start of the file.
+    name : str
+        Name in the file.
+    type : GGMLType
+        Type of its blocks.
+    shape : tuple of int
+        Sizes, slowest first.
+    offset : int
+        Offset of its blocks from the start of the file, in bytes.
+    n_bytes : int
+        Size of its blocks, in bytes.
     """
 
     name: str
@@ -76,7 +83,14 @@ class Header:
 
     Attributes
     ----------
-    metadata, value_types : by key; the types are :data:`GGUFFile.value_types`.
+    version : int
+        Version of the format.
+    metadata : dict of str to Any
+        Values by key.
+    value_types : dict of str to int
+        Types of the values by key, as in `GGUFFile.value_types`.
+    tensors : list of TensorInfo
+        The tensors, in the file's order.
     """
 
     version: int
@@ -86,17 +100,26 @@ class Header:
 
 
 def read_header(file: MappedFile, *, metadata_only: bool) -> Header:
-    """Read and check what stands before the weights.
+    """Read and check the header.
 
     Parameters
     ----------
-    file : all of it.
-    metadata_only : leave the list of tensors unread, whatever it holds.
+    file : MappedFile
+        The whole file.
+    metadata_only : bool
+        Skip the list of tensors, which may then be broken or unsupported.
+
+    Returns
+    -------
+    Header
+        The header; without tensors if `metadata_only`.
 
     Raises
     ------
-    FormatError : the file is not GGUF, or it is broken.
-    UnsupportedError : a version, byte order, value or tensor type not read here.
+    FormatError
+        The file is not GGUF, or it is broken.
+    UnsupportedError
+        The version, byte order, or the type of a value or tensor is not supported.
     """
     if file.data[:4] != MAGIC:
         found = describe(file.data[:64])
@@ -124,7 +147,7 @@ def _version(cursor: Cursor) -> int:
 
 
 def _metadata(cursor: Cursor, n_keys: int) -> tuple[dict[str, Any], dict[str, int]]:
-    """Read the values, and the type of each or of its items, by key."""
+    """Read the values and their types, by key; of an array, the type of its items."""
     metadata: dict[str, Any] = {}
     types: dict[str, int] = {}
     for i in range(n_keys):
@@ -137,8 +160,8 @@ def _metadata(cursor: Cursor, n_keys: int) -> tuple[dict[str, Any], dict[str, in
 
 def _value(cursor: Cursor, field: str) -> tuple[Any, int]:
     value_type = cursor.number("<I", f"{field}: value type")
-    if value_type == _STRING:
-        return cursor.text(field), _STRING
+    if value_type == STRING:
+        return cursor.text(field), STRING
     if value_type == _ARRAY:
         return _array(cursor, field)
     if value_type in _SCALARS:
@@ -147,11 +170,11 @@ def _value(cursor: Cursor, field: str) -> tuple[Any, int]:
 
 
 def _array(cursor: Cursor, field: str) -> tuple[Any, int]:
-    """Read an array: a list of strings, or a NumPy array of anything else."""
+    """Read an array: a list of strings, or a NumPy array of numbers."""
     item_type = cursor.number("<I", f"{field}: item type")
     count = cursor.number("<Q", f"{field}: length")
-    if item_type == _STRING:
-        return cursor.strings(count, field), _STRING
+    if item_type == STRING:
+        return cursor.strings(count, field), STRING
     if item_type == _ARRAY:
         cursor.refuse(f"{field}: item type", "strings or numbers", "arrays")
     if item_type in _SCALARS:
@@ -160,7 +183,7 @@ def _array(cursor: Cursor, field: str) -> tuple[Any, int]:
 
 
 def _numbers(cursor: Cursor, item_type: int, count: int, field: str) -> NDArray[Any]:
-    """Copy numbers out of the file: (count,), read-only."""
+    """Copy numbers from the file: (count,), read-only."""
     dtype = _SCALARS[item_type]
     raw = cursor.raw(count * dtype.itemsize, field)
     if dtype == np.bool_ and raw.translate(None, b"\0\1"):
@@ -169,13 +192,13 @@ def _numbers(cursor: Cursor, item_type: int, count: int, field: str) -> NDArray[
 
 
 def _tensor(cursor: Cursor, index: int) -> TensorInfo:
-    """Read one entry of the list; its offset counts from the first weight."""
+    """Read one entry of the list; its offset is relative to the first weight."""
     name = cursor.name(f"tensor {index}: name", MAX_NAME_LENGTH)
     field = f"tensor {shown(name)}"
     n_dims = cursor.number("<I", f"{field}: dimensions")
     if not 1 <= n_dims <= MAX_DIMS:
         cursor.fail(f"{field}: dimensions", f"1 to {MAX_DIMS}", n_dims)
-    # the file has the fastest size first
+    # the file lists the fastest size first
     shape = tuple(cursor.number("<Q", f"{field}: shape") for _ in range(n_dims))[::-1]
     type_id = cursor.number("<I", f"{field}: type")
     offset = cursor.number("<Q", f"{field}: offset")
@@ -197,7 +220,7 @@ def _tensor(cursor: Cursor, index: int) -> TensorInfo:
 def _place(
     cursor: Cursor, tensors: list[TensorInfo], metadata: dict[str, Any], size: int
 ) -> list[TensorInfo]:
-    """Count offsets from the file's start; check that each tensor has its own bytes."""
+    """Make offsets relative to the file's start; check that tensors do not overlap."""
     alignment = _alignment(cursor, metadata)
     start = -(-cursor.at // alignment) * alignment
     names: set[str] = set()

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
 from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.formats.gguf.limits import MAX_SCALE, MIN_SCALE
 from llamacy.formats.model_file import ModelFile
-
-MAX_SCALE: Final = 1e6  # of factors and magnitudes
-MIN_SCALE: Final = 1e-6  # what is divided by smaller ones may overflow
 
 
 class Keys:
     """Values of a file's metadata, checked.
 
-    A key given with a leading dot is one of the architecture's:
-    ``".block_count"`` stands for ``"llama.block_count"``.
+    A key with a leading dot is one of the architecture's: `".block_count"` stands for
+    `"llama.block_count"`.
+
+    Parameters
+    ----------
+    file : ModelFile
+        The file; only its metadata are read.
+    architecture : str
+        The family, which its keys begin with.
     """
 
     def __init__(self, file: ModelFile, architecture: str) -> None:
@@ -42,20 +47,54 @@ class Keys:
         return found
 
     def per_layer(
-        self, key: str, n_layer: int, most: int, default: int | None = None
-    ) -> int:
-        """Read a whole number of at least 1, or an array of it, once per layer."""
-        found = self._get(key, default)
+        self,
+        key: str,
+        n_layer: int,
+        most: int,
+        default: Sequence[int] | None = None,
+        lacked: str = "",
+    ) -> tuple[int, ...]:
+        """Read a number of at least 1 for each layer: one for all, or an array of them.
+
+        Parameters
+        ----------
+        key : str
+            The key.
+        n_layer : int
+            Layers, and so numbers of an array.
+        most : int
+            The largest number.
+        default : sequence of int or None
+            Each layer's number if there is no such key; None if there must be one.
+        lacked : str
+            The part that a layer whose number in an array is 0 does not have,
+            `"attention"`; `""` where 0 means nothing.
+
+        Raises
+        ------
+        FormatError
+            The value is neither, or has a number out of range.
+        UnsupportedError
+            Some layers, but not all, have 0.
+        """
+        if default is not None and key not in self:
+            numbers = tuple(default)
+        else:
+            numbers = self._one_or_each(key, n_layer, most)
+        for layer, number in enumerate(numbers):
+            if lacked and number == 0 and any(numbers):
+                self.refuse(key, f"{lacked} in every layer", f"0 in layer {layer}")
+            if not 1 <= number <= most:
+                self.fail(key, f"1 to {most}", f"{number} in layer {layer}")
+        return numbers
+
+    def _one_or_each(self, key: str, n_layer: int, most: int) -> tuple[int, ...]:
+        found = self._get(key, None)
         if not isinstance(found, np.ndarray):
-            return self.integer(key, 1, most, default)
+            return (self.integer(key, 1, most),) * n_layer
         if found.dtype.kind not in "iu" or len(found) != n_layer:
             self.fail(key, f"a whole number, or {n_layer} of them", found)
-        first = int(found[0])
-        if not 1 <= first <= most:
-            self.fail(key, f"1 to {most}", first)
-        if (found != found[0]).any():
-            self.refuse(key, "the same number for all layers", "different ones")
-        return first
+        return tuple(found.tolist())
 
     def real(
         self,
@@ -82,7 +121,7 @@ class Keys:
         return self.real(key, most=MAX_SCALE, default=default, least=MIN_SCALE)
 
     def constant(self, key: str) -> float | None:
-        """Read a factor or bound, if there is one; 0 means none, as in llama.cpp."""
+        """Read a factor or bound; None if the key is missing or 0, as in llama.cpp."""
         if key not in self:
             return None
         found = self.real(key, most=MAX_SCALE, least=MIN_SCALE, is_zero_allowed=True)
@@ -96,7 +135,7 @@ class Keys:
         return found
 
     def flags(self, key: str, n_layer: int) -> tuple[bool, ...] | None:
-        """Read truth values, one for each layer, or None if there is another thing."""
+        """Read an array of one truth value a layer; None if the value is no array."""
         found = self._get(key, 0)
         if not isinstance(found, np.ndarray):
             return None
@@ -105,14 +144,14 @@ class Keys:
         return tuple(map(bool, found.tolist()))
 
     def share(self, key: str, default: float) -> float:
-        """Read a number up to 1; a negative one means the default, as in llama.cpp."""
+        """Read a number from 0 to 1; a negative one is the default, as in llama.cpp."""
         found = self._get(key, default)
         if isinstance(found, float) and -math.inf < found < 0:
             return default
         return self.real(key, most=1.0, default=default, is_zero_allowed=True)
 
     def text(self, key: str, default: str | None = None) -> str:
-        """Read a string, not empty unless it may be missing."""
+        """Read a string; one without a default must not be empty."""
         found = self._get(key, default)
         if not isinstance(found, str):
             self.fail(key, "a string", found)
@@ -125,7 +164,7 @@ class Keys:
         raise FormatError(self._path, self._full(key), wanted, shown(found))
 
     def refuse(self, key: str, wanted: object, found: object) -> NoReturn:
-        """Raise the error for a value that llamacy cannot make use of."""
+        """Raise the error for a value that llamacy does not support."""
         raise UnsupportedError(self._path, self._full(key), wanted, shown(found))
 
     def _get(self, key: str, default: object) -> object:

@@ -1,12 +1,12 @@
-"""Arrays of strings as GGUF stores them, read quickly.
+"""Fast reading of GGUF's string arrays.
 
-Each string is a uint64 length and that many bytes of UTF-8, one string right after
-the other, so where one begins is known only when those before it were read. A
-vocabulary has hundreds of thousands: too many to walk one by one. Headers are
-therefore guessed for a whole window at once (seven zero bytes do not occur in
-text), the guesses are checked to lead from one to the next, and the window is
-decoded and cut in one go. What does not fit the pattern is read one by one, so the
-guessing decides the speed, never the result.
+A string is a uint64 length and as many bytes of UTF-8. Strings follow each other
+without an index, so that a string's place is known only once all before it were read.
+A vocabulary has hundreds of thousands of strings: too many to walk one by one in
+Python. Instead, the places of all lengths in a window are guessed at once: a length
+ends in zero bytes, which text hardly contains. Each guess is then checked to lead to
+the next one, and the window is decoded and split in one go. Strings that do not match
+are read one by one, so that the guesses affect the speed, never the result.
 """
 
 from __future__ import annotations
@@ -19,18 +19,22 @@ from numpy.typing import NDArray
 
 _LENGTH = struct.Struct("<Q")
 _SMALL_WINDOW = 1 << 12  # bytes
-_LARGE_WINDOW = 1 << 20  # bytes; lengths in it fit into three bytes
-_MIN_RUN = 16  # strings: below this guessing does not pay
+_LARGE_WINDOW = 1 << 20  # bytes; lengths within it fit into three bytes
+_MIN_RUN = 16  # strings; guessing does not pay below
 _MAX_SINGLE = 1 << 12  # strings read one by one before guessing again
 
 
 class StringArrayError(ValueError):
-    """A string that cannot be read.
+    """A string cannot be read.
 
     Parameters
     ----------
-    index : which string of the array.
-    wanted, found : what was expected there, and what is there.
+    index : int
+        Index of the string in the array.
+    wanted : str
+        What was expected there.
+    found : str
+        What is there.
     """
 
     def __init__(self, index: int, wanted: str, found: str) -> None:
@@ -47,18 +51,26 @@ def read_strings(
 
     Parameters
     ----------
-    data : the file.
-    start : byte of the first string's length.
-    count : how many strings.
-    end : byte that none may reach beyond.
+    data : bytes or mmap.mmap
+        The file.
+    start : int
+        Offset of the first string's length, in bytes.
+    count : int
+        Number of strings.
+    end : int
+        Offset beyond which no string may reach.
 
     Returns
     -------
-    The strings, and the byte after the last of them.
+    strings : list of str
+        The strings.
+    at : int
+        Offset after the last string.
 
     Raises
     ------
-    StringArrayError : a string reaches beyond `end` or is not UTF-8.
+    StringArrayError
+        A string reaches beyond `end` or is not UTF-8.
     """
     strings: list[str] = []
     at, window_size, n_single = start, _SMALL_WINDOW, _MIN_RUN
@@ -73,17 +85,21 @@ def read_strings(
         for _ in range(min(n_single, count - len(strings))):
             text, at = _read_one(data, at, end, len(strings))
             strings.append(text)
-        # ever more at a time, so that hostile arrays cost no more than the walk
+        # more and more at a time, so that hostile arrays cost little more than a walk
         window_size, n_single = _SMALL_WINDOW, min(2 * n_single, _MAX_SINGLE)
     return strings, at
 
 
 def _guess_heads(window: bytes, most: int) -> tuple[NDArray[np.intp], int]:
-    """Offsets of the lengths of strings that surely lie one after the other.
+    """Return offsets of the lengths of consecutive strings.
 
     Returns
     -------
-    Offsets, at most `most`, the first 0, and the bytes these strings take.
+    heads : int, (n,)
+        Offsets of the lengths, at most `most`, the first one 0; checked to lead from
+        one to the next.
+    n_used : int
+        Bytes that these strings occupy.
     """
     none = np.empty(0, np.intp), 0
     if len(window) < 9:
@@ -92,7 +108,7 @@ def _guess_heads(window: bytes, most: int) -> tuple[NDArray[np.intp], int]:
     heads = np.flatnonzero(is_text[8:] & ~is_text[7:-1])
     if not len(heads) or heads[0] != 0:
         return none
-    # every byte begins a uint64 here, aligned or not
+    # a uint64 at every byte, aligned or not
     words = np.ndarray(len(window) - 7, "<u8", window, strides=(1,))
     lengths = np.minimum(words[heads], len(window)).astype(np.intp)
     ends = heads + 8 + lengths
@@ -104,10 +120,10 @@ def _guess_heads(window: bytes, most: int) -> tuple[NDArray[np.intp], int]:
 
 
 def _cut(window: bytes, heads: NDArray[np.intp], index: int) -> list[str]:
-    """Decode the strings of a window, whose lengths stand at `heads`.
+    """Decode the strings of a window whose lengths are at `heads`.
 
-    The lengths are overwritten with zeros and so become separators, provided that
-    there is no other zero: a string may hold U+0000.
+    The lengths are overwritten with zeros, which separate the strings unless one of
+    them contains U+0000.
     """
     raw = np.frombuffer(window, np.uint8).copy()
     for byte in range(3):
@@ -116,7 +132,7 @@ def _cut(window: bytes, heads: NDArray[np.intp], index: int) -> list[str]:
         try:
             return raw.tobytes().decode().split("\0" * 8)[1:]
         except UnicodeDecodeError:
-            pass  # one by one below, to name the one at fault
+            pass  # read one by one below, to name the faulty string
     return [
         _read_one(window, head, len(window), index + i)[0]
         for i, head in enumerate(heads.tolist())
@@ -126,7 +142,7 @@ def _cut(window: bytes, heads: NDArray[np.intp], index: int) -> list[str]:
 def _read_one(
     data: bytes | mmap.mmap, at: int, end: int, index: int
 ) -> tuple[str, int]:
-    """Read one string, and the byte after it."""
+    """Read one string; return it and the offset after it."""
     first = at + 8
     if first > end:
         raise StringArrayError(

@@ -1,7 +1,7 @@
-"""Writing a GGUF file, tensor by tensor, with the package ``gguf``.
+"""Writes a GGUF file, tensor by tensor, with the package `gguf`.
 
-That package is slow to import and knows many libraries, so it is imported when it is
-needed.
+That package is slow to import and pulls in other libraries, so it is imported on first
+use.
 """
 
 from __future__ import annotations
@@ -23,7 +23,17 @@ _ARCHITECTURE = "general.architecture"
 
 
 class NewTensor(NamedTuple):
-    """A tensor to be written: its blocks come later. `shape` : slowest size first."""
+    """A tensor to be written, without its blocks.
+
+    Attributes
+    ----------
+    name : str
+        Name in the file.
+    type : GGMLType
+        Type of its blocks.
+    shape : tuple of int
+        Sizes, slowest first.
+    """
 
     name: str
     type: GGMLType
@@ -31,7 +41,7 @@ class NewTensor(NamedTuple):
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of all its blocks."""
+        """Size of all its blocks, in bytes."""
         n_blocks = math.prod(self.shape) // self.type.block_size
         return n_blocks * self.type.type_size
 
@@ -43,25 +53,33 @@ def write_gguf(
     tensors: Sequence[NewTensor],
     blocks: Iterable[NDArray[np.uint8]],
 ) -> None:
-    """Write a file, which is there whole in the end or not at all.
+    """Write a file, completely or not at all.
 
-    Only one tensor need be in memory at a time. A file that is there already is
-    replaced at the end.
+    Only one tensor needs to be in memory at a time. An existing file is replaced at
+    the end.
 
     Parameters
     ----------
-    metadata, value_types : as :class:`GGUFFile` has them. Arrays without items are
-        left out, which readers take as the same.
-    tensors : all of them, in order.
-    blocks : the bytes of each, uint8, (n_bytes,), in the same order. What goes wrong
-        in making them is raised as it is.
+    path : str
+        The file to write.
+    metadata : Mapping of str to Any
+        Keys and values, as `GGUFFile.metadata` has them. Empty arrays are left out,
+        which means the same to readers.
+    value_types : Mapping of str to int
+        Types of the values, as in `GGUFFile.value_types`.
+    tensors : Sequence of NewTensor
+        All tensors, in order.
+    blocks : Iterable of uint8 arrays
+        The blocks of each tensor, (n_bytes,), in the same order. Its exceptions are
+        passed on.
 
     Raises
     ------
-    ModelFileError : it cannot be written, or there is no room for it.
+    ModelFileError
+        The file cannot be written, or the disk is too small for it.
     """
     n_bytes = sum(each.n_bytes for each in tensors)
-    # Before there is a draft: some of what this imports takes no notice of Ctrl-C.
+    # Before the draft file exists: this imports packages, some of which ignore Ctrl-C.
     writer = _writer(metadata, value_types, tensors)
     with new_file(path, n_bytes=n_bytes) as draft:
         _write(path, draft, writer, blocks)
@@ -72,7 +90,7 @@ def _writer(
     value_types: Mapping[str, int],
     tensors: Sequence[NewTensor],
 ) -> Any:
-    """Make a GGUFWriter that knows everything but its file and the weights."""
+    """Return a GGUFWriter that has everything but the file's path and the weights."""
     import gguf
 
     writer = gguf.GGUFWriter(None, metadata[_ARCHITECTURE])
@@ -80,7 +98,7 @@ def _writer(
         if key != _ARCHITECTURE:
             _add_value(writer, key, value, gguf.GGUFValueType(value_types[key]))
     writer.data_alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
-    floats = np.dtype(np.float32)  # is overruled by the type that follows
+    floats = np.dtype(np.float32)  # overridden by `raw_type`
     for one in tensors:
         raw_type = gguf.GGMLQuantizationType(one.type)
         writer.add_tensor_info(one.name, one.shape, floats, one.n_bytes, raw_type)
@@ -101,13 +119,13 @@ def _write(
         with file_errors(path):
             writer.close()
     finally:
-        # after an error: it is the first one that counts
+        # after an error, closing may fail too: the first error is the cause
         with suppress(OSError):
             writer.close()
 
 
 def _add_value(writer: Any, key: str, value: Any, value_type: Any) -> None:
-    """Add one key; `value_type` is that of the value, or of an array's items."""
+    """Add one key; of an array, `value_type` is the type of the items."""
     from gguf import GGUFValueType
 
     if not isinstance(value, list | np.ndarray):

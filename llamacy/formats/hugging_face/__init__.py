@@ -1,9 +1,9 @@
-"""Hugging Face's folders: config.json and safetensors, presented as a GGUF file is.
+"""Hugging Face's folders, config.json and safetensors, presented as GGUF files.
 
-`families` is the table of what is known, and `family` what there is to say of one;
-`config`, `rope`, `settings` and `mixture` translate config.json to GGUF's metadata,
-`tensors` and, where there are some, `experts` the weights. The vocabulary is read
-elsewhere, by :mod:`llamacy.tokenizers.hugging_face`.
+`family` describes a model family, and `families` lists the supported ones. `config`,
+`rope`, `settings` and `mixture` translate config.json to GGUF's metadata; `tensors` and
+`experts` translate the weights. The vocabulary is read by
+`llamacy.tokenizers.hugging_face`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from llamacy.ggml.types import QUANTIZATION_VERSION, GGMLType
 __all__ = ["CONFIG", "HuggingFaceFolder", "open_hugging_face"]
 
 CONFIG: Final = "config.json"
-_N_NAMED: Final = 3  # files, in a message
+_N_NAMED: Final = 3  # files named in an error
 
-# the numbers of file types in `general.file_type`, by the type of most weights
+# file types, as `general.file_type` numbers them, by the type of most weights
 _FILE_TYPES: Final = {
     GGMLType.F32: 0,
     GGMLType.F16: 1,
@@ -39,10 +39,10 @@ _FILE_TYPES: Final = {
 
 
 class HuggingFaceFolder:
-    """An open folder; made by :func:`open_hugging_face`.
+    """An open folder, as `open_hugging_face` returns it.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.file.GGUFFile`, and
-    what they hold is what a GGUF file of the same model would have.
+    The attributes are those of `llamacy.formats.gguf.file.GGUFFile`, with the values
+    that a GGUF file of the same model would have.
     """
 
     format = "safetensors"
@@ -62,7 +62,7 @@ class HuggingFaceFolder:
         self._files = files
 
     def fingerprint(self) -> str:
-        """Tell this model from others: a digest of its settings and weights."""
+        """Return a digest of settings and weights, which differs between models."""
         return fingerprint(self.metadata, self.tensors.values())
 
     def close(self) -> None:
@@ -86,14 +86,19 @@ def open_hugging_face(
 
     Parameters
     ----------
-    vocabulary : reads the metadata that are about the vocabulary, if a folder has one.
+    folder : Path
+        The folder.
+    vocabulary : callable, optional
+        Reads the metadata of a folder's vocabulary; returns None if there is none.
 
     Raises
     ------
-    ModelFileError : a file is missing, or cannot be read.
-    FormatError : there is no config.json, or a file is broken, or does not go with
-        another.
-    UnsupportedError : something in config.json or a tensor is not known here.
+    ModelFileError
+        A file is missing, or cannot be read.
+    FormatError
+        There is no config.json, a file is broken, or files contradict each other.
+    UnsupportedError
+        A setting in config.json or a tensor is not supported.
     """
     config = read_config(_read_settings(folder), _name(folder))
     files = open_safetensors(folder)
@@ -113,7 +118,7 @@ def open_hugging_face(
 
 
 def _name(folder: Path) -> str:
-    """Name the model: as the folder, or as the repository whose cache it is in."""
+    """Name the model after its folder or, in the hub's cache, its repository."""
     path = Path(os.path.abspath(folder))
     repository = path.parent.parent.name
     if path.parent.name == "snapshots" and repository.startswith("models--"):
@@ -127,7 +132,7 @@ def _read_settings(folder: Path) -> JsonObject:
     except ModelFileError as error:
         if error.errno != errno.ENOENT:
             raise
-    # who keeps GGUF files in a folder may well give the folder
+    # a likely mistake: the path of a folder with GGUF files
     names = sorted(each.name for each in folder.glob("*.gguf"))
     found = ", ".join(names[:_N_NAMED]) or f"no {CONFIG}"
     wanted = f"{CONFIG} and safetensors, or the path of a GGUF file"
@@ -135,7 +140,7 @@ def _read_settings(folder: Path) -> JsonObject:
 
 
 def _file_type(tensors: Mapping[str, ModelTensor]) -> int:
-    """Return the number of the type that most weights of matrices have."""
+    """Return the number of the file type, which the type of most weights decides."""
     weights = dict.fromkeys(_FILE_TYPES, 0)
     for tensor in tensors.values():
         if len(tensor.shape) > 1:

@@ -15,16 +15,24 @@ from llamacy.formats.metadata import Metadata
 
 
 class Config(NamedTuple):
-    """What config.json says.
+    """A model, as config.json describes it.
 
     Attributes
     ----------
-    family, sizes : of the model.
-    experts : sizes of its mixture of experts; None if it has none.
-    metadata : GGUF's keys, but for the vocabulary.
-    is_tied : whether the embeddings serve as the output matrix.
-    biased : parts that must have a bias in each layer.
-    rope_divisors : what frequencies are divided by.
+    family : Family
+        Its family.
+    sizes : Sizes
+        Its sizes.
+    experts : ExpertSizes or None
+        Sizes of its mixture of experts; None for a dense model.
+    metadata : Metadata
+        GGUF's keys, except those of the vocabulary.
+    is_tied : bool
+        Whether the embeddings serve as the output matrix.
+    biased : list of str
+        Parts that must have a bias in each layer.
+    rope_divisors : Divisors
+        Tensors that divide the frequencies.
     """
 
     family: Family
@@ -37,18 +45,21 @@ class Config(NamedTuple):
 
 
 def read_config(config: JsonObject, name: str) -> Config:
-    """Read and check what config.json says.
+    """Read and check config.json.
 
     Parameters
     ----------
-    config : the file's object.
-    name : what to call the model.
+    config : JsonObject
+        The file's object.
+    name : str
+        The model's name.
 
     Raises
     ------
-    FormatError : a value is missing or wrong.
-    UnsupportedError : a family, a way of quantising, an activation or a kind of RoPE
-        scaling that is not known here.
+    FormatError
+        A value is missing or wrong.
+    UnsupportedError
+        An unknown family, way of quantising, activation or kind of RoPE scaling.
     """
     family = _find_family(config)
     _check_quantization(config, family)
@@ -84,9 +95,9 @@ def _find_family(config: JsonObject) -> Family:
 
 
 def _check_quantization(config: JsonObject, family: Family) -> None:
-    """Refuse weights that are no floats, but for the experts that gpt-oss comes with.
+    """Refuse weights that are not floats, except gpt-oss's experts.
 
-    Whether these are in MXFP4 or not, their tensors' names say.
+    The names of their tensors say whether these are in MXFP4.
     """
     found = config.child("quantization_config")
     if found is None:
@@ -121,12 +132,18 @@ def _add_sizes(
     metadata.integer(f"{prefix}.block_count", sizes.n_layer)
     metadata.integer(f"{prefix}.context_length", sizes.n_ctx_train)
     metadata.integer(f"{prefix}.embedding_length", sizes.n_embd)
-    metadata.integer(f"{prefix}.feed_forward_length", sizes.n_ff)
-    metadata.integer(f"{prefix}.attention.head_count", sizes.n_head)
-    metadata.integer(f"{prefix}.attention.head_count_kv", sizes.n_head_kv)
+    for key, numbers in (
+        ("feed_forward_length", sizes.n_ff),
+        ("attention.head_count", sizes.n_head),
+        ("attention.head_count_kv", sizes.n_head_kv),
+    ):
+        if len(set(numbers)) == 1:
+            metadata.integer(f"{prefix}.{key}", numbers[0])
+        else:
+            metadata.integers(f"{prefix}.{key}", numbers)
     metadata.integer(f"{prefix}.attention.key_length", sizes.head_dim)
     metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)
     metadata.integer(f"{prefix}.vocab_size", sizes.n_vocab)
-    # a float32 has nothing below the least; more than 1 is nothing that was meant
+    # no float32 is below the least; more than 1 cannot be meant
     eps = config.real("rms_norm_eps", 1e-37, 1.0)
     metadata.real(f"{prefix}.attention.layer_norm_rms_epsilon", eps)

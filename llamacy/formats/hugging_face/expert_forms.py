@@ -1,8 +1,9 @@
-"""All experts of a layer as one tensor, made of one that has them in another form.
+"""GGUF's tensors of a layer's experts, derived from a tensor in another layout.
 
-Those that are tensors of their own become one in :mod:`llamacy.formats.expert_tensors`.
+Experts with tensors of their own are stacked by
+`llamacy.formats.derived_tensor.StackedTensor`.
 
-The attributes of each class are those of :class:`~llamacy.formats.gguf.file.Tensor`.
+The attributes of each class are those of `llamacy.formats.gguf.file.Tensor`.
 """
 
 from __future__ import annotations
@@ -19,28 +20,34 @@ from llamacy.formats.model_file import SAMPLE_BYTES
 from llamacy.formats.safetensors.folder import ByteTensor
 from llamacy.ggml.types import GGMLType
 
-Take: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
+Select: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
 
-# What arrays of weights are viewed as while they are moved about.
+# Weights are moved as integers of their size in bytes, since NumPy has no bfloat16.
 _UNITS: Final = {2: np.uint16, 4: np.uint32}
 
 
-class Taken(DerivedTensor):
-    """Part of a tensor that has all experts, in another order.
+class Selection(DerivedTensor):
+    """Some rows or columns of a tensor of all experts, in another order.
 
     Parameters
     ----------
-    shape : of the result, (n_expert, n_out, n_in).
-    source : floats, three dimensions.
-    take : chooses and reorders: an array of the source's shape to one of `shape`.
+    name : str
+        Name of the result.
+    shape : tuple of int
+        Shape of the result: (n_expert, n_out, n_in).
+    source : Tensor
+        Floats of three dimensions.
+    select : callable
+        Turns an array of the source's shape into one of `shape`, by indexing and
+        transposing.
     """
 
     def __init__(
-        self, name: str, shape: tuple[int, ...], source: Tensor, take: Take
+        self, name: str, shape: tuple[int, ...], source: Tensor, select: Select
     ) -> None:
         super().__init__(name, source.type, shape, [source])
         self._source = source
-        self._take = take
+        self._select = select
 
     @property
     def data(self) -> NDArray[np.uint8]:
@@ -48,13 +55,14 @@ class Taken(DerivedTensor):
 
         Raises
         ------
-        ClosedError : the file was closed.
+        ClosedError
+            The file was closed.
         """
         unit = _UNITS[self.type.type_size]
-        # a file's tensor may begin at any byte, which a view of units must not
+        # not `view`, which requires alignment: a file's tensor may begin at any byte
         values = np.ndarray(self._source.shape, unit, self._source.data)
-        taken = np.ascontiguousarray(self._take(values))
-        return taken.reshape(-1).view(np.uint8)
+        selected = np.ascontiguousarray(self._select(values))
+        return selected.reshape(-1).view(np.uint8)
 
     def sample(self) -> bytes:
         """Return the first bytes of the source, for a fingerprint."""
@@ -62,16 +70,22 @@ class Taken(DerivedTensor):
 
 
 class Mxfp4(DerivedTensor):
-    """Some rows of all experts in MXFP4, each block after its scale as ggml has it.
+    """Some rows of all experts in MXFP4, rearranged to ggml's blocks.
 
-    A block of 32 weights has the same scale and values in both; but where OpenAI's
-    byte j has weights 2 j and 2 j + 1, ggml's has j and j + 16.
+    ggml stores each scale before its block. A block of 32 weights has the same values
+    in both formats, but byte j holds weights 2 j and 2 j + 1 in OpenAI's, j and j + 16
+    in ggml's.
 
     Parameters
     ----------
-    blocks : (n_expert, n_rows, n_blocks, 16), the first weight in the lower bits.
-    scales : (n_expert, n_rows, n_blocks), biased exponents of two.
-    rows : which of them.
+    name : str
+        Name of the result.
+    blocks : ByteTensor
+        (n_expert, n_rows, n_blocks, 16), the first weight of a byte in the lower bits.
+    scales : ByteTensor
+        (n_expert, n_rows, n_blocks), biased exponents of two.
+    rows : slice
+        The rows to use.
     """
 
     def __init__(
@@ -91,13 +105,14 @@ class Mxfp4(DerivedTensor):
 
         Raises
         ------
-        ClosedError : the file was closed.
+        ClosedError
+            The file was closed.
         """
         n_expert, n_rows, _ = self.shape
         result = np.empty((n_expert, n_rows, self._scales.shape[2], 17), np.uint8)
         blocks, scales = self._blocks.data, self._scales.data
         low = np.uint8(15)
-        for expert in range(n_expert):  # temporaries are of one
+        for expert in range(n_expert):  # one at a time, to keep temporaries small
             result[expert, ..., 0] = scales[expert, self._rows]
             pairs = blocks[expert, self._rows]
             first, second = pairs & low, pairs >> np.uint8(4)  # weights 2 j, 2 j + 1

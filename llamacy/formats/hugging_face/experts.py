@@ -1,8 +1,8 @@
-"""Experts of a layer in one tensor each for gate, up and down, as GGUF has them.
+"""Presents a layer's experts as GGUF does: one tensor each for gate, up and down.
 
-In Hugging Face's files each expert is by itself, or all are merged, in one of three
-forms; see :class:`~llamacy.formats.hugging_face.family.Mixture`. What is put together
-is so when it is asked for: no more than one layer's is in memory.
+In Hugging Face's files, each expert has tensors of its own, or all are merged in one of
+three layouts; see `llamacy.formats.hugging_face.family.Mixture`. The tensors are put
+together on access, so that only one of them is in memory at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from llamacy.errors import FormatError, UnsupportedError, shown
 from llamacy.formats.derived_tensor import StackedTensor
 from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.hugging_face.config import Config
-from llamacy.formats.hugging_face.expert_forms import Mxfp4, Take, Taken
+from llamacy.formats.hugging_face.expert_forms import Mxfp4, Select, Selection
 from llamacy.formats.hugging_face.family import ExpertNames, Family, Mixture
 from llamacy.formats.hugging_face.forms import Vector
 from llamacy.formats.model_file import ModelTensor
@@ -28,13 +28,13 @@ from llamacy.formats.safetensors.folder import ByteTensor
 Source: TypeAlias = Tensor | ByteTensor
 
 PARTS: Final = ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
-"""What a layer's experts are in GGUF."""
+"""GGUF's names of the three tensors."""
 
-_BLOCK: Final = 32  # weights of MXFP4 that have a scale together
+_BLOCK: Final = 32  # weights of MXFP4 that share a scale
 
 
 def is_expert(rest: str, family: Family) -> bool:
-    """Whether a name, without its layer, is that of one or all experts."""
+    """Whether a name, without its layer, belongs to one expert or to all."""
     names = family.mixture.names if family.mixture is not None else ()
     return any(rest.startswith(f"{each.module}.") for each in names)
 
@@ -42,24 +42,32 @@ def is_expert(rest: str, family: Family) -> bool:
 def stacked(
     layer: int, sources: Mapping[str, Source], config: Config, path: Path
 ) -> Iterator[ModelTensor]:
-    """Put a layer's experts together.
+    """Yield the tensors of a layer's experts as GGUF has them.
 
     Parameters
     ----------
-    sources : all tensors of its experts, by their names in Hugging Face's files.
-    path : what to name in errors.
+    layer : int
+        Index of the layer.
+    sources : Mapping of str to Source
+        All tensors of its experts, by Hugging Face's names.
+    config : Config
+        The translated config.json of a mixture.
+    path : Path
+        The folder, for errors.
 
     Raises
     ------
-    FormatError : a tensor is missing, or has not the shape or type it must have.
-    UnsupportedError : a tensor that experts are not known to have.
+    FormatError
+        A tensor is missing, or has a wrong shape or type.
+    UnsupportedError
+        A tensor does not belong to the experts of any supported family.
     """
     assert config.family.mixture is not None and config.experts is not None
     yield from _Layer(layer, sources, config.family.mixture, config, path).tensors()
 
 
 class _Layer:
-    """The experts of one layer: what is there, and what is made of it."""
+    """The experts of one layer; each tensor read is taken out of `sources`."""
 
     def __init__(
         self,
@@ -73,28 +81,28 @@ class _Layer:
         self.path = path
         self.sources = dict(sources)
         self.mixture = mixture
-        self.n_expert, self.n_ff = config.experts
+        self.n_expert, self.n_ff = config.experts.n_expert, config.experts.n_ff[layer]
         self.n_embd = config.sizes.n_embd
         self.names = _names_in(sources, layer, mixture)
         self.module = f"model.layers.{layer}.{self.names.module}"
         self.ours = [f"blk.{layer}.{part}" for part in PARTS]
 
     def tensors(self) -> list[ModelTensor]:
-        """Make them: first gate, up and down, then their biases if there are some."""
+        """Return gate, up and down, then their biases if there are any."""
         if not self.mixture.is_turned:
             is_merged = f"{self.module}.gate_up_proj" in self.sources
-            made = self._merged() if is_merged else self._one_by_one()
+            tensors = self._merged() if is_merged else self._one_by_one()
         elif f"{self.module}.gate_up_proj_blocks" in self.sources:
-            made = [*self._mxfp4(), *self._biases()]
+            tensors = [*self._mxfp4(), *self._biases()]
         else:
-            made = [*self._turned(), *self._biases()]
-        for name in self.sources:  # those that were not taken
+            tensors = [*self._turned(), *self._biases()]
+        for name in self.sources:  # those left over
             wanted = "one that experts are known to have"
             raise UnsupportedError(self.path, "tensor", wanted, shown(name))
-        return made
+        return tensors
 
     def _one_by_one(self) -> list[ModelTensor]:
-        """Put together what each expert has as tensors of its own."""
+        """Stack the matrices of experts that have tensors of their own."""
         gate, down = (self.n_ff, self.n_embd), (self.n_embd, self.n_ff)
         return [
             self._stack(f"{ours}.weight", theirs, shape)
@@ -111,52 +119,52 @@ class _Layer:
             if one.type != found[0].type:
                 field, wanted = f"tensor {one.name}: dtype", found[0].type.name
                 raise FormatError(
-                    self.path, field, f"{wanted}, as of the first expert", one.type.name
+                    self.path, field, f"{wanted}, like expert 0", one.type.name
                 )
         return StackedTensor(name, found)
 
     def _merged(self) -> list[ModelTensor]:
-        """Take apart the rows of gate, and below them those of up."""
+        """Split merged tensors, in which gate's rows come before up's."""
         n, n_ff, n_embd = self.n_expert, self.n_ff, self.n_embd
         gate_up = self._floats("gate_up_proj", (n, 2 * n_ff, n_embd))
         down = self._floats("down_proj", (n, n_embd, n_ff))
-        takes: Sequence[Take] = [
+        selects: Sequence[Select] = [
             lambda x: x[:, :n_ff],
             lambda x: x[:, n_ff:],
             lambda x: x,
         ]
-        return self._taken(takes, gate_up, down)
+        return self._selections(selects, gate_up, down)
 
     def _turned(self) -> list[ModelTensor]:
-        """Take apart the columns of gate and up, which come by turns."""
+        """Transpose tensors, in which the columns of gate and up alternate."""
         n, n_ff, n_embd = self.n_expert, self.n_ff, self.n_embd
         gate_up = self._floats("gate_up_proj", (n, n_embd, 2 * n_ff))
         down = self._floats("down_proj", (n, n_ff, n_embd))
-        takes: Sequence[Take] = [
+        selects: Sequence[Select] = [
             lambda x: x[:, :, ::2].swapaxes(1, 2),
             lambda x: x[:, :, 1::2].swapaxes(1, 2),
             lambda x: x.swapaxes(1, 2),
         ]
-        return self._taken(takes, gate_up, down)
+        return self._selections(selects, gate_up, down)
 
-    def _taken(
-        self, takes: Sequence[Take], gate_up: Tensor, down: Tensor
+    def _selections(
+        self, selects: Sequence[Select], gate_up: Tensor, down: Tensor
     ) -> list[ModelTensor]:
         gate_shape = (self.n_expert, self.n_ff, self.n_embd)
         down_shape = (self.n_expert, self.n_embd, self.n_ff)
         return [
-            Taken(f"{ours}.weight", shape, source, take)
-            for ours, shape, source, take in zip(
+            Selection(f"{ours}.weight", shape, source, select)
+            for ours, shape, source, select in zip(
                 self.ours,
                 (gate_shape, gate_shape, down_shape),
                 (gate_up, gate_up, down),
-                takes,
+                selects,
                 strict=True,
             )
         ]
 
     def _mxfp4(self) -> list[ModelTensor]:
-        """Take apart the rows of gate and up by turns: their blocks, and the scales."""
+        """Split MXFP4 blocks and scales, in which the rows of gate and up alternate."""
         for key, n_in in (("hidden_size", self.n_embd), ("width", self.n_ff)):
             if n_in % _BLOCK:
                 wanted = f"a multiple of {_BLOCK} for MXFP4"
@@ -208,7 +216,7 @@ class _Layer:
         return source
 
     def _take(self, name: str, shape: tuple[int, ...]) -> Source:
-        """Find one of them, which is then no longer among those to be taken."""
+        """Take a tensor out of `sources`, and check its shape."""
         name = f"{self.module}.{name}"
         source = self.sources.pop(name, None)
         if source is None:
@@ -219,15 +227,15 @@ class _Layer:
         return source
 
     def _fail(
-        self, source: Source, what: str, wanted: object, found: object
+        self, source: Source, field: str, wanted: object, found: object
     ) -> NoReturn:
-        raise FormatError(self.path, f"tensor {source.name}: {what}", wanted, found)
+        raise FormatError(self.path, f"tensor {source.name}: {field}", wanted, found)
 
 
 def _names_in(
     sources: Mapping[str, Source], layer: int, mixture: Mixture
 ) -> ExpertNames:
-    """Find out which names a layer's tensors have; if it has none, the usual ones."""
+    """Return the names that a layer's tensors use; the usual ones if it has none."""
     for names in mixture.names:
         prefix = f"model.layers.{layer}.{names.module}."
         if any(name.startswith(prefix) for name in sources):

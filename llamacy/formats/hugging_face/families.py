@@ -1,8 +1,8 @@
-"""Model families as Hugging Face has them: a row each, with the other names of things.
+"""Model families in Hugging Face's form: a row each, with the names of their tensors.
 
 A row says which GGUF architecture a class of transformers is, how its tensors' names
 translate, and which of its tensors and settings GGUF files have in another form. The
-forms are those llama.cpp's converter gives them. Adding a family is adding a row.
+forms are those that llama.cpp's converter writes. Adding a family is adding a row.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ OUTSIDE: Final = {
     "model.norm": "output_norm",
     "lm_head": "output",
 }
-"""Names of what is outside the layers."""
+"""Names of the parts outside the layers."""
 
 BARE: Final = ("self_attn.sinks",)
-"""Names of parts that are no module: there is no ``.weight`` after them."""
+"""Names of parts that are not modules: there is no `.weight` after them."""
 
 IGNORED: Final = ("rotary_emb.inv_freq",)
-"""Ends of names that old checkpoints have and nothing needs: computed from the rest."""
+"""Ends of names in old checkpoints that nothing needs: computed from other settings."""
 
-# Names of the parts of a layer, after ``model.layers.N.``.
+# Names of the parts of a layer, after `model.layers.N.`.
 _ATTENTION: Final = {
     "self_attn.q_proj": "attn_q",
     "self_attn.k_proj": "attn_k",
@@ -72,7 +72,6 @@ _LLAMA: Final = Family(
     layer=_LAYER,
     biased=_ALL_MATRICES,
     is_interleaved=True,
-    has_window=True,
 )
 _QWEN2: Final = Family(
     architecture="qwen2", layer=_LAYER, biased=frozenset({"attn_q", "attn_k", "attn_v"})
@@ -84,8 +83,6 @@ _GEMMA2: Final = Family(
     norm_offset=1.0,
     is_tied=True,
     activations=("gelu_pytorch_tanh",),
-    has_window=True,
-    window_period=2,
     constants={
         "attn_logit_softcapping": "attn_logit_softcapping",
         "final_logit_softcapping": "final_logit_softcapping",
@@ -99,9 +96,6 @@ _GEMMA3: Final = Family(
     is_tied=True,
     activations=("gelu_pytorch_tanh",),
     freq_base=1e6,
-    local_freq_base=10000.0,
-    has_window=True,
-    window_period=6,
     constants={"final_logit_softcapping": "final_logit_softcapping"},
     scalar="query_pre_attn_scalar",
     refused=("attn_logit_softcapping",),
@@ -117,7 +111,6 @@ _PHI3: Final = Family(
         "mlp.down_proj": "ffn_down",
     },
     has_longrope=True,
-    has_window=True,
 )
 _SMOLLM3: Final = Family(
     architecture="smollm3",
@@ -126,7 +119,6 @@ _SMOLLM3: Final = Family(
     is_interleaved=True,
     is_tied=True,
     freq_base=2e6,
-    no_rope_period=4,
 )
 _GRANITE: Final = Family(
     architecture="granite",
@@ -143,8 +135,6 @@ _GRANITE: Final = Family(
 _OLMO2: Final = Family(
     architecture="olmo2",
     layer=_ATTENTION | _HEAD_NORMS | _FEED_FORWARD | _NORMS_AFTER,
-    has_window=True,  # which OLMo 3 alone has
-    window_period=4,
     freq_base=5e5,
 )
 
@@ -158,7 +148,6 @@ _MIXTRAL: Final = Family(
         names=(_EXPERTS, ExpertNames("block_sparse_moe.experts", "w1", "w3", "w2"))
     ),
     freq_base=1e6,
-    has_window=True,
 )
 _QWEN2MOE: Final = Family(
     architecture="qwen2moe",
@@ -174,14 +163,14 @@ _QWEN2MOE: Final = Family(
         names=(_EXPERTS,),
         width="moe_intermediate_size",
         shared_width="shared_expert_intermediate_size",
-        is_normalized=False,
+        normalized="norm_topk_prob",
     ),
 )
 _QWEN3MOE: Final = Family(
     architecture="qwen3moe",
     layer=_MIXTURE_LAYER | _HEAD_NORMS,
     mixture=Mixture(
-        names=(_EXPERTS,), width="moe_intermediate_size", is_normalized=True
+        names=(_EXPERTS,), width="moe_intermediate_size", normalized="norm_topk_prob"
     ),
 )
 _GPT_OSS: Final = Family(
@@ -196,9 +185,6 @@ _GPT_OSS: Final = Family(
     biased=frozenset({*_ATTENTION.values(), "ffn_gate_inp"}),
     mixture=Mixture(names=(_EXPERTS,), is_turned=True, width="intermediate_size"),
     freq_base=150000.0,
-    is_range_rounded=False,
-    has_window=True,
-    window_period=2,
     fixed={"swiglu_alpha": 1.702, "swiglu_limit": 7.0},
 )
 
@@ -219,4 +205,4 @@ FAMILIES: Final = {
     "Qwen3MoeForCausalLM": _QWEN3MOE,
     "GptOssForCausalLM": _GPT_OSS,
 }
-"""Families by the name of their class, in ``architectures`` of config.json."""
+"""Families by the name of their class, in `architectures` of config.json."""

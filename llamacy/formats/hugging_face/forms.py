@@ -1,4 +1,4 @@
-"""A tensor in the form that GGUF files have it in: a vector, or a matrix."""
+"""Vectors and matrices under GGUF's names and in GGUF's layouts."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ Array = NDArray[Any]
 
 
 class Vector:
-    """A vector under GGUF's name: float32, as vectors are in all GGUF files.
+    """A vector, or a small matrix, in float32.
 
-    So are a few small matrices: those of routers, and biases of experts.
+    GGUF files store all vectors in float32, and also routers and the biases of experts.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
+    The attributes are those of `llamacy.formats.gguf.file.Tensor`.
 
     Parameters
     ----------
-    shape : that it is to have.
-    values : computes them: float32, as many as that is.
+    name : str
+        Name in GGUF.
+    shape : tuple of int
+        Sizes, slowest first.
+    values : callable
+        Returns the values, as many as `shape` has.
     """
 
     type = GGMLType.F32
@@ -46,7 +50,7 @@ class Vector:
         return self.dequantize().reshape(-1).view(np.uint8)
 
     def sample(self) -> bytes:
-        """Return its first bytes, for a fingerprint."""
+        """Return the first bytes, for a fingerprint."""
         return self.data[:SAMPLE_BYTES].tobytes()
 
     def dequantize(self) -> NDArray[np.float32]:
@@ -54,25 +58,30 @@ class Vector:
         return np.ascontiguousarray(self._values(), np.float32).reshape(self.shape)
 
     def release(self) -> None:
-        """Do nothing: what is computed anew each time takes no memory."""
+        """Do nothing: the values are computed on each access and not kept."""
 
 
 class Matrix(DerivedTensor):
-    """A matrix under GGUF's name, its rows in GGUF's order; its type stays.
+    """A matrix with its rows in GGUF's order, in the same type.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
+    The attributes are those of `llamacy.formats.gguf.file.Tensor`.
 
     Parameters
     ----------
-    change : puts the rows in another order: (n_out, …) to the same shape.
+    name : str
+        Name in GGUF.
+    source : Tensor
+        The matrix in Hugging Face's file.
+    reorder : callable, optional
+        Reorders rows: (n_out, …) to the same shape. None leaves their order.
     """
 
     def __init__(
-        self, name: str, source: Tensor, change: Callable[[Array], Array] | None
+        self, name: str, source: Tensor, reorder: Callable[[Array], Array] | None
     ) -> None:
         super().__init__(name, source.type, source.shape, [source])
         self._source = source
-        self._change = change
+        self._reorder = reorder
 
     @property
     def data(self) -> NDArray[np.uint8]:
@@ -80,13 +89,14 @@ class Matrix(DerivedTensor):
 
         Raises
         ------
-        ClosedError : the file was closed.
+        ClosedError
+            The file was closed.
         """
         data = self._source.data
-        if self._change is None:
+        if self._reorder is None:
             return data
-        return self._change(data.reshape(self.shape[0], -1)).reshape(-1)
+        return self._reorder(data.reshape(self.shape[0], -1)).reshape(-1)
 
     def sample(self) -> bytes:
-        """Return the file's first bytes of it, for a fingerprint."""
+        """Return the source's first bytes, for a fingerprint."""
         return self._source.sample()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from llamacy.formats.gguf.config import MAX_EXPERTS, MAX_FF
+from llamacy.config import family_rules
+from llamacy.formats.gguf.limits import MAX_EXPERTS, MAX_FF
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
@@ -12,10 +13,18 @@ from llamacy.formats.metadata import Metadata
 
 
 class ExpertSizes(NamedTuple):
-    """Experts of a layer, and the width of one."""
+    """Experts of a layer, and the width of each layer's.
+
+    Attributes
+    ----------
+    n_expert : int
+        Experts of every layer.
+    n_ff : tuple of int
+        Width of one expert of each layer.
+    """
 
     n_expert: int
-    n_ff: int
+    n_ff: tuple[int, ...]
 
 
 def add_experts(
@@ -25,8 +34,10 @@ def add_experts(
 
     Raises
     ------
-    FormatError : a size is missing, or out of range.
-    UnsupportedError : some layers have no experts.
+    FormatError
+        A size is missing, or out of range.
+    UnsupportedError
+        Some layers have no experts.
     """
     mixture, prefix = family.mixture, family.architecture
     if mixture is None:
@@ -40,14 +51,15 @@ def add_experts(
     metadata.integer(f"{prefix}.expert_used_count", n_used)
     n_ff = sizes.n_ff
     if mixture.width:
-        n_ff = config.integer(mixture.width, 1, MAX_FF)
-        metadata.integer(f"{prefix}.expert_feed_forward_length", n_ff)
+        width = config.integer(mixture.width, 1, MAX_FF)
+        metadata.integer(f"{prefix}.expert_feed_forward_length", width)
+        n_ff = (width,) * sizes.n_layer
     if mixture.shared_width:
         width = config.integer(mixture.shared_width, 1, MAX_FF)
         metadata.integer(f"{prefix}.expert_shared_feed_forward_length", width)
-    if mixture.is_normalized is not None:
-        is_normalized = config.flag("norm_topk_prob", False)
-        if is_normalized != mixture.is_normalized:
+    if mixture.normalized:
+        is_normalized = config.flag(mixture.normalized, False)
+        if is_normalized != family_rules(prefix).is_normalized:
             metadata.flag(f"{prefix}.expert_weights_norm", is_normalized)
     return ExpertSizes(n_expert, n_ff)
 

@@ -1,8 +1,8 @@
 """Rotary positions and their scaling, as config.json has them.
 
-Newer files have all in `rope_parameters`; older ones `rope_theta`, and what scales it
-in `rope_scaling`. The formulas are those of transformers' `modeling_rope_utils`; what
-a GGUF file has for each is as in llama.cpp's converter.
+Newer files have all settings in `rope_parameters`; older ones have `rope_theta`, and
+its scaling in `rope_scaling`. The formulas are those of `modeling_rope_utils` in
+transformers; the GGUF keys are those that llama.cpp's converter writes.
 """
 
 from __future__ import annotations
@@ -13,18 +13,23 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.formats.gguf.config import MAX_CTX, MAX_FREQ_BASE
-from llamacy.formats.gguf.keys import MAX_SCALE, MIN_SCALE
+from llamacy.arguments import MAX_CTX
+from llamacy.config import family_rules
+from llamacy.formats.gguf.limits import (
+    MAX_FREQ_BASE,
+    MAX_SCALE,
+    MIN_SCALE,
+)
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
 Divisors = dict[str, NDArray[np.float32]]
-"""Tensors, by name, that frequencies are divided by: float32, (n_dims / 2,)."""
+"""Tensors by name that divide the frequencies: float32, (n_dims / 2,)."""
 
 _KINDS: Final = ("default", "linear", "yarn", "llama3")
-_LONGROPE: Final = ("longrope", "su")  # two names of it
+_LONGROPE: Final = ("longrope", "su")  # two names of one kind
 _LEAST_BASE: Final = 1.0001
 
 
@@ -35,8 +40,10 @@ def add_rope(
 
     Raises
     ------
-    FormatError : a value is wrong or missing.
-    UnsupportedError : a kind of scaling, or a part of one, that is not known here.
+    FormatError
+        A value is wrong or missing.
+    UnsupportedError
+        An unknown kind of scaling, or an unknown part of one.
     """
     prefix = f"{family.architecture}.rope"
     rope = _parameters(config)
@@ -70,7 +77,7 @@ def add_rope(
 
 
 def _parameters(config: JsonObject) -> JsonObject:
-    """Find the object about rotations; an empty one if there is none."""
+    """Return the object about rotations; an empty one if there is none."""
     return (
         config.child("rope_scaling")
         or config.child("rope_parameters")
@@ -86,10 +93,11 @@ def _base(config: JsonObject, rope: JsonObject, default: float) -> float:
 def _add_local(
     config: JsonObject, family: Family, base: float, metadata: Metadata
 ) -> None:
-    """Add the base of layers with a window, if it is not what is meant anyway."""
-    if not family.window_period:
+    """Add the base of layers with a window, if it is not the family's default."""
+    rules = family_rules(family.architecture)
+    if not rules.window_period:
         return
-    usual = family.local_freq_base or base
+    usual = rules.local_freq_base or base
     local = (config.child("rope_parameters") or config).child("sliding_attention")
     if local is not None:
         kind = local.text("rope_type", "default")
@@ -114,7 +122,7 @@ def _n_dims(config: JsonObject, rope: JsonObject, head_dim: int) -> int:
 
 
 def _n_ctx_orig(config: JsonObject, rope: JsonObject, sizes: Sizes) -> int:
-    """Tokens of context before the scaling."""
+    """Return the tokens of context before the scaling."""
     key = "original_max_position_embeddings"
     holder = config if key in config else rope
     return holder.integer(key, 1, MAX_CTX, default=sizes.n_ctx_train)
@@ -123,10 +131,11 @@ def _n_ctx_orig(config: JsonObject, rope: JsonObject, sizes: Sizes) -> int:
 def _add_yarn(
     rope: JsonObject, family: Family, factor: float, prefix: str, metadata: Metadata
 ) -> None:
-    """Add what only YaRN has."""
+    """Add the keys that only YaRN has."""
     if factor < 1:
         rope.fail("factor", "at least 1 for YaRN", factor)
-    is_rounded, usual = rope.flag("truncate", True), family.is_range_rounded
+    usual = family_rules(family.architecture).is_range_rounded
+    is_rounded = rope.flag("truncate", True)
     if is_rounded != usual:
         rope.refuse("truncate", usual, is_rounded)
     for key, default in (("beta_fast", 32.0), ("beta_slow", 1.0)):
@@ -160,7 +169,7 @@ def _mscale(factor: float, mscale: float) -> float:
 def _llama3_divisors(
     rope: JsonObject, factor: float, base: float, n_dims: int, n_ctx_orig: int
 ) -> NDArray[np.float32]:
-    """Compute what Llama 3.1 divides each frequency by, from 1 to `factor`."""
+    """Compute Llama 3.1's divisor of each frequency, from 1 to `factor`."""
     low = rope.real("low_freq_factor", MIN_SCALE, MAX_SCALE)
     high = rope.real("high_freq_factor", MIN_SCALE, MAX_SCALE)
     if high <= low:
@@ -179,7 +188,7 @@ def _add_longrope(
     prefix: str,
     metadata: Metadata,
 ) -> Divisors:
-    """Add the context it was trained for first, and the magnitude that is due."""
+    """Add the context of the first training, and the magnitude of rotated vectors."""
     n_ctx_orig = _n_ctx_orig(config, rope, sizes)
     metadata.integer(f"{prefix}.scaling.original_context_length", n_ctx_orig)
     factor = sizes.n_ctx_train / n_ctx_orig

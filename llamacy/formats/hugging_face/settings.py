@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from llamacy.formats.gguf.config import MAX_CTX
-from llamacy.formats.gguf.keys import MAX_SCALE, MIN_SCALE
+from llamacy.arguments import MAX_CTX
+from llamacy.config import family_rules
+from llamacy.config.rules import is_windowed
+from llamacy.formats.gguf.limits import MAX_SCALE, MIN_SCALE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
@@ -18,13 +20,15 @@ _WHOLE: Final = "full_attention"
 def add_settings(
     config: JsonObject, family: Family, sizes: Sizes, metadata: Metadata
 ) -> None:
-    """Add what the family has, and refuse what it has not.
+    """Add the settings that the family has, and refuse all others.
 
     Raises
     ------
-    FormatError : a value is wrong.
-    UnsupportedError : layers of another kind, attention to what comes later, or a
-        constant that the family is not known to have.
+    FormatError
+        A value is wrong.
+    UnsupportedError
+        Layers of another kind, attention to later tokens, or a constant that the family
+        is not known to have.
     """
     prefix = family.architecture
     for theirs, ours in family.constants.items():
@@ -48,22 +52,23 @@ def add_settings(
 
 
 def _check_positions(config: JsonObject, family: Family, sizes: Sizes) -> None:
-    """Refuse layers without positions that are others than the family's."""
-    period, key = family.no_rope_period, "no_rope_layers"
-    if not period or key not in config:
+    """Refuse layers without positions other than the family's: GGUF has no key."""
+    rules, key = family_rules(family.architecture), "no_rope_layers"
+    if not rules.no_rope_period or key not in config:
         return
-    wanted = [int((i + 1) % period != 0) for i in range(sizes.n_layer)]
+    wanted = [int(rules.has_positions(layer)) for layer in range(sizes.n_layer)]
     if config.items(key) != wanted:
+        period = rules.no_rope_period
         config.refuse(key, f"a 0 for every layer number {period}", config.get(key))
 
 
 def _add_window(
     config: JsonObject, family: Family, sizes: Sizes, metadata: Metadata
 ) -> None:
-    """Add the window, and which layers have it if they are not the family's."""
-    usual = [_is_windowed(family, i) for i in range(sizes.n_layer)]
+    """Add the window, and which layers have it unless the family's rule says that."""
+    rules = family_rules(family.architecture)
     layers = _windowed_layers(config, sizes)
-    if not family.has_window:
+    if rules.window_period is None:
         if config.flag("use_sliding_window", False) or (layers and any(layers)):
             config.refuse("use_sliding_window", False, True)
         return
@@ -71,18 +76,13 @@ def _add_window(
         return
     window = config.integer("sliding_window", 1, MAX_CTX)
     metadata.integer(f"{family.architecture}.attention.sliding_window", window)
-    if layers and layers != usual:
+    if layers and layers != [rules.has_window(i) for i in range(sizes.n_layer)]:
         key = f"{family.architecture}.attention.sliding_window_pattern"
         metadata.flags(key, layers)
 
 
-def _is_windowed(family: Family, layer: int) -> bool:
-    period = family.window_period
-    return not period or (layer + 1) % period != 0
-
-
 def _windowed_layers(config: JsonObject, sizes: Sizes) -> list[bool] | None:
-    """Read which layers have a window, None if nothing is said."""
+    """Read which layers have a window; None if the file does not say."""
     kinds = config.items("layer_types")
     if kinds and len(kinds) != sizes.n_layer:
         config.fail("layer_types", f"{sizes.n_layer} names", kinds)
@@ -94,4 +94,4 @@ def _windowed_layers(config: JsonObject, sizes: Sizes) -> list[bool] | None:
     if "sliding_window_pattern" not in config:
         return None
     period = config.integer("sliding_window_pattern", 1, MAX_CTX)
-    return [(i + 1) % period != 0 for i in range(sizes.n_layer)]
+    return [is_windowed(layer, period) for layer in range(sizes.n_layer)]

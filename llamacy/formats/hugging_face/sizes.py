@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from llamacy.formats.gguf.config import (
-    MAX_CTX,
+from llamacy.arguments import MAX_CTX
+from llamacy.formats.gguf.limits import (
     MAX_EMBD,
     MAX_FF,
     MAX_HEAD_DIM,
@@ -17,14 +17,28 @@ from llamacy.formats.json_text import JsonObject
 
 
 class Sizes(NamedTuple):
-    """What others are computed from; the names are those of ModelConfig."""
+    """Sizes of a model; the names are those of `ModelConfig`.
+
+    Attributes
+    ----------
+    n_layer, n_embd : int
+        Layers, and the width of the residual stream.
+    n_head, n_head_kv : tuple of int
+        Heads of queries, and of keys and values, of each layer.
+    head_dim : int
+        Dimensions of a head in every layer.
+    n_ff : tuple of int
+        Width of each layer's feed-forward network.
+    n_vocab, n_ctx_train : int
+        Tokens of the vocabulary, and of the context.
+    """
 
     n_layer: int
     n_embd: int
-    n_head: int
-    n_head_kv: int
+    n_head: tuple[int, ...]
+    n_head_kv: tuple[int, ...]
     head_dim: int
-    n_ff: int
+    n_ff: tuple[int, ...]
     n_vocab: int
     n_ctx_train: int
 
@@ -34,25 +48,46 @@ def read_sizes(config: JsonObject) -> Sizes:
 
     Raises
     ------
-    FormatError : one is missing, out of range, or does not go with another.
+    FormatError
+        A size is missing, out of range, or does not go with another.
     """
+    n_layer = config.integer("num_hidden_layers", 1, MAX_LAYERS)
     n_embd = config.integer("hidden_size", 1, MAX_EMBD)
-    n_head = config.integer("num_attention_heads", 1, MAX_HEADS)
-    n_head_kv = config.integer("num_key_value_heads", 1, MAX_HEADS, default=n_head)
-    if n_head % n_head_kv:
-        config.fail("num_key_value_heads", f"a divisor of {n_head}", n_head_kv)
-    if "head_dim" not in config and n_embd % n_head:
-        config.fail("num_attention_heads", f"a divisor of {n_embd}", n_head)
-    head_dim = config.integer("head_dim", 2, MAX_HEAD_DIM, default=n_embd // n_head)
-    if head_dim % 2:  # half of the dimensions are turned with the other half
+    n_head = _per_layer(config, "num_attention_heads", n_layer, MAX_HEADS)
+    n_head_kv = n_head
+    if "num_key_value_heads" in config:
+        n_head_kv = _per_layer(config, "num_key_value_heads", n_layer, MAX_HEADS)
+    for of_queries, of_keys in zip(n_head, n_head_kv, strict=True):
+        if of_queries % of_keys:
+            config.fail("num_key_value_heads", f"a divisor of {of_queries}", of_keys)
+    if "head_dim" not in config and n_embd % n_head[0]:
+        config.fail("num_attention_heads", f"a divisor of {n_embd}", n_head[0])
+    default = n_embd // n_head[0]
+    head_dim = config.integer("head_dim", 2, MAX_HEAD_DIM, default)
+    if head_dim % 2:  # half of the dimensions are rotated with the other half
         config.fail("head_dim", "an even number", head_dim)
     return Sizes(
-        n_layer=config.integer("num_hidden_layers", 1, MAX_LAYERS),
+        n_layer=n_layer,
         n_embd=n_embd,
         n_head=n_head,
         n_head_kv=n_head_kv,
         head_dim=head_dim,
-        n_ff=config.integer("intermediate_size", 1, MAX_FF),
+        n_ff=_per_layer(config, "intermediate_size", n_layer, MAX_FF),
         n_vocab=config.integer("vocab_size", 1, MAX_VOCAB),
         n_ctx_train=config.integer("max_position_embeddings", 1, MAX_CTX),
     )
+
+
+def _per_layer(
+    config: JsonObject, key: str, n_layer: int, most: int
+) -> tuple[int, ...]:
+    """Read a number of at least 1: one for all layers, or an array of one a layer."""
+    found = config.get(key)
+    if not isinstance(found, list):
+        return (config.integer(key, 1, most),) * n_layer
+    if len(found) != n_layer or not all(type(each) is int for each in found):
+        config.fail(key, f"a whole number, or {n_layer} of them", found)
+    for layer, number in enumerate(found):
+        if not 1 <= number <= most:
+            config.fail(key, f"1 to {most}", f"{number} in layer {layer}")
+    return tuple(found)

@@ -1,10 +1,10 @@
-"""Tensors of Hugging Face's files as a GGUF file of the same model would have them."""
+"""Presents Hugging Face's tensors under GGUF's names and in GGUF's layouts."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -21,35 +21,44 @@ from llamacy.formats.hugging_face.families import BARE, IGNORED, OUTSIDE
 from llamacy.formats.hugging_face.forms import Array, Matrix, Vector
 from llamacy.formats.model_file import ModelTensor
 
-_IN_LAYER: Final = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,8})\.(.+)")
+IN_LAYER: Final = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,8})\.(.+)")
+"""Names inside a layer: its number, and the rest."""
+
 _NAME: Final = re.compile(r"(.+)\.(weight|bias)")
-# Small matrices that GGUF files have in float32, and vectors that are one row in
-# Hugging Face's.
+# Routers: small matrices that GGUF files store in float32, and vectors that Hugging
+# Face's files store as matrices of one row.
 _FLOATS: Final = ("ffn_gate_inp", "ffn_gate_inp_shexp")
 
 
 def translate(
     tensors: Mapping[str, Source], config: Config, path: Path
 ) -> dict[str, ModelTensor]:
-    """Give tensors their names and forms in GGUF files.
+    """Translate tensors to GGUF's names and layouts.
 
     Parameters
     ----------
-    tensors : by their names in Hugging Face's files.
-    path : what to name in errors.
+    tensors : Mapping of str to Source
+        Tensors by Hugging Face's names.
+    config : Config
+        The translated config.json.
+    path : Path
+        The folder, for errors.
 
     Returns
     -------
-    By name, in the order in which a forward pass needs them. Whether all are of the
-    right shape is checked where it is known.
+    dict of str to ModelTensor
+        Tensors by GGUF's names, in the order in which a forward pass needs them. Shapes
+        are checked only where a layout depends on them.
 
     Raises
     ------
-    FormatError : a tensor is missing or there twice, or one that is reordered or has
-        several experts has not the shape for it.
-    UnsupportedError : a tensor that the family is not known to have.
+    FormatError
+        A tensor is missing or duplicated, or its shape does not allow reordering its
+        rows or separating its experts.
+    UnsupportedError
+        A tensor does not belong to the family.
     """
-    made: dict[str, ModelTensor] = {}
+    translated: dict[str, ModelTensor] = {}
     places: dict[str, tuple[int, int]] = {}
     experts: defaultdict[int, dict[str, Source]] = defaultdict(dict)
     for name, tensor in tensors.items():
@@ -61,28 +70,28 @@ def translate(
             continue
         part, suffix = _translated(name, rest, layer, config, path)
         ours = f"{part}.{suffix}" if layer is None else f"blk.{layer}.{part}.{suffix}"
-        if ours in made:
+        if ours in translated:
             field = f"tensor {shown(name)}"
             raise FormatError(path, field, "one of its kind", "it under two names")
-        made[ours] = _tensor(ours, part, tensor, config, path)
+        translated[ours] = _tensor(ours, layer, part, tensor, config, path)
         places[ours] = _place(layer, part, config)
-    _check_complete(made, config, path)
+    _check_complete(translated, config, path)
     for layer in range(config.sizes.n_layer) if config.experts else ():
         for one in stacked(layer, experts[layer], config, path):
-            made[one.name] = one
+            translated[one.name] = one
             places[one.name] = _place(layer, one.name.split(".")[2], config)
     for name, values in config.rope_divisors.items():
-        made[name] = Vector(name, values.shape, partial(np.copy, values))
+        translated[name] = Vector(name, values.shape, partial(np.copy, values))
         places[name] = _place(None, "token_embd", config)
-    return {name: made[name] for name in sorted(made, key=lambda name: places[name])}
+    return {
+        name: translated[name] for name in sorted(translated, key=places.__getitem__)
+    }
 
 
-def _check_complete(
-    made: Mapping[str, ModelTensor], config: Config, path: Path
-) -> None:
-    """Look for what each model of the family has, and config.json says of this one."""
+def _check_complete(names: Container[str], config: Config, path: Path) -> None:
+    """Check for all tensors that the family and config.json require."""
     for theirs, ours in OUTSIDE.items():
-        if f"{ours}.weight" not in made and not (ours == "output" and config.is_tied):
+        if f"{ours}.weight" not in names and not (ours == "output" and config.is_tied):
             wanted = "a tensor that the family has"
             if ours == "output":
                 wanted += ", as tie_word_embeddings is not true"
@@ -92,7 +101,7 @@ def _check_complete(
     ):
         suffixes = ["weight", "bias"] if ours in config.biased else ["weight"]
         for suffix in suffixes:
-            if f"blk.{layer}.{ours}.{suffix}" not in made:
+            if f"blk.{layer}.{ours}.{suffix}" not in names:
                 field = f"tensor model.layers.{layer}.{theirs}"
                 field += f".{suffix}" if theirs not in BARE else ""
                 wanted = "a tensor that config.json or the family has"
@@ -100,8 +109,8 @@ def _check_complete(
 
 
 def _layer_of(name: str, config: Config, path: Path) -> tuple[int | None, str]:
-    """Find a tensor's layer, None if it is outside of all, and the rest of its name."""
-    match = _IN_LAYER.fullmatch(name)
+    """Split a name into its layer, None outside the layers, and the rest."""
+    match = IN_LAYER.fullmatch(name)
     if match is None:
         return None, name
     layer = int(match[1])
@@ -114,7 +123,7 @@ def _layer_of(name: str, config: Config, path: Path) -> tuple[int | None, str]:
 def _translated(
     name: str, rest: str, layer: int | None, config: Config, path: Path
 ) -> tuple[str, str]:
-    """Find a tensor's part and suffix in GGUF: ``("attn_q", "weight")``."""
+    """Return a tensor's part and suffix in GGUF, such as `("attn_q", "weight")`."""
     family = config.family
     known = OUTSIDE if layer is None else family.layer
     match = _NAME.fullmatch(f"{rest}.weight" if rest in BARE else rest)
@@ -126,16 +135,21 @@ def _translated(
 
 
 def _place(layer: int | None, part: str, config: Config) -> tuple[int, int]:
-    """Where a tensor comes in a forward pass: embeddings, layers, output."""
+    """Return a tensor's rank in a forward pass: embedding, layers, output."""
     if layer is not None:
         return layer, [*config.family.layer.values(), *PARTS].index(part)
     return -1 if part == "token_embd" else config.sizes.n_layer, part == "output"
 
 
 def _tensor(
-    name: str, part: str, source: Source, config: Config, path: Path
+    name: str,
+    layer: int | None,
+    part: str,
+    source: Source,
+    config: Config,
+    path: Path,
 ) -> ModelTensor:
-    """Make the tensor called `name` of one in Hugging Face's files."""
+    """Return the tensor called `name`, made from one of Hugging Face's files."""
     if not isinstance(source, Tensor):
         field = f"tensor {shown(source.name)}: dtype"
         raise UnsupportedError(path, field, "floats", "bytes")
@@ -145,12 +159,13 @@ def _tensor(
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)
     reorder = None
     heads = {"attn_q": config.sizes.n_head, "attn_k": config.sizes.n_head_kv}
-    if config.family.is_interleaved and part in heads:
-        n_rows = heads[part] * config.sizes.head_dim
+    if config.family.is_interleaved and layer is not None and part in heads:
+        n_head = heads[part][layer]
+        n_rows = n_head * config.sizes.head_dim
         if source.shape[0] != n_rows:
             field = f"tensor {shown(source.name)}: shape"
             raise FormatError(path, field, f"{n_rows} rows", source.shape)
-        reorder = partial(interleaved, n_head=heads[part])
+        reorder = partial(interleaved, n_head=n_head)
     if n_dims == 2 and part not in _FLOATS:
         return Matrix(name, source, reorder)
     offset = config.family.norm_offset if part.endswith("_norm") else 0.0
@@ -165,10 +180,22 @@ def _tensor(
 
 
 def interleaved(rows: Array, n_head: int) -> Array:
-    """Put side by side what a rotation turns together.
+    """Reorder rows so that the two dimensions of a rotation are adjacent.
 
-    Hugging Face's LLaMA turns dimension i of a head with i + head_dim / 2, ggml's with
-    i + 1. rows : (n_head * head_dim, …).
+    Hugging Face's LLaMA rotates dimension i of a head together with i + head_dim / 2;
+    ggml's rotates 2 i together with 2 i + 1.
+
+    Parameters
+    ----------
+    rows : (n_head * head_dim, …)
+        Rows of a query or key matrix.
+    n_head : int
+        Number of its heads.
+
+    Returns
+    -------
+    (n_head * head_dim, …)
+        The rows in ggml's order.
     """
     pairs = rows.reshape(n_head, 2, -1, *rows.shape[1:])
     return pairs.swapaxes(1, 2).reshape(rows.shape)

@@ -1,8 +1,8 @@
 """A model of the old formats, in one file or in several.
 
 Models of 13 billion weights and more came in as many files as Meta's checkpoints, named
-``….bin``, ``….bin.1`` and so on. Each has the whole vocabulary and all tensors, or its
-share of them.
+`….bin`, `….bin.1` and so on. Each file has the whole vocabulary, all vectors, and its
+share of every matrix.
 """
 
 from __future__ import annotations
@@ -26,21 +26,32 @@ class LegacyFile:
 
     Parameters
     ----------
-    path : of its only file, or of the first of several.
+    path : str or os.PathLike
+        Its only file, or the first of several.
 
     Attributes
     ----------
-    paths : of all its files.
-    version : of their format.
-    hparams : the hyperparameters.
-    tokens, scores : the vocabulary; without scores, an empty list.
-    tensors : by name, in the file's order.
+    paths : tuple of Path
+        All files.
+    version : Version
+        Their format.
+    hparams : Hparams
+        The hyperparameters.
+    tokens : list of bytes
+        The vocabulary.
+    scores : list of float
+        Scores of the tokens; empty if the format has none.
+    tensors : dict of str to LegacyTensor
+        Tensors by name, in the file's order.
 
     Raises
     ------
-    ModelFileError : a file cannot be read, or one of several is missing.
-    FormatError : one is something else, broken, or not of one model with the first.
-    UnsupportedError : there are tensors of a type that is gone.
+    ModelFileError
+        A file cannot be read, or one of several is missing.
+    FormatError
+        A file is of another kind, broken, or part of another model than the first.
+    UnsupportedError
+        A file's version is unknown, or a tensor's type is not supported.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -74,9 +85,9 @@ class LegacyFile:
 
 
 def is_legacy(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as the old formats do; False if it cannot be read."""
+    """Whether a file has an old format's magic; False if it cannot be read."""
     try:
-        if not os.path.isfile(path):  # opening a pipe could wait for ever
+        if not os.path.isfile(path):  # opening a pipe could block forever
             return False
         with open(path, "rb") as file:
             return file.read(4) in MAGICS
@@ -91,13 +102,15 @@ def _open(path: Path, opened: ExitStack) -> Part:
 
 
 def _count_parts(first: Part) -> int:
-    """Count the parts by the columns of the embedding that the first one has."""
+    """Return the number of parts, from the first one's share of the embedding."""
     tensor = first.tensors.get(EMBEDDING)
     if tensor is None or len(tensor.shape) != 2:
         first.fail(f"tensor {EMBEDDING}", "a matrix", "no such tensor")
     n_embd, width = first.hparams.n_embd, tensor.shape[1]
     if n_embd % width or n_embd // width > MAX_PARTS:
-        wanted = f"rows of {n_embd} weights, or of 1 part in 2 to {MAX_PARTS}"
+        wanted = (
+            f"rows of {n_embd} weights, or an equal share for 2 to {MAX_PARTS} files"
+        )
         first.fail(f"tensor {EMBEDDING}: shape", wanted, width)
     return n_embd // width
 
@@ -118,6 +131,6 @@ def _check_same_model(first: Part, other: Part) -> None:
     for name in first.tensors.keys() | other.tensors.keys():
         mine, its = first.tensors.get(name), other.tensors.get(name)
         if mine is None or its is None or mine[1:3] != its[1:3]:
-            wanted = f"of one type and shape in {first.path.name} and here"
-            found = "another type or shape, or in one of them alone"
+            wanted = f"the same type and shape as in {first.path.name}"
+            found = "another type or shape, or a tensor that one of the files lacks"
             raise FormatError(other.path, f"tensor {name[:80]!r}", wanted, found)

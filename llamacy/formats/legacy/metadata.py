@@ -1,8 +1,8 @@
-"""What an old file says, in GGUF's words: names, hyperparameters, vocabulary.
+"""Translates an old file's names, hyperparameters and vocabulary to GGUF's.
 
-Queries and keys need no other order of their rows: these files have the order of Meta's
-checkpoints, in which RoPE rotates neighbours, and GGUF files of LLaMA have it too.
-Source: `convert_llama_ggml_to_gguf.py` of llama.cpp.
+The rows of queries and keys keep their order, that of Meta's checkpoints, in which RoPE
+rotates neighbours: GGUF files of LLaMA have the same. Source:
+`convert_llama_ggml_to_gguf.py` of llama.cpp.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import Any, Final
 from llamacy.errors import ArgumentError, FormatError, UnsupportedError, shown
 from llamacy.formats.legacy.file import LegacyFile
 from llamacy.formats.legacy.vocabulary import vocabulary_metadata
+from llamacy.formats.metadata import FLOAT32, STRING, UINT32
 from llamacy.ggml.types import QUANTIZATION_VERSION
-
-_UINT32, _FLOAT32, _STRING = 4, 6, 8  # as GGUF numbers the types of values
 
 _NAMES: Final = {
     "tok_embeddings": "token_embd",
@@ -35,30 +34,32 @@ _NAMES_OF_LAYER: Final = {
     "feed_forward.w3": "ffn_up",
 }
 _OF_LAYER = re.compile(r"layers\.([0-9]{1,5})\.(.+)")
-# llama.cpp's `llama_ftype`, whose numbers were the same then
+# numbers of llama.cpp's `llama_ftype` that were in use then, with the same meaning
 _FILE_TYPES: Final = frozenset([0, 1, 2, 3, 4, *range(7, 19)])
 
 
 def new_names(file: LegacyFile) -> dict[str, str]:
-    """Map names of tensors to GGUF's.
+    """Return GGUF's names of the tensors, by their names in the file.
 
     Raises
     ------
-    UnsupportedError : one is not a tensor of LLaMA's.
-    FormatError : a layer is not counted in n_layer, or a tensor is missing.
+    UnsupportedError
+        A tensor is not one of LLaMA's.
+    FormatError
+        A layer's number is not below n_layer, or a tensor is missing.
     """
     names = {old: _new_name(file, old) for old in file.tensors}
-    there = set(names.values())
+    found = set(names.values())
     for new in _all_names(file.hparams.n_layer):
-        if new not in there:
+        if new not in found:
             raise FormatError(file.paths[0], f"tensor {new}", "one", "no such tensor")
-    if len(there) < len(names):
+    if len(found) < len(names):
         raise FormatError(file.paths[0], "tensors", "each once", "one twice")
     return names
 
 
 def _all_names(n_layer: int) -> Iterator[str]:
-    """Name all tensors of a LLaMA of that time, which had no others."""
+    """Yield the names of all tensors of a LLaMA model of that time."""
     yield from (f"{new}.weight" for new in _NAMES.values())
     for layer in range(n_layer):
         for new in _NAMES_OF_LAYER.values():
@@ -71,7 +72,7 @@ def _new_name(file: LegacyFile, old: str) -> str:
     part = layer[2] if layer else stem
     new = (_NAMES_OF_LAYER if layer else _NAMES).get(part)
     if new is None or stem == old:
-        wanted = "a name as LLaMA's tensors have"
+        wanted = "the name of a LLaMA tensor"
         raise UnsupportedError(file.paths[0], f"tensor {shown(old)}", wanted, "another")
     if not layer:
         return f"{new}.weight"
@@ -84,20 +85,34 @@ def _new_name(file: LegacyFile, old: str) -> str:
 def new_metadata(
     file: LegacyFile, *, name: str, n_ctx: int, eps: float, gqa: int | None
 ) -> tuple[dict[str, Any], dict[str, int]]:
-    """Make the metadata of the GGUF file, and the types of the values.
+    """Return the metadata that the GGUF file would have, and the types of the values.
 
     Parameters
     ----------
-    name : of the model.
-    n_ctx : tokens of context it was trained for; the old files do not say.
-    eps : of its norms, likewise.
-    gqa : query heads that share one head of keys and values; None is read off the
-        keys' matrix.
+    file : LegacyFile
+        The old model.
+    name : str
+        Name of the model.
+    n_ctx : int
+        Length of the context it was trained for, in tokens; the files do not state it.
+    eps : float
+        Epsilon of its norms; the files do not state it.
+    gqa : int or None
+        Query heads per KV head; None derives it from the key matrix.
+
+    Returns
+    -------
+    metadata : dict of str to Any
+        Values by key.
+    value_types : dict of str to int
+        Types by key, as GGUF numbers them.
 
     Raises
     ------
-    FormatError : the hyperparameters and tensors do not go together.
-    ArgumentError : `gqa` is not what the keys' matrix says.
+    FormatError
+        The hyperparameters contradict the tensors.
+    ArgumentError
+        `gqa` contradicts the key matrix.
     """
     hparams = file.hparams
     if hparams.ftype not in _FILE_TYPES:
@@ -123,16 +138,16 @@ def new_metadata(
     reals = {"llama.attention.layer_norm_rms_epsilon": eps}
     vocabulary, vocabulary_types = vocabulary_metadata(file)
     types = (
-        dict.fromkeys(texts, _STRING)
-        | dict.fromkeys(integers, _UINT32)
-        | dict.fromkeys(reals, _FLOAT32)
+        dict.fromkeys(texts, STRING)
+        | dict.fromkeys(integers, UINT32)
+        | dict.fromkeys(reals, FLOAT32)
         | vocabulary_types
     )
     return {**texts, **integers, **reals, **vocabulary}, types
 
 
 def _rows_of(file: LegacyFile, name: str) -> int:
-    """Count the rows of a matrix of the first layer."""
+    """Return the number of rows of a matrix of the first layer."""
     name = f"layers.0.{name}.weight"
     if name not in file.tensors or len(file.tensors[name].shape) != 2:
         raise FormatError(file.paths[0], f"tensor {name}", "a matrix", "none")
@@ -140,14 +155,17 @@ def _rows_of(file: LegacyFile, name: str) -> int:
 
 
 def _n_head_kv(file: LegacyFile, gqa: int | None) -> int:
-    """Count the heads of keys and values: LLaMA 2 70B has fewer than of queries."""
+    """Return the number of KV heads, from the key matrix.
+
+    In LLaMA 2 70B it is smaller than the number of query heads.
+    """
     n_embd, n_head = file.hparams.n_embd, file.hparams.n_head
     head_dim, n_rows = n_embd // n_head, _rows_of(file, "attention.wk")
     n_head_kv = n_rows // head_dim
     if n_rows % head_dim or not n_head_kv or n_head % n_head_kv:
-        wanted = f"whole heads of {head_dim} rows, a divisor of {n_head} of them"
+        wanted = f"heads of {head_dim} rows, their number a divisor of {n_head}"
         raise FormatError(file.paths[0], "layers.0.attention.wk", wanted, n_rows)
     if gqa is not None and n_head_kv * gqa != n_head:
-        wanted = f"{n_head // n_head_kv}, as the matrices of {file.paths[0]} say"
+        wanted = f"{n_head // n_head_kv}, by the key matrix of {file.paths[0]}"
         raise ArgumentError(f"gqa: wanted {wanted}, found {gqa}")
     return n_head_kv

@@ -1,4 +1,4 @@
-"""An old file, presented as the GGUF file of the same model would be."""
+"""Presents a model of the old formats as a GGUF file."""
 
 from __future__ import annotations
 
@@ -24,41 +24,44 @@ _logger = logging.getLogger("llamacy")
 
 
 class RenamedTensor(DerivedTensor):
-    """A tensor under the name GGUF has for it.
+    """A tensor under GGUF's name, in the current layout.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.file.Tensor`.
+    The other attributes are those of `llamacy.formats.gguf.file.Tensor`.
 
     Attributes
     ----------
-    n_rounded : scales that had to be rounded, once `data` was asked for.
+    n_rounded : int
+        Number of scales that were rounded to float16; 0 before the first access to
+        `data`.
     """
 
     def __init__(self, name: str, source: LegacyTensor) -> None:
-        # none to release: its pages go when `data` is made
+        # nothing to release: computing `data` releases the source's pages
         super().__init__(name, source.type, source.shape, sources=())
         self.n_rounded = 0
         self._source = source
 
     @property
     def data(self) -> NDArray[np.uint8]:
-        """Today's blocks, row after row: uint8, (n_bytes,), made anew.
+        """The blocks in the current layout, row after row: uint8, (n_bytes,), fresh.
 
         Raises
         ------
-        FormatError : scales are beyond float16, or no numbers.
+        FormatError
+            A scale is NaN, or beyond the range of float16.
         """
         blocks, self.n_rounded = self._source.blocks()
         return blocks
 
     def sample(self) -> bytes:
-        """Return some bytes that another model would not have."""
+        """Return the first bytes, for a fingerprint."""
         return self.data[:SAMPLE_BYTES].tobytes()
 
 
 class LegacyModel:
-    """An open model; made by :func:`open_legacy`.
+    """An open model, as `open_legacy` returns it.
 
-    The attributes are those of :class:`~llamacy.formats.gguf.file.GGUFFile`.
+    The attributes are those of `llamacy.formats.gguf.file.GGUFFile`.
     """
 
     def __init__(
@@ -78,11 +81,11 @@ class LegacyModel:
 
     @property
     def n_rounded(self) -> int:
-        """Scales that had to be rounded, in the tensors asked for so far."""
+        """Number of scales that were rounded, in the tensors accessed so far."""
         return sum(tensor.n_rounded for tensor in self.tensors.values())
 
     def fingerprint(self) -> str:
-        """Tell this model from others: a digest of its settings and weights."""
+        """Return a digest of settings and weights, which differs between models."""
         return fingerprint(self.metadata, self.tensors.values())
 
     def close(self) -> None:
@@ -103,20 +106,31 @@ def open_legacy(
     eps: float = DEFAULT_EPS,
     gqa: int | None = None,
 ) -> LegacyModel:
-    """Open a ``ggml``, ``ggmf`` or ``ggjt`` file; of several, the first.
+    """Open a ggml, ggmf or ggjt model.
 
     Parameters
     ----------
-    n_ctx, eps, gqa : what such files do not say, see `new_metadata`. The defaults are
-        those of llama.cpp's converter: 2048 tokens and 5e-6, which lies between
-        LLaMA's 1e-6 and LLaMA 2's 1e-5.
+    path : str or os.PathLike
+        The file, or the first of several.
+    n_ctx : int
+        Length of the context that the model was trained for, in tokens. The files do
+        not state it; the default is that of llama.cpp's converter.
+    eps : float
+        Epsilon of the norms. The files do not state it; the default is that of
+        llama.cpp's converter, between LLaMA's 1e-6 and LLaMA 2's 1e-5.
+    gqa : int, optional
+        Query heads per KV head; by default derived from the key matrix.
 
     Raises
     ------
-    ModelFileError : a file cannot be read, or a part is missing.
-    FormatError : a file is broken, or does not go with another.
-    UnsupportedError : no LLaMA, or tensors of a type that is gone.
-    ArgumentError : `gqa` is not what the tensors say.
+    ModelFileError
+        A file cannot be read, or a part is missing.
+    FormatError
+        A file is broken, or the parts contradict each other.
+    UnsupportedError
+        The model is not LLaMA, or a tensor's type is not supported.
+    ArgumentError
+        `gqa` contradicts the key matrix.
     """
     file = LegacyFile(path)
     try:
@@ -128,6 +142,6 @@ def open_legacy(
         file.close()
         raise
     if not file.scores:
-        text = "%s: has no scores of tokens; those of LLaMA's vocabulary are taken"
+        text = "%s: has no token scores; using those of LLaMA's vocabulary"
         _logger.warning(text, path)
     return model

@@ -1,6 +1,6 @@
-"""Reading one file of the old formats, up to the bytes of its tensors.
+"""Reads one file of the old formats: hyperparameters, vocabulary and tensors' places.
 
-Every number is checked against the bytes there are before it is used.
+Every number is checked against the bytes available before it is used.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from llamacy.errors import FormatError, UnsupportedError, shown
-from llamacy.formats.gguf.config import MAX_EMBD, MAX_HEADS, MAX_LAYERS
+from llamacy.formats.gguf.limits import MAX_EMBD, MAX_HEADS, MAX_LAYERS
 from llamacy.formats.legacy.layouts import old_type_size
 from llamacy.formats.legacy.version import MAGICS, UNVERSIONED, VERSIONS, Version
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.other_formats import describe
 from llamacy.ggml.types import GGMLType
 
-# Limits beyond any real model of that time, for cheap refusals.
+# Limits beyond any real model of that time, which keep a hostile file cheap to refuse.
 MAX_VOCAB: Final = 1 << 20
 MAX_TOKEN: Final = 1 << 12  # bytes of a token or a tensor's name
 MAX_TENSORS: Final = 1 << 16
 _SIZE_LIMIT: Final = 1 << 31  # of one dimension
 
-_REMOVED: Final = {4: "Q4_2", 5: "Q4_3"}  # types of April and May 2023
-# Several programs wrote files of the same magics.
+_REMOVED: Final = {4: "Q4_2", 5: "Q4_3"}  # types in use in April and May 2023 only
+# For errors: programs for other families wrote files with the same magic.
 _LLAMA: Final = "a LLaMA model (other families had files with the same first bytes)"
 
 
@@ -42,7 +42,21 @@ class Hparams(NamedTuple):
 
 
 class OldTensor(NamedTuple):
-    """A tensor of one part. `shape` : slowest size first; `offset` : in bytes."""
+    """A tensor of one part.
+
+    Attributes
+    ----------
+    name : str
+        Name in the file.
+    type : GGMLType
+        Type of its blocks, which may have an old layout.
+    shape : tuple of int
+        Sizes, slowest first.
+    offset : int
+        Offset of its blocks from the start of the file, in bytes.
+    n_bytes : int
+        Size of its blocks, in bytes.
+    """
 
     name: str
     type: GGMLType
@@ -56,17 +70,27 @@ class Part:
 
     Attributes
     ----------
-    path : of it.
-    version : of its format.
-    hparams : the hyperparameters.
-    tokens, scores : the vocabulary; without scores, an empty list.
-    tensors : by name, in the file's order.
+    path : Path
+        The file.
+    version : Version
+        Its format.
+    hparams : Hparams
+        The hyperparameters.
+    tokens : list of bytes
+        The vocabulary.
+    scores : list of float
+        Scores of the tokens; empty if the format has none.
+    tensors : dict of str to OldTensor
+        Tensors by name, in the file's order.
 
     Raises
     ------
-    ModelFileError : the file cannot be read.
-    FormatError : it is another kind of file, or broken.
-    UnsupportedError : it has tensors of a type that is gone.
+    ModelFileError
+        The file cannot be read.
+    FormatError
+        The file is of another kind, or broken.
+    UnsupportedError
+        The file's version is unknown, or a tensor's type is not supported.
     """
 
     def __init__(self, path: Path) -> None:
@@ -169,11 +193,11 @@ class Part:
         return GGMLType(number)
 
     def block_bytes(self, ggml_type: GGMLType) -> int:
-        """Bytes of a block of that type in this file."""
+        """Return the size of a block of that type in this file, in bytes."""
         return old_type_size(ggml_type, self.version.era)
 
     def fail(self, field: str, wanted: object, found: object) -> NoReturn:
-        """Raise the error for something broken."""
+        """Raise the error for a broken file."""
         raise FormatError(self.path, field, wanted, shown(found))
 
     def _number(self, field: str) -> int:
@@ -191,7 +215,7 @@ class Part:
         return self.file.data[start : self._at]
 
     def _take(self, n_bytes: int, field: str) -> int:
-        """Move past bytes that must be there, and say where they begin."""
+        """Advance past `n_bytes` bytes; return the offset of the first one."""
         start, room = self._at, max(self.file.size - self._at, 0)
         if n_bytes > room:
             self.fail(field, f"{n_bytes} bytes", f"{room} before the end of the file")

@@ -1,7 +1,8 @@
-"""Tensors of a model that may come in several files.
+"""Tensors of a model in one or several files.
 
-Vectors are the same in all of them; of a matrix each has some rows, or some columns of
-all rows. Source: `llama_load_tensor::calc_split_type` of llama.cpp, May 2023.
+Every file has the whole of each vector, but only some rows of each matrix, or some
+columns of all rows. Source: `llama_load_tensor::calc_split_type` of llama.cpp, May
+2023.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ class LegacyTensor:
 
     Parameters
     ----------
-    name : as the files have it, ``"layers.0.attention.wq.weight"``.
-    parts : in order; all have a tensor of that name, that type and that shape.
+    name : str
+        Name in the files, such as `"layers.0.attention.wq.weight"`.
+    parts : list of Part
+        All parts in order, each with a tensor of that name and of equal type and shape.
 
     Attributes
     ----------
-    type : of today's blocks.
-    shape : sizes, slowest first.
+    type : GGMLType
+        Type of the blocks.
+    shape : tuple of int
+        Sizes of the whole tensor, slowest first.
     """
 
     def __init__(self, name: str, parts: list[Part]) -> None:
@@ -46,15 +51,19 @@ class LegacyTensor:
         self.shape = tuple(shape)
 
     def blocks(self) -> tuple[NDArray[np.uint8], int]:
-        """Make today's blocks.
+        """Return the blocks in the current layout.
 
         Returns
         -------
-        uint8, (n_bytes,), row after row, and how many scales had to be rounded.
+        blocks : uint8, (n_bytes,)
+            The blocks, row after row.
+        n_rounded : int
+            Number of scales that were rounded to float16.
 
         Raises
         ------
-        FormatError : scales are beyond float16, or no numbers.
+        FormatError
+            A scale is NaN, or beyond the range of float16.
         """
         shares, n_rounded = [], 0
         for part in self._parts:
@@ -66,7 +75,7 @@ class LegacyTensor:
         return np.concatenate(shares, axis=self._axis).reshape(-1), n_rounded
 
     def _rows(self, part: Part, tensor: OldTensor) -> tuple[NDArray[np.uint8], int]:
-        """Make the blocks of one part: uint8, (n_rows, bytes of a row)."""
+        """Return the blocks of one part, uint8, (n_rows, row_bytes), and n_rounded."""
         n_rows = tensor.shape[0] if len(tensor.shape) == 2 else 1
         n_in = tensor.shape[-1]
         old = part.file.view(tensor.offset, tensor.n_bytes).reshape(n_rows, -1)
@@ -77,7 +86,9 @@ class LegacyTensor:
         in_planes = self._has_planes(part, old[:step])
         for first in range(0, n_rows, step):
             try:
-                blocks, n = self._modernise(part, old[first : first + step], in_planes)
+                blocks, n = self._modernise(
+                    part, old[first : first + step], in_planes=in_planes
+                )
             except ScaleError as error:
                 field, wanted = f"tensor {self.name}", "scales that float16 can hold"
                 raise FormatError(part.path, field, wanted, error) from None
@@ -87,17 +98,17 @@ class LegacyTensor:
         return rows, n_rounded
 
     def _has_planes(self, part: Part, rows: NDArray[np.uint8]) -> bool:
-        """Whether rows are laid out as in the first days, and so no rows of blocks."""
+        """Whether rows have all scales before all nibbles, as in the first days."""
         if part.version != UNVERSIONED:
             return False
         try:
-            self._modernise(part, rows, False)
+            self._modernise(part, rows, in_planes=False)
         except ScaleError:
             return True
         return False
 
     def _modernise(
-        self, part: Part, rows: NDArray[np.uint8], in_planes: bool
+        self, part: Part, rows: NDArray[np.uint8], *, in_planes: bool
     ) -> tuple[NDArray[np.uint8], int]:
         if in_planes:
             blocks = gather_planes(rows, self.type)

@@ -1,4 +1,4 @@
-"""What a file's first words say about the rest of it."""
+"""The old formats and their versions."""
 
 from __future__ import annotations
 
@@ -12,22 +12,30 @@ _FLOATS = (GGMLType.F32, GGMLType.F16)
 _FOURS = (GGMLType.Q4_0, GGMLType.Q4_1)
 _BLOCKS_OF_32 = (*_FOURS, GGMLType.Q5_0, GGMLType.Q5_1, GGMLType.Q8_0)
 _K_TYPES = (
-    *(GGMLType.Q2_K, GGMLType.Q3_K, GGMLType.Q4_K),
-    *(GGMLType.Q5_K, GGMLType.Q6_K),
+    GGMLType.Q2_K,
+    GGMLType.Q3_K,
+    GGMLType.Q4_K,
+    GGMLType.Q5_K,
+    GGMLType.Q6_K,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One of the formats.
+    """One version of the formats.
 
     Attributes
     ----------
-    name : ``"ggjt v1"``.
-    has_scores : of the vocabulary's tokens.
-    alignment : of a tensor's first byte.
-    era : of the layout of blocks.
-    types : of tensors that such files have and that are read.
+    name : str
+        Name and version, such as `"ggjt v1"`.
+    has_scores : bool
+        Whether tokens have scores.
+    alignment : int
+        Alignment of a tensor's first byte, in bytes.
+    era : Era
+        Layout of blocks.
+    types : tuple of GGMLType
+        Supported types of tensors.
     """
 
     name: str
@@ -39,7 +47,7 @@ class Version:
 
 UNVERSIONED: Final = Version("ggml", False, 1, NEIGHBOURS, (*_FLOATS, *_FOURS))
 
-# By magic, as the bytes lie in the file, and version.
+# By magic, in the order of its bytes in the file, and version number.
 VERSIONS: Final = {
     (b"fmgg", 1): Version("ggmf v1", True, 1, NEIGHBOURS, (*_FLOATS, *_FOURS)),
     (b"tjgg", 1): Version("ggjt v1", True, 32, NEIGHBOURS, (*_FLOATS, *_BLOCKS_OF_32)),

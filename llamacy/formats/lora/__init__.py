@@ -1,6 +1,6 @@
-"""LoRA adapters, in whichever format: pairs of small matrices by names of large ones.
+"""LoRA adapters of every format: pairs of small matrices by the names of large ones.
 
-A file of another format than GGUF is presented as its GGUF file would be.
+Adapters of other formats are presented as their GGUF files would be.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ EMBEDDING: Final = "token_embd.weight"
 
 
 class Pair(NamedTuple):
-    """What an adapter adds to one matrix: `scale * b @ a`.
+    """The update that an adapter adds to one matrix: `scale * b @ a`.
 
     Attributes
     ----------
-    a : float32, (rank, n_in); of the embedding its rows, (n_vocab, rank).
-    b : float32, (n_out, rank); of the embedding (n_embd, rank).
-    scale : alpha / rank, or what else the file says.
+    a : float32, (rank, n_in)
+        The matrix applied first; for the embedding, its rows: (n_vocab, rank).
+    b : float32, (n_out, rank)
+        The matrix applied second; for the embedding, (n_embd, rank).
+    scale : float
+        alpha / rank, or another factor that the file states.
     """
 
     a: NDArray[np.float32]
@@ -41,9 +44,12 @@ class LoraFile:
 
     Attributes
     ----------
-    path : of its file or folder.
-    architecture : family of the models it is for, in GGUF's words.
-    pairs : by the names of the matrices, as GGUF files have them.
+    path : Path
+        Its file or folder.
+    architecture : str
+        Family of the models it fits, by GGUF's name.
+    pairs : Mapping of str to Pair
+        Pairs by GGUF's names of the matrices.
     """
 
     path: Path
@@ -57,12 +63,12 @@ def check_pair(
     a: NDArray[np.float32],
     b: NDArray[np.float32],
 ) -> int:
-    """Find the rank of what may be a pair for the matrix `name`.
+    """Check a pair for the matrix `name`, and return its rank.
 
     Raises
     ------
-    FormatError : they are no matrices, differ in rank, or have values that are no
-        numbers.
+    FormatError
+        `a` or `b` is not a matrix, they differ in rank, or one has NaN or infinity.
     """
     for letter, matrix in (("a", a), ("b", b)):
         field = f"tensor {name}.lora_{letter}"
@@ -73,6 +79,6 @@ def check_pair(
     rank: int = b.shape[1]
     found = a.shape[1] if name == EMBEDDING else a.shape[0]
     if found != rank or rank > MAX_RANK:
-        wanted = f"a rank of {rank}, as that of lora_b, at most {MAX_RANK}"
+        wanted = f"a rank of {rank}, like lora_b, at most {MAX_RANK}"
         raise FormatError(path, f"tensor {name}.lora_a: shape", wanted, a.shape)
     return rank

@@ -1,8 +1,8 @@
-"""LoRA adapters as GGUF files have them.
+"""LoRA adapters in GGUF files.
 
-``general.type`` is ``"adapter"`` and ``adapter.type`` ``"lora"``; beside each name of a
-matrix stand ``.lora_a`` and ``.lora_b``. Source: `convert_lora_to_gguf.py` and
-`llama-adapter.cpp` of llama.cpp.
+`general.type` is `"adapter"` and `adapter.type` is `"lora"`. The tensors are named
+after the matrices, with `.lora_a` and `.lora_b` appended. Source:
+`convert_lora_to_gguf.py` and `llama-adapter.cpp` of llama.cpp.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ def read_gguf_adapter(path: str | os.PathLike[str]) -> LoraFile:
 
     Raises
     ------
-    ModelFileError : the file cannot be read.
-    FormatError : it is not GGUF, no adapter, or broken.
-    UnsupportedError : another kind of adapter, or one that changes more than matrices.
+    ModelFileError
+        The file cannot be read.
+    FormatError
+        The file is not GGUF, not an adapter, or broken.
+    UnsupportedError
+        The adapter is not LoRA, applies to some tokens only, or changes more than
+        matrices.
     """
     with open_gguf(path) as file:
         architecture = _text(file, "general.architecture")
@@ -70,7 +74,7 @@ def _pair(file: GGUFFile, name: str, alpha: float) -> Pair:
     tensors: list[Tensor] = [file.tensors[name + _A], file.tensors[name + _B]]
     a, b = (tensor.dequantize() for tensor in tensors)
     rank = check_pair(file.path, name, a, b)
-    # without an alpha, as llama.cpp has it, the product is taken as it is
+    # without alpha the product is not scaled, as in llama.cpp
     return Pair(a, b, alpha / rank if alpha else 1.0)
 
 

@@ -1,9 +1,9 @@
 """LoRA adapters as PEFT saves them: a folder with JSON and safetensors.
 
-``adapter_config.json`` has the scale, ``adapter_model.safetensors`` the pairs, under
-the names that Hugging Face's files have for the matrices. Of which family the model is
-they do not say, so names and order of rows are those of the model at hand. Source:
-`LoraConfig` and `lora/layer.py` of the peft library.
+`adapter_config.json` has the scale, and `adapter_model.safetensors` the pairs, under
+Hugging Face's names of the matrices. Neither file states the model's family, so names
+and row order are interpreted by the family of the model that the adapter is loaded
+for. Source: `LoraConfig` and `lora/layer.py` of the peft library.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.gguf.header import TensorInfo
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
-from llamacy.formats.hugging_face.tensors import interleaved
+from llamacy.formats.hugging_face.tensors import IN_LAYER, interleaved
 from llamacy.formats.json_text import JsonObject, read_json
-from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, check_pair
+from llamacy.formats.lora import LoraFile, Pair, check_pair
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.safetensors.file import read_header
 
@@ -37,13 +37,12 @@ _NAME: Final = re.compile(
     r"base_model\.model\.(?P<module>.+)\."
     r"(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))"
 )
-# A copy of what an adapted embedding or output matrix was, and still is.
+# Copies of the model's own embedding or output matrix beside their adapters.
 _FROZEN: Final = re.compile(
     r"base_model\.model\.(?:model\.embed_tokens|lm_head)\.base_layer\.weight"
 )
-_IN_LAYER: Final = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,8})\.(.+)")
-# Ways of beginning that leave the model's own weights as they were.
-_BEGINNINGS: Final = (None, True, False, "gaussian", "eva")
+# Initialisations that leave the model's own weights unchanged.
+_INITIALISATIONS: Final = (None, True, False, "gaussian", "eva")
 
 Floats = NDArray[np.float32]
 
@@ -53,15 +52,20 @@ def read_peft_adapter(folder: Path, config: ModelConfig) -> LoraFile:
 
     Parameters
     ----------
-    folder : as `save_pretrained` writes it.
-    config : of the model it is for.
+    folder : Path
+        A folder that PEFT's `save_pretrained` wrote.
+    config : ModelConfig
+        The model that the adapter is loaded for.
 
     Raises
     ------
-    ModelFileError : a file is missing, or cannot be read.
-    FormatError : one is broken, or not for this model.
-    UnsupportedError : something else than pairs of matrices, or a family whose names
-        are not known.
+    ModelFileError
+        A file is missing, or cannot be read.
+    FormatError
+        A file is broken, or the adapter does not fit the model.
+    UnsupportedError
+        The adapter has more than pairs of matrices, or the model's family has no known
+        Hugging Face names.
     """
     settings = read_json(folder / CONFIG)
     _check_kind(settings)
@@ -85,7 +89,7 @@ def read_peft_adapter(folder: Path, config: ModelConfig) -> LoraFile:
 
 
 def _check_kind(settings: JsonObject) -> None:
-    """Refuse what does more, or something else, than adding `b @ a`."""
+    """Check that the adapter adds `scale * b @ a` to matrices and nothing else."""
     kind = settings.text("peft_type")
     if kind != "LORA":
         settings.refuse("peft_type", "LORA", kind)
@@ -94,10 +98,10 @@ def _check_kind(settings: JsonObject) -> None:
             settings.refuse(key, "false", "true")
     if settings.text("bias", "none") != "none":
         settings.refuse("bias", "none", settings.get("bias"))
-    beginning = settings.get("init_lora_weights")
-    if isinstance(beginning, dict | list) or beginning not in _BEGINNINGS:
-        wanted = "a beginning that leaves the weights as they are"
-        settings.refuse("init_lora_weights", wanted, beginning)
+    initial = settings.get("init_lora_weights")
+    if isinstance(initial, dict | list) or initial not in _INITIALISATIONS:
+        wanted = "an initialisation that leaves the model's weights unchanged"
+        settings.refuse("init_lora_weights", wanted, initial)
 
 
 def _family(folder: Path, config: ModelConfig) -> Family:
@@ -110,7 +114,7 @@ def _family(folder: Path, config: ModelConfig) -> Family:
 
 
 def _is_frozen(path: Path, info: TensorInfo, config: ModelConfig) -> bool:
-    """Whether a tensor is no part of the adapter, but a copy of the model's."""
+    """Whether a tensor is a copy of the model's own, not part of the adapter."""
     if not _FROZEN.fullmatch(info.name):
         return False
     shape = (config.n_vocab, config.n_embd)
@@ -122,7 +126,7 @@ def _is_frozen(path: Path, info: TensorInfo, config: ModelConfig) -> bool:
 def _by_module(
     path: Path, tensors: Mapping[str, Tensor]
 ) -> dict[str, tuple[Floats, Floats]]:
-    """Find A and B of each module, embeddings' as GGUF files have them."""
+    """Return A and B of each module; an embedding's are transposed as in GGUF."""
     found: dict[str, dict[str, Floats]] = {}
     for name, tensor in tensors.items():
         match = _NAME.fullmatch(name)
@@ -145,7 +149,7 @@ def _by_module(
 
 
 def _gguf_name(path: Path, module: str, family: Family) -> str:
-    in_layer = _IN_LAYER.fullmatch(module)
+    in_layer = IN_LAYER.fullmatch(module)
     known = family.layer if in_layer else OUTSIDE
     part = known.get(in_layer[2] if in_layer else module)
     if part is None or part.endswith("norm"):
@@ -157,24 +161,29 @@ def _gguf_name(path: Path, module: str, family: Family) -> str:
 def _pair(
     path: Path, name: str, a: Floats, b: Floats, family: Family, config: ModelConfig
 ) -> Pair:
-    """Put the rows of queries' and keys' B into GGUF's order; the scale comes later."""
-    heads = {"attn_q": config.n_head, "attn_k": config.n_head_kv}
+    """Reorder the rows of B as GGUF orders those of queries and keys; scale is 1."""
     part = name.split(".")[-2]
-    if family.is_interleaved and part in heads and name != EMBEDDING:
-        n_rows = heads[part] * config.head_dim
+    if family.is_interleaved and part in ("attn_q", "attn_k"):
+        layer = int(name.split(".")[1])
+        if layer >= config.n_layer:
+            wanted = f"a layer below {config.n_layer}"
+            raise FormatError(path, f"tensor {name}.lora_b", wanted, layer)
+        mixer = config.layers[layer].mixer
+        n_head = mixer.n_head if part == "attn_q" else mixer.n_head_kv
+        n_rows = n_head * mixer.head_dim
         if b.ndim != 2 or b.shape[0] != n_rows:
-            wanted = f"{n_rows} rows, as the model's matrix"
+            wanted = f"{n_rows} rows, like the model's matrix"
             raise FormatError(path, f"tensor {name}.lora_b: shape", wanted, b.shape)
-        b = interleaved(b, n_head=heads[part])
+        b = interleaved(b, n_head=n_head)
     return Pair(a, b, 1.0)
 
 
 def _scale(settings: JsonObject, module: str, rank: int) -> float:
-    """Give what a module's product is multiplied by."""
+    """Return the factor of a module's product."""
     alpha = settings.real("lora_alpha", 0.0, _MAX_ALPHA)
     patterns = settings.child("alpha_pattern")
     for key in patterns.values if patterns else ():
-        # PEFT takes keys for regular expressions; names are what they mostly are
+        # PEFT reads keys as regular expressions, but most are plain names
         if not re.fullmatch(r"[\w.]+", key):
             settings.refuse("alpha_pattern", "names of modules", key)
         if patterns and (module == key or module.endswith(f".{key}")):

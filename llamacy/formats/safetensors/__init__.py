@@ -1,1 +1,1 @@
-"""Safetensors files, and folders of them as Hugging Face has them."""
+"""Safetensors files, and Hugging Face's folders of them."""

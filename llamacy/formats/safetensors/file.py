@@ -1,8 +1,8 @@
-"""Safetensors files: where in a file its tensors lie.
+"""The header of a safetensors file: its tensors' names, types and places.
 
-A file is a length, a JSON object of that length, and the tensors' bytes: all of them,
-without a hole between two or a byte after the last. Source: the format's description
-in the README of the safetensors library. Every number is checked before it is used.
+A file is a length, a JSON object of that length, and the tensors' bytes, without gaps
+or trailing bytes. Source: the format's description in the README of the safetensors
+library. Every number is checked before it is used.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ MAX_DIMS: Final = 8
 MAX_SIZE: Final = 1 << 40  # of one dimension
 
 DTYPES: Final = {"F32": GGMLType.F32, "F16": GGMLType.F16, "BF16": GGMLType.BF16}
-"""The types of tensors that are read."""
+"""The types of tensors that hold weights."""
 
 BYTES: Final = "U8"
-"""The type of tensors that are read where it is known what their bytes say."""
+"""The type of tensors of raw bytes, read only where their encoding is known."""
 
 _LENGTH_BYTES: Final = 8
 _METADATA: Final = "__metadata__"
 
 
 class Stored(NamedTuple):
-    """Where in the file a tensor lies, and what it is, or None if it is `BYTES`.
+    """A tensor's description and its place in the file.
 
-    The rest is that of :class:`~llamacy.formats.gguf.header.TensorInfo`.
+    The attributes are those of `llamacy.formats.gguf.header.TensorInfo`, but `type` is
+    None for `BYTES`.
     """
 
     name: str
@@ -46,23 +47,26 @@ class Stored(NamedTuple):
 
     @property
     def info(self) -> TensorInfo | None:
-        """The same of weights; None of bytes."""
+        """The tensor as a `TensorInfo`; None for raw bytes."""
         if self.type is None:
             return None
         return TensorInfo(self.name, self.type, self.shape, self.offset, self.n_bytes)
 
 
 def read_header(file: MappedFile) -> list[TensorInfo]:
-    """Read and check what stands before the tensors.
+    """Read and check the header of a file that has weights only.
 
     Returns
     -------
-    The tensors in the order of their bytes.
+    list of TensorInfo
+        The tensors, in the order of their bytes.
 
     Raises
     ------
-    FormatError : the file is not of this format, or is broken.
-    UnsupportedError : a tensor's type is none of `DTYPES`.
+    FormatError
+        The file is not safetensors, or it is broken.
+    UnsupportedError
+        A tensor's type is not in `DTYPES`.
     """
     tensors = []
     for stored in read_stored(file):
@@ -73,7 +77,7 @@ def read_header(file: MappedFile) -> list[TensorInfo]:
 
 
 def read_stored(file: MappedFile) -> list[Stored]:
-    """Do the same for a file that may have `BYTES`."""
+    """Read and check the header of a file that may also have `BYTES`."""
     start = _header_end(file)
     text = file.data[_LENGTH_BYTES:start]
     header = parse_json(text, file.path, "header", most=MAX_ITEMS)
@@ -87,7 +91,7 @@ def read_stored(file: MappedFile) -> list[Stored]:
 
 
 def _header_end(file: MappedFile) -> int:
-    """Find where the tensors begin, in bytes from the file's start."""
+    """Return the offset of the first tensor, in bytes."""
     head = file.data[:64]
     length = int.from_bytes(head[:_LENGTH_BYTES], "little")
     if head[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
@@ -102,7 +106,7 @@ def _header_end(file: MappedFile) -> int:
 
 
 def _check_metadata(file: MappedFile, metadata: Any) -> None:
-    """Texts by name, of which nothing here depends."""
+    """Check that the metadata, which are not used, are strings by name."""
     is_sound = isinstance(metadata, dict) and all(
         isinstance(value, str) for value in metadata.values()
     )
@@ -159,7 +163,7 @@ def _are_whole(values: Any) -> bool:
 
 
 def _check_places(file: MappedFile, start: int, tensors: list[Stored]) -> None:
-    """Each byte must be one tensor's; `tensors` are in the order of their offsets."""
+    """Check that each byte belongs to one tensor; `tensors` are sorted by offset."""
     at = start
     for info in tensors:
         if info.offset != at:

@@ -1,7 +1,7 @@
-"""The safetensors files of a folder: one, or several that an index lists.
+"""The safetensors files of a folder: a single one, or several listed by an index.
 
-`model.safetensors` holds a whole model; otherwise `model.safetensors.index.json` says
-in which file beside it each tensor is.
+`model.safetensors` holds a whole model. Without it, `model.safetensors.index.json` maps
+each tensor to a file of the folder.
 """
 
 from __future__ import annotations
@@ -28,11 +28,16 @@ MAX_FILES: Final = 1 << 10
 
 
 class ByteTensor:
-    """Bytes that stand for something else than weights, one by one.
+    """A tensor of raw bytes, which encode weights in a format of their own.
 
     Attributes
     ----------
-    name, shape, n_bytes : as :class:`~llamacy.formats.gguf.file.Tensor` has them.
+    name : str
+        Name in the file.
+    shape : tuple of int
+        Sizes, slowest first.
+    n_bytes : int
+        Number of bytes.
     """
 
     def __init__(self, file: MappedFile, stored: Stored) -> None:
@@ -44,27 +49,31 @@ class ByteTensor:
 
     @property
     def data(self) -> NDArray[np.uint8]:
-        """All of them: uint8, of `shape`, read-only, not copied.
+        """The bytes: uint8, of `shape`, read-only, not copied.
 
         Raises
         ------
-        ClosedError : the file was closed.
+        ClosedError
+            The file was closed.
         """
         return self._file.view(self._offset, self.n_bytes).reshape(self.shape)
 
     def release(self) -> None:
-        """Take their pages out of memory; they are read again when needed."""
+        """Drop its pages from memory; the next access reads them again."""
         self._file.release(self._offset, self.n_bytes)
 
 
 class SafetensorsFolder:
-    """The open files of a folder; made by :func:`open_safetensors`.
+    """The open files of a folder, as `open_safetensors` returns them.
 
     Attributes
     ----------
-    paths : the files.
-    tensors : by name, file after file, in the order of their bytes.
-    bytes : tensors of bytes, likewise.
+    paths : tuple of Path
+        The files.
+    tensors : Mapping of str to Tensor
+        Tensors of weights by name, file after file, in the order of their bytes.
+    bytes : Mapping of str to ByteTensor
+        Tensors of raw bytes, likewise.
     """
 
     def __init__(
@@ -89,9 +98,12 @@ def open_safetensors(folder: Path) -> SafetensorsFolder:
 
     Raises
     ------
-    ModelFileError : one is missing, or cannot be read.
-    FormatError : one is broken, or they are not what the index says.
-    UnsupportedError : a tensor is of a type not read here.
+    ModelFileError
+        A file is missing, or cannot be read.
+    FormatError
+        A file is broken, or its tensors are not those that the index lists.
+    UnsupportedError
+        A tensor's type is not supported.
     """
     if os.path.lexists(folder / SINGLE):
         places = None
@@ -131,18 +143,20 @@ def open_safetensors(folder: Path) -> SafetensorsFolder:
 
 
 def read_index(path: Path) -> dict[str, str]:
-    """Read which file each tensor is in.
+    """Return the file name of each tensor, by the tensor's name.
 
     Raises
     ------
-    ModelFileError : the index cannot be read.
-    FormatError : it is broken, or names what is no file of its folder.
+    ModelFileError
+        The index cannot be read.
+    FormatError
+        The index is broken, or names a file outside its folder.
     """
     places = read_json(path).child("weight_map")
     if places is None or not places.values:
         raise FormatError(path, "weight_map", "the names of tensors", "none")
     for name, file in places.values.items():
-        # Nothing that leads out of the folder, in the syntax of any system.
+        # reject separators of all systems: a name must not lead out of the folder
         is_plain = isinstance(file, str) and not set(file) & set('/\\:\0"')
         if not is_plain or not file.endswith(".safetensors"):
             wanted = "the name of a safetensors file in the folder"
@@ -154,7 +168,7 @@ def read_index(path: Path) -> dict[str, str]:
 
 
 def _check_there(folder: Path, names: list[str]) -> None:
-    """Look for all before any is opened: the answer comes at once, and names them."""
+    """Check for all files before opening any, so that the error can list them."""
     missing = [name for name in names if not os.path.exists(folder / name)]
     if missing:
         which = ", ".join(missing[:4]) + (", …" if len(missing) > 4 else "")

@@ -1,8 +1,8 @@
-"""Quantisation: float32 weights to blocks, what `ggml.dequantize` undoes.
+"""Quantisation: float32 weights to blocks, the inverse of `ggml.types.dequantize`.
 
-`floats` and `blocks_of_32` have one right answer, ggml's. `super_blocks`, the K types,
-search for a good one: `scales` finds it with the help of `fitting`. `packing` puts
-small integers into bytes. Here whole tensors are cut into chunks of blocks.
+`floats` and `blocks_of_32` are bit-identical to ggml. `super_blocks`, for the K types,
+uses scales that `scales` searches for with the help of `fitting`. `packing` packs small
+integers into bytes. This module splits tensors into chunks of blocks.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from llamacy.ggml.types import GGMLType
 
 __all__ = ["QUANTIZERS", "quantize"]
 
-_CHUNK = 1 << 15  # weights quantised at a time: temporaries stay in the cache
-# The largest float16 times 32 * 128, the most that Q6_K multiplies it with; below it
-# no sum of squares overflows.
+_CHUNK = 1 << 15  # weights quantised at a time; temporaries stay in the cache
+# The largest magnitude that any type can represent: the largest float16 times 32 * 128,
+# Q6_K's largest codes. No sum of squares below it overflows.
 _LARGEST = 2.0**28
 
-# A function for each type that can be written:
+# The function for each type that can be written:
 # float32, (n_blocks, block_size) -> uint8, (n_blocks, type_size).
 QUANTIZERS: Final[
     dict[GGMLType, Callable[[NDArray[np.float32]], NDArray[np.uint8]]]
@@ -46,24 +46,28 @@ QUANTIZERS: Final[
 
 
 def quantize(weights: NDArray[np.float32], ggml_type: GGMLType) -> NDArray[np.uint8]:
-    """Turn float32 into blocks, as near to it as the type can come.
+    """Quantise float32 weights to blocks.
 
-    For F16, BF16 and the types with blocks of 32 the bytes are those of ggml's own
-    quantisation; for the K types the scales are found by a search of llamacy's own.
+    For F16, BF16 and the types with blocks of 32 the result is bit-identical to ggml's.
+    For the K types llamacy has its own search for scales.
 
     Parameters
     ----------
-    weights : float32, (…, n_in); a row, the last size, is a whole number of blocks.
-    ggml_type : what to make; one of `QUANTIZERS`.
+    weights : float32, (…, n_in)
+        Weights; `n_in` is a multiple of the block size.
+    ggml_type : GGMLType
+        Type of the blocks, one of `QUANTIZERS`.
 
     Returns
     -------
-    uint8, (n_bytes,): whole blocks, row after row; a fresh array.
+    uint8, (n_bytes,)
+        Whole blocks, row after row; a fresh array.
 
     Raises
     ------
-    ArgumentError : a type that cannot be written, rows that are not whole blocks,
-        weights that are no numbers, or too large for the type's scales.
+    ArgumentError
+        The type cannot be written, rows are not whole blocks, or a weight is NaN,
+        infinite or too large for the type's scales.
 
     Examples
     --------
@@ -71,23 +75,23 @@ def quantize(weights: NDArray[np.float32], ggml_type: GGMLType) -> NDArray[np.ui
     68
     """
     _check(weights, ggml_type)
-    make, block_size = QUANTIZERS[ggml_type], ggml_type.block_size
+    to_blocks, block_size = QUANTIZERS[ggml_type], ggml_type.block_size
     blocks = np.ascontiguousarray(weights).reshape(-1, block_size)
     result = np.empty((len(blocks), ggml_type.type_size), np.uint8)
     step = _CHUNK // block_size
     try:
-        # What underflows or divides by zero is looked for, and is no warning.
+        # the quantisers check for overflow, underflow and division by zero themselves
         with np.errstate(all="ignore"):
             for first in range(0, len(blocks), step):
                 chunk = blocks[first : first + step]
-                result[first : first + step] = make(chunk)
+                result[first : first + step] = to_blocks(chunk)
     except OverflowError:
         raise _too_large(weights, ggml_type) from None
     return result.reshape(-1)
 
 
 def _check(weights: NDArray[np.float32], ggml_type: GGMLType) -> None:
-    """Refuse what cannot become blocks."""
+    """Raise ArgumentError unless the weights can become blocks of that type."""
     if ggml_type not in QUANTIZERS:
         known = ", ".join(each.name for each in QUANTIZERS)
         raise ArgumentError(f"ggml_type: wanted one of {known}, found {ggml_type.name}")
@@ -110,7 +114,7 @@ def _check(weights: NDArray[np.float32], ggml_type: GGMLType) -> None:
 
 
 def _magnitude(weights: NDArray[np.float32]) -> float:
-    """Take the largest; NaN or infinity if one is."""
+    """Return the largest magnitude; NaN or infinity if a weight is."""
     if weights.size == 0:
         return 0.0
     return float(np.maximum(weights.max(), -weights.min()))

@@ -1,9 +1,10 @@
-"""How float32 weights become the blocks of 32 of ggml's older types.
+"""Quantises to the blocks of 32 weights of ggml's older types.
 
-The scale follows from the largest weight, or from the two ends; nothing is searched.
-So these functions have one right answer, ggml's, to the bit: it divides by the scale
-before that is rounded to float16, and rounds halves up (Q8_0: away from zero).
-Each takes float32, (n_blocks, 32), and returns uint8, (n_blocks, type_size).
+The scale follows from the largest magnitude, or from the least and greatest weight,
+without a search. The results are bit-identical to ggml's: weights are divided by the
+scale before the scale is rounded to float16, and halves are rounded up (in Q8_0, away
+from zero). Each function takes float32, (n_blocks, 32), and returns uint8, (n_blocks,
+type_size).
 """
 
 from __future__ import annotations
@@ -14,46 +15,46 @@ from llamacy.ggml.quantization.packing import Bytes, Floats, float16_bytes, pack
 
 
 def q8_0(blocks: Floats) -> Bytes:
-    """Divide by d, a 127th of the largest magnitude."""
+    """Divide by d, the largest magnitude / 127."""
     d = np.abs(blocks).max(axis=1) / np.float32(127)
     scaled = blocks * _inverse(d)[:, None]
     whole = np.trunc(scaled)
-    codes = whole + np.trunc(2 * (scaled - whole))  # exact, where adding 0.5 is not
+    codes = whole + np.trunc(2 * (scaled - whole))  # exact, unlike adding 0.5
     return np.hstack([float16_bytes(d), codes.astype(np.int8).view(np.uint8)])
 
 
 def q4_0(blocks: Floats) -> Bytes:
-    """Divide by d, which takes the weight farthest from zero to -8."""
+    """Divide by d, which maps the weight farthest from zero to -8."""
     d, codes = _from_farthest(blocks, 8)
     return np.hstack([float16_bytes(d), pack(codes, 4, 16)])
 
 
 def q5_0(blocks: Floats) -> Bytes:
-    """Divide by d, which takes the weight farthest from zero to -16."""
+    """Divide by d, which maps the weight farthest from zero to -16."""
     d, codes = _from_farthest(blocks, 16)
     return np.hstack([float16_bytes(d), _five_bits(codes)])
 
 
 def q4_1(blocks: Floats) -> Bytes:
-    """Divide the distance from the least weight by d, a 15th of the largest one."""
+    """Divide the distance from the least weight by d, the largest distance / 15."""
     d, low, codes = _between_ends(blocks, 15)
     return np.hstack([float16_bytes(d), float16_bytes(low), pack(codes, 4, 16)])
 
 
 def q5_1(blocks: Floats) -> Bytes:
-    """Divide the distance from the least weight by d, a 31st of the largest one."""
+    """Divide the distance from the least weight by d, the largest distance / 31."""
     d, low, codes = _between_ends(blocks, 31)
     return np.hstack([float16_bytes(d), float16_bytes(low), _five_bits(codes)])
 
 
 def _inverse(d: Floats) -> Floats:
-    """Take 1 / d, and 0 where there is none: of 0, and of what is next to it."""
+    """Return 1 / d, or 0 where d is so small that 1 / d is infinite."""
     inverse = np.divide(np.float32(1), d)
     return np.where(np.isfinite(inverse), inverse, np.float32(0))
 
 
 def _from_farthest(blocks: Floats, half: int) -> tuple[Floats, Bytes]:
-    """Codes 0 to 2 * half - 1, of which `half` means zero, and d : (n_blocks,)."""
+    """Return d, (n_blocks,), and codes 0 to 2 * half - 1, where `half` means zero."""
     farthest = np.abs(blocks).argmax(axis=1)
     d = blocks[np.arange(len(blocks)), farthest] / np.float32(-half)
     codes = np.trunc(blocks * _inverse(d)[:, None] + np.float32(half + 0.5))
@@ -61,7 +62,7 @@ def _from_farthest(blocks: Floats, half: int) -> tuple[Floats, Bytes]:
 
 
 def _between_ends(blocks: Floats, n_steps: int) -> tuple[Floats, Floats, Bytes]:
-    """Codes 0 to `n_steps`, d and the least weight : (n_blocks,)."""
+    """Return d and the least weight, both (n_blocks,), and codes 0 to `n_steps`."""
     low = blocks.min(axis=1)
     d = (blocks.max(axis=1) - low) / np.float32(n_steps)
     scaled = (blocks - low[:, None]) * _inverse(d)[:, None]

@@ -1,14 +1,15 @@
-"""Least squares for groups of weights that share a scale.
+"""Weighted least squares for groups of weights that share a scale.
 
-Arrays have groups last, so that a sum over each group adds whole rows:
+Groups are the last axes of all arrays, so that a sum over each group adds whole rows:
 
-    x, q, w            : float32, (group_size, …): weights, their codes, and how
-                         much each of them counts
+    x, q, w            : float32, (group_size, …): weights, their codes, and the
+                         importance of each weight
     scale, low, error  : float32, (…)
 
-A fit makes `error`, the sum of w * (decoded - x) ** 2 over a group, small. The best
-codes are known once the scale is, and the best scale once the codes are, by linear
-regression, but not both at once: several scales are tried, and the best one refined.
+A fit minimises `error`, the sum of w * (decoded - x) ** 2 over a group. Given the
+scale, rounding finds the best codes; given the codes, linear regression finds the best
+scale. Finding both at once has no closed form: several scales are tried, and the best
+one is refined.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ import numpy as np
 from llamacy.ggml.quantization.packing import Floats
 
 _N_REFITS = 1  # of the best fit found; more change next to nothing
-# Codes vary so little, by their variance over their mean square, only by rounding.
+# Codes whose variance is this small, relative to their mean square, are all equal: the
+# rest is rounding.
 _FLAT = np.float32(1e-5)
 
 
 class Fit(NamedTuple):
-    """Weights decoded as scale * q - low, and how far off they are."""
+    """The scale and low of weights decoded as scale * q - low, and the error."""
 
     scale: Floats
     low: Floats
@@ -40,33 +42,44 @@ def total(values: Floats) -> Floats:
 
 
 def ratio(over: Floats | np.float32, under: Floats) -> Floats:
-    """Divide where that gives a number; 0 elsewhere."""
+    """Return over / under, or 0 where that is not finite."""
     result = over / under
     return np.where(np.isfinite(result), result, np.float32(0))
 
 
 def farthest(values: Floats) -> Floats:
-    """Of each group, the value farthest from zero."""
+    """Return the value farthest from zero of each group."""
     index = np.abs(values).argmax(axis=0)
     found: Floats = np.take_along_axis(values, index[None], axis=0)[0]
     return found
 
 
 def codes(x: Floats, scale: Floats, low: Floats, ends: tuple[int, int]) -> Floats:
-    """Find the whole numbers within `ends` that decode to nearest `x`."""
+    """Return the integers within `ends` that decode closest to `x`."""
     q = (x + low) * ratio(np.float32(1), scale)
     np.rint(q, out=q)
     return np.clip(q, *ends, out=q)
 
 
 def fit_scale(x: Floats, w: Floats, ends: tuple[int, int], steps: Floats) -> Fit:
-    """Fit scale * q to `x`.
+    """Fit scale * q to `x`; the scale may be negative.
 
     Parameters
     ----------
-    ends : least and greatest code; the scale may be negative.
-    steps : the scales tried take the weight farthest from zero to `ends[0]` less each
-        of these.
+    x : float32, (group_size, …)
+        Weights.
+    w : float32, (group_size, …)
+        Importance of each weight.
+    ends : tuple of int
+        Least and greatest code.
+    steps : float32, (n,)
+        One scale is tried for each step: it maps the weight farthest from zero to
+        `ends[0] - step`.
+
+    Returns
+    -------
+    Fit
+        The best fit; `low` is 0.
     """
     wx = w * x
     power, zero = total(wx * x), np.zeros(x.shape[1:], np.float32)
@@ -85,12 +98,24 @@ def fit_scale(x: Floats, w: Floats, ends: tuple[int, int], steps: Floats) -> Fit
 
 
 def fit_scale_and_low(x: Floats, w: Floats, n_steps: int, steps: Floats) -> Fit:
-    """Fit scale * q - low to `x`, with q of 0 to `n_steps` and no negative low.
+    """Fit scale * q - low to `x`, with 0 <= q <= n_steps and low >= 0.
 
     Parameters
     ----------
-    steps : the scales tried divide the range of the weights by `n_steps` and each of
-        these.
+    x : float32, (group_size, …)
+        Weights.
+    w : float32, (group_size, …)
+        Importance of each weight.
+    n_steps : int
+        Greatest code.
+    steps : float32, (n,)
+        One scale is tried for each step: the range of the weights divided by
+        `n_steps + step`.
+
+    Returns
+    -------
+    Fit
+        The best fit.
     """
     ends = (0, n_steps)
     least = -np.minimum(x.min(axis=0), np.float32(0))
@@ -113,24 +138,36 @@ def _regression(
 ) -> Fit:
     """Fit scale * q - low to `x` for given codes.
 
-    wx : w * x.
-    power, summed, size : totals of w * x * x, of w * x and of w.
-
     The derivatives of the error are zero where
 
         scale * square - low * count = product
         scale * count  - low * size  = summed
+
+    Parameters
+    ----------
+    q : float32, (group_size, …)
+        Codes.
+    w : float32, (group_size, …)
+        Importance of each weight.
+    wx : float32, (group_size, …)
+        w * x.
+    power : float32, (…)
+        Sum of w * x * x.
+    summed : float32, (…)
+        Sum of w * x.
+    size : float32, (…)
+        Sum of w.
     """
     wq = w * q
     product, count, square = total(q * wx), total(wq), total(wq * q)
     determinant = size * square - count * count
     scale = ratio(size * product - count * summed, determinant)
     low = ratio(count * product - square * summed, determinant)
-    # one code for all: both equations say the same
+    # all codes equal: both equations are the same
     flat = determinant <= _FLAT * size * square
     low = np.where(flat, -ratio(summed, size), low)
     scale = np.where(flat, np.float32(0), scale)
-    # zero is the nearest low there is
+    # low must not be negative: zero is the closest
     scale = np.where(low < 0, ratio(product, square), scale)
     low = np.maximum(low, np.float32(0))
     error = (
@@ -149,6 +186,6 @@ def _best(fits: Iterable[Fit]) -> Fit:
 
 
 def _better(one: Fit, other: Fit) -> Fit:
-    """Take the nearer fit of each group."""
+    """Return the better of two fits for each group."""
     closer = other.error < one.error
     return Fit(*(np.where(closer, b, a) for a, b in zip(one, other, strict=True)))

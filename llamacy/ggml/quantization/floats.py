@@ -1,4 +1,4 @@
-"""Float32 weights as float32, float16 and bfloat16: blocks of one weight.
+"""Rounds to float32, float16 and bfloat16, whose blocks are single weights.
 
 Each takes float32, (n_blocks, 1), and returns uint8, (n_blocks, type_size).
 """
@@ -11,7 +11,7 @@ from llamacy.ggml.quantization.packing import Bytes, Floats, float16_bytes
 
 
 def f32(blocks: Floats) -> Bytes:
-    """Take float32 as it is."""
+    """Return float32 unchanged."""
     return blocks.astype("<f4", copy=False).view(np.uint8)
 
 
@@ -21,14 +21,15 @@ def f16(blocks: Floats) -> Bytes:
 
 
 def bf16(blocks: Floats) -> Bytes:
-    """Round to the upper half of a float32, halves to even.
+    """Round to bfloat16, the upper half of a float32, halves to even.
 
     Raises
     ------
-    OverflowError : one would be rounded to infinity.
+    OverflowError
+        A weight would be rounded to infinity.
     """
     bits = blocks.view(np.uint32)
-    # Just under a half is added, or a half where the last bit that stays is 1.
+    # Add just under a half; where the last remaining bit is 1, exactly a half.
     odd = (bits >> np.uint32(16)) & np.uint32(1)
     rounded = (bits + (np.uint32(0x7FFF) + odd)) >> np.uint32(16)
     if (rounded & np.uint32(0x7FFF)).max(initial=0) >= 0x7F80:

@@ -1,6 +1,6 @@
-"""Small integers and scales to bytes: what `blocks.py` unpacks, the other way round.
+"""Packs small integers and scales into bytes, the inverse of `ggml.blocks`.
 
-Everything has blocks first: (n_blocks, …). Source: the block structures of ggml's
+The first axis of every array is that of blocks. Source: the block structures of ggml's
 `ggml-common.h`.
 """
 
@@ -14,11 +14,24 @@ Floats = NDArray[np.float32]
 
 
 def pack(fields: Bytes, n_bits: int, run: int) -> Bytes:
-    """Join fields of `n_bits` bits, 8 / n_bits to a byte.
+    """Pack fields of `n_bits` bits, 8 / n_bits per byte; the inverse of `unpack`.
 
-    Each run of `run` bytes takes 8 / n_bits runs of as many fields: the first one
-    into the lowest bits of all the bytes, the next ones above. fields : (n_blocks, n);
-    returns uint8, (n_blocks, n * n_bits / 8).
+    Each run of `run` bytes takes 8 / n_bits runs of `run` fields: the first one into
+    the lowest bits of all the bytes, the next ones above.
+
+    Parameters
+    ----------
+    fields : uint8, (n_blocks, n)
+        Fields, one per byte.
+    n_bits : int
+        1, 2 or 4.
+    run : int
+        Bytes in a run.
+
+    Returns
+    -------
+    uint8, (n_blocks, n * n_bits / 8)
+        Packed fields.
     """
     shifts = np.arange(0, 8, n_bits, dtype=np.uint8)
     runs = fields.reshape(len(fields), -1, len(shifts), run) << shifts[:, None]
@@ -27,11 +40,12 @@ def pack(fields: Bytes, n_bits: int, run: int) -> Bytes:
 
 
 def float16_bytes(values: Floats) -> Bytes:
-    """Write one float16 a block: (n_blocks,) to uint8, (n_blocks, 2).
+    """Round one number per block to float16: (n_blocks,) to uint8, (n_blocks, 2).
 
     Raises
     ------
-    OverflowError : one is beyond float16.
+    OverflowError
+        A number is beyond the range of float16.
     """
     halves = values.astype("<f2")
     if not np.isfinite(halves).all():
@@ -42,9 +56,21 @@ def float16_bytes(values: Floats) -> Bytes:
 def pack_scales_and_mins(scales: Bytes, mins: Bytes) -> Bytes:
     """Pack eight scales and eight minima of 6 bits into the 12 bytes of Q4_K and Q5_K.
 
-    scales, mins : uint8, (n_blocks, 8). The first four of each keep their six bits
-    together; of the others, the lower four bits share bytes 8-11 and the upper two
-    stand above the first four.
+    The first four of each take the lower six bits of bytes 0-7. The others are split:
+    their lower four bits go into bytes 8-11, their upper two bits into the upper bits
+    of bytes 0-7.
+
+    Parameters
+    ----------
+    scales : uint8, (n_blocks, 8)
+        Scales, 0 to 63.
+    mins : uint8, (n_blocks, 8)
+        Minima, 0 to 63.
+
+    Returns
+    -------
+    uint8, (n_blocks, 12)
+        Packed scales and minima.
     """
     four, six = np.uint8(4), np.uint8(6)
     last_scales, last_mins = scales[:, 4:], mins[:, 4:]

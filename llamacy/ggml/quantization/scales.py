@@ -1,22 +1,23 @@
-"""The scales, minima and codes of the K types' blocks.
+"""Finds the scales, minima and codes of the K types' blocks.
 
-Each group of weights is fitted on its own first. Then its scale (and minimum) become
-whole multiples of a float16 that the block's groups share: by rounding, then by
-trying the neighbours, and refitting the float16 to what was chosen.
+First, each group of weights is fitted on its own. Then its scale (and minimum) becomes
+an integer multiple of a float16 unit that the groups of a block share: it is rounded,
+its neighbours are tried, and the unit is refitted to the multiples chosen.
 
-What is made small is the sum of w * (decoded - x) ** 2. Ideally w were the mean square
-of the activation that a weight is multiplied with. That is not known here, but training
-makes weights large where it matters: large ones count more, by their squares where
-codes are around zero, by their magnitudes where there are minima, and something is
-added so that small ones are not neglected. The plain sum of squares gives models whose
-predictions are farther from the original's.
+The search minimises the sum of w * (decoded - x) ** 2. Ideally, w would be the mean
+square of the activation that a weight is multiplied by. That is unknown here, but
+training makes weights large where they matter. So w grows with the weight: with its
+square for codes around zero, with its magnitude for types with minima, plus a constant
+so that small weights are not neglected. With w = 1, the predictions of the quantised
+models are farther from the original's.
 
-Arrays have the weights of a group first and blocks last, and short names:
+The axes of arrays are those of a group's weights, groups and blocks:
 
-    x, q, w : float32, (group_size, n_groups, n_blocks): weights, their codes, and how
-              much each of them counts
-    s, m    : float32, (n_groups, n_blocks): whole numbers, for scales and minima
-    d, dmin : float32, (n_blocks,): what those are multiples of; a float16 holds it
+    x, q, w : float32, (group_size, n_groups, n_blocks): weights, their codes, and the
+              importance of each weight
+    s, m    : float32, (n_groups, n_blocks): integers, the groups' scales and minima as
+              multiples of d and dmin
+    d, dmin : float32, (n_blocks,): the units, representable as float16
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ from llamacy.ggml.quantization.fitting import (
 )
 from llamacy.ggml.quantization.packing import Floats
 
-# Tried at first: mostly scales that clip the farthest weights. More steps, or more
+# The scales tried first, most of which clip the farthest weights. More steps, or more
 # rounds of neighbours and refitting, lower the error by less than half a percent.
 _STEPS = np.linspace(-1.5, 1, 11, dtype=np.float32)
 _N_ROUNDS = 2
-# Of a block's mean square, which every weight in it counts. Chosen of 0, 0.25, 0.5 and
-# 1 by the Kullback-Leibler divergence of small trained models in Q3_K and Q6_K files,
+# The share of a block's mean square that is added to w. Chosen from 0, 0.25, 0.5 and 1
+# by the Kullback-Leibler divergence of small trained models in Q3_K and Q6_K files,
 # which it changes by a few percent.
 _SHARE = np.float32(0.25)
 _ZERO = np.zeros(1, np.float32)
@@ -47,11 +48,25 @@ _ZERO = np.zeros(1, np.float32)
 def around_zero(
     x: Floats, ends: tuple[int, int], s_ends: tuple[int, int]
 ) -> tuple[Floats, Floats, Floats]:
-    """Find d, s and q such that d * s * q is near `x`.
+    """Find d, s and q such that d * s * q is close to `x`.
 
     Parameters
     ----------
-    ends, s_ends : least and greatest q and s.
+    x : float32, (group_size, n_groups, n_blocks)
+        Weights.
+    ends : tuple of int
+        Least and greatest q.
+    s_ends : tuple of int
+        Least and greatest s.
+
+    Returns
+    -------
+    d : float32, (n_blocks,)
+        Units of the scales.
+    s : float32, (n_groups, n_blocks)
+        Scales in units of d.
+    q : float32, (group_size, n_groups, n_blocks)
+        Codes.
     """
     w = _squares(x)
     scale = fit_scale(x, w, ends, _STEPS).scale
@@ -70,11 +85,25 @@ def around_zero(
 def with_minima(
     x: Floats, n_steps: int, s_end: int
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Find d, dmin, s, m and q such that d * s * q - dmin * m is near `x`.
+    """Find d, dmin, s, m and q such that d * s * q - dmin * m is close to `x`.
 
     Parameters
     ----------
-    n_steps, s_end : greatest q, and greatest s and m; the least are 0.
+    x : float32, (group_size, n_groups, n_blocks)
+        Weights.
+    n_steps : int
+        Greatest q; the least is 0.
+    s_end : int
+        Greatest s and m; the least is 0.
+
+    Returns
+    -------
+    d, dmin : float32, (n_blocks,)
+        Units of the scales and minima.
+    s, m : float32, (n_groups, n_blocks)
+        Scales and minima in those units.
+    q : float32, (group_size, n_groups, n_blocks)
+        Codes.
     """
     w = np.abs(x) + np.sqrt(total(x * x) / np.float32(len(x)))
     fit = fit_scale_and_low(x, w, n_steps, _STEPS)
@@ -89,24 +118,24 @@ def with_minima(
 
 
 def _squares(x: Floats) -> Floats:
-    """Square each weight, and add a share of the mean over its block."""
+    """Return each weight's square plus a share of the mean square of its block."""
     square = x * x
-    # in float64: which order NumPy adds in depends on how many blocks there are
+    # in float64: NumPy's order of addition depends on the number of blocks
     mean = square.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
     squares: Floats = square + _SHARE * mean
     return squares
 
 
 def _float16(values: Floats) -> Floats:
-    """Round to what a float16 holds."""
+    """Round to float16, and widen again."""
     return values.astype(np.float16).astype(np.float32)
 
 
 def _unit(far: Floats, end: int) -> Floats:
-    """Find the least float16 of which `end` times as much reaches `far`.
+    """Return the least float16 such that `end` times it reaches `far`.
 
-    Not the nearest one: among float16's smallest numbers that may be zero, or fall
-    short by much.
+    The nearest float16 would not do: among subnormal numbers it can be zero, or far too
+    small.
     """
     unit = far / np.float32(end)
     nearest = unit.astype(np.float16)
@@ -116,14 +145,14 @@ def _unit(far: Floats, end: int) -> Floats:
 
 
 def _whole(values: Floats, unit: Floats, ends: tuple[int, int]) -> Floats:
-    """`values` as multiples of `unit`, within `ends`."""
+    """Round `values` to integer multiples of `unit`, within `ends`."""
     return np.clip(np.rint(ratio(values, unit)), *ends)
 
 
 def _error(
     x: Floats, w: Floats, scale: Floats, low: Floats, ends: tuple[int, int]
 ) -> Floats:
-    """Sum over each group of w times the squares by which the codes miss `x`."""
+    """Return the sum of w * (decoded - x) ** 2 over each group."""
     off = scale * codes(x, scale, low, ends) - low - x
     return total(w * off * off)
 
@@ -136,7 +165,7 @@ def _nearest_scales(
     ends: tuple[int, int],
     s_ends: tuple[int, int],
 ) -> Floats:
-    """Of each s and its two neighbours take the best."""
+    """Choose the best among each s and its two neighbours."""
     best, least = s, np.full_like(s, np.inf)
     for step in (0, -1, 1):
         tried = np.clip(s + np.float32(step), *s_ends)
@@ -156,7 +185,7 @@ def _nearest_pairs(
     ends: tuple[int, int],
     s_ends: tuple[int, int],
 ) -> tuple[Floats, Floats]:
-    """Of each s and m and their neighbours take the best of all nine pairs."""
+    """Choose the best of the nine pairs of s, m and their neighbours."""
     best_s, best_m, least = s, m, np.full_like(s, np.inf)
     for s_step in (0, -1, 1):
         for m_step in (0, -1, 1):
@@ -173,7 +202,7 @@ def _nearest_pairs(
 def _refit_units(
     x: Floats, w: Floats, q: Floats, s: Floats, m: Floats, d: Floats, dmin: Floats
 ) -> tuple[Floats, Floats]:
-    """Find the d and dmin that suit s, m and q best, where two equations have them."""
+    """Return the d and dmin that fit s, m and q best, or the old where not positive."""
     wq, wx = w * q, w * x
     ss = total(s * s * total(wq * q))
     sm = total(s * m * total(wq))

@@ -1,7 +1,7 @@
-"""How float32 weights become the blocks of 256 of ggml's K types.
+"""Quantises to the blocks of 256 weights of ggml's K types.
 
 Each function takes float32, (n_blocks, 256), and returns uint8, (n_blocks, type_size).
-`scales` finds the numbers; here they are put where the format wants them.
+`scales` finds scales, minima and codes; this module arranges them in blocks.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def q4_k(blocks: Floats) -> Bytes:
 
 
 def q5_k(blocks: Floats) -> Bytes:
-    """Find the same as Q4_K, with q of 5 bits."""
+    """Find the same as in Q4_K, with q of 5 bits."""
     head, q = _with_six_bits(blocks, 31)
     fifth, others = q >> np.uint8(4), q & np.uint8(15)
     return np.hstack([head, pack(fifth, 1, 32), pack(others, 4, 32)])
@@ -74,19 +74,19 @@ def q6_k(blocks: Floats) -> Bytes:
 
 
 def _with_six_bits(blocks: Floats, n_steps: int) -> tuple[Bytes, Bytes]:
-    """Blocks of Q4_K and Q5_K up to their codes, and the codes : (n_blocks, 256)."""
+    """Return the head of Q4_K and Q5_K blocks, and their codes, (n_blocks, 256)."""
     d, dmin, s, m, q = with_minima(_groups(blocks, 32), n_steps, 63)
     packed = pack_scales_and_mins(_by_block(s), _by_block(m))
     return np.hstack([float16_bytes(d), float16_bytes(dmin), packed]), _by_block(q)
 
 
 def _groups(blocks: Floats, group_size: int) -> Floats:
-    """(n_blocks, 256) to (group_size, n_groups, n_blocks), C-contiguous."""
+    """Transpose (n_blocks, 256) to (group_size, n_groups, n_blocks), C-contiguous."""
     groups = blocks.reshape(len(blocks), -1, group_size)
     return np.ascontiguousarray(groups.transpose(2, 1, 0))
 
 
 def _by_block(values: Floats) -> Bytes:
-    """Whole numbers from (…, n_blocks) to uint8, (n_blocks, …), flat in each block."""
+    """Transpose integers of (…, n_blocks) to uint8, (n_blocks, n), flat per block."""
     turned = values.astype(np.uint8).T
     return np.ascontiguousarray(turned).reshape(values.shape[-1], -1)

@@ -9,6 +9,10 @@ cdef void linear(
         linear_few(a, begin, end, <float*>scratch)
 
 
+cdef bint has_many_rows(const linear_args* a) noexcept nogil:
+    return wants_many(a)
+
+
 cdef void linear_few(
     const linear_args* a, int begin, int end, float* out
 ) noexcept nogil:

@@ -179,3 +179,15 @@ cdef inline void mix_row(
         y[i] = 0
         for used in range(n_used):
             y[i] += weights[used] * x[slots[used] * ldx + i]
+
+
+# The elementwise operations by name; the last row of a table stays zero, and ends it.
+
+cdef unary_op UNARY[3]
+UNARY[0].name, UNARY[0].f = "scale", scale
+UNARY[1].name, UNARY[1].f = "softcap", softcap
+
+cdef binary_op BINARY[4]
+BINARY[0].name, BINARY[0].f = "add", add
+BINARY[1].name, BINARY[1].f = "silu_mul", silu_mul
+BINARY[2].name, BINARY[2].f = "gelu_mul", gelu_mul

@@ -1,1 +1,14 @@
-"""The fast executor: a pass recorded once, lowered to steps, run in one call."""
+"""The fast executor: a pass is recorded once, lowered to steps, and run in one call.
+
+::
+
+    graph    recorder.py, fusion.py    operations, and which of them become one step
+    steps    lowering.py, step.py      the program as a list; operands by name
+    passes   barriers.py, buffers.py   which steps wait; where values are in memory
+    C        steps.pyx, step.h         each step as a struct
+    run      runtime.pyx, team.h       threads that share the items of steps
+             perform.h                 a kernel called for some items of a step
+    figures  cost.py, explaining.py    bytes, operations, seconds
+
+`plan.py` puts them together; `packed_weights.py` has the weights.
+"""

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from llamacy.ops.plan.step import Operand, Step
 
-class Barriers:
-    """What the steps since the last barrier have touched, from which follows the next.
+
+def find_barriers(steps: Iterable[Step]) -> list[bool]:
+    """Find the steps that wait until all steps before them are done.
 
     Steps between two barriers run side by side, so none may read or write what another
     of them writes, nor write what another reads.
     """
-
-    def __init__(self) -> None:
-        self._read: set[int] = set()
-        self._written: set[int] = set()
-
-    def waits(self, reads: Iterable[object], writes: Iterable[object]) -> bool:
-        """Whether the step that touches these next must wait; None counts as nothing.
-
-        They are told apart as objects, which must outlive the program's making.
-        """
-        read = {id(each) for each in reads if each is not None}
-        written = {id(each) for each in writes if each is not None}
-        waits = bool(read & self._written or written & (self._written | self._read))
-        if waits:
-            self._read, self._written = set(), set()
-        self._read |= read
-        self._written |= written
-        return waits
+    read: set[Operand] = set()
+    written: set[Operand] = set()
+    waits = []
+    for step in steps:
+        reads, writes = set(step.reads.values()), set(step.writes.values())
+        must_wait = bool(reads & written or writes & (written | read))
+        waits.append(must_wait)
+        if must_wait:
+            read, written = reads, writes
+        else:
+            read |= reads
+            written |= writes
+    return waits

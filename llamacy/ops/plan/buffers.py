@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.ops.memory import touched
 from llamacy.ops.plan.recorder import Node
-from llamacy.ops.plan.runtime import Program
-
-Buffer = NDArray[np.float32]
-"""(n_batch, at least the value's width): rows are whole vectors."""
-Prepared = NDArray[np.uint8]
-"""A value as quantised weights read it."""
+from llamacy.ops.plan.step import LOGITS, Buffer, Operand, Step
 
 LANES: Final = 16
 
 
 def padded(width: int) -> int:
-    """Floats of a buffer's row for `width` of them."""
+    """Count the floats of a buffer's row for `width` of them: whole vectors."""
     return -(-width // LANES) * LANES
 
 
@@ -29,35 +25,39 @@ class Buffers:
 
     Parameters
     ----------
-    program : says how large prepared values are.
-    n_batch : most rows of a pass: the height of every buffer.
+    prepared_bytes : callable
+        Bytes that (a width, a number of rows) take as quantised weights read them.
+    n_batch : int
+        Most rows of a pass: the height of every buffer.
 
     Attributes
     ----------
-    values, prepared : where values are now, as floats and as weights read them.
+    values, prepared : dict of Buffer
+        Where values are now: as floats, (n_batch, at least the value's width), and as
+        quantised weights read them, uint8.
     """
 
-    def __init__(self, program: Program, n_batch: int) -> None:
-        self._program = program
+    def __init__(self, prepared_bytes: Callable[[int, int], int], n_batch: int) -> None:
+        self._prepared_bytes = prepared_bytes
         self._n_batch = n_batch
         self.values: dict[Node, Buffer] = {}
-        self.prepared: dict[Node, Prepared] = {}
-        self._spare: dict[int, list[Buffer]] = {}
-        self._spare_prepared: dict[int, list[Prepared]] = {}
+        self.prepared: dict[Node, Buffer] = {}
+        self._spare: dict[tuple[int, ...], list[Buffer]] = {}  # by shape
+        self._n_made = 0
 
     def new(self, node: Node) -> Buffer:
         """Give a buffer to a value."""
-        ld = padded(node.width)
-        spare = self._spare.setdefault(ld, [])
-        buffer = spare.pop() if spare else touched((self._n_batch, ld), np.float32)
+        shape = (self._n_batch, padded(node.width))
+        spare = self._spare.setdefault(shape, [])
+        buffer = spare.pop() if spare else Buffer(self._name("x"), shape)
         self.values[node] = buffer
         return buffer
 
-    def new_prepared(self, node: Node) -> Prepared:
+    def new_prepared(self, node: Node) -> Buffer:
         """Give a buffer to the prepared form of a value."""
-        nbytes = self._program.prepared_bytes(node.width, self._n_batch)
-        spare = self._spare_prepared.setdefault(nbytes, [])
-        buffer = spare.pop() if spare else touched((nbytes,), np.uint8)
+        shape = (self._prepared_bytes(node.width, self._n_batch),)
+        spare = self._spare.setdefault(shape, [])
+        buffer = spare.pop() if spare else Buffer(self._name("p"), shape, "uint8")
         self.prepared[node] = buffer
         return buffer
 
@@ -67,10 +67,38 @@ class Buffers:
         return buffer
 
     def free(self, value: Node) -> None:
-        """Take back what a value had, if it had anything."""
-        buffer = self.values.pop(value, None)
-        if buffer is not None:
-            self._spare[buffer.shape[1]].append(buffer)
-        prepared = self.prepared.pop(value, None)
-        if prepared is not None:
-            self._spare_prepared[len(prepared)].append(prepared)
+        """Take back the buffers of a value, if it has any."""
+        for held in (self.values, self.prepared):
+            buffer = held.pop(value, None)
+            if buffer is not None:
+                self._spare[buffer.shape].append(buffer)
+
+    def _name(self, letter: str) -> str:
+        self._n_made += 1
+        return f"{letter}{self._n_made - 1}"
+
+
+def allocate(steps: Iterable[Step]) -> list[Step]:
+    """Give the steps' buffers memory: steps on arrays, which share them as before.
+
+    Raises
+    ------
+    OutOfMemoryError
+        The system does not have that much memory.
+    """
+    arrays: dict[Buffer, NDArray[Any]] = {}
+
+    def placed(operands: Mapping[str, Operand]) -> dict[str, Operand]:
+        return {name: array_of(operand) for name, operand in operands.items()}
+
+    def array_of(operand: Operand) -> Operand:
+        if not isinstance(operand, Buffer) or operand is LOGITS:
+            return operand
+        if operand not in arrays:
+            arrays[operand] = touched(operand.shape, operand.dtype)
+        return arrays[operand]
+
+    return [
+        replace(step, reads=placed(step.reads), writes=placed(step.writes))
+        for step in steps
+    ]

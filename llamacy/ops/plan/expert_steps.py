@@ -1,6 +1,6 @@
 """The steps of a mixture of experts, and the buffers they share.
 
-Rows choose experts, and get a place beside those that chose the same one: a slot for
+Rows choose experts, and get a place beside the rows that chose the same one: a slot for
 each row and each of its experts. From there on rows are slots: they are gathered,
 multiplied with their experts' matrices, activated and multiplied again, and at last
 each row adds up its own. See experts.h.
@@ -8,44 +8,42 @@ each row adds up its own. See experts.h.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from llamacy.kernels.packing.matrices import PackedExperts
 from llamacy.ops.experts import Experts
-from llamacy.ops.memory import touched
-from llamacy.ops.plan.buffers import Buffer, Prepared, padded
+from llamacy.ops.plan.buffers import padded
 from llamacy.ops.plan.routing import Routing
-from llamacy.ops.plan.runtime import Program
+from llamacy.ops.plan.step import Buffer, Operand, Step
 
-Waits = Callable[[Iterable[object], Iterable[object]], bool]
-"""Whether a step that reads and writes these must wait for those before."""
+if TYPE_CHECKING:
+    from llamacy.ops.plan.lowering import Kernels
 
 _FLOATS: Final = ("F32", "F16", "BF16")
-_NONE: Final = (None, None)
 
 
 class ExpertSteps:
-    """Emits mixtures of experts into one program.
+    """Emits the mixtures of experts of one program.
 
     All of a program's layers use the same buffers, one after another.
 
     Parameters
     ----------
-    program : receives the steps.
-    n_batch : most rows of a pass.
-    waits : tells which steps must wait, and is told what each of them touches.
+    kernels : Kernels
+        Those that the steps will call.
+    n_batch : int
+        Most rows of a pass.
+    add : callable
+        Receives each step.
     """
 
-    def __init__(self, program: Program, n_batch: int, waits: Waits) -> None:
-        self._program = program
+    def __init__(
+        self, kernels: Kernels, n_batch: int, add: Callable[[Step], None]
+    ) -> None:
+        self._kernels = kernels
         self._n_batch = n_batch
-        self._waits = waits
+        self._add = add
         self._routings: dict[tuple[int, int, bool], Routing] = {}
-        self._buffers: dict[tuple[Any, ...], NDArray[Any]] = {}
 
     def emit(
         self,
@@ -58,65 +56,59 @@ class ExpertSteps:
     ) -> None:
         """Emit the steps from rows of `x` and their `scores` to rows of `y`."""
         n_expert, n_ff, n_embd = experts.gate.shape
-        routing = self._routing(n_expert, experts.n_used, experts.is_normalized)
-        self._route(routing, scores, of_wanted)
-        gate, up = (experts.gate, experts.gate_bias), (experts.up, experts.up_bias)
-        floats = None
+        routes = self._routing(n_expert, experts.n_used, experts.is_normalized)
+
+        def add(
+            op: str,
+            reads: dict[str, Operand | None],
+            writes: dict[str, Operand | None],
+            **constants: Any,
+        ) -> None:
+            self._add(Step.of(op, reads, writes, of_wanted=of_wanted, **constants))
+
+        add("route", {"scores": scores}, {"routes": routes})
+        add("group", {}, {"routes": routes})
+        gathered = None
         if any(weight.type_name in _FLOATS for weight in (experts.gate, experts.up)):
-            floats = self._floats("gathered", routing, n_embd)
-        prepared = self._prepared(routing, n_embd, experts.gate, experts.up)
-        self._gather(routing, x, n_embd, floats, prepared, True, of_wanted)
-        hidden = self._floats("hidden", routing, n_ff)
-        self._multiply(
-            experts.activation, routing, floats, prepared, hidden, gate, up, of_wanted
+            gathered = _slots("gathered", routes, n_embd)
+        prepared = self._prepared(routes, n_embd, experts.gate, experts.up)
+        add(
+            "gather",
+            {"routes": routes, "x": x},
+            {"y": gathered, "prepared": prepared},
+            n=n_embd,
+            is_by_row=True,
         )
-        prepared = self._prepared(routing, n_ff, experts.down)
+        hidden = _slots("hidden", routes, n_ff)
+        add(
+            "experts",
+            {"routes": routes, "x": gathered, "prepared": prepared},
+            {"y": hidden},
+            form=experts.activation,
+            weight=experts.gate,
+            bias=experts.gate_bias,
+            weight2=experts.up,
+            bias2=experts.up_bias,
+        )
+        prepared = self._prepared(routes, n_ff, experts.down)
         if prepared is not None:
-            self._gather(routing, hidden, n_ff, None, prepared, False, of_wanted)
-        out = self._floats("out", routing, n_embd)
-        down = (experts.down, experts.down_bias)
-        self._multiply("store", routing, hidden, prepared, out, down, _NONE, of_wanted)
-        waits = self._waits((routing, out), (y,))
-        self._program.mix(routing, out, n_embd, y, waits=waits, of_wanted=of_wanted)
-
-    def _route(self, routing: Routing, scores: Buffer, of_wanted: bool) -> None:
-        waits = self._waits((scores,), (routing,))
-        self._program.route(routing, scores, waits=waits, of_wanted=of_wanted)
-        waits = self._waits((routing,), (routing,))
-        self._program.group(routing, waits=waits, of_wanted=of_wanted)
-
-    def _gather(
-        self,
-        routing: Routing,
-        x: Buffer,
-        width: int,
-        y: Buffer | None,
-        prepared: Prepared | None,
-        is_by_row: bool,
-        of_wanted: bool,
-    ) -> None:
-        self._program.gather(
-            routing, x, width, y, prepared, is_by_row,
-            waits=self._waits((routing, x), (y, prepared)), of_wanted=of_wanted,
-        )  # fmt: skip
-
-    def _multiply(
-        self,
-        form: str,
-        routing: Routing,
-        x: Buffer | None,
-        prepared: Prepared | None,
-        y: Buffer,
-        weight: tuple[PackedExperts, Buffer | None],
-        weight2: tuple[PackedExperts | None, Buffer | None],
-        of_wanted: bool,
-    ) -> None:
-        self._program.experts(
-            form, routing, *weight, x, prepared, y, *weight2,
-            waits=self._waits((routing, x, prepared), (y,)), of_wanted=of_wanted,
-        )  # fmt: skip
-
-    # Buffers.
+            add(
+                "gather",
+                {"routes": routes, "x": hidden},
+                {"prepared": prepared},
+                n=n_ff,
+                is_by_row=False,
+            )
+        out = _slots("out", routes, n_embd)
+        add(
+            "experts",
+            {"routes": routes, "x": hidden, "prepared": prepared},
+            {"y": out},
+            form="store",
+            weight=experts.down,
+            bias=experts.down_bias,
+        )
+        add("mix", {"routes": routes, "x": out}, {"y": y}, n=n_embd)
 
     def _routing(self, n_expert: int, n_used: int, is_normalized: bool) -> Routing:
         key = (n_expert, n_used, is_normalized)
@@ -124,22 +116,15 @@ class ExpertSteps:
             self._routings[key] = Routing(self._n_batch, *key)
         return self._routings[key]
 
-    def _floats(self, use: str, routing: Routing, width: int) -> Buffer:
-        shape = (routing.n_slots, padded(width))
-        return self._buffer((use, *shape), shape, np.float32)
-
-    def _prepared(
-        self, routing: Routing, width: int, *readers: PackedExperts
-    ) -> Prepared | None:
-        """Room for slots as the readers want them, if one does."""
-        if not any(map(self._program.reads_prepared, readers)):
+    def _prepared(self, routes: Routing, width: int, *readers: Any) -> Buffer | None:
+        """Return room for prepared slots, if one of the readers reads them prepared."""
+        if not any(map(self._kernels.reads_prepared, readers)):
             return None
-        nbytes = self._program.prepared_bytes(width, routing.n_prepared)
-        return self._buffer(("prepared", nbytes), (nbytes,), np.uint8)
+        n_bytes = self._kernels.prepared_bytes(width, routes.n_prepared)
+        return Buffer(f"prepared slots of {n_bytes}", (n_bytes,), "uint8")
 
-    def _buffer(
-        self, key: tuple[Any, ...], shape: tuple[int, ...], dtype: Any
-    ) -> NDArray[Any]:
-        if key not in self._buffers:
-            self._buffers[key] = touched(shape, dtype)
-        return self._buffers[key]
+
+def _slots(use: str, routes: Routing, width: int) -> Buffer:
+    """Return a buffer with a row for each slot; mixtures of equal sizes share it."""
+    shape = (routes.n_slots, padded(width))
+    return Buffer(f"{use} {shape[0]}x{shape[1]}", shape)

@@ -1,15 +1,15 @@
 /* How the rows of a batch go through their experts.
  *
- * Each row chooses n_used of n_expert experts (route_row). The rows that chose the same one
- * become a group (group_rows), and have consecutive slots: n_rows * n_used of them in all.
+ * Each row chooses n_used of n_expert experts (route_row). The rows that chose the same
+ * expert become a group (group_rows), and have consecutive slots: S = M * n_used in all.
  *
  *   group  0         1     2              a group is what one expert's matrices
  *   slot   0  1  2 | 3 | 4  5             are multiplied with, m rows at once
  *   row    0  2  5 | 1 | 0  1
  *
- * So each matrix is read once a pass, whoever chose it, and those that nobody chose are not
- * read at all. A slot's result depends on its row and its expert alone, and a row adds its
- * own up in the order in which it chose them.
+ * So each matrix is read once a pass, however many rows chose it, and the others are not
+ * read at all. A slot's result depends on its row and its expert alone, and a row adds up
+ * its slots in the order in which it chose their experts.
  */
 #ifndef LLAMACY_EXPERTS_H
 #define LLAMACY_EXPERTS_H
@@ -18,8 +18,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Prepared rows of a group begin at a multiple of this many, which no level's prepared form
- * of a group's rows outgrows. */
+/* Prepared rows of a group begin at a multiple of this number of rows: at every level the
+ * prepared form of fewer rows fits into that of so many. */
 enum { GROUP_ROWS = 32 };
 
 typedef struct {
@@ -32,19 +32,19 @@ typedef struct {
     int n_expert, n_used;
     int is_normalized;    /* whether the weights of a row's experts have the sum 1 */
     int32_t n_groups;
-    int32_t *expert;      /* [row][n_used], the highest score first */
-    float *weight;        /* [row][n_used] */
-    int32_t *slot;        /* [row][n_used] */
-    int32_t *row;         /* [slot] */
-    int32_t *group;       /* [slot] */
-    int32_t *count;       /* [n_expert], then the number of the expert's group */
+    int32_t *expert;      /* (M, n_used): of each row, the highest score first */
+    float *weight;        /* (M, n_used): of each expert in its row's result */
+    int32_t *slot;        /* (M, n_used): of each row and expert */
+    int32_t *row;         /* [S]: of each slot */
+    int32_t *group;       /* [S]: of each slot */
+    int32_t *count;       /* [n_expert]: rows of each expert, later the number of its group */
     expert_group *groups; /* [n_groups], by expert */
 } routing;
 
-/* Whether score a comes before score b. NaN comes last; what is equal stays in order. */
+/* Whether score a comes before score b. NaN comes last; equal scores stay in order. */
 static inline int comes_before(float a, float b) { return a > b || (a == a && b != b); }
 
-/* The n_used highest of n_expert scores, highest first. */
+/* chosen [n_used]: the highest of scores [n_expert], highest first. */
 static inline void choose_experts(const routing *r, const float *scores, int32_t *chosen) {
     for (int e = 0; e < r->n_expert; e++) {
         int at = e < r->n_used ? e : r->n_used;
@@ -54,7 +54,7 @@ static inline void choose_experts(const routing *r, const float *scores, int32_t
     }
 }
 
-/* A row's experts, and their shares of the softmax over all scores or over the chosen. */
+/* Sets a row's experts, and their shares of the softmax over all scores or over the chosen. */
 static inline void route_row(const routing *r, const float *scores, int row) {
     int32_t *chosen = r->expert + (size_t)row * (size_t)r->n_used;
     float *weight = r->weight + (size_t)row * (size_t)r->n_used, sum = 0;
@@ -91,7 +91,7 @@ static inline void group_rows(routing *r, int n_rows) {
     }
 }
 
-/* Groups there are at most, of n_rows rows. */
+/* The most groups that n_rows rows can make. */
 static inline int most_groups(const routing *r, int n_rows) {
     const int n_slots = n_rows * r->n_used;
     return n_slots < r->n_expert ? n_slots : r->n_expert;
@@ -102,8 +102,8 @@ static inline uint8_t *prepared_group(const kernel_table *kernels, const expert_
     return (uint8_t *)prepared + kernels->prepared_bytes(k, GROUP_ROWS) / GROUP_ROWS * (size_t)g->prepared;
 }
 
-/* Slots begin to end of y, or prepared, or both, become rows of x: each slot's row, or, where
- * x has a row for each slot, that one. */
+/* Slots begin to end of y (S, k), or prepared, or both, become rows of x: each slot's row of
+ * x (M, k), or, unless is_by_row, the slot's own of x (S, k). */
 static inline void gather_slots(const kernel_table *kernels, const routing *r, const float *x, size_t ldx,
                                 int is_by_row, int k, float *y, size_t ldy, void *prepared, int begin, int end) {
     for (int slot = begin; slot < end; slot++) {
@@ -111,7 +111,7 @@ static inline void gather_slots(const kernel_table *kernels, const routing *r, c
         const float *from = x + (size_t)(is_by_row ? r->row[slot] : slot) * ldx;
         const int at = slot - g->first;
         if (y) memcpy(y + (size_t)slot * ldy, from, sizeof *y * (size_t)k);
-        /* rows that are 0 floats apart: each is the one that is meant */
+        /* rows 0 floats apart: whichever the kernel reads is this one */
         if (prepared)
             kernels->prepare(from, 0, k, g->n_rows, prepared_group(kernels, g, k, prepared), at, at + 1);
     }

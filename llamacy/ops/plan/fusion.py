@@ -1,9 +1,8 @@
 """Which operations of a graph are run, and which of them become one step.
 
 An operation is absorbed into the step of the only one that reads it where a step can
-do both; what must hold for that is said here, for each kind, and nowhere else. How
-the steps are emitted, and into which buffers, is the business of
-:mod:`llamacy.ops.plan.lowering`.
+do both. The conditions for that are here, for each kind, and nowhere else;
+`llamacy.ops.plan.lowering` makes the steps, and chooses their buffers.
 """
 
 from __future__ import annotations
@@ -11,28 +10,37 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from llamacy.ops.plan.recorder import Node
+from llamacy.ops.state.specs import KeyValues
+from llamacy.ops.vocabulary import ELEMENTWISE
 
 GATES: Final[dict[str, Literal["swiglu", "geglu"]]] = {
     "silu_mul": "swiglu",
     "gelu_mul": "geglu",
 }
 """Products with a gate, and the forms of linear steps that end in them."""
-POINTWISE = ("scale", "softcap")
-"""What is done to each number by itself, and so in place."""
+
+
+def is_unary(node: Node) -> bool:
+    """Whether each number of a value becomes another by itself: possible in place."""
+    return node.op in ELEMENTWISE and len(node.inputs) == 1
 
 
 class Fusion:
-    """A graph as steps.
+    """A graph, and the operations of it that become steps.
 
     Parameters
     ----------
-    nodes : the graph, in an order that can be run.
-    logits : the node whose value is asked for.
+    nodes : list of Node
+        The graph, in an order that can be run.
+    logits : Node
+        The node whose value is asked for.
 
     Attributes
     ----------
-    roots : the nodes that are steps, in that order.
-    users : the nodes that are run and read each value.
+    roots : list of Node
+        The nodes that become steps of their own, in that order.
+    users : dict of list of Node
+        The nodes that are run and read each value.
     """
 
     def __init__(self, nodes: list[Node], logits: Node) -> None:
@@ -65,24 +73,22 @@ class Fusion:
         return leaves
 
     def is_in_logits(self, node: Node) -> bool:
-        """Whether a value is kept where the logits go: it is all that becomes them.
+        """Whether a value is kept where the logits go: nothing else becomes of it.
 
-        They are wide, so that to have them in one more buffer would be dear.
+        Logits are wide: one more buffer of them may outgrow the weights.
         """
-        if node.op not in ("linear", *POINTWISE):
+        if node.op != "linear" and not is_unary(node):
             return False
         if node is self._logits:
             return True
         users = self.users[node]
-        return (
-            len(users) == 1 and users[0].op in POINTWISE and self.is_in_logits(users[0])
-        )
+        return len(users) == 1 and is_unary(users[0]) and self.is_in_logits(users[0])
 
     def _is_rotated_in_place(self, rope: Node, attention: Node) -> bool:
-        """Whether queries or keys are rotated where they are: nobody else sees them."""
+        """Whether queries or keys are rotated in place, as nothing else reads them."""
         return (
             rope is not attention.inputs[2]
-            and attention.state is not None
+            and isinstance(attention.state, KeyValues)
             and rope.attributes["rope"].head_dim == attention.state.head_dim
             and len(self.users[rope.inputs[0]]) == 1
         )
@@ -95,7 +101,7 @@ class Fusion:
 
 
 def _needed(nodes: list[Node], logits: Node) -> list[Node]:
-    """Those that lead to the logits, or that leave a state."""
+    """List the nodes that the logits depend on, or that leave a state."""
     needed = {logits}
     for node in reversed(nodes):
         if node in needed or node.state is not None:

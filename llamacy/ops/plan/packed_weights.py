@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import OutOfMemoryError
+from llamacy.ggml.tensor import Tensor
 from llamacy.kernels.forking import usable_threads
 from llamacy.kernels.packing.matrices import (
     PackedExperts,
@@ -26,30 +27,8 @@ from llamacy.ops.memory import large_pages
 Weight: TypeAlias = PackedMatrix | PackedExperts | NDArray[np.float32]
 
 
-class SourceTensor(Protocol):
-    """What is asked of a file's tensor."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(n_out, n_in), (n_expert, n_out, n_in) or (n,)."""
-
-    @property
-    def type(self) -> Any:
-        """An enum member with ggml's name of the type."""
-
-    @property
-    def data(self) -> NDArray[np.uint8]:
-        """The tensor's bytes as the file has them."""
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Return the tensor in float32."""
-
-    def release(self) -> None:
-        """Let the system drop the file's pages from memory."""
-
-
 def pack_weights(
-    tensors: Mapping[str, SourceTensor],
+    tensors: Mapping[str, Tensor],
     *,
     n_threads: int = 1,
     progress: Callable[[float], None] | None = None,
@@ -59,9 +38,24 @@ def pack_weights(
     The file's pages are given back as each tensor is done, so that no more than one
     tensor is in memory twice.
 
+    Parameters
+    ----------
+    tensors : dict of SourceTensor
+        By name.
+    n_threads : int
+        Threads that pack.
+    progress : callable or None
+        Called with the share done, 0.0 to 1.0, after each tensor.
+
+    Returns
+    -------
+    dict of Weight
+        By name.
+
     Raises
     ------
-    OutOfMemoryError : the packed weights do not fit.
+    OutOfMemoryError
+        The packed weights do not fit.
     """
     sizes = _packed_sizes(tensors)
     arena, done, total = _arena(sum(sizes.values())), 0, sum(sizes.values())
@@ -85,7 +79,8 @@ def pack_floats(matrix: NDArray[np.float32]) -> PackedMatrix:
 
     Raises
     ------
-    OutOfMemoryError : it does not fit.
+    OutOfMemoryError
+        It does not fit.
     """
     n, k = matrix.shape
     out = _arena(packed_bytes("F32", n, k))
@@ -93,14 +88,14 @@ def pack_floats(matrix: NDArray[np.float32]) -> PackedMatrix:
     return pack("F32", data, n, k, out)
 
 
-def weight_bytes(tensors: Mapping[str, SourceTensor]) -> int:
+def weight_bytes(tensors: Mapping[str, Tensor]) -> int:
     """Bytes of memory that `pack_weights` takes for `tensors`; reads none of them."""
     sizes = _packed_sizes(tensors)
     vectors = [math.prod(t.shape) for name, t in tensors.items() if name not in sizes]
     return sum(sizes.values()) + 4 * sum(vectors)
 
 
-def _packed_sizes(tensors: Mapping[str, SourceTensor]) -> dict[str, int]:
+def _packed_sizes(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     """Bytes of each matrix, packed."""
     return {
         name: _packed_bytes(tensor)
@@ -109,13 +104,13 @@ def _packed_sizes(tensors: Mapping[str, SourceTensor]) -> dict[str, int]:
     }
 
 
-def _packed_bytes(tensor: SourceTensor) -> int:
+def _packed_bytes(tensor: Tensor) -> int:
     *n_expert, n, k = tensor.shape
     return math.prod(n_expert) * packed_bytes(tensor.type.name, n, k)
 
 
 def _pack(
-    tensor: SourceTensor, out: NDArray[np.uint8], n_threads: int
+    tensor: Tensor, out: NDArray[np.uint8], n_threads: int
 ) -> PackedMatrix | PackedExperts:
     *n_expert, n, k = tensor.shape
     type_name, data = tensor.type.name, tensor.data

@@ -1,18 +1,18 @@
 """The plan: an architecture's forward pass, recorded once and run in one call.
 
-The architecture is called with a :class:`~llamacy.ops.plan.recorder.Recorder`, which
-keeps its operations as a graph; :class:`~llamacy.ops.plan.lowering.Lowering` makes
-them the steps of a program, fusing what belongs together:
+The architecture is called with a `Recorder`, which keeps its operations as a graph.
+`Lowering` turns them into a list of steps, and fuses some of them:
 
 - a norm also leaves its rows quantised, where quantised weights read them;
 - the rotations of queries and keys go with the write into the KV cache;
-- a linear layer adds into the residual it is added to;
+- a linear layer adds its result to the residual in place;
 - gate and up projections run side by side and leave their SwiGLU product.
 
-A mixture of experts is several steps instead: see :mod:`llamacy.ops.plan.expert_steps`.
+A mixture of experts is several steps instead: see `llamacy.ops.plan.expert_steps`.
 
-Steps wait for each other only where one reads what another wrote, so that the
-projections to Q, K and V, for one, run as if they were one.
+Then `find_barriers` marks the steps that must wait for those before, `allocate` gives
+them memory, and `Program` runs them. Steps wait only where one reads what another
+wrote, so that the projections to Q, K and V, for example, run as if they were one.
 """
 
 from __future__ import annotations
@@ -23,19 +23,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy import kernels
+from llamacy.arguments import checked_choice
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, ClosedError
 from llamacy.kernels.forking import usable_threads
 from llamacy.ops.adapters import AdaptedOps, LowRank
 from llamacy.ops.batch import N_BATCH, Batch
+from llamacy.ops.plan.barriers import find_barriers
+from llamacy.ops.plan.buffers import allocate
 from llamacy.ops.plan.cost import Cost, PassCost
+from llamacy.ops.plan.explaining import PassReport, StepReport, time_pass
 from llamacy.ops.plan.lowering import Lowering
 from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
 from llamacy.ops.plan.recorder import Node, Recorder
+from llamacy.ops.plan.runs import cut_runs, longest_run, split_parts
 from llamacy.ops.plan.runtime import Program
-from llamacy.ops.plan.steps import KV_TYPES, MAX_RUN, PAGE
-from llamacy.ops.state.pages import PagedSequence, PagePool
-from llamacy.ops.state.windows import common_window
+from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
+from llamacy.ops.state.layout import StateLayout
+from llamacy.ops.state.pages import PagePool
+from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.vocabulary import Forward
 from llamacy.system.forks import Rank, fork_lock
 
@@ -47,13 +53,25 @@ class Plan:
 
     Parameters
     ----------
-    forward : the architecture's forward pass.
-    config : hyperparameters.
-    weights : by name, as
-        :func:`~llamacy.ops.plan.packed_weights.pack_weights` leaves them.
-    n_threads : threads of a pass.
-    kv_type : ``"f32"``, ``"f16"`` or ``"q8_0"``: the type of cached keys and values.
-    n_batch : most rows of a pass.
+    forward : callable
+        The architecture's forward pass.
+    config : ModelConfig
+        Hyperparameters.
+    weights : dict of Weight
+        By name, as `pack_weights` leaves them.
+    n_threads : int
+        Threads of a pass.
+    kv_type : str
+        ``"f32"``, ``"f16"`` or ``"q8_0"``: the type of cached keys and values.
+    n_batch : int
+        Most rows of a pass.
+
+    Raises
+    ------
+    ArgumentError
+        There is no such `kv_type`.
+    OutOfMemoryError
+        There is no memory for the buffers of a pass.
     """
 
     def __init__(
@@ -66,10 +84,7 @@ class Plan:
         kv_type: str = "f16",
         n_batch: int = N_BATCH,
     ) -> None:
-        if kv_type not in KV_TYPES:
-            raise ArgumentError(
-                f"kv_type: wanted one of {', '.join(KV_TYPES)}, found {kv_type!r}"
-            )
+        checked_choice("kv_type", kv_type, KV_TYPES)
         self.n_batch = n_batch
         self._config = config
         self._forward = forward
@@ -77,12 +92,11 @@ class Plan:
         self._kv_type = kv_type
         self._lock = fork_lock(Rank.PLAN)
         self._n_threads = n_threads
-        program, nodes = self._record({})
-        self._program: Program | None = program
-        self._cost = _cost(program, nodes)
-        page_bytes = config.n_layer * program.layer_bytes
-        self._pool = PagePool(PAGE, page_bytes, common_window(nodes))
-        self._max_run = max(1, MAX_RUN // (config.n_head // config.n_head_kv))
+        recorder, logits = self._record({})
+        self._layout = StateLayout(recorder.states, kv_type)
+        self._program: Program | None = None
+        self._lower(recorder, logits)
+        self._pool = PagePool(PAGE, self._layout.page_bytes, self._layout.window)
 
     def new_sequence(self) -> PagedSequence:
         """Return an empty sequence."""
@@ -95,12 +109,12 @@ class Plan:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of the weights, by name."""
+        """Shapes of the weights, by name."""
         return {name: tuple(weight.shape) for name, weight in self._weights.items()}
 
     @property
     def page_bytes(self) -> int:
-        """Memory of a page of `PAGE` tokens' keys and values."""
+        """Bytes of a page: the keys and values of `PAGE` tokens, in all layers."""
         return self._pool.page_bytes
 
     @property
@@ -108,17 +122,44 @@ class Plan:
         """Pages that sequences hold."""
         return self._pool.n_used
 
+    @property
+    def n_pages_free(self) -> int:
+        """Pages that sequences gave back and can take again."""
+        return self._pool.n_spare
+
     def forward(
-        self, batch: Batch, logits: NDArray[np.float32] | None = None
+        self,
+        batch: Batch,
+        logits: NDArray[np.float32] | None = None,
+        *,
+        seconds: NDArray[np.float64] | None = None,
     ) -> NDArray[np.float32]:
-        """Run one forward pass; float32, (n_wanted, n_vocab), in `logits` if given.
+        """Run one forward pass.
+
+        Parameters
+        ----------
+        batch : Batch
+            At most `n_batch` rows.
+        logits : float32, (n_wanted, n_vocab), or None
+            Where the logits go; None makes a new array.
+        seconds : float64, (n_steps,), or None
+            Receives how long each step took; they then run one after another.
+
+        Returns
+        -------
+        float32, (n_wanted, n_vocab)
+            Logits of the batch's wanted rows.
 
         Raises
         ------
-        ArgumentError : rows that cannot be run; nothing is changed then.
-        OutOfMemoryError : no memory for the pages of the new tokens.
+        ArgumentError
+            These rows cannot be run; nothing is changed then.
+        OutOfMemoryError
+            There is no memory for the pages of the new tokens.
+        ClosedError
+            The model is closed.
         """
-        parts = self._check(batch)
+        parts = split_parts(batch, self._pool, self.n_batch, self.n_vocab)
         n_vocab, n_wanted = self._config.n_vocab, len(batch.wanted)
         if logits is None:
             logits = np.empty((n_wanted, n_vocab), np.float32)
@@ -136,40 +177,91 @@ class Plan:
                         f"{sequence.n_past}, found {batch.positions[first]}"
                     )
                 sequence.reserve(n_rows)
-            runs, pages = self._cut_runs(batch, parts)
+            runs, pages = cut_runs(batch, parts, self._longest_run)
             self._program.run(
                 batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
-                usable_threads(self._n_threads),
+                usable_threads(self._n_threads), seconds,
             )  # fmt: skip
             for _, n_rows, sequence in parts:
                 sequence.advance(n_rows)
         return logits
 
     def cost(self, first: int, n_rows: int, n_wanted: int) -> Cost:
-        """Count what a pass must read and compute: see PassCost."""
+        """Count what a pass must read and compute: see `PassCost`."""
         return self._cost.of(first, n_rows, n_wanted)
+
+    def explain(
+        self,
+        n_rows: int,
+        *,
+        n_past: int = 0,
+        n_wanted: int = 1,
+        repetitions: int = 5,
+    ) -> PassReport:
+        """Run passes of that many rows, and tell what each of their steps takes.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of a pass, of one sequence; 1 to `n_batch`.
+        n_past : int
+            Tokens that the sequence has before.
+        n_wanted : int
+            Of how many of the last rows the logits are wanted; 0 to `n_rows`.
+        repetitions : int
+            Passes that are timed, 1 or more; times are medians.
+
+        Raises
+        ------
+        ArgumentError
+            One of the numbers is not possible.
+        """
+        with self._lock:
+            if self._program is None:
+                raise ClosedError("the model is closed")
+            program, steps = self._program, self._steps
+        times = time_pass(
+            self, len(steps), n_rows, n_past, n_wanted, repetitions=repetitions
+        )
+        chosen = [program.kernel_of(i, n_rows, n_wanted) for i in range(len(steps))]
+        return PassReport(
+            level=self._level,
+            n_threads=usable_threads(self._n_threads),
+            n_rows=n_rows,
+            n_past=n_past,
+            n_wanted=n_wanted,
+            steps=tuple(
+                StepReport.of(step, kernel, n_past, n_rows, n_wanted, seconds)
+                for step, kernel, seconds in zip(
+                    steps, chosen, times.of_steps, strict=True
+                )
+            ),
+            seconds=times.of_pass,
+        )
 
     def set_adapters(
         self, adapters: Mapping[str, LowRank[NDArray[np.float32]]]
     ) -> None:
         """Compute with these adapters from now on, and no others.
 
-        What sequences hold was computed with those of before.
+        Sequences keep the keys and values that were computed with the adapters before.
 
         Parameters
         ----------
-        adapters : by the names of the matrices, of shapes that fit them.
+        adapters : dict of LowRank
+            By the names of the matrices, of shapes that fit them.
 
         Raises
         ------
-        ArgumentError : the forward pass has no linear layer with one of the matrices.
-        OutOfMemoryError : no memory for them; nothing is changed in either case.
+        ArgumentError
+            The forward pass has no linear layer with one of the matrices.
+        OutOfMemoryError
+            There is no memory for them; nothing is changed in either case.
         """
         with self._lock:
             if self._program is None:
                 raise ClosedError("the model is closed")
-            self._program, nodes = self._record(adapters)
-            self._cost = _cost(self._program, nodes)
+            self._lower(*self._record(adapters))
 
     def close(self) -> None:
         """Let weights, buffers and spare pages go."""
@@ -180,94 +272,27 @@ class Plan:
 
     def _record(
         self, adapters: Mapping[str, LowRank[NDArray[np.float32]]]
-    ) -> tuple[Program, list[Node]]:
-        """Make the program of a pass, and the graph it was made from."""
-        config = self._config
-        program = _program(config, self._n_threads, self._kv_type)
+    ) -> tuple[Recorder, Node]:
+        """Record a pass: all operations, and the one whose value are the logits."""
         recorder = Recorder()
         packed = {
             name: LowRank(pack_floats(low.down), pack_floats(low.up))
             for name, low in adapters.items()
         }
         ops = AdaptedOps(recorder, self._weights, packed)
-        logits = self._forward(ops, config, self._weights)
+        logits = self._forward(ops, self._config, self._weights)
         ops.check_all_used()
         # the array that a run fills is of this shape
-        assert logits.of_wanted and logits.width == config.n_vocab
-        Lowering(recorder.nodes, logits, program, self.n_batch).lower()
-        return program, recorder.nodes
+        assert logits.of_wanted and logits.width == self._config.n_vocab
+        return recorder, logits
 
-    def _check(self, batch: Batch) -> list[tuple[int, int, PagedSequence]]:
-        """Parts of the batch that continue one sequence each: first row, rows."""
-        n_rows = len(batch.tokens)
-        if not 1 <= n_rows <= self.n_batch:
-            raise ArgumentError(f"rows: wanted 1 to {self.n_batch}, found {n_rows}")
-        for name in ("positions", "sequences"):
-            if len(getattr(batch, name)) != n_rows:
-                raise ArgumentError(
-                    f"{name}: wanted {n_rows}, one for each token, "
-                    f"found {len(getattr(batch, name))}"
-                )
-        _check_range("tokens", batch.tokens, self._config.n_vocab)
-        _check_range("wanted", batch.wanted, n_rows)
-        parts: list[tuple[int, int, PagedSequence]] = []
-        first = 0
-        for row in range(1, n_rows + 1):
-            if row < n_rows and batch.sequences[row] is batch.sequences[first]:
-                continue
-            sequence = batch.sequences[first]
-            if (
-                not isinstance(sequence, PagedSequence)
-                or sequence.pool is not self._pool
-            ):
-                raise ArgumentError("sequences: found one of another model")
-            if any(sequence is other for _, _, other in parts):
-                raise ArgumentError("sequences: rows of one must follow each other")
-            parts.append((first, row - first, sequence))
-            first = row
-        expected = np.concatenate(
-            [batch.positions[i] + np.arange(n, dtype=np.int32) for i, n, _ in parts]
-        )
-        if not np.array_equal(batch.positions, expected):
-            raise ArgumentError("positions: rows of one sequence must be consecutive")
-        return parts
-
-    def _cut_runs(
-        self, batch: Batch, parts: list[tuple[int, int, PagedSequence]]
-    ) -> tuple[NDArray[np.int32], NDArray[np.uintp]]:
-        """Cut rows into those attended together; find their page tables."""
-        runs, pages = [], []
-        for first, n_rows, sequence in parts:
-            for row in range(first, first + n_rows, self._max_run):
-                length = min(self._max_run, first + n_rows - row)
-                runs.append((row, length, batch.positions[row]))
-                pages.append(sequence.page_table)
-        return np.asarray(runs, np.int32), np.asarray(pages, np.uintp)
-
-
-def _cost(program: Program, nodes: list[Node]) -> PassCost:
-    return PassCost(nodes, program.layer_bytes // PAGE)
-
-
-def kv_page_bytes(config: ModelConfig, kv_type: str) -> int:
-    """Memory that a page of `PAGE` tokens' keys and values takes, in any plan."""
-    return config.n_layer * _program(config, 1, kv_type).layer_bytes
-
-
-def _program(config: ModelConfig, n_threads: int, kv_type: str) -> Program:
-    """Make a program without steps."""
-    return Program(
-        kernels.load(kernels.selected().name).table,
-        n_threads,
-        kv_type,
-        config.n_head,
-        config.n_head_kv,
-        config.head_dim,
-    )
-
-
-def _check_range(name: str, values: NDArray[np.int32], limit: int) -> None:
-    """Raise ArgumentError unless all values are in [0, limit)."""
-    if len(values) and not (values.min() >= 0 and values.max() < limit):
-        bad = values[(values < 0) | (values >= limit)][0]
-        raise ArgumentError(f"{name}: wanted 0 to {limit - 1}, found {bad}")
+    def _lower(self, recorder: Recorder, logits: Node) -> None:
+        """Make the program of the recorded pass."""
+        self._level = kernels.selected().name
+        program = Program(kernels.load(self._level).table, self._n_threads)
+        lowering = Lowering(recorder.nodes, logits, program, self._layout, self.n_batch)
+        steps = lowering.lower()
+        for step, waits in zip(allocate(steps), find_barriers(steps), strict=True):
+            program.add(step, waits=waits)
+        self._program, self._steps, self._cost = program, steps, PassCost(steps)
+        self._longest_run = longest_run(steps)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from inspect import Signature, signature
+from typing import Any, Final
 
-from llamacy.ops.experts import Experts
-from llamacy.ops.plan.packed_weights import Weight
-from llamacy.ops.rope import Rope
-from llamacy.ops.state.specs import KeyValues
+from llamacy.ops.state.specs import StateSpec
+from llamacy.ops.vocabulary import Ops
 
 
 @dataclass(eq=False)
@@ -17,12 +18,19 @@ class Node:
 
     Attributes
     ----------
-    op : its name in the vocabulary.
-    inputs : the values it reads.
-    width : floats of one row of its value.
-    of_wanted : its rows are the wanted ones, not those of the batch.
-    attributes : weights and constants.
-    state : what it reads of earlier passes, and leaves for later ones.
+    op : str
+        Its name in the vocabulary.
+    inputs : tuple of Node
+        The values it reads.
+    width : int
+        Floats of one row of its value.
+    of_wanted : bool
+        Its rows are the wanted ones, not those of the batch.
+    attributes : dict
+        Weights and constants, by their names in the vocabulary; an option that is not
+        given is not there.
+    state : StateSpec or None
+        What it reads of earlier passes, and leaves for later ones.
     """
 
     op: str
@@ -30,77 +38,64 @@ class Node:
     width: int
     of_wanted: bool
     attributes: dict[str, Any]
-    state: KeyValues | None = None
+    state: StateSpec | None = None
+
+
+_WIDTHS: Final[dict[str, Callable[..., int]]] = {
+    "embedding": lambda weight: int(weight.shape[1]),
+    "linear": lambda x, weight, bias=None: int(weight.shape[0]),
+    "attention": lambda q, state, **_: q.width // state.head_dim * state.value_dim,
+    "experts": lambda experts, **_: int(experts.down.shape[1]),
+}
+"""Width of an operation's value, from its arguments, unless it is the first input's."""
 
 
 class Recorder:
-    """The vocabulary of :mod:`llamacy.ops.vocabulary`; values are nodes."""
+    """The vocabulary of `llamacy.ops.vocabulary`; values are nodes.
+
+    Each operation is recorded by its signature there, so that a new one needs nothing
+    here unless its rows are of another width than those of its first input.
+
+    Attributes
+    ----------
+    nodes : list of Node
+        The graph, in the order in which it was recorded.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
 
-    def _record(
-        self,
-        op: str,
-        inputs: tuple[Node, ...],
-        width: int,
-        state: KeyValues | None = None,
-        **attributes: Any,
-    ) -> Node:
+    @property
+    def states(self) -> list[StateSpec]:
+        """What the layers keep between passes."""
+        return [node.state for node in self.nodes if node.state is not None]
+
+    def __getattr__(self, op: str) -> Callable[..., Node]:
+        if not hasattr(Ops, op):
+            raise AttributeError(f"{op}: not an operation of the vocabulary")
+
+        def record(*args: Any, **options: Any) -> Node:
+            arguments = _signature(op).bind(self, *args, **options).arguments
+            del arguments["self"]
+            return self._record(op, arguments)
+
+        return record
+
+    def _record(self, op: str, arguments: dict[str, Any]) -> Node:
+        inputs = tuple(each for each in arguments.values() if isinstance(each, Node))
+        attributes = {
+            name: each
+            for name, each in arguments.items()
+            if not isinstance(each, Node) and name != "state"
+        }
+        width = _WIDTHS[op](**arguments) if op in _WIDTHS else inputs[0].width
         of_wanted = op == "wanted" or any(node.of_wanted for node in inputs)
+        state = arguments.get("state")
         node = Node(op, inputs, width, of_wanted, attributes, state)
         self.nodes.append(node)
         return node
 
-    def embedding(self, weight: Weight) -> Node:  # noqa: D102
-        return self._record("embedding", (), weight.shape[1], weight=weight)
 
-    def rms_norm(self, x: Node, weight: Weight, eps: float) -> Node:  # noqa: D102
-        return self._record("rms_norm", (x,), x.width, weight=weight, eps=eps)
-
-    def linear(self, x: Node, weight: Weight, bias: Weight | None = None) -> Node:  # noqa: D102
-        width = weight.shape[0]
-        return self._record("linear", (x,), width, weight=weight, bias=bias)
-
-    def rope(self, x: Node, rope: Rope) -> Node:  # noqa: D102
-        return self._record("rope", (x,), x.width, rope=rope)
-
-    def attention(  # noqa: D102
-        self,
-        q: Node,
-        k: Node,
-        v: Node,
-        *,
-        state: KeyValues,
-        scale: float,
-        softcap: float | None = None,
-        sinks: Weight | None = None,
-    ) -> Node:
-        options = {"scale": scale, "softcap": softcap, "sinks": sinks}
-        width = q.width // state.head_dim * state.value_dim
-        return self._record("attention", (q, k, v), width, state, **options)
-
-    def silu_mul(self, gate: Node, up: Node) -> Node:  # noqa: D102
-        return self._record("silu_mul", (gate, up), gate.width)
-
-    def gelu_mul(self, gate: Node, up: Node) -> Node:  # noqa: D102
-        return self._record("gelu_mul", (gate, up), gate.width)
-
-    def scale(self, x: Node, factor: float) -> Node:  # noqa: D102
-        return self._record("scale", (x,), x.width, constant=factor)
-
-    def softcap(self, x: Node, cap: float) -> Node:  # noqa: D102
-        return self._record("softcap", (x,), x.width, constant=cap)
-
-    def sigmoid_gate(self, y: Node, x: Node, weight: Weight) -> Node:  # noqa: D102
-        return self._record("sigmoid_gate", (y, x), y.width, weight=weight)
-
-    def experts(self, x: Node, scores: Node, experts: Experts[Weight]) -> Node:  # noqa: D102
-        width = experts.down.shape[1]
-        return self._record("experts", (x, scores), width, experts=experts)
-
-    def add(self, x: Node, y: Node) -> Node:  # noqa: D102
-        return self._record("add", (x, y), x.width)
-
-    def wanted(self, x: Node) -> Node:  # noqa: D102
-        return self._record("wanted", (x,), x.width)
+@cache
+def _signature(op: str) -> Signature:
+    return signature(getattr(Ops, op))

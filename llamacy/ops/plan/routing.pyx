@@ -10,9 +10,17 @@ cdef class Routing:
 
     Parameters
     ----------
-    n_batch : most rows.
-    n_expert, n_used : experts, and how many of them each row goes through.
-    is_normalized : whether the weights of those have the sum 1.
+    n_batch : int
+        Most rows of a pass.
+    n_expert, n_used : int
+        Experts, and how many of them each row goes through.
+    is_normalized : bool
+        Whether the weights of a row's experts have the sum 1.
+
+    Raises
+    ------
+    ValueError
+        `n_used` is not within 1 and `n_expert`.
     """
 
     def __cinit__(self, int n_batch, int n_expert, int n_used, is_normalized):
@@ -37,6 +45,14 @@ cdef class Routing:
         cdef int32_t[::1] array = np.full(n, 0, np.int32)
         self._arrays.append(array)
         return &array[0]
+
+    def __str__(self):
+        return f"routes{self.routes.n_used}of{self.routes.n_expert}"
+
+    @property
+    def n_used(self):
+        """Experts that each row goes through."""
+        return self.routes.n_used
 
     @property
     def n_slots(self):

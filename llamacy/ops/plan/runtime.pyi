@@ -13,4 +13,6 @@ class Program(Steps):
         pages: NDArray[np.uintp],
         logits: NDArray[np.float32],
         n_threads: int,
+        seconds: NDArray[np.float64] | None = None,
     ) -> None: ...
+    def kernel_of(self, i: int, n_rows: int, n_wanted: int) -> str: ...

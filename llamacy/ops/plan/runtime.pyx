@@ -1,10 +1,10 @@
 """Runs a plan: all steps of a forward pass in one call without the GIL.
 
-Running a :class:`Program` enters one OpenMP parallel region; each thread walks the
-steps, takes items of a step's work list, those of its own share first, until none are
-left, and where a step reads what an earlier one wrote, waits for that to be done. What
-steps are is said in :mod:`llamacy.ops.plan.steps`; what they compute, in perform.h and
-:mod:`llamacy.kernels`.
+Running a `Program` enters one OpenMP parallel region. Each thread walks the steps and
+takes items of a step's work list, those of its own share first and then, by work
+stealing, those of others, until none are left. Where a step reads what an earlier one
+wrote, threads wait for that to be done. step.h says what a step is, perform.h and the
+kernels what it computes.
 """
 
 from cython.parallel cimport parallel, threadid
@@ -17,9 +17,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
-from llamacy.kernels.interface cimport kernel_table, row_run
+from llamacy.kernels.interface cimport kernel_table, linear_args, row_run
 from llamacy.ops.plan.steps cimport (
-    Steps, batch, chunk_items, count_items, grain_items, step,
+    STEP_LINEAR, Steps, batch, chunk_items, count_items, grain_items, step,
 )
 
 
@@ -58,42 +58,66 @@ cdef extern from "plan/perform.h" nogil:
 
 
 cdef class Program(Steps):
-    """Steps, and what threads need to run them."""
+    """Steps, and what threads need to run them.
+
+    Parameters
+    ----------
+    capsule : object
+        The kernels: a level's `table`.
+    n_threads : int
+        Most threads of a run.
+    """
 
     cdef void* lists  # a work_list of each step, and of the threads that are done
     cdef int n_threads
     cdef uint8_t[:, ::1] scratch
 
-    def __cinit__(self, capsule, int n_threads, *_):
-        cdef int widest = max(self.kv.head_dim, self.kv.value_dim)
+    def __cinit__(self, capsule, int n_threads):
         self.n_threads = n_threads
-        # one more page, to align it and to keep threads off each other's cache lines
-        self.scratch = np.zeros(
-            (n_threads, self.kernels.scratch_bytes(widest) + 4096), np.uint8)
 
     def __dealloc__(self):
         free(self.lists)
 
     def run(self, const int32_t[::1] tokens, const int32_t[::1] positions,
             const int32_t[::1] wanted, const int32_t[:, ::1] runs,
-            const uintptr_t[::1] pages, float[:, ::1] logits, int n_threads):
+            const uintptr_t[::1] pages, float[:, ::1] logits, int n_threads,
+            double[::1] seconds=None):
         """Run all steps on one batch.
 
         Parameters
         ----------
-        tokens, positions : (n_rows,)
-        wanted : (n_wanted,); rows whose logits go to `logits`, (n_wanted, n_vocab).
-        runs : (n_runs, 3); first row, rows and first position of each.
-        pages : (n_runs,); address of each run's page addresses.
-        n_threads : 1 to those the program was made for.
+        tokens, positions : int32, (n_rows,)
+            Token and position of each row.
+        wanted : int32, (n_wanted,)
+            Rows whose logits are computed.
+        runs : int32, (n_runs, 3)
+            First row, number of rows and first position of each run.
+        pages : uintptr, (n_runs,)
+            Address of each run's page addresses.
+        logits : float32, (n_wanted, n_vocab)
+            Receives the logits.
+        n_threads : int
+            1 to the number that the program was made for.
+        seconds : float64, (n_steps,), or None
+            Receives how long each step took. Steps then run one after another, so that
+            the whole takes longer than without.
 
         Raises
         ------
-        ValueError : another number of threads.
+        ValueError
+            Another number of threads, or of steps.
         """
         if not 1 <= n_threads <= self.n_threads:
             raise ValueError(
                 f"n_threads: wanted 1 to {self.n_threads}, found {n_threads}")
+        if seconds is not None and seconds.shape[0] != self.n_steps:
+            raise ValueError(
+                f"seconds: wanted {self.n_steps} steps, found {seconds.shape[0]}")
+        cdef double[:, ::1] moments = None
+        cdef double* clock = NULL
+        if seconds is not None:
+            moments = np.full((self.n_threads, self.n_steps + 1), np.inf)
+            clock = &moments[0, 0]
         cdef batch b
         b.n_rows = <int>tokens.shape[0]
         b.n_wanted = <int>wanted.shape[0]
@@ -105,15 +129,35 @@ cdef class Program(Steps):
         b.row_chunk = self.kernels.row_chunk
         b.fetched_bytes = self.kernels.fetched_bytes
         self.clear_lists()
+        self.make_scratch()
         b.runs = runs_of(runs, pages)
         with nogil:
             if n_threads == 1:
-                self.work(&b, 1, 0)
+                self.work(&b, 1, 0, clock)
             else:
                 with parallel(num_threads=n_threads):
                     # the runtime may give fewer threads than were asked for
-                    self.work(&b, openmp.omp_get_num_threads(), threadid())
+                    self.work(&b, openmp.omp_get_num_threads(), threadid(), clock)
             free(b.runs)
+        if seconds is not None:
+            # a step ends when the first thread sees that all of its items are done
+            np.asarray(seconds)[:] = np.diff(np.min(moments, axis=0))
+
+    def kernel_of(self, int i, int n_rows, int n_wanted):
+        """Name the kernel that step i chooses for a pass of that many rows.
+
+        Returns
+        -------
+        str
+            ``"many rows"`` or ``"few rows"`` of a product; of other steps ``""``.
+        """
+        cdef linear_args args
+        cdef step* s = &self.steps[i]
+        if not 0 <= i < self.n_steps or s.kind != STEP_LINEAR:
+            return ""
+        args = s.linear
+        args.m = n_wanted if s.of_wanted else n_rows
+        return "many rows" if self.kernels.has_many_rows(&args) else "few rows"
 
     cdef int clear_lists(self) except -1:
         cdef size_t size = (self.n_steps + 1) * work_list_bytes(self.n_threads)
@@ -124,12 +168,21 @@ cdef class Program(Steps):
         memset(lists, 0, size)
         return 0
 
+    cdef int make_scratch(self) except -1:
+        """Make sure that each thread has memory for every step's kernel."""
+        # one more page, to align it and to keep threads off each other's cache lines
+        cdef Py_ssize_t size = self.kernels.scratch_bytes(self.most_dims) + 4096
+        if self.scratch is None or self.scratch.shape[1] < size:
+            self.scratch = np.zeros((self.n_threads, size), np.uint8)
+        return 0
+
     cdef work_list* list_of(self, int i, team_member who) noexcept nogil:
         return work_list_at(self.lists, who.n_threads, i)
 
-    cdef void work(self, const batch* b, int n_threads, int thread) noexcept nogil:
+    cdef void work(
+        self, const batch* b, int n_threads, int thread, double* clock
+    ) noexcept nogil:
         """One thread's way through the program."""
-        cdef int i, finished = 0
         cdef team_member who
         cdef stretch soon
         cdef uint8_t* scratch = &self.scratch[thread, 0]
@@ -137,6 +190,22 @@ cdef class Program(Steps):
         who.thread = thread
         who.n_threads = n_threads
         self.kernels.enter_thread()
+        if clock is NULL:
+            self.walk(b, who, scratch)
+        else:
+            self.walk_timed(b, who, scratch, clock)
+        # OpenMP's own barrier would not give the core away while it waits
+        soon = first_weights(NULL, 0, b, who)
+        finish(self.list_of(self.n_steps, who), 1)
+        wait_for(self.list_of(self.n_steps, who), n_threads, &soon)
+        self.kernels.leave_thread()
+
+    cdef void walk(
+        self, const batch* b, team_member who, void* scratch
+    ) noexcept nogil:
+        """Run all steps; wait only where a step must."""
+        cdef int i, finished = 0
+        cdef stretch soon
         for i in range(self.n_steps):
             if self.steps[i].waits:
                 soon = first_weights(&self.steps[i], self.n_steps - i, b, who)
@@ -146,11 +215,23 @@ cdef class Program(Steps):
                         count_items(&self.steps[finished], b), &soon)
                     finished += 1
             self.share(i, b, who, scratch)
-        # OpenMP's own barrier would not give the core away while it waits
-        soon = first_weights(NULL, 0, b, who)
-        finish(self.list_of(self.n_steps, who), 1)
-        wait_for(self.list_of(self.n_steps, who), n_threads, &soon)
-        self.kernels.leave_thread()
+
+    cdef void walk_timed(
+        self, const batch* b, team_member who, void* scratch, double* clock
+    ) noexcept nogil:
+        """Run all steps one after another.
+
+        Each thread notes when it begins, and when it sees that a step is done. Any of
+        them may be late, and find that others have done its share.
+        """
+        cdef int i
+        cdef double* moments = clock + who.thread * (self.n_steps + 1)
+        cdef stretch soon = first_weights(NULL, 0, b, who)
+        moments[0] = openmp.omp_get_wtime()
+        for i in range(self.n_steps):
+            self.share(i, b, who, scratch)
+            wait_for(self.list_of(i, who), count_items(&self.steps[i], b), &soon)
+            moments[i + 1] = openmp.omp_get_wtime()
 
     cdef void share(
         self, int i, const batch* b, team_member who, void* scratch

@@ -1,7 +1,10 @@
 /* A step of a forward pass: one operation on buffers, whose work is a list of items.
  *
- * Steps are made once, by steps.pyx, whose methods say which fields each kind has. What is
- * new in each pass is its batch. perform.h has what is done, team.h how threads share it.
+ * Steps are made once, by steps.pyx, from the list that step.py describes. A pass has a
+ * batch of its own. perform.h says what a step does, team.h how threads share its items.
+ *
+ * In the shapes below M counts the rows of the batch, or the wanted ones, and S the slots
+ * of a mixture of experts (experts.h).
  */
 #ifndef LLAMACY_STEP_H
 #define LLAMACY_STEP_H
@@ -9,6 +12,12 @@
 #include "plan/experts.h"
 #include "interface.h"
 #include "plan/team.h"
+
+/* Rows of float32, `ld` floats apart. Without data they are the logits of the batch. */
+typedef struct {
+    float *data;
+    size_t ld;
+} float_rows;
 
 typedef enum {
     STEP_EMBEDDING,
@@ -20,11 +29,8 @@ typedef enum {
     STEP_ATTENTION,
     STEP_WANTED,
     STEP_COPY,
-    STEP_SCALE,
-    STEP_SOFTCAP,
-    STEP_ADD,
-    STEP_SILU_MUL,
-    STEP_GELU_MUL,
+    STEP_UNARY,
+    STEP_BINARY,
     STEP_SIGMOID_GATE,
     STEP_ROUTE,
     STEP_GROUP,
@@ -34,33 +40,139 @@ typedef enum {
 } step_kind;
 
 typedef struct {
-    step_kind kind;
-    int waits;     /* for all items of the steps before to be done */
-    int of_wanted; /* works on the wanted rows, not on all of the batch */
+    packed_matrix weight; /* (n_vocab, k) */
+    float_rows y;         /* (M, k) */
+} embedding_step;
 
-    const float *x, *x2; /* inputs and the output, rows ldx, ldx2 and ldy floats apart */
-    float *y;
-    size_t ldx, ldx2, ldy;
-    int n;           /* floats of a row, or of each of its n_parts */
-    int n_parts;
-    float scale;     /* or epsilon, magnitude, cap */
-    void *prepared;  /* activations as linear steps want them */
-
+typedef struct {
+    const float *angles;  /* [n_dims / 2]: radians a position */
     int n_dims, head_dim; /* rotated dimensions, of those of a head */
-    const float *table;   /* of rotations, of y and of x; or NULL */
-    const float *x_table;
-    int half, x_half;     /* distance in rotated pairs of y and of x, 0: adjacent */
+    int half;             /* distance of the dimensions of a pair; 0: adjacent ones */
+    float magnitude;      /* factor of rotated dimensions */
+    float *table;         /* (M, 2 * head_dim) */
+} rope_table_step;
 
-    linear_args linear;
-    attention_args attention; /* also says which pages keys and values go to */
+typedef struct {
+    float_rows x, y;     /* (M, n_parts * n): each part of a row is normed by itself */
+    const float *weight; /* [n] */
+    int n, n_parts;
+    float eps;
+    void *prepared;      /* y as linear layers read it, or NULL */
+} norm_step;
 
-    routing *routes; /* of rows to experts */
-    int is_by_row;   /* x has a row for each of the batch, not for each slot */
-    size_t stride;   /* bytes from one expert's matrix to the next */
-    size_t stride2;
+typedef struct {
+    float_rows x; /* (M, n) */
+    int n;
+    void *prepared;
+} prepare_step;
+
+/* Rotates queries and keys in place, and appends keys and values to the pages. */
+typedef struct {
+    kv_layout kv;
+    size_t offset;        /* bytes of the layer within a page */
+    float_rows q;         /* (M, n_head * head_dim) */
+    float_rows k;         /* (M, n_head_kv * head_dim) */
+    float_rows v;         /* (M, n_head_kv * value_dim) */
+    const float *q_table; /* (M, 2 * head_dim): rotations of q, or NULL */
+    const float *k_table; /* (M, 2 * head_dim): rotations of k, or NULL */
+    int q_half, k_half;   /* as in rope_table_step */
+} append_step;
+
+typedef struct {
+    kv_layout kv;
+    attention_args args; /* its own layout is set when the step is performed */
+    float_rows q;        /* (M, n_head * head_dim) */
+    float_rows y;        /* (M, n_head * value_dim) */
+} attention_step;
+
+typedef struct {
+    float_rows x; /* (n_rows, x.ld) */
+    float_rows y; /* (n_wanted, x.ld) */
+} wanted_step;
+
+typedef struct {
+    float_rows x, y;    /* (M, n) */
+    int n;
+    const float *table; /* (M, 2 * head_dim): rotations of y, or NULL */
+    int head_dim, half; /* as in rope_table_step */
+} copy_step;
+
+/* y = f(x), number by number; y may be x. */
+typedef struct {
+    unary_kernel f;
+    float_rows x, y; /* (M, n) */
+    int n;
+    float constant;  /* of f */
+} unary_step;
+
+/* z = f(x, y), number by number; z may be x or y. */
+typedef struct {
+    binary_kernel f;
+    const float *x, *y; /* (M, n), z.ld floats apart */
+    float_rows z;       /* (M, n) */
+    int n;
+} binary_step;
+
+typedef struct {
+    float_rows x;        /* (M, k) */
+    const float *weight; /* [k] */
+    int k, n;
+    float_rows y, z;     /* (M, n) */
+} sigmoid_gate_step;
+
+typedef struct {
+    routing *routes;
+    float_rows scores; /* (M, n_expert) */
+} route_step;
+
+typedef struct {
+    routing *routes;
+    int is_by_row;  /* x has a row for each of the batch, not for each slot */
+    float_rows x;   /* (M, n) or (S, n) */
+    int n;
+    float_rows y;   /* (S, n), or none */
+    void *prepared; /* the slots as experts read them, or NULL */
+} gather_step;
+
+typedef struct {
+    routing *routes;
+    linear_args args;       /* matrices and biases of expert 0; x (S, k), y (S, n) */
+    size_t stride, stride2; /* bytes from one expert's matrix to the next */
+} experts_step;
+
+typedef struct {
+    routing *routes;
+    float_rows x; /* (S, n) */
+    float_rows y; /* (M, n) */
+    int n;
+} mix_step;
+
+typedef struct {
+    step_kind kind;
+    int waits;     /* until all items of the steps before are done */
+    int of_wanted; /* works on the wanted rows, not on all of the batch */
+    union {
+        embedding_step embedding;
+        rope_table_step rope_table;
+        norm_step norm;
+        prepare_step prepare;
+        linear_args linear; /* x (M, k), y (M, n); without y, the logits of the batch */
+        append_step append;
+        attention_step attention;
+        wanted_step wanted;
+        copy_step copy;
+        unary_step unary;
+        binary_step binary;
+        sigmoid_gate_step sigmoid_gate;
+        route_step route;
+        routing *group;
+        gather_step gather;
+        experts_step experts;
+        mix_step mix;
+    };
 } step;
 
-/* What is new in each forward pass. */
+/* The rows of one forward pass. */
 typedef struct {
     int n_rows, n_wanted, n_runs;
     const int32_t *tokens, *positions; /* [n_rows] */
@@ -71,33 +183,34 @@ typedef struct {
     int64_t fetched_bytes;
 } batch;
 
-/* Chunks that n floats of a row are cut into: a row of logits is work for all threads. */
+/* Chunks that n numbers of a row are cut into for a unary step: a row of logits is work for all threads. */
 static inline int row_chunks(const batch *b, int n) { return (n + b->row_chunk - 1) / b->row_chunk; }
+
+static inline int64_t count_panels(const packed_matrix *w) { return (w->n + PANEL_ROWS - 1) / PANEL_ROWS; }
 
 static inline int count_rows(const step *s, const batch *b) { return s->of_wanted ? b->n_wanted : b->n_rows; }
 
 /* Length of a step's work list. */
 static inline int64_t count_items(const step *s, const batch *b) {
-    const int64_t rows = count_rows(s, b), n_panels = (s->linear.w.n + PANEL_ROWS - 1) / PANEL_ROWS;
+    const int64_t m = count_rows(s, b);
     switch (s->kind) {
-    case STEP_LINEAR: return rows ? n_panels : 0;
+    case STEP_LINEAR: return m ? count_panels(&s->linear.w) : 0;
     case STEP_APPEND: return b->n_runs;
-    case STEP_ATTENTION: return (int64_t)b->n_runs * s->attention.kv->n_head_kv;
-    case STEP_SCALE:
-    case STEP_SOFTCAP: return rows * row_chunks(b, s->n);
-    case STEP_GROUP: return rows ? 1 : 0;
-    case STEP_GATHER: return rows * s->routes->n_used;
-    case STEP_EXPERTS: return most_groups(s->routes, (int)rows) * n_panels;
-    default: return rows;
+    case STEP_ATTENTION: return (int64_t)b->n_runs * s->attention.kv.n_head_kv;
+    case STEP_UNARY: return m * row_chunks(b, s->unary.n);
+    case STEP_GROUP: return m ? 1 : 0;
+    case STEP_GATHER: return m * s->gather.routes->n_used;
+    case STEP_EXPERTS: return most_groups(s->experts.routes, (int)m) * count_panels(&s->experts.args.w);
+    default: return m;
     }
 }
 
-/* Items that go together: panels by fours, since many rows share what is done for a block. */
+/* Items that go together: panels by fours, since many rows share the work on a block of them. */
 static inline int64_t grain_items(const step *s) {
     return s->kind == STEP_LINEAR || s->kind == STEP_EXPERTS ? 4 : 1;
 }
 
-/* Items a thread takes at a time, whole grains: few enough that all finish together. */
+/* Items a thread takes at a time, in whole grains: few enough that all threads finish together. */
 static inline int64_t chunk_items(const step *s, int64_t n_items, int n_threads) {
     const int64_t grain = grain_items(s), most = 8 * grain, n = n_items / (n_threads * 8) / grain * grain;
     return n < grain ? grain : n > most ? most : n;

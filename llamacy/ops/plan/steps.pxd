@@ -1,14 +1,19 @@
-"""Steps of a forward pass: what step.h explains, and who owns an array of them."""
+"""C steps of a forward pass, which step.h explains, and the array that owns them."""
 
 from libc.stdint cimport int32_t, int64_t
 
 from llamacy.kernels.interface cimport (
-    attention_args, kernel_table, kv_layout, linear_args, row_run,
+    attention_args, binary_kernel, kernel_table, kv_layout, linear_args, packed_matrix,
+    row_run, unary_kernel,
 )
 from llamacy.ops.plan.routing cimport routing
 
 
 cdef extern from "plan/step.h" nogil:
+    ctypedef struct float_rows:
+        float* data
+        size_t ld
+
     ctypedef enum step_kind:
         STEP_EMBEDDING
         STEP_ROPE_TABLE
@@ -19,11 +24,8 @@ cdef extern from "plan/step.h" nogil:
         STEP_ATTENTION
         STEP_WANTED
         STEP_COPY
-        STEP_SCALE
-        STEP_SOFTCAP
-        STEP_ADD
-        STEP_SILU_MUL
-        STEP_GELU_MUL
+        STEP_UNARY
+        STEP_BINARY
         STEP_SIGMOID_GATE
         STEP_ROUTE
         STEP_GROUP
@@ -31,32 +33,128 @@ cdef extern from "plan/step.h" nogil:
         STEP_EXPERTS
         STEP_MIX
 
+    ctypedef struct embedding_step:
+        packed_matrix weight
+        float_rows y
+
+    ctypedef struct rope_table_step:
+        const float* angles
+        int n_dims
+        int head_dim
+        int half
+        float magnitude
+        float* table
+
+    ctypedef struct norm_step:
+        float_rows x
+        float_rows y
+        const float* weight
+        int n
+        int n_parts
+        float eps
+        void* prepared
+
+    ctypedef struct prepare_step:
+        float_rows x
+        int n
+        void* prepared
+
+    ctypedef struct append_step:
+        kv_layout kv
+        size_t offset
+        float_rows q
+        float_rows k
+        float_rows v
+        const float* q_table
+        const float* k_table
+        int q_half
+        int k_half
+
+    ctypedef struct attention_step:
+        kv_layout kv
+        attention_args args
+        float_rows q
+        float_rows y
+
+    ctypedef struct wanted_step:
+        float_rows x
+        float_rows y
+
+    ctypedef struct copy_step:
+        float_rows x
+        float_rows y
+        int n
+        const float* table
+        int head_dim
+        int half
+
+    ctypedef struct unary_step:
+        unary_kernel f
+        float_rows x
+        float_rows y
+        int n
+        float constant
+
+    ctypedef struct binary_step:
+        binary_kernel f
+        const float* x
+        const float* y
+        float_rows z
+        int n
+
+    ctypedef struct sigmoid_gate_step:
+        float_rows x
+        const float* weight
+        int k
+        int n
+        float_rows y
+        float_rows z
+
+    ctypedef struct route_step:
+        routing* routes
+        float_rows scores
+
+    ctypedef struct gather_step:
+        routing* routes
+        bint is_by_row
+        float_rows x
+        int n
+        float_rows y
+        void* prepared
+
+    ctypedef struct experts_step:
+        routing* routes
+        linear_args args
+        size_t stride
+        size_t stride2
+
+    ctypedef struct mix_step:
+        routing* routes
+        float_rows x
+        float_rows y
+        int n
+
     ctypedef struct step:
         step_kind kind
         bint waits
         bint of_wanted
-        const float* x
-        const float* x2
-        float* y
-        size_t ldx
-        size_t ldx2
-        size_t ldy
-        int n
-        int n_parts
-        float scale
-        void* prepared
-        int n_dims
-        int head_dim
-        const float* table
-        const float* x_table
-        int half
-        int x_half
+        embedding_step embedding
+        rope_table_step rope_table
+        norm_step norm
+        prepare_step prepare
         linear_args linear
-        attention_args attention
-        routing* routes
-        bint is_by_row
-        size_t stride
-        size_t stride2
+        append_step append
+        attention_step attention
+        wanted_step wanted
+        copy_step copy
+        unary_step unary
+        binary_step binary
+        sigmoid_gate_step sigmoid_gate
+        route_step route
+        routing* group
+        gather_step gather
+        experts_step experts
+        mix_step mix
 
     ctypedef struct batch:
         int n_rows
@@ -73,20 +171,14 @@ cdef extern from "plan/step.h" nogil:
     int64_t count_items(const step* s, const batch* b)
     int64_t grain_items(const step* s)
     int64_t chunk_items(const step* s, int64_t n_items, int n_threads)
+    int count_rows(const step* s, const batch* b)
 
 
 cdef class Steps:
     cdef const kernel_table* kernels
-    cdef kv_layout kv
     cdef step* steps
     cdef int n_steps
+    cdef int most_dims  # of heads in attention
     cdef list _kept
 
-    cdef step* add_step(
-        self, step_kind kind, bint waits, bint of_wanted, tuple kept) except NULL
-    cdef add_pointwise(
-        self, step_kind kind, float[:, ::1] x, int n, float constant,
-        float[:, ::1] y, bint waits, bint of_wanted)
-    cdef add_elementwise(
-        self, step_kind kind, float[:, ::1] x, float[:, ::1] y, float[:, ::1] z,
-        bint waits, bint of_wanted)
+    cdef int fill(self, step* s, str op, r, w, c) except -1

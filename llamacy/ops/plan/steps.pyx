@@ -1,27 +1,28 @@
-"""The steps of a forward pass, over buffers that were allocated before.
+"""The steps of a forward pass in C, made from those of step.py.
 
-Each method adds a step of one kind, and so says which fields of step.h that kind has;
-perform.h says what is done. Which steps, and over which buffers, is decided in
-:mod:`llamacy.ops.plan.lowering`; :mod:`llamacy.ops.plan.runtime` runs them.
+Each function at the end turns a step of one kind into its struct of step.h; perform.h
+has what is done, and `llamacy.ops.plan.runtime` runs it. Operands are NumPy arrays
+here: the memory that `llamacy.ops.plan.buffers.allocate` gave them.
 """
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memset
+from libc.string cimport memset, strcmp
 
 from llamacy.kernels.interface cimport (
     EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_STORE,
-    EPILOGUE_SWIGLU, KV_F16, KV_F32, KV_Q8_0, PAGE_TOKENS, STRIP_ROWS, kernel_table,
-    kv_layout_of, linear_args, packed_matrix,
+    EPILOGUE_SWIGLU, STRIP_ROWS, binary_op, kernel_table, kv_layout, kv_layout_of,
+    kv_type, linear_args, packed_matrix, unary_op,
 )
 from llamacy.kernels.packing.matrices cimport PackedExperts, PackedMatrix
-from llamacy.ops.plan.routing cimport Routing
+from llamacy.ops.plan.routing cimport Routing, routing
+
+from llamacy.ops.plan.step import LOGITS
+from llamacy.ops.state.kv_pages import KV_TYPES
 
 
-PAGE = PAGE_TOKENS
-"""Tokens of one KV page."""
 MAX_RUN = STRIP_ROWS
 """Queries of one KV head that are attended together."""
 EPILOGUES = {
@@ -29,49 +30,31 @@ EPILOGUES = {
     "swiglu": EPILOGUE_SWIGLU, "geglu": EPILOGUE_GEGLU,
     "clamped_swiglu": EPILOGUE_CLAMPED_SWIGLU,
 }
-KV_TYPES = {"f32": KV_F32, "f16": KV_F16, "q8_0": KV_Q8_0}
 
 
 cdef class Steps:
-    """Steps, in the order they are added; one that `waits` follows all before it.
-
-    Buffers are float32 (n_batch, width) arrays; the steps keep them alive.
+    """Steps, in the order they are added, and the operands that they keep alive.
 
     Parameters
     ----------
-    capsule : the kernels, a level's `table`.
-    n_threads : those of the program that the steps are part of.
-    kv_type, n_head, n_head_kv, head_dim : of attention, in all layers.
-    value_dim : dimensions of a head's values; 0: head_dim.
+    capsule : object
+        The kernels: a level's `table`.
     """
 
-    def __cinit__(self, capsule, n_threads, kv_type, int n_head, int n_head_kv,
-                  int head_dim, int value_dim=0):
+    def __cinit__(self, capsule, *_):
         self.kernels = <const kernel_table*>PyCapsule_GetPointer(
             capsule, "llamacy.kernel_table")
-        self.kv = kv_layout_of(
-            KV_TYPES[kv_type], n_head, n_head_kv, head_dim, value_dim or head_dim)
         self._kept = [capsule]
 
     def __dealloc__(self):
         free(self.steps)
 
-    @property
-    def layer_bytes(self):
-        """Bytes of one layer in one KV page."""
-        return self.kv.layer_bytes
-
-    @property
-    def head_dim(self):
-        """Dimensions of a head in attention."""
-        return self.kv.head_dim
-
     def prepared_bytes(self, int k, int m):
-        """Bytes that m rows of k activations take as linear steps want them."""
+        """Count the bytes that m rows of k activations take once they are prepared."""
         return self.kernels.prepared_bytes(k, m)
 
     def reads_prepared(self, weight):
-        """Whether steps with a matrix or experts read prepared activations."""
+        """Whether products with a matrix or with experts read prepared activations."""
         cdef packed_matrix matrix
         if isinstance(weight, PackedExperts):
             matrix = (<PackedExperts>weight).matrix
@@ -79,275 +62,296 @@ cdef class Steps:
             matrix = (<PackedMatrix?>weight).matrix
         return bool(self.kernels.reads_prepared(&matrix))
 
-    cdef step* add_step(
-        self, step_kind kind, bint waits, bint of_wanted, tuple kept
-    ) except NULL:
-        cdef step* grown = <step*>realloc(
-            self.steps, (self.n_steps + 1) * sizeof(step))
+    def add(self, added, *, waits=False):
+        """Add a step, which follows all steps before it if it `waits`.
+
+        Parameters
+        ----------
+        added : Step
+            Its operands are arrays: float32, (n_batch, width), or uint8 if prepared.
+        waits : bool
+            Whether all items of the steps before must be done.
+
+        Raises
+        ------
+        ValueError
+            There is no such kind of step.
+        """
+        cdef step* grown
+        cdef step new
+        memset(&new, 0, sizeof(step))
+        new.waits = waits
+        new.of_wanted = added.of_wanted
+        self.fill(&new, added.op, added.reads, added.writes, added.constants)
+        grown = <step*>realloc(self.steps, (self.n_steps + 1) * sizeof(step))
         if grown is NULL:
             raise MemoryError("no memory for the steps of a plan")
         self.steps = grown
-        cdef step* added = &self.steps[self.n_steps]
-        memset(added, 0, sizeof(step))
-        added.kind = kind
-        added.waits = waits
-        added.of_wanted = of_wanted
+        self.steps[self.n_steps] = new
         self.n_steps += 1
-        self._kept.append(kept)
-        return added
+        self._kept.append(added)
 
-    def embedding(self, PackedMatrix weight, float[:, ::1] y, *, waits=False):
-        cdef step* s = self.add_step(STEP_EMBEDDING, waits, False, (weight, y))
-        s.linear.w = weight.matrix
-        set_output(s, y)
-
-    def rope_table(self, float[::1] angles, int head_dim, int half, float magnitude,
-                   float[:, ::1] table, *, waits=False):
-        """`half` is the distance of a pair's dimensions, or 0 for adjacent ones."""
-        cdef step* s = self.add_step(STEP_ROPE_TABLE, waits, False, (angles, table))
-        s.x = &angles[0]
-        s.n_dims = 2 * <int>angles.shape[0]
-        s.head_dim = head_dim
-        s.half = half
-        s.scale = magnitude
-        s.y = &table[0, 0]
-
-    def rms_norm(self, float[:, ::1] x, float[::1] weight, float eps, float[:, ::1] y,
-                 uint8_t[::1] prepared=None, *, int n_parts=1, waits=False,
-                 of_wanted=False):
-        """Norm each part of a row that is as long as the weight.
-
-        Also leaves y prepared for linear steps if `prepared` is given.
-        """
-        cdef step* s = self.add_step(
-            STEP_RMS_NORM, waits, of_wanted, (x, weight, y, prepared))
-        set_input(s, x)
-        s.x2 = &weight[0]
-        set_output(s, y)
-        s.n = <int>weight.shape[0]
-        s.n_parts = n_parts
-        s.scale = eps
-        if prepared is not None:
-            s.prepared = &prepared[0]
-
-    def prepare(self, float[:, ::1] x, int n, uint8_t[::1] prepared, *, waits=False,
-                of_wanted=False):
-        cdef step* s = self.add_step(STEP_PREPARE, waits, of_wanted, (x, prepared))
-        set_input(s, x)
-        s.n = n
-        s.prepared = &prepared[0]
-
-    def linear(self, form, PackedMatrix weight, float[::1] bias,
-               float[:, ::1] x, uint8_t[::1] prepared, float[:, ::1] y,
-               PackedMatrix weight2=None, float[::1] bias2=None, *, waits=False,
-               of_wanted=False):
-        """`y` None stands for the logits of the run; `weight2` is for gated forms."""
-        cdef step* s = self.add_step(
-            STEP_LINEAR, waits, of_wanted,
-            (weight, bias, x, prepared, y, weight2, bias2))
-        cdef linear_args* a = &s.linear
-        a.form = EPILOGUES[form]
-        a.w = weight.matrix
-        if weight2 is not None:
-            a.w2 = weight2.matrix
-        if bias is not None:
-            a.bias = &bias[0]
-        if bias2 is not None:
-            a.bias2 = &bias2[0]
-        set_operands(a, x, prepared, y)
-
-    def append(self, int layer, float[:, ::1] q, float[:, ::1] k, float[:, ::1] v,
-               float[:, ::1] q_table, float[:, ::1] k_table, *, int q_half=0,
-               int k_half=0, waits=False):
-        """Rotate q and k by their tables, if any, and put k and v into the pages."""
-        cdef step* s = self.add_step(
-            STEP_APPEND, waits, False, (q, k, v, q_table, k_table))
-        set_output(s, q)
-        set_input(s, k)
-        s.x2 = &v[0, 0]
-        s.ldx2 = v.shape[1]
-        s.attention.kv = &self.kv
-        s.attention.offset = layer * self.kv.layer_bytes
-        s.half = q_half
-        s.x_half = k_half
-        if q_table is not None:
-            s.table = &q_table[0, 0]
-        if k_table is not None:
-            s.x_table = &k_table[0, 0]
-
-    def attention(self, int layer, float scale, float[:, ::1] q, float[:, ::1] y, *,
-                  int window=0, float softcap=0, float[::1] sinks=None,
-                  may_round=False, waits=False):
-        """`window` 0 stands for all positions, `softcap` 0 for none.
-
-        It may compute in bfloat16 if it `may_round`.
-        """
-        cdef step* s = self.add_step(STEP_ATTENTION, waits, False, (q, y, sinks))
-        set_input(s, q)
-        set_output(s, y)
-        s.attention.kv = &self.kv
-        s.attention.offset = layer * self.kv.layer_bytes
-        s.attention.scale = scale
-        s.attention.window = window
-        s.attention.softcap = softcap
-        s.attention.may_round = may_round
-        if sinks is not None:
-            s.attention.sinks = &sinks[0]
-
-    def wanted(self, float[:, ::1] x, float[:, ::1] y, *, waits=False):
-        cdef step* s = self.add_step(STEP_WANTED, waits, True, (x, y))
-        set_input(s, x)
-        set_output(s, y)
-
-    def copy(self, float[:, ::1] x, int n, float[:, ::1] y, float[:, ::1] table=None, *,
-             int half=0, waits=False, of_wanted=False):
-        """Put n columns of x into y, rotated by the table, if any.
-
-        `y` None stands for the logits of the run.
-        """
-        cdef step* s = self.add_step(STEP_COPY, waits, of_wanted, (x, y, table))
-        set_input(s, x)
-        s.n = n
-        set_output(s, y)
-        if table is not None:
-            s.table = &table[0, 0]
-            s.head_dim = <int>table.shape[1] // 2
-            s.half = half
-
-    def scale(self, float[:, ::1] x, int n, float factor, float[:, ::1] y, *,
-              waits=False, of_wanted=False):
-        """N columns of x times the factor; None stands for the logits of the run."""
-        self.add_pointwise(STEP_SCALE, x, n, factor, y, waits, of_wanted)
-
-    def softcap(self, float[:, ::1] x, int n, float cap, float[:, ::1] y, *,
-                waits=False, of_wanted=False):
-        """N columns of x, capped; None stands for the logits of the run."""
-        self.add_pointwise(STEP_SOFTCAP, x, n, cap, y, waits, of_wanted)
-
-    cdef add_pointwise(
-        self, step_kind kind, float[:, ::1] x, int n, float constant,
-        float[:, ::1] y, bint waits, bint of_wanted
-    ):
-        cdef step* s = self.add_step(kind, waits, of_wanted, (x, y))
-        s.n = n
-        s.scale = constant
-        set_input(s, x)
-        set_output(s, y)
-
-    def add(self, float[:, ::1] x, float[:, ::1] y, float[:, ::1] z, *, waits=False,
-            of_wanted=False):
-        self.add_elementwise(STEP_ADD, x, y, z, waits, of_wanted)
-
-    def silu_mul(self, float[:, ::1] x, float[:, ::1] y, float[:, ::1] z, *,
-                 waits=False, of_wanted=False):
-        self.add_elementwise(STEP_SILU_MUL, x, y, z, waits, of_wanted)
-
-    def gelu_mul(self, float[:, ::1] x, float[:, ::1] y, float[:, ::1] z, *,
-                 waits=False, of_wanted=False):
-        self.add_elementwise(STEP_GELU_MUL, x, y, z, waits, of_wanted)
-
-    cdef add_elementwise(
-        self, step_kind kind, float[:, ::1] x, float[:, ::1] y, float[:, ::1] z,
-        bint waits, bint of_wanted
-    ):
-        cdef step* s = self.add_step(kind, waits, of_wanted, (x, y, z))
-        set_input(s, x)
-        s.x2 = &y[0, 0]
-        set_output(s, z)
-        s.n = <int>z.shape[1]
-
-    def sigmoid_gate(self, float[:, ::1] x, float[::1] weight, float[:, ::1] y, int n,
-                     float[:, ::1] z, *, waits=False, of_wanted=False):
-        """`z` is n columns of y, times the sigmoid of x's product with the weight."""
-        cdef step* s = self.add_step(
-            STEP_SIGMOID_GATE, waits, of_wanted, (x, weight, y, z))
-        set_operands(&s.linear, x, None, None)
-        s.linear.w.k = weight.shape[0]
-        s.x2 = &weight[0]
-        set_input(s, y)
-        s.n = n
-        set_output(s, z)
-
-    def route(self, Routing routing, float[:, ::1] scores, *, waits=False,
-              of_wanted=False):
-        """Choose each row's experts."""
-        cdef step* s = self.add_step(STEP_ROUTE, waits, of_wanted, (routing, scores))
-        s.routes = &routing.routes
-        set_input(s, scores)
-
-    def group(self, Routing routing, *, waits=False, of_wanted=False):
-        """Put rows of the same expert together: give them slots."""
-        cdef step* s = self.add_step(STEP_GROUP, waits, of_wanted, (routing,))
-        s.routes = &routing.routes
-
-    def gather(self, Routing routing, float[:, ::1] x, int n, float[:, ::1] y,
-               uint8_t[::1] prepared, is_by_row, *, waits=False, of_wanted=False):
-        """Bring n columns of x into the order of slots: to y, or prepared, or both.
-
-        `x` has a row for each of the batch, or one for each slot.
-        """
-        cdef step* s = self.add_step(
-            STEP_GATHER, waits, of_wanted, (routing, x, y, prepared))
-        s.routes = &routing.routes
-        s.is_by_row = is_by_row
-        set_input(s, x)
-        s.n = n
-        set_output(s, y)
-        if prepared is not None:
-            s.prepared = &prepared[0]
-
-    def experts(self, form, Routing routing, PackedExperts weight, float[:, ::1] bias,
-                float[:, ::1] x, uint8_t[::1] prepared, float[:, ::1] y,
-                PackedExperts weight2=None, float[:, ::1] bias2=None, *, waits=False,
-                of_wanted=False):
-        """Multiply each slot with its expert's matrix; biases are (n_expert, n)."""
-        cdef step* s = self.add_step(
-            STEP_EXPERTS, waits, of_wanted,
-            (routing, weight, bias, x, prepared, y, weight2, bias2))
-        cdef linear_args* a = &s.linear
-        s.routes = &routing.routes
-        a.form = EPILOGUES[form]
-        a.w = weight.matrix
-        s.stride = weight.stride
-        if weight2 is not None:
-            a.w2 = weight2.matrix
-            s.stride2 = weight2.stride
-        if bias is not None:
-            a.bias = &bias[0, 0]
-        if bias2 is not None:
-            a.bias2 = &bias2[0, 0]
-        set_operands(a, x, prepared, y)
-
-    def mix(self, Routing routing, float[:, ::1] x, int n, float[:, ::1] y, *,
-            waits=False, of_wanted=False):
-        """Add up n columns of each row's slots in x, by the row's weights."""
-        cdef step* s = self.add_step(STEP_MIX, waits, of_wanted, (routing, x, y))
-        s.routes = &routing.routes
-        set_input(s, x)
-        s.n = n
-        set_output(s, y)
+    cdef int fill(self, step* s, str op, r, w, c) except -1:
+        """Turn what a step reads, writes and has as constants into its struct."""
+        if op == "embedding":
+            s.kind = STEP_EMBEDDING
+            fill_embedding(&s.embedding, w, c)
+        elif op == "rope_table":
+            s.kind = STEP_ROPE_TABLE
+            fill_rope_table(&s.rope_table, w, c)
+        elif op == "rms_norm":
+            s.kind = STEP_RMS_NORM
+            fill_norm(&s.norm, r, w, c)
+        elif op == "prepare":
+            s.kind = STEP_PREPARE
+            fill_prepare(&s.prepare, r, w, c)
+        elif op == "linear":
+            s.kind = STEP_LINEAR
+            fill_linear(&s.linear, r, w, c)
+        elif op == "append":
+            s.kind = STEP_APPEND
+            fill_append(&s.append, r, w, c)
+        elif op == "attention":
+            s.kind = STEP_ATTENTION
+            fill_attention(&s.attention, r, w, c)
+            self.most_dims = max(
+                self.most_dims, s.attention.kv.head_dim, r["state"].spec.value_dim)
+        elif op == "wanted":
+            s.kind = STEP_WANTED
+            s.wanted.x, s.wanted.y = rows_of(r["x"]), rows_of(w["y"])
+        elif op == "copy":
+            s.kind = STEP_COPY
+            fill_copy(&s.copy, r, w, c)
+        elif op == "sigmoid_gate":
+            s.kind = STEP_SIGMOID_GATE
+            fill_sigmoid_gate(&s.sigmoid_gate, r, w, c)
+        elif op == "route":
+            s.kind = STEP_ROUTE
+            s.route.routes = routes_of(w)
+            s.route.scores = rows_of(r["scores"])
+        elif op == "group":
+            s.kind = STEP_GROUP
+            s.group = routes_of(w)
+        elif op == "gather":
+            s.kind = STEP_GATHER
+            fill_gather(&s.gather, r, w, c)
+        elif op == "experts":
+            s.kind = STEP_EXPERTS
+            fill_experts(&s.experts, r, w, c)
+        elif op == "mix":
+            s.kind = STEP_MIX
+            fill_mix(&s.mix, r, w, c)
+        else:
+            fill_elementwise(self.kernels, s, op, r, w, c)
+        return 0
 
 
-cdef void set_input(step* s, float[:, ::1] x) noexcept:
-    if x is not None:
-        s.x = &x[0, 0]
-        s.ldx = x.shape[1]
+# One function a kind: r, w and c are what the step reads, writes, and its constants.
+
+cdef int fill_embedding(embedding_step* s, w, c) except -1:
+    s.weight = (<PackedMatrix?>c["weight"]).matrix
+    s.y = rows_of(w["y"])
+    return 0
 
 
-cdef void set_output(step* s, float[:, ::1] y) noexcept:
-    if y is not None:
-        s.y = &y[0, 0]
-        s.ldy = y.shape[1]
+cdef int fill_rope_table(rope_table_step* s, w, c) except -1:
+    cdef float[::1] angles = c["angles"]
+    s.angles = &angles[0]
+    s.n_dims = 2 * <int>angles.shape[0]
+    s.head_dim = c["head_dim"]
+    s.half = c["half"]
+    s.magnitude = c["magnitude"]
+    s.table = rows_of(w["table"]).data
+    return 0
 
 
-cdef void set_operands(
-    linear_args* a, float[:, ::1] x, uint8_t[::1] prepared, float[:, ::1] y
-) noexcept:
-    if x is not None:
-        a.x = &x[0, 0]
-        a.ldx = x.shape[1]
-    if prepared is not None:
-        a.prepared = &prepared[0]
-    if y is not None:
-        a.y = &y[0, 0]
-        a.ldy = y.shape[1]
+cdef int fill_norm(norm_step* s, r, w, c) except -1:
+    cdef float[::1] weight = c["weight"]
+    s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
+    s.weight = &weight[0]
+    s.n = <int>weight.shape[0]
+    s.n_parts = c["n_parts"]
+    s.eps = c["eps"]
+    s.prepared = bytes_of(w.get("prepared"))
+    return 0
+
+
+cdef int fill_prepare(prepare_step* s, r, w, c) except -1:
+    s.x = rows_of(r["x"])
+    s.n = c["n"]
+    s.prepared = bytes_of(w["prepared"])
+    return 0
+
+
+cdef int fill_linear(linear_args* a, r, w, c) except -1:
+    a.form = EPILOGUES[c["form"]]
+    a.w = (<PackedMatrix?>c["weight"]).matrix
+    if "weight2" in c:
+        a.w2 = (<PackedMatrix?>c["weight2"]).matrix
+    a.bias, a.bias2 = floats_of(c.get("bias")), floats_of(c.get("bias2"))
+    fill_operands(a, r, w)
+    return 0
+
+
+cdef int fill_operands(linear_args* a, r, w) except -1:
+    cdef float_rows x = rows_of(r.get("x")), y = rows_of(w["y"])
+    a.x, a.ldx = x.data, x.ld
+    a.prepared = bytes_of(r.get("prepared"))
+    a.y, a.ldy = y.data, y.ld
+    return 0
+
+
+cdef int fill_append(append_step* s, r, w, c) except -1:
+    s.kv = layout_of(w["state"], c["n_head"])
+    s.offset = w["state"].offset
+    s.q, s.k, s.v = rows_of(w["q"]), rows_of(w["k"]), rows_of(r["v"])
+    s.q_table = rows_of(r.get("q_table")).data
+    s.k_table = rows_of(r.get("k_table")).data
+    s.q_half, s.k_half = c.get("q_half", 0), c.get("k_half", 0)
+    return 0
+
+
+cdef int fill_attention(attention_step* s, r, w, c) except -1:
+    s.kv = layout_of(r["state"], c["n_head"])
+    s.args.offset = r["state"].offset
+    s.args.scale = c["scale"]
+    s.args.window = c.get("window", 0)  # 0: all positions
+    s.args.softcap = c.get("softcap", 0)  # 0: scores stay
+    s.args.sinks = floats_of(c.get("sinks"))
+    s.args.may_round = c["may_round"]
+    s.q, s.y = rows_of(r["q"]), rows_of(w["y"])
+    return 0
+
+
+cdef int fill_copy(copy_step* s, r, w, c) except -1:
+    cdef float_rows table = rows_of(r.get("table"))
+    s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
+    s.n = c["n"]
+    s.table = table.data
+    s.head_dim = <int>table.ld // 2
+    s.half = c.get("half", 0)
+    return 0
+
+
+cdef int fill_elementwise(
+    const kernel_table* kernels, step* s, str op, r, w, c
+) except -1:
+    """Look the operation up in the kernels' tables."""
+    cdef const unary_op* unary = find_unary(kernels, op)
+    cdef const binary_op* binary = find_binary(kernels, op)
+    if unary is not NULL:
+        s.kind = STEP_UNARY
+        s.unary.f = unary.f
+        s.unary.x, s.unary.y = rows_of(r["x"]), rows_of(w["y"])
+        s.unary.n = c["n"]
+        s.unary.constant = c.get("constant", 0)
+    elif binary is not NULL:
+        s.kind = STEP_BINARY
+        s.binary.f = binary.f
+        s.binary.x, s.binary.y = rows_of(r["x"]).data, rows_of(r["y"]).data
+        s.binary.z = rows_of(w["z"])
+        s.binary.n = <int>s.binary.z.ld
+    else:
+        raise ValueError(f"op: wanted a kind of step or a kernel, found {op!r}")
+    return 0
+
+
+cdef const unary_op* find_unary(const kernel_table* kernels, str op):
+    cdef const unary_op* each = kernels.unary
+    cdef bytes name = op.encode()
+    while each.name is not NULL:
+        if strcmp(each.name, name) == 0:
+            return each
+        each += 1
+    return NULL
+
+
+cdef const binary_op* find_binary(const kernel_table* kernels, str op):
+    cdef const binary_op* each = kernels.binary
+    cdef bytes name = op.encode()
+    while each.name is not NULL:
+        if strcmp(each.name, name) == 0:
+            return each
+        each += 1
+    return NULL
+
+
+cdef int fill_sigmoid_gate(sigmoid_gate_step* s, r, w, c) except -1:
+    cdef float[::1] weight = c["weight"]
+    s.x, s.y, s.z = rows_of(r["x"]), rows_of(r["y"]), rows_of(w["z"])
+    s.weight = &weight[0]
+    s.k = <int>weight.shape[0]
+    s.n = c["n"]
+    return 0
+
+
+cdef int fill_gather(gather_step* s, r, w, c) except -1:
+    s.routes = routes_of(r)
+    s.is_by_row = c["is_by_row"]
+    s.x, s.y = rows_of(r["x"]), rows_of(w.get("y"))
+    s.n = c["n"]
+    s.prepared = bytes_of(w.get("prepared"))
+    return 0
+
+
+cdef int fill_experts(experts_step* s, r, w, c) except -1:
+    cdef PackedExperts weight = c["weight"], weight2 = c.get("weight2")
+    s.routes = routes_of(r)
+    s.args.form = EPILOGUES[c["form"]]
+    s.args.w = weight.matrix
+    s.stride = weight.stride
+    if weight2 is not None:
+        s.args.w2 = weight2.matrix
+        s.stride2 = weight2.stride
+    s.args.bias = rows_of(c.get("bias")).data
+    s.args.bias2 = rows_of(c.get("bias2")).data
+    fill_operands(&s.args, r, w)
+    return 0
+
+
+cdef int fill_mix(mix_step* s, r, w, c) except -1:
+    s.routes = routes_of(r)
+    s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
+    s.n = c["n"]
+    return 0
+
+
+# Operands.
+
+cdef float_rows rows_of(operand) except *:
+    """Rows of a float32 array; none of nothing, nor of the logits, which a run has."""
+    cdef float_rows rows
+    cdef float[:, ::1] view
+    rows.data, rows.ld = NULL, 0
+    if operand is not None and operand is not LOGITS:
+        view = operand
+        rows.data, rows.ld = &view[0, 0], view.shape[1]
+    return rows
+
+
+cdef float* floats_of(vector) except? NULL:
+    cdef float[::1] view
+    if vector is None:
+        return NULL
+    view = vector
+    return &view[0]
+
+
+cdef void* bytes_of(prepared) except? NULL:
+    cdef uint8_t[::1] view
+    if prepared is None:
+        return NULL
+    view = prepared
+    return &view[0]
+
+
+cdef routing* routes_of(operands) except NULL:
+    return &(<Routing?>operands["routes"]).routes
+
+
+cdef kv_layout layout_of(slot, int n_head) except *:
+    """The layout of one layer's keys and values, read by that many heads."""
+    cdef int type = KV_TYPES[slot.kv_type]
+    spec = slot.spec
+    return kv_layout_of(
+        <kv_type>type, n_head, spec.n_head_kv, spec.head_dim, spec.value_dim)

@@ -1,15 +1,15 @@
-/* How the threads of one forward pass share work and wait for each other.
+/* How the threads of one forward pass share work and wait for each other: work stealing.
  *
- * Each step has a list of items, and each thread a share of them, one after another: their
- * weights follow one another in memory, where a stream is read faster than pieces. A thread
- * takes items of its own share until none are left, and then those of others. A step that
- * reads what others wrote begins when all their items are done, by whichever threads: not
- * when all threads have arrived. So a thread whose core a neighbour has taken holds up the
- * others only while it has an item; they do the rest without it.
+ * Each step has a list of items, and each thread a share of consecutive ones: their weights
+ * follow one another in memory, where a stream is read faster than pieces. A thread takes
+ * items of its own share until none are left, and then steals items of the others' shares.
+ * A step that reads what others wrote begins when all their items are done, by whichever
+ * threads, not when all threads have arrived. So a thread that has lost its core to another
+ * process holds up the others only while it has an item; they do the rest without it.
  *
- * Who waits fetches the weights it will read next, spins for a while, since an item usually
- * takes some microseconds, and then gives the core away, so that whoever has the item may
- * have it.
+ * A thread that waits prefetches the weights it will read next, spins for a while, since an
+ * item usually takes some microseconds, and then yields the core, so that the thread that
+ * has the item may run there.
  */
 #ifndef LLAMACY_TEAM_H
 #define LLAMACY_TEAM_H
@@ -36,16 +36,16 @@
 
 enum { CACHE_LINE = 64, SPINS = 4000 };
 
-/* Of one step's items: how many are done, and how many are taken of each thread's share. */
+/* Of one step's items: how many are done, and how many of each thread's share are taken. */
 typedef struct { int64_t done, taken[]; } work_list;
 
-/* One of some threads. */
+/* One of the threads of a pass. */
 typedef struct { int thread, n_threads; } team_member;
 
 /* Items begin to end - 1 of a step. */
 typedef struct { int64_t begin, end; } work_items;
 
-/* Whole cache lines: lists that follow one another share none. */
+/* Bytes of a list, in whole cache lines, so that two lists share none. */
 static inline size_t work_list_bytes(int n_threads) {
     const size_t bytes = sizeof(work_list) + sizeof(int64_t) * (size_t)n_threads;
     return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
@@ -64,7 +64,7 @@ static inline work_items share_of(int64_t n, int64_t grain, team_member who) {
     return share;
 }
 
-/* Takes up to `most` of n items, the member's own first; none are left if there are none. */
+/* Takes up to `most` of n items, of the member's own share first; returns none if none are left. */
 static inline work_items take(work_list *list, int64_t n, int64_t grain, int64_t most, team_member who) {
     team_member owner = who;
     for (int i = 0; i < who.n_threads; i++, owner.thread = (owner.thread + 1) % who.n_threads) {
@@ -80,13 +80,13 @@ static inline work_items take(work_list *list, int64_t n, int64_t grain, int64_t
     return none;
 }
 
-/* What was written for n items is there for all who wait for them. */
+/* Marks n items as done; threads that wait for them then see all that was written. */
 static inline void finish(work_list *list, int64_t n) { __atomic_fetch_add(&list->done, n, __ATOMIC_RELEASE); }
 
-/* Memory that is read next, of which a part may be fetched already. */
+/* Memory that a thread reads next; the part before `next` is prefetched already. */
 typedef struct { const uint8_t *next, *end; } stretch;
 
-/* Fetches one line of it, if any are left, into the L2 cache. */
+/* Prefetches one cache line of it into L2, if any are left. */
 static inline int fetch_line(stretch *soon) {
     if (soon->next >= soon->end) return 0;
     __builtin_prefetch(soon->next, 0, 2);

@@ -1,12 +1,64 @@
-"""Specs of what a layer keeps of its sequences between forward passes.
+"""Specs: what a layer keeps of its sequences between forward passes.
 
 An operation with a state is given such a spec, and whoever stores, frees, counts or
-saves states asks the spec, never for the operation's name.
+saves states asks the spec, never for the operation's name. Adding a kind of state is a
+class with the verbs of `StateSpec`, and the operation that reads and writes it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
+
+from llamacy.ops.state.windows import n_read, n_seen
+
+
+class StateSpec(Protocol):
+    """What one layer keeps, whatever it is."""
+
+    @property
+    def layer(self) -> int:
+        """Number of the layer, which no other state has."""
+
+    @property
+    def window(self) -> int | None:
+        """Tokens that the layer reads of its past, its row's own among them.
+
+        None stands for all of them. Pages of tokens before are given back.
+        """
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of a text that do not grow with it; 0 if all of the state is in pages.
+
+        A state of a fixed size lies beside the pages of its text, under the same
+        sequence, and can go back only to where a copy of it was taken.
+        """
+
+    def page_bytes(self, kv_type: str) -> int:
+        """Bytes of one page's tokens, a multiple of 64; 0 if it keeps no tokens."""
+
+    def work(
+        self, kv_type: str, n_head: int, first: int, n_rows: int
+    ) -> tuple[int, int]:
+        """Count what the layer's operation must read of its state, and multiply.
+
+        Parameters
+        ----------
+        kv_type : str
+            Type of cached keys and values.
+        n_head : int
+            Heads of the operation, which may share those of the state.
+        first : int
+            Position of the first row.
+        n_rows : int
+            Rows of one sequence.
+
+        Returns
+        -------
+        n_bytes, n_products : int
+            Bytes read, and numbers multiplied.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +84,29 @@ class KeyValues:
     head_dim: int
     value_dim: int
     window: int | None = None
+
+    @property
+    def text_bytes(self) -> int:
+        """0: keys and values grow with the text."""
+        return 0
+
+    def page_bytes(self, kv_type: str) -> int:
+        """Bytes of a page's keys and values, as the attention kernels lay them out."""
+        # imported late: the reference runs where nothing is compiled
+        from llamacy.ops.state.kv_pages import layer_bytes
+
+        return layer_bytes(kv_type, self.n_head_kv, self.head_dim, self.value_dim)
+
+    def work(
+        self, kv_type: str, n_head: int, first: int, n_rows: int
+    ) -> tuple[int, int]:
+        """Each key and value is read once; each row multiplies those that it sees."""
+        from llamacy.ops.state.kv_pages import PAGE
+
+        token_bytes = self.page_bytes(kv_type) // PAGE
+        return (
+            token_bytes * n_read(first, n_rows, self.window),
+            n_head
+            * (self.head_dim + self.value_dim)
+            * n_seen(first, n_rows, self.window),
+        )

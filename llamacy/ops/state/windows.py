@@ -6,20 +6,24 @@ a window, which sees the whole text, keeps everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from llamacy.ops.plan.recorder import Node
-
 MARGIN = 512
-"""Tokens kept before what a window sees: a text can go so far back, or another one that
-leaves it there can go on from it, with nothing to be read again."""
+"""Tokens kept before those that a window sees: a text can go back that far, or another
+text that leaves it there can go on from it, with nothing to be read again."""
 
 
-def common_window(nodes: Iterable[Node]) -> int | None:
-    """Find the tokens that the widest window sees; None if one layer sees all."""
-    windows = [node.state.window for node in nodes if node.state is not None]
-    seen = [window for window in windows if window is not None]
-    return max(seen) if seen and len(seen) == len(windows) else None
+def n_read(first: int, n_rows: int, window: int | None) -> int:
+    """Count the positions that any of `n_rows` rows from position `first` on sees."""
+    n_positions = first + n_rows
+    return n_positions if window is None else min(n_positions, window + n_rows - 1)
+
+
+def n_seen(first: int, n_rows: int, window: int | None) -> int:
+    """Sum up how many positions each of these rows sees."""
+    n_positions = n_rows * first + n_rows * (n_rows + 1) // 2
+    if window is not None:  # the last rows see 1, 2, 3 ... fewer, up to the last one
+        least, most = max(0, first + 1 - window), max(0, first + n_rows - window)
+        n_positions -= (most * (most + 1) - max(0, least - 1) * least) // 2
+    return n_positions
 
 
 def n_unseen_pages(n: int, page_tokens: int, window: int | None) -> int:

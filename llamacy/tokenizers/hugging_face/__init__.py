@@ -1,9 +1,9 @@
-"""Hugging Face's tokenizer files, as the metadata of a GGUF file would have them.
+"""Translates Hugging Face's tokenizer files to GGUF metadata.
 
-A folder has `tokenizer.json` (:mod:`.tokenizer_json`), which is byte-level BPE
-or a SentencePiece vocabulary turned into BPE (:mod:`.merged`), or
-`tokenizer.model`, SentencePiece's own (:mod:`.sentencepiece_file`), or both. Added and
-special tokens and the chat template (:mod:`.special`) come from files beside them.
+A folder has `tokenizer.json` (read by `tokenizer_json`), which holds byte-level BPE or
+a SentencePiece vocabulary converted to BPE (`merged`); or `tokenizer.model`,
+SentencePiece's own file (`sentencepiece_file`); or both. Added tokens, special tokens
+and the chat template come from further files (`special`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from llamacy.formats.gguf.config import MAX_VOCAB
+from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.metadata import Metadata
 from llamacy.tokenizers.hugging_face.sentencepiece_file import read_model
@@ -36,23 +36,26 @@ _ID: Final = re.compile("[0-9]{1,7}")
 
 
 def read_tokenizer_files(folder: Path) -> Metadata | None:
-    """Read a folder's vocabulary: the keys ``tokenizer.*``.
+    """Read a folder's vocabulary.
 
     Returns
     -------
-    None if the folder has none.
+    Metadata or None
+        The keys `tokenizer.*`; None if the folder has no vocabulary.
 
     Raises
     ------
-    ModelFileError : a file cannot be read.
-    FormatError : a file is broken, or does not go with another.
-    UnsupportedError : a kind of vocabulary, or a way of cutting text into words, that
-        is not known here.
+    ModelFileError
+        A file cannot be read.
+    FormatError
+        A file is broken, or contradicts another.
+    UnsupportedError
+        The kind of vocabulary or its pre-tokenizer is not supported.
     """
     whole = _read(folder, _JSON)
     metadata = Metadata()
-    # The other file has the scores; but where it is byte-level BPE, it is no
-    # SentencePiece file, whatever it is.
+    # Prefer tokenizer.model, which has the scores, unless tokenizer.json is byte-level
+    # BPE: then tokenizer.model cannot be SentencePiece's.
     has_model = os.path.exists(folder / _SENTENCEPIECE)
     if has_model and not (whole and is_byte_level(whole)):
         tokens = read_model(folder / _SENTENCEPIECE, metadata)
@@ -83,7 +86,7 @@ def _add_tokens(
     settings: JsonObject,
     older: JsonObject | None,
 ) -> None:
-    """Add the tokens that were put beside the vocabulary: three places, by age."""
+    """Add the tokens listed outside the vocabulary, in three places, oldest first."""
     if older is not None:
         for text in older.values:
             i = older.integer(text, 0, MAX_VOCAB - 1)

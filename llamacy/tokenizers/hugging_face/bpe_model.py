@@ -1,20 +1,21 @@
-"""The object ``model`` of a tokenizer.json: tokens, and pairs that are merged."""
+"""Reads the object `model` of a tokenizer.json: tokens and merges."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from llamacy.errors import shown
-from llamacy.formats.gguf.config import MAX_VOCAB
+from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject
 
 
 def read_texts(model: JsonObject) -> dict[int, str]:
-    """Read the tokens by their ids.
+    """Return the tokens by id.
 
     Raises
     ------
-    FormatError : something else than ids, or one id for two tokens.
+    FormatError
+        An id is invalid, or two tokens have the same one.
     """
     ids = model.child("vocab")
     if ids is None:
@@ -30,13 +31,14 @@ def read_texts(model: JsonObject) -> dict[int, str]:
 
 
 def read_merges(model: JsonObject) -> Iterator[tuple[str, str]]:
-    """Read the pairs, from the first that is merged to the last.
+    """Yield the pairs to merge, in order of priority.
 
-    Older files have them as one string with a space between.
+    Older files store a pair as one string, separated by a space.
 
     Raises
     ------
-    FormatError : something else than pairs.
+    FormatError
+        A merge is not a pair of tokens.
     """
     for i, merge in enumerate(model.items("merges")):
         pair = merge.split(" ") if isinstance(merge, str) else merge

@@ -1,9 +1,9 @@
-"""SentencePiece vocabularies that were turned into BPE with a list of merges.
+"""Restores SentencePiece vocabularies that were converted to BPE with a list of merges.
 
-SentencePiece merges whatever two tokens make the token with the highest score. As BPE,
-a vocabulary lists the pairs instead, best first. So a token's place in the list stands
-for its score, as long as the list has all pairs that make the token, one after another:
-if not, no scores can do what the list does.
+SentencePiece merges the two adjacent tokens that form the token with the highest score.
+A vocabulary converted to BPE lists the pairs instead, best first. A token's place in
+the list gives its score, provided that the list has all pairs that form the token, one
+after another; otherwise no scores are equivalent to the list.
 """
 
 from __future__ import annotations
@@ -19,12 +19,23 @@ from llamacy.tokenizers.vocabulary import byte_of
 
 
 def read_merged(whole: JsonObject, model: JsonObject, metadata: Metadata) -> TokenList:
-    """Read a vocabulary, and add the keys about its kind.
+    """Return a vocabulary's tokens, and add the keys of its family to `metadata`.
+
+    Parameters
+    ----------
+    whole : JsonObject
+        The whole tokenizer.json.
+    model : JsonObject
+        Its object `model`.
+    metadata : Metadata
+        Receives the keys.
 
     Raises
     ------
-    FormatError : something is missing or wrong.
-    UnsupportedError : it does with text what SentencePiece does not.
+    FormatError
+        A value is missing or invalid.
+    UnsupportedError
+        The file has normalisation or merges that SentencePiece does not have.
     """
     texts = read_texts(model)
     unknown = model.text("unk_token", "")
@@ -42,7 +53,7 @@ def read_merged(whole: JsonObject, model: JsonObject, metadata: Metadata) -> Tok
     places = _places(model, normal)
     for i, text in texts.items():
         if types[i] == TokenType.NORMAL:
-            # what no merge makes comes after the rest
+            # tokens that no merge forms come after the others
             scores[i] = -float(places.get(text, len(places) + i))
     has_inner_spaces = any(SPACE in text[1:] for text in normal)
     prefix = space_prefix(whole, has_inner_spaces=has_inner_spaces)
@@ -53,20 +64,20 @@ def read_merged(whole: JsonObject, model: JsonObject, metadata: Metadata) -> Tok
 
 
 def _places(model: JsonObject, normal: set[str]) -> dict[str, int]:
-    """Count through the tokens that merges make, in their order."""
+    """Return the rank of each token that merges form, in the order of the merges."""
     places: dict[str, int] = {}
     n_pairs: dict[str, int] = {}
     last = ""
     for first, second in read_merges(model):
-        made = first + second
-        if not {first, second, made} <= normal:
-            continue  # of tokens that no text becomes
-        if made != last and made in places:
-            found = f"merges into {shown(made)} in two places"
+        merged = first + second
+        if not {first, second, merged} <= normal:
+            continue  # of tokens that text never produces
+        if merged != last and merged in places:
+            found = f"merges into {shown(merged)} in two places"
             model.refuse("merges", "those of a SentencePiece vocabulary", found)
-        places.setdefault(made, len(places))
-        n_pairs[made] = n_pairs.get(made, 0) + 1
-        last = made
+        places.setdefault(merged, len(places))
+        n_pairs[merged] = n_pairs.get(merged, 0) + 1
+        last = merged
     for text in normal:
         cuts = range(1, len(text))
         n_ways = sum(text[:cut] in normal and text[cut:] in normal for cut in cuts)

@@ -1,8 +1,8 @@
-"""Which of the known ways of cutting text into words a tokenizer.json describes.
+"""Identifies the pre-tokenizer that a tokenizer.json describes.
 
-The file has steps: regular expressions, mostly, in the syntax that :mod:`llamacy.
-tokenizers.pretokenizers` has them in. Steps of another kind have an expression that
-does the same. If all are those of a known way, that is it.
+The file lists steps, most of which are regular expressions in the same syntax as in
+`llamacy.tokenizers.pretokenizers`. Other steps have an equivalent expression. The
+pre-tokenizer is the one in that table with the same list of expressions.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ _GPT2: Final = PRETOKENIZERS["gpt-2"].patterns[0]
 
 
 def pre_tokenizer_name(model: JsonObject, whole: JsonObject) -> str:
-    """Find the name for ``tokenizer.ggml.pre``.
+    """Return the name for `tokenizer.ggml.pre`.
 
     Parameters
     ----------
-    model : the object ``model`` of `whole`.
-    whole : all of tokenizer.json.
+    model : JsonObject
+        The object `model` of tokenizer.json.
+    whole : JsonObject
+        The whole tokenizer.json.
 
     Raises
     ------
-    UnsupportedError : it is none of those known here.
+    UnsupportedError
+        The pre-tokenizer is not in the table.
     """
     step = whole.child("pre_tokenizer")
     patterns = tuple(_patterns(step)) if step else ()
@@ -36,11 +39,11 @@ def pre_tokenizer_name(model: JsonObject, whole: JsonObject) -> str:
             return name
     merges = " that ignores merges" if ignore_merges else ""
     found = f"another{merges}: {' then '.join(patterns)}"
-    whole.refuse("pre_tokenizer", "a way of cutting text that is known here", found)
+    whole.refuse("pre_tokenizer", "one that llamacy knows", found)
 
 
 def _patterns(step: JsonObject) -> Iterator[str]:
-    """Yield the regular expressions of a step and of those in it."""
+    """Yield the regular expressions of a step and of the steps inside it."""
     kind = step.text("type")
     if kind == "Sequence":
         for each in step.children("pretokenizers"):
@@ -60,9 +63,10 @@ def _patterns(step: JsonObject) -> Iterator[str]:
 
 
 def _split_pattern(step: JsonObject) -> str:
-    """Return the expression of a step whose matches, and what is between, are words."""
+    """Return the expression of a step that keeps matches and the texts between them."""
     behavior, invert = step.text("behavior"), step.flag("invert", False)
-    # Expressions that match all there is need no words between.
+    # "Removed" and inverted drops the texts between matches, of which expressions that
+    # match every character have none.
     if (behavior, invert) not in (("Isolated", False), ("Removed", True)):
         found = f"{behavior}, inverted" if invert else behavior
         step.refuse("behavior", "Isolated", found)

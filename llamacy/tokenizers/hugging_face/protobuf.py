@@ -1,7 +1,7 @@
-"""As much of Protocol Buffers' encoding as a SentencePiece file needs.
+"""The part of Protocol Buffers' encoding that SentencePiece files use.
 
 Source: https://protobuf.dev/programming-guides/encoding/. Lengths are checked against
-the bytes there are.
+the bytes available.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ _MAX_VARINT: Final = 10  # bytes
 
 
 class ProtobufError(ValueError):
-    """The bytes are no message."""
+    """The bytes are not a valid message."""
 
 
 def read_message(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield the fields of a message: number, and a whole number or bytes.
+    """Yield the fields of a message: field number and value.
 
-    Numbers of fixed size are bytes too.
+    The value of a varint is an int; others, including numbers of fixed size, are bytes.
 
     Raises
     ------
-    ProtobufError : the message is broken.
+    ProtobufError
+        The message is broken.
     """
     at = 0
     while at < len(data):
@@ -40,7 +41,7 @@ def read_message(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         elif kind in _FIXED:
             length = _FIXED[kind]
         else:
-            raise ProtobufError(f"field {field} of the unknown kind {kind}")
+            raise ProtobufError(f"field {field} of the unknown wire type {kind}")
         if length > len(data) - at:
             raise ProtobufError(
                 f"{length} bytes in field {field}, {len(data) - at} left"
@@ -50,10 +51,10 @@ def read_message(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    """Read a number of seven bits a byte, the lowest first."""
+    """Read a varint, seven bits per byte, lowest first; return it and the end."""
     number = 0
     for i, byte in enumerate(data[at : at + _MAX_VARINT]):
         number |= (byte & 0x7F) << (7 * i)
         if byte < 0x80:
             return number, at + i + 1
-    raise ProtobufError("a number without an end")
+    raise ProtobufError("a varint of more than ten bytes, or cut off")

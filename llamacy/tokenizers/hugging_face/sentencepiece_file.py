@@ -18,8 +18,8 @@ from llamacy.tokenizers.hugging_face.token_list import SPACE, TokenList
 from llamacy.tokenizers.token_type import TokenType
 from llamacy.tokenizers.vocabulary import byte_of
 
-_MAX_BYTES: Final = 1 << 24  # 5 MB is the most seen
-_MAX_PIECES: Final = 1 << 21  # 0.3 million is the most seen
+_MAX_BYTES: Final = 1 << 24  # the largest file seen has 5 MB
+_MAX_PIECES: Final = 1 << 21  # the largest vocabulary seen has 0.3 million
 
 # ModelProto
 _PIECE, _TRAINER, _NORMALIZER = 1, 2, 3
@@ -34,13 +34,16 @@ _CHARACTER_MAP, _ADD_PREFIX, _REMOVE_SPACES, _MARK_SPACES = 2, 3, 4, 5
 
 
 def read_model(path: Path, metadata: Metadata) -> TokenList:
-    """Read a vocabulary, and add the keys about its kind.
+    """Return a vocabulary's tokens, and add the keys of its family to `metadata`.
 
     Raises
     ------
-    ModelFileError : the file cannot be read.
-    FormatError : it is broken.
-    UnsupportedError : it is no BPE, or changes the text in other ways than LLaMA's.
+    ModelFileError
+        The file cannot be read.
+    FormatError
+        The file is broken.
+    UnsupportedError
+        The model is not BPE, or normalises text unlike LLaMA's.
     """
     file = MappedFile(path)
     try:
@@ -66,7 +69,7 @@ def read_model(path: Path, metadata: Metadata) -> TokenList:
 def _parts(
     path: Path, data: memoryview
 ) -> tuple[list[dict[int, Any]], dict[int, Any], dict[int, Any]]:
-    """Take the file apart: fields of each piece, of the trainer, of the normalizer."""
+    """Return the fields of each piece, of the trainer and of the normalizer."""
     pieces: list[dict[int, Any]] = []
     others: dict[int, dict[int, Any]] = {_TRAINER: {}, _NORMALIZER: {}}
     try:
@@ -88,7 +91,7 @@ def _parts(
 def _check_normalizer(
     path: Path, trainer: dict[int, Any], normalizer: dict[int, Any]
 ) -> None:
-    """Refuse what the vocabularies of GGUF files have no word for."""
+    """Check that the normalisation is the one that GGUF vocabularies imply."""
     rules = (
         ("precompiled_charsmap", bool(normalizer.get(_CHARACTER_MAP)), False),
         ("remove_extra_whitespaces", bool(normalizer.get(_REMOVE_SPACES, 1)), False),
@@ -115,9 +118,9 @@ def _token_list(path: Path, pieces: list[dict[int, Any]]) -> TokenList:
         if not math.isfinite(scores[i]):
             raise FormatError(path, f"piece {i}: score", "a number", scores[i])
         if kind == TokenType.BYTE and byte_of(texts[i]) is None:
-            wanted = "a byte, as <0x00>"
+            wanted = "a byte, such as <0x00>"
             raise FormatError(path, f"piece {i}", wanted, ascii(texts[i][:80]))
         if kind == TokenType.USER_DEFINED:
-            # looked for in the text, before it has other spaces
+            # parsed in the original text, before spaces become U+2581
             texts[i] = texts[i].replace(SPACE, " ")
     return TokenList(path, texts, types, scores)

@@ -1,4 +1,4 @@
-"""What a tokenizer.json with a SentencePiece vocabulary does with spaces."""
+"""Reads how a tokenizer.json with a SentencePiece vocabulary treats spaces."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from llamacy.tokenizers.hugging_face.token_list import SPACE
 
 
 def space_prefix(whole: JsonObject, *, has_inner_spaces: bool) -> bool:
-    """Tell whether a text is given a space to begin with.
+    """Return whether a space is added at the beginning of a text.
 
     Parameters
     ----------
-    whole : all of the file.
-    has_inner_spaces : whether tokens have spaces that are not at their beginning.
+    whole : JsonObject
+        The whole tokenizer.json.
+    has_inner_spaces : bool
+        Whether tokens have spaces after their first character.
 
     Raises
     ------
-    UnsupportedError : something happens to the text that SentencePiece does not do.
+    UnsupportedError
+        The file has a step that SentencePiece does not have.
     """
     is_prefixed = is_marked = False
     for step in _steps(whole, "normalizer", "normalizers"):
@@ -28,23 +31,23 @@ def space_prefix(whole: JsonObject, *, has_inner_spaces: bool) -> bool:
         elif kind == "Replace" and _replaces_space(step):
             is_marked = True
         else:
-            step.refuse("type", "what marks spaces, and no more", kind)
+            step.refuse("type", "a step that only marks spaces", kind)
     for step in _steps(whole, "pre_tokenizer", "pretokenizers"):
         kind = step.text("type")
         if kind == "Metaspace" and step.text("replacement", SPACE) == SPACE:
             if step.flag("split", True) and has_inner_spaces:
-                step.refuse("split", "false, for tokens have spaces within", True)
+                step.refuse("split", "false, because tokens have inner spaces", True)
             is_marked = True
             is_prefixed = is_prefixed or _metaspace_prefix(step)
         elif not (kind == "Split" and is_marked and _is_space(step)):
-            step.refuse("type", "what marks spaces, and no more", kind)
+            step.refuse("type", "a step that only marks spaces", kind)
     if not is_marked:
         whole.refuse("normalizer", f"one that turns spaces into {SPACE}", "none")
     return is_prefixed
 
 
 def _steps(owner: JsonObject, key: str, inner: str) -> Iterator[JsonObject]:
-    """Yield the steps of `owner`, and of a sequence those in it."""
+    """Yield the step under `key`, or the steps of a sequence there."""
     step = owner.child(key)
     if step is not None and step.text("type") == "Sequence":
         yield from step.children(inner)

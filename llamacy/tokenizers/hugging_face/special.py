@@ -1,4 +1,4 @@
-"""Special tokens, whether texts begin and end with them, and the chat template."""
+"""Reads special tokens, whether texts begin and end with them, and chat templates."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ _NAMES: Final = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
 _KEY: Final = "tokenizer.chat_template"
 _TEMPLATE: Final = "chat_template.jinja"
 _OLDER_TEMPLATE: Final = "chat_template.json"
-_MAX_TEMPLATE: Final = 1 << 22  # bytes; 30 kB is the most seen
+_MAX_TEMPLATE: Final = 1 << 22  # bytes; the largest seen has 30 kB
 
 
 class Special:
-    """The files that say which tokens are special.
+    """The files that state which tokens are special.
 
     Parameters
     ----------
-    settings : tokenizer_config.json.
-    older : special_tokens_map.json, if there is one.
-    config : config.json.
-    whole : tokenizer.json, if there is one.
+    settings : JsonObject
+        tokenizer_config.json.
+    older : JsonObject or None
+        special_tokens_map.json, if there is one.
+    config : JsonObject
+        config.json.
+    whole : JsonObject or None
+        tokenizer.json, if there is one.
     """
 
     def __init__(
@@ -44,7 +48,7 @@ class Special:
         self._whole = whole
 
     def add_to(self, metadata: Metadata, tokens: TokenList) -> None:
-        """Add the special tokens' ids, and whether they are put around texts."""
+        """Add the special tokens' ids, and whether texts begin and end with them."""
         for name, ours in _NAMES.items():
             i = self._find(name, tokens)
             if i is not None:
@@ -52,7 +56,7 @@ class Special:
         for name, is_first in (("bos", True), ("eos", False)):
             is_added = self._settings.get(f"add_{name}_token")
             if not isinstance(is_added, bool):
-                is_added = self._is_in_template(name, is_first)
+                is_added = self._is_in_template(name, is_first=is_first)
             if is_added is not None:
                 key = f"tokenizer.ggml.add_{name}_token"
                 has_one = f"tokenizer.ggml.{name}_token_id" in metadata.values
@@ -64,7 +68,7 @@ class Special:
         i = tokens.find(text) if text is not None else None
         if i is None:
             i = self._config.get(f"{name}_token_id")
-            i = i[0] if isinstance(i, list) and i else i  # several of them end a text
+            i = i[0] if isinstance(i, list) and i else i  # a model may have several EOS
         is_id = isinstance(i, int) and not isinstance(i, bool)
         return i if is_id and i in tokens else None
 
@@ -77,8 +81,8 @@ class Special:
                 return found
         return None
 
-    def _is_in_template(self, name: str, is_first: bool) -> bool | None:
-        """Tell whether tokenizer.json puts a token around texts; None: it is silent."""
+    def _is_in_template(self, name: str, *, is_first: bool) -> bool | None:
+        """Whether tokenizer.json adds a token to texts; None if it does not say."""
         step = self._whole.child("post_processor") if self._whole else None
         if step is None:
             return None
@@ -102,7 +106,7 @@ class Special:
             template = read_json(folder / _OLDER_TEMPLATE).get("chat_template")
         else:
             return
-        if isinstance(template, list):  # several, by name
+        if isinstance(template, list):  # several templates with names
             named = (each for each in template if isinstance(each, dict))
             texts = {each.get("name"): each.get("template") for each in named}
             template = texts.get("default")

@@ -1,4 +1,4 @@
-"""A vocabulary being put together from several files."""
+"""A vocabulary that is assembled from several files."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Final
 
 from llamacy.errors import FormatError, shown
-from llamacy.formats.gguf.config import MAX_VOCAB
+from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 from llamacy.tokenizers.token_type import TokenType
 
-SPACE: Final = "\u2581"  # what stands for a space in SentencePiece's vocabularies
+SPACE: Final = "\u2581"  # stands for a space in SentencePiece's vocabularies
 
-_MAX_GAPS: Final = 1 << 16  # ids without a token; a few hundred is the most seen
-_ADDED_SCORE: Final = -1000.0  # what llama.cpp gives to tokens without one
+_MAX_GAPS: Final = 1 << 16  # ids without a token; the most seen are a few hundred
+_ADDED_SCORE: Final = -1000.0  # llama.cpp's, for tokens without a score
 _GAP_SCORE: Final = -10000.0
 
-# texts of tokens that steer a model, though not all files say so
+# texts of control tokens, which not all files mark as special
 _SPECIAL: Final = re.compile(
     r"<pad>|<mask>|<2mass>|\[@BOS@\]|<\|.*\|>|<\uff5c.*\uff5c>|<unused.*>", re.DOTALL
 )
@@ -31,9 +31,14 @@ class TokenList:
 
     Parameters
     ----------
-    path : the file they come from, for errors.
-    texts, types : of each token, by id; what has no token is None.
-    scores : of each token, for vocabularies that have such; else None.
+    path : Path
+        The file they come from, for errors.
+    texts : dict of int to str
+        Texts by id.
+    types : dict of int to int
+        Types by id.
+    scores : dict of int to float, or None
+        Scores by id; None for a vocabulary without scores.
     """
 
     def __init__(
@@ -52,22 +57,27 @@ class TokenList:
         return i in self._texts
 
     def find(self, text: str) -> int | None:
-        """Return the id of a token, None if there is none of that text."""
+        """Return the id of the token with that text; None if there is none."""
         found = (i for i, each in self._texts.items() if each == text)
         return next(found, None)
 
     def add(self, i: int, text: str, *, is_special: bool) -> None:
-        """Add a token, or say more of one that is there.
+        """Add a token, or update an existing one.
 
         Parameters
         ----------
-        is_special : whether it steers the model, and is no text.
+        i : int
+            Its id.
+        text : str
+            Its text.
+        is_special : bool
+            Whether it is a control token rather than text.
         """
         if is_special or _SPECIAL.fullmatch(text):
             kind = TokenType.CONTROL
         else:
             kind = TokenType.USER_DEFINED
-            # such tokens are looked for in the text, before it has other spaces
+            # parsed in the original text, before spaces become U+2581
             text = text.replace(SPACE, " ") if self._scores is not None else text
         if self._types.get(i) != TokenType.UNKNOWN:
             self._types[i] = kind
@@ -76,16 +86,22 @@ class TokenList:
             self._scores[i] = _ADDED_SCORE
 
     def add_entry(self, entry: JsonObject, i: int) -> None:
-        """Add a token that an object describes."""
+        """Add a token described by a JSON object."""
         text = entry.text("content")
         self.add(i, text, is_special=entry.flag("special", False))
 
     def fit(self, n_vocab: int | None) -> None:
-        """Give each id up to `n_vocab` a token, and have none beyond.
+        """Drop added tokens with ids from `n_vocab` on, and pad unused ids below.
+
+        Parameters
+        ----------
+        n_vocab : int or None
+            The model's number of ids; None is one more than the greatest id.
 
         Raises
         ------
-        FormatError : the model has not room for the vocabulary, or far more than that.
+        FormatError
+            `n_vocab` is too small for the vocabulary, or much too large.
         """
         n_own = 1 + max(self._texts, default=-1)
         if n_vocab is None:
@@ -97,29 +113,33 @@ class TokenList:
             text = shown(self._texts.pop(i))
             _logger.warning(
                 "%s: token %s left out: its id %d is beyond the model's %d",
-                self.path, text, i, n_vocab,
-            )  # fmt: skip
+                self.path,
+                text,
+                i,
+                n_vocab,
+            )
         n_gaps = n_vocab - len(self._texts)
         if n_vocab > MAX_VOCAB or n_gaps > _MAX_GAPS:
-            wanted = f"tokens for all ids below {n_vocab} but {_MAX_GAPS}"
+            wanted = f"tokens for all but {_MAX_GAPS} of the ids below {n_vocab}"
             raise FormatError(self.path, "vocabulary", wanted, len(self._texts))
         for i in range(n_vocab):
             if i not in self._texts:
                 self._texts[i], self._types[i] = f"[PAD{i}]", TokenType.UNUSED
 
     def add_to(self, metadata: Metadata) -> None:
-        """Add the tokens; :meth:`fit` comes first.
+        """Add the tokens to `metadata`, after `fit` was called.
 
         Raises
         ------
-        FormatError : a text that is no Unicode.
+        FormatError
+            A text has a lone surrogate.
         """
         ids = range(len(self._texts))
         texts = [self._texts[i] for i in ids]
         try:
             "".join(texts).encode()
         except UnicodeEncodeError:
-            wanted, found = "texts in Unicode", "half of a surrogate pair"
+            wanted, found = "texts in Unicode", "a lone surrogate"
             raise FormatError(self.path, "vocabulary", wanted, found) from None
         metadata.texts("tokenizer.ggml.tokens", texts)
         if self._scores is not None:

@@ -1,4 +1,4 @@
-"""The two kinds of vocabulary that a tokenizer.json may hold."""
+"""Reads the two kinds of vocabulary that a tokenizer.json may hold."""
 
 from __future__ import annotations
 
@@ -13,33 +13,30 @@ from llamacy.tokenizers.hugging_face.pre_tokenizer import pre_tokenizer_name
 from llamacy.tokenizers.hugging_face.token_list import TokenList
 from llamacy.tokenizers.token_type import TokenType
 
-# NFC is left out of account, as it is in GGUF files
+# NFC is ignored, as in GGUF files
 _NORMALIZERS: Final = ("NFC", "Sequence")
 
 
 def is_byte_level(whole: JsonObject) -> bool:
-    """Tell whether text becomes bytes before it is merged.
-
-    Parameters
-    ----------
-    whole : all of the file.
-    """
+    """Whether a tokenizer.json holds byte-level BPE."""
     step = whole.child("pre_tokenizer")
     return step is not None and "ByteLevel" in _kinds(step, "pretokenizers")
 
 
 def read_tokenizer_json(whole: JsonObject, metadata: Metadata) -> TokenList:
-    """Read a vocabulary, and add the keys about its kind.
+    """Return a vocabulary's tokens, and add the keys of its family to `metadata`.
 
     Raises
     ------
-    FormatError : something is missing or wrong.
-    UnsupportedError : a kind that is not known here.
+    FormatError
+        A value is missing or invalid.
+    UnsupportedError
+        The kind of vocabulary is not supported.
     """
     model = whole.child("model")
     if model is None:
         whole.fail("model", "an object", "no such key")
-    kind = model.text("type", "BPE")  # the oldest files do not say
+    kind = model.text("type", "BPE")  # the oldest files lack the key
     if kind != "BPE":
         model.refuse("type", "BPE", kind)
     if model.get("dropout"):
@@ -50,7 +47,7 @@ def read_tokenizer_json(whole: JsonObject, metadata: Metadata) -> TokenList:
     if is_byte_level(whole):
         return _read_byte_level(whole, model, metadata)
     if not model.flag("byte_fallback", False):
-        whole.refuse("model", "BPE of bytes, or with byte_fallback", "another BPE")
+        whole.refuse("model", "byte-level BPE, or BPE with byte_fallback", "another")
     return read_merged(whole, model, metadata)
 
 
@@ -74,7 +71,7 @@ def _read_byte_level(
 
 
 def _kinds(step: JsonObject, inner: str) -> Iterator[str]:
-    """Yield the types of a step and of those in it, which are under `inner`."""
+    """Yield the types of a step and of the steps inside it, under the key `inner`."""
     yield step.text("type")
     for each in step.children(inner):
         yield from _kinds(each, inner)

@@ -30,12 +30,12 @@ def read(text: str) -> list[Part]:
         (f"<|channel|>analysis<|message|>So.{NEXT}<|channel|>commentary to=functions."
          f"weather<|message|>{PARIS}", [Reasoning("So."), CALL]),
         ("<|channel|>analysis to=python<|message|>{}<|call|>", [Call("python", {})]),
-        # said to the user before a call
+        # text for the user before a call
         (f"<|channel|>commentary<|message|>I look.{NEXT} to=functions.weather"
          f"<|channel|>commentary<|message|>{PARIS}<|call|>", [Text("I look."), CALL]),
         (f"<|channel|>analysis<|message|>a{NEXT}<|channel|>analysis<|message|>b",
          [Reasoning("a"), Reasoning("\n\nb")]),
-        # without what belongs between messages
+        # without the marks between messages
         ("<|channel|>analysis<|message|>a<|channel|>final<|message|>b",
          [Reasoning("a"), Text("b")]),
         # cut off
@@ -48,7 +48,9 @@ def read(text: str) -> list[Part]:
         ("Yes.", [Text("Yes.")]),
     ],
 )  # fmt: skip
-def test_messages(text: str, parts: list[Part]) -> None:
+def test_messages_are_split_by_channel_and_recipient(
+    text: str, parts: list[Part]
+) -> None:
     assert read(text) == parts
 
 
@@ -60,14 +62,14 @@ def test_messages(text: str, parts: list[Part]) -> None:
         "<|channel|>commentary to=functions.weather<|message|>[1]<|end|>",
     ],
 )
-def test_a_call_that_cannot_be_read_stays_text(call: str) -> None:
+def test_a_malformed_tool_call_stays_text(call: str) -> None:
     (part,) = read(call)
     assert isinstance(part, BadCall)
     assert part.text == call
     assert "wanted" in part.why
 
 
-def test_what_is_too_long_for_a_header_is_text() -> None:
+def test_text_too_long_for_a_header_is_text() -> None:
     text = "word " * 100
     splitter = ChannelSplitter()
     assert not list(splitter.push(text[:200]))

@@ -1,4 +1,4 @@
-"""Answers as a whole: in pieces of any size they come to the same."""
+"""Reading whole answers: pieces of any size give the same result."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llamacy.chat.reply.marked_calls import HERMES, LLAMA_3, MISTRAL
 from llamacy.chat.reply.reading import Change, Reply, ReplyReader
 from llamacy.chat.reply.style import ReplyStyle
 from llamacy.chat.reply.thinking import THINKING_MARKS
+from llamacy.chat.reply.tool_call_marks import HERMES, LLAMA_3, MISTRAL
 from llamacy.chat.results import ToolCall
 
 THINK = THINKING_MARKS[0]
@@ -17,16 +17,16 @@ NAMES = ("weather",)
 STYLES = {
     "plain": ReplyStyle(),
     "thinking": ReplyStyle(thinking=THINK),
-    "hermes": ReplyStyle(thinking=THINK, calls=HERMES, names=NAMES),
-    "mistral": ReplyStyle(thinking=THINKING_MARKS[1], calls=MISTRAL, names=NAMES),
-    "llama-3": ReplyStyle(calls=LLAMA_3, names=NAMES),
+    "hermes": ReplyStyle(thinking=THINK, tool_calls=HERMES, names=NAMES),
+    "mistral": ReplyStyle(thinking=THINKING_MARKS[1], tool_calls=MISTRAL, names=NAMES),
+    "llama-3": ReplyStyle(tool_calls=LLAMA_3, names=NAMES),
     "harmony": ReplyStyle(has_channels=True),
 }
 JSON = '{"name": "weather", "arguments": {}}'
 
 
 def texts(style: ReplyStyle) -> st.SearchStrategy[list[str]]:
-    """Marks, parts of marks, calls and other text, in any order."""
+    """Generate marks, parts of marks, tool calls and other text, in any order."""
     pieces = [*style.marks, *(mark[:3] for mark in style.marks), JSON, JSON[:9]]
     pieces += ["a", " ", "\n", "to=functions.x", "analysis", "{}", "weather", "x" * 90]
     return st.lists(st.sampled_from(pieces), max_size=12)
@@ -39,7 +39,7 @@ def state(reply: Reply) -> tuple[object, ...]:
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
-def test_how_it_is_cut_makes_no_difference(
+def test_the_sizes_of_the_pieces_make_no_difference(
     style: ReplyStyle, data: st.DataObject
 ) -> None:
     text = "".join(data.draw(texts(style)))
@@ -55,12 +55,12 @@ def test_how_it_is_cut_makes_no_difference(
     whole = reader.whole(text)
     assert state(reply) == state(whole)
     assert "".join(change.text for change in changes) == whole.text
-    # an answer without anything special is left as it is
+    # an answer without marks is returned unchanged
     if not any(mark[:3] in text for mark in style.marks) and not reader.is_thinking:
         assert whole.text == text or whole.tool_calls
 
 
-def test_all_kinds_in_one_answer() -> None:
+def test_one_answer_may_have_reasoning_text_good_calls_and_bad() -> None:
     reader = ReplyReader(STYLES["hermes"], salt="abcdef")
     reply = reader.whole(
         f"<think>\nHm.\n</think>\n\nI look.\n<tool_call>\n{JSON}\n</tool_call>\n"
@@ -76,7 +76,7 @@ def test_all_kinds_in_one_answer() -> None:
     assert "wanted JSON" in why
 
 
-def test_ids_of_calls() -> None:
+def test_tool_calls_have_stable_ids_of_nine_characters() -> None:
     style = STYLES["mistral"]
     text = '[TOOL_CALLS] [{"name": "a", "id": "given9999"}, {"name": "b"}]'
     one, other = ReplyReader(style), ReplyReader(style)
@@ -87,10 +87,10 @@ def test_ids_of_calls() -> None:
     ]
     assert ids[::2] == ["given9999"] * 3
     assert ids[1] == ids[3] != ids[5]
-    assert all(len(one) == 9 and one.isalnum() for one in ids)
+    assert all(len(call_id) == 9 and call_id.isalnum() for call_id in ids)
 
 
-def test_a_change_says_whether_there_is_something() -> None:
+def test_a_change_is_false_if_it_is_empty() -> None:
     reply = ReplyReader(STYLES["thinking"]).begin()
     assert not reply.push("<thi")
     assert reply.push("nk>so") == Change(reasoning="so")

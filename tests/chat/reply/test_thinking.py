@@ -11,7 +11,7 @@ THINK = THINKING_MARKS[0]
 
 
 def read(text: str, is_open: bool = False) -> tuple[str, str]:
-    """Reasoning and answer, of a text that comes in one piece."""
+    """Return reasoning and answer of a text that arrives in one piece."""
     splitter = ThinkingSplitter(THINK, is_open)
     said = {Reasoning: "", Text: ""}
     for part in (*splitter.push(text), *splitter.end()):
@@ -41,17 +41,19 @@ def read(text: str, is_open: bool = False) -> tuple[str, str]:
         ("so</think>yes", "", "so</think>yes"),
     ],
 )
-def test_reasoning_comes_first(text: str, reasoning: str, answer: str) -> None:
+def test_reasoning_counts_only_at_the_beginning(
+    text: str, reasoning: str, answer: str
+) -> None:
     assert read(text) == (reasoning, answer)
 
 
-def test_a_prompt_may_end_with_the_mark() -> None:
+def test_a_prompt_may_already_have_opened_the_reasoning() -> None:
     assert read("so\n</think>\n\nyes", is_open=True) == ("so", "yes")
     assert read("so", is_open=True) == ("so", "")
     assert read("</think>yes", is_open=True) == ("", "yes")
 
 
-def test_what_is_sure_comes_at_once() -> None:
+def test_only_a_possible_mark_is_held_back() -> None:
     splitter = ThinkingSplitter(THINK, is_open=False)
     expected = [
         ("<think>", []),

@@ -1,4 +1,4 @@
-"""Functions described as JSON schemas."""
+"""Describing functions as JSON schemas."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def described(function: Callable[..., Any]) -> Any:
     return function_schema(function)["function"]
 
 
-def test_a_function() -> None:
+def test_a_schema_has_the_types_and_descriptions_of_all_parameters() -> None:
     def forecast(
         city: str,
         days: Annotated[int, "how far ahead"] = 1,
@@ -93,7 +93,7 @@ def test_a_function() -> None:
     }
 
 
-def test_docstrings_in_numpys_style() -> None:
+def test_a_docstring_may_be_in_numpys_style() -> None:
     def f(a: int, b: str, c: float = 1.0, d: bool = False) -> int:
         """Do it.
 
@@ -118,11 +118,11 @@ def test_docstrings_in_numpys_style() -> None:
         """
         return a
 
-    made = described(f)
-    assert made["description"] == "Do it."
+    schema = described(f)
+    assert schema["description"] == "Do it."
     descriptions = {
-        name: one["description"]
-        for name, one in made["parameters"]["properties"].items()
+        name: parameter["description"]
+        for name, parameter in schema["parameters"]["properties"].items()
     }
     assert descriptions == {
         "a": "The first, of several lines.",
@@ -130,17 +130,17 @@ def test_docstrings_in_numpys_style() -> None:
         "c": "float, optional",
         "d": "whether to",
     }
-    assert made["return"] == {"type": "integer", "description": "How many."}
+    assert schema["return"] == {"type": "integer", "description": "How many."}
 
 
-def test_methods_have_no_self() -> None:
-    for method in (Place.near, Place().near):
-        made = described(method)
-        assert list(made["parameters"]["properties"]) == ["radius"]
-        assert made["return"] == {"type": "array", "items": {"type": "string"}}
+@pytest.mark.parametrize("method", [Place.near, Place().near])
+def test_the_schema_of_a_method_leaves_out_self(method: Callable[..., Any]) -> None:
+    schema = described(method)
+    assert list(schema["parameters"]["properties"]) == ["radius"]
+    assert schema["return"] == {"type": "array", "items": {"type": "string"}}
 
 
-def test_a_function_without_parameters() -> None:
+def test_a_function_may_have_no_parameters() -> None:
     def now() -> Place:
         """Say what time it is."""
         return Place()
@@ -152,7 +152,7 @@ def test_a_function_without_parameters() -> None:
     }
 
 
-def untold(a: int) -> None: ...
+def undocumented(a: int) -> None: ...
 def unhinted(a) -> None:  # type: ignore[no-untyped-def]
     """Do."""
 
@@ -200,24 +200,32 @@ def of_a_function(a: Callable[[int], int]) -> None:
 @pytest.mark.parametrize(
     ("function", "why"),
     [
-        (untold, "tools: untold: wanted a docstring, found none"),
+        (undocumented, "tools: undocumented: wanted a docstring, found none"),
         (unhinted, "tools: unhinted: a: wanted a type hint, found none"),
         (of_a_class, "tools: of_a_class: a: wanted int, .* found <class .*Place"),
         (of_some, r"tools: of_some: wanted parameters .* by name, found \*a"),
         (of_any, r"tools: of_any: wanted parameters .* found \*\*a"),
-        (of_place, "tools: of_place: wanted parameters that are given by name"),
-        (unknown, "tools: unknown: wanted type hints that can be read: .*Nothing"),
+        (of_place, "tools: of_place: wanted parameters that can be passed by name"),
+        (
+            unknown,
+            "tools: unknown: wanted type hints that can be evaluated: .*Nothing",
+        ),
         (of_bytes, "tools: of_bytes: a: wanted int, .* found <class 'bytes'>"),
         (of_dots, "tools: of_dots: a: wanted int"),
-        (of_literals, "tools: of_literals: a: wanted values that JSON has, found b'x'"),
+        (
+            of_literals,
+            "tools: of_literals: a: wanted values that JSON can express, found b'x'",
+        ),
         (of_no_enum, "tools: of_no_enum: a: wanted at least one value"),
         (of_a_function, "tools: of_a_function: a: wanted int"),
-        (functools.partial(untold, 1), "tools: wanted a function with a name"),
+        (functools.partial(undocumented, 1), "tools: wanted a function with a name"),
         (lambda: 5, "tools: wanted a function with a name, found <function"),
         (dict.get, "tools: get: wanted parameters|tools: get: wanted a type hint"),
         (max, "tools: max: wanted a signature"),
     ],
 )
-def test_what_cannot_be_described(function: Callable[..., Any], why: str) -> None:
+def test_a_function_that_cannot_be_described_is_refused(
+    function: Callable[..., Any], why: str
+) -> None:
     with pytest.raises(llamacy.ArgumentError, match=why):
         function_schema(function)

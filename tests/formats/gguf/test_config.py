@@ -1,7 +1,9 @@
-"""Hyperparameters from metadata: defaults, odd spellings, and what is refused."""
+"""Hyperparameters from metadata: defaults, odd spellings, and refused values."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llamacy.config import ExpertConfig, ModelConfig, RopeConfig
+from llamacy.config import (
+    AttentionConfig,
+    ExpertConfig,
+    FeedForwardConfig,
+    LayerConfig,
+    ModelConfig,
+    RopeConfig,
+)
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.config import read_architecture, read_config
 from llamacy.formats.gguf.file import GGUFFile, open_gguf
@@ -31,7 +40,7 @@ MINIMAL: dict[str, Any] = {
 def model(**changes: Any) -> GGUFFile:
     """Stand in for a file with the minimal keys and `changes`; None leaves one out.
 
-    ``rope__freq_base`` stands for ``llama.rope.freq_base``.
+    `rope__freq_base` stands for `llama.rope.freq_base`.
     """
     metadata = dict(MINIMAL)
     for name, value in changes.items():
@@ -42,20 +51,34 @@ def model(**changes: Any) -> GGUFFile:
     return cast(GGUFFile, SimpleNamespace(path=Path("m.gguf"), metadata=metadata))
 
 
-def test_experts() -> None:
-    assert read_config(model()).experts is None
-    assert read_config(model(expert_count=0, expert_used_count=0)).experts is None
-    keys = {"expert_count": 8, "expert_used_count": 2}
-    assert read_config(model(**keys)).experts == ExpertConfig(8, 2)
-    widths = {
-        "expert_feed_forward_length": 40,
-        "expert_shared_feed_forward_length": 80,
-    }
-    config = read_config(model(**keys, **widths, expert_weights_scale=1.0))
-    assert config.experts == ExpertConfig(8, 2, n_ff=40, n_ff_shared=80)
-    for flag in (True, False):
-        config = read_config(model(**keys, expert_weights_norm=flag))
-        assert config.experts == ExpertConfig(8, 2, is_normalized=flag)
+EXPERTS = {"expert_count": 8, "expert_used_count": 2}
+
+
+@pytest.mark.parametrize("keys", [{}, {"expert_count": 0, "expert_used_count": 0}])
+def test_a_dense_model_has_no_expert_config(keys: dict[str, Any]) -> None:
+    assert read_config(model(**keys)).experts is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({}, ExpertConfig(8, 2)),
+        (
+            {
+                "expert_feed_forward_length": 40,
+                "expert_shared_feed_forward_length": 80,
+                "expert_weights_scale": 1.0,
+            },
+            ExpertConfig(8, 2, n_ff=40, n_ff_shared=80),
+        ),
+        ({"expert_weights_norm": True}, ExpertConfig(8, 2, is_normalized=True)),
+        ({"expert_weights_norm": False}, ExpertConfig(8, 2, is_normalized=False)),
+    ],
+)
+def test_expert_keys_become_an_expert_config(
+    keys: dict[str, Any], expected: ExpertConfig
+) -> None:
+    assert read_config(model(**EXPERTS, **keys)).experts == expected
 
 
 @pytest.mark.parametrize(
@@ -72,13 +95,13 @@ def test_experts() -> None:
         ({"expert_weights_norm": 1}, "expert_weights_norm: wanted true or false"),
     ],
 )
-def test_experts_that_cannot_be(changes: dict[str, Any], match: str) -> None:
-    keys = {"expert_count": 8, "expert_used_count": 2} | changes
+def test_invalid_expert_keys_are_refused(changes: dict[str, Any], match: str) -> None:
+    keys = EXPERTS | changes
     with pytest.raises(FormatError, match=match):
         read_config(model(**keys))
 
 
-def test_scaled_experts_are_not_supported() -> None:
+def test_an_expert_scale_other_than_1_is_unsupported() -> None:
     keys = {"expert_count": 8, "expert_used_count": 2, "expert_weights_scale": 2.5}
     with pytest.raises(UnsupportedError, match="expert_weights_scale: wanted 1"):
         read_config(model(**keys))
@@ -90,7 +113,7 @@ def with_key(key: str, value: Any) -> GGUFFile:
     return file
 
 
-def test_real_model(shared: Path) -> None:
+def test_config_of_a_real_model(shared: Path) -> None:
     with open_gguf(shared / "models/stories260K-Q8_0.gguf") as file:
         config = read_config(file)
     assert config == ModelConfig(
@@ -107,9 +130,12 @@ def test_real_model(shared: Path) -> None:
         norm_eps=float(np.float32(1e-5)),
         rope=RopeConfig(n_dims=8, freq_base=10000.0, n_ctx_orig=512),
     )
+    rope = RopeConfig(n_dims=8, freq_base=10000.0, n_ctx_orig=512)
+    mixer = AttentionConfig(8, 4, 8, 8, scale=1 / math.sqrt(8), window=None, rope=rope)
+    assert config.layers == (LayerConfig(mixer, FeedForwardConfig(172)),) * 5
 
 
-def test_defaults() -> None:
+def test_missing_optional_keys_get_defaults() -> None:
     config = read_config(model())
     assert config.name == ""
     assert config.n_head_kv == 8
@@ -117,7 +143,7 @@ def test_defaults() -> None:
     assert config.rope == RopeConfig(n_dims=8, freq_base=10000.0, n_ctx_orig=512)
 
 
-def test_keys_are_those_of_the_architecture() -> None:
+def test_keys_are_prefixed_with_the_architecture() -> None:
     file = model()
     renamed = {k.replace("llama.", "other."): v for k, v in file.metadata.items()}
     file.metadata.clear()
@@ -126,14 +152,14 @@ def test_keys_are_those_of_the_architecture() -> None:
     assert read_config(file).architecture == "other"
 
 
-def test_vocabulary_counts_more_than_the_key() -> None:
+def test_the_vocabulary_decides_n_vocab_and_not_the_key() -> None:
     file = with_key("tokenizer.ggml.tokens", ["a", "b"])
     assert read_config(file).n_vocab == 2
     del file.metadata["llama.vocab_size"]
     assert read_config(file).n_vocab == 2
 
 
-def test_arrays_for_all_layers() -> None:
+def test_an_array_of_equal_values_is_one_value() -> None:
     config = read_config(
         model(
             attention__head_count=np.array([8, 8], np.int32),
@@ -143,9 +169,115 @@ def test_arrays_for_all_layers() -> None:
     )
     assert (config.n_head, config.n_head_kv, config.n_ff) == (8, 4, 96)
     assert {type(n) for n in (config.n_head, config.n_head_kv, config.n_ff)} == {int}
+    assert config.layers[0] == config.layers[1]
 
 
-def test_head_length_of_its_own() -> None:
+def heads(config: ModelConfig) -> list[tuple[int, int, int, int]]:
+    """Heads of queries and of keys, and their sizes for keys and values, by layer."""
+    mixers = [layer.mixer for layer in config.layers]
+    return [(m.n_head, m.n_head_kv, m.head_dim, m.value_dim) for m in mixers]
+
+
+def test_arrays_of_layers_that_differ() -> None:
+    config = read_config(
+        model(
+            attention__head_count=np.array([8, 6], np.int32),
+            attention__head_count_kv=np.array([2, 3], np.uint32),
+            attention__key_length=np.array([16, 8], np.int64),
+            attention__value_length=np.array([12, 8], np.uint8),
+            feed_forward_length=np.array([96, 128], np.uint64),
+        )
+    )
+    assert heads(config) == [(8, 2, 16, 12), (6, 3, 8, 8)]
+    assert [layer.feed_forward.n_ff for layer in config.layers] == [96, 128]
+    assert [layer.mixer.scale for layer in config.layers] == [0.25, 1 / math.sqrt(8)]
+    # of layers that differ, the largest
+    assert (config.n_head, config.n_head_kv, config.head_dim) == (8, 3, 16)
+    assert config.n_ff == 128
+    # all dimensions of each layer's own heads are rotated
+    ropes = [layer.mixer.rope for layer in config.layers]
+    assert ropes == [config.rope, replace(config.rope, n_dims=8, has_factors=False)]
+
+
+def test_one_number_of_layers_that_otherwise_differ() -> None:
+    arrays = {"attention__head_count_kv": np.array([4, 2], np.uint32)}
+    config = read_config(model(**arrays, rope__dimension_count=4))
+    assert heads(config) == [(8, 4, 8, 8), (8, 2, 8, 8)]
+    assert [layer.mixer.rope for layer in config.layers] == [config.rope] * 2
+
+
+def test_values_need_not_be_as_long_as_keys() -> None:
+    config = read_config(model(attention__key_length=16))  # values: n_embd / n_head
+    assert heads(config) == [(8, 8, 16, 8)] * 2
+    config = read_config(model(attention__value_length=24))
+    assert heads(config) == [(8, 8, 8, 24)] * 2
+    file = model(attention__head_count=128, attention__key_length=16)
+    with pytest.raises(FormatError, match="value_length: wanted 1 to .* found 0"):
+        read_config(file)  # n_embd is less than n_head
+    assert config.head_dim == config.rope.n_dims == 8
+
+
+def test_layers_with_a_window_may_have_sizes_of_their_own() -> None:
+    keys = {
+        "attention__sliding_window": 20,
+        "attention__sliding_window_pattern": np.array([True, False]),
+        "attention__key_length": 32,
+        "attention__value_length": 32,
+        "attention__key_length_swa": 16,
+        "attention__value_length_swa": 8,
+        "rope__dimension_count": 24,
+        "rope__dimension_count_swa": 12,
+    }
+    config = read_config(model(**keys))
+    assert heads(config) == [(8, 8, 16, 8), (8, 8, 32, 32)]
+    assert [layer.mixer.window for layer in config.layers] == [20, None]
+    ropes = [layer.mixer.rope for layer in config.layers]
+    assert ropes == [replace(config.rope, n_dims=12, has_factors=False), config.rope]
+    assert config.rope.n_dims == 24
+    with pytest.raises(FormatError, match=r"rope\.dimension_count_swa: wanted 2 to 16"):
+        read_config(model(**keys | {"rope__dimension_count_swa": 24}))
+    del keys["rope__dimension_count_swa"]  # then the other key is for all
+    with pytest.raises(FormatError, match=r"rope\.dimension_count: wanted 2 to 16"):
+        read_config(model(**keys))
+
+
+@pytest.mark.parametrize(
+    ("name", "windows"),
+    [
+        ("llama", [20] * 6),
+        ("gemma3", [20] * 5 + [None]),
+        ("olmo2", [20, 20, 20, None, 20, 20]),
+        ("qwen2", [None] * 6),
+        ("unknown", [None] * 6),
+    ],
+)
+def test_windows_by_the_rule_of_the_family(name: str, windows: list[Any]) -> None:
+    file = model(block_count=6, attention__sliding_window=20)
+    renamed = {k.replace("llama.", f"{name}."): v for k, v in file.metadata.items()}
+    file.metadata.clear()
+    file.metadata.update(renamed | {"general.architecture": name})
+    config = read_config(file)
+    assert [layer.mixer.window for layer in config.layers] == windows
+    assert (config.window, config.windowed_layers) == (20, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "wanted"),
+    [
+        ("attention.head_count", "attention in every layer"),
+        ("attention.head_count_kv", "attention in every layer"),
+        ("feed_forward_length", "a feed-forward network in every layer"),
+    ],
+)
+def test_a_layer_that_lacks_a_part_is_not_supported(key: str, wanted: str) -> None:
+    file = with_key(f"llama.{key}", np.array([8, 0], np.int32))
+    message = f"llama.{key}: wanted {wanted}, found 0 in layer 1"
+    with pytest.raises(UnsupportedError, match=message) as caught:
+        read_config(file)
+    assert caught.value.field == f"llama.{key}"
+
+
+def test_the_head_length_may_have_its_own_key() -> None:
     config = read_config(model(attention__key_length=128, attention__value_length=128))
     assert config.head_dim == config.rope.n_dims == 128
 
@@ -168,13 +300,15 @@ def test_head_length_of_its_own() -> None:
         ({"rope__scaling__type": "yarn", "rope__scaling__factor": 2.5}, ("yarn", 2.5)),
     ],
 )
-def test_rope_scaling(keys: dict[str, Any], expected: tuple[str, float]) -> None:
+def test_each_kind_of_rope_scaling_is_read(
+    keys: dict[str, Any], expected: tuple[str, float]
+) -> None:
     rope = read_config(model(**keys)).rope
     assert (rope.scaling, rope.factor) == expected
     assert rope.ext_factor == (1.0 if rope.scaling == "yarn" else 0.0)
 
 
-def test_yarn_in_full() -> None:
+def test_all_keys_of_yarn_are_read() -> None:
     scaling = {
         "type": "yarn",
         "factor": 4.0,
@@ -199,7 +333,7 @@ def test_yarn_in_full() -> None:
     )
 
 
-def test_constants() -> None:
+def test_scales_and_caps_of_families_are_read() -> None:
     config = read_config(
         model(
             attention__scale=0.25,
@@ -220,7 +354,7 @@ def test_constants() -> None:
     assert not config.rope.is_finetuned
 
 
-def test_constants_of_zero_are_none() -> None:
+def test_scales_and_caps_of_zero_mean_the_default() -> None:
     zeros = dict.fromkeys(
         [
             *("attention__scale", "attn_logit_softcapping", "final_logit_softcapping"),
@@ -247,7 +381,9 @@ def test_constants_of_zero_are_none() -> None:
         (np.array([0, 0, 0, 1], np.int32), (False, False, False, True)),
     ],
 )
-def test_windows(pattern: Any, expected: tuple[bool, ...] | None) -> None:
+def test_the_pattern_says_which_layers_have_a_window(
+    pattern: Any, expected: tuple[bool, ...] | None
+) -> None:
     keys = {
         "attention__sliding_window": 20,
         "attention__sliding_window_pattern": pattern,
@@ -257,7 +393,7 @@ def test_windows(pattern: Any, expected: tuple[bool, ...] | None) -> None:
     assert config.windowed_layers == expected
 
 
-def test_factor_on_attention_without_extrapolation() -> None:
+def test_yarn_attention_factor_without_extrapolation() -> None:
     keys = {
         "rope__scaling__attn_factor": 1.5,
         "rope__scaling__yarn_attn_factor": 3.0,
@@ -269,8 +405,15 @@ def test_factor_on_attention_without_extrapolation() -> None:
     assert read_config(yarn).rope.ext_factor == 1.0
 
 
+# Keys whose value goes by another one's, which the error may name instead.
+OTHERS_AT_FAULT = {
+    "embedding_length": "attention.head_count",
+    "attention.key_length": "rope.dimension_count",
+}
+
+
 @pytest.mark.parametrize("key", MINIMAL)
-def test_missing_key(key: str) -> None:
+def test_a_missing_key_is_named(key: str) -> None:
     file = model()
     del file.metadata[key]
     with pytest.raises(FormatError, match="found no such key") as caught:
@@ -300,6 +443,20 @@ def test_missing_key(key: str) -> None:
         ("attention.key_length", 0),
         ("feed_forward_length", 1 << 40),
         ("feed_forward_length", np.array([0, 0], np.uint32)),
+        ("feed_forward_length", np.array([8, 1 << 40], np.uint64)),
+        ("feed_forward_length", np.array([8, -8], np.int64)),
+        ("attention.head_count", np.array([8, 1 << 20], np.uint32)),
+        ("attention.head_count", np.array([8, 8, 8], np.uint32)),
+        ("attention.head_count_kv", np.array([4, 3], np.uint32)),
+        ("attention.head_count_kv", np.array([0, 0], np.uint32)),
+        ("attention.head_count_kv", np.array([-1, 4], np.int8)),
+        ("attention.key_length", np.array([8, 0], np.uint32)),
+        ("attention.key_length", np.array([8, 1 << 17], np.uint32)),
+        ("attention.key_length", np.array([8, 7], np.uint32)),
+        ("attention.value_length", np.array([8], np.uint32)),
+        ("attention.value_length", "8"),
+        ("attention.key_length_swa", 0),
+        ("attention.value_length_swa", np.array([True, True], bool)),
         ("context_length", 1 << 31),
         ("attention.layer_norm_rms_epsilon", 0.0),
         ("attention.layer_norm_rms_epsilon", -1e-5),
@@ -345,11 +502,11 @@ def test_missing_key(key: str) -> None:
         ("logit_scale", -8.0),
     ],
 )
-def test_value_that_cannot_be(name: str, value: Any) -> None:
+def test_an_impossible_value_is_refused_and_named(name: str, value: Any) -> None:
     with pytest.raises(FormatError) as caught:
         read_config(with_key(f"llama.{name}", value))
     assert not isinstance(caught.value, UnsupportedError)
-    named = "attention.head_count" if name == "embedding_length" else name
+    named = OTHERS_AT_FAULT.get(name, name)
     assert caught.value.field in (f"llama.{name}", f"llama.{named}")
     assert len(str(caught.value)) < 200
 
@@ -358,30 +515,31 @@ def test_value_that_cannot_be(name: str, value: Any) -> None:
     ("changes", "field"),
     [
         (
-            {"attention__head_count": np.array([8, 4], np.uint32)},
-            "attention.head_count",
+            {"attention__head_count_kv": np.array([4, 0], np.uint32)},
+            "attention.head_count_kv",
         ),
-        ({"feed_forward_length": np.array([8, 9], np.int64)}, "feed_forward_length"),
-        ({"attention__key_length": 16}, "attention.value_length"),
+        ({"feed_forward_length": np.array([0, 9], np.int64)}, "feed_forward_length"),
         ({"rope__scaling__type": "dynamic"}, "rope.scaling.type"),
         ({"rope__scaling__type": ""}, "rope.scaling.type"),
     ],
 )
-def test_what_llamacy_lacks(changes: dict[str, Any], field: str) -> None:
+def test_unsupported_features_are_refused_by_name(
+    changes: dict[str, Any], field: str
+) -> None:
     with pytest.raises(UnsupportedError) as caught:
         read_config(model(**changes))
     assert caught.value.field == f"llama.{field}"
 
 
 @pytest.mark.parametrize("factor", [0.5, 1e-30])
-def test_yarn_does_not_shrink(factor: float) -> None:
+def test_a_yarn_factor_below_1_is_refused(factor: float) -> None:
     file = model(rope__scaling__type="yarn", rope__scaling__factor=factor)
     with pytest.raises(FormatError, match=r"rope\.scaling\.factor"):
         read_config(file)
 
 
 @pytest.mark.parametrize("tokens", [[], "abc", np.zeros(3, np.int32)])
-def test_vocabulary_that_is_none(tokens: Any) -> None:
+def test_an_invalid_vocabulary_is_refused(tokens: Any) -> None:
     with pytest.raises(FormatError, match=r"tokenizer\.ggml\.tokens"):
         read_config(with_key("tokenizer.ggml.tokens", tokens))
 
@@ -392,6 +550,9 @@ ALL_KEYS = sorted(MINIMAL) + [
     "llama.attention.head_count_kv",
     "llama.attention.key_length",
     "llama.attention.value_length",
+    "llama.attention.key_length_swa",
+    "llama.attention.value_length_swa",
+    "llama.rope.dimension_count_swa",
     "llama.rope.dimension_count",
     "llama.rope.freq_base",
     "llama.rope.scaling.type",
@@ -431,7 +592,18 @@ def test_any_metadata_give_an_error_or_a_sound_model(changes: dict[str, Any]) ->
             "general.architecture" in changes
         )
         return
-    assert config.n_head % config.n_head_kv == 0
+    assert len(config.layers) == config.n_layer
+    for layer in config.layers:
+        mixer = layer.mixer
+        assert mixer.n_head % mixer.n_head_kv == 0
+        assert mixer.rope is not None
+        assert 2 <= mixer.rope.n_dims <= mixer.head_dim <= config.head_dim
+        assert mixer.rope.n_dims % 2 == 0
+        assert mixer.window is None or mixer.window >= 1
+        assert 0 < mixer.scale < np.inf
+        assert min(mixer.value_dim, mixer.n_head_kv, layer.feed_forward.n_ff) >= 1
+    if len(set(heads(config))) == 1:
+        assert config.n_head % config.n_head_kv == 0
     assert 2 <= config.rope.n_dims <= config.head_dim
     assert config.rope.n_dims % 2 == 0
     assert np.isfinite([config.norm_eps, config.rope.freq_base]).all()

@@ -1,4 +1,4 @@
-"""The GGUF reader on sound files."""
+"""The GGUF reader on valid files."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def small(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def split(tmp_path: Path) -> Path:
-    """Three parts of one tensor each; returns the first."""
+    """A model in three parts of one tensor each; the path of the first part."""
     weights = {name: some_weights(4, 32 * (i + 1)) for i, name in enumerate("abc")}
     keys = [("general.name", "parts", gguf.GGUFValueType.STRING, None)]
     write(tmp_path / "m.gguf", weights, keys, split_max_tensors=1)
@@ -87,7 +87,7 @@ def test_real_files_are_read_as_the_gguf_package_reads_them(
             plain = value.tolist() if isinstance(value, np.ndarray) else value
             assert plain == keys[key], key
             assert type(plain) is type(keys[key])
-            # of an array, the last type is that of its items
+            # the last type of an array is its items'
             assert file.value_types[key] == expected.fields[key].types[-1]
         assert list(file.tensors) == [tensor.name for tensor in expected.tensors]
         for tensor in expected.tensors:
@@ -101,7 +101,9 @@ def test_real_files_are_read_as_the_gguf_package_reads_them(
 
 
 @pytest.mark.parametrize("name", ["llama-bpe", "qwen2"])
-def test_large_vocabularies_are_read_as_one_by_one(shared: Path, name: str) -> None:
+def test_the_fast_way_reads_large_vocabularies_like_the_slow_one(
+    shared: Path, name: str
+) -> None:
     path = shared / f"tokenizers/{name}.gguf"
     raw = path.read_bytes()
     with open_gguf(path) as file:
@@ -117,7 +119,7 @@ def test_large_vocabularies_are_read_as_one_by_one(shared: Path, name: str) -> N
                     pytest.fail(f"{key}: wanted {raw[first:at]!r}, found {text!r}")
 
 
-def test_large_vocabularies_are_not_read_one_by_one(shared: Path) -> None:
+def test_large_vocabularies_are_read_the_fast_way(shared: Path) -> None:
     def read() -> None:
         with open_gguf(shared / "tokenizers/llama-bpe.gguf") as file:
             assert len(file.metadata["tokenizer.ggml.tokens"]) == 128_256
@@ -126,7 +128,7 @@ def test_large_vocabularies_are_not_read_one_by_one(shared: Path) -> None:
     assert lines_run(read) < 10_000
 
 
-def test_every_kind_of_metadata(tmp_path: Path) -> None:
+def test_every_type_of_metadata_is_read(tmp_path: Path) -> None:
     kind = gguf.GGUFValueType
     scalars = {
         kind.UINT8: 255,
@@ -164,7 +166,9 @@ def test_every_kind_of_metadata(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("alignment", [8, 32, 4096])
-def test_versions_and_alignments(tmp_path: Path, version: int, alignment: int) -> None:
+def test_versions_2_and_3_and_any_alignment_are_read(
+    tmp_path: Path, version: int, alignment: int
+) -> None:
     weights = {name: some_weights(i + 1, 7) for i, name in enumerate("abcd")}
     keys = [("general.alignment", alignment, None, None)]
     path = write(tmp_path / "m.gguf", weights, keys)
@@ -177,7 +181,7 @@ def test_versions_and_alignments(tmp_path: Path, version: int, alignment: int) -
             np.testing.assert_array_equal(file.tensors[name].dequantize(), want)
 
 
-def test_shapes_are_slowest_first(tmp_path: Path) -> None:
+def test_shapes_begin_with_the_slowest_dimension(tmp_path: Path) -> None:
     weights = {"one": some_weights(6), "four": some_weights(2, 3, 4, 5)}
     with open_gguf(write(tmp_path / "m.gguf", weights)) as file:
         assert file.tensors["one"].shape == (6,)
@@ -187,7 +191,7 @@ def test_shapes_are_slowest_first(tmp_path: Path) -> None:
         assert file.tensors["four"].type is GGMLType.F32
 
 
-def test_path_may_be_text(small: Path) -> None:
+def test_a_path_may_be_a_string(small: Path) -> None:
     with open_gguf(str(small)) as file:
         assert file.path == small
         assert file.paths == (small,)
@@ -220,7 +224,7 @@ def test_closed_file_refuses_its_weights(small: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
-def test_nothing_stays_open(small: Path, tmp_path: Path) -> None:
+def test_no_file_stays_open(small: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(small.read_bytes()[:-100])
     before = len(os.listdir("/proc/self/fd"))
@@ -231,7 +235,7 @@ def test_nothing_stays_open(small: Path, tmp_path: Path) -> None:
     assert str(tmp_path) not in Path("/proc/self/maps").read_text()
 
 
-def test_released_weights_are_still_right(tmp_path: Path) -> None:
+def test_released_weights_can_still_be_read(tmp_path: Path) -> None:
     weights = {"a": some_weights(3, 4096), "b": some_weights(100, 4096)}
     with open_gguf(write(tmp_path / "m.gguf", weights)) as file:
         for name, want in weights.items():
@@ -243,11 +247,11 @@ def test_released_weights_are_still_right(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").is_file(), reason="needs /proc")
-def test_release_gives_memory_back(tmp_path: Path) -> None:
+def test_releasing_weights_frees_their_memory(tmp_path: Path) -> None:
     path = write(tmp_path / "m.gguf", {"a": some_weights(2048, 1024)})
 
     def resident() -> int:
-        """KiB of the file that are in this process's memory."""
+        """Return the KiB of the file in this process's memory."""
         lines = iter(Path("/proc/self/smaps").read_text().splitlines())
         for line in lines:
             if line.endswith(str(path)):
@@ -263,7 +267,7 @@ def test_release_gives_memory_back(tmp_path: Path) -> None:
         assert resident() < 300
 
 
-def test_release_keeps_to_whole_pages_inside(
+def test_only_whole_pages_inside_a_tensor_are_released(
     monkeypatch: pytest.MonkeyPatch, small: Path
 ) -> None:
     calls = []
@@ -284,7 +288,7 @@ def test_release_keeps_to_whole_pages_inside(
     assert calls == [(4096, 8192), (8192, 4096)]
 
 
-def test_split_model(split: Path) -> None:
+def test_a_split_model_has_the_tensors_of_all_parts(split: Path) -> None:
     with open_gguf(split) as file:
         assert [path.name for path in file.paths] == [
             f"m-0000{i}-of-00003.gguf" for i in (1, 2, 3)
@@ -298,38 +302,38 @@ def test_split_model(split: Path) -> None:
         file.tensors["c"].dequantize()
 
 
-def test_later_part_leads_to_the_first(split: Path) -> None:
+def test_opening_a_later_part_opens_the_whole_model(split: Path) -> None:
     with open_gguf(split.with_name("m-00002-of-00003.gguf")) as file:
         assert file.path == split
         assert list(file.tensors) == ["a", "b", "c"]
         assert file.metadata["general.name"] == "parts"
 
 
-def test_later_part_without_the_first(split: Path) -> None:
+def test_a_later_part_without_the_first_is_refused(split: Path) -> None:
     split.unlink()
     with pytest.raises(FormatError, match=r"split\.no.*m-00001-of-00003\.gguf"):
         open_gguf(split.with_name("m-00002-of-00003.gguf"))
 
 
-def test_later_part_under_another_name(split: Path) -> None:
+def test_a_renamed_later_part_is_refused(split: Path) -> None:
     other = split.with_name("m-00002-of-00003.gguf").rename(split.with_name("x.gguf"))
     with pytest.raises(FormatError, match=r"x\.gguf: split\.no"):
         open_gguf(other)
 
 
-def test_first_part_under_another_name(split: Path) -> None:
+def test_a_renamed_first_part_is_refused(split: Path) -> None:
     with pytest.raises(FormatError, match="file name.*-00001-of-00003"):
         open_gguf(split.rename(split.with_name("x.gguf")))
 
 
-def test_missing_part(split: Path) -> None:
+def test_a_missing_part_is_named(split: Path) -> None:
     split.with_name("m-00003-of-00003.gguf").unlink()
     with pytest.raises(ModelFileError, match="missing.*m-00003-of-00003") as caught:
         open_gguf(split)
     assert caught.value.errno == errno.ENOENT
 
 
-def test_parts_in_the_wrong_order(split: Path) -> None:
+def test_parts_in_the_wrong_order_are_refused(split: Path) -> None:
     second, third = (split.with_name(f"m-0000{i}-of-00003.gguf") for i in (2, 3))
     content = second.read_bytes()
     second.write_bytes(third.read_bytes())
@@ -341,13 +345,13 @@ def test_parts_in_the_wrong_order(split: Path) -> None:
     assert (error.wanted, error.found) == (1, 2)
 
 
-def test_part_of_a_model_that_is_no_part(split: Path, small: Path) -> None:
+def test_a_file_that_is_not_a_part_is_refused_as_one(split: Path, small: Path) -> None:
     small.rename(split.with_name("m-00002-of-00003.gguf"))
     with pytest.raises(FormatError, match=r"split\.no: wanted 1, found no such key"):
         open_gguf(split)
 
 
-def test_tensor_in_two_parts(split: Path) -> None:
+def test_a_tensor_in_two_parts_is_refused(split: Path) -> None:
     second = split.with_name("m-00002-of-00003.gguf")
     content = second.read_bytes()
     name = (1).to_bytes(8, "little") + b"b"
@@ -357,7 +361,7 @@ def test_tensor_in_two_parts(split: Path) -> None:
         open_gguf(split)
 
 
-def test_wrong_total_of_tensors(split: Path) -> None:
+def test_a_wrong_total_of_tensors_is_refused(split: Path) -> None:
     content = split.read_bytes()
     key = b"split.tensors.count" + (5).to_bytes(4, "little")
     at = content.index(key) + len(key)
@@ -366,8 +370,8 @@ def test_wrong_total_of_tensors(split: Path) -> None:
         open_gguf(split)
 
 
-def test_metadata_alone(split: Path, small: Path) -> None:
-    """Neither missing parts nor tensors of unknown types matter then."""
+def test_metadata_can_be_read_alone(split: Path, small: Path) -> None:
+    """Neither missing parts nor tensors of unknown types matter for them."""
     split.with_name("m-00003-of-00003.gguf").unlink()
     with open_gguf(split, metadata_only=True) as file:
         assert file.metadata["general.name"] == "parts"
@@ -378,30 +382,30 @@ def test_metadata_alone(split: Path, small: Path) -> None:
         assert file.metadata["general.architecture"] == "llama"
 
 
-def test_no_such_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"absent\.gguf") as caught:
         open_gguf(tmp_path / "absent.gguf")
     assert caught.value.errno == errno.ENOENT
     assert caught.value.filename == str(tmp_path / "absent.gguf")
 
 
-def test_folder(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_gguf_file(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="a folder"):
         open_gguf(tmp_path)
 
 
-def test_file_in_a_file(small: Path) -> None:
+def test_a_path_through_a_file_is_an_error(small: Path) -> None:
     with pytest.raises(ModelFileError):
         open_gguf(small / "inside.gguf")
 
 
 @pytest.mark.parametrize("path", ["a\0b.gguf", "x" * 5000 + ".gguf", ""])
-def test_impossible_paths(path: str) -> None:
+def test_impossible_paths_are_refused(path: str) -> None:
     with pytest.raises(ModelFileError):
         open_gguf(path)
 
 
-def test_no_permission(small: Path) -> None:
+def test_an_unreadable_file_is_an_error(small: Path) -> None:
     small.chmod(0)
     if os.access(small, os.R_OK):
         pytest.skip("this user may read everything")
@@ -411,14 +415,14 @@ def test_no_permission(small: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_pipe_does_not_block(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.gguf")
     with pytest.raises(ModelFileError, match="not a regular file"):
         open_gguf(tmp_path / "pipe.gguf")
 
 
 @pytest.mark.parametrize("module", [errors, ggml, other_formats])
-def test_examples_in_the_docstrings(module: ModuleType) -> None:
+def test_examples_in_the_docstrings_run(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0

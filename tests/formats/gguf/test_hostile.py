@@ -1,4 +1,4 @@
-"""The GGUF reader on broken and hostile files: an error that tells, and no more."""
+"""The GGUF reader on broken and hostile files raises a clear error, and no more."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def tensor(
     type_id: int = 0,
     offset: int = 0,
 ) -> bytes:
-    """One entry of the list of tensors; F32 of 32 weights at the start."""
+    """Return an entry of the tensor list: by default F32, 32 weights at offset 0."""
     dims = b"".join(map(u64, sizes))
     return text(name) + u32(len(sizes)) + dims + u32(type_id) + u64(offset)
 
 
 @dataclass
 class Raw:
-    """A file to be written byte by byte."""
+    """A file written byte by byte."""
 
     magic: bytes = b"GGUF"
     version: int = 3
@@ -103,7 +103,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "m.gguf"
 
 
-def test_the_file_the_others_spoil_is_sound(path: Path) -> None:
+def test_the_file_that_other_tests_corrupt_is_valid(path: Path) -> None:
     path.write_bytes(Raw(keys=[key("k", U32, u32(1))]).build())
     with open_gguf(path) as file:
         assert file.metadata == {"k": 1}
@@ -126,11 +126,13 @@ def test_the_file_the_others_spoil_is_sound(path: Path) -> None:
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
     ],
 )
-def test_other_files(path: Path, content: bytes, found: str) -> None:
+def test_files_of_other_formats_are_refused(
+    path: Path, content: bytes, found: str
+) -> None:
     assert found in refused(path, content).found  # type: ignore[operator]
 
 
-def test_every_truncation(path: Path) -> None:
+def test_every_truncated_file_is_refused(path: Path) -> None:
     keys = [key("k", ARRAY, u32(STRING) + u64(2) + text("a") + text("b"))]
     whole = Raw(keys=keys, data=bytes(128)).build()
     for size in range(len(whole)):
@@ -138,9 +140,9 @@ def test_every_truncation(path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [0, 1, 4, 2**31, 2**32 - 1])
-def test_unknown_version(path: Path, version: int) -> None:
+def test_an_unknown_version_is_refused(path: Path, version: int) -> None:
     error = refused(path, Raw(version=version).build())
-    if version != 2**31:  # which is how version 32768 of a big-endian file reads
+    if version != 2**31:  # version 32768 as a big-endian file would have it
         assert (error.field, error.wanted, error.found) == (
             "version",
             "2 or 3",
@@ -149,7 +151,7 @@ def test_unknown_version(path: Path, version: int) -> None:
     assert isinstance(error, UnsupportedError)
 
 
-def test_big_endian(path: Path) -> None:
+def test_a_big_endian_file_is_refused_as_such(path: Path) -> None:
     error = refused(path, Raw(version=3 << 24).build())
     assert isinstance(error, UnsupportedError)
     assert error.field == "byte order"
@@ -159,20 +161,20 @@ huge = pytest.mark.parametrize("count", [2**16 + 1, 2**32, 2**60, 2**63, 2**64 -
 
 
 @huge
-def test_huge_counts(path: Path, count: int) -> None:
+def test_huge_counts_are_refused(path: Path, count: int) -> None:
     assert refused(path, Raw(n_tensors=count).build()).field == "tensor count"
     assert refused(path, Raw(n_keys=count).build()).field == "metadata key count"
 
 
-def test_counts_beyond_the_file(path: Path) -> None:
+def test_counts_that_reach_beyond_the_file_are_refused(path: Path) -> None:
     assert "room for" in str(refused(path, Raw(n_tensors=MAX_TENSORS).build()))
-    # a few too many pass that test, and run into what follows
+    # counts that are only a little too large are noticed later
     refused(path, Raw(n_tensors=2, data=b"").build())
     refused(path, Raw(n_keys=2).build())
 
 
 @huge
-def test_huge_strings(path: Path, count: int) -> None:
+def test_huge_strings_are_refused(path: Path, count: int) -> None:
     values = [
         u64(count) + b"k" + u32(U32) + u32(1),
         key("k", STRING, u64(count) + b"abc"),
@@ -184,12 +186,12 @@ def test_huge_strings(path: Path, count: int) -> None:
 
 @huge
 @pytest.mark.parametrize("item", [*range(9), 10, 11, 12])
-def test_huge_arrays(path: Path, count: int, item: int) -> None:
+def test_huge_arrays_are_refused(path: Path, count: int, item: int) -> None:
     value = key("some.key", ARRAY, u32(item) + u64(count) + bytes(64))
     assert refused(path, Raw(keys=[value]).build()).field.startswith("some.key")
 
 
-def test_nested_arrays(path: Path) -> None:
+def test_nested_arrays_are_refused(path: Path) -> None:
     inner = u32(U32) + u64(1) + u32(7)
     error = refused(path, Raw(keys=[key("k", ARRAY, u32(9) + u64(1) + inner)]).build())
     assert isinstance(error, UnsupportedError)
@@ -214,7 +216,7 @@ def test_nested_arrays(path: Path) -> None:
         (key("a\x1b[2J", 13, bytes(8)), "'a\\x1b[2J': value type"),
     ],
 )
-def test_broken_metadata(path: Path, bad: bytes, field: str) -> None:
+def test_broken_metadata_are_refused(path: Path, bad: bytes, field: str) -> None:
     n_keys = 2 if bad.count(text("k")) == 2 else 1
     error = refused(path, Raw(keys=[bad], n_keys=n_keys).build())
     assert error.field == field
@@ -235,7 +237,7 @@ def test_broken_metadata(path: Path, bad: bytes, field: str) -> None:
         (ARRAY, u32(U32) + u64(1) + u32(32)),
     ],
 )
-def test_absurd_alignment(path: Path, kind: int, payload: bytes) -> None:
+def test_an_absurd_alignment_is_refused(path: Path, kind: int, payload: bytes) -> None:
     content = Raw(keys=[key("general.alignment", kind, payload)]).build()
     assert refused(path, content).field == "general.alignment"
 
@@ -266,7 +268,7 @@ def test_absurd_alignment(path: Path, kind: int, payload: bytes) -> None:
         (tensor("v", offset=96) + tensor("u"), "tensor v"),
     ],
 )
-def test_broken_tensors(path: Path, bad: bytes, field: str) -> None:
+def test_broken_tensor_entries_are_refused(path: Path, bad: bytes, field: str) -> None:
     n_tensors = 2 if len(bad) > 60 and bad.count(u64(32)) == 2 else 1
     error = refused(path, Raw(tensors=[bad], n_tensors=n_tensors).build())
     assert error.field == field
@@ -275,7 +277,9 @@ def test_broken_tensors(path: Path, bad: bytes, field: str) -> None:
 @pytest.mark.parametrize(
     ("type_id", "name"), [(41, "Q1_0"), (26, "I32"), (40, "NVFP4"), (4, "Q4_2")]
 )
-def test_unsupported_tensor_type(path: Path, type_id: int, name: str) -> None:
+def test_an_unsupported_tensor_type_is_refused_by_name(
+    path: Path, type_id: int, name: str
+) -> None:
     error = refused(path, Raw(tensors=[tensor(type_id=type_id)]).build())
     assert isinstance(error, UnsupportedError)
     assert error.found == name
@@ -284,8 +288,8 @@ def test_unsupported_tensor_type(path: Path, type_id: int, name: str) -> None:
     open_gguf(path, metadata_only=True).close()
 
 
-def test_first_part_that_says_it_is_a_later_one(tmp_path: Path) -> None:
-    """Following the names must not go in circles."""
+def test_a_first_part_that_claims_to_be_a_later_one_is_refused(tmp_path: Path) -> None:
+    """Following the names of parts must not lead in circles."""
     keys = [
         key("split.no", 2, struct.pack("<H", 1)),
         key("split.count", 2, struct.pack("<H", 2)),
@@ -299,26 +303,32 @@ def test_first_part_that_says_it_is_a_later_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [2**40, 99_999])
-def test_absurd_number_of_parts(tmp_path: Path, count: int) -> None:
+def test_an_absurd_number_of_parts_is_refused(tmp_path: Path, count: int) -> None:
     path = tmp_path / f"m-00001-of-{min(count, 99_999)}.gguf"
     path.write_bytes(Raw(keys=[key("split.count", 10, u64(count))]).build())
     with pytest.raises(LlamacyError):
         open_gguf(path)
 
 
-def test_part_numbers_of_other_kinds(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "number",
+    [
+        key("split.no", ARRAY, u32(U32) + u64(2) + u64(0)),
+        key("split.no", STRING, text("1")),
+        key("split.no", 5, struct.pack("<i", -1)),
+    ],
+    ids=["array", "string", "negative"],
+)
+def test_a_part_number_of_another_type_is_refused(
+    tmp_path: Path, number: bytes
+) -> None:
     first = tmp_path / "m-00001-of-00002.gguf"
     second = tmp_path / "m-00002-of-00002.gguf"
     count = key("split.count", U32, u32(2))
     first.write_bytes(Raw(keys=[count]).build())
-    for number in (
-        key("split.no", ARRAY, u32(U32) + u64(2) + u64(0)),
-        key("split.no", STRING, text("1")),
-        key("split.no", 5, struct.pack("<i", -1)),
-    ):
-        second.write_bytes(Raw(keys=[count, number]).build())
-        with pytest.raises(FormatError, match=r"split\.no"):
-            open_gguf(first)
+    second.write_bytes(Raw(keys=[count, number]).build())
+    with pytest.raises(FormatError, match=r"split\.no"):
+        open_gguf(first)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files are not sparse there")
@@ -330,8 +340,10 @@ def test_part_numbers_of_other_kinds(tmp_path: Path) -> None:
         (10, 2**30, "header must have ended"),
     ],
 )
-def test_large_file_of_nothing(path: Path, item: int, count: int, message: str) -> None:
-    """A sparse file costs its author nothing; it must cost its reader little."""
+def test_a_large_sparse_file_is_refused_quickly(
+    path: Path, item: int, count: int, message: str
+) -> None:
+    """A sparse file costs its author nothing, and must cost its reader little."""
     path.write_bytes(Raw(keys=[key("k", ARRAY, u32(item) + u64(count))]).build())
     with path.open("r+b") as file:
         file.truncate(1 << 34)
@@ -340,7 +352,7 @@ def test_large_file_of_nothing(path: Path, item: int, count: int, message: str) 
 
 
 def use(file: GGUFFile) -> None:
-    """Look at all of a file that was accepted."""
+    """Use every part of a file that was accepted."""
     for each in file.tensors.values():
         weights = each.dequantize()
         assert weights.shape == each.shape
@@ -353,7 +365,7 @@ def use(file: GGUFFile) -> None:
 
 
 def survives(path: Path, content: bytes) -> bool:
-    """Open a file and use it; whether it was accepted."""
+    """Open a file and use it; return whether it was accepted."""
     path.write_bytes(content)
     start = time.thread_time()
     try:
@@ -367,7 +379,7 @@ def survives(path: Path, content: bytes) -> bool:
     return accepted
 
 
-# numbers that overflow, or are one too many, in any field they hit
+# numbers that overflow, or are too large by one, in whatever field they hit
 extremes = st.sampled_from(
     [0, 1, 4, 8, 9, 31, 255, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**60]
     + [2**63 - 1, 2**63, 2**64 - 32, 2**64 - 1]
@@ -383,7 +395,7 @@ edits = st.one_of(
 
 
 def mutate(content: bytes, n_head: int, changes: list[tuple[str, int, int]]) -> bytes:
-    """Change bytes, almost all of them in the first `n_head`."""
+    """Change some bytes, almost always among the first `n_head`."""
     data = bytearray(content)
     for kind, place, value in changes:
         at = place % min(n_head, len(data) or 1)
@@ -428,7 +440,7 @@ fuzz = settings(
 
 @settings(fuzz, max_examples=1200)
 @given(st.lists(edits, min_size=1, max_size=4))
-def test_mutations_of_a_small_model(
+def test_mutations_of_a_small_model_are_refused_or_harmless(
     path: Path, changes: list[tuple[str, int, int]]
 ) -> None:
     survives(path, mutate(small_model, n_small_head, changes))
@@ -436,26 +448,26 @@ def test_mutations_of_a_small_model(
 
 @settings(fuzz, max_examples=600)
 @given(st.lists(edits, min_size=1, max_size=3))
-def test_mutations_of_a_real_model(
+def test_mutations_of_a_real_model_are_refused_or_harmless(
     shared: Path, path: Path, changes: list[tuple[str, int, int]]
 ) -> None:
     content = (shared / "models/stories260K-Q8_0.gguf").read_bytes()
     survives(path, mutate(content, 14_240, changes))
 
 
-def test_every_byte_of_a_small_header(path: Path) -> None:
-    """Each byte becomes its complement, 0 and 255 in turn; memory is watched."""
+def test_a_change_of_any_header_byte_is_refused_or_harmless(path: Path) -> None:
+    """Each byte becomes its complement, 0 and 255 in turn; memory stays bounded."""
     n_accepted = 0
     for at in range(n_small_head):
         for value in (small_model[at] ^ 0xFF, 0, 255):
             content = small_model[:at] + bytes([value]) + small_model[at + 1 :]
             with bounded():
                 n_accepted += survives(path, content)
-    # most bytes are lengths, types and offsets; but names and values may be any
+    # most bytes are lengths, types and offsets; names and values may be anything
     assert 0 < n_accepted < 3 * n_small_head
 
 
-def test_random_bytes_after_the_magic(path: Path) -> None:
+def test_random_bytes_after_the_magic_are_refused(path: Path) -> None:
     rng = np.random.default_rng(0)
     for _ in range(500):
         noise = rng.integers(0, 256, 200, dtype=np.uint8).tobytes()

@@ -1,4 +1,4 @@
-"""Reading arrays of strings: the quick way gives what the slow way gives."""
+"""Reading arrays of strings: the fast way gives the same as the slow way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lines_run import lines_run
 
 from llamacy.formats.gguf.string_array import StringArrayError, read_strings
 
-# what tokens are made of, and what a header could be mistaken for
+# characters of tokens, and bytes that resemble a header
 texts = st.one_of(
     st.text(max_size=8),
     st.sampled_from(
@@ -28,7 +28,7 @@ def pack(strings: list[str]) -> bytes:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(texts, max_size=60), st.binary(max_size=40), st.binary(max_size=40))
-def test_any_strings(strings: list[str], before: bytes, after: bytes) -> None:
+def test_any_strings_are_read(strings: list[str], before: bytes, after: bytes) -> None:
     data = before + pack(strings) + after
     got, end = read_strings(data, len(before), len(strings), len(data))
     assert got == strings
@@ -37,8 +37,10 @@ def test_any_strings(strings: list[str], before: bytes, after: bytes) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(texts, min_size=1, max_size=20), st.integers(0, 2000))
-def test_odd_ones_among_many(odd: list[str], place: int) -> None:
-    """Long runs of plain strings, where windows grow, with others in between."""
+def test_unusual_strings_among_many_plain_ones_are_read(
+    odd: list[str], place: int
+) -> None:
+    """Windows grow in long runs of plain strings, and meet other strings in between."""
     plain = [f"▁token{i}" for i in range(2000)]
     strings = plain[:place] + odd + plain[place:] + odd + plain
     data = pack(strings)
@@ -47,13 +49,13 @@ def test_odd_ones_among_many(odd: list[str], place: int) -> None:
     assert end == len(data)
 
 
-def test_strings_larger_than_a_window() -> None:
+def test_strings_larger_than_a_window_are_read() -> None:
     strings = ["a" * 3_000_000, "b", "c" * 70_000] * 3 + ["d"] * 100
     data = pack(strings)
     assert read_strings(data, 0, len(strings), len(data)) == (strings, len(data))
 
 
-def test_only_as_many_as_asked_for() -> None:
+def test_only_the_requested_number_of_strings_is_read() -> None:
     strings = [str(i) for i in range(1000)]
     data = pack(strings)
     got, end = read_strings(data, 0, 500, len(data))
@@ -83,8 +85,8 @@ def test_broken_strings_are_named(
     assert found in caught.value.found
 
 
-def test_text_split_between_strings_is_no_text() -> None:
-    """Each string is UTF-8 by itself: halves of a character are refused."""
+def test_a_character_split_between_strings_is_refused() -> None:
+    """Each string must be UTF-8 by itself, without halves of characters."""
     halves = [struct.pack("<Q", 1) + b"\xc3", struct.pack("<Q", 1) + b"\xa9"] * 50
     with pytest.raises(StringArrayError) as caught:
         read_strings(b"".join(halves), 0, 100, len(b"".join(halves)))
@@ -92,11 +94,11 @@ def test_text_split_between_strings_is_no_text() -> None:
 
 
 @pytest.mark.parametrize("unit", [[""], ["\0"], ["x" * 256], ["a", "\0b"]])
-def test_arrays_that_defeat_the_guessing_cost_no_more_than_the_walk(
+def test_arrays_that_defeat_the_fast_way_cost_no_more_than_the_slow_way(
     unit: list[str],
 ) -> None:
     strings = unit * (100_000 // len(unit))
     data = pack(strings)
     assert read_strings(data, 0, len(strings), len(data)) == (strings, len(data))
     n_lines = lines_run(lambda: read_strings(data, 0, len(strings), len(data)))
-    assert n_lines < 10 * len(strings)  # of which the walk takes nine
+    assert n_lines < 10 * len(strings)  # of which the slow way takes nine

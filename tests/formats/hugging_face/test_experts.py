@@ -1,4 +1,4 @@
-"""Experts of folders, one by one or merged, are those of GGUF files to the bit."""
+"""Experts of folders, one by one or merged, equal those of GGUF files to the bit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ from llamacy.model_files.opening import open_model
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @pytest.mark.parametrize("form", FORMS)
-def test_floats(tmp_path: Path, form: str, dtype: Any) -> None:
+def test_float_experts_of_every_form_are_read(
+    tmp_path: Path, form: str, dtype: Any
+) -> None:
     family, layer = FORMS[form]
     want = experts(dtype)
     folder = write(tmp_path / "model", family, lambda prefix: layer(prefix, want))
@@ -63,7 +65,7 @@ def test_floats(tmp_path: Path, form: str, dtype: Any) -> None:
         _ = tensor.data
 
 
-def test_biases_and_sinks(tmp_path: Path) -> None:
+def test_biases_and_sinks_of_gpt_oss_are_read(tmp_path: Path) -> None:
     want = some_biases()
     parts = experts()
     folder = write(
@@ -77,7 +79,7 @@ def test_biases_and_sinks(tmp_path: Path) -> None:
         assert file.tensors["blk.0.attn_sinks.weight"].shape == (2,)
 
 
-def test_mxfp4(tmp_path: Path) -> None:
+def test_mxfp4_experts_are_read_to_the_bit(tmp_path: Path) -> None:
     want = mxfp4(tmp_path / "model")
     with open_model(tmp_path / "model") as file:
         assert file.metadata["general.file_type"] == 38
@@ -112,7 +114,8 @@ EXPERT = "model.layers.1.mlp.experts"
         (
             "down_proj_blocks",
             np.zeros((3, 128, 9, 16), np.uint8),
-            *(FormatError, r"shape: wanted \(3, 128, 8, 16\), found \(3, 128, 9, 16\)"),
+            FormatError,
+            r"shape: wanted \(3, 128, 8, 16\), found \(3, 128, 9, 16\)",
         ),
         (
             "down_proj",
@@ -128,7 +131,7 @@ EXPERT = "model.layers.1.mlp.experts"
         ),
     ],
 )
-def test_what_is_wrong_with_blocks(
+def test_wrong_mxfp4_blocks_are_refused(
     tmp_path: Path, name: str, to: Array | None, kind: type[FormatError], message: str
 ) -> None:
     def change(tensors: Tensors) -> None:
@@ -161,11 +164,12 @@ def test_what_is_wrong_with_blocks(
         ),
         (
             {"1.w1.weight": noise(N_FF, N_EMBD, dtype=np.float16)},
-            *(FormatError, "dtype: wanted F32, as of the first expert, found F16"),
+            FormatError,
+            "dtype: wanted F32, like expert 0, found F16",
         ),
     ],
 )
-def test_what_is_wrong_with_experts_one_by_one(
+def test_wrong_single_experts_are_refused(
     tmp_path: Path,
     changes: dict[str, Array | None],
     kind: type[FormatError],
@@ -183,7 +187,7 @@ def test_what_is_wrong_with_experts_one_by_one(
         opened(write(tmp_path / "model", "MixtralForCausalLM", layer))
 
 
-def test_two_kinds_of_names(tmp_path: Path) -> None:
+def test_experts_under_two_kinds_of_names_are_refused(tmp_path: Path) -> None:
     def both(prefix: str) -> Tensors:
         return mixtral(prefix, experts()) | merged(prefix, experts())
 
@@ -199,7 +203,9 @@ def test_two_kinds_of_names(tmp_path: Path) -> None:
         opened(write(tmp_path / "model", "MixtralForCausalLM", routed))
 
 
-def test_experts_in_a_dense_model_and_bytes_elsewhere(tmp_path: Path) -> None:
+def test_experts_in_a_dense_model_and_blocks_elsewhere_are_refused(
+    tmp_path: Path,
+) -> None:
     def layer(prefix: str) -> Tensors:
         return merged(prefix, experts())
 
@@ -218,13 +224,13 @@ def test_experts_in_a_dense_model_and_bytes_elsewhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["mixtral", "gpt-oss"])
 @pytest.mark.parametrize("file_type", [None, "Q8_0"])
-def test_no_more_than_a_tensor_is_in_memory(
+def test_experts_are_assembled_one_tensor_at_a_time(
     tmp_path: Path, form: str, file_type: str | None
 ) -> None:
-    """Of six: the one that is written, the one before it, and what quantises it."""
+    """Of six tensors: the one being written, the one before it, and buffers."""
     family, layer = FORMS[form]
     folder = write(tmp_path / "model", family, lambda prefix: layer(prefix, experts()))
-    n_bytes = 4 * N_EXPERT * N_FF * N_EMBD  # of gate, up or down of a layer
+    n_bytes = 4 * N_EXPERT * N_FF * N_EMBD  # a layer's gate, up or down
     tracemalloc.start()
     try:
         convert(folder, tmp_path / "new.gguf", file_type, n_threads=1)
@@ -234,16 +240,18 @@ def test_no_more_than_a_tensor_is_in_memory(
     assert n_bytes < peak < (5 if file_type else 3) * n_bytes
 
 
-def test_numbers_of_experts_that_are_not_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("n_expert", "message"), [(2, r"experts\.2\.w\d\.weight$"), (512, "experts.3.w1")]
+)
+def test_a_wrong_number_of_experts_names_the_tensor(
+    tmp_path: Path, n_expert: int, message: str
+) -> None:
     path = write(
-        *(tmp_path / "model", "MixtralForCausalLM"),
+        tmp_path / "model",
+        "MixtralForCausalLM",
         lambda prefix: mixtral(prefix, experts()),
     )
-    for n_expert, message in ((2, r"experts\.2\.w\d\.weight$"), (512, "experts.3.w1")):
-        write_json(
-            path / "config.json",
-            CONFIG
-            | {"architectures": ["MixtralForCausalLM"], "num_local_experts": n_expert},
-        )
-        with pytest.raises(FormatError, match=message):
-            opened(path)
+    changes = {"architectures": ["MixtralForCausalLM"], "num_local_experts": n_expert}
+    write_json(path / "config.json", CONFIG | changes)
+    with pytest.raises(FormatError, match=message):
+        opened(path)

@@ -1,4 +1,4 @@
-"""What is a family's own in config.json becomes the metadata of its GGUF files."""
+"""Each family's settings in config.json become the metadata of its GGUF files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read(name: str, **changes: Any) -> Config:
 
 
 def keys(name: str, prefix: str, **changes: Any) -> dict[str, Any]:
-    """The keys of the family `prefix`, without it."""
+    """Return the keys of the family `prefix`, without the prefix."""
     values = read(name, **changes).metadata.values
     return {
         key.removeprefix(f"{prefix}."): value
@@ -43,7 +43,7 @@ def keys(name: str, prefix: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_every_class_is_a_family_that_there_is() -> None:
+def test_every_class_belongs_to_a_known_family() -> None:
     for name, family in FAMILIES.items():
         assert name.endswith("ForCausalLM")
         assert family.architecture in ARCHITECTURES
@@ -55,7 +55,7 @@ def test_every_class_is_a_family_that_there_is() -> None:
     assert found == set(ARCHITECTURES)
 
 
-def test_gemma_2() -> None:
+def test_gemma_2_settings_become_metadata() -> None:
     made = keys(
         *("Gemma2", "gemma2"),
         **GELU,
@@ -76,7 +76,7 @@ def test_gemma_2() -> None:
         read("Gemma2", hidden_act="gelu")
 
 
-def test_gemma_3_with_older_keys() -> None:
+def test_gemma_3_settings_of_older_files_become_metadata() -> None:
     made = keys(
         *("Gemma3", "gemma3"),
         **GELU,
@@ -93,7 +93,7 @@ def test_gemma_3_with_older_keys() -> None:
         read("Gemma3", **GELU, attn_logit_softcapping=50.0)
 
 
-def test_gemma_3_with_newer_keys() -> None:
+def test_gemma_3_settings_of_newer_files_become_metadata() -> None:
     rope = {
         FULL: {"rope_type": "linear", "factor": 8.0, "rope_theta": 5e5},
         SLIDING: {"rope_type": "default", "rope_theta": 2e4},
@@ -115,13 +115,16 @@ def test_gemma_3_with_newer_keys() -> None:
         read("Gemma3", **GELU, rope_parameters=rope)
 
 
-def test_windows_that_a_family_has_not() -> None:
-    for name in ("Qwen2", "Qwen3", "SmolLM3"):
-        assert read(name, use_sliding_window=False, sliding_window=32).metadata
-        with pytest.raises(UnsupportedError, match="use_sliding_window"):
-            read(name, use_sliding_window=True, sliding_window=32)
-        with pytest.raises(UnsupportedError, match="use_sliding_window"):
-            read(name, layer_types=[FULL] * 7 + [SLIDING])
+@pytest.mark.parametrize("name", ["Qwen2", "Qwen3", "SmolLM3"])
+def test_windows_of_families_that_do_not_support_them_are_refused(name: str) -> None:
+    assert read(name, use_sliding_window=False, sliding_window=32).metadata
+    with pytest.raises(UnsupportedError, match="use_sliding_window"):
+        read(name, use_sliding_window=True, sliding_window=32)
+    with pytest.raises(UnsupportedError, match="use_sliding_window"):
+        read(name, layer_types=[FULL] * 7 + [SLIDING])
+
+
+def test_windows_of_olmo_become_metadata_from_version_3_on() -> None:
     made = keys("Olmo2", "olmo2")
     assert "attention.sliding_window" not in made
     kinds = ([SLIDING] * 3 + [FULL]) * 2
@@ -130,7 +133,7 @@ def test_windows_that_a_family_has_not() -> None:
     assert "attention.sliding_window_pattern" not in made
 
 
-def test_phi_3() -> None:
+def test_phi_3_settings_become_metadata() -> None:
     factors = {"short_factor": [1, 1.5], "long_factor": [2.0, 4.0]}
     config = read(
         "Phi3",
@@ -152,7 +155,7 @@ def test_phi_3() -> None:
 
 
 @pytest.mark.parametrize("factor", [[1.0], [1.0] * 9, ["1"] * 8, [0] * 8, [True] * 8])
-def test_factors_that_cannot_be(factor: list[Any]) -> None:
+def test_impossible_rope_factors_are_refused(factor: list[Any]) -> None:
     scaling = {"type": "su", "short_factor": factor, "long_factor": [1.0] * 8}
     with pytest.raises(FormatError, match="rope_scaling.short_factor: wanted 8 numb"):
         read("Phi3", rope_scaling=scaling)
@@ -160,7 +163,7 @@ def test_factors_that_cannot_be(factor: list[Any]) -> None:
         read("Qwen2", rope_scaling=scaling)
 
 
-def test_smollm_3() -> None:
+def test_smollm_3_settings_become_metadata() -> None:
     layers = [1, 1, 1, 0] * 2
     made = keys("SmolLM3", "smollm3", no_rope_layers=layers)
     assert made["rope.freq_base"] == 2e6
@@ -168,7 +171,7 @@ def test_smollm_3() -> None:
         read("SmolLM3", no_rope_layers=[1] * 8)
 
 
-def test_granite() -> None:
+def test_granite_settings_become_metadata() -> None:
     constants = {
         "embedding_multiplier": 12.0,
         "residual_multiplier": 0.25,
@@ -185,7 +188,7 @@ def test_granite() -> None:
 EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 48}
 
 
-def test_mixtral() -> None:
+def test_mixtral_settings_become_metadata() -> None:
     sizes = {"num_local_experts": 8, "num_experts_per_tok": 2}
     made = keys("Mixtral", "llama", **sizes, sliding_window=None)
     assert (made["expert_count"], made["expert_used_count"]) == (8, 2)
@@ -204,7 +207,7 @@ def test_mixtral() -> None:
 
 
 @pytest.mark.parametrize(("name", "usual"), [("Qwen2Moe", False), ("Qwen3Moe", True)])
-def test_qwen_moe(name: str, usual: bool) -> None:
+def test_qwen_moe_settings_become_metadata(name: str, usual: bool) -> None:
     shared = {"shared_expert_intermediate_size": 80}
     made = keys(name, name.lower(), **EXPERTS, **shared, norm_topk_prob=usual)
     assert (made["expert_count"], made["expert_used_count"]) == (8, 2)
@@ -219,37 +222,53 @@ def test_qwen_moe(name: str, usual: bool) -> None:
             read(name, **EXPERTS, **shared, **{key: value})
 
 
-def test_gpt_oss() -> None:
-    yarn = {"rope_type": "yarn", "factor": 32.0, "truncate": False}
-    sizes = {
-        "num_local_experts": 8,
-        "num_experts_per_tok": 4,
-        "sliding_window": 32,
-        "rope_scaling": yarn,
-        "swiglu_limit": 7.0,
-        "quantization_config": {"quant_method": "mxfp4"},
-    }
-    made = keys("GptOss", "gpt-oss", **sizes, layer_types=[SLIDING, FULL] * 4)
+YARN = {"rope_type": "yarn", "factor": 32.0, "truncate": False}
+GPT_OSS = {
+    "num_local_experts": 8,
+    "num_experts_per_tok": 4,
+    "sliding_window": 32,
+    "rope_scaling": YARN,
+    "swiglu_limit": 7.0,
+    "quantization_config": {"quant_method": "mxfp4"},
+}
+
+
+def test_gpt_oss_settings_become_metadata() -> None:
+    made = keys("GptOss", "gpt-oss", **GPT_OSS, layer_types=[SLIDING, FULL] * 4)
     assert made["expert_feed_forward_length"] == 96
     assert (made["attention.sliding_window"], made["rope.freq_base"]) == (32, 150000)
     assert "attention.sliding_window_pattern" not in made
     scaling = made["rope.scaling.type"], made["rope.scaling.factor"]
     assert scaling == ("yarn", 32)
-    for changes, message in (
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
         ({"swiglu_limit": 6.0}, "swiglu_limit: wanted 7.0, found 6.0"),
         ({"swiglu_alpha": 1.0}, "swiglu_alpha"),
-        ({"rope_scaling": yarn | {"truncate": True}}, "truncate: wanted False"),
+        ({"rope_scaling": YARN | {"truncate": True}}, "truncate: wanted False"),
         ({"quantization_config": {"quant_method": "fp8"}}, "or mxfp4, found fp8"),
-    ):
-        with pytest.raises(UnsupportedError, match=message):
-            read("GptOss", **sizes | changes)
+    ],
+)
+def test_unsupported_settings_of_gpt_oss_are_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UnsupportedError, match=message):
+        read("GptOss", **GPT_OSS | changes)
+
+
+def test_mxfp4_is_refused_outside_of_gpt_oss() -> None:
     with pytest.raises(UnsupportedError, match="weights that are floats, found mxfp4"):
-        read("Mixtral", **sizes | {"rope_scaling": None})
+        read("Mixtral", **GPT_OSS | {"rope_scaling": None})
 
 
-def test_heads_turned_in_part_are_not_put_side_by_side() -> None:
-    for name in ("Llama", "SmolLM3", "Granite"):
-        with pytest.raises(UnsupportedError, match="partial_rotary_factor"):
-            read(name, partial_rotary_factor=0.5)
+@pytest.mark.parametrize("name", ["Llama", "SmolLM3", "Granite"])
+def test_partial_rotation_is_refused_where_pairs_would_be_reordered(name: str) -> None:
+    with pytest.raises(UnsupportedError, match="partial_rotary_factor"):
+        read(name, partial_rotary_factor=0.5)
+
+
+def test_partial_rotation_becomes_metadata_where_pairs_stay() -> None:
     made = keys("Qwen2", "qwen2", partial_rotary_factor=0.5)
     assert made["rope.dimension_count"] == 8

@@ -1,4 +1,4 @@
-"""Folders: config.json becomes metadata, and tensors get GGUF's names and order."""
+"""Folders: config.json becomes metadata; tensors get GGUF's names and order."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ import pytest
 import random_model
 from hugging_face import (
     BABBLE,
+    halves_apart,
     hugging_face_tensors,
     write_babble,
     write_json,
     write_tensors,
 )
+from numpy.typing import NDArray
 
 import llamacy
 from llamacy.errors import FormatError, ModelFileError, UnsupportedError
 from llamacy.formats.gguf.config import read_config
+from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.hugging_face import open_hugging_face
 from llamacy.formats.metadata import Metadata
 
@@ -49,7 +52,9 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def test_metadata(folder: Callable[..., Path]) -> None:
+def test_a_folder_has_the_metadata_of_its_gguf_file(
+    folder: Callable[..., Path],
+) -> None:
     with open_hugging_face(folder()) as file:
         config = read_config(file)
         assert file.format == "safetensors"
@@ -67,8 +72,8 @@ def test_metadata(folder: Callable[..., Path]) -> None:
     assert (config.rope.n_dims, config.rope.scaling) == (16, "none")
 
 
-def test_tensors_are_those_of_the_gguf_file(folder: Callable[..., Path]) -> None:
-    """Bit for bit, and in the order of a forward pass."""
+def test_a_folder_has_the_tensors_of_its_gguf_file(folder: Callable[..., Path]) -> None:
+    """They are equal bit for bit, and in the order of a forward pass."""
     want = random_model.tensors(N_VOCAB, seed=0)
     with open_hugging_face(folder()) as file:
         assert set(file.tensors) == set(want)
@@ -88,12 +93,12 @@ def test_tensors_are_those_of_the_gguf_file(folder: Callable[..., Path]) -> None
 
 
 @pytest.mark.parametrize(("dtype", "number"), [(np.float16, 1), (np.uint16, 32)])
-def test_halves_keep_their_type_but_for_vectors(
+def test_16_bit_matrices_keep_their_type_and_vectors_become_float32(
     folder: Callable[..., Path], dtype: Any, number: int
 ) -> None:
     path = folder()
     floats = hugging_face_tensors(random_model.tensors(N_VOCAB, seed=0))
-    # of a bfloat16 the bits are written, the upper half of a float32's
+    # a bfloat16 is written as its bits, the upper half of a float32
     halves = {
         name: (
             (values.view(np.uint32) >> 16).astype(np.uint16)
@@ -114,7 +119,7 @@ def test_halves_keep_their_type_but_for_vectors(
         np.testing.assert_allclose(q.dequantize(), want, rtol=2**-7, atol=1e-6)
 
 
-def test_the_fingerprint_knows_settings_and_weights(
+def test_the_fingerprint_depends_on_settings_and_weights(
     folder: Callable[..., Path],
 ) -> None:
     def fingerprint(path: Path) -> str:
@@ -132,7 +137,9 @@ def test_the_fingerprint_knows_settings_and_weights(
 
 
 @pytest.mark.parametrize("key", ["rope_scaling", "rope_parameters"])
-def test_rope_scaling(folder: Callable[..., Path], key: str) -> None:
+def test_each_kind_of_rope_scaling_becomes_metadata(
+    folder: Callable[..., Path], key: str
+) -> None:
     with open_hugging_face(folder(**{key: LINEAR}, rope_theta=500000.0)) as file:
         rope = read_config(file).rope
     assert (rope.scaling, rope.factor, rope.freq_base) == ("linear", 4, 500000)
@@ -150,7 +157,7 @@ def test_rope_scaling(folder: Callable[..., Path], key: str) -> None:
     assert (np.diff(divisors) >= 0).all()
 
 
-def test_tied_embeddings(folder: Callable[..., Path]) -> None:
+def test_tied_embeddings_have_no_output_matrix(folder: Callable[..., Path]) -> None:
     path = folder(tie_word_embeddings=True)
     with open_hugging_face(path) as file:
         assert "output.weight" not in file.tensors
@@ -177,6 +184,50 @@ def test_mistral_is_a_llama_with_a_window(folder: Callable[..., Path]) -> None:
         assert read_config(file).windowed_layers == (True, False, True, False)
 
 
+def test_lists_are_arrays_of_the_layers(
+    folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Of the heads and widths of each layer; rows are reordered by its own heads."""
+    n_head, n_head_kv, n_ff = [4, 2, 6, 4], [2, 1, 3, 4], [192, 64, 32, 192]
+    want = random_model.tensors(N_VOCAB, seed=0)
+    theirs = hugging_face_tensors(want)
+    rng = np.random.default_rng(2)
+    for layer in range(4):
+        ours, name = f"blk.{layer}", f"model.layers.{layer}"
+        for part, module, heads in (
+            ("attn_q", "self_attn.q_proj", n_head[layer]),
+            ("attn_k", "self_attn.k_proj", n_head_kv[layer]),
+        ):
+            rows = rng.standard_normal((16 * heads, 64), dtype=np.float32)
+            want[f"{ours}.{part}.weight"] = rows
+            theirs[f"{name}.{module}.weight"] = halves_apart(rows, heads)
+        for part, module, shape in (
+            ("attn_v", "self_attn.v_proj", (16 * n_head_kv[layer], 64)),
+            ("attn_output", "self_attn.o_proj", (64, 16 * n_head[layer])),
+            ("ffn_gate", "mlp.gate_proj", (n_ff[layer], 64)),
+            ("ffn_up", "mlp.up_proj", (n_ff[layer], 64)),
+            ("ffn_down", "mlp.down_proj", (64, n_ff[layer])),
+        ):
+            values = rng.standard_normal(shape, dtype=np.float32)
+            want[f"{ours}.{part}.weight"] = values
+            theirs[f"{name}.{module}.weight"] = values
+    path = folder(
+        num_attention_heads=n_head,
+        num_key_value_heads=n_head_kv,
+        intermediate_size=n_ff,
+    )
+    write_tensors(path, theirs)
+    llamacy.convert(path, tmp_path / "mixed.gguf")
+    with open_gguf(tmp_path / "mixed.gguf") as file:
+        config = read_config(file)
+        for name, values in want.items():
+            np.testing.assert_array_equal(file.tensors[name].dequantize(), values, name)
+    mixers = [layer.mixer for layer in config.layers]
+    assert [mixer.n_head for mixer in mixers] == n_head
+    assert [mixer.n_head_kv for mixer in mixers] == n_head_kv
+    assert [layer.feed_forward.n_ff for layer in config.layers] == n_ff
+
+
 WRONG: list[tuple[dict[str, Any], type[FormatError], str]] = [
     ({"architectures": ["NoSuchForCausalLM"]}, UnsupportedError, "one of LlamaForCaus"),
     ({"architectures": []}, FormatError, "an array of one name"),
@@ -200,6 +251,12 @@ WRONG: list[tuple[dict[str, Any], type[FormatError], str]] = [
         *(FormatError, "a divisor of 64"),
     ),
     ({"num_key_value_heads": 3}, FormatError, "a divisor of 4"),
+    ({"num_attention_heads": [4, 4]}, FormatError, "a whole number, or 4 of them"),
+    ({"intermediate_size": [96] * 3 + [True]}, FormatError, "or 4 of them"),
+    ({"intermediate_size": [96] * 3 + [0]}, FormatError, "found 0 in layer 3"),
+    ({"intermediate_size": [96, 2**40, 1, 1]}, FormatError, "in layer 1"),
+    ({"intermediate_size": []}, FormatError, "a whole number, or 4 of them"),
+    ({"num_key_value_heads": [2, 2, 3, 2]}, FormatError, "a divisor of 4, found 3"),
     ({"head_dim": 15}, FormatError, "head_dim: wanted an even number"),
     ({"head_dim": 32}, FormatError, r"128 rows, found \(64, 64\)"),
     ({"attention_bias": True}, FormatError, r"layers\.0\.self_attn\.q_proj\.bias"),
@@ -230,7 +287,7 @@ WRONG: list[tuple[dict[str, Any], type[FormatError], str]] = [
 
 
 @pytest.mark.parametrize(("config", "kind", "message"), WRONG, ids=str)
-def test_what_is_wrong_or_unknown_is_named(
+def test_wrong_or_unknown_settings_are_named(
     folder: Callable[..., Path],
     config: dict[str, Any],
     kind: type[FormatError],
@@ -242,32 +299,54 @@ def test_what_is_wrong_or_unknown_is_named(
     assert caught.value.path in (str(path), str(path / "config.json"))
 
 
-def test_tensors_that_are_not_known(folder: Callable[..., Path]) -> None:
+@pytest.fixture
+def tensors() -> dict[str, NDArray[np.float32]]:
+    return hugging_face_tensors(random_model.tensors(N_VOCAB, seed=0))
+
+
+def test_frequencies_among_the_tensors_are_ignored(
+    folder: Callable[..., Path], tensors: dict[str, NDArray[np.float32]]
+) -> None:
     path = folder()
-    tensors = hugging_face_tensors(random_model.tensors(N_VOCAB, seed=0))
-    vector = np.ones(4, np.float32)
-    ignored = {"model.layers.0.self_attn.rotary_emb.inv_freq": vector}
+    ignored = {"model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(4, np.float32)}
     write_tensors(path, tensors | ignored)
     with open_hugging_face(path) as file:
         assert len(file.tensors) == len(tensors)
-    for name in (
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
         "model.layers.0.self_attn.q_norm.weight",
         "model.layers.00.self_attn.q_proj.weight",
         "model.layers.0.self_attn.q_proj.lora",
         "transformer.wte.weight",
         "weight",
-    ):
-        write_tensors(path, tensors | {name: vector})
-        with pytest.raises(UnsupportedError) as caught:
-            open_hugging_face(path)
-        assert caught.value.found == name
+    ],
+)
+def test_unknown_tensors_are_refused_by_name(
+    folder: Callable[..., Path], tensors: dict[str, NDArray[np.float32]], name: str
+) -> None:
+    path = folder()
+    write_tensors(path, tensors | {name: np.ones(4, np.float32)})
+    with pytest.raises(UnsupportedError) as caught:
+        open_hugging_face(path)
+    assert caught.value.found == name
+
+
+def test_tensors_of_three_dimensions_are_refused(
+    folder: Callable[..., Path], tensors: dict[str, NDArray[np.float32]]
+) -> None:
+    path = folder()
     write_tensors(path, tensors | {"model.norm.weight": np.ones((2, 2, 2), np.float32)})
     with pytest.raises(FormatError, match="a vector or a matrix"):
         open_hugging_face(path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"a": 1, "a": 2}', "[" * 10**5])
-def test_a_config_that_is_none(folder: Callable[..., Path], text: str) -> None:
+def test_an_invalid_config_json_is_refused(
+    folder: Callable[..., Path], text: str
+) -> None:
     path = folder()
     (path / "config.json").write_text(text)
     with pytest.raises(FormatError) as caught:
@@ -275,14 +354,16 @@ def test_a_config_that_is_none(folder: Callable[..., Path], text: str) -> None:
     assert caught.value.path == str(path / "config.json")
 
 
-def test_files_that_are_missing(folder: Callable[..., Path]) -> None:
+def test_missing_files_are_named(folder: Callable[..., Path]) -> None:
     path = folder()
     (path / "model.safetensors").unlink()
     with pytest.raises(ModelFileError, match=r"no model\.safetensors"):
         open_hugging_face(path)
 
 
-def test_a_folder_without_a_tokenizer_takes_ids(folder: Callable[..., Path]) -> None:
+def test_a_folder_without_a_tokenizer_accepts_token_ids(
+    folder: Callable[..., Path],
+) -> None:
     path = folder()
     (path / "tokenizer.model").unlink()
     with llamacy.load(path) as model:
@@ -293,7 +374,7 @@ def test_a_folder_without_a_tokenizer_takes_ids(folder: Callable[..., Path]) -> 
         llamacy.load_tokenizer(path)
 
 
-def test_a_folder_of_something_else(tmp_path: Path) -> None:
+def test_a_folder_without_config_json_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"config\.json .* found no config\.json"):
         open_hugging_face(tmp_path)
     for name in ("b.gguf", "a.gguf"):
@@ -302,7 +383,9 @@ def test_a_folder_of_something_else(tmp_path: Path) -> None:
         open_hugging_face(tmp_path)
 
 
-def test_a_vocabulary_is_added_or_fails_the_whole(folder: Callable[..., Path]) -> None:
+def test_the_vocabulary_reader_adds_metadata_or_fails_the_whole_folder(
+    folder: Callable[..., Path],
+) -> None:
     path = folder()
     made = Metadata()
     made.text("tokenizer.ggml.model", "gpt2")

@@ -1,4 +1,4 @@
-"""Old files, written independently, say the same after as before."""
+"""Old files, written independently, mean the same after conversion."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def shapes(n_kv: int = N_EMBD) -> dict[str, tuple[int, ...]]:
 
 
 def spoken(i: int, piece: str) -> bytes:
-    """The bytes that old files have for a token."""
+    """Return the bytes of a token in old files."""
     if i < 3:
         return [b" \xe2\x81\x87 ", b"", b""][i]
     if i < 259:
@@ -83,7 +83,7 @@ def model(random_tensors: Callable[..., dict[str, Floats]]) -> OldModel:
 
 
 def logits(path: Path) -> Floats:
-    """Of the reference executor: the same weights give the same to the bit."""
+    """Return the reference executor's logits: the same weights give the same bits."""
     with open_gguf(path) as file:
         executor = load_executor(file, read_config(file), executor="reference")
     batch = Batch.of([1, 270, 300, 320, 7], executor.new_sequence(), "all")
@@ -96,7 +96,7 @@ def weights_of(path: Path) -> dict[str, Floats]:
 
 
 @pytest.mark.parametrize(("form", "kind"), CASES)
-def test_every_format_and_type(
+def test_every_format_and_type_keeps_its_weights(
     tmp_path: Path,
     model: OldModel,
     write_gguf: Callable[..., Path],
@@ -156,14 +156,16 @@ def test_float32_scales_are_rounded_and_counted(
     for name, weights in weights_of(tmp_path / "new.gguf").items():
         blocks = stands_for[name].reshape(-1, 32)
         off = np.abs(weights.reshape(-1, 32) - blocks)
-        # d * code and m are off by half a unit in the last place each, m by its own
+        # d * code and m are each off by half a unit in their last place
         most = np.abs(blocks).max(axis=1, keepdims=True)
         assert (off <= (3 if kind == "Q4_1" else 1) * 2.0**-11 * most + 1e-12).all()
 
 
 @pytest.mark.parametrize("kind", ["Q4_0", "Q4_1"])
-def test_the_first_days(tmp_path: Path, model: OldModel, kind: str) -> None:
-    """Scales of a whole row before its nibbles: nothing in the file says so."""
+def test_files_of_the_first_days_are_recognised(
+    tmp_path: Path, model: OldModel, kind: str
+) -> None:
+    """They store a row's scales before its nibbles, and nothing in them says so."""
     old = replace(model, format="ggml", type=kind, planes=True)
     stands_for = old.write(tmp_path / "old.bin")
     llamacy.convert(tmp_path / "old.bin", tmp_path / "new.gguf")
@@ -173,7 +175,9 @@ def test_the_first_days(tmp_path: Path, model: OldModel, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["F16", "Q4_0", "Q4_1"])
 @pytest.mark.parametrize("form", ["ggml", "ggmf v1", "ggjt v1"])
-def test_parts(tmp_path: Path, model: OldModel, form: str, kind: str) -> None:
+def test_a_model_in_several_parts_is_joined(
+    tmp_path: Path, model: OldModel, form: str, kind: str
+) -> None:
     old = replace(model, format=form, type=kind)
     stands_for = old.write(tmp_path / "old.bin", n_parts=2)
     llamacy.convert(tmp_path / "old.bin", tmp_path / "new.gguf")
@@ -182,7 +186,7 @@ def test_parts(tmp_path: Path, model: OldModel, form: str, kind: str) -> None:
         np.testing.assert_array_equal(weights, stands_for[name], err_msg=name)
 
 
-def test_vocabulary(
+def test_the_vocabulary_is_converted(
     tmp_path: Path, model: OldModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "llamacy")
@@ -198,10 +202,10 @@ def test_vocabulary(
     assert not caplog.records
 
 
-def test_scores_where_there_are_none(
+def test_missing_scores_are_restored(
     tmp_path: Path, model: OldModel, shared: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """LLaMA's own vocabulary without its scores gets them back."""
+    """LLaMA's own vocabulary without its scores gets the same scores again."""
     caplog.set_level(logging.WARNING, "llamacy")
     path = shared / "tokenizers" / "llama-spm.gguf"
     with open_gguf(path, metadata_only=True) as file:
@@ -226,10 +230,12 @@ def test_scores_where_there_are_none(
     with open_gguf(tmp_path / "new.gguf") as file:
         assert file.metadata["tokenizer.ggml.tokens"] == pieces
         assert list(file.metadata["tokenizer.ggml.scores"]) == scores
-    assert "no scores" in caplog.text
+    assert "no token scores" in caplog.text
 
 
-def test_another_type_on_the_way(tmp_path: Path, model: OldModel) -> None:
+def test_weights_can_be_quantised_during_the_conversion(
+    tmp_path: Path, model: OldModel
+) -> None:
     replace(model, type="F16").write(tmp_path / "old.bin")
     done = llamacy.convert(tmp_path / "old.bin", tmp_path / "new.gguf", "Q8_0")
     assert done.tensor_types["Q8_0"] == 2 + 7 * N_LAYER
@@ -237,7 +243,7 @@ def test_another_type_on_the_way(tmp_path: Path, model: OldModel) -> None:
         assert file.metadata["general.file_type"] == 7
 
 
-def test_heads_of_keys_and_options(
+def test_key_value_heads_and_options_become_metadata(
     tmp_path: Path, model: OldModel, random_tensors: Callable[..., dict[str, Floats]]
 ) -> None:
     tensors = random_tensors(shapes(n_kv=N_EMBD // 2).items())

@@ -1,4 +1,4 @@
-"""Old files that are broken: typed errors, and nothing left behind."""
+"""Broken old files raise typed errors, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 import struct
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import old_files
@@ -52,7 +53,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def refused(old: Path) -> llamacy.FormatError:
-    """Convert what is no sound file; there must be nothing in the end."""
+    """Convert an invalid file; there must be no file at the end."""
     before = sorted(old.parent.iterdir())
     with pytest.raises(llamacy.FormatError) as caught:
         llamacy.convert(old, old.with_name("new.gguf"))
@@ -62,7 +63,7 @@ def refused(old: Path) -> llamacy.FormatError:
     return caught.value
 
 
-def test_the_file_the_others_spoil_is_sound(model: OldModel, old: Path) -> None:
+def test_the_file_that_other_tests_corrupt_is_valid(model: OldModel, old: Path) -> None:
     model.write(old)
     assert is_legacy(old)
     done = llamacy.convert(old, old.with_name("new.gguf"))
@@ -86,7 +87,7 @@ def test_the_file_the_others_spoil_is_sound(model: OldModel, old: Path) -> None:
         ({"n_embd": 64 * 65}, "tensor tok_embeddings.weight: shape"),
     ],
 )
-def test_hyperparameters(
+def test_impossible_hyperparameters_are_refused(
     model: OldModel, old: Path, changes: dict[str, int], field: str
 ) -> None:
     replace(model, changes=changes).write(old)
@@ -94,7 +95,7 @@ def test_hyperparameters(
 
 
 @pytest.mark.parametrize("form", old_files.FORMATS)
-def test_every_truncation(model: OldModel, old: Path, form: str) -> None:
+def test_every_truncated_file_is_refused(model: OldModel, old: Path, form: str) -> None:
     replace(model, format=form).write(old)
     whole = old.read_bytes()
     for size in [*range(4, 60), *range(60, len(whole), len(whole) // 20)]:
@@ -103,8 +104,10 @@ def test_every_truncation(model: OldModel, old: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", old_files.FORMATS)
-def test_mutations(model: OldModel, old: Path, form: str) -> None:
-    """Headers with one word changed are refused, or converted to what can be read."""
+def test_mutated_headers_are_refused_or_converted(
+    model: OldModel, old: Path, form: str
+) -> None:
+    """Headers with a changed word are refused, or converted to a readable file."""
     replace(model, format=form).write(old)
     whole, rng = old.read_bytes(), random.Random(0)
     heads = len(replace(model, format=form).head()) + 200
@@ -140,12 +143,15 @@ def header(name: bytes, kind: int, *sizes: int) -> bytes:
         (header(b"output.weight", 0, 1, 1, 1), "1 or 2"),
         (header(b"\xff\xfe", 0, 1), "UTF-8"),
         (header(b"norm.weight", 0, 1) + bytes(4), "found norm.weight"),
-        (header(b"transformer.h.0.weight", 0, 1) + bytes(4), "LLaMA's tensors"),
+        (
+            header(b"transformer.h.0.weight", 0, 1) + bytes(4),
+            "the name of a LLaMA tensor",
+        ),
         (header(b"layers.7.ffn_norm.weight", 0, 1) + bytes(4), "below n_layer"),
         (header(b"layers.00.ffn_norm.weight", 0, 1) + bytes(4), "once"),
     ],
 )
-def test_a_tensor_too_many(
+def test_an_extra_tensor_is_refused(
     model: OldModel, old: Path, tensor: bytes, said: str
 ) -> None:
     model = replace(model, format="ggmf v1")  # nothing is aligned
@@ -156,7 +162,7 @@ def test_a_tensor_too_many(
 
 @pytest.mark.parametrize("scale", [float("nan"), float("inf"), 1e6])
 @pytest.mark.parametrize("form", ["ggml", "ggjt v1", "ggjt v2"])
-def test_scales_beyond_float16(
+def test_scales_beyond_float16_are_refused(
     model: OldModel, old: Path, form: str, scale: float
 ) -> None:
     large = {**model.tensors, "output.weight": np.full((260, 64), 3e6, np.float32)}
@@ -172,7 +178,7 @@ def test_scales_beyond_float16(
     )
 
 
-def test_parts_that_do_not_belong_together(model: OldModel, old: Path) -> None:
+def test_parts_of_different_models_are_refused(model: OldModel, old: Path) -> None:
     model.write(old, n_parts=2)
     second = Path(f"{old}.1")
     sound = second.read_bytes()
@@ -187,7 +193,7 @@ def test_parts_that_do_not_belong_together(model: OldModel, old: Path) -> None:
         llamacy.convert(old, old.with_name("new.gguf"))
 
 
-def test_tokens_that_are_no_text(model: OldModel, old: Path) -> None:
+def test_tokens_that_are_not_utf8_are_refused(model: OldModel, old: Path) -> None:
     replace(model, tokens=[*TOKENS[:-1], b"\xff\xfe"]).write(old)
     assert refused(old).field == "token 259"
 
@@ -203,23 +209,38 @@ def test_tokens_that_are_no_text(model: OldModel, old: Path) -> None:
         (b"", "empty"),
     ],
 )
-def test_other_files(old: Path, content: bytes, found: str) -> None:
+def test_files_of_other_formats_are_refused(
+    old: Path, content: bytes, found: str
+) -> None:
     old.write_bytes(content)
     assert found in str(refused(old))
 
 
-def test_arguments(model: OldModel, old: Path) -> None:
-    model.write(old)
-    new = old.with_name("new.gguf")
-    for options, said in (
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
         ({"n_ctx": 0}, "n_ctx"),
         ({"eps": -1.0}, "eps"),
         ({"eps": float("nan")}, "eps"),
         ({"gqa": 0}, "gqa"),
         ({"progress": 3}, "progress"),
-    ):
-        with pytest.raises(llamacy.ArgumentError, match=said):
-            llamacy.convert(old, new, **options)
+    ],
+)
+def test_invalid_options_are_refused(
+    model: OldModel, old: Path, options: dict[str, Any], message: str
+) -> None:
+    model.write(old)
+    new = old.with_name("new.gguf")
+    with pytest.raises(llamacy.ArgumentError, match=message):
+        llamacy.convert(old, new, **options)
+    assert not new.exists()
+
+
+def test_source_and_target_must_be_different_and_the_source_exist(
+    model: OldModel, old: Path
+) -> None:
+    model.write(old)
+    new = old.with_name("new.gguf")
     with pytest.raises(llamacy.ArgumentError, match="another file than the source"):
         llamacy.convert(old, old)
     with pytest.raises(llamacy.ModelFileError):
@@ -227,7 +248,7 @@ def test_arguments(model: OldModel, old: Path) -> None:
     assert not new.exists()
 
 
-def test_what_was_there_stays(model: OldModel, old: Path) -> None:
+def test_an_error_leaves_the_old_target_unchanged(model: OldModel, old: Path) -> None:
     new = old.with_name("new.gguf")
     new.write_bytes(b"precious")
     model.write(old)
@@ -241,7 +262,7 @@ def test_what_was_there_stays(model: OldModel, old: Path) -> None:
     assert len(list(old.parent.iterdir())) == 2
 
 
-def test_loading_one_says_what_to_do(model: OldModel, old: Path) -> None:
+def test_loading_an_old_file_suggests_converting_it(model: OldModel, old: Path) -> None:
     model.write(old)
     with pytest.raises(llamacy.FormatError, match="GGJT file.*llamacy convert"):
         llamacy.load(old)

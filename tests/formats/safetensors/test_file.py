@@ -1,4 +1,4 @@
-"""Safetensors files: sound ones are read to the bit, others are refused by name."""
+"""Valid safetensors files are read to the bit, others are refused with a reason."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def opened(path: Path) -> SafetensorsFolder:
     return open_safetensors(path.parent)
 
 
-def test_a_sound_file(path: Path) -> None:
+def test_a_valid_file_is_read_to_the_bit(path: Path) -> None:
     write_safetensors(path, SOUND)
     file = opened(path)
     assert file.paths == (path,)
@@ -53,14 +53,17 @@ def test_a_sound_file(path: Path) -> None:
             floats = (values.astype(np.uint32) << 16).view(np.float32)
         np.testing.assert_array_equal(tensor.dequantize(), floats)
     assert [each.type.name for each in file.tensors.values()] == [
-        *("F32", "F16", "BF16", "F32")
+        "F32",
+        "F16",
+        "BF16",
+        "F32",
     ]
     file.close()
     with pytest.raises(ClosedError):
         _ = file.tensors["matrix"].data
 
 
-def test_the_library_that_others_write_with(path: Path) -> None:
+def test_files_of_the_safetensors_library_are_read(path: Path) -> None:
     library = pytest.importorskip("safetensors.numpy")
     floats = {name: SOUND[name] for name in ("matrix", "half")}
     library.save_file(floats, path, metadata={"format": "pt", "note": "{[,]}"})
@@ -112,18 +115,19 @@ HOSTILE: dict[str, tuple[Any, int, str]] = {
     "metadata in a list": ({"__metadata__": []}, 0, "an object of strings"),
     "the name twice": (
         b'{"a":%(a)b,"a":%(a)b}' % {b"a": json.dumps(entry()).encode()},
-        *(16, "a key once"),
+        16,
+        "a key once",
     ),
     "no JSON": (b'{"a": ', 0, "JSON text"),
     "no UTF-8": (b'{"\xff": 1}', 0, "JSON text"),
-    "brackets": (DEEP, 0, "without end"),
+    "brackets": (DEEP, 0, "nested in each other"),
     "a long number": (b'{"a": %b}' % (b"9" * 5000), 0, "JSON text"),
     "too many items": (b'{"a": [' + b"1," * (1 << 22) + b"1]}", 0, "at most 4194304"),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_headers(path: Path, name: str) -> None:
+def test_hostile_headers_are_refused(path: Path, name: str) -> None:
     header, n_bytes, message = HOSTILE[name]
     write_raw(path, header, bytes(n_bytes))
     begin = time.thread_time()
@@ -134,14 +138,14 @@ def test_hostile_headers(path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["F64", "I64", "BOOL", "F8_E4M3", "a new one"])
-def test_other_types_are_named(path: Path, dtype: str) -> None:
+def test_unsupported_types_are_named(path: Path, dtype: str) -> None:
     write_raw(path, {"a": entry(dtype=dtype)}, bytes(16))
     with pytest.raises(UnsupportedError, match="one of F32, F16, BF16") as caught:
         opened(path)
     assert caught.value.found == dtype
 
 
-def test_bytes_are_no_weights(path: Path) -> None:
+def test_tensors_of_bytes_are_not_weights(path: Path) -> None:
     values = np.arange(6, dtype=np.uint8).reshape(2, 3)
     write_safetensors(path, {"a": values, "b": SOUND["one"]})
     file = opened(path)
@@ -157,7 +161,7 @@ def test_bytes_are_no_weights(path: Path) -> None:
     mapped.close()
 
 
-def test_a_single_number_is_no_weight(path: Path) -> None:
+def test_a_tensor_without_dimensions_is_not_a_weight(path: Path) -> None:
     write_raw(path, {"a": entry(shape=[], data_offsets=[0, 4])}, bytes(4))
     with pytest.raises(UnsupportedError, match="one number"):
         opened(path)
@@ -172,13 +176,15 @@ def test_a_single_number_is_no_weight(path: Path) -> None:
         (100, "wanted 100 bytes, found 18"),
     ],
 )
-def test_hostile_lengths(path: Path, length: int, message: str) -> None:
+def test_hostile_header_lengths_are_refused(
+    path: Path, length: int, message: str
+) -> None:
     write_raw(path, {}, bytes(16), length)
     with pytest.raises(FormatError, match=message):
         opened(path)
 
 
-def test_other_formats_are_named(path: Path) -> None:
+def test_files_of_other_formats_are_refused_by_name(path: Path) -> None:
     path.write_bytes(b"PK\x03\x04" + bytes(100))
     with pytest.raises(FormatError, match="a zip archive, perhaps a PyTorch"):
         opened(path)
@@ -217,18 +223,19 @@ def test_any_change_is_refused_or_harmless(path: Path, data: st.DataObject) -> N
 
 
 def write_parts(folder: Path, **changes: Any) -> None:
-    """Two files, and an index of which `changes` names other files for tensors."""
+    """Write two files and an index, where `changes` names other files for tensors."""
     for i, name in enumerate(("matrix", "half")):
         write_safetensors(folder / f"part{i}.safetensors", {name: SOUND[name]})
     places = {"matrix": "part0.safetensors", "half": "part1.safetensors"} | changes
     write_json(folder / INDEX, {"weight_map": places})
 
 
-def test_parts(tmp_path: Path) -> None:
+def test_tensors_of_several_files_are_read(tmp_path: Path) -> None:
     write_parts(tmp_path)
     file = open_safetensors(tmp_path)
     assert [path.name for path in file.paths] == [
-        *("part0.safetensors", "part1.safetensors")
+        "part0.safetensors",
+        "part1.safetensors",
     ]
     for name in ("matrix", "half"):
         assert file.tensors[name].data.tobytes() == SOUND[name].tobytes()
@@ -250,7 +257,9 @@ def test_parts(tmp_path: Path) -> None:
         None,
     ],
 )
-def test_an_index_that_leads_elsewhere(tmp_path: Path, place: Any) -> None:
+def test_an_index_that_leads_out_of_the_folder_is_refused(
+    tmp_path: Path, place: Any
+) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     write_parts(folder, matrix=place)
@@ -260,7 +269,7 @@ def test_an_index_that_leads_elsewhere(tmp_path: Path, place: Any) -> None:
     assert caught.value.field == "weight_map: matrix"
 
 
-def test_parts_that_are_missing_are_named_at_once(tmp_path: Path) -> None:
+def test_all_missing_files_are_named_at_once(tmp_path: Path) -> None:
     write_parts(tmp_path, other="part2.safetensors", more="part3.safetensors")
     (tmp_path / "part0.safetensors").write_bytes(b"not looked at")
     with pytest.raises(ModelFileError, match="2 of 4.*part2.safetensors, part3") as got:
@@ -268,7 +277,9 @@ def test_parts_that_are_missing_are_named_at_once(tmp_path: Path) -> None:
     assert got.value.filename == str(tmp_path / "part2.safetensors")
 
 
-def test_tensors_that_the_index_puts_elsewhere(tmp_path: Path) -> None:
+def test_tensors_in_another_file_than_the_index_says_are_refused(
+    tmp_path: Path,
+) -> None:
     write_parts(tmp_path, matrix="part1.safetensors", half="part0.safetensors")
     with pytest.raises(FormatError, match="the index puts elsewhere"):
         open_safetensors(tmp_path)
@@ -278,19 +289,19 @@ def test_tensors_that_the_index_puts_elsewhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("index", [{}, {"weight_map": {}}, {"weight_map": 3}, []])
-def test_an_index_without_places(tmp_path: Path, index: Any) -> None:
+def test_an_index_without_a_weight_map_is_refused(tmp_path: Path, index: Any) -> None:
     write_json(tmp_path / INDEX, index)
     with pytest.raises(FormatError, match="object|names of tensors"):
         open_safetensors(tmp_path)
 
 
-def test_a_folder_without_weights(tmp_path: Path) -> None:
+def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"no model\.safetensors") as caught:
         open_safetensors(tmp_path)
     assert caught.value.filename == str(tmp_path)
 
 
-def test_one_file_goes_before_an_index(tmp_path: Path) -> None:
+def test_a_single_file_takes_precedence_over_an_index(tmp_path: Path) -> None:
     write_parts(tmp_path, missing="missing.safetensors")
     write_safetensors(tmp_path / "model.safetensors", SOUND)
     assert set(open_safetensors(tmp_path).tensors) == set(SOUND)

@@ -63,7 +63,7 @@ def base(
 
 @pytest.fixture(scope="module")
 def pairs(tensors: dict[str, Floats]) -> Pairs:
-    """For every matrix of the model."""
+    """Random pairs for every matrix of the model."""
     return random_pairs({name: t.shape for name, t in tensors.items()}, RANK, 1)
 
 

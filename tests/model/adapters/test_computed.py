@@ -1,4 +1,4 @@
-"""What a model computes with adapters: the same as with them in its weights."""
+"""Models compute with adapters what they compute with adapters merged into weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.adapters import low_ranks, read_adapters
-from llamacy.model.executors import Executor, load_executor
+from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.ops.batch import Batch
 
 Floats = NDArray[np.float32]
@@ -22,13 +22,13 @@ Kind = Literal["plan", "reference"]
 
 RANK, ALPHA = 5, 12.0  # of the adapter `lora`
 TOKENS = [3, 14, 15, 9, 26, 5, 35, 8, 9, 7]
-# of the largest logit; weights are float32, activations on the plan may be less
+# relative to the largest logit; the plan may round activations
 PLAN_TOLERANCE = 2e-3
 TOLERANCES: dict[Kind, float] = {"reference": 1e-5, "plan": PLAN_TOLERANCE}
 
 
 def merged(tensors: dict[str, Floats], pairs: Pairs, scale: float) -> dict[str, Floats]:
-    """The weights with `scale * b @ a` in them."""
+    """Return the weights with `scale * b @ a` added."""
     changed = {
         name: tensors[name] + np.float32(scale) * product(name, a, b)
         for name, (a, b) in pairs.items()
@@ -36,7 +36,7 @@ def merged(tensors: dict[str, Floats], pairs: Pairs, scale: float) -> dict[str, 
     return {**tensors, **changed}
 
 
-def executor_of(path: Path, kind: Kind, lora: Any = None) -> Executor:
+def executor_of(path: Path, kind: Kind, lora: Any = None) -> LoadedExecutor:
     with open_gguf(path) as file:
         config = read_config(file)
         executor = load_executor(file, config, executor=kind, kv_type="f32")
@@ -46,7 +46,7 @@ def executor_of(path: Path, kind: Kind, lora: Any = None) -> Executor:
     return executor
 
 
-def logits_of(executor: Executor) -> Floats:
+def logits_of(executor: LoadedExecutor) -> Floats:
     return executor.forward(Batch.of(TOKENS, executor.new_sequence(), "all"))
 
 
@@ -56,7 +56,7 @@ def largest_difference(a: Floats, b: Floats) -> float:
 
 @pytest.mark.parametrize("scale", [1.0, 0.25, -1.5])
 @pytest.mark.parametrize("type_name", ["F32", "Q8_0", "Q4_0"])
-def test_beside_the_weights_is_as_in_them(
+def test_an_adapter_beside_the_weights_equals_merged_weights(
     tmp_path: Path,
     tensors: dict[str, Floats],
     write_model: Callable[..., Path],
@@ -75,13 +75,13 @@ def test_beside_the_weights_is_as_in_them(
     assert largest_difference(logits_of(executor_of(base, "reference")), wanted) > 0.05
     found = logits_of(executor_of(base, "reference", (lora, scale)))
     assert largest_difference(found, wanted) < 1e-5
-    # quantised weights read activations in 8 bits
+    # quantised weights read 8-bit activations
     most = PLAN_TOLERANCE if type_name == "F32" else 0.05
     found = logits_of(executor_of(base, "plan", (lora, scale)))
     assert largest_difference(found, wanted) < most
 
 
-def test_every_level(
+def test_an_adapter_equals_merged_weights_at_every_level(
     selected_level: object, base: Path, tensors: dict[str, Floats], pairs: Pairs,
     lora: Path, tmp_path: Path, write_model: Callable[..., Path],
 ) -> None:  # fmt: skip
@@ -92,32 +92,39 @@ def test_every_level(
 
 
 @pytest.mark.parametrize("rank", [1, 3, 16, 40])
-def test_ranks_and_types(
-    tmp_path: Path, base: Path, tensors: dict[str, Floats], rank: int,
+@pytest.mark.parametrize(
+    ("type_name", "most"), [("F32", 1e-5), ("F16", 5e-3), ("BF16", 5e-2)]
+)
+def test_adapters_of_all_ranks_and_types(
+    tmp_path: Path,
+    base: Path,
+    tensors: dict[str, Floats],
+    rank: int,
+    type_name: str,
+    most: float,
     write_model: Callable[..., Path],
-) -> None:  # fmt: skip
+) -> None:
     shapes = {name: each.shape for name, each in tensors.items()}
     pairs = random_pairs(shapes, rank, rank)
     whole = write_model(tmp_path / "merged.gguf", merged(tensors, pairs, 1))
     wanted = logits_of(executor_of(whole, "reference"))
-    for type_name, most in (("F32", 1e-5), ("F16", 5e-3), ("BF16", 5e-2)):
-        path = write_lora(
-            tmp_path / "l.gguf", pairs, alpha=float(rank), type_name=type_name
-        )
-        found = logits_of(executor_of(base, "reference", path))
-        assert largest_difference(found, wanted) < most
-        found = logits_of(executor_of(base, "plan", path))
-        assert largest_difference(found, wanted) < PLAN_TOLERANCE + most
+    path = write_lora(
+        tmp_path / "l.gguf", pairs, alpha=float(rank), type_name=type_name
+    )
+    found = logits_of(executor_of(base, "reference", path))
+    assert largest_difference(found, wanted) < most
+    found = logits_of(executor_of(base, "plan", path))
+    assert largest_difference(found, wanted) < PLAN_TOLERANCE + most
 
 
 @pytest.mark.parametrize(
     "part", ["attn_q", "attn_v", "ffn_gate", "ffn_down", "token_embd", "output.weight"]
 )
-def test_parts_of_a_model(
+def test_adapters_of_some_matrices_equal_merged_weights(
     tmp_path: Path, base: Path, tensors: dict[str, Floats], pairs: Pairs, part: str,
     write_model: Callable[..., Path],
 ) -> None:  # fmt: skip
-    """What is adapted may be fused with what is not."""
+    """Adapted matrices may be fused with unadapted ones."""
     some = {name: pair for name, pair in pairs.items() if part in name}
     whole = write_model(tmp_path / "merged.gguf", merged(tensors, some, ALPHA / RANK))
     wanted = logits_of(executor_of(whole, "reference"))
@@ -145,14 +152,14 @@ def test_a_tied_embedding_is_adapted_as_an_embedding(
         assert largest_difference(found, wanted) < most
 
 
-def test_several_add_up(
+def test_the_effects_of_several_adapters_add_up(
     tmp_path: Path, base: Path, tensors: dict[str, Floats], pairs: Pairs, lora: Path,
     write_model: Callable[..., Path],
 ) -> None:  # fmt: skip
     shapes = {name: each.shape for name, each in tensors.items() if "ffn" in name}
     shapes["token_embd.weight"] = tensors["token_embd.weight"].shape
     others = random_pairs(shapes, 3, 2)
-    # without an alpha products are taken as they are
+    # without an alpha the product is not scaled
     second = write_lora(tmp_path / "second.gguf", others, alpha=None)
     both = merged(merged(tensors, pairs, 0.5 * ALPHA / RANK), others, -2)
     wanted = logits_of(executor_of(write_model(tmp_path / "m.gguf", both), "reference"))
@@ -169,7 +176,7 @@ def test_several_add_up(
         ({"lora_alpha": 7.5, "bias": None, "init_lora_weights": "gaussian"}, 1.5),
     ],
 )
-def test_a_folder_of_peft(
+def test_a_folder_of_peft_equals_the_gguf_file(
     tmp_path: Path, base: Path, tensors: dict[str, Floats], pairs: Pairs, scale: float,
     settings: dict[str, Any], write_model: Callable[..., Path],
 ) -> None:  # fmt: skip
@@ -181,7 +188,7 @@ def test_a_folder_of_peft(
         assert largest_difference(found, wanted) < most
 
 
-def test_alphas_of_modules(
+def test_modules_of_a_peft_folder_may_have_their_own_alpha(
     tmp_path: Path, base: Path, tensors: dict[str, Floats], pairs: Pairs,
     write_model: Callable[..., Path],
 ) -> None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""Adapters of a model in use: texts read with two of them never mix."""
+"""Adapters of a model in use: texts read with different adapters never mix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from llamacy.model.model import Model
 Floats = NDArray[np.float32]
 
 TOKENS = [3, 14, 15, 9, 26, 5, 35, 8, 9, 7]
-LONG = list(range(3, 50)) + list(range(3, 40))  # enough to be found again
+LONG = list(range(3, 50)) + list(range(3, 40))  # long enough for the prefix cache
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 12}
 
 
@@ -25,7 +25,9 @@ def largest_difference(a: Floats, b: Floats) -> float:
     return float(np.abs(a - b).max() / np.abs(b).max())
 
 
-def test_at_load_and_at_run_time(base: Path, model: Model, lora: Path) -> None:
+def test_adapters_are_set_by_load_and_by_set_adapters(
+    base: Path, model: Model, lora: Path
+) -> None:
     without = model.logits(TOKENS)
     assert model.adapters == ()
     with llamacy.load(base, n_threads=1, lora=(lora, 0.5)) as other:
@@ -39,7 +41,9 @@ def test_at_load_and_at_run_time(base: Path, model: Model, lora: Path) -> None:
     np.testing.assert_array_equal(model.logits(TOKENS), without)
 
 
-def test_what_was_read_with_others_is_not_found_again(model: Model, lora: Path) -> None:
+def test_the_prefix_cache_forgets_texts_read_with_other_adapters(
+    model: Model, lora: Path
+) -> None:
     def text() -> tuple[list[int], int]:
         out = model.generate(LONG, **GREEDY)
         return out.tokens, out.usage.cached_tokens
@@ -56,7 +60,9 @@ def test_what_was_read_with_others_is_not_found_again(model: Model, lora: Path) 
     assert text() == without
 
 
-def test_sessions_read_again(base: Path, model: Model, lora: Path) -> None:
+def test_a_session_is_read_again_with_new_adapters(
+    base: Path, model: Model, lora: Path
+) -> None:
     with llamacy.load(base, n_threads=1, lora=lora) as other:
         wanted = other.generate(LONG, **GREEDY).tokens
     with model.session() as session, model.session() as second:
@@ -70,12 +76,12 @@ def test_sessions_read_again(base: Path, model: Model, lora: Path) -> None:
         model.set_adapters(lora)
         assert twin.generate(**GREEDY).tokens == wanted
         assert twin.generate(max_tokens=1).usage.cached_tokens > len(LONG)
-        # what was read with the adapters in use is not read again
+        # tokens read with the current adapters are not read again
         out = session.generate(max_tokens=1)
         assert out.usage.cached_tokens > len(LONG)
 
 
-def test_saved_sessions_know_their_adapters(
+def test_a_saved_session_loads_only_with_the_same_adapters(
     model: Model, lora: Path, tmp_path: Path
 ) -> None:
     model.set_adapters(lora)
@@ -91,7 +97,9 @@ def test_saved_sessions_know_their_adapters(
             model.load_session(tmp_path / "s")
 
 
-def test_not_while_texts_are_generated(model: Model, lora: Path) -> None:
+def test_adapters_cannot_change_while_texts_are_generated(
+    model: Model, lora: Path
+) -> None:
     stream = model.stream(LONG, temperature=0, max_tokens=20)
     before = next(iter(stream))
     with pytest.raises(llamacy.BusyError):
@@ -106,7 +114,9 @@ def test_not_while_texts_are_generated(model: Model, lora: Path) -> None:
     model.set_adapters(None)
 
 
-def test_other_threads_texts_are_of_one_set_each(base: Path, lora: Path) -> None:
+def test_each_text_is_generated_with_one_set_of_adapters(
+    base: Path, lora: Path
+) -> None:
     with llamacy.load(base, n_threads=1, prompt_cache=0) as model:
 
         def text() -> list[int]:
@@ -138,7 +148,7 @@ def test_other_threads_texts_are_of_one_set_each(base: Path, lora: Path) -> None
     assert all(one in (without, adapted) for one in found)
 
 
-def test_a_closed_model(model: Model, lora: Path) -> None:
+def test_adapters_of_a_closed_model_cannot_change(model: Model, lora: Path) -> None:
     model.close()
     with pytest.raises(llamacy.ClosedError):
         model.set_adapters(lora)

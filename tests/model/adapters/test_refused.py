@@ -1,4 +1,4 @@
-"""What is no adapter, or none of this model."""
+"""Invalid adapters, and adapters of other models, are refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Floats = NDArray[np.float32]
         ({"adapter.alora.invocation_tokens": [1, 2]}, "adapter"),
     ],
 )
-def test_metadata(
+def test_an_adapter_with_wrong_metadata_is_refused(
     tmp_path: Path, model: Model, pairs: Pairs, keys: dict[str, Any], field: str
 ) -> None:
     path = write_lora(tmp_path / "lora.gguf", pairs, keys=keys)
@@ -70,28 +70,31 @@ def zeros(*shape: int) -> Floats:
         ),
     ],
 )
-def test_tensors(tmp_path: Path, model: Model, pairs: Pairs, field: str) -> None:
+def test_an_adapter_whose_tensors_do_not_fit_is_refused(
+    tmp_path: Path, model: Model, pairs: Pairs, field: str
+) -> None:
     path = write_lora(tmp_path / "lora.gguf", pairs)
     with pytest.raises(llamacy.FormatError) as caught:
         model.set_adapters(path)
     assert caught.value.field.startswith(field)
 
 
-def test_names(tmp_path: Path, model: Model) -> None:
-    alone = {NAME: (zeros(5, 64),)}
+@pytest.mark.parametrize("name", [f"{NAME}.lora_a", f"{NAME}.lora_c", ".lora_a", NAME])
+def test_tensor_names_that_make_no_pair_are_refused(
+    tmp_path: Path, model: Model, name: str
+) -> None:
     import gguf
 
-    for name in (f"{NAME}.lora_a", f"{NAME}.lora_c", ".lora_a", NAME):
-        writer = gguf.GGUFWriter(tmp_path / "lora.gguf", "llama")
-        writer.add_string("general.type", "adapter")
-        writer.add_string("adapter.type", "lora")
-        writer.add_tensor(name, alone[NAME][0])
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        with pytest.raises(llamacy.FormatError, match="tensor"):
-            model.set_adapters(tmp_path / "lora.gguf")
+    writer = gguf.GGUFWriter(tmp_path / "lora.gguf", "llama")
+    writer.add_string("general.type", "adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_tensor(name, zeros(5, 64))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(llamacy.FormatError, match="tensor"):
+        model.set_adapters(tmp_path / "lora.gguf")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def test_names(tmp_path: Path, model: Model) -> None:
         ({"alpha_pattern": 3}, "alpha_pattern"),
     ],
 )
-def test_settings_of_peft(
+def test_unsupported_settings_of_peft_are_refused(
     tmp_path: Path, model: Model, pairs: Pairs, settings: dict[str, Any], field: str
 ) -> None:
     folder = write_peft(tmp_path / "lora", pairs, (4, 2), **settings)
@@ -164,7 +167,7 @@ MODULE = f"{PEFT}model.layers.0.self_attn.q_proj."
         ),
     ],
 )
-def test_tensors_of_peft(
+def test_a_peft_folder_whose_tensors_do_not_fit_is_refused(
     tmp_path: Path, model: Model, given: dict[str, Floats], said: str
 ) -> None:
     folder = write_peft(tmp_path / "lora", {}, (4, 2))
@@ -173,21 +176,45 @@ def test_tensors_of_peft(
         model.set_adapters(folder)
 
 
-def test_missing_files_of_peft(tmp_path: Path, model: Model, pairs: Pairs) -> None:
+@pytest.mark.parametrize(
+    "missing", ["adapter_model.safetensors", "adapter_config.json"]
+)
+def test_a_missing_file_of_a_peft_folder_is_named(
+    tmp_path: Path, model: Model, pairs: Pairs, missing: str
+) -> None:
     folder = write_peft(tmp_path / "lora", pairs, (4, 2))
-    for name in ("adapter_model.safetensors", "adapter_config.json"):
-        (folder / name).unlink()
-        with pytest.raises(llamacy.ModelFileError, match=name):
-            model.set_adapters(folder)
+    (folder / missing).unlink()
+    with pytest.raises(llamacy.ModelFileError, match=missing):
+        model.set_adapters(folder)
 
 
-def test_arguments(model: Model, base: Path, lora: Path, tmp_path: Path) -> None:
-    for bad in (3, [3], b"x", [(lora, float("nan"))], (lora, 1e9), [(lora, "1")]):
-        with pytest.raises(llamacy.ArgumentError, match="lora"):
-            model.set_adapters(bad)  # type: ignore[arg-type]
+@pytest.mark.parametrize("other", [3, [3], b"x"])
+def test_adapters_must_be_paths(model: Model, other: Any) -> None:
+    with pytest.raises(llamacy.ArgumentError, match="lora"):
+        model.set_adapters(other)
+
+
+@pytest.mark.parametrize("scale", [float("nan"), 1e9, "1"])
+def test_the_scale_of_an_adapter_must_be_a_finite_number(
+    model: Model, lora: Path, scale: Any
+) -> None:
+    with pytest.raises(llamacy.ArgumentError, match="lora"):
+        model.set_adapters([(lora, scale)])
+    with pytest.raises(llamacy.ArgumentError, match="lora"):
+        model.set_adapters((lora, 1e9))
+
+
+def test_a_missing_adapter_is_an_error(
+    model: Model, lora: Path, tmp_path: Path
+) -> None:
     for missing in (tmp_path / "none", [lora, tmp_path / "none"]):
         with pytest.raises(llamacy.ModelFileError):
             model.set_adapters(missing)
+
+
+def test_models_and_adapters_are_not_mistaken_for_each_other(
+    base: Path, lora: Path
+) -> None:
     with pytest.raises(llamacy.FormatError, match=r"general\.type"):
         llamacy.load(base, lora=base)
     with pytest.raises(llamacy.FormatError, match="found"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from states import key_values
 
 from llamacy.kernels.packing.matrices import packed_bytes
 from llamacy.ops.plan.cost import Cost, PassCost
-from llamacy.ops.plan.recorder import Recorder
+from llamacy.ops.plan.step import Step
 
 if TYPE_CHECKING:
     from tests.ops.conftest import Executors
@@ -83,18 +83,24 @@ def test_a_tied_embedding_is_read_whole_as_output_alone(
 
 
 @pytest.mark.parametrize("window", [1, 8, 100])
-def test_a_window_is_all_that_is_read_and_computed(window: int) -> None:
-    recorder = Recorder()
-    x = recorder.embedding(np.zeros((N_VOCAB, N_EMBD), np.float32))
-    recorder.attention(x, x, x, state=key_values(0, window), scale=1)
-    recorder.attention(x, x, x, state=key_values(1), scale=1)
-    cost, row = PassCost(recorder.nodes, kv_bytes=10), 4 * N_EMBD
+def test_a_window_is_all_that_is_read_and_computed(
+    lowered: Callable[..., list[Step]], window: int
+) -> None:
+    def forward(ops: Any, config: Any, weights: Any) -> Any:
+        x = ops.embedding(weights)
+        ops.attention(x, x, x, state=key_values(0, window), scale=1)
+        ops.attention(x, x, x, state=key_values(1), scale=1)
+        return x
+
+    weights = np.zeros((N_VOCAB, N_EMBD), np.float32)
+    cost, row = PassCost(lowered(forward, None, weights)), 4 * N_EMBD
+    kv = 2 * N_KV * 4  # keys and values of a token, in float32
     for first, n_rows in [(0, 1), (0, 20), (5, 9), (90, 30), (300, 1)]:
         end = first + n_rows
         seen = [min(position + 1, window) for position in range(first, end)]
         least = max(0, first + 1 - window)
         read = (end - least) + end
         got = cost.of(first, n_rows, 0)
-        assert got.n_bytes == n_rows * row + 10 * read
+        assert got.n_bytes == n_rows * row + kv * read
         n_products = 2 * N_EMBD * (sum(seen) + sum(range(first + 1, end + 1)))
         assert got.n_ops == 2 * n_products

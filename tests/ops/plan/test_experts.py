@@ -15,9 +15,10 @@ from llamacy.ops.batch import Batch
 from llamacy.ops.experts import Experts
 from llamacy.ops.plan.packed_weights import pack_weights
 from llamacy.ops.plan.routing import Routing
+from llamacy.ops.plan.step import Step
 
 if TYPE_CHECKING:
-    from tests.ops.conftest import Executors, Note, Notebook
+    from tests.ops.conftest import Executors
 
 Array = NDArray[np.float32]
 MakeExecutors = Callable[..., "Executors"]
@@ -262,26 +263,26 @@ def test_more_experts_than_there_are_are_refused(n_used: int) -> None:
 
 
 class TestSteps:
-    def notes(
-        self, make: MakeExecutors, lowered: Callable[..., Notebook], type_name: str
-    ) -> list[Note]:
+    def kinds(
+        self, make: MakeExecutors, lowered: Callable[..., list[Step]], type_name: str
+    ) -> list[str]:
         both = executors(make, Mixture(), type_name)
-        return lowered(both.forward, CONFIG, pack_weights(both.tensors)).notes
+        steps = lowered(both.forward, CONFIG, pack_weights(both.tensors))
+        return [step.kind for step in steps]
 
     def test_of_quantised_experts(
-        self, make_executors: MakeExecutors, lowered: Callable[..., Notebook]
+        self, make_executors: MakeExecutors, lowered: Callable[..., list[Step]]
     ) -> None:
-        notes = self.notes(make_executors, lowered, "Q8_0")
-        assert [note.op for note in notes] == [
+        assert self.kinds(make_executors, lowered, "Q8_0") == [
             *("embedding", "linear store", "route", "group", "gather+prepare"),
             *("experts swiglu", "gather+prepare", "experts store", "mix", "add"),
             *("wanted", "linear store"),
         ]
 
     def test_floats_are_gathered_once(
-        self, make_executors: MakeExecutors, lowered: Callable[..., Notebook]
+        self, make_executors: MakeExecutors, lowered: Callable[..., list[Step]]
     ) -> None:
-        ops = [note.op for note in self.notes(make_executors, lowered, "F32")]
+        ops = self.kinds(make_executors, lowered, "F32")
         assert ops.count("gather") == 1
         assert "gather+prepare" not in ops
 

@@ -9,34 +9,39 @@ import pytest
 from states import key_values
 
 from llamacy.config import RopeConfig
+from llamacy.ops.plan.barriers import find_barriers
 from llamacy.ops.plan.packed_weights import pack_weights
+from llamacy.ops.plan.step import LOGITS, Step
 from llamacy.ops.rope import Rope
 
 if TYPE_CHECKING:
-    from tests.ops.conftest import Executors, Note, Notebook
+    from tests.ops.conftest import Executors
 
 OpsOf = Callable[..., list[str]]
+StepsOf = Callable[..., list[Step]]
 ROPE = Rope.from_config(RopeConfig(n_dims=16), head_dim=16)
 
 
+def is_of_logits(step: Step) -> bool:
+    return LOGITS in step.writes.values()
+
+
 @pytest.fixture
-def ops_of(notes_of: Callable[..., list[Note]]) -> OpsOf:
-    return lambda *args: [note.op for note in notes_of(*args)]
+def ops_of(steps_of: StepsOf) -> OpsOf:
+    return lambda *args: [step.kind for step in steps_of(*args)]
 
 
-def test_a_transformer(
-    transformer: Callable[..., Executors], lowered: Callable[..., Notebook]
-) -> None:
+def test_a_transformer(transformer: Callable[..., Executors], lowered: StepsOf) -> None:
     """Each layer is 12 steps."""
     both = transformer("Q8_0")
-    notebook = lowered(both.forward, both.config, pack_weights(both.tensors))
+    steps = lowered(both.forward, both.config, pack_weights(both.tensors))
     store, fused = "linear store", "rms_norm+prepare"
     block = [
         *(fused, store, store, store, "append", "attention rounded", "prepare"),
         "linear add",
         *(fused, "linear swiglu", "prepare", "linear add"),
     ]
-    ops = [note.op for note in notebook.notes]
+    ops = [step.kind for step in steps]
     assert [op for op in ops if op != "rope_table"] == [
         "embedding", *block, *block, "wanted", fused, store,
     ]  # fmt: skip
@@ -200,46 +205,39 @@ class TestAttention:
 
 
 class TestTheLogits:
-    def test_are_where_a_linear_layer_leaves_them(
-        self, notes_of: Callable[..., list[Note]]
-    ) -> None:
+    def test_are_where_a_linear_layer_leaves_them(self, steps_of: StepsOf) -> None:
         def forward(ops: Any, config: Any, weights: Any) -> Any:
             return ops.linear(ops.embedding(weights["w0"]), weights["w1"])
 
-        *_, last = notes_of(forward)
-        assert last.op == "linear store" and last.is_of_logits
+        *_, last = steps_of(forward)
+        assert last.kind == "linear store" and is_of_logits(last)
 
-    def test_are_scaled_and_capped_where_they_are(
-        self, notes_of: Callable[..., list[Note]]
-    ) -> None:
+    def test_are_scaled_and_capped_where_they_are(self, steps_of: StepsOf) -> None:
         """They are wide: a buffer for a batch of them may outgrow the weights."""
 
         def forward(ops: Any, config: Any, weights: Any) -> Any:
             x = ops.linear(ops.embedding(weights["w0"]), weights["w1"])
             return ops.softcap(ops.scale(x, 0.5), 30.0)
 
-        *_, linear, scale, softcap = notes_of(forward)
-        assert linear.op == "linear store" and linear.is_of_logits
-        assert scale.op == "scale in place" and scale.is_of_logits and scale.waits
-        assert softcap.op == "softcap in place" and softcap.is_of_logits
+        *_, linear, scale, softcap = steps = steps_of(forward)
+        assert linear.kind == "linear store" and is_of_logits(linear)
+        assert scale.kind == "scale in place" and is_of_logits(scale)
+        assert find_barriers(steps)[-2]
+        assert softcap.kind == "softcap in place" and is_of_logits(softcap)
 
-    def test_what_others_read_too_is_not_made_there(
-        self, notes_of: Callable[..., list[Note]]
-    ) -> None:
+    def test_what_others_read_too_is_not_made_there(self, steps_of: StepsOf) -> None:
         def forward(ops: Any, config: Any, weights: Any) -> Any:
             x = ops.linear(ops.embedding(weights["w0"]), weights["w1"])
             return ops.scale(ops.add(x, ops.scale(x, 0.5)), 2.0)
 
-        notes = notes_of(forward, "F32")
-        assert [note.op for note in notes] == [
+        steps = steps_of(forward, "F32")
+        assert [step.kind for step in steps] == [
             *("embedding", "linear store", "scale", "add", "scale")
         ]
-        assert [note.is_of_logits for note in notes] == [False] * 4 + [True]
+        assert [is_of_logits(step) for step in steps] == [False] * 4 + [True]
 
     @pytest.mark.parametrize("op", ["rms_norm", "add", "silu_mul", "rope", "wanted"])
-    def test_are_copied_from_other_operations(
-        self, notes_of: Callable[..., list[Note]], op: str
-    ) -> None:
+    def test_are_copied_from_other_operations(self, steps_of: StepsOf, op: str) -> None:
         def forward(ops: Any, config: Any, weights: Any) -> Any:
             x = ops.embedding(weights["w0"])
             arguments = {
@@ -254,9 +252,9 @@ class TestTheLogits:
             }
             return getattr(ops, op)(*arguments[op])
 
-        *others, last = notes_of(forward)
-        assert last.op == "copy" and last.is_of_logits
-        assert not any(note.is_of_logits for note in others)
+        *others, last = steps_of(forward)
+        assert last.kind == "copy" and is_of_logits(last)
+        assert not any(map(is_of_logits, others))
 
     def test_need_not_come_last(self, ops_of: OpsOf) -> None:
         """What they do not depend on is not computed, and keeps no fusion from them."""

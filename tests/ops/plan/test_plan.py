@@ -15,9 +15,10 @@ from llamacy.errors import ArgumentError, ClosedError, OutOfMemoryError
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
-from llamacy.ops.batch import Batch, Sequence
+from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
 from llamacy.ops.state import pages as kv_cache
+from llamacy.ops.state.sequence import SequenceState
 
 N_BATCH = 48
 Load = Callable[..., Plan]
@@ -181,7 +182,7 @@ class TestWhatIsRefused:
 
     def test_rows_of_one_sequence_apart(self, plan: Plan) -> None:
         a, b = plan.new_sequence(), plan.new_sequence()
-        order: list[Sequence] = [a, b, a]
+        order: list[SequenceState] = [a, b, a]
         zero = np.zeros(3, np.int32)
         self.refuse(plan, Batch(zero, zero, order, zero), "follow each other")
 

@@ -9,16 +9,18 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy import kernels
+from llamacy.kernels.levels import Level
 from llamacy.kernels.packing.matrices import PackedMatrix
 from llamacy.ops.plan.runtime import Program
-from llamacy.ops.plan.steps import Steps
+from llamacy.ops.plan.step import Step
+from llamacy.ops.vocabulary import ELEMENTWISE
 
 ROWS = 3
 
 
 def program(n_threads: int = 2) -> Program:
     table = kernels.load(kernels.selected().name).table
-    return Program(table, n_threads, "f32", 1, 1, 16)
+    return Program(table, n_threads)
 
 
 def run(steps: Program, n_threads: int) -> None:
@@ -35,7 +37,7 @@ def numbers() -> NDArray[np.float32]:
 def test_steps_may_be_added_after_a_run(n_threads: int) -> None:
     steps, x = program(), numbers()
     for n_steps in range(1, 100):
-        steps.add(x, numbers(), x, waits=True)
+        steps.add(Step("add", {"x": x, "y": numbers()}, {"z": x}), waits=True)
         before = x.copy()
         run(steps, n_threads)
         np.testing.assert_array_equal(x, before + n_steps * numbers())
@@ -43,7 +45,7 @@ def test_steps_may_be_added_after_a_run(n_threads: int) -> None:
 
 def test_buffers_live_as_long_as_the_steps() -> None:
     steps, y = program(), np.zeros((ROWS, 16), np.float32)
-    steps.copy(numbers(), 16, y)
+    steps.add(Step("copy", {"x": numbers()}, {"y": y}, {"n": 16}))
     gc.collect()
     run(steps, 1)
     np.testing.assert_array_equal(y, numbers())
@@ -51,16 +53,19 @@ def test_buffers_live_as_long_as_the_steps() -> None:
 
 def test_what_is_no_matrix_is_refused() -> None:
     with pytest.raises(TypeError, match=PackedMatrix.__name__):
-        program().reads_prepared(np.zeros((16, 16), np.float32))  # type: ignore[arg-type]
+        program().reads_prepared(np.zeros((16, 16), np.float32))
 
 
-@pytest.mark.parametrize(("kv_type", "nbytes"), [("f32", 4), ("f16", 2), ("q8_0", 1)])
-def test_a_layer_takes_its_elements_and_their_scales(kv_type: str, nbytes: int) -> None:
-    table = kernels.load(kernels.selected().name).table
-    head_dim, n_head_kv = 64, 3
-    scales = 2 * 4 if kv_type == "q8_0" else 0  # a float for each 32 dimensions
-    want = 2 * 32 * n_head_kv * (head_dim * nbytes + scales)
-    assert Steps(table, 1, kv_type, 6, n_head_kv, head_dim).layer_bytes == want
+def test_kinds_of_steps_that_there_are_not() -> None:
+    with pytest.raises(ValueError, match="op: wanted a kind of step .* found 'sub'"):
+        program().add(Step("sub", {}, {}))
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE)
+def test_every_elementwise_operation_has_a_kernel(level: Level, op: str) -> None:
+    operands = {"x": numbers(), "y": numbers()}
+    step = Step(op, operands, operands | {"z": numbers()}, {"n": 16})
+    Program(kernels.load(level.name).table, 1).add(step)
 
 
 @pytest.mark.parametrize("n_threads", [0, 3])

@@ -14,9 +14,10 @@ from states import key_values
 
 from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
-from llamacy.ops.plan.steps import PAGE
 from llamacy.ops.rope import Rope
-from llamacy.ops.state.pages import PagedSequence, PagePool
+from llamacy.ops.state.kv_pages import PAGE
+from llamacy.ops.state.pages import PagePool
+from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.state.windows import MARGIN, most_pages
 
 SIZE, N_BATCH = 8, 200  # tokens of a page, and of a pass
@@ -128,7 +129,9 @@ def test_a_restored_sequence_goes_on() -> None:
     old, new = PagedSequence(pool), PagedSequence(pool)
     text = list(np.random.default_rng(0).integers(0, 256, 1000))
     write(old, text[:900])
-    new.restore(900, old.n_gone, [page.data for page in old.pages])
+    parts = dict(old.parts())
+    new.restore(900, old.n_gone, lambda name, _: parts.pop(name))
+    assert not parts
     assert new.n_gone > 0
     write(new, text[900:])
     check(new, text, 20)

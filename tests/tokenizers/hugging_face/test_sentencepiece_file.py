@@ -1,4 +1,4 @@
-"""tokenizer.model against SentencePiece itself, and against GGUF metadata."""
+"""tokenizer.model gives the ids of SentencePiece itself, and of GGUF metadata."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def parts_of(metadata: dict[str, Any]) -> list[list[Any]]:
 
 
 @pytest.mark.parametrize("prefix", [True, False])
-def test_a_small_model(
+def test_a_small_model_equals_its_gguf_metadata(
     tmp_path: Path, spm_metadata: Callable[..., dict[str, Any]], prefix: bool
 ) -> None:
     metadata = spm_metadata(add_space_prefix=prefix)
@@ -47,7 +47,7 @@ def test_a_small_model(
         assert got.encode(text) == want.encode(text)
 
 
-def test_a_model_of_sentencepiece_s_own(tmp_path: Path) -> None:
+def test_a_model_trained_by_sentencepiece_gives_its_ids(tmp_path: Path) -> None:
     out = io.BytesIO()
     words = "the cat sat on the mat and the rat ate the hat that the cat had".split()
     SentencePieceTrainer.train(
@@ -70,7 +70,7 @@ def test_a_model_of_sentencepiece_s_own(tmp_path: Path) -> None:
     assert got.decode(got.encode("a <tool> is")) == "a <tool> is"
 
 
-def test_a_real_model(shared: Path, tmp_path: Path) -> None:
+def test_a_real_model_equals_its_gguf_metadata(shared: Path, tmp_path: Path) -> None:
     path = shared / "tokenizers" / "llama-spm.gguf"
     with open_gguf(path, metadata_only=True) as file:
         data = sentencepiece(*parts_of(file.metadata))
@@ -83,10 +83,10 @@ def test_a_real_model(shared: Path, tmp_path: Path) -> None:
         assert library.encode(row["text"]) == row["ids"]
 
 
-def test_tokens_beside_the_model(
+def test_tokens_added_by_other_files_are_read(
     tmp_path: Path, spm_metadata: Callable[..., dict[str, Any]]
 ) -> None:
-    """Three files add tokens; what tokenizer_config.json says of one goes last."""
+    """Three files add tokens; tokenizer_config.json overrides the others."""
     texts, scores, types = parts_of(spm_metadata())
     n = len(texts)
     data = sentencepiece(texts, scores, types)
@@ -118,7 +118,7 @@ def test_tokens_beside_the_model(
         ({"extra": number(5, 0)}, "escape_whitespaces"),
     ],
 )
-def test_other_models_are_refused(
+def test_other_kinds_of_sentencepiece_models_are_refused(
     tmp_path: Path,
     spm_metadata: Callable[..., dict[str, Any]],
     changes: dict[str, Any],
@@ -148,7 +148,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_models(tmp_path: Path, name: str) -> None:
+def test_broken_models_are_refused(tmp_path: Path, name: str) -> None:
     rest = b"" if name == "no pieces" else sentencepiece(["a"], [0.0], [1])
     (tmp_path / "tokenizer.model").write_bytes(BROKEN[name] + rest)
     with pytest.raises(FormatError) as caught:
@@ -162,7 +162,9 @@ def test_broken_models(tmp_path: Path, name: str) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
-def test_any_change_is_refused_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
+def test_any_changed_byte_is_refused_or_harmless(
+    tmp_path: Path, data: st.DataObject
+) -> None:
     texts = ["<unk>", "<s>", "</s>", "<0x61>", "a", "▁a"]
     raw = bytearray(sentencepiece(texts, [0.0] * 6, [2, 3, 3, 6, 1, 1]))
     for _ in range(data.draw(st.integers(1, 3))):

@@ -1,4 +1,4 @@
-"""Special tokens and chat templates out of the files beside a vocabulary."""
+"""Special tokens and chat templates from the files beside a vocabulary."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def values(folder: Path, **files: Any) -> dict[str, Any]:
     return made.values
 
 
-def test_ids_by_text_go_before_ids_by_number(folder: Path) -> None:
+def test_special_tokens_by_text_override_those_by_number(folder: Path) -> None:
     config = {"bos_token_id": 2, "eos_token_id": [2, 3], "pad_token_id": 99}
     found = values(folder, config=config, tokenizer_config={"bos_token": "<s>"})
     assert found[f"{PREFIX}bos_token_id"] == 1
@@ -50,7 +50,7 @@ def test_ids_by_text_go_before_ids_by_number(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"bos_token": ["<s>"]}, {"bos_token": {"a": 1}}])
-def test_special_tokens_of_no_known_form_count_as_absent(
+def test_special_tokens_of_an_unknown_form_count_as_absent(
     folder: Path, wrong: Any
 ) -> None:
     found = values(folder, tokenizer_config=wrong, config={"bos_token_id": "1"})
@@ -80,7 +80,7 @@ def test_whether_texts_begin_with_bos(
     assert found.get(f"{PREFIX}add_bos_token") == wanted
 
 
-def test_templates(folder: Path) -> None:
+def test_the_chat_template_is_found_in_each_of_its_places(folder: Path) -> None:
     key = "tokenizer.chat_template"
     assert key not in values(folder)
     assert values(folder, chat_template={"chat_template": "oldest"})[key] == "oldest"
@@ -89,13 +89,17 @@ def test_templates(folder: Path) -> None:
     assert values(folder, tokenizer_config={"chat_template": "z"})[key] == "z"
     (folder / "chat_template.jinja").write_text("{{ 'neu: ä' }}", encoding="utf-8")
     assert values(folder)[key] == "{{ 'neu: ä' }}"
-    for strange in ([], [3], 3, {"default": "y"}):
-        (folder / "chat_template.jinja").unlink(missing_ok=True)
-        found = values(folder, tokenizer_config={"chat_template": strange})
-        assert key not in found
 
 
-def test_templates_that_cannot_be_read(folder: Path) -> None:
+@pytest.mark.parametrize("strange", [[], [3], 3, {"default": "y"}])
+def test_a_chat_template_of_an_unknown_form_counts_as_absent(
+    folder: Path, strange: Any
+) -> None:
+    found = values(folder, tokenizer_config={"chat_template": strange})
+    assert "tokenizer.chat_template" not in found
+
+
+def test_unreadable_chat_templates_are_refused(folder: Path) -> None:
     path = folder / "chat_template.jinja"
     path.write_bytes(b"\xff")
     with pytest.raises(FormatError, match="UTF-8 text"):

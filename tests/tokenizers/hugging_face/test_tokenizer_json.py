@@ -1,4 +1,4 @@
-"""tokenizer.json against the library that wrote it, and against GGUF metadata."""
+"""tokenizer.json gives the ids of the library that wrote it, and of GGUF metadata."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ BYTE_LEVEL = {
     "use_regex": False,
 }
 TEXTS = [
-    *("", " ", "  ", "\n\n", "The cat sat on the mat.", "   they'll\tthrow 2024 out"),
+    "",
+    " ",
+    "  ",
+    "\n\n",
+    "The cat sat on the mat.",
+    "   they'll\tthrow 2024 out",
     *(
         "häßliche 猫がいる。",
         "Что там? <tool> <|bos|>",
@@ -53,7 +58,7 @@ def added(i: int, text: str, *, special: bool) -> Json:
 
 
 def byte_level(metadata: Json, pre: str = "gpt-2", **changes: Any) -> Json:
-    """The tokenizer.json of a byte-level vocabulary; `changes` are in ``model``."""
+    """Return a byte-level vocabulary's tokenizer.json, with `changes` in `model`."""
     texts, types = (
         list(metadata[f"tokenizer.ggml.{key}"]) for key in ("tokens", "token_type")
     )
@@ -80,7 +85,7 @@ def byte_level(metadata: Json, pre: str = "gpt-2", **changes: Any) -> Json:
 
 
 def merged(metadata: Json, **changes: Any) -> Json:
-    """The tokenizer.json of a SentencePiece vocabulary, as transformers makes it."""
+    """Return a SentencePiece vocabulary's tokenizer.json, as transformers writes it."""
     texts, types, scores = (
         list(metadata[f"tokenizer.ggml.{key}"])
         for key in ("tokens", "token_type", "scores")
@@ -122,7 +127,7 @@ def write(
 
 
 def same(one: Tokenizer, other: Tokenizer) -> None:
-    """Check that two are alike, but for the scores that SentencePiece's have."""
+    """Check that two tokenizers are equal, except for SentencePiece's scores."""
     assert one.n_vocab == other.n_vocab
     for name in ("_tokens", "_types", "bos_id", "eos_id", "unk_id", "eog_ids"):
         assert getattr(one, name) == getattr(other, name), name
@@ -134,7 +139,7 @@ def same(one: Tokenizer, other: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("in_pairs", [False, True])
-def test_byte_level(
+def test_a_byte_level_vocabulary_equals_its_gguf_metadata(
     tmp_path: Path, bpe_metadata: Callable[..., Json], in_pairs: bool
 ) -> None:
     metadata = bpe_metadata()
@@ -151,7 +156,7 @@ def test_byte_level(
         eos_token="<|eot_id|>",
     )
     got = load_tokenizer(tmp_path)
-    # the last token is unused, and in no list: a gap that config.json tells of
+    # the last token is unused and in no list: a gap that config.json reveals
     assert got.piece(got.n_vocab - 1) == f"[PAD{got.n_vocab - 1}]"
     assert got._tokens[:-1] == want._tokens[:-1]
     assert got._types == want._types
@@ -165,7 +170,9 @@ def test_byte_level(
 
 
 @pytest.mark.parametrize("name", ["llama-bpe", "qwen2"])
-def test_real_byte_level_vocabularies(shared: Path, tmp_path: Path, name: str) -> None:
+def test_real_byte_level_vocabularies_give_the_librarys_ids(
+    shared: Path, tmp_path: Path, name: str
+) -> None:
     path = shared / "tokenizers" / f"{name}.gguf"
     with open_gguf(path, metadata_only=True) as file:
         metadata = file.metadata
@@ -206,7 +213,7 @@ STEPS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_the_way_of_cutting_is_recognised(
+def test_each_supported_pre_tokenizer_is_recognised(
     tmp_path: Path, bpe_metadata: Callable[..., Json], name: str
 ) -> None:
     ignore = PRETOKENIZERS[name].ignore_merges
@@ -222,7 +229,7 @@ def test_the_way_of_cutting_is_recognised(
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        (split("[a-z]+"), r"known here, found another: \[a-z\]\+"),
+        (split("[a-z]+"), r"llamacy knows, found another: \[a-z\]\+"),
         (split("x") | {"behavior": "MergedWithNext"}, "behavior: wanted Isolated"),
         (split("x") | {"invert": True}, "found Isolated, inverted"),
         (split("x") | {"pattern": {"String": "x"}}, "a Regex"),
@@ -230,7 +237,7 @@ def test_the_way_of_cutting_is_recognised(
         (BYTE_LEVEL | {"add_prefix_space": True}, "add_prefix_space"),
     ],
 )
-def test_other_ways_of_cutting_are_refused(
+def test_other_pre_tokenizers_are_refused(
     tmp_path: Path, bpe_metadata: Callable[..., Json], step: Json, message: str
 ) -> None:
     whole = byte_level(bpe_metadata())
@@ -254,7 +261,7 @@ def test_other_ways_of_cutting_are_refused(
         (None, {"add_prefix_space": True, "split": False}, True),
     ],
 )
-def test_merged(
+def test_a_sentencepiece_vocabulary_as_bpe_equals_its_gguf_metadata(
     tmp_path: Path,
     spm_metadata: Callable[..., Json],
     normalizer: str | None,
@@ -284,21 +291,23 @@ def test_merged(
     for text in (*TEXTS, "the cat in a tea hat", "<s>the</s> <tool>"):
         ids = got.encode(text, add_bos=False)
         assert ids == want.encode(text, add_bos=False)
-        # which for itself turns U+2581 into a space, cuts special tokens off, and has
-        # for texts that begin with a space different rules in each version
+        # the library turns U+2581 into a space, splits at special tokens, and changes
+        # its rules for texts that begin with a space from version to version
         if text and text[0] != " " and not {"<", "\u2581"} & set(text):
             assert ids == library.encode(text, add_special_tokens=False).ids
 
 
 def same_but_unused(got: Tokenizer, want: Tokenizer) -> None:
-    """Check that two are alike; a tokenizer.json has no word for unused tokens."""
+    """Check that two are equal; a tokenizer.json cannot mark tokens as unused."""
     assert got._tokens == want._tokens
     assert [kind if kind != 5 else 1 for kind in want._types] == got._types
     assert (got.bos_id, got.eos_id, got.unk_id) == (1, 2, 0)
     assert got._space_prefix == want._space_prefix
 
 
-def test_a_real_merged_vocabulary(shared: Path, tmp_path: Path) -> None:
+def test_a_real_sentencepiece_vocabulary_as_bpe_gives_the_librarys_ids(
+    shared: Path, tmp_path: Path
+) -> None:
     path = shared / "tokenizers" / "llama-spm.gguf"
     with open_gguf(path, metadata_only=True) as file:
         write(tmp_path, merged(file.metadata), bos_token="<s>", eos_token="</s>")
@@ -320,13 +329,16 @@ def test_a_real_merged_vocabulary(shared: Path, tmp_path: Path) -> None:
         (lambda whole: whole.update(normalizer={"type": "NFKC"}), "found NFKC"),
         (
             lambda whole: whole.update(pre_tokenizer={"type": "Metaspace"}),
-            "tokens have spaces within",
+            "tokens have inner spaces",
         ),
         (lambda whole: whole.update(pre_tokenizer={"type": "Whitespace"}), "found Wh"),
-        (lambda whole: whole["model"].update(byte_fallback=False), "BPE of bytes"),
+        (
+            lambda whole: whole["model"].update(byte_fallback=False),
+            "byte-level BPE, or",
+        ),
     ],
 )
-def test_what_no_scores_can_do_is_refused(
+def test_vocabularies_that_gguf_cannot_express_are_refused(
     tmp_path: Path,
     spm_metadata: Callable[..., Json],
     change: Callable[[Json], Any],
@@ -355,8 +367,11 @@ def test_what_no_scores_can_do_is_refused(
         ({"vocab": {"a": 2**24}}, "model.vocab.a"),
         ({"vocab": {"a": True}}, "model.vocab.a"),
         ({"vocab": {"a": 1, "b": 1}}, "the same id for two"),
-        ({"vocab": {"a": 0, "b": 2**24 - 1}}, "tokens for all ids below 16777216"),
-        ({"vocab": {"\ud800": 0}}, "half of a surrogate pair"),
+        (
+            {"vocab": {"a": 0, "b": 2**24 - 1}},
+            "tokens for all but 65536 of the ids below 16777216",
+        ),
+        ({"vocab": {"\ud800": 0}}, "a lone surrogate"),
         ({"merges": {}}, "model.merges: wanted an array"),
         ({"merges": ["a"]}, r"merges\[0\]"),
         ({"merges": ["a b c"]}, r"merges\[0\]"),
@@ -366,7 +381,7 @@ def test_what_no_scores_can_do_is_refused(
         ({"merges": [3]}, r"merges\[0\]"),
     ],
 )
-def test_broken_models(
+def test_broken_tokenizer_json_models_are_refused(
     tmp_path: Path, bpe_metadata: Callable[..., Json], changes: Json, message: str
 ) -> None:
     whole = byte_level(bpe_metadata(), **changes)
@@ -376,23 +391,23 @@ def test_broken_models(
     assert caught.value.path == str(tmp_path / "tokenizer.json")
 
 
-def test_a_vocabulary_that_is_none(tmp_path: Path) -> None:
+def test_a_missing_or_broken_tokenizer_json_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"tokenizer\.json or tokenizer\.model"):
         load_tokenizer(tmp_path)
     write_json(tmp_path / "tokenizer.json", {"model": None})
     with pytest.raises(FormatError, match="model: wanted an object"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text("[" * 10**6)
-    with pytest.raises(FormatError, match="JSON|without end"):
+    with pytest.raises(FormatError, match="JSON|nested in each other"):
         load_tokenizer(tmp_path)
 
 
-def test_tokens_beyond_the_model(
+def test_added_tokens_beyond_the_models_embedding_are_left_out(
     tmp_path: Path,
     bpe_metadata: Callable[..., Json],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Added ones are left out, as the model cannot read them; others cannot be."""
+    """The model cannot read them; ordinary tokens beyond it are an error."""
     whole = byte_level(bpe_metadata())
     n_own = len(whole["model"]["vocab"])
     write(tmp_path, whole, {"vocab_size": n_own})
@@ -404,5 +419,5 @@ def test_tokens_beyond_the_model(
     with pytest.raises(FormatError, match=f"below vocab_size, {n_own - 1}"):
         load_tokenizer(tmp_path)
     write(tmp_path, whole, {"vocab_size": 2**20})
-    with pytest.raises(FormatError, match="tokens for all ids below 1048576"):
+    with pytest.raises(FormatError, match="of the ids below 1048576"):
         load_tokenizer(tmp_path)

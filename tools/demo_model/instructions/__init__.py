@@ -1,7 +1,7 @@
-"""Instructions and their answers, one file a field; each kind has one right answer.
+"""Instructions with one right answer each, one file per subject.
 
-Every kind is a function of a random generator that returns a :class:`Task`. KINDS is
-the table of them all: what is trained on and what the evaluation reports.
+Every kind of instruction is a function of a random generator that returns a `Task`.
+`KINDS` lists them all, for training and for the evaluation.
 """
 
 from __future__ import annotations

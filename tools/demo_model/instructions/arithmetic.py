@@ -50,7 +50,7 @@ _SORT_DOWN = (
 
 
 def _number(rng: Random) -> int:
-    """Draw up to two digits, small ones more often: there are fewer of them."""
+    """Draw a number of up to two digits; of one digit more often than uniformly."""
     return rng.randint(0, 20) if rng.random() < 0.2 else rng.randint(0, 99)
 
 

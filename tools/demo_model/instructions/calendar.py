@@ -44,7 +44,7 @@ _TODAY = (
 
 
 def calendar(rng: Random) -> Task:
-    """Ask for a day or a month by its place, or how long a month is."""
+    """Ask for a day or a month by its position, or for a month's length."""
     unit, whole, names = rng.choice((("day", "week", DAYS), ("month", "year", MONTHS)))
     at = rng.randrange(len(names))
     name, following = names[at], names[(at + 1) % len(names)]

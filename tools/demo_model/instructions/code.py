@@ -17,7 +17,7 @@ def python(rng: Random) -> Task:
 
 
 def _for_loop(rng: Random) -> Task:
-    """Print a range of numbers, or the same text again and again."""
+    """Print a range of numbers, or the same text several times."""
     verb = rng.choice(_VERBS)
     if rng.random() < 0.3:
         n, word = rng.randint(2, 12), rng.choice(("hello", "hi", "yes", "Python"))
@@ -57,7 +57,7 @@ def _while_loop(rng: Random) -> Task:
 
 
 def _over_list(rng: Random) -> Task:
-    """Go through a list."""
+    """Loop over a list."""
     name = rng.choice(_LISTS)
     text = f"{rng.choice(_VERBS)} a for loop in Python that prints each item of {name}."
     return Task(text, f"for item in {name}:\n    print(item)")

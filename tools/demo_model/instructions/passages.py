@@ -1,7 +1,7 @@
-"""Questions whose answer stands in a short passage.
+"""Questions that a short passage answers.
 
-Answers are sentences that begin as the question ends, so that what is looked for stands
-before the place it is said at, as it does in the passage.
+Answers are sentences that begin like the question ends, so that the words to find come
+directly before the answer, like they do in the passage.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Asked = tuple[str, str]  # a question and its answer
 
 
 class Fact(NamedTuple):
-    """Part of a passage, and what may be asked about it."""
+    """Part of a passage, and possible questions about it."""
 
     text: str
     asked: tuple[Asked, ...]
@@ -39,10 +39,10 @@ def question(rng: Random) -> Task:
 
 
 def exercise(rng: Random) -> tuple[str, list[Asked]]:
-    """Make a passage about up to four people, and all questions about it, in disorder.
+    """Make a passage about up to four people, and all questions about it, shuffled.
 
-    To find whom a thing was said of is learnt from thousands of questions; so many
-    share a passage here that most of the text is answers.
+    The network needs thousands of questions to learn to find the person that a sentence
+    is about. Here many questions share a passage, so that most of the text is answers.
     """
     facts = rng.choice(_TELLING_APART)(rng, _people(rng, rng.randint(2, 4)))
     asked = [each for fact in facts for each in fact.asked]
@@ -59,7 +59,7 @@ def _passage(facts: list[Fact]) -> str:
 
 
 def _living(rng: Random, people: list[str]) -> list[Fact]:
-    """Several things of one person."""
+    """Tell several things about one person."""
     who = people[0]
     he = "He" if who in world.BOYS else "She"
     told = (
@@ -137,5 +137,5 @@ def _giving(rng: Random, people: list[str]) -> list[Fact]:
     ]
 
 
-# Of each person the same kind of thing is said.
+# each sentence says the same kind of thing about another person
 _TELLING_APART = (_having, _being, _liking)

@@ -1,4 +1,4 @@
-"""What people say to a chat before they ask anything: one of several right answers."""
+"""Small talk, which opens chats; one of several right answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an instruction is, and the Alpaca format around it.
+"""An instruction with its answer, and the Alpaca format around it.
 
 Source of the format: Taori et al., Stanford Alpaca (2023).
 """
@@ -16,10 +16,10 @@ PREAMBLE = (
 
 @dataclass(frozen=True)
 class Task:
-    """An instruction, its one right answer, and the same as text to complete.
+    """An instruction, its one right answer, and both as a text to complete.
 
-    `begun` is a text that a base model would continue with ``" " + answer`` (code
-    follows on the next line instead); None if there is no such form.
+    `begun` is a text that a base model would continue with `" " + answer` (code
+    continues on the next line instead); None if there is no such form.
     """
 
     instruction: str
@@ -28,16 +28,16 @@ class Task:
 
     @property
     def prompt(self) -> str:
-        """The instruction in Alpaca's format, up to where the answer begins."""
+        """The instruction in Alpaca's format, up to the beginning of the answer."""
         return f"### Instruction:\n{self.instruction}\n\n### Response:\n"
 
     @property
     def completion(self) -> str:
-        """What follows `begun`."""
+        """The continuation of `begun`."""
         assert self.begun is not None
         return self.answer if self.begun.endswith("\n") else f" {self.answer}"
 
 
 def phrased(rng: Random, ways: tuple[str, ...], **slots: object) -> str:
-    """Say one of the ways, its slots filled."""
+    """Choose one of several wordings, and fill its slots."""
     return rng.choice(ways).format(**slots)

@@ -26,7 +26,7 @@ _PAIRS = [
         "forward/backward male/female warm/cool bright/dim"
     ).split()
 ]
-# Both ways round, but for words with two opposites: of "short" none is the right one.
+# In both directions, except for words with two opposites, such as "short".
 _SECONDS = [second for _, second in _PAIRS]
 OPPOSITES = {b: a for a, b in _PAIRS if _SECONDS.count(b) == 1} | dict(_PAIRS)
 _REGULAR = (
@@ -131,7 +131,7 @@ def reversing(rng: Random) -> Task:
 
 
 def counting(rng: Random) -> Task:
-    """Count all letters of a word, or those of one kind."""
+    """Count all letters of a word, or the occurrences of one letter."""
     word = rng.choice((*SHORT, *_LONG.split()))
     if rng.random() < 0.5:
         return Task(phrased(rng, _LENGTH_WAYS, word=word), str(len(word)))

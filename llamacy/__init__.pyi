@@ -1,0 +1,60 @@
+"""The public names, and where they are defined; for type checkers and editors."""
+
+from llamacy.chat.formats import CHAT_FORMATS as CHAT_FORMATS
+from llamacy.chat.results import ChatCompletion as ChatCompletion
+from llamacy.chat.results import ChatPiece as ChatPiece
+from llamacy.chat.results import Message as Message
+from llamacy.chat.results import ToolCall as ToolCall
+from llamacy.chat.stream import AsyncChatStream as AsyncChatStream
+from llamacy.chat.stream import ChatStream as ChatStream
+from llamacy.config import ModelConfig as ModelConfig
+from llamacy.errors import ArgumentError as ArgumentError
+from llamacy.errors import BusyError as BusyError
+from llamacy.errors import ChatTemplateError as ChatTemplateError
+from llamacy.errors import ClosedError as ClosedError
+from llamacy.errors import ContextLengthError as ContextLengthError
+from llamacy.errors import CPUError as CPUError
+from llamacy.errors import ForkedError as ForkedError
+from llamacy.errors import FormatError as FormatError
+from llamacy.errors import HubAccessError as HubAccessError
+from llamacy.errors import HubConnectionError as HubConnectionError
+from llamacy.errors import HubError as HubError
+from llamacy.errors import HubNotFoundError as HubNotFoundError
+from llamacy.errors import LlamacyError as LlamacyError
+from llamacy.errors import ModelFileError as ModelFileError
+from llamacy.errors import ModelOutputError as ModelOutputError
+from llamacy.errors import OutOfMemoryError as OutOfMemoryError
+from llamacy.errors import UnsupportedCallError as UnsupportedCallError
+from llamacy.errors import UnsupportedError as UnsupportedError
+from llamacy.formats.converted import ConvertedFile as ConvertedFile
+from llamacy.generation.streams import AsyncStream as AsyncStream
+from llamacy.generation.streams import Stream as Stream
+from llamacy.hub import CachedModel as CachedModel
+from llamacy.hub import cached_models as cached_models
+from llamacy.hub import pull as pull
+from llamacy.hub import remove_cached as remove_cached
+from llamacy.model.adapters import Adapter as Adapter
+from llamacy.model.loading import load as load
+from llamacy.model.model import Model as Model
+from llamacy.model_files.converting import convert as convert
+from llamacy.model_files.inspecting import ModelInfo as ModelInfo
+from llamacy.model_files.inspecting import inspect as inspect
+from llamacy.model_files.quantizing import QuantizedFile as QuantizedFile
+from llamacy.model_files.quantizing import quantize as quantize
+from llamacy.model_files.tokenizer import load_tokenizer as load_tokenizer
+from llamacy.quality.kl_divergence import kl_divergence as kl_divergence
+from llamacy.quality.perplexity import perplexity as perplexity
+from llamacy.quality.statistics import KLDivergence as KLDivergence
+from llamacy.quality.statistics import Perplexity as Perplexity
+from llamacy.results import Completion as Completion
+from llamacy.results import Piece as Piece
+from llamacy.results import Score as Score
+from llamacy.results import Timings as Timings
+from llamacy.results import TokenLogprob as TokenLogprob
+from llamacy.results import Usage as Usage
+from llamacy.sampling import SamplingParams as SamplingParams
+from llamacy.sessions.session import Session as Session
+from llamacy.tokenizers.base import Tokenizer as Tokenizer
+
+__all__: list[str]
+__version__: str

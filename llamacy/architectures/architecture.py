@@ -1,0 +1,89 @@
+"""A model family, as the rest of the package uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from llamacy.architectures.layers import Layers
+from llamacy.architectures.parts import Parts, Value
+from llamacy.architectures.tensors import Specs, model_tensors
+from llamacy.config import LayerConfig, ModelConfig
+from llamacy.errors import FormatError
+from llamacy.ops.vocabulary import Ops
+
+
+class Family(Protocol):
+    """The functions of a family's file."""
+
+    def layers(self, config: ModelConfig) -> Layers:
+        """Return the layers of the file, with what the family adds to them."""
+
+    def tensors(self, config: ModelConfig, layer: LayerConfig) -> Specs:
+        """Return the specs of one layer's tensors, by their names in a layer."""
+
+    def forward(self, model: Parts) -> Value:
+        """Return the logits of the wanted rows: (n_wanted, n_vocab)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One model family.
+
+    Attributes
+    ----------
+    family : Family
+        Its file's functions.
+    is_mixture : bool
+        Whether its files must declare experts.
+    """
+
+    family: Family
+    is_mixture: bool = False
+
+    def complete(self, config: ModelConfig, path: str) -> ModelConfig:
+        """Return a file's hyperparameters with what the family adds to its layers.
+
+        Parameters
+        ----------
+        config : ModelConfig
+            What the file says; a complete configuration stays as it is.
+        path : str
+            The file, for errors.
+
+        Raises
+        ------
+        FormatError
+            A mixture of experts has none.
+        """
+        if self.is_mixture and config.experts is None:
+            field = f"{config.architecture}.expert_count"
+            raise FormatError(path, field, "1 or more", 0)
+        return replace(config, layers=self.family.layers(config))
+
+    def tensors(self, config: ModelConfig) -> Specs:
+        """Return the specs of a model's tensors by name.
+
+        Parameters
+        ----------
+        config : ModelConfig
+            The model, complete.
+        """
+        return model_tensors(config, self.family.tensors)
+
+    def forward(
+        self, ops: Ops[Any, Any], config: ModelConfig, weights: Mapping[str, Any]
+    ) -> Any:
+        """Compute the logits of the wanted rows: (n_wanted, n_vocab).
+
+        Parameters
+        ----------
+        ops : Ops
+            The executor's operations.
+        config : ModelConfig
+            The model, complete.
+        weights : mapping of str to weight
+            All weights by name, as the executor has them.
+        """
+        return self.family.forward(Parts(ops, config, weights))

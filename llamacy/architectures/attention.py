@@ -1,0 +1,66 @@
+"""Attention of a layer to keys and values of its own."""
+
+from __future__ import annotations
+
+from llamacy.architectures.parts import Block, Value
+from llamacy.architectures.tensors import Specs, required
+from llamacy.config import LayerConfig, ModelConfig
+from llamacy.ops.state.specs import KeyValues
+
+
+def attention_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
+    """Return the specs of the four matrices of a layer's attention."""
+    n_q, n_k, n_v, n_out = attention_widths(layer)
+    return {
+        "attn_q.weight": required(n_q, config.n_embd),
+        "attn_k.weight": required(n_k, config.n_embd),
+        "attn_v.weight": required(n_v, config.n_embd),
+        "attn_output.weight": required(config.n_embd, n_out),
+    }
+
+
+def attention_widths(layer: LayerConfig) -> tuple[int, int, int, int]:
+    """Return the widths of queries, keys, values, and of all heads' results."""
+    mixer = layer.mixer
+    return (
+        mixer.n_head * mixer.head_dim,
+        mixer.n_head_kv * mixer.head_dim,
+        mixer.n_head_kv * mixer.value_dim,
+        mixer.n_head * mixer.value_dim,
+    )
+
+
+def head_norm_tensors(layer: LayerConfig) -> Specs:
+    """Return the specs of norms of each head's queries and keys."""
+    return {
+        "attn_q_norm.weight": required(layer.mixer.head_dim),
+        "attn_k_norm.weight": required(layer.mixer.head_dim),
+    }
+
+
+def attention(block: Block, x: Value) -> Value:
+    """Attend: (M, n_embd) to (M, n_embd).
+
+    Queries and keys are normed where the layer has norms for them, and rotated where it
+    has positions; heads have sinks where the layer has them.
+    """
+    ops, mixer = block.ops, block.config.mixer
+    q, k, v = (block.linear(x, name) for name in ("attn_q", "attn_k", "attn_v"))
+    if block.weight("attn_q_norm.weight") is not None:
+        q, k = block.norm(q, "attn_q_norm"), block.norm(k, "attn_k_norm")
+    if mixer.rope is not None:
+        rope = block.model.rope(mixer.rope, mixer.head_dim)
+        q, k = ops.rope(q, rope), ops.rope(k, rope)
+    state = KeyValues(
+        block.number, mixer.n_head_kv, mixer.head_dim, mixer.value_dim, mixer.window
+    )
+    attended = ops.attention(
+        q,
+        k,
+        v,
+        state=state,
+        scale=mixer.scale,
+        softcap=mixer.softcap,
+        sinks=block.weight("attn_sinks.weight"),
+    )
+    return block.linear(attended, "attn_output")

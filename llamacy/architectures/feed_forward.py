@@ -1,0 +1,34 @@
+"""The feed-forward network of a layer: dense, or a mixture of experts."""
+
+from __future__ import annotations
+
+from llamacy.architectures.experts import expert_tensors, mixture
+from llamacy.architectures.parts import Block, Value
+from llamacy.architectures.tensors import Specs, required
+from llamacy.config import LayerConfig, ModelConfig
+
+
+def feed_forward_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
+    """Return the specs of a layer's gated network, or of its router and experts."""
+    experts, n_embd = layer.feed_forward.experts, config.n_embd
+    if experts is not None:
+        return expert_tensors(n_embd, experts)
+    n_ff = layer.feed_forward.n_ff
+    return {
+        "ffn_gate.weight": required(n_ff, n_embd),
+        "ffn_up.weight": required(n_ff, n_embd),
+        "ffn_down.weight": required(n_embd, n_ff),
+    }
+
+
+def feed_forward(block: Block, x: Value) -> Value:
+    """Apply the layer's network, or its experts: (M, n_embd) to (M, n_embd)."""
+    network = block.config.feed_forward
+    if network.experts is not None:
+        assert network.activation != "geglu"
+        return mixture(block, x, network.experts, network.activation)
+    assert network.activation != "clamped_swiglu"
+    gate, up = block.linear(x, "ffn_gate"), block.linear(x, "ffn_up")
+    is_gelu = network.activation == "geglu"
+    gated = block.ops.gelu_mul if is_gelu else block.ops.silu_mul
+    return block.linear(gated(gate, up), "ffn_down")

@@ -1,0 +1,115 @@
+"""A model in parts, as a family's forward pass puts them together.
+
+`Parts` is the whole model: its embedding, its blocks, its logits. A `Block` is one
+layer: its configuration, its weights, and the ways in which any part applies them. What
+a layer is made of has a file of its own: `attention.py`, `feed_forward.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NewType
+
+from llamacy.config import LayerConfig, ModelConfig, RopeConfig
+from llamacy.ops.rope import Rope
+from llamacy.ops.vocabulary import Ops
+
+Value = NewType("Value", object)
+"""What operations take and give: an array of the reference, a node of the plan's graph.
+
+It stands for float32, (M, n): a row for each token of the batch.
+"""
+
+
+class Parts:
+    """A model, applied by an executor.
+
+    Parameters
+    ----------
+    ops : Ops
+        The executor's operations.
+    config : ModelConfig
+        The model.
+    weights : mapping of str to weight
+        All weights by name, `"blk.0.attn_q.weight"`, as the executor has them.
+    """
+
+    def __init__(
+        self, ops: Ops[Value, Any], config: ModelConfig, weights: Mapping[str, Any]
+    ) -> None:
+        self.ops, self.config, self.weights = ops, config, weights
+        self._ropes: dict[tuple[RopeConfig, int], Rope] = {}
+
+    def embed(self) -> Value:
+        """Return the embeddings of the batch's tokens: (M, n_embd)."""
+        return self.ops.embedding(self.weights["token_embd.weight"])
+
+    def layers(self) -> Iterator[Block]:
+        """Yield the layers, the first first."""
+        for number, layer in enumerate(self.config.layers):
+            yield Block(self, number, layer)
+
+    def logits(self, x: Value) -> Value:
+        """Turn the last layer's rows (M, n_embd) into logits: (n_wanted, n_vocab)."""
+        norm = self.weights["output_norm.weight"]
+        x = self.ops.rms_norm(self.ops.wanted(x), norm, self.config.norm_eps)
+        # a model without an output matrix reads its embedding backwards
+        embedding = self.weights["token_embd.weight"]
+        return self.ops.linear(x, self.weights.get("output.weight", embedding))
+
+    def rope(self, config: RopeConfig, head_dim: int) -> Rope:
+        """Return the rotations of heads: one object for all layers that are alike.
+
+        Frequencies may be divided by `rope_freqs`, or by one of two sets of factors:
+        one for a context as long as the model was first trained for, another for longer
+        ones (LongRoPE, Ding et al. 2024, arXiv:2402.13753). The context that texts may
+        have decides between them for all texts at once, as keys are kept rotated.
+        """
+        key = config, head_dim
+        if key not in self._ropes:
+            self._ropes[key] = Rope.from_config(
+                config,
+                head_dim,
+                self._factors() if config.has_factors else None,
+                is_neox=config.is_neox,
+            )
+        return self._ropes[key]
+
+    def _factors(self) -> Any:
+        factors = self.weights.get("rope_freqs.weight")
+        if factors is None:
+            length = "long" if self.config.is_long_context else "short"
+            factors = self.weights.get(f"rope_factors_{length}.weight")
+        return factors
+
+
+class Block:
+    """One layer of a model.
+
+    Parameters
+    ----------
+    model : Parts
+        The model.
+    number : int
+        Number of the layer, the first being 0.
+    config : LayerConfig
+        The layer.
+    """
+
+    def __init__(self, model: Parts, number: int, config: LayerConfig) -> None:
+        self.model, self.number, self.config = model, number, config
+        self.ops = model.ops
+
+    def weight(self, name: str) -> Any:
+        """Return a weight of this layer, `"attn_q.bias"`, or None."""
+        return self.model.weights.get(f"blk.{self.number}.{name}")
+
+    def norm(self, x: Value, name: str) -> Value:
+        """Norm rows, or each part of them that is as long as the weight."""
+        weight = self.weight(f"{name}.weight")
+        return self.ops.rms_norm(x, weight, self.model.config.norm_eps)
+
+    def linear(self, x: Value, name: str) -> Value:
+        """Apply a matrix, and a bias where there is one."""
+        weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        return self.ops.linear(x, weight, bias)

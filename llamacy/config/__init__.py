@@ -1,0 +1,30 @@
+"""What a model is: the hyperparameters that every layer above the formats works from.
+
+The names are ggml's. A format fills a `ModelConfig` in, one `LayerConfig` a layer; a
+family of `architectures` completes it; nothing here knows where the numbers came from.
+"""
+
+from llamacy.config.experts import ExpertConfig
+from llamacy.config.layers import (
+    Activation,
+    AttentionConfig,
+    FeedForwardConfig,
+    LayerConfig,
+    Mixer,
+)
+from llamacy.config.model import ModelConfig
+from llamacy.config.rope import RopeConfig
+from llamacy.config.rules import FamilyRules, family_rules
+
+__all__ = [
+    "Activation",
+    "AttentionConfig",
+    "ExpertConfig",
+    "FamilyRules",
+    "FeedForwardConfig",
+    "LayerConfig",
+    "Mixer",
+    "ModelConfig",
+    "RopeConfig",
+    "family_rules",
+]

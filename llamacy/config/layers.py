@@ -1,0 +1,98 @@
+"""One layer: how it mixes tokens, and its feed-forward network.
+
+Layers of one model may differ in everything that is said here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from llamacy.config.experts import ExpertConfig
+from llamacy.config.rope import RopeConfig
+
+Activation = Literal["swiglu", "geglu", "clamped_swiglu"]
+"""How a feed-forward network joins its two projections.
+
+`"swiglu"` is silu(gate) * up and `"geglu"` gelu(gate) * up (Shazeer 2020,
+arXiv:2002.05202); `"clamped_swiglu"` is gpt-oss's (OpenAI 2025, arXiv:2508.10925), for
+experts only.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionConfig:
+    """Attention of one layer to keys and values of its own.
+
+    Attributes
+    ----------
+    n_head : int
+        Heads of queries.
+    n_head_kv : int
+        Heads of keys and values, a divisor of `n_head` (grouped-query attention,
+        Ainslie et al. 2023, arXiv:2305.13245).
+    head_dim : int
+        Dimensions of one head's queries and keys.
+    value_dim : int
+        Dimensions of one head's values.
+    scale : float
+        Multiplies the scores.
+    window : int or None
+        Tokens that a row sees, its own among them; None for all before it.
+    rope : RopeConfig or None
+        Rotations of queries and keys; None for a layer without positions.
+    softcap : float or None
+        Bound of the scores; None for no bound.
+    """
+
+    n_head: int
+    n_head_kv: int
+    head_dim: int
+    value_dim: int
+    scale: float
+    window: int | None = None
+    rope: RopeConfig | None = None
+    softcap: float | None = None
+
+
+Mixer: TypeAlias = AttentionConfig
+"""What may mix the tokens of a layer: one class for each kind of mixer.
+
+A recurrent mixer, or attention to another layer's keys and values, is a class of its
+own in this union, and a part of its own in `llamacy.architectures`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedForwardConfig:
+    """Feed-forward network of one layer, or the experts in its place.
+
+    Attributes
+    ----------
+    n_ff : int
+        Width of the network. Experts have theirs in `experts.n_ff`.
+    activation : Activation
+        Joins the gate and up projections.
+    experts : ExpertConfig or None
+        The mixture of experts; None for one dense network.
+    """
+
+    n_ff: int
+    activation: Activation = "swiglu"
+    experts: ExpertConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerConfig:
+    """One layer of a model.
+
+    Attributes
+    ----------
+    mixer : Mixer
+        How the layer mixes tokens.
+    feed_forward : FeedForwardConfig
+        What it does with each token alone.
+    """
+
+    mixer: Mixer
+    feed_forward: FeedForwardConfig

@@ -1,0 +1,111 @@
+"""The hyperparameters of a whole model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from llamacy.config.experts import ExpertConfig
+from llamacy.config.layers import AttentionConfig, FeedForwardConfig, LayerConfig
+from llamacy.config.rope import RopeConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Hyperparameters of a transformer, in ggml's vocabulary.
+
+    `layers` has what each layer is. The sizes beside it are for models whose layers are
+    alike, as most are; where layers differ, each is the largest of all layers.
+
+    Attributes
+    ----------
+    architecture : str
+        The family, as the format names it (`"llama"`).
+    name : str
+        The model's own name, or `""`.
+    n_layer : int
+        Layers.
+    n_embd : int
+        Width of the residual stream.
+    n_head, n_head_kv : int
+        Heads of queries; of keys and values. Of a model whose layers differ, the
+        largest of each.
+    head_dim : int
+        Dimensions of one head's queries and keys, the largest of all layers. Values
+        have as many in most models: `layers` tells.
+    n_ff : int
+        Width of the feed-forward network, the largest of all layers.
+    n_vocab : int
+        Tokens of the vocabulary.
+    n_ctx_train : int
+        Tokens of context the model was made for.
+    norm_eps : float
+        Added to the mean square in RMS norms.
+    rope : RopeConfig
+        The position embedding that the file describes. `layers` has each layer's own.
+    n_ctx : int
+        Tokens of context the model is to run with; 0 for `n_ctx_train`.
+    window : int or None
+        Tokens that attention with a window sees, as the file says; None if it names no
+        window.
+    windowed_layers : tuple of bool or None
+        Whether each layer has the window, as the file says; None for the family's rule.
+    attention_scale : float or None
+        Multiplies scores, as the file says; None for the family's rule.
+    attention_softcap, logit_softcap : float or None
+        Bounds of scores and logits, as the file says.
+    embedding_scale, residual_scale : float
+        Multiply embeddings, and the results of attention and feed-forward networks.
+    logit_scale : float
+        Divides the logits.
+    experts : ExpertConfig or None
+        The mixture of experts that the file describes; None for dense layers.
+    layers : tuple of LayerConfig
+        Each layer, the first first. Where none are given, `n_layer` layers of the sizes
+        above.
+    """
+
+    architecture: str
+    name: str
+    n_layer: int
+    n_embd: int
+    n_head: int
+    n_head_kv: int
+    head_dim: int
+    n_ff: int
+    n_vocab: int
+    n_ctx_train: int
+    norm_eps: float
+    rope: RopeConfig
+    n_ctx: int = 0
+    window: int | None = None
+    windowed_layers: tuple[bool, ...] | None = None
+    attention_scale: float | None = None
+    attention_softcap: float | None = None
+    logit_softcap: float | None = None
+    embedding_scale: float = 1.0
+    residual_scale: float = 1.0
+    logit_scale: float = 1.0
+    experts: ExpertConfig | None = None
+    layers: tuple[LayerConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            object.__setattr__(self, "layers", (self._layer(),) * self.n_layer)
+
+    @property
+    def is_long_context(self) -> bool:
+        """Whether it is to run with more context than it was first trained for."""
+        return (self.n_ctx or self.n_ctx_train) > self.rope.n_ctx_orig
+
+    def _layer(self) -> LayerConfig:
+        mixer = AttentionConfig(
+            self.n_head,
+            self.n_head_kv,
+            self.head_dim,
+            self.head_dim,
+            scale=self.attention_scale or 1 / math.sqrt(self.head_dim),
+            window=self.window,
+            rope=self.rope,
+        )
+        return LayerConfig(mixer, FeedForwardConfig(self.n_ff, experts=self.experts))

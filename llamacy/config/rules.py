@@ -1,0 +1,80 @@
+"""What a family's files leave out about single layers.
+
+A GGUF file of Gemma 3 has the size of the window, but not which layers have it. Two
+readers need to know: that of GGUF, to tell layers apart, and that of config.json, to
+leave out of the metadata what llama.cpp's converter leaves out. Such a fact stands
+here, below both of them. What no reader needs is in the family's own file in
+`llamacy.architectures`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyRules:
+    """What holds for a family's models where their files do not say otherwise.
+
+    Attributes
+    ----------
+    window_period : int or None
+        Every `window_period`-th layer attends to all tokens, the others to the window
+        of the file. 0: all layers have the window. None: the family has no windows.
+    window : int or None
+        The window where a file has none; None for no window in this case.
+    has_local_rope : bool
+        Whether layers with a window have rotations of their own, which are not scaled.
+    local_freq_base : float or None
+        Base of these rotations where a file has none; None for that of all others.
+    no_rope_period : int
+        Every `no_rope_period`-th layer has no positions (Kazemnejad et al. 2023,
+        arXiv:2305.19466); 0 for none of them.
+    is_range_rounded : bool
+        Whether YaRN's range begins and ends at whole pairs of dimensions.
+    is_normalized : bool
+        Whether the weights of a token's experts sum to 1.
+    """
+
+    window_period: int | None = None
+    window: int | None = None
+    has_local_rope: bool = False
+    local_freq_base: float | None = None
+    no_rope_period: int = 0
+    is_range_rounded: bool = True
+    is_normalized: bool = True
+
+    def has_window(self, layer: int) -> bool:
+        """Whether the layer of this number, the first being 0, may have a window."""
+        period = self.window_period
+        return period is not None and is_windowed(layer, period)
+
+    def has_positions(self, layer: int) -> bool:
+        """Whether the layer of this number rotates its queries and keys."""
+        period = self.no_rope_period
+        return not period or (layer + 1) % period != 0
+
+
+_RULES: Final = {
+    "gemma2": FamilyRules(window_period=2, window=4096),
+    "gemma3": FamilyRules(
+        window_period=6, has_local_rope=True, local_freq_base=10000.0
+    ),
+    "gpt-oss": FamilyRules(window_period=2, window=128, is_range_rounded=False),
+    "llama": FamilyRules(window_period=0),
+    "olmo2": FamilyRules(window_period=4, has_local_rope=True),
+    "phi3": FamilyRules(window_period=0),
+    "qwen2moe": FamilyRules(is_normalized=False),
+    "smollm3": FamilyRules(no_rope_period=4),
+}
+
+
+def family_rules(architecture: str) -> FamilyRules:
+    """Return a family's rules; of a family that is not in the table, those of most."""
+    return _RULES.get(architecture, FamilyRules())
+
+
+def is_windowed(layer: int, period: int) -> bool:
+    """Whether a layer has a window if all but every `period`-th have, all for 0."""
+    return not period or (layer + 1) % period != 0

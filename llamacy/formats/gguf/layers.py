@@ -1,0 +1,196 @@
+"""The layers of a model in a GGUF file, told apart by the file or else by its family.
+
+A key holds one number for all layers, or an array of one a layer. Sizes of layers with
+a window may have keys of their own, which end in `_swa`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+from llamacy.arguments import MAX_CTX
+from llamacy.config import (
+    AttentionConfig,
+    ExpertConfig,
+    FamilyRules,
+    FeedForwardConfig,
+    LayerConfig,
+    ModelConfig,
+    RopeConfig,
+)
+from llamacy.config.rules import is_windowed
+from llamacy.formats.gguf.keys import Keys
+from llamacy.formats.gguf.limits import (
+    MAX_FF,
+    MAX_HEAD_DIM,
+    MAX_HEADS,
+    MAX_LAYERS,
+)
+from llamacy.formats.gguf.rope import read_n_dims
+
+
+class Windows(NamedTuple):
+    """Which layers attend to a window.
+
+    Attributes
+    ----------
+    window : int or None
+        The window that the file names.
+    windowed_layers : tuple of bool or None
+        The layers that have it, if the file says.
+    of_layers : tuple of (int or None)
+        Each layer's window, None for layers that attend to all tokens.
+    """
+
+    window: int | None
+    windowed_layers: tuple[bool, ...] | None
+    of_layers: tuple[int | None, ...]
+
+
+class LayerSizes(NamedTuple):
+    """Sizes of one layer; the names are those of its configuration."""
+
+    n_head: int
+    n_head_kv: int
+    head_dim: int
+    value_dim: int
+    n_ff: int
+
+
+def read_windows(keys: Keys, n_layer: int, rules: FamilyRules) -> Windows:
+    """Read which layers have a window: each by itself, or all but every n-th.
+
+    Raises
+    ------
+    FormatError
+        A value is of another type or out of range, or an array has another length.
+    """
+    of_file = keys.integer(".attention.sliding_window", 0, MAX_CTX, default=0) or None
+    windowed: tuple[bool, ...] | None = None
+    key = ".attention.sliding_window_pattern"
+    if key in keys and (windowed := keys.flags(key, n_layer)) is None:
+        period = keys.integer(key, 0, MAX_LAYERS)
+        windowed = tuple(is_windowed(layer, period) for layer in range(n_layer))
+    if rules.window_period is None:
+        return Windows(of_file, windowed, (None,) * n_layer)
+    window = of_file or rules.window
+    have_window = windowed or map(rules.has_window, range(n_layer))
+    return Windows(
+        of_file, windowed, tuple(window if has else None for has in have_window)
+    )
+
+
+def read_sizes(
+    keys: Keys, n_embd: int, windows: tuple[int | None, ...]
+) -> list[LayerSizes]:
+    """Read the sizes of each layer, of which `windows` has its window.
+
+    Raises
+    ------
+    FormatError
+        A size is missing, out of range, or does not go with another.
+    UnsupportedError
+        A layer without attention, or without a feed-forward network.
+    """
+    n_layer = len(windows)
+    kv, key_length = ".attention.head_count_kv", ".attention.key_length"
+    part = "attention"
+    n_head = keys.per_layer(".attention.head_count", n_layer, MAX_HEADS, lacked=part)
+    n_head_kv = keys.per_layer(kv, n_layer, MAX_HEADS, n_head, lacked=part)
+    for of_queries, of_keys in zip(n_head, n_head_kv, strict=True):
+        if of_queries % of_keys:
+            keys.fail(kv, f"a divisor of {of_queries}", of_keys)
+    if key_length not in keys and n_embd % n_head[0]:
+        keys.fail(".attention.head_count", f"a divisor of {n_embd}", n_head[0])
+    default = n_embd // n_head[0]
+    head_dim = _per_head(keys, key_length, windows, default)
+    value_dim = _per_head(keys, ".attention.value_length", windows, default)
+    part = "a feed-forward network"
+    n_ff = keys.per_layer(".feed_forward_length", n_layer, MAX_FF, lacked=part)
+    return list(map(LayerSizes, n_head, n_head_kv, head_dim, value_dim, n_ff))
+
+
+def _per_head(
+    keys: Keys, key: str, windows: tuple[int | None, ...], default: int
+) -> list[int]:
+    """Read a size of each layer's heads; a key of their own goes for windowed ones."""
+    n_layer = len(windows)
+    sizes = keys.per_layer(key, n_layer, MAX_HEAD_DIM, (default,) * n_layer)
+    windowed = keys.per_layer(f"{key}_swa", n_layer, MAX_HEAD_DIM, sizes)
+    return [
+        sizes[layer] if window is None else windowed[layer]
+        for layer, window in enumerate(windows)
+    ]
+
+
+def read_layers(
+    keys: Keys,
+    config: ModelConfig,
+    rules: FamilyRules,
+    sizes: list[LayerSizes],
+    windows: tuple[int | None, ...],
+) -> tuple[LayerConfig, ...]:
+    """Put the layers together.
+
+    Parameters
+    ----------
+    keys : Keys
+        The file's metadata.
+    config : ModelConfig
+        What the file says of all layers.
+    rules : FamilyRules
+        The family's rules.
+    sizes : list of LayerSizes
+        Each layer's sizes.
+    windows : tuple of (int or None)
+        Each layer's window.
+
+    Raises
+    ------
+    FormatError
+        A layer cannot rotate the number of dimensions that the file says.
+    """
+    layers = []
+    for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
+        n_head, n_head_kv, head_dim, value_dim, n_ff = each
+        n_dims = read_n_dims(keys, head_dim, window is not None)
+        rope = _rope(config.rope, rules, window, n_dims)
+        mixer = AttentionConfig(
+            n_head,
+            n_head_kv,
+            head_dim,
+            value_dim,
+            scale=config.attention_scale or 1 / math.sqrt(head_dim),
+            window=window,
+            rope=rope if rules.has_positions(layer) else None,
+        )
+        experts = _experts(config.experts, rules, n_ff)
+        layers.append(LayerConfig(mixer, FeedForwardConfig(n_ff, experts=experts)))
+    return tuple(layers)
+
+
+def _rope(
+    rope: RopeConfig, rules: FamilyRules, window: int | None, n_dims: int
+) -> RopeConfig:
+    """Derive a layer's rotations from those that the file describes."""
+    if rules.has_local_rope and window is not None:
+        base = rope.local_freq_base or rules.local_freq_base or rope.freq_base
+        return RopeConfig(n_dims, base, has_factors=False)
+    if n_dims != rope.n_dims:  # the factors are for another number of frequencies
+        return replace(rope, n_dims=n_dims, has_factors=False)
+    return rope
+
+
+def _experts(
+    experts: ExpertConfig | None, rules: FamilyRules, n_ff: int
+) -> ExpertConfig | None:
+    """Complete a layer's experts: those a token goes through share the width n_ff."""
+    if experts is None:
+        return None
+    is_normalized = experts.is_normalized
+    if is_normalized is None:
+        is_normalized = rules.is_normalized
+    width = experts.n_ff or max(1, n_ff // experts.n_used)
+    return replace(experts, n_ff=width, is_normalized=is_normalized)

@@ -1,0 +1,106 @@
+"""Rotary positions, as the metadata of a GGUF file describe them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from llamacy.arguments import MAX_CTX
+from llamacy.config import FamilyRules, RopeConfig
+from llamacy.formats.gguf.keys import Keys
+from llamacy.formats.gguf.limits import MAX_FREQ_BASE, MAX_SCALE, MIN_SCALE
+
+_SCALINGS: Final = ("none", "linear", "yarn", "longrope")
+
+
+def read_rope(
+    keys: Keys, rules: FamilyRules, head_dim: int, n_ctx_train: int
+) -> RopeConfig:
+    """Read the position embedding of a model's layers without a window.
+
+    Parameters
+    ----------
+    keys : Keys
+        The file's metadata.
+    rules : FamilyRules
+        The family's rules.
+    head_dim : int
+        Dimensions of a head, the largest of all layers.
+    n_ctx_train : int
+        Tokens of context the model was made for.
+
+    Raises
+    ------
+    FormatError
+        A value is of another type or out of range.
+    UnsupportedError
+        An unknown kind of scaling.
+    """
+    scaling = keys.text(".rope.scaling.type", default="linear")
+    if scaling not in _SCALINGS:
+        keys.refuse(".rope.scaling.type", f"one of {', '.join(_SCALINGS)}", scaling)
+    factor = _factor(keys)
+    if scaling == "none" or (scaling == "linear" and factor == 1):
+        scaling, factor = "none", 1.0
+    ext_factor = 0.0
+    if scaling == "yarn":
+        if factor < 1:
+            keys.fail(".rope.scaling.factor", "at least 1 for YaRN", factor)
+        ext_factor = keys.share(".rope.scaling.yarn_ext_factor", default=1.0)
+    attn_factor = keys.scale(".rope.scaling.attn_factor")
+    if ext_factor == 0:  # llama.cpp replaces this one where YaRN extrapolates
+        attn_factor *= keys.scale(".rope.scaling.yarn_attn_factor")
+    key = ".rope.scaling.original_context_length"
+    local = ".rope.freq_base_swa"
+    return RopeConfig(
+        n_dims=read_n_dims(keys, head_dim),
+        freq_base=_freq_base(keys, ".rope.freq_base"),
+        scaling=scaling,
+        factor=factor,
+        n_ctx_orig=keys.integer(key, 0, MAX_CTX, default=0) or n_ctx_train,
+        attn_factor=attn_factor,
+        ext_factor=ext_factor,
+        beta_fast=keys.scale(".rope.scaling.yarn_beta_fast", default=32.0),
+        beta_slow=keys.scale(".rope.scaling.yarn_beta_slow"),
+        local_freq_base=_freq_base(keys, local) if local in keys else None,
+        is_finetuned=keys.flag(".rope.scaling.finetuned", True),
+        is_range_rounded=rules.is_range_rounded,
+    )
+
+
+def read_n_dims(keys: Keys, head_dim: int, has_window: bool = False) -> int:
+    """Read how many dimensions of a layer's heads are rotated.
+
+    Parameters
+    ----------
+    keys : Keys
+        The file's metadata.
+    head_dim : int
+        Dimensions of the layer's heads, all of which are rotated by default.
+    has_window : bool
+        Whether the layer has a window, for which files may have a key of its own.
+    """
+    key = ".rope.dimension_count"
+    if has_window and f"{key}_swa" in keys:
+        key += "_swa"
+    n_dims = keys.integer(key, 2, head_dim, default=head_dim)
+    if n_dims % 2:
+        keys.fail(key, "an even number", n_dims)
+    return n_dims
+
+
+def _freq_base(keys: Keys, key: str) -> float:
+    freq_base = keys.real(key, most=MAX_FREQ_BASE, default=10000.0)
+    if freq_base <= 1:
+        keys.fail(key, "more than 1", freq_base)
+    return freq_base
+
+
+def _factor(keys: Keys) -> float:
+    """Read the newer key, or else the older one; 0 means that there is no scaling."""
+    for key in (".rope.scaling.factor", ".rope.scale_linear"):
+        if key in keys:
+            found = keys.real(
+                key, most=MAX_SCALE, least=MIN_SCALE, is_zero_allowed=True
+            )
+            return found or 1.0
+    return 1.0

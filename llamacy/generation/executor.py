@@ -1,0 +1,52 @@
+"""What generation asks of an executor."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.ops.batch import Batch
+from llamacy.ops.state.sequence import SequenceState
+
+
+class Executor(Protocol):
+    """Runs forward passes, and makes the sequences that they continue."""
+
+    @property
+    def n_batch(self) -> int:
+        """Most rows of one forward pass."""
+
+    @property
+    def n_vocab(self) -> int:
+        """Logits of a row."""
+
+    @property
+    def n_pages_used(self) -> int:
+        """Pages of the KV cache that sequences hold."""
+
+    @property
+    def n_pages_free(self) -> int:
+        """Pages that were given back and can be taken again."""
+
+    def new_sequence(self) -> SequenceState:
+        """Return an empty sequence."""
+
+    def forward(
+        self, batch: Batch, logits: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Run one forward pass; the sequences grow by its rows.
+
+        Parameters
+        ----------
+        batch : Batch
+            The rows, at most `n_batch`.
+        logits : float32, (n_wanted, n_vocab), optional
+            Where to put the result.
+
+        Returns
+        -------
+        float32, (n_wanted, n_vocab)
+            Logits of the rows that are wanted.
+        """

@@ -1,0 +1,168 @@
+"""The goal of a request for a text that goes on after a prompt."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.generation.choosing import Chooser
+from llamacy.generation.context import Context
+from llamacy.generation.goals.goal import Goal
+from llamacy.generation.goals.prompt_scores import PromptScores
+from llamacy.generation.output import Output
+from llamacy.generation.rows import Rows
+from llamacy.generation.stages import Stage
+from llamacy.results import FinishReason, Piece, TokenLogprob
+from llamacy.sampling import SamplingParams
+
+if TYPE_CHECKING:
+    from llamacy.tokenizers.base import Tokenizer
+
+MakeRoom = Callable[[list[int]], list[int] | None]
+"""Called with the tokens generated so far when they fill the context.
+
+Returns fewer tokens than the context holds, to go on after; None ends the text.
+"""
+
+
+class Complete(Goal):
+    """Generate a text, token by token.
+
+    Parameters
+    ----------
+    context : Context
+        The prompt, which grows by the text.
+    params : SamplingParams
+        How to choose tokens, and when to end.
+    tokenizer : Tokenizer, optional
+        Turns tokens into bytes and knows the end of a text; without one the text stays
+        empty.
+    seed_offset : int, default 0
+        Tells the samples of one prompt apart.
+    token_bytes_override : mapping of int to bytes, optional
+        Bytes of tokens that stand for other ones than the tokenizer says.
+    make_room : MakeRoom, optional
+        Asked for room in a full context; without it the text ends there.
+
+    Attributes
+    ----------
+    output : Output
+        The text so far.
+    finish_reason : FinishReason or None
+        Why the text ends; None while that is not known.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        params: SamplingParams,
+        tokenizer: Tokenizer | None,
+        *,
+        seed_offset: int = 0,
+        token_bytes_override: Mapping[int, bytes] | None = None,
+        make_room: MakeRoom | None = None,
+    ) -> None:
+        super().__init__(context)
+        self.output = Output(params, tokenizer, token_bytes_override)
+        self._chooser = Chooser(context.ids, params, tokenizer, seed_offset)
+        self._make_room = make_room
+        self._max_tokens = _most_tokens(context, params, can_refill=bool(make_room))
+        self.finish_reason: FinishReason | None = None
+        if self._max_tokens == 0:
+            self.finish_reason = "length"
+        self._scores: PromptScores | None = None
+        if params.prompt_logprobs is not None:
+            self._scores = PromptScores(context, params.prompt_logprobs)
+
+    @property
+    def prompt_logprobs(self) -> list[TokenLogprob | None] | None:
+        """Likelihoods of the prompt's tokens so far, if they are asked for."""
+        return self._scores.logprobs if self._scores is not None else None
+
+    @property
+    def can_share(self) -> bool:
+        """Whether the prompt's likelihoods are not asked for."""
+        return self._scores is None
+
+    @property
+    def n_to_read(self) -> int:
+        """All tokens; where nothing is generated, only those that are to be scored."""
+        if self._max_tokens:
+            return len(self.context.ids)
+        return self.context.n_prompt - 1 if self._scores is not None else 0
+
+    def next_rows(self, n_rows: int, n_scored: int) -> Rows:
+        """Return rows: the last token's is wanted, or all rows of a scored prompt."""
+        end = self.n_to_read
+        if self._scores is not None and not self.n_chosen:
+            return self.context.rows(min(n_rows, n_scored), end, "all")
+        is_last = self.context.n_past + n_rows >= end
+        return self.context.rows(n_rows, end, "last" if is_last else "none")
+
+    def take(self, logits: NDArray[np.float32]) -> Stage:
+        """Score the prompt's tokens; after its last one, choose the next token."""
+        if self._scores is not None and not self.n_chosen:
+            self._scores.add(logits)
+        if self.context.n_past < self.n_to_read:
+            return Stage.READING
+        if self.finish_reason is None:
+            self.grow(logits[-1])
+        return self.next_stage
+
+    def grow(self, logits: NDArray[np.float32]) -> int:
+        """Choose the next token by `logits`, float32 (n_vocab,), and return it."""
+        token = self._chooser.choose(logits)
+        self.n_chosen += 1
+        if self._chooser.ends_text(token):
+            self.finish_reason = "stop"
+        else:
+            self._append(token)
+        if self.finish_reason is not None:
+            self.output.flush()
+        if self.output.is_stopped:
+            self.finish_reason = "stop"
+        return token
+
+    @property
+    def next_stage(self) -> Stage:
+        """The stage after a token was chosen: reading where room was made for more."""
+        if self.finish_reason is not None:
+            return Stage.ENDED
+        is_last = self.context.n_past == len(self.context.ids) - 1
+        return Stage.GROWING if is_last else Stage.READING
+
+    def cancel(self) -> None:
+        """End the text where it is."""
+        self.finish_reason = "cancelled"
+        self.output.flush()
+
+    def piece(self) -> Piece | None:
+        """Return the text that has become sure since the last piece."""
+        return self.output.piece()
+
+    def _append(self, token: int) -> None:
+        self.context.ids.append(token)
+        self.output.push(token, self._chooser.logprob(token))
+        if len(self.output.tokens) == self._max_tokens:
+            self.finish_reason = "length"
+        elif self.context.is_full and not self.output.is_stopped:
+            self._refill()
+
+    def _refill(self) -> None:
+        """Go on with fewer tokens than fill the context, or end there."""
+        assert self._make_room is not None
+        ids = self._make_room(self.output.tokens)
+        if ids is None:
+            self.finish_reason = "length"
+        else:
+            self.context.replace(ids)
+
+
+def _most_tokens(context: Context, params: SamplingParams, *, can_refill: bool) -> int:
+    """Most tokens to generate, by `params` and by what the context has room for."""
+    room = sys.maxsize if can_refill else context.n_ctx - context.n_prompt
+    return room if params.max_tokens is None else min(room, params.max_tokens)

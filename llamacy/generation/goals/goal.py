@@ -1,0 +1,90 @@
+"""The interface of a goal."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.generation.context import Context
+from llamacy.generation.rows import Rows
+from llamacy.generation.stages import Stage
+from llamacy.results import Piece
+
+
+class Goal(ABC):
+    """What one request reads its tokens for.
+
+    Parameters
+    ----------
+    context : Context
+        The request's tokens, which the goal may add to.
+
+    Attributes
+    ----------
+    n_chosen : int
+        Tokens chosen so far, one that ended the text among them.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.n_chosen = 0
+
+    @property
+    @abstractmethod
+    def can_share(self) -> bool:
+        """Whether tokens that another sequence holds need not be read.
+
+        False if the goal wants their logits.
+        """
+
+    @property
+    @abstractmethod
+    def n_to_read(self) -> int:
+        """Tokens of the context that the sequence is to hold next."""
+
+    @abstractmethod
+    def next_rows(self, n_rows: int, n_scored: int) -> Rows:
+        """Return the rows of the next pass.
+
+        A growing request may add tokens of its own guess after the context's last one.
+
+        Parameters
+        ----------
+        n_rows : int
+            Most rows, at least 1.
+        n_scored : int
+            Most rows of which all logits are wanted, if it is so while it reads.
+
+        Returns
+        -------
+        Rows
+            Without tokens if nothing can be read this time.
+        """
+
+    @abstractmethod
+    def take(self, logits: NDArray[np.float32]) -> Stage:
+        """Go on with the logits of a pass, which the context's sequence was grown by.
+
+        Before it returns, rows that are not to stay are given back by
+        `Context.truncate`.
+
+        Parameters
+        ----------
+        logits : float32, (n_wanted, n_vocab)
+            The rows are the goal's to change.
+
+        Returns
+        -------
+        Stage
+            READING or GROWING if tokens remain to be read, or ENDED.
+        """
+
+    def cancel(self) -> None:
+        """Note that the request ends as it is."""
+        return
+
+    def piece(self) -> Piece | None:
+        """Return the text that is new since the last call, if there is any."""
+        return None

@@ -1,0 +1,83 @@
+"""What the prompts of several requests have in common, so that it is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from llamacy.generation.prefix_cache import MIN_SHARED, PrefixCache, common_prefix
+from llamacy.generation.request import AnyRequest
+from llamacy.generation.stages import Stage
+from llamacy.ops.state.sequence import SequenceState
+
+
+class Shared(NamedTuple):
+    """The longest prefix of a prompt that another sequence holds.
+
+    Attributes
+    ----------
+    sequence : SequenceState or None
+        To be forked before anything else is asked of the cache or the executor.
+    n_tokens : int
+        Length of the prefix; 0 without a sequence.
+    """
+
+    sequence: SequenceState | None
+    n_tokens: int
+
+
+class Alike(NamedTuple):
+    """An active request whose tokens begin like a prompt.
+
+    Attributes
+    ----------
+    request : Request
+    n_common : int
+        Tokens that both begin with.
+    n_held : int
+        How many of them its sequence holds already.
+    """
+
+    request: AnyRequest
+    n_common: int
+    n_held: int
+
+
+def find_alike(request: AnyRequest, active: Iterable[AnyRequest]) -> list[Alike]:
+    """Find the other requests in `active` that begin like `request`, if any does."""
+    return [
+        Alike(other, n_common, min(n_common, other.context.n_past))
+        for other in active
+        if other is not request and other.context.sequence is not None
+        for n_common in [common_prefix(other.context.ids, request.context.ids)]
+        if n_common >= MIN_SHARED
+    ]
+
+
+def longest_shared(
+    request: AnyRequest, alike: Iterable[Alike], cache: PrefixCache
+) -> Shared:
+    """Find the sequence, of active requests or of the cache, that holds most tokens.
+
+    Sequences that cannot go back to what they share with the prompt do not count.
+    """
+    best = Shared(*cache.find(request.context.ids))
+    for other in alike:
+        sequence = other.request.context.sequence
+        assert sequence is not None
+        is_more = other.n_held >= max(MIN_SHARED, best.n_tokens + 1)
+        if is_more and sequence.can_go_back(other.n_held):
+            best = Shared(sequence, other.n_held)
+    return best
+
+
+def most_shared_soon(alike: Iterable[Alike]) -> int:
+    """Most tokens in common with a request that is reading them just now."""
+    return max(
+        (
+            min(other.n_common, other.request.goal.n_to_read)
+            for other in alike
+            if other.request.stage is Stage.READING and other.n_held < other.n_common
+        ),
+        default=0,
+    )

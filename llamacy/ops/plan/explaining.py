@@ -1,0 +1,192 @@
+"""What a pass does, step by step: shapes, kernels, bytes, operations and seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from llamacy.arguments import checked_integer
+from llamacy.ops.batch import Batch
+from llamacy.ops.plan.cost import Cost, step_cost
+from llamacy.ops.plan.step import Buffer, Step
+from llamacy.ops.state.layout import StateSlot
+
+if TYPE_CHECKING:
+    from llamacy.ops.plan.plan import Plan
+
+_MAX_PAST = 2**31 - 1
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """One step of a pass.
+
+    Attributes
+    ----------
+    kind : str
+        The operation, its form, and operations fused into it: `linear add`.
+    shape : str
+        Shapes of its operands.
+    kernel : str
+        The kernel that was chosen, where there is a choice; otherwise empty.
+    cost : Cost
+        Bytes that it must read, and operations.
+    seconds : float
+        From the end of the step before until all its items were done.
+    """
+
+    kind: str
+    shape: str
+    kernel: str
+    cost: Cost
+    seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        step: Step,
+        kernel: str,
+        first: int,
+        n_rows: int,
+        n_wanted: int,
+        seconds: float,
+    ) -> StepReport:
+        """Describe a step of a pass over `n_rows` tokens from position `first` on."""
+        m = n_wanted if step.of_wanted else n_rows
+        slot = step.reads.get("state", step.writes.get("state"))
+        if isinstance(slot, StateSlot):
+            kernel = slot.kv_type
+        cost = step_cost(step, first, n_rows, n_wanted)
+        return cls(step.kind, _shape(step, m, first + n_rows), kernel, cost, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class PassReport:
+    """One pass: its rows, and what each of its steps took.
+
+    Attributes
+    ----------
+    level : str
+        Instruction-set level of the kernels.
+    n_threads : int
+        Threads that ran it.
+    n_rows, n_past, n_wanted : int
+        Rows of the pass, tokens before them, and rows whose logits were wanted.
+    steps : tuple of StepReport
+        In the order in which they run.
+    seconds : float
+        How long a pass takes without a clock in it. Steps that need not wait for each
+        other overlap then; but threads are started, and the last one is waited for.
+    """
+
+    level: str
+    n_threads: int
+    n_rows: int
+    n_past: int
+    n_wanted: int
+    steps: tuple[StepReport, ...]
+    seconds: float
+
+    @property
+    def cost(self) -> Cost:
+        """Bytes and operations of all steps."""
+        return sum((step.cost for step in self.steps), Cost())
+
+
+class PassTimes(NamedTuple):
+    """Medians of some passes: seconds of each step, and of a pass without a clock."""
+
+    of_steps: list[float]
+    of_pass: float
+
+
+def time_pass(
+    plan: Plan,
+    n_steps: int,
+    n_rows: int,
+    n_past: int,
+    n_wanted: int,
+    *,
+    repetitions: int,
+) -> PassTimes:
+    """Run passes of random tokens; each a fork of the same sequence.
+
+    Raises
+    ------
+    ArgumentError
+        One of the numbers is not possible.
+    """
+    checked_integer("n_rows", n_rows, 1, plan.n_batch)
+    checked_integer("n_past", n_past, 0, _MAX_PAST - n_rows)
+    checked_integer("n_wanted", n_wanted, 0, n_rows)
+    checked_integer("repetitions", repetitions, 1, _MAX_PAST)
+    rng = np.random.default_rng(_SEED)
+    tokens = rng.integers(plan.n_vocab, size=n_past + n_rows).tolist()
+    sequence = plan.new_sequence()
+    try:
+        for first in range(0, n_past, plan.n_batch):
+            part = tokens[first : min(first + plan.n_batch, n_past)]
+            plan.forward(Batch.of(part, sequence, "none"))
+        batch = _last_wanted(Batch.of(tokens[n_past:], sequence, "none"), n_wanted)
+        clocks = np.zeros((repetitions, n_steps))
+        whole = []
+        _run(plan, batch)  # for caches, pages and threads to be there
+        for clock in clocks:
+            _run(plan, batch, seconds=clock)
+            start = perf_counter()
+            _run(plan, batch)
+            whole.append(perf_counter() - start)
+    finally:
+        sequence.close()
+    return PassTimes(np.median(clocks, axis=0).tolist(), median(whole))
+
+
+def _run(plan: Plan, batch: Batch, **options: Any) -> None:
+    """Run the batch on a fork of its sequence, which stays as it was."""
+    fork = batch.sequences[0].fork()
+    try:
+        sequences = [fork] * len(batch.sequences)
+        plan.forward(
+            Batch(batch.tokens, batch.positions, sequences, batch.wanted), **options
+        )
+    finally:
+        fork.close()
+
+
+def _last_wanted(batch: Batch, n_wanted: int) -> Batch:
+    n_rows = len(batch.tokens)
+    wanted = np.arange(n_rows - n_wanted, n_rows, dtype=np.int32)
+    return Batch(batch.tokens, batch.positions, batch.sequences, wanted)
+
+
+def _shape(step: Step, m: int, n_positions: int) -> str:
+    """Describe a step's operands, whose rows are `m`."""
+    if step.op == "embedding":
+        return f"({m}) of {_dims(step.constants['weight'])}"
+    if step.op in ("linear", "experts"):
+        weight, second = step.constants["weight"], step.constants.get("weight2")
+        shape = f"({m}, {weight.shape[-1]}) @ {_dims(weight)}.T"
+        return f"{shape}, {_dims(second)}.T" if second else shape
+    if step.op == "attention":
+        slot = step.reads["state"]
+        assert isinstance(slot, StateSlot)
+        return f"({m}, {step.constants['n_head']}) heads, {n_positions} positions"
+    width = step.constants.get("n") or _width(step)
+    return f"({m}, {width})" if width else f"({m})"
+
+
+def _width(step: Step) -> int:
+    """Return the width of the rows that a step writes, in whole vectors; 0 if none."""
+    for each in step.writes.values():
+        if isinstance(each, Buffer) and len(each.shape) == 2:
+            return each.shape[1]
+    return 0
+
+
+def _dims(weight: Any) -> str:
+    return f"{weight.type_name}({', '.join(map(str, weight.shape))})"

@@ -1,0 +1,122 @@
+"""The rows of a batch: checked, and cut into runs that are attended together."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.errors import ArgumentError
+from llamacy.ops.batch import Batch
+from llamacy.ops.plan.step import Step
+from llamacy.ops.plan.steps import MAX_RUN
+from llamacy.ops.state.layout import StateSlot
+from llamacy.ops.state.pages import PagePool
+from llamacy.ops.state.sequence import PagedSequence
+from llamacy.ops.state.specs import KeyValues
+
+
+class Part(NamedTuple):
+    """The rows of a batch that continue one sequence."""
+
+    first: int
+    n_rows: int
+    sequence: PagedSequence
+
+
+def split_parts(batch: Batch, pool: PagePool, n_batch: int, n_vocab: int) -> list[Part]:
+    """Split a batch by its sequences.
+
+    Parameters
+    ----------
+    batch : Batch
+        1 to `n_batch` rows.
+    pool : PagePool
+        The pool of all its sequences.
+    n_batch : int
+        Most rows of a pass.
+    n_vocab : int
+        Tokens of the vocabulary.
+
+    Raises
+    ------
+    ArgumentError
+        The batch does not fit the model, or rows of a sequence are not together.
+    """
+    _check_fields(batch, n_batch, n_vocab)
+    parts: list[Part] = []
+    first, n_rows = 0, len(batch.tokens)
+    for row in range(1, n_rows + 1):
+        if row < n_rows and batch.sequences[row] is batch.sequences[first]:
+            continue
+        sequence = batch.sequences[first]
+        if not isinstance(sequence, PagedSequence) or sequence.pool is not pool:
+            raise ArgumentError("sequences: found one of another model")
+        if any(sequence is part.sequence for part in parts):
+            raise ArgumentError("sequences: rows of one must follow each other")
+        parts.append(Part(first, row - first, sequence))
+        first = row
+    expected = np.concatenate(
+        [
+            batch.positions[part.first] + np.arange(part.n_rows, dtype=np.int32)
+            for part in parts
+        ]
+    )
+    if not np.array_equal(batch.positions, expected):
+        raise ArgumentError("positions: rows of one sequence must be consecutive")
+    return parts
+
+
+def cut_runs(
+    batch: Batch, parts: list[Part], longest: int
+) -> tuple[NDArray[np.int32], NDArray[np.uintp]]:
+    """Cut rows into runs of at most `longest` rows.
+
+    Returns
+    -------
+    runs : int32, (n_runs, 3)
+        First row, number of rows and first position of each.
+    pages : uintptr, (n_runs,)
+        Address of the page table of each run's sequence.
+    """
+    runs, pages = [], []
+    for first, n_rows, sequence in parts:
+        for row in range(first, first + n_rows, longest):
+            length = min(longest, first + n_rows - row)
+            runs.append((row, length, batch.positions[row]))
+            pages.append(sequence.page_table)
+    return np.asarray(runs, np.int32), np.asarray(pages, np.uintp)
+
+
+def longest_run(steps: list[Step]) -> int:
+    """Return the most rows of a run: the queries of one KV head, in every layer."""
+    longest = MAX_RUN
+    for step in steps:
+        slot = step.reads.get("state")
+        if isinstance(slot, StateSlot) and isinstance(slot.spec, KeyValues):
+            n_shared = step.constants["n_head"] // slot.spec.n_head_kv
+            longest = min(longest, max(1, MAX_RUN // n_shared))
+    return longest
+
+
+def _check_fields(batch: Batch, n_batch: int, n_vocab: int) -> None:
+    """Raise ArgumentError unless fields are of one length and in their ranges."""
+    n_rows = len(batch.tokens)
+    if not 1 <= n_rows <= n_batch:
+        raise ArgumentError(f"rows: wanted 1 to {n_batch}, found {n_rows}")
+    for name in ("positions", "sequences"):
+        if len(getattr(batch, name)) != n_rows:
+            raise ArgumentError(
+                f"{name}: wanted {n_rows}, one for each token, "
+                f"found {len(getattr(batch, name))}"
+            )
+    _check_range("tokens", batch.tokens, n_vocab)
+    _check_range("wanted", batch.wanted, n_rows)
+
+
+def _check_range(name: str, values: NDArray[np.int32], limit: int) -> None:
+    """Raise ArgumentError unless all values are in [0, limit)."""
+    if len(values) and not (values.min() >= 0 and values.max() < limit):
+        bad = values[(values < 0) | (values >= limit)][0]
+        raise ArgumentError(f"{name}: wanted 0 to {limit - 1}, found {bad}")

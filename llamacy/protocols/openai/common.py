@@ -1,0 +1,83 @@
+"""Parts that all of OpenAI's responses have."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Self, TypedDict
+
+if TYPE_CHECKING:
+    from llamacy.results import FinishReason, Usage
+
+OpenAIReason = Literal["stop", "length", "tool_calls"]
+"""Why a text ended, in OpenAI's words."""
+
+
+class CompletionUsage(TypedDict):
+    """Tokens read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The fields that all chunks of one response share.
+
+    Attributes
+    ----------
+    id : str
+        Identifies the response.
+    created : int
+        When it was begun, seconds since 1970.
+    model : str
+        The model's name, as the client knows it.
+    """
+
+    id: str
+    created: int
+    model: str
+
+    @classmethod
+    def new(cls, prefix: str, model: str) -> Self:
+        """Return the head of a response that begins now.
+
+        Parameters
+        ----------
+        prefix : str
+            Begins the id: ``"cmpl"`` or ``"chatcmpl"``.
+        model : str
+            The model's name.
+        """
+        return cls(f"{prefix}-{uuid.uuid4()}", int(time.time()), model)
+
+
+def usage(counted: Usage) -> CompletionUsage:
+    """Return the dict of token counts.
+
+    Examples
+    --------
+    >>> from llamacy.results import Usage
+    >>> usage(Usage(prompt_tokens=5, completion_tokens=8))
+    {'prompt_tokens': 5, 'completion_tokens': 8, 'total_tokens': 13}
+    """
+    return {
+        "prompt_tokens": counted.prompt_tokens,
+        "completion_tokens": counted.completion_tokens,
+        "total_tokens": counted.total_tokens,
+    }
+
+
+def finish_reason(reason: FinishReason | None) -> OpenAIReason | None:
+    """Return OpenAI's word for why a text ended; None while it goes on.
+
+    OpenAI has no word for a text that was cancelled: to the client it has stopped.
+
+    Examples
+    --------
+    >>> finish_reason("cancelled"), finish_reason("length")
+    ('stop', 'length')
+    """
+    return "stop" if reason == "cancelled" else reason

@@ -1,0 +1,165 @@
+"""Completions as the dicts of OpenAI's completion API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
+
+from llamacy.protocols.openai.common import (
+    CompletionUsage,
+    Head,
+    OpenAIReason,
+    finish_reason,
+    usage,
+)
+
+if TYPE_CHECKING:
+    from llamacy.results import Completion, FinishReason, Piece, TokenLogprob
+
+
+class CompletionLogprobs(TypedDict):
+    """Log-probabilities of tokens, in lists of one length.
+
+    `text_offset` counts characters from the beginning of the prompt. None stands where
+    nothing was predicted: at the first token of a prompt.
+    """
+
+    tokens: list[str]
+    text_offset: list[int]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
+
+
+class CompletionChoice(TypedDict):
+    """A text; `finish_reason` is None until its last chunk."""
+
+    text: str
+    index: int
+    logprobs: CompletionLogprobs | None
+    finish_reason: OpenAIReason | None
+
+
+class CreateCompletionResponse(TypedDict):
+    """A whole completion, or a chunk of one, which has no `usage`."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: NotRequired[CompletionUsage]
+
+
+class CompletionResponse:
+    """Makes the dicts of one completion: the whole, or chunk after chunk.
+
+    Parameters
+    ----------
+    head : Head
+        Shared by all its dicts.
+    token_text : callable
+        Returns the text of a token id.
+    prompt : str
+        The prompt as text.
+    echo : bool
+        Whether a whole completion repeats the prompt before the text; chunks never do.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        token_text: Callable[[int], str],
+        prompt: str,
+        echo: bool = False,
+    ) -> None:
+        self._head = head
+        self._token_text = token_text
+        self._prompt = prompt
+        self._echo = echo
+        self._offset = 0 if echo else len(prompt)
+
+    def whole(
+        self, completion: Completion, prompt_ids: Sequence[int]
+    ) -> CreateCompletionResponse:
+        """Return the dict of a finished completion.
+
+        Parameters
+        ----------
+        completion : Completion
+            The result.
+        prompt_ids : sequence of int
+            Tokens of the prompt, without a beginning-of-text token.
+        """
+        logprobs = None
+        if completion.logprobs is not None:
+            entries: list[tuple[int, TokenLogprob | None]] = []
+            if self._echo and completion.prompt_logprobs is not None:
+                known = completion.prompt_logprobs[-len(prompt_ids) :]
+                entries = [(prompt_ids[0], None)] if prompt_ids else []
+                entries += zip(prompt_ids[1:], known[1:], strict=True)
+            entries += ((entry.token, entry) for entry in completion.logprobs)
+            logprobs = self._logprobs(entries)
+        text = (self._prompt if self._echo else "") + completion.text
+        response = self._response(text, logprobs, completion.finish_reason)
+        response["usage"] = usage(completion.usage)
+        return response
+
+    def chunk(self, piece: Piece) -> CreateCompletionResponse | None:
+        """Return the chunk of a piece; None for one with neither text nor logprobs."""
+        logprobs = None
+        if piece.logprobs:
+            logprobs = self._logprobs((entry.token, entry) for entry in piece.logprobs)
+        if not piece.text and logprobs is None:
+            return None
+        return self._response(piece.text, logprobs, None)
+
+    def last_chunk(self, reason: FinishReason) -> CreateCompletionResponse:
+        """Return the chunk that says why the text ended."""
+        return self._response("", None, reason)
+
+    def _response(
+        self,
+        text: str,
+        logprobs: CompletionLogprobs | None,
+        reason: FinishReason | None,
+    ) -> CreateCompletionResponse:
+        choice: CompletionChoice = {
+            "text": text,
+            "index": 0,
+            "logprobs": logprobs,
+            "finish_reason": finish_reason(reason),
+        }
+        return {
+            "id": self._head.id,
+            "object": "text_completion",
+            "created": self._head.created,
+            "model": self._head.model,
+            "choices": [choice],
+        }
+
+    def _logprobs(
+        self, entries: Iterable[tuple[int, TokenLogprob | None]]
+    ) -> CompletionLogprobs:
+        result: CompletionLogprobs = {
+            "tokens": [],
+            "text_offset": [],
+            "token_logprobs": [],
+            "top_logprobs": [],
+        }
+        for token, entry in entries:
+            text = self._token_text(token)
+            result["tokens"].append(text)
+            result["text_offset"].append(self._offset)
+            result["token_logprobs"].append(entry.logprob if entry else None)
+            result["top_logprobs"].append(self._top(entry) if entry else None)
+            self._offset += len(text)
+        return result
+
+    def _top(self, entry: TokenLogprob) -> dict[str, float]:
+        """Return log-probabilities by text, likeliest first, and the token's own."""
+        top: dict[str, float] = {}
+        for token, logprob in entry.top:
+            # Of tokens with one text the likeliest counts.
+            top.setdefault(self._token_text(token), logprob)
+        top[self._token_text(entry.token)] = entry.logprob
+        return top

@@ -1,0 +1,126 @@
+"""Tool calls between marks."""
+
+from __future__ import annotations
+
+import pytest
+
+from llamacy.chat.reply.parts import BadCall, Call, Part, Text
+from llamacy.chat.reply.tool_call_marks import (
+    DEEPSEEK,
+    HERMES,
+    LLAMA_3,
+    MISTRAL,
+    ToolCallSplitter,
+    ToolCallStyle,
+    tagged_style,
+)
+
+NAMES = ("weather", "time")
+WEATHER, TIME = Call("weather", {"city": "Paris"}), Call("time", {})
+JSON = '{"name": "weather", "arguments": {"city": "Paris"}}'
+CODER = tagged_style({})
+CITY = "<function=weather>\n<parameter=city>\nParis\n</parameter>\n</function>"
+PARIS_IN_MARKS = (
+    '<｜tool▁call▁begin｜>weather<｜tool▁sep｜>{"city": "Paris"}<｜tool▁call▁end｜>'
+)
+TIME_IN_MARKS = PARIS_IN_MARKS.replace("weather", "time").replace('"city": "Paris"', "")
+
+
+def read(style: ToolCallStyle, text: str) -> tuple[str, list[Part]]:
+    """Return the text and the tool calls of an answer that arrives in one piece."""
+    splitter = ToolCallSplitter(style, NAMES)
+    parts = [*splitter.push(text), *splitter.end()]
+    said = "".join(part.text for part in parts if isinstance(part, Text | BadCall))
+    return said, [part for part in parts if isinstance(part, Call)]
+
+
+@pytest.mark.parametrize(
+    ("style", "text", "said", "calls"),
+    [
+        (HERMES, f"<tool_call>\n{JSON}\n</tool_call>", "", [WEATHER]),
+        (HERMES, f"I look.\n<tool_call>{JSON}</tool_call>\n", "I look.", [WEATHER]),
+        (HERMES, f'<tool_call>{JSON}</tool_call>\n<tool_call>{{"name": "time"}}'
+         "</tool_call>", "", [WEATHER, TIME]),
+        (HERMES, f"a<tool_call>{JSON}</tool_call>\nb ", "a\n\nb", [WEATHER]),
+        (HERMES, f"<tool_call>{JSON}", "", [WEATHER]),  # the model forgot to close it
+        (HERMES, JSON, JSON, []),
+        (HERMES, " no <tool_cal> calls \n", " no <tool_cal> calls \n", []),
+        (MISTRAL, f"[TOOL_CALLS] [{JSON}]", "", [WEATHER]),
+        (MISTRAL, f'[TOOL_CALLS][{JSON}, {{"name": "time"}}]', "", [WEATHER, TIME]),
+        (MISTRAL, 'a [TOOL_CALLS]weather[ARGS]{"city": "Paris"}[TOOL_CALLS]time{}',
+         "a", [WEATHER, TIME]),
+        (CODER, f"I look.\n\n<tool_call>\n{CITY}\n</tool_call>", "I look.", [WEATHER]),
+        (CODER, f"<tool_call>{CITY}</tool_call>\n<tool_call>\n<function=time>"
+         "\n</function>\n</tool_call>\nb", "b", [WEATHER, TIME]),
+        (CODER, CITY, CITY, []),
+        (DEEPSEEK, f"a<｜tool▁calls▁begin｜>{PARIS_IN_MARKS}\n{TIME_IN_MARKS}"
+         "<｜tool▁calls▁end｜>", "a", [WEATHER, TIME]),
+        (DEEPSEEK, f"<｜tool▁calls▁begin｜>{PARIS_IN_MARKS}", "", [WEATHER]),
+        (LLAMA_3, f"<|python_tag|>{JSON}", "", [WEATHER]),
+        (LLAMA_3, f'{JSON}; {{"name": "time", "parameters": {{}}}}', "",
+         [WEATHER, TIME]),
+        (LLAMA_3, f"\n {JSON}\n", "", [WEATHER]),
+        (LLAMA_3, f"So: {JSON}", f"So: {JSON}", []),
+        (LLAMA_3, '{"name": "Bob", "parameters": {}}',
+         '{"name": "Bob", "parameters": {}}', []),
+        (LLAMA_3, ' {"a": 1} ', ' {"a": 1} ', []),
+        (LLAMA_3, "{", "{", []),
+    ],
+)  # fmt: skip
+def test_calls_are_taken_out_of_the_text(
+    style: ToolCallStyle, text: str, said: str, calls: list[Part]
+) -> None:
+    assert read(style, text) == (said, calls)
+
+
+@pytest.mark.parametrize(
+    ("style", "text", "n_bad"),
+    [
+        (HERMES, "a \n<tool_call>\n{nonsense}\n</tool_call>\nb \n", 1),
+        (HERMES, "<tool_call></tool_call><tool_call>{", 2),
+        (HERMES, "<tool_call>", 1),
+        (CODER, f"<tool_call>\n{JSON}\n</tool_call>", 1),
+        (CODER, f"a <tool_call>\n{CITY[:-20]}", 1),
+        (DEEPSEEK, f"<｜tool▁calls▁begin｜>{JSON}<｜tool▁calls▁end｜> b", 1),
+        (MISTRAL, "a [TOOL_CALLS] [{}", 1),
+        (MISTRAL, "[TOOL_CALLS]x[TOOL_CALLS]y", 2),
+        (LLAMA_3, "<|python_tag|>print(1)", 1),
+        (LLAMA_3, ' {"name": "weather", "parameters": {"city": "Pa', 1),
+        (LLAMA_3, f"{JSON} That is the weather.", 1),
+    ],
+)
+def test_a_malformed_tool_call_stays_text(
+    style: ToolCallStyle, text: str, n_bad: int
+) -> None:
+    splitter = ToolCallSplitter(style, NAMES)
+    parts = [*splitter.push(text), *splitter.end()]
+    assert read(style, text) == (text, [])
+    reasons = [part.why for part in parts if isinstance(part, BadCall)]
+    assert len(reasons) == n_bad
+    assert all("wanted" in reason for reason in reasons)
+
+
+def test_a_call_is_yielded_when_it_is_complete() -> None:
+    splitter = ToolCallSplitter(HERMES, NAMES)
+    expected: list[tuple[str, list[Part]]] = [
+        ("I look.\n", [Text("I look.")]),
+        ("<tool", []),
+        ("_call>", []),
+        (JSON, []),
+        ("</tool_call", []),
+        (">", [WEATHER]),
+        ("\n", []),
+        ("So <", [Text("\n\nSo")]),
+        ("b", [Text(" <b")]),
+    ]
+    assert [(text, list(splitter.push(text))) for text, _ in expected] == expected
+
+
+def test_a_text_that_begins_with_a_brace_is_not_held_back_for_long() -> None:
+    splitter = ToolCallSplitter(LLAMA_3, NAMES)
+    assert not list(splitter.push('{"result": ['))
+    assert not list(splitter.push("1, " * 30))
+    assert list(splitter.push("1, " * 5)) == [Text('{"result": [' + ("1, " * 35)[:-1])]
+    assert list(splitter.push("2")) == [Text(" 2")]
+    # without tools nothing is held back
+    assert list(ToolCallSplitter(LLAMA_3, ()).push(JSON)) == [Text(JSON)]

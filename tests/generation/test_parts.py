@@ -1,0 +1,105 @@
+"""Which rows go into a pass: how they are shared out, and where their limits are."""
+
+from __future__ import annotations
+
+import pytest
+from scripted import ScriptedExecutor, Vocabulary, request
+
+from llamacy.generation.context import Context
+from llamacy.generation.goals.logits import Logits
+from llamacy.generation.mailbox import ThreadMailbox
+from llamacy.generation.parts import LOGITS_BYTES, MAX_READ_BESIDE, Limits, choose_parts
+from llamacy.generation.request import AnyRequest, Request
+from llamacy.generation.rows import Rows
+from llamacy.generation.stages import Stage
+
+EXECUTOR = ScriptedExecutor({}, n_batch=512)
+
+
+def reading(one: AnyRequest) -> AnyRequest:
+    """Make `one` begin to read."""
+    one.submit(ThreadMailbox())
+    one.start(EXECUTOR.new_sequence())
+    return one
+
+
+def growing(prompt: str) -> AnyRequest:
+    """Return a request that has read its prompt and chosen a token."""
+    one = reading(request(prompt))
+    sequence = EXECUTOR.sequences[-1]
+    sequence.held = Vocabulary.ids(prompt)
+    one.context.ids.append(50)
+    one.stage = Stage.GROWING
+    return one
+
+
+class Offered(Logits):
+    """Notes how many rows it is offered."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, lambda token, logits: None)
+        self.n_offered: list[tuple[int, int]] = []
+
+    def next_rows(self, n_rows: int, n_scored: int) -> Rows:
+        self.n_offered.append((n_rows, n_scored))
+        return super().next_rows(n_rows, n_scored)
+
+
+@pytest.mark.parametrize(
+    ("n_growing", "n_each"), [(1, 16), (2, 8), (5, 3), (16, 1), (20, 1)]
+)
+def test_rows_of_texts_that_grow_are_shared_out_equally(
+    n_growing: int, n_each: int
+) -> None:
+    requests: list[AnyRequest] = []
+    goals = []
+    for _ in range(n_growing):
+        goals.append(Offered(Context([1, 2], 10)))
+        one = reading(Request(goals[-1]))
+        one.stage = Stage.GROWING
+        requests.append(one)
+    parts = choose_parts(requests, Limits(n_batch=512, n_decode=16, n_scored=99))
+    assert len(parts) == min(n_growing, 16)
+    assert all(part.is_decode for part in parts)
+    offered = [n for goal in goals for n, _ in goal.n_offered]
+    assert offered == [n_each] * min(n_growing, 16)
+
+
+def test_prompts_fill_the_pass_in_their_order() -> None:
+    requests = [reading(request(letter * 300)) for letter in "abc"]
+    limits = Limits(n_batch=512, n_decode=16, n_scored=99)
+    parts = choose_parts(requests, limits)
+    assert [len(part.rows.tokens) for part in parts] == [300, 212]
+    assert [part.rows.wanted for part in parts] == ["last", "none"]
+    assert [part.rows.n_wanted for part in parts] == [1, 0]
+    assert not any(part.is_decode for part in parts)
+
+
+def test_beside_a_text_that_grows_less_is_read() -> None:
+    requests = [reading(request("a" * 300)), growing("bcd")]
+    limits = Limits(n_batch=512, n_decode=16, n_scored=99)
+    decode, prefill = choose_parts(requests, limits)
+    assert (len(decode.rows.tokens), decode.is_decode) == (1, True)
+    assert len(prefill.rows.tokens) == MAX_READ_BESIDE
+
+
+def test_rows_of_which_all_logits_are_wanted_are_limited_together() -> None:
+    scored = [reading(request(one * 40, prompt_logprobs=0)) for one in "ab"]
+    plain = reading(request("c" * 40))
+    limits = Limits(n_batch=512, n_decode=16, n_scored=50)
+    parts = choose_parts([*scored, plain], limits)
+    assert [part.rows.n_wanted for part in parts] == [40, 10, 1]
+
+
+def test_requests_that_wait_are_parked_or_have_ended_have_no_rows() -> None:
+    requests = [reading(request("abc")) for _ in range(3)]
+    stages = (Stage.WAITING, Stage.PARKED, Stage.ENDED)
+    for one, stage in zip(requests, stages, strict=True):
+        one.stage = stage
+    assert choose_parts(requests, Limits.of(EXECUTOR)) == []
+
+
+def test_a_narrow_executor_limits_all_rows() -> None:
+    limits = Limits.of(ScriptedExecutor({}, n_batch=3))
+    assert (limits.n_batch, limits.n_decode) == (3, 3)
+    assert limits.n_scored == LOGITS_BYTES // (4 * EXECUTOR.n_vocab)

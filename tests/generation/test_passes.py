@@ -1,0 +1,80 @@
+"""Running a pass: whose logits go where, what is logged, what an error ends."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import pytest
+from scripted import ScriptedExecutor, Vocabulary, add, request
+
+from llamacy.generation.prefix_cache import PrefixCache
+from llamacy.generation.scheduler import Scheduler
+
+PROMPT = "x" * 40
+
+
+@pytest.fixture
+def scheduler() -> Scheduler:
+    script = {
+        PROMPT: Vocabulary.ids("abc"),
+        "one": Vocabulary.ids("1st"),
+        "two": Vocabulary.ids("2nd"),
+    }
+    return Scheduler(ScriptedExecutor(script, n_batch=64), PrefixCache(100))
+
+
+def run(scheduler: Scheduler) -> None:
+    while not scheduler.is_idle:
+        scheduler.step()
+
+
+def test_each_request_gets_the_logits_of_its_own_rows(scheduler: Scheduler) -> None:
+    one, two, scored = request("one"), request("two"), request("two", prompt_logprobs=0)
+    add(scheduler, one, scored, two)
+    run(scheduler)
+    texts = [each.goal.output.text for each in (one, two, scored)]
+    assert texts == ["1st", "2nd", "2nd"]
+    assert scored.goal.prompt_logprobs is not None
+    assert len(scored.goal.prompt_logprobs) == 3
+
+
+def test_a_pass_logs_one_line_at_debug(
+    scheduler: Scheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "llamacy")
+    add(scheduler, request(PROMPT, max_tokens=1))
+    run(scheduler)
+    add(scheduler, request(PROMPT, max_tokens=1), request("one", max_tokens=2))
+    run(scheduler)
+    lines = [re.sub(r"\d+\.\d{3} s", "# s", line) for line in caplog.messages]
+    assert lines == [
+        "pass: 40 rows of 1 texts, 40 of them prefill; 0 tokens cached, "
+        "0 requests waiting, waited # s, took # s",
+        "pass: 4 rows of 2 texts, 4 of them prefill; 39 tokens cached, "
+        "0 requests waiting, waited # s, took # s",
+        "pass: 1 rows of 1 texts, 0 of them prefill; 0 tokens cached, "
+        "0 requests waiting, waited # s, took # s",
+    ]
+
+
+def test_the_log_says_how_many_requests_wait(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "llamacy")
+    scheduler = Scheduler(ScriptedExecutor({}, n_batch=2), PrefixCache(0))
+    add(scheduler, *(request("one") for _ in range(5)))
+    scheduler.step()
+    assert "3 requests waiting" in caplog.messages[0]
+
+
+def test_nothing_is_logged_or_counted_above_debug(
+    scheduler: Scheduler,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("llamacy.generation.passes._log", None)
+    caplog.set_level(logging.INFO, "llamacy")
+    add(scheduler, request("one"))
+    run(scheduler)
+    assert not caplog.messages
