@@ -108,7 +108,9 @@ def extensions() -> list[Extension]:
         extension("llamacy.ops.plan.steps"),
         extension("llamacy.ops.state.kv_pages"),
         *(
-            extension(f"llamacy.kernels.levels.{level.name}", (*level.flags, first_error))
+            extension(
+                f"llamacy.kernels.levels.{level.name}", (*level.flags, first_error)
+            )
             for level in levels
             if emulated or not level.emulated
         ),

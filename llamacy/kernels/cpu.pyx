@@ -18,7 +18,7 @@ MACHINE = CPU_MACHINE.decode("ascii")
 
 
 def features():
-    """Return the features that may be used now, spelled as in Linux's `/proc/cpuinfo`."""
+    """Return the features that may be used, spelled as in Linux's `/proc/cpuinfo`."""
     cdef uint64_t found = cpu_features()
     names = [
         cpu_feature_table[i].name.decode("ascii")

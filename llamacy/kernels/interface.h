@@ -1,4 +1,4 @@
-/* What every level gives to the layers above: one table of functions.
+/* The interface of every level to the layers above: one table of functions.
  *
  * A kernel computes the items [begin, end) of a work list. It never starts a thread,
  * allocates, or keeps anything between calls; `scratch` is the calling thread's own,

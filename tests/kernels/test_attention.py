@@ -154,7 +154,7 @@ class Cache:
 
 
 def _in_buffer(x: Array) -> Array:
-    """Rows that are whole vectors; what fills them up is not to be read."""
+    """Copy rows into whole vectors; the padding is NaN, and must not be read."""
     return np.pad(x, [(0, 0), (0, -x.shape[1] % 16)], constant_values=np.nan)
 
 
@@ -244,7 +244,7 @@ def test_a_window_hides_what_is_before_it(
 
 
 def test_pages_before_the_window_are_not_read(steps: Steps) -> None:
-    """Whatever they hold: even what would make everything NaN."""
+    """Pages before the window may hold NaN, which would make everything NaN."""
     cache = Cache(steps, "f32", 16, 2, window=40)
     q, k, v = cache.rows(250)
     want = cache.read((q, k, v), [210])[210:]

@@ -1,4 +1,4 @@
-"""Kernels in the verbs of amx_emulated.h, with products of many rows on its matrix registers."""
+"""Kernels in the verbs of amx_emulated.h, many rows on its matrix registers."""
 
 cdef extern from "levels/amx_emulated.h":
     pass

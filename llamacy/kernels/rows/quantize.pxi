@@ -1,11 +1,11 @@
-# Activations to int8, as quantised weights read them: units of 32, with two digits each.
+# Activations to int8, as quantised weights read them: units of 32, two digits each.
 #
 #   scale = max |x| / 127
 #   q     = round(x / scale)
 #   fine  = round((x / scale - q) * 2^FINE_BITS)
 
 cdef inline vf digit(vf x) noexcept nogil:
-    """Round to the nearest of -127 .. 127; NaN becomes 127, so that sums stay in range."""
+    """Round to the nearest of -127 .. 127; NaN becomes 127, so sums stay in range."""
     return f_max(f_min(f_round(x), f_set1(127)), f_set1(-127))
 
 

@@ -4,9 +4,9 @@
 #   y[a] = x[a] * cos - x[b] * sin
 #   y[b] = x[b] * cos + x[a] * sin
 #
-# Pairs are dimensions 2i and 2i + 1, as in LLaMA (half is 0), or, in the order of GPT-NeoX,
-# i and i + half. A row's table is head_dim cosines, each for both dimensions of its pair,
-# then head_dim sines, negated for the first of a pair, so that
+# Pairs are dimensions 2i and 2i + 1, as in LLaMA (half is 0), or, in the order of
+# GPT-NeoX, i and i + half. A row's table is head_dim cosines, each for both dimensions
+# of its pair, then head_dim sines, negated for the first of a pair, so that
 #
 #   y = x * cosines + other(x) * sines          other: the other dimension of the pair
 

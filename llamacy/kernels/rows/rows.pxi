@@ -1,6 +1,6 @@
 # Rows: embeddings, norms, elementwise functions and weighted sums. interface.h has the
-# shapes; x[m] is row m. Last elements that do not fill a vector are computed one by one,
-# or, where exp is needed, in a padded vector.
+# shapes; x[m] is row m. Last elements that do not fill a vector are computed one by
+# one, or, where exp is needed, with padding.
 
 cdef void embedding(
     const packed_matrix* w, const int32_t* tokens, float* y, size_t ldy,
