@@ -97,6 +97,8 @@ def extensions() -> list[Extension]:
         machine()
     )
     emulated = os.environ.get("LLAMACY_BUILD_EMULATED") == "1"
+    # the first error names a verb that a level lacks; all others would follow from it
+    first_error = "-Wfatal-errors"
     return [
         extension("llamacy.kernels.cpu"),
         extension("llamacy.kernels.packing.matrices", threads=True),
@@ -106,7 +108,9 @@ def extensions() -> list[Extension]:
         extension("llamacy.ops.plan.steps"),
         extension("llamacy.ops.state.kv_pages"),
         *(
-            extension(f"llamacy.kernels.levels.{level.name}", level.flags)
+            extension(
+                f"llamacy.kernels.levels.{level.name}", (*level.flags, first_error)
+            )
             for level in levels
             if emulated or not level.emulated
         ),

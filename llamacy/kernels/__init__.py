@@ -2,9 +2,9 @@
 
 Each level of `LEVELS` is one extension module, `llamacy.kernels.levels.<name>`,
 compiled with that level's flags: importing it on a lesser CPU may kill the process.
-Only `load` imports one, after asking the CPU. The dispatch is by level: the choice is
-made once, when it is first needed, and falls back to a lesser level where a feature is
-missing; `LLAMACY_ISA=avx2` forces it.
+Only `load` imports one, after asking the CPU. Dispatch is by level: the choice is made
+once, when it is first needed, and falls back to a lesser level where the CPU lacks a
+feature; `LLAMACY_ISA=avx2` forces it.
 
 Kernels know nothing of models, files or threads.
 """

@@ -1,6 +1,6 @@
-"""What this CPU, and its operating system, let the process use.
+"""The CPU features that the CPU and its operating system let this process use.
 
-Built without flags: it runs on any CPU, before any code made for a level does.
+Built without flags: it runs on any CPU, before any code compiled for a level does.
 """
 
 from libc.stdint cimport uint64_t
@@ -18,7 +18,7 @@ MACHINE = CPU_MACHINE.decode("ascii")
 
 
 def features():
-    """Features that may be used now, spelled as in Linux's ``/proc/cpuinfo``."""
+    """Return the features that may be used, spelled as in Linux's `/proc/cpuinfo`."""
     cdef uint64_t found = cpu_features()
     names = [
         cpu_feature_table[i].name.decode("ascii")

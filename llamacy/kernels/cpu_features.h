@@ -1,4 +1,4 @@
-/* What the CPU can do and its operating system lets programs use.
+/* CPU features that the CPU has and that its operating system lets programs use.
  *
  * cpu_features() returns a bit for each row of cpu_feature_table: bit i set
  * means this process may use that feature now. A feature the CPU has, but
@@ -29,7 +29,7 @@
 
 enum cpu_register { EAX, EBX, ECX, EDX };
 
-/* One row a feature: its name, where CPUID tells it, the state it needs. */
+/* One row a feature: its name, the CPUID bit that tells it, the state it needs. */
 struct cpu_feature {
     const char *name;
     uint32_t leaf, subleaf;
@@ -134,7 +134,7 @@ static uint64_t cpu_features(void) {
 
 #define CPU_MACHINE "aarch64"
 
-/* One row a feature: its name (Linux's) and where each system tells it.
+/* One row a feature: its name (Linux's) and how each system tells it.
  * hwcap: bit of AT_HWCAP (word 1) or AT_HWCAP2 (word 2). windows: argument of
  * IsProcessorFeaturePresent; 0: Windows cannot be asked. */
 struct cpu_feature {
@@ -174,7 +174,7 @@ static uint64_t cpu_features(void) {
     return found;
 }
 
-#else /* other machines: nothing to ask, nothing but scalar is built */
+#else /* other machines: only scalar is built, and there is nothing to ask */
 
 #define CPU_MACHINE "other"
 #define CPU_N_FEATURES 0

@@ -1,8 +1,8 @@
 """Threads after a fork.
 
-GNU's OpenMP keeps its threads for the next parallel region. They do not come along into
-a forked child, which would wait for them for ever. A child whose parent has used
-threads works on one.
+GNU's OpenMP keeps its threads for the next parallel region. A forked child does not
+inherit them, and would wait for them for ever. A child whose parent has used threads
+works on one.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import logging
 import os
 
 _logger = logging.getLogger("llamacy")
-_used = False  # threads, by this process or by one it was forked from before the fork
-_lost = False
-_told = False
+_used = False  # this process, or one that it was forked from, has used threads
+_lost = False  # it was forked from one that had
+_told = False  # of which its user was warned
 
 
 def usable_threads(n_threads: int) -> int:
-    """Return how many threads the next parallel region may have: `n_threads`, or 1."""
+    """Return the number of threads for the next parallel region: `n_threads`, or 1."""
     global _used, _told
     if n_threads == 1:
         return 1

@@ -1,4 +1,4 @@
-/* What every level gives to the layers above: one table of functions.
+/* The interface of every level to the layers above: one table of functions.
  *
  * A kernel computes the items [begin, end) of a work list. It never starts a thread,
  * allocates, or keeps anything between calls; `scratch` is the calling thread's own,
@@ -122,23 +122,27 @@ typedef struct {
     double (*work)(int64_t n);
 } peak_product;
 
-/* --- elementwise operations ----------------------------------------------------------- */
+/* --- the table ----------------------------------------------------------------------- */
 
-/* y = f(x) on rows of n floats, y may be x; and z = f(x, y), z may be either. Items are rows. */
-typedef void (*unary_kernel)(const float *x, size_t ldx, float constant, int n, float *y, size_t ldy, int begin,
-                             int end);
-typedef void (*binary_kernel)(const float *x, const float *y, float *z, size_t ld, int n, int begin, int end);
+/* y = f(x), element by element; y may be x. Items are rows. */
+typedef void (*unary_kernel)(const float *x, size_t ldx, /* (M, n) */
+                             float constant,             /* of f, if it has one */
+                             int n,
+                             float *y, size_t ldy,       /* out, (M, n) */
+                             int begin, int end);
+/* z = f(x, y), element by element; z may be x or y. Items are rows. */
+typedef void (*binary_kernel)(const float *x, const float *y, /* (M, n), rows ld apart */
+                              float *z,                       /* out, (M, n), rows ld apart */
+                              size_t ld, int n, int begin, int end);
 
 /* An elementwise operation, by its name in the vocabulary; tables of them end with a name of NULL. */
 typedef struct { const char *name; unary_kernel f; } unary_op;
 typedef struct { const char *name; binary_kernel f; } binary_op;
 
-/* --- the table ----------------------------------------------------------------------- */
-
 typedef struct {
     const char *level;
     const peak_product *peaks; /* all kinds that its kernels are made of */
-    int row_chunk;             /* floats of a row that are one item of scale() or softcap() */
+    int row_chunk;             /* floats of a row that are one item of a unary operation */
     int64_t fetched_bytes;     /* of its next weights, that a waiting thread prefetches */
     /* Scratch that a thread must hand to these kernels; head_dim: the largest size of keys or
      * values in any layer. */
@@ -175,8 +179,7 @@ typedef struct {
     int (*reads_prepared)(const packed_matrix *w);
     /* y = x @ w.T + bias, or another `epilogue` of it. Items are panels of w. */
     void (*linear)(const linear_args *args, int begin, int end, void *scratch);
-    /* Whether linear() cuts all rows into blocks that it unpacks weights for, once each; else
-     * it unpacks them anew for every few rows. */
+    /* Whether linear() unpacks weights once for many rows; else anew for each strip of them. */
     int (*has_many_rows)(const linear_args *args);
     /* Rotate each head of x by the table: each dimension of the first `half` with the one
      * `half` further, or, if half is 0, adjacent ones with each other. Items are rows. */

@@ -150,6 +150,3 @@ cdef extern from "interface.h" nogil:
         void (*mix)(
             const float* x, size_t ldx, const int32_t* slots, const float* weights,
             int n_used, int n, float* y, size_t ldy, int begin, int end) noexcept nogil
-
-    kv_layout kv_layout_of(
-        kv_type type, int n_head, int n_head_kv, int head_dim, int value_dim)

@@ -1,9 +1,8 @@
 # The kernels of one level, written once in the verbs of levels/verbs.h.
 #
 # A level's .pyx includes its header and then this file, and is compiled with the
-# level's flags. The functions below fill the kernel_table of interface.h, which says
-# what each of them does; README.md says where each is. Nothing here starts a thread or
-# takes the GIL.
+# level's flags. The functions fill the kernel_table of interface.h, which describes
+# them; README.md says where each is. Nothing here starts a thread or takes the GIL.
 
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport cosf, expf, sinf, sqrtf

@@ -1,7 +1,7 @@
-/* Reading memory as fast as it can be read: in several streams, fetched ahead.
+/* Reading memory as fast as it can be read: in several streams, prefetched.
  *
- * In 16 bytes at a time, which every CPU of the kinds llamacy is built for can load: the
- * memory is the limit, not the loads.
+ * Loads are of 16 bytes, which all CPUs that llamacy is built for have: memory is the limit,
+ * not the loads.
  */
 #ifndef LLAMACY_ROOFLINE_H
 #define LLAMACY_ROOFLINE_H
@@ -12,11 +12,12 @@
 
 typedef uint64_t two_words __attribute__((vector_size(16)));
 
-/* What is read of one stream before the next one's turn: four cache lines. */
+/* Bytes of one stream that are read before the next one's turn: four cache lines. */
 enum { READ_BLOCK = 256, READ_LINE = 64 };
 
 /* The sum of the 64-bit words in n_streams stretches of `stream` bytes each, whole blocks,
- * one after another. They are read side by side, `ahead` bytes after being fetched. */
+ * one after another. They are read side by side, each line prefetched `ahead` bytes
+ * before it is read. */
 static uint64_t read_streams(const uint8_t *data, size_t stream, int n_streams, size_t ahead) {
     two_words sums[4] = {{0}};
     for (size_t at = 0; at < stream; at += READ_BLOCK)

@@ -1,6 +1,6 @@
-"""What memory and a level's arithmetic can do at most, on all threads at once.
+"""Limits of a machine: its memory, and a level's arithmetic, on all threads at once.
 
-These functions do the work; :mod:`llamacy.roofline` takes the time.
+These functions do the work; `llamacy.roofline` takes the time.
 """
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -21,7 +21,7 @@ cdef extern from "roofline.h" nogil:
 
 
 BLOCK = READ_BLOCK
-"""Bytes of which a thread reads a whole number in each stream."""
+"""Bytes; a thread reads a multiple of them in each stream."""
 
 
 def fill(uint8_t[::1] data, int value, int n_threads):
@@ -37,10 +37,19 @@ def read(const uint8_t[::1] data, int n_streams, size_t ahead, int n_threads):
 
     Parameters
     ----------
-    data : a multiple of BLOCK * n_streams * n_threads bytes.
-    n_streams : stretches of its slice that a thread reads side by side.
-    ahead : bytes of a stream between what is fetched and what is read.
-    n_threads : threads to use, each on a slice of its own.
+    data : uint8, (n_bytes,)
+        Memory to read; n_bytes a multiple of BLOCK * n_streams * n_threads.
+    n_streams : int
+        Stretches of its slice that a thread reads side by side.
+    ahead : int
+        Bytes of a stream between the prefetched line and the one read.
+    n_threads : int
+        Threads to use, each on a slice of its own.
+
+    Raises
+    ------
+    ValueError
+        `data` has another size.
     """
     cdef size_t share = slice_bytes(data.nbytes, n_streams, n_threads)
     cdef uint64_t total = 0
@@ -51,7 +60,7 @@ def read(const uint8_t[::1] data, int n_streams, size_t ahead, int n_threads):
 
 
 cdef size_t slice_bytes(size_t nbytes, int n_streams, int n_threads) except 0:
-    """Bytes of one thread's slice."""
+    """Return the bytes of one thread's slice."""
     cdef size_t step = READ_BLOCK * n_streams * n_threads
     if nbytes < step or nbytes % step:
         raise ValueError(f"data: wanted a multiple of {step} bytes, found {nbytes}")
@@ -59,7 +68,7 @@ cdef size_t slice_bytes(size_t nbytes, int n_streams, int n_threads) except 0:
 
 
 def operands(capsule):
-    """Types that a level's kernels multiply, in the order `multiply` counts them."""
+    """Return the types that a level's kernels multiply, as `multiply` counts them."""
     cdef const kernel_table* table = table_of(capsule)
     names = []
     while table.peaks[len(names)].operand:
@@ -72,10 +81,19 @@ def multiply(capsule, int which, int64_t n_rounds, int n_threads):
 
     Parameters
     ----------
-    capsule : the table of a level.
-    which : of its operands.
-    n_rounds : rounds of a few products that each thread does.
-    n_threads : threads to use.
+    capsule : object
+        The table of a level.
+    which : int
+        Index of an operand type, of those that `operands` returns.
+    n_rounds : int
+        Rounds of a few products that each thread does.
+    n_threads : int
+        Threads to use.
+
+    Raises
+    ------
+    ValueError
+        `which` is not an index.
     """
     cdef const kernel_table* table = table_of(capsule)
     cdef double total = 0

@@ -55,7 +55,7 @@ def linear_tolerance(
 
 
 def buffer_of(values: Array) -> Array:
-    """Rows of `values`, in whole vectors; what is after their ends must not matter."""
+    """Copy rows of `values` into whole vectors; the padding is NaN, and must not matter."""
     rows, width = values.shape
     buffer = np.full((rows, -(-width // 16) * 16), np.nan, np.float32)
     buffer[:, :width] = values
@@ -63,13 +63,16 @@ def buffer_of(values: Array) -> Array:
 
 
 class Matrix:
-    """A matrix of one type, of random weights unless it is told which.
+    """A matrix of one type, of random weights unless `data` is given.
 
     Attributes
     ----------
-    data : uint8, as a file has it.
-    floats : float32, (n, k); what it stands for.
-    packed : as kernels read it.
+    data : uint8, (n_bytes,)
+        The matrix as a file has it.
+    floats : float32, (n, k)
+        The values that it stands for.
+    packed : PackedMatrix
+        The matrix as kernels read it.
     """
 
     def __init__(
@@ -94,7 +97,7 @@ class Matrix:
 
 
 def panels(nbytes: int) -> NDArray[np.uint8]:
-    """Memory for packed weights, where they may begin; no zeros, to miss none."""
+    """Make aligned memory for packed weights; not zeros, which would hide omissions."""
     memory = np.full(nbytes + 64, 0xA5, np.uint8)
     start = -memory.ctypes.data % 64
     return memory[start : start + nbytes]
@@ -114,7 +117,7 @@ def _random_data(
 
 @pytest.fixture(scope="session", name="panels")
 def _panels() -> Callable[[int], NDArray[np.uint8]]:
-    """Make memory for so many bytes of packed weights."""
+    """Make memory for packed weights, of a number of bytes."""
     return panels
 
 

@@ -154,7 +154,7 @@ class Cache:
 
 
 def _in_buffer(x: Array) -> Array:
-    """Rows that are whole vectors; what fills them up is not to be read."""
+    """Copy rows into whole vectors; the padding is NaN, and must not be read."""
     return np.pad(x, [(0, 0), (0, -x.shape[1] % 16)], constant_values=np.nan)
 
 
@@ -213,7 +213,7 @@ def test_windows_over_keys_and_values_of_different_sizes(
 @pytest.mark.parametrize("kv_type", TOLERANCE)
 def test_a_page_has_room_for_keys_and_values_of_their_sizes(kv_type: str) -> None:
     per_token = {"f32": 4 * 80, "f16": 2 * 80, "q8_0": 80 + 4 * (2 + 1)}[kv_type]
-    assert KeyValues(1, 2, 48, 32).page_bytes(kv_type) == 2 * PAGE * per_token
+    assert KeyValues(0, 2, 48, 32).page_bytes(kv_type) == 2 * PAGE * per_token
 
 
 @each_kv_type
@@ -244,7 +244,7 @@ def test_a_window_hides_what_is_before_it(
 
 
 def test_pages_before_the_window_are_not_read(steps: Steps) -> None:
-    """Whatever they hold: even what would make everything NaN."""
+    """Pages before the window may hold NaN, which would make everything NaN."""
     cache = Cache(steps, "f32", 16, 2, window=40)
     q, k, v = cache.rows(250)
     want = cache.read((q, k, v), [210])[210:]

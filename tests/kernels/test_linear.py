@@ -65,7 +65,7 @@ def spread(m: int, n: int) -> float:
 
 
 def size(x: Array, weight: Matrix) -> NDArray[np.float64]:
-    """What a product comes to when its terms have random signs: errors go with it."""
+    """Size of a product if its terms had random signs: errors are relative to it."""
     squares: NDArray[np.float64] = np.square(x, dtype=np.float64) @ np.square(
         weight.floats.T, dtype=np.float64
     )
@@ -318,7 +318,7 @@ def test_levels_agree(
     relative_error: RelativeError,
     type_name: str,
 ) -> None:
-    """Those without tiles do the same arithmetic, but for how sums are rounded."""
+    """Levels without tiles differ only in how sums are rounded."""
     weight, x = matrix(type_name, 37, 512), activations(17, 512)
     x[:, 7] *= 100
     names = [level.name for level in available() if not level.name.startswith("amx")]

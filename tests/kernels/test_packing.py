@@ -36,7 +36,7 @@ BITS = {
     "TQ1_0": 2 + 16 / 256,
     "TQ2_0": 2 + 16 / 256,
 }
-# What they stand for are products that float32 holds exactly, in any order.
+# They stand for products that float32 holds exactly, in any order.
 EXACT = ("F32", "F16", "BF16", *BITS)
 each_type = pytest.mark.parametrize("type_name", TYPE_NAMES)
 

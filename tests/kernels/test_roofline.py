@@ -1,4 +1,4 @@
-"""What is timed as the machine's limits does the work it says it did."""
+"""The functions timed as the machine's limits do the work that they report."""
 
 from __future__ import annotations
 

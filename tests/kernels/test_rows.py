@@ -1,4 +1,4 @@
-"""What is done row by row: norms, rotations, sums, SwiGLU, quantisation."""
+"""Kernels on rows: norms, rotations, sums, SwiGLU, quantisation."""
 
 from __future__ import annotations
 

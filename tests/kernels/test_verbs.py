@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.support.verbs import Verbs
 
 from llamacy import kernels
 from llamacy.kernels.cpu import MACHINE
 from llamacy.kernels.levels import Level, levels_of
+from tests.support.verbs import Verbs
 
 Array = NDArray[Any]
 

@@ -80,7 +80,7 @@ class Verbs:
         n : ints
             Its integers.
         before : array, optional
-            What its output holds before the call, for verbs that add to it.
+            The output before the call, for verbs that add to it.
         out : (dtype, int)
             Type and number of the elements to return.
 

@@ -62,7 +62,7 @@ INLINE int first_page(const attention_args *a, int position) {
     return hidden / PAGE_TOKENS * PAGE_TOKENS;
 }
 
-/* What a strip's queries see of the n tokens from position `first` on. */
+/* Find the tokens that a strip's queries see, of the n from position `first` on. */
 INLINE sight look(const attention_args *a, const query_strip *strip, int first, int n) {
     sight see;
     memset(&see, 0, sizeof see);

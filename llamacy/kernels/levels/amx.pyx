@@ -1,4 +1,4 @@
-"""Kernels in the verbs of amx.h, with large products on its matrix tiles."""
+"""Kernels in the verbs of amx.h, many rows on its matrix registers."""
 
 cdef extern from "levels/amx.h":
     pass

@@ -1,4 +1,4 @@
-"""Kernels in the verbs of amx_emulated.h, with large products on its matrix tiles."""
+"""Kernels in the verbs of amx_emulated.h, many rows on its matrix registers."""
 
 cdef extern from "levels/amx_emulated.h":
     pass

@@ -1,11 +1,11 @@
-/* What `amx` and its emulation share: their sizes, and the verbs made of T_* and AVX-512. */
+/* Shared by `amx` and its emulation: their sizes, and the verbs made of T_* and AVX-512. */
 #ifndef LLAMACY_AMX_PRODUCTS_H
 #define LLAMACY_AMX_PRODUCTS_H
 
 #include "levels/tile.h"
 
-/* From the sizes of a Sapphire Rapids' caches, 48 KiB and 2 MiB a core: not measured. Those
- * that tiles do not change are as in avx512.h. */
+/* From the sizes of a Sapphire Rapids' caches, 48 KiB and 2 MiB a core: not measured. Sizes
+ * that do not depend on tiles are as in avx512.h. */
 enum {
     PREFETCH_BYTES = 7168,
     RESIDENT_BYTES = 512 << 10,

@@ -10,7 +10,7 @@
 #define LEVEL_NAME "avx512"
 
 /* Chosen on two cores of a Zen 5 EPYC, and where marked X on two of an Ice Lake Xeon at
- * 2.80 GHz. What they reach with them: bench/results/0.1.0-epyc-zen5-peers.json and
+ * 2.80 GHz. Speeds with these sizes: bench/results/0.1.0-epyc-zen5-peers.json and
  * 0.1.0-xeon-2.80ghz-peers.json. */
 enum {
     PREFETCH_BYTES = 7168,      /* one token, Q4_0: 86 to 92 % of the read bandwidth; no further
@@ -22,7 +22,7 @@ enum {
     FLOAT_MIN_ROWS = 32,        /* X: with fewer, an unpacked copy is hardly read again */
     QUANT_MIN_ROWS = INT_MAX,   /* never: codes that 16 rows meet once unpacked are unpacked anew in less
                                    time than their copy, thrice as large, takes to come back from L2 */
-    SPAN_PAGES = 4,             /* X: maxima, sums and rescaling are cheap for so many tokens */
+    SPAN_PAGES = 4,             /* X: maxima, sums and rescaling are cheap beside 128 tokens */
     BAND_STRIPS = 8,            /* cheap to unpack a span for, and all stay in the L2 cache */
     PEAK_SUMS = 12,             /* of 32 registers */
     ROW_CHUNK = 4096,           /* a row of logits is work for all threads */

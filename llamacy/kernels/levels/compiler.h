@@ -1,4 +1,4 @@
-/* What level headers and packing ask of a compiler: inlining, unrolling, prefetching. */
+/* Inlining, unrolling and prefetching, for level headers and packing, by compiler. */
 #ifndef LLAMACY_COMPILER_H
 #define LLAMACY_COMPILER_H
 

@@ -1,1 +1,1 @@
-"""From GGUF's blocks to the layout the kernels read."""
+"""From GGUF's blocks to the layout that the kernels read."""

@@ -1,11 +1,11 @@
 /* Blocks of ggml's IQ1, IQ2 and IQ3 types: indices of points of a codebook, and scales.
  *
- * A codebook is rows of digits, one a byte: the points that 8 columns may be, or 4 in IQ3.
- * An index has 8, 9, 10 or 11 bits, and the type's codebook as many points as that can
- * count. The digits and a sign beside them are the codes: indices of LOOKUP, but in IQ1_S,
- * whose digits are values and whose sign, one for 32 columns, is in the minimum.
+ * A codebook is rows of digits, one a byte: the values that 8 columns (4 in IQ3) may have
+ * together, called points. An index has 8, 9, 10 or 11 bits, and the type's codebook a point
+ * for each. The digits and a sign beside them are the codes: indices of LOOKUP, except in
+ * IQ1_S, whose digits are values and whose sign, one for 32 columns, is in the minimum.
  *
- * In these c counts the words of unit u, four columns each, and e its groups of eight.
+ * Below, c counts the words of unit u, four columns each, and e its groups of eight.
  */
 #ifndef LLAMACY_CODEBOOK_BLOCKS_H
 #define LLAMACY_CODEBOOK_BLOCKS_H
@@ -16,7 +16,7 @@ INLINE int has_codebook(ggml_type type) { return type >= GGML_IQ2_XXS && type <=
 /* Columns of a point. */
 INLINE int point_columns(ggml_type type) { return type == GGML_IQ3_XXS || type == GGML_IQ3_S ? 4 : 8; }
 
-/* Of IQ1_M: three bits of an index, and above them the sign of what moves its point. */
+/* IQ1_M: three bits of an index, and above them the sign of its point's offset. */
 INLINE uint32_t read_iq1_m_nibble(const uint8_t *block, int u, int e) {
     return block[32 + 2 * u + e / 2] >> 4 * (e % 2) & 15u;
 }

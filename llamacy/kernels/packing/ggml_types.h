@@ -1,7 +1,5 @@
-/* ggml's types, as files have them: their blocks, and the packed forms these become.
- *
- * And what readers of blocks have in common: fields of bits, and where a unit's go.
- */
+/* ggml's types, as files have them: their blocks, and the packed forms these become; and
+ * what readers of all blocks share: a unit taken apart, and fields of bits. */
 #ifndef LLAMACY_GGML_TYPES_H
 #define LLAMACY_GGML_TYPES_H
 

@@ -34,9 +34,16 @@ cdef ggml_type type_of(type_name) except *:
 
 
 cdef class PackedMatrix:
-    """A weight matrix (n, k) in panels; immutable, kept alive by its buffer.
+    """A weight matrix (n, k) in panels; immutable.
 
-    `type_name` is ggml's name of the type that the file has it in.
+    Parameters
+    ----------
+    type_name : str
+        ggml's name of the type that the matrix has in its file.
+    n, k : int
+        Rows and columns.
+    panels : uint8, (packed_bytes(type_name, n, k),)
+        The packed weights, which the matrix keeps alive.
     """
 
     def __cinit__(self, type_name, int64_t n, int64_t k, uint8_t[::1] panels):
@@ -58,7 +65,22 @@ cdef class PackedMatrix:
 
 
 cdef class PackedExperts:
-    """Matrices of one shape and type, (n_expert, n, k), one after another in panels."""
+    """Matrices of one shape and type, (n_expert, n, k), one after another in panels.
+
+    Parameters
+    ----------
+    type_name : str
+        ggml's name of the type that the matrices have in their file.
+    n_expert, n, k : int
+        Experts, and rows and columns of each.
+    panels : uint8, (n_expert * packed_bytes(type_name, n, k),)
+        The packed weights, which the object keeps alive.
+
+    Raises
+    ------
+    ValueError
+        `panels` has another size.
+    """
 
     def __cinit__(self, type_name, int n_expert, int64_t n, int64_t k,
                   uint8_t[::1] panels):
@@ -83,7 +105,7 @@ cdef class PackedExperts:
 
 
 def packed_bytes(type_name, int64_t n, int64_t k):
-    """Bytes that an (n, k) matrix takes when packed."""
+    """Return the bytes that an (n, k) matrix takes when packed."""
     cdef pack_type form = GGML_TYPES[<int>type_of(type_name)].form
     return (n + PANEL_ROWS - 1) // PANEL_ROWS * panel_bytes(form, k)
 
@@ -94,11 +116,27 @@ def pack(type_name, const uint8_t[::1] data, int64_t n, int64_t k, uint8_t[::1] 
 
     Parameters
     ----------
-    type_name : ggml's name of the tensor's type.
-    data : uint8, the tensor as the file has it.
-    n, k : rows and columns.
-    out : uint8, packed_bytes(type_name, n, k); at an address divisible by 64.
-    n_threads : threads to use.
+    type_name : str
+        ggml's name of the tensor's type.
+    data : uint8, (n_bytes,)
+        The tensor as the file has it.
+    n, k : int
+        Rows and columns.
+    out : uint8, (packed_bytes(type_name, n, k),)
+        Memory for the panels, at an address divisible by 64.
+    n_threads : int
+        Threads to use.
+
+    Returns
+    -------
+    PackedMatrix
+        The matrix in `out`.
+
+    Raises
+    ------
+    ValueError
+        The tensor is empty or has parts of blocks, or a buffer has another size or
+        alignment.
     """
     cdef ggml_type type = type_of(type_name)
     cdef ggml_type_traits traits = GGML_TYPES[<int>type]
@@ -128,13 +166,30 @@ def pack(type_name, const uint8_t[::1] data, int64_t n, int64_t k, uint8_t[::1] 
 
 def pack_experts(type_name, const uint8_t[::1] data, int n_expert, int64_t n, int64_t k,
                  uint8_t[::1] out, int n_threads=1):
-    """Pack an (n_expert, n, k) tensor, each expert as :func:`pack` does.
+    """Pack an (n_expert, n, k) tensor, each expert as `pack` does.
 
     Parameters
     ----------
-    data : uint8, the tensor as the file has it, expert after expert.
-    out : uint8, n_expert times packed_bytes(type_name, n, k); at an address divisible
-        by 64.
+    type_name : str
+        ggml's name of the tensor's type.
+    data : uint8, (n_bytes,)
+        The tensor as the file has it, expert after expert.
+    n_expert, n, k : int
+        Experts, and rows and columns of each.
+    out : uint8, (n_expert * packed_bytes(type_name, n, k),)
+        Memory for the panels, at an address divisible by 64.
+    n_threads : int
+        Threads to use.
+
+    Returns
+    -------
+    PackedExperts
+        The matrices in `out`.
+
+    Raises
+    ------
+    ValueError
+        As `pack` does, or the tensor has no experts or parts of them.
     """
     cdef int64_t size = packed_bytes(type_name, n, k), source = 0
     cdef int expert

@@ -1,13 +1,13 @@
-/* Packed weights: the one layout every kernel of every level reads.
+/* Packed weights: the one layout that every kernel of every level reads.
  *
  * A matrix w[N, K] is cut into panels of 16 rows (lane n of a vector is row n of
  * the panel; rows past N are zero) and, along K, into units of 32 columns. Eight units,
- * or what is left of them at the end, are a block. A panel is its blocks, so that whoever
- * multiplies with it reads memory from one end to the other. A block of U units is three
- * planes, one after another:
+ * or the remaining ones at the end, are a block. A panel is its blocks, so that a product
+ * reads its memory from one end to the other. A block of U units is three planes, one after
+ * another:
  *
  *   codes    U times code_bytes     the quantised values of 16 rows x 32 columns
- *   scales   U times scale_bytes    what turns codes into weights
+ *   scales   U times scale_bytes    factors (and minima) that turn codes into weights
  *   supers   super_bytes            float16 factors on the block's scales
  *
  * Codes. A 64-byte vector holds 4 columns of 16 rows, byte 4n + j = column j of
@@ -39,7 +39,7 @@
  * the super scale before the super minimum.
  *
  * Codes of 3 or 4 bits may be indices of a table of values, LOOKUP. A packed form is not
- * a type of ggml's: those whose blocks hold the same values in other ways share a form.
+ * one of ggml's types: types whose blocks hold the same values in different ways share a form.
  *
  * Floats (F32, F16, BF16) have no scales: K times 16 values, column k of 16 rows.
  */
@@ -76,7 +76,7 @@ typedef struct {
     int groups;      /* scales a unit: 1 for groups of 32 columns, 2 for 16 */
     scale_form scales;
     int lookup;      /* codes are indices of LOOKUP[lookup - 1]; 0: they are values */
-    int digits;      /* int8 digits of the activations these weights meet: see interface.h */
+    int digits;      /* int8 digits of the activations they are multiplied by: see digits.h */
 } pack_traits;
 
 static const pack_traits PACK_TRAITS[PACK_COUNT] = {
@@ -158,10 +158,10 @@ static inline size_t panel_bytes(pack_type type, size_t k) {
     return (n + 63) / 64 * 64;
 }
 
-/* Where a unit's codes and scales are, and its block's supers, from the panel's start on. */
+/* Offsets in a panel of a unit's codes and scales, and of its block's supers. */
 typedef struct { size_t codes, scales, supers; } unit_place;
 
-/* Of unit u of a panel of `units`. */
+/* Offsets of unit u of a panel of `units`. */
 static inline unit_place place_of_unit(pack_type type, size_t units, size_t u) {
     const size_t block = u / BLOCK_UNITS, rest = units - block * BLOCK_UNITS;
     const size_t n = rest < BLOCK_UNITS ? rest : BLOCK_UNITS;

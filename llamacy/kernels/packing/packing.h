@@ -1,11 +1,11 @@
-/* From ggml's blocks to packed panels (packed.h), and nothing else.
+/* From ggml's blocks to packed panels (packed.h).
  *
  * A row of a GGUF tensor is a run of blocks of 32 or 256 columns. read_word() and
  * read_scales() take 32 columns of one row apart, four codes at a time as the bytes of a
  * word; write_codes() puts those of 16 rows together again, the rows side by side. Block
  * layouts: ggml's specification of its types.
  *
- * `type` is a constant wherever these are called: each type gets a loop of its own.
+ * `type` is a constant in every call: each type gets a loop of its own.
  */
 #ifndef LLAMACY_PACKING_H
 #define LLAMACY_PACKING_H

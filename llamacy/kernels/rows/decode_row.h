@@ -4,8 +4,8 @@
 
 #include "products/unpack.h"
 
-/* Decodes whole units of 16 rows and keeps the one lane asked for: a row of embeddings
- * is short, and the unpacking code is the microkernel's own. */
+/* Decode whole units of 16 rows and keep one lane: a row of embeddings is short, and the
+ * unpacking code is that of the microkernel. */
 INLINE void decode_quant_row(pack_type type, const packed_matrix *w, int64_t row, float *y) {
     const int lane = (int)(row % PANEL_ROWS), groups = PACK_TRAITS[type].groups;
     for (size_t u = 0; u < (size_t)w->k / UNIT_COLS; u++) {

@@ -1,7 +1,11 @@
-# Activations as quantised weights read them: int8 units of 32, with two digits each.
+# Activations to int8, as quantised weights read them: units of 32, two digits each.
+#
+#   scale = max |x| / 127
+#   q     = round(x / scale)
+#   fine  = round((x / scale - q) * 2^FINE_BITS)
 
 cdef inline vf digit(vf x) noexcept nogil:
-    """To the nearest of -127 .. 127, which sums can hold even where x is NaN."""
+    """Round to the nearest of -127 .. 127; NaN becomes 127, so sums stay in range."""
     return f_max(f_min(f_round(x), f_set1(127)), f_set1(-127))
 
 
@@ -29,12 +33,14 @@ cdef inline void quantize_unit(
 
 
 cdef size_t quantized_bytes(int k, int m) noexcept nogil:
+    """Bytes of the quant units of m rows of k columns, and of their fine units."""
     return units_bytes(k, m) + <size_t>m * (k // UNIT_COLS) * sizeof(fine_unit)
 
 
 cdef void quantize(
     const float* x, size_t ldx, int k, int m, void* prepared, int begin, int end,
 ) noexcept nogil:
+    """prepared = rows begin .. end of x, in the layout of activations.h for m rows."""
     cdef int row, u, units = k // UNIT_COLS
     cdef activations at
     for row in range(begin, end):

@@ -1,14 +1,20 @@
-# Rotary positions (Su et al. 2021, arXiv:2104.09864).
+# Rotary positions (Su et al. 2021, arXiv:2104.09864). Dimensions (a, b) of a head are a
+# pair, and rotated by angle = position * angles[pair]:
 #
-# Pairs are dimensions 2i and 2i + 1 of a head, as LLaMA has them, or, in the order of
-# GPT-NeoX, i and i + half; half is 0 for the former. A row's table is head_dim cosines,
-# each for both dimensions of its pair, then head_dim sines, negative for the first of a
-# pair, so that y = x * cos + other(x) * sin, `other` being the other one of the pair.
+#   y[a] = x[a] * cos - x[b] * sin
+#   y[b] = x[b] * cos + x[a] * sin
+#
+# Pairs are dimensions 2i and 2i + 1, as in LLaMA (half is 0), or, in the order of
+# GPT-NeoX, i and i + half. A row's table is head_dim cosines, each for both dimensions
+# of its pair, then head_dim sines, negated for the first of a pair, so that
+#
+#   y = x * cosines + other(x) * sines          other: the other dimension of the pair
 
 cdef void rope_table(
     const float* angles, int n_dims, int head_dim, int half, float magnitude,
     const int32_t* positions, float* table, int begin, int end,
 ) noexcept nogil:
+    """table[m] = magnitude * (cos, sin) of positions[m] * angles; 1, 0 past n_dims."""
     cdef int m, i, first, second
     cdef float theta
     cdef float* cosines
@@ -32,6 +38,7 @@ cdef void rope(
     float* x, size_t ldx, int n_head, int head_dim, int half, const float* table,
     int begin, int end,
 ) noexcept nogil:
+    """x = x * cosines + other(x) * sines, each head of each row."""
     cdef int m, head
     cdef float* p
     cdef const float* cosines
@@ -48,6 +55,7 @@ cdef void rope(
 cdef inline void turn_pairs(
     float* p, int head_dim, const float* cosines, const float* sines
 ) noexcept nogil:
+    """One head, dimensions 2i and 2i + 1."""
     cdef int i, whole = head_dim // 16 * 16
     for i in range(0, whole, 16):
         f_store(p + i, f_fma(
@@ -60,6 +68,7 @@ cdef inline void turn_pairs(
 cdef inline void turn_halves(
     float* p, int half, const float* cosines, const float* sines
 ) noexcept nogil:
+    """One head, dimensions i and i + half."""
     cdef int i, whole = half // 16 * 16
     cdef vf first, second
     for i in range(0, whole, 16):

@@ -1,9 +1,12 @@
-# What is done to rows: embeddings, norms, elementwise products.
+# Rows: embeddings, norms, elementwise functions and weighted sums. interface.h has the
+# shapes; x[m] is row m. Last elements that do not fill a vector are computed one by
+# one, or, where exp is needed, with padding.
 
 cdef void embedding(
     const packed_matrix* w, const int32_t* tokens, float* y, size_t ldy,
     int begin, int end, void* scratch,
 ) noexcept nogil:
+    """y[m] = w[tokens[m]]"""
     cdef int m
     for m in range(begin, end):
         decode_row(w, tokens[m], y + m * ldy)
@@ -13,6 +16,7 @@ cdef void rms_norm(
     const float* x, size_t ldx, const float* w, float eps, int k, float* y, size_t ldy,
     int begin, int end,
 ) noexcept nogil:
+    """y = x / sqrt(mean(x^2) + eps) * w"""
     cdef int m, i, whole = k // 16 * 16
     cdef float total, scale
     cdef const float* row
@@ -38,6 +42,7 @@ cdef void rms_norm(
 cdef void add(
     const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
 ) noexcept nogil:
+    """z = x + y"""
     cdef int m, i
     cdef size_t at
     for m in range(begin, end):
@@ -49,6 +54,7 @@ cdef void add(
 cdef void silu_mul(
     const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
 ) noexcept nogil:
+    """z = silu(x) * y, silu(x) = x / (1 + e^-x)"""
     cdef int m
     for m in range(begin, end):
         gated_row(EPILOGUE_SWIGLU, x + m * ld, y + m * ld, z + m * ld, n)
@@ -57,6 +63,7 @@ cdef void silu_mul(
 cdef void gelu_mul(
     const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
 ) noexcept nogil:
+    """z = gelu(x) * y, gelu(x) = x * (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2"""
     cdef int m
     for m in range(begin, end):
         gated_row(EPILOGUE_GEGLU, x + m * ld, y + m * ld, z + m * ld, n)
@@ -65,6 +72,7 @@ cdef void gelu_mul(
 cdef inline void gated_row(
     epilogue form, const float* x, const float* y, float* z, int n
 ) noexcept nogil:
+    """z = gate(x) * y of n elements."""
     cdef int i, rest = n % 16
     cdef float gate[16]
     cdef float up[16]
@@ -78,7 +86,7 @@ cdef inline void gated_row(
 
 
 cdef inline vf gated(epilogue form, vf gate, vf up) noexcept nogil:
-    """What a gate lets through of `up`."""
+    """gelu(gate) * up, silu(gate) * up, or the clamped form of vector_math.h."""
     if form == EPILOGUE_GEGLU:
         return f_mul(f_gelu(gate), up)
     if form == EPILOGUE_CLAMPED_SWIGLU:
@@ -90,6 +98,7 @@ cdef void scale(
     const float* x, size_t ldx, float factor, int n, float* y, size_t ldy,
     int begin, int end,
 ) noexcept nogil:
+    """y = factor * x"""
     cdef int m, i
     for m in range(begin, end):
         for i in range(n):
@@ -100,6 +109,7 @@ cdef void softcap(
     const float* x, size_t ldx, float cap, int n, float* y, size_t ldy,
     int begin, int end,
 ) noexcept nogil:
+    """y = cap * tanh(x / cap)"""
     cdef int m, i, rest = n % 16
     cdef float last[16]
     cdef const float* row
@@ -116,6 +126,7 @@ cdef void softcap(
 
 
 cdef inline float dot_row(const float* x, const float* w, int k) noexcept nogil:
+    """sum over i < k of x[i] * w[i]"""
     cdef int i, whole = k // 16 * 16
     cdef float total
     cdef vf products = f_zero()
@@ -131,6 +142,7 @@ cdef void sigmoid_gate(
     const float* x, size_t ldx, const float* w, int k, const float* y, size_t ldy,
     int n, float* z, size_t ldz, int begin, int end,
 ) noexcept nogil:
+    """z = y / (1 + e^-(x . w))"""
     cdef int m, i
     cdef float share
     for m in range(begin, end):
@@ -143,6 +155,7 @@ cdef void mix(
     const float* x, size_t ldx, const int32_t* slots, const float* weights, int n_used,
     int n, float* y, size_t ldy, int begin, int end,
 ) noexcept nogil:
+    """y[m] = sum over i < n_used of weights[m][i] * x[slots[m][i]]"""
     cdef int m
     for m in range(begin, end):
         mix_row(
@@ -153,6 +166,7 @@ cdef inline void mix_row(
     const float* x, size_t ldx, const int32_t* slots, const float* weights, int n_used,
     int n, float* y,
 ) noexcept nogil:
+    """y = sum over i < n_used of weights[i] * x[slots[i]]"""
     cdef int i, used, whole = n // 16 * 16
     cdef vf total
     for i in range(0, whole, 16):

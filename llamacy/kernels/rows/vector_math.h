@@ -1,4 +1,4 @@
-/* exp and what is made of it, in the verbs: SiLU, GELU, tanh, and gated units. */
+/* exp, and functions made of it: SiLU, GELU, tanh, and gated units. */
 #ifndef LLAMACY_VECTOR_MATH_H
 #define LLAMACY_VECTOR_MATH_H
 
@@ -29,7 +29,7 @@ INLINE vf f_exp(vf x) {
     return f_scale2(f_fma(e.slope, e.r, f_set1(1.0f)), e.n);
 }
 
-/* e^x - 1, exact to some ULP near 0 too, where e^x itself has lost the digits of x. */
+/* e^x - 1, within a few ULP near 0 too, where e^x itself has lost the digits of x. */
 INLINE vf f_expm1(vf x) {
     const exp_parts e = f_exp_parts(x);
     const vf one = f_set1(1.0f);
@@ -40,7 +40,7 @@ INLINE vf f_expm1(vf x) {
 INLINE vf f_silu(vf x) { return f_div(x, f_add(f_set1(1.0f), f_exp(f_sub(f_zero(), x)))); }
 
 /* x * (1 + tanh(z)) / 2 = x / (1 + e^(-2z)), z = sqrt(2 / pi) * (x + 0.044715 x^3): GELU
- * with tanh for its erf (Hendrycks & Gimpel 2016, arXiv:1606.08415). */
+ * with tanh instead of erf (Hendrycks & Gimpel 2016, arXiv:1606.08415). */
 INLINE vf f_gelu(vf x) {
     const vf cubic = f_fma(f_mul(x, x), f_set1(-2 * 0.044715f * 0.797884561f), f_set1(-2 * 0.797884561f));
     return f_div(x, f_add(f_set1(1.0f), f_exp(f_mul(x, cubic))));

@@ -183,7 +183,7 @@ typedef struct {
     int64_t fetched_bytes;
 } batch;
 
-/* Chunks that n floats of a row are cut into: a row of logits is work for all threads. */
+/* Chunks that n numbers of a row are cut into for a unary step: a row of logits is work for all threads. */
 static inline int row_chunks(const batch *b, int n) { return (n + b->row_chunk - 1) / b->row_chunk; }
 
 static inline int64_t count_panels(const packed_matrix *w) { return (w->n + PANEL_ROWS - 1) / PANEL_ROWS; }
