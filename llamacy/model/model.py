@@ -22,6 +22,7 @@ from llamacy.tokenizers.lazy import LazyTokenizer
 
 if TYPE_CHECKING:
     from llamacy.model.executors import LoadedExecutor
+    from llamacy.roofline.explain import Explanation
 
 
 class Model(Texts, Conversations):
@@ -246,6 +247,43 @@ class Model(Texts, Conversations):
         """
         engine = self.engine
         return engine.tokenizer.get().decode(engine.checked_ids("ids", ids))
+
+    def explain(self, n_rows: int = 1, *, n_past: int = 0) -> Explanation:
+        """Tell where the time of a forward pass goes, step by step.
+
+        Use it to see whether memory or arithmetic limits a model here, and which steps
+        stay below this machine's limits, which are measured along the way: it takes
+        some seconds, in which nothing else should run. `llamacy bench --explain` prints
+        the same as a table.
+
+        Parameters
+        ----------
+        n_rows : int, default 1
+            Rows of the pass: 1 for decoding one text, more for prefill; at most
+            `n_batch` of `llamacy.load`.
+        n_past : int, default 0
+            Tokens of context before them.
+
+        Returns
+        -------
+        Explanation
+            The steps by kind, with bytes read, operations and seconds.
+
+        Raises
+        ------
+        ArgumentError
+            The context has no room for so many tokens, or a pass for so many rows.
+
+        Examples
+        --------
+        >>> pass_ = llamacy.load("demo").explain(16)
+        >>> sum(kind.n_steps for kind in pass_.kinds) == len(pass_.report.steps)
+        True
+        """
+        from llamacy.roofline.explain import explain  # measures: only where asked for
+
+        self._check_open()
+        return explain(self.executor, n_rows, n_past=n_past)
 
     def session(self) -> Session:
         """Begin a text that grows turn by turn, with a place of its own in memory.

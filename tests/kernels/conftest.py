@@ -55,7 +55,7 @@ def linear_tolerance(
 
 
 def buffer_of(values: Array) -> Array:
-    """Copy rows of `values` into whole vectors; the padding is NaN, and must not matter."""
+    """Copy rows of `values` into whole vectors, whose padding, NaN, must not matter."""
     rows, width = values.shape
     buffer = np.full((rows, -(-width // 16) * 16), np.nan, np.float32)
     buffer[:, :width] = values
