@@ -272,7 +272,7 @@ class Model(Texts, Conversations):
         Raises
         ------
         ArgumentError
-            The context has no room for so many tokens, or a pass for so many rows.
+            More tokens than the context holds, or more rows than a pass takes.
 
         Examples
         --------
