@@ -37,7 +37,7 @@ def features_of(name: str) -> frozenset[str]:
 
 
 def cpuinfo_flags() -> set[str]:
-    """Return the flags Linux gives for the first CPU: an opinion independent of ours."""
+    """Return the flags that Linux lists: an opinion independent of ours."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith(("flags", "Features")):
             return set(line.split(":", 1)[1].split())
