@@ -24,14 +24,16 @@ Array = NDArray[np.float32]
 FLOATS = ("F32", "F16", "BF16")
 
 
-def is_amx(level: str) -> bool:
+@cache
+def has_tiles(level: str) -> bool:
     """Whether products of many rows go through bfloat16 tiles."""
-    return level.startswith("amx")
+    return "T_DOT" in Verbs(level).names
 
 
+@cache
 def has_bf16(level: str) -> bool:
     """Whether attention may be computed in bfloat16."""
-    return level == "avx512_bf16" or is_amx(level)
+    return "b_products" in Verbs(level).names
 
 
 def linear_tolerance(
@@ -48,9 +50,9 @@ def linear_tolerance(
     if type_name == "F32":
         return 1e-5
     if type_name in FLOATS:
-        return 0.003 if is_amx(level) else 1e-5
+        return 0.003 if has_tiles(level) else 1e-5
     if type_name == "Q8_0":
-        return 0.003 if is_amx(level) else 1e-3
+        return 0.003 if has_tiles(level) else 1e-3
     return 0.013 if has_outliers else 0.006
 
 

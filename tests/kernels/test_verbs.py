@@ -589,6 +589,14 @@ def test_no_verb_is_without_a_test(verbs: Verbs) -> None:
     assert set(verbs.names) <= set(CASES)
 
 
+def test_levels_of_bf16_have_its_verbs(verbs: Verbs, level: Level) -> None:
+    """Other tests ask a level's verbs whether it rounds; these levels must."""
+    if level.name not in ("avx512_bf16", "amx", "amx_emulated"):
+        pytest.skip("may be without")
+    assert {"b_join", "b_pairs", "b_products"} <= set(verbs.names)
+    assert ("T_DOT" in verbs.names) == level.name.startswith("amx")
+
+
 def test_every_level_has_the_verbs_of_scalar_h(verbs: Verbs) -> None:
     assert set(scalar().names) <= set(verbs.names)
 
