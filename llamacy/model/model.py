@@ -272,7 +272,7 @@ class Model(Texts, Conversations):
         Raises
         ------
         ArgumentError
-            The context has no room for so many tokens, or a pass for so many rows.
+            `n_past + n_rows` tokens exceed the context, or `n_rows` a pass.
 
         Examples
         --------
