@@ -272,7 +272,7 @@ class Model(Texts, Conversations):
         Raises
         ------
         ArgumentError
-            More tokens than the context holds, or more rows than a pass takes.
+            `n_past + n_rows` tokens exceed the context, or `n_rows` a pass.
 
         Examples
         --------

@@ -18,6 +18,7 @@ from llamacy.kernels.packing.matrices import PackedMatrix, pack, packed_bytes
 from llamacy.ops.plan.runtime import Program
 from llamacy.ops.plan.step import Step
 from tests.support.random_blocks import FACTORS, random_blocks
+from tests.support.verbs import Verbs
 
 Array = NDArray[np.float32]
 
