@@ -21,7 +21,8 @@ class FamilyRules:
     ----------
     window_period : int or None
         Every `window_period`-th layer attends to all tokens, the others to the window
-        of the file. 0: all layers have the window. None: the family has no windows.
+        of the file. 0: all layers have the window. None: no layer has, unless the file
+        says which.
     window : int or None
         The window where a file has none; None for no window in this case.
     has_local_rope : bool

@@ -73,7 +73,7 @@ def read_windows(keys: Keys, n_layer: int, rules: FamilyRules) -> Windows:
     if key in keys and (windowed := keys.flags(key, n_layer)) is None:
         period = keys.integer(key, 0, MAX_LAYERS)
         windowed = tuple(is_windowed(layer, period) for layer in range(n_layer))
-    if rules.window_period is None:
+    if windowed is None and rules.window_period is None:
         return Windows(of_file, windowed, (None,) * n_layer)
     window = of_file or rules.window
     have_window = windowed or map(rules.has_window, range(n_layer))

@@ -113,6 +113,15 @@ def with_key(key: str, value: Any) -> GGUFFile:
     return file
 
 
+def with_family(name: str, **changes: Any) -> GGUFFile:
+    """Return `model(**changes)` as a file of another family."""
+    file = model(**changes)
+    renamed = {k.replace("llama.", f"{name}."): v for k, v in file.metadata.items()}
+    file.metadata.clear()
+    file.metadata.update(renamed | {"general.architecture": name})
+    return file
+
+
 def test_config_of_a_real_model(shared: Path) -> None:
     with open_gguf(shared / "models/stories260K-Q8_0.gguf") as file:
         config = read_config(file)
@@ -252,13 +261,23 @@ def test_layers_with_a_window_may_have_sizes_of_their_own() -> None:
     ],
 )
 def test_windows_by_the_rule_of_the_family(name: str, windows: list[Any]) -> None:
-    file = model(block_count=6, attention__sliding_window=20)
-    renamed = {k.replace("llama.", f"{name}."): v for k, v in file.metadata.items()}
-    file.metadata.clear()
-    file.metadata.update(renamed | {"general.architecture": name})
-    config = read_config(file)
+    config = read_config(with_family(name, block_count=6, attention__sliding_window=20))
     assert [layer.mixer.window for layer in config.layers] == windows
     assert (config.window, config.windowed_layers) == (20, None)
+
+
+def test_the_pattern_of_a_file_goes_before_the_rule_of_the_family() -> None:
+    """The family has no windows."""
+    flags = np.array([False, True, False, True])
+    for name in ("qwen2", "unknown"):
+        file = with_family(
+            name,
+            block_count=4,
+            attention__sliding_window=20,
+            attention__sliding_window_pattern=flags,
+        )
+        windows = [layer.mixer.window for layer in read_config(file).layers]
+        assert windows == [None, 20, None, 20]
 
 
 @pytest.mark.parametrize(
