@@ -18,7 +18,10 @@ class Family(Protocol):
     """The functions of a family's file."""
 
     def layers(self, config: ModelConfig) -> Layers:
-        """Return the layers of the file, with what the family adds to them."""
+        """Return the layers of the file, with what the family adds to them.
+
+        Layers that it has returned before stay as they are.
+        """
 
     def tensors(self, config: ModelConfig, layer: LayerConfig) -> Specs:
         """Return the specs of one layer's tensors, by their names in a layer."""

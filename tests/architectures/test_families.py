@@ -188,6 +188,13 @@ def test_logits_do_not_depend_on_the_rest_of_the_batch(
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
 
 
+@each_model
+def test_layers_that_are_complete_stay_as_they_are(make_model: Make, name: str) -> None:
+    with open_gguf(make_model(name)) as file:
+        architecture, config = read_hyperparameters(file)
+    assert architecture.complete(config, "m.gguf") == config
+
+
 def test_every_key_of_a_family_changes_the_logits(
     reference: Callable[[str], tuple[Path, Array]],
 ) -> None:
