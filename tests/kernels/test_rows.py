@@ -128,7 +128,7 @@ def test_gelu_at_its_ends(steps: Steps) -> None:
     assert np.isnan(y[0]) and y[1] == np.inf
 
 
-def pointwise(steps: Steps, name: str, x: Array, constant: float) -> Array:
+def pointwise(steps: Steps, name: str, x: Array, constant: float = 0) -> Array:
     n = x.shape[1]
     x, y = whole(x), np.full_like(whole(x), 7)
     program, in_place = steps.program(), steps.program()

@@ -117,7 +117,7 @@ class Draft:
         self.graph = Graph()
         self.draw = draw
         self.widths: list[int] = []
-        self.sizes: list[int] = []  # log2 of what values may be, in units
+        self.sizes: list[int] = []  # values are within about 4 * 2**size
         self.readable: list[int] = []
         self.layers = [self.layer(number) for number in range(N_LAYER)]
 

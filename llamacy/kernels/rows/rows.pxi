@@ -181,13 +181,16 @@ cdef inline void mix_row(
             y[i] += weights[used] * x[slots[used] * ldx + i]
 
 
-# The elementwise operations by name; the last row of a table stays zero, and ends it.
+# The elementwise operations by name. The last row of a table stays zero: searches by
+# name end there.
 
 cdef unary_op UNARY[3]
 UNARY[0].name, UNARY[0].f = "scale", scale
 UNARY[1].name, UNARY[1].f = "softcap", softcap
+assert UNARY[sizeof(UNARY) // sizeof(unary_op) - 1].name is NULL, "UNARY: too small"
 
 cdef binary_op BINARY[4]
 BINARY[0].name, BINARY[0].f = "add", add
 BINARY[1].name, BINARY[1].f = "silu_mul", silu_mul
 BINARY[2].name, BINARY[2].f = "gelu_mul", gelu_mul
+assert BINARY[sizeof(BINARY) // sizeof(binary_op) - 1].name is NULL, "BINARY: too small"
