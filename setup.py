@@ -97,8 +97,9 @@ def extensions() -> list[Extension]:
         machine()
     )
     emulated = os.environ.get("LLAMACY_BUILD_EMULATED") == "1"
-    # the first error names a verb that a level lacks; all others would follow from it
-    first_error = "-Wfatal-errors"
+    # the first error names a verb that a level lacks, in verbs.h or where the level's
+    # own header calls it; all others would follow from it
+    first_error = ("-Wfatal-errors", "-Werror=implicit-function-declaration")
     return [
         extension("llamacy.kernels.cpu"),
         extension("llamacy.kernels.packing.matrices", threads=True),
@@ -109,7 +110,7 @@ def extensions() -> list[Extension]:
         extension("llamacy.ops.state.kv_pages"),
         *(
             extension(
-                f"llamacy.kernels.levels.{level.name}", (*level.flags, first_error)
+                f"llamacy.kernels.levels.{level.name}", (*level.flags, *first_error)
             )
             for level in levels
             if emulated or not level.emulated

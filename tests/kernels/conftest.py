@@ -147,6 +147,7 @@ class Steps:
     def __init__(self, level: Level) -> None:
         self.level = level.name
         self.has_bf16 = has_bf16(level.name)
+        self.has_tiles = has_tiles(level.name)
         self.table = kernels.load(level.name).table
 
     def program(self, n_threads: int = 1) -> Program:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from itertools import combinations
@@ -18,6 +19,7 @@ from llamacy.kernels.levels import LEVELS, Level, levels_of
 BY_NAME = {level.name: level for level in LEVELS}
 EVERY_FEATURE = frozenset(name for level in LEVELS for name in level.features)
 EVERY_MODULE = frozenset(BY_NAME)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def pretend(
@@ -58,11 +60,22 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 class TestLevels:
-    def test_rows_go_from_worst_to_best(self) -> None:
-        x86 = [level for level in levels_of("x86_64") if not level.emulated]
-        for worse, better in combinations(x86, 2):
+    @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+    def test_rows_go_from_worst_to_best(self, machine: str) -> None:
+        rows = [level for level in levels_of(machine) if not level.emulated]
+        for worse, better in combinations(rows, 2):
             assert not set(better.features) <= set(worse.features)
             assert not set(better.flags) <= set(worse.flags)
+
+    def test_every_feature_is_one_that_can_be_found(self) -> None:
+        """A level would be skipped if the name of a feature were misspelt."""
+        header = (ROOT / "llamacy/kernels/cpu_features.h").read_text()
+        assert EVERY_FEATURE <= set(re.findall(r'^ +\{"(\w+)", ', header, re.M))
+
+    def test_readme_has_a_row_for_every_level(self) -> None:
+        rows = re.findall(r"^\| `(\w+)` \| ", (ROOT / "README.md").read_text(), re.M)
+        levels = [level.name for level in LEVELS if not level.emulated]
+        assert [name for name in rows if name in BY_NAME] == levels
 
     def test_no_flag_depends_on_the_building_machine(self) -> None:
         assert not [f for level in LEVELS for f in level.flags if "native" in f]
@@ -80,12 +93,13 @@ class TestLevels:
 
 class TestChoice:
     @pytest.mark.parametrize(
-        "name", ["scalar", "avx2", "avx2_vnni", "avx512", "avx512_bf16", "amx"]
+        "name", [level.name for level in LEVELS if not level.emulated]
     )
     def test_best_level_of_a_cpu(
         self, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        pretend(monkeypatch, features_of(name))
+        machine = BY_NAME[name].machine
+        pretend(monkeypatch, features_of(name), machine=machine)
         assert kernels._choose("")[0].name == name
 
     @pytest.mark.parametrize("feature", ["bmi2", "f16c", "fma"])
@@ -94,7 +108,7 @@ class TestChoice:
     ) -> None:
         pretend(monkeypatch, EVERY_FEATURE - {feature})
         level, reason = kernels._choose("")
-        assert level.name == "scalar"
+        assert LEVELS.index(level) < LEVELS.index(BY_NAME["avx2"])
         assert f"avx2: CPU lacks {feature}" in reason
 
     def test_unbuilt_level_is_passed_over_and_named(

@@ -281,10 +281,10 @@ def test_gelu_gates(
 def test_a_row_depends_on_nothing_but_itself(
     steps: Steps, matrix: MakeMatrix, type_name: str
 ) -> None:
-    """Not on its place, nor on how many are read together; tiles of AMX are others."""
+    """Not on its place, nor on how many are read together, unless they go to tiles."""
     weight, x = matrix(type_name, 133, 512), activations(33, 512)
     alone = np.concatenate([steps.linear(row[None], weight) for row in x])
-    most = 31 if steps.level.startswith("amx") else 33
+    most = 31 if steps.has_tiles else 33
     for m in (2, 3, 5, 16, 31, 33):
         if m <= most:
             np.testing.assert_array_equal(steps.linear(x[:m], weight), alone[:m])
@@ -321,7 +321,7 @@ def test_levels_agree(
     """Levels without tiles differ only in how sums are rounded."""
     weight, x = matrix(type_name, 37, 512), activations(17, 512)
     x[:, 7] *= 100
-    names = [level.name for level in available() if not level.name.startswith("amx")]
+    names = [each.name for each in available() if not steps_of(each.name).has_tiles]
     for m in (1, 4, 17):
         want = steps_of("scalar").linear(x[:m], weight)
         for name in names:
