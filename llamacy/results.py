@@ -87,12 +87,14 @@ class Timings:
     @property
     def prompt_tokens_per_second(self) -> float:
         """Throughput of reading the prompt; 0.0 if nothing was read."""
-        return self.n_prompt / self.prompt_seconds if self.n_prompt else 0.0
+        seconds = self.prompt_seconds  # 0.0 also while the first pass is not over
+        return self.n_prompt / seconds if seconds else 0.0
 
     @property
     def generation_tokens_per_second(self) -> float:
         """Throughput of generating; 0.0 for fewer than two tokens."""
-        return self.n_generated / self.generation_seconds if self.n_generated else 0.0
+        seconds = self.generation_seconds
+        return self.n_generated / seconds if seconds else 0.0
 
     def __str__(self) -> str:
         return (

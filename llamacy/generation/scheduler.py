@@ -26,6 +26,10 @@ Parked ones do not count, so that a slow reader holds nobody up.
 """
 
 
+def _do_nothing() -> None:
+    pass
+
+
 class Scheduler:
     """Runs requests together, a pass at a time. Belongs to one thread.
 
@@ -84,8 +88,15 @@ class Scheduler:
         """Take requests to run."""
         self._waiting.extend(requests)
 
-    def step(self) -> None:
-        """Run one forward pass, if there is anything to run."""
+    def step(self, before_settling: Callable[[], object] = _do_nothing) -> None:
+        """Run one forward pass, if there is anything to run.
+
+        Parameters
+        ----------
+        before_settling : callable
+            Called once `n_unfinished` no longer counts the requests that have ended,
+            before any of their callers hears of it.
+        """
         self._cancel_unwanted()
         for request in self._active:
             request.park_or_resume()
@@ -93,14 +104,20 @@ class Scheduler:
         self._run_pass()
         # Waiting requests may begin like one that has just ended.
         self._admit()
+        before_settling()
         self._release_ended()
 
-    def abandon(self, error: BaseException) -> None:
-        """End all requests with `error` and give all memory back."""
+    def abandon(
+        self,
+        error: BaseException,
+        before_settling: Callable[[], object] = _do_nothing,
+    ) -> None:
+        """End all requests with `error` and give all memory back; see `step`."""
         self._active += self._waiting
         self._waiting.clear()
         for request in self._active:
             request.fail(error)
+        before_settling()
         self._release_ended()
         self._cache.clear()
 

@@ -224,8 +224,8 @@ class _Loop:
             with self._turn:
                 self._step.acquire()
             try:
-                self._scheduler.step()
-                self._take_census()
+                # A caller whose request has ended may submit the next one at once.
+                self._scheduler.step(before_settling=self._take_census)
             except BaseException as error:
                 _logger.exception("generation failed")
                 self._abandon(error)
@@ -247,8 +247,7 @@ class _Loop:
 
     def _abandon(self, error: BaseException) -> None:
         with self._step:
-            self._scheduler.abandon(error)
-            self._take_census()
+            self._scheduler.abandon(error, before_settling=self._take_census)
 
     def _take_census(self) -> None:
         self._census = _Census(self._n_collected, self._scheduler.n_unfinished)

@@ -26,7 +26,7 @@ from llamacy.model.model import Model
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
-from llamacy.ops.batch import N_BATCH
+from llamacy.ops.batch import MAX_BATCH, N_BATCH
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.sessions.file import Origin
 from llamacy.system.threads import checked_threads
@@ -34,7 +34,6 @@ from llamacy.system.threads import checked_threads
 if TYPE_CHECKING:
     from llamacy.ops.plan.plan import Plan
 
-_MAX_BATCH = 2**13  # rows; every buffer is as high
 _MAX_PROMPT_CACHE = 2**30  # bytes, unless the caller says
 
 _logger = logging.getLogger("llamacy")
@@ -91,8 +90,9 @@ def load(
         Most bytes of keys and values kept of texts that have ended, for prompts that
         begin alike. By default one full context, at most 1 GiB; 0 keeps none.
     max_waiting : int, optional
-        Most requests that may wait for a place (16 run at once) when another call
-        comes, which then raises BusyError. By default no call is refused.
+        Most requests that may wait for a place when another call comes, which then
+        raises BusyError; one call may bring any number. 16 run at once, or `n_batch`
+        if that is smaller. By default no call is refused.
         `model.engine.load().n_waiting` says how many wait.
     lora : path, (path, float), or sequence of either, optional
         LoRA adapters to start with, as for `Model.set_adapters`.
@@ -186,7 +186,7 @@ def _check(
         found.path,
         n_ctx,
         checked_threads(n_threads),
-        checked_integer("n_batch", n_batch, 1, _MAX_BATCH),
+        checked_integer("n_batch", n_batch, 1, MAX_BATCH),
         checked_choice("kv_type", kv_type, tuple(KV_TYPES)),
         found.file_type(quantize, "quantize"),
         prompt_cache,

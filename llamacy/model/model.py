@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from llamacy.arguments import checked_flag
+from llamacy.arguments import checked_flag, checked_integer
 from llamacy.chat.formats import TemplateSource
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError
@@ -283,6 +283,9 @@ class Model(Texts, Conversations):
         from llamacy.roofline.explain import explain  # measures: only where asked for
 
         self._check_open()
+        most_rows = min(self.executor.n_batch, self.n_ctx)
+        n_rows = checked_integer("n_rows", n_rows, 1, most_rows)
+        n_past = checked_integer("n_past", n_past, 0, self.n_ctx - n_rows)
         return explain(self.executor, n_rows, n_past=n_past)
 
     def session(self) -> Session:

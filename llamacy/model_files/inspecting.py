@@ -18,7 +18,7 @@ from llamacy.ggml.tensor import Tensor
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model_as
 from llamacy.model_files.sources import find_source
-from llamacy.ops.batch import N_BATCH
+from llamacy.ops.batch import MAX_BATCH, N_BATCH
 from llamacy.ops.plan.packed_weights import weight_bytes
 from llamacy.ops.plan.recorder import Recorder
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
@@ -80,7 +80,9 @@ class ModelInfo:
     window: int | None
     has_chat_template: bool
 
-    def kv_bytes(self, n_ctx: int | None = None, kv_type: str = "f16") -> int:
+    def kv_bytes(
+        self, n_ctx: int | None = None, kv_type: str = "f16", n_batch: int = N_BATCH
+    ) -> int:
         """Return the largest KV cache of a text that fills its context, in bytes.
 
         Parameters
@@ -89,17 +91,21 @@ class ModelInfo:
             Tokens of the text; by default `n_ctx_train`.
         kv_type : {"f16", "f32", "q8_0"}, default "f16"
             Type of keys and values, as for `llamacy.load`.
+        n_batch : int, default 512
+            Most rows of a forward pass, as for `llamacy.load`. Only a model with a
+            `window` needs more memory for a larger number.
 
         Raises
         ------
         ArgumentError
-            `n_ctx` is out of range, or `kv_type` unknown.
+            `n_ctx` or `n_batch` is out of range, or `kv_type` unknown.
         """
         if n_ctx is None:
             n_ctx = self.n_ctx_train
         n_ctx = checked_integer("n_ctx", n_ctx, 1, MAX_CTX)
         checked_choice("kv_type", kv_type, self.kv_page_bytes)
-        n_pages = most_pages(n_ctx, self.page_tokens, self.window, N_BATCH)
+        n_batch = checked_integer("n_batch", n_batch, 1, MAX_BATCH)
+        n_pages = most_pages(n_ctx, self.page_tokens, self.window, n_batch)
         return n_pages * self.kv_page_bytes[kv_type]
 
 

@@ -20,6 +20,9 @@ Wanted = Literal["last", "all", "none"]
 N_BATCH = 512
 """Most rows of a pass, unless an executor is made with another number."""
 
+MAX_BATCH = 2**13
+"""The largest such number that callers may ask for: every buffer is as high."""
+
 
 @dataclass(frozen=True)
 class Batch:

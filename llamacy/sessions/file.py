@@ -21,7 +21,12 @@ from typing import Any
 import numpy as np
 
 from llamacy.arguments import checked_path
-from llamacy.errors import ContextLengthError, FormatError, ModelFileError
+from llamacy.errors import (
+    ArgumentError,
+    ContextLengthError,
+    FormatError,
+    ModelFileError,
+)
 from llamacy.ops.state.sequence import SavableSequence, SequenceState
 from llamacy.system.whole_files import file_errors, new_file, regular_path
 
@@ -69,12 +74,12 @@ def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) ->
     Raises
     ------
     ArgumentError
-        `path` is not a path.
+        `path` is not a path, or the executor's sequences cannot be saved.
     ModelFileError
         It cannot be written.
     """
-    assert isinstance(sequence, SavableSequence)
     checked_path("path", path)
+    sequence = _savable(sequence)
     header = {"kind": _KIND, "version": _VERSION, "n_past": sequence.n_past}
     header |= {"n_gone": sequence.n_gone} | asdict(origin)
     with new_file(path, private=True) as draft, file_errors(path):
@@ -93,7 +98,7 @@ def load(
     Raises
     ------
     ArgumentError
-        `path` is not a path.
+        `path` is not a path, or the executor's sequences cannot be saved.
     ContextLengthError
         The session has more than `n_ctx` tokens.
     ModelFileError
@@ -101,8 +106,8 @@ def load(
     FormatError
         It is not a session, is damaged, or belongs to another model.
     """
-    assert isinstance(sequence, SavableSequence)
     checked_path("path", path)
+    sequence = _savable(sequence)
     source = regular_path(path)
     try:
         with zipfile.ZipFile(source) as archive:
@@ -122,6 +127,13 @@ def load(
     except _BROKEN as error:
         raise FormatError(path, "file", "a sound session file", error) from error
     return ids
+
+
+def _savable(sequence: SequenceState) -> SavableSequence:
+    if not isinstance(sequence, SavableSequence):
+        found = type(sequence).__name__
+        raise ArgumentError(f"executor: wanted sequences in pages, found {found}")
+    return sequence
 
 
 def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int]:

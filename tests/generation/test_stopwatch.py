@@ -41,6 +41,16 @@ def test_a_request_without_a_pass_has_no_times() -> None:
     assert (timings.prompt_seconds, timings.time_to_first_token) == (0.0, 0.0)
 
 
+def test_there_is_no_throughput_before_the_time_of_a_pass_is_known() -> None:
+    watch = Stopwatch()
+    watch.choose(1, is_decode=False)
+    watch.choose(2, is_decode=True)
+    timings = watch.timings(n_read=20)
+    assert (timings.n_prompt, timings.n_generated) == (20, 1)
+    assert timings.prompt_tokens_per_second == 0.0
+    assert timings.generation_tokens_per_second == 0.0
+
+
 def test_a_shared_pass_is_charged_to_each_request() -> None:
     script = {"one": Vocabulary.ids("abc"), "two": Vocabulary.ids("xyz")}
     executor = ScriptedExecutor(script)

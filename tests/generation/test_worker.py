@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from llamacy.errors import BusyError, ClosedError, ForkedError
 from llamacy.generation.completions import completion
+from llamacy.generation.events import Done, Event
 from llamacy.generation.gather import gather
 from llamacy.generation.goals.complete import Complete
 from llamacy.generation.load import Load
 from llamacy.generation.mailbox import ThreadMailbox
-from llamacy.generation.request import Request
+from llamacy.generation.request import AnyRequest, Request
 from llamacy.generation.stages import Stage
 from llamacy.generation.streams import Stream
 from llamacy.generation.worker import Worker
@@ -171,6 +172,32 @@ def test_requests_that_left_the_queue_make_room_in_it() -> None:
     wait_until(lambda: waiting[0].is_settled)
     wait_until(lambda: all(one.is_settled for one in running))
     submitted(worker, 1)
+
+
+class LateMailbox(ThreadMailbox[AnyRequest]):
+    """Holds the worker's thread up once it has posted an end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended, self.opened = threading.Event(), threading.Event()
+
+    def post(self, sender: AnyRequest, event: Event) -> None:
+        super().post(sender, event)
+        if isinstance(event, Done):
+            self.ended.set()
+            assert self.opened.wait(10)
+
+
+def test_a_caller_whose_request_has_ended_can_submit_the_next_one_at_once() -> None:
+    executor = ScriptedExecutor({"go": Vocabulary.ids("abc")}, n_batch=1)
+    worker, mailbox = Worker(executor, 0, max_waiting=0), LateMailbox()
+    worker.submit([request("go")], mailbox)
+    assert mailbox.ended.wait(10)
+    try:
+        (following,) = submitted(worker, 1)
+    finally:
+        mailbox.opened.set()
+    wait_until(lambda: following.is_settled)
 
 
 def test_a_parked_stream_takes_no_place_in_the_queue() -> None:

@@ -306,3 +306,15 @@ def test_closing_ends_what_other_threads_generate(path: Path) -> None:
         assert started.wait(10)
         model.close()
         assert {one.result() for one in runs} == {llamacy.ClosedError}
+
+
+def test_a_pass_beyond_the_context_cannot_be_explained() -> None:
+    with llamacy.load("demo", n_ctx=64, n_batch=128, n_threads=1) as model:
+        with pytest.raises(llamacy.ArgumentError, match=r"^n_rows: .* to 64, found 65"):
+            model.explain(65)
+        with pytest.raises(llamacy.ArgumentError, match=r"^n_past: .* to 62, found 63"):
+            model.explain(2, n_past=63)
+        with pytest.raises(llamacy.ArgumentError, match=r"^n_rows: .*, found '1'"):
+            model.explain("1")  # type: ignore[arg-type]
+    with pytest.raises(llamacy.ClosedError):
+        model.explain()

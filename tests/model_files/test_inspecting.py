@@ -58,10 +58,12 @@ def test_inspect_predicts_the_bytes_of_packed_weights(
     assert llamacy.inspect(babble_model).weights_bytes == held
 
 
-def test_impossible_contexts_and_cache_types_are_refused(babble_model: Path) -> None:
+def test_impossible_arguments_of_kv_bytes_are_refused(babble_model: Path) -> None:
     info = llamacy.inspect(babble_model)
     with pytest.raises(llamacy.ArgumentError, match="n_ctx"):
         info.kv_bytes(0)
+    with pytest.raises(llamacy.ArgumentError, match="n_batch"):
+        info.kv_bytes(n_batch=0)
     with pytest.raises(llamacy.ArgumentError, match="kv_type: wanted one of f32, f16"):
         info.kv_bytes(kv_type="f8")
 

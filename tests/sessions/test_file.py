@@ -15,6 +15,8 @@ import pytest
 import llamacy
 from llamacy.model.model import Model
 from llamacy.ops.plan.plan import Plan
+from llamacy.ops.reference import ReferenceSequence
+from llamacy.sessions.file import Origin, load, save
 
 PROMPT = "Once upon a time"
 GREEDY: dict[str, Any] = {"temperature": 0}
@@ -55,6 +57,16 @@ def test_a_saved_session_continues_after_loading(
             out = session.generate(max_tokens=20, **GREEDY)
             assert out.tokens == wanted
             assert out.usage.cached_tokens == 64
+
+
+def test_sequences_that_cannot_be_saved_are_refused(tmp_path: Path) -> None:
+    origin, file = Origin("digest", "f32", 32, 64), tmp_path / "x.session"
+    match = "executor: wanted sequences in pages, found ReferenceSequence"
+    with pytest.raises(llamacy.ArgumentError, match=match):
+        save(file, origin, [1], ReferenceSequence())
+    assert not file.exists()
+    with pytest.raises(llamacy.ArgumentError, match=match):
+        load(file, origin, 8, 8, ReferenceSequence())
 
 
 def test_a_session_of_another_model_is_refused(

@@ -123,6 +123,17 @@ def test_memory_of_a_text_stays_bounded(
     assert tokens == continuation(ids, 600)
 
 
+def test_a_larger_batch_holds_more_pages(path: Path, ids: list[int]) -> None:
+    info = llamacy.inspect(path)
+    with llamacy.load(path, n_threads=1, n_batch=2048, prompt_cache=0) as model:
+        with model.session() as session:
+            session.feed(ids * 2)
+        load = model.engine.load()
+    most = (load.n_pages_used + load.n_pages_free) * info.kv_page_bytes["f16"]
+    n_tokens = 2 * N_LONG
+    assert info.kv_bytes(n_tokens) < most <= info.kv_bytes(n_tokens, n_batch=2048)
+
+
 def test_llamacy_show_takes_the_window_into_account(path: Path) -> None:
     def show(*words: str) -> str:
         return CliRunner().invoke(app, ["show", str(path), *words]).stdout

@@ -32,6 +32,8 @@ class Report:
 
     Attributes
     ----------
+    model : str
+        Name of the model.
     right : dict of str to float
         Share of exactly right answers, by kind.
     mistakes : dict of str to list

@@ -17,7 +17,7 @@ from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
 from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
-from llamacy.ops.state import pages as kv_cache
+from llamacy.ops.state import pages
 from llamacy.ops.state.sequence import SequenceState
 
 N_BATCH = 48
@@ -168,11 +168,11 @@ class TestWhatIsRefused:
         first, second = plan.new_sequence(), plan.new_sequence()
         want = plan.forward(Batch.of(ids(20), first, "all"))
 
-        def fail(nbytes: int) -> kv_cache.Page:
+        def fail(nbytes: int) -> pages.Page:
             raise MemoryError
 
         with monkeypatch.context() as patch:
-            patch.setattr(kv_cache, "Page", fail)
+            patch.setattr(pages, "Page", fail)
             with pytest.raises(OutOfMemoryError):
                 both = Batch.join([([5], first, "last"), ([6], second, "last")])
                 plan.forward(both)

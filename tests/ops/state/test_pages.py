@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llamacy.errors import ArgumentError, ClosedError, OutOfMemoryError
-from llamacy.ops.state import pages as kv_cache
+from llamacy.ops.state import pages
 from llamacy.ops.state.layout import ALIGNMENT
 from llamacy.ops.state.pages import PagePool
 from llamacy.ops.state.sequence import PagedSequence
@@ -120,10 +120,10 @@ def test_no_memory(pool: PagePool, monkeypatch: pytest.MonkeyPatch) -> None:
     sequence = PagedSequence(pool)
     write(sequence, 3)
 
-    def fail(nbytes: int) -> kv_cache.Page:
+    def fail(nbytes: int) -> pages.Page:
         raise MemoryError
 
-    monkeypatch.setattr(kv_cache, "Page", fail)
+    monkeypatch.setattr(pages, "Page", fail)
     with pytest.raises(OutOfMemoryError, match="256 more bytes .* beside 256 in use"):
         sequence.reserve(PAGE_TOKENS)
     assert (sequence.n_past, pool._n_used) == (3, 1)
