@@ -150,15 +150,20 @@ class _Loop:
             if self._is_closing:
                 raise ClosedError("the model is closed")
             self._check_queue()
-            for request in requests:
-                request.submit(mailbox)
-            self._n_added += len(requests)
-            self._inbox.put(requests)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="llamacy", daemon=True
-                )
-                self._thread.start()
+            try:
+                for request in requests:
+                    request.submit(mailbox)
+            finally:  # after a Ctrl-C, callers wait for the requests submitted so far
+                self._run_submitted([one for one in requests if one.is_running])
+
+    def _run_submitted(self, requests: list[AnyRequest]) -> None:
+        self._n_added += len(requests)
+        self._inbox.put(requests)
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="llamacy", daemon=True
+            )
+            self._thread.start()
 
     def count(self) -> tuple[int, int]:
         """Count the requests that have a place, and those that wait for one."""
