@@ -56,9 +56,23 @@ class Worker:
         self._finalizer = weakref.finalize(self, self._loop.close)
 
     def submit(
-        self, requests: Iterable[AnyRequest], mailbox: Mailbox[AnyRequest]
+        self,
+        requests: Iterable[AnyRequest],
+        mailbox: Mailbox[AnyRequest],
+        *,
+        is_accepted: bool = False,
     ) -> None:
         """Run `requests`, whose events go to `mailbox`; all of them, or none.
+
+        Parameters
+        ----------
+        requests : iterable of Request
+            All requests of a call, or the next ones of a long call.
+        mailbox : Mailbox
+            Where the caller waits.
+        is_accepted : bool, default False
+            Whether earlier requests of the same call were accepted: then the bound of
+            the queue does not hold for these.
 
         Raises
         ------
@@ -67,7 +81,7 @@ class Worker:
         BusyError
             As many requests as may wait do so already; or a logits processor called.
         """
-        self._loop.add(list(requests), mailbox)
+        self._loop.add(list(requests), mailbox, is_accepted)
 
     def load(self) -> Load:
         """Return how many requests are active and wait, and the pages in use."""
@@ -144,12 +158,18 @@ class _Loop:
         if threading.current_thread() is self._thread:
             raise BusyError("a logits processor cannot use the model that waits for it")
 
-    def add(self, requests: list[AnyRequest], mailbox: Mailbox[AnyRequest]) -> None:
+    def add(
+        self,
+        requests: list[AnyRequest],
+        mailbox: Mailbox[AnyRequest],
+        is_accepted: bool,
+    ) -> None:
         self.check_thread()
         with self._starting:
             if self._is_closing:
                 raise ClosedError("the model is closed")
-            self._check_queue()
+            if not is_accepted:
+                self._check_queue()
             try:
                 for request in requests:
                     request.submit(mailbox)
