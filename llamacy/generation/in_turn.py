@@ -46,12 +46,14 @@ def run_in_turn(
     remaining = iter(requests)
     unyielded: deque[RequestT] = deque()
     settled: set[AnyRequest] = set()  # those of `unyielded`
+    is_accepted = False
     try:
         while True:
             n_running = len(unyielded) - len(settled)
             if fresh := list(islice(remaining, n_together - n_running)):
                 unyielded += fresh
-                worker.submit(fresh, mailbox)
+                worker.submit(fresh, mailbox, is_accepted=is_accepted)
+                is_accepted = True
             while unyielded and unyielded[0] in settled:
                 settled.remove(unyielded[0])
                 yield unyielded.popleft()

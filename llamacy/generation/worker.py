@@ -56,9 +56,23 @@ class Worker:
         self._finalizer = weakref.finalize(self, self._loop.close)
 
     def submit(
-        self, requests: Iterable[AnyRequest], mailbox: Mailbox[AnyRequest]
+        self,
+        requests: Iterable[AnyRequest],
+        mailbox: Mailbox[AnyRequest],
+        *,
+        is_accepted: bool = False,
     ) -> None:
         """Run `requests`, whose events go to `mailbox`; all of them, or none.
+
+        Parameters
+        ----------
+        requests : iterable of Request
+            All requests of a call, or the next ones of a long call.
+        mailbox : Mailbox
+            Where the caller waits.
+        is_accepted : bool, default False
+            Whether earlier requests of the same call were accepted: then the bound of
+            the queue does not hold for these.
 
         Raises
         ------
@@ -67,7 +81,7 @@ class Worker:
         BusyError
             As many requests as may wait do so already; or a logits processor called.
         """
-        self._loop.add(list(requests), mailbox)
+        self._loop.add(list(requests), mailbox, is_accepted)
 
     def load(self) -> Load:
         """Return how many requests are active and wait, and the pages in use."""
@@ -144,21 +158,32 @@ class _Loop:
         if threading.current_thread() is self._thread:
             raise BusyError("a logits processor cannot use the model that waits for it")
 
-    def add(self, requests: list[AnyRequest], mailbox: Mailbox[AnyRequest]) -> None:
+    def add(
+        self,
+        requests: list[AnyRequest],
+        mailbox: Mailbox[AnyRequest],
+        is_accepted: bool,
+    ) -> None:
         self.check_thread()
         with self._starting:
             if self._is_closing:
                 raise ClosedError("the model is closed")
-            self._check_queue()
-            for request in requests:
-                request.submit(mailbox)
-            self._n_added += len(requests)
-            self._inbox.put(requests)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="llamacy", daemon=True
-                )
-                self._thread.start()
+            if not is_accepted:
+                self._check_queue()
+            try:
+                for request in requests:
+                    request.submit(mailbox)
+            finally:  # after a Ctrl-C, callers wait for the requests submitted so far
+                self._run_submitted([one for one in requests if one.is_running])
+
+    def _run_submitted(self, requests: list[AnyRequest]) -> None:
+        self._n_added += len(requests)
+        self._inbox.put(requests)
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name="llamacy", daemon=True
+            )
+            self._thread.start()
 
     def count(self) -> tuple[int, int]:
         """Count the requests that have a place, and those that wait for one."""

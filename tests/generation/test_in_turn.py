@@ -55,6 +55,15 @@ def test_chunks_fill_a_pass_together_and_come_in_order() -> None:
     assert max(executor.passes) == 16
 
 
+def test_a_full_queue_refuses_a_long_call_only_at_its_beginning() -> None:
+    executor = ScriptedExecutor({}, n_batch=2)
+    texts = [letter * 9 for letter in "abcdefghijkl"]
+    requests = [chunk(text, 4, []) for text in texts]
+    worker = Worker(executor, n_cache_pages=10, max_waiting=0)
+    ended = list(run_in_turn(worker, requests, 6, lambda: None))
+    assert ended == requests
+
+
 @pytest.mark.parametrize("n", [1, 2])
 def test_so_many_at_once(n: int) -> None:
     executor = ScriptedExecutor({}, n_batch=100)

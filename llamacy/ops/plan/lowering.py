@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from llamacy.ops.plan.buffers import Buffers
@@ -63,12 +64,18 @@ class Lowering:
         self._experts = ExpertSteps(kernels, n_batch, self._steps.append)
 
     def lower(self) -> list[Step]:
-        """Return all steps; buffers are shared, and have no memory yet."""
+        """Return all steps; buffers are shared, and have no memory yet.
+
+        Raises
+        ------
+        ValueError
+            An operation is neither elementwise nor has a method here.
+        """
         for node in self._graph.roots:
             if node.op in ELEMENTWISE:
                 self._emit_elementwise(node)
             else:
-                getattr(self, f"_emit_{node.op}")(node)
+                self._emitter(node.op)(node)
             for value in self._graph.leaves(node):
                 if self._last_reader[value] is node:
                     self._buffers.free(value)
@@ -92,6 +99,13 @@ class Lowering:
         **constants: Any,
     ) -> None:
         self._steps.append(Step.of(op, reads, writes, **constants))
+
+    def _emitter(self, op: str) -> Callable[[Node], None]:
+        emit: Callable[[Node], None] | None = getattr(self, f"_emit_{op}", None)
+        if emit is None:
+            wanted = f"one of ELEMENTWISE, or one with a method _emit_{op}"
+            raise ValueError(f"op: wanted {wanted}, found {op!r}")
+        return emit
 
     # One method an operation.
 

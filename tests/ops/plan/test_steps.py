@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from llamacy import kernels
 from llamacy.kernels.levels import Level
 from llamacy.kernels.packing.matrices import PackedMatrix
+from llamacy.ops.plan.lowering import Lowering
+from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.runtime import Program
 from llamacy.ops.plan.step import Step
+from llamacy.ops.state.layout import StateLayout
 from llamacy.ops.vocabulary import ELEMENTWISE
 
 ROWS = 3
@@ -59,6 +62,13 @@ def test_what_is_no_matrix_is_refused() -> None:
 def test_kinds_of_steps_that_there_are_not() -> None:
     with pytest.raises(ValueError, match="op: wanted a kind of step .* found 'sub'"):
         program().add(Step("sub", {}, {}))
+
+
+def test_an_operation_without_a_step_is_refused() -> None:
+    node = Node("cube", (), 16, True, {})
+    layout = StateLayout([], "f32")
+    with pytest.raises(ValueError, match="op: wanted one of ELEMENTWISE.*found 'cube'"):
+        Lowering([node], node, program(), layout, n_batch=4).lower()
 
 
 @pytest.mark.parametrize("op", ELEMENTWISE)
