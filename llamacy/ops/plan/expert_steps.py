@@ -9,15 +9,13 @@ each row adds up its own. See experts.h.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from llamacy.ops.experts import Experts
 from llamacy.ops.plan.buffers import padded
+from llamacy.ops.plan.kernel_choice import Kernels
 from llamacy.ops.plan.routing import Routing
 from llamacy.ops.plan.step import Buffer, Operand, Step
-
-if TYPE_CHECKING:
-    from llamacy.ops.plan.lowering import Kernels
 
 _FLOATS: Final = ("F32", "F16", "BF16")
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llamacy.arguments import checked_integer
 from llamacy.ops.batch import Batch
 from llamacy.ops.plan.cost import Cost, step_cost
 from llamacy.ops.plan.step import Buffer, Step
 from llamacy.ops.state.layout import StateSlot
-
-if TYPE_CHECKING:
-    from llamacy.ops.plan.plan import Plan
+from llamacy.ops.state.sequence import SequenceState
 
 _MAX_PAST = 2**31 - 1
 _SEED = 0
@@ -98,6 +97,30 @@ class PassReport:
         return sum((step.cost for step in self.steps), Cost())
 
 
+class TimedExecutor(Protocol):
+    """Runs forward passes, and can tell how long each step of one took."""
+
+    @property
+    def n_batch(self) -> int:
+        """Most rows of one forward pass."""
+
+    @property
+    def n_vocab(self) -> int:
+        """Logits of a row."""
+
+    def new_sequence(self) -> SequenceState:
+        """Return an empty sequence."""
+
+    def forward(
+        self,
+        batch: Batch,
+        logits: NDArray[np.float32] | None = None,
+        *,
+        seconds: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float32]:
+        """Run one forward pass; `seconds` (n_steps,) receives each step's time."""
+
+
 class PassTimes(NamedTuple):
     """Medians of some passes: seconds of each step, and of a pass without a clock."""
 
@@ -106,7 +129,7 @@ class PassTimes(NamedTuple):
 
 
 def time_pass(
-    plan: Plan,
+    plan: TimedExecutor,
     n_steps: int,
     n_rows: int,
     n_past: int,
@@ -146,7 +169,7 @@ def time_pass(
     return PassTimes(np.median(clocks, axis=0).tolist(), median(whole))
 
 
-def _run(plan: Plan, batch: Batch, **options: Any) -> None:
+def _run(plan: TimedExecutor, batch: Batch, **options: Any) -> None:
     """Run the batch on a fork of its sequence, which stays as it was."""
     fork = batch.sequences[0].fork()
     try:

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from llamacy.ops.plan.buffers import Buffers
 from llamacy.ops.plan.expert_steps import ExpertSteps
 from llamacy.ops.plan.fusion import GATES, Fusion, is_unary
+from llamacy.ops.plan.kernel_choice import Kernels
 from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.step import LOGITS, Buffer, Operand, Step
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.layout import StateLayout
 from llamacy.ops.state.specs import KeyValues
 from llamacy.ops.vocabulary import ELEMENTWISE
-
-
-class Kernels(Protocol):
-    """The questions that a lowering asks the kernels of a level."""
-
-    def reads_prepared(self, weight: Any) -> bool:
-        """Whether products with a matrix or with experts read prepared activations."""
-
-    def prepared_bytes(self, k: int, m: int) -> int:
-        """Count the bytes that m rows of k activations take once they are prepared."""
 
 
 class Lowering:

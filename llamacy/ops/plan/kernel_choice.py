@@ -1,0 +1,15 @@
+"""The choices of a level's kernels on which the steps of a program depend."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Kernels(Protocol):
+    """The questions that a lowering asks the kernels of a level."""
+
+    def reads_prepared(self, weight: Any) -> bool:
+        """Whether products with a matrix or with experts read prepared activations."""
+
+    def prepared_bytes(self, k: int, m: int) -> int:
+        """Count the bytes that m rows of k activations take once they are prepared."""
