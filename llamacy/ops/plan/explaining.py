@@ -10,14 +10,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import checked_integer
+from llamacy.arguments import MAX_CTX, checked_integer
 from llamacy.ops.batch import Batch
 from llamacy.ops.plan.cost import Cost, step_cost
 from llamacy.ops.plan.step import Buffer, Step
 from llamacy.ops.state.layout import StateSlot
 from llamacy.ops.state.sequence import SequenceState
 
-_MAX_PAST = 2**31 - 1
+_MAX_REPETITIONS = 1000
 _SEED = 0
 
 
@@ -145,9 +145,9 @@ def time_pass(
         One of the numbers is not possible.
     """
     checked_integer("n_rows", n_rows, 1, plan.n_batch)
-    checked_integer("n_past", n_past, 0, _MAX_PAST - n_rows)
+    checked_integer("n_past", n_past, 0, MAX_CTX - n_rows)
     checked_integer("n_wanted", n_wanted, 0, n_rows)
-    checked_integer("repetitions", repetitions, 1, _MAX_PAST)
+    checked_integer("repetitions", repetitions, 1, _MAX_REPETITIONS)
     rng = np.random.default_rng(_SEED)
     tokens = rng.integers(plan.n_vocab, size=n_past + n_rows).tolist()
     sequence = plan.new_sequence()
