@@ -130,7 +130,7 @@ _SWITCH_VALUES = {"on", "off", "auto", "0", "1"}
 
 def _parsed(table: str) -> dict[str, str]:
     """Return a table's option names, each with its value: `N`, `[N]` or nothing."""
-    values = {}
+    values: dict[str, str] = {}
     for line in table.strip().splitlines():
         names = line.split()
         value = names.pop() if names[-1] in ("N", "[N]") else ""
@@ -199,7 +199,7 @@ def without_foreign(
         elif name in refused:
             raise UsageError(f"{name}: {refused[name]}")
         elif name in without_effect:
-            values = _taken(without_effect[name], remaining)
+            values = [] if equals else _taken(without_effect[name], remaining)
             ignored.append(" ".join([word, *values]))
         else:
             own.append(word)
