@@ -119,11 +119,10 @@ class Chat:
             except KeyboardInterrupt:
                 if not self.forgives:
                     raise
-                print()
                 if was_interrupted:
                     raise
                 was_interrupted = True
-                print("(/exit, Ctrl-D or another Ctrl-C ends the chat)", flush=True)
+                print("\n(/exit, Ctrl-D or another Ctrl-C ends the chat)", flush=True)
 
     def _turn(self) -> None:
         from llamacy.errors import LlamacyError
