@@ -41,7 +41,7 @@ def begin_reply(
     progress : callable
         Called with the share of the prompt read.
     overflow : {"error", "truncate"}, default "error"
-        What to do if the conversation does not fit into the context.
+        Handling of a conversation that does not fit into the context.
     """
     if not talk.answers:
         text = talk.messages[-1]["content"]

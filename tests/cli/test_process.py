@@ -292,7 +292,7 @@ def test_ctrl_c_at_a_terminal_keeps_the_part_of_the_answer(
 
 
 class _Seen:
-    """What a program has written to its terminal.
+    """Output of a program at its terminal.
 
     Parameters
     ----------
