@@ -217,7 +217,7 @@ def test_the_rope_is_always_the_files(tmp_path: Path) -> None:
 def test_the_physical_batch_size_is_the_number_of_rows(
     babble_model: Path, given: int, wanted: int
 ) -> None:
-    sizes = {"n_ctx": 64, "n_ubatch": given, "n_batch": 8}
+    sizes: Any = {"n_ctx": 64, "n_ubatch": given, "n_batch": 8}
     with Llama(str(babble_model), verbose=False, **sizes) as llm:
         assert llm._model.executor.n_batch == llm.n_batch == wanted
         assert llm.context_params.n_ctx == 64
