@@ -102,7 +102,7 @@ def test_a_token_can_end_a_formatters_answer(made: Callable[..., Llama]) -> None
     first = next(llm.generate(ids, temp=0.0))
     formatter = Jinja2ChatFormatter(TEMPLATE, "</s>", "<s>", stop_token_ids=[first])
     answering = made(chat_handler=formatter.to_chat_handler())
-    options = {"max_tokens": 6, "temperature": 0.0}
+    options: Any = {"max_tokens": 6, "temperature": 0.0}
     response = answering.create_chat_completion(MESSAGES, **options)
     assert response["choices"][0]["finish_reason"] == "stop"
     assert response["usage"]["completion_tokens"] == 1
@@ -122,6 +122,8 @@ def test_a_registered_format_is_found_by_its_name(made: Callable[..., Llama]) ->
         register_chat_format("plain")(plain)
     with pytest.raises(llamacy.UnsupportedCallError, match="response_format"):
         llm.create_chat_completion(MESSAGES, response_format={"type": "json_object"})
+    with pytest.raises(llamacy.UnsupportedCallError, match="^tool_choice: wanted"):
+        llm.create_chat_completion(MESSAGES, tool_choice="required")
     with pytest.raises(llamacy.UnsupportedCallError, match="grammar"):
         llm.create_chat_completion(MESSAGES, grammar="root ::= 'a'")
 

@@ -40,7 +40,6 @@ class ChatArguments(SamplingArguments, total=False):
 _UNUSED = {
     "functions": "tools takes its place",
     "function_call": "tool_choice takes its place",
-    "response_format": NO_GRAMMARS,
 }
 
 _DEFAULTS: dict[str, Any] = {
@@ -102,18 +101,32 @@ def chat_arguments(
     given: dict[str, Any] = {"temperature": 0.2, "max_tokens": None, **arguments}
     for name, why in _UNUSED.items():
         value = given.pop(name, None)
-        if value not in (None, [], "none", "auto", {"type": "text"}):
+        if value not in (None, [], "none", "auto"):
             raise UnsupportedCallError(f"{name}: wanted None, as {why}")
     tools, choice = given.pop("tools", None), given.pop("tool_choice", None)
-    if choice not in (None, "auto", "none"):
-        raise UnsupportedCallError(
-            f"tool_choice: wanted 'auto' or 'none', as {NO_GRAMMARS}, found {choice!r}"
-        )
+    refuse_forced(choice, given.pop("response_format", None))
     if choice == "none":
         tools = None
     n_top = given.pop("top_logprobs", None) or 0
     given["logprobs"] = n_top if given.get("logprobs") else None
     return Arguments(**given), tools
+
+
+def refuse_forced(tool_choice: object, response_format: object) -> None:
+    """Refuse answers of a form that the model does not choose by itself.
+
+    Raises
+    ------
+    UnsupportedCallError
+        A tool has to be called, or the answer has to be JSON.
+    """
+    if tool_choice not in (None, "auto", "none"):
+        raise UnsupportedCallError(
+            f"tool_choice: wanted 'auto' or 'none', as {NO_GRAMMARS}, "
+            f"found {tool_choice!r}"
+        )
+    if response_format not in (None, {"type": "text"}):
+        raise UnsupportedCallError(f"response_format: wanted None, as {NO_GRAMMARS}")
 
 
 def handler_arguments(arguments: ChatArguments) -> dict[str, Any]:

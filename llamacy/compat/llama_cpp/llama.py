@@ -118,14 +118,6 @@ class Llama(Completing, Conversing):
         Sizes, and the number of threads.
     """
 
-    _given: tuple[tuple[Any, ...], dict[str, Any]]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Remember the arguments, for pickling."""
-        llama = super().__new__(cls)
-        llama._given = (args, kwargs)
-        return llama
-
     def __init__(
         self,
         model_path: str,
@@ -146,6 +138,15 @@ class Llama(Completing, Conversing):
         verbose: bool = True,
         **others: Any,
     ) -> None:
+        self._given = {
+            **{"n_ctx": n_ctx, "n_threads": n_threads, "n_ubatch": n_ubatch},
+            **{"seed": seed, "last_n_tokens_size": last_n_tokens_size},
+            **{"chat_format": chat_format, "chat_handler": chat_handler},
+            **{"type_k": type_k, "type_v": type_v},
+            **{"lora_path": lora_path, "lora_scale": lora_scale},
+            **{"rope_freq_base": rope_freq_base, "rope_freq_scale": rope_freq_scale},
+            **{"verbose": verbose, **others},
+        }
         check_callback("chat_handler", chat_handler)
         check_constructor(others, verbose=verbose, stacklevel=2)
         self.chat_format = known_format(chat_format)
@@ -179,7 +180,7 @@ class Llama(Completing, Conversing):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the arguments: another process loads the model again."""
-        return _made, (type(self), *self._given)
+        return _made, (type(self), self.model_path, self._given)
 
     def __enter__(self) -> Self:
         return self
@@ -282,5 +283,5 @@ class Llama(Completing, Conversing):
         return cls(str(path), **kwargs)
 
 
-def _made(kind: type[Llama], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Llama:
-    return kind(*args, **kwargs)
+def _made(kind: type[Llama], model_path: str, options: dict[str, Any]) -> Llama:
+    return kind(model_path, **options)

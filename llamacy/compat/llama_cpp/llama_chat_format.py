@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 from llamacy.chat.template import render
 from llamacy.compat.llama_cpp.answers import answer, answer_chunks
 from llamacy.compat.llama_cpp.callbacks import StoppingCriteria, StoppingCriteriaList
+from llamacy.compat.llama_cpp.chat import refuse_forced
 from llamacy.compat.llama_cpp.handlers import (
     LlamaChatCompletionHandler,
     LlamaChatCompletionHandlerNotFoundException,
@@ -175,12 +176,7 @@ def chat_formatter_to_chat_completion_handler(
         **arguments: Any,
     ) -> CreateChatCompletionResponse | Iterator[CreateChatCompletionResponse]:
         told = {name: arguments.pop(name, None) for name in _TOLD}
-        if not isinstance(told["tool_choice"], str | None) or arguments.pop(
-            "response_format", None
-        ) not in (None, {"type": "text"}):
-            raise UnsupportedCallError(
-                "tool_choice, response_format: wanted None, as llamacy has no grammars"
-            )
+        refuse_forced(told["tool_choice"], arguments.pop("response_format", None))
         made = chat_formatter(messages=messages, **told)
         stop = [*_listed(arguments.pop("stop", None)), *_listed(made.stop)]
         n_top = arguments.pop("top_logprobs", None) or 0

@@ -21,7 +21,7 @@ PROMPT = "The capital of France is"
 
 
 class City(BaseModel):
-    """What the model has to write."""
+    """The answer that the model has to write."""
 
     name: Literal["Paris", "Rome"]
     is_large: bool
