@@ -12,7 +12,7 @@ from llamacy.errors import ArgumentError, HubNotFoundError, LlamacyError
 from llamacy.hub import cached_models, find_or_pull
 from llamacy.hub.choice import RepoModel, listed, matching, models_among, only
 from llamacy.hub.failures import explained
-from llamacy.hub.names import HubName, parse_name
+from llamacy.hub.names import HubName, is_safe, parse_name
 
 
 class Places(NamedTuple):
@@ -94,7 +94,8 @@ def _files(repo: HubName) -> list[str]:
     from huggingface_hub import HfApi
 
     found = HfApi(library_name="llamacy").model_info(repo.repo, revision=repo.revision)
-    return sorted(one.rfilename for one in found.siblings or ())
+    names = sorted(one.rfilename for one in found.siblings or ())
+    return [name for name in names if is_safe(name)]
 
 
 def _chosen(files: Sequence[str], pattern: str | None, repo: HubName) -> RepoModel:
