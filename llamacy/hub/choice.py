@@ -100,6 +100,15 @@ def _type_of(stem: str) -> str | None:
     return re.sub("^FP", "F", found[-1].upper()) if found else None
 
 
+def without_type(stem: str) -> str:
+    """Return a name without the types of weights in it.
+
+    >>> without_type("Qwen3-4B-Q4_K_M.gguf")
+    'Qwen3-4B.gguf'
+    """
+    return _TYPE.sub("", stem)
+
+
 def _is_plain(model: RepoModel) -> bool:
     """Whether it is a whole model, not a vision projector or an importance matrix."""
     return not _NOT_A_MODEL.search(model.files[0])

@@ -199,7 +199,7 @@ def test_help_lists_every_command(shell: Shell, words: list[str]) -> None:
         (("run", "none.gguf", "a", "-n", "many"), 2, "--n-predict"),
         (("run", "none.gguf", "a"), 1, "none.gguf"),
         (("run", "none.gguf", "a", "--temp", "-1"), 1, "temperature: wanted"),
-        (("run", "none.gguf", "a", "-t", "0"), 1, "n_threads: wanted"),
+        (("run", "demo", "a", "-t", "0"), 1, "n_threads: wanted"),
         (("run", "none.gguf", "a", "--logprobs", "1"), 2, "--json"),
         (("run", "none.gguf", "a", "-l", "13"), 2, "--logit-bias: wanted TOKEN+X"),
         (("run", "none.gguf", "a", "--typical", "2"), 1, "typical_p: wanted"),
