@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from llamacy.cli.bench import bench
+from llamacy.cli.catalogue import models
 from llamacy.cli.convert import convert
 from llamacy.cli.failures import Commands
 from llamacy.cli.info import info
@@ -41,6 +42,7 @@ app = typer.Typer(
 _COMMANDS = (run, score, perplexity, info, show, tokenize, quantize, convert, bench)
 for command in (*_COMMANDS, pull):
     app.command()(command)
+app.command()(models)
 app.command("list")(list_models)
 app.command("ls", hidden=True)(list_models)
 app.command()(rm)

@@ -10,7 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from llamacy.system.memory import process_bytes
+
 _F16_BYTES: Final = 2
+_SLACK: Final = 1.02  # buffers of a pass, and weights that are larger once packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,14 @@ class CatalogueModel:
     purpose: str
     tried: str = ""
 
+    def memory_bytes(self, n_ctx: int) -> int:
+        """Estimate the memory for the model and a text of `n_ctx` tokens, in bytes.
+
+        `llamacy.inspect` computes it from the file.
+        """
+        kv_bytes = n_ctx * self.kv.token_bytes
+        return int(_SLACK * self.n_bytes) + kv_bytes + process_bytes(self.n_vocab)
+
 
 _Shape = KeyValueShape
 _Model = CatalogueModel
@@ -122,8 +133,7 @@ CATALOGUE: Final = (
     _Model("unsloth/Qwen3-4B-Instruct-2507-GGUF:Q4_K_M", "qwen3", "Apache-2.0",
            4_022_468_096, 2_497_281_120, _Shape(36, 8, 128), 262_144, 151_936,
            "an all-rounder for a laptop; answers at once"),
-    _Model("Qwen/Qwen2.5-Coder-7B-Instruct-GGUF/qwen2.5-coder-7b-instruct-q4_k_m.gguf",
-           "qwen2", "Apache-2.0",
+    _Model("Qwen/Qwen2.5-Coder-7B-Instruct-GGUF:Q4_K_M", "qwen2", "Apache-2.0",
            7_615_616_512, 4_683_073_536, _Shape(28, 4, 128), 32_768, 152_064,
            "code"),
     _Model("bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q4_K_M", "llama", "Llama 3.1",
