@@ -16,6 +16,7 @@ import typer
 from llamacy.cli.bench import bench
 from llamacy.cli.catalogue import models
 from llamacy.cli.convert import convert
+from llamacy.cli.doctor import doctor
 from llamacy.cli.failures import Commands
 from llamacy.cli.info import info
 from llamacy.cli.list_models import list_models
@@ -43,6 +44,7 @@ _COMMANDS = (run, score, perplexity, info, show, tokenize, quantize, convert, be
 for command in (*_COMMANDS, pull):
     app.command()(command)
 app.command()(models)
+app.command()(doctor)
 app.command("list")(list_models)
 app.command("ls", hidden=True)(list_models)
 app.command()(rm)
