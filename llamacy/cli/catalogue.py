@@ -47,7 +47,10 @@ def catalogue_rows(n_ctx: int = _N_CTX) -> list[dict[str, Any]]:
     from llamacy.system.memory import available_memory
 
     available = available_memory()
-    cached = {model.name for model in llamacy.cached_models()}
+    try:
+        cached = {model.name for model in llamacy.cached_models()}
+    except llamacy.ModelFileError:  # a cache that cannot be read has none of them
+        cached = set()
     rows = []
     for model in CATALOGUE:
         needed = model.memory_bytes(n_ctx or model.n_ctx_train)

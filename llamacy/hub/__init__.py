@@ -80,11 +80,13 @@ def pull(name: str, *, progress: Callable[[float], None] | None = None) -> Path:
     >>> path.name
     'SmolLM2-135M-Instruct-Q4_K_M.gguf'
     """
+    from llamacy.hub.near_misses import advice
     from llamacy.hub.transfer import fetch
 
     parsed = parse_name(name) if isinstance(name, str) else None
     if parsed is None:
-        raise ArgumentError(f"name: wanted {NAME_FORMS}, found {name!r}")
+        near = advice(name) if isinstance(name, str) else ""
+        raise ArgumentError(f"name: wanted {NAME_FORMS}, found {name!r}{near}")
     if progress is not None and not callable(progress):
         raise ArgumentError(f"progress: wanted a function, found {progress!r}")
     return fetch(parsed, progress)

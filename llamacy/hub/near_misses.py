@@ -8,7 +8,7 @@ in common.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
@@ -39,6 +39,18 @@ def similar_names(text: str) -> list[str]:
         cached = []
     known = [*cached, *(model.name for model in CATALOGUE)]
     return nearest(text, dict.fromkeys(known))
+
+
+def advice(text: str) -> str:
+    """Return the end of an error about an unknown name; `""` if none is near."""
+    names = similar_names(text)
+    return f"; did you mean {either(names)}?" if names else ""
+
+
+def either(names: Sequence[str]) -> str:
+    """Join names, at least one, to `a, b or c`."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def nearest(text: str, names: Iterable[str]) -> list[str]:

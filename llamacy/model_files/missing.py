@@ -49,7 +49,7 @@ def _advice(source: str) -> Iterator[str]:
     # imported here, as the cache need not be read unless something is missing
     from llamacy.hub.addresses import is_address
     from llamacy.hub.names import NAME_FORMS
-    from llamacy.hub.near_misses import similar_names
+    from llamacy.hub.near_misses import either, similar_names
 
     if is_address(source):
         yield "only addresses of huggingface.co are fetched: download it yourself"
@@ -61,9 +61,9 @@ def _advice(source: str) -> Iterator[str]:
     if parts:
         yield f"there is {parts[0]}, an unfinished download"
     if files := _near_files(path):
-        yield f"did you mean {_either(files)}?"
+        yield f"did you mean {either(files)}?"
     elif names := similar_names(source):
-        yield f"on the hub: {_either(names)}"
+        yield f"on the hub: {either(names)}"
     elif not path.is_absolute() and "/" in source and not source.startswith("."):
         yield f"a model on the hub is {NAME_FORMS}"
     elif not path.suffix:
@@ -97,9 +97,3 @@ def _models_in(folder: Path) -> Iterator[str]:
                     yield entry.name
     except (OSError, ValueError):
         return
-
-
-def _either(names: list[str]) -> str:
-    """Join names to `a, b or c`."""
-    *first, last = names
-    return f"{', '.join(first)} or {last}" if first else last

@@ -71,9 +71,21 @@ def test_a_cache_that_cannot_be_read_hides_no_advice(
 
 
 def test_an_unknown_repository_is_answered_with_near_ones(hub: HubServer) -> None:
-    near = r"did you mean Qwen/Qwen3-4B-GGUF:Q4_K_M or unsloth/Qwen3-4B.*\? Or, if"
+    near = r"; did you mean Qwen/Qwen3-4B-GGUF:Q4_K_M or unsloth/Qwen3-4B.*\?$"
     with pytest.raises(llamacy.HubNotFoundError, match=near):
         llamacy.pull("qwen/qwen3-4b-gguff")
+    with pytest.raises(llamacy.ArgumentError, match=near):
+        llamacy.pull("qwen3:4b")
+
+
+def test_only_models_of_the_cache_are_near_to_one_to_remove(
+    repo: Repo, hub: HubServer
+) -> None:
+    hub.repos["user/qwen3-4b-mine"] = hub.repos[REPO]
+    llamacy.pull("user/qwen3-4b-mine:Q8_0")
+    near = r"; did you mean user/qwen3-4b-mine:Q8_0\?$"
+    with pytest.raises(llamacy.ArgumentError, match=near):
+        llamacy.remove_cached("qwen3:4b")
 
 
 def test_examples_in_the_docstrings_run() -> None:
