@@ -32,7 +32,7 @@ def pick_cached(name: str) -> CachedModel:
     """
     parsed = parse_name(name) if isinstance(name, str) else None
     if parsed is None:
-        raise ArgumentError(f"name: wanted {NAME_FORMS}, found {name!r}")
+        raise ArgumentError(f"name: wanted {NAME_FORMS}, found {name!r}{_near(name)}")
     models = cached_models()
     found = _matching_cached(models, parsed)
     if not found:
@@ -42,6 +42,15 @@ def pick_cached(name: str) -> CachedModel:
         names = listed([model.name for model in found])
         raise ArgumentError(f"{parsed}: wanted one of {names}")
     return found[0]
+
+
+def _near(name: object) -> str:
+    """Return the end of an error: the models in the cache that may be meant."""
+    from llamacy.hub.near_misses import either, nearest
+
+    cached = [model.name for model in cached_models()]
+    names = nearest(name, cached) if isinstance(name, str) else []
+    return f"; did you mean {either(names)}?" if names else ""
 
 
 def _matching_cached(models: list[CachedModel], name: HubName) -> list[CachedModel]:
