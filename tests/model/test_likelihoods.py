@@ -170,7 +170,7 @@ def test_logprobs_have_the_texts_of_their_tokens(model: llamacy.Model) -> None:
         assert len(one.top_texts) == len(one.top) == 2
     none, *others = done.prompt_logprobs
     assert none is None
-    assert "".join(one.text for one in others if one) == f" {FRANCE}"
+    assert "".join(one.text for one in others if one) == FRANCE
     with model.session() as session:
         again = session.generate(FRANCE, temperature=0, logprobs=0).logprobs
     assert [one.text for one in again or ()] == [one.text for one in done.logprobs]
@@ -181,6 +181,6 @@ def test_logprobs_have_the_texts_of_their_tokens(model: llamacy.Model) -> None:
 
 def test_a_score_has_the_texts_of_its_tokens(model: llamacy.Model) -> None:
     score = model.score(FRANCE)
-    assert score.texts == ["<s>", " The", *score.texts[2:]]
-    assert "".join(score.texts) == f"<s> {FRANCE}"
+    assert score.texts == ["<s>", "The", *score.texts[2:]]
+    assert "".join(score.texts) == f"<s>{FRANCE}"
     assert len(score.texts) == len(score.tokens) == len(score.logprobs)
