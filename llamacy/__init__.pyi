@@ -20,6 +20,7 @@ from llamacy.errors import HubAccessError as HubAccessError
 from llamacy.errors import HubConnectionError as HubConnectionError
 from llamacy.errors import HubError as HubError
 from llamacy.errors import HubNotFoundError as HubNotFoundError
+from llamacy.errors import Interrupted as Interrupted
 from llamacy.errors import LlamacyError as LlamacyError
 from llamacy.errors import ModelFileError as ModelFileError
 from llamacy.errors import ModelOutputError as ModelOutputError
@@ -47,6 +48,7 @@ from llamacy.quality.perplexity import perplexity as perplexity
 from llamacy.quality.statistics import KLDivergence as KLDivergence
 from llamacy.quality.statistics import Perplexity as Perplexity
 from llamacy.results import Completion as Completion
+from llamacy.results import Finished as Finished
 from llamacy.results import Piece as Piece
 from llamacy.results import Score as Score
 from llamacy.results import Timings as Timings
