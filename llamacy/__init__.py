@@ -62,6 +62,7 @@ _HOMES = {
         "HubConnectionError",
         "HubError",
         "HubNotFoundError",
+        "Interrupted",
         "LlamacyError",
         "ModelFileError",
         "ModelOutputError",
@@ -86,6 +87,7 @@ _HOMES = {
     "results": [
         "Choice",
         "Completion",
+        "Finished",
         "Piece",
         "Score",
         "Timings",

@@ -21,6 +21,7 @@ from llamacy.errors import HubAccessError as HubAccessError
 from llamacy.errors import HubConnectionError as HubConnectionError
 from llamacy.errors import HubError as HubError
 from llamacy.errors import HubNotFoundError as HubNotFoundError
+from llamacy.errors import Interrupted as Interrupted
 from llamacy.errors import LlamacyError as LlamacyError
 from llamacy.errors import ModelFileError as ModelFileError
 from llamacy.errors import ModelOutputError as ModelOutputError
@@ -50,6 +51,7 @@ from llamacy.quality.statistics import KLDivergence as KLDivergence
 from llamacy.quality.statistics import Perplexity as Perplexity
 from llamacy.results import Choice as Choice
 from llamacy.results import Completion as Completion
+from llamacy.results import Finished as Finished
 from llamacy.results import Piece as Piece
 from llamacy.results import Score as Score
 from llamacy.results import Timings as Timings

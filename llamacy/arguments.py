@@ -197,3 +197,9 @@ def checked_strings(name: str, value: object) -> tuple[str, ...]:
         if not isinstance(text, str) or not text:
             raise ArgumentError(f"{name}: wanted non-empty strings, found {text!r}")
     return texts
+
+
+def short(value: object) -> str:
+    """Return the repr of a value, shortened for an error message."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."

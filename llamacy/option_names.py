@@ -126,7 +126,7 @@ ADVICE = {
         "early_stopping"
     ),
 }
-"""What to do where no option is like the other library's, and its names there."""
+"""Advice where no option is like the other library's, and its names there."""
 
 HOMES = {
     "llamacy.load": "n_ctx n_threads n_batch kv_type quantize prompt_cache max_waiting "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 _MAX_EXPONENT = 700.0  # of a float
 
@@ -273,3 +275,18 @@ class Piece:
 
     def __str__(self) -> str:
         return self.text
+
+
+class Finished(NamedTuple, Generic[ResultT_co]):
+    """The result of one of many prompts, as soon as its text has ended.
+
+    Attributes
+    ----------
+    index : int
+        Index of the prompt among those of the call.
+    result : Completion, ChatCompletion or LlamacyError
+        The text; or the error that the prompt failed with, if ``on_error="return"``.
+    """
+
+    index: int  # type: ignore[assignment]  # in the place of the method of tuples
+    result: ResultT_co

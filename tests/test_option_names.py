@@ -89,11 +89,11 @@ def test_the_same_name_means_what_the_call_has(model: llamacy.Model) -> None:
     with pytest.raises(llamacy.ArgumentError, match="did you mean prompt"):
         model.generate(prompts=["Once"])  # type: ignore[call-overload]
     with pytest.raises(llamacy.ArgumentError, match="did you mean messages"):
-        model.chat(prompt="What is 12 + 30?")  # type: ignore[call-arg]
+        model.chat(prompt="What is 12 + 30?")  # type: ignore[call-overload]
     with pytest.raises(llamacy.ArgumentError, match="give messages to model.chat"):
         model.generate(messages=[])  # type: ignore[call-overload]
     with pytest.raises(llamacy.ArgumentError, match="did you mean chat_format"):
-        model.chat("Hello", chat_template="chatml")  # type: ignore[call-arg]
+        model.chat("Hello", chat_template="chatml")  # type: ignore[call-overload]
     with pytest.raises(llamacy.ArgumentError, match="did you mean source"):
         llamacy.load(model_path="demo")  # type: ignore[call-arg]
     with pytest.raises(llamacy.ArgumentError, match=r"to model\.generate or model\."):

@@ -14,9 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError
-from llamacy.generation.engine import Engine, Prompt
+from llamacy.generation.engine import Engine
 from llamacy.generation.prefix_cache import common_prefix
+from llamacy.generation.prompts import Prompt
 
 Form: TypeAlias = tuple[int, ...]
 """The tokens of one way to write a label after a prompt, at least one."""
@@ -28,14 +30,16 @@ def checked_labels(labels: object) -> list[str]:
     Raises
     ------
     ArgumentError
-        There are none; or one is not a str, is empty, or is there twice.
+        No labels; or one that is not a str, is empty, or is there twice.
     """
     if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
-        raise ArgumentError(f"labels: wanted a list of str, found {labels!r}")
+        raise ArgumentError(f"labels: wanted a list of str, found {short(labels)}")
     checked: dict[str, str] = {}  # by the label without its space
     for label in labels:
         if not isinstance(label, str):
-            raise ArgumentError(f"labels: wanted a list of str, found {label!r} in it")
+            raise ArgumentError(
+                f"labels: wanted a list of str, found {short(label)} in it"
+            )
         if not label.strip():
             raise ArgumentError(f"labels: wanted labels with text, found {label!r}")
         bare = label.removeprefix(" ")
@@ -49,17 +53,17 @@ def checked_labels(labels: object) -> list[str]:
 
 
 def label_forms(
-    engine: Engine, prompt: Prompt, labels: Sequence[str]
+    engine: Engine, prompt: Prompt, labels: Sequence[str], name: str = "prompt"
 ) -> tuple[list[int], list[tuple[Form, ...]]]:
     """Return a prompt's token ids, and the forms of each label after them.
 
     Raises
     ------
     ArgumentError
-        A bad prompt, or a label that the vocabulary cannot write, or not apart from
-        another.
+        A bad prompt, which the error calls `name`; or a label that the vocabulary
+        cannot write, or not apart from another.
     """
-    ids = engine.prompt_ids(prompt)
+    ids = engine.prompt_ids(prompt, name=name)
     alone = {text: _alone(engine, text) for each in labels for text in _texts(each)}
     forms = alone
     if isinstance(prompt, str):

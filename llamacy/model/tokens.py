@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from llamacy.arguments import checked_flag, checks_options
+from llamacy.chat.calls import Question
 from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages
-from llamacy.chat.prompt import PromptOptions, count_prompt
+from llamacy.chat.prompt import PromptOptions
 from llamacy.errors import ArgumentError
 from llamacy.model.opened import Opened
 from llamacy.tokenizers.base import Tokenizer
@@ -157,10 +158,8 @@ class Tokens(Opened):
                 names = ", ".join(options)
                 raise ArgumentError(f"{names}: wanted a list of messages, found a text")
             return len(self.tokenize(text))
-        engine = self.engine
-        tokenizer = engine.tokenizer.get()
-        source, n_ctx = self._template_source, engine.n_ctx
-        return count_prompt(text, tokenizer, source, n_ctx, options)
+        question = Question(text, None, options)
+        return question.maker(self.engine, self._template_source).count(text)
 
     @checks_options()
     def split_text(self, text: str, max_tokens: int, *, overlap: int = 0) -> list[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from llamacy.arguments import MAX_CTX, check_callback, checked_integer, checks_options
 from llamacy.errors import ContextLengthError, FormatError
-from llamacy.generation.gather import OnProgress
+from llamacy.generation.tally import OnProgress
 from llamacy.quality.chunks import (
     DEFAULT_BATCH,
     Chunks,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.arguments import MAX_CTX, check_callback, checked_integer, checks_options
-from llamacy.generation.engine import Prompt
-from llamacy.generation.gather import OnProgress
+from llamacy.generation.prompts import Prompt
+from llamacy.generation.tally import OnProgress
 from llamacy.quality.chunks import (
     DEFAULT_BATCH,
     checked_engine,

@@ -9,12 +9,14 @@ from llamacy.errors import ArgumentError, BusyError, ClosedError
 from llamacy.generation import calls
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
-from llamacy.generation.engine import Engine, Prompt
-from llamacy.generation.gather import OnProgress, gather
+from llamacy.generation.engine import Engine
+from llamacy.generation.gather import gather
 from llamacy.generation.goals.complete import Complete
 from llamacy.generation.goals.read import Read
+from llamacy.generation.prompts import Prompt
 from llamacy.generation.request import AnyRequest, Leftover, Request
 from llamacy.generation.streams import AsyncStream, Stream
+from llamacy.generation.tally import OnProgress
 from llamacy.results import Completion
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.sessions import file as session_file
@@ -126,7 +128,7 @@ class Session:
         Other parameters, and errors, are those of `Model.generate`.
         """
         make = self._maker(prompt, params, cancel, options)
-        return calls.complete(self._engine, make, progress)[0]
+        return calls.complete(self._engine, make, progress)
 
     @checks_options(SamplingOptions)
     def stream(
@@ -154,7 +156,7 @@ class Session:
     ) -> Completion:
         """Continue the text like `generate`, without blocking the event loop."""
         make = self._maker(prompt, params, cancel, options)
-        return (await calls.complete_async(self._engine, make, progress))[0]
+        return await calls.complete_async(self._engine, make, progress)
 
     @checks_options(SamplingOptions)
     def astream(

@@ -95,6 +95,11 @@ class Complete(Goal):
             return len(self.context.ids)
         return self.context.n_prompt - 1 if self._scores is not None else 0
 
+    @property
+    def n_to_choose(self) -> int:
+        """As many as `max_tokens`, or as the context has room for."""
+        return min(self._max_tokens, self.context.n_ctx)
+
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
         """Return rows: the last token's is wanted, or all rows of a scored prompt."""
         end = self.n_to_read

@@ -49,6 +49,11 @@ class Goal(ABC):
     def n_to_read(self) -> int:
         """Tokens of the context that the sequence is to hold next."""
 
+    @property
+    def n_to_choose(self) -> int:
+        """Most tokens that it may choose; 0 for a goal that only reads."""
+        return 0
+
     @abstractmethod
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
         """Return the rows of the next pass.
