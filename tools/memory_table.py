@@ -3,9 +3,9 @@
     python tools/memory_table.py            # writes the tables
     python tools/memory_table.py --check    # writes nothing; fails if one is stale
 
-Figures are those of `llamacy.inspect` for the models' published shapes: a folder gets the
-`config.json` that matters for memory, and a file of safetensors with the tensors' names
-and shapes, whose weights are a hole that takes no space on the disk.
+Figures are those of `llamacy.inspect` for the models' published shapes: a folder gets
+the `config.json` that matters for memory, and a file of safetensors with the tensors'
+names and shapes, whose weights are a hole that takes no space on the disk.
 """
 
 from __future__ import annotations
