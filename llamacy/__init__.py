@@ -65,6 +65,7 @@ _HOMES = {
         "ModelFileError",
         "ModelOutputError",
         "OutOfMemoryError",
+        "UnknownOptionError",
         "UnsupportedCallError",
         "UnsupportedError",
     ],
@@ -115,7 +116,8 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """Return the public names, for tab completion; modules are found by import."""
+    return sorted({*__all__, *(name for name in globals() if name[:2] == "__")})
 
 
 def _is_unbuilt(folder: str) -> bool:

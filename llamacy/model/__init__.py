@@ -6,9 +6,11 @@
     executors       from an open file to what runs its forward passes
     adapters        LoRA adapters: read, checked against the model, put together
     opened          a model's engine, until it is closed
-    texts           the part of Model about texts: generate, stream, score, logits
+    texts           the part of Model about texts: generate, stream
     conversations   the part of Model about conversations: chat, stream_chat
-    model           Model: those parts, and its vocabulary, adapters and sessions
+    likelihoods     the part of Model about likelihoods: score, choose, logits
+    tokens          the part of Model about its vocabulary: tokenize, count_tokens
+    model           Model: those parts, and its adapters and sessions
 
 The parts check nothing and compute nothing themselves: they hand each call to
 `generation`, `chat` or `sessions`, which know of no class called Model.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from llamacy.arguments import checks_options
 from llamacy.chat import calls
 from llamacy.chat.calls import ChatOptions, Question
 from llamacy.chat.formats import TemplateSource
@@ -22,6 +23,7 @@ class Conversations(Opened):
 
     _template_source: TemplateSource
 
+    @checks_options(ChatOptions)
     def chat(
         self,
         messages: Messages,
@@ -93,6 +95,7 @@ class Conversations(Opened):
         question = Question(messages, params, options, cancel)
         return calls.answer(self.engine, self._template_source, question, progress)
 
+    @checks_options(ChatOptions)
     def stream_chat(
         self,
         messages: Messages,
@@ -122,6 +125,7 @@ class Conversations(Opened):
         question = Question(messages, params, options, cancel)
         return calls.stream(self.engine, self._template_source, question, progress)
 
+    @checks_options(ChatOptions)
     async def achat(
         self,
         messages: Messages,
@@ -146,6 +150,7 @@ class Conversations(Opened):
         source = self._template_source
         return await calls.answer_async(self.engine, source, question, progress)
 
+    @checks_options(ChatOptions)
     def astream_chat(
         self,
         messages: Messages,
@@ -179,6 +184,7 @@ class Conversations(Opened):
         source = self._template_source
         return calls.stream_async(self.engine, source, question, progress)
 
+    @checks_options(PromptOptions)
     def chat_prompt(
         self, messages: Messages, **options: Unpack[PromptOptions]
     ) -> list[int]:

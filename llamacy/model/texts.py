@@ -1,14 +1,11 @@
-"""A model's calls about texts: how they go on, and how likely they are."""
+"""A model's calls about texts: how they go on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, Unpack, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
+from llamacy.arguments import checks_options
 from llamacy.generation import calls
 from llamacy.generation.calls import CallOptions, Prompts
 from llamacy.generation.cancelling import CancelToken
@@ -16,12 +13,12 @@ from llamacy.generation.engine import Prompt, arranged, listed
 from llamacy.generation.gather import OnProgress
 from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.model.opened import Opened
-from llamacy.results import Completion, Score
+from llamacy.results import Completion
 from llamacy.sampling import SamplingOptions, SamplingParams
 
 
 class Texts(Opened):
-    """The part of a `Model` that continues texts and scores them."""
+    """The part of a `Model` that continues texts."""
 
     @overload
     def generate(
@@ -63,6 +60,7 @@ class Texts(Opened):
         **options: Unpack[CallOptions],
     ) -> list[list[Completion]]: ...
 
+    @checks_options(SamplingOptions)
     def generate(
         self,
         prompt: Any,
@@ -128,6 +126,7 @@ class Texts(Opened):
         make = partial(engine.requests, listed(prompt), checked, n, cancel)
         return arranged(calls.complete(engine, make, progress), prompt, n)
 
+    @checks_options(SamplingOptions)
     def stream(
         self,
         prompt: Prompt,
@@ -204,6 +203,7 @@ class Texts(Opened):
         **options: Unpack[CallOptions],
     ) -> list[list[Completion]]: ...
 
+    @checks_options(SamplingOptions)
     async def agenerate(
         self,
         prompt: Any,
@@ -235,6 +235,7 @@ class Texts(Opened):
         make = partial(engine.requests, listed(prompt), checked, n, cancel)
         return arranged(await calls.complete_async(engine, make, progress), prompt, n)
 
+    @checks_options(SamplingOptions)
     def astream(
         self,
         prompt: Prompt,
@@ -268,77 +269,3 @@ class Texts(Opened):
         checked = engine.params(params, options)
         make = partial(engine.requests, [prompt], checked, None, cancel)
         return calls.stream_async(engine, make, progress)
-
-    @overload
-    def score(self, text: Prompt) -> Score: ...
-
-    @overload
-    def score(self, text: Prompts) -> list[Score]: ...
-
-    def score(self, text: Any) -> Any:
-        """Measure how likely a text is, or several are, token by token.
-
-        Rank candidates, find the surprising word, or compare models on a sentence. For
-        a text longer than the context, use `llamacy.perplexity`.
-
-        Parameters
-        ----------
-        text : str, sequence of int, or a list of either
-            A text or its token ids; or several, which are read together.
-
-        Returns
-        -------
-        Score, or a list of them
-            Log-probabilities of the tokens, their sum, and the perplexity.
-
-        Raises
-        ------
-        ContextLengthError
-            A text has more than `n_ctx` tokens.
-        ArgumentError
-            An empty text, an id outside the vocabulary.
-
-        Examples
-        --------
-        >>> model = llamacy.load("demo")
-        >>> right, wrong = model.score(["2 + 2 = 4", "2 + 2 = 9"])
-        >>> right.total > wrong.total
-        True
-        """
-        return calls.score(self.engine, text)
-
-    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Compute the logits of the token after each of `ids`.
-
-        For what no option covers: a distribution to compare, a classifier over a few
-        tokens. All rows are kept at once, ``4 * n_vocab`` bytes a token: half a
-        gigabyte for 1,000 tokens of a vocabulary of 128,000.
-
-        Parameters
-        ----------
-        ids : sequence of int
-            Token ids, at least one.
-
-        Returns
-        -------
-        float32, (n_tokens, n_vocab)
-            Natural logits, before any sampling option.
-
-        Raises
-        ------
-        ContextLengthError
-            More than `n_ctx` tokens.
-        ArgumentError
-            No ids, or one outside the vocabulary.
-
-        Examples
-        --------
-        >>> model = llamacy.load("demo")
-        >>> ids = model.tokenize("They all lived happily")
-        >>> logits = model.logits(ids)
-        >>> logits.shape == (len(ids), model.config.n_vocab)
-        True
-        >>> model.detokenize([int(logits[-1].argmax())])
-        ' ever'
-        """
-        return calls.logits(self.engine, ids)

@@ -6,6 +6,7 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
+from llamacy.arguments import checks_options
 from llamacy.errors import ArgumentError
 from llamacy.tokenizers.special_tokens import SpecialTokens
 from llamacy.tokenizers.token_type import HIDDEN, TokenType
@@ -51,6 +52,7 @@ class Tokenizer(ABC):
         """Return the class and the size of the vocabulary."""
         return f"<{type(self).__name__} of {self.n_vocab} tokens>"
 
+    @checks_options()
     def encode(
         self,
         text: str,
@@ -142,6 +144,7 @@ class Tokenizer(ABC):
             after_special = isinstance(part, int)
         return ids
 
+    @checks_options()
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
         """Convert token ids to text: the inverse of `encode`.
 
