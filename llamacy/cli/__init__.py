@@ -16,6 +16,7 @@ import typer
 from llamacy.cli.bench import bench
 from llamacy.cli.convert import convert
 from llamacy.cli.failures import Commands
+from llamacy.cli.foreign_options import Command
 from llamacy.cli.info import info
 from llamacy.cli.list_models import list_models
 from llamacy.cli.perplexity import perplexity
@@ -38,9 +39,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_COMMANDS = (run, score, perplexity, info, show, tokenize, quantize, convert, bench)
-for command in (*_COMMANDS, pull):
+for command in (run, score, perplexity):
+    app.command(cls=Command)(command)
+for command in (info, show, tokenize, quantize, convert):
     app.command()(command)
+app.command(cls=Command)(bench)
+app.command()(pull)
 app.command("list")(list_models)
 app.command("ls", hidden=True)(list_models)
 app.command()(rm)

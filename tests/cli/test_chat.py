@@ -284,7 +284,7 @@ def test_piped_lines_are_the_messages_of_a_chat(
     asked = shell(*words, "--chat", "bada", "-v")
     assert asked.out.strip() == first
     assert "tokens/s" in asked.err
-    assert shell(*words, "bada").out.strip() != first
+    assert shell(*words, "--raw", "bada").out.strip() != first
     system = shell(*words, "-sys", r"b\x65", "-e", "-p", "bada", "--json")
     result = json.loads(system.out)
     assert len(result["tokens"]) == 6

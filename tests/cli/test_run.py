@@ -66,8 +66,8 @@ def test_text_piped_in_next_to_a_prompt_is_put_before_it(
     assert shell(*words, "-e", "-f", file, input="bada\n").out == whole
     literal = shell(*words, r"ba\x64a" + "\n\nbede").out
     assert shell(*words, "-e", r"be\x64e", input=r"ba\x64a").out == literal != whole
-    asked = shell(*words, "--chat", "bada\n\nbede").out
-    assert shell(*words, "--chat", "bede", input="bada\n").out == asked
+    continued = shell(*words, "--raw", "bada\n\nbede").out
+    assert shell(*words, "--raw", "bede", input="bada\n").out == continued != whole
     assert shell(*words, "bede", input=b"\xff").status == 2
 
 
@@ -175,7 +175,7 @@ def test_run_applies_lora_adapters(
     with open_gguf(babble_model) as file:
         shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
     path = write_lora(tmp_path / "lora.gguf", random_pairs(shapes, 4, 0, size=1.0))
-    words = ["run", babble_model, PROMPT, "-n", 12, "--temp", 0]
+    words = ["run", babble_model, "--raw", PROMPT, "-n", 12, "--temp", 0]
 
     def text(*more: object) -> str:
         done = shell(*words, *more)
