@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from llamacy.cli.bench import bench
+from llamacy.cli.completion import completion, prepare_completion
 from llamacy.cli.convert import convert
 from llamacy.cli.failures import Commands
 from llamacy.cli.foreign_options import Command
@@ -48,6 +49,7 @@ app.command()(pull)
 app.command("list")(list_models)
 app.command("ls", hidden=True)(list_models)
 app.command()(rm)
+app.command()(completion)
 
 
 @app.callback()
@@ -69,6 +71,7 @@ def _program(
 def main() -> None:
     """Run the command line in `sys.argv`: the entry point of `llamacy`."""
     prepare()
+    prepare_completion()
     # Silence huggingface_hub's notices; failed transfers are reported as errors anyway.
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     logging.basicConfig(format="llamacy: %(message)s", level=logging.WARNING)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llamacy.cli.completion import model_names
 from llamacy.cli.divergence_report import CHUNK_HEADING, as_json, chunk_line, report
 from llamacy.cli.failures import UsageError
 from llamacy.cli.options import (
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
 def perplexity(
     argument: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="GGUF file, folder, or name on the hub."),
+        typer.Argument(
+            metavar="MODEL",
+            help="GGUF file, folder, or name on the hub.",
+            autocompletion=model_names,
+        ),
     ] = None,
     model: ModelOption = None,
     file: TextFile = None,

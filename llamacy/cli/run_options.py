@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from llamacy.cli.completion import model_names
 from llamacy.cli.failures import UsageError
 from llamacy.cli.options import ModelOption
 from llamacy.cli.text_input import check_text, model_and_text, unescape
@@ -21,7 +22,9 @@ class PromptFlags:
     first: Annotated[
         str | None,
         typer.Argument(
-            metavar="MODEL", help="GGUF file, folder, name on the hub, or demo."
+            metavar="MODEL",
+            help="GGUF file, folder, name on the hub, or demo.",
+            autocompletion=model_names,
         ),
     ] = None
     second: Annotated[
