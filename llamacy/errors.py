@@ -165,6 +165,10 @@ class BusyError(LlamacyError, RuntimeError):
     """
 
 
+class CancelledError(LlamacyError, RuntimeError):
+    """A call that has no partial result was cancelled by its `cancel` token."""
+
+
 class ForkedError(LlamacyError, RuntimeError):
     """The process was forked while a text was generated: the child cannot go on."""
 

@@ -168,6 +168,36 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """The likeliest of several labels after a prompt.
+
+    Attributes
+    ----------
+    label : str
+        The likeliest label, as it was given.
+    index : int
+        Its place among the labels.
+    probabilities : dict of str to float
+        Probability of each label among the labels; they add up to 1.
+    logprobs : dict of str to float
+        Natural logarithm of the probability that the prompt goes on with each label, or
+        of its geometric mean for a token; `-inf` where it cannot be told from 0.
+    """
+
+    label: str
+    index: int
+    probabilities: dict[str, float]
+    logprobs: dict[str, float]
+
+    def __str__(self) -> str:
+        return self.label
+
+    def __repr__(self) -> str:
+        rounded = {label: round(p, 4) for label, p in self.probabilities.items()}
+        return f"Choice({self.label!r}, probabilities={rounded})"
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """A generated text.
 

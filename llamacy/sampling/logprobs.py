@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.errors import ModelOutputError
 from llamacy.results import TokenLogprob
 from llamacy.sampling.largest import largest
 
@@ -32,6 +34,20 @@ def token_logprob(logits: NDArray[np.float32], token: int, k: int) -> TokenLogpr
         float(logits[token]) - total,
         tuple((int(other), float(logits[other]) - total) for other in top),
     )
+
+
+def logprobs_of(logits: NDArray[np.float32], tokens: Iterable[int]) -> list[float]:
+    """Return the log-probabilities of `tokens`.
+
+    Raises
+    ------
+    ModelOutputError
+        A logit is NaN or infinite.
+    """
+    total = _log_sum_exp(logits)
+    if not math.isfinite(total):
+        raise ModelOutputError("a logit is not finite: the weights are broken")
+    return [float(logits[token]) - total for token in tokens]
 
 
 def _log_sum_exp(logits: NDArray[np.float32]) -> float:

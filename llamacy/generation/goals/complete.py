@@ -84,9 +84,9 @@ class Complete(Goal):
         return self._scores.logprobs if self._scores is not None else None
 
     @property
-    def can_share(self) -> bool:
-        """Whether the prompt's likelihoods are not asked for."""
-        return self._scores is None
+    def n_shareable(self) -> int:
+        """All tokens, unless the prompt's likelihoods are asked for."""
+        return self.n_to_read if self._scores is None else 0
 
     @property
     def n_to_read(self) -> int:

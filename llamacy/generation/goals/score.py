@@ -39,9 +39,9 @@ class Score(Goal):
         return ScoreResult(self.context.ids, logprobs)
 
     @property
-    def can_share(self) -> bool:
-        """False: it wants all logits."""
-        return False
+    def n_shareable(self) -> int:
+        """None: it wants all logits."""
+        return 0
 
     @property
     def n_to_read(self) -> int:
