@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 _MAX_EXPONENT = 700.0  # of a float
@@ -120,11 +120,19 @@ class TokenLogprob:
     top : tuple of (int, float)
         Ids of the likeliest tokens in its place, and the logarithms of their
         probabilities, likeliest first.
+    text : str
+        Its text, with the space before it; the name of a control token. Bytes that are
+        no whole characters are U+FFFD: ``model.tokenizer.token_bytes(token)`` has them.
+        Empty for a model without a vocabulary.
+    top_texts : tuple of str
+        The texts of `top`, in the same order.
     """
 
     token: int
     logprob: float
     top: tuple[tuple[int, float], ...] = ()
+    text: str = ""
+    top_texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +146,13 @@ class Score:
     logprobs : list of float or None
         Natural logarithm of each token's probability after the tokens before it; None
         for the first, which nothing comes before.
+    texts : list of str
+        Each token's text, as in `TokenLogprob`.
     """
 
     tokens: list[int]
     logprobs: list[float | None]
+    texts: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> float:

@@ -226,10 +226,12 @@ class Engine:
         ArgumentError
             An empty text, or an id outside the vocabulary.
         """
-        return [
-            Request(Score(Context(self.prompt_ids(text, name="text"), self.n_ctx)))
-            for text in texts
-        ]
+        tokenizer = self.tokenizer.get_or_none()
+        made = []
+        for text in texts:
+            context = Context(self.prompt_ids(text, name="text"), self.n_ctx)
+            made.append(Request(Score(context, tokenizer=tokenizer)))
+        return made
 
 
 def listed(prompt: Any) -> Sequence[Any]:

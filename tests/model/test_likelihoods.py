@@ -158,3 +158,29 @@ def test_a_cancelled_choice_raises(model: llamacy.Model) -> None:
     with pytest.raises(llamacy.CancelledError):
         model.choose(FRANCE, CITIES, cancel=cancel)
     assert model.choose(FRANCE, CITIES).label == "Paris"
+
+
+def test_logprobs_have_the_texts_of_their_tokens(model: llamacy.Model) -> None:
+    done = model.generate(FRANCE, temperature=0, logprobs=2, prompt_logprobs=1)
+    assert done.logprobs is not None
+    assert done.prompt_logprobs is not None
+    assert "".join(one.text for one in done.logprobs) == done.text == " Paris"
+    for one in done.logprobs:
+        assert one.top_texts[0] == one.text  # the likeliest token was taken
+        assert len(one.top_texts) == len(one.top) == 2
+    none, *others = done.prompt_logprobs
+    assert none is None
+    assert "".join(one.text for one in others if one) == FRANCE
+    with model.session() as session:
+        again = session.generate(FRANCE, temperature=0, logprobs=0).logprobs
+    assert [one.text for one in again or ()] == [one.text for one in done.logprobs]
+    with model.stream_chat("What is 12 + 30?", temperature=0, logprobs=0) as stream:
+        pieces = [one for piece in stream for one in piece.logprobs or ()]
+    assert "".join(one.text for one in pieces).strip() == "42"
+
+
+def test_a_score_has_the_texts_of_its_tokens(model: llamacy.Model) -> None:
+    score = model.score(FRANCE)
+    assert score.texts == ["<s>", "The", *score.texts[2:]]
+    assert "".join(score.texts) == f"<s>{FRANCE}"
+    assert len(score.texts) == len(score.tokens) == len(score.logprobs)

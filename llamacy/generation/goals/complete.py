@@ -76,7 +76,7 @@ class Complete(Goal):
             self.finish_reason = "length"
         self._scores: PromptScores | None = None
         if params.prompt_logprobs is not None:
-            self._scores = PromptScores(context, params.prompt_logprobs)
+            self._scores = PromptScores(context, params.prompt_logprobs, tokenizer)
 
     @property
     def prompt_logprobs(self) -> list[TokenLogprob | None] | None:
