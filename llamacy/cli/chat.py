@@ -41,7 +41,7 @@ def begin_reply(
     progress : callable
         Called with the share of the prompt read.
     overflow : {"error", "truncate"}, default "error"
-        What to do if the conversation does not fit into the context.
+        Handling of a conversation that does not fit into the context.
     """
     if not talk.answers:
         text = talk.messages[-1]["content"]
@@ -119,11 +119,10 @@ class Chat:
             except KeyboardInterrupt:
                 if not self.forgives:
                     raise
-                print()
                 if was_interrupted:
                     raise
                 was_interrupted = True
-                print("(/exit, Ctrl-D or another Ctrl-C ends the chat)", flush=True)
+                print("\n(/exit, Ctrl-D or another Ctrl-C ends the chat)", flush=True)
 
     def _turn(self) -> None:
         from llamacy.errors import LlamacyError

@@ -37,7 +37,7 @@ def completion(
     PowerShell, in $PROFILE: llamacy completion powershell | Out-String |
     Invoke-Expression
     """
-    from typer.completion import get_completion_script
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     print(
         get_completion_script(
@@ -49,7 +49,7 @@ def completion(
 def prepare_completion() -> None:
     """Register the shells' protocols, if this process is asked for words."""
     if _VARIABLE in os.environ:
-        from typer.completion import completion_init
+        from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
 

@@ -51,10 +51,14 @@ class Commands(TyperGroup):
         return status
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command, and flush its output."""
+        """Run a command, and flush its output; Ctrl-C ends it and the line."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
+        except KeyboardInterrupt:
+            if sys.stderr.isatty():
+                print(file=sys.stderr)  # after the terminal's ^C
+            raise typer.Exit(130) from None
         except BrokenPipeError:
             # Flushing the remaining buffer would fail again when Python exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -125,7 +126,7 @@ def load_model(path: str, quantize: str | None = None, **options: Any) -> Model:
     from llamacy.cli.progress_bar import ProgressBar
 
     source = find_model(path)
-    with ProgressBar(f"loading {path}") as progress:
+    with ProgressBar(f"loading {os.path.basename(path.rstrip(os.sep))}") as progress:
         return llamacy.load(
             source.path,
             quantize=type_name(source, quantize),

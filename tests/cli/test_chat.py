@@ -115,14 +115,24 @@ def test_commands_change_the_conversation_and_the_settings(tmp_path: Path) -> No
     assert talk.all_messages == before
     do("/regen")
     assert talk.awaits_answer
-    do("/bye")
+    do("/set parameter top_p 0.5")
+    assert talk.params.top_p == 0.5
+    assert do("/?") == do("/help")
+
+
+@pytest.mark.parametrize("command", ["/bye", "/exit", "/quit", "/QUIT "])
+def test_a_command_ends_the_chat(model: llamacy.Model, command: str) -> None:
+    talk = Talk(GREEDY)
+    Chat(model, talk, read_line=typed(command, "never"), forgives=False).run()
     assert talk.is_over
+    assert talk.messages == []
 
 
 @pytest.mark.parametrize(
     ("line", "error", "why"),
     [
         ("/nothing", UsageError, "no command /nothing; /help"),
+        ("/exti", UsageError, r"no command /exti \(did you mean /exit\?\)"),
         ("/set nothing 1", UsageError, "one of verbose, quiet, reasoning show"),
         ("/set reasoning 5", UsageError, "wanted a name and a value"),
         ("/set temperature", UsageError, "wanted a name and a value"),
@@ -190,7 +200,7 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(
     assert [message["role"] for message in talk.messages] == ["user", "assistant"] * 2
     out, err = capsys.readouterr()
     _, hint, first, second, _ = out.split("\n")[:5]
-    assert "Ctrl-D" in hint
+    assert "another Ctrl-C" in hint
     assert len(model.tokenize(first)) < len(model.tokenize(second))
     assert "/help" in err
     # interrupted before any text: the question is dropped too
@@ -200,6 +210,30 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(
     after.append(0)
     with pytest.raises(KeyboardInterrupt):
         Chat(model, talk, read_line=typed("be"), forgives=False).run()
+
+
+def test_ctrl_c_twice_at_the_input_ends_the_chat(model: llamacy.Model) -> None:
+    talk = Talk(GREEDY)
+    lines = typed("^C", "bada", "^C", "^C", "bu")
+    with pytest.raises(KeyboardInterrupt):
+        Chat(model, talk, read_line=lines, forgives=True).run()
+    assert [message["role"] for message in talk.messages] == ["user", "assistant"]
+
+
+def test_without_answers_each_message_is_a_text_to_continue(
+    model: llamacy.Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talk = Talk(GREEDY, answers=False)
+    lines = ["bada", "bu", "/regen", "/system be"]
+    Chat(model, talk, read_line=typed(*lines), forgives=True).run()
+    out, err = capsys.readouterr()
+    texts = [model.generate(text, GREEDY).text for text in ("bada", "bu", "bu")]
+    assert out == "".join(f"{text}\n" for text in texts) + "\n"
+    assert "error: /system: the model continues texts" in err
+    assert [message["content"] for message in talk.messages] == [
+        *("bada", texts[0]),
+        *("bu", texts[1]),
+    ]
 
 
 def test_errors_are_printed_and_the_chat_goes_on(
@@ -299,6 +333,7 @@ def test_a_model_without_a_template_needs_a_chat_format(
     words = ["run", base_model, "-n", 6]
     done = shell(*words, "--chat", input="bada\n")
     assert (done.status, done.out) == (1, "")
+    assert "looks like a base model: give it a text to continue" in done.err
     assert "--chat-template), one of alpaca, chatml" in done.err
     assert shell(*words, "--chat-template", "alpaca", input="bada\n").status == 0
     assert shell(*words, "--chat-template", "nothing", input="bada\n").status == 1
