@@ -71,8 +71,14 @@ class UnsupportedError(FormatError):
 class ModelFileError(LlamacyError, OSError):
     """A file cannot be opened, read or written.
 
-    It is missing, access is denied or the disk is full.
+    It is missing, access is denied or the disk is full. `errno`, `strerror` and
+    `filename` are those of OSError.
     """
+
+    def __str__(self) -> str:
+        if self.filename is None or self.strerror is None:
+            return super().__str__()
+        return f"{self.filename}: {self.strerror}"
 
 
 class HubError(LlamacyError, OSError):

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from llamacy.cli.bench import bench
+from llamacy.cli.catalogue import models
 from llamacy.cli.completion import completion, prepare_completion
 from llamacy.cli.convert import convert
 from llamacy.cli.failures import Commands
@@ -45,6 +46,7 @@ for command in (run, score, perplexity):
 for command in (info, show, tokenize, quantize, convert):
     app.command()(command)
 app.command(cls=Command)(bench)
+app.command()(models)
 app.command()(pull)
 app.command("list")(list_models)
 app.command("ls", hidden=True)(list_models)

@@ -4,15 +4,18 @@ The library `huggingface_hub` transfers files and stores them in its cache, whic
 programs share. Its environment variables (`HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`,
 `HF_ENDPOINT`, `HF_HUB_OFFLINE`) apply here too. This package adds:
 
-========  =========================================================================
-names     parsing of names
-choice    the choice among a repository's GGUF files
-folders   the same for repositories that are a folder of safetensors
-cache     the models in the cache; works offline, and imports next to nothing
-transfer  downloads
-failures  translation of `huggingface_hub`'s exceptions to llamacy's
-removal   removal from the cache
-========  =========================================================================
+===========  ======================================================================
+names        parsing of names
+addresses    the same for addresses of the hub's web pages
+choice       the choice among a repository's GGUF files
+folders      the same for repositories that are a folder of safetensors
+cache        the models in the cache; works offline, and imports next to nothing
+transfer     downloads
+failures     translation of `huggingface_hub`'s exceptions to llamacy's
+removal      removal from the cache
+catalogue    a table of models to try
+near_misses  models that a mistyped name may mean
+===========  ======================================================================
 
 Nothing here reads a GGUF file. Of a folder, only the index of the safetensors and
 config.json are read, to tell whether llamacy can run the model.

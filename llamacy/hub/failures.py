@@ -15,6 +15,7 @@ from llamacy.errors import (
 from llamacy.hub.cache import cached_models
 from llamacy.hub.choice import listed
 from llamacy.hub.names import HubName
+from llamacy.hub.near_misses import similar_names
 
 _TOO_MANY_REQUESTS = 429
 _DISK_ERRORS = {
@@ -47,7 +48,7 @@ def explained(error: Exception, name: HubName) -> LlamacyError:
     if isinstance(error, errors.RepositoryNotFoundError):
         return HubNotFoundError(
             f"no repository {name.repo} at {endpoint()}, nor a path of that name; "
-            f"if the repository is private, {_token()}"
+            f"{_near(name)}if the repository is private, {_token()}"
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return HubNotFoundError(
@@ -98,6 +99,12 @@ def _token() -> str:
     if get_token() is None:
         return "set HF_TOKEN to a token that may read it"
     return "check that the token (HF_TOKEN) may read it"
+
+
+def _near(name: HubName) -> str:
+    """Return a question whether another model was meant, or nothing."""
+    near = similar_names(name.repo)
+    return f"did you mean {' or '.join(near)}? Or, " if near else ""
 
 
 def _cached() -> str:

@@ -18,8 +18,26 @@ from __future__ import annotations
 import ctypes
 import sys
 from pathlib import Path
+from typing import Final
 
 from llamacy.system.cgroups import cgroup_folders, read_text
+
+_PROCESS_BYTES: Final = 64 * 2**20
+_TOKEN_BYTES: Final = 320
+
+
+def process_bytes(n_vocab: int) -> int:
+    """Estimate the memory of a process that has loaded a model, in bytes.
+
+    It is the memory of Python, its libraries, spare pages of the KV cache, and the
+    vocabulary, beside the weights, the KV cache and the buffers of a pass.
+
+    Parameters
+    ----------
+    n_vocab : int
+        Number of tokens in the vocabulary.
+    """
+    return _PROCESS_BYTES + n_vocab * _TOKEN_BYTES
 
 
 def available_memory(root: str = "/") -> int | None:
