@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
-from llamacy.chat.formats import TemplateSource
+from llamacy.chat.formats import ChatFormat, TemplateSource
 from llamacy.chat.messages import Messages, checked_messages, without_past_reasoning
 from llamacy.chat.overflow import Overflow, Shift, Turns, truncate
 from llamacy.chat.reply.reading import ReplyReader
@@ -113,22 +113,11 @@ def make_prompt(
     ContextLengthError
         The prompt leaves no room for an answer.
     """
-    checked = without_past_reasoning(checked_messages(messages))
     tools = checked_tools(options.get("tools"))
     form = source.find(options.get("chat_format"))
-    writer = Writer(form, tokenizer, tools, options.get("template_arguments"))
+    turns = _turns(messages, form, tokenizer, tools, options)
     overflow = options.get("overflow", "error")
-    turns = Turns(checked, writer)
-
-    if overflow in ("truncate", "shift"):
-        room = n_ctx // 4 if overflow == "shift" else _n_answer(params, n_ctx)
-        ids, n_dropped = truncate(turns, n_ctx - room)
-    elif overflow == "error":
-        ids, n_dropped = turns.prompt(), 0
-    else:
-        raise ArgumentError(
-            f"overflow: wanted 'error', 'truncate' or 'shift', found {overflow!r}"
-        )
+    ids, n_dropped = _fitted(turns, overflow, n_ctx, params.max_tokens)
     # Without this check the answer would be empty, with no word about the lack of room.
     if len(ids) >= n_ctx and params.max_tokens != 0:
         raise ContextLengthError(len(ids) + 1, n_ctx)
@@ -147,8 +136,51 @@ def make_prompt(
     )
 
 
-def _n_answer(params: SamplingParams, n_ctx: int) -> int:
+def count_prompt(
+    messages: Messages,
+    tokenizer: Tokenizer,
+    source: TemplateSource,
+    n_ctx: int,
+    options: PromptOptions,
+) -> int:
+    """Count the tokens of a conversation's prompt, which may exceed the context.
+
+    Parameters and errors are those of `make_prompt`.
+    """
+    tools = checked_tools(options.get("tools"))
+    form = source.find(options.get("chat_format"))
+    turns = _turns(messages, form, tokenizer, tools, options)
+    return len(_fitted(turns, options.get("overflow", "error"), n_ctx, None)[0])
+
+
+def _turns(
+    messages: Messages,
+    form: ChatFormat,
+    tokenizer: Tokenizer,
+    tools: Sequence[Mapping[str, Any]],
+    options: PromptOptions,
+) -> Turns:
+    """Return the conversation, checked, with what writes it."""
+    checked = without_past_reasoning(checked_messages(messages))
+    writer = Writer(form, tokenizer, tools, options.get("template_arguments"))
+    return Turns(checked, writer)
+
+
+def _fitted(
+    turns: Turns, overflow: str, n_ctx: int, max_tokens: int | None
+) -> tuple[list[int], int]:
+    """Return the prompt, and how many messages it leaves out to leave room."""
+    if overflow == "error":
+        return turns.prompt(), 0
+    if overflow == "shift":
+        return truncate(turns, n_ctx - n_ctx // 4)
+    if overflow == "truncate":
+        return truncate(turns, n_ctx - _n_answer(max_tokens, n_ctx))
+    raise ArgumentError(
+        f"overflow: wanted 'error', 'truncate' or 'shift', found {overflow!r}"
+    )
+
+
+def _n_answer(max_tokens: int | None, n_ctx: int) -> int:
     """Return the room to leave for the answer, in tokens, when truncating."""
-    if params.max_tokens is None:
-        return n_ctx // 4
-    return min(params.max_tokens, n_ctx // 2)
+    return n_ctx // 4 if max_tokens is None else min(max_tokens, n_ctx // 2)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from llamacy.arguments import checked_flag, checks_options
+from llamacy.chat.formats import TemplateSource
+from llamacy.chat.messages import Messages
+from llamacy.chat.prompt import PromptOptions, count_prompt
 from llamacy.errors import ArgumentError
 from llamacy.model.opened import Opened
 from llamacy.tokenizers.base import Tokenizer
@@ -15,6 +19,7 @@ class Tokens(Opened):
     """The part of a `Model` that turns texts into tokens, and back."""
 
     _tokenizer: LazyTokenizer
+    _template_source: TemplateSource
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -111,3 +116,89 @@ class Tokens(Opened):
         """
         engine = self.engine
         return engine.tokenizer.get().decode(engine.checked_ids("ids", ids))
+
+    @checks_options(PromptOptions)
+    def count_tokens(self, text: Messages, **options: Unpack[PromptOptions]) -> int:
+        """Count the tokens of a text, or of the prompt that `chat` makes of messages.
+
+        Parameters
+        ----------
+        text : str or list of dict
+            A text, whose tokens are counted as `tokenize` makes them; or a
+            conversation, with all that the chat template writes around the messages. It
+            may be longer than the context.
+        **options : PromptOptions
+            `chat_format`, `overflow`, `tools` and `template_arguments` of `chat`, for
+            conversations.
+
+        Returns
+        -------
+        int
+            Number of tokens.
+
+        Raises
+        ------
+        ChatTemplateError
+            A conversation, and the model has no template.
+        ArgumentError
+            An invalid text, message or option.
+
+        Examples
+        --------
+        >>> model = llamacy.load("demo")
+        >>> model.count_tokens("Once upon a time")
+        5
+        >>> messages = [{"role": "user", "content": "What is 12 + 30?"}]
+        >>> model.count_tokens(messages) == len(model.chat_prompt(messages))
+        True
+        """
+        if isinstance(text, str):
+            if options:
+                names = ", ".join(options)
+                raise ArgumentError(f"{names}: wanted a list of messages, found a text")
+            return len(self.tokenize(text))
+        engine = self.engine
+        tokenizer = engine.tokenizer.get()
+        source, n_ctx = self._template_source, engine.n_ctx
+        return count_prompt(text, tokenizer, source, n_ctx, options)
+
+    @checks_options()
+    def split_text(self, text: str, max_tokens: int, *, overlap: int = 0) -> list[str]:
+        """Split a text into chunks of at most `max_tokens` tokens.
+
+        Cut a document that is longer than the context, to summarise it piece by piece
+        or to search in it.
+
+        Parameters
+        ----------
+        text : str
+            Any text.
+        max_tokens : int
+            Most tokens of a chunk, without a beginning-of-text token.
+        overlap : int, default 0
+            Most tokens that a chunk repeats of the end of the one before, at most half
+            of `max_tokens`.
+
+        Returns
+        -------
+        list of str
+            Chunks that end with a paragraph, or else a sentence, or a word, where the
+            second half of a chunk has such an end. Without `overlap` they join to the
+            text.
+
+        Raises
+        ------
+        ArgumentError
+            An invalid argument, or a character with more than `max_tokens` tokens.
+
+        Examples
+        --------
+        >>> model = llamacy.load("demo")
+        >>> chunks = model.split_text("Once upon a time. The end. " * 20, 50)
+        >>> len(chunks), chunks[-1][-9:]
+        (4, 'The end. ')
+        >>> max(model.count_tokens(chunk) for chunk in chunks) <= 51
+        True
+        """
+        tokenizer = self.engine.tokenizer
+        return tokenizer.get().split_text(text, max_tokens, overlap=overlap)
