@@ -166,6 +166,7 @@ class Chat:
             talk.reply(answer)
         else:
             talk.messages = before
+            note("stopped before the answer: the message is forgotten")
         self._note_details(answer)
 
     def _show(self, stream: Stream, printer: Printer) -> bool:

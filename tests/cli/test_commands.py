@@ -227,6 +227,8 @@ def test_help_lists_every_command(shell: Shell, words: list[str]) -> None:
     [
         (("nonsense",), 2, "nonsense"),
         (("--nonsense",), 2, "--nonsense"),
+        (("model.gguf", "a"), 2, "did you mean llamacy run model.gguf?"),
+        (("chat", "demo"), 2, "did you mean llamacy run?"),
         (("run",), 2, "no model"),
         (("run", "none.gguf"), 2, "no prompt"),
         (("run", "none.gguf", "a", "b"), 2, "b"),
