@@ -17,6 +17,7 @@ from llamacy.cli.bench import bench
 from llamacy.cli.catalogue import models
 from llamacy.cli.completion import completion, prepare_completion
 from llamacy.cli.convert import convert
+from llamacy.cli.doctor import doctor
 from llamacy.cli.failures import Commands
 from llamacy.cli.foreign_options import Command
 from llamacy.cli.info import info
@@ -43,7 +44,7 @@ app = typer.Typer(
 )
 for command in (run, score, perplexity):
     app.command(cls=Command)(command)
-for command in (info, show, tokenize, quantize, convert):
+for command in (info, doctor, show, tokenize, quantize, convert):
     app.command()(command)
 app.command(cls=Command)(bench)
 app.command()(models)

@@ -76,7 +76,8 @@ def bench(
     after: generation by the bytes it reads per second (weights, keys and values,
     once per token), prefill by its operations per second (multiplications and
     additions, of matrix products and attention). More than 100 % means that
-    another program slowed down the measurement of the limits.
+    another program slowed down the measurement of the limits. If other programs
+    kept the machine busy meanwhile, the last line says so.
 
     With --explain, one prefill pass and one decode pass after it are taken apart
     instead: the steps of each kind, what they read and compute, how long they
@@ -134,6 +135,7 @@ def _measure(
     from llamacy import kernels
     from llamacy.cli.info import cpu_name
     from llamacy.ops.plan.plan import Plan
+    from llamacy.system.load import LoadMeter
     from llamacy.system.threads import default_threads
 
     threads = default_threads() if threads is None else threads
@@ -147,10 +149,12 @@ def _measure(
         if longest > loaded.n_ctx:
             raise llamacy.ContextLengthError(longest, loaded.n_ctx)
         tokens = _random_tokens(loaded.config.n_vocab, longest)
+        meter = LoadMeter()
         before = measure_limits(plan, threads, level) if with_limits else None
         tests = _run_tests(plan, tokens, n_prompt, n_gen, repetitions)
         # on a shared machine, bandwidth changes from one moment to the next
         limits = before and greatest(before, measure_limits(plan, threads, level))
+        load = meter.read()
     return {
         **_weights(path, quantize),
         "version": llamacy.__version__,
@@ -159,6 +163,13 @@ def _measure(
         "n_threads": threads,
         "n_batch": plan.n_batch,
         "kv_type": kv_type,
+        "other_load": load
+        and {
+            "cpus": load.cpus,
+            "stolen": load.stolen,
+            "is_busy": load.is_busy,
+            "text": str(load),
+        },
         "limits": limits,
         "results": [
             test | compare(cost, median(test["seconds"]), limits)
@@ -280,6 +291,9 @@ def _print(report: dict[str, Any]) -> None:
             f"reading {in_units(limits['read_bytes'])}, and "
             f"{limits['peak_tflops']:.3f} TFLOPS in {limits['operand']}"
         )
+    load = report["other_load"]
+    if load and load["is_busy"]:
+        print(f"the machine was busy: {load['text']}")
 
 
 def _row(result: dict[str, Any]) -> list[str]:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import llamacy
 from llamacy.cli import app
 from llamacy.cli.tables import in_units
+from llamacy.system.load import LoadMeter, OtherLoad
 
 PROMPT = "Once upon a time"
 Shell = Callable[..., Any]
@@ -51,7 +53,11 @@ def test_info_lists_the_levels_and_why_one_was_chosen(shell: Shell) -> None:
     assert facts["n_threads"] >= 1
     for level in facts["levels"]:
         assert level["available"] == (level["lacking"] is None)
+    assert facts["packages"]["numpy"] == np.__version__
+    assert all(facts["packages"].values())
+    assert facts["compiler"] is None or re.search(r"\d", facts["compiler"])
     text = shell("info").out
+    assert f"numpy {np.__version__}, " in text
     for level in facts["levels"]:
         assert level["name"] in text
         assert (level["lacking"] or "") in text
@@ -179,6 +185,19 @@ def test_bench_compares_with_the_limits(shell: Shell, path: Path) -> None:
         assert result["percent_of_bandwidth"] == pytest.approx(percent)
         percent = 100 * result["tflops"] / limits["peak_tflops"]
         assert result["percent_of_peak"] == pytest.approx(percent)
+
+
+@pytest.mark.parametrize("cpus", [0.0, 1.5])
+def test_bench_says_whether_the_machine_was_busy(
+    shell: Shell, path: Path, monkeypatch: pytest.MonkeyPatch, cpus: float
+) -> None:
+    found = OtherLoad(cpus, 0.0, ())
+    monkeypatch.setattr(LoadMeter, "read", lambda meter: found)
+    words = ("bench", path, "-p", 8, "-n", 0, "-r", 1, "--no-limits")
+    load = json.loads(shell(*words, "--json").out)["other_load"]
+    assert (load["cpus"], load["is_busy"]) == (cpus, cpus > 1)
+    line = "the machine was busy: other processes kept 1.5 CPUs busy\n"
+    assert shell(*words).out.endswith(line) == (cpus > 1)
 
 
 def test_bench_prints_a_table(shell: Shell, path: Path) -> None:
