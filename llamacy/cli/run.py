@@ -20,7 +20,6 @@ from llamacy.cli.sampling_options import SamplingFlags, without_end
 
 if TYPE_CHECKING:
     from llamacy.generation.streams import Stream
-    from llamacy.generation.tally import OnProgress
     from llamacy.model.model import Model
     from llamacy.results import Completion, TokenLogprob
     from llamacy.tokenizers import Tokenizer
