@@ -20,7 +20,7 @@ from pathlib import Path
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("compat",),
+    ("compat", "integrations"),
     ("",),
     ("quality",),
     ("model", "protocols"),
