@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from llamacy import SamplingParams
+import llamacy
 
 
 class SamplingFields(BaseModel):
@@ -81,7 +81,7 @@ class SamplingFields(BaseModel):
 
     @model_validator(mode="after")
     def _check_sampling(self) -> Self:
-        SamplingParams(**self.sampling_options())
+        llamacy.SamplingParams(**self.sampling_options())
         return self
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
-from llamacy import ArgumentError, ClosedError, Model, load
+import llamacy
+from llamacy import ArgumentError, ClosedError
 from llamacy.integrations.fields import LoadFields, SamplingFields
+
+if TYPE_CHECKING:
+    from llamacy import Model
 
 _loaded: WeakValueDictionary[tuple[object, ...], Model] = WeakValueDictionary()
 
@@ -36,7 +40,7 @@ def load_shared(source: str | os.PathLike[str], options: dict[str, Any]) -> Mode
     key = (str(source), *sorted(options.items()))
     model = _loaded.get(key)
     if model is None or not _is_open(model):
-        model = load(source, **options)
+        model = llamacy.load(source, **options)
         _loaded[key] = model
     return model
 
@@ -62,14 +66,15 @@ class LoadedModel(SamplingFields, LoadFields):
     model: Any = Field(
         exclude=True, description="A path or a name, or a model that is loaded"
     )
-    _held: Model | None = PrivateAttr(None)
+    _held: Any = PrivateAttr(None)
 
     @property
     def loaded(self) -> Model:
         """The model in memory."""
         if self._held is None:
             self._held = self._load()
-        return self._held
+        model: Model = self._held
+        return model
 
     @property
     def model_name(self) -> str:
@@ -79,13 +84,14 @@ class LoadedModel(SamplingFields, LoadFields):
 
     def _load(self) -> Model:
         options = self.load_options()
-        if not isinstance(self.model, Model):
+        if not isinstance(self.model, llamacy.Model):
             return load_shared(self.model, options)
         for name, value in options.items():
             raise ArgumentError(
                 f"{name}: wanted None, as the model is loaded, found {value!r}"
             )
-        return self.model
+        model: Model = self.model
+        return model
 
     @model_validator(mode="after")
     def _load_now(self) -> Self:
