@@ -8,6 +8,7 @@ llm          the command line tool `llm`: a plugin       ``llamacy[llm]``
 llama_index  LlamaIndex: an LLM                          ``llamacy[llama-index]``
 ===========  ==========================================  ==============================
 
-The modules share the declarations of options (`fields`), loading (`loading`) and the
-message of a missing package (`extras`). Importing this package imports none of them.
+They share the declarations of options (`fields`), loading (`loading`), parts of
+messages (`messages`) and the error of a missing library (`extras`). Importing this
+package imports none of them.
 """

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import llamacy
-from tests.support.puppet import EOS
+from tests.support.puppet import replying
 
 pytest.importorskip("langchain_core")
 pytest.importorskip("langchain_tests")
@@ -42,29 +42,11 @@ class Puppet(ChatLlamacy):
         name = bound.kwargs["tools"][0]["function"]["name"]
         call = {"name": name, "arguments": ARGUMENTS[name]}
         said = f"<tool_call>\n{json.dumps(call, ensure_ascii=False)}\n</tool_call>"
-        return bound.bind(logits_processors=calling(self.loaded, said))
 
+        def reply(prompt: str) -> str:
+            return "It is sunny." if "<tool_response>" in prompt else said
 
-def calling(model: llamacy.Model, call: str) -> Any:
-    """Return a logits processor that makes a model say `call`, then an answer."""
-    tokenizer = model.tokenizer
-
-    def ids_of(text: str) -> list[int]:
-        return tokenizer.encode(text, add_bos=False, parse_special=True, continues=True)
-
-    beginning = ids_of(BEGINNING)
-
-    def say(ids: Any, logits: Any) -> None:
-        given = [int(token) for token in ids]
-        n = len(beginning)
-        start = max(
-            i for i in range(n, len(given) + 1) if given[i - n : i] == beginning
-        )
-        prompt = tokenizer.decode(given[:start], skip_special=False)
-        script = "It is sunny." if "<tool_response>" in prompt else call
-        logits[[*ids_of(script), EOS][len(given) - start]] = 1e9
-
-    return say
+        return bound.bind(**replying(self.loaded, reply, beginning=BEGINNING))
 
 
 class Described:

@@ -22,6 +22,7 @@ from llamacy.integrations.langchain.messages import (
 from llamacy.integrations.langchain.options import call_options, check_tool_choice
 from llamacy.integrations.langchain.structured import structured
 from llamacy.integrations.loading import LoadedModel
+from llamacy.integrations.messages import takes_tools
 
 _CONCURRENT = 16
 """Conversations of a batch at once: as many as share a forward pass."""
@@ -229,6 +230,7 @@ class ChatLlamacy(BaseChatModel, LoadedModel, ChatFields):
             "text_inputs": True,
             "text_outputs": True,
             "image_inputs": False,
+            "tool_calling": takes_tools(self.loaded, self.chat_format),
             "structured_output": False,
             "tool_choice": False,
             "tool_call_streaming": True,

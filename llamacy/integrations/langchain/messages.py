@@ -20,26 +20,18 @@ from langchain_core.messages.tool import (
 )
 
 from llamacy import ChatCompletion, ChatPiece, Completion, Usage
+from llamacy.integrations.messages import name_results, tool_call_entry
 
 
 def to_dicts(messages: Iterable[BaseMessage]) -> list[dict[str, Any]]:
-    """Return LangChain's messages as dicts for `llamacy.Model.chat`.
-
-    The result of a tool gets the tool's name, which templates want and LangChain leaves
-    out: it is that of the call with the same id.
-    """
+    """Return LangChain's messages as dicts for `llamacy.Model.chat`."""
     dicts: list[dict[str, Any]] = []
-    names: dict[str, str] = {}
     for message in messages:
         if isinstance(message, AIMessage):
-            names |= {call["id"]: call["name"] for call in message.tool_calls}
             dicts.append(_answer(message))
         else:
             dicts += convert_to_openai_messages([message])
-    for one in dicts:
-        if one["role"] == "tool" and one.get("tool_call_id") in names:
-            one.setdefault("name", names[one["tool_call_id"]])
-    return dicts
+    return name_results(dicts)
 
 
 def _answer(message: AIMessage) -> dict[str, Any]:
@@ -53,11 +45,7 @@ def _answer(message: AIMessage) -> dict[str, Any]:
         answer["reasoning_content"] = reasoning
     if message.tool_calls:
         answer["tool_calls"] = [
-            {
-                "id": call["id"],
-                "type": "function",
-                "function": {"name": call["name"], "arguments": call["args"]},
-            }
+            tool_call_entry(call["id"], call["name"], call["args"])
             for call in message.tool_calls
         ]
     return answer

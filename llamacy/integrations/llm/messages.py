@@ -16,6 +16,7 @@ from llm.parts import (
 )
 
 from llamacy import ChatCompletion, ChatPiece, Completion, Piece
+from llamacy.integrations.messages import tool_call_entry
 
 
 def to_dicts(messages: Iterable[Any]) -> list[dict[str, Any]]:
@@ -41,11 +42,7 @@ def _to_dicts(message: Any) -> Iterator[dict[str, Any]]:
     calls = [part for part in parts if isinstance(part, ToolCallPart)]
     if calls:
         one["tool_calls"] = [
-            {
-                "id": call.tool_call_id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
+            tool_call_entry(call.tool_call_id, call.name, call.arguments)
             for call in calls
         ]
     yield one

@@ -14,6 +14,7 @@ from llamacy.integrations.fields import ChatFields, SamplingFields
 from llamacy.integrations.llm.messages import events, finish, to_dicts, to_schemas
 from llamacy.integrations.llm.sources import sources
 from llamacy.integrations.loading import load_shared
+from llamacy.integrations.messages import has_chat_template
 
 if TYPE_CHECKING:
     from llamacy import Model
@@ -80,8 +81,7 @@ class _Shared:
 
     def continues(self, model: Model, prompt: Any) -> bool:
         """Whether to continue the prompt: a base model's, which is a text alone."""
-        has_template = bool(model.metadata.get("tokenizer.chat_template"))
-        if has_template or prompt.options.chat_format is not None:
+        if has_chat_template(model) or prompt.options.chat_format is not None:
             return False
         return [one.role for one in prompt.messages] == ["user"] and not prompt.tools
 
