@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llamacy.chat.overflow import Overflow
     from llamacy.chat.results import ChatCompletion
     from llamacy.chat.stream import ChatStream
-    from llamacy.generation.gather import OnProgress
+    from llamacy.generation.tally import OnProgress
     from llamacy.model.model import Model
 
 

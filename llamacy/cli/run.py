@@ -18,8 +18,8 @@ from llamacy.cli.run_options import ChatFlags, PromptFlags
 from llamacy.cli.sampling_options import SamplingFlags, without_end
 
 if TYPE_CHECKING:
-    from llamacy.generation.gather import OnProgress
     from llamacy.generation.streams import Stream
+    from llamacy.generation.tally import OnProgress
     from llamacy.model.model import Model
     from llamacy.results import Completion, TokenLogprob
     from llamacy.tokenizers import Tokenizer
