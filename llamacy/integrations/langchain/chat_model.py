@@ -61,8 +61,9 @@ class ChatLlamacy(BaseChatModel, LoadedModel, ChatFields):
     >>> answer = chat.invoke("What is 12 + 30?")
     >>> answer.content, answer.response_metadata["finish_reason"]
     ('42', 'stop')
-    >>> [chunk.content for chunk in chat.stream("What is the capital of Italy?")]
-    ['Rome', '']
+    >>> for chunk in chat.stream("What is the capital of Italy?"):
+    ...     print(chunk.content, end="")
+    Rome
     """
 
     streaming: bool = False
