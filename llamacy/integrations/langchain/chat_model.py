@@ -12,6 +12,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import get_config_list
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from llamacy.generation.scheduler import MAX_ACTIVE
 from llamacy.integrations.fields import ChatFields
 from llamacy.integrations.langchain.messages import (
     last_chunk,
@@ -23,9 +24,6 @@ from llamacy.integrations.langchain.options import call_options, check_tool_choi
 from llamacy.integrations.langchain.structured import structured
 from llamacy.integrations.loading import LoadedModel
 from llamacy.integrations.messages import takes_tools
-
-_CONCURRENT = 16
-"""Conversations of a batch at once: as many as share a forward pass."""
 
 
 class ChatLlamacy(BaseChatModel, LoadedModel, ChatFields):
@@ -147,7 +145,7 @@ class ChatLlamacy(BaseChatModel, LoadedModel, ChatFields):
         if configs[0].get("max_concurrency") is None:
             # LangChain's own default is a few threads for each core.
             for one in configs:
-                one["max_concurrency"] = _CONCURRENT
+                one["max_concurrency"] = MAX_ACTIVE
         return super().batch(
             inputs, configs, return_exceptions=return_exceptions, **kwargs
         )
