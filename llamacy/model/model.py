@@ -88,6 +88,12 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
             f"n_ctx={self.n_ctx}{closed}>"
         )
 
+    def _repr_html_(self) -> str:
+        from llamacy.model.describing import facts  # only in a notebook
+        from llamacy.notebook.cards import facts_html
+
+        return facts_html(self.config.name or os.path.basename(self.path), facts(self))
+
     @property
     def metadata(self) -> Mapping[str, Any]:
         """The file's metadata: numbers, strings, and arrays of them, under GGUF's keys.

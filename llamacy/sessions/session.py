@@ -61,6 +61,11 @@ class Session:
         state = "closed" if self._is_closed else f"{self.n_past} tokens"
         return f"<llamacy.Session: {state}>"
 
+    def _repr_html_(self) -> str:
+        from llamacy.notebook.cards import session_html  # only in a notebook
+
+        return session_html(self.text, f"{self.n_past} tokens")
+
     def __enter__(self) -> Self:
         return self
 
