@@ -52,6 +52,7 @@ _HOMES = {
         "ArgumentError",
         "BusyError",
         "CPUError",
+        "CancelledError",
         "ChatTemplateError",
         "ClosedError",
         "ContextLengthError",
@@ -66,6 +67,7 @@ _HOMES = {
         "ModelFileError",
         "ModelOutputError",
         "OutOfMemoryError",
+        "UnknownOptionError",
         "UnsupportedCallError",
         "UnsupportedError",
     ],
@@ -83,6 +85,7 @@ _HOMES = {
     "quality.perplexity": ["perplexity"],
     "quality.statistics": ["KLDivergence", "Perplexity"],
     "results": [
+        "Choice",
         "Completion",
         "Finished",
         "Piece",
@@ -124,7 +127,8 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """Return the public names, for tab completion; modules are found by import."""
+    return sorted({*__all__, *(name for name in globals() if name[:2] == "__")})
 
 
 def _is_unbuilt(folder: str) -> bool:

@@ -43,6 +43,20 @@ class ArgumentError(LlamacyError, ValueError):
     """An argument of a public call has a value that cannot be used."""
 
 
+class UnknownOptionError(ArgumentError, TypeError):
+    """A call was given an option that it does not have; the message says what to write.
+
+    Names of other libraries are known. The built-in TypeError is what Python raises for
+    an unknown keyword argument.
+
+    Examples
+    --------
+    >>> llamacy.load("demo").generate("Once", temp=0.5)
+    Traceback (most recent call last):
+    llamacy.errors.UnknownOptionError: temp: unknown option; did you mean temperature?
+    """
+
+
 class FormatError(LlamacyError, ValueError):
     """A file is broken, inconsistent or not supported.
 
@@ -174,6 +188,10 @@ class BusyError(LlamacyError, RuntimeError):
     generation, a model called by its own logits processor, and a model whose queue is
     as long as `max_waiting` allows.
     """
+
+
+class CancelledError(LlamacyError, RuntimeError):
+    """A call that has no partial result was cancelled by its `cancel` token."""
 
 
 class ForkedError(LlamacyError, RuntimeError):

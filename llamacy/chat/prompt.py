@@ -138,14 +138,8 @@ class PromptMaker:
         ContextLengthError
             The prompt leaves no room for an answer.
         """
-        checked = without_past_reasoning(checked_messages(messages))
-        turns, n_ctx = Turns(checked, self._writer), self._n_ctx
-        is_shift = self._overflow == "shift"
-        if self._overflow == "error":
-            ids, n_dropped = turns.prompt(), 0
-        else:
-            room = n_ctx // 4 if is_shift else self._n_answer
-            ids, n_dropped = truncate(turns, n_ctx - room)
+        turns, n_ctx = self._turns(messages), self._n_ctx
+        ids, n_dropped = self._fitted(turns)
         # Without this check the answer would be empty, with no word about the reason.
         if len(ids) >= n_ctx and self._params.max_tokens != 0:
             raise ContextLengthError(len(ids) + 1, n_ctx)
@@ -158,8 +152,26 @@ class PromptMaker:
             n_dropped,
             ReplyReader(style, self._is_thinking(ids)),
             style.written_tokens(self._tokenizer),
-            Shift(turns, n_ctx, n_dropped) if is_shift else None,
+            Shift(turns, n_ctx, n_dropped) if self._overflow == "shift" else None,
         )
+
+    def count(self, messages: Messages) -> int:
+        """Count the tokens of a conversation's prompt, which may exceed the context.
+
+        Errors are those of `make`.
+        """
+        return len(self._fitted(self._turns(messages))[0])
+
+    def _turns(self, messages: Messages) -> Turns:
+        checked = without_past_reasoning(checked_messages(messages))
+        return Turns(checked, self._writer)
+
+    def _fitted(self, turns: Turns) -> tuple[list[int], int]:
+        """Return the prompt, and how many messages it leaves out to leave room."""
+        if self._overflow == "error":
+            return turns.prompt(), 0
+        room = self._n_ctx // 4 if self._overflow == "shift" else self._n_answer
+        return truncate(turns, self._n_ctx - room)
 
     def _is_thinking(self, ids: list[int]) -> bool:
         """Whether a prompt ends with the mark that opens reasoning."""

@@ -148,7 +148,14 @@ def score(
         request = engine.score_request(one, name=name)
         return Job([request], lambda: request.goal.result)
 
-    jobs = Jobs(given(text, TEXTS), lambda: make, on_error)
+    return measure(engine, Jobs(given(text, TEXTS), lambda: make, on_error), progress)
+
+
+def measure(engine: Engine, jobs: Jobs[Any], progress: OnProgress | None) -> Any:
+    """Run all jobs to their ends, and return their results, which have no parts.
+
+    Ctrl-C raises KeyboardInterrupt: half a measurement tells nothing.
+    """
     begun = jobs.begin_all()
     gather(engine.worker, _requests_of(begun), progress, jobs.end)
     return jobs.arranged(begun)

@@ -226,4 +226,5 @@ class Engine:
         ArgumentError
             An empty text, or an id outside the vocabulary.
         """
-        return Request(Score(Context(self.prompt_ids(text, name=name), self.n_ctx)))
+        context = Context(self.prompt_ids(text, name=name), self.n_ctx)
+        return Request(Score(context, tokenizer=self.tokenizer.get_or_none()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from llamacy.arguments import checks_options
 from llamacy.chat import calls
 from llamacy.chat.calls import ChatOptions, Question
 from llamacy.chat.formats import TemplateSource
@@ -20,6 +21,7 @@ class ConversationStreams(Opened):
 
     _template_source: TemplateSource
 
+    @checks_options(ChatOptions)
     def stream_chat(
         self,
         messages: Messages,
@@ -49,6 +51,7 @@ class ConversationStreams(Opened):
         question = Question(messages, params, options, cancel)
         return calls.stream(self.engine, self._template_source, question, progress)
 
+    @checks_options(ChatOptions)
     def astream_chat(
         self,
         messages: Messages,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias, Unpack, overload
 
+from llamacy.arguments import checks_options
 from llamacy.chat import calls
 from llamacy.chat.calls import (
     AnswerOptions,
@@ -59,6 +60,7 @@ class Conversations(ConversationStreams):
         **options: Unpack[AnswerOrErrorOptions],
     ) -> list[ChatCompletion | LlamacyError]: ...
 
+    @checks_options(ChatOptions)
     def chat(
         self,
         messages: Any,
@@ -155,6 +157,7 @@ class Conversations(ConversationStreams):
         **options: Unpack[AnswerOrErrorOptions],
     ) -> Each[ChatCompletion | LlamacyError]: ...
 
+    @checks_options(ChatOptions)
     def chat_each(
         self,
         conversations: Any,
@@ -224,6 +227,7 @@ class Conversations(ConversationStreams):
         **options: Unpack[AnswerOrErrorOptions],
     ) -> list[ChatCompletion | LlamacyError]: ...
 
+    @checks_options(ChatOptions)
     async def achat(
         self,
         messages: Any,
@@ -251,6 +255,7 @@ class Conversations(ConversationStreams):
         jobs = calls.answer_jobs(engine, source, question, on_error)
         return await run_async(engine, jobs, progress)
 
+    @checks_options(PromptOptions)
     def chat_prompt(
         self, messages: Messages, **options: Unpack[PromptOptions]
     ) -> list[int]:

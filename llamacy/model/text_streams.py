@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Unpack
 
+from llamacy.arguments import checks_options
 from llamacy.generation import calls
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.prompts import Prompt
@@ -17,6 +18,7 @@ from llamacy.sampling import SamplingOptions, SamplingParams
 class TextStreams(Opened):
     """The part of a `Model` that continues texts piece by piece."""
 
+    @checks_options(SamplingOptions)
     def stream(
         self,
         prompt: Prompt,
@@ -54,6 +56,7 @@ class TextStreams(Opened):
         make = partial(engine.requests, prompt, checked, 1, cancel)
         return calls.stream(engine, make, progress)
 
+    @checks_options(SamplingOptions)
     def astream(
         self,
         prompt: Prompt,

@@ -1,13 +1,10 @@
-"""A model's calls about texts: how they go on, and how likely they are."""
+"""A model's calls about texts: how they go on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeAlias, Unpack, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
+from llamacy.arguments import checks_options
 from llamacy.errors import LlamacyError
 from llamacy.generation import calls
 from llamacy.generation.cancelling import CancelToken
@@ -21,14 +18,14 @@ from llamacy.generation.options import (
 from llamacy.generation.prompts import PROMPTS, Prompt, Prompts, given, given_several
 from llamacy.generation.tally import OnProgress
 from llamacy.model.text_streams import TextStreams
-from llamacy.results import Completion, Score
+from llamacy.results import Completion
 from llamacy.sampling import SamplingOptions, SamplingParams
 
 Params: TypeAlias = "SamplingParams | None"
 
 
 class Texts(TextStreams):
-    """The part of a `Model` that continues texts and scores them."""
+    """The part of a `Model` that continues texts."""
 
     @overload
     def generate(  # type: ignore[overload-overlap]
@@ -82,6 +79,7 @@ class Texts(TextStreams):
         **options: Unpack[SamplesOrErrorOptions],
     ) -> list[list[Completion] | LlamacyError]: ...
 
+    @checks_options(SamplingOptions)
     def generate(
         self,
         prompt: Any,
@@ -175,6 +173,7 @@ class Texts(TextStreams):
         **options: Unpack[TextOrErrorOptions],
     ) -> Each[Completion | LlamacyError]: ...
 
+    @checks_options(SamplingOptions)
     def generate_each(
         self,
         prompts: Any,
@@ -275,6 +274,7 @@ class Texts(TextStreams):
         **options: Unpack[SamplesOrErrorOptions],
     ) -> list[list[Completion] | LlamacyError]: ...
 
+    @checks_options(SamplingOptions)
     async def agenerate(
         self,
         prompt: Any,
@@ -317,79 +317,3 @@ class Texts(TextStreams):
         prompts = given(prompt, PROMPTS)
         jobs = calls.text_jobs(engine, prompts, checked, n, cancel, on_error)
         return await calls.run_async(engine, jobs, progress)
-
-    @overload
-    def score(  # type: ignore[overload-overlap]
-        self, text: Prompt
-    ) -> Score: ...
-
-    @overload
-    def score(self, text: Prompts) -> list[Score]: ...
-
-    def score(self, text: Any) -> Any:
-        """Measure how likely a text is, or several are, token by token.
-
-        Rank candidates, find the surprising word, or compare models on a sentence. For
-        a text longer than the context, use `llamacy.perplexity`.
-
-        Parameters
-        ----------
-        text : str, sequence of int, or a list of either
-            A text or its token ids; or several, which are read together.
-
-        Returns
-        -------
-        Score, or a list of them
-            Log-probabilities of the tokens, their sum, and the perplexity.
-
-        Raises
-        ------
-        ContextLengthError
-            A text has more than `n_ctx` tokens.
-        ArgumentError
-            An empty text, an id outside the vocabulary.
-
-        Examples
-        --------
-        >>> model = llamacy.load("demo")
-        >>> right, wrong = model.score(["2 + 2 = 4", "2 + 2 = 9"])
-        >>> right.total > wrong.total
-        True
-        """
-        return calls.score(self.engine, text)
-
-    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Compute the logits of the token after each of `ids`.
-
-        For what no option covers: a distribution to compare, a classifier over a few
-        tokens. All rows are kept at once, ``4 * n_vocab`` bytes a token: half a
-        gigabyte for 1,000 tokens of a vocabulary of 128,000.
-
-        Parameters
-        ----------
-        ids : sequence of int
-            Token ids, at least one.
-
-        Returns
-        -------
-        float32, (n_tokens, n_vocab)
-            Natural logits, before any sampling option.
-
-        Raises
-        ------
-        ContextLengthError
-            More than `n_ctx` tokens.
-        ArgumentError
-            No ids, or one outside the vocabulary.
-
-        Examples
-        --------
-        >>> model = llamacy.load("demo")
-        >>> ids = model.tokenize("They all lived happily")
-        >>> logits = model.logits(ids)
-        >>> logits.shape == (len(ids), model.config.n_vocab)
-        True
-        >>> model.detokenize([int(logits[-1].argmax())])
-        ' ever'
-        """
-        return calls.logits(self.engine, ids)

@@ -94,7 +94,7 @@ def test_invalid_arguments_are_refused_by_name(model: Model) -> None:
         model.tokenize("a", add_bos=1)  # type: ignore[arg-type]
     with pytest.raises(llamacy.ArgumentError, match="^parse_special: wanted True or"):
         model.tokenize("a", parse_special=None)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="temprature"):
+    with pytest.raises(llamacy.UnknownOptionError, match="mean temperature"):
         model.generate(PROMPT, temprature=1)  # type: ignore[call-overload]
 
 

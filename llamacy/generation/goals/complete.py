@@ -76,7 +76,7 @@ class Complete(Goal):
             self.finish_reason = "length"
         self._scores: PromptScores | None = None
         if params.prompt_logprobs is not None:
-            self._scores = PromptScores(context, params.prompt_logprobs)
+            self._scores = PromptScores(context, params.prompt_logprobs, tokenizer)
 
     @property
     def prompt_logprobs(self) -> list[TokenLogprob | None] | None:
@@ -84,9 +84,9 @@ class Complete(Goal):
         return self._scores.logprobs if self._scores is not None else None
 
     @property
-    def can_share(self) -> bool:
-        """Whether the prompt's likelihoods are not asked for."""
-        return self._scores is None
+    def n_shareable(self) -> int:
+        """All tokens, unless the prompt's likelihoods are asked for."""
+        return self.n_to_read if self._scores is None else 0
 
     @property
     def n_to_read(self) -> int:
