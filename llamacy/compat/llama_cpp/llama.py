@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any, Literal, NoReturn, Self, Unpack, overload
 
+from llamacy.chat.messages import checked_messages
 from llamacy.compat.llama_cpp.arguments import (
     ANY_SEED,
     Arguments,
@@ -226,7 +227,7 @@ class Llama(Evaluation):
 
     def _prompt_ids(self, prompt: str | list[int]) -> list[int]:
         if not isinstance(prompt, str):
-            return prompt
+            return self._model.engine.prompt_ids(prompt)
         ids = self._tokenizer.encode(prompt) or [self.token_bos()]
         if ids[:2] == [self.token_bos()] * 2:
             return ids[1:]
@@ -289,6 +290,7 @@ class Llama(Evaluation):
         if stream:
             pieces = self._model.stream_chat(messages, params, **options)
             return chat_chunks(response, pieces)
+        checked_messages(messages)  # `chat` would take other lists for conversations
         return response.whole(self._model.chat(messages, params, **options))
 
     def create_chat_completion_openai_v1(self, *_: object, **__: object) -> NoReturn:
