@@ -234,7 +234,9 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(completion)
 
     def __str__(self) -> str:
-        return "the text generated so far is the attribute `completion`"
+        return (
+            "`completion` has the text so far (in a shell: sys.last_value.completion)"
+        )
 
 
 class UnsupportedCallError(LlamacyError, NotImplementedError):

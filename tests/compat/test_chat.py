@@ -179,5 +179,6 @@ def test_each_kind_of_tool_choice(caller: Llama) -> None:
 def test_several_conversations_are_not_one(
     babble: Llama, messages: Any, stream: bool
 ) -> None:
+    call: Any = babble.create_chat_completion
     with pytest.raises(llamacy.ArgumentError, match="^messages"):
-        babble.create_chat_completion(messages, stream=stream)
+        call(messages, stream=stream)
