@@ -131,14 +131,16 @@ def test_on_error_is_checked() -> None:
 
 def test_ctrl_c_keeps_what_there_is_of_every_text() -> None:
     def interrupt(share: float) -> None:
-        if share > 0.5:
+        if share > 2 / 3:
             raise KeyboardInterrupt
 
+    refuse = refusing("no", llamacy.ArgumentError("mine: wanted less"))
+    prompts = ["go", "no", "long"]
     with pytest.raises(llamacy.Interrupted) as info:
-        Scripted().run(["go", "a" * 2000, "long"], "return", interrupt, n_ctx=1000)
+        Scripted().run(prompts, "return", interrupt, logits_processors=refuse)
     done, failed, cut = info.value.completion
     assert (done.text, done.finish_reason) == ("abc", "stop")
-    assert isinstance(failed, llamacy.ContextLengthError)
+    assert str(failed) == "prompts[1]: mine: wanted less"
     assert cut.finish_reason == "cancelled"
     assert cut.text == "1" * len(cut.tokens) != ""
     with pytest.raises(KeyboardInterrupt) as single:

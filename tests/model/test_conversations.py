@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sized
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -119,17 +120,26 @@ def test_an_error_that_all_conversations_share_is_raised_at_once(
 
 
 def test_ctrl_c_keeps_the_answers(model: Model) -> None:
+    interrupted = threading.Event()
+
     def interrupt(share: float) -> None:
-        if share > 0.3:
+        if share > 0.25:
+            interrupted.set()
             raise KeyboardInterrupt
 
-    endless: Any = {"logit_bias": {2: -1e9}, "max_tokens": 60, "progress": interrupt}
+    def hold(ids: Sized, logits: object) -> None:
+        if len(ids) > 50:
+            assert interrupted.wait(10)
+
+    endless: Any = {"logit_bias": {2: -1e9}, "progress": interrupt}
+    endless["logits_processors"] = hold
     with pytest.raises(llamacy.Interrupted) as one:
         model.chat(SUM, **endless)
     answer = one.value.completion
     assert isinstance(answer, llamacy.ChatCompletion)
     assert answer.finish_reason == "cancelled"
     assert answer.text.startswith("42")
+    interrupted.clear()
     with pytest.raises(llamacy.Interrupted) as both:
         model.chat([SUM, SMALL], **endless)
     assert [one.message["role"] for one in both.value.completion] == ["assistant"] * 2

@@ -131,7 +131,7 @@ def test_progress_of_a_batch_grows_to_one(model: Model) -> None:
     shares: list[float] = []
     model.generate(PROMPTS, progress=shares.append, max_tokens=4, **GREEDY)
     assert shares == sorted(set(shares))
-    assert len(shares) > 3
+    assert len(shares) >= 3
     assert shares[-1] == 1.0
     shares.clear()
     model.score(PROMPTS, progress=shares.append)
