@@ -130,7 +130,8 @@ class Session:
     ) -> Completion:
         """Read `prompt`, if given, and continue the text; both become part of it.
 
-        Other parameters, and errors, are those of `Model.generate`.
+        Other parameters, and errors, are those of `Model.generate`. After Ctrl-C the
+        session is as it was before, and the text is in `Interrupted` alone.
         """
         make = self._maker(prompt, params, cancel, options)
         return calls.complete(self._engine, make, progress)

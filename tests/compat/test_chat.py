@@ -172,3 +172,13 @@ def test_each_kind_of_tool_choice(caller: Llama) -> None:
             caller.create_chat_completion(MESSAGES, tools=[WEATHER], tool_choice=choice)
     with pytest.raises(llamacy.ArgumentError, match=r"^tools\[0\]: wanted the schema"):
         caller.create_chat_completion(MESSAGES, tools=[{"type": "function"}])
+
+
+@pytest.mark.parametrize("messages", [[], [MESSAGES], ["bada"]])
+@pytest.mark.parametrize("stream", [False, True])
+def test_several_conversations_are_not_one(
+    babble: Llama, messages: Any, stream: bool
+) -> None:
+    call: Any = babble.create_chat_completion
+    with pytest.raises(llamacy.ArgumentError, match="^messages"):
+        call(messages, stream=stream)

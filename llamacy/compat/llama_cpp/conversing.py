@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
+from llamacy.chat.messages import checked_messages
 from llamacy.compat.llama_cpp.chat import (
     ChatArguments,
     chat_arguments,
@@ -90,6 +91,7 @@ class Conversing(Evaluation):
         if stream:
             pieces = self._model.stream_chat(messages, params, **options)
             return chat_chunks(response, pieces)
+        checked_messages(messages)  # `chat` would take other lists for conversations
         return response.whole(self._model.chat(messages, params, **options))
 
     def create_chat_completion_openai_v1(
