@@ -99,7 +99,8 @@ def find_source(
     FormatError
         As for `llamacy.pull`.
     """
-    if not isinstance(source, str | os.PathLike):
+    is_path = isinstance(source, str | os.PathLike)
+    if not is_path or source == "":  # as of a shell's variable that is not set
         raise ArgumentError(f"source: wanted a path or a name, found {source!r}")
     if source == DEMO:
         return Source(_DEMO_FILE)
