@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from llamacy.chat.formats import TemplateSource
-from llamacy.chat.messages import Messages, checked_messages, without_past_reasoning
+from llamacy.chat.messages import Messages, checked_messages, with_reasoning_keys
 from llamacy.chat.overflow import Overflow, Shift, Turns, truncate
 from llamacy.chat.reply.reading import ReplyReader
 from llamacy.chat.reply.style import reply_style
@@ -57,7 +57,8 @@ class ChatPrompt:
     Attributes
     ----------
     ids : list of int
-        Token ids, up to where the answer begins.
+        Token ids, up to where the answer begins; if the last message is the
+        assistant's, up to the end of its text, which the answer continues.
     params : SamplingParams
         The caller's parameters, with the format's stop strings added.
     n_dropped : int
@@ -113,9 +114,9 @@ def make_prompt(
     ContextLengthError
         The prompt leaves no room for an answer.
     """
-    checked = without_past_reasoning(checked_messages(messages))
+    checked = with_reasoning_keys(checked_messages(messages))
     tools = checked_tools(options.get("tools"))
-    form = source.find(options.get("chat_format"))
+    form = source.find(options.get("chat_format"), bool(tools))
     writer = Writer(form, tokenizer, tools, options.get("template_arguments"))
     overflow = options.get("overflow", "error")
     turns = Turns(checked, writer)
@@ -135,13 +136,15 @@ def make_prompt(
     if n_dropped:
         _logger.info("the context is full: %d messages left out", n_dropped)
     style = reply_style(form.template, tools, tokenizer)
-    end = tokenizer.decode(ids[-_N_END:], skip_special=False).rstrip()
-    is_thinking = style.thinking is not None and end.endswith(style.thinking.open)
+    begun = writer.begun(checked)
+    end = begun.before if begun else tokenizer.decode(ids[-_N_END:], skip_special=False)
+    open_mark = style.thinking.open if style.thinking else None
+    is_thinking = open_mark is not None and end.rstrip().endswith(open_mark)
     return ChatPrompt(
         ids,
         replace(params, stop=(*(params.stop or ()), *form.stop)),
         n_dropped,
-        ReplyReader(style, is_thinking),
+        ReplyReader(style, is_thinking, begun=begun.text if begun else ""),
         style.written_tokens(tokenizer),
         Shift(turns, n_ctx, n_dropped) if overflow == "shift" else None,
     )

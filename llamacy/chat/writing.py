@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llamacy.chat.beginnings import Beginnings
+from llamacy.chat.built_in import ChatFormat
 from llamacy.chat.disguise import Disguise
-from llamacy.chat.formats import ChatFormat
-from llamacy.chat.messages import mapped, texts_in
+from llamacy.chat.habits import fitted
 from llamacy.chat.template import render
-from llamacy.errors import ArgumentError
+from llamacy.chat.values import mapped, short, texts_in
+from llamacy.errors import ArgumentError, ChatTemplateError
 
 if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
 
 _TOOLS = re.compile(r"\btools\b")
+
+# variables that are made of other arguments
+_RESERVED = {"messages": "messages", "tools": "tools="}
+
+
+class Begun(NamedTuple):
+    """The part of a prompt with which its answer begins.
+
+    Attributes
+    ----------
+    before : str
+        The prompt up to there.
+    text : str
+        The answer's beginning as the template writes it: marks, then the caller's text.
+    """
+
+    before: str
+    text: str
 
 
 class Writer:
@@ -35,8 +56,8 @@ class Writer:
     Raises
     ------
     ArgumentError
-        `arguments` is not a dict, or `tools` are given to a template that ignores
-        them.
+        `arguments` is not a dict, or has a variable that is made of other arguments;
+        or `tools` are given to a template that ignores them.
     """
 
     def __init__(
@@ -48,8 +69,13 @@ class Writer:
     ) -> None:
         if not isinstance(arguments or {}, Mapping):
             raise ArgumentError(
-                f"template_arguments: wanted a dict, found {arguments!r}"
+                f"template_arguments: wanted a dict, found {short(arguments)}"
             )
+        for name, argument in _RESERVED.items():
+            if name in (arguments or {}):
+                raise ArgumentError(
+                    f"template_arguments[{name!r}]: {argument} takes its place"
+                )
         if tools and not _TOOLS.search(form.template):
             raise ArgumentError(
                 f"tools: wanted a template that supports tools, found {form.name}, "
@@ -57,20 +83,16 @@ class Writer:
             )
         self._form = form
         self._tokenizer = tokenizer
-        self._variables = {**(arguments or {}), "tools": list(tools) or None}
+        self._beginnings = Beginnings(arguments or {})
+        self._variables: dict[str, Any] = self._beginnings.other_arguments
+        if tools:
+            self._variables["tools"] = list(tools)
 
     def __call__(self, messages: list[dict[str, Any]]) -> list[int]:
-        """Return checked messages as a prompt, up to where the answer begins."""
+        """Return checked messages as a prompt, up to where the new text begins."""
         tokenizer = self._tokenizer
-        variables = {**self._variables, "messages": messages}
-        texts = [self._form.template, *texts_in("template_arguments", variables)]
-        disguise = Disguise(tokenizer.markers, texts)
-        values = {
-            "add_generation_prompt": True,
-            **mapped("template_arguments", variables, disguise.put_on),
-            **dict(_special_texts(tokenizer)),
-        }
-        text = render(self._form.template, self._form.name, values)
+        is_begun = self._beginnings.has(messages)
+        text, disguise = self._text(messages, is_begun)
         ids = tokenizer.encode_parts(disguise.take_off(tokenizer.split(text)))
         bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
         if bos and ids[:2] == bos * 2:
@@ -78,6 +100,47 @@ class Writer:
         if tokenizer.add_bos and ids[:1] != bos:
             return bos + ids
         return ids
+
+    def begun(self, messages: list[dict[str, Any]]) -> Begun | None:
+        """Return the beginning of the answer, if the last message is one."""
+        if not self._beginnings.has(messages):
+            return None
+        text, disguise = self._text(messages, is_begun=True)
+        try:
+            asked = self._text(messages[:-1], False)[0] if messages[1:] else ""
+        except ChatTemplateError:
+            asked = ""
+        # what the template writes before any answer is the prompt's
+        before = os.path.commonprefix([text, asked])
+        plain = "".join(map(str, disguise.take_off([text[len(before) :]])))
+        return Begun(before, plain)
+
+    def _text(
+        self, messages: list[dict[str, Any]], is_begun: bool
+    ) -> tuple[str, Disguise]:
+        """Return the rendered prompt, and how its messages are disguised."""
+        messages = fitted(self._form.template, self._beginnings.without_empty(messages))
+        variables = {**self._variables, "messages": messages}
+        texts = [self._form.template, *texts_in("template_arguments", variables)]
+        disguise = Disguise(self._tokenizer.markers, texts)
+        values = {
+            "add_generation_prompt": not is_begun,
+            **dict(_special_texts(self._tokenizer)),
+            **mapped("template_arguments", variables, disguise.put_on),
+        }
+        if not is_begun:
+            return render(self._form.template, self._form.name, values), disguise
+        mark = disguise.unused
+        *_, last = values["messages"]
+        values["messages"][-1] = self._beginnings.marked(last, mark)
+        text = render(self._form.template, self._form.name, values)
+        text, found, _ = text.rpartition(mark)
+        if not found:
+            raise ChatTemplateError(
+                f"{self._form.name}: does not write the assistant's last message, so "
+                "no answer can continue it"
+            )
+        return text, disguise
 
 
 def _special_texts(tokenizer: Tokenizer) -> Iterator[tuple[str, str]]:

@@ -71,6 +71,27 @@ def test_templates_have_the_names_and_extensions_of_transformers(
 
 
 @pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ tools is defined }}", "False"),
+        ("{{ tools is none }}{{ tools is not none }}", "TrueFalse"),
+        ("{{ tools == none }}{{ tools != None }}", "TrueFalse"),
+        ("{{ 'yes' if tools else 'no' }}", "no"),
+        ("{% for tool in tools %}{{ tool }}{% endfor %}", ""),
+        ("{{ tools | length }}{{ tools | tojson }}{{ tools or [] }}", "0null[]"),
+        ("{% if not tools is defined %}{% set tools = none %}{% endif %}{{ tools }}",
+         "None"),
+        ("{{ documents is none }}{{ documents is defined }}", "TrueFalse"),
+        ("{{ nothing is none }}{{ nothing is defined }}", "FalseFalse"),
+    ],
+)  # fmt: skip
+def test_tools_that_are_not_given_are_neither_defined_nor_a_value(
+    template: str, text: str
+) -> None:
+    assert render(template, "model", {}) == text
+
+
+@pytest.mark.parametrize(
     "template",
     [
         "{{ ''.__class__.__mro__[1].__subclasses__() }}",

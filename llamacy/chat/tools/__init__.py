@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from llamacy.chat.messages import mapped, short
 from llamacy.chat.tools.signatures import function_schema
+from llamacy.chat.values import mapped, short
 from llamacy.errors import ArgumentError
 
 __all__ = ["checked_tools", "function_schema"]

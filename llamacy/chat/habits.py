@@ -1,0 +1,156 @@
+"""Fitting messages to what a template writes.
+
+Templates differ in what they take: some have no system message, some take contents only
+as text and others only in parts, and few know the role `developer`. A template says
+none of this, so it is shown short conversations: what it writes of them tells. Each
+template is asked once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from llamacy.chat.template import render
+from llamacy.errors import ChatTemplateError
+
+_FIRST, _SECOND, _KEY = "quartz one", "quartz two", "quartz_key"
+_DEVELOPER = re.compile(r"""['"]developer['"]""")
+
+_CALL = {
+    "id": "abcdef123",
+    "type": "function",
+    "function": {"name": "f", "arguments": {}},
+}
+
+Content = str | list[dict[str, str]]
+
+
+def fitted(template: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return messages in the form that a template takes.
+
+    Parameters
+    ----------
+    template : str
+        The template.
+    messages : list of dict
+        Checked messages; a content is a text or a list of texts.
+
+    Returns
+    -------
+    list of dict
+        Messages whose contents are texts, or parts in OpenAI's shape where the template
+        goes through them. `developer` is `system` unless the template knows it. A
+        system message that the template refuses or leaves out begins the user's first.
+    """
+    if not _DEVELOPER.search(template):
+        messages = [
+            {**each, "role": "system"} if each["role"] == "developer" else each
+            for each in messages
+        ]
+    n_system = next(
+        (i for i, each in enumerate(messages) if each["role"] != "system"), 0
+    )
+    if n_system and not _has_system(template):
+        messages = _begun_with(messages[:n_system], messages[n_system:])
+    if "<|channel|>" in template:
+        messages = [_without_thinking_aloud(each) for each in messages]
+    return [
+        {**each, "content": _content(template, each["role"], each["content"])}
+        for each in messages
+    ]
+
+
+def parts(texts: list[str]) -> list[dict[str, str]]:
+    """Return texts as the parts of a content."""
+    return [{"type": "text", "text": text} for text in texts]
+
+
+def _without_thinking_aloud(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message as gpt-oss wants it: not with calls, content and "thinking"."""
+    if message.get("tool_calls") and message["content"]:
+        return {key: value for key, value in message.items() if key != "thinking"}
+    return message
+
+
+def _begun_with(
+    system: list[dict[str, Any]], turns: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return turns, the first of the user's begun with the system's texts."""
+    at = next((i for i, each in enumerate(turns) if each["role"] == "user"), None)
+    if at is None:
+        return [*system, *turns]
+    said = "\n\n".join(text for each in system if (text := _joined(each["content"])))
+    if not said:
+        return turns
+    content = f"{said}\n\n{_joined(turns[at]['content'])}"
+    return [*turns[:at], {**turns[at], "content": content}, *turns[at + 1 :]]
+
+
+def _content(template: str, role: str, content: str | list[str]) -> Content:
+    if isinstance(content, list) and _writes_parts(template, role):
+        return parts(content)
+    text = _joined(content)
+    if not _writes_text(template, role) and _writes_parts(template, role):
+        return parts([text])
+    return text
+
+
+def _joined(content: str | list[str]) -> str:
+    return content if isinstance(content, str) else "\n".join(content)
+
+
+@lru_cache(maxsize=64)
+def _has_system(template: str) -> bool:
+    """Whether a template that writes the user's messages writes the system's."""
+    kinds = (_writes_text, _writes_parts)
+    return not any(writes(template, "user") for writes in kinds) or any(
+        writes(template, "system") for writes in kinds
+    )
+
+
+@lru_cache(maxsize=256)
+def _writes_text(template: str, role: str) -> bool:
+    """Whether a template writes the texts of a role's messages."""
+    return _FIRST in _written(template, role, _FIRST)
+
+
+@lru_cache(maxsize=256)
+def _writes_parts(template: str, role: str) -> bool:
+    """Whether a template writes the texts of a content's parts, and nothing else."""
+    content = parts([_FIRST, _SECOND])
+    text = _written(template, role, [{**part, _KEY: _KEY} for part in content])
+    return _FIRST in text and _SECOND in text and _KEY not in text
+
+
+def _written(template: str, role: str, content: Content) -> str:
+    """Return what a template writes of a conversation with one such message."""
+    of: Callable[[str], Content] = str
+    if role != "user" and not _writes_text(template, "user"):
+        if not _writes_parts(template, "user"):
+            return ""
+        of = _as_parts
+    question = {"role": "user", "content": of("a")}
+    said = {"role": role, "content": content}
+    talks = {
+        "user": [said],
+        "assistant": [question, said, question],
+        "tool": [
+            question,
+            {"role": "assistant", "content": of(""), "tool_calls": [_CALL]},
+            {**said, "tool_call_id": _CALL["id"], "name": "f"},
+        ],
+    }
+    talk = talks.get(role, [said, question])
+    values = {"messages": talk, "add_generation_prompt": True}
+    tokens = {"bos_token": "", "eos_token": ""}
+    try:
+        return render(template, "template", {**values, **tokens})
+    except ChatTemplateError:
+        return ""
+
+
+def _as_parts(text: str) -> Content:
+    return parts([text])
