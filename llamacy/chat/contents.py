@@ -67,6 +67,11 @@ def checked_content(name: str, message: Mapping[str, Any]) -> str | list[str]:
     )
 
 
+def joined(content: str | list[str]) -> str:
+    """Return a checked content as one text: its parts, each on lines of its own."""
+    return content if isinstance(content, str) else "\n".join(content)
+
+
 def _is_typed(part: object) -> bool:
     return isinstance(part, dict) and isinstance(part.get("type"), str)
 

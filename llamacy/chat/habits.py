@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from llamacy.chat.contents import joined
 from llamacy.chat.template import render
 from llamacy.errors import ChatTemplateError
 
@@ -82,24 +83,20 @@ def _begun_with(
     at = next((i for i, each in enumerate(turns) if each["role"] == "user"), None)
     if at is None:
         return [*system, *turns]
-    said = "\n\n".join(text for each in system if (text := _joined(each["content"])))
+    said = "\n\n".join(text for each in system if (text := joined(each["content"])))
     if not said:
         return turns
-    content = f"{said}\n\n{_joined(turns[at]['content'])}"
+    content = f"{said}\n\n{joined(turns[at]['content'])}"
     return [*turns[:at], {**turns[at], "content": content}, *turns[at + 1 :]]
 
 
 def _content(template: str, role: str, content: str | list[str]) -> Content:
     if isinstance(content, list) and _writes_parts(template, role):
         return parts(content)
-    text = _joined(content)
+    text = joined(content)
     if not _writes_text(template, role) and _writes_parts(template, role):
         return parts([text])
     return text
-
-
-def _joined(content: str | list[str]) -> str:
-    return content if isinstance(content, str) else "\n".join(content)
 
 
 @lru_cache(maxsize=64)

@@ -34,14 +34,17 @@ class PromptOptions(TypedDict, total=False):
     Attributes
     ----------
     chat_format : str or None
-        Name of a built-in format, or a template; None uses the model's own template.
+        Name of a built-in format or of a template in the model's file, or a template;
+        None uses the model's own, which may be another with `tools`.
     overflow : {"error", "truncate", "shift"}
         How to handle a conversation too long for the context: raise; leave out the
-        oldest turns; or do so again whenever the answer fills the context.
+        oldest turns, then the oldest calls of the last; or do so again whenever the
+        answer fills the context.
     tools : sequence or None
         Functions that the model may call, or their JSON schemas.
     template_arguments : mapping or None
-        Further variables for the template, such as `enable_thinking`.
+        Further variables for the template, such as `enable_thinking`. With
+        `continue_final_message` False, an assistant's last message is not continued.
     """
 
     chat_format: str | None
