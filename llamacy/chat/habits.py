@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from llamacy.chat.contents import joined
-from llamacy.chat.template import render
+from llamacy.chat.template import TemplateStopped, render
 from llamacy.errors import ChatTemplateError
 
 _FIRST, _SECOND, _KEY = "quartz one", "quartz two", "quartz_key"
@@ -124,14 +124,16 @@ def _writes_parts(template: str, role: str) -> bool:
 
 def _written(template: str, role: str, content: Content) -> str:
     """Return what a template writes of a conversation with one such message."""
+    if _is_stopped(template):
+        return ""
     of: Callable[[str], Content] = str
     if role != "user" and not _writes_text(template, "user"):
         if not _writes_parts(template, "user"):
             return ""
         of = _as_parts
     question = {"role": "user", "content": of("a")}
-    said = {"role": role, "content": content}
-    talks = {
+    said: dict[str, Any] = {"role": role, "content": content}
+    talks: dict[str, list[dict[str, Any]]] = {
         "user": [said],
         "assistant": [question, said, question],
         "tool": [
@@ -141,12 +143,27 @@ def _written(template: str, role: str, content: Content) -> str:
         ],
     }
     talk = talks.get(role, [said, question])
-    values = {"messages": talk, "add_generation_prompt": True}
-    tokens = {"bos_token": "", "eos_token": ""}
     try:
-        return render(template, "template", {**values, **tokens})
+        return _rendered(template, talk)
     except ChatTemplateError:
         return ""
+
+
+@lru_cache(maxsize=64)
+def _is_stopped(template: str) -> bool:
+    """Whether a template does too much, so that asking it more would take long."""
+    try:
+        _rendered(template, [{"role": "user", "content": "a"}])
+    except TemplateStopped:
+        return True
+    except ChatTemplateError:
+        return False
+    return False
+
+
+def _rendered(template: str, talk: list[dict[str, Any]]) -> str:
+    values = {"messages": talk, "add_generation_prompt": True}
+    return render(template, "template", {**values, "bos_token": "", "eos_token": ""})
 
 
 def _as_parts(text: str) -> Content:

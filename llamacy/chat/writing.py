@@ -67,12 +67,13 @@ class Writer:
         tools: Sequence[Mapping[str, Any]] = (),
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(arguments or {}, Mapping):
+        arguments = {} if arguments is None else arguments
+        if not isinstance(arguments, Mapping):
             raise ArgumentError(
                 f"template_arguments: wanted a dict, found {short(arguments)}"
             )
         for name, argument in _RESERVED.items():
-            if name in (arguments or {}):
+            if name in arguments:
                 raise ArgumentError(
                     f"template_arguments[{name!r}]: {argument} takes its place"
                 )
@@ -83,8 +84,14 @@ class Writer:
             )
         self._form = form
         self._tokenizer = tokenizer
-        self._beginnings = Beginnings(arguments or {})
-        self._variables: dict[str, Any] = self._beginnings.other_arguments
+        self._beginnings = Beginnings(arguments)
+        self._special = dict(_special_texts(tokenizer))
+        self._variables: dict[str, Any] = {
+            name: value
+            for name, value in self._beginnings.other_arguments.items()
+            # the text of the vocabulary's own token stays that token
+            if name not in self._special or value != self._special[name]
+        }
         if tools:
             self._variables["tools"] = list(tools)
 
@@ -125,7 +132,7 @@ class Writer:
         disguise = Disguise(self._tokenizer.markers, texts)
         values = {
             "add_generation_prompt": not is_begun,
-            **dict(_special_texts(self._tokenizer)),
+            **self._special,
             **mapped("template_arguments", variables, disguise.put_on),
         }
         if not is_begun:

@@ -105,6 +105,29 @@ def test_arguments_do_not_hide_what_is_given_otherwise(
         puppet.chat_prompt([ASK], template_arguments={name: []})
 
 
+@pytest.mark.parametrize("arguments", [False, 0, "", []])
+def test_arguments_are_a_dict_or_none(puppet: llamacy.Model, arguments: Any) -> None:
+    assert shown(puppet, [ASK], template_arguments=None) == shown(puppet, [ASK])
+    with pytest.raises(
+        llamacy.ArgumentError, match="template_arguments: wanted a dict"
+    ):
+        puppet.chat_prompt([ASK], template_arguments=arguments)
+
+
+def test_a_callers_bos_is_the_vocabularys_or_text(
+    make_tokenizer: MakeTokenizer,
+) -> None:
+    tokenizer = make_tokenizer(add_bos_token=False)
+    form = ChatFormat("t", "{{ bos_token }}{{ messages[0].content }}")
+    usual = Writer(form, tokenizer)([ASK])
+    assert usual[0] == tokenizer.bos_id
+    assert Writer(form, tokenizer, arguments={"bos_token": "<s>"})([ASK]) == usual
+    for other in ("", "</s>"):
+        ids = Writer(form, tokenizer, arguments={"bos_token": other})([ASK])
+        assert tokenizer.decode(ids, skip_special=False) == f"{other}hi"
+        assert min(ids) > 2
+
+
 def test_calls_are_not_continued(puppet: llamacy.Model) -> None:
     calling = {**BEGUN, "tool_calls": [{"function": {"name": "f"}}]}
     assert shown(puppet, [ASK, calling]).endswith("<|im_start|>assistant\n")

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from llamacy.chat import budget, habits
 from llamacy.chat.habits import fitted
+from llamacy.chat.template import TemplateStopped, render
 
 TEXT = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
 ADDS = "{% for m in messages %}{{ '[' + m.role + ']' + m.content | trim }}{% endfor %}"
@@ -93,6 +95,15 @@ def test_developer_is_system_unless_the_template_knows_it() -> None:
     knowing = TEXT + "{% if messages[0].role == 'developer' %}!{% endif %}"
     assert fitted(knowing, talk) == talk
     assert talk[0]["role"] == "developer"
+
+
+def test_a_template_without_end_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "_MAX_STEPS", 1000)
+    endless = "{% for i in range(9999) %}{% endfor %}{{ messages[0].content }}"
+    assert habits._is_stopped(endless)
+    assert fitted(endless, [SYSTEM, TWO]) == [SYSTEM, {**TWO, "content": "a\nb"}]
+    with pytest.raises(TemplateStopped, match="more than 1000 steps"):
+        render(endless, "model", {"messages": [USER]})
 
 
 def test_only_gpt_oss_is_spared_thinking_beside_content_and_calls() -> None:
