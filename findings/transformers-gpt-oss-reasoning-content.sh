@@ -73,7 +73,7 @@ def show(title, render, **said):
         is_written = '{"city": "Paris"}' in render(**said)
         found = "call written" if is_written else "call lost"
     except Exception as error:
-        found = f"{type(error).__name__}: {str(error)[:36]}"
+        found = f"{type(error).__name__}: {str(error)[:37]}"
     print(f"{title:35}  {found}")
 
 

@@ -20,6 +20,8 @@ from llamacy.errors import ChatTemplateError
 _FIRST, _SECOND, _KEY = "quartz one", "quartz two", "quartz_key"
 _DEVELOPER = re.compile(r"""['"]developer['"]""")
 
+_SYSTEM = ("system", "developer")
+
 _CALL = {
     "id": "abcdef123",
     "type": "function",
@@ -46,14 +48,14 @@ def fitted(template: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]
         goes through them. `developer` is `system` unless the template knows it. A
         system message that the template refuses or leaves out begins the user's first.
     """
-    if not _DEVELOPER.search(template):
+    knows_developer = _DEVELOPER.search(template) is not None
+    n_system = _n_first(messages, ("system",) if knows_developer else _SYSTEM)
+    if not knows_developer:
         messages = [
             {**each, "role": "system"} if each["role"] == "developer" else each
-            for each in messages
+            for each in _with_one_system(messages, n_system)
         ]
-    n_system = next(
-        (i for i, each in enumerate(messages) if each["role"] != "system"), 0
-    )
+        n_system = _n_first(messages, ("system",))
     if n_system and not _has_system(template):
         messages = _begun_with(messages[:n_system], messages[n_system:])
     if "<|channel|>" in template:
@@ -62,6 +64,28 @@ def fitted(template: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]
         {**each, "content": _content(template, each["role"], each["content"])}
         for each in messages
     ]
+
+
+def _n_first(messages: list[dict[str, Any]], roles: tuple[str, ...]) -> int:
+    """Return how many messages of these roles a conversation begins with."""
+    others = (i for i, each in enumerate(messages) if each["role"] not in roles)
+    return next(others, len(messages))
+
+
+def _with_one_system(
+    messages: list[dict[str, Any]], n_system: int
+) -> list[dict[str, Any]]:
+    """Return messages whose `system` and `developer` at the beginning are one."""
+    first = messages[:n_system]
+    if len({each["role"] for each in first}) < 2:
+        return messages
+    return [{**first[0], "content": _said(first)}, *messages[n_system:]]
+
+
+def _said(system: list[dict[str, Any]]) -> str:
+    """Return the texts of the system's messages as one."""
+    texts = (joined(each["content"]) for each in system)
+    return "\n\n".join(text for text in texts if text)
 
 
 def parts(texts: list[str]) -> list[dict[str, str]]:
@@ -83,7 +107,7 @@ def _begun_with(
     at = next((i for i, each in enumerate(turns) if each["role"] == "user"), None)
     if at is None:
         return [*system, *turns]
-    said = "\n\n".join(text for each in system if (text := joined(each["content"])))
+    said = _said(system)
     if not said:
         return turns
     content = f"{said}\n\n{joined(turns[at]['content'])}"

@@ -65,6 +65,11 @@ def _checked(name: str, message: object) -> dict[str, Any]:
         raise ArgumentError(f"{name}['function_call']: tool_calls takes its place")
     if whole.get("tool_calls") == []:
         del whole["tool_calls"]
+    for key in _REASONING if role == "assistant" else ():
+        if not isinstance(whole.get(key, ""), str | None):
+            raise ArgumentError(
+                f"{name}[{key!r}]: wanted a string, found {short(whole[key])}"
+            )
     whole["content"] = checked_content(name, whole)
     plain = {key: value for key, value in whole.items() if value is not None}
     if "tool_calls" in plain:
@@ -74,8 +79,7 @@ def _checked(name: str, message: object) -> dict[str, Any]:
 
 
 def _with_reasoning(message: dict[str, Any]) -> dict[str, Any]:
-    found = [message[key] for key in _REASONING if message.get(key)]
-    reasoning = found[0] if found and isinstance(found[0], str) else None
+    reasoning = next((message[key] for key in _REASONING if message.get(key)), None)
     changed = {key: value for key, value in message.items() if key not in _REASONING}
     if reasoning:
         changed |= {"reasoning_content": reasoning, "thinking": reasoning}

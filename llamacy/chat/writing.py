@@ -72,6 +72,12 @@ class Writer:
             raise ArgumentError(
                 f"template_arguments: wanted a dict, found {short(arguments)}"
             )
+        for name in arguments:
+            if not isinstance(name, str):
+                raise ArgumentError(
+                    "template_arguments: wanted names of variables, "
+                    f"found {short(name)}"
+                )
         for name, argument in _RESERVED.items():
             if name in arguments:
                 raise ArgumentError(

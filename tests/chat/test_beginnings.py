@@ -114,6 +114,12 @@ def test_arguments_are_a_dict_or_none(puppet: llamacy.Model, arguments: Any) -> 
         puppet.chat_prompt([ASK], template_arguments=arguments)
 
 
+def test_arguments_have_names(puppet: llamacy.Model) -> None:
+    nameless: Any = {5: 1}
+    with pytest.raises(llamacy.ArgumentError, match="names of variables, found 5"):
+        puppet.chat_prompt([ASK], template_arguments=nameless)
+
+
 def test_a_callers_bos_is_the_vocabularys_or_text(
     make_tokenizer: MakeTokenizer,
 ) -> None:

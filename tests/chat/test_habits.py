@@ -92,6 +92,9 @@ def test_a_system_message_stays_where_a_template_writes_it(template: str) -> Non
 def test_developer_is_system_unless_the_template_knows_it() -> None:
     talk = [{"role": "developer", "content": "D"}, USER]
     assert fitted(TEXT, talk)[0] == {"role": "system", "content": "D"}
+    both = fitted(TEXT, [SYSTEM, talk[0], {**SYSTEM, "content": ""}, USER])
+    assert both == [{"role": "system", "content": "S\n\nD"}, USER]
+    assert fitted(TEXT, [SYSTEM, SYSTEM, USER]) == [SYSTEM, SYSTEM, USER]
     knowing = TEXT + "{% if messages[0].role == 'developer' %}!{% endif %}"
     assert fitted(knowing, talk) == talk
     assert talk[0]["role"] == "developer"

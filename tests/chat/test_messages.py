@@ -65,6 +65,8 @@ def test_a_content_is_read_in_every_shape(message: Any, wanted: object) -> None:
         ({"role": "user", "content": 10**5000}, "found <int that cannot be shown>"),
         ({"role": "assistant", "content": "", "tool_calls": ""}, "wanted a list, fou"),
         ({"role": "assistant", "content": "", "tool_calls": False}, "wanted a list"),
+        ({"role": "assistant", "thinking": 5}, r"\['thinking'\]: wanted a string, f"),
+        ({"role": "assistant", "reasoning": []}, r"\['reasoning'\]: wanted a string"),
         ({"role": "assistant", "function_call": {"name": "f"}}, "tool_calls takes its"),
     ],
 )
