@@ -11,6 +11,7 @@ from llamacy.chat.beginnings import Beginnings
 from llamacy.chat.built_in import ChatFormat
 from llamacy.chat.disguise import Disguise
 from llamacy.chat.habits import fitted
+from llamacy.chat.reply.thinking import THINKING_MARKS
 from llamacy.chat.template import render
 from llamacy.chat.values import mapped, short, texts_in
 from llamacy.errors import ArgumentError, ChatTemplateError
@@ -18,6 +19,7 @@ from llamacy.errors import ArgumentError, ChatTemplateError
 if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
 
+_OPEN_MARKS = tuple(marks.open for marks in THINKING_MARKS)
 _TOOLS = re.compile(r"\btools\b")
 
 # variables that are made of other arguments
@@ -142,18 +144,30 @@ class Writer:
             **mapped("template_arguments", variables, disguise.put_on),
         }
         if not is_begun:
-            return render(self._form.template, self._form.name, values), disguise
-        mark = disguise.unused
-        *_, last = values["messages"]
-        values["messages"][-1] = self._beginnings.marked(last, mark)
-        text = render(self._form.template, self._form.name, values)
+            return self._rendered(values), disguise
+        return self._up_to_the_end(values, disguise.unused), disguise
+
+    def _up_to_the_end(self, values: dict[str, Any], mark: str) -> str:
+        """Render a prompt up to the end of its last message, found by a mark."""
+        *before, last = values["messages"]
+        messages = [*before, self._beginnings.marked(last, mark)]
+        text = self._rendered({**values, "messages": messages})
         text, found, _ = text.rpartition(mark)
-        if not found:
-            raise ChatTemplateError(
-                f"{self._form.name}: does not write the assistant's last message, so "
-                "no answer can continue it"
-            )
-        return text, disguise
+        if found:
+            return text
+        if not last["content"] and before:
+            # a template that opens the reasoning, but writes none of past answers
+            asked = {"messages": before, "add_generation_prompt": True}
+            text = self._rendered({**values, **asked})
+            if text.rstrip().endswith(_OPEN_MARKS):
+                return f"{text}{last['reasoning_content']}"
+        raise ChatTemplateError(
+            f"{self._form.name}: does not write the assistant's last message, so "
+            "no answer can continue it"
+        )
+
+    def _rendered(self, values: dict[str, Any]) -> str:
+        return render(self._form.template, self._form.name, values)
 
 
 def _special_texts(tokenizer: Tokenizer) -> Iterator[tuple[str, str]]:

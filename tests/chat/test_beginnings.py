@@ -146,6 +146,25 @@ def test_a_template_that_leaves_the_beginning_out_raises(
         puppet.chat_prompt([ASK, BEGUN], chat_format="{{ messages[0].content }}")
 
 
+FORGETFUL = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant><think>\n{% endif %}"
+)
+
+
+def test_reasoning_is_continued_where_a_template_only_opens_it(
+    puppet: llamacy.Model,
+) -> None:
+    talk = [ASK, {"role": "assistant", "content": "", "reasoning_content": "So <end>"}]
+    text = shown(puppet, talk, chat_format=FORGETFUL)
+    assert text.endswith("<user>hi<end><assistant><think>\nSo <end>")
+    said = saying(puppet, " far.</think>Yes.")
+    answer = puppet.chat(talk, chat_format=FORGETFUL, **said)
+    assert (answer.reasoning.strip(), answer.text) == ("far.", "Yes.")
+    with pytest.raises(llamacy.ChatTemplateError, match="no answer can continue it"):
+        puppet.chat_prompt(talk, chat_format=FORGETFUL.replace("<think>", ""))
+
+
 @pytest.mark.parametrize(
     ("template", "last", "said", "reasoning", "text"),
     [

@@ -43,6 +43,11 @@ def test_the_text_is_that_of_transformers(template: str, case: dict[str, Any]) -
     [
         ("{{ {'b': '<é>', 'a': 1} | tojson }}", '{"b": "<é>", "a": 1}'),
         ("{{ [1] | tojson(indent=1) }}", "[\n 1\n]"),
+        # llama.cpp's own engine writes 2 and nothing
+        ("{{ 2.0 | tojson }} {{ 2.0 }} [{{ none }}]", "2.0 2.0 [None]"),
+        ("a{# x #}b", "ab"),
+        ("{% for i in range(4) %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}"
+         "{% endfor %}", "013"),
         ("{{ [1, 2] | map('string') | tojson }}", '["1", "2"]'),
         ("{{ strftime_now('%Y') }}", time.strftime("%Y")),
         ("{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}"
