@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llamacy.chat.values import short
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 
 _CONTINUE, _NEW = "continue_final_message", "add_generation_prompt"

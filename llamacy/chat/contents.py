@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from llamacy.chat.values import NoText, short
+from llamacy.arguments import short
+from llamacy.chat.values import NoText
 from llamacy.errors import ArgumentError
 
 # by the type of a part: the key of its text

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from llamacy.arguments import short
 from llamacy.chat.contents import checked_content
 from llamacy.chat.past_calls import checked_tool_calls
-from llamacy.chat.values import mapped, short
+from llamacy.chat.values import mapped
 from llamacy.errors import ArgumentError
 
 Messages: TypeAlias = "str | Sequence[Mapping[str, Any]]"

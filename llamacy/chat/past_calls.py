@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from llamacy.chat.values import CallArguments, short
+from llamacy.arguments import short
+from llamacy.chat.values import CallArguments
 from llamacy.errors import ArgumentError
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 
 MAX_DEPTH = 50
@@ -81,15 +82,6 @@ def mapped(name: str, value: object, change: Callable[[str], str]) -> Any:
         The argument `name` holds a value of another type, or is nested too deeply.
     """
     return _mapped(name, value, change, MAX_DEPTH)
-
-
-def short(value: object) -> str:
-    """Return the repr of a value, shortened for an error message."""
-    try:
-        shown = repr(value)
-    except Exception:  # too many digits, too deep, or an object's own failure
-        return f"<{type(value).__name__} that cannot be shown>"
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 def _mapped(

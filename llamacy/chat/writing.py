@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llamacy.arguments import short
 from llamacy.chat.beginnings import Beginnings
 from llamacy.chat.built_in import ChatFormat
 from llamacy.chat.disguise import Disguise
 from llamacy.chat.habits import fitted
 from llamacy.chat.reply.thinking import THINKING_MARKS
 from llamacy.chat.template import render
-from llamacy.chat.values import mapped, short, texts_in
+from llamacy.chat.values import mapped, texts_in
 from llamacy.errors import ArgumentError, ChatTemplateError
 
 if TYPE_CHECKING:

@@ -62,7 +62,6 @@ def test_a_content_is_read_in_every_shape(message: Any, wanted: object) -> None:
             "type text, found {'type': 'image'}",
         ),
         ({"role": "tool", "content": 10**5000}, r"messages\[0\]\['content'\]: Exceeds"),
-        ({"role": "user", "content": 10**5000}, "found <int that cannot be shown>"),
         ({"role": "assistant", "content": "", "tool_calls": ""}, "wanted a list, fou"),
         ({"role": "assistant", "content": "", "tool_calls": False}, "wanted a list"),
         ({"role": "assistant", "thinking": 5}, r"\['thinking'\]: wanted a string, f"),

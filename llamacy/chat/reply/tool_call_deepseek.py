@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from llamacy.arguments import short
 from llamacy.chat.reply.parts import Call
 from llamacy.chat.reply.tool_call_json import arguments_of, checked_name
-from llamacy.chat.values import short
 
 BEGIN, END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
 _CALL_BEGIN, _SEPARATOR, _CALL_END = MARKS = (

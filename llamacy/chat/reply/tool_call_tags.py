@@ -17,13 +17,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from llamacy.arguments import short
 from llamacy.chat.reply.parts import Call
 from llamacy.chat.reply.tool_call_json import (
     checked_arguments,
     checked_name,
     json_value,
 )
-from llamacy.chat.values import short
 
 TAGS: Final = ("<function=", "<parameter=")
 """Templates that contain these tell the model to write tool calls in tags."""
