@@ -11,7 +11,7 @@ from llamacy.chat.reply.channels import ChannelSplitter
 from llamacy.chat.reply.parts import BadCall, Call, Part, Reasoning, Splitter, Text
 from llamacy.chat.reply.style import ReplyStyle
 from llamacy.chat.reply.thinking import ThinkingSplitter
-from llamacy.chat.reply.tool_call_marks import ToolCallSplitter
+from llamacy.chat.reply.tool_call_splitter import ToolCallSplitter
 from llamacy.chat.results import ToolCall
 
 _DIGITS = string.ascii_lowercase + string.digits

@@ -11,16 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llamacy.chat.reply import channels
+from llamacy.chat.reply.known_styles import tool_call_style
+from llamacy.chat.reply.schema_types import parameter_types
 from llamacy.chat.reply.thinking import THINKING_MARKS, ThinkingMarks
-from llamacy.chat.reply.tool_call_marks import (
-    DEEPSEEK,
-    HERMES,
-    LLAMA_3,
-    MISTRAL,
-    ToolCallStyle,
-    tagged_style,
-)
-from llamacy.chat.reply.tool_call_tags import TAGS, parameter_types
+from llamacy.chat.reply.tool_call_marks import ToolCallStyle
 
 if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
@@ -38,7 +32,7 @@ class ReplyStyle:
     thinking : ThinkingMarks or None
         The marks around reasoning; None if the model does not use any.
     tool_calls : ToolCallStyle or None
-        How tool calls are written; None without tools.
+        How tool calls are written; None without tools, and where it is not known.
     names : tuple of str
         Names of the tools.
     """
@@ -47,6 +41,11 @@ class ReplyStyle:
     thinking: ThinkingMarks | None = None
     tool_calls: ToolCallStyle | None = None
     names: tuple[str, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the calls of the tools, if there are any, can be read."""
+        return self.has_channels or not self.names or self.tool_calls is not None
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -90,20 +89,12 @@ def reply_style(
     if not tools:
         return ReplyStyle(thinking=thinking)
     names = tuple(tool["function"]["name"] for tool in tools)
-    style = _tool_call_style(template, tools)
+    style = tool_call_style(
+        template,
+        parameter_types(tools),
+        lambda mark: _token(mark, tokenizer) is not None,
+    )
     return ReplyStyle(thinking=thinking, tool_calls=style, names=names)
-
-
-def _tool_call_style(
-    template: str, tools: Sequence[Mapping[str, Any]]
-) -> ToolCallStyle:
-    if HERMES.open in template and all(tag in template for tag in TAGS):
-        return tagged_style(parameter_types(tools))
-    found = LLAMA_3  # the only style that works without marks
-    for style in (MISTRAL, HERMES, DEEPSEEK):
-        if style.open in template:
-            found = style
-    return found
 
 
 def _token(mark: str, tokenizer: Tokenizer) -> int | None:
