@@ -14,6 +14,7 @@ from llamacy.chat.stream import (
     chat_completion,
     tell_bad_calls,
 )
+from llamacy.errors import ArgumentError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.completions import completion
 from llamacy.generation.engine import Engine
@@ -68,13 +69,27 @@ class Question(NamedTuple):
     def request(
         self, engine: Engine, source: TemplateSource
     ) -> tuple[Request[Complete], ChatPrompt]:
-        """Make the request of an answer, and the prompt that it answers."""
+        """Make the request of an answer, and the prompt that it answers.
+
+        Raises
+        ------
+        ArgumentError
+            An invalid message, tool or option, or a template whose way of writing
+            tool calls is not known.
+        """
         prompt = self.prompt(engine, source)
+        if not prompt.reader.style.is_known:
+            raise ArgumentError(
+                "tools: wanted a template whose tool calls llamacy can read, found one "
+                "with none of the marks it knows; write the tools into a message, and "
+                "read the answer's text yourself"
+            )
         request = engine.request(
             prompt.ids,
             prompt.params,
             self.cancel,
             token_bytes_override=prompt.written_tokens,
+            stop_scope=prompt.stop_scope,
             make_room=prompt.shift,
         )
         return request, prompt

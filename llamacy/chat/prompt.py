@@ -11,12 +11,14 @@ from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages, checked_messages, without_past_reasoning
 from llamacy.chat.overflow import Overflow, Shift, Turns, truncate
 from llamacy.chat.reply.reading import ReplyReader
+from llamacy.chat.reply.stop_scope import stop_scope
 from llamacy.chat.reply.style import reply_style
 from llamacy.chat.tools import checked_tools
 from llamacy.chat.writing import Writer
 from llamacy.errors import ArgumentError, ContextLengthError
 
 if TYPE_CHECKING:
+    from llamacy.generation.text_buffer import StopScope
     from llamacy.sampling import SamplingParams
     from llamacy.tokenizers.base import Tokenizer
 
@@ -67,6 +69,8 @@ class ChatPrompt:
     written_tokens : mapping of int to bytes
         Control tokens that are marks to the reader, with the texts they are written
         as in the generated text, which omits other control tokens.
+    stop : tuple of str
+        The format's stop strings, which end reasoning too.
     shift : Shift or None
         Makes room in a full context; None ends the answer there.
     """
@@ -76,7 +80,13 @@ class ChatPrompt:
     n_dropped: int
     reader: ReplyReader
     written_tokens: Mapping[int, bytes]
+    stop: tuple[str, ...]
     shift: Shift | None
+
+    @property
+    def stop_scope(self) -> StopScope | None:
+        """The parts of one answer that stop strings may end; None for all."""
+        return stop_scope(self.reader, self.stop, self.params.stop or ())
 
 
 def make_prompt(
@@ -143,6 +153,7 @@ def make_prompt(
         n_dropped,
         ReplyReader(style, is_thinking),
         style.written_tokens(tokenizer),
+        form.stop,
         Shift(turns, n_ctx, n_dropped) if overflow == "shift" else None,
     )
 

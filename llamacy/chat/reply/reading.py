@@ -48,7 +48,9 @@ class ReplyReader:
         if style.has_channels:
             splitters.append(ChannelSplitter())
         if style.thinking:
-            splitters.append(ThinkingSplitter(style.thinking, self.is_thinking))
+            splitters.append(
+                ThinkingSplitter(style.thinking, self.is_thinking, style.always_thinks)
+            )
         if style.tool_calls:
             splitters.append(ToolCallSplitter(style.tool_calls, style.names))
         return Reply(splitters, self.salt)

@@ -122,7 +122,9 @@ class _Finder:
             if isinstance(branches, list):
                 stated.append(_UNKNOWN.union(*map(self.types, branches)))
         if not any(stated):
-            stated += [frozenset([is_]) for key, is_ in _SHAPES.items() if key in schema]
+            stated += [
+                frozenset([is_]) for key, is_ in _SHAPES.items() if key in schema
+            ]
         return stated
 
     def _target(self, reference: str) -> object:

@@ -6,6 +6,7 @@ the vocabulary may have tokens for them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from llamacy.chat.reply.known_styles import tool_call_style
 from llamacy.chat.reply.schema_types import parameter_types
 from llamacy.chat.reply.thinking import THINKING_MARKS, ThinkingMarks
 from llamacy.chat.reply.tool_call_marks import ToolCallStyle
+from llamacy.chat.variables import free_variables
 
 if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
@@ -35,12 +37,17 @@ class ReplyStyle:
         How tool calls are written; None without tools, and where it is not known.
     names : tuple of str
         Names of the tools.
+    always_thinks : bool
+        Whether every answer has reasoning, so that one without the opening mark is
+        searched for the closing one. Nothing switches it off: the template has no
+        variable for that.
     """
 
     has_channels: bool = False
     thinking: ThinkingMarks | None = None
     tool_calls: ToolCallStyle | None = None
     names: tuple[str, ...] = ()
+    always_thinks: bool = False
 
     @property
     def is_known(self) -> bool:
@@ -80,21 +87,26 @@ def reply_style(
     """
     if all(mark in template for mark in ("<|channel|>", "<|message|>")):
         return ReplyStyle(has_channels=True)
-    thinking = None
+    thinking, always = None, False
     for marks in THINKING_MARKS:
         is_written = marks.close in template
         if is_written or all(_token(mark, tokenizer) is not None for mark in marks):
-            thinking = marks
+            thinking, always = marks, is_written and not _has_switch(template)
             break
     if not tools:
-        return ReplyStyle(thinking=thinking)
+        return ReplyStyle(thinking=thinking, always_thinks=always)
     names = tuple(tool["function"]["name"] for tool in tools)
     style = tool_call_style(
         template,
         parameter_types(tools),
         lambda mark: _token(mark, tokenizer) is not None,
     )
-    return ReplyStyle(thinking=thinking, tool_calls=style, names=names)
+    return ReplyStyle(False, thinking, style, names, always)
+
+
+def _has_switch(template: str) -> bool:
+    """Whether one of a template's variables switches reasoning on or off."""
+    return any(re.search("think|reason", name) for name in free_variables(template))
 
 
 def _token(mark: str, tokenizer: Tokenizer) -> int | None:

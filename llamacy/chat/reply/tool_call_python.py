@@ -23,6 +23,8 @@ from llamacy.chat.reply.tool_call_json import (
 
 _BUILT_IN: Final = re.compile(r"\s*+([^\s<>{}()\[\]\"]++)(?<=\.call)\(")
 
+_PYTHON: Final = re.compile(r"\s*+\[?+\s*+[^\W\d][\w.]*+\s*+\(")
+
 
 def built_in_calls(text: str) -> tuple[list[Call], str]:
     """Parse Llama 3's calls: a built-in tool's `brave_search.call(...)`, or others."""
@@ -50,7 +52,7 @@ def python_calls(text: str) -> tuple[list[Call], str]:
         The text does not begin with a call, or an argument is not a plain value given
         by name.
     """
-    if text.lstrip().removeprefix("[").lstrip()[:1] in ("{", "`"):
+    if not _PYTHON.match(text):
         return json_calls(text)
     reader = LiteralReader(text)
     is_listed = reader.takes("[")

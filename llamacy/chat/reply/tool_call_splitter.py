@@ -112,9 +112,7 @@ class ToolCallSplitter:
             parameter = "</parameter>", "</param>", "</｜DSML｜parameter>"
             inside = AfterTag(parameter, "<param")
             self._held = self._held[1:]
-            self._body = MarkedBody(
-                style, opening, style.bare_end, inside, is_tag=True
-            )
+            self._body = MarkedBody(style, opening, style.bare_end, inside, is_tag=True)
         elif head.kind is not Kind.UNDECIDED:
             self._value = BareValue(head, self._held, style.close)
         return head.kind is not Kind.UNDECIDED

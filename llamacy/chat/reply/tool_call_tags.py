@@ -69,9 +69,7 @@ def _named(name: str) -> re.Pattern[str]:
 CODER: Final = Tags(
     _equals("function"), _equals("parameter"), "</function>", "</parameter>"
 )
-INVOKE: Final = Tags(
-    _named("invoke"), _named("parameter"), "</invoke>", "</parameter>"
-)
+INVOKE: Final = Tags(_named("invoke"), _named("parameter"), "</invoke>", "</parameter>")
 DSML: Final = Tags(
     _named("｜DSML｜invoke"),
     _named("｜DSML｜parameter"),

@@ -10,10 +10,10 @@ from llamacy.chat.reply.tool_call_marks import (
     HERMES,
     LLAMA_3,
     MISTRAL,
-    ToolCallSplitter,
     ToolCallStyle,
     tagged_style,
 )
+from llamacy.chat.reply.tool_call_splitter import ToolCallSplitter
 
 NAMES = ("weather", "time")
 WEATHER, TIME = Call("weather", {"city": "Paris"}), Call("time", {})

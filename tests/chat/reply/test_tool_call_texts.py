@@ -13,12 +13,30 @@ import llamacy
 from llamacy.chat.messages import checked_messages
 from llamacy.chat.reply.parts import Call
 from llamacy.chat.reply.tool_call_deepseek import fenced_or_plain
-from llamacy.chat.reply.tool_call_json import list_or_named, objects, one_object
-from llamacy.chat.reply.tool_call_tags import parameter_types, tagged
+from llamacy.chat.reply import tool_call_json, tool_call_python
+from llamacy.chat.reply.schema_types import parameter_types
+from llamacy.chat.reply.tool_call_tags import tagged
 
 Read = Callable[[str], list[Call]]
 PARIS: Any = {"city": "Paris", "days": [1, {"a": None}]}
 WRITTEN = json.dumps(PARIS)
+
+
+def whole(read: Callable[[str], tuple[list[Call], str]]) -> Read:
+    """Return a reader that refuses text behind the calls."""
+
+    def calls(text: str) -> list[Call]:
+        found, left = read(text)
+        if left.strip():
+            raise ValueError(f"wanted nothing after the JSON, found {left[:40]!r}")
+        return found
+
+    return calls
+
+
+one_object = whole(tool_call_json.json_calls)
+objects = whole(tool_call_python.built_in_calls)
+list_or_named = whole(tool_call_json.list_or_named)
 
 
 def f(**arguments: Any) -> Call:

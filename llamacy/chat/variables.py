@@ -1,0 +1,26 @@
+"""The variables that a chat template expects to be given."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+
+@lru_cache(maxsize=16)
+def free_variables(source: str) -> frozenset[str]:
+    """Return the names that a template reads before it sets them itself.
+
+    Parameters
+    ----------
+    source : str
+        The template, in Jinja's language. One that is invalid has no variables:
+        rendering it tells what is wrong with it.
+    """
+    from jinja2 import meta
+    from jinja2.exceptions import TemplateError
+
+    from llamacy.chat.environment import Environment
+
+    try:
+        return frozenset(meta.find_undeclared_variables(Environment().parse(source)))
+    except (TemplateError, RecursionError):
+        return frozenset()
