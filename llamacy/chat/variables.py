@@ -6,14 +6,18 @@ from functools import lru_cache
 
 
 @lru_cache(maxsize=16)
-def free_variables(source: str) -> frozenset[str]:
+def free_variables(source: str) -> frozenset[str] | None:
     """Return the names that a template reads before it sets them itself.
 
     Parameters
     ----------
     source : str
-        The template, in Jinja's language. One that is invalid has no variables:
-        rendering it tells what is wrong with it.
+        The template, in Jinja's language.
+
+    Returns
+    -------
+    frozenset of str or None
+        None if the template is invalid; rendering it tells what is wrong.
     """
     from jinja2 import meta
     from jinja2.exceptions import TemplateError
@@ -23,4 +27,4 @@ def free_variables(source: str) -> frozenset[str]:
     try:
         return frozenset(meta.find_undeclared_variables(Environment().parse(source)))
     except (TemplateError, RecursionError):
-        return frozenset()
+        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,11 @@ from llamacy.chat.disguise import Disguise
 from llamacy.chat.formats import ChatFormat
 from llamacy.chat.messages import mapped, texts_in
 from llamacy.chat.template import render
+from llamacy.chat.variables import free_variables
 from llamacy.errors import ArgumentError
 
 if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
-
-_TOOLS = re.compile(r"\btools\b")
 
 
 class Writer:
@@ -50,7 +48,7 @@ class Writer:
             raise ArgumentError(
                 f"template_arguments: wanted a dict, found {arguments!r}"
             )
-        if tools and not _TOOLS.search(form.template):
+        if tools and not _takes_tools(form.template):
             raise ArgumentError(
                 f"tools: wanted a template that supports tools, found {form.name}, "
                 "which does not"
@@ -78,6 +76,12 @@ class Writer:
         if tokenizer.add_bos and ids[:1] != bos:
             return bos + ids
         return ids
+
+
+def _takes_tools(template: str) -> bool:
+    """Whether tools reach a template; one that is invalid fails later."""
+    variables = free_variables(template)
+    return variables is None or "tools" in variables
 
 
 def _special_texts(tokenizer: Tokenizer) -> Iterator[tuple[str, str]]:

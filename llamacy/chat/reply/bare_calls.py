@@ -80,6 +80,8 @@ class BareHeads:
         self._python = ("[",) if bare == "python" else ()
         tag = "" if bare in ("json", "python") else _SPACE.sub("", bare)
         self._tags = tuple(dict.fromkeys((tag, tag.rstrip('"') + '"'))) if tag else ()
+        stems = (*_STEMS, *_NAMELESS, *(f"[{name}" for name in self._names))
+        self._pairs = {stem[:2].replace('"', mark) for stem in stems for mark in "\"'"}
         first = "{[`<" if tag else "{[`"
         self._first = re.compile(f"[{re.escape(first)}]")
         self.n_decides = _UNDECIDED + max(map(len, self._names), default=0)
@@ -92,6 +94,9 @@ class BareHeads:
     def at(self, text: str, is_line_start: bool) -> Head:
         """Say what begins with a text, of which `n_decides` characters are enough."""
         is_cut = len(text) < self.n_decides
+        pair = text[:2]
+        if text[0] in "{[" and pair not in self._pairs and pair[1:].strip():
+            return Head(Kind.TEXT)  # by far the most
         fence = ""
         if text.startswith("`"):
             if not is_line_start:

@@ -66,6 +66,12 @@ _KNOWN: Final = (
         "</｜DSML｜tool_calls>",
         tool_call_tags.DSML,
     ),
+    _tagged(
+        ("<atem:function_calls>", "<atem:invoke"),
+        "<atem:function_calls>",
+        "</atem:function_calls>",
+        tool_call_tags.ATEM,
+    ),
     _Known(("<tool_call>", "<arg_key>"), keyed_style),
     _tagged(
         ("<tool_call>", "<function=", "<parameter="),
@@ -95,18 +101,17 @@ _KNOWN: Final = (
     _known(marks.GRANITE_3),
     _known(marks.HERMES),
     _known(marks.LFM_2, "<|tool_list_start|>"),
+    _tagged(("<function=",), "", None, tool_call_tags.CODER),
     _known(marks.LLAMA_3, "python_tag"),
     _known(marks.LLAMA_3, "ipython"),
-    _tagged(("<function=",), "", None, tool_call_tags.CODER),
 )
 
 # styles whose mark is a control token of vocabularies with a template that is silent
-_BY_TOKEN: Final = (marks.PHI_4, marks.LFM_2, marks.HERMES)
+_BY_TOKEN: Final = (marks.PHI_4, marks.LFM_2)
 
-_JSON: Final = re.compile(
-    r"[\"']name\\?[\"']\s*+:[^{}\n]{0,200}?[\"'](?:parameters|arguments)\\?[\"']\s*+:"
-    r"|[\"'](?:parameters|arguments)\\?[\"']:\s*+[\"']?"
-)
+# the keys of a call, as templates write them: in quotes, before a colon
+_NAME_KEY: Final = re.compile(r"\\?[\"']name\\?[\"']\s*+:")
+_ARGUMENTS_KEY: Final = re.compile(r"\\?[\"'](?:parameters|arguments)\\?[\"']\s*+:")
 
 
 def tool_call_style(
@@ -131,7 +136,7 @@ def tool_call_style(
     for known in _KNOWN:
         if all(mark in template for mark in known.marks):
             return known.style(types)
-    if _JSON.search(template):
+    if _NAME_KEY.search(template) and _ARGUMENTS_KEY.search(template):
         return marks.LLAMA_3  # JSON without marks
     for style in _BY_TOKEN:
         if is_token(style.open):

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
 
 
+_SWITCH = re.compile("think|reason")
+# names of variables about the reasoning of past answers
+_PAST = re.compile("^(preserve|keep|clear|drop|truncate)|_(content|parts|text)$")
+
+
 @dataclass(frozen=True, slots=True)
 class ReplyStyle:
     """How to read a model's answers.
@@ -106,7 +111,8 @@ def reply_style(
 
 def _has_switch(template: str) -> bool:
     """Whether one of a template's variables switches reasoning on or off."""
-    return any(re.search("think|reason", name) for name in free_variables(template))
+    names = free_variables(template) or ()
+    return any(_SWITCH.search(name) and not _PAST.search(name) for name in names)
 
 
 def _token(mark: str, tokenizer: Tokenizer) -> int | None:

@@ -20,6 +20,8 @@ class ThinkingMarks(NamedTuple):
 THINKING_MARKS = (
     ThinkingMarks("<think>", "</think>"),  # DeepSeek R1, Qwen 3, SmolLM 3
     ThinkingMarks("[THINK]", "[/THINK]"),  # Magistral
+    ThinkingMarks("<seed:think>", "</seed:think>"),  # Seed-OSS
+    ThinkingMarks("<|START_THINKING|>", "<|END_THINKING|>"),  # Command R7B and A
 )
 
 

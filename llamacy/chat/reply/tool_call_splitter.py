@@ -109,8 +109,8 @@ class ToolCallSplitter:
         style = self._style
         if head.kind is Kind.TAG:
             opening = self._held[:1]
-            parameter = "</parameter>", "</param>", "</｜DSML｜parameter>"
-            inside = AfterTag(parameter, "<param")
+            ends = "</parameter>", "</param>", "parameter>"
+            inside = AfterTag(ends, "param")
             self._held = self._held[1:]
             self._body = MarkedBody(style, opening, style.bare_end, inside, is_tag=True)
         elif head.kind is not Kind.UNDECIDED:

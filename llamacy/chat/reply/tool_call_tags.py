@@ -76,6 +76,12 @@ DSML: Final = Tags(
     "</｜DSML｜invoke>",
     "</｜DSML｜parameter>",
 )
+ATEM: Final = Tags(
+    _named("atem:invoke"),
+    _named("atem:parameter"),
+    "</atem:invoke>",
+    "</atem:parameter>",
+)
 MINICPM: Final = Tags(_named("function"), _named("param"), "</function>", "</param>")
 
 
@@ -112,10 +118,12 @@ class _Reader:
         self._at = 0
         end, function_end = map(re.escape, (tags.parameter_end, tags.function_end))
         function, opening = tags.function.pattern, tags.parameter.pattern
-        opening = opening.replace("?P<string>", "")
+        function, opening = (
+            pattern.replace("?P<string>", "") for pattern in (function, opening)
+        )
         after_function = rf"\s*+(?:\Z|(?={function}))"
         self._ends_value = re.compile(
-            rf"(?P<end>\n?{end}(?=\s*+(?:\Z|{opening}|{function_end})))"
+            rf"(?P<end>\n?{end}(?=\s*+(?:\Z|{opening}|{function_end}{after_function})))"
             rf"|(?P<cut>\n?(?={function_end}{after_function}))"
             rf"|(?P<open>\n?{opening})"
         )
@@ -223,7 +231,15 @@ def typed_value(text: str, types: frozenset[str]) -> Any:
         return text
     word = text.strip().lower()
     try:
-        value = _WORDS[word] if word in _WORDS else json_value(text)
+        value = _WORDS[word] if word in _WORDS else _only_value(text)
     except ValueError:
         return text
     return value if types_of(value) & (types - {"string"}) else text
+
+
+def _only_value(text: str) -> Any:
+    """Parse JSON, or a list or dict as Python writes it."""
+    value, end = first_value(text, 0)
+    if text[end:].strip() or (isinstance(value, str) and not text.strip()[0] == '"'):
+        raise ValueError("wanted one value")
+    return value
