@@ -45,7 +45,7 @@ def test_a_stop_string_may_be_shown(cut: int) -> None:
 class AfterColon:
     """Lets stop strings end what follows a colon, and "b" end everything."""
 
-    always = ("b",)
+    always: tuple[str, ...] = ("b",)
 
     def __init__(self) -> None:
         self._is_behind = False

@@ -18,7 +18,7 @@ _UNDECIDED = 100  # characters, besides a tool's name, that decide about a bare 
 _FENCE = re.compile(r"```[\w-]*+\s*+")
 _FENCE_BEGINS = re.compile(r"`{1,2}|```[\w-]*+\s*+")
 _SPACE = re.compile(r"\s+")
-_AFTER = re.compile(r"(?:\s*+[}\]]++)?+[ \t\r]*+")
+_AFTER = re.compile(r"[ \t\r}\]]*+")
 _STEMS = tuple(
     opening + key
     for opening in ("{", "[{")
@@ -40,7 +40,7 @@ _NAMELESS = tuple(
 
 
 class Kind(Enum):
-    """What stands at a place where a call may begin."""
+    """The text at a place where a call may begin."""
 
     TEXT = auto()
     UNDECIDED = auto()
@@ -55,7 +55,7 @@ class Head(NamedTuple):
     Attributes
     ----------
     kind : Kind
-        What it is.
+        Its kind.
     fence : str
         The fence before it.
     """
@@ -189,7 +189,7 @@ class BareValue:
     def behind(self, text: str, *, is_final: bool) -> int | None:
         """Return where the text goes on after a call that has its lines for itself.
 
-        -1 if it has not, None while that is not decided.
+        -1 if other text is on them, None while that is not decided.
         """
         assert self.end is not None
         is_final = is_final or len(text) - self.end > _UNDECIDED

@@ -26,8 +26,10 @@ _ESCAPES: Final = {
     **{"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0"},
     **{"'": "'", '"': '"', "\\": "\\", "\n": ""},
 }
+_HEX: Final = "[0-9a-fA-F]"
 _CODE: Final = re.compile(
-    r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})(?:\\u([0-9a-fA-F]{4}))?+|U([0-9a-fA-F]{8})"
+    rf"u([dD][89abAB]{_HEX}{{2}})\\u([dD][c-fC-F]{_HEX}{{2}})"  # a pair of surrogates
+    rf"|x({_HEX}{{2}})|u({_HEX}{{4}})|U({_HEX}{{8}})"
 )
 _CLOSING: Final = {"[": "]", "(": ")", "{": "}"}
 
@@ -58,7 +60,7 @@ class LiteralReader:
         Raises
         ------
         ValueError
-            There is none, or it is nested too deeply.
+            No value stands there, or it is nested too deeply.
         """
         if not depth:
             raise ValueError("it is nested too deeply")
@@ -156,8 +158,7 @@ class LiteralReader:
             self.at = code.end()
             units = [int(one, 16) for one in code.groups() if one]
             if len(units) == 2:
-                raw = b"".join(unit.to_bytes(2, "big") for unit in units)
-                return raw.decode("utf-16-be", "surrogatepass")
+                return chr(0x10000 + ((units[0] & 0x3FF) << 10) + (units[1] & 0x3FF))
             if units[0] > 0x10FFFF:
                 raise ValueError("it has a character beyond Unicode")
             return chr(units[0])

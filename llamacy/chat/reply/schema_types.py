@@ -11,6 +11,7 @@ Types = Mapping[str, Mapping[str, frozenset[str]]]
 
 _UNKNOWN: Final = frozenset[str]()
 _MAX_STEPS: Final = 1000  # subschemas looked at for one parameter
+_MAX_DEPTH: Final = 20  # levels of `anyOf`; schemas may contain themselves
 _SHAPES: Final = {
     "properties": "object",
     "additionalProperties": "object",
@@ -93,12 +94,14 @@ class _Finder:
                 waiting += parts
         return found
 
-    def types(self, schema: object) -> frozenset[str]:
+    def types(self, schema: object, depth: int = _MAX_DEPTH) -> frozenset[str]:
         """Return the types that a schema allows."""
+        if not depth:
+            return _UNKNOWN
         sets = [
             types
             for part in self.resolved(schema)
-            for types in self._stated(part)
+            for types in self._stated(part, depth - 1)
             if types
         ]
         common = reduce(frozenset.__and__, sets) if sets else _UNKNOWN
@@ -107,7 +110,7 @@ class _Finder:
         is_nullable = isinstance(schema, Mapping) and schema.get("nullable") is True
         return allowed | {"null"} if allowed and is_nullable else allowed
 
-    def _stated(self, schema: Mapping[str, Any]) -> list[frozenset[str]]:
+    def _stated(self, schema: Mapping[str, Any], depth: int) -> list[frozenset[str]]:
         """Return the types that each keyword of a schema allows by itself."""
         named = schema.get("type")
         names = named if isinstance(named, list) else [named]
@@ -120,7 +123,8 @@ class _Finder:
         for key in ("anyOf", "oneOf"):
             branches = schema.get(key)
             if isinstance(branches, list):
-                stated.append(_UNKNOWN.union(*map(self.types, branches)))
+                found = (self.types(branch, depth) for branch in branches)
+                stated.append(_UNKNOWN.union(*found))
         if not any(stated):
             stated += [
                 frozenset([is_]) for key, is_ in _SHAPES.items() if key in schema

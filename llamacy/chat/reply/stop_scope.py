@@ -71,8 +71,8 @@ def stop_scope(
     always : collection of str
         Strings that end the reasoning too.
     stop : collection of str
-        The caller's strings. Those that contain a mark of the reasoning end it too,
-        for that is what they are for.
+        The caller's strings. A string that contains a mark of the reasoning ends it
+        too: it was given for that.
 
     Returns
     -------

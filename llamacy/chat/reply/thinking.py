@@ -78,8 +78,7 @@ class ThinkingPlaces:
             yield from self._begin()
         if self._at is Place.REASONING:
             yield from self._reason(is_final=False)
-        if self._at is Place.GAP:
-            yield from self._cross()
+        yield from self._cross()
         if self._at is Place.ANSWER and self._held:
             yield self._take(len(self._held)), self._at
 
@@ -91,8 +90,7 @@ class ThinkingPlaces:
             self._at = Place.REASONING
         if self._at is Place.REASONING:
             yield from self._reason(is_final=True)
-            if self._at is Place.GAP:
-                yield from self._cross()
+            yield from self._cross()
         if self._held:
             place = Place.ANSWER if self._at is Place.BEGINNING else self._at
             yield self._take(len(self._held)), place
@@ -136,6 +134,9 @@ class ThinkingPlaces:
             yield self._take(len(close)), Place.GAP
 
     def _cross(self) -> Iterator[tuple[str, Place]]:
+        """Go behind the white space before the answer."""
+        if self._at is not Place.GAP:
+            return
         n = len(self._held) - len(self._held.lstrip())
         if n:
             yield self._take(n), Place.GAP
@@ -187,7 +188,9 @@ class ThinkingSplitter:
 
     Parameters
     ----------
-    marks, is_open, is_certain
+    marks : ThinkingMarks
+        The model's marks.
+    is_open, is_certain : bool
         See `ThinkingPlaces`.
     """
 

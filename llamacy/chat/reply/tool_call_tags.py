@@ -163,8 +163,9 @@ class _Reader:
             if found["open"] is None:
                 self._at = found.end()
                 return self._text[start : max(start, found.start())]
-            at = self._behind_inner(found)
-            if at is not None:
+            inner_end = self._behind_inner(found)
+            if inner_end is not None:
+                at = inner_end
                 continue
             opening = self._tags.parameter.search(self._text, found.start())
             assert opening is not None

@@ -75,8 +75,8 @@ FAMILIES = {
     ),
     "cohere": (
         "<|START_ACTION|>",
-        f'<|START_ACTION|>[\n{{"tool_call_id": "0", "tool_name": "look", "parameters": {JSON}}}'
-        "\n]<|END_ACTION|>",
+        '<|START_ACTION|>[\n{"tool_call_id": "0", "tool_name": "look", '
+        f'"parameters": {JSON}}}\n]<|END_ACTION|>',
     ),
     "coder": (
         "<tool_call><function=<parameter=",

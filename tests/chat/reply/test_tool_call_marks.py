@@ -151,8 +151,14 @@ def test_a_text_that_begins_with_a_brace_is_not_held_back_for_long() -> None:
     assert list(ToolCallSplitter(LLAMA_3, ()).push(JSON)) == [Text(JSON)]
 
 
-HELP = '{"name": "weather", "arguments": {"city": "<tool_call>a</tool_call> \\"b</tool_call>"}}'
-IN_TAGS = "<tool_call>\na\n</tool_call>\nb</parameter> </function> <parameter=city> c </parameter> d"
+HELP = (
+    '{"name": "weather", "arguments": '
+    '{"city": "<tool_call>a</tool_call> \\"b</tool_call>"}}'
+)
+IN_TAGS = (
+    "<tool_call>\na\n</tool_call>\nb</parameter> </function> "
+    "<parameter=city> c </parameter> d"
+)
 
 
 @pytest.mark.parametrize(
