@@ -6,6 +6,7 @@
     tools        functions that a model may call, as JSON schemas
     formats      choosing the template: the model's own, or a built-in one
     template     rendering it in Jinja's sandbox
+    variables    the names that it expects to be given
     environment  the sandbox; budget and growth limit what a template may do
     disguise     keeps the text of messages from turning into control tokens
     writing      all of the above: messages in, token ids out
