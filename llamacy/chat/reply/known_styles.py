@@ -99,7 +99,7 @@ _KNOWN: Final = (
     _known(marks.GIGACHAT),
     _known(marks.PHI_4, "<|tool_call|>", "<|/tool_call|>"),
     _known(marks.GRANITE_3),
-    _known(marks.HERMES),
+    _Known((marks.HERMES.open,), marks.hermes_style),
     _known(marks.LFM_2, "<|tool_list_start|>"),
     _tagged(("<function=",), "", None, tool_call_tags.CODER),
     _known(marks.LLAMA_3, "python_tag"),

@@ -159,6 +159,17 @@ def tagged_style(
     )
 
 
+def hermes_style(types: Types) -> ToolCallStyle:
+    """Return the style of Hermes and Qwen, whose models may also write in tags."""
+
+    def read(text: str) -> tuple[list[Call], str]:
+        if tool_call_tags.CODER.function.match(text.lstrip()):
+            return tool_call_tags.tagged(text, types), ""
+        return tool_call_json.json_calls(text)
+
+    return replace(HERMES, read=read)
+
+
 def keyed_style(types: Types) -> ToolCallStyle:
     """Return GLM's style, for tools whose parameters have these types."""
     return replace(

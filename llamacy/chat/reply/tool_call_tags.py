@@ -169,12 +169,13 @@ class _Reader:
                 continue
             opening = self._tags.parameter.search(self._text, found.start())
             assert opening is not None
-            if opening[1].strip() not in known:
+            value = self._text[start : max(start, found.start())]
+            if opening[1].strip() not in known or self._tags.function_end in value:
                 raise ValueError(
                     f"wanted {self._tags.parameter_end}, found {short(opening[0])}"
                 )
             self._at = opening.start()  # the closing tag is missing
-            return self._text[start : max(start, found.start())]
+            return value
         left = short(self._text[start : start + 200])
         raise ValueError(f"wanted {self._tags.parameter_end} at the end, found {left}")
 

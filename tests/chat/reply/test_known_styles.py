@@ -180,6 +180,12 @@ def test_a_template_whose_calls_cannot_be_read_takes_no_tools(
         puppet.chat("a", tools=asked["tools"], chat_format="{{ messages[0].tools }}")
 
 
+def test_the_two_families_of_one_mark_are_both_read() -> None:
+    for template, said in (("hermes", CODER), ("coder", CALL)):
+        reply = read(FAMILIES[template][0], f"<tool_call>\n{said}\n</tool_call>")
+        assert [call.arguments for call in reply.tool_calls] == [ARGUMENTS]
+
+
 def test_tokens_of_the_vocabulary_tell_where_the_template_does_not() -> None:
     style = tool_call_style("{{ tools }}", {}, "<|tool_call|>".__eq__)
     assert style is not None

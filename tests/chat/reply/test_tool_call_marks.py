@@ -176,6 +176,38 @@ def test_marks_inside_arguments_are_text(
     assert read(style, written) == ("a\n\nb", [Call("weather", {"city": city})])
 
 
+TYPES = {"f": {"path": frozenset(["string"]), "n": frozenset(["integer"])}}
+
+
+@pytest.mark.parametrize(
+    ("body", "arguments"),
+    [
+        ("<parameter=path>\na\n<parameter=n>\n3\n</parameter>\n</function>",
+         {"path": "a", "n": 3}),
+        ("<parameter=path>a<parameter=n>3</parameter></function>",
+         {"path": "a", "n": 3}),
+        ("<parameter=path>\na\n</parameter>\n<parameter=n>\n3\n</function>",
+         {"path": "a", "n": 3}),
+        ("<parameter=path>\na\n</parameter>\n", {"path": "a"}),
+        ("<parameter=path>\na <parameter=n>3</parameter> b\n</parameter>\n</function>",
+         {"path": "a <parameter=n>3</parameter> b"}),
+        ("<parameter=path>\na\n<parameter=m>\n3\n</parameter>\n</function>", None),
+        ("<parameter=path>\na\n</function>\n<parameter=n>\n3\n</parameter>\n"
+         "</function>", None),
+        ("<parameter=path>\na\n", None),
+    ],
+)  # fmt: skip
+def test_a_missing_closing_tag_puts_no_parameter_into_another(
+    body: str, arguments: dict[str, object] | None
+) -> None:
+    splitter = ToolCallSplitter(tagged_style(TYPES), ("f",))
+    text = f"<tool_call>\n<function=f>\n{body}</tool_call>"
+    parts = [*splitter.push(text), *splitter.end()]
+    calls = [part.arguments for part in parts if isinstance(part, Call)]
+    assert calls == ([] if arguments is None else [arguments])
+    assert any(isinstance(part, BadCall) for part in parts) == (arguments is None)
+
+
 @pytest.mark.parametrize(
     ("style", "broken"),
     [
