@@ -7,6 +7,7 @@
     tools        functions that a model may call, as JSON schemas
     formats      choosing the template: the model's own, or one of built_in
     template     rendering it in Jinja's sandbox
+    variables    the names that it expects to be given
     environment  the sandbox; budget and growth limit what a template may do
     habits       puts messages in the form that a template takes
     beginnings   answers that the caller has begun

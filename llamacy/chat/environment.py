@@ -21,6 +21,9 @@ from jinja2.utils import Namespace, pass_context
 from llamacy.chat import budget, growth
 from llamacy.chat.values import NoText
 
+NOT_GIVEN = ("tools", "documents")
+"""Variables that are none where the caller gives no such list."""
+
 
 class _Generation(Extension):
     """`{% generation %}`, which marks text to train on and has no effect here."""
@@ -110,8 +113,7 @@ class Environment(ImmutableSandboxedEnvironment):
             raise_exception=_raise,
             strftime_now=lambda form: datetime.now().strftime(form),
             namespace=_Names,
-            tools=_NotGiven(name="tools"),
-            documents=_NotGiven(name="documents"),
+            **{name: _NotGiven(name=name) for name in NOT_GIVEN},
         )
 
     def compiled(self, source: str) -> Template:

@@ -11,12 +11,14 @@ from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages, checked_messages, with_reasoning_keys
 from llamacy.chat.overflow import Overflow, Shift, Turns, truncate
 from llamacy.chat.reply.reading import ReplyReader
+from llamacy.chat.reply.stop_scope import stop_scope
 from llamacy.chat.reply.style import reply_style
 from llamacy.chat.tools import checked_tools
 from llamacy.chat.writing import Begun, Writer
 from llamacy.errors import ArgumentError, ContextLengthError
 
 if TYPE_CHECKING:
+    from llamacy.generation.text_buffer import StopScope
     from llamacy.sampling import SamplingParams
     from llamacy.tokenizers.base import Tokenizer
 
@@ -71,6 +73,8 @@ class ChatPrompt:
     written_tokens : mapping of int to bytes
         Control tokens that are marks to the reader, with the texts they are written
         as in the generated text, which omits other control tokens.
+    stop : tuple of str
+        The format's stop strings, which end reasoning too.
     shift : Shift or None
         Makes room in a full context; None ends the answer there.
     """
@@ -80,7 +84,13 @@ class ChatPrompt:
     n_dropped: int
     reader: ReplyReader
     written_tokens: Mapping[int, bytes]
+    stop: tuple[str, ...]
     shift: Shift | None
+
+    @property
+    def stop_scope(self) -> StopScope | None:
+        """The parts of one answer that stop strings may end; None for all."""
+        return stop_scope(self.reader, self.stop, self.params.stop or ())
 
 
 class PromptMaker:
@@ -126,6 +136,7 @@ class PromptMaker:
         self._overflow = overflow
         self._n_answer = _n_answer(params, n_ctx)
         self._params = replace(params, stop=(*(params.stop or ()), *form.stop))
+        self._format_stop = form.stop
         self._tokenizer = tokenizer
         self._n_ctx = n_ctx
         self._style = reply_style(form.template, tools, tokenizer)
@@ -157,8 +168,24 @@ class PromptMaker:
             n_dropped,
             self._reader(ids, self._writer.begun(checked)),
             style.written_tokens(self._tokenizer),
+            self._format_stop,
             Shift(turns, n_ctx, n_dropped) if self._overflow == "shift" else None,
         )
+
+    def check_calls(self) -> None:
+        """Check that tool calls in the answers can be read; prompts need not be read.
+
+        Raises
+        ------
+        ArgumentError
+            Tools are given to a template whose way of writing calls is not known.
+        """
+        if not self._style.is_known:
+            raise ArgumentError(
+                "tools: wanted a template whose tool calls llamacy can read, found one "
+                "with none of the marks it knows; write the tools into a message, and "
+                "read the answer's text yourself"
+            )
 
     def count(self, messages: Messages) -> int:
         """Count the tokens of a conversation's prompt, which may exceed the context.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os.path
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,13 +14,13 @@ from llamacy.chat.habits import fitted
 from llamacy.chat.reply.thinking import THINKING_MARKS
 from llamacy.chat.template import render
 from llamacy.chat.values import mapped, texts_in
+from llamacy.chat.variables import free_variables
 from llamacy.errors import ArgumentError, ChatTemplateError
 
 if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
 
 _OPEN_MARKS = tuple(marks.open for marks in THINKING_MARKS)
-_TOOLS = re.compile(r"\btools\b")
 
 # variables that are made of other arguments
 _RESERVED = {"messages": "messages", "tools": "tools="}
@@ -86,7 +85,7 @@ class Writer:
                 raise ArgumentError(
                     f"template_arguments[{name!r}]: {argument} takes its place"
                 )
-        if tools and not _TOOLS.search(form.template):
+        if tools and not _takes_tools(form.template):
             raise ArgumentError(
                 f"tools: wanted a template that supports tools, found {form.name}, "
                 "which does not"
@@ -169,6 +168,12 @@ class Writer:
 
     def _rendered(self, values: dict[str, Any]) -> str:
         return render(self._form.template, self._form.name, values)
+
+
+def _takes_tools(template: str) -> bool:
+    """Whether tools reach a template; one that is invalid fails later."""
+    variables = free_variables(template)
+    return variables is None or "tools" in variables
 
 
 def _special_texts(tokenizer: Tokenizer) -> Iterator[tuple[str, str]]:

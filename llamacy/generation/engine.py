@@ -18,6 +18,7 @@ from llamacy.generation.goals.score import Score
 from llamacy.generation.load import Load
 from llamacy.generation.prompts import Prompt
 from llamacy.generation.request import Request
+from llamacy.generation.text_buffer import StopScope
 from llamacy.generation.worker import Worker
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.tokenizers.lazy import LazyTokenizer
@@ -151,6 +152,7 @@ class Engine:
         *,
         seed_offset: int = 0,
         token_bytes_override: Mapping[int, bytes] | None = None,
+        stop_scope: StopScope | None = None,
         make_room: MakeRoom | None = None,
     ) -> Complete:
         """Make a goal that completes a context of checked ids: see `Complete`."""
@@ -160,6 +162,7 @@ class Engine:
             self.tokenizer.get_or_none(),
             seed_offset=seed_offset,
             token_bytes_override=token_bytes_override,
+            stop_scope=stop_scope,
             make_room=make_room,
         )
 
@@ -170,6 +173,7 @@ class Engine:
         cancel: CancelToken | None = None,
         *,
         token_bytes_override: Mapping[int, bytes] | None = None,
+        stop_scope: StopScope | None = None,
         make_room: MakeRoom | None = None,
     ) -> Request[Complete]:
         """Make a request that completes a prompt of checked ids: see `Complete`.
@@ -185,6 +189,7 @@ class Engine:
             Context(ids, self.n_ctx),
             params,
             token_bytes_override=token_bytes_override,
+            stop_scope=stop_scope,
             make_room=make_room,
         )
         return Request(goal, cancel=cancel)

@@ -166,7 +166,9 @@ class SamplingParams:
         instruction-set level gives the same tokens; None or -1 gives different ones
         each time.
     stop : str or collection of str or None
-        Strings that end the text as soon as they appear in it.
+        Strings that end the text as soon as they appear in it. They may contain the
+        names of control tokens, which the text omits. In an answer of `chat` they do
+        not end the reasoning, unless they contain one of its marks.
     include_stop : bool
         Whether the result includes the stop string that ended it.
     logprobs : int or None

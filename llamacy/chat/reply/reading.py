@@ -11,7 +11,7 @@ from llamacy.chat.reply.channels import ChannelSplitter
 from llamacy.chat.reply.parts import BadCall, Call, Part, Reasoning, Splitter, Text
 from llamacy.chat.reply.style import ReplyStyle
 from llamacy.chat.reply.thinking import ThinkingSplitter
-from llamacy.chat.reply.tool_call_marks import ToolCallSplitter
+from llamacy.chat.reply.tool_call_splitter import ToolCallSplitter
 from llamacy.chat.results import ToolCall
 
 _DIGITS = string.ascii_lowercase + string.digits
@@ -61,7 +61,9 @@ class ReplyReader:
         if style.has_channels:
             splitters.append(ChannelSplitter())
         if style.thinking:
-            splitters.append(ThinkingSplitter(style.thinking, self.is_thinking))
+            splitters.append(
+                ThinkingSplitter(style.thinking, self.is_thinking, style.always_thinks)
+            )
         if style.tool_calls:
             splitters.append(ToolCallSplitter(style.tool_calls, style.names))
         return splitters
