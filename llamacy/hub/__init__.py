@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from llamacy.arguments import checks_options
 from llamacy.errors import ArgumentError
 from llamacy.hub.cache import CachedModel, cached_models, find_cached
 from llamacy.hub.names import NAME_FORMS, HubName, parse_name
@@ -34,6 +35,7 @@ from llamacy.hub.removal import remove_cached
 __all__ = ["CachedModel", "cached_models", "find_or_pull", "pull", "remove_cached"]
 
 
+@checks_options()
 def pull(name: str, *, progress: Callable[[float], None] | None = None) -> Path:
     """Fetch a model from the hub, or its newer version, unless the cache has it.
 

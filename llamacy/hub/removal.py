@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from llamacy.arguments import checks_options
 from llamacy.errors import ArgumentError, HubNotFoundError, ModelFileError
 from llamacy.hub.cache import (
     CachedModel,
@@ -69,6 +70,7 @@ def _matching_cached(models: list[CachedModel], name: HubName) -> list[CachedMod
     return [of_files[model.files] for model in matching(models_among(files), name)]
 
 
+@checks_options()
 def remove_cached(name: str) -> int:
     """Remove a model from the hub's cache: its files, in all revisions that have them.
 

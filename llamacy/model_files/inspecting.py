@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llamacy.architectures.tensors import TensorSpec, select_tensors
-from llamacy.arguments import MAX_CTX, checked_choice, checked_integer
+from llamacy.arguments import MAX_CTX, checked_choice, checked_integer, checks_options
 from llamacy.config import ModelConfig
 from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.model_file import ModelFile
@@ -185,6 +185,7 @@ class ModelInfo:
         return page * (n_more + 1) if n_bytes >= least else 0
 
 
+@checks_options()
 def inspect(
     source: str | os.PathLike[str], *, quantize: str | None = None
 ) -> ModelInfo:
