@@ -80,7 +80,7 @@ class Engine:
         elif isinstance(params, SamplingParams):
             params = replace(params, **options)
         else:
-            raise ArgumentError(f"params: wanted SamplingParams, found {params!r}")
+            raise ArgumentError(f"params: wanted SamplingParams, found {short(params)}")
         params.check_vocabulary(self.n_vocab)
         return params
 
@@ -140,7 +140,8 @@ class Engine:
             fits = isinstance(token, Integral) and not isinstance(token, bool)
             if not fits or not 0 <= token < n_vocab:
                 raise ArgumentError(
-                    f"{name}: wanted token ids from 0 to {n_vocab - 1}, found {token!r}"
+                    f"{name}: wanted token ids from 0 to {n_vocab - 1}, "
+                    f"found {short(token)}"
                 )
         return [int(token) for token in ids]
 

@@ -7,15 +7,16 @@ side, with all scales in it: its product `b @ a` is the sum of theirs.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.arguments import checked_number, short
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, FormatError, shown
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair
@@ -101,7 +102,11 @@ def read_adapters(lora: Lora, config: ModelConfig) -> AdapterSet:
 
 def _read(path: Path, config: ModelConfig) -> LoraFile:
     """Read a GGUF file, or a folder that PEFT wrote."""
-    file = read_peft_adapter(path, config) if path.is_dir() else read_gguf_adapter(path)
+    file = (
+        read_peft_adapter(path, config)
+        if os.path.isdir(path)
+        else read_gguf_adapter(path)
+    )
     if file.architecture != config.architecture:
         field, found = "general.architecture", shown(file.architecture)
         raise FormatError(path, field, f"{config.architecture}, the model's", found)
@@ -176,15 +181,15 @@ def _asked_for(lora: Any) -> Iterable[Adapter]:
         return
     is_one = isinstance(lora, str | os.PathLike) or _is_scaled(lora)
     if not is_one and (not isinstance(lora, Sequence) or isinstance(lora, bytes)):
-        raise ArgumentError(f"lora: wanted a path or a list of paths, found {lora!r}")
+        raise ArgumentError(
+            f"lora: wanted a path or a list of paths, found {short(lora)}"
+        )
     for one in [lora] if is_one else lora:
         path, scale = one if _is_scaled(one) else (one, 1.0)
         if not isinstance(path, str | os.PathLike) or isinstance(path, bytes):
-            raise ArgumentError(f"lora: wanted a path, found {path!r}")
-        if not math.isfinite(scale) or abs(scale) > _MAX_SCALE:
-            wanted = f"a scale from -{_MAX_SCALE:g} to {_MAX_SCALE:g}"
-            raise ArgumentError(f"lora: wanted {wanted}, found {scale!r}")
-        yield Adapter(os.fspath(Path(path)), float(scale))
+            raise ArgumentError(f"lora: wanted a path, found {short(path)}")
+        scale = checked_number("lora: scale", scale, -_MAX_SCALE, _MAX_SCALE)
+        yield Adapter(os.fspath(Path(path)), scale)
 
 
 def _is_scaled(one: Any) -> bool:
@@ -192,6 +197,6 @@ def _is_scaled(one: Any) -> bool:
     return (
         isinstance(one, tuple)
         and len(one) == 2
-        and isinstance(one[1], int | float)
+        and isinstance(one[1], Real)
         and not isinstance(one[1], bool)
     )

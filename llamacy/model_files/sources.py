@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 from llamacy.ggml.file_types import FileType, find_file_type
 from llamacy.model_files.missing import check_exists
@@ -50,7 +51,7 @@ class Source(NamedTuple):
         file_type = find_file_type(name, argument=argument)
         if self.type not in (None, file_type):
             wanted = f"wanted {self.type.name}, as the model's name says"
-            raise ArgumentError(f"{argument}: {wanted}, found {name!r}")
+            raise ArgumentError(f"{argument}: {wanted}, found {short(name)}")
         return file_type
 
 
@@ -100,7 +101,7 @@ def find_source(
         As for `llamacy.pull`.
     """
     if not isinstance(source, str | os.PathLike):
-        raise ArgumentError(f"source: wanted a path or a name, found {source!r}")
+        raise ArgumentError(f"source: wanted a path or a name, found {short(source)}")
     if source == DEMO:
         return Source(_DEMO_FILE)
     if isinstance(source, str) and "/" in source and not os.path.exists(source):
