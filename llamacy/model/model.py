@@ -10,7 +10,14 @@ from llamacy.arguments import checked_integer, checks_options
 from llamacy.chat.formats import TemplateSource
 from llamacy.config import ModelConfig
 from llamacy.generation.engine import Engine
-from llamacy.model.adapters import Adapter, AdapterSet, Lora, low_ranks, read_adapters
+from llamacy.model.adapters import (
+    Adapter,
+    AdapterSet,
+    Lora,
+    low_ranks,
+    read_adapters,
+    saved_tensors,
+)
 from llamacy.model.conversations import Conversations
 from llamacy.model.likelihoods import Likelihoods
 from llamacy.model.texts import Texts
@@ -148,9 +155,10 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
     def _use_adapters(self, adapters: AdapterSet) -> None:
         executor = self.executor
         pairs = low_ranks(adapters, executor.shapes)
+        saved = saved_tensors(adapters, executor.shapes)
 
         def change() -> None:
-            executor.set_adapters(pairs)
+            executor.set_adapters(pairs, saved)
             self._adapters = adapters.used
 
         self._engine.worker.switch(adapters.fingerprint(), change)
