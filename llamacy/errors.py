@@ -249,6 +249,14 @@ class Interrupted(KeyboardInterrupt):
         return "the text generated so far is the attribute `completion`"
 
 
+class NotPicklableError(LlamacyError, TypeError):
+    """An object that lives in one process was pickled or copied: a stream or a session.
+
+    The message says what to do instead. Models, tokenizers, options and results can be
+    pickled and copied.
+    """
+
+
 class UnsupportedCallError(LlamacyError, NotImplementedError):
     """A call from another library's API that llamacy does not support."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
+from typing import NoReturn
 
 import numpy as np
 
 from llamacy.arguments import short
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, NotPicklableError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
 from llamacy.generation.executor import Executor
@@ -62,6 +63,12 @@ class Engine:
         self.n_ctx = n_ctx
         self.n_vocab = executor.n_vocab
         self.worker = Worker(executor, n_cache_pages, max_waiting)
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklableError(
+            "an engine cannot be pickled or copied: send the model, and take the "
+            "engine of that"
+        )
 
     def load(self) -> Load:
         """Return how busy the model is: requests active and waiting, and KV pages.
