@@ -266,7 +266,7 @@ def _asked_for(lora: Any) -> Iterable[Adapter]:
         if not isinstance(path, str | os.PathLike) or isinstance(path, bytes):
             raise ArgumentError(f"lora: wanted a path, found {short(path)}")
         scale = checked_number("lora: scale", scale, -_MAX_SCALE, _MAX_SCALE)
-        yield Adapter(os.fspath(Path(path)), scale)
+        yield Adapter(os.path.expanduser(Path(path)), scale)
 
 
 def _is_scaled(one: Any) -> bool:

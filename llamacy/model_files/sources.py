@@ -74,7 +74,8 @@ def find_source(
     `"demo"` is the bundled model; a file of that name is `"./demo"`. An existing path
     is a path. Strings such as `"user/repo:Q4_K_M"` (see `llamacy.hub.names`) are names
     on the hub; `"hf://user/repo"` is one even if there is such a path, and so is the
-    address of a page of the hub. Any other string is a path.
+    address of a page of the hub. Any other string is a path, in which `~` is the home
+    folder.
 
     Parameters
     ----------
@@ -104,6 +105,9 @@ def find_source(
         raise ArgumentError(f"source: wanted a path or a name, found {short(source)}")
     if source == DEMO:
         return Source(_DEMO_FILE)
+    if os.fsdecode(source).startswith("~") and not os.path.exists(source):
+        expanded = os.path.expanduser(source)  # as the shell does outside quotes
+        source = expanded if isinstance(source, str) else Path(expanded)
     if isinstance(source, str) and "/" in source and not os.path.exists(source):
         from llamacy.hub import find_or_pull
         from llamacy.hub.names import parse_name
