@@ -98,7 +98,7 @@ def _mapped(
     if isinstance(value, Mapping):
         return {
             _mapped(f"{name} key", key, change, 1): _mapped(
-                f"{name}[{key!r}]", item, change, depth - 1
+                f"{name}[{short(key)}]", item, change, depth - 1
             )
             for key, item in value.items()
         }

@@ -76,7 +76,8 @@ def load(
         confuse it, and is logged as a warning.
     n_threads : int, optional
         Threads to compute with; by default one for each physical core that this process
-        may use. More are slower: they share a core's vector units.
+        may use, and at most `OMP_NUM_THREADS`. More are slower: they share a core's
+        vector units.
     n_batch : int, default 512
         Most rows of a forward pass, up to 8192, each a token of a prompt or of a text.
         A larger number prefills a long prompt a little faster, because each pass reads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any, Final
 
 import numpy as np
@@ -46,7 +47,7 @@ def checked_bias(name: str, value: object) -> tuple[tuple[int, float], ...]:
 
 
 def _bias(name: str, value: object) -> float:
-    if value == -math.inf:  # bans the token
+    if isinstance(value, Real) and value == -math.inf:  # bans the token
         return -math.inf
     return checked_number(name, value, -LIMIT, LIMIT)
 
