@@ -126,7 +126,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
 
     @property
     def recipe(self) -> Recipe | None:
-        """What makes the model again; None if `llamacy.load` did not make it."""
+        """The source and options that make the model again; None if `llamacy.load` did not make it."""
         if self._recipe is None:
             return None
         return self._recipe._replace(adapters=self._adapters)

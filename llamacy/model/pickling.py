@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Recipe(NamedTuple):
-    """What makes a model again.
+    """The source and the options that make a model again.
 
     Attributes
     ----------

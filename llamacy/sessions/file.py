@@ -43,8 +43,8 @@ _BROKEN = (
 )
 """Errors of `zipfile` and `json` for files that are damaged or not sessions.
 
-Both let through errors of what they call, such as of `seek` for an offset of 2**63, and
-of `int` for a number of 5000 digits.
+Both let errors of other functions through, such as that of `seek` for an offset of
+2**63, and that of `int` for a number of 5000 digits.
 """
 
 
