@@ -7,6 +7,7 @@ error: it is the KeyboardInterrupt of a call that keeps what it has generated.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Callable, Sized
@@ -246,7 +247,9 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(completion)
 
     def __str__(self) -> str:
-        return "the text generated so far is the attribute `completion`"
+        return (
+            "`completion` has the text so far (in a shell: sys.last_value.completion)"
+        )
 
 
 class NotPicklableError(LlamacyError, TypeError):
@@ -265,7 +268,8 @@ def placed(error: ErrorT, place: str, index: int | None) -> ErrorT:
     """Return a copy of an error that names the place of the fault in its call.
 
     A copy, because one error may have ended requests of several prompts, and of several
-    calls.
+    calls. Only an error of a caller's own class, which its constructor does not copy,
+    is named itself.
 
     Parameters
     ----------
@@ -276,11 +280,15 @@ def placed(error: ErrorT, place: str, index: int | None) -> ErrorT:
     index : int or None
         The index.
     """
-    kind = type(error)
-    copy = kind.__new__(kind, *error.args)
-    copy.__dict__.update(error.__dict__, index=index, _place=place)
-    copy.__cause__ = error.__cause__
-    return copy
+    try:
+        twin = copy.copy(error)
+    except Exception:
+        twin = error
+    if twin.args != error.args:
+        twin = error
+    twin.index, twin._place = index, place
+    twin.__cause__ = error.__cause__
+    return twin
 
 
 def shown(value: object) -> str:

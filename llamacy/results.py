@@ -173,6 +173,12 @@ class Score:
         mean = -self.total / n_scored
         return math.exp(mean) if mean < _MAX_EXPONENT else math.inf
 
+    def _repr_html_(self) -> str:
+        from llamacy.notebook.cards import score_html  # only in a notebook
+
+        texts = self.texts or [f"{token} " for token in self.tokens]
+        return score_html(texts, self.logprobs, repr(self))
+
     def __repr__(self) -> str:
         return (
             f"Score(n_tokens={len(self.tokens)}, total={self.total:.4f}, "
@@ -201,6 +207,11 @@ class Choice:
     index: int
     probabilities: dict[str, float]
     logprobs: dict[str, float]
+
+    def _repr_html_(self) -> str:
+        from llamacy.notebook.cards import choice_html  # only in a notebook
+
+        return choice_html(self.probabilities)
 
     def __str__(self) -> str:
         return self.label
@@ -241,6 +252,11 @@ class Completion:
     timings: Timings
     logprobs: list[TokenLogprob] | None = None
     prompt_logprobs: list[TokenLogprob | None] | None = None
+
+    def _repr_html_(self) -> str:
+        from llamacy.notebook.cards import text_html  # only in a notebook
+
+        return text_html(self)
 
     def __str__(self) -> str:
         return self.text

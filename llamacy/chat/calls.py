@@ -26,7 +26,7 @@ from llamacy.generation.request import Request
 from llamacy.generation.tally import OnProgress
 from llamacy.sampling import SamplingOptions, SamplingParams
 
-Several: TypeAlias = "Iterable[str] | Iterable[Sequence[Mapping[str, Any]]]"
+Several: TypeAlias = "Iterable[str | Sequence[Mapping[str, Any]]]"
 """Several conversations, each a list of messages or a text."""
 
 _PROMPT_OPTIONS = PromptOptions.__annotations__.keys()

@@ -57,6 +57,11 @@ class ChatStream(Stream):
         """The answer up to the last piece taken; the whole answer after the last."""
         return chat_completion(super().completion, self._prompt)
 
+    def _ipython_display_(self) -> None:
+        from llamacy.notebook import cards, live  # only in IPython
+
+        live.show(self, cards.answer_html)
+
 
 class AsyncChatStream(AsyncStream):
     """The same for coroutines: an `AsyncStream` of an answer."""

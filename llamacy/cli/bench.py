@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llamacy.cli.completion import model_names
 from llamacy.cli.explaining import explain_passes
 from llamacy.cli.failures import UsageError
 from llamacy.cli.limits import (
@@ -20,7 +21,14 @@ from llamacy.cli.limits import (
     prompt_cost,
 )
 from llamacy.cli.models import find_model, type_name
-from llamacy.cli.options import JSON, KVType, ModelOption, Quantize, Threads
+from llamacy.cli.options import (
+    JSON,
+    KVType,
+    ModelOption,
+    Quantize,
+    Threads,
+    load_model,
+)
 
 if TYPE_CHECKING:
     from llamacy.model.executors import LoadedExecutor
@@ -33,7 +41,11 @@ _SEED = 0
 def bench(
     argument: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="GGUF file, folder, or name on the hub."),
+        typer.Argument(
+            metavar="MODEL",
+            help="GGUF file, folder, or name on the hub.",
+            autocompletion=model_names,
+        ),
     ] = None,
     model: ModelOption = None,
     n_prompt: Annotated[
@@ -140,9 +152,7 @@ def _measure(
 
     threads = default_threads() if threads is None else threads
     level = kernels.selected().name
-    with llamacy.load(
-        path, n_threads=threads, kv_type=kv_type, quantize=quantize
-    ) as loaded:
+    with load_model(str(path), quantize, n_threads=threads, kv_type=kv_type) as loaded:
         plan = loaded.executor
         assert isinstance(plan, Plan)
         longest = max(n_prompt, n_gen)

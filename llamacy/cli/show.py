@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llamacy.cli.completion import model_names
 from llamacy.cli.models import find_model, type_name
 from llamacy.cli.options import JSON, KVType, Quantize
 
@@ -21,7 +22,9 @@ def show(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help="GGUF file, folder of safetensors, or name on the hub."
+            metavar="FILE",
+            help="GGUF file, folder of safetensors, or name on the hub.",
+            autocompletion=model_names,
         ),
     ],
     n_ctx: Annotated[

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Generic, NoReturn, Self, TypeVar
 
-from llamacy.errors import NotPicklableError
+from llamacy.errors import BusyError, NotPicklableError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.events import Done
 from llamacy.generation.gather import withdraw, withdraw_and_wait
@@ -27,7 +28,8 @@ class Each(Iterator[Finished[ResultT_co]], Generic[ResultT_co]):
     begin with the first `next`.
 
     Closing it, or leaving its `with` block, ends the texts that are being generated and
-    frees their memory at once; so does an error, of the iterable too, and Ctrl-C.
+    frees their memory at once; so does an error, of the iterable too, and Ctrl-C. Only
+    one thread at a time may ask for a result; others get a BusyError.
 
     Parameters
     ----------
@@ -62,6 +64,7 @@ class Each(Iterator[Finished[ResultT_co]], Generic[ResultT_co]):
         self._mailbox: ThreadMailbox[AnyRequest] = ThreadMailbox(self._tally.n_ahead)
         jobs.prepare()
         self._prompts = enumerate(jobs.given.items)
+        self._turn = threading.Lock()  # never waited for, so that forks need not care
         self._takes_more = True
         self._is_accepted = False
         self._is_closed = False
@@ -77,6 +80,8 @@ class Each(Iterator[Finished[ResultT_co]], Generic[ResultT_co]):
         return self
 
     def __next__(self) -> Finished[ResultT_co]:
+        if not self._turn.acquire(blocking=False):
+            raise BusyError("another thread is waiting for a result of this iterator")
         try:
             while not self._is_closed:
                 job = self._begin_one() or self._end_one()
@@ -88,6 +93,8 @@ class Each(Iterator[Finished[ResultT_co]], Generic[ResultT_co]):
         except BaseException:
             self.close()
             raise
+        finally:
+            self._turn.release()
         raise StopIteration
 
     def __enter__(self) -> Self:
@@ -138,18 +145,20 @@ class Each(Iterator[Finished[ResultT_co]], Generic[ResultT_co]):
         return self._takes_more and len(self._in_flight) < self._worker.n_in_flight
 
     def _end_one(self) -> Job[ResultT_co] | None:
-        """Note an event; return the job that it ends, if it does.
+        """Note events up to one that ends a job, and return the job.
 
-        Waits for one only if no more prompts may run.
+        Waits for an event only if no more prompts may run.
         """
-        if self._mailbox.is_empty and (self._has_room or not self._in_flight):
-            return None
-        if (posted := self._mailbox.take()) is None:
-            return None
-        job = None
-        if isinstance(posted.event, Done):
-            self._in_flight.pop(posted.sender, None)
-            if not self._is_closed:
+        while self._in_flight and not (self._mailbox.is_empty and self._has_room):
+            if (posted := self._mailbox.take()) is None:
+                return None
+            job = None
+            if isinstance(posted.event, Done):
+                self._in_flight.pop(posted.sender, None)
+                if self._is_closed:
+                    return None
                 job = self._jobs.end(posted.sender)
-        self._tally.note(*posted)
-        return job
+            self._tally.note(*posted)
+            if job is not None:
+                return job
+        return None

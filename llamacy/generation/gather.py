@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import TypeVar
 
 from llamacy.generation.events import Done
@@ -24,22 +25,26 @@ def gather(
     progress: OnProgress | None = None,
     on_end: OnEnd = Request.raise_error,
 ) -> None:
-    """Run `requests` to their ends.
+    """Run `requests` to their ends, a window of `Worker.n_in_flight` after the other.
 
-    An error of `on_end`, which is the first error of a request unless it is given, an
+    So other calls, which wait in the same queue, have their turn beside a long one. An
+    error of `on_end`, which is the first error of a request unless it is given, an
     error of `progress`, or Ctrl-C ends them all; it is raised once their memory was
     given back.
     """
     try:
         tally = Tally(progress, len(requests))
         mailbox: ThreadMailbox[AnyRequest] = ThreadMailbox(tally.n_ahead)
-        worker.submit(requests, mailbox)
-        n_running = len(requests)
-        while n_running:
+        waiting = iter(requests)
+        worker.submit(islice(waiting, worker.n_in_flight), mailbox)
+        n_left = len(requests)
+        while n_left:
             if (posted := mailbox.take()) is not None:
                 if isinstance(posted.event, Done):
-                    n_running -= 1
+                    n_left -= 1
                     on_end(posted.sender)
+                    if (fresh := next(waiting, None)) is not None:
+                        worker.submit([fresh], mailbox, is_accepted=True)
                 tally.note(*posted)
         tally.finish()
     except BaseException:
@@ -57,13 +62,16 @@ async def gather_async(
     try:
         tally = Tally(progress, len(requests))
         mailbox: AsyncMailbox[AnyRequest] = AsyncMailbox(tally.n_ahead)
-        worker.submit(requests, mailbox)
-        n_running = len(requests)
-        while n_running:
+        waiting = iter(requests)
+        worker.submit(islice(waiting, worker.n_in_flight), mailbox)
+        n_left = len(requests)
+        while n_left:
             posted = await mailbox.take()
             if isinstance(posted.event, Done):
-                n_running -= 1
+                n_left -= 1
                 on_end(posted.sender)
+                if (fresh := next(waiting, None)) is not None:
+                    worker.submit([fresh], mailbox, is_accepted=True)
             tally.note(*posted)
         tally.finish()
     except BaseException:

@@ -19,7 +19,7 @@ from llamacy.errors import ArgumentError
 Prompt: TypeAlias = "str | Sequence[int] | NDArray[np.integer[Any]]"
 """A text, or its token ids."""
 
-Prompts: TypeAlias = "Iterable[str] | Iterable[Sequence[int]]"
+Prompts: TypeAlias = "Iterable[str | Sequence[int]]"
 """Several prompts, each a text or token ids."""
 
 _BYTES = (bytes, bytearray, memoryview)

@@ -104,6 +104,14 @@ class Stream(Iterator[Piece]):
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<llamacy.{type(self).__name__}: {self._delivered.n_tokens} tokens>"
+
+    def _ipython_display_(self) -> None:
+        from llamacy.notebook import cards, live  # only in IPython
+
+        live.show(self, cards.text_html)
+
     def __del__(self) -> None:
         # Does not wait: the collector may run on the worker's own thread.
         if hasattr(self, "_delivered") and not self._delivered.is_over:
@@ -167,6 +175,9 @@ class AsyncStream(AsyncIterator[Piece]):
             if piece := self._delivered.note(*posted):
                 return piece
         raise StopAsyncIteration
+
+    def __repr__(self) -> str:
+        return f"<llamacy.{type(self).__name__}: {self._delivered.n_tokens} tokens>"
 
     async def __aenter__(self) -> Self:
         await self.start()

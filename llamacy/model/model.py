@@ -126,10 +126,16 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
 
     @property
     def recipe(self) -> Recipe | None:
-        """The source and options that make the model again; None if `llamacy.load` did not make it."""
+        """Its source and options; None if `llamacy.load` did not make it."""
         if self._recipe is None:
             return None
         return self._recipe._replace(adapters=self._adapters)
+
+    def _repr_html_(self) -> str:
+        from llamacy.model.describing import facts  # only in a notebook
+        from llamacy.notebook.cards import facts_html
+
+        return facts_html(self.config.name or os.path.basename(self.path), facts(self))
 
     @property
     def metadata(self) -> Mapping[str, Any]:

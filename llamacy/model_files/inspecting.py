@@ -256,7 +256,17 @@ def inspect_file(file: ModelFile) -> ModelInfo:
         kv_page_bytes={name: layout.page_bytes for name, layout in layouts.items()},
         page_tokens=PAGE,
         window=layouts["f16"].window,
-        has_chat_template=bool(file.metadata.get("tokenizer.chat_template")),
+        has_chat_template=_has_template(file.metadata),
+    )
+
+
+def _has_template(metadata: Mapping[str, object]) -> bool:
+    """Whether a file has a chat template, be it one with a name."""
+    return any(
+        isinstance(value, str) and bool(value.strip())
+        for key, value in metadata.items()
+        if key == "tokenizer.chat_template"
+        or key.startswith("tokenizer.chat_template.")
     )
 
 

@@ -67,6 +67,11 @@ class Session:
         state = "closed" if self._is_closed else f"{self.n_past} tokens"
         return f"<llamacy.Session: {state}>"
 
+    def _repr_html_(self) -> str:
+        from llamacy.notebook.cards import session_html  # only in a notebook
+
+        return session_html(self.text, f"{self.n_past} tokens")
+
     def __enter__(self) -> Self:
         return self
 
@@ -131,7 +136,8 @@ class Session:
     ) -> Completion:
         """Read `prompt`, if given, and continue the text; both become part of it.
 
-        Other parameters, and errors, are those of `Model.generate`.
+        Other parameters, and errors, are those of `Model.generate`. After Ctrl-C the
+        session is as it was before, and the text is in `Interrupted` alone.
         """
         make = self._maker(prompt, params, cancel, options)
         return calls.complete(self._engine, make, progress)

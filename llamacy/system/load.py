@@ -19,10 +19,13 @@ BUSY: Final = 0.2
 
 _N_BUSIEST: Final = 3
 _LEAST_SHOWN: Final = 0.05  # CPUs
+_LEAST_TICKS: Final = 20  # of each CPU: a tick of one process is 5 % of that
 # columns of /proc/stat: user, nice, system, irq, softirq
 _WORKING: Final = (0, 1, 2, 5, 6)
 _STEAL: Final = 7
 _N_COLUMNS: Final = 8  # guests' time is counted in user and nice already
+# columns of /proc/PID/stat after the name
+_UTIME, _STIME, _STARTTIME = 11, 12, 19
 _PROCESS: Final = re.compile(r"\d+ \((.*)\) (.*)", re.DOTALL)
 
 
@@ -88,12 +91,18 @@ class LoadMeter:
         self._processes = self._count_processes()
 
     def read(self) -> OtherLoad | None:
-        """Return the load since the creation; None if the system does not tell it."""
+        """Return the load since the creation.
+
+        None if the system does not tell it, or the creation was less than some tenths
+        of a second ago, in which the ticks are too few to say anything.
+        """
         first, last = self._first, self._count()
-        if first is None or last is None or last.total <= first.total:
+        if first is None or last is None:
             return None
         # ticks that a CPU could have worked
         ticks = (last.total - first.total) / len(self._cpus)
+        if ticks < _LEAST_TICKS:
+            return None
         working = last.working - first.working - (last.own - first.own)
         return OtherLoad(
             cpus=max(0.0, working / ticks),
@@ -119,8 +128,11 @@ class LoadMeter:
         except (ValueError, IndexError):  # another system, or an unexpected file
             return None
 
-    def _count_processes(self) -> dict[int, tuple[str, int]]:
-        """Return the names and ticks of all other processes."""
+    def _count_processes(self) -> dict[tuple[int, int], tuple[str, int]]:
+        """Return names and ticks of all other processes, by number and beginning.
+
+        The kernel gives numbers again and its workers other names while they live.
+        """
         found = {}
         try:
             pids = [int(name) for name in os.listdir(self._proc) if name.isdigit()]
@@ -130,17 +142,18 @@ class LoadMeter:
             text = _read(self._proc / str(pid) / "stat")
             match = _PROCESS.fullmatch(text.rstrip("\n"))
             if match and pid != os.getpid():
-                found[pid] = match[1], _ticks_of(text)
+                began = int(match[2].split()[_STARTTIME])
+                found[pid, began] = match[1], _ticks_of(text)
         return found
 
     def _busiest(self, ticks: float) -> tuple[OtherProcess, ...]:
         processes = []
-        for pid, (name, now) in self._count_processes().items():
+        for process, (name, now) in self._count_processes().items():
             # a process that began meanwhile has all its ticks from this time
-            known, before = self._processes.get(pid, (name, 0))
-            cpus = (now - (before if known == name else 0)) / ticks
+            _, before = self._processes.get(process, (name, 0))
+            cpus = (now - before) / ticks
             if cpus >= BUSY / 2:
-                processes.append(OtherProcess(pid, name, cpus))
+                processes.append(OtherProcess(process[0], name, cpus))
         processes.sort(key=lambda process: -process.cpus)
         return tuple(processes[:_N_BUSIEST])
 
@@ -173,4 +186,4 @@ def _ticks_of(stat: str) -> int:
     if match is None:
         raise ValueError(f"stat: wanted a process's, found {stat[:80]!r}")
     columns = match[2].split()
-    return int(columns[11]) + int(columns[12])  # utime and stime
+    return int(columns[_UTIME]) + int(columns[_STIME])

@@ -267,3 +267,9 @@ def test_all_arguments_of_llama_cpp_python_are_known(babble: Llama) -> None:
         logit_bias=None,
     )
     assert response["usage"]["completion_tokens"] <= 4
+
+
+@pytest.mark.parametrize("prompt", [[], ["bada"], None])
+def test_a_prompt_is_a_text_or_ids(babble: Llama, prompt: Any) -> None:
+    with pytest.raises(llamacy.ArgumentError, match="^prompt: wanted"):
+        babble.create_completion(prompt)

@@ -238,7 +238,8 @@ def test_coroutines(model: Model) -> None:
         assert [out.text for out in two] == wanted
         async with model.astream(PROMPT, **options) as stream:
             assert "".join([piece.text async for piece in stream]) == wanted[0]
-        assert await model.agenerate([]) == []
+        empty: Any = []
+        assert await model.agenerate(empty) == []
         with pytest.raises(llamacy.ArgumentError, match="at least one token"):
             await anext(model.astream([]))
 

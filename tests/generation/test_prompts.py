@@ -124,6 +124,7 @@ def test_several_are_taken_one_by_one() -> None:
     assert given_several(["a", "b"], PROMPTS).n == 2
 
 
+@pytest.mark.integrations
 def test_columns_of_a_data_frame_are_prompts() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"text": ["a", "b", "c"], "id": [1, 2, 3]})

@@ -22,9 +22,11 @@ def write_cpus(root: Path, *cpus: tuple[int, int, int]) -> None:
     (root / "proc/stat").write_text("\n".join(["cpu 9 9 9 9", *lines, "intr 1", ""]))
 
 
-def write_process(root: Path, pid: int | str, name: bytes, ticks: int) -> None:
+def write_process(
+    root: Path, pid: int | str, name: bytes, ticks: int, began: int = 5
+) -> None:
     (root / f"proc/{pid}").mkdir(exist_ok=True, parents=True)
-    columns = b"S 1 1 1 0 -1 0 0 0 0 0 %d 0 0 0 20 0 1 0 5 0 0" % ticks
+    columns = b"S 1 1 1 0 -1 0 0 0 0 0 %d 0 0 0 20 0 1 0 %d 0 0" % (ticks, began)
     (root / f"proc/{pid}/stat").write_bytes(b"7 (%b) %b\n" % (name, columns))
 
 
@@ -69,13 +71,30 @@ def test_a_process_that_has_just_begun_counts_from_nothing(root: Path) -> None:
     meter = LoadMeter(str(root), cpus={0, 1})
     write_cpus(root, (1100, 1000, 0), (1000, 1100, 0))
     write_process(root, 8, b"a) S (b\x1b[2J\xff", 90)
-    write_process(root, 7, b"another", 80)
+    write_process(root, 7, b"another", 80, began=6)
     load = meter.read()
     assert load is not None
     assert [(each.pid, each.name) for each in load.busiest] == [
         (8, "a) S (b?[2J\N{REPLACEMENT CHARACTER}"),
         (7, "another"),
     ]
+
+
+def test_a_worker_of_the_kernel_keeps_its_ticks_under_another_name(root: Path) -> None:
+    meter = LoadMeter(str(root), cpus={0, 1})
+    write_cpus(root, (1100, 1000, 0), (1000, 1100, 0))
+    write_process(root, 7, b"kworker/0:2-events", 5001)
+    load = meter.read()
+    assert load is not None
+    assert load.busiest == ()
+
+
+def test_some_ticks_are_too_few_to_tell_a_load(root: Path) -> None:
+    meter = LoadMeter(str(root), cpus={0, 1})
+    write_cpus(root, (1019, 1000, 0), (1019, 1000, 0))
+    assert meter.read() is None
+    write_cpus(root, (1020, 1000, 0), (1020, 1000, 0))
+    assert meter.read() is not None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +112,7 @@ def test_an_unexpected_file_means_an_unknown_load(root: Path, stat: str | None) 
 def test_a_process_does_not_count_its_own_work() -> None:
     meter = LoadMeter()
     load = None
-    while load is None:  # until a tick has passed
+    while load is None:  # until enough ticks have passed
         sum(range(10_000))
         load = meter.read()
     assert 0 <= load.cpus <= len(meter._cpus) + 1

@@ -99,7 +99,7 @@ class Completing(Evaluation):
 
     def _prompt_ids(self, prompt: str | list[int]) -> list[int]:
         if not isinstance(prompt, str):
-            return prompt
+            return self._model.engine.prompt_ids(prompt)
         ids = self._tokenizer.encode(prompt) or [self.token_bos()]
         if ids[:2] == [self.token_bos()] * 2:
             return ids[1:]

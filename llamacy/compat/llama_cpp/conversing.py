@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
+from llamacy.chat.messages import checked_messages
 from llamacy.compat.llama_cpp.chat import (
     ChatArguments,
     chat_arguments,
@@ -85,11 +86,14 @@ class Conversing(Evaluation):
         given, tools = chat_arguments(arguments)
         params = self._params(given)
         options: Any = {"chat_format": self.chat_format, "tools": tools}
+        # llama-cpp-python begins a new answer after one of the assistant's
+        options["template_arguments"] = {"continue_final_message": False}
         head = Head.new("chatcmpl", given.model or self.model_path)
         response = ChatResponse(head, self._tokenizer.text)
         if stream:
             pieces = self._model.stream_chat(messages, params, **options)
             return chat_chunks(response, pieces)
+        checked_messages(messages)  # `chat` would take other lists for conversations
         return response.whole(self._model.chat(messages, params, **options))
 
     def create_chat_completion_openai_v1(

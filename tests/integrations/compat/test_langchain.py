@@ -31,7 +31,7 @@ OPTIONS: dict[str, Any] = {"temperature": 0.0, "repeat_penalty": 1.0, "max_token
 CALL = '<tool_call>{"name": "weather", "arguments": {"city": "Köln"}}</tool_call>'
 
 
-class Tokens(BaseCallbackHandler):  # type: ignore[misc]  # mypy reads no LangChain
+class Tokens(BaseCallbackHandler):
     """Collects the texts that a stream is made of."""
 
     def __init__(self) -> None:
