@@ -6,6 +6,7 @@ that a bad value costs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
@@ -14,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable
 from numbers import Integral, Real
 from typing import Any, Final, TypeVar
 
-from llamacy.errors import ArgumentError, UnknownOptionError
+from llamacy.errors import ArgumentError, UnknownOptionError, bounded
 from llamacy.option_names import hint
 
 MAX_CTX: Final = 2**31 - 1
@@ -100,7 +101,7 @@ def checked_integer(name: str, value: object, low: int, high: int | None = None)
         if low <= number and (high is None or number <= high):
             return number
     span = f"of at least {low}" if high is None else f"from {low} to {high}"
-    raise ArgumentError(f"{name}: wanted an integer {span}, found {value!r}")
+    raise ArgumentError(f"{name}: wanted an integer {span}, found {short(value)}")
 
 
 def checked_number(
@@ -125,7 +126,7 @@ def checked_number(
     if low == -math.inf:
         span = ""
     wanted = f"a finite number {span}".rstrip()
-    raise ArgumentError(f"{name}: wanted {wanted}, found {value!r}")
+    raise ArgumentError(f"{name}: wanted {wanted}, found {short(value)}")
 
 
 def checked_flag(name: str, value: object) -> bool:
@@ -137,7 +138,7 @@ def checked_flag(name: str, value: object) -> bool:
         It is something else.
     """
     if not isinstance(value, bool):
-        raise ArgumentError(f"{name}: wanted True or False, found {value!r}")
+        raise ArgumentError(f"{name}: wanted True or False, found {short(value)}")
     return value
 
 
@@ -149,10 +150,13 @@ def checked_choice(name: str, value: object, choices: Collection[str]) -> str:
     ArgumentError
         It is something else.
     """
-    for choice in choices:
-        if value == choice:
-            return choice
-    raise ArgumentError(f"{name}: wanted one of {', '.join(choices)}, found {value!r}")
+    if isinstance(value, str):
+        for choice in choices:
+            if value == choice:
+                return choice
+    raise ArgumentError(
+        f"{name}: wanted one of {', '.join(choices)}, found {short(value)}"
+    )
 
 
 def checked_path(name: str, value: object) -> str:
@@ -164,7 +168,7 @@ def checked_path(name: str, value: object) -> str:
         It is not a path.
     """
     if not isinstance(value, str | os.PathLike):
-        raise ArgumentError(f"{name}: wanted a path, found {value!r}")
+        raise ArgumentError(f"{name}: wanted a path, found {short(value)}")
     return os.fspath(value)
 
 
@@ -177,7 +181,7 @@ def check_callback(name: str, value: object) -> None:
         It cannot be called.
     """
     if value is not None and not callable(value):
-        raise ArgumentError(f"{name}: wanted a callable, found {value!r}")
+        raise ArgumentError(f"{name}: wanted a callable, found {short(value)}")
 
 
 def checked_strings(name: str, value: object) -> tuple[str, ...]:
@@ -190,16 +194,21 @@ def checked_strings(name: str, value: object) -> tuple[str, ...]:
     """
     if value is None:
         return ()
-    texts = tuple(value) if isinstance(value, Collection) else (value,)
-    if isinstance(value, str):
-        texts = (value,)
+    texts: tuple[object, ...] = (value,)
+    if isinstance(value, Collection) and not isinstance(value, str):
+        with contextlib.suppress(TypeError, OverflowError):  # arrays without an axis
+            texts = tuple(value)
+    checked = []
     for text in texts:
         if not isinstance(text, str) or not text:
-            raise ArgumentError(f"{name}: wanted non-empty strings, found {text!r}")
-    return texts
+            raise ArgumentError(
+                f"{name}: wanted non-empty strings, found {short(text)}"
+            )
+        checked.append(text)
+    return tuple(checked)
 
 
 def short(value: object) -> str:
     """Return the repr of a value, shortened for an error message."""
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+    text = bounded(repr, value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from llamacy.arguments import short
 from llamacy.chat.built_in import BUILT_IN, ChatFormat
 from llamacy.errors import ArgumentError, ChatTemplateError
 
@@ -69,7 +70,7 @@ class TemplateSource:
         names = (*CHAT_FORMATS, *(name for name in own if name != _DEFAULT))
         raise ArgumentError(
             f"chat_format: wanted one of {', '.join(names)}, or a template, "
-            f"found {chat_format!r}"
+            f"found {short(chat_format)}"
         )
 
     def _own(self, own: Mapping[str, str], has_tools: bool) -> ChatFormat:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
+from llamacy.arguments import checked_choice
 from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages, checked_messages, with_reasoning_keys
 from llamacy.chat.overflow import Overflow, Shift, Turns, truncate
@@ -15,7 +16,7 @@ from llamacy.chat.reply.stop_scope import stop_scope
 from llamacy.chat.reply.style import reply_style
 from llamacy.chat.tools import checked_tools
 from llamacy.chat.writing import Begun, Writer
-from llamacy.errors import ArgumentError, ContextLengthError
+from llamacy.errors import ContextLengthError
 
 if TYPE_CHECKING:
     from llamacy.generation.text_buffer import StopScope
@@ -128,10 +129,7 @@ class PromptMaker:
         tools = checked_tools(options.get("tools"))
         form = source.find(options.get("chat_format"), bool(tools))
         overflow = options.get("overflow", "error")
-        if overflow not in ("error", "truncate", "shift"):
-            raise ArgumentError(
-                f"overflow: wanted 'error', 'truncate' or 'shift', found {overflow!r}"
-            )
+        checked_choice("overflow", overflow, ("error", "truncate", "shift"))
         self._writer = Writer(form, tokenizer, tools, options.get("template_arguments"))
         self._overflow = overflow
         self._n_answer = _n_answer(params, n_ctx)

@@ -11,7 +11,7 @@ from llamacy.cli.chat_input import Command, ReadLine, read_entry
 from llamacy.cli.endings import note, note_ending
 from llamacy.cli.failures import UsageError
 from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
-from llamacy.cli.text_input import check_text
+from llamacy.cli.text_input import BOM, check_text
 
 if TYPE_CHECKING:
     from llamacy.chat.overflow import Overflow
@@ -210,4 +210,4 @@ def _read_piped(prompt: str) -> str:
     line = sys.stdin.readline()
     if not line:
         raise EOFError
-    return line.removesuffix("\n")
+    return line.removeprefix(BOM).removesuffix("\n").removesuffix("\r")

@@ -59,8 +59,9 @@ def run(
     A base model, which has no template, always continues it.
 
     The prompt is an argument, a file (-f), or piped in; without a prompt, a chat
-    begins. Text piped in next to a prompt is put before it. With --chat and no
-    prompt, piped lines are the user's messages of a chat.
+    begins. With both a prompt and a file the file's text comes before the prompt;
+    standard input is a file named -. With --chat and no prompt, piped lines are the
+    user's messages of a chat.
     """
     path, prompt = inputs.model_and_prompt(
         reads_pipe=not chatting.chat, unescapes=escape

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
+from typing import NoReturn
 
 import numpy as np
 
 from llamacy.arguments import short
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, NotPicklableError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
 from llamacy.generation.executor import Executor
@@ -64,6 +65,12 @@ class Engine:
         self.n_vocab = executor.n_vocab
         self.worker = Worker(executor, n_cache_pages, max_waiting)
 
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklableError(
+            "an engine cannot be pickled or copied: send the model, and take the "
+            "engine of that"
+        )
+
     def load(self) -> Load:
         """Return how busy the model is: requests active and waiting, and KV pages.
 
@@ -81,7 +88,7 @@ class Engine:
         elif isinstance(params, SamplingParams):
             params = replace(params, **options)
         else:
-            raise ArgumentError(f"params: wanted SamplingParams, found {params!r}")
+            raise ArgumentError(f"params: wanted SamplingParams, found {short(params)}")
         params.check_vocabulary(self.n_vocab)
         return params
 
@@ -141,7 +148,8 @@ class Engine:
             fits = isinstance(token, Integral) and not isinstance(token, bool)
             if not fits or not 0 <= token < n_vocab:
                 raise ArgumentError(
-                    f"{name}: wanted token ids from 0 to {n_vocab - 1}, found {token!r}"
+                    f"{name}: wanted token ids from 0 to {n_vocab - 1}, "
+                    f"found {short(token)}"
                 )
         return [int(token) for token in ids]
 

@@ -8,6 +8,7 @@ from typing import Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.errors import ClosedError
 from llamacy.generation.cancelling import CancelToken, Interest
 from llamacy.generation.events import Done, Event, Progress
 from llamacy.generation.goals.goal import Goal
@@ -17,6 +18,7 @@ from llamacy.generation.stages import NEXT, Stage
 from llamacy.generation.stopwatch import Stopwatch
 from llamacy.ops.state.sequence import SequenceState
 from llamacy.results import Timings, Usage
+from llamacy.system.exits import hold_daemon
 
 GoalT_co = TypeVar("GoalT_co", bound=Goal, covariant=True)
 
@@ -124,6 +126,8 @@ class Request(Generic[GoalT_co]):
         keep each other, and the model, until the garbage is collected.
         """
         error, self.error = self.error, None
+        if isinstance(error, ClosedError):
+            hold_daemon()
         try:
             if error is not None:
                 raise error

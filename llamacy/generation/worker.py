@@ -23,6 +23,7 @@ from llamacy.generation.mailbox import Mailbox
 from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.scheduler import Scheduler
+from llamacy.system.exits import hold_daemon, watch_exit
 from llamacy.system.forks import Rank, fork_lock
 
 _POLL_SECONDS = 0.0005  # much shorter than a pass of a model worth waiting for
@@ -54,6 +55,7 @@ class Worker:
         self._loop = _Loop(scheduler, max_waiting)
         # The loop does not know its worker: its thread must not keep it alive.
         self._finalizer = weakref.finalize(self, self._loop.close)
+        watch_exit()  # after `finalize`, whose function at exit is to come later
 
     def submit(
         self,
@@ -175,15 +177,25 @@ class _Loop:
     ) -> None:
         self.check_thread()
         with self._starting:
-            if self._is_closing:
-                raise ClosedError("the model is closed")
-            if not is_accepted:
-                self._check_queue()
-            try:
-                for request in requests:
-                    request.submit(mailbox)
-            finally:  # after a Ctrl-C, callers wait for the requests submitted so far
-                self._run_submitted([one for one in requests if one.is_running])
+            if not self._is_closing:
+                self._submit(requests, mailbox, is_accepted)
+                return
+        hold_daemon()  # without the lock
+        raise ClosedError("the model is closed")
+
+    def _submit(
+        self,
+        requests: list[AnyRequest],
+        mailbox: Mailbox[AnyRequest],
+        is_accepted: bool,
+    ) -> None:
+        if not is_accepted:
+            self._check_queue()
+        try:
+            for request in requests:
+                request.submit(mailbox)
+        finally:  # after a Ctrl-C, callers wait for the requests submitted so far
+            self._run_submitted([one for one in requests if one.is_running])
 
     def _run_submitted(self, requests: list[AnyRequest]) -> None:
         self._n_added += len(requests)

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError, FormatError, HubNotFoundError, ModelFileError
 from llamacy.formats.hugging_face import CONFIG
 from llamacy.formats.hugging_face.config import read_config
@@ -137,5 +138,5 @@ def wanted_type(name: HubName) -> FileType | None:
     except ArgumentError:
         raise ArgumentError(
             f"{name}: the repository has safetensors, which can be quantised to one "
-            f"of {', '.join(FILE_TYPES)}, found {name.variant!r}"
+            f"of {', '.join(FILE_TYPES)}, found {short(name.variant)}"
         ) from None

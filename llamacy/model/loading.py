@@ -24,6 +24,7 @@ from llamacy.ggml.file_types import FileType
 from llamacy.model.adapters import AdapterSet, Lora, read_adapters
 from llamacy.model.executors import Progress, load_executor
 from llamacy.model.model import Model
+from llamacy.model.pickling import Recipe, lasting_source
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
@@ -75,7 +76,8 @@ def load(
         confuse it, and is logged as a warning.
     n_threads : int, optional
         Threads to compute with; by default one for each physical core that this process
-        may use. More are slower: they share a core's vector units.
+        may use, and at most `OMP_NUM_THREADS`. More are slower: they share a core's
+        vector units.
     n_batch : int, default 512
         Most rows of a forward pass, up to 8192, each a token of a prompt or of a text.
         A larger number prefills a long prompt a little faster, because each pass reads
@@ -138,7 +140,18 @@ def load(
         max_waiting=max_waiting,
     )
     parts = _read(settings, lora, progress)
-    return _assemble(parts, settings)
+    options = {
+        "n_ctx": n_ctx,
+        "n_threads": n_threads,
+        "n_batch": n_batch,
+        "kv_type": kv_type,
+        "quantize": quantize,
+        "prompt_cache": prompt_cache,
+        "max_waiting": max_waiting,
+    }
+    lasting = lasting_source(source, settings.path)
+    recipe = Recipe(lasting, tuple(options.items()), parts.fingerprint)
+    return _assemble(parts, settings, recipe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +243,7 @@ def _quantized(file: ModelFile, settings: _Settings, opened: ExitStack) -> Model
     return opened.enter_context(requantized)
 
 
-def _assemble(parts: _Parts, settings: _Settings) -> Model:
+def _assemble(parts: _Parts, settings: _Settings, recipe: Recipe) -> Model:
     """Make the model, with the sizes that depend on what was read."""
     path, page_bytes = str(settings.path), parts.executor.page_bytes
     n_ctx = _context(settings.n_ctx, parts.config.n_ctx_train, path)
@@ -247,6 +260,7 @@ def _assemble(parts: _Parts, settings: _Settings) -> Model:
         max_waiting=settings.max_waiting,
         origin=Origin(parts.fingerprint, settings.kv_type, PAGE, page_bytes),
         adapters=parts.adapters,
+        recipe=recipe,
     )
 
 

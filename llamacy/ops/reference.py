@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from llamacy.config import ModelConfig
 from llamacy.errors import ClosedError
-from llamacy.ops.adapters import AdaptedOps, LowRank
+from llamacy.ggml.tensor import Tensor
+from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
 from llamacy.ops.batch import N_BATCH, Batch
 from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
@@ -244,6 +245,7 @@ class ReferenceExecutor:
         self._config = config
         self._weights: Mapping[str, Array] | None = weights
         self._adapters: Mapping[str, LowRank[Array]] = {}
+        self._saved: Mapping[str, Array] = {}
         self._lock = threading.Lock()
 
     def new_sequence(self) -> ReferenceSequence:
@@ -272,10 +274,9 @@ class ReferenceExecutor:
         with self._lock:
             if self._weights is None:
                 raise ClosedError("the model is closed")
-            ops = AdaptedOps(
-                ReferenceOps(self._config, batch), self._weights, self._adapters
-            )
-            result: Array = self._forward(ops, self._config, self._weights)
+            weights = with_saved(self._weights, self._saved)
+            ops = AdaptedOps(ReferenceOps(self._config, batch), weights, self._adapters)
+            result: Array = self._forward(ops, self._config, weights)
             ops.check_all_used()
             for sequence, position in zip(
                 batch.sequences, batch.positions, strict=True
@@ -287,10 +288,15 @@ class ReferenceExecutor:
             logits[:] = result
             return logits
 
-    def set_adapters(self, adapters: Mapping[str, LowRank[Array]]) -> None:
+    def set_adapters(
+        self,
+        adapters: Mapping[str, LowRank[Array]],
+        saved: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Compute with these adapters from now on, and no others."""
+        arrays = {name: each.dequantize() for name, each in (saved or {}).items()}
         with self._lock:
-            self._adapters = dict(adapters)
+            self._adapters, self._saved = dict(adapters), arrays
 
     def close(self) -> None:
         """Let the weights go."""

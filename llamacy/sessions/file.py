@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import struct
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +26,7 @@ from llamacy.errors import (
     ArgumentError,
     ContextLengthError,
     FormatError,
+    LlamacyError,
     ModelFileError,
 )
 from llamacy.ops.state.sequence import SavableSequence, SequenceState
@@ -37,9 +39,13 @@ _VERSION = 1
 
 _BROKEN = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
-    *(UnicodeDecodeError, json.JSONDecodeError),
+    *(ValueError, ArithmeticError, LookupError, struct.error),
 )
-"""Errors of `zipfile` and `json` for files that are damaged or not sessions."""
+"""Errors of `zipfile` and `json` for files that are damaged or not sessions.
+
+Both let errors of other functions through, such as that of `seek` for an offset of
+2**63, and that of `int` for a number of 5000 digits.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,8 @@ def load(
             if n_gone > most_gone:
                 raise FormatError(path, "header n_gone", f"at most {most_gone}", n_gone)
             sequence.restore(n_past, n_gone, partial(_read, path, archive))
+    except LlamacyError:
+        raise
     except OSError as error:
         number, reason = error.errno or errno.EIO, error.strerror or str(error)
         raise ModelFileError(number, reason, os.fspath(path)) from error

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Self, Unpack
+from typing import NoReturn, Self, Unpack
 
 from llamacy.arguments import checked_integer, checks_options
-from llamacy.errors import ArgumentError, BusyError, ClosedError
+from llamacy.errors import ArgumentError, BusyError, ClosedError, NotPicklableError
 from llamacy.generation import calls
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
@@ -56,6 +56,12 @@ class Session:
         self._current: AnyRequest | None = None
         self._is_closed = False
         self._lock = fork_lock(Rank.SESSION)  # guards all of the above
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklableError(
+            "a session cannot be pickled or copied: `fork` it, or `save` it to a file "
+            "and use `Model.load_session` in the other process"
+        )
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else f"{self.n_past} tokens"

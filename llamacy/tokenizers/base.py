@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from llamacy.arguments import checked_integer, checks_options
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, shown
 from llamacy.tokenizers.special_tokens import SpecialTokens
 from llamacy.tokenizers.splitting import Chunks
 from llamacy.tokenizers.token_type import HIDDEN, TokenType
@@ -168,7 +168,7 @@ class Tokenizer(ABC):
         """
         pieces = []
         strip = self._space_prefix
-        for given in ids:
+        for given in _iterator(ids):
             token = self._checked(given)
             kind = self._types[token]
             if kind in HIDDEN:
@@ -288,9 +288,17 @@ class Tokenizer(ABC):
             raise ArgumentError(f"token id: wanted an int, found {found}") from None
         if not 0 <= index < self.n_vocab:
             raise ArgumentError(
-                f"token id: wanted 0 to {self.n_vocab - 1}, found {index}"
+                f"token id: wanted 0 to {self.n_vocab - 1}, found {shown(index)}"
             )
         return index
+
+
+def _iterator(ids: Iterable[int]) -> Iterator[int]:
+    try:
+        return iter(ids)
+    except TypeError:  # an array without an axis is an Iterable, too
+        found = type(ids).__name__
+        raise ArgumentError(f"ids: wanted token ids, found {found}") from None
 
 
 def _check_text(text: str) -> None:

@@ -247,7 +247,9 @@ def test_the_oldest_turns_are_left_out_on_request(
     assert prompt(21, overflow="truncate") == (whole[:10] + whole[110:], 10)
     with pytest.raises(llamacy.ContextLengthError, match="21 tokens .* of 20"):
         prompt(20, overflow="truncate")
-    with pytest.raises(llamacy.ArgumentError, match="overflow: wanted 'error', 'trunc"):
+    with pytest.raises(
+        llamacy.ArgumentError, match="overflow: wanted one of error, trunc"
+    ):
         prompt(100, overflow="forget")
 
 

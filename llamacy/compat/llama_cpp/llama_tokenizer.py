@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError, UnsupportedCallError
 from llamacy.tokenizers.base import Tokenizer
 
@@ -79,7 +80,7 @@ class LlamaTokenizer(BaseLlamaTokenizer):
             `text` is not bytes, or not UTF-8.
         """
         if not isinstance(text, bytes):
-            raise ArgumentError(f"text: wanted bytes, found {text!r}")
+            raise ArgumentError(f"text: wanted bytes, found {short(text)}")
         try:
             decoded = text.decode()
         except UnicodeDecodeError as error:

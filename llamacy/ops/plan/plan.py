@@ -26,8 +26,9 @@ from llamacy import kernels
 from llamacy.arguments import checked_choice
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, ClosedError
+from llamacy.ggml.tensor import Tensor
 from llamacy.kernels.forking import usable_threads
-from llamacy.ops.adapters import AdaptedOps, LowRank
+from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
 from llamacy.ops.batch import N_BATCH, Batch
 from llamacy.ops.plan.barriers import find_barriers
 from llamacy.ops.plan.buffers import allocate
@@ -92,7 +93,7 @@ class Plan:
         self._kv_type = kv_type
         self._lock = fork_lock(Rank.PLAN)
         self._n_threads = n_threads
-        recorder, logits = self._record({})
+        recorder, logits = self._record({}, {})
         self._layout = StateLayout(recorder.states, kv_type)
         self._program: Program | None = None
         self._lower(recorder, logits)
@@ -250,7 +251,9 @@ class Plan:
         )
 
     def set_adapters(
-        self, adapters: Mapping[str, LowRank[NDArray[np.float32]]]
+        self,
+        adapters: Mapping[str, LowRank[NDArray[np.float32]]],
+        saved: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Compute with these adapters from now on, and no others.
 
@@ -260,6 +263,8 @@ class Plan:
         ----------
         adapters : dict of LowRank
             By the names of the matrices, of shapes that fit them.
+        saved : dict of Tensor, optional
+            Tensors that take the place of the model's, by name and of their shapes.
 
         Raises
         ------
@@ -271,7 +276,7 @@ class Plan:
         with self._lock:
             if self._program is None:
                 raise ClosedError("the model is closed")
-            self._lower(*self._record(adapters))
+            self._lower(*self._record(adapters, saved or {}))
 
     def close(self) -> None:
         """Let weights, buffers and spare pages go."""
@@ -281,16 +286,21 @@ class Plan:
             self._pool.trim()
 
     def _record(
-        self, adapters: Mapping[str, LowRank[NDArray[np.float32]]]
+        self,
+        adapters: Mapping[str, LowRank[NDArray[np.float32]]],
+        saved: Mapping[str, Tensor],
     ) -> tuple[Recorder, Node]:
         """Record a pass: all operations, and the one whose value are the logits."""
         recorder = Recorder()
+        weights = self._weights
+        if saved:
+            weights = with_saved(weights, pack_weights(saved))
         packed = {
             name: LowRank(pack_floats(low.down), pack_floats(low.up))
             for name, low in adapters.items()
         }
-        ops = AdaptedOps(recorder, self._weights, packed)
-        logits = self._forward(ops, self._config, self._weights)
+        ops = AdaptedOps(recorder, weights, packed)
+        logits = self._forward(ops, self._config, weights)
         ops.check_all_used()
         # the array that a run fills is of this shape
         assert logits.of_wanted and logits.width == self._config.n_vocab
