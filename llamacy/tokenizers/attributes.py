@@ -84,7 +84,10 @@ class Attributes:
     single_word : frozenset of int
         Tokens that are found only where no letter or digit touches them.
     normalized : frozenset of int
-        Tokens that are found only where a word begins, and take the space before it.
+        Tokens that are looked for after the others, in the texts between those.
+    marks_words : bool
+        Whether spaces are marked and added before normalized tokens are looked for, so
+        that these are found only where a word begins, and take the space before it.
     leftmost : bool
         Whether of overlapping tokens the leftmost is found, and the longest of those;
         otherwise the longest is.
@@ -96,6 +99,7 @@ class Attributes:
     rstrip: frozenset[int] = frozenset()
     single_word: frozenset[int] = frozenset()
     normalized: frozenset[int] = frozenset()
+    marks_words: bool = False
     leftmost: bool = False
     blanks: str = _ASCII_BLANKS
 
@@ -116,8 +120,11 @@ def read_attributes(fields: Fields, tokens: list[str], types: list[int]) -> Attr
             name: frozenset(fields.ids(key, len(tokens)))
             for name, key in FLAG_KEYS.items()
         }
-        return Attributes(**flags, leftmost=True, blanks=_BLANKS)
-    masked = _LSTRIPPED.get(fields.text(_PRE, ""))
+        marks_words = fields.text(PREFIX_KEY, "") == SpacePrefix.EACH
+        return Attributes(
+            **flags, marks_words=marks_words, leftmost=True, blanks=_BLANKS
+        )
+    masked = _LSTRIPPED.get(fields.text_or_none(_PRE) or "")
     if masked is not None:
         found = (i for i, text in enumerate(tokens) if text == masked)
         return Attributes(lstrip=frozenset(found))

@@ -31,6 +31,10 @@ class Fields:
         """Return the error for an invalid value."""
         return FormatError(self.path, key, wanted, found)
 
+    def keys_after(self, prefix: str) -> list[str]:
+        """Return the keys that begin with a text."""
+        return [key for key in self._metadata if key.startswith(prefix)]
+
     def text(self, key: str, default: str | None = None) -> str:
         """Return a string.
 

@@ -51,10 +51,11 @@ class SpecialTokens:
         special.sort(key=lambda i: -len(tokens[i].encode(errors="replace")))
         # Control tokens count as not normalized: no space may hide one.
         always = [i for i in special if types[i] == TokenType.USER_DEFINED]
-        self.in_words = vocabulary.attributes.normalized.intersection(always)
-        self._all = [(tokens[i], i) for i in special if i not in self.in_words]
-        self._always = [(tokens[i], i) for i in always if i not in self.in_words]
-        self._in_words = [(tokens[i], i) for i in always if i in self.in_words]
+        normalized = self._attributes.normalized.intersection(always)
+        self.in_words = normalized if self._attributes.marks_words else frozenset()
+        self._all = [(tokens[i], i) for i in special if i not in normalized]
+        self._always = [(tokens[i], i) for i in always if i not in normalized]
+        self._normalized = [(tokens[i], i) for i in always if i in normalized]
 
         self.markers = tuple(
             tokens[i]
@@ -71,7 +72,8 @@ class SpecialTokens:
                 if token in text:
                     parts = [new for old in parts for new in self._cut(old, token, i)]
             return parts
-        for found, in_words in ((tokens, False), (self._in_words, True)):
+        marks_words = self._attributes.marks_words
+        for found, in_words in ((tokens, False), (self._normalized, marks_words)):
             present = {token: i for token, i in found if token in text}
             if present:
                 finder = _Finder(present, self._attributes, in_words=in_words)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llamacy.errors import ArgumentError, FormatError
+from llamacy.errors import ArgumentError
 from llamacy.tokenizers import Tokenizer, tokenizer_from_metadata
 
 Make = Callable[..., Tokenizer]

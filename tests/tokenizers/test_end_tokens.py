@@ -20,7 +20,9 @@ def _find(
     """
     texts, types = list(tokens), list(tokens.values())
     ids = {text: i for i, text in enumerate(texts)}
-    metadata: dict[str, Any] = {f"tokenizer.ggml.{key}_token_id": i for key, i in named.items()}
+    metadata: dict[str, Any] = {
+        f"tokenizer.ggml.{key}_token_id": i for key, i in named.items()
+    }
     if is_true:
         metadata[MATCHING_KEY] = LEFTMOST
     found, _ = find_end_tokens(Fields(metadata, "x.gguf"), ids, types)

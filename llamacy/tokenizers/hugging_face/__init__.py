@@ -18,7 +18,7 @@ from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.metadata import Metadata
 from llamacy.tokenizers.hugging_face.sentencepiece_file import read_model
 from llamacy.tokenizers.hugging_face.settings import check_settings, override_prefix
-from llamacy.tokenizers.hugging_face.spaces import adds_space_first
+from llamacy.tokenizers.hugging_face.spaces import keep_word_marks
 from llamacy.tokenizers.hugging_face.special import Special
 from llamacy.tokenizers.hugging_face.token_list import TokenList
 from llamacy.tokenizers.hugging_face.tokenizer_json import (
@@ -71,11 +71,13 @@ def read_tokenizer_files(folder: Path) -> Metadata | None:
         return None
     if has_model:
         override_prefix(settings, metadata)
+        if whole is not None:
+            keep_word_marks(whole, metadata)
     config = _read(folder, _CONFIG) or JsonObject(folder / _CONFIG, {})
     _add_tokens(tokens, whole, settings, _read(folder, _ADDED_TOKENS))
     has_size = "vocab_size" in config
     tokens.fit(config.integer("vocab_size", 1, MAX_VOCAB) if has_size else None)
-    tokens.add_to(metadata, marks_words=whole is not None and adds_space_first(whole))
+    tokens.add_to(metadata, is_normalized=whole is not None)
     special = Special(settings, _read(folder, _SPECIAL_TOKENS), config, whole)
     special.add_to(metadata, tokens)
     check_settings(settings)

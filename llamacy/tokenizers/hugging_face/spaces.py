@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from llamacy.formats.json_text import JsonObject
-from llamacy.tokenizers.attributes import FORMS, SpacePrefix
+from llamacy.formats.metadata import Metadata
+from llamacy.tokenizers.attributes import FORMS, PREFIX_KEY, SpacePrefix
 from llamacy.tokenizers.hugging_face.steps import is_of_text, steps
 from llamacy.tokenizers.hugging_face.token_list import SPACE
 
@@ -56,10 +57,15 @@ def read_spaces(
     return prefix, forms
 
 
-def adds_space_first(whole: JsonObject) -> bool:
-    """Whether the normalizer adds a space, before added tokens are looked for."""
+def keep_word_marks(whole: JsonObject, metadata: Metadata) -> None:
+    """Let normalized tokens be found where tokenizer.json's normalizer leaves them.
+
+    For a vocabulary of tokenizer.model, which says itself where spaces are added.
+    """
     found = steps(whole, "normalizer", "normalizers")
-    return any(step.text("type") == "Prepend" for step in found)
+    is_prefixed = metadata.values.get("tokenizer.ggml.add_space_prefix")
+    if is_prefixed and any(step.text("type") == "Prepend" for step in found):
+        metadata.text(PREFIX_KEY, SpacePrefix.EACH)
 
 
 def _replaces_space(step: JsonObject) -> bool:

@@ -176,16 +176,16 @@ class TokenList:
             if i not in self._texts:
                 self._texts[i], self._types[i] = f"[PAD{i}]", TokenType.UNUSED
 
-    def add_to(self, metadata: Metadata, *, marks_words: bool) -> None:
+    def add_to(self, metadata: Metadata, *, is_normalized: bool) -> None:
         """Add the tokens to `metadata`, after `fit` was called.
 
         Parameters
         ----------
         metadata : Metadata
             Receives the keys.
-        marks_words : bool
-            Whether the normalizer adds a space before the first word of a text. If
-            not, normalized tokens are found in the same places as others.
+        is_normalized : bool
+            Whether there is a tokenizer.json, whose normalizer comes before the tokens
+            that are marked as normalized.
 
         Raises
         ------
@@ -208,5 +208,5 @@ class TokenList:
         metadata.text(MATCHING_KEY, LEFTMOST)
         for name, flagged in self._flags.items():
             kept = sorted(flagged & self._texts.keys())
-            if kept and (marks_words or name != "normalized"):
+            if kept and (is_normalized or name != "normalized"):
                 metadata.integers(FLAG_KEYS[name], kept)

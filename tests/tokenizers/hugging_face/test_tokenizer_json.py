@@ -326,7 +326,10 @@ def test_a_real_sentencepiece_vocabulary_as_bpe_gives_the_librarys_ids(
         (lambda whole: whole["model"]["merges"].pop(0), "merges"),
         (lambda whole: whole["model"]["merges"].append(["▁t", "he"]), "merges"),
         (lambda whole: whole.update(normalizer=None), "turns spaces into"),
-        (lambda whole: whole.update(normalizer={"type": "Lowercase"}), "found Lowercase"),
+        (
+            lambda whole: whole.update(normalizer={"type": "Lowercase"}),
+            "found Lower",
+        ),
         (
             lambda whole: whole.update(pre_tokenizer={"type": "Metaspace"}),
             "tokens have inner spaces",
