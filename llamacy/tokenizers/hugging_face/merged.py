@@ -70,7 +70,7 @@ def read_merged(whole: JsonObject, model: JsonObject, metadata: Metadata) -> Tok
     metadata.text("tokenizer.ggml.pre", "default")
     is_prefixed = prefix is not SpacePrefix.NONE
     metadata.flag("tokenizer.ggml.add_space_prefix", is_prefixed)
-    metadata.text(PREFIX_KEY, prefix)
+    metadata.text(PREFIX_KEY, prefix.value)
     if forms:
         metadata.text(NORMALIZER_KEY, " ".join(forms))
     return TokenList(whole.path, texts, types, scores)

@@ -65,7 +65,7 @@ def keep_word_marks(whole: JsonObject, metadata: Metadata) -> None:
     found = steps(whole, "normalizer", "normalizers")
     is_prefixed = metadata.values.get("tokenizer.ggml.add_space_prefix")
     if is_prefixed and any(step.text("type") == "Prepend" for step in found):
-        metadata.text(PREFIX_KEY, SpacePrefix.EACH)
+        metadata.text(PREFIX_KEY, SpacePrefix.EACH.value)
 
 
 def _replaces_space(step: JsonObject) -> bool:

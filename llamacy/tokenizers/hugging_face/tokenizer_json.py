@@ -104,7 +104,7 @@ def _read_byte_level(
     if forms:
         metadata.text(NORMALIZER_KEY, " ".join(forms))
     if prefix is not SpacePrefix.NONE:
-        metadata.text(PREFIX_KEY, prefix)
+        metadata.text(PREFIX_KEY, prefix.value)
     merges = []
     for i, (first, second) in enumerate(read_merges(model)):
         merges.append(f"{first} {second}")
