@@ -131,9 +131,13 @@ class LlamaTokenizer(BaseLlamaTokenizer):
 
         A model may have logits of tokens beyond its vocabulary, whose text is empty.
         """
+        return self.token_bytes(token).decode(errors="ignore")
+
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of one token, which may be a part of a character."""
         if token >= self.tokenizer.n_vocab:
-            return ""
-        return self._bytes(token, False).decode(errors="ignore")
+            return b""
+        return self._bytes(token, False)
 
     def _bytes(self, token: int, special: bool) -> bytes:
         data = self.tokenizer.token_bytes(token)

@@ -68,7 +68,6 @@ def test_special_tokens_of_an_unknown_form_count_as_absent(
         ({"add_bos_token": None}, BOS_FIRST, True),
         ({}, {"type": "Sequence", "processors": [BOS_FIRST]}, True),
         ({"bos_token": "</s>"}, BOS_FIRST, False),
-        ({"bos_token": "none"}, {"type": "TemplateProcessing", "single": [3]}, False),
     ],
 )
 def test_whether_texts_begin_with_bos(
@@ -97,6 +96,11 @@ def test_whether_texts_begin_with_bos(
         ("tokenizer", {"added_tokens": [3]}),
         ("tokenizer", {"added_tokens": [{"id": 6}]}),
         ("tokenizer", {"post_processor": {"single": 3}}),
+        ("tokenizer", {"post_processor": {"type": "TemplateProcessing", "single": 3}}),
+        (
+            "tokenizer",
+            {"post_processor": {"type": "TemplateProcessing", "single": [3]}},
+        ),
     ],
 )
 def test_broken_files_are_named(folder: Path, name: str, content: Any) -> None:
