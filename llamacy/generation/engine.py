@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, TypeAlias
@@ -19,6 +19,7 @@ from llamacy.generation.goals.score import Score
 from llamacy.generation.load import Load
 from llamacy.generation.request import Request
 from llamacy.generation.worker import Worker
+from llamacy.ops.state.sequence import SequenceState
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.tokenizers.lazy import LazyTokenizer
 
@@ -144,6 +145,22 @@ class Engine:
                 )
         return [int(token) for token in ids]
 
+    def context(
+        self,
+        ids: Iterable[int],
+        sequence: SequenceState | None = None,
+        adapters: str = "",
+    ) -> Context:
+        """Make a request's tokens, and the sequence that holds the first of them.
+
+        Raises
+        ------
+        ContextLengthError
+            More than `n_ctx` tokens.
+        """
+        n_short = self.executor.n_short
+        return Context(ids, self.n_ctx, sequence, adapters, n_short)
+
     def complete(
         self,
         context: Context,
@@ -182,7 +199,7 @@ class Engine:
             `cancel` does not have `is_set`.
         """
         goal = self.complete(
-            Context(ids, self.n_ctx),
+            self.context(ids),
             params,
             token_bytes_override=token_bytes_override,
             make_room=make_room,
@@ -211,7 +228,7 @@ class Engine:
         for prompt in prompts:
             ids = self.prompt_ids(prompt)
             for sample in range(n or 1):
-                context = Context(ids, self.n_ctx)
+                context = self.context(ids)
                 goal = self.complete(context, params, seed_offset=sample)
                 made.append(Request(goal, cancel=cancel))
         return made
@@ -227,7 +244,7 @@ class Engine:
             An empty text, or an id outside the vocabulary.
         """
         return [
-            Request(Score(Context(self.prompt_ids(text, name="text"), self.n_ctx)))
+            Request(Score(self.context(self.prompt_ids(text, name="text"))))
             for text in texts
         ]
 

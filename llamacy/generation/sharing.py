@@ -49,6 +49,7 @@ def find_alike(request: AnyRequest, active: Iterable[AnyRequest]) -> list[Alike]
         Alike(other, n_common, min(n_common, other.context.n_past))
         for other in active
         if other is not request and other.context.sequence is not None
+        if other.context.is_long == request.context.is_long
         for n_common in [common_prefix(other.context.ids, request.context.ids)]
         if n_common >= MIN_SHARED
     ]
@@ -61,7 +62,8 @@ def longest_shared(
 
     Sequences that cannot go back to what they share with the prompt do not count.
     """
-    best = Shared(*cache.find(request.context.ids))
+    context = request.context
+    best = Shared(*cache.find(context.ids, is_long=context.is_long))
     for other in alike:
         sequence = other.request.context.sequence
         assert sequence is not None

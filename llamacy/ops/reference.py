@@ -14,7 +14,7 @@ from llamacy.errors import ClosedError
 from llamacy.ops.adapters import AdaptedOps, LowRank
 from llamacy.ops.batch import N_BATCH, Batch
 from llamacy.ops.experts import Experts
-from llamacy.ops.rope import Rope
+from llamacy.ops.rope import Rope, short_context
 from llamacy.ops.state.specs import KeyValues
 from llamacy.ops.vocabulary import Forward
 
@@ -26,6 +26,7 @@ class ReferenceSequence:
 
     def __init__(self) -> None:
         self.n_past = 0
+        self.is_long = False
         self.keys: dict[int, Array] = {}  # layer -> (n_past, n_head_kv, head_dim)
         self.values: dict[int, Array] = {}
 
@@ -37,7 +38,7 @@ class ReferenceSequence:
     def fork(self) -> ReferenceSequence:
         """Return a sequence with the same tokens; arrays are never changed in place."""
         twin = ReferenceSequence()
-        twin.n_past = self.n_past
+        twin.n_past, twin.is_long = self.n_past, self.is_long
         twin.keys, twin.values = dict(self.keys), dict(self.values)
         return twin
 
@@ -78,7 +79,9 @@ class ReferenceOps:
 
     def rope(self, x: Array, rope: Rope) -> Array:  # noqa: D102
         heads = x.reshape(len(x), -1, rope.head_dim).copy()
-        cos, sin = (t[:, None] for t in rope.rotations(self.batch.positions))
+        is_long = np.array([each.is_long for each in self.batch.sequences], np.bool_)
+        rotations = rope.rotations(self.batch.positions, is_long)
+        cos, sin = (t[:, None] for t in rotations)
         a, b = rope.first, rope.second
         heads[..., a], heads[..., b] = (
             heads[..., a] * cos - heads[..., b] * sin,
@@ -254,6 +257,11 @@ class ReferenceExecutor:
     def n_vocab(self) -> int:
         """Logits of a row."""
         return self._config.n_vocab
+
+    @property
+    def n_short(self) -> int | None:
+        """Most tokens of a short text: see `llamacy.ops.rope.short_context`."""
+        return short_context(self._config, self._weights or {})
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
