@@ -44,9 +44,13 @@ class Engine:
         Most KV pages kept of texts that have ended.
     max_waiting : int, optional
         Most requests that may wait before another call is refused; None refuses none.
+    defaults : SamplingParams, optional
+        The options of a call that leaves them out; by default those of `SamplingParams`.
 
     Attributes
     ----------
+    defaults : SamplingParams
+        The options of a call that leaves them out.
     n_vocab : int
         Logits of a token.
     worker : Worker
@@ -60,11 +64,13 @@ class Engine:
         n_ctx: int,
         n_cache_pages: int,
         max_waiting: int | None = None,
+        defaults: SamplingParams | None = None,
     ) -> None:
         self.executor = executor
         self.tokenizer = tokenizer
         self.n_ctx = n_ctx
         self.n_vocab = executor.n_vocab
+        self.defaults = defaults or SamplingParams()
         self.worker = Worker(executor, n_cache_pages, max_waiting)
 
     def load(self) -> Load:
@@ -78,9 +84,9 @@ class Engine:
     def params(
         self, params: SamplingParams | None, options: SamplingOptions
     ) -> SamplingParams:
-        """Return `params` with `options` in their place, checked."""
+        """Return `params`, or else the defaults, with `options` in their place."""
         if params is None:
-            params = SamplingParams(**options)
+            params = replace(self.defaults, **options)
         elif isinstance(params, SamplingParams):
             params = replace(params, **options)
         else:

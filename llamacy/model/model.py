@@ -14,6 +14,8 @@ from llamacy.generation.engine import Engine
 from llamacy.model.adapters import Adapter, AdapterSet, Lora, low_ranks, read_adapters
 from llamacy.model.conversations import Conversations
 from llamacy.model.texts import Texts
+from llamacy.sampling import SamplingParams
+from llamacy.sampling.file_defaults import file_defaults
 from llamacy.sessions.file import Origin
 from llamacy.sessions.held import HeldText
 from llamacy.sessions.session import Session
@@ -72,7 +74,14 @@ class Model(Texts, Conversations):
         self._tokenizer = LazyTokenizer(metadata, path)
         self._template_source = TemplateSource(metadata, path)
         self._origin = origin
-        engine = Engine(executor, self._tokenizer, n_ctx, n_cache_pages, max_waiting)
+        engine = Engine(
+            executor,
+            self._tokenizer,
+            n_ctx,
+            n_cache_pages,
+            max_waiting,
+            file_defaults(metadata, path),
+        )
         super().__init__(engine, executor)
         self._adapters: tuple[Adapter, ...] = ()
         if adapters is not None and adapters.used:
@@ -98,6 +107,21 @@ class Model(Texts, Conversations):
         'llama'
         """
         return self._metadata
+
+    @property
+    def default_params(self) -> SamplingParams:
+        """The sampling options of a call without `params`, where it gives none itself.
+
+        A file may have some of its authors': a GGUF file under the keys
+        `general.sampling.*`, a folder in generation_config.json. All others are those
+        of `SamplingParams`.
+
+        Examples
+        --------
+        >>> llamacy.load("demo").default_params.temperature
+        0.8
+        """
+        return self._engine.defaults
 
     @property
     def adapters(self) -> tuple[Adapter, ...]:

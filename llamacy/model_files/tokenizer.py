@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from llamacy.formats.gguf.file import open_gguf
+from llamacy.formats.hugging_face.generation import add_generation
+from llamacy.formats.metadata import Metadata
 from llamacy.model_files.sources import locate
 from llamacy.tokenizers import tokenizer_from_metadata
 from llamacy.tokenizers.base import Tokenizer
@@ -47,9 +49,8 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     """
     found = locate(path)
     if os.path.isdir(found):
-        vocabulary = read_tokenizer_files(found)
-        return tokenizer_from_metadata(
-            {} if vocabulary is None else vocabulary.values, str(found)
-        )
+        vocabulary = read_tokenizer_files(found) or Metadata()
+        add_generation(found, vocabulary)  # names end tokens
+        return tokenizer_from_metadata(vocabulary.values, str(found))
     with open_gguf(found, metadata_only=True) as file:
         return tokenizer_from_metadata(file.metadata, str(file.path))

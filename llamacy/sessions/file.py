@@ -66,7 +66,7 @@ class Origin:
         return replace(self, model=f"{self.model}+{adapters}") if adapters else self
 
     def of_long_text(self) -> Origin:
-        """Return the origin of sessions whose keys are rotated as those of long texts."""
+        """Return the origin of sessions with keys rotated as in long texts."""
         return replace(self, model=f"{self.model}-long")
 
 

@@ -33,7 +33,8 @@ def write(folder: Path, *, short: float = 1.0, long: float = 8.0) -> Path:
     rng = np.random.default_rng(1)
 
     def matrix(rows: int, columns: int) -> NDArray[np.float32]:
-        return (rng.standard_normal((rows, columns)) * 2 / columns**0.5).astype("f4")
+        values = rng.standard_normal((rows, columns), np.float32)
+        return values * np.float32(2 / columns**0.5)
 
     ones = np.ones(N_EMBD, np.float32)
     made = {"model.embed_tokens.weight": matrix(N_VOCAB, N_EMBD)}
