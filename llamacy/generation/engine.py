@@ -45,7 +45,7 @@ class Engine:
     max_waiting : int, optional
         Most requests that may wait before another call is refused; None refuses none.
     defaults : SamplingParams, optional
-        The options of a call that leaves them out; by default those of `SamplingParams`.
+        The options of a call that leaves them out; those of `SamplingParams` if None.
 
     Attributes
     ----------

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.architectures.tensors import select_tensors
+from llamacy.architectures.selecting import select_tensors
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor

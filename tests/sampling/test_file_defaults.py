@@ -77,7 +77,7 @@ def test_calls_use_them_unless_they_say_otherwise(tmp_path: Path) -> None:
         for key, value, kind in (("temp", 0.0, FLOAT32), ("top_k", 3, INT32)):
             file.metadata[f"general.sampling.{key}"] = value
             file.value_types[f"general.sampling.{key}"] = kind
-        write_model(file, path, None)
+        write_model(file, str(path), None)
     with llamacy.load(path) as model, llamacy.load("demo") as demo:
         assert model.default_params == SamplingParams(temperature=0, top_k=3)
         assert demo.default_params == SamplingParams()
