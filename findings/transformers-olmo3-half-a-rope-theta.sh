@@ -4,8 +4,7 @@
 # default of the class. And `rope_parameters` in the form of every other class, not
 # divided by kinds of layers, is kept in the configuration and read by no layer.
 #
-# Up to transformers 4, `rope_theta` was for all layers. OLMo 2's class, of the same
-# file, still gives it to all. Nothing is said about either.
+# OLMo 2's class gives the one value to all layers. Nothing is said about either.
 #
 # Seen with Python 3.11:
 #

@@ -119,6 +119,40 @@ def test_gemma_3_settings_of_newer_files_become_metadata() -> None:
         read("Gemma3", **GELU, rope_parameters=rope)
 
 
+@pytest.mark.parametrize(
+    ("name", "prefix", "usual"), [("Gemma3", "gemma3", 1e6), ("Olmo3", "olmo2", 5e5)]
+)
+def test_families_with_two_bases_read_one_object_for_each(
+    name: str, prefix: str, usual: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As transformers does: what stands beside the two objects is passed over."""
+    linear = {"rope_type": "linear", "factor": 8.0}
+    flat = linear | {"rope_theta": 5.0}
+    made = keys(name, prefix, rope_parameters=flat)
+    assert made["rope.freq_base"] == usual
+    assert "rope.scaling.type" not in made
+    assert "the keys outside them are passed over" in caplog.text
+    made = keys(name, prefix, rope_scaling=linear, rope_theta=777.0)
+    assert (made["rope.freq_base"], made["rope.scaling.factor"]) == (777, 8)
+    assert made.get("rope.freq_base_swa") == (5e5 if name == "Olmo3" else None)
+    both = {FULL: {"rope_type": "default", "rope_theta": 99.0}}
+    made = keys(name, prefix, rope_scaling=linear, rope_parameters=both)
+    assert (made["rope.freq_base"], made["rope.scaling.factor"]) == (99, 8)
+
+
+def test_an_empty_rope_scaling_is_none_and_empty_parameters_are_the_default() -> None:
+    linear = {"rope_type": "linear", "factor": 8.0}
+    made = keys("Llama", "llama", rope_scaling={}, rope_parameters=linear)
+    assert made["rope.scaling.factor"] == 8
+    experts = {"num_local_experts": 4, "num_experts_per_tok": 2}
+    assert keys("GptOss", "gpt-oss", **experts)["rope.scaling.factor"] == 32
+    assert keys("GptOss", "gpt-oss", **experts, rope_scaling={})[
+        "rope.scaling.factor"
+    ] == 32  # fmt: skip
+    made = keys("GptOss", "gpt-oss", **experts, rope_parameters={})
+    assert "rope.scaling.factor" not in made
+
+
 @pytest.mark.parametrize("name", ["Qwen2", "Qwen3", "SmolLM3"])
 def test_windows_of_families_that_do_not_support_them_are_refused(name: str) -> None:
     assert read(name, use_sliding_window=True, sliding_window=None).metadata
