@@ -20,6 +20,7 @@ from tests.support.lora_files import random_pairs, write_lora
 
 QUERY = "blk.0.attn_q.weight"
 PACKAGE = Path(llamacy.__file__).parent
+ADAPTERS = "llamacy.integrations."
 CALLS = [
     *(name for name in llamacy.__all__ if inspect.isfunction(getattr(llamacy, name))),
     "Model",
@@ -39,18 +40,25 @@ def docstrings(file: Path) -> list[str]:
     return [ast.get_docstring(node) or "" for node in tree if isinstance(node, holders)]
 
 
-def modules() -> list[str]:
+def modules() -> list[Any]:
     """Modules that have examples; compiled ones have none."""
-    return [
+    names = [
         ".".join(
             ("llamacy", *file.relative_to(PACKAGE).with_suffix("").parts)
         ).removesuffix(".__init__")
         for file in sorted(PACKAGE.rglob("*.py"))
         if any(">>>" in text for text in docstrings(file))
     ]
+    marks = pytest.mark.integrations
+    return [
+        pytest.param(name, marks=marks) if name.startswith(ADAPTERS) else name
+        for name in names
+    ]
 
 
 def examples(module: str) -> list[doctest.DocTest]:
+    if module.startswith(ADAPTERS):  # whose libraries need not be installed
+        pytest.importorskip(module, exc_type=ImportError)
     return [
         test
         for test in doctest.DocTestFinder().find(importlib.import_module(module))

@@ -47,7 +47,7 @@ def test_a_process_prints_nothing_at_exit(babble_model: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no signal to one process alone")
-@pytest.mark.parametrize("call", ["generate", "stream", "prompt"])
+@pytest.mark.parametrize("call", ["generate", "several", "each", "stream", "prompt"])
 def test_ctrl_c_ends_a_text_and_not_the_model(babble_model: Path, call: str) -> None:
     code = f"""
         import llamacy
@@ -62,13 +62,26 @@ def test_ctrl_c_ends_a_text_and_not_the_model(babble_model: Path, call: str) -> 
         try:
             if {call!r} == "generate":
                 model.generate("ba", logits_processors=say, **endless)
+            elif {call!r} == "several":
+                model.generate(["ba"] * 2, progress=say, **endless)
+            elif {call!r} == "each":
+                for _ in model.generate_each(["ba"] * 9, progress=say, **endless):
+                    pass
             elif {call!r} == "stream":
                 with model.stream("ba", **endless) as stream:
                     for piece in stream:
                         say()
             else:
                 model.generate([5] * 90_000, progress=say, **endless)
+        except llamacy.Interrupted as interrupted:
+            print("interrupted", model.executor.n_pages_used)
+            texts = interrupted.completion
+            is_list = isinstance(texts, list)
+            assert is_list == ({call!r} == "several")
+            for text in texts if is_list else [texts]:
+                assert text.finish_reason == "cancelled"
         except KeyboardInterrupt:
+            assert {call!r} in ("stream", "each")
             print("interrupted", model.executor.n_pages_used)
         print(len(model.generate("ba", max_tokens=5, **endless).tokens))
     """

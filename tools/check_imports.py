@@ -20,7 +20,7 @@ from pathlib import Path
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("compat",),
+    ("compat", "integrations"),
     ("",),
     ("quality",),
     ("model", "protocols"),
@@ -32,7 +32,7 @@ LAYERS = (
     ("kernels", "formats"),
     ("config", "ggml", "system"),
     ("arguments", "results"),
-    ("errors",),
+    ("errors", "notebook", "option_names"),
 )
 """Parts of the package, top first; "" is llamacy/__init__.py.
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from llamacy.chat.formats import TemplateSource
-from llamacy.chat.messages import Messages, checked_messages, without_past_reasoning
+from llamacy.chat.messages import Messages, checked_messages, with_reasoning_keys
 from llamacy.chat.overflow import Overflow, Shift, Turns, truncate
 from llamacy.chat.reply.reading import ReplyReader
 from llamacy.chat.reply.style import reply_style
 from llamacy.chat.tools import checked_tools
-from llamacy.chat.writing import Writer
+from llamacy.chat.writing import Begun, Writer
 from llamacy.errors import ArgumentError, ContextLengthError
 
 if TYPE_CHECKING:
@@ -34,14 +34,17 @@ class PromptOptions(TypedDict, total=False):
     Attributes
     ----------
     chat_format : str or None
-        Name of a built-in format, or a template; None uses the model's own template.
+        Name of a built-in format or of a template in the model's file, or a template;
+        None uses the model's own, which may be another with `tools`.
     overflow : {"error", "truncate", "shift"}
         How to handle a conversation too long for the context: raise; leave out the
-        oldest turns; or do so again whenever the answer fills the context.
+        oldest turns, then the oldest calls of the last; or do so again whenever the
+        answer fills the context.
     tools : sequence or None
         Functions that the model may call, or their JSON schemas.
     template_arguments : mapping or None
-        Further variables for the template, such as `enable_thinking`.
+        Further variables for the template, such as `enable_thinking`. With
+        `continue_final_message` False, an assistant's last message is not continued.
     """
 
     chat_format: str | None
@@ -57,7 +60,8 @@ class ChatPrompt:
     Attributes
     ----------
     ids : list of int
-        Token ids, up to where the answer begins.
+        Token ids, up to where the answer begins; if the last message is the
+        assistant's, up to the end of its text, which the answer continues.
     params : SamplingParams
         The caller's parameters, with the format's stop strings added.
     n_dropped : int
@@ -79,22 +83,13 @@ class ChatPrompt:
     shift: Shift | None
 
 
-def make_prompt(
-    messages: Messages,
-    params: SamplingParams,
-    tokenizer: Tokenizer,
-    source: TemplateSource,
-    n_ctx: int,
-    options: PromptOptions,
-) -> ChatPrompt:
-    """Return the prompt of a conversation.
+class PromptMaker:
+    """Makes prompts of conversations, with one template, parameters and tools.
 
     Parameters
     ----------
-    messages : str or sequence of mapping
-        The messages as the caller passed them.
     params : SamplingParams
-        How to generate the answer.
+        How to generate the answers.
     tokenizer : Tokenizer
         The model's tokenizer.
     source : TemplateSource
@@ -102,49 +97,95 @@ def make_prompt(
     n_ctx : int
         Most tokens of prompt and answer together.
     options : PromptOptions
-        How to write the conversation.
+        How to write conversations.
 
     Raises
     ------
     ArgumentError
-        An invalid message, tool or option.
+        An invalid tool or option.
     ChatTemplateError
-        The model has no template, or the template fails.
-    ContextLengthError
-        The prompt leaves no room for an answer.
+        The model has no template.
     """
-    checked = without_past_reasoning(checked_messages(messages))
-    tools = checked_tools(options.get("tools"))
-    form = source.find(options.get("chat_format"))
-    writer = Writer(form, tokenizer, tools, options.get("template_arguments"))
-    overflow = options.get("overflow", "error")
-    turns = Turns(checked, writer)
 
-    if overflow in ("truncate", "shift"):
-        room = n_ctx // 4 if overflow == "shift" else _n_answer(params, n_ctx)
-        ids, n_dropped = truncate(turns, n_ctx - room)
-    elif overflow == "error":
-        ids, n_dropped = turns.prompt(), 0
-    else:
-        raise ArgumentError(
-            f"overflow: wanted 'error', 'truncate' or 'shift', found {overflow!r}"
+    def __init__(
+        self,
+        params: SamplingParams,
+        tokenizer: Tokenizer,
+        source: TemplateSource,
+        n_ctx: int,
+        options: PromptOptions,
+    ) -> None:
+        tools = checked_tools(options.get("tools"))
+        form = source.find(options.get("chat_format"), bool(tools))
+        overflow = options.get("overflow", "error")
+        if overflow not in ("error", "truncate", "shift"):
+            raise ArgumentError(
+                f"overflow: wanted 'error', 'truncate' or 'shift', found {overflow!r}"
+            )
+        self._writer = Writer(form, tokenizer, tools, options.get("template_arguments"))
+        self._overflow = overflow
+        self._n_answer = _n_answer(params, n_ctx)
+        self._params = replace(params, stop=(*(params.stop or ()), *form.stop))
+        self._tokenizer = tokenizer
+        self._n_ctx = n_ctx
+        self._style = reply_style(form.template, tools, tokenizer)
+
+    def make(self, messages: Messages) -> ChatPrompt:
+        """Return the prompt of a conversation, as the caller passed it.
+
+        Raises
+        ------
+        ArgumentError
+            An invalid message.
+        ChatTemplateError
+            The template fails.
+        ContextLengthError
+            The prompt leaves no room for an answer.
+        """
+        checked, n_ctx = self._checked(messages), self._n_ctx
+        turns = Turns(checked, self._writer)
+        ids, n_dropped = self._fitted(turns)
+        # Without this check the answer would be empty, with no word about the reason.
+        if len(ids) >= n_ctx and self._params.max_tokens != 0:
+            raise ContextLengthError(len(ids) + 1, n_ctx)
+        if n_dropped:
+            _logger.info("the context is full: %d messages left out", n_dropped)
+        style = self._style
+        return ChatPrompt(
+            ids,
+            self._params,
+            n_dropped,
+            self._reader(ids, self._writer.begun(checked)),
+            style.written_tokens(self._tokenizer),
+            Shift(turns, n_ctx, n_dropped) if self._overflow == "shift" else None,
         )
-    # Without this check the answer would be empty, with no word about the lack of room.
-    if len(ids) >= n_ctx and params.max_tokens != 0:
-        raise ContextLengthError(len(ids) + 1, n_ctx)
-    if n_dropped:
-        _logger.info("the context is full: %d messages left out", n_dropped)
-    style = reply_style(form.template, tools, tokenizer)
-    end = tokenizer.decode(ids[-_N_END:], skip_special=False).rstrip()
-    is_thinking = style.thinking is not None and end.endswith(style.thinking.open)
-    return ChatPrompt(
-        ids,
-        replace(params, stop=(*(params.stop or ()), *form.stop)),
-        n_dropped,
-        ReplyReader(style, is_thinking),
-        style.written_tokens(tokenizer),
-        Shift(turns, n_ctx, n_dropped) if overflow == "shift" else None,
-    )
+
+    def count(self, messages: Messages) -> int:
+        """Count the tokens of a conversation's prompt, which may exceed the context.
+
+        Errors are those of `make`.
+        """
+        return len(self._fitted(Turns(self._checked(messages), self._writer))[0])
+
+    def _checked(self, messages: Messages) -> list[dict[str, Any]]:
+        return with_reasoning_keys(checked_messages(messages))
+
+    def _fitted(self, turns: Turns) -> tuple[list[int], int]:
+        """Return the prompt, and how many messages it leaves out to leave room."""
+        if self._overflow == "error":
+            return turns.prompt(), 0
+        room = self._n_ctx // 4 if self._overflow == "shift" else self._n_answer
+        return truncate(turns, self._n_ctx - room)
+
+    def _reader(self, ids: list[int], begun: Begun | None) -> ReplyReader:
+        """Return the reader of the answer to a prompt."""
+        if begun is None:
+            end, text = self._tokenizer.decode(ids[-_N_END:], skip_special=False), ""
+        else:
+            end, text = begun
+        marks = self._style.thinking
+        is_thinking = marks is not None and end.rstrip().endswith(marks.open)
+        return ReplyReader(self._style, is_thinking, begun=text)
 
 
 def _n_answer(params: SamplingParams, n_ctx: int) -> int:

@@ -76,6 +76,11 @@ class Message(dict[str, Any]):
     `reasoning_content` and `tool_calls` in OpenAI's shape.
     """
 
+    def _repr_html_(self) -> str:
+        from llamacy.notebook import Transcript  # only in a notebook
+
+        return Transcript([self])._repr_html_()
+
     @property
     def role(self) -> str:
         """The role of the speaker: `assistant`."""
@@ -128,6 +133,11 @@ class ChatCompletion(Completion):
     bad_calls: tuple[str, ...] = ()
     n_dropped: int = 0
     n_forgotten: int = 0
+
+    def _repr_html_(self) -> str:
+        from llamacy.notebook.cards import answer_html  # only in a notebook
+
+        return answer_html(self)
 
     @property
     def message(self) -> Message:

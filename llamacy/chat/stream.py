@@ -9,10 +9,10 @@ from dataclasses import fields
 from llamacy.chat.prompt import ChatPrompt
 from llamacy.chat.reply.reading import Change
 from llamacy.chat.results import ChatCompletion, ChatPiece
-from llamacy.generation.gather import OnProgress
 from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
 from llamacy.generation.streams import AsyncStream, Stream
+from llamacy.generation.tally import OnProgress
 from llamacy.generation.worker import Worker
 from llamacy.results import Completion, Piece, TokenLogprob
 
@@ -56,6 +56,11 @@ class ChatStream(Stream):
     def completion(self) -> ChatCompletion:
         """The answer up to the last piece taken; the whole answer after the last."""
         return chat_completion(super().completion, self._prompt)
+
+    def _ipython_display_(self) -> None:
+        from llamacy.notebook import cards, live  # only in IPython
+
+        live.show(self, cards.answer_html)
 
 
 class AsyncChatStream(AsyncStream):

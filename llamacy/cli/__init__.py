@@ -14,8 +14,10 @@ from typing import Annotated
 import typer
 
 from llamacy.cli.bench import bench
+from llamacy.cli.catalogue import models
 from llamacy.cli.completion import completion, prepare_completion
 from llamacy.cli.convert import convert
+from llamacy.cli.doctor import doctor
 from llamacy.cli.failures import Commands
 from llamacy.cli.foreign_options import Command
 from llamacy.cli.info import info
@@ -45,7 +47,8 @@ for command in (run, score, perplexity):
 for command in (info, show, tokenize, quantize, convert):
     app.command()(command)
 app.command(cls=Command)(bench)
-app.command()(pull)
+for command in (pull, models, doctor):
+    app.command()(command)
 app.command("list")(list_models)
 app.command("ls", hidden=True)(list_models)
 app.command()(rm)

@@ -15,8 +15,8 @@ from llamacy.cli.text_input import check_text
 
 if TYPE_CHECKING:
     from llamacy.chat.overflow import Overflow
-    from llamacy.generation.gather import OnProgress
     from llamacy.generation.streams import Stream
+    from llamacy.generation.tally import OnProgress
     from llamacy.model.model import Model
     from llamacy.results import Completion
 

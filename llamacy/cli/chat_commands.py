@@ -177,6 +177,7 @@ def _save(talk: Talk, argument: str) -> str:
 
 
 def _load(talk: Talk, argument: str) -> str:
+    from llamacy.chat.contents import joined
     from llamacy.chat.messages import checked_messages
 
     path = _path("load", argument)
@@ -184,8 +185,9 @@ def _load(talk: Talk, argument: str) -> str:
         messages = checked_messages(json.loads(path.read_text("utf-8"))["messages"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path}: wanted a chat written by /save: {error}") from None
+    messages = [{**each, "content": joined(each["content"])} for each in messages]
     has_system = messages[0]["role"] == "system"
-    talk.system = messages.pop(0).get("content", "") if has_system else ""
+    talk.system = messages.pop(0)["content"] if has_system else ""
     talk.messages = messages
     return f"{len(talk.all_messages)} messages loaded from {path}"
 

@@ -9,10 +9,11 @@ from typing import Self
 from llamacy.arguments import check_callback
 from llamacy.generation.completions import completion, completion_so_far
 from llamacy.generation.events import Done, Event, Progress
-from llamacy.generation.gather import OnProgress, made_in_thread
+from llamacy.generation.gather import made_in_thread
 from llamacy.generation.goals.complete import Complete
 from llamacy.generation.mailbox import RUN_AHEAD, AsyncMailbox, Posted, ThreadMailbox
 from llamacy.generation.request import AnyRequest, Request
+from llamacy.generation.tally import OnProgress
 from llamacy.generation.worker import Worker
 from llamacy.results import Completion, Piece, Timings, Usage
 
@@ -96,6 +97,14 @@ class Stream(Iterator[Piece]):
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<llamacy.{type(self).__name__}: {self._delivered.n_tokens} tokens>"
+
+    def _ipython_display_(self) -> None:
+        from llamacy.notebook import cards, live  # only in IPython
+
+        live.show(self, cards.text_html)
+
     def __del__(self) -> None:
         # Does not wait: the collector may run on the worker's own thread.
         if hasattr(self, "_delivered") and not self._delivered.is_over:
@@ -153,6 +162,9 @@ class AsyncStream(AsyncIterator[Piece]):
             if piece := self._delivered.note(*posted):
                 return piece
         raise StopAsyncIteration
+
+    def __repr__(self) -> str:
+        return f"<llamacy.{type(self).__name__}: {self._delivered.n_tokens} tokens>"
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -7,6 +7,7 @@ folder.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,8 @@ _OPTIONAL: Final = (
     "chat_template.jinja",
     "chat_template.json",
 )
+# Optional as well: templates with names, one a file.
+_TEMPLATE: Final = re.compile(r"additional_chat_templates/[^/]+\.jinja")
 
 
 def is_folder(files: Collection[str]) -> bool:
@@ -85,6 +88,7 @@ def folder_model(files: Collection[str], folder: Path, repo: str) -> RepoModel:
                 f"{listed(missing)}"
             )
     optional = [file for file in _OPTIONAL if file in files]
+    optional += sorted(file for file in files if _TEMPLATE.fullmatch(file))
     return RepoModel((*guides(files), *optional, *weights), None, is_folder=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from llamacy.arguments import checks_options
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.hugging_face.generation import add_generation
 from llamacy.formats.metadata import Metadata
@@ -13,6 +14,7 @@ from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.hugging_face import read_tokenizer_files
 
 
+@checks_options()
 def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     """Read the tokenizer of a model, and not its weights.
 

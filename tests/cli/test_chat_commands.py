@@ -56,7 +56,13 @@ def test_commands_change_the_conversation_and_the_settings(tmp_path: Path) -> No
     file = tmp_path / "chat.json"
     assert do(f"/save {file}") == f"3 messages saved to {file}"
     assert json.loads(file.read_text("utf-8"))["messages"] == talk.all_messages
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    foreign = tmp_path / "foreign.json"
+    foreign.write_text(json.dumps({"messages": [{"role": "system", "content": parts}]}))
     before = talk.all_messages
+    do(f"/load {foreign}")
+    assert (talk.system, talk.messages) == ("a\nb", [])
+    do(f"/load {file}")
     do("/clear")
     assert talk.messages == []
     with pytest.raises(UsageError, match="the chat is empty"):

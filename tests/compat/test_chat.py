@@ -51,6 +51,17 @@ def test_an_answer_has_the_fields_of_llama_cpp_python(
     assert babble.create_chat_completion(MESSAGES, **GREEDY, model="m")["model"] == "m"
 
 
+def test_an_answer_of_the_assistants_is_not_continued(
+    babble: Llama, babble_model: Path
+) -> None:
+    talk = [*MESSAGES, {"role": "assistant", "content": "ba"}]
+    found = babble.create_chat_completion(talk, **GREEDY)["choices"][0]["message"]
+    with llamacy.load(babble_model) as model:
+        new: Any = {"template_arguments": {"continue_final_message": False}}
+        assert found["content"] == model.chat(talk, **GREEDY, **new).text
+        assert found["content"] != model.chat(talk, **GREEDY).text
+
+
 def test_a_stream_yields_the_chunks_of_llama_cpp_python(babble: Llama) -> None:
     whole = babble.create_chat_completion(MESSAGES, **GREEDY)
     chunks = list(babble.create_chat_completion(MESSAGES, stream=True, **GREEDY))
@@ -97,7 +108,7 @@ def test_a_chat_format_can_be_chosen_by_name(base_model: Path) -> None:
 def test_unsupported_options_are_refused_by_name(
     babble: Llama, name: str, value: object
 ) -> None:
-    with pytest.raises(llamacy.ArgumentError, match=f"^{name}: wanted None"):
+    with pytest.raises(llamacy.UnsupportedCallError, match=f"^{name}: wanted None"):
         babble.create_chat_completion(MESSAGES, **{name: value})  # type: ignore[call-overload]
     unused: Any = {"tools": None, "tool_choice": "auto", "response_format": None}
     assert babble.create_chat_completion(MESSAGES, **unused, **GREEDY)
@@ -168,7 +179,17 @@ def test_each_kind_of_tool_choice(caller: Llama) -> None:
     )
     assert response["choices"][0]["message"]["content"] == text
     for choice in ("required", {"type": "function"}):
-        with pytest.raises(llamacy.ArgumentError, match="tool_choice: wanted 'auto'"):
+        with pytest.raises(llamacy.UnsupportedCallError, match="wanted 'auto' or 'non"):
             caller.create_chat_completion(MESSAGES, tools=[WEATHER], tool_choice=choice)
     with pytest.raises(llamacy.ArgumentError, match=r"^tools\[0\]: wanted the schema"):
         caller.create_chat_completion(MESSAGES, tools=[{"type": "function"}])
+
+
+@pytest.mark.parametrize("messages", [[], [MESSAGES], ["bada"]])
+@pytest.mark.parametrize("stream", [False, True])
+def test_several_conversations_are_not_one(
+    babble: Llama, messages: Any, stream: bool
+) -> None:
+    call: Any = babble.create_chat_completion
+    with pytest.raises(llamacy.ArgumentError, match="^messages"):
+        call(messages, stream=stream)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sized
 
 import pytest
 
@@ -17,16 +18,23 @@ from tests.support.scripted import (
     Vocabulary,
     request,
 )
+from tests.support.waiting import wait_until
 
 
-def test_progress_is_told_and_may_end_it() -> None:
+def test_progress_is_told_of_reading_and_generating_and_may_end_it() -> None:
     prompt = "p" * 40
-    executor = ScriptedExecutor({prompt: Vocabulary.ids("ok")}, n_batch=8)
+    executor = ScriptedExecutor({prompt: Vocabulary.ids("ok" * 5)}, n_batch=8)
     worker, shares = Worker(executor, 0), list[float]()
-    gather(worker, [request(prompt)], shares.append)
+
+    def wait(ids: Sized, logits: object) -> None:
+        """Choose no token before the caller was told of the last one."""
+        wait_until(lambda: len(ids) / 50 in shares)
+
+    one = request(prompt, max_tokens=10, logits_processors=wait)
+    gather(worker, [one], shares.append)
     assert shares == sorted(set(shares))
-    assert set(shares) <= {0.2, 0.4, 0.6, 0.8, 1.0}
-    assert shares[-1] == 1.0
+    assert set(shares[:-11]) <= {i / 50 for i in (8, 16, 24, 32)}
+    assert shares[-11:] == [i / 50 for i in range(40, 51)]
 
     def interrupt(share: float) -> None:
         raise KeyboardInterrupt
@@ -48,6 +56,37 @@ def test_the_first_error_ends_all_of_a_call() -> None:
     with pytest.raises(KeyError, match="mine"):
         gather(worker, [*endless, request("say", logits_processors=refuse)])
     assert all(one.is_settled and one.error is None for one in endless)
+    assert executor.n_open == 0
+
+
+@pytest.mark.parametrize("max_waiting", [None, 0])
+def test_a_long_call_leaves_the_queue_to_others(max_waiting: int | None) -> None:
+    executor = ScriptedExecutor({"go": [50] * 20}, n_batch=2)
+    worker = Worker(executor, 0, max_waiting)
+    queued: list[int] = []
+
+    def look(share: float) -> None:
+        load = worker.load()
+        queued.append(load.n_active + load.n_waiting)
+
+    requests = [request("go") for _ in range(40)]
+    gather(worker, requests, look)
+    assert max(queued) <= worker.n_in_flight == (4 if max_waiting is None else 2)
+    more = [request("go") for _ in range(40)]
+    asyncio.run(gather_async(worker, more))
+    assert all(len(one.goal.output.tokens) == 20 for one in requests + more)
+
+
+def test_an_interrupt_ends_requests_that_were_not_submitted() -> None:
+    executor = ScriptedExecutor({"go": [50] * 10**5}, n_batch=2)
+    requests = [request("go", n_ctx=10**6) for _ in range(40)]
+
+    def interrupt(share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gather(Worker(executor, 0), requests, interrupt)
+    assert {one.stage.value for one in requests} == {"created", "settled"}
     assert executor.n_open == 0
 
 

@@ -10,8 +10,9 @@ import json
 import re
 from typing import Any, NoReturn
 
-from llamacy.chat.messages import MAX_DEPTH, short
+from llamacy.arguments import short
 from llamacy.chat.reply.parts import Call
+from llamacy.chat.values import MAX_DEPTH
 
 _NAME = re.compile(r"[^\s<>{}()\[\]\"]+")
 _ID = re.compile(r"[\w-]+")

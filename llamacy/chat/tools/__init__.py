@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from llamacy.chat.messages import mapped, short
+from llamacy.arguments import short
 from llamacy.chat.tools.signatures import function_schema
+from llamacy.chat.values import mapped
 from llamacy.errors import ArgumentError
 
 __all__ = ["checked_tools", "function_schema"]

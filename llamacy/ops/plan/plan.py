@@ -120,6 +120,16 @@ class Plan:
         return {name: tuple(weight.shape) for name, weight in self._weights.items()}
 
     @property
+    def weight_bytes(self) -> int:
+        """Size of the weights in memory, in bytes."""
+        return sum(weight.nbytes for weight in self._weights.values())
+
+    @property
+    def level(self) -> str:
+        """The instruction-set level of its kernels."""
+        return self._level
+
+    @property
     def page_bytes(self) -> int:
         """Bytes of a page: the keys and values of `PAGE` tokens, in all layers."""
         return self._pool.page_bytes

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from llamacy.errors import FormatError
-from llamacy.formats.json_text import JsonObject, read_json
-from llamacy.formats.mapped_file import MappedFile
+from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
+from llamacy.tokenizers.hugging_face.chat_templates import add_chat_templates
 from llamacy.tokenizers.hugging_face.token_list import TokenList
 
 # GGUF's names by those of Hugging Face
 _NAMES: Final = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
-_KEY: Final = "tokenizer.chat_template"
-_TEMPLATE: Final = "chat_template.jinja"
-_OLDER_TEMPLATE: Final = "chat_template.json"
-_MAX_TEMPLATE: Final = 1 << 22  # bytes; the largest seen has 30 kB
 
 
 class Special:
@@ -97,32 +91,5 @@ class Special:
         return False
 
     def add_template(self, folder: Path, metadata: Metadata) -> None:
-        """Add the chat template, if there is one."""
-        if os.path.exists(folder / _TEMPLATE):
-            template: Any = _read_text(folder / _TEMPLATE)
-        elif "chat_template" in self._settings:
-            template = self._settings.get("chat_template")
-        elif os.path.exists(folder / _OLDER_TEMPLATE):
-            template = read_json(folder / _OLDER_TEMPLATE).get("chat_template")
-        else:
-            return
-        if isinstance(template, list):  # several templates with names
-            named = (each for each in template if isinstance(each, dict))
-            texts = {each.get("name"): each.get("template") for each in named}
-            template = texts.get("default")
-        if isinstance(template, str):
-            metadata.text(_KEY, template)
-
-
-def _read_text(path: Path) -> str:
-    file = MappedFile(path)
-    try:
-        if file.size > _MAX_TEMPLATE:
-            wanted = f"at most {_MAX_TEMPLATE} bytes"
-            raise FormatError(path, "file", wanted, f"{file.size} bytes")
-        return file.data[:].decode("utf-8")
-    except UnicodeDecodeError as error:
-        found = f"{error.reason} at byte {error.start}"
-        raise FormatError(path, "file", "UTF-8 text", found) from None
-    finally:
-        file.close()
+        """Add the chat templates, if there are any."""
+        add_chat_templates(folder, self._settings, metadata)

@@ -1,0 +1,16 @@
+"""LangChain's interfaces: `Llamacy` continues texts, `ChatLlamacy` answers messages.
+
+Needs the package langchain-core: ``pip install "llamacy[langchain]"``.
+"""
+
+from __future__ import annotations
+
+from llamacy.integrations.extras import needs
+
+with needs("langchain_core", "langchain"):
+    import langchain_core  # noqa: F401  # before pydantic, which comes with it
+
+    from llamacy.integrations.langchain.chat_model import ChatLlamacy
+    from llamacy.integrations.langchain.text_model import Llamacy
+
+__all__ = ["ChatLlamacy", "Llamacy"]

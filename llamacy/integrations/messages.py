@@ -1,0 +1,48 @@
+"""Entries of conversations that several libraries' messages become."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llamacy import Model
+
+_TOOLS = re.compile(r"\btools\b")
+
+
+def tool_call_entry(
+    id: str | None, name: str, arguments: dict[str, Any] | str
+) -> dict[str, Any]:
+    """Return a tool call as an entry of a message's `tool_calls`."""
+    return {
+        "id": id,
+        "type": "function",
+        "function": {"name": name, "arguments": arguments},
+    }
+
+
+def name_results(dicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give the results of tools that have no name the name of their call.
+
+    Templates want it, and libraries leave it out: it is that of the call with the same
+    id.
+    """
+    names: dict[str, str] = {}
+    for one in dicts:
+        for call in one.get("tool_calls", ()):
+            names[call["id"]] = call["function"]["name"]
+        if one["role"] == "tool" and one.get("tool_call_id") in names:
+            one.setdefault("name", names[one["tool_call_id"]])
+    return dicts
+
+
+def has_chat_template(model: Model) -> bool:
+    """Whether a model's file has a chat template."""
+    return bool(model.metadata.get("tokenizer.chat_template"))
+
+
+def takes_tools(model: Model, chat_format: str | None = None) -> bool:
+    """Whether a model's chat template, or the one in its place, writes tools."""
+    template = chat_format or model.metadata.get("tokenizer.chat_template") or ""
+    return bool(_TOOLS.search(str(template)))
