@@ -16,7 +16,7 @@ from llamacy.chat.reply.stop_scope import stop_scope
 from llamacy.chat.reply.style import reply_style
 from llamacy.chat.tools import checked_tools
 from llamacy.chat.writing import Begun, Writer
-from llamacy.errors import ContextLengthError
+from llamacy.errors import ArgumentError, ContextLengthError
 
 if TYPE_CHECKING:
     from llamacy.generation.text_buffer import StopScope

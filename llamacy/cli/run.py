@@ -16,7 +16,11 @@ from llamacy.cli.options import JSON, LoadingFlags
 from llamacy.cli.printers import Printer
 from llamacy.cli.prompt_progress import PromptProgress
 from llamacy.cli.run_options import ChatFlags, PromptFlags
-from llamacy.cli.sampling_options import SamplingFlags, without_end
+from llamacy.cli.sampling_options import (
+    SamplingFlags,
+    given_options,
+    without_end,
+)
 
 if TYPE_CHECKING:
     from llamacy.generation.streams import Stream
@@ -33,6 +37,7 @@ _NO_TEMPLATE = (
 
 @takes_groups
 def run(
+    context: typer.Context,
     inputs: PromptFlags = PromptFlags(),  # noqa: B008 -- frozen
     chatting: ChatFlags = ChatFlags(),  # noqa: B008 -- frozen
     escape: Annotated[
@@ -74,8 +79,11 @@ def run(
     if escape:
         chatting, sampling = chatting.unescaped(), sampling.unescaped()
 
-    params = sampling.params(logprobs=logprobs)
+    sampling.params()  # checked before the model is loaded
     with loading.load(path) as loaded:
+        params = sampling.params(
+            loaded.default_params, given_options(context), logprobs=logprobs
+        )
         if sampling.ignore_eos:
             params = without_end(params, loaded.tokenizer)
         talk = Talk(

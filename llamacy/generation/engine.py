@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from typing import NoReturn
@@ -21,6 +21,7 @@ from llamacy.generation.prompts import Prompt
 from llamacy.generation.request import Request
 from llamacy.generation.text_buffer import StopScope
 from llamacy.generation.worker import Worker
+from llamacy.ops.state.sequence import SequenceState
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.tokenizers.lazy import LazyTokenizer
 
@@ -42,9 +43,13 @@ class Engine:
         Most KV pages kept of texts that have ended.
     max_waiting : int, optional
         Most requests that may wait before another call is refused; None refuses none.
+    defaults : SamplingParams, optional
+        The options of a call that leaves them out; those of `SamplingParams` if None.
 
     Attributes
     ----------
+    defaults : SamplingParams
+        The options of a call that leaves them out.
     n_vocab : int
         Logits of a token.
     worker : Worker
@@ -58,11 +63,13 @@ class Engine:
         n_ctx: int,
         n_cache_pages: int,
         max_waiting: int | None = None,
+        defaults: SamplingParams | None = None,
     ) -> None:
         self.executor = executor
         self.tokenizer = tokenizer
         self.n_ctx = n_ctx
         self.n_vocab = executor.n_vocab
+        self.defaults = defaults or SamplingParams()
         self.worker = Worker(executor, n_cache_pages, max_waiting)
 
     def __reduce__(self) -> NoReturn:
@@ -82,9 +89,9 @@ class Engine:
     def params(
         self, params: SamplingParams | None, options: SamplingOptions
     ) -> SamplingParams:
-        """Return `params` with `options` in their place, checked."""
+        """Return `params`, or else the defaults, with `options` in their place."""
         if params is None:
-            params = SamplingParams(**options)
+            params = replace(self.defaults, **options)
         elif isinstance(params, SamplingParams):
             params = replace(params, **options)
         else:
@@ -153,6 +160,22 @@ class Engine:
                 )
         return [int(token) for token in ids]
 
+    def context(
+        self,
+        ids: Iterable[int],
+        sequence: SequenceState | None = None,
+        adapters: str = "",
+    ) -> Context:
+        """Make a request's tokens, and the sequence that holds the first of them.
+
+        Raises
+        ------
+        ContextLengthError
+            More than `n_ctx` tokens.
+        """
+        n_short = self.executor.n_short
+        return Context(ids, self.n_ctx, sequence, adapters, n_short)
+
     def complete(
         self,
         context: Context,
@@ -194,7 +217,7 @@ class Engine:
             `cancel` does not have `is_set`.
         """
         goal = self.complete(
-            Context(ids, self.n_ctx),
+            self.context(ids),
             params,
             token_bytes_override=token_bytes_override,
             stop_scope=stop_scope,
@@ -223,7 +246,7 @@ class Engine:
         ids = self.prompt_ids(prompt, name=name)
         return [
             Request(
-                self.complete(Context(ids, self.n_ctx), params, seed_offset=sample),
+                self.complete(self.context(ids), params, seed_offset=sample),
                 cancel=cancel,
             )
             for sample in range(n)
@@ -239,5 +262,5 @@ class Engine:
         ArgumentError
             An empty text, or an id outside the vocabulary.
         """
-        context = Context(self.prompt_ids(text, name=name), self.n_ctx)
+        context = self.context(self.prompt_ids(text, name=name))
         return Request(Score(context, tokenizer=self.tokenizer.get_or_none()))

@@ -182,11 +182,13 @@ class Request(Generic[GoalT_co]):
         return self._watch.n_passes
 
     def admit(self, adapters: str) -> None:
-        """Give it a place; a sequence that was read with other adapters is emptied."""
+        """Give it a place; a sequence that was read in another way is emptied."""
         context = self.context
         if context.sequence is not None:
-            if context.adapters != adapters:
+            is_sound = self.has_ended or context.can_go_on()
+            if context.adapters != adapters or not is_sound:
                 context.sequence.truncate(0)
+            if context.sequence.n_past == 0:
                 self._begin_after(context.sequence)
             if not self.has_ended:
                 self._move(Stage.READING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -213,7 +213,7 @@ def _read(settings: _Settings, lora: Lora, progress: Progress | None) -> _Parts:
     """Read the file: hyperparameters, adapters, and the weights, which are packed."""
     with ExitStack() as opened:
         file: ModelFile = opened.enter_context(open_model(settings.path))
-        config = _read_config(file, settings.n_ctx)
+        _, config = read_hyperparameters(file)
         adapters = read_adapters(lora, config)
         weights = _quantized(file, settings, opened)
         executor = load_executor(
@@ -224,14 +224,8 @@ def _read(settings: _Settings, lora: Lora, progress: Progress | None) -> _Parts:
             n_batch=settings.n_batch,
             progress=progress,
         )
-        fingerprint = _fingerprint(weights, config)
+        fingerprint = weights.fingerprint()
         return _Parts(config, executor, weights.metadata, fingerprint, adapters)
-
-
-def _read_config(file: ModelFile, n_ctx: int | None) -> ModelConfig:
-    """Read the hyperparameters, for a context of `n_ctx` tokens unless it is None."""
-    _, config = read_hyperparameters(file)
-    return config if n_ctx is None else replace(config, n_ctx=n_ctx)
 
 
 def _quantized(file: ModelFile, settings: _Settings, opened: ExitStack) -> ModelFile:
@@ -262,14 +256,6 @@ def _assemble(parts: _Parts, settings: _Settings, recipe: Recipe) -> Model:
         adapters=parts.adapters,
         recipe=recipe,
     )
-
-
-def _fingerprint(file: ModelFile, config: ModelConfig) -> str:
-    """Return a digest that differs wherever the model computes something else."""
-    fingerprint = file.fingerprint()
-    if config.is_long_context and "rope_factors_long.weight" in file.tensors:
-        fingerprint += "-long"  # its keys are rotated by other factors
-    return fingerprint
 
 
 def _context(n_ctx: int | None, n_ctx_train: int, path: str) -> int:

@@ -24,6 +24,8 @@ from llamacy.model.likelihoods import Likelihoods
 from llamacy.model.pickling import Recipe, load_again, unpickle
 from llamacy.model.texts import Texts
 from llamacy.model.tokens import Tokens
+from llamacy.sampling import SamplingParams
+from llamacy.sampling.file_defaults import file_defaults
 from llamacy.sessions.file import Origin
 from llamacy.sessions.held import HeldText
 from llamacy.sessions.session import Session
@@ -83,7 +85,14 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
         self._template_source = TemplateSource(metadata, path)
         self._origin = origin
         self._recipe = recipe
-        engine = Engine(executor, self._tokenizer, n_ctx, n_cache_pages, max_waiting)
+        engine = Engine(
+            executor,
+            self._tokenizer,
+            n_ctx,
+            n_cache_pages,
+            max_waiting,
+            file_defaults(metadata, path),
+        )
         super().__init__(engine, executor)
         self._adapters: tuple[Adapter, ...] = ()
         if adapters is not None and adapters.used:
@@ -147,6 +156,21 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
         'llama'
         """
         return self._metadata
+
+    @property
+    def default_params(self) -> SamplingParams:
+        """The sampling options of a call without `params`, where it gives none itself.
+
+        A file may have some of its authors': a GGUF file under the keys
+        `general.sampling.*`, a folder in generation_config.json. All others are those
+        of `SamplingParams`.
+
+        Examples
+        --------
+        >>> llamacy.load("demo").default_params.temperature
+        0.8
+        """
+        return self._engine.defaults
 
     @property
     def adapters(self) -> tuple[Adapter, ...]:

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llamacy.architectures.tensors import TensorSpec, select_tensors
+from llamacy.architectures.selecting import select_tensors
+from llamacy.architectures.tensors import TensorSpec
 from llamacy.arguments import MAX_CTX, checked_choice, checked_integer, checks_options
 from llamacy.config import ModelConfig
 from llamacy.formats.expert_tensors import usual_experts

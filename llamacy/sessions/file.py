@@ -71,6 +71,10 @@ class Origin:
         """Return the origin of sessions of the model with adapters, by fingerprint."""
         return replace(self, model=f"{self.model}+{adapters}") if adapters else self
 
+    def of_long_text(self) -> Origin:
+        """Return the origin of sessions with keys rotated as in long texts."""
+        return replace(self, model=f"{self.model}-long")
+
 
 def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) -> None:
     """Write a session; the file appears whole or not at all.
@@ -86,6 +90,8 @@ def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) ->
     """
     checked_path("path", path)
     sequence = _savable(sequence)
+    if sequence.is_long:
+        origin = origin.of_long_text()
     header = {"kind": _KIND, "version": _VERSION, "n_past": sequence.n_past}
     header |= {"n_gone": sequence.n_gone} | asdict(origin)
     with new_file(path, private=True) as draft, file_errors(path):
@@ -117,7 +123,7 @@ def load(
     source = regular_path(path)
     try:
         with zipfile.ZipFile(source) as archive:
-            n_past, n_gone = _check_header(path, archive, origin)
+            n_past, n_gone, sequence.is_long = _check_header(path, archive, origin)
             ids = _read_tokens(path, archive, n_vocab)
             if len(ids) < n_past:
                 raise FormatError(path, "tokens", f"{n_past} or more", len(ids))
@@ -158,16 +164,20 @@ def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int
 
 def _check_header(
     path: Path, archive: zipfile.ZipFile, origin: Origin
-) -> tuple[int, int]:
-    """Compare the header with `origin`; return its n_past and n_gone."""
+) -> tuple[int, int, bool]:
+    """Compare the header with `origin`; return n_past, n_gone, and if it is long."""
     header: Any = json.loads(_read(path, archive, "header.json"))
+    long = origin.of_long_text()
+    is_long = isinstance(header, dict) and header.get("model") == long.model
+    if is_long:
+        origin = long
     wanted = {"kind": _KIND, "version": _VERSION} | asdict(origin)
     found = header if isinstance(header, dict) else {}
     for key, value in wanted.items():
         if found.get(key) != value:
             raise FormatError(path, f"header {key}", value, repr(found.get(key))[:80])
     n_past = _count(path, found, "n_past", "tokens")
-    return n_past, _count(path, found, "n_gone", "pages")
+    return n_past, _count(path, found, "n_gone", "pages"), is_long
 
 
 def _count(path: Path, header: dict[str, Any], key: str, what: str) -> int:

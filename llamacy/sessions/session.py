@@ -290,7 +290,7 @@ class Session:
     def _context(self, ids: list[int]) -> Context:
         """Return `ids` with the sequence that holds the first of them."""
         held = self._held
-        return Context(ids, self._engine.n_ctx, held.sequence, held.adapters)
+        return self._engine.context(ids, held.sequence, held.adapters)
 
     def _take_turn(self) -> None:
         """Check that no other call is running in this session.

@@ -75,6 +75,8 @@ class Complete(Goal):
         self._chooser = Chooser(context.ids, params, tokenizer, seed_offset)
         self._make_room = make_room
         self._max_tokens = _most_tokens(context, params, can_refill=bool(make_room))
+        if params.max_tokens is not None:  # the last token is not read
+            context.expect(context.n_prompt + params.max_tokens - 1)
         self.finish_reason: FinishReason | None = None
         if self._max_tokens == 0:
             self.finish_reason = "length"
@@ -134,6 +136,8 @@ class Complete(Goal):
             self.output.flush()
         if self.output.is_stopped:
             self.finish_reason = "stop"
+        if self.finish_reason is None:
+            self.context.lengthen()
         return token
 
     @property

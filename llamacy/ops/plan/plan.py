@@ -39,6 +39,7 @@ from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
 from llamacy.ops.plan.recorder import Node, Recorder
 from llamacy.ops.plan.runs import cut_runs, longest_run, split_parts
 from llamacy.ops.plan.runtime import Program
+from llamacy.ops.rope import short_context
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.ops.state.layout import StateLayout
 from llamacy.ops.state.pages import PagePool
@@ -91,6 +92,7 @@ class Plan:
         self._forward = forward
         self._weights: Mapping[str, Weight] = weights
         self._kv_type = kv_type
+        self._n_short = short_context(config, weights)
         self._lock = fork_lock(Rank.PLAN)
         self._n_threads = n_threads
         recorder, logits = self._record({}, {})
@@ -107,6 +109,11 @@ class Plan:
     def n_vocab(self) -> int:
         """Logits of a row."""
         return self._config.n_vocab
+
+    @property
+    def n_short(self) -> int | None:
+        """Most tokens of a short text: see `llamacy.ops.rope.short_context`."""
+        return self._n_short
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -191,7 +198,7 @@ class Plan:
             runs, pages = cut_runs(batch, parts, self._longest_run)
             self._program.run(
                 batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
-                usable_threads(self._n_threads), seconds,
+                usable_threads(self._n_threads), seconds, self._long_rows(batch),
             )  # fmt: skip
             for _, n_rows, sequence in parts:
                 sequence.advance(n_rows)
@@ -284,6 +291,12 @@ class Plan:
             self._program = None
             self._weights = {}
             self._pool.trim()
+
+    def _long_rows(self, batch: Batch) -> NDArray[np.uint8] | None:
+        """Tell which rows are of long texts; None for a model that has no such rule."""
+        if self._n_short is None:
+            return None
+        return np.array([each.is_long for each in batch.sequences], np.uint8)
 
     def _record(
         self,
