@@ -1,10 +1,11 @@
-"""Put the results of `peers.py` into README.md: a table and a figure for each machine.
+"""Put the results of `peers.py` into bench/RESULTS.md, and the newest into README.md.
 
     python bench/report.py            # writes the tables, and the figures (matplotlib)
     python bench/report.py --check    # writes nothing; fails if something is stale
 
 Reads `bench/results/<version>-<machine>-peers.json`, the latest version of each
-machine, and writes between the two markers in README.md.
+machine, and writes between the two markers of a page: into RESULTS.md a table and a
+figure for each machine, into README.md the table of the latest date.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from measurements import Report, digest, engines, latest_reports, rate, test_nam
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = "bench/results"
+README, ALL_RESULTS = "README.md", "bench/RESULTS.md"
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
@@ -42,8 +44,8 @@ def table(report: Report) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def section(stem: str, report: Report) -> str:
-    """Return the section of README.md about one result file."""
+def caption(stem: str, report: Report, folder: str) -> str:
+    """Return the sentences above a table; `folder` of the results is for links."""
     peers = [
         f"{name} {version}"
         for name, version in report["versions"].items()
@@ -54,31 +56,56 @@ def section(stem: str, report: Report) -> str:
     sentences = [
         f"**{report['cpu']}**, {measured}.",
         report["note"],
-        f"Medians of {n_repetitions} ([all runs]({RESULTS}/{stem}.json)), beside "
+        f"Medians of {n_repetitions} ([all runs]({folder}/{stem}.json)), beside "
         f"{', '.join(peers) or 'no peer'}.",
     ]
-    figure = f"![The table's numbers as bars]({RESULTS}/{stem}.svg)"
-    caption = " ".join(filter(None, sentences))
-    return f"{caption}\n\n{table(report)}\n\n{figure}"
+    return " ".join(filter(None, sentences))
 
 
-def with_sections(readme: str, reports: dict[str, Report]) -> str:
-    """Return the text of README.md with new sections between its markers."""
-    before, begin, rest = readme.partition(BEGIN)
+def section(stem: str, report: Report) -> str:
+    """Return the section of RESULTS.md about one result file."""
+    figure = f"![The table's numbers as bars](results/{stem}.svg)"
+    return f"{caption(stem, report, 'results')}\n\n{table(report)}\n\n{figure}"
+
+
+def newest(reports: dict[str, Report]) -> str:
+    """Return the table of the latest date, as README.md shows it."""
+    if not reports:
+        return ""
+    stem = max(reports, key=lambda each: str(reports[each]["date"]))
+    return f"{caption(stem, reports[stem], RESULTS)}\n\n{table(reports[stem])}"
+
+
+def between_markers(page: str, sections: list[str], name: str) -> str:
+    """Return the text of a page with new sections between its markers."""
+    before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        sys.exit(f"README.md: wanted the lines {BEGIN} and {END}, found not both")
-    sections = [section(stem, report) for stem, report in reports.items()]
+        sys.exit(f"{name}: wanted the lines {BEGIN} and {END}, found not both")
     return "\n\n".join([before + begin, *sections, end + after])
 
 
+def pages(root: Path, reports: dict[str, Report]) -> dict[str, tuple[str, str]]:
+    """Return each page's text, as it is and as it should be, by its name."""
+    sections = {
+        README: [newest(reports)],
+        ALL_RESULTS: [section(stem, report) for stem, report in reports.items()],
+    }
+    texts = {name: (root / name).read_text(encoding="utf-8") for name in sections}
+    return {
+        name: (text, between_markers(text, sections[name], name))
+        for name, text in texts.items()
+    }
+
+
 def problems(root: Path) -> list[str]:
-    """List the differences between the results and README.md or the figures."""
+    """List the differences between the results and the pages or the figures."""
     reports = latest_reports(root / RESULTS)
-    readme = (root / "README.md").read_text(encoding="utf-8")
-    found = []
-    if with_sections(readme, reports) != readme:
-        found.append(f"README.md is not what {RESULTS} gives")
+    found = [
+        f"{name} is not what {RESULTS} gives"
+        for name, (text, wanted) in pages(root, reports).items()
+        if text != wanted
+    ]
     for stem, report in reports.items():
         path = root / RESULTS / f"{stem}.svg"
         if not path.exists():
@@ -95,14 +122,13 @@ def write(root: Path) -> None:
     reports = latest_reports(root / RESULTS)
     for stem, report in reports.items():
         draw(report, digest(report), root / RESULTS / f"{stem}.svg")
-    path = root / "README.md"
-    readme = with_sections(path.read_text(encoding="utf-8"), reports)
-    path.write_text(readme, encoding="utf-8", newline="\n")
+    for name, (_, wanted) in pages(root, reports).items():
+        (root / name).write_text(wanted, encoding="utf-8", newline="\n")
 
 
 def main() -> None:
     """Run as a command."""
-    parser = argparse.ArgumentParser(description="Results of peers.py into README.md.")
+    parser = argparse.ArgumentParser(description="Results of peers.py into tables.")
     parser.add_argument("--check", action="store_true", help="write nothing")
     if not parser.parse_args().check:
         write(ROOT)

@@ -52,6 +52,7 @@ _HOMES = {
         "ArgumentError",
         "BusyError",
         "CPUError",
+        "CancelledError",
         "ChatTemplateError",
         "ClosedError",
         "ContextLengthError",
@@ -61,10 +62,12 @@ _HOMES = {
         "HubConnectionError",
         "HubError",
         "HubNotFoundError",
+        "Interrupted",
         "LlamacyError",
         "ModelFileError",
         "ModelOutputError",
         "OutOfMemoryError",
+        "UnknownOptionError",
         "UnsupportedCallError",
         "UnsupportedError",
     ],
@@ -81,7 +84,16 @@ _HOMES = {
     "quality.kl_divergence": ["kl_divergence"],
     "quality.perplexity": ["perplexity"],
     "quality.statistics": ["KLDivergence", "Perplexity"],
-    "results": ["Completion", "Piece", "Score", "Timings", "TokenLogprob", "Usage"],
+    "results": [
+        "Choice",
+        "Completion",
+        "Finished",
+        "Piece",
+        "Score",
+        "Timings",
+        "TokenLogprob",
+        "Usage",
+    ],
     "sampling": ["SamplingParams"],
     "sessions.session": ["Session"],
     "tokenizers.base": ["Tokenizer"],
@@ -115,7 +127,8 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """Return the public names, for tab completion; modules are found by import."""
+    return sorted({*__all__, *(name for name in globals() if name[:2] == "__")})
 
 
 def _is_unbuilt(folder: str) -> bool:

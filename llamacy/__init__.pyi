@@ -10,6 +10,7 @@ from llamacy.chat.stream import ChatStream as ChatStream
 from llamacy.config import ModelConfig as ModelConfig
 from llamacy.errors import ArgumentError as ArgumentError
 from llamacy.errors import BusyError as BusyError
+from llamacy.errors import CancelledError as CancelledError
 from llamacy.errors import ChatTemplateError as ChatTemplateError
 from llamacy.errors import ClosedError as ClosedError
 from llamacy.errors import ContextLengthError as ContextLengthError
@@ -20,10 +21,12 @@ from llamacy.errors import HubAccessError as HubAccessError
 from llamacy.errors import HubConnectionError as HubConnectionError
 from llamacy.errors import HubError as HubError
 from llamacy.errors import HubNotFoundError as HubNotFoundError
+from llamacy.errors import Interrupted as Interrupted
 from llamacy.errors import LlamacyError as LlamacyError
 from llamacy.errors import ModelFileError as ModelFileError
 from llamacy.errors import ModelOutputError as ModelOutputError
 from llamacy.errors import OutOfMemoryError as OutOfMemoryError
+from llamacy.errors import UnknownOptionError as UnknownOptionError
 from llamacy.errors import UnsupportedCallError as UnsupportedCallError
 from llamacy.errors import UnsupportedError as UnsupportedError
 from llamacy.formats.converted import ConvertedFile as ConvertedFile
@@ -46,7 +49,9 @@ from llamacy.quality.kl_divergence import kl_divergence as kl_divergence
 from llamacy.quality.perplexity import perplexity as perplexity
 from llamacy.quality.statistics import KLDivergence as KLDivergence
 from llamacy.quality.statistics import Perplexity as Perplexity
+from llamacy.results import Choice as Choice
 from llamacy.results import Completion as Completion
+from llamacy.results import Finished as Finished
 from llamacy.results import Piece as Piece
 from llamacy.results import Score as Score
 from llamacy.results import Timings as Timings

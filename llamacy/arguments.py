@@ -6,16 +6,85 @@ that a bad value costs nothing.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from numbers import Integral, Real
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, UnknownOptionError
+from llamacy.option_names import hint
 
 MAX_CTX: Final = 2**31 - 1
 """Most tokens of a context: positions are int32."""
+
+_CallT = TypeVar("_CallT", bound=Callable[..., Any])
+_ClassT = TypeVar("_ClassT", bound=type)
+
+
+def checks_options(*groups: type) -> Callable[[_CallT], _CallT]:
+    """Make a function refuse options it does not have, and say which was meant.
+
+    Parameters
+    ----------
+    *groups : subclass of TypedDict
+        Options that the function takes as ``**options``.
+
+    Examples
+    --------
+    >>> @checks_options()
+    ... def draw(width, *, colour="black"): ...
+    >>> draw(3, color="red")
+    Traceback (most recent call last):
+    llamacy.errors.UnknownOptionError: color: unknown option; did you mean colour?
+    """
+
+    def decorate(function: _CallT) -> _CallT:
+        code = function.__code__
+        first, end = code.co_posonlyargcount, code.co_argcount + code.co_kwonlyargcount
+        own = [name for name in code.co_varnames[first:end] if name != "self"]
+        names = dict.fromkeys([*own, *(key for one in groups for key in _keys(one))])
+        known = names.keys()
+
+        @functools.wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            if not options.keys() <= known:
+                raise unknown_options(options, known)
+            return function(*args, **options)
+
+        @functools.wraps(function)
+        async def call_async(*args: Any, **options: Any) -> Any:
+            if not options.keys() <= known:
+                raise unknown_options(options, known)
+            return await function(*args, **options)
+
+        is_async = inspect.iscoroutinefunction(function)
+        return call_async if is_async else call  # type: ignore[return-value]
+
+    return decorate
+
+
+def checks_fields(cls: _ClassT) -> _ClassT:
+    """Make a dataclass refuse fields it does not have, as `checks_options` does."""
+    setattr(cls, "__init__", checks_options()(vars(cls)["__init__"]))  # noqa: B010
+    return cls
+
+
+def unknown_options(
+    options: Iterable[str], known: Collection[str]
+) -> UnknownOptionError:
+    """Return the error that says what was meant by each option that is not known."""
+    unknown = [name for name in options if name not in known]
+    return UnknownOptionError(
+        "\n".join(f"{name}: unknown option; {hint(name, known)}" for name in unknown)
+    )
+
+
+def _keys(options: type) -> Iterable[str]:
+    """Return the keys of a TypedDict, its bases' too."""
+    return options.__annotations__.keys()
 
 
 def checked_integer(name: str, value: object, low: int, high: int | None = None) -> int:
@@ -128,3 +197,9 @@ def checked_strings(name: str, value: object) -> tuple[str, ...]:
         if not isinstance(text, str) or not text:
             raise ArgumentError(f"{name}: wanted non-empty strings, found {text!r}")
     return texts
+
+
+def short(value: object) -> str:
+    """Return the repr of a value, shortened for an error message."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."

@@ -1,21 +1,59 @@
 """Every exception that llamacy raises on purpose.
 
-All derive from `LlamacyError`. Each also derives from the built-in exception that a
-Python programmer would catch for the same failure.
+All errors derive from `LlamacyError`. Each also derives from the built-in exception
+that a Python programmer would catch for the same failure. `Interrupted` is not an
+error: it is the KeyboardInterrupt of a call that keeps what it has generated.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sized
+from typing import Any, TypeVar
+
+ErrorT = TypeVar("ErrorT", bound="LlamacyError")
 
 
 class LlamacyError(Exception):
-    """Base of all errors raised by llamacy."""
+    """Base of all errors raised by llamacy.
+
+    Attributes
+    ----------
+    index : int or None
+        Index of the prompt, text or conversation at fault among those of one call,
+        which the message names, too; None if the call had a single one.
+    """
+
+    index: int | None = None
+    _place = ""
+
+    def __str__(self) -> str:
+        message = self._message()
+        if message.startswith(self._place):  # the argument at fault is the place itself
+            return message
+        return f"{self._place}: {message}"
+
+    def _message(self) -> str:
+        """Return the message, without the place."""
+        return super().__str__()
 
 
 class ArgumentError(LlamacyError, ValueError):
     """An argument of a public call has a value that cannot be used."""
+
+
+class UnknownOptionError(ArgumentError, TypeError):
+    """A call was given an option that it does not have; the message says what to write.
+
+    Names of other libraries are known. The built-in TypeError is what Python raises for
+    an unknown keyword argument.
+
+    Examples
+    --------
+    >>> llamacy.load("demo").generate("Once", temp=0.5)
+    Traceback (most recent call last):
+    llamacy.errors.UnknownOptionError: temp: unknown option; did you mean temperature?
+    """
 
 
 class FormatError(LlamacyError, ValueError):
@@ -42,7 +80,7 @@ class FormatError(LlamacyError, ValueError):
         self.found = found
         super().__init__(self.path, field, wanted, found)
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"{self.path}: {self.field}: wanted {self.wanted}, found {self.found}"
 
 
@@ -57,8 +95,14 @@ class UnsupportedError(FormatError):
 class ModelFileError(LlamacyError, OSError):
     """A file cannot be opened, read or written.
 
-    It is missing, access is denied or the disk is full.
+    It is missing, access is denied or the disk is full. `errno`, `strerror` and
+    `filename` are those of OSError.
     """
+
+    def __str__(self) -> str:
+        if self.filename is None or self.strerror is None:
+            return super().__str__()
+        return f"{self.filename}: {self.strerror}"
 
 
 class HubError(LlamacyError, OSError):
@@ -99,7 +143,7 @@ class ContextLengthError(LlamacyError, ValueError):
         self.n_ctx = n_ctx
         super().__init__(n_tokens, n_ctx)
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return (
             f"{self.n_tokens} tokens do not fit into a context of {self.n_ctx} tokens"
         )
@@ -151,6 +195,10 @@ class BusyError(LlamacyError, RuntimeError):
     """
 
 
+class CancelledError(LlamacyError, RuntimeError):
+    """A call that has no partial result was cancelled by its `cancel` token."""
+
+
 class ForkedError(LlamacyError, RuntimeError):
     """The process was forked while a text was generated: the child cannot go on."""
 
@@ -159,8 +207,65 @@ class CPUError(LlamacyError, RuntimeError):
     """`LLAMACY_ISA` names an instruction-set level this machine or build lacks."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C ended a call; the text that it had generated is kept.
+
+    It is a KeyboardInterrupt, so that ``except Exception`` lets it pass. At the prompt
+    of Python or IPython, ``sys.last_value.completion`` is the text. A script that does
+    not catch it ends with status 1, where an uncaught KeyboardInterrupt itself would
+    end it by the signal: Python compares the type exactly.
+
+    Parameters
+    ----------
+    completion : Completion, or a list
+        The call's result so far, in its usual shape. Texts that were not at their ends
+        have the `finish_reason` ``"cancelled"``.
+
+    Examples
+    --------
+    >>> model = llamacy.load("demo")
+    >>> def interrupt(share):
+    ...     raise KeyboardInterrupt  # as Ctrl-C does
+    >>> try:
+    ...     answer = model.chat("What is 12 + 30?", progress=interrupt)
+    ... except llamacy.Interrupted as interrupted:
+    ...     answer = interrupted.completion
+    >>> answer.finish_reason
+    'cancelled'
+    """
+
+    def __init__(self, completion: Any) -> None:
+        self.completion = completion
+        super().__init__(completion)
+
+    def __str__(self) -> str:
+        return "the text generated so far is the attribute `completion`"
+
+
 class UnsupportedCallError(LlamacyError, NotImplementedError):
     """A call from another library's API that llamacy does not support."""
+
+
+def placed(error: ErrorT, place: str, index: int | None) -> ErrorT:
+    """Return a copy of an error that names the place of the fault in its call.
+
+    A copy, because one error may have ended requests of several prompts, and of several
+    calls.
+
+    Parameters
+    ----------
+    error : LlamacyError
+        The error.
+    place : str
+        Argument and index, such as ``"prompts[3]"``; empty for a single prompt.
+    index : int or None
+        The index.
+    """
+    kind = type(error)
+    copy = kind.__new__(kind, *error.args)
+    copy.__dict__.update(error.__dict__, index=index, _place=place)
+    copy.__cause__ = error.__cause__
+    return copy
 
 
 def shown(value: object) -> str:

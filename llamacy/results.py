@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 _MAX_EXPONENT = 700.0  # of a float
 
@@ -120,11 +122,19 @@ class TokenLogprob:
     top : tuple of (int, float)
         Ids of the likeliest tokens in its place, and the logarithms of their
         probabilities, likeliest first.
+    text : str
+        Its text, with the space before it; the name of a control token. Bytes that are
+        no whole characters are U+FFFD: ``model.tokenizer.token_bytes(token)`` has them.
+        Empty for a model without a vocabulary.
+    top_texts : tuple of str
+        The texts of `top`, in the same order.
     """
 
     token: int
     logprob: float
     top: tuple[tuple[int, float], ...] = ()
+    text: str = ""
+    top_texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +148,13 @@ class Score:
     logprobs : list of float or None
         Natural logarithm of each token's probability after the tokens before it; None
         for the first, which nothing comes before.
+    texts : list of str
+        Each token's text, as in `TokenLogprob`.
     """
 
     tokens: list[int]
     logprobs: list[float | None]
+    texts: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> float:
@@ -165,6 +178,36 @@ class Score:
             f"Score(n_tokens={len(self.tokens)}, total={self.total:.4f}, "
             f"perplexity={self.perplexity:.4f})"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The likeliest of several labels after a prompt.
+
+    Attributes
+    ----------
+    label : str
+        The likeliest label, as it was given.
+    index : int
+        Its place among the labels.
+    probabilities : dict of str to float
+        Probability of each label among the labels; they add up to 1.
+    logprobs : dict of str to float
+        Natural logarithm of the probability that the prompt goes on with each label, or
+        of its geometric mean for a token; `-inf` where it cannot be told from 0.
+    """
+
+    label: str
+    index: int
+    probabilities: dict[str, float]
+    logprobs: dict[str, float]
+
+    def __str__(self) -> str:
+        return self.label
+
+    def __repr__(self) -> str:
+        rounded = {label: round(p, 4) for label, p in self.probabilities.items()}
+        return f"Choice({self.label!r}, probabilities={rounded})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,3 +275,18 @@ class Piece:
 
     def __str__(self) -> str:
         return self.text
+
+
+class Finished(NamedTuple, Generic[ResultT_co]):
+    """The result of one of many prompts, as soon as its text has ended.
+
+    Attributes
+    ----------
+    index : int
+        Index of the prompt among those of the call.
+    result : Completion, ChatCompletion or LlamacyError
+        The text; or the error that the prompt failed with, if ``on_error="return"``.
+    """
+
+    index: int  # type: ignore[assignment]  # in the place of the method of tuples
+    result: ResultT_co

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,9 @@ from typer.testing import CliRunner
 from llamacy.cli import app
 from tests.support.hub_server import HubServer, Repo
 from tests.support.hugging_face import write_babble
+from tests.support.pages import PAGES, ROOT, blocks
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-
-
-def blocks(page: Path, language: str) -> Iterator[tuple[int, str]]:
-    """Yield first line and text of each block of code in `language`."""
-    text = page.read_text(encoding="utf-8")
-    for match in re.finditer(rf"^```{language}\n(.*?)^```$", text, re.M | re.S):
-        yield text.count("\n", 0, match.start(1)), match[1]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -40,13 +31,20 @@ def test_python_examples_of_a_page_run(
     monkeypatch.chdir(tmp_path)
     shutil.copy(babble_model, "model.gguf")
     write_babble(tmp_path / "SmolLM2-135M")
+    Path("report.txt").write_text("Once upon a time there was a king. " * 400)
     names = [f"SmolLM2-135M-Instruct-{kind}.gguf" for kind in ("Q4_K_M", "Q8_0")]
     files = dict.fromkeys(names, babble_model.read_bytes())
     hub.repos["bartowski/SmolLM2-135M-Instruct-GGUF"] = Repo(files)
     space: dict[str, Any] = {"__name__": "example"}
-    for line, code in blocks(page, "python"):
-        # empty lines, so that a failure names the page's own line
-        exec(compile("\n" * line + code, str(page), "exec"), space)
+    for line, code, needs in blocks(page, "python"):
+        if not needs:  # tests/integrations runs the others
+            # empty lines, so that a failure names the page's own line
+            exec(compile("\n" * line + code, str(page), "exec"), space)
+
+
+def test_the_quick_start_needs_no_model_but_demo() -> None:
+    page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"llamacy\.load\((.*?)\)", page)) == {'"demo"', "…"}
 
 
 @pytest.mark.usefixtures("selected_level")
@@ -67,8 +65,8 @@ def test_flags_in_console_examples_exist() -> None:
     root: Any = typer.main.get_command(app)
     n_seen = 0
     for page in PAGES:
-        for _, text in blocks(page, "console"):
-            for line in re.findall(r"^\$ llamacy (.*)$", text, re.M):
+        for block in blocks(page, "console"):
+            for line in re.findall(r"^\$ llamacy (.*)$", block.code, re.M):
                 name, *words = shlex.split(line, comments=True)
                 command = root.commands[name]
                 known = {flag for one in command.params for flag in one.opts}

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
+import pydoc
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +27,50 @@ def test_every_public_name_can_be_imported() -> None:
     assert set(llamacy.__all__) <= set(dir(llamacy))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         llamacy.nothing  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_tab_completion_of_the_module_shows_public_names_alone() -> None:
+    import llamacy.system.memory  # a module that was imported is no public name
+
+    shown = {name for name in dir(llamacy) if not name.startswith("_")}
+    assert shown == {*llamacy.__all__} - {"__version__"}
+
+
+def described(cls: type) -> str:
+    return "\n".join(inspect.getdoc(base) or "" for base in cls.__mro__)
+
+
+def test_tab_completion_of_objects_shows_names_that_are_described() -> None:
+    with llamacy.load("demo") as model:
+        options: dict[str, Any] = {"max_tokens": 2, "logprobs": 1}
+        completion = model.generate("Once", **options)
+        answer = model.chat("Hello", **options)
+        shown: list[object] = [model, model.session(), model.tokenizer, completion]
+        shown += [completion.usage, completion.timings, answer, model.score("Once")]
+        shown += [model.choose("Once", ["upon"]), model.stream("Once", **options)]
+        shown += [model.stream_chat("Hello", **options), model.astream("Once")]
+        shown += [*(completion.logprobs or ()), llamacy.SamplingParams()]
+        for one in shown:
+            text = described(type(one))
+            for name in dir(one):
+                if name.startswith("_"):
+                    continue
+                member = getattr(type(one), name, None)
+                is_field = not callable(member) and not isinstance(member, property)
+                doc = text if is_field else inspect.getdoc(member) or ""
+                assert not is_field or re.search(rf"\b{name}\b", doc), (one, name)
+                assert doc, (one, name)
+
+
+@pytest.mark.parametrize(
+    "call", [getattr(llamacy, name) for name in ("load", "quantize", "convert", "pull")]
+)
+def test_help_shows_types(call: Callable[..., object]) -> None:
+    signature = inspect.signature(call)
+    types = [each.annotation for each in signature.parameters.values()]
+    assert inspect.Parameter.empty not in types
+    assert not any("Any" in each for each in [*types, signature.return_annotation])
+    assert "(*args" not in pydoc.render_doc(call)
 
 
 def test_the_stub_imports_every_public_name_from_its_home() -> None:

@@ -32,7 +32,7 @@ LAYERS = (
     ("kernels", "formats"),
     ("config", "ggml", "system"),
     ("arguments", "results"),
-    ("errors",),
+    ("errors", "option_names"),
 )
 """Parts of the package, top first; "" is llamacy/__init__.py.
 

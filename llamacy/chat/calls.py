@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages
-from llamacy.chat.prompt import ChatPrompt, PromptOptions, make_prompt
+from llamacy.chat.prompt import ChatPrompt, PromptMaker, PromptOptions
 from llamacy.chat.results import ChatCompletion
 from llamacy.chat.stream import (
     AsyncChatStream,
@@ -14,13 +15,19 @@ from llamacy.chat.stream import (
     chat_completion,
     tell_bad_calls,
 )
-from llamacy.generation.cancelling import CancelToken
+from llamacy.generation.cancelling import CancelToken, check_cancel
 from llamacy.generation.completions import completion
 from llamacy.generation.engine import Engine
-from llamacy.generation.gather import OnProgress, gather, gather_async, made_in_thread
 from llamacy.generation.goals.complete import Complete
+from llamacy.generation.jobs import Job, Jobs, Make
+from llamacy.generation.options import Raising, Returning
+from llamacy.generation.prompts import Given, Kind, given
 from llamacy.generation.request import Request
+from llamacy.generation.tally import OnProgress
 from llamacy.sampling import SamplingOptions, SamplingParams
+
+Several: TypeAlias = "Iterable[str] | Iterable[Sequence[Mapping[str, Any]]]"
+"""Several conversations, each a list of messages or a text."""
 
 _PROMPT_OPTIONS = PromptOptions.__annotations__.keys()
 
@@ -29,13 +36,21 @@ class ChatOptions(SamplingOptions, PromptOptions, total=False):
     """Sampling options, and how to write a conversation as a prompt."""
 
 
+class AnswerOptions(ChatOptions, Raising, total=False):
+    """An answer to each conversation."""
+
+
+class AnswerOrErrorOptions(ChatOptions, Returning, total=False):
+    """An answer to each conversation, or its error."""
+
+
 class Question(NamedTuple):
     """A conversation to be answered, as a caller gave it; nothing is checked yet.
 
     Attributes
     ----------
     messages : list of dict, or str
-        The conversation.
+        The conversation; or several, for `answer_jobs` alone.
     params : SamplingParams or None
         How to choose tokens and when to end.
     options : dict
@@ -44,13 +59,13 @@ class Question(NamedTuple):
         Ends the answer once it is set.
     """
 
-    messages: Messages
+    messages: Messages | Several
     params: SamplingParams | None
     options: ChatOptions | PromptOptions
     cancel: CancelToken | None = None
 
-    def prompt(self, engine: Engine, source: TemplateSource) -> ChatPrompt:
-        """Write the conversation as a prompt.
+    def maker(self, engine: Engine, source: TemplateSource) -> PromptMaker:
+        """Check everything but the messages, and return what makes prompts of them.
 
         Parameters
         ----------
@@ -59,56 +74,91 @@ class Question(NamedTuple):
         source : TemplateSource
             Where the model's chat template is found.
         """
-        given: dict[str, Any] = {**self.options}
-        how: Any = {name: given.pop(name) for name in _PROMPT_OPTIONS & given}
-        params = engine.params(self.params, cast(SamplingOptions, given))
+        rest: dict[str, Any] = {**self.options}
+        how: Any = {name: rest.pop(name) for name in _PROMPT_OPTIONS & rest}
+        params = engine.params(self.params, cast(SamplingOptions, rest))
         tokenizer = engine.tokenizer.get()
-        return make_prompt(self.messages, params, tokenizer, source, engine.n_ctx, how)
+        return PromptMaker(params, tokenizer, source, engine.n_ctx, how)
+
+    def prompt(self, engine: Engine, source: TemplateSource) -> ChatPrompt:
+        """Write the conversation as a prompt."""
+        return self.maker(engine, source).make(cast(Messages, self.messages))
 
     def request(
         self, engine: Engine, source: TemplateSource
     ) -> tuple[Request[Complete], ChatPrompt]:
         """Make the request of an answer, and the prompt that it answers."""
         prompt = self.prompt(engine, source)
-        request = engine.request(
-            prompt.ids,
-            prompt.params,
-            self.cancel,
-            token_bytes_override=prompt.written_tokens,
-            make_room=prompt.shift,
-        )
-        return request, prompt
+        return _request(engine, prompt, self.cancel), prompt
 
 
-def answer(
+def _is_conversation(items: Sequence[Any]) -> bool:
+    """Whether the items are messages, or what a caller took for messages."""
+    is_message = any(isinstance(item, Mapping) for item in items)
+    return is_message or not any(isinstance(item, Sequence) for item in items or [""])
+
+
+CONVERSATIONS = Kind(
+    "messages", "conversations", "a list of dicts, or text", _is_conversation
+)
+
+
+def answer_jobs(
     engine: Engine,
     source: TemplateSource,
     question: Question,
-    progress: OnProgress | None,
-) -> ChatCompletion:
-    """Return the whole answer."""
-    request, prompt = question.request(engine, source)
-    gather(engine.worker, [request], progress)
-    return _finished(request, prompt)
+    on_error: str,
+    take: Callable[[object, Kind], Given] = given,
+) -> Jobs[ChatCompletion]:
+    """Return the jobs that answer a conversation, or several.
+
+    Parameters
+    ----------
+    engine : Engine
+        Makes the requests.
+    source : TemplateSource
+        Where the model's chat template is found.
+    question : Question
+        Its messages may be those of several conversations.
+    on_error : {"raise", "return"}
+        Whether the error of one conversation ends the call.
+    take : callable
+        `given`, or `given_several`.
+    """
+    conversations = take(question.messages, CONVERSATIONS)
+    check_cancel(question.cancel)
+
+    def prepare() -> Make[ChatCompletion]:
+        maker = question.maker(engine, source)
+
+        def make(messages: Messages, _: str) -> Job[ChatCompletion]:
+            prompt = maker.make(messages)
+            request = _request(engine, prompt, question.cancel)
+            return Job([request], lambda: _answer(request, prompt))
+
+        return make
+
+    return Jobs(conversations, prepare, on_error)
 
 
-async def answer_async(
-    engine: Engine,
-    source: TemplateSource,
-    question: Question,
-    progress: OnProgress | None,
-) -> ChatCompletion:
-    """Return the whole answer without blocking the event loop."""
-    prompts: list[ChatPrompt] = []
+def _request(
+    engine: Engine, prompt: ChatPrompt, cancel: CancelToken | None
+) -> Request[Complete]:
+    return engine.request(
+        prompt.ids,
+        prompt.params,
+        cancel,
+        token_bytes_override=prompt.written_tokens,
+        make_room=prompt.shift,
+    )
 
-    def make() -> list[Request[Complete]]:
-        request, prompt = question.request(engine, source)
-        prompts.append(prompt)
-        return [request]
 
-    (request,) = await made_in_thread(make)
-    await gather_async(engine.worker, [request], progress)
-    return _finished(request, prompts[0])
+def _answer(request: Request[Complete], prompt: ChatPrompt) -> ChatCompletion:
+    """Return the answer, which is cut short if the request was cancelled."""
+    answer = chat_completion(completion(request), prompt)
+    if answer.finish_reason != "cancelled":  # else a call may just not be complete
+        tell_bad_calls(answer.bad_calls)
+    return answer
 
 
 def stream(
@@ -132,9 +182,3 @@ def stream_async(
     return AsyncChatStream(
         engine.worker, lambda: question.request(engine, source), progress
     )
-
-
-def _finished(request: Request[Complete], prompt: ChatPrompt) -> ChatCompletion:
-    answer = chat_completion(completion(request), prompt)
-    tell_bad_calls(answer.bad_calls)
-    return answer

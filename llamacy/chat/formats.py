@@ -206,13 +206,22 @@ class TemplateSource:
         )
 
     def _own(self) -> ChatFormat:
-        template = self.metadata.get(_KEY)
-        if isinstance(template, str):
-            return ChatFormat(f"{self.path}: {_KEY}", template)
+        if has_template(self.metadata):
+            return ChatFormat(f"{self.path}: {_KEY}", self.metadata[_KEY])
         raise ChatTemplateError(
-            f"{self.path}: {_KEY}: found none; name a chat format (chat_format=, "
-            f"--chat-template), one of {', '.join(CHAT_FORMATS)}"
+            f"{self.path}: {_KEY}: found none, so it looks like a base model: give it "
+            "a text to continue (generate, llamacy run --raw), or name a chat format "
+            f"(chat_format=, --chat-template), one of {', '.join(CHAT_FORMATS)}"
         )
+
+
+def has_template(metadata: Mapping[str, Any]) -> bool:
+    """Return whether a model's metadata contains a chat template.
+
+    Models tuned to follow instructions have one, base models hardly ever.
+    """
+    template = metadata.get(_KEY)
+    return isinstance(template, str) and bool(template.strip())
 
 
 def _plain(name: str) -> str:

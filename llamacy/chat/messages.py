@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 
 Messages: TypeAlias = "str | Sequence[Mapping[str, Any]]"
@@ -198,9 +199,3 @@ def _is_text(part: object) -> bool:
         case {"type": "text", "text": str()}:
             return True
     return False
-
-
-def short(value: object) -> str:
-    """Return the repr of a value, shortened for an error message."""
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."

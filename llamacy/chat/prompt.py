@@ -79,22 +79,13 @@ class ChatPrompt:
     shift: Shift | None
 
 
-def make_prompt(
-    messages: Messages,
-    params: SamplingParams,
-    tokenizer: Tokenizer,
-    source: TemplateSource,
-    n_ctx: int,
-    options: PromptOptions,
-) -> ChatPrompt:
-    """Return the prompt of a conversation.
+class PromptMaker:
+    """Makes prompts of conversations, with one template, parameters and tools.
 
     Parameters
     ----------
-    messages : str or sequence of mapping
-        The messages as the caller passed them.
     params : SamplingParams
-        How to generate the answer.
+        How to generate the answers.
     tokenizer : Tokenizer
         The model's tokenizer.
     source : TemplateSource
@@ -102,49 +93,92 @@ def make_prompt(
     n_ctx : int
         Most tokens of prompt and answer together.
     options : PromptOptions
-        How to write the conversation.
+        How to write conversations.
 
     Raises
     ------
     ArgumentError
-        An invalid message, tool or option.
+        An invalid tool or option.
     ChatTemplateError
-        The model has no template, or the template fails.
-    ContextLengthError
-        The prompt leaves no room for an answer.
+        The model has no template.
     """
-    checked = without_past_reasoning(checked_messages(messages))
-    tools = checked_tools(options.get("tools"))
-    form = source.find(options.get("chat_format"))
-    writer = Writer(form, tokenizer, tools, options.get("template_arguments"))
-    overflow = options.get("overflow", "error")
-    turns = Turns(checked, writer)
 
-    if overflow in ("truncate", "shift"):
-        room = n_ctx // 4 if overflow == "shift" else _n_answer(params, n_ctx)
-        ids, n_dropped = truncate(turns, n_ctx - room)
-    elif overflow == "error":
-        ids, n_dropped = turns.prompt(), 0
-    else:
-        raise ArgumentError(
-            f"overflow: wanted 'error', 'truncate' or 'shift', found {overflow!r}"
+    def __init__(
+        self,
+        params: SamplingParams,
+        tokenizer: Tokenizer,
+        source: TemplateSource,
+        n_ctx: int,
+        options: PromptOptions,
+    ) -> None:
+        tools = checked_tools(options.get("tools"))
+        form = source.find(options.get("chat_format"))
+        overflow = options.get("overflow", "error")
+        if overflow not in ("error", "truncate", "shift"):
+            raise ArgumentError(
+                f"overflow: wanted 'error', 'truncate' or 'shift', found {overflow!r}"
+            )
+        self._writer = Writer(form, tokenizer, tools, options.get("template_arguments"))
+        self._overflow = overflow
+        self._n_answer = _n_answer(params, n_ctx)
+        self._params = replace(params, stop=(*(params.stop or ()), *form.stop))
+        self._tokenizer = tokenizer
+        self._n_ctx = n_ctx
+        self._style = reply_style(form.template, tools, tokenizer)
+
+    def make(self, messages: Messages) -> ChatPrompt:
+        """Return the prompt of a conversation, as the caller passed it.
+
+        Raises
+        ------
+        ArgumentError
+            An invalid message.
+        ChatTemplateError
+            The template fails.
+        ContextLengthError
+            The prompt leaves no room for an answer.
+        """
+        turns, n_ctx = self._turns(messages), self._n_ctx
+        ids, n_dropped = self._fitted(turns)
+        # Without this check the answer would be empty, with no word about the reason.
+        if len(ids) >= n_ctx and self._params.max_tokens != 0:
+            raise ContextLengthError(len(ids) + 1, n_ctx)
+        if n_dropped:
+            _logger.info("the context is full: %d messages left out", n_dropped)
+        style = self._style
+        return ChatPrompt(
+            ids,
+            self._params,
+            n_dropped,
+            ReplyReader(style, self._is_thinking(ids)),
+            style.written_tokens(self._tokenizer),
+            Shift(turns, n_ctx, n_dropped) if self._overflow == "shift" else None,
         )
-    # Without this check the answer would be empty, with no word about the lack of room.
-    if len(ids) >= n_ctx and params.max_tokens != 0:
-        raise ContextLengthError(len(ids) + 1, n_ctx)
-    if n_dropped:
-        _logger.info("the context is full: %d messages left out", n_dropped)
-    style = reply_style(form.template, tools, tokenizer)
-    end = tokenizer.decode(ids[-_N_END:], skip_special=False).rstrip()
-    is_thinking = style.thinking is not None and end.endswith(style.thinking.open)
-    return ChatPrompt(
-        ids,
-        replace(params, stop=(*(params.stop or ()), *form.stop)),
-        n_dropped,
-        ReplyReader(style, is_thinking),
-        style.written_tokens(tokenizer),
-        Shift(turns, n_ctx, n_dropped) if overflow == "shift" else None,
-    )
+
+    def count(self, messages: Messages) -> int:
+        """Count the tokens of a conversation's prompt, which may exceed the context.
+
+        Errors are those of `make`.
+        """
+        return len(self._fitted(self._turns(messages))[0])
+
+    def _turns(self, messages: Messages) -> Turns:
+        checked = without_past_reasoning(checked_messages(messages))
+        return Turns(checked, self._writer)
+
+    def _fitted(self, turns: Turns) -> tuple[list[int], int]:
+        """Return the prompt, and how many messages it leaves out to leave room."""
+        if self._overflow == "error":
+            return turns.prompt(), 0
+        room = self._n_ctx // 4 if self._overflow == "shift" else self._n_answer
+        return truncate(turns, self._n_ctx - room)
+
+    def _is_thinking(self, ids: list[int]) -> bool:
+        """Whether a prompt ends with the mark that opens reasoning."""
+        if self._style.thinking is None:
+            return False
+        end = self._tokenizer.decode(ids[-_N_END:], skip_special=False).rstrip()
+        return end.endswith(self._style.thinking.open)
 
 
 def _n_answer(params: SamplingParams, n_ctx: int) -> int:

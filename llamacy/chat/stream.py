@@ -9,10 +9,10 @@ from dataclasses import fields
 from llamacy.chat.prompt import ChatPrompt
 from llamacy.chat.reply.reading import Change
 from llamacy.chat.results import ChatCompletion, ChatPiece
-from llamacy.generation.gather import OnProgress
 from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
 from llamacy.generation.streams import AsyncStream, Stream
+from llamacy.generation.tally import OnProgress
 from llamacy.generation.worker import Worker
 from llamacy.results import Completion, Piece, TokenLogprob
 

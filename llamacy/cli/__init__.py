@@ -14,8 +14,12 @@ from typing import Annotated
 import typer
 
 from llamacy.cli.bench import bench
+from llamacy.cli.catalogue import models
+from llamacy.cli.completion import completion, prepare_completion
 from llamacy.cli.convert import convert
+from llamacy.cli.doctor import doctor
 from llamacy.cli.failures import Commands
+from llamacy.cli.foreign_options import Command
 from llamacy.cli.info import info
 from llamacy.cli.list_models import list_models
 from llamacy.cli.perplexity import perplexity
@@ -38,12 +42,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_COMMANDS = (run, score, perplexity, info, show, tokenize, quantize, convert, bench)
-for command in (*_COMMANDS, pull):
+for command in (run, score, perplexity):
+    app.command(cls=Command)(command)
+for command in (info, show, tokenize, quantize, convert):
+    app.command()(command)
+app.command(cls=Command)(bench)
+for command in (pull, models, doctor):
     app.command()(command)
 app.command("list")(list_models)
 app.command("ls", hidden=True)(list_models)
 app.command()(rm)
+app.command()(completion)
 
 
 @app.callback()
@@ -65,6 +74,7 @@ def _program(
 def main() -> None:
     """Run the command line in `sys.argv`: the entry point of `llamacy`."""
     prepare()
+    prepare_completion()
     # Silence huggingface_hub's notices; failed transfers are reported as errors anyway.
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     logging.basicConfig(format="llamacy: %(message)s", level=logging.WARNING)

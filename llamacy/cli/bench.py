@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llamacy.cli.completion import model_names
 from llamacy.cli.explaining import explain_passes
 from llamacy.cli.failures import UsageError
 from llamacy.cli.limits import (
@@ -20,7 +21,14 @@ from llamacy.cli.limits import (
     prompt_cost,
 )
 from llamacy.cli.models import find_model, type_name
-from llamacy.cli.options import JSON, KVType, ModelOption, Quantize, Threads
+from llamacy.cli.options import (
+    JSON,
+    KVType,
+    ModelOption,
+    Quantize,
+    Threads,
+    load_model,
+)
 
 if TYPE_CHECKING:
     from llamacy.model.executors import LoadedExecutor
@@ -33,7 +41,11 @@ _SEED = 0
 def bench(
     argument: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="GGUF file, folder, or name on the hub."),
+        typer.Argument(
+            metavar="MODEL",
+            help="GGUF file, folder, or name on the hub.",
+            autocompletion=model_names,
+        ),
     ] = None,
     model: ModelOption = None,
     n_prompt: Annotated[
@@ -76,7 +88,8 @@ def bench(
     after: generation by the bytes it reads per second (weights, keys and values,
     once per token), prefill by its operations per second (multiplications and
     additions, of matrix products and attention). More than 100 % means that
-    another program slowed down the measurement of the limits.
+    another program slowed down the measurement of the limits. If other programs
+    kept the machine busy meanwhile, the last line says so.
 
     With --explain, one prefill pass and one decode pass after it are taken apart
     instead: the steps of each kind, what they read and compute, how long they
@@ -134,23 +147,24 @@ def _measure(
     from llamacy import kernels
     from llamacy.cli.info import cpu_name
     from llamacy.ops.plan.plan import Plan
+    from llamacy.system.load import LoadMeter
     from llamacy.system.threads import default_threads
 
     threads = default_threads() if threads is None else threads
     level = kernels.selected().name
-    with llamacy.load(
-        path, n_threads=threads, kv_type=kv_type, quantize=quantize
-    ) as loaded:
+    with load_model(str(path), quantize, n_threads=threads, kv_type=kv_type) as loaded:
         plan = loaded.executor
         assert isinstance(plan, Plan)
         longest = max(n_prompt, n_gen)
         if longest > loaded.n_ctx:
             raise llamacy.ContextLengthError(longest, loaded.n_ctx)
         tokens = _random_tokens(loaded.config.n_vocab, longest)
+        meter = LoadMeter()
         before = measure_limits(plan, threads, level) if with_limits else None
         tests = _run_tests(plan, tokens, n_prompt, n_gen, repetitions)
         # on a shared machine, bandwidth changes from one moment to the next
         limits = before and greatest(before, measure_limits(plan, threads, level))
+        load = meter.read()
     return {
         **_weights(path, quantize),
         "version": llamacy.__version__,
@@ -159,6 +173,13 @@ def _measure(
         "n_threads": threads,
         "n_batch": plan.n_batch,
         "kv_type": kv_type,
+        "other_load": load
+        and {
+            "cpus": load.cpus,
+            "stolen": load.stolen,
+            "is_busy": load.is_busy,
+            "text": str(load),
+        },
         "limits": limits,
         "results": [
             test | compare(cost, median(test["seconds"]), limits)
@@ -280,6 +301,9 @@ def _print(report: dict[str, Any]) -> None:
             f"reading {in_units(limits['read_bytes'])}, and "
             f"{limits['peak_tflops']:.3f} TFLOPS in {limits['operand']}"
         )
+    load = report["other_load"]
+    if load and load["is_busy"]:
+        print(f"the machine was busy: {load['text']}")
 
 
 def _row(result: dict[str, Any]) -> list[str]:

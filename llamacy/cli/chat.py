@@ -8,33 +8,53 @@ from typing import TYPE_CHECKING, Any
 
 from llamacy.cli.chat_commands import Talk, obey
 from llamacy.cli.chat_input import Command, ReadLine, read_entry
+from llamacy.cli.endings import note, note_ending
 from llamacy.cli.failures import UsageError
-from llamacy.cli.printers import AnswerPrinter
+from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
 from llamacy.cli.text_input import check_text
 
 if TYPE_CHECKING:
     from llamacy.chat.overflow import Overflow
-    from llamacy.chat.results import ChatCompletion
-    from llamacy.chat.stream import ChatStream
-    from llamacy.generation.gather import OnProgress
+    from llamacy.generation.streams import Stream
+    from llamacy.generation.tally import OnProgress
     from llamacy.model.model import Model
+    from llamacy.results import Completion
 
 
-def begin_answer(
+def begin_reply(
     model: Model,
     talk: Talk,
     chat_format: str | None,
     progress: OnProgress,
     overflow: Overflow = "error",
-) -> ChatStream:
-    """Begin the answer to the last message."""
-    return model.stream_chat(
+) -> tuple[Stream, Printer]:
+    """Begin to answer or continue the last message; return the stream and its printer.
+
+    Parameters
+    ----------
+    model : Model
+        The model that answers.
+    talk : Talk
+        The conversation and the settings.
+    chat_format : str or None
+        Name of a chat format, or a template; None uses the model's own.
+    progress : callable
+        Called with the share of the prompt read.
+    overflow : {"error", "truncate"}, default "error"
+        Handling of a conversation that does not fit into the context.
+    """
+    if not talk.answers:
+        text = talk.messages[-1]["content"]
+        stream = model.stream(text, talk.params, progress=progress)
+        return stream, TextPrinter(text if sys.stdout.isatty() else "")
+    answer = model.stream_chat(
         talk.all_messages,
         talk.params,
         chat_format=chat_format,
         overflow=overflow,
         progress=progress,
     )
+    return answer, AnswerPrinter(talk.shows_reasoning)
 
 
 class Chat:
@@ -45,7 +65,8 @@ class Chat:
     model : Model
         The model that answers.
     talk : Talk
-        The conversation and the settings.
+        The conversation and the settings. Unless it `answers`, each message is a text
+        that the model continues.
     chat_format : str, optional
         Name of a chat format, or a template; None uses the model's own.
     read_line : callable, optional
@@ -79,14 +100,18 @@ class Chat:
             The model has no template, and no format was chosen.
         ArgumentError
             There is no such format.
+        KeyboardInterrupt
+            Ctrl-C twice at the input prompt, or once if the chat forgives nothing.
         """
-        # fail before the user has typed a message
-        self.model.chat_prompt("hello", chat_format=self.chat_format)
+        if self.talk.answers:  # fail before the user has typed a message
+            self.model.chat_prompt("hello", chat_format=self.chat_format)
         if self.forgives:
-            _note(f"{self.model.path}; /help lists the commands, Ctrl-D ends")
+            note(f"{self.model.path}; /help lists the commands, Ctrl-D ends")
+        was_interrupted = False
         while not self.talk.is_over:
             try:
                 self._turn()
+                was_interrupted = False
             except EOFError:
                 if self.forgives:
                     print()  # ends the line of the input prompt
@@ -94,7 +119,10 @@ class Chat:
             except KeyboardInterrupt:
                 if not self.forgives:
                     raise
-                print("\n(/bye or Ctrl-D ends the chat)")
+                if was_interrupted:
+                    raise
+                was_interrupted = True
+                print("\n(/exit, Ctrl-D or another Ctrl-C ends the chat)", flush=True)
 
     def _turn(self) -> None:
         from llamacy.errors import LlamacyError
@@ -117,7 +145,7 @@ class Chat:
         except (LlamacyError, UsageError, OSError) as error:
             if not self.forgives or isinstance(error, BrokenPipeError):
                 raise
-            _note(f"error: {error}")
+            note(f"error: {error}")
 
     def _answer(self, before: list[dict[str, Any]]) -> None:
         """Answer the last message; if that fails, go back to the messages `before`."""
@@ -126,23 +154,23 @@ class Chat:
         talk = self.talk
         try:
             with PromptProgress() as progress:
-                stream = begin_answer(
+                stream, printer = begin_reply(
                     self.model, talk, self.chat_format, progress, "truncate"
                 )
-                is_whole = self._show(stream)
+                is_whole = self._show(stream, printer)
         except BaseException:
             talk.messages = before
             raise
         answer = stream.completion
         if answer.text or is_whole:
-            talk.messages.append(answer.message)
+            talk.reply(answer)
         else:
             talk.messages = before
+            note("stopped before the answer: the message is forgotten")
         self._note_details(answer)
 
-    def _show(self, stream: ChatStream) -> bool:
+    def _show(self, stream: Stream, printer: Printer) -> bool:
         """Print pieces as they come; return False after a Ctrl-C."""
-        printer = AnswerPrinter(self.talk.shows_reasoning)
         try:
             with stream:
                 for piece in stream:
@@ -155,18 +183,18 @@ class Chat:
         finally:
             printer.end()
 
-    def _note_details(self, answer: ChatCompletion) -> None:
+    def _note_details(self, answer: Completion) -> None:
         """Print notes on a full context, and timings if wanted."""
-        n_dropped, self.talk.n_dropped = self.talk.n_dropped, answer.n_dropped
-        if answer.n_dropped > n_dropped:
-            _note(
+        talk = self.talk
+        n_dropped, talk.n_dropped = talk.n_dropped, getattr(answer, "n_dropped", 0)
+        if talk.n_dropped > n_dropped:
+            note(
                 "the context is full: the model can no longer see "
-                f"the {answer.n_dropped} oldest messages"
+                f"the {talk.n_dropped} oldest messages"
             )
-        if answer.finish_reason == "length" and self.talk.params.max_tokens is None:
-            _note("the context is full: the answer was cut off")
-        if self.talk.verbose:
-            _note(str(answer.timings))
+        note_ending(self.model, answer, talk.params, answers=talk.answers)
+        if talk.verbose:
+            note(str(answer.timings))
 
 
 def _line_reader(at_terminal: bool) -> ReadLine:
@@ -183,7 +211,3 @@ def _read_piped(prompt: str) -> str:
     if not line:
         raise EOFError
     return line.removesuffix("\n")
-
-
-def _note(text: str) -> None:
-    print(f"llamacy: {text}", file=sys.stderr)

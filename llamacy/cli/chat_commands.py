@@ -6,6 +6,7 @@ import ast
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,12 @@ from llamacy.cli.failures import UsageError
 from llamacy.system.whole_files import file_errors, new_file
 
 if TYPE_CHECKING:
+    from llamacy.results import Completion
     from llamacy.sampling import SamplingParams
 
 _REASONING = {"show": True, "hide": False}
 _SHORT = {"temp": "temperature", "n": "max_tokens", "n_predict": "max_tokens"}
+_OTHER_NAMES = {"exit": "bye", "quit": "bye", "?": "help"}
 
 
 @dataclass
@@ -32,6 +35,8 @@ class Talk:
         The system message; may be empty.
     messages : list of dict
         Messages of the user and the model, in turn.
+    answers : bool
+        Whether the model answers the last message, or else continues its text.
     verbose : bool
         Whether to show timings.
     shows_reasoning : bool
@@ -45,6 +50,7 @@ class Talk:
     params: SamplingParams
     system: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
+    answers: bool = True
     verbose: bool = False
     shows_reasoning: bool = True
     n_dropped: int = 0
@@ -65,6 +71,11 @@ class Talk:
         """Add a message from the user."""
         self.messages.append({"role": "user", "content": text})
 
+    def reply(self, completion: Completion) -> None:
+        """Add a message from the model."""
+        own = {"role": "assistant", "content": completion.text}
+        self.messages.append(getattr(completion, "message", own))
+
 
 def obey(command: Command, talk: Talk) -> str:
     """Carry out a command; return the reply to the user.
@@ -78,9 +89,15 @@ def obey(command: Command, talk: Talk) -> str:
     LlamacyError
         A setting has an invalid value.
     """
-    if command.name not in COMMANDS:
-        raise UsageError(f"no command /{command.name}; /help lists them")
-    return COMMANDS[command.name].do(talk, command.argument)
+    name = _OTHER_NAMES.get(command.name, command.name)
+    if name not in COMMANDS:
+        alike = get_close_matches(name, [*COMMANDS, *_OTHER_NAMES], 1)
+        meant = "".join(f" (did you mean /{each}?)" for each in alike)
+        raise UsageError(
+            f"no command /{name}{meant}; /help lists them, "
+            "and a space before the / makes it a message"
+        )
+    return COMMANDS[name].do(talk, command.argument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +117,15 @@ def _help(talk: Talk, argument: str) -> str:
         [
             *lines,
             'A line ending in \\ continues on the next; """ encloses several lines.',
+            "/exit and /quit end the chat as well.",
             "Ctrl-C stops an answer, Ctrl-D ends the chat.",
         ]
     )
 
 
 def _system(talk: Talk, argument: str) -> str:
+    if argument and not talk.answers:
+        raise UsageError("/system: the model continues texts, without messages")
     if argument:
         talk.system = "" if argument == '""' else argument
         return ""
@@ -115,7 +135,7 @@ def _system(talk: Talk, argument: str) -> str:
 def _set(talk: Talk, argument: str) -> str:
     from llamacy.sampling import SamplingParams
 
-    name, _, text = argument.partition(" ")
+    name, _, text = argument.removeprefix("parameter ").partition(" ")
     name = name.lower().replace("-", "_")
     if name in ("verbose", "quiet") and not text:
         talk.verbose = name == "verbose"

@@ -23,13 +23,11 @@ def explain_passes(
     as_json: bool,
 ) -> None:
     """Explain a pass of a prompt, and one of generating after it; print both."""
-    import llamacy
+    from llamacy.cli.options import load_model
     from llamacy.roofline.explain import explain
 
     explained: dict[str, Explanation] = {}
-    with llamacy.load(
-        path, n_threads=n_threads, kv_type=kv_type, quantize=quantize
-    ) as model:
+    with load_model(str(path), quantize, n_threads=n_threads, kv_type=kv_type) as model:
         n_prompt = min(n_prompt, model.executor.n_batch, model.n_ctx - 1)
         limits = None
         for name, n_rows, n_past in (("prompt", n_prompt, 0), ("decode", 1, n_prompt)):

@@ -23,6 +23,14 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+_OTHER_NAMES = {
+    "chat": "run",
+    "download": "pull",
+    "generate": "run",
+    "remove": "rm",
+    "uninstall": "rm",
+}
+
 
 class UsageError(Exception):
     """A command was called with invalid arguments."""
@@ -50,16 +58,35 @@ class Commands(TyperGroup):
             sys.exit(status)
         return status
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the first word names."""
+        word = args[0]
+        meant = _command_meant(word)
+        if meant and not ctx.resilient_parsing and self.get_command(ctx, word) is None:
+            raise UsageError(f"no command {word}; did you mean llamacy {meant}?")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run a command, and flush its output."""
+        """Run a command, and flush its output; Ctrl-C ends it and the line."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
+        except KeyboardInterrupt:
+            if sys.stderr.isatty():
+                print(file=sys.stderr)  # after the terminal's ^C
+            raise typer.Exit(130) from None
         except BrokenPipeError:
             # Flushing the remaining buffer would fail again when Python exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
         return result
+
+
+def _command_meant(word: str) -> str:
+    """Return the command that was probably meant by a word; may be empty."""
+    if word == "demo" or word.endswith(".gguf") or "/" in word:
+        return f"run {word}"
+    return _OTHER_NAMES.get(word, "")
 
 
 def _explain(error: Exception) -> str:

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import os
 import platform
-from typing import Any
+import re
+from pathlib import Path
+from typing import Any, Final
 
 from llamacy.cli.options import JSON
 
+_PACKAGES: Final = (
+    "numpy",
+    "sentencepiece",
+    "tokenizers",
+    "jinja2",
+    "huggingface-hub",
+    "gguf",
+    "typer",
+    "rich",
+)
+"""The packages that llamacy needs."""
+
+_COMPILER: Final = re.compile(rb"GCC: \([^)\0]*\) [\w.]+|clang version [\w.]+")
+"""The notes that compilers leave in what they make."""
+
 
 def info(json: JSON = False) -> None:
-    """Show the version, the CPU, the instruction-set level and the threads."""
+    """Show versions, the CPU, the instruction-set level and the threads.
+
+    Paste it into the report of a problem. `llamacy doctor` looks for problems itself.
+    """
     facts = _facts()
     if json:
         from json import dumps
@@ -20,6 +40,11 @@ def info(json: JSON = False) -> None:
     from llamacy.cli.tables import print_table
 
     print(f"llamacy  {facts['version']} (Python {facts['python']})")
+    print(f"system   {facts['platform']}")
+    if facts["compiler"]:
+        print(f"compiler {facts['compiler']}")
+    packages = ", ".join(f"{name} {found}" for name, found in facts["packages"].items())
+    print(f"packages {packages}")
     print(f"CPU      {facts['cpu']}")
     print(f"threads  {facts['n_threads']} ({facts['n_threads_reason']})")
     print(f"level    {facts['isa']} ({facts['isa_reason']})")
@@ -49,12 +74,15 @@ def _facts() -> dict[str, Any]:
     return {
         "version": llamacy.__version__,
         "python": platform.python_version(),
+        "platform": platform.platform(),
+        "compiler": _compiler(),
+        "packages": {name: _version(name) for name in _PACKAGES},
         "cpu": cpu_name(),
         "isa": kernels.selected().name,
         "isa_reason": kernels.reason(),
         "levels": levels,
         "n_threads": default_threads(),
-        "n_threads_reason": _threads_reason(),
+        "n_threads_reason": threads_reason(),
     }
 
 
@@ -71,7 +99,27 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _threads_reason() -> str:
+def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _compiler() -> str | None:
+    """Return the compiler that made the kernels; None if they do not tell."""
+    from llamacy.kernels import roofline
+
+    try:
+        found = _COMPILER.search(Path(roofline.__file__).read_bytes())
+    except OSError:
+        return None
+    return found[0].decode("ascii", "replace") if found else None
+
+
+def threads_reason() -> str:
     """Return the facts that the default number of threads follows from."""
     from llamacy.system.threads import cgroup_quota, physical_cores
 

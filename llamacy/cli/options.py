@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -86,16 +87,12 @@ class LoadingFlags:
 
     def load(self, path: str) -> Model:
         """Load a model by its path or its name."""
-        import llamacy
-        from llamacy.cli.models import find_model, type_name
-
-        source = find_model(path)
-        return llamacy.load(
-            source.path,
+        return load_model(
+            path,
+            self.quantize,
             n_ctx=self.n_ctx or None,
             n_threads=self.threads,
             kv_type=self.kv_type,
-            quantize=type_name(source, self.quantize),
             lora=self._adapters(),
         )
 
@@ -110,3 +107,29 @@ class LoadingFlags:
             if not path:
                 raise UsageError(f"--lora-scaled: wanted FILE:SCALE, found {option}")
         return adapters
+
+
+def load_model(path: str, quantize: str | None = None, **options: Any) -> Model:
+    """Load a model by its path or its name, with progress bars at a terminal.
+
+    Parameters
+    ----------
+    path : str
+        Path or name of the model.
+    quantize : str, optional
+        Type to quantise to; None takes it from the model's name, if that has one.
+    **options : Any
+        Further options of `llamacy.load`.
+    """
+    import llamacy
+    from llamacy.cli.models import find_model, type_name
+    from llamacy.cli.progress_bar import ProgressBar
+
+    source = find_model(path)
+    with ProgressBar(f"loading {os.path.basename(path.rstrip(os.sep))}") as progress:
+        return llamacy.load(
+            source.path,
+            quantize=type_name(source, quantize),
+            progress=progress,
+            **options,
+        )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llamacy.cli.completion import model_names
 from llamacy.cli.divergence_report import CHUNK_HEADING, as_json, chunk_line, report
 from llamacy.cli.failures import UsageError
 from llamacy.cli.options import (
@@ -19,6 +20,7 @@ from llamacy.cli.options import (
     Quantize,
     TextFile,
     Threads,
+    load_model,
 )
 from llamacy.cli.text_input import model_and_text
 
@@ -30,7 +32,11 @@ if TYPE_CHECKING:
 def perplexity(
     argument: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="GGUF file, folder, or name on the hub."),
+        typer.Argument(
+            metavar="MODEL",
+            help="GGUF file, folder, or name on the hub.",
+            autocompletion=model_names,
+        ),
     ] = None,
     model: ModelOption = None,
     file: TextFile = None,
@@ -86,16 +92,14 @@ def perplexity(
     if not kl_divergence and text is None:
         raise UsageError("no text: give it with -f FILE or through a pipe")
 
-    import llamacy
-
     n_chunks = None if chunks < 0 else chunks
     options: dict[str, Any] = {"n_chunks": n_chunks, "n_batch": n_batch}
     if logits_file is not None and kl_divergence:
         from llamacy.quality.logits_file import context_of
 
         n_ctx = context_of(logits_file)
-    with llamacy.load(
-        path, n_ctx=n_ctx, n_threads=threads, kv_type=kv_type, quantize=quantize
+    with load_model(
+        path, quantize, n_ctx=n_ctx, n_threads=threads, kv_type=kv_type
     ) as loaded:
         if logits_file is not None and kl_divergence:
             result = _compare(loaded, logits_file, options, json)

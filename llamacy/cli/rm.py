@@ -7,13 +7,19 @@ from typing import Annotated
 
 import typer
 
+from llamacy.cli.completion import model_names
 from llamacy.cli.failures import UsageError
 from llamacy.cli.options import JSON
 
 
 def rm(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name as shown by llamacy list.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Name as shown by llamacy list.",
+            autocompletion=model_names,
+        ),
     ],
     yes: Annotated[
         bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")

@@ -1,4 +1,4 @@
-"""`llamacy run`: continue a prompt, answer it, or chat."""
+"""`llamacy run`: answer a prompt, continue it, or chat."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llamacy.cli.chat import Chat, begin_answer
+from llamacy.cli.chat import Chat, begin_reply
 from llamacy.cli.chat_commands import Talk
+from llamacy.cli.endings import note, note_ending
 from llamacy.cli.failures import UsageError
 from llamacy.cli.option_groups import takes_groups
 from llamacy.cli.options import JSON, LoadingFlags
-from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
+from llamacy.cli.printers import Printer
 from llamacy.cli.prompt_progress import PromptProgress
 from llamacy.cli.run_options import ChatFlags, PromptFlags
 from llamacy.cli.sampling_options import SamplingFlags, without_end
 
 if TYPE_CHECKING:
-    from llamacy.generation.gather import OnProgress
     from llamacy.generation.streams import Stream
     from llamacy.model.model import Model
     from llamacy.results import Completion, TokenLogprob
     from llamacy.tokenizers import Tokenizer
 
 _NO_PROMPT = "no prompt: give one as an argument, with -f FILE or through a pipe"
+_NO_TEMPLATE = (
+    "looks like a base model: give it a text to continue "
+    "(--chat-template alpaca, for example, has it answer)"
+)
 
 
 @takes_groups
@@ -49,17 +53,19 @@ def run(
     sampling: SamplingFlags = SamplingFlags(),  # noqa: B008 -- frozen
     loading: LoadingFlags = LoadingFlags(),  # noqa: B008 -- frozen
 ) -> None:
-    """Continue a text with a model, or chat with it.
+    """Answer a prompt, continue a text, or chat.
+
+    A model with a chat template answers the prompt; --raw continues it instead.
+    A base model, which has no template, always continues it.
 
     The prompt is an argument, a file (-f), or piped in; without a prompt, a chat
-    begins. Text piped in next to a prompt is put before it. With --chat, --system
-    or --chat-template, the prompt is answered instead of continued; without a
+    begins. Text piped in next to a prompt is put before it. With --chat and no
     prompt, piped lines are the user's messages of a chat.
     """
     path, prompt = inputs.model_and_prompt(
-        reads_pipe=not chatting.answers, unescapes=escape
+        reads_pipe=not chatting.chat, unescapes=escape
     )
-    if prompt is None and (json or not (chatting.answers or sys.stdin.isatty())):
+    if prompt is None and (json or not (chatting.chat or sys.stdin.isatty())):
         raise UsageError(_NO_PROMPT)
     if logprobs is not None and not json:
         raise UsageError("--logprobs: wanted --json as well")
@@ -74,33 +80,38 @@ def run(
         talk = Talk(
             params,
             chatting.system or "",
+            answers=chatting.answers(loaded.metadata),
             verbose=verbose,
             shows_reasoning=not chatting.hide_reasoning,
         )
         if prompt is None:
+            if not talk.answers and not chatting.raw:
+                note(_NO_TEMPLATE)
             Chat(loaded, talk, chatting.chat_template).run()
             return
-        with PromptProgress() as progress:
-            stream, printer = _begin(loaded, prompt, talk, chatting, progress)
-            finished = _follow(stream, None if json else printer)
-        if json:
-            _print_json(path, stream.completion, loaded.tokenizer)
-        if verbose:
-            print(f"llamacy: {stream.completion.timings}", file=sys.stderr)
+        talk.say(prompt)
+        finished = _reply(loaded, talk, chatting.chat_template, path if json else None)
     if not finished:
         raise typer.Exit(130)
 
 
-def _begin(
-    model: Model, prompt: str, talk: Talk, chatting: ChatFlags, progress: OnProgress
-) -> tuple[Stream, Printer]:
-    """Begin to answer or continue the prompt; return the stream and its printer."""
-    if chatting.answers:
-        talk.say(prompt)
-        answer = begin_answer(model, talk, chatting.chat_template, progress)
-        return answer, AnswerPrinter(talk.shows_reasoning)
-    stream = model.stream(prompt, talk.params, progress=progress)
-    return stream, TextPrinter(prompt if sys.stdout.isatty() else "")
+def _reply(
+    model: Model, talk: Talk, chat_format: str | None, json_name: str | None
+) -> bool:
+    """Print the reply to the prompt; return False after a Ctrl-C.
+
+    With a `json_name`, the reply is printed as JSON that names the model so.
+    """
+    with PromptProgress() as progress:
+        stream, printer = begin_reply(model, talk, chat_format, progress)
+        finished = _follow(stream, printer if json_name is None else None)
+    completion = stream.completion
+    if json_name is not None:
+        _print_json(json_name, completion, model.tokenizer)
+    note_ending(model, completion, talk.params, answers=talk.answers)
+    if talk.verbose:
+        note(str(completion.timings))
+    return finished
 
 
 def _follow(stream: Stream, printer: Printer | None) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from llamacy.cli.completion import model_names
+from llamacy.cli.failures import UsageError
 from llamacy.cli.options import ModelOption
 from llamacy.cli.text_input import check_text, model_and_text, unescape
 
@@ -19,13 +22,16 @@ class PromptFlags:
     first: Annotated[
         str | None,
         typer.Argument(
-            metavar="MODEL", help="GGUF file, folder, name on the hub, or demo."
+            metavar="MODEL",
+            help="GGUF file, folder, name on the hub, or demo.",
+            autocompletion=model_names,
         ),
     ] = None
     second: Annotated[
         str | None,
         typer.Argument(
-            metavar="PROMPT", help="The text to continue; chat if it is left out."
+            metavar="PROMPT",
+            help="A question, or a text to continue; chat if it is left out.",
         ),
     ] = None
     model: ModelOption = None
@@ -63,8 +69,14 @@ class PromptFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class ChatFlags:
-    """Options about answering the prompt instead of continuing it."""
+    """Options about answering the prompt, or continuing it."""
 
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="Continue the prompt as it is, even with a chat template."
+        ),
+    ] = False
     chat: Annotated[
         bool,
         typer.Option(
@@ -94,16 +106,33 @@ class ChatFlags:
         ),
     ] = False
 
-    @property
-    def answers(self) -> bool:
-        """Whether to answer a prompt instead of continuing it."""
-        implies_chat = (self.system, self.chat_template)
-        return self.chat or any(each is not None for each in implies_chat)
+    def answers(self, metadata: Mapping[str, Any]) -> bool:
+        """Return whether a model with this metadata answers, or else continues.
+
+        It answers if it has a chat template, or an option asks for answers.
+        """
+        from llamacy.chat.formats import has_template
+
+        return not self.raw and (bool(self._asking()) or has_template(metadata))
 
     def decoded(self) -> ChatFlags:
-        """Return the options with text checked to be Unicode; raises UsageError."""
+        """Return the options, checked: texts are Unicode; raises UsageError."""
+        if self.raw and (asking := self._asking()):
+            raise UsageError(
+                f"--raw continues the prompt and {asking} has it answered: "
+                "wanted one of them"
+            )
         return replace(self, system=self.system and check_text(self.system))
 
     def unescaped(self) -> ChatFlags:
         r"""Return the options with escapes such as `\n` resolved in their text."""
         return replace(self, system=self.system and unescape(self.system))
+
+    def _asking(self) -> str:
+        """Return the name of an option that asks for answers; may be empty."""
+        given = {
+            "--chat": self.chat,
+            "--system": self.system is not None,
+            "--chat-template": self.chat_template is not None,
+        }
+        return next((name for name, is_given in given.items() if is_given), "")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llamacy.cli.completion import model_names
 from llamacy.cli.failures import UsageError
 from llamacy.cli.option_groups import takes_groups
 from llamacy.cli.options import JSON, LoadingFlags, ModelOption, TextFile
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 def score(
     first: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="GGUF file, folder, or name on the hub."),
+        typer.Argument(
+            metavar="MODEL",
+            help="GGUF file, folder, or name on the hub.",
+            autocompletion=model_names,
+        ),
     ] = None,
     second: Annotated[
         str | None, typer.Argument(metavar="TEXT", help="The text, if not piped in.")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llamacy.cli.completion import model_names
 from llamacy.cli.models import find_model, type_name
-from llamacy.cli.options import JSON, Quantize
+from llamacy.cli.options import JSON, KVType, Quantize
 
 if TYPE_CHECKING:
     from llamacy.formats.model_file import ModelFile
@@ -21,7 +22,9 @@ def show(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help="GGUF file, folder of safetensors, or name on the hub."
+            metavar="FILE",
+            help="GGUF file, folder of safetensors, or name on the hub.",
+            autocompletion=model_names,
         ),
     ],
     n_ctx: Annotated[
@@ -34,21 +37,23 @@ def show(
             help="Context size to compute memory for; 0 uses the model's own.",
         ),
     ] = 0,
+    kv_type: KVType = "f16",
     quantize: Quantize = None,
     full: Annotated[
         bool, typer.Option("--full", help="Show long arrays and texts in full.")
     ] = False,
     json: JSON = False,
 ) -> None:
-    """Show a file's memory needs, metadata and tensors.
+    """Show a file's memory needs, whether they fit here, its metadata and tensors.
 
-    With --quantize, as they would be after quantising.
+    The memory needed is that of a process with the model and one text that fills the
+    context. With --quantize, all sizes are those after quantising.
     """
     from llamacy.model_files.opening import open_model_as
 
     source = find_model(file)
     with open_model_as(source.path, type_name(source, quantize)) as opened:
-        summary = _summary(opened) | {"memory": _memory(opened, n_ctx or None)}
+        summary = _summary(opened) | {"memory": _memory(opened, n_ctx or None, kv_type)}
         metadata = {
             key: _plain(value, None if full else _N_SHOWN)
             for key, value in opened.metadata.items()
@@ -87,20 +92,30 @@ def _summary(file: ModelFile) -> dict[str, Any]:
     }
 
 
-def _memory(file: ModelFile, n_ctx: int | None) -> dict[str, Any]:
-    """Return the bytes of the weights and of a context, or why they are unknown."""
+def _memory(file: ModelFile, n_ctx: int | None, kv_type: str) -> dict[str, Any]:
+    """Return the memory that the model needs and that is free, or why not."""
+    from llamacy.cli.fitting import fits
     from llamacy.errors import FormatError
     from llamacy.model_files.inspecting import inspect_file
+    from llamacy.system.memory import available_memory
 
     try:
         info = inspect_file(file)
     except FormatError as error:
         return {"unknown": str(error)}
+    needed, available = info.memory_bytes(n_ctx, kv_type), available_memory()
+    longest = available and info.longest_context(available, kv_type)
     return {
         "weights_bytes": info.weights_bytes,
+        "buffer_bytes": info.buffer_bytes,
         "n_ctx": n_ctx or info.n_ctx_train,
         "window": info.window,
         "kv_bytes": {kind: info.kv_bytes(n_ctx, kind) for kind in info.kv_page_bytes},
+        "kv_type": kv_type,
+        "needed_bytes": needed,
+        "available_bytes": available,
+        "fits": fits(needed, available),
+        "longest_ctx": longest,
     }
 
 
@@ -137,6 +152,8 @@ def _print(
         )
     )
     print(_memory_line(summary["memory"]))
+    if "fits" in summary["memory"]:
+        print(_fits_line(summary["memory"]))
     rows = [(key, _one_line(value, full)) for key, value in metadata.items()]
     print_table(["key", "value"], rows)
     if not tensors:
@@ -169,6 +186,28 @@ def _memory_line(memory: dict[str, Any]) -> str:
         f"a context of {memory['n_ctx']:,} tokens {context}"
         + (f", with a window of {window:,}" if window is not None else "")
     )
+
+
+def _fits_line(memory: dict[str, Any]) -> str:
+    from llamacy.cli.fitting import YES_OR_NO
+    from llamacy.cli.tables import in_units
+
+    needed = (
+        f"{in_units(memory['needed_bytes'])} needed, with {memory['kv_type']} keys "
+        "and values"
+    )
+    if memory["available_bytes"] is None:
+        return (
+            f"fits here: unknown ({needed}; this system does not say how much is free)"
+        )
+    free = f"{in_units(memory['available_bytes'])} free"
+    line = f"fits here: {YES_OR_NO[memory['fits']]} ({needed}; {free})"
+    longest = memory["longest_ctx"]
+    if memory["fits"]:
+        return line
+    if not longest:
+        return f"{line}; the weights alone do not fit"
+    return f"{line}; up to {longest:,} tokens of context fit: -c {longest}"
 
 
 def _one_line(value: Any, full: bool) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from llamacy.cli.completion import model_names
 from llamacy.cli.failures import UsageError
 from llamacy.cli.models import find_model
 from llamacy.cli.options import JSON
@@ -17,7 +18,9 @@ def tokenize(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help="GGUF file or folder, or a name on the hub."
+            metavar="MODEL",
+            help="GGUF file or folder, or a name on the hub.",
+            autocompletion=model_names,
         ),
     ],
     text: Annotated[

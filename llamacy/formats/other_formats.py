@@ -14,7 +14,7 @@ _SIGNATURES = (
     (b"\x80\x04", "a Python pickle, perhaps a PyTorch checkpoint"),
     (b"\x80\x05", "a Python pickle, perhaps a PyTorch checkpoint"),
     (b"\x1f\x8b", "a gzip archive: unpack it"),
-    (b"version https://git-lfs", "a Git LFS pointer: the model was not downloaded"),
+    (b"version https://git-lfs", "a Git LFS pointer: git lfs pull fetches the file"),
     (b"<", "markup, perhaps a web page saved instead of the model"),
     (b"{", "JSON text"),
 )
@@ -29,6 +29,9 @@ def describe(head: bytes) -> str:
     # a uint64 length, then a JSON object of that length
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32:
         return "a safetensors file: name the folder that holds it"
+    # protobuf: field 1 is a small number, and field 2 a text, the producer's name
+    if head[0:1] == b"\x08" and head[2:3] == b"\x12":
+        return "perhaps an ONNX model, which llamacy does not run"
     for signature, description in _SIGNATURES:
         if head.startswith(signature):
             return description

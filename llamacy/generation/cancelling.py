@@ -14,6 +14,18 @@ class CancelToken(Protocol):
         """Whether to end now."""
 
 
+def check_cancel(cancel: object) -> None:
+    """Check that the argument `cancel` is a `CancelToken` or None.
+
+    Raises
+    ------
+    ArgumentError
+        It does not have `is_set`.
+    """
+    if cancel is not None and not callable(getattr(cancel, "is_set", None)):
+        raise ArgumentError(f"cancel: wanted something with is_set(), found {cancel!r}")
+
+
 class Interest:
     """Whether the result of a request is wanted; any thread may withdraw it.
 
@@ -37,10 +49,7 @@ class Interest:
     """
 
     def __init__(self, cancel: CancelToken | None) -> None:
-        if cancel is not None and not callable(getattr(cancel, "is_set", None)):
-            raise ArgumentError(
-                f"cancel: wanted something with is_set(), found {cancel!r}"
-            )
+        check_cancel(cancel)
         self._cancel = cancel
         self.is_withdrawn = False
         self.n_delivered: int | None = None

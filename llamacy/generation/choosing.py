@@ -40,6 +40,7 @@ class Chooser:
         self._sampler = Sampler(params, tokenizer, seed_offset=seed_offset)
         self._sampler.accept(ids)
         self._eog_ids = tokenizer.eog_ids if tokenizer else frozenset[int]()
+        self._tokenizer = tokenizer
         self._n_likeliest = params.logprobs
         self._raw_logits: NDArray[np.float32] | None = None
 
@@ -59,4 +60,6 @@ class Chooser:
         """Return how likely `token` was at the last choice, if that is asked for."""
         if self._raw_logits is None or self._n_likeliest is None:
             return None
-        return token_logprob(self._raw_logits, token, self._n_likeliest)
+        return token_logprob(
+            self._raw_logits, token, self._n_likeliest, self._tokenizer
+        )

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
-from typing import Any, TypeAlias
 
 import numpy as np
 
-from llamacy.arguments import checked_integer
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
@@ -17,15 +16,13 @@ from llamacy.generation.executor import Executor
 from llamacy.generation.goals.complete import Complete, MakeRoom
 from llamacy.generation.goals.score import Score
 from llamacy.generation.load import Load
+from llamacy.generation.prompts import Prompt
 from llamacy.generation.request import Request
 from llamacy.generation.worker import Worker
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.tokenizers.lazy import LazyTokenizer
 
-_MAX_SAMPLES = 2**16  # of one prompt; more is a slip of the hand
-
-Prompt: TypeAlias = "str | Sequence[int]"
-"""A text, or its token ids."""
+_TEXTS = (str, bytes, bytearray, memoryview)  # sequences, but not of token ids
 
 
 class Engine:
@@ -115,8 +112,10 @@ class Engine:
             if tokenizer.add_eos and ids[-1:] == [tokenizer.eos_id]:
                 ids.pop()
             prompt = ids
-        if not isinstance(prompt, Sequence | np.ndarray):
-            raise ArgumentError(f"{name}: wanted text or token ids, found {prompt!r}")
+        if not (isinstance(prompt, Sequence) or hasattr(prompt, "__array__")):
+            raise ArgumentError(
+                f"{name}: wanted text or token ids, found {short(prompt)}"
+            )
         ids = self.checked_ids(name, prompt)
         if not ids:
             raise ArgumentError(f"{name}: wanted at least one token, found none")
@@ -131,10 +130,11 @@ class Engine:
             The argument `name` is not a sequence of ids, or has one outside the
             vocabulary.
         """
-        if isinstance(ids, np.ndarray) and ids.ndim == 1:
-            ids = ids.tolist()
-        if not isinstance(ids, Sequence) or isinstance(ids, str | bytes):
-            raise ArgumentError(f"{name}: wanted token ids, found {ids!r}")
+        if hasattr(ids, "__array__"):
+            array = np.asarray(ids)
+            ids = array.tolist() if array.ndim == 1 else ids
+        if not isinstance(ids, Sequence) or isinstance(ids, _TEXTS):
+            raise ArgumentError(f"{name}: wanted token ids, found {short(ids)}")
         n_vocab = self.n_vocab
         for token in ids:
             fits = isinstance(token, Integral) and not isinstance(token, bool)
@@ -191,61 +191,40 @@ class Engine:
 
     def requests(
         self,
-        prompts: Sequence[Any],
+        prompt: Prompt,
         params: SamplingParams,
-        n: int | None,
-        cancel: CancelToken | None,
+        n: int = 1,
+        cancel: CancelToken | None = None,
+        *,
+        name: str = "prompt",
     ) -> list[Request[Complete]]:
-        """Make `n` requests, or one, that complete each of `prompts`.
+        """Make `n` requests that complete a prompt, each differently.
 
         Raises
         ------
         ContextLengthError
-            A prompt has more than `n_ctx` tokens.
+            The prompt has more than `n_ctx` tokens.
         ArgumentError
-            A bad prompt, `n` or `cancel`.
+            A bad prompt, which the error calls `name`, or a bad `cancel`.
         """
-        if n is not None:
-            n = checked_integer("n", n, 1, _MAX_SAMPLES)
-        made = []
-        for prompt in prompts:
-            ids = self.prompt_ids(prompt)
-            for sample in range(n or 1):
-                context = Context(ids, self.n_ctx)
-                goal = self.complete(context, params, seed_offset=sample)
-                made.append(Request(goal, cancel=cancel))
-        return made
+        ids = self.prompt_ids(prompt, name=name)
+        return [
+            Request(
+                self.complete(Context(ids, self.n_ctx), params, seed_offset=sample),
+                cancel=cancel,
+            )
+            for sample in range(n)
+        ]
 
-    def score_requests(self, texts: Sequence[Any]) -> list[Request[Score]]:
-        """Make a request for the likelihoods of each text's tokens.
+    def score_request(self, text: Prompt, *, name: str = "text") -> Request[Score]:
+        """Make a request for the likelihoods of a text's tokens.
 
         Raises
         ------
         ContextLengthError
-            A text has more than `n_ctx` tokens.
+            The text has more than `n_ctx` tokens.
         ArgumentError
             An empty text, or an id outside the vocabulary.
         """
-        return [
-            Request(Score(Context(self.prompt_ids(text, name="text"), self.n_ctx)))
-            for text in texts
-        ]
-
-
-def listed(prompt: Any) -> Sequence[Any]:
-    """Return the prompts of a call as a list, which may be of one."""
-    return prompt if _is_several(prompt) else [prompt]
-
-
-def arranged(items: list[Any], prompt: object, n: int | None) -> Any:
-    """Return results of `Engine.requests` in lists as `prompt` and `n` were given."""
-    if n is not None:
-        items = [items[first : first + n] for first in range(0, len(items), n)]
-    return items if _is_several(prompt) else items[0]
-
-
-def _is_several(prompt: object) -> bool:
-    """Whether `prompt` is a list of prompts, and not one prompt's ids."""
-    return isinstance(prompt, list | tuple) and any(
-        not isinstance(item, Integral) for item in prompt
-    )
+        context = Context(self.prompt_ids(text, name=name), self.n_ctx)
+        return Request(Score(context, tokenizer=self.tokenizer.get_or_none()))

@@ -6,35 +6,42 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from llamacy.arguments import check_callback
-from llamacy.generation.events import Done, Event
-from llamacy.generation.mailbox import AsyncMailbox, ThreadMailbox
-from llamacy.generation.request import AnyRequest
+from llamacy.generation.events import Done
+from llamacy.generation.mailbox import AsyncMailbox, Sender, ThreadMailbox
+from llamacy.generation.request import AnyRequest, Request
+from llamacy.generation.tally import OnProgress, Tally
 from llamacy.generation.worker import Worker
 
-OnProgress = Callable[[float], object]
-"""Called with the share of the prompts that has been read, 0.0 to 1.0."""
+OnEnd = Callable[[AnyRequest], object]
+"""Called with each request that has ended; raises the error that is to end them all."""
 
-RequestT = TypeVar("RequestT", bound=AnyRequest)
+SenderT = TypeVar("SenderT", bound=Sender)
 
 
 def gather(
     worker: Worker,
     requests: Sequence[AnyRequest],
     progress: OnProgress | None = None,
+    on_end: OnEnd = Request.raise_error,
 ) -> None:
     """Run `requests` to their ends.
 
-    The first error of a request, an error of `progress`, or Ctrl-C ends them all; it is
-    raised once their memory was given back.
+    An error of `on_end`, which is the first error of a request unless it is given, an
+    error of `progress`, or Ctrl-C ends them all; it is raised once their memory was
+    given back.
     """
-    mailbox: ThreadMailbox[AnyRequest] = ThreadMailbox()
     try:
-        tally = _Tally(requests, progress)
+        tally = Tally(progress, len(requests))
+        mailbox: ThreadMailbox[AnyRequest] = ThreadMailbox(tally.n_ahead)
         worker.submit(requests, mailbox)
-        while tally.n_running:
+        n_running = len(requests)
+        while n_running:
             if (posted := mailbox.take()) is not None:
-                tally.count(*posted)
+                if isinstance(posted.event, Done):
+                    n_running -= 1
+                    on_end(posted.sender)
+                tally.note(*posted)
+        tally.finish()
     except BaseException:
         withdraw_and_wait(worker, requests)
         raise
@@ -44,20 +51,27 @@ async def gather_async(
     worker: Worker,
     requests: Sequence[AnyRequest],
     progress: OnProgress | None = None,
+    on_end: OnEnd = Request.raise_error,
 ) -> None:
     """Run `requests` to their ends; cancelling the task withdraws them."""
-    mailbox: AsyncMailbox[AnyRequest] = AsyncMailbox()
     try:
-        tally = _Tally(requests, progress)
+        tally = Tally(progress, len(requests))
+        mailbox: AsyncMailbox[AnyRequest] = AsyncMailbox(tally.n_ahead)
         worker.submit(requests, mailbox)
-        while tally.n_running:
-            tally.count(*await mailbox.take())
+        n_running = len(requests)
+        while n_running:
+            posted = await mailbox.take()
+            if isinstance(posted.event, Done):
+                n_running -= 1
+                on_end(posted.sender)
+            tally.note(*posted)
+        tally.finish()
     except BaseException:
         withdraw(worker, requests)
         raise
 
 
-async def made_in_thread(make: Callable[[], list[RequestT]]) -> list[RequestT]:
+async def made_in_thread(make: Callable[[], list[SenderT]]) -> list[SenderT]:
     """Call `make`, which may take long over a prompt, on another thread."""
     task = asyncio.ensure_future(asyncio.to_thread(make))
     try:
@@ -67,10 +81,10 @@ async def made_in_thread(make: Callable[[], list[RequestT]]) -> list[RequestT]:
         raise
 
 
-def _withdraw_made(task: asyncio.Future[list[RequestT]]) -> None:
+def _withdraw_made(task: asyncio.Future[list[SenderT]]) -> None:
     if not task.cancelled() and task.exception() is None:
-        for request in task.result():
-            request.withdraw()
+        for made in task.result():
+            made.withdraw()
 
 
 def withdraw(worker: Worker, requests: Iterable[AnyRequest]) -> None:
@@ -86,28 +100,3 @@ def withdraw_and_wait(worker: Worker, requests: Sequence[AnyRequest]) -> None:
     for request in requests:
         worker.wait(request)
         request.error = None  # as `Request.raise_error` does
-
-
-class _Tally:
-    """Counts the requests that run, and how much of their prompts was read."""
-
-    def __init__(
-        self, requests: Sequence[AnyRequest], progress: OnProgress | None
-    ) -> None:
-        check_callback("progress", progress)
-        self.n_running = len(requests)
-        self._requests = requests
-        self._progress = progress
-        self._share = 0.0
-
-    def count(self, request: AnyRequest, event: Event) -> None:
-        """Note an event; raise the error that ended a request."""
-        if isinstance(event, Done):
-            self.n_running -= 1
-            request.raise_error()
-        elif self._progress is not None:
-            n_read = sum(one.n_read for one in self._requests)
-            share = n_read / sum(one.context.n_prompt for one in self._requests)
-            if share > self._share:
-                self._share = share
-                self._progress(share)

@@ -7,6 +7,7 @@ mailboxes.
 from __future__ import annotations
 
 import asyncio
+import sys
 from queue import Empty, SimpleQueue
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -15,6 +16,9 @@ from llamacy.results import Piece
 
 RUN_AHEAD = 8
 """Events that a stream's request may post before its reader takes the first of them."""
+
+UNBOUNDED = sys.maxsize
+"""Events ahead of a reader that takes all of them, and that nobody waits for."""
 
 _POLL_SECONDS = 0.1  # Windows tells a waiting thread of Ctrl-C only between waits
 

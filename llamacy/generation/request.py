@@ -143,6 +143,12 @@ class Request(Generic[GoalT_co]):
             return ids
         return ids[: self.context.n_prompt + n_delivered]
 
+    @property
+    def share(self) -> float:
+        """Tokens read and chosen so far, of the most that there may be: 0.0 to 1.0."""
+        n_done = self.n_read + self.goal.n_chosen
+        return min(1.0, n_done / (self.context.n_prompt + self.goal.n_to_choose))
+
     def usage(self, n_generated: int) -> Usage:
         """Count tokens, `n_generated` of them generated."""
         context = self.context

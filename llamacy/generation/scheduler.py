@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from llamacy.generation.executor import Executor
 from llamacy.generation.parts import Limits, choose_parts
 from llamacy.generation.passes import Passes
-from llamacy.generation.prefix_cache import MIN_SHARED, PrefixCache
+from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.request import AnyRequest, Leftover
 from llamacy.generation.sharing import find_alike, longest_shared, most_shared_soon
 from llamacy.generation.stages import Stage
@@ -154,12 +154,12 @@ class Scheduler:
 
         Does nothing while another request is reading more of the same.
         """
-        if not request.goal.can_share:
+        if not request.goal.n_shareable:
             request.start(self._executor.new_sequence())
             return
         alike = find_alike(request, self._active)
         shared = longest_shared(request, alike, self._cache)
-        if most_shared_soon(alike) >= shared.n_tokens + MIN_SHARED:
+        if most_shared_soon(alike) >= shared.n_tokens + request.goal.min_shared:
             return
         if shared.sequence is None:
             request.start(self._executor.new_sequence())

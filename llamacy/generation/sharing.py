@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from llamacy.generation.prefix_cache import MIN_SHARED, PrefixCache, common_prefix
+from llamacy.generation.prefix_cache import PrefixCache, common_prefix
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.stages import Stage
 from llamacy.ops.state.sequence import SequenceState
@@ -45,12 +45,13 @@ class Alike(NamedTuple):
 
 def find_alike(request: AnyRequest, active: Iterable[AnyRequest]) -> list[Alike]:
     """Find the other requests in `active` that begin like `request`, if any does."""
+    ids, goal = _shareable(request), request.goal
     return [
         Alike(other, n_common, min(n_common, other.context.n_past))
         for other in active
         if other is not request and other.context.sequence is not None
-        for n_common in [common_prefix(other.context.ids, request.context.ids)]
-        if n_common >= MIN_SHARED
+        for n_common in [common_prefix(other.context.ids, ids)]
+        if n_common >= goal.min_shared
     ]
 
 
@@ -61,11 +62,11 @@ def longest_shared(
 
     Sequences that cannot go back to what they share with the prompt do not count.
     """
-    best = Shared(*cache.find(request.context.ids))
+    best = Shared(*cache.find(_shareable(request)))
     for other in alike:
         sequence = other.request.context.sequence
         assert sequence is not None
-        is_more = other.n_held >= max(MIN_SHARED, best.n_tokens + 1)
+        is_more = other.n_held >= max(request.goal.min_shared, best.n_tokens + 1)
         if is_more and sequence.can_go_back(other.n_held):
             best = Shared(sequence, other.n_held)
     return best
@@ -81,3 +82,8 @@ def most_shared_soon(alike: Iterable[Alike]) -> int:
         ),
         default=0,
     )
+
+
+def _shareable(request: AnyRequest) -> list[int]:
+    """Return the first tokens of a prompt, as far as its goal lets them be shared."""
+    return request.context.ids[: request.goal.n_shareable]

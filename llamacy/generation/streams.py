@@ -9,10 +9,11 @@ from typing import Self
 from llamacy.arguments import check_callback
 from llamacy.generation.completions import completion, completion_so_far
 from llamacy.generation.events import Done, Event, Progress
-from llamacy.generation.gather import OnProgress, made_in_thread
+from llamacy.generation.gather import made_in_thread
 from llamacy.generation.goals.complete import Complete
 from llamacy.generation.mailbox import RUN_AHEAD, AsyncMailbox, Posted, ThreadMailbox
 from llamacy.generation.request import AnyRequest, Request
+from llamacy.generation.tally import OnProgress
 from llamacy.generation.worker import Worker
 from llamacy.results import Completion, Piece, Timings, Usage
 

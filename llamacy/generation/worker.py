@@ -90,6 +90,15 @@ class Worker:
         return Load(n_active, n_waiting, executor.n_pages_used, executor.n_pages_free)
 
     @property
+    def n_in_flight(self) -> int:
+        """Requests that a call with any number of them keeps submitted.
+
+        As many as have places, and as many again, so that no place is empty while the
+        caller looks at a result. Where the queue is bounded it is left to other calls.
+        """
+        return self._loop.n_in_flight
+
+    @property
     def adapters(self) -> str:
         """Fingerprint of the adapters that texts are read with."""
         return self._loop.adapters
@@ -190,6 +199,11 @@ class _Loop:
         n_unfinished = self._count_unfinished()
         n_active = min(n_unfinished, self._scheduler.max_active)
         return n_active, n_unfinished - n_active
+
+    @property
+    def n_in_flight(self) -> int:
+        n_active = self._scheduler.max_active
+        return 2 * n_active if self._max_waiting is None else n_active
 
     def _count_unfinished(self) -> int:
         census = self._census  # before `_n_added`, which does not lag behind it

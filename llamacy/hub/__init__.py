@@ -4,15 +4,18 @@ The library `huggingface_hub` transfers files and stores them in its cache, whic
 programs share. Its environment variables (`HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`,
 `HF_ENDPOINT`, `HF_HUB_OFFLINE`) apply here too. This package adds:
 
-========  =========================================================================
-names     parsing of names
-choice    the choice among a repository's GGUF files
-folders   the same for repositories that are a folder of safetensors
-cache     the models in the cache; works offline, and imports next to nothing
-transfer  downloads
-failures  translation of `huggingface_hub`'s exceptions to llamacy's
-removal   removal from the cache
-========  =========================================================================
+===========  ======================================================================
+names        parsing of names
+addresses    the same for addresses of the hub's web pages
+choice       the choice among a repository's GGUF files
+folders      the same for repositories that are a folder of safetensors
+cache        the models in the cache; works offline, and imports next to nothing
+transfer     downloads
+failures     translation of `huggingface_hub`'s exceptions to llamacy's
+removal      removal from the cache
+catalogue    a table of models to try
+near_misses  models that a mistyped name may mean
+===========  ======================================================================
 
 Nothing here reads a GGUF file. Of a folder, only the index of the safetensors and
 config.json are read, to tell whether llamacy can run the model.
@@ -23,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from llamacy.arguments import checks_options
 from llamacy.errors import ArgumentError
 from llamacy.hub.cache import CachedModel, cached_models, find_cached
 from llamacy.hub.names import NAME_FORMS, HubName, parse_name
@@ -31,6 +35,7 @@ from llamacy.hub.removal import remove_cached
 __all__ = ["CachedModel", "cached_models", "find_or_pull", "pull", "remove_cached"]
 
 
+@checks_options()
 def pull(name: str, *, progress: Callable[[float], None] | None = None) -> Path:
     """Fetch a model from the hub, or its newer version, unless the cache has it.
 
@@ -77,11 +82,13 @@ def pull(name: str, *, progress: Callable[[float], None] | None = None) -> Path:
     >>> path.name
     'SmolLM2-135M-Instruct-Q4_K_M.gguf'
     """
+    from llamacy.hub.near_misses import advice
     from llamacy.hub.transfer import fetch
 
     parsed = parse_name(name) if isinstance(name, str) else None
     if parsed is None:
-        raise ArgumentError(f"name: wanted {NAME_FORMS}, found {name!r}")
+        near = advice(name) if isinstance(name, str) else ""
+        raise ArgumentError(f"name: wanted {NAME_FORMS}, found {name!r}{near}")
     if progress is not None and not callable(progress):
         raise ArgumentError(f"progress: wanted a function, found {progress!r}")
     return fetch(parsed, progress)

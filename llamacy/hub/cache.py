@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from llamacy.arguments import checks_options
 from llamacy.errors import ModelFileError
 from llamacy.hub.choice import RepoModel, matching, models_among, names_of
 from llamacy.hub.names import HubName, is_safe
@@ -160,6 +161,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names)
 
 
+@checks_options()
 def cached_models() -> list[CachedModel]:
     """List the models in the hub's cache: GGUF files, and folders of safetensors.
 

@@ -100,6 +100,15 @@ def _type_of(stem: str) -> str | None:
     return re.sub("^FP", "F", found[-1].upper()) if found else None
 
 
+def without_type(stem: str) -> str:
+    """Return a name without the types of weights in it.
+
+    >>> without_type("Qwen3-4B-Q4_K_M.gguf")
+    'Qwen3-4B.gguf'
+    """
+    return _TYPE.sub("", stem)
+
+
 def _is_plain(model: RepoModel) -> bool:
     """Whether it is a whole model, not a vision projector or an importance matrix."""
     return not _NOT_A_MODEL.search(model.files[0])
@@ -114,11 +123,22 @@ def matching(models: Sequence[RepoModel], name: HubName) -> list[RepoModel]:
         wanted = _type_of(name.variant) or name.variant.upper()
         # a plain type also matches Unsloth's dynamic one, if nothing else does
         exact = [model for model in models if model.type == wanted]
-        return exact or [model for model in models if model.type == f"UD-{wanted}"]
+        found = exact or [model for model in models if model.type == f"UD-{wanted}"]
+        return _once(found)
     for type_name in PREFERENCE:
         if found := [model for model in models if model.type == type_name]:
-            return found
+            return _once(found)
     return models
+
+
+def _once(models: list[RepoModel]) -> list[RepoModel]:
+    """Leave out a model in several files that is also there in one of that name."""
+    files = {model.files[0] for model in models}
+    return [
+        each
+        for each in models
+        if _SPLIT.sub(r"\1.gguf", each.files[0]) not in (files - {each.files[0]})
+    ]
 
 
 def only(found: Sequence[RepoModel], name: HubName) -> RepoModel:

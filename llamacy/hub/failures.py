@@ -15,6 +15,7 @@ from llamacy.errors import (
 from llamacy.hub.cache import cached_models
 from llamacy.hub.choice import listed
 from llamacy.hub.names import HubName
+from llamacy.hub.near_misses import advice
 
 _TOO_MANY_REQUESTS = 429
 _DISK_ERRORS = {
@@ -47,7 +48,7 @@ def explained(error: Exception, name: HubName) -> LlamacyError:
     if isinstance(error, errors.RepositoryNotFoundError):
         return HubNotFoundError(
             f"no repository {name.repo} at {endpoint()}, nor a path of that name; "
-            f"if the repository is private, {_token()}"
+            f"if the repository is private, {_token()}{advice(name.repo)}"
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return HubNotFoundError(

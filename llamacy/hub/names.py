@@ -2,7 +2,7 @@
 
 The revision is optional and defaults to `main`. The optional part after the colon is a
 type of weights or a file; a file may also follow a slash. The prefix `hf://` marks a
-name that must not be taken for a path.
+name that must not be taken for a path; so does the address of a web page of the hub.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from llamacy.errors import ArgumentError
+from llamacy.hub.addresses import name_of_address
 
 NAME_FORMS = "a name like user/repo, user/repo:Q4_K_M or user/repo/file.gguf"
 SCHEME = "hf://"
@@ -67,8 +68,11 @@ def parse_name(text: str) -> HubName | None:
     HubName(repo='user/repo', revision='v2', variant='Q4_K_M', file=None)
     >>> parse_name("./user/repo"), parse_name("models/7b.gguf")
     (None, None)
+    >>> parse_name("https://huggingface.co/user/repo/tree/v2").revision
+    'v2'
     """
-    bare = text.removeprefix(SCHEME)
+    address = name_of_address(text)
+    bare = text.removeprefix(SCHEME) if address is None else address
     forced = bare != text
     match = _REPOSITORY.fullmatch(bare)
     if match is None or not _is_repository(match[1]):

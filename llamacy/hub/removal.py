@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from llamacy.arguments import checks_options
 from llamacy.errors import ArgumentError, HubNotFoundError, ModelFileError
 from llamacy.hub.cache import (
     CachedModel,
@@ -32,7 +33,7 @@ def pick_cached(name: str) -> CachedModel:
     """
     parsed = parse_name(name) if isinstance(name, str) else None
     if parsed is None:
-        raise ArgumentError(f"name: wanted {NAME_FORMS}, found {name!r}")
+        raise ArgumentError(f"name: wanted {NAME_FORMS}, found {name!r}{_near(name)}")
     models = cached_models()
     found = _matching_cached(models, parsed)
     if not found:
@@ -42,6 +43,15 @@ def pick_cached(name: str) -> CachedModel:
         names = listed([model.name for model in found])
         raise ArgumentError(f"{parsed}: wanted one of {names}")
     return found[0]
+
+
+def _near(name: object) -> str:
+    """Return the end of an error: the models in the cache that may be meant."""
+    from llamacy.hub.near_misses import either, nearest
+
+    cached = [model.name for model in cached_models()]
+    names = nearest(name, cached) if isinstance(name, str) else []
+    return f"; did you mean {either(names)}?" if names else ""
 
 
 def _matching_cached(models: list[CachedModel], name: HubName) -> list[CachedModel]:
@@ -60,6 +70,7 @@ def _matching_cached(models: list[CachedModel], name: HubName) -> list[CachedMod
     return [of_files[model.files] for model in matching(models_among(files), name)]
 
 
+@checks_options()
 def remove_cached(name: str) -> int:
     """Remove a model from the hub's cache: its files, in all revisions that have them.
 

@@ -6,9 +6,14 @@
     executors       from an open file to what runs its forward passes
     adapters        LoRA adapters: read, checked against the model, put together
     opened          a model's engine, until it is closed
-    texts           the part of Model about texts: generate, stream, score, logits
-    conversations   the part of Model about conversations: chat, stream_chat
-    model           Model: those parts, and its vocabulary, adapters and sessions
+    texts           the part of Model about texts: generate
+    text_streams            ... piece by piece: stream
+    conversations   the part of Model about conversations: chat
+    conversation_streams    ... piece by piece: stream_chat
+    likelihoods     the part of Model about likelihoods: score, logits
+    choices                 ... of labels: choose
+    tokens          the part of Model about its vocabulary: tokenize, count_tokens
+    model           Model: those parts, and its adapters and sessions
 
 The parts check nothing and compute nothing themselves: they hand each call to
 `generation`, `chat` or `sessions`, which know of no class called Model.

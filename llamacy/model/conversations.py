@@ -2,36 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, TypeAlias, Unpack, overload
 
+from llamacy.arguments import checks_options
 from llamacy.chat import calls
-from llamacy.chat.calls import ChatOptions, Question
-from llamacy.chat.formats import TemplateSource
+from llamacy.chat.calls import (
+    AnswerOptions,
+    AnswerOrErrorOptions,
+    ChatOptions,
+    Question,
+    Several,
+)
 from llamacy.chat.messages import Messages
 from llamacy.chat.prompt import PromptOptions
 from llamacy.chat.results import ChatCompletion
-from llamacy.chat.stream import AsyncChatStream, ChatStream
+from llamacy.errors import LlamacyError
+from llamacy.generation.calls import run, run_async
 from llamacy.generation.cancelling import CancelToken
-from llamacy.generation.gather import OnProgress
-from llamacy.model.opened import Opened
+from llamacy.generation.each import Each
+from llamacy.generation.prompts import given_several
+from llamacy.generation.tally import OnProgress
+from llamacy.model.conversation_streams import ConversationStreams
 from llamacy.sampling import SamplingParams
 
+Params: TypeAlias = "SamplingParams | None"
 
-class Conversations(Opened):
+
+class Conversations(ConversationStreams):
     """The part of a `Model` that answers messages."""
 
-    _template_source: TemplateSource
-
-    def chat(
+    @overload
+    def chat(  # type: ignore[overload-overlap]
         self,
         messages: Messages,
+        params: Params = None,
+        **options: Unpack[AnswerOptions],
+    ) -> ChatCompletion: ...
+
+    @overload
+    def chat(  # type: ignore[overload-overlap]
+        self,
+        messages: Messages,
+        params: Params = None,
+        **options: Unpack[AnswerOrErrorOptions],
+    ) -> ChatCompletion | LlamacyError: ...
+
+    @overload
+    def chat(
+        self, messages: Several, params: Params = None, **options: Unpack[AnswerOptions]
+    ) -> list[ChatCompletion]: ...
+
+    @overload
+    def chat(
+        self,
+        messages: Several,
+        params: Params = None,
+        **options: Unpack[AnswerOrErrorOptions],
+    ) -> list[ChatCompletion | LlamacyError]: ...
+
+    @checks_options(ChatOptions)
+    def chat(
+        self,
+        messages: Any,
         params: SamplingParams | None = None,
         *,
         cancel: CancelToken | None = None,
         progress: OnProgress | None = None,
+        on_error: str = "raise",
         **options: Unpack[ChatOptions],
-    ) -> ChatCompletion:
-        """Answer the last message of a conversation.
+    ) -> Any:
+        """Answer the last message of a conversation, or of several together.
 
         The conversation is written in the model's own format, by the chat template in
         its file, because it was tuned on that. Give the whole conversation each time:
@@ -41,12 +81,13 @@ class Conversations(Opened):
 
         Parameters
         ----------
-        messages : list of dict, or str
+        messages : list of dict, str, or an iterable of either
             Dicts with `role` (``"system"``, ``"user"``, ``"assistant"``, ``"tool"``)
-            and `content`; or one text, which the user says.
+            and `content`; or one text, which the user says. Or several conversations,
+            as ``[[{"role": ...}], [{"role": ...}]]``, or a list of texts.
         params : SamplingParams, optional
             How to choose tokens, and when to end.
-        cancel, progress : optional
+        cancel, progress, on_error : optional
             As for `generate`.
         chat_format : str, optional
             One of ``llamacy.CHAT_FORMATS``, or a template in Jinja's language. By
@@ -69,8 +110,9 @@ class Conversations(Opened):
 
         Returns
         -------
-        ChatCompletion
-            The answer, its reasoning, and the tool calls that it asks for.
+        ChatCompletion, or a list
+            The answer, its reasoning, and the tool calls that it asks for; a list of
+            answers for several conversations.
 
         Raises
         ------
@@ -80,6 +122,8 @@ class Conversations(Opened):
             The context does not hold the messages and an answer.
         ArgumentError
             An invalid message, tool or option.
+        Interrupted
+            Ctrl-C. Its `completion` is the answer so far, or the list of answers.
 
         Examples
         --------
@@ -89,52 +133,116 @@ class Conversations(Opened):
         >>> answer.text
         '42'
         >>> messages += [answer.message, {"role": "user", "content": "Why?"}]
+        >>> print(*model.chat(["What is 12 + 30?", "What is 3 + 4?"], temperature=0))
+        42 7
         """
         question = Question(messages, params, options, cancel)
-        return calls.answer(self.engine, self._template_source, question, progress)
+        engine, source = self.engine, self._template_source
+        jobs = calls.answer_jobs(engine, source, question, on_error)
+        return run(engine, jobs, progress)
 
-    def stream_chat(
+    @overload
+    def chat_each(
         self,
-        messages: Messages,
+        conversations: Several,
+        params: Params = None,
+        **options: Unpack[AnswerOptions],
+    ) -> Each[ChatCompletion]: ...
+
+    @overload
+    def chat_each(
+        self,
+        conversations: Several,
+        params: Params = None,
+        **options: Unpack[AnswerOrErrorOptions],
+    ) -> Each[ChatCompletion | LlamacyError]: ...
+
+    @checks_options(ChatOptions)
+    def chat_each(
+        self,
+        conversations: Any,
         params: SamplingParams | None = None,
         *,
         cancel: CancelToken | None = None,
         progress: OnProgress | None = None,
+        on_error: str = "raise",
         **options: Unpack[ChatOptions],
-    ) -> ChatStream:
-        """Answer the last message of a conversation, piece by piece.
+    ) -> Any:
+        """Answer any number of conversations, and yield each answer once it has ended.
 
-        Parameters and errors are those of `chat`, and are checked at once.
+        Conversations are taken from their iterable as earlier ones end. It is to `chat`
+        as `generate_each` is to `generate`.
+
+        Parameters
+        ----------
+        conversations : iterable of lists of dict, or of str
+            Conversations, as for `chat`.
+        params, cancel, progress, on_error, options : optional
+            As for `chat` and `generate_each`.
 
         Returns
         -------
-        ChatStream
-            An iterator of `ChatPiece`, which tells reasoning, text and tool calls
-            apart.
+        iterator of Finished
+            Index and answer of each conversation, in the order in which the answers
+            end; with a `close`, and for a ``with`` block.
 
         Examples
         --------
         >>> model = llamacy.load("demo")
-        >>> for piece in model.stream_chat("What is 12 + 30?", temperature=0):
-        ...     print(piece.text, end="")
-        42
+        >>> questions = ["What is 12 + 30?", "What is 3 + 4?"]
+        >>> for index, answer in model.chat_each(questions, temperature=0):
+        ...     assert answer.text == ["42", "7"][index]
         """
-        question = Question(messages, params, options, cancel)
-        return calls.stream(self.engine, self._template_source, question, progress)
+        question = Question(conversations, params, options, cancel)
+        engine, source = self.engine, self._template_source
+        jobs = calls.answer_jobs(engine, source, question, on_error, given_several)
+        return Each(engine.worker, jobs, cancel, progress)
 
-    async def achat(
+    @overload
+    async def achat(  # type: ignore[overload-overlap]
         self,
         messages: Messages,
+        params: Params = None,
+        **options: Unpack[AnswerOptions],
+    ) -> ChatCompletion: ...
+
+    @overload
+    async def achat(  # type: ignore[overload-overlap]
+        self,
+        messages: Messages,
+        params: Params = None,
+        **options: Unpack[AnswerOrErrorOptions],
+    ) -> ChatCompletion | LlamacyError: ...
+
+    @overload
+    async def achat(
+        self, messages: Several, params: Params = None, **options: Unpack[AnswerOptions]
+    ) -> list[ChatCompletion]: ...
+
+    @overload
+    async def achat(
+        self,
+        messages: Several,
+        params: Params = None,
+        **options: Unpack[AnswerOrErrorOptions],
+    ) -> list[ChatCompletion | LlamacyError]: ...
+
+    @checks_options(ChatOptions)
+    async def achat(
+        self,
+        messages: Any,
         params: SamplingParams | None = None,
         *,
         cancel: CancelToken | None = None,
         progress: OnProgress | None = None,
+        on_error: str = "raise",
         **options: Unpack[ChatOptions],
-    ) -> ChatCompletion:
-        """Answer the last message of a conversation without blocking the event loop.
+    ) -> Any:
+        """Answer the last message, or of several conversations, without blocking.
 
         Parameters, result and errors are those of `chat`. Cancelling the task ends the
-        answer after the pass at hand.
+        answers after the pass at hand, and drops them: to keep what there is of an
+        answer, use `astream_chat`.
 
         Examples
         --------
@@ -143,42 +251,11 @@ class Conversations(Opened):
         '42'
         """
         question = Question(messages, params, options, cancel)
-        source = self._template_source
-        return await calls.answer_async(self.engine, source, question, progress)
+        engine, source = self.engine, self._template_source
+        jobs = calls.answer_jobs(engine, source, question, on_error)
+        return await run_async(engine, jobs, progress)
 
-    def astream_chat(
-        self,
-        messages: Messages,
-        params: SamplingParams | None = None,
-        *,
-        cancel: CancelToken | None = None,
-        progress: OnProgress | None = None,
-        **options: Unpack[ChatOptions],
-    ) -> AsyncChatStream:
-        """Answer the last message, piece by piece, without blocking the event loop.
-
-        Parameters and errors are those of `chat`. Messages and options are checked on
-        another thread when the stream starts: by `start`, at the beginning of an
-        ``async with`` block, or with the first piece.
-
-        Returns
-        -------
-        AsyncChatStream
-            An asynchronous iterator of `ChatPiece`.
-
-        Examples
-        --------
-        >>> async def ask(text):
-        ...     async with model.astream_chat(text, temperature=0) as stream:
-        ...         return "".join([piece.text async for piece in stream])
-        >>> model = llamacy.load("demo")
-        >>> asyncio.run(ask("What is the capital of Italy?"))
-        'Rome'
-        """
-        question = Question(messages, params, options, cancel)
-        source = self._template_source
-        return calls.stream_async(self.engine, source, question, progress)
-
+    @checks_options(PromptOptions)
     def chat_prompt(
         self, messages: Messages, **options: Unpack[PromptOptions]
     ) -> list[int]:

@@ -14,6 +14,7 @@ from llamacy.arguments import (
     check_callback,
     checked_choice,
     checked_integer,
+    checks_options,
 )
 from llamacy.config import ModelConfig
 from llamacy.formats.expert_tensors import usual_experts
@@ -39,6 +40,7 @@ _MAX_PROMPT_CACHE = 2**30  # bytes, unless the caller says
 _logger = logging.getLogger("llamacy")
 
 
+@checks_options()
 def load(
     source: str | os.PathLike[str],
     *,

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from llamacy.arguments import checked_flag, checked_integer
+from llamacy.arguments import checked_integer, checks_options
 from llamacy.chat.formats import TemplateSource
 from llamacy.config import ModelConfig
-from llamacy.errors import ArgumentError
 from llamacy.generation.engine import Engine
 from llamacy.model.adapters import Adapter, AdapterSet, Lora, low_ranks, read_adapters
 from llamacy.model.conversations import Conversations
+from llamacy.model.likelihoods import Likelihoods
 from llamacy.model.texts import Texts
+from llamacy.model.tokens import Tokens
 from llamacy.sessions.file import Origin
 from llamacy.sessions.held import HeldText
 from llamacy.sessions.session import Session
-from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.lazy import LazyTokenizer
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llamacy.roofline.explain import Explanation
 
 
-class Model(Texts, Conversations):
+class Model(Texts, Conversations, Likelihoods, Tokens):
     """A language model in memory; made by `llamacy.load`.
 
     Any number of threads and tasks may call it: their texts share each forward pass.
@@ -104,6 +104,7 @@ class Model(Texts, Conversations):
         """The LoRA adapters in use: paths and scales."""
         return self._adapters
 
+    @checks_options()
     def set_adapters(self, lora: Lora) -> None:
         """Use these LoRA adapters from now on, and no others.
 
@@ -154,100 +155,7 @@ class Model(Texts, Conversations):
 
         self._engine.worker.switch(adapters.fingerprint(), change)
 
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The model's vocabulary, built when it is first needed.
-
-        Raises
-        ------
-        FormatError
-            The file has no vocabulary that can be used.
-        """
-        return self._tokenizer.get()
-
-    def tokenize(
-        self, text: str, *, add_bos: bool | None = None, parse_special: bool = False
-    ) -> list[int]:
-        """Turn text into token ids.
-
-        Count the tokens of a prompt, cut it where you like, and give the ids to
-        `generate` in place of the text.
-
-        Parameters
-        ----------
-        text : str
-            Any text.
-        add_bos : bool, optional
-            Whether to begin with the beginning-of-text token. By default the model's
-            own rule decides, which is right for the beginning of a prompt; give False
-            for a part from within.
-        parse_special : bool, default False
-            Whether names of control tokens in `text`, such as ``<|im_end|>``, become
-            those tokens. It is off, because a user's text could otherwise end the
-            user's message and go on as the system; turn it on for text that you wrote.
-
-        Returns
-        -------
-        list of int
-            Token ids.
-
-        Raises
-        ------
-        ArgumentError
-            `text` is not a str, or an option is neither True nor False.
-
-        Examples
-        --------
-        >>> model = llamacy.load("demo")
-        >>> ids = model.tokenize("Once upon a time")
-        >>> [model.tokenizer.piece(token) for token in ids]
-        ['<s>', 'Once', '▁upon', '▁a', '▁time']
-        >>> model.tokenize("</s>", parse_special=True)[-1] == model.tokenizer.eos_id
-        True
-        >>> model.tokenizer.eos_id in model.tokenize("</s>")
-        False
-        """
-        tokenizer = self.engine.tokenizer
-        if not isinstance(text, str):
-            raise ArgumentError(f"text: wanted a str, found {text!r}")
-        if add_bos is not None:
-            checked_flag("add_bos", add_bos)
-        checked_flag("parse_special", parse_special)
-        return tokenizer.get().encode(
-            text, add_bos=add_bos, parse_special=parse_special
-        )
-
-    def detokenize(self, ids: Sequence[int]) -> str:
-        """Turn token ids into text, leaving out control tokens.
-
-        Text in the middle of a character, as between two tokens of an emoji, decodes to
-        replacement characters; join the ids first. ``model.tokenizer.decode(ids,
-        skip_special=False)`` shows control tokens.
-
-        Parameters
-        ----------
-        ids : sequence of int
-            Token ids.
-
-        Returns
-        -------
-        str
-            The text.
-
-        Raises
-        ------
-        ArgumentError
-            An id outside the vocabulary.
-
-        Examples
-        --------
-        >>> model = llamacy.load("demo")
-        >>> model.detokenize(model.tokenize("Once upon a time"))
-        'Once upon a time'
-        """
-        engine = self.engine
-        return engine.tokenizer.get().decode(engine.checked_ids("ids", ids))
-
+    @checks_options()
     def explain(self, n_rows: int = 1, *, n_past: int = 0) -> Explanation:
         """Tell where the time of a forward pass goes, step by step.
 
@@ -288,6 +196,7 @@ class Model(Texts, Conversations):
         n_past = checked_integer("n_past", n_past, 0, self.n_ctx - n_rows)
         return explain(self.executor, n_rows, n_past=n_past)
 
+    @checks_options()
     def session(self) -> Session:
         """Begin a text that grows turn by turn, with a place of its own in memory.
 
@@ -310,6 +219,7 @@ class Model(Texts, Conversations):
         """
         return Session(self.engine, self._origin)
 
+    @checks_options()
     def load_session(self, path: str | os.PathLike[str]) -> Session:
         """Load a session that `Session.save` wrote, and go on without reading it again.
 

@@ -15,6 +15,7 @@ from llamacy.arguments import (
     check_callback,
     checked_integer,
     checked_path,
+    checks_options,
 )
 from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.converted import ConvertedFile
@@ -32,6 +33,7 @@ from llamacy.system.threads import checked_threads
 _MAX_GQA = 1 << 16
 
 
+@checks_options()
 def convert(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],

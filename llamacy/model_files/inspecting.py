@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llamacy.architectures.tensors import TensorSpec, select_tensors
-from llamacy.arguments import MAX_CTX, checked_choice, checked_integer
+from llamacy.arguments import MAX_CTX, checked_choice, checked_integer, checks_options
 from llamacy.config import ModelConfig
 from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.model_file import ModelFile
@@ -20,12 +20,13 @@ from llamacy.model_files.opening import open_model_as
 from llamacy.model_files.sources import find_source
 from llamacy.ops.batch import MAX_BATCH, N_BATCH
 from llamacy.ops.plan.packed_weights import weight_bytes
-from llamacy.ops.plan.recorder import Recorder
+from llamacy.ops.plan.pass_memory import Outline, buffer_bytes
+from llamacy.ops.plan.recorder import Node, Recorder
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.ops.state.layout import StateLayout
-from llamacy.ops.state.specs import StateSpec
 from llamacy.ops.state.windows import most_pages
 from llamacy.ops.vocabulary import Forward
+from llamacy.system.memory import process_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ class ModelInfo:
         Size of all tensors in the file, in bytes.
     weights_bytes : int
         Size of the weights in memory once the model is loaded, in bytes.
+    buffer_bytes : int
+        Size of the buffers of a pass of 512 rows, which is the default `n_batch`, at
+        the instruction-set level in use, in bytes.
     kv_page_bytes : dict of str to int
         Size of a page of the KV cache, in bytes, by `kv_type`.
     page_tokens : int
@@ -75,6 +79,7 @@ class ModelInfo:
     n_vocab: int
     file_bytes: int
     weights_bytes: int
+    buffer_bytes: int
     kv_page_bytes: dict[str, int]
     page_tokens: int
     window: int | None
@@ -108,7 +113,79 @@ class ModelInfo:
         n_pages = most_pages(n_ctx, self.page_tokens, self.window, n_batch)
         return n_pages * self.kv_page_bytes[kv_type]
 
+    def memory_bytes(
+        self, n_ctx: int | None = None, kv_type: str = "f16", n_batch: int = N_BATCH
+    ) -> int:
+        """Return the memory of a process with the model and one such text, in bytes.
 
+        That is the weights, the KV cache and the buffers of a pass, and an estimate of
+        the rest: Python, its libraries, the vocabulary. The loader takes memory for the
+        KV cache as texts grow. Each text at the same time needs a cache of its own, and
+        `prompt_cache` keeps those of texts that have ended.
+
+        Parameters
+        ----------
+        n_ctx : int, optional
+            Tokens of the text; by default `n_ctx_train`.
+        kv_type : {"f16", "f32", "q8_0"}, default "f16"
+            Type of keys and values, as for `llamacy.load`.
+        n_batch : int, default 512
+            Most rows of a forward pass, as for `llamacy.load`.
+
+        Raises
+        ------
+        ArgumentError
+            `n_ctx` or `n_batch` is out of range, or `kv_type` unknown.
+
+        Examples
+        --------
+        >>> info = llamacy.inspect("demo")
+        >>> info.memory_bytes(512) - info.memory_bytes(256) == info.kv_bytes(256)
+        True
+        """
+        kv_bytes = self.kv_bytes(n_ctx, kv_type, n_batch)
+        buffers = self.buffer_bytes * n_batch // N_BATCH
+        return self.weights_bytes + kv_bytes + buffers + process_bytes(self.n_vocab)
+
+    def longest_context(
+        self, n_bytes: int, kv_type: str = "f16", n_batch: int = N_BATCH
+    ) -> int:
+        """Return the length of the longest text that fits into memory of that size.
+
+        Parameters
+        ----------
+        n_bytes : int
+            Memory for the process, in bytes.
+        kv_type : {"f16", "f32", "q8_0"}, default "f16"
+            Type of keys and values, as for `llamacy.load`.
+        n_batch : int, default 512
+            Most rows of a forward pass, as for `llamacy.load`.
+
+        Returns
+        -------
+        int
+            Tokens, in whole pages, at most `n_ctx_train`; 0 if not even a page fits.
+
+        Raises
+        ------
+        ArgumentError
+            `n_batch` is out of range, or `kv_type` unknown.
+
+        Examples
+        --------
+        >>> info = llamacy.inspect("demo")
+        >>> info.longest_context(info.memory_bytes(128)), info.longest_context(0)
+        (128, 0)
+        """
+        if self.memory_bytes(self.n_ctx_train, kv_type, n_batch) <= n_bytes:
+            return self.n_ctx_train
+        page = self.page_tokens
+        least = self.memory_bytes(page, kv_type, n_batch)
+        n_more = (n_bytes - least) // self.kv_page_bytes[kv_type]
+        return page * (n_more + 1) if n_bytes >= least else 0
+
+
+@checks_options()
 def inspect(
     source: str | os.PathLike[str], *, quantize: str | None = None
 ) -> ModelInfo:
@@ -162,8 +239,8 @@ def inspect_file(file: ModelFile) -> ModelInfo:
     specs = architecture.tensors(config)
     needed = select_tensors(specs, usual_experts(file.tensors, file.path), path)
     tensors = file.tensors.values()
-    states = _states(architecture.forward, config, specs, needed)
-    layouts = {kv_type: StateLayout(states, kv_type) for kv_type in KV_TYPES}
+    recorder, logits = _record(architecture.forward, config, specs, needed)
+    layouts = {kind: StateLayout(recorder.states, kind) for kind in KV_TYPES}
     return ModelInfo(
         path=path,
         architecture=config.architecture,
@@ -175,6 +252,7 @@ def inspect_file(file: ModelFile) -> ModelInfo:
         n_vocab=config.n_vocab,
         file_bytes=sum(tensor.n_bytes for tensor in tensors),
         weights_bytes=weight_bytes(needed),
+        buffer_bytes=buffer_bytes(recorder.nodes, logits, layouts["f16"], N_BATCH),
         kv_page_bytes={name: layout.page_bytes for name, layout in layouts.items()},
         page_tokens=PAGE,
         window=layouts["f16"].window,
@@ -182,23 +260,22 @@ def inspect_file(file: ModelFile) -> ModelInfo:
     )
 
 
-def _states(
+def _record(
     forward: Forward,
     config: ModelConfig,
     specs: Mapping[str, TensorSpec],
     tensors: Mapping[str, Tensor],
-) -> list[StateSpec]:
-    """List the states that layers keep, by recording a forward pass.
+) -> tuple[Recorder, Node]:
+    """Record a forward pass: its operations, and the one whose value are the logits.
 
     Recording needs the values of divisors, but only the shapes of other weights.
     """
     weights = {
-        name: tensor.dequantize() if _is_divisor(name, specs) else tensor
+        name: tensor.dequantize() if _is_divisor(name, specs) else Outline.of(tensor)
         for name, tensor in tensors.items()
     }
     recorder = Recorder()
-    forward(recorder, config, weights)
-    return recorder.states
+    return recorder, forward(recorder, config, weights)
 
 
 def _is_divisor(name: str, specs: Mapping[str, TensorSpec]) -> bool:

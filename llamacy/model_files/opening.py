@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from llamacy.architectures.tensors import select_tensors
+from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.hugging_face import open_hugging_face
 from llamacy.formats.model_file import ModelFile
 from llamacy.formats.requantized import RequantizedFile
 from llamacy.ggml.file_types import FileType, find_file_type
 from llamacy.model_files.hyperparameters import read_hyperparameters
+from llamacy.model_files.missing import UNFINISHED
 from llamacy.tokenizers.hugging_face import read_tokenizer_files
 
 
@@ -69,7 +71,7 @@ def open_model(path: Path) -> ModelFile:
         The model needs a feature that llamacy does not have.
     """
     if not os.path.isdir(path):
-        return open_gguf(path)
+        return _open_file(path)
     file = open_hugging_face(path, read_tokenizer_files)
     try:
         # check now rather than in `load`: conversions must give a valid model too
@@ -79,3 +81,14 @@ def open_model(path: Path) -> ModelFile:
         file.close()
         raise
     return file
+
+
+def _open_file(path: Path) -> ModelFile:
+    """Open a GGUF file; if it is broken, say so if its name tells why."""
+    try:
+        return open_gguf(path)
+    except FormatError as error:
+        if path.suffix.lower() not in UNFINISHED:
+            raise
+        found = f"{error.found}: {path.suffix} marks an unfinished download"
+        raise FormatError(path, error.field, error.wanted, found) from None

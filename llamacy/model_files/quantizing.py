@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llamacy.arguments import check_callback, checked_path
+from llamacy.arguments import check_callback, checked_path, checks_options
 from llamacy.formats.gguf.config import read_architecture
 from llamacy.formats.gguf.copying import write_model
 from llamacy.formats.requantized import RequantizedFile
@@ -48,6 +48,7 @@ class QuantizedFile:
     tensor_types: dict[str, int]
 
 
+@checks_options()
 def quantize(
     source: Path,
     target: Path,

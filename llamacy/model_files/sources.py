@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from llamacy.errors import ArgumentError
 from llamacy.ggml.file_types import FileType, find_file_type
+from llamacy.model_files.missing import check_exists
 
 DEMO = "demo"
 _DEMO_FILE = Path(__file__).with_name("demo.gguf")
@@ -71,8 +72,8 @@ def find_source(
 
     `"demo"` is the bundled model; a file of that name is `"./demo"`. An existing path
     is a path. Strings such as `"user/repo:Q4_K_M"` (see `llamacy.hub.names`) are names
-    on the hub; `"hf://user/repo"` is one even if there is such a path. Any other string
-    is a path.
+    on the hub; `"hf://user/repo"` is one even if there is such a path, and so is the
+    address of a page of the hub. Any other string is a path.
 
     Parameters
     ----------
@@ -93,7 +94,8 @@ def find_source(
     HubError
         The model is not in the cache and cannot be downloaded, as for `llamacy.pull`.
     ModelFileError
-        As for `llamacy.pull`.
+        There is no such file or folder, and the message names those that are near; or
+        as for `llamacy.pull`.
     FormatError
         As for `llamacy.pull`.
     """
@@ -113,4 +115,5 @@ def find_source(
             from llamacy.hub.folders import wanted_type
 
             return Source(path, wanted_type(name))
+    check_exists(source)
     return Source(Path(source))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from llamacy.arguments import checks_options
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model_files.sources import locate
 from llamacy.tokenizers import tokenizer_from_metadata
@@ -11,6 +12,7 @@ from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.hugging_face import read_tokenizer_files
 
 
+@checks_options()
 def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     """Read the tokenizer of a model, and not its weights.
 

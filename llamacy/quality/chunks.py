@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from llamacy.arguments import MAX_CTX, check_callback, checked_integer
 from llamacy.errors import ArgumentError, ContextLengthError
 from llamacy.generation.context import Context
-from llamacy.generation.engine import Engine, Prompt
-from llamacy.generation.gather import OnProgress
+from llamacy.generation.engine import Engine
 from llamacy.generation.goals.logits import Logits
 from llamacy.generation.in_turn import run_in_turn
+from llamacy.generation.prompts import Prompt
 from llamacy.generation.request import Leftover, Request
+from llamacy.generation.tally import OnProgress
 from llamacy.model.model import Model
 from llamacy.quality.log_softmax import LogSoftmax, in_blocks
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import MAX_CTX, check_callback, checked_integer
+from llamacy.arguments import MAX_CTX, check_callback, checked_integer, checks_options
 from llamacy.errors import ContextLengthError, FormatError
-from llamacy.generation.gather import OnProgress
+from llamacy.generation.tally import OnProgress
 from llamacy.quality.chunks import (
     DEFAULT_BATCH,
     Chunks,
@@ -91,6 +91,7 @@ class _Comparison:
         )
 
 
+@checks_options()
 def kl_divergence(
     model: Model,
     base: PathLike,

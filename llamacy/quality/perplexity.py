@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import MAX_CTX, check_callback, checked_integer
-from llamacy.generation.engine import Prompt
-from llamacy.generation.gather import OnProgress
+from llamacy.arguments import MAX_CTX, check_callback, checked_integer, checks_options
+from llamacy.generation.prompts import Prompt
+from llamacy.generation.tally import OnProgress
 from llamacy.quality.chunks import (
     DEFAULT_BATCH,
     checked_engine,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llamacy.model.model import Model
 
 
+@checks_options()
 def perplexity(
     model: Model,
     text: Prompt,

@@ -7,6 +7,7 @@ is measured alone, in several ways, for less than a second; the best result coun
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -31,6 +32,10 @@ _RUN_SECONDS = 0.01  # long enough to hide the start of the threads
 _MOST_BYTES = 512 * 2**20
 _MOST_BYTES_PER_THREAD = 64 * 2**20
 _LEAST_BYTES = 8 * 2**20
+
+# for a quick look, which most caches cannot hold either
+_QUICK_BYTES = 256 * 2**20
+_QUICK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,29 @@ def measure(n_threads: int, level: str, n_bytes: int) -> Roofline:
     )
 
 
+def read_bandwidth(n_threads: int) -> float:
+    """Measure how fast this machine reads memory that no cache holds, in about 1 s.
+
+    Parameters
+    ----------
+    n_threads : int
+        Threads that read.
+
+    Returns
+    -------
+    float
+        Bytes a second.
+
+    Raises
+    ------
+    OutOfMemoryError
+        Not enough memory for the buffer.
+    """
+    n_threads = usable_threads(n_threads)
+    n_bytes = _buffer_bytes(n_threads, _QUICK_BYTES)
+    return _read_bandwidth(n_threads, n_bytes, _QUICK_SECONDS)
+
+
 def _buffer_bytes(n_threads: int, n_bytes: int) -> int:
     """Return the size of the buffer: whole blocks for any number of streams."""
     most = max(_MOST_BYTES, n_threads * _MOST_BYTES_PER_THREAD)
@@ -97,8 +125,13 @@ def _buffer_bytes(n_threads: int, n_bytes: int) -> int:
     return -(-chosen // step) * step
 
 
-def _read_bandwidth(n_threads: int, n_bytes: int) -> float:
-    """Return the bytes per second of the fastest way to read `n_bytes`."""
+def _read_bandwidth(
+    n_threads: int, n_bytes: int, most_seconds: float = math.inf
+) -> float:
+    """Return the bytes per second of the fastest way to read `n_bytes`.
+
+    All ways are tried, unless that takes longer than `most_seconds`.
+    """
     try:
         # NumPy asks for huge pages, which the weights use too.
         data = np.empty(n_bytes, np.uint8)
@@ -106,10 +139,12 @@ def _read_bandwidth(n_threads: int, n_bytes: int) -> float:
         raise OutOfMemoryError(f"no memory for a buffer of {n_bytes} bytes") from error
     roofline.fill(data, 1, n_threads)
     least = float("inf")
-    end = perf_counter() + _READ_SECONDS
-    while perf_counter() < end:
+    begin = perf_counter()
+    while perf_counter() - begin < _READ_SECONDS:
         for n_streams, ahead in product(_N_STREAMS, _AHEAD):
             start = perf_counter()
+            if start - begin >= most_seconds:
+                break
             roofline.read(data, n_streams, ahead, n_threads)
             least = min(least, perf_counter() - start)
     return n_bytes / least

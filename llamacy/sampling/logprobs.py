@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.errors import ModelOutputError
 from llamacy.results import TokenLogprob
 from llamacy.sampling.largest import largest
+from llamacy.tokenizers.base import Tokenizer
+from llamacy.tokenizers.token_text import token_text
 
 _CHUNK = 8192  # logits whose exponentials stay in the CPU's cache
 
 
-def token_logprob(logits: NDArray[np.float32], token: int, k: int) -> TokenLogprob:
+def token_logprob(
+    logits: NDArray[np.float32],
+    token: int,
+    k: int,
+    tokenizer: Tokenizer | None = None,
+) -> TokenLogprob:
     """Return the log-probability of `token`, and the `k` likeliest tokens.
 
     Parameters
@@ -24,6 +33,8 @@ def token_logprob(logits: NDArray[np.float32], token: int, k: int) -> TokenLogpr
         Id of the token.
     k : int
         Likeliest tokens to list.
+    tokenizer : Tokenizer, optional
+        Has their texts.
     """
     total = _log_sum_exp(logits)
     top = largest(logits, min(k, len(logits))) if k else ()
@@ -31,7 +42,23 @@ def token_logprob(logits: NDArray[np.float32], token: int, k: int) -> TokenLogpr
         token,
         float(logits[token]) - total,
         tuple((int(other), float(logits[other]) - total) for other in top),
+        token_text(tokenizer, token),
+        tuple(token_text(tokenizer, int(other)) for other in top),
     )
+
+
+def logprobs_of(logits: NDArray[np.float32], tokens: Iterable[int]) -> list[float]:
+    """Return the log-probabilities of `tokens`.
+
+    Raises
+    ------
+    ModelOutputError
+        A logit is NaN or infinite.
+    """
+    total = _log_sum_exp(logits)
+    if not math.isfinite(total):
+        raise ModelOutputError("a logit is not finite: the weights are broken")
+    return [float(logits[token]) - total for token in tokens]
 
 
 def _log_sum_exp(logits: NDArray[np.float32]) -> float:

@@ -11,6 +11,7 @@ from llamacy.arguments import (
     checked_integer,
     checked_number,
     checked_strings,
+    checks_fields,
 )
 from llamacy.errors import ArgumentError
 from llamacy.sampling.checks import (
@@ -61,6 +62,7 @@ class SamplingOptions(TypedDict, total=False):
     prompt_logprobs: int | None
 
 
+@checks_fields
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
     r"""How to choose tokens, and when to stop; llama.cpp's meanings and defaults.

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Self, Unpack
 
-from llamacy.arguments import checked_integer
+from llamacy.arguments import checked_integer, checks_options
 from llamacy.errors import ArgumentError, BusyError, ClosedError
 from llamacy.generation import calls
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
-from llamacy.generation.engine import Engine, Prompt
-from llamacy.generation.gather import OnProgress, gather
+from llamacy.generation.engine import Engine
+from llamacy.generation.gather import gather
 from llamacy.generation.goals.complete import Complete
 from llamacy.generation.goals.read import Read
+from llamacy.generation.prompts import Prompt
 from llamacy.generation.request import AnyRequest, Leftover, Request
 from llamacy.generation.streams import AsyncStream, Stream
+from llamacy.generation.tally import OnProgress
 from llamacy.results import Completion
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.sessions import file as session_file
@@ -82,6 +84,7 @@ class Session:
         """The whole text, without control tokens."""
         return self._engine.tokenizer.get().decode(self.tokens)
 
+    @checks_options()
     def feed(
         self,
         prompt: Prompt,
@@ -110,6 +113,7 @@ class Session:
         """
         gather(self._engine.worker, [self._read(prompt, cancel)], progress)
 
+    @checks_options(SamplingOptions)
     def generate(
         self,
         prompt: Prompt | None = None,
@@ -124,8 +128,9 @@ class Session:
         Other parameters, and errors, are those of `Model.generate`.
         """
         make = self._maker(prompt, params, cancel, options)
-        return calls.complete(self._engine, make, progress)[0]
+        return calls.complete(self._engine, make, progress)
 
+    @checks_options(SamplingOptions)
     def stream(
         self,
         prompt: Prompt | None = None,
@@ -139,6 +144,7 @@ class Session:
         make = self._maker(prompt, params, cancel, options)
         return calls.stream(self._engine, make, progress)
 
+    @checks_options(SamplingOptions)
     async def agenerate(
         self,
         prompt: Prompt | None = None,
@@ -150,8 +156,9 @@ class Session:
     ) -> Completion:
         """Continue the text like `generate`, without blocking the event loop."""
         make = self._maker(prompt, params, cancel, options)
-        return (await calls.complete_async(self._engine, make, progress))[0]
+        return await calls.complete_async(self._engine, make, progress)
 
+    @checks_options(SamplingOptions)
     def astream(
         self,
         prompt: Prompt | None = None,
@@ -175,6 +182,7 @@ class Session:
             self._take_turn()
             return Session(self._engine, self._origin, self._held.fork())
 
+    @checks_options()
     def rewind(self, n_tokens: int) -> None:
         """Drop the last `n_tokens` tokens, to go on differently from there.
 
@@ -192,6 +200,7 @@ class Session:
             n_tokens = checked_integer("n_tokens", n_tokens, 0, len(ids))
             self._held.keep(ids[: len(ids) - n_tokens])
 
+    @checks_options()
     def save(self, path: session_file.Path) -> None:
         """Write the session to a file, for `Model.load_session`.
 

@@ -17,9 +17,28 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from llamacy.system.cgroups import cgroup_folders, read_text
+
+_PROCESS_BYTES: Final = 64 * 2**20
+_TOKEN_BYTES: Final = 320
+
+
+def process_bytes(n_vocab: int) -> int:
+    """Estimate the memory of a process that has loaded a model, in bytes.
+
+    It is the memory of Python, its libraries, spare pages of the KV cache, and the
+    vocabulary, beside the weights, the KV cache and the buffers of a pass.
+
+    Parameters
+    ----------
+    n_vocab : int
+        Number of tokens in the vocabulary.
+    """
+    return _PROCESS_BYTES + n_vocab * _TOKEN_BYTES
 
 
 def available_memory(root: str = "/") -> int | None:
@@ -43,6 +62,69 @@ def available_memory(root: str = "/") -> int | None:
         return _linux_memory(root)
     except (OSError, ValueError, AttributeError):  # unexpected files or calls
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryState:
+    """The memory of this machine, for people.
+
+    Attributes
+    ----------
+    total : int or None
+        Physical memory, in bytes; None if unknown.
+    limit : int or None
+        The least limit of the process's cgroups, such as its container's, in bytes;
+        None without a limit.
+    available : int or None
+        As `available_memory` returns it.
+    swap_used : int
+        Bytes of other data that are swapped out.
+    """
+
+    total: int | None
+    limit: int | None
+    available: int | None
+    swap_used: int
+
+
+def memory_state(root: str = "/") -> MemoryState:
+    """Return how much memory there is, and who limits it.
+
+    Parameters
+    ----------
+    root : str
+        The root of Linux's file system, for tests.
+    """
+    available = available_memory(root)
+    try:
+        if sys.platform == "darwin":
+            return MemoryState(available, None, available, 0)
+        if sys.platform == "win32":
+            return MemoryState(_windows_total(), None, available, 0)
+        meminfo = _fields(Path(root, "proc/meminfo"))  # in KiB
+        total = meminfo.get("MemTotal")
+        swap_used = meminfo.get("SwapTotal", 0) - meminfo.get("SwapFree", 0)
+        return MemoryState(
+            total=None if total is None else 1024 * total,
+            limit=_cgroup_limit(root, total),
+            available=available,
+            swap_used=1024 * swap_used,
+        )
+    except (OSError, ValueError, AttributeError):  # unexpected files or calls
+        return MemoryState(None, None, available, 0)
+
+
+def _cgroup_limit(root: str, total: int | None) -> int | None:
+    """Return the least limit below `total` KiB, in bytes; None without one."""
+    limits = []
+    for folder, version in cgroup_folders("memory", root):
+        name = "memory.limit_in_bytes" if version == 1 else "memory.max"
+        if (limit := _number(folder / name)) is not None:
+            limits.append(limit)
+    least = min(limits, default=None)
+    # version 1 writes a number beyond all memory where there is no limit
+    is_real = least is not None and (total is None or least < 1024 * total)
+    return least if is_real else None
 
 
 def _linux_memory(root: str) -> int | None:
@@ -126,8 +208,18 @@ class _MemoryStatus(ctypes.Structure):
 
 
 def _windows_commit() -> int | None:
+    status = _windows_status()
+    return None if status is None else int(status.ullAvailPageFile)
+
+
+def _windows_total() -> int | None:
+    status = _windows_status()
+    return None if status is None else int(status.ullTotalPhys)
+
+
+def _windows_status() -> _MemoryStatus | None:
     status = _MemoryStatus(dwLength=ctypes.sizeof(_MemoryStatus))
     if sys.platform == "win32":
         if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
-            return int(status.ullAvailPageFile)
+            return status
     return None

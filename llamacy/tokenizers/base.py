@@ -6,8 +6,10 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
+from llamacy.arguments import checked_integer, checks_options
 from llamacy.errors import ArgumentError
 from llamacy.tokenizers.special_tokens import SpecialTokens
+from llamacy.tokenizers.splitting import Chunks
 from llamacy.tokenizers.token_type import HIDDEN, TokenType
 from llamacy.tokenizers.vocabulary import Vocabulary, byte_of
 
@@ -51,6 +53,7 @@ class Tokenizer(ABC):
         """Return the class and the size of the vocabulary."""
         return f"<{type(self).__name__} of {self.n_vocab} tokens>"
 
+    @checks_options()
     def encode(
         self,
         text: str,
@@ -142,6 +145,7 @@ class Tokenizer(ABC):
             after_special = isinstance(part, int)
         return ids
 
+    @checks_options()
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
         """Convert token ids to text: the inverse of `encode`.
 
@@ -179,6 +183,43 @@ class Tokenizer(ABC):
                 strip = False
             pieces.append(piece)
         return b"".join(pieces).decode(errors="replace")
+
+    @checks_options()
+    def split_text(self, text: str, max_tokens: int, *, overlap: int = 0) -> list[str]:
+        r"""Split a text into chunks that have room for few tokens.
+
+        Parameters
+        ----------
+        text : str
+            Any text.
+        max_tokens : int
+            Most tokens of a chunk, as ``encode(chunk, add_bos=False)`` counts them.
+        overlap : int, default 0
+            Most tokens that a chunk repeats of the end of the one before, at most half
+            of `max_tokens`.
+
+        Returns
+        -------
+        list of str
+            Chunks. Where the second half of what a chunk can hold has the end of a
+            paragraph, it ends with that; or else of a sentence or line, or of a word.
+            Without `overlap` they join to the text.
+
+        Raises
+        ------
+        ArgumentError
+            An invalid argument, or a character with more than `max_tokens` tokens.
+
+        Examples
+        --------
+        >>> tokenizer = llamacy.load_tokenizer("demo")
+        >>> tokenizer.split_text("Once upon a time. The end.", 7)
+        ['Once upon a time. ', 'The end.']
+        """
+        _check_text(text)
+        max_tokens = checked_integer("max_tokens", max_tokens, 1)
+        overlap = checked_integer("overlap", overlap, 0, max_tokens // 2)
+        return list(Chunks(self, text, max_tokens, overlap))
 
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes that a token stands for, including a leading space.

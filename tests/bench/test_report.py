@@ -1,4 +1,4 @@
-"""The benchmark tables in README.md show the measured results."""
+"""The benchmark tables in README.md and RESULTS.md show the measured results."""
 
 from __future__ import annotations
 
@@ -41,22 +41,26 @@ def measured(*rows: tuple[str, str, str, float], depth: int = 0) -> dict[str, An
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the files that --check reads."""
-    shutil.copy(ROOT / "README.md", tmp_path)
     shutil.copytree(ROOT / RESULTS, tmp_path / RESULTS)
+    for name in (REPORT["README"], REPORT["ALL_RESULTS"]):
+        shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
 
-def test_readme_and_figures_match_the_results() -> None:
+def test_pages_and_figures_match_the_results() -> None:
     assert REPORT["problems"](ROOT) == []
 
 
-def test_a_changed_result_makes_readme_and_figure_stale(checkout: Path) -> None:
+def test_a_changed_result_makes_pages_and_figure_stale(checkout: Path) -> None:
     stem, report = REPORT["latest_reports"](checkout / RESULTS).popitem()
     report["results"][0]["tokens_per_second"] += 100
+    report["date"] = "2999-12-31"
     (checkout / RESULTS / f"{stem}.json").write_text(json.dumps(report))
-    readme, figure = REPORT["problems"](checkout)
-    assert readme.startswith("README.md is not")
-    assert figure == f"{stem}.svg is not of {stem}.json"
+    assert REPORT["problems"](checkout) == [
+        "README.md is not what bench/results gives",
+        "bench/RESULTS.md is not what bench/results gives",
+        f"{stem}.svg is not of {stem}.json",
+    ]
 
 
 def test_a_missing_figure_is_named(checkout: Path) -> None:
@@ -91,26 +95,33 @@ def test_section_names_machine_and_peers() -> None:
     text = REPORT["section"]("1.0-box-peers", measured(("m", "llamacy", "tg8", 2)))
     caption = text.splitlines()[0]
     assert "**A CPU @ 1 GHz**, 3 threads, avx2, 2025-01-31. A note." in caption
-    assert "Medians of 3 ([all runs](bench/results/1.0-box-peers.json))" in caption
+    assert "Medians of 3 ([all runs](results/1.0-box-peers.json))" in caption
     assert caption.endswith("beside peer 1.2, its library 3.4.")
-    assert text.endswith("(bench/results/1.0-box-peers.svg)")
+    assert text.endswith("(results/1.0-box-peers.svg)")
+
+
+def test_readme_shows_the_table_of_the_latest_date() -> None:
+    old = measured(("old", "llamacy", "tg8", 2))
+    new = measured(("new", "llamacy", "tg8", 2)) | {"date": "2025-02-01"}
+    text = REPORT["newest"]({"1.0-b-peers": new, "1.0-c-peers": old})
+    assert "| new | generating 8 |" in text
+    assert "old" not in text
+    assert "([all runs](bench/results/1.0-b-peers.json))" in text
 
 
 def test_only_text_between_the_markers_changes() -> None:
     begin, end = REPORT["BEGIN"], REPORT["END"]
-    reports = {"1.0-box-peers": measured(("m", "llamacy", "tg8", 2))}
-    once = REPORT["with_sections"](f"# a\n{begin}\nold\n{end}\nz\n", reports)
-    assert once.startswith(f"# a\n{begin}\n\n**A CPU")
-    assert once.endswith(f"\n\n{end}\nz\n")
-    assert "old" not in once
-    assert REPORT["with_sections"](once, reports) == once
+    page = f"# a\n{begin}\nold\n{end}\nz\n"
+    once = REPORT["between_markers"](page, ["one", "two"], "a.md")
+    assert once == f"# a\n{begin}\n\none\n\ntwo\n\n{end}\nz\n"
+    assert REPORT["between_markers"](once, ["one", "two"], "a.md") == once
 
 
-@pytest.mark.parametrize("readme", ["", "{begin}", "{end}", "{end} {begin}"])
-def test_a_readme_without_markers_is_refused(readme: str) -> None:
-    text = readme.format(begin=REPORT["BEGIN"], end=REPORT["END"])
-    with pytest.raises(SystemExit, match="bench:begin"):
-        REPORT["with_sections"](text, {})
+@pytest.mark.parametrize("page", ["", "{begin}", "{end}", "{end} {begin}"])
+def test_a_page_without_markers_is_refused(page: str) -> None:
+    text = page.format(begin=REPORT["BEGIN"], end=REPORT["END"])
+    with pytest.raises(SystemExit, match="a.md: wanted the lines <!-- bench:begin"):
+        REPORT["between_markers"](text, [], "a.md")
 
 
 def test_only_the_latest_version_of_each_machine_is_read(tmp_path: Path) -> None:

@@ -100,8 +100,8 @@ def test_an_answer_says_how_many_messages_were_left_out(model: llamacy.Model) ->
 def test_bad_options_missing_templates_and_closed_models_raise(
     model: llamacy.Model, base_model: Path
 ) -> None:
-    with pytest.raises(TypeError, match="nonsense"):
-        model.chat("bada", nonsense=1)  # type: ignore[call-arg]
+    with pytest.raises(llamacy.UnknownOptionError, match="^nonsense: unknown"):
+        model.chat("bada", nonsense=1)  # type: ignore[call-overload]
     with pytest.raises(llamacy.ArgumentError, match="^temperature"):
         model.stream_chat("bada", temperature=-1)
     with llamacy.load(base_model) as base:

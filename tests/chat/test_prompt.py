@@ -11,7 +11,7 @@ import pytest
 import llamacy
 from llamacy.chat.disguise import Disguise
 from llamacy.chat.formats import CHAT_FORMATS, TemplateSource
-from llamacy.chat.prompt import ChatPrompt, make_prompt
+from llamacy.chat.prompt import ChatPrompt, PromptMaker
 from llamacy.sampling import SamplingParams
 from llamacy.tokenizers.base import Tokenizer
 
@@ -31,7 +31,8 @@ def made(
 ) -> ChatPrompt:
     source = TemplateSource(metadata or {}, "model.gguf")
     params = params or SamplingParams()
-    return make_prompt(messages, params, tokenizer, source, n_ctx, options)  # type: ignore[arg-type]
+    maker = PromptMaker(params, tokenizer, source, n_ctx, options)  # type: ignore[arg-type]
+    return maker.make(messages)
 
 
 def user(text: str) -> dict[str, Any]:

@@ -11,11 +11,11 @@ import pytest
 
 import llamacy
 from llamacy.cli.chat import Chat
-from llamacy.cli.chat_commands import Talk, obey
-from llamacy.cli.chat_input import Command, read_entry
+from llamacy.cli.chat_commands import Talk
 from llamacy.cli.failures import UsageError
 from llamacy.generation.streams import Stream
 from llamacy.sampling import SamplingParams
+from tests.support.typed_lines import typed
 
 Shell = Callable[..., Any]
 GREEDY = SamplingParams(max_tokens=8, temperature=0, logit_bias={2: -1e9})
@@ -27,130 +27,12 @@ def model(babble_model: Path) -> Iterator[llamacy.Model]:
         yield model
 
 
-def typed(*lines: str) -> Callable[[str], str]:
-    """Return a function that returns these lines one by one; ^C is Ctrl-C."""
-    remaining = iter(lines)
-
-    def read_line(prompt: str) -> str:
-        line = next(remaining, None)
-        if line is None:
-            raise EOFError
-        if line == "^C":
-            raise KeyboardInterrupt
-        return line
-
-    return read_line
-
-
-@pytest.mark.parametrize(
-    ("lines", "entry"),
-    [
-        (["hello /there"], "hello /there"),
-        ([" /no command"], " /no command"),
-        (["one \\", "two\\", "three"], "one \ntwo\nthree"),
-        (["unfinished\\"], "unfinished"),
-        (['"""one', "", 'two"""'], "one\n\ntwo"),
-        (['"""', "/one\\", '"""  '], "/one\\"),
-        (['"""one"""'], "one"),
-        (['"""one', "two"], "one\ntwo"),
-        ([""], ""),
-        (["/help"], Command("help")),
-        (["/Set  temp   0.5 "], Command("set", "temp   0.5")),
-        (["/"], Command("")),
-    ],
-)
-def test_lines_are_read_as_messages_and_commands(
-    lines: list[str], entry: Command | str
-) -> None:
-    assert read_entry(typed(*lines)) == entry
-
-
-def test_commands_change_the_conversation_and_the_settings(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["/bye", "/exit", "/quit", "/QUIT "])
+def test_a_command_ends_the_chat(model: llamacy.Model, command: str) -> None:
     talk = Talk(GREEDY)
-    talk.messages = [
-        {"role": "user", "content": "hé"},
-        {"role": "assistant", "content": "ho"},
-    ]
-
-    def do(line: str) -> str:
-        entry = read_entry(typed(line))
-        assert isinstance(entry, Command)
-        return obey(entry, talk)
-
-    assert "/regen" in do("/help")
-    assert do("/system") == "no system message"
-    do("/system Be brief.")
-    assert (do("/system"), talk.all_messages[0]["role"]) == ("Be brief.", "system")
-    for line, name, value in [
-        ("/set temp 0.5", "temperature", 0.5),
-        ("/set top-k 3", "top_k", 3),
-        ("/set n None", "max_tokens", None),
-        ("/set stop a b", "stop", ("a b",)),
-        ("/set stop ['a', 'b']", "stop", ("a", "b")),
-    ]:
-        do(line)
-        assert getattr(talk.params, name) == value
-    do("/set reasoning hide")
-    assert not talk.shows_reasoning
-    assert "reasoning = hide" in do("/set")
-    do("/set reasoning show")
-    assert talk.shows_reasoning
-    do("/set verbose")
-    assert talk.verbose
-    assert "temperature = 0.5" in do("/set")
-    do("/set quiet")
-    assert not talk.verbose
-
-    file = tmp_path / "chat.json"
-    assert do(f"/save {file}") == f"3 messages saved to {file}"
-    assert json.loads(file.read_text("utf-8"))["messages"] == talk.all_messages
-    before = talk.all_messages
-    do("/clear")
-    assert talk.messages == []
-    with pytest.raises(UsageError, match="the chat is empty"):
-        do("/regen")
-    do('/system ""')
-    assert talk.all_messages == []
-    assert do(f"/load {file}") == f"3 messages loaded from {file}"
-    assert talk.all_messages == before
-    do("/regen")
-    assert talk.awaits_answer
-    do("/bye")
+    Chat(model, talk, read_line=typed(command, "never"), forgives=False).run()
     assert talk.is_over
-
-
-@pytest.mark.parametrize(
-    ("line", "error", "why"),
-    [
-        ("/nothing", UsageError, "no command /nothing; /help"),
-        ("/set nothing 1", UsageError, "one of verbose, quiet, reasoning show"),
-        ("/set reasoning 5", UsageError, "wanted a name and a value"),
-        ("/set temperature", UsageError, "wanted a name and a value"),
-        ("/set temperature hot", llamacy.ArgumentError, "temperature: wanted"),
-        ("/set logits_processors 1", UsageError, "wanted a name"),
-        ("/save", UsageError, "name of a file"),
-        ("/save new.json", UsageError, "the chat is empty"),
-        ("/load nowhere.json", OSError, "nowhere"),
-        ("/load broken.json", UsageError, "broken.json: wanted a chat"),
-        ("/load other.json", UsageError, r"other.json: .*messages\[0\]\['role'\]"),
-    ],
-)
-def test_invalid_commands_raise_and_change_nothing(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    line: str,
-    error: type[Exception],
-    why: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("broken.json").write_text("{")
-    Path("other.json").write_text('{"messages": [{"content": "x"}]}')
-    entry = read_entry(typed(line))
-    assert isinstance(entry, Command)
-    talk = Talk(GREEDY)
-    with pytest.raises(error, match=why):
-        obey(entry, talk)
-    assert talk == Talk(GREEDY)
+    assert talk.messages == []
 
 
 def test_a_chat_remembers_the_conversation(
@@ -190,16 +72,41 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(
     assert [message["role"] for message in talk.messages] == ["user", "assistant"] * 2
     out, err = capsys.readouterr()
     _, hint, first, second, _ = out.split("\n")[:5]
-    assert "Ctrl-D" in hint
+    assert "another Ctrl-C" in hint
     assert len(model.tokenize(first)) < len(model.tokenize(second))
     assert "/help" in err
     # interrupted before any text: the question is dropped too
     after.append(0)
     Chat(model, talk, read_line=typed("be"), forgives=True).run()
     assert len(talk.messages) == 4
+    assert "the message is forgotten" in capsys.readouterr().err
     after.append(0)
     with pytest.raises(KeyboardInterrupt):
         Chat(model, talk, read_line=typed("be"), forgives=False).run()
+
+
+def test_ctrl_c_twice_at_the_input_ends_the_chat(model: llamacy.Model) -> None:
+    talk = Talk(GREEDY)
+    lines = typed("^C", "bada", "^C", "^C", "bu")
+    with pytest.raises(KeyboardInterrupt):
+        Chat(model, talk, read_line=lines, forgives=True).run()
+    assert [message["role"] for message in talk.messages] == ["user", "assistant"]
+
+
+def test_without_answers_each_message_is_a_text_to_continue(
+    model: llamacy.Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talk = Talk(GREEDY, answers=False)
+    lines = ["bada", "bu", "/regen", "/system be"]
+    Chat(model, talk, read_line=typed(*lines), forgives=True).run()
+    out, err = capsys.readouterr()
+    texts = [model.generate(text, GREEDY).text for text in ("bada", "bu", "bu")]
+    assert out == "".join(f"{text}\n" for text in texts) + "\n"
+    assert "error: /system: the model continues texts" in err
+    assert [message["content"] for message in talk.messages] == [
+        *("bada", texts[0]),
+        *("bu", texts[1]),
+    ]
 
 
 def test_errors_are_printed_and_the_chat_goes_on(
@@ -240,26 +147,6 @@ def test_the_conversation_survives_an_answer_that_fails(
         assert talk.messages == before
 
 
-def test_a_chat_is_saved_completely_or_not_at_all(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource")
-    talk = Talk(GREEDY, messages=[{"role": "user", "content": "ba" * 5000}])
-    file = tmp_path / "chat.json"
-    file.write_text("before")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    try:
-        with pytest.raises(OSError):
-            obey(Command("save", str(file)), talk)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert file.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [file]
-    with pytest.raises(llamacy.ModelFileError, match="found a folder"):
-        obey(Command("save", str(tmp_path)), talk)
-    obey(Command("save", str(file)), talk)
-    assert json.loads(file.read_text())["messages"] == talk.messages
-
-
 def test_a_note_says_that_the_context_is_full(
     model: llamacy.Model, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -284,7 +171,7 @@ def test_piped_lines_are_the_messages_of_a_chat(
     asked = shell(*words, "--chat", "bada", "-v")
     assert asked.out.strip() == first
     assert "tokens/s" in asked.err
-    assert shell(*words, "bada").out.strip() != first
+    assert shell(*words, "--raw", "bada").out.strip() != first
     system = shell(*words, "-sys", r"b\x65", "-e", "-p", "bada", "--json")
     result = json.loads(system.out)
     assert len(result["tokens"]) == 6
@@ -299,6 +186,7 @@ def test_a_model_without_a_template_needs_a_chat_format(
     words = ["run", base_model, "-n", 6]
     done = shell(*words, "--chat", input="bada\n")
     assert (done.status, done.out) == (1, "")
+    assert "looks like a base model: give it a text to continue" in done.err
     assert "--chat-template), one of alpaca, chatml" in done.err
     assert shell(*words, "--chat-template", "alpaca", input="bada\n").status == 0
     assert shell(*words, "--chat-template", "nothing", input="bada\n").status == 1

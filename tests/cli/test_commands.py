@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import llamacy
 from llamacy.cli import app
+from llamacy.cli.tables import in_units
+from llamacy.system.load import LoadMeter, OtherLoad
 
 PROMPT = "Once upon a time"
 Shell = Callable[..., Any]
@@ -50,7 +53,11 @@ def test_info_lists_the_levels_and_why_one_was_chosen(shell: Shell) -> None:
     assert facts["n_threads"] >= 1
     for level in facts["levels"]:
         assert level["available"] == (level["lacking"] is None)
+    assert facts["packages"]["numpy"] == np.__version__
+    assert all(facts["packages"].values())
+    assert facts["compiler"] is None or re.search(r"\d", facts["compiler"])
     text = shell("info").out
+    assert f"numpy {np.__version__}, " in text
     for level in facts["levels"]:
         assert level["name"] in text
         assert (level["lacking"] or "") in text
@@ -80,12 +87,47 @@ def test_show_prints_memory_metadata_and_tensors(shell: Shell, path: Path) -> No
             kind: info.kv_bytes(n_ctx, kind) for kind in ("f32", "f16", "q8_0")
         }
 
+        assert memory["needed_bytes"] == info.memory_bytes(n_ctx)
+        assert memory["fits"] is True
+        assert memory["longest_ctx"] == 512
+
     text = shell("show", path).out
+    assert re.search(r"^fits here: yes \(\S+ MiB needed, with f16 keys", text, re.M)
     assert re.search(r"^memory: weights \S+ KiB; a context of 512 tokens", text, re.M)
     assert memory["window"] is None
     assert "window of" not in text
     for word in ("blk.4.ffn_down.weight", "64 × 172", "llama.block_count", "… 512 in"):
         assert word in text
+
+
+@pytest.mark.parametrize(
+    ("context", "word", "end"),
+    [
+        (None, "unknown", "; this system does not say how much is free)"),
+        (0, "no", "; 0 bytes free); the weights alone do not fit"),
+        (64, "no", " free); up to 64 tokens of context fit: -c 64"),
+        (512, "yes", " free)"),
+    ],
+)
+def test_show_says_how_long_a_context_fits(
+    shell: Shell,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    context: int | None,
+    word: str,
+    end: str,
+) -> None:
+    info = llamacy.inspect(path)
+    memory = context and info.memory_bytes(context, "q8_0")
+    monkeypatch.setattr("llamacy.system.memory.available_memory", lambda: memory)
+    words = ("show", path, "--kv-type", "q8_0")
+    needed = in_units(info.memory_bytes(kv_type="q8_0"))
+    line = next(line for line in shell(*words).out.splitlines() if "fits here" in line)
+    assert line.startswith(f"fits here: {word} ({needed} needed, with q8_0 keys")
+    assert line.endswith(end)
+    facts = json.loads(shell(*words, "--json").out)["memory"]
+    assert facts["longest_ctx"] == context
+    assert facts["available_bytes"] == memory
 
 
 def test_tokenize_prints_ids_and_pieces(shell: Shell, path: Path) -> None:
@@ -145,6 +187,19 @@ def test_bench_compares_with_the_limits(shell: Shell, path: Path) -> None:
         assert result["percent_of_peak"] == pytest.approx(percent)
 
 
+@pytest.mark.parametrize("cpus", [0.0, 1.5])
+def test_bench_says_whether_the_machine_was_busy(
+    shell: Shell, path: Path, monkeypatch: pytest.MonkeyPatch, cpus: float
+) -> None:
+    found = OtherLoad(cpus, 0.0, ())
+    monkeypatch.setattr(LoadMeter, "read", lambda meter: found)
+    words = ("bench", path, "-p", 8, "-n", 0, "-r", 1, "--no-limits")
+    load = json.loads(shell(*words, "--json").out)["other_load"]
+    assert (load["cpus"], load["is_busy"]) == (cpus, cpus > 1)
+    line = "the machine was busy: other processes kept 1.5 CPUs busy\n"
+    assert shell(*words).out.endswith(line) == (cpus > 1)
+
+
 def test_bench_prints_a_table(shell: Shell, path: Path) -> None:
     done = shell("bench", path, "-p", 8, "-n", 2, "-r", 1)
     assert done.status == 0
@@ -191,6 +246,8 @@ def test_help_lists_every_command(shell: Shell, words: list[str]) -> None:
     [
         (("nonsense",), 2, "nonsense"),
         (("--nonsense",), 2, "--nonsense"),
+        (("model.gguf", "a"), 2, "did you mean llamacy run model.gguf?"),
+        (("chat", "demo"), 2, "did you mean llamacy run?"),
         (("run",), 2, "no model"),
         (("run", "none.gguf"), 2, "no prompt"),
         (("run", "none.gguf", "a", "b"), 2, "b"),
@@ -199,7 +256,7 @@ def test_help_lists_every_command(shell: Shell, words: list[str]) -> None:
         (("run", "none.gguf", "a", "-n", "many"), 2, "--n-predict"),
         (("run", "none.gguf", "a"), 1, "none.gguf"),
         (("run", "none.gguf", "a", "--temp", "-1"), 1, "temperature: wanted"),
-        (("run", "none.gguf", "a", "-t", "0"), 1, "n_threads: wanted"),
+        (("run", "demo", "a", "-t", "0"), 1, "n_threads: wanted"),
         (("run", "none.gguf", "a", "--logprobs", "1"), 2, "--json"),
         (("run", "none.gguf", "a", "-l", "13"), 2, "--logit-bias: wanted TOKEN+X"),
         (("run", "none.gguf", "a", "--typical", "2"), 1, "typical_p: wanted"),

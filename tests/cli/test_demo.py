@@ -12,12 +12,17 @@ Shell = Callable[..., Any]
 
 
 def test_the_demo_model_tells_a_story(shell: Shell) -> None:
-    done = shell("run", "demo", "Once upon a time", "-s", 1)
+    done = shell("run", "demo", "--raw", "Once upon a time", "-s", 1)
     assert done.status == 0
     assert re.match(r", .*\n(.*\n)*.*[.!\"]\n$", done.out)
 
 
-def test_the_demo_model_answers_questions(shell: Shell) -> None:
+def test_the_demo_model_answers_a_question(shell: Shell) -> None:
+    done = shell("run", "demo", "What is the capital of France?", "--temp", 0)
+    assert (done.status, done.out, done.err) == (0, "Paris\n", "")
+
+
+def test_the_demo_model_answers_questions_of_a_chat(shell: Shell) -> None:
     asked = (
         "What is the capital of France?\nWhat is 12 + 30?\n"
         "What is the plural of cat?\n/bye\n"

@@ -56,7 +56,7 @@ def test_weights_can_be_quantised_while_loading(shell: Shell, folder: Path) -> N
     done = json.loads(shell("bench", folder, "--quantize", "Q8_0", *words).out)
     assert (done["model_type"], done["model_bytes"]) == ("Q8_0", shown["tensor_bytes"])
     assert json.loads(shell("bench", folder, *words).out)["model_type"] == "F32"
-    run = ("run", folder, "ba be", "-n", 4, "-t", 1, "--temp", 0, "--json")
+    run = ("run", folder, "--raw", "ba be", "-n", 4, "-t", 1, "--temp", 0, "--json")
     done = json.loads(shell(*run, "--quantize", "Q8_0").out)
     with llamacy.load(folder, quantize="Q8_0", n_threads=1) as model:
         assert model.generate("ba be", max_tokens=4, temperature=0).text == done["text"]

@@ -41,7 +41,7 @@ def test_a_model_can_be_pulled_listed_run_and_removed(
 ) -> None:
     done = shell("list")
     assert (done.status, done.out) == (0, "")
-    assert done.err == f"no models in {cache}\n"
+    assert done.err == f"no models in {cache}; llamacy models lists some to try\n"
     done = shell("pull", REPO)
     assert (done.status, done.err) == (0, "")
     assert Path(done.out.rstrip("\n")) == locate(REPO)

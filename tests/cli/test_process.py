@@ -1,4 +1,4 @@
-"""The command line as a process: startup, pipes, signals and terminals."""
+"""The command line as a process: startup, pipes and signals."""
 
 from __future__ import annotations
 
@@ -14,15 +14,10 @@ from typing import Any
 
 import pytest
 
-import llamacy
 from llamacy.cli import text_input
+from tests.support.command_process import COMMAND, ENVIRONMENT, posix
 
-COMMAND = [sys.executable, "-P", "-m", "llamacy"]
-# finds the package under test from any directory
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(llamacy.__file__).parents[1])}
 PROMPT = "Once upon a time"
-
-posix = pytest.mark.skipif(os.name != "posix", reason="signals and terminals of POSIX")
 
 
 @pytest.fixture
@@ -205,47 +200,3 @@ def test_the_command_works_with_closed_streams(closed: str, babble_model: Path) 
     assert done.returncode == 0
     assert "tokens/s" not in done.stdout
     assert "error" not in done.stderr
-
-
-@posix
-def test_a_terminal_gets_a_chat_and_sees_its_prompt_continued(path: Path) -> None:
-    import pty
-
-    controller, terminal = pty.openpty()
-    try:
-        done = subprocess.run(
-            [*COMMAND, "run", path],
-            stdin=terminal,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            env=ENVIRONMENT,
-        )
-        assert done.returncode == 1
-        assert "--chat-template" in done.stderr
-        os.write(controller, b"Once upon\n/nothing\n/set n 2\n/regen\n\x04")
-        done = subprocess.run(
-            [*COMMAND, "run", path, "--chat-template", "alpaca", "-n", "4"],
-            stdin=terminal,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            env=ENVIRONMENT,
-        )
-        assert (done.returncode, done.stdout.count(">>> ")) == (0, 5)
-        assert "Ctrl-D ends" in done.stderr
-        assert "error: no command /nothing" in done.stderr
-        os.read(controller, 1000)  # the terminal's echo of the input
-        # At a terminal, the prompt is printed before its continuation.
-        subprocess.run(
-            [*COMMAND, "run", path, PROMPT, "-n", "4", "--temp", "0"],
-            stdin=terminal,
-            stdout=terminal,
-            timeout=30,
-            env=ENVIRONMENT,
-            check=True,
-        )
-        assert os.read(controller, 1000).decode().startswith(f"{PROMPT}, there")
-    finally:
-        os.close(controller)
-        os.close(terminal)

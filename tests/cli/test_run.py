@@ -11,6 +11,7 @@ import pytest
 
 import llamacy
 from llamacy.formats.gguf.file import open_gguf
+from llamacy.sampling import SamplingParams
 from tests.support.lora_files import random_pairs, write_lora
 
 PROMPT = "Once upon a time"
@@ -66,9 +67,48 @@ def test_text_piped_in_next_to_a_prompt_is_put_before_it(
     assert shell(*words, "-e", "-f", file, input="bada\n").out == whole
     literal = shell(*words, r"ba\x64a" + "\n\nbede").out
     assert shell(*words, "-e", r"be\x64e", input=r"ba\x64a").out == literal != whole
-    asked = shell(*words, "--chat", "bada\n\nbede").out
-    assert shell(*words, "--chat", "bede", input="bada\n").out == asked
+    continued = shell(*words, "--raw", "bada\n\nbede").out
+    assert shell(*words, "--raw", "bede", input="bada\n").out == continued != whole
     assert shell(*words, "bede", input=b"\xff").status == 2
+
+
+def test_a_prompt_is_answered_if_the_model_has_a_chat_template(
+    shell: Shell, babble_model: Path, base_model: Path
+) -> None:
+    words = ["-n", 8, "--temp", 0, "--ignore-eos"]
+    greedy = SamplingParams(max_tokens=8, temperature=0, logit_bias={2: -1e9})
+    with llamacy.load(babble_model) as model:
+        answer = model.chat("bada", greedy).text.strip() + "\n"
+        continued = model.generate("bada", greedy).text + "\n"
+    assert answer != continued
+    for flags, text in [([], answer), (["--chat"], answer), (["--raw"], continued)]:
+        done = shell("run", babble_model, "bada", *words, *flags)
+        assert (done.status, done.out, done.err) == (0, text, "")
+    piped = shell("run", babble_model, *words, input="bada\n")
+    assert (piped.status, piped.out) == (0, answer)
+    base = shell("run", base_model, "bada", *words)
+    assert (base.status, base.out) == (0, continued)
+    with_format = shell("run", base_model, "bada", *words, "--chat-template", "alpaca")
+    assert (with_format.status, with_format.out == continued) == (0, False)
+
+
+def test_run_prints_an_answer_as_json(shell: Shell, babble_model: Path) -> None:
+    words = ["run", babble_model, "bada", "-n", 4, "--temp", 0, "--json"]
+    answer = json.loads(shell(*words, "--logprobs", 1).out)
+    assert (answer["reasoning"], answer["tool_calls"]) == ("", [])
+    assert len(answer["logprobs"]) == len(answer["tokens"])
+    continued = json.loads(shell(*words, "--raw").out)
+    n_prompt = continued["usage"]["prompt_tokens"]
+    assert answer["usage"]["prompt_tokens"] > n_prompt
+
+
+@pytest.mark.parametrize("flag", ["--chat", "--system=x", "--chat-template=alpaca"])
+def test_a_prompt_cannot_be_both_continued_and_answered(
+    shell: Shell, flag: str
+) -> None:
+    done = shell("run", "none.gguf", "a", "--raw", flag)
+    assert (done.status, done.out) == (2, "")
+    assert f"--raw continues the prompt and {flag.partition('=')[0]} has" in done.err
 
 
 def test_run_prints_json(shell: Shell, path: Path, greedy: llamacy.Completion) -> None:
@@ -175,7 +215,7 @@ def test_run_applies_lora_adapters(
     with open_gguf(babble_model) as file:
         shapes = {name: tensor.shape for name, tensor in file.tensors.items()}
     path = write_lora(tmp_path / "lora.gguf", random_pairs(shapes, 4, 0, size=1.0))
-    words = ["run", babble_model, PROMPT, "-n", 12, "--temp", 0]
+    words = ["run", babble_model, "--raw", PROMPT, "-n", 12, "--temp", 0]
 
     def text(*more: object) -> str:
         done = shell(*words, *more)

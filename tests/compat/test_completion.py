@@ -12,7 +12,9 @@ import llamacy
 from llamacy.compat.llama_cpp import (
     CreateCompletionResponse,
     Llama,
+    LlamaGrammar,
     LogitsProcessorList,
+    MinTokensLogitsProcessor,
     StoppingCriteriaList,
 )
 
@@ -171,6 +173,17 @@ def test_logit_bias_and_processors_change_the_text(stories: Llama) -> None:
     assert seen[3] == seen[0][:0] + ([*seen[0][0], 261, 261, 261], *seen[0][1:])
 
 
+def test_a_text_can_be_kept_from_ending_too_early(stories: Llama) -> None:
+    def end(ids: Any, scores: Any) -> Any:
+        scores[2] = 100
+        return scores
+
+    keep = MinTokensLogitsProcessor(3, stories.token_eos())
+    response = stories(PROMPT, temperature=0.0, logits_processor=[end, keep])
+    assert response["usage"]["completion_tokens"] == 3
+    assert text(response) == ", there was"
+
+
 def test_stopping_criteria_end_a_completion(stories: Llama) -> None:
     def complete(longest: int) -> CreateCompletionResponse:
         criteria = StoppingCriteriaList([lambda ids, logits: len(ids) > longest])
@@ -207,10 +220,21 @@ def test_a_negative_temperature_draws_from_all_tokens(babble: Llama) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("suffix", "end"), ("grammar", object()), ("logprobs", -1), ("top_k", "many")],
+    [("logprobs", -1), ("top_k", "many")],
 )
-def test_refused_arguments_are_named(babble: Llama, name: str, value: Any) -> None:
+def test_invalid_arguments_are_named(babble: Llama, name: str, value: Any) -> None:
     with pytest.raises(llamacy.ArgumentError, match=name):
+        babble("ba", max_tokens=1, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("suffix", "end"), ("grammar", LlamaGrammar.from_string('root ::= "a"'))],
+)
+def test_arguments_for_missing_features_are_refused(
+    babble: Llama, name: str, value: Any
+) -> None:
+    with pytest.raises(llamacy.UnsupportedCallError, match=f"^{name}: wanted None"):
         babble("ba", max_tokens=1, **{name: value})
 
 

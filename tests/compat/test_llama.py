@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,15 @@ import numpy as np
 import pytest
 
 import llamacy
-from llamacy.compat.llama_cpp import Llama, LlamaCache, LlamaDiskCache, LlamaTokenizer
+from llamacy.compat.llama_cpp import (
+    IgnoredArgumentWarning,
+    Llama,
+    LlamaCache,
+    LlamaDiskCache,
+    LlamaTokenizer,
+    ignoring,
+)
+from tests.support import random_model
 from tests.support.lora_files import random_pairs, write_lora
 
 IDS = [1, 403, 407, 261, 378]
@@ -128,10 +137,8 @@ def test_a_lora_adapter_changes_the_text(babble_model: Path, tmp_path: Path) -> 
         ("type_v", 8),
         ("chat_format", "nothing"),
         ("chat_handler", object()),
-        ("draft_model", object()),
         ("embedding", True),
         ("kv_overrides", {"a": 1}),
-        ("lora_base", "base.gguf"),
         ("rope_freq_base", 1e6),
         ("vocab_only", True),
     ],
@@ -143,43 +150,116 @@ def test_unsupported_options_that_change_results_are_refused(
         Llama(str(babble_model), **{name: value})  # type: ignore[arg-type]
 
 
-def test_ignored_options_are_logged_and_not_printed(
+@pytest.fixture
+def untold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warnings as in a process that has not given any."""
+    monkeypatch.setattr(ignoring, "_told", set())
+
+
+@pytest.mark.usefixtures("untold")
+def test_a_warning_names_each_ignored_option_once(babble_model: Path) -> None:
+    options: Any = {"n_ctx": 64, "n_gpu_layers": -1, "flash_attn": True, "n_thread": 2}
+    with pytest.warns(IgnoredArgumentWarning) as warned:
+        Llama(str(babble_model), **options).close()
+    texts = [str(each.message) for each in warned]
+    assert texts == [
+        "ignored, as llamacy computes on the CPU in its own way: "
+        "flash_attn, n_gpu_layers",
+        "ignored, as llama-cpp-python does not know them either: "
+        "n_thread (did you mean n_threads?)",
+    ]
+    assert {each.filename for each in warned} == {__file__}
+    with pytest.warns(IgnoredArgumentWarning, match=": use_mlock$") as warned:
+        Llama(str(babble_model), use_mlock=True, **options).close()
+    assert len(warned) == 1
+
+
+@pytest.mark.usefixtures("untold")
+def test_options_that_ask_for_nothing_are_not_worth_a_warning(
+    babble_model: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    options: Any = {"n_gpu_layers": 0, "rope_freq_base": 10000.0, "rope_freq_scale": 1}
+    options |= {"logits_all": True, "use_mmap": True, "f16_kv": True, "n_parts": -1}
+    Llama(str(babble_model), n_ctx=64, **options).close()
+    assert not recwarn.list
+
+
+@pytest.mark.usefixtures("untold")
+def test_ignored_options_are_logged_unless_verbose(
     babble_model: Path,
     caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
+    recwarn: pytest.WarningsRecorder,
 ) -> None:
     with caplog.at_level(logging.INFO, "llamacy"):
-        Llama(
-            str(babble_model),
-            n_ctx=64,
-            n_gpu_layers=-1,
-            use_mlock=True,
-            flash_attn=True,
-            rope_freq_base=0.0,
-            f16_kv=True,
-            verbose=True,
-        ).close()
-    by_level = {record.levelname: record.getMessage() for record in caplog.records}
-    assert by_level["INFO"].endswith(": flash_attn, n_gpu_layers, use_mlock")
-    assert by_level["WARNING"].endswith(": f16_kv")
-    assert capfd.readouterr() == ("", "")
+        Llama(str(babble_model), n_ctx=64, n_batch=8, verbose=False).close()
+    assert caplog.messages[-1].endswith("in its own way: n_batch")
+    assert not recwarn.list
+
+
+@pytest.mark.usefixtures("untold")
+def test_the_rope_is_always_the_files(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    random_model.write(str(path), rope_freq_base=5e5)
+    options: Any = {"model_path": str(path), "n_ctx": 64}
+    with pytest.warns(IgnoredArgumentWarning, match="file: rope_freq_base$"):
+        # what LangChain sends with every model
+        llm = Llama(rope_freq_base=10000.0, rope_freq_scale=1.0, **options)
+    with llm, Llama(rope_freq_base=5e5, **options) as same:
+        llm.eval([1, 300, 301])
+        same.eval([1, 300, 301])
+        assert np.array_equal(llm.scores, same.scores)
+    for name, value in (("rope_freq_base", 1e6), ("rope_freq_scale", 0.5)):
+        with pytest.raises(llamacy.ArgumentError, match=f"^{name}: wanted 0.0"):
+            Llama(**{**options, name: value})
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(512, 512), (0, 512), (64, 64)])
+def test_the_physical_batch_size_is_the_number_of_rows(
+    babble_model: Path, given: int, wanted: int
+) -> None:
+    sizes: Any = {"n_ctx": 64, "n_ubatch": given, "n_batch": 8}
+    with Llama(str(babble_model), verbose=False, **sizes) as llm:
+        assert llm._model.executor.n_batch == llm.n_batch == wanted
+        assert llm.context_params.n_ctx == 64
+
+
+def test_a_llama_can_be_pickled(babble_model: Path) -> None:
+    with Llama(str(babble_model), n_ctx=64, seed=5) as llm:
+        with pickle.loads(pickle.dumps(llm)) as copy:
+            assert copy.n_ctx() == 64
+            assert (
+                copy("ba", max_tokens=9)["choices"]
+                == (llm("ba", max_tokens=9)["choices"])
+            )
+
+
+def test_logits_can_be_turned_into_logprobs() -> None:
+    logprobs = Llama.logits_to_logprobs([[1.0, 2.0], [1000.0, 1000.0]])
+    assert np.exp(logprobs).sum(axis=1) == pytest.approx([1, 1])
+    assert logprobs[1] == pytest.approx([-np.log(2)] * 2)
+    assert logprobs[0, 1] - logprobs[0, 0] == pytest.approx(1)
+
+
+def test_the_common_beginning_of_two_texts_is_counted() -> None:
+    prefix = Llama.longest_token_prefix
+    assert prefix([1, 2, 3], [1, 2, 4]) == 2
+    assert (prefix([1, 2], [1, 2, 3]), prefix([], [1]), prefix([2], [1])) == (2, 0, 0)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("create_chat_completion_openai_v1", []),
-        ("create_embedding", ["hi"]),
-        ("embed", ["hi"]),
-        ("from_pretrained", ["user/repo", "*.gguf"]),
-    ],
+    ("name", "words"), [("create_embedding", ["hi"]), ("embed", ["hi"])]
 )
 def test_unsupported_methods_are_refused_by_name(
     babble: Llama, name: str, words: list[Any]
 ) -> None:
-    with pytest.raises(llamacy.UnsupportedCallError, match=r"create|embed|from") as got:
+    with pytest.raises(llamacy.UnsupportedCallError, match=f"^{name}: ") as got:
         getattr(babble, name)(*words)
     assert isinstance(got.value, NotImplementedError)
+
+
+def test_the_context_of_llama_cpp_is_refused(babble: Llama) -> None:
+    with pytest.raises(llamacy.UnsupportedCallError, match="^ctx: "):
+        assert babble.ctx
 
 
 def test_a_cache_is_accepted(babble: Llama) -> None:

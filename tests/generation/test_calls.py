@@ -118,7 +118,6 @@ def test_a_prompt_longer_than_a_batch(model: Model, path: Path) -> None:
 @pytest.mark.parametrize(
     ("prompt", "message"),
     [
-        ([], "prompt: wanted at least one token, found none"),
         ([1, N_VOCAB], f"from 0 to {N_VOCAB - 1}, found {N_VOCAB}"),
         ([1, -1], "found -1"),
         ([2**70], "found 1180591620717411303424"),
@@ -127,8 +126,12 @@ def test_a_prompt_longer_than_a_batch(model: Model, path: Path) -> None:
         (5, "prompt: wanted text or token ids, found 5"),
         (None, "found None"),
         (b"text", "found b'text'"),
-        (["a", 1], "wanted text or token ids, found 1"),
-        (["a", []], "at least one token"),
+        (bytearray(b"text"), "wanted text or token ids"),
+        ({"a": 1}, "prompt: wanted text or token ids, or a list of several, found a"),
+        ({"a"}, "found a set"),
+        (["a", 1], r"^prompts\[1\]: wanted text or token ids, found 1"),
+        (["a", []], r"^prompts\[1\]: wanted at least one token"),
+        (["a", "\ud800"], r"^prompts\[1\]: .*surrogate"),
         ("half a pair: \ud800", "surrogate"),
     ],
 )
@@ -235,8 +238,7 @@ def test_coroutines(model: Model) -> None:
         assert [out.text for out in two] == wanted
         async with model.astream(PROMPT, **options) as stream:
             assert "".join([piece.text async for piece in stream]) == wanted[0]
-        with pytest.raises(llamacy.ArgumentError, match="at least one token"):
-            await model.agenerate([])
+        assert await model.agenerate([]) == []
         with pytest.raises(llamacy.ArgumentError, match="at least one token"):
             await anext(model.astream([]))
 

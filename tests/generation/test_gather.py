@@ -19,13 +19,14 @@ from tests.support.scripted import (
 )
 
 
-def test_progress_is_told_and_may_end_it() -> None:
+def test_progress_is_told_of_reading_and_generating_and_may_end_it() -> None:
     prompt = "p" * 40
-    executor = ScriptedExecutor({prompt: Vocabulary.ids("ok")}, n_batch=8)
+    executor = ScriptedExecutor({prompt: Vocabulary.ids("ok" * 5)}, n_batch=8)
     worker, shares = Worker(executor, 0), list[float]()
-    gather(worker, [request(prompt)], shares.append)
+    gather(worker, [request(prompt, max_tokens=10)], shares.append)
     assert shares == sorted(set(shares))
-    assert set(shares) <= {0.2, 0.4, 0.6, 0.8, 1.0}
+    assert set(shares) <= {i / 50 for i in (8, 16, 24, 32, *range(40, 51))}
+    assert any(0.8 < share < 1.0 for share in shares)
     assert shares[-1] == 1.0
 
     def interrupt(share: float) -> None:

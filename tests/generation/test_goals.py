@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.errors import ContextLengthError
+from llamacy.errors import ContextLengthError, ModelOutputError
 from llamacy.generation.context import Context
 from llamacy.generation.gather import gather
+from llamacy.generation.goals.continuations import Continuations
 from llamacy.generation.goals.goal import Goal
 from llamacy.generation.goals.logits import Logits
 from llamacy.generation.goals.read import Read
@@ -91,9 +92,72 @@ def test_reading_wants_no_logits() -> None:
 
 
 @pytest.mark.parametrize(
-    "goal", [Read(context()), Score(context()), Logits(context(), print)]
+    ("goal", "n_shareable"),
+    [
+        (Read(context()), 23),
+        (Score(context()), 0),
+        (Logits(context(), print), 0),
+        (Continuations([1, 2, 3], [4, 5], [6], 100), 2),
+    ],
 )
-def test_only_a_goal_that_wants_no_logits_of_its_prompt_can_share_it(
-    goal: Goal,
+def test_tokens_whose_logits_a_goal_wants_are_not_shared(
+    goal: Goal, n_shareable: int
 ) -> None:
-    assert goal.can_share is isinstance(goal, Read)
+    assert goal.n_shareable == n_shareable
+
+
+def continuations(common: str, last: str, prompt: str = TEXT) -> Continuations:
+    ids = Vocabulary.ids(prompt)
+    return Continuations(ids, Vocabulary.ids(common), Vocabulary.ids(last), 100)
+
+
+LIKELY, UNLIKELY = (one - np.log(np.e + N_VOCAB - 1) for one in (1, 0))
+
+
+def test_continuations_of_one_token_need_no_row_beside_the_prompt() -> None:
+    executor = ScriptedExecutor({TEXT: Vocabulary.ids("!")})
+    goal = continuations("", "?!.")
+    run(goal, executor)
+    assert executor.passes == [8, 8, 7]
+    assert goal.logprobs == pytest.approx([UNLIKELY, LIKELY, UNLIKELY])
+
+
+def test_continuations_add_up_the_likelihoods_of_their_tokens() -> None:
+    executor = ScriptedExecutor({TEXT: Vocabulary.ids("yes")})
+    goal = continuations("ye", "st")
+    run(goal, executor)
+    assert executor.passes == [8, 8, 6, 3]  # rows that are wanted go apart
+    assert goal.logprobs == pytest.approx([3 * LIKELY, 2 * LIKELY + UNLIKELY])
+
+
+def test_siblings_read_the_prompt_once_however_many_and_however_short() -> None:
+    executor = ScriptedExecutor({TEXT: Vocabulary.ids("y")}, n_batch=64)
+    goals = [continuations("", "y")]
+    goals += [continuations(chr(ord("a") + i) * 2, "s") for i in range(24)]
+    worker = Worker(executor, 0)
+    gather(worker, [Request(goal) for goal in goals])
+    worker.close()
+    assert executor.n_open == 0
+    # all of the prompt, then its last token and two more of each sibling
+    assert sum(executor.passes) == len(TEXT) + 24 * 3
+    assert [round(goal.logprobs[0], 3) for goal in goals if goal.logprobs] == [
+        round(float(one), 3) for one in (LIKELY, *[3 * UNLIKELY] * 24)
+    ]
+
+
+def test_continuations_share_the_prompt_with_the_cache() -> None:
+    text = "a text of more than 32 characters, which is worth caching"
+    executor = ScriptedExecutor({}, n_batch=64)
+    worker = Worker(executor, n_cache_pages=10)
+    gather(worker, [Request(continuations("", "y", text))])
+    again = Request(continuations("", "y", text))
+    gather(worker, [again])
+    worker.close()
+    assert executor.passes == [len(text), 1]
+    assert again.context.n_cached == len(text) - 1
+
+
+def test_logits_that_are_not_finite_end_continuations_with_an_error() -> None:
+    goal = continuations("", "y")
+    with pytest.raises(ModelOutputError, match="not finite"):
+        goal.take(np.full((1, N_VOCAB), np.nan, np.float32))

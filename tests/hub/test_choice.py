@@ -50,6 +50,15 @@ def test_the_files_of_a_split_are_one_model() -> None:
     assert chosen(parts, f"user/repo/{parts[0]}") == [sorted(parts)[0]]
 
 
+def test_a_model_that_is_there_whole_and_split_is_chosen_whole() -> None:
+    parts = [f"big-q4_k_m-{n:05}-of-00002.gguf" for n in (1, 2)]
+    for text in ("user/repo", "user/repo:Q4_K_M"):
+        assert chosen([*parts, "big-q4_k_m.gguf"], text) == ["big-q4_k_m.gguf"]
+        assert chosen(parts, text) == [parts[0]]
+    assert chosen([*parts, "big-q4_k_m.gguf"], f"user/repo/{parts[1]}") == [parts[0]]
+    assert len(chosen([*parts, "other-q4_k_m.gguf"], "user/repo:Q4_K_M")) == 2
+
+
 def test_a_name_without_a_type_means_the_first_in_the_order() -> None:
     files = [f"m-{name}.gguf" for name in PREFERENCE]
     for n, file in enumerate(files):

@@ -33,6 +33,18 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
         ),
         ("hf://user/model.gguf", HubName("user/model.gguf")),
         ("user/repo.gguf:Q8_0", HubName("user/repo.gguf", variant="Q8_0")),
+        ("https://huggingface.co/user/repo", HubName("user/repo")),
+        ("https://huggingface.co/user/repo/tree/main", HubName("user/repo")),
+        ("HTTPS://HuggingFace.co/user/repo/tree/v2/", HubName("user/repo", "v2")),
+        ("hf.co/user/repo:Q8_0", HubName("user/repo", variant="Q8_0")),
+        (
+            "https://huggingface.co/user/repo/resolve/main/b%20c/a.gguf?download=true",
+            HubName("user/repo", file="b c/a.gguf"),
+        ),
+        (
+            "http://www.huggingface.co/user/repo/blob/refs%2Fpr%2F1/a.gguf#x",
+            HubName("user/repo", "refs/pr/1", file="a.gguf"),
+        ),
     ],
 )
 def test_a_valid_name_is_split_into_its_parts(text: str, name: HubName) -> None:

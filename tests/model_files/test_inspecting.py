@@ -12,8 +12,15 @@ import numpy as np
 import pytest
 
 import llamacy
+from llamacy.model.executors import load_executor
+from llamacy.model_files.hyperparameters import read_hyperparameters
+from llamacy.model_files.opening import open_model_as
+from llamacy.model_files.sources import locate
+from llamacy.ops import memory
 from llamacy.ops.plan.plan import Plan
 from llamacy.system.memory import available_memory
+from tests.support.mixture_folders import FORMS, experts
+from tests.support.mixture_folders import write as write_mixture
 
 
 def test_inspect_reads_the_description_of_a_file(
@@ -56,6 +63,61 @@ def test_inspect_predicts_the_bytes_of_packed_weights(
         weight.nbytes for weight in weights if isinstance(weight, PackedMatrix)
     ) + sum(weight.nbytes for weight in weights if isinstance(weight, np.ndarray))
     assert llamacy.inspect(babble_model).weights_bytes == held
+
+
+def _allocated(
+    path: Path, file_type: str | None, monkeypatch: pytest.MonkeyPatch
+) -> int:
+    """Load a model's executor, and count the bytes of its buffers."""
+    allocated: list[int] = []
+    real = memory.touched
+
+    def touched(shape: tuple[int, ...], dtype: str) -> Any:
+        array = real(shape, dtype)
+        allocated.append(array.nbytes)
+        return array
+
+    with monkeypatch.context() as patch, open_model_as(path, file_type) as file:
+        patch.setattr("llamacy.ops.plan.buffers.touched", touched)
+        load_executor(file, read_hyperparameters(file)[1]).close()
+    return sum(allocated)
+
+
+@pytest.mark.parametrize("file_type", [None, "Q8_0"])
+def test_inspect_predicts_the_bytes_of_buffers(
+    file_type: str | None,
+    babble_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    family, layer = FORMS["qwen3"]
+    mixture = write_mixture(tmp_path, family, lambda prefix: layer(prefix, experts()))
+    for path in (locate("demo"), babble_model, mixture):
+        info = llamacy.inspect(path, quantize=file_type)
+        assert info.buffer_bytes == _allocated(path, file_type, monkeypatch) > 0
+
+
+def test_the_memory_of_a_process_is_the_sum_of_its_parts(babble_model: Path) -> None:
+    info = llamacy.inspect(babble_model)
+    known = info.weights_bytes + info.buffer_bytes
+    assert info.memory_bytes(64) > known + info.kv_bytes(64)
+    more = info.memory_bytes(128, "f32") - info.memory_bytes(64, "f32")
+    assert more == info.kv_bytes(64, "f32")
+    fewer_rows = info.memory_bytes(64, n_batch=256)
+    assert info.memory_bytes(64) - fewer_rows == info.buffer_bytes // 2
+
+
+@pytest.mark.parametrize("n_ctx", [1, 32, 33, 128, 255])
+def test_the_longest_context_is_one_that_fits(babble_model: Path, n_ctx: int) -> None:
+    info = llamacy.inspect(babble_model)
+    memory = info.memory_bytes(n_ctx, "q8_0")
+    longest = info.longest_context(memory, "q8_0")
+    assert longest >= n_ctx
+    assert info.memory_bytes(longest, "q8_0") <= memory
+    if longest < info.n_ctx_train:
+        assert info.memory_bytes(longest + 1, "q8_0") > memory
+    assert info.longest_context(info.memory_bytes(1) - 1) == 0
+    assert info.longest_context(2**60) == info.n_ctx_train
 
 
 def test_impossible_arguments_of_kv_bytes_are_refused(babble_model: Path) -> None:

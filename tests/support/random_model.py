@@ -97,6 +97,7 @@ def write(
     n_ctx: int = N_CTX,
     space_prefix: bool = True,
     split_max_tensors: int = 0,
+    rope_freq_base: float = 10000.0,
 ) -> None:
     """Write the model to `path`: a GGUF file of about 300 kB, with matrices as Q8_0.
 
@@ -114,6 +115,7 @@ def write(
     writer.add_head_count_kv(N_HEAD_KV)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(HEAD_DIM)
+    writer.add_rope_freq_base(rope_freq_base)
     writer.add_vocab_size(len(pieces))
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     writer.add_tokenizer_model("llama")

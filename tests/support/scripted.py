@@ -40,6 +40,9 @@ class Vocabulary:
         assert token < self.n_vocab
         return self.words.get(token, bytes([token - 1]) if 1 <= token <= 256 else b"")
 
+    def piece(self, token: int) -> str:
+        return f"<{token}>"
+
     @staticmethod
     def ids(text: str) -> list[int]:
         return [1 + byte for byte in text.encode()]

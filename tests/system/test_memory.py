@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llamacy.system.memory import available_memory
+from llamacy.system.memory import available_memory, memory_state
 
 GIB = 2**30
 MEMINFO = "MemTotal: 16777216 kB\nMemFree: 1048576 kB\nMemAvailable:  8388608 kB\n"
@@ -54,6 +54,31 @@ class TestMachine:
     ) -> None:
         files = {} if meminfo is None else {"proc/meminfo": meminfo}
         assert available_memory(write(tmp_path, files)) is None
+
+
+@linux
+class TestState:
+    def test_the_least_limit_and_used_swap_are_told(self, tmp_path: Path) -> None:
+        swap = f"SwapTotal: {3 << 20} kB\nSwapFree: {1 << 20} kB"
+        files = {
+            "proc/meminfo": f"{MEMINFO}{swap}",
+            "proc/self/cgroup": "0::/user/job",
+        }
+        files |= v2("user", 2 * GIB, GIB) | v2("user/job", "max", GIB)
+        state = memory_state(write(tmp_path, files))
+        assert (state.total, state.limit) == (16 * GIB, 2 * GIB)
+        assert (state.available, state.swap_used) == (2 * GIB, 2 * GIB)
+
+    def test_a_limit_beyond_all_memory_is_none(self, tmp_path: Path) -> None:
+        files = {"proc/meminfo": MEMINFO, "proc/self/cgroup": "4:memory:/"}
+        folder = "sys/fs/cgroup/memory"
+        files[f"{folder}/memory.limit_in_bytes"] = str(2**63 - 4096)
+        state = memory_state(write(tmp_path, files))
+        assert (state.total, state.limit) == (16 * GIB, None)
+
+    def test_files_that_cannot_be_read_leave_all_unknown(self, tmp_path: Path) -> None:
+        state = memory_state(str(tmp_path))
+        assert (state.total, state.limit, state.available) == (None, None, None)
 
 
 @linux

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llamacy.chat.messages import short
+from llamacy.arguments import short
 from llamacy.chat.reply.parts import Call
 from llamacy.chat.reply.tool_call_json import arguments_of, checked_name
 

@@ -10,7 +10,8 @@ import json
 import re
 from typing import Any, NoReturn
 
-from llamacy.chat.messages import MAX_DEPTH, short
+from llamacy.arguments import short
+from llamacy.chat.messages import MAX_DEPTH
 from llamacy.chat.reply.parts import Call
 
 _NAME = re.compile(r"[^\s<>{}()\[\]\"]+")

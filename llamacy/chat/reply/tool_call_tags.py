@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from llamacy.chat.messages import short
+from llamacy.arguments import short
 from llamacy.chat.reply.parts import Call
 from llamacy.chat.reply.tool_call_json import (
     checked_arguments,

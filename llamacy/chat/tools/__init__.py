@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from llamacy.chat.messages import mapped, short
+from llamacy.arguments import short
+from llamacy.chat.messages import mapped
 from llamacy.chat.tools.signatures import function_schema
 from llamacy.errors import ArgumentError
 

@@ -11,11 +11,13 @@ from llamacy.compat.llama_cpp.callbacks import (
     LogitsProcessor,
     StoppingCriteria,
 )
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, UnsupportedCallError
 from llamacy.sampling import SamplingParams
 
 ANY_SEED = 2**32 - 1
 """The seed that asks for different draws every time."""
+
+NO_GRAMMARS = "llamacy cannot make a text follow a grammar or a JSON schema yet"
 
 
 class SamplingArguments(TypedDict, total=False):
@@ -54,7 +56,7 @@ class Arguments:
 
     Raises
     ------
-    ArgumentError
+    UnsupportedCallError
         An argument asks for a feature that llamacy does not have.
     """
 
@@ -84,9 +86,9 @@ class Arguments:
 
     def __post_init__(self) -> None:
         if self.suffix is not None:
-            raise ArgumentError("suffix: wanted None: llamacy does not fill in")
+            raise UnsupportedCallError("suffix: wanted None: llamacy does not fill in")
         if self.grammar is not None:
-            raise ArgumentError("grammar: wanted None: llamacy has no grammars")
+            raise UnsupportedCallError(f"grammar: wanted None: {NO_GRAMMARS}")
 
     def params(
         self, *, seed: int | None, penalty_last_n: int, end_token: int | None

@@ -45,3 +45,28 @@ class Ending:
         if self.criterion(ids, logits):
             logits[:] = -np.inf
             logits[self.end_token] = 0
+
+
+class MinTokensLogitsProcessor:
+    """Keeps a text from ending before it has some tokens.
+
+    Parameters
+    ----------
+    min_tokens : int
+        Fewest tokens of the text, without its prompt.
+    token_eos : int
+        The token that ends a text.
+    """
+
+    def __init__(self, min_tokens: int, token_eos: int) -> None:
+        self.min_tokens = min_tokens
+        self.token_eos = token_eos
+        self._n_prompt: int | None = None
+
+    def __call__(self, input_ids: Ids, scores: Logits) -> Logits:
+        """Return `scores`, (n_vocab,), in which the text cannot end too early."""
+        if self._n_prompt is None:
+            self._n_prompt = len(input_ids)
+        if len(input_ids) - self._n_prompt < self.min_tokens:
+            scores[self.token_eos] = -np.inf
+        return scores

@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from llamacy.chat.formats import TemplateSource
-from llamacy.compat.llama_cpp.arguments import Arguments, SamplingArguments
-from llamacy.errors import ArgumentError
+from llamacy.compat.llama_cpp.arguments import (
+    NO_GRAMMARS,
+    Arguments,
+    SamplingArguments,
+)
+from llamacy.compat.llama_cpp.handlers import registered
+from llamacy.errors import UnsupportedCallError
 
 # llama-cpp-python's names of formats that have other names in llamacy
 _NAMES = {"mistral-instruct": "mistral", "qwen": "chatml", "phi-3": "phi3"}
@@ -35,8 +40,37 @@ class ChatArguments(SamplingArguments, total=False):
 _UNUSED = {
     "functions": "tools takes its place",
     "function_call": "tool_choice takes its place",
-    "response_format": "llamacy has no grammars",
 }
+
+_DEFAULTS: dict[str, Any] = {
+    "functions": None,
+    "function_call": None,
+    "tools": None,
+    "tool_choice": None,
+    "temperature": 0.2,
+    "top_p": 0.95,
+    "top_k": 40,
+    "min_p": 0.05,
+    "typical_p": 1.0,
+    "stop": [],
+    "seed": None,
+    "response_format": None,
+    "max_tokens": None,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "repeat_penalty": 1.0,
+    "tfs_z": 1.0,
+    "mirostat_mode": 0,
+    "mirostat_tau": 5.0,
+    "mirostat_eta": 0.1,
+    "model": None,
+    "logits_processor": None,
+    "grammar": None,
+    "logit_bias": None,
+    "logprobs": None,
+    "top_logprobs": None,
+}
+"""The arguments of `create_chat_completion`, all of which a chat handler is given."""
 
 
 def known_format(chat_format: str | None) -> str | None:
@@ -47,8 +81,8 @@ def known_format(chat_format: str | None) -> str | None:
     ArgumentError
         There is no such format.
     """
-    if chat_format is None:
-        return None
+    if chat_format is None or registered(chat_format) is not None:
+        return chat_format
     name = _NAMES.get(chat_format, chat_format)
     TemplateSource({}, "").find(name)
     return name
@@ -61,22 +95,49 @@ def chat_arguments(
 
     Raises
     ------
-    ArgumentError
+    UnsupportedCallError
         An argument asks for a feature that llamacy does not have.
     """
     given: dict[str, Any] = {"temperature": 0.2, "max_tokens": None, **arguments}
     for name, why in _UNUSED.items():
         value = given.pop(name, None)
-        if value not in (None, [], "none", "auto", {"type": "text"}):
-            raise ArgumentError(f"{name}: wanted None, as {why}")
+        if value not in (None, [], "none", "auto"):
+            raise UnsupportedCallError(f"{name}: wanted None, as {why}")
     tools, choice = given.pop("tools", None), given.pop("tool_choice", None)
-    if choice not in (None, "auto", "none"):
-        raise ArgumentError(
-            f"tool_choice: wanted 'auto' or 'none', as llamacy has no grammars, "
-            f"found {choice!r}"
-        )
+    refuse_forced(choice, given.pop("response_format", None))
     if choice == "none":
         tools = None
     n_top = given.pop("top_logprobs", None) or 0
     given["logprobs"] = n_top if given.get("logprobs") else None
     return Arguments(**given), tools
+
+
+def refuse_forced(tool_choice: object, response_format: object) -> None:
+    """Refuse answers of a form that the model does not choose by itself.
+
+    Raises
+    ------
+    UnsupportedCallError
+        A tool has to be called, or the answer has to be JSON.
+    """
+    if tool_choice not in (None, "auto", "none"):
+        raise UnsupportedCallError(
+            f"tool_choice: wanted 'auto' or 'none', as {NO_GRAMMARS}, "
+            f"found {tool_choice!r}"
+        )
+    if response_format not in (None, {"type": "text"}):
+        raise UnsupportedCallError(f"response_format: wanted None, as {NO_GRAMMARS}")
+
+
+def handler_arguments(arguments: ChatArguments) -> dict[str, Any]:
+    """Return all arguments of an answer, as a chat handler is given them.
+
+    Raises
+    ------
+    TypeError
+        An argument is unknown.
+    """
+    unknown = sorted(arguments.keys() - _DEFAULTS.keys())
+    if unknown:
+        raise TypeError(f"create_chat_completion: unknown arguments {unknown}")
+    return {**_DEFAULTS, **arguments}

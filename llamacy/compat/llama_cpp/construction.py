@@ -2,66 +2,167 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
+from llamacy.compat.llama_cpp.ignoring import tell
+from llamacy.config.rope import RopeConfig
 from llamacy.errors import ArgumentError
+from llamacy.ops.batch import MAX_BATCH, N_BATCH
 
-_logger = logging.getLogger("llamacy")
-
-# Arguments about where to compute and how to keep the weights, which change no result;
-# and those that belong to arguments refused below.
-_INDIFFERENT = frozenset(
-    """n_gpu_layers split_mode main_gpu tensor_split use_mmap use_mlock n_batch n_ubatch
-    n_threads_batch logits_all offload_kqv flash_attn op_offload swa_full no_perf numa
-    spm_infill verbose""".split()
+USED = frozenset(
+    """model_path n_ctx n_threads n_ubatch seed last_n_tokens_size chat_format
+    chat_handler type_k type_v lora_path lora_scale rope_freq_base rope_freq_scale
+    verbose""".split()
 )
+"""Arguments that have an effect."""
+
+IGNORED: dict[str, tuple[object, ...]] = {
+    "draft_model": (None,),
+    "flash_attn": (False,),
+    "logits_all": (False, True),
+    "lora_base": (None,),
+    "main_gpu": (0,),
+    "n_batch": (512,),
+    "n_gpu_layers": (0,),
+    "n_threads_batch": (None, 0),
+    "no_perf": (False, True),
+    "numa": (False, 0),
+    "offload_kqv": (True,),
+    "op_offload": (None,),
+    "spm_infill": (False,),
+    "split_mode": (1,),
+    "swa_full": (None,),
+    "tensor_split": (None,),
+    "use_mlock": (False,),
+    "use_mmap": (True,),
+    # of older versions, which LangChain still sends
+    "f16_kv": (True,),
+    "n_parts": (-1,),
+}
+"""Arguments that change no result, and the values that no warning is worth."""
+
 _BY_FILE = "llamacy takes it from the file"
 _NO_EMBEDDINGS = "llamacy makes no embeddings"
-# Arguments that would change results: the value that asks for nothing, and why any
-# other is refused.
-_REFUSED: dict[str, tuple[object, str]] = {
-    "attention_type": (-1, _BY_FILE),
-    "chat_handler": (None, "llamacy has none; chat_format takes a template"),
-    "draft_model": (None, "llamacy has no speculative decoding"),
-    "embedding": (False, _NO_EMBEDDINGS),
-    "kv_overrides": (None, _BY_FILE),
-    "lora_base": (None, "llamacy adds adapters beside any weights"),
-    "pooling_type": (-1, _NO_EMBEDDINGS),
-    "rope_freq_base": (0.0, _BY_FILE),
-    "rope_freq_scale": (0.0, _BY_FILE),
-    "rope_scaling_type": (-1, _BY_FILE),
-    "tokenizer": (None, _BY_FILE),
-    "vocab_only": (False, "llamacy.load_tokenizer reads a vocabulary alone"),
-    "yarn_attn_factor": (1.0, _BY_FILE),
-    "yarn_beta_fast": (32.0, _BY_FILE),
-    "yarn_beta_slow": (1.0, _BY_FILE),
-    "yarn_ext_factor": (-1.0, _BY_FILE),
-    "yarn_orig_ctx": (0, _BY_FILE),
+REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
+    "attention_type": ((-1, 0), _BY_FILE),
+    "embedding": ((False,), _NO_EMBEDDINGS),
+    "kv_overrides": ((None, {}), _BY_FILE),
+    "pooling_type": ((-1, 0), _NO_EMBEDDINGS),
+    "rope_scaling_type": ((-1, None), _BY_FILE),
+    "tokenizer": ((None,), _BY_FILE),
+    "vocab_only": ((False,), "llamacy.load_tokenizer reads a vocabulary alone"),
+    "yarn_attn_factor": ((1.0,), _BY_FILE),
+    "yarn_beta_fast": ((32.0,), _BY_FILE),
+    "yarn_beta_slow": ((1.0,), _BY_FILE),
+    "yarn_ext_factor": ((-1.0,), _BY_FILE),
+    "yarn_orig_ctx": ((0,), _BY_FILE),
 }
-# ggml's numbers of the types a KV cache may have.
+"""Arguments that would change results: the values that ask for nothing, and why any
+other is refused."""
+
 _KV_TYPES = {0: "f32", 1: "f16", 8: "q8_0"}
+"""ggml's numbers of the types a KV cache may have."""
 
 
-def check_constructor(arguments: Mapping[str, object]) -> None:
+@dataclass(frozen=True, slots=True)
+class ContextParams:
+    """Sizes of a Llama, under the names of llama.cpp's structure."""
+
+    n_ctx: int
+    n_batch: int
+    n_ubatch: int
+    n_threads: int
+    n_threads_batch: int
+
+
+def check_constructor(
+    arguments: Mapping[str, object], *, verbose: bool, stacklevel: int
+) -> None:
     """Check the constructor's arguments that llamacy does not use.
+
+    Parameters
+    ----------
+    arguments : mapping
+        Arguments by name.
+    verbose : bool
+        Whether to warn of ignored ones.
+    stacklevel : int
+        Frames between this function and the constructor's caller.
 
     Raises
     ------
     ArgumentError
         An argument would change results.
     """
-    for name, (harmless, why) in _REFUSED.items():
-        given = arguments.get(name)
-        if given is not None and given != harmless:
-            raise ArgumentError(f"{name}: wanted {harmless}, found {given!r}: {why}")
-    indifferent = sorted(arguments.keys() & _INDIFFERENT)
-    if indifferent:
-        _logger.info("no difference here: %s", ", ".join(indifferent))
-    # llama-cpp-python ignores these too, but a name may be a slip of the hand.
-    unknown = sorted(arguments.keys() - _INDIFFERENT - _REFUSED.keys())
-    if unknown:
-        _logger.warning("unknown, and ignored: %s", ", ".join(unknown))
+    for name, (harmless, why) in REFUSED.items():
+        given = arguments.get(name, harmless[0])
+        if given not in harmless:
+            raise ArgumentError(f"{name}: wanted {harmless[0]}, found {given!r}: {why}")
+    unused = [
+        name
+        for name, harmless in IGNORED.items()
+        if arguments.get(name, harmless[0]) not in harmless
+    ]
+    why = "llamacy computes on the CPU in its own way"
+    tell(unused, why, verbose=verbose, stacklevel=stacklevel + 1)
+    unknown = list(_unknown(arguments))
+    why = "llama-cpp-python does not know them either"
+    tell(unknown, why, verbose=verbose, stacklevel=stacklevel + 1)
+
+
+def _unknown(arguments: Mapping[str, object]) -> Iterator[str]:
+    """Yield unknown names, with what may have been meant."""
+    known = USED | IGNORED.keys() | REFUSED.keys()
+    for name in sorted(arguments.keys() - known):
+        close = difflib.get_close_matches(name, known, 1, 0.75)
+        yield f"{name} (did you mean {close[0]}?)" if close else name
+
+
+def check_rope(
+    freq_base: float,
+    freq_scale: float,
+    own: RopeConfig,
+    *,
+    verbose: bool,
+    stacklevel: int,
+) -> None:
+    """Check that the RoPE asked for is the file's own.
+
+    0 asks for nothing. 10000.0 and 1.0 are the defaults of libraries, LangChain's among
+    them, that send a value with every model; most models have another base, and would
+    write nonsense with this one. They are ignored.
+
+    Raises
+    ------
+    ArgumentError
+        Another value than the file's.
+    """
+    foreign = []
+    for name, given, usual, wanted in (
+        ("rope_freq_base", freq_base, 10000.0, own.freq_base),
+        ("rope_freq_scale", freq_scale, 1.0, 1 / own.factor),
+    ):
+        if not given or math.isclose(given, wanted, rel_tol=1e-6):
+            continue
+        if given != usual:
+            raise ArgumentError(
+                f"{name}: wanted 0.0, or {wanted:g} as in the file, found {given!r}: "
+                f"{_BY_FILE}"
+            )
+        foreign.append(name)
+    tell(foreign, _BY_FILE, verbose=verbose, stacklevel=stacklevel + 1)
+
+
+def rows_of_a_pass(n_ubatch: int) -> int:
+    """Return llamacy's `n_batch` for llama.cpp's physical batch size; 0 is its own.
+
+    llama.cpp's `n_batch` only bounds one call of its decoder, and has no counterpart:
+    LangChain's 8 would make prompts slow, and change nothing else.
+    """
+    return min(n_ubatch, MAX_BATCH) if n_ubatch > 0 else N_BATCH
 
 
 def kv_type(type_k: int | None, type_v: int | None) -> str:
@@ -87,17 +188,3 @@ def kv_type(type_k: int | None, type_v: int | None) -> str:
             f"type_v: wanted {numbers[0]}, the type of the keys, found {numbers[1]}"
         )
     return _KV_TYPES[numbers[0]]
-
-
-class LlamaRAMCache:
-    """Accepted and not used: llamacy always finds the beginnings of prompts."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-
-class LlamaDiskCache(LlamaRAMCache):
-    """Accepted and not used, too."""
-
-
-LlamaCache = LlamaRAMCache

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.compat.llama_cpp.arguments import Arguments, SamplingArguments
-from llamacy.compat.llama_cpp.vocabulary import LlamaTokenizer
+from llamacy.compat.llama_cpp.ignoring import tell
+from llamacy.compat.llama_cpp.tokenizing import Tokenizing
 from llamacy.errors import ArgumentError
 from llamacy.model.model import Model
 from llamacy.sampling import SamplingParams
@@ -34,7 +35,7 @@ class LlamaState:
         return len(self.session.tokens)
 
 
-class Evaluation:
+class Evaluation(Tokenizing):
     """The part of a Llama that remembers a text; for one thread at a time.
 
     Parameters
@@ -44,8 +45,8 @@ class Evaluation:
     """
 
     last_n_tokens_size: int
+    verbose: bool
     _random: Random | None
-    _tokenizer: LlamaTokenizer
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -205,6 +206,9 @@ class Evaluation:
         return self._remembered
 
     def _params(self, given: Arguments) -> SamplingParams:
+        if given.tfs_z != 1:
+            why = "llama.cpp does not have it any more"
+            tell(["tfs_z"], why, verbose=self.verbose, stacklevel=4)
         return given.params(
             seed=None if self._random is None else self._random.getrandbits(32),
             penalty_last_n=self.last_n_tokens_size,

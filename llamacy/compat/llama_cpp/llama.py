@@ -1,37 +1,71 @@
-"""The class that llama-cpp-python's scripts are written around."""
+"""The class that llama-cpp-python's scripts are written around: `llama_cpp.llama`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
 from random import Random
-from typing import Any, Literal, NoReturn, Self, Unpack, overload
+from typing import Any, Literal, NoReturn, Self
 
-from llamacy.compat.llama_cpp.arguments import (
-    ANY_SEED,
-    Arguments,
-    CompletionArguments,
-    checked_seed,
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from llamacy.arguments import check_callback
+from llamacy.compat.llama_cpp.arguments import ANY_SEED, checked_seed
+from llamacy.compat.llama_cpp.callbacks import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    MinTokensLogitsProcessor,
+    StoppingCriteria,
+    StoppingCriteriaList,
 )
-from llamacy.compat.llama_cpp.chat import (
-    ChatArguments,
-    chat_arguments,
-    known_format,
+from llamacy.compat.llama_cpp.chat import known_format
+from llamacy.compat.llama_cpp.completing import Completing
+from llamacy.compat.llama_cpp.construction import (
+    ContextParams,
+    check_constructor,
+    check_rope,
+    kv_type,
+    rows_of_a_pass,
 )
-from llamacy.compat.llama_cpp.chunks import chat_chunks, completion_chunks
-from llamacy.compat.llama_cpp.construction import check_constructor, kv_type
-from llamacy.compat.llama_cpp.evaluation import Evaluation
-from llamacy.compat.llama_cpp.vocabulary import LlamaTokenizer, metadata_texts
-from llamacy.errors import UnsupportedCallError
+from llamacy.compat.llama_cpp.conversing import Conversing
+from llamacy.compat.llama_cpp.evaluation import LlamaState
+from llamacy.compat.llama_cpp.llama_cache import (
+    BaseLlamaCache,
+    LlamaCache,
+    LlamaDiskCache,
+    LlamaRAMCache,
+)
+from llamacy.compat.llama_cpp.llama_chat_format import LlamaChatCompletionHandler
+from llamacy.compat.llama_cpp.llama_grammar import LlamaGrammar
+from llamacy.compat.llama_cpp.llama_speculative import LlamaDraftModel
+from llamacy.compat.llama_cpp.llama_tokenizer import BaseLlamaTokenizer, LlamaTokenizer
+from llamacy.compat.llama_cpp.metadata import metadata_texts
+from llamacy.compat.llama_cpp.pretrained import Places, fetched
+from llamacy.errors import ArgumentError, UnsupportedCallError
 from llamacy.model.loading import load
-from llamacy.protocols.openai.chat import ChatResponse, CreateChatCompletionResponse
-from llamacy.protocols.openai.common import Head
-from llamacy.protocols.openai.completions import (
-    CompletionResponse,
-    CreateCompletionResponse,
-)
+from llamacy.system.threads import checked_threads
+
+__all__ = [
+    "BaseLlamaCache",
+    "BaseLlamaTokenizer",
+    "Llama",
+    "LlamaCache",
+    "LlamaDiskCache",
+    "LlamaDraftModel",
+    "LlamaGrammar",
+    "LlamaRAMCache",
+    "LlamaState",
+    "LlamaTokenizer",
+    "LogitsProcessor",
+    "LogitsProcessorList",
+    "MinTokensLogitsProcessor",
+    "StoppingCriteria",
+    "StoppingCriteriaList",
+]
 
 
-class Llama(Evaluation):
+class Llama(Completing, Conversing):
     """A model, with llama-cpp-python's calls.
 
     Parameters
@@ -47,16 +81,23 @@ class Llama(Evaluation):
         Makes the draws of a run repeatable; -1 or 2**32 - 1 makes them differ.
     last_n_tokens_size : int
         Last tokens that penalties consider.
+    n_ubatch : int
+        Most rows of a forward pass, `n_batch` of `llamacy.load`.
     chat_format : str or None
-        How to write conversations; None is the model's own template.
+        How to write conversations: the name of a format, a template, or a name given to
+        `register_chat_format`; None is the model's own template.
+    chat_handler : LlamaChatCompletionHandler or None
+        A function that answers conversations instead.
     type_k, type_v : int or None
         ggml's number of the KV cache's type: 1 (F16), 0 (F32) or 8 (Q8_0).
     lora_path : str or None
         A LoRA adapter.
     lora_scale : float
         How strongly it acts.
+    rope_freq_base, rope_freq_scale : float
+        0, or the file's own; 10000.0 and 1.0, which libraries send, are ignored.
     verbose : bool
-        Makes no difference: llamacy logs, and never prints.
+        Whether to warn of ignored arguments, each once in the life of the process.
     **others : object
         Accepted if they make no difference, or ask for nothing.
 
@@ -73,6 +114,8 @@ class Llama(Evaluation):
         The file.
     metadata : dict of str to str
         Its keys and values as text, without arrays.
+    context_params : ContextParams
+        Sizes, and the number of threads.
     """
 
     def __init__(
@@ -83,222 +126,67 @@ class Llama(Evaluation):
         n_threads: int | None = None,
         seed: int = ANY_SEED,
         last_n_tokens_size: int = 64,
+        n_ubatch: int = 512,
         chat_format: str | None = None,
+        chat_handler: LlamaChatCompletionHandler | None = None,
         type_k: int | None = None,
         type_v: int | None = None,
         lora_path: str | None = None,
         lora_scale: float = 1.0,
+        rope_freq_base: float = 0.0,
+        rope_freq_scale: float = 0.0,
         verbose: bool = True,
         **others: Any,
     ) -> None:
-        check_constructor(others)
+        self._given = {
+            **{"n_ctx": n_ctx, "n_threads": n_threads, "n_ubatch": n_ubatch},
+            **{"seed": seed, "last_n_tokens_size": last_n_tokens_size},
+            **{"chat_format": chat_format, "chat_handler": chat_handler},
+            **{"type_k": type_k, "type_v": type_v},
+            **{"lora_path": lora_path, "lora_scale": lora_scale},
+            **{"rope_freq_base": rope_freq_base, "rope_freq_scale": rope_freq_scale},
+            **{"verbose": verbose, **others},
+        }
+        check_callback("chat_handler", chat_handler)
+        check_constructor(others, verbose=verbose, stacklevel=2)
         self.chat_format = known_format(chat_format)
+        self.chat_handler = chat_handler
         self.model_path = model_path
         self.verbose = verbose
         self.last_n_tokens_size = last_n_tokens_size
         self.set_seed(seed)
+        n_rows = rows_of_a_pass(n_ubatch)
         model = load(
             model_path,
             n_ctx=n_ctx or None,
             n_threads=n_threads or None,
+            n_batch=n_rows,
             kv_type=kv_type(type_k, type_v),
             lora=None if lora_path is None else (lora_path, lora_scale),
         )
         super().__init__(model)
         self.metadata = metadata_texts(model.metadata)
         self._tokenizer = LlamaTokenizer(model.tokenizer)
+        threads = checked_threads(n_threads or None)
+        self.context_params = ContextParams(
+            model.n_ctx, n_rows, n_rows, threads, threads
+        )
+        try:
+            asked = (rope_freq_base, rope_freq_scale)
+            check_rope(*asked, model.config.rope, verbose=verbose, stacklevel=2)
+        except BaseException:
+            model.close()
+            raise
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the arguments: another process loads the model again."""
+        return _made, (type(self), self.model_path, self._given)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    # The vocabulary.
-
-    def tokenize(
-        self, text: bytes, add_bos: bool = True, special: bool = False
-    ) -> list[int]:
-        """Turn UTF-8 text into token ids; `special` reads names of control tokens."""
-        return self._tokenizer.tokenize(text, add_bos, special)
-
-    def detokenize(
-        self,
-        tokens: Sequence[int],
-        prev_tokens: Sequence[int] | None = None,
-        special: bool = False,
-    ) -> bytes:
-        """Turn token ids into UTF-8 text; `special` writes control tokens out."""
-        return self._tokenizer.detokenize(tokens, prev_tokens, special)
-
-    def tokenizer(self) -> LlamaTokenizer:
-        """Return the vocabulary."""
-        return self._tokenizer
-
-    def token_bos(self) -> int:
-        """Return the token that begins a text, -1 if there is none."""
-        return self._tokenizer.bos
-
-    def token_eos(self) -> int:
-        """Return the token that ends a text, -1 if there is none."""
-        return self._tokenizer.eos
-
-    def token_nl(self) -> int:
-        """Return the token of a line break."""
-        return self._tokenizer.tokenize(b"\n", add_bos=False)[-1]
-
-    # Completions.
-
-    @overload
-    def create_completion(
-        self,
-        prompt: str | list[int],
-        suffix: str | None = None,
-        max_tokens: int | None = 16,
-        temperature: float = 0.8,
-        *,
-        stream: Literal[False] = False,
-        **arguments: Unpack[CompletionArguments],
-    ) -> CreateCompletionResponse: ...
-
-    @overload
-    def create_completion(
-        self,
-        prompt: str | list[int],
-        suffix: str | None = None,
-        max_tokens: int | None = 16,
-        temperature: float = 0.8,
-        *,
-        stream: Literal[True],
-        **arguments: Unpack[CompletionArguments],
-    ) -> Iterator[CreateCompletionResponse]: ...
-
-    def create_completion(
-        self,
-        prompt: str | list[int],
-        suffix: str | None = None,
-        max_tokens: int | None = 16,
-        temperature: float = 0.8,
-        *,
-        stream: bool = False,
-        **arguments: Unpack[CompletionArguments],
-    ) -> CreateCompletionResponse | Iterator[CreateCompletionResponse]:
-        """Continue a prompt.
-
-        Parameters
-        ----------
-        prompt : str or list of int
-            Text, in which names of control tokens are those tokens; or token ids.
-        suffix : None
-            No other value is supported.
-        max_tokens : int or None
-            Most tokens to generate; None, 0 or less continues to the end of the text or
-            of the context.
-        temperature : float
-            0 always takes the likeliest token; less than 0 draws from the unchanged
-            distribution.
-        stream : bool
-            Return an iterator of chunks, which have no usage and never echo the prompt.
-        **arguments : CompletionArguments
-            Further arguments of llama-cpp-python.
-
-        Raises
-        ------
-        ArgumentError
-            An argument is not supported, or has an invalid value.
-        ContextLengthError
-            The prompt does not fit into the context.
-        """
-        given = Arguments(
-            suffix=suffix, max_tokens=max_tokens, temperature=temperature, **arguments
-        )
-        ids = self._prompt_ids(prompt)
-        params = self._params(given)
-        text = prompt if isinstance(prompt, str) else self._tokenizer.decode(ids)
-        head = Head.new("cmpl", given.model or self.model_path)
-        response = CompletionResponse(head, self._tokenizer.text, text, given.echo)
-        if stream:
-            return completion_chunks(response, self._model.stream(ids, params))
-        shown = ids[1:] if ids[:1] == [self.token_bos()] else ids
-        return response.whole(self._model.generate(ids, params), shown)
-
-    __call__ = create_completion
-
-    def _prompt_ids(self, prompt: str | list[int]) -> list[int]:
-        if not isinstance(prompt, str):
-            return prompt
-        ids = self._tokenizer.encode(prompt) or [self.token_bos()]
-        if ids[:2] == [self.token_bos()] * 2:
-            return ids[1:]
-        return ids
-
-    # Conversations.
-
-    @overload
-    def create_chat_completion(
-        self,
-        messages: list[dict[str, Any]],
-        *,
-        stream: Literal[False] = False,
-        **arguments: Unpack[ChatArguments],
-    ) -> CreateChatCompletionResponse: ...
-
-    @overload
-    def create_chat_completion(
-        self,
-        messages: list[dict[str, Any]],
-        *,
-        stream: Literal[True],
-        **arguments: Unpack[ChatArguments],
-    ) -> Iterator[CreateChatCompletionResponse]: ...
-
-    def create_chat_completion(
-        self,
-        messages: list[dict[str, Any]],
-        *,
-        stream: bool = False,
-        **arguments: Unpack[ChatArguments],
-    ) -> CreateChatCompletionResponse | Iterator[CreateChatCompletionResponse]:
-        """Answer the last message of a conversation.
-
-        Parameters
-        ----------
-        messages : list of dict
-            Dicts with `role` and `content`.
-        stream : bool
-            Return an iterator of chunks, which have no usage.
-        **arguments : ChatArguments
-            Further arguments of llama-cpp-python, with its defaults: `temperature` 0.2,
-            and `max_tokens` None, which continues to the end of the answer. `tools` are
-            JSON schemas; tool calls have the shape of OpenAI's API.
-
-        Raises
-        ------
-        ArgumentError
-            An argument is not supported, or has an invalid value.
-        ChatTemplateError
-            The model has no template, and no `chat_format` was given.
-        ContextLengthError
-            The conversation does not fit into the context.
-        """
-        given, tools = chat_arguments(arguments)
-        params = self._params(given)
-        options: Any = {"chat_format": self.chat_format, "tools": tools}
-        head = Head.new("chatcmpl", given.model or self.model_path)
-        response = ChatResponse(head, self._tokenizer.text)
-        if stream:
-            pieces = self._model.stream_chat(messages, params, **options)
-            return chat_chunks(response, pieces)
-        return response.whole(self._model.chat(messages, params, **options))
-
-    def create_chat_completion_openai_v1(self, *_: object, **__: object) -> NoReturn:
-        """Raise UnsupportedCallError: there are no objects of OpenAI's package here."""
-        raise UnsupportedCallError(
-            "create_chat_completion_openai_v1: llamacy does not use OpenAI's package; "
-            "create_chat_completion returns dicts"
-        )
-
-    # The rest of llama-cpp-python.
 
     def set_seed(self, seed: int) -> None:
         """Seed the draws that follow, so that the same calls give the same texts."""
@@ -316,10 +204,84 @@ class Llama(Evaluation):
         """Raise UnsupportedCallError: llamacy makes no embeddings."""
         raise UnsupportedCallError("embed: llamacy makes no embeddings")
 
-    @classmethod
-    def from_pretrained(cls, *_: object, **__: object) -> NoReturn:
-        """Raise UnsupportedCallError: a name on the hub is a path to llamacy."""
-        raise UnsupportedCallError(
-            "from_pretrained: give Llama the name on the hub as its model_path: "
-            "user/repo:Q4_K_M or user/repo/file.gguf"
+    @property
+    def n_batch(self) -> int:
+        """Most rows of a forward pass."""
+        return self.context_params.n_batch
+
+    @property
+    def ctx(self) -> NoReturn:
+        """Raise UnsupportedCallError: there is no context of llama.cpp."""
+        raise UnsupportedCallError("ctx: llamacy does not have llama.cpp's C API")
+
+    def pooling_type(self) -> int:
+        """Return llama.cpp's number of the embeddings' kind: 0, none."""
+        return 0
+
+    @staticmethod
+    def logits_to_logprobs(logits: ArrayLike, axis: int = -1) -> NDArray[np.float32]:
+        """Return log-probabilities, float32, in the shape of `logits`."""
+        array = np.asarray(logits, np.float32)
+        shifted = array - array.max(axis, keepdims=True)
+        result: NDArray[np.float32] = shifted - np.log(
+            np.exp(shifted).sum(axis, keepdims=True)
         )
+        return result
+
+    @staticmethod
+    def longest_token_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+        """Return the number of tokens that both begin with."""
+        pairs = enumerate(zip(a, b, strict=False))
+        shorter = min(len(a), len(b))
+        return next((at for at, (x, y) in pairs if x != y), shorter)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        repo_id: str,
+        filename: str | None,
+        additional_files: Sequence[str] | None = None,
+        local_dir: str | os.PathLike[str] | None = None,
+        local_dir_use_symlinks: bool | Literal["auto"] = "auto",
+        cache_dir: str | os.PathLike[str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Download a model from the Hugging Face hub, unless it is there, and load it.
+
+        Parameters
+        ----------
+        repo_id : str
+            ``"user/repo"``.
+        filename : str or None
+            The file, or a pattern such as ``"*Q4_K_M.gguf"`` that fits one file; None
+            is the file that `llamacy.load` takes by default. Of a split model, the
+            first part: the others are downloaded too.
+        additional_files : sequence of str, optional
+            Further files to download, or patterns that fit one file each.
+        local_dir : path, optional
+            Folder to download to; by default the hub's cache.
+        local_dir_use_symlinks : bool or "auto"
+            Makes no difference.
+        cache_dir : path, optional
+            Another cache.
+        **kwargs : object
+            Arguments of `Llama`.
+
+        Raises
+        ------
+        ArgumentError
+            A pattern fits several files, or `kwargs` has a `model_path`.
+        HubError
+            The hub does not have it, refuses it, or cannot be reached.
+        LlamacyError
+            Any error of `Llama`.
+        """
+        if "model_path" in kwargs:
+            raise ArgumentError("model_path: wanted repo_id and filename instead")
+        places = Places(local_dir, cache_dir)
+        path = fetched(repo_id, filename, additional_files or (), places)
+        return cls(str(path), **kwargs)
+
+
+def _made(kind: type[Llama], model_path: str, options: dict[str, Any]) -> Llama:
+    return kind(model_path, **options)

@@ -76,7 +76,7 @@ class Complete(Goal):
             self.finish_reason = "length"
         self._scores: PromptScores | None = None
         if params.prompt_logprobs is not None:
-            self._scores = PromptScores(context, params.prompt_logprobs)
+            self._scores = PromptScores(context, params.prompt_logprobs, tokenizer)
 
     @property
     def prompt_logprobs(self) -> list[TokenLogprob | None] | None:
@@ -84,9 +84,9 @@ class Complete(Goal):
         return self._scores.logprobs if self._scores is not None else None
 
     @property
-    def can_share(self) -> bool:
-        """Whether the prompt's likelihoods are not asked for."""
-        return self._scores is None
+    def n_shareable(self) -> int:
+        """All tokens, unless the prompt's likelihoods are asked for."""
+        return self.n_to_read if self._scores is None else 0
 
     @property
     def n_to_read(self) -> int:
@@ -94,6 +94,11 @@ class Complete(Goal):
         if self._max_tokens:
             return len(self.context.ids)
         return self.context.n_prompt - 1 if self._scores is not None else 0
+
+    @property
+    def n_to_choose(self) -> int:
+        """As many as `max_tokens`, or as the context has room for."""
+        return min(self._max_tokens, self.context.n_ctx)
 
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
         """Return rows: the last token's is wanted, or all rows of a scored prompt."""

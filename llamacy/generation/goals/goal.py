@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.generation.context import Context
+from llamacy.generation.prefix_cache import MIN_SHARED
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import Stage
 from llamacy.results import Piece
@@ -25,7 +26,11 @@ class Goal(ABC):
     ----------
     n_chosen : int
         Tokens chosen so far, one that ended the text among them.
+    min_shared : int
+        Fewest tokens worth sharing with another request.
     """
+
+    min_shared = MIN_SHARED
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -33,16 +38,21 @@ class Goal(ABC):
 
     @property
     @abstractmethod
-    def can_share(self) -> bool:
-        """Whether tokens that another sequence holds need not be read.
+    def n_shareable(self) -> int:
+        """How many of the first tokens need not be read if another sequence holds them.
 
-        False if the goal wants their logits.
+        Tokens whose logits the goal wants must be read.
         """
 
     @property
     @abstractmethod
     def n_to_read(self) -> int:
         """Tokens of the context that the sequence is to hold next."""
+
+    @property
+    def n_to_choose(self) -> int:
+        """Most tokens that it may choose; 0 for a goal that only reads."""
+        return 0
 
     @abstractmethod
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:

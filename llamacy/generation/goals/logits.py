@@ -40,9 +40,9 @@ class Logits(Goal):
         self._end = context.n_prompt if end is None else end
 
     @property
-    def can_share(self) -> bool:
-        """False: the result must not depend on what is in the cache of past texts."""
-        return False
+    def n_shareable(self) -> int:
+        """None: the result must not depend on what is in the cache of past texts."""
+        return 0
 
     @property
     def n_to_read(self) -> int:

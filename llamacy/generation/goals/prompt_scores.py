@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from llamacy.generation.context import Context
 from llamacy.results import TokenLogprob
 from llamacy.sampling import token_logprob
+from llamacy.tokenizers.base import Tokenizer
 
 
 class PromptScores:
@@ -19,10 +20,15 @@ class PromptScores:
         The prompt.
     n_likeliest : int
         How many alternatives come with each token.
+    tokenizer : Tokenizer, optional
+        Has the tokens' texts.
     """
 
-    def __init__(self, context: Context, n_likeliest: int) -> None:
+    def __init__(
+        self, context: Context, n_likeliest: int, tokenizer: Tokenizer | None = None
+    ) -> None:
         self._context = context
+        self._tokenizer = tokenizer
         self._n_likeliest = n_likeliest
         self._logprobs: list[TokenLogprob] = []
 
@@ -46,4 +52,6 @@ class PromptScores:
         """
         following = self._context.following(len(logits))
         for row, token in zip(logits, following, strict=False):
-            self._logprobs.append(token_logprob(row, token, self._n_likeliest))
+            self._logprobs.append(
+                token_logprob(row, token, self._n_likeliest, self._tokenizer)
+            )

@@ -14,9 +14,9 @@ class Read(Goal):
     """Read all tokens into the KV cache."""
 
     @property
-    def can_share(self) -> bool:
-        """True: it wants no logits."""
-        return True
+    def n_shareable(self) -> int:
+        """All tokens: it wants no logits."""
+        return self.n_to_read
 
     @property
     def n_to_read(self) -> int:

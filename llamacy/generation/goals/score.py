@@ -11,6 +11,8 @@ from llamacy.generation.goals.prompt_scores import PromptScores
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import Stage
 from llamacy.results import Score as ScoreResult
+from llamacy.tokenizers.base import Tokenizer
+from llamacy.tokenizers.token_text import token_text
 
 
 class Score(Goal):
@@ -24,11 +26,19 @@ class Score(Goal):
         The text, of which nothing was read yet.
     n_likeliest : int, default 0
         How many alternatives come with each token.
+    tokenizer : Tokenizer, optional
+        Has the tokens' texts.
     """
 
-    def __init__(self, context: Context, n_likeliest: int = 0) -> None:
+    def __init__(
+        self,
+        context: Context,
+        n_likeliest: int = 0,
+        tokenizer: Tokenizer | None = None,
+    ) -> None:
         super().__init__(context)
         self._scores = PromptScores(context, n_likeliest)
+        self._tokenizer = tokenizer
 
     @property
     def result(self) -> ScoreResult:
@@ -36,12 +46,14 @@ class Score(Goal):
         logprobs = [
             None if one is None else one.logprob for one in self._scores.logprobs
         ]
-        return ScoreResult(self.context.ids, logprobs)
+        ids = self.context.ids
+        texts = [token_text(self._tokenizer, token) for token in ids]
+        return ScoreResult(ids, logprobs, texts)
 
     @property
-    def can_share(self) -> bool:
-        """False: it wants all logits."""
-        return False
+    def n_shareable(self) -> int:
+        """None: it wants all logits."""
+        return 0
 
     @property
     def n_to_read(self) -> int:

@@ -1,34 +1,63 @@
-"""A model's vocabulary and metadata in llama-cpp-python's shape."""
+"""A model's vocabulary in llama-cpp-python's shape: `llama_cpp.llama_tokenizer`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, UnsupportedCallError
 from llamacy.tokenizers.base import Tokenizer
 
+if TYPE_CHECKING:
+    from llamacy.compat.llama_cpp.llama import Llama
 
-class LlamaTokenizer:
-    """Text to token ids and back.
+
+class BaseLlamaTokenizer(ABC):
+    """Text to token ids and back."""
+
+    @abstractmethod
+    def tokenize(
+        self, text: bytes, add_bos: bool = True, special: bool = True
+    ) -> list[int]:
+        """Turn text into token ids."""
+
+    @abstractmethod
+    def detokenize(
+        self,
+        tokens: Sequence[int],
+        prev_tokens: Sequence[int] | None = None,
+        special: bool = False,
+    ) -> bytes:
+        """Turn token ids into text."""
+
+
+class LlamaTokenizer(BaseLlamaTokenizer):
+    """A model's own vocabulary.
 
     Parameters
     ----------
+    llama : Llama or Tokenizer
+        The model, or llamacy's tokenizer of it.
+
+    Attributes
+    ----------
     tokenizer : Tokenizer
-        The model's own.
+        llamacy's.
+    bos, eos : int
+        The tokens that begin and end a text, -1 for none.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, llama: Llama | Tokenizer) -> None:
+        tokenizer = llama if isinstance(llama, Tokenizer) else llama.model
+        self.tokenizer = tokenizer
         self.bos = -1 if tokenizer.bos_id is None else tokenizer.bos_id
         self.eos = -1 if tokenizer.eos_id is None else tokenizer.eos_id
 
     @property
     def end_token(self) -> int | None:
         """A token that ends a text, if the vocabulary has one."""
-        return min(self._tokenizer.eog_ids, default=None)
+        return min(self.tokenizer.eog_ids, default=None)
 
     def tokenize(
         self, text: bytes, add_bos: bool = True, special: bool = True
@@ -88,7 +117,7 @@ class LlamaTokenizer:
         self, text: str, add_bos: bool = True, special: bool = True
     ) -> list[int]:
         """Turn text into token ids like `tokenize`."""
-        return self._tokenizer.encode(
+        return self.tokenizer.encode(
             text, add_bos=None if add_bos else False, parse_special=special
         )
 
@@ -101,13 +130,13 @@ class LlamaTokenizer:
 
         A model may have logits of tokens beyond its vocabulary, whose text is empty.
         """
-        if token >= self._tokenizer.n_vocab:
+        if token >= self.tokenizer.n_vocab:
             return ""
         return self._bytes(token, False).decode(errors="ignore")
 
     def _bytes(self, token: int, special: bool) -> bytes:
-        data = self._tokenizer.token_bytes(token)
-        return self._tokenizer.piece(token).encode() if special and not data else data
+        data = self.tokenizer.token_bytes(token)
+        return self.tokenizer.piece(token).encode() if special and not data else data
 
     @classmethod
     def from_ggml_file(cls, path: str) -> LlamaTokenizer:
@@ -117,16 +146,15 @@ class LlamaTokenizer:
         return cls(load_tokenizer(path))
 
 
-def metadata_texts(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Return a file's metadata as text in llama.cpp's format, without arrays."""
-    return {
-        key: _as_text(value)
-        for key, value in metadata.items()
-        if not isinstance(value, list | tuple | np.ndarray)
-    }
+class LlamaHFTokenizer(LlamaTokenizer):
+    """A tokenizer of transformers, which cannot be made here."""
 
+    def __init__(self, hf_tokenizer: object) -> None:
+        raise UnsupportedCallError(
+            "LlamaHFTokenizer: llamacy takes the tokenizer from the model's file"
+        )
 
-def _as_text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:f}" if isinstance(value, float) else str(value)
+    @classmethod
+    def from_pretrained(cls, path: str) -> Self:
+        """Raise UnsupportedCallError: the model's file has the tokenizer."""
+        return cls(path)
