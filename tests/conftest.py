@@ -12,6 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+# Before NumPy is imported: its products in tests are small, and threads that wait for
+# each other take the cores from the rest of the tests.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import gguf
 import numpy as np
 import pytest
