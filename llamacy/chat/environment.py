@@ -22,7 +22,7 @@ from llamacy.chat import budget, growth
 from llamacy.chat.values import NoText
 
 NOT_GIVEN = ("tools", "documents")
-"""Variables that are none where the caller gives no such list."""
+"""Variables that pass for None where the caller gives no such list."""
 
 
 class _Generation(Extension):
