@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-# Before NumPy is imported: its products in tests are small, and threads that wait for
-# each other take the cores from the rest of the tests.
+# Before anything with threads is imported. Tests run beside each other, and a thread
+# that spins takes the core of the thread it waits for. NumPy's products in tests are
+# too small for threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import gguf
