@@ -17,6 +17,10 @@ _NO_INPUT = (
     "llamacy: nothing came from standard input; continuing with the prompt alone "
     "(-f - waits for input)"
 )
+_NO_MODEL = (
+    "no model: give the path of a file, a name on the hub (llamacy models lists some), "
+    "or demo"
+)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -66,7 +70,7 @@ def model_and_text(
     remaining = [argument for argument in arguments if argument is not None]
     if model is None:
         if not remaining:
-            raise UsageError("no model: give the path of a GGUF file, or demo")
+            raise UsageError(_NO_MODEL)
         model = remaining.pop(0)
     texts = [*remaining, *([] if text is None else [text])]
     if len(texts) + (file is not None) > 1:
