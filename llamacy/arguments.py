@@ -62,7 +62,10 @@ def checks_options(*groups: type) -> Callable[[_CallT], _CallT]:
             return await function(*args, **options)
 
         is_async = inspect.iscoroutinefunction(function)
-        return call_async if is_async else call  # type: ignore[return-value]
+        checked: Any = call_async if is_async else call
+        if groups:
+            checked.__signature__ = _spelt_out(function, groups)
+        return checked  # type: ignore[no-any-return]
 
     return decorate
 
@@ -81,6 +84,35 @@ def unknown_options(
     return UnknownOptionError(
         "\n".join(f"{name}: unknown option; {hint(name, known)}" for name in unknown)
     )
+
+
+class _LeftOut:
+    """The default of an option in a signature, shown as in stubs."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def _spelt_out(
+    function: Callable[..., Any], groups: Iterable[type]
+) -> inspect.Signature:
+    """Return a signature with each option of `groups` in place of ``**options``.
+
+    `help`, notebooks and editors read it: Tab completes the options.
+    """
+    signature = inspect.signature(function)
+    own = [one for one in signature.parameters.values() if one.kind != one.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(
+            key,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=_LeftOut(),
+            annotation=getattr(kind, "__forward_arg__", kind),
+        )
+        for group in groups
+        for key, kind in group.__annotations__.items()
+    ]
+    return signature.replace(parameters=[*own, *options])
 
 
 def _keys(options: type) -> Iterable[str]:

@@ -128,7 +128,7 @@ def _system(talk: Talk, argument: str) -> str:
         raise UsageError("/system: the model continues texts, without messages")
     if argument:
         talk.system = "" if argument == '""' else argument
-        return ""
+        return "system message set" if talk.system else "system message removed"
     return talk.system or "no system message"
 
 
@@ -139,10 +139,10 @@ def _set(talk: Talk, argument: str) -> str:
     name = name.lower().replace("-", "_")
     if name in ("verbose", "quiet") and not text:
         talk.verbose = name == "verbose"
-        return ""
+        return f"verbose = {talk.verbose}"
     if name == "reasoning" and text.strip() in _REASONING:
         talk.shows_reasoning = _REASONING[text.strip()]
-        return ""
+        return f"reasoning = {text.strip()}"
     name = _SHORT.get(name, name)
     names = [field.name for field in fields(SamplingParams)]
     names.remove("logits_processors")
@@ -155,7 +155,7 @@ def _set(talk: Talk, argument: str) -> str:
         known = ", ".join(["verbose", "quiet", "reasoning show|hide", *names])
         raise UsageError(f"/set: wanted a name and a value; names: one of {known}")
     talk.params = replace(talk.params, **{name: _value(text.strip())})
-    return ""
+    return f"{name} = {getattr(talk.params, name)!r}"
 
 
 def _value(text: str) -> Any:
@@ -208,7 +208,7 @@ def _regen(talk: Talk, argument: str) -> str:
 
 def _clear(talk: Talk, argument: str) -> str:
     talk.messages.clear()
-    return ""
+    return "conversation forgotten"
 
 
 def _bye(talk: Talk, argument: str) -> str:

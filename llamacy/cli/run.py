@@ -96,7 +96,7 @@ def run(
         if prompt is None:
             if not talk.answers and not chatting.raw:
                 note(_NO_TEMPLATE)
-            Chat(loaded, talk, chatting.chat_template).run()
+            Chat(loaded, talk, chatting.chat_template, name=path).run()
             return
         talk.say(prompt)
         finished = _reply(loaded, talk, chatting.chat_template, path if json else None)

@@ -16,6 +16,10 @@ _UNREAD = (
     "llamacy: standard input is not read beside a prompt (-f - puts it before the "
     "prompt; < /dev/null leaves out this note)"
 )
+_NO_MODEL = (
+    "no model: give the path of a file, a name on the hub (llamacy models lists some), "
+    "or demo"
+)
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 """The byte order mark, as a character: programs of Windows begin files with it."""
 
@@ -68,7 +72,7 @@ def model_and_text(
     remaining = [argument for argument in arguments if argument is not None]
     if model is None:
         if not remaining:
-            raise UsageError("no model: give the path of a GGUF file, or demo")
+            raise UsageError(_NO_MODEL)
         model = remaining.pop(0)
     texts = [*remaining, *([] if text is None else [text])]
     if len(texts) > 1 or (texts and file is not None and not joins_file):

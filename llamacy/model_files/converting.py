@@ -154,7 +154,9 @@ def _described(path: os.PathLike[str]) -> str:
     file = MappedFile(Path(path))
     try:
         head = file.data[:64]
-        return "a GGUF file" if head.startswith(b"GGUF") else describe(head)
+        return (
+            "a GGUF file, for quantize" if head.startswith(b"GGUF") else describe(head)
+        )
     finally:
         file.close()
 
