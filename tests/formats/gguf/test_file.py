@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy import errors
 from llamacy.errors import ClosedError, FormatError, ModelFileError
 from llamacy.formats import mapped_file, other_formats
 from llamacy.formats.gguf.file import open_gguf
@@ -421,7 +420,7 @@ def test_a_pipe_is_refused_without_blocking(tmp_path: Path) -> None:
         open_gguf(tmp_path / "pipe.gguf")
 
 
-@pytest.mark.parametrize("module", [errors, ggml, other_formats])
+@pytest.mark.parametrize("module", [ggml, other_formats])
 def test_examples_in_the_docstrings_run(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0
