@@ -2,7 +2,13 @@
 
 Everything else about the package is in pyproject.toml. Each level's module is
 compiled with the flags of its row in llamacy/kernels/levels, and with no others
-that depend on the machine at hand: what is built runs wherever the row says.
+that depend on the machine at hand: what is built runs wherever the row says. All levels
+of an architecture are built, so that an installation may move to another machine.
+
+Compiled modules stay in build/. A module is compiled again if its source, a header that
+it includes, a flag or the compiler's command has changed, whatever the files' times. A
+second `pip install .` of a clone compiles nothing, nor does a CI run that kept build/.
+`rm -rf build` starts anew.
 
 Environment
 -----------
@@ -12,19 +18,21 @@ CC : the compiler, gcc or clang; on Windows it is always clang-cl.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
+import re
 import runpy
 import shutil
 import subprocess
 import sys
 import sysconfig
-from glob import glob
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 DIRECTIVES = {
     "language_level": 3,
@@ -35,11 +43,12 @@ DIRECTIVES = {
 }
 # One wheel serves every Python from 3.11 on. Free-threaded Pythons have no stable ABI.
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
-HEADERS = [
-    name
-    for end in ("h", "pxi", "pxd")
-    for name in glob(f"llamacy/**/*.{end}", recursive=True)
-]
+INCLUDE_DIRS = ("llamacy/kernels", "llamacy/ops")
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+# Cython's memoryview type, compiled once and not in each module that uses it.
+MEMORYVIEWS = "llamacy.kernels.memoryviews"
+# One file for each module, named by the module and by its digest.
+BUILT = Path("build/modules")
 
 
 def optimization_flags() -> list[str]:
@@ -76,14 +85,14 @@ def openmp() -> dict[str, list[str]]:
 def extension(
     module: str, flags: tuple[str, ...] = (), threads: bool = False
 ) -> Extension:
-    """Describe one module: its source is the .pyx of its name."""
+    """Describe one module: its source is the .pyx of its name, or Cython's own code."""
+    end = ".c" if module == MEMORYVIEWS else ".pyx"
     omp = openmp() if threads else {"compile": [], "link": []}
     strip = ["-Wl,-s"] if sys.platform == "linux" else []
     return Extension(
         module,
-        sources=[module.replace(".", "/") + ".pyx"],
-        depends=HEADERS,
-        include_dirs=["llamacy/kernels", "llamacy/ops"],
+        sources=[module.replace(".", "/") + end],
+        include_dirs=[*INCLUDE_DIRS],
         define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
         py_limited_api=ABI3,
         extra_compile_args=[*optimization_flags(), *flags, *omp["compile"]],
@@ -92,7 +101,10 @@ def extension(
 
 
 def extensions() -> list[Extension]:
-    """Describe all modules for the machine at hand."""
+    """Describe all modules for the machine at hand; those that compile longest first.
+
+    Compilers run side by side, and take the modules in this order.
+    """
     levels = runpy.run_path("llamacy/kernels/levels/__init__.py")["levels_of"](
         machine()
     )
@@ -101,13 +113,6 @@ def extensions() -> list[Extension]:
     # own header calls it; all others would follow from it
     first_error = ("-Wfatal-errors", "-Werror=implicit-function-declaration")
     return [
-        extension("llamacy.kernels.cpu"),
-        extension("llamacy.kernels.packing.matrices", threads=True),
-        extension("llamacy.kernels.roofline", threads=True),
-        extension("llamacy.ops.plan.routing"),
-        extension("llamacy.ops.plan.runtime", threads=True),
-        extension("llamacy.ops.plan.steps"),
-        extension("llamacy.ops.state.kv_pages"),
         *(
             extension(
                 f"llamacy.kernels.levels.{level.name}", (*level.flags, *first_error)
@@ -115,6 +120,14 @@ def extensions() -> list[Extension]:
             for level in levels
             if emulated or not level.emulated
         ),
+        extension("llamacy.kernels.packing.matrices", threads=True),
+        extension(MEMORYVIEWS),
+        extension("llamacy.ops.plan.steps"),
+        extension("llamacy.ops.plan.runtime", threads=True),
+        extension("llamacy.kernels.roofline", threads=True),
+        extension("llamacy.ops.plan.routing"),
+        extension("llamacy.kernels.cpu"),
+        extension("llamacy.ops.state.kv_pages"),
     ]
 
 
@@ -133,19 +146,51 @@ def machine() -> str:
     return name
 
 
+def included(source: Path) -> list[Path]:
+    """Return a C file and all files of this project that it includes, sorted."""
+    found = {source}
+    unread = [source]
+    while unread:
+        reader = unread.pop()
+        folders = (reader.parent, *map(Path, INCLUDE_DIRS))
+        for name in INCLUDE.findall(reader.read_text(encoding="utf-8")):
+            files = (Path(os.path.normpath(folder / name)) for folder in folders)
+            file = next((file for file in files if file.is_file()), None)
+            if file and file not in found:
+                found.add(file)
+                unread.append(file)
+    return sorted(found)
+
+
+class BuildPy(build_py):
+    """build_py that keeps nothing of the last build, whose files may be gone since."""
+
+    def run(self) -> None:
+        """Copy the Python files into an empty folder."""
+        if Path(self.build_lib).parts[0] == "build":
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
 class BuildExt(build_ext):
-    """build_ext that compiles modules in parallel, on Windows with clang-cl."""
+    """build_ext that compiles what has changed, in parallel; on Windows by clang-cl."""
 
     def finalize_options(self) -> None:
         """Translate Cython to C, here and not in setup(), which an sdist calls too."""
         self.distribution.ext_modules = cythonize(
             self.distribution.ext_modules,
             build_dir="build/cython",
-            include_path=["llamacy/kernels"],
+            cache="build/cython-cache",
             compiler_directives=DIRECTIVES,
+            include_path=["llamacy/kernels"],
+            nthreads=min(os.cpu_count() or 1, 8),
+            shared_utility_qualified_name=MEMORYVIEWS,
         )
+        for copy in Path("build/cython").rglob("*.h"):
+            copy.unlink()  # Cython's, which the compiler would find before the original
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
+        self.force = True  # build_extension compares more than times
 
     def build_extensions(self) -> None:
         """Compile; MSVC's own compiler does not know gcc's flags and extensions."""
@@ -154,9 +199,42 @@ class BuildExt(build_ext):
             self.compiler.cc = "clang-cl"
         super().build_extensions()
 
+    def build_extension(self, ext: Extension) -> None:
+        """Compile and link a module, or copy it if it was built of the same before."""
+        target = Path(self.get_ext_fullpath(ext.name))
+        built = BUILT / f"{ext.name}-{self.digest(ext)}"
+        if built.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(built, target)
+            return
+        super().build_extension(ext)
+        BUILT.mkdir(parents=True, exist_ok=True)
+        for outdated in BUILT.glob(f"{ext.name}-*"):
+            outdated.unlink()
+        # renamed when complete, for a build that is interrupted
+        part = built.with_name(f"{built.name}.part")
+        shutil.copy(target, part)
+        part.replace(built)
 
-setup(
-    ext_modules=extensions(),
-    cmdclass={"build_ext": BuildExt},
-    options={"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {},
-)
+    def digest(self, ext: Extension) -> str:
+        """Return a digest of everything that a module is made of."""
+        commands = [
+            getattr(self.compiler, name, None) for name in ("compiler_so", "linker_so")
+        ]
+        made_of: list[object] = [
+            *(commands, self.plat_name, sysconfig.get_config_var("EXT_SUFFIX")),
+            *(ext.define_macros, ext.extra_compile_args, ext.extra_link_args),
+        ]
+        digest = hashlib.sha256(repr(made_of).encode())
+        for source in ext.sources:
+            for file in included(Path(source)):
+                digest.update(f"\0{file.as_posix()}\0".encode() + file.read_bytes())
+        return digest.hexdigest()
+
+
+if __name__ == "__main__":  # which the processes that translate are not
+    setup(
+        ext_modules=extensions(),
+        cmdclass={"build_ext": BuildExt, "build_py": BuildPy},
+        options={"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {},
+    )

@@ -66,6 +66,7 @@ _HOMES = {
         "LlamacyError",
         "ModelFileError",
         "ModelOutputError",
+        "NotPicklableError",
         "OutOfMemoryError",
         "UnknownOptionError",
         "UnsupportedCallError",

@@ -25,6 +25,7 @@ from llamacy.errors import Interrupted as Interrupted
 from llamacy.errors import LlamacyError as LlamacyError
 from llamacy.errors import ModelFileError as ModelFileError
 from llamacy.errors import ModelOutputError as ModelOutputError
+from llamacy.errors import NotPicklableError as NotPicklableError
 from llamacy.errors import OutOfMemoryError as OutOfMemoryError
 from llamacy.errors import UnknownOptionError as UnknownOptionError
 from llamacy.errors import UnsupportedCallError as UnsupportedCallError

@@ -6,6 +6,7 @@ that a bad value costs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
@@ -14,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable
 from numbers import Integral, Real
 from typing import Any, Final, TypeVar
 
-from llamacy.errors import ArgumentError, UnknownOptionError
+from llamacy.errors import ArgumentError, UnknownOptionError, bounded
 from llamacy.option_names import hint
 
 MAX_CTX: Final = 2**31 - 1
@@ -61,7 +62,10 @@ def checks_options(*groups: type) -> Callable[[_CallT], _CallT]:
             return await function(*args, **options)
 
         is_async = inspect.iscoroutinefunction(function)
-        return call_async if is_async else call  # type: ignore[return-value]
+        checked: Any = call_async if is_async else call
+        if groups:
+            checked.__signature__ = _spelt_out(function, groups)
+        return checked  # type: ignore[no-any-return]
 
     return decorate
 
@@ -82,6 +86,35 @@ def unknown_options(
     )
 
 
+class _LeftOut:
+    """The default of an option in a signature, shown as in stubs."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def _spelt_out(
+    function: Callable[..., Any], groups: Iterable[type]
+) -> inspect.Signature:
+    """Return a signature with each option of `groups` in place of ``**options``.
+
+    `help`, notebooks and editors read it: Tab completes the options.
+    """
+    signature = inspect.signature(function)
+    own = [one for one in signature.parameters.values() if one.kind != one.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(
+            key,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=_LeftOut(),
+            annotation=getattr(kind, "__forward_arg__", kind),
+        )
+        for group in groups
+        for key, kind in group.__annotations__.items()
+    ]
+    return signature.replace(parameters=[*own, *options])
+
+
 def _keys(options: type) -> Iterable[str]:
     """Return the keys of a TypedDict, its bases' too."""
     return options.__annotations__.keys()
@@ -100,7 +133,7 @@ def checked_integer(name: str, value: object, low: int, high: int | None = None)
         if low <= number and (high is None or number <= high):
             return number
     span = f"of at least {low}" if high is None else f"from {low} to {high}"
-    raise ArgumentError(f"{name}: wanted an integer {span}, found {value!r}")
+    raise ArgumentError(f"{name}: wanted an integer {span}, found {short(value)}")
 
 
 def checked_number(
@@ -125,7 +158,7 @@ def checked_number(
     if low == -math.inf:
         span = ""
     wanted = f"a finite number {span}".rstrip()
-    raise ArgumentError(f"{name}: wanted {wanted}, found {value!r}")
+    raise ArgumentError(f"{name}: wanted {wanted}, found {short(value)}")
 
 
 def checked_flag(name: str, value: object) -> bool:
@@ -137,7 +170,7 @@ def checked_flag(name: str, value: object) -> bool:
         It is something else.
     """
     if not isinstance(value, bool):
-        raise ArgumentError(f"{name}: wanted True or False, found {value!r}")
+        raise ArgumentError(f"{name}: wanted True or False, found {short(value)}")
     return value
 
 
@@ -149,10 +182,13 @@ def checked_choice(name: str, value: object, choices: Collection[str]) -> str:
     ArgumentError
         It is something else.
     """
-    for choice in choices:
-        if value == choice:
-            return choice
-    raise ArgumentError(f"{name}: wanted one of {', '.join(choices)}, found {value!r}")
+    if isinstance(value, str):
+        for choice in choices:
+            if value == choice:
+                return choice
+    raise ArgumentError(
+        f"{name}: wanted one of {', '.join(choices)}, found {short(value)}"
+    )
 
 
 def checked_path(name: str, value: object) -> str:
@@ -164,7 +200,7 @@ def checked_path(name: str, value: object) -> str:
         It is not a path.
     """
     if not isinstance(value, str | os.PathLike):
-        raise ArgumentError(f"{name}: wanted a path, found {value!r}")
+        raise ArgumentError(f"{name}: wanted a path, found {short(value)}")
     return os.fspath(value)
 
 
@@ -177,7 +213,7 @@ def check_callback(name: str, value: object) -> None:
         It cannot be called.
     """
     if value is not None and not callable(value):
-        raise ArgumentError(f"{name}: wanted a callable, found {value!r}")
+        raise ArgumentError(f"{name}: wanted a callable, found {short(value)}")
 
 
 def checked_strings(name: str, value: object) -> tuple[str, ...]:
@@ -190,16 +226,21 @@ def checked_strings(name: str, value: object) -> tuple[str, ...]:
     """
     if value is None:
         return ()
-    texts = tuple(value) if isinstance(value, Collection) else (value,)
-    if isinstance(value, str):
-        texts = (value,)
+    texts: tuple[object, ...] = (value,)
+    if isinstance(value, Collection) and not isinstance(value, str):
+        with contextlib.suppress(TypeError, OverflowError):  # arrays without an axis
+            texts = tuple(value)
+    checked = []
     for text in texts:
         if not isinstance(text, str) or not text:
-            raise ArgumentError(f"{name}: wanted non-empty strings, found {text!r}")
-    return texts
+            raise ArgumentError(
+                f"{name}: wanted non-empty strings, found {short(text)}"
+            )
+        checked.append(text)
+    return tuple(checked)
 
 
 def short(value: object) -> str:
     """Return the repr of a value, shortened for an error message."""
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+    text = bounded(repr, value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -8,11 +8,15 @@ error: it is the KeyboardInterrupt of a call that keeps what it has generated.
 from __future__ import annotations
 
 import copy
+import math
 import os
-from collections.abc import Sized
-from typing import Any, TypeVar
+from collections.abc import Callable, Sized
+from typing import Any, Final, TypeVar
 
 ErrorT = TypeVar("ErrorT", bound="LlamacyError")
+
+_MAX_PATH: Final = 4096  # characters; no system has longer paths
+_MAX_BITS: Final = 256  # of a whole number that messages write out: 78 digits
 
 
 class LlamacyError(Exception):
@@ -82,7 +86,8 @@ class FormatError(LlamacyError, ValueError):
         super().__init__(self.path, field, wanted, found)
 
     def _message(self) -> str:
-        return f"{self.path}: {self.field}: wanted {self.wanted}, found {self.found}"
+        wanted, found = bounded(str, self.wanted), bounded(str, self.found)
+        return f"{self.path}: {self.field}: wanted {wanted}, found {found}"
 
 
 class UnsupportedError(FormatError):
@@ -103,7 +108,9 @@ class ModelFileError(LlamacyError, OSError):
     def __str__(self) -> str:
         if self.filename is None or self.strerror is None:
             return super().__str__()
-        return f"{self.filename}: {self.strerror}"
+        name = str(self.filename)
+        name = name if len(name) <= _MAX_PATH else f"{name[:_MAX_PATH]}..."
+        return f"{name}: {self.strerror}"
 
 
 class HubError(LlamacyError, OSError):
@@ -245,6 +252,14 @@ class Interrupted(KeyboardInterrupt):
         )
 
 
+class NotPicklableError(LlamacyError, TypeError):
+    """An object that lives in one process was pickled or copied: a stream or a session.
+
+    The message says what to do instead. Models, tokenizers, options and results can be
+    pickled and copied.
+    """
+
+
 class UnsupportedCallError(LlamacyError, NotImplementedError):
     """A call from another library's API that llamacy does not support."""
 
@@ -284,5 +299,33 @@ def shown(value: object) -> str:
     """
     if isinstance(value, Sized) and not isinstance(value, str | bytes | tuple | dict):
         return f"an array of {len(value)}"
-    text = str(value)
+    text = bounded(str, value)
     return text if len(text) <= 80 and text.isprintable() else ascii(text[:80])
+
+
+def bounded(form: Callable[[object], str], value: object) -> str:
+    """Return ``form(value)``, or the kind of a value that cannot be written so.
+
+    Python refuses to write out whole numbers of more than some thousand digits, alone
+    or in a list, and the `repr` of a caller's own class may raise anything.
+
+    Parameters
+    ----------
+    form : {str, repr}
+        How to write the value.
+    value : object
+        Any value.
+
+    Examples
+    --------
+    >>> bounded(repr, "llama"), bounded(repr, 10**5000), bounded(repr, [10**5000])
+    ("'llama'", 'a whole number of about 5001 digits', 'a list')
+    """
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        n_digits = int(value.bit_length() * math.log10(2)) + 1
+        return f"a whole number of about {n_digits} digits"
+    try:
+        return form(value)
+    except Exception:  # of a __repr__ or __str__ that is not ours
+        name = type(value).__name__
+        return f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name}"

@@ -92,7 +92,7 @@ ADVICE = {
     "mmap mlock no_mmap numa",
     "leave it out: the model's file says it": "rope_freq_base rope_freq_scale "
     "rope_scaling rope_scaling_type yarn_ext_factor yarn_attn_factor n_gqa tokenizer",
-    "leave it out: temperature=0 takes the likeliest token, others draw": "do_sample",
+    "leave it out: temperature=0 is greedy, any other temperature samples": "do_sample",
     "leave it out: the model's own tokens end a text, and stop ends it at strings": (
         "eos_token_id stop_token_ids"
     ),

@@ -12,6 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+# Before anything with threads is imported. Tests run beside each other, and a thread
+# that spins takes the core of the thread it waits for. NumPy's products in tests are
+# too small for threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import gguf
 import numpy as np
 import pytest
@@ -69,9 +75,19 @@ def untested_levels(config: pytest.Config) -> list[str]:
     return [name for name in required if name and name not in tested]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over the levels that a worker of pytest-xdist has tested."""
+    tested = getattr(node, "workeroutput", {}).get("tested_levels", ())
+    node.config.stash.setdefault(TESTED, set()).update(tested)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a run that has not tested a required level."""
-    if untested_levels(session.config) and not session.config.option.collectonly:
+    """Fail a run that has not tested a required level; a worker says what it tested."""
+    if hasattr(session.config, "workeroutput"):
+        tested = session.config.stash.get(TESTED, set())
+        session.config.workeroutput["tested_levels"] = sorted(tested)
+    elif untested_levels(session.config) and not session.config.option.collectonly:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -58,6 +58,13 @@ def test_help_shows_the_parameters_of_every_public_call(name: str) -> None:
     assert [*inspect.signature(public_calls()[name]).parameters] != ["args", "options"]
 
 
+def test_help_and_tab_completion_know_each_option_of_a_call() -> None:
+    shown = inspect.signature(llamacy.Model.achat).parameters
+    assert {*SAMPLING, *PromptOptions.__annotations__} <= {*shown}
+    assert inspect.Parameter.VAR_KEYWORD not in {one.kind for one in shown.values()}
+    assert str(shown["top_k"]) == "top_k: 'int' = ..."
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [

@@ -61,26 +61,31 @@ class Parts:
         """Return the rotations of heads: one object for all layers that are alike.
 
         Frequencies may be divided by `rope_freqs`, or by one of two sets of factors:
-        one for a context as long as the model was first trained for, another for longer
-        ones (LongRoPE, Ding et al. 2024, arXiv:2402.13753). The context that texts may
-        have decides between them for all texts at once, as keys are kept rotated.
+        one for texts within the context that the model was first trained for, another
+        for longer ones (LongRoPE, Ding et al. 2024, arXiv:2402.13753).
         """
         key = config, head_dim
         if key not in self._ropes:
+            factors = long_factors = None
+            if config.has_factors:
+                factors, long_factors = self._factors()
             self._ropes[key] = Rope.from_config(
                 config,
                 head_dim,
-                self._factors() if config.has_factors else None,
+                factors,
                 is_neox=config.is_neox,
+                long_factors=long_factors,
             )
         return self._ropes[key]
 
-    def _factors(self) -> Any:
-        factors = self.weights.get("rope_freqs.weight")
-        if factors is None:
-            length = "long" if self.config.is_long_context else "short"
-            factors = self.weights.get(f"rope_factors_{length}.weight")
-        return factors
+    def _factors(self) -> tuple[Any, Any]:
+        """Return the factors of short texts and, if they are others, of long ones."""
+        if (factors := self.weights.get("rope_freqs.weight")) is not None:
+            return factors, None
+        return (
+            self.weights.get("rope_factors_short.weight"),
+            self.weights.get("rope_factors_long.weight"),
+        )
 
 
 class Block:

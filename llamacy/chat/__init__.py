@@ -2,11 +2,15 @@
 
 ::
 
-    messages     the caller's messages, checked
+    messages     the caller's messages, checked: their contents, their past calls
+    values       the plain values that a template may see
     tools        functions that a model may call, as JSON schemas
-    formats      choosing the template: the model's own, or a built-in one
+    formats      choosing the template: the model's own, or one of built_in
     template     rendering it in Jinja's sandbox
+    variables    the names that it expects to be given
     environment  the sandbox; budget and growth limit what a template may do
+    habits       puts messages in the form that a template takes
+    beginnings   answers that the caller has begun
     disguise     keeps the text of messages from turning into control tokens
     writing      all of the above: messages in, token ids out
     overflow     leaves out the oldest turns when the context is full

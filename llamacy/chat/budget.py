@@ -17,6 +17,8 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 
+from llamacy.chat.values import CallArguments
+
 _MAX_STEPS = 200_000
 _MAX_CHARACTERS = 2**26
 _MAX_SECONDS = 20.0  # catches single slow steps; real templates take milliseconds
@@ -80,7 +82,7 @@ def check_operands(operator: str, left: Any, right: Any) -> None:
     """Count the result of an operation before it is computed."""
     budget = _current.get()
     if operator == "+" and isinstance(left, _SIZED) and isinstance(right, _SIZED):
-        budget.spend(len(left) + len(right))
+        budget.spend(length(left) + length(right))
     elif operator == "*":
         for repeated, times in ((left, right), (right, left)):
             if isinstance(repeated, _SIZED) and isinstance(times, int):
@@ -89,6 +91,11 @@ def check_operands(operator: str, left: Any, right: Any) -> None:
         if operator in ("*", "**") and isinstance(operand, int):
             if operand.bit_length() > (_LONG if operator == "*" else 10):
                 raise SecurityError(f"it uses {operator} with too large a number")
+
+
+def length(value: Any) -> int:
+    """Return the length of a text or container, or of the text that it stands for."""
+    return len(value.text) if isinstance(value, CallArguments) else len(value)
 
 
 def count_steps(tree: nodes.Template) -> None:

@@ -87,8 +87,17 @@ class Question(NamedTuple):
     def request(
         self, engine: Engine, source: TemplateSource
     ) -> tuple[Request[Complete], ChatPrompt]:
-        """Make the request of an answer, and the prompt that it answers."""
-        prompt = self.prompt(engine, source)
+        """Make the request of an answer, and the prompt that it answers.
+
+        Raises
+        ------
+        ArgumentError
+            An invalid message, tool or option, or a template whose way of writing
+            tool calls is not known.
+        """
+        maker = self.maker(engine, source)
+        maker.check_calls()
+        prompt = maker.make(cast(Messages, self.messages))
         return _request(engine, prompt, self.cancel), prompt
 
 
@@ -130,6 +139,7 @@ def answer_jobs(
 
     def prepare() -> Make[ChatCompletion]:
         maker = question.maker(engine, source)
+        maker.check_calls()
 
         def make(messages: Messages, _: str) -> Job[ChatCompletion]:
             prompt = maker.make(messages)
@@ -149,6 +159,7 @@ def _request(
         prompt.params,
         cancel,
         token_bytes_override=prompt.written_tokens,
+        stop_scope=prompt.stop_scope,
         make_room=prompt.shift,
     )
 

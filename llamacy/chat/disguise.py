@@ -34,6 +34,11 @@ class Disguise:
     texts : iterable of str
         Everything that will be rendered: its characters cannot be stand-ins.
 
+    Attributes
+    ----------
+    unused : str
+        One more character that occurs nowhere, to mark a place.
+
     Raises
     ------
     ArgumentError
@@ -47,7 +52,8 @@ class Disguise:
         used = set().union(*texts, *self._names)
         free = (chr(code) for code in _STAND_INS if chr(code) not in used)
         self._stand_ins = dict(zip(first, free, strict=False))
-        if len(self._stand_ins) < len(first):
+        self.unused = next(free, "")
+        if not self.unused:
             raise ArgumentError("messages: wanted text, found all of Unicode")
         self._undo = {ord(new): old for old, new in self._stand_ins.items()}
 

@@ -14,11 +14,15 @@ from jinja2 import Template, nodes
 from jinja2.exceptions import SecurityError, TemplateError
 from jinja2.ext import Extension
 from jinja2.parser import Parser
-from jinja2.runtime import Context
+from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, pass_context
 
 from llamacy.chat import budget, growth
+from llamacy.chat.values import NoText
+
+NOT_GIVEN = ("tools", "documents")
+"""Variables that pass for None where the caller gives no such list."""
 
 
 class _Generation(Extension):
@@ -46,6 +50,30 @@ class _Names(Namespace):
     def __setitem__(self, name: str, value: Any) -> None:
         _check_name(name)
         super().__setitem__(name, value)
+
+
+class _NotGiven(Undefined):
+    """A list that the caller did not give: undefined, and none where a template asks.
+
+    transformers passes None, for which `is none` holds; llama.cpp passes nothing, so
+    that a template may iterate. Published templates rely on either.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or type(self) is type(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+
+def _is_none(value: object) -> bool:
+    """Return whether a template takes a value for none."""
+    return value is None or isinstance(value, _NotGiven | NoText)
 
 
 def _count_value(value: object) -> object:
@@ -76,6 +104,7 @@ class Environment(ImmutableSandboxedEnvironment):
             optimized=False,
             finalize=_count_output,
         )
+        self.tests["none"] = _is_none
         self.filters["tojson"] = _to_json
         for name, function in self.filters.items():
             self.filters[name] = growth.counting_filter(name, function)
@@ -84,6 +113,7 @@ class Environment(ImmutableSandboxedEnvironment):
             raise_exception=_raise,
             strftime_now=lambda form: datetime.now().strftime(form),
             namespace=_Names,
+            **{name: _NotGiven(name=name) for name in NOT_GIVEN},
         )
 
     def compiled(self, source: str) -> Template:
@@ -152,4 +182,10 @@ def _to_json(
         indent=indent,
         separators=separators,
         sort_keys=sort_keys,
+        default=_none_for_not_given,
     )
+
+
+def _none_for_not_given(value: object) -> None:
+    if not isinstance(value, _NotGiven):
+        raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,8 +1,8 @@
-"""Built-in chat formats, for models whose files have no template.
+"""Choosing the format of a conversation: the model's own, or one that is named.
 
-Each is a template like those in files, so that all conversations take the same path.
-If a vocabulary lacks a format's marks as tokens, they are written as ordinary text;
-stop strings then find the end of an answer.
+A file may hold several templates. The key `tokenizer.chat_template` has the usual one,
+and further keys below it have those with names, of which `tool_use` is for
+conversations with tools.
 """
 
 from __future__ import annotations
@@ -11,154 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from llamacy.arguments import short
+from llamacy.chat.built_in import BUILT_IN, ChatFormat
 from llamacy.errors import ArgumentError, ChatTemplateError
 
 _KEY = "tokenizer.chat_template"
+_DEFAULT, _TOOL_USE = "default", "tool_use"
 
-
-@dataclass(frozen=True, slots=True)
-class ChatFormat:
-    """How to write a conversation as a prompt.
-
-    Attributes
-    ----------
-    name : str
-        Name of the format in error messages.
-    template : str
-        A template in Jinja's language, as transformers uses it.
-    stop : tuple of str
-        Strings that end an answer, besides the vocabulary's end tokens.
-    """
-
-    name: str
-    template: str
-    stop: tuple[str, ...] = ()
-
-
-# For the templates below: `system` is the text of the system message, or "" if there is
-# none; `turns` are the other messages.
-_SYSTEM_APART = r"""
-{%- set has_system = messages[0].role == 'system' -%}
-{%- set system = messages[0].content if has_system else '' -%}
-{%- set turns = messages[1:] if has_system else messages -%}
-{%- for m in turns if m.role not in ('user', 'assistant') -%}
-{{- raise_exception('wanted the roles user and assistant after at most one system '
-    'message, found ' ~ m.role) -}}
-{%- endfor -%}
-"""
-
-_ALPACA = r"""
-{{- (system or 'Below is an instruction that describes a task. Write a response '
-    'that appropriately completes the request.') ~ '\n\n' -}}
-{%- for m in turns -%}
-{%- if m.role == 'user' -%}
-{{- '### Instruction:\n' ~ m.content ~ '\n\n### Response:\n' -}}
-{%- else -%}
-{{- m.content ~ eos_token ~ '\n\n' -}}
-{%- endif -%}
-{%- endfor -%}
-"""
-
-_VICUNA = r"""
-{{- (system or "A chat between a curious user and an artificial intelligence "
-    "assistant. The assistant gives helpful, detailed, and polite answers to the "
-    "user's questions.") -}}
-{%- for m in turns -%}
-{%- if m.role == 'user' -%}
-{{- (' ' if loop.first) ~ 'USER: ' ~ m.content ~ ' ASSISTANT:' -}}
-{%- else -%}
-{{- ' ' ~ m.content | trim ~ eos_token -}}
-{%- endif -%}
-{%- endfor -%}
-"""
-
-_LLAMA_2 = r"""
-{%- for m in turns -%}
-{%- if m.role == 'user' -%}
-{{- (bos_token if not loop.first) ~ '[INST] ' -}}
-{{- '<<SYS>>\n' ~ system ~ '\n<</SYS>>\n\n' if loop.first and system -}}
-{{- m.content | trim ~ ' [/INST]' -}}
-{%- else -%}
-{{- ' ' ~ m.content | trim ~ ' ' ~ eos_token -}}
-{%- endif -%}
-{%- endfor -%}
-"""
-
-_MISTRAL = r"""
-{%- for m in turns -%}
-{%- if m.role == 'user' -%}
-{{- '[INST] ' ~ (system ~ '\n\n' if loop.first and system) ~ m.content -}}
-{{- ' [/INST]' -}}
-{%- else -%}
-{{- ' ' ~ m.content | trim ~ eos_token -}}
-{%- endif -%}
-{%- endfor -%}
-"""
-
-_GEMMA = r"""
-{%- for m in turns -%}
-{{- '<start_of_turn>' ~ ('user' if m.role == 'user' else 'model') ~ '\n' -}}
-{{- (system ~ '\n\n') if loop.first and system -}}
-{{- m.content | trim ~ '<end_of_turn>\n' -}}
-{%- endfor -%}
-{{- '<start_of_turn>model\n' if add_generation_prompt -}}
-"""
-
-_DEEPSEEK = r"""
-{{- system -}}
-{%- for m in turns -%}
-{%- if m.role == 'user' -%}
-{{- '<\uff5cUser\uff5c>' ~ m.content ~ '<\uff5cAssistant\uff5c>' -}}
-{%- else -%}
-{{- m.content ~ '<\uff5cend\u2581of\u2581sentence\uff5c>' -}}
-{%- endif -%}
-{%- endfor -%}
-"""
-
-
-def _each(message: str, answer: str) -> str:
-    """Return a template that writes all roles alike, then begins the answer."""
-    return (
-        f"{{%- for m in messages -%}}{{{{- {message} -}}}}{{%- endfor -%}}"
-        f"{{{{- {answer} if add_generation_prompt -}}}}"
-    )
-
-
-_CHATML = _each(
-    r"'<|im_start|>' ~ m.role ~ '\n' ~ m.content ~ '<|im_end|>\n'",
-    r"'<|im_start|>assistant\n'",
-)
-_ZEPHYR = _each(
-    r"'<|' ~ m.role ~ '|>\n' ~ m.content ~ eos_token ~ '\n'", r"'<|assistant|>\n'"
-)
-_PHI3 = _each(r"'<|' ~ m.role ~ '|>\n' ~ m.content ~ '<|end|>\n'", r"'<|assistant|>\n'")
-_LLAMA_3 = _each(
-    r"'<|start_header_id|>' ~ m.role ~ '<|end_header_id|>\n\n'"
-    r" ~ m.content | trim ~ '<|eot_id|>'",
-    r"'<|start_header_id|>assistant<|end_header_id|>\n\n'",
-)
-
-_FORMATS = {
-    chat_format.name: chat_format
-    for chat_format in (
-        ChatFormat(
-            "alpaca",
-            _SYSTEM_APART + _ALPACA,
-            ("\n\n### Instruction:", "### Instruction:"),
-        ),
-        ChatFormat("chatml", _CHATML, ("<|im_end|>", "<|im_start|>")),
-        ChatFormat("deepseek", _SYSTEM_APART + _DEEPSEEK, ("<\uff5cUser\uff5c>",)),
-        ChatFormat("gemma", _SYSTEM_APART + _GEMMA, ("<end_of_turn>",)),
-        ChatFormat("llama-2", _SYSTEM_APART + _LLAMA_2),
-        ChatFormat("llama-3", _LLAMA_3, ("<|eot_id|>", "<|start_header_id|>")),
-        ChatFormat("mistral", _SYSTEM_APART + _MISTRAL),
-        ChatFormat("phi3", _PHI3, ("<|end|>", "<|user|>")),
-        ChatFormat("vicuna", _SYSTEM_APART + _VICUNA, ("USER:",)),
-        ChatFormat("zephyr", _ZEPHYR, ("<|user|>", "<|system|>")),
-    )
-}
-
-CHAT_FORMATS = tuple(_FORMATS)
+CHAT_FORMATS = tuple(BUILT_IN)
 """Names of the built-in chat formats."""
 
 
@@ -169,7 +29,7 @@ class TemplateSource:
     Attributes
     ----------
     metadata : mapping
-        Metadata of the model's file, which may hold a template.
+        Metadata of the model's file, which may hold templates.
     path : str
         Path of the file, for error messages.
     """
@@ -177,13 +37,17 @@ class TemplateSource:
     metadata: Mapping[str, Any]
     path: str
 
-    def find(self, chat_format: str | None) -> ChatFormat:
+    def find(self, chat_format: str | None, has_tools: bool = False) -> ChatFormat:
         """Find a format.
 
         Parameters
         ----------
         chat_format : str or None
-            Name of a built-in format, or a template; None uses the file's own template.
+            Name of a built-in format or of one of the file's templates, or a template;
+            None uses the file's own.
+        has_tools : bool
+            Whether the conversation has tools, for which the file may have a template
+            of its own.
 
         Raises
         ------
@@ -192,27 +56,56 @@ class TemplateSource:
         ChatTemplateError
             The file has no template.
         """
+        own = own_templates(self.metadata)
         if chat_format is None:
-            return self._own()
+            return self._own(own, has_tools)
         if isinstance(chat_format, str):
             if "{{" in chat_format or "{%" in chat_format:
                 return ChatFormat("chat_format", chat_format)
-            for name, known in _FORMATS.items():
+            for name, known in BUILT_IN.items():
                 if _plain(name) == _plain(chat_format):
                     return known
+            if chat_format in own:
+                return self._named(own, chat_format)
+        names = (*CHAT_FORMATS, *(name for name in own if name != _DEFAULT))
         raise ArgumentError(
-            f"chat_format: wanted one of {', '.join(CHAT_FORMATS)}, or a template, "
-            f"found {chat_format!r}"
+            f"chat_format: wanted one of {', '.join(names)}, or a template, "
+            f"found {short(chat_format)}"
         )
 
-    def _own(self) -> ChatFormat:
-        if has_template(self.metadata):
-            return ChatFormat(f"{self.path}: {_KEY}", self.metadata[_KEY])
+    def _own(self, own: Mapping[str, str], has_tools: bool) -> ChatFormat:
+        order = (_TOOL_USE, _DEFAULT) if has_tools else (_DEFAULT, _TOOL_USE)
+        for name in order:
+            if name in own:
+                return self._named(own, name)
+        if own:
+            raise ChatTemplateError(
+                f"{self.path}: {_KEY}: found only templates with names: name one "
+                f"(chat_format=, --chat-template), of {', '.join(own)}"
+            )
         raise ChatTemplateError(
             f"{self.path}: {_KEY}: found none, so it looks like a base model: give it "
             "a text to continue (generate, llamacy run --raw), or name a chat format "
             f"(chat_format=, --chat-template), one of {', '.join(CHAT_FORMATS)}"
         )
+
+    def _named(self, own: Mapping[str, str], name: str) -> ChatFormat:
+        key = _KEY if name == _DEFAULT else f"{_KEY}.{name}"
+        return ChatFormat(f"{self.path}: {key}", own[name])
+
+
+def own_templates(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return the templates in a model's metadata by name; the usual one is `default`.
+
+    Empty templates are left out.
+    """
+    keys = (_KEY, *(key for key in metadata if key.startswith(f"{_KEY}.")))
+    found: dict[str, str] = {}
+    for key in keys:
+        template = metadata.get(key)
+        if isinstance(template, str) and template.strip():
+            found.setdefault(key.removeprefix(_KEY)[1:] or _DEFAULT, template)
+    return found
 
 
 def has_template(metadata: Mapping[str, Any]) -> bool:
@@ -220,8 +113,7 @@ def has_template(metadata: Mapping[str, Any]) -> bool:
 
     Models tuned to follow instructions have one, base models hardly ever.
     """
-    template = metadata.get(_KEY)
-    return isinstance(template, str) and bool(template.strip())
+    return bool(own_templates(metadata))
 
 
 def _plain(name: str) -> str:

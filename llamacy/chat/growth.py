@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from jinja2.exceptions import SecurityError
 
-from llamacy.chat.budget import spend
+from llamacy.chat.budget import length, spend
 
 _MAX_WIDTH: Final = 10_000
 _WIDE: Final = re.compile(
@@ -46,7 +46,7 @@ def count_characters(value: object) -> int:
     while pending:
         item = pending.pop()
         if isinstance(item, dict):
-            n_characters = _CONTAINER
+            n_characters = _CONTAINER + length(item)
             pending += item.keys()
             pending += item.values()
         elif isinstance(item, list | tuple | set):

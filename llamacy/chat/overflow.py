@@ -1,14 +1,15 @@
 """Choosing what to leave out of a conversation that is too long for the context.
 
 The oldest turns go first. System messages at the beginning stay, and so does the
-user's last message, with everything after it.
+user's last message. Where that is not enough, as in an agent's long turn, the oldest
+calls after it are left out too, together with their results.
 """
 
 from __future__ import annotations
 
 import logging
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 Overflow = Literal["error", "truncate", "shift"]
@@ -33,23 +34,16 @@ class Turns:
     """
 
     def __init__(self, messages: list[dict[str, Any]], tokenize: Tokenize) -> None:
-        roles = [message["role"] for message in messages]
-        first = next((i for i, role in enumerate(roles) if role not in _SYSTEM), 0)
         self._messages = messages
         self._tokenize = tokenize
-        self._n_system = first
-        # indices at which the remaining messages may begin
-        self._starts = [i for i in range(first + 1, len(roles)) if roles[i] == "user"]
-        self._starts.insert(0, first)
+        self._kept = list(_choices([message["role"] for message in messages]))
 
-    def prompt(self, n_dropped: int = 0) -> list[int]:
-        """Return the prompt without the `n_dropped` oldest messages."""
-        first = self._n_system
-        remaining = self._messages[:first] + self._messages[first + n_dropped :]
-        return self._tokenize(remaining)
+    def prompt(self) -> list[int]:
+        """Return the prompt of the whole conversation."""
+        return self._tokenize(self._messages)
 
     def fit(self, n_most: int) -> tuple[list[int], int]:
-        """Leave out as few turns as possible.
+        """Leave out as few messages as possible.
 
         Parameters
         ----------
@@ -59,20 +53,39 @@ class Turns:
         Returns
         -------
         ids : list of int
-            The prompt; longer than `n_most` if the last turn alone is.
+            The prompt; longer than `n_most` if even the least that must stay is.
         n_dropped : int
             Messages left out.
         """
 
-        def n_dropped(at: int) -> int:
-            return self._starts[at] - self._n_system
+        def prompt(at: int) -> list[int]:
+            return self._tokenize([self._messages[i] for i in self._kept[at]])
 
-        # bisection works because a later start gives a shorter prompt
-        candidates = range(len(self._starts) - 1)
-        at = bisect_left(
-            candidates, True, key=lambda at: len(self.prompt(n_dropped(at))) <= n_most
-        )
-        return self.prompt(n_dropped(at)), n_dropped(at)
+        # bisection works because a later choice gives a shorter prompt
+        candidates = range(len(self._kept) - 1)
+        at = bisect_left(candidates, True, key=lambda at: len(prompt(at)) <= n_most)
+        return prompt(at), len(self._messages) - len(self._kept[at])
+
+
+def _choices(roles: list[str]) -> Iterator[list[int]]:
+    """Yield the messages that may stay, as indices: first all, then ever fewer.
+
+    System messages at the beginning stay. Turns go first, each from one message of the
+    user's to the next. Then, from the last turn, the assistant's messages go, each
+    together with the results of its calls; the user's question stays, and so does the
+    last of them.
+    """
+    n = len(roles)
+    n_system = next((i for i, role in enumerate(roles) if role not in _SYSTEM), 0)
+    system = list(range(n_system))
+    users = [i for i in range(n_system, n) if roles[i] == "user"]
+    for start in (n_system, *(i for i in users if i > n_system)):
+        yield [*system, *range(start, n)]
+    last = users[-1] if users else None
+    question = [] if last is None else [last]
+    first = n_system if last is None else last + 1
+    for start in (i for i in range(first + 1, n) if roles[i] == "assistant"):
+        yield [*system, *question, *range(start, n)]
 
 
 def truncate(turns: Turns, n_most: int) -> tuple[list[int], int]:

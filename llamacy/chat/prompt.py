@@ -7,16 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
+from llamacy.arguments import checked_choice
 from llamacy.chat.formats import TemplateSource
-from llamacy.chat.messages import Messages, checked_messages, without_past_reasoning
+from llamacy.chat.messages import Messages, checked_messages, with_reasoning_keys
 from llamacy.chat.overflow import Overflow, Shift, Turns, truncate
 from llamacy.chat.reply.reading import ReplyReader
+from llamacy.chat.reply.stop_scope import stop_scope
 from llamacy.chat.reply.style import reply_style
 from llamacy.chat.tools import checked_tools
-from llamacy.chat.writing import Writer
+from llamacy.chat.writing import Begun, Writer
 from llamacy.errors import ArgumentError, ContextLengthError
 
 if TYPE_CHECKING:
+    from llamacy.generation.text_buffer import StopScope
     from llamacy.sampling import SamplingParams
     from llamacy.tokenizers.base import Tokenizer
 
@@ -34,14 +37,17 @@ class PromptOptions(TypedDict, total=False):
     Attributes
     ----------
     chat_format : str or None
-        Name of a built-in format, or a template; None uses the model's own template.
+        Name of a built-in format or of a template in the model's file, or a template;
+        None uses the model's own, which may be another with `tools`.
     overflow : {"error", "truncate", "shift"}
         How to handle a conversation too long for the context: raise; leave out the
-        oldest turns; or do so again whenever the answer fills the context.
+        oldest turns, then the oldest calls of the last; or do so again whenever the
+        answer fills the context.
     tools : sequence or None
         Functions that the model may call, or their JSON schemas.
     template_arguments : mapping or None
-        Further variables for the template, such as `enable_thinking`.
+        Further variables for the template, such as `enable_thinking`. With
+        `continue_final_message` False, an assistant's last message is not continued.
     """
 
     chat_format: str | None
@@ -57,7 +63,8 @@ class ChatPrompt:
     Attributes
     ----------
     ids : list of int
-        Token ids, up to where the answer begins.
+        Token ids, up to where the answer begins; if the last message is the
+        assistant's, up to the end of its text, which the answer continues.
     params : SamplingParams
         The caller's parameters, with the format's stop strings added.
     n_dropped : int
@@ -67,6 +74,8 @@ class ChatPrompt:
     written_tokens : mapping of int to bytes
         Control tokens that are marks to the reader, with the texts they are written
         as in the generated text, which omits other control tokens.
+    stop : tuple of str
+        The format's stop strings, which end reasoning too.
     shift : Shift or None
         Makes room in a full context; None ends the answer there.
     """
@@ -76,7 +85,13 @@ class ChatPrompt:
     n_dropped: int
     reader: ReplyReader
     written_tokens: Mapping[int, bytes]
+    stop: tuple[str, ...]
     shift: Shift | None
+
+    @property
+    def stop_scope(self) -> StopScope | None:
+        """The parts of one answer that stop strings may end; None for all."""
+        return stop_scope(self.reader, self.stop, self.params.stop or ())
 
 
 class PromptMaker:
@@ -112,16 +127,14 @@ class PromptMaker:
         options: PromptOptions,
     ) -> None:
         tools = checked_tools(options.get("tools"))
-        form = source.find(options.get("chat_format"))
+        form = source.find(options.get("chat_format"), bool(tools))
         overflow = options.get("overflow", "error")
-        if overflow not in ("error", "truncate", "shift"):
-            raise ArgumentError(
-                f"overflow: wanted 'error', 'truncate' or 'shift', found {overflow!r}"
-            )
+        checked_choice("overflow", overflow, ("error", "truncate", "shift"))
         self._writer = Writer(form, tokenizer, tools, options.get("template_arguments"))
         self._overflow = overflow
         self._n_answer = _n_answer(params, n_ctx)
         self._params = replace(params, stop=(*(params.stop or ()), *form.stop))
+        self._format_stop = form.stop
         self._tokenizer = tokenizer
         self._n_ctx = n_ctx
         self._style = reply_style(form.template, tools, tokenizer)
@@ -138,7 +151,8 @@ class PromptMaker:
         ContextLengthError
             The prompt leaves no room for an answer.
         """
-        turns, n_ctx = self._turns(messages), self._n_ctx
+        checked, n_ctx = self._checked(messages), self._n_ctx
+        turns = Turns(checked, self._writer)
         ids, n_dropped = self._fitted(turns)
         # Without this check the answer would be empty, with no word about the reason.
         if len(ids) >= n_ctx and self._params.max_tokens != 0:
@@ -150,21 +164,36 @@ class PromptMaker:
             ids,
             self._params,
             n_dropped,
-            ReplyReader(style, self._is_thinking(ids)),
+            self._reader(ids, self._writer.begun(checked)),
             style.written_tokens(self._tokenizer),
+            self._format_stop,
             Shift(turns, n_ctx, n_dropped) if self._overflow == "shift" else None,
         )
+
+    def check_calls(self) -> None:
+        """Check that tool calls in the answers can be read; prompts need not be read.
+
+        Raises
+        ------
+        ArgumentError
+            Tools are given to a template whose way of writing calls is not known.
+        """
+        if not self._style.is_known:
+            raise ArgumentError(
+                "tools: wanted a template whose tool calls llamacy can read, found one "
+                "with none of the marks it knows; write the tools into a message, and "
+                "read the answer's text yourself"
+            )
 
     def count(self, messages: Messages) -> int:
         """Count the tokens of a conversation's prompt, which may exceed the context.
 
         Errors are those of `make`.
         """
-        return len(self._fitted(self._turns(messages))[0])
+        return len(self._fitted(Turns(self._checked(messages), self._writer))[0])
 
-    def _turns(self, messages: Messages) -> Turns:
-        checked = without_past_reasoning(checked_messages(messages))
-        return Turns(checked, self._writer)
+    def _checked(self, messages: Messages) -> list[dict[str, Any]]:
+        return with_reasoning_keys(checked_messages(messages))
 
     def _fitted(self, turns: Turns) -> tuple[list[int], int]:
         """Return the prompt, and how many messages it leaves out to leave room."""
@@ -173,12 +202,15 @@ class PromptMaker:
         room = self._n_ctx // 4 if self._overflow == "shift" else self._n_answer
         return truncate(turns, self._n_ctx - room)
 
-    def _is_thinking(self, ids: list[int]) -> bool:
-        """Whether a prompt ends with the mark that opens reasoning."""
-        if self._style.thinking is None:
-            return False
-        end = self._tokenizer.decode(ids[-_N_END:], skip_special=False).rstrip()
-        return end.endswith(self._style.thinking.open)
+    def _reader(self, ids: list[int], begun: Begun | None) -> ReplyReader:
+        """Return the reader of the answer to a prompt."""
+        if begun is None:
+            end, text = self._tokenizer.decode(ids[-_N_END:], skip_special=False), ""
+        else:
+            end, text = begun
+        marks = self._style.thinking
+        is_thinking = marks is not None and end.rstrip().endswith(marks.open)
+        return ReplyReader(self._style, is_thinking, begun=text)
 
 
 def _n_answer(params: SamplingParams, n_ctx: int) -> int:

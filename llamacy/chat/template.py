@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 _MAX_SOURCE = 2**20  # characters; published templates have a few thousand
 
 
+class TemplateStopped(ChatTemplateError):
+    """A template did too much, or tried to leave its sandbox."""
+
+
 def render(source: str, name: str, values: Mapping[str, Any]) -> str:
     """Render a template as transformers would.
 
@@ -29,8 +33,8 @@ def render(source: str, name: str, values: Mapping[str, Any]) -> str:
     Raises
     ------
     ChatTemplateError
-        The template is invalid, fails, rejects the messages, tries to leave its
-        sandbox, or does not terminate.
+        The template is invalid, fails, or rejects the messages; `TemplateStopped` if
+        it tries to leave its sandbox or does not terminate.
     """
     from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError
 
@@ -40,21 +44,22 @@ def render(source: str, name: str, values: Mapping[str, Any]) -> str:
         raise ChatTemplateError(
             f"{name}: wanted at most {_MAX_SOURCE} characters, found {len(source)}"
         )
+    kind = ChatTemplateError
     try:
         return render_within_budget(_compiled(source), dict(values))
     except TemplateSyntaxError as error:
         why = f"wanted a Jinja template, found at line {error.lineno}: {error.message}"
     except SecurityError as error:
-        why = f"stopped: {error.message}"
+        kind, why = TemplateStopped, f"stopped: {error.message}"
     except TemplateError as error:
         why = str(error.message)
     except RecursionError:
-        why = "stopped: it recurses too deeply"
+        kind, why = TemplateStopped, "stopped: it recurses too deeply"
     except MemoryError:
-        why = "stopped: it takes too much memory"
+        kind, why = TemplateStopped, "stopped: it takes too much memory"
     except Exception as error:  # a template may make Python raise anything
         why = f"failed with {type(error).__name__}: {error}"
-    raise ChatTemplateError(f"{name}: {why}")
+    raise kind(f"{name}: {why}")
 
 
 @lru_cache(maxsize=16)

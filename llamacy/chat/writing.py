@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-import re
+import os.path
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llamacy.arguments import short
+from llamacy.chat.beginnings import Beginnings
+from llamacy.chat.built_in import ChatFormat
 from llamacy.chat.disguise import Disguise
-from llamacy.chat.formats import ChatFormat
-from llamacy.chat.messages import mapped, texts_in
+from llamacy.chat.habits import fitted
+from llamacy.chat.reply.thinking import THINKING_MARKS
 from llamacy.chat.template import render
-from llamacy.errors import ArgumentError
+from llamacy.chat.values import mapped, texts_in
+from llamacy.chat.variables import free_variables
+from llamacy.errors import ArgumentError, ChatTemplateError
 
 if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
 
-_TOOLS = re.compile(r"\btools\b")
+_OPEN_MARKS = tuple(marks.open for marks in THINKING_MARKS)
+
+# variables that are made of other arguments
+_RESERVED = {"messages": "messages", "tools": "tools="}
+
+
+class Begun(NamedTuple):
+    """The part of a prompt with which its answer begins.
+
+    Attributes
+    ----------
+    before : str
+        The prompt up to there.
+    text : str
+        The answer's beginning as the template writes it: marks, then the caller's text.
+    """
+
+    before: str
+    text: str
 
 
 class Writer:
@@ -35,8 +58,8 @@ class Writer:
     Raises
     ------
     ArgumentError
-        `arguments` is not a dict, or `tools` are given to a template that ignores
-        them.
+        `arguments` is not a dict, or has a variable that is made of other arguments;
+        or `tools` are given to a template that ignores them.
     """
 
     def __init__(
@@ -46,31 +69,45 @@ class Writer:
         tools: Sequence[Mapping[str, Any]] = (),
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(arguments or {}, Mapping):
+        arguments = {} if arguments is None else arguments
+        if not isinstance(arguments, Mapping):
             raise ArgumentError(
-                f"template_arguments: wanted a dict, found {arguments!r}"
+                f"template_arguments: wanted a dict, found {short(arguments)}"
             )
-        if tools and not _TOOLS.search(form.template):
+        for name in arguments:
+            if not isinstance(name, str):
+                raise ArgumentError(
+                    "template_arguments: wanted names of variables, "
+                    f"found {short(name)}"
+                )
+        for name, argument in _RESERVED.items():
+            if name in arguments:
+                raise ArgumentError(
+                    f"template_arguments[{name!r}]: {argument} takes its place"
+                )
+        if tools and not _takes_tools(form.template):
             raise ArgumentError(
                 f"tools: wanted a template that supports tools, found {form.name}, "
                 "which does not"
             )
         self._form = form
         self._tokenizer = tokenizer
-        self._variables = {**(arguments or {}), "tools": list(tools) or None}
+        self._beginnings = Beginnings(arguments)
+        self._special = dict(_special_texts(tokenizer))
+        self._variables: dict[str, Any] = {
+            name: value
+            for name, value in self._beginnings.other_arguments.items()
+            # the text of the vocabulary's own token stays that token
+            if name not in self._special or value != self._special[name]
+        }
+        if tools:
+            self._variables["tools"] = list(tools)
 
     def __call__(self, messages: list[dict[str, Any]]) -> list[int]:
-        """Return checked messages as a prompt, up to where the answer begins."""
+        """Return checked messages as a prompt, up to where the new text begins."""
         tokenizer = self._tokenizer
-        variables = {**self._variables, "messages": messages}
-        texts = [self._form.template, *texts_in("template_arguments", variables)]
-        disguise = Disguise(tokenizer.markers, texts)
-        values = {
-            "add_generation_prompt": True,
-            **mapped("template_arguments", variables, disguise.put_on),
-            **dict(_special_texts(tokenizer)),
-        }
-        text = render(self._form.template, self._form.name, values)
+        is_begun = self._beginnings.has(messages)
+        text, disguise = self._text(messages, is_begun)
         ids = tokenizer.encode_parts(disguise.take_off(tokenizer.split(text)))
         bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
         if bos and ids[:2] == bos * 2:
@@ -78,6 +115,65 @@ class Writer:
         if tokenizer.add_bos and ids[:1] != bos:
             return bos + ids
         return ids
+
+    def begun(self, messages: list[dict[str, Any]]) -> Begun | None:
+        """Return the beginning of the answer, if the last message is one."""
+        if not self._beginnings.has(messages):
+            return None
+        text, disguise = self._text(messages, is_begun=True)
+        try:
+            asked = self._text(messages[:-1], False)[0] if messages[1:] else ""
+        except ChatTemplateError:
+            asked = ""
+        # what the template writes before any answer is the prompt's
+        before = os.path.commonprefix([text, asked])
+        plain = "".join(map(str, disguise.take_off([text[len(before) :]])))
+        return Begun(before, plain)
+
+    def _text(
+        self, messages: list[dict[str, Any]], is_begun: bool
+    ) -> tuple[str, Disguise]:
+        """Return the rendered prompt, and how its messages are disguised."""
+        messages = fitted(self._form.template, self._beginnings.without_empty(messages))
+        variables = {**self._variables, "messages": messages}
+        texts = [self._form.template, *texts_in("template_arguments", variables)]
+        disguise = Disguise(self._tokenizer.markers, texts)
+        values = {
+            "add_generation_prompt": not is_begun,
+            **self._special,
+            **mapped("template_arguments", variables, disguise.put_on),
+        }
+        if not is_begun:
+            return self._rendered(values), disguise
+        return self._up_to_the_end(values, disguise.unused), disguise
+
+    def _up_to_the_end(self, values: dict[str, Any], mark: str) -> str:
+        """Render a prompt up to the end of its last message, found by a mark."""
+        *before, last = values["messages"]
+        messages = [*before, self._beginnings.marked(last, mark)]
+        text = self._rendered({**values, "messages": messages})
+        text, found, _ = text.rpartition(mark)
+        if found:
+            return text
+        if not last["content"] and before:
+            # a template that opens the reasoning, but writes none of past answers
+            asked = {"messages": before, "add_generation_prompt": True}
+            text = self._rendered({**values, **asked})
+            if text.rstrip().endswith(_OPEN_MARKS):
+                return f"{text}{last['reasoning_content']}"
+        raise ChatTemplateError(
+            f"{self._form.name}: does not write the assistant's last message, so "
+            "no answer can continue it"
+        )
+
+    def _rendered(self, values: dict[str, Any]) -> str:
+        return render(self._form.template, self._form.name, values)
+
+
+def _takes_tools(template: str) -> bool:
+    """Whether tools reach a template; one that is invalid fails later."""
+    variables = free_variables(template)
+    return variables is None or "tools" in variables
 
 
 def _special_texts(tokenizer: Tokenizer) -> Iterator[tuple[str, str]]:

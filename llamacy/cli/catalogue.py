@@ -95,5 +95,5 @@ def print_models(rows: list[dict[str, Any]]) -> None:
     print()
     print(f"Memory: about that of the model and a context of {context} (-c N).")
     print("Names, sizes and licences are those of the repositories in 2026.")
-    print("Unless a line says so, the file was not tried with llamacy.")
+    print("Models were tried with llamacy only where their lines say so.")
     print('llamacy pull NAME fetches a model, llamacy run NAME "..." asks it.')

@@ -12,7 +12,7 @@ from llamacy.cli.endings import note, note_ending
 from llamacy.cli.failures import UsageError
 from llamacy.cli.printable import printable
 from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
-from llamacy.cli.text_input import check_text
+from llamacy.cli.text_input import BOM, check_text
 
 if TYPE_CHECKING:
     from llamacy.chat.overflow import Overflow
@@ -75,6 +75,8 @@ class Chat:
     forgives : bool, optional
         Whether to continue after errors and Ctrl-C, as a person who types expects; None
         does so if standard input is a terminal.
+    name : str, optional
+        The model's name for the user; None shows its path.
     """
 
     def __init__(
@@ -84,11 +86,14 @@ class Chat:
         chat_format: str | None = None,
         read_line: ReadLine | None = None,
         forgives: bool | None = None,
+        *,
+        name: str | None = None,
     ) -> None:
         at_terminal = sys.stdin.isatty()
         self.model = model
         self.talk = talk
         self.chat_format = chat_format
+        self.name = str(model.path) if name is None else name
         self.read_line = read_line or _line_reader(at_terminal)
         self.forgives = at_terminal if forgives is None else forgives
 
@@ -107,7 +112,7 @@ class Chat:
         if self.talk.answers:  # fail before the user has typed a message
             self.model.chat_prompt("hello", chat_format=self.chat_format)
         if self.forgives:
-            note(f"{self.model.path}; /help lists the commands, Ctrl-D ends")
+            note(f"{self.name}; /help lists the commands, Ctrl-D ends")
         was_interrupted = False
         while not self.talk.is_over:
             try:
@@ -134,7 +139,8 @@ class Chat:
             check_text(entry if isinstance(entry, str) else entry.argument)
             if isinstance(entry, Command):
                 if reply := obey(entry, self.talk):
-                    print(reply, flush=True)
+                    # a pipe gets the answers alone
+                    print(reply, flush=True, file=None if self.forgives else sys.stderr)
                 if entry.name not in ("regen", "load"):
                     return
                 if entry.name == "load":
@@ -211,4 +217,4 @@ def _read_piped(prompt: str) -> str:
     line = sys.stdin.readline()
     if not line:
         raise EOFError
-    return line.removesuffix("\n")
+    return line.removeprefix(BOM).removesuffix("\n").removesuffix("\r")

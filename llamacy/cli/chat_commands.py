@@ -128,7 +128,7 @@ def _system(talk: Talk, argument: str) -> str:
         raise UsageError("/system: the model continues texts, without messages")
     if argument:
         talk.system = "" if argument == '""' else argument
-        return ""
+        return "system message set" if talk.system else "system message removed"
     return talk.system or "no system message"
 
 
@@ -139,10 +139,10 @@ def _set(talk: Talk, argument: str) -> str:
     name = name.lower().replace("-", "_")
     if name in ("verbose", "quiet") and not text:
         talk.verbose = name == "verbose"
-        return ""
+        return f"verbose = {talk.verbose}"
     if name == "reasoning" and text.strip() in _REASONING:
         talk.shows_reasoning = _REASONING[text.strip()]
-        return ""
+        return f"reasoning = {text.strip()}"
     name = _SHORT.get(name, name)
     names = [field.name for field in fields(SamplingParams)]
     names.remove("logits_processors")
@@ -155,7 +155,7 @@ def _set(talk: Talk, argument: str) -> str:
         known = ", ".join(["verbose", "quiet", "reasoning show|hide", *names])
         raise UsageError(f"/set: wanted a name and a value; names: one of {known}")
     talk.params = replace(talk.params, **{name: _value(text.strip())})
-    return ""
+    return f"{name} = {getattr(talk.params, name)!r}"
 
 
 def _value(text: str) -> Any:
@@ -177,6 +177,7 @@ def _save(talk: Talk, argument: str) -> str:
 
 
 def _load(talk: Talk, argument: str) -> str:
+    from llamacy.chat.contents import joined
     from llamacy.chat.messages import checked_messages
 
     path = _path("load", argument)
@@ -184,8 +185,9 @@ def _load(talk: Talk, argument: str) -> str:
         messages = checked_messages(json.loads(path.read_text("utf-8"))["messages"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path}: wanted a chat written by /save: {error}") from None
+    messages = [{**each, "content": joined(each["content"])} for each in messages]
     has_system = messages[0]["role"] == "system"
-    talk.system = messages.pop(0).get("content", "") if has_system else ""
+    talk.system = messages.pop(0)["content"] if has_system else ""
     talk.messages = messages
     return f"{len(talk.all_messages)} messages loaded from {path}"
 
@@ -206,7 +208,7 @@ def _regen(talk: Talk, argument: str) -> str:
 
 def _clear(talk: Talk, argument: str) -> str:
     talk.messages.clear()
-    return ""
+    return "conversation forgotten"
 
 
 def _bye(talk: Talk, argument: str) -> str:

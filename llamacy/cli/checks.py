@@ -23,7 +23,7 @@ _TYPICAL_MODEL: Final = 2_497_280_256  # bytes: Qwen3 4B in Q4_K_M
 _TUNING: Final = ("OMP_", "GOMP_", "KMP_")
 """Beginnings of variables that OpenMP's runtimes read."""
 
-_HARMLESS: Final = "OMP_NUM_THREADS"  # llamacy says for itself how many it wants
+_BOUND: Final = "OMP_NUM_THREADS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +138,8 @@ def environment() -> Check:
     names = sorted(name for name in os.environ if name.startswith(_TUNING))
     text = ", ".join(f"{name}={os.environ[name]}" for name in names)
     advice = ""
-    if names == [_HARMLESS]:
-        text += ", which llamacy does not follow: -t and n_threads set its threads"
+    if names == [_BOUND]:
+        text += ", the most threads by default: -t and n_threads may set more"
     elif names:
         advice = "they may pin, limit or slow down threads: try without them"
     text = text or "no variable changes how threads run"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -61,7 +62,7 @@ def convert(
     with ProgressBar("converting") as progress:
         result = llamacy.convert(
             model.path,
-            target,
+            os.path.expanduser(target),
             type_name(model, type, "TYPE"),
             n_ctx=ctx,
             eps=eps,

@@ -98,6 +98,8 @@ def _explain(error: Exception) -> str:
     if hasattr(error, "format_message"):  # Typer's error for wrong usage
         text = error.format_message()
         if context := getattr(error, "ctx", None):
+            if text.startswith("Got unexpected extra argument"):
+                text += "; put a text of several words into quotes"
             text = f"{text.rstrip('.')} (see: {context.command_path} --help)"
     elif isinstance(error, LlamacyError | OSError | UsageError):
         text = str(error)

@@ -1,4 +1,4 @@
-"""Options that people paste from commands of llama.cpp and ollama.
+"""Options that people know from llama.cpp, ollama and Python.
 
 Some have another name here. Some change nothing on a CPU, or nothing but the speed: a
 note says so. Others ask for a text that llamacy would not generate: they are refused,
@@ -19,7 +19,13 @@ _OTHER_NAMES = {
     "--conversation": "--chat",
     "--hf-repo": "--model",
     "--hidethinking": "--hide-reasoning",
+    "--max-new-tokens": "--n-predict",
+    "--max-tokens": "--n-predict",
+    "--n-ctx": "--ctx-size",
+    "--n-threads": "--threads",
     "--no-conversation": "--raw",
+    "--num-ctx": "--ctx-size",
+    "--num-predict": "--n-predict",
     "--predict": "--n-predict",
     "--system-prompt": "--system",
     "--top-n-sigma": "--top-nsigma",
@@ -73,6 +79,7 @@ _WITHOUT_EFFECT = """
 -md --model-draft -ngld --gpu-layers-draft --n-gpu-layers-draft -devd N
 --draft --draft-n --draft-max --draft-min --draft-p-min --spec-draft-n-max N
 -st --single-turn
+--stream
 -i --interactive -if --interactive-first -ins --instruct
 -mli --multiline-input
 --simple-io
@@ -215,7 +222,8 @@ def _name(given: str, takes_value: dict[str, bool], known: set[str]) -> str:
         return with_hyphens
     if f"-{given}" in takes_value:
         raise UsageError(f"no option {given}; did you mean -{given}?")
-    other = _OTHER_NAMES.get(given, given)
+    hyphened = with_hyphens if given.startswith("--") else given
+    other = _OTHER_NAMES.get(hyphened, given)
     return other if other in takes_value else given
 
 

@@ -121,7 +121,7 @@ def _compiler() -> str | None:
 
 def threads_reason() -> str:
     """Return the facts that the default number of threads follows from."""
-    from llamacy.system.threads import cgroup_quota, physical_cores
+    from llamacy.system.threads import cgroup_quota, openmp_threads, physical_cores
 
     reasons = [f"{os.cpu_count()} logical CPUs"]
     if hasattr(os, "sched_getaffinity"):
@@ -130,4 +130,6 @@ def threads_reason() -> str:
         reasons.append(f"on {physical_cores(allowed)} physical cores")
     if (quota := cgroup_quota()) is not None:
         reasons.append(f"cgroup quota of {quota:g} CPUs")
+    if (asked := openmp_threads()) is not None:
+        reasons.append(f"OMP_NUM_THREADS={asked}")
     return ", ".join(reasons)

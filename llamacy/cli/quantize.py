@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +40,11 @@ def quantize(
     model.file_type(type, "TYPE")
     with ProgressBar("quantising") as progress:
         result = llamacy.quantize(
-            model.path, target, type, n_threads=threads, progress=progress
+            model.path,
+            os.path.expanduser(target),
+            type,
+            n_threads=threads,
+            progress=progress,
         )
     bits = 8 * result.target_bytes / result.n_params if result.n_params else 0.0
     if json:

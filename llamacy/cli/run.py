@@ -16,7 +16,11 @@ from llamacy.cli.options import JSON, LoadingFlags
 from llamacy.cli.printers import Printer
 from llamacy.cli.prompt_progress import PromptProgress
 from llamacy.cli.run_options import ChatFlags, PromptFlags
-from llamacy.cli.sampling_options import SamplingFlags, without_end
+from llamacy.cli.sampling_options import (
+    SamplingFlags,
+    given_options,
+    without_end,
+)
 
 if TYPE_CHECKING:
     from llamacy.generation.streams import Stream
@@ -33,6 +37,7 @@ _NO_TEMPLATE = (
 
 @takes_groups
 def run(
+    context: typer.Context,
     inputs: PromptFlags = PromptFlags(),  # noqa: B008 -- frozen
     chatting: ChatFlags = ChatFlags(),  # noqa: B008 -- frozen
     escape: Annotated[
@@ -59,8 +64,9 @@ def run(
     A base model, which has no template, always continues it.
 
     The prompt is an argument, a file (-f), or piped in; without a prompt, a chat
-    begins. Text piped in next to a prompt is put before it. With --chat and no
-    prompt, piped lines are the user's messages of a chat.
+    begins. With both a prompt and a file the file's text comes before the prompt;
+    standard input is a file named -. With --chat and no prompt, piped lines are the
+    user's messages of a chat.
     """
     path, prompt = inputs.model_and_prompt(
         reads_pipe=not chatting.chat, unescapes=escape
@@ -73,8 +79,11 @@ def run(
     if escape:
         chatting, sampling = chatting.unescaped(), sampling.unescaped()
 
-    params = sampling.params(logprobs=logprobs)
+    sampling.params()  # checked before the model is loaded
     with loading.load(path) as loaded:
+        params = sampling.params(
+            loaded.default_params, given_options(context), logprobs=logprobs
+        )
         if sampling.ignore_eos:
             params = without_end(params, loaded.tokenizer)
         talk = Talk(
@@ -87,7 +96,7 @@ def run(
         if prompt is None:
             if not talk.answers and not chatting.raw:
                 note(_NO_TEMPLATE)
-            Chat(loaded, talk, chatting.chat_template).run()
+            Chat(loaded, talk, chatting.chat_template, name=path).run()
             return
         talk.say(prompt)
         finished = _reply(loaded, talk, chatting.chat_template, path if json else None)

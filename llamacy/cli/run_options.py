@@ -47,7 +47,9 @@ class PromptFlags:
     file: Annotated[
         Path | None,
         typer.Option(
-            "-f", "--file", help="Read the prompt from a file; - reads stdin."
+            "-f",
+            "--file",
+            help="Read the prompt, or the text before it, from a file; - is stdin.",
         ),
     ] = None
 
@@ -62,7 +64,7 @@ class PromptFlags:
             self.file,
             "prompt",
             reads_pipe=reads_pipe,
-            joins_pipe=True,
+            joins_file=True,
             unescapes=unescapes,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -158,11 +159,20 @@ class SamplingFlags:
         _option("-s", "--seed", metavar="N", help="Same seed, same text; -1: random."),
     ] = -1
 
-    def params(self, **others: Any) -> SamplingParams:
+    def params(
+        self,
+        defaults: SamplingParams | None = None,
+        given: Collection[str] = (),
+        **others: Any,
+    ) -> SamplingParams:
         """Return the options as `SamplingParams`.
 
         Parameters
         ----------
+        defaults : SamplingParams, optional
+            The model's, for options that are not among `given`.
+        given : collection of str
+            Names of the options on the command line.
         **others : Any
             Further fields of `SamplingParams`.
 
@@ -172,6 +182,7 @@ class SamplingFlags:
             A bias is not a token id, a sign and a number.
         """
         from llamacy.sampling import SamplingParams
+        from llamacy.sampling.file_defaults import FIELDS
 
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         for name in ("n_predict", "ignore_eos", "dry_sequence_breakers"):
@@ -181,6 +192,9 @@ class SamplingFlags:
         values["logit_bias"] = dict(map(_bias, self.logit_bias or ()))
         if (breakers := self.dry_sequence_breakers) is not None:
             values["dry_sequence_breakers"] = () if breakers == ["none"] else breakers
+        if defaults is not None:
+            for name in frozenset(FIELDS.values()).difference(given):
+                values[name] = getattr(defaults, name)
         return SamplingParams(**values, **others)
 
     def unescaped(self) -> SamplingFlags:
@@ -191,6 +205,15 @@ class SamplingFlags:
             if (values := getattr(self, name)) is not None
         }
         return replace(self, **texts)
+
+
+def given_options(context: typer.Context) -> list[str]:
+    """Name the parameters of a command that its line, or the environment, gives."""
+    return [
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) and source.name != "DEFAULT"
+    ]
 
 
 def without_end(params: SamplingParams, tokenizer: Tokenizer) -> SamplingParams:

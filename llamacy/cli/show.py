@@ -110,6 +110,7 @@ def _memory(file: ModelFile, n_ctx: int | None, kv_type: str) -> dict[str, Any]:
         "weights_bytes": info.weights_bytes,
         "buffer_bytes": info.buffer_bytes,
         "n_ctx": n_ctx or info.n_ctx_train,
+        "n_ctx_train": info.n_ctx_train,
         "window": info.window,
         "kv_bytes": {kind: info.kv_bytes(n_ctx, kind) for kind in info.kv_page_bytes},
         "kv_type": kv_type,
@@ -186,6 +187,11 @@ def _memory_line(memory: dict[str, Any]) -> str:
         f"memory: weights {in_units(memory['weights_bytes'])}; "
         f"a context of {memory['n_ctx']:,} tokens {context}"
         + (f", with a window of {window:,}" if window is not None else "")
+        + (
+            f"; the model was trained on at most {trained:,}"
+            if memory["n_ctx"] > (trained := memory["n_ctx_train"])
+            else ""
+        )
     )
 
 

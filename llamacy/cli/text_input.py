@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
 import sys
-import threading
 from pathlib import Path
 
 from llamacy.cli.failures import UsageError
 
 _ESCAPE = re.compile(r"""\\(?:x([0-9A-Fa-f]{2})|([nrt'"\\]))""")
-_PATIENCE = 2.0  # seconds
-_NO_INPUT = (
-    "llamacy: nothing came from standard input; continuing with the prompt alone "
-    "(-f - waits for input)"
+_UNREAD = (
+    "llamacy: standard input is not read beside a prompt (-f - puts it before the "
+    "prompt; < /dev/null leaves out this note)"
 )
+_NO_MODEL = (
+    "no model: give the path of a file, a name on the hub (llamacy models lists some), "
+    "or demo"
+)
+BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+"""The byte order mark, as a character: programs of Windows begin files with it."""
+
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -28,7 +34,7 @@ def model_and_text(
     what: str,
     *,
     reads_pipe: bool = True,
-    joins_pipe: bool = False,
+    joins_file: bool = False,
     unescapes: bool = False,
 ) -> tuple[str, str | None]:
     r"""Return the model and the text; arguments stand for options that are missing.
@@ -45,10 +51,10 @@ def model_and_text(
         Name of the text in error messages.
     reads_pipe : bool
         Whether piped input is the text, if there is no other.
-    joins_pipe : bool
-        Whether piped input is put before the text, if there is one.
+    joins_file : bool
+        Whether the text of `file` is put before the text, if there is one.
     unescapes : bool
-        Whether to resolve escapes such as `\n` in the text, though not in piped input
+        Whether to resolve escapes such as `\n` in the text, though not in a file's text
         put before it.
 
     Returns
@@ -66,89 +72,72 @@ def model_and_text(
     remaining = [argument for argument in arguments if argument is not None]
     if model is None:
         if not remaining:
-            raise UsageError("no model: give the path of a GGUF file, or demo")
+            raise UsageError(_NO_MODEL)
         model = remaining.pop(0)
     texts = [*remaining, *([] if text is None else [text])]
-    if len(texts) + (file is not None) > 1:
+    if len(texts) > 1 or (texts and file is not None and not joins_file):
         raise UsageError(f"more than one {what}")
     if not texts and file is None and not reads_pipe:
         return model, None
     found = check_text(texts[0]) if texts else read_text(file)
     if found and unescapes:
         found = unescape(found)
-    is_beside = texts or (file is not None and str(file) != "-")
-    if joins_pipe and is_beside and (piped := read_beside()):
-        return model, f"{piped}\n\n{found or ''}"
+    if texts and file is not None and (before := read_text(file)):
+        return model, f"{before}\n\n{found or ''}"
+    if texts and file is None and joins_file:
+        note_unread()
     # An empty argument may be intended; an empty pipe counts as no text.
     return model, found if found or texts else None
 
 
-def read_beside() -> str | None:
-    """Return text that is piped in next to a prompt; None if there is no such text.
+def note_unread() -> None:
+    """Say that standard input is not read, if something waits there.
 
-    A parent process often leaves its child a pipe that it never writes to or closes. A
-    pipe that stays silent for a while is assumed to be one of those; a note says so.
-
-    Raises
-    ------
-    UsageError
-        The input is not UTF-8.
+    The commands of a shell's loop have the loop's standard input, whose lines are meant
+    for the loop: a command that has its prompt must leave them there.
     """
-    if sys.stdin is None or sys.stdin.isatty():
-        return None
     try:
-        source = sys.stdin.fileno()
-    except (OSError, ValueError):  # Python code has replaced the stream
-        return read_text(None)
-    if not _is_pipe_or_file(source):
-        return None
-    data = _read_soon(source)
-    if data is None:
-        print(_NO_INPUT, file=sys.stderr)
-        return None
-    return _text(data, "standard input")
+        if not sys.stdin.isatty() and _has_data(sys.stdin.fileno()):
+            print(_UNREAD, file=sys.stderr)
+    except (AttributeError, OSError, ValueError):  # closed, or replaced by Python code
+        pass
 
 
-def _is_pipe_or_file(source: int) -> bool:
-    """Return whether a shell may have set up this descriptor: no device or socket."""
+def _has_data(source: int) -> bool:
     mode = os.fstat(source).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+    if stat.S_ISREG(mode):
+        return os.lseek(source, 0, os.SEEK_CUR) < os.fstat(source).st_size
+    if not stat.S_ISFIFO(mode) or os.name == "nt":  # Windows cannot poll a pipe
+        return False
+    import select
+
+    return bool(select.select([source], [], [], 0)[0]) and _n_waiting(source) > 0
 
 
-def _read_soon(source: int) -> bytes | None:
-    """Return all input, or None if neither data nor the end arrives soon enough."""
-    data = bytearray()
-    begun = threading.Event()
+def _n_waiting(source: int) -> int:
+    """Return how many bytes wait in a pipe: none at its end, which is ready as well."""
+    import fcntl
+    import termios
 
-    def read() -> None:
-        while chunk := os.read(source, 1 << 16):
-            data.extend(chunk)
-            begun.set()
-        begun.set()
-
-    # a thread, since Windows cannot poll a pipe; a daemon, since it may block forever
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    if not begun.wait(_PATIENCE):
-        return None
-    reader.join()
-    return bytes(data)
+    count = fcntl.ioctl(source, termios.FIONREAD, bytes(4))
+    return int.from_bytes(count, sys.byteorder)
 
 
 def read_text(file: Path | None) -> str | None:
     """Return the text of `file` (`-` is standard input) or a pipe; None at a terminal.
 
-    One newline at the end is dropped: editors and shells add it.
+    One newline at the end is dropped: editors and shells add it. Lines end in a newline
+    alone, as Python's text files do, and a byte order mark is no part of the text.
 
     Raises
     ------
     UsageError
-        The text is not UTF-8.
+        The text is neither UTF-8 nor, by its byte order mark, UTF-16.
     OSError
         The file cannot be read.
     """
     if file is not None and str(file) != "-":
-        name, data = str(file), file.read_bytes()
+        name, data = str(file), Path(os.path.expanduser(file)).read_bytes()
     elif file is None and sys.stdin.isatty():
         return None
     else:
@@ -157,7 +146,8 @@ def read_text(file: Path | None) -> str | None:
 
 
 def _text(data: bytes, name: str) -> str:
-    return decode(data, name).removesuffix("\n").removesuffix("\r")
+    text = decode(data, name).removeprefix(BOM).replace("\r\n", "\n")
+    return text.removesuffix("\n")
 
 
 def check_text(text: str) -> str:
@@ -184,8 +174,13 @@ def decode(data: bytes, name: str) -> str:
     Raises
     ------
     UsageError
-        `data` is not UTF-8.
+        `data` is neither UTF-8 nor, by its byte order mark, UTF-16.
     """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # of PowerShell
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError:
+            raise UsageError(f"{name} is not UTF-16, as it begins") from None
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -43,8 +43,6 @@ class ModelConfig:
         Added to the mean square in RMS norms.
     rope : RopeConfig
         The position embedding that the file describes. `layers` has each layer's own.
-    n_ctx : int
-        Tokens of context the model is to run with; 0 for `n_ctx_train`.
     window : int or None
         Tokens that attention with a window sees, as the file says; None if it names no
         window.
@@ -77,7 +75,6 @@ class ModelConfig:
     n_ctx_train: int
     norm_eps: float
     rope: RopeConfig
-    n_ctx: int = 0
     window: int | None = None
     windowed_layers: tuple[bool, ...] | None = None
     attention_scale: float | None = None
@@ -92,11 +89,6 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if not self.layers:
             object.__setattr__(self, "layers", (self._layer(),) * self.n_layer)
-
-    @property
-    def is_long_context(self) -> bool:
-        """Whether it is to run with more context than it was first trained for."""
-        return (self.n_ctx or self.n_ctx_train) > self.rope.n_ctx_orig
 
     def _layer(self) -> LayerConfig:
         mixer = AttentionConfig(

@@ -31,6 +31,10 @@ class Metadata:
         """Add an integer from 0 to 2**32 - 1."""
         self._add(key, value, UINT32)
 
+    def signed(self, key: str, value: int) -> None:
+        """Add an integer from -2**31 to 2**31 - 1."""
+        self._add(key, value, INT32)
+
     def real(self, key: str, value: float) -> None:
         """Add a number, rounded to float32 as a file would store it."""
         self._add(key, float(np.float32(value)), FLOAT32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 
 
@@ -23,7 +24,9 @@ def check_cancel(cancel: object) -> None:
         It does not have `is_set`.
     """
     if cancel is not None and not callable(getattr(cancel, "is_set", None)):
-        raise ArgumentError(f"cancel: wanted something with is_set(), found {cancel!r}")
+        raise ArgumentError(
+            f"cancel: wanted something with is_set(), found {short(cancel)}"
+        )
 
 
 class Interest:

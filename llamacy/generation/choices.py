@@ -71,7 +71,7 @@ class Ballot:
             A bad prompt, which the error calls `name`, or a label that the vocabulary
             cannot write.
         """
-        n_ctx = self._engine.n_ctx
+        n_ctx, n_short = self._engine.n_ctx, self._engine.executor.n_short
         ids, forms = label_forms(self._engine, prompt, self._labels, name)
         # Forms by the tokens before their last one; the shortest are read first.
         groups: dict[Form, list[Form]] = {}
@@ -81,11 +81,17 @@ class Ballot:
             groups.setdefault(form[:-1], []).append(form)
         requests = [
             Request(
-                Continuations(ids, common, [form[-1] for form in group], n_ctx),
+                Continuations(
+                    ids, common, [form[-1] for form in group], n_ctx, n_short
+                ),
                 cancel=self._cancel,
             )
             for common, group in groups.items()
         ]
+
+        n_longest = len(ids) + max(len(form) for each in forms for form in each)
+        for request in requests:  # short and long texts cannot be compared
+            request.context.expect(n_longest)
 
         def choice() -> Choice:
             found = dict(_likelihoods(requests, groups.values()))

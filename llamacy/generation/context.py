@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from llamacy.errors import ContextLengthError
@@ -9,6 +10,8 @@ from llamacy.generation.prefix_cache import common_prefix
 from llamacy.generation.rows import Rows
 from llamacy.ops.batch import Wanted
 from llamacy.ops.state.sequence import SequenceState
+
+_logger = logging.getLogger("llamacy")
 
 
 class Context:
@@ -24,6 +27,8 @@ class Context:
         Holds the first of `ids` already; None lets the scheduler find or create one.
     adapters : str, default ""
         Fingerprint of the adapters that `sequence` was read with.
+    n_short : int, optional
+        Most tokens of a short text; None for a model that rotates all texts alike.
 
     Attributes
     ----------
@@ -34,7 +39,9 @@ class Context:
     n_cached : int
         Tokens of the prompt that the sequence held before the first pass.
     n_reread : int
-        Tokens to be read again because room was made.
+        Tokens to be read again because room was made, or the text became long.
+    is_long : bool
+        Whether its tokens are rotated as those of a long text.
 
     Raises
     ------
@@ -48,6 +55,7 @@ class Context:
         n_ctx: int,
         sequence: SequenceState | None = None,
         adapters: str = "",
+        n_short: int | None = None,
     ) -> None:
         self.ids = list(ids)
         self.n_prompt = len(self.ids)
@@ -55,6 +63,8 @@ class Context:
             raise ContextLengthError(self.n_prompt, n_ctx)
         self.n_ctx = n_ctx
         self.adapters = adapters
+        self._n_short = n_short
+        self.is_long = self._is_long(self.n_prompt)
         self.sequence: SequenceState | None = None
         self.n_cached = self.n_reread = 0
         if sequence is not None:
@@ -62,8 +72,33 @@ class Context:
 
     def start(self, sequence: SequenceState) -> None:
         """Go on after the tokens that `sequence` holds: the first of the prompt."""
+        if sequence.n_past == 0:
+            sequence.is_long = self.is_long
         self.sequence = sequence
         self.n_cached = sequence.n_past
+
+    def expect(self, n_tokens: int) -> None:
+        """Be a long text from the beginning if one of `n_tokens` is."""
+        self.is_long = self.is_long or self._is_long(min(n_tokens, self.n_ctx))
+
+    def can_go_on(self) -> bool:
+        """Whether the tokens that `sequence` holds are rotated as this text's are."""
+        sequence = self.sequence
+        if sequence is None or not sequence.n_past or sequence.is_long == self.is_long:
+            return True
+        self._log_rereading(sequence.n_past)
+        return False
+
+    def lengthen(self) -> None:
+        """Read all tokens again if the last one has made the text long."""
+        if self.is_long or not self._is_long(len(self.ids)):
+            return
+        self.is_long = True
+        self._log_rereading(self.n_past)
+        self.n_reread += len(self.ids) - 1
+        assert self.sequence is not None
+        self.sequence.truncate(0)
+        self.sequence.is_long = True
 
     @property
     def n_past(self) -> int:
@@ -106,3 +141,15 @@ class Context:
         self.truncate(min(common_prefix(self.ids, ids), len(ids) - 1))
         self.n_reread += len(ids) - 1 - self.n_past
         self.ids = ids
+
+    def _is_long(self, n_tokens: int) -> bool:
+        return self._n_short is not None and n_tokens > self._n_short
+
+    def _log_rereading(self, n_tokens: int) -> None:
+        _logger.info(
+            "a text is read again, %d tokens: the model rotates texts of more than %s "
+            "tokens by other factors, and it is %s than that now",
+            n_tokens,
+            self._n_short,
+            "longer" if self.is_long else "not longer",
+        )

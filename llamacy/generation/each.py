@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import Generic, Self, TypeVar
+from typing import Generic, NoReturn, Self, TypeVar
 
-from llamacy.errors import BusyError
+from llamacy.errors import BusyError, NotPicklableError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.events import Done
 from llamacy.generation.gather import withdraw, withdraw_and_wait
@@ -70,6 +70,12 @@ class Each(Iterator[Finished[ResultT_co]], Generic[ResultT_co]):
         self._is_accepted = False
         self._is_closed = False
         self._in_flight: dict[AnyRequest, None] = {}  # a set in order
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklableError(
+            "results that are still being generated cannot be pickled or "
+            "copied: take them, and send those"
+        )
 
     def __iter__(self) -> Self:
         return self

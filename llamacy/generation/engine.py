@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
+from typing import NoReturn
 
 import numpy as np
 
 from llamacy.arguments import short
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, NotPicklableError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
 from llamacy.generation.executor import Executor
@@ -18,7 +19,9 @@ from llamacy.generation.goals.score import Score
 from llamacy.generation.load import Load
 from llamacy.generation.prompts import Prompt
 from llamacy.generation.request import Request
+from llamacy.generation.text_buffer import StopScope
 from llamacy.generation.worker import Worker
+from llamacy.ops.state.sequence import SequenceState
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.tokenizers.lazy import LazyTokenizer
 
@@ -40,9 +43,13 @@ class Engine:
         Most KV pages kept of texts that have ended.
     max_waiting : int, optional
         Most requests that may wait before another call is refused; None refuses none.
+    defaults : SamplingParams, optional
+        The options of a call that leaves them out; those of `SamplingParams` if None.
 
     Attributes
     ----------
+    defaults : SamplingParams
+        The options of a call that leaves them out.
     n_vocab : int
         Logits of a token.
     worker : Worker
@@ -56,12 +63,20 @@ class Engine:
         n_ctx: int,
         n_cache_pages: int,
         max_waiting: int | None = None,
+        defaults: SamplingParams | None = None,
     ) -> None:
         self.executor = executor
         self.tokenizer = tokenizer
         self.n_ctx = n_ctx
         self.n_vocab = executor.n_vocab
+        self.defaults = defaults or SamplingParams()
         self.worker = Worker(executor, n_cache_pages, max_waiting)
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklableError(
+            "an engine cannot be pickled or copied: send the model, and take the "
+            "engine of that"
+        )
 
     def load(self) -> Load:
         """Return how busy the model is: requests active and waiting, and KV pages.
@@ -74,13 +89,13 @@ class Engine:
     def params(
         self, params: SamplingParams | None, options: SamplingOptions
     ) -> SamplingParams:
-        """Return `params` with `options` in their place, checked."""
+        """Return `params`, or else the defaults, with `options` in their place."""
         if params is None:
-            params = SamplingParams(**options)
+            params = replace(self.defaults, **options)
         elif isinstance(params, SamplingParams):
             params = replace(params, **options)
         else:
-            raise ArgumentError(f"params: wanted SamplingParams, found {params!r}")
+            raise ArgumentError(f"params: wanted SamplingParams, found {short(params)}")
         params.check_vocabulary(self.n_vocab)
         return params
 
@@ -140,9 +155,26 @@ class Engine:
             fits = isinstance(token, Integral) and not isinstance(token, bool)
             if not fits or not 0 <= token < n_vocab:
                 raise ArgumentError(
-                    f"{name}: wanted token ids from 0 to {n_vocab - 1}, found {token!r}"
+                    f"{name}: wanted token ids from 0 to {n_vocab - 1}, "
+                    f"found {short(token)}"
                 )
         return [int(token) for token in ids]
+
+    def context(
+        self,
+        ids: Iterable[int],
+        sequence: SequenceState | None = None,
+        adapters: str = "",
+    ) -> Context:
+        """Make a request's tokens, and the sequence that holds the first of them.
+
+        Raises
+        ------
+        ContextLengthError
+            More than `n_ctx` tokens.
+        """
+        n_short = self.executor.n_short
+        return Context(ids, self.n_ctx, sequence, adapters, n_short)
 
     def complete(
         self,
@@ -151,6 +183,7 @@ class Engine:
         *,
         seed_offset: int = 0,
         token_bytes_override: Mapping[int, bytes] | None = None,
+        stop_scope: StopScope | None = None,
         make_room: MakeRoom | None = None,
     ) -> Complete:
         """Make a goal that completes a context of checked ids: see `Complete`."""
@@ -160,6 +193,7 @@ class Engine:
             self.tokenizer.get_or_none(),
             seed_offset=seed_offset,
             token_bytes_override=token_bytes_override,
+            stop_scope=stop_scope,
             make_room=make_room,
         )
 
@@ -170,6 +204,7 @@ class Engine:
         cancel: CancelToken | None = None,
         *,
         token_bytes_override: Mapping[int, bytes] | None = None,
+        stop_scope: StopScope | None = None,
         make_room: MakeRoom | None = None,
     ) -> Request[Complete]:
         """Make a request that completes a prompt of checked ids: see `Complete`.
@@ -182,9 +217,10 @@ class Engine:
             `cancel` does not have `is_set`.
         """
         goal = self.complete(
-            Context(ids, self.n_ctx),
+            self.context(ids),
             params,
             token_bytes_override=token_bytes_override,
+            stop_scope=stop_scope,
             make_room=make_room,
         )
         return Request(goal, cancel=cancel)
@@ -210,7 +246,7 @@ class Engine:
         ids = self.prompt_ids(prompt, name=name)
         return [
             Request(
-                self.complete(Context(ids, self.n_ctx), params, seed_offset=sample),
+                self.complete(self.context(ids), params, seed_offset=sample),
                 cancel=cancel,
             )
             for sample in range(n)
@@ -226,5 +262,5 @@ class Engine:
         ArgumentError
             An empty text, or an id outside the vocabulary.
         """
-        context = Context(self.prompt_ids(text, name=name), self.n_ctx)
+        context = self.context(self.prompt_ids(text, name=name))
         return Request(Score(context, tokenizer=self.tokenizer.get_or_none()))

@@ -30,6 +30,10 @@ class Executor(Protocol):
     def n_pages_free(self) -> int:
         """Pages that were given back and can be taken again."""
 
+    @property
+    def n_short(self) -> int | None:
+        """Most tokens of a short text; None for a model that rotates all alike."""
+
     def new_sequence(self) -> SequenceState:
         """Return an empty sequence."""
 

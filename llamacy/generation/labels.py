@@ -32,7 +32,8 @@ def checked_labels(labels: object) -> list[str]:
     ArgumentError
         No labels; or one that is not a str, is empty, or is there twice.
     """
-    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+    is_scalar = getattr(labels, "shape", None) == ()  # of NumPy: an Iterable, too
+    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable) or is_scalar:
         raise ArgumentError(f"labels: wanted a list of str, found {short(labels)}")
     checked: dict[str, str] = {}  # by the label without its space
     for label in labels:
@@ -41,10 +42,12 @@ def checked_labels(labels: object) -> list[str]:
                 f"labels: wanted a list of str, found {short(label)} in it"
             )
         if not label.strip():
-            raise ArgumentError(f"labels: wanted labels with text, found {label!r}")
+            raise ArgumentError(
+                f"labels: wanted labels with text, found {short(label)}"
+            )
         bare = label.removeprefix(" ")
         if bare in checked:
-            found = f"{checked[bare]!r} and {label!r}"
+            found = f"{short(checked[bare])} and {short(label)}"
             raise ArgumentError(f"labels: wanted different labels, found {found}")
         checked[bare] = label
     if not checked:
@@ -88,9 +91,11 @@ def _alone(engine: Engine, text: str) -> Form:
     try:
         ids = engine.tokenizer.get().encode(text, add_bos=False, continues=True)
     except ArgumentError as error:
-        raise ArgumentError(f"labels: {text!r}: {error}") from None
+        raise ArgumentError(f"labels: {short(text)}: {error}") from None
     if not ids:
-        raise ArgumentError(f"labels: {text!r}: the vocabulary has no tokens for it")
+        raise ArgumentError(
+            f"labels: {short(text)}: the vocabulary has no tokens for it"
+        )
     return tuple(ids)
 
 
@@ -101,7 +106,7 @@ def _check_apart(forms: Sequence[tuple[Form, ...]], labels: Sequence[str]) -> No
         for form in each:
             other = owners.setdefault(form, label)
             if other is not label:
-                found = f"the same tokens for {other!r} and {label!r}"
+                found = f"the same tokens for {short(other)} and {short(label)}"
                 raise ArgumentError(
                     f"labels: wanted labels that the vocabulary tells apart, "
                     f"found {found}"

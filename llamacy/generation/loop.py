@@ -15,6 +15,7 @@ from llamacy.errors import BusyError, ClosedError, ForkedError
 from llamacy.generation.mailbox import Mailbox
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.scheduler import Scheduler
+from llamacy.system.exits import hold_daemon
 from llamacy.system.forks import Rank, fork_lock
 
 _logger = logging.getLogger("llamacy")
@@ -78,15 +79,22 @@ class Loop:
         """Run requests: see `Worker.submit`."""
         self.check_thread()
         with self._starting:
-            if self._is_closing:
-                raise ClosedError("the model is closed")
-            if not is_accepted:
-                self._check_queue()
-            if self._thread is None:
-                threading.Thread(target=self._run, name="llamacy", daemon=True).start()
-            ticket = _Ticket(mailbox, time.perf_counter())
-            self._added.update(dict.fromkeys(requests, ticket))
+            is_closing = self._is_closing
+            if not is_closing:
+                self._take(requests, _Ticket(mailbox, time.perf_counter()), is_accepted)
+        if is_closing:
+            hold_daemon()  # without the lock
+            raise ClosedError("the model is closed")
         self.wake()
+
+    def _take(
+        self, requests: list[AnyRequest], ticket: _Ticket, is_accepted: bool
+    ) -> None:
+        if not is_accepted:
+            self._check_queue()
+        if self._thread is None:
+            threading.Thread(target=self._run, name="llamacy", daemon=True).start()
+        self._added.update(dict.fromkeys(requests, ticket))
 
     def has(self, request: AnyRequest) -> bool:
         """Whether `request` was added and is not settled."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from llamacy.generation.text_buffer import TextBuffer
+from llamacy.generation.text_buffer import StopScope, TextBuffer
 from llamacy.results import Piece, TokenLogprob
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class Output:
         Turns tokens into bytes; without one the text stays empty.
     token_bytes_override : mapping of int to bytes, optional
         Bytes of tokens that stand for other ones than the tokenizer says.
+    stop_scope : StopScope, optional
+        The parts of the text that stop strings may end; by default all.
 
     Attributes
     ----------
@@ -38,6 +40,7 @@ class Output:
         params: SamplingParams,
         tokenizer: Tokenizer | None,
         token_bytes_override: Mapping[int, bytes] | None = None,
+        stop_scope: StopScope | None = None,
     ) -> None:
         self.tokens: list[int] = []
         self.logprobs: list[TokenLogprob] | None = (
@@ -45,7 +48,9 @@ class Output:
         )
         self._tokenizer = tokenizer
         self._token_bytes_override = token_bytes_override or {}
-        self._buffer = TextBuffer(params.stop or (), params.include_stop)
+        stop = tuple(params.stop or ())
+        self._buffer = TextBuffer(stop, params.include_stop, stop_scope)
+        self._control = self._control_tokens(stop)
         self._shown: list[str] = []  # the text of pieces
         self._n_shown = 0  # tokens of pieces
         self._sure = ""  # text that is in no piece yet
@@ -65,7 +70,10 @@ class Output:
         self.tokens.append(token)
         if self.logprobs is not None and logprob is not None:
             self.logprobs.append(logprob)
-        self._sure += self._buffer.push(self._bytes(token))
+        if token in self._control:
+            self._sure += self._buffer.push_hidden(self._control[token])
+        else:
+            self._sure += self._buffer.push(self._bytes(token))
 
     def flush(self) -> None:
         """Hold no text back any longer: nothing follows."""
@@ -94,3 +102,22 @@ class Output:
             return b""
         override = self._token_bytes_override.get(token)
         return self._tokenizer.token_bytes(token) if override is None else override
+
+    def _control_tokens(self, stop: tuple[str, ...]) -> dict[int, str]:
+        """Return the control tokens that stop strings name, with their texts.
+
+        They stand for no bytes, so that the text alone does not tell that they came.
+        """
+        if self._tokenizer is None or not stop:
+            return {}
+        named = [
+            text
+            for text in self._tokenizer.markers
+            if any(text in string for string in stop)
+        ]
+        found = {}
+        for text in named:
+            match self._tokenizer.split(text):
+                case [int() as token] if not self._bytes(token):
+                    found[token] = text
+        return found

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.generation.context import Context
 from llamacy.generation.engine import Engine
 from llamacy.generation.gather import gather
 from llamacy.generation.goals.logits import Logits
@@ -22,7 +21,7 @@ def prompt_logits(engine: Engine, ids: Sequence[int]) -> NDArray[np.float32]:
     ContextLengthError
         More than `n_ctx` tokens.
     """
-    context = Context(ids, engine.n_ctx)
+    context = engine.context(ids)
     result = np.empty((context.n_prompt, engine.n_vocab), np.float32)
 
     def receive(token: int, logits: NDArray[np.float32]) -> None:

@@ -8,6 +8,7 @@ from typing import Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.errors import ClosedError
 from llamacy.generation.cancelling import CancelToken, Interest
 from llamacy.generation.events import Done, Event, Progress
 from llamacy.generation.goals.goal import Goal
@@ -17,6 +18,7 @@ from llamacy.generation.stages import NEXT, Stage
 from llamacy.generation.stopwatch import Stopwatch
 from llamacy.ops.state.sequence import SequenceState
 from llamacy.results import Timings, Usage
+from llamacy.system.exits import hold_daemon
 
 GoalT_co = TypeVar("GoalT_co", bound=Goal, covariant=True)
 
@@ -117,6 +119,8 @@ class Request(Generic[GoalT_co]):
         keep each other, and the model, until the garbage is collected.
         """
         error, self.error = self.error, None
+        if isinstance(error, ClosedError):
+            hold_daemon()
         try:
             if error is not None:
                 raise error
@@ -186,11 +190,13 @@ class Request(Generic[GoalT_co]):
         return self._watch.n_passes
 
     def admit(self, adapters: str) -> None:
-        """Give it a place; a sequence that was read with other adapters is emptied."""
+        """Give it a place; a sequence that was read in another way is emptied."""
         context = self.context
         if context.sequence is not None:
-            if context.adapters != adapters:
+            is_sound = self.has_ended or context.can_go_on()
+            if context.adapters != adapters or not is_sound:
                 context.sequence.truncate(0)
+            if context.sequence.n_past == 0:
                 self._begin_after(context.sequence)
             if not self.has_ended:
                 self._move(Stage.READING)

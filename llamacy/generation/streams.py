@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Self
+from typing import NoReturn, Self
 
 from llamacy.arguments import check_callback
+from llamacy.errors import NotPicklableError
 from llamacy.generation.completions import completion, completion_so_far
 from llamacy.generation.events import Done, Event, Progress
 from llamacy.generation.gather import made_in_thread, withdraw
@@ -74,6 +75,12 @@ class Stream(Iterator[Piece]):
         except BaseException:
             withdraw(worker, [request])
             raise
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklableError(
+            "a stream cannot be pickled or copied: collect its pieces, "
+            "or its `completion`, and send those"
+        )
 
     def __iter__(self) -> Self:
         return self
@@ -149,6 +156,12 @@ class AsyncStream(AsyncIterator[Piece]):
         self._delivered = _Delivered(progress)
         self._is_closed = False
         self._beginning = asyncio.Lock()
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklableError(
+            "a stream cannot be pickled or copied: collect its pieces, "
+            "or its `completion`, and send those"
+        )
 
     def __aiter__(self) -> Self:
         return self

@@ -18,6 +18,7 @@ from llamacy.generation.mailbox import Mailbox
 from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.scheduler import Scheduler
+from llamacy.system.exits import watch_exit
 
 _POLL_SECONDS = 0.0005  # much shorter than a pass of a model worth waiting for
 
@@ -46,6 +47,7 @@ class Worker:
         self._loop = Loop(scheduler, max_waiting)
         # The loop does not know its worker: its thread must not keep it alive.
         self._finalizer = weakref.finalize(self, self._loop.close)
+        watch_exit()  # after `finalize`, whose function at exit is to come later
 
     def submit(
         self,

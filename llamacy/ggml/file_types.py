@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 from llamacy.ggml.types import GGMLType
 
@@ -83,7 +84,7 @@ def find_file_type(name: str, *, argument: str = "type") -> FileType:
     known = FILE_TYPES.get(_ALIASES.get(upper, upper))
     if known is None:
         raise ArgumentError(
-            f"{argument}: wanted one of {', '.join(FILE_TYPES)}, found {name!r}"
+            f"{argument}: wanted one of {', '.join(FILE_TYPES)}, found {short(name)}"
         )
     return known
 

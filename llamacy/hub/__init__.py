@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from llamacy.arguments import checks_options
+from llamacy.arguments import checks_options, short
 from llamacy.errors import ArgumentError
 from llamacy.hub.cache import CachedModel, cached_models, find_cached
 from llamacy.hub.names import NAME_FORMS, HubName, parse_name
@@ -88,9 +88,9 @@ def pull(name: str, *, progress: Callable[[float], None] | None = None) -> Path:
     parsed = parse_name(name) if isinstance(name, str) else None
     if parsed is None:
         near = advice(name) if isinstance(name, str) else ""
-        raise ArgumentError(f"name: wanted {NAME_FORMS}, found {name!r}{near}")
+        raise ArgumentError(f"name: wanted {NAME_FORMS}, found {short(name)}{near}")
     if progress is not None and not callable(progress):
-        raise ArgumentError(f"progress: wanted a function, found {progress!r}")
+        raise ArgumentError(f"progress: wanted a function, found {short(progress)}")
     return fetch(parsed, progress)
 
 

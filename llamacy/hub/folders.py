@@ -7,10 +7,12 @@ folder.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError, FormatError, HubNotFoundError, ModelFileError
 from llamacy.formats.hugging_face import CONFIG
 from llamacy.formats.hugging_face.config import read_config
@@ -31,6 +33,8 @@ _OPTIONAL: Final = (
     "chat_template.jinja",
     "chat_template.json",
 )
+# Optional as well: templates with names, one a file.
+_TEMPLATE: Final = re.compile(r"additional_chat_templates/[^/]+\.jinja")
 
 
 def is_folder(files: Collection[str]) -> bool:
@@ -85,6 +89,7 @@ def folder_model(files: Collection[str], folder: Path, repo: str) -> RepoModel:
                 f"{listed(missing)}"
             )
     optional = [file for file in _OPTIONAL if file in files]
+    optional += sorted(file for file in files if _TEMPLATE.fullmatch(file))
     return RepoModel((*guides(files), *optional, *weights), None, is_folder=True)
 
 
@@ -133,5 +138,5 @@ def wanted_type(name: HubName) -> FileType | None:
     except ArgumentError:
         raise ArgumentError(
             f"{name}: the repository has safetensors, which can be quantised to one "
-            f"of {', '.join(FILE_TYPES)}, found {name.variant!r}"
+            f"of {', '.join(FILE_TYPES)}, found {short(name.variant)}"
         ) from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 from llamacy.hub.addresses import name_of_address
 
@@ -102,7 +103,8 @@ def parse_name(text: str) -> HubName | None:
 
 def _malformed(text: str) -> ArgumentError:
     return ArgumentError(
-        f"source: wanted a path or {NAME_FORMS} (@revision after repo), found {text!r}"
+        f"source: wanted a path or {NAME_FORMS} (@revision after repo), "
+        f"found {short(text)}"
     )
 
 

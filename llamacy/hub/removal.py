@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from llamacy.arguments import checks_options
+from llamacy.arguments import checks_options, short
 from llamacy.errors import ArgumentError, HubNotFoundError, ModelFileError
 from llamacy.hub.cache import (
     CachedModel,
@@ -33,7 +33,9 @@ def pick_cached(name: str) -> CachedModel:
     """
     parsed = parse_name(name) if isinstance(name, str) else None
     if parsed is None:
-        raise ArgumentError(f"name: wanted {NAME_FORMS}, found {name!r}{_near(name)}")
+        raise ArgumentError(
+            f"name: wanted {NAME_FORMS}, found {short(name)}{_near(name)}"
+        )
     models = cached_models()
     found = _matching_cached(models, parsed)
     if not found:

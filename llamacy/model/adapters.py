@@ -7,18 +7,22 @@ side, with all scales in it: its product `b @ a` is the sum of theirs.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.architectures import find_architecture
+from llamacy.architectures.tensors import Specs
+from llamacy.arguments import checked_number, short
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, FormatError, shown
-from llamacy.formats.lora import EMBEDDING, LoraFile, Pair
+from llamacy.formats.lora import EMBEDDING, OUTPUT, LoraFile, Pair, Saved
 from llamacy.formats.lora.gguf_adapter import read_gguf_adapter
 from llamacy.formats.lora.peft import read_peft_adapter
 from llamacy.ops.adapters import LowRank
@@ -28,6 +32,9 @@ Lora: TypeAlias = (
     "Sequence[str | os.PathLike[str] | tuple[str | os.PathLike[str], float]] | None"
 )
 """A path, a path and a scale, several of these, or None."""
+
+Shapes: TypeAlias = "Mapping[str, tuple[int, ...]]"
+"""Shapes of a model's weights, by name."""
 
 _MAX_SCALE = 1e6  # beyond any use, and far from overflowing a float32
 
@@ -73,6 +80,10 @@ class AdapterSet(NamedTuple):
                 digest.update(head.encode(errors="replace"))
                 digest.update(pair.a.tobytes())
                 digest.update(pair.b.tobytes())
+            for name, saved in file.saved.items():
+                head = f"{name}:{saved.type.name}{saved.shape};"
+                digest.update(head.encode(errors="replace"))
+                digest.update(saved.data.tobytes())
         return digest.hexdigest()
 
 
@@ -96,12 +107,37 @@ def read_adapters(lora: Lora, config: ModelConfig) -> AdapterSet:
         A file is broken, is not an adapter, or is for another family.
     """
     used = tuple(_asked_for(lora))
-    return AdapterSet(used, tuple(_read(Path(each.path), config) for each in used))
+    if not used:
+        return AdapterSet((), ())
+    architecture = find_architecture(config.architecture, used[0].path)
+    specs = architecture.tensors(architecture.complete(config, used[0].path))
+    files = [_read(Path(each.path), config) for each in used]
+    return AdapterSet(used, tuple(_unstacked(file, specs) for file in files))
+
+
+def _unstacked(file: LoraFile, specs: Specs) -> LoraFile:
+    """Take pairs of matrices that hold several, such as Phi-3's, apart by rows."""
+    pairs: dict[str, Pair] = {}
+    for name, pair in file.pairs.items():
+        spec = specs.get(name)
+        if spec is None or not spec.parts:
+            pairs[name] = pair
+            continue
+        _check_shape(file, name, pair, spec.shape)
+        first = 0
+        for part, n_rows in spec.parts:
+            pairs[part] = pair._replace(b=pair.b[first : first + n_rows])
+            first += n_rows
+    return replace(file, pairs=pairs)
 
 
 def _read(path: Path, config: ModelConfig) -> LoraFile:
     """Read a GGUF file, or a folder that PEFT wrote."""
-    file = read_peft_adapter(path, config) if path.is_dir() else read_gguf_adapter(path)
+    file = (
+        read_peft_adapter(path, config)
+        if os.path.isdir(path)
+        else read_gguf_adapter(path)
+    )
     if file.architecture != config.architecture:
         field, found = "general.architecture", shown(file.architecture)
         raise FormatError(path, field, f"{config.architecture}, the model's", found)
@@ -133,6 +169,7 @@ def low_ranks(
         shape in the model.
     """
     pairs: dict[str, list[Pair]] = {}
+    shapes = _with_output(shapes)
     for (_, scale), file in zip(adapters.used, adapters.files, strict=True):
         for name, pair in file.pairs.items():
             _check_shape(file, name, pair, shapes.get(name))
@@ -140,6 +177,51 @@ def low_ranks(
                 scaled = pair._replace(scale=scale * pair.scale)
                 pairs.setdefault(name, []).append(scaled)
     return {name: _joined(name, each) for name, each in pairs.items()}
+
+
+def saved_tensors(
+    adapters: AdapterSet, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Saved]:
+    """Return the tensors that adapters put in the place of the model's.
+
+    They are not scaled, but an adapter with a scale of 0 has none.
+
+    Parameters
+    ----------
+    adapters : AdapterSet
+        The adapters, and their scales.
+    shapes : dict of str to tuple of int
+        Shapes of all the model's weights, by name.
+
+    Raises
+    ------
+    FormatError
+        The model has no such tensor, or one of another shape; or two adapters have
+        the same.
+    """
+    tensors: dict[str, Saved] = {}
+    shapes = _with_output(shapes)
+    for (_, scale), file in zip(adapters.used, adapters.files, strict=True):
+        for name, saved in file.saved.items():
+            shape = shapes.get(name)
+            if saved.shape != shape:
+                wanted = "no such tensor" if shape is None else f"{shape}, the model's"
+                field = f"tensor {shown(name)}: shape"
+                raise FormatError(file.path, field, wanted, saved.shape)
+            if name in tensors and scale:
+                wanted = "one adapter that replaces it"
+                raise FormatError(file.path, f"tensor {name}", wanted, "another")
+            if scale:
+                tensors[name] = saved
+    return tensors
+
+
+def _with_output(
+    shapes: Mapping[str, tuple[int, ...]],
+) -> Mapping[str, tuple[int, ...]]:
+    """Add the shape of an output matrix, which a tied model may be given."""
+    embedding = shapes.get(EMBEDDING)
+    return shapes if embedding is None else {OUTPUT: embedding, **shapes}
 
 
 def _joined(name: str, pairs: list[Pair]) -> LowRank[NDArray[np.float32]]:
@@ -176,15 +258,15 @@ def _asked_for(lora: Any) -> Iterable[Adapter]:
         return
     is_one = isinstance(lora, str | os.PathLike) or _is_scaled(lora)
     if not is_one and (not isinstance(lora, Sequence) or isinstance(lora, bytes)):
-        raise ArgumentError(f"lora: wanted a path or a list of paths, found {lora!r}")
+        raise ArgumentError(
+            f"lora: wanted a path or a list of paths, found {short(lora)}"
+        )
     for one in [lora] if is_one else lora:
         path, scale = one if _is_scaled(one) else (one, 1.0)
         if not isinstance(path, str | os.PathLike) or isinstance(path, bytes):
-            raise ArgumentError(f"lora: wanted a path, found {path!r}")
-        if not math.isfinite(scale) or abs(scale) > _MAX_SCALE:
-            wanted = f"a scale from -{_MAX_SCALE:g} to {_MAX_SCALE:g}"
-            raise ArgumentError(f"lora: wanted {wanted}, found {scale!r}")
-        yield Adapter(os.fspath(Path(path)), float(scale))
+            raise ArgumentError(f"lora: wanted a path, found {short(path)}")
+        scale = checked_number("lora: scale", scale, -_MAX_SCALE, _MAX_SCALE)
+        yield Adapter(os.path.expanduser(Path(path)), scale)
 
 
 def _is_scaled(one: Any) -> bool:
@@ -192,6 +274,6 @@ def _is_scaled(one: Any) -> bool:
     return (
         isinstance(one, tuple)
         and len(one) == 2
-        and isinstance(one[1], int | float)
+        and isinstance(one[1], Real)
         and not isinstance(one[1], bool)
     )

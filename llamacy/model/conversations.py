@@ -84,7 +84,9 @@ class Conversations(ConversationStreams):
         messages : list of dict, str, or an iterable of either
             Dicts with `role` (``"system"``, ``"user"``, ``"assistant"``, ``"tool"``)
             and `content`; or one text, which the user says. Or several conversations,
-            as ``[[{"role": ...}], [{"role": ...}]]``, or a list of texts.
+            as ``[[{"role": ...}], [{"role": ...}]]``, or a list of texts. If the last
+            message is the assistant's, the answer continues it, and has only the new
+            text.
         params : SamplingParams, optional
             How to choose tokens, and when to end.
         cancel, progress, on_error : optional
@@ -95,16 +97,18 @@ class Conversations(ConversationStreams):
         overflow : {"error", "truncate", "shift"}, default "error"
             Handling of a conversation that is longer than the context. ``"error"``
             raises, because forgetting must not go unnoticed. ``"truncate"`` leaves out
-            the oldest turns, but not the system's message at the beginning, and keeps
-            room for the answer: `max_tokens`, at most half of the context; a quarter of
-            it if that is None. ``"shift"`` keeps a quarter, and truncates again
-            whenever the answer fills the context, so that only the model or
-            `max_tokens` ends it.
+            the oldest turns, then the oldest calls of the last turn with their results,
+            but not the system's message at the beginning, and keeps room for the
+            answer: `max_tokens`, at most half of the context; a quarter of it if that
+            is None. ``"shift"`` keeps a quarter, and truncates again whenever the
+            answer fills the context, so that only the model or `max_tokens` ends it.
         tools : sequence of callable or dict, optional
             Functions that the model may ask to be called, with docstrings and type
             hints, or JSON schemas as in OpenAI's API. llamacy calls none of them.
         template_arguments : dict, optional
             Other variables of the template, such as ``{"enable_thinking": False}``.
+            ``{"continue_final_message": False}`` begins a new answer after one of the
+            assistant's.
         **options : SamplingOptions
             Fields of `SamplingParams` one by one; they override `params`.
 

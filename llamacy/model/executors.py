@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
 from llamacy.architectures import find_architecture
-from llamacy.architectures.tensors import select_tensors
+from llamacy.architectures.selecting import select_tensors
 from llamacy.config import ModelConfig
 from llamacy.errors import OutOfMemoryError
 from llamacy.formats.expert_tensors import usual_experts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +24,7 @@ from llamacy.ggml.file_types import FileType
 from llamacy.model.adapters import AdapterSet, Lora, read_adapters
 from llamacy.model.executors import Progress, load_executor
 from llamacy.model.model import Model
+from llamacy.model.pickling import Recipe, lasting_source
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
@@ -75,7 +76,8 @@ def load(
         confuse it, and is logged as a warning.
     n_threads : int, optional
         Threads to compute with; by default one for each physical core that this process
-        may use. More are slower: they share a core's vector units.
+        may use, and at most `OMP_NUM_THREADS`. More are slower: they share a core's
+        vector units.
     n_batch : int, default 512
         Most rows of a forward pass, up to 8192, each a token of a prompt or of a text.
         A larger number prefills a long prompt a little faster, because each pass reads
@@ -138,7 +140,18 @@ def load(
         max_waiting=max_waiting,
     )
     parts = _read(settings, lora, progress)
-    return _assemble(parts, settings)
+    options = {
+        "n_ctx": n_ctx,
+        "n_threads": n_threads,
+        "n_batch": n_batch,
+        "kv_type": kv_type,
+        "quantize": quantize,
+        "prompt_cache": prompt_cache,
+        "max_waiting": max_waiting,
+    }
+    lasting = lasting_source(source, settings.path)
+    recipe = Recipe(lasting, tuple(options.items()), parts.fingerprint)
+    return _assemble(parts, settings, recipe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +213,7 @@ def _read(settings: _Settings, lora: Lora, progress: Progress | None) -> _Parts:
     """Read the file: hyperparameters, adapters, and the weights, which are packed."""
     with ExitStack() as opened:
         file: ModelFile = opened.enter_context(open_model(settings.path))
-        config = _read_config(file, settings.n_ctx)
+        _, config = read_hyperparameters(file)
         adapters = read_adapters(lora, config)
         weights = _quantized(file, settings, opened)
         executor = load_executor(
@@ -211,14 +224,8 @@ def _read(settings: _Settings, lora: Lora, progress: Progress | None) -> _Parts:
             n_batch=settings.n_batch,
             progress=progress,
         )
-        fingerprint = _fingerprint(weights, config)
+        fingerprint = weights.fingerprint()
         return _Parts(config, executor, weights.metadata, fingerprint, adapters)
-
-
-def _read_config(file: ModelFile, n_ctx: int | None) -> ModelConfig:
-    """Read the hyperparameters, for a context of `n_ctx` tokens unless it is None."""
-    _, config = read_hyperparameters(file)
-    return config if n_ctx is None else replace(config, n_ctx=n_ctx)
 
 
 def _quantized(file: ModelFile, settings: _Settings, opened: ExitStack) -> ModelFile:
@@ -230,7 +237,7 @@ def _quantized(file: ModelFile, settings: _Settings, opened: ExitStack) -> Model
     return opened.enter_context(requantized)
 
 
-def _assemble(parts: _Parts, settings: _Settings) -> Model:
+def _assemble(parts: _Parts, settings: _Settings, recipe: Recipe) -> Model:
     """Make the model, with the sizes that depend on what was read."""
     path, page_bytes = str(settings.path), parts.executor.page_bytes
     n_ctx = _context(settings.n_ctx, parts.config.n_ctx_train, path)
@@ -247,15 +254,8 @@ def _assemble(parts: _Parts, settings: _Settings) -> Model:
         max_waiting=settings.max_waiting,
         origin=Origin(parts.fingerprint, settings.kv_type, PAGE, page_bytes),
         adapters=parts.adapters,
+        recipe=recipe,
     )
-
-
-def _fingerprint(file: ModelFile, config: ModelConfig) -> str:
-    """Return a digest that differs wherever the model computes something else."""
-    fingerprint = file.fingerprint()
-    if config.is_long_context and "rope_factors_long.weight" in file.tensors:
-        fingerprint += "-long"  # its keys are rotated by other factors
-    return fingerprint
 
 
 def _context(n_ctx: int | None, n_ctx_train: int, path: str) -> int:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llamacy.arguments import checked_integer, checks_options
 from llamacy.chat.formats import TemplateSource
 from llamacy.config import ModelConfig
+from llamacy.errors import NotPicklableError
 from llamacy.generation.engine import Engine
-from llamacy.model.adapters import Adapter, AdapterSet, Lora, low_ranks, read_adapters
+from llamacy.model.adapters import (
+    Adapter,
+    AdapterSet,
+    Lora,
+    low_ranks,
+    read_adapters,
+    saved_tensors,
+)
 from llamacy.model.conversations import Conversations
 from llamacy.model.likelihoods import Likelihoods
+from llamacy.model.pickling import Recipe, load_again, unpickle
 from llamacy.model.texts import Texts
 from llamacy.model.tokens import Tokens
+from llamacy.sampling import SamplingParams
+from llamacy.sampling.file_defaults import file_defaults
 from llamacy.sessions.file import Origin
 from llamacy.sessions.held import HeldText
 from llamacy.sessions.session import Session
@@ -64,6 +75,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
         max_waiting: int | None = None,
         origin: Origin,
         adapters: AdapterSet | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
         self.path = path
         self.config = config
@@ -72,7 +84,15 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
         self._tokenizer = LazyTokenizer(metadata, path)
         self._template_source = TemplateSource(metadata, path)
         self._origin = origin
-        engine = Engine(executor, self._tokenizer, n_ctx, n_cache_pages, max_waiting)
+        self._recipe = recipe
+        engine = Engine(
+            executor,
+            self._tokenizer,
+            n_ctx,
+            n_cache_pages,
+            max_waiting,
+            file_defaults(metadata, path),
+        )
         super().__init__(engine, executor)
         self._adapters: tuple[Adapter, ...] = ()
         if adapters is not None and adapters.used:
@@ -87,6 +107,38 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
             f"n_embd={config.n_embd}, n_vocab={config.n_vocab}, "
             f"n_ctx={self.n_ctx}{closed}>"
         )
+
+    def __reduce__(self) -> tuple[Callable[[Recipe], Model], tuple[Recipe]]:
+        """Return what pickle needs: the source and the options, not the weights.
+
+        Another process that unpickles it loads the model again, once: equal pickles
+        give the same model, until another comes.
+        """
+        return unpickle, (self._known_recipe(),)
+
+    def __copy__(self) -> Model:
+        return load_again(self._known_recipe())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        """Load the model again: a second one, with adapters and memory of its own."""
+        return load_again(self._known_recipe())
+
+    def _known_recipe(self) -> Recipe:
+        self._check_open()
+        recipe = self.recipe
+        if recipe is None:
+            raise NotPicklableError(
+                "a model that llamacy.load did not make cannot be pickled or copied: "
+                "load it in each process"
+            )
+        return recipe
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """Its source and options; None if `llamacy.load` did not make it."""
+        if self._recipe is None:
+            return None
+        return self._recipe._replace(adapters=self._adapters)
 
     def _repr_html_(self) -> str:
         from llamacy.model.describing import facts  # only in a notebook
@@ -104,6 +156,21 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
         'llama'
         """
         return self._metadata
+
+    @property
+    def default_params(self) -> SamplingParams:
+        """The sampling options of a call without `params`, where it gives none itself.
+
+        A file may have some of its authors': a GGUF file under the keys
+        `general.sampling.*`, a folder in generation_config.json. All others are those
+        of `SamplingParams`.
+
+        Examples
+        --------
+        >>> llamacy.load("demo").default_params.temperature
+        0.8
+        """
+        return self._engine.defaults
 
     @property
     def adapters(self) -> tuple[Adapter, ...]:
@@ -154,9 +221,10 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
     def _use_adapters(self, adapters: AdapterSet) -> None:
         executor = self.executor
         pairs = low_ranks(adapters, executor.shapes)
+        saved = saved_tensors(adapters, executor.shapes)
 
         def change() -> None:
-            executor.set_adapters(pairs)
+            executor.set_adapters(pairs, saved)
             self._adapters = adapters.used
 
         self._engine.worker.switch(adapters.fingerprint(), change)

@@ -55,6 +55,11 @@ class Opened:
         self._check_open()
         return self._engine
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._is_closed
+
     def close(self) -> None:
         """Free the model's memory; every later call raises ClosedError.
 

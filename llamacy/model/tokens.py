@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Unpack
 
-from llamacy.arguments import checked_flag, checks_options
+from llamacy.arguments import checked_flag, checks_options, short
 from llamacy.chat.calls import Question
 from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages
@@ -78,7 +78,7 @@ class Tokens(Opened):
         """
         tokenizer = self.engine.tokenizer
         if not isinstance(text, str):
-            raise ArgumentError(f"text: wanted a str, found {text!r}")
+            raise ArgumentError(f"text: wanted a str, found {short(text)}")
         if add_bos is not None:
             checked_flag("add_bos", add_bos)
         checked_flag("parse_special", parse_special)

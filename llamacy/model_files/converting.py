@@ -16,6 +16,7 @@ from llamacy.arguments import (
     checked_integer,
     checked_path,
     checks_options,
+    short,
 )
 from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.converted import ConvertedFile
@@ -153,7 +154,9 @@ def _described(path: os.PathLike[str]) -> str:
     file = MappedFile(Path(path))
     try:
         head = file.data[:64]
-        return "a GGUF file" if head.startswith(b"GGUF") else describe(head)
+        return (
+            "a GGUF file, for quantize" if head.startswith(b"GGUF") else describe(head)
+        )
     finally:
         file.close()
 
@@ -168,7 +171,7 @@ def _checked_options(
     if eps is not None:
         is_number = isinstance(eps, int | float) and not isinstance(eps, bool)
         if not is_number or not 0 <= eps <= 1:
-            raise ArgumentError(f"eps: wanted a number from 0 to 1, found {eps!r}")
+            raise ArgumentError(f"eps: wanted a number from 0 to 1, found {short(eps)}")
         options["eps"] = float(eps)
     if gqa is not None:
         options["gqa"] = checked_integer("gqa", gqa, 1, _MAX_GQA)

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llamacy.architectures.tensors import TensorSpec, select_tensors
+from llamacy.architectures.selecting import select_tensors
+from llamacy.architectures.tensors import TensorSpec
 from llamacy.arguments import MAX_CTX, checked_choice, checked_integer, checks_options
 from llamacy.config import ModelConfig
 from llamacy.formats.expert_tensors import usual_experts
@@ -256,7 +257,17 @@ def inspect_file(file: ModelFile) -> ModelInfo:
         kv_page_bytes={name: layout.page_bytes for name, layout in layouts.items()},
         page_tokens=PAGE,
         window=layouts["f16"].window,
-        has_chat_template=bool(file.metadata.get("tokenizer.chat_template")),
+        has_chat_template=_has_template(file.metadata),
+    )
+
+
+def _has_template(metadata: Mapping[str, object]) -> bool:
+    """Whether a file has a chat template, be it one with a name."""
+    return any(
+        isinstance(value, str) and bool(value.strip())
+        for key, value in metadata.items()
+        if key == "tokenizer.chat_template"
+        or key.startswith("tokenizer.chat_template.")
     )
 
 

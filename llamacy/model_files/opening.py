@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from llamacy.architectures.tensors import select_tensors
+from llamacy.architectures.selecting import select_tensors
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.hugging_face import open_hugging_face

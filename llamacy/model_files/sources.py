@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 from llamacy.ggml.file_types import FileType, find_file_type
 from llamacy.model_files.missing import check_exists
@@ -50,7 +51,7 @@ class Source(NamedTuple):
         file_type = find_file_type(name, argument=argument)
         if self.type not in (None, file_type):
             wanted = f"wanted {self.type.name}, as the model's name says"
-            raise ArgumentError(f"{argument}: {wanted}, found {name!r}")
+            raise ArgumentError(f"{argument}: {wanted}, found {short(name)}")
         return file_type
 
 
@@ -73,7 +74,8 @@ def find_source(
     `"demo"` is the bundled model; a file of that name is `"./demo"`. An existing path
     is a path. Strings such as `"user/repo:Q4_K_M"` (see `llamacy.hub.names`) are names
     on the hub; `"hf://user/repo"` is one even if there is such a path, and so is the
-    address of a page of the hub. Any other string is a path.
+    address of a page of the hub. Any other string is a path, in which `~` is the home
+    folder.
 
     Parameters
     ----------
@@ -101,9 +103,12 @@ def find_source(
     """
     is_path = isinstance(source, str | os.PathLike)
     if not is_path or source == "":  # as of a shell's variable that is not set
-        raise ArgumentError(f"source: wanted a path or a name, found {source!r}")
+        raise ArgumentError(f"source: wanted a path or a name, found {short(source)}")
     if source == DEMO:
         return Source(_DEMO_FILE)
+    if os.fsdecode(source).startswith("~") and not os.path.exists(source):
+        expanded = os.path.expanduser(source)  # as the shell does outside quotes
+        source = expanded if isinstance(source, str) else Path(expanded)
     if isinstance(source, str) and "/" in source and not os.path.exists(source):
         from llamacy.hub import find_or_pull
         from llamacy.hub.names import parse_name

@@ -6,6 +6,8 @@ import os
 
 from llamacy.arguments import checks_options
 from llamacy.formats.gguf.file import open_gguf
+from llamacy.formats.hugging_face.generation import add_generation
+from llamacy.formats.metadata import Metadata
 from llamacy.model_files.sources import locate
 from llamacy.tokenizers import tokenizer_from_metadata
 from llamacy.tokenizers.base import Tokenizer
@@ -49,9 +51,8 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     """
     found = locate(path)
     if os.path.isdir(found):
-        vocabulary = read_tokenizer_files(found)
-        return tokenizer_from_metadata(
-            {} if vocabulary is None else vocabulary.values, str(found)
-        )
+        vocabulary = read_tokenizer_files(found) or Metadata()
+        add_generation(found, vocabulary)  # names end tokens
+        return tokenizer_from_metadata(vocabulary.values, str(found))
     with open_gguf(found, metadata_only=True) as file:
         return tokenizer_from_metadata(file.metadata, str(file.path))

@@ -14,6 +14,9 @@ from llamacy.errors import ArgumentError
 
 Weight = TypeVar("Weight")
 
+_EMBEDDING = "token_embd.weight"
+_OUTPUT = "output.weight"
+
 
 class LowRank(NamedTuple, Generic[Weight]):
     """The adapter of one matrix.
@@ -30,6 +33,19 @@ class LowRank(NamedTuple, Generic[Weight]):
     up: Weight
 
 
+def with_saved(
+    weights: Mapping[str, Weight], saved: Mapping[str, Weight]
+) -> Mapping[str, Weight]:
+    """Return the weights, with those that an adapter has saved whole in their place.
+
+    A model without an output matrix reads its embedding backwards. Another embedding
+    does not change that: only an output matrix that is saved, too, does.
+    """
+    if _EMBEDDING in saved and _OUTPUT not in weights:
+        weights = {**weights, _OUTPUT: weights[_EMBEDDING]}
+    return {**weights, **saved} if saved else weights
+
+
 class AdaptedOps:
     """The vocabulary of `llamacy.ops.vocabulary` with adapters beside matrices.
 
@@ -40,7 +56,8 @@ class AdaptedOps:
     weights : dict
         All weights of the model, by name.
     adapters : dict of LowRank
-        By the names of the matrices they belong to.
+        By the names of the matrices they belong to. A model without an output matrix
+        reads its embedding backwards, and may have an adapter for either use of it.
     """
 
     def __init__(
@@ -50,12 +67,14 @@ class AdaptedOps:
         adapters: Mapping[str, LowRank[Any]],
     ) -> None:
         self._ops = ops
-        self._adapters = {
-            id(weights[name]): adapter for name, adapter in adapters.items()
+        self._adapters = adapters
+        self._unused = dict.fromkeys(adapters)
+        embedding = weights.get(_EMBEDDING)
+        matrices = {name: weights.get(name, embedding) for name in adapters}
+        self._rows = {id(embedding): _EMBEDDING} if _EMBEDDING in adapters else {}
+        self._linear = {
+            id(matrix): name for name, matrix in matrices.items() if name != _EMBEDDING
         }
-        self._unused = {id(weights[name]): name for name in adapters}
-        # it may serve as the output matrix too, which has no adapter then
-        self._embedding = id(weights.get("token_embd.weight"))
 
     def __getattr__(self, op: str) -> Any:
         return getattr(self._ops, op)
@@ -63,20 +82,22 @@ class AdaptedOps:
     def linear(self, x: Any, weight: Any, bias: Any = None) -> Any:
         """Compute `x @ weight.T + bias`; add the adapter's `(x @ down.T) @ up.T`."""
         y = self._ops.linear(x, weight, bias)
-        adapter = self._adapters.get(id(weight))
-        if adapter is None or id(weight) == self._embedding:
+        name = self._linear.get(id(weight))
+        if name is None:
             return y
-        self._unused.pop(id(weight), None)
+        self._unused.pop(name, None)
+        adapter = self._adapters[name]
         low = self._ops.linear(x, adapter.down)
         return self._ops.add(y, self._ops.linear(low, adapter.up))
 
     def embedding(self, weight: Any) -> Any:
         """Look up rows of `weight`, and add the adapter's rows times its `up.T`."""
         y = self._ops.embedding(weight)
-        adapter = self._adapters.get(id(weight))
-        if adapter is None:
+        name = self._rows.get(id(weight))
+        if name is None:
             return y
-        self._unused.pop(id(weight), None)
+        self._unused.pop(name, None)
+        adapter = self._adapters[name]
         low = self._ops.embedding(adapter.down)
         return self._ops.add(y, self._ops.linear(low, adapter.up))
 
@@ -90,5 +111,5 @@ class AdaptedOps:
         """
         if self._unused:
             wanted = "adapters of linear layers and the embedding"
-            found = next(iter(self._unused.values()))
+            found = next(iter(self._unused))
             raise ArgumentError(f"adapters: wanted {wanted}, found one of {found}")

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from llamacy.config import ModelConfig
 from llamacy.errors import ClosedError
-from llamacy.ops.adapters import AdaptedOps, LowRank
+from llamacy.ggml.tensor import Tensor
+from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
 from llamacy.ops.batch import N_BATCH, Batch
 from llamacy.ops.experts import Experts
-from llamacy.ops.rope import Rope
+from llamacy.ops.rope import Rope, short_context
 from llamacy.ops.state.specs import KeyValues
 from llamacy.ops.vocabulary import Forward
 
@@ -26,6 +27,7 @@ class ReferenceSequence:
 
     def __init__(self) -> None:
         self.n_past = 0
+        self.is_long = False
         self.keys: dict[int, Array] = {}  # layer -> (n_past, n_head_kv, head_dim)
         self.values: dict[int, Array] = {}
 
@@ -37,7 +39,7 @@ class ReferenceSequence:
     def fork(self) -> ReferenceSequence:
         """Return a sequence with the same tokens; arrays are never changed in place."""
         twin = ReferenceSequence()
-        twin.n_past = self.n_past
+        twin.n_past, twin.is_long = self.n_past, self.is_long
         twin.keys, twin.values = dict(self.keys), dict(self.values)
         return twin
 
@@ -78,7 +80,9 @@ class ReferenceOps:
 
     def rope(self, x: Array, rope: Rope) -> Array:  # noqa: D102
         heads = x.reshape(len(x), -1, rope.head_dim).copy()
-        cos, sin = (t[:, None] for t in rope.rotations(self.batch.positions))
+        is_long = np.array([each.is_long for each in self.batch.sequences], np.bool_)
+        rotations = rope.rotations(self.batch.positions, is_long)
+        cos, sin = (t[:, None] for t in rotations)
         a, b = rope.first, rope.second
         heads[..., a], heads[..., b] = (
             heads[..., a] * cos - heads[..., b] * sin,
@@ -244,6 +248,7 @@ class ReferenceExecutor:
         self._config = config
         self._weights: Mapping[str, Array] | None = weights
         self._adapters: Mapping[str, LowRank[Array]] = {}
+        self._saved: Mapping[str, Array] = {}
         self._lock = threading.Lock()
 
     def new_sequence(self) -> ReferenceSequence:
@@ -254,6 +259,11 @@ class ReferenceExecutor:
     def n_vocab(self) -> int:
         """Logits of a row."""
         return self._config.n_vocab
+
+    @property
+    def n_short(self) -> int | None:
+        """Most tokens of a short text: see `llamacy.ops.rope.short_context`."""
+        return short_context(self._config, self._weights or {})
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -272,10 +282,9 @@ class ReferenceExecutor:
         with self._lock:
             if self._weights is None:
                 raise ClosedError("the model is closed")
-            ops = AdaptedOps(
-                ReferenceOps(self._config, batch), self._weights, self._adapters
-            )
-            result: Array = self._forward(ops, self._config, self._weights)
+            weights = with_saved(self._weights, self._saved)
+            ops = AdaptedOps(ReferenceOps(self._config, batch), weights, self._adapters)
+            result: Array = self._forward(ops, self._config, weights)
             ops.check_all_used()
             for sequence, position in zip(
                 batch.sequences, batch.positions, strict=True
@@ -287,10 +296,15 @@ class ReferenceExecutor:
             logits[:] = result
             return logits
 
-    def set_adapters(self, adapters: Mapping[str, LowRank[Array]]) -> None:
+    def set_adapters(
+        self,
+        adapters: Mapping[str, LowRank[Array]],
+        saved: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Compute with these adapters from now on, and no others."""
+        arrays = {name: each.dequantize() for name, each in (saved or {}).items()}
         with self._lock:
-            self._adapters = dict(adapters)
+            self._adapters, self._saved = dict(adapters), arrays
 
     def close(self) -> None:
         """Let the weights go."""

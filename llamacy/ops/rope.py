@@ -10,13 +10,14 @@ scaling are divisions of the frequencies by factors that GGUF files carry.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.config import RopeConfig
+from llamacy.config import ModelConfig, RopeConfig
 
 ADJACENT: Final = 0
 """Stands for the distance in pairs of dimensions 2i and 2i + 1, to the kernels."""
@@ -39,6 +40,8 @@ class Rope:
     is_neox : bool
         Whether pairs are dimensions i and i + n_dims / 2, in the order of GPT-NeoX
         (Black et al. 2022, arXiv:2204.06745), not 2i and 2i + 1.
+    long_angles : float32, (n_dims / 2,), or None
+        The angles in long texts; None if they are the same.
     """
 
     n_dims: int
@@ -46,6 +49,7 @@ class Rope:
     angles: NDArray[np.float32]
     magnitude: float
     is_neox: bool = False
+    long_angles: NDArray[np.float32] | None = None
 
     @property
     def half(self) -> int:
@@ -72,6 +76,7 @@ class Rope:
         freq_factors: NDArray[np.float32] | None = None,
         *,
         is_neox: bool = False,
+        long_factors: NDArray[np.float32] | None = None,
     ) -> Rope:
         """Make the table.
 
@@ -85,7 +90,13 @@ class Rope:
             Divisors of the frequencies.
         is_neox : bool
             The order of pairs.
+        long_factors : float32, (n_dims / 2,), or None
+            Divisors of the frequencies in long texts, instead of `freq_factors`.
         """
+        if long_factors is not None:
+            short = cls.from_config(config, head_dim, freq_factors, is_neox=is_neox)
+            other = cls.from_config(config, head_dim, long_factors, is_neox=is_neox)
+            return replace(short, long_angles=other.angles)
         pair = np.arange(config.n_dims // 2, dtype=np.float64)
         angles = config.freq_base ** (-2.0 * pair / config.n_dims)
         if freq_factors is not None:
@@ -104,14 +115,48 @@ class Rope:
         )
 
     def rotations(
-        self, positions: NDArray[np.int32]
+        self,
+        positions: NDArray[np.int32],
+        is_long: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return cosines and sines, float32 (n_rows, n_dims / 2), times `magnitude`."""
-        theta = positions[:, None].astype(np.float32) * self.angles
+        """Return cosines and sines, float32 (n_rows, n_dims / 2), times `magnitude`.
+
+        Parameters
+        ----------
+        positions : int32, (n_rows,)
+            Positions of the rows.
+        is_long : bool, (n_rows,), or None
+            Whether each row is of a long text; None if none is.
+        """
+        angles = self.angles
+        if self.long_angles is not None and is_long is not None:
+            angles = np.where(is_long[:, None], self.long_angles, self.angles)
+        theta = positions[:, None].astype(np.float32) * angles
         return (
             (np.cos(theta) * np.float32(self.magnitude)).astype(np.float32),
             (np.sin(theta) * np.float32(self.magnitude)).astype(np.float32),
         )
+
+
+def short_context(config: ModelConfig, weights: Container[str]) -> int | None:
+    """Return the most tokens of a short text, of a model that rotates long ones else.
+
+    LongRoPE has two sets of factors: one for texts within the context that the model
+    was first trained for, another for all tokens of longer texts. As keys are kept
+    rotated, a text that grows longer is read again. None for models with one set.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        The model.
+    weights : container of str
+        Names of its weights.
+    """
+    names = "rope_factors_short.weight", "rope_factors_long.weight"
+    has_two = "rope_freqs.weight" not in weights and any(
+        name in weights for name in names
+    )
+    return config.rope.n_ctx_orig if has_two else None
 
 
 def _extrapolated_share(

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from llamacy.arguments import MAX_CTX, check_callback, checked_integer
 from llamacy.errors import ArgumentError, ContextLengthError
-from llamacy.generation.context import Context
 from llamacy.generation.engine import Engine
 from llamacy.generation.goals.logits import Logits
 from llamacy.generation.in_turn import run_in_turn
@@ -135,7 +134,7 @@ class Chunks:
                 n_done += len(logits)
 
             # nothing is known of what follows the last token
-            goal = Logits(Context(ids, engine.n_ctx), pass_on, first, len(ids) - 1)
+            goal = Logits(engine.context(ids), pass_on, first, len(ids) - 1)
             return Request(goal, leftover=Leftover.CLOSED)
 
         def report() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import checked_integer, checked_number
+from llamacy.arguments import checked_integer, checked_number, short
 from llamacy.errors import ArgumentError
 
 LIMIT: Final = 1e30
@@ -34,15 +35,19 @@ def checked_bias(name: str, value: object) -> tuple[tuple[int, float], ...]:
     if isinstance(value, Mapping):
         pairs = tuple(value.items())
     elif not isinstance(value, tuple):
-        raise ArgumentError(f"{name}: wanted token ids with biases, found {value!r}")
+        raise ArgumentError(
+            f"{name}: wanted token ids with biases, found {short(value)}"
+        )
     for pair in pairs:
         if not isinstance(pair, tuple) or len(pair) != 2:
-            raise ArgumentError(f"{name}: wanted pairs of id and bias, found {pair!r}")
+            raise ArgumentError(
+                f"{name}: wanted pairs of id and bias, found {short(pair)}"
+            )
     return tuple((checked_integer(name, i, 0), _bias(name, x)) for i, x in pairs)
 
 
 def _bias(name: str, value: object) -> float:
-    if value == -math.inf:  # bans the token
+    if isinstance(value, Real) and value == -math.inf:  # bans the token
         return -math.inf
     return checked_number(name, value, -LIMIT, LIMIT)
 
@@ -60,5 +65,5 @@ def checked_processors(name: str, value: object) -> tuple[LogitsProcessor, ...]:
     processors = tuple(value) if isinstance(value, Sequence) else (value,)
     for processor in processors:
         if not callable(processor):
-            raise ArgumentError(f"{name}: wanted callables, found {processor!r}")
+            raise ArgumentError(f"{name}: wanted callables, found {short(processor)}")
     return processors

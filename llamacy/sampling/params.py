@@ -159,14 +159,16 @@ class SamplingParams:
         Functions `f(ids, logits)`, called in order before everything else, for rules
         that no option covers. `ids`, int32, (n,), are the tokens so far, the prompt's
         included. `logits`, float32, (n_vocab,), may be changed in place, or another
-        array of the same shape returned. They run on the model's thread for every
-        token: all texts being generated wait for them.
+        array of the same shape returned; both arrays may be kept. They run on the
+        model's thread for every token: all texts being generated wait for them.
     seed : int or None
         Seed of the random generator. The same seed with the same prompt, options and
         instruction-set level gives the same tokens; None or -1 gives different ones
         each time.
     stop : str or collection of str or None
-        Strings that end the text as soon as they appear in it.
+        Strings that end the text as soon as they appear in it. They may contain the
+        names of control tokens, which the text omits. In an answer of `chat` they do
+        not end the reasoning, unless they contain one of its marks.
     include_stop : bool
         Whether the result includes the stop string that ended it.
     logprobs : int or None

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.random
 from numpy.typing import NDArray
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError, ModelOutputError
 from llamacy.sampling import truncation
 from llamacy.sampling.dry import Dry, TokenTexts
@@ -119,7 +120,8 @@ class Sampler:
         processors = self.params.logits_processors
         assert isinstance(processors, tuple)
         for processor in processors:
-            logits = _replaced(logits, processor(tokens, logits))
+            row = logits.copy()  # the processor may keep it
+            logits[:] = _replaced(row, processor(tokens, row))
         logits[self._biased] += self._biases
         if processors or len(self._biased):
             best = logits[logits.argmax()]
@@ -235,10 +237,9 @@ def _replaced(logits: NDArray[np.float32], result: object) -> NDArray[np.float32
     if result is None:
         return logits
     if not isinstance(result, np.ndarray) or result.shape != logits.shape:
-        found = result.shape if isinstance(result, np.ndarray) else repr(result)
+        found = result.shape if isinstance(result, np.ndarray) else short(result)
         raise ArgumentError(
             f"logits_processors: wanted logits of shape {logits.shape} or None "
             f"returned, found {found}"
         )
-    changed: NDArray[np.float32] = result.astype(np.float32, copy=False)
-    return changed
+    return result.astype(np.float32, copy=False)

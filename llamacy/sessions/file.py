@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import struct
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +26,7 @@ from llamacy.errors import (
     ArgumentError,
     ContextLengthError,
     FormatError,
+    LlamacyError,
     ModelFileError,
 )
 from llamacy.ops.state.sequence import SavableSequence, SequenceState
@@ -37,9 +39,13 @@ _VERSION = 1
 
 _BROKEN = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
-    *(UnicodeDecodeError, json.JSONDecodeError),
+    *(ValueError, ArithmeticError, LookupError, struct.error),
 )
-"""Errors of `zipfile` and `json` for files that are damaged or not sessions."""
+"""Errors of `zipfile` and `json` for files that are damaged or not sessions.
+
+Both let errors of other functions through, such as that of `seek` for an offset of
+2**63, and that of `int` for a number of 5000 digits.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,10 @@ class Origin:
         """Return the origin of sessions of the model with adapters, by fingerprint."""
         return replace(self, model=f"{self.model}+{adapters}") if adapters else self
 
+    def of_long_text(self) -> Origin:
+        """Return the origin of sessions with keys rotated as in long texts."""
+        return replace(self, model=f"{self.model}-long")
+
 
 def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) -> None:
     """Write a session; the file appears whole or not at all.
@@ -80,6 +90,8 @@ def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) ->
     """
     checked_path("path", path)
     sequence = _savable(sequence)
+    if sequence.is_long:
+        origin = origin.of_long_text()
     header = {"kind": _KIND, "version": _VERSION, "n_past": sequence.n_past}
     header |= {"n_gone": sequence.n_gone} | asdict(origin)
     with new_file(path, private=True) as draft, file_errors(path):
@@ -111,7 +123,7 @@ def load(
     source = regular_path(path)
     try:
         with zipfile.ZipFile(source) as archive:
-            n_past, n_gone = _check_header(path, archive, origin)
+            n_past, n_gone, sequence.is_long = _check_header(path, archive, origin)
             ids = _read_tokens(path, archive, n_vocab)
             if len(ids) < n_past:
                 raise FormatError(path, "tokens", f"{n_past} or more", len(ids))
@@ -121,6 +133,8 @@ def load(
             if n_gone > most_gone:
                 raise FormatError(path, "header n_gone", f"at most {most_gone}", n_gone)
             sequence.restore(n_past, n_gone, partial(_read, path, archive))
+    except LlamacyError:
+        raise
     except OSError as error:
         number, reason = error.errno or errno.EIO, error.strerror or str(error)
         raise ModelFileError(number, reason, os.fspath(path)) from error
@@ -150,16 +164,20 @@ def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int
 
 def _check_header(
     path: Path, archive: zipfile.ZipFile, origin: Origin
-) -> tuple[int, int]:
-    """Compare the header with `origin`; return its n_past and n_gone."""
+) -> tuple[int, int, bool]:
+    """Compare the header with `origin`; return n_past, n_gone, and if it is long."""
     header: Any = json.loads(_read(path, archive, "header.json"))
+    long = origin.of_long_text()
+    is_long = isinstance(header, dict) and header.get("model") == long.model
+    if is_long:
+        origin = long
     wanted = {"kind": _KIND, "version": _VERSION} | asdict(origin)
     found = header if isinstance(header, dict) else {}
     for key, value in wanted.items():
         if found.get(key) != value:
             raise FormatError(path, f"header {key}", value, repr(found.get(key))[:80])
     n_past = _count(path, found, "n_past", "tokens")
-    return n_past, _count(path, found, "n_gone", "pages")
+    return n_past, _count(path, found, "n_gone", "pages"), is_long
 
 
 def _count(path: Path, header: dict[str, Any], key: str, what: str) -> int:

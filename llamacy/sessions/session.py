@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Self, Unpack
+from typing import NoReturn, Self, Unpack
 
 from llamacy.arguments import checked_integer, checks_options
-from llamacy.errors import ArgumentError, BusyError, ClosedError
+from llamacy.errors import ArgumentError, BusyError, ClosedError, NotPicklableError
 from llamacy.generation import calls
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
@@ -59,6 +59,12 @@ class Session:
         self._current: AnyRequest | None = None
         self._is_closed = False
         self._lock = fork_lock(Rank.SESSION)  # guards all of the above
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklableError(
+            "a session cannot be pickled or copied: `fork` it, or `save` it to a file "
+            "and use `Model.load_session` in the other process"
+        )
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else f"{self.n_past} tokens"
@@ -300,7 +306,7 @@ class Session:
     def _context(self, ids: list[int]) -> Context:
         """Return `ids` with the sequence that holds the first of them."""
         held = self._held
-        return Context(ids, self._engine.n_ctx, held.sequence, held.adapters)
+        return self._engine.context(ids, held.sequence, held.adapters)
 
     def _take_turn(self) -> None:
         """Check that no other call is running in this session.

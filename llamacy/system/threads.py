@@ -6,6 +6,10 @@ both. Only cores in the process's affinity count, and no more than its cgroups' 
 quota allows (in containers): threads wait for each other at every barrier, so a
 throttled one delays them all.
 
+`OMP_NUM_THREADS` is an upper bound of the default. Programs that run many processes on
+one machine set it for each of them: Ray to an actor's CPUs, torchrun to 1. It says more
+than the affinity, which they leave as it is.
+
 Cores are counted from Linux's files and macOS's sysctl; other systems count logical
 CPUs.
 """
@@ -14,6 +18,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,7 +43,26 @@ def checked_threads(n_threads: int | None) -> int:
 
 
 def default_threads() -> int:
-    """Return the number of physical cores within affinity and quota; at least 1."""
+    """Return the number of physical cores within all bounds; at least 1.
+
+    The bounds are the affinity, the cgroups' quota, and `OMP_NUM_THREADS`.
+    """
+    cores, asked = _cores(), openmp_threads()
+    return cores if asked is None else min(cores, asked)
+
+
+def openmp_threads() -> int | None:
+    """Return the threads that `OMP_NUM_THREADS` asks for; None if it does not.
+
+    The first of a list such as ``"4,2"``, which is for nested regions, counts.
+    """
+    text = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if not re.fullmatch("[0-9]{1,9}", text):
+        return None
+    return int(text) or None
+
+
+def _cores() -> int:
     if sys.platform == "darwin":
         return _mac_cores() or os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):

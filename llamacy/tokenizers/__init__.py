@@ -15,6 +15,7 @@ from llamacy.errors import FormatError, UnsupportedError, shown
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.bpe import BPETokenizer
 from llamacy.tokenizers.fields import Fields
+from llamacy.tokenizers.gguf_keys import check_keys
 from llamacy.tokenizers.spm import SPMTokenizer
 
 __all__ = ["TOKENIZERS", "Tokenizer", "tokenizer_from_metadata"]
@@ -50,4 +51,5 @@ def tokenizer_from_metadata(metadata: Mapping[str, Any], path: str) -> Tokenizer
     if model not in TOKENIZERS:
         known = f"one of {', '.join(sorted(TOKENIZERS))}"
         raise UnsupportedError(path, _MODEL, known, shown(model))
+    check_keys(fields)
     return TOKENIZERS[model](fields)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import operator
+import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from llamacy.arguments import checked_integer, checks_options
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, shown
+from llamacy.tokenizers.attributes import Form, SpacePrefix
 from llamacy.tokenizers.special_tokens import SpecialTokens
 from llamacy.tokenizers.splitting import Chunks
 from llamacy.tokenizers.token_type import HIDDEN, TokenType
@@ -35,7 +37,13 @@ class Tokenizer(ABC):
         Whether `encode` adds the EOS token by default.
     """
 
-    def __init__(self, vocabulary: Vocabulary, *, space_prefix: bool) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        *,
+        space_prefix: SpacePrefix,
+        normal_forms: Sequence[Form] = (),
+    ) -> None:
         self.n_vocab = len(vocabulary.tokens)
         self.bos_id = vocabulary.bos_id
         self.eos_id = vocabulary.eos_id
@@ -43,9 +51,12 @@ class Tokenizer(ABC):
         self.eog_ids = vocabulary.eog_ids
         self.add_bos = vocabulary.add_bos
         self.add_eos = vocabulary.add_eos
+        self._begin_ids = vocabulary.begin_ids
         self._tokens = vocabulary.tokens
         self._types = vocabulary.types
         self._space_prefix = space_prefix
+        self._normal_forms = normal_forms
+        self._strips_space = space_prefix is not SpacePrefix.NONE
         self._special = SpecialTokens(vocabulary)
         self._bytes: list[bytes | None] = [None] * self.n_vocab
 
@@ -94,6 +105,8 @@ class Tokenizer(ABC):
         if bos and self.bos_id is None:
             raise ArgumentError("add_bos: this vocabulary has no BOS token")
         ids = [self.bos_id] if bos and self.bos_id is not None else []
+        if not ids and add_bos is None:
+            ids = self._begin_ids.copy()
         parts = self._special.split(text, parse_special=parse_special)
         ids += self.encode_parts(parts, continues=continues)
         if self.add_eos and add_bos is not False and self.eos_id is not None:
@@ -135,14 +148,19 @@ class Tokenizer(ABC):
             Token ids.
         """
         ids: list[int] = []
-        after_special = not continues  # a text begins as if after a special token
+        first = after_special = not continues  # the beginning is like a special token
         for part in parts:
             if isinstance(part, int):
                 ids.append(part)
+                first, after_special = False, part not in self._special.in_words
             elif part:
-                prefix = " " if self._space_prefix and after_special else ""
+                for form in self._normal_forms:
+                    part = unicodedata.normalize(form, part)
+                prefix = self._space_prefix.before(
+                    part, first=first, after_special=after_special
+                )
                 ids += self._encode_part(prefix + part)
-            after_special = isinstance(part, int)
+                first = after_special = False
         return ids
 
     @checks_options()
@@ -167,8 +185,9 @@ class Tokenizer(ABC):
             An id is not in the vocabulary.
         """
         pieces = []
-        strip = self._space_prefix
-        for given in ids:
+        strip = self._strips_space
+        each = strip and self._space_prefix is SpacePrefix.EACH
+        for given in _iterator(ids):
             token = self._checked(given)
             kind = self._types[token]
             if kind in HIDDEN:
@@ -176,9 +195,9 @@ class Tokenizer(ABC):
             else:
                 piece = self.token_bytes(token)
             if kind in HIDDEN or kind == TokenType.USER_DEFINED:
-                strip = self._space_prefix
+                strip = each or (strip and not piece)
             elif piece:
-                # drop the space that `encode` added after a special token
+                # drop the space that `encode` added
                 piece = piece[1:] if strip and piece[:1] == b" " else piece
                 strip = False
             pieces.append(piece)
@@ -288,9 +307,17 @@ class Tokenizer(ABC):
             raise ArgumentError(f"token id: wanted an int, found {found}") from None
         if not 0 <= index < self.n_vocab:
             raise ArgumentError(
-                f"token id: wanted 0 to {self.n_vocab - 1}, found {index}"
+                f"token id: wanted 0 to {self.n_vocab - 1}, found {shown(index)}"
             )
         return index
+
+
+def _iterator(ids: Iterable[int]) -> Iterator[int]:
+    try:
+        return iter(ids)
+    except TypeError:  # an array without an axis is an Iterable, too
+        found = type(ids).__name__
+        raise ArgumentError(f"ids: wanted token ids, found {found}") from None
 
 
 def _check_text(text: str) -> None:

@@ -13,6 +13,11 @@ from itertools import chain
 from typing import Any
 
 from llamacy.errors import UnsupportedError, shown
+from llamacy.tokenizers.attributes import (
+    SpacePrefix,
+    read_normalizer,
+    read_space_prefix,
+)
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.pretokenizers import PRETOKENIZERS, PreTokenizer
@@ -66,7 +71,12 @@ class BPETokenizer(Tokenizer):
             raise UnsupportedError(fields.path, _PRE, known, shown(name))
         pre = PRETOKENIZERS[name]
         vocabulary = read_vocabulary(fields, Defaults(add_bos=pre.add_bos))
-        super().__init__(vocabulary, space_prefix=False)
+        super().__init__(
+            vocabulary,
+            space_prefix=read_space_prefix(fields, SpacePrefix.NONE),
+            normal_forms=read_normalizer(fields),
+        )
+        self._strips_space = False  # the library's decoder keeps a space it added
         self._tokenizer = _build(fields, vocabulary, pre)
 
     def _encode_part(self, text: str) -> list[int]:
@@ -140,7 +150,7 @@ def _mergeable(vocabulary: Vocabulary) -> dict[str, int]:
     """
     ids = vocabulary.ids.copy()
     for i in vocabulary.not_normal:
-        if vocabulary.types[i] in HIDDEN:
+        if vocabulary.types[i] in HIDDEN and i not in vocabulary.ordinary:
             ids.pop(vocabulary.tokens[i], None)
     missing = [char for char in _BYTE_CHARS if char not in ids]
     ids.update({c: i for i, c in enumerate(missing, len(vocabulary.tokens))})

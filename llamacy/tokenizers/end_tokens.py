@@ -1,16 +1,19 @@
 """Finds the tokens that end a generation.
 
 A file gives the ids of some; others, introduced by chat formats, are known by their
-texts only. The list of texts is llama.cpp's.
+texts only. The lists of texts are llama.cpp's, and so is the rule that a text counts
+whatever type a GGUF file gives its token: conversions often give them the wrong one.
+Where the types are those of Hugging Face's files, which are right, ordinary tokens with
+such texts, like `</s>` among those of HTML, are left alone.
 """
 
 from __future__ import annotations
 
-from itertools import chain
-
+from llamacy.tokenizers.attributes import MATCHING_KEY
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.token_type import TokenType
 
+_SPECIAL = {TokenType.CONTROL, TokenType.USER_DEFINED}
 _NAMED = ("eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep")
 
 _END_TEXTS = (
@@ -51,15 +54,51 @@ _FILL_IN_MIDDLE = {
     "fim_sep": ("<|file_sep|>",),
 }
 
-# If the vocabulary has all tokens of the set, the second token ends a message rather
-# than the generation, and gets the third item as its type.
+# control tokens, of which a vocabulary has the first in each row, that end nothing
+_HOLES = {
+    "fim_pre": (
+        "<|fim_prefix|>",
+        "<fim-prefix>",
+        "<fim_prefix>",
+        "<\uff5cfim\u2581begin\uff5c>",
+        "<PRE>",
+        "\u2581<PRE>",
+        "<|code_prefix|>",
+        "<|prefix|>",
+    ),
+    "fim_suf": (
+        "<|fim_suffix|>",
+        "<fim-suffix>",
+        "<fim_suffix>",
+        "<\uff5cfim\u2581hole\uff5c>",
+        "<SUF>",
+        "\u2581<SUF>",
+        "<|code_suffix|>",
+        "<|suffix|>",
+    ),
+    "fim_mid": (
+        "<|fim_middle|>",
+        "<fim-middle>",
+        "<fim_middle>",
+        "<\uff5cfim\u2581end\uff5c>",
+        "<MID>",
+        "\u2581<MID>",
+        "<|code_middle|>",
+        "<|middle|>",
+    ),
+}
+_OLDER_KEYS = {"fim_pre": "prefix", "fim_suf": "suffix", "fim_mid": "middle"}
+
+# If texts end with all tokens of the set, the second one ends a message rather than
+# the generation, and gets the third item as its type.
 _NOT_THE_END = (
     ({"<|return|>", "<|call|>"}, "<|end|>", TokenType.USER_DEFINED),
+    ({"<|return|>", "<|calls|>"}, "<|end|>", TokenType.USER_DEFINED),
+    ({"<|call|>", "<|flush|>"}, "<|end|>", TokenType.USER_DEFINED),
     ({"<|calls|>", "<|flush|>"}, "<|end|>", TokenType.USER_DEFINED),
     ({"<|tool_response>"}, "</s>", TokenType.NORMAL),
+    ({"<|plamo:eos|>"}, "</s>", TokenType.NORMAL),
 )
-
-_SPECIAL = {TokenType.CONTROL, TokenType.USER_DEFINED}
 
 # parts of gpt-oss's message format, which are shown like text
 _SHOWN_TEXTS = ("<|channel|>", "<|message|>", "<|start|>", "<|constrain|>")
@@ -67,7 +106,7 @@ _SHOWN_TEXTS = ("<|channel|>", "<|message|>", "<|start|>", "<|constrain|>")
 
 def find_end_tokens(
     fields: Fields, ids: dict[str, int], types: list[int]
-) -> frozenset[int]:
+) -> tuple[frozenset[int], frozenset[int]]:
     """Collect the ids that end a generation.
 
     Parameters
@@ -77,32 +116,46 @@ def find_end_tokens(
     ids : dict of str to int
         Ids of tokens by text.
     types : list of int
-        Type of each token. Changed in place: many files mark end tokens as
-        user-defined, which would let any text produce them.
+        Type of each token. Changed in place: many files mark control tokens as ordinary
+        or user-defined, which would show them.
 
     Returns
     -------
-    frozenset of int
+    ends : frozenset of int
         Ids of the tokens that end a generation.
+    ordinary : frozenset of int
+        Ids of the control tokens that the file lists as ordinary: merges may still
+        form them, as they form `</s>` in a vocabulary for HTML.
     """
-    # normal tokens may have the same texts, such as "</s>" in a vocabulary for HTML
-    special = {
-        text: ids[text]
-        for text in (*_END_TEXTS, *chain(*_FILL_IN_MIDDLE.values()))
-        if text in ids and types[ids[text]] in _SPECIAL
-    }
-    found = {special[text] for text in _END_TEXTS if text in special}
-    for name in _NAMED:
-        token = fields.token_id(f"tokenizer.ggml.{name}_token_id", len(types))
-        known = [special[t] for t in _FILL_IN_MIDDLE.get(name, ()) if t in special]
-        found.update(known[:1] if token is None else [token])
-    for token in found.intersection(special.values()):
-        types[token] = TokenType.CONTROL
+    if fields.text(MATCHING_KEY, ""):
+        ids = {text: i for text, i in ids.items() if types[i] in _SPECIAL}
+    named = {name: _named(fields, name, len(types)) for name in (*_NAMED, *_HOLES)}
+    found = {ids[text] for text in _END_TEXTS if text in ids}
+    control = set(found)
+    for name, texts in (*_FILL_IN_MIDDLE.items(), *_HOLES.items()):
+        known = [ids[text] for text in texts if text in ids]
+        if named[name] is None and known:
+            named[name] = known[0]
+            control.add(known[0])
+    found.update(i for name in _NAMED if (i := named[name]) is not None)
+    ordinary = frozenset(i for i in control if types[i] == TokenType.NORMAL)
+    for i in control:
+        if types[i] != TokenType.UNUSED:
+            types[i] = TokenType.CONTROL
     for text in _SHOWN_TEXTS:
         if text in ids:
             types[ids[text]] = TokenType.USER_DEFINED
     for others, text, true_type in _NOT_THE_END:
-        if others <= special.keys() and text in special:
-            types[special[text]] = true_type
-            found.discard(special[text])
-    return frozenset(found)
+        if ids.get(text) in found and all(ids.get(each) in found for each in others):
+            types[ids[text]] = true_type
+            found.discard(ids[text])
+    return frozenset(found), ordinary
+
+
+def _named(fields: Fields, name: str, n_vocab: int) -> int | None:
+    """Return the id that a file gives to a token with a role."""
+    found = fields.token_id(f"tokenizer.ggml.{name}_token_id", n_vocab)
+    older = _OLDER_KEYS.get(name)
+    if found is not None or older is None:
+        return found
+    return fields.token_id(f"tokenizer.ggml.{older}_token_id", n_vocab)

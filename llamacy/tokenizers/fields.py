@@ -31,6 +31,10 @@ class Fields:
         """Return the error for an invalid value."""
         return FormatError(self.path, key, wanted, found)
 
+    def keys_after(self, prefix: str) -> list[str]:
+        """Return the keys that begin with a text."""
+        return [key for key in self._metadata if key.startswith(prefix)]
+
     def text(self, key: str, default: str | None = None) -> str:
         """Return a string.
 
@@ -43,6 +47,11 @@ class Fields:
         if not isinstance(value, str):
             raise self.error(key, "a string", _describe(value))
         return value
+
+    def text_or_none(self, key: str) -> str | None:
+        """Return a string; None if it is missing or something else."""
+        value = self._metadata.get(key)
+        return value if isinstance(value, str) else None
 
     def flag(self, key: str) -> bool | None:
         """Return a boolean; None if it is missing.
@@ -110,6 +119,24 @@ class Fields:
         values = self._array(key, f"an array of {count} integers", count)
         if set(map(type, values)) - {int}:
             raise self.error(key, "an array of integers", "elements of another type")
+        return values
+
+    def ids(self, key: str, n_vocab: int) -> list[int]:
+        """Return an array of token ids; an empty one if it is missing.
+
+        Raises
+        ------
+        FormatError
+            The value has another type, or holds an id that is not in the vocabulary.
+        """
+        if self._metadata.get(key) is None:
+            return []
+        values = self._array(key, "an array of token ids")
+        if set(map(type, values)) - {int}:
+            raise self.error(key, "an array of token ids", "elements of another type")
+        if values and not 0 <= min(values) <= max(values) < n_vocab:
+            wanted = f"ids below {n_vocab}"
+            raise self.error(key, wanted, f"{min(values)} to {max(values)}")
         return values
 
     def floats(self, key: str, count: int) -> list[float]:

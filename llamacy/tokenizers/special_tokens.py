@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
+from llamacy.tokenizers.attributes import Attributes
 from llamacy.tokenizers.token_type import TokenType
 from llamacy.tokenizers.vocabulary import Vocabulary
 
@@ -16,6 +18,8 @@ _MARKER = re.compile(
     r"<[|\uff5c].+[|\uff5c]>|<(start|end)_of_\w+>|\[/?[A-Z_]+\]|<</?SYS>>", re.S
 )
 
+_Token = tuple[str, int]  # its text and its id
+
 
 class SpecialTokens:
     """The tokens at which a text is split before the rest of it is tokenized.
@@ -26,47 +30,132 @@ class SpecialTokens:
     Parameters
     ----------
     vocabulary : Vocabulary
-        The tokens and their types.
+        The tokens, their types and their attributes.
 
     Attributes
     ----------
     markers : tuple of str
         Texts of control tokens, and of user-defined tokens that look like them.
+    in_words : frozenset of int
+        Tokens that are found as parts of a text whose spaces are marked already: the
+        text after one continues the text before it.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         tokens, types = vocabulary.tokens, vocabulary.types
+        self._attributes = vocabulary.attributes
         special = [
             i for i in vocabulary.not_normal if types[i] in _SPECIAL and tokens[i]
         ]
         # longest first, in bytes as in llama.cpp: "<|a|>b" wins over "<|a|>"
         special.sort(key=lambda i: -len(tokens[i].encode(errors="replace")))
-        self._all = [(tokens[i], i) for i in special]
-        self._always = [
-            (tokens[i], i) for i in special if types[i] == TokenType.USER_DEFINED
-        ]
+        # Control tokens count as not normalized: no space may hide one.
+        always = [i for i in special if types[i] == TokenType.USER_DEFINED]
+        normalized = self._attributes.normalized.intersection(always)
+        self.in_words = normalized if self._attributes.marks_words else frozenset()
+        self._all = [(tokens[i], i) for i in special if i not in normalized]
+        self._always = [(tokens[i], i) for i in always if i not in normalized]
+        self._normalized = [(tokens[i], i) for i in always if i in normalized]
 
         self.markers = tuple(
-            text
-            for text, i in self._all
-            if types[i] != TokenType.USER_DEFINED or _MARKER.fullmatch(text)
+            tokens[i]
+            for i in special
+            if types[i] != TokenType.USER_DEFINED or _MARKER.fullmatch(tokens[i])
         )
 
     def split(self, text: str, *, parse_special: bool) -> list[str | int]:
         """Split a text into non-empty texts and ids of special tokens."""
         parts: list[str | int] = [text] if text else []
-        for token, token_id in self._all if parse_special else self._always:
-            if token in text:
-                parts = [new for old in parts for new in _cut(old, token, token_id)]
+        tokens = self._all if parse_special else self._always
+        if not self._attributes.leftmost:
+            for token, i in tokens:
+                if token in text:
+                    parts = [new for old in parts for new in self._cut(old, token, i)]
+            return parts
+        marks_words = self._attributes.marks_words
+        for found, in_words in ((tokens, False), (self._normalized, marks_words)):
+            present = {token: i for token, i in found if token in text}
+            if present:
+                finder = _Finder(present, self._attributes, in_words=in_words)
+                parts = [new for old in parts for new in finder.split(old)]
         return parts
 
+    def _cut(self, part: str | int, token: str, token_id: int) -> Iterator[str | int]:
+        """Split a text at one token, as llama.cpp does."""
+        if isinstance(part, int):
+            yield part
+            return
+        attributes = self._attributes
+        texts = part.split(token)
+        for i, text in enumerate(texts):
+            if i:
+                yield token_id
+            if i and token_id in attributes.rstrip:
+                text = text.lstrip(attributes.blanks)
+            if i + 1 < len(texts) and token_id in attributes.lstrip:
+                text = text.rstrip(attributes.blanks)
+            if text:
+                yield text
 
-def _cut(part: str | int, token: str, token_id: int) -> Iterator[str | int]:
-    if isinstance(part, int):
-        yield part
-        return
-    for i, text in enumerate(part.split(token)):
-        if i:
-            yield token_id
-        if text:
-            yield text
+
+class _Finder:
+    """Finds tokens in a text as the tokenizers library does: from left to right.
+
+    Parameters
+    ----------
+    tokens : dict of str to int
+        Ids by text, longest text first.
+    attributes : Attributes
+        Their attributes.
+    in_words : bool
+        Whether the tokens are found where words begin only, with the space before.
+    """
+
+    def __init__(
+        self, tokens: dict[str, int], attributes: Attributes, *, in_words: bool
+    ) -> None:
+        self._tokens = tokens
+        self._attributes = attributes
+        before = r"(?:\A| )" if in_words else ""
+        self._blanks = re.compile(f"[{attributes.blanks}]*")
+        self._pattern = re.compile(f"{before}({'|'.join(map(re.escape, tokens))})")
+
+    def split(self, part: str | int) -> Iterator[str | int]:
+        """Yield the ids of the tokens in a text, and the texts between them."""
+        if isinstance(part, int):
+            yield part
+            return
+        attributes, end = self._attributes, 0
+        for match in self._pattern.finditer(part):
+            token = self._tokens[match[1]]
+            start, stop = match.span()
+            if token in attributes.single_word and _touched(part, start, stop):
+                continue
+            before = part[end:start]
+            if token in attributes.lstrip:
+                before = before.rstrip(attributes.blanks)
+            if before:
+                yield before
+            yield token
+            end = stop
+            if token in attributes.rstrip:
+                end = self._blanks.match(part, stop).end()  # type: ignore[union-attr]
+        if end < len(part):
+            yield part[end:]
+
+
+def _touched(text: str, start: int, stop: int) -> bool:
+    """Whether a letter, a digit or the like stands beside a part of a text."""
+    sides = (text[start - 1 : start], text[stop : stop + 1])
+    return any(side and _is_of_word(side) for side in sides)
+
+
+def _is_of_word(char: str) -> bool:
+    r"""Whether a character matches `\w` in the regular expressions of Rust."""
+    kind = unicodedata.category(char)
+    return (
+        kind[0] in "LM"
+        or kind in ("Nd", "Nl", "Pc")
+        or char in "\u200c\u200d"
+        or "\u24b6" <= char <= "\u24e9"  # circled letters
+    )

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -122,6 +123,6 @@ class Chunks:
     def _too_few(self, begin: int) -> ArgumentError:
         wanted = self._count(begin, begin + 1)
         return ArgumentError(
-            f"max_tokens: wanted at least {wanted}, for {self._text[begin]!r}, "
+            f"max_tokens: wanted at least {wanted}, for {short(self._text[begin])}, "
             f"found {self._max_tokens}"
         )

@@ -11,6 +11,11 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from llamacy.tokenizers.attributes import (
+    SpacePrefix,
+    read_normalizer,
+    read_space_prefix,
+)
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.token_type import HIDDEN, TokenType
@@ -46,8 +51,13 @@ class SPMTokenizer(Tokenizer):
 
     def __init__(self, fields: Fields) -> None:
         vocabulary = read_vocabulary(fields, _DEFAULTS)
-        prefix = fields.flag("tokenizer.ggml.add_space_prefix")
-        super().__init__(vocabulary, space_prefix=prefix is not False)
+        is_prefixed = fields.flag("tokenizer.ggml.add_space_prefix") is not False
+        prefix = SpacePrefix.EACH if is_prefixed else SpacePrefix.NONE
+        super().__init__(
+            vocabulary,
+            space_prefix=read_space_prefix(fields, prefix),
+            normal_forms=read_normalizer(fields),
+        )
         scores = fields.floats("tokenizer.ggml.scores", self.n_vocab)
         pieces = _Pieces(vocabulary)
         self._processor = _load(fields, pieces, scores)
@@ -92,7 +102,13 @@ class _Pieces:
         self.byte_ids: dict[int, int] = {}
         self._has_unknown = False
         for i in vocabulary.not_normal:
-            self._set(i, vocabulary.types[i])
+            if i not in vocabulary.ordinary:
+                self._set(i, vocabulary.types[i])
+        # Where its attributes forbid an added token, merges must not form it either.
+        attributes = vocabulary.attributes
+        for i in attributes.single_word | attributes.normalized:
+            if vocabulary.types[i] == TokenType.USER_DEFINED:
+                self._set(i, TokenType.UNUSED)
         for i, text in enumerate(self.texts):
             if not text or "\0" in text:  # rejected by the library
                 self._set(i, TokenType.UNUSED)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 
+from llamacy.tokenizers.attributes import BEGIN_KEY, Attributes, read_attributes
 from llamacy.tokenizers.end_tokens import find_end_tokens
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.token_type import TokenType
 
+_logger = logging.getLogger("llamacy")
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -60,10 +63,16 @@ class Vocabulary:
         The token for unknown text.
     eog_ids : frozenset of int
         The tokens that end a generation.
+    ordinary : frozenset of int
+        The control tokens that merges may form nonetheless.
+    attributes : Attributes
+        How special tokens are found in a text.
     add_bos : bool
         Whether text begins with the BOS token.
     add_eos : bool
         Whether text ends with the EOS token.
+    begin_ids : list of int
+        The tokens that begin a text unless BOS does.
     """
 
     tokens: list[str]
@@ -74,8 +83,11 @@ class Vocabulary:
     eos_id: int | None
     unk_id: int | None
     eog_ids: frozenset[int]
+    ordinary: frozenset[int]
+    attributes: Attributes
     add_bos: bool
     add_eos: bool
+    begin_ids: list[int]
 
 
 def read_vocabulary(fields: Fields, defaults: Defaults) -> Vocabulary:
@@ -101,7 +113,7 @@ def read_vocabulary(fields: Fields, defaults: Defaults) -> Vocabulary:
         if defaults.infer_types:
             _infer_types(tokens, types, special)
     _check_types(fields, tokens, types)
-    eog_ids = find_end_tokens(fields, ids, types)
+    eog_ids, ordinary = find_end_tokens(fields, ids, types)
     if special["eos"] is not None:
         eog_ids |= {special["eos"]}
     return Vocabulary(
@@ -113,8 +125,11 @@ def read_vocabulary(fields: Fields, defaults: Defaults) -> Vocabulary:
         eos_id=special["eos"],
         unk_id=special["unknown"],
         eog_ids=eog_ids,
+        ordinary=ordinary,
+        attributes=read_attributes(fields, tokens, types),
         add_bos=_adds(fields, "bos", special["bos"], default=defaults.add_bos),
         add_eos=_adds(fields, "eos", special["eos"], default=False),
+        begin_ids=fields.ids(BEGIN_KEY, len(tokens)),
     )
 
 
@@ -184,6 +199,5 @@ def _adds(fields: Fields, name: str, token: int | None, *, default: bool) -> boo
     key = f"tokenizer.ggml.add_{name}_token"
     is_added = fields.flag(key)
     if is_added and token is None:
-        wanted = f"an id of the vocabulary, because {key} is true"
-        raise fields.error(f"tokenizer.ggml.{name}_token_id", wanted, "none")
-    return default and token is not None if is_added is None else is_added
+        _logger.warning("%s: %s: ignored: there is no such token", fields.path, key)
+    return token is not None and (default if is_added is None else is_added)

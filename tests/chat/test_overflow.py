@@ -31,12 +31,42 @@ def model(babble_model: Any) -> Any:
 
 def turns(*lengths: int, roles: str = "suauau") -> Turns:
     """Return a conversation of messages with these lengths; a token is its index."""
-    names = {"s": "system", "u": "user", "a": "assistant"}
+    names = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
     messages = [
         {"role": names[role], "content": [i] * n}
         for i, (role, n) in enumerate(zip(roles, lengths, strict=True))
     ]
     return Turns(messages, lambda some: [i for each in some for i in each["content"]])
+
+
+@pytest.mark.parametrize(
+    ("roles", "kept"),
+    [
+        # an agent's turn: each answer goes with its results, the question stays
+        ("suatatat", [[], [2, 3], [2, 3, 4, 5]]),
+        # one answer may have several calls, and results
+        ("uattatt", [[], [1, 2, 3]]),
+        # turns go first
+        ("suauatat", [[], [1, 2], [1, 2, 4, 5]]),
+        # the beginning of the answer stays last
+        ("uatata", [[], [1, 2], [1, 2, 3, 4]]),
+        ("suau", [[], [1, 2]]),
+        ("satata", [[], [1, 2], [1, 2, 3, 4]]),
+        ("su", [[]]),
+        ("ss", [[]]),
+    ],
+)
+def test_an_agents_calls_are_left_out_with_their_results(
+    roles: str, kept: list[list[int]]
+) -> None:
+    """`kept` has the messages left out, at each step."""
+    one_each = turns(*[1] * len(roles), roles=roles)
+    everything = list(range(len(roles)))
+    for without in kept:
+        wanted = [i for i in everything if i not in without]
+        assert one_each.fit(len(wanted)) == (wanted, len(without))
+    # nothing else may go
+    assert one_each.fit(0) == (wanted, len(without))
 
 
 def test_a_shift_drops_whole_turns_first_and_then_the_answers_beginning() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import llamacy
-from llamacy.chat.messages import without_past_reasoning
+from llamacy.chat.messages import with_reasoning_keys
 from tests.support.puppet import saying
 from tests.support.tool_templates import HARMONY, HERMES
 
@@ -122,14 +122,21 @@ def test_the_completion_of_an_unfinished_stream_has_the_pieces_so_far(
     assert len(stream.completion.tokens) == len(first.tokens)
 
 
-def test_reasoning_of_past_turns_is_not_sent_back(puppet: llamacy.Model) -> None:
+def test_the_template_decides_which_past_reasoning_is_sent_back(
+    puppet: llamacy.Model,
+) -> None:
     answer = puppet.chat(PROMPT, **saying(puppet, THOUGHT)).message
     talk = [*PROMPT, answer, {"role": "user", "content": "Really?"}]
+    # this template writes the reasoning of the current turn alone
     assert "see" not in shown(puppet, talk)
     assert "It is." in shown(puppet, talk)
-    # not even to a template that would write it
-    careless = "{{ messages }}"
-    assert "see" not in shown(puppet, talk, chat_format=careless)
+    keeping = (
+        "{% for m in messages %}{% if preserve_thinking %}{{ m.reasoning_content }}"
+        "{% endif %}{{ m.content }}{% endfor %}"
+    )
+    assert "see" not in shown(puppet, talk, chat_format=keeping)
+    asked: Any = {"template_arguments": {"preserve_thinking": True}}
+    assert "Let me see.It is." in shown(puppet, talk, chat_format=keeping, **asked)
 
     calling = {**answer, "tool_calls": [{"id": "1", "function": {"name": "f"}}]}
     result = {"role": "tool", "content": "5"}
@@ -140,20 +147,17 @@ def test_reasoning_of_past_turns_is_not_sent_back(puppet: llamacy.Model) -> None
 
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
-def test_past_reasoning_is_found_under_any_of_its_keys(key: str) -> None:
+def test_reasoning_is_given_under_the_keys_of_all_templates(key: str) -> None:
     message: dict[str, Any] = {"role": "assistant", "content": "a", key: "Hm."}
-    user = {"role": "user", "content": "b"}
-    assert without_past_reasoning([message, user]) == [
-        {"role": "assistant", "content": "a"},
-        user,
-    ]
-    assert without_past_reasoning([user, message])[1]["reasoning_content"] == "Hm."
-    other = {"role": "system", "content": "c", key: "Hm."}
-    assert without_past_reasoning([other, user]) == [other, user]
-    silent = {**message, "content": ""}
-    changed = without_past_reasoning([user, silent])[1]
-    assert changed["thinking"] == changed["reasoning_content"] == "Hm."
+    keys = {"reasoning_content": "Hm.", "thinking": "Hm."}
+    wanted = {"role": "assistant", "content": "a", **keys}
+    assert with_reasoning_keys([message]) == [wanted]
     assert message[key] == "Hm."
+    other = {"role": "system", "content": "c", key: "Hm."}
+    assert with_reasoning_keys([other]) == [other]
+    assert with_reasoning_keys([{**message, key: ""}]) == [
+        {"role": "assistant", "content": "a"}
+    ]
 
 
 def test_marks_are_plain_text_for_a_model_without_reasoning(babble_model: Any) -> None:

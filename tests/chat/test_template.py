@@ -43,6 +43,11 @@ def test_the_text_is_that_of_transformers(template: str, case: dict[str, Any]) -
     [
         ("{{ {'b': '<é>', 'a': 1} | tojson }}", '{"b": "<é>", "a": 1}'),
         ("{{ [1] | tojson(indent=1) }}", "[\n 1\n]"),
+        # llama.cpp's own engine writes 2 and nothing
+        ("{{ 2.0 | tojson }} {{ 2.0 }} [{{ none }}]", "2.0 2.0 [None]"),
+        ("a{# x #}b", "ab"),
+        ("{% for i in range(4) %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}"
+         "{% endfor %}", "013"),
         ("{{ [1, 2] | map('string') | tojson }}", '["1", "2"]'),
         ("{{ strftime_now('%Y') }}", time.strftime("%Y")),
         ("{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}"
@@ -65,6 +70,27 @@ def test_the_text_is_that_of_transformers(template: str, case: dict[str, Any]) -
     ],
 )  # fmt: skip
 def test_templates_have_the_names_and_extensions_of_transformers(
+    template: str, text: str
+) -> None:
+    assert render(template, "model", {}) == text
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ tools is defined }}", "False"),
+        ("{{ tools is none }}{{ tools is not none }}", "TrueFalse"),
+        ("{{ tools == none }}{{ tools != None }}", "TrueFalse"),
+        ("{{ 'yes' if tools else 'no' }}", "no"),
+        ("{% for tool in tools %}{{ tool }}{% endfor %}", ""),
+        ("{{ tools | length }}{{ tools | tojson }}{{ tools or [] }}", "0null[]"),
+        ("{% if not tools is defined %}{% set tools = none %}{% endif %}{{ tools }}",
+         "None"),
+        ("{{ documents is none }}{{ documents is defined }}", "TrueFalse"),
+        ("{{ nothing is none }}{{ nothing is defined }}", "FalseFalse"),
+    ],
+)  # fmt: skip
+def test_tools_that_are_not_given_are_neither_defined_nor_a_value(
     template: str, text: str
 ) -> None:
     assert render(template, "model", {}) == text

@@ -33,7 +33,7 @@ def test_models_are_listed_with_memory_and_licence(
         assert f"\n{model.name} " in f"\n{out}"
         assert model.purpose in out
         assert f"licence {model.license}\n" in out
-    assert "was not tried with llamacy" in out
+    assert "tried with llamacy only where" in out
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_a_chat_remembers_the_conversation(
     assert again.startswith(short)
     asked = [{"role": "system", "content": "be"}, {"role": "user", "content": "bada"}]
     assert model.chat(asked, GREEDY).text.strip() == first
-    assert err == ""
+    assert err == "max_tokens = 4\n"
 
 
 def test_ctrl_c_stops_an_answer_and_not_the_chat(
@@ -68,13 +68,14 @@ def test_ctrl_c_stops_an_answer_and_not_the_chat(
 
     monkeypatch.setattr(Stream, "__next__", interrupted)
     talk = Talk(GREEDY)
-    Chat(model, talk, read_line=typed("^C", "bada", "bu"), forgives=True).run()
+    lines = typed("^C", "bada", "bu")
+    Chat(model, talk, name="babble", read_line=lines, forgives=True).run()
     assert [message["role"] for message in talk.messages] == ["user", "assistant"] * 2
     out, err = capsys.readouterr()
     _, hint, first, second, _ = out.split("\n")[:5]
     assert "another Ctrl-C" in hint
     assert len(model.tokenize(first)) < len(model.tokenize(second))
-    assert "/help" in err
+    assert err.startswith("llamacy: babble; /help")
     # interrupted before any text: the question is dropped too
     after.append(0)
     Chat(model, talk, read_line=typed("be"), forgives=True).run()
@@ -191,3 +192,13 @@ def test_a_model_without_a_template_needs_a_chat_format(
     assert shell(*words, "--chat-template", "alpaca", input="bada\n").status == 0
     assert shell(*words, "--chat-template", "nothing", input="bada\n").status == 1
     assert "no prompt" in shell(*words, input="").err
+
+
+def test_piped_settings_are_confirmed_beside_the_answers(
+    model: llamacy.Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for forgives, where in [(True, 0), (False, 1)]:
+        Chat(model, Talk(GREEDY), read_line=typed("/set n 4"), forgives=forgives).run()
+        texts = capsys.readouterr()
+        assert "max_tokens = 4\n" in texts[where]
+        assert "max_tokens" not in texts[1 - where]

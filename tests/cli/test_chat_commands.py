@@ -31,7 +31,7 @@ def test_commands_change_the_conversation_and_the_settings(tmp_path: Path) -> No
 
     assert "/regen" in do("/help")
     assert do("/system") == "no system message"
-    do("/system Be brief.")
+    assert do("/system Be brief.") == "system message set"
     assert (do("/system"), talk.all_messages[0]["role"]) == ("Be brief.", "system")
     for line, name, value in [
         ("/set temp 0.5", "temperature", 0.5),
@@ -40,14 +40,14 @@ def test_commands_change_the_conversation_and_the_settings(tmp_path: Path) -> No
         ("/set stop a b", "stop", ("a b",)),
         ("/set stop ['a', 'b']", "stop", ("a", "b")),
     ]:
-        do(line)
+        assert do(line) == f"{name} = {value!r}"
         assert getattr(talk.params, name) == value
-    do("/set reasoning hide")
+    assert do("/set reasoning hide") == "reasoning = hide"
     assert not talk.shows_reasoning
     assert "reasoning = hide" in do("/set")
     do("/set reasoning show")
     assert talk.shows_reasoning
-    do("/set verbose")
+    assert do("/set verbose") == "verbose = True"
     assert talk.verbose
     assert "temperature = 0.5" in do("/set")
     do("/set quiet")
@@ -56,12 +56,18 @@ def test_commands_change_the_conversation_and_the_settings(tmp_path: Path) -> No
     file = tmp_path / "chat.json"
     assert do(f"/save {file}") == f"3 messages saved to {file}"
     assert json.loads(file.read_text("utf-8"))["messages"] == talk.all_messages
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    foreign = tmp_path / "foreign.json"
+    foreign.write_text(json.dumps({"messages": [{"role": "system", "content": parts}]}))
     before = talk.all_messages
-    do("/clear")
+    do(f"/load {foreign}")
+    assert (talk.system, talk.messages) == ("a\nb", [])
+    do(f"/load {file}")
+    assert do("/clear") == "conversation forgotten"
     assert talk.messages == []
     with pytest.raises(UsageError, match="the chat is empty"):
         do("/regen")
-    do('/system ""')
+    assert do('/system ""') == "system message removed"
     assert talk.all_messages == []
     assert do(f"/load {file}") == f"3 messages loaded from {file}"
     assert talk.all_messages == before

@@ -96,6 +96,9 @@ def test_show_prints_memory_metadata_and_tensors(shell: Shell, path: Path) -> No
     assert re.search(r"^memory: weights \S+ KiB; a context of 512 tokens", text, re.M)
     assert memory["window"] is None
     assert "window of" not in text
+    assert "trained on" not in text
+    longer = shell("show", path, "-c", 1024).out
+    assert "; the model was trained on at most 512\n" in longer
     for word in ("blk.4.ffn_down.weight", "64 × 172", "llama.block_count", "… 512 in"):
         assert word in text
 
@@ -248,9 +251,9 @@ def test_help_lists_every_command(shell: Shell, words: list[str]) -> None:
         (("--nonsense",), 2, "--nonsense"),
         (("model.gguf", "a"), 2, "did you mean llamacy run model.gguf?"),
         (("chat", "demo"), 2, "did you mean llamacy run?"),
-        (("run",), 2, "no model"),
+        (("run",), 2, "no model: give the path of a file, a name on the hub"),
         (("run", "none.gguf"), 2, "no prompt"),
-        (("run", "none.gguf", "a", "b"), 2, "b"),
+        (("run", "none.gguf", "a", "b"), 2, "(b); put a text of several words into"),
         (("run", "none.gguf", "a", "-p", "b"), 2, "more than one prompt"),
         (("run", "none.gguf", "a", "--nonsense"), 2, "llamacy run --help"),
         (("run", "none.gguf", "a", "-n", "many"), 2, "--n-predict"),

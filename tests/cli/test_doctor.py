@@ -87,7 +87,7 @@ def test_a_quota_of_parts_of_a_cpu_is_warned_of(
     ("variables", "state", "text"),
     [
         ({}, "ok", "no variable"),
-        ({"OMP_NUM_THREADS": "4"}, "ok", "OMP_NUM_THREADS=4, which llamacy does not"),
+        ({"OMP_NUM_THREADS": "4"}, "ok", "OMP_NUM_THREADS=4, the most threads"),
         ({"OMP_NUM_THREADS": "4", "GOMP_CPU_AFFINITY": "0"}, "warning", "GOMP_CPU_A"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Options that people paste from commands of llama.cpp and ollama."""
+"""Options that people know from llama.cpp, ollama and Python."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ TAKES_VALUE = {
         ("-cnv -no-cnv", "--chat --raw", []),
         ("-hf user/repo:Q8_0 hi", "--model user/repo:Q8_0 hi", []),
         ("--predict=5 --repeat_penalty 2", "--n-predict=5 --repeat-penalty 2", []),
+        ("--max-tokens 5 --num_predict=6", "--n-predict 5 --n-predict=6", []),
+        ("hi --stream", "hi", ["--stream"]),
         ("hi -- -ngl 99", "hi -- -ngl 99", []),
         ("--nonsense -x - -5", "--nonsense -x - -5", []),
         ("hi -ngl", "hi", ["-ngl"]),

@@ -8,13 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llamacy.cli import text_input
 from tests.support.command_process import COMMAND, ENVIRONMENT, posix
 
 PROMPT = "Once upon a time"
@@ -83,7 +81,7 @@ def test_a_reader_that_exits_early_causes_no_error_message(
 
 
 @posix
-def test_a_file_as_stdin_is_put_before_the_prompt_and_a_socket_is_not(
+def test_standard_input_beside_a_prompt_is_left_alone(
     path: Path, tmp_path: Path
 ) -> None:
     words: list[Any] = [*COMMAND, "run", path, "upon a time", "-n", "1", "--json"]
@@ -94,11 +92,12 @@ def test_a_file_as_stdin_is_put_before_the_prompt_and_a_socket_is_not(
         )
         return int(json.loads(done.stdout)["usage"]["prompt_tokens"])
 
-    file = tmp_path / "before.txt"
+    file = tmp_path / "lines.txt"
     file.write_text("Once")
     alone = prompt_tokens(subprocess.DEVNULL)
-    with file.open() as before:
-        assert prompt_tokens(before) > alone
+    with file.open() as lines:
+        assert prompt_tokens(lines) == alone
+        assert os.lseek(lines.fileno(), 0, os.SEEK_CUR) == 0
     near, far = socket.socketpair()
     with near, far:  # a daemon may start a process with a socket as standard input
         assert prompt_tokens(near) == alone
@@ -117,28 +116,7 @@ def test_a_pipe_that_nobody_writes_to_is_not_waited_for(path: Path) -> None:
         os.close(reader)
     assert done.returncode == 0
     assert done.stdout
-    assert b"nothing came from standard input" in done.stderr
-
-
-@posix
-def test_a_pipe_that_sends_data_in_time_is_read_to_its_end(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    reader, writer = os.pipe()
-    with open(reader) as stdin, open(writer, "wb", buffering=0) as pipe:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        pipe.write(b"first, ")
-
-        def write() -> None:
-            pipe.write(b"then late\n")
-            pipe.close()
-
-        monkeypatch.setattr(text_input, "_PATIENCE", 0.1)
-        threading.Timer(0.3, write).start()
-        assert text_input.read_beside() == "first, then late"
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr(sys, "stdin", None)
-    assert text_input.read_beside() is None
+    assert done.stderr == b""
 
 
 @posix

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,23 +55,82 @@ def test_run_takes_a_prompt_from_anywhere(
     assert (done.status, done.out, done.err) == (0, f"{greedy.text}\n", "")
 
 
-def test_text_piped_in_next_to_a_prompt_is_put_before_it(
-    shell: Shell, babble_model: Path, tmp_path: Path
+@pytest.mark.parametrize("where", ["-", "file"])
+def test_a_files_text_is_put_before_the_prompt(
+    shell: Shell, babble_model: Path, tmp_path: Path, where: str
 ) -> None:
-    file = tmp_path / "prompt.txt"
-    file.write_text(r"be\x64e")
     words = ["run", babble_model, "-n", 8, "--temp", 0, "--ignore-eos"]
+
+    def beside(text: str, *more: object) -> str:
+        if where == "-":
+            return str(shell(*words, "-f", "-", *more, input=text).out)
+        file = tmp_path / "text.txt"
+        file.write_text(text)
+        return str(shell(*words, "-f", file, *more).out)
+
     whole = shell(*words, "bada\n\nbede").out
     assert whole != shell(*words, "bede").out
-    assert shell(*words, "bede", input="bada\n").out == whole
-    assert shell(*words, "-p", "bede", input="bada").out == whole
-    # escapes are resolved in the prompt, not in piped text
-    assert shell(*words, "-e", "-f", file, input="bada\n").out == whole
+    assert beside("bada\n", "bede") == whole
+    assert beside("bada", "-p", "bede") == whole
+    # escapes are resolved in the prompt, not in the text before it
     literal = shell(*words, r"ba\x64a" + "\n\nbede").out
-    assert shell(*words, "-e", r"be\x64e", input=r"ba\x64a").out == literal != whole
+    assert beside(r"ba\x64a", "-e", r"be\x64e") == literal != whole
     continued = shell(*words, "--raw", "bada\n\nbede").out
-    assert shell(*words, "--raw", "bede", input="bada\n").out == continued != whole
-    assert shell(*words, "bede", input=b"\xff").status == 2
+    assert beside("bada\n", "--raw", "bede") == continued != whole
+
+
+def test_a_prompt_leaves_standard_input_to_the_shells_loop(
+    babble_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "lines").write_text("ba\nbe\nbi\n")
+    run = f'"{sys.executable}" -m llamacy run "{babble_model}" -n 1 --temp 0'
+    for words in ('"$line"', '-p "$line"', "-f lines"):
+        loop = f"while read line; do {run} {words} >/dev/null; echo $line; done"
+        for script in (f"{loop} < lines", f"cat lines | {loop}"):
+            done = subprocess.run(
+                ["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True
+            )
+            assert done.stdout.split() == ["ba", "be", "bi"]
+            is_noted = "-f - puts it before the prompt" in done.stderr
+            assert is_noted == (words != "-f lines")
+
+
+def test_a_byte_order_mark_and_carriage_returns_are_no_text(
+    shell: Shell, babble_model: Path, tmp_path: Path
+) -> None:
+    text = "bada\nbede"
+    wanted = shell("tokenize", babble_model, text, "--json").out
+    crlf = text.replace("\n", "\r\n") + "\r\n"
+    for data in (
+        text.encode("utf-8-sig"),
+        crlf.encode(),
+        crlf.encode("utf-16"),
+        b"\xfe\xff" + crlf.encode("utf-16-be"),
+    ):
+        file = tmp_path / "text.txt"
+        file.write_bytes(data)
+        assert shell("tokenize", babble_model, "-f", file, "--json").out == wanted
+        assert shell("tokenize", babble_model, "--json", input=data).out == wanted
+    file.write_bytes(b"\xff\xfea")
+    assert "UTF-16" in shell("tokenize", babble_model, "-f", file).err
+
+
+def test_a_tilde_in_quotes_is_the_home_folder(
+    shell: Shell, babble_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "babble.gguf").write_bytes(babble_model.read_bytes())
+    (tmp_path / "text.txt").write_text("bada")
+    words = ["-n", 2, "--temp", 0]
+    wanted = shell("run", babble_model, "bada", *words).out
+    found = shell("run", "~/babble.gguf", "-f", "~/text.txt", *words)
+    assert (found.status, found.out) == (0, wanted)
+    made = shell("quantize", "~/babble.gguf", "~/small.gguf", "Q8_0")
+    assert made.status == 0
+    assert (tmp_path / "small.gguf").exists()
+    with llamacy.load("~/babble.gguf") as model:
+        assert model.path == str(tmp_path / "babble.gguf")
 
 
 def test_a_prompt_is_answered_if_the_model_has_a_chat_template(

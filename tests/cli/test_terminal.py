@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 from pathlib import Path
 
@@ -76,6 +77,9 @@ def test_ctrl_c_at_a_terminal_keeps_the_part_of_the_answer(
     arguments = ["run", str(path), "--chat-template", "alpaca", *words]
     child, terminal = pty.fork()
     if child == 0:
+        # heeded even if the tests run in a shell's background, where they are ignored
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         os.execve(COMMAND[0], [*COMMAND, *arguments], ENVIRONMENT)
     seen = _Seen(terminal)
     try:

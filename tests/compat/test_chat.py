@@ -51,6 +51,17 @@ def test_an_answer_has_the_fields_of_llama_cpp_python(
     assert babble.create_chat_completion(MESSAGES, **GREEDY, model="m")["model"] == "m"
 
 
+def test_an_answer_of_the_assistants_is_not_continued(
+    babble: Llama, babble_model: Path
+) -> None:
+    talk = [*MESSAGES, {"role": "assistant", "content": "ba"}]
+    found = babble.create_chat_completion(talk, **GREEDY)["choices"][0]["message"]
+    with llamacy.load(babble_model) as model:
+        new: Any = {"template_arguments": {"continue_final_message": False}}
+        assert found["content"] == model.chat(talk, **GREEDY, **new).text
+        assert found["content"] != model.chat(talk, **GREEDY).text
+
+
 def test_a_stream_yields_the_chunks_of_llama_cpp_python(babble: Llama) -> None:
     whole = babble.create_chat_completion(MESSAGES, **GREEDY)
     chunks = list(babble.create_chat_completion(MESSAGES, stream=True, **GREEDY))

@@ -55,6 +55,18 @@ def transferred(hub: HubServer) -> list[str]:
     return [name for name in names if name.endswith(".safetensors")]
 
 
+def test_a_template_for_tools_is_downloaded_along(hub: HubServer, whole: Repo) -> None:
+    further = "additional_chat_templates/tool_use.jinja"
+    whole.files[further] = b"{{ tools | length }} {{ messages[0].content }}"
+    whole.files["additional_chat_templates/old/x.jinja"] = b"{{ 1 }}"
+    tool = {"type": "function", "function": {"name": "f"}}
+    with llamacy.load(REPO) as model:
+        assert model.metadata["tokenizer.chat_templates"] == ["tool_use"]
+        ids = model.chat_prompt("bada", tools=[tool])
+        assert model.tokenizer.decode(ids) == "1 bada"
+        assert model.tokenizer.decode(model.chat_prompt("bada")) != "1 bada"
+
+
 def test_a_folder_is_loaded_by_name(hub: HubServer, whole: Repo) -> None:
     with llamacy.load(REPO) as model:
         assert model.config.name == "babble"

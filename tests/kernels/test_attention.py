@@ -133,23 +133,23 @@ class Cache:
 
     def expected(self, rows: tuple[Array, Array, Array]) -> NDArray[np.float64]:
         """Causal attention in float64, all rows being one sequence."""
-        m, d = len(rows[0]), self.head_dim
-        q, k = (x.astype(np.float64).reshape(m, -1, d) for x in rows[:2])
-        v = rows[2].astype(np.float64).reshape(m, -1, self.value_dim)
-        k, v = (np.repeat(x, self.group, axis=1) for x in (k, v))
-        scores = np.einsum("mhd,thd->hmt", q, k) * d**-0.5
-        if self.softcap:
-            scores = self.softcap * np.tanh(scores / self.softcap)
-        is_seen = np.tri(m, dtype=bool)
-        if self.window:
-            is_seen &= ~np.tri(m, k=-self.window, dtype=bool)
-        scores = np.where(is_seen, scores, -np.inf)
-        if self.sinks is not None:
-            sinks = np.broadcast_to(self.sinks[:, None, None], (self.n_head, m, 1))
-            scores = np.concatenate([scores, sinks], axis=-1)
-        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        weights /= weights.sum(axis=-1, keepdims=True)
-        out: NDArray[np.float64] = np.einsum("hmt,thd->mhd", weights[..., :m], v)
+        m, heads = len(rows[0]), (self.n_head_kv, self.group)
+        q, k, v = (x.astype(np.float64) for x in rows)
+        q, k = q.reshape(m, *heads, -1), k.reshape(m, self.n_head_kv, -1)
+        v = v.reshape(m, self.n_head_kv, -1)
+        out = np.empty((m, *heads, self.value_dim))
+        for t, head in np.ndindex(m, self.n_head_kv):
+            seen = slice(max(0, t + 1 - self.window) if self.window else 0, t + 1)
+            scores = q[t, head] @ k[seen, head].T * self.head_dim**-0.5
+            if self.softcap:
+                scores = self.softcap * np.tanh(scores / self.softcap)
+            if self.sinks is not None:
+                sinks = self.sinks.reshape(*heads, 1)[head]
+                scores = np.concatenate([scores, sinks], axis=-1)
+            weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+            weights /= weights.sum(axis=-1, keepdims=True)
+            values = v[seen, head]
+            out[t, head] = weights[:, : len(values)] @ values
         return out.reshape(m, -1)
 
 

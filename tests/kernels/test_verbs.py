@@ -553,6 +553,18 @@ def run(verbs: Verbs, name: str, case: Case) -> Array:
     return verbs(name, *case.inputs, n=case.n, before=case.before, out=out)
 
 
+def describe(name: str, case: Case) -> str:
+    return f"{name}, n={case.n}: {case.inputs}"
+
+
+def assert_same(got: Array, want: Array, name: str, case: Case) -> None:
+    try:
+        np.testing.assert_array_equal(got, want)
+    except AssertionError as error:
+        error.add_note(describe(name, case))
+        raise
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_each_verb_is_what_verbs_h_says(verbs: Verbs, name: str) -> None:
     if name not in verbs.names:
@@ -561,12 +573,13 @@ def test_each_verb_is_what_verbs_h_says(verbs: Verbs, name: str) -> None:
         cases = list(CASES[name](verbs))
     assert cases
     for case in cases:
-        got, described = run(verbs, name, case), f"{name}, n={case.n}: {case.inputs}"
+        got = run(verbs, name, case)
         if name in ABOUT:
             difference = np.abs(got.astype(np.float64) - case.expected)
-            assert (difference <= ABOUT[name] * case.scale + SUBNORMAL).all(), described
+            bound = ABOUT[name] * case.scale + SUBNORMAL
+            assert (difference <= bound).all(), describe(name, case)
         else:
-            np.testing.assert_array_equal(got, case.expected, described)
+            assert_same(got, case.expected, name, case)
 
 
 @pytest.mark.parametrize(
@@ -581,8 +594,7 @@ def test_each_verb_is_that_of_scalar_h(verbs: Verbs, level: Level, name: str) ->
     for case in cases:
         if name == "i_dots" and verbs.byte_zero and case.n[3] == 8:
             continue  # signed codes are moved by BYTE_ZERO there, and not here
-        got, want = run(verbs, name, case), run(scalar(), name, case)
-        np.testing.assert_array_equal(got, want, f"{name}, n={case.n}: {case.inputs}")
+        assert_same(run(verbs, name, case), run(scalar(), name, case), name, case)
 
 
 def test_no_verb_is_without_a_test(verbs: Verbs) -> None:

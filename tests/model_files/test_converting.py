@@ -51,6 +51,19 @@ def test_a_folder_of_safetensors_loads_as_a_model(
     np.testing.assert_array_equal(got, logits(babble_model))
 
 
+def test_a_converted_folder_keeps_its_templates(tmp_path: Path) -> None:
+    folder = write_babble(tmp_path / "babble")
+    further = folder / "additional_chat_templates"
+    further.mkdir()
+    (further / "tool_use.jinja").write_text("{{ tools[0].function.name }}")
+    path = tmp_path / "new.gguf"
+    llamacy.convert(folder, path)
+    with llamacy.load(path) as model:
+        assert model.metadata["tokenizer.chat_templates"] == ["tool_use"]
+        ids = model.chat_prompt("ba be", tools=[{"name": "badu", "parameters": {}}])
+        assert model.tokenizer.decode(ids) == "badu"
+
+
 def test_a_converted_folder_is_the_same_to_the_bit(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -225,11 +224,9 @@ def error(got: Array, want: Array) -> float:
 def run(path: Path, kind: Any) -> Array:
     with open_model(path) as file:
         config = read_config(file)
-        if (
-            "short" in path.name
-        ):  # transformers goes by the length of the text, not of the context
-            config = replace(config, n_ctx=N_TOKENS)
         executor: LoadedExecutor = load_executor(
             file, config, executor=kind, n_threads=2, kv_type="f32"
         )
-    return executor.forward(Batch.of(tokens(), executor.new_sequence(), "all"))
+    sequence = executor.new_sequence()
+    sequence.is_long = executor.n_short is not None and executor.n_short < N_TOKENS
+    return executor.forward(Batch.of(tokens(), sequence, "all"))

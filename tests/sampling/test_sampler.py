@@ -217,3 +217,31 @@ def test_params_are_immutable_and_compare_by_value() -> None:
 def test_sampling_options_are_the_fields_of_sampling_params() -> None:
     fields = {field.name for field in dataclasses.fields(SamplingParams)}
     assert fields == SamplingOptions.__optional_keys__
+
+
+def test_a_processor_may_keep_the_arrays_it_is_given_and_returns() -> None:
+    kept: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = []
+    returned: list[NDArray[np.float32]] = []
+
+    def keep(ids: NDArray[np.int32], logits: NDArray[np.float32]) -> None:
+        kept.append((ids, logits))
+
+    def halve(ids: NDArray[np.int32], logits: NDArray[np.float32]) -> Any:
+        returned.append((logits / 2).astype(np.float32))
+        return returned[-1]
+
+    params = SamplingParams(
+        temperature=0, logits_processors=[keep, halve], logit_bias={0: 9.0}
+    )
+    sampler = Sampler(params)
+    rows = np.random.default_rng(0).standard_normal((3, 8)).astype(np.float32)
+    buffer = np.empty(8, np.float32)
+    drawn = []
+    for row in rows:
+        buffer[:] = row
+        drawn.append(sampler.sample(buffer))
+    assert drawn == [0, 0, 0]
+    for n, (ids, logits) in enumerate(kept):
+        assert ids.tolist() == [0] * n
+        assert np.array_equal(logits, rows[n])
+        assert np.array_equal(returned[n], rows[n] / 2)

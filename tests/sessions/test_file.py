@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -126,6 +127,7 @@ def test_a_damaged_session_is_refused(model: Model, tmp_path: Path) -> None:
         ("tokens", np.full(9, 512, "<i4").tobytes(), "ids from 0 to 511, found 512"),
         ("header.json", b"[1]", "header kind"),
         ("header.json", b"{", "a sound session file"),
+        ("header.json", b'{"n_past": ' + b"1" * 5000 + b"}", "a sound session file"),
         ("pages/0", b"short", "pages/0: wanted .* bytes, found 5"),
         ("pages/0", None, "pages/0: wanted a part of this name, found none"),
     ],
@@ -228,3 +230,27 @@ def test_a_full_disk_leaves_the_old_session_file(model: Model, tmp_path: Path) -
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert file.read_bytes() == saved
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("offset", [2**62, 2**63, 2**64 - 1])
+def test_an_offset_beyond_any_file_is_refused(
+    model: Model, tmp_path: Path, offset: int
+) -> None:
+    """A zip64 field says where the first part begins."""
+    file = tmp_path / "story.session"
+    with model.session() as session:
+        session.feed(PROMPT)
+        session.save(file)
+    data = file.read_bytes()
+    end = data.rindex(b"PK\x05\x06")
+    (start,) = struct.unpack_from("<I", data, end + 16)
+    (n_name,) = struct.unpack_from("<H", data, start + 28)
+    entry = bytearray(data[start : start + 46 + n_name])
+    extra = struct.pack("<HHQ", 1, 8, offset)
+    struct.pack_into("<H", entry, 30, len(extra))
+    struct.pack_into("<I", entry, 42, 2**32 - 1)
+    rest, tail = data[start + len(entry) : end], bytearray(data[end:])
+    struct.pack_into("<I", tail, 12, len(entry) + len(extra) + len(rest))
+    file.write_bytes(data[:start] + entry + extra + rest + tail)
+    with pytest.raises((llamacy.FormatError, llamacy.ModelFileError)):
+        model.load_session(file)

@@ -32,6 +32,7 @@ class Vocabulary:
         N_VOCAB - 1
     )  # one less than the model's, like in models with padded vocabularies
     eog_ids = frozenset([EOG])
+    markers: tuple[str, ...] = ()
 
     def __init__(self, words: Mapping[int, bytes] | None = None) -> None:
         self.words = dict(words or {})
@@ -54,6 +55,7 @@ class ScriptedSequence:
     def __init__(self, owner: ScriptedExecutor) -> None:
         self.owner, self.held, self.closed = owner, list[int](), False
         self.most = 0  # tokens ever read
+        self.is_long = False
         owner.sequences.append(self)
 
     @property
@@ -68,6 +70,7 @@ class ScriptedSequence:
         assert not self.closed
         twin = ScriptedSequence(self.owner)
         twin.held, twin.most = list(self.held), self.most
+        twin.is_long = self.is_long
         return twin
 
     def can_go_back(self, n: int) -> bool:
@@ -97,6 +100,7 @@ class ScriptedExecutor:
         self.passes: list[int] = []
 
     n_vocab = N_VOCAB
+    n_short: int | None = None
 
     @property
     def n_open(self) -> int:

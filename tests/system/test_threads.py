@@ -125,8 +125,21 @@ class TestDefault:
         threads: int,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
         monkeypatch.setattr(cpu_count, "physical_cores", lambda cpus: cores)
         monkeypatch.setattr(cpu_count, "cgroup_quota", lambda: quota)
+        assert default_threads() == threads
+
+    @pytest.mark.parametrize(
+        ("text", "threads"),
+        [("2", 2), ("1", 1), ("3,2", 3), (" 2 ", 2), ("99", 8), ("", 8), ("0", 8)]
+        + [("-1", 8), ("two", 8), ("\N{ARABIC-INDIC DIGIT TWO}", 8), ("9" * 5000, 8)],
+    )
+    def test_openmps_variable_is_an_upper_bound(
+        self, text: str, threads: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cpu_count, "_cores", lambda: 8)
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
         assert default_threads() == threads
 
     def test_default_of_this_machine_is_at_least_one(self) -> None:

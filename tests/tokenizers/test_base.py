@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llamacy.errors import ArgumentError, FormatError
+from llamacy.errors import ArgumentError
 from llamacy.tokenizers import Tokenizer, tokenizer_from_metadata
 
 Make = Callable[..., Tokenizer]
@@ -111,13 +111,18 @@ def test_eos_is_added_as_the_file_says(make: Make) -> None:
 
 
 @pytest.mark.parametrize("which", ["bos", "eos"])
-def test_a_token_to_be_added_must_exist(
-    bpe_metadata: Callable[..., Any], which: str
+@pytest.mark.parametrize("token", [None, 10**6])
+def test_a_token_to_be_added_that_does_not_exist_is_not_added(
+    bpe_metadata: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+    which: str,
+    token: int | None,
 ) -> None:
-    changes = {f"add_{which}_token": True, f"{which}_token_id": 10**6}
-    with pytest.raises(FormatError) as caught:
-        tokenizer_from_metadata(bpe_metadata(**changes), "x.gguf")
-    assert caught.value.field == f"tokenizer.ggml.{which}_token_id"
+    changes = {f"add_{which}_token": True, f"{which}_token_id": token}
+    tokenizer = tokenizer_from_metadata(bpe_metadata(**changes), "x.gguf")
+    assert (tokenizer.add_bos, tokenizer.add_eos) == (False, False)
+    assert tokenizer.encode("a") == tokenizer.encode("a", add_bos=False)
+    assert f"add_{which}_token: ignored" in caplog.text
 
 
 def test_asking_for_a_missing_bos_token_is_an_error(

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from llamacy.tokenizers.attributes import LEFTMOST, MATCHING_KEY
 from llamacy.tokenizers.end_tokens import find_end_tokens
 from llamacy.tokenizers.fields import Fields
 
 _CONTROL, _USER_DEFINED, _NORMAL = 3, 4, 1
 
 
-def _find(tokens: dict[str, int], **named: int) -> tuple[set[str], dict[str, int]]:
-    """Return the texts of the end tokens, and all token types afterwards."""
+def _find(
+    tokens: dict[str, int], *, is_true: bool = False, **named: int
+) -> tuple[set[str], dict[str, int]]:
+    """Return the texts of the end tokens, and all token types afterwards.
+
+    `is_true`: whether the types are those of Hugging Face's files.
+    """
     texts, types = list(tokens), list(tokens.values())
     ids = {text: i for i, text in enumerate(texts)}
-    metadata = {f"tokenizer.ggml.{key}_token_id": i for key, i in named.items()}
-    found = find_end_tokens(Fields(metadata, "x.gguf"), ids, types)
+    metadata: dict[str, Any] = {
+        f"tokenizer.ggml.{key}_token_id": i for key, i in named.items()
+    }
+    if is_true:
+        metadata[MATCHING_KEY] = LEFTMOST
+    found, _ = find_end_tokens(Fields(metadata, "x.gguf"), ids, types)
     return {texts[i] for i in found}, dict(zip(texts, types, strict=True))
 
 
@@ -33,9 +45,30 @@ def test_user_defined_end_tokens_become_control_tokens() -> None:
     assert types == {"<|im_end|>": _CONTROL, "<tool>": _USER_DEFINED}
 
 
-def test_ordinary_tokens_with_an_end_tokens_text_are_not_end_tokens() -> None:
-    found, types = _find({"</s>": _NORMAL, "<EOT>": _NORMAL})
-    assert found == set()
+def test_tokens_with_an_end_tokens_text_are_end_tokens_whatever_their_type() -> None:
+    texts = ("</s>", "<EOT>", "<|im_end|>", "<PAD>", "<|repo_name|>", "<|file_sep|>")
+    for kind in (_NORMAL, _USER_DEFINED, _CONTROL, 0):
+        found, types = _find(dict.fromkeys(texts, kind))
+        assert found == set(texts)
+        assert set(types.values()) == {_CONTROL}
+
+
+def test_ordinary_tokens_of_hugging_faces_files_are_not_end_tokens() -> None:
+    tokens = {"</s>": _NORMAL, "<|im_end|>": _USER_DEFINED, "<PRE>": _NORMAL}
+    found, types = _find(tokens, is_true=True)
+    assert found == {"<|im_end|>"}
+    assert types == {"</s>": _NORMAL, "<|im_end|>": _CONTROL, "<PRE>": _NORMAL}
+
+
+def test_unused_tokens_stay_unused() -> None:
+    found, types = _find({"[PAD]": 5})
+    assert (found, types) == ({"[PAD]"}, {"[PAD]": 5})
+
+
+def test_tokens_around_a_hole_are_control_tokens_and_end_nothing() -> None:
+    found, types = _find({"<PRE>": _NORMAL, "▁<SUF>": _USER_DEFINED, "<MID>": 6})
+    assert (found, set(types.values())) == (set(), {_CONTROL})
+    _, types = _find({"<PRE>": _NORMAL, "x": _NORMAL}, prefix=1)
     assert set(types.values()) == {_NORMAL}
 
 
@@ -50,6 +83,14 @@ def test_an_end_of_message_token_does_not_end_a_text() -> None:
     found, types = _find({text: _CONTROL for text in texts})
     assert found == {"<|return|>", "<|call|>"}
     assert types["<|end|>"] == types["<|channel|>"] == _USER_DEFINED
+
+
+def test_the_end_of_a_sentence_is_ordinary_beside_other_ends() -> None:
+    found, types = _find({"<|tool_response>": _CONTROL, "</s>": _CONTROL})
+    assert (found, types["</s>"]) == ({"<|tool_response>"}, _NORMAL)
+    tokens = {"<|plamo:eos|>": _CONTROL, "</s>": _NORMAL}
+    assert _find(tokens, eos=0)[0] == {"<|plamo:eos|>"}
+    assert _find(tokens)[0] == {"</s>"}
 
 
 def test_ids_beyond_the_vocabulary_are_ignored() -> None:

@@ -2,14 +2,22 @@
 
 ::
 
-    style               which marks a model family uses, judging by its template
-    thinking            reasoning between marks, before the answer
-    tool_call_marks     tool calls between marks
-    tool_call_json      the text between them: JSON, as most families write it,
-    tool_call_tags      tags, as Qwen 3 Coder does,
-    tool_call_deepseek  or DeepSeek's marks
-    channels            gpt-oss's messages with channels: reasoning and tool calls
-    reading             all of these together, for one answer
+    style                which marks a model family uses, judging by its template
+    known_styles         the ways of writing calls, and the templates that mean them
+    thinking             reasoning between marks, before the answer
+    stop_scope           where stop strings count: not in the reasoning
+    tool_call_splitter   tool calls, between marks or without
+    tool_call_marks      the marks of each family
+    marked_body, bodies  where a call between marks ends
+    bare_calls           where one without marks begins and ends
+    tool_call_json       the text of calls: JSON, as most families write it,
+    tool_call_tags       tags, as Qwen 3 Coder does,
+    tool_call_python     Python, as LFM2 does,
+    tool_call_*          or forms that one family alone uses
+    schema_types         the types of values in tags
+    literals             values as Python writes them
+    channels             gpt-oss's messages with channels: reasoning and tool calls
+    reading              all of these together, for one answer
 
 Each splits text as it arrives, in pieces of any size, without knowledge of tokens.
 """

@@ -25,6 +25,7 @@ _ENDS = ("<|end|>", "<|call|>", "<|return|>")
 MARKS = (MESSAGE, *_BEGINNINGS, *_ENDS, "<|constrain|>")
 _ANALYSIS = re.compile(r"<\|channel\|>\s*analysis\b")
 _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
+_PEOPLE = ("assistant", "user", "all")  # recipients that are no tools
 _MAX_HEADER = 256  # characters; longer text is not a header
 
 
@@ -50,7 +51,7 @@ class ChannelSplitter:
         mark: str | None = ""
         while mark is not None:
             in_header = self._header is not None
-            marks = (MESSAGE,) if in_header else (*_BEGINNINGS, *_ENDS)
+            marks = (MESSAGE, *_ENDS) if in_header else (*_BEGINNINGS, *_ENDS)
             before, mark, self._held = cut(self._held, marks)
             if self._header is None:
                 yield from self._continue(before)
@@ -63,8 +64,10 @@ class ChannelSplitter:
                 after = f"{self._header[_MAX_HEADER:]}{mark or ''}{self._held}"
                 yield from self._no_header(self._header[:_MAX_HEADER])
                 self._held, mark = after, ""
-            elif mark:
+            elif mark == MESSAGE:
                 self._open(self._header)
+            elif mark:  # a header without a message
+                yield from self._end_header(mark)
 
     def end(self) -> Iterator[Part]:
         """End the text, and yield what was held back."""
@@ -79,10 +82,19 @@ class ChannelSplitter:
         """Begin a message."""
         recipient = _RECIPIENT.search(header)
         self._recipient = recipient[1] if recipient else ""
+        if self._recipient in _PEOPLE:
+            self._recipient = ""
         self._call = f"{header}{MESSAGE}"
         self._kind = Reasoning if _ANALYSIS.search(header) else Text
         self._gap = "\n\n" if self._kind in self._shown else ""
         self._header = None
+
+    def _end_header(self, mark: str) -> Iterator[Part]:
+        """End a header that no message follows; text without a header is text."""
+        header, self._header = self._header or "", ""
+        if not any(beginning in header for beginning in _BEGINNINGS):
+            yield from self._no_header(header)
+            self._header = ""
 
     def _continue(self, text: str) -> Iterator[Part]:
         """Add text to the current message."""
@@ -110,3 +122,49 @@ class ChannelSplitter:
         """Treat text that was read as a header as text of the answer."""
         self._open("")
         yield from self._continue(text)
+
+
+class ChannelPlaces:
+    """Tells the text of an answer from its headers and its reasoning.
+
+    The same as `ChannelSplitter`, but without knowledge of calls.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._header: str | None = ""
+        self._is_reasoning = False
+
+    def push(self, text: str) -> Iterator[tuple[str, bool]]:
+        """Add text; yield the pieces that are certain, and whether they are text.
+
+        The pieces together are the text.
+        """
+        self._held += text
+        mark: str | None = ""
+        while mark is not None:
+            before, mark, self._held = cut(self._held, MARKS)
+            if before:
+                yield before, self._is_text
+            if self._header is not None:
+                self._header = f"{self._header}{before}{mark or ''}"[-_MAX_HEADER:]
+            if mark == MESSAGE and self._header is not None:
+                self._is_reasoning = bool(_ANALYSIS.search(self._header))
+                self._header = None
+            elif mark and mark != MESSAGE:
+                in_header = mark in (*_BEGINNINGS, "<|constrain|>")
+                self._header = (self._header or "") + mark if in_header else ""
+            if mark:
+                yield mark, False
+
+    def end(self) -> Iterator[tuple[str, bool]]:
+        """End the text, and yield what was held back."""
+        if self._held:
+            yield self._held, self._is_text
+        self._held = ""
+
+    @property
+    def _is_text(self) -> bool:
+        if self._header is None:
+            return not self._is_reasoning
+        return not any(mark in self._header for mark in _BEGINNINGS)

@@ -11,7 +11,7 @@ from llamacy.chat.reply.channels import ChannelSplitter
 from llamacy.chat.reply.parts import BadCall, Call, Part, Reasoning, Splitter, Text
 from llamacy.chat.reply.style import ReplyStyle
 from llamacy.chat.reply.thinking import ThinkingSplitter
-from llamacy.chat.reply.tool_call_marks import ToolCallSplitter
+from llamacy.chat.reply.tool_call_splitter import ToolCallSplitter
 from llamacy.chat.results import ToolCall
 
 _DIGITS = string.ascii_lowercase + string.digits
@@ -35,23 +35,38 @@ class ReplyReader:
         Six characters that begin the id of each tool call without one of its own, so
         that reading the same answer again gives the same ids. With the call's number
         they make the nine characters that Mistral's templates demand.
+    begun : str
+        The beginning of the answer that the prompt ends with; it is read, but is no
+        part of what is returned.
     """
 
     style: ReplyStyle
     is_thinking: bool = False
     salt: str = field(default_factory=_salt)
+    begun: str = ""
 
     def begin(self) -> Reply:
         """Return a `Reply` that reads an answer piece by piece."""
+        reply = Reply(self._splitters(), self.salt)
+        if self.begun:
+            known = Reply(self._splitters(), self.salt)
+            known.push(self.begun)
+            known.end()
+            reply.skip(self.begun, known)
+        return reply
+
+    def _splitters(self) -> list[Splitter]:
         splitters: list[Splitter] = []
         style = self.style
         if style.has_channels:
             splitters.append(ChannelSplitter())
         if style.thinking:
-            splitters.append(ThinkingSplitter(style.thinking, self.is_thinking))
+            splitters.append(
+                ThinkingSplitter(style.thinking, self.is_thinking, style.always_thinks)
+            )
         if style.tool_calls:
             splitters.append(ToolCallSplitter(style.tool_calls, style.names))
-        return Reply(splitters, self.salt)
+        return splitters
 
     def whole(self, text: str) -> Reply:
         """Return a `Reply` that has read the complete `text`."""
@@ -90,6 +105,9 @@ class Reply:
         self._salt = salt
         self._changes: list[Change] = []
         self._n_calls = 0
+        # held back of a text that was skipped
+        self._skipped_text = ""
+        self._skipped_reasoning = ""
 
     @property
     def text(self) -> str:
@@ -118,6 +136,21 @@ class Reply:
     def end(self) -> Change:
         """End the answer; return what was held back."""
         return self._record(self._end_splitters())
+
+    def skip(self, begun: str, whole: Reply) -> None:
+        """Read the beginning of an answer that the caller knows already.
+
+        Parameters
+        ----------
+        begun : str
+            The beginning.
+        whole : Reply
+            A reply that has read it and ended.
+        """
+        self.push(begun)
+        self._skipped_text = whole.text.removeprefix(self.text)
+        self._skipped_reasoning = whole.reasoning.removeprefix(self.reasoning)
+        self._changes.clear()
 
     def _split(self, text: str, first: int) -> Iterator[Part]:
         """Send text through the chain, beginning with the splitter `first`."""
@@ -151,6 +184,11 @@ class Reply:
                 case BadCall():
                     text += part.text
                     bad.append(part.why)
+        if text and self._skipped_text:
+            text, self._skipped_text = text.removeprefix(self._skipped_text), ""
+        if reasoning and self._skipped_reasoning:
+            reasoning = reasoning.removeprefix(self._skipped_reasoning)
+            self._skipped_reasoning = ""
         change = Change(text, reasoning, tuple(calls), tuple(bad))
         self._changes.append(change)
         return change

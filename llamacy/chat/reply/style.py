@@ -6,24 +6,25 @@ the vocabulary may have tokens for them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llamacy.chat.reply import channels
+from llamacy.chat.reply.known_styles import tool_call_style
+from llamacy.chat.reply.schema_types import parameter_types
 from llamacy.chat.reply.thinking import THINKING_MARKS, ThinkingMarks
-from llamacy.chat.reply.tool_call_marks import (
-    DEEPSEEK,
-    HERMES,
-    LLAMA_3,
-    MISTRAL,
-    ToolCallStyle,
-    tagged_style,
-)
-from llamacy.chat.reply.tool_call_tags import TAGS, parameter_types
+from llamacy.chat.reply.tool_call_marks import ToolCallStyle
+from llamacy.chat.variables import free_variables
 
 if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
+
+
+_SWITCH = re.compile("think|reason")
+# names of variables about the reasoning of past answers
+_PAST = re.compile("^(preserve|keep|clear|drop|truncate)|_(content|parts|text)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,25 @@ class ReplyStyle:
     thinking : ThinkingMarks or None
         The marks around reasoning; None if the model does not use any.
     tool_calls : ToolCallStyle or None
-        How tool calls are written; None without tools.
+        How tool calls are written; None without tools, and where it is not known.
     names : tuple of str
         Names of the tools.
+    always_thinks : bool
+        Whether every answer has reasoning, so that one without the opening mark is
+        searched for the closing one. Nothing switches it off: the template has no
+        variable for that.
     """
 
     has_channels: bool = False
     thinking: ThinkingMarks | None = None
     tool_calls: ToolCallStyle | None = None
     names: tuple[str, ...] = ()
+    always_thinks: bool = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the calls of the tools, if there are any, can be read."""
+        return self.has_channels or not self.names or self.tool_calls is not None
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -81,29 +92,27 @@ def reply_style(
     """
     if all(mark in template for mark in ("<|channel|>", "<|message|>")):
         return ReplyStyle(has_channels=True)
-    thinking = None
+    thinking, always = None, False
     for marks in THINKING_MARKS:
         is_written = marks.close in template
         if is_written or all(_token(mark, tokenizer) is not None for mark in marks):
-            thinking = marks
+            thinking, always = marks, is_written and not _has_switch(template)
             break
     if not tools:
-        return ReplyStyle(thinking=thinking)
+        return ReplyStyle(thinking=thinking, always_thinks=always)
     names = tuple(tool["function"]["name"] for tool in tools)
-    style = _tool_call_style(template, tools)
-    return ReplyStyle(thinking=thinking, tool_calls=style, names=names)
+    style = tool_call_style(
+        template,
+        parameter_types(tools),
+        lambda mark: _token(mark, tokenizer) is not None,
+    )
+    return ReplyStyle(False, thinking, style, names, always)
 
 
-def _tool_call_style(
-    template: str, tools: Sequence[Mapping[str, Any]]
-) -> ToolCallStyle:
-    if HERMES.open in template and all(tag in template for tag in TAGS):
-        return tagged_style(parameter_types(tools))
-    found = LLAMA_3  # the only style that works without marks
-    for style in (MISTRAL, HERMES, DEEPSEEK):
-        if style.open in template:
-            found = style
-    return found
+def _has_switch(template: str) -> bool:
+    """Whether one of a template's variables switches reasoning on or off."""
+    names = free_variables(template) or ()
+    return any(_SWITCH.search(name) and not _PAST.search(name) for name in names)
 
 
 def _token(mark: str, tokenizer: Tokenizer) -> int | None:

@@ -1,61 +1,98 @@
 """Parsing tool calls that models write as JSON.
 
 A model's output is untrusted: text that is not a call raises ValueError, and every call
-returned is valid in a message that is sent back.
+returned is valid in a message that is sent back. Models do not keep to one shape:
+lists, fences, OpenAI's nesting, a brace too many, Python's quotes are read wherever
+there is only one way to understand them.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from llamacy.arguments import short
-from llamacy.chat.messages import MAX_DEPTH
+from llamacy.chat.reply.literals import LiteralReader
 from llamacy.chat.reply.parts import Call
+from llamacy.chat.values import MAX_DEPTH
 
 _NAME = re.compile(r"[^\s<>{}()\[\]\"]+")
 _ID = re.compile(r"[\w-]+")
 # the part before the arguments of `weather[CALL_ID]k3f9a2000[ARGS]{"city": "Paris"}`
 _NAMED = re.compile(  # possessive: a long run of spaces must not backtrack
-    rf"\s*+({_NAME.pattern})\s*+(?:\[CALL_ID\]\s*+({_ID.pattern})\s*+)?"
+    rf"\s*+({_NAME.pattern}+)\s*+(?:\[CALL_ID\]\s*+({_ID.pattern}+)\s*+)?"
     r"(?:\[ARGS\]\s*+)?(?=\{)"
 )
-_BUILT_IN = re.compile(rf"\s*({_NAME.pattern})\.call\((.*)\)\s*", re.S)
-_KEYWORD = re.compile(r"\s*(\w+)\s*=\s*")
+_FENCE = re.compile(r"\s*+```(?:json|python|tool_call)?+[ \t]*+\n?+")
+_SPACE = re.compile(r"\s*+")
+_BETWEEN = re.compile(r"[\s,;]*+")
+_SURPLUS = re.compile(r"\s*+[}\]]++")
+_CALL_KEYS: Final = frozenset(
+    ("name", "function", "tool_name", "type", "id", "tool_call_id", "index")
+    + ("description",)
+)
 _AROUND_ARGUMENTS = 4  # levels of lists and dicts around arguments in a message
 
 
-def one_object(text: str) -> list[Call]:
-    """Parse `{"name": ..., "arguments": {...}}`, as Hermes and Qwen write it."""
-    return [_call(json_value(text))]
+def json_calls(text: str) -> tuple[list[Call], str]:
+    """Parse the calls at the beginning of a text, objects or lists of objects.
 
+    Returns
+    -------
+    calls : list of Call
+        At least one.
+    left : str
+        The text after them.
 
-def objects(text: str) -> list[Call]:
-    """Parse consecutive objects, as Llama 3 writes them.
-
-    They have `parameters` in place of `arguments`, and may be separated by semicolons.
-    Also accepts a call of a built-in tool: `brave_search.call(query="...")`.
+    Raises
+    ------
+    ValueError
+        The text does not begin with a call, or a call is malformed.
     """
-    if built_in := _BUILT_IN.fullmatch(text):
-        return [Call(built_in[1], checked_arguments(_keywords(built_in[2])))]
+    fence = _FENCE.match(text)
+    at = fence.end() if fence else 0
     calls: list[Call] = []
-    left = text.strip()
-    while left or not calls:
-        value, left = _first_json_value(left)
-        calls.append(_call(value))
-        left = left.lstrip().removeprefix(";").lstrip()
-    return calls
+    while True:
+        value, at = first_value(text, at)
+        for item in value if isinstance(value, list) and value else [value]:
+            calls.append(_call(item))
+        if surplus := _SURPLUS.match(text, at):
+            at = surplus.end()
+        between = _BETWEEN.match(text, at)
+        assert between is not None
+        if text[between.end() : between.end() + 1] not in ("{", "["):
+            break
+        at = between.end()
+    left = text[at:]
+    if fence and left.lstrip().startswith("```"):
+        left = left.lstrip().removeprefix("```")
+    return calls, left.lstrip(" \t").removeprefix(";")
 
 
-def list_or_named(text: str) -> list[Call]:
+def list_or_named(text: str) -> tuple[list[Call], str]:
     """Parse Mistral's two forms: a list of objects, or a name and its arguments."""
-    if named := _NAMED.match(text):
-        return [Call(named[1], arguments_of(text[named.end() :]), named[2])]
-    value = json_value(text)
-    if not isinstance(value, list) or not value:
-        raise ValueError(f"wanted a list of calls, found {short(value)}")
-    return [_call(item) for item in value]
+    named = _NAMED.match(text)
+    if named is None:
+        return json_calls(text)
+    value, at = first_value(text, named.end())
+    if surplus := _SURPLUS.match(text, at):
+        at = surplus.end()
+    return [Call(named[1], checked_arguments(value), named[2])], text[at:]
+
+
+def keyed_calls(text: str) -> tuple[list[Call], str]:
+    """Parse Apertus's form: a list of objects whose one key is the name."""
+    value, at = first_value(text, 0)
+    items = value if isinstance(value, list) and value else [value]
+    calls = []
+    for item in items:
+        if not isinstance(item, dict) or len(item) != 1:
+            calls.append(_call(item))
+            continue
+        ((name, arguments),) = item.items()
+        calls.append(Call(checked_name(name), checked_arguments(arguments)))
+    return calls, text[at:]
 
 
 def arguments_of(text: str) -> dict[str, Any]:
@@ -69,15 +106,42 @@ def arguments_of(text: str) -> dict[str, Any]:
     return checked_arguments(json_value(text))
 
 
+def keywords(reader: LiteralReader) -> dict[str, Any]:
+    """Parse `a=1, b="two")` up to behind the bracket.
+
+    Raises
+    ------
+    ValueError
+        The text is something else, or a name is given twice.
+    """
+    found: dict[str, Any] = {}
+    while not reader.takes(")"):
+        if found:
+            reader.wants(",")
+            if reader.takes(")"):
+                break
+        name = reader.word()
+        if not name or name in found:
+            raise ValueError(f"wanted arguments by name, found {short(name)}")
+        reader.wants("=")
+        found[name] = reader.value()
+    return found
+
+
 def _call(value: object) -> Call:
     if not isinstance(value, dict):
         raise ValueError(f"wanted a call as an object, found {short(value)}")
-    # Llama 3.2 sometimes says "function"
-    name = value.get("name", value.get("function"))
-    name = checked_name(name)
-    arguments = value.get("arguments", value.get("parameters"))
+    if isinstance(inner := value.get("function"), dict):  # OpenAI's nesting
+        value = {**{key: value[key] for key in ("id",) if key in value}, **inner}
+    # Llama 3.2 sometimes says "function", Cohere's models say "tool_name"
+    names = [value[key] for key in ("name", "function", "tool_name") if key in value]
+    name = checked_name(names[0] if names else None)
+    given = [value[key] for key in ("arguments", "parameters") if key in value]
+    arguments = given[0] if given else None
     if isinstance(arguments, str):
-        arguments = json_value(arguments)
+        arguments = json_value(arguments) if arguments.strip() else {}
+    if not given and (others := value.keys() - _CALL_KEYS):
+        raise ValueError(f"wanted arguments, found {short(sorted(others))}")
     call_id = value.get("id")
     has_id = isinstance(call_id, str) and _ID.fullmatch(call_id)
     return Call(
@@ -136,19 +200,6 @@ def _depth(value: object) -> int:
     return depth
 
 
-def _keywords(text: str) -> dict[str, Any]:
-    """Parse `a=1, b="two"`, whose values are JSON."""
-    found: dict[str, Any] = {}
-    left = text.strip()
-    while left:
-        name = _KEYWORD.match(left)
-        if name is None:
-            raise ValueError(f"wanted arguments by name, found {short(left)}")
-        found[name[1]], left = _first_json_value(left[name.end() :])
-        left = left.lstrip().removeprefix(",").lstrip()
-    return found
-
-
 def json_value(text: str) -> Any:
     """Parse JSON.
 
@@ -157,22 +208,48 @@ def json_value(text: str) -> Any:
     ValueError
         The text is not JSON, or continues after it.
     """
-    value, left = _first_json_value(text)
-    if left.strip():
+    value, end = _json_at(text, 0)
+    if left := text[end:].strip():
         raise ValueError(f"wanted nothing after the JSON, found {short(left)}")
     return value
 
 
-def _first_json_value(text: str) -> tuple[Any, str]:
-    """Parse the JSON at the beginning of a text; return it and the remaining text."""
-    stripped = text.lstrip()
+def first_value(text: str, at: int) -> tuple[Any, int]:
+    """Parse the value at a place, JSON or Python's way of writing it.
+
+    Returns
+    -------
+    value : object
+        The value.
+    end : int
+        The place behind it.
+
+    Raises
+    ------
+    ValueError
+        It is neither; the error tells why it is not JSON.
+    """
     try:
-        value, end = _DECODER.raw_decode(stripped)
+        return _json_at(text, at)
+    except ValueError:
+        reader = LiteralReader(text, at)
+        try:
+            return reader.value(), reader.at
+        except ValueError:
+            pass
+        raise
+
+
+def _json_at(text: str, at: int) -> tuple[Any, int]:
+    space = _SPACE.match(text, at)
+    start = space.end() if space else at
+    try:
+        value, end = _DECODER.raw_decode(text, start)
     except RecursionError:
         raise ValueError("its JSON is nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"wanted JSON: {error}") from None
-    return value, stripped[end:]
+    return value, end
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -1,16 +1,28 @@
-"""Tool calls between marks, within or after the text of an answer."""
+"""How model families mark their tool calls."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final
 
-from llamacy.chat.reply import tool_call_deepseek, tool_call_json, tool_call_tags
-from llamacy.chat.reply.parts import BadCall, Call, Part, Text, Trimmed, cut
+from llamacy.chat.reply import (
+    tool_call_deepseek,
+    tool_call_gemma,
+    tool_call_json,
+    tool_call_keys,
+    tool_call_kimi,
+    tool_call_python,
+    tool_call_tags,
+)
+from llamacy.chat.reply.bodies import AfterTag, InMarks, InQuotes, MakeInside
+from llamacy.chat.reply.parts import Call
+from llamacy.chat.reply.schema_types import Types
 
-_UNDECIDED = 100  # characters, besides a tool's name, that decide about a bare call
+Read = Callable[[str], tuple[list[Call], str]]
+"""Parses the calls at the beginning of a text, and returns the text after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,149 +32,149 @@ class ToolCallStyle:
     Attributes
     ----------
     open : str
-        The mark before a call.
+        The mark before a call; empty if there is none.
     close : str or None
         The mark after a call; None if the next `open` or the end of the text ends it.
-    read : callable
+    read : Read
         Parses the text between the marks; raises ValueError.
-    is_bare : bool
-        Whether an answer may consist of calls alone, without marks.
+    inside : MakeInside
+        Tells marks inside arguments from those after a call.
+    bare : str
+        How a call without marks begins: ``"json"``, ``"python"`` (which includes JSON),
+        or an opening tag up to the tool's name, such as ``"<function="``.
+    bare_end : str
+        The closing tag of a bare call, if it begins with a tag.
+    must_close : bool
+        Whether a call that nothing ends is malformed, for it may be cut off.
     others : tuple of str
         Marks inside calls.
     """
 
     open: str
     close: str | None
-    read: Callable[[str], list[Call]]
-    is_bare: bool = False
+    read: Read
+    inside: MakeInside = InQuotes
+    bare: str = "json"
+    bare_end: str = ""
+    must_close: bool = False
     others: tuple[str, ...] = ()
 
     @property
     def marks(self) -> tuple[str, ...]:
         """All marks of this style."""
-        return (self.open, *([self.close] if self.close else []), *self.others)
+        return tuple(filter(None, (self.open, self.close, *self.others)))
 
 
-HERMES = ToolCallStyle("<tool_call>", "</tool_call>", tool_call_json.one_object)
-MISTRAL = ToolCallStyle(
+def _whole(read: Callable[[str], list[Call]]) -> Read:
+    """Return a reader that leaves nothing of the text over."""
+    return lambda text: (read(text), "")
+
+
+def _json(opening: str, closing: str | None) -> ToolCallStyle:
+    return ToolCallStyle(opening, closing, tool_call_json.json_calls)
+
+
+HERMES: Final = _json("<tool_call>", "</tool_call>")
+MISTRAL: Final = ToolCallStyle(
     "[TOOL_CALLS]", None, tool_call_json.list_or_named, others=("[CALL_ID]", "[ARGS]")
 )
-DEEPSEEK = ToolCallStyle(
+DEEPSEEK: Final = ToolCallStyle(
     tool_call_deepseek.BEGIN,
     tool_call_deepseek.END,
-    tool_call_deepseek.fenced_or_plain,
+    _whole(tool_call_deepseek.fenced_or_plain),
     others=tool_call_deepseek.MARKS,
 )
-LLAMA_3 = ToolCallStyle("<|python_tag|>", None, tool_call_json.objects, is_bare=True)
+KIMI: Final = ToolCallStyle(
+    tool_call_kimi.BEGIN,
+    tool_call_kimi.END,
+    _whole(tool_call_kimi.identified),
+    others=tool_call_kimi.MARKS,
+)
+LLAMA_3: Final = ToolCallStyle(
+    "<|python_tag|>", None, tool_call_python.built_in_calls, bare="python"
+)
+GRANITE_3: Final = _json("<|tool_call|>", None)
+PHI_4: Final = _json("<|tool_call|>", "<|/tool_call|>")
+NEMOTRON: Final = _json("<TOOLCALL>", "</TOOLCALL>")
+APRIEL: Final = _json("<tool_calls>", "</tool_calls>")
+COHERE: Final = _json("<|START_ACTION|>", "<|END_ACTION|>")
+GIGACHAT: Final = _json("<|function_call|>", None)
+APERTUS: Final = ToolCallStyle(
+    "<|tools_prefix|>", "<|tools_suffix|>", tool_call_json.keyed_calls
+)
+LFM_2: Final = ToolCallStyle(
+    "<|tool_call_start|>",
+    "<|tool_call_end|>",
+    tool_call_python.python_calls,
+    partial(InQuotes, "\"'"),
+    bare="python",
+)
+OLMO_3: Final = replace(LFM_2, open="<function_calls>", close="</function_calls>")
+GEMMA_4: Final = ToolCallStyle(
+    "<|tool_call>",
+    "<tool_call|>",
+    _whole(tool_call_gemma.quoted),
+    partial(InMarks, tool_call_gemma.QUOTE),
+    others=(tool_call_gemma.QUOTE,),
+)
 
 
-def tagged_style(types: tool_call_tags.Types) -> ToolCallStyle:
-    """Return Qwen 3 Coder's style, for tools whose parameters have these types."""
-    read = partial(tool_call_tags.tagged, types=types)
-    return ToolCallStyle(HERMES.open, HERMES.close, read)
-
-
-class ToolCallSplitter:
-    """Separates tool calls from the text before and between them.
+def tagged_style(
+    types: Types,
+    opening: str = "<tool_call>",
+    closing: str | None = "</tool_call>",
+    tags: tool_call_tags.Tags = tool_call_tags.CODER,
+    bare: str = "<function=",
+) -> ToolCallStyle:
+    """Return the style of a family that writes calls in tags.
 
     Parameters
     ----------
-    style : ToolCallStyle
-        How the model writes calls.
-    names : collection of str
-        Names of the tools. A bare call of any other name is text.
+    types : Types
+        Types of the tools' parameters.
+    opening, closing : str
+        The marks around calls; empty and None if there are none.
+    tags : Tags
+        The family's tags.
+    bare : str
+        The opening tag of a call up to the tool's name.
     """
 
-    def __init__(self, style: ToolCallStyle, names: Collection[str]) -> None:
-        self._style = style
-        self._held = ""
-        self._body: str | None = None  # of the current call; None outside calls
-        self._has_calls = False
-        self._text = Trimmed(at_start=False)
-        self._has_text = False
-        self._gap = ""  # written before the next text
-        self._begins_bare: re.Pattern[str] | None = None  # None once that is decided
-        if style.is_bare and names:
-            known = "|".join(map(re.escape, names))
-            self._begins_bare = re.compile(
-                r'\{\s*("type"\s*:\s*"function"\s*,\s*)?"(name|function)"\s*:\s*'
-                rf'"({known})"'
-            )
-            self._max_undecided = _UNDECIDED + max(map(len, names))
-        self._is_bare = False
+    def read(text: str) -> tuple[list[Call], str]:
+        if text.lstrip()[:1] in ("{", "[", "`"):  # as the smaller models write it
+            return tool_call_json.json_calls(text)
+        return tool_call_tags.tagged(text, types, tags), ""
 
-    def push(self, text: str) -> Iterator[Part]:
-        """Add text, and yield the parts that are certain."""
-        self._held += text
-        if self._begins_bare and not self._decide(self._begins_bare):
-            return
-        mark: str | None = ""
-        while mark is not None and not self._is_bare:
-            if self._body is None:
-                before, mark, self._held = cut(self._held, [self._style.open])
-                yield from self._show(before)
-                if mark:
-                    self._body = ""
-            else:
-                close = self._style.close or self._style.open
-                before, mark, self._held = cut(self._held, [close])
-                self._body += before
-                if mark:
-                    yield from self._finish_call(closed=True)
-                    self._body = None if self._style.close else ""
+    ends = (tags.function_end, tags.parameter_end)
+    first = re.match(r"<\S+?(?=[ =])", bare)
+    assert first is not None
+    return ToolCallStyle(
+        opening,
+        closing,
+        read,
+        partial(AfterTag, ends, first[0]),
+        bare=bare,
+        bare_end=tags.function_end,
+        must_close=True,
+    )
 
-    def end(self) -> Iterator[Part]:
-        """End the text, and yield what was held back."""
-        held, self._held = self._held, ""
-        if self._is_bare:
-            yield from self._finish_bare(held)
-        elif self._body is not None:
-            self._body += held
-            yield from self._finish_call(closed=False)
-        else:
-            yield from self._show(held)
-        space = self._text.rest()
-        if space and not self._has_calls:
-            yield Text(space)
 
-    def _decide(self, begins_bare: re.Pattern[str]) -> bool:
-        """Decide whether the text is a bare call; False if it is too short to tell."""
-        start = self._held.lstrip()
-        if begins_bare.match(start):
-            self._is_bare = True
-        elif not start or (start[0] == "{" and len(start) < self._max_undecided):
-            return False
-        self._begins_bare = None
-        return True
+def hermes_style(types: Types) -> ToolCallStyle:
+    """Return the style of Hermes and Qwen, whose models may also write in tags."""
 
-    def _show(self, text: str) -> Iterator[Part]:
-        if shown := self._text.push(text):
-            yield Text(self._gap + shown)
-            self._gap, self._has_text = "", True
+    def read(text: str) -> tuple[list[Call], str]:
+        if tool_call_tags.CODER.function.match(text.lstrip()):
+            return tool_call_tags.tagged(text, types), ""
+        return tool_call_json.json_calls(text)
 
-    def _finish_call(self, *, closed: bool) -> Iterator[Part]:
-        """Yield the calls in the body, which is complete."""
-        body, self._body = self._body or "", None
-        try:
-            calls = self._style.read(body)
-        except ValueError as error:
-            close = self._style.close if closed and self._style.close else ""
-            before = self._gap + self._text.rest()
-            self._gap, self._has_text = "", True
-            yield BadCall(f"{before}{self._style.open}{body}{close}", str(error))
-        else:
-            yield from self._calls(calls)
+    return replace(HERMES, read=read)
 
-    def _finish_bare(self, text: str) -> Iterator[Part]:
-        try:
-            calls = self._style.read(text)
-        except ValueError as error:
-            yield BadCall(text, str(error))
-        else:
-            yield from self._calls(calls)
 
-    def _calls(self, calls: list[Call]) -> Iterator[Part]:
-        self._has_calls = True
-        self._text = Trimmed()
-        self._gap = "\n\n" if self._has_text else ""
-        yield from calls
+def keyed_style(types: Types) -> ToolCallStyle:
+    """Return GLM's style, for tools whose parameters have these types."""
+    return replace(
+        HERMES,
+        read=_whole(partial(tool_call_keys.keyed, types=types)),
+        inside=partial(AfterTag, ("</arg_value>",), tool_call_keys.KEY),
+        must_close=True,
+    )

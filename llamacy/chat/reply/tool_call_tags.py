@@ -1,4 +1,4 @@
-"""Parsing tool calls in tags, as Qwen 3 Coder and Qwen 3.5 write them.
+"""Parsing tool calls in tags, as Qwen 3 Coder, MiniMax M2 and others write them.
 
 ::
 
@@ -8,129 +8,240 @@
     </parameter>
     </function>
 
-All values are plain text: their types follow from the tool's schema.
+All values are plain text: their types follow from the tool's schema. Where a model
+leaves out a closing tag, a parameter that follows is never taken for a part of the one
+before: either the tags that are there tell the two apart, or the call is malformed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from llamacy.arguments import short
 from llamacy.chat.reply.parts import Call
+from llamacy.chat.reply.schema_types import Types, types_of
 from llamacy.chat.reply.tool_call_json import (
     checked_arguments,
     checked_name,
+    first_value,
     json_value,
 )
-
-TAGS: Final = ("<function=", "<parameter=")
-"""Templates that contain these tell the model to write tool calls in tags."""
-
-_FUNCTION: Final = re.compile(r"\s*+<function=([^>\n]*)>")
-_PARAMETER: Final = re.compile(r"\s*+<parameter=([^>\n]*)>\n?")
-# a value may itself contain tags: it ends only where another parameter or the end of
-# the function follows
-_VALUE_END: Final = re.compile(r"\n?</parameter>\s*+(?=<parameter=|</function>)")
-_FUNCTION_END: Final = re.compile(r"\s*+</function>\s*+")
 
 # JSON's constants, and Python's, which some templates write in past calls
 _WORDS: Final = {"true": True, "false": False, "null": None, "none": None}
 
-Types = Mapping[str, Mapping[str, frozenset[str]]]
-"""JSON schema types allowed for a parameter, by tool and by parameter."""
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """How a family spells its tags.
+
+    Attributes
+    ----------
+    function : re.Pattern
+        The opening tag of a call; its first group is the name.
+    parameter : re.Pattern
+        The opening tag of a parameter. Its first group is the name; a group `string`
+        may say whether the value is text (``true``) or JSON (``false``).
+    function_end, parameter_end : str
+        The closing tags.
+    """
+
+    function: re.Pattern[str]
+    parameter: re.Pattern[str]
+    function_end: str
+    parameter_end: str
 
 
-def parameter_types(tools: Iterable[Mapping[str, Any]]) -> Types:
-    """Collect the parameters' types from tool schemas in OpenAI's shape."""
-    return {
-        tool["function"]["name"]: _properties(tool["function"].get("parameters"))
-        for tool in tools
-    }
+def _equals(name: str) -> re.Pattern[str]:
+    """Return the pattern of `<name=value>`; models quote the value or forget `>`."""
+    return re.compile(rf"<{name}=[\"']?([^>\n\"'<]*+)[\"']?[ \t]*+(?:>|(?=\n))")
 
 
-def tagged(text: str, types: Types) -> list[Call]:
+def _named(name: str) -> re.Pattern[str]:
+    """Return the pattern of `<name name="value">`."""
+    string = r"(?:\s++string=\"(?P<string>true|false)\")?+"
+    return re.compile(rf"<{name}\s++name=[\"']([^>\n\"'<]*+)[\"']{string}[ \t]*+>")
+
+
+CODER: Final = Tags(
+    _equals("function"), _equals("parameter"), "</function>", "</parameter>"
+)
+INVOKE: Final = Tags(_named("invoke"), _named("parameter"), "</invoke>", "</parameter>")
+DSML: Final = Tags(
+    _named("｜DSML｜invoke"),
+    _named("｜DSML｜parameter"),
+    "</｜DSML｜invoke>",
+    "</｜DSML｜parameter>",
+)
+ATEM: Final = Tags(
+    _named("atem:invoke"),
+    _named("atem:parameter"),
+    "</atem:invoke>",
+    "</atem:parameter>",
+)
+MINICPM: Final = Tags(_named("function"), _named("param"), "</function>", "</param>")
+
+
+def tagged(text: str, types: Types, tags: Tags = CODER) -> list[Call]:
     """Parse consecutive calls.
+
+    Parameters
+    ----------
+    text : str
+        The calls. The last one's closing tag may be missing.
+    types : Types
+        Types of the tools' parameters.
+    tags : Tags
+        The family's tags.
 
     Raises
     ------
     ValueError
-        There are no calls, or other text stands before, between or after them.
+        There are no calls, or other text stands before, between or after them, or it
+        is not certain where a value ends.
     """
+    reader = _Reader(text, types, tags)
     calls: list[Call] = []
-    at = 0
-    while at < len(text) or not calls:
-        function = _next(_FUNCTION, text, at)
-        name, at = checked_name(function[1]), function.end()
-        arguments: dict[str, Any] = {}
-        while opening := _PARAMETER.match(text, at):
-            end = _VALUE_END.search(text, opening.end())
-            if end is None:
-                found = short(text[opening.end() :])
-                raise ValueError(f"wanted </parameter> at the end, found {found}")
-            value = text[opening.end() : end.start()]
-            wanted = types.get(name, {}).get(opening[1], frozenset[str]())
-            arguments[opening[1]] = _value(value, wanted)
-            at = end.end()
-        at = _next(_FUNCTION_END, text, at).end()
-        calls.append(Call(name, checked_arguments(arguments)))
+    while not calls or not reader.is_at_end:
+        calls.append(reader.call())
     return calls
 
 
-def _next(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
-    match = pattern.match(text, at)
-    if match is None:
-        tag = "<function=...>" if pattern is _FUNCTION else "</function>"
-        raise ValueError(f"wanted {tag}, found {short(text[at:])}")
-    return match
+class _Reader:
+    """Reads calls one after the other."""
+
+    def __init__(self, text: str, types: Types, tags: Tags) -> None:
+        self._text, self._types, self._tags = text, types, tags
+        self._at = 0
+        end, function_end = map(re.escape, (tags.parameter_end, tags.function_end))
+        function, opening = tags.function.pattern, tags.parameter.pattern
+        function, opening = (
+            pattern.replace("?P<string>", "") for pattern in (function, opening)
+        )
+        after_function = rf"\s*+(?:\Z|(?={function}))"
+        self._ends_value = re.compile(
+            rf"(?P<end>\n?{end}(?=\s*+(?:\Z|{opening}|{function_end}{after_function})))"
+            rf"|(?P<cut>\n?(?={function_end}{after_function}))"
+            rf"|(?P<open>\n?{opening})"
+        )
+        self._inner_end = re.compile(end)
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether nothing but white space is left."""
+        self._skip_space()
+        return self._at == len(self._text)
+
+    def call(self) -> Call:
+        """Read a call."""
+        name = checked_name(self._next(self._tags.function, "<function=...>")[1])
+        arguments: dict[str, Any] = {}
+        self._skip_space()
+        if self._text.startswith("{", self._at):  # as Llama 3 and Functionary write it
+            return Call(name, self._json_arguments())
+        while opening := self._tags.parameter.match(self._text, self._at):
+            key = opening[1].strip()
+            if not key or key in arguments:
+                raise ValueError(f"wanted another parameter, found {short(key)} again")
+            self._at = opening.end()
+            value = self._value(self._types.get(name, {}))
+            arguments[key] = self._typed(value, name, opening)
+            self._skip_space()
+        if not self.is_at_end:
+            tag = self._tags.function_end
+            self._next(re.compile(re.escape(tag)), tag)
+        return Call(name, checked_arguments(arguments))
+
+    def _value(self, known: Mapping[str, object]) -> str:
+        """Read a value, and go behind its closing tag."""
+        start = self._at + self._text.startswith("\n", self._at)
+        at = self._at
+        while found := self._ends_value.search(self._text, at):
+            if found["open"] is None:
+                self._at = found.end()
+                return self._text[start : max(start, found.start())]
+            inner_end = self._behind_inner(found)
+            if inner_end is not None:
+                at = inner_end
+                continue
+            opening = self._tags.parameter.search(self._text, found.start())
+            assert opening is not None
+            value = self._text[start : max(start, found.start())]
+            if opening[1].strip() not in known or self._tags.function_end in value:
+                raise ValueError(
+                    f"wanted {self._tags.parameter_end}, found {short(opening[0])}"
+                )
+            self._at = opening.start()  # the closing tag is missing
+            return value
+        left = short(self._text[start : start + 200])
+        raise ValueError(f"wanted {self._tags.parameter_end} at the end, found {left}")
+
+    def _behind_inner(self, opening: re.Match[str]) -> int | None:
+        """Return the end of a whole parameter inside a value; None if it is not one.
+
+        It is one if text of the value follows its closing tag.
+        """
+        inner = self._inner_end.search(self._text, opening.end())
+        if inner is None:
+            return None
+        final = self._ends_value.match(self._text, inner.start())
+        before = self._text[inner.start() - 1] == "\n"
+        if final is None and before:
+            final = self._ends_value.match(self._text, inner.start() - 1)
+        if final is not None and final["end"] is not None:
+            return None
+        return inner.end()
+
+    def _typed(self, text: str, name: str, opening: re.Match[str]) -> Any:
+        wanted = self._types.get(name, {}).get(opening[1].strip(), frozenset[str]())
+        match opening.groupdict().get("string"):
+            case "true":
+                return text
+            case "false":
+                try:
+                    return json_value(text)
+                except ValueError:
+                    return text
+        return typed_value(text, wanted)
+
+    def _json_arguments(self) -> dict[str, Any]:
+        value, self._at = first_value(self._text, self._at)
+        tag = self._tags.function_end
+        self._next(re.compile(re.escape(tag)), tag)
+        return checked_arguments(value)
+
+    def _skip_space(self) -> None:
+        while self._text[self._at : self._at + 1].isspace():
+            self._at += 1
+
+    def _next(self, pattern: re.Pattern[str], tag: str) -> re.Match[str]:
+        self._skip_space()
+        match = pattern.match(self._text, self._at)
+        if match is None:
+            found = short(self._text[self._at : self._at + 200])
+            raise ValueError(f"wanted {tag}, found {found}")
+        self._at = match.end()
+        return match
 
 
-def _value(text: str, types: frozenset[str]) -> Any:
+def typed_value(text: str, types: frozenset[str]) -> Any:
     """Return the value converted to one of `types`; the text if that is impossible."""
     if not types - {"string"}:
         return text
     word = text.strip().lower()
     try:
-        value = _WORDS[word] if word in _WORDS else json_value(text)
+        value = _WORDS[word] if word in _WORDS else _only_value(text)
     except ValueError:
         return text
-    return value if _types_of(value) & (types - {"string"}) else text
+    return value if types_of(value) & (types - {"string"}) else text
 
 
-def _types_of(value: object) -> set[str]:
-    match value:
-        case bool():
-            return {"boolean"}
-        case int():
-            return {"integer", "number"}
-        case float():
-            return {"integer", "number"} if value.is_integer() else {"number"}
-        case list():
-            return {"array"}
-        case dict():
-            return {"object"}
-        case None:
-            return {"null"}
-    return {"string"}
-
-
-def _properties(schema: object) -> dict[str, frozenset[str]]:
-    match schema:
-        case {"properties": dict(properties)}:
-            return {name: frozenset(_types(each)) for name, each in properties.items()}
-    return {}
-
-
-def _types(schema: object) -> set[str]:
-    """Return the names of all types that a schema allows."""
-    if not isinstance(schema, Mapping):
-        return set()
-    named = schema.get("type")
-    names = named if isinstance(named, list) else [named]
-    types = {name for name in names if isinstance(name, str)}
-    for key in ("anyOf", "oneOf"):
-        branches = schema.get(key)
-        for branch in branches if isinstance(branches, list) else []:
-            types |= _types(branch)
-    return types
+def _only_value(text: str) -> Any:
+    """Parse JSON, or a list or dict as Python writes it."""
+    value, end = first_value(text, 0)
+    if text[end:].strip() or (isinstance(value, str) and not text.strip()[0] == '"'):
+        raise ValueError("wanted one value")
+    return value

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llamacy.arguments import short
-from llamacy.chat.messages import mapped
 from llamacy.chat.tools.signatures import function_schema
+from llamacy.chat.values import mapped
 from llamacy.errors import ArgumentError
 
 __all__ = ["checked_tools", "function_schema"]

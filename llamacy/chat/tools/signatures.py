@@ -9,6 +9,7 @@ from collections.abc import Callable
 from inspect import Parameter
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from llamacy.arguments import short
 from llamacy.chat.tools.docstrings import parse_docstring
 from llamacy.chat.tools.type_schemas import type_schema
 from llamacy.errors import ArgumentError
@@ -48,7 +49,9 @@ def function_schema(function: Callable[..., Any]) -> dict[str, Any]:
     """
     name = getattr(function, "__name__", None)
     if not isinstance(name, str) or not name.isidentifier():
-        raise ArgumentError(f"tools: wanted a function with a name, found {function!r}")
+        raise ArgumentError(
+            f"tools: wanted a function with a name, found {short(function)}"
+        )
     where = f"tools: {name}"
     docstring = parse_docstring(inspect.getdoc(function) or "")
     if not docstring.summary:

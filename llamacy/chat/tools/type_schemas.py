@@ -7,6 +7,7 @@ import types
 from collections.abc import Sequence
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 
 _PLAIN: dict[Any, dict[str, Any]] = {
@@ -90,7 +91,7 @@ def _enumeration(name: str, values: Sequence[Any]) -> dict[str, Any]:
     for value in values:
         if type(value) not in (int, float, str, bool, type(None)):
             raise ArgumentError(
-                f"{name}: wanted values that JSON can express, found {value!r}"
+                f"{name}: wanted values that JSON can express, found {short(value)}"
             )
         kinds.append(_PLAIN[type(value)]["type"])
     if not kinds:
@@ -105,6 +106,6 @@ def _one_or_list(kinds: list[str]) -> str | list[str]:
 def _refuse(name: str, hint: Any) -> NoReturn:
     raise ArgumentError(
         f"{name}: wanted int, float, str, bool, None, an Enum, or a Literal, list, "
-        f"tuple, dict or Union of these, found {hint!r}; a JSON schema can be given "
-        "instead of the function"
+        f"tuple, dict or Union of these, found {short(hint)}; a JSON schema can be "
+        "given instead of the function"
     )

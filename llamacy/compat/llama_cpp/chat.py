@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llamacy.arguments import short
 from llamacy.chat.formats import TemplateSource
 from llamacy.compat.llama_cpp.arguments import (
     NO_GRAMMARS,
@@ -123,7 +124,7 @@ def refuse_forced(tool_choice: object, response_format: object) -> None:
     if tool_choice not in (None, "auto", "none"):
         raise UnsupportedCallError(
             f"tool_choice: wanted 'auto' or 'none', as {NO_GRAMMARS}, "
-            f"found {tool_choice!r}"
+            f"found {short(tool_choice)}"
         )
     if response_format not in (None, {"type": "text"}):
         raise UnsupportedCallError(f"response_format: wanted None, as {NO_GRAMMARS}")

@@ -89,7 +89,9 @@ class Completing(Evaluation):
         params = self._params(given)
         text = prompt if isinstance(prompt, str) else self._tokenizer.decode(ids)
         head = Head.new("cmpl", given.model or self.model_path)
-        response = CompletionResponse(head, self._tokenizer.text, text, given.echo)
+        response = CompletionResponse(
+            head, self._tokenizer.token_bytes, text, given.echo
+        )
         if stream:
             return completion_chunks(response, self._model.stream(ids, params))
         shown = ids[1:] if ids[:1] == [self.token_bos()] else ids

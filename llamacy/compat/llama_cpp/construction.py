@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from llamacy.arguments import short
 from llamacy.compat.llama_cpp.ignoring import tell
 from llamacy.config.rope import RopeConfig
 from llamacy.errors import ArgumentError
@@ -100,7 +101,9 @@ def check_constructor(
     for name, (harmless, why) in REFUSED.items():
         given = arguments.get(name, harmless[0])
         if given not in harmless:
-            raise ArgumentError(f"{name}: wanted {harmless[0]}, found {given!r}: {why}")
+            raise ArgumentError(
+                f"{name}: wanted {harmless[0]}, found {short(given)}: {why}"
+            )
     unused = [
         name
         for name, harmless in IGNORED.items()
@@ -149,7 +152,8 @@ def check_rope(
             continue
         if given != usual:
             raise ArgumentError(
-                f"{name}: wanted 0.0, or {wanted:g} as in the file, found {given!r}: "
+                f"{name}: wanted 0.0, or {wanted:g} as in the file, "
+                f"found {short(given)}: "
                 f"{_BY_FILE}"
             )
         foreign.append(name)
@@ -182,7 +186,7 @@ def kv_type(type_k: int | None, type_v: int | None) -> str:
     for name, number in zip(("type_k", "type_v"), numbers, strict=True):
         if number not in _KV_TYPES:
             known = ", ".join(f"{key} ({kind})" for key, kind in _KV_TYPES.items())
-            raise ArgumentError(f"{name}: wanted one of {known}, found {number!r}")
+            raise ArgumentError(f"{name}: wanted one of {known}, found {short(number)}")
     if numbers[0] != numbers[1]:
         raise ArgumentError(
             f"type_v: wanted {numbers[0]}, the type of the keys, found {numbers[1]}"

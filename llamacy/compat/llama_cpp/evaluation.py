@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.arguments import short
 from llamacy.compat.llama_cpp.arguments import Arguments, SamplingArguments
 from llamacy.compat.llama_cpp.ignoring import tell
 from llamacy.compat.llama_cpp.tokenizing import Tokenizing
@@ -112,7 +113,7 @@ class Evaluation(Tokenizing):
             No text was read yet, or an argument is not supported.
         """
         if idx is not None:
-            raise ArgumentError(f"idx: wanted None, the last token, found {idx!r}")
+            raise ArgumentError(f"idx: wanted None, the last token, found {short(idx)}")
         if not self.n_tokens:
             raise ArgumentError("sample: wanted a text read with eval, found none")
         given = Arguments(max_tokens=1, temperature=temp, **arguments)

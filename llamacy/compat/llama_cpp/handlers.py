@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 
 
@@ -47,7 +48,7 @@ def get_chat_completion_handler(name: str) -> LlamaChatCompletionHandler:
     handler = registered(name)
     if handler is None:
         raise LlamaChatCompletionHandlerNotFoundException(
-            f"no handler was registered as {name!r}"
+            f"no handler was registered as {short(name)}"
         )
     return handler
 
@@ -60,5 +61,5 @@ def registered(name: str | None) -> LlamaChatCompletionHandler | None:
 def add_handler(name: str, handler: LlamaChatCompletionHandler) -> None:
     """Make a handler known; raises ArgumentError if the name is taken."""
     if name in _handlers:
-        raise ArgumentError(f"name: wanted a new one, found {name!r}")
+        raise ArgumentError(f"name: wanted a new one, found {short(name)}")
     _handlers[name] = handler

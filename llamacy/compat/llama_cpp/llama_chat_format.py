@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
+from llamacy.arguments import short
 from llamacy.chat.template import render
 from llamacy.compat.llama_cpp.answers import answer, answer_chunks
 from llamacy.compat.llama_cpp.callbacks import StoppingCriteria, StoppingCriteriaList
@@ -210,7 +211,8 @@ def hf_tokenizer_config_to_chat_formatter(
         text = value.get("content") if isinstance(value, Mapping) else value
         if not isinstance(text, str):
             raise ArgumentError(
-                f"tokenizer_config[{name!r}]: wanted a string, found {value!r}"
+                f"tokenizer_config[{short(name)}]: wanted a string, "
+                f"found {short(value)}"
             )
         texts.append(text)
     template, eos_token, bos_token = texts

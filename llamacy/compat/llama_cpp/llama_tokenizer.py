@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError, UnsupportedCallError
 from llamacy.tokenizers.base import Tokenizer
 
@@ -79,7 +80,7 @@ class LlamaTokenizer(BaseLlamaTokenizer):
             `text` is not bytes, or not UTF-8.
         """
         if not isinstance(text, bytes):
-            raise ArgumentError(f"text: wanted bytes, found {text!r}")
+            raise ArgumentError(f"text: wanted bytes, found {short(text)}")
         try:
             decoded = text.decode()
         except UnicodeDecodeError as error:
@@ -130,9 +131,13 @@ class LlamaTokenizer(BaseLlamaTokenizer):
 
         A model may have logits of tokens beyond its vocabulary, whose text is empty.
         """
+        return self.token_bytes(token).decode(errors="ignore")
+
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of one token, which may be a part of a character."""
         if token >= self.tokenizer.n_vocab:
-            return ""
-        return self._bytes(token, False).decode(errors="ignore")
+            return b""
+        return self._bytes(token, False)
 
     def _bytes(self, token: int, special: bool) -> bytes:
         data = self.tokenizer.token_bytes(token)

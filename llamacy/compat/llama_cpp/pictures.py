@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llamacy.arguments import short
 from llamacy.errors import UnsupportedCallError
 
 
@@ -10,7 +11,7 @@ class Llava15ChatHandler:
 
     def __init__(self, clip_model_path: str = "", verbose: bool = True) -> None:
         raise UnsupportedCallError(
-            f"chat handler for pictures (clip_model_path={clip_model_path!r}): "
+            f"chat handler for pictures (clip_model_path={short(clip_model_path)}): "
             "llamacy's models read only text"
         )
 

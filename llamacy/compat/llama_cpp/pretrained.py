@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
+from llamacy.arguments import short
 from llamacy.errors import ArgumentError, HubNotFoundError, LlamacyError
 from llamacy.hub import cached_models, find_or_pull
 from llamacy.hub.choice import RepoModel, listed, matching, models_among, only
@@ -56,9 +57,9 @@ def fetched(
     """
     repo = parse_name(repo_id) if isinstance(repo_id, str) else None
     if repo is None or repo.variant or repo.file:
-        raise ArgumentError(f"repo_id: wanted user/repo, found {repo_id!r}")
+        raise ArgumentError(f"repo_id: wanted user/repo, found {short(repo_id)}")
     if isinstance(further, str):
-        raise ArgumentError(f"additional_files: wanted a list, found {further!r}")
+        raise ArgumentError(f"additional_files: wanted a list, found {short(further)}")
     is_default = not any(places)
     if is_default and not further and (known := _cached(repo, pattern)):
         return known
@@ -115,7 +116,8 @@ def _only_file(files: Sequence[str], pattern: str, repo: HubName) -> str:
         raise _missing(files, pattern, repo)
     if len(found) > 1:
         raise ArgumentError(
-            f"additional_files: wanted one file for {pattern!r}, found {listed(found)}"
+            f"additional_files: wanted one file for {short(pattern)}, "
+            f"found {listed(found)}"
         )
     return found[0]
 

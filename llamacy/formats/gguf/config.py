@@ -11,6 +11,7 @@ from dataclasses import replace
 from llamacy.arguments import MAX_CTX
 from llamacy.config import ExpertConfig, ModelConfig, family_rules
 from llamacy.formats.gguf.keys import Keys
+from llamacy.formats.gguf.known_keys import check_keys
 from llamacy.formats.gguf.layers import read_layers, read_sizes, read_windows
 from llamacy.formats.gguf.limits import (
     MAX_EMBD,
@@ -56,7 +57,7 @@ def read_config(file: ModelFile) -> ModelConfig:
         the error names the key.
     UnsupportedError
         A layer without attention or without a feed-forward network, experts that are
-        scaled, or an unknown kind of RoPE scaling.
+        scaled, an unknown kind of RoPE scaling, or another key that changes the model.
     """
     architecture = read_architecture(file)
     keys, rules = Keys(file, architecture), family_rules(architecture)
@@ -89,6 +90,7 @@ def read_config(file: ModelFile) -> ModelConfig:
         logit_scale=keys.constant(".logit_scale") or 1.0,
         experts=_experts(keys),
     )
+    check_keys(keys, architecture)
     return replace(config, layers=read_layers(keys, config, rules, sizes, windows))
 
 

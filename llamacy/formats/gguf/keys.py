@@ -29,7 +29,7 @@ class Keys:
 
     def __init__(self, file: ModelFile, architecture: str) -> None:
         self.metadata: Mapping[str, Any] = file.metadata
-        self._path = file.path
+        self.path = file.path
         self._architecture = architecture
 
     def __contains__(self, key: str) -> bool:
@@ -161,11 +161,11 @@ class Keys:
 
     def fail(self, key: str, wanted: object, found: object) -> NoReturn:
         """Raise the error for a value that is wrong."""
-        raise FormatError(self._path, self._full(key), wanted, shown(found))
+        raise FormatError(self.path, self._full(key), wanted, shown(found))
 
     def refuse(self, key: str, wanted: object, found: object) -> NoReturn:
         """Raise the error for a value that llamacy does not support."""
-        raise UnsupportedError(self._path, self._full(key), wanted, shown(found))
+        raise UnsupportedError(self.path, self._full(key), wanted, shown(found))
 
     def _get(self, key: str, default: object) -> object:
         found = self.metadata.get(self._full(key), default)

@@ -1,7 +1,8 @@
 """Hugging Face's folders, config.json and safetensors, presented as GGUF files.
 
 `family` describes a model family, and `families` lists the supported ones. `config`,
-`rope`, `settings` and `mixture` translate config.json to GGUF's metadata; `tensors` and
+`rope`, `settings` and `mixture` translate config.json to GGUF's metadata, and
+`generation` generation_config.json; `tensors` and
 `experts` translate the weights. The vocabulary is read by
 `llamacy.tokenizers.hugging_face`.
 """
@@ -17,6 +18,7 @@ from typing import Any, Final, Self
 
 from llamacy.errors import FormatError, ModelFileError
 from llamacy.formats.hugging_face.config import read_config
+from llamacy.formats.hugging_face.generation import add_generation
 from llamacy.formats.hugging_face.tensors import translate
 from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.metadata import Metadata
@@ -104,16 +106,17 @@ def open_hugging_face(
     files = open_safetensors(folder)
     try:
         tensors = translate({**files.tensors, **files.bytes}, config, folder)
+        metadata = config.metadata
         added = vocabulary(folder) if vocabulary is not None else None
+        if added is not None:
+            metadata.update(added)
+        add_generation(folder, metadata)
     except BaseException:
         files.close()
         raise
-    metadata = config.metadata
     metadata.integer("general.file_type", _file_type(tensors))
     if any(tensor.type.block_size > 1 for tensor in tensors.values()):
         metadata.integer("general.quantization_version", QUANTIZATION_VERSION)
-    if added is not None:
-        metadata.update(added)
     return HuggingFaceFolder(folder, files, metadata, tensors)
 
 

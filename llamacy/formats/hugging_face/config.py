@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from llamacy.formats.hugging_face.classes import MODEL_TYPES
 from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.family import Family
+from llamacy.formats.hugging_face.keys import own_keys
 from llamacy.formats.hugging_face.mixture import ExpertSizes, add_experts
 from llamacy.formats.hugging_face.rope import Divisors, add_rope
 from llamacy.formats.hugging_face.settings import add_settings
 from llamacy.formats.hugging_face.sizes import Sizes, read_sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
+
+_BIAS_KEYS: Final = {
+    "attention_bias": ("attn_q", "attn_k", "attn_v", "attn_output"),
+    "mlp_bias": ("ffn_gate", "ffn_up", "ffn_down"),
+}
 
 
 class Config(NamedTuple):
@@ -29,8 +36,8 @@ class Config(NamedTuple):
         GGUF's keys, except those of the vocabulary.
     is_tied : bool
         Whether the embeddings serve as the output matrix.
-    biased : list of str
-        Parts that must have a bias in each layer.
+    biased : frozenset of str
+        Parts that have a bias in each layer.
     rope_divisors : Divisors
         Tensors that divide the frequencies.
     """
@@ -40,7 +47,7 @@ class Config(NamedTuple):
     experts: ExpertSizes | None
     metadata: Metadata
     is_tied: bool
-    biased: list[str]
+    biased: frozenset[str]
     rope_divisors: Divisors
 
 
@@ -61,7 +68,9 @@ def read_config(config: JsonObject, name: str) -> Config:
     UnsupportedError
         An unknown family, way of quantising, activation or kind of RoPE scaling.
     """
-    family = _find_family(config)
+    class_name = _find_class(config)
+    family = FAMILIES[class_name]
+    config = own_keys(config, class_name)
     _check_quantization(config, family)
     _check_activation(config, family)
     sizes = read_sizes(config)
@@ -78,20 +87,36 @@ def read_config(config: JsonObject, name: str) -> Config:
         sizes,
         experts,
         metadata,
-        config.flag("tie_word_embeddings", family.is_tied),
-        _biased(config),
+        config.flag("tie_word_embeddings"),
+        _biased(config, family),
         divisors,
     )
 
 
-def _find_family(config: JsonObject) -> Family:
+def _find_class(config: JsonObject) -> str:
+    """Return the name of the model's class, one of `FAMILIES`.
+
+    `model_type` says it where `architectures` is missing, null or empty, or names the
+    model without its output matrix.
+    """
     names = config.items("architectures")
     known = f"one of {', '.join(FAMILIES)}"
-    if len(names) != 1 or not isinstance(names[0], str):
-        config.fail("architectures", f"an array of one name, {known}", names)
-    if names[0] not in FAMILIES:
-        config.refuse("architectures", known, names[0])
-    return FAMILIES[names[0]]
+    if not all(isinstance(name, str) for name in names):
+        config.fail("architectures", f"an array of names, {known}", names)
+    for name in names:
+        if name in FAMILIES:
+            return str(name)
+    model_type = config.get("model_type")
+    by_type = MODEL_TYPES.get(model_type) if isinstance(model_type, str) else None
+    if not names:
+        if model_type is None:
+            config.fail("architectures", f"an array of one name, {known}", names)
+        if by_type is None:
+            config.refuse("model_type", f"one of {', '.join(MODEL_TYPES)}", model_type)
+        return by_type
+    if by_type is not None and names == [by_type.replace("ForCausalLM", "Model")]:
+        return by_type
+    config.refuse("architectures", known, ", ".join(names))
 
 
 def _check_quantization(config: JsonObject, family: Family) -> None:
@@ -117,13 +142,18 @@ def _check_activation(config: JsonObject, family: Family) -> None:
         config.refuse(key, family.activations[0], found)
 
 
-def _biased(config: JsonObject) -> list[str]:
-    parts = []
-    if config.flag("attention_bias", False):
-        parts += ["attn_q", "attn_k", "attn_v", "attn_output"]
-    if config.flag("mlp_bias", False):
-        parts += ["ffn_gate", "ffn_up", "ffn_down"]
-    return parts
+def _biased(config: JsonObject, family: Family) -> frozenset[str]:
+    """Name the parts that have a bias in each layer."""
+    biased = set(family.always_biased)
+    if not config.flag("qkv_bias", True):
+        biased -= {"attn_q", "attn_k", "attn_v"}
+    for key, parts in _BIAS_KEYS.items():
+        if not config.flag(key, False):
+            continue
+        if not family.biased.issuperset(parts):
+            config.refuse(key, False, True)
+        biased.update(parts)
+    return frozenset(biased)
 
 
 def _add_sizes(

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.formats.derived_tensor import DerivedTensor
-from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.model_file import SAMPLE_BYTES
-from llamacy.formats.safetensors.folder import ByteTensor
+from llamacy.formats.safetensors.folder import ByteTensor, Floats
 from llamacy.ggml.types import GGMLType
 
 Select: TypeAlias = Callable[[NDArray[Any]], NDArray[Any]]
@@ -35,7 +34,7 @@ class Selection(DerivedTensor):
         Name of the result.
     shape : tuple of int
         Shape of the result: (n_expert, n_out, n_in).
-    source : Tensor
+    source : Tensor or DoubleTensor
         Floats of three dimensions.
     select : callable
         Turns an array of the source's shape into one of `shape`, by indexing and
@@ -43,7 +42,7 @@ class Selection(DerivedTensor):
     """
 
     def __init__(
-        self, name: str, shape: tuple[int, ...], source: Tensor, select: Select
+        self, name: str, shape: tuple[int, ...], source: Floats, select: Select
     ) -> None:
         super().__init__(name, source.type, shape, [source])
         self._source = source

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from llamacy.errors import FormatError, UnsupportedError, shown
 from llamacy.formats.derived_tensor import StackedTensor
-from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.expert_forms import Mxfp4, Select, Selection
 from llamacy.formats.hugging_face.family import ExpertNames, Family, Mixture
 from llamacy.formats.hugging_face.forms import Vector
 from llamacy.formats.model_file import ModelTensor
-from llamacy.formats.safetensors.folder import ByteTensor
+from llamacy.formats.safetensors.file import BYTES
+from llamacy.formats.safetensors.folder import ByteTensor, Floats
 
-Source: TypeAlias = Tensor | ByteTensor
+Source: TypeAlias = Floats | ByteTensor
 
 PARTS: Final = ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
 """GGUF's names of the three tensors."""
@@ -148,7 +148,7 @@ class _Layer:
         return self._selections(selects, gate_up, down)
 
     def _selections(
-        self, selects: Sequence[Select], gate_up: Tensor, down: Tensor
+        self, selects: Sequence[Select], gate_up: Floats, down: Floats
     ) -> list[ModelTensor]:
         gate_shape = (self.n_expert, self.n_ff, self.n_embd)
         down_shape = (self.n_expert, self.n_embd, self.n_ff)
@@ -203,16 +203,18 @@ class _Layer:
             )
         ]
 
-    def _floats(self, name: str, shape: tuple[int, ...]) -> Tensor:
+    def _floats(self, name: str, shape: tuple[int, ...]) -> Floats:
         source = self._take(name, shape)
-        if not isinstance(source, Tensor):
-            self._fail(source, "dtype", "floats", "bytes")
+        if isinstance(source, ByteTensor):
+            self._fail(source, "dtype", "floats", source.dtype)
         return source
 
     def _bytes(self, name: str, shape: tuple[int, ...]) -> ByteTensor:
         source = self._take(name, shape)
-        if isinstance(source, Tensor):
+        if not isinstance(source, ByteTensor):
             self._fail(source, "dtype", "U8, bytes", source.type.name)
+        if source.dtype != BYTES:
+            self._fail(source, "dtype", "U8, bytes", source.dtype)
         return source
 
     def _take(self, name: str, shape: tuple[int, ...]) -> Source:
@@ -243,5 +245,5 @@ def _names_in(
     return mixture.names[0]
 
 
-def _columns(source: Tensor, columns: slice) -> NDArray[np.float32]:
+def _columns(source: Floats, columns: slice) -> NDArray[np.float32]:
     return source.dequantize()[:, columns]

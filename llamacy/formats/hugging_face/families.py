@@ -21,7 +21,13 @@ OUTSIDE: Final = {
 BARE: Final = ("self_attn.sinks",)
 """Names of parts that are not modules: there is no `.weight` after them."""
 
-IGNORED: Final = ("rotary_emb.inv_freq",)
+IGNORED: Final = (
+    "rotary_emb.inv_freq",
+    "rotary_emb.cos_cached",
+    "rotary_emb.sin_cached",
+    "self_attn.masked_bias",
+    "position_ids",
+)
 """Ends of names in old checkpoints that nothing needs: computed from other settings."""
 
 # Names of the parts of a layer, after `model.layers.N.`.
@@ -74,14 +80,15 @@ _LLAMA: Final = Family(
     is_interleaved=True,
 )
 _QWEN2: Final = Family(
-    architecture="qwen2", layer=_LAYER, biased=frozenset({"attn_q", "attn_k", "attn_v"})
+    architecture="qwen2",
+    layer=_LAYER,
+    always_biased=frozenset({"attn_q", "attn_k", "attn_v"}),
 )
 _QWEN3: Final = Family(architecture="qwen3", layer=_LAYER | _HEAD_NORMS)
 _GEMMA2: Final = Family(
     architecture="gemma2",
     layer=_GEMMA_LAYER,
     norm_offset=1.0,
-    is_tied=True,
     activations=("gelu_pytorch_tanh",),
     constants={
         "attn_logit_softcapping": "attn_logit_softcapping",
@@ -93,9 +100,7 @@ _GEMMA3: Final = Family(
     architecture="gemma3",
     layer=_GEMMA_LAYER | _HEAD_NORMS,
     norm_offset=1.0,
-    is_tied=True,
     activations=("gelu_pytorch_tanh",),
-    freq_base=1e6,
     constants={"final_logit_softcapping": "final_logit_softcapping"},
     scalar="query_pre_attn_scalar",
     refused=("attn_logit_softcapping",),
@@ -117,8 +122,6 @@ _SMOLLM3: Final = Family(
     layer=_LAYER,
     biased=_ALL_MATRICES,
     is_interleaved=True,
-    is_tied=True,
-    freq_base=2e6,
 )
 _GRANITE: Final = Family(
     architecture="granite",
@@ -135,7 +138,6 @@ _GRANITE: Final = Family(
 _OLMO2: Final = Family(
     architecture="olmo2",
     layer=_ATTENTION | _HEAD_NORMS | _FEED_FORWARD | _NORMS_AFTER,
-    freq_base=5e5,
 )
 
 _EXPERTS: Final = ExpertNames("mlp.experts", "gate_proj", "up_proj", "down_proj")
@@ -147,7 +149,6 @@ _MIXTRAL: Final = Family(
     mixture=Mixture(
         names=(_EXPERTS, ExpertNames("block_sparse_moe.experts", "w1", "w3", "w2"))
     ),
-    freq_base=1e6,
 )
 _QWEN2MOE: Final = Family(
     architecture="qwen2moe",
@@ -158,7 +159,7 @@ _QWEN2MOE: Final = Family(
         "mlp.shared_expert.up_proj": "ffn_up_shexp",
         "mlp.shared_expert.down_proj": "ffn_down_shexp",
     },
-    biased=_QWEN2.biased,
+    always_biased=_QWEN2.always_biased,
     mixture=Mixture(
         names=(_EXPERTS,),
         width="moe_intermediate_size",
@@ -182,9 +183,9 @@ _GPT_OSS: Final = Family(
         "post_attention_layernorm": "post_attention_norm",
         "mlp.router": "ffn_gate_inp",
     },
-    biased=frozenset({*_ATTENTION.values(), "ffn_gate_inp"}),
+    biased=frozenset(_ATTENTION.values()),
+    always_biased=frozenset({"ffn_gate_inp"}),
     mixture=Mixture(names=(_EXPERTS,), is_turned=True, width="intermediate_size"),
-    freq_base=150000.0,
     fixed={"swiglu_alpha": 1.702, "swiglu_limit": 7.0},
 )
 

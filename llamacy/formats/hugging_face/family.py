@@ -52,7 +52,8 @@ class Mixture:
 class Family:
     """One class of models of transformers.
 
-    Facts that both of its formats leave out of files are in `llamacy.config.rules`.
+    Facts that both of its formats leave out of files are in `llamacy.config.rules`, and
+    the defaults of config.json in `llamacy.formats.hugging_face.classes`.
 
     Attributes
     ----------
@@ -64,7 +65,9 @@ class Family:
     aliases : mapping of str to str
         Names that parts have in some files, by those in `layer`.
     biased : frozenset of str
-        The parts, by their GGUF names, that may have a bias.
+        The parts, by their GGUF names, that have a bias if config.json says so.
+    always_biased : frozenset of str
+        The parts that always have one.
     is_interleaved : bool
         Whether GGUF has side by side the rows of Q and K that are rotated together,
         which in Hugging Face's files are half a head apart.
@@ -72,12 +75,8 @@ class Family:
         The offset that GGUF files have added to the weights of norms.
     mixture : Mixture or None
         How it names its experts; None for a dense family.
-    is_tied : bool
-        Whether the embeddings serve as the output matrix, if the file does not say.
     activations : tuple of str
         Names of the one activation of the feed-forward part.
-    freq_base : float
-        Base of the rotations, if the file does not say.
     has_longrope : bool
         Whether LongRoPE's factors may be among its tensors.
     constants : mapping of str to str
@@ -96,12 +95,11 @@ class Family:
     layer: Mapping[str, str]
     aliases: Mapping[str, str] = field(default_factory=dict)
     biased: frozenset[str] = frozenset()
+    always_biased: frozenset[str] = frozenset()
     is_interleaved: bool = False
     norm_offset: float = 0.0
     mixture: Mixture | None = None
-    is_tied: bool = False
     activations: tuple[str, ...] = ("silu", "swish")
-    freq_base: float = 10000.0
     has_longrope: bool = False
     constants: Mapping[str, str] = field(default_factory=dict)
     scalar: str = ""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.formats.derived_tensor import DerivedTensor
-from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.model_file import SAMPLE_BYTES
+from llamacy.formats.safetensors.folder import Floats
 from llamacy.ggml.types import GGMLType
 
 Array = NDArray[Any]
@@ -70,14 +70,14 @@ class Matrix(DerivedTensor):
     ----------
     name : str
         Name in GGUF.
-    source : Tensor
+    source : Tensor or DoubleTensor
         The matrix in Hugging Face's file.
     reorder : callable, optional
         Reorders rows: (n_out, …) to the same shape. None leaves their order.
     """
 
     def __init__(
-        self, name: str, source: Tensor, reorder: Callable[[Array], Array] | None
+        self, name: str, source: Floats, reorder: Callable[[Array], Array] | None
     ) -> None:
         super().__init__(name, source.type, source.shape, [source])
         self._source = source

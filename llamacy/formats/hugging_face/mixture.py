@@ -43,8 +43,7 @@ def add_experts(
     if mixture is None:
         return None
     _check_layers(config)
-    # either name, whatever the family: transformers itself changed its mind
-    key = "num_experts" if "num_experts" in config else "num_local_experts"
+    key = "num_experts" if "num_experts" in config.values else "num_local_experts"
     n_expert = config.integer(key, 1, MAX_EXPERTS)
     n_used = config.integer("num_experts_per_tok", 1, n_expert)
     metadata.integer(f"{prefix}.expert_count", n_expert)

@@ -7,6 +7,7 @@ transformers; the GGUF keys are those that llama.cpp's converter writes.
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Final
 
@@ -28,9 +29,13 @@ from llamacy.formats.metadata import Metadata
 Divisors = dict[str, NDArray[np.float32]]
 """Tensors by name that divide the frequencies: float32, (n_dims / 2,)."""
 
-_KINDS: Final = ("default", "linear", "yarn", "llama3")
+_KINDS: Final = ("default", "linear", "yarn", "llama3", "dynamic")
 _LONGROPE: Final = ("longrope", "su")  # two names of one kind
 _LEAST_BASE: Final = 1.0001
+_WINDOWED: Final = "sliding_attention"
+_WHOLE: Final = "full_attention"
+
+_logger = logging.getLogger("llamacy")
 
 
 def add_rope(
@@ -46,21 +51,22 @@ def add_rope(
         An unknown kind of scaling, or an unknown part of one.
     """
     prefix = f"{family.architecture}.rope"
-    rope = _parameters(config)
-    rope = rope.child("full_attention") or rope
-    base = _base(config, rope, family.freq_base)
-    n_dims = _n_dims(config, rope, sizes.head_dim)
-    if family.is_interleaved and n_dims != sizes.head_dim:
-        config.refuse("partial_rotary_factor", 1, n_dims / sizes.head_dim)
+    has_two = "rope_local_base_freq" in config.values
+    rope = _of_whole_layers(config) if has_two else _parameters(config)
+    base = _base(config, rope)
+    kind = rope.text("rope_type", rope.text("type", "default"))
+    n_dims = _n_dims(config, family, rope, kind, sizes.head_dim)
     metadata.integer(f"{prefix}.dimension_count", n_dims)
     metadata.real(f"{prefix}.freq_base", base)
-    _add_local(config, family, base, metadata)
-    kind = rope.text("rope_type", rope.text("type", "default"))
+    if has_two:
+        _add_local(config, family, base, metadata)
     if kind in _LONGROPE and family.has_longrope:
         return _add_longrope(config, rope, sizes, n_dims, prefix, metadata)
     if kind not in _KINDS:
         rope.refuse("rope_type", f"one of {', '.join(_KINDS)}", kind)
-    if kind == "default":
+    if kind == "dynamic":
+        _check_dynamic(config, rope)
+    if kind in ("default", "dynamic"):
         return {}
     factor = rope.real("factor", MIN_SCALE, MAX_SCALE)
     if kind == "llama3":
@@ -78,47 +84,95 @@ def add_rope(
 
 def _parameters(config: JsonObject) -> JsonObject:
     """Return the object about rotations; an empty one if there is none."""
-    return (
-        config.child("rope_scaling")
-        or config.child("rope_parameters")
-        or JsonObject(config.path, {}, "rope_parameters")
+    for key in ("rope_scaling", "rope_parameters"):
+        found = config.child(key)
+        if found is not None and (found.values or key == "rope_parameters"):
+            return found
+    return JsonObject(config.path, {}, "rope_parameters")
+
+
+def _of_whole_layers(config: JsonObject) -> JsonObject:
+    """Return the object about layers without a window, of a family with two bases.
+
+    `rope_parameters` has an object for each kind of layer there, and what stands in it
+    beside them is passed over, as in transformers; `rope_scaling` is for these layers.
+    """
+    scaling, parameters = config.child("rope_scaling"), config.child("rope_parameters")
+    own = parameters.child("full_attention") if parameters is not None else None
+    if scaling is not None and scaling.values:
+        merged = {**(own.values if own is not None else {}), **scaling.values}
+        return JsonObject(config.path, merged, "rope_scaling")
+    if own is not None:
+        return own
+    if parameters is not None and not parameters.values.keys() <= {_WINDOWED, _WHOLE}:
+        _logger.warning(
+            "%s: rope_parameters: wanted an object for %s and one for %s; the keys "
+            "outside them are passed over",
+            config.path,
+            _WHOLE,
+            _WINDOWED,
+        )
+    return JsonObject(config.path, {}, "rope_parameters")
+
+
+def _check_dynamic(config: JsonObject, rope: JsonObject) -> None:
+    """Accept scaling that begins where the trained context ends: none up to there."""
+    rope.real("factor", MIN_SCALE, MAX_SCALE)
+    if "alpha" in rope:
+        rope.refuse("alpha", "none", rope.get("alpha"))
+    _logger.info(
+        "%s: dynamic RoPE: texts of up to max_position_embeddings tokens are not "
+        "scaled, and longer ones are not scaled either",
+        config.path,
     )
 
 
-def _base(config: JsonObject, rope: JsonObject, default: float) -> float:
+def _base(config: JsonObject, rope: JsonObject) -> float:
     holder = rope if "rope_theta" in rope else config
-    return holder.real("rope_theta", _LEAST_BASE, MAX_FREQ_BASE, default)
+    return holder.real("rope_theta", _LEAST_BASE, MAX_FREQ_BASE)
 
 
 def _add_local(
     config: JsonObject, family: Family, base: float, metadata: Metadata
 ) -> None:
     """Add the base of layers with a window, if it is not the family's default."""
-    rules = family_rules(family.architecture)
-    if not rules.window_period:
-        return
-    usual = rules.local_freq_base or base
-    local = (config.child("rope_parameters") or config).child("sliding_attention")
+    usual = family_rules(family.architecture).local_freq_base or base
+    local = (config.child("rope_parameters") or config).child(_WINDOWED)
+    holder, key = config, "rope_local_base_freq"
     if local is not None:
-        kind = local.text("rope_type", "default")
+        kind = local.text("rope_type", local.text("type", "default"))
         if kind != "default":
             local.refuse("rope_type", "default", kind)
-        found = _base(config, local, usual)
-    else:
-        key = "rope_local_base_freq"
-        found = config.real(key, _LEAST_BASE, MAX_FREQ_BASE, usual)
+        if "rope_theta" in local:
+            holder, key = local, "rope_theta"
+    found = holder.real(key, _LEAST_BASE, MAX_FREQ_BASE)
     if found != usual:
         metadata.real(f"{family.architecture}.rope.freq_base_swa", found)
 
 
-def _n_dims(config: JsonObject, rope: JsonObject, head_dim: int) -> int:
-    """Count the dimensions of a head that are rotated."""
-    holder = rope if "partial_rotary_factor" in rope else config
-    n_dims = int(holder.real("partial_rotary_factor", 0.0, 1.0, 1.0) * head_dim)
-    if n_dims < 2 or n_dims % 2:
-        wanted = "an even number of dimensions, at least 2"
-        holder.fail("partial_rotary_factor", wanted, f"{n_dims} of {head_dim}")
-    return n_dims
+def _n_dims(
+    config: JsonObject, family: Family, rope: JsonObject, kind: str, head_dim: int
+) -> int:
+    """Count the dimensions of a head that are rotated.
+
+    Phi-3 alone rotates some of them. Other classes pass the key over where rotations
+    are not scaled, and cannot be run where they are.
+    """
+    key = "partial_rotary_factor"
+    holder = rope if key in rope else config
+    n_dims = int(holder.real(key, 0.0, 1.0, 1.0) * head_dim)
+    if family.has_longrope:
+        if n_dims < 2 or n_dims % 2:
+            wanted = "an even number of dimensions, at least 2"
+            holder.fail(key, wanted, f"{n_dims} of {head_dim}")
+        return n_dims
+    if n_dims != head_dim:
+        if kind != "default":
+            holder.refuse(key, "1 beside a scaling", n_dims / head_dim)
+        _logger.warning(
+            "%s: %s passed over: the class rotates whole heads", config.path, key
+        )
+    return head_dim
 
 
 def _n_ctx_orig(config: JsonObject, rope: JsonObject, sizes: Sizes) -> int:

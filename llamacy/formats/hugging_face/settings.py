@@ -13,6 +13,10 @@ from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
+# Bounds that a GGUF file without them has by its family's default.
+_BOUNDS_BY_DEFAULT: Final = {
+    "gemma2": ("attn_logit_softcapping", "final_logit_softcapping")
+}
 _WINDOWED: Final = "sliding_attention"
 _WHOLE: Final = "full_attention"
 
@@ -35,6 +39,8 @@ def add_settings(
         if theirs in config:
             value = config.real(theirs, MIN_SCALE, MAX_SCALE)
             metadata.real(f"{prefix}.{ours}", value)
+        elif theirs in _BOUNDS_BY_DEFAULT.get(prefix, ()):
+            config.refuse(theirs, "a number", None)
     for key, wanted in family.fixed.items():
         found = config.real(key, MIN_SCALE, MAX_SCALE, default=wanted)
         if found != wanted:
@@ -53,12 +59,18 @@ def add_settings(
 
 def _check_positions(config: JsonObject, family: Family, sizes: Sizes) -> None:
     """Refuse layers without positions other than the family's: GGUF has no key."""
-    rules, key = family_rules(family.architecture), "no_rope_layers"
-    if not rules.no_rope_period or key not in config:
+    rules = family_rules(family.architecture)
+    key, interval_key = "no_rope_layers", "no_rope_layer_interval"
+    period = rules.no_rope_period
+    if not period:
+        return
+    if key not in config:
+        interval = config.integer(interval_key, 1, MAX_CTX)
+        if interval != period and sizes.n_layer >= min(interval, period):
+            config.refuse(interval_key, period, interval)
         return
     wanted = [int(rules.has_positions(layer)) for layer in range(sizes.n_layer)]
     if config.items(key) != wanted:
-        period = rules.no_rope_period
         config.refuse(key, f"a 0 for every layer number {period}", config.get(key))
 
 
@@ -68,17 +80,33 @@ def _add_window(
     """Add the window, and which layers have it unless the family's rule says that."""
     rules = family_rules(family.architecture)
     layers = _windowed_layers(config, sizes)
-    if rules.window_period is None:
-        if config.flag("use_sliding_window", False) or (layers and any(layers)):
-            config.refuse("use_sliding_window", False, True)
+    if "use_sliding_window" in config:
+        _refuse_window(config, layers, sizes)
         return
-    if "sliding_window" not in config or (layers and not any(layers)):
+    if "sliding_window" not in config.values or (layers and not any(layers)):
+        return
+    if "sliding_window" not in config:
+        if layers is not None or rules.window_period:
+            config.fail("sliding_window", "a number of tokens", "null")
         return
     window = config.integer("sliding_window", 1, MAX_CTX)
     metadata.integer(f"{family.architecture}.attention.sliding_window", window)
     if layers and layers != [rules.has_window(i) for i in range(sizes.n_layer)]:
         key = f"{family.architecture}.attention.sliding_window_pattern"
         metadata.flags(key, layers)
+
+
+def _refuse_window(config: JsonObject, layers: list[bool] | None, sizes: Sizes) -> None:
+    """Refuse a window that reaches a layer, of classes that must switch it on."""
+    is_used = config.flag("use_sliding_window")
+    if layers is None:
+        first = 0
+        if "max_window_layers" in config:
+            first = config.integer("max_window_layers", 0, MAX_CTX)
+        reaches = is_used and bool(config.get("sliding_window"))
+        layers = [reaches and layer >= first for layer in range(sizes.n_layer)]
+    if any(layers):
+        config.refuse("use_sliding_window", "a window that reaches no layer", is_used)
 
 
 def _windowed_layers(config: JsonObject, sizes: Sizes) -> list[bool] | None:

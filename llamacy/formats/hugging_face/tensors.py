@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -14,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import FormatError, UnsupportedError, shown
-from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.experts import PARTS, Source, is_expert, stacked
-from llamacy.formats.hugging_face.families import BARE, IGNORED, OUTSIDE
+from llamacy.formats.hugging_face.families import BARE, FAMILIES, IGNORED, OUTSIDE
 from llamacy.formats.hugging_face.forms import Array, Matrix, Vector
 from llamacy.formats.model_file import ModelTensor
+from llamacy.formats.safetensors.folder import ByteTensor
 
 IN_LAYER: Final = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,8})\.(.+)")
 """Names inside a layer: its number, and the rest."""
@@ -28,6 +29,16 @@ _NAME: Final = re.compile(r"(.+)\.(weight|bias)")
 # Routers: small matrices that GGUF files store in float32, and vectors that Hugging
 # Face's files store as matrices of one row.
 _FLOATS: Final = ("ffn_gate_inp", "ffn_gate_inp_shexp")
+_EMBEDDING, _HEAD = "model.embed_tokens", "lm_head"
+_PIECE: Final = 1 << 24  # bytes compared at once
+_N_NAMED: Final = 3  # tensors named in the log
+_PARTS_OF_LAYERS: Final = frozenset(
+    module
+    for family in FAMILIES.values()
+    for module in (*family.layer, *family.aliases)
+) | {"mlp.experts", "block_sparse_moe.experts"}
+
+_logger = logging.getLogger("llamacy")
 
 
 def translate(
@@ -56,25 +67,36 @@ def translate(
         A tensor is missing or duplicated, or its shape does not allow reordering its
         rows or separating its experts.
     UnsupportedError
-        A tensor does not belong to the family.
+        A tensor would change the model in a way that the family does not have.
     """
+    tensors = _named_as_usual(tensors)
+    is_tied = config.is_tied and not _is_untied(tensors, path)
     translated: dict[str, ModelTensor] = {}
     places: dict[str, tuple[int, int]] = {}
     experts: defaultdict[int, dict[str, Source]] = defaultdict(dict)
+    passed: list[str] = []
     for name, tensor in tensors.items():
-        if name.endswith(IGNORED) or (config.is_tied and name == "lm_head.weight"):
+        if name.endswith(IGNORED) or (is_tied and name == f"{_HEAD}.weight"):
             continue
-        layer, rest = _layer_of(name, config, path)
+        layer, rest = _layer_of(name)
+        if layer is not None and layer >= config.sizes.n_layer:
+            passed.append(name)
+            continue
         if layer is not None and is_expert(rest, config.family):
             experts[layer][name] = tensor
             continue
-        part, suffix = _translated(name, rest, layer, config, path)
+        known = _translated(name, rest, layer, config, path)
+        if known is None:
+            passed.append(name)
+            continue
+        part, suffix = known
         ours = f"{part}.{suffix}" if layer is None else f"blk.{layer}.{part}.{suffix}"
         if ours in translated:
             field = f"tensor {shown(name)}"
             raise FormatError(path, field, "one of its kind", "it under two names")
         translated[ours] = _tensor(ours, layer, part, tensor, config, path)
         places[ours] = _place(layer, part, config)
+    _note_passed(passed, path)
     _check_complete(translated, config, path)
     for layer in range(config.sizes.n_layer) if config.experts else ():
         for one in stacked(layer, experts[layer], config, path):
@@ -108,30 +130,105 @@ def _check_complete(names: Container[str], config: Config, path: Path) -> None:
                 raise FormatError(path, field, wanted, "none")
 
 
-def _layer_of(name: str, config: Config, path: Path) -> tuple[int | None, str]:
+def _named_as_usual(tensors: Mapping[str, Source]) -> dict[str, Source]:
+    """Return tensors by the names of a whole model.
+
+    Models saved without their output matrix lack the `model.` before each name, and
+    tied embeddings may be there under the output matrix's name alone.
+    """
+    usual = dict(tensors)
+    if not any(name.startswith("model.") for name in tensors):
+        usual = {
+            name if name.startswith(f"{_HEAD}.") else f"model.{name}": tensor
+            for name, tensor in tensors.items()
+        }
+    return usual
+
+
+def _is_untied(tensors: dict[str, Source], path: Path) -> bool:
+    """Whether a model said to be tied has an output matrix of other values.
+
+    It keeps both then, as in transformers. A model with the output matrix alone gets
+    that for its embeddings too.
+    """
+    embedding = tensors.get(f"{_EMBEDDING}.weight")
+    head = tensors.get(f"{_HEAD}.weight")
+    if head is None:
+        return False
+    if embedding is None:
+        tensors[f"{_EMBEDDING}.weight"] = tensors.pop(f"{_HEAD}.weight")
+        return False
+    if _are_equal(embedding, head):
+        return False
+    _logger.warning(
+        "%s: tie_word_embeddings is true, but %s.weight and %s.weight differ: the "
+        "model keeps both, as in transformers",
+        path,
+        _HEAD,
+        _EMBEDDING,
+    )
+    return True
+
+
+def _are_equal(one: Source, other: Source) -> bool:
+    """Compare two tensors, a piece at a time."""
+    if one.shape != other.shape:
+        return False
+    a, b = (each.data.reshape(-1) for each in (one, other))
+    try:
+        return len(a) == len(b) and all(
+            np.array_equal(a[at : at + _PIECE], b[at : at + _PIECE])
+            for at in range(0, len(a), _PIECE)
+        )
+    finally:
+        one.release()
+        other.release()
+
+
+def _note_passed(names: list[str], path: Path) -> None:
+    """Name in the log the tensors that the model does not need."""
+    if not names:
+        return
+    which = ", ".join(map(shown, names[:_N_NAMED]))
+    more = f" and {len(names) - _N_NAMED} more" if len(names) > _N_NAMED else ""
+    _logger.warning(
+        "%s: tensors passed over that the model does not need: %s%s", path, which, more
+    )
+
+
+def _layer_of(name: str) -> tuple[int | None, str]:
     """Split a name into its layer, None outside the layers, and the rest."""
     match = IN_LAYER.fullmatch(name)
-    if match is None:
-        return None, name
-    layer = int(match[1])
-    if layer >= config.sizes.n_layer:
-        wanted = f"a layer below {config.sizes.n_layer}, as in num_hidden_layers"
-        raise FormatError(path, "tensor", wanted, shown(name))
-    return layer, match[2]
+    return (int(match[1]), match[2]) if match is not None else (None, name)
 
 
 def _translated(
     name: str, rest: str, layer: int | None, config: Config, path: Path
-) -> tuple[str, str]:
-    """Return a tensor's part and suffix in GGUF, such as `("attn_q", "weight")`."""
+) -> tuple[str, str] | None:
+    """Return a tensor's part and suffix in GGUF, such as `("attn_q", "weight")`.
+
+    None stands for a tensor that changes nothing: none of a part that the family has,
+    nor of a part of layers that another family computes with.
+    """
     family = config.family
     known = OUTSIDE if layer is None else family.layer
     match = _NAME.fullmatch(f"{rest}.weight" if rest in BARE else rest)
-    part = known.get(family.aliases.get(match[1], match[1])) if match else None
-    if not match or not part or (match[2] == "bias" and part not in family.biased):
-        wanted = f"one that the family {family.architecture} has"
-        raise UnsupportedError(path, "tensor", wanted, shown(name))
-    return part, match[2]
+    module = family.aliases.get(match[1], match[1]) if match else rest
+    part = known.get(module)
+    if match and part:
+        if match[2] == "weight" or part in config.biased:
+            return part, match[2]
+        if part in family.biased or part in family.always_biased:
+            return None  # config.json says that there is no bias
+    elif not _changes_model(rest, known if layer is None else _PARTS_OF_LAYERS):
+        return None
+    wanted = f"one that the family {family.architecture} has"
+    raise UnsupportedError(path, "tensor", wanted, shown(name))
+
+
+def _changes_model(rest: str, modules: Iterable[str]) -> bool:
+    """Whether a tensor belongs to a module that some family has, as its scale may."""
+    return any(rest == each or rest.startswith(f"{each}.") for each in modules)
 
 
 def _place(layer: int | None, part: str, config: Config) -> tuple[int, int]:
@@ -150,9 +247,9 @@ def _tensor(
     path: Path,
 ) -> ModelTensor:
     """Return the tensor called `name`, made from one of Hugging Face's files."""
-    if not isinstance(source, Tensor):
+    if isinstance(source, ByteTensor):
         field = f"tensor {shown(source.name)}: dtype"
-        raise UnsupportedError(path, field, "floats", "bytes")
+        raise UnsupportedError(path, field, "floats", source.dtype)
     n_dims = len(source.shape)
     if not 1 <= n_dims <= 2:
         wanted = "a vector or a matrix"

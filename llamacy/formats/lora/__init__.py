@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import FormatError
+from llamacy.ggml.types import GGMLType, dequantize
 
 MAX_RANK: Final = 1 << 16
 EMBEDDING: Final = "token_embd.weight"
+OUTPUT: Final = "output.weight"
 
 
 class Pair(NamedTuple):
@@ -39,6 +41,32 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Saved:
+    """A tensor that takes the place of the model's own: a `llamacy.ggml.tensor.Tensor`.
+
+    Attributes
+    ----------
+    type : GGMLType
+        The type of its blocks.
+    shape : tuple of int
+        Sizes, slowest first.
+    data : uint8, (n_bytes,)
+        Its blocks.
+    """
+
+    type: GGMLType
+    shape: tuple[int, ...]
+    data: NDArray[np.uint8]
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Return its weights: float32, of `shape`."""
+        return dequantize(self.data, self.type, self.shape)
+
+    def release(self) -> None:
+        """Do nothing: no file holds it."""
+
+
+@dataclass(frozen=True)
 class LoraFile:
     """An adapter in memory.
 
@@ -50,11 +78,14 @@ class LoraFile:
         Family of the models it fits, by GGUF's name.
     pairs : Mapping of str to Pair
         Pairs by GGUF's names of the matrices.
+    saved : Mapping of str to Saved
+        Tensors, by GGUF's names, that were trained whole.
     """
 
     path: Path
     architecture: str
     pairs: Mapping[str, Pair]
+    saved: Mapping[str, Saved] = field(default_factory=dict)
 
 
 def check_pair(

@@ -3,12 +3,11 @@
 `adapter_config.json` has the scale, and `adapter_model.safetensors` the pairs, under
 Hugging Face's names of the matrices. Neither file states the model's family, so names
 and row order are interpreted by the family of the model that the adapter is loaded
-for. Source: `LoraConfig` and `lora/layer.py` of the peft library.
+for. Source: `lora/layer.py` and `save_and_load.py` of the peft library.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,25 +23,32 @@ from llamacy.formats.gguf.header import TensorInfo
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.tensors import IN_LAYER, interleaved
-from llamacy.formats.json_text import JsonObject, read_json
-from llamacy.formats.lora import LoraFile, Pair, check_pair
+from llamacy.formats.json_text import read_json
+from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, Saved, check_pair
+from llamacy.formats.lora.peft_settings import Scales, read_scales
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.safetensors.file import read_header
+from llamacy.ggml.types import GGMLType
 
 CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"
 
-_MAX_ALPHA: Final = 1e9
+# Between a module and its tensor, some files keep the name of the adapter. Models of
+# text and pictures have those for text in a part of their own.
+_START: Final = r"base_model\.model\.(?:model\.language_model\.|language_model\.)?"
 _NAME: Final = re.compile(
-    r"base_model\.model\.(?P<module>.+)\."
-    r"(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))"
+    rf"{_START}(?P<module>.+)\."
+    r"(?:lora_(?P<linear>[AB])(?:\.\w+)?\.weight"
+    r"|lora_embedding_(?P<embedding>[AB])(?:\.\w+)?)"
 )
 # Copies of the model's own embedding or output matrix beside their adapters.
 _FROZEN: Final = re.compile(
-    r"base_model\.model\.(?:model\.embed_tokens|lm_head)\.base_layer\.weight"
+    rf"{_START}(?:model\.embed_tokens|lm_head)\.base_layer\.weight"
 )
-# Initialisations that leave the model's own weights unchanged.
-_INITIALISATIONS: Final = (None, True, False, "gaussian", "eva")
+# Modules that were trained whole, or saved along.
+_SAVED: Final = re.compile(
+    rf"{_START}(?P<module>.+?)(?:\.modules_to_save(?:\.\w+)?)?\.weight"
+)
 
 Floats = NDArray[np.float32]
 
@@ -64,11 +70,11 @@ def read_peft_adapter(folder: Path, config: ModelConfig) -> LoraFile:
     FormatError
         A file is broken, or the adapter does not fit the model.
     UnsupportedError
-        The adapter has more than pairs of matrices, or the model's family has no known
-        Hugging Face names.
+        The adapter has more than pairs of matrices, embeddings and norms, or the
+        model's family has no known Hugging Face names.
     """
     settings = read_json(folder / CONFIG)
-    _check_kind(settings)
+    scales = read_scales(settings)
     family = _family(folder, config)
     file = MappedFile(folder / WEIGHTS)
     try:
@@ -77,31 +83,74 @@ def read_peft_adapter(folder: Path, config: ModelConfig) -> LoraFile:
             for info in read_header(file)
             if not _is_frozen(file.path, info, config)
         }
-        pairs = {}
-        for module, (a, b) in _by_module(file.path, tensors).items():
-            name = _gguf_name(file.path, module, family)
-            pairs[name] = _pair(file.path, name, a, b, family, config)
-            rank = check_pair(file.path, name, *pairs[name][:2])
-            pairs[name] = pairs[name]._replace(scale=_scale(settings, module, rank))
+        saved = _take_saved(file.path, tensors, family)
+        pairs = _pairs(file.path, tensors, scales, family, config)
     finally:
         file.close()
-    return LoraFile(folder, config.architecture, pairs)
+    if not pairs and not saved:
+        raise FormatError(file.path, "tensors", "at least one pair", "none")
+    if EMBEDDING in {*pairs, *saved} and settings.flag("ensure_weight_tying", False):
+        settings.refuse("ensure_weight_tying", "false", "true")
+    return LoraFile(folder, config.architecture, pairs, saved)
 
 
-def _check_kind(settings: JsonObject) -> None:
-    """Check that the adapter adds `scale * b @ a` to matrices and nothing else."""
-    kind = settings.text("peft_type")
-    if kind != "LORA":
-        settings.refuse("peft_type", "LORA", kind)
-    for key in ("use_dora", "fan_in_fan_out", "lora_bias"):
-        if settings.flag(key, False):
-            settings.refuse(key, "false", "true")
-    if settings.text("bias", "none") != "none":
-        settings.refuse("bias", "none", settings.get("bias"))
-    initial = settings.get("init_lora_weights")
-    if isinstance(initial, dict | list) or initial not in _INITIALISATIONS:
-        wanted = "an initialisation that leaves the model's weights unchanged"
-        settings.refuse("init_lora_weights", wanted, initial)
+def _pairs(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    scales: Scales,
+    family: Family,
+    config: ModelConfig,
+) -> dict[str, Pair]:
+    pairs = {}
+    for module, (a, b) in _by_module(path, tensors).items():
+        name = _gguf_name(path, module, family)
+        pair = _pair(path, name, a, b, family, config)
+        rank = check_pair(path, name, pair.a, pair.b)
+        pairs[name] = pair._replace(scale=scales.of(module, rank))
+    return pairs
+
+
+def _take_saved(
+    path: Path, tensors: dict[str, Tensor], family: Family
+) -> dict[str, Saved]:
+    """Take the modules that were saved whole out of `tensors`, as GGUF has them."""
+    saved = {}
+    for name in list(tensors):
+        match = _SAVED.fullmatch(name)
+        if match is None or _NAME.fullmatch(name):
+            continue
+        part = _part(match["module"], family)
+        if part is None or not (
+            part in ("token_embd", "output") or part.endswith("norm")
+        ):
+            wanted = "a pair, an embedding, an output matrix or a norm"
+            raise UnsupportedError(path, f"tensor {shown(name)}", wanted, "another")
+        tensor = tensors.pop(name)
+        values = tensor.dequantize()
+        if not np.isfinite(values).all():
+            found = "NaN or infinity"
+            raise FormatError(path, f"tensor {shown(name)}", "finite numbers", found)
+        ours = _full_name(match["module"], part)
+        if part.endswith("norm"):
+            values += np.float32(family.norm_offset)
+            kind, data = GGMLType.F32, values.view(np.uint8).reshape(-1)
+        else:
+            kind, data = tensor.type, np.array(tensor.data)
+        saved[ours] = Saved(kind, tuple(tensor.shape), data)
+    return saved
+
+
+def _part(module: str, family: Family) -> str | None:
+    """Return GGUF's name of a part of the model; None for another module."""
+    in_layer = IN_LAYER.fullmatch(module)
+    if in_layer is None:
+        return OUTSIDE.get(module)
+    return family.layer.get(in_layer[2])
+
+
+def _full_name(module: str, part: str) -> str:
+    in_layer = IN_LAYER.fullmatch(module)
+    return f"blk.{in_layer[1]}.{part}.weight" if in_layer else f"{part}.weight"
 
 
 def _family(folder: Path, config: ModelConfig) -> Family:
@@ -134,6 +183,8 @@ def _by_module(
             wanted = "lora_A or lora_B of a layer, lora_embedding_A or _B"
             raise UnsupportedError(path, f"tensor {shown(name)}", wanted, "another")
         letter = match["linear"] or match["embedding"]
+        if letter in found.get(match["module"], ()):  # of adapters by other names
+            raise FormatError(path, f"tensor {shown(name)}", "one adapter", "another")
         values = tensor.dequantize()
         if match["embedding"] and letter == "A":
             values = values.T  # (rank, n_vocab) to rows of the table
@@ -143,19 +194,15 @@ def _by_module(
             missing = f"lora_{({'A', 'B'} - pair.keys()).pop()}"
             field = f"tensor {shown(module)}.{missing}"
             raise FormatError(path, field, "one", "no such tensor")
-    if not found:
-        raise FormatError(path, "tensors", "at least one pair", "none")
     return {module: (pair["A"], pair["B"]) for module, pair in found.items()}
 
 
 def _gguf_name(path: Path, module: str, family: Family) -> str:
-    in_layer = IN_LAYER.fullmatch(module)
-    known = family.layer if in_layer else OUTSIDE
-    part = known.get(in_layer[2] if in_layer else module)
+    part = _part(module, family)
     if part is None or part.endswith("norm"):
         wanted = f"a linear layer or the embedding of {family.architecture}"
         raise UnsupportedError(path, f"module {shown(module)}", wanted, "another")
-    return f"blk.{in_layer[1]}.{part}.weight" if in_layer else f"{part}.weight"
+    return _full_name(module, part)
 
 
 def _pair(
@@ -176,19 +223,3 @@ def _pair(
             raise FormatError(path, f"tensor {name}.lora_b: shape", wanted, b.shape)
         b = interleaved(b, n_head=n_head)
     return Pair(a, b, 1.0)
-
-
-def _scale(settings: JsonObject, module: str, rank: int) -> float:
-    """Return the factor of a module's product."""
-    alpha = settings.real("lora_alpha", 0.0, _MAX_ALPHA)
-    patterns = settings.child("alpha_pattern")
-    for key in patterns.values if patterns else ():
-        # PEFT reads keys as regular expressions, but most are plain names
-        if not re.fullmatch(r"[\w.]+", key):
-            settings.refuse("alpha_pattern", "names of modules", key)
-        if patterns and (module == key or module.endswith(f".{key}")):
-            alpha = patterns.real(key, 0.0, _MAX_ALPHA)
-            break
-    if settings.flag("use_rslora", False):  # Kalajdzievski 2023, arXiv:2312.03732
-        return alpha / math.sqrt(rank)
-    return alpha / rank

@@ -25,8 +25,33 @@ MAX_SIZE: Final = 1 << 40  # of one dimension
 DTYPES: Final = {"F32": GGMLType.F32, "F16": GGMLType.F16, "BF16": GGMLType.BF16}
 """The types of tensors that hold weights."""
 
+DOUBLES: Final = "F64"
+"""The type of tensors that are read as float32."""
+
 BYTES: Final = "U8"
 """The type of tensors of raw bytes, read only where their encoding is known."""
+
+# Bits of an item of the types that no weights have here: their tensors can be there,
+# and are passed over unless the model needs them.
+_OTHERS: Final = {
+    DOUBLES: 64,
+    BYTES: 8,
+    "BOOL": 8,
+    "I8": 8,
+    "F8_E4M3": 8,
+    "F8_E5M2": 8,
+    "F8_E8M0": 8,
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "I16": 16,
+    "U16": 16,
+    "I32": 32,
+    "U32": 32,
+    "I64": 64,
+    "U64": 64,
+    "C64": 64,
+}
 
 _LENGTH_BYTES: Final = 8
 _METADATA: Final = "__metadata__"
@@ -36,10 +61,16 @@ class Stored(NamedTuple):
     """A tensor's description and its place in the file.
 
     The attributes are those of `llamacy.formats.gguf.header.TensorInfo`, but `type` is
-    None for `BYTES`.
+    None for all types that are not in `DTYPES`.
+
+    Attributes
+    ----------
+    dtype : str
+        Its type, as the format names it.
     """
 
     name: str
+    dtype: str
     type: GGMLType | None
     shape: tuple[int, ...]
     offset: int
@@ -47,7 +78,7 @@ class Stored(NamedTuple):
 
     @property
     def info(self) -> TensorInfo | None:
-        """The tensor as a `TensorInfo`; None for raw bytes."""
+        """The tensor as a `TensorInfo`; None for a type not in `DTYPES`."""
         if self.type is None:
             return None
         return TensorInfo(self.name, self.type, self.shape, self.offset, self.n_bytes)
@@ -66,18 +97,22 @@ def read_header(file: MappedFile) -> list[TensorInfo]:
     FormatError
         The file is not safetensors, or it is broken.
     UnsupportedError
-        A tensor's type is not in `DTYPES`.
+        A tensor's type is not in `DTYPES`, or it has no items or no dimensions.
     """
     tensors = []
     for stored in read_stored(file):
+        field = f"tensor {shown(stored.name)}"
         if (info := stored.info) is None:
-            raise _unknown(file, f"tensor {shown(stored.name)}", BYTES)
+            raise _unknown(file, field, stored.dtype)
+        if not stored.n_bytes or not stored.shape:
+            wanted = "a vector, a matrix or more"
+            raise UnsupportedError(file.path, f"{field}: shape", wanted, stored.shape)
         tensors.append(info)
     return tensors
 
 
 def read_stored(file: MappedFile) -> list[Stored]:
-    """Read and check the header of a file that may also have `BYTES`."""
+    """Read and check the header of a file that may have tensors of any type."""
     start = _header_end(file)
     text = file.data[_LENGTH_BYTES:start]
     header = parse_json(text, file.path, "header", most=MAX_ITEMS)
@@ -94,7 +129,7 @@ def _header_end(file: MappedFile) -> int:
     """Return the offset of the first tensor, in bytes."""
     head = file.data[:64]
     length = int.from_bytes(head[:_LENGTH_BYTES], "little")
-    if head[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
+    if not head[_LENGTH_BYTES:].lstrip(b" \t\r\n").startswith(b"{"):
         raise FormatError(file.path, "file", "a safetensors file", describe(head))
     if length > MAX_HEADER:
         wanted = f"at most {MAX_HEADER} bytes"
@@ -135,15 +170,12 @@ def _tensor(file: MappedFile, start: int, name: str, entry: Any) -> Stored:
         fail("name", "a name", "an empty one")
     if not isinstance(dtype, str):
         fail("dtype", "a string", dtype)
-    if dtype not in DTYPES and dtype != BYTES:
+    if dtype not in DTYPES and dtype not in _OTHERS:
         raise _unknown(file, field, dtype)
     if not _are_whole(shape) or len(shape) > MAX_DIMS:
         fail("shape", f"at most {MAX_DIMS} whole numbers", shape)
-    if not shape:
-        wanted = "a vector, a matrix or more"
-        raise UnsupportedError(file.path, f"{field}: shape", wanted, "one number")
-    if not all(1 <= size <= MAX_SIZE for size in shape):
-        fail("shape", f"sizes from 1 to {MAX_SIZE}", tuple(shape))
+    if not all(0 <= size <= MAX_SIZE for size in shape):
+        fail("shape", f"sizes from 0 to {MAX_SIZE}", tuple(shape))
     if not _are_whole(offsets) or len(offsets) != 2:
         fail("data_offsets", "two whole numbers", offsets)
     first, end = offsets
@@ -151,11 +183,12 @@ def _tensor(file: MappedFile, start: int, name: str, entry: Any) -> Stored:
         wanted = f"a range within the {file.size - start} bytes of tensors"
         fail("data_offsets", wanted, tuple(offsets))
     ggml_type = DTYPES.get(dtype)
-    n_bytes = math.prod(shape) * (ggml_type.type_size if ggml_type is not None else 1)
+    n_bits = 8 * ggml_type.type_size if ggml_type is not None else _OTHERS[dtype]
+    n_bytes = -(-math.prod(shape) * n_bits // 8)
     if end - first != n_bytes:
         wanted = f"{n_bytes} bytes for {dtype} of {tuple(shape)}"
         fail("data_offsets", wanted, f"{end - first}")
-    return Stored(name, ggml_type, tuple(shape), start + first, n_bytes)
+    return Stored(name, dtype, ggml_type, tuple(shape), start + first, n_bytes)
 
 
 def _are_whole(values: Any) -> bool:

@@ -16,6 +16,7 @@ from llamacy.generation.goals.prompt_scores import PromptScores
 from llamacy.generation.output import Output
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import Stage
+from llamacy.generation.text_buffer import StopScope
 from llamacy.results import FinishReason, Piece, TokenLogprob
 from llamacy.sampling import SamplingParams
 
@@ -45,6 +46,8 @@ class Complete(Goal):
         Tells the samples of one prompt apart.
     token_bytes_override : mapping of int to bytes, optional
         Bytes of tokens that stand for other ones than the tokenizer says.
+    stop_scope : StopScope, optional
+        The parts of the text that stop strings may end; by default all.
     make_room : MakeRoom, optional
         Asked for room in a full context; without it the text ends there.
 
@@ -64,13 +67,16 @@ class Complete(Goal):
         *,
         seed_offset: int = 0,
         token_bytes_override: Mapping[int, bytes] | None = None,
+        stop_scope: StopScope | None = None,
         make_room: MakeRoom | None = None,
     ) -> None:
         super().__init__(context)
-        self.output = Output(params, tokenizer, token_bytes_override)
+        self.output = Output(params, tokenizer, token_bytes_override, stop_scope)
         self._chooser = Chooser(context.ids, params, tokenizer, seed_offset)
         self._make_room = make_room
         self._max_tokens = _most_tokens(context, params, can_refill=bool(make_room))
+        if params.max_tokens is not None:  # the last token is not read
+            context.expect(context.n_prompt + params.max_tokens - 1)
         self.finish_reason: FinishReason | None = None
         if self._max_tokens == 0:
             self.finish_reason = "length"
@@ -130,6 +136,8 @@ class Complete(Goal):
             self.output.flush()
         if self.output.is_stopped:
             self.finish_reason = "stop"
+        if self.finish_reason is None:
+            self.context.lengthen()
         return token
 
     @property

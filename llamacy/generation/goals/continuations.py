@@ -31,6 +31,8 @@ class Continuations(Goal):
         The last token of each continuation.
     n_ctx : int
         Most tokens of a context.
+    n_short : int, optional
+        Most tokens of a short text, as for `Context`.
 
     Attributes
     ----------
@@ -53,8 +55,9 @@ class Continuations(Goal):
         common: Sequence[int],
         last: Iterable[int],
         n_ctx: int,
+        n_short: int | None = None,
     ) -> None:
-        super().__init__(Context([*ids, *common], n_ctx))
+        super().__init__(Context([*ids, *common], n_ctx, n_short=n_short))
         self.logprobs: list[float] | None = None
         self._n_before = len(ids) - 1  # the first row wanted
         self._last = tuple(last)

@@ -310,6 +310,7 @@ class Lowering:
                 {},
                 {"table": table},
                 angles=rope.angles,
+                long_angles=rope.long_angles,
                 head_dim=rope.head_dim,
                 half=rope.half,
                 magnitude=rope.magnitude,

@@ -95,7 +95,15 @@ static inline void embed_rows(const kernel_table *kernels, const embedding_step 
 
 static inline void tabulate_rows(const kernel_table *kernels, const rope_table_step *s, const batch *b, int begin,
                                  int end) {
-    kernels->rope_table(s->angles, s->n_dims, s->head_dim, s->half, s->magnitude, b->positions, s->table, begin, end);
+    const uint8_t *is_long = s->long_angles ? b->is_long : NULL;
+    for (int row = begin; row < end;) {
+        const int long_text = is_long && is_long[row];
+        int after = row + 1;
+        while (after < end && (is_long && is_long[after]) == long_text) after++;
+        kernels->rope_table(long_text ? s->long_angles : s->angles, s->n_dims, s->head_dim, s->half, s->magnitude,
+                            b->positions, s->table, row, after);
+        row = after;
+    }
 }
 
 static inline void perform(const kernel_table *kernels, const step *s, const batch *b, int begin, int end,

@@ -26,8 +26,9 @@ from llamacy import kernels
 from llamacy.arguments import checked_choice
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, ClosedError
+from llamacy.ggml.tensor import Tensor
 from llamacy.kernels.forking import usable_threads
-from llamacy.ops.adapters import AdaptedOps, LowRank
+from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
 from llamacy.ops.batch import N_BATCH, Batch
 from llamacy.ops.plan.barriers import find_barriers
 from llamacy.ops.plan.buffers import allocate
@@ -38,6 +39,7 @@ from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
 from llamacy.ops.plan.recorder import Node, Recorder
 from llamacy.ops.plan.runs import cut_runs, longest_run, split_parts
 from llamacy.ops.plan.runtime import Program
+from llamacy.ops.rope import short_context
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.ops.state.layout import StateLayout
 from llamacy.ops.state.pages import PagePool
@@ -90,9 +92,10 @@ class Plan:
         self._forward = forward
         self._weights: Mapping[str, Weight] = weights
         self._kv_type = kv_type
+        self._n_short = short_context(config, weights)
         self._lock = fork_lock(Rank.PLAN)
         self._n_threads = n_threads
-        recorder, logits = self._record({})
+        recorder, logits = self._record({}, {})
         self._layout = StateLayout(recorder.states, kv_type)
         self._program: Program | None = None
         self._lower(recorder, logits)
@@ -106,6 +109,11 @@ class Plan:
     def n_vocab(self) -> int:
         """Logits of a row."""
         return self._config.n_vocab
+
+    @property
+    def n_short(self) -> int | None:
+        """Most tokens of a short text: see `llamacy.ops.rope.short_context`."""
+        return self._n_short
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -190,7 +198,7 @@ class Plan:
             runs, pages = cut_runs(batch, parts, self._longest_run)
             self._program.run(
                 batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
-                usable_threads(self._n_threads), seconds,
+                usable_threads(self._n_threads), seconds, self._long_rows(batch),
             )  # fmt: skip
             for _, n_rows, sequence in parts:
                 sequence.advance(n_rows)
@@ -250,7 +258,9 @@ class Plan:
         )
 
     def set_adapters(
-        self, adapters: Mapping[str, LowRank[NDArray[np.float32]]]
+        self,
+        adapters: Mapping[str, LowRank[NDArray[np.float32]]],
+        saved: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Compute with these adapters from now on, and no others.
 
@@ -260,6 +270,8 @@ class Plan:
         ----------
         adapters : dict of LowRank
             By the names of the matrices, of shapes that fit them.
+        saved : dict of Tensor, optional
+            Tensors that take the place of the model's, by name and of their shapes.
 
         Raises
         ------
@@ -271,7 +283,7 @@ class Plan:
         with self._lock:
             if self._program is None:
                 raise ClosedError("the model is closed")
-            self._lower(*self._record(adapters))
+            self._lower(*self._record(adapters, saved or {}))
 
     def close(self) -> None:
         """Let weights, buffers and spare pages go."""
@@ -280,17 +292,28 @@ class Plan:
             self._weights = {}
             self._pool.trim()
 
+    def _long_rows(self, batch: Batch) -> NDArray[np.uint8] | None:
+        """Tell which rows are of long texts; None for a model that has no such rule."""
+        if self._n_short is None:
+            return None
+        return np.array([each.is_long for each in batch.sequences], np.uint8)
+
     def _record(
-        self, adapters: Mapping[str, LowRank[NDArray[np.float32]]]
+        self,
+        adapters: Mapping[str, LowRank[NDArray[np.float32]]],
+        saved: Mapping[str, Tensor],
     ) -> tuple[Recorder, Node]:
         """Record a pass: all operations, and the one whose value are the logits."""
         recorder = Recorder()
+        weights = self._weights
+        if saved:
+            weights = with_saved(weights, pack_weights(saved))
         packed = {
             name: LowRank(pack_floats(low.down), pack_floats(low.up))
             for name, low in adapters.items()
         }
-        ops = AdaptedOps(recorder, self._weights, packed)
-        logits = self._forward(ops, self._config, self._weights)
+        ops = AdaptedOps(recorder, weights, packed)
+        logits = self._forward(ops, self._config, weights)
         ops.check_all_used()
         # the array that a run fills is of this shape
         assert logits.of_wanted and logits.width == self._config.n_vocab

@@ -81,7 +81,7 @@ cdef class Program(Steps):
     def run(self, const int32_t[::1] tokens, const int32_t[::1] positions,
             const int32_t[::1] wanted, const int32_t[:, ::1] runs,
             const uintptr_t[::1] pages, float[:, ::1] logits, int n_threads,
-            double[::1] seconds=None):
+            double[::1] seconds=None, const uint8_t[::1] is_long=None):
         """Run all steps on one batch.
 
         Parameters
@@ -101,6 +101,8 @@ cdef class Program(Steps):
         seconds : float64, (n_steps,), or None
             Receives how long each step took. Steps then run one after another, so that
             the whole takes longer than without.
+        is_long : uint8, (n_rows,), or None
+            Whether each row is of a long text; None if none is.
 
         Raises
         ------
@@ -124,6 +126,7 @@ cdef class Program(Steps):
         b.n_runs = <int>runs.shape[0]
         b.tokens = &tokens[0]
         b.positions = &positions[0]
+        b.is_long = NULL if is_long is None else &is_long[0]
         b.wanted = &wanted[0] if b.n_wanted else NULL
         b.logits = &logits[0, 0] if b.n_wanted else NULL
         b.row_chunk = self.kernels.row_chunk

@@ -46,6 +46,7 @@ typedef struct {
 
 typedef struct {
     const float *angles;  /* [n_dims / 2]: radians a position */
+    const float *long_angles; /* those of rows of long texts; NULL where there are no others */
     int n_dims, head_dim; /* rotated dimensions, of those of a head */
     int half;             /* distance of the dimensions of a pair; 0: adjacent ones */
     float magnitude;      /* factor of rotated dimensions */
@@ -176,6 +177,7 @@ typedef struct {
 typedef struct {
     int n_rows, n_wanted, n_runs;
     const int32_t *tokens, *positions; /* [n_rows] */
+    const uint8_t *is_long;            /* [n_rows]: of a long text; NULL if none is */
     const int32_t *wanted;             /* [n_wanted]: rows */
     row_run *runs;                     /* [n_runs] */
     float *logits;                     /* (n_wanted, n_vocab) */

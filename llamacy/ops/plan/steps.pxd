@@ -1,6 +1,6 @@
 """C steps of a forward pass, which step.h explains, and the array that owns them."""
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from llamacy.kernels.interface cimport (
     attention_args, binary_kernel, kernel_table, kv_layout, linear_args, packed_matrix,
@@ -39,6 +39,7 @@ cdef extern from "plan/step.h" nogil:
 
     ctypedef struct rope_table_step:
         const float* angles
+        const float* long_angles
         int n_dims
         int head_dim
         int half
@@ -162,6 +163,7 @@ cdef extern from "plan/step.h" nogil:
         int n_runs
         const int32_t* tokens
         const int32_t* positions
+        const uint8_t* is_long
         const int32_t* wanted
         row_run* runs
         float* logits

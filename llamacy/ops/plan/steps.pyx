@@ -156,7 +156,9 @@ cdef int fill_embedding(embedding_step* s, w, c) except -1:
 
 cdef int fill_rope_table(rope_table_step* s, w, c) except -1:
     cdef float[::1] angles = c["angles"]
+    cdef float[::1] long_angles = c.get("long_angles")
     s.angles = &angles[0]
+    s.long_angles = NULL if long_angles is None else &long_angles[0]
     s.n_dims = 2 * <int>angles.shape[0]
     s.head_dim = c["head_dim"]
     s.half = c["half"]

@@ -22,7 +22,16 @@ ReadPart: TypeAlias = Callable[[str, int], bytes | memoryview]
 
 
 class SequenceState(Protocol):
-    """The state that layers keep of one text between forward passes."""
+    """The state that layers keep of one text between forward passes.
+
+    Attributes
+    ----------
+    is_long : bool
+        Whether it is of a long text, in models whose rotations of keys depend on that:
+        see `llamacy.ops.rope.short_context`. Changed only while it is empty.
+    """
+
+    is_long: bool
 
     @property
     def n_past(self) -> int:
@@ -84,6 +93,7 @@ class PagedSequence:
 
     def __init__(self, pool: PagePool) -> None:
         self.pool = pool
+        self.is_long = False
         self._pages: list[Page] = []
         self._n_gone = 0  # pages given back, before these
         self._addresses: NDArray[np.uintp] = np.zeros(8, np.uintp)
@@ -173,7 +183,7 @@ class PagedSequence:
             for index, page in enumerate(self._pages):
                 self.pool.share(page)
                 twin._set(index, page)
-            twin._n_past = self._n_past
+            twin._n_past, twin.is_long = self._n_past, self.is_long
             return twin
 
     def can_go_back(self, n: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 class CompletionLogprobs(TypedDict):
     """Log-probabilities of tokens, in lists of one length.
 
-    `text_offset` counts characters from the beginning of the prompt. None stands where
+    `text_offset` counts characters from the beginning of the prompt: those that the
+    tokens before have completed. None stands where
     nothing was predicted: at the first token of a prompt.
     """
 
@@ -57,8 +59,8 @@ class CompletionResponse:
     ----------
     head : Head
         Shared by all its dicts.
-    token_text : callable
-        Returns the text of a token id.
+    token_bytes : callable
+        Returns the bytes of a token id.
     prompt : str
         The prompt as text.
     echo : bool
@@ -68,15 +70,17 @@ class CompletionResponse:
     def __init__(
         self,
         head: Head,
-        token_text: Callable[[int], str],
+        token_bytes: Callable[[int], bytes],
         prompt: str,
         echo: bool = False,
     ) -> None:
         self._head = head
-        self._token_text = token_text
+        self._token_bytes = token_bytes
         self._prompt = prompt
         self._echo = echo
         self._offset = 0 if echo else len(prompt)
+        # A character of several tokens counts once its last token is there.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def whole(
         self, completion: Completion, prompt_ids: Sequence[int]
@@ -147,13 +151,15 @@ class CompletionResponse:
             "top_logprobs": [],
         }
         for token, entry in entries:
-            text = self._token_text(token)
-            result["tokens"].append(text)
+            result["tokens"].append(self._token_text(token))
             result["text_offset"].append(self._offset)
             result["token_logprobs"].append(entry.logprob if entry else None)
             result["top_logprobs"].append(self._top(entry) if entry else None)
-            self._offset += len(text)
+            self._offset += len(self._decoder.decode(self._token_bytes(token)))
         return result
+
+    def _token_text(self, token: int) -> str:
+        return self._token_bytes(token).decode(errors="ignore")
 
     def _top(self, entry: TokenLogprob) -> dict[str, float]:
         """Return log-probabilities by text, likeliest first, and the token's own."""

@@ -17,9 +17,12 @@ from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.metadata import Metadata
 from llamacy.tokenizers.hugging_face.sentencepiece_file import read_model
+from llamacy.tokenizers.hugging_face.settings import check_settings, override_prefix
+from llamacy.tokenizers.hugging_face.spaces import keep_word_marks
 from llamacy.tokenizers.hugging_face.special import Special
 from llamacy.tokenizers.hugging_face.token_list import TokenList
 from llamacy.tokenizers.hugging_face.tokenizer_json import (
+    check_added,
     is_byte_level,
     read_tokenizer_json,
 )
@@ -53,6 +56,7 @@ def read_tokenizer_files(folder: Path) -> Metadata | None:
         The kind of vocabulary or its pre-tokenizer is not supported.
     """
     whole = _read(folder, _JSON)
+    settings = _read(folder, _SETTINGS) or JsonObject(folder / _SETTINGS, {})
     metadata = Metadata()
     # Prefer tokenizer.model, which has the scores, unless tokenizer.json is byte-level
     # BPE: then tokenizer.model cannot be SentencePiece's.
@@ -61,16 +65,22 @@ def read_tokenizer_files(folder: Path) -> Metadata | None:
         tokens = read_model(folder / _SENTENCEPIECE, metadata)
     elif whole:
         tokens = read_tokenizer_json(whole, metadata)
+        check_added(whole, tokens)
+        tokens.keep_texts()
     else:
         return None
-    settings = _read(folder, _SETTINGS) or JsonObject(folder / _SETTINGS, {})
+    if has_model:
+        override_prefix(settings, metadata)
+        if whole is not None:
+            keep_word_marks(whole, metadata)
     config = _read(folder, _CONFIG) or JsonObject(folder / _CONFIG, {})
     _add_tokens(tokens, whole, settings, _read(folder, _ADDED_TOKENS))
     has_size = "vocab_size" in config
     tokens.fit(config.integer("vocab_size", 1, MAX_VOCAB) if has_size else None)
-    tokens.add_to(metadata)
+    tokens.add_to(metadata, is_normalized=whole is not None)
     special = Special(settings, _read(folder, _SPECIAL_TOKENS), config, whole)
     special.add_to(metadata, tokens)
+    check_settings(settings)
     special.add_template(folder, metadata)
     return metadata
 
@@ -86,11 +96,19 @@ def _add_tokens(
     settings: JsonObject,
     older: JsonObject | None,
 ) -> None:
-    """Add the tokens listed outside the vocabulary, in three places, oldest first."""
+    """Add the tokens listed outside the vocabulary, in three places.
+
+    Where they differ, tokenizer.json has the texts and tokenizer_config.json the
+    attributes, as in the transformers library.
+    """
     if older is not None:
         for text in older.values:
             i = older.integer(text, 0, MAX_VOCAB - 1)
-            tokens.add(i, text, is_special=False)
+            tokens.add(i, text, is_special=False, source=older)
+    if whole is not None:
+        for added in whole.children("added_tokens"):
+            tokens.add_entry(added, added.integer("id", 0, MAX_VOCAB - 1))
+        tokens.fix_texts(added.get("id") for added in whole.children("added_tokens"))
     listed = settings.child("added_tokens_decoder")
     if listed is not None:
         for key in listed.values:
@@ -98,6 +116,3 @@ def _add_tokens(
             if entry is None or not _ID.fullmatch(key):
                 listed.fail(key[:80], "an object, by an id", "something else")
             tokens.add_entry(entry, int(key))
-    if whole is not None:
-        for entry in whole.children("added_tokens"):
-            tokens.add_entry(entry, entry.integer("id", 0, MAX_VOCAB - 1))

@@ -11,8 +11,10 @@ from __future__ import annotations
 from llamacy.errors import shown
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
+from llamacy.tokenizers.attributes import NORMALIZER_KEY, PREFIX_KEY, SpacePrefix
 from llamacy.tokenizers.hugging_face.bpe_model import read_merges, read_texts
-from llamacy.tokenizers.hugging_face.spaces import space_prefix
+from llamacy.tokenizers.hugging_face.decoder import check_decoder
+from llamacy.tokenizers.hugging_face.spaces import read_spaces
 from llamacy.tokenizers.hugging_face.token_list import SPACE, TokenList
 from llamacy.tokenizers.token_type import TokenType
 from llamacy.tokenizers.vocabulary import byte_of
@@ -37,6 +39,8 @@ def read_merged(whole: JsonObject, model: JsonObject, metadata: Metadata) -> Tok
     UnsupportedError
         The file has normalisation or merges that SentencePiece does not have.
     """
+    if model.flag("ignore_merges", False):
+        model.refuse("ignore_merges", "false, with byte_fallback", True)
     texts = read_texts(model)
     unknown = model.text("unk_token", "")
     added = {entry.text("content") for entry in whole.children("added_tokens")}
@@ -50,16 +54,25 @@ def read_merged(whole: JsonObject, model: JsonObject, metadata: Metadata) -> Tok
             types[i] = TokenType.BYTE
         elif text not in added:
             normal.add(text)
+    n_bytes = len({byte_of(texts[i]) for i in types if types[i] == TokenType.BYTE})
+    if n_bytes < 256:
+        wanted = "a token for each byte, because byte_fallback is true"
+        model.refuse("vocab", wanted, f"tokens for {n_bytes} of 256")
     places = _places(model, normal)
     for i, text in texts.items():
         if types[i] == TokenType.NORMAL:
             # tokens that no merge forms come after the others
             scores[i] = -float(places.get(text, len(places) + i))
     has_inner_spaces = any(SPACE in text[1:] for text in normal)
-    prefix = space_prefix(whole, has_inner_spaces=has_inner_spaces)
+    prefix, forms = read_spaces(whole, has_inner_spaces=has_inner_spaces)
+    check_decoder(whole, is_byte_level=False)
     metadata.text("tokenizer.ggml.model", "llama")
     metadata.text("tokenizer.ggml.pre", "default")
-    metadata.flag("tokenizer.ggml.add_space_prefix", prefix)
+    is_prefixed = prefix is not SpacePrefix.NONE
+    metadata.flag("tokenizer.ggml.add_space_prefix", is_prefixed)
+    metadata.text(PREFIX_KEY, prefix.value)
+    if forms:
+        metadata.text(NORMALIZER_KEY, " ".join(forms))
     return TokenList(whole.path, texts, types, scores)
 
 

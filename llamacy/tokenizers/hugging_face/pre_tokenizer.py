@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from llamacy.formats.json_text import JsonObject
+from llamacy.tokenizers.attributes import SpacePrefix
+from llamacy.tokenizers.hugging_face.steps import steps
 from llamacy.tokenizers.pretokenizers import PRETOKENIZERS
 
 _GPT2: Final = PRETOKENIZERS["gpt-2"].patterns[0]
 
 
-def pre_tokenizer_name(model: JsonObject, whole: JsonObject) -> str:
-    """Return the name for `tokenizer.ggml.pre`.
+def read_pre_tokenizer(model: JsonObject, whole: JsonObject) -> tuple[str, SpacePrefix]:
+    """Return the name for `tokenizer.ggml.pre`, and where spaces are added.
 
     Parameters
     ----------
@@ -31,31 +33,32 @@ def pre_tokenizer_name(model: JsonObject, whole: JsonObject) -> str:
     UnsupportedError
         The pre-tokenizer is not in the table.
     """
-    step = whole.child("pre_tokenizer")
-    patterns = tuple(_patterns(step)) if step else ()
+    found_steps = list(steps(whole, "pre_tokenizer", "pretokenizers"))
+    patterns = tuple(text for step in found_steps for text in _patterns(step))
+    prefix = SpacePrefix.NONE
+    for i, step in enumerate(found_steps):
+        if step.get("type") == "ByteLevel" and step.flag("add_prefix_space", True):
+            if i:  # it would begin each word with a space
+                step.refuse("add_prefix_space", "false, after other steps", True)
+            prefix = SpacePrefix.ALWAYS
     ignore_merges = model.flag("ignore_merges", False)
     for name, known in PRETOKENIZERS.items():
         if (known.patterns, known.ignore_merges) == (patterns, ignore_merges):
-            return name
+            return name, prefix
     merges = " that ignores merges" if ignore_merges else ""
     found = f"another{merges}: {' then '.join(patterns)}"
     whole.refuse("pre_tokenizer", "one that llamacy knows", found)
 
 
 def _patterns(step: JsonObject) -> Iterator[str]:
-    """Yield the regular expressions of a step and of the steps inside it."""
+    """Yield the regular expression of a step, if it has one."""
     kind = step.text("type")
-    if kind == "Sequence":
-        for each in step.children("pretokenizers"):
-            yield from _patterns(each)
-    elif kind == "Split":
+    if kind == "Split":
         yield _split_pattern(step)
     elif kind == "Digits":
         is_each = step.flag("individual_digits", False)
         yield r"\p{N}" if is_each else r"\p{N}+"
     elif kind == "ByteLevel":
-        if step.flag("add_prefix_space", True):
-            step.refuse("add_prefix_space", "false", True)
         if step.flag("use_regex", True):
             yield _GPT2
     else:

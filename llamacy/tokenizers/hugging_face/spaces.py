@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from llamacy.formats.json_text import JsonObject
+from llamacy.formats.metadata import Metadata
+from llamacy.tokenizers.attributes import FORMS, PREFIX_KEY, SpacePrefix
+from llamacy.tokenizers.hugging_face.steps import is_of_text, steps
 from llamacy.tokenizers.hugging_face.token_list import SPACE
 
 
-def space_prefix(whole: JsonObject, *, has_inner_spaces: bool) -> bool:
-    """Return whether a space is added at the beginning of a text.
+def read_spaces(
+    whole: JsonObject, *, has_inner_spaces: bool
+) -> tuple[SpacePrefix, list[str]]:
+    """Return where spaces are added, and the normal forms that texts get before.
 
     Parameters
     ----------
@@ -23,48 +26,68 @@ def space_prefix(whole: JsonObject, *, has_inner_spaces: bool) -> bool:
     UnsupportedError
         The file has a step that SentencePiece does not have.
     """
-    is_prefixed = is_marked = False
-    for step in _steps(whole, "normalizer", "normalizers"):
+    prefix = SpacePrefix.NONE
+    forms: list[str] = []
+    is_marked = False
+    for step in steps(whole, "normalizer", "normalizers"):
         kind = step.text("type")
         if kind == "Prepend" and step.text("prepend") == SPACE:
-            is_prefixed = True
+            prefix = SpacePrefix.EACH
         elif kind == "Replace" and _replaces_space(step):
             is_marked = True
+        elif kind in FORMS and not is_marked and kind not in forms:
+            forms.append(kind)
         else:
-            step.refuse("type", "a step that only marks spaces", kind)
-    for step in _steps(whole, "pre_tokenizer", "pretokenizers"):
+            wanted = "a normal form of Unicode, or a step that only marks spaces"
+            step.refuse("type", wanted, kind)
+    for step in steps(whole, "pre_tokenizer", "pretokenizers"):
         kind = step.text("type")
         if kind == "Metaspace" and step.text("replacement", SPACE) == SPACE:
             if step.flag("split", True) and has_inner_spaces:
                 step.refuse("split", "false, because tokens have inner spaces", True)
             is_marked = True
-            is_prefixed = is_prefixed or _metaspace_prefix(step)
-        elif not (kind == "Split" and is_marked and _is_space(step)):
+            found = _metaspace_prefix(step)
+            if SpacePrefix.NONE not in (found, prefix):
+                step.refuse("prepend_scheme", "never, after a step of Prepend", found)
+            prefix = prefix if found is SpacePrefix.NONE else found
+        elif not (kind == "Split" and is_marked and _is_idle(step)):
             step.refuse("type", "a step that only marks spaces", kind)
     if not is_marked:
         whole.refuse("normalizer", f"one that turns spaces into {SPACE}", "none")
-    return is_prefixed
+    return prefix, forms
 
 
-def _steps(owner: JsonObject, key: str, inner: str) -> Iterator[JsonObject]:
-    """Yield the step under `key`, or the steps of a sequence there."""
-    step = owner.child(key)
-    if step is not None and step.text("type") == "Sequence":
-        yield from step.children(inner)
-    elif step is not None:
-        yield step
+def keep_word_marks(whole: JsonObject, metadata: Metadata) -> None:
+    """Let normalized tokens be found where tokenizer.json's normalizer leaves them.
+
+    For a vocabulary of tokenizer.model, which says itself where spaces are added.
+    """
+    found = steps(whole, "normalizer", "normalizers")
+    is_prefixed = metadata.values.get("tokenizer.ggml.add_space_prefix")
+    if is_prefixed and any(step.text("type") == "Prepend" for step in found):
+        metadata.text(PREFIX_KEY, SpacePrefix.EACH.value)
 
 
 def _replaces_space(step: JsonObject) -> bool:
-    return _is_space(step) and step.text("content") == SPACE
+    return is_of_text(step, " ") and step.text("content") == SPACE
 
 
-def _is_space(step: JsonObject) -> bool:
-    pattern = step.child("pattern")
-    return pattern is not None and pattern.get("String") == " "
+def _is_idle(step: JsonObject) -> bool:
+    """Whether a step splits at spaces, of which a marked text has none."""
+    drops_all = step.text("behavior") == "Removed" and step.flag("invert", False)
+    return is_of_text(step, " ") and not drops_all
 
 
-def _metaspace_prefix(step: JsonObject) -> bool:
-    if "prepend_scheme" in step:
-        return step.text("prepend_scheme") != "never"
-    return step.flag("add_prefix_space", True)  # of older files
+def _metaspace_prefix(step: JsonObject) -> SpacePrefix:
+    if "prepend_scheme" not in step:  # in older files
+        is_added = step.flag("add_prefix_space", True)
+        return SpacePrefix.ALWAYS if is_added else SpacePrefix.NONE
+    known = {
+        "always": SpacePrefix.ALWAYS,
+        "first": SpacePrefix.FIRST,
+        "never": SpacePrefix.NONE,
+    }
+    scheme = step.text("prepend_scheme")
+    if scheme not in known:
+        step.refuse("prepend_scheme", f"one of {', '.join(known)}", scheme)
+    return known[scheme]

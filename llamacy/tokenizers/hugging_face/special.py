@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from llamacy.errors import FormatError
-from llamacy.formats.json_text import JsonObject, read_json
-from llamacy.formats.mapped_file import MappedFile
+from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
+from llamacy.tokenizers.attributes import BEGIN_KEY
+from llamacy.tokenizers.hugging_face.chat_templates import add_chat_templates
+from llamacy.tokenizers.hugging_face.processor import read_processor
 from llamacy.tokenizers.hugging_face.token_list import TokenList
 
 # GGUF's names by those of Hugging Face
 _NAMES: Final = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
-_KEY: Final = "tokenizer.chat_template"
-_TEMPLATE: Final = "chat_template.jinja"
-_OLDER_TEMPLATE: Final = "chat_template.json"
-_MAX_TEMPLATE: Final = 1 << 22  # bytes; the largest seen has 30 kB
 
 
 class Special:
@@ -53,14 +49,40 @@ class Special:
             i = self._find(name, tokens)
             if i is not None:
                 metadata.integer(f"tokenizer.ggml.{ours}_token_id", i)
-        for name, is_first in (("bos", True), ("eos", False)):
+        found = read_processor(self._whole) if self._whole else None
+        if found is None:
+            before = after = None
+        else:
+            before, after = found
+            self._check_end(after)
+        for name, around in (("bos", before), ("eos", after)):
+            key = f"tokenizer.ggml.{name}_token_id"
             is_added = self._settings.get(f"add_{name}_token")
             if not isinstance(is_added, bool):
-                is_added = self._is_in_template(name, is_first=is_first)
+                is_added = None if around is None else around == [self._text(name)]
+                if name == "bos" and around and not is_added:
+                    self._add_beginning(around, metadata, tokens)
             if is_added is not None:
-                key = f"tokenizer.ggml.add_{name}_token"
-                has_one = f"tokenizer.ggml.{name}_token_id" in metadata.values
-                metadata.flag(key, is_added and has_one)
+                is_added = is_added and key in metadata.values
+                metadata.flag(f"tokenizer.ggml.add_{name}_token", is_added)
+
+    def _check_end(self, after: list[str]) -> None:
+        """Check that nothing but EOS comes after a text, which a model continues."""
+        if after and after != [self._text("eos")] and self._whole is not None:
+            found = ", ".join(after)
+            self._whole.refuse("post_processor", "no token but EOS after texts", found)
+
+    def _add_beginning(
+        self, before: list[str], metadata: Metadata, tokens: TokenList
+    ) -> None:
+        """Add the tokens before a text where they are others than BOS."""
+        known = tokens.ids()
+        ids = [known[text] for text in before if text in known]
+        if len(ids) < len(before) and self._whole is not None:
+            missing = next(text for text in before if text not in known)
+            wanted = "tokens of the vocabulary before texts"
+            self._whole.refuse("post_processor", wanted, missing)
+        metadata.integers(BEGIN_KEY, ids)
 
     def _find(self, name: str, tokens: TokenList) -> int | None:
         """Find a special token by its text, or else by its id in config.json."""
@@ -81,48 +103,6 @@ class Special:
                 return found
         return None
 
-    def _is_in_template(self, name: str, *, is_first: bool) -> bool | None:
-        """Whether tokenizer.json adds a token to texts; None if it does not say."""
-        step = self._whole.child("post_processor") if self._whole else None
-        if step is None:
-            return None
-        steps = [step, *step.children("processors")]
-        for each in steps:
-            template = each.items("single")
-            if each.get("type") == "TemplateProcessing" and template:
-                part = template[0 if is_first else -1]
-                special = part.get("SpecialToken") if isinstance(part, dict) else None
-                text = special.get("id") if isinstance(special, dict) else None
-                return text is not None and text == self._text(name)
-        return False
-
     def add_template(self, folder: Path, metadata: Metadata) -> None:
-        """Add the chat template, if there is one."""
-        if os.path.exists(folder / _TEMPLATE):
-            template: Any = _read_text(folder / _TEMPLATE)
-        elif "chat_template" in self._settings:
-            template = self._settings.get("chat_template")
-        elif os.path.exists(folder / _OLDER_TEMPLATE):
-            template = read_json(folder / _OLDER_TEMPLATE).get("chat_template")
-        else:
-            return
-        if isinstance(template, list):  # several templates with names
-            named = (each for each in template if isinstance(each, dict))
-            texts = {each.get("name"): each.get("template") for each in named}
-            template = texts.get("default")
-        if isinstance(template, str):
-            metadata.text(_KEY, template)
-
-
-def _read_text(path: Path) -> str:
-    file = MappedFile(path)
-    try:
-        if file.size > _MAX_TEMPLATE:
-            wanted = f"at most {_MAX_TEMPLATE} bytes"
-            raise FormatError(path, "file", wanted, f"{file.size} bytes")
-        return file.data[:].decode("utf-8")
-    except UnicodeDecodeError as error:
-        found = f"{error.reason} at byte {error.start}"
-        raise FormatError(path, "file", "UTF-8 text", found) from None
-    finally:
-        file.close()
+        """Add the chat templates, if there are any."""
+        add_chat_templates(folder, self._settings, metadata)

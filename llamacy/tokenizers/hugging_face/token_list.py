@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from llamacy.errors import FormatError, shown
 from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
+from llamacy.tokenizers.attributes import FLAG_KEYS, LEFTMOST, MATCHING_KEY
 from llamacy.tokenizers.token_type import TokenType
 
 SPACE: Final = "\u2581"  # stands for a space in SentencePiece's vocabularies
@@ -52,16 +54,31 @@ class TokenList:
         self._texts = texts
         self._types = types
         self._scores = scores
+        self._kept: set[int] = set()
+        self._fixed: set[int] = set()
+        self._flags: dict[str, set[int]] = {name: set() for name in FLAG_KEYS}
 
     def __contains__(self, i: object) -> bool:
         return i in self._texts
+
+    def ids(self) -> dict[str, int]:
+        """Return the id of each text."""
+        return {text: i for i, text in self._texts.items()}
 
     def find(self, text: str) -> int | None:
         """Return the id of the token with that text; None if there is none."""
         found = (i for i, each in self._texts.items() if each == text)
         return next(found, None)
 
-    def add(self, i: int, text: str, *, is_special: bool) -> None:
+    def keep_texts(self) -> None:
+        """Let no added token take the id of another token from here on."""
+        self._kept = set(self._texts)
+
+    def fix_texts(self, ids: Iterable[int]) -> None:
+        """Let other lists change the attributes of some tokens, and not their texts."""
+        self._fixed.update(ids)
+
+    def add(self, i: int, text: str, *, is_special: bool, source: JsonObject) -> bool:
         """Add a token, or update an existing one.
 
         Parameters
@@ -72,23 +89,56 @@ class TokenList:
             Its text.
         is_special : bool
             Whether it is a control token rather than text.
+        source : JsonObject
+            Where it is listed, for errors.
+
+        Returns
+        -------
+        bool
+            Whether the token has this text; False if another list gave it another.
+
+        Raises
+        ------
+        UnsupportedError
+            The vocabulary has another token with that id.
         """
+        given = text
         if is_special or _SPECIAL.fullmatch(text):
             kind = TokenType.CONTROL
         else:
             kind = TokenType.USER_DEFINED
             # parsed in the original text, before spaces become U+2581
             text = text.replace(SPACE, " ") if self._scores is not None else text
+        known = self._texts.get(i)
+        if i in self._kept and known not in (None, given, text):
+            wanted = f"{shown(known)}, the vocabulary's token {i}"
+            source.refuse("added token", wanted, given)
+        if known not in (None, given, text) and i in self._fixed:
+            _logger.warning(
+                "%s: token %d: %s ignored: another list says %s",
+                source.path,
+                i,
+                shown(given),
+                shown(known),
+            )
+            return False
         if self._types.get(i) != TokenType.UNKNOWN:
             self._types[i] = kind
         self._texts[i] = text
         if self._scores is not None:
             self._scores[i] = _ADDED_SCORE
+        return True
 
     def add_entry(self, entry: JsonObject, i: int) -> None:
         """Add a token described by a JSON object."""
+        is_special = entry.flag("special", False)
         text = entry.text("content")
-        self.add(i, text, is_special=entry.flag("special", False))
+        if not self.add(i, text, is_special=is_special, source=entry):
+            return
+        for name, ids in self._flags.items():
+            default = name == "normalized" and not is_special
+            change = ids.add if entry.flag(name, default) else ids.discard
+            change(i)
 
     def fit(self, n_vocab: int | None) -> None:
         """Drop added tokens with ids from `n_vocab` on, and pad unused ids below.
@@ -126,8 +176,16 @@ class TokenList:
             if i not in self._texts:
                 self._texts[i], self._types[i] = f"[PAD{i}]", TokenType.UNUSED
 
-    def add_to(self, metadata: Metadata) -> None:
+    def add_to(self, metadata: Metadata, *, is_normalized: bool) -> None:
         """Add the tokens to `metadata`, after `fit` was called.
+
+        Parameters
+        ----------
+        metadata : Metadata
+            Receives the keys.
+        is_normalized : bool
+            Whether there is a tokenizer.json, whose normalizer comes before the tokens
+            that are marked as normalized.
 
         Raises
         ------
@@ -147,3 +205,8 @@ class TokenList:
             metadata.reals("tokenizer.ggml.scores", scores)
         kinds = [int(self._types[i]) for i in ids]
         metadata.integers("tokenizer.ggml.token_type", kinds)
+        metadata.text(MATCHING_KEY, LEFTMOST)
+        for name, flagged in self._flags.items():
+            kept = sorted(flagged & self._texts.keys())
+            if kept and (is_normalized or name != "normalized"):
+                metadata.integers(FLAG_KEYS[name], kept)

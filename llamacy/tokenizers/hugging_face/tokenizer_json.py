@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
-
+from llamacy.errors import shown
+from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
+from llamacy.tokenizers.attributes import (
+    FORMS,
+    NORMALIZER_KEY,
+    PREFIX_KEY,
+    SpacePrefix,
+)
 from llamacy.tokenizers.hugging_face.bpe_model import read_merges, read_texts
+from llamacy.tokenizers.hugging_face.decoder import check_decoder
 from llamacy.tokenizers.hugging_face.merged import read_merged
-from llamacy.tokenizers.hugging_face.pre_tokenizer import pre_tokenizer_name
+from llamacy.tokenizers.hugging_face.pre_tokenizer import read_pre_tokenizer
+from llamacy.tokenizers.hugging_face.steps import (
+    ADDED,
+    MODEL,
+    TOP,
+    check_keys,
+    steps,
+)
 from llamacy.tokenizers.hugging_face.token_list import TokenList
 from llamacy.tokenizers.token_type import TokenType
-
-# NFC is ignored, as in GGUF files
-_NORMALIZERS: Final = ("NFC", "Sequence")
 
 
 def is_byte_level(whole: JsonObject) -> bool:
     """Whether a tokenizer.json holds byte-level BPE."""
-    step = whole.child("pre_tokenizer")
-    return step is not None and "ByteLevel" in _kinds(step, "pretokenizers")
+    found = steps(whole, "pre_tokenizer", "pretokenizers")
+    return any(step.text("type") == "ByteLevel" for step in found)
 
 
 def read_tokenizer_json(whole: JsonObject, metadata: Metadata) -> TokenList:
@@ -33,12 +43,14 @@ def read_tokenizer_json(whole: JsonObject, metadata: Metadata) -> TokenList:
     UnsupportedError
         The kind of vocabulary is not supported.
     """
+    check_keys(whole, TOP)
     model = whole.child("model")
     if model is None:
         whole.fail("model", "an object", "no such key")
     kind = model.text("type", "BPE")  # the oldest files lack the key
     if kind != "BPE":
         model.refuse("type", "BPE", kind)
+    check_keys(model, MODEL)
     if model.get("dropout"):
         model.refuse("dropout", "none", model.get("dropout"))
     for key in ("continuing_subword_prefix", "end_of_word_suffix"):
@@ -51,15 +63,48 @@ def read_tokenizer_json(whole: JsonObject, metadata: Metadata) -> TokenList:
     return read_merged(whole, model, metadata)
 
 
+def check_added(whole: JsonObject, tokens: TokenList) -> None:
+    """Check that added tokens have the ids that the tokenizers library gives them.
+
+    The library passes over the ids in the file: an added token has the id that its
+    text has in the vocabulary, or else the next free one. A file that says otherwise
+    would be read in two ways.
+
+    Raises
+    ------
+    UnsupportedError
+        An added token has another id, or an unknown key.
+    """
+    ids = tokens.ids()
+    following = len(ids)
+    for entry in whole.children("added_tokens"):
+        check_keys(entry, ADDED)
+        text = entry.text("content")
+        wanted = ids.setdefault(text, following)
+        following = max(following, wanted + 1)
+        if entry.integer("id", 0, MAX_VOCAB - 1) != wanted:
+            what = f"{wanted}, which the tokenizers library gives {shown(text)}"
+            entry.refuse("id", what, entry.get("id"))
+
+
 def _read_byte_level(
     whole: JsonObject, model: JsonObject, metadata: Metadata
 ) -> TokenList:
-    step = whole.child("normalizer")
-    for kind in _kinds(step, "normalizers") if step else ():
-        if kind not in _NORMALIZERS:
-            whole.refuse("normalizer", "none, or NFC", kind)
+    forms = []
+    for step in steps(whole, "normalizer", "normalizers"):
+        kind = step.text("type")
+        if kind not in FORMS or kind in forms:
+            wanted = f"none, or one of {', '.join(FORMS)}"
+            whole.refuse("normalizer", wanted, kind)
+        forms.append(kind)
+    check_decoder(whole, is_byte_level=True)
+    name, prefix = read_pre_tokenizer(model, whole)
     metadata.text("tokenizer.ggml.model", "gpt2")
-    metadata.text("tokenizer.ggml.pre", pre_tokenizer_name(model, whole))
+    metadata.text("tokenizer.ggml.pre", name)
+    if forms:
+        metadata.text(NORMALIZER_KEY, " ".join(forms))
+    if prefix is not SpacePrefix.NONE:
+        metadata.text(PREFIX_KEY, prefix.value)
     merges = []
     for i, (first, second) in enumerate(read_merges(model)):
         merges.append(f"{first} {second}")
@@ -68,10 +113,3 @@ def _read_byte_level(
     metadata.texts("tokenizer.ggml.merges", merges)
     texts = read_texts(model)
     return TokenList(whole.path, texts, dict.fromkeys(texts, TokenType.NORMAL), None)
-
-
-def _kinds(step: JsonObject, inner: str) -> Iterator[str]:
-    """Yield the types of a step and of the steps inside it, under the key `inner`."""
-    yield step.text("type")
-    for each in step.children(inner):
-        yield from _kinds(each, inner)

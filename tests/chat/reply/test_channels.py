@@ -38,6 +38,13 @@ def read(text: str) -> list[Part]:
         # without the marks between messages
         ("<|channel|>analysis<|message|>a<|channel|>final<|message|>b",
          [Reasoning("a"), Text("b")]),
+        # a header without a message, and recipients that are no tools
+        ("<|channel|>commentary to=assistant<|channel|>commentary?<|end|><|start|>"
+         "assistant<|channel|>final<|message|>Yes.", [Text("Yes.")]),
+        (f"<|channel|>analysis<|end|><|start|>assistant to=functions.weather<|channel|>"
+         f"commentary<|message|>{PARIS}", [CALL]),
+        ("<|channel|>commentary to=user<|message|>I look.", [Text("I look.")]),
+        ("Yes.<|end|>", [Text("Yes.")]),
         # cut off
         ("<|channel|>analysis<|message|>So <|e",
          [Reasoning("So "), Reasoning("<|e")]),

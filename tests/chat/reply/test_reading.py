@@ -6,10 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llamacy.chat.reply import tool_call_marks, tool_call_tags
 from llamacy.chat.reply.reading import Change, Reply, ReplyReader
 from llamacy.chat.reply.style import ReplyStyle
 from llamacy.chat.reply.thinking import THINKING_MARKS
-from llamacy.chat.reply.tool_call_marks import HERMES, LLAMA_3, MISTRAL
+from llamacy.chat.reply.tool_call_marks import (
+    HERMES,
+    LLAMA_3,
+    MISTRAL,
+    ToolCallStyle,
+    keyed_style,
+    tagged_style,
+)
 from llamacy.chat.results import ToolCall
 
 THINK = THINKING_MARKS[0]
@@ -21,14 +29,45 @@ STYLES = {
     "mistral": ReplyStyle(thinking=THINKING_MARKS[1], tool_calls=MISTRAL, names=NAMES),
     "llama-3": ReplyStyle(tool_calls=LLAMA_3, names=NAMES),
     "harmony": ReplyStyle(has_channels=True),
+    "always": ReplyStyle(thinking=THINK, always_thinks=True),
+}
+TAGS = tool_call_tags.CODER
+STYLES |= {
+    style.open or style.bare: ReplyStyle(tool_calls=style, names=NAMES)
+    for style in (
+        *(
+            one
+            for one in vars(tool_call_marks).values()
+            if isinstance(one, ToolCallStyle)
+        ),
+        tagged_style({}),
+        tagged_style({}, "", None),
+        keyed_style({}),
+    )
 }
 JSON = '{"name": "weather", "arguments": {}}'
+SHAPES = (
+    *("[weather(", 'a="', '")]', "<function=weather>", "</function>", "```"),
+    *("<parameter=a>", "</parameter>", "\n", "<arg_key>a</arg_key>", "<arg_value>"),
+    *("</arg_value>", "call:weather{a:", "}", "<think>", "</think>", "`"),
+    *("</tool_call>", "functions.weather:0", '{"parameters": {}, "name": "weather"}'),
+)
 
 
 def texts(style: ReplyStyle) -> st.SearchStrategy[list[str]]:
     """Generate marks, parts of marks, tool calls and other text, in any order."""
     pieces = [*style.marks, *(mark[:3] for mark in style.marks), JSON, JSON[:9]]
-    pieces += ["a", " ", "\n", "to=functions.x", "analysis", "{}", "weather", "x" * 90]
+    pieces += [
+        *SHAPES,
+        "a",
+        " ",
+        "\n",
+        "to=functions.x",
+        "analysis",
+        "{}",
+        "weather",
+        "x" * 90,
+    ]
     return st.lists(st.sampled_from(pieces), max_size=12)
 
 

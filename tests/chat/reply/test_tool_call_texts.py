@@ -11,14 +11,32 @@ import pytest
 
 import llamacy
 from llamacy.chat.messages import checked_messages
+from llamacy.chat.reply import tool_call_json, tool_call_python
 from llamacy.chat.reply.parts import Call
+from llamacy.chat.reply.schema_types import parameter_types
 from llamacy.chat.reply.tool_call_deepseek import fenced_or_plain
-from llamacy.chat.reply.tool_call_json import list_or_named, objects, one_object
-from llamacy.chat.reply.tool_call_tags import parameter_types, tagged
+from llamacy.chat.reply.tool_call_tags import tagged
 
 Read = Callable[[str], list[Call]]
 PARIS: Any = {"city": "Paris", "days": [1, {"a": None}]}
 WRITTEN = json.dumps(PARIS)
+
+
+def whole(read: Callable[[str], tuple[list[Call], str]]) -> Read:
+    """Return a reader that refuses text behind the calls."""
+
+    def calls(text: str) -> list[Call]:
+        found, left = read(text)
+        if left.strip():
+            raise ValueError(f"wanted nothing after the JSON, found {left[:40]!r}")
+        return found
+
+    return calls
+
+
+one_object = whole(tool_call_json.json_calls)
+objects = whole(tool_call_python.built_in_calls)
+list_or_named = whole(tool_call_json.list_or_named)
 
 
 def f(**arguments: Any) -> Call:
@@ -34,6 +52,16 @@ def f(**arguments: Any) -> Call:
         (one_object, '{"name": "f", "arguments": null}', [f()]),
         (one_object, '{"name": "f", "arguments": "{\\"a\\": 1}"}', [f(a=1)]),
         (one_object, '{"name": "f", "arguments": {"a": "1\n2"}}', [f(a="1\n2")]),
+        (one_object, '{"name": "f", "arguments": " "}', [f()]),
+        (one_object, '{"name": "f", "arguments": {"a": 1}}}', [f(a=1)]),
+        (one_object, '{"name": "f", "arguments": {"a": 1,},}', [f(a=1)]),
+        (one_object, "{'name': 'f', 'arguments': {'a': None}}", [f(a=None)]),
+        (one_object, '```json\n{"name": "f"}\n```', [f()]),
+        (one_object, '[{"name": "f"}, {"name": "g"}]', [f(), Call("g", {})]),
+        (one_object, '{"name": "f"}\n{"name": "g"}', [f(), Call("g", {})]),
+        (one_object, '{"type": "function", "id": "1", "function": {"name": "f", '
+         '"arguments": "{\\"a\\": 1}"}}', [Call("f", {"a": 1}, "1")]),
+        (one_object, '{"parameters": {"a": 1}, "tool_name": "f"}', [f(a=1)]),
         (objects, f'{{"name": "f", "parameters": {WRITTEN}}}', [f(**PARIS)]),
         (objects, '{"type": "function", "function": "f", "parameters": {}}', [f()]),
         (objects, '{"name": "f"}; {"name": "g"}\n{"name": "h"};',
@@ -151,11 +179,10 @@ def test_calls_are_parsed_from_deepseeks_marks(text: str, calls: list[Call]) -> 
     [
         (coder, ""),
         (coder, "f()"),
-        (coder, "<function=f>"),
         (coder, "<function=two words></function>"),
         (coder, "<function=></function>"),
-        (coder, "<function=f><parameter=a>1</function>"),
-        (coder, "<function=f><parameter=a>1</parameter>"),
+        (coder, "<function=f><parameter=a>1"),
+        (coder, "<function=f><parameter=a>1</parameter><parameter=a>2</parameter>"),
         (coder, "<function=f>1</function>"),
         (coder, "<function=f></function> and more"),
         (fenced_or_plain, ""),
@@ -184,6 +211,7 @@ BAD_OBJECTS = [
     ("5", "wanted a call as an object"),
     ('{"arguments": {}}', "wanted the name of a tool, found None"),
     ('{"name": "two words"}', "wanted the name of a tool, found 'two words'"),
+    ('{"name": "f", "city": "Paris"}', r"wanted arguments, found \['city'\]"),
     ('{"name": ""}', "wanted the name of a tool"),
     ('{"name": "f", "arguments": [1]}', r"wanted arguments as an object, found \[1\]"),
     ('{"name": "f", "arguments": "x"}', "wanted JSON"),
@@ -214,7 +242,7 @@ def test_malformed_json_raises_a_short_error(read: Read, text: str, why: str) ->
         (list_or_named, "{}"),
         (list_or_named, "f[ARGS]"),
         (list_or_named, "f[ARGS][1]"),
-        (list_or_named, "f[ARGS]{} {}"),
+        (list_or_named, "f[ARGS]{} x"),
         (list_or_named, '[{"name": "f"}'),
     ],
 )
@@ -231,7 +259,7 @@ def test_forms_that_only_one_family_writes_are_checked(read: Read, text: str) ->
     [
         "f" + " " * 100_000,
         "<function=f>" + "<parameter=a>" * 50_000,
-        "<function=f><parameter=a>" + "\n</parameter> " * 50_000,
+        "<function=f><parameter=a>" + "\n</parameter> x" * 50_000,
         "<function=f>" + "<parameter=a>\n</parameter>\n" * 20_000,
         "<｜tool▁call▁begin｜>" * 50_000,
         "<｜tool▁call▁begin｜>f<｜tool▁sep｜>g" + "```" * 50_000,

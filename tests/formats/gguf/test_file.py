@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import errno
 import gc
 import mmap
@@ -10,18 +9,15 @@ import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy import errors
 from llamacy.errors import ClosedError, FormatError, ModelFileError
-from llamacy.formats import mapped_file, other_formats
+from llamacy.formats import mapped_file
 from llamacy.formats.gguf.file import open_gguf
-from llamacy.ggml import types as ggml
 from llamacy.ggml.types import GGMLType
 from tests.support.lines_run import lines_run
 
@@ -419,10 +415,3 @@ def test_a_pipe_is_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.gguf")
     with pytest.raises(ModelFileError, match="not a regular file"):
         open_gguf(tmp_path / "pipe.gguf")
-
-
-@pytest.mark.parametrize("module", [errors, ggml, other_formats])
-def test_examples_in_the_docstrings_run(module: ModuleType) -> None:
-    result = doctest.testmod(module)
-    assert result.attempted > 0
-    assert result.failed == 0

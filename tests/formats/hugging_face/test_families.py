@@ -25,6 +25,7 @@ SIZES: dict[str, Any] = {
     "vocab_size": 100,
 }
 GELU = {"hidden_activation": "gelu_pytorch_tanh", "hidden_act": "gelu"}
+FIRST = {"max_window_layers": 7}  # of the eight layers one has the window
 SLIDING, FULL = "sliding_attention", "full_attention"
 
 
@@ -70,10 +71,13 @@ def test_gemma_2_settings_become_metadata() -> None:
     assert made["attention.scale"] == 1 / 16
     caps = made["attn_logit_softcapping"], made["final_logit_softcapping"]
     assert caps == (50, 30)
+    with pytest.raises(UnsupportedError, match="attn_logit_softcapping: wanted a num"):
+        read("Gemma2", **GELU, attn_logit_softcapping=None)
     assert read("Gemma2", **GELU).is_tied
     assert not read("Gemma2", **GELU, tie_word_embeddings=False).is_tied
     with pytest.raises(UnsupportedError, match="wanted gelu_pytorch_tanh"):
-        read("Gemma2", hidden_act="gelu")
+        read("Gemma2", hidden_activation="gelu")
+    read("Gemma2", hidden_act="gelu")  # another class's key
 
 
 def test_gemma_3_settings_of_older_files_become_metadata() -> None:
@@ -115,11 +119,47 @@ def test_gemma_3_settings_of_newer_files_become_metadata() -> None:
         read("Gemma3", **GELU, rope_parameters=rope)
 
 
+@pytest.mark.parametrize(
+    ("name", "prefix", "usual"), [("Gemma3", "gemma3", 1e6), ("Olmo3", "olmo2", 5e5)]
+)
+def test_families_with_two_bases_read_one_object_for_each(
+    name: str, prefix: str, usual: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As transformers does: what stands beside the two objects is passed over."""
+    linear = {"rope_type": "linear", "factor": 8.0}
+    flat = linear | {"rope_theta": 5.0}
+    made = keys(name, prefix, rope_parameters=flat)
+    assert made["rope.freq_base"] == usual
+    assert "rope.scaling.type" not in made
+    assert "the keys outside them are passed over" in caplog.text
+    made = keys(name, prefix, rope_scaling=linear, rope_theta=777.0)
+    assert (made["rope.freq_base"], made["rope.scaling.factor"]) == (777, 8)
+    assert made.get("rope.freq_base_swa") == (5e5 if name == "Olmo3" else None)
+    both = {FULL: {"rope_type": "default", "rope_theta": 99.0}}
+    made = keys(name, prefix, rope_scaling=linear, rope_parameters=both)
+    assert (made["rope.freq_base"], made["rope.scaling.factor"]) == (99, 8)
+
+
+def test_an_empty_rope_scaling_is_none_and_empty_parameters_are_the_default() -> None:
+    linear = {"rope_type": "linear", "factor": 8.0}
+    made = keys("Llama", "llama", rope_scaling={}, rope_parameters=linear)
+    assert made["rope.scaling.factor"] == 8
+    experts = {"num_local_experts": 4, "num_experts_per_tok": 2}
+    assert keys("GptOss", "gpt-oss", **experts)["rope.scaling.factor"] == 32
+    assert keys("GptOss", "gpt-oss", **experts, rope_scaling={})[
+        "rope.scaling.factor"
+    ] == 32  # fmt: skip
+    made = keys("GptOss", "gpt-oss", **experts, rope_parameters={})
+    assert "rope.scaling.factor" not in made
+
+
 @pytest.mark.parametrize("name", ["Qwen2", "Qwen3", "SmolLM3"])
 def test_windows_of_families_that_do_not_support_them_are_refused(name: str) -> None:
+    assert read(name, use_sliding_window=True, sliding_window=None).metadata
+    assert read(name, use_sliding_window=True, layer_types=[FULL] * 8).metadata
     assert read(name, use_sliding_window=False, sliding_window=32).metadata
     with pytest.raises(UnsupportedError, match="use_sliding_window"):
-        read(name, use_sliding_window=True, sliding_window=32)
+        read(name, use_sliding_window=True, sliding_window=32, **FIRST)
     with pytest.raises(UnsupportedError, match="use_sliding_window"):
         read(name, layer_types=[FULL] * 7 + [SLIDING])
 
@@ -263,12 +303,13 @@ def test_mxfp4_is_refused_outside_of_gpt_oss() -> None:
         read("Mixtral", **GPT_OSS | {"rope_scaling": None})
 
 
-@pytest.mark.parametrize("name", ["Llama", "SmolLM3", "Granite"])
-def test_partial_rotation_is_refused_where_pairs_would_be_reordered(name: str) -> None:
+@pytest.mark.parametrize("name", ["Llama", "SmolLM3", "Granite", "Qwen2"])
+def test_partial_rotation_is_passed_over_where_classes_do_not_read_it(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = keys(name, name.lower(), partial_rotary_factor=0.5)
+    assert made["rope.dimension_count"] == 16
+    assert "partial_rotary_factor passed over" in caplog.text
+    scaling = {"type": "linear", "factor": 2.0}
     with pytest.raises(UnsupportedError, match="partial_rotary_factor"):
-        read(name, partial_rotary_factor=0.5)
-
-
-def test_partial_rotation_becomes_metadata_where_pairs_stay() -> None:
-    made = keys("Qwen2", "qwen2", partial_rotary_factor=0.5)
-    assert made["rope.dimension_count"] == 8
+        read(name, partial_rotary_factor=0.5, rope_scaling=scaling)

@@ -201,7 +201,7 @@ def test_tokens_that_are_not_utf8_are_refused(model: OldModel, old: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"GGUF" + bytes(40), "a GGUF file"),
+        (b"GGUF" + bytes(40), "a GGUF file, for quantize"),
         (b"PK\x03\x04" + bytes(40), "zip archive"),
         (b"tjgg" + struct.pack("<I", 4), "found 4"),
         (b"fmgg" + struct.pack("<I", 2), "found 2"),

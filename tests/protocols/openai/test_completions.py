@@ -19,7 +19,8 @@ from llamacy.results import (
 )
 
 HEAD = Head("cmpl-1", 1_800_000_000, "tiny")
-TEXTS = {0: "", 1: "Once", 2: " upon", 3: " a", 4: " a"}
+BYTES = {0: b"", 1: b"Once", 2: b" upon", 3: b" a", 4: b" a"}
+BYTES |= {5: b"\xe7\x8c", 6: b"\xab", 7: b"\xff"}  # half of a character, the rest, none
 NO_TIMINGS = Timings(0, 0.0, 0, 0.0, 0.0)
 COMPLETION = Completion(" upon a", [2, 3], "length", Usage(1, 2), NO_TIMINGS)
 UPON = TokenLogprob(2, -0.5, ((2, -0.5), (1, -1.5)))
@@ -27,7 +28,7 @@ A = TokenLogprob(3, -2.0, ((4, -0.25), (3, -2.0)))
 
 
 def response(echo: bool = False) -> CompletionResponse:
-    return CompletionResponse(HEAD, TEXTS.__getitem__, "Once", echo)
+    return CompletionResponse(HEAD, BYTES.__getitem__, "Once", echo)
 
 
 def test_a_head_has_an_id_of_its_own_and_the_time() -> None:
@@ -65,6 +66,17 @@ def test_logprobs_have_offsets_from_the_beginning_of_the_prompt() -> None:
         # two tokens have the text " a": the one that was chosen counts
         "top_logprobs": [{" upon": -0.5, "Once": -1.5}, {" a": -2.0}],
     }
+
+
+def test_offsets_count_characters_when_they_are_whole() -> None:
+    scored = [TokenLogprob(i, -1.0, ()) for i in (5, 6, 3, 7, 3, 3)]
+    text = "\u732b a\ufffd a a"
+    completion = replace(COMPLETION, text=text, logprobs=scored)
+    logprobs = response(echo=True).whole(completion, [])["choices"][0]["logprobs"]
+    assert logprobs is not None
+    assert logprobs["tokens"] == ["", "", " a", "", " a", " a"]
+    assert logprobs["text_offset"] == [0, 0, 1, 3, 4, 6]
+    assert [text[i : i + 2] for i in (1, 4, 6)] == [" a"] * 3
 
 
 def test_an_echo_comes_before_the_text_and_its_logprobs() -> None:

@@ -1,4 +1,4 @@
-"""Special tokens and chat templates from the files beside a vocabulary."""
+"""Special tokens from the files beside a vocabulary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llamacy.errors import FormatError, ModelFileError
+from llamacy.errors import FormatError
 from llamacy.tokenizers.hugging_face import read_tokenizer_files
 from tests.support.hugging_face import sentencepiece, write_json
 
@@ -68,7 +68,6 @@ def test_special_tokens_of_an_unknown_form_count_as_absent(
         ({"add_bos_token": None}, BOS_FIRST, True),
         ({}, {"type": "Sequence", "processors": [BOS_FIRST]}, True),
         ({"bos_token": "</s>"}, BOS_FIRST, False),
-        ({"bos_token": "none"}, {"type": "TemplateProcessing", "single": [3]}, False),
     ],
 )
 def test_whether_texts_begin_with_bos(
@@ -78,39 +77,6 @@ def test_whether_texts_begin_with_bos(
     settings = {"bos_token": "<s>"} | settings
     found = values(folder, tokenizer=whole, tokenizer_config=settings)
     assert found.get(f"{PREFIX}add_bos_token") == wanted
-
-
-def test_the_chat_template_is_found_in_each_of_its_places(folder: Path) -> None:
-    key = "tokenizer.chat_template"
-    assert key not in values(folder)
-    assert values(folder, chat_template={"chat_template": "oldest"})[key] == "oldest"
-    named = [{"name": "tools", "template": "x"}, {"name": "default", "template": "y"}]
-    assert values(folder, tokenizer_config={"chat_template": named})[key] == "y"
-    assert values(folder, tokenizer_config={"chat_template": "z"})[key] == "z"
-    (folder / "chat_template.jinja").write_text("{{ 'neu: ä' }}", encoding="utf-8")
-    assert values(folder)[key] == "{{ 'neu: ä' }}"
-
-
-@pytest.mark.parametrize("strange", [[], [3], 3, {"default": "y"}])
-def test_a_chat_template_of_an_unknown_form_counts_as_absent(
-    folder: Path, strange: Any
-) -> None:
-    found = values(folder, tokenizer_config={"chat_template": strange})
-    assert "tokenizer.chat_template" not in found
-
-
-def test_unreadable_chat_templates_are_refused(folder: Path) -> None:
-    path = folder / "chat_template.jinja"
-    path.write_bytes(b"\xff")
-    with pytest.raises(FormatError, match="UTF-8 text"):
-        read_tokenizer_files(folder)
-    path.write_bytes(b" " * ((1 << 22) + 1))
-    with pytest.raises(FormatError, match="at most"):
-        read_tokenizer_files(folder)
-    path.unlink()
-    path.mkdir()
-    with pytest.raises(ModelFileError, match="a folder"):
-        read_tokenizer_files(folder)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +96,11 @@ def test_unreadable_chat_templates_are_refused(folder: Path) -> None:
         ("tokenizer", {"added_tokens": [3]}),
         ("tokenizer", {"added_tokens": [{"id": 6}]}),
         ("tokenizer", {"post_processor": {"single": 3}}),
+        ("tokenizer", {"post_processor": {"type": "TemplateProcessing", "single": 3}}),
+        (
+            "tokenizer",
+            {"post_processor": {"type": "TemplateProcessing", "single": [3]}},
+        ),
     ],
 )
 def test_broken_files_are_named(folder: Path, name: str, content: Any) -> None:

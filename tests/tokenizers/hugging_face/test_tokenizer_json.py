@@ -126,12 +126,15 @@ def write(
         write_json(folder / "config.json", config)
 
 
-def same(one: Tokenizer, other: Tokenizer) -> None:
-    """Check that two tokenizers are equal, except for SentencePiece's scores."""
-    assert one.n_vocab == other.n_vocab
-    for name in ("_tokens", "_types", "bos_id", "eos_id", "unk_id", "eog_ids"):
-        assert getattr(one, name) == getattr(other, name), name
-    for name in ("add_bos", "add_eos", "_space_prefix", "markers"):
+def same(one: Tokenizer, other: Tokenizer, *, but: str | None = None) -> None:
+    """Check that two are equal, except for SentencePiece's scores and one token."""
+    left_out = {i for i, text in enumerate(one._tokens) if text == but}
+    assert one._tokens == other._tokens
+    for i, kinds in enumerate(zip(one._types, other._types, strict=True)):
+        assert i in left_out or kinds[0] == kinds[1]
+    assert one.eog_ids - left_out == other.eog_ids - left_out
+    assert set(one.markers) - {but} == set(other.markers) - {but}
+    for name in ("bos_id", "eos_id", "unk_id", "add_bos", "add_eos", "_space_prefix"):
         assert getattr(one, name) == getattr(other, name), name
 
 
@@ -185,7 +188,7 @@ def test_real_byte_level_vocabularies_give_the_librarys_ids(
         eos_token=texts[metadata["tokenizer.ggml.eos_token_id"]],
     )
     got = load_tokenizer(tmp_path)
-    same(got, load_tokenizer(path))
+    same(got, load_tokenizer(path), but="</s>")  # a token of HTML in qwen2
     library = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     for row in json.loads((path.with_suffix(".json")).read_text("utf-8")):
         assert got.encode(row["text"], add_bos=False) == row["ids"]
@@ -234,7 +237,6 @@ def test_each_supported_pre_tokenizer_is_recognised(
         (split("x") | {"invert": True}, "found Isolated, inverted"),
         (split("x") | {"pattern": {"String": "x"}}, "a Regex"),
         ({"type": "Punctuation"}, "found Punctuation"),
-        (BYTE_LEVEL | {"add_prefix_space": True}, "add_prefix_space"),
     ],
 )
 def test_other_pre_tokenizers_are_refused(
@@ -256,9 +258,7 @@ def test_other_pre_tokenizers_are_refused(
         ("prepend, replace", None, True),
         ("replace", None, False),
         ("replace", {"type": "Split", "pattern": {"String": " "}}, False),
-        (None, {"prepend_scheme": "first", "split": False}, True),
         (None, {"prepend_scheme": "never", "split": False}, False),
-        (None, {"add_prefix_space": True, "split": False}, True),
     ],
 )
 def test_a_sentencepiece_vocabulary_as_bpe_equals_its_gguf_metadata(
@@ -326,7 +326,10 @@ def test_a_real_sentencepiece_vocabulary_as_bpe_gives_the_librarys_ids(
         (lambda whole: whole["model"]["merges"].pop(0), "merges"),
         (lambda whole: whole["model"]["merges"].append(["▁t", "he"]), "merges"),
         (lambda whole: whole.update(normalizer=None), "turns spaces into"),
-        (lambda whole: whole.update(normalizer={"type": "NFKC"}), "found NFKC"),
+        (
+            lambda whole: whole.update(normalizer={"type": "Lowercase"}),
+            "found Lower",
+        ),
         (
             lambda whole: whole.update(pre_tokenizer={"type": "Metaspace"}),
             "tokens have inner spaces",

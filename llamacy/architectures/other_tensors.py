@@ -1,0 +1,112 @@
+"""Tensors of a file that a family's specs do not name as they are.
+
+Queries, keys and values may be one matrix or three in files of every family, and may
+have biases. All other tensors must be known to change nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import numpy as np
+
+from llamacy.architectures.tensors import TensorSpec
+from llamacy.errors import UnsupportedError, shown
+from llamacy.ggml.tensor import Tensor
+
+_PARTS: Final = ("attn_q", "attn_k", "attn_v")
+_WHOLE: Final = "attn_qkv"
+
+# Tables of angles that the oldest files have in each layer, computed from other keys.
+_HARMLESS: Final = re.compile(r"blk\.[0-9]{1,9}\.(attn_rot_embd|rope_freqs)\.weight")
+_SCALE: Final = re.compile(r"(blk\.[0-9]{1,9}\.)?[a-z0-9_]+\.(input_)?scale")
+_MOST_SCALES: Final = 1 << 12
+
+
+def as_in_file(
+    specs: Mapping[str, TensorSpec], names: Iterable[str]
+) -> dict[str, TensorSpec]:
+    """Return the specs of queries, keys and values in the form that a file has them.
+
+    Parameters
+    ----------
+    specs : mapping of str to TensorSpec
+        Specs of all tensors of a model.
+    names : iterable of str
+        Names of the file's tensors.
+    """
+    found = set(names)
+    made: dict[str, TensorSpec] = {}
+    for name, spec in specs.items():
+        prefix, _, rest = name.rpartition("attn_")
+        is_apart = name not in found and f"{prefix}attn_q.weight" in found
+        if rest == "qkv.weight" and is_apart:
+            for part, n in spec.parts:
+                made[part] = TensorSpec((n, *spec.shape[1:]), True)
+        else:
+            made[name] = spec
+    for name in [name for name in made if name.endswith(".attn_q.weight")]:
+        _fuse(name.removesuffix("attn_q.weight"), made, found)
+    for name in [name for name in made if name.endswith(".attn_qkv.weight")]:
+        _allow_biases(name.removesuffix(f"{_WHOLE}.weight"), made, found)
+    return made
+
+
+def _fuse(prefix: str, specs: dict[str, TensorSpec], found: set[str]) -> None:
+    """Exchange three matrices for the one that the file has, or allow biases."""
+    names = [f"{prefix}{part}.weight" for part in _PARTS]
+    whole = f"{prefix}{_WHOLE}.weight"
+    if whole in found and not found.intersection(names):
+        rows = [(name, specs[name].shape[0]) for name in names]
+        n_in = specs[names[0]].shape[1]
+        specs[whole] = TensorSpec((sum(n for _, n in rows), n_in), True, parts=(*rows,))
+        for name in names:
+            del specs[name]
+        return
+    for name in names:
+        bias = name.replace(".weight", ".bias")
+        specs.setdefault(bias, TensorSpec(specs[name].shape[:1], False))
+
+
+def _allow_biases(prefix: str, specs: dict[str, TensorSpec], found: set[str]) -> None:
+    """Allow a bias of the one matrix, or three of its parts."""
+    parts = specs[f"{prefix}{_WHOLE}.weight"].parts
+    biases = [(name.replace(".weight", ".bias"), n) for name, n in parts]
+    whole = f"{prefix}{_WHOLE}.bias"
+    if whole in found and not found.intersection(name for name, _ in biases):
+        n = sum(n for _, n in biases)
+        is_required = any(name in specs for name, _ in biases)
+        specs[whole] = TensorSpec((n,), is_required, parts=(*biases,))
+        for name, _ in biases:
+            specs.pop(name, None)
+        return
+    for name, n in biases:
+        specs.setdefault(name, TensorSpec((n,), False))
+
+
+def check_unknown(
+    specs: Mapping[str, TensorSpec], tensors: Mapping[str, Tensor], path: str
+) -> None:
+    """Refuse tensors that a family does not have.
+
+    Raises
+    ------
+    UnsupportedError
+        A tensor is neither one of the family's nor known to change nothing.
+    """
+    for name, tensor in tensors.items():
+        if name in specs or _HARMLESS.fullmatch(name) or _is_one(name, tensor):
+            continue
+        wanted = "one that the family has"
+        if _SCALE.fullmatch(name):
+            wanted = "no scale, or one of 1"
+        raise UnsupportedError(path, "tensor", wanted, shown(name))
+
+
+def _is_one(name: str, tensor: Tensor) -> bool:
+    """Whether a tensor is a matrix's scale and changes nothing."""
+    if not _SCALE.fullmatch(name) or np.prod(tensor.shape) > _MOST_SCALES:
+        return False
+    return bool((tensor.dequantize() == 1).all())

@@ -1,0 +1,147 @@
+"""The types that a tool's schema allows for each parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from typing import Any, Final
+
+Types = Mapping[str, Mapping[str, frozenset[str]]]
+"""JSON schema types allowed for a parameter, by tool and by parameter."""
+
+_UNKNOWN: Final = frozenset[str]()
+_MAX_STEPS: Final = 1000  # subschemas looked at for one parameter
+_MAX_DEPTH: Final = 20  # levels of `anyOf`; schemas may contain themselves
+_SHAPES: Final = {
+    "properties": "object",
+    "additionalProperties": "object",
+    "patternProperties": "object",
+    "items": "array",
+    "prefixItems": "array",
+}
+
+
+def parameter_types(tools: Iterable[Mapping[str, Any]]) -> Types:
+    """Collect the parameters' types from tool schemas in OpenAI's shape.
+
+    References within a tool's schema are followed. A parameter of which nothing is
+    known has no types.
+    """
+    return {
+        tool["function"]["name"]: _properties(tool["function"].get("parameters"))
+        for tool in tools
+    }
+
+
+def types_of(value: object) -> frozenset[str]:
+    """Return the JSON schema types that a value is of."""
+    match value:
+        case bool():
+            return frozenset(["boolean"])
+        case int():
+            return frozenset(["integer", "number"])
+        case float():
+            whole = ["integer"] if value.is_integer() else []
+            return frozenset(["number", *whole])
+        case list():
+            return frozenset(["array"])
+        case dict():
+            return frozenset(["object"])
+        case None:
+            return frozenset(["null"])
+    return frozenset(["string"])
+
+
+def _properties(schema: object) -> dict[str, frozenset[str]]:
+    if not isinstance(schema, Mapping):
+        return {}
+    found = _Finder(schema).resolved(schema)
+    properties: dict[str, Any] = {}
+    for part in found:
+        if isinstance(own := part.get("properties"), Mapping):
+            properties |= own
+    return {name: _Finder(schema).types(each) for name, each in properties.items()}
+
+
+class _Finder:
+    """Finds the types that one parameter's schema allows.
+
+    Parameters
+    ----------
+    root : mapping
+        The schema that references start at.
+    """
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._n_steps = 0
+
+    def resolved(self, schema: object) -> list[Mapping[str, Any]]:
+        """Return the schemas that apply together: it, its `$ref`, its `allOf`."""
+        found: list[Mapping[str, Any]] = []
+        waiting, seen = [schema], set[str]()
+        while waiting and self._n_steps < _MAX_STEPS:
+            self._n_steps += 1
+            one = waiting.pop(0)
+            if not isinstance(one, Mapping):
+                continue
+            found.append(one)
+            reference = one.get("$ref")
+            if isinstance(reference, str) and reference not in seen:
+                seen.add(reference)
+                waiting.append(self._target(reference))
+            if isinstance(parts := one.get("allOf"), list):
+                waiting += parts
+        return found
+
+    def types(self, schema: object, depth: int = _MAX_DEPTH) -> frozenset[str]:
+        """Return the types that a schema allows."""
+        if not depth:
+            return _UNKNOWN
+        sets = [
+            types
+            for part in self.resolved(schema)
+            for types in self._stated(part, depth - 1)
+            if types
+        ]
+        common = reduce(frozenset.__and__, sets) if sets else _UNKNOWN
+        # contradictions are for the caller to find: any of the types will do
+        allowed = common or reduce(frozenset.__or__, sets, _UNKNOWN)
+        is_nullable = isinstance(schema, Mapping) and schema.get("nullable") is True
+        return allowed | {"null"} if allowed and is_nullable else allowed
+
+    def _stated(self, schema: Mapping[str, Any], depth: int) -> list[frozenset[str]]:
+        """Return the types that each keyword of a schema allows by itself."""
+        named = schema.get("type")
+        names = named if isinstance(named, list) else [named]
+        types = {name for name in names if isinstance(name, str)}
+        stated = [frozenset(types | ({"integer"} if "number" in types else set()))]
+        values = schema.get("enum")
+        values = list(values) if isinstance(values, list) else []
+        values += [schema["const"]] if "const" in schema else []
+        stated.append(_UNKNOWN.union(*map(types_of, values)))
+        for key in ("anyOf", "oneOf"):
+            branches = schema.get(key)
+            if isinstance(branches, list):
+                found = (self.types(branch, depth) for branch in branches)
+                stated.append(_UNKNOWN.union(*found))
+        if not any(stated):
+            stated += [
+                frozenset([is_]) for key, is_ in _SHAPES.items() if key in schema
+            ]
+        return stated
+
+    def _target(self, reference: str) -> object:
+        """Return the schema that a reference such as `#/$defs/Span` names."""
+        if not reference.startswith("#"):
+            return None
+        found: object = self._root
+        for step in reference[1:].split("/")[1:]:
+            key = step.replace("~1", "/").replace("~0", "~")
+            if isinstance(found, Mapping):
+                found = found.get(key)
+            elif isinstance(found, list) and key.isdecimal() and len(key) < 5:
+                found = found[int(key)] if int(key) < len(found) else None
+            else:
+                return None
+        return found

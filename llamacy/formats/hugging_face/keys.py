@@ -1,0 +1,135 @@
+"""The keys of config.json: each is read, harmless, or refused by its name.
+
+A key that is none of the three, and one that another class of models reads, is passed
+over as in transformers, and named in one warning in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from llamacy.formats.hugging_face.classes import DEFAULTS
+from llamacy.formats.json_text import JsonObject
+
+HARMLESS: Final = frozenset(
+    # what the file is, and what wrote it
+    "architectures model_type transformers_version _name_or_path name_or_path auto_map "
+    "auto_class tokenizer_class processor_class task_specific_params prefix "
+    "finetuning_task problem_type id2label label2id num_labels _num_labels "
+    "transformers.js_config transformers_js_config unsloth_version unsloth_fixed "
+    "_commit_hash is_llama_config base_model_name_or_path "
+    # the weights say their types themselves
+    "torch_dtype dtype use_bfloat16 "
+    # how another program runs it
+    "use_cache return_dict return_dict_in_generate use_return_dict torchscript "
+    "output_attentions output_hidden_states output_scores _attn_implementation "
+    "_attn_implementation_autoset attn_implementation _flash_attn_2_enabled "
+    "use_flash_attn flash_attn cache_implementation chunk_size_feed_forward "
+    "pretraining_tp tf_legacy_loss is_decoder gradient_checkpointing "
+    "_experts_implementation _use_flash_attention_2 "
+    # training
+    "initializer_range attention_dropout hidden_dropout hidden_dropout_prob embd_pdrop "
+    "embd_dropout resid_pdrop attn_pdrop attention_probs_dropout_prob "
+    "output_router_logits router_aux_loss_coef router_jitter_noise "
+    # the vocabulary's, read with it
+    "bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id mask_token_id "
+    "cls_token_id decoder_start_token_id boi_token_id eoi_token_id image_token_id "
+    # how to generate: generation_config.json is the place for it
+    "max_length min_length max_new_tokens do_sample temperature top_k top_p typical_p "
+    "num_beams num_beam_groups num_return_sequences early_stopping length_penalty "
+    "diversity_penalty repetition_penalty no_repeat_ngram_size bad_words_ids "
+    "encoder_no_repeat_ngram_size exponential_decay_length_penalty "
+    "remove_invalid_values forced_bos_token_id forced_eos_token_id suppress_tokens "
+    "begin_suppress_tokens cross_attention_hidden_size "
+    # copies of what other keys say
+    "initial_context_length experts_per_token hidden_act hidden_activation "
+    "_sliding_window_pattern num_local_experts num_experts rotary_dim "
+    "max_window_layers".split()
+)
+"""Keys that change nothing about what a model computes."""
+
+REFUSED: Final = (
+    "quantization",
+    "compression_config",
+    "add_cross_attention",
+    "is_encoder_decoder",
+    "tie_encoder_decoder",
+    "pruned_heads",
+    "use_mrope",
+    "rope_interleaved",
+    "use_bidirectional_attention",
+    "sparse_attention",
+    "lm_head_bias",
+    "num_nextn_predict_layers",
+)
+"""Keys that must not be there, unless false, 0 or empty: they change the model."""
+
+_ALIASES: Final = {
+    "num_local_experts": "num_experts",
+    "num_experts": "num_local_experts",
+}
+_ROPE_KEYS: Final = frozenset(
+    "rope_type type rope_theta factor partial_rotary_factor finetuned truncate "
+    "original_max_position_embeddings attention_factor beta_fast beta_slow mscale "
+    "mscale_all_dim short_factor long_factor low_freq_factor high_freq_factor "
+    "full_attention sliding_attention".split()
+)
+
+_logger = logging.getLogger("llamacy")
+
+
+def own_keys(config: JsonObject, name: str) -> JsonObject:
+    """Return the keys that a class reads, with its defaults for those that are missing.
+
+    A key that is null stays null, except where the class has a truth value.
+
+    Parameters
+    ----------
+    config : JsonObject
+        The file's object.
+    name : str
+        The class, one of `DEFAULTS`.
+
+    Raises
+    ------
+    UnsupportedError
+        A key that changes the model in a way that llamacy does not know.
+    """
+    defaults = DEFAULTS[name]
+    values = dict(config.values)
+    for theirs, ours in _ALIASES.items():
+        if ours in defaults and theirs in values:
+            values.setdefault(ours, values.pop(theirs))
+    for key in REFUSED:
+        if values.get(key) and key not in defaults:
+            config.refuse(key, "none", values[key])
+    own = dict(defaults)
+    for key, value in values.items():
+        is_kept = value is not None or not isinstance(defaults.get(key), bool)
+        if key in defaults and is_kept:
+            own[key] = value
+    passed = _passed_over(values, defaults)
+    for key in ("rope_scaling", "rope_parameters"):
+        passed += _strange_rope_keys(key, values.get(key))
+    if passed:
+        _logger.warning(
+            "%s: %s passed over: keys that %s does not read",
+            config.path,
+            ", ".join(passed),
+            name,
+        )
+    return JsonObject(config.path, own)
+
+
+def _passed_over(values: Mapping[str, Any], known: Iterable[str]) -> list[str]:
+    """Name the keys that would change something if they were read."""
+    silent = HARMLESS.union(known)
+    return [key[:64] for key, value in values.items() if value and key not in silent]
+
+
+def _strange_rope_keys(key: str, value: object) -> list[str]:
+    if not isinstance(value, dict):
+        return []
+    return [f"{key}.{each[:64]}" for each in value if each not in _ROPE_KEYS]

@@ -1,0 +1,1 @@
+"""Cython's memoryview type, of which all compiled modules share this one."""

@@ -1,0 +1,138 @@
+"""Tensors that may be there in other forms, and those that must not be there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import llamacy
+from llamacy.errors import UnsupportedError
+
+Array = NDArray[np.float32]
+Tensors = dict[str, Array]
+N_EMBD, N_FF, N_VOCAB, N_KV = 64, 96, 50, 32
+IDS = [3, 1, 4, 1, 5]
+RNG = np.random.default_rng(3)
+
+
+def noise(*shape: int) -> Array:
+    return RNG.standard_normal(shape, np.float32) / np.float32(8)
+
+
+@pytest.fixture
+def logits(
+    tmp_path: Path,
+    write_gguf: Callable[..., Path],
+    llama_metadata: Callable[..., dict[str, Any]],
+) -> Callable[..., Array]:
+    """Return the logits of a model of one layer with these tensors."""
+
+    def run(tensors: Tensors, family: str = "llama") -> Array:
+        keys = {"block_count": 1, "attention__head_count": 4}
+        keys |= {"attention__head_count_kv": 2, "feed_forward_length": N_FF}
+        metadata = {
+            key.replace("llama.", f"{family}."): value
+            for key, value in llama_metadata(**keys).items()
+        } | {"general.architecture": family}
+        path = write_gguf(tmp_path / "m.gguf", metadata, tensors, "F32")
+        with llamacy.load(path, kv_type="f32", n_threads=1) as model:
+            assert model.config.n_embd == N_EMBD
+            return model.logits(IDS)
+
+    return run
+
+
+def plain() -> Tensors:
+    ones = np.ones(N_EMBD, np.float32)
+    return {
+        "token_embd.weight": noise(N_VOCAB, N_EMBD),
+        "output_norm.weight": ones,
+        "blk.0.attn_norm.weight": ones,
+        "blk.0.ffn_norm.weight": ones,
+        "blk.0.attn_q.weight": noise(N_EMBD, N_EMBD),
+        "blk.0.attn_k.weight": noise(N_KV, N_EMBD),
+        "blk.0.attn_v.weight": noise(N_KV, N_EMBD),
+        "blk.0.attn_output.weight": noise(N_EMBD, N_EMBD),
+        "blk.0.ffn_gate.weight": noise(N_FF, N_EMBD),
+        "blk.0.ffn_up.weight": noise(N_FF, N_EMBD),
+        "blk.0.ffn_down.weight": noise(N_EMBD, N_FF),
+    }
+
+
+def fused(tensors: Tensors, suffix: str) -> Tensors:
+    made = dict(tensors)
+    parts = [made.pop(f"blk.0.attn_{part}.{suffix}") for part in "qkv"]
+    return made | {f"blk.0.attn_qkv.{suffix}": np.concatenate(parts)}
+
+
+BIASES = {
+    f"blk.0.attn_{part}.bias": noise(n)
+    for part, n in (("q", N_EMBD), ("k", N_KV), ("v", N_KV))
+}
+
+
+def test_queries_keys_and_values_may_be_one_matrix(
+    logits: Callable[..., Array],
+) -> None:
+    tensors = plain()
+    want = logits(tensors)
+    np.testing.assert_array_equal(logits(fused(tensors, "weight")), want)
+    both = {**tensors, **BIASES}
+    want = logits(both)
+    one = fused(both, "weight")
+    np.testing.assert_array_equal(logits(one), want)
+    np.testing.assert_array_equal(logits(fused(one, "bias")), want)
+
+
+def test_queries_keys_and_values_of_phi_3_may_be_three(
+    logits: Callable[..., Array],
+) -> None:
+    tensors = plain()
+    tensors["blk.0.ffn_up.weight"] = noise(2 * N_FF, N_EMBD)
+    del tensors["blk.0.ffn_gate.weight"]
+    want = logits(fused(tensors, "weight"), "phi3")
+    np.testing.assert_array_equal(logits(tensors, "phi3"), want)
+
+
+@pytest.mark.parametrize("family", ["llama", "smollm3", "granite"])
+def test_biases_are_added_in_every_family(
+    logits: Callable[..., Array], family: str
+) -> None:
+    tensors = plain()
+    assert np.abs(logits({**tensors, **BIASES}) - logits(tensors)).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "foo.weight",
+        "blk.0.attn_q_norm.weight",
+        "blk.1.attn_q.weight",
+        "blk.0.attn_qkv.weight",  # beside the three
+        "blk.0.attn_q.scale",
+        "blk.0.attn_q.input_scale",
+        "output.scale",
+        "output.bias",
+    ],
+)
+def test_tensors_that_the_family_does_not_have_are_refused(
+    logits: Callable[..., Array], name: str
+) -> None:
+    with pytest.raises(UnsupportedError, match=f"tensor: wanted .*, found {name}"):
+        logits(plain() | {name: np.full(1, 3, np.float32)})
+
+
+def test_harmless_tensors_are_passed_over(logits: Callable[..., Array]) -> None:
+    tensors = plain()
+    want = logits(tensors)
+    more = {
+        "blk.0.attn_q.scale": np.ones(1, np.float32),
+        "blk.0.ffn_up.input_scale": np.ones(1, np.float32),
+        "blk.0.attn_rot_embd.weight": noise(8),
+    }
+    np.testing.assert_array_equal(logits(tensors | more), want)

@@ -1,0 +1,116 @@
+"""Every key of config.json is read, harmless, or refused by its name.
+
+`transformers_5.json` holds the keys that transformers 5.24 has for each class, and
+their defaults, without lists of one item a layer.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llamacy.errors import UnsupportedError
+from llamacy.formats.hugging_face.classes import DEFAULTS, MODEL_TYPES
+from llamacy.formats.hugging_face.config import read_config
+from llamacy.formats.hugging_face.families import FAMILIES
+from llamacy.formats.hugging_face.keys import HARMLESS, REFUSED, own_keys
+from llamacy.formats.json_text import JsonObject
+
+_SNAPSHOT = json.loads(Path(__file__).with_name("transformers_5.json").read_text())
+THEIRS: dict[str, dict[str, Any]] = {
+    name: _SNAPSHOT["every class"] | keys
+    for name, keys in _SNAPSHOT.items()
+    if name != "every class"
+}
+COMPUTED = ("head_dim", "num_key_value_heads", "rope_parameters")
+"""Keys whose defaults transformers computes before it writes them."""
+
+
+def object_of(**values: Any) -> JsonObject:
+    return JsonObject(Path("config.json"), values)
+
+
+def test_tables_are_of_the_same_classes() -> None:
+    assert set(DEFAULTS) == set(FAMILIES) == set(MODEL_TYPES.values()) == set(THEIRS)
+    assert not HARMLESS & set(REFUSED)
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_keys_of_transformers_are_read_with_its_defaults_or_harmless(name: str) -> None:
+    defaults = DEFAULTS[name]
+    for key, value in THEIRS[name].items():
+        if key == "num_local_experts":
+            assert value in (defaults.get("num_experts"), defaults.get(key))
+        elif key not in defaults:
+            assert key in HARMLESS or (key in REFUSED and not value), key
+        elif key not in COMPUTED:
+            assert defaults[key] == value, key
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_a_file_of_transformers_is_read_without_a_warning(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = object_of(**THEIRS[name] | {"architectures": [name]})
+    config.values.pop("head_dim", None)
+    assert read_config(config, "name").metadata.values
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("model_type", "name"), MODEL_TYPES.items())
+@pytest.mark.parametrize("architectures", [None, [], "absent", "model"])
+def test_the_model_type_stands_in_for_the_class(
+    model_type: str, name: str, architectures: Any
+) -> None:
+    config = object_of(model_type=model_type, architectures=architectures)
+    if architectures == "absent":
+        del config.values["architectures"]
+    elif architectures == "model":
+        config.values["architectures"] = [name.replace("ForCausalLM", "Model")]
+    assert read_config(config, "name").family is FAMILIES[name]
+
+
+def test_a_missing_key_has_the_default_of_the_class_and_null_is_another_thing() -> None:
+    def own(name: str, **values: Any) -> dict[str, Any]:
+        return own_keys(object_of(**values), name).values
+
+    assert own("MistralForCausalLM")["num_key_value_heads"] == 8
+    assert own("MistralForCausalLM", sliding_window=None)["sliding_window"] is None
+    assert own("Qwen3ForCausalLM")["head_dim"] == 128
+    assert own("GptOssForCausalLM")["rope_parameters"]["factor"] == 32
+    # a truth value that is null is the default
+    assert own("Gemma2ForCausalLM", tie_word_embeddings=None)["tie_word_embeddings"]
+    # either name of the number of experts
+    for key in ("num_experts", "num_local_experts"):
+        assert own("Qwen3MoeForCausalLM", **{key: 6})["num_experts"] == 6
+        assert own("MixtralForCausalLM", **{key: 6})["num_local_experts"] == 6
+
+
+def test_keys_that_nobody_reads_are_named_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    values = {
+        "sliding_window": 32,  # Mistral's
+        "novelty": 3,
+        "off": False,
+        "nothing": None,
+        "torch_dtype": "bfloat16",
+        "rope_scaling": {"type": "linear", "factor": 2.0, "mrope_section": [1]},
+    }
+    own = own_keys(object_of(**values), "LlamaForCausalLM")
+    assert "sliding_window" not in own.values
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "config.json: sliding_window, novelty, rope_scaling.mrope_section passed over: "
+        "keys that LlamaForCausalLM does not read"
+    )
+
+
+@pytest.mark.parametrize("key", REFUSED)
+def test_keys_that_change_the_model_are_refused(key: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"{key}: wanted none, found True"):
+        own_keys(object_of(**{key: True}), "LlamaForCausalLM")
+    assert own_keys(object_of(**{key: False}), "LlamaForCausalLM").values
