@@ -10,6 +10,7 @@ from llamacy.cli.chat_commands import Talk, obey
 from llamacy.cli.chat_input import Command, ReadLine, read_entry
 from llamacy.cli.endings import note, note_ending
 from llamacy.cli.failures import UsageError
+from llamacy.cli.printable import printable
 from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
 from llamacy.cli.text_input import BOM, check_text
 
@@ -151,7 +152,7 @@ class Chat:
         except (LlamacyError, UsageError, OSError) as error:
             if not self.forgives or isinstance(error, BrokenPipeError):
                 raise
-            note(f"error: {error}")
+            note(printable(f"error: {error}"))
 
     def _answer(self, before: list[dict[str, Any]]) -> None:
         """Answer the last message; if that fails, go back to the messages `before`."""

@@ -23,6 +23,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from llamacy.cli.printable import printable
+
 _OTHER_NAMES = {
     "chat": "run",
     "download": "pull",
@@ -105,4 +107,4 @@ def _explain(error: Exception) -> str:
         text = f"out of memory: {error}".rstrip(": ")
     else:
         text = f"{type(error).__name__}: {error} (LLAMACY_DEBUG=1 shows where)"
-    return " ".join(text.splitlines())
+    return printable(" ".join(text.splitlines()))

@@ -10,6 +10,7 @@ import typer
 
 from llamacy.cli.catalogue import catalogue_rows, print_models
 from llamacy.cli.options import JSON
+from llamacy.cli.printable import printable
 
 if TYPE_CHECKING:
     from llamacy.hub.cache import CachedModel
@@ -60,7 +61,7 @@ def _print(models: list[CachedModel]) -> None:
 
     if not models:
         hint = "llamacy models lists some to try"
-        print(f"no models in {cache_folder()}; {hint}", file=sys.stderr)
+        print(f"no models in {printable(str(cache_folder()))}; {hint}", file=sys.stderr)
         return
     print_table(
         ["name", "file", "size", "used"],

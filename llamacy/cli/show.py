@@ -10,6 +10,7 @@ import typer
 from llamacy.cli.completion import model_names
 from llamacy.cli.models import find_model, type_name
 from llamacy.cli.options import JSON, KVType, Quantize
+from llamacy.cli.printable import printable
 
 if TYPE_CHECKING:
     from llamacy.formats.model_file import ModelFile
@@ -143,7 +144,7 @@ def _print(
     from llamacy.cli.tables import in_units, print_table
 
     print(
-        f"{summary['path']}: {summary['format']}, "
+        f"{printable(summary['path'])}: {summary['format']}, "
         f"{summary['n_tensors']} tensors, {summary['n_params']:,} parameters, "
         f"{in_units(summary['tensor_bytes'])}"
         + (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from llamacy.cli.printable import printable
+
 _PIPE_WIDTH = 240  # columns
 
 
@@ -33,8 +35,10 @@ def print_table(
     for name in columns:
         table.add_column(name, justify="right" if name in right.split() else "left")
     for row in rows:
-        table.add_row(*map(str, row))
-    console.print(table)
+        table.add_row(*(printable(str(cell)) for cell in row))
+    with console.capture() as capture:  # its own printing hides a closed pipe
+        console.print(table)
+    print(capture.get(), end="")
 
 
 def in_units(n_bytes: float) -> str:

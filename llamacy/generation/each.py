@@ -29,7 +29,8 @@ class Each(Iterator[Finished[ResultT_co]], Generic[ResultT_co]):
 
     Closing it, or leaving its `with` block, ends the texts that are being generated and
     frees their memory at once; so does an error, of the iterable too, and Ctrl-C. Only
-    one thread at a time may ask for a result; others get a BusyError.
+    one thread at a time may ask for a result; others get a BusyError, and so does an
+    iterable of prompts that asks for one.
 
     Parameters
     ----------
@@ -81,7 +82,10 @@ class Each(Iterator[Finished[ResultT_co]], Generic[ResultT_co]):
 
     def __next__(self) -> Finished[ResultT_co]:
         if not self._turn.acquire(blocking=False):
-            raise BusyError("another thread is waiting for a result of this iterator")
+            raise BusyError(
+                "this iterator is already asked for a result, "
+                "by another thread or by its own prompts"
+            )
         try:
             while not self._is_closed:
                 job = self._begin_one() or self._end_one()

@@ -113,7 +113,8 @@ def given_several(value: object, kind: Kind) -> Given:
     ArgumentError
         Not an iterable of several, or one without an order.
     """
-    items = value if isinstance(value, str) else _iterable(value, kind)
+    several = kind._replace(one=kind.several)  # the name of the argument
+    items = value if isinstance(value, str) else _iterable(value, several)
     if isinstance(items, str) or (isinstance(items, Sequence) and kind.is_one(items)):
         raise ArgumentError(
             f"{kind.several}: wanted an iterable of them, found a single one: "

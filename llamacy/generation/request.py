@@ -96,13 +96,6 @@ class Request(Generic[GoalT_co]):
 
     # The caller's side.
 
-    def submit(self, mailbox: Mailbox[AnyRequest]) -> None:
-        """Post events to `mailbox` from now on."""
-        self._mailbox = mailbox
-        self._watch.submit()
-        is_over = self.context.n_past >= self.goal.n_to_read
-        self._move(Stage.ENDED if is_over else Stage.WAITING)
-
     def withdraw(self, n_delivered: int | None = None) -> None:
         """Note that nobody wants the result any more; any thread may do so.
 
@@ -165,6 +158,21 @@ class Request(Generic[GoalT_co]):
         return self._watch.timings(self.n_read - context.n_cached + context.n_reread)
 
     # The worker's side.
+
+    def submit(self, mailbox: Mailbox[AnyRequest], since: float | None = None) -> None:
+        """Post events to `mailbox` from now on.
+
+        Parameters
+        ----------
+        mailbox : Mailbox
+            Where the caller waits.
+        since : float, optional
+            When the caller began to wait, in seconds of `perf_counter`; by default now.
+        """
+        self._mailbox = mailbox
+        self._watch.submit(since)
+        is_over = self.context.n_past >= self.goal.n_to_read
+        self._move(Stage.ENDED if is_over else Stage.WAITING)
 
     @property
     def is_cancelled(self) -> bool:

@@ -30,9 +30,9 @@ class Stopwatch:
         """Passes so far."""
         return self._prefill.n_passes + self._decode.n_passes
 
-    def submit(self) -> None:
-        """Note that waiting begins."""
-        self._submitted = perf_counter()
+    def submit(self, since: float | None = None) -> None:
+        """Note that waiting begins, or has begun, in seconds of `perf_counter`."""
+        self._submitted = perf_counter() if since is None else since
 
     def choose(self, n_chosen: int, *, is_decode: bool) -> None:
         """Note how many tokens were chosen in all, after a pass's choice."""

@@ -10,7 +10,7 @@ from llamacy.arguments import check_callback
 from llamacy.errors import NotPicklableError
 from llamacy.generation.completions import completion, completion_so_far
 from llamacy.generation.events import Done, Event, Progress
-from llamacy.generation.gather import made_in_thread
+from llamacy.generation.gather import made_in_thread, withdraw
 from llamacy.generation.goals.complete import Complete
 from llamacy.generation.mailbox import RUN_AHEAD, AsyncMailbox, Posted, ThreadMailbox
 from llamacy.generation.request import AnyRequest, Request
@@ -73,7 +73,7 @@ class Stream(Iterator[Piece]):
             self._delivered = _Delivered(progress)
             worker.submit([request], self._mailbox)
         except BaseException:
-            request.withdraw()
+            withdraw(worker, [request])
             raise
 
     def __reduce__(self) -> NoReturn:
@@ -224,7 +224,7 @@ class AsyncStream(AsyncIterator[Piece]):
         self._is_closed = True
         if self._request is not None and self._mailbox is not None:
             self._withdraw(self._request)
-            while self._request.is_running:
+            while not self._request.is_settled:
                 await self._take(self._mailbox)
 
     async def _begin(self) -> AsyncMailbox[AnyRequest]:
@@ -238,7 +238,7 @@ class AsyncStream(AsyncIterator[Piece]):
                 try:
                     self._worker.submit([request], mailbox)
                 except BaseException:
-                    request.withdraw()
+                    withdraw(self._worker, [request])
                     raise
                 self._request, self._mailbox = request, mailbox
             return self._mailbox

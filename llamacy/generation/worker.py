@@ -7,28 +7,20 @@ and OpenMP keeps one team of threads for a model.
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from queue import Empty, SimpleQueue
-from typing import NamedTuple
 
-from llamacy.errors import BusyError, ClosedError, ForkedError
 from llamacy.generation.executor import Executor
 from llamacy.generation.load import Load
+from llamacy.generation.loop import Loop
 from llamacy.generation.mailbox import Mailbox
 from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.scheduler import Scheduler
-from llamacy.system.exits import hold_daemon, watch_exit
-from llamacy.system.forks import Rank, fork_lock
+from llamacy.system.exits import watch_exit
 
 _POLL_SECONDS = 0.0005  # much shorter than a pass of a model worth waiting for
-
-_logger = logging.getLogger("llamacy")
 
 
 class Worker:
@@ -52,7 +44,7 @@ class Worker:
     ) -> None:
         self._executor = executor
         scheduler = Scheduler(executor, PrefixCache(n_cache_pages))
-        self._loop = _Loop(scheduler, max_waiting)
+        self._loop = Loop(scheduler, max_waiting)
         # The loop does not know its worker: its thread must not keep it alive.
         self._finalizer = weakref.finalize(self, self._loop.close)
         watch_exit()  # after `finalize`, whose function at exit is to come later
@@ -130,187 +122,10 @@ class Worker:
             Called by a logits processor, which the pass waits for.
         """
         self._loop.check_thread()
-        while request.is_running:
+        self.wake()
+        while self._loop.has(request):
             time.sleep(_POLL_SECONDS)
 
     def close(self) -> None:
         """End all requests with ClosedError, and the thread."""
         self._finalizer()
-
-
-class _Census(NamedTuple):
-    """Requests as the loop's thread counted them last: replaced, never changed."""
-
-    n_collected: int  # in all, from the inbox
-    n_unfinished: int  # of those
-
-
-class _Loop:
-    """Runs on the thread: steps while there is work, then waits for more."""
-
-    def __init__(self, scheduler: Scheduler, max_waiting: int | None) -> None:
-        self._scheduler = scheduler
-        self._max_waiting = max_waiting
-        self._n_added = 0
-        self._n_collected = 0
-        self._census = _Census(0, 0)
-        self._thread: threading.Thread | None = None
-        self._is_closing = False
-        # Its `put` may interrupt itself, as when the collector finalises a stream.
-        self._inbox: SimpleQueue[list[AnyRequest]] = SimpleQueue()
-        self._starting = fork_lock(Rank.MODEL)
-        # A step needs the turn to begin. The thread takes one step after the other,
-        # and would leave no gap for a fork, which takes the turn meanwhile.
-        self._turn = fork_lock(Rank.TURN)
-        self._step = fork_lock(Rank.STEP)
-        _loops.add(self)
-
-    def check_thread(self) -> None:
-        if threading.current_thread() is self._thread:
-            raise BusyError("a logits processor cannot use the model that waits for it")
-
-    def add(
-        self,
-        requests: list[AnyRequest],
-        mailbox: Mailbox[AnyRequest],
-        is_accepted: bool,
-    ) -> None:
-        self.check_thread()
-        with self._starting:
-            if not self._is_closing:
-                self._submit(requests, mailbox, is_accepted)
-                return
-        hold_daemon()  # without the lock
-        raise ClosedError("the model is closed")
-
-    def _submit(
-        self,
-        requests: list[AnyRequest],
-        mailbox: Mailbox[AnyRequest],
-        is_accepted: bool,
-    ) -> None:
-        if not is_accepted:
-            self._check_queue()
-        try:
-            for request in requests:
-                request.submit(mailbox)
-        finally:  # after a Ctrl-C, callers wait for the requests submitted so far
-            self._run_submitted([one for one in requests if one.is_running])
-
-    def _run_submitted(self, requests: list[AnyRequest]) -> None:
-        self._n_added += len(requests)
-        self._inbox.put(requests)
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name="llamacy", daemon=True
-            )
-            self._thread.start()
-
-    def count(self) -> tuple[int, int]:
-        """Count the requests that have a place, and those that wait for one."""
-        n_unfinished = self._count_unfinished()
-        n_active = min(n_unfinished, self._scheduler.max_active)
-        return n_active, n_unfinished - n_active
-
-    @property
-    def n_in_flight(self) -> int:
-        n_active = self._scheduler.max_active
-        return 2 * n_active if self._max_waiting is None else n_active
-
-    def _count_unfinished(self) -> int:
-        census = self._census  # before `_n_added`, which does not lag behind it
-        return census.n_unfinished + self._n_added - census.n_collected
-
-    def _check_queue(self) -> None:
-        if self._max_waiting is None:
-            return
-        n_waiting = self._count_unfinished() - self._scheduler.max_active
-        if n_waiting >= self._max_waiting:
-            raise BusyError(
-                f"the model is busy: wanted at most {self._max_waiting} requests "
-                f"waiting, found {n_waiting}, and this call would wait too"
-            )
-
-    @property
-    def adapters(self) -> str:
-        return self._scheduler.adapters
-
-    def switch(self, adapters: str, change: Callable[[], None]) -> None:
-        self.check_thread()
-        with self._starting, self._turn, self._step:
-            if self._is_closing:
-                raise ClosedError("the model is closed")
-            self._collect(self._inbox, wait=False)
-            self.wake()  # the thread may wait for the request that was collected here
-            if not self._scheduler.is_idle:
-                raise BusyError("adapters cannot change while texts are generated")
-            self._scheduler.switch(adapters, change)
-
-    def wake(self) -> None:
-        self._inbox.put([])
-
-    def close(self) -> None:
-        with self._starting:
-            self._is_closing = True
-            thread = self._thread
-        self.wake()
-        if thread is None:
-            self._abandon(ClosedError("the model is closed"))
-        # A thread cannot wait for itself, as where a logits processor closes a model.
-        elif thread is not threading.current_thread():
-            thread.join()
-
-    def forget_thread(self) -> None:
-        """Begin anew in a forked child, which has no such thread."""
-        inbox, self._inbox = self._inbox, SimpleQueue()
-        self._thread = None
-        self._collect(inbox, wait=False)
-        self._abandon(
-            ForkedError("the process was forked: this text goes on in the parent alone")
-        )
-
-    def _run(self) -> None:
-        while not self._is_closing:
-            self._collect(self._inbox, wait=not self._scheduler.has_work)
-            with self._turn:
-                self._step.acquire()
-            try:
-                # A caller whose request has ended may submit the next one at once.
-                self._scheduler.step(before_settling=self._take_census)
-            except BaseException as error:
-                _logger.exception("generation failed")
-                self._abandon(error)
-            finally:
-                self._step.release()
-        self._collect(self._inbox, wait=False)
-        self._abandon(ClosedError("the model was closed"))
-
-    def _collect(self, inbox: SimpleQueue[list[AnyRequest]], wait: bool) -> None:
-        """Take what was added; if `wait`, until there is something or a wake."""
-        try:
-            while True:
-                requests = inbox.get(block=wait)
-                self._n_collected += len(requests)
-                self._scheduler.add(requests)
-                wait = False
-        except Empty:
-            pass
-
-    def _abandon(self, error: BaseException) -> None:
-        with self._step:
-            self._scheduler.abandon(error, before_settling=self._take_census)
-
-    def _take_census(self) -> None:
-        self._census = _Census(self._n_collected, self._scheduler.n_unfinished)
-
-
-_loops: weakref.WeakSet[_Loop] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for loop in list(_loops):
-        loop.forget_thread()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -93,6 +93,18 @@ class LoadedModel(SamplingFields, LoadFields):
         model: Model = self.model
         return model
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """Return the state for a pickle, whose reader loads the model again."""
+        state = super().__getstate__()
+        private = {**(state["__pydantic_private__"] or {}), "_held": None}
+        return {**state, "__pydantic_private__": private}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return a copy with the same model in memory."""
+        memo = {} if memo is None else memo
+        memo.update({id(each): each for each in (self._held, self.model)})
+        return super().__deepcopy__(memo)
+
     @model_validator(mode="after")
     def _load_now(self) -> Self:
         assert self.loaded

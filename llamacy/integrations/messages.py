@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from llamacy import ArgumentError
+
 if TYPE_CHECKING:
     from llamacy import Model
 
@@ -22,12 +24,19 @@ def tool_call_entry(
     }
 
 
-def name_results(dicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give the results of tools that have no name the name of their call.
+def completed(dicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a conversation, with names for the results of tools that have none.
 
-    Templates want it, and libraries leave it out: it is that of the call with the same
-    id.
+    Templates want the name of the call, and libraries leave it out: it is that of the
+    call with the same id.
+
+    Raises
+    ------
+    ArgumentError
+        There are no messages: an empty list would be no conversations for `Model.chat`.
     """
+    if not dicts:
+        raise ArgumentError("messages: wanted at least one, found none")
     names: dict[str, str] = {}
     for one in dicts:
         for call in one.get("tool_calls", ()):

@@ -101,7 +101,8 @@ def find_source(
     FormatError
         As for `llamacy.pull`.
     """
-    if not isinstance(source, str | os.PathLike):
+    is_path = isinstance(source, str | os.PathLike)
+    if not is_path or source == "":  # as of a shell's variable that is not set
         raise ArgumentError(f"source: wanted a path or a name, found {short(source)}")
     if source == DEMO:
         return Source(_DEMO_FILE)

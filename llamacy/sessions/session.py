@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn, Self, Unpack
 
 from llamacy.arguments import checked_integer, checks_options
@@ -15,6 +17,7 @@ from llamacy.generation.goals.complete import Complete
 from llamacy.generation.goals.read import Read
 from llamacy.generation.prompts import Prompt
 from llamacy.generation.request import AnyRequest, Leftover, Request
+from llamacy.generation.stages import Stage
 from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.generation.tally import OnProgress
 from llamacy.results import Completion
@@ -122,7 +125,8 @@ class Session:
         ArgumentError
             An empty prompt, an id outside the vocabulary.
         """
-        gather(self._engine.worker, [self._read(prompt, cancel)], progress)
+        with self._call():
+            gather(self._engine.worker, [self._read(prompt, cancel)], progress)
 
     @checks_options(SamplingOptions)
     def generate(
@@ -140,7 +144,8 @@ class Session:
         session is as it was before, and the text is in `Interrupted` alone.
         """
         make = self._maker(prompt, params, cancel, options)
-        return calls.complete(self._engine, make, progress)
+        with self._call():
+            return calls.complete(self._engine, make, progress)
 
     @checks_options(SamplingOptions)
     def stream(
@@ -154,7 +159,8 @@ class Session:
     ) -> Stream:
         """Continue the text like `generate`, piece by piece."""
         make = self._maker(prompt, params, cancel, options)
-        return calls.stream(self._engine, make, progress)
+        with self._call():
+            return calls.stream(self._engine, make, progress)
 
     @checks_options(SamplingOptions)
     async def agenerate(
@@ -241,6 +247,16 @@ class Session:
                 self._engine.worker.wake()
             self._settle()
             self._held.close()
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """Let go of a request that Ctrl-C kept from being submitted."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if (current := self._current) and current.stage is Stage.CREATED:
+                current.withdraw()
+            raise
 
     def _maker(
         self,

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import llamacy
 from llamacy.cli import app
-from llamacy.cli.tables import in_units
+from llamacy.cli.tables import in_units, print_table
 from llamacy.system.load import LoadMeter, OtherLoad
 
 PROMPT = "Once upon a time"
@@ -316,3 +316,24 @@ def test_even_the_error_of_a_bug_is_one_line(
     monkeypatch.setenv("LLAMACY_DEBUG", "1")
     result = CliRunner().invoke(app, ["run", str(path), PROMPT])
     assert isinstance(result.exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("command", ["show", "run", "tokenize"])
+def test_names_cannot_command_the_terminal(shell: Shell, command: str) -> None:
+    done = shell(command, "\x1b]0;title\x07\u202emodel\nx", input="Once")
+    assert done.status == 1
+    assert r"\x1b]0;title\x07\u202emodel x" in done.err
+    assert done.err.rstrip("\n").isprintable()
+
+
+def test_tables_cannot_command_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_table(["name"], [["\x1b[31mred"]])
+    assert r"\x1b[31mred" in capsys.readouterr().out
+
+
+def test_an_empty_name_is_refused_as_one(shell: Shell) -> None:
+    done = shell("show", "")
+    assert (done.status, done.out) == (1, "")
+    assert done.err == "llamacy: error: source: wanted a path or a name, found ''\n"

@@ -62,9 +62,13 @@ def test_ctrl_c_during_the_imports_ends_the_process_quietly() -> None:
 
 
 @posix
-def test_a_reader_that_exits_early_causes_no_error_message(path: Path) -> None:
+@pytest.mark.parametrize("words", [["run", PROMPT, "-n", "400"], ["show"]])
+def test_a_reader_that_exits_early_causes_no_error_message(
+    path: Path, words: list[str]
+) -> None:
+    command, *rest = words
     process = subprocess.Popen(
-        [*COMMAND, "run", path, PROMPT, "-n", "400"],
+        [*COMMAND, command, path, *rest],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=ENVIRONMENT,

@@ -10,8 +10,7 @@ import pytest
 
 from llamacy.generation.gather import gather, gather_async, made_in_thread
 from llamacy.generation.goals.complete import Complete
-from llamacy.generation.mailbox import Mailbox
-from llamacy.generation.request import AnyRequest, Request
+from llamacy.generation.request import Request
 from llamacy.generation.worker import Worker
 from tests.support.scripted import (
     ScriptedExecutor,
@@ -88,19 +87,6 @@ def test_an_interrupt_ends_requests_that_were_not_submitted() -> None:
         gather(Worker(executor, 0), requests, interrupt)
     assert {one.stage.value for one in requests} == {"created", "settled"}
     assert executor.n_open == 0
-
-
-def test_ctrl_c_while_requests_are_submitted_ends_those_that_were() -> None:
-    class Interrupted(Request[Complete]):
-        def submit(self, mailbox: Mailbox[AnyRequest]) -> None:
-            raise KeyboardInterrupt
-
-    executor = ScriptedExecutor({"go": Vocabulary.ids("abc")})
-    worker, first = Worker(executor, 0), request("go")
-    with pytest.raises(KeyboardInterrupt):
-        gather(worker, [first, Interrupted(request("go").goal)])
-    assert first.is_settled
-    assert (worker.load().n_active, worker.load().n_waiting) == (0, 0)
 
 
 def test_no_requests_are_no_work() -> None:

@@ -96,7 +96,8 @@ def test_rows_of_ids_are_several_prompts() -> None:
 @pytest.mark.parametrize(("value", "message"), REFUSED, ids=kind)
 def test_other_values_are_refused(value: Any, message: str) -> None:
     for take in (given, given_several):
-        match = f"^prompt: wanted text or token ids, .*{message}"
+        name = "prompt" if take is given else "prompts"
+        match = f"^{name}: wanted text or token ids, .*{message}"
         with pytest.raises(llamacy.ArgumentError, match=match):
             take(value, PROMPTS)
 

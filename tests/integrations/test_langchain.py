@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,10 @@ class Tokens(BaseCallbackHandler):
 
     def on_llm_new_token(self, token: str, **_: Any) -> None:
         self.tokens.append(token)
+
+
+def pickled(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))
 
 
 @tool
@@ -320,3 +327,22 @@ def test_text_in_place_of_a_schema_is_an_error(puppet: llamacy.Model) -> None:
     assert result["raw"].usage_metadata["output_tokens"] == 3
     assert result["parsed"] is None
     assert isinstance(result["parsing_error"], OutputParserException)
+
+
+def test_an_empty_conversation_is_refused() -> None:
+    with pytest.raises(llamacy.ArgumentError, match="messages: wanted at least one"):
+        ChatLlamacy(model="demo").invoke([])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
+def test_copies_answer_as_the_original(copied: Callable[[Any], Any]) -> None:
+    chat = ChatLlamacy(model="demo", temperature=0)
+    twin = copied(chat)
+    assert twin.loaded is chat.loaded
+    assert twin.invoke("What is 12 + 30?").content == "42"
+
+
+def test_a_copy_shares_a_model_that_was_given() -> None:
+    with llamacy.load("demo") as model:
+        chat = ChatLlamacy(model=model)
+        assert copy.deepcopy(chat).loaded is model

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +227,15 @@ def test_structured_prediction_is_a_tool_call(puppet: llamacy.Model) -> None:
 
     llm = Puppet(model=puppet, said=CALL.replace("add", "Sum"))
     assert llm.structured_predict(Sum, PromptTemplate("1 + 2?")) == Sum(a=1, b=2)
+
+
+def test_an_empty_conversation_is_refused() -> None:
+    with pytest.raises(llamacy.ArgumentError, match="messages: wanted at least one"):
+        Llamacy(model="demo").chat([])
+
+
+def test_copies_answer_as_the_original(caplog: pytest.LogCaptureFixture) -> None:
+    llm = Llamacy(model="demo", temperature=0)
+    for twin in (copy.deepcopy(llm), pickle.loads(pickle.dumps(llm))):
+        assert twin.complete("The capital of France is").text == " Paris"
+    assert not caplog.records

@@ -13,6 +13,7 @@ import pytest
 import llamacy
 from llamacy.model.model import Model
 from llamacy.ops.plan.plan import Plan
+from tests.support.interrupts import Interrupt
 
 PROMPT = "Once upon a time"
 GREEDY: dict[str, Any] = {"temperature": 0}
@@ -191,3 +192,18 @@ def test_prompt_logprobs_of_a_session_cover_only_new_tokens(
             assert found[n_unknown:] == pytest.approx(wanted[n_unknown:end], abs=1e-4)
         assert session.tokens == whole[:51]
         assert session.generate(**options).tokens == []
+
+
+def test_ctrl_c_at_any_line_leaves_a_session_free(model: Model) -> None:
+    files = ("session.py", "calls.py", "jobs.py")
+    for at in range(1, 200):
+        interrupt = Interrupt(at, files)
+        with model.session() as session:
+            try:
+                with interrupt.raised():
+                    session.generate(PROMPT, max_tokens=1, **GREEDY)
+            except KeyboardInterrupt:
+                session.generate(PROMPT, max_tokens=1, **GREEDY)
+            else:
+                break
+    assert 30 < interrupt.n_lines < at

@@ -20,7 +20,7 @@ from langchain_core.messages.tool import (
 )
 
 from llamacy import ChatCompletion, ChatPiece, Completion, Usage
-from llamacy.integrations.messages import name_results, tool_call_entry
+from llamacy.integrations.messages import completed, tool_call_entry
 
 
 def to_dicts(messages: Iterable[BaseMessage]) -> list[dict[str, Any]]:
@@ -31,7 +31,7 @@ def to_dicts(messages: Iterable[BaseMessage]) -> list[dict[str, Any]]:
             dicts.append(_answer(message))
         else:
             dicts += convert_to_openai_messages([message])
-    return name_results(dicts)
+    return completed(dicts)
 
 
 def _answer(message: AIMessage) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from llamacy import ArgumentError, ChatCompletion, Completion
-from llamacy.integrations.messages import name_results, tool_call_entry
+from llamacy.integrations.messages import completed, tool_call_entry
 
 _ROLES = {
     "developer": "system",
@@ -34,7 +34,7 @@ def to_dicts(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
     ArgumentError
         A message holds an image or another block that is not text.
     """
-    return name_results([_to_dict(i, message) for i, message in enumerate(messages)])
+    return completed([_to_dict(i, message) for i, message in enumerate(messages)])
 
 
 def _to_dict(index: int, message: ChatMessage) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""Ctrl-C at any line of the calls that wait for results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from llamacy.generation.each import Each
+from llamacy.generation.gather import gather
+from llamacy.generation.jobs import Job, Jobs
+from llamacy.generation.load import Load
+from llamacy.generation.prompts import PROMPTS, Given
+from llamacy.generation.streams import Stream
+from llamacy.generation.worker import Worker
+from tests.support.interrupts import Interrupt
+from tests.support.scripted import ScriptedExecutor, Vocabulary, request
+from tests.support.waiting import wait_until
+
+_FILES = (
+    "each.py",
+    "gather.py",
+    "jobs.py",
+    "loop.py",
+    "mailbox.py",
+    "streams.py",
+    "worker.py",
+)
+
+
+def gathers(worker: Worker) -> None:
+    gather(worker, [request("go") for _ in range(6)])
+
+
+def iterates(worker: Worker) -> None:
+    def make(_: object, __: str) -> Job[None]:
+        return Job([request("go")], lambda: None)
+
+    jobs = Jobs(Given(iter(range(6)), PROMPTS), lambda: make)
+    with Each(worker, jobs) as each:
+        for _ in each:
+            pass
+
+
+def streams(worker: Worker) -> None:
+    with Stream(worker, request("go")) as stream:
+        for _ in stream:
+            pass
+
+
+def check_interrupt(call: Callable[[Worker], None], interrupt: Interrupt) -> bool:
+    """Check that a worker is as before after an interrupt; return if there was none."""
+    executor = ScriptedExecutor({"go": Vocabulary.ids("abc")}, n_batch=2)
+    worker = Worker(executor, 0, max_waiting=0)
+    try:
+        with interrupt.raised():
+            call(worker)
+    except KeyboardInterrupt:
+        wait_until(lambda: worker.load() == Load(0, 0, 0, 0))
+        assert executor.n_open == 0
+        after = request("go")
+        gather(worker, [after])
+        assert after.is_settled
+        return False
+    finally:
+        worker.close()
+    return True
+
+
+@pytest.mark.parametrize("call", [gathers, iterates, streams])
+def test_ctrl_c_at_any_line_loses_no_memory_and_no_place(
+    call: Callable[[Worker], None],
+) -> None:
+    at, is_at_end = 0, False
+    while not is_at_end:
+        at += 1
+        is_at_end = check_interrupt(call, Interrupt(at, _FILES))
+    assert at > 30
