@@ -13,7 +13,7 @@ from llamacy.generation.load import Load
 from llamacy.generation.prompts import PROMPTS, Given
 from llamacy.generation.streams import Stream
 from llamacy.generation.worker import Worker
-from tests.support.interrupts import Interrupt
+from tests.support.interrupts import Interrupt, needs_safe_tracing
 from tests.support.scripted import ScriptedExecutor, Vocabulary, request
 from tests.support.waiting import wait_until
 
@@ -67,6 +67,7 @@ def check_interrupt(call: Callable[[Worker], None], interrupt: Interrupt) -> boo
     return True
 
 
+@needs_safe_tracing
 @pytest.mark.parametrize("call", [gathers, iterates, streams])
 def test_ctrl_c_at_any_line_loses_no_memory_and_no_place(
     call: Callable[[Worker], None],

@@ -13,7 +13,7 @@ import pytest
 import llamacy
 from llamacy.model.model import Model
 from llamacy.ops.plan.plan import Plan
-from tests.support.interrupts import Interrupt
+from tests.support.interrupts import Interrupt, needs_safe_tracing
 
 PROMPT = "Once upon a time"
 GREEDY: dict[str, Any] = {"temperature": 0}
@@ -194,6 +194,7 @@ def test_prompt_logprobs_of_a_session_cover_only_new_tokens(
         assert session.generate(**options).tokens == []
 
 
+@needs_safe_tracing
 def test_ctrl_c_at_any_line_leaves_a_session_free(model: Model) -> None:
     files = ("session.py", "calls.py", "jobs.py")
     for at in range(1, 200):

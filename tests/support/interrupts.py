@@ -9,6 +9,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import pytest
+
+needs_safe_tracing = pytest.mark.skipif(
+    sys.version_info < (3, 12),
+    reason="CPython 3.11 may crash where a trace function raises",
+)
+
 
 class Interrupt:
     """Raises KeyboardInterrupt at one line of this thread, once, as Ctrl-C does.

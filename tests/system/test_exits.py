@@ -51,7 +51,7 @@ next(kept)
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    run = [sys.executable, "-c", code]
+    run = [sys.executable, "-P", "-c", code]  # the installed llamacy, in a clone too
     return subprocess.run(run, capture_output=True, text=True, timeout=60)
 
 
