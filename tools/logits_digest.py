@@ -44,7 +44,8 @@ def parts(source: str, kv_type: str) -> Iterator[bytes]:
             model.generate(ids, greedy),
             *model.generate(prompts, greedy),
         ):
-            yield repr((done.tokens, done.logprobs)).encode()
+            likely = [(one.token, one.logprob, one.top) for one in done.logprobs or ()]
+            yield repr((done.tokens, likely)).encode()
 
 
 def digest(source: str) -> str:

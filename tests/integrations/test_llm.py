@@ -59,7 +59,7 @@ def run(*words: str, ends: int = 0) -> str:
 def test_entry_point_brings_the_plugin_to_the_command(user_folder: Path) -> None:
     if "llamacy" not in {one.name for one in entry_points(group="llm")}:
         pytest.skip("llamacy is not installed")
-    command = [sys.executable, "-m", "llm", "-m", "llamacy/demo", "-n"]
+    command = [sys.executable, "-P", "-m", "llm", "-m", "llamacy/demo", "-n"]
     done = subprocess.run(
         [*command, "What is 12 + 30?", "-o", "temperature", "0"],
         capture_output=True,
@@ -203,5 +203,7 @@ def test_importing_the_plugin_loads_nothing_compiled() -> None:
         "assert 'numpy' not in new and 'jinja2' not in new, new; "
         "assert 'llamacy.kernels' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
