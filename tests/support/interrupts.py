@@ -1,8 +1,8 @@
-"""Ctrl-C at a chosen line."""
+"""Ctrl-C near a chosen line."""
 
 from __future__ import annotations
 
-import linecache
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,17 +11,20 @@ from typing import Any
 
 import pytest
 
-needs_safe_tracing = pytest.mark.skipif(
-    sys.version_info < (3, 12),
-    reason="CPython 3.11 may crash where a trace function raises",
+needs_timers = pytest.mark.skipif(
+    not hasattr(signal, "setitimer"), reason="this system has no timers with signals"
 )
+
+_SOON = 2e-5  # seconds: longer than a timer takes to be set, or it would ring at once
 
 
 class Interrupt:
-    """Raises KeyboardInterrupt at one line of this thread, once, as Ctrl-C does.
+    """Raises KeyboardInterrupt in the main thread, once, soon after a line has begun.
 
-    Not at the end of a `with` block, which Python does not interrupt before it has left
-    the block, and not in `__del__`, whose errors it drops.
+    A timer's signal stands for Ctrl-C, so that Python raises where it looks for
+    signals, and nowhere else. Raised in a trace function, it would also come where
+    Python never raises it, as before a lock is released at the end of a `with` block;
+    and CPython 3.11 has crashed of that.
 
     Parameters
     ----------
@@ -36,23 +39,41 @@ class Interrupt:
         self._files = files
         self.n_lines = 0
 
-    def __call__(self, frame: FrameType, event: str, _: Any) -> Any:
-        code = frame.f_code
-        if not code.co_filename.endswith(self._files) or code.co_name == "__del__":
+    @property
+    def is_after_end(self) -> bool:
+        """Whether the code ended before that line."""
+        return self.n_lines < self._at
+
+    def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
+        if not frame.f_code.co_filename.endswith(self._files):
             return None
-        line = linecache.getline(code.co_filename, frame.f_lineno)
-        if event == "line" and not line.lstrip().startswith("with "):
+        if event == "line":
             self.n_lines += 1
             if self.n_lines == self._at:
-                raise KeyboardInterrupt
-        return self
+                signal.setitimer(signal.ITIMER_REAL, _SOON)
+        return self._trace
+
+    def _handle(self, _: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            code = frame.f_code
+            # the trace function is no part of the call, and Python drops errors here
+            if code is Interrupt._trace.__code__ or code.co_name == "__del__":
+                signal.setitimer(signal.ITIMER_REAL, _SOON)
+                return
+            frame = frame.f_back
+        raise KeyboardInterrupt
 
     @contextmanager
     def raised(self) -> Iterator[None]:
-        """Count the lines of a block, and raise at the one that was asked for."""
+        """Count the lines of a block, and interrupt it at the one asked for."""
         before = sys.gettrace()
-        sys.settrace(self)
+        handler = signal.signal(signal.SIGALRM, self._handle)
+        sys.settrace(self._trace)
         try:
             yield
         finally:
             sys.settrace(before)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            finally:
+                signal.signal(signal.SIGALRM, handler)
