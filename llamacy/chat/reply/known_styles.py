@@ -34,10 +34,7 @@ def _known(style: ToolCallStyle, *found: str) -> _Known:
 def _tagged(
     found: tuple[str, ...], opening: str, close: str | None, tags: tool_call_tags.Tags
 ) -> _Known:
-    bare = tags.function.pattern[: tags.function.pattern.index("=") + 1]
-    bare = bare.replace(r"\s++", " ")
-    bare += "" if tags is tool_call_tags.CODER else '"'
-    return _Known(found, lambda types: tagged_style(types, opening, close, tags, bare))
+    return _Known(found, lambda types: tagged_style(types, opening, close, tags))
 
 
 # The first that fits wins: those with more marks come before those with fewer.

@@ -124,7 +124,6 @@ def tagged_style(
     opening: str = "<tool_call>",
     closing: str | None = "</tool_call>",
     tags: tool_call_tags.Tags = tool_call_tags.CODER,
-    bare: str = "<function=",
 ) -> ToolCallStyle:
     """Return the style of a family that writes calls in tags.
 
@@ -136,8 +135,6 @@ def tagged_style(
         The marks around calls; empty and None if there are none.
     tags : Tags
         The family's tags.
-    bare : str
-        The opening tag of a call up to the tool's name.
     """
 
     def read(text: str) -> tuple[list[Call], str]:
@@ -146,14 +143,13 @@ def tagged_style(
         return tool_call_tags.tagged(text, types, tags), ""
 
     ends = (tags.function_end, tags.parameter_end)
-    first = re.match(r"<\S+?(?=[ =])", bare)
-    assert first is not None
+    opening_tag, *_ = re.split("[ =]", tags.function_begin)
     return ToolCallStyle(
         opening,
         closing,
         read,
-        partial(AfterTag, ends, first[0]),
-        bare=bare,
+        partial(AfterTag, ends, opening_tag),
+        bare=tags.function_begin,
         bare_end=tags.function_end,
         must_close=True,
     )

@@ -47,12 +47,15 @@ class Tags:
         may say whether the value is text (``true``) or JSON (``false``).
     function_end, parameter_end : str
         The closing tags.
+    function_begin : str
+        The opening tag of a call up to the name.
     """
 
     function: re.Pattern[str]
     parameter: re.Pattern[str]
     function_end: str
     parameter_end: str
+    function_begin: str
 
 
 def _equals(name: str) -> re.Pattern[str]:
@@ -66,23 +69,28 @@ def _named(name: str) -> re.Pattern[str]:
     return re.compile(rf"<{name}\s++name=[\"']([^>\n\"'<]*+)[\"']{string}[ \t]*+>")
 
 
+def _with_names(function: str, parameter: str) -> Tags:
+    """Return tags whose names are attributes: `<invoke name="weather">`."""
+    return Tags(
+        _named(function),
+        _named(parameter),
+        f"</{function}>",
+        f"</{parameter}>",
+        f'<{function} name="',
+    )
+
+
 CODER: Final = Tags(
-    _equals("function"), _equals("parameter"), "</function>", "</parameter>"
+    _equals("function"),
+    _equals("parameter"),
+    "</function>",
+    "</parameter>",
+    "<function=",
 )
-INVOKE: Final = Tags(_named("invoke"), _named("parameter"), "</invoke>", "</parameter>")
-DSML: Final = Tags(
-    _named("｜DSML｜invoke"),
-    _named("｜DSML｜parameter"),
-    "</｜DSML｜invoke>",
-    "</｜DSML｜parameter>",
-)
-ATEM: Final = Tags(
-    _named("atem:invoke"),
-    _named("atem:parameter"),
-    "</atem:invoke>",
-    "</atem:parameter>",
-)
-MINICPM: Final = Tags(_named("function"), _named("param"), "</function>", "</param>")
+INVOKE: Final = _with_names("invoke", "parameter")
+DSML: Final = _with_names("｜DSML｜invoke", "｜DSML｜parameter")
+ATEM: Final = _with_names("atem:invoke", "atem:parameter")
+MINICPM: Final = _with_names("function", "param")
 
 
 def tagged(text: str, types: Types, tags: Tags = CODER) -> list[Call]:
