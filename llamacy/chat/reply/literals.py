@@ -7,6 +7,7 @@ Python's is not safe against hostile text.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 from llamacy.chat.values import MAX_DEPTH
@@ -105,6 +106,25 @@ class LiteralReader:
             found = self._text[self.at : self.at + 40]
             raise ValueError(f"wanted {mark}, found {found!r}")
 
+    def each_up_to(self, closing: str) -> Iterator[None]:
+        """Yield before each item of a list, for the caller to read; end behind it.
+
+        Commas separate the items; one may follow the last.
+
+        Raises
+        ------
+        ValueError
+            Something else follows an item.
+        """
+        if self.takes(closing):
+            return
+        yield
+        while not self.takes(closing):
+            self.wants(",")
+            if self.takes(closing):
+                return
+            yield
+
     def skip_space(self) -> None:
         """Go behind white space."""
         space = _SPACE.match(self._text, self.at)
@@ -112,23 +132,12 @@ class LiteralReader:
 
     def _items(self, opening: str, depth: int) -> list[Any]:
         self.at += 1
-        items: list[Any] = []
-        while not self.takes(_CLOSING[opening]):
-            if items:
-                self.wants(",")
-                if self.takes(_CLOSING[opening]):
-                    break
-            items.append(self.value(depth - 1))
-        return items
+        return [self.value(depth - 1) for _ in self.each_up_to(_CLOSING[opening])]
 
     def _mapping(self, depth: int) -> dict[str, Any]:
         self.at += 1
         found: dict[str, Any] = {}
-        while not self.takes("}"):
-            if found:
-                self.wants(",")
-                if self.takes("}"):
-                    break
+        for _ in self.each_up_to("}"):
             key = self.value(depth - 1)
             if not isinstance(key, str):
                 raise ValueError("wanted a key as text")

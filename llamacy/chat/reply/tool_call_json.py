@@ -29,8 +29,7 @@ _SPACE = re.compile(r"\s*+")
 _BETWEEN = re.compile(r"[\s,;]*+")
 _SURPLUS = re.compile(r"\s*+[}\]]++")
 _CALL_KEYS: Final = frozenset(
-    ("name", "function", "tool_name", "type", "id", "tool_call_id", "index")
-    + ("description",)
+    "name function tool_name type id tool_call_id index description".split()
 )
 _AROUND_ARGUMENTS = 4  # levels of lists and dicts around arguments in a message
 
@@ -115,11 +114,7 @@ def keywords(reader: LiteralReader) -> dict[str, Any]:
         The text is something else, or a name is given twice.
     """
     found: dict[str, Any] = {}
-    while not reader.takes(")"):
-        if found:
-            reader.wants(",")
-            if reader.takes(")"):
-                break
+    for _ in reader.each_up_to(")"):
         name = reader.word()
         if not name or name in found:
             raise ValueError(f"wanted arguments by name, found {short(name)}")
