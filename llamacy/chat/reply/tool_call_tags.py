@@ -159,8 +159,7 @@ class _Reader:
             arguments[key] = self._typed(value, name, opening)
             self._skip_space()
         if not self.is_at_end:
-            tag = self._tags.function_end
-            self._next(re.compile(re.escape(tag)), tag)
+            self._close()
         return Call(name, checked_arguments(arguments))
 
     def _value(self, known: Mapping[str, object]) -> str:
@@ -217,9 +216,13 @@ class _Reader:
 
     def _json_arguments(self) -> dict[str, Any]:
         value, self._at = first_value(self._text, self._at)
+        self._close()
+        return checked_arguments(value)
+
+    def _close(self) -> None:
+        """Go behind the closing tag of a call."""
         tag = self._tags.function_end
         self._next(re.compile(re.escape(tag)), tag)
-        return checked_arguments(value)
 
     def _skip_space(self) -> None:
         while self._text[self._at : self._at + 1].isspace():
