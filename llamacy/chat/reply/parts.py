@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from llamacy.arguments import short
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,46 @@ def cut(text: str, marks: Iterable[str]) -> tuple[str, str | None, str]:
         if any(mark.startswith(text[start:]) for mark in marks):
             return text[:start], None, text[start:]
     return text, None, ""
+
+
+class CallMarks(NamedTuple):
+    """The marks of a family whose every call has marks of its own.
+
+    Attributes
+    ----------
+    begin, end : str
+        The marks around a call.
+    separator : str
+        The mark before its arguments.
+    """
+
+    begin: str
+    separator: str
+    end: str
+
+    def split(self, text: str) -> list[tuple[str, str]]:
+        """Split consecutive calls into the texts before and behind their separators.
+
+        Raises
+        ------
+        ValueError
+            There are no calls, one has no separator, or other text stands before,
+            between or after them.
+        """
+        before, *calls = text.split(self.begin)
+        if before.strip() or not calls:
+            raise ValueError(f"wanted {self.begin}, found {short(text[:200])}")
+        return [self._halves(call) for call in calls]
+
+    def _halves(self, call: str) -> tuple[str, str]:
+        body, _, after = call.partition(self.end)
+        first, separator, second = body.partition(self.separator)
+        if not separator:
+            raise ValueError(f"wanted {self.separator}, found {short(body[:200])}")
+        if after.strip():
+            found = short(after[:200])
+            raise ValueError(f"wanted {self.begin} after a call, found {found}")
+        return first, second
 
 
 class Trimmed:

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from llamacy.arguments import short
-from llamacy.chat.reply.parts import Call
+from llamacy.chat.reply.parts import Call, CallMarks
 from llamacy.chat.reply.tool_call_json import arguments_of, checked_name
 
 BEGIN, END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
-_CALL_BEGIN, _SEPARATOR, _CALL_END = MARKS = (
-    "<｜tool▁call▁begin｜>",
-    "<｜tool▁sep｜>",
-    "<｜tool▁call▁end｜>",
+MARKS: Final = CallMarks(
+    "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"
 )
 _FENCE: Final = "```"
 
@@ -28,24 +25,15 @@ def fenced_or_plain(text: str) -> list[Call]:
     Raises
     ------
     ValueError
-        There are no calls, or other text stands before or between them.
+        There are no calls, one is malformed, or other text stands before, between or
+        after them.
     """
-    before, *calls = text.split(_CALL_BEGIN)
-    if before.strip() or not calls:
-        raise ValueError(f"wanted {_CALL_BEGIN}, found {short(text)}")
-    return [_call(call) for call in calls]
+    return [_call(first, second.strip()) for first, second in MARKS.split(text)]
 
 
-def _call(text: str) -> Call:
-    body, _, after = text.partition(_CALL_END)
-    name, separator, rest = body.partition(_SEPARATOR)
-    if not separator or after.strip():
-        wanted = f"{_CALL_BEGIN} after a call" if separator else _SEPARATOR
-        raise ValueError(
-            f"wanted {wanted}, found {short(after if separator else body)}"
-        )
-    rest = rest.strip()
-    if not rest.startswith("{"):
-        name, _, rest = rest.partition(_FENCE)
-        rest = rest.removeprefix("json").removesuffix(_FENCE)
-    return Call(checked_name(name.strip()), arguments_of(rest))
+def _call(first: str, second: str) -> Call:
+    name, arguments = first, second
+    if not second.startswith("{"):
+        name, _, fenced = second.partition(_FENCE)
+        arguments = fenced.removeprefix("json").removesuffix(_FENCE)
+    return Call(checked_name(name.strip()), arguments_of(arguments))

@@ -14,14 +14,12 @@ import re
 from typing import Final
 
 from llamacy.arguments import short
-from llamacy.chat.reply.parts import Call
+from llamacy.chat.reply.parts import Call, CallMarks
 from llamacy.chat.reply.tool_call_json import arguments_of, checked_name
 
 BEGIN, END = "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"
-_CALL_BEGIN, _SEPARATOR, _CALL_END = MARKS = (
-    "<|tool_call_begin|>",
-    "<|tool_call_argument_begin|>",
-    "<|tool_call_end|>",
+MARKS: Final = CallMarks(
+    "<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"
 )
 _ID: Final = re.compile(r"(?:functions\.)?+(.+?)(?::\d+)?")
 
@@ -32,20 +30,14 @@ def identified(text: str) -> list[Call]:
     Raises
     ------
     ValueError
-        There are no calls, or other text stands before or between them.
+        There are no calls, one is malformed, or other text stands before, between or
+        after them.
     """
-    before, *calls = text.split(_CALL_BEGIN)
-    if before.strip() or not calls:
-        raise ValueError(f"wanted {_CALL_BEGIN}, found {short(text[:200])}")
-    return [_call(call) for call in calls]
+    return [_call(call_id.strip(), given) for call_id, given in MARKS.split(text)]
 
 
-def _call(text: str) -> Call:
-    body, _, after = text.partition(_CALL_END)
-    call_id, separator, arguments = body.partition(_SEPARATOR)
-    call_id = call_id.strip()
+def _call(call_id: str, arguments: str) -> Call:
     name = _ID.fullmatch(call_id[:200])
-    if not separator or name is None or after.strip():
-        wanted = f"{_CALL_BEGIN} after a call" if after.strip() else _SEPARATOR
-        raise ValueError(f"wanted {wanted}, found {short(text[:200])}")
+    if name is None:
+        raise ValueError(f"wanted the id of a call, found {short(call_id[:200])}")
     return Call(checked_name(name[1]), arguments_of(arguments), call_id)

@@ -15,6 +15,7 @@ from llamacy.chat.reply import tool_call_json, tool_call_python
 from llamacy.chat.reply.parts import Call
 from llamacy.chat.reply.schema_types import parameter_types
 from llamacy.chat.reply.tool_call_deepseek import fenced_or_plain
+from llamacy.chat.reply.tool_call_kimi import identified
 from llamacy.chat.reply.tool_call_tags import tagged
 
 Read = Callable[[str], list[Call]]
@@ -155,6 +156,10 @@ def test_calls_are_parsed_from_tags() -> None:
     assert parameter_types([{"function": {"name": "f", "parameters": 5}}]) == {"f": {}}
 
 
+KIMI = "<|tool_call_begin|>{}<|tool_call_end|>"
+KIMI_CALL = KIMI.format("functions.f:0<|tool_call_argument_begin|>{}")
+
+
 def in_marks(*texts: str) -> str:
     return "\n".join(f"<｜tool▁call▁begin｜>{x}<｜tool▁call▁end｜>" for x in texts)
 
@@ -193,6 +198,12 @@ def test_calls_are_parsed_from_deepseeks_marks(text: str, calls: list[Call]) -> 
         (fenced_or_plain, in_marks("f<｜tool▁sep｜>[]")),
         (fenced_or_plain, in_marks("function<｜tool▁sep｜>f")),
         (fenced_or_plain, in_marks("function<｜tool▁sep｜>two words\n```json\n{}```")),
+        (identified, ""),
+        (identified, f"so{KIMI_CALL}"),
+        (identified, f"{KIMI_CALL}so"),
+        (identified, KIMI.format("functions.f:0{}")),
+        (identified, KIMI.format("<|tool_call_argument_begin|>{}")),
+        (identified, KIMI.format("two words<|tool_call_argument_begin|>{}")),
     ],
 )
 def test_malformed_tags_and_marks_raise_a_short_error(read: Read, text: str) -> None:
