@@ -16,7 +16,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from llamacy.chat.reply.parts import BadCall, Call, Part, Reasoning, Text, cut
+from llamacy.chat.reply.parts import (
+    BadCall,
+    Call,
+    Part,
+    Place,
+    Reasoning,
+    Text,
+    cut,
+)
 from llamacy.chat.reply.tool_call_json import arguments_of
 
 MESSAGE = "<|message|>"
@@ -135,8 +143,8 @@ class ChannelPlaces:
         self._header: str | None = ""
         self._is_reasoning = False
 
-    def push(self, text: str) -> Iterator[tuple[str, bool]]:
-        """Add text; yield the pieces that are certain, and whether they are text.
+    def push(self, text: str) -> Iterator[tuple[str, Place]]:
+        """Add text; yield the pieces that are certain, with their places.
 
         The pieces together are the text.
         """
@@ -145,7 +153,7 @@ class ChannelPlaces:
         while mark is not None:
             before, mark, self._held = cut(self._held, MARKS)
             if before:
-                yield before, self._is_text
+                yield before, self._place
             if self._header is not None:
                 self._header = f"{self._header}{before}{mark or ''}"[-_MAX_HEADER:]
             if mark == MESSAGE and self._header is not None:
@@ -155,16 +163,17 @@ class ChannelPlaces:
                 in_header = mark in (*_BEGINNINGS, "<|constrain|>")
                 self._header = (self._header or "") + mark if in_header else ""
             if mark:
-                yield mark, False
+                yield mark, Place.GAP
 
-    def end(self) -> Iterator[tuple[str, bool]]:
+    def end(self) -> Iterator[tuple[str, Place]]:
         """End the text, and yield what was held back."""
         if self._held:
-            yield self._held, self._is_text
+            yield self._held, self._place
         self._held = ""
 
     @property
-    def _is_text(self) -> bool:
+    def _place(self) -> Place:
         if self._header is None:
-            return not self._is_reasoning
-        return not any(mark in self._header for mark in _BEGINNINGS)
+            return Place.REASONING if self._is_reasoning else Place.ANSWER
+        is_header = any(mark in self._header for mark in _BEGINNINGS)
+        return Place.GAP if is_header else Place.ANSWER

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from llamacy.arguments import short
@@ -50,6 +51,25 @@ class Splitter(Protocol):
         """Add text, and yield the parts that are certain."""
 
     def end(self) -> Iterator[Part]:
+        """End the text, and yield what was held back."""
+
+
+class Place(Enum):
+    """The part of an answer that a piece of it belongs to."""
+
+    BEGINNING = auto()  # not decided
+    REASONING = auto()
+    GAP = auto()  # between reasoning and answer; marks and headers too
+    ANSWER = auto()
+
+
+class Places(Protocol):
+    """Text in, the same text out in pieces, each with its place."""
+
+    def push(self, text: str) -> Iterator[tuple[str, Place]]:
+        """Add text, and yield the pieces that are certain."""
+
+    def end(self) -> Iterator[tuple[str, Place]]:
         """End the text, and yield what was held back."""
 
 

@@ -6,45 +6,24 @@ from collections.abc import Collection, Iterator
 
 from llamacy.chat.reply import channels
 from llamacy.chat.reply.channels import ChannelPlaces
+from llamacy.chat.reply.parts import Place, Places
 from llamacy.chat.reply.reading import ReplyReader
-from llamacy.chat.reply.thinking import Place, ThinkingPlaces
+from llamacy.chat.reply.thinking import ThinkingPlaces
 from llamacy.generation.text_buffer import StopScope
 
 
-class _Channels:
-    """All of gpt-oss's messages but those of the analysis channel.
+class _Answer:
+    """The answer without its reasoning.
 
     Parameters
     ----------
-    always : tuple of str
-        Stop strings that end every part.
-    """
-
-    def __init__(self, always: tuple[str, ...]) -> None:
-        self.always = always
-        self._places = ChannelPlaces()
-
-    def push(self, text: str) -> Iterator[tuple[str, bool]]:
-        """Add text; yield its parts, and whether they are answer."""
-        return self._places.push(text)
-
-    def end(self) -> Iterator[tuple[str, bool]]:
-        """End the text, and yield what was held back."""
-        return self._places.end()
-
-
-class _AfterThinking:
-    """The answer behind reasoning between marks.
-
-    Parameters
-    ----------
-    places : ThinkingPlaces
+    places : Places
         Tells them apart.
     always : tuple of str
         Stop strings that end every part.
     """
 
-    def __init__(self, places: ThinkingPlaces, always: tuple[str, ...]) -> None:
+    def __init__(self, places: Places, always: tuple[str, ...]) -> None:
         self.always = always
         self._places = places
 
@@ -79,14 +58,17 @@ def stop_scope(
     StopScope or None
         None if the model does not reason, or there are no strings.
     """
-    style = reader.style
-    if not stop or not (style.has_channels or style.thinking):
+    if not stop:
         return None
-    marks = channels.MARKS if style.has_channels else (style.thinking or ())
-    ending = [one for one in stop if any(mark in one for mark in marks)]
-    everywhere = (*always, *ending)
+    style = reader.style
+    marks: Collection[str]
+    places: Places
     if style.has_channels:
-        return _Channels(everywhere)
-    assert style.thinking is not None
-    places = ThinkingPlaces(style.thinking, reader.is_thinking, style.always_thinks)
-    return _AfterThinking(places, everywhere)
+        marks, places = channels.MARKS, ChannelPlaces()
+    elif style.thinking:
+        marks = style.thinking
+        places = ThinkingPlaces(marks, reader.is_thinking, style.always_thinks)
+    else:
+        return None
+    ending = (one for one in stop if any(mark in one for mark in marks))
+    return _Answer(places, (*always, *ending))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from enum import Enum, auto
 from typing import NamedTuple
 
-from llamacy.chat.reply.parts import Part, Reasoning, Text, Trimmed, cut
+from llamacy.chat.reply.parts import Part, Place, Reasoning, Text, Trimmed, cut
 
 
 class ThinkingMarks(NamedTuple):
@@ -24,18 +23,8 @@ THINKING_MARKS = (
     ThinkingMarks("<|START_THINKING|>", "<|END_THINKING|>"),  # Command R7B and A
 )
 
-
 _SHOWN = re.compile(r"\S")
 _QUOTES = {"`": "`", "'": "'", '"': '"', "\u201c": "\u201d", "\u2018": "\u2019"}
-
-
-class Place(Enum):
-    """The part of an answer that a piece of it belongs to."""
-
-    BEGINNING = auto()  # not decided
-    REASONING = auto()
-    GAP = auto()  # between reasoning and answer; the marks too
-    ANSWER = auto()
 
 
 class ThinkingPlaces:
