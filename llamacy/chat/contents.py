@@ -46,26 +46,15 @@ def checked_content(name: str, message: Mapping[str, Any]) -> str | list[str]:
         return NoText() if message.get("tool_calls") else ""
     if isinstance(content, str):
         return content
-    if isinstance(content, list):
-        texts = [_text(part) for part in content]
-        is_result = role == "tool" and not any(_is_typed(part) for part in content)
-        if not is_result and None not in texts:
-            known = [text for text in texts if text is not None]
-            return known if len(known) > 1 else "".join(known)
-        if not is_result:
-            part = content[texts.index(None)]
-            raise ArgumentError(
-                f"{name}['content']: wanted a string or parts of type text, "
-                f"found {short(part)}"
-            )
+    if isinstance(content, list) and (role != "tool" or any(map(_is_typed, content))):
+        texts = [_text(name, part) for part in content]
+        return texts if len(texts) > 1 else "".join(texts)
     if role == "tool" and "content" in message and isinstance(content, _JSON):
         try:
             return json.dumps(content, ensure_ascii=False)
         except ValueError as error:  # an integer of thousands of digits
             raise ArgumentError(f"{name}['content']: {error}") from None
-    raise ArgumentError(
-        f"{name}['content']: wanted a string, found {short(message.get('content'))}"
-    )
+    raise ArgumentError(f"{name}['content']: wanted a string, found {short(content)}")
 
 
 def joined(content: str | list[str]) -> str:
@@ -77,11 +66,14 @@ def _is_typed(part: object) -> bool:
     return isinstance(part, dict) and isinstance(part.get("type"), str)
 
 
-def _text(part: object) -> str | None:
-    """Return the text of a part of a content; None for other parts."""
-    if isinstance(part, str):
-        return part
+def _text(name: str, part: object) -> str:
+    """Return the text of a part of a content."""
+    text = part
     if isinstance(part, dict):
         text = part.get(_TEXT_KEYS.get(str(part.get("type")), ""))
-        return text if isinstance(text, str) else None
-    return None
+    if not isinstance(text, str):
+        raise ArgumentError(
+            f"{name}['content']: wanted a string or parts of type text, "
+            f"found {short(part)}"
+        )
+    return text
