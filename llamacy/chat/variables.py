@@ -31,3 +31,9 @@ def free_variables(source: str) -> frozenset[str] | None:
         return frozenset(meta.find_undeclared_variables(environment.parse(source)))
     except (TemplateError, RecursionError):
         return None
+
+
+def takes_tools(source: str) -> bool:
+    """Return whether tools reach a template; one that is invalid fails later."""
+    variables = free_variables(source)
+    return variables is None or "tools" in variables

@@ -14,7 +14,7 @@ from llamacy.chat.habits import fitted
 from llamacy.chat.reply.thinking import THINKING_MARKS
 from llamacy.chat.template import render
 from llamacy.chat.values import mapped, texts_in
-from llamacy.chat.variables import free_variables
+from llamacy.chat.variables import takes_tools
 from llamacy.errors import ArgumentError, ChatTemplateError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Writer:
                 raise ArgumentError(
                     f"template_arguments[{name!r}]: {argument} takes its place"
                 )
-        if tools and not _takes_tools(form.template):
+        if tools and not takes_tools(form.template):
             raise ArgumentError(
                 f"tools: wanted a template that supports tools, found {form.name}, "
                 "which does not"
@@ -168,12 +168,6 @@ class Writer:
 
     def _rendered(self, values: dict[str, Any]) -> str:
         return render(self._form.template, self._form.name, values)
-
-
-def _takes_tools(template: str) -> bool:
-    """Whether tools reach a template; one that is invalid fails later."""
-    variables = free_variables(template)
-    return variables is None or "tools" in variables
 
 
 def _special_texts(tokenizer: Tokenizer) -> Iterator[tuple[str, str]]:

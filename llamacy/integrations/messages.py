@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
-from llamacy import ArgumentError
+from llamacy import ArgumentError, LlamacyError
+from llamacy.chat import variables
+from llamacy.chat.formats import TemplateSource, has_template
 
 if TYPE_CHECKING:
     from llamacy import Model
-
-_TOOLS = re.compile(r"\btools\b")
 
 
 def tool_call_entry(
@@ -48,10 +47,14 @@ def completed(dicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def has_chat_template(model: Model) -> bool:
     """Whether a model's file has a chat template."""
-    return bool(model.metadata.get("tokenizer.chat_template"))
+    return has_template(model.metadata)
 
 
 def takes_tools(model: Model, chat_format: str | None = None) -> bool:
     """Whether a model's chat template, or the one in its place, writes tools."""
-    template = chat_format or model.metadata.get("tokenizer.chat_template") or ""
-    return bool(_TOOLS.search(str(template)))
+    source = TemplateSource(model.metadata, model.path)
+    try:
+        template = source.find(chat_format, has_tools=True).template
+    except LlamacyError:  # which the call itself raises
+        return False
+    return variables.takes_tools(template)

@@ -5,7 +5,7 @@ It has learnt nothing, and babbles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import gguf
 import numpy as np
@@ -92,7 +92,7 @@ def tensors(n_vocab: int, seed: int) -> dict[str, NDArray[np.float32]]:
 def write(
     path: str,
     seed: int = 0,
-    chat_template: str = CHAT_TEMPLATE,
+    chat_template: str | Sequence[Mapping[str, str]] = CHAT_TEMPLATE,
     marks: Sequence[str] = (),
     n_ctx: int = N_CTX,
     space_prefix: bool = True,
@@ -101,7 +101,8 @@ def write(
 ) -> None:
     """Write the model to `path`: a GGUF file of about 300 kB, with matrices as Q8_0.
 
-    An empty `chat_template` writes none; `marks` are additional control tokens.
+    An empty `chat_template` writes none, and several are dicts with `name` and
+    `template`; `marks` are additional control tokens.
     `split_max_tensors` splits it into files of at most that number of tensors.
     """
     pieces, scores, types = vocabulary(marks)
