@@ -15,8 +15,9 @@ from collections.abc import Callable, Collection, Iterable
 from numbers import Integral, Real
 from typing import Any, Final, TypeVar
 
-from llamacy.errors import ArgumentError, UnknownOptionError, bounded
+from llamacy.errors import ArgumentError, UnknownOptionError
 from llamacy.option_names import hint
+from llamacy.printable import bounded
 
 MAX_CTX: Final = 2**31 - 1
 """Most tokens of a context: positions are int32."""

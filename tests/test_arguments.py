@@ -18,8 +18,8 @@ from llamacy.arguments import (
     checked_strings,
     short,
 )
-from llamacy.errors import bounded, shown
 from llamacy.model.model import Model
+from llamacy.printable import bounded, shown
 
 LONG = 10**5000  # Python refuses to write it out
 

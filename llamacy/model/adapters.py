@@ -21,11 +21,12 @@ from llamacy.architectures import find_architecture
 from llamacy.architectures.tensors import Specs
 from llamacy.arguments import checked_number, short
 from llamacy.config import ModelConfig
-from llamacy.errors import ArgumentError, FormatError, shown
+from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.lora import EMBEDDING, OUTPUT, LoraFile, Pair, Saved
 from llamacy.formats.lora.gguf_adapter import read_gguf_adapter
 from llamacy.formats.lora.peft import read_peft_adapter
 from llamacy.ops.adapters import LowRank
+from llamacy.printable import shown
 
 Lora: TypeAlias = (
     "str | os.PathLike[str] | tuple[str | os.PathLike[str], float] | "
