@@ -13,10 +13,11 @@ import math
 import os
 from collections.abc import Callable, Collection, Iterable
 from numbers import Integral, Real
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
-from llamacy.errors import ArgumentError, UnknownOptionError, bounded
+from llamacy.errors import ArgumentError, UnknownOptionError
 from llamacy.option_names import hint
+from llamacy.printable import bounded
 
 MAX_CTX: Final = 2**31 - 1
 """Most tokens of a context: positions are int32."""
@@ -199,9 +200,16 @@ def checked_path(name: str, value: object) -> str:
     ArgumentError
         It is not a path.
     """
-    if not isinstance(value, str | os.PathLike):
+    if not is_path(value):
         raise ArgumentError(f"{name}: wanted a path, found {short(value)}")
     return os.fspath(value)
+
+
+def is_path(value: object) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether a value is a path in text; those of `os.scandir` may be in bytes."""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    return isinstance(value, str)
 
 
 def check_callback(name: str, value: object) -> None:

@@ -8,15 +8,14 @@ error: it is the KeyboardInterrupt of a call that keeps what it has generated.
 from __future__ import annotations
 
 import copy
-import math
 import os
-from collections.abc import Callable, Sized
 from typing import Any, Final, TypeVar
+
+from llamacy.printable import bounded
 
 ErrorT = TypeVar("ErrorT", bound="LlamacyError")
 
 _MAX_PATH: Final = 4096  # characters; no system has longer paths
-_MAX_BITS: Final = 256  # of a whole number that messages write out: 78 digits
 
 
 class LlamacyError(Exception):
@@ -289,43 +288,3 @@ def placed(error: ErrorT, place: str, index: int | None) -> ErrorT:
     twin.index, twin._place = index, place
     twin.__cause__ = error.__cause__
     return twin
-
-
-def shown(value: object) -> str:
-    """Return a value from a file in short, printable form, for an error message.
-
-    >>> shown("llama"), shown(["a", "b"])
-    ('llama', 'an array of 2')
-    """
-    if isinstance(value, Sized) and not isinstance(value, str | bytes | tuple | dict):
-        return f"an array of {len(value)}"
-    text = bounded(str, value)
-    return text if len(text) <= 80 and text.isprintable() else ascii(text[:80])
-
-
-def bounded(form: Callable[[object], str], value: object) -> str:
-    """Return ``form(value)``, or the kind of a value that cannot be written so.
-
-    Python refuses to write out whole numbers of more than some thousand digits, alone
-    or in a list, and the `repr` of a caller's own class may raise anything.
-
-    Parameters
-    ----------
-    form : {str, repr}
-        How to write the value.
-    value : object
-        Any value.
-
-    Examples
-    --------
-    >>> bounded(repr, "llama"), bounded(repr, 10**5000), bounded(repr, [10**5000])
-    ("'llama'", 'a whole number of about 5001 digits', 'a list')
-    """
-    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
-        n_digits = int(value.bit_length() * math.log10(2)) + 1
-        return f"a whole number of about {n_digits} digits"
-    try:
-        return form(value)
-    except Exception:  # of a __repr__ or __str__ that is not ours
-        name = type(value).__name__
-        return f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name}"

@@ -18,8 +18,8 @@ from llamacy.arguments import (
     checked_strings,
     short,
 )
-from llamacy.errors import bounded, shown
 from llamacy.model.model import Model
+from llamacy.printable import bounded, shown
 
 LONG = 10**5000  # Python refuses to write it out
 
@@ -29,12 +29,18 @@ class Broken:
         raise RuntimeError("no")
 
 
+class InBytes:
+    def __fspath__(self) -> bytes:
+        return b"none.gguf"
+
+
 ODD: list[Any] = [
     *(None, True, -1, LONG, -LONG, 10**400, float("nan"), float("inf"), 1e308),
     *(Decimal("1e5000"), Decimal("sNaN"), Fraction(LONG), Fraction(1, 3), 1j),
     *(np.float16("inf"), np.uint64(2**64 - 1), np.array(3), np.array([[1, 2], [3, 4]])),
     *("a\ud800", "a\0b", "x" * 10**5, b"a", [LONG], {"a": LONG}, {LONG: 1}, (LONG,)),
     *(frozenset({LONG}), range(LONG), object(), Broken(), [Broken()], int),
+    InBytes(),
 ]
 
 

@@ -33,6 +33,7 @@ LAYERS = (
     ("config", "ggml", "system"),
     ("arguments", "results"),
     ("errors", "notebook", "option_names"),
+    ("printable",),
 )
 """Parts of the package, top first; "" is llamacy/__init__.py.
 

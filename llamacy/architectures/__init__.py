@@ -23,7 +23,8 @@ from llamacy.architectures import (
     smollm3,
 )
 from llamacy.architectures.architecture import Architecture
-from llamacy.errors import UnsupportedError, shown
+from llamacy.errors import UnsupportedError
+from llamacy.printable import shown
 
 ARCHITECTURES = {
     "gemma2": Architecture(gemma2),

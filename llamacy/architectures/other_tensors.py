@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 
 from llamacy.architectures.tensors import TensorSpec
-from llamacy.errors import UnsupportedError, shown
+from llamacy.errors import UnsupportedError
 from llamacy.ggml.tensor import Tensor
+from llamacy.printable import shown
 
 _PARTS: Final = ("attn_q", "attn_k", "attn_v")
 _WHOLE: Final = "attn_qkv"

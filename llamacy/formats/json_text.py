@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.mapped_file import MappedFile
+from llamacy.printable import shown
 
 MAX_BYTES: Final = 1 << 27  # of a file; the largest seen has 35 MB
 MAX_ITEMS: Final = 1 << 24  # of a text; each costs a Python object or two

@@ -263,4 +263,4 @@ class Engine:
             An empty text, or an id outside the vocabulary.
         """
         context = self.context(self.prompt_ids(text, name=name))
-        return Request(Score(context, tokenizer=self.tokenizer.get_or_none()))
+        return Request(Score(context, self.tokenizer.get_or_none()))

@@ -8,7 +8,13 @@ from itertools import islice
 from typing import TypeVar
 
 from llamacy.generation.events import Done
-from llamacy.generation.mailbox import AsyncMailbox, Sender, ThreadMailbox
+from llamacy.generation.mailbox import (
+    AsyncMailbox,
+    Mailbox,
+    Posted,
+    Sender,
+    ThreadMailbox,
+)
 from llamacy.generation.request import AnyRequest, Request
 from llamacy.generation.tally import OnProgress, Tally
 from llamacy.generation.worker import Worker
@@ -25,7 +31,7 @@ def gather(
     progress: OnProgress | None = None,
     on_end: OnEnd = Request.raise_error,
 ) -> None:
-    """Run `requests` to their ends, a window of `Worker.n_in_flight` after the other.
+    """Run `requests` to their ends, at most `Worker.n_in_flight` at a time.
 
     So other calls, which wait in the same queue, have their turn beside a long one. An
     error of `on_end`, which is the first error of a request unless it is given, an
@@ -35,17 +41,10 @@ def gather(
     try:
         tally = Tally(progress, len(requests))
         mailbox: ThreadMailbox[AnyRequest] = ThreadMailbox(tally.n_ahead)
-        waiting = iter(requests)
-        worker.submit(islice(waiting, worker.n_in_flight), mailbox)
-        n_left = len(requests)
-        while n_left:
+        window = _Window(worker, requests, mailbox, tally, on_end)
+        while window.n_left:
             if (posted := mailbox.take()) is not None:
-                if isinstance(posted.event, Done):
-                    n_left -= 1
-                    on_end(posted.sender)
-                    if (fresh := next(waiting, None)) is not None:
-                        worker.submit([fresh], mailbox, is_accepted=True)
-                tally.note(*posted)
+                window.note(posted)
         tally.finish()
     except BaseException:
         withdraw_and_wait(worker, requests)
@@ -62,21 +61,48 @@ async def gather_async(
     try:
         tally = Tally(progress, len(requests))
         mailbox: AsyncMailbox[AnyRequest] = AsyncMailbox(tally.n_ahead)
-        waiting = iter(requests)
-        worker.submit(islice(waiting, worker.n_in_flight), mailbox)
-        n_left = len(requests)
-        while n_left:
-            posted = await mailbox.take()
-            if isinstance(posted.event, Done):
-                n_left -= 1
-                on_end(posted.sender)
-                if (fresh := next(waiting, None)) is not None:
-                    worker.submit([fresh], mailbox, is_accepted=True)
-            tally.note(*posted)
+        window = _Window(worker, requests, mailbox, tally, on_end)
+        while window.n_left:
+            window.note(await mailbox.take())
         tally.finish()
     except BaseException:
         withdraw(worker, requests)
         raise
+
+
+class _Window:
+    """Keeps `Worker.n_in_flight` of some requests submitted, until all have ended.
+
+    Attributes
+    ----------
+    n_left : int
+        Requests that have not ended.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        requests: Sequence[AnyRequest],
+        mailbox: Mailbox[AnyRequest],
+        tally: Tally,
+        on_end: OnEnd,
+    ) -> None:
+        self.n_left = len(requests)
+        self._worker = worker
+        self._mailbox = mailbox
+        self._tally = tally
+        self._on_end = on_end
+        self._waiting = iter(requests)
+        worker.submit(islice(self._waiting, worker.n_in_flight), mailbox)
+
+    def note(self, posted: Posted[AnyRequest]) -> None:
+        """Note an event; submit the next request in the place of one that has ended."""
+        if isinstance(posted.event, Done):
+            self.n_left -= 1
+            self._on_end(posted.sender)
+            if (fresh := next(self._waiting, None)) is not None:
+                self._worker.submit([fresh], self._mailbox, is_accepted=True)
+        self._tally.note(*posted)
 
 
 async def made_in_thread(make: Callable[[], list[SenderT]]) -> list[SenderT]:

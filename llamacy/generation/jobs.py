@@ -36,7 +36,7 @@ class Job(Generic[ResultT]):
     Attributes
     ----------
     requests : sequence of Request
-        None if the prompt was refused.
+        Empty if the prompt was refused.
     index : int
         Index of the prompt among those of the call.
     error : LlamacyError or None
@@ -44,27 +44,26 @@ class Job(Generic[ResultT]):
     """
 
     def __init__(
-        self, requests: Sequence[AnyRequest], finish: Callable[[], ResultT]
+        self,
+        requests: Sequence[AnyRequest],
+        finish: Callable[[], ResultT | LlamacyError],
     ) -> None:
         self.requests = requests
         self.index = 0
         self.error: LlamacyError | None = None
-        self._finish: Callable[[], ResultT] | None = finish
+        self._finish = finish
 
     @classmethod
     def refused(cls, error: LlamacyError) -> Job[ResultT]:
         """Return the job of a prompt that no request could be made of."""
-        job = cls.__new__(cls)
-        job.requests, job.index, job.error, job._finish = (), 0, error, None
+        job = cls((), lambda: error)
+        job.error = error
         return job
 
     @property
     def result(self) -> ResultT | LlamacyError:
         """The result as far as it has come, or the error in its place."""
-        if self.error is not None:
-            return self.error
-        assert self._finish is not None
-        return self._finish()
+        return self._finish() if self.error is None else self.error
 
     def withdraw(self) -> None:
         """Note that nobody wants the result any more."""

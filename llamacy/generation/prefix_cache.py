@@ -24,7 +24,9 @@ class Entry:
     Attributes
     ----------
     ids : list of int
+        Tokens of the text.
     sequence : SequenceState
+        Their keys and values.
     """
 
     ids: list[int]
@@ -50,8 +52,8 @@ class PrefixCache:
         """Find the sequence that shares most leading tokens with `ids`, and how many.
 
         A sequence that cannot go back to the shared tokens does not count, nor one of a
-        long text for a short one, or the other way round. The one
-        found stays the cache's, and must be forked before the next call of a method.
+        long text for a short one, or the other way round. The one found stays the
+        cache's, and must be forked before the next call of a method.
         """
         best, n_shared = None, MIN_SHARED - 1
         for entry in self._entries:

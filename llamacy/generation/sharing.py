@@ -32,6 +32,7 @@ class Alike(NamedTuple):
     Attributes
     ----------
     request : Request
+        It has a sequence.
     n_common : int
         Tokens that both begin with.
     n_held : int

@@ -5,6 +5,8 @@
     loading         `load`: from a path or a name to a Model
     executors       from an open file to what runs its forward passes
     adapters        LoRA adapters: read, checked against the model, put together
+    pickling        a model in pickle, for other processes
+    describing      a model in a few lines, for a notebook
     opened          a model's engine, until it is closed
     texts           the part of Model about texts: generate
     text_streams            ... piece by piece: stream
@@ -15,6 +17,6 @@
     tokens          the part of Model about its vocabulary: tokenize, count_tokens
     model           Model: those parts, and its adapters and sessions
 
-The parts check nothing and compute nothing themselves: they hand each call to
-`generation`, `chat` or `sessions`, which know of no class called Model.
+The parts compute nothing themselves: they hand each call to `generation`, `chat` or
+`sessions`, which know of no class called Model.
 """

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 
 from llamacy.architectures import find_architecture
 from llamacy.architectures.tensors import Specs
-from llamacy.arguments import checked_number, short
+from llamacy.arguments import checked_number, checked_path, short
 from llamacy.config import ModelConfig
-from llamacy.errors import ArgumentError, FormatError, shown
+from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.lora import EMBEDDING, OUTPUT, LoraFile, Pair, Saved
 from llamacy.formats.lora.gguf_adapter import read_gguf_adapter
 from llamacy.formats.lora.peft import read_peft_adapter
 from llamacy.ops.adapters import LowRank
+from llamacy.printable import shown
 
 Lora: TypeAlias = (
     "str | os.PathLike[str] | tuple[str | os.PathLike[str], float] | "
@@ -145,7 +146,7 @@ def _read(path: Path, config: ModelConfig) -> LoraFile:
 
 
 def low_ranks(
-    adapters: AdapterSet, shapes: Mapping[str, tuple[int, ...]]
+    adapters: AdapterSet, shapes: Shapes
 ) -> dict[str, LowRank[NDArray[np.float32]]]:
     """Put adapters together for a model.
 
@@ -179,9 +180,7 @@ def low_ranks(
     return {name: _joined(name, each) for name, each in pairs.items()}
 
 
-def saved_tensors(
-    adapters: AdapterSet, shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, Saved]:
+def saved_tensors(adapters: AdapterSet, shapes: Shapes) -> dict[str, Saved]:
     """Return the tensors that adapters put in the place of the model's.
 
     They are not scaled, but an adapter with a scale of 0 has none.
@@ -216,9 +215,7 @@ def saved_tensors(
     return tensors
 
 
-def _with_output(
-    shapes: Mapping[str, tuple[int, ...]],
-) -> Mapping[str, tuple[int, ...]]:
+def _with_output(shapes: Shapes) -> Shapes:
     """Add the shape of an output matrix, which a tied model may be given."""
     embedding = shapes.get(EMBEDDING)
     return shapes if embedding is None else {OUTPUT: embedding, **shapes}
@@ -263,10 +260,9 @@ def _asked_for(lora: Any) -> Iterable[Adapter]:
         )
     for one in [lora] if is_one else lora:
         path, scale = one if _is_scaled(one) else (one, 1.0)
-        if not isinstance(path, str | os.PathLike) or isinstance(path, bytes):
-            raise ArgumentError(f"lora: wanted a path, found {short(path)}")
+        path = os.path.expanduser(Path(checked_path("lora", path)))
         scale = checked_number("lora: scale", scale, -_MAX_SCALE, _MAX_SCALE)
-        yield Adapter(os.path.expanduser(Path(path)), scale)
+        yield Adapter(path, scale)
 
 
 def _is_scaled(one: Any) -> bool:

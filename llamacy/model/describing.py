@@ -35,8 +35,8 @@ def facts(model: Model) -> dict[str, str]:
         found["instructions"] = executor.level
     else:
         found["memory"] = "freed: the model is closed"
-    for adapter in model.adapters:
-        found.setdefault("adapter", f"{adapter.path} × {adapter.scale:g}")
+    if model.adapters:
+        found["adapters"] = ", ".join(f"{path} × {x:g}" for path, x in model.adapters)
     found["file"] = model.path
     return found
 

@@ -129,18 +129,7 @@ def load(
     ' Paris'
     """
     check_callback("progress", progress)
-    settings = _check(
-        source,
-        n_ctx=n_ctx,
-        n_threads=n_threads,
-        n_batch=n_batch,
-        kv_type=kv_type,
-        quantize=quantize,
-        prompt_cache=prompt_cache,
-        max_waiting=max_waiting,
-    )
-    parts = _read(settings, lora, progress)
-    options = {
+    options: dict[str, Any] = {
         "n_ctx": n_ctx,
         "n_threads": n_threads,
         "n_batch": n_batch,
@@ -149,6 +138,8 @@ def load(
         "prompt_cache": prompt_cache,
         "max_waiting": max_waiting,
     }
+    settings = _check(source, **options)
+    parts = _read(settings, lora, progress)
     lasting = lasting_source(source, settings.path)
     recipe = Recipe(lasting, tuple(options.items()), parts.fingerprint)
     return _assemble(parts, settings, recipe)

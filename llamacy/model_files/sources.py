@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from llamacy.arguments import short
+from llamacy.arguments import is_path, short
 from llamacy.errors import ArgumentError
 from llamacy.ggml.file_types import FileType, find_file_type
 from llamacy.model_files.missing import check_exists
@@ -101,8 +101,7 @@ def find_source(
     FormatError
         As for `llamacy.pull`.
     """
-    is_path = isinstance(source, str | os.PathLike)
-    if not is_path or source == "":  # as of a shell's variable that is not set
+    if not is_path(source) or source == "":  # as of a shell's variable that is not set
         raise ArgumentError(f"source: wanted a path or a name, found {short(source)}")
     if source == DEMO:
         return Source(_DEMO_FILE)

@@ -139,7 +139,7 @@ class Rope:
 
 
 def short_context(config: ModelConfig, weights: Container[str]) -> int | None:
-    """Return the most tokens of a short text, of a model that rotates long ones else.
+    """Return the most tokens of a short text, if the model rotates long ones otherwise.
 
     LongRoPE has two sets of factors: one for texts within the context that the model
     was first trained for, another for all tokens of longer texts. As keys are kept

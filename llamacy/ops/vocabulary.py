@@ -28,7 +28,7 @@ Weight = TypeVar("Weight", contravariant=True)
 
 
 class Ops(Protocol, Generic[Value, Weight]):
-    """One method an operation."""
+    """One method for each operation."""
 
     def embedding(self, weight: Weight) -> Value:
         """Rows of `weight` (n_vocab, n_embd) at the batch's tokens: (M, n_embd)."""

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import MAX_CTX, short
-from llamacy.errors import ArgumentError, FormatError
+from llamacy.arguments import MAX_CTX, checked_path
+from llamacy.errors import FormatError
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.quality import log_softmax
 from llamacy.quality.chunks import MIN_CTX, scored_in
@@ -88,8 +88,7 @@ def new_logits_file(
     ModelFileError
         The file cannot be written, for example for lack of disk space.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise ArgumentError(f"save_logits: wanted a path, found {short(path)}")
+    checked_path("save_logits", path)
     n_chunks, n_ctx = ids.shape
     n_bytes = _body(n_ctx, n_vocab, n_chunks)[2]
     with new_file(path, n_bytes=n_bytes) as draft:
@@ -131,9 +130,7 @@ class LogitsFile:
     """
 
     def __init__(self, path: PathLike) -> None:
-        if not isinstance(path, str | os.PathLike):
-            raise ArgumentError(f"base: wanted a path, found {short(path)}")
-        self.path = Path(path)
+        self.path = Path(checked_path("base", path))
         self._file = MappedFile(self.path)
         try:
             self._read_head()

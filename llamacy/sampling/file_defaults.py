@@ -10,7 +10,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llamacy.errors import ArgumentError, shown
+from llamacy.errors import ArgumentError
+from llamacy.printable import shown
 from llamacy.sampling.params import SamplingParams
 
 PREFIX: Final = "general.sampling."

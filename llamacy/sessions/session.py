@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn, Self, Unpack
+from functools import partial
+from typing import NoReturn, Self, TypeVar, Unpack
 
 from llamacy.arguments import checked_integer, checks_options
 from llamacy.errors import ArgumentError, BusyError, ClosedError, NotPicklableError
@@ -13,7 +14,7 @@ from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
 from llamacy.generation.engine import Engine
 from llamacy.generation.gather import gather
-from llamacy.generation.goals.complete import Complete
+from llamacy.generation.goals.goal import Goal
 from llamacy.generation.goals.read import Read
 from llamacy.generation.prompts import Prompt
 from llamacy.generation.request import AnyRequest, Leftover, Request
@@ -25,6 +26,8 @@ from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.sessions import file as session_file
 from llamacy.sessions.held import HeldText
 from llamacy.system.forks import Rank, fork_lock
+
+GoalT = TypeVar("GoalT", bound=Goal)
 
 
 class Session:
@@ -126,7 +129,8 @@ class Session:
             An empty prompt, an id outside the vocabulary.
         """
         with self._call():
-            gather(self._engine.worker, [self._read(prompt, cancel)], progress)
+            request = self._request(prompt, Read, cancel)
+            gather(self._engine.worker, [request], progress)
 
     @checks_options(SamplingOptions)
     def generate(
@@ -267,30 +271,25 @@ class Session:
     ) -> calls.MakeRequests:
         """Check the options now; the prompt when the request is made."""
         checked = self._engine.params(params, options)
-        return lambda: [self._complete(prompt, checked, cancel)]
+        goal = partial(self._engine.complete, params=checked)
+        return lambda: [self._request(prompt, goal, cancel)]
 
-    def _complete(
-        self, prompt: Prompt | None, params: SamplingParams, cancel: CancelToken | None
-    ) -> Request[Complete]:
-        """Make a request to read `prompt` and continue the text.
+    def _request(
+        self,
+        prompt: Prompt | None,
+        goal: Callable[[Context], GoalT],
+        cancel: CancelToken | None,
+    ) -> Request[GoalT]:
+        """Make a request to read `prompt`, and whatever else is its goal.
 
         It owns the session until it is settled.
         """
         with self._lock:
             self._take_turn()
-            ids = self._ids_with(prompt)
-            self._held.leave_last(ids)
-            goal = self._engine.complete(self._context(ids), params)
-            request = Request(goal, leftover=Leftover.KEPT, cancel=cancel)
-            self._current = request
-            return request
-
-    def _read(self, prompt: Prompt, cancel: CancelToken | None) -> Request[Read]:
-        """Make a request to read `prompt`; it owns the session until it is settled."""
-        with self._lock:
-            self._take_turn()
-            goal = Read(self._context(self._ids_with(prompt)))
-            request = Request(goal, leftover=Leftover.KEPT, cancel=cancel)
+            held, ids = self._held, self._ids_with(prompt)
+            held.leave_last(ids)
+            context = self._engine.context(ids, held.sequence, held.adapters)
+            request = Request(goal(context), leftover=Leftover.KEPT, cancel=cancel)
             self._current = request
             return request
 
@@ -302,11 +301,6 @@ class Session:
         if not ids:
             raise ArgumentError("prompt: wanted at least one token, found none")
         return ids
-
-    def _context(self, ids: list[int]) -> Context:
-        """Return `ids` with the sequence that holds the first of them."""
-        held = self._held
-        return self._engine.context(ids, held.sequence, held.adapters)
 
     def _take_turn(self) -> None:
         """Check that no other call is running in this session.

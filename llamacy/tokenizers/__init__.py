@@ -11,7 +11,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.errors import FormatError, UnsupportedError
+from llamacy.printable import shown
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.bpe import BPETokenizer
 from llamacy.tokenizers.fields import Fields

@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 
 from llamacy.arguments import checked_integer, checks_options
-from llamacy.errors import ArgumentError, shown
+from llamacy.errors import ArgumentError
+from llamacy.printable import shown
 from llamacy.tokenizers.attributes import Form, SpacePrefix
 from llamacy.tokenizers.special_tokens import SpecialTokens
 from llamacy.tokenizers.splitting import Chunks

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from llamacy.errors import UnsupportedError, shown
+from llamacy.errors import UnsupportedError
+from llamacy.printable import shown
 from llamacy.tokenizers.attributes import (
     SpacePrefix,
     read_normalizer,

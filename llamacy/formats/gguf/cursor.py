@@ -10,9 +10,10 @@ import mmap
 import struct
 from typing import Final, NoReturn
 
-from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.string_array import StringArrayError, read_strings
 from llamacy.formats.mapped_file import MappedFile
+from llamacy.printable import shown
 
 # Limits far beyond any real model, which keep a hostile file cheap to refuse.
 MAX_HEADER: Final = 1 << 27  # bytes before the weights; the largest seen has 40 MB

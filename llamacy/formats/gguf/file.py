@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.errors import FormatError, ModelFileError, shown
+from llamacy.errors import FormatError, ModelFileError
 from llamacy.formats.gguf.header import Header, TensorInfo, read_header
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.model_file import SAMPLE_BYTES, fingerprint
 from llamacy.ggml.types import GGMLType, dequantize
+from llamacy.printable import shown
 
 _PART_NAME = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})\.gguf", re.DOTALL)
 

@@ -13,12 +13,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.errors import FormatError, shown
+from llamacy.errors import FormatError
 from llamacy.formats.gguf.cursor import Cursor
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.metadata import STRING
 from llamacy.formats.other_formats import describe
 from llamacy.ggml.types import GGMLType, type_name
+from llamacy.printable import shown
 
 MAGIC: Final = b"GGUF"
 VERSIONS: Final = (2, 3)

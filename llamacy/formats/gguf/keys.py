@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.limits import MAX_SCALE, MIN_SCALE
 from llamacy.formats.model_file import ModelFile
+from llamacy.printable import shown
 
 
 class Keys:

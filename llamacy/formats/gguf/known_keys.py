@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from llamacy.errors import shown
 from llamacy.formats.gguf.keys import Keys
+from llamacy.printable import shown
 
 USED: Final = frozenset(
     "vocab_size context_length embedding_length block_count feed_forward_length "

@@ -15,7 +15,7 @@ from typing import Final, NoReturn, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.derived_tensor import StackedTensor
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.expert_forms import Mxfp4, Select, Selection
@@ -24,6 +24,7 @@ from llamacy.formats.hugging_face.forms import Vector
 from llamacy.formats.model_file import ModelTensor
 from llamacy.formats.safetensors.file import BYTES
 from llamacy.formats.safetensors.folder import ByteTensor, Floats
+from llamacy.printable import shown
 
 Source: TypeAlias = Floats | ByteTensor
 

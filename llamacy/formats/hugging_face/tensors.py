@@ -14,13 +14,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.experts import PARTS, Source, is_expert, stacked
 from llamacy.formats.hugging_face.families import BARE, FAMILIES, IGNORED, OUTSIDE
 from llamacy.formats.hugging_face.forms import Array, Matrix, Vector
 from llamacy.formats.model_file import ModelTensor
 from llamacy.formats.safetensors.folder import ByteTensor
+from llamacy.printable import shown
 
 IN_LAYER: Final = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,8})\.(.+)")
 """Names inside a layer: its number, and the rest."""

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from llamacy.errors import ArgumentError, FormatError, UnsupportedError, shown
+from llamacy.errors import ArgumentError, FormatError, UnsupportedError
 from llamacy.formats.legacy.file import LegacyFile
 from llamacy.formats.legacy.vocabulary import vocabulary_metadata
 from llamacy.formats.metadata import FLOAT32, STRING, UINT32
 from llamacy.ggml.types import QUANTIZATION_VERSION
+from llamacy.printable import shown
 
 _NAMES: Final = {
     "tok_embeddings": "token_embd",

@@ -10,13 +10,14 @@ import struct
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
-from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.limits import MAX_EMBD, MAX_HEADS, MAX_LAYERS
 from llamacy.formats.legacy.layouts import old_type_size
 from llamacy.formats.legacy.version import MAGICS, UNVERSIONED, VERSIONS, Version
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.other_formats import describe
 from llamacy.ggml.types import GGMLType
+from llamacy.printable import shown
 
 # Limits beyond any real model of that time, which keep a hostile file cheap to refuse.
 MAX_VOCAB: Final = 1 << 20

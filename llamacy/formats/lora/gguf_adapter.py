@@ -11,9 +11,10 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.file import GGUFFile, Tensor, open_gguf
 from llamacy.formats.lora import LoraFile, Pair, check_pair
+from llamacy.printable import shown
 
 _A, _B = ".lora_a", ".lora_b"
 _MAX_ALPHA: Final = 1e9

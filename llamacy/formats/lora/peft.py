@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.config import ModelConfig
-from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.gguf.header import TensorInfo
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
@@ -29,6 +29,7 @@ from llamacy.formats.lora.peft_settings import Scales, read_scales
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.safetensors.file import read_header
 from llamacy.ggml.types import GGMLType
+from llamacy.printable import shown
 
 CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"

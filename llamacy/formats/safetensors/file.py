@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from typing import Any, Final, NamedTuple, NoReturn
 
-from llamacy.errors import FormatError, UnsupportedError, shown
+from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.header import TensorInfo
 from llamacy.formats.json_text import parse_json
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.other_formats import describe
 from llamacy.ggml.types import GGMLType
+from llamacy.printable import shown
 
 MAX_HEADER: Final = 100_000_000  # bytes, by the specification
 MAX_ITEMS: Final = 1 << 22  # in the header; a tensor has ten

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.errors import FormatError, ModelFileError, shown
+from llamacy.errors import FormatError, ModelFileError
 from llamacy.formats.derived_tensor import DerivedTensor
 from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.json_text import read_json
@@ -25,6 +25,7 @@ from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.model_file import SAMPLE_BYTES
 from llamacy.formats.safetensors.file import DOUBLES, Stored, read_stored
 from llamacy.ggml.types import GGMLType
+from llamacy.printable import shown
 
 SINGLE: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"

@@ -24,20 +24,13 @@ class Score(Goal):
     ----------
     context : Context
         The text, of which nothing was read yet.
-    n_likeliest : int, default 0
-        How many alternatives come with each token.
     tokenizer : Tokenizer, optional
         Has the tokens' texts.
     """
 
-    def __init__(
-        self,
-        context: Context,
-        n_likeliest: int = 0,
-        tokenizer: Tokenizer | None = None,
-    ) -> None:
+    def __init__(self, context: Context, tokenizer: Tokenizer | None = None) -> None:
         super().__init__(context)
-        self._scores = PromptScores(context, n_likeliest)
+        self._scores = PromptScores(context, n_likeliest=0)
         self._tokenizer = tokenizer
 
     @property

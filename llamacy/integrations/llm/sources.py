@@ -10,7 +10,7 @@ from pathlib import Path
 import llm
 
 from llamacy import FormatError, LlamacyError, cached_models
-from llamacy.errors import shown
+from llamacy.printable import shown
 from llamacy.system.whole_files import new_file
 
 _logger = logging.getLogger("llamacy")

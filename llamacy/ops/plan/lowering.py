@@ -98,7 +98,7 @@ class Lowering:
             raise ValueError(f"op: wanted {wanted}, found {op!r}")
         return emit
 
-    # One method an operation.
+    # One method for each operation.
 
     def _emit_embedding(self, node: Node) -> None:
         y = self._buffers.new(node)
@@ -199,7 +199,7 @@ class Lowering:
             self._binary(node, x, y, self._buffers.new(node))
 
     def _unary(self, node: Node) -> None:
-        """In place, where the logits go or in a buffer nobody else reads any more."""
+        """Write to the logits, over an input that nobody else reads, or elsewhere."""
         (value,) = node.inputs
         x = LOGITS if self._graph.is_in_logits(value) else self._values[value]
         if self._graph.is_in_logits(node):
@@ -231,7 +231,7 @@ class Lowering:
             self._linear("store", y, total)
             self._binary(node, total, residual, total)
 
-    # Parts of them.
+    # Steps and buffers that several operations need.
 
     def _linear(
         self, form: str, node: Node, y: Buffer, node2: Node | None = None

@@ -186,8 +186,7 @@ class Plan:
                 f"logits: wanted ({n_wanted}, {n_vocab}), found {logits.shape}"
             )
         with self._lock:
-            if self._program is None:
-                raise ClosedError("the model is closed")
+            program = self._open_program()
             for first, n_rows, sequence in parts:
                 if batch.positions[first] != sequence.n_past:
                     raise ArgumentError(
@@ -196,7 +195,7 @@ class Plan:
                     )
                 sequence.reserve(n_rows)
             runs, pages = cut_runs(batch, parts, self._longest_run)
-            self._program.run(
+            program.run(
                 batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
                 usable_threads(self._n_threads), seconds, self._long_rows(batch),
             )  # fmt: skip
@@ -235,9 +234,7 @@ class Plan:
             One of the numbers is not possible.
         """
         with self._lock:
-            if self._program is None:
-                raise ClosedError("the model is closed")
-            program, steps = self._program, self._steps
+            program, steps = self._open_program(), self._steps
         times = time_pass(
             self, len(steps), n_rows, n_past, n_wanted, repetitions=repetitions
         )
@@ -281,8 +278,7 @@ class Plan:
             There is no memory for them; nothing is changed in either case.
         """
         with self._lock:
-            if self._program is None:
-                raise ClosedError("the model is closed")
+            self._open_program()
             self._lower(*self._record(adapters, saved or {}))
 
     def close(self) -> None:
@@ -291,6 +287,11 @@ class Plan:
             self._program = None
             self._weights = {}
             self._pool.trim()
+
+    def _open_program(self) -> Program:
+        if self._program is None:
+            raise ClosedError("the model is closed")
+        return self._program
 
     def _long_rows(self, batch: Batch) -> NDArray[np.uint8] | None:
         """Tell which rows are of long texts; None for a model that has no such rule."""

@@ -146,7 +146,7 @@ cdef class Steps:
         return 0
 
 
-# One function a kind: r, w and c are what the step reads, writes, and its constants.
+# One function for each kind; r, w and c: what it reads, writes, and its constants.
 
 cdef int fill_embedding(embedding_step* s, w, c) except -1:
     s.weight = (<PackedMatrix?>c["weight"]).matrix

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llamacy.errors import shown
 from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject
+from llamacy.printable import shown
 
 
 def read_texts(model: JsonObject) -> dict[int, str]:

@@ -8,9 +8,9 @@ after another; otherwise no scores are equivalent to the list.
 
 from __future__ import annotations
 
-from llamacy.errors import shown
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
+from llamacy.printable import shown
 from llamacy.tokenizers.attributes import NORMALIZER_KEY, PREFIX_KEY, SpacePrefix
 from llamacy.tokenizers.hugging_face.bpe_model import read_merges, read_texts
 from llamacy.tokenizers.hugging_face.decoder import check_decoder

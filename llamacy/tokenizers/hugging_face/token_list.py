@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from llamacy.errors import FormatError, shown
+from llamacy.errors import FormatError
 from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
+from llamacy.printable import shown
 from llamacy.tokenizers.attributes import FLAG_KEYS, LEFTMOST, MATCHING_KEY
 from llamacy.tokenizers.token_type import TokenType
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from llamacy.errors import shown
 from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
+from llamacy.printable import shown
 from llamacy.tokenizers.attributes import (
     FORMS,
     NORMALIZER_KEY,

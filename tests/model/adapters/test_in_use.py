@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
+from llamacy.model.describing import facts
 from llamacy.model.model import Model
 
 Floats = NDArray[np.float32]
@@ -39,6 +40,12 @@ def test_adapters_are_set_by_load_and_by_set_adapters(
     model.set_adapters(None)
     assert model.adapters == ()
     np.testing.assert_array_equal(model.logits(TOKENS), without)
+
+
+def test_a_notebook_names_all_adapters(model: Model, lora: Path) -> None:
+    assert "adapters" not in facts(model)
+    model.set_adapters([(lora, 0.5), (lora, 2.0)])
+    assert facts(model)["adapters"] == f"{lora} × 0.5, {lora} × 2"
 
 
 def test_the_prefix_cache_forgets_texts_read_with_other_adapters(
