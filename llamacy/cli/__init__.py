@@ -19,7 +19,7 @@ from llamacy.cli.completion import completion, prepare_completion
 from llamacy.cli.convert import convert
 from llamacy.cli.doctor import doctor
 from llamacy.cli.failures import Commands
-from llamacy.cli.foreign_options import Command
+from llamacy.cli.foreign_options import Command, ModelCommand
 from llamacy.cli.info import info
 from llamacy.cli.list_models import list_models
 from llamacy.cli.perplexity import perplexity
@@ -43,16 +43,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (run, score, perplexity):
-    app.command(cls=Command)(command)
+    app.command(cls=ModelCommand)(command)
 for command in (info, show, tokenize, quantize, convert):
-    app.command()(command)
-app.command(cls=Command)(bench)
+    app.command(cls=Command)(command)
+app.command(cls=ModelCommand)(bench)
 for command in (pull, models, doctor):
-    app.command()(command)
-app.command("list")(list_models)
-app.command("ls", hidden=True)(list_models)
-app.command()(rm)
-app.command()(completion)
+    app.command(cls=Command)(command)
+app.command("list", cls=Command)(list_models)
+app.command("ls", cls=Command, hidden=True)(list_models)
+app.command(cls=Command)(rm)
+app.command(cls=Command)(completion)
 
 
 @app.callback()

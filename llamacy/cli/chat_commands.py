@@ -84,10 +84,8 @@ def obey(command: Command, talk: Talk) -> str:
     ------
     UsageError
         There is no such command, or its argument is invalid.
-    OSError
-        A file cannot be read or written.
     LlamacyError
-        A setting has an invalid value.
+        A setting has an invalid value, or a file cannot be read or written.
     """
     name = _OTHER_NAMES.get(command.name, command.name)
     if name not in COMMANDS:
@@ -181,8 +179,10 @@ def _load(talk: Talk, argument: str) -> str:
     from llamacy.chat.messages import checked_messages
 
     path = _path("load", argument)
+    with file_errors(path):
+        data = path.read_bytes()
     try:
-        messages = checked_messages(json.loads(path.read_text("utf-8"))["messages"])
+        messages = checked_messages(json.loads(data.decode())["messages"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path}: wanted a chat written by /save: {error}") from None
     messages = [{**each, "content": joined(each["content"])} for each in messages]

@@ -146,7 +146,9 @@ def _parsed(table: str) -> dict[str, str]:
 
 
 class Command(TyperCommand):
-    """A command that understands other programs' options, apart from its own."""
+    """A command that knows other programs' names and spellings of its own options."""
+
+    runs_model = False
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the words after the command's name."""
@@ -158,14 +160,20 @@ class Command(TyperCommand):
         }
         if ctx.resilient_parsing:  # for a shell that completes a word
             return super().parse_args(ctx, args)
-        own, ignored = without_foreign(args, takes_value)
+        own, ignored = without_foreign(args, takes_value, runs_model=self.runs_model)
         if ignored:
             print(f"llamacy: without effect here: {_told(ignored)}", file=sys.stderr)
         return super().parse_args(ctx, own)
 
 
+class ModelCommand(Command):
+    """A command that runs a model; other programs' options get a note or a hint."""
+
+    runs_model = True
+
+
 def without_foreign(
-    words: list[str], takes_value: dict[str, bool]
+    words: list[str], takes_value: dict[str, bool], *, runs_model: bool = True
 ) -> tuple[list[str], list[str]]:
     """Take other programs' options out of a command line.
 
@@ -176,6 +184,9 @@ def without_foreign(
     takes_value : dict of str to bool
         The command's own options, and whether a value follows them. An option of the
         same name in another program is not looked at.
+    runs_model : bool, default True
+        Whether the command runs a model. Only then are options looked at that it does
+        not have.
 
     Returns
     -------
@@ -189,8 +200,13 @@ def without_foreign(
     UsageError
         An option would change the text, and is not supported.
     """
-    refused = {name: why for names, why in _REFUSED.items() for name in names.split()}
-    without_effect = _parsed(_FOR_A_GPU) | _parsed(_WITHOUT_EFFECT)
+    refused: dict[str, str] = {}
+    without_effect: dict[str, str] = {}
+    if runs_model:
+        refused = {
+            name: why for names, why in _REFUSED.items() for name in names.split()
+        }
+        without_effect = _parsed(_FOR_A_GPU) | _parsed(_WITHOUT_EFFECT)
     known = {*takes_value, *refused, *without_effect}
     remaining, own, ignored = deque(words), list[str](), list[str]()
     while remaining:
@@ -200,6 +216,9 @@ def without_foreign(
         given, equals, value = word.partition("=")
         name = _name(given, takes_value, known) if word.startswith("-") else ""
         if name in takes_value:
+            if equals and takes_value[name] and not name.startswith("--"):
+                own += [name, value]  # Typer would count the = as part of the value
+                continue
             own.append(name + equals + value)
             if takes_value[name] and not equals and remaining:
                 own.append(remaining.popleft())

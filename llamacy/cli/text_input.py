@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from llamacy.cli.failures import UsageError
+from llamacy.system.whole_files import file_errors
 
 _ESCAPE = re.compile(r"""\\(?:x([0-9A-Fa-f]{2})|([nrt'"\\]))""")
 _UNREAD = (
@@ -133,11 +134,13 @@ def read_text(file: Path | None) -> str | None:
     ------
     UsageError
         The text is neither UTF-8 nor, by its byte order mark, UTF-16.
-    OSError
+    ModelFileError
         The file cannot be read.
     """
     if file is not None and str(file) != "-":
-        name, data = str(file), Path(os.path.expanduser(file)).read_bytes()
+        name = str(file)
+        with file_errors(file):
+            data = Path(os.path.expanduser(file)).read_bytes()
     elif file is None and sys.stdin.isatty():
         return None
     else:

@@ -90,7 +90,7 @@ def test_commands_change_the_conversation_and_the_settings(tmp_path: Path) -> No
         ("/set logits_processors 1", UsageError, "wanted a name"),
         ("/save", UsageError, "name of a file"),
         ("/save new.json", UsageError, "the chat is empty"),
-        ("/load nowhere.json", OSError, "nowhere"),
+        ("/load nowhere.json", OSError, "^nowhere.json: No such file"),
         ("/load broken.json", UsageError, "broken.json: wanted a chat"),
         ("/load other.json", UsageError, r"other.json: .*messages\[0\]\['role'\]"),
     ],

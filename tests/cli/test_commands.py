@@ -272,6 +272,7 @@ def test_help_lists_every_command(shell: Shell, words: list[str]) -> None:
         (("show", "none.gguf"), 1, "none.gguf"),
         (("show", "."), 1, "."),
         (("tokenize", "none.gguf", "a"), 1, "none.gguf"),
+        (("tokenize", "demo", "-f", "no.txt"), 1, "error: no.txt: No such file"),
         (("tokenize", "none.gguf", "a", "-f", "b"), 2, "more than one text"),
         (("bench",), 2, "one model"),
         (("bench", "none.gguf", "-r", "0"), 2, "--repetitions"),

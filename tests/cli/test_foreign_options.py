@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ TAKES_VALUE = {
         ("hi -- -ngl 99", "hi -- -ngl 99", []),
         ("--nonsense -x - -5", "--nonsense -x - -5", []),
         ("hi -ngl", "hi", ["-ngl"]),
+        ("-n=5 -p==x --temp=0 -5=x", "-n 5 -p =x --temp=0 -5=x", []),
     ],
 )
 def test_other_programs_options_are_translated_or_taken_out(
@@ -70,6 +72,22 @@ def test_an_own_option_is_not_taken_for_another_programs() -> None:
 def test_an_option_that_would_change_the_text_is_refused(word: str, hint: str) -> None:
     with pytest.raises(UsageError, match=hint):
         without_foreign(["m.gguf", word, "1"], TAKES_VALUE)
+
+
+def test_a_command_without_a_model_knows_its_own_options_alone() -> None:
+    words = ["-ngl", "1", "--grammar", "x", "--num_predict", "5", "-n=5"]
+    own = ["-ngl", "1", "--grammar", "x", "--n-predict", "5", "-n", "5"]
+    assert without_foreign(words, TAKES_VALUE, runs_model=False) == (own, [])
+
+
+@pytest.mark.parametrize("command", ["models", "show"])
+def test_a_value_may_follow_an_option_and_an_equals_sign(
+    shell: Shell, command: str, path: Path
+) -> None:
+    words = [command, "--json", *([path] if command == "show" else [])]
+    done = shell(*words, "-c=128")
+    assert (done.status, done.err) == (0, "")
+    assert '"n_ctx": 128,' in done.out
 
 
 @pytest.mark.parametrize("command", ["run", "score"])
