@@ -1,0 +1,350 @@
+"""What config.json says, and what it leaves out, means what transformers takes it for.
+
+Each case is a config.json written by hand. transformers makes a tiny random model of it
+and reads the folder again; llamacy reads the same folder.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import llamacy
+from llamacy.errors import LlamacyError
+from llamacy.formats.gguf.config import read_config
+from llamacy.formats.hugging_face.classes import MODEL_TYPES
+from llamacy.model.executors import load_executor
+from llamacy.model_files.opening import open_model
+from llamacy.ops.batch import Batch
+
+pytestmark = pytest.mark.oracle
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+transformers = pytest.importorskip("transformers", reason="transformers is absent")
+
+Array = NDArray[np.float32]
+N_VOCAB, N_TOKENS, WINDOW = 64, 40, 6
+
+ABSENT = "absent"
+SIZES: dict[str, Any] = {
+    "vocab_size": N_VOCAB,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+    "pad_token_id": None,
+}
+OF_TYPE: dict[str, dict[str, Any]] = {
+    "qwen3": {"head_dim": 8},
+    "qwen2_moe": {
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16,
+        "shared_expert_intermediate_size": 24,
+    },
+    "qwen3_moe": {
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16,
+        "head_dim": 8,
+    },
+    "mixtral": {"num_local_experts": 4},
+    "gpt_oss": {"num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 8},
+    "gemma2": {"head_dim": 8, "query_pre_attn_scalar": 8},
+    "gemma3_text": {"head_dim": 8, "query_pre_attn_scalar": 8},
+}
+SLIDING, FULL = "sliding_attention", "full_attention"
+LINEAR = {"rope_type": "linear", "factor": 4.0}
+DYNAMIC = {"rope_type": "dynamic", "factor": 4.0}
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+WINDOWED = {"use_sliding_window": True, "sliding_window": WINDOW}
+SHORT = {"max_position_embeddings": 16}
+TIED = {"tie_word_embeddings": True}
+HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
+
+# a name, the type of the model, and its keys in addition to SIZES
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    # windows
+    "qwen2, two of four": ("qwen2", {**WINDOWED, "max_window_layers": 2}),
+    "qwen2, all": ("qwen2", {**WINDOWED, "max_window_layers": 0}),
+    "qwen2, none reached": ("qwen2", {**WINDOWED, "max_window_layers": 4}),
+    "qwen2, usual bound": ("qwen2", WINDOWED),
+    "qwen2, switched off": (
+        "qwen2",
+        {"use_sliding_window": False, "sliding_window": WINDOW, "max_window_layers": 1},
+    ),
+    "qwen2, null": (
+        "qwen2",
+        {"use_sliding_window": True, "sliding_window": None, "max_window_layers": 1},
+    ),
+    "qwen2, by layers": (
+        "qwen2",
+        {**WINDOWED, "max_window_layers": 4, "layer_types": [SLIDING, FULL] * 2},
+    ),
+    "qwen2, layers full": (
+        "qwen2",
+        {**WINDOWED, "max_window_layers": 0, "layer_types": [FULL] * 4},
+    ),
+    "qwen3, one": ("qwen3", {**WINDOWED, "max_window_layers": 3}),
+    "qwen3, by layers": ("qwen3", {**WINDOWED, "layer_types": [FULL, SLIDING] * 2}),
+    "qwen2 moe, even ones": ("qwen2_moe", WINDOWED),
+    "qwen2 moe, below": ("qwen2_moe", {**WINDOWED, "max_window_layers": 2}),
+    "qwen2 moe, by layers": (
+        "qwen2_moe",
+        {**WINDOWED, "layer_types": [FULL, SLIDING] * 2},
+    ),
+    "qwen3 moe, all": ("qwen3_moe", {**WINDOWED, "max_window_layers": 2}),
+    "qwen3 moe, off": ("qwen3_moe", {**WINDOWED, "use_sliding_window": False}),
+    "smollm3, without positions": ("smollm3", WINDOWED),
+    "smollm3, by layers": ("smollm3", {**WINDOWED, "layer_types": [SLIDING, FULL] * 2}),
+    "smollm3, by layers, off": (
+        "smollm3",
+        {"sliding_window": WINDOW, "layer_types": [SLIDING, FULL] * 2},
+    ),
+    "smollm3, off": ("smollm3", {"sliding_window": WINDOW}),
+    "mistral": ("mistral", {"sliding_window": WINDOW}),
+    "mistral, by layers": (
+        "mistral",
+        {"sliding_window": WINDOW, "layer_types": [SLIDING, FULL] * 2},
+    ),
+    "mistral, null": ("mistral", {"sliding_window": None}),
+    "mixtral": ("mixtral", {"sliding_window": WINDOW}),
+    "llama with a window": ("llama", {"sliding_window": WINDOW, **WINDOWED}),
+    "phi3": ("phi3", {"sliding_window": WINDOW}),
+    "gemma2, by layers": (
+        "gemma2",
+        {"sliding_window": WINDOW, "layer_types": [FULL, FULL, SLIDING, SLIDING]},
+    ),
+    "gemma2, pattern": (
+        "gemma2",
+        {"sliding_window": WINDOW, "sliding_window_pattern": 3},
+    ),
+    "gemma3, pattern": (
+        "gemma3_text",
+        {"sliding_window": WINDOW, "sliding_window_pattern": 2},
+    ),
+    "gemma3, old pattern": (
+        "gemma3_text",
+        {"sliding_window": WINDOW, "_sliding_window_pattern": 2},
+    ),
+    "gemma3, both": (
+        "gemma3_text",
+        {
+            "sliding_window": WINDOW,
+            "sliding_window_pattern": 2,
+            "layer_types": [FULL, SLIDING, SLIDING, FULL],
+        },
+    ),
+    "olmo3": ("olmo3", {"sliding_window": WINDOW, "layer_types": [FULL, SLIDING] * 2}),
+    "gpt-oss": (
+        "gpt_oss",
+        {"sliding_window": WINDOW, "layer_types": [FULL, SLIDING, SLIDING, SLIDING]},
+    ),
+    # absent, null, false
+    **{f"{name}, heads null": (name, {"num_key_value_heads": None}) for name in (
+        "llama", "qwen2", "phi3", "mistral", "olmo2", "granite", "smollm3")},
+    **{f"{name}, heads absent": (
+        name,
+        {"num_key_value_heads": ABSENT, "num_attention_heads": heads, "head_dim": 8}
+        | ({"hidden_size": 8 * heads} if name == "qwen2" else {}),
+    ) for name, heads in (("llama", 4), ("mistral", 8), ("mixtral", 8), ("qwen2", 32),
+                          ("gemma2", 4), ("gemma3_text", 4))},
+    "llama, head_dim null": ("llama", {"head_dim": None}),
+    "llama, head_dim": ("llama", {"head_dim": 12}),
+    "mistral, head_dim null": ("mistral", {"head_dim": None}),
+    "qwen2, head_dim ": ("qwen2", {"head_dim": 12}),
+    "qwen3, head_dim absent": ("qwen3", {"head_dim": ABSENT}),
+    "gemma2, head_dim absent": ("gemma2", {"head_dim": ABSENT}),
+    "gemma3, head_dim absent": ("gemma3_text", {"head_dim": ABSENT}),
+    "gpt-oss, head_dim absent": ("gpt_oss", {"head_dim": ABSENT}),
+    "gpt-oss, head_dim null": ("gpt_oss", {"head_dim": None}),
+    "llama, eps": ("llama", {"rms_norm_eps": 0.1}),
+    "phi3, eps": ("phi3", {"rms_norm_eps": ABSENT}),
+    "gemma2, caps absent": ("gemma2", {}),
+    "gemma3, scalar absent": ("gemma3_text", {"query_pre_attn_scalar": ABSENT}),
+    "gemma3, caps": ("gemma3_text", {"final_logit_softcapping": 3.0}),
+    "granite, constants absent": ("granite", {}),
+    "qwen3 moe, norm absent": ("qwen3_moe", {}),
+    "qwen3 moe, norm": ("qwen3_moe", {"norm_topk_prob": True}),
+    "mixtral, alias": ("mixtral", {"num_local_experts": ABSENT, "num_experts": 4}),
+    "qwen3 moe, alias": ("qwen3_moe", {"num_experts": ABSENT, "num_local_experts": 4}),
+    "qwen2 moe, qkv": ("qwen2_moe", {"qkv_bias": False}),
+    # biases
+    **{f"{name}, attention_bias": (name, {"attention_bias": True})
+       for name in ("llama", "smollm3", "granite", "qwen3", "olmo2", "gemma2",
+                    "gemma3_text", "qwen3_moe", "gpt_oss", "qwen2", "mistral", "phi3",
+                    "mixtral", "olmo3")},
+    **{f"{name}, mlp_bias": (name, {"mlp_bias": True})
+       for name in ("llama", "smollm3", "granite", "qwen2")},
+    "gpt-oss, no bias": ("gpt_oss", {"attention_bias": False}),
+    # tied embeddings
+    "tied": ("llama", TIED),
+    "tied null": ("llama", {"tie_word_embeddings": None}),
+    "untied absent": ("qwen2", {"tie_word_embeddings": ABSENT}),
+    "tied absent": ("gemma3_text", {"tie_word_embeddings": ABSENT}),
+    "smollm3, tied absent": ("smollm3", {"tie_word_embeddings": ABSENT}),
+    # rotations
+    "theta": ("llama", {"rope_theta": 77.0}),
+    "theta null": ("llama", {"rope_theta": None}),
+    "theta null, scaled": ("llama", {"rope_theta": None, "rope_scaling": LINEAR}),
+    "smollm3, theta absent": ("smollm3", {}),
+    "mixtral, theta absent": ("mixtral", {}),
+    "gpt-oss, rope absent": ("gpt_oss", {}),
+    "gpt-oss, rope null": ("gpt_oss", {"rope_parameters": None}),
+    "gpt-oss, theta": ("gpt_oss", {"rope_theta": 99.0}),
+    "parameters": ("llama", {"rope_parameters": {**LINEAR, "rope_theta": 55.0}}),
+    "parameters, theta beside": (
+        "llama",
+        {"rope_parameters": {**LINEAR, "rope_theta": 55.0}, "rope_theta": 7.0},
+    ),
+    "parameters without theta": (
+        "llama",
+        {"rope_parameters": LINEAR, "rope_theta": 7.0},
+    ),
+    "scaling beside parameters": (
+        "llama",
+        {
+            "rope_parameters": {"rope_type": "default", "rope_theta": 5.0},
+            "rope_scaling": LINEAR,
+        },
+    ),
+    "empty scaling": ("llama", {"rope_scaling": {}, "rope_parameters": LINEAR}),
+    "empty parameters": ("llama", {"rope_parameters": {}, "rope_theta": 7.0}),
+    "scaling": ("llama", {"rope_scaling": LINEAR, "rope_theta": 7.0}),
+    "scaling, old name": ("llama", {"rope_scaling": {"type": "linear", "factor": 2.0}}),
+    "scaling, both names": (
+        "llama",
+        {"rope_scaling": {"type": "yarn", "rope_type": "linear", "factor": 2.0}},
+    ),
+    "scaling, default": ("llama", {"rope_scaling": {"type": "default"}}),
+    "yarn": ("llama", {"rope_scaling": YARN}),
+    "yarn, constants": (
+        "llama",
+        {"rope_scaling": {**YARN, "beta_fast": 8.0, "beta_slow": 2.0,
+                          "attention_factor": 0.7}},
+    ),
+    "yarn, mscale": (
+        "llama",
+        {"rope_scaling": {**YARN, "mscale": 0.7, "mscale_all_dim": 1.3}},
+    ),
+    "yarn, no original": ("llama", {"rope_scaling": {"type": "yarn", "factor": 4.0}}),
+    "yarn, original outside": (
+        "llama",
+        {
+            "rope_scaling": {"type": "yarn", "factor": 4.0},
+            "original_max_position_embeddings": 8,
+        },
+    ),
+    "llama3": ("llama", {"rope_scaling": LLAMA3}),
+    "llama3, qwen2": ("qwen2", {"rope_scaling": LLAMA3}),
+    "partial": ("llama", {"partial_rotary_factor": 0.5}),
+    "partial, inside": (
+        "llama",
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0,
+                             "partial_rotary_factor": 0.5}},
+    ),
+    "phi3, partial": ("phi3", {"partial_rotary_factor": 0.5}),
+    "phi3, partial inside": (
+        "phi3",
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0,
+                             "partial_rotary_factor": 0.5}},
+    ),
+    "gemma3, flat": (
+        "gemma3_text",
+        {"rope_parameters": {**LINEAR, "rope_theta": 55.0}},
+    ),
+    "gemma3, nested": (
+        "gemma3_text",
+        {"rope_parameters": {FULL: {**LINEAR, "rope_theta": 55.0},
+                             SLIDING: {"rope_type": "default", "rope_theta": 33.0}}},
+    ),
+    "gemma3, scaling": (
+        "gemma3_text",
+        {"rope_scaling": LINEAR, "rope_theta": 55.0, "rope_local_base_freq": 9.0},
+    ),
+    "gemma3, half nested": ("gemma3_text", {"rope_parameters": {FULL: LINEAR}}),
+    "olmo3, scaling": ("olmo3", {"rope_scaling": YARN, "rope_theta": 55.0}),
+    "olmo3, nested": (
+        "olmo3",
+        {"rope_parameters": {FULL: {**LINEAR, "rope_theta": 55.0},
+                             SLIDING: {"rope_type": "default", "rope_theta": 33.0}}},
+    ),
+    "dynamic, short": ("llama", {"rope_scaling": DYNAMIC}),
+    "dynamic, long": ("llama", {**SHORT, "rope_scaling": DYNAMIC}),
+    "dynamic, qwen2": ("qwen2", {**SHORT, "rope_scaling": DYNAMIC, "rope_theta": 1e6}),
+}
+
+
+def settings(model_type: str, changes: dict[str, Any]) -> dict[str, Any]:
+    values = SIZES | OF_TYPE.get(model_type, {}) | changes
+    values |= {"model_type": model_type, "architectures": [MODEL_TYPES[model_type]]}
+    return {key: each for key, each in values.items() if each != ABSENT}
+
+
+def make(folder: Path, config: dict[str, Any]) -> Path:
+    """Write a folder: config.json as it is, and random weights for it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    torch.manual_seed(0)
+    read = transformers.AutoConfig.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_config(read).float().eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(("bias", "norm.weight")):
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def wanted(folder: Path) -> Array:
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32
+    ).eval()
+    with torch.no_grad():
+        logits: Array = model(torch.tensor([tokens()])).logits[0].numpy()
+    return logits
+
+
+def tokens() -> list[int]:
+    ids: list[int] = np.random.default_rng(1).integers(0, N_VOCAB, N_TOKENS).tolist()
+    return ids
+
+
+def run(path: Path) -> Array:
+    with open_model(path) as file:
+        executor = load_executor(
+            file, read_config(file), executor="reference", n_threads=1, kv_type="f32"
+        )
+    return executor.forward(Batch.of(tokens(), executor.new_sequence(), "all"))
+
+
+def error(got: Array, want: Array) -> float:
+    """Return the largest difference, relative to the logits' spread."""
+    return float(np.abs(got - want).max() / want.std())
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_config_means_what_transformers_takes_it_for(
+    case: str, tmp_path: Path
+) -> None:
+    folder = make(tmp_path / "model", settings(*CASES[case]))
+    want = wanted(folder)
+    got = run(folder)
+    assert error(got, want) <= 1e-4
+    llamacy.convert(folder, tmp_path / "model.gguf")
+    np.testing.assert_array_equal(run(tmp_path / "model.gguf"), got)
