@@ -15,7 +15,7 @@ from llamacy.ggml.tensor import Tensor
 from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
 from llamacy.ops.batch import N_BATCH, Batch
 from llamacy.ops.experts import Experts
-from llamacy.ops.rope import Rope, short_context
+from llamacy.ops.rope import LongTexts, Rope, long_texts
 from llamacy.ops.state.specs import KeyValues
 from llamacy.ops.vocabulary import Forward
 
@@ -27,7 +27,7 @@ class ReferenceSequence:
 
     def __init__(self) -> None:
         self.n_past = 0
-        self.is_long = False
+        self.n_long = 0
         self.keys: dict[int, Array] = {}  # layer -> (n_past, n_head_kv, head_dim)
         self.values: dict[int, Array] = {}
 
@@ -39,7 +39,7 @@ class ReferenceSequence:
     def fork(self) -> ReferenceSequence:
         """Return a sequence with the same tokens; arrays are never changed in place."""
         twin = ReferenceSequence()
-        twin.n_past, twin.is_long = self.n_past, self.is_long
+        twin.n_past, twin.n_long = self.n_past, self.n_long
         twin.keys, twin.values = dict(self.keys), dict(self.values)
         return twin
 
@@ -80,8 +80,8 @@ class ReferenceOps:
 
     def rope(self, x: Array, rope: Rope) -> Array:  # noqa: D102
         heads = x.reshape(len(x), -1, rope.head_dim).copy()
-        is_long = np.array([each.is_long for each in self.batch.sequences], np.bool_)
-        rotations = rope.rotations(self.batch.positions, is_long)
+        n_long = np.array([each.n_long for each in self.batch.sequences], np.int32)
+        rotations = rope.rotations(self.batch.positions, n_long)
         cos, sin = (t[:, None] for t in rotations)
         a, b = rope.first, rope.second
         heads[..., a], heads[..., b] = (
@@ -261,9 +261,9 @@ class ReferenceExecutor:
         return self._config.n_vocab
 
     @property
-    def n_short(self) -> int | None:
-        """Most tokens of a short text: see `llamacy.ops.rope.short_context`."""
-        return short_context(self._config, self._weights or {})
+    def long_texts(self) -> LongTexts | None:
+        """How long texts are rotated; None if as all others."""
+        return long_texts(self._config, self._weights or {})
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -16,8 +16,11 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
+from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.hugging_face.classes import MODEL_TYPES
+from llamacy.formats.hugging_face.config import read_config as read_folder_config
+from llamacy.formats.json_text import read_json
 from llamacy.model.executors import load_executor
 from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
@@ -350,7 +353,10 @@ def run(path: Path) -> Array:
         executor = load_executor(
             file, read_config(file), executor="reference", n_threads=1, kv_type="f32"
         )
-    return executor.forward(Batch.of(tokens(), executor.new_sequence(), "all"))
+    sequence = executor.new_sequence()
+    if executor.long_texts is not None:
+        sequence.n_long = executor.long_texts.n_long(N_TOKENS)
+    return executor.forward(Batch.of(tokens(), sequence, "all"))
 
 
 def error(got: Array, want: Array) -> float:
@@ -378,3 +384,82 @@ def test_a_config_means_what_transformers_takes_it_for(
     if "sliding_window" in CASES[case][1] or "dynamic" in case:
         llamacy.convert(folder, tmp_path / "model.gguf")
         np.testing.assert_array_equal(run(tmp_path / "model.gguf"), got)
+
+
+@pytest.mark.parametrize("n_prompt", [10, 24])
+def test_a_text_of_a_dynamic_model_grows_as_in_transformers(
+    n_prompt: int, tmp_path: Path
+) -> None:
+    """Its keys keep the rotations of the length that the text had then."""
+    folder = tmp_path / "model"
+    model = make(folder, settings("llama", {**SHORT, "rope_scaling": DYNAMIC}))
+    ids = tokens()[:n_prompt]
+    options = {"do_sample": False, "max_new_tokens": 12, "eos_token_id": None}
+    want = model.generate(torch.tensor([ids]), **options)[0, n_prompt:].tolist()
+    with llamacy.load(folder, kv_type="f32", n_ctx=48, n_threads=1) as ours:
+        got = ours.generate(ids, max_tokens=12, temperature=0)
+    assert list(got.tokens) == want
+
+
+def test_a_tied_flag_beside_another_output_matrix_is_not_followed(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "model"
+    make(folder, settings("llama", {}))
+    config = settings("llama", TIED)
+    (folder / "config.json").write_text(json.dumps(config))
+    got = run(folder)
+    assert error(got, wanted(from_folder(folder))) <= 1e-4
+    llamacy.convert(folder, tmp_path / "model.gguf")
+    np.testing.assert_array_equal(run(tmp_path / "model.gguf"), got)
+
+
+@pytest.mark.parametrize("names", [(HEAD,), (EMBEDDING,), (HEAD, EMBEDDING)], ids=str)
+def test_a_tied_matrix_may_be_there_under_either_name_or_both(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    model = make(folder, settings("llama", TIED))
+    tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    tied = tensors.pop(EMBEDDING)
+    tensors.pop(HEAD, None)
+    tensors |= dict.fromkeys(names, tied)
+    write_safetensors(folder / "model.safetensors", tensors)
+    want = wanted(from_folder(folder))
+    np.testing.assert_array_equal(want, wanted(model))
+    assert error(run(folder), want) <= 1e-4
+
+
+def from_folder(folder: Path) -> Any:
+    return transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32
+    ).eval()
+
+
+# configs that transformers cannot run, either
+IMPOSSIBLE: dict[str, tuple[str, dict[str, Any]]] = {
+    "qwen2, switched off": ("qwen2", {"layer_types": [FULL, SLIDING] * 2}),
+    "qwen3, null": (
+        "qwen3",
+        {**WINDOWED, "sliding_window": None, "layer_types": [FULL, SLIDING] * 2},
+    ),
+    "layers of another number": ("qwen3", {**WINDOWED, "layer_types": [FULL] * 3}),
+    "a layer of an unknown kind": ("qwen3", {**WINDOWED, "layer_types": ["new"] * 4}),
+    "heads that do not divide": ("llama", {"num_key_value_heads": 3}),
+    "partial and scaled": (
+        "llama",
+        {"partial_rotary_factor": 0.5, "rope_scaling": LINEAR},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IMPOSSIBLE, ids=str)
+def test_a_config_that_transformers_cannot_run_is_refused(
+    case: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    config = settings(*IMPOSSIBLE[case])
+    with pytest.raises(Exception):  # noqa: B017, PT011 - of any type
+        wanted(make(folder, config))
+    with pytest.raises((FormatError, UnsupportedError)):
+        read_folder_config(read_json(folder / "config.json"), "name")

@@ -18,6 +18,7 @@ from llamacy.generation.request import Request
 from llamacy.generation.scheduler import Scheduler
 from llamacy.generation.worker import Worker
 from llamacy.ops.batch import Batch
+from llamacy.ops.rope import LongTexts
 from llamacy.results import Completion
 from llamacy.sampling import SamplingParams
 
@@ -55,7 +56,7 @@ class ScriptedSequence:
     def __init__(self, owner: ScriptedExecutor) -> None:
         self.owner, self.held, self.closed = owner, list[int](), False
         self.most = 0  # tokens ever read
-        self.is_long = False
+        self.n_long = 0
         owner.sequences.append(self)
 
     @property
@@ -70,7 +71,7 @@ class ScriptedSequence:
         assert not self.closed
         twin = ScriptedSequence(self.owner)
         twin.held, twin.most = list(self.held), self.most
-        twin.is_long = self.is_long
+        twin.n_long = self.n_long
         return twin
 
     def can_go_back(self, n: int) -> bool:
@@ -100,7 +101,7 @@ class ScriptedExecutor:
         self.passes: list[int] = []
 
     n_vocab = N_VOCAB
-    n_short: int | None = None
+    long_texts: LongTexts | None = None
 
     @property
     def n_open(self) -> int:

@@ -27,7 +27,7 @@ USED: Final = frozenset(
     "rope.scaling.type rope.scaling.factor rope.scaling.original_context_length "
     "rope.scaling.attn_factor rope.scaling.finetuned rope.scaling.yarn_ext_factor "
     "rope.scaling.yarn_attn_factor rope.scaling.yarn_beta_fast "
-    "rope.scaling.yarn_beta_slow".split()
+    "rope.scaling.yarn_beta_slow rope.scaling.dynamic_factor".split()
 )
 """Keys that are read, without the family's name before them."""
 

@@ -107,7 +107,9 @@ def _switched_layers(
         return _reached_layers(config, family, sizes)
     # SmolLM3 switches its own rule on, and takes the word of `layer_types` without it
     if layers and any(layers) and not family_rules(family.architecture).no_rope_period:
-        config.refuse("use_sliding_window", f"true, as layer_types has {_WINDOWED}", False)
+        config.refuse(
+            "use_sliding_window", f"true, as layer_types has {_WINDOWED}", False
+        )
     return layers or [False] * sizes.n_layer
 
 

@@ -311,6 +311,7 @@ class Lowering:
                 {"table": table},
                 angles=rope.angles,
                 long_angles=rope.long_angles,
+                is_dynamic=rope.dynamic is not None,
                 head_dim=rope.head_dim,
                 half=rope.half,
                 magnitude=rope.magnitude,

@@ -96,7 +96,11 @@ static inline void embed_rows(const kernel_table *kernels, const embedding_step 
 static inline void tabulate_rows(const kernel_table *kernels, const rope_table_step *s, const batch *b, int begin,
                                  int end) {
     const uint8_t *is_long = s->long_angles ? b->is_long : NULL;
-    for (int row = begin; row < end;) {
+    for (int row = begin; !s->angles && row < end; row++) {
+        const float *angles = b->angles + (size_t)row * (size_t)(s->n_dims / 2);
+        kernels->rope_table(angles, s->n_dims, s->head_dim, s->half, s->magnitude, b->positions, s->table, row, row + 1);
+    }
+    for (int row = begin; s->angles && row < end;) {
         const int long_text = is_long && is_long[row];
         int after = row + 1;
         while (after < end && (is_long && is_long[after]) == long_text) after++;

@@ -39,7 +39,7 @@ from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
 from llamacy.ops.plan.recorder import Node, Recorder
 from llamacy.ops.plan.runs import cut_runs, longest_run, split_parts
 from llamacy.ops.plan.runtime import Program
-from llamacy.ops.rope import short_context
+from llamacy.ops.rope import LongTexts, dynamic_angles, long_texts
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.ops.state.layout import StateLayout
 from llamacy.ops.state.pages import PagePool
@@ -92,7 +92,7 @@ class Plan:
         self._forward = forward
         self._weights: Mapping[str, Weight] = weights
         self._kv_type = kv_type
-        self._n_short = short_context(config, weights)
+        self._long_texts = long_texts(config, weights)
         self._lock = fork_lock(Rank.PLAN)
         self._n_threads = n_threads
         recorder, logits = self._record({}, {})
@@ -111,9 +111,9 @@ class Plan:
         return self._config.n_vocab
 
     @property
-    def n_short(self) -> int | None:
-        """Most tokens of a short text: see `llamacy.ops.rope.short_context`."""
-        return self._n_short
+    def long_texts(self) -> LongTexts | None:
+        """How long texts are rotated; None if as all others."""
+        return self._long_texts
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -197,7 +197,7 @@ class Plan:
             runs, pages = cut_runs(batch, parts, self._longest_run)
             program.run(
                 batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
-                usable_threads(self._n_threads), seconds, self._long_rows(batch),
+                usable_threads(self._n_threads), seconds, *self._rotations(batch),
             )  # fmt: skip
             for _, n_rows, sequence in parts:
                 sequence.advance(n_rows)
@@ -293,11 +293,20 @@ class Plan:
             raise ClosedError("the model is closed")
         return self._program
 
-    def _long_rows(self, batch: Batch) -> NDArray[np.uint8] | None:
-        """Tell which rows are of long texts; None for a model that has no such rule."""
-        if self._n_short is None:
-            return None
-        return np.array([each.is_long for each in batch.sequences], np.uint8)
+    def _rotations(
+        self, batch: Batch
+    ) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None]:
+        """Return what rotations of rows depend on, beside their positions.
+
+        Whether each is of a long text, and angles of its own; None for models in which
+        that makes no difference.
+        """
+        if self._long_texts is None:
+            return None, None
+        n_long = np.array([each.n_long for each in batch.sequences], np.int32)
+        if not self._long_texts.is_dynamic:
+            return (n_long != 0).astype(np.uint8), None
+        return None, dynamic_angles(self._config.rope, batch.positions, n_long)
 
     def _record(
         self,

@@ -45,7 +45,7 @@ typedef struct {
 } embedding_step;
 
 typedef struct {
-    const float *angles;  /* [n_dims / 2]: radians a position */
+    const float *angles;  /* [n_dims / 2]: radians a position; NULL for those of the batch */
     const float *long_angles; /* those of rows of long texts; NULL where there are no others */
     int n_dims, head_dim; /* rotated dimensions, of those of a head */
     int half;             /* distance of the dimensions of a pair; 0: adjacent ones */
@@ -178,6 +178,7 @@ typedef struct {
     int n_rows, n_wanted, n_runs;
     const int32_t *tokens, *positions; /* [n_rows] */
     const uint8_t *is_long;            /* [n_rows]: of a long text; NULL if none is */
+    const float *angles;               /* (n_rows, n_dims / 2), for tables without angles; or NULL */
     const int32_t *wanted;             /* [n_wanted]: rows */
     row_run *runs;                     /* [n_runs] */
     float *logits;                     /* (n_wanted, n_vocab) */

@@ -99,6 +99,8 @@ cdef class Steps:
         elif op == "rope_table":
             s.kind = STEP_ROPE_TABLE
             fill_rope_table(&s.rope_table, w, c)
+            if s.rope_table.angles is NULL:
+                self.n_angles = s.rope_table.n_dims // 2
         elif op == "rms_norm":
             s.kind = STEP_RMS_NORM
             fill_norm(&s.norm, r, w, c)
@@ -157,7 +159,7 @@ cdef int fill_embedding(embedding_step* s, w, c) except -1:
 cdef int fill_rope_table(rope_table_step* s, w, c) except -1:
     cdef float[::1] angles = c["angles"]
     cdef float[::1] long_angles = c.get("long_angles")
-    s.angles = &angles[0]
+    s.angles = NULL if c["is_dynamic"] else &angles[0]
     s.long_angles = NULL if long_angles is None else &long_angles[0]
     s.n_dims = 2 * <int>angles.shape[0]
     s.head_dim = c["head_dim"]
