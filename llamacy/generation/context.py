@@ -42,7 +42,7 @@ class Context:
     n_reread : int
         Tokens to be read again because room was made, or the text became long.
     n_long : int
-        What its tokens are rotated for: see `SequenceState`.
+        The length that its tokens are rotated for: see `SequenceState`.
 
     Raises
     ------

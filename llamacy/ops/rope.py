@@ -126,7 +126,7 @@ class Rope:
     def rotations(
         self,
         positions: NDArray[np.int32],
-        n_long: NDArray[np.int32],
+        n_long: NDArray[np.int32] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return cosines and sines, float32 (n_rows, n_dims / 2), times `magnitude`.
 
@@ -134,10 +134,12 @@ class Rope:
         ----------
         positions : int32, (n_rows,)
             Positions of the rows.
-        n_long : int32, (n_rows,)
-            `SequenceState.n_long` of each row's text.
+        n_long : int32, (n_rows,), or None
+            `SequenceState.n_long` of each row's text; None for short texts alone.
         """
         angles = self.angles
+        if n_long is None:
+            n_long = np.zeros_like(positions)
         if self.long_angles is not None:
             angles = np.where(n_long[:, None] != 0, self.long_angles, self.angles)
         elif self.dynamic is not None:

@@ -184,8 +184,8 @@ def _check_header(
     if is_long and "n_long" in found:
         n_long = _count(path, found, "n_long", "tokens")
         if not 1 < n_long <= MAX_CTX:
-            wanted = f"2 to {MAX_CTX}"
-            raise FormatError(path, "header n_long", wanted, shown(n_long))
+            bounds = f"2 to {MAX_CTX}"
+            raise FormatError(path, "header n_long", bounds, shown(n_long))
     return n_past, _count(path, found, "n_gone", "pages"), n_long
 
 

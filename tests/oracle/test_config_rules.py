@@ -1,4 +1,4 @@
-"""What config.json says, and what it leaves out, means what transformers takes it for.
+"""The keys of config.json, there, absent, null or false, mean what transformers reads.
 
 Each case is a config.json written by hand. transformers makes a tiny random model of it
 and reads the folder again; llamacy reads the same folder.
@@ -6,6 +6,7 @@ and reads the folder again; llamacy reads the same folder.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.config import read_config
-from llamacy.formats.hugging_face.classes import MODEL_TYPES
+from llamacy.formats.hugging_face.classes import DEFAULTS, MODEL_TYPES
 from llamacy.formats.hugging_face.config import read_config as read_folder_config
+from llamacy.formats.hugging_face.keys import HARMLESS, REFUSED
 from llamacy.formats.json_text import read_json
 from llamacy.model.executors import load_executor
 from llamacy.model_files.opening import open_model
@@ -124,6 +126,15 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "mistral": ("mistral", {"sliding_window": WINDOW}),
     "mistral, by layers": (
         "mistral",
+        {"sliding_window": WINDOW, "layer_types": [SLIDING, FULL] * 2, "head_dim": 8},
+    ),
+    "ministral": ("ministral", {"sliding_window": WINDOW, "head_dim": 8}),
+    "ministral, by layers": (
+        "ministral",
+        {"sliding_window": WINDOW, "layer_types": [FULL, SLIDING] * 2, "head_dim": 8},
+    ),
+    "mixtral, by layers": (
+        "mixtral",
         {"sliding_window": WINDOW, "layer_types": [SLIDING, FULL] * 2},
     ),
     "mistral, null": ("mistral", {"sliding_window": None}),
@@ -218,6 +229,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "empty scaling": ("llama", {"rope_scaling": {}, "rope_parameters": LINEAR}),
+    "scaling false": ("llama", {"rope_scaling": False, "rope_theta": 7.0}),
+    "quantised by nothing": ("llama", {"quantization_config": {}}),
+    "gemma3, theta null": ("gemma3_text", {"rope_theta": None}),
+    "olmo3, local theta null": ("olmo3", {"rope_local_base_freq": None}),
     "empty parameters": ("llama", {"rope_parameters": {}, "rope_theta": 7.0}),
     "scaling": ("llama", {"rope_scaling": LINEAR, "rope_theta": 7.0}),
     "scaling, old name": ("llama", {"rope_scaling": {"type": "linear", "factor": 2.0}}),
@@ -348,15 +363,16 @@ def tokens() -> list[int]:
     return ids
 
 
-def run(path: Path) -> Array:
+def run(path: Path, kind: Any = "reference") -> Array:
     with open_model(path) as file:
         executor = load_executor(
-            file, read_config(file), executor="reference", n_threads=1, kv_type="f32"
+            file, read_config(file), executor=kind, n_threads=1, kv_type="f32"
         )
     sequence = executor.new_sequence()
     if executor.long_texts is not None:
         sequence.n_long = executor.long_texts.n_long(N_TOKENS)
-    return executor.forward(Batch.of(tokens(), sequence, "all"))
+    logits: Array = executor.forward(Batch.of(tokens(), sequence, "all"))
+    return logits
 
 
 def error(got: Array, want: Array) -> float:
@@ -384,6 +400,7 @@ def test_a_config_means_what_transformers_takes_it_for(
     if "sliding_window" in CASES[case][1] or "dynamic" in case:
         llamacy.convert(folder, tmp_path / "model.gguf")
         np.testing.assert_array_equal(run(tmp_path / "model.gguf"), got)
+        assert error(run(folder, "plan"), want) <= 2e-4
 
 
 @pytest.mark.parametrize("n_prompt", [10, 24])
@@ -463,3 +480,30 @@ def test_a_config_that_transformers_cannot_run_is_refused(
         wanted(make(folder, config))
     with pytest.raises((FormatError, UnsupportedError)):
         read_folder_config(read_json(folder / "config.json"), "name")
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_tables_of_keys_are_those_of_the_classes(
+    model_type: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each key of a class is read with its default, or known to change nothing."""
+    name = MODEL_TYPES[model_type]
+    ours, theirs = DEFAULTS[name], transformers.CONFIG_MAPPING[model_type]
+    for field in dataclasses.fields(theirs):
+        if field.name not in ours:
+            assert field.name in HARMLESS or field.name in REFUSED, field.name
+        elif field.name != "rope_parameters":  # of gpt-oss: None stands for them
+            assert ours[field.name] == field.default, field.name
+    config = theirs()
+    rope = dict(config.rope_parameters.get(FULL, config.rope_parameters))
+    assert rope["rope_theta"] == ours["rope_theta"]
+    assert rope.pop("partial_rotary_factor", 1.0) == 1
+    usual = ours["rope_parameters"] or {"rope_type": "default"}
+    assert rope == usual | {"rope_theta": ours["rope_theta"]}
+    local = config.rope_parameters.get(SLIDING, {}).get("rope_theta")
+    assert local == ours.get("rope_local_base_freq")
+    # and a file with all keys is read without a warning
+    config.architectures = [name]
+    config.save_pretrained(tmp_path)
+    assert read_folder_config(read_json(tmp_path / "config.json"), "name").metadata
+    assert not [each for each in caplog.records if each.name == "llamacy"]

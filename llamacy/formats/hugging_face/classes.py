@@ -49,6 +49,8 @@ _MISTRAL: Final[_Defaults] = {
     "max_position_embeddings": 131072,
     "sliding_window": 4096,
 }
+# transformers takes a Mistral whose file has layer_types for a Ministral.
+_MINISTRAL: Final[_Defaults] = {**_MISTRAL, "layer_types": None}
 _QWEN: Final[_Defaults] = {
     **_ALL,
     "vocab_size": 151936,
@@ -102,7 +104,8 @@ _QWEN_EXPERTS: Final[_Defaults] = {
 
 DEFAULTS: Final[Mapping[str, _Defaults]] = {
     "LlamaForCausalLM": _LLAMA,
-    "MistralForCausalLM": _MISTRAL,
+    "MistralForCausalLM": _MINISTRAL,
+    "MinistralForCausalLM": _MINISTRAL,
     "Qwen2ForCausalLM": _QWEN2,
     "Qwen3ForCausalLM": {**_QWEN2, "head_dim": 128, "attention_bias": False},
     "Gemma2ForCausalLM": _GEMMA2,
@@ -228,6 +231,7 @@ DEFAULTS: Final[Mapping[str, _Defaults]] = {
 MODEL_TYPES: Final[Mapping[str, str]] = {
     "llama": "LlamaForCausalLM",
     "mistral": "MistralForCausalLM",
+    "ministral": "MinistralForCausalLM",
     "qwen2": "Qwen2ForCausalLM",
     "qwen3": "Qwen3ForCausalLM",
     "gemma2": "Gemma2ForCausalLM",

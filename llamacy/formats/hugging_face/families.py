@@ -192,6 +192,7 @@ _GPT_OSS: Final = Family(
 FAMILIES: Final = {
     "LlamaForCausalLM": _LLAMA,
     "MistralForCausalLM": _LLAMA,
+    "MinistralForCausalLM": _LLAMA,
     "Qwen2ForCausalLM": _QWEN2,
     "Qwen3ForCausalLM": _QWEN3,
     "Gemma2ForCausalLM": _GEMMA2,

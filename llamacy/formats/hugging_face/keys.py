@@ -70,6 +70,7 @@ _ALIASES: Final = {
     "num_local_experts": "num_experts",
     "num_experts": "num_local_experts",
 }
+_OBJECTS: Final = ("rope_scaling", "quantization_config")
 _BASES: Final = ("rope_theta", "rope_local_base_freq")
 _ROPE_KEYS: Final = frozenset(
     "rope_type type rope_theta factor partial_rotary_factor finetuned truncate "
@@ -109,6 +110,8 @@ def own_keys(config: JsonObject, name: str) -> JsonObject:
             config.refuse(key, "none", values[key])
     own = dict(defaults)
     for key, value in values.items():
+        if key in _OBJECTS and not value:
+            value = None  # noqa: PLW2901 - as empty or false, in transformers
         if key in defaults and (value is not None or not _is_kept(key, defaults[key])):
             own[key] = value
     passed = _passed_over(values, defaults)
