@@ -415,7 +415,10 @@ def test_a_text_of_a_dynamic_model_grows_as_in_transformers(
     want = model.generate(torch.tensor([ids]), **options)[0, n_prompt:].tolist()
     with llamacy.load(folder, kv_type="f32", n_ctx=48, n_threads=1) as ours:
         got = ours.generate(ids, max_tokens=12, temperature=0)
+        logits = ours.logits(tokens())
     assert list(got.tokens) == want
+    model = make(folder, settings("llama", {**SHORT, "rope_scaling": DYNAMIC}))
+    assert error(logits, wanted(model)) <= 2e-4
 
 
 def test_a_tied_flag_beside_another_output_matrix_is_not_followed(
