@@ -94,6 +94,17 @@ def test_an_unreachable_hub_is_a_connection_error(repo: Repo, hub: HubServer) ->
         llamacy.pull(f"{REPO}:Q8_0")
 
 
+def test_a_name_that_may_be_a_path_is_answered_as_both(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    message = "^big/f9.ggu: no such file or folder; taken for a name on the hub, big/f9"
+    with pytest.raises(llamacy.HubConnectionError, match=message):
+        llamacy.load("big/f9.ggu")
+    with pytest.raises(llamacy.HubConnectionError, match="^big/f9.ggu: HF"):
+        llamacy.load("hf://big/f9.ggu")
+
+
 def test_offline_mode_downloads_nothing(
     repo: Repo, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
