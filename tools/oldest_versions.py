@@ -3,8 +3,8 @@
 python tools/oldest_versions.py [EXTRA ...] > oldest.txt
 pip install --constraint oldest.txt WHEEL
 
-Takes llamacy's own requirements, and those of the extras named. What these packages
-need in their turn is left to pip, which takes the newest.
+Takes the requirements of llamacy and of the extras named. Their own requirements are
+left to pip, which takes the newest versions.
 """
 
 from __future__ import annotations

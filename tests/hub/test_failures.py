@@ -14,6 +14,7 @@ from huggingface_hub import constants
 import llamacy
 from llamacy.model_files.sources import locate
 from tests.support.hub_fixtures import REPO
+from llamacy.system.memory import MemoryState
 from tests.support.hub_server import HubServer, Repo
 
 FILE = "tiny-Q4_K_M.gguf"
@@ -208,6 +209,23 @@ def test_hostile_file_names_are_ignored(hub: HubServer) -> None:
     )
     with pytest.raises(llamacy.UnsupportedError, match="found none"):
         llamacy.load(REPO)
+
+
+@pytest.mark.parametrize("limit", [None, 2**40, 1000])
+def test_a_model_beyond_the_memory_is_announced_before_the_download(
+    repo: Repo,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int | None,
+) -> None:
+    state = MemoryState(total=2**40, limit=limit, available=None, swap_used=0)
+    monkeypatch.setattr("llamacy.hub.transfer.memory_state", lambda: state)
+    with caplog.at_level(logging.INFO, logger="llamacy"):
+        llamacy.pull(REPO)
+    texts = [record.getMessage() for record in caplog.records]
+    assert [f"{REPO} has 0.0 GiB, more than" in text for text in texts] == (
+        [True, False] if limit == 1000 else [False]
+    )
 
 
 def test_a_download_is_logged_and_prints_nothing(

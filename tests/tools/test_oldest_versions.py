@@ -25,7 +25,7 @@ def test_a_requirement_of_another_form_is_refused(requirement: str) -> None:
 
 
 def test_every_requirement_of_the_project_has_a_lower_bound() -> None:
-    command = [sys.executable, ROOT / "tools/oldest_versions.py", *EXTRAS]
+    command = [sys.executable, str(ROOT / "tools/oldest_versions.py"), *EXTRAS]
     lines = subprocess.check_output(command, text=True).split()
     names = [line.partition("==")[0] for line in lines]
     assert {"numpy", "pytest", "langchain-core", "fastapi", "torch"} <= set(names)
