@@ -13,8 +13,8 @@ from huggingface_hub import constants
 
 import llamacy
 from llamacy.model_files.sources import locate
-from tests.support.hub_fixtures import REPO
 from llamacy.system.memory import MemoryState
+from tests.support.hub_fixtures import REPO
 from tests.support.hub_server import HubServer, Repo
 
 FILE = "tiny-Q4_K_M.gguf"
