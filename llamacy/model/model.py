@@ -220,7 +220,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
 
     def _use_adapters(self, adapters: AdapterSet) -> None:
         executor = self.executor
-        pairs = low_ranks(adapters, executor.shapes)
+        pairs = low_ranks(adapters, executor.shapes, executor.weight_rows)
         saved = saved_tensors(adapters, executor.shapes)
 
         def change() -> None:

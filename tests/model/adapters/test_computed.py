@@ -47,7 +47,8 @@ def executor_of(path: Path, kind: Kind, lora: Any = None) -> LoadedExecutor:
         config = read_config(file)
         executor = load_executor(file, config, executor=kind, kv_type="f32")
     if lora is not None:
-        low = low_ranks(read_adapters(lora, config), executor.shapes)
+        adapters = read_adapters(lora, config)
+        low = low_ranks(adapters, executor.shapes, executor.weight_rows)
         executor.set_adapters(low)
     return executor
 
