@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from llamacy.formats.gguf.config import read_config
 from llamacy.kernels.levels import Level
-from llamacy.model.adapters import low_ranks, read_adapters, saved_tensors
+from llamacy.model.adapters import read_adapters
 from llamacy.model.executors import load_executor
+from llamacy.model.joining import low_ranks, saved_tensors
 from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
 from tests.support.hugging_face import write_json, write_safetensors

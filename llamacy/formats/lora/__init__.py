@@ -22,6 +22,9 @@ MAX_RANK: Final = 1 << 16
 EMBEDDING: Final = "token_embd.weight"
 OUTPUT: Final = "output.weight"
 
+# The score of a shared expert: a vector in the model, a matrix of one row elsewhere.
+_VECTOR: Final = "ffn_gate_inp_shexp.weight"
+
 
 class Pair(NamedTuple):
     """The update that an adapter adds to one matrix: `scale * b @ a`.
@@ -133,3 +136,37 @@ def check_pair(
 def is_of_experts(name: str) -> bool:
     """Whether a matrix is one of several, an expert each."""
     return name.endswith("_exps.weight")
+
+
+def check_fits(
+    file: LoraFile, name: str, pair: Pair, shape: tuple[int, ...] | None
+) -> None:
+    """Check a pair's sizes against those of the model's matrix, or of its experts.
+
+    Raises
+    ------
+    FormatError
+        The model has no such matrix, as `shape` is None, or one of other sizes.
+    """
+    if shape is not None and len(shape) == 1 and name.endswith(_VECTOR):
+        shape = (1, *shape)  # the one row of a matrix
+    if shape is None or len(shape) != (3 if is_of_experts(name) else 2):
+        wanted = "the name of one of the model's matrices"
+        raise FormatError(file.path, f"tensor {shown(name)}.lora_a", wanted, "another")
+    *n_expert, n_out, n_in = shape
+    a, b = pair.a.shape, pair.b.shape
+    if name == EMBEDDING:
+        n_vocab, n_embd = shape
+        sizes = [("a", n_vocab, a[0]), ("b", n_embd, b[0])]
+    else:
+        sizes = [("a", n_in, a[-1]), ("b", n_out, b[-2])]
+    if n_expert:
+        sizes.append(("a", n_expert[0], a[0]))
+    for letter, size, found in sizes:
+        if found != size:
+            field = f"tensor {shown(name)}.lora_{letter}: shape"
+            wanted = f"{size}, as the model's matrix"
+            raise FormatError(file.path, field, wanted, found)
+    if pair.magnitude is not None and pair.magnitude.shape != b[:1]:
+        field = f"tensor {shown(name)}.lora_magnitude_vector: shape"
+        raise FormatError(file.path, field, b[:1], pair.magnitude.shape)

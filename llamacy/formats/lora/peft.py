@@ -3,7 +3,8 @@
 `adapter_config.json` has the scale, and `adapter_model.safetensors` the pairs, under
 Hugging Face's names of the matrices; with DoRA, the norms of their rows too. Neither
 file states the model's family, so names and row order are interpreted by the family of
-the model that the adapter is loaded for. Source: `lora/layer.py` and `save_and_load.py` of the peft library.
+the model that the adapter is loaded for. Source: `lora/layer.py` and `save_and_load.py`
+of the peft library.
 """
 
 from __future__ import annotations

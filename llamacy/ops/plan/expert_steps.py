@@ -181,10 +181,9 @@ class _Products:
         if adapter is None:
             return
         low = _slots("low", self._routes, adapter.down.shape[1])
-        floats = {"routes": self._routes, "x": source["x"]}
-        self.add("experts", floats, {"y": low}, form="store", weight=adapter.down)
-        floats = {"routes": self._routes, "x": low}
-        self.add("experts", floats, {"y": y}, form="add", weight=adapter.up)
+        self.add("experts", source, {"y": low}, form="store", weight=adapter.down)
+        source = {"routes": self._routes, "x": low}
+        self.add("experts", source, {"y": y}, form="add", weight=adapter.up)
 
 
 def _slots(use: str, routes: Routing, width: int) -> Buffer:

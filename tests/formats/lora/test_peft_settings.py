@@ -65,7 +65,6 @@ def test_patterns_that_could_take_forever_are_refused(pattern: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("use_dora", True),
         ("lora_bias", True),
         ("layer_replication", [[0, 2]]),
         ("use_qalora", True),
