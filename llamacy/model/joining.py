@@ -86,8 +86,7 @@ def low_ranks(
             scaled = pair._replace(scale=scale * pair.scale)
             # a model without an output matrix reads its embedding backwards
             theirs = name if name in shapes else EMBEDDING
-            n_rows = known[name][0] if len(known[name]) > 1 else 1
-            one = _low_rank(file, name, scaled, partial(rows, theirs), n_rows)
+            one = _low_rank(file, name, scaled, partial(rows, theirs), known[name])
             joined[name] = _joined(name, joined[name], one) if name in joined else one
     return joined
 
@@ -138,14 +137,15 @@ def _low_rank(
     name: str,
     pair: Pair,
     rows: Callable[[int, int], NDArray[np.float32]],
-    n_rows: int,
+    shape: tuple[int, ...],
 ) -> LowRank[NDArray[np.float32]]:
     """Return one adapter's part in a matrix, with its scale and gain in `up`."""
     down, up = pair.a, pair.b * np.float32(pair.scale)
     if pair.magnitude is None:
         return LowRank(down, up)
     squares = np.zeros(len(pair.magnitude))
-    n_piece = max(1, _N_FLOATS // len(rows(0, 1)[0]))
+    n_rows = shape[0] if len(shape) > 1 else 1  # of a vector
+    n_piece = max(1, _N_FLOATS // shape[-1])
     for first in range(0, n_rows, n_piece):
         piece = slice(first, first + n_piece)
         is_embedding = name == EMBEDDING
