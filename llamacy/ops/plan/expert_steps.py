@@ -67,9 +67,8 @@ class ExpertSteps:
         add("route", {"scores": scores}, {"routes": routes})
         add("group", {}, {"routes": routes})
         gathered = None
-        has_adapter = experts.gate_adapter or experts.up_adapter
         are_floats = (w.type_name in _FLOATS for w in (experts.gate, experts.up))
-        if has_adapter or any(are_floats):
+        if _is_apart(experts) or any(are_floats):
             gathered = _slots("gathered", routes, n_embd)
         prepared = self._prepared(routes, n_embd, experts.gate, experts.up)
         add(
@@ -80,31 +79,7 @@ class ExpertSteps:
             is_by_row=True,
         )
         source = {"routes": routes, "x": gathered, "prepared": prepared}
-        hidden = _slots("hidden", routes, n_ff)
-        if has_adapter:
-            up = _slots("up", routes, n_ff)
-            products.adapted(
-                source, hidden, experts.gate, experts.gate_bias, experts.gate_adapter
-            )
-            products.adapted(
-                source, up, experts.up, experts.up_bias, experts.up_adapter
-            )
-            add(
-                _ACTIVATIONS[experts.activation],
-                {"routes": routes, "x": hidden, "y": up},
-                {"z": hidden},
-            )
-        else:
-            add(
-                "experts",
-                source,
-                {"y": hidden},
-                form=experts.activation,
-                weight=experts.gate,
-                bias=experts.gate_bias,
-                weight2=experts.up,
-                bias2=experts.up_bias,
-            )
+        hidden = products.activated(source, experts)
         prepared = self._prepared(routes, n_ff, experts.down)
         if prepared is not None:
             add(
@@ -168,6 +143,35 @@ class _Products:
         """Emit a step."""
         self._add(Step.of(op, reads, writes, of_wanted=self._of_wanted, **constants))
 
+    def activated(
+        self, source: Mapping[str, Operand | None], experts: Experts[Any]
+    ) -> Buffer:
+        """Emit the products with gate and up, and what joins them."""
+        n_ff = experts.gate.shape[1]
+        hidden = _slots("hidden", self._routes, n_ff)
+        gate, gate_bias, up_bias = experts.gate, experts.gate_bias, experts.up_bias
+        if not _is_apart(experts):
+            self.add(
+                "experts",
+                source,
+                {"y": hidden},
+                form=experts.activation,
+                weight=gate,
+                bias=gate_bias,
+                weight2=experts.up,
+                bias2=up_bias,
+            )
+            return hidden
+        up = _slots("up", self._routes, n_ff)
+        self.adapted(source, hidden, gate, gate_bias, experts.gate_adapter)
+        self.adapted(source, up, experts.up, up_bias, experts.up_adapter)
+        self.add(
+            _ACTIVATIONS[experts.activation],
+            {"routes": self._routes, "x": hidden, "y": up},
+            {"z": hidden},
+        )
+        return hidden
+
     def adapted(
         self,
         source: Mapping[str, Operand | None],
@@ -184,6 +188,11 @@ class _Products:
         self.add("experts", source, {"y": low}, form="store", weight=adapter.down)
         source = {"routes": self._routes, "x": low}
         self.add("experts", source, {"y": y}, form="add", weight=adapter.up)
+
+
+def _is_apart(experts: Experts[Any]) -> bool:
+    """Whether gate and up are computed by themselves, as one has an adapter."""
+    return experts.gate_adapter is not None or experts.up_adapter is not None
 
 
 def _slots(use: str, routes: Routing, width: int) -> Buffer:
