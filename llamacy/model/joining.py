@@ -63,7 +63,7 @@ def low_ranks(
     ------
     FormatError
         An adapter is for a matrix that the model does not have, or that has another
-        shape in the model; or it sets magnitudes of rows that are 0, or of a matrix
+        shape in the model; or it sets magnitudes of rows of zeros, or of a matrix
         that another adapter replaces.
     """
     replaced = {
@@ -143,7 +143,27 @@ def _low_rank(
     down, up = pair.a, pair.b * np.float32(pair.scale)
     if pair.magnitude is None:
         return LowRank(down, up)
-    squares = np.zeros(len(pair.magnitude))
+    with np.errstate(all="ignore"):
+        norms = np.sqrt(_squares(name, down, up, rows, shape))
+        gain = (pair.magnitude / norms).astype(np.float32)
+    is_sound = np.isfinite(gain) & np.isfinite(norms)
+    if not is_sound.all():
+        row = int(np.argmin(is_sound))
+        field = f"tensor {name}.lora_magnitude_vector"
+        wanted = "norms of the changed matrix to divide by, neither 0 nor infinite"
+        raise FormatError(file.path, field, wanted, f"{norms[row]:g} in row {row}")
+    return LowRank(down, up * gain[:, None], gain)
+
+
+def _squares(
+    name: str,
+    down: NDArray[np.float32],
+    up: NDArray[np.float32],
+    rows: Callable[[int, int], NDArray[np.float32]],
+    shape: tuple[int, ...],
+) -> NDArray[np.float64]:
+    """Return the squared norms of a changed matrix's rows; of an embedding, columns."""
+    squares = np.zeros(len(up))
     n_rows = shape[0] if len(shape) > 1 else 1  # of a vector
     n_piece = max(1, _N_FLOATS // shape[-1])
     for first in range(0, n_rows, n_piece):
@@ -155,14 +175,7 @@ def _low_rank(
             squares += np.einsum("ij,ij->j", matrix, matrix)
         else:
             squares[piece] = np.einsum("ij,ij->i", matrix, matrix)
-    if not squares.all():
-        field = f"tensor {name}.lora_magnitude_vector"
-        wanted = "a matrix without rows of zeros"
-        found = f"zeros in row {int(np.argmin(squares))}"
-        raise FormatError(file.path, field, wanted, found)
-    norms = np.sqrt(squares).astype(np.float32)
-    gain = pair.magnitude / norms
-    return LowRank(down, up * gain[:, None], gain)
+    return squares
 
 
 def _joined(

@@ -248,8 +248,18 @@ def test_rows_of_zeros_have_no_direction(
         tmp_path / "a", {NAME: (a, b)}, HEADS, magnitudes, use_dora=True
     )
     base = write_model(tmp_path / "base.gguf", weights)
-    with pytest.raises(llamacy.FormatError, match="zeros in row 5"):
+    with pytest.raises(llamacy.FormatError, match="found 0 in row 5"):
         llamacy.load(base, lora=folder)
+
+
+def test_norms_that_are_infinite_are_refused(
+    tmp_path: Path, model: Model, pairs: Pairs, magnitudes: dict[str, Floats]
+) -> None:
+    a, b = pairs[NAME]
+    some = {NAME: (a, b * np.float32(1e30))}
+    folder = write_peft(tmp_path / "a", some, HEADS, magnitudes, use_dora=True)
+    with pytest.raises(llamacy.FormatError, match="found inf in row 0"):
+        model.set_adapters(folder)
 
 
 def test_a_matrix_that_another_adapter_replaces_has_no_norms(
