@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+from llamacy.ops.adapters import LowRank
+
 Weight_co = TypeVar("Weight_co", covariant=True)
 
 
@@ -29,6 +31,8 @@ class Experts(Generic[Weight_co]):
         Biases of all experts.
     down_bias : (n_expert, n_embd) or None
         Biases of all experts.
+    gate_adapter, up_adapter, down_adapter : LowRank or None
+        Adapters of the matrices, one an expert, without gains.
     n_used : int
         Experts that a row goes through, 1 to n_expert.
     is_normalized : bool
@@ -49,6 +53,9 @@ class Experts(Generic[Weight_co]):
     gate_bias: Weight_co | None = None
     up_bias: Weight_co | None = None
     down_bias: Weight_co | None = None
+    gate_adapter: LowRank[Any] | None = None
+    up_adapter: LowRank[Any] | None = None
+    down_adapter: LowRank[Any] | None = None
 
     def weights(self) -> list[Any]:
         """List all weights that are given."""

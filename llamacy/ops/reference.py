@@ -134,6 +134,9 @@ class ReferenceOps:
         y: Array = np.tanh(x / np.float32(cap)) * np.float32(cap)
         return y
 
+    def gain(self, x: Array, weight: Array) -> Array:  # noqa: D102
+        return x * weight
+
     def sigmoid_gate(self, y: Array, x: Array, weight: Array) -> Array:  # noqa: D102
         with np.errstate(over="ignore"):
             share = 1 / (1 + np.exp(-(x @ weight)))
@@ -153,16 +156,24 @@ class ReferenceOps:
     def _expert(self, x: Array, experts: Experts[Array], number: int) -> Array:
         """One expert's feed-forward network, on rows that chose it."""
 
-        def linear(x: Array, weight: Array, bias: Array | None) -> Array:
-            return self.linear(
-                x, weight[number], None if bias is None else bias[number]
-            )
+        def linear(
+            x: Array,
+            weight: Array,
+            bias: Array | None,
+            adapter: LowRank[Array] | None,
+        ) -> Array:
+            y: Array = x @ weight[number].T
+            if bias is not None:
+                y = y + bias[number]
+            if adapter is not None:
+                y = y + (x @ adapter.down[number].T) @ adapter.up[number].T
+            return y
 
-        gate = linear(x, experts.gate, experts.gate_bias)
-        up = linear(x, experts.up, experts.up_bias)
+        gate = linear(x, experts.gate, experts.gate_bias, experts.gate_adapter)
+        up = linear(x, experts.up, experts.up_bias, experts.up_adapter)
         is_clamped = experts.activation == "clamped_swiglu"
         hidden = _clamped_swiglu(gate, up) if is_clamped else self.silu_mul(gate, up)
-        return linear(hidden, experts.down, experts.down_bias)
+        return linear(hidden, experts.down, experts.down_bias, experts.down_adapter)
 
     def add(self, x: Array, y: Array) -> Array:  # noqa: D102
         return x + y
@@ -269,6 +280,14 @@ class ReferenceExecutor:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the weights, by name."""
         return {name: array.shape for name, array in (self._weights or {}).items()}
+
+    def weight_rows(self, name: str, first: int, n_rows: int) -> Array:
+        """Return rows of a matrix: float32, (n_rows, n_in)."""
+        with self._lock:
+            if self._weights is None:
+                raise ClosedError("the model is closed")
+            matrix: Array = np.atleast_2d(self._weights[name])
+            return matrix[first : first + n_rows]
 
     @property
     def page_bytes(self) -> int:

@@ -79,6 +79,9 @@ class Ops(Protocol, Generic[Value, Weight]):
     def softcap(self, x: Value, cap: float) -> Value:
         """`cap * tanh(x / cap)`: never beyond ±cap (Gemma Team 2024)."""
 
+    def gain(self, x: Value, weight: Weight) -> Value:
+        """`x * weight`, one factor a column: weight is (n,)."""
+
     def sigmoid_gate(self, y: Value, x: Value, weight: Weight) -> Value:
         """`sigmoid(x @ weight) * y`, one factor a row: weight is (n_in,)."""
 

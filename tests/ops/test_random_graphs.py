@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 from numpy.typing import NDArray
 
 from llamacy.config import ModelConfig, RopeConfig
+from llamacy.ops.adapters import LowRank
 from llamacy.ops.batch import Batch
 from llamacy.ops.experts import Experts
 from llamacy.ops.plan.packed_weights import pack_weights
@@ -36,6 +37,7 @@ N_EMBD, _, N_VOCAB = WIDTHS = (32, 16, 24)
 N_HEAD = 8  # of the smallest heads
 N_EXPERT = 3
 EXPERTS: tuple[Literal["swiglu", "clamped_swiglu"], ...] = ("swiglu", "clamped_swiglu")
+ADAPTED = ("", "gate", "gate up", "down")  # parts of experts that have adapters
 CONFIG = ModelConfig(
     architecture="test",
     name="",
@@ -220,8 +222,15 @@ class Draft:
         width = self.widths[x]
         scores = self.push("linear", (x,), N_EXPERT, 1, weight=f"router {width}")
         self.readable.remove(scores)  # no other operation is of their width
-        name = f"{self.draw(strategies.sampled_from(EXPERTS))} {width}"
+        kind = self.draw(strategies.sampled_from(EXPERTS))
+        adapted = self.draw(strategies.sampled_from(ADAPTED))
+        name = f"{kind} {width} {adapted}"
         return self.push("experts", (x, scores), width, 4, experts=name)
+
+    def gain(self) -> int:
+        x = self.choose()
+        weight = f"norm {self.widths[x]}"
+        return self.push("gain", (x,), self.widths[x], self.sizes[x], weight=weight)
 
     def sigmoid_gate(self) -> int:
         y, x = self.choose(), self.small(self.choose(), 1)
@@ -267,7 +276,7 @@ class Draft:
 ON_ALL_ROWS = ("embedding", "rope", "attention", "heads")
 ON_ANY_ROWS = (
     *("norm", "linear", "gated", "add", "scale", "softcap"),
-    *("residual", "swiglu", "capped", "experts", "sigmoid_gate"),
+    *("residual", "swiglu", "capped", "experts", "sigmoid_gate", "gain"),
 )
 
 
@@ -293,18 +302,23 @@ def graphs(draw: Any) -> Graph:
 
 
 def mixtures(weights: Mapping[str, Any]) -> dict[str, Experts[Any]]:
-    """One of each kind and width."""
+    """One of each kind, width and choice of adapters."""
     return {
-        f"{name} {n}": Experts(
+        f"{name} {n} {adapted}": Experts(
             weights[f"gate {n}"],
             weights[f"up {n}"],
             weights[f"down {n}"],
             n_used=N_EXPERT,
             is_normalized=name == "swiglu",
             activation=name,
+            **{
+                f"{part}_adapter": LowRank(weights[f"a {n} low"], weights[f"b {n} low"])
+                for part in adapted.split()
+            },
         )
         for n in WIDTHS
         for name in EXPERTS
+        for adapted in ADAPTED
     }
 
 
@@ -326,6 +340,8 @@ def weights() -> dict[str, Array]:
         **{f"router {n}": noise(N_EXPERT, n) * scale[n] for n in WIDTHS},
         **{f"{part} {n}": noise(N_EXPERT, n, n) * scale[n]
            for part in ("gate", "up", "down") for n in WIDTHS},
+        **{f"a {n} low": noise(N_EXPERT, 3, n) * scale[n] for n in WIDTHS},
+        **{f"b {n} low": noise(N_EXPERT, n, 3) / 2 for n in WIDTHS},
     }  # fmt: skip
 
 

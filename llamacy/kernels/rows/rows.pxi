@@ -51,6 +51,18 @@ cdef void add(
             z[at] = x[at] + y[at]
 
 
+cdef void mul(
+    const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
+) noexcept nogil:
+    """z = x * y"""
+    cdef int m, i
+    cdef size_t at
+    for m in range(begin, end):
+        for i in range(n):
+            at = m * ld + i
+            z[at] = x[at] * y[at]
+
+
 cdef void silu_mul(
     const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
 ) noexcept nogil:
@@ -67,6 +79,15 @@ cdef void gelu_mul(
     cdef int m
     for m in range(begin, end):
         gated_row(EPILOGUE_GEGLU, x + m * ld, y + m * ld, z + m * ld, n)
+
+
+cdef void clamped_swiglu(
+    const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
+) noexcept nogil:
+    """The clamped unit of vector_math.h."""
+    cdef int m
+    for m in range(begin, end):
+        gated_row(EPILOGUE_CLAMPED_SWIGLU, x + m * ld, y + m * ld, z + m * ld, n)
 
 
 cdef inline void gated_row(
@@ -181,16 +202,18 @@ cdef inline void mix_row(
             y[i] += weights[used] * x[slots[used] * ldx + i]
 
 
-# The elementwise operations by name. The last row of a table stays zero: searches by
-# name end there.
+# The elementwise operations by name, and functions that steps of other operations call.
+# The last row of a table stays zero: searches by name end there.
 
 cdef unary_op UNARY[3]
 UNARY[0].name, UNARY[0].f = "scale", scale
 UNARY[1].name, UNARY[1].f = "softcap", softcap
 assert UNARY[sizeof(UNARY) // sizeof(unary_op) - 1].name is NULL, "UNARY: too small"
 
-cdef binary_op BINARY[4]
+cdef binary_op BINARY[6]
 BINARY[0].name, BINARY[0].f = "add", add
 BINARY[1].name, BINARY[1].f = "silu_mul", silu_mul
 BINARY[2].name, BINARY[2].f = "gelu_mul", gelu_mul
+BINARY[3].name, BINARY[3].f = "mul", mul
+BINARY[4].name, BINARY[4].f = "clamped_swiglu", clamped_swiglu
 assert BINARY[sizeof(BINARY) // sizeof(binary_op) - 1].name is NULL, "BINARY: too small"

@@ -164,6 +164,19 @@ class Lowering:
         x, y = self._values[node.inputs[0]], self._buffers.new(node)
         self._emit("wanted", {"x": x}, {"y": y}, of_wanted=True)
 
+    def _emit_gain(self, node: Node) -> None:
+        """Multiply in place, if nothing else reads the input."""
+        (value,) = node.inputs
+        x, is_last = self._values[value], self._last_reader[value] is node
+        y = self._buffers.replace(value, node) if is_last else self._buffers.new(node)
+        self._emit(
+            "gain",
+            {"x": x},
+            {"z": y},
+            of_wanted=node.of_wanted,
+            weight=node.attributes["weight"],
+        )
+
     def _emit_sigmoid_gate(self, node: Node) -> None:
         y, x = (self._values[value] for value in node.inputs)
         z = self._buffers.new(node)

@@ -18,6 +18,7 @@ wrote, so that the projections to Q, K and V, for example, run as if they were o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
 from llamacy.ops.plan.recorder import Node, Recorder
 from llamacy.ops.plan.runs import cut_runs, longest_run, split_parts
 from llamacy.ops.plan.runtime import Program
+from llamacy.ops.plan.unpacking import unpack_rows
 from llamacy.ops.rope import LongTexts, dynamic_angles, long_texts
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.ops.state.layout import StateLayout
@@ -119,6 +121,21 @@ class Plan:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the weights, by name."""
         return {name: tuple(weight.shape) for name, weight in self._weights.items()}
+
+    def weight_rows(self, name: str, first: int, n_rows: int) -> NDArray[np.float32]:
+        """Return rows of a matrix as passes compute with them: float32, (n_rows, n_in).
+
+        Raises
+        ------
+        OutOfMemoryError
+            There is no memory for them.
+        ClosedError
+            The model is closed.
+        """
+        with self._lock:
+            self._open_program()
+            weight, n_threads = self._weights[name], usable_threads(self._n_threads)
+            return unpack_rows(weight, first, n_rows, self._level, n_threads)
 
     @property
     def weight_bytes(self) -> int:
@@ -319,7 +336,8 @@ class Plan:
         if saved:
             weights = with_saved(weights, pack_weights(saved))
         packed = {
-            name: LowRank(pack_floats(low.down), pack_floats(low.up))
+            # a vector takes its adapter in, which is done once
+            name: low if isinstance(weights.get(name), np.ndarray) else _packed(low)
             for name, low in adapters.items()
         }
         ops = AdaptedOps(recorder, weights, packed)
@@ -339,3 +357,9 @@ class Plan:
             program.add(step, waits=waits)
         self._program, self._steps, self._cost = program, steps, PassCost(steps)
         self._longest_run = longest_run(steps)
+
+
+def _packed(low: LowRank[NDArray[np.float32]]) -> LowRank[Any]:
+    """Pack an adapter's matrices, or those of experts."""
+    gain = None if low.gain is None else np.ascontiguousarray(low.gain, np.float32)
+    return LowRank(pack_floats(low.down), pack_floats(low.up), gain)

@@ -102,6 +102,8 @@ cdef extern from "plan/step.h" nogil:
         const float* y
         float_rows z
         int n
+        bint is_vector
+        const routing* routes
 
     ctypedef struct sigmoid_gate_step:
         float_rows x

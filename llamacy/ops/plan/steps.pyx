@@ -124,6 +124,9 @@ cdef class Steps:
         elif op == "copy":
             s.kind = STEP_COPY
             fill_copy(&s.copy, r, w, c)
+        elif op == "gain":
+            s.kind = STEP_BINARY
+            fill_gain(self.kernels, &s.binary, r, w, c)
         elif op == "sigmoid_gate":
             s.kind = STEP_SIGMOID_GATE
             fill_sigmoid_gate(&s.sigmoid_gate, r, w, c)
@@ -255,6 +258,7 @@ cdef int fill_elementwise(
         s.binary.x, s.binary.y = rows_of(r["x"]).data, rows_of(r["y"]).data
         s.binary.z = rows_of(w["z"])
         s.binary.n = <int>s.binary.z.ld
+        s.binary.routes = routes_of(r) if "routes" in r else NULL
     else:
         raise ValueError(f"op: wanted a kind of step or a kernel, found {op!r}")
     return 0
@@ -278,6 +282,18 @@ cdef const binary_op* find_binary(const kernel_table* kernels, str op):
             return each
         each += 1
     return NULL
+
+
+cdef int fill_gain(
+    const kernel_table* kernels, binary_step* s, r, w, c
+) except -1:
+    cdef float[::1] weight = c["weight"]
+    s.f = find_binary(kernels, "mul").f
+    s.x, s.z = rows_of(r["x"]).data, rows_of(w["z"])
+    s.y = &weight[0]
+    s.n = <int>weight.shape[0]
+    s.is_vector = True
+    return 0
 
 
 cdef int fill_sigmoid_gate(sigmoid_gate_step* s, r, w, c) except -1:
