@@ -79,9 +79,9 @@ class AdaptedOps:
     def __getattr__(self, op: str) -> Any:
         return getattr(self._ops, op)
 
-    def linear(self, x: Any, weight: Any, bias: Any = None) -> Any:
-        """Compute `x @ weight.T + bias`; add the adapter's `(x @ down.T) @ up.T`."""
-        y = self._ops.linear(x, weight, bias)
+    def linear(self, x: Any, weight: Any, bias: Any = None, scale: Any = None) -> Any:
+        """Compute the layer; add the adapter's `(x @ down.T) @ up.T`, not scaled."""
+        y = self._ops.linear(x, weight, bias, scale)
         name = self._linear.get(id(weight))
         if name is None:
             return y

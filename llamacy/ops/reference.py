@@ -74,8 +74,16 @@ class ReferenceOps:
         y: Array = parts / np.sqrt(mean_square + np.float32(eps)) * weight
         return y.reshape(x.shape)
 
-    def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Array:  # noqa: D102
+    def linear(  # noqa: D102
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array | None = None,
+        scale: Array | None = None,
+    ) -> Array:
         y: Array = x @ weight.T
+        if scale is not None:
+            y *= scale
         return y if bias is None else y + bias
 
     def rope(self, x: Array, rope: Rope) -> Array:  # noqa: D102
@@ -153,16 +161,19 @@ class ReferenceOps:
     def _expert(self, x: Array, experts: Experts[Array], number: int) -> Array:
         """One expert's feed-forward network, on rows that chose it."""
 
-        def linear(x: Array, weight: Array, bias: Array | None) -> Array:
-            return self.linear(
-                x, weight[number], None if bias is None else bias[number]
+        def linear(
+            x: Array, weight: Array, bias: Array | None, scale: Array | None
+        ) -> Array:
+            its_bias, its_scale = (
+                None if each is None else each[number] for each in (bias, scale)
             )
+            return self.linear(x, weight[number], its_bias, its_scale)
 
-        gate = linear(x, experts.gate, experts.gate_bias)
-        up = linear(x, experts.up, experts.up_bias)
+        gate = linear(x, experts.gate, experts.gate_bias, experts.gate_scale)
+        up = linear(x, experts.up, experts.up_bias, experts.up_scale)
         is_clamped = experts.activation == "clamped_swiglu"
         hidden = _clamped_swiglu(gate, up) if is_clamped else self.silu_mul(gate, up)
-        return linear(hidden, experts.down, experts.down_bias)
+        return linear(hidden, experts.down, experts.down_bias, experts.down_scale)
 
     def add(self, x: Array, y: Array) -> Array:  # noqa: D102
         return x + y

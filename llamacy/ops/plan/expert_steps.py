@@ -84,8 +84,10 @@ class ExpertSteps:
             {"y": hidden},
             form=experts.activation,
             weight=experts.gate,
+            scale=experts.gate_scale,
             bias=experts.gate_bias,
             weight2=experts.up,
+            scale2=experts.up_scale,
             bias2=experts.up_bias,
         )
         prepared = self._prepared(routes, n_ff, experts.down)
@@ -104,6 +106,7 @@ class ExpertSteps:
             {"y": out},
             form="store",
             weight=experts.down,
+            scale=experts.down_scale,
             bias=experts.down_bias,
         )
         add("mix", {"routes": routes, "x": out}, {"y": y}, n=n_embd)
