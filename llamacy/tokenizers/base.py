@@ -155,8 +155,7 @@ class Tokenizer(ABC):
                 ids.append(part)
                 first, after_special = False, part not in self._special.in_words
             elif part:
-                for form in self._normal_forms:
-                    part = unicodedata.normalize(form, part)
+                part = self._normalize(part)
                 prefix = self._space_prefix.before(
                     part, first=first, after_special=after_special
                 )
@@ -272,6 +271,12 @@ class Tokenizer(ABC):
             The id is not in the vocabulary.
         """
         return self._tokens[self._checked(token)]
+
+    def _normalize(self, text: str) -> str:
+        """Return a text in the form in which the vocabulary knows it."""
+        for form in self._normal_forms:
+            text = unicodedata.normalize(form, text)
+        return text
 
     @abstractmethod
     def _encode_part(self, text: str) -> list[int]:
