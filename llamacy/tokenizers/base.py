@@ -32,6 +32,10 @@ class Tokenizer(ABC):
         The token for unknown text; None if the vocabulary has none.
     eog_ids : frozenset of int
         The tokens that end a generation.
+    suppressed : frozenset of int
+        The tokens that are never sampled.
+    suppressed_first : frozenset of int
+        The tokens that are not sampled as the first of a text.
     add_bos : bool
         Whether `encode` adds the BOS token by default.
     add_eos : bool
@@ -50,6 +54,8 @@ class Tokenizer(ABC):
         self.eos_id = vocabulary.eos_id
         self.unk_id = vocabulary.unk_id
         self.eog_ids = vocabulary.eog_ids
+        self.suppressed = vocabulary.suppressed
+        self.suppressed_first = vocabulary.suppressed_first
         self.add_bos = vocabulary.add_bos
         self.add_eos = vocabulary.add_eos
         self._begin_ids = vocabulary.begin_ids
