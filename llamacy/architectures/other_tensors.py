@@ -1,17 +1,16 @@
 """Tensors of a file that a family's specs do not name as they are.
 
 Queries, keys and values may be one matrix or three in files of every family, and may
-have biases. Matrices may have scales. All other tensors must be known to change nothing.
+have biases. Matrices may have scales. All others must be known to change nothing.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
-
-import numpy as np
 
 from llamacy.architectures.tensors import TensorSpec
 from llamacy.errors import UnsupportedError
@@ -34,9 +33,9 @@ _MOST_SCALES: Final = 1 << 12
 
 # Parts of a file that predict further tokens at once, see and hear, which a text's
 # logits do not depend on.
-_LEFT_OUT: Final = re.compile(
-    r"(blk\.[0-9]{1,9}\.)?(nextn|mtp)\..*|(v|a|mm|mmproj)\..*"
-)
+_LAYER: Final = re.compile(r"(blk\.[0-9]{1,9}\.)?(.*)", re.DOTALL)
+_DRAFTING: Final = ("nextn.", "mtp.")
+_LEFT_OUT: Final = (*_DRAFTING, "v.", "a.", "mm.", "mmproj.")
 
 _logger = logging.getLogger("llamacy")
 
@@ -130,11 +129,12 @@ def check_unknown(
     UnsupportedError
         A tensor is neither one of the family's nor known to change nothing.
     """
-    left_out = []
+    left_out, further = [], _further_layers(specs, tensors)
     for name, tensor in tensors.items():
         if name in specs or _HARMLESS.fullmatch(name) or _is_idle(name, tensor, specs):
             continue
-        if _LEFT_OUT.fullmatch(name):
+        layer, own = _parts(name)
+        if layer in further or own.startswith(_LEFT_OUT):
             left_out.append(name)
             continue
         wanted = "one that the family has"
@@ -148,6 +148,20 @@ def check_unknown(
         )
 
 
+def _further_layers(specs: Iterable[str], names: Iterable[str]) -> set[str]:
+    """Return the beginnings of names of the layers that only predict further tokens."""
+    known = {layer for layer, _ in map(_parts, specs)}
+    drafting = {layer for layer, own in map(_parts, names) if own.startswith(_DRAFTING)}
+    return drafting - known - {""}
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Split a name into that of its layer, `"blk.3."`, if any, and that within it."""
+    match = _LAYER.fullmatch(name)
+    assert match is not None
+    return match[1] or "", match[2]
+
+
 def _is_idle(name: str, tensor: Tensor, specs: Mapping[str, TensorSpec]) -> bool:
     """Whether a tensor is a scale that changes nothing.
 
@@ -159,5 +173,6 @@ def _is_idle(name: str, tensor: Tensor, specs: Mapping[str, TensorSpec]) -> bool
     matrix = name.removesuffix(".input_scale")
     if _SCALED.fullmatch(matrix) and f"{matrix}.weight" in specs:
         return True
-    is_small = np.prod(tensor.shape) <= _MOST_SCALES
-    return is_small and bool((tensor.dequantize() == 1).all())
+    if math.prod(tensor.shape) > _MOST_SCALES:
+        return False
+    return bool((tensor.dequantize() == 1).all())

@@ -32,9 +32,9 @@ def logits(
 ) -> Callable[..., Array]:
     """Return the logits of a model of one layer with these tensors."""
 
-    def run(tensors: Tensors, family: str = "llama") -> Array:
+    def run(tensors: Tensors, family: str = "llama", **more: Any) -> Array:
         keys = {"block_count": 1, "attention__head_count": 4}
-        keys |= {"attention__head_count_kv": 2, "feed_forward_length": N_FF}
+        keys |= {"attention__head_count_kv": 2, "feed_forward_length": N_FF} | more
         metadata = {
             key.replace("llama.", f"{family}."): value
             for key, value in llama_metadata(**keys).items()
@@ -203,3 +203,23 @@ def test_a_scale_of_another_shape_is_named(logits: Callable[..., Array]) -> None
     scale = {"blk.0.attn_q.scale": np.ones(2, np.float32)}
     with pytest.raises(FormatError, match=r"attn_q\.scale: shape: wanted \(1,\)"):
         logits(plain() | scale)
+
+
+def test_layers_that_predict_further_tokens_are_left_out(
+    logits: Callable[..., Array],
+) -> None:
+    tensors = plain()
+    further = {
+        name.replace("blk.0", "blk.1"): values
+        for name, values in tensors.items()
+        if name.startswith("blk.0")
+    }
+    draft = {"blk.1.nextn.eh_proj.weight": noise(N_EMBD, 2 * N_EMBD)}
+    keys: dict[str, Any] = {"block_count": 2, "nextn_predict_layers": 1}
+    keys["attention__head_count_kv"] = [2, 2]
+    got = logits(tensors | further | draft, **keys)
+    np.testing.assert_array_equal(got, logits(tensors))
+    with pytest.raises(UnsupportedError, match=r"found blk\.1\."):
+        logits(tensors | further, **keys)
+    with pytest.raises(FormatError, match="nextn_predict_layers: wanted 0 to 1"):
+        logits(tensors, block_count=2, nextn_predict_layers=2)

@@ -248,8 +248,10 @@ def test_a_processor_may_keep_the_arrays_it_is_given_and_returns() -> None:
 
 
 def test_suppressed_tokens_are_never_chosen_whatever_their_bias() -> None:
-    for options in ({"temperature": 0}, {"temperature": 2, "seed": 1}):
-        params = SamplingParams(**options, logit_bias={2: 50.0})
+    for temperature in (0, 2):
+        params = SamplingParams(
+            temperature=temperature, seed=1, logit_bias={2: 50.0, 3: 50.0}
+        )
         sampler = Sampler(params, suppressed={2, 3})
         drawn = {sampler.sample(LOGITS.copy()) for _ in range(200)}
         assert drawn and not drawn & {2, 3}

@@ -33,7 +33,8 @@ PASSED = (
     "early_stopping stop_strings num_beams top_h epsilon_cutoff eta_cutoff "
     "encoder_repetition_penalty length_penalty no_repeat_ngram_size bad_words_ids "
     "renormalize_logits forced_bos_token_id forced_eos_token_id remove_invalid_values "
-    "exponential_decay_length_penalty sequence_bias token_healing guidance_scale watermarking_config"
+    "exponential_decay_length_penalty sequence_bias token_healing guidance_scale "
+    "watermarking_config"
 ).split()
 
 

@@ -172,11 +172,13 @@ class TestWhatIsComputed:
         """Powers of two scale products as they scale float weights: exactly."""
         factors = np.array([1, 2, 0.5, 4, 1], np.float32)
         names = ("gate", "up", "down")
-        scales = {f"{name}.scale": np.roll(factors, i) for i, name in enumerate(names)}
+        scales: dict[str, Any] = {
+            f"{name}.scale": np.roll(factors, i) for i, name in enumerate(names)
+        }
         run = Mixture(has_biases=True, has_scales=True)
         got = logits(executors(make_executors, run, **scales).plan(), 1, 33)
         plain = values()
-        scaled = {
+        scaled: dict[str, Any] = {
             name: plain[name] * scales[f"{name}.scale"][:, None, None] for name in names
         }
         run = Mixture(has_biases=True)
