@@ -31,7 +31,7 @@ def rewrite(
         More tensors.
     keys : mapping of str to int, optional
         More keys, uint32.
-    **options
+    **options : Any
         Of `gguf.GGUFWriter`.
     """
     with open_gguf(source) as file:
