@@ -28,7 +28,7 @@ def feed_forward(block: Block, x: Value) -> Value:
         assert network.activation != "geglu"
         return mixture(block, x, network.experts, network.activation)
     assert network.activation != "clamped_swiglu"
-    gate, up = block.linear(x, "ffn_gate"), block.linear(x, "ffn_up")
+    gate, up = (block.network_linear(x, name) for name in ("ffn_gate", "ffn_up"))
     is_gelu = network.activation == "geglu"
     gated = block.ops.gelu_mul if is_gelu else block.ops.silu_mul
-    return block.linear(gated(gate, up), "ffn_down")
+    return block.network_linear(gated(gate, up), "ffn_down")

@@ -55,7 +55,8 @@ class Parts:
         x = self.ops.rms_norm(self.ops.wanted(x), norm, self.config.norm_eps)
         # a model without an output matrix reads its embedding backwards
         embedding = self.weights["token_embd.weight"]
-        return self.ops.linear(x, self.weights.get("output.weight", embedding))
+        output = self.weights.get("output.weight", embedding)
+        return self.ops.linear(x, output, scale=self.weights.get("output.scale"))
 
     def rope(self, config: RopeConfig, head_dim: int) -> Rope:
         """Return the rotations of heads: one object for all layers that are alike.
@@ -115,6 +116,19 @@ class Block:
         return self.ops.rms_norm(x, weight, self.model.config.norm_eps)
 
     def linear(self, x: Value, name: str) -> Value:
-        """Apply a matrix, and a bias where there is one."""
+        """Apply a matrix, and a scale and a bias where there are such."""
+        return self.ops.linear(
+            x,
+            self.weight(f"{name}.weight"),
+            self.weight(f"{name}.bias"),
+            self.weight(f"{name}.scale"),
+        )
+
+    def network_linear(self, x: Value, name: str) -> Value:
+        """Apply a matrix of a network, whose scale multiplies its bias, too.
+
+        As in llama.cpp (`build_ffn`), where it also multiplies what adapters add.
+        """
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
-        return self.ops.linear(x, weight, bias)
+        y, scale = self.ops.linear(x, weight, bias), self.weight(f"{name}.scale")
+        return y if scale is None else self.ops.scale(y, float(scale[0]))

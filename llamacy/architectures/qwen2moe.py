@@ -60,6 +60,7 @@ def _with_shared_expert(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
 
 
 def _shared_expert(block: Block, x: Value) -> Value:
-    gate, up = block.linear(x, "ffn_gate_shexp"), block.linear(x, "ffn_up_shexp")
-    y = block.linear(block.ops.silu_mul(gate, up), "ffn_down_shexp")
+    names = ("ffn_gate_shexp", "ffn_up_shexp")
+    gate, up = (block.network_linear(x, name) for name in names)
+    y = block.network_linear(block.ops.silu_mul(gate, up), "ffn_down_shexp")
     return block.ops.sigmoid_gate(y, x, block.weight("ffn_gate_inp_shexp.weight"))

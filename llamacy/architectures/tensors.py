@@ -24,12 +24,15 @@ class TensorSpec:
     parts : tuple of (str, int)
         Names and numbers of rows of the matrices that are stacked in the tensor; () if
         it is one matrix.
+    names : tuple of str
+        Names by which a model knows the tensor; () if it is the one in the file.
     """
 
     shape: tuple[int, ...]
     is_required: bool
     is_divisor: bool = False
     parts: tuple[tuple[str, int], ...] = ()
+    names: tuple[str, ...] = ()
 
     def within(self, prefix: str) -> TensorSpec:
         """Return the spec with a prefix before the names of its parts."""

@@ -9,7 +9,7 @@ update alone, as in PEFT.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -79,10 +79,8 @@ def low_ranks(
             check_fits(file, name, pair, known.get(name))
             if not scale:
                 continue
-            if pair.magnitude is not None and name in replaced:
-                field = f"tensor {name}.lora_magnitude_vector"
-                wanted = "a matrix that no adapter replaces"
-                raise FormatError(file.path, field, wanted, "one that is replaced")
+            if pair.magnitude is not None:
+                _check_plain(file, name, shapes, replaced)
             scaled = pair._replace(scale=scale * pair.scale)
             # a model without an output matrix reads its embedding backwards
             theirs = name if name in shapes else EMBEDDING

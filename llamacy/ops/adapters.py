@@ -86,13 +86,13 @@ class AdaptedOps:
     def __getattr__(self, op: str) -> Any:
         return getattr(self._ops, op)
 
-    def linear(self, x: Any, weight: Any, bias: Any = None) -> Any:
-        """Compute `x @ weight.T + bias`; add the adapter's `(x @ down.T) @ up.T`."""
+    def linear(self, x: Any, weight: Any, bias: Any = None, scale: Any = None) -> Any:
+        """Compute the layer; add the adapter's `(x @ down.T) @ up.T`, not scaled."""
         adapter = self._adapter_of(weight)
         if adapter is None:
-            return self._ops.linear(x, weight, bias)
+            return self._ops.linear(x, weight, bias, scale)
         if adapter.gain is None:
-            y = self._ops.linear(x, weight, bias)
+            y = self._ops.linear(x, weight, bias, scale)
             bias = None
         else:  # which is no factor of the bias
             y = self._ops.gain(self._ops.linear(x, weight), adapter.gain)

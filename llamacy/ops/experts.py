@@ -19,7 +19,8 @@ Weight_co = TypeVar("Weight_co", covariant=True)
 class Experts(Generic[Weight_co]):
     """The feed-forward networks of one layer, all of one shape.
 
-    Each is `down @ activation(gate @ x, up @ x)`, with a bias for each product.
+    Each is `down @ activation(gate @ x, up @ x)`, with a scale and then a bias for each
+    product.
 
     Attributes
     ----------
@@ -33,6 +34,8 @@ class Experts(Generic[Weight_co]):
         Biases of all experts.
     gate_adapter, up_adapter, down_adapter : LowRank or None
         Adapters of the matrices, one an expert, without gains.
+    gate_scale, up_scale, down_scale : (n_expert,) or None
+        Factors of all experts' products.
     n_used : int
         Experts that a row goes through, 1 to n_expert.
     is_normalized : bool
@@ -56,11 +59,15 @@ class Experts(Generic[Weight_co]):
     gate_adapter: LowRank[Any] | None = None
     up_adapter: LowRank[Any] | None = None
     down_adapter: LowRank[Any] | None = None
+    gate_scale: Weight_co | None = None
+    up_scale: Weight_co | None = None
+    down_scale: Weight_co | None = None
 
     def weights(self) -> list[Any]:
         """List all weights that are given."""
         named = (
             *(self.gate, self.up, self.down),
             *(self.gate_bias, self.up_bias, self.down_bias),
+            *(self.gate_scale, self.up_scale, self.down_scale),
         )
         return [each for each in named if each is not None]

@@ -74,8 +74,16 @@ class ReferenceOps:
         y: Array = parts / np.sqrt(mean_square + np.float32(eps)) * weight
         return y.reshape(x.shape)
 
-    def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Array:  # noqa: D102
+    def linear(  # noqa: D102
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array | None = None,
+        scale: Array | None = None,
+    ) -> Array:
         y: Array = x @ weight.T
+        if scale is not None:
+            y *= scale
         return y if bias is None else y + bias
 
     def rope(self, x: Array, rope: Rope) -> Array:  # noqa: D102
@@ -159,21 +167,24 @@ class ReferenceOps:
         def linear(
             x: Array,
             weight: Array,
+            scale: Array | None,
             bias: Array | None,
             adapter: LowRank[Array] | None,
         ) -> Array:
-            y: Array = x @ weight[number].T
-            if bias is not None:
-                y = y + bias[number]
+            its_bias, its_scale = (
+                None if each is None else each[number] for each in (bias, scale)
+            )
+            y = self.linear(x, weight[number], its_bias, its_scale)
             if adapter is not None:
                 y = y + (x @ adapter.down[number].T) @ adapter.up[number].T
             return y
 
-        gate = linear(x, experts.gate, experts.gate_bias, experts.gate_adapter)
-        up = linear(x, experts.up, experts.up_bias, experts.up_adapter)
-        is_clamped = experts.activation == "clamped_swiglu"
+        e = experts
+        gate = linear(x, e.gate, e.gate_scale, e.gate_bias, e.gate_adapter)
+        up = linear(x, e.up, e.up_scale, e.up_bias, e.up_adapter)
+        is_clamped = e.activation == "clamped_swiglu"
         hidden = _clamped_swiglu(gate, up) if is_clamped else self.silu_mul(gate, up)
-        return linear(hidden, experts.down, experts.down_bias, experts.down_adapter)
+        return linear(hidden, e.down, e.down_scale, e.down_bias, e.down_adapter)
 
     def add(self, x: Array, y: Array) -> Array:  # noqa: D102
         return x + y

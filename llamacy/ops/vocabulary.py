@@ -40,8 +40,14 @@ class Ops(Protocol, Generic[Value, Weight]):
         with one of (head_dim,), each head.
         """
 
-    def linear(self, x: Value, weight: Weight, bias: Weight | None = None) -> Value:
-        """`x @ weight.T + bias`: (M, n_in) to (M, n_out)."""
+    def linear(
+        self,
+        x: Value,
+        weight: Weight,
+        bias: Weight | None = None,
+        scale: Weight | None = None,
+    ) -> Value:
+        """`scale * (x @ weight.T) + bias`: (M, n_in) to (M, n_out); scale is (1,)."""
 
     def rope(self, x: Value, rope: Rope) -> Value:
         """Rotate pairs of dimensions in each head of `x` by its row's position."""

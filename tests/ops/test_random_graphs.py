@@ -178,7 +178,8 @@ class Draft:
         width = width or self.draw(strategies.sampled_from(WIDTHS))
         weight = f"{self.draw(strategies.sampled_from('ab'))} {self.widths[x]} {width}"
         bias = self.draw(strategies.sampled_from([None, f"bias {width}"]))
-        options = {"weight": weight, "bias": bias}
+        scale = self.draw(strategies.sampled_from([None, "factor"]))
+        options = {"weight": weight, "bias": bias, "scale": scale}
         return self.push("linear", (x,), width, self.sizes[x], **options)
 
     def rope(self, x: int | None = None) -> int:
@@ -311,6 +312,7 @@ def mixtures(weights: Mapping[str, Any]) -> dict[str, Experts[Any]]:
             n_used=N_EXPERT,
             is_normalized=name == "swiglu",
             activation=name,
+            up_scale=weights["factors"],
             **{
                 f"{part}_adapter": LowRank(weights[f"a {n} low"], weights[f"b {n} low"])
                 for part in adapted.split()
@@ -337,6 +339,8 @@ def weights() -> dict[str, Array]:
         **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},
         **{f"sinks {n_head}": noise(n_head) for n_head, _, _ in HEADS},
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},
+        "factor": np.full(1, 0.75, np.float32),
+        "factors": np.linspace(0.5, 1, N_EXPERT, dtype=np.float32),
         **{f"router {n}": noise(N_EXPERT, n) * scale[n] for n in WIDTHS},
         **{f"{part} {n}": noise(N_EXPERT, n, n) * scale[n]
            for part in ("gate", "up", "down") for n in WIDTHS},

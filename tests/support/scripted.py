@@ -33,6 +33,7 @@ class Vocabulary:
         N_VOCAB - 1
     )  # one less than the model's, like in models with padded vocabularies
     eog_ids = frozenset([EOG])
+    suppressed = suppressed_first = frozenset[int]()
     markers: tuple[str, ...] = ()
 
     def __init__(self, words: Mapping[int, bytes] | None = None) -> None:

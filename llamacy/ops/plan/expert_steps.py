@@ -94,6 +94,7 @@ class ExpertSteps:
             {"routes": routes, "x": hidden, "prepared": prepared},
             out,
             experts.down,
+            experts.down_scale,
             experts.down_bias,
             experts.down_adapter,
         )
@@ -150,6 +151,7 @@ class _Products:
         n_ff = experts.gate.shape[1]
         hidden = _slots("hidden", self._routes, n_ff)
         gate, gate_bias, up_bias = experts.gate, experts.gate_bias, experts.up_bias
+        gate_scale, up_scale = experts.gate_scale, experts.up_scale
         if not _is_apart(experts):
             self.add(
                 "experts",
@@ -157,14 +159,16 @@ class _Products:
                 {"y": hidden},
                 form=experts.activation,
                 weight=gate,
+                scale=gate_scale,
                 bias=gate_bias,
                 weight2=experts.up,
+                scale2=up_scale,
                 bias2=up_bias,
             )
             return hidden
         up = _slots("up", self._routes, n_ff)
-        self.adapted(source, hidden, gate, gate_bias, experts.gate_adapter)
-        self.adapted(source, up, experts.up, up_bias, experts.up_adapter)
+        self.adapted(source, hidden, gate, gate_scale, gate_bias, experts.gate_adapter)
+        self.adapted(source, up, experts.up, up_scale, up_bias, experts.up_adapter)
         self.add(
             _ACTIVATIONS[experts.activation],
             {"routes": self._routes, "x": hidden, "y": up},
@@ -177,11 +181,20 @@ class _Products:
         source: Mapping[str, Operand | None],
         y: Buffer,
         weight: Any,
+        scale: Any,
         bias: Any,
         adapter: LowRank[Any] | None,
     ) -> None:
         """Emit the product of a matrix, and that of its adapter, which is added."""
-        self.add("experts", source, {"y": y}, form="store", weight=weight, bias=bias)
+        self.add(
+            "experts",
+            source,
+            {"y": y},
+            form="store",
+            weight=weight,
+            scale=scale,
+            bias=bias,
+        )
         if adapter is None:
             return
         low = _slots("low", self._routes, adapter.down.shape[1])

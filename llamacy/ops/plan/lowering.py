@@ -265,8 +265,10 @@ class Lowering:
             of_wanted=node.of_wanted,
             form=form,
             weight=weight,
+            scale=node.attributes.get("scale"),
             bias=node.attributes.get("bias"),
             weight2=weight2,
+            scale2=node2.attributes.get("scale") if node2 else None,
             bias2=node2.attributes.get("bias") if node2 else None,
         )
 

@@ -195,6 +195,7 @@ cdef int fill_linear(linear_args* a, r, w, c) except -1:
     a.w = (<PackedMatrix?>c["weight"]).matrix
     if "weight2" in c:
         a.w2 = (<PackedMatrix?>c["weight2"]).matrix
+    a.scale, a.scale2 = floats_of(c.get("scale")), floats_of(c.get("scale2"))
     a.bias, a.bias2 = floats_of(c.get("bias")), floats_of(c.get("bias2"))
     fill_operands(a, r, w)
     return 0
@@ -323,6 +324,8 @@ cdef int fill_experts(experts_step* s, r, w, c) except -1:
     if weight2 is not None:
         s.args.w2 = weight2.matrix
         s.stride2 = weight2.stride
+    s.args.scale = floats_of(c.get("scale"))
+    s.args.scale2 = floats_of(c.get("scale2"))
     s.args.bias = rows_of(c.get("bias")).data
     s.args.bias2 = rows_of(c.get("bias2")).data
     fill_operands(&s.args, r, w)

@@ -180,3 +180,33 @@ def test_modules_of_a_peft_folder_may_have_their_own_alpha(
     )
     found = logits_of(executor_of(base, "reference", folder))
     assert largest_difference(found, wanted) < 1e-5
+
+
+def test_scales_of_matrices_multiply_adapters_in_networks_alone(
+    tmp_path: Path,
+    tensors: dict[str, Floats],
+    write_model: Callable[..., Path],
+    pairs: Pairs,
+    lora: Path,
+) -> None:
+    """As llama.cpp computes: it scales a network's products after adapters."""
+    three = np.full(1, 3, np.float32)
+    scaled = [name.removesuffix(".weight") for name in pairs if name.startswith("blk.")]
+    assert any("attn" in name for name in scaled) and any(
+        "ffn" in name for name in scaled
+    )
+    base = write_model(
+        tmp_path / "base.gguf",
+        tensors | {f"{name}.scale": three for name in scaled},
+    )
+    whole = merged(tensors, pairs, ALPHA / RANK)
+    for name in scaled:
+        weight = f"{name}.weight"
+        of_attention = whole[weight] + 2 * tensors[weight]
+        whole[weight] = 3 * whole[weight] if "ffn" in name else of_attention
+    wanted = logits_of(
+        executor_of(write_model(tmp_path / "merged.gguf", whole), "reference")
+    )
+    for kind, most in TOLERANCES.items():
+        found = logits_of(executor_of(base, kind, lora))
+        assert largest_difference(found, wanted) < most
