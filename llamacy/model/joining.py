@@ -89,6 +89,18 @@ def low_ranks(
     return joined
 
 
+def _check_plain(
+    file: LoraFile, name: str, shapes: Shapes, replaced: Collection[str]
+) -> None:
+    """Check that the norms of a matrix's rows are those of its own numbers."""
+    field = f"tensor {name}.lora_magnitude_vector"
+    if name in replaced:
+        wanted = "a matrix that no adapter replaces"
+        raise FormatError(file.path, field, wanted, "one that is replaced")
+    if f"{name.removesuffix('weight')}scale" in shapes:
+        raise FormatError(file.path, field, "a matrix without a scale", "one with")
+
+
 def saved_tensors(adapters: AdapterSet, shapes: Shapes) -> dict[str, Saved]:
     """Return the tensors that adapters put in the place of the model's.
 
