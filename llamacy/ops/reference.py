@@ -13,7 +13,7 @@ from llamacy.config import ModelConfig
 from llamacy.errors import ClosedError
 from llamacy.ggml.tensor import Tensor
 from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
-from llamacy.ops.batch import N_BATCH, Batch
+from llamacy.ops.batch import N_BATCH, Batch, check_positions
 from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope, short_context
 from llamacy.ops.state.specs import KeyValues
@@ -68,10 +68,37 @@ class ReferenceOps:
     def embedding(self, weight: Array) -> Array:  # noqa: D102
         return weight[self.batch.tokens]
 
-    def rms_norm(self, x: Array, weight: Array, eps: float) -> Array:  # noqa: D102
-        parts = x.reshape(len(x), x.shape[1] // len(weight), len(weight))
+    def position_embedding(self, weight: Array) -> Array:  # noqa: D102
+        check_positions(self.batch, len(weight))
+        return weight[self.batch.positions]
+
+    def rms_norm(  # noqa: D102
+        self, x: Array, weight: Array | None, eps: float, *, size: int | None = None
+    ) -> Array:
+        parts = _parts(x, weight, size)
         mean_square = np.mean(np.square(parts), axis=-1, keepdims=True)
-        y: Array = parts / np.sqrt(mean_square + np.float32(eps)) * weight
+        y: Array = parts / np.sqrt(mean_square + np.float32(eps))
+        if weight is not None:
+            y = y * weight.reshape(-1, parts.shape[-1])
+        return y.reshape(x.shape)
+
+    def layer_norm(  # noqa: D102
+        self,
+        x: Array,
+        weight: Array | None,
+        bias: Array | None,
+        eps: float,
+        *,
+        size: int | None = None,
+    ) -> Array:
+        parts = _parts(x, weight, size)
+        centred = parts - np.mean(parts, axis=-1, keepdims=True)
+        variance = np.mean(np.square(centred), axis=-1, keepdims=True)
+        y: Array = centred / np.sqrt(variance + np.float32(eps))
+        if weight is not None:
+            y = y * weight.reshape(-1, parts.shape[-1])
+        if bias is not None:
+            y = y + bias.reshape(-1, parts.shape[-1])
         return y.reshape(x.shape)
 
     def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Array:  # noqa: D102
@@ -116,15 +143,50 @@ class ReferenceOps:
         return out.reshape(len(out), -1)
 
     def silu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
-        with np.errstate(over="ignore"):  # exp(-gate) may be inf: the quotient is 0
-            y: Array = gate / (1 + np.exp(-gate)) * up
-        return y
+        return self.silu(gate) * up
 
     def gelu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
+        return self.gelu(gate) * up
+
+    def mul(self, x: Array, y: Array) -> Array:  # noqa: D102
+        return x * y
+
+    def gelu(self, x: Array) -> Array:  # noqa: D102
         with np.errstate(over="ignore"):  # tanh of infinity is 1
-            cubic = gate + np.float32(0.044715) * gate * gate * gate
+            cubic = x + np.float32(0.044715) * x * x * x
             inner = np.float32(math.sqrt(2 / math.pi)) * cubic
-        y: Array = np.float32(0.5) * gate * (1 + np.tanh(inner)) * up
+        y: Array = np.float32(0.5) * x * (1 + np.tanh(inner))
+        return y
+
+    def gelu_erf(self, x: Array) -> Array:  # noqa: D102
+        y: Array = np.float32(0.5) * x * _erfc(x * np.float32(-math.sqrt(0.5)))
+        return y
+
+    def gelu_quick(self, x: Array) -> Array:  # noqa: D102
+        return x * self.sigmoid(np.float32(1.702) * x)
+
+    def silu(self, x: Array) -> Array:  # noqa: D102
+        with np.errstate(over="ignore"):  # exp(-x) may be inf: the quotient is 0
+            y: Array = x / (1 + np.exp(-x))
+        return y
+
+    def sigmoid(self, x: Array) -> Array:  # noqa: D102
+        with np.errstate(over="ignore"):
+            y: Array = 1 / (1 + np.exp(-x))
+        return y
+
+    def relu(self, x: Array) -> Array:  # noqa: D102
+        return np.maximum(x, np.float32(0))
+
+    def relu_squared(self, x: Array) -> Array:  # noqa: D102
+        return np.square(self.relu(x))
+
+    def xielu(  # noqa: D102
+        self, x: Array, alpha_p: float, alpha_n: float, beta: float, eps: float
+    ) -> Array:
+        above = np.float32(alpha_p) * x * x
+        below = np.float32(alpha_n) * (np.expm1(np.minimum(x, np.float32(eps))) - x)
+        y: Array = np.where(x > 0, above, below) + np.float32(beta) * x
         return y
 
     def scale(self, x: Array, factor: float) -> Array:  # noqa: D102
@@ -169,6 +231,18 @@ class ReferenceOps:
 
     def wanted(self, x: Array) -> Array:  # noqa: D102
         return x[self.batch.wanted]
+
+
+def _parts(x: Array, weight: Array | None, size: int | None) -> Array:
+    """Cut rows into the parts that a norm takes by themselves: (M, n_parts, size)."""
+    size = size or (x.shape[1] if weight is None else len(weight))
+    return x.reshape(len(x), x.shape[1] // size, size)
+
+
+def _erfc(x: Array) -> Array:
+    """Return 1 - erf(x), which NumPy does not have."""
+    y: Array = np.vectorize(math.erfc, otypes=[np.float32])(x)
+    return y
 
 
 def _route(scores: Array, experts: Experts[Array]) -> tuple[NDArray[np.intp], Array]:

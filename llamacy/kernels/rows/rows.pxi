@@ -13,30 +13,73 @@ cdef void embedding(
 
 
 cdef void rms_norm(
-    const float* x, size_t ldx, const float* w, float eps, int k, float* y, size_t ldy,
-    int begin, int end,
+    const float* x, size_t ldx, const float* w, const float* bias, float eps, int k,
+    float* y, size_t ldy, int begin, int end,
 ) noexcept nogil:
-    """y = x / sqrt(mean(x^2) + eps) * w"""
+    """y = x / sqrt(mean(x^2) + eps) * w + bias"""
     cdef int m, i, whole = k // 16 * 16
-    cdef float total, scale
+    cdef float total
     cdef const float* row
-    cdef float* out
     cdef vf squares
     for m in range(begin, end):
         row = x + m * ldx
-        out = y + m * ldy
         squares = f_zero()
         for i in range(0, whole, 16):
             squares = f_fma(f_load(row + i), f_load(row + i), squares)
         total = f_sum(squares)
         for i in range(whole, k):
             total += row[i] * row[i]
-        scale = 1 / sqrtf(total / k + eps)
+        finish_norm(row, 0, 1 / sqrtf(total / k + eps), w, bias, k, y + m * ldy)
+
+
+cdef void layer_norm(
+    const float* x, size_t ldx, const float* w, const float* bias, float eps, int k,
+    float* y, size_t ldy, int begin, int end,
+) noexcept nogil:
+    """y = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * w + bias"""
+    cdef int m, i, whole = k // 16 * 16
+    cdef float total, mean
+    cdef const float* row
+    cdef vf sums, centred
+    for m in range(begin, end):
+        row = x + m * ldx
+        sums = f_zero()
         for i in range(0, whole, 16):
-            f_store(
-                out + i, f_mul(f_mul(f_load(row + i), f_set1(scale)), f_load(w + i)))
+            sums = f_add(f_load(row + i), sums)
+        total = f_sum(sums)
         for i in range(whole, k):
-            out[i] = row[i] * scale * w[i]
+            total += row[i]
+        mean = total / k
+        sums = f_zero()
+        for i in range(0, whole, 16):
+            centred = f_sub(f_load(row + i), f_set1(mean))
+            sums = f_fma(centred, centred, sums)
+        total = f_sum(sums)
+        for i in range(whole, k):
+            total += (row[i] - mean) * (row[i] - mean)
+        finish_norm(row, mean, 1 / sqrtf(total / k + eps), w, bias, k, y + m * ldy)
+
+
+cdef inline void finish_norm(
+    const float* x, float mean, float scale, const float* w, const float* bias, int k,
+    float* y,
+) noexcept nogil:
+    """y = (x - mean) * scale * w + bias of k elements; w and bias may be NULL."""
+    cdef int i, whole = k // 16 * 16
+    cdef vf z
+    for i in range(0, whole, 16):
+        z = f_mul(f_sub(f_load(x + i), f_set1(mean)), f_set1(scale))
+        if w:
+            z = f_mul(z, f_load(w + i))
+        if bias:
+            z = f_add(z, f_load(bias + i))
+        f_store(y + i, z)
+    for i in range(whole, k):
+        y[i] = (x[i] - mean) * scale
+        if w:
+            y[i] *= w[i]
+        if bias:
+            y[i] += bias[i]
 
 
 cdef void add(
@@ -49,6 +92,18 @@ cdef void add(
         for i in range(n):
             at = m * ld + i
             z[at] = x[at] + y[at]
+
+
+cdef void mul(
+    const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
+) noexcept nogil:
+    """z = x * y"""
+    cdef int m, i
+    cdef size_t at
+    for m in range(begin, end):
+        for i in range(n):
+            at = m * ld + i
+            z[at] = x[at] * y[at]
 
 
 cdef void silu_mul(
@@ -95,21 +150,76 @@ cdef inline vf gated(epilogue form, vf gate, vf up) noexcept nogil:
 
 
 cdef void scale(
-    const float* x, size_t ldx, float factor, int n, float* y, size_t ldy,
+    const float* x, size_t ldx, const float* factor, int n, float* y, size_t ldy,
     int begin, int end,
 ) noexcept nogil:
     """y = factor * x"""
     cdef int m, i
     for m in range(begin, end):
         for i in range(n):
-            y[m * ldy + i] = factor * x[m * ldx + i]
+            y[m * ldy + i] = factor[0] * x[m * ldx + i]
 
 
-cdef void softcap(
-    const float* x, size_t ldx, float cap, int n, float* y, size_t ldy,
+cdef void relu(
+    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
     int begin, int end,
 ) noexcept nogil:
-    """y = cap * tanh(x / cap)"""
+    """y = max(x, 0)"""
+    cdef int m, i
+    cdef float each
+    for m in range(begin, end):
+        for i in range(n):
+            each = x[m * ldx + i]
+            y[m * ldy + i] = 0 if each < 0 else each
+
+
+cdef void relu_squared(
+    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
+    int begin, int end,
+) noexcept nogil:
+    """y = max(x, 0)^2"""
+    cdef int m, i
+    cdef float each
+    for m in range(begin, end):
+        for i in range(n):
+            each = x[m * ldx + i]
+            y[m * ldy + i] = 0 if each < 0 else each * each
+
+
+# Functions that are made of exp, each of a vector of 16 floats.
+
+ctypedef enum curve:
+    CURVE_SOFTCAP
+    CURVE_GELU
+    CURVE_GELU_ERF
+    CURVE_GELU_QUICK
+    CURVE_SILU
+    CURVE_SIGMOID
+    CURVE_XIELU
+
+
+cdef inline vf curved(curve form, vf x, const float* c) noexcept nogil:
+    """f(x), c being the constants."""
+    if form == CURVE_SOFTCAP:
+        return f_softcap(x, c[0])
+    if form == CURVE_GELU:
+        return f_gelu(x)
+    if form == CURVE_GELU_ERF:
+        return f_gelu_erf(x)
+    if form == CURVE_GELU_QUICK:
+        return f_gelu_quick(x)
+    if form == CURVE_SILU:
+        return f_silu(x)
+    if form == CURVE_SIGMOID:
+        return f_sigmoid(x)
+    return xielu_16(x, c)
+
+
+cdef inline void curved_rows(
+    curve form, const float* x, size_t ldx, const float* constants, int n,
+    float* y, size_t ldy, int begin, int end,
+) noexcept nogil:
+    """y = f(x)"""
     cdef int m, i, rest = n % 16
     cdef float last[16]
     cdef const float* row
@@ -118,11 +228,85 @@ cdef void softcap(
         row = x + m * ldx
         out = y + m * ldy
         for i in range(0, n - rest, 16):
-            f_store(out + i, f_softcap(f_load(row + i), cap))
+            f_store(out + i, curved(form, f_load(row + i), constants))
         if rest:
             memcpy(last, row + n - rest, rest * sizeof(float))
-            f_store(last, f_softcap(f_load(last), cap))
+            f_store(last, curved(form, f_load(last), constants))
             memcpy(out + n - rest, last, rest * sizeof(float))
+
+
+cdef void softcap(
+    const float* x, size_t ldx, const float* cap, int n, float* y, size_t ldy,
+    int begin, int end,
+) noexcept nogil:
+    """y = cap * tanh(x / cap)"""
+    curved_rows(CURVE_SOFTCAP, x, ldx, cap, n, y, ldy, begin, end)
+
+
+cdef void gelu(
+    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
+    int begin, int end,
+) noexcept nogil:
+    """y = x * (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2"""
+    curved_rows(CURVE_GELU, x, ldx, constants, n, y, ldy, begin, end)
+
+
+cdef void gelu_erf(
+    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
+    int begin, int end,
+) noexcept nogil:
+    """y = x * (1 + erf(x / sqrt(2))) / 2"""
+    curved_rows(CURVE_GELU_ERF, x, ldx, constants, n, y, ldy, begin, end)
+
+
+cdef void gelu_quick(
+    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
+    int begin, int end,
+) noexcept nogil:
+    """y = x / (1 + e^(-1.702 x))"""
+    curved_rows(CURVE_GELU_QUICK, x, ldx, constants, n, y, ldy, begin, end)
+
+
+cdef void silu(
+    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
+    int begin, int end,
+) noexcept nogil:
+    """y = x / (1 + e^-x)"""
+    curved_rows(CURVE_SILU, x, ldx, constants, n, y, ldy, begin, end)
+
+
+cdef void sigmoid(
+    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
+    int begin, int end,
+) noexcept nogil:
+    """y = 1 / (1 + e^-x)"""
+    curved_rows(CURVE_SIGMOID, x, ldx, constants, n, y, ldy, begin, end)
+
+
+cdef void xielu(
+    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
+    int begin, int end,
+) noexcept nogil:
+    """y = alpha_p x^2 + beta x above 0, else alpha_n (e^min(x, eps) - 1 - x) + beta x
+
+    The constants are alpha_p, alpha_n, beta and eps, in this order.
+    """
+    curved_rows(CURVE_XIELU, x, ldx, constants, n, y, ldy, begin, end)
+
+
+cdef inline vf xielu_16(vf x, const float* c) noexcept nogil:
+    """xielu of 16 elements; both sides of 0 are computed for each."""
+    cdef int i
+    cdef float values[16]
+    cdef float below[16]
+    f_store(values, x)
+    f_store(below, f_sub(f_expm1(f_min(f_set1(c[3]), x)), x))
+    for i in range(16):
+        if values[i] > 0:
+            values[i] = c[0] * values[i] * values[i] + c[2] * values[i]
+        else:
+            values[i] = c[1] * below[i] + c[2] * values[i]
+    return f_load(values)
 
 
 cdef inline float dot_row(const float* x, const float* w, int k) noexcept nogil:
@@ -184,13 +368,22 @@ cdef inline void mix_row(
 # The elementwise operations by name. The last row of a table stays zero: searches by
 # name end there.
 
-cdef unary_op UNARY[3]
+cdef unary_op UNARY[11]
 UNARY[0].name, UNARY[0].f = "scale", scale
 UNARY[1].name, UNARY[1].f = "softcap", softcap
+UNARY[2].name, UNARY[2].f = "gelu", gelu
+UNARY[3].name, UNARY[3].f = "gelu_erf", gelu_erf
+UNARY[4].name, UNARY[4].f = "gelu_quick", gelu_quick
+UNARY[5].name, UNARY[5].f = "silu", silu
+UNARY[6].name, UNARY[6].f = "sigmoid", sigmoid
+UNARY[7].name, UNARY[7].f = "relu", relu
+UNARY[8].name, UNARY[8].f = "relu_squared", relu_squared
+UNARY[9].name, UNARY[9].f = "xielu", xielu
 assert UNARY[sizeof(UNARY) // sizeof(unary_op) - 1].name is NULL, "UNARY: too small"
 
-cdef binary_op BINARY[4]
+cdef binary_op BINARY[5]
 BINARY[0].name, BINARY[0].f = "add", add
 BINARY[1].name, BINARY[1].f = "silu_mul", silu_mul
 BINARY[2].name, BINARY[2].f = "gelu_mul", gelu_mul
+BINARY[3].name, BINARY[3].f = "mul", mul
 assert BINARY[sizeof(BINARY) // sizeof(binary_op) - 1].name is NULL, "BINARY: too small"
