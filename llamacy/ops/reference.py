@@ -172,7 +172,7 @@ class ReferenceOps:
 
     def sigmoid(self, x: Array) -> Array:  # noqa: D102
         with np.errstate(over="ignore"):
-            y: Array = 1 / (1 + np.exp(-x))
+            y: Array = np.reciprocal(1 + np.exp(-x))
         return y
 
     def relu(self, x: Array) -> Array:  # noqa: D102

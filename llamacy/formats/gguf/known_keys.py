@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from llamacy.config import family_rules
 from llamacy.formats.gguf.keys import Keys
 from llamacy.printable import shown
 
@@ -110,7 +111,7 @@ def check_keys(keys: Keys, architecture: str) -> None:
     kind = keys.text("general.type", default="model")
     if kind not in _TYPES:
         keys.refuse("general.type", "model", kind)
-    prefix = f"{architecture}."
+    prefix, its_own = f"{architecture}.", family_rules(architecture).keys
     unknown, strange = [], []
     for key, value in keys.metadata.items():
         if not key.startswith(prefix):
@@ -118,6 +119,8 @@ def check_keys(keys: Keys, architecture: str) -> None:
                 strange.append(key)
             continue
         own = key.removeprefix(prefix)
+        if own in its_own:
+            continue
         neutral = NEUTRAL.get(own)
         if neutral is not None:
             if not _is_one_of(value, neutral):

@@ -153,6 +153,11 @@ def read_layers(
         A layer cannot rotate the number of dimensions that the file says.
     """
     layers = []
+    constants = [
+        keys.reals_per_layer(f".{key}", len(sizes))
+        for key in rules.keys
+        if key.startswith("xielu.")
+    ]
     for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
         n_head, n_head_kv, head_dim, value_dim, n_ff = each
         n_dims = read_n_dims(keys, head_dim, window is not None)
@@ -164,10 +169,14 @@ def read_layers(
             value_dim,
             scale=config.attention_scale or 1 / math.sqrt(head_dim),
             window=window,
-            rope=rope if rules.has_positions(layer) else None,
+            rope=rope if rules.has_positions(layer, window is not None) else None,
         )
-        experts = _experts(config.experts, rules, n_ff)
-        layers.append(LayerConfig(mixer, FeedForwardConfig(n_ff, experts=experts)))
+        network = FeedForwardConfig(
+            n_ff,
+            experts=_experts(config.experts, rules, n_ff),
+            constants=tuple(each[layer] for each in constants),
+        )
+        layers.append(LayerConfig(mixer, network))
     return tuple(layers)
 
 
