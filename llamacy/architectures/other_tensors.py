@@ -58,6 +58,17 @@ def as_in_file(
     return made
 
 
+def stacked_in_file(name: str, specs: Mapping[str, TensorSpec]) -> TensorSpec | None:
+    """Return the spec of queries, keys and values in one matrix, as a file may be."""
+    prefix = name.removesuffix(f"{_WHOLE}.weight")
+    names = [f"{prefix}{part}.weight" for part in _PARTS]
+    if prefix == name or not all(part in specs for part in names):
+        return None
+    rows = tuple((part, specs[part].shape[0]) for part in names)
+    n_in = specs[names[0]].shape[1]
+    return TensorSpec((sum(n for _, n in rows), n_in), True, parts=rows)
+
+
 def _merge(
     prefix: str,
     specs: dict[str, TensorSpec],
@@ -82,9 +93,9 @@ def _fuse(prefix: str, specs: dict[str, TensorSpec], found: set[str]) -> None:
     names = [f"{prefix}{part}.weight" for part in _PARTS]
     whole = f"{prefix}{_WHOLE}.weight"
     if whole in found and not found.intersection(names):
-        rows = [(name, specs[name].shape[0]) for name in names]
-        n_in = specs[names[0]].shape[1]
-        specs[whole] = TensorSpec((sum(n for _, n in rows), n_in), True, parts=(*rows,))
+        stacked = stacked_in_file(whole, specs)
+        assert stacked is not None
+        specs[whole] = stacked
         for name in names:
             del specs[name]
         return

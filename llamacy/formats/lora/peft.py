@@ -22,7 +22,8 @@ from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.gguf.header import TensorInfo
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
-from llamacy.formats.hugging_face.tensors import IN_LAYER, interleaved
+from llamacy.formats.hugging_face.layouts import interleaved, ungrouped
+from llamacy.formats.hugging_face.tensors import IN_LAYER
 from llamacy.formats.json_text import read_json
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, Saved, check_pair
 from llamacy.formats.lora.peft_settings import Scales, read_scales
@@ -131,7 +132,7 @@ def _take_saved(
         if not np.isfinite(values).all():
             found = "NaN or infinity"
             raise FormatError(path, f"tensor {shown(name)}", "finite numbers", found)
-        ours = _full_name(match["module"], part)
+        ours = _full_name(match["module"], part, family)
         if part.endswith("norm"):
             values += np.float32(family.norm_offset)
             kind, data = GGMLType.F32, values.view(np.uint8).reshape(-1)
@@ -143,14 +144,15 @@ def _take_saved(
 
 def _part(module: str, family: Family) -> str | None:
     """Return GGUF's name of a part of the model; None for another module."""
+    module = family.usual_name(module)
     in_layer = IN_LAYER.fullmatch(module)
     if in_layer is None:
         return OUTSIDE.get(module)
-    return family.layer.get(in_layer[2])
+    return family.layer.get(family.aliases.get(in_layer[2], in_layer[2]))
 
 
-def _full_name(module: str, part: str) -> str:
-    in_layer = IN_LAYER.fullmatch(module)
+def _full_name(module: str, part: str, family: Family) -> str:
+    in_layer = IN_LAYER.fullmatch(family.usual_name(module))
     return f"blk.{in_layer[1]}.{part}.weight" if in_layer else f"{part}.weight"
 
 
@@ -203,7 +205,7 @@ def _gguf_name(path: Path, module: str, family: Family) -> str:
     if part is None or part.endswith("norm"):
         wanted = f"a linear layer or the embedding of {family.architecture}"
         raise UnsupportedError(path, f"module {shown(module)}", wanted, "another")
-    return _full_name(module, part)
+    return _full_name(module, part, family)
 
 
 def _pair(
@@ -223,4 +225,20 @@ def _pair(
             wanted = f"{n_rows} rows, like the model's matrix"
             raise FormatError(path, f"tensor {name}.lora_b: shape", wanted, b.shape)
         b = interleaved(b, n_head=n_head)
+    elif family.forms.get(part) == "by_group":
+        b = _ungrouped(path, name, b, config)
     return Pair(a, b, 1.0)
+
+
+def _ungrouped(path: Path, name: str, b: Floats, config: ModelConfig) -> Floats:
+    """Reorder the rows of B of queries, keys and values in one matrix."""
+    layer = int(name.split(".")[1])
+    if layer >= config.n_layer:
+        wanted = f"a layer below {config.n_layer}"
+        raise FormatError(path, f"tensor {name}.lora_b", wanted, layer)
+    mixer = config.layers[layer].mixer
+    n_rows = (mixer.n_head + 2 * mixer.n_head_kv) * mixer.head_dim
+    if b.ndim != 2 or b.shape[0] != n_rows:
+        wanted = f"{n_rows} rows, like the model's matrix"
+        raise FormatError(path, f"tensor {name}.lora_b: shape", wanted, b.shape)
+    return ungrouped(b, mixer.n_head_kv, mixer.head_dim)
