@@ -40,6 +40,9 @@ class FamilyRules:
         Whether positions are rows of a matrix, and nothing is rotated.
     keys : tuple of str
         Keys that the family alone has, without its name, and that change the model.
+    constants : tuple of str
+        Keys, which have no family's name before them, of the constants of each layer's
+        activation, in the order of its operation.
     is_range_rounded : bool
         Whether YaRN's range begins and ends at whole pairs of dimensions.
     is_normalized : bool
@@ -55,6 +58,7 @@ class FamilyRules:
     has_layer_norm: bool = False
     has_learned_positions: bool = False
     keys: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
     is_range_rounded: bool = True
     is_normalized: bool = True
 
@@ -73,7 +77,7 @@ class FamilyRules:
 
 _RULES: Final = {
     "apertus": FamilyRules(
-        keys=("xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps")
+        constants=("xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps")
     ),
     "cohere2": FamilyRules(window_period=4, is_rope_windowed=True, has_layer_norm=True),
     "command-r": FamilyRules(has_layer_norm=True),

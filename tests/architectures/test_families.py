@@ -33,10 +33,10 @@ YARN = {
 }
 EPS = {"attention__layer_norm_epsilon": 1e-5}
 XIELU: dict[str, Any] = {
-    "xielu__alpha_p": [0.4, 0.7],
-    "xielu__alpha_n": [0.1, -0.3],
-    "xielu__beta": [0.5, 0.5],
-    "xielu__eps": [-1e-6, -1e-6],
+    "xielu.alpha_p": [0.4, 0.7],
+    "xielu.alpha_n": [0.1, -0.3],
+    "xielu.beta": [0.5, 0.5],
+    "xielu.eps": [-1e-6, -1e-6],
 }
 LONG = {"rope__scaling__original_context_length": 32}
 
@@ -95,7 +95,7 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "apertus": ("apertus", XIELU, ()),
     "apertus, one for all": (
         "apertus",
-        XIELU | {"xielu__alpha_p": 1.5, "xielu__alpha_n": 0.5},
+        XIELU | {"xielu.alpha_p": 1.5, "xielu.alpha_n": 0.5},
         (),
     ),
     "granite": ("granite", SCALES | {"attention__scale": 0.1}, ()),
@@ -134,10 +134,13 @@ def make_model(
     ) -> Path:
         family, keys, extra = MODELS[name]
         folder = tmp_path_factory.mktemp(family)
+        # keys with a dot stand for themselves
+        whole = {key: value for key, value in keys.items() if "." in key}
+        own = {key: value for key, value in keys.items() if "." not in key}
         metadata = {
             key.replace("llama.", f"{family}."): value
-            for key, value in llama_metadata(**keys).items()
-        } | {"general.architecture": family}
+            for key, value in llama_metadata(**own).items()
+        } | {"general.architecture": family, **whole}
         plain = write_gguf(folder / "plain.gguf", metadata, {}, "F32")
         with open_gguf(plain) as file:
             architecture, config = read_hyperparameters(file)

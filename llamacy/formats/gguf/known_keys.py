@@ -111,15 +111,15 @@ def check_keys(keys: Keys, architecture: str) -> None:
     kind = keys.text("general.type", default="model")
     if kind not in _TYPES:
         keys.refuse("general.type", "model", kind)
-    prefix, its_own = f"{architecture}.", family_rules(architecture).keys
+    prefix, rules = f"{architecture}.", family_rules(architecture)
     unknown, strange = [], []
     for key, value in keys.metadata.items():
         if not key.startswith(prefix):
-            if not key.startswith(_SHARED):
+            if not key.startswith(_SHARED) and key not in rules.constants:
                 strange.append(key)
             continue
         own = key.removeprefix(prefix)
-        if own in its_own:
+        if own in rules.keys:
             continue
         neutral = NEUTRAL.get(own)
         if neutral is not None:

@@ -153,11 +153,7 @@ def read_layers(
         A layer cannot rotate the number of dimensions that the file says.
     """
     layers = []
-    constants = [
-        keys.reals_per_layer(f".{key}", len(sizes))
-        for key in rules.keys
-        if key.startswith("xielu.")
-    ]
+    constants = [keys.reals_per_layer(key, len(sizes)) for key in rules.constants]
     for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
         n_head, n_head_kv, head_dim, value_dim, n_ff = each
         n_dims = read_n_dims(keys, head_dim, window is not None)

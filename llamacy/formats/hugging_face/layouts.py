@@ -16,7 +16,9 @@ from llamacy.formats.hugging_face.expert_forms import Selection
 from llamacy.formats.hugging_face.experts import Source
 from llamacy.formats.hugging_face.forms import Array, Vector
 from llamacy.formats.model_file import ModelTensor
+from llamacy.formats.safetensors.file import DTYPES
 from llamacy.formats.safetensors.folder import ByteTensor, Floats
+from llamacy.ggml.types import dequantize
 from llamacy.printable import shown
 
 
@@ -127,15 +129,26 @@ def add_constants(tensors: Mapping[str, Source], config: Config, path: Path) -> 
             source = tensors.get(name)
             if source is None:
                 raise FormatError(path, f"tensor {name}", "one of the family", "none")
-            if isinstance(source, ByteTensor) or np.prod(source.shape) != 1:
-                wanted = "one number"
-                raise FormatError(path, f"tensor {name}", wanted, source.shape)
-            value = float(source.dequantize().reshape(-1)[0])
+            value = _number(source)
+            if value is None:
+                found = f"{source.shape} of its type"
+                raise FormatError(path, f"tensor {name}", "one number", found)
             if not abs(value) <= MAX_SCALE:
                 wanted = f"a number of at most {MAX_SCALE:g}"
                 raise FormatError(path, f"tensor {name}", wanted, value)
             values.append(value)
-        config.metadata.reals(f"{family.architecture}.{key}", values)
+        config.metadata.reals(key, values)
+
+
+def _number(source: Source) -> float | None:
+    """Return the one number of a tensor, or None if it has not one number."""
+    if not isinstance(source, ByteTensor):
+        values = source.dequantize().reshape(-1)
+        return float(values[0]) if len(values) == 1 else None
+    type = DTYPES.get(source.dtype)  # a tensor without dimensions
+    if type is None or source.shape != ():
+        return None
+    return float(dequantize(source.raw, type, (1,))[0])
 
 
 def interleaved(rows: Array, n_head: int) -> Array:
