@@ -141,7 +141,7 @@ def add_constants(tensors: Mapping[str, Source], config: Config, path: Path) -> 
 
 
 def _number(source: Source) -> float | None:
-    """Return the one number of a tensor, or None if it has not one number."""
+    """Return the number of a tensor that has no other; None for any other tensor."""
     if not isinstance(source, ByteTensor):
         values = source.dequantize().reshape(-1)
         return float(values[0]) if len(values) == 1 else None
