@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Mapping
 
@@ -14,6 +13,7 @@ from llamacy.errors import ClosedError
 from llamacy.ggml.tensor import Tensor
 from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
 from llamacy.ops.batch import N_BATCH, Batch, check_positions
+from llamacy.ops.elementwise import Elementwise
 from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope, short_context
 from llamacy.ops.state.specs import KeyValues
@@ -58,7 +58,7 @@ class ReferenceSequence:
         self.values.clear()
 
 
-class ReferenceOps:
+class ReferenceOps(Elementwise):
     """The vocabulary over one batch; values and weights are NumPy arrays."""
 
     def __init__(self, config: ModelConfig, batch: Batch) -> None:
@@ -142,60 +142,6 @@ class ReferenceOps:
             out[row] = _attend(q[row], keys, values, scale, softcap, sinks)
         return out.reshape(len(out), -1)
 
-    def silu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
-        return self.silu(gate) * up
-
-    def gelu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
-        return self.gelu(gate) * up
-
-    def mul(self, x: Array, y: Array) -> Array:  # noqa: D102
-        return x * y
-
-    def gelu(self, x: Array) -> Array:  # noqa: D102
-        with np.errstate(over="ignore"):  # tanh of infinity is 1
-            cubic = x + np.float32(0.044715) * x * x * x
-            inner = np.float32(math.sqrt(2 / math.pi)) * cubic
-        y: Array = np.float32(0.5) * x * (1 + np.tanh(inner))
-        return y
-
-    def gelu_erf(self, x: Array) -> Array:  # noqa: D102
-        y: Array = np.float32(0.5) * x * _erfc(x * np.float32(-math.sqrt(0.5)))
-        return y
-
-    def gelu_quick(self, x: Array) -> Array:  # noqa: D102
-        return x * self.sigmoid(np.float32(1.702) * x)
-
-    def silu(self, x: Array) -> Array:  # noqa: D102
-        with np.errstate(over="ignore"):  # exp(-x) may be inf: the quotient is 0
-            y: Array = x / (1 + np.exp(-x))
-        return y
-
-    def sigmoid(self, x: Array) -> Array:  # noqa: D102
-        with np.errstate(over="ignore"):
-            y: Array = np.reciprocal(1 + np.exp(-x))
-        return y
-
-    def relu(self, x: Array) -> Array:  # noqa: D102
-        return np.maximum(x, np.float32(0))
-
-    def relu_squared(self, x: Array) -> Array:  # noqa: D102
-        return np.square(self.relu(x))
-
-    def xielu(  # noqa: D102
-        self, x: Array, alpha_p: float, alpha_n: float, beta: float, eps: float
-    ) -> Array:
-        above = np.float32(alpha_p) * x * x
-        below = np.float32(alpha_n) * (np.expm1(np.minimum(x, np.float32(eps))) - x)
-        y: Array = np.where(x > 0, above, below) + np.float32(beta) * x
-        return y
-
-    def scale(self, x: Array, factor: float) -> Array:  # noqa: D102
-        return x * np.float32(factor)
-
-    def softcap(self, x: Array, cap: float) -> Array:  # noqa: D102
-        y: Array = np.tanh(x / np.float32(cap)) * np.float32(cap)
-        return y
-
     def sigmoid_gate(self, y: Array, x: Array, weight: Array) -> Array:  # noqa: D102
         with np.errstate(over="ignore"):
             share = 1 / (1 + np.exp(-(x @ weight)))
@@ -226,9 +172,6 @@ class ReferenceOps:
         hidden = _clamped_swiglu(gate, up) if is_clamped else self.silu_mul(gate, up)
         return linear(hidden, experts.down, experts.down_bias)
 
-    def add(self, x: Array, y: Array) -> Array:  # noqa: D102
-        return x + y
-
     def wanted(self, x: Array) -> Array:  # noqa: D102
         return x[self.batch.wanted]
 
@@ -237,12 +180,6 @@ def _parts(x: Array, weight: Array | None, size: int | None) -> Array:
     """Cut rows into the parts that a norm takes by themselves: (M, n_parts, size)."""
     size = size or (x.shape[1] if weight is None else len(weight))
     return x.reshape(len(x), x.shape[1] // size, size)
-
-
-def _erfc(x: Array) -> Array:
-    """Return 1 - erf(x), which NumPy does not have."""
-    y: Array = np.vectorize(math.erfc, otypes=[np.float32])(x)
-    return y
 
 
 def _route(scores: Array, experts: Experts[Array]) -> tuple[NDArray[np.intp], Array]:

@@ -9,37 +9,13 @@ for a value that is computed from others, such as `head_dim`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-_Defaults = Mapping[str, Any]
+from llamacy.formats.hugging_face.common_keys import ALL, LLAMA, Defaults
+from llamacy.formats.hugging_face.other_classes import OTHER_DEFAULTS
 
-# Every class's.
-_MODEL: Final[_Defaults] = {
-    "hidden_act": "silu",
-    "tie_word_embeddings": False,
-    "num_key_value_heads": None,
-    "head_dim": None,
-    "rope_theta": 1e4,
-    "rope_scaling": None,
-    "rope_parameters": None,
-    "partial_rotary_factor": None,
-    "original_max_position_embeddings": None,
-    "quantization_config": None,
-}
-_ALL: Final[_Defaults] = {**_MODEL, "rms_norm_eps": 1e-6}
-_LLAMA: Final[_Defaults] = {
-    **_ALL,
-    "vocab_size": 32000,
-    "hidden_size": 4096,
-    "intermediate_size": 11008,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "max_position_embeddings": 2048,
-    "attention_bias": False,
-    "mlp_bias": False,
-}
-_MISTRAL: Final[_Defaults] = {
-    **_ALL,
+_MISTRAL: Final[Defaults] = {
+    **ALL,
     "vocab_size": 32000,
     "hidden_size": 4096,
     "intermediate_size": 14336,
@@ -49,8 +25,8 @@ _MISTRAL: Final[_Defaults] = {
     "max_position_embeddings": 131072,
     "sliding_window": 4096,
 }
-_QWEN: Final[_Defaults] = {
-    **_ALL,
+_QWEN: Final[Defaults] = {
+    **ALL,
     "vocab_size": 151936,
     "hidden_size": 4096,
     "intermediate_size": 22016,
@@ -61,9 +37,9 @@ _QWEN: Final[_Defaults] = {
     "use_sliding_window": False,
     "sliding_window": 4096,
 }
-_QWEN2: Final[_Defaults] = {**_QWEN, "max_window_layers": 28, "layer_types": None}
-_GEMMA2: Final[_Defaults] = {
-    **_ALL,
+_QWEN2: Final[Defaults] = {**_QWEN, "max_window_layers": 28, "layer_types": None}
+_GEMMA2: Final[Defaults] = {
+    **ALL,
     "hidden_act": None,
     "vocab_size": 256000,
     "hidden_size": 2304,
@@ -83,8 +59,8 @@ _GEMMA2: Final[_Defaults] = {
     "final_logit_softcapping": 30.0,
     "use_bidirectional_attention": None,
 }
-_OLMO2: Final[_Defaults] = {
-    **_ALL,
+_OLMO2: Final[Defaults] = {
+    **ALL,
     "vocab_size": 50304,
     "hidden_size": 4096,
     "intermediate_size": 11008,
@@ -94,29 +70,14 @@ _OLMO2: Final[_Defaults] = {
     "rms_norm_eps": 1e-5,
     "attention_bias": False,
 }
-_QWEN_EXPERTS: Final[_Defaults] = {
+_QWEN_EXPERTS: Final[Defaults] = {
     "decoder_sparse_step": 1,
     "mlp_only_layers": None,
     "norm_topk_prob": False,
 }
 
-_COHERE: Final[_Defaults] = {
-    **_MODEL,
-    "vocab_size": 256000,
-    "hidden_size": 8192,
-    "intermediate_size": 22528,
-    "num_hidden_layers": 40,
-    "num_attention_heads": 64,
-    "num_key_value_heads": None,
-    "max_position_embeddings": 8192,
-    "layer_norm_eps": 1e-5,
-    "logit_scale": 0.0625,
-    "tie_word_embeddings": True,
-    "attention_bias": False,
-}
-
-DEFAULTS: Final[Mapping[str, _Defaults]] = {
-    "LlamaForCausalLM": _LLAMA,
+DEFAULTS: Final[Mapping[str, Defaults]] = {
+    "LlamaForCausalLM": LLAMA,
     "MistralForCausalLM": _MISTRAL,
     "Qwen2ForCausalLM": _QWEN2,
     "Qwen3ForCausalLM": {**_QWEN2, "head_dim": 128, "attention_bias": False},
@@ -133,7 +94,7 @@ DEFAULTS: Final[Mapping[str, _Defaults]] = {
         "rope_local_base_freq": 1e4,
     },
     "Phi3ForCausalLM": {
-        **_ALL,
+        **ALL,
         "vocab_size": 32064,
         "hidden_size": 3072,
         "intermediate_size": 8192,
@@ -145,7 +106,7 @@ DEFAULTS: Final[Mapping[str, _Defaults]] = {
         "sliding_window": None,
     },
     "SmolLM3ForCausalLM": {
-        **_LLAMA,
+        **LLAMA,
         "vocab_size": 128256,
         "hidden_size": 2048,
         "num_hidden_layers": 36,
@@ -161,7 +122,7 @@ DEFAULTS: Final[Mapping[str, _Defaults]] = {
         "no_rope_layer_interval": 4,
     },
     "GraniteForCausalLM": {
-        **_LLAMA,
+        **LLAMA,
         "embedding_multiplier": 1.0,
         "logits_scaling": 1.0,
         "residual_multiplier": 1.0,
@@ -210,7 +171,7 @@ DEFAULTS: Final[Mapping[str, _Defaults]] = {
         "attention_bias": False,
     },
     "GptOssForCausalLM": {
-        **_ALL,
+        **ALL,
         "vocab_size": 201088,
         "hidden_size": 2880,
         "intermediate_size": 2880,
@@ -237,144 +198,7 @@ DEFAULTS: Final[Mapping[str, _Defaults]] = {
         "swiglu_alpha": 1.702,
         "swiglu_limit": 7.0,
     },
-    "GPT2LMHeadModel": {
-        "vocab_size": 50257,
-        "n_embd": 768,
-        "n_inner": None,
-        "n_layer": 12,
-        "n_head": 12,
-        "n_positions": 1024,
-        "activation_function": "gelu_new",
-        "layer_norm_epsilon": 1e-5,
-        "scale_attn_weights": True,
-        "scale_attn_by_inverse_layer_idx": False,
-        "tie_word_embeddings": True,
-        "quantization_config": None,
-    },
-    "Starcoder2ForCausalLM": {
-        **_MODEL,
-        "vocab_size": 49152,
-        "hidden_size": 3072,
-        "intermediate_size": 12288,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 24,
-        "num_key_value_heads": 2,
-        "hidden_act": "gelu_pytorch_tanh",
-        "max_position_embeddings": 4096,
-        "norm_epsilon": 1e-5,
-        "sliding_window": None,
-        "use_bias": True,
-        "tie_word_embeddings": True,
-    },
-    "PhiForCausalLM": {
-        **_MODEL,
-        "vocab_size": 51200,
-        "hidden_size": 2048,
-        "intermediate_size": 8192,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 32,
-        "hidden_act": "gelu_new",
-        "max_position_embeddings": 2048,
-        "layer_norm_eps": 1e-5,
-        "partial_rotary_factor": 0.5,
-        "qk_layernorm": False,
-    },
-    "GemmaForCausalLM": {
-        **_ALL,
-        "vocab_size": 256000,
-        "hidden_size": 3072,
-        "intermediate_size": 24576,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 16,
-        "num_key_value_heads": 16,
-        "head_dim": 256,
-        "hidden_act": "gelu_pytorch_tanh",
-        "max_position_embeddings": 8192,
-        "tie_word_embeddings": True,
-        "attention_bias": False,
-        "use_bidirectional_attention": None,
-    },
-    "CohereForCausalLM": {**_COHERE, "rope_theta": 5e5, "use_qk_norm": False},
-    "Cohere2ForCausalLM": {**_COHERE, "sliding_window": 4096, "layer_types": None},
-    "StableLmForCausalLM": {
-        **_MODEL,
-        "vocab_size": 50304,
-        "hidden_size": 2560,
-        "intermediate_size": 6912,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 32,
-        "max_position_embeddings": 4096,
-        "layer_norm_eps": 1e-5,
-        "partial_rotary_factor": 0.25,
-        "use_qkv_bias": False,
-        "qk_layernorm": False,
-        "use_parallel_residual": False,
-    },
-    "FalconForCausalLM": {
-        **_MODEL,
-        "vocab_size": 65024,
-        "hidden_size": 4544,
-        "ffn_hidden_size": None,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 71,
-        "num_kv_heads": None,
-        "num_ln_in_parallel_attn": None,
-        "new_decoder_architecture": False,
-        "multi_query": True,
-        "parallel_attn": True,
-        "alibi": False,
-        "bias": False,
-        "activation": "gelu",
-        "max_position_embeddings": 2048,
-        "layer_norm_epsilon": 1e-5,
-        "tie_word_embeddings": True,
-    },
-    "GPTNeoXForCausalLM": {
-        **_MODEL,
-        "vocab_size": 50432,
-        "hidden_size": 6144,
-        "intermediate_size": 24576,
-        "num_hidden_layers": 44,
-        "num_attention_heads": 64,
-        "hidden_act": "gelu",
-        "max_position_embeddings": 2048,
-        "layer_norm_eps": 1e-5,
-        "rotary_pct": None,
-        "rotary_emb_base": None,
-        "partial_rotary_factor": 0.25,
-        "use_parallel_residual": True,
-        "attention_bias": True,
-    },
-    "ArceeForCausalLM": {
-        **_LLAMA,
-        "hidden_size": 2560,
-        "intermediate_size": 18432,
-        "hidden_act": "relu2",
-        "max_position_embeddings": 4096,
-        "rms_norm_eps": 1e-5,
-    },
-    "ApertusForCausalLM": {
-        **_ALL,
-        "vocab_size": 131072,
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "hidden_act": "xielu",
-        "max_position_embeddings": 65536,
-        "rms_norm_eps": 1e-5,
-        "attention_bias": False,
-        "rope_theta": 12e6,
-        "rope_parameters": {
-            "rope_type": "llama3",
-            "rope_theta": 12e6,
-            "factor": 8.0,
-            "original_max_position_embeddings": 8192,
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-        },
-    },
+    **OTHER_DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
 
