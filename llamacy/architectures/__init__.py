@@ -9,36 +9,58 @@ describes; `tensors(config, layer)`, the names and shapes that a layer is made o
 from __future__ import annotations
 
 from llamacy.architectures import (
+    apertus,
+    arcee,
+    cohere2,
+    command_r,
+    falcon,
+    gemma,
     gemma2,
     gemma3,
+    gpt2,
     gpt_oss,
+    gptneox,
     granite,
     llama,
     olmo2,
+    phi2,
     phi3,
     qwen2,
     qwen2moe,
     qwen3,
     qwen3moe,
     smollm3,
+    stablelm,
+    starcoder2,
 )
 from llamacy.architectures.architecture import Architecture
 from llamacy.errors import UnsupportedError
 from llamacy.printable import shown
 
 ARCHITECTURES = {
+    "apertus": Architecture(apertus),
+    "arcee": Architecture(arcee),
+    "cohere2": Architecture(cohere2),
+    "command-r": Architecture(command_r),
+    "falcon": Architecture(falcon),
+    "gemma": Architecture(gemma),
     "gemma2": Architecture(gemma2),
     "gemma3": Architecture(gemma3),
     "gpt-oss": Architecture(gpt_oss, is_mixture=True),
+    "gpt2": Architecture(gpt2),
+    "gptneox": Architecture(gptneox),
     "granite": Architecture(granite),
     "llama": Architecture(llama),
     "olmo2": Architecture(olmo2),
+    "phi2": Architecture(phi2),
     "phi3": Architecture(phi3),
     "qwen2": Architecture(qwen2),
     "qwen2moe": Architecture(qwen2moe, is_mixture=True),
     "qwen3": Architecture(qwen3),
     "qwen3moe": Architecture(qwen3moe, is_mixture=True),
     "smollm3": Architecture(smollm3),
+    "stablelm": Architecture(stablelm),
+    "starcoder2": Architecture(starcoder2),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from llamacy.architectures.layers import Layers
 from llamacy.architectures.parts import Parts, Value
@@ -28,6 +28,14 @@ class Family(Protocol):
 
     def forward(self, model: Parts) -> Value:
         """Return the logits of the wanted rows: (n_wanted, n_vocab)."""
+
+
+@runtime_checkable
+class WithTensorsOutside(Protocol):
+    """One function more, of a family whose models have other parts than layers."""
+
+    def outside(self, config: ModelConfig) -> Specs:
+        """Return the specs of tensors outside the layers, besides those of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,10 @@ class Architecture:
         config : ModelConfig
             The model, complete.
         """
-        return model_tensors(config, self.family.tensors)
+        specs = model_tensors(config, self.family.tensors)
+        if isinstance(self.family, WithTensorsOutside):
+            specs |= self.family.outside(config)
+        return specs
 
     def forward(
         self, ops: Ops[Any, Any], config: ModelConfig, weights: Mapping[str, Any]

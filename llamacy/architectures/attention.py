@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamacy.architectures.parts import Block, Value
-from llamacy.architectures.tensors import Specs, required
+from llamacy.architectures.tensors import Specs, TensorSpec, required
 from llamacy.config import LayerConfig, ModelConfig
 from llamacy.ops.state.specs import KeyValues
 
@@ -38,16 +38,39 @@ def head_norm_tensors(layer: LayerConfig) -> Specs:
     }
 
 
-def attention(block: Block, x: Value) -> Value:
+def norms_by_head(layer: LayerConfig) -> Specs:
+    """Return the specs of norms of queries and keys, with weights of each head's own.
+
+    Not all models of a family that has them need have them.
+    """
+    mixer = layer.mixer
+    return {
+        f"attn_{part}_norm.weight": TensorSpec((n, mixer.head_dim), False, is_flat=True)
+        for part, n in (("q", mixer.n_head), ("k", mixer.n_head_kv))
+    }
+
+
+def attention(block: Block, x: Value, *, norm_size: int | None = None) -> Value:
     """Attend: (M, n_embd) to (M, n_embd).
 
     Queries and keys are normed where the layer has norms for them, and rotated where it
     has positions; heads have sinks where the layer has them.
+
+    Parameters
+    ----------
+    block : Block
+        The layer.
+    x : Value
+        Rows, (M, n_embd).
+    norm_size : int or None
+        Numbers that the norms of queries and keys take together; None for as many as
+        their weights have.
     """
     ops, mixer = block.ops, block.config.mixer
     q, k, v = (block.linear(x, name) for name in ("attn_q", "attn_k", "attn_v"))
     if block.weight("attn_q_norm.weight") is not None:
-        q, k = block.norm(q, "attn_q_norm"), block.norm(k, "attn_k_norm")
+        q = block.norm(q, "attn_q_norm", size=norm_size)
+        k = block.norm(k, "attn_k_norm", size=norm_size)
     if mixer.rope is not None:
         rope = block.model.rope(mixer.rope, mixer.head_dim)
         q, k = ops.rope(q, rope), ops.rope(k, rope)

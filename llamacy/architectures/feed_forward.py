@@ -9,13 +9,14 @@ from llamacy.config import LayerConfig, ModelConfig
 
 
 def feed_forward_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
-    """Return the specs of a layer's gated network, or of its router and experts."""
+    """Return the specs of a layer's network, or of its router and experts."""
     experts, n_embd = layer.feed_forward.experts, config.n_embd
     if experts is not None:
         return expert_tensors(n_embd, experts)
     n_ff = layer.feed_forward.n_ff
+    gate = {"ffn_gate.weight": required(n_ff, n_embd)}
     return {
-        "ffn_gate.weight": required(n_ff, n_embd),
+        **(gate if layer.feed_forward.is_gated else {}),
         "ffn_up.weight": required(n_ff, n_embd),
         "ffn_down.weight": required(n_embd, n_ff),
     }
@@ -25,9 +26,13 @@ def feed_forward(block: Block, x: Value) -> Value:
     """Apply the layer's network, or its experts: (M, n_embd) to (M, n_embd)."""
     network = block.config.feed_forward
     if network.experts is not None:
-        assert network.activation != "geglu"
+        assert network.activation in ("swiglu", "clamped_swiglu")
         return mixture(block, x, network.experts, network.activation)
     assert network.activation != "clamped_swiglu"
+    if not network.is_gated:
+        activate = getattr(block.ops, network.activation)
+        h = activate(block.network_linear(x, "ffn_up"), *network.constants)
+        return block.network_linear(h, "ffn_down")
     gate, up = (block.network_linear(x, name) for name in ("ffn_gate", "ffn_up"))
     is_gelu = network.activation == "geglu"
     gated = block.ops.gelu_mul if is_gelu else block.ops.silu_mul

@@ -9,7 +9,6 @@ from typing import TypeAlias
 from llamacy.config import (
     Activation,
     ExpertConfig,
-    FeedForwardConfig,
     LayerConfig,
     ModelConfig,
 )
@@ -42,7 +41,7 @@ def layers_with(
     softcap : float or None
         Bound of the scores.
     activation : Activation
-        Joins gate and up in feed-forward networks.
+        The nonlinear part of feed-forward networks.
     experts : callable or None
         Makes each layer's experts of those in the file, such as `as_declared`; None
         for a family without experts.
@@ -59,7 +58,7 @@ def layers_with(
         its_experts = None
         if experts is not None and network.experts is not None:
             its_experts = experts(network.n_ff, network.experts)
-        network = FeedForwardConfig(network.n_ff, activation, its_experts)
+        network = replace(network, activation=activation, experts=its_experts)
         layers.append(LayerConfig(mixer, network))
     return tuple(layers)
 

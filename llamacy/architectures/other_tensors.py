@@ -1,7 +1,8 @@
 """Tensors of a file that a family's specs do not name as they are.
 
 Queries, keys and values may be one matrix or three in files of every family, and may
-have biases. Matrices may have scales. All others must be known to change nothing.
+have biases; gate and up may be one matrix called `ffn_up`. Matrices may have scales.
+All other tensors must be known to change nothing.
 """
 
 from __future__ import annotations
@@ -41,18 +42,18 @@ _logger = logging.getLogger("llamacy")
 
 
 def as_in_file(
-    specs: Mapping[str, TensorSpec], names: Iterable[str]
+    specs: Mapping[str, TensorSpec], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, TensorSpec]:
-    """Return the specs of queries, keys and values in the form that a file has them.
+    """Return the specs of stacked matrices in the form that a file has them.
 
     Parameters
     ----------
     specs : mapping of str to TensorSpec
         Specs of all tensors of a model.
-    names : iterable of str
-        Names of the file's tensors.
+    shapes : mapping of str to tuple of int
+        Shapes of the file's tensors, by name.
     """
-    found = set(names)
+    found = set(shapes)
     made: dict[str, TensorSpec] = {}
     for name, spec in specs.items():
         prefix, _, rest = name.rpartition("attn_")
@@ -66,7 +67,39 @@ def as_in_file(
         _fuse(name.removesuffix("attn_q.weight"), made, found)
     for name in [name for name in made if name.endswith(".attn_qkv.weight")]:
         _allow_biases(name.removesuffix(f"{_WHOLE}.weight"), made, found)
+    for name in [name for name in made if name.endswith(".ffn_gate.weight")]:
+        _merge(name.removesuffix("gate.weight"), made, shapes)
     return made | _scales(made, found)
+
+
+def stacked_in_file(name: str, specs: Mapping[str, TensorSpec]) -> TensorSpec | None:
+    """Return the spec of queries, keys and values in one matrix, as a file may be."""
+    prefix = name.removesuffix(f"{_WHOLE}.weight")
+    names = [f"{prefix}{part}.weight" for part in _PARTS]
+    if prefix == name or not all(part in specs for part in names):
+        return None
+    rows = tuple((part, specs[part].shape[0]) for part in names)
+    n_in = specs[names[0]].shape[1]
+    return TensorSpec((sum(n for _, n in rows), n_in), True, parts=rows)
+
+
+def _merge(
+    prefix: str,
+    specs: dict[str, TensorSpec],
+    shapes: Mapping[str, tuple[int, ...]],
+) -> None:
+    """Exchange gate and up for the one matrix that the file has, and their biases."""
+    for suffix in ("weight", "bias"):
+        gate, up = f"{prefix}gate.{suffix}", f"{prefix}up.{suffix}"
+        if gate in shapes or gate not in specs or up not in specs:
+            continue
+        (n_gate, *n_in), (n_up, *_) = specs[gate].shape, specs[up].shape
+        whole = (n_gate + n_up, *n_in)
+        if shapes.get(up) == whole:
+            is_required = specs[up].is_required
+            parts = ((gate, n_gate), (up, n_up))
+            specs[up] = TensorSpec(whole, is_required, parts=parts)
+            del specs[gate]
 
 
 def _fuse(prefix: str, specs: dict[str, TensorSpec], found: set[str]) -> None:
@@ -74,9 +107,9 @@ def _fuse(prefix: str, specs: dict[str, TensorSpec], found: set[str]) -> None:
     names = [f"{prefix}{part}.weight" for part in _PARTS]
     whole = f"{prefix}{_WHOLE}.weight"
     if whole in found and not found.intersection(names):
-        rows = [(name, specs[name].shape[0]) for name in names]
-        n_in = specs[names[0]].shape[1]
-        specs[whole] = TensorSpec((sum(n for _, n in rows), n_in), True, parts=(*rows,))
+        stacked = stacked_in_file(whole, specs)
+        assert stacked is not None
+        specs[whole] = stacked
         for name in names:
             del specs[name]
         return

@@ -41,8 +41,15 @@ class Parts:
         self._ropes: dict[tuple[RopeConfig, int], Rope] = {}
 
     def embed(self) -> Value:
-        """Return the embeddings of the batch's tokens: (M, n_embd)."""
-        return self.ops.embedding(self.weights["token_embd.weight"])
+        """Return the embeddings of the batch's tokens: (M, n_embd).
+
+        Learned positions, where the model has them, are added.
+        """
+        x = self.ops.embedding(self.weights["token_embd.weight"])
+        if not self.config.has_learned_positions:
+            return x
+        positions = self.weights["position_embd.weight"]
+        return self.ops.add(x, self.ops.position_embedding(positions))
 
     def layers(self) -> Iterator[Block]:
         """Yield the layers, the first first."""
@@ -51,12 +58,26 @@ class Parts:
 
     def logits(self, x: Value) -> Value:
         """Turn the last layer's rows (M, n_embd) into logits: (n_wanted, n_vocab)."""
-        norm = self.weights["output_norm.weight"]
-        x = self.ops.rms_norm(self.ops.wanted(x), norm, self.config.norm_eps)
+        weight = self.weights["output_norm.weight"]
+        x = self.norm(self.ops.wanted(x), weight, self.weights.get("output_norm.bias"))
         # a model without an output matrix reads its embedding backwards
         embedding = self.weights["token_embd.weight"]
         output = self.weights.get("output.weight", embedding)
-        return self.ops.linear(x, output, scale=self.weights.get("output.scale"))
+        bias, scale = map(self.weights.get, ("output.bias", "output.scale"))
+        return self.ops.linear(x, output, bias, scale)
+
+    def norm(
+        self, x: Value, weight: Any, bias: Any = None, *, size: int | None = None
+    ) -> Value:
+        """Norm rows in the way of the model, or each part of them of `size` numbers.
+
+        Parts are as long as the weight by default, and whole rows without a weight.
+        """
+        eps = self.config.norm_eps
+        if self.config.has_layer_norm:
+            return self.ops.layer_norm(x, weight, bias, eps, size=size)
+        assert bias is None
+        return self.ops.rms_norm(x, weight, eps, size=size)
 
     def rope(self, config: RopeConfig, head_dim: int) -> Rope:
         """Return the rotations of heads: one object for all layers that are alike.
@@ -110,10 +131,13 @@ class Block:
         """Return a weight of this layer, `"attn_q.bias"`, or None."""
         return self.model.weights.get(f"blk.{self.number}.{name}")
 
-    def norm(self, x: Value, name: str) -> Value:
-        """Norm rows, or each part of them that is as long as the weight."""
-        weight = self.weight(f"{name}.weight")
-        return self.ops.rms_norm(x, weight, self.model.config.norm_eps)
+    def norm(self, x: Value, name: str, *, size: int | None = None) -> Value:
+        """Norm rows, or each part of them that is of `size` or as long as the weight.
+
+        A layer norm adds its bias where there is one.
+        """
+        weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        return self.model.norm(x, weight, bias, size=size)
 
     def linear(self, x: Value, name: str) -> Value:
         """Apply a matrix, and a scale and a bias where there are such."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -52,14 +53,14 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """The one row of a matrix, as a vector."""
+    """The rows of a matrix, mostly one, as a vector."""
 
     matrix: Tensor
 
     @property
     def shape(self) -> tuple[int]:
         """(n,)."""
-        return (self.matrix.shape[1],)
+        return (math.prod(self.matrix.shape),)
 
     @property
     def type(self) -> Any:
@@ -68,7 +69,7 @@ class Vector:
 
     @property
     def data(self) -> NDArray[np.uint8]:
-        """The bytes of the row."""
+        """The bytes of the rows."""
         return self.matrix.data
 
     def dequantize(self) -> NDArray[np.float32]:
@@ -102,7 +103,8 @@ def select_tensors(
     UnsupportedError
         A tensor that `specs` does not name, and that is not known to be harmless.
     """
-    specs = as_in_file(specs, tensors)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    specs = as_in_file(specs, shapes)
     check_unknown(specs, tensors, path)
     chosen: dict[str, Tensor] = {}
     for name, spec in specs.items():
@@ -117,6 +119,8 @@ def select_tensors(
             raise FormatError(
                 path, f"tensor {name}: shape", spec.shape, tuple(tensor.shape)
             )
+        if spec.is_flat:
+            tensor = Vector(tensor)
         if spec.is_divisor:
             _check_divisors(name, tensor.dequantize(), path)
         if spec.parts:

@@ -26,6 +26,8 @@ class TensorSpec:
         it is one matrix.
     names : tuple of str
         Names by which a model knows the tensor; () if it is the one in the file.
+    is_flat : bool
+        Whether its rows are used as one vector.
     """
 
     shape: tuple[int, ...]
@@ -33,6 +35,7 @@ class TensorSpec:
     is_divisor: bool = False
     parts: tuple[tuple[str, int], ...] = ()
     names: tuple[str, ...] = ()
+    is_flat: bool = False
 
     def within(self, prefix: str) -> TensorSpec:
         """Return the spec with a prefix before the names of its parts."""
@@ -63,6 +66,23 @@ def stacked(n_in: int, **n_rows: int) -> TensorSpec:
     """Return the spec of a matrix that holds those named, one below the other."""
     parts = tuple((f"{name}.weight", n) for name, n in n_rows.items())
     return TensorSpec((sum(n_rows.values()), n_in), True, parts=parts)
+
+
+def layer_norm_tensors(config: ModelConfig, *names: str) -> Specs:
+    """Return the specs of norms over a whole row that have biases."""
+    return {
+        f"{name}.{suffix}": required(config.n_embd)
+        for name in names
+        for suffix in ("weight", "bias")
+    }
+
+
+def required_biases(matrices: Mapping[str, TensorSpec]) -> Specs:
+    """Return the specs of biases that come with these matrices."""
+    return {
+        name.replace(".weight", ".bias"): required(spec.shape[0])
+        for name, spec in matrices.items()
+    }
 
 
 def norm_tensors(config: ModelConfig, *names: str) -> Specs:

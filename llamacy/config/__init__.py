@@ -9,6 +9,7 @@ from llamacy.config.layers import (
     Activation,
     AttentionConfig,
     FeedForwardConfig,
+    GatedActivation,
     LayerConfig,
     Mixer,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "ExpertConfig",
     "FamilyRules",
     "FeedForwardConfig",
+    "GatedActivation",
     "LayerConfig",
     "Mixer",
     "ModelConfig",

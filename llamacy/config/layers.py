@@ -6,18 +6,31 @@ Layers of one model may differ in everything that is said here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from llamacy.config.experts import ExpertConfig
 from llamacy.config.rope import RopeConfig
 
-Activation = Literal["swiglu", "geglu", "clamped_swiglu"]
+GatedActivation = Literal["swiglu", "geglu", "clamped_swiglu"]
 """How a feed-forward network joins its two projections.
 
 `"swiglu"` is silu(gate) * up and `"geglu"` gelu(gate) * up (Shazeer 2020,
 arXiv:2002.05202); `"clamped_swiglu"` is gpt-oss's (OpenAI 2025, arXiv:2508.10925), for
 experts only.
 """
+
+UngatedActivation = Literal[
+    "gelu", "gelu_erf", "gelu_quick", "silu", "relu", "relu_squared", "xielu"
+]
+"""The function between the two matrices of a network without a gate.
+
+It is the operation of this name in `llamacy.ops.vocabulary`.
+"""
+
+Activation: TypeAlias = GatedActivation | UngatedActivation
+"""The nonlinear part of a feed-forward network."""
+
+_GATED: Final = get_args(GatedActivation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,9 @@ class FeedForwardConfig:
     n_ff : int
         Width of the network. Experts have theirs in `experts.n_ff`.
     activation : Activation
-        Joins the gate and up projections.
+        Joins the gate and up projections, or follows the one projection up.
+    constants : tuple of float
+        Of the activation, in the order of its operation.
     experts : ExpertConfig or None
         The mixture of experts; None for one dense network.
     """
@@ -80,6 +95,12 @@ class FeedForwardConfig:
     n_ff: int
     activation: Activation = "swiglu"
     experts: ExpertConfig | None = None
+    constants: tuple[float, ...] = ()
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether there is a gate beside the projection up."""
+        return self.activation in _GATED
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class ModelConfig:
     n_ctx_train : int
         Tokens of context the model was made for.
     norm_eps : float
-        Added to the mean square in RMS norms.
+        Added to the mean square, or the variance, in norms.
     rope : RopeConfig
         The position embedding that the file describes. `layers` has each layer's own.
     window : int or None
@@ -55,7 +55,18 @@ class ModelConfig:
     embedding_scale, residual_scale : float
         Multiply embeddings, and the results of attention and feed-forward networks.
     logit_scale : float
-        Divides the logits.
+        Divides the logits or, in Cohere's families, multiplies them.
+    has_layer_norm : bool
+        Whether norms are layer norms, which subtract the mean (Ba et al. 2016,
+        arXiv:1607.06450), and not RMS norms.
+    has_learned_positions : bool
+        Whether a row of a matrix is added for each position, up to `n_ctx_train`.
+    has_parallel_residual : bool
+        Whether attention and feed-forward network read the same residual, in a family
+        that has models of both kinds.
+    hidden_activation : str
+        The activation of feed-forward networks, as the file names it; `""` for the
+        family's.
     experts : ExpertConfig or None
         The mixture of experts that the file describes; None for dense layers.
     layers : tuple of LayerConfig
@@ -83,6 +94,10 @@ class ModelConfig:
     embedding_scale: float = 1.0
     residual_scale: float = 1.0
     logit_scale: float = 1.0
+    has_layer_norm: bool = False
+    has_learned_positions: bool = False
+    has_parallel_residual: bool = False
+    hidden_activation: str = ""
     experts: ExpertConfig | None = None
     layers: tuple[LayerConfig, ...] = ()
 

@@ -32,6 +32,17 @@ class FamilyRules:
     no_rope_period : int
         Every `no_rope_period`-th layer has no positions (Kazemnejad et al. 2023,
         arXiv:2305.19466); 0 for none of them.
+    is_rope_windowed : bool
+        Whether only layers with a window have positions.
+    has_layer_norm : bool
+        Whether norms are layer norms.
+    has_learned_positions : bool
+        Whether positions are rows of a matrix, and nothing is rotated.
+    keys : tuple of str
+        Keys that the family alone has, without its name, and that change the model.
+    constants : tuple of str
+        Keys, which have no family's name before them, of the constants of each layer's
+        activation, in the order of its operation.
     is_range_rounded : bool
         Whether YaRN's range begins and ends at whole pairs of dimensions.
     is_normalized : bool
@@ -43,6 +54,11 @@ class FamilyRules:
     has_local_rope: bool = False
     local_freq_base: float | None = None
     no_rope_period: int = 0
+    is_rope_windowed: bool = False
+    has_layer_norm: bool = False
+    has_learned_positions: bool = False
+    keys: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
     is_range_rounded: bool = True
     is_normalized: bool = True
 
@@ -51,23 +67,39 @@ class FamilyRules:
         period = self.window_period
         return period is not None and is_windowed(layer, period)
 
-    def has_positions(self, layer: int) -> bool:
+    def has_positions(self, layer: int, has_window: bool = False) -> bool:
         """Whether the layer of this number rotates its queries and keys."""
+        if self.has_learned_positions or (self.is_rope_windowed and not has_window):
+            return False
         period = self.no_rope_period
         return not period or (layer + 1) % period != 0
 
 
 _RULES: Final = {
+    "apertus": FamilyRules(
+        constants=("xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps")
+    ),
+    "cohere2": FamilyRules(window_period=4, is_rope_windowed=True, has_layer_norm=True),
+    "command-r": FamilyRules(has_layer_norm=True),
+    "falcon": FamilyRules(has_layer_norm=True, keys=("hidden_activation",)),
     "gemma2": FamilyRules(window_period=2, window=4096),
     "gemma3": FamilyRules(
         window_period=6, has_local_rope=True, local_freq_base=10000.0
     ),
+    "gpt2": FamilyRules(has_layer_norm=True, has_learned_positions=True),
+    "gptneox": FamilyRules(
+        has_layer_norm=True, keys=("use_parallel_residual", "hidden_activation")
+    ),
     "gpt-oss": FamilyRules(window_period=2, window=128, is_range_rounded=False),
     "llama": FamilyRules(window_period=0),
     "olmo2": FamilyRules(window_period=4, has_local_rope=True),
+    "phi2": FamilyRules(has_layer_norm=True),
     "phi3": FamilyRules(window_period=0),
     "qwen2moe": FamilyRules(is_normalized=False),
     "smollm3": FamilyRules(no_rope_period=4),
+    # says in its files that residuals are parallel where they are not
+    "stablelm": FamilyRules(has_layer_norm=True, keys=("use_parallel_residual",)),
+    "starcoder2": FamilyRules(window_period=0, has_layer_norm=True),
 }
 
 

@@ -129,10 +129,17 @@ typedef struct {
 
 /* y = f(x), element by element; y may be x. Items are rows. */
 typedef void (*unary_kernel)(const float *x, size_t ldx, /* (M, n) */
-                             float constant,             /* of f, if it has one */
+                             const float *constants,     /* of f, if it has any */
                              int n,
                              float *y, size_t ldy,       /* out, (M, n) */
                              int begin, int end);
+/* y = the norm of x, times w, plus bias. Items are rows. */
+typedef void (*norm_kernel)(const float *x, size_t ldx, /* (M, k) */
+                            const float *w,             /* (k,), or NULL: 1 */
+                            const float *bias,          /* (k,), or NULL: 0 */
+                            float eps, int k,
+                            float *y, size_t ldy,       /* out, (M, k) */
+                            int begin, int end);
 /* z = f(x, y), element by element; z may be x or y. Items are rows. */
 typedef void (*binary_kernel)(const float *x, const float *y, /* (M, n), rows ld apart */
                               float *z,                       /* out, (M, n), rows ld apart */
@@ -167,12 +174,8 @@ typedef struct {
                        const int32_t *positions, /* (M,) */
                        float *table,             /* out, (M, 2, head_dim) */
                        int begin, int end);
-    /* y = x / sqrt(mean(x^2) + eps) * w. Items are rows. */
-    void (*rms_norm)(const float *x, size_t ldx, /* (M, k) */
-                     const float *w,             /* (k,) */
-                     float eps, int k,
-                     float *y, size_t ldy,       /* out, (M, k) */
-                     int begin, int end);
+    norm_kernel rms_norm;   /* x / sqrt(mean(x^2) + eps) */
+    norm_kernel layer_norm; /* (x - mean(x)) / sqrt(var(x) + eps) */
     /* Rows of x in the form that linear() wants for m rows. Items are rows. */
     void (*prepare)(const float *x, size_t ldx, int k, int m, /* (m, k) */
                     void *prepared,                           /* out, prepared_bytes(k, m) */

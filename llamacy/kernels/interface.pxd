@@ -95,8 +95,11 @@ cdef extern from "interface.h" nogil:
         double (*work)(int64_t n) noexcept nogil
 
     ctypedef void (*unary_kernel)(
-        const float* x, size_t ldx, float constant, int n, float* y, size_t ldy,
+        const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
         int begin, int end) noexcept nogil
+    ctypedef void (*norm_kernel)(
+        const float* x, size_t ldx, const float* w, const float* bias, float eps, int k,
+        float* y, size_t ldy, int begin, int end) noexcept nogil
     ctypedef void (*binary_kernel)(
         const float* x, const float* y, float* z, size_t ld, int n,
         int begin, int end) noexcept nogil
@@ -123,9 +126,8 @@ cdef extern from "interface.h" nogil:
         void (*rope_table)(
             const float* angles, int n_dims, int head_dim, int half, float magnitude,
             const int32_t* positions, float* table, int begin, int end) noexcept nogil
-        void (*rms_norm)(
-            const float* x, size_t ldx, const float* w, float eps, int k, float* y,
-            size_t ldy, int begin, int end) noexcept nogil
+        norm_kernel rms_norm
+        norm_kernel layer_norm
         void (*prepare)(
             const float* x, size_t ldx, int k, int m, void* prepared,
             int begin, int end) noexcept nogil

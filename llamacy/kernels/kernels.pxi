@@ -49,6 +49,10 @@ cdef extern from "levels/verbs.h":
 cdef extern from "rows/vector_math.h":
     vf f_silu(vf x) noexcept nogil
     vf f_gelu(vf x) noexcept nogil
+    vf f_gelu_erf(vf x) noexcept nogil
+    vf f_gelu_quick(vf x) noexcept nogil
+    vf f_sigmoid(vf x) noexcept nogil
+    vf f_expm1(vf x) noexcept nogil
     vf f_clamped_swiglu(vf x, vf up) noexcept nogil
     vf f_softcap(vf x, float cap) noexcept nogil
 
@@ -146,6 +150,7 @@ cdef extern from "attention/kv_store.h":
         const kv_layout* kv, const kv_head* h, int slot, const float* v) noexcept nogil
 
 
+include "rows/activations.pxi"
 include "rows/rows.pxi"
 include "rows/rope.pxi"
 include "rows/quantize.pxi"
@@ -186,6 +191,7 @@ TABLE.leave_thread = no_thread_state
 TABLE.embedding = embedding
 TABLE.rope_table = rope_table
 TABLE.rms_norm = rms_norm
+TABLE.layer_norm = layer_norm
 TABLE.prepare = quantize
 TABLE.prepared_bytes = quantized_bytes
 TABLE.reads_prepared = reads_prepared

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from llamacy.architectures import find_architecture
+from llamacy.architectures.other_tensors import stacked_in_file
 from llamacy.architectures.tensors import Specs
 from llamacy.arguments import checked_number, checked_path, short
 from llamacy.config import ModelConfig
@@ -117,7 +118,7 @@ def _unstacked(file: LoraFile, specs: Specs) -> LoraFile:
     """Take pairs of matrices that hold several, such as Phi-3's, apart by rows."""
     pairs: dict[str, Pair] = {}
     for name, pair in file.pairs.items():
-        spec = specs.get(name)
+        spec = specs.get(name) or stacked_in_file(name, specs)
         parts = spec.parts if spec is not None else ()
         if spec is not None and parts:
             check_fits(file, name, pair, spec.shape)

@@ -17,6 +17,7 @@ from llamacy.arguments import (
     checks_options,
 )
 from llamacy.config import ModelConfig
+from llamacy.errors import ArgumentError
 from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.model_file import ModelFile
 from llamacy.formats.requantized import RequantizedFile
@@ -232,7 +233,7 @@ def _quantized(file: ModelFile, settings: _Settings, opened: ExitStack) -> Model
 def _assemble(parts: _Parts, settings: _Settings, recipe: Recipe) -> Model:
     """Make the model, with the sizes that depend on what was read."""
     path, page_bytes = str(settings.path), parts.executor.page_bytes
-    n_ctx = _context(settings.n_ctx, parts.config.n_ctx_train, path)
+    n_ctx = _context(settings.n_ctx, parts.config, path)
     prompt_cache = settings.prompt_cache
     if prompt_cache is None:
         prompt_cache = min(-(-n_ctx // PAGE) * page_bytes, _MAX_PROMPT_CACHE)
@@ -250,10 +251,20 @@ def _assemble(parts: _Parts, settings: _Settings, recipe: Recipe) -> Model:
     )
 
 
-def _context(n_ctx: int | None, n_ctx_train: int, path: str) -> int:
-    """Return the tokens of context; warn of more than the model was trained on."""
+def _context(n_ctx: int | None, config: ModelConfig, path: str) -> int:
+    """Return the tokens of context; warn of more than the model was trained on.
+
+    Raises
+    ------
+    ArgumentError
+        The model has learned its positions, and there are no more of them.
+    """
+    n_ctx_train = config.n_ctx_train
     if n_ctx is None:
         return n_ctx_train
+    if n_ctx > n_ctx_train and config.has_learned_positions:
+        wanted = f"at most {n_ctx_train}, the positions that the model has learned"
+        raise ArgumentError(f"n_ctx: wanted {wanted}, found {n_ctx}")
     if n_ctx > n_ctx_train:
         _logger.warning(
             "%s: a context of %d tokens is more than the %d the model was trained on",

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.errors import ArgumentError
 from llamacy.ops.state.sequence import SequenceState
 
 Wanted = Literal["last", "all", "none"]
@@ -75,4 +76,19 @@ class Batch:
             np.asarray(positions, np.int32),
             sequences,
             np.asarray(rows, np.int32),
+        )
+
+
+def check_positions(batch: Batch, n_positions: int) -> None:
+    """Check that a model with learned positions has learned those of a batch.
+
+    Raises
+    ------
+    ArgumentError
+        A row is beyond the last of them.
+    """
+    if len(batch.positions) and batch.positions.max() >= n_positions:
+        wanted = f"0 to {n_positions - 1}, as the model has learned no others"
+        raise ArgumentError(
+            f"positions: wanted {wanted}, found {batch.positions.max()}"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Mapping
 
@@ -13,7 +12,8 @@ from llamacy.config import ModelConfig
 from llamacy.errors import ClosedError
 from llamacy.ggml.tensor import Tensor
 from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
-from llamacy.ops.batch import N_BATCH, Batch
+from llamacy.ops.batch import N_BATCH, Batch, check_positions
+from llamacy.ops.elementwise import Elementwise
 from llamacy.ops.experts import Experts
 from llamacy.ops.rope import LongTexts, Rope, long_texts
 from llamacy.ops.state.specs import KeyValues
@@ -58,7 +58,7 @@ class ReferenceSequence:
         self.values.clear()
 
 
-class ReferenceOps:
+class ReferenceOps(Elementwise):
     """The vocabulary over one batch; values and weights are NumPy arrays."""
 
     def __init__(self, config: ModelConfig, batch: Batch) -> None:
@@ -68,10 +68,37 @@ class ReferenceOps:
     def embedding(self, weight: Array) -> Array:  # noqa: D102
         return weight[self.batch.tokens]
 
-    def rms_norm(self, x: Array, weight: Array, eps: float) -> Array:  # noqa: D102
-        parts = x.reshape(len(x), x.shape[1] // len(weight), len(weight))
+    def position_embedding(self, weight: Array) -> Array:  # noqa: D102
+        check_positions(self.batch, len(weight))
+        return weight[self.batch.positions]
+
+    def rms_norm(  # noqa: D102
+        self, x: Array, weight: Array | None, eps: float, *, size: int | None = None
+    ) -> Array:
+        parts = _parts(x, weight, size)
         mean_square = np.mean(np.square(parts), axis=-1, keepdims=True)
-        y: Array = parts / np.sqrt(mean_square + np.float32(eps)) * weight
+        y: Array = parts / np.sqrt(mean_square + np.float32(eps))
+        if weight is not None:
+            y = y * weight.reshape(-1, parts.shape[-1])
+        return y.reshape(x.shape)
+
+    def layer_norm(  # noqa: D102
+        self,
+        x: Array,
+        weight: Array | None,
+        bias: Array | None,
+        eps: float,
+        *,
+        size: int | None = None,
+    ) -> Array:
+        parts = _parts(x, weight, size)
+        centred = parts - np.mean(parts, axis=-1, keepdims=True)
+        variance = np.mean(np.square(centred), axis=-1, keepdims=True)
+        y: Array = centred / np.sqrt(variance + np.float32(eps))
+        if weight is not None:
+            y = y * weight.reshape(-1, parts.shape[-1])
+        if bias is not None:
+            y = y + bias.reshape(-1, parts.shape[-1])
         return y.reshape(x.shape)
 
     def linear(  # noqa: D102
@@ -123,25 +150,6 @@ class ReferenceOps:
             out[row] = _attend(q[row], keys, values, scale, softcap, sinks)
         return out.reshape(len(out), -1)
 
-    def silu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
-        with np.errstate(over="ignore"):  # exp(-gate) may be inf: the quotient is 0
-            y: Array = gate / (1 + np.exp(-gate)) * up
-        return y
-
-    def gelu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
-        with np.errstate(over="ignore"):  # tanh of infinity is 1
-            cubic = gate + np.float32(0.044715) * gate * gate * gate
-            inner = np.float32(math.sqrt(2 / math.pi)) * cubic
-        y: Array = np.float32(0.5) * gate * (1 + np.tanh(inner)) * up
-        return y
-
-    def scale(self, x: Array, factor: float) -> Array:  # noqa: D102
-        return x * np.float32(factor)
-
-    def softcap(self, x: Array, cap: float) -> Array:  # noqa: D102
-        y: Array = np.tanh(x / np.float32(cap)) * np.float32(cap)
-        return y
-
     def gain(self, x: Array, weight: Array) -> Array:  # noqa: D102
         return x * weight
 
@@ -186,11 +194,14 @@ class ReferenceOps:
         hidden = _clamped_swiglu(gate, up) if is_clamped else self.silu_mul(gate, up)
         return linear(hidden, e.down, e.down_scale, e.down_bias, e.down_adapter)
 
-    def add(self, x: Array, y: Array) -> Array:  # noqa: D102
-        return x + y
-
     def wanted(self, x: Array) -> Array:  # noqa: D102
         return x[self.batch.wanted]
+
+
+def _parts(x: Array, weight: Array | None, size: int | None) -> Array:
+    """Cut rows into the parts that a norm takes by themselves: (M, n_parts, size)."""
+    size = size or (x.shape[1] if weight is None else len(weight))
+    return x.reshape(len(x), x.shape[1] // size, size)
 
 
 def _route(scores: Array, experts: Experts[Array]) -> tuple[NDArray[np.intp], Array]:

@@ -16,8 +16,12 @@ from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.specs import KeyValues
 
-ELEMENTWISE: Final = ("silu_mul", "gelu_mul", "scale", "softcap", "add")
-"""Operations on numbers one by one: `f(x)`, with at most one constant, or `f(x, y)`.
+ELEMENTWISE: Final = (
+    *("silu_mul", "gelu_mul", "scale", "softcap", "add", "mul"),
+    *("gelu", "gelu_erf", "gelu_quick", "silu", "sigmoid"),
+    *("relu", "relu_squared", "xielu"),
+)
+"""Operations on numbers one by one: `f(x)`, with up to four constants, or `f(x, y)`.
 
 Each is a function and a row of the table in kernels/rows/rows.pxi; the plan needs
 nothing else to run it.
@@ -33,11 +37,32 @@ class Ops(Protocol, Generic[Value, Weight]):
     def embedding(self, weight: Weight) -> Value:
         """Rows of `weight` (n_vocab, n_embd) at the batch's tokens: (M, n_embd)."""
 
-    def rms_norm(self, x: Value, weight: Weight, eps: float) -> Value:
+    def position_embedding(self, weight: Weight) -> Value:
+        """Rows of `weight` (n_ctx, n_embd) at the tokens' positions: (M, n_embd)."""
+
+    def rms_norm(
+        self, x: Value, weight: Weight | None, eps: float, *, size: int | None = None
+    ) -> Value:
         """`x / sqrt(mean(x²) + eps) * weight` (Zhang & Sennrich 2019).
 
-        A weight that is shorter than a row norms each part of its length by itself:
-        with one of (head_dim,), each head.
+        `size` numbers are normed together: as many as the weight has by default, or a
+        whole row without a weight. A weight of (head_dim,) norms each head, all heads
+        by the same weights; a weight as long as a row has its own for each part.
+        """
+
+    def layer_norm(
+        self,
+        x: Value,
+        weight: Weight | None,
+        bias: Weight | None,
+        eps: float,
+        *,
+        size: int | None = None,
+    ) -> Value:
+        """`(x - mean(x)) / sqrt(var(x) + eps) * weight + bias` (Ba et al. 2016).
+
+        Parts of a row are normed by themselves as in `rms_norm`; a bias is as long as
+        the weight.
         """
 
     def linear(
@@ -78,6 +103,42 @@ class Ops(Protocol, Generic[Value, Weight]):
 
     def gelu_mul(self, gate: Value, up: Value) -> Value:
         """`gelu(gate) * up`, GELU with tanh for its erf (GEGLU, Shazeer 2020)."""
+
+    def mul(self, x: Value, y: Value) -> Value:
+        """Elementwise product."""
+
+    def gelu(self, x: Value) -> Value:
+        """GELU with tanh for its erf, `x * (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`.
+
+        Hendrycks & Gimpel 2016 (arXiv:1606.08415).
+        """
+
+    def gelu_erf(self, x: Value) -> Value:
+        """`x * (1 + erf(x / √2)) / 2`: GELU as it is defined."""
+
+    def gelu_quick(self, x: Value) -> Value:
+        """`x * sigmoid(1.702 x)`: GELU's cheapest approximation."""
+
+    def silu(self, x: Value) -> Value:
+        """`x * sigmoid(x)`."""
+
+    def sigmoid(self, x: Value) -> Value:
+        """`1 / (1 + exp(-x))`."""
+
+    def relu(self, x: Value) -> Value:
+        """`max(x, 0)`."""
+
+    def relu_squared(self, x: Value) -> Value:
+        """`max(x, 0)²` (So et al. 2021, arXiv:2109.08668)."""
+
+    def xielu(
+        self, x: Value, alpha_p: float, alpha_n: float, beta: float, eps: float
+    ) -> Value:
+        """Apply xIELU (Huang & Schlag 2024, arXiv:2411.13010).
+
+        `alpha_p * x² + beta * x` above 0, and elsewhere
+        `alpha_n * (exp(min(x, eps)) - 1 - x) + beta * x`.
+        """
 
     def scale(self, x: Value, factor: float) -> Value:
         """`factor * x`."""

@@ -31,6 +31,13 @@ YARN = {
     "rope__scaling__factor": 4.0,
     "rope__scaling__original_context_length": 32,
 }
+EPS = {"attention__layer_norm_epsilon": 1e-5}
+XIELU: dict[str, Any] = {
+    "xielu.alpha_p": [0.4, 0.7],
+    "xielu.alpha_n": [0.1, -0.3],
+    "xielu.beta": [0.5, 0.5],
+    "xielu.eps": [-1e-6, -1e-6],
+}
 LONG = {"rope__scaling__original_context_length": 32}
 
 # For each model: family, keys in addition to conftest.py's, and optional tensors.
@@ -60,6 +67,37 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "phi3, partial rotary": ("phi3", {"rope__dimension_count": 12}, ()),
     "phi3, factors": ("phi3", LONG, ("factors_long.weight", "factors_short.weight")),
     "smollm3": ("smollm3", {"block_count": 4}, ()),
+    "gpt2": ("gpt2", EPS | {"attention__head_count_kv": 4}, ()),
+    "starcoder2": ("starcoder2", EPS, (".bias",)),
+    "starcoder2, no biases": ("starcoder2", EPS, ()),
+    "starcoder2, window": ("starcoder2", EPS | {"attention__sliding_window": 20}, ()),
+    "phi2": ("phi2", EPS | {"rope__dimension_count": 8}, ()),
+    "gemma": ("gemma", HEADS, ()),
+    "command-r": ("command-r", EPS | {"logit_scale": 0.2}, ()),
+    "command-r, norms": ("command-r", EPS | {"logit_scale": 0.2}, ("_norm.weight",)),
+    "cohere2": (
+        "cohere2",
+        EPS | {"attention__sliding_window": WINDOW, "block_count": 5},
+        (),
+    ),
+    "stablelm": (
+        "stablelm",
+        EPS | {"rope__dimension_count": 4, "use_parallel_residual": True},
+        ("ffn_norm.weight", "ffn_norm.bias", "attn_q.bias", "attn_v.bias"),
+    ),
+    "stablelm, 12b": ("stablelm", EPS, ("q_norm.weight", "k_norm.weight")),
+    "falcon, 7b": ("falcon", EPS | {"attention__head_count_kv": 1}, ()),
+    "falcon, 40b": ("falcon", EPS, ("norm_2.weight", "norm_2.bias")),
+    "falcon, erf": ("falcon", EPS | {"hidden_activation": "gelu_erf"}, ()),
+    "gptneox": ("gptneox", EPS | {"use_parallel_residual": True}, ()),
+    "gptneox, in turn": ("gptneox", EPS | {"use_parallel_residual": False}, ()),
+    "arcee": ("arcee", {}, ()),
+    "apertus": ("apertus", XIELU, ()),
+    "apertus, one for all": (
+        "apertus",
+        XIELU | {"xielu.alpha_p": 1.5, "xielu.alpha_n": 0.5},
+        (),
+    ),
     "granite": ("granite", SCALES | {"attention__scale": 0.1}, ()),
     "granite, no positions": ("granite", {"rope__scaling__finetuned": False}, ()),
     "olmo2": ("olmo2", {}, ()),
@@ -96,10 +134,13 @@ def make_model(
     ) -> Path:
         family, keys, extra = MODELS[name]
         folder = tmp_path_factory.mktemp(family)
+        # keys with a dot stand for themselves
+        whole = {key: value for key, value in keys.items() if "." in key}
+        own = {key: value for key, value in keys.items() if "." not in key}
         metadata = {
             key.replace("llama.", f"{family}."): value
-            for key, value in llama_metadata(**keys).items()
-        } | {"general.architecture": family}
+            for key, value in llama_metadata(**own).items()
+        } | {"general.architecture": family, **whole}
         plain = write_gguf(folder / "plain.gguf", metadata, {}, "F32")
         with open_gguf(plain) as file:
             architecture, config = read_hyperparameters(file)
@@ -159,7 +200,9 @@ def test_plan_and_reference_agree_on_every_family(
 
 
 @pytest.mark.usefixtures("selected_level")
-@pytest.mark.parametrize("name", ["gemma2", "phi3, window", "granite", "olmo2"])
+@pytest.mark.parametrize(
+    "name", ["gemma2", "phi3, window", "granite", "olmo2", "falcon, 40b", "gpt2"]
+)
 def test_plan_and_reference_agree_on_quantised_weights(
     make_model: Make, name: str
 ) -> None:
@@ -170,7 +213,10 @@ def test_plan_and_reference_agree_on_quantised_weights(
 
 
 @pytest.mark.usefixtures("selected_level")
-@pytest.mark.parametrize("name", ["gemma2, capped", "gemma3", "qwen3", "phi3, window"])
+@pytest.mark.parametrize(
+    "name",
+    ["gemma2, capped", "gemma3", "qwen3", "phi3, window", "gpt2", "stablelm, 12b"],
+)
 def test_logits_do_not_depend_on_the_rest_of_the_batch(
     make_model: Make, name: str
 ) -> None:

@@ -99,6 +99,17 @@ def test_queries_keys_and_values_of_phi_3_may_be_three(
     np.testing.assert_array_equal(logits(tensors, "phi3"), want)
 
 
+def test_gate_and_up_may_be_one_matrix(logits: Callable[..., Array]) -> None:
+    tensors = plain() | {
+        f"blk.0.ffn_{part}.bias": noise(N_FF) for part in ("gate", "up")
+    }
+    want = logits(tensors)
+    for suffix in ("weight", "bias"):
+        parts = [tensors.pop(f"blk.0.ffn_{part}.{suffix}") for part in ("gate", "up")]
+        tensors[f"blk.0.ffn_up.{suffix}"] = np.concatenate(parts)
+    np.testing.assert_array_equal(logits(tensors), want)
+
+
 @pytest.mark.parametrize("family", ["llama", "smollm3", "granite"])
 def test_biases_are_added_in_every_family(
     logits: Callable[..., Array], family: str

@@ -35,15 +35,36 @@ def whole(x: Array) -> Array:
     return np.pad(x, [(0, 0), (0, -x.shape[1] % 16)])
 
 
-def rms_norm(steps: Steps, x: Array, weight: Array, eps: float) -> Array:
-    n = len(weight)
+def norm(
+    steps: Steps,
+    op: str,
+    x: Array,
+    weight: Array | None,
+    eps: float,
+    bias: Array | None = None,
+    n_parts: int = 1,
+) -> Array:
+    n = x.shape[1]
     x, y = whole(x), np.full_like(whole(x), 7)
     program = steps.program()
-    constants = {"weight": weight, "eps": eps, "n_parts": 1}
-    program.add(Step("rms_norm", {"x": x}, {"y": y}, constants))
+    step = Step.of(
+        op,
+        {"x": x},
+        {"y": y},
+        weight=weight,
+        bias=bias,
+        eps=eps,
+        n=n // n_parts,
+        n_parts=n_parts,
+    )
+    program.add(step)
     steps.run(program, len(x))
     assert (y[:, n:] == 7).all(), "wrote past the end of its rows"
     return y[:, :n]
+
+
+def rms_norm(steps: Steps, x: Array, weight: Array | None, eps: float) -> Array:
+    return norm(steps, "rms_norm", x, weight, eps)
 
 
 @pytest.mark.parametrize("eps", [1e-5, 0.1])
@@ -60,13 +81,49 @@ def test_rms_norm(steps: Steps, eps: float) -> None:
 @pytest.mark.parametrize("width", [8, 16, 24, 64])
 def test_rms_norm_of_heads(steps: Steps, width: int) -> None:
     x, weight = 3 * noise(5, 4 * width), noise(width, seed=1)
-    y, program = np.zeros_like(x), steps.program()
-    constants = {"weight": weight, "eps": 1e-5, "n_parts": 4}
-    program.add(Step("rms_norm", {"x": x}, {"y": y}, constants))
-    steps.run(program, 5)
+    y = norm(steps, "rms_norm", x, weight, 1e-5, n_parts=4)
     for head in range(4):
         part = slice(head * width, (head + 1) * width)
         want = rms_norm(steps, x[:, part].copy(), weight, 1e-5)
+        np.testing.assert_array_equal(y[:, part], want)
+
+
+def test_rms_norm_without_a_weight(steps: Steps) -> None:
+    for k in (1, 16, 33):
+        x = noise(5, k)
+        want = rms_norm(steps, x, np.ones(k, np.float32), 1e-5)
+        np.testing.assert_array_equal(rms_norm(steps, x, None, 1e-5), want)
+
+
+@pytest.mark.parametrize("has_weight", [True, False], ids=["weight", "none"])
+@pytest.mark.parametrize("has_bias", [True, False], ids=["bias", "none"])
+def test_layer_norm(steps: Steps, has_weight: bool, has_bias: bool) -> None:
+    for k in WIDTHS:
+        x = 3 * noise(5, k) + np.float32(20)
+        weight, bias = noise(k, seed=1), noise(k, seed=2)
+        wide = x.astype(np.float64)
+        centred = wide - wide.mean(axis=1, keepdims=True)
+        want = centred / np.sqrt(np.mean(centred**2, axis=1, keepdims=True) + 0.1)
+        want = want * weight if has_weight else want
+        want = want + bias if has_bias else want
+        got = norm(
+            steps,
+            "layer_norm",
+            x,
+            weight if has_weight else None,
+            0.1,
+            bias if has_bias else None,
+        )
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("op", ["rms_norm", "layer_norm"])
+def test_parts_of_a_row_may_have_weights_of_their_own(steps: Steps, op: str) -> None:
+    x, weight, bias = noise(5, 60), noise(60, seed=1), noise(60, seed=2)
+    y = norm(steps, op, x, weight, 1e-5, bias, n_parts=3)
+    for first in (0, 20, 40):
+        part = slice(first, first + 20)
+        want = norm(steps, op, x[:, part].copy(), weight[part], 1e-5, bias[part])
         np.testing.assert_array_equal(y[:, part], want)
 
 
@@ -94,18 +151,18 @@ def test_add(steps: Steps) -> None:
         np.testing.assert_array_equal(elementwise(steps, "add", x, y), x + y)
 
 
+def test_mul(steps: Steps) -> None:
+    for n in WIDTHS:
+        x, y = noise(5, n), noise(5, n, seed=1)
+        np.testing.assert_array_equal(elementwise(steps, "mul", x, y), x * y)
+
+
 def test_silu_mul(steps: Steps) -> None:
     for n in WIDTHS:
         x, y = 4 * noise(5, n), noise(5, n, seed=1)
         want = x / (1 + np.exp(-x.astype(np.float64))) * y
         got = elementwise(steps, "silu_mul", x, y)
         np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-30)
-
-
-def test_mul(steps: Steps) -> None:
-    for n in WIDTHS:
-        x, y = noise(5, n), noise(5, n, seed=1)
-        np.testing.assert_array_equal(elementwise(steps, "mul", x, y), x * y)
 
 
 @pytest.mark.parametrize("n", WIDTHS)
@@ -153,15 +210,15 @@ def test_gelu_at_its_ends(steps: Steps) -> None:
     assert np.isnan(y[0]) and y[1] == np.inf
 
 
-def pointwise(steps: Steps, name: str, x: Array, constant: float = 0) -> Array:
+def pointwise(steps: Steps, name: str, x: Array, *constants: float) -> Array:
     n = x.shape[1]
     x, y = whole(x), np.full_like(whole(x), 7)
     program, in_place = steps.program(), steps.program()
-    constants = {"n": n, "constant": constant}
-    program.add(Step(name, {"x": x}, {"y": y}, constants))
+    sizes = {"n": n, "constants": constants}
+    program.add(Step(name, {"x": x}, {"y": y}, sizes))
     steps.run(program, len(x))
     assert (y[:, n:] == 7).all(), "wrote past the end of its rows"
-    in_place.add(Step(name, {"x": x}, {"y": x}, constants))
+    in_place.add(Step(name, {"x": x}, {"y": x}, sizes))
     steps.run(in_place, len(x))
     np.testing.assert_array_equal(x[:, :n], y[:, :n])
     return y[:, :n]
@@ -172,6 +229,56 @@ def test_scale(steps: Steps) -> None:
         x = noise(5, n)
         got = pointwise(steps, "scale", x, 0.3)
         np.testing.assert_array_equal(got, x * np.float32(0.3))
+
+
+def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):
+        y: NDArray[np.float64] = 1 / (1 + np.exp(-x))
+    return y
+
+
+erfc = np.vectorize(math.erfc, otypes=[np.float64])
+XIELU = 0.8, 1.3, 0.5, -1e-6
+
+ACTIVATIONS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "gelu": lambda x: gelu(x.astype(np.float32)),
+    "gelu_erf": lambda x: x / 2 * erfc(-x / math.sqrt(2)),
+    "gelu_quick": lambda x: x * sigmoid(1.702 * x),
+    "silu": lambda x: x * sigmoid(x),
+    "sigmoid": sigmoid,
+    "relu": lambda x: np.maximum(x, 0),
+    "relu_squared": lambda x: np.maximum(x, 0) ** 2,
+    "xielu": lambda x: np.where(
+        x > 0,
+        XIELU[0] * x**2 + XIELU[2] * x,
+        XIELU[1] * (np.expm1(np.minimum(x, XIELU[3])) - x) + XIELU[2] * x,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations(steps: Steps, name: str) -> None:
+    constants = XIELU if name == "xielu" else ()
+    for n in (*WIDTHS, 10_000):
+        x = noise(5, n) * 10.0 ** np.arange(-3, 2, dtype=np.float32)[:, None]
+        want = ACTIVATIONS[name](x.astype(np.float64))
+        got = pointwise(steps, name, x, *constants)
+        np.testing.assert_allclose(got, want, rtol=2e-5, atol=3e-7)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_at_their_ends(steps: Steps, name: str) -> None:
+    x = np.array([[-1e4, -100, -9.5, -1e-20, 0, 1e-20, 9.5, 100, 1e4]], np.float32)
+    constants = XIELU if name == "xielu" else ()
+    with np.errstate(over="ignore"):
+        want = ACTIVATIONS[name](x.astype(np.float64))
+    got = pointwise(steps, name, x, *constants)
+    np.testing.assert_allclose(got, want, rtol=2e-5, atol=1e-19)
+    odd = pointwise(
+        steps, name, np.array([[np.nan, np.inf, 1]], np.float32), *constants
+    )
+    assert np.isnan(odd[0, 0]) and odd[0, 1] == (1 if name == "sigmoid" else np.inf)
+    assert odd[0, 2] == pointwise(steps, name, np.ones((1, 1), np.float32), *constants)
 
 
 @pytest.mark.parametrize("cap", [0.5, 30.0])

@@ -36,6 +36,11 @@ Array = NDArray[np.float32]
 N_EMBD, _, N_VOCAB = WIDTHS = (32, 16, 24)
 N_HEAD = 8  # of the smallest heads
 N_EXPERT = 3
+N_POSITIONS = 48
+ACTIVATIONS = (
+    *("gelu", "gelu_erf", "gelu_quick", "silu", "sigmoid", "relu", "relu_squared"),
+)
+XIELU = {"alpha_p": 0.8, "alpha_n": 1.3, "beta": 0.5, "eps": -1e-6}
 EXPERTS: tuple[Literal["swiglu", "clamped_swiglu"], ...] = ("swiglu", "clamped_swiglu")
 ADAPTED = ("", "gate", "gate up", "down")  # parts of experts that have adapters
 CONFIG = ModelConfig(
@@ -132,7 +137,7 @@ class Draft:
         )
 
     def push(
-        self, op: str, inputs: tuple[int, ...], width: int, size: int, **options: Any
+        self, op: str, inputs: tuple[int, ...], width: int, size: int, /, **options: Any
     ) -> int:
         self.graph.steps.append((op, inputs, options))
         self.widths.append(width)
@@ -157,7 +162,7 @@ class Draft:
 
     def product(self, gate: int, up: int) -> int:
         size = self.sizes[gate] + self.sizes[up] + 2  # 4 * 4 is 16
-        op = self.draw(strategies.sampled_from(["silu_mul", "gelu_mul"]))
+        op = self.draw(strategies.sampled_from(["silu_mul", "gelu_mul", "mul"]))
         return self.push(op, (gate, up), self.widths[gate], size)
 
     # Operations.
@@ -166,12 +171,28 @@ class Draft:
         width = self.draw(strategies.sampled_from(WIDTHS))
         return self.push("embedding", (), width, 0, weight=f"embd {width}")
 
+    def position_embedding(self) -> int:
+        width = self.draw(strategies.sampled_from(WIDTHS))
+        weight = f"positions {width}"
+        return self.push("position_embedding", (), width, 0, weight=weight)
+
     def norm(self, x: int | None = None) -> int:
         x = self.choose() if x is None else x
         width = self.widths[x]
         parts = [f"norm {n}" for n in (*WIDTHS, N_HEAD) if width % n == 0]
         weight = self.draw(strategies.sampled_from(parts))
-        return self.push("rms_norm", (x,), width, 0, weight=weight, eps=0.1)
+        if self.draw(strategies.booleans()):
+            return self.push("rms_norm", (x,), width, 0, weight=weight, eps=0.1)
+        size = self.draw(strategies.sampled_from([None, N_HEAD]))
+        options = {
+            "weight": self.draw(strategies.sampled_from([None, f"norm {width}"])),
+            "size": size,
+            "eps": 0.1,
+        }
+        op = self.draw(strategies.sampled_from(["rms_norm", "layer_norm"]))
+        if op == "layer_norm":
+            options["bias"] = options["weight"] and f"bias {width}"
+        return self.push(op, (x,), width, 0, **options)
 
     def linear(self, x: int | None = None, width: int | None = None) -> int:
         x = self.choose() if x is None else x
@@ -212,6 +233,15 @@ class Draft:
     def softcap(self, x: int | None = None) -> int:
         x = self.choose() if x is None else x
         return self.push("softcap", (x,), self.widths[x], min(3, self.sizes[x]), cap=8)
+
+    def activation(self) -> int:
+        x = self.small(self.choose(), 3)
+        op = self.draw(strategies.sampled_from([*ACTIVATIONS, "xielu"]))
+        size = self.sizes[x]
+        if op in ("relu_squared", "xielu"):
+            size = 2 * size + 3
+        options = XIELU if op == "xielu" else {}
+        return self.push(op, (x,), self.widths[x], size, **options)
 
     def gated(self) -> int:
         gate = self.small(self.choose(), 4)
@@ -274,10 +304,10 @@ class Draft:
         return self.product(self.linear(x, width), self.linear(y, width))
 
 
-ON_ALL_ROWS = ("embedding", "rope", "attention", "heads")
+ON_ALL_ROWS = ("embedding", "position_embedding", "rope", "attention", "heads")
 ON_ANY_ROWS = (
     *("norm", "linear", "gated", "add", "scale", "softcap"),
-    *("residual", "swiglu", "capped", "experts", "sigmoid_gate", "gain"),
+    *("residual", "swiglu", "capped", "experts", "sigmoid_gate", "gain", "activation"),
 )
 
 
@@ -336,6 +366,7 @@ def weights() -> dict[str, Array]:
         **{f"{x} {n} {m}": noise(m, n) * scale[n]
            for x in "ab" for n in WIDTHS for m in WIDTHS},
         **{f"embd {n}": noise(N_VOCAB, n) for n in WIDTHS},
+        **{f"positions {n}": noise(N_POSITIONS, n) for n in WIDTHS},
         **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},
         **{f"sinks {n_head}": noise(n_head) for n_head, _, _ in HEADS},
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},

@@ -68,6 +68,24 @@ GPT_OSS = {
     "sliding_window": WINDOW,
     "rope_parameters": {**YARN, "rope_theta": 150000.0, "truncate": False},
 }
+GPT2 = {
+    "num_key_value_heads": None,
+    "n_embd": 64,
+    "n_layer": 3,
+    "n_head": 4,
+    "n_positions": N_CTX,
+    "tie_word_embeddings": True,
+}
+FALCON = {"num_key_value_heads": None, "tie_word_embeddings": True}
+NEW_FALCON = {"new_decoder_architecture": True, "num_kv_heads": 2}
+GPTNEOX = {
+    "num_key_value_heads": None,
+    "rope_parameters": {
+        "rope_type": "default",
+        "rope_theta": 10000.0,
+        "partial_rotary_factor": 0.5,
+    },
+}
 # the cases' names, and their settings in addition to SIZES
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama, multi-head": ("Llama", {"num_key_value_heads": 4}),
@@ -137,6 +155,37 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "GptOss",
         GPT_OSS | {"layer_types": ["full_attention"] + ["sliding_attention"] * 2},
     ),
+    "gpt2": ("GPT2", GPT2),
+    "gpt2, n_inner": ("GPT2", GPT2 | {"n_inner": 96}),
+    "starcoder2": ("Starcoder2", {}),
+    "starcoder2, window": ("Starcoder2", {"sliding_window": WINDOW}),
+    "starcoder2, no biases": ("Starcoder2", {"use_bias": False}),
+    "phi2": ("Phi", {"partial_rotary_factor": 0.5}),
+    "gemma": ("Gemma", {"head_dim": 24, "tie_word_embeddings": True}),
+    "command-r": ("Cohere", {"tie_word_embeddings": True}),
+    "command-r, norms": ("Cohere", {"use_qk_norm": True, "tie_word_embeddings": True}),
+    "cohere2": (
+        "Cohere2",
+        {
+            "num_hidden_layers": 5,
+            "head_dim": 16,
+            "sliding_window": WINDOW,
+            "tie_word_embeddings": True,
+        },
+    ),
+    "stablelm": ("StableLm", {"use_qkv_bias": True, "partial_rotary_factor": 0.5}),
+    "stablelm, 12b": (
+        "StableLm",
+        {"qk_layernorm": True, "use_parallel_residual": True},
+    ),
+    "falcon, 7b": ("Falcon", FALCON),
+    "falcon, 40b": ("Falcon", FALCON | NEW_FALCON),
+    "falcon, 11b": ("Falcon", FALCON | NEW_FALCON | {"num_ln_in_parallel_attn": 1}),
+    "falcon, multi-head": ("Falcon", FALCON | {"multi_query": False}),
+    "gptneox": ("GPTNeoX", GPTNEOX),
+    "gptneox, in turn": ("GPTNeoX", GPTNEOX | {"use_parallel_residual": False}),
+    "arcee": ("Arcee", {}),
+    "apertus": ("Apertus", {"rope_parameters": LLAMA3 | {"rope_theta": 10000.0}}),
     "olmo2": ("Olmo2", {}),
     "olmo3": ("Olmo3", {"num_hidden_layers": 5, "sliding_window": WINDOW}),
 }
@@ -170,7 +219,7 @@ def oracle(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[Path,
     model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if name.endswith(("bias", "norm.weight")):
+            if name.endswith(("bias", "alpha_p", "alpha_n")) or "norm" in name:
                 parameter.add_(0.1 * torch.randn_like(parameter))
         logits = model(torch.tensor([tokens()])).logits[0].numpy()
     path = tmp_path_factory.mktemp("oracle") / f"{request.param}.gguf"

@@ -33,8 +33,23 @@ ARCHITECTURES = {
     "granite": gguf.MODEL_ARCH.GRANITE,
     "olmo2": gguf.MODEL_ARCH.OLMO2,
     "olmo3": gguf.MODEL_ARCH.OLMO2,
+    "gpt2": gguf.MODEL_ARCH.GPT2,
+    "starcoder2": gguf.MODEL_ARCH.STARCODER2,
+    "phi": gguf.MODEL_ARCH.PHI2,
+    "gemma": gguf.MODEL_ARCH.GEMMA,
+    "cohere": gguf.MODEL_ARCH.COMMAND_R,
+    "cohere2": gguf.MODEL_ARCH.COHERE2,
+    "stablelm": gguf.MODEL_ARCH.STABLELM,
+    "falcon": gguf.MODEL_ARCH.FALCON,
+    "gpt_neox": gguf.MODEL_ARCH.GPTNEOX,
+    "arcee": gguf.MODEL_ARCH.ARCEE,
+    "apertus": gguf.MODEL_ARCH.APERTUS,
 }
-WITH_ADJACENT_PAIRS = ("llama", "mistral", "mixtral", "smollm3", "granite")
+WITH_LAYER_NORM = (
+    *("gpt2", "starcoder2", "phi", "cohere", "cohere2"),
+    *("stablelm", "falcon", "gpt_neox"),
+)
+WITH_ADJACENT_PAIRS = ("llama", "mistral", "mixtral", "smollm3", "granite", "arcee")
 
 
 def write(path: Path, config: Any, model: Any) -> None:
@@ -45,7 +60,10 @@ def write(path: Path, config: Any, model: Any) -> None:
     _add_rope(writer, config)
     _add_constants(writer, config)
     names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
-    for name, tensor in model.state_dict().items():
+    tensors = dict(model.state_dict())
+    _take_constants(writer, tensors, config)
+    _stack_norms(tensors, config)
+    for name, tensor in tensors.items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
         for part, array in _parts(name, tensor.numpy(), config):
@@ -59,6 +77,31 @@ def write(path: Path, config: Any, model: Any) -> None:
     writer.close()
 
 
+def _take_constants(writer: Any, tensors: dict[str, Any], config: Any) -> None:
+    """Write xIELU's constants of all layers as keys."""
+    if config.model_type != "apertus":
+        return
+    for key in ("alpha_p", "alpha_n", "beta", "eps"):
+        values = [
+            tensors.pop(f"model.layers.{i}.mlp.act_fn.{key}").item()
+            for i in range(config.num_hidden_layers)
+        ]
+        writer.add_array(f"xielu.{key}", values)
+
+
+def _stack_norms(tensors: dict[str, Any], config: Any) -> None:
+    """Put the norms of single heads together, a head a row."""
+    for i in range(config.num_hidden_layers):
+        for part in ("q_layernorm", "k_layernorm"):
+            module = f"model.layers.{i}.self_attn.{part}"
+            heads = [name for name in tensors if name.startswith(f"{module}.norms.")]
+            if heads:
+                values = np.stack([tensors.pop(name).numpy() for name in heads])
+                tensors[f"{module}.weight"] = type(
+                    "Stacked", (), {"numpy": lambda self, values=values: values}
+                )()
+
+
 def _head_dim(config: Any) -> int:
     given = getattr(config, "head_dim", None)
     return int(given or config.hidden_size // config.num_attention_heads)
@@ -69,15 +112,39 @@ def _add_sizes(writer: Any, config: Any) -> None:
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_feed_forward_length(_n_ff(config))
     writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_head_count_kv(_n_head_kv(config))
     writer.add_key_length(_head_dim(config))
     writer.add_value_length(_head_dim(config))
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if config.model_type in WITH_LAYER_NORM:
+        keys = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")
+        eps = [getattr(config, key) for key in keys if hasattr(config, key)]
+        writer.add_layer_norm_eps(eps[0])
+    else:
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+
+
+def _n_ff(config: Any) -> int:
+    if config.model_type == "gpt2":
+        return int(config.n_inner or 4 * config.n_embd)
+    if config.model_type == "falcon":
+        return int(config.ffn_hidden_size)
+    return int(config.intermediate_size)
+
+
+def _n_head_kv(config: Any) -> int:
+    if config.model_type == "falcon" and not config.new_decoder_architecture:
+        return 1 if config.multi_query else int(config.num_attention_heads)
+    for key in ("num_kv_heads", "num_key_value_heads"):
+        if getattr(config, key, None):
+            return int(getattr(config, key))
+    return int(config.num_attention_heads)
 
 
 def _add_rope(writer: Any, config: Any) -> None:
+    if config.model_type == "gpt2":
+        return
     rope = config.rope_parameters
     rope = rope.get("full_attention", rope)
     n_dims = int(_head_dim(config) * rope.get("partial_rotary_factor", 1))
@@ -116,6 +183,8 @@ def _add_constants(writer: Any, config: Any) -> None:
         "residual_multiplier": writer.add_residual_scale,
         "attention_multiplier": writer.add_attention_scale,
         "logits_scaling": writer.add_logit_scale,
+        "logit_scale": writer.add_logit_scale,
+        "use_parallel_residual": writer.add_parallel_residual,
         "num_experts": writer.add_expert_count,
         "num_experts_per_tok": writer.add_expert_used_count,
         "moe_intermediate_size": writer.add_expert_feed_forward_length,
@@ -129,6 +198,8 @@ def _add_constants(writer: Any, config: Any) -> None:
         writer.add_expert_count(config.num_local_experts)
     if config.model_type == "gpt_oss":
         writer.add_expert_feed_forward_length(config.intermediate_size)
+    if config.model_type in ("falcon", "gpt_neox"):
+        writer.add_string(f"{writer.arch}.hidden_activation", "gelu_erf")
     if config.model_type in ("gpt_oss", "olmo3"):
         windowed = [kind == "sliding_attention" for kind in config.layer_types]
         writer.add_sliding_window_pattern(windowed)
@@ -159,6 +230,13 @@ def _parts(name: str, array: Array, config: Any) -> Iterator[tuple[str, Array]]:
 
 
 def _converted(name: str, array: Array, config: Any) -> Array:
+    if config.model_type == "gpt2" and ".c_" in name:
+        return array.T
+    if "query_key_value" in name:
+        n_head_kv, head_dim = _n_head_kv(config), _head_dim(config)
+        groups = array.reshape(n_head_kv, -1, head_dim, *array.shape[1:])
+        parts = groups[:, :-2], groups[:, -2], groups[:, -1]
+        return np.concatenate([part.reshape(-1, *array.shape[1:]) for part in parts])
     is_turned = "q_proj" in name or "k_proj" in name
     if is_turned and config.model_type in WITH_ADJACENT_PAIRS:
         return _pairs_side_by_side(array, _head_dim(config))

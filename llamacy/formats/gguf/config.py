@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llamacy.arguments import MAX_CTX
-from llamacy.config import ExpertConfig, ModelConfig, family_rules
+from llamacy.config import ExpertConfig, FamilyRules, ModelConfig, family_rules
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.known_keys import check_keys
 from llamacy.formats.gguf.layers import read_layers, read_sizes, read_windows
@@ -78,7 +78,7 @@ def read_config(file: ModelFile) -> ModelConfig:
         n_ff=max(each.n_ff for each in sizes),
         n_vocab=_n_vocab(keys),
         n_ctx_train=n_ctx_train,
-        norm_eps=keys.real(".attention.layer_norm_rms_epsilon", most=1.0),
+        norm_eps=_norm_eps(keys, rules),
         rope=read_rope(keys, rules, head_dim, n_ctx_train),
         window=window,
         windowed_layers=windowed_layers,
@@ -88,6 +88,10 @@ def read_config(file: ModelFile) -> ModelConfig:
         embedding_scale=keys.constant(".embedding_scale") or 1.0,
         residual_scale=keys.constant(".residual_scale") or 1.0,
         logit_scale=keys.constant(".logit_scale") or 1.0,
+        has_layer_norm=rules.has_layer_norm,
+        has_learned_positions=rules.has_learned_positions,
+        has_parallel_residual=keys.flag(".use_parallel_residual", False),
+        hidden_activation=keys.text(".hidden_activation", default=""),
         experts=_experts(keys),
     )
     check_keys(keys, architecture)
@@ -99,6 +103,11 @@ def _n_layer(keys: Keys) -> int:
     n_all = keys.integer(".block_count", 1, MAX_LAYERS)
     keys.n_more_layers = keys.integer(".nextn_predict_layers", 0, n_all - 1, default=0)
     return n_all - keys.n_more_layers
+
+
+def _norm_eps(keys: Keys, rules: FamilyRules) -> float:
+    kind = "layer_norm" if rules.has_layer_norm else "layer_norm_rms"
+    return keys.real(f".attention.{kind}_epsilon", most=1.0)
 
 
 def _experts(keys: Keys) -> ExpertConfig | None:

@@ -127,6 +127,18 @@ class Keys:
             self.fail(key, f"0, or {wanted}" if is_zero_allowed else wanted, found)
         return float(found)
 
+    def reals_per_layer(self, key: str, n_layer: int) -> tuple[float, ...]:
+        """Read a finite number of either sign for each layer: one for all, or each."""
+        found = self._get(key, None)
+        if isinstance(found, float):
+            found = np.full(n_layer, found)
+        wanted = f"a finite number of at most {MAX_SCALE:g}, or {n_layer} of them"
+        if not isinstance(found, np.ndarray) or found.dtype.kind != "f":
+            self.fail(key, wanted, found)
+        if len(found) != n_layer or not (np.abs(found) <= MAX_SCALE).all():
+            self.fail(key, wanted, found)
+        return tuple(map(float, found.tolist()))
+
     def scale(self, key: str, default: float = 1.0) -> float:
         """Read a magnitude."""
         return self.real(key, most=MAX_SCALE, default=default, least=MIN_SCALE)

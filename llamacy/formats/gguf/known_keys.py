@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from llamacy.config import family_rules
 from llamacy.formats.gguf.keys import Keys
 from llamacy.printable import shown
 
@@ -110,14 +111,16 @@ def check_keys(keys: Keys, architecture: str) -> None:
     kind = keys.text("general.type", default="model")
     if kind not in _TYPES:
         keys.refuse("general.type", "model", kind)
-    prefix = f"{architecture}."
+    prefix, rules = f"{architecture}.", family_rules(architecture)
     unknown, strange = [], []
     for key, value in keys.metadata.items():
         if not key.startswith(prefix):
-            if not key.startswith(_SHARED):
+            if not key.startswith(_SHARED) and key not in rules.constants:
                 strange.append(key)
             continue
         own = key.removeprefix(prefix)
+        if own in rules.keys:
+            continue
         neutral = NEUTRAL.get(own)
         if neutral is not None:
             if not _is_one_of(value, neutral):

@@ -155,6 +155,7 @@ def read_layers(
         Layers rotate different numbers of dimensions, scaled by the length of the text.
     """
     layers = []
+    constants = [keys.reals_per_layer(key, len(sizes)) for key in rules.constants]
     for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
         n_head, n_head_kv, head_dim, value_dim, n_ff = each
         n_dims = read_n_dims(keys, head_dim, window is not None)
@@ -169,10 +170,14 @@ def read_layers(
             value_dim,
             scale=config.attention_scale or 1 / math.sqrt(head_dim),
             window=window,
-            rope=rope if rules.has_positions(layer) else None,
+            rope=rope if rules.has_positions(layer, window is not None) else None,
         )
-        experts = _experts(config.experts, rules, n_ff)
-        layers.append(LayerConfig(mixer, FeedForwardConfig(n_ff, experts=experts)))
+        network = FeedForwardConfig(
+            n_ff,
+            experts=_experts(config.experts, rules, n_ff),
+            constants=tuple(each[layer] for each in constants),
+        )
+        layers.append(LayerConfig(mixer, network))
     return tuple(layers)
 
 

@@ -9,37 +9,13 @@ for a value that is computed from others, such as `head_dim`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-_Defaults = Mapping[str, Any]
+from llamacy.formats.hugging_face.common_keys import ALL, LLAMA, Defaults
+from llamacy.formats.hugging_face.other_classes import OTHER_DEFAULTS
 
-# Every class's.
-_ALL: Final[_Defaults] = {
-    "hidden_act": "silu",
-    "rms_norm_eps": 1e-6,
-    "tie_word_embeddings": False,
-    "num_key_value_heads": None,
-    "head_dim": None,
-    "rope_theta": 1e4,
-    "rope_scaling": None,
-    "rope_parameters": None,
-    "partial_rotary_factor": None,
-    "original_max_position_embeddings": None,
-    "quantization_config": None,
-}
-_LLAMA: Final[_Defaults] = {
-    **_ALL,
-    "vocab_size": 32000,
-    "hidden_size": 4096,
-    "intermediate_size": 11008,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "max_position_embeddings": 2048,
-    "attention_bias": False,
-    "mlp_bias": False,
-}
-_MISTRAL: Final[_Defaults] = {
-    **_ALL,
+_MISTRAL: Final[Defaults] = {
+    **ALL,
     "vocab_size": 32000,
     "hidden_size": 4096,
     "intermediate_size": 14336,
@@ -50,9 +26,9 @@ _MISTRAL: Final[_Defaults] = {
     "sliding_window": 4096,
 }
 # transformers takes a Mistral whose file has layer_types for a Ministral.
-_MINISTRAL: Final[_Defaults] = {**_MISTRAL, "layer_types": None}
-_QWEN: Final[_Defaults] = {
-    **_ALL,
+_MINISTRAL: Final[Defaults] = {**_MISTRAL, "layer_types": None}
+_QWEN: Final[Defaults] = {
+    **ALL,
     "vocab_size": 151936,
     "hidden_size": 4096,
     "intermediate_size": 22016,
@@ -63,9 +39,9 @@ _QWEN: Final[_Defaults] = {
     "use_sliding_window": False,
     "sliding_window": 4096,
 }
-_QWEN2: Final[_Defaults] = {**_QWEN, "max_window_layers": 28, "layer_types": None}
-_GEMMA2: Final[_Defaults] = {
-    **_ALL,
+_QWEN2: Final[Defaults] = {**_QWEN, "max_window_layers": 28, "layer_types": None}
+_GEMMA2: Final[Defaults] = {
+    **ALL,
     "hidden_act": None,
     "vocab_size": 256000,
     "hidden_size": 2304,
@@ -85,8 +61,8 @@ _GEMMA2: Final[_Defaults] = {
     "final_logit_softcapping": 30.0,
     "use_bidirectional_attention": None,
 }
-_OLMO2: Final[_Defaults] = {
-    **_ALL,
+_OLMO2: Final[Defaults] = {
+    **ALL,
     "vocab_size": 50304,
     "hidden_size": 4096,
     "intermediate_size": 11008,
@@ -96,14 +72,14 @@ _OLMO2: Final[_Defaults] = {
     "rms_norm_eps": 1e-5,
     "attention_bias": False,
 }
-_QWEN_EXPERTS: Final[_Defaults] = {
+_QWEN_EXPERTS: Final[Defaults] = {
     "decoder_sparse_step": 1,
     "mlp_only_layers": None,
     "norm_topk_prob": False,
 }
 
-DEFAULTS: Final[Mapping[str, _Defaults]] = {
-    "LlamaForCausalLM": _LLAMA,
+DEFAULTS: Final[Mapping[str, Defaults]] = {
+    "LlamaForCausalLM": LLAMA,
     "MistralForCausalLM": _MINISTRAL,
     "MinistralForCausalLM": _MINISTRAL,
     "Qwen2ForCausalLM": _QWEN2,
@@ -121,7 +97,7 @@ DEFAULTS: Final[Mapping[str, _Defaults]] = {
         "rope_local_base_freq": 1e4,
     },
     "Phi3ForCausalLM": {
-        **_ALL,
+        **ALL,
         "vocab_size": 32064,
         "hidden_size": 3072,
         "intermediate_size": 8192,
@@ -133,7 +109,7 @@ DEFAULTS: Final[Mapping[str, _Defaults]] = {
         "sliding_window": None,
     },
     "SmolLM3ForCausalLM": {
-        **_LLAMA,
+        **LLAMA,
         "vocab_size": 128256,
         "hidden_size": 2048,
         "num_hidden_layers": 36,
@@ -149,7 +125,7 @@ DEFAULTS: Final[Mapping[str, _Defaults]] = {
         "no_rope_layer_interval": 4,
     },
     "GraniteForCausalLM": {
-        **_LLAMA,
+        **LLAMA,
         "embedding_multiplier": 1.0,
         "logits_scaling": 1.0,
         "residual_multiplier": 1.0,
@@ -198,7 +174,7 @@ DEFAULTS: Final[Mapping[str, _Defaults]] = {
         "attention_bias": False,
     },
     "GptOssForCausalLM": {
-        **_ALL,
+        **ALL,
         "vocab_size": 201088,
         "hidden_size": 2880,
         "intermediate_size": 2880,
@@ -225,6 +201,7 @@ DEFAULTS: Final[Mapping[str, _Defaults]] = {
         "swiglu_alpha": 1.702,
         "swiglu_limit": 7.0,
     },
+    **OTHER_DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
 
@@ -245,5 +222,16 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "qwen2_moe": "Qwen2MoeForCausalLM",
     "qwen3_moe": "Qwen3MoeForCausalLM",
     "gpt_oss": "GptOssForCausalLM",
+    "gpt2": "GPT2LMHeadModel",
+    "starcoder2": "Starcoder2ForCausalLM",
+    "phi": "PhiForCausalLM",
+    "gemma": "GemmaForCausalLM",
+    "cohere": "CohereForCausalLM",
+    "cohere2": "Cohere2ForCausalLM",
+    "stablelm": "StableLmForCausalLM",
+    "falcon": "FalconForCausalLM",
+    "gpt_neox": "GPTNeoXForCausalLM",
+    "arcee": "ArceeForCausalLM",
+    "apertus": "ApertusForCausalLM",
 }
 """Classes by `model_type`, for files whose `architectures` name none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from llamacy.config import family_rules
 from llamacy.formats.hugging_face.classes import MODEL_TYPES
 from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.family import Family
@@ -15,9 +16,13 @@ from llamacy.formats.hugging_face.sizes import Sizes, read_sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
+_QKV: Final = ("attn_q", "attn_k", "attn_v")
+_NETWORK: Final = ("ffn_gate", "ffn_up", "ffn_down")
 _BIAS_KEYS: Final = {
-    "attention_bias": ("attn_q", "attn_k", "attn_v", "attn_output"),
-    "mlp_bias": ("ffn_gate", "ffn_up", "ffn_down"),
+    "attention_bias": (*_QKV, "attn_output"),
+    "mlp_bias": _NETWORK,
+    "use_bias": (*_QKV, "attn_output", *_NETWORK),
+    "use_qkv_bias": _QKV,
 }
 
 
@@ -40,6 +45,8 @@ class Config(NamedTuple):
         Parts that have a bias in each layer.
     rope_divisors : Divisors
         Tensors that divide the frequencies.
+    parts : frozenset of str
+        Parts of the family's layers that the model has.
     """
 
     family: Family
@@ -49,6 +56,7 @@ class Config(NamedTuple):
     is_tied: bool
     biased: frozenset[str]
     rope_divisors: Divisors
+    parts: frozenset[str]
 
 
 def read_config(config: JsonObject, name: str) -> Config:
@@ -72,13 +80,13 @@ def read_config(config: JsonObject, name: str) -> Config:
     family = FAMILIES[class_name]
     config = own_keys(config, class_name)
     _check_quantization(config, family)
-    _check_activation(config, family)
     sizes = read_sizes(config)
     metadata = Metadata()
     metadata.text("general.architecture", family.architecture)
     metadata.text("general.type", "model")
     metadata.text("general.name", name)
-    _add_sizes(config, sizes, family.architecture, metadata)
+    _add_sizes(config, family, sizes, metadata)
+    _add_activation(config, family, metadata)
     experts = add_experts(config, family, sizes, metadata)
     divisors = add_rope(config, family, sizes, metadata)
     add_settings(config, family, sizes, metadata)
@@ -90,6 +98,7 @@ def read_config(config: JsonObject, name: str) -> Config:
         config.flag("tie_word_embeddings"),
         _biased(config, family),
         divisors,
+        _parts(config, family),
     )
 
 
@@ -114,8 +123,10 @@ def _find_class(config: JsonObject) -> str:
         if by_type is None:
             config.refuse("model_type", f"one of {', '.join(MODEL_TYPES)}", model_type)
         return by_type
-    if by_type is not None and names == [by_type.replace("ForCausalLM", "Model")]:
-        return by_type
+    if by_type is not None:
+        bare = by_type.replace("ForCausalLM", "Model").replace("LMHead", "")
+        if names == [bare]:
+            return by_type
     config.refuse("architectures", known, ", ".join(names))
 
 
@@ -135,9 +146,13 @@ def _check_quantization(config: JsonObject, family: Family) -> None:
     config.refuse("quantization_config", wanted, method)
 
 
-def _check_activation(config: JsonObject, family: Family) -> None:
+def _add_activation(config: JsonObject, family: Family, metadata: Metadata) -> None:
+    """Check the activation, and add a key where it is not llama.cpp's."""
     key = "hidden_activation" if "hidden_activation" in config else "hidden_act"
     found = config.text(key, family.activations[0])
+    if family.exact_gelu and found == family.exact_gelu:
+        metadata.text(f"{family.architecture}.hidden_activation", "gelu_erf")
+        return
     if found not in family.activations:
         config.refuse(key, family.activations[0], found)
 
@@ -148,7 +163,8 @@ def _biased(config: JsonObject, family: Family) -> frozenset[str]:
     if not config.flag("qkv_bias", True):
         biased -= {"attn_q", "attn_k", "attn_v"}
     for key, parts in _BIAS_KEYS.items():
-        if not config.flag(key, False):
+        parts = tuple(part for part in parts if part in family.layer.values())
+        if key in family.fixed_flags or not config.flag(key, False):
             continue
         if not family.biased.issuperset(parts):
             config.refuse(key, False, True)
@@ -156,9 +172,19 @@ def _biased(config: JsonObject, family: Family) -> frozenset[str]:
     return frozenset(biased)
 
 
+def _parts(config: JsonObject, family: Family) -> frozenset[str]:
+    """Name the parts that the model's layers have."""
+    return frozenset(family.layer.values()).difference(
+        part
+        for part, (key, value) in family.present.items()
+        if config.flag(key, False) != value
+    )
+
+
 def _add_sizes(
-    config: JsonObject, sizes: Sizes, prefix: str, metadata: Metadata
+    config: JsonObject, family: Family, sizes: Sizes, metadata: Metadata
 ) -> None:
+    prefix = family.architecture
     metadata.integer(f"{prefix}.block_count", sizes.n_layer)
     metadata.integer(f"{prefix}.context_length", sizes.n_ctx_train)
     metadata.integer(f"{prefix}.embedding_length", sizes.n_embd)
@@ -175,5 +201,6 @@ def _add_sizes(
     metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)
     metadata.integer(f"{prefix}.vocab_size", sizes.n_vocab)
     # no float32 is below the least; more than 1 cannot be meant
-    eps = config.real("rms_norm_eps", 1e-37, 1.0)
-    metadata.real(f"{prefix}.attention.layer_norm_rms_epsilon", eps)
+    eps = config.real(family.eps, 1e-37, 1.0)
+    kind = "layer_norm" if family_rules(prefix).has_layer_norm else "layer_norm_rms"
+    metadata.real(f"{prefix}.attention.{kind}_epsilon", eps)

@@ -2,7 +2,8 @@
 
 A row says which GGUF architecture a class of transformers is, how its tensors' names
 translate, and which of its tensors and settings GGUF files have in another form. The
-forms are those that llama.cpp's converter writes. Adding a family is adding a row.
+forms are those that llama.cpp's converter writes. Adding a family is adding a row;
+those with layer norms, or networks without a gate, are in `other_families`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,13 @@ from __future__ import annotations
 from typing import Final
 
 from llamacy.formats.hugging_face.family import ExpertNames, Family, Mixture
+from llamacy.formats.hugging_face.layer_names import (
+    ATTENTION,
+    FEED_FORWARD,
+    HEAD_NORMS,
+    LAYER,
+)
+from llamacy.formats.hugging_face.other_families import OTHER_FAMILIES
 
 OUTSIDE: Final = {
     "model.embed_tokens": "token_embd",
@@ -27,64 +35,47 @@ IGNORED: Final = (
     "rotary_emb.sin_cached",
     "self_attn.masked_bias",
     "position_ids",
+    # masks and angles of the oldest checkpoints
+    ".attn.bias",
+    ".attn.masked_bias",
+    ".attention.bias",
+    ".attention.masked_bias",
 )
 """Ends of names in old checkpoints that nothing needs: computed from other settings."""
 
-# Names of the parts of a layer, after `model.layers.N.`.
-_ATTENTION: Final = {
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-}
-_HEAD_NORMS: Final = {
-    "self_attn.q_norm": "attn_q_norm",
-    "self_attn.k_norm": "attn_k_norm",
-}
-_FEED_FORWARD: Final = {
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
 _NORMS_AFTER: Final = {
     "post_attention_layernorm": "post_attention_norm",
     "post_feedforward_layernorm": "post_ffw_norm",
 }
-_LAYER: Final = {
-    "input_layernorm": "attn_norm",
-    **_ATTENTION,
-    "post_attention_layernorm": "ffn_norm",
-    **_FEED_FORWARD,
-}
 _MIXTURE_LAYER: Final = {
     "input_layernorm": "attn_norm",
-    **_ATTENTION,
+    **ATTENTION,
     "post_attention_layernorm": "ffn_norm",
     "mlp.gate": "ffn_gate_inp",
 }
 _GEMMA_LAYER: Final = {
     "input_layernorm": "attn_norm",
-    **_ATTENTION,
+    **ATTENTION,
     "pre_feedforward_layernorm": "ffn_norm",
-    **_FEED_FORWARD,
+    **FEED_FORWARD,
     **_NORMS_AFTER,
 }
 
 
-_ALL_MATRICES: Final = frozenset((_ATTENTION | _FEED_FORWARD).values())
+_ALL_MATRICES: Final = frozenset((ATTENTION | FEED_FORWARD).values())
 
 _LLAMA: Final = Family(
     architecture="llama",
-    layer=_LAYER,
+    layer=LAYER,
     biased=_ALL_MATRICES,
     is_interleaved=True,
 )
 _QWEN2: Final = Family(
     architecture="qwen2",
-    layer=_LAYER,
+    layer=LAYER,
     always_biased=frozenset({"attn_q", "attn_k", "attn_v"}),
 )
-_QWEN3: Final = Family(architecture="qwen3", layer=_LAYER | _HEAD_NORMS)
+_QWEN3: Final = Family(architecture="qwen3", layer=LAYER | HEAD_NORMS)
 _GEMMA2: Final = Family(
     architecture="gemma2",
     layer=_GEMMA_LAYER,
@@ -98,7 +89,7 @@ _GEMMA2: Final = Family(
 )
 _GEMMA3: Final = Family(
     architecture="gemma3",
-    layer=_GEMMA_LAYER | _HEAD_NORMS,
+    layer=_GEMMA_LAYER | HEAD_NORMS,
     norm_offset=1.0,
     activations=("gelu_pytorch_tanh",),
     constants={"final_logit_softcapping": "final_logit_softcapping"},
@@ -115,17 +106,18 @@ _PHI3: Final = Family(
         "mlp.gate_up_proj": "ffn_up",
         "mlp.down_proj": "ffn_down",
     },
+    has_partial_rope=True,
     has_longrope=True,
 )
 _SMOLLM3: Final = Family(
     architecture="smollm3",
-    layer=_LAYER,
+    layer=LAYER,
     biased=_ALL_MATRICES,
     is_interleaved=True,
 )
 _GRANITE: Final = Family(
     architecture="granite",
-    layer=_LAYER,
+    layer=LAYER,
     biased=_ALL_MATRICES,
     is_interleaved=True,
     constants={
@@ -137,7 +129,7 @@ _GRANITE: Final = Family(
 )
 _OLMO2: Final = Family(
     architecture="olmo2",
-    layer=_ATTENTION | _HEAD_NORMS | _FEED_FORWARD | _NORMS_AFTER,
+    layer=ATTENTION | HEAD_NORMS | FEED_FORWARD | _NORMS_AFTER,
 )
 
 _EXPERTS: Final = ExpertNames("mlp.experts", "gate_proj", "up_proj", "down_proj")
@@ -169,7 +161,7 @@ _QWEN2MOE: Final = Family(
 )
 _QWEN3MOE: Final = Family(
     architecture="qwen3moe",
-    layer=_MIXTURE_LAYER | _HEAD_NORMS,
+    layer=_MIXTURE_LAYER | HEAD_NORMS,
     mixture=Mixture(
         names=(_EXPERTS,), width="moe_intermediate_size", normalized="norm_topk_prob"
     ),
@@ -178,12 +170,12 @@ _GPT_OSS: Final = Family(
     architecture="gpt-oss",
     layer={
         "input_layernorm": "attn_norm",
-        **_ATTENTION,
+        **ATTENTION,
         "self_attn.sinks": "attn_sinks",
         "post_attention_layernorm": "post_attention_norm",
         "mlp.router": "ffn_gate_inp",
     },
-    biased=frozenset(_ATTENTION.values()),
+    biased=frozenset(ATTENTION.values()),
     always_biased=frozenset({"ffn_gate_inp"}),
     mixture=Mixture(names=(_EXPERTS,), is_turned=True, width="intermediate_size"),
     fixed={"swiglu_alpha": 1.702, "swiglu_limit": 7.0},
@@ -206,5 +198,6 @@ FAMILIES: Final = {
     "Qwen2MoeForCausalLM": _QWEN2MOE,
     "Qwen3MoeForCausalLM": _QWEN3MOE,
     "GptOssForCausalLM": _GPT_OSS,
+    **OTHER_FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 
 class ExpertNames(NamedTuple):
@@ -48,6 +48,14 @@ class Mixture:
     normalized: str = ""
 
 
+Form: TypeAlias = Literal["turned", "by_group"]
+"""How a matrix is stored in a way of its own.
+
+`"turned"` has its columns for rows. `"by_group"` has queries, keys and values by groups
+of heads: those of queries, then the one of keys and the one of values that they share.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """One class of models of transformers.
@@ -62,8 +70,24 @@ class Family:
     layer : mapping of str to str
         Names of the parts of a layer, in GGUF by those in Hugging Face's files; see
         `mixture` for experts.
+    outside : mapping of str to str
+        Names of parts outside the layers that not all families have.
+    renamed : mapping of str to str
+        Beginnings of names, `"transformer.h."`, and what the same names begin with in
+        most families, `"model.layers."`, as in `layer` and `outside`.
     aliases : mapping of str to str
         Names that parts have in some files, by those in `layer`.
+    stacked : mapping of str to str
+        Names of modules of which each layer has one a head, `"q_layernorm.norms"`: GGUF
+        has their weights in one tensor.
+    present : mapping of str to (str, bool)
+        Parts that are there only if a flag of config.json has this value.
+    forms : mapping of str to Form
+        The forms of matrices that GGUF has otherwise, by their GGUF names.
+    layer_constants : mapping of str to str
+        Names of numbers in each layer that are keys in GGUF, by these keys.
+    eps : str
+        Key in config.json of the number that norms add.
     biased : frozenset of str
         The parts, by their GGUF names, that have a bias if config.json says so.
     always_biased : frozenset of str
@@ -77,6 +101,10 @@ class Family:
         How it names its experts; None for a dense family.
     activations : tuple of str
         Names of the one activation of the feed-forward part.
+    exact_gelu : str
+        Another activation, GELU with erf, for which GGUF has a key; `""` for none.
+    has_partial_rope : bool
+        Whether config.json may say that only some dimensions of heads are rotated.
     has_longrope : bool
         Whether LongRoPE's factors may be among its tensors.
     constants : mapping of str to str
@@ -84,6 +112,10 @@ class Family:
     scalar : str
         Key in config.json of the number whose root divides the scores; `""` without
         one.
+    flags : mapping of str to str
+        Keys of flags, in GGUF by those in config.json.
+    fixed_flags : mapping of str to bool
+        Values that flags must have: GGUF has no key for them.
     fixed : mapping of str to float
         Values that constants must have if they are there, by their keys: GGUF has no
         key for them.
@@ -93,15 +125,40 @@ class Family:
 
     architecture: str
     layer: Mapping[str, str]
+    outside: Mapping[str, str] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    stacked: Mapping[str, str] = field(default_factory=dict)
+    present: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    layer_constants: Mapping[str, str] = field(default_factory=dict)
+    eps: str = "rms_norm_eps"
     biased: frozenset[str] = frozenset()
     always_biased: frozenset[str] = frozenset()
     is_interleaved: bool = False
     norm_offset: float = 0.0
     mixture: Mixture | None = None
     activations: tuple[str, ...] = ("silu", "swish")
+    exact_gelu: str = ""
+    has_partial_rope: bool = False
     has_longrope: bool = False
     constants: Mapping[str, str] = field(default_factory=dict)
     scalar: str = ""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    fixed_flags: Mapping[str, bool] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+
+    def usual_name(self, name: str) -> str:
+        """Return the name that a tensor or module has in most families."""
+        for start, usual in self.renamed.items():
+            if f"{name}.".startswith(start):
+                return (usual + f"{name}."[len(start) :]).removesuffix(".")
+        return name
+
+    def own_name(self, name: str) -> str:
+        """Return the name in this family of one in most families."""
+        for start, usual in self.renamed.items():
+            if f"{name}.".startswith(usual):
+                return (start + f"{name}."[len(usual) :]).removesuffix(".")
+        return name

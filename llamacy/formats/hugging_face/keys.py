@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llamacy.formats.hugging_face.classes import DEFAULTS
+from llamacy.formats.hugging_face.usual_keys import with_usual_keys
 from llamacy.formats.json_text import JsonObject
 
 HARMLESS: Final = frozenset(
@@ -32,6 +33,9 @@ HARMLESS: Final = frozenset(
     # training
     "initializer_range attention_dropout hidden_dropout hidden_dropout_prob embd_pdrop "
     "embd_dropout resid_pdrop attn_pdrop attention_probs_dropout_prob "
+    "residual_dropout embedding_dropout classifier_dropout summary_type "
+    "summary_use_proj summary_activation summary_proj_to_labels "
+    "summary_first_dropout reorder_and_upcast_attn "
     "output_router_logits router_aux_loss_coef router_jitter_noise "
     # the vocabulary's, read with it
     "bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id mask_token_id "
@@ -124,7 +128,7 @@ def own_keys(config: JsonObject, name: str) -> JsonObject:
             ", ".join(passed),
             name,
         )
-    return JsonObject(config.path, own)
+    return JsonObject(config.path, with_usual_keys(own, name))
 
 
 def _is_kept(key: str, default: object) -> bool:

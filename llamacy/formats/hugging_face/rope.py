@@ -51,6 +51,8 @@ def add_rope(
         An unknown kind of scaling, or an unknown part of one.
     """
     prefix = f"{family.architecture}.rope"
+    if family_rules(family.architecture).has_learned_positions:
+        return {}
     has_two = "rope_local_base_freq" in config.values
     rope = _of_whole_layers(config) if has_two else _parameters(config)
     base = _base(config, rope)
@@ -146,13 +148,13 @@ def _n_dims(
 ) -> int:
     """Count the dimensions of a head that are rotated.
 
-    Phi-3 alone rotates some of them. Other classes pass the key over where rotations
+    Some classes may rotate a part of them. Others pass the key over where rotations
     are not scaled, and cannot be run where they are.
     """
     key = "partial_rotary_factor"
     holder = rope if key in rope else config
     n_dims = int(holder.real(key, 0.0, 1.0, 1.0) * head_dim)
-    if family.has_longrope:
+    if family.has_partial_rope:
         if n_dims < 2 or n_dims % 2:
             wanted = "an even number of dimensions, at least 2"
             holder.fail(key, wanted, f"{n_dims} of {head_dim}")

@@ -41,6 +41,11 @@ def add_settings(
             metadata.real(f"{prefix}.{ours}", value)
         elif theirs in _BOUNDS_BY_DEFAULT.get(prefix, ()):
             config.refuse(theirs, "a number", None)
+    for theirs, ours in family.flags.items():
+        metadata.flag(f"{prefix}.{ours}", config.flag(theirs))
+    for key, is_wanted in family.fixed_flags.items():
+        if config.flag(key) != is_wanted:
+            config.refuse(key, is_wanted, not is_wanted)
     for key, wanted in family.fixed.items():
         found = config.real(key, MIN_SCALE, MAX_SCALE, default=wanted)
         if found != wanted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -18,7 +18,15 @@ from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.experts import PARTS, Source, is_expert, stacked
 from llamacy.formats.hugging_face.families import BARE, FAMILIES, IGNORED, OUTSIDE
+from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.forms import Array, Matrix, Vector
+from llamacy.formats.hugging_face.layouts import (
+    add_constants,
+    group_order,
+    interleaved,
+    stacked_heads,
+    turned,
+)
 from llamacy.formats.model_file import ModelTensor
 from llamacy.formats.safetensors.folder import ByteTensor
 from llamacy.printable import shown
@@ -30,6 +38,7 @@ _NAME: Final = re.compile(r"(.+)\.(weight|bias)")
 # Routers: small matrices that GGUF files store in float32, and vectors that Hugging
 # Face's files store as matrices of one row.
 _FLOATS: Final = ("ffn_gate_inp", "ffn_gate_inp_shexp")
+_OF_HEAD: Final = re.compile(r"(.+\.norms)\.(0|[1-9][0-9]{0,5})\.weight")
 _EMBEDDING, _HEAD = "model.embed_tokens", "lm_head"
 _PIECE: Final = 1 << 24  # bytes compared at once
 _N_NAMED: Final = 3  # tensors named in the log
@@ -70,11 +79,15 @@ def translate(
     UnsupportedError
         A tensor would change the model in a way that the family does not have.
     """
-    tensors = _named_as_usual(tensors)
+    tensors, constants = _without_constants(
+        _named_as_usual(tensors, config.family), config.family
+    )
+    add_constants(constants, config, path)
     is_tied = config.is_tied and not _is_untied(tensors, path)
     translated: dict[str, ModelTensor] = {}
     places: dict[str, tuple[int, int]] = {}
     experts: defaultdict[int, dict[str, Source]] = defaultdict(dict)
+    heads: defaultdict[tuple[int, str], dict[int, Source]] = defaultdict(dict)
     passed: list[str] = []
     for name, tensor in tensors.items():
         if name.endswith(IGNORED) or (is_tied and name == f"{_HEAD}.weight"):
@@ -86,6 +99,11 @@ def translate(
         if layer is not None and is_expert(rest, config.family):
             experts[layer][name] = tensor
             continue
+        if layer is not None and (of_head := _OF_HEAD.fullmatch(rest)):
+            module = of_head[1]
+            if config.family.stacked.get(module) in config.parts:
+                heads[layer, module][int(of_head[2])] = tensor
+                continue
         known = _translated(name, rest, layer, config, path)
         if known is None:
             passed.append(name)
@@ -96,6 +114,11 @@ def translate(
             field = f"tensor {shown(name)}"
             raise FormatError(path, field, "one of its kind", "it under two names")
         translated[ours] = _tensor(ours, layer, part, tensor, config, path)
+        places[ours] = _place(layer, part, config)
+    for (layer, module), norms in heads.items():
+        part = config.family.stacked[module]
+        ours = f"blk.{layer}.{part}.weight"
+        translated[ours] = stacked_heads(ours, layer, part, norms, config, path)
         places[ours] = _place(layer, part, config)
     _note_passed(passed, path)
     _check_complete(translated, config, path)
@@ -113,37 +136,61 @@ def translate(
 
 def _check_complete(names: Container[str], config: Config, path: Path) -> None:
     """Check for all tensors that the family and config.json require."""
-    for theirs, ours in OUTSIDE.items():
-        if f"{ours}.weight" not in names and not (ours == "output" and config.is_tied):
+    family = config.family
+    for theirs, ours in (*OUTSIDE.items(), *family.outside.items()):
+        if ours == "output" and config.is_tied:
+            continue
+        for suffix in _suffixes(ours, config):
+            if f"{ours}.{suffix}" in names:
+                continue
             wanted = "a tensor that the family has"
             if ours == "output":
                 wanted += ", as tie_word_embeddings is not true"
-            raise FormatError(path, f"tensor {theirs}.weight", wanted, "none")
+            field = f"tensor {family.own_name(theirs)}.{suffix}"
+            raise FormatError(path, field, wanted, "none")
     for layer, (theirs, ours) in product(
-        range(config.sizes.n_layer), config.family.layer.items()
+        range(config.sizes.n_layer), family.layer.items()
     ):
-        suffixes = ["weight", "bias"] if ours in config.biased else ["weight"]
-        for suffix in suffixes:
+        for suffix in _suffixes(ours, config) if ours in config.parts else ():
             if f"blk.{layer}.{ours}.{suffix}" not in names:
-                field = f"tensor model.layers.{layer}.{theirs}"
+                field = f"tensor {family.own_name(f'model.layers.{layer}.{theirs}')}"
                 field += f".{suffix}" if theirs not in BARE else ""
                 wanted = "a tensor that config.json or the family has"
                 raise FormatError(path, field, wanted, "none")
 
 
-def _named_as_usual(tensors: Mapping[str, Source]) -> dict[str, Source]:
-    """Return tensors by the names of a whole model.
+def _suffixes(part: str, config: Config) -> list[str]:
+    return ["weight", "bias"] if part in config.biased else ["weight"]
+
+
+def _named_as_usual(tensors: Mapping[str, Source], family: Family) -> dict[str, Source]:
+    """Return tensors by the names of a whole model of most families.
 
     Models saved without their output matrix lack the `model.` before each name, and
     tied embeddings may be there under the output matrix's name alone.
     """
-    usual = dict(tensors)
-    if not any(name.startswith("model.") for name in tensors):
-        usual = {
-            name if name.startswith(f"{_HEAD}.") else f"model.{name}": tensor
-            for name, tensor in tensors.items()
-        }
-    return usual
+    usual = {family.usual_name(name): tensor for name, tensor in tensors.items()}
+    if any(name.startswith("model.") for name in usual):
+        return usual
+    base = family.own_name("model.layers").removesuffix("h").removesuffix("layers")
+    return {
+        name
+        if name.startswith(f"{_HEAD}.")
+        else family.usual_name(f"{base}{name}"): tensor
+        for name, tensor in usual.items()
+    }
+
+
+def _without_constants(
+    tensors: Mapping[str, Source], family: Family
+) -> tuple[dict[str, Source], dict[str, Source]]:
+    """Split off the tensors that are keys in GGUF."""
+    constants = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if _layer_of(name)[1] in family.layer_constants
+    }
+    return {name: tensors[name] for name in tensors if name not in constants}, constants
 
 
 def _is_untied(tensors: dict[str, Source], path: Path) -> bool:
@@ -212,11 +259,13 @@ def _translated(
     nor of a part of layers that another family computes with.
     """
     family = config.family
-    known = OUTSIDE if layer is None else family.layer
+    known = {**OUTSIDE, **family.outside} if layer is None else family.layer
     match = _NAME.fullmatch(f"{rest}.weight" if rest in BARE else rest)
     module = family.aliases.get(match[1], match[1]) if match else rest
     part = known.get(module)
     if match and part:
+        if layer is not None and part not in config.parts:
+            return None
         if match[2] == "weight" or part in config.biased:
             return part, match[2]
         if part in family.biased or part in family.always_biased:
@@ -236,7 +285,8 @@ def _place(layer: int | None, part: str, config: Config) -> tuple[int, int]:
     """Return a tensor's rank in a forward pass: embedding, layers, output."""
     if layer is not None:
         return layer, [*config.family.layer.values(), *PARTS].index(part)
-    return -1 if part == "token_embd" else config.sizes.n_layer, part == "output"
+    is_first = part in ("token_embd", *config.family.outside.values())
+    return -1 if is_first else config.sizes.n_layer, part == "output"
 
 
 def _tensor(
@@ -255,7 +305,12 @@ def _tensor(
     if not 1 <= n_dims <= 2:
         wanted = "a vector or a matrix"
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)
-    reorder = None
+    form = config.family.forms.get(part)
+    if form == "turned" and n_dims == 2:
+        return turned(name, source)
+    reorder: Callable[[Array], Array] | None = None
+    if form == "by_group" and layer is not None:
+        reorder = group_order(source, layer, config, path)
     heads = {"attn_q": config.sizes.n_head, "attn_k": config.sizes.n_head_kv}
     if config.family.is_interleaved and layer is not None and part in heads:
         n_head = heads[part][layer]
@@ -275,25 +330,3 @@ def _tensor(
 
     is_row = n_dims == 2 and source.shape[0] == 1 and part.endswith("_shexp")
     return Vector(name, source.shape[1:] if is_row else source.shape, values)
-
-
-def interleaved(rows: Array, n_head: int) -> Array:
-    """Reorder rows so that the two dimensions of a rotation are adjacent.
-
-    Hugging Face's LLaMA rotates dimension i of a head together with i + head_dim / 2;
-    ggml's rotates 2 i together with 2 i + 1.
-
-    Parameters
-    ----------
-    rows : (n_head * head_dim, …)
-        Rows of a query or key matrix.
-    n_head : int
-        Number of its heads.
-
-    Returns
-    -------
-    (n_head * head_dim, …)
-        The rows in ggml's order.
-    """
-    pairs = rows.reshape(n_head, 2, -1, *rows.shape[1:])
-    return pairs.swapaxes(1, 2).reshape(rows.shape)

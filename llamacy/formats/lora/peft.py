@@ -10,20 +10,22 @@ of the peft library.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.config import ModelConfig
+from llamacy.config import AttentionConfig, ModelConfig
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.gguf.header import TensorInfo
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
-from llamacy.formats.hugging_face.tensors import IN_LAYER, interleaved
+from llamacy.formats.hugging_face.layouts import interleaved, ungrouped
+from llamacy.formats.hugging_face.tensors import IN_LAYER
 from llamacy.formats.json_text import read_json
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, Saved, check_pair
 from llamacy.formats.lora.peft_experts import ExpertPairs, refuse_magnitude
@@ -160,7 +162,7 @@ def _take_saved(
         if not np.isfinite(values).all():
             found = "NaN or infinity"
             raise FormatError(path, f"tensor {shown(name)}", "finite numbers", found)
-        ours = _full_name(match["module"], part)
+        ours = _full_name(match["module"], part, family)
         if part.endswith("norm"):
             values += np.float32(family.norm_offset)
             kind, data = GGMLType.F32, values.view(np.uint8).reshape(-1)
@@ -172,14 +174,15 @@ def _take_saved(
 
 def _part(module: str, family: Family) -> str | None:
     """Return GGUF's name of a part of the model; None for another module."""
+    module = family.usual_name(module)
     in_layer = IN_LAYER.fullmatch(module)
     if in_layer is None:
         return OUTSIDE.get(module)
     return family.layer.get(family.aliases.get(in_layer[2], in_layer[2]))
 
 
-def _full_name(module: str, part: str) -> str:
-    in_layer = IN_LAYER.fullmatch(module)
+def _full_name(module: str, part: str, family: Family) -> str:
+    in_layer = IN_LAYER.fullmatch(family.usual_name(module))
     return f"blk.{in_layer[1]}.{part}.weight" if in_layer else f"{part}.weight"
 
 
@@ -234,26 +237,49 @@ def _gguf_name(path: Path, module: str, family: Family) -> str:
     if part is None or part.endswith("norm"):
         wanted = f"a linear layer or the embedding of {family.architecture}"
         raise UnsupportedError(path, f"module {shown(module)}", wanted, "another")
-    return _full_name(module, part)
+    return _full_name(module, part, family)
 
 
 def _pair(
     path: Path, name: str, pair: Pair, family: Family, config: ModelConfig
 ) -> Pair:
     """Reorder the rows of B as GGUF orders those of queries and keys."""
-    part, b, magnitude = name.split(".")[-2], pair.b, pair.magnitude
-    if not family.is_interleaved or part not in ("attn_q", "attn_k"):
-        return pair
+    part = name.split(".")[-2]
+    is_query = part == "attn_q"
+    if family.is_interleaved and (is_query or part == "attn_k"):
+        mixer = _mixer(path, name, config)
+        n_head = mixer.n_head if is_query else mixer.n_head_kv
+        n_rows = n_head * mixer.head_dim
+        return _reordered(path, name, pair, n_rows, partial(interleaved, n_head=n_head))
+    if family.forms.get(part) == "by_group":
+        mixer = _mixer(path, name, config)
+        n_rows = (mixer.n_head + 2 * mixer.n_head_kv) * mixer.head_dim
+        n_head_kv, head_dim = mixer.n_head_kv, mixer.head_dim
+        reorder = partial(ungrouped, n_head_kv=n_head_kv, head_dim=head_dim)
+        return _reordered(path, name, pair, n_rows, reorder)
+    return pair
+
+
+def _mixer(path: Path, name: str, config: ModelConfig) -> AttentionConfig:
     layer = int(name.split(".")[1])
     if layer >= config.n_layer:
         wanted = f"a layer below {config.n_layer}"
         raise FormatError(path, f"tensor {name}.lora_b", wanted, layer)
-    mixer = config.layers[layer].mixer
-    n_head = mixer.n_head if part == "attn_q" else mixer.n_head_kv
-    n_rows = n_head * mixer.head_dim
+    return config.layers[layer].mixer
+
+
+def _reordered(
+    path: Path,
+    name: str,
+    pair: Pair,
+    n_rows: int,
+    reorder: Callable[[Floats], Floats],
+) -> Pair:
+    """Reorder the rows of B, and the magnitudes of as many."""
+    b, magnitude = pair.b, pair.magnitude
     if b.ndim != 2 or b.shape[0] != n_rows:
         wanted = f"{n_rows} rows, like the model's matrix"
         raise FormatError(path, f"tensor {name}.lora_b: shape", wanted, b.shape)
     if magnitude is not None and magnitude.shape == (n_rows,):
-        magnitude = interleaved(magnitude, n_head=n_head)
-    return pair._replace(b=interleaved(b, n_head=n_head), magnitude=magnitude)
+        magnitude = reorder(magnitude)
+    return pair._replace(b=reorder(b), magnitude=magnitude)

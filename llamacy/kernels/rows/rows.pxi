@@ -13,30 +13,73 @@ cdef void embedding(
 
 
 cdef void rms_norm(
-    const float* x, size_t ldx, const float* w, float eps, int k, float* y, size_t ldy,
-    int begin, int end,
+    const float* x, size_t ldx, const float* w, const float* bias, float eps, int k,
+    float* y, size_t ldy, int begin, int end,
 ) noexcept nogil:
-    """y = x / sqrt(mean(x^2) + eps) * w"""
+    """y = x / sqrt(mean(x^2) + eps) * w + bias"""
     cdef int m, i, whole = k // 16 * 16
-    cdef float total, scale
+    cdef float total
     cdef const float* row
-    cdef float* out
     cdef vf squares
     for m in range(begin, end):
         row = x + m * ldx
-        out = y + m * ldy
         squares = f_zero()
         for i in range(0, whole, 16):
             squares = f_fma(f_load(row + i), f_load(row + i), squares)
         total = f_sum(squares)
         for i in range(whole, k):
             total += row[i] * row[i]
-        scale = 1 / sqrtf(total / k + eps)
+        finish_norm(row, 0, 1 / sqrtf(total / k + eps), w, bias, k, y + m * ldy)
+
+
+cdef void layer_norm(
+    const float* x, size_t ldx, const float* w, const float* bias, float eps, int k,
+    float* y, size_t ldy, int begin, int end,
+) noexcept nogil:
+    """y = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * w + bias"""
+    cdef int m, i, whole = k // 16 * 16
+    cdef float total, mean
+    cdef const float* row
+    cdef vf sums, centred
+    for m in range(begin, end):
+        row = x + m * ldx
+        sums = f_zero()
         for i in range(0, whole, 16):
-            f_store(
-                out + i, f_mul(f_mul(f_load(row + i), f_set1(scale)), f_load(w + i)))
+            sums = f_add(f_load(row + i), sums)
+        total = f_sum(sums)
         for i in range(whole, k):
-            out[i] = row[i] * scale * w[i]
+            total += row[i]
+        mean = total / k
+        sums = f_zero()
+        for i in range(0, whole, 16):
+            centred = f_sub(f_load(row + i), f_set1(mean))
+            sums = f_fma(centred, centred, sums)
+        total = f_sum(sums)
+        for i in range(whole, k):
+            total += (row[i] - mean) * (row[i] - mean)
+        finish_norm(row, mean, 1 / sqrtf(total / k + eps), w, bias, k, y + m * ldy)
+
+
+cdef inline void finish_norm(
+    const float* x, float mean, float scale, const float* w, const float* bias, int k,
+    float* y,
+) noexcept nogil:
+    """y = (x - mean) * scale * w + bias of k elements; w and bias may be NULL."""
+    cdef int i, whole = k // 16 * 16
+    cdef vf z
+    for i in range(0, whole, 16):
+        z = f_mul(f_sub(f_load(x + i), f_set1(mean)), f_set1(scale))
+        if w:
+            z = f_mul(z, f_load(w + i))
+        if bias:
+            z = f_add(z, f_load(bias + i))
+        f_store(y + i, z)
+    for i in range(whole, k):
+        y[i] = (x[i] - mean) * scale
+        if w:
+            y[i] *= w[i]
+        if bias:
+            y[i] += bias[i]
 
 
 cdef void add(
@@ -116,34 +159,14 @@ cdef inline vf gated(epilogue form, vf gate, vf up) noexcept nogil:
 
 
 cdef void scale(
-    const float* x, size_t ldx, float factor, int n, float* y, size_t ldy,
+    const float* x, size_t ldx, const float* factor, int n, float* y, size_t ldy,
     int begin, int end,
 ) noexcept nogil:
     """y = factor * x"""
     cdef int m, i
     for m in range(begin, end):
         for i in range(n):
-            y[m * ldy + i] = factor * x[m * ldx + i]
-
-
-cdef void softcap(
-    const float* x, size_t ldx, float cap, int n, float* y, size_t ldy,
-    int begin, int end,
-) noexcept nogil:
-    """y = cap * tanh(x / cap)"""
-    cdef int m, i, rest = n % 16
-    cdef float last[16]
-    cdef const float* row
-    cdef float* out
-    for m in range(begin, end):
-        row = x + m * ldx
-        out = y + m * ldy
-        for i in range(0, n - rest, 16):
-            f_store(out + i, f_softcap(f_load(row + i), cap))
-        if rest:
-            memcpy(last, row + n - rest, rest * sizeof(float))
-            f_store(last, f_softcap(f_load(last), cap))
-            memcpy(out + n - rest, last, rest * sizeof(float))
+            y[m * ldy + i] = factor[0] * x[m * ldx + i]
 
 
 cdef inline float dot_row(const float* x, const float* w, int k) noexcept nogil:
@@ -205,9 +228,17 @@ cdef inline void mix_row(
 # The elementwise operations by name, and functions that steps of other operations call.
 # The last row of a table stays zero: searches by name end there.
 
-cdef unary_op UNARY[3]
+cdef unary_op UNARY[11]
 UNARY[0].name, UNARY[0].f = "scale", scale
 UNARY[1].name, UNARY[1].f = "softcap", softcap
+UNARY[2].name, UNARY[2].f = "gelu", gelu
+UNARY[3].name, UNARY[3].f = "gelu_erf", gelu_erf
+UNARY[4].name, UNARY[4].f = "gelu_quick", gelu_quick
+UNARY[5].name, UNARY[5].f = "silu", silu
+UNARY[6].name, UNARY[6].f = "sigmoid", sigmoid
+UNARY[7].name, UNARY[7].f = "relu", relu
+UNARY[8].name, UNARY[8].f = "relu_squared", relu_squared
+UNARY[9].name, UNARY[9].f = "xielu", xielu
 assert UNARY[sizeof(UNARY) // sizeof(unary_op) - 1].name is NULL, "UNARY: too small"
 
 cdef binary_op BINARY[6]

@@ -46,6 +46,32 @@ INLINE vf f_gelu(vf x) {
     return f_div(x, f_add(f_set1(1.0f), f_exp(f_mul(x, cubic))));
 }
 
+/* 1 / (1 + e^-x) */
+INLINE vf f_sigmoid(vf x) { return f_div(f_set1(1.0f), f_add(f_set1(1.0f), f_exp(f_sub(f_zero(), x)))); }
+
+/* x * sigmoid(1.702 x) */
+INLINE vf f_gelu_quick(vf x) { return f_div(x, f_add(f_set1(1.0f), f_exp(f_mul(x, f_set1(-1.702f))))); }
+
+/* x * (1 + erf(x / sqrt(2))) / 2 = max(x, 0) - |x| erfc(z) / 2, z = |x| / sqrt(2), where
+ * erfc(z) = t e^(p(t) - z^2), t = 1 / (1 + z / 2): p is fitted to 5e-8 for z up to 9.4, and erfc is
+ * 0 in float32 from there on. */
+INLINE vf f_gelu_erf(vf x) {
+    const vf size = f_min(f_set1(30.0f), f_abs(x)), one = f_set1(1.0f);
+    const vf z = f_mul(size, f_set1(0.707106781f)), t = f_div(one, f_fma(z, f_set1(0.5f), one));
+    vf p = f_set1(0.13954682648f);
+    p = f_fma(p, t, f_set1(-0.65134143829f));
+    p = f_fma(p, t, f_set1(1.08690857887f));
+    p = f_fma(p, t, f_set1(-0.60266923904f));
+    p = f_fma(p, t, f_set1(-0.15827997029f));
+    p = f_fma(p, t, f_set1(0.04306344315f));
+    p = f_fma(p, t, f_set1(0.02025135979f));
+    p = f_fma(p, t, f_set1(0.38967543840f));
+    p = f_fma(p, t, f_set1(0.99827516079f));
+    p = f_fma(p, t, f_set1(-1.26543021202f));
+    const vf half = f_mul(f_mul(size, f_set1(0.5f)), f_mul(t, f_exp(f_fnma(z, z, p))));
+    return f_sub(f_max(f_zero(), x), half);
+}
+
 /* x * sigmoid(1.702 x) * (1 + up), with x at most 7 and up within -7 .. 7: the gated unit of
  * gpt-oss (OpenAI 2025, arXiv:2508.10925). NaN stays NaN. */
 INLINE vf f_clamped_swiglu(vf x, vf up) {

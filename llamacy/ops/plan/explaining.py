@@ -189,7 +189,7 @@ def _last_wanted(batch: Batch, n_wanted: int) -> Batch:
 
 def _shape(step: Step, m: int, n_positions: int) -> str:
     """Describe a step's operands, whose rows are `m`."""
-    if step.op == "embedding":
+    if step.op in ("embedding", "position_embedding"):
         return f"({m}) of {_dims(step.constants['weight'])}"
     if step.op in ("linear", "experts"):
         weight, second = step.constants["weight"], step.constants.get("weight2")
@@ -199,7 +199,8 @@ def _shape(step: Step, m: int, n_positions: int) -> str:
         slot = step.reads["state"]
         assert isinstance(slot, StateSlot)
         return f"({m}, {step.constants['n_head']}) heads, {n_positions} positions"
-    width = step.constants.get("n") or _width(step)
+    width = step.constants.get("n", 0) * step.constants.get("n_parts", 1)
+    width = width or _width(step)
     return f"({m}, {width})" if width else f"({m})"
 
 

@@ -104,20 +104,35 @@ class Lowering:
         y = self._buffers.new(node)
         self._emit("embedding", {}, {"y": y}, weight=node.attributes["weight"])
 
+    def _emit_position_embedding(self, node: Node) -> None:
+        y = self._buffers.new(node)
+        self._emit("position_embedding", {}, {"y": y}, weight=node.attributes["weight"])
+
     def _emit_rms_norm(self, node: Node) -> None:
+        self._norm(node)
+
+    def _emit_layer_norm(self, node: Node) -> None:
+        self._norm(node)
+
+    def _norm(self, node: Node) -> None:
         x, y = self._values[node.inputs[0]], self._buffers.new(node)
         prepared = None
         if self._is_read_prepared(node):
             prepared = self._buffers.new_prepared(node)
         weight = node.attributes["weight"]
+        n = node.attributes.get("size")
+        if n is None:
+            n = node.width if weight is None else len(weight)
         self._emit(
-            "rms_norm",
+            node.op,
             {"x": x},
             {"y": y, "prepared": prepared},
             of_wanted=node.of_wanted,
             weight=weight,
+            bias=node.attributes.get("bias"),
             eps=node.attributes["eps"],
-            n_parts=node.width // len(weight),
+            n=n,
+            n_parts=node.width // n,
         )
 
     def _emit_linear(self, node: Node) -> None:
@@ -221,14 +236,13 @@ class Lowering:
             y = self._buffers.replace(value, node)
         else:
             y = self._buffers.new(node)
-        constant = next(iter(node.attributes.values()), None)
         self._emit(
             node.op,
             {"x": x},
             {"y": y},
             of_wanted=node.of_wanted,
             n=node.width,
-            constant=constant,
+            constants=tuple(node.attributes.values()),
         )
 
     def _binary(self, node: Node, x: Buffer, y: Buffer, z: Buffer) -> None:

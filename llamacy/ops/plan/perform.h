@@ -12,9 +12,11 @@ static inline float_rows rows_or_logits(float_rows rows, const batch *b, int n) 
 }
 
 static inline void norm_rows(const kernel_table *kernels, const norm_step *s, int m, int begin, int end) {
-    for (int i = 0; i < s->n_parts; i++)
-        kernels->rms_norm(s->x.data + i * s->n, s->x.ld, s->weight, s->eps, s->n, s->y.data + i * s->n, s->y.ld,
-                          begin, end);
+    for (int i = 0; i < s->n_parts; i++) {
+        const float *weight = s->weight ? s->weight + i * s->weight_step : NULL;
+        const float *bias = s->bias ? s->bias + i * s->weight_step : NULL;
+        s->f(s->x.data + i * s->n, s->x.ld, weight, bias, s->eps, s->n, s->y.data + i * s->n, s->y.ld, begin, end);
+    }
     if (s->prepared) kernels->prepare(s->y.data, s->y.ld, s->n * s->n_parts, m, s->prepared, begin, end);
 }
 
@@ -65,7 +67,7 @@ static inline void map_chunks(const unary_step *s, const batch *b, int begin, in
     for (int item = begin; item < end; item++) {
         const int row = item / n_chunks, first = item % n_chunks * b->row_chunk;
         const int n = s->n - first < b->row_chunk ? s->n - first : b->row_chunk;
-        s->f(x.data + first, x.ld, s->constant, n, y.data + first, y.ld, row, row + 1);
+        s->f(x.data + first, x.ld, s->constants, n, y.data + first, y.ld, row, row + 1);
     }
 }
 
@@ -99,9 +101,9 @@ static inline void gather_rows(const kernel_table *kernels, const gather_step *s
                  end);
 }
 
-static inline void embed_rows(const kernel_table *kernels, const embedding_step *s, const batch *b, int begin, int end,
-                              void *scratch) {
-    kernels->embedding(&s->weight, b->tokens, s->y.data, s->y.ld, begin, end, scratch);
+static inline void embed_rows(const kernel_table *kernels, const embedding_step *s, const int32_t *rows, int begin,
+                              int end, void *scratch) {
+    kernels->embedding(&s->weight, rows, s->y.data, s->y.ld, begin, end, scratch);
 }
 
 static inline void tabulate_rows(const kernel_table *kernels, const rope_table_step *s, const batch *b, int begin,
@@ -125,9 +127,10 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
                            void *scratch) {
     const int m = count_rows(s, b);
     switch (s->kind) {
-    case STEP_EMBEDDING: embed_rows(kernels, &s->embedding, b, begin, end, scratch); break;
+    case STEP_EMBEDDING: embed_rows(kernels, &s->embedding, b->tokens, begin, end, scratch); break;
+    case STEP_POSITION_EMBEDDING: embed_rows(kernels, &s->embedding, b->positions, begin, end, scratch); break;
     case STEP_ROPE_TABLE: tabulate_rows(kernels, &s->rope_table, b, begin, end); break;
-    case STEP_RMS_NORM: norm_rows(kernels, &s->norm, m, begin, end); break;
+    case STEP_NORM: norm_rows(kernels, &s->norm, m, begin, end); break;
     case STEP_PREPARE:
         kernels->prepare(s->prepare.x.data, s->prepare.x.ld, s->prepare.n, m, s->prepare.prepared, begin, end);
         break;

@@ -30,7 +30,7 @@ from llamacy.errors import ArgumentError, ClosedError
 from llamacy.ggml.tensor import Tensor
 from llamacy.kernels.forking import usable_threads
 from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
-from llamacy.ops.batch import N_BATCH, Batch
+from llamacy.ops.batch import N_BATCH, Batch, check_positions
 from llamacy.ops.plan.barriers import find_barriers
 from llamacy.ops.plan.buffers import allocate
 from llamacy.ops.plan.cost import Cost, PassCost
@@ -195,6 +195,8 @@ class Plan:
             The model is closed.
         """
         parts = split_parts(batch, self._pool, self.n_batch, self.n_vocab)
+        if self._n_positions is not None:
+            check_positions(batch, self._n_positions)
         n_vocab, n_wanted = self._config.n_vocab, len(batch.wanted)
         if logits is None:
             logits = np.empty((n_wanted, n_vocab), np.float32)
@@ -357,6 +359,9 @@ class Plan:
             program.add(step, waits=waits)
         self._program, self._steps, self._cost = program, steps, PassCost(steps)
         self._longest_run = longest_run(steps)
+        learned = [each for each in steps if each.op == "position_embedding"]
+        sizes = [each.constants["weight"].shape[0] for each in learned]
+        self._n_positions = min(sizes, default=None)
 
 
 def _packed(low: LowRank[NDArray[np.float32]]) -> LowRank[Any]:

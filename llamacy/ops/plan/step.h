@@ -22,7 +22,8 @@ typedef struct {
 typedef enum {
     STEP_EMBEDDING,
     STEP_ROPE_TABLE,
-    STEP_RMS_NORM,
+    STEP_POSITION_EMBEDDING,
+    STEP_NORM,
     STEP_PREPARE,
     STEP_LINEAR,
     STEP_APPEND,
@@ -40,7 +41,7 @@ typedef enum {
 } step_kind;
 
 typedef struct {
-    packed_matrix weight; /* (n_vocab, k) */
+    packed_matrix weight; /* (n_vocab, k), or (n_ctx, k) of positions */
     float_rows y;         /* (M, k) */
 } embedding_step;
 
@@ -54,9 +55,12 @@ typedef struct {
 } rope_table_step;
 
 typedef struct {
+    norm_kernel f;
     float_rows x, y;     /* (M, n_parts * n): each part of a row is normed by itself */
-    const float *weight; /* [n] */
+    const float *weight; /* [n] for all parts, or [n_parts * n]; NULL: no weights */
+    const float *bias;   /* as long as weight, or NULL */
     int n, n_parts;
+    int weight_step;     /* from the weights of a part to those of the next: 0 or n */
     float eps;
     void *prepared;      /* y as linear layers read it, or NULL */
 } norm_step;
@@ -103,7 +107,7 @@ typedef struct {
     unary_kernel f;
     float_rows x, y; /* (M, n) */
     int n;
-    float constant;  /* of f */
+    float constants[4]; /* of f */
 } unary_step;
 
 /* z = f(x, y), number by number; z may be x or y. */

@@ -3,8 +3,8 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from llamacy.kernels.interface cimport (
-    attention_args, binary_kernel, kernel_table, kv_layout, linear_args, packed_matrix,
-    row_run, unary_kernel,
+    attention_args, binary_kernel, kernel_table, kv_layout, linear_args, norm_kernel,
+    packed_matrix, row_run, unary_kernel,
 )
 from llamacy.ops.plan.routing cimport routing
 
@@ -17,7 +17,8 @@ cdef extern from "plan/step.h" nogil:
     ctypedef enum step_kind:
         STEP_EMBEDDING
         STEP_ROPE_TABLE
-        STEP_RMS_NORM
+        STEP_POSITION_EMBEDDING
+        STEP_NORM
         STEP_PREPARE
         STEP_LINEAR
         STEP_APPEND
@@ -49,9 +50,12 @@ cdef extern from "plan/step.h" nogil:
     ctypedef struct norm_step:
         float_rows x
         float_rows y
+        norm_kernel f
         const float* weight
+        const float* bias
         int n
         int n_parts
+        int weight_step
         float eps
         void* prepared
 
@@ -94,7 +98,7 @@ cdef extern from "plan/step.h" nogil:
         float_rows x
         float_rows y
         int n
-        float constant
+        float constants[4]
 
     ctypedef struct binary_step:
         binary_kernel f

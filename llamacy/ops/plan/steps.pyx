@@ -14,7 +14,7 @@ from libc.string cimport memset, strcmp
 from llamacy.kernels.interface cimport (
     EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_STORE,
     EPILOGUE_SWIGLU, STRIP_ROWS, binary_op, kernel_table, kv_layout, kv_layout_of,
-    kv_type, linear_args, packed_matrix, unary_op,
+    kv_type, linear_args, norm_kernel, packed_matrix, unary_op,
 )
 from llamacy.kernels.packing.matrices cimport PackedExperts, PackedMatrix
 from llamacy.ops.plan.routing cimport Routing, routing
@@ -96,14 +96,20 @@ cdef class Steps:
         if op == "embedding":
             s.kind = STEP_EMBEDDING
             fill_embedding(&s.embedding, w, c)
+        elif op == "position_embedding":
+            s.kind = STEP_POSITION_EMBEDDING
+            fill_embedding(&s.embedding, w, c)
         elif op == "rope_table":
             s.kind = STEP_ROPE_TABLE
             fill_rope_table(&s.rope_table, w, c)
             if s.rope_table.angles is NULL:
                 self.n_angles = s.rope_table.n_dims // 2
         elif op == "rms_norm":
-            s.kind = STEP_RMS_NORM
-            fill_norm(&s.norm, r, w, c)
+            s.kind = STEP_NORM
+            fill_norm(&s.norm, self.kernels.rms_norm, r, w, c)
+        elif op == "layer_norm":
+            s.kind = STEP_NORM
+            fill_norm(&s.norm, self.kernels.layer_norm, r, w, c)
         elif op == "prepare":
             s.kind = STEP_PREPARE
             fill_prepare(&s.prepare, r, w, c)
@@ -172,12 +178,14 @@ cdef int fill_rope_table(rope_table_step* s, w, c) except -1:
     return 0
 
 
-cdef int fill_norm(norm_step* s, r, w, c) except -1:
-    cdef float[::1] weight = c["weight"]
+cdef int fill_norm(norm_step* s, norm_kernel f, r, w, c) except -1:
+    weight = c.get("weight")
+    s.f = f
     s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
-    s.weight = &weight[0]
-    s.n = <int>weight.shape[0]
+    s.weight, s.bias = floats_of(weight), floats_of(c.get("bias"))
+    s.n = c["n"]
     s.n_parts = c["n_parts"]
+    s.weight_step = s.n if weight is not None and len(weight) > s.n else 0
     s.eps = c["eps"]
     s.prepared = bytes_of(w.get("prepared"))
     return 0
@@ -252,7 +260,8 @@ cdef int fill_elementwise(
         s.unary.f = unary.f
         s.unary.x, s.unary.y = rows_of(r["x"]), rows_of(w["y"])
         s.unary.n = c["n"]
-        s.unary.constant = c.get("constant", 0)
+        for i, constant in enumerate(c.get("constants", ())):
+            s.unary.constants[i] = constant
     elif binary is not NULL:
         s.kind = STEP_BINARY
         s.binary.f = binary.f

@@ -25,7 +25,10 @@ THEIRS: dict[str, dict[str, Any]] = {
     for name, keys in _SNAPSHOT.items()
     if name != "every class"
 }
-COMPUTED = ("head_dim", "num_key_value_heads", "rope_parameters")
+COMPUTED = (
+    *("head_dim", "num_key_value_heads", "num_kv_heads"),
+    *("ffn_hidden_size", "rope_parameters"),
+)
 """Keys whose defaults transformers computes before it writes them."""
 
 

@@ -1,0 +1,68 @@
+"""Keys of config.json under the names that most classes of transformers give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+_USUAL: Final[Mapping[str, Mapping[str, str]]] = {
+    "GPT2LMHeadModel": {
+        "n_embd": "hidden_size",
+        "n_inner": "intermediate_size",
+        "n_layer": "num_hidden_layers",
+        "n_head": "num_attention_heads",
+        "n_positions": "max_position_embeddings",
+        "activation_function": "hidden_act",
+    },
+    "FalconForCausalLM": {
+        "ffn_hidden_size": "intermediate_size",
+        "num_kv_heads": "num_key_value_heads",
+        "activation": "hidden_act",
+    },
+    "GPTNeoXForCausalLM": {
+        "rotary_pct": "partial_rotary_factor",
+        "rotary_emb_base": "rope_theta",
+    },
+}
+"""Usual names of keys by those of a class."""
+
+_N_FF: Final = 4  # widths of the residual that a network has where no key says it
+
+
+def with_usual_keys(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a class's keys under their usual names, with those that follow from them.
+
+    Parameters
+    ----------
+    values : dict
+        The keys that the class reads, with its defaults.
+    name : str
+        The class.
+    """
+    usual = dict(values)
+    for theirs, ours in _USUAL.get(name, {}).items():
+        value = usual.pop(theirs)
+        if value is not None or ours not in usual:
+            usual[ours] = value
+    width = usual.get("hidden_size")
+    if usual.get("intermediate_size") is None and isinstance(width, int):
+        usual["intermediate_size"] = _N_FF * width
+    return _COMPUTED[name](usual) if name in _COMPUTED else usual
+
+
+def _falcon(values: dict[str, Any]) -> dict[str, Any]:
+    """Add the numbers of a layer's heads of keys, and whether it has two norms."""
+    is_new = bool(values.get("new_decoder_architecture"))
+    n_norms = values.pop("num_ln_in_parallel_attn")
+    values["has_two_norms"] = is_new and n_norms != 1
+    if not is_new:
+        is_shared = bool(values.get("multi_query"))
+        values["num_key_value_heads"] = (
+            1 if is_shared else values.get("num_attention_heads")
+        )
+    return values
+
+
+_COMPUTED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    "FalconForCausalLM": _falcon,
+}
