@@ -1,0 +1,81 @@
+"""The formats before GGUF: ggml, ggmf and ggjt."""
+
+from __future__ import annotations
+
+import struct
+
+from llamacy.errors import LlamacyError
+from llamacy.formats.legacy.file import is_legacy
+from llamacy.formats.legacy.model import open_legacy
+
+from .. import files
+
+_PATH = files.scratch() / "model.bin"
+_TOKENS = (b"", b"<s>", b"</s>", b"a", b"\xff", b" ab", b"b", b" ")
+_MOST = 1 << 16  # bytes of a tensor that is converted
+_N_EMBD, _F32, _Q4_0, _Q4_1, _Q8_0 = 32, 0, 2, 3, 8
+# first words, whether there are scores, alignment, bytes of 32 weights by type
+_V1 = {_F32: 128, _Q4_0: 20, _Q4_1: 24}
+_V3 = {_F32: 128, _Q4_0: 18, _Q8_0: 34}
+_FORMATS = (
+    ((0x67676D6C,), False, 1, _V1),
+    ((0x67676D66, 1), True, 1, _V1),
+    ((0x67676A74, 1), True, 32, _V1),
+    ((0x67676A74, 3), True, 32, _V3),
+)
+_SHAPES = {
+    "tok_embeddings.weight": (len(_TOKENS), _N_EMBD),
+    "output.weight": (len(_TOKENS), _N_EMBD),
+    "norm.weight": (_N_EMBD,),
+    "layers.0.attention_norm.weight": (_N_EMBD,),
+    "layers.0.ffn_norm.weight": (_N_EMBD,),
+    **{f"layers.0.attention.w{part}.weight": (_N_EMBD, _N_EMBD) for part in "qkvo"},
+    **{f"layers.0.feed_forward.w{i}.weight": (_N_EMBD, _N_EMBD) for i in "123"},
+}
+
+
+def _model(
+    words: tuple[int, ...], has_scores: bool, alignment: int, sizes: dict[int, int],
+    kind: int,
+) -> bytes:  # fmt: skip
+    hparams = (len(_TOKENS), _N_EMBD, 32, 2, 1, 16, kind)
+    data = struct.pack(f"<{len(words) + 7}I", *words, *hparams)
+    for i, token in enumerate(_TOKENS):
+        data += struct.pack("<I", len(token)) + token
+        data += struct.pack("<f", -i) if has_scores else b""
+    for name, shape in _SHAPES.items():
+        its = kind if len(shape) == 2 else _F32
+        data += struct.pack(
+            f"<{3 + len(shape)}I", len(shape), len(name), its, *shape[::-1]
+        )
+        data += name.encode()
+        data += bytes(-len(data) % alignment)
+        rows = shape[0] if len(shape) == 2 else 1
+        data += bytes(rows * sizes[its])
+    return data
+
+
+def seeds() -> list[bytes]:
+    """Return a model in each format and its types."""
+    return [
+        _model(*each, kind)
+        for each in _FORMATS
+        for kind in each[-1]
+        if kind != _F32
+    ]  # fmt: skip
+
+
+def run(data: bytes) -> None:
+    """Open a model, and present it as a GGUF file."""
+    _PATH.write_bytes(data)
+    files.attempts(_open, allowed=LlamacyError)
+
+
+def _open() -> None:
+    if not is_legacy(_PATH):
+        return
+    with open_legacy(_PATH) as model:
+        model.fingerprint()
+        for tensor in model.tensors.values():
+            if tensor.n_bytes < _MOST:
+                tensor.dequantize()
