@@ -29,18 +29,14 @@ def scratch() -> Path:
     )
 
 
-def empty(folder: Path) -> None:
-    """Remove the files of a folder."""
-    for path in folder.iterdir():
-        path.unlink()
-
-
 def write_folder(folder: Path, document: dict[str, Any]) -> None:
     """Write JSON files by their names, and `tensors`, if there are any.
 
     `tensors` are `{name: [dtype, shape]}`, for the header of `weights`.
     """
-    empty(folder)
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
     for name, value in document.items():
         if name == "weights":
             continue
@@ -111,7 +107,9 @@ def write_session(path: Path, document: dict[str, Any]) -> None:
         parts = document.get("parts")
         for name, size in parts.items() if isinstance(parts, dict) else ():
             n = min(abs(size), MOST) if _is_whole(size) else 1
-            archive.writestr(ascii(name)[1:-1][:200] or "a", bytes(n))
+            plain = ascii(name)[1:-1][:200] or "a"
+            if plain not in archive.namelist():  # zipfile warns
+                archive.writestr(plain, bytes(n))
 
 
 def _is_plain(name: str) -> bool:
@@ -137,11 +135,11 @@ def _number(letter: str, value: Any) -> bytes:
     size = struct.calcsize("<" + letter)
     if letter in "fd":
         try:
-            return struct.pack("<" + letter, value)
+            return bytes(struct.pack("<" + letter, value))
         except (struct.error, OverflowError):
             return b"\xff" * size
     whole = int(value) if isinstance(value, int) else 0
-    return (whole % 256**size).to_bytes(size, "little")
+    return (whole % (1 << 8 * size)).to_bytes(size, "little")
 
 
 def _string(value: object) -> bytes:

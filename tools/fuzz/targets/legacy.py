@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import TypeAlias
 
 from llamacy.errors import LlamacyError
 from llamacy.formats.legacy.file import is_legacy
@@ -14,10 +15,11 @@ _PATH = files.scratch() / "model.bin"
 _TOKENS = (b"", b"<s>", b"</s>", b"a", b"\xff", b" ab", b"b", b" ")
 _MOST = 1 << 16  # bytes of a tensor that is converted
 _N_EMBD, _F32, _Q4_0, _Q4_1, _Q8_0 = 32, 0, 2, 3, 8
-# first words, whether there are scores, alignment, bytes of 32 weights by type
 _V1 = {_F32: 128, _Q4_0: 20, _Q4_1: 24}
 _V3 = {_F32: 128, _Q4_0: 18, _Q8_0: 34}
-_FORMATS = (
+# first words, whether there are scores, alignment, bytes of 32 weights by type
+_Format: TypeAlias = tuple[tuple[int, ...], bool, int, dict[int, int]]
+_FORMATS: tuple[_Format, ...] = (
     ((0x67676D6C,), False, 1, _V1),
     ((0x67676D66, 1), True, 1, _V1),
     ((0x67676A74, 1), True, 32, _V1),
@@ -34,10 +36,8 @@ _SHAPES = {
 }
 
 
-def _model(
-    words: tuple[int, ...], has_scores: bool, alignment: int, sizes: dict[int, int],
-    kind: int,
-) -> bytes:  # fmt: skip
+def _model(form: _Format, kind: int) -> bytes:
+    words, has_scores, alignment, sizes = form
     hparams = (len(_TOKENS), _N_EMBD, 32, 2, 1, 16, kind)
     data = struct.pack(f"<{len(words) + 7}I", *words, *hparams)
     for i, token in enumerate(_TOKENS):
@@ -45,9 +45,8 @@ def _model(
         data += struct.pack("<f", -i) if has_scores else b""
     for name, shape in _SHAPES.items():
         its = kind if len(shape) == 2 else _F32
-        data += struct.pack(
-            f"<{3 + len(shape)}I", len(shape), len(name), its, *shape[::-1]
-        )
+        head = (len(shape), len(name), its, *shape[::-1])
+        data += struct.pack(f"<{len(head)}I", *head)
         data += name.encode()
         data += bytes(-len(data) % alignment)
         rows = shape[0] if len(shape) == 2 else 1
@@ -58,11 +57,8 @@ def _model(
 def seeds() -> list[bytes]:
     """Return a model in each format and its types."""
     return [
-        _model(*each, kind)
-        for each in _FORMATS
-        for kind in each[-1]
-        if kind != _F32
-    ]  # fmt: skip
+        _model(form, kind) for form in _FORMATS for kind in form[-1] if kind != _F32
+    ]
 
 
 def run(data: bytes) -> None:
