@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .building import build
+from .files import PLACE, memory
 from .targets import NAMES
 
 KERNELS = "kernels"  # the target in C
@@ -57,7 +58,11 @@ def run(target: str, minutes: float, folder: Path) -> Outcome:
     with log.open("w") as out:
         limit = {**os.environ, "FUZZ_SECONDS": str(60 * minutes)}  # for C
         limit["ASAN_OPTIONS"] = "quarantine_size_mb=16"  # freed memory it keeps back
-        done = subprocess.run(command, stdout=out, stderr=out, env=limit, check=False)
+        with tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory()) as place:
+            limit[PLACE] = place
+            done = subprocess.run(
+                command, stdout=out, stderr=out, env=limit, check=False
+            )
     after = os.times()
     said = log.read_text(errors="replace")
     has_failed = done.returncode != 0 or _FAILED.search(said) is not None

@@ -10,13 +10,12 @@ import logging
 import resource
 import signal
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import atheris
 
+from . import files
 from .documents import Mutator, document_of
 
 HANG = 5  # seconds that an input may take
@@ -38,16 +37,18 @@ def fuzz(name: str, seconds: float, arguments: list[str]) -> None:
             # libFuzzer handles it: it prints its figures and ends the process
             signal.raise_signal(signal.SIGUSR1)
 
-    corpus = Path(tempfile.mkdtemp())
+    corpus = files.scratch()
     for i, seed in enumerate(seeds):
         (corpus / f"seed-{i}").write_bytes(seed)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     options = [f"-timeout={HANG}", f"-rss_limit_mb={used + GROWTH}"]
     options += [f"-max_len={LONGEST}", "-print_final_stats=1", "-len_control=0"]
-    files = [] if any(not each.startswith("-") for each in arguments) else [str(corpus)]
+    inputs = (
+        [] if any(not each.startswith("-") for each in arguments) else [str(corpus)]
+    )
     # bytes that no document describes are libFuzzer's to change
     custom = {"custom_mutator": Mutator(seeds)} if any(map(document_of, seeds)) else {}
-    atheris.Setup([sys.argv[0], *options, *arguments, *files], one_input, **custom)
+    atheris.Setup([sys.argv[0], *options, *arguments, *inputs], one_input, **custom)
     atheris.Fuzz()
 
 

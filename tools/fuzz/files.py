@@ -13,6 +13,7 @@ from typing import Any
 
 from .documents import text_of
 
+PLACE = "FUZZ_SCRATCH"  # environment; libFuzzer ends without cleaning up
 MOST = 1 << 20  # bytes of weights, which are zeros and cost no memory
 _SIZES = {"F64": 8, "I64": 8, "F32": 4, "F16": 2, "BF16": 2}
 # GGUF's value types, with struct's letter for each
@@ -21,8 +22,14 @@ _SCALARS |= {10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 
 
+def memory() -> Path | None:
+    """Return a folder in memory, where the system has one."""
+    place = Path("/dev/shm")
+    return place if place.is_dir() else None
+
+
 def scratch() -> Path:
-    """Return a new folder, in memory where the system has such a place."""
+    """Return a new folder: in the one that PLACE names, or else in memory."""
     memory = Path("/dev/shm")
     return Path(
         tempfile.mkdtemp(prefix="fuzz-", dir=memory if memory.is_dir() else None)
