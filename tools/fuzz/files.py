@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import math
+import os
+import shutil
 import struct
 import tempfile
 import zipfile
@@ -30,10 +33,10 @@ def memory() -> Path | None:
 
 def scratch() -> Path:
     """Return a new folder: in the one that PLACE names, or else in memory."""
-    memory = Path("/dev/shm")
-    return Path(
-        tempfile.mkdtemp(prefix="fuzz-", dir=memory if memory.is_dir() else None)
-    )
+    place = os.environ.get(PLACE) or memory()
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=place))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def write_folder(folder: Path, document: dict[str, Any]) -> None:
