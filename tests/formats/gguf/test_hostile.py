@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from fuzz.documents import data_of, document_of
 from fuzz.files import write_gguf
-from fuzz.targets import gguf
+from fuzz.targets import gguf as gguf_target
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -489,13 +489,13 @@ def test_random_bytes_after_the_magic_are_refused(path: Path) -> None:
         survives(path, b"GGUF" + u32(3) + u64(1) + u64(1) + sparse)
 
 
-GGUF_DOCUMENTS = [each for each in map(document_of, gguf.seeds()) if each]
+GGUF_DOCUMENTS = [each for each in map(document_of, gguf_target.seeds()) if each]
 
 
 @given(document=changed(GGUF_DOCUMENTS))
 @settings(max_examples=80, deadline=None)
 def test_a_model_with_one_change_is_refused_or_works(document: dict[str, Any]) -> None:
-    gguf.run(data_of(document))  # an error that is not typed leaves it
+    gguf_target.run(data_of(document))  # an error that is not typed leaves it
 
 
 @given(
