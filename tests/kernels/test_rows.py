@@ -354,7 +354,7 @@ def rotate(
     sequence.reserve(int(positions.max()) + 1)
     q, k, table = whole(q), whole(k), np.zeros((m, 2 * d), np.float32)
     constants = {"angles": rope.angles, "magnitude": rope.magnitude}
-    constants |= {"head_dim": d, "half": rope.half}
+    constants |= {"head_dim": d, "half": rope.half, "is_dynamic": False}
     program.add(Step("rope_table", {}, {"table": table}, constants))
     reads = {"v": whole(noise(m, d)), "q_table": table, "k_table": table}
     halves = {"q_half": rope.half, "k_half": rope.half}
