@@ -95,8 +95,8 @@ def test_forks_do_not_see_tokens_of_their_trunk(
 ) -> None:
     cache = Cache(steps, kv_type, 16, 4)
     start, other, end = (cache.rows(m, seed=m) for m in (37, 9, 20))
-    joined = tuple(np.concatenate(pair) for pair in zip(start, end, strict=True))
-    want = cache.read(joined, [])[37:]
+    q, k, v = (np.concatenate(pair) for pair in zip(start, end, strict=True))
+    want = cache.read((q, k, v), [])[37:]
     trunk = PagedSequence(cache.pool)
     cache.attend([(trunk, *start)])
     fork = trunk.fork()

@@ -17,7 +17,7 @@ from sanitizers.kinds import KINDS, Kind
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBE = "sanitizer_probe"
-# What replaces setup.py's: stacks with lines and with all frames, and code that is near
+# Instead of those of setup.py: stacks with lines and with all frames, and code near
 # enough to the source for faults not to be optimised away.
 DEBUG_FLAGS = ("-O1", "-gline-tables-only", "-fno-omit-frame-pointer")
 PACKAGES = "clang-19 libclang-rt-19-dev libomp-19-dev"
