@@ -74,6 +74,8 @@ KINDS = {
             flags=(
                 "-fsanitize=undefined,float-cast-overflow",
                 "-fno-wrapv",  # which Python asks for, and with which no sum overflows
+                # Cython's method tables hold functions of a subclass's own type.
+                "-fno-sanitize=function",
                 "-fno-sanitize-recover=all",
                 "-shared-libsan",
             ),
