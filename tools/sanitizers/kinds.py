@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Of every level, in one process: the fixture `level` runs each of them.
-EVERY_LEVEL = ("tests/kernels", "tests/ops", "tests/ggml")
-# At one level each time, which LLAMACY_ISA names.
+# In one process: the fixture `level` runs every level, other tests run the best.
+EVERY_LEVEL = (
+    *("tests/kernels", "tests/ops", "tests/ggml", "tests/test_golden.py"),
+    *("tests/generation", "tests/sessions/test_session.py"),
+)
+# At one level each time, which LLAMACY_ISA names: tests whose passes differ in form.
 EACH_LEVEL = (
-    "tests/generation",
-    "tests/sessions/test_session.py",
-    "tests/architectures/test_experts.py",
-    "tests/test_golden.py",
+    "tests/generation/test_drafting.py",
+    "tests/generation/test_in_turn.py",
+    "tests/generation/test_long_texts.py",
+    "tests/generation/test_parts.py",
+    "tests/generation/test_passes.py",
+    "tests/generation/test_prefix_cache.py",
+    "tests/generation/test_scheduler.py",
+    "tests/generation/test_sharing.py",
+    "tests/generation/test_worker.py",
 )
 
 
@@ -97,7 +105,10 @@ KINDS = {
             report="WARNING: ThreadSanitizer:",
             tool="libarcher.so",
             # Kernels start no threads; the steps' runtime and the packing do.
-            every_level=("tests/kernels", "tests/ops", "-k", "thread or plan or graph"),
+            every_level=(
+                *("tests/kernels", "tests/ops", "tests/generation"),
+                *("-k", "thread or plan or graph or generation"),
+            ),
         ),
     )
 }
