@@ -8,154 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.ops.plan.runtime import Program
-from llamacy.ops.plan.step import Step
-from llamacy.ops.plan.steps import MAX_RUN
 from llamacy.ops.state.kv_pages import PAGE
-from llamacy.ops.state.layout import StateSlot
-from llamacy.ops.state.pages import PagePool
 from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.state.specs import KeyValues
+from tests.support.attention_cache import TOLERANCE, Cache, each_kv_type
 
 if TYPE_CHECKING:
-    from tests.kernels.conftest import Array, Steps
-
-# Root-mean-square error of the outputs relative to their norm, by the type of the
-# cache; and in bfloat16, if that is more.
-TOLERANCE = {"f32": 1e-5, "f16": 1e-3, "q8_0": 1e-2}
-BF16_TOLERANCE = 5e-3
-N_LAYER = 2
-
-# "rounded": levels that have bfloat16 may compute in it
-each_kv_type = pytest.mark.parametrize(
-    "kv_type", [*TOLERANCE, "f16 rounded", "q8_0 rounded"]
-)
-
-
-class Cache:
-    """Appends to sequences and attends to them, in layer 1 of 2."""
-
-    def __init__(
-        self,
-        steps: Steps,
-        kv_type: str,
-        head_dim: int,
-        group: int,
-        n_head_kv: int = 2,
-        n_threads: int = 1,
-        window: int = 0,
-        softcap: float = 0,
-        sinks: Array | None = None,
-        value_dim: int = 0,
-    ) -> None:
-        self.sinks = sinks
-        self.value_dim = value_dim or head_dim
-        self.window, self.softcap = window, softcap
-        self.group, self.n_head_kv, self.head_dim = group, n_head_kv, head_dim
-        self.n_head = group * n_head_kv
-        self.n_threads = n_threads
-        self._table = steps.table
-        self._kv_type, *rounded = kv_type.split()
-        self._may_round = bool(rounded)
-        self.rounds = self._may_round and steps.has_bf16 and self._kv_type != "f32"
-        self.tolerance = TOLERANCE[self._kv_type]
-        if self.rounds:
-            self.tolerance = max(self.tolerance, BF16_TOLERANCE)
-        spec = KeyValues(1, n_head_kv, head_dim, self.value_dim)
-        layer_bytes = spec.page_bytes(self._kv_type)
-        self.slot = StateSlot(spec, self._kv_type, layer_bytes)
-        self.pool = PagePool(PAGE, N_LAYER * layer_bytes)
-
-    def rows(self, m: int, seed: int = 0) -> tuple[Array, Array, Array]:
-        """Random queries, keys and values of m tokens."""
-        rng = np.random.default_rng(seed)
-        q = rng.standard_normal((m, self.n_head * self.head_dim), dtype=np.float32)
-        k = rng.standard_normal((m, self.n_head_kv * self.head_dim), dtype=np.float32)
-        v = rng.standard_normal((m, self.n_head_kv * self.value_dim), dtype=np.float32)
-        return 2 * q, k, v
-
-    def attend(self, parts: list[tuple[Any, ...]]) -> list[Array]:
-        """Continue each sequence with its rows; the outputs of each."""
-        runs, pages, first = [], [], 0
-        longest = max(1, MAX_RUN // self.group)
-        for sequence, q, _, _ in parts:
-            sequence.reserve(len(q))
-            for row in range(0, len(q), longest):
-                n_rows = min(longest, len(q) - row)
-                runs.append((first + row, n_rows, sequence.n_past + row))
-                pages.append(sequence.page_table)
-            first += len(q)
-        queries, keys, values = (
-            _in_buffer(np.concatenate([part[i] for part in parts])) for i in (1, 2, 3)
-        )
-        width = self.n_head * self.value_dim
-        y = np.full((first, -(-width // 16) * 16), np.nan, np.float32)
-        program = Program(self._table, self.n_threads)
-        append = Step.of(
-            "append",
-            {"v": values},
-            {"q": queries, "k": keys, "state": self.slot},
-            n_head=self.n_head,
-        )
-        attention = Step.of(
-            "attention",
-            {"q": queries, "state": self.slot},
-            {"y": y},
-            n_head=self.n_head,
-            scale=self.head_dim**-0.5,
-            window=self.window,
-            softcap=self.softcap,
-            sinks=self.sinks,
-            may_round=self._may_round,
-        )
-        program.add(append)
-        program.add(attention, waits=True)
-        program.run(
-            np.zeros(first, np.int32),
-            np.zeros(first, np.int32),
-            np.empty(0, np.int32),
-            np.asarray(runs, np.int32),
-            np.asarray(pages, np.uintp),
-            np.empty((0, 1), np.float32),
-            self.n_threads,
-        )
-        assert np.isnan(y[:, width:]).all(), "wrote past the end of its rows"
-        for sequence, q, _, _ in parts:
-            sequence.advance(len(q))
-        ends = np.cumsum([len(part[1]) for part in parts])[:-1]
-        return list(np.split(y[:, :width], ends))
-
-    def read(self, rows: tuple[Array, Array, Array], cut: list[int]) -> Array:
-        """Outputs of a new sequence that is read in pieces ending at `cut`."""
-        sequence = PagedSequence(self.pool)
-        pieces = zip(*(np.split(x, cut) for x in rows), strict=True)
-        return np.concatenate([self.attend([(sequence, *each)])[0] for each in pieces])
-
-    def expected(self, rows: tuple[Array, Array, Array]) -> NDArray[np.float64]:
-        """Causal attention in float64, all rows being one sequence."""
-        m, heads = len(rows[0]), (self.n_head_kv, self.group)
-        q, k, v = (x.astype(np.float64) for x in rows)
-        q, k = q.reshape(m, *heads, -1), k.reshape(m, self.n_head_kv, -1)
-        v = v.reshape(m, self.n_head_kv, -1)
-        out = np.empty((m, *heads, self.value_dim))
-        for t, head in np.ndindex(m, self.n_head_kv):
-            seen = slice(max(0, t + 1 - self.window) if self.window else 0, t + 1)
-            scores = q[t, head] @ k[seen, head].T * self.head_dim**-0.5
-            if self.softcap:
-                scores = self.softcap * np.tanh(scores / self.softcap)
-            if self.sinks is not None:
-                sinks = self.sinks.reshape(*heads, 1)[head]
-                scores = np.concatenate([scores, sinks], axis=-1)
-            weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-            weights /= weights.sum(axis=-1, keepdims=True)
-            values = v[seen, head]
-            out[t, head] = weights[:, : len(values)] @ values
-        return out.reshape(m, -1)
-
-
-def _in_buffer(x: Array) -> Array:
-    """Copy rows into whole vectors; the padding is NaN, and must not be read."""
-    return np.pad(x, [(0, 0), (0, -x.shape[1] % 16)], constant_values=np.nan)
+    from tests.kernels.conftest import Steps
 
 
 def error(got: NDArray[Any], want: NDArray[np.float64]) -> float:
@@ -371,16 +230,3 @@ def test_outlier_dimensions(steps: Steps, kv_type: str) -> None:
     error_found = error(cache.read((q, k, v), []), cache.expected((q, k, v)))
     factor = 5 if kv_type.startswith("q8_0") else 2
     assert error_found <= factor * cache.tolerance
-
-
-@each_kv_type
-def test_nan_stays_with_those_who_see_it(steps: Steps, kv_type: str) -> None:
-    cache = Cache(steps, kv_type, 16, 4)
-    q, k, v = cache.rows(70)
-    clean = cache.read((q, k, v), [])
-    v[40] = np.nan
-    got = cache.read((q, k, v), [])
-    n_clean = 40 // PAGE * PAGE if cache.rounds else 40  # pages are unpacked whole
-    np.testing.assert_array_equal(got[:n_clean], clean[:n_clean])
-    if not kv_type.startswith("q8_0"):
-        assert np.isnan(got[40:]).all()

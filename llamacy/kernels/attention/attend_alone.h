@@ -27,22 +27,29 @@ INLINE void score_page(kv_type type, const uint8_t *query_tiles, const kv_head *
     UNROLL for (int half = 0; half < HALVES; half++) f_store(scores + half * HALF_TOKENS, sums[half]);
 }
 
-/* `some` vectors from `vector` on grow by the n weighted values of a page. */
+/* `some` vectors from `vector` on grow by the weighted values of a page's tokens hidden .. n - 1.
+ * Tokens before a window are left out: a weight of 0 times NaN is NaN. */
 INLINE void weigh_page(kv_type type, int some, const uint8_t *weights, const kv_head *h, int value_dim, int vector,
-                       int n, vf *sums, row_fetch *soon) {
-    for (int t = 0; t + 1 < n; t += 2)
+                       int hidden, int n, vf *sums, row_fetch *soon) {
+    int t = hidden;
+    if (t % 2) {
+        UNROLL for (int c = 0; c < some; c++)
+            sums[c] = b_dot(sums[c], even_hidden(type, h, value_dim, vector + c, t), weights + 2 * (t - 1));
+        t++;
+    }
+    for (; t + 1 < n; t += 2)
         UNROLL for (int c = 0; c < some; c++) {
             const vi pairs = value_pairs(type, h, value_dim, vector + c, t, soon);
             sums[c] = b_dot(sums[c], pairs, weights + 2 * t);
         }
-    if (n % 2)
+    if (t < n)
         UNROLL for (int c = 0; c < some; c++)
-            sums[c] = b_dot(sums[c], odd_value(type, h, value_dim, vector + c, n - 1), weights + 2 * (n - 1));
+            sums[c] = b_dot(sums[c], odd_value(type, h, value_dim, vector + c, t), weights + 2 * t);
 }
 
 /* `some` vectors of the output from `vector` on. */
 INLINE void weigh_vectors(kv_type type, int some, const attention_state *s, const uint8_t *weights,
-                          const kv_head *pages, head_dims d, int vector, int n_tokens) {
+                          const kv_head *pages, head_dims d, int vector, int n_tokens, int hidden) {
     vf sums[4];
     float *out = s->out + 16 * vector;
     /* keys are prefetched by score_page(), values here */
@@ -53,8 +60,8 @@ INLINE void weigh_vectors(kv_type type, int some, const attention_state *s, cons
         const kv_head *h = &pages[first / PAGE_TOKENS];
         row_fetch soon = {h->soon + after_keys + bytes / vectors * (size_t)vector, bytes / (16 * vectors)};
         const int n = n_tokens - first < PAGE_TOKENS ? n_tokens - first : PAGE_TOKENS;
-        weigh_page(type, some, weights + (size_t)first / PAGE_TOKENS * TILE_BYTES, h, d.value, vector, n, sums,
-                   &soon);
+        weigh_page(type, some, weights + (size_t)first / PAGE_TOKENS * TILE_BYTES, h, d.value, vector,
+                   within(hidden - first, 0, n), n, sums, &soon);
     }
     UNROLL for (int c = 0; c < some; c++) f_store(out + 16 * c, sums[c]);
 }
@@ -70,8 +77,8 @@ INLINE void attend_one(kv_type type, attention_state *s, const kv_head *pages, u
     for (int page = 0; page < n_pages; page++)
         round_weights(1, s->weights + page * PAGE_TOKENS, weights + (size_t)page * TILE_BYTES);
     int c = 0;
-    for (; c + 4 <= vectors; c += 4) weigh_vectors(type, 4, s, weights, pages, d, c, n_tokens);
-    for (; c < vectors; c++) weigh_vectors(type, 1, s, weights, pages, d, c, n_tokens);
+    for (; c + 4 <= vectors; c += 4) weigh_vectors(type, 4, s, weights, pages, d, c, n_tokens, see->hidden[0]);
+    for (; c < vectors; c++) weigh_vectors(type, 1, s, weights, pages, d, c, n_tokens, see->hidden[0]);
 }
 
 /* `weights` is scratch: [pages][16 rows][32 tokens] in bfloat16. */

@@ -54,23 +54,40 @@ INLINE void score_half(kv_type type, int rows, const attention_state *s, int r, 
     UNROLL for (int i = 0; i < rows; i++) f_store(weights + (r + i) * SPAN_TOKENS + half * HALF_TOKENS, score[i]);
 }
 
-/* out[r] = out[r] * shrink[r] + sum over the span's tokens of weights[r][t] * values[t]. */
+/* acc[i] grows by weights[i][t] * values[t], vector c of these; t from `begin` to `end`, of one
+ * page. Queries that do not see a token must not meet it, if some do not: a weight of 0 times
+ * NaN is NaN. */
+INLINE void weigh_tokens(kv_type type, int rows, int all_see, const kv_head *h, int dim, int c, const float *weights,
+                         int begin, int end, const int *hidden, const int *visible, vf *acc) {
+    const int vectors = padded_dim(dim) / 16, groups = kv_groups(dim);
+    for (int t = begin; t < end; t++) {
+        const int slot = t % PAGE_TOKENS;
+        vf v = kv_load(type, h->values, (size_t)slot * vectors + c);
+        if (type == KV_Q8_0) v = f_mul(v, f_set1(h->value_scales[slot * groups + 16 * c / KV_GROUP]));
+        UNROLL for (int i = 0; i < rows; i++)
+            if (all_see || (hidden[i] <= t && t < visible[i]))
+                acc[i] = f_fma(f_set1(weights[i * SPAN_TOKENS + t]), v, acc[i]);
+    }
+}
+
+/* out[r] = out[r] * shrink[r] + sum over the span's tokens of weights[r][t] * values[t], of
+ * `rows` queries from r on, which all see the tokens from `begin` to `end`. */
 INLINE void weigh_values(kv_type type, int rows, const attention_state *s, int r, const kv_head *pages, int dim,
-                         int n_tokens) {
-    const int vectors = padded_dim(dim) / 16, groups = kv_groups(dim), width = wide_dim(dim);
+                         int n_tokens, const sight *see, int begin, int end) {
+    const int vectors = padded_dim(dim) / 16, width = wide_dim(dim);
+    const int *hidden = see->hidden + r, *visible = see->visible + r;
+    const float *weights = s->weights + r * SPAN_TOKENS;
     for (int c = 0; c < vectors; c++) {
         vf acc[STRIP_ROWS];
         float *out = s->out + (size_t)r * width + 16 * c;
         UNROLL for (int i = 0; i < rows; i++) acc[i] = f_mul(f_load(out + i * width), f_set1(s->shrink[r + i]));
         for (int first = 0; first < n_tokens; first += PAGE_TOKENS) {
             const kv_head *h = &pages[first / PAGE_TOKENS];
-            const int n = n_tokens - first < PAGE_TOKENS ? n_tokens - first : PAGE_TOKENS;
-            const float *weights = s->weights + r * SPAN_TOKENS + first;
-            for (int t = 0; t < n; t++) {
-                vf v = kv_load(type, h->values, (size_t)t * vectors + c);
-                if (type == KV_Q8_0) v = f_mul(v, f_set1(h->value_scales[t * groups + 16 * c / KV_GROUP]));
-                UNROLL for (int i = 0; i < rows; i++) acc[i] = f_fma(f_set1(weights[i * SPAN_TOKENS + t]), v, acc[i]);
-            }
+            const int last = first + PAGE_TOKENS < n_tokens ? first + PAGE_TOKENS : n_tokens;
+            const int from = within(begin, first, last), to = within(end, from, last);
+            weigh_tokens(type, rows, 0, h, dim, c, weights, first, from, hidden, visible, acc);
+            weigh_tokens(type, rows, 1, h, dim, c, weights, from, to, hidden, visible, acc);
+            weigh_tokens(type, rows, 0, h, dim, c, weights, to, last, hidden, visible, acc);
         }
         UNROLL for (int i = 0; i < rows; i++) f_store(out + i * width, acc[i]);
     }
@@ -85,7 +102,14 @@ INLINE void attend_rows(kv_type type, int rows, attention_state *s, int n_querie
             score_half(type, rows, s, r, pages[t / PAGE_TOKENS], d, t % PAGE_TOKENS / HALF_TOKENS,
                        s->weights + t / PAGE_TOKENS * PAGE_TOKENS);
     soften(s, n_queries, n_tokens, see);
-    for (int r = 0; r < n_queries; r += rows) weigh_values(type, rows, s, r, pages, d.value, n_tokens);
+    for (int r = 0; r < n_queries; r += rows) {
+        int begin = 0, end = n_tokens;
+        for (int i = r; i < r + rows && i < n_queries; i++) {
+            if (see->hidden[i] > begin) begin = see->hidden[i];
+            if (see->visible[i] < end) end = see->visible[i];
+        }
+        weigh_values(type, rows, s, r, pages, d.value, n_tokens, see, begin, end);
+    }
 }
 
 typedef void f32_kernel(attention_state *s, int n_queries, const kv_head *pages, head_dims d, int n_tokens,

@@ -12,14 +12,18 @@
 #include "levels/tile.h"
 
 /* A span unpacked, and the weights of one strip of queries: [pages][16 rows][32 tokens]. */
-typedef struct { uint8_t *keys, *values, *weights; } bf16_span;
+typedef struct {
+    uint8_t *keys, *values, *weights;
+    float *squares; /* [pages]: the sum of the squares of a page's values; finite if all of them
+                       are, and not so large that bfloat16 would round them to infinity */
+} bf16_span;
 
 INLINE int key_units(int key_dim) { return wide_dim(key_dim) / 32; }
 INLINE int value_vectors(int value_dim) { return wide_dim(value_dim) / 16; } /* even: products take two */
 
 static size_t bf16_span_bytes(head_dims d) {
     const int tiles_a_page = HALVES * key_units(d.key) + value_vectors(d.value) + 1;
-    return (size_t)(SPAN_PAGES * tiles_a_page) * TILE_BYTES;
+    return (size_t)(SPAN_PAGES * tiles_a_page) * TILE_BYTES + sizeof(float) * SPAN_PAGES;
 }
 
 INLINE bf16_span place_bf16_span(uint8_t *memory, head_dims d) {
@@ -27,6 +31,7 @@ INLINE bf16_span place_bf16_span(uint8_t *memory, head_dims d) {
     t.keys = memory;
     t.values = t.keys + (size_t)(SPAN_PAGES * HALVES * key_units(d.key)) * TILE_BYTES;
     t.weights = t.values + (size_t)(SPAN_PAGES * value_vectors(d.value)) * TILE_BYTES;
+    t.squares = (float *)(t.weights + (size_t)SPAN_PAGES * TILE_BYTES);
     return t;
 }
 
@@ -69,13 +74,16 @@ INLINE vi odd_key(kv_type type, const kv_head *h, int key_dim, int half) {
     return b_pairs(key_row(type, h, key_dim, half, key_dim - 1), f_zero());
 }
 
-/* Tokens t and t + 1; the last of an odd number, with 0. */
+/* Tokens t and t + 1; the last of an odd number, with 0; the first seen, after 0 for one that is hidden. */
 INLINE vi value_pairs(kv_type type, const kv_head *h, int value_dim, int vector, int t, row_fetch *soon) {
     fetch_row(soon);
     return b_pairs(value_row(type, h, value_dim, vector, t), value_row(type, h, value_dim, vector, t + 1));
 }
 INLINE vi odd_value(kv_type type, const kv_head *h, int value_dim, int vector, int t) {
     return b_pairs(value_row(type, h, value_dim, vector, t), f_zero());
+}
+INLINE vi even_hidden(kv_type type, const kv_head *h, int value_dim, int vector, int t) {
+    return b_pairs(f_zero(), value_row(type, h, value_dim, vector, t));
 }
 
 INLINE void put_row(uint8_t *tiles, int p, vi pairs) { memcpy(tiles + (size_t)p * 64, &pairs, sizeof pairs); }
@@ -93,14 +101,25 @@ INLINE void unpack_keys(kv_type type, const kv_head *h, int key_dim, int half, u
 INLINE void unpack_values(kv_type type, const kv_head *h, int value_dim, int n, const bf16_span *t, int page,
                           row_fetch *soon) {
     const int n_pairs = n / 2, n_rows = (n + 1) / 2, vectors = padded_dim(value_dim) / 16;
+    vf squares[2] = {f_zero(), f_zero()};
     for (int p = 0; p < n_pairs; p++)
-        for (int c = 0; c < vectors; c++)
-            put_row(value_tiles(t, c, page), p, value_pairs(type, h, value_dim, c, 2 * p, soon));
+        for (int c = 0; c < vectors; c++) {
+            const vf even = value_row(type, h, value_dim, c, 2 * p), odd = value_row(type, h, value_dim, c, 2 * p + 1);
+            fetch_row(soon);
+            squares[0] = f_fma(even, even, squares[0]);
+            squares[1] = f_fma(odd, odd, squares[1]);
+            put_row(value_tiles(t, c, page), p, b_pairs(even, odd));
+        }
     for (int c = 0; c < vectors; c++) {
         uint8_t *tile = value_tiles(t, c, page);
-        if (n_pairs < n_rows) put_row(tile, n_pairs, odd_value(type, h, value_dim, c, n - 1));
+        if (n_pairs < n_rows) {
+            const vf last = value_row(type, h, value_dim, c, n - 1);
+            squares[0] = f_fma(last, last, squares[0]);
+            put_row(tile, n_pairs, b_pairs(last, f_zero()));
+        }
         memset(tile + (size_t)n_rows * 64, 0, (size_t)(16 - n_rows) * 64);
     }
+    t->squares[page] = f_sum(f_add(squares[0], squares[1]));
 }
 
 INLINE void unpack_page(kv_type type, const kv_head *h, head_dims d, int n, const bf16_span *t, int page) {

@@ -3,12 +3,18 @@
 #define LLAMACY_KV_STORE_H
 
 #include "attention/kv_page.h"
+#include <math.h>
 
-/* Quantise n <= 32 floats to int8; return their scale. */
+/* Quantise n <= 32 floats to int8; return their scale. It is NaN if one of them is NaN or
+ * infinite, since no int8 is. */
 INLINE float quantize_group(const float *x, int n, int8_t *q) {
     float padded[KV_GROUP] = {0};
     memcpy(padded, x, sizeof(float) * (size_t)n);
     vf low = f_load(padded), high = f_load(padded + 16);
+    if (f_sum(f_fma(low, f_zero(), f_mul(high, f_zero()))) != 0) {
+        memset(q, 0, KV_GROUP);
+        return NAN;
+    }
     const float peak = f_hmax(f_max(f_abs(low), f_abs(high)));
     const vf inverse = f_set1(peak > 1e-30f ? 127 / peak : 0);
     f_store_i8(q, f_mul(low, inverse));

@@ -69,8 +69,8 @@ INLINE sight look(const attention_args *a, const query_strip *strip, int first, 
     for (int r = 0; r < count_queries(strip); r++) {
         const int seen = strip->run->position + r / strip->group + 1 - first;
         const int hidden = a->window > 0 ? seen - a->window : 0;
-        see.visible[r] = seen < 0 ? 0 : seen < n ? seen : n;
-        see.hidden[r] = hidden < 0 ? 0 : hidden < n ? hidden : n;
+        see.visible[r] = within(seen, 0, n);
+        see.hidden[r] = within(hidden, 0, n);
     }
     return see;
 }

@@ -33,6 +33,9 @@ typedef struct {
 /* The tokens of a span that each query of a strip sees: hidden[r] .. visible[r] - 1. */
 typedef struct { int hidden[STRIP_ROWS], visible[STRIP_ROWS]; } sight;
 
+/* The number of low .. high that is nearest to t. */
+INLINE int within(int t, int low, int high) { return t < low ? low : t < high ? t : high; }
+
 /* A way to compute attention. All levels have one in float32, some another in bfloat16. */
 typedef struct {
     /* Scratch for a span unpacked. */

@@ -97,7 +97,8 @@ INLINE vf    f_fma(vf a, vf b, vf c) F_LANES(a.v[n] * b.v[n] + c.v[n])
 INLINE vf    f_fnma(vf a, vf b, vf c) F_LANES(c.v[n] - a.v[n] * b.v[n])
 /* Adding and subtracting 1.5 * 2^23 leaves no bits for a fraction. */
 INLINE vf    f_round(vf a) F_LANES((a.v[n] + 12582912.0f) - 12582912.0f)
-INLINE vf    f_scale2(vf a, vf e) F_LANES(ldexpf(a.v[n], (int)e.v[n]))
+/* No int is NaN; a NaN in e comes with one in a. */
+INLINE vf    f_scale2(vf a, vf e) F_LANES(ldexpf(a.v[n], e.v[n] == e.v[n] ? (int)e.v[n] : 0))
 INLINE vf    f_load_e8m0(const uint8_t *p) F_LANES(ldexpf(1.0f, (int)p[n] - 128))
 INLINE float f_sum(vf a) { float s = 0; LANES s += a.v[n]; return s; }
 INLINE float f_hmax(vf a) { float s = a.v[0]; LANES s = a.v[n] > s ? a.v[n] : s; return s; }

@@ -99,9 +99,12 @@ static void multiply_strip(pack_type type, activations x, int n_rows, int n_unit
     for (int t = 0; t < n_rows;) {
         const int log2 = log2_rows(n_rows - t);
         MANY_KERNELS[type][log2](weights, n_units, &x, sums + t);
-        x.floats += ((size_t)1 << log2) * x.ld;
-        x.units += 1 << log2;
-        x.fine += 1 << log2;
+        if (is_float_pack(type)) {
+            x.floats += ((size_t)1 << log2) * x.ld;
+        } else {
+            x.units += 1 << log2;
+            x.fine += 1 << log2;
+        }
         t += 1 << log2;
     }
 }
@@ -133,7 +136,7 @@ static void multiply_slice(const panel_list *panels, const linear_args *a, const
         const int row = at->first_row + strip * STRIP_ROWS, rest = at->n_rows - strip * STRIP_ROWS;
         const int n_rows = rest < STRIP_ROWS ? rest : STRIP_ROWS;
         gathered_rows gathered;
-        const activations units = slice_rows(a, row, at);
+        const activations units = a->prepared ? slice_rows(a, row, at) : (activations){0};
         const activations floats = has_floats(a) ? gather_rows(a, row, n_rows, at, &gathered) : units;
         for (int i = 0; i < panels->n_panels; i++) {
             if (!panels->w[i]) continue;
