@@ -22,6 +22,7 @@ from tests.support.real_models import EachLevel, in_group
 
 HERE = Path(__file__).parent
 
+
 @pytest.fixture(scope="session")
 def vectors() -> Any:
     """What llama.cpp and transformers made of the models."""

@@ -22,9 +22,7 @@ EXACT = 1e-3  # of a perplexity
 
 
 @pytest.fixture(scope="module")
-def measured(
-    path: Path, each_level: EachLevel, chapter: str
-) -> dict[str, Divergence]:
+def measured(path: Path, each_level: EachLevel, chapter: str) -> dict[str, Divergence]:
     """Figures of each level on the beginning of the chapter."""
     engines = {
         level: (divergence.engine_of(model.executor), SLOW.get(level, N_READ))

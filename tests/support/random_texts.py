@@ -13,7 +13,7 @@ WORDS = (
     "Здравствуй мир говорят ελληνικά שלום مرحبا नमस्ते ภาษาไทย 日本語 東京都 한국어 중국 "
     "GPT-4 C++ x86_64 snake_case camelCase HTTPServer foo.bar() e.g. U.S.A. 3.14159 "
     "1,000,000 1st 2nd №5 §12 20°C €9.99 50% a@b.org https://example.org/?q=1&r=2#top "
-    "def return NULL {} [] () <b> </b> // /* */ \\n \\u0041 '''' \"\" ``` ~~~ ... --- === "
+    "def return NULL {} [] () <b> </b> // /* */ \\n \\u0041 '''' \"\" ``` ~~~ --- === "
     "<|im_start|> <|im_end|> <|endoftext|> <s> </s> <bos> <eos> <pad> <unk> "
     "<start_of_turn> <end_of_turn> [INST] <0x0A> <unused7> "
     "😀 👨‍👩‍👧‍👦 🏳️‍🌈 🇫🇷 👍🏽 ™ © ½ ² ﬁ Å Å é é İ ı ß ẞ Ǆ ǆ"
