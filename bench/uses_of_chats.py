@@ -1,4 +1,4 @@
-"""Conversations: calls of tools, answers one by one and together, streams."""
+"""Conversations: tool calls, answers one by one and together, streams."""
 
 from __future__ import annotations
 

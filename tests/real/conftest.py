@@ -1,4 +1,4 @@
-"""Real models, each loaded once at each level, and what other programs make of them.
+"""Real models, each loaded once at each level, and other programs' results.
 
 Tests of one model run in one worker of pytest-xdist (`--dist loadgroup`).
 """
@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def vectors() -> Any:
-    """What llama.cpp and transformers made of the models."""
+    """Results of llama.cpp and transformers."""
     return json.loads((HERE / "vectors.json").read_text(encoding="utf-8"))
 
 

@@ -51,7 +51,9 @@ N_GREEDY = 32
 @contextmanager
 def llama(path: Path, **options: Any) -> Iterator[llama_cpp.Llama]:
     """Load a file with llama.cpp."""
-    model = llama_cpp.Llama(str(path), verbose=False, **options)
+    model = llama_cpp.Llama(
+        str(path), verbose=False, n_threads=1, n_threads_batch=1, **options
+    )
     try:
         yield model
     finally:
@@ -86,24 +88,23 @@ def tokens(path: Path) -> dict[str, Any]:
 
 
 def accuracy(path: Path, f32: Path, ids: list[int]) -> dict[str, Any]:
-    """Measure llama.cpp's divergence on a file, and its perplexity with float32."""
-    kinds = {"native": (path, {}), "float32": (f32, {"type_k": 0, "type_v": 0})}
-    found: dict[str, Any] = {}
-    for name, (file, options) in kinds.items():
-        with llama(file, n_ctx=N_READ, logits_all=True, **options) as model:
-            done = divergence.divergences(
-                ids[:N_READ],
-                divergence.reference(path),
-                {"llama.cpp": (engine(model), N_READ)},
-            )
-            one = done["llama.cpp"]
-            found[name] = {
-                "kld": {n: float(np.mean(one.kld[:n])) for n in (200, N_READ)},
-                "perplexity": one.perplexity(),
-                "chapter": chapter(model, ids),
+    """Measure llama.cpp's divergence on a file, and on its weights as float32."""
+    exact = {"type_k": 0, "type_v": 0}  # keys and values in float32, too
+    with (
+        llama(path, n_ctx=N_READ, logits_all=True) as native,
+        llama(f32, n_ctx=N_READ, logits_all=True, **exact) as float32,
+    ):
+        both = {"native": native, "float32": float32}
+        engines = {name: (engine(one), N_READ) for name, one in both.items()}
+        done = divergence.divergences(ids[:N_READ], divergence.reference(path), engines)
+        return {
+            name: {
+                "kld": {n: float(np.mean(done[name].kld[:n])) for n in (200, N_READ)},
+                "perplexity": done[name].perplexity(),
+                "chapter": chapter(one, ids),
             }
-        print(name, found[name], "reference", done["base"].perplexity(), flush=True)
-    return found
+            for name, one in both.items()
+        }
 
 
 def chapter(model: llama_cpp.Llama, ids: list[int]) -> float:
@@ -174,7 +175,8 @@ def chat(path: Path) -> dict[str, Any]:
             )
 
         def ids(text: str) -> list[int]:
-            return model.tokenize(text.encode(), add_bos=False, special=True)
+            made = model.tokenize(text.encode(), add_bos=False, special=True)
+            return [int(token) for token in made]
 
         cases = conversations()
         for case in cases:
@@ -188,6 +190,20 @@ def chat(path: Path) -> dict[str, Any]:
     return {"renderings": cases, "answers": answers}
 
 
+def measure(name: str, text: str) -> dict[str, Any]:
+    """Return all figures of one model."""
+    path = real_models.fetched(real_models.MODELS[name])
+    ids = llamacy.load_tokenizer(path).encode(text)
+    with tempfile.TemporaryDirectory() as folder:
+        f32 = Path(folder) / "f32.gguf"
+        llamacy.quantize(path, f32, "F32")
+        return {
+            "tokens": tokens(path),
+            "greedy": greedy(path, name),
+            "accuracy": accuracy(path, f32, ids),
+        }
+
+
 def main() -> None:
     text = (HERE / "chapter.txt").read_text(encoding="utf-8")
     made: dict[str, Any] = {
@@ -197,17 +213,8 @@ def main() -> None:
         | {"machine": platform.processor() or platform.machine()},
         "models": {},
     }
-    for name, model in real_models.MODELS.items():
-        path = real_models.fetched(model)
-        with tempfile.TemporaryDirectory() as folder:
-            f32 = Path(folder) / "f32.gguf"
-            llamacy.quantize(path, f32, "F32")
-            ids = llamacy.load_tokenizer(path).encode(text)
-            made["models"][name] = {
-                "tokens": tokens(path),
-                "accuracy": accuracy(path, f32, ids),
-                "greedy": greedy(path, name),
-            }
+    for name in real_models.MODELS:
+        made["models"][name] = measure(name, text)
     made["chat"] = chat(real_models.fetched(real_models.SMOLLM2))
     target = HERE / "vectors.json"
     target.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", "utf-8")

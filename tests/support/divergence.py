@@ -111,4 +111,5 @@ def log_softmax(logits: Floats) -> Floats:
     """Return the logarithms of the probabilities of each row's tokens."""
     rows = logits - logits.max(axis=1, keepdims=True)
     sums = np.exp(rows).sum(axis=1, dtype=np.float64, keepdims=True)
-    return rows - np.log(sums).astype(np.float32)
+    logs: Floats = np.log(sums).astype(np.float32)
+    return rows - logs

@@ -108,8 +108,9 @@ def _download(package: str, folder: Path) -> Path:
     command += ["--retries=1", "--timeout=20", f"--dest={folder}", package]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        reason = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()
-        pytest.skip(f"pip cannot fetch {package}: {reason[-1]}")
+        lines = done.stderr.splitlines() or [f"exit status {done.returncode}"]
+        causes = [line for line in lines if "onnection" in line] or lines[-1:]
+        pytest.skip(f"pip cannot fetch {package}: {causes[-1]}")
     (wheel,) = folder.iterdir()
     return wheel
 
