@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import platform
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -209,15 +209,17 @@ def main() -> None:
     made: dict[str, Any] = {
         "made with": {
             name: version(name) for name in ("llama-cpp-python", "transformers")
-        }
-        | {"machine": platform.processor() or platform.machine()},
+        },
         "models": {},
     }
     for name in real_models.MODELS:
         made["models"][name] = measure(name, text)
     made["chat"] = chat(real_models.fetched(real_models.SMOLLM2))
-    target = HERE / "vectors.json"
-    target.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    lines = json.dumps(made, indent=1, ensure_ascii=False)
+    lines = re.sub(
+        r"(?<=[\[\d,])\s+(?=[\d\]])", "", lines
+    )  # lists of ids on a line each
+    (HERE / "vectors.json").write_text(lines + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

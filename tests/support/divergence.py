@@ -109,7 +109,7 @@ def note(
 
 def log_softmax(logits: Floats) -> Floats:
     """Return the logarithms of the probabilities of each row's tokens."""
-    rows = logits - logits.max(axis=1, keepdims=True)
+    rows: Floats = logits - logits.max(axis=1, keepdims=True)
     sums = np.exp(rows).sum(axis=1, dtype=np.float64, keepdims=True)
-    logs: Floats = np.log(sums).astype(np.float32)
-    return rows - logs
+    rows -= np.log(sums)
+    return rows
