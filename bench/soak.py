@@ -1,12 +1,12 @@
 """Use one model from eight threads in every possible way: nothing changes or grows.
 
-    python bench/soak.py MODEL [--minutes 60] [--seed 0] [--json FILE]
+    python bench/soak.py MODEL [--minutes 60] [--ctx 1024] [--seed 0] [--json FILE]
 
-The greedy texts of some prompts are first computed alone. Then each thread does one
-randomly chosen thing after another, and compares every greedy text with the one
-computed alone. Ends with status 1, and the first traceback, if a text differed or a
-call failed. The reader must judge the memory: it should be flat once all threads have
-warmed up.
+The greedy texts of some prompts are first computed alone, with and without random LoRA
+adapters. Then each thread does one randomly chosen thing after another, which may be to
+change the adapters, and compares every greedy text with the one computed alone. Ends
+with status 1, and the first traceback, if a text differed or a call failed. The reader
+must judge the memory: it should be flat once all threads have warmed up.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import gc
 import json
 import random
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -24,7 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from uses import Known, Mismatch, Uses
+from known import Known, Mismatch
+from random_adapter import write_random_adapter
+from uses import Uses
 
 import llamacy
 
@@ -35,9 +38,7 @@ SAMPLE_SECONDS = 30
 class Soak:
     """Threads that use a model until a deadline, and their counts."""
 
-    def __init__(
-        self, model: llamacy.Model, known: Known, seed: int, seconds: float
-    ) -> None:
+    def __init__(self, known: Known, seed: int, seconds: float) -> None:
         self.calls: Counter[str] = Counter()
         self.mismatches: list[str] = []
         self.errors: list[str] = []
@@ -45,8 +46,9 @@ class Soak:
         self._began = time.monotonic()
         self._seconds = seconds
         self._lock = threading.Lock()
+        self._turns = known.turns
         self._threads = [
-            threading.Thread(target=self._loop, args=[Uses(model, known, seed + i)])
+            threading.Thread(target=self._loop, args=[Uses(known, seed + i)])
             for i in range(N_THREADS)
         ]
 
@@ -81,10 +83,12 @@ class Soak:
     def _loop(self, uses: Uses) -> None:
         while time.monotonic() - self._began < self._seconds:
             use = uses.rng.choice(uses.all())
-            name = use.__name__.removeprefix("use_")
+            kind, _, name = use.__name__.partition("_")
+            turn = self._turns.alone if kind == "alone" else self._turns.shared
             found = None
             try:
-                use(uses.rng.choice(uses.known.prompts))
+                with turn():
+                    use(uses.rng.choice(uses.known.prompts))
             except Mismatch:
                 found = self.mismatches
             except Exception:
@@ -93,6 +97,7 @@ class Soak:
                 self.calls[name] += 1
                 if found is not None:
                     found.append(f"{name}: {traceback.format_exc()}")
+        uses.close()
 
 
 def resident() -> int:
@@ -105,6 +110,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Eight threads use one model.")
     parser.add_argument("model", metavar="MODEL", help="a GGUF file")
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--ctx", type=int, metavar="N", help="tokens of a text")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", metavar="FILE", help="write the results here too")
     return parser.parse_args()
@@ -112,11 +118,14 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
-    model = llamacy.load(options.model)
-    known = Known(model, random.Random(options.seed))
-    soak = Soak(model, known, options.seed, 60 * options.minutes)
-    before = resident()
-    soak.run()
+    model = llamacy.load(options.model, n_ctx=options.ctx)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [write_random_adapter(model, Path(folder), seed) for seed in range(2)]
+        adapters = {"none": None, "one": paths[0], "both": [(paths[0], 0.5), paths[1]]}
+        known = Known(model, random.Random(options.seed), adapters)
+        soak = Soak(known, options.seed, 60 * options.minutes)
+        before = resident()
+        soak.run()
     report = soak.report() | {"model": Path(options.model).name, "rss_before": before}
     gc.collect()
     report["pages_cached"] = model.executor.n_pages_used

@@ -3,75 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import threading
 from collections.abc import Callable
-from typing import Any
 
-from llamacy import Model
-
-N_PROMPTS = 30
-WORDS = "the a king dog went home to see 12 Ärger 森 🙂 and, it was.\n".split(" ")
-
-Greedy = dict[str, Any]
+from known import LABELS, same
+from uses_of_chats import ChatUses
 
 
-class Mismatch(AssertionError):
-    """A result differs from the one computed alone."""
+class Uses(ChatUses):
+    """Ways to use a model, a method for each; one thread has one of these.
 
-
-class Known:
-    """Prompts, and the model's results for each of them when it does nothing else."""
-
-    def __init__(self, model: Model, rng: random.Random) -> None:
-        # some begin alike, so that they share pages with others and with past texts
-        n_room = model.n_ctx // 2
-        beginning = " ".join(rng.choices(WORDS, k=n_room))
-        self.prompts: list[str] = []
-        for number in range(N_PROMPTS):
-            length = rng.randint(1, n_room)
-            own = " ".join(rng.choices(WORDS, k=length))
-            text = beginning[: 2 * length] + own if number % 3 == 0 else own
-            # decoded ids have the wanted length with any vocabulary
-            self.prompts.append(model.detokenize(model.tokenize(text)[:length]) or "a")
-        self.n_tokens = {prompt: rng.randint(4, 32) for prompt in self.prompts}
-        self.ids = {prompt: model.tokenize(prompt) for prompt in self.prompts}
-        self.round_trips = {p: model.detokenize(ids) for p, ids in self.ids.items()}
-        self.scores = {prompt: model.score(prompt).total for prompt in self.prompts}
-        self.texts = {
-            prompt: model.generate(prompt, **self.greedy(prompt)).text
-            for prompt in self.prompts
-        }
-
-    def greedy(self, prompt: str) -> Greedy:
-        """Return the options with which a prompt's text is known."""
-        return {"temperature": 0, "max_tokens": self.n_tokens[prompt]}
-
-    def check(self, prompt: str, text: str) -> None:
-        """Compare a greedy text with the known one."""
-        same("text", text, self.texts[prompt])
-
-    def check_beginning(self, prompt: str, text: str) -> None:
-        """Compare the beginning of a greedy text with the known one's."""
-        same("beginning", text, self.texts[prompt][: len(text)])
-
-
-def same(what: str, found: object, wanted: object) -> None:
-    if found != wanted:
-        raise Mismatch(f"{what}: wanted {wanted!r}, found {found!r}")
-
-
-class Uses:
-    """Ways to use a model, a method for each; one thread has one of these."""
-
-    def __init__(self, model: Model, known: Known, seed: int) -> None:
-        self.model = model
-        self.known = known
-        self.rng = random.Random(seed)
+    `use_` methods take turns together, `alone_` methods alone.
+    """
 
     def all(self) -> list[Callable[[str], None]]:
         """Return the methods that take a prompt."""
-        names = [name for name in vars(Uses) if name.startswith("use_")]
+        names = [name for name in dir(self) if name.startswith(("use_", "alone_"))]
         return [getattr(self, name) for name in names]
 
     def use_generate(self, prompt: str) -> None:
@@ -109,28 +56,37 @@ class Uses:
         for one, completion in zip(prompts, done, strict=True):
             self.known.check_beginning(one, completion.text.rstrip("�"))
 
+    def use_generate_each(self, prompt: str) -> None:
+        n_tokens = self.known.n_tokens[prompt]
+        others = [p for p in self.known.prompts if self.known.n_tokens[p] >= n_tokens]
+        prompts = [prompt, *self.rng.sample(others, min(len(others), 5))]
+        greedy = self.known.greedy(prompt)
+        with self.model.generate_each(iter(prompts), **greedy) as finished:
+            for index, done in finished:
+                self.known.check_beginning(prompts[index], done.text.rstrip("�"))
+                if self.rng.random() < 0.1:
+                    break  # the others are cancelled
+
+    def use_choose(self, prompt: str) -> None:
+        if self.rng.random() < 0.5:
+            self.known.check_choice(prompt, self.model.choose(prompt, LABELS))
+            return
+        prompts = [prompt, *self.rng.sample(self.known.prompts, 2)]
+        choices = self.model.choose(prompts, LABELS)
+        for one, choice in zip(prompts, choices, strict=True):
+            self.known.check_choice(one, choice)
+
+    def use_counting(self, prompt: str) -> None:
+        same("count", self.model.count_tokens(prompt), len(self.known.ids[prompt]))
+        same("parts", "".join(self.model.split_text(prompt, 16)), prompt)
+
     def use_samples(self, prompt: str) -> None:
         samples = self.model.generate(prompt, n=3, **self.known.greedy(prompt))
         for one in samples:
             self.known.check(prompt, one.text)
 
-    def use_session(self, prompt: str) -> None:
-        ids, greedy = self.known.ids[prompt], self.known.greedy(prompt)
-        at = self.rng.randrange(len(ids))
-        with self.model.session() as session:
-            if at:
-                session.feed(ids[:at])
-            with session.fork() as other:
-                self.known.check(prompt, other.generate(ids[at:], **greedy).text)
-                other.rewind(other.n_past - self.rng.randrange(len(ids)))
-                rest = ids[other.n_past :]
-                with other.stream(rest, **greedy) as stream:
-                    text = "".join(piece.text for piece in stream)
-                self.known.check(prompt, text)
-            self.known.check(prompt, session.generate(ids[at:], **greedy).text)
-
     def use_score(self, prompt: str) -> None:
-        same("score", self.model.score(prompt).total, self.known.scores[prompt])
+        same("score", self.model.score(prompt).total, self.known.now.scores[prompt])
 
     def use_tokenizer(self, prompt: str) -> None:
         ids = self.model.tokenize(prompt)

@@ -1,0 +1,63 @@
+"""Predictions of real models: nearer to float32 than llama.cpp's, at every level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import llamacy
+from llamacy.kernels.levels import Level
+from tests.support import divergence
+from tests.support.divergence import Divergence
+from tests.support.real_models import EachLevel
+
+pytestmark = pytest.mark.real
+
+N_READ = 800
+SLOW = {"scalar": 200, "amx_emulated": 200}  # tokens that these levels read
+EXACT = 1e-3  # of a perplexity
+
+
+@pytest.fixture(scope="module")
+def measured(path: Path, each_level: EachLevel, chapter: str) -> dict[str, Divergence]:
+    """Figures of each level on the beginning of the chapter."""
+    engines = {
+        level: (divergence.engine_of(model.executor), SLOW.get(level, N_READ))
+        for level, model in each_level.items()
+    }
+    ids = llamacy.load_tokenizer(path).encode(chapter)[:N_READ]
+    return divergence.divergences(ids, divergence.reference(path), engines)
+
+
+def test_the_divergence_from_float32_is_below_that_of_llama_cpp(
+    name: str,
+    level: Level,
+    measured: dict[str, Divergence],
+    vectors: Any,
+    record_property: Callable[[str, object], None],
+) -> None:
+    found = measured[level.name].kld
+    mean, n = float(np.mean(found)), len(found)
+    record_property(f"mean divergence of {n} predictions", mean)
+    assert 0 < mean < vectors["models"][name]["accuracy"]["native"]["kld"][str(n)]
+
+
+def test_the_reference_predicts_as_llama_cpp_does_in_float32(
+    name: str, measured: dict[str, Divergence], vectors: Any
+) -> None:
+    wanted = vectors["models"][name]["accuracy"]["float32"]["perplexity"]
+    assert measured["base"].perplexity() == pytest.approx(wanted, rel=EXACT)
+
+
+def test_the_perplexity_of_a_chapter_is_that_of_llama_cpp_in_float32(
+    name: str, path: Path, chapter: str, vectors: Any
+) -> None:
+    wanted = vectors["models"][name]["accuracy"]["float32"]["chapter"]
+    with llamacy.load(path, quantize="F32", kv_type="f32") as model:
+        found = llamacy.perplexity(model, chapter, n_ctx=512)
+    assert found.n_chunks == 5
+    assert found.value == pytest.approx(wanted, rel=EXACT)
