@@ -1,7 +1,4 @@
-"""Real models, each loaded once at each level, and other programs' results.
-
-Tests of one model run in one worker of pytest-xdist (`--dist loadgroup`).
-"""
+"""Real models, each loaded once at each level, and other programs' results."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from llamacy import kernels
 from llamacy.kernels.cpu import MACHINE
 from llamacy.kernels.levels import levels_of
 from tests.support import real_models
-from tests.support.real_models import EachLevel, in_group
+from tests.support.real_models import EachLevel
 
 HERE = Path(__file__).parent
 
@@ -29,7 +26,7 @@ def vectors() -> Any:
     return json.loads((HERE / "vectors.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="session", params=[in_group(one) for one in real_models.MODELS])
+@pytest.fixture(scope="session", params=real_models.MODELS)
 def name(request: pytest.FixtureRequest) -> str:
     """The name of each model in turn."""
     return str(request.param)

@@ -217,7 +217,7 @@ def main() -> None:
     made["chat"] = chat(real_models.fetched(real_models.SMOLLM2))
     lines = json.dumps(made, indent=1, ensure_ascii=False)
     lines = re.sub(
-        r"(?<=[\[\d,])\s+(?=[\d\]])", "", lines
+        r"(?<=[\[\d,])\n\s+(?=[\d\]])", "", lines
     )  # lists of ids on a line each
     (HERE / "vectors.json").write_text(lines + "\n", encoding="utf-8")
 

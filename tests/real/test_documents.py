@@ -23,7 +23,7 @@ from tests.support.hub_server import HubServer, Repo
 from tests.support.hugging_face import write_babble
 from tests.support.pages import PAGES, ROOT, blocks
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("documents")]
+pytestmark = pytest.mark.real
 
 N_CTX = 256  # which the examples' longer conversations exceed
 ABOUT_DEMO = ("docs/guides/demo.md", "docs/start/rag.md")  # which say what it answers

@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pytest
 from filelock import FileLock
@@ -61,11 +61,6 @@ MODELS = {"SmolLM2": SMOLLM2, "Gemma 3": GEMMA3}
 
 EachLevel = dict[str, llamacy.Model]
 """A model by the name of the level that it runs at."""
-
-
-def in_group(name: str) -> Any:
-    """Return a parameter whose tests run in one worker of pytest-xdist."""
-    return pytest.param(name, marks=pytest.mark.xdist_group(name))
 
 
 def cache() -> Path:

@@ -1,4 +1,7 @@
-"""Predictions of real models: nearer to float32 than llama.cpp's, at every level."""
+"""Real models predict, answer and read as llama.cpp and transformers say.
+
+Their predictions are nearer to float32 than llama.cpp's, at every level.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from tests.support.divergence import Divergence
 from tests.support.real_models import EachLevel
 
 pytestmark = pytest.mark.real
+smollm2_only = pytest.mark.parametrize("name", ["SmolLM2"], indirect=True)
 
 N_READ = 800
 SLOW = {"scalar": 200, "amx_emulated": 200}  # tokens that these levels read
@@ -61,3 +65,34 @@ def test_the_perplexity_of_a_chapter_is_that_of_llama_cpp_in_float32(
         found = llamacy.perplexity(model, chapter, n_ctx=512)
     assert found.n_chunks == 5
     assert found.value == pytest.approx(wanted, rel=EXACT)
+
+
+def test_likely_continuations_are_those_of_llama_cpp(
+    name: str, level: Level, each_level: EachLevel, vectors: Any
+) -> None:
+    model = each_level[level.name]
+    for case in vectors["models"][name]["greedy"]:
+        done = model.generate(case["prompt"], max_tokens=32, temperature=0)
+        assert done.text == case["text"]
+
+
+@smollm2_only
+def test_likely_answers_are_those_of_llama_cpp(
+    level: Level, each_level: EachLevel, vectors: Any
+) -> None:
+    model = each_level[level.name]
+    for case in vectors["chat"]["answers"]:
+        done = model.chat(case["question"], max_tokens=32, temperature=0)
+        assert done.text == case["text"]
+
+
+@smollm2_only
+def test_prompts_of_conversations_are_those_of_transformers(
+    each_level: EachLevel, vectors: Any
+) -> None:
+    model = next(iter(each_level.values()))
+    for case in vectors["chat"]["renderings"]:
+        ids = model.chat_prompt(case["messages"])
+        assert model.tokenizer.decode(ids, skip_special=False) == case["text"]
+        # marks that somebody types are no marks here
+        assert (ids == case["ids"]) != case.get("marked", False)
