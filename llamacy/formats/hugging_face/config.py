@@ -9,6 +9,10 @@ from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.keys import own_keys
 from llamacy.formats.hugging_face.mixture import ExpertSizes, add_experts
+from llamacy.formats.hugging_face.quantization import (
+    Quantization,
+    read_quantization,
+)
 from llamacy.formats.hugging_face.rope import Divisors, add_rope
 from llamacy.formats.hugging_face.settings import add_settings
 from llamacy.formats.hugging_face.sizes import Sizes, read_sizes
@@ -40,6 +44,8 @@ class Config(NamedTuple):
         Parts that have a bias in each layer.
     rope_divisors : Divisors
         Tensors that divide the frequencies.
+    quantization : Quantization or None
+        How the weights are quantised; None for floats, and for experts in MXFP4.
     """
 
     family: Family
@@ -49,6 +55,7 @@ class Config(NamedTuple):
     is_tied: bool
     biased: frozenset[str]
     rope_divisors: Divisors
+    quantization: Quantization | None
 
 
 def read_config(config: JsonObject, name: str) -> Config:
@@ -70,8 +77,9 @@ def read_config(config: JsonObject, name: str) -> Config:
     """
     class_name = _find_class(config)
     family = FAMILIES[class_name]
+    has_mxfp4 = family.mixture is not None and family.mixture.is_turned
+    quantization = read_quantization(config, has_mxfp4=has_mxfp4)
     config = own_keys(config, class_name)
-    _check_quantization(config, family)
     _check_activation(config, family)
     sizes = read_sizes(config)
     metadata = Metadata()
@@ -90,6 +98,7 @@ def read_config(config: JsonObject, name: str) -> Config:
         config.flag("tie_word_embeddings"),
         _biased(config, family),
         divisors,
+        quantization,
     )
 
 
@@ -117,22 +126,6 @@ def _find_class(config: JsonObject) -> str:
     if by_type is not None and names == [by_type.replace("ForCausalLM", "Model")]:
         return by_type
     config.refuse("architectures", known, ", ".join(names))
-
-
-def _check_quantization(config: JsonObject, family: Family) -> None:
-    """Refuse weights that are not floats, except gpt-oss's experts.
-
-    The names of their tensors say whether these are in MXFP4.
-    """
-    found = config.child("quantization_config")
-    if found is None:
-        return
-    method, wanted = found.get("quant_method"), "weights that are floats"
-    if family.mixture is not None and family.mixture.is_turned:
-        if method == "mxfp4":
-            return
-        wanted += ", or mxfp4"
-    config.refuse("quantization_config", wanted, method)
 
 
 def _check_activation(config: JsonObject, family: Family) -> None:
