@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from llamacy.formats.gguf.config import read_config
 from llamacy.formats.hugging_face import open_hugging_face
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.safetensors.float8 import FLOAT8
+from llamacy.model.executors import load_executor
+from llamacy.ops.batch import Batch
 
 pytestmark = pytest.mark.oracle
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -107,6 +110,7 @@ def float8(weight: Any, block: tuple[int, int] | None, scale_dtype: Any) -> Any:
 def test_fp8_gives_the_weights_of_transformers(
     tmp_path: Path, block: tuple[int, int] | None, scale_dtype: Any, dtype: Any
 ) -> None:
+    pytest.importorskip("accelerate", reason="transformers reads FP8 with accelerate")
     made = model(dtype)
     tensors: dict[str, Any] = {}
     for name, weight in made.state_dict().items():
@@ -218,3 +222,47 @@ def parameters(weight: Any, args: Any) -> dict[str, Any]:
             -bound, bound, shape, dtype=torch.int8
         )
     return made
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_whole_models_give_the_logits_of_transformers(
+    tmp_path: Path, symmetric: bool
+) -> None:
+    """With weights as transformers itself decompresses them."""
+    pytest.importorskip("compressed_tensors", reason="compressed-tensors is absent")
+    from compressed_tensors.compressors import BaseCompressor
+    from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
+
+    weights = {"num_bits": 4, "group_size": 64, "symmetric": symmetric}
+    scheme = QuantizationScheme(targets=["Linear"], weights=QuantizationArgs(**weights))
+    made = model(torch.float32)
+    tensors = dict(made.state_dict())
+    for name in [each for each in tensors if "_proj" in each]:
+        weight = tensors.pop(name)
+        state = {"weight": weight, **parameters(weight, scheme.weights)}
+        state["weight_scale"] = state["weight_scale"].half().float()
+        compressor = BaseCompressor.get_value_from_registry(PACK)
+        for key, value in compressor.compress(state, scheme).items():
+            tensors[f"{name.removesuffix('weight')}{key}"] = value
+    quantization = {
+        "quant_method": "compressed-tensors",
+        "format": PACK,
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}},
+        "ignore": ["lm_head"],
+        "quantization_status": "compressed",
+    }
+    write(tmp_path, made, tensors, quantization)
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    ids = np.random.default_rng(0).integers(0, SIZES["vocab_size"], 60).tolist()
+    with torch.no_grad():
+        want = loaded(torch.tensor([ids])).logits[0].float().numpy()
+    with open_hugging_face(tmp_path) as file:
+        executor = load_executor(
+            file,
+            read_config(file),
+            executor="reference",
+            n_threads=1,
+            kv_type="f32",
+        )
+    got = executor.forward(Batch.of(ids, executor.new_sequence(), "all"))
+    assert np.abs(got - want).max() / want.std() <= 1e-4
