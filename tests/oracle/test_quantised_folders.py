@@ -228,7 +228,7 @@ def parameters(weight: Any, args: Any) -> dict[str, Any]:
 def test_whole_models_give_the_logits_of_transformers(
     tmp_path: Path, symmetric: bool
 ) -> None:
-    """With weights as transformers itself decompresses them."""
+    """With weights as transformers itself dequantises them."""
     pytest.importorskip("compressed_tensors", reason="compressed-tensors is absent")
     from compressed_tensors.compressors import BaseCompressor
     from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
@@ -252,7 +252,10 @@ def test_whole_models_give_the_logits_of_transformers(
         "quantization_status": "compressed",
     }
     write(tmp_path, made, tensors, quantization)
-    loaded = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path,
+        quantization_config=transformers.CompressedTensorsConfig(dequantize=True),
+    )
     ids = np.random.default_rng(0).integers(0, SIZES["vocab_size"], 60).tolist()
     with torch.no_grad():
         want = loaded(torch.tensor([ids])).logits[0].float().numpy()
