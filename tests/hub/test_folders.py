@@ -240,6 +240,18 @@ def test_a_repository_with_neither_format_is_unsupported(
         llamacy.load(REPO)
 
 
+def test_weights_in_a_format_that_is_not_read_are_not_downloaded(
+    hub: HubServer, whole: Repo
+) -> None:
+    config = json.loads(whole.files["config.json"])
+    config["quantization_config"] = {"quant_method": "awq", "bits": 4}
+    whole.files["config.json"] = json.dumps(config).encode()
+    for call in (llamacy.load, llamacy.pull, llamacy.inspect):
+        with pytest.raises(llamacy.UnsupportedError, match="GGUF.*quantize=.* awq"):
+            call(REPO)
+    assert transferred(hub) == []
+
+
 def test_cached_folders_are_listed_and_removed(
     hub: HubServer, sharded: Repo, cache: Path, model: bytes
 ) -> None:

@@ -16,7 +16,8 @@ from tests.support import random_model
 Tensors = Mapping[str, NDArray[Any]]
 
 DTYPES = {"float32": "F32", "float16": "F16", "uint16": "BF16", "uint8": "U8"}
-DTYPES["float64"] = "F64"
+DTYPES |= {"float64": "F64", "int8": "I8", "int32": "I32", "int64": "I64"}
+DTYPES["void8"] = "F8_E4M3"
 
 NAMES = {
     "attn_norm": "input_layernorm",
@@ -51,7 +52,11 @@ BABBLE = {
 
 
 def header_of(tensors: Tensors) -> dict[str, Any]:
-    """Return the header of a file of `tensors`; uint16 stands for bfloat16."""
+    """Return the header of a file of `tensors`.
+
+    uint16 stands for bfloat16, and bytes of no type, as `view("V1")` makes them, for
+    floats of 8 bits.
+    """
     header: dict[str, Any] = {}
     at = 0
     for name, values in tensors.items():

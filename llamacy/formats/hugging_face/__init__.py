@@ -3,8 +3,9 @@
 `family` describes a model family, and `families` lists the supported ones. `config`,
 `rope`, `settings` and `mixture` translate config.json to GGUF's metadata, and
 `generation` generation_config.json; `tensors` and
-`experts` translate the weights. The vocabulary is read by
-`llamacy.tokenizers.hugging_face`.
+`experts` translate the weights. `quantization` reads how weights are quantised, and
+`quantized`, with `quantized_codes` and `quantized_forms`, puts such weights together.
+The vocabulary is read by `llamacy.tokenizers.hugging_face`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Final, Self
 from llamacy.errors import FormatError, ModelFileError
 from llamacy.formats.hugging_face.config import read_config
 from llamacy.formats.hugging_face.generation import add_generation
+from llamacy.formats.hugging_face.quantized import unpacked
 from llamacy.formats.hugging_face.tensors import translate
 from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.metadata import Metadata
@@ -36,6 +38,8 @@ _FILE_TYPES: Final = {
     GGMLType.F32: 0,
     GGMLType.F16: 1,
     GGMLType.BF16: 32,
+    GGMLType.Q4_0: 2,
+    GGMLType.Q8_0: 7,
     GGMLType.MXFP4: 38,
 }
 
@@ -105,7 +109,9 @@ def open_hugging_face(
     config = read_config(_read_settings(folder), _name(folder))
     files = open_safetensors(folder)
     try:
-        tensors = translate({**files.tensors, **files.bytes}, config, folder)
+        stored = {**files.tensors, **files.bytes}
+        whole = unpacked(stored, config.quantization, folder)
+        tensors = translate(whole, config, folder)
         metadata = config.metadata
         added = vocabulary(folder) if vocabulary is not None else None
         if added is not None:

@@ -10,6 +10,10 @@ from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.keys import own_keys
 from llamacy.formats.hugging_face.mixture import ExpertSizes, add_experts
+from llamacy.formats.hugging_face.quantization import (
+    Quantization,
+    read_quantization,
+)
 from llamacy.formats.hugging_face.rope import Divisors, add_rope
 from llamacy.formats.hugging_face.settings import add_settings
 from llamacy.formats.hugging_face.sizes import Sizes, read_sizes
@@ -47,6 +51,8 @@ class Config(NamedTuple):
         Tensors that divide the frequencies.
     parts : frozenset of str
         Parts of the family's layers that the model has.
+    quantization : Quantization or None
+        How the weights are quantised; None for floats, and for experts in MXFP4.
     """
 
     family: Family
@@ -57,6 +63,7 @@ class Config(NamedTuple):
     biased: frozenset[str]
     rope_divisors: Divisors
     parts: frozenset[str]
+    quantization: Quantization | None
 
 
 def read_config(config: JsonObject, name: str) -> Config:
@@ -78,8 +85,9 @@ def read_config(config: JsonObject, name: str) -> Config:
     """
     class_name = _find_class(config)
     family = FAMILIES[class_name]
+    has_mxfp4 = family.mixture is not None and family.mixture.is_turned
+    quantization = read_quantization(config, has_mxfp4=has_mxfp4)
     config = own_keys(config, class_name)
-    _check_quantization(config, family)
     sizes = read_sizes(config)
     metadata = Metadata()
     metadata.text("general.architecture", family.architecture)
@@ -99,6 +107,7 @@ def read_config(config: JsonObject, name: str) -> Config:
         _biased(config, family),
         divisors,
         _parts(config, family),
+        quantization,
     )
 
 
@@ -128,22 +137,6 @@ def _find_class(config: JsonObject) -> str:
         if names == [bare]:
             return by_type
     config.refuse("architectures", known, ", ".join(names))
-
-
-def _check_quantization(config: JsonObject, family: Family) -> None:
-    """Refuse weights that are not floats, except gpt-oss's experts.
-
-    The names of their tensors say whether these are in MXFP4.
-    """
-    found = config.child("quantization_config")
-    if found is None:
-        return
-    method, wanted = found.get("quant_method"), "weights that are floats"
-    if family.mixture is not None and family.mixture.is_turned:
-        if method == "mxfp4":
-            return
-        wanted += ", or mxfp4"
-    config.refuse("quantization_config", wanted, method)
 
 
 def _add_activation(config: JsonObject, family: Family, metadata: Metadata) -> None:

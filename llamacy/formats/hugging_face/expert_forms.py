@@ -34,7 +34,7 @@ class Selection(DerivedTensor):
         Name of the result.
     shape : tuple of int
         Shape of the result: (n_expert, n_out, n_in).
-    source : Tensor or DoubleTensor
+    source : Tensor or DerivedTensor
         Floats of three dimensions.
     select : callable
         Turns an array of the source's shape into one of `shape`, by indexing and

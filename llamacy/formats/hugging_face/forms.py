@@ -70,7 +70,7 @@ class Matrix(DerivedTensor):
     ----------
     name : str
         Name in GGUF.
-    source : Tensor or DoubleTensor
+    source : Tensor or DerivedTensor
         The matrix in Hugging Face's file.
     reorder : callable, optional
         Reorders rows: (n_out, …) to the same shape. None leaves their order.

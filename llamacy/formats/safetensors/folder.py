@@ -105,8 +105,8 @@ class DoubleTensor(DerivedTensor):
         return self._bytes.raw[:SAMPLE_BYTES].tobytes()
 
 
-Floats: TypeAlias = Tensor | DoubleTensor
-"""A tensor of weights."""
+Floats: TypeAlias = Tensor | DerivedTensor
+"""A tensor of weights: one of the file, or computed from some."""
 
 
 class SafetensorsFolder:
@@ -116,7 +116,7 @@ class SafetensorsFolder:
     ----------
     paths : tuple of Path
         The files.
-    tensors : Mapping of str to Tensor or DoubleTensor
+    tensors : Mapping of str to Tensor or DerivedTensor
         Tensors of weights by name, file after file, in the order of their bytes.
     bytes : Mapping of str to ByteTensor
         Tensors of all other types, likewise.

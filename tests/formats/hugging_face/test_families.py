@@ -336,7 +336,7 @@ def test_unsupported_settings_of_gpt_oss_are_refused(
 
 
 def test_mxfp4_is_refused_outside_of_gpt_oss() -> None:
-    with pytest.raises(UnsupportedError, match="weights that are floats, found mxfp4"):
+    with pytest.raises(UnsupportedError, match="wanted fp8, .*, found mxfp4"):
         read("Mixtral", **GPT_OSS | {"rope_scaling": None})
 
 

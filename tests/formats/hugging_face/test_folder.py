@@ -243,7 +243,7 @@ WRONG: list[tuple[dict[str, Any], type[FormatError], str]] = [
     ({"hidden_act": "relu"}, UnsupportedError, "hidden_act: wanted silu"),
     (
         {"quantization_config": {"quant_method": "gptq"}},
-        *(UnsupportedError, "weights that are floats, found gptq"),
+        *(UnsupportedError, "wanted fp8, .* with quantize=.*, found gptq"),
     ),
     ({"hidden_size": None}, FormatError, "hidden_size: wanted a value"),
     ({"hidden_size": "64"}, FormatError, 'hidden_size: wanted a whole number, found "'),
@@ -270,7 +270,8 @@ WRONG: list[tuple[dict[str, Any], type[FormatError], str]] = [
     ({"mlp_bias": True}, FormatError, r"layers\.0\.mlp\.gate_proj\.bias"),
     ({"num_hidden_layers": 5}, FormatError, r"layers\.4\.input_layernorm\.weight"),
     ({"use_bidirectional_attention": True}, UnsupportedError, "use_bidirectional"),
-    ({"quantization": {"bits": 4}}, UnsupportedError, "quantization: wanted none"),
+    ({"quantization": {"bits": 4}}, UnsupportedError, "quantization: .* found MLX"),
+    ({"quantization": {"a": 1}}, UnsupportedError, "quantization: wanted none"),
     ({"rope_interleaved": True}, UnsupportedError, "rope_interleaved"),
     ({"rms_norm_eps": None}, FormatError, "rms_norm_eps: wanted a value"),
     ({"rms_norm_eps": 0}, FormatError, "rms_norm_eps"),
