@@ -13,14 +13,9 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 import numpy as np
 
+from llamacy.config import Gating
+
 Weight_co = TypeVar("Weight_co", covariant=True)
-
-Gating = Literal["softmax", "sigmoid", "softmax_of_chosen"]
-"""How a router's scores become the gates of experts, which choose and weigh them.
-
-`"softmax"` is over the scores of all experts, `"sigmoid"` each by itself, and with
-`"softmax_of_chosen"` scores choose, and the softmax over the chosen weighs.
-"""
 
 LEAST_SUM: Final = np.float32(1e-20)
 """Added to the sum that gates are divided by, so that gates of 0 weigh 0.
@@ -60,8 +55,8 @@ class Experts(Generic[Weight_co]):
     scale : float
         Multiplies the weights of a row's experts, normalized or not.
     n_group, n_group_used : int
-        Groups of as many experts each, and how many of them a row may choose from: those
-        with the highest sum of their two best gates. They hold at least `n_used`
+        Groups of as many experts each, and how many of them a row may choose from:
+        those with the highest sum of their two best gates. They hold at least `n_used`
         experts.
     selection_bias : (n_expert,) or None
         Added to the gates that experts and groups are chosen by, but not to weights.

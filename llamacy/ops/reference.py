@@ -9,12 +9,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.config import ModelConfig
+from llamacy.config import Gating, ModelConfig
 from llamacy.errors import ClosedError
 from llamacy.ggml.tensor import Tensor
 from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
 from llamacy.ops.batch import N_BATCH, Batch, check_positions
-from llamacy.ops.experts import LEAST_SUM, Experts, Gating
+from llamacy.ops.experts import LEAST_SUM, Experts
 from llamacy.ops.rope import Rope, short_context
 from llamacy.ops.state.specs import KeyValues
 from llamacy.ops.vocabulary import Forward
