@@ -53,7 +53,7 @@ def test_every_class_belongs_to_a_known_family() -> None:
         is_mixture = ARCHITECTURES[family.architecture].is_mixture
         assert is_mixture <= (family.mixture is not None)
     found = {family.architecture for family in FAMILIES.values()}
-    assert found == set(ARCHITECTURES)
+    assert found == set(ARCHITECTURES) - {"bailingmoe2"}  # transformers has no class
 
 
 def test_gemma_2_settings_become_metadata() -> None:

@@ -27,7 +27,7 @@ THEIRS: dict[str, dict[str, Any]] = {
 }
 COMPUTED = (
     *("head_dim", "num_key_value_heads", "num_kv_heads"),
-    *("ffn_hidden_size", "rope_parameters"),
+    *("ffn_hidden_size", "rope_parameters", "moe_layer_end_index"),
 )
 """Keys whose defaults transformers computes before it writes them."""
 
