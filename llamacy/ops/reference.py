@@ -281,9 +281,10 @@ def _gates(scores: Array, gating: Gating) -> Array:
     if gating == "softmax_of_chosen":
         return scores
     if gating == "sigmoid":
-        return 1 / (1 + np.exp(-scores))
+        gates: Array = np.reciprocal(1 + np.exp(-scores))
+        return gates
     shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    gates: Array = shares / shares.sum(axis=-1, keepdims=True)
+    gates = shares / shares.sum(axis=-1, keepdims=True)
     return gates
 
 

@@ -44,7 +44,8 @@ cdef class Routing:
         if not 1 <= n_used <= n_expert:
             raise ValueError(f"n_used: wanted 1 to {n_expert}, found {n_used}")
         if n_group < 1 or n_expert % n_group:
-            raise ValueError(f"n_group: wanted a divisor of {n_expert}, found {n_group}")
+            wanted = f"a divisor of {n_expert}"
+            raise ValueError(f"n_group: wanted {wanted}, found {n_group}")
         least = -(-n_used // (n_expert // n_group))
         if not least <= n_group_used <= n_group:
             wanted = f"{least} to {n_group}"

@@ -293,7 +293,7 @@ class TestGroups:
         self, make_executors: MakeExecutors, name: str
     ) -> None:
         run, weights = in_groups(**GROUPS[name])
-        both = executors(make_executors, run, **weights)
+        both = executors(make_executors, run, "F32", **weights)
         want = logits(both.reference(), 1, 7, 100)
         got = logits(both.plan(n_batch=100, n_threads=2), 1, 7, 100)
         assert error(got, want) <= 1e-5
@@ -306,7 +306,7 @@ class TestGroups:
         for bad in (first, second, [9, 9, 1, 1, 9, 9], [0] * 6):
             weights["choice.bias"] = np.array(bad, np.float32)
             weights["router"][:] = 0  # the biases alone choose
-            both = executors(make_executors, run, **weights)
+            both = executors(make_executors, run, "F32", **weights)
             want = logits(both.reference(), 1, 30)
             assert np.isfinite(want).all()
             assert error(logits(both.plan(), 1, 30), want) <= 1e-5
@@ -315,7 +315,7 @@ class TestGroups:
         self, make_executors: MakeExecutors
     ) -> None:
         run, weights = in_groups(n_group=3, n_group_used=2)
-        both = executors(make_executors, run, **weights)
+        both = executors(make_executors, run, "F32", **weights)
         plan = both.plan(n_threads=2)
         alone = logits(plan, *([1] * 31))
         np.testing.assert_array_equal(logits(plan, 2, 9, 20), alone)
@@ -327,9 +327,9 @@ class TestGroups:
         _, weights = in_groups()
         run = Mixture(rules={"gating": "sigmoid"}, has_choice_bias=True)
         weights["choice.bias"] = np.full(6, 0.25, np.float32)
-        got = logits(executors(make_executors, run, **weights).plan(), 1, 40)
+        got = logits(executors(make_executors, run, "F32", **weights).plan(), 1, 40)
         run = replace(run, has_choice_bias=False)
-        want = logits(executors(make_executors, run, **weights).plan(), 1, 40)
+        want = logits(executors(make_executors, run, "F32", **weights).plan(), 1, 40)
         np.testing.assert_array_equal(got, want)
 
     def test_gates_of_nothing_weigh_nothing(
