@@ -77,6 +77,7 @@ ROUTER = {
     "routed_scaling_factor": 1.5,
 }
 GROUPS = {"n_group": 3, "topk_group": 2}
+ALPHA = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 1.0, "alpha": 50.0}
 ERNIE = {
     "moe_num_experts": 6,
     "moe_k": 2,
@@ -200,6 +201,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         ERNIE | {"moe_num_shared_experts": 0, "tie_word_embeddings": True},
     ),
     "hunyuan-moe": ("HunYuanMoEV1", {"num_experts": 6, "moe_topk": 2, "head_dim": 16}),
+    "hunyuan-moe, alpha": (
+        "HunYuanMoEV1",
+        {"num_experts": 6, "moe_topk": 6, "rope_parameters": ALPHA},
+    ),
     "cohere2moe": ("Cohere2Moe", COHERE2MOE | {"rms_norm_eps": None}),
     "cohere2moe, softmax": (
         "Cohere2Moe",

@@ -152,7 +152,8 @@ def _add_rope(writer: Any, config: Any) -> None:
     rope = rope.get("full_attention", rope)
     n_dims = int(_head_dim(config) * rope.get("partial_rotary_factor", 1))
     writer.add_rope_dimension_count(n_dims)
-    writer.add_rope_freq_base(rope["rope_theta"])
+    alpha = rope.get("alpha", 1) ** (n_dims / (n_dims - 2))
+    writer.add_rope_freq_base(rope["rope_theta"] * alpha)
     if rope["rope_type"] in ("linear", "yarn"):
         writer.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
         writer.add_rope_scaling_factor(rope["factor"])

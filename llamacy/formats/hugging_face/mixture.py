@@ -128,9 +128,10 @@ def _check_layers(config: JsonObject, sizes: Sizes) -> None:
     last = config.integer("moe_layer_end_index", -1, MAX_LAYERS, default=-1)
     if last not in (-1, sizes.n_layer - 1):
         config.refuse("moe_layer_end_index", "-1, or the last layer", last)
-    step = config.integer("decoder_sparse_step", 0, 1 << 30, default=1)
-    if step != 1:
-        config.refuse("decoder_sparse_step", "1, experts in each layer", step)
+    for key in ("decoder_sparse_step", "moe_layer_interval"):
+        step = config.integer(key, 0, 1 << 30, default=1)
+        if step != 1:
+            config.refuse(key, "1, experts in each layer", step)
     dense = config.items("mlp_only_layers")
     if dense:
         config.refuse("mlp_only_layers", "none, experts in each layer", dense)

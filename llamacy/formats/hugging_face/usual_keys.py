@@ -33,7 +33,6 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
         "moe_num_experts": "num_experts",
         "moe_num_shared_experts": "n_shared_experts",
         "moe_layer_start_index": "first_k_dense_replace",
-        "moe_layer_interval": "decoder_sparse_step",
     },
     "HunYuanMoEV1ForCausalLM": {"moe_topk": "num_experts_per_tok"},
     "Cohere2MoeForCausalLM": {"num_shared_experts": "n_shared_experts"},
