@@ -250,6 +250,10 @@ class Interrupted(KeyboardInterrupt):
             "`completion` has the text so far (in a shell: sys.last_value.completion)"
         )
 
+    def _render_traceback_(self) -> list[str]:
+        # asked for by IPython; where in a pass Ctrl-C came tells nothing
+        return [f"Interrupted: {self}"]
+
 
 class NotPicklableError(LlamacyError, TypeError):
     """An object that lives in one process was pickled or copied: a stream or a session.

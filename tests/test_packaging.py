@@ -36,6 +36,28 @@ def test_sources_of_the_kernels_stay_in_the_sdist() -> None:
     assert not [name for name in FILES if name.endswith((".pyx", ".pxi", ".h", ".c"))]
 
 
-def test_licence_is_declared_and_installed() -> None:
-    assert metadata("llamacy")["License-Expression"] == "MIT"
-    assert [name for name in FILES if name.endswith("LICENSE")]
+def test_the_licence_and_those_of_bundled_libraries_are_installed() -> None:
+    declared = metadata("llamacy")
+    assert declared["License-Expression"] == "MIT"
+    names = declared.get_all("License-File") or []
+    assert {"LICENSE", "NOTICE"} < set(names)
+    assert not [
+        name for name in names if not [file for file in FILES if file.endswith(name)]
+    ]
+
+
+def test_the_notice_names_every_bundled_library_and_every_license_file() -> None:
+    paths = {str(path): path for path in files("llamacy") or []}
+    notice = next(path for name, path in paths.items() if name.endswith("NOTICE"))
+    text = notice.read_text(encoding="utf-8")
+    # auditwheel, delocate and delvewheel put them into these folders
+    bundled = [
+        name for name in paths if re.match(r"llamacy(\.libs|/\.dylibs)/.*\.\w", name)
+    ]
+    libraries = {re.sub(r"\d*[.-].*", "", name.split("/")[-1]) for name in bundled}
+    assert not [name for name in libraries if name not in text]
+    licenses = re.findall(r"LICENSES/[\w.-]+", text)
+    assert licenses
+    assert not [
+        each for each in licenses if not [name for name in paths if name.endswith(each)]
+    ]

@@ -78,6 +78,9 @@ def mixture(
             gate_bias=block.weight("ffn_gate_exps.bias"),
             up_bias=block.weight("ffn_up_exps.bias"),
             down_bias=block.weight("ffn_down_exps.bias"),
+            gate_scale=block.weight("ffn_gate_exps.scale"),
+            up_scale=block.weight("ffn_up_exps.scale"),
+            down_scale=block.weight("ffn_down_exps.scale"),
             n_used=experts.n_used,
             is_normalized=bool(experts.is_normalized),
             activation=activation,
@@ -92,5 +95,6 @@ def mixture(
 
 def shared_expert(block: Block, x: Value) -> Value:
     """Apply the expert that all rows go through: (M, n_embd) to (M, n_embd)."""
-    gate, up = block.linear(x, "ffn_gate_shexp"), block.linear(x, "ffn_up_shexp")
-    return block.linear(block.ops.silu_mul(gate, up), "ffn_down_shexp")
+    names = ("ffn_gate_shexp", "ffn_up_shexp")
+    gate, up = (block.network_linear(x, name) for name in names)
+    return block.network_linear(block.ops.silu_mul(gate, up), "ffn_down_shexp")

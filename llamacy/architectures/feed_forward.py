@@ -36,9 +36,9 @@ def feed_forward(block: Block, x: Value) -> Value:
     assert network.activation != "clamped_swiglu"
     if not network.is_gated:
         activate = getattr(block.ops, network.activation)
-        h = activate(block.linear(x, "ffn_up"), *network.constants)
-        return block.linear(h, "ffn_down")
-    gate, up = block.linear(x, "ffn_gate"), block.linear(x, "ffn_up")
+        h = activate(block.network_linear(x, "ffn_up"), *network.constants)
+        return block.network_linear(h, "ffn_down")
+    gate, up = (block.network_linear(x, name) for name in ("ffn_gate", "ffn_up"))
     is_gelu = network.activation == "geglu"
     gated = block.ops.gelu_mul if is_gelu else block.ops.silu_mul
-    return block.linear(gated(gate, up), "ffn_down")
+    return block.network_linear(gated(gate, up), "ffn_down")

@@ -1,17 +1,17 @@
 """Tensors of a file that a family's specs do not name as they are.
 
 Queries, keys and values may be one matrix or three in files of every family, and may
-have biases; gate and up may be one matrix called `ffn_up`. All other tensors must be
-known to change nothing.
+have biases; gate and up may be one matrix called `ffn_up`. Matrices may have scales.
+All other tensors must be known to change nothing.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
-
-import numpy as np
 
 from llamacy.architectures.tensors import TensorSpec
 from llamacy.errors import UnsupportedError
@@ -23,8 +23,22 @@ _WHOLE: Final = "attn_qkv"
 
 # Tables of angles that the oldest files have in each layer, computed from other keys.
 _HARMLESS: Final = re.compile(r"blk\.[0-9]{1,9}\.(attn_rot_embd|rope_freqs)\.weight")
+
+# Matrices that llama.cpp reads a scale beside, and those of them that are experts.
+_SCALED: Final = re.compile(
+    r"output|blk\.[0-9]{1,9}\."
+    r"(attn_(q|k|v|qkv|output)|ffn_(gate|up|down)(_shexp|(?P<experts>_exps))?)"
+)
 _SCALE: Final = re.compile(r"(blk\.[0-9]{1,9}\.)?[a-z0-9_]+\.(input_)?scale")
 _MOST_SCALES: Final = 1 << 12
+
+# Parts of a file that predict further tokens at once, see and hear, which a text's
+# logits do not depend on.
+_LAYER: Final = re.compile(r"(blk\.[0-9]{1,9}\.)?(.*)", re.DOTALL)
+_DRAFTING: Final = ("nextn.", "mtp.")
+_LEFT_OUT: Final = (*_DRAFTING, "v.", "a.", "mm.", "mmproj.")
+
+_logger = logging.getLogger("llamacy")
 
 
 def as_in_file(
@@ -55,7 +69,7 @@ def as_in_file(
         _allow_biases(name.removesuffix(f"{_WHOLE}.weight"), made, found)
     for name in [name for name in made if name.endswith(".ffn_gate.weight")]:
         _merge(name.removesuffix("gate.weight"), made, shapes)
-    return made
+    return made | _scales(made, found)
 
 
 def stacked_in_file(name: str, specs: Mapping[str, TensorSpec]) -> TensorSpec | None:
@@ -120,6 +134,24 @@ def _allow_biases(prefix: str, specs: dict[str, TensorSpec], found: set[str]) ->
         specs.setdefault(name, TensorSpec((n,), False))
 
 
+def _scales(specs: Mapping[str, TensorSpec], found: set[str]) -> dict[str, TensorSpec]:
+    """Return the specs of the scales that the file's matrices have.
+
+    A matrix's products are multiplied by its scale; of experts, each has its own. In
+    some families llama.cpp reads the scales of feed-forward networks and then passes
+    over them; here they count in all.
+    """
+    scales: dict[str, TensorSpec] = {}
+    for name, spec in specs.items():
+        matrix = name.removesuffix(".weight")
+        scaled = _SCALED.fullmatch(matrix)
+        if scaled and name in found and f"{matrix}.scale" in found:
+            n = spec.shape[0] if scaled["experts"] else 1
+            names = tuple(part.replace(".weight", ".scale") for part, _ in spec.parts)
+            scales[f"{matrix}.scale"] = TensorSpec((n,), False, names=names)
+    return scales
+
+
 def check_unknown(
     specs: Mapping[str, TensorSpec], tensors: Mapping[str, Tensor], path: str
 ) -> None:
@@ -130,17 +162,50 @@ def check_unknown(
     UnsupportedError
         A tensor is neither one of the family's nor known to change nothing.
     """
+    left_out, further = [], _further_layers(specs, tensors)
     for name, tensor in tensors.items():
-        if name in specs or _HARMLESS.fullmatch(name) or _is_one(name, tensor):
+        if name in specs or _HARMLESS.fullmatch(name) or _is_idle(name, tensor, specs):
+            continue
+        layer, own = _parts(name)
+        if layer in further or own.startswith(_LEFT_OUT):
+            left_out.append(name)
             continue
         wanted = "one that the family has"
         if _SCALE.fullmatch(name):
             wanted = "no scale, or one of 1"
         raise UnsupportedError(path, "tensor", wanted, shown(name))
+    if left_out:
+        _logger.info(
+            "%s: left out: %d tensors of other parts than the text's, %s the first",
+            *(path, len(left_out), shown(left_out[0])),
+        )
 
 
-def _is_one(name: str, tensor: Tensor) -> bool:
-    """Whether a tensor is a matrix's scale and changes nothing."""
-    if not _SCALE.fullmatch(name) or np.prod(tensor.shape) > _MOST_SCALES:
+def _further_layers(specs: Iterable[str], names: Iterable[str]) -> set[str]:
+    """Return the beginnings of names of the layers that only predict further tokens."""
+    known = {layer for layer, _ in map(_parts, specs)}
+    drafting = {layer for layer, own in map(_parts, names) if own.startswith(_DRAFTING)}
+    return drafting - known - {""}
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Split a name into that of its layer, `"blk.3."`, if any, and that within it."""
+    match = _LAYER.fullmatch(name)
+    assert match is not None
+    return match[1] or "", match[2]
+
+
+def _is_idle(name: str, tensor: Tensor, specs: Mapping[str, TensorSpec]) -> bool:
+    """Whether a tensor is a scale that changes nothing.
+
+    Scales of a matrix's input are for kernels that multiply in four bits; llama.cpp
+    reads them, and computes with none of them on a CPU.
+    """
+    if not _SCALE.fullmatch(name):
+        return False
+    matrix = name.removesuffix(".input_scale")
+    if _SCALED.fullmatch(matrix) and f"{matrix}.weight" in specs:
+        return True
+    if math.prod(tensor.shape) > _MOST_SCALES:
         return False
     return bool((tensor.dequantize() == 1).all())

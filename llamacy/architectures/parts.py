@@ -63,7 +63,8 @@ class Parts:
         # a model without an output matrix reads its embedding backwards
         embedding = self.weights["token_embd.weight"]
         output = self.weights.get("output.weight", embedding)
-        return self.ops.linear(x, output, self.weights.get("output.bias"))
+        bias, scale = map(self.weights.get, ("output.bias", "output.scale"))
+        return self.ops.linear(x, output, bias, scale)
 
     def norm(
         self, x: Value, weight: Any, bias: Any = None, *, size: int | None = None
@@ -139,6 +140,19 @@ class Block:
         return self.model.norm(x, weight, bias, size=size)
 
     def linear(self, x: Value, name: str) -> Value:
-        """Apply a matrix, and a bias where there is one."""
+        """Apply a matrix, and a scale and a bias where there are such."""
+        return self.ops.linear(
+            x,
+            self.weight(f"{name}.weight"),
+            self.weight(f"{name}.bias"),
+            self.weight(f"{name}.scale"),
+        )
+
+    def network_linear(self, x: Value, name: str) -> Value:
+        """Apply a matrix of a network, whose scale multiplies its bias, too.
+
+        As in llama.cpp (`build_ffn`), where it also multiplies what adapters add.
+        """
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
-        return self.ops.linear(x, weight, bias)
+        y, scale = self.ops.linear(x, weight, bias), self.weight(f"{name}.scale")
+        return y if scale is None else self.ops.scale(y, float(scale[0]))

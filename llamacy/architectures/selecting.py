@@ -126,7 +126,7 @@ def select_tensors(
         if spec.parts:
             chosen |= _unstack(tensor, spec.parts)
         else:
-            chosen[name] = tensor
+            chosen |= dict.fromkeys(spec.names or (name,), tensor)
     return chosen
 
 

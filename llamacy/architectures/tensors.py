@@ -24,6 +24,8 @@ class TensorSpec:
     parts : tuple of (str, int)
         Names and numbers of rows of the matrices that are stacked in the tensor; () if
         it is one matrix.
+    names : tuple of str
+        Names by which a model knows the tensor; () if it is the one in the file.
     is_flat : bool
         Whether its rows are used as one vector.
     """
@@ -32,6 +34,7 @@ class TensorSpec:
     is_required: bool
     is_divisor: bool = False
     parts: tuple[tuple[str, int], ...] = ()
+    names: tuple[str, ...] = ()
     is_flat: bool = False
 
     def within(self, prefix: str) -> TensorSpec:

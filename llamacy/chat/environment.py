@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from jinja2 import Template, nodes
 from jinja2.exceptions import SecurityError, TemplateError
@@ -94,6 +94,7 @@ class Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(["+", "*", "**", "%"])
     enter_block = staticmethod(budget.enter_block)
     count_value = staticmethod(_count_value)
+    count_container = staticmethod(growth.count_container)
 
     def __init__(self) -> None:
         super().__init__(
@@ -104,6 +105,9 @@ class Environment(ImmutableSandboxedEnvironment):
             optimized=False,
             finalize=_count_output,
         )
+        tests: dict[str, Any] = self.tests
+        for name in growth.COMPARING_TESTS:
+            tests[name] = growth.counting_test(tests[name])
         self.tests["none"] = _is_none
         self.filters["tojson"] = _to_json
         for name, function in self.filters.items():
@@ -129,6 +133,10 @@ class Environment(ImmutableSandboxedEnvironment):
             f"access to attribute {attribute!r} of {type(obj).__name__!r} is unsafe"
         )
 
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return an item; a key is hashed, or written into an error message."""
+        return super().getitem(obj, growth.count_container(argument))
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Check an intercepted operation, then compute it."""
         budget.check_operands(operator, left, right)
@@ -140,13 +148,17 @@ class Environment(ImmutableSandboxedEnvironment):
     def call(*args: Any, **options: Any) -> Any:  # noqa: N805
         """Call a function from a template, counting the step and the result."""
         _, _, function, *arguments = args
-        if function in (budget.enter_block, _count_value):
+        if function in _COUNTERS:
             return function(*arguments)
         budget.step()
         arguments += options.values()
         growth.check_method(function, arguments)
         arguments = arguments[: len(arguments) - len(options)]
         return ImmutableSandboxedEnvironment.call(*args[:3], *arguments, **options)
+
+
+_COUNTERS: Final = (budget.enter_block, _count_value, growth.count_container)
+"""Functions that `budget` calls from templates, in addition to their own calls."""
 
 
 def render_within_budget(template: Template, names: dict[str, Any]) -> str:
@@ -165,6 +177,7 @@ def _check_name(name: object) -> None:
 
 
 def _raise(message: object) -> NoReturn:
+    growth.count_characters(message)
     raise TemplateError(str(message))
 
 

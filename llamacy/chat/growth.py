@@ -28,15 +28,39 @@ _WIDENING: Final = frozenset(
 )
 """Filters and methods whose integer arguments are widths."""
 
+_PIECES: Final = {"wordwrap": 64, "urlize": 64, "title": 16, "list": 8} | dict.fromkeys(
+    ("split", "rsplit", "splitlines", "wordcount", "batch", "slice"), 8
+)
+"""By filter or method: the time and memory for each character of a text, in characters.
+
+A piece of text, or the place of one in a list, takes several times the memory of its
+characters, and Python wraps lines or finds links in microseconds.
+"""
+
+_DEFAULTS: Final = {"default", "d"}
+"""Filters whose arguments are only returned."""
+
 _ITERATING: Final = {"join", "tojson"}
 """Filters that are given a list in place of an iterator, which would be used up."""
 
 _WRITING: Final = frozenset(
     "capitalize center e escape forceescape format indent join lower pprint replace "
-    "safe string striptags title tojson trim truncate upper urlize wordcount wordwrap "
-    "xmlattr".split()
+    "safe string striptags title tojson trim truncate upper urlencode urlize wordcount "
+    "wordwrap xmlattr".split()
 )
 """Filters that turn their argument into text."""
+
+_COMPARING: Final = frozenset("dictsort groupby max min sort sum unique".split())
+"""Filters that compare or hash items, or add them to each other."""
+
+_LOOKING: Final = frozenset("changed count get index".split())
+"""Methods of containers and loops that compare or hash their arguments."""
+
+COMPARING_TESTS: Final = (
+    *("eq", "equalto", "==", "ne", "!=", "lt", "lessthan", "<", "le", "<="),
+    *("gt", "greaterthan", ">", "ge", ">=", "in"),
+)
+_CONTAINERS: Final = (list, tuple, dict, set)
 
 
 def count_characters(value: object) -> int:
@@ -59,6 +83,23 @@ def count_characters(value: object) -> int:
     return total
 
 
+def count_container(value: object) -> Any:
+    """Return a value; of a container that will be compared, count all items."""
+    if isinstance(value, _CONTAINERS):
+        count_characters(value)
+    return value
+
+
+def counting_test(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a test that compares, changed to count containers before."""
+
+    @wraps(function)
+    def counting(*operands: Any) -> Any:
+        return function(*map(count_container, operands))
+
+    return counting
+
+
 def counting_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the filter `function`, changed to count its output before making it."""
     n_hidden = int(hasattr(function, "jinja_pass_arg"))  # Jinja's own argument
@@ -66,10 +107,14 @@ def counting_filter(name: str, function: Callable[..., Any]) -> Callable[..., An
     @wraps(function)
     def counting(*arguments: Any, **options: Any) -> Any:
         hidden, (value, *others) = arguments[:n_hidden], arguments[n_hidden:]
-        if name in _ITERATING:
+        spend(_ITEM)
+        if name in _ITERATING or name in _COMPARING:
             value = without_iterator(value)
-        if name in _WRITING:
+        if name in _WRITING or name in _COMPARING:
             count_characters(value)
+        if name not in _DEFAULTS:
+            for other in (*others, *options.values()):
+                count_container(other)
         check(name, value, [*others, *options.values()])
         return function(*hidden, value, *others, **options)
 
@@ -80,6 +125,9 @@ def check_method(function: object, arguments: list[Any]) -> None:
     """Count the output of a method; for `join`, replace an iterator by a list."""
     name = getattr(function, "__name__", None)
     owner = getattr(getattr(function, "__wrapped__", function), "__self__", None)
+    if function is dict or name in _LOOKING:
+        for argument in (owner, *arguments):
+            count_container(argument)
     if not isinstance(owner, str | bytes | int):
         return
     if name == "join" and arguments:
@@ -106,7 +154,12 @@ def check(name: str, value: object, others: list[Any]) -> None:
     for width in widths:
         if width > _MAX_WIDTH:
             raise SecurityError(f"it pads text to {width} characters")
-    if name == "replace":
+    if name in _PIECES:
+        spend(_PIECES[name] * _length(value))
+    if name == "sum" and any(isinstance(other, _CONTAINERS) for other in others):
+        # each addition copies what there is
+        spend(len(without_iterator(value)) * count_characters(value) // (2 * _ITEM))
+    elif name == "replace":
         spend(_n_replaced(value, others) * max(map(_length, others), default=0))
     elif name in _PLACES:
         n_places = _PLACES[name](value)

@@ -25,7 +25,7 @@ from llamacy.cli.list_models import list_models
 from llamacy.cli.perplexity import perplexity
 from llamacy.cli.process import prepare
 from llamacy.cli.pull import pull
-from llamacy.cli.quantize import quantize
+from llamacy.cli.quantize import QuantizeCommand, quantize
 from llamacy.cli.rm import rm
 from llamacy.cli.run import run
 from llamacy.cli.score import score
@@ -44,8 +44,9 @@ app = typer.Typer(
 )
 for command in (run, score, perplexity):
     app.command(cls=ModelCommand)(command)
-for command in (info, show, tokenize, quantize, convert):
+for command in (info, show, tokenize, convert):
     app.command(cls=Command)(command)
+app.command(cls=QuantizeCommand)(quantize)
 app.command(cls=ModelCommand)(bench)
 for command in (pull, models, doctor):
     app.command(cls=Command)(command)

@@ -17,6 +17,7 @@ status  meaning
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -24,6 +25,9 @@ import typer
 from typer.core import TyperGroup
 
 from llamacy.cli.printable import printable
+
+_SHOWN = 150  # characters of the beginning, and of the end, of a very long word
+_LONG_WORD = re.compile(r"\S{400,}")
 
 _OTHER_NAMES = {
     "chat": "run",
@@ -107,4 +111,8 @@ def _explain(error: Exception) -> str:
         text = f"out of memory: {error}".rstrip(": ")
     else:
         text = f"{type(error).__name__}: {error} (LLAMACY_DEBUG=1 shows where)"
-    return printable(" ".join(text.splitlines()))
+    return printable(_LONG_WORD.sub(_shortened, " ".join(text.splitlines())))
+
+
+def _shortened(word: re.Match[str]) -> str:
+    return f"{word[0][:_SHOWN]}...{word[0][-_SHOWN:]}"

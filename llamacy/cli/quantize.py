@@ -5,12 +5,34 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from llamacy.cli.failures import UsageError
+from llamacy.cli.foreign_options import Command
 from llamacy.cli.models import find_model
 from llamacy.cli.options import JSON, Threads
+
+
+class QuantizeCommand(Command):
+    """`llamacy quantize`, which knows which of its arguments was left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words after the command's name."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            from llamacy.ggml.file_types import FILE_TYPES
+
+            missing = getattr(getattr(error, "param", None), "name", None)
+            target = str(ctx.params.get("target"))
+            if missing != "type" or target.upper() not in FILE_TYPES:
+                raise
+            raise UsageError(
+                f"Missing argument 'OUT', the file to write, before {target} "
+                f"(see: {ctx.command_path} --help)"
+            ) from error
 
 
 def quantize(

@@ -16,8 +16,9 @@ class RopeConfig:
     freq_base : float
         Base of the geometric series of frequencies.
     scaling : str
-        `"none"`, `"linear"`, `"yarn"` (Peng et al. 2023, arXiv:2309.00071) or
-        `"longrope"`, whose factors are among the weights.
+        `"none"`, `"linear"`, `"yarn"` (Peng et al. 2023, arXiv:2309.00071),
+        `"longrope"`, whose factors are among the weights, or `"dynamic"`, which
+        depends on the length of the text.
     factor : float
         By which the scaling extends the context; 1.0 for no scaling.
     n_ctx_orig : int

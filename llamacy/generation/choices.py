@@ -71,7 +71,7 @@ class Ballot:
             A bad prompt, which the error calls `name`, or a label that the vocabulary
             cannot write.
         """
-        n_ctx, n_short = self._engine.n_ctx, self._engine.executor.n_short
+        n_ctx, long_texts = self._engine.n_ctx, self._engine.executor.long_texts
         ids, forms = label_forms(self._engine, prompt, self._labels, name)
         # Forms by the tokens before their last one; the shortest are read first.
         groups: dict[Form, list[Form]] = {}
@@ -82,7 +82,7 @@ class Ballot:
         requests = [
             Request(
                 Continuations(
-                    ids, common, [form[-1] for form in group], n_ctx, n_short
+                    ids, common, [form[-1] for form in group], n_ctx, long_texts
                 ),
                 cancel=self._cancel,
             )
@@ -90,8 +90,8 @@ class Ballot:
         ]
 
         n_longest = len(ids) + max(len(form) for each in forms for form in each)
-        for request in requests:  # short and long texts cannot be compared
-            request.context.expect(n_longest)
+        for request in requests:  # texts of other rotations cannot be compared
+            request.context.be_as_long_as(n_longest)
 
         def choice() -> Choice:
             found = dict(_likelihoods(requests, groups.values()))

@@ -37,7 +37,13 @@ class Chooser:
         tokenizer: Tokenizer | None,
         seed_offset: int,
     ) -> None:
-        self._sampler = Sampler(params, tokenizer, seed_offset=seed_offset)
+        self._sampler = Sampler(
+            params,
+            tokenizer,
+            seed_offset=seed_offset,
+            suppressed=tokenizer.suppressed if tokenizer else (),
+            suppressed_first=tokenizer.suppressed_first if tokenizer else (),
+        )
         self._sampler.accept(ids)
         self._eog_ids = tokenizer.eog_ids if tokenizer else frozenset[int]()
         self._tokenizer = tokenizer

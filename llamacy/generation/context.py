@@ -9,6 +9,7 @@ from llamacy.errors import ContextLengthError
 from llamacy.generation.prefix_cache import common_prefix
 from llamacy.generation.rows import Rows
 from llamacy.ops.batch import Wanted
+from llamacy.ops.rope import LongTexts
 from llamacy.ops.state.sequence import SequenceState
 
 _logger = logging.getLogger("llamacy")
@@ -27,8 +28,8 @@ class Context:
         Holds the first of `ids` already; None lets the scheduler find or create one.
     adapters : str, default ""
         Fingerprint of the adapters that `sequence` was read with.
-    n_short : int, optional
-        Most tokens of a short text; None for a model that rotates all texts alike.
+    long_texts : LongTexts, optional
+        How long texts are rotated; None for a model that rotates all texts alike.
 
     Attributes
     ----------
@@ -40,8 +41,8 @@ class Context:
         Tokens of the prompt that the sequence held before the first pass.
     n_reread : int
         Tokens to be read again because room was made, or the text became long.
-    is_long : bool
-        Whether its tokens are rotated as those of a long text.
+    n_long : int
+        The length that its tokens are rotated for: see `SequenceState`.
 
     Raises
     ------
@@ -55,7 +56,7 @@ class Context:
         n_ctx: int,
         sequence: SequenceState | None = None,
         adapters: str = "",
-        n_short: int | None = None,
+        long_texts: LongTexts | None = None,
     ) -> None:
         self.ids = list(ids)
         self.n_prompt = len(self.ids)
@@ -63,8 +64,8 @@ class Context:
             raise ContextLengthError(self.n_prompt, n_ctx)
         self.n_ctx = n_ctx
         self.adapters = adapters
-        self._n_short = n_short
-        self.is_long = self._is_long(self.n_prompt)
+        self._long_texts = long_texts
+        self.n_long = self._n_long(self.n_prompt)
         self.sequence: SequenceState | None = None
         self.n_cached = self.n_reread = 0
         if sequence is not None:
@@ -73,32 +74,42 @@ class Context:
     def start(self, sequence: SequenceState) -> None:
         """Go on after the tokens that `sequence` holds: the first of the prompt."""
         if sequence.n_past == 0:
-            sequence.is_long = self.is_long
+            sequence.n_long = self.n_long
         self.sequence = sequence
         self.n_cached = sequence.n_past
 
     def expect(self, n_tokens: int) -> None:
-        """Be a long text from the beginning if one of `n_tokens` is."""
-        self.is_long = self.is_long or self._is_long(min(n_tokens, self.n_ctx))
+        """Be a long text from the beginning if one of `n_tokens` is.
+
+        Where rotations depend on the length, each token to come has its own.
+        """
+        if self._long_texts is not None and not self._long_texts.is_dynamic:
+            self.be_as_long_as(n_tokens)
+
+    def be_as_long_as(self, n_tokens: int) -> None:
+        """Rotate all tokens as those of a text of at least `n_tokens`."""
+        self.n_long = max(self.n_long, self._n_long(min(n_tokens, self.n_ctx)))
 
     def can_go_on(self) -> bool:
         """Whether the tokens that `sequence` holds are rotated as this text's are."""
         sequence = self.sequence
-        if sequence is None or not sequence.n_past or sequence.is_long == self.is_long:
+        if sequence is None or not sequence.n_past or sequence.n_long == self.n_long:
             return True
         self._log_rereading(sequence.n_past)
         return False
 
     def lengthen(self) -> None:
         """Read all tokens again if the last one has made the text long."""
-        if self.is_long or not self._is_long(len(self.ids)):
+        if self.n_long or self._long_texts is None or self._long_texts.is_dynamic:
             return
-        self.is_long = True
+        self.n_long = self._n_long(len(self.ids))
+        if not self.n_long:
+            return
         self._log_rereading(self.n_past)
         self.n_reread += len(self.ids) - 1
         assert self.sequence is not None
         self.sequence.truncate(0)
-        self.sequence.is_long = True
+        self.sequence.n_long = self.n_long
 
     @property
     def n_past(self) -> int:
@@ -142,14 +153,16 @@ class Context:
         self.n_reread += len(ids) - 1 - self.n_past
         self.ids = ids
 
-    def _is_long(self, n_tokens: int) -> bool:
-        return self._n_short is not None and n_tokens > self._n_short
+    def _n_long(self, n_tokens: int) -> int:
+        return 0 if self._long_texts is None else self._long_texts.n_long(n_tokens)
 
     def _log_rereading(self, n_tokens: int) -> None:
+        assert self._long_texts is not None
         _logger.info(
             "a text is read again, %d tokens: the model rotates texts of more than %s "
-            "tokens by other factors, and it is %s than that now",
+            "tokens by other factors%s, and it is %s than that now",
             n_tokens,
-            self._n_short,
-            "longer" if self.is_long else "not longer",
+            self._long_texts.n_short,
+            " for each length" if self._long_texts.is_dynamic else "",
+            "longer" if self.n_long else "not longer",
         )

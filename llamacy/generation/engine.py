@@ -173,8 +173,8 @@ class Engine:
         ContextLengthError
             More than `n_ctx` tokens.
         """
-        n_short = self.executor.n_short
-        return Context(ids, self.n_ctx, sequence, adapters, n_short)
+        long_texts = self.executor.long_texts
+        return Context(ids, self.n_ctx, sequence, adapters, long_texts)
 
     def complete(
         self,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.ops.batch import Batch
+from llamacy.ops.rope import LongTexts
 from llamacy.ops.state.sequence import SequenceState
 
 
@@ -31,8 +32,8 @@ class Executor(Protocol):
         """Pages that were given back and can be taken again."""
 
     @property
-    def n_short(self) -> int | None:
-        """Most tokens of a short text; None for a model that rotates all alike."""
+    def long_texts(self) -> LongTexts | None:
+        """How long texts are rotated; None for a model that rotates all alike."""
 
     def new_sequence(self) -> SequenceState:
         """Return an empty sequence."""

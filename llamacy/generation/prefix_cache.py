@@ -47,18 +47,18 @@ class PrefixCache:
         self._entries: list[Entry] = []  # the most recently used comes last
 
     def find(
-        self, ids: list[int], *, is_long: bool = False
+        self, ids: list[int], *, n_long: int = 0
     ) -> tuple[SequenceState | None, int]:
         """Find the sequence that shares most leading tokens with `ids`, and how many.
 
-        A sequence that cannot go back to the shared tokens does not count, nor one of a
-        long text for a short one, or the other way round. The one found stays the
-        cache's, and must be forked before the next call of a method.
+        A sequence that cannot go back to the shared tokens does not count, nor one
+        whose keys are rotated for another length (`SequenceState.n_long`). The one
+        found stays the cache's, and must be forked before the next call of a method.
         """
         best, n_shared = None, MIN_SHARED - 1
         for entry in self._entries:
             n = common_prefix(entry.ids, ids)
-            is_alike = entry.sequence.is_long == is_long
+            is_alike = entry.sequence.n_long == n_long
             if n > n_shared and is_alike and entry.sequence.can_go_back(n):
                 best, n_shared = entry, n
         if best is None:
@@ -73,14 +73,14 @@ class PrefixCache:
             sequence.close()
             return
         for entry in self._entries:
-            if _is_found_in(entry, ids, sequence.is_long):
+            if _is_found_in(entry, ids, sequence.n_long):
                 sequence.close()
                 self._entries.remove(entry)
                 self._entries.append(entry)
                 return
         new = Entry(ids, sequence)
         for entry in list(self._entries):
-            if _is_found_in(new, entry.ids, entry.sequence.is_long):
+            if _is_found_in(new, entry.ids, entry.sequence.n_long):
                 self._drop(entry)
         self._entries.append(new)
         while self._entries and self._count_pages() > self._n_pages:
@@ -101,10 +101,10 @@ class PrefixCache:
         return len({page for entry in self._entries for page in entry.sequence.pages})
 
 
-def _is_found_in(entry: Entry, ids: list[int], is_long: bool) -> bool:
+def _is_found_in(entry: Entry, ids: list[int], n_long: int) -> bool:
     """Whether a text that goes on from `ids` can as well go on from the entry."""
     n, sequence = len(ids), entry.sequence
-    if sequence.is_long != is_long:
+    if sequence.n_long != n_long:
         return False
     return common_prefix(entry.ids, ids) == n and sequence.can_go_back(n)
 

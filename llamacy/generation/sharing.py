@@ -51,7 +51,7 @@ def find_alike(request: AnyRequest, active: Iterable[AnyRequest]) -> list[Alike]
         Alike(other, n_common, min(n_common, other.context.n_past))
         for other in active
         if other is not request and other.context.sequence is not None
-        if other.context.is_long == request.context.is_long
+        if other.context.n_long == request.context.n_long
         for n_common in [common_prefix(other.context.ids, ids)]
         if n_common >= goal.min_shared
     ]
@@ -64,8 +64,8 @@ def longest_shared(
 
     Sequences that cannot go back to what they share with the prompt do not count.
     """
-    is_long = request.context.is_long
-    best = Shared(*cache.find(_shareable(request), is_long=is_long))
+    n_long = request.context.n_long
+    best = Shared(*cache.find(_shareable(request), n_long=n_long))
     for other in alike:
         sequence = other.request.context.sequence
         assert sequence is not None

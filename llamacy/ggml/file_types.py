@@ -92,5 +92,7 @@ def find_file_type(name: str, *, argument: str = "type") -> FileType:
 def file_type_name(metadata: Mapping[str, Any]) -> str | None:
     """Return the name of the file type that metadata state; None if unknown."""
     number = metadata.get("general.file_type")
+    if not isinstance(number, int):
+        return None
     names = [one.name for one in FILE_TYPES.values() if one.number == number]
     return names[0] if names else None

@@ -24,6 +24,7 @@ from llamacy.hub.failures import endpoint, explained
 from llamacy.hub.folders import check_runs, folder_model, guides, is_folder, wanted_type
 from llamacy.hub.meter import Meter
 from llamacy.hub.names import HubName, is_safe
+from llamacy.system.memory import memory_state
 
 _logger = logging.getLogger("llamacy")
 
@@ -58,6 +59,8 @@ def _fetch(name: HubName, meter: Meter) -> Path:
     )
     if n_bytes:
         _check_space(n_bytes)
+        if not (model.is_folder and name.variant):  # whose weights are quantised
+            _compare_with_memory(name, sum(sizes[file] for file in files))
         _logger.info("%s: fetching %d bytes from %s", name, n_bytes, endpoint())
     meter.begin(n_bytes)
     for file in missing:
@@ -193,3 +196,15 @@ def _check_space(n_bytes: int) -> None:
     if free < n_bytes:
         reason = f"{os.strerror(errno.ENOSPC)}: {n_bytes} bytes wanted, {free} free"
         raise ModelFileError(errno.ENOSPC, reason, str(cache_folder()))
+
+
+def _compare_with_memory(name: HubName, n_bytes: int) -> None:
+    """Warn, before hours of downloading, of a model that this machine cannot hold."""
+    state = memory_state()
+    sizes = [size for size in (state.total, state.limit) if size is not None]
+    if sizes and n_bytes > min(sizes):
+        _logger.warning(
+            "%s has %.1f GiB, more than the %.1f GiB of memory here: it would run from "
+            "the disk, very slowly, or not at all",
+            *(name, n_bytes / 2**30, min(sizes) / 2**30),
+        )

@@ -29,6 +29,6 @@ def needs(package: str, extra: str) -> Iterator[None]:
             raise
         raise ImportError(
             f"no module named {package!r}, which this adapter is for: run "
-            f'`pip install "llamacy[{extra}]"`',
+            f"`pip install '.[{extra}]'` in a clone of llamacy",
             name=package,
         ) from error

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 import llamacy
 from llamacy import ArgumentError, ClosedError
+from llamacy.arguments import unknown_options
 from llamacy.integrations.fields import LoadFields, SamplingFields
 
 if TYPE_CHECKING:
@@ -104,6 +105,17 @@ class LoadedModel(SamplingFields, LoadFields):
         memo = {} if memo is None else memo
         memo.update({id(each): each for each in (self._held, self.model)})
         return super().__deepcopy__(memo)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, given: Any) -> Any:
+        # before pydantic, which would not say which field was meant
+        if isinstance(given, dict):
+            fields = cls.model_fields
+            aliases = {field.alias for field in fields.values()} - {None}
+            if unknown := [name for name in given if name not in {*fields, *aliases}]:
+                raise unknown_options(unknown, sorted(fields))
+        return given
 
     @model_validator(mode="after")
     def _load_now(self) -> Self:

@@ -81,6 +81,7 @@ typedef struct {
 /* --- arguments of the larger kernels ------------------------------------------------- */
 
 typedef enum {
+    /* Where there is a scale, it multiplies x @ w.T. */
     EPILOGUE_STORE,         /* y = x @ w.T + bias */
     EPILOGUE_ADD,           /* y += x @ w.T + bias */
     EPILOGUE_SWIGLU,        /* y = silu(x @ w.T + bias) * (x @ w2.T + bias2) */
@@ -94,6 +95,8 @@ static inline int is_gated(epilogue form) { return form >= EPILOGUE_SWIGLU; }
 typedef struct {
     packed_matrix w;      /* (N, K) */
     packed_matrix w2;     /* (N, K), of gated forms */
+    const float *scale;   /* (1,) or NULL */
+    const float *scale2;  /* (1,) or NULL */
     const float *bias;    /* (N,) or NULL */
     const float *bias2;   /* (N,) or NULL */
     const float *x;       /* (M, K), rows ldx apart: for float weights */

@@ -69,6 +69,8 @@ cdef extern from "interface.h" nogil:
     ctypedef struct linear_args:
         packed_matrix w
         packed_matrix w2
+        const float* scale
+        const float* scale2
         const float* bias
         const float* bias2
         const float* x

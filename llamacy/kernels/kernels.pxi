@@ -150,6 +150,7 @@ cdef extern from "attention/kv_store.h":
         const kv_layout* kv, const kv_head* h, int slot, const float* v) noexcept nogil
 
 
+include "rows/activations.pxi"
 include "rows/rows.pxi"
 include "rows/rope.pxi"
 include "rows/quantize.pxi"

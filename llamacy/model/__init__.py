@@ -4,7 +4,8 @@
 
     loading         `load`: from a path or a name to a Model
     executors       from an open file to what runs its forward passes
-    adapters        LoRA adapters: read, checked against the model, put together
+    adapters        LoRA adapters: read, checked against the model's family
+    joining             ... put together, for the model's own matrices
     pickling        a model in pickle, for other processes
     describing      a model in a few lines, for a notebook
     opened          a model's engine, until it is closed

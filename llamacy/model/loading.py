@@ -97,7 +97,8 @@ def load(
     max_waiting : int, optional
         Most requests that may wait for a place when another call comes, which then
         raises BusyError; one call may bring any number. 16 run at once, or `n_batch`
-        if that is smaller. By default no call is refused.
+        if that is smaller; streams that stand still until their readers catch up do not
+        count. By default no call is refused.
         `model.engine.load().n_waiting` says how many wait.
     lora : path, (path, float), or sequence of either, optional
         LoRA adapters to start with, as for `Model.set_adapters`.

@@ -11,15 +11,9 @@ from llamacy.chat.formats import TemplateSource
 from llamacy.config import ModelConfig
 from llamacy.errors import NotPicklableError
 from llamacy.generation.engine import Engine
-from llamacy.model.adapters import (
-    Adapter,
-    AdapterSet,
-    Lora,
-    low_ranks,
-    read_adapters,
-    saved_tensors,
-)
+from llamacy.model.adapters import Adapter, AdapterSet, Lora, read_adapters
 from llamacy.model.conversations import Conversations
+from llamacy.model.joining import low_ranks, saved_tensors
 from llamacy.model.likelihoods import Likelihoods
 from llamacy.model.pickling import Recipe, load_again, unpickle
 from llamacy.model.texts import Texts
@@ -220,7 +214,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
 
     def _use_adapters(self, adapters: AdapterSet) -> None:
         executor = self.executor
-        pairs = low_ranks(adapters, executor.shapes)
+        pairs = low_ranks(adapters, executor.shapes, executor.weight_rows)
         saved = saved_tensors(adapters, executor.shapes)
 
         def change() -> None:

@@ -158,6 +158,10 @@ class Tokens(Opened):
                 names = ", ".join(options)
                 raise ArgumentError(f"{names}: wanted a list of messages, found a text")
             return len(self.tokenize(text))
+        if not isinstance(text, Sequence) or isinstance(text, bytes):
+            raise ArgumentError(
+                f"text: wanted a text, or a list of dicts, found {short(text)}"
+            )
         question = Question(text, None, options)
         return question.maker(self.engine, self._template_source).count(text)
 

@@ -279,15 +279,18 @@ def _record(
 ) -> tuple[Recorder, Node]:
     """Record a forward pass: its operations, and the one whose value are the logits.
 
-    Recording needs the values of divisors, but only the shapes of other weights.
+    Recording needs the values of divisors and of scales, but only the shapes of other
+    weights.
     """
     weights = {
-        name: tensor.dequantize() if _is_divisor(name, specs) else Outline.of(tensor)
+        name: tensor.dequantize() if _is_valued(name, specs) else Outline.of(tensor)
         for name, tensor in tensors.items()
     }
     recorder = Recorder()
     return recorder, forward(recorder, config, weights)
 
 
-def _is_divisor(name: str, specs: Mapping[str, TensorSpec]) -> bool:
+def _is_valued(name: str, specs: Mapping[str, TensorSpec]) -> bool:
+    if name.endswith(".scale"):
+        return True
     return name in specs and specs[name].is_divisor  # stacked experts have no spec

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from llamacy.arguments import is_path, short
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, HubConnectionError
 from llamacy.ggml.file_types import FileType, find_file_type
 from llamacy.model_files.missing import check_exists
 
+if TYPE_CHECKING:
+    from llamacy.hub.names import HubName
+
 DEMO = "demo"
 _DEMO_FILE = Path(__file__).with_name("demo.gguf")
+_FILE_ENDING = re.compile(r"\.[A-Za-z]{2,}$")
 
 
 class Source(NamedTuple):
@@ -109,12 +114,11 @@ def find_source(
         expanded = os.path.expanduser(source)  # as the shell does outside quotes
         source = expanded if isinstance(source, str) else Path(expanded)
     if isinstance(source, str) and "/" in source and not os.path.exists(source):
-        from llamacy.hub import find_or_pull
         from llamacy.hub.names import parse_name
 
         name = parse_name(source)
         if name is not None:
-            path = find_or_pull(name, progress)
+            path = _found_or_pulled(source, name, progress)
             if not path.is_dir():
                 return Source(path)
             from llamacy.hub.folders import wanted_type
@@ -122,3 +126,19 @@ def find_source(
             return Source(path, wanted_type(name))
     check_exists(source)
     return Source(Path(source))
+
+
+def _found_or_pulled(
+    source: str, name: HubName, progress: Callable[[float], None] | None
+) -> Path:
+    """Return the path of a model on the hub; an error also answers for a path."""
+    from llamacy.hub import find_or_pull
+
+    try:
+        return find_or_pull(name, progress)
+    except HubConnectionError as error:
+        if source != name.repo or not _FILE_ENDING.search(source):
+            raise
+        raise HubConnectionError(
+            f"{source}: no such file or folder; taken for a name on the hub, {error}"
+        ) from error

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 import numpy as np
 
 from llamacy.config import Gating
+from llamacy.ops.adapters import LowRank
 
 Weight_co = TypeVar("Weight_co", covariant=True)
 
@@ -29,7 +30,8 @@ only a router with gates of less than that in all chosen experts can tell.
 class Experts(Generic[Weight_co]):
     """The feed-forward networks of one layer, all of one shape.
 
-    Each is `down @ activation(gate @ x, up @ x)`, with a bias for each product.
+    Each is `down @ activation(gate @ x, up @ x)`, with a scale and then a bias for each
+    product.
 
     Attributes
     ----------
@@ -41,6 +43,10 @@ class Experts(Generic[Weight_co]):
         Biases of all experts.
     down_bias : (n_expert, n_embd) or None
         Biases of all experts.
+    gate_adapter, up_adapter, down_adapter : LowRank or None
+        Adapters of the matrices, one an expert, without gains.
+    gate_scale, up_scale, down_scale : (n_expert,) or None
+        Factors of all experts' products.
     n_used : int
         Experts that a row goes through, 1 to n_expert.
     is_normalized : bool
@@ -76,12 +82,19 @@ class Experts(Generic[Weight_co]):
     n_group: int = 1
     n_group_used: int = 1
     selection_bias: Weight_co | None = None
+    gate_adapter: LowRank[Any] | None = None
+    up_adapter: LowRank[Any] | None = None
+    down_adapter: LowRank[Any] | None = None
+    gate_scale: Weight_co | None = None
+    up_scale: Weight_co | None = None
+    down_scale: Weight_co | None = None
 
     def weights(self) -> list[Any]:
         """List all weights that are given."""
         named = (
             *(self.gate, self.up, self.down),
             *(self.gate_bias, self.up_bias, self.down_bias, self.selection_bias),
+            *(self.gate_scale, self.up_scale, self.down_scale),
         )
         return [each for each in named if each is not None]
 

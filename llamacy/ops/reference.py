@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Mapping
 
@@ -14,8 +13,9 @@ from llamacy.errors import ClosedError
 from llamacy.ggml.tensor import Tensor
 from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
 from llamacy.ops.batch import N_BATCH, Batch, check_positions
+from llamacy.ops.elementwise import Elementwise
 from llamacy.ops.experts import LEAST_SUM, Experts
-from llamacy.ops.rope import Rope, short_context
+from llamacy.ops.rope import LongTexts, Rope, long_texts
 from llamacy.ops.state.specs import KeyValues
 from llamacy.ops.vocabulary import Forward
 
@@ -27,7 +27,7 @@ class ReferenceSequence:
 
     def __init__(self) -> None:
         self.n_past = 0
-        self.is_long = False
+        self.n_long = 0
         self.keys: dict[int, Array] = {}  # layer -> (n_past, n_head_kv, head_dim)
         self.values: dict[int, Array] = {}
 
@@ -39,7 +39,7 @@ class ReferenceSequence:
     def fork(self) -> ReferenceSequence:
         """Return a sequence with the same tokens; arrays are never changed in place."""
         twin = ReferenceSequence()
-        twin.n_past, twin.is_long = self.n_past, self.is_long
+        twin.n_past, twin.n_long = self.n_past, self.n_long
         twin.keys, twin.values = dict(self.keys), dict(self.values)
         return twin
 
@@ -58,7 +58,7 @@ class ReferenceSequence:
         self.values.clear()
 
 
-class ReferenceOps:
+class ReferenceOps(Elementwise):
     """The vocabulary over one batch; values and weights are NumPy arrays."""
 
     def __init__(self, config: ModelConfig, batch: Batch) -> None:
@@ -101,14 +101,22 @@ class ReferenceOps:
             y = y + bias.reshape(-1, parts.shape[-1])
         return y.reshape(x.shape)
 
-    def linear(self, x: Array, weight: Array, bias: Array | None = None) -> Array:  # noqa: D102
+    def linear(  # noqa: D102
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array | None = None,
+        scale: Array | None = None,
+    ) -> Array:
         y: Array = x @ weight.T
+        if scale is not None:
+            y *= scale
         return y if bias is None else y + bias
 
     def rope(self, x: Array, rope: Rope) -> Array:  # noqa: D102
         heads = x.reshape(len(x), -1, rope.head_dim).copy()
-        is_long = np.array([each.is_long for each in self.batch.sequences], np.bool_)
-        rotations = rope.rotations(self.batch.positions, is_long)
+        n_long = np.array([each.n_long for each in self.batch.sequences], np.int32)
+        rotations = rope.rotations(self.batch.positions, n_long)
         cos, sin = (t[:, None] for t in rotations)
         a, b = rope.first, rope.second
         heads[..., a], heads[..., b] = (
@@ -142,59 +150,8 @@ class ReferenceOps:
             out[row] = _attend(q[row], keys, values, scale, softcap, sinks)
         return out.reshape(len(out), -1)
 
-    def silu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
-        return self.silu(gate) * up
-
-    def gelu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
-        return self.gelu(gate) * up
-
-    def mul(self, x: Array, y: Array) -> Array:  # noqa: D102
-        return x * y
-
-    def gelu(self, x: Array) -> Array:  # noqa: D102
-        with np.errstate(over="ignore"):  # tanh of infinity is 1
-            cubic = x + np.float32(0.044715) * x * x * x
-            inner = np.float32(math.sqrt(2 / math.pi)) * cubic
-        y: Array = np.float32(0.5) * x * (1 + np.tanh(inner))
-        return y
-
-    def gelu_erf(self, x: Array) -> Array:  # noqa: D102
-        y: Array = np.float32(0.5) * x * _erfc(x * np.float32(-math.sqrt(0.5)))
-        return y
-
-    def gelu_quick(self, x: Array) -> Array:  # noqa: D102
-        return x * self.sigmoid(np.float32(1.702) * x)
-
-    def silu(self, x: Array) -> Array:  # noqa: D102
-        with np.errstate(over="ignore"):  # exp(-x) may be inf: the quotient is 0
-            y: Array = x / (1 + np.exp(-x))
-        return y
-
-    def sigmoid(self, x: Array) -> Array:  # noqa: D102
-        with np.errstate(over="ignore"):
-            y: Array = np.reciprocal(1 + np.exp(-x))
-        return y
-
-    def relu(self, x: Array) -> Array:  # noqa: D102
-        return np.maximum(x, np.float32(0))
-
-    def relu_squared(self, x: Array) -> Array:  # noqa: D102
-        return np.square(self.relu(x))
-
-    def xielu(  # noqa: D102
-        self, x: Array, alpha_p: float, alpha_n: float, beta: float, eps: float
-    ) -> Array:
-        above = np.float32(alpha_p) * x * x
-        below = np.float32(alpha_n) * (np.expm1(np.minimum(x, np.float32(eps))) - x)
-        y: Array = np.where(x > 0, above, below) + np.float32(beta) * x
-        return y
-
-    def scale(self, x: Array, factor: float) -> Array:  # noqa: D102
-        return x * np.float32(factor)
-
-    def softcap(self, x: Array, cap: float) -> Array:  # noqa: D102
-        y: Array = np.tanh(x / np.float32(cap)) * np.float32(cap)
-        return y
+    def gain(self, x: Array, weight: Array) -> Array:  # noqa: D102
+        return x * weight
 
     def sigmoid_gate(self, y: Array, x: Array, weight: Array) -> Array:  # noqa: D102
         with np.errstate(over="ignore"):
@@ -215,19 +172,27 @@ class ReferenceOps:
     def _expert(self, x: Array, experts: Experts[Array], number: int) -> Array:
         """One expert's feed-forward network, on rows that chose it."""
 
-        def linear(x: Array, weight: Array, bias: Array | None) -> Array:
-            return self.linear(
-                x, weight[number], None if bias is None else bias[number]
+        def linear(
+            x: Array,
+            weight: Array,
+            scale: Array | None,
+            bias: Array | None,
+            adapter: LowRank[Array] | None,
+        ) -> Array:
+            its_bias, its_scale = (
+                None if each is None else each[number] for each in (bias, scale)
             )
+            y = self.linear(x, weight[number], its_bias, its_scale)
+            if adapter is not None:
+                y = y + (x @ adapter.down[number].T) @ adapter.up[number].T
+            return y
 
-        gate = linear(x, experts.gate, experts.gate_bias)
-        up = linear(x, experts.up, experts.up_bias)
-        is_clamped = experts.activation == "clamped_swiglu"
+        e = experts
+        gate = linear(x, e.gate, e.gate_scale, e.gate_bias, e.gate_adapter)
+        up = linear(x, e.up, e.up_scale, e.up_bias, e.up_adapter)
+        is_clamped = e.activation == "clamped_swiglu"
         hidden = _clamped_swiglu(gate, up) if is_clamped else self.silu_mul(gate, up)
-        return linear(hidden, experts.down, experts.down_bias)
-
-    def add(self, x: Array, y: Array) -> Array:  # noqa: D102
-        return x + y
+        return linear(hidden, e.down, e.down_scale, e.down_bias, e.down_adapter)
 
     def wanted(self, x: Array) -> Array:  # noqa: D102
         return x[self.batch.wanted]
@@ -237,12 +202,6 @@ def _parts(x: Array, weight: Array | None, size: int | None) -> Array:
     """Cut rows into the parts that a norm takes by themselves: (M, n_parts, size)."""
     size = size or (x.shape[1] if weight is None else len(weight))
     return x.reshape(len(x), x.shape[1] // size, size)
-
-
-def _erfc(x: Array) -> Array:
-    """Return 1 - erf(x), which NumPy does not have."""
-    y: Array = np.vectorize(math.erfc, otypes=[np.float32])(x)
-    return y
 
 
 def _route(scores: Array, experts: Experts[Array]) -> tuple[NDArray[np.intp], Array]:
@@ -391,14 +350,22 @@ class ReferenceExecutor:
         return self._config.n_vocab
 
     @property
-    def n_short(self) -> int | None:
-        """Most tokens of a short text: see `llamacy.ops.rope.short_context`."""
-        return short_context(self._config, self._weights or {})
+    def long_texts(self) -> LongTexts | None:
+        """How long texts are rotated; None if as all others."""
+        return long_texts(self._config, self._weights or {})
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the weights, by name."""
         return {name: array.shape for name, array in (self._weights or {}).items()}
+
+    def weight_rows(self, name: str, first: int, n_rows: int) -> Array:
+        """Return rows of a matrix: float32, (n_rows, n_in)."""
+        with self._lock:
+            if self._weights is None:
+                raise ClosedError("the model is closed")
+            matrix: Array = np.atleast_2d(self._weights[name])
+            return matrix[first : first + n_rows]
 
     @property
     def page_bytes(self) -> int:

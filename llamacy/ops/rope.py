@@ -4,7 +4,8 @@ Scaling methods change these angles and nothing else, so both executors work fro
 the one table made here. Sources: Su et al. 2021 (arXiv:2104.09864); linear
 scaling, Chen et al. 2023 (arXiv:2306.15595); YaRN, Peng et al. 2023
 (arXiv:2309.00071); LongRoPE, Ding et al. 2024 (arXiv:2402.13753), and Llama 3.1's
-scaling are divisions of the frequencies by factors that GGUF files carry.
+scaling are divisions of the frequencies by factors that GGUF files carry. Dynamic
+scaling (NTK-aware, bloc97 2023) raises the base with the length of the text.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,8 @@ class Rope:
         (Black et al. 2022, arXiv:2204.06745), not 2i and 2i + 1.
     long_angles : float32, (n_dims / 2,), or None
         The angles in long texts; None if they are the same.
+    dynamic : RopeConfig or None
+        Base and scaling of angles that depend on the length of the text.
     """
 
     n_dims: int
@@ -50,6 +53,7 @@ class Rope:
     magnitude: float
     is_neox: bool = False
     long_angles: NDArray[np.float32] | None = None
+    dynamic: RopeConfig | None = None
 
     @property
     def half(self) -> int:
@@ -111,13 +115,18 @@ class Rope:
             if config.ext_factor != 0:
                 magnitude *= 1 + 0.1 * math.log(config.factor)
         return cls(
-            config.n_dims, head_dim, angles.astype(np.float32), magnitude, is_neox
+            config.n_dims,
+            head_dim,
+            angles.astype(np.float32),
+            magnitude,
+            is_neox,
+            dynamic=config if config.scaling == "dynamic" else None,
         )
 
     def rotations(
         self,
         positions: NDArray[np.int32],
-        is_long: NDArray[np.bool_] | None = None,
+        n_long: NDArray[np.int32] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return cosines and sines, float32 (n_rows, n_dims / 2), times `magnitude`.
 
@@ -125,12 +134,16 @@ class Rope:
         ----------
         positions : int32, (n_rows,)
             Positions of the rows.
-        is_long : bool, (n_rows,), or None
-            Whether each row is of a long text; None if none is.
+        n_long : int32, (n_rows,), or None
+            `SequenceState.n_long` of each row's text; None for short texts alone.
         """
         angles = self.angles
-        if self.long_angles is not None and is_long is not None:
-            angles = np.where(is_long[:, None], self.long_angles, self.angles)
+        if n_long is None:
+            n_long = np.zeros_like(positions)
+        if self.long_angles is not None:
+            angles = np.where(n_long[:, None] != 0, self.long_angles, self.angles)
+        elif self.dynamic is not None:
+            angles = dynamic_angles(self.dynamic, positions, n_long)
         theta = positions[:, None].astype(np.float32) * angles
         return (
             (np.cos(theta) * np.float32(self.magnitude)).astype(np.float32),
@@ -138,12 +151,38 @@ class Rope:
         )
 
 
-def short_context(config: ModelConfig, weights: Container[str]) -> int | None:
-    """Return the most tokens of a short text, if the model rotates long ones otherwise.
+class LongTexts(NamedTuple):
+    """How a model rotates texts longer than those that it was first trained with.
+
+    Attributes
+    ----------
+    n_short : int
+        Most tokens of a text that is not long.
+    is_dynamic : bool
+        Whether rotations depend on the length of a long text. They are the same for all
+        long texts otherwise, and for all of their tokens.
+    """
+
+    n_short: int
+    is_dynamic: bool = False
+
+    def n_long(self, n_tokens: int) -> int:
+        """Return `SequenceState.n_long` of a text of that many tokens."""
+        if n_tokens <= self.n_short:
+            return 0
+        return n_tokens if self.is_dynamic else 1
+
+
+def long_texts(config: ModelConfig, weights: Container[str]) -> LongTexts | None:
+    """Return how a model rotates long texts; None if it rotates all texts alike.
 
     LongRoPE has two sets of factors: one for texts within the context that the model
     was first trained for, another for all tokens of longer texts. As keys are kept
-    rotated, a text that grows longer is read again. None for models with one set.
+    rotated, a text that grows longer is read again.
+
+    Dynamic scaling has frequencies for each length. As in transformers, the tokens of a
+    prompt have those of its length, and each token after them those of the text that
+    ends with it, so that a text can grow without being read again.
 
     Parameters
     ----------
@@ -156,7 +195,38 @@ def short_context(config: ModelConfig, weights: Container[str]) -> int | None:
     has_two = "rope_freqs.weight" not in weights and any(
         name in weights for name in names
     )
-    return config.rope.n_ctx_orig if has_two else None
+    is_dynamic = config.rope.scaling == "dynamic"
+    if not has_two and not is_dynamic:
+        return None
+    return LongTexts(config.rope.n_ctx_orig, is_dynamic)
+
+
+def dynamic_angles(
+    config: RopeConfig, positions: NDArray[np.int32], n_long: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Return the angles of rows whose texts are scaled by their length.
+
+    Parameters
+    ----------
+    config : RopeConfig
+        Base and scaling.
+    positions : int32, (n_rows,)
+        Positions of the rows.
+    n_long : int32, (n_rows,)
+        `SequenceState.n_long` of each row's text.
+
+    Returns
+    -------
+    float32, (n_rows, n_dims / 2)
+        Radians per position of each pair.
+    """
+    n_tokens = np.maximum(positions.astype(np.float64) + 1, n_long)
+    stretch = 1 + config.factor * np.maximum(n_tokens / config.n_ctx_orig - 1, 0)
+    pair = np.arange(config.n_dims // 2, dtype=np.float64)
+    # the last pair is slowed by the whole stretch, the first not at all
+    share = pair / max(1, config.n_dims // 2 - 1)
+    angles = config.freq_base ** (-2.0 * pair / config.n_dims)
+    return (angles / stretch[:, None] ** share).astype(np.float32)
 
 
 def _extrapolated_share(

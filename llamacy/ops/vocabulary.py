@@ -65,8 +65,14 @@ class Ops(Protocol, Generic[Value, Weight]):
         the weight.
         """
 
-    def linear(self, x: Value, weight: Weight, bias: Weight | None = None) -> Value:
-        """`x @ weight.T + bias`: (M, n_in) to (M, n_out)."""
+    def linear(
+        self,
+        x: Value,
+        weight: Weight,
+        bias: Weight | None = None,
+        scale: Weight | None = None,
+    ) -> Value:
+        """`scale * (x @ weight.T) + bias`: (M, n_in) to (M, n_out); scale is (1,)."""
 
     def rope(self, x: Value, rope: Rope) -> Value:
         """Rotate pairs of dimensions in each head of `x` by its row's position."""
@@ -139,6 +145,9 @@ class Ops(Protocol, Generic[Value, Weight]):
 
     def softcap(self, x: Value, cap: float) -> Value:
         """`cap * tanh(x / cap)`: never beyond ±cap (Gemma Team 2024)."""
+
+    def gain(self, x: Value, weight: Weight) -> Value:
+        """`x * weight`, one factor a column: weight is (n,)."""
 
     def sigmoid_gate(self, y: Value, x: Value, weight: Weight) -> Value:
         """`sigmoid(x @ weight) * y`, one factor a row: weight is (n_in,)."""

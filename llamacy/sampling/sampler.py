@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -36,6 +36,10 @@ class Sampler:
         Finds DRY's sequence breakers among the tokens.
     seed_offset : int
         Makes several samples of one prompt differ although they share a seed.
+    suppressed : collection of int
+        Tokens that are never sampled, whatever their biases, as in llama.cpp.
+    suppressed_first : collection of int
+        Tokens that are not the first one sampled.
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class Sampler:
         tokenizer: TokenTexts | None = None,
         *,
         seed_offset: int = 0,
+        suppressed: Collection[int] = (),
+        suppressed_first: Collection[int] = (),
     ) -> None:
         self.params = params
         seed = None if params.seed in (None, -1) else [params.seed, seed_offset]
@@ -56,6 +62,9 @@ class Sampler:
         self._mirostat = Mirostat(params) if params.mirostat else None
         self._biased = np.array([token for token, _ in params.biases], np.intp)
         self._biases = np.array([bias for _, bias in params.biases], np.float32)
+        self._suppressed = np.array(sorted(suppressed), np.intp)
+        first = sorted({*suppressed, *suppressed_first})
+        self._suppressed_next = np.array(first, np.intp)
         self._is_greedy = (
             params.temperature == 0
             and params.dynatemp_range == 0
@@ -83,7 +92,8 @@ class Sampler:
         Raises
         ------
         ModelOutputError
-            A logit is NaN or infinite, or all are `-inf`.
+            A logit is NaN or infinite, or all are `-inf`; or that of every token that
+            the model's file does not suppress is.
         ArgumentError
             A logits processor or `logit_bias` left no finite logit to choose from.
         """
@@ -106,6 +116,14 @@ class Sampler:
         params = self.params
         tokens = self._tokens.array
         logits = self._processed(logits, tokens)
+        if len(self._suppressed_next):
+            logits[self._suppressed_next] = -np.inf
+            if not math.isfinite(logits.max()):
+                raise ModelOutputError(
+                    "logits: wanted a token to choose, found only those that the "
+                    "model's file suppresses"
+                )
+        self._suppressed_next = self._suppressed
         if self._mirostat is None:
             if self._has_penalties and len(tokens):
                 penalise(logits, tokens, params)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from llamacy.arguments import checked_path
+from llamacy.arguments import MAX_CTX, checked_path
 from llamacy.errors import (
     ArgumentError,
     ContextLengthError,
@@ -30,6 +30,7 @@ from llamacy.errors import (
     ModelFileError,
 )
 from llamacy.ops.state.sequence import SavableSequence, SequenceState
+from llamacy.printable import shown
 from llamacy.system.whole_files import file_errors, new_file, regular_path
 
 Path = str | os.PathLike[str]
@@ -90,10 +91,12 @@ def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) ->
     """
     checked_path("path", path)
     sequence = _savable(sequence)
-    if sequence.is_long:
+    if sequence.n_long:
         origin = origin.of_long_text()
     header = {"kind": _KIND, "version": _VERSION, "n_past": sequence.n_past}
     header |= {"n_gone": sequence.n_gone} | asdict(origin)
+    if sequence.n_long > 1:
+        header["n_long"] = sequence.n_long
     with new_file(path, private=True) as draft, file_errors(path):
         with zipfile.ZipFile(draft, "w", allowZip64=True) as archive:
             archive.writestr("header.json", json.dumps(header))
@@ -123,7 +126,7 @@ def load(
     source = regular_path(path)
     try:
         with zipfile.ZipFile(source) as archive:
-            n_past, n_gone, sequence.is_long = _check_header(path, archive, origin)
+            n_past, n_gone, sequence.n_long = _check_header(path, archive, origin)
             ids = _read_tokens(path, archive, n_vocab)
             if len(ids) < n_past:
                 raise FormatError(path, "tokens", f"{n_past} or more", len(ids))
@@ -164,8 +167,8 @@ def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int
 
 def _check_header(
     path: Path, archive: zipfile.ZipFile, origin: Origin
-) -> tuple[int, int, bool]:
-    """Compare the header with `origin`; return n_past, n_gone, and if it is long."""
+) -> tuple[int, int, int]:
+    """Compare the header with `origin`; return n_past, n_gone and n_long."""
     header: Any = json.loads(_read(path, archive, "header.json"))
     long = origin.of_long_text()
     is_long = isinstance(header, dict) and header.get("model") == long.model
@@ -177,7 +180,13 @@ def _check_header(
         if found.get(key) != value:
             raise FormatError(path, f"header {key}", value, repr(found.get(key))[:80])
     n_past = _count(path, found, "n_past", "tokens")
-    return n_past, _count(path, found, "n_gone", "pages"), is_long
+    n_long = int(is_long)
+    if is_long and "n_long" in found:
+        n_long = _count(path, found, "n_long", "tokens")
+        if not 1 < n_long <= MAX_CTX:
+            bounds = f"2 to {MAX_CTX}"
+            raise FormatError(path, "header n_long", bounds, shown(n_long))
+    return n_past, _count(path, found, "n_gone", "pages"), n_long
 
 
 def _count(path: Path, header: dict[str, Any], key: str, what: str) -> int:

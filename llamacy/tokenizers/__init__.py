@@ -44,7 +44,7 @@ def tokenizer_from_metadata(metadata: Mapping[str, Any], path: str) -> Tokenizer
     UnsupportedError
         The family or the pre-tokenizer is unknown.
     """
-    if not metadata.get(_MODEL) and os.path.isdir(path):
+    if os.path.isdir(path) and not metadata.get(_MODEL):
         wanted = "tokenizer.json or tokenizer.model, to read and write text"
         raise FormatError(path, "folder", wanted, "neither")
     fields = Fields(metadata, path)

@@ -32,6 +32,10 @@ class Tokenizer(ABC):
         The token for unknown text; None if the vocabulary has none.
     eog_ids : frozenset of int
         The tokens that end a generation.
+    suppressed : frozenset of int
+        The tokens that are never sampled.
+    suppressed_first : frozenset of int
+        The tokens that are not sampled as the first of a text.
     add_bos : bool
         Whether `encode` adds the BOS token by default.
     add_eos : bool
@@ -50,6 +54,8 @@ class Tokenizer(ABC):
         self.eos_id = vocabulary.eos_id
         self.unk_id = vocabulary.unk_id
         self.eog_ids = vocabulary.eog_ids
+        self.suppressed = vocabulary.suppressed
+        self.suppressed_first = vocabulary.suppressed_first
         self.add_bos = vocabulary.add_bos
         self.add_eos = vocabulary.add_eos
         self._begin_ids = vocabulary.begin_ids
@@ -155,8 +161,7 @@ class Tokenizer(ABC):
                 ids.append(part)
                 first, after_special = False, part not in self._special.in_words
             elif part:
-                for form in self._normal_forms:
-                    part = unicodedata.normalize(form, part)
+                part = self._normalize(part)
                 prefix = self._space_prefix.before(
                     part, first=first, after_special=after_special
                 )
@@ -272,6 +277,12 @@ class Tokenizer(ABC):
             The id is not in the vocabulary.
         """
         return self._tokens[self._checked(token)]
+
+    def _normalize(self, text: str) -> str:
+        """Return a text in the form in which the vocabulary knows it."""
+        for form in self._normal_forms:
+            text = unicodedata.normalize(form, text)
+        return text
 
     @abstractmethod
     def _encode_part(self, text: str) -> list[int]:

@@ -9,7 +9,7 @@ such texts, like `</s>` among those of HTML, are left alone.
 
 from __future__ import annotations
 
-from llamacy.tokenizers.attributes import MATCHING_KEY
+from llamacy.tokenizers.attributes import END_KEY, MATCHING_KEY
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.token_type import TokenType
 
@@ -138,6 +138,7 @@ def find_end_tokens(
             named[name] = known[0]
             control.add(known[0])
     found.update(i for name in _NAMED if (i := named[name]) is not None)
+    found |= fields.known_ids(END_KEY, len(types))
     ordinary = frozenset(i for i in control if types[i] == TokenType.NORMAL)
     for i in control:
         if types[i] != TokenType.UNUSED:

@@ -139,6 +139,21 @@ class Fields:
             raise self.error(key, wanted, f"{min(values)} to {max(values)}")
         return values
 
+    def known_ids(self, key: str, n_vocab: int) -> frozenset[int]:
+        """Return an array of token ids, without those that the vocabulary lacks.
+
+        Raises
+        ------
+        FormatError
+            The value has another type.
+        """
+        if self._metadata.get(key) is None:
+            return frozenset()
+        values = self._array(key, "an array of token ids")
+        if set(map(type, values)) - {int}:
+            raise self.error(key, "an array of token ids", "elements of another type")
+        return frozenset(i for i in values if 0 <= i < n_vocab)
+
     def floats(self, key: str, count: int) -> list[float]:
         """Return an array of `count` numbers in the range of float32.
 

@@ -11,10 +11,13 @@ from typing import Final
 
 from llamacy.tokenizers.attributes import (
     BEGIN_KEY,
+    END_KEY,
     FLAG_KEYS,
     MATCHING_KEY,
     NORMALIZER_KEY,
     PREFIX_KEY,
+    SUPPRESS_FIRST_KEY,
+    SUPPRESS_KEY,
 )
 from llamacy.tokenizers.fields import Fields
 
@@ -34,7 +37,8 @@ USED: Final = frozenset(
             ).split()
         ),
         *FLAG_KEYS.values(),
-        *(BEGIN_KEY, MATCHING_KEY, NORMALIZER_KEY, PREFIX_KEY),
+        *(BEGIN_KEY, END_KEY, MATCHING_KEY, NORMALIZER_KEY, PREFIX_KEY),
+        *(SUPPRESS_KEY, SUPPRESS_FIRST_KEY),
         "tokenizer.chat_template",
     )
 )

@@ -116,7 +116,7 @@ class _Finder:
     ) -> None:
         self._tokens = tokens
         self._attributes = attributes
-        before = r"(?:\A| )" if in_words else ""
+        before = r"(?:\A|[ \u2581])" if in_words else ""
         self._blanks = re.compile(f"[{attributes.blanks}]*")
         self._pattern = re.compile(f"{before}({'|'.join(map(re.escape, tokens))})")
 

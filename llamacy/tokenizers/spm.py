@@ -30,7 +30,7 @@ _SPACE = "\u2581"  # stands for a space in the vocabulary
 _DEFAULTS = Defaults(add_bos=True, bos_id=1, eos_id=2, unk_id=0, infer_types=True)
 
 # token types, as SentencePiece numbers them
-_NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
+_NORMAL, _UNKNOWN, _CONTROL, _UNUSED, _BYTE = 1, 2, 3, 5, 6
 
 _ONE_BYTE = [bytes([number]) for number in range(0x80)]
 
@@ -61,18 +61,13 @@ class SPMTokenizer(Tokenizer):
         scores = fields.floats("tokenizer.ggml.scores", self.n_vocab)
         pieces = _Pieces(vocabulary)
         self._processor = _load(fields, pieces, scores)
-        self._space_char = [pieces.byte_ids.get(b, -1) for b in _SPACE.encode()]
+
+    def _normalize(self, text: str) -> str:
+        """Read U+2581 as the space it stands for, as models saw it in training."""
+        return super()._normalize(text).replace(_SPACE, " ")
 
     def _encode_part(self, text: str) -> list[int]:
-        ids: list[int] = []
-        # U+2581 in the text must not become a space, so it is encoded as bytes
-        lossless = 0 <= min(self._space_char) and max(self._space_char) < self.n_vocab
-        for i, part in enumerate(text.split(_SPACE) if lossless else [text]):
-            if i:
-                ids += self._space_char
-            if part:
-                ids += self._known(self._processor.encode(part))
-        return ids
+        return list(self._known(self._processor.encode(text)))
 
     def _text_bytes(self, piece: str) -> bytes:
         return piece.replace(_SPACE, " ").encode()
@@ -82,9 +77,10 @@ class _Pieces:
     """A vocabulary as the sentencepiece library requires it.
 
     Tokens that text must not produce become control pieces with unique texts, since the
-    library never produces control pieces from text. Pieces that the library requires
-    and the vocabulary lacks get ids beyond the vocabulary: an unknown token, and the
-    other bytes if there are byte tokens.
+    library never produces control pieces from text. Unused pieces keep their texts:
+    merges go through them, and what ends as one is taken apart again. Pieces that the
+    library requires and the vocabulary lacks get ids beyond the vocabulary: an unknown
+    token, and the other bytes if there are byte tokens.
 
     Attributes
     ----------
@@ -108,10 +104,10 @@ class _Pieces:
         attributes = vocabulary.attributes
         for i in attributes.single_word | attributes.normalized:
             if vocabulary.types[i] == TokenType.USER_DEFINED:
-                self._set(i, TokenType.UNUSED)
+                self._set(i, TokenType.CONTROL)
         for i, text in enumerate(self.texts):
             if not text or "\0" in text:  # rejected by the library
-                self._set(i, TokenType.UNUSED)
+                self._set(i, TokenType.CONTROL)
         missing = set(range(256)) - self.byte_ids.keys()
         for byte in sorted(missing) if self.byte_ids else []:
             self._append(f"<0x{byte:02X}>", TokenType.BYTE)
@@ -131,6 +127,8 @@ class _Pieces:
         elif kind == TokenType.UNKNOWN and not self._has_unknown:
             self.texts[i], self.kinds[i] = "\2unknown", _UNKNOWN
             self._has_unknown = True
+        elif kind == TokenType.UNUSED and byte_of(self.texts[i]) is None:
+            self.kinds[i] = _UNUSED
         elif kind in HIDDEN:
             self.texts[i], self.kinds[i] = f"\2control {i}", _CONTROL
 

@@ -6,7 +6,13 @@ import logging
 import re
 from dataclasses import dataclass
 
-from llamacy.tokenizers.attributes import BEGIN_KEY, Attributes, read_attributes
+from llamacy.tokenizers.attributes import (
+    BEGIN_KEY,
+    SUPPRESS_FIRST_KEY,
+    SUPPRESS_KEY,
+    Attributes,
+    read_attributes,
+)
 from llamacy.tokenizers.end_tokens import find_end_tokens
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.token_type import TokenType
@@ -73,6 +79,10 @@ class Vocabulary:
         Whether text ends with the EOS token.
     begin_ids : list of int
         The tokens that begin a text unless BOS does.
+    suppressed : frozenset of int
+        The tokens that are never sampled.
+    suppressed_first : frozenset of int
+        The tokens that are not sampled as the first of a text.
     """
 
     tokens: list[str]
@@ -88,6 +98,8 @@ class Vocabulary:
     add_bos: bool
     add_eos: bool
     begin_ids: list[int]
+    suppressed: frozenset[int]
+    suppressed_first: frozenset[int]
 
 
 def read_vocabulary(fields: Fields, defaults: Defaults) -> Vocabulary:
@@ -130,6 +142,8 @@ def read_vocabulary(fields: Fields, defaults: Defaults) -> Vocabulary:
         add_bos=_adds(fields, "bos", special["bos"], default=defaults.add_bos),
         add_eos=_adds(fields, "eos", special["eos"], default=False),
         begin_ids=fields.ids(BEGIN_KEY, len(tokens)),
+        suppressed=fields.known_ids(SUPPRESS_KEY, len(tokens)),
+        suppressed_first=fields.known_ids(SUPPRESS_FIRST_KEY, len(tokens)),
     )
 
 

@@ -217,7 +217,7 @@ def logits(path: Path, kind: Any, is_long: bool = True, **options: Any) -> Array
     executor, n_vocab = load(path, kind, **options)
     ids = np.random.default_rng(1).integers(0, n_vocab, N_TOKENS).tolist()
     sequence = executor.new_sequence()
-    sequence.is_long = is_long
+    sequence.n_long = int(is_long)
     parts = [executor.forward(Batch.of(ids[:N_PROMPT], sequence, "all"))]
     for token in ids[N_PROMPT:]:
         parts.append(executor.forward(Batch.of([token], sequence)))

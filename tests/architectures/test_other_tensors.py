@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.errors import UnsupportedError
+from llamacy.errors import FormatError, UnsupportedError
 
 Array = NDArray[np.float32]
 Tensors = dict[str, Array]
@@ -32,9 +32,9 @@ def logits(
 ) -> Callable[..., Array]:
     """Return the logits of a model of one layer with these tensors."""
 
-    def run(tensors: Tensors, family: str = "llama") -> Array:
+    def run(tensors: Tensors, family: str = "llama", **more: Any) -> Array:
         keys = {"block_count": 1, "attention__head_count": 4}
-        keys |= {"attention__head_count_kv": 2, "feed_forward_length": N_FF}
+        keys |= {"attention__head_count_kv": 2, "feed_forward_length": N_FF} | more
         metadata = {
             key.replace("llama.", f"{family}."): value
             for key, value in llama_metadata(**keys).items()
@@ -125,8 +125,9 @@ def test_biases_are_added_in_every_family(
         "blk.0.attn_q_norm.weight",
         "blk.1.attn_q.weight",
         "blk.0.attn_qkv.weight",  # beside the three
-        "blk.0.attn_q.scale",
-        "blk.0.attn_q.input_scale",
+        "blk.0.attn_norm.scale",
+        "blk.0.attn_norm.input_scale",
+        "blk.0.attn_qkv.scale",  # of no matrix
         "output.scale",
         "output.bias",
     ],
@@ -143,7 +144,93 @@ def test_harmless_tensors_are_passed_over(logits: Callable[..., Array]) -> None:
     want = logits(tensors)
     more = {
         "blk.0.attn_q.scale": np.ones(1, np.float32),
-        "blk.0.ffn_up.input_scale": np.ones(1, np.float32),
+        "blk.0.ffn_norm.scale": np.ones(1, np.float32),
+        "blk.0.ffn_up.input_scale": np.full(1, 3, np.float32),
+        "blk.0.nextn.eh_proj.weight": noise(N_EMBD, 2 * N_EMBD),
+        "v.blk.0.attn_q.weight": noise(8, 8),
+        "mm.input_projection.weight": noise(8, 8),
         "blk.0.attn_rot_embd.weight": noise(8),
     }
     np.testing.assert_array_equal(logits(tensors | more), want)
+
+
+MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up")
+
+
+@pytest.mark.parametrize("name", [*MATRICES, "ffn_down"])
+def test_scales_multiply_what_their_matrix_makes(
+    logits: Callable[..., Array], name: str
+) -> None:
+    """Exactly, since a power of two rounds nothing."""
+    tensors = plain()
+    matrix = f"blk.0.{name}.weight"
+    want = logits(tensors | {matrix: 4 * tensors[matrix]})
+    scale = {f"blk.0.{name}.scale": np.full(1, 4, np.float32)}
+    np.testing.assert_array_equal(logits(tensors | scale), want)
+    assert np.abs(logits(tensors) - want).max() > 1e-3
+
+
+def test_the_scale_of_an_output_matrix(logits: Callable[..., Array]) -> None:
+    tensors = plain() | {"output.weight": noise(N_VOCAB, N_EMBD)}
+    scale = {"output.scale": np.full(1, 3, np.float32)}
+    want = 3 * logits(tensors)
+    np.testing.assert_allclose(logits(tensors | scale), want, rtol=1e-6)
+
+
+def test_a_scale_of_a_matrix_of_several_is_of_all(
+    logits: Callable[..., Array],
+) -> None:
+    tensors = plain()
+    three = np.full(1, 3, np.float32)
+    parts = {f"blk.0.attn_{part}.scale": three for part in "qkv"}
+    whole = fused(tensors, "weight") | {"blk.0.attn_qkv.scale": three}
+    np.testing.assert_array_equal(logits(whole), logits(tensors | parts))
+
+    two = np.full(1, 2, np.float32)
+    tensors["blk.0.ffn_up.weight"] = noise(2 * N_FF, N_EMBD)
+    del tensors["blk.0.ffn_gate.weight"]
+    want = logits(
+        tensors | {"blk.0.ffn_up.weight": 2 * tensors["blk.0.ffn_up.weight"]}, "phi3"
+    )
+    got = logits(tensors | {"blk.0.ffn_up.scale": two}, "phi3")
+    np.testing.assert_array_equal(got, want)
+
+
+def test_scales_of_attention_leave_biases_and_those_of_networks_do_not(
+    logits: Callable[..., Array],
+) -> None:
+    """As in llama.cpp, which adds the bias before it scales in networks alone."""
+    tensors, four = plain(), np.full(1, 4, np.float32)
+    q, up = "blk.0.attn_q", "blk.0.ffn_up"
+    biased = tensors | {f"{q}.bias": noise(N_EMBD), f"{up}.bias": noise(N_FF)}
+    scales = {f"{q}.scale": four, f"{up}.scale": four}
+    folded = {
+        name: 4 * biased[name] for name in (f"{q}.weight", f"{up}.weight", f"{up}.bias")
+    }
+    np.testing.assert_array_equal(logits(biased | scales), logits(biased | folded))
+
+
+def test_a_scale_of_another_shape_is_named(logits: Callable[..., Array]) -> None:
+    scale = {"blk.0.attn_q.scale": np.ones(2, np.float32)}
+    with pytest.raises(FormatError, match=r"attn_q\.scale: shape: wanted \(1,\)"):
+        logits(plain() | scale)
+
+
+def test_layers_that_predict_further_tokens_are_left_out(
+    logits: Callable[..., Array],
+) -> None:
+    tensors = plain()
+    further = {
+        name.replace("blk.0", "blk.1"): values
+        for name, values in tensors.items()
+        if name.startswith("blk.0")
+    }
+    draft = {"blk.1.nextn.eh_proj.weight": noise(N_EMBD, 2 * N_EMBD)}
+    keys: dict[str, Any] = {"block_count": 2, "nextn_predict_layers": 1}
+    keys["attention__head_count_kv"] = [2, 2]
+    got = logits(tensors | further | draft, **keys)
+    np.testing.assert_array_equal(got, logits(tensors))
+    with pytest.raises(UnsupportedError, match=r"found blk\.1\."):
+        logits(tensors | further, **keys)
+    with pytest.raises(FormatError, match="nextn_predict_layers: wanted 0 to 1"):
+        logits(tensors, block_count=2, nextn_predict_layers=2)

@@ -122,6 +122,30 @@ def test_nothing_leads_out_of_the_sandbox(template: str) -> None:
     assert messages == [{"role": "user", "content": "hi"}]
 
 
+# a list and a tuple of 2^40 items each, which takes years to compare, hash or write
+TWO_OF_EACH = (
+    "{% set n = namespace(a=[], b=[], t=(), u=()) %}{% for i in range(40) %}"
+    "{% set n.a = [n.a, n.a] %}{% set n.b = [n.b, n.b] %}"
+    "{% set n.t = (n.t, n.t) %}{% set n.u = (n.u, n.u) %}{% endfor %}"
+)
+EXPONENTIAL = (
+    "{{ n.a == n.b }}",
+    "{{ n.a is eq n.b }}",
+    "{{ n.t in {n.u: 1} }}",
+    "{{ [n.a] | select('eq', n.b) | list }}",
+    "{{ [n.a].index(n.b) }}",
+    "{{ {n.t: 1} }}",
+    "{{ {'a': 1}[n.t] }}",
+    "{{ {'a': 1}.get(n.t) }}",
+    "{{ dict([(n.t, 1)]) | length }}",
+    "{{ messages[n.a].x }}",
+    "{% for i in [n.a, n.b] %}{{ loop.changed(i) }}{% endfor %}",
+    "{{ [n.a, n.b] | sort | length }}",
+    "{{ [n.t, n.u] | unique | list | length }}",
+    "{{ {'a': n.a} | urlencode | length }}",
+    "{{ [1] | map(n.t) | list }}",
+    "{{ raise_exception(n.a) }}",
+)
 DOUBLING = "{%% set n = namespace(s='ab') %%}{%% for i in range(60) %%}%s{%% endfor %%}"
 
 
@@ -173,6 +197,11 @@ DOUBLING = "{%% set n = namespace(s='ab') %%}{%% for i in range(60) %%}%s{%% end
         DOUBLING % "{% set n.s = n.s * 2 %}",
         DOUBLING % "{% set x %}{{ n.s }}{{ n.s }}{% endset %}{% set n.s = x %}",
         "{% for i in range(99999) %}" + 9999 * "a" + "{% endfor %}",
+        *(TWO_OF_EACH + each for each in EXPONENTIAL),
+        "{{ (range(99999) | batch(1) | list) | sum(start=[]) }}",
+        "{{ ('a' * 2**24) | wordwrap(1) }}",
+        "{{ ('ab ' * 2**24).split() | length }}",
+        "{{ ('a' * 2**24) | list | length }}",
         "a" * 2**21,
     ],
 )

@@ -57,6 +57,8 @@ def test_help_names_every_type(shell: Shell) -> None:
     [
         ((), 2, "IN"),
         (("MODEL", "OUT"), 2, "TYPE"),
+        (("MODEL", "q4_k_m"), 2, "Missing argument 'OUT', the file to write"),
+        (("MODEL" + "x" * 5000, "OUT", "Q4_0"), 1, "xxx...xxx"),
         (("MODEL", "OUT", "Q9"), 1, "wanted one of F32"),
         (("MODEL", "MODEL", "Q4_0"), 1, "another file than the source"),
         (("none.gguf", "OUT", "Q4_0"), 1, "none.gguf"),

@@ -21,6 +21,7 @@ from llamacy.model.executors import load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
+from llamacy.ops.rope import LongTexts
 from tests.support.hugging_face import write_json, write_tensors
 
 N_EMBD, N_FF, N_HEAD, HEAD_DIM, N_VOCAB, N_SHORT = 32, 64, 4, 8, 64, 32
@@ -196,12 +197,12 @@ def test_the_reference_chooses_alike(
     with open_model(folder) as file:
         _, config = read_hyperparameters(file)
         executor = load_executor(file, config, executor="reference")
-    assert executor.n_short == N_SHORT
+    assert executor.long_texts == LongTexts(N_SHORT)
     short, long = executor.new_sequence(), executor.new_sequence()
-    long.is_long = True
+    long.n_long = 1
     batch = Batch.join([(IDS[:9], short, "last"), (IDS[:40], long, "last")])
     found = executor.forward(batch)
     for row, (name, n) in zip(found, (("short", 9), ("long", 40)), strict=True):
         want = always[name].logits(IDS[:n])[-1]
         np.testing.assert_allclose(row, want, atol=1e-3)
-    assert long.fork().is_long and not short.fork().is_long
+    assert long.fork().n_long and not short.fork().n_long

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from llamacy.errors import ArgumentError
@@ -35,3 +36,4 @@ def test_a_file_type_is_named_by_its_number() -> None:
     assert file_type_name({"general.file_type": 15}) == "Q4_K_M"
     assert file_type_name({"general.file_type": 10**6}) is None
     assert file_type_name({}) is None
+    assert file_type_name({"general.file_type": np.array([15, 15])}) is None

@@ -13,6 +13,7 @@ from huggingface_hub import constants
 
 import llamacy
 from llamacy.model_files.sources import locate
+from llamacy.system.memory import MemoryState
 from tests.support.hub_fixtures import REPO
 from tests.support.hub_server import HubServer, Repo
 
@@ -92,6 +93,17 @@ def test_an_unreachable_hub_is_a_connection_error(repo: Repo, hub: HubServer) ->
         llamacy.load(f"{REPO}:Q4_K_M")
     with pytest.raises(ConnectionError):
         llamacy.pull(f"{REPO}:Q8_0")
+
+
+def test_a_name_that_may_be_a_path_is_answered_as_both(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    message = "^big/f9.ggu: no such file or folder; taken for a name on the hub, big/f9"
+    with pytest.raises(llamacy.HubConnectionError, match=message):
+        llamacy.load("big/f9.ggu")
+    with pytest.raises(llamacy.HubConnectionError, match="^big/f9.ggu: HF"):
+        llamacy.load("hf://big/f9.ggu")
 
 
 def test_offline_mode_downloads_nothing(
@@ -197,6 +209,23 @@ def test_hostile_file_names_are_ignored(hub: HubServer) -> None:
     )
     with pytest.raises(llamacy.UnsupportedError, match="found none"):
         llamacy.load(REPO)
+
+
+@pytest.mark.parametrize("limit", [None, 2**40, 1000])
+def test_a_model_beyond_the_memory_is_announced_before_the_download(
+    repo: Repo,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int | None,
+) -> None:
+    state = MemoryState(total=2**40, limit=limit, available=None, swap_used=0)
+    monkeypatch.setattr("llamacy.hub.transfer.memory_state", lambda: state)
+    with caplog.at_level(logging.INFO, logger="llamacy"):
+        llamacy.pull(REPO)
+    texts = [record.getMessage() for record in caplog.records]
+    assert [f"{REPO} has 0.0 GiB, more than" in text for text in texts] == (
+        [True, False] if limit == 1000 else [False]
+    )
 
 
 def test_a_download_is_logged_and_prints_nothing(

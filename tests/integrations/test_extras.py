@@ -27,5 +27,5 @@ def test_missing_library_is_an_error_that_says_how_to_install_it(
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         f"ImportError: no module named {package!r}, which this adapter is for: "
-        f'run `pip install "llamacy[{extra}]"`'
+        f"run `pip install '.[{extra}]'` in a clone of llamacy"
     )

@@ -75,6 +75,15 @@ def test_results_have_an_html_form_beside_their_text(shell: InteractiveShell) ->
         assert forms["text/html"].startswith('<div class="llamacy')
 
 
+def test_an_interrupted_call_ends_in_one_line(shell: InteractiveShell) -> None:
+    shell.run_cell("def stop(share): raise KeyboardInterrupt")
+    printed = said(shell, "model.generate('Once', progress=stop)")
+    assert printed.splitlines()[-1].startswith("Interrupted: `completion` has the ")
+    assert "Traceback" not in printed
+    shell.run_cell("import sys; text = sys.last_value.completion.finish_reason")
+    assert shell.user_ns["text"] == "cancelled"
+
+
 # A notebook's kernel, in a process of its own.
 
 

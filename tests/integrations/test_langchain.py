@@ -122,8 +122,10 @@ def test_stop_of_a_call_replaces_that_of_the_model(demo: llamacy.Model) -> None:
 
 
 def test_unknown_fields_and_bad_values_are_refused(demo: llamacy.Model) -> None:
-    with pytest.raises(ValidationError, match="temprature"):
-        Llamacy(model=demo, temprature=0)
+    for kind in (Llamacy, ChatLlamacy):
+        message = "temprature: unknown option; did you mean temperature"
+        with pytest.raises(ValidationError, match=message):
+            kind(model=demo, temprature=0)
     with pytest.raises(ValidationError, match="temperature: wanted a finite number"):
         ChatLlamacy(model=demo, temperature=-1)
     with pytest.raises(ValidationError, match="n_ctx: wanted None, as the model is"):

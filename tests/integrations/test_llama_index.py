@@ -96,7 +96,7 @@ def test_prompts_of_engines_are_answered(llm: Llamacy) -> None:
 
 
 def test_bad_options_are_refused(demo: llamacy.Model) -> None:
-    with pytest.raises(ValidationError, match="temprature"):
+    with pytest.raises(ValidationError, match="did you mean temperature"):
         Llamacy(model=demo, temprature=0)
     with pytest.raises(ValidationError, match="top_p: wanted"):
         Llamacy(model=demo, top_p=2)

@@ -191,8 +191,10 @@ class Steps:
         weight: Matrix,
         *,
         form: str = "store",
+        scale: Array | None = None,
         bias: Array | None = None,
         weight2: Matrix | None = None,
+        scale2: Array | None = None,
         bias2: Array | None = None,
         before: Array | None = None,
         n_threads: int = 1,
@@ -212,8 +214,10 @@ class Steps:
             {"y": y},
             form=form,
             weight=weight.packed,
+            scale=scale,
             bias=bias,
             weight2=weight2.packed if weight2 else None,
+            scale2=scale2,
             bias2=bias2,
         )
         program.add(step, waits=True)

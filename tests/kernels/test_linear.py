@@ -223,6 +223,33 @@ def test_epilogues_and_biases(
             assert error(got, silu(g) * u, sizes) <= 2 * most, m
 
 
+@each_form
+def test_a_scale_multiplies_the_product_and_not_the_bias(
+    steps: Steps, matrix: MakeMatrix, type_name: str
+) -> None:
+    """Exactly, since a power of two rounds nothing; by few rows and by blocks."""
+    weight, weight2 = (matrix(type_name, 37, 512, seed) for seed in (0, 1))
+    bias, bias2 = activations(2, 37)
+    two, half = (np.full(1, x, np.float32) for x in (2, 0.5))
+    for m in (1, 5, 40):
+        x = activations(m, 512) * np.float32(0.1)
+        got = steps.linear(x, weight, scale=two, bias=bias)
+        np.testing.assert_array_equal(got, 2 * steps.linear(x, weight) + bias)
+        got = steps.linear(
+            *(x, weight),
+            form="swiglu",
+            scale=two,
+            bias=2 * bias,
+            weight2=weight2,
+            scale2=half,
+            bias2=bias2 / 2,
+        )
+        gate = steps.linear(x, weight, scale=two, bias=2 * bias)
+        up = steps.linear(x, weight2, scale=half, bias=bias2 / 2)
+        want = silu(gate.astype(np.float64)) * up
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
 def test_clamped_swiglu(
     steps: Steps, matrix: MakeMatrix, relative_error: RelativeError
 ) -> None:

@@ -165,6 +165,25 @@ def test_silu_mul(steps: Steps) -> None:
         np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-30)
 
 
+@pytest.mark.parametrize("n", WIDTHS)
+def test_gain(steps: Steps, n: int) -> None:
+    x, w = noise(5, n), noise(n, seed=1)
+    z, program = np.full_like(whole(x), 7), steps.program()
+    program.add(Step("gain", {"x": whole(x)}, {"z": z}, {"weight": w}))
+    steps.run(program, 5)
+    np.testing.assert_array_equal(z[:, :n], x * w)
+    assert (z[:, n:] == 7).all(), "wrote past the end of its rows"
+
+
+def test_clamped_swiglu(steps: Steps) -> None:
+    for n in WIDTHS:
+        x, y = 4 * noise(5, n), 5 * noise(5, n, seed=1)
+        gate = np.minimum(x, 7).astype(np.float64)
+        want = gate / (1 + np.exp(-1.702 * gate)) * (np.clip(y, -7, 7) + 1)
+        got = elementwise(steps, "clamped_swiglu", x, y)
+        np.testing.assert_allclose(got, want, rtol=2e-6, atol=1e-6)
+
+
 def gelu(x: Array) -> NDArray[np.float64]:
     """(1 + tanh(z)) / 2 is 1 / (1 + exp(-2z)), which keeps digits where it is small."""
     wide = x.astype(np.float64)

@@ -49,7 +49,7 @@ def test_bad_arguments_of_count_tokens_are_refused(
 ) -> None:
     with pytest.raises(llamacy.ArgumentError, match="^chat_format: wanted a list of"):
         model.count_tokens("Once", chat_format="chatml")
-    with pytest.raises(llamacy.ArgumentError, match="^messages: wanted"):
+    with pytest.raises(llamacy.ArgumentError, match="^text: wanted a text, or a list"):
         model.count_tokens(None)  # type: ignore[arg-type]
     with pytest.raises(llamacy.ArgumentError, match="^overflow: wanted"):
         model.count_tokens(MESSAGES, overflow="forget")  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 from numpy.typing import NDArray
 
 from llamacy.config import ModelConfig, RopeConfig
+from llamacy.ops.adapters import LowRank
 from llamacy.ops.batch import Batch
 from llamacy.ops.experts import Experts
 from llamacy.ops.plan.packed_weights import pack_weights
@@ -41,6 +42,7 @@ ACTIVATIONS = (
 )
 XIELU = {"alpha_p": 0.8, "alpha_n": 1.3, "beta": 0.5, "eps": -1e-6}
 EXPERTS: tuple[Literal["swiglu", "clamped_swiglu"], ...] = ("swiglu", "clamped_swiglu")
+ADAPTED = ("", "gate", "gate up", "down")  # parts of experts that have adapters
 CONFIG = ModelConfig(
     architecture="test",
     name="",
@@ -197,7 +199,8 @@ class Draft:
         width = width or self.draw(strategies.sampled_from(WIDTHS))
         weight = f"{self.draw(strategies.sampled_from('ab'))} {self.widths[x]} {width}"
         bias = self.draw(strategies.sampled_from([None, f"bias {width}"]))
-        options = {"weight": weight, "bias": bias}
+        scale = self.draw(strategies.sampled_from([None, "factor"]))
+        options = {"weight": weight, "bias": bias, "scale": scale}
         return self.push("linear", (x,), width, self.sizes[x], **options)
 
     def rope(self, x: int | None = None) -> int:
@@ -250,8 +253,15 @@ class Draft:
         width = self.widths[x]
         scores = self.push("linear", (x,), N_EXPERT, 1, weight=f"router {width}")
         self.readable.remove(scores)  # no other operation is of their width
-        name = f"{self.draw(strategies.sampled_from(EXPERTS))} {width}"
+        kind = self.draw(strategies.sampled_from(EXPERTS))
+        adapted = self.draw(strategies.sampled_from(ADAPTED))
+        name = f"{kind} {width} {adapted}"
         return self.push("experts", (x, scores), width, 4, experts=name)
+
+    def gain(self) -> int:
+        x = self.choose()
+        weight = f"norm {self.widths[x]}"
+        return self.push("gain", (x,), self.widths[x], self.sizes[x], weight=weight)
 
     def sigmoid_gate(self) -> int:
         y, x = self.choose(), self.small(self.choose(), 1)
@@ -297,7 +307,7 @@ class Draft:
 ON_ALL_ROWS = ("embedding", "position_embedding", "rope", "attention", "heads")
 ON_ANY_ROWS = (
     *("norm", "linear", "gated", "add", "scale", "softcap"),
-    *("residual", "swiglu", "capped", "experts", "sigmoid_gate", "activation"),
+    *("residual", "swiglu", "capped", "experts", "sigmoid_gate", "gain", "activation"),
 )
 
 
@@ -323,18 +333,29 @@ def graphs(draw: Any) -> Graph:
 
 
 def mixtures(weights: Mapping[str, Any]) -> dict[str, Experts[Any]]:
-    """One of each kind and width."""
+    """One of each kind, width and choice of adapters."""
     return {
-        f"{name} {n}": Experts(
+        f"{name} {n} {adapted}": Experts(
             weights[f"gate {n}"],
             weights[f"up {n}"],
             weights[f"down {n}"],
             n_used=N_EXPERT,
             is_normalized=name == "swiglu",
             activation=name,
+            up_scale=weights["factors"],
+            **adapters(weights, n, adapted),
         )
         for n in WIDTHS
         for name in EXPERTS
+        for adapted in ADAPTED
+    }
+
+
+def adapters(weights: Mapping[str, Any], n: int, adapted: str) -> dict[str, Any]:
+    """Return the adapters of the parts that are named."""
+    return {
+        f"{part}_adapter": LowRank(weights[f"a {n} low"], weights[f"b {n} low"])
+        for part in adapted.split()
     }
 
 
@@ -354,9 +375,13 @@ def weights() -> dict[str, Array]:
         **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},
         **{f"sinks {n_head}": noise(n_head) for n_head, _, _ in HEADS},
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},
+        "factor": np.full(1, 0.75, np.float32),
+        "factors": np.linspace(0.5, 1, N_EXPERT, dtype=np.float32),
         **{f"router {n}": noise(N_EXPERT, n) * scale[n] for n in WIDTHS},
         **{f"{part} {n}": noise(N_EXPERT, n, n) * scale[n]
            for part in ("gate", "up", "down") for n in WIDTHS},
+        **{f"a {n} low": noise(N_EXPERT, 3, n) * scale[n] for n in WIDTHS},
+        **{f"b {n} low": noise(N_EXPERT, n, 3) / 2 for n in WIDTHS},
     }  # fmt: skip
 
 

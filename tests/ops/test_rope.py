@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llamacy.config import RopeConfig
-from llamacy.ops.rope import Rope
+from llamacy.ops.rope import Rope, dynamic_angles
 
 
 def test_unscaled_angles_are_a_geometric_series() -> None:
@@ -110,3 +110,21 @@ def test_rotations() -> None:
     assert not sines[0].any()
     np.testing.assert_allclose(cosines[1], 1.5 * np.cos(3 * rope.angles), rtol=1e-6)
     np.testing.assert_allclose(sines[1], 1.5 * np.sin(3 * rope.angles), rtol=1e-6)
+
+
+def test_dynamic_scaling_raises_the_base_with_the_length() -> None:
+    """The base times (factor * length / trained - (factor - 1)) ** (d / (d - 2))."""
+    config = RopeConfig(8, 500.0, scaling="dynamic", factor=2.7, n_ctx_orig=16)
+    positions, n_long = np.array([3, 15, 16, 3, 40], np.int32), [0, 0, 0, 20, 20]
+    found = dynamic_angles(config, positions, np.array(n_long, np.int32))
+    assert found.dtype == np.float32
+    unscaled = Rope.from_config(config, 8).angles
+    pair = np.arange(4)
+    for row, length in zip(found, (16, 16, 17, 20, 41), strict=True):
+        base = 500 * (2.7 * length / 16 - 1.7) ** (8 / 6)
+        np.testing.assert_allclose(row, base ** (-2 * pair / 8), rtol=1e-6)
+        assert (length == 16) == np.array_equal(row, unscaled)
+    two = RopeConfig(2, scaling="dynamic", factor=2.0, n_ctx_orig=16)
+    assert dynamic_angles(two, positions, np.array(n_long, np.int32)).tolist() == (
+        [[1.0]] * 5
+    )

@@ -335,5 +335,6 @@ def run(path: Path, kind: Any) -> Array:
             file, config, executor=kind, n_threads=2, kv_type="f32"
         )
     sequence = executor.new_sequence()
-    sequence.is_long = executor.n_short is not None and executor.n_short < N_TOKENS
+    if executor.long_texts is not None:
+        sequence.n_long = executor.long_texts.n_long(N_TOKENS)
     return executor.forward(Batch.of(tokens(), sequence, "all"))

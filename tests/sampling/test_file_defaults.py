@@ -57,7 +57,12 @@ def test_each_key_of_llama_cpp_is_an_option(caplog: pytest.LogCaptureFixture) ->
         ("top_k", 2.5),
         ("top_p", True),
         ("mirostat", 3),
-        ("sequence", "penalties;top_k"),
+        ("sequence", "top_k;penalties"),
+        ("sequence", "top_k;top_k"),
+        ("sequence", "top_k;adaptive_p"),
+        ("sequence", ""),
+        ("sequence", 3),
+        ("sequence", "top_k;" * 10**6),
         ("x" * 500, 1),
     ],
 )
@@ -96,3 +101,16 @@ def test_calls_use_them_unless_they_say_otherwise(tmp_path: Path) -> None:
         )
         with model.session() as session:
             assert session.generate("Once", max_tokens=8).text in texts()
+
+
+def test_samplers_that_a_sequence_leaves_out_are_off() -> None:
+    found = file_defaults(metadata(sequence="Top-K;minp;temp", top_p=0.5, top_k=7), "m")
+    assert found == SamplingParams(
+        top_k=7, top_p=1.0, min_p=SamplingParams().min_p, repeat_penalty=1.0
+    )
+    found = file_defaults(metadata(sequence="penalties;nucleus", temp=0.5), "m")
+    assert found.temperature == 1.0
+    assert (found.top_k, found.min_p) == (0, 0)
+    assert found.top_p == SamplingParams().top_p
+    whole = "penalties;dry;top_n_sigma;top_k;typ_p;top_p;min_p;xtc;temperature"
+    assert file_defaults(metadata(sequence=whole), "m") == SamplingParams()

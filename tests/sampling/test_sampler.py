@@ -245,3 +245,26 @@ def test_a_processor_may_keep_the_arrays_it_is_given_and_returns() -> None:
         assert ids.tolist() == [0] * n
         assert np.array_equal(logits, rows[n])
         assert np.array_equal(returned[n], rows[n] / 2)
+
+
+def test_suppressed_tokens_are_never_chosen_whatever_their_bias() -> None:
+    for temperature in (0, 2):
+        params = SamplingParams(
+            temperature=temperature, seed=1, logit_bias={2: 50.0, 3: 50.0}
+        )
+        sampler = Sampler(params, suppressed={2, 3})
+        drawn = {sampler.sample(LOGITS.copy()) for _ in range(200)}
+        assert drawn and not drawn & {2, 3}
+
+
+def test_tokens_suppressed_at_the_beginning_are_chosen_later() -> None:
+    params = SamplingParams(temperature=0)
+    sampler = Sampler(params, suppressed={3}, suppressed_first={2})
+    sampler.accept([2, 2])
+    assert [sampler.sample(LOGITS.copy()) for _ in range(3)] == [5, 2, 2]
+
+
+def test_a_file_that_suppresses_all_tokens_is_named() -> None:
+    sampler = Sampler(SamplingParams(), suppressed=range(len(LOGITS)))
+    with pytest.raises(ModelOutputError, match="only those that the model's file"):
+        sampler.sample(LOGITS.copy())

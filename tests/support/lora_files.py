@@ -22,18 +22,23 @@ def random_pairs(
     """Draw pairs for the matrices among `shapes` that change them by about `size`."""
     rng = np.random.default_rng(seed)
 
-    def noise(n: int, k: int, factor: float) -> Floats:
-        return rng.standard_normal((n, k), np.float32) * np.float32(factor)
+    def noise(*shape: int, factor: float = 1.0) -> Floats:
+        return rng.standard_normal(shape, np.float32) * np.float32(factor)
 
     pairs = {}
     for name, shape in shapes.items():
-        if len(shape) == 2:
-            n_out, n_in = shape
+        if name.endswith("ffn_gate_inp_shexp.weight"):
+            shape = (1, *shape)  # a vector in the model
+        if len(shape) > 1 and not name.endswith("bias"):
+            *n_expert, n_out, n_in = shape
             small = size * (rank * n_in) ** -0.5
             if name == "token_embd.weight":  # rows of the table, as in llama.cpp
-                pairs[name] = (noise(n_out, rank, 1), noise(n_in, rank, small))
+                pairs[name] = (noise(n_out, rank), noise(n_in, rank, factor=small))
             else:
-                pairs[name] = (noise(rank, n_in, 1), noise(n_out, rank, small))
+                pairs[name] = (
+                    noise(*n_expert, rank, n_in),
+                    noise(*n_expert, n_out, rank, factor=small),
+                )
     return pairs
 
 
@@ -80,12 +85,16 @@ def write_lora(
 
 
 def write_peft(
-    folder: Path, pairs: Pairs, n_heads: tuple[int, int], **settings: Any
+    folder: Path,
+    pairs: Pairs,
+    n_heads: tuple[int, int],
+    magnitudes: Mapping[str, Floats] | None = None,
+    **settings: Any,
 ) -> Path:
     """Write a folder; `settings` replace or add to the usual ones.
 
-    `n_heads` counts the heads of queries and of keys, whose rows are in another order
-    in Hugging Face's files.
+    `magnitudes` are DoRA's, by name. `n_heads` counts the heads of queries and of keys,
+    whose rows are in another order in Hugging Face's files.
     """
     folder.mkdir(exist_ok=True)
     config = {
@@ -104,9 +113,14 @@ def write_peft(
     } | settings
     hugging_face.write_json(folder / "adapter_config.json", config)
     tensors = {}
+    magnitudes = magnitudes or {}
     for name, (a, b) in pairs.items():
+        magnitude = magnitudes.get(name)
         if "attn_q" in name or "attn_k" in name:
-            b = _half_a_head_apart(b, n_heads["attn_k" in name])
+            n_head = n_heads["attn_k" in name]
+            b = _half_a_head_apart(b, n_head)
+            if magnitude is not None:
+                magnitude = _half_a_head_apart(magnitude, n_head)
         module = f"base_model.model.{peft_module(name)}"
         if name == "token_embd.weight":
             tensors[f"{module}.lora_embedding_A"] = np.ascontiguousarray(a.T)
@@ -114,6 +128,8 @@ def write_peft(
         else:
             tensors[f"{module}.lora_A.weight"] = a
             tensors[f"{module}.lora_B.weight"] = b
+        if magnitude is not None:
+            tensors[f"{module}.lora_magnitude_vector"] = magnitude
     hugging_face.write_safetensors(folder / "adapter_model.safetensors", tensors)
     return folder
 

@@ -18,6 +18,7 @@ from llamacy.generation.request import Request
 from llamacy.generation.scheduler import Scheduler
 from llamacy.generation.worker import Worker
 from llamacy.ops.batch import Batch
+from llamacy.ops.rope import LongTexts
 from llamacy.results import Completion
 from llamacy.sampling import SamplingParams
 
@@ -32,6 +33,7 @@ class Vocabulary:
         N_VOCAB - 1
     )  # one less than the model's, like in models with padded vocabularies
     eog_ids = frozenset([EOG])
+    suppressed = suppressed_first = frozenset[int]()
     markers: tuple[str, ...] = ()
 
     def __init__(self, words: Mapping[int, bytes] | None = None) -> None:
@@ -55,7 +57,7 @@ class ScriptedSequence:
     def __init__(self, owner: ScriptedExecutor) -> None:
         self.owner, self.held, self.closed = owner, list[int](), False
         self.most = 0  # tokens ever read
-        self.is_long = False
+        self.n_long = 0
         owner.sequences.append(self)
 
     @property
@@ -70,7 +72,7 @@ class ScriptedSequence:
         assert not self.closed
         twin = ScriptedSequence(self.owner)
         twin.held, twin.most = list(self.held), self.most
-        twin.is_long = self.is_long
+        twin.n_long = self.n_long
         return twin
 
     def can_go_back(self, n: int) -> bool:
@@ -100,7 +102,7 @@ class ScriptedExecutor:
         self.passes: list[int] = []
 
     n_vocab = N_VOCAB
-    n_short: int | None = None
+    long_texts: LongTexts | None = None
 
     @property
     def n_open(self) -> int:

@@ -119,10 +119,8 @@ def _add_sizes(writer: Any, config: Any) -> None:
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
-    n_ff = getattr(config, "ffn_hidden_size", None) or getattr(config, "n_inner", None)
-    n_ff = n_ff or getattr(config, "intermediate_size", 4 * config.hidden_size)
     if config.model_type != "cohere2_moe":
-        writer.add_feed_forward_length(n_ff)
+        writer.add_feed_forward_length(_n_ff(config))
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(_n_head_kv(config))
     writer.add_key_length(_head_dim(config))
@@ -134,6 +132,14 @@ def _add_sizes(writer: Any, config: Any) -> None:
         writer.add_layer_norm_eps(eps[0])
     else:
         writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+
+
+def _n_ff(config: Any) -> int:
+    if config.model_type == "gpt2":
+        return int(config.n_inner or 4 * config.n_embd)
+    if config.model_type == "falcon":
+        return int(config.ffn_hidden_size)
+    return int(config.intermediate_size)
 
 
 def _n_head_kv(config: Any) -> int:

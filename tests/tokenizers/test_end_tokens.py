@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llamacy.tokenizers.attributes import LEFTMOST, MATCHING_KEY
+from llamacy.tokenizers.attributes import END_KEY, LEFTMOST, MATCHING_KEY
 from llamacy.tokenizers.end_tokens import find_end_tokens
 from llamacy.tokenizers.fields import Fields
 
@@ -95,3 +95,10 @@ def test_the_end_of_a_sentence_is_ordinary_beside_other_ends() -> None:
 
 def test_ids_beyond_the_vocabulary_are_ignored() -> None:
     assert _find({"a": _NORMAL}, eos=1, eot=-1)[0] == set()
+
+
+def test_end_tokens_beyond_ggufs_three_keys() -> None:
+    types = [_NORMAL] * 6
+    ids = {text: i for i, text in enumerate("abcdef")}
+    metadata = {"tokenizer.ggml.eos_token_id": 1, END_KEY: [3, 5, 9, -1]}
+    assert find_end_tokens(Fields(metadata, "x.gguf"), ids, types)[0] == {1, 3, 5}

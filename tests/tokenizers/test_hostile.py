@@ -29,6 +29,8 @@ _VALUES = st.one_of(
     st.lists(st.text(max_size=5), max_size=5),
     st.lists(st.integers(-(2**63), 2**63), max_size=5),
     st.lists(st.floats(), max_size=5),
+    # as GGUF files have them
+    st.lists(st.integers(-(2**31), 2**31), max_size=3).map(np.array),
 )
 
 

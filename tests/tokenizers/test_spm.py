@@ -27,11 +27,7 @@ def _slow_encode(metadata: dict[str, Any], text: str) -> list[int]:
     types = metadata["tokenizer.ggml.token_type"]
     scores = metadata["tokenizer.ggml.scores"]
     ids = {t: i for i, t in enumerate(tokens) if types[i] in (1, 4)}
-    # U+2581 in the text is not a space; nothing merges with its replacement here
-    parts = [
-        "▁" if char == " " else "literal" if char == "▁" else char
-        for char in " " + text
-    ]
+    parts = list((" " + text).replace(" ", "▁"))
     while True:
         made = [ids.get(a + b) for a, b in zip(parts, parts[1:], strict=False)]
         best = max(
@@ -44,9 +40,8 @@ def _slow_encode(metadata: dict[str, Any], text: str) -> list[int]:
         parts[best : best + 2] = [parts[best] + parts[best + 1]]
     out = []
     for part in parts:
-        raw = "▁" if part == "literal" else part
         known = ids.get(part)
-        out += [3 + byte for byte in raw.encode()] if known is None else [known]
+        out += [3 + byte for byte in part.encode()] if known is None else [known]
     return out
 
 
@@ -77,7 +72,7 @@ def test_sentencepiece_decodes_what_it_has_encoded(
 ) -> None:
     ids = tokenizer.encode(text, add_bos=add_bos, parse_special=parse_special)
     bare = ids[1:] if add_bos else ids
-    assert tokenizer.decode(bare, skip_special=False) == text
+    assert tokenizer.decode(bare, skip_special=False) == text.replace("▁", " ")
 
 
 def test_the_space_prefix_can_be_turned_off(spm_metadata: Callable[..., Any]) -> None:
@@ -137,6 +132,29 @@ def test_bytes_without_a_byte_token_are_unknown(
     tokenizer = tokenizer_from_metadata(metadata, "x.gguf")
     assert tokenizer.encode("\n", add_bos=False)[-1] == 3 + 0x0A
     assert tokenizer.unk_id in tokenizer.encode("🙂", add_bos=False)
+
+
+def test_unused_pieces_are_merged_further_and_never_given(
+    spm_metadata: Callable[..., Any], tokenizer: Tokenizer
+) -> None:
+    """As in sentencepiece; llama.cpp gives them, and they stand for no text."""
+    tokens = spm_metadata()["tokenizer.ggml.tokens"]
+    types = list(spm_metadata()["tokenizer.ggml.token_type"])
+    types[tokens.index("th")] = 5
+    changed = tokenizer_from_metadata(spm_metadata(token_type=types), "x.gguf")
+
+    def pieces(of: Tokenizer, text: str) -> list[str]:
+        return [of.piece(i) for i in of.encode(text, add_bos=False)]
+
+    assert pieces(tokenizer, "kth the") == ["▁", "k", "th", "▁the"]
+    assert pieces(changed, "kth the") == ["▁", "k", "t", "h", "▁the"]
+
+
+def test_u2581_is_the_mark_of_a_space(tokenizer: Tokenizer) -> None:
+    """As in sentencepiece and llama.cpp, which mark spaces with it."""
+    for text in ("▁the▁cat", "a▁b ▁", "▁▁"):
+        assert tokenizer.encode(text) == tokenizer.encode(text.replace("▁", " "))
+    assert tokenizer.decode(tokenizer.encode("the▁cat")) == "the cat"
 
 
 def test_text_that_no_token_can_represent_is_refused(

@@ -67,7 +67,7 @@ def read_config(file: ModelFile) -> ModelConfig:
     """
     architecture = read_architecture(file)
     keys, rules = Keys(file, architecture), family_rules(architecture)
-    n_layer = keys.integer(".block_count", 1, MAX_LAYERS)
+    n_layer = _n_layer(keys)
     n_embd = keys.integer(".embedding_length", 1, MAX_EMBD)
     window, windowed_layers, windows = read_windows(keys, n_layer, rules)
     sizes = read_sizes(keys, n_embd, windows)
@@ -110,6 +110,13 @@ def _has_layer_norm(keys: Keys, rules: FamilyRules) -> bool:
     if key[1:] not in rules.keys:
         return rules.has_layer_norm
     return keys.real(key, most=1.0, default=0.0, is_zero_allowed=True) == 0
+
+
+def _n_layer(keys: Keys) -> int:
+    """Count the layers without those that only predict further tokens at once."""
+    n_all = keys.integer(".block_count", 1, MAX_LAYERS)
+    keys.n_more_layers = keys.integer(".nextn_predict_layers", 0, n_all - 1, default=0)
+    return n_all - keys.n_more_layers
 
 
 def _norm_eps(keys: Keys, rules: FamilyRules) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from typing import Final, NoReturn
+from typing import Final, Literal, NoReturn
 
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.string_array import StringArrayError, read_strings
@@ -27,10 +27,18 @@ class Cursor:
     ----------
     file : MappedFile
         The file, read from its first byte to `MAX_HEADER` at most.
+
+    Attributes
+    ----------
+    at : int
+        Bytes before the position.
+    order : str
+        The order of the bytes of numbers: "<" for the lowest first, or ">".
     """
 
     def __init__(self, file: MappedFile) -> None:
         self.at = 0
+        self.order: Literal["<", ">"] = "<"
         self._path = file.path
         self._data: mmap.mmap = file.data
         self._size = file.size
@@ -43,14 +51,15 @@ class Cursor:
         return self._data[start : self.at]
 
     def number(self, layout: str, field: str) -> int:
-        """Read one number; `layout` is a format of `struct`."""
+        """Read one number; `layout` is a format of `struct` without an order."""
+        layout = self.order + layout
         start = self._take(struct.calcsize(layout), field)
         number: int = struct.unpack_from(layout, self._data, start)[0]
         return number
 
     def count(self, field: str, most: int, smallest: int) -> int:
         """Read the number of items, each of which takes at least `smallest` bytes."""
-        found = self.number("<Q", field)
+        found = self.number("Q", field)
         if found > most:
             self.fail(field, f"at most {most}", found)
         room = self._size - self.at
@@ -60,7 +69,7 @@ class Cursor:
 
     def text(self, field: str, most: int = MAX_HEADER) -> str:
         """Read a string of at most `most` bytes."""
-        length = self.number("<Q", f"{field}: length")
+        length = self.number("Q", f"{field}: length")
         if length > most:
             self.fail(f"{field}: length", f"at most {most} bytes", length)
         try:
@@ -82,7 +91,9 @@ class Cursor:
             wanted = f"at most {MAX_STRINGS} strings in the metadata"
             self.fail(f"{field}: length", wanted, self._n_strings)
         try:
-            strings, self.at = read_strings(self._data, self.at, count, self._end)
+            strings, self.at = read_strings(
+                self._data, self.at, count, self._end, self.order
+            )
         except StringArrayError as error:
             self.fail(f"{field}[{error.index}]", error.wanted, error.found)
         return strings

@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import FormatError, ModelFileError
+from llamacy.formats.gguf.byte_order import BigEndianTensor
 from llamacy.formats.gguf.header import Header, TensorInfo, read_header
 from llamacy.formats.mapped_file import MappedFile
-from llamacy.formats.model_file import SAMPLE_BYTES, fingerprint
+from llamacy.formats.model_file import SAMPLE_BYTES, ModelTensor, fingerprint
 from llamacy.ggml.types import GGMLType, dequantize
 from llamacy.printable import shown
 
@@ -116,10 +117,11 @@ class GGUFFile:
         self.path: Path = files[0].path
         self.paths: tuple[Path, ...] = tuple(file.path for file in files)
         self.version: int = first.version
-        self.format: str = f"GGUF version {first.version}"
+        order = ", big-endian" if first.is_big_endian else ""
+        self.format: str = f"GGUF version {first.version}{order}"
         self.metadata: dict[str, Any] = first.metadata
         self.value_types: dict[str, int] = first.value_types
-        self.tensors: dict[str, Tensor] = {}
+        self.tensors: dict[str, ModelTensor] = {}
         self._files = files
         for file, header in parts:
             for info in header.tensors:
@@ -130,7 +132,10 @@ class GGUFFile:
                         "a name once in all parts",
                         "the name of a tensor in an earlier part",
                     )
-                self.tensors[info.name] = Tensor(file, info)
+                tensor: ModelTensor = Tensor(file, info)
+                if header.is_big_endian:
+                    tensor = BigEndianTensor(tensor, file.path)
+                self.tensors[info.name] = tensor
 
     def fingerprint(self) -> str:
         """Return a digest of settings and weights, which differs between models."""
@@ -174,7 +179,7 @@ def open_gguf(path: str | os.PathLike[str], *, metadata_only: bool = False) -> G
     FormatError
         A file is not GGUF, or is broken.
     UnsupportedError
-        The version, byte order, or the type of a value or tensor is not supported.
+        The version, or the type of a value or tensor is not supported.
     """
     with ExitStack() as opened:
         parts = [_open_part(Path(path), opened, metadata_only)]

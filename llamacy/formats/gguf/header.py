@@ -92,12 +92,15 @@ class Header:
         Types of the values by key, as in `GGUFFile.value_types`.
     tensors : list of TensorInfo
         The tensors, in the file's order.
+    is_big_endian : bool
+        Whether the highest byte of a number comes first.
     """
 
     version: int
     metadata: dict[str, Any]
     value_types: dict[str, int]
     tensors: list[TensorInfo]
+    is_big_endian: bool
 
 
 def read_header(file: MappedFile, *, metadata_only: bool) -> Header:
@@ -120,7 +123,7 @@ def read_header(file: MappedFile, *, metadata_only: bool) -> Header:
     FormatError
         The file is not GGUF, or it is broken.
     UnsupportedError
-        The version, byte order, or the type of a value or tensor is not supported.
+        The version, or the type of a value or tensor is not supported.
     """
     if file.data[:4] != MAGIC:
         found = describe(file.data[:64])
@@ -132,17 +135,20 @@ def read_header(file: MappedFile, *, metadata_only: bool) -> Header:
     n_keys = cursor.count("metadata key count", MAX_KEYS, _SMALLEST_KEY)
     metadata, value_types = _metadata(cursor, n_keys)
     if metadata_only:
-        return Header(version, metadata, value_types, [])
+        return Header(version, metadata, value_types, [], cursor.order == ">")
     tensors = [_tensor(cursor, i) for i in range(n_tensors)]
     placed = _place(cursor, tensors, metadata, file.size)
-    return Header(version, metadata, value_types, placed)
+    return Header(version, metadata, value_types, placed, cursor.order == ">")
 
 
 def _version(cursor: Cursor) -> int:
-    version = cursor.number("<I", "version")
+    """Read the version, and so the order of bytes: no version is beyond 65535."""
+    start = cursor.at
+    version = cursor.number("I", "version")
+    if version and version & 0xFFFF == 0:
+        cursor.at, cursor.order = start, ">"
+        version = cursor.number("I", "version")
     if version not in VERSIONS:
-        if version and version & 0xFFFF == 0:
-            cursor.refuse("byte order", "a little-endian file", "a big-endian one")
         cursor.refuse("version", " or ".join(map(str, VERSIONS)), version)
     return version
 
@@ -160,7 +166,7 @@ def _metadata(cursor: Cursor, n_keys: int) -> tuple[dict[str, Any], dict[str, in
 
 
 def _value(cursor: Cursor, field: str) -> tuple[Any, int]:
-    value_type = cursor.number("<I", f"{field}: value type")
+    value_type = cursor.number("I", f"{field}: value type")
     if value_type == STRING:
         return cursor.text(field), STRING
     if value_type == _ARRAY:
@@ -172,8 +178,8 @@ def _value(cursor: Cursor, field: str) -> tuple[Any, int]:
 
 def _array(cursor: Cursor, field: str) -> tuple[Any, int]:
     """Read an array: a list of strings, or a NumPy array of numbers."""
-    item_type = cursor.number("<I", f"{field}: item type")
-    count = cursor.number("<Q", f"{field}: length")
+    item_type = cursor.number("I", f"{field}: item type")
+    count = cursor.number("Q", f"{field}: length")
     if item_type == STRING:
         return cursor.strings(count, field), STRING
     if item_type == _ARRAY:
@@ -189,20 +195,22 @@ def _numbers(cursor: Cursor, item_type: int, count: int, field: str) -> NDArray[
     raw = cursor.raw(count * dtype.itemsize, field)
     if dtype == np.bool_ and raw.translate(None, b"\0\1"):
         cursor.fail(field, "0 or 1", "another truth value")
-    return np.frombuffer(raw, dtype)
+    numbers = np.frombuffer(raw, dtype.newbyteorder(cursor.order)).astype(dtype)
+    numbers.flags.writeable = False
+    return numbers
 
 
 def _tensor(cursor: Cursor, index: int) -> TensorInfo:
     """Read one entry of the list; its offset is relative to the first weight."""
     name = cursor.name(f"tensor {index}: name", MAX_NAME_LENGTH)
     field = f"tensor {shown(name)}"
-    n_dims = cursor.number("<I", f"{field}: dimensions")
+    n_dims = cursor.number("I", f"{field}: dimensions")
     if not 1 <= n_dims <= MAX_DIMS:
         cursor.fail(f"{field}: dimensions", f"1 to {MAX_DIMS}", n_dims)
     # the file lists the fastest size first
-    shape = tuple(cursor.number("<Q", f"{field}: shape") for _ in range(n_dims))[::-1]
-    type_id = cursor.number("<I", f"{field}: type")
-    offset = cursor.number("<Q", f"{field}: offset")
+    shape = tuple(cursor.number("Q", f"{field}: shape") for _ in range(n_dims))[::-1]
+    type_id = cursor.number("I", f"{field}: type")
+    offset = cursor.number("Q", f"{field}: offset")
     try:
         ggml_type = GGMLType(type_id)
     except ValueError:

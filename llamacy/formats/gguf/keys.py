@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.limits import MAX_SCALE, MIN_SCALE
@@ -26,11 +27,17 @@ class Keys:
         The file; only its metadata are read.
     architecture : str
         The family, which its keys begin with.
+
+    Attributes
+    ----------
+    n_more_layers : int
+        Layers after those of the model, which arrays of one value a layer may count.
     """
 
     def __init__(self, file: ModelFile, architecture: str) -> None:
         self.metadata: Mapping[str, Any] = file.metadata
         self.path = file.path
+        self.n_more_layers = 0
         self._architecture = architecture
 
     def __contains__(self, key: str) -> bool:
@@ -93,9 +100,12 @@ class Keys:
         found = self._get(key, None)
         if not isinstance(found, np.ndarray):
             return (self.integer(key, 1, most),) * n_layer
-        if found.dtype.kind not in "iu" or len(found) != n_layer:
+        if found.dtype.kind not in "iu" or not self._is_of_layers(found, n_layer):
             self.fail(key, f"a whole number, or {n_layer} of them", found)
-        return tuple(found.tolist())
+        return tuple(found[:n_layer].tolist())
+
+    def _is_of_layers(self, array: NDArray[Any], n_layer: int) -> bool:
+        return len(array) in (n_layer, n_layer + self.n_more_layers)
 
     def real(
         self,
@@ -152,9 +162,9 @@ class Keys:
         found = self._get(key, 0)
         if not isinstance(found, np.ndarray):
             return None
-        if len(found) != n_layer or not np.isin(found, (0, 1)).all():
+        if not self._is_of_layers(found, n_layer) or not np.isin(found, (0, 1)).all():
             self.fail(key, f"a whole number, or {n_layer} times true or false", found)
-        return tuple(map(bool, found.tolist()))
+        return tuple(map(bool, found[:n_layer].tolist()))
 
     def share(self, key: str, default: float) -> float:
         """Read a number from 0 to 1; a negative one is the default, as in llama.cpp."""

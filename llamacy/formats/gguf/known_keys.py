@@ -16,7 +16,8 @@ from llamacy.formats.gguf.keys import Keys
 from llamacy.printable import shown
 
 USED: Final = frozenset(
-    "vocab_size context_length embedding_length block_count feed_forward_length "
+    "vocab_size context_length embedding_length block_count nextn_predict_layers "
+    "feed_forward_length "
     "expert_count expert_used_count expert_weights_scale expert_weights_norm "
     "expert_feed_forward_length expert_shared_feed_forward_length "
     "attention.head_count attention.head_count_kv attention.key_length "
@@ -28,7 +29,7 @@ USED: Final = frozenset(
     "rope.scaling.type rope.scaling.factor rope.scaling.original_context_length "
     "rope.scaling.attn_factor rope.scaling.finetuned rope.scaling.yarn_ext_factor "
     "rope.scaling.yarn_attn_factor rope.scaling.yarn_beta_fast "
-    "rope.scaling.yarn_beta_slow".split()
+    "rope.scaling.yarn_beta_slow rope.scaling.dynamic_factor".split()
 )
 """Keys that are read, without the family's name before them."""
 
@@ -71,7 +72,6 @@ NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "moe_every_n_layers": (0, 1),
     "leading_dense_block_count": (0,),
     "full_attention_interval": (0, 1),
-    "nextn_predict_layers": (0,),
     "num_loops": (0, 1),
     "rope.scaling.alpha": (0, 1),
     "rope.scaling.yarn_log_multiplier": (0,),

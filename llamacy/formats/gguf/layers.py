@@ -28,7 +28,7 @@ from llamacy.formats.gguf.limits import (
     MAX_HEADS,
     MAX_LAYERS,
 )
-from llamacy.formats.gguf.rope import read_n_dims
+from llamacy.formats.gguf.rope import DYNAMIC_FACTOR, read_n_dims
 
 
 class Windows(NamedTuple):
@@ -151,6 +151,8 @@ def read_layers(
     ------
     FormatError
         A layer cannot rotate the number of dimensions that the file says.
+    UnsupportedError
+        Layers rotate different numbers of dimensions, scaled by the length of the text.
     """
     layers = []
     constants = [keys.reals_per_layer(key, len(sizes)) for key in rules.constants]
@@ -159,6 +161,9 @@ def read_layers(
         n_head, n_head_kv, head_dim, value_dim, n_ff = each
         n_dims = read_n_dims(keys, head_dim, window is not None)
         rope = _rope(config.rope, rules, window, n_dims)
+        if rope.scaling == "dynamic" and n_dims != config.rope.n_dims:
+            wanted = f"{config.rope.n_dims} dimensions in each layer"
+            keys.refuse(DYNAMIC_FACTOR, wanted, f"{n_dims} in layer {layer}")
         mixer = AttentionConfig(
             n_head,
             n_head_kv,

@@ -9,6 +9,9 @@ from llamacy.config import FamilyRules, RopeConfig
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.limits import MAX_FREQ_BASE, MAX_SCALE, MIN_SCALE
 
+DYNAMIC_FACTOR: Final = ".rope.scaling.dynamic_factor"
+"""A key of llamacy's own: GGUF has none for scaling by the length of the text."""
+
 _SCALINGS: Final = ("none", "linear", "yarn", "longrope")
 
 
@@ -41,6 +44,10 @@ def read_rope(
     factor = _factor(keys)
     if scaling == "none" or (scaling == "linear" and factor == 1):
         scaling, factor = "none", 1.0
+    if DYNAMIC_FACTOR in keys:
+        if scaling != "none":
+            keys.refuse(DYNAMIC_FACTOR, f"no scaling of the kind {scaling}", "both")
+        scaling, factor = "dynamic", keys.scale(DYNAMIC_FACTOR)
     ext_factor = 0.0
     if scaling == "yarn":
         if factor < 1:
@@ -50,13 +57,14 @@ def read_rope(
     if ext_factor == 0:  # llama.cpp replaces this one where YaRN extrapolates
         attn_factor *= keys.scale(".rope.scaling.yarn_attn_factor")
     key = ".rope.scaling.original_context_length"
+    n_ctx_orig = keys.integer(key, 0, MAX_CTX, default=0) or n_ctx_train
     local = ".rope.freq_base_swa"
     return RopeConfig(
         n_dims=read_n_dims(keys, head_dim),
         freq_base=_freq_base(keys, ".rope.freq_base"),
         scaling=scaling,
         factor=factor,
-        n_ctx_orig=keys.integer(key, 0, MAX_CTX, default=0) or n_ctx_train,
+        n_ctx_orig=n_ctx_train if scaling == "dynamic" else n_ctx_orig,
         attn_factor=attn_factor,
         ext_factor=ext_factor,
         beta_fast=keys.scale(".rope.scaling.yarn_beta_fast", default=32.0),

@@ -17,7 +17,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-_LENGTH = struct.Struct("<Q")
+_LENGTHS = {order: struct.Struct(f"{order}Q") for order in "<>"}
 _SMALL_WINDOW = 1 << 12  # bytes
 _LARGE_WINDOW = 1 << 20  # bytes; lengths within it fit into three bytes
 _MIN_RUN = 16  # strings; guessing does not pay below
@@ -45,7 +45,7 @@ class StringArrayError(ValueError):
 
 
 def read_strings(
-    data: bytes | mmap.mmap, start: int, count: int, end: int
+    data: bytes | mmap.mmap, start: int, count: int, end: int, order: str = "<"
 ) -> tuple[list[str], int]:
     """Read `count` strings.
 
@@ -59,6 +59,9 @@ def read_strings(
         Number of strings.
     end : int
         Offset beyond which no string may reach.
+    order : str
+        The order of the bytes of lengths, as `struct` writes it: "<" or ">". Strings of
+        the latter, which are rare, are read one by one.
 
     Returns
     -------
@@ -73,6 +76,11 @@ def read_strings(
         A string reaches beyond `end` or is not UTF-8.
     """
     strings: list[str] = []
+    if order == ">":
+        for index in range(count):
+            text, start = _read_one(data, start, end, index, order)
+            strings.append(text)
+        return strings, start
     at, window_size, n_single = start, _SMALL_WINDOW, _MIN_RUN
     while len(strings) < count:
         window = data[at : min(at + window_size, end)]
@@ -140,7 +148,7 @@ def _cut(window: bytes, heads: NDArray[np.intp], index: int) -> list[str]:
 
 
 def _read_one(
-    data: bytes | mmap.mmap, at: int, end: int, index: int
+    data: bytes | mmap.mmap, at: int, end: int, index: int, order: str = "<"
 ) -> tuple[str, int]:
     """Read one string; return it and the offset after it."""
     first = at + 8
@@ -148,7 +156,7 @@ def _read_one(
         raise StringArrayError(
             index, "8 bytes of length", f"{end - at} bytes before the end"
         )
-    length = _LENGTH.unpack_from(data, at)[0]
+    length = _LENGTHS[order].unpack_from(data, at)[0]
     if length > end - first:
         raise StringArrayError(
             index, f"{length} bytes of text", f"{end - first} bytes before the end"

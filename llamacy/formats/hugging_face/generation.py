@@ -15,6 +15,7 @@ from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.metadata import Metadata
 
 FILE: Final = "generation_config.json"
+_CONFIG: Final = "config.json"
 
 HARMLESS: Final = frozenset(
     # what wrote it
@@ -59,11 +60,14 @@ _INTEGERS: Final = {
     "penalty_last_n": "penalty_last_n",
     "mirostat": "mirostat",
 }
-_OTHERS: Final = ("do_sample", "eos_token_id")
+_SUPPRESSED: Final = {
+    "suppress_tokens": "tokenizer.ggml.suppress_tokens",
+    "begin_suppress_tokens": "tokenizer.llamacy.begin_suppress_tokens",
+}
+_OTHERS: Final = ("do_sample", "eos_token_id", *_SUPPRESSED)
 USED: Final = frozenset((*_REALS, *_INTEGERS, *_OTHERS))
 """Keys that are read."""
 
-_N_NAMED: Final = 8  # tokens named in the log
 _PREFIX: Final = "general.sampling."
 _EOS: Final = "tokenizer.ggml.eos_token_id"
 _END_KEYS: Final = (
@@ -71,12 +75,15 @@ _END_KEYS: Final = (
     "tokenizer.ggml.eot_token_id",
     "tokenizer.ggml.eom_token_id",
 )
+_MORE_ENDS: Final = "tokenizer.llamacy.end_ids"
 
 _logger = logging.getLogger("llamacy")
 
 
 def add_generation(folder: Path, metadata: Metadata) -> None:
     """Add what generation_config.json says, if there is one.
+
+    Where it is silent about end tokens, config.json is asked, as in transformers.
 
     Raises
     ------
@@ -85,11 +92,23 @@ def add_generation(folder: Path, metadata: Metadata) -> None:
     FormatError
         It is broken, or has a value of another type than its key's.
     """
-    if not os.path.exists(folder / FILE):
-        return
-    config = read_json(folder / FILE)
-    _add_sampling(config, metadata)
-    _add_ends(config, metadata)
+    config = None
+    if os.path.exists(folder / FILE):
+        config = read_json(folder / FILE)
+        _add_sampling(config, metadata)
+        _add_suppressed(config, metadata)
+        _name_passed_over(config)
+    if config is not None and config.get("eos_token_id") is not None:
+        _add_ends(config, metadata)
+    elif os.path.exists(folder / _CONFIG):
+        whole = read_json(folder / _CONFIG)
+        _add_ends(whole, metadata)
+        text = whole.child("text_config") if "eos_token_id" not in whole else None
+        if text is not None:
+            _add_ends(text, metadata)
+
+
+def _name_passed_over(config: JsonObject) -> None:
     passed = [
         key[:64]
         for key, value in config.values.items()
@@ -116,22 +135,29 @@ def _add_sampling(config: JsonObject, metadata: Metadata) -> None:
         metadata.real(f"{_PREFIX}temp", 0.0)
 
 
+def _add_suppressed(config: JsonObject, metadata: Metadata) -> None:
+    for theirs, ours in _SUPPRESSED.items():
+        if ids := _ids(config, theirs, metadata):
+            metadata.integers(ours, ids)
+
+
 def _add_ends(config: JsonObject, metadata: Metadata) -> None:
-    """Add end tokens beside the vocabulary's own, of which GGUF has keys for three."""
-    found: Any = config.get("eos_token_id")
-    ids = found if isinstance(found, list) else [found] if found is not None else []
-    if not all(type(each) is int for each in ids):
-        config.fail("eos_token_id", "a token's id, or an array of them", found)
-    n_vocab = len(metadata.values.get("tokenizer.ggml.tokens", ()))
+    """Add end tokens beside the vocabulary's own; GGUF has keys for three."""
+    ids = _ids(config, "eos_token_id", metadata)
     known = [metadata.values[key] for key in _END_KEYS if key in metadata.values]
-    more = [i for i in dict.fromkeys(ids) if i not in known and 0 <= i < n_vocab]
+    more = [i for i in ids if i not in known]
     free = [key for key in _END_KEYS if key not in metadata.values]
     for key, i in zip(free, more, strict=False):
         metadata.integer(key, i)
     if len(more) > len(free):
-        _logger.warning(
-            "%s: eos_token_id: %s passed over: a model has three end tokens at most, "
-            "and those that chat formats name",
-            config.path,
-            ", ".join(map(str, more[len(free) :][:_N_NAMED])),
-        )
+        metadata.integers(_MORE_ENDS, more[len(free) :])
+
+
+def _ids(config: JsonObject, key: str, metadata: Metadata) -> list[int]:
+    """Return the tokens that a key names, of those that the vocabulary has."""
+    found: Any = config.get(key)
+    ids = found if isinstance(found, list) else [found] if found is not None else []
+    if not all(type(each) is int for each in ids):
+        config.fail(key, "a token's id, or an array of them", found)
+    n_vocab = len(metadata.values.get("tokenizer.ggml.tokens", ()))
+    return [i for i in dict.fromkeys(ids) if 0 <= i < n_vocab]

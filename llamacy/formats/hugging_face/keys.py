@@ -75,6 +75,8 @@ _ALIASES: Final = {
     "num_local_experts": "num_experts",
     "num_experts": "num_local_experts",
 }
+_OBJECTS: Final = ("rope_scaling", "quantization_config")
+_BASES: Final = ("rope_theta", "rope_local_base_freq")
 _ROPE_KEYS: Final = frozenset(
     "rope_type type rope_theta factor partial_rotary_factor finetuned truncate "
     "original_max_position_embeddings attention_factor beta_fast beta_slow mscale "
@@ -88,7 +90,8 @@ _logger = logging.getLogger("llamacy")
 def own_keys(config: JsonObject, name: str) -> JsonObject:
     """Return the keys that a class reads, with its defaults for those that are missing.
 
-    A key that is null stays null, except where the class has a truth value.
+    A key that is null stays null, except where the class has a truth value, an object
+    or a base of rotations.
 
     Parameters
     ----------
@@ -112,8 +115,9 @@ def own_keys(config: JsonObject, name: str) -> JsonObject:
             config.refuse(key, "none", values[key])
     own = dict(defaults)
     for key, value in values.items():
-        is_kept = value is not None or not isinstance(defaults.get(key), bool)
-        if key in defaults and is_kept:
+        if key in _OBJECTS and not value:
+            value = None  # noqa: PLW2901 - as empty or false, in transformers
+        if key in defaults and (value is not None or not _is_kept(key, defaults[key])):
             own[key] = value
     passed = _passed_over(values, defaults)
     for key in ("rope_scaling", "rope_parameters"):
@@ -126,6 +130,11 @@ def own_keys(config: JsonObject, name: str) -> JsonObject:
             name,
         )
     return JsonObject(config.path, with_usual_keys(own, name))
+
+
+def _is_kept(key: str, default: object) -> bool:
+    """Whether null leaves a default as it is."""
+    return isinstance(default, bool | dict) or key in _BASES
 
 
 def _passed_over(values: Mapping[str, Any], known: Iterable[str]) -> list[str]:

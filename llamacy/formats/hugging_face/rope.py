@@ -68,11 +68,14 @@ def add_rope(
         return _add_longrope(config, rope, sizes, n_dims, prefix, metadata)
     if kind not in _KINDS:
         rope.refuse("rope_type", f"one of {', '.join(_KINDS)}", kind)
-    if kind == "dynamic":
-        _check_dynamic(config, rope)
-    if kind in ("default", "dynamic"):
+    if kind == "default":
         return {}
     factor = rope.real("factor", MIN_SCALE, MAX_SCALE)
+    if kind == "dynamic":
+        if "alpha" in rope:
+            rope.refuse("alpha", "none", rope.get("alpha"))
+        metadata.real(f"{prefix}.scaling.dynamic_factor", factor)
+        return {}
     if kind == "llama3":
         n_ctx = _n_ctx_orig(config, rope, sizes)
         divisors = _llama3_divisors(rope, factor, base, n_dims, n_ctx)
@@ -117,18 +120,6 @@ def _of_whole_layers(config: JsonObject) -> JsonObject:
             _WINDOWED,
         )
     return JsonObject(config.path, {}, "rope_parameters")
-
-
-def _check_dynamic(config: JsonObject, rope: JsonObject) -> None:
-    """Accept scaling that begins where the trained context ends: none up to there."""
-    rope.real("factor", MIN_SCALE, MAX_SCALE)
-    if "alpha" in rope:
-        rope.refuse("alpha", "none", rope.get("alpha"))
-    _logger.info(
-        "%s: dynamic RoPE: texts of up to max_position_embeddings tokens are not "
-        "scaled, and longer ones are not scaled either",
-        config.path,
-    )
 
 
 def _base_with_alpha(rope: JsonObject, base: float, n_dims: int) -> float:

@@ -86,8 +86,7 @@ def _add_window(
     rules = family_rules(family.architecture)
     layers = _windowed_layers(config, sizes)
     if "use_sliding_window" in config:
-        _refuse_window(config, layers, sizes)
-        return
+        layers = _switched_layers(config, family, sizes, layers)
     if "sliding_window" not in config.values or (layers and not any(layers)):
         return
     if "sliding_window" not in config:
@@ -101,17 +100,35 @@ def _add_window(
         metadata.flags(key, layers)
 
 
-def _refuse_window(config: JsonObject, layers: list[bool] | None, sizes: Sizes) -> None:
-    """Refuse a window that reaches a layer, of classes that must switch it on."""
-    is_used = config.flag("use_sliding_window")
-    if layers is None:
-        first = 0
-        if "max_window_layers" in config:
-            first = config.integer("max_window_layers", 0, MAX_CTX)
-        reaches = is_used and bool(config.get("sliding_window"))
-        layers = [reaches and layer >= first for layer in range(sizes.n_layer)]
-    if any(layers):
-        config.refuse("use_sliding_window", "a window that reaches no layer", is_used)
+def _switched_layers(
+    config: JsonObject, family: Family, sizes: Sizes, layers: list[bool] | None
+) -> list[bool]:
+    """Return which layers have a window, of a class that must switch it on."""
+    if config.flag("use_sliding_window"):
+        if layers is not None:
+            return layers
+        if "sliding_window" not in config:
+            return [False] * sizes.n_layer
+        return _reached_layers(config, family, sizes)
+    # SmolLM3 switches its own rule on, and takes the word of `layer_types` without it
+    if layers and any(layers) and not family_rules(family.architecture).no_rope_period:
+        config.refuse(
+            "use_sliding_window", f"true, as layer_types has {_WINDOWED}", False
+        )
+    return layers or [False] * sizes.n_layer
+
+
+def _reached_layers(config: JsonObject, family: Family, sizes: Sizes) -> list[bool]:
+    """Return which layers a window reaches, by the rule of the class."""
+    rules, every = family_rules(family.architecture), range(sizes.n_layer)
+    if rules.no_rope_period:
+        return [not rules.has_positions(layer) for layer in every]
+    if "max_window_layers" not in config.values:
+        return [True for _ in every]
+    bound = config.integer("max_window_layers", 0, MAX_CTX)
+    if family.architecture == "qwen2moe":
+        return [layer < bound and layer % 2 == 0 for layer in every]
+    return [layer >= bound for layer in every]
 
 
 def _windowed_layers(config: JsonObject, sizes: Sizes) -> list[bool] | None:

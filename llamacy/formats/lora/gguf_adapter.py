@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.gguf.file import GGUFFile, Tensor, open_gguf
+from llamacy.formats.gguf.file import GGUFFile, open_gguf
 from llamacy.formats.lora import LoraFile, Pair, check_pair
 from llamacy.printable import shown
 
@@ -72,7 +72,7 @@ def _names(file: GGUFFile) -> list[str]:
 
 
 def _pair(file: GGUFFile, name: str, alpha: float) -> Pair:
-    tensors: list[Tensor] = [file.tensors[name + _A], file.tensors[name + _B]]
+    tensors = [file.tensors[name + _A], file.tensors[name + _B]]
     a, b = (tensor.dequantize() for tensor in tensors)
     rank = check_pair(file.path, name, a, b)
     # without alpha the product is not scaled, as in llama.cpp

@@ -1,22 +1,24 @@
 """LoRA adapters as PEFT saves them: a folder with JSON and safetensors.
 
 `adapter_config.json` has the scale, and `adapter_model.safetensors` the pairs, under
-Hugging Face's names of the matrices. Neither file states the model's family, so names
-and row order are interpreted by the family of the model that the adapter is loaded
-for. Source: `lora/layer.py` and `save_and_load.py` of the peft library.
+Hugging Face's names of the matrices; with DoRA, the norms of their rows too. Neither
+file states the model's family, so names and row order are interpreted by the family of
+the model that the adapter is loaded for. Source: `lora/layer.py` and `save_and_load.py`
+of the peft library.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.config import ModelConfig
+from llamacy.config import AttentionConfig, ModelConfig
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.gguf.header import TensorInfo
@@ -26,6 +28,7 @@ from llamacy.formats.hugging_face.layouts import interleaved, ungrouped
 from llamacy.formats.hugging_face.tensors import IN_LAYER
 from llamacy.formats.json_text import read_json
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, Saved, check_pair
+from llamacy.formats.lora.peft_experts import ExpertPairs, refuse_magnitude
 from llamacy.formats.lora.peft_settings import Scales, read_scales
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.safetensors.file import read_header
@@ -41,7 +44,8 @@ _START: Final = r"base_model\.model\.(?:model\.language_model\.|language_model\.
 _NAME: Final = re.compile(
     rf"{_START}(?P<module>.+)\."
     r"(?:lora_(?P<linear>[AB])(?:\.\w+)?\.weight"
-    r"|lora_embedding_(?P<embedding>[AB])(?:\.\w+)?)"
+    r"|lora_embedding_(?P<embedding>[AB])(?:\.\w+)?"
+    r"|lora_(?P<magnitude>m)agnitude_vector(?:\.\w+){0,2})"
 )
 # Copies of the model's own embedding or output matrix beside their adapters.
 _FROZEN: Final = re.compile(
@@ -104,12 +108,38 @@ def _pairs(
     config: ModelConfig,
 ) -> dict[str, Pair]:
     pairs = {}
-    for module, (a, b) in _by_module(path, tensors).items():
+    experts = ExpertPairs(path, scales, family, config)
+    for module, parts in _by_module(path, tensors).items():
+        a, b, magnitude = parts["A"], parts["B"], parts.get("m")
+        in_layer = IN_LAYER.fullmatch(module)
+        if in_layer and experts.add(module, int(in_layer[1]), in_layer[2], a, b):
+            if magnitude is not None:
+                refuse_magnitude(path, module)
+            continue
         name = _gguf_name(path, module, family)
-        pair = _pair(path, name, a, b, family, config)
+        if name in pairs:  # which the family knows under two names
+            raise FormatError(path, f"module {shown(module)}", "one adapter", "another")
+        pair = _pair(path, name, Pair(a, b, 1.0, magnitude), family, config)
         rank = check_pair(path, name, pair.a, pair.b)
+        _check_magnitude(path, module, pair, has_magnitudes=scales.has_magnitudes)
         pairs[name] = pair._replace(scale=scales.of(module, rank))
-    return pairs
+    return pairs | experts.pairs()
+
+
+def _check_magnitude(
+    path: Path, module: str, pair: Pair, *, has_magnitudes: bool
+) -> None:
+    """Check that there are magnitudes where the settings say so, and finite ones."""
+    field = f"tensor {shown(module)}.lora_magnitude_vector"
+    if pair.magnitude is None:
+        if has_magnitudes:
+            raise FormatError(path, field, "one, as use_dora is true", "no such tensor")
+        return
+    if not has_magnitudes:
+        wanted = "no such tensor, as use_dora is not true"
+        raise UnsupportedError(path, field, wanted, "one")
+    if not np.isfinite(pair.magnitude).all():
+        raise FormatError(path, field, "finite numbers", "NaN or infinity")
 
 
 def _take_saved(
@@ -157,8 +187,11 @@ def _full_name(module: str, part: str, family: Family) -> str:
 
 
 def _family(folder: Path, config: ModelConfig) -> Family:
-    for family in FAMILIES.values():
-        if family.architecture == config.architecture:
+    """Return the family of the model's architecture, which may be one with experts."""
+    has_experts = any(each.feed_forward.experts for each in config.layers)
+    alike = [x for x in FAMILIES.values() if x.architecture == config.architecture]
+    for family in alike:
+        if (family.mixture is not None) == has_experts:
             return family
     known = sorted({family.architecture for family in FAMILIES.values()})
     wanted = f"a model of {', '.join(known)}"
@@ -177,27 +210,26 @@ def _is_frozen(path: Path, info: TensorInfo, config: ModelConfig) -> bool:
 
 def _by_module(
     path: Path, tensors: Mapping[str, Tensor]
-) -> dict[str, tuple[Floats, Floats]]:
-    """Return A and B of each module; an embedding's are transposed as in GGUF."""
+) -> dict[str, dict[str, Floats]]:
+    """Return A, B and, of DoRA, m of each module; an embedding's A as GGUF has it."""
     found: dict[str, dict[str, Floats]] = {}
     for name, tensor in tensors.items():
         match = _NAME.fullmatch(name)
         if match is None:
             wanted = "lora_A or lora_B of a layer, lora_embedding_A or _B"
             raise UnsupportedError(path, f"tensor {shown(name)}", wanted, "another")
-        letter = match["linear"] or match["embedding"]
+        letter = match["linear"] or match["embedding"] or match["magnitude"]
         if letter in found.get(match["module"], ()):  # of adapters by other names
             raise FormatError(path, f"tensor {shown(name)}", "one adapter", "another")
         values = tensor.dequantize()
         if match["embedding"] and letter == "A":
             values = values.T  # (rank, n_vocab) to rows of the table
         found.setdefault(match["module"], {})[letter] = values
-    for module, pair in found.items():
-        if len(pair) < 2:
-            missing = f"lora_{({'A', 'B'} - pair.keys()).pop()}"
-            field = f"tensor {shown(module)}.{missing}"
+    for module, parts in found.items():
+        for letter in sorted({"A", "B"} - parts.keys()):
+            field = f"tensor {shown(module)}.lora_{letter}"
             raise FormatError(path, field, "one", "no such tensor")
-    return {module: (pair["A"], pair["B"]) for module, pair in found.items()}
+    return found
 
 
 def _gguf_name(path: Path, module: str, family: Family) -> str:
@@ -209,36 +241,45 @@ def _gguf_name(path: Path, module: str, family: Family) -> str:
 
 
 def _pair(
-    path: Path, name: str, a: Floats, b: Floats, family: Family, config: ModelConfig
+    path: Path, name: str, pair: Pair, family: Family, config: ModelConfig
 ) -> Pair:
-    """Reorder the rows of B as GGUF orders those of queries and keys; scale is 1."""
+    """Reorder the rows of B as GGUF orders those of queries and keys."""
     part = name.split(".")[-2]
-    if family.is_interleaved and part in ("attn_q", "attn_k"):
-        layer = int(name.split(".")[1])
-        if layer >= config.n_layer:
-            wanted = f"a layer below {config.n_layer}"
-            raise FormatError(path, f"tensor {name}.lora_b", wanted, layer)
-        mixer = config.layers[layer].mixer
-        n_head = mixer.n_head if part == "attn_q" else mixer.n_head_kv
+    is_query = part == "attn_q"
+    if family.is_interleaved and (is_query or part == "attn_k"):
+        mixer = _mixer(path, name, config)
+        n_head = mixer.n_head if is_query else mixer.n_head_kv
         n_rows = n_head * mixer.head_dim
-        if b.ndim != 2 or b.shape[0] != n_rows:
-            wanted = f"{n_rows} rows, like the model's matrix"
-            raise FormatError(path, f"tensor {name}.lora_b: shape", wanted, b.shape)
-        b = interleaved(b, n_head=n_head)
-    elif family.forms.get(part) == "by_group":
-        b = _ungrouped(path, name, b, config)
-    return Pair(a, b, 1.0)
+        return _reordered(path, name, pair, n_rows, partial(interleaved, n_head=n_head))
+    if family.forms.get(part) == "by_group":
+        mixer = _mixer(path, name, config)
+        n_rows = (mixer.n_head + 2 * mixer.n_head_kv) * mixer.head_dim
+        n_head_kv, head_dim = mixer.n_head_kv, mixer.head_dim
+        reorder = partial(ungrouped, n_head_kv=n_head_kv, head_dim=head_dim)
+        return _reordered(path, name, pair, n_rows, reorder)
+    return pair
 
 
-def _ungrouped(path: Path, name: str, b: Floats, config: ModelConfig) -> Floats:
-    """Reorder the rows of B of queries, keys and values in one matrix."""
+def _mixer(path: Path, name: str, config: ModelConfig) -> AttentionConfig:
     layer = int(name.split(".")[1])
     if layer >= config.n_layer:
         wanted = f"a layer below {config.n_layer}"
         raise FormatError(path, f"tensor {name}.lora_b", wanted, layer)
-    mixer = config.layers[layer].mixer
-    n_rows = (mixer.n_head + 2 * mixer.n_head_kv) * mixer.head_dim
+    return config.layers[layer].mixer
+
+
+def _reordered(
+    path: Path,
+    name: str,
+    pair: Pair,
+    n_rows: int,
+    reorder: Callable[[Floats], Floats],
+) -> Pair:
+    """Reorder the rows of B, and the magnitudes of as many."""
+    b, magnitude = pair.b, pair.magnitude
     if b.ndim != 2 or b.shape[0] != n_rows:
         wanted = f"{n_rows} rows, like the model's matrix"
         raise FormatError(path, f"tensor {name}.lora_b: shape", wanted, b.shape)
-    return ungrouped(b, mixer.n_head_kv, mixer.head_dim)
+    if magnitude is not None and magnitude.shape == (n_rows,):
+        magnitude = reorder(magnitude)
+    return pair._replace(b=reorder(b), magnitude=magnitude)

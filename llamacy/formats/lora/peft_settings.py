@@ -15,7 +15,7 @@ from llamacy.formats.json_text import JsonObject
 
 USED: Final = frozenset(
     "alpha_pattern bias ensure_weight_tying init_lora_weights lora_alpha peft_type "
-    "use_rslora".split()
+    "target_parameters use_dora use_rslora".split()
 )
 """Keys that are read."""
 
@@ -25,7 +25,7 @@ HARMLESS: Final = frozenset(
     "peft_version lora_dropout runtime_config megatron_core loftq_config eva_config "
     "corda_config lora_ga_config qalora_group_size unsloth_fixed "
     # which tensors the file has, as the file itself says
-    "r rank_pattern target_modules exclude_modules target_parameters "
+    "r rank_pattern target_modules exclude_modules "
     "layers_to_transform layers_pattern modules_to_save "
     # PEFT resets it for linear layers, and for embeddings it changes nothing
     "fan_in_fan_out".split()
@@ -51,14 +51,24 @@ class Scales(NamedTuple):
         matches counts.
     is_rank_stabilised : bool
         Whether alpha is divided by the root of the rank.
+    has_magnitudes : bool
+        Whether the adapter sets the norms of rows (DoRA).
+    parameters : tuple of str
+        Ends of names of parameters that adapters are of. Patterns are for such a name,
+        `mlp.gate.weight`, where they otherwise are for the module's.
     """
 
     alpha: float
     patterns: tuple[tuple[re.Pattern[str], float], ...]
     is_rank_stabilised: bool
+    has_magnitudes: bool = False
+    parameters: tuple[str, ...] = ()
 
     def of(self, module: str, rank: int) -> float:
         """Return the factor of one module's product."""
+        weight = f"{module}.weight"
+        if any(f".{weight}".endswith(f".{each}") for each in self.parameters):
+            module = weight
         matching = (each for key, each in self.patterns if key.match(module))
         alpha = next(matching, self.alpha)
         if self.is_rank_stabilised:  # Kalajdzievski 2023, arXiv:2312.03732
@@ -98,7 +108,16 @@ def read_scales(settings: JsonObject) -> Scales:
             for key in patterns.values
         )
     )
-    return Scales(alpha, alphas, settings.flag("use_rslora", False))
+    parameters = settings.items("target_parameters")
+    if not all(isinstance(each, str) for each in parameters):
+        settings.fail("target_parameters", "names", parameters)
+    return Scales(
+        alpha,
+        alphas,
+        settings.flag("use_rslora", False),
+        settings.flag("use_dora", False),
+        tuple(parameters),
+    )
 
 
 def _check_keys(settings: JsonObject) -> None:

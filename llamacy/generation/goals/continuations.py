@@ -11,6 +11,7 @@ from llamacy.generation.context import Context
 from llamacy.generation.goals.goal import Goal
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import Stage
+from llamacy.ops.rope import LongTexts
 from llamacy.sampling import logprobs_of
 
 
@@ -31,8 +32,8 @@ class Continuations(Goal):
         The last token of each continuation.
     n_ctx : int
         Most tokens of a context.
-    n_short : int, optional
-        Most tokens of a short text, as for `Context`.
+    long_texts : LongTexts, optional
+        How long texts are rotated, as for `Context`.
 
     Attributes
     ----------
@@ -55,9 +56,9 @@ class Continuations(Goal):
         common: Sequence[int],
         last: Iterable[int],
         n_ctx: int,
-        n_short: int | None = None,
+        long_texts: LongTexts | None = None,
     ) -> None:
-        super().__init__(Context([*ids, *common], n_ctx, n_short=n_short))
+        super().__init__(Context([*ids, *common], n_ctx, long_texts=long_texts))
         self.logprobs: list[float] | None = None
         self._n_before = len(ids) - 1  # the first row wanted
         self._last = tuple(last)

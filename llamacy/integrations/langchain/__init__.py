@@ -1,6 +1,6 @@
 """LangChain's interfaces: `Llamacy` continues texts, `ChatLlamacy` answers messages.
 
-Needs the package langchain-core: ``pip install "llamacy[langchain]"``.
+Needs the package langchain-core: ``pip install '.[langchain]'``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """LlamaIndex's interface: `Llamacy`, for its engines, indexes and agents.
 
-Needs the package llama-index-core: ``pip install "llamacy[llama-index]"``.
+Needs the package llama-index-core: ``pip install '.[llama-index]'``.
 """
 
 from __future__ import annotations

@@ -106,17 +106,23 @@ cdef void finish_many(
 cdef void finish_strip(
     const linear_args* a, int64_t panel, int row, int n_rows, float* out, float* out2,
 ) noexcept nogil:
-    """Add biases, apply the epilogue, and store [n_rows][16] to rows of y."""
+    """Scale, add biases, apply the epilogue, store [n_rows][16] to rows of y."""
     cdef int t, i, n = min(PANEL_ROWS, a.w.n - panel * PANEL_ROWS)
     cdef float* y
     cdef float* sums
     for t in range(n_rows):
         sums = out + t * PANEL_ROWS
         y = a.y + (row + t) * a.ldy + panel * PANEL_ROWS
+        if a.scale:
+            for i in range(n):
+                sums[i] *= a.scale[0]
         if a.bias:
             for i in range(n):
                 sums[i] += a.bias[panel * PANEL_ROWS + i]
         if is_gated(a.form):
+            if a.scale2:
+                for i in range(n):
+                    out2[t * PANEL_ROWS + i] *= a.scale2[0]
             if a.bias2:
                 for i in range(n):
                     out2[t * PANEL_ROWS + i] += a.bias2[panel * PANEL_ROWS + i]

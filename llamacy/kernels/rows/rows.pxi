@@ -124,6 +124,15 @@ cdef void gelu_mul(
         gated_row(EPILOGUE_GEGLU, x + m * ld, y + m * ld, z + m * ld, n)
 
 
+cdef void clamped_swiglu(
+    const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
+) noexcept nogil:
+    """The clamped unit of vector_math.h."""
+    cdef int m
+    for m in range(begin, end):
+        gated_row(EPILOGUE_CLAMPED_SWIGLU, x + m * ld, y + m * ld, z + m * ld, n)
+
+
 cdef inline void gated_row(
     epilogue form, const float* x, const float* y, float* z, int n
 ) noexcept nogil:
@@ -158,155 +167,6 @@ cdef void scale(
     for m in range(begin, end):
         for i in range(n):
             y[m * ldy + i] = factor[0] * x[m * ldx + i]
-
-
-cdef void relu(
-    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
-    int begin, int end,
-) noexcept nogil:
-    """y = max(x, 0)"""
-    cdef int m, i
-    cdef float each
-    for m in range(begin, end):
-        for i in range(n):
-            each = x[m * ldx + i]
-            y[m * ldy + i] = 0 if each < 0 else each
-
-
-cdef void relu_squared(
-    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
-    int begin, int end,
-) noexcept nogil:
-    """y = max(x, 0)^2"""
-    cdef int m, i
-    cdef float each
-    for m in range(begin, end):
-        for i in range(n):
-            each = x[m * ldx + i]
-            y[m * ldy + i] = 0 if each < 0 else each * each
-
-
-# Functions that are made of exp, each of a vector of 16 floats.
-
-ctypedef enum curve:
-    CURVE_SOFTCAP
-    CURVE_GELU
-    CURVE_GELU_ERF
-    CURVE_GELU_QUICK
-    CURVE_SILU
-    CURVE_SIGMOID
-    CURVE_XIELU
-
-
-cdef inline vf curved(curve form, vf x, const float* c) noexcept nogil:
-    """f(x), c being the constants."""
-    if form == CURVE_SOFTCAP:
-        return f_softcap(x, c[0])
-    if form == CURVE_GELU:
-        return f_gelu(x)
-    if form == CURVE_GELU_ERF:
-        return f_gelu_erf(x)
-    if form == CURVE_GELU_QUICK:
-        return f_gelu_quick(x)
-    if form == CURVE_SILU:
-        return f_silu(x)
-    if form == CURVE_SIGMOID:
-        return f_sigmoid(x)
-    return xielu_16(x, c)
-
-
-cdef inline void curved_rows(
-    curve form, const float* x, size_t ldx, const float* constants, int n,
-    float* y, size_t ldy, int begin, int end,
-) noexcept nogil:
-    """y = f(x)"""
-    cdef int m, i, rest = n % 16
-    cdef float last[16]
-    cdef const float* row
-    cdef float* out
-    for m in range(begin, end):
-        row = x + m * ldx
-        out = y + m * ldy
-        for i in range(0, n - rest, 16):
-            f_store(out + i, curved(form, f_load(row + i), constants))
-        if rest:
-            memcpy(last, row + n - rest, rest * sizeof(float))
-            f_store(last, curved(form, f_load(last), constants))
-            memcpy(out + n - rest, last, rest * sizeof(float))
-
-
-cdef void softcap(
-    const float* x, size_t ldx, const float* cap, int n, float* y, size_t ldy,
-    int begin, int end,
-) noexcept nogil:
-    """y = cap * tanh(x / cap)"""
-    curved_rows(CURVE_SOFTCAP, x, ldx, cap, n, y, ldy, begin, end)
-
-
-cdef void gelu(
-    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
-    int begin, int end,
-) noexcept nogil:
-    """y = x * (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2"""
-    curved_rows(CURVE_GELU, x, ldx, constants, n, y, ldy, begin, end)
-
-
-cdef void gelu_erf(
-    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
-    int begin, int end,
-) noexcept nogil:
-    """y = x * (1 + erf(x / sqrt(2))) / 2"""
-    curved_rows(CURVE_GELU_ERF, x, ldx, constants, n, y, ldy, begin, end)
-
-
-cdef void gelu_quick(
-    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
-    int begin, int end,
-) noexcept nogil:
-    """y = x / (1 + e^(-1.702 x))"""
-    curved_rows(CURVE_GELU_QUICK, x, ldx, constants, n, y, ldy, begin, end)
-
-
-cdef void silu(
-    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
-    int begin, int end,
-) noexcept nogil:
-    """y = x / (1 + e^-x)"""
-    curved_rows(CURVE_SILU, x, ldx, constants, n, y, ldy, begin, end)
-
-
-cdef void sigmoid(
-    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
-    int begin, int end,
-) noexcept nogil:
-    """y = 1 / (1 + e^-x)"""
-    curved_rows(CURVE_SIGMOID, x, ldx, constants, n, y, ldy, begin, end)
-
-
-cdef void xielu(
-    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
-    int begin, int end,
-) noexcept nogil:
-    """y = alpha_p x^2 + beta x above 0, else alpha_n (e^min(x, eps) - 1 - x) + beta x
-
-    The constants are alpha_p, alpha_n, beta and eps, in this order.
-    """
-    curved_rows(CURVE_XIELU, x, ldx, constants, n, y, ldy, begin, end)
-
-
-cdef inline vf xielu_16(vf x, const float* c) noexcept nogil:
-    """xielu of 16 elements; both sides of 0 are computed for each."""
-    cdef int i
-    cdef float values[16]
-    cdef float below[16]
-    f_store(values, x)
-    f_store(below, f_sub(f_expm1(f_min(f_set1(c[3]), x)), x))
-    for i in range(16):
-        if values[i] > 0:
-            values[i] = c[0] * values[i] * values[i] + c[2] * values[i]
-        else:
-            values[i] = c[1] * below[i] + c[2] * values[i]
-    return f_load(values)
 
 
 cdef inline float dot_row(const float* x, const float* w, int k) noexcept nogil:
@@ -365,8 +225,8 @@ cdef inline void mix_row(
             y[i] += weights[used] * x[slots[used] * ldx + i]
 
 
-# The elementwise operations by name. The last row of a table stays zero: searches by
-# name end there.
+# The elementwise operations by name, and functions that steps of other operations call.
+# The last row of a table stays zero: searches by name end there.
 
 cdef unary_op UNARY[11]
 UNARY[0].name, UNARY[0].f = "scale", scale
@@ -381,9 +241,10 @@ UNARY[8].name, UNARY[8].f = "relu_squared", relu_squared
 UNARY[9].name, UNARY[9].f = "xielu", xielu
 assert UNARY[sizeof(UNARY) // sizeof(unary_op) - 1].name is NULL, "UNARY: too small"
 
-cdef binary_op BINARY[5]
+cdef binary_op BINARY[6]
 BINARY[0].name, BINARY[0].f = "add", add
 BINARY[1].name, BINARY[1].f = "silu_mul", silu_mul
 BINARY[2].name, BINARY[2].f = "gelu_mul", gelu_mul
 BINARY[3].name, BINARY[3].f = "mul", mul
+BINARY[4].name, BINARY[4].f = "clamped_swiglu", clamped_swiglu
 assert BINARY[sizeof(BINARY) // sizeof(binary_op) - 1].name is NULL, "BINARY: too small"

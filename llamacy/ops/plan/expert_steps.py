@@ -3,21 +3,28 @@
 Rows choose experts, and get a place beside the rows that chose the same one: a slot for
 each row and each of its experts. From there on rows are slots: they are gathered,
 multiplied with their experts' matrices, activated and multiplied again, and at last
-each row adds up its own. See experts.h.
+each row adds up its own. See experts.h. Where gate or up has an adapter, each of them
+is computed by itself, its adapter's product is added, and then they are activated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from llamacy.ops.adapters import LowRank
 from llamacy.ops.experts import Experts
 from llamacy.ops.plan.buffers import padded
+from llamacy.ops.plan.fusion import GATES
 from llamacy.ops.plan.kernel_choice import Kernels
 from llamacy.ops.plan.routing import Routing
 from llamacy.ops.plan.step import Buffer, Operand, Step
 
 _FLOATS: Final = ("F32", "F16", "BF16")
+_ACTIVATIONS: Final = {form: op for op, form in GATES.items()} | {
+    "clamped_swiglu": "clamped_swiglu"
+}
+"""Kernels of gate and up that are there, by the forms of products that end in them."""
 
 
 class ExpertSteps:
@@ -55,15 +62,8 @@ class ExpertSteps:
         """Emit the steps from rows of `x` and their `scores` to rows of `y`."""
         n_expert, n_ff, n_embd = experts.gate.shape
         routes = self._routing(experts)
-
-        def add(
-            op: str,
-            reads: dict[str, Operand | None],
-            writes: dict[str, Operand | None],
-            **constants: Any,
-        ) -> None:
-            self._add(Step.of(op, reads, writes, of_wanted=of_wanted, **constants))
-
+        products = _Products(self._add, routes, of_wanted)
+        add = products.add
         add(
             "route",
             {"scores": scores},
@@ -72,7 +72,8 @@ class ExpertSteps:
         )
         add("group", {}, {"routes": routes})
         gathered = None
-        if any(weight.type_name in _FLOATS for weight in (experts.gate, experts.up)):
+        are_floats = (w.type_name in _FLOATS for w in (experts.gate, experts.up))
+        if _is_apart(experts) or any(are_floats):
             gathered = _slots("gathered", routes, n_embd)
         prepared = self._prepared(routes, n_embd, experts.gate, experts.up)
         add(
@@ -82,17 +83,8 @@ class ExpertSteps:
             n=n_embd,
             is_by_row=True,
         )
-        hidden = _slots("hidden", routes, n_ff)
-        add(
-            "experts",
-            {"routes": routes, "x": gathered, "prepared": prepared},
-            {"y": hidden},
-            form=experts.activation,
-            weight=experts.gate,
-            bias=experts.gate_bias,
-            weight2=experts.up,
-            bias2=experts.up_bias,
-        )
+        source = {"routes": routes, "x": gathered, "prepared": prepared}
+        hidden = products.activated(source, experts)
         prepared = self._prepared(routes, n_ff, experts.down)
         if prepared is not None:
             add(
@@ -103,13 +95,13 @@ class ExpertSteps:
                 is_by_row=False,
             )
         out = _slots("out", routes, n_embd)
-        add(
-            "experts",
+        products.adapted(
             {"routes": routes, "x": hidden, "prepared": prepared},
-            {"y": out},
-            form="store",
-            weight=experts.down,
-            bias=experts.down_bias,
+            out,
+            experts.down,
+            experts.down_scale,
+            experts.down_bias,
+            experts.down_adapter,
         )
         add("mix", {"routes": routes, "x": out}, {"y": y}, n=n_embd)
 
@@ -134,6 +126,100 @@ class ExpertSteps:
             return None
         n_bytes = self._kernels.prepared_bytes(width, routes.n_prepared)
         return Buffer(f"prepared slots of {n_bytes}", (n_bytes,), "uint8")
+
+
+class _Products:
+    """Emits the steps of one mixture, and products on its slots.
+
+    Parameters
+    ----------
+    add : callable
+        Receives each step.
+    routes : Routing
+        Which rows go to which experts.
+    of_wanted : bool
+        Whether rows are the wanted ones.
+    """
+
+    def __init__(
+        self, add: Callable[[Step], None], routes: Routing, of_wanted: bool
+    ) -> None:
+        self._add = add
+        self._routes = routes
+        self._of_wanted = of_wanted
+
+    def add(
+        self,
+        op: str,
+        reads: Mapping[str, Operand | None],
+        writes: Mapping[str, Operand | None],
+        **constants: Any,
+    ) -> None:
+        """Emit a step."""
+        self._add(Step.of(op, reads, writes, of_wanted=self._of_wanted, **constants))
+
+    def activated(
+        self, source: Mapping[str, Operand | None], experts: Experts[Any]
+    ) -> Buffer:
+        """Emit the products with gate and up, and what joins them."""
+        n_ff = experts.gate.shape[1]
+        hidden = _slots("hidden", self._routes, n_ff)
+        gate, gate_bias, up_bias = experts.gate, experts.gate_bias, experts.up_bias
+        gate_scale, up_scale = experts.gate_scale, experts.up_scale
+        if not _is_apart(experts):
+            self.add(
+                "experts",
+                source,
+                {"y": hidden},
+                form=experts.activation,
+                weight=gate,
+                scale=gate_scale,
+                bias=gate_bias,
+                weight2=experts.up,
+                scale2=up_scale,
+                bias2=up_bias,
+            )
+            return hidden
+        up = _slots("up", self._routes, n_ff)
+        self.adapted(source, hidden, gate, gate_scale, gate_bias, experts.gate_adapter)
+        self.adapted(source, up, experts.up, up_scale, up_bias, experts.up_adapter)
+        self.add(
+            _ACTIVATIONS[experts.activation],
+            {"routes": self._routes, "x": hidden, "y": up},
+            {"z": hidden},
+        )
+        return hidden
+
+    def adapted(
+        self,
+        source: Mapping[str, Operand | None],
+        y: Buffer,
+        weight: Any,
+        scale: Any,
+        bias: Any,
+        adapter: LowRank[Any] | None,
+    ) -> None:
+        """Emit the product of a matrix, and that of its adapter, which is added."""
+        self.add(
+            "experts",
+            source,
+            {"y": y},
+            form="store",
+            weight=weight,
+            scale=scale,
+            bias=bias,
+        )
+        if adapter is None:
+            return
+        low = _slots("low", self._routes, adapter.down.shape[1])
+        self.add("experts", source, {"y": low}, form="store", weight=adapter.down)
+        source = {"routes": self._routes, "x": low}
+        self.add("experts", source, {"y": y}, form="add", weight=adapter.up)
+
+
+def _is_apart(experts: Experts[Any]) -> bool:
+    """Whether gate and up are computed by themselves, as one has an adapter."""
+    return experts.gate_adapter is not None or experts.up_adapter is not None
 
 
 def _slots(use: str, routes: Routing, width: int) -> Buffer:

@@ -203,8 +203,8 @@ static inline void gather_slots(const kernel_table *kernels, const routing *r, c
 }
 
 /* Items are panels of the first group's matrix, then of the second's ...: all threads share
- * all experts. `a` has the matrices and biases of expert 0; those of the next one are
- * `stride` and `stride2` bytes, and one row, further. */
+ * all experts. `a` has the matrices, scales and biases of expert 0; those of the next one
+ * are `stride` and `stride2` bytes, one number, and one row, further. */
 static inline void multiply_experts(const kernel_table *kernels, const routing *r, const linear_args *a,
                                     size_t stride, size_t stride2, int begin, int end, void *scratch) {
     const int n_panels = (int)((a->w.n + PANEL_ROWS - 1) / PANEL_ROWS);
@@ -218,6 +218,8 @@ static inline void multiply_experts(const kernel_table *kernels, const routing *
         args.w.data += (size_t)g->expert * stride;
         args.y += (size_t)g->first * a->ldy;
         if (a->w2.data) args.w2.data += (size_t)g->expert * stride2;
+        if (a->scale) args.scale += g->expert;
+        if (a->scale2) args.scale2 += g->expert;
         if (a->bias) args.bias += (size_t)g->expert * (size_t)a->w.n;
         if (a->bias2) args.bias2 += (size_t)g->expert * (size_t)a->w.n;
         if (a->x) args.x += (size_t)g->first * a->ldx;

@@ -179,6 +179,19 @@ class Lowering:
         x, y = self._values[node.inputs[0]], self._buffers.new(node)
         self._emit("wanted", {"x": x}, {"y": y}, of_wanted=True)
 
+    def _emit_gain(self, node: Node) -> None:
+        """Multiply in place, if nothing else reads the input."""
+        (value,) = node.inputs
+        x, is_last = self._values[value], self._last_reader[value] is node
+        y = self._buffers.replace(value, node) if is_last else self._buffers.new(node)
+        self._emit(
+            "gain",
+            {"x": x},
+            {"z": y},
+            of_wanted=node.of_wanted,
+            weight=node.attributes["weight"],
+        )
+
     def _emit_sigmoid_gate(self, node: Node) -> None:
         y, x = (self._values[value] for value in node.inputs)
         z = self._buffers.new(node)
@@ -266,8 +279,10 @@ class Lowering:
             of_wanted=node.of_wanted,
             form=form,
             weight=weight,
+            scale=node.attributes.get("scale"),
             bias=node.attributes.get("bias"),
             weight2=weight2,
+            scale2=node2.attributes.get("scale") if node2 else None,
             bias2=node2.attributes.get("bias") if node2 else None,
         )
 
@@ -325,6 +340,7 @@ class Lowering:
                 {"table": table},
                 angles=rope.angles,
                 long_angles=rope.long_angles,
+                is_dynamic=rope.dynamic is not None,
                 head_dim=rope.head_dim,
                 half=rope.half,
                 magnitude=rope.magnitude,

@@ -74,18 +74,21 @@ def pack_weights(
     return weights
 
 
-def pack_floats(matrix: NDArray[np.float32]) -> PackedMatrix:
-    """Pack one matrix of float32, (n_out, n_in), as it is.
+def pack_floats(matrix: NDArray[np.float32]) -> PackedMatrix | PackedExperts:
+    """Pack a matrix of float32, (n_out, n_in), or experts', as they are.
 
     Raises
     ------
     OutOfMemoryError
-        It does not fit.
+        They do not fit.
     """
-    n, k = matrix.shape
-    out = _arena(packed_bytes("F32", n, k))
+    *n_expert, n, k = matrix.shape
+    n_matrices = math.prod(n_expert)
+    out = _arena(n_matrices * packed_bytes("F32", n, k))
     data = np.ascontiguousarray(matrix, "<f4").view(np.uint8).reshape(-1)
-    return pack("F32", data, n, k, out)
+    if not n_expert:
+        return pack("F32", data, n, k, out)
+    return pack_experts("F32", data, n_matrices, n, k, out)
 
 
 def weight_bytes(tensors: Mapping[str, Tensor]) -> int:

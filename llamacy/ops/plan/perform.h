@@ -71,6 +71,17 @@ static inline void map_chunks(const unary_step *s, const batch *b, int begin, in
     }
 }
 
+static inline void combine_rows(const binary_step *s, int begin, int end) {
+    if (!s->is_vector) {
+        s->f(s->x, s->y, s->z.data, s->z.ld, s->n, begin, end);
+        return;
+    }
+    for (int i = begin; i < end; i++) {
+        const size_t at = (size_t)i * s->z.ld;
+        s->f(s->x + at, s->y, s->z.data + at, s->z.ld, s->n, 0, 1);
+    }
+}
+
 static inline void gate_rows(const kernel_table *kernels, const sigmoid_gate_step *s, int begin, int end) {
     kernels->sigmoid_gate(s->x.data, s->x.ld, s->weight, s->k, s->y.data, s->y.ld, s->n, s->z.data, s->z.ld, begin,
                           end);
@@ -98,7 +109,11 @@ static inline void embed_rows(const kernel_table *kernels, const embedding_step 
 static inline void tabulate_rows(const kernel_table *kernels, const rope_table_step *s, const batch *b, int begin,
                                  int end) {
     const uint8_t *is_long = s->long_angles ? b->is_long : NULL;
-    for (int row = begin; row < end;) {
+    for (int row = begin; !s->angles && row < end; row++) {
+        const float *angles = b->angles + (size_t)row * (size_t)(s->n_dims / 2);
+        kernels->rope_table(angles, s->n_dims, s->head_dim, s->half, s->magnitude, b->positions, s->table, row, row + 1);
+    }
+    for (int row = begin; s->angles && row < end;) {
         const int long_text = is_long && is_long[row];
         int after = row + 1;
         while (after < end && (is_long && is_long[after]) == long_text) after++;
@@ -125,9 +140,7 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
     case STEP_WANTED: take_wanted(&s->wanted, b, begin, end); break;
     case STEP_COPY: copy_rows(kernels, &s->copy, b, begin, end); break;
     case STEP_UNARY: map_chunks(&s->unary, b, begin, end); break;
-    case STEP_BINARY:
-        s->binary.f(s->binary.x, s->binary.y, s->binary.z.data, s->binary.z.ld, s->binary.n, begin, end);
-        break;
+    case STEP_BINARY: combine_rows(&s->binary, begin, end); break;
     case STEP_SIGMOID_GATE: gate_rows(kernels, &s->sigmoid_gate, begin, end); break;
     case STEP_ROUTE: route_rows(&s->route, begin, end); break;
     case STEP_GROUP: group_rows(s->group, m); break;

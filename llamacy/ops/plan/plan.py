@@ -18,6 +18,7 @@ wrote, so that the projections to Q, K and V, for example, run as if they were o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,8 @@ from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
 from llamacy.ops.plan.recorder import Node, Recorder
 from llamacy.ops.plan.runs import cut_runs, longest_run, split_parts
 from llamacy.ops.plan.runtime import Program
-from llamacy.ops.rope import short_context
+from llamacy.ops.plan.unpacking import unpack_rows
+from llamacy.ops.rope import LongTexts, dynamic_angles, long_texts
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.ops.state.layout import StateLayout
 from llamacy.ops.state.pages import PagePool
@@ -92,7 +94,7 @@ class Plan:
         self._forward = forward
         self._weights: Mapping[str, Weight] = weights
         self._kv_type = kv_type
-        self._n_short = short_context(config, weights)
+        self._long_texts = long_texts(config, weights)
         self._lock = fork_lock(Rank.PLAN)
         self._n_threads = n_threads
         recorder, logits = self._record({}, {})
@@ -111,14 +113,29 @@ class Plan:
         return self._config.n_vocab
 
     @property
-    def n_short(self) -> int | None:
-        """Most tokens of a short text: see `llamacy.ops.rope.short_context`."""
-        return self._n_short
+    def long_texts(self) -> LongTexts | None:
+        """How long texts are rotated; None if as all others."""
+        return self._long_texts
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the weights, by name."""
         return {name: tuple(weight.shape) for name, weight in self._weights.items()}
+
+    def weight_rows(self, name: str, first: int, n_rows: int) -> NDArray[np.float32]:
+        """Return rows of a matrix as passes compute with them: float32, (n_rows, n_in).
+
+        Raises
+        ------
+        OutOfMemoryError
+            There is no memory for them.
+        ClosedError
+            The model is closed.
+        """
+        with self._lock:
+            self._open_program()
+            weight, n_threads = self._weights[name], usable_threads(self._n_threads)
+            return unpack_rows(weight, first, n_rows, self._level, n_threads)
 
     @property
     def weight_bytes(self) -> int:
@@ -199,7 +216,7 @@ class Plan:
             runs, pages = cut_runs(batch, parts, self._longest_run)
             program.run(
                 batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
-                usable_threads(self._n_threads), seconds, self._long_rows(batch),
+                usable_threads(self._n_threads), seconds, *self._rotations(batch),
             )  # fmt: skip
             for _, n_rows, sequence in parts:
                 sequence.advance(n_rows)
@@ -295,11 +312,20 @@ class Plan:
             raise ClosedError("the model is closed")
         return self._program
 
-    def _long_rows(self, batch: Batch) -> NDArray[np.uint8] | None:
-        """Tell which rows are of long texts; None for a model that has no such rule."""
-        if self._n_short is None:
-            return None
-        return np.array([each.is_long for each in batch.sequences], np.uint8)
+    def _rotations(
+        self, batch: Batch
+    ) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None]:
+        """Return what rotations of rows depend on, beside their positions.
+
+        Whether each is of a long text, and angles of its own; None for models in which
+        that makes no difference.
+        """
+        if self._long_texts is None:
+            return None, None
+        n_long = np.array([each.n_long for each in batch.sequences], np.int32)
+        if not self._long_texts.is_dynamic:
+            return (n_long != 0).astype(np.uint8), None
+        return None, dynamic_angles(self._config.rope, batch.positions, n_long)
 
     def _record(
         self,
@@ -312,7 +338,8 @@ class Plan:
         if saved:
             weights = with_saved(weights, pack_weights(saved))
         packed = {
-            name: LowRank(pack_floats(low.down), pack_floats(low.up))
+            # a vector takes its adapter in, which is done once
+            name: low if isinstance(weights.get(name), np.ndarray) else _packed(low)
             for name, low in adapters.items()
         }
         ops = AdaptedOps(recorder, weights, packed)
@@ -335,3 +362,9 @@ class Plan:
         learned = [each for each in steps if each.op == "position_embedding"]
         sizes = [each.constants["weight"].shape[0] for each in learned]
         self._n_positions = min(sizes, default=None)
+
+
+def _packed(low: LowRank[NDArray[np.float32]]) -> LowRank[Any]:
+    """Pack an adapter's matrices, or those of experts."""
+    gain = None if low.gain is None else np.ascontiguousarray(low.gain, np.float32)
+    return LowRank(pack_floats(low.down), pack_floats(low.up), gain)

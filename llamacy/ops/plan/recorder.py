@@ -44,7 +44,7 @@ class Node:
 _WIDTHS: Final[dict[str, Callable[..., int]]] = {
     "embedding": lambda weight: int(weight.shape[1]),
     "position_embedding": lambda weight: int(weight.shape[1]),
-    "linear": lambda x, weight, bias=None: int(weight.shape[0]),
+    "linear": lambda weight, **_: int(weight.shape[0]),
     "attention": lambda q, state, **_: q.width // state.head_dim * state.value_dim,
     "experts": lambda experts, **_: int(experts.down.shape[1]),
 }

@@ -15,5 +15,6 @@ class Program(Steps):
         n_threads: int,
         seconds: NDArray[np.float64] | None = None,
         is_long: NDArray[np.uint8] | None = None,
+        angles: NDArray[np.float32] | None = None,
     ) -> None: ...
     def kernel_of(self, i: int, n_rows: int, n_wanted: int) -> str: ...

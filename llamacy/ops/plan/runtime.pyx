@@ -81,7 +81,8 @@ cdef class Program(Steps):
     def run(self, const int32_t[::1] tokens, const int32_t[::1] positions,
             const int32_t[::1] wanted, const int32_t[:, ::1] runs,
             const uintptr_t[::1] pages, float[:, ::1] logits, int n_threads,
-            double[::1] seconds=None, const uint8_t[::1] is_long=None):
+            double[::1] seconds=None, const uint8_t[::1] is_long=None,
+            const float[:, ::1] angles=None):
         """Run all steps on one batch.
 
         Parameters
@@ -103,11 +104,13 @@ cdef class Program(Steps):
             the whole takes longer than without.
         is_long : uint8, (n_rows,), or None
             Whether each row is of a long text; None if none is.
+        angles : float32, (n_rows, n_dims / 2), or None
+            Angles of each row, for the tables that have none of their own.
 
         Raises
         ------
         ValueError
-            Another number of threads, or of steps.
+            Another number of threads, or of steps, or no angles where they are needed.
         """
         if not 1 <= n_threads <= self.n_threads:
             raise ValueError(
@@ -115,6 +118,10 @@ cdef class Program(Steps):
         if seconds is not None and seconds.shape[0] != self.n_steps:
             raise ValueError(
                 f"seconds: wanted {self.n_steps} steps, found {seconds.shape[0]}")
+        if self.n_angles and (
+                angles is None or angles.shape[0] != tokens.shape[0]
+                or angles.shape[1] != self.n_angles):
+            raise ValueError(f"angles: wanted {self.n_angles} of each row")
         cdef double[:, ::1] moments = None
         cdef double* clock = NULL
         if seconds is not None:
@@ -127,6 +134,7 @@ cdef class Program(Steps):
         b.tokens = &tokens[0]
         b.positions = &positions[0]
         b.is_long = NULL if is_long is None else &is_long[0]
+        b.angles = NULL if angles is None else &angles[0, 0]
         b.wanted = &wanted[0] if b.n_wanted else NULL
         b.logits = &logits[0, 0] if b.n_wanted else NULL
         b.row_chunk = self.kernels.row_chunk

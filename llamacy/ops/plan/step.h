@@ -46,7 +46,7 @@ typedef struct {
 } embedding_step;
 
 typedef struct {
-    const float *angles;  /* [n_dims / 2]: radians a position */
+    const float *angles;  /* [n_dims / 2]: radians a position; NULL for those of the batch */
     const float *long_angles; /* those of rows of long texts; NULL where there are no others */
     int n_dims, head_dim; /* rotated dimensions, of those of a head */
     int half;             /* distance of the dimensions of a pair; 0: adjacent ones */
@@ -113,9 +113,11 @@ typedef struct {
 /* z = f(x, y), number by number; z may be x or y. */
 typedef struct {
     binary_kernel f;
-    const float *x, *y; /* (M, n), z.ld floats apart */
-    float_rows z;       /* (M, n) */
+    const float *x, *y;    /* (M, n), or (S, n) with routes, z.ld floats apart */
+    float_rows z;          /* (M, n) or (S, n) */
     int n;
+    int is_vector;         /* y is [n], the same for all rows */
+    const routing *routes; /* rows are the slots of a mixture; NULL: those of the batch */
 } binary_step;
 
 typedef struct {
@@ -183,6 +185,7 @@ typedef struct {
     int n_rows, n_wanted, n_runs;
     const int32_t *tokens, *positions; /* [n_rows] */
     const uint8_t *is_long;            /* [n_rows]: of a long text; NULL if none is */
+    const float *angles;               /* (n_rows, n_dims / 2), for tables without angles; or NULL */
     const int32_t *wanted;             /* [n_wanted]: rows */
     row_run *runs;                     /* [n_runs] */
     float *logits;                     /* (n_wanted, n_vocab) */
@@ -205,6 +208,7 @@ static inline int64_t count_items(const step *s, const batch *b) {
     case STEP_APPEND: return b->n_runs;
     case STEP_ATTENTION: return (int64_t)b->n_runs * s->attention.kv.n_head_kv;
     case STEP_UNARY: return m * row_chunks(b, s->unary.n);
+    case STEP_BINARY: return s->binary.routes ? m * s->binary.routes->n_used : m;
     case STEP_GROUP: return m ? 1 : 0;
     case STEP_GATHER: return m * s->gather.routes->n_used;
     case STEP_EXPERTS: return most_groups(s->experts.routes, (int)m) * count_panels(&s->experts.args.w);

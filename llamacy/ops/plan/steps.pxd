@@ -106,6 +106,8 @@ cdef extern from "plan/step.h" nogil:
         const float* y
         float_rows z
         int n
+        bint is_vector
+        const routing* routes
 
     ctypedef struct sigmoid_gate_step:
         float_rows x
@@ -169,6 +171,7 @@ cdef extern from "plan/step.h" nogil:
         const int32_t* tokens
         const int32_t* positions
         const uint8_t* is_long
+        const float* angles
         const int32_t* wanted
         row_run* runs
         float* logits
@@ -186,6 +189,7 @@ cdef class Steps:
     cdef step* steps
     cdef int n_steps
     cdef int most_dims  # of heads in attention
+    cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
     cdef list _kept
 
     cdef int fill(self, step* s, str op, r, w, c) except -1

@@ -102,6 +102,8 @@ cdef class Steps:
         elif op == "rope_table":
             s.kind = STEP_ROPE_TABLE
             fill_rope_table(&s.rope_table, w, c)
+            if s.rope_table.angles is NULL:
+                self.n_angles = s.rope_table.n_dims // 2
         elif op == "rms_norm":
             s.kind = STEP_NORM
             fill_norm(&s.norm, self.kernels.rms_norm, r, w, c)
@@ -128,6 +130,9 @@ cdef class Steps:
         elif op == "copy":
             s.kind = STEP_COPY
             fill_copy(&s.copy, r, w, c)
+        elif op == "gain":
+            s.kind = STEP_BINARY
+            fill_gain(self.kernels, &s.binary, r, w, c)
         elif op == "sigmoid_gate":
             s.kind = STEP_SIGMOID_GATE
             fill_sigmoid_gate(&s.sigmoid_gate, r, w, c)
@@ -164,7 +169,7 @@ cdef int fill_embedding(embedding_step* s, w, c) except -1:
 cdef int fill_rope_table(rope_table_step* s, w, c) except -1:
     cdef float[::1] angles = c["angles"]
     cdef float[::1] long_angles = c.get("long_angles")
-    s.angles = &angles[0]
+    s.angles = NULL if c["is_dynamic"] else &angles[0]
     s.long_angles = NULL if long_angles is None else &long_angles[0]
     s.n_dims = 2 * <int>angles.shape[0]
     s.head_dim = c["head_dim"]
@@ -199,6 +204,7 @@ cdef int fill_linear(linear_args* a, r, w, c) except -1:
     a.w = (<PackedMatrix?>c["weight"]).matrix
     if "weight2" in c:
         a.w2 = (<PackedMatrix?>c["weight2"]).matrix
+    a.scale, a.scale2 = floats_of(c.get("scale")), floats_of(c.get("scale2"))
     a.bias, a.bias2 = floats_of(c.get("bias")), floats_of(c.get("bias2"))
     fill_operands(a, r, w)
     return 0
@@ -263,6 +269,7 @@ cdef int fill_elementwise(
         s.binary.x, s.binary.y = rows_of(r["x"]).data, rows_of(r["y"]).data
         s.binary.z = rows_of(w["z"])
         s.binary.n = <int>s.binary.z.ld
+        s.binary.routes = routes_of(r) if "routes" in r else NULL
     else:
         raise ValueError(f"op: wanted a kind of step or a kernel, found {op!r}")
     return 0
@@ -286,6 +293,18 @@ cdef const binary_op* find_binary(const kernel_table* kernels, str op):
             return each
         each += 1
     return NULL
+
+
+cdef int fill_gain(
+    const kernel_table* kernels, binary_step* s, r, w, c
+) except -1:
+    cdef float[::1] weight = c["weight"]
+    s.f = find_binary(kernels, "mul").f
+    s.x, s.z = rows_of(r["x"]).data, rows_of(w["z"])
+    s.y = &weight[0]
+    s.n = <int>weight.shape[0]
+    s.is_vector = True
+    return 0
 
 
 cdef int fill_sigmoid_gate(sigmoid_gate_step* s, r, w, c) except -1:
@@ -315,6 +334,8 @@ cdef int fill_experts(experts_step* s, r, w, c) except -1:
     if weight2 is not None:
         s.args.w2 = weight2.matrix
         s.stride2 = weight2.stride
+    s.args.scale = floats_of(c.get("scale"))
+    s.args.scale2 = floats_of(c.get("scale2"))
     s.args.bias = rows_of(c.get("bias")).data
     s.args.bias2 = rows_of(c.get("bias2")).data
     fill_operands(&s.args, r, w)

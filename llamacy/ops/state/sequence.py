@@ -26,12 +26,13 @@ class SequenceState(Protocol):
 
     Attributes
     ----------
-    is_long : bool
-        Whether it is of a long text, in models whose rotations of keys depend on that:
-        see `llamacy.ops.rope.short_context`. Changed only while it is empty.
+    n_long : int
+        0 if it is of a short text; of a long one, the length that its rotations are
+        for, 1 in models that rotate all long texts alike: see
+        `llamacy.ops.rope.long_texts`. Changed only while it is empty.
     """
 
-    is_long: bool
+    n_long: int
 
     @property
     def n_past(self) -> int:
@@ -93,7 +94,7 @@ class PagedSequence:
 
     def __init__(self, pool: PagePool) -> None:
         self.pool = pool
-        self.is_long = False
+        self.n_long = 0
         self._pages: list[Page] = []
         self._n_gone = 0  # pages given back, before these
         self._addresses: NDArray[np.uintp] = np.zeros(8, np.uintp)
@@ -183,7 +184,7 @@ class PagedSequence:
             for index, page in enumerate(self._pages):
                 self.pool.share(page)
                 twin._set(index, page)
-            twin._n_past, twin.is_long = self._n_past, self.is_long
+            twin._n_past, twin.n_long = self._n_past, self.n_long
             return twin
 
     def can_go_back(self, n: int) -> bool:

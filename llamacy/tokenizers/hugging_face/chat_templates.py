@@ -89,8 +89,11 @@ def _by_name(value: object) -> dict[str, str]:
     if isinstance(value, str):
         return {_DEFAULT: value}
     if isinstance(value, list):
-        entries = [each for each in value if isinstance(each, dict)]
-        value = {each.get("name"): each.get("template") for each in entries}
+        value = {
+            each["name"]: each.get("template")
+            for each in value
+            if isinstance(each, dict) and isinstance(each.get("name"), str)
+        }
     if not isinstance(value, dict):
         return {}
     return {

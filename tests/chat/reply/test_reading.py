@@ -99,6 +99,22 @@ def test_the_sizes_of_the_pieces_make_no_difference(
         assert whole.text == text or whole.tool_calls
 
 
+# but for channels: a message's header, such as its recipient, is no part of the answer
+@pytest.mark.parametrize(
+    "style",
+    [pytest.param(each, id=name) for name, each in STYLES.items() if name != "harmony"],
+)
+@given(data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_no_word_of_an_answer_is_lost(style: ReplyStyle, data: st.DataObject) -> None:
+    pieces = data.draw(texts(style))
+    words = [f" word{i}end " for i in range(len(pieces))]
+    text = "".join(part for both in zip(pieces, words, strict=True) for part in both)
+    whole = ReplyReader(style).whole(text)
+    found = f"{whole.text} {whole.reasoning} {whole.tool_calls} {whole.bad_calls}"
+    assert [word for word in words if word.strip() not in found] == []
+
+
 def test_one_answer_may_have_reasoning_text_good_calls_and_bad() -> None:
     reader = ReplyReader(STYLES["hermes"], salt="abcdef")
     reply = reader.whole(

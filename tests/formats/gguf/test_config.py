@@ -378,6 +378,7 @@ def test_the_head_length_may_have_its_own_key() -> None:
             ("linear", 8.0),
         ),
         ({"rope__scaling__type": "longrope"}, ("longrope", 1.0)),
+        ({"rope__scaling__dynamic_factor": 3.0}, ("dynamic", 3.0)),
         ({"rope__scaling__type": "yarn"}, ("yarn", 1.0)),
         ({"rope__scaling__type": "yarn", "rope__scaling__factor": 2.5}, ("yarn", 2.5)),
     ],
@@ -603,6 +604,18 @@ def test_an_impossible_value_is_refused_and_named(name: str, value: Any) -> None
         ({"feed_forward_length": np.array([0, 9], np.int64)}, "feed_forward_length"),
         ({"rope__scaling__type": "dynamic"}, "rope.scaling.type"),
         ({"rope__scaling__type": ""}, "rope.scaling.type"),
+        (
+            {"rope__scaling__dynamic_factor": 3.0, "rope__scaling__factor": 2.0},
+            "rope.scaling.dynamic_factor",
+        ),
+        (
+            {
+                "rope__scaling__dynamic_factor": 3.0,
+                "attention__sliding_window": 8,
+                "rope__dimension_count_swa": 4,
+            },
+            "rope.scaling.dynamic_factor",
+        ),
     ],
 )
 def test_unsupported_features_are_refused_by_name(

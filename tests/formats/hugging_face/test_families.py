@@ -153,15 +153,55 @@ def test_an_empty_rope_scaling_is_none_and_empty_parameters_are_the_default() ->
     assert "rope.scaling.factor" not in made
 
 
-@pytest.mark.parametrize("name", ["Qwen2", "Qwen3", "SmolLM3"])
-def test_windows_of_families_that_do_not_support_them_are_refused(name: str) -> None:
-    assert read(name, use_sliding_window=True, sliding_window=None).metadata
-    assert read(name, use_sliding_window=True, layer_types=[FULL] * 8).metadata
-    assert read(name, use_sliding_window=False, sliding_window=32).metadata
-    with pytest.raises(UnsupportedError, match="use_sliding_window"):
-        read(name, use_sliding_window=True, sliding_window=32, **FIRST)
-    with pytest.raises(UnsupportedError, match="use_sliding_window"):
-        read(name, layer_types=[FULL] * 7 + [SLIDING])
+EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 48}
+ON = {"use_sliding_window": True, "sliding_window": 32}
+SHARED = {"shared_expert_intermediate_size": 80}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "wanted"),
+    [
+        ("Qwen2", FIRST, [7]),
+        ("Qwen3", FIRST, [7]),
+        ("Qwen2", {}, []),  # usually from layer 28 on
+        ("Qwen2", FIRST | {"layer_types": [FULL, SLIDING] * 4}, [1, 3, 5, 7]),
+        ("Qwen2Moe", {"max_window_layers": 5}, [0, 2, 4]),
+        ("Qwen3Moe", FIRST, range(8)),
+        ("SmolLM3", {}, [3, 7]),
+        ("SmolLM3", {"layer_types": [SLIDING] + [FULL] * 7}, [0]),
+    ],
+)
+def test_a_window_that_is_switched_on_reaches_the_layers_of_its_class(
+    name: str, changes: dict[str, Any], wanted: list[int]
+) -> None:
+    experts = EXPERTS | SHARED if "Moe" in name else {}
+    made = keys(name, name.lower(), **experts, **ON, **changes)
+    pattern = made.get("attention.sliding_window_pattern")
+    assert (made.get("attention.sliding_window") == 32) == bool(wanted)
+    assert np.flatnonzero([] if pattern is None else pattern).tolist() == list(wanted)
+
+
+@pytest.mark.parametrize("name", ["Qwen2", "Qwen3", "SmolLM3", "Qwen2Moe"])
+def test_a_window_that_reaches_no_layer_is_none(name: str) -> None:
+    experts = EXPERTS | SHARED if "Moe" in name else {}
+    for changes in (
+        {"use_sliding_window": False, "max_window_layers": 0},
+        {"sliding_window": None, "max_window_layers": 0},
+        {"layer_types": [FULL] * 8, "max_window_layers": 0},
+    ):
+        made = keys(name, name.lower(), **experts, **ON | changes)
+        assert not any("window" in key for key in made)
+
+
+def test_windows_that_transformers_cannot_compute_are_refused() -> None:
+    kinds = [FULL] * 7 + [SLIDING]
+    for name, changes in (("Qwen2", {}), ("Qwen3", {}), ("Qwen2Moe", EXPERTS | SHARED)):
+        with pytest.raises(UnsupportedError, match="use_sliding_window: wanted true"):
+            read(name, layer_types=kinds, sliding_window=32, **changes)
+    with pytest.raises(FormatError, match="sliding_window: wanted a number of tokens"):
+        read("Qwen2", **ON | {"sliding_window": None}, layer_types=kinds)
+    with pytest.raises(FormatError, match="sliding_window: wanted 1 to"):
+        read("Qwen2", **ON | {"sliding_window": 0}, **FIRST)
 
 
 def test_windows_of_olmo_become_metadata_from_version_3_on() -> None:
@@ -223,9 +263,6 @@ def test_granite_settings_become_metadata() -> None:
     assert (made["attention.scale"], made["logit_scale"]) == (0.125, 8)
     with pytest.raises(FormatError, match="residual_multiplier"):
         read("Granite", **constants | {"residual_multiplier": 0})
-
-
-EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 48}
 
 
 def test_mixtral_settings_become_metadata() -> None:
@@ -303,6 +340,14 @@ def test_experts_of_cohere_have_their_width_and_windows_after_dense_layers() -> 
     assert (made["expert_gating_func"], made["expert_weights_norm"]) == (1, True)
 
 
+def test_a_window_of_dots_reaches_layers_from_a_number_on() -> None:
+    made = keys("Dots1", "dots1", **GLM4MOE, sliding_window=32, max_window_layers=6)
+    pattern = [False] * 6 + [True] * 2
+    assert made["attention.sliding_window_pattern"].tolist() == pattern
+    made = keys("Dots1", "dots1", **GLM4MOE, sliding_window=None, max_window_layers=6)
+    assert "attention.sliding_window" not in made
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
@@ -324,13 +369,12 @@ def test_experts_of_cohere_have_their_width_and_windows_after_dense_layers() -> 
         ),
         ("Cohere2Moe", {"expert_selection_fn": "relu"}, "wanted softmax or sigmoid"),
         ("Cohere2Moe", {"prefix_dense_sliding_window_pattern": 2}, "prefix_dense"),
-        ("Dots1", {"max_window_layers": 4}, "use_sliding_window"),
     ],
 )
 def test_unsupported_layers_of_experts_are_refused(
     name: str, changes: dict[str, Any], message: str
 ) -> None:
-    usual = {"Ernie4_5_Moe": ERNIE, "Cohere2Moe": COHERE2MOE, "Dots1": GLM4MOE}[name]
+    usual: dict[str, Any] = ERNIE if name == "Ernie4_5_Moe" else COHERE2MOE
     with pytest.raises(UnsupportedError, match=message):
         read(name, **usual | changes)
 

@@ -184,8 +184,9 @@ def test_mistral_is_a_llama_with_a_window(folder: Callable[..., Path]) -> None:
         assert read_config(file).window == 4096  # the default of the class
     kinds = ["sliding_attention", "full_attention"] * 2
     path = folder(**mistral, sliding_window=100, layer_types=kinds)
-    with open_hugging_face(path) as file:  # the class does not read it
-        assert read_config(file).windowed_layers is None
+    with open_hugging_face(path) as file:  # as in transformers, it is a Ministral then
+        config = read_config(file)
+    assert [layer.mixer.window for layer in config.layers] == [100, None] * 2
 
 
 def test_lists_are_arrays_of_the_layers(

@@ -33,8 +33,8 @@ PASSED = (
     "early_stopping stop_strings num_beams top_h epsilon_cutoff eta_cutoff "
     "encoder_repetition_penalty length_penalty no_repeat_ngram_size bad_words_ids "
     "renormalize_logits forced_bos_token_id forced_eos_token_id remove_invalid_values "
-    "exponential_decay_length_penalty suppress_tokens begin_suppress_tokens "
-    "sequence_bias token_healing guidance_scale watermarking_config"
+    "exponential_decay_length_penalty sequence_bias token_healing guidance_scale "
+    "watermarking_config"
 ).split()
 
 
@@ -77,8 +77,31 @@ def test_several_end_tokens_are_kept(
         made = read(tmp_path, eos_token_id=ids)
         assert [made[name] for name in names if name in made] == want
     assert not caplog.records
-    read(tmp_path, eos_token_id=[2, 3, 4])
-    assert "eos_token_id: 4 passed over" in caplog.text
+    made = read(tmp_path, eos_token_id=[2, 3, 4, 0])
+    assert [made[name] for name in names] == [1, 2, 3]
+    assert made["tokenizer.llamacy.end_ids"].tolist() == [4, 0]
+    assert not caplog.records
+
+
+def test_end_tokens_of_config_json_count_where_the_other_file_is_silent(
+    tmp_path: Path,
+) -> None:
+    eot = "tokenizer.ggml.eot_token_id"
+    write_json(tmp_path / "config.json", {"eos_token_id": [1, 3]})
+    assert read(tmp_path)[eot] == 3
+    assert eot not in read(tmp_path, eos_token_id=1)
+    write_json(tmp_path / "config.json", {"text_config": {"eos_token_id": [4]}})
+    assert read(tmp_path)[eot] == 4
+    write_json(tmp_path / "config.json", {})
+    assert eot not in read(tmp_path)
+
+
+def test_suppressed_tokens_are_kept(tmp_path: Path) -> None:
+    made = read(tmp_path, suppress_tokens=[3, 9, -1], begin_suppress_tokens=[4])
+    assert made["tokenizer.ggml.suppress_tokens"].tolist() == [3]
+    assert made["tokenizer.llamacy.begin_suppress_tokens"].tolist() == [4]
+    made = read(tmp_path, suppress_tokens=[], begin_suppress_tokens=None)
+    assert "tokenizer.ggml.suppress_tokens" not in made
 
 
 @pytest.mark.parametrize(
@@ -90,6 +113,7 @@ def test_several_end_tokens_are_kept(
         ({"do_sample": "no"}, "do_sample: wanted true or false"),
         ({"eos_token_id": "</s>"}, "eos_token_id: wanted a token's id"),
         ({"eos_token_id": [True]}, "eos_token_id: wanted a token's id"),
+        ({"suppress_tokens": ["a"]}, "suppress_tokens: wanted a token's id"),
     ],
 )
 def test_wrong_values_are_named(
@@ -119,7 +143,12 @@ def test_a_folder_stops_and_samples_as_its_file_says(tmp_path: Path) -> None:
         options: Any = {"max_tokens": 6, "temperature": 0}
         tokens = model.generate("ba", **options).tokens
         assert len(tokens) == 6
-    values = {"eos_token_id": [2, int(tokens[3])], "temperature": 0, "top_k": 5}
+    others = [i for i in range(9) if i not in tokens]  # one beyond GGUF's three keys
+    values = {
+        "eos_token_id": [2, *others, int(tokens[3])],
+        "temperature": 0,
+        "top_k": 5,
+    }
     write_json(path / "generation_config.json", values)
     with llamacy.load(path) as model:
         assert (model.default_params.temperature, model.default_params.top_k) == (0, 5)
@@ -131,3 +160,17 @@ def test_a_folder_stops_and_samples_as_its_file_says(tmp_path: Path) -> None:
     with llamacy.load(made.path) as model:
         assert model.default_params.top_k == 5
         assert model.generate("ba", max_tokens=6).tokens == found.tokens
+
+
+def test_a_folder_never_samples_what_its_file_suppresses(tmp_path: Path) -> None:
+    path = write_babble(tmp_path / "babble")
+    options: Any = {"max_tokens": 4, "temperature": 0}
+    with llamacy.load(path) as model:
+        first, second, *_ = model.generate("ba", **options).tokens
+    values = {"suppress_tokens": [second], "begin_suppress_tokens": [first]}
+    write_json(path / "generation_config.json", values)
+    llamacy.convert(path, tmp_path / "made.gguf")
+    for source in (path, tmp_path / "made.gguf"):
+        with llamacy.load(source) as model:
+            found = model.generate("ba", **options, logit_bias={second: 100.0}).tokens
+            assert found[0] != first and second not in found

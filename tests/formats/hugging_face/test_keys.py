@@ -93,6 +93,14 @@ def test_a_missing_key_has_the_default_of_the_class_and_null_is_another_thing() 
     assert own("MistralForCausalLM", sliding_window=None)["sliding_window"] is None
     assert own("Qwen3ForCausalLM")["head_dim"] == 128
     assert own("GptOssForCausalLM")["rope_parameters"]["factor"] == 32
+    # an object that is empty, or false, counts as missing
+    values: tuple[Any, ...] = ({}, [], False, 0, "")
+    for empty in values:
+        found = own("LlamaForCausalLM", rope_scaling=empty, quantization_config=empty)
+        assert found["rope_scaling"] is found["quantization_config"] is None
+    # an object that is null is the default, and a base of rotations
+    assert own("GptOssForCausalLM", rope_parameters=None)["rope_parameters"]["factor"]
+    assert own("Gemma3ForCausalLM", rope_theta=None)["rope_theta"] == 1e6
     # a truth value that is null is the default
     assert own("Gemma2ForCausalLM", tie_word_embeddings=None)["tie_word_embeddings"]
     # either name of the number of experts

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fuzz.targets import legacy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import llamacy
@@ -266,3 +269,15 @@ def test_loading_an_old_file_suggests_converting_it(model: OldModel, old: Path) 
     model.write(old)
     with pytest.raises(llamacy.FormatError, match="GGJT file.*llamacy convert"):
         llamacy.load(old)
+
+
+@given(
+    seed=st.sampled_from(legacy.seeds()),
+    at=st.integers(0, 400),
+    new=st.binary(min_size=1, max_size=4),
+)
+@settings(max_examples=150, deadline=None)
+def test_changed_bytes_of_a_header_are_refused_or_read(
+    seed: bytes, at: int, new: bytes
+) -> None:
+    legacy.run(seed[:at] + new + seed[at + len(new) :])

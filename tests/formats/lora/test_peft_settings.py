@@ -65,7 +65,6 @@ def test_patterns_that_could_take_forever_are_refused(pattern: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("use_dora", True),
         ("lora_bias", True),
         ("layer_replication", [[0, 2]]),
         ("use_qalora", True),
@@ -82,3 +81,14 @@ def test_keys_that_change_the_result_are_refused_by_name(key: str, value: Any) -
 
 def test_no_key_is_both_used_and_harmless() -> None:
     assert not USED & HARMLESS
+
+
+def test_patterns_are_for_the_names_of_parameters_that_are_adapted() -> None:
+    scales = read(
+        alpha_pattern={"mlp.gate": 6, "gate.weight": 8, "q_proj": 10},
+        target_parameters=["mlp.gate.weight", "mlp.experts.down_proj"],
+    )
+    router = "model.layers.0.mlp.gate"
+    assert scales.of(router, 2) == 4
+    assert scales.of(f"{router}_proj", 2) == 1
+    assert scales.of(Q0, 2) == 5

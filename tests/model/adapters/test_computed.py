@@ -4,60 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
-from llamacy.model.adapters import low_ranks, read_adapters
-from llamacy.model.executors import LoadedExecutor, load_executor
-from llamacy.ops.batch import Batch
-from tests.support.lora_files import (
-    Pairs,
-    product,
-    random_pairs,
-    write_lora,
-    write_peft,
+from tests.support.adapted import (
+    PLAN_TOLERANCE,
+    TOLERANCES,
+    executor_of,
+    largest_difference,
+    logits_of,
+    merged,
 )
+from tests.support.lora_files import Pairs, random_pairs, write_lora, write_peft
 
 Floats = NDArray[np.float32]
-Kind = Literal["plan", "reference"]
 
 RANK, ALPHA = 5, 12.0  # of the adapter `lora`
-TOKENS = [3, 14, 15, 9, 26, 5, 35, 8, 9, 7]
-# relative to the largest logit; the plan may round activations
-PLAN_TOLERANCE = 2e-3
-TOLERANCES: dict[Kind, float] = {"reference": 1e-5, "plan": PLAN_TOLERANCE}
-
-
-def merged(tensors: dict[str, Floats], pairs: Pairs, scale: float) -> dict[str, Floats]:
-    """Return the weights with `scale * b @ a` added."""
-    changed = {
-        name: tensors[name] + np.float32(scale) * product(name, a, b)
-        for name, (a, b) in pairs.items()
-    }
-    return {**tensors, **changed}
-
-
-def executor_of(path: Path, kind: Kind, lora: Any = None) -> LoadedExecutor:
-    with open_gguf(path) as file:
-        config = read_config(file)
-        executor = load_executor(file, config, executor=kind, kv_type="f32")
-    if lora is not None:
-        low = low_ranks(read_adapters(lora, config), executor.shapes)
-        executor.set_adapters(low)
-    return executor
-
-
-def logits_of(executor: LoadedExecutor) -> Floats:
-    return executor.forward(Batch.of(TOKENS, executor.new_sequence(), "all"))
-
-
-def largest_difference(a: Floats, b: Floats) -> float:
-    return float(np.abs(a - b).max() / np.abs(b).max())
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.25, -1.5])
@@ -214,3 +180,33 @@ def test_modules_of_a_peft_folder_may_have_their_own_alpha(
     )
     found = logits_of(executor_of(base, "reference", folder))
     assert largest_difference(found, wanted) < 1e-5
+
+
+def test_scales_of_matrices_multiply_adapters_in_networks_alone(
+    tmp_path: Path,
+    tensors: dict[str, Floats],
+    write_model: Callable[..., Path],
+    pairs: Pairs,
+    lora: Path,
+) -> None:
+    """As llama.cpp computes: it scales a network's products after adapters."""
+    three = np.full(1, 3, np.float32)
+    scaled = [name.removesuffix(".weight") for name in pairs if name.startswith("blk.")]
+    assert any("attn" in name for name in scaled) and any(
+        "ffn" in name for name in scaled
+    )
+    base = write_model(
+        tmp_path / "base.gguf",
+        tensors | {f"{name}.scale": three for name in scaled},
+    )
+    whole = merged(tensors, pairs, ALPHA / RANK)
+    for name in scaled:
+        weight = f"{name}.weight"
+        of_attention = whole[weight] + 2 * tensors[weight]
+        whole[weight] = 3 * whole[weight] if "ffn" in name else of_attention
+    wanted = logits_of(
+        executor_of(write_model(tmp_path / "merged.gguf", whole), "reference")
+    )
+    for kind, most in TOLERANCES.items():
+        found = logits_of(executor_of(base, kind, lora))
+        assert largest_difference(found, wanted) < most

@@ -102,7 +102,8 @@ def test_tensor_names_that_make_no_pair_are_refused(
     [
         ({"peft_type": "IA3"}, "peft_type"),
         ({"peft_type": None}, "peft_type"),
-        ({"use_dora": True}, "use_dora"),
+        ({"use_dora": 1}, "use_dora"),
+        ({"target_parameters": [3]}, "target_parameters"),
         ({"bias": "all"}, "bias"),
         ({"init_lora_weights": "pissa"}, "init_lora_weights"),
         ({"init_lora_weights": []}, "init_lora_weights"),
@@ -133,7 +134,7 @@ MODULE = f"{PEFT}model.layers.0.self_attn.q_proj."
         ({}, "at least one pair"),
         ({f"{MODULE}lora_A.weight": zeros(5, 64)}, "lora_B"),
         ({f"{MODULE}weight": zeros(64, 64)}, "another"),
-        ({f"{MODULE}lora_magnitude_vector": zeros(64)}, "another"),
+        ({f"{MODULE}lora_magnitude_vector": zeros(64)}, "lora_A"),
         (
             {
                 f"{MODULE}lora_A.weight": zeros(5, 64),

@@ -48,6 +48,9 @@ SHAPES = {
     "up.bias": (N_EXPERT, N_FF),
     "down.bias": (N_EXPERT, N_EMBD),
     "choice.bias": (N_EXPERT,),
+    "gate.scale": (N_EXPERT,),
+    "up.scale": (N_EXPERT,),
+    "down.scale": (N_EXPERT,),
     "out": (N_VOCAB, N_EMBD),
 }
 
@@ -59,6 +62,7 @@ class Mixture:
     n_used: int = 2
     is_normalized: bool = True
     has_biases: bool = False
+    has_scales: bool = False
     activation: Literal["swiglu", "clamped_swiglu"] = "swiglu"
     is_of_wanted: bool = False
     rules: Mapping[str, Any] = field(default_factory=dict)
@@ -84,6 +88,12 @@ class Mixture:
                 **{f"{each}_bias": weights[f"{each}.bias"]
                    for each in ("gate", "up", "down")},
             )  # fmt: skip
+        if self.has_scales:
+            experts = replace(
+                experts,
+                **{f"{each}_scale": weights[f"{each}.scale"]
+                   for each in ("gate", "up", "down")},
+            )  # fmt: skip
         h = ops.experts(x, ops.linear(x, weights["router"]), experts)
         x = ops.add(x, h)
         return ops.linear(x if self.is_of_wanted else ops.wanted(x), weights["out"])
@@ -93,7 +103,7 @@ def values(**changes: Array) -> dict[str, Array]:
     rng = np.random.default_rng(0)
     drawn = {
         name: rng.standard_normal(shape, dtype=np.float32)
-        * np.float32(1 if "bias" in name or name == "embd" else 2 * shape[-1] ** -0.5)
+        * np.float32(1 if "." in name or name == "embd" else 2 * shape[-1] ** -0.5)
         for name, shape in SHAPES.items()
     }
     return drawn | changes
@@ -130,6 +140,7 @@ MIXTURES = {
     "all": Mixture(n_used=N_EXPERT),
     "of all scores": Mixture(is_normalized=False),
     "biases": Mixture(has_biases=True),
+    "scales": Mixture(has_biases=True, has_scales=True),
     "clamped": Mixture(activation="clamped_swiglu", has_biases=True),
     "of wanted rows": Mixture(is_of_wanted=True, has_biases=True),
     "scaled": Mixture(rules={"scale": 2.5}),
@@ -174,6 +185,25 @@ class TestWhatIsComputed:
         got = logits(both.plan(n_batch=200, n_threads=2), *counts)
         # two products of what tiles or int8 round, one after another
         assert error(got, want) <= (0.006 if type_name in ("F16", "BF16") else 0.015)
+
+    def test_each_expert_has_scales_of_its_own(
+        self, make_executors: MakeExecutors
+    ) -> None:
+        """Powers of two scale products as they scale float weights: exactly."""
+        factors = np.array([1, 2, 0.5, 4, 1], np.float32)
+        names = ("gate", "up", "down")
+        scales: dict[str, Any] = {
+            f"{name}.scale": np.roll(factors, i) for i, name in enumerate(names)
+        }
+        run = Mixture(has_biases=True, has_scales=True)
+        got = logits(executors(make_executors, run, **scales).plan(), 1, 33)
+        plain = values()
+        scaled: dict[str, Any] = {
+            name: plain[name] * scales[f"{name}.scale"][:, None, None] for name in names
+        }
+        run = Mixture(has_biases=True)
+        want = logits(executors(make_executors, run, **scaled).plan(), 1, 33)
+        np.testing.assert_array_equal(got, want)
 
     def test_matrices_of_two_types(self, make_executors: MakeExecutors) -> None:
         for one, other in (("Q8_0", "F32"), ("F16", "Q4_0"), ("Q4_0", "Q8_0")):

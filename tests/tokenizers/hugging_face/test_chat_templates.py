@@ -87,3 +87,8 @@ def test_too_many_templates_are_refused(tmp_path: Path) -> None:
         (further / f"t{i}.jinja").write_text("x")
     with pytest.raises(FormatError, match="wanted at most 64 templates, found 65"):
         found(tmp_path)
+
+
+def test_templates_whose_names_are_no_texts_are_passed_over(tmp_path: Path) -> None:
+    named = [{"name": ["a"], "template": "b"}, {"name": "c", "template": "d"}]
+    assert found(tmp_path, named) == {f"{KEY}.c": "d", f"{KEY}s": ["c"]}

@@ -291,9 +291,9 @@ def test_a_sentencepiece_vocabulary_as_bpe_equals_its_gguf_metadata(
     for text in (*TEXTS, "the cat in a tea hat", "<s>the</s> <tool>"):
         ids = got.encode(text, add_bos=False)
         assert ids == want.encode(text, add_bos=False)
-        # the library turns U+2581 into a space, splits at special tokens, and changes
-        # its rules for texts that begin with a space from version to version
-        if text and text[0] != " " and not {"<", "\u2581"} & set(text):
+        # the library splits at special tokens, and changes its rules for texts that
+        # begin with a space from version to version
+        if text and text[0] != " " and "<" not in text:
             assert ids == library.encode(text, add_special_tokens=False).ids
 
 

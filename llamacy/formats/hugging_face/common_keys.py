@@ -1,0 +1,34 @@
+"""Keys that many classes of transformers read, with their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+Defaults: TypeAlias = Mapping[str, Any]
+
+# Every class's.
+MODEL: Final[Defaults] = {
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+    "num_key_value_heads": None,
+    "head_dim": None,
+    "rope_theta": 1e4,
+    "rope_scaling": None,
+    "rope_parameters": None,
+    "partial_rotary_factor": None,
+    "original_max_position_embeddings": None,
+    "quantization_config": None,
+}
+ALL: Final[Defaults] = {**MODEL, "rms_norm_eps": 1e-6}
+LLAMA: Final[Defaults] = {
+    **ALL,
+    "vocab_size": 32000,
+    "hidden_size": 4096,
+    "intermediate_size": 11008,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "max_position_embeddings": 2048,
+    "attention_bias": False,
+    "mlp_bias": False,
+}

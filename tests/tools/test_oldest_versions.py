@@ -1,0 +1,33 @@
+"""Constraints to the oldest versions that pyproject.toml allows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from oldest_versions import oldest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXTRAS = ["test", "langchain", "llm", "llama-index", "integrations", "oracle", "bench"]
+
+
+def test_the_lower_bound_becomes_a_constraint() -> None:
+    found = oldest(["numpy>=1.26", "mkdocstrings[python]>=0.29"])
+    assert found == ["numpy==1.26", "mkdocstrings==0.29"]
+
+
+@pytest.mark.parametrize("requirement", ["numpy", "numpy<3", "numpy>=1.26,<3"])
+def test_a_requirement_of_another_form_is_refused(requirement: str) -> None:
+    with pytest.raises(SystemExit, match="wanted NAME>=VERSION"):
+        oldest([requirement])
+
+
+def test_every_requirement_of_the_project_has_a_lower_bound() -> None:
+    command = [sys.executable, str(ROOT / "tools/oldest_versions.py"), *EXTRAS]
+    lines = subprocess.check_output(command, text=True).split()
+    names = [line.partition("==")[0] for line in lines]
+    assert {"numpy", "pytest", "langchain-core", "fastapi", "torch"} <= set(names)
+    assert len(names) == len(lines)
+    assert "llamacy" not in names
