@@ -203,7 +203,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "hunyuan-moe": ("HunYuanMoEV1", {"num_experts": 6, "moe_topk": 2, "head_dim": 16}),
     "hunyuan-moe, alpha": (
         "HunYuanMoEV1",
-        {"num_experts": 6, "moe_topk": 6, "rope_parameters": ALPHA},
+        {"num_experts": 6, "moe_topk": 6, "head_dim": 16, "rope_parameters": ALPHA},
     ),
     "cohere2moe": ("Cohere2Moe", COHERE2MOE | {"rms_norm_eps": None}),
     "cohere2moe, softmax": (
