@@ -50,7 +50,13 @@ def norms_by_head(layer: LayerConfig) -> Specs:
     }
 
 
-def attention(block: Block, x: Value, *, norm_size: int | None = None) -> Value:
+def attention(
+    block: Block,
+    x: Value,
+    *,
+    norm_size: int | None = None,
+    are_rotated_normed: bool = False,
+) -> Value:
     """Attend: (M, n_embd) to (M, n_embd).
 
     Queries and keys are normed where the layer has norms for them, and rotated where it
@@ -65,15 +71,21 @@ def attention(block: Block, x: Value, *, norm_size: int | None = None) -> Value:
     norm_size : int or None
         Numbers that the norms of queries and keys take together; None for as many as
         their weights have.
+    are_rotated_normed : bool
+        Whether queries and keys are rotated before they are normed, not after it.
     """
     ops, mixer = block.ops, block.config.mixer
     q, k, v = (block.linear(x, name) for name in ("attn_q", "attn_k", "attn_v"))
-    if block.weight("attn_q_norm.weight") is not None:
+    has_norms = block.weight("attn_q_norm.weight") is not None
+    if has_norms and not are_rotated_normed:
         q = block.norm(q, "attn_q_norm", size=norm_size)
         k = block.norm(k, "attn_k_norm", size=norm_size)
     if mixer.rope is not None:
         rope = block.model.rope(mixer.rope, mixer.head_dim)
         q, k = ops.rope(q, rope), ops.rope(k, rope)
+    if has_norms and are_rotated_normed:
+        q = block.norm(q, "attn_q_norm", size=norm_size)
+        k = block.norm(k, "attn_k_norm", size=norm_size)
     state = KeyValues(
         block.number, mixer.n_head_kv, mixer.head_dim, mixer.value_dim, mixer.window
     )

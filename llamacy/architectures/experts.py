@@ -5,20 +5,32 @@ from __future__ import annotations
 from typing import Literal
 
 from llamacy.architectures.parts import Block, Value
-from llamacy.architectures.tensors import Specs, required
-from llamacy.config import ExpertConfig
+from llamacy.architectures.tensors import Specs, optional, required
+from llamacy.config import ExpertConfig, LayerConfig
 from llamacy.ops.experts import Experts
 
 
 def expert_tensors(n_embd: int, experts: ExpertConfig) -> Specs:
-    """Return the specs of a layer's router, and of its experts."""
-    n_expert, n_ff = experts.n_expert, experts.n_ff
+    """Return the specs of a layer's router, of its experts, and of the shared one."""
+    n_expert, n_ff, n_shared = experts.n_expert, experts.n_ff, experts.n_ff_shared
+    shared = {
+        "ffn_gate_shexp.weight": required(n_shared, n_embd),
+        "ffn_up_shexp.weight": required(n_shared, n_embd),
+        "ffn_down_shexp.weight": required(n_embd, n_shared),
+    }
     return {
         "ffn_gate_inp.weight": required(n_expert, n_embd),
         "ffn_gate_exps.weight": required(n_expert, n_ff, n_embd),
         "ffn_up_exps.weight": required(n_expert, n_ff, n_embd),
         "ffn_down_exps.weight": required(n_expert, n_embd, n_ff),
+        **(shared if n_shared else {}),
     }
+
+
+def selection_bias(layer: LayerConfig) -> Specs:
+    """Return the spec of the bias that a layer's router may choose by."""
+    experts = layer.feed_forward.experts
+    return {} if experts is None else {"exp_probs_b.bias": optional(experts.n_expert)}
 
 
 def expert_bias_tensors(n_embd: int, experts: ExpertConfig) -> Specs:
@@ -72,5 +84,17 @@ def mixture(
             n_used=experts.n_used,
             is_normalized=bool(experts.is_normalized),
             activation=activation,
+            gating=experts.gating or "softmax",
+            scale=experts.scale,
+            n_group=experts.n_group,
+            n_group_used=experts.n_group_used,
+            selection_bias=block.weight("exp_probs_b.bias"),
         ),
     )
+
+
+def shared_expert(block: Block, x: Value) -> Value:
+    """Apply the expert that all rows go through: (M, n_embd) to (M, n_embd)."""
+    names = ("ffn_gate_shexp", "ffn_up_shexp")
+    gate, up = (block.network_linear(x, name) for name in names)
+    return block.network_linear(block.ops.silu_mul(gate, up), "ffn_down_shexp")

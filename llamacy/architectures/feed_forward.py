@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamacy.architectures.experts import expert_tensors, mixture
+from llamacy.architectures.experts import expert_tensors, mixture, shared_expert
 from llamacy.architectures.parts import Block, Value
 from llamacy.architectures.tensors import Specs, required
 from llamacy.config import LayerConfig, ModelConfig
@@ -23,11 +23,16 @@ def feed_forward_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
 
 
 def feed_forward(block: Block, x: Value) -> Value:
-    """Apply the layer's network, or its experts: (M, n_embd) to (M, n_embd)."""
+    """Apply the layer's network, or its experts: (M, n_embd) to (M, n_embd).
+
+    The expert that all rows go through, if there is one, is added to the others.
+    """
     network = block.config.feed_forward
     if network.experts is not None:
         assert network.activation in ("swiglu", "clamped_swiglu")
-        return mixture(block, x, network.experts, network.activation)
+        y = mixture(block, x, network.experts, network.activation)
+        is_shared = network.experts.n_ff_shared > 0
+        return block.ops.add(y, shared_expert(block, x)) if is_shared else y
     assert network.activation != "clamped_swiglu"
     if not network.is_gated:
         activate = getattr(block.ops, network.activation)

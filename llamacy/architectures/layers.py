@@ -64,5 +64,11 @@ def layers_with(
 
 
 def as_declared(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
-    """Return the experts as the file declares them."""
-    return experts
+    """Return the experts as the file declares them, with none for all tokens."""
+    return replace(experts, n_ff_shared=0)
+
+
+def with_shared(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
+    """Return the experts, with one for all tokens as wide as those it stands for."""
+    width = experts.n_ff_shared or experts.n_shared * experts.n_ff
+    return replace(experts, n_ff_shared=width)

@@ -22,7 +22,8 @@ from llamacy.config import LayerConfig, ModelConfig
 def layers(config: ModelConfig) -> Layers:
     """Return the layers of the file, with experts as wide as its networks."""
     return layers_with(
-        config, experts=lambda n_ff, experts: replace(experts, n_ff=n_ff)
+        config,
+        experts=lambda n_ff, experts: replace(experts, n_ff=n_ff, n_ff_shared=0),
     )
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llamacy.architectures.attention import attention, attention_tensors
-from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
+from llamacy.architectures.experts import mixture, shared_expert
+from llamacy.architectures.feed_forward import feed_forward_tensors
 from llamacy.architectures.layers import Layers, layers_with
-from llamacy.architectures.parts import Block, Parts, Value
+from llamacy.architectures.parts import Parts, Value
 from llamacy.architectures.tensors import (
     Specs,
     norm_tensors,
@@ -30,17 +31,13 @@ def layers(config: ModelConfig) -> Layers:
 def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     """Return the specs of a layer: Qwen 2's, with experts and the shared one."""
     assert layer.feed_forward.experts is not None
-    matrices, n_embd = attention_tensors(config, layer), config.n_embd
-    n_shared = layer.feed_forward.experts.n_ff_shared
+    matrices = attention_tensors(config, layer)
     return {
         **norm_tensors(config, "attn_norm", "ffn_norm"),
         **matrices,
         **optional_biases(matrices),
         **feed_forward_tensors(config, layer),
-        "ffn_gate_inp_shexp.weight": required(n_embd),
-        "ffn_gate_shexp.weight": required(n_shared, n_embd),
-        "ffn_up_shexp.weight": required(n_shared, n_embd),
-        "ffn_down_shexp.weight": required(n_embd, n_shared),
+        "ffn_gate_inp_shexp.weight": required(config.n_embd),
     }
 
 
@@ -49,18 +46,14 @@ def forward(model: Parts) -> Value:
     ops, x = model.ops, model.embed()
     for block in model.layers():
         x = ops.add(x, attention(block, block.norm(x, "attn_norm")))
+        experts = block.config.feed_forward.experts
+        assert experts is not None
         h = block.norm(x, "ffn_norm")
-        x = ops.add(x, feed_forward(block, h))
-        x = ops.add(x, _shared_expert(block, h))
+        x = ops.add(x, mixture(block, h, experts, "swiglu"))
+        gate = block.weight("ffn_gate_inp_shexp.weight")
+        x = ops.add(x, ops.sigmoid_gate(shared_expert(block, h), h, gate))
     return model.logits(x)
 
 
 def _with_shared_expert(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
     return replace(experts, n_ff_shared=experts.n_ff_shared or n_ff)
-
-
-def _shared_expert(block: Block, x: Value) -> Value:
-    names = ("ffn_gate_shexp", "ffn_up_shexp")
-    gate, up = (block.network_linear(x, name) for name in names)
-    y = block.network_linear(block.ops.silu_mul(gate, up), "ffn_down_shexp")
-    return block.ops.sigmoid_gate(y, x, block.weight("ffn_gate_inp_shexp.weight"))

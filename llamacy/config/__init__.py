@@ -4,7 +4,7 @@ The names are ggml's. A format fills a `ModelConfig` in, one `LayerConfig` a lay
 family of `architectures` completes it; nothing here knows where the numbers came from.
 """
 
-from llamacy.config.experts import ExpertConfig
+from llamacy.config.experts import ExpertConfig, Gating
 from llamacy.config.layers import (
     Activation,
     AttentionConfig,
@@ -24,6 +24,7 @@ __all__ = [
     "FamilyRules",
     "FeedForwardConfig",
     "GatedActivation",
+    "Gating",
     "LayerConfig",
     "Mixer",
     "ModelConfig",

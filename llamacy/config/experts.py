@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Gating = Literal["softmax", "sigmoid", "softmax_of_chosen"]
+"""How a router's scores become the gates of experts, which choose and weigh them.
+
+`"softmax"` is over the scores of all experts, `"sigmoid"` each by itself, and with
+`"softmax_of_chosen"` scores choose, and the softmax over the chosen weighs.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +31,27 @@ class ExpertConfig:
     n_ff_shared : int
         Width of the expert that all tokens go through; 0 for the family's default,
         which in most families is not to have one.
+    n_shared : int
+        Experts that the one which all tokens go through stands for.
     is_normalized : bool or None
         Whether the weights of a token's experts sum to 1; None for the family's
         default.
+    gating : Gating or None
+        Makes gates of scores; None for the family's default.
+    scale : float
+        Multiplies the weights of a token's experts.
+    n_group, n_group_used : int
+        Groups of experts, and those that a token chooses from, by the sum of their two
+        best gates.
     """
 
     n_expert: int
     n_used: int
     n_ff: int = 0
     n_ff_shared: int = 0
+    n_shared: int = 0
     is_normalized: bool | None = None
+    gating: Gating | None = None
+    scale: float = 1.0
+    n_group: int = 1
+    n_group_used: int = 1

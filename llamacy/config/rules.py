@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from llamacy.config.experts import Gating
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyRules:
@@ -47,6 +49,8 @@ class FamilyRules:
         Whether YaRN's range begins and ends at whole pairs of dimensions.
     is_normalized : bool
         Whether the weights of a token's experts sum to 1.
+    gating : Gating
+        Makes gates of a router's scores.
     """
 
     window_period: int | None = None
@@ -61,6 +65,7 @@ class FamilyRules:
     constants: tuple[str, ...] = ()
     is_range_rounded: bool = True
     is_normalized: bool = True
+    gating: Gating = "softmax"
 
     def has_window(self, layer: int) -> bool:
         """Whether the layer of this number, the first being 0, may have a window."""
@@ -75,22 +80,42 @@ class FamilyRules:
         return not period or (layer + 1) % period != 0
 
 
+ROUTER_KEYS: Final = (
+    *("expert_gating_func", "expert_group_count", "expert_group_used_count"),
+    *("expert_shared_count", "expert_weights_scale", "leading_dense_block_count"),
+)
+"""Keys of a router that not all mixtures of experts have."""
+
 _RULES: Final = {
     "apertus": FamilyRules(
         constants=("xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps")
     ),
+    "bailingmoe2": FamilyRules(keys=ROUTER_KEYS, gating="sigmoid", is_normalized=False),
     "cohere2": FamilyRules(window_period=4, is_rope_windowed=True, has_layer_norm=True),
+    "cohere2moe": FamilyRules(
+        window_period=4,
+        has_layer_norm=True,
+        keys=(*ROUTER_KEYS, "attention.layer_norm_rms_epsilon"),
+        gating="sigmoid",
+        is_normalized=False,
+    ),
     "command-r": FamilyRules(has_layer_norm=True),
+    "dots1": FamilyRules(keys=ROUTER_KEYS, gating="sigmoid", is_normalized=False),
+    "ernie4_5-moe": FamilyRules(
+        keys=("expert_shared_count", "leading_dense_block_count")
+    ),
     "falcon": FamilyRules(has_layer_norm=True, keys=("hidden_activation",)),
     "gemma2": FamilyRules(window_period=2, window=4096),
     "gemma3": FamilyRules(
         window_period=6, has_local_rope=True, local_freq_base=10000.0
     ),
+    "glm4moe": FamilyRules(keys=ROUTER_KEYS, gating="sigmoid", is_normalized=False),
     "gpt2": FamilyRules(has_layer_norm=True, has_learned_positions=True),
     "gptneox": FamilyRules(
         has_layer_norm=True, keys=("use_parallel_residual", "hidden_activation")
     ),
     "gpt-oss": FamilyRules(window_period=2, window=128, is_range_rounded=False),
+    "hunyuan-moe": FamilyRules(keys=("expert_shared_count",)),
     "llama": FamilyRules(window_period=0),
     "olmo2": FamilyRules(window_period=4, has_local_rope=True),
     "phi2": FamilyRules(has_layer_norm=True),

@@ -2,17 +2,28 @@
 
 Shazeer et al. 2017 (arXiv:1701.06538). A row goes through the few feed-forward
 networks that a router scores highest for it, and their results are added up, weighted
-by the scores.
+by the scores. DeepSeek's router (DeepSeek-AI 2024, arXiv:2412.19437) adds a bias to
+what it chooses by, and chooses groups of experts first.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
+import numpy as np
+
+from llamacy.config import Gating
 from llamacy.ops.adapters import LowRank
 
 Weight_co = TypeVar("Weight_co", covariant=True)
+
+LEAST_SUM: Final = np.float32(1e-20)
+"""Added to the sum that gates are divided by, so that gates of 0 weigh 0.
+
+That is transformers' constant. llama.cpp takes 2^-14 for a sum below it, a case which
+only a router with gates of less than that in all chosen experts can tell.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +50,22 @@ class Experts(Generic[Weight_co]):
     n_used : int
         Experts that a row goes through, 1 to n_expert.
     is_normalized : bool
-        The weights of a row's experts are the softmax of their scores, with the sum 1;
-        otherwise they are their shares of the softmax of all scores.
+        The weights of a row's experts are divided by their sum; otherwise they are the
+        gates themselves.
     activation : str
         ``"swiglu"`` is silu(gate) * up; ``"clamped_swiglu"``, that of gpt-oss (OpenAI
         2025, arXiv:2508.10925), is gate * sigmoid(1.702 gate) * (up + 1) with gate at
         most 7 and up within -7 .. 7.
+    gating : Gating
+        Makes gates of a row's scores.
+    scale : float
+        Multiplies the weights of a row's experts, normalized or not.
+    n_group, n_group_used : int
+        Groups of as many experts each, and how many of them a row may choose from:
+        those with the highest sum of their two best gates. They hold at least `n_used`
+        experts.
+    selection_bias : (n_expert,) or None
+        Added to the gates that experts and groups are chosen by, but not to weights.
     """
 
     gate: Weight_co
@@ -56,6 +77,11 @@ class Experts(Generic[Weight_co]):
     gate_bias: Weight_co | None = None
     up_bias: Weight_co | None = None
     down_bias: Weight_co | None = None
+    gating: Gating = "softmax"
+    scale: float = 1.0
+    n_group: int = 1
+    n_group_used: int = 1
+    selection_bias: Weight_co | None = None
     gate_adapter: LowRank[Any] | None = None
     up_adapter: LowRank[Any] | None = None
     down_adapter: LowRank[Any] | None = None
@@ -67,7 +93,16 @@ class Experts(Generic[Weight_co]):
         """List all weights that are given."""
         named = (
             *(self.gate, self.up, self.down),
-            *(self.gate_bias, self.up_bias, self.down_bias),
+            *(self.gate_bias, self.up_bias, self.down_bias, self.selection_bias),
             *(self.gate_scale, self.up_scale, self.down_scale),
         )
         return [each for each in named if each is not None]
+
+    @property
+    def is_chosen_by_gates(self) -> bool:
+        """Whether the order of the scores does not say which experts a row chooses.
+
+        The softmax keeps their order, so that scores choose where nothing is added.
+        """
+        has_bias, has_groups = self.selection_bias is not None, self.n_group > 1
+        return self.gating == "sigmoid" or has_bias or has_groups

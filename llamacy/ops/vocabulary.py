@@ -155,9 +155,9 @@ class Ops(Protocol, Generic[Value, Weight]):
     def experts(self, x: Value, scores: Value, experts: Experts[Weight]) -> Value:
         """Send each row of `x` through its experts of highest score: (M, n_embd).
 
-        `scores` (M, n_expert) are the router's; of equal scores the first comes first,
-        and NaN comes last. The experts' results are added up, weighted by their scores:
-        see `Experts`.
+        `scores` (M, n_expert) are the router's; of equal scores, or of what is made of
+        them, the first comes first, and NaN comes last. The experts' results are added
+        up, weighted by their scores: see `Experts`.
         """
 
     def add(self, x: Value, y: Value) -> Value:

@@ -38,6 +38,15 @@ XIELU: dict[str, Any] = {
     "xielu.beta": [0.5, 0.5],
     "xielu.eps": [-1e-6, -1e-6],
 }
+EXPERTS = {
+    "expert_count": 6,
+    "expert_used_count": 2,
+    "expert_feed_forward_length": 24,
+    "expert_shared_count": 2,
+    "leading_dense_block_count": 1,
+    "block_count": 3,
+}
+GROUPS = {"expert_group_count": 3, "expert_group_used_count": 2}
 LONG = {"rope__scaling__original_context_length": 32}
 
 # For each model: family, keys in addition to conftest.py's, and optional tensors.
@@ -96,6 +105,47 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "apertus, one for all": (
         "apertus",
         XIELU | {"xielu.alpha_p": 1.5, "xielu.alpha_n": 0.5},
+        (),
+    ),
+    "glm4moe": (
+        "glm4moe",
+        EXPERTS | {"rope__dimension_count": 4, "expert_weights_scale": 1.5},
+        ("exp_probs_b.bias",),
+    ),
+    "glm4moe, large": (
+        "glm4moe",
+        EXPERTS | GROUPS | {"expert_weights_norm": True},
+        ("exp_probs_b.bias", "q_norm.weight", "k_norm.weight"),
+    ),
+    "dots1": ("dots1", EXPERTS | {"expert_gating_func": 3}, ("exp_probs_b.bias",)),
+    "ernie4_5-moe": (
+        "ernie4_5-moe",
+        {**EXPERTS, "expert_shared_feed_forward_length": 40},
+        ("exp_probs_b.bias",),
+    ),
+    "ernie4_5-moe, none shared": (
+        "ernie4_5-moe",
+        {**EXPERTS, "expert_shared_count": 0},
+        (),
+    ),
+    "hunyuan-moe": ("hunyuan-moe", {"expert_count": 5, "expert_used_count": 2}, ()),
+    "bailingmoe2": (
+        "bailingmoe2",
+        EXPERTS | GROUPS | {"expert_shared_feed_forward_length": 24},
+        ("exp_probs_b.bias",),
+    ),
+    "cohere2moe": (
+        "cohere2moe",
+        EXPERTS
+        | EPS
+        | {"attention__sliding_window": WINDOW, "block_count": 5, "logit_scale": 0.2}
+        | {"attention__layer_norm_rms_epsilon": 0.0},
+        (),
+    ),
+    "cohere2moe, rms": (
+        "cohere2moe",
+        {**EXPERTS, "expert_gating_func": 1, "expert_shared_count": 0}
+        | {"attention__sliding_window": WINDOW, "block_count": 5, "logit_scale": 0.2},
         (),
     ),
     "granite": ("granite", SCALES | {"attention__scale": 0.1}, ()),

@@ -343,14 +343,19 @@ def mixtures(weights: Mapping[str, Any]) -> dict[str, Experts[Any]]:
             is_normalized=name == "swiglu",
             activation=name,
             up_scale=weights["factors"],
-            **{
-                f"{part}_adapter": LowRank(weights[f"a {n} low"], weights[f"b {n} low"])
-                for part in adapted.split()
-            },
+            **adapters(weights, n, adapted),
         )
         for n in WIDTHS
         for name in EXPERTS
         for adapted in ADAPTED
+    }
+
+
+def adapters(weights: Mapping[str, Any], n: int, adapted: str) -> dict[str, Any]:
+    """Return the adapters of the parts that are named."""
+    return {
+        f"{part}_adapter": LowRank(weights[f"a {n} low"], weights[f"b {n} low"])
+        for part in adapted.split()
     }
 
 

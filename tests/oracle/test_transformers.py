@@ -68,6 +68,34 @@ GPT_OSS = {
     "sliding_window": WINDOW,
     "rope_parameters": {**YARN, "rope_theta": 150000.0, "truncate": False},
 }
+ROUTER = {
+    "n_routed_experts": 6,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "n_shared_experts": 1,
+    "first_k_dense_replace": 1,
+    "routed_scaling_factor": 1.5,
+}
+GROUPS = {"n_group": 3, "topk_group": 2}
+ALPHA = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 1.0, "alpha": 50.0}
+ERNIE = {
+    "moe_num_experts": 6,
+    "moe_k": 2,
+    "moe_intermediate_size": 32,
+    "moe_num_shared_experts": 2,
+}
+COHERE2MOE = {
+    "num_hidden_layers": 5,
+    "head_dim": 16,
+    "num_experts": 6,
+    "num_shared_experts": 2,
+    "expert_selection_fn": "sigmoid",
+    "sliding_window": WINDOW,
+    "prefix_dense_intermediate_size": 96,
+    "mlp_layer_types": ["dense"] + ["sparse"] * 4,
+    "first_k_dense_replace": 1,
+    "tie_word_embeddings": True,
+}
 GPT2 = {
     "num_key_value_heads": None,
     "n_embd": 64,
@@ -155,6 +183,33 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "GptOss",
         GPT_OSS | {"layer_types": ["full_attention"] + ["sliding_attention"] * 2},
     ),
+    "glm4moe": ("Glm4Moe", ROUTER | {"attention_bias": True, "head_dim": 16}),
+    "glm4moe, large": (
+        "Glm4Moe",
+        ROUTER
+        | {"use_qk_norm": True, "n_shared_experts": 2, "first_k_dense_replace": 2},
+    ),
+    "glm4moe, groups": (
+        "Glm4Moe",
+        ROUTER | GROUPS | {"norm_topk_prob": False},
+    ),
+    "dots1": ("Dots1", ROUTER | {"norm_topk_prob": True}),
+    "dots1, groups": ("Dots1", ROUTER | GROUPS | {"first_k_dense_replace": 0}),
+    "ernie4_5-moe": ("Ernie4_5_Moe", ERNIE),
+    "ernie4_5-moe, none shared": (
+        "Ernie4_5_Moe",
+        ERNIE | {"moe_num_shared_experts": 0, "tie_word_embeddings": True},
+    ),
+    "hunyuan-moe": ("HunYuanMoEV1", {"num_experts": 6, "moe_topk": 2, "head_dim": 16}),
+    "hunyuan-moe, alpha": (
+        "HunYuanMoEV1",
+        {"num_experts": 6, "moe_topk": 6, "head_dim": 16, "rope_parameters": ALPHA},
+    ),
+    "cohere2moe": ("Cohere2Moe", COHERE2MOE | {"rms_norm_eps": None}),
+    "cohere2moe, softmax": (
+        "Cohere2Moe",
+        COHERE2MOE | {"expert_selection_fn": "softmax", "num_shared_experts": 0},
+    ),
     "gpt2": ("GPT2", GPT2),
     "gpt2, n_inner": ("GPT2", GPT2 | {"n_inner": 96}),
     "starcoder2": ("Starcoder2", {}),
@@ -221,6 +276,9 @@ def oracle(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[Path,
         for name, parameter in model.named_parameters():
             if name.endswith(("bias", "alpha_p", "alpha_n")) or "norm" in name:
                 parameter.add_(0.1 * torch.randn_like(parameter))
+        for name, buffer in model.named_buffers():
+            if name.endswith("correction_bias"):
+                buffer.add_(0.1 * torch.randn_like(buffer))
         logits = model(torch.tensor([tokens()])).logits[0].numpy()
     path = tmp_path_factory.mktemp("oracle") / f"{request.param}.gguf"
     transformers_gguf.write(path, config, model)

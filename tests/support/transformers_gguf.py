@@ -44,6 +44,11 @@ ARCHITECTURES = {
     "gpt_neox": gguf.MODEL_ARCH.GPTNEOX,
     "arcee": gguf.MODEL_ARCH.ARCEE,
     "apertus": gguf.MODEL_ARCH.APERTUS,
+    "glm4_moe": gguf.MODEL_ARCH.GLM4_MOE,
+    "dots1": gguf.MODEL_ARCH.DOTS1,
+    "ernie4_5_moe": gguf.MODEL_ARCH.ERNIE4_5_MOE,
+    "hunyuan_v1_moe": gguf.MODEL_ARCH.HUNYUAN_MOE,
+    "cohere2_moe": gguf.MODEL_ARCH.DOTS1,  # gguf 0.19 lacks it; its names are alike
 }
 WITH_LAYER_NORM = (
     *("gpt2", "starcoder2", "phi", "cohere", "cohere2"),
@@ -55,7 +60,9 @@ WITH_ADJACENT_PAIRS = ("llama", "mistral", "mixtral", "smollm3", "granite", "arc
 def write(path: Path, config: Any, model: Any) -> None:
     """Write `model` to `path`, with all tensors in float32."""
     architecture = ARCHITECTURES[config.model_type]
-    writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[architecture])
+    is_cohere2moe = config.model_type == "cohere2_moe"
+    name = "cohere2moe" if is_cohere2moe else gguf.MODEL_ARCH_NAMES[architecture]
+    writer = gguf.GGUFWriter(path, name)
     _add_sizes(writer, config)
     _add_rope(writer, config)
     _add_constants(writer, config)
@@ -112,12 +119,14 @@ def _add_sizes(writer: Any, config: Any) -> None:
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(_n_ff(config))
+    if config.model_type != "cohere2_moe":
+        writer.add_feed_forward_length(_n_ff(config))
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(_n_head_kv(config))
     writer.add_key_length(_head_dim(config))
     writer.add_value_length(_head_dim(config))
-    if config.model_type in WITH_LAYER_NORM:
+    is_rms = getattr(config, "rms_norm_eps", None) is not None
+    if config.model_type in WITH_LAYER_NORM or not is_rms:
         keys = ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")
         eps = [getattr(config, key) for key in keys if hasattr(config, key)]
         writer.add_layer_norm_eps(eps[0])
@@ -149,7 +158,8 @@ def _add_rope(writer: Any, config: Any) -> None:
     rope = rope.get("full_attention", rope)
     n_dims = int(_head_dim(config) * rope.get("partial_rotary_factor", 1))
     writer.add_rope_dimension_count(n_dims)
-    writer.add_rope_freq_base(rope["rope_theta"])
+    alpha = rope.get("alpha", 1) ** (n_dims / (n_dims - 2))
+    writer.add_rope_freq_base(rope["rope_theta"] * alpha)
     if rope["rope_type"] in ("linear", "yarn"):
         writer.add_rope_scaling_type(gguf.RopeScalingType(rope["rope_type"]))
         writer.add_rope_scaling_factor(rope["factor"])
@@ -186,7 +196,17 @@ def _add_constants(writer: Any, config: Any) -> None:
         "logit_scale": writer.add_logit_scale,
         "use_parallel_residual": writer.add_parallel_residual,
         "num_experts": writer.add_expert_count,
+        "n_routed_experts": writer.add_expert_count,
+        "moe_num_experts": writer.add_expert_count,
         "num_experts_per_tok": writer.add_expert_used_count,
+        "n_group": writer.add_expert_group_count,
+        "topk_group": writer.add_expert_group_used_count,
+        "n_shared_experts": writer.add_expert_shared_count,
+        "moe_num_shared_experts": writer.add_expert_shared_count,
+        "num_shared_experts": writer.add_expert_shared_count,
+        "routed_scaling_factor": writer.add_expert_weights_scale,
+        "first_k_dense_replace": writer.add_leading_dense_block_count,
+        "moe_layer_start_index": writer.add_leading_dense_block_count,
         "moe_intermediate_size": writer.add_expert_feed_forward_length,
         "shared_expert_intermediate_size": writer.add_expert_shared_feed_forward_length,
         "norm_topk_prob": writer.add_expert_weights_norm,
@@ -198,9 +218,19 @@ def _add_constants(writer: Any, config: Any) -> None:
         writer.add_expert_count(config.num_local_experts)
     if config.model_type == "gpt_oss":
         writer.add_expert_feed_forward_length(config.intermediate_size)
+    if config.model_type == "cohere2_moe":
+        writer.add_feed_forward_length(
+            config.prefix_dense_intermediate_size or config.intermediate_size
+        )
+        writer.add_expert_feed_forward_length(config.intermediate_size)
+        writer.add_leading_dense_block_count(config.mlp_layer_types.count("dense"))
+        kinds = {"softmax": gguf.ExpertGatingFuncType.SOFTMAX}
+        writer.add_expert_gating_func(
+            kinds.get(config.expert_selection_fn, gguf.ExpertGatingFuncType.SIGMOID)
+        )
     if config.model_type in ("falcon", "gpt_neox"):
         writer.add_string(f"{writer.arch}.hidden_activation", "gelu_erf")
-    if config.model_type in ("gpt_oss", "olmo3"):
+    if config.model_type in ("gpt_oss", "olmo3", "cohere2_moe"):
         windowed = [kind == "sliding_attention" for kind in config.layer_types]
         writer.add_sliding_window_pattern(windowed)
 
@@ -208,6 +238,10 @@ def _add_constants(writer: Any, config: Any) -> None:
 def _parts(name: str, array: Array, config: Any) -> Iterator[tuple[str, Array]]:
     """Split gate and up of all experts; name tensors that are no module's weight."""
     module, _, part = name.rpartition(".")
+    if part == "e_score_correction_bias":
+        module = module.replace(".gate.moe_statics", ".moe_statics")
+        yield f"{module}.e_score_correction.bias", array.reshape(-1)
+        return
     if part == "sinks":
         yield f"{name}.weight", array
         return

@@ -7,9 +7,10 @@ defaults are llama.cpp's. Whether llamacy can run the architecture is not decide
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from llamacy.arguments import MAX_CTX
-from llamacy.config import ExpertConfig, FamilyRules, ModelConfig, family_rules
+from llamacy.config import ExpertConfig, FamilyRules, Gating, ModelConfig, family_rules
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.known_keys import check_keys
 from llamacy.formats.gguf.layers import read_layers, read_sizes, read_windows
@@ -23,6 +24,11 @@ from llamacy.formats.gguf.limits import (
 )
 from llamacy.formats.gguf.rope import read_rope
 from llamacy.formats.model_file import ModelFile
+
+_GATINGS: Final[tuple[Gating | None, ...]] = (
+    *(None, "softmax", "sigmoid", "softmax_of_chosen"),
+)
+"""Gatings by their number in files, which has a fourth one, sqrt(softplus)."""
 
 
 def read_architecture(file: ModelFile) -> str:
@@ -88,14 +94,22 @@ def read_config(file: ModelFile) -> ModelConfig:
         embedding_scale=keys.constant(".embedding_scale") or 1.0,
         residual_scale=keys.constant(".residual_scale") or 1.0,
         logit_scale=keys.constant(".logit_scale") or 1.0,
-        has_layer_norm=rules.has_layer_norm,
+        has_layer_norm=_has_layer_norm(keys, rules),
         has_learned_positions=rules.has_learned_positions,
         has_parallel_residual=keys.flag(".use_parallel_residual", False),
         hidden_activation=keys.text(".hidden_activation", default=""),
-        experts=_experts(keys),
+        experts=_experts(keys, rules),
     )
     check_keys(keys, architecture)
     return replace(config, layers=read_layers(keys, config, rules, sizes, windows))
+
+
+def _has_layer_norm(keys: Keys, rules: FamilyRules) -> bool:
+    """Whether norms are layer norms; if models have either, the RMS norm's key says."""
+    key = ".attention.layer_norm_rms_epsilon"
+    if key[1:] not in rules.keys:
+        return rules.has_layer_norm
+    return keys.real(key, most=1.0, default=0.0, is_zero_allowed=True) == 0
 
 
 def _n_layer(keys: Keys) -> int:
@@ -106,26 +120,54 @@ def _n_layer(keys: Keys) -> int:
 
 
 def _norm_eps(keys: Keys, rules: FamilyRules) -> float:
-    kind = "layer_norm" if rules.has_layer_norm else "layer_norm_rms"
+    kind = "layer_norm" if _has_layer_norm(keys, rules) else "layer_norm_rms"
     return keys.real(f".attention.{kind}_epsilon", most=1.0)
 
 
-def _experts(keys: Keys) -> ExpertConfig | None:
+def _experts(keys: Keys, rules: FamilyRules) -> ExpertConfig | None:
     n_expert = keys.integer(".expert_count", 0, MAX_EXPERTS, default=0)
     if n_expert == 0:
         return None
     key = ".expert_weights_scale"
     scale = keys.real(key, most=MAX_SCALE, default=1.0, is_zero_allowed=True)
-    if scale not in (0, 1):  # either means that weights are not scaled
+    if scale not in (0, 1) and key[1:] not in rules.keys:  # 0: not scaled either
         keys.refuse(key, "1", scale)
     shared, norm = ".expert_shared_feed_forward_length", ".expert_weights_norm"
+    n_used = keys.integer(".expert_used_count", 1, n_expert)
+    n_group, n_group_used = _groups(keys, n_expert, n_used)
     return ExpertConfig(
         n_expert=n_expert,
-        n_used=keys.integer(".expert_used_count", 1, n_expert),
+        n_used=n_used,
         n_ff=keys.integer(".expert_feed_forward_length", 0, MAX_FF, default=0),
         n_ff_shared=keys.integer(shared, 0, MAX_FF, default=0),
+        n_shared=keys.integer(".expert_shared_count", 0, MAX_EXPERTS, default=0),
         is_normalized=keys.flag(norm, False) if norm in keys else None,
+        gating=_gating(keys),
+        scale=scale or 1.0,
+        n_group=n_group,
+        n_group_used=n_group_used,
     )
+
+
+def _gating(keys: Keys) -> Gating | None:
+    """Read what makes gates of scores; 0 stands for the family's default."""
+    key = ".expert_gating_func"
+    number = keys.integer(key, 0, MAX_EXPERTS, default=0)
+    if number >= len(_GATINGS):
+        keys.refuse(key, f"0 to {len(_GATINGS) - 1}", number)
+    return _GATINGS[number]
+
+
+def _groups(keys: Keys, n_expert: int, n_used: int) -> tuple[int, int]:
+    """Read how many groups of experts there are, and how many a token chooses from."""
+    key, used = ".expert_group_count", ".expert_group_used_count"
+    n_group = keys.integer(key, 0, n_expert, default=0) or 1
+    if n_expert % n_group:
+        keys.fail(key, f"a divisor of {n_expert}", n_group)
+    least = -(-n_used // (n_expert // n_group))  # that hold n_used experts
+    if n_group == 1:
+        return 1, 1
+    return n_group, keys.integer(used, least, n_group)
 
 
 def _n_vocab(keys: Keys) -> int:

@@ -156,6 +156,7 @@ def read_layers(
     """
     layers = []
     constants = [keys.reals_per_layer(key, len(sizes)) for key in rules.constants]
+    n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
     for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
         n_head, n_head_kv, head_dim, value_dim, n_ff = each
         n_dims = read_n_dims(keys, head_dim, window is not None)
@@ -174,7 +175,7 @@ def read_layers(
         )
         network = FeedForwardConfig(
             n_ff,
-            experts=_experts(config.experts, rules, n_ff),
+            experts=_experts(config.experts, rules, n_ff) if layer >= n_dense else None,
             constants=tuple(each[layer] for each in constants),
         )
         layers.append(LayerConfig(mixer, network))
@@ -202,5 +203,9 @@ def _experts(
     is_normalized = experts.is_normalized
     if is_normalized is None:
         is_normalized = rules.is_normalized
-    width = experts.n_ff or max(1, n_ff // experts.n_used)
-    return replace(experts, n_ff=width, is_normalized=is_normalized)
+    return replace(
+        experts,
+        n_ff=experts.n_ff or max(1, n_ff // experts.n_used),
+        is_normalized=is_normalized,
+        gating=experts.gating or rules.gating,
+    )

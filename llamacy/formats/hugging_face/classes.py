@@ -13,6 +13,7 @@ from typing import Final
 
 from llamacy.formats.hugging_face.common_keys import ALL, LLAMA, Defaults
 from llamacy.formats.hugging_face.other_classes import OTHER_DEFAULTS
+from llamacy.formats.hugging_face.router_classes import ROUTER_DEFAULTS
 
 _MISTRAL: Final[Defaults] = {
     **ALL,
@@ -202,6 +203,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
         "swiglu_limit": 7.0,
     },
     **OTHER_DEFAULTS,
+    **ROUTER_DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
 
@@ -233,5 +235,10 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "gpt_neox": "GPTNeoXForCausalLM",
     "arcee": "ArceeForCausalLM",
     "apertus": "ApertusForCausalLM",
+    "glm4_moe": "Glm4MoeForCausalLM",
+    "dots1": "Dots1ForCausalLM",
+    "ernie4_5_moe": "Ernie4_5_MoeForCausalLM",
+    "hunyuan_v1_moe": "HunYuanMoEV1ForCausalLM",
+    "cohere2_moe": "Cohere2MoeForCausalLM",
 }
 """Classes by `model_type`, for files whose `architectures` name none."""

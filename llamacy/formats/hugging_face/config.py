@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from llamacy.config import family_rules
 from llamacy.formats.hugging_face.classes import MODEL_TYPES
 from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.family import Family
@@ -64,6 +63,11 @@ class Config(NamedTuple):
     rope_divisors: Divisors
     parts: frozenset[str]
     quantization: Quantization | None
+
+    def have_part(self, part: str, layer: int) -> bool:
+        """Whether a layer has a part, by its name in GGUF."""
+        is_its = self.experts is None or self.experts.have_part(part, layer)
+        return is_its and part in self.parts
 
 
 def read_config(config: JsonObject, name: str) -> Config:
@@ -194,6 +198,7 @@ def _add_sizes(
     metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)
     metadata.integer(f"{prefix}.vocab_size", sizes.n_vocab)
     # no float32 is below the least; more than 1 cannot be meant
-    eps = config.real(family.eps, 1e-37, 1.0)
-    kind = "layer_norm" if family_rules(prefix).has_layer_norm else "layer_norm_rms"
+    has_rms_norm = "rms_norm_eps" in config
+    eps = config.real("rms_norm_eps" if has_rms_norm else family.eps, 1e-37, 1.0)
+    kind = "layer_norm_rms" if has_rms_norm else "layer_norm"
     metadata.real(f"{prefix}.attention.{kind}_epsilon", eps)

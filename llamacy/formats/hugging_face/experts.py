@@ -19,6 +19,7 @@ from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.derived_tensor import StackedTensor
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.expert_forms import Mxfp4, Select, Selection
+from llamacy.formats.hugging_face.families import BARE
 from llamacy.formats.hugging_face.family import ExpertNames, Family, Mixture
 from llamacy.formats.hugging_face.forms import Vector
 from llamacy.formats.model_file import ModelTensor
@@ -37,7 +38,9 @@ _BLOCK: Final = 32  # weights of MXFP4 that share a scale
 def is_expert(rest: str, family: Family) -> bool:
     """Whether a name, without its layer, belongs to one expert or to all."""
     names = family.mixture.names if family.mixture is not None else ()
-    return any(rest.startswith(f"{each.module}.") for each in names)
+    return rest not in BARE and any(
+        rest.startswith(f"{each.module}.") for each in names
+    )
 
 
 def stacked(

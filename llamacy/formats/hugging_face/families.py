@@ -3,7 +3,8 @@
 A row says which GGUF architecture a class of transformers is, how its tensors' names
 translate, and which of its tensors and settings GGUF files have in another form. The
 forms are those that llama.cpp's converter writes. Adding a family is adding a row;
-those with layer norms, or networks without a gate, are in `other_families`.
+those with layer norms, or networks without a gate, are in `other_families`, and those
+with DeepSeek's router and its kin in `router_families`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from llamacy.formats.hugging_face.layer_names import (
     LAYER,
 )
 from llamacy.formats.hugging_face.other_families import OTHER_FAMILIES
+from llamacy.formats.hugging_face.router_families import ROUTER_FAMILIES
 
 OUTSIDE: Final = {
     "model.embed_tokens": "token_embd",
@@ -26,8 +28,13 @@ OUTSIDE: Final = {
 }
 """Names of the parts outside the layers."""
 
-BARE: Final = ("self_attn.sinks",)
-"""Names of parts that are not modules: there is no `.weight` after them."""
+BARE: Final = {
+    "self_attn.sinks": "weight",
+    "mlp.gate.e_score_correction_bias": "bias",
+    "mlp.moe_statics.e_score_correction_bias": "bias",
+    "mlp.gate.moe_statics.e_score_correction_bias": "bias",
+}
+"""Names of parts that are not modules, and what GGUF has after theirs."""
 
 IGNORED: Final = (
     "rotary_emb.inv_freq",
@@ -199,5 +206,6 @@ FAMILIES: Final = {
     "Qwen3MoeForCausalLM": _QWEN3MOE,
     "GptOssForCausalLM": _GPT_OSS,
     **OTHER_FAMILIES,
+    **ROUTER_FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

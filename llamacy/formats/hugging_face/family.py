@@ -39,6 +39,12 @@ class Mixture:
     normalized : str
         Key that says whether the weights of a token's experts sum to 1; `""` if
         config.json cannot say.
+    scale : str
+        Key of the factor on these weights; `""` without one.
+    gating : str
+        Key that says what makes gates of scores; `""` if the family does.
+    numbers : mapping of str to str
+        Keys of whole numbers, in GGUF by those in config.json.
     """
 
     names: tuple[ExpertNames, ...]
@@ -46,6 +52,9 @@ class Mixture:
     width: str = ""
     shared_width: str = ""
     normalized: str = ""
+    scale: str = ""
+    gating: str = ""
+    numbers: Mapping[str, str] = field(default_factory=dict)
 
 
 Form: TypeAlias = Literal["turned", "by_group"]
@@ -105,6 +114,8 @@ class Family:
         Another activation, GELU with erf, for which GGUF has a key; `""` for none.
     has_partial_rope : bool
         Whether config.json may say that only some dimensions of heads are rotated.
+    has_alpha : bool
+        Whether dynamic RoPE may have a constant that multiplies its base.
     has_longrope : bool
         Whether LongRoPE's factors may be among its tensors.
     constants : mapping of str to str
@@ -141,6 +152,7 @@ class Family:
     activations: tuple[str, ...] = ("silu", "swish")
     exact_gelu: str = ""
     has_partial_rope: bool = False
+    has_alpha: bool = False
     has_longrope: bool = False
     constants: Mapping[str, str] = field(default_factory=dict)
     scalar: str = ""

@@ -39,7 +39,8 @@ HARMLESS: Final = frozenset(
     "output_router_logits router_aux_loss_coef router_jitter_noise "
     # the vocabulary's, read with it
     "bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id mask_token_id "
-    "cls_token_id decoder_start_token_id boi_token_id eoi_token_id image_token_id "
+    "cls_token_id eod_token_id decoder_start_token_id boi_token_id eoi_token_id "
+    "image_token_id "
     # how to generate: generation_config.json is the place for it
     "max_length min_length max_new_tokens do_sample temperature top_k top_p typical_p "
     "num_beams num_beam_groups num_return_sequences early_stopping length_penalty "

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from llamacy.config import family_rules
-from llamacy.formats.gguf.limits import MAX_EXPERTS, MAX_FF
-from llamacy.formats.hugging_face.family import Family
+from llamacy.formats.gguf.limits import (
+    MAX_EXPERTS,
+    MAX_FF,
+    MAX_LAYERS,
+    MAX_SCALE,
+    MIN_SCALE,
+)
+from llamacy.formats.hugging_face.family import Family, Mixture
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
+
+_OF_NETWORK: Final = ("ffn_gate", "ffn_up", "ffn_down")
+_OF_EXPERTS: Final = (
+    *("ffn_gate_inp", "exp_probs_b", "ffn_gate_inp_shexp"),
+    *("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"),
+)
+_SIGMOID: Final = 2  # in `expert_gating_func`
 
 
 class ExpertSizes(NamedTuple):
@@ -21,10 +34,17 @@ class ExpertSizes(NamedTuple):
         Experts of every layer.
     n_ff : tuple of int
         Width of one expert of each layer.
+    n_dense : int
+        First layers, which have a network in place of experts.
     """
 
     n_expert: int
     n_ff: tuple[int, ...]
+    n_dense: int = 0
+
+    def have_part(self, part: str, layer: int) -> bool:
+        """Whether a layer may have a part that is a network's, or that of experts."""
+        return part not in (_OF_EXPERTS if layer < self.n_dense else _OF_NETWORK)
 
 
 def add_experts(
@@ -37,12 +57,12 @@ def add_experts(
     FormatError
         A size is missing, or out of range.
     UnsupportedError
-        Some layers have no experts.
+        Layers after the first have no experts, or gates are made in an unknown way.
     """
     mixture, prefix = family.mixture, family.architecture
     if mixture is None:
         return None
-    _check_layers(config)
+    _check_layers(config, sizes)
     key = "num_experts" if "num_experts" in config.values else "num_local_experts"
     n_expert = config.integer(key, 1, MAX_EXPERTS)
     n_used = config.integer("num_experts_per_tok", 1, n_expert)
@@ -58,16 +78,60 @@ def add_experts(
         metadata.integer(f"{prefix}.expert_shared_feed_forward_length", width)
     if mixture.normalized:
         is_normalized = config.flag(mixture.normalized, False)
+        if mixture.gating and _is_of_chosen(config, mixture, prefix, metadata):
+            is_normalized = True
         if is_normalized != family_rules(prefix).is_normalized:
             metadata.flag(f"{prefix}.expert_weights_norm", is_normalized)
-    return ExpertSizes(n_expert, n_ff)
+    if mixture.scale:
+        scale = config.real(mixture.scale, MIN_SCALE, MAX_SCALE)
+        metadata.real(f"{prefix}.expert_weights_scale", scale)
+    for theirs, ours in mixture.numbers.items():
+        metadata.integer(f"{prefix}.{ours}", config.integer(theirs, 0, MAX_EXPERTS, 0))
+    return ExpertSizes(n_expert, n_ff, _n_dense(config, prefix, sizes, metadata))
 
 
-def _check_layers(config: JsonObject) -> None:
-    """Refuse a model in which some layers are dense."""
-    step = config.integer("decoder_sparse_step", 0, 1 << 30, default=1)
-    if step != 1:
-        config.refuse("decoder_sparse_step", "1, experts in each layer", step)
+def _is_of_chosen(
+    config: JsonObject, mixture: Mixture, prefix: str, metadata: Metadata
+) -> bool:
+    """Whether the softmax of the chosen experts' scores weighs, and not the sigmoid.
+
+    That softmax is the one over all scores with weights that sum to 1.
+    """
+    found = config.text(mixture.gating)
+    if found not in ("softmax", "sigmoid"):
+        config.refuse(mixture.gating, "softmax or sigmoid", found)
+    is_softmax = found == "softmax"
+    metadata.integer(f"{prefix}.expert_gating_func", 1 if is_softmax else _SIGMOID)
+    return is_softmax
+
+
+def _n_dense(config: JsonObject, prefix: str, sizes: Sizes, metadata: Metadata) -> int:
+    """Count the first layers, which have no experts, and add their key."""
+    n_dense = config.integer("first_k_dense_replace", 0, sizes.n_layer, default=0)
+    kinds = config.items("mlp_layer_types")
+    if kinds:
+        n_dense = kinds.index("sparse") if "sparse" in kinds else len(kinds)
+        wanted = ["dense"] * n_dense + ["sparse"] * (sizes.n_layer - n_dense)
+        if kinds != wanted:
+            config.refuse("mlp_layer_types", "dense layers, then sparse ones", kinds)
+    if n_dense:
+        metadata.integer(f"{prefix}.leading_dense_block_count", n_dense)
+    return n_dense
+
+
+def _check_layers(config: JsonObject, sizes: Sizes) -> None:
+    """Refuse other layers than the first that are dense, and sums of shared experts."""
+    key = "shared_expert_combination_strategy"
+    if config.flag("has_shared_experts", False) and key in config:
+        if (how := config.text(key)) != "average":
+            config.refuse(key, "average", how)
+    last = config.integer("moe_layer_end_index", -1, MAX_LAYERS, default=-1)
+    if last not in (-1, sizes.n_layer - 1):
+        config.refuse("moe_layer_end_index", "-1, or the last layer", last)
+    for key in ("decoder_sparse_step", "moe_layer_interval"):
+        step = config.integer(key, 0, 1 << 30, default=1)
+        if step != 1:
+            config.refuse(key, "1, experts in each layer", step)
     dense = config.items("mlp_only_layers")
     if dense:
         config.refuse("mlp_only_layers", "none, experts in each layer", dense)

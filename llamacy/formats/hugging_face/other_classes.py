@@ -7,7 +7,7 @@ from typing import Final
 
 from llamacy.formats.hugging_face.common_keys import ALL, LLAMA, MODEL, Defaults
 
-_COHERE: Final[Defaults] = {
+COHERE: Final[Defaults] = {
     **MODEL,
     "vocab_size": 256000,
     "hidden_size": 8192,
@@ -80,8 +80,8 @@ OTHER_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "attention_bias": False,
         "use_bidirectional_attention": None,
     },
-    "CohereForCausalLM": {**_COHERE, "rope_theta": 5e5, "use_qk_norm": False},
-    "Cohere2ForCausalLM": {**_COHERE, "sliding_window": 4096, "layer_types": None},
+    "CohereForCausalLM": {**COHERE, "rope_theta": 5e5, "use_qk_norm": False},
+    "Cohere2ForCausalLM": {**COHERE, "sliding_window": 4096, "layer_types": None},
     "StableLmForCausalLM": {
         **MODEL,
         "vocab_size": 50304,

@@ -58,6 +58,8 @@ def add_rope(
     base = _base(config, rope)
     kind = rope.text("rope_type", rope.text("type", "default"))
     n_dims = _n_dims(config, family, rope, kind, sizes.head_dim)
+    if family.has_alpha and kind == "dynamic" and "alpha" in rope:
+        base, kind = _base_with_alpha(rope, base, n_dims), "default"
     metadata.integer(f"{prefix}.dimension_count", n_dims)
     metadata.real(f"{prefix}.freq_base", base)
     if has_two:
@@ -118,6 +120,15 @@ def _of_whole_layers(config: JsonObject) -> JsonObject:
             _WINDOWED,
         )
     return JsonObject(config.path, {}, "rope_parameters")
+
+
+def _base_with_alpha(rope: JsonObject, base: float, n_dims: int) -> float:
+    """Return Hunyuan's base, which a constant makes larger for texts of any length."""
+    alpha = rope.real("alpha", MIN_SCALE, MAX_SCALE)
+    base *= alpha ** (n_dims / max(1, n_dims - 2))
+    if not _LEAST_BASE <= base <= MAX_FREQ_BASE:
+        rope.fail("alpha", f"a base of at most {MAX_FREQ_BASE:g}", base)
+    return base
 
 
 def _base(config: JsonObject, rope: JsonObject) -> float:

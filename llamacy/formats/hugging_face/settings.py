@@ -144,4 +144,6 @@ def _windowed_layers(config: JsonObject, sizes: Sizes) -> list[bool] | None:
     if "sliding_window_pattern" not in config:
         return None
     period = config.integer("sliding_window_pattern", 1, MAX_CTX)
-    return [is_windowed(layer, period) for layer in range(sizes.n_layer)]
+    n_dense = config.integer("first_k_dense_replace", 0, sizes.n_layer, default=0)
+    counted = range(sizes.n_layer - n_dense)
+    return [False] * n_dense + [is_windowed(layer, period) for layer in counted]

@@ -37,7 +37,9 @@ IN_LAYER: Final = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,8})\.(.+)")
 _NAME: Final = re.compile(r"(.+)\.(weight|bias)")
 # Routers: small matrices that GGUF files store in float32, and vectors that Hugging
 # Face's files store as matrices of one row.
-_FLOATS: Final = ("ffn_gate_inp", "ffn_gate_inp_shexp")
+_ROWS: Final = ("ffn_gate_inp_shexp", "exp_probs_b")
+_FLOATS: Final = ("ffn_gate_inp", *_ROWS)
+_BIASES: Final = ("exp_probs_b",)  # of no matrix
 _OF_HEAD: Final = re.compile(r"(.+\.norms)\.(0|[1-9][0-9]{0,5})\.weight")
 _EMBEDDING, _HEAD = "model.embed_tokens", "lm_head"
 _PIECE: Final = 1 << 24  # bytes compared at once
@@ -96,7 +98,8 @@ def translate(
         if layer is not None and layer >= config.sizes.n_layer:
             passed.append(name)
             continue
-        if layer is not None and is_expert(rest, config.family):
+        is_sparse = config.experts and (layer or 0) >= config.experts.n_dense
+        if layer is not None and is_sparse and is_expert(rest, config.family):
             experts[layer][name] = tensor
             continue
         if layer is not None and (of_head := _OF_HEAD.fullmatch(rest)):
@@ -122,7 +125,8 @@ def translate(
         places[ours] = _place(layer, part, config)
     _note_passed(passed, path)
     _check_complete(translated, config, path)
-    for layer in range(config.sizes.n_layer) if config.experts else ():
+    n_dense = config.experts.n_dense if config.experts else config.sizes.n_layer
+    for layer in range(n_dense, config.sizes.n_layer):
         for one in stacked(layer, experts[layer], config, path):
             translated[one.name] = one
             places[one.name] = _place(layer, one.name.split(".")[2], config)
@@ -151,7 +155,7 @@ def _check_complete(names: Container[str], config: Config, path: Path) -> None:
     for layer, (theirs, ours) in product(
         range(config.sizes.n_layer), family.layer.items()
     ):
-        for suffix in _suffixes(ours, config) if ours in config.parts else ():
+        for suffix in _suffixes(ours, config) if config.have_part(ours, layer) else ():
             if f"blk.{layer}.{ours}.{suffix}" not in names:
                 field = f"tensor {family.own_name(f'model.layers.{layer}.{theirs}')}"
                 field += f".{suffix}" if theirs not in BARE else ""
@@ -160,6 +164,8 @@ def _check_complete(names: Container[str], config: Config, path: Path) -> None:
 
 
 def _suffixes(part: str, config: Config) -> list[str]:
+    if part in _BIASES:
+        return ["bias"]
     return ["weight", "bias"] if part in config.biased else ["weight"]
 
 
@@ -260,13 +266,13 @@ def _translated(
     """
     family = config.family
     known = {**OUTSIDE, **family.outside} if layer is None else family.layer
-    match = _NAME.fullmatch(f"{rest}.weight" if rest in BARE else rest)
+    match = _NAME.fullmatch(f"{rest}.{BARE[rest]}" if rest in BARE else rest)
     module = family.aliases.get(match[1], match[1]) if match else rest
     part = known.get(module)
     if match and part:
-        if layer is not None and part not in config.parts:
+        if layer is not None and not config.have_part(part, layer):
             return None
-        if match[2] == "weight" or part in config.biased:
+        if match[2] == "weight" or part in config.biased or part in _BIASES:
             return part, match[2]
         if part in family.biased or part in family.always_biased:
             return None  # config.json says that there is no bias
@@ -328,5 +334,5 @@ def _tensor(
         floats = reorder(floats) if reorder is not None else floats
         return floats + np.float32(offset) if offset else floats
 
-    is_row = n_dims == 2 and source.shape[0] == 1 and part.endswith("_shexp")
+    is_row = n_dims == 2 and source.shape[0] == 1 and part in _ROWS
     return Vector(name, source.shape[1:] if is_row else source.shape, values)

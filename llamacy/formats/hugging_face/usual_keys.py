@@ -23,6 +23,19 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
         "rotary_pct": "partial_rotary_factor",
         "rotary_emb_base": "rope_theta",
     },
+    "Glm4MoeForCausalLM": {
+        "n_routed_experts": "num_experts",
+        "attention_bias": "use_qkv_bias",  # there is none of the output
+    },
+    "Dots1ForCausalLM": {"n_routed_experts": "num_experts"},
+    "Ernie4_5_MoeForCausalLM": {
+        "moe_k": "num_experts_per_tok",
+        "moe_num_experts": "num_experts",
+        "moe_num_shared_experts": "n_shared_experts",
+        "moe_layer_start_index": "first_k_dense_replace",
+    },
+    "HunYuanMoEV1ForCausalLM": {"moe_topk": "num_experts_per_tok"},
+    "Cohere2MoeForCausalLM": {"num_shared_experts": "n_shared_experts"},
 }
 """Usual names of keys by those of a class."""
 
@@ -63,6 +76,44 @@ def _falcon(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _with_shared_experts(values: dict[str, Any]) -> dict[str, Any]:
+    """Say whether there are experts that all tokens go through."""
+    values["has_shared_experts"] = bool(values.get("n_shared_experts"))
+    return values
+
+
+def _dots1(values: dict[str, Any]) -> dict[str, Any]:
+    """Say that the window is on, which reaches layers from a number on."""
+    values["use_sliding_window"] = values.get("sliding_window") is not None
+    return _with_shared_experts(values)
+
+
+def _hunyuan(values: dict[str, Any]) -> dict[str, Any]:
+    """Take one number for those of all layers, if they are alike."""
+    for key in ("num_experts", "num_experts_per_tok"):
+        found = values.get(key)
+        if (
+            isinstance(found, list)
+            and found
+            and all(each == found[0] for each in found)
+        ):
+            values[key] = found[0]
+    return values
+
+
+def _cohere2moe(values: dict[str, Any]) -> dict[str, Any]:
+    """Tell apart the widths of experts and of dense layers."""
+    values["moe_intermediate_size"] = values.get("intermediate_size")
+    of_dense = values.pop("prefix_dense_intermediate_size")
+    values["intermediate_size"] = of_dense or values["moe_intermediate_size"]
+    return _with_shared_experts(values)
+
+
 _COMPUTED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "FalconForCausalLM": _falcon,
+    "Glm4MoeForCausalLM": _with_shared_experts,
+    "Dots1ForCausalLM": _dots1,
+    "Ernie4_5_MoeForCausalLM": _with_shared_experts,
+    "HunYuanMoEV1ForCausalLM": _hunyuan,
+    "Cohere2MoeForCausalLM": _cohere2moe,
 }

@@ -48,7 +48,7 @@ class ExpertSteps:
         self._kernels = kernels
         self._n_batch = n_batch
         self._add = add
-        self._routings: dict[tuple[int, int, bool], Routing] = {}
+        self._routings: dict[tuple[Any, ...], Routing] = {}
 
     def emit(
         self,
@@ -61,10 +61,15 @@ class ExpertSteps:
     ) -> None:
         """Emit the steps from rows of `x` and their `scores` to rows of `y`."""
         n_expert, n_ff, n_embd = experts.gate.shape
-        routes = self._routing(n_expert, experts.n_used, experts.is_normalized)
+        routes = self._routing(experts)
         products = _Products(self._add, routes, of_wanted)
         add = products.add
-        add("route", {"scores": scores}, {"routes": routes})
+        add(
+            "route",
+            {"scores": scores},
+            {"routes": routes},
+            bias=experts.selection_bias,
+        )
         add("group", {}, {"routes": routes})
         gathered = None
         are_floats = (w.type_name in _FLOATS for w in (experts.gate, experts.up))
@@ -100,8 +105,17 @@ class ExpertSteps:
         )
         add("mix", {"routes": routes, "x": out}, {"y": y}, n=n_embd)
 
-    def _routing(self, n_expert: int, n_used: int, is_normalized: bool) -> Routing:
-        key = (n_expert, n_used, is_normalized)
+    def _routing(self, experts: Experts[Any]) -> Routing:
+        key = (
+            experts.gate.shape[0],
+            experts.n_used,
+            experts.is_normalized,
+            experts.gating,
+            experts.scale,
+            experts.n_group,
+            experts.n_group_used,
+            experts.is_chosen_by_gates,
+        )
         if key not in self._routings:
             self._routings[key] = Routing(self._n_batch, *key)
         return self._routings[key]

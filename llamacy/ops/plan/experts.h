@@ -10,6 +10,9 @@
  * So each matrix is read once a pass, however many rows chose it, and the others are not
  * read at all. A slot's result depends on its row and its expert alone, and a row adds up
  * its slots in the order in which it chose their experts.
+ *
+ * A row chooses by its scores, or by keys: the gates made of them, with a bias that only
+ * chooses. Keys may also choose groups of experts first, which alone are chosen from.
  */
 #ifndef LLAMACY_EXPERTS_H
 #define LLAMACY_EXPERTS_H
@@ -22,6 +25,11 @@
  * prepared form of fewer rows fits into that of GROUP_ROWS. */
 enum { GROUP_ROWS = 32 };
 
+/* How scores become gates; GATING_CHOSEN leaves scores, and has the softmax over the chosen. */
+typedef enum { GATING_SOFTMAX, GATING_SIGMOID, GATING_CHOSEN } gating_kind;
+
+static const float LEAST_SUM = 1e-20f; /* added to the sum of gates, which may be 0 */
+
 typedef struct {
     int32_t expert;
     int32_t first, n_rows; /* slots */
@@ -31,6 +39,10 @@ typedef struct {
 typedef struct {
     int n_expert, n_used;
     int is_normalized;    /* whether the weights of a row's experts have the sum 1 */
+    gating_kind gating;
+    float scale;          /* multiplies the weights */
+    int n_parts, n_parts_used; /* groups of as many experts each, and those to choose from */
+    float *keys;          /* (M, n_expert + n_parts): chosen by, and sums of parts; or NULL */
     int32_t n_groups;
     int32_t *expert;      /* (M, n_used): of each row, the highest score first */
     float *weight;        /* (M, n_used): of each expert in its row's result */
@@ -44,28 +56,101 @@ typedef struct {
 /* Whether score a comes before score b. NaN comes last; equal scores stay in order. */
 static inline int comes_before(float a, float b) { return a > b || (a == a && b != b); }
 
-/* chosen [n_used]: the highest of scores [n_expert], highest first. */
-static inline void choose_experts(const routing *r, const float *scores, int32_t *chosen) {
+/* Whether a part is among the n_parts_used with the highest sums. */
+static inline int is_used_part(const routing *r, const float *sums, int part) {
+    int n_before = 0;
+    for (int i = 0; i < r->n_parts; i++)
+        n_before += comes_before(sums[i], sums[part]) || (i < part && !comes_before(sums[part], sums[i]));
+    return n_before < r->n_parts_used;
+}
+
+/* chosen [n_used]: the highest of keys [n_expert], highest first, in the parts with the
+ * highest sums [n_parts]. */
+static inline void choose_experts(const routing *r, const float *keys, const float *sums, int32_t *chosen) {
+    const int size = r->n_expert / r->n_parts;
+    int n_seen = 0;
     for (int e = 0; e < r->n_expert; e++) {
-        int at = e < r->n_used ? e : r->n_used;
-        if (at == r->n_used && !comes_before(scores[e], scores[chosen[--at]])) continue;
-        for (; at > 0 && comes_before(scores[e], scores[chosen[at - 1]]); at--) chosen[at] = chosen[at - 1];
+        if (r->n_parts > 1 && e % size == 0 && !is_used_part(r, sums, e / size)) {
+            e += size - 1;
+            continue;
+        }
+        int at = n_seen < r->n_used ? n_seen : r->n_used;
+        n_seen++;
+        if (at == r->n_used && !comes_before(keys[e], keys[chosen[--at]])) continue;
+        for (; at > 0 && comes_before(keys[e], keys[chosen[at - 1]]); at--) chosen[at] = chosen[at - 1];
         chosen[at] = e;
     }
 }
 
+/* The sum of the two best of a part's keys [n], or its one. */
+static inline float sum_of_best(const float *keys, int n) {
+    int best = 0, second = -1;
+    for (int e = 1; e < n; e++)
+        if (comes_before(keys[e], keys[best]))
+            second = best, best = e;
+        else if (second < 0 || comes_before(keys[e], keys[second]))
+            second = e;
+    return second < 0 ? keys[best] : keys[best] + keys[second];
+}
+
+/* weight [n] = the softmax of scores [n]. */
+static inline void softmax_of(const float *scores, int n, float *weight) {
+    float most = scores[0], sum = 0;
+    for (int i = 1; i < n; i++)
+        if (scores[i] > most || scores[i] != scores[i]) most = scores[i];
+    for (int i = 0; i < n; i++) sum += weight[i] = expf(scores[i] - most);
+    for (int i = 0; i < n; i++) weight[i] /= sum;
+}
+
+/* gates [n_expert] of a row's scores. */
+static inline void make_gates(const routing *r, const float *scores, float *gates) {
+    if (r->gating == GATING_SOFTMAX)
+        softmax_of(scores, r->n_expert, gates);
+    else
+        for (int e = 0; e < r->n_expert; e++)
+            gates[e] = r->gating == GATING_SIGMOID ? 1 / (1 + expf(-scores[e])) : scores[e];
+}
+
+/* Sets a row's experts, and their weights: their gates, which the bias only helps to choose. */
+static inline void route_by_gates(const routing *r, const float *scores, const float *bias, float *keys,
+                                  int32_t *chosen, float *weight) {
+    const int size = r->n_expert / r->n_parts;
+    float *sums = keys + r->n_expert, sum = 0;
+    make_gates(r, scores, keys);
+    if (bias)
+        for (int e = 0; e < r->n_expert; e++) keys[e] += bias[e];
+    for (int part = 0; part < r->n_parts; part++) sums[part] = sum_of_best(keys + part * size, size);
+    choose_experts(r, keys, sums, chosen);
+    make_gates(r, scores, keys);
+    for (int i = 0; i < r->n_used; i++) weight[i] = keys[chosen[i]];
+    if (r->gating == GATING_CHOSEN) softmax_of(weight, r->n_used, weight);
+    if (!r->is_normalized) return;
+    for (int i = 0; i < r->n_used; i++) sum += weight[i];
+    for (int i = 0; i < r->n_used; i++) weight[i] /= sum + LEAST_SUM;
+}
+
 /* Sets a row's experts, and their shares of the softmax over all scores or over the chosen. */
-static inline void route_row(const routing *r, const float *scores, int row) {
-    int32_t *chosen = r->expert + (size_t)row * (size_t)r->n_used;
-    float *weight = r->weight + (size_t)row * (size_t)r->n_used, sum = 0;
-    choose_experts(r, scores, chosen);
+static inline void route_by_scores(const routing *r, const float *scores, int32_t *chosen, float *weight) {
+    float sum = 0;
+    choose_experts(r, scores, NULL, chosen);
     const float most = scores[chosen[0]];
     for (int i = 0; i < r->n_used; i++) weight[i] = expf(scores[chosen[i]] - most);
-    if (r->is_normalized)
+    if (r->is_normalized || r->gating == GATING_CHOSEN)
         for (int i = 0; i < r->n_used; i++) sum += weight[i];
     else
         for (int e = 0; e < r->n_expert; e++) sum += expf(scores[e] - most);
     for (int i = 0; i < r->n_used; i++) weight[i] /= sum;
+}
+
+/* Sets a row's experts and their weights. */
+static inline void route_row(const routing *r, const float *scores, const float *bias, int row) {
+    int32_t *chosen = r->expert + (size_t)row * (size_t)r->n_used;
+    float *weight = r->weight + (size_t)row * (size_t)r->n_used;
+    if (r->keys)
+        route_by_gates(r, scores, bias, r->keys + (size_t)row * (size_t)(r->n_expert + r->n_parts), chosen, weight);
+    else
+        route_by_scores(r, scores, chosen, weight);
+    for (int i = 0; i < r->n_used; i++) weight[i] *= r->scale;
 }
 
 static inline void group_rows(routing *r, int n_rows) {

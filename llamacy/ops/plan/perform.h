@@ -88,7 +88,7 @@ static inline void gate_rows(const kernel_table *kernels, const sigmoid_gate_ste
 }
 
 static inline void route_rows(const route_step *s, int begin, int end) {
-    for (int i = begin; i < end; i++) route_row(s->routes, s->scores.data + i * s->scores.ld, i);
+    for (int i = begin; i < end; i++) route_row(s->routes, s->scores.data + i * s->scores.ld, s->bias, i);
 }
 
 static inline void mix_rows(const kernel_table *kernels, const mix_step *s, int begin, int end) {

@@ -7,6 +7,11 @@ cdef extern from "plan/experts.h" nogil:
     enum:
         GROUP_ROWS
 
+    ctypedef enum gating_kind:
+        GATING_SOFTMAX
+        GATING_SIGMOID
+        GATING_CHOSEN
+
     ctypedef struct expert_group:
         pass
 
@@ -14,6 +19,11 @@ cdef extern from "plan/experts.h" nogil:
         int n_expert
         int n_used
         bint is_normalized
+        gating_kind gating
+        float scale
+        int n_parts
+        int n_parts_used
+        float* keys
         int32_t* expert
         float* weight
         int32_t* slot

@@ -4,6 +4,12 @@ import numpy as np
 
 from libc.stdint cimport int32_t
 
+GATINGS = {
+    "softmax": GATING_SOFTMAX,
+    "sigmoid": GATING_SIGMOID,
+    "softmax_of_chosen": GATING_CHOSEN,
+}
+
 
 cdef class Routing:
     """Room for the experts of up to n_batch rows; steps of a program fill and read it.
@@ -16,22 +22,47 @@ cdef class Routing:
         Experts, and how many of them each row goes through.
     is_normalized : bool
         Whether the weights of a row's experts have the sum 1.
+    gating : str, optional
+        Makes gates of a row's scores.
+    scale : float, optional
+        Multiplies the weights.
+    n_group, n_group_used : int, optional
+        Groups of as many experts each, and how many of them a row may choose from.
+    is_chosen_by_gates : bool, optional
+        Whether rows choose by gates, and not by scores.
 
     Raises
     ------
     ValueError
-        `n_used` is not within 1 and `n_expert`.
+        `n_used` is not within 1 and `n_expert`, or the groups do not go with both.
     """
 
-    def __cinit__(self, int n_batch, int n_expert, int n_used, is_normalized):
+    def __cinit__(
+        self, int n_batch, int n_expert, int n_used, is_normalized, gating="softmax",
+        float scale=1, int n_group=1, int n_group_used=1, is_chosen_by_gates=False,
+    ):
         if not 1 <= n_used <= n_expert:
             raise ValueError(f"n_used: wanted 1 to {n_expert}, found {n_used}")
+        if n_group < 1 or n_expert % n_group:
+            wanted = f"a divisor of {n_expert}"
+            raise ValueError(f"n_group: wanted {wanted}, found {n_group}")
+        least = -(-n_used // (n_expert // n_group))
+        if not least <= n_group_used <= n_group:
+            wanted = f"{least} to {n_group}"
+            raise ValueError(f"n_group_used: wanted {wanted}, found {n_group_used}")
         self._n_batch = n_batch
+        self.routes.gating = GATINGS[gating]
+        self.routes.scale = scale
+        self.routes.n_parts = n_group
+        self.routes.n_parts_used = n_group_used
         self.routes.n_expert = n_expert
         self.routes.n_used = n_used
         self.routes.is_normalized = is_normalized
         self._arrays = []
         cdef int n = n_batch * n_used
+        self.routes.keys = NULL
+        if is_chosen_by_gates:
+            self.routes.keys = <float*>self.integers(n_batch * (n_expert + n_group))
         self.routes.expert = self.integers(n)
         self.routes.weight = <float*>self.integers(n)
         self.routes.slot = self.integers(n)

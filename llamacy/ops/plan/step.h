@@ -130,6 +130,7 @@ typedef struct {
 typedef struct {
     routing *routes;
     float_rows scores; /* (M, n_expert) */
+    const float *bias; /* [n_expert]: helps to choose; or NULL */
 } route_step;
 
 typedef struct {

@@ -120,6 +120,7 @@ cdef extern from "plan/step.h" nogil:
     ctypedef struct route_step:
         routing* routes
         float_rows scores
+        const float* bias
 
     ctypedef struct gather_step:
         routing* routes

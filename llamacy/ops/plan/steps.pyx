@@ -140,6 +140,7 @@ cdef class Steps:
             s.kind = STEP_ROUTE
             s.route.routes = routes_of(w)
             s.route.scores = rows_of(r["scores"])
+            s.route.bias = floats_of(c.get("bias"))
         elif op == "group":
             s.kind = STEP_GROUP
             s.group = routes_of(w)

@@ -107,6 +107,69 @@ def test_an_expert_scale_other_than_1_is_unsupported() -> None:
         read_config(model(**keys))
 
 
+ROUTER = {
+    "expert_gating_func": 1,
+    "expert_group_count": 4,
+    "expert_group_used_count": 2,
+    "expert_shared_count": 3,
+    "expert_weights_scale": 2.5,
+    "leading_dense_block_count": 1,
+    "block_count": 3,
+}
+
+
+def router(**changes: Any) -> ModelConfig:
+    """Read a file of a family whose router has keys of its own."""
+    return read_config(with_family("glm4moe", **EXPERTS | ROUTER | changes))
+
+
+def test_a_router_and_dense_first_layers_are_read() -> None:
+    config = router()
+    assert config.experts == ExpertConfig(
+        8, 2, n_shared=3, gating="softmax", scale=2.5, n_group=4, n_group_used=2
+    )
+    dense, *others = [layer.feed_forward.experts for layer in config.layers]
+    assert dense is None and all(each is not None for each in others)
+
+
+def test_a_router_that_is_not_described_is_the_familys() -> None:
+    for layer in router(expert_gating_func=0, leading_dense_block_count=0).layers:
+        experts = layer.feed_forward.experts
+        assert experts is not None
+        assert (experts.gating, experts.is_normalized) == ("sigmoid", False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"expert_group_count": 3}, "expert_group_count: wanted a divisor of 8"),
+        ({"expert_group_count": 9}, "expert_group_count: wanted 0 to 8"),
+        ({"expert_group_used_count": 5}, "expert_group_used_count: wanted 1 to 4"),
+        (
+            {"expert_used_count": 5, "expert_group_used_count": 2},
+            "expert_group_used_count: wanted 3 to 4, found 2",
+        ),
+        ({"expert_gating_func": -1}, "expert_gating_func"),
+        ({"leading_dense_block_count": -1}, "leading_dense_block_count"),
+        ({"expert_shared_count": 513}, "expert_shared_count: wanted 0 to 512"),
+    ],
+)
+def test_an_invalid_router_is_refused(changes: dict[str, Any], match: str) -> None:
+    with pytest.raises(FormatError, match=match):
+        router(**changes)
+
+
+def test_a_gating_without_a_name_is_unsupported() -> None:
+    with pytest.raises(UnsupportedError, match="expert_gating_func: wanted 0 to 3"):
+        router(expert_gating_func=4)
+
+
+@pytest.mark.parametrize("key", ["expert_gating_func", "leading_dense_block_count"])
+def test_a_router_of_another_family_is_unsupported(key: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"{key}: wanted 0, found 2"):
+        read_config(model(**EXPERTS, **{key: 2}))
+
+
 def with_key(key: str, value: Any) -> GGUFFile:
     file = model()
     file.metadata[key] = value

@@ -53,7 +53,7 @@ def test_every_class_belongs_to_a_known_family() -> None:
         is_mixture = ARCHITECTURES[family.architecture].is_mixture
         assert is_mixture <= (family.mixture is not None)
     found = {family.architecture for family in FAMILIES.values()}
-    assert found == set(ARCHITECTURES)
+    assert found == set(ARCHITECTURES) - {"bailingmoe2"}  # transformers has no class
 
 
 def test_gemma_2_settings_become_metadata() -> None:
@@ -297,6 +297,86 @@ def test_qwen_moe_settings_become_metadata(name: str, usual: bool) -> None:
     for key, value in (("decoder_sparse_step", 2), ("mlp_only_layers", [0])):
         with pytest.raises(UnsupportedError, match=f"{key}: wanted .* each layer"):
             read(name, **EXPERTS, **shared, **{key: value})
+
+
+GLM4MOE = {
+    "n_routed_experts": 8,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 48,
+    "n_shared_experts": 2,
+    "routed_scaling_factor": 2.5,
+    "n_group": 4,
+    "topk_group": 2,
+}
+ERNIE = {"moe_num_experts": 8, "moe_k": 2, "moe_intermediate_size": 48}
+COHERE2MOE = {
+    "num_experts": 8,
+    "prefix_dense_intermediate_size": 80,
+    "sliding_window": 32,
+    "expert_selection_fn": "sigmoid",
+}
+
+
+def test_routers_become_metadata() -> None:
+    made = keys("Glm4Moe", "glm4moe", **GLM4MOE)
+    assert (made["expert_count"], made["expert_shared_count"]) == (8, 2)
+    assert (made["expert_group_count"], made["expert_group_used_count"]) == (4, 2)
+    assert (made["expert_weights_scale"], made["leading_dense_block_count"]) == (2.5, 1)
+    assert made["expert_weights_norm"] is True
+    made = keys("Ernie4_5_Moe", "ernie4_5-moe", **ERNIE, moe_layer_start_index=3)
+    assert (made["expert_used_count"], made["leading_dense_block_count"]) == (2, 3)
+    made = keys("HunYuanMoEV1", "hunyuan-moe", num_experts=[4] * 8, moe_topk=[2] * 8)
+    assert (made["expert_count"], made["expert_used_count"]) == (4, 2)
+
+
+def test_experts_of_cohere_have_their_width_and_windows_after_dense_layers() -> None:
+    made = keys("Cohere2Moe", "cohere2moe", **COHERE2MOE, first_k_dense_replace=1)
+    assert (made["feed_forward_length"], made["expert_feed_forward_length"]) == (80, 96)
+    pattern = [False, True, True, True, False, True, True, True]
+    assert made["attention.sliding_window_pattern"].tolist() == pattern
+    assert made["expert_gating_func"] == 2
+    softmax = {"expert_selection_fn": "softmax", "norm_topk_prob": False}
+    made = keys("Cohere2Moe", "cohere2moe", **COHERE2MOE | softmax)
+    assert (made["expert_gating_func"], made["expert_weights_norm"]) == (1, True)
+
+
+def test_a_window_of_dots_reaches_layers_from_a_number_on() -> None:
+    made = keys("Dots1", "dots1", **GLM4MOE, sliding_window=32, max_window_layers=6)
+    pattern = [False] * 6 + [True] * 2
+    assert made["attention.sliding_window_pattern"].tolist() == pattern
+    made = keys("Dots1", "dots1", **GLM4MOE, sliding_window=None, max_window_layers=6)
+    assert "attention.sliding_window" not in made
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("Ernie4_5_Moe", {"moe_layer_end_index": 5}, "moe_layer_end_index: wanted -1"),
+        ("Ernie4_5_Moe", {"moe_layer_interval": 2}, "moe_layer_interval: wanted 1"),
+        ("Ernie4_5_Moe", {"use_bias": True}, "use_bias"),
+        (
+            "Cohere2Moe",
+            {"mlp_layer_types": ["sparse", "dense"] * 4},
+            "mlp_layer_types: wanted dense layers, then sparse ones",
+        ),
+        (
+            "Cohere2Moe",
+            {
+                "num_shared_experts": 1,
+                "shared_expert_combination_strategy": "sum",
+            },
+            "shared_expert_combination_strategy: wanted average, found sum",
+        ),
+        ("Cohere2Moe", {"expert_selection_fn": "relu"}, "wanted softmax or sigmoid"),
+        ("Cohere2Moe", {"prefix_dense_sliding_window_pattern": 2}, "prefix_dense"),
+    ],
+)
+def test_unsupported_layers_of_experts_are_refused(
+    name: str, changes: dict[str, Any], message: str
+) -> None:
+    usual: dict[str, Any] = ERNIE if name == "Ernie4_5_Moe" else COHERE2MOE
+    with pytest.raises(UnsupportedError, match=message):
+        read(name, **usual | changes)
 
 
 YARN = {"rope_type": "yarn", "factor": 32.0, "truncate": False}

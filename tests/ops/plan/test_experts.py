@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -47,6 +47,7 @@ SHAPES = {
     "gate.bias": (N_EXPERT, N_FF),
     "up.bias": (N_EXPERT, N_FF),
     "down.bias": (N_EXPERT, N_EMBD),
+    "choice.bias": (N_EXPERT,),
     "gate.scale": (N_EXPERT,),
     "up.scale": (N_EXPERT,),
     "down.scale": (N_EXPERT,),
@@ -64,6 +65,8 @@ class Mixture:
     has_scales: bool = False
     activation: Literal["swiglu", "clamped_swiglu"] = "swiglu"
     is_of_wanted: bool = False
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    has_choice_bias: bool = False
 
     def __call__(self, ops: Any, _: ModelConfig, weights: Mapping[str, Any]) -> Any:
         x = ops.embedding(weights["embd"])
@@ -76,6 +79,8 @@ class Mixture:
             n_used=self.n_used,
             is_normalized=self.is_normalized,
             activation=self.activation,
+            selection_bias=weights["choice.bias"] if self.has_choice_bias else None,
+            **self.rules,
         )
         if self.has_biases:
             experts = replace(
@@ -138,6 +143,21 @@ MIXTURES = {
     "scales": Mixture(has_biases=True, has_scales=True),
     "clamped": Mixture(activation="clamped_swiglu", has_biases=True),
     "of wanted rows": Mixture(is_of_wanted=True, has_biases=True),
+    "scaled": Mixture(rules={"scale": 2.5}),
+    "sigmoid": Mixture(is_normalized=False, rules={"gating": "sigmoid"}),
+    "sigmoid, to 1": Mixture(rules={"gating": "sigmoid", "scale": 1.5}),
+    "sigmoid, bias": Mixture(rules={"gating": "sigmoid"}, has_choice_bias=True),
+    "softmax, bias": Mixture(has_choice_bias=True),
+    "of all scores, bias": Mixture(is_normalized=False, has_choice_bias=True),
+    "of chosen": Mixture(is_normalized=False, rules={"gating": "softmax_of_chosen"}),
+    "of chosen, bias": Mixture(
+        rules={"gating": "softmax_of_chosen"}, has_choice_bias=True
+    ),
+}
+GROUPS = {
+    "two of three groups": {"n_group": 3, "n_group_used": 2},
+    "one of three groups": {"n_group": 3, "n_group_used": 1},
+    "groups of one": {"n_group": 6, "n_group_used": 3},
 }
 
 
@@ -284,6 +304,82 @@ class TestScores:
         want, got = self.both(make_executors, Mixture(is_normalized=False), router)
         assert np.isfinite(got).all()
         assert error(got, want) <= 1e-5
+
+
+def in_groups(**rules: Any) -> tuple[Mixture, dict[str, Array]]:
+    """Return a mixture of six experts, and its weights."""
+    run = Mixture(rules={"gating": "sigmoid", **rules}, has_choice_bias=True)
+    six = [0, 1, 2, 3, 4, 0]
+    named = ("router", "gate", "up", "down", "choice.bias")
+    weights = {name: values()[name][six] for name in named}
+    weights["router"][5] *= np.float32(-0.7)
+    return run, weights
+
+
+@pytest.mark.usefixtures("selected_level")
+class TestGroups:
+    @pytest.mark.parametrize("name", GROUPS)
+    def test_the_plan_computes_what_the_reference_does(
+        self, make_executors: MakeExecutors, name: str
+    ) -> None:
+        run, weights = in_groups(**GROUPS[name])
+        both = executors(make_executors, run, "F32", **weights)
+        want = logits(both.reference(), 1, 7, 100)
+        got = logits(both.plan(n_batch=100, n_threads=2), 1, 7, 100)
+        assert error(got, want) <= 1e-5
+
+    def test_nan_and_equal_ones_are_chosen_as_in_the_reference(
+        self, make_executors: MakeExecutors
+    ) -> None:
+        run, weights = in_groups(n_group=3, n_group_used=2)
+        first, second = [np.nan, 0, 0, 0, 0, 0], [0, 1, 1, 0, np.nan, 1]
+        for bad in (first, second, [9, 9, 1, 1, 9, 9], [0] * 6):
+            weights["choice.bias"] = np.array(bad, np.float32)
+            weights["router"][:] = 0  # the biases alone choose
+            both = executors(make_executors, run, "F32", **weights)
+            want = logits(both.reference(), 1, 30)
+            assert np.isfinite(want).all()
+            assert error(logits(both.plan(), 1, 30), want) <= 1e-5
+
+    def test_a_row_does_not_depend_on_others(
+        self, make_executors: MakeExecutors
+    ) -> None:
+        run, weights = in_groups(n_group=3, n_group_used=2)
+        both = executors(make_executors, run, "F32", **weights)
+        plan = both.plan(n_threads=2)
+        alone = logits(plan, *([1] * 31))
+        np.testing.assert_array_equal(logits(plan, 2, 9, 20), alone)
+
+    def test_a_bias_chooses_and_does_not_weigh(
+        self, make_executors: MakeExecutors
+    ) -> None:
+        """A bias that is alike for all experts changes nothing."""
+        _, weights = in_groups()
+        run = Mixture(rules={"gating": "sigmoid"}, has_choice_bias=True)
+        weights["choice.bias"] = np.full(6, 0.25, np.float32)
+        got = logits(executors(make_executors, run, "F32", **weights).plan(), 1, 40)
+        run = replace(run, has_choice_bias=False)
+        want = logits(executors(make_executors, run, "F32", **weights).plan(), 1, 40)
+        np.testing.assert_array_equal(got, want)
+
+    def test_gates_of_nothing_weigh_nothing(
+        self, make_executors: MakeExecutors
+    ) -> None:
+        router = np.zeros_like(values()["router"])
+        embd = np.ones_like(values()["embd"])
+        router[:] = -1000
+        run = Mixture(rules={"gating": "sigmoid"})
+        both = executors(make_executors, run, router=router, embd=embd)
+        want = logits(both.reference(), 3)
+        assert np.isfinite(want).all()
+        np.testing.assert_allclose(logits(both.plan(), 3), want, atol=1e-4)
+
+
+def test_groups_that_hold_too_few_experts_are_refused() -> None:
+    with pytest.raises(ValueError, match="n_group: wanted a divisor of 8, found 3"):
+        Routing(1, 8, 2, True, n_group=3)
+    with pytest.raises(ValueError, match="n_group_used: wanted 2 to 4, found 1"):
+        Routing(1, 8, 4, True, n_group=4, n_group_used=1)
 
 
 @pytest.mark.parametrize("n_used", [0, 6, -1])
