@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from llamacy.architectures.parts import Block, Value
 from llamacy.architectures.tensors import Specs, TensorSpec, required
 from llamacy.config import LayerConfig, ModelConfig
@@ -50,7 +52,13 @@ def norms_by_head(layer: LayerConfig) -> Specs:
     }
 
 
-def attention(block: Block, x: Value, *, norm_size: int | None = None) -> Value:
+def attention(
+    block: Block,
+    x: Value,
+    *,
+    norm_size: int | None = None,
+    is_rotated_first: bool = False,
+) -> Value:
     """Attend: (M, n_embd) to (M, n_embd).
 
     Queries and keys are normed where the layer has norms for them, and rotated where it
@@ -65,15 +73,14 @@ def attention(block: Block, x: Value, *, norm_size: int | None = None) -> Value:
     norm_size : int or None
         Numbers that the norms of queries and keys take together; None for as many as
         their weights have.
+    is_rotated_first : bool
+        Whether queries and keys are normed after their rotation.
     """
     ops, mixer = block.ops, block.config.mixer
     q, k, v = (block.linear(x, name) for name in ("attn_q", "attn_k", "attn_v"))
-    if block.weight("attn_q_norm.weight") is not None:
-        q = block.norm(q, "attn_q_norm", size=norm_size)
-        k = block.norm(k, "attn_k_norm", size=norm_size)
-    if mixer.rope is not None:
-        rope = block.model.rope(mixer.rope, mixer.head_dim)
-        q, k = ops.rope(q, rope), ops.rope(k, rope)
+    steps = [_rotated, partial(_normed, size=norm_size)]
+    for step in steps if is_rotated_first else reversed(steps):
+        q, k = step(block, q, k)
     state = KeyValues(
         block.number, mixer.n_head_kv, mixer.head_dim, mixer.value_dim, mixer.window
     )
@@ -87,3 +94,25 @@ def attention(block: Block, x: Value, *, norm_size: int | None = None) -> Value:
         sinks=block.weight("attn_sinks.weight"),
     )
     return block.linear(attended, "attn_output")
+
+
+def _normed(
+    block: Block, q: Value, k: Value, size: int | None = None
+) -> tuple[Value, Value]:
+    """Norm queries and keys where the layer has norms for them."""
+    if block.weight("attn_q_norm.weight") is None:
+        return q, k
+    return (
+        block.norm(q, "attn_q_norm", size=size),
+        block.norm(k, "attn_k_norm", size=size),
+    )
+
+
+def _rotated(block: Block, q: Value, k: Value) -> tuple[Value, Value]:
+    """Rotate queries and keys where the layer has positions."""
+    mixer, model = block.config.mixer, block.model
+    if mixer.rope is None:
+        return q, k
+    of_queries = model.rope(mixer.rope, mixer.head_dim)
+    of_keys = model.rope(mixer.rope.of_keys, mixer.head_dim)
+    return block.ops.rope(q, of_queries), block.ops.rope(k, of_keys)

@@ -32,6 +32,22 @@ def expert_bias_tensors(n_embd: int, experts: ExpertConfig) -> Specs:
     }
 
 
+def shared_expert_tensors(n_embd: int, experts: ExpertConfig) -> Specs:
+    """Return the specs of the expert that all rows go through."""
+    n_shared = experts.n_ff_shared
+    return {
+        "ffn_gate_shexp.weight": required(n_shared, n_embd),
+        "ffn_up_shexp.weight": required(n_shared, n_embd),
+        "ffn_down_shexp.weight": required(n_embd, n_shared),
+    }
+
+
+def shared_expert(block: Block, x: Value) -> Value:
+    """Apply the expert that all rows go through: (M, n_embd) to (M, n_embd)."""
+    gate, up = block.linear(x, "ffn_gate_shexp"), block.linear(x, "ffn_up_shexp")
+    return block.linear(block.ops.silu_mul(gate, up), "ffn_down_shexp")
+
+
 def mixture(
     block: Block,
     x: Value,

@@ -1,7 +1,8 @@
 """Tensors of a file that a family's specs do not name as they are.
 
 Queries, keys and values may be one matrix or three in files of every family, and may
-have biases; gate and up may be one matrix called `ffn_up`. All other tensors must be
+have biases; gate and up may be one matrix called `ffn_up`, those of an expert that all
+rows go through `ffn_up_shexp`. All other tensors must be
 known to change nothing.
 """
 
@@ -20,6 +21,7 @@ from llamacy.printable import shown
 
 _PARTS: Final = ("attn_q", "attn_k", "attn_v")
 _WHOLE: Final = "attn_qkv"
+_GATES: Final = (".ffn_gate.weight", ".ffn_gate_shexp.weight")
 
 # Tables of angles that the oldest files have in each layer, computed from other keys.
 _HARMLESS: Final = re.compile(r"blk\.[0-9]{1,9}\.(attn_rot_embd|rope_freqs)\.weight")
@@ -53,8 +55,8 @@ def as_in_file(
         _fuse(name.removesuffix("attn_q.weight"), made, found)
     for name in [name for name in made if name.endswith(".attn_qkv.weight")]:
         _allow_biases(name.removesuffix(f"{_WHOLE}.weight"), made, found)
-    for name in [name for name in made if name.endswith(".ffn_gate.weight")]:
-        _merge(name.removesuffix("gate.weight"), made, shapes)
+    for name in [name for name in made if name.endswith(_GATES)]:
+        _merge(name, made, shapes)
     return made
 
 
@@ -70,13 +72,14 @@ def stacked_in_file(name: str, specs: Mapping[str, TensorSpec]) -> TensorSpec | 
 
 
 def _merge(
-    prefix: str,
+    gate_weight: str,
     specs: dict[str, TensorSpec],
     shapes: Mapping[str, tuple[int, ...]],
 ) -> None:
     """Exchange gate and up for the one matrix that the file has, and their biases."""
     for suffix in ("weight", "bias"):
-        gate, up = f"{prefix}gate.{suffix}", f"{prefix}up.{suffix}"
+        gate = gate_weight.removesuffix("weight") + suffix
+        up = gate.replace("ffn_gate", "ffn_up")
         if gate in shapes or gate not in specs or up not in specs:
             continue
         (n_gate, *n_in), (n_up, *_) = specs[gate].shape, specs[up].shape

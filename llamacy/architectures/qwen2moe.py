@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llamacy.architectures.attention import attention, attention_tensors
+from llamacy.architectures.experts import shared_expert, shared_expert_tensors
 from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
 from llamacy.architectures.layers import Layers, layers_with
 from llamacy.architectures.parts import Block, Parts, Value
@@ -31,16 +32,14 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     """Return the specs of a layer: Qwen 2's, with experts and the shared one."""
     assert layer.feed_forward.experts is not None
     matrices, n_embd = attention_tensors(config, layer), config.n_embd
-    n_shared = layer.feed_forward.experts.n_ff_shared
+    shared = shared_expert_tensors(n_embd, layer.feed_forward.experts)
     return {
         **norm_tensors(config, "attn_norm", "ffn_norm"),
         **matrices,
         **optional_biases(matrices),
         **feed_forward_tensors(config, layer),
         "ffn_gate_inp_shexp.weight": required(n_embd),
-        "ffn_gate_shexp.weight": required(n_shared, n_embd),
-        "ffn_up_shexp.weight": required(n_shared, n_embd),
-        "ffn_down_shexp.weight": required(n_embd, n_shared),
+        **shared,
     }
 
 
@@ -60,6 +59,5 @@ def _with_shared_expert(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
 
 
 def _shared_expert(block: Block, x: Value) -> Value:
-    gate, up = block.linear(x, "ffn_gate_shexp"), block.linear(x, "ffn_up_shexp")
-    y = block.linear(block.ops.silu_mul(gate, up), "ffn_down_shexp")
+    y = shared_expert(block, x)
     return block.ops.sigmoid_gate(y, x, block.weight("ffn_gate_inp_shexp.weight"))

@@ -42,6 +42,11 @@ class Rope:
         (Black et al. 2022, arXiv:2204.06745), not 2i and 2i + 1.
     long_angles : float32, (n_dims / 2,), or None
         The angles in long texts; None if they are the same.
+    growth : float
+        Of the magnitude with the position p: it is multiplied by
+        1 + growth * ln(1 + floor(p / n_ctx_orig)). 0 for the same at all positions.
+    n_ctx_orig : int
+        Positions up to which it does not grow.
     """
 
     n_dims: int
@@ -50,6 +55,8 @@ class Rope:
     magnitude: float
     is_neox: bool = False
     long_angles: NDArray[np.float32] | None = None
+    growth: float = 0.0
+    n_ctx_orig: int = 1
 
     @property
     def half(self) -> int:
@@ -111,7 +118,13 @@ class Rope:
             if config.ext_factor != 0:
                 magnitude *= 1 + 0.1 * math.log(config.factor)
         return cls(
-            config.n_dims, head_dim, angles.astype(np.float32), magnitude, is_neox
+            config.n_dims,
+            head_dim,
+            angles.astype(np.float32),
+            magnitude,
+            is_neox,
+            growth=config.query_growth,
+            n_ctx_orig=config.n_ctx_orig or 1,
         )
 
     def rotations(
@@ -132,9 +145,13 @@ class Rope:
         if self.long_angles is not None and is_long is not None:
             angles = np.where(is_long[:, None], self.long_angles, self.angles)
         theta = positions[:, None].astype(np.float32) * angles
+        magnitude = np.float32(self.magnitude)
+        if self.growth:
+            stretches = np.log1p((positions // self.n_ctx_orig).astype(np.float32))
+            magnitude = magnitude * (1 + np.float32(self.growth) * stretches)[:, None]
         return (
-            (np.cos(theta) * np.float32(self.magnitude)).astype(np.float32),
-            (np.sin(theta) * np.float32(self.magnitude)).astype(np.float32),
+            (np.cos(theta) * magnitude).astype(np.float32),
+            (np.sin(theta) * magnitude).astype(np.float32),
         )
 
 

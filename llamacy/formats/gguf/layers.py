@@ -153,11 +153,15 @@ def read_layers(
         A layer cannot rotate the number of dimensions that the file says.
     """
     layers = []
+    have_rope = keys.flags(".attention.rope_pattern", len(sizes))
     constants = [keys.reals_per_layer(key, len(sizes)) for key in rules.constants]
     for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
         n_head, n_head_kv, head_dim, value_dim, n_ff = each
         n_dims = read_n_dims(keys, head_dim, window is not None)
         rope = _rope(config.rope, rules, window, n_dims)
+        has_rope = rules.has_positions(layer, window is not None)
+        if have_rope is not None:
+            has_rope = have_rope[layer]
         mixer = AttentionConfig(
             n_head,
             n_head_kv,
@@ -165,7 +169,7 @@ def read_layers(
             value_dim,
             scale=config.attention_scale or 1 / math.sqrt(head_dim),
             window=window,
-            rope=rope if rules.has_positions(layer, window is not None) else None,
+            rope=rope if has_rope else None,
         )
         network = FeedForwardConfig(
             n_ff,
