@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from llamacy.architectures.parts import Block, Value
 from llamacy.architectures.tensors import Specs, TensorSpec, required
 from llamacy.config import LayerConfig, ModelConfig
@@ -78,9 +76,10 @@ def attention(
     """
     ops, mixer = block.ops, block.config.mixer
     q, k, v = (block.linear(x, name) for name in ("attn_q", "attn_k", "attn_v"))
-    steps = [_rotated, partial(_normed, size=norm_size)]
-    for step in steps if is_rotated_first else reversed(steps):
-        q, k = step(block, q, k)
+    if is_rotated_first:
+        q, k = _normed(block, *_rotated(block, q, k), norm_size)
+    else:
+        q, k = _rotated(block, *_normed(block, q, k, norm_size))
     state = KeyValues(
         block.number, mixer.n_head_kv, mixer.head_dim, mixer.value_dim, mixer.window
     )
@@ -96,9 +95,7 @@ def attention(
     return block.linear(attended, "attn_output")
 
 
-def _normed(
-    block: Block, q: Value, k: Value, size: int | None = None
-) -> tuple[Value, Value]:
+def _normed(block: Block, q: Value, k: Value, size: int | None) -> tuple[Value, Value]:
     """Norm queries and keys where the layer has norms for them."""
     if block.weight("attn_q_norm.weight") is None:
         return q, k

@@ -145,13 +145,13 @@ class Rope:
         if self.long_angles is not None and is_long is not None:
             angles = np.where(is_long[:, None], self.long_angles, self.angles)
         theta = positions[:, None].astype(np.float32) * angles
-        magnitude = np.float32(self.magnitude)
+        magnitudes = np.full((len(positions), 1), self.magnitude, np.float32)
         if self.growth:
-            stretches = np.log1p((positions // self.n_ctx_orig).astype(np.float32))
-            magnitude = magnitude * (1 + np.float32(self.growth) * stretches)[:, None]
+            n_contexts = (positions // self.n_ctx_orig).astype(np.float32)
+            magnitudes[:, 0] *= 1 + np.float32(self.growth) * np.log1p(n_contexts)
         return (
-            (np.cos(theta) * magnitude).astype(np.float32),
-            (np.sin(theta) * magnitude).astype(np.float32),
+            (np.cos(theta) * magnitudes).astype(np.float32),
+            (np.sin(theta) * magnitudes).astype(np.float32),
         )
 
 

@@ -13,6 +13,10 @@ from typing import Final
 
 from llamacy.formats.hugging_face.common_keys import ALL, LLAMA, Defaults
 from llamacy.formats.hugging_face.other_classes import OTHER_DEFAULTS
+from llamacy.formats.hugging_face.recent_classes import (
+    RECENT_DEFAULTS,
+    RECENT_MODEL_TYPES,
+)
 
 _MISTRAL: Final[Defaults] = {
     **ALL,
@@ -199,6 +203,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
         "swiglu_limit": 7.0,
     },
     **OTHER_DEFAULTS,
+    **RECENT_DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
 
@@ -229,5 +234,6 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "gpt_neox": "GPTNeoXForCausalLM",
     "arcee": "ArceeForCausalLM",
     "apertus": "ApertusForCausalLM",
+    **RECENT_MODEL_TYPES,
 }
 """Classes by `model_type`, for files whose `architectures` name none."""

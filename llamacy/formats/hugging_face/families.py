@@ -18,6 +18,7 @@ from llamacy.formats.hugging_face.layer_names import (
     LAYER,
 )
 from llamacy.formats.hugging_face.other_families import OTHER_FAMILIES
+from llamacy.formats.hugging_face.recent_families import RECENT_FAMILIES
 
 OUTSIDE: Final = {
     "model.embed_tokens": "token_embd",
@@ -198,5 +199,6 @@ FAMILIES: Final = {
     "Qwen3MoeForCausalLM": _QWEN3MOE,
     "GptOssForCausalLM": _GPT_OSS,
     **OTHER_FAMILIES,
+    **RECENT_FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

@@ -54,8 +54,10 @@ def add_experts(
         metadata.integer(f"{prefix}.expert_feed_forward_length", width)
         n_ff = (width,) * sizes.n_layer
     if mixture.shared_width:
-        width = config.integer(mixture.shared_width, 1, MAX_FF)
-        metadata.integer(f"{prefix}.expert_shared_feed_forward_length", width)
+        is_optional = "has_shared_expert" in config.values
+        width = config.integer(mixture.shared_width, int(not is_optional), MAX_FF, 0)
+        if width:
+            metadata.integer(f"{prefix}.expert_shared_feed_forward_length", width)
     if mixture.normalized:
         is_normalized = config.flag(mixture.normalized, False)
         if is_normalized != family_rules(prefix).is_normalized:
@@ -68,6 +70,9 @@ def _check_layers(config: JsonObject) -> None:
     step = config.integer("decoder_sparse_step", 0, 1 << 30, default=1)
     if step != 1:
         config.refuse("decoder_sparse_step", "1, experts in each layer", step)
+    kinds = config.items("mlp_layer_types")
+    if any(kind != "sparse" for kind in kinds):
+        config.refuse("mlp_layer_types", "sparse, experts in each layer", kinds)
     dense = config.items("mlp_only_layers")
     if dense:
         config.refuse("mlp_only_layers", "none, experts in each layer", dense)

@@ -226,11 +226,13 @@ def _pair(
             raise FormatError(path, f"tensor {name}.lora_b: shape", wanted, b.shape)
         b = interleaved(b, n_head=n_head)
     elif family.forms.get(part) == "by_group":
-        b = _ungrouped(path, name, b, config)
+        b = _ungrouped(path, name, b, family, config)
     return Pair(a, b, 1.0)
 
 
-def _ungrouped(path: Path, name: str, b: Floats, config: ModelConfig) -> Floats:
+def _ungrouped(
+    path: Path, name: str, b: Floats, family: Family, config: ModelConfig
+) -> Floats:
     """Reorder the rows of B of queries, keys and values in one matrix."""
     layer = int(name.split(".")[1])
     if layer >= config.n_layer:
@@ -241,4 +243,4 @@ def _ungrouped(path: Path, name: str, b: Floats, config: ModelConfig) -> Floats:
     if b.ndim != 2 or b.shape[0] != n_rows:
         wanted = f"{n_rows} rows, like the model's matrix"
         raise FormatError(path, f"tensor {name}.lora_b: shape", wanted, b.shape)
-    return ungrouped(b, mixer.n_head_kv, mixer.head_dim)
+    return ungrouped(b, mixer.n_head_kv, mixer.head_dim, family.is_interleaved)
