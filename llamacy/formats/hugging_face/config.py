@@ -81,7 +81,7 @@ def read_config(config: JsonObject, name: str) -> Config:
     """
     class_name = _find_class(config)
     family = FAMILIES[class_name]
-    if family.left_out:
+    if family.images:
         config, class_name = text_settings(config, class_name)
     config = own_keys(config, class_name)
     _check_quantization(config, family)

@@ -94,8 +94,9 @@ class Family:
     halves : mapping of str to str
         Matrices that hold another one above their own rows, by their GGUF names, and
         the name of the other: GGUF has them apart.
-    left_out : tuple of str
-        Beginnings of names of parts that texts do not need, such as that for images.
+    images : tuple of str
+        Beginnings of names of the part for images, which is left out; () for a family
+        that sees none.
     layer_constants : mapping of str to str
         Names of numbers in each layer that are keys in GGUF, by these keys.
     eps : str
@@ -157,7 +158,7 @@ class Family:
     present: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     forms: Mapping[str, Form] = field(default_factory=dict)
     halves: Mapping[str, str] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     layer_constants: Mapping[str, str] = field(default_factory=dict)
     eps: str = "rms_norm_eps"
     biased: frozenset[str] = frozenset()

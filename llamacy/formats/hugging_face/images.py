@@ -59,17 +59,17 @@ def text_settings(config: JsonObject, name: str) -> tuple[JsonObject, str]:
     return JsonObject(config.path, values), name
 
 
-def without_left_out(
+def without_images(
     tensors: Mapping[str, Any], family: Family, path: Path
 ) -> dict[str, Any]:
-    """Return the tensors of a model's texts, and name in the log what is left out."""
+    """Return the tensors of a model's texts, and name in the log that others are left out."""
     kept = {
         name: tensor
         for name, tensor in tensors.items()
-        if not name.startswith(family.left_out)
+        if not name.startswith(family.images)
     }
     n = len(tensors) - len(kept)
-    if n and family.sections:
+    if n:
         _logger.warning(
             "%s: the part for images is left out, %d tensors: the model reads texts",
             path,

@@ -42,6 +42,8 @@ HARMLESS: Final = frozenset(
     "cls_token_id decoder_start_token_id boi_token_id eoi_token_id image_token_id "
     "video_token_id vision_start_token_id vision_end_token_id vision_token_id "
     "eod_token_id "
+    # drafting
+    "num_mtp_layers mtp_layer_types mtp_mlp_layer_types "
     # how to generate: generation_config.json is the place for it
     "max_length min_length max_new_tokens do_sample temperature top_k top_p typical_p "
     "num_beams num_beam_groups num_return_sequences early_stopping length_penalty "

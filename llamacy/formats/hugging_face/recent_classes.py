@@ -67,6 +67,7 @@ _MISTRAL3: Final[Defaults] = {
     "rms_norm_eps": 1e-5,
     "sliding_window": None,
     "rope_theta": 1e6,
+    "vision_config": None,
 }
 _SWA: Final[Defaults] = {
     "sliding_window": 128,
@@ -103,7 +104,6 @@ RECENT_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "head_dim": None,
         "sliding_window": 4096,
         "rope_theta": 1e4,
-        "vision_config": None,
     },
     "Exaone4ForCausalLM": {
         **ALL,

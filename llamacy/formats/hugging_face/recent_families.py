@@ -42,7 +42,7 @@ _QWEN2VL: Final = Family(
     architecture="qwen2vl",
     layer=LAYER,
     renamed=TEXT_PART,
-    left_out=IMAGE_PART,
+    images=IMAGE_PART,
     always_biased=frozenset(_QKV),
     sections=(16, 24, 24),
 )
@@ -50,7 +50,7 @@ _QWEN3VL: Final = Family(
     architecture="qwen3vl",
     layer=LAYER | HEAD_NORMS,
     renamed=TEXT_PART,
-    left_out=IMAGE_PART,
+    images=IMAGE_PART,
     sections=(24, 20, 20),
 )
 _QWEN3VLMOE: Final = replace(
@@ -65,7 +65,7 @@ _MISTRAL3: Final = Family(
     architecture="mistral3",
     layer=LAYER,
     renamed=TEXT_PART,
-    left_out=IMAGE_PART,
+    images=IMAGE_PART,
     is_interleaved=True,
     query_growth="llama_4_scaling_beta",
 )
@@ -152,7 +152,6 @@ _INTERNLM2: Final = Family(
 _MELLUM: Final = Family(
     architecture="mellum",
     layer=_MIXTURE_LAYER | HEAD_NORMS,
-    left_out=("mtp.",),
     mixture=Mixture(
         names=(_EXPERTS,), width="moe_intermediate_size", normalized="norm_topk_prob"
     ),

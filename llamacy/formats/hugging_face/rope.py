@@ -18,6 +18,7 @@ from llamacy.arguments import MAX_CTX
 from llamacy.config import family_rules
 from llamacy.formats.gguf.limits import (
     MAX_FREQ_BASE,
+    MAX_HEAD_DIM,
     MAX_SCALE,
     MIN_SCALE,
 )
@@ -68,7 +69,7 @@ def add_rope(
         kind = "default"
     metadata.integer(f"{prefix}.dimension_count", n_dims)
     metadata.real(f"{prefix}.freq_base", base)
-    _add_sections(rope, family, n_dims, metadata)
+    _add_sections(rope, family, metadata)
     if family.query_growth and family.query_growth in rope:
         growth = rope.real(family.query_growth, MIN_SCALE, MAX_SCALE)
         metadata.real(f"{family.architecture}.attention.temperature_scale", growth)
@@ -96,18 +97,17 @@ def add_rope(
     return {}
 
 
-def _add_sections(
-    rope: JsonObject, family: Family, n_dims: int, metadata: Metadata
-) -> None:
+def _add_sections(rope: JsonObject, family: Family, metadata: Metadata) -> None:
     """Add the sections of a family that sees images; they change nothing for texts."""
     if not family.sections:
         return
     key = "mrope_section"
-    sections = rope.items(key) if key in rope else list(family.sections)
+    sections = list(rope.items(key) if key in rope else family.sections)
     if len(sections) > _N_SECTIONS or not all(
-        type(each) is int and 0 <= each <= n_dims for each in sections
+        type(each) is int and 0 <= each <= MAX_HEAD_DIM for each in sections
     ):
-        rope.fail(key, f"up to {_N_SECTIONS} numbers from 0 to {n_dims}", sections)
+        wanted = f"up to {_N_SECTIONS} numbers from 0 to {MAX_HEAD_DIM}"
+        rope.fail(key, wanted, sections)
     sections += [0] * (_N_SECTIONS - len(sections))
     metadata.integers(f"{family.architecture}.rope.dimension_sections", sections)
 

@@ -20,7 +20,7 @@ from llamacy.formats.hugging_face.experts import PARTS, Source, is_expert, stack
 from llamacy.formats.hugging_face.families import BARE, FAMILIES, IGNORED, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.forms import Array, Matrix, Vector
-from llamacy.formats.hugging_face.images import without_left_out
+from llamacy.formats.hugging_face.images import without_images
 from llamacy.formats.hugging_face.layouts import (
     add_constants,
     group_order,
@@ -81,7 +81,7 @@ def translate(
     UnsupportedError
         A tensor would change the model in a way that the family does not have.
     """
-    tensors = without_left_out(tensors, config.family, path)
+    tensors = without_images(tensors, config.family, path)
     tensors, constants = _without_constants(
         _named_as_usual(tensors, config.family), config.family
     )
