@@ -60,6 +60,19 @@ def as_in_file(
     return made
 
 
+def merged_in_file(
+    name: str, specs: Mapping[str, TensorSpec], n_rows: int
+) -> TensorSpec | None:
+    """Return the spec of gate and up in one matrix of `n_rows`, as a file may be."""
+    gate = name.replace(".ffn_up", ".ffn_gate")
+    if gate == name or gate not in specs or name not in specs:
+        return None
+    (n_gate, n_in), (n_up, _) = specs[gate].shape, specs[name].shape
+    parts = ((gate, n_gate), (name, n_up))
+    is_merged = n_rows == n_gate + n_up
+    return TensorSpec((n_rows, n_in), True, parts=parts) if is_merged else None
+
+
 def stacked_in_file(name: str, specs: Mapping[str, TensorSpec]) -> TensorSpec | None:
     """Return the spec of queries, keys and values in one matrix, as a file may be."""
     prefix = name.removesuffix(f"{_WHOLE}.weight")

@@ -47,7 +47,7 @@ class FamilyRules:
     embedding_scale : float
         Multiplies embeddings where a file does not say.
     residual_depth : float
-        What each part adds is multiplied by this over the root of the number of layers
+        Results of parts are multiplied by this over the root of the number of layers
         where a file does not say; 0 for no scale.
     logit_width : int
         Logits are divided by the width of the residual over this where a file does not

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.architectures import find_architecture
-from llamacy.architectures.other_tensors import stacked_in_file
+from llamacy.architectures.other_tensors import merged_in_file, stacked_in_file
 from llamacy.architectures.tensors import Specs
 from llamacy.arguments import checked_number, checked_path, short
 from llamacy.config import ModelConfig
@@ -121,7 +121,8 @@ def _unstacked(file: LoraFile, specs: Specs) -> LoraFile:
     """Take pairs of matrices that hold several, such as Phi-3's, apart by rows."""
     pairs: dict[str, Pair] = {}
     for name, pair in file.pairs.items():
-        spec = specs.get(name) or stacked_in_file(name, specs)
+        spec = merged_in_file(name, specs, len(pair.b)) or specs.get(name)
+        spec = spec or stacked_in_file(name, specs)
         if spec is None or not spec.parts:
             pairs[name] = pair
             continue

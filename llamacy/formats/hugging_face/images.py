@@ -62,7 +62,7 @@ def text_settings(config: JsonObject, name: str) -> tuple[JsonObject, str]:
 def without_images(
     tensors: Mapping[str, Any], family: Family, path: Path
 ) -> dict[str, Any]:
-    """Return the tensors of a model's texts, and name in the log that others are left out."""
+    """Return the tensors of a model's texts, and say in the log that others are not."""
     kept = {
         name: tensor
         for name, tensor in tensors.items()

@@ -1,7 +1,7 @@
 """Keys and defaults of the classes in `recent_families`: see `classes`.
 
-Those of a class that has a part for images are the keys of its texts. Defaults of
-classes that transformers does not have are those of the code beside their weights.
+A class that has a part for images has the keys of its texts here. Defaults of classes
+that transformers does not have are from the code beside their weights.
 """
 
 from __future__ import annotations

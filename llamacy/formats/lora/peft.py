@@ -144,22 +144,37 @@ def _take_saved(
 
 def _part(module: str, family: Family) -> str | None:
     """Return GGUF's name of a part of the model; None for another module."""
-    module = family.usual_name(module)
+    module = _usual_name(module, family)
     in_layer = IN_LAYER.fullmatch(module)
     if in_layer is None:
         return OUTSIDE.get(module)
     return family.layer.get(family.aliases.get(in_layer[2], in_layer[2]))
 
 
+def _usual_name(module: str, family: Family) -> str:
+    """Return the name that a module has in most families."""
+    usual = family.usual_name(module)
+    is_bare = usual.startswith(("layers.", "embed_tokens", "norm"))
+    return f"model.{usual}" if is_bare else usual
+
+
 def _full_name(module: str, part: str, family: Family) -> str:
-    in_layer = IN_LAYER.fullmatch(family.usual_name(module))
+    in_layer = IN_LAYER.fullmatch(_usual_name(module, family))
     return f"blk.{in_layer[1]}.{part}.weight" if in_layer else f"{part}.weight"
 
 
 def _family(folder: Path, config: ModelConfig) -> Family:
-    for family in FAMILIES.values():
-        if family.architecture == config.architecture:
+    families = [
+        family
+        for family in FAMILIES.values()
+        if family.architecture == config.architecture
+    ]
+    is_mixture = config.experts is not None
+    for family in families:
+        if (family.mixture is not None) == is_mixture:
             return family
+    if families:
+        return families[0]
     known = sorted({family.architecture for family in FAMILIES.values()})
     wanted = f"a model of {', '.join(known)}"
     raise UnsupportedError(folder, "adapter", wanted, config.architecture)
