@@ -67,6 +67,16 @@ _MISTRAL3: Final[Defaults] = {
     "rms_norm_eps": 1e-5,
     "sliding_window": None,
     "rope_theta": 1e6,
+    "rope_parameters": {
+        "rope_type": "yarn",
+        "factor": 16.0,
+        "beta_fast": 32.0,
+        "beta_slow": 1.0,
+        "mscale": 1.0,
+        "mscale_all_dim": 1.0,
+        "original_max_position_embeddings": 16384,
+        "llama_4_scaling_beta": 0.1,
+    },
     "vision_config": None,
 }
 _SWA: Final[Defaults] = {
@@ -104,6 +114,7 @@ RECENT_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "head_dim": None,
         "sliding_window": 4096,
         "rope_theta": 1e4,
+        "rope_parameters": None,
     },
     "Exaone4ForCausalLM": {
         **ALL,
