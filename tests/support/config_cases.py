@@ -317,3 +317,9 @@ IMPOSSIBLE: dict[str, tuple[str, dict[str, Any]]] = {
         {"partial_rotary_factor": 0.5, "rope_scaling": LINEAR},
     ),
 }
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "Glm4MoeForCausalLM": {"head_dim": 128},
+    "Dots1ForCausalLM": {"n_routed_experts": 128, "num_experts_per_tok": 6},
+}
+"""Keys of classes whose defaults are those of no model."""

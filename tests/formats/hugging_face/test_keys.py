@@ -1,7 +1,8 @@
 """Every key of config.json is read, harmless, or refused by its name.
 
 `transformers_5.json` holds the keys that transformers 5.24 has for each class, and
-their defaults, without lists of one item a layer.
+their defaults, without lists of one item a layer; of classes that see images, those of
+their texts. MiniCPM's and InternLM 2's are those of the code beside their weights.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from llamacy.errors import UnsupportedError
@@ -18,6 +20,7 @@ from llamacy.formats.hugging_face.config import read_config
 from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.keys import HARMLESS, REFUSED, own_keys
 from llamacy.formats.json_text import JsonObject
+from tests.support.config_cases import NEEDED
 
 _SNAPSHOT = json.loads(Path(__file__).with_name("transformers_5.json").read_text())
 THEIRS: dict[str, dict[str, Any]] = {
@@ -30,13 +33,6 @@ COMPUTED = (
     *("ffn_hidden_size", "rope_parameters", "moe_layer_end_index"),
 )
 """Keys whose defaults transformers computes before it writes them."""
-
-
-NEEDED: dict[str, dict[str, Any]] = {
-    "Glm4MoeForCausalLM": {"head_dim": 128},
-    "Dots1ForCausalLM": {"n_routed_experts": 128, "num_experts_per_tok": 6},
-}
-"""Keys of classes whose defaults are those of no model."""
 
 
 def object_of(**values: Any) -> JsonObject:
@@ -81,7 +77,11 @@ def test_the_model_type_stands_in_for_the_class(
     if architectures == "absent":
         del config.values["architectures"]
     elif architectures == "model":
-        config.values["architectures"] = [name.replace("ForCausalLM", "Model")]
+        config.values["architectures"] = [
+            name.replace("ForCausalLM", "Model").replace(
+                "ForConditionalGeneration", "Model"
+            )
+        ]
     assert read_config(config, "name").family is FAMILIES[name]
 
 
@@ -134,3 +134,31 @@ def test_keys_that_change_the_model_are_refused(key: str) -> None:
     with pytest.raises(UnsupportedError, match=f"{key}: wanted none, found True"):
         own_keys(object_of(**{key: True}), "LlamaForCausalLM")
     assert own_keys(object_of(**{key: False}), "LlamaForCausalLM").values
+
+
+def test_a_family_with_experts_in_all_layers_refuses_dense_ones() -> None:
+    kinds = ["dense", *["sparse"] * 27]
+    config = object_of(architectures=["MellumForCausalLM"], mlp_layer_types=kinds)
+    config.values["num_hidden_layers"] = len(kinds)
+    with pytest.raises(UnsupportedError, match="mlp_layer_types: wanted experts in"):
+        read_config(config, "name")
+
+
+def test_positions_of_ministral_3_are_scaled_where_a_file_does_not_say() -> None:
+    read = read_config(object_of(architectures=["Ministral3ForCausalLM"]), "name")
+    made = read.metadata.values
+    assert made["mistral3.rope.scaling.factor"] == 16
+    assert made["mistral3.attention.temperature_scale"] == np.float32(0.1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"quantization": {"bits": 4}}, {"quantization_config": {"quant_method": "awq"}}],
+)
+def test_texts_beside_a_part_for_images_are_not_read_in_an_unknown_quantization(
+    changes: dict[str, Any],
+) -> None:
+    name = "Qwen2VLForConditionalGeneration"
+    config = object_of(architectures=[name], text_config={"vocab_size": 99}, **changes)
+    with pytest.raises(UnsupportedError, match="wanted fp8, compressed-tensors"):
+        read_config(config, "name")
