@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llamacy.architectures.parts import Block, Value
 from llamacy.architectures.tensors import Specs, TensorSpec, required
-from llamacy.config import LayerConfig, ModelConfig
+from llamacy.config import AttentionConfig, LayerConfig, ModelConfig
 from llamacy.ops.state.specs import KeyValues
 
 
@@ -74,9 +74,7 @@ def attention(block: Block, x: Value, *, norm_size: int | None = None) -> Value:
     if mixer.rope is not None:
         rope = block.model.rope(mixer.rope, mixer.head_dim)
         q, k = ops.rope(q, rope), ops.rope(k, rope)
-    state = KeyValues(
-        block.number, mixer.n_head_kv, mixer.head_dim, mixer.value_dim, mixer.window
-    )
+    state = key_values(block.number, mixer)
     attended = ops.attention(
         q,
         k,
@@ -87,3 +85,10 @@ def attention(block: Block, x: Value, *, norm_size: int | None = None) -> Value:
         sinks=block.weight("attn_sinks.weight"),
     )
     return block.linear(attended, "attn_output")
+
+
+def key_values(layer: int, mixer: AttentionConfig) -> KeyValues:
+    """Return the spec of the keys and values that the layer of this number keeps."""
+    return KeyValues(
+        layer, mixer.n_head_kv, mixer.head_dim, mixer.value_dim, mixer.window
+    )

@@ -36,7 +36,8 @@ def mixture(
     block: Block,
     x: Value,
     experts: ExpertConfig,
-    activation: Literal["swiglu", "clamped_swiglu"],
+    activation: Literal["swiglu", "geglu", "clamped_swiglu"],
+    scores: Value | None = None,
 ) -> Value:
     """Send rows through the experts that the router scores highest for them.
 
@@ -50,15 +51,19 @@ def mixture(
         The layer's experts.
     activation : str
         Joins an expert's gate and up.
+    scores : Value or None
+        The router's scores, (M, n_expert), where it reads other rows than the experts.
 
     Returns
     -------
     Value
         Rows, (M, n_embd).
     """
+    if scores is None:
+        scores = block.linear(x, "ffn_gate_inp")
     return block.ops.experts(
         x,
-        block.linear(x, "ffn_gate_inp"),
+        scores,
         Experts(
             gate=block.weight("ffn_gate_exps.weight"),
             up=block.weight("ffn_up_exps.weight"),
@@ -66,6 +71,7 @@ def mixture(
             gate_bias=block.weight("ffn_gate_exps.bias"),
             up_bias=block.weight("ffn_up_exps.bias"),
             down_bias=block.weight("ffn_down_exps.bias"),
+            scale=block.weight("ffn_down_exps.scale"),
             n_used=experts.n_used,
             is_normalized=bool(experts.is_normalized),
             activation=activation,

@@ -86,6 +86,12 @@ _RULES: Final = {
     "gemma3": FamilyRules(
         window_period=6, has_local_rope=True, local_freq_base=10000.0
     ),
+    "gemma4": FamilyRules(
+        window_period=6,
+        has_local_rope=True,
+        local_freq_base=10000.0,
+        keys=("attention.shared_kv_layers", "embedding_length_per_layer_input"),
+    ),
     "gpt2": FamilyRules(has_layer_norm=True, has_learned_positions=True),
     "gptneox": FamilyRules(
         has_layer_norm=True, keys=("use_parallel_residual", "hidden_activation")

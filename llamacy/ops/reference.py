@@ -142,6 +142,20 @@ class ReferenceOps(Elementwise):
             out[row] = _attend(q[row], keys, values, scale, softcap, sinks)
         return out.reshape(len(out), -1)
 
+    def shared_attention(  # noqa: D102
+        self, q: Array, *, state: KeyValues, scale: float, softcap: float | None = None
+    ) -> Array:
+        q = q.reshape(len(q), -1, state.head_dim)
+        out = np.empty((*q.shape[:2], state.value_dim), np.float32)
+        for row, sequence in enumerate(self.batch.sequences):
+            assert isinstance(sequence, ReferenceSequence)
+            after = self.batch.positions[row] + 1
+            first = 0 if state.window is None else max(0, after - state.window)
+            keys = sequence.keys[state.layer][first:after]
+            values = sequence.values[state.layer][first:after]
+            out[row] = _attend(q[row], keys, values, scale, softcap, None)
+        return out.reshape(len(out), -1)
+
     def sigmoid_gate(self, y: Array, x: Array, weight: Array) -> Array:  # noqa: D102
         with np.errstate(over="ignore"):
             share = 1 / (1 + np.exp(-(x @ weight)))
@@ -168,10 +182,23 @@ class ReferenceOps(Elementwise):
 
         gate = linear(x, experts.gate, experts.gate_bias)
         up = linear(x, experts.up, experts.up_bias)
-        is_clamped = experts.activation == "clamped_swiglu"
-        hidden = _clamped_swiglu(gate, up) if is_clamped else self.silu_mul(gate, up)
+        if experts.activation == "clamped_swiglu":
+            hidden = _clamped_swiglu(gate, up)
+        elif experts.activation == "geglu":
+            hidden = self.gelu_mul(gate, up)
+        else:
+            hidden = self.silu_mul(gate, up)
         return linear(hidden, experts.down, experts.down_bias)
 
+<<<<<<< HEAD
+=======
+    def add(self, x: Array, y: Array) -> Array:  # noqa: D102
+        return x + y
+
+    def columns(self, x: Array, first: int, n: int) -> Array:  # noqa: D102
+        return x[:, first : first + n]
+
+>>>>>>> 1a33870 (Gemma 4 from GGUF files: shared keys, layers' own embeddings, experts)
     def wanted(self, x: Array) -> Array:  # noqa: D102
         return x[self.batch.wanted]
 
@@ -191,6 +218,8 @@ def _route(scores: Array, experts: Experts[Array]) -> tuple[NDArray[np.intp], Ar
     with np.errstate(invalid="ignore"):  # infinite scores have no weights but NaN
         shares = np.exp(best - best[:, :1])
         weights: Array = shares / np.exp(among - best[:, :1]).sum(-1, keepdims=True)
+    if experts.scale is not None:
+        weights = weights * experts.scale[chosen]
     return chosen, weights
 
 

@@ -88,6 +88,7 @@ def read_config(file: ModelFile) -> ModelConfig:
         embedding_scale=keys.constant(".embedding_scale") or 1.0,
         residual_scale=keys.constant(".residual_scale") or 1.0,
         logit_scale=keys.constant(".logit_scale") or 1.0,
+        n_embd_per_layer=_n_embd_per_layer(keys, rules),
         has_layer_norm=rules.has_layer_norm,
         has_learned_positions=rules.has_learned_positions,
         has_parallel_residual=keys.flag(".use_parallel_residual", False),
@@ -101,6 +102,13 @@ def read_config(file: ModelFile) -> ModelConfig:
 def _norm_eps(keys: Keys, rules: FamilyRules) -> float:
     kind = "layer_norm" if rules.has_layer_norm else "layer_norm_rms"
     return keys.real(f".attention.{kind}_epsilon", most=1.0)
+
+
+def _n_embd_per_layer(keys: Keys, rules: FamilyRules) -> int:
+    key = "embedding_length_per_layer_input"
+    if key not in rules.keys:
+        return 0
+    return keys.integer(f".{key}", 0, MAX_EMBD, default=0)
 
 
 def _experts(keys: Keys) -> ExpertConfig | None:

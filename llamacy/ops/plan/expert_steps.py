@@ -64,7 +64,7 @@ class ExpertSteps:
         ) -> None:
             self._add(Step.of(op, reads, writes, of_wanted=of_wanted, **constants))
 
-        add("route", {"scores": scores}, {"routes": routes})
+        add("route", {"scores": scores}, {"routes": routes}, scale=experts.scale)
         add("group", {}, {"routes": routes})
         gathered = None
         if any(weight.type_name in _FLOATS for weight in (experts.gate, experts.up)):

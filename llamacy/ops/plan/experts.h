@@ -54,8 +54,9 @@ static inline void choose_experts(const routing *r, const float *scores, int32_t
     }
 }
 
-/* Sets a row's experts, and their shares of the softmax over all scores or over the chosen. */
-static inline void route_row(const routing *r, const float *scores, int row) {
+/* Sets a row's experts, and their shares of the softmax over all scores or over the chosen, times
+ * their scales [n_expert] if there are any. */
+static inline void route_row(const routing *r, const float *scores, const float *scale, int row) {
     int32_t *chosen = r->expert + (size_t)row * (size_t)r->n_used;
     float *weight = r->weight + (size_t)row * (size_t)r->n_used, sum = 0;
     choose_experts(r, scores, chosen);
@@ -66,6 +67,8 @@ static inline void route_row(const routing *r, const float *scores, int row) {
     else
         for (int e = 0; e < r->n_expert; e++) sum += expf(scores[e] - most);
     for (int i = 0; i < r->n_used; i++) weight[i] /= sum;
+    if (scale)
+        for (int i = 0; i < r->n_used; i++) weight[i] *= scale[chosen[i]];
 }
 
 static inline void group_rows(routing *r, int n_rows) {
