@@ -190,15 +190,9 @@ class ReferenceOps(Elementwise):
             hidden = self.silu_mul(gate, up)
         return linear(hidden, experts.down, experts.down_bias)
 
-<<<<<<< HEAD
-=======
-    def add(self, x: Array, y: Array) -> Array:  # noqa: D102
-        return x + y
-
     def columns(self, x: Array, first: int, n: int) -> Array:  # noqa: D102
         return x[:, first : first + n]
 
->>>>>>> 1a33870 (Gemma 4 from GGUF files: shared keys, layers' own embeddings, experts)
     def wanted(self, x: Array) -> Array:  # noqa: D102
         return x[self.batch.wanted]
 

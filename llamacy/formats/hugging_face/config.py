@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from llamacy.config import family_rules
+from llamacy.formats.hugging_face import gemma4
 from llamacy.formats.hugging_face.classes import MODEL_TYPES
 from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.family import Family
@@ -46,7 +47,9 @@ class Config(NamedTuple):
     rope_divisors : Divisors
         Tensors that divide the frequencies.
     parts : frozenset of str
-        Parts of the family's layers that the model has.
+        Parts of the family that the model has.
+    lacked : tuple of frozenset of str
+        Parts of these that single layers lack, and that files may have all the same.
     """
 
     family: Family
@@ -57,6 +60,7 @@ class Config(NamedTuple):
     biased: frozenset[str]
     rope_divisors: Divisors
     parts: frozenset[str]
+    lacked: tuple[frozenset[str], ...]
 
 
 def read_config(config: JsonObject, name: str) -> Config:
@@ -78,7 +82,10 @@ def read_config(config: JsonObject, name: str) -> Config:
     """
     class_name = _find_class(config)
     family = FAMILIES[class_name]
-    config = own_keys(config, class_name)
+    config = own_keys(_of_text(config, family), class_name)
+    is_gemma4 = family.architecture == gemma4.NAME
+    if is_gemma4:
+        config = gemma4.with_sizes(config)
     _check_quantization(config, family)
     sizes = read_sizes(config)
     metadata = Metadata()
@@ -90,6 +97,8 @@ def read_config(config: JsonObject, name: str) -> Config:
     experts = add_experts(config, family, sizes, metadata)
     divisors = add_rope(config, family, sizes, metadata)
     add_settings(config, family, sizes, metadata)
+    if is_gemma4:
+        gemma4.add_keys(config, metadata)
     return Config(
         family,
         sizes,
@@ -99,6 +108,7 @@ def read_config(config: JsonObject, name: str) -> Config:
         _biased(config, family),
         divisors,
         _parts(config, family),
+        gemma4.lacked_parts(config) if is_gemma4 else (frozenset(),) * sizes.n_layer,
     )
 
 
@@ -128,6 +138,21 @@ def _find_class(config: JsonObject) -> str:
         if names == [bare]:
             return by_type
     config.refuse("architectures", known, ", ".join(names))
+
+
+def _of_text(config: JsonObject, family: Family) -> JsonObject:
+    """Return the object about the text part of a model with other parts.
+
+    Whether its embeddings are tied stands outside of it.
+    """
+    if not family.left_out:
+        return config
+    text = config.child("text_config")
+    if text is None:
+        config.fail("text_config", "an object about the text part", "none")
+    outside = ("tie_word_embeddings", "quantization_config")
+    values = {key: config.values[key] for key in outside if key in config}
+    return JsonObject(config.path, {**text.values, **values}, "text_config")
 
 
 def _check_quantization(config: JsonObject, family: Family) -> None:
@@ -173,8 +198,8 @@ def _biased(config: JsonObject, family: Family) -> frozenset[str]:
 
 
 def _parts(config: JsonObject, family: Family) -> frozenset[str]:
-    """Name the parts that the model's layers have."""
-    return frozenset(family.layer.values()).difference(
+    """Name the parts that the model has."""
+    return frozenset((*family.layer.values(), *family.outside.values())).difference(
         part
         for part, (key, value) in family.present.items()
         if config.flag(key, False) != value

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from llamacy.formats.hugging_face import gemma4
 from llamacy.formats.hugging_face.family import ExpertNames, Family, Mixture
 from llamacy.formats.hugging_face.layer_names import (
     ATTENTION,
@@ -26,8 +27,13 @@ OUTSIDE: Final = {
 }
 """Names of the parts outside the layers."""
 
-BARE: Final = ("self_attn.sinks",)
-"""Names of parts that are not modules: there is no `.weight` after them."""
+BARE: Final = {
+    "self_attn.sinks": "weight",
+    "layer_scalar": "weight",
+    "router.scale": "scale",
+    "router.per_expert_scale": "scale",
+}
+"""Names of parts that are not modules, and what GGUF has after them."""
 
 IGNORED: Final = (
     "rotary_emb.inv_freq",
@@ -198,5 +204,6 @@ FAMILIES: Final = {
     "Qwen3MoeForCausalLM": _QWEN3MOE,
     "GptOssForCausalLM": _GPT_OSS,
     **OTHER_FAMILIES,
+    **gemma4.FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

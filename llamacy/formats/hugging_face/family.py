@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 
 class ExpertNames(NamedTuple):
@@ -39,6 +39,8 @@ class Mixture:
     normalized : str
         Key that says whether the weights of a token's experts sum to 1; `""` if
         config.json cannot say.
+    switch : str
+        Key that says whether a model of the family has experts; `""` if all have.
     """
 
     names: tuple[ExpertNames, ...]
@@ -46,6 +48,7 @@ class Mixture:
     width: str = ""
     shared_width: str = ""
     normalized: str = ""
+    switch: str = ""
 
 
 Form: TypeAlias = Literal["turned", "by_group"]
@@ -80,6 +83,8 @@ class Family:
     stacked : mapping of str to str
         Names of modules of which each layer has one a head, `"q_layernorm.norms"`: GGUF
         has their weights in one tensor.
+    left_out : tuple of str
+        Beginnings of names of tensors for images and sound, which are left out.
     present : mapping of str to (str, bool)
         Parts that are there only if a flag of config.json has this value.
     forms : mapping of str to Form
@@ -129,6 +134,7 @@ class Family:
     renamed: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     stacked: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
     present: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     forms: Mapping[str, Form] = field(default_factory=dict)
     layer_constants: Mapping[str, str] = field(default_factory=dict)
@@ -148,6 +154,10 @@ class Family:
     fixed_flags: Mapping[str, bool] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+
+    def with_changes(self, **changes: Any) -> Family:
+        """Return a family that differs from this one in some attributes."""
+        return replace(self, **changes)
 
     def usual_name(self, name: str) -> str:
         """Return the name that a tensor or module has in most families."""

@@ -30,7 +30,7 @@ class ExpertSizes(NamedTuple):
 def add_experts(
     config: JsonObject, family: Family, sizes: Sizes, metadata: Metadata
 ) -> ExpertSizes | None:
-    """Add the keys about experts; return their sizes, None if the family has none.
+    """Add the keys about experts; return their sizes, None if there are none.
 
     Raises
     ------
@@ -41,6 +41,8 @@ def add_experts(
     """
     mixture, prefix = family.mixture, family.architecture
     if mixture is None:
+        return None
+    if mixture.switch and not config.flag(mixture.switch):
         return None
     _check_layers(config)
     key = "num_experts" if "num_experts" in config.values else "num_local_experts"

@@ -89,7 +89,11 @@ def translate(
     experts: defaultdict[int, dict[str, Source]] = defaultdict(dict)
     heads: defaultdict[tuple[int, str], dict[int, Source]] = defaultdict(dict)
     passed: list[str] = []
+    left_out: list[str] = []
     for name, tensor in tensors.items():
+        if name.startswith(config.family.left_out):
+            left_out.append(name)
+            continue
         if name.endswith(IGNORED) or (is_tied and name == f"{_HEAD}.weight"):
             continue
         layer, rest = _layer_of(name)
@@ -104,6 +108,8 @@ def translate(
             if config.family.stacked.get(module) in config.parts:
                 heads[layer, module][int(of_head[2])] = tensor
                 continue
+        if layer is not None and _is_lacked(rest, layer, config):
+            continue
         known = _translated(name, rest, layer, config, path)
         if known is None:
             passed.append(name)
@@ -121,6 +127,7 @@ def translate(
         translated[ours] = stacked_heads(ours, layer, part, norms, config, path)
         places[ours] = _place(layer, part, config)
     _note_passed(passed, path)
+    _note_left_out(left_out, path)
     _check_complete(translated, config, path)
     for layer in range(config.sizes.n_layer) if config.experts else ():
         for one in stacked(layer, experts[layer], config, path):
@@ -140,7 +147,8 @@ def _check_complete(names: Container[str], config: Config, path: Path) -> None:
     for theirs, ours in (*OUTSIDE.items(), *family.outside.items()):
         if ours == "output" and config.is_tied:
             continue
-        for suffix in _suffixes(ours, config):
+        is_there = theirs in OUTSIDE or ours in config.parts
+        for suffix in _suffixes(theirs, ours, config) if is_there else ():
             if f"{ours}.{suffix}" in names:
                 continue
             wanted = "a tensor that the family has"
@@ -151,7 +159,8 @@ def _check_complete(names: Container[str], config: Config, path: Path) -> None:
     for layer, (theirs, ours) in product(
         range(config.sizes.n_layer), family.layer.items()
     ):
-        for suffix in _suffixes(ours, config) if ours in config.parts else ():
+        is_there = ours in config.parts and ours not in config.lacked[layer]
+        for suffix in _suffixes(theirs, ours, config) if is_there else ():
             if f"blk.{layer}.{ours}.{suffix}" not in names:
                 field = f"tensor {family.own_name(f'model.layers.{layer}.{theirs}')}"
                 field += f".{suffix}" if theirs not in BARE else ""
@@ -159,7 +168,9 @@ def _check_complete(names: Container[str], config: Config, path: Path) -> None:
                 raise FormatError(path, field, wanted, "none")
 
 
-def _suffixes(part: str, config: Config) -> list[str]:
+def _suffixes(module: str, part: str, config: Config) -> list[str]:
+    if module in BARE:
+        return [BARE[module]]
     return ["weight", "bias"] if part in config.biased else ["weight"]
 
 
@@ -244,6 +255,20 @@ def _note_passed(names: list[str], path: Path) -> None:
     )
 
 
+def _note_left_out(names: list[str], path: Path) -> None:
+    """Name in the log the parts for images and sound, which are left out."""
+    parts = dict.fromkeys(name.split(".")[1] for name in names)
+    if parts:
+        which = ", ".join(map(shown, parts))
+        _logger.info("%s: left out, as only text is run: %s", path, which)
+
+
+def _is_lacked(rest: str, layer: int, config: Config) -> bool:
+    """Whether a tensor is of a part that its layer lacks."""
+    part = config.family.layer.get(rest.rpartition(".")[0])
+    return part in config.lacked[layer]
+
+
 def _layer_of(name: str) -> tuple[int | None, str]:
     """Split a name into its layer, None outside the layers, and the rest."""
     match = IN_LAYER.fullmatch(name)
@@ -260,11 +285,15 @@ def _translated(
     """
     family = config.family
     known = {**OUTSIDE, **family.outside} if layer is None else family.layer
-    match = _NAME.fullmatch(f"{rest}.weight" if rest in BARE else rest)
+    if rest in BARE and layer is not None:
+        part = known.get(rest)
+        if part is not None:
+            return (part, BARE[rest]) if part in config.parts else None
+    match = _NAME.fullmatch(rest)
     module = family.aliases.get(match[1], match[1]) if match else rest
     part = known.get(module)
     if match and part:
-        if layer is not None and part not in config.parts:
+        if module not in OUTSIDE and part not in config.parts:
             return None
         if match[2] == "weight" or part in config.biased:
             return part, match[2]
