@@ -134,9 +134,7 @@ def _embeddings_per_layer(model: Parts, x: Value) -> Value:
     projected = ops.linear(x, weights["per_layer_model_proj.weight"])
     projected = ops.scale(projected, 1 / math.sqrt(config.n_embd))
     projected = model.norm(projected, weights["per_layer_proj_norm.weight"])
-    rows = ops.scale(
-        ops.embedding(weights[_TABLE]), math.sqrt(config.n_embd_per_layer)
-    )
+    rows = ops.scale(ops.embedding(weights[_TABLE]), math.sqrt(config.n_embd_per_layer))
     return ops.scale(ops.add(projected, rows), math.sqrt(0.5))
 
 
@@ -144,8 +142,7 @@ def _attention(block: Block, x: Value) -> Value:
     """Attend to the layer's own keys and values, or to those of an earlier layer."""
     ops, mixer = block.ops, block.config.mixer
     q = block.norm(block.linear(x, "attn_q"), "attn_q_norm")
-    rope = mixer.rope and block.model.rope(mixer.rope, mixer.head_dim)
-    q = q if rope is None else ops.rope(q, rope)
+    q = _rotated(block, q)
     if isinstance(mixer, SharedAttentionConfig):
         state = key_values(mixer.source, mixer)
         attended = ops.shared_attention(q, state=state, scale=mixer.scale)
@@ -154,11 +151,17 @@ def _attention(block: Block, x: Value) -> Value:
     has_values = block.weight("attn_v.weight") is not None
     v = block.linear(x, "attn_v") if has_values else k
     v = block.model.norm(v, None, size=mixer.value_dim)
-    k = block.norm(k, "attn_k_norm")
-    k = k if rope is None else ops.rope(k, rope)
+    k = _rotated(block, block.norm(k, "attn_k_norm"))
     state = key_values(block.number, mixer)
     attended = ops.attention(q, k, v, state=state, scale=mixer.scale)
     return block.linear(attended, "attn_output")
+
+
+def _rotated(block: Block, x: Value) -> Value:
+    mixer = block.config.mixer
+    if mixer.rope is None:
+        return x
+    return block.ops.rope(x, block.model.rope(mixer.rope, mixer.head_dim))
 
 
 def _network(block: Block, x: Value) -> Value:
@@ -170,9 +173,7 @@ def _network(block: Block, x: Value) -> Value:
     router = block.model.norm(x, block.weight("ffn_gate_inp.scale"))
     router = ops.scale(router, 1 / math.sqrt(block.model.config.n_embd))
     scores = block.linear(router, "ffn_gate_inp")
-    chosen = mixture(
-        block, block.norm(x, "pre_ffw_norm_2"), experts, "geglu", scores
-    )
+    chosen = mixture(block, block.norm(x, "pre_ffw_norm_2"), experts, "geglu", scores)
     return ops.add(
         block.norm(h, "post_ffw_norm_1"), block.norm(chosen, "post_ffw_norm_2")
     )

@@ -229,7 +229,7 @@ def _quantized(
 ) -> ModelFile:
     """Return the file, or what quantises its tensors as they are read.
 
-    Those that are left in the file stay as they are.
+    Tensors that are left in the file stay as they are.
     """
     if settings.file_type is None:
         return file

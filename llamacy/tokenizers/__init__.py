@@ -9,8 +9,8 @@ translated to GGUF metadata (`hugging_face`).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.printable import shown
@@ -23,7 +23,7 @@ from llamacy.tokenizers.spm import SPMTokenizer
 
 __all__ = ["TOKENIZERS", "Tokenizer", "tokenizer_from_metadata"]
 
-TOKENIZERS = {
+TOKENIZERS: Final[Mapping[str, Callable[[Fields], Tokenizer]]] = {
     "gemma4": CharacterBPETokenizer,
     "gpt2": BPETokenizer,
     "llama": SPMTokenizer,

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.config import ModelConfig, SharedAttentionConfig
+from llamacy.config import ModelConfig, RopeConfig
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
-from llamacy.ggml.types import GGMLType
+from llamacy.ggml.tensor import MappedRows, MappedTensor
+from llamacy.ggml.types import GGMLType, dequantize
 from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
+from llamacy.ops.adapters import LowRank
 from llamacy.ops.batch import Batch
-from llamacy.ops.plan.plan import Plan
+from llamacy.ops.plan.plan import Plan, pack_weights
 from llamacy.ops.state.layout import StateLayout
+from tests.support.random_blocks import FACTORS, random_blocks
 
 Array = NDArray[np.float32]
 Make = Callable[..., Path]
@@ -77,7 +82,8 @@ def make_file(
 def load(path: Path, kind: Any = "plan", **options: Any) -> LoadedExecutor:
     with open_gguf(path) as file:
         _, config = read_hyperparameters(file)
-        return load_executor(file, config, executor=kind, **options)
+        executor: LoadedExecutor = load_executor(file, config, executor=kind, **options)
+        return executor
 
 
 def read(path: Path) -> ModelConfig:
@@ -167,22 +173,102 @@ def test_texts_fork_and_go_back(make_file: Make, kind: str) -> None:
     np.testing.assert_allclose(again, want, **options)
 
 
-@pytest.mark.parametrize("type_name", [each.name for each in GGMLType])
-def test_rows_of_the_table_are_those_of_the_file(
-    make_file: Make, type_name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of every type; and nothing dequantises the whole table."""
-    from llamacy.ggml.tensor import MappedTensor
+class Blocks:
+    """A matrix of one type's blocks."""
 
-    if GGMLType[type_name].name.startswith(("IQ", "TQ")):
-        pytest.skip("no writer of the test's")
-    path = make_file(type_name, embedding_length_per_layer_input=256)
+    def __init__(self, type_name: str, n: int, k: int) -> None:
+        rng = np.random.default_rng(0)
+        self.type, self.shape = GGMLType[type_name], (n, k)
+        n_blocks = n * k // self.type.block_size
+        if type_name in FACTORS:
+            self.data = random_blocks(type_name, n_blocks, rng).reshape(-1)
+        else:
+            values = rng.standard_normal((n, k), np.float32)
+            kind = gguf.GGMLQuantizationType(self.type)
+            packed = gguf.quants.quantize(values, kind)
+            self.data = np.ascontiguousarray(packed).view(np.uint8).reshape(-1)
+
+    def dequantize(self) -> Array:
+        return dequantize(self.data, self.type, self.shape)
+
+    def release(self) -> None:
+        pass
+
+
+@pytest.mark.usefixtures("selected_level")
+@pytest.mark.parametrize("type_name", [each.name for each in GGMLType])
+def test_rows_of_a_mapped_matrix_are_those_of_a_packed_one(type_name: str) -> None:
+    """Of every type; each row is packed as it is read."""
+    n, k = 37, 512
+    blocks = Blocks(type_name, n, k)
+    config = ModelConfig("test", "", 1, 64, 4, 2, 16, 96, k, 64, 1e-5, RopeConfig(16))
+
+    def look_up(ops: Any, config: ModelConfig, weights: Any) -> Any:
+        return ops.wanted(ops.embedding(weights["table"]))
+
+    ids = np.random.default_rng(1).integers(0, n, 50).tolist()
+    found = []
+    for tensor in (MappedTensor(blocks), blocks):
+        weights = pack_weights({"table": tensor})
+        plan = Plan(look_up, config, weights, n_threads=2)
+        assert (plan.mapped_bytes > 0) == isinstance(tensor, MappedTensor)
+        found.append(plan.forward(Batch.of(ids, plan.new_sequence(), "all")))
+    np.testing.assert_array_equal(*found)
+    rows = MappedRows(MappedTensor(blocks))[np.array(ids)]
+    np.testing.assert_array_equal(rows, blocks.dequantize()[ids])
+    np.testing.assert_allclose(found[0], rows, rtol=1e-5, atol=1e-6)
+
+
+def test_the_table_is_never_dequantised_as_a_whole(
+    make_file: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, ids = make_file("Q8_0"), random_ids(40)
 
     def refuse(self: MappedTensor) -> Array:
         raise AssertionError("the table was dequantised as a whole")
 
     monkeypatch.setattr(MappedTensor, "dequantize", refuse)
-    ids = random_ids(40)
     want = whole(load(path, "reference"), ids)
     got = whole(load(path, n_threads=2), ids)
     assert np.sqrt(np.mean((got - want) ** 2)) <= 0.1 * want.std()
+
+
+def test_the_table_is_counted_apart_from_memory(make_file: Make) -> None:
+    path = make_file()
+    n_bytes = 4 * N_VOCAB * N_LAYER * N_EMBD_PER_LAYER
+    executor, info = load(path), llamacy.inspect(path)
+    assert isinstance(executor, Plan)
+    assert info.mapped_bytes == executor.mapped_bytes == n_bytes
+    assert info.weights_bytes == executor.weight_bytes
+    # it stays as it is when the weights are quantised on the way in
+    assert llamacy.inspect(path, quantize="Q4_0").mapped_bytes == n_bytes
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a mapped file cannot be deleted")
+def test_a_model_outlives_the_name_of_its_file(make_file: Make) -> None:
+    path, ids = make_file(), random_ids(30)
+    executor = load(path)
+    before = whole(executor, ids)
+    path.unlink()
+    np.testing.assert_array_equal(whole(executor, ids), before)
+
+
+@each_executor
+def test_adapters_beside_all_matrices(make_file: Make, kind: str) -> None:
+    """They give the logits of a model into which they are merged."""
+    rng, added = np.random.default_rng(2), {}
+    plain = load(make_file(), "reference")
+    adapters: dict[str, Any] = {}
+    for name, shape in plain.shapes.items():
+        if len(shape) == 2 and not name.endswith("token_embd.weight"):
+            low = [0.1 * rng.standard_normal((n, 2), np.float32) for n in shape]
+            adapters[name] = LowRank(low[1].T.copy(), low[0])
+    with open_gguf(make_file()) as file:
+        for name, low in adapters.items():
+            added[name] = file.tensors[name].dequantize() + low.up @ low.down
+    assert "blk.4.inp_gate.weight" in adapters
+    executor = load(make_file(), kind)
+    executor.set_adapters(adapters)
+    merged, ids = load(make_file(added=added), "reference"), random_ids(40)
+    got, want = whole(executor, ids), whole(merged, ids)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-3 * float(want.std()))

@@ -165,7 +165,7 @@ def write_folder(folder: Path, **model: Any) -> Path:
 
 
 def test_a_folder_has_the_same_vocabulary(tmp_path: Path) -> None:
-    """No scores could stand for these merges: SentencePiece would merge the newlines."""
+    """Scores could not stand for these merges: SentencePiece merges all it can."""
     read = read_tokenizer_files(write_folder(tmp_path))
     assert read is not None and read.values["tokenizer.ggml.model"] == "gemma4"
     ours = tokenizer_from_metadata(read.values, "folder")

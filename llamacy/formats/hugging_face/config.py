@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from llamacy.config import family_rules
@@ -19,6 +20,7 @@ from llamacy.formats.metadata import Metadata
 
 _QKV: Final = ("attn_q", "attn_k", "attn_v")
 _NETWORK: Final = ("ffn_gate", "ffn_up", "ffn_down")
+_HEADS: Final = re.compile(r"For(CausalLM|ConditionalGeneration)|LMHeadModel")
 _BIAS_KEYS: Final = {
     "attention_bias": (*_QKV, "attn_output"),
     "mlp_bias": _NETWORK,
@@ -134,7 +136,7 @@ def _find_class(config: JsonObject) -> str:
             config.refuse("model_type", f"one of {', '.join(MODEL_TYPES)}", model_type)
         return by_type
     if by_type is not None:
-        bare = by_type.replace("ForCausalLM", "Model").replace("LMHead", "")
+        bare = _HEADS.sub("Model", by_type)
         if names == [bare]:
             return by_type
     config.refuse("architectures", known, ", ".join(names))

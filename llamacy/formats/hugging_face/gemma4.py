@@ -1,6 +1,6 @@
-"""Gemma 4 in Hugging Face's form: layers of two kinds that differ in more than a window.
+"""Gemma 4 in Hugging Face's form: two kinds of layers, which differ in sizes.
 
-Those with a window and those without have heads of different sizes, and the last
+Layers with a window and layers without have heads of different sizes, and the last
 layers have no keys. config.json has both kinds' sizes, under keys of its own or, as
 transformers 5 writes it, as `per_layer_config`.
 """

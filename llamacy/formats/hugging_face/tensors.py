@@ -260,7 +260,7 @@ def _note_left_out(names: list[str], path: Path) -> None:
     parts = dict.fromkeys(name.split(".")[1] for name in names)
     if parts:
         which = ", ".join(map(shown, parts))
-        _logger.info("%s: left out, as only text is run: %s", path, which)
+        _logger.warning("%s: left out, as only text is run: %s", path, which)
 
 
 def _is_lacked(rest: str, layer: int, config: Config) -> bool:

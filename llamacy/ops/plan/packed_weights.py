@@ -65,7 +65,8 @@ def pack_weights(
     weights: dict[str, Weight] = {}
     for name, tensor in tensors.items():
         if isinstance(tensor, MappedTensor):
-            weights[name] = MappedMatrix(tensor.type.name, *tensor.shape, tensor.data)
+            n, k = tensor.shape
+            weights[name] = MappedMatrix(tensor.type.name, n, k, tensor.data)
             continue
         if name not in sizes:
             weights[name] = np.ascontiguousarray(tensor.dequantize(), np.float32)

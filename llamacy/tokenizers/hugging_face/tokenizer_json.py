@@ -35,7 +35,7 @@ def is_byte_level(whole: JsonObject) -> bool:
 
 
 def keeps_merges(config: JsonObject) -> bool:
-    """Whether config.json is that of a family whose GGUF files keep merges of characters.
+    """Whether a family's GGUF files keep merges of characters, by its config.json.
 
     In other families a vocabulary with merges of characters is one of SentencePiece.
     """
