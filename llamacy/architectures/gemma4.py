@@ -108,7 +108,7 @@ def _attention_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
 
 
 def forward(model: Parts) -> Value:
-    """Norm what each part reads and what it adds; scale each layer; bound the logits."""
+    """Norm what parts read and what they add; scale each layer; bound the logits."""
     ops, config = model.ops, model.config
     n, cap = config.n_embd_per_layer, config.logit_softcap
     x = ops.scale(model.embed(), math.sqrt(config.n_embd))

@@ -40,7 +40,8 @@ ACTIVATIONS = (
     *("gelu", "gelu_erf", "gelu_quick", "silu", "sigmoid", "relu", "relu_squared"),
 )
 XIELU = {"alpha_p": 0.8, "alpha_n": 1.3, "beta": 0.5, "eps": -1e-6}
-EXPERTS: tuple[Literal["swiglu", "clamped_swiglu"], ...] = ("swiglu", "clamped_swiglu")
+Kind = Literal["swiglu", "geglu", "clamped_swiglu"]
+EXPERTS: tuple[Kind, ...] = ("swiglu", "geglu", "clamped_swiglu")
 CONFIG = ModelConfig(
     architecture="test",
     name="",
@@ -124,6 +125,7 @@ class Draft:
         self.widths: list[int] = []
         self.sizes: list[int] = []  # values are within about 4 * 2**size
         self.readable: list[int] = []
+        self.kept: dict[int, tuple[tuple[int, KeyValues], int]] = {}  # and their sizes
         self.layers = [self.layer(number) for number in range(N_LAYER)]
 
     def layer(self, number: int) -> tuple[int, KeyValues]:
@@ -221,7 +223,30 @@ class Draft:
             "sinks": self.draw(strategies.sampled_from([None, f"sinks {n_head}"])),
         }
         width = n_head * state.value_dim
+        self.kept[state.layer] = layer, max(self.sizes[v], self.kept_size(state))
         return self.push("attention", (q, k, v), width, self.sizes[v], **options)
+
+    def kept_size(self, state: KeyValues) -> int:
+        return self.kept[state.layer][1] if state.layer in self.kept else 0
+
+    def shared_attention(self) -> int:
+        if not self.kept:
+            return self.attention()
+        layers = list(self.kept.values())
+        (n_head, state), size = self.draw(strategies.sampled_from(layers))
+        q = self.small(self.choose(n_head * state.head_dim), 1)
+        q = self.rope(q) if self.draw(strategies.booleans()) else q
+        width = n_head * state.value_dim
+        options = {"state": state, "scale": 0.25}
+        return self.push("shared_attention", (q,), width, size, **options)
+
+    def columns(self) -> int:
+        x = self.choose()
+        n = self.draw(
+            strategies.sampled_from([w for w in WIDTHS if w <= self.widths[x]])
+        )
+        first = self.draw(strategies.integers(0, self.widths[x] - n))
+        return self.push("columns", (x,), n, self.sizes[x], first=first, n=n)
 
     def scale(self, x: int | None = None) -> int:
         x = self.choose() if x is None else x
@@ -294,10 +319,14 @@ class Draft:
         return self.product(self.linear(x, width), self.linear(y, width))
 
 
-ON_ALL_ROWS = ("embedding", "position_embedding", "rope", "attention", "heads")
+ON_ALL_ROWS = (
+    *("embedding", "position_embedding", "rope", "attention", "heads"),
+    "shared_attention",
+)
 ON_ANY_ROWS = (
     *("norm", "linear", "gated", "add", "scale", "softcap"),
     *("residual", "swiglu", "capped", "experts", "sigmoid_gate", "activation"),
+    "columns",
 )
 
 
@@ -330,8 +359,9 @@ def mixtures(weights: Mapping[str, Any]) -> dict[str, Experts[Any]]:
             weights[f"up {n}"],
             weights[f"down {n}"],
             n_used=N_EXPERT,
-            is_normalized=name == "swiglu",
+            is_normalized=name != "clamped_swiglu",
             activation=name,
+            scale=weights["expert scales"] if name == "geglu" else None,
         )
         for n in WIDTHS
         for name in EXPERTS
@@ -354,6 +384,7 @@ def weights() -> dict[str, Array]:
         **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},
         **{f"sinks {n_head}": noise(n_head) for n_head, _, _ in HEADS},
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},
+        "expert scales": 1 + noise(N_EXPERT) / 8,
         **{f"router {n}": noise(N_EXPERT, n) * scale[n] for n in WIDTHS},
         **{f"{part} {n}": noise(N_EXPERT, n, n) * scale[n]
            for part in ("gate", "up", "down") for n in WIDTHS},
