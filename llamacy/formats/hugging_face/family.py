@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 
 class ExpertNames(NamedTuple):
@@ -45,6 +45,10 @@ class Mixture:
         Key that says what makes gates of scores; `""` if the family does.
     numbers : mapping of str to str
         Keys of whole numbers, in GGUF by those in config.json.
+    switch : str
+        Key that says whether a model of the family has experts; `""` if all have.
+    has_network : bool
+        Whether layers have a network beside their experts.
     """
 
     names: tuple[ExpertNames, ...]
@@ -55,6 +59,8 @@ class Mixture:
     scale: str = ""
     gating: str = ""
     numbers: Mapping[str, str] = field(default_factory=dict)
+    switch: str = ""
+    has_network: bool = False
 
 
 Form: TypeAlias = Literal["turned", "by_group"]
@@ -89,6 +95,8 @@ class Family:
     stacked : mapping of str to str
         Names of modules of which each layer has one a head, `"q_layernorm.norms"`: GGUF
         has their weights in one tensor.
+    left_out : tuple of str
+        Beginnings of names of tensors for images and sound, which are left out.
     present : mapping of str to (str, bool)
         Parts that are there only if a flag of config.json has this value.
     forms : mapping of str to Form
@@ -140,6 +148,7 @@ class Family:
     renamed: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     stacked: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
     present: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     forms: Mapping[str, Form] = field(default_factory=dict)
     layer_constants: Mapping[str, str] = field(default_factory=dict)
@@ -160,6 +169,10 @@ class Family:
     fixed_flags: Mapping[str, bool] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+
+    def with_changes(self, **changes: Any) -> Family:
+        """Return a family that differs from this one in some attributes."""
+        return replace(self, **changes)
 
     def usual_name(self, name: str) -> str:
         """Return the name that a tensor or module has in most families."""
