@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from llamacy.formats.hugging_face.classes import MODEL_TYPES
 from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.family import Family
+from llamacy.formats.hugging_face.images import text_settings
 from llamacy.formats.hugging_face.keys import own_keys
 from llamacy.formats.hugging_face.mixture import ExpertSizes, add_experts
 from llamacy.formats.hugging_face.quantization import (
@@ -19,6 +21,7 @@ from llamacy.formats.hugging_face.sizes import Sizes, read_sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
+_HEADS: Final = re.compile("ForCausalLM|ForConditionalGeneration")
 _QKV: Final = ("attn_q", "attn_k", "attn_v")
 _NETWORK: Final = ("ffn_gate", "ffn_up", "ffn_down")
 _BIAS_KEYS: Final = {
@@ -89,6 +92,8 @@ def read_config(config: JsonObject, name: str) -> Config:
     """
     class_name = _find_class(config)
     family = FAMILIES[class_name]
+    if family.images:
+        config, class_name = text_settings(config, class_name)
     has_mxfp4 = family.mixture is not None and family.mixture.is_turned
     quantization = read_quantization(config, has_mxfp4=has_mxfp4)
     config = own_keys(config, class_name)
@@ -137,7 +142,7 @@ def _find_class(config: JsonObject) -> str:
             config.refuse("model_type", f"one of {', '.join(MODEL_TYPES)}", model_type)
         return by_type
     if by_type is not None:
-        bare = by_type.replace("ForCausalLM", "Model").replace("LMHead", "")
+        bare = _HEADS.sub("Model", by_type).replace("LMHead", "")
         if names == [bare]:
             return by_type
     config.refuse("architectures", known, ", ".join(names))
@@ -159,7 +164,7 @@ def _biased(config: JsonObject, family: Family) -> frozenset[str]:
     biased = set(family.always_biased)
     if not config.flag("qkv_bias", True):
         biased -= {"attn_q", "attn_k", "attn_v"}
-    for key, parts in _BIAS_KEYS.items():
+    for key, parts in {**_BIAS_KEYS, **family.bias_keys}.items():
         parts = tuple(part for part in parts if part in family.layer.values())
         if key in family.fixed_flags or not config.flag(key, False):
             continue

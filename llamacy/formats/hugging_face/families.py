@@ -19,6 +19,7 @@ from llamacy.formats.hugging_face.layer_names import (
     LAYER,
 )
 from llamacy.formats.hugging_face.other_families import OTHER_FAMILIES
+from llamacy.formats.hugging_face.recent_families import RECENT_FAMILIES
 from llamacy.formats.hugging_face.router_families import ROUTER_FAMILIES
 
 OUTSIDE: Final = {
@@ -207,5 +208,6 @@ FAMILIES: Final = {
     "GptOssForCausalLM": _GPT_OSS,
     **OTHER_FAMILIES,
     **ROUTER_FAMILIES,
+    **RECENT_FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

@@ -20,9 +20,11 @@ from llamacy.formats.hugging_face.experts import PARTS, Source, is_expert, stack
 from llamacy.formats.hugging_face.families import BARE, FAMILIES, IGNORED, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.forms import Array, Matrix, Vector
+from llamacy.formats.hugging_face.images import without_images
 from llamacy.formats.hugging_face.layouts import (
     add_constants,
     group_order,
+    halved,
     interleaved,
     stacked_heads,
     turned,
@@ -81,6 +83,7 @@ def translate(
     UnsupportedError
         A tensor would change the model in a way that the family does not have.
     """
+    tensors = without_images(tensors, config.family, path)
     tensors, constants = _without_constants(
         _named_as_usual(tensors, config.family), config.family
     )
@@ -100,7 +103,9 @@ def translate(
             continue
         is_sparse = config.experts and (layer or 0) >= config.experts.n_dense
         if layer is not None and is_sparse and is_expert(rest, config.family):
-            experts[layer][name] = tensor
+            assert config.family.mixture is not None
+            rest = config.family.mixture.merged.get(rest, rest)
+            experts[layer][f"model.layers.{layer}.{rest}"] = tensor
             continue
         if layer is not None and (of_head := _OF_HEAD.fullmatch(rest)):
             module = of_head[1]
@@ -116,8 +121,12 @@ def translate(
         if ours in translated:
             field = f"tensor {shown(name)}"
             raise FormatError(path, field, "one of its kind", "it under two names")
-        translated[ours] = _tensor(ours, layer, part, tensor, config, path)
-        places[ours] = _place(layer, part, config)
+        one = _tensor(ours, layer, part, tensor, config, path)
+        other = config.family.halves.get(part)
+        made = halved(one, ours.replace(part, other)) if other else [one]
+        for each in made:
+            translated[each.name] = each
+            places[each.name] = _place(layer, part, config)
     for (layer, module), norms in heads.items():
         part = config.family.stacked[module]
         ours = f"blk.{layer}.{part}.weight"

@@ -46,7 +46,8 @@ def keys(name: str, prefix: str, **changes: Any) -> dict[str, Any]:
 
 def test_every_class_belongs_to_a_known_family() -> None:
     for name, family in FAMILIES.items():
-        assert name.endswith(("ForCausalLM", "LMHeadModel"))
+        ends = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+        assert name.endswith(ends)
         assert family.architecture in ARCHITECTURES
         assert len(set(family.layer.values())) == len(family.layer)
         assert family.biased <= set(family.layer.values())

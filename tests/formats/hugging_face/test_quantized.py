@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.hugging_face import HuggingFaceFolder, open_hugging_face
-from llamacy.formats.hugging_face.tensors import interleaved
+from llamacy.formats.hugging_face.layouts import interleaved
 from llamacy.formats.safetensors.float8 import FLOAT8
 from llamacy.ggml.quantization import quantize
 from llamacy.ggml.types import GGMLType, dequantize
