@@ -17,10 +17,12 @@ from llamacy.formats.json_text import JsonObject
 from llamacy.ggml.types import GGMLType
 
 _KEY: Final = "quantization_config"
-_WANTED: Final = (
+READ: Final = (
     "fp8, compressed-tensors or none (instead, load a GGUF file of the model, or its "
     "unquantised repository with quantize=)"
 )
+"""The methods that are read, and what to do about others, for errors."""
+
 _DTYPES: Final = {
     "bfloat16": GGMLType.BF16,
     "float16": GGMLType.F16,
@@ -105,7 +107,7 @@ def read_quantization(config: JsonObject, *, has_mxfp4: bool) -> Quantization | 
     if not config.get(_KEY):
         mlx = config.get("quantization")
         if isinstance(mlx, dict) and "bits" in mlx:
-            config.refuse("quantization", _WANTED, "MLX's weights")
+            config.refuse("quantization", READ, "MLX's weights")
         return None
     found = config.child(_KEY)
     assert found is not None
@@ -119,7 +121,7 @@ def read_quantization(config: JsonObject, *, has_mxfp4: bool) -> Quantization | 
     if method == "compressed-tensors":
         schemes = tuple(dict.fromkeys(_compressed(found)))
         return Quantization(method, schemes, _dtype(config))
-    found.refuse("quant_method", _WANTED, _named(found, method))
+    found.refuse("quant_method", READ, _named(found, method))
 
 
 def _named(found: JsonObject, method: Any) -> Any:

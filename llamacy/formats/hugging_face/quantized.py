@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.hugging_face.experts import Source
-from llamacy.formats.hugging_face.quantization import Form, Quantization, Scheme
+from llamacy.formats.hugging_face.quantization import READ, Form, Quantization, Scheme
 from llamacy.formats.hugging_face.quantized_codes import decoder, n_words, zero_points
 from llamacy.formats.hugging_face.quantized_forms import (
     BLOCK,
@@ -43,6 +43,13 @@ _ACTIVATIONS: Final = (
     "output_scale",
     "output_zero_point",
 )
+# Ends of names by which folders are known whose config.json names no method.
+_OTHER_METHODS: Final = {
+    ".qweight": "GPTQ or AWQ",
+    ".weight.absmax": "bitsandbytes",
+    ".SCB": "bitsandbytes",
+    ".W_q": "HQQ",
+}
 _EXPERT: Final = re.compile(r"\.experts\.[0-9]+\.")
 
 
@@ -71,9 +78,11 @@ def unpacked(
         Scales, zero points or a shape are missing, of another shape or type, or not
         finite.
     UnsupportedError
-        A matrix is quantised in another way than `quantization` says.
+        A matrix is quantised in another way than `quantization` says, or by a method
+        that config.json does not name.
     """
     if quantization is None:
+        _check_methods(tensors, path)
         return tensors
     reader = _Reader(tensors, quantization, path)
     found = {
@@ -96,6 +105,13 @@ def unpacked(
         else:
             whole[ours] = ScaledBlocks(ours, codes, scales)
     return whole
+
+
+def _check_methods(tensors: Mapping[str, Source], path: Path) -> None:
+    for name in tensors:
+        for end, method in _OTHER_METHODS.items():
+            if name.endswith(end):
+                raise UnsupportedError(path, f"tensor {shown(name)}", READ, method)
 
 
 def _is_quantized(name: str, tensor: ByteTensor) -> bool:

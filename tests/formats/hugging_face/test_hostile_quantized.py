@@ -168,3 +168,24 @@ def test_weights_that_are_no_numbers_are_named_when_they_are_read(
     wanted = "layers.1.mlp.up_proj.weight: wanted finite .* of BF16, found NaN"
     with pytest.raises(FormatError, match=wanted):
         llamacy.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("end", "method"),
+    [
+        ("qweight", "GPTQ or AWQ"),
+        ("weight.absmax", "bitsandbytes"),
+        ("SCB", "bitsandbytes"),
+        ("W_q", "HQQ"),
+    ],
+)
+def test_methods_that_config_json_does_not_name_are_known_by_their_tensors(
+    tmp_path: Path, end: str, method: str
+) -> None:
+    folder = write_quantised(
+        tmp_path / "a",
+        {},
+        lambda module, values: {f"{module}{end}": np.zeros((8, 64), np.int32)},
+    )
+    with pytest.raises(UnsupportedError, match=f"{end}: wanted fp8, .* found {method}"):
+        open_hugging_face(folder)
