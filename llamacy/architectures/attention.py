@@ -76,16 +76,10 @@ def attention(
     """
     ops, mixer = block.ops, block.config.mixer
     q, k, v = (block.linear(x, name) for name in ("attn_q", "attn_k", "attn_v"))
-    has_norms = block.weight("attn_q_norm.weight") is not None
-    if has_norms and not are_rotated_normed:
-        q = block.norm(q, "attn_q_norm", size=norm_size)
-        k = block.norm(k, "attn_k_norm", size=norm_size)
-    if mixer.rope is not None:
-        rope = block.model.rope(mixer.rope, mixer.head_dim)
-        q, k = ops.rope(q, rope), ops.rope(k, rope)
-    if has_norms and are_rotated_normed:
-        q = block.norm(q, "attn_q_norm", size=norm_size)
-        k = block.norm(k, "attn_k_norm", size=norm_size)
+    if are_rotated_normed:
+        q, k = _normed(block, *_rotated(block, q, k), norm_size)
+    else:
+        q, k = _rotated(block, *_normed(block, q, k, norm_size))
     state = key_values(block.number, mixer)
     attended = ops.attention(
         q,
@@ -104,3 +98,23 @@ def key_values(layer: int, mixer: AttentionConfig) -> KeyValues:
     return KeyValues(
         layer, mixer.n_head_kv, mixer.head_dim, mixer.value_dim, mixer.window
     )
+
+
+def _normed(block: Block, q: Value, k: Value, size: int | None) -> tuple[Value, Value]:
+    """Norm queries and keys where the layer has norms for them."""
+    if block.weight("attn_q_norm.weight") is None:
+        return q, k
+    return (
+        block.norm(q, "attn_q_norm", size=size),
+        block.norm(k, "attn_k_norm", size=size),
+    )
+
+
+def _rotated(block: Block, q: Value, k: Value) -> tuple[Value, Value]:
+    """Rotate queries and keys where the layer has positions."""
+    mixer, model = block.config.mixer, block.model
+    if mixer.rope is None:
+        return q, k
+    of_queries = model.rope(mixer.rope, mixer.head_dim)
+    of_keys = model.rope(mixer.rope.of_keys, mixer.head_dim)
+    return block.ops.rope(q, of_queries), block.ops.rope(k, of_keys)

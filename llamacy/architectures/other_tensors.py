@@ -1,8 +1,9 @@
 """Tensors of a file that a family's specs do not name as they are.
 
 Queries, keys and values may be one matrix or three in files of every family, and may
-have biases; gate and up may be one matrix called `ffn_up`. Matrices may have scales.
-All other tensors must be known to change nothing.
+have biases; gate and up may be one matrix called `ffn_up`, those of an expert that all
+rows go through `ffn_up_shexp`. Matrices may have scales. All other tensors must be
+known to change nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from llamacy.printable import shown
 
 _PARTS: Final = ("attn_q", "attn_k", "attn_v")
 _WHOLE: Final = "attn_qkv"
+_GATES: Final = (".ffn_gate.weight", ".ffn_gate_shexp.weight")
 
 # Tables of angles that the oldest files have in each layer, computed from other keys.
 _HARMLESS: Final = re.compile(r"blk\.[0-9]{1,9}\.(attn_rot_embd|rope_freqs)\.weight")
@@ -67,9 +69,24 @@ def as_in_file(
         _fuse(name.removesuffix("attn_q.weight"), made, found)
     for name in [name for name in made if name.endswith(".attn_qkv.weight")]:
         _allow_biases(name.removesuffix(f"{_WHOLE}.weight"), made, found)
-    for name in [name for name in made if name.endswith(".ffn_gate.weight")]:
-        _merge(name.removesuffix("gate.weight"), made, shapes)
+    for name in [name for name in made if name.endswith(_GATES)]:
+        _merge(name, made, shapes)
     return made | _scales(made, found)
+
+
+def merged_in_file(
+    name: str, specs: Mapping[str, TensorSpec], n_rows: int
+) -> TensorSpec | None:
+    """Return the spec of gate and up in one matrix of `n_rows`, as a file may be."""
+    gate = name.replace(".ffn_up", ".ffn_gate")
+    if gate == name or gate not in specs or name not in specs:
+        return None
+    if len(specs[name].shape) != 2:  # experts' matrices are apart in all files
+        return None
+    (n_gate, n_in), (n_up, _) = specs[gate].shape, specs[name].shape
+    parts = ((gate, n_gate), (name, n_up))
+    is_merged = n_rows == n_gate + n_up
+    return TensorSpec((n_rows, n_in), True, parts=parts) if is_merged else None
 
 
 def stacked_in_file(name: str, specs: Mapping[str, TensorSpec]) -> TensorSpec | None:
@@ -84,13 +101,14 @@ def stacked_in_file(name: str, specs: Mapping[str, TensorSpec]) -> TensorSpec | 
 
 
 def _merge(
-    prefix: str,
+    gate_weight: str,
     specs: dict[str, TensorSpec],
     shapes: Mapping[str, tuple[int, ...]],
 ) -> None:
     """Exchange gate and up for the one matrix that the file has, and their biases."""
     for suffix in ("weight", "bias"):
-        gate, up = f"{prefix}gate.{suffix}", f"{prefix}up.{suffix}"
+        gate = gate_weight.removesuffix("weight") + suffix
+        up = gate.replace("ffn_gate", "ffn_up")
         if gate in shapes or gate not in specs or up not in specs:
             continue
         (n_gate, *n_in), (n_up, *_) = specs[gate].shape, specs[up].shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,12 @@ class RopeConfig:
         was trained with positions at all.
     is_range_rounded : bool
         Whether YaRN's range begins and ends at whole pairs of dimensions.
+    query_growth : float
+        Of the magnitude of queries past `n_ctx_orig`: at position p they are multiplied
+        by 1 + query_growth * ln(1 + floor(p / n_ctx_orig)).
+    has_sections : bool
+        Whether sections of a head's rotations follow positions of their own in images;
+        in texts all have the same.
     is_neox : bool
         Whether pairs are dimensions i and i + n_dims / 2, in the order of GPT-NeoX
         (Black et al. 2022, arXiv:2204.06745), instead of 2i and 2i + 1.
@@ -56,5 +62,12 @@ class RopeConfig:
     local_freq_base: float | None = None
     is_finetuned: bool = True
     is_range_rounded: bool = True
+    query_growth: float = 0.0
+    has_sections: bool = False
     is_neox: bool = False
     has_factors: bool = True
+
+    @property
+    def of_keys(self) -> RopeConfig:
+        """The rotations of keys, which do not grow with their positions."""
+        return replace(self, query_growth=0.0) if self.query_growth else self

@@ -9,6 +9,7 @@ file in `llamacy.architectures`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +46,14 @@ class FamilyRules:
     constants : tuple of str
         Keys, which have no family's name before them, of the constants of each layer's
         activation, in the order of its operation.
+    embedding_scale : float
+        Multiplies embeddings where a file does not say.
+    residual_depth : float
+        Results of parts are multiplied by this over the root of the number of layers
+        where a file does not say; 0 for no scale.
+    logit_width : int
+        Logits are divided by the width of the residual over this where a file does not
+        say; 0 for no scale.
     is_range_rounded : bool
         Whether YaRN's range begins and ends at whole pairs of dimensions.
     is_normalized : bool
@@ -63,6 +72,9 @@ class FamilyRules:
     has_learned_positions: bool = False
     keys: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
+    embedding_scale: float = 1.0
+    residual_depth: float = 0.0
+    logit_width: int = 0
     is_range_rounded: bool = True
     is_normalized: bool = True
     gating: Gating = "softmax"
@@ -78,6 +90,14 @@ class FamilyRules:
             return False
         period = self.no_rope_period
         return not period or (layer + 1) % period != 0
+
+    def residual_scale(self, n_layer: int) -> float:
+        """Return what multiplies the parts' results where a file does not say."""
+        return self.residual_depth / math.sqrt(n_layer) if self.residual_depth else 1.0
+
+    def logit_scale(self, n_embd: int) -> float:
+        """Return what divides the logits where a file does not say."""
+        return n_embd / self.logit_width if self.logit_width else 1.0
 
 
 ROUTER_KEYS: Final = (
@@ -104,6 +124,7 @@ _RULES: Final = {
     "ernie4_5-moe": FamilyRules(
         keys=("expert_shared_count", "leading_dense_block_count")
     ),
+    "exaone4": FamilyRules(window_period=4),
     "falcon": FamilyRules(has_layer_norm=True, keys=("hidden_activation",)),
     "gemma2": FamilyRules(window_period=2, window=4096),
     "gemma3": FamilyRules(
@@ -122,8 +143,22 @@ _RULES: Final = {
     ),
     "gpt-oss": FamilyRules(window_period=2, window=128, is_range_rounded=False),
     "hunyuan-moe": FamilyRules(keys=("expert_shared_count",)),
+    "granite_swa": FamilyRules(keys=("attention.rope_pattern",)),
     "llama": FamilyRules(window_period=0),
+    "mellum": FamilyRules(window_period=4, has_local_rope=True),
+    "minicpm": FamilyRules(
+        # llama.cpp multiplies by the logit scale that old files leave out, and divides
+        # by the one that others have: the model divides
+        embedding_scale=12.0,
+        residual_depth=1.4,
+        logit_width=256,
+    ),
+    "mistral3": FamilyRules(
+        window_period=0,
+        keys=("attention.temperature_scale", "rope.scaling.yarn_log_multiplier"),
+    ),
     "olmo2": FamilyRules(window_period=4, has_local_rope=True),
+    "olmoe": FamilyRules(is_normalized=False),
     "phi2": FamilyRules(has_layer_norm=True),
     "phi3": FamilyRules(window_period=0),
     "qwen2moe": FamilyRules(is_normalized=False),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from llamacy.architectures import find_architecture
-from llamacy.architectures.other_tensors import stacked_in_file
+from llamacy.architectures.other_tensors import merged_in_file, stacked_in_file
 from llamacy.architectures.tensors import Specs
 from llamacy.arguments import checked_number, checked_path, short
 from llamacy.config import ModelConfig
@@ -118,7 +118,8 @@ def _unstacked(file: LoraFile, specs: Specs) -> LoraFile:
     """Take pairs of matrices that hold several, such as Phi-3's, apart by rows."""
     pairs: dict[str, Pair] = {}
     for name, pair in file.pairs.items():
-        spec = specs.get(name) or stacked_in_file(name, specs)
+        spec = merged_in_file(name, specs, pair.b.shape[-2]) or specs.get(name)
+        spec = spec or stacked_in_file(name, specs)
         parts = spec.parts if spec is not None else ()
         if spec is not None and parts:
             check_fits(file, name, pair, spec.shape)

@@ -45,6 +45,11 @@ class Rope:
         The angles in long texts; None if they are the same.
     dynamic : RopeConfig or None
         Base and scaling of angles that depend on the length of the text.
+    growth : float
+        Of the magnitude with the position p: it is multiplied by
+        1 + growth * ln(1 + floor(p / n_ctx_orig)). 0 for the same at all positions.
+    n_ctx_orig : int
+        Positions up to which it does not grow.
     """
 
     n_dims: int
@@ -54,6 +59,8 @@ class Rope:
     is_neox: bool = False
     long_angles: NDArray[np.float32] | None = None
     dynamic: RopeConfig | None = None
+    growth: float = 0.0
+    n_ctx_orig: int = 1
 
     @property
     def half(self) -> int:
@@ -121,6 +128,8 @@ class Rope:
             magnitude,
             is_neox,
             dynamic=config if config.scaling == "dynamic" else None,
+            growth=config.query_growth,
+            n_ctx_orig=config.n_ctx_orig or 1,
         )
 
     def rotations(
@@ -145,9 +154,13 @@ class Rope:
         elif self.dynamic is not None:
             angles = dynamic_angles(self.dynamic, positions, n_long)
         theta = positions[:, None].astype(np.float32) * angles
+        magnitudes = np.full((len(positions), 1), self.magnitude, np.float32)
+        if self.growth:
+            n_contexts = (positions // self.n_ctx_orig).astype(np.float32)
+            magnitudes[:, 0] *= 1 + np.float32(self.growth) * np.log1p(n_contexts)
         return (
-            (np.cos(theta) * np.float32(self.magnitude)).astype(np.float32),
-            (np.sin(theta) * np.float32(self.magnitude)).astype(np.float32),
+            (np.cos(theta) * magnitudes).astype(np.float32),
+            (np.sin(theta) * magnitudes).astype(np.float32),
         )
 
 

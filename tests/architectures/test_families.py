@@ -196,6 +196,62 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         },
         (),
     ),
+    "qwen2vl": ("qwen2vl", {"rope__dimension_sections": [2, 3, 3, 0]}, ()),
+    "qwen3vl": ("qwen3vl", HEADS | {"n_deepstack_layers": 2}, ()),
+    "mistral3": ("mistral3", {}, ()),
+    "mistral3, growing": (
+        "mistral3",
+        YARN
+        | {
+            "attention__temperature_scale": 0.7,
+            "rope__scaling__yarn_log_multiplier": 1.0,
+        },
+        (),
+    ),
+    "mistral3, yarn": (
+        "mistral3",
+        YARN | {"attention__temperature_scale": 0.7},
+        (),
+    ),
+    "exaone4": ("exaone4", {}, ()),
+    "exaone4, windows": (
+        "exaone4",
+        {
+            "attention__sliding_window": WINDOW,
+            "attention__sliding_window_pattern": [True, False],
+        },
+        (),
+    ),
+    "glm4": ("glm4", {"rope__dimension_count": 8}, ()),
+    "glm4, sections": (
+        "glm4",
+        {"rope__dimension_count": 8, "rope__dimension_sections": [1, 1, 2, 0]},
+        (),
+    ),
+    "seed_oss": ("seed_oss", HEADS, ("q.bias", "k.bias", "v.bias")),
+    "ernie4_5": ("ernie4_5", {}, ()),
+    "hunyuan-dense": ("hunyuan-dense", HEADS, ()),
+    "minicpm": ("minicpm", SCALES, ()),
+    "minicpm, old": ("minicpm", {}, ()),
+    "internlm2": ("internlm2", {}, ()),
+    "granitemoe, dense": ("granitemoe", SCALES | {"attention__scale": 0.1}, ()),
+    "granite_swa": (
+        "granite_swa",
+        {
+            "attention__sliding_window": WINDOW,
+            "attention__sliding_window_pattern": [False, True],
+        },
+        (),
+    ),
+    "granite_swa, positions": (
+        "granite_swa",
+        {
+            "attention__sliding_window": WINDOW,
+            "attention__sliding_window_pattern": [False, True],
+            "attention__rope_pattern": [True, False],
+        },
+        (),
+    ),
 }
 each_model = pytest.mark.parametrize("name", MODELS)
 

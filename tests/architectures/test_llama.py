@@ -158,5 +158,5 @@ def test_an_unknown_architecture_is_refused_and_known_ones_are_listed() -> None:
 def test_an_unknown_architecture_is_printed_without_control_characters() -> None:
     with pytest.raises(UnsupportedError) as caught:
         find_architecture("\x1b[2J" + "x" * 70_000, "x.gguf")
-    assert len(str(caught.value)) < 500
+    assert len(str(caught.value)) < 1000
     assert str(caught.value).isprintable()

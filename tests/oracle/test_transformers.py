@@ -127,6 +127,12 @@ GPTNEOX = {
         "partial_rotary_factor": 0.5,
     },
 }
+GROWING = YARN | {
+    "rope_theta": 10000.0,
+    "mscale": 1.0,
+    "mscale_all_dim": 1.0,
+    "llama_4_scaling_beta": 0.5,
+}
 # the cases' names, and their settings in addition to SIZES
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama, multi-head": ("Llama", {"num_key_value_heads": 4}),
@@ -276,9 +282,25 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gptneox, in turn": ("GPTNeoX", GPTNEOX | {"use_parallel_residual": False}),
     "arcee": ("Arcee", {}),
     "apertus": ("Apertus", {"rope_parameters": LLAMA3 | {"rope_theta": 10000.0}}),
+    "mistral3": ("Ministral3", {"head_dim": 16, "rope_parameters": GROWING}),
+    "exaone4": (
+        "Exaone4",
+        {
+            "sliding_window": None,
+            "layer_types": ["full_attention"] * 3,
+            "rope_parameters": LLAMA3 | {"rope_theta": 10000.0},
+        },
+    ),
+    "exaone4, windows": ("Exaone4", {"num_hidden_layers": 5, "sliding_window": WINDOW}),
+    "olmoe": ("Olmoe", {"num_experts": 8, "num_experts_per_tok": 3}),
+    "glm4": ("Glm4", {"head_dim": 16}),
+    "seed_oss": ("SeedOss", {"head_dim": 24}),
+    "ernie4_5": ("Ernie4_5", {"head_dim": 24, "tie_word_embeddings": True}),
+    "hunyuan-dense": ("HunYuanDenseV1", {"head_dim": 24}),
     "olmo2": ("Olmo2", {}),
     "olmo3": ("Olmo3", {"num_hidden_layers": 5, "sliding_window": WINDOW}),
 }
+SMALL = ("bias", "alpha_p", "alpha_n")
 SIZES: dict[str, Any] = {
     "vocab_size": N_VOCAB,
     "hidden_size": 64,
@@ -309,7 +331,7 @@ def oracle(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[Path,
     model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if name.endswith(("bias", "alpha_p", "alpha_n")) or "norm" in name:
+            if name.endswith(SMALL) or "norm" in name:
                 parameter.add_(0.1 * torch.randn_like(parameter))
             if name.endswith("q_norm.weight") and family == "Gemma4Text":
                 parameter.mul_(0.3)  # scores are not scaled

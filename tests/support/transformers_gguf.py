@@ -50,6 +50,13 @@ ARCHITECTURES = {
     "ernie4_5_moe": gguf.MODEL_ARCH.ERNIE4_5_MOE,
     "hunyuan_v1_moe": gguf.MODEL_ARCH.HUNYUAN_MOE,
     "cohere2_moe": gguf.MODEL_ARCH.DOTS1,  # gguf 0.19 lacks it; its names are alike
+    "ministral3": gguf.MODEL_ARCH.MISTRAL3,
+    "exaone4": gguf.MODEL_ARCH.EXAONE4,
+    "olmoe": gguf.MODEL_ARCH.OLMOE,
+    "glm4": gguf.MODEL_ARCH.GLM4,
+    "seed_oss": gguf.MODEL_ARCH.SEED_OSS,
+    "ernie4_5": gguf.MODEL_ARCH.ERNIE4_5,
+    "hunyuan_v1_dense": gguf.MODEL_ARCH.HUNYUAN_DENSE,
 }
 WITH_LAYER_NORM = (
     *("gpt2", "starcoder2", "phi", "cohere", "cohere2"),
@@ -62,7 +69,10 @@ GEMMA4_EXPERTS = {
     "gate_up_proj": "ffn_gate_up_exps.weight",
     "down_proj": "ffn_down_exps.weight",
 }
-WITH_ADJACENT_PAIRS = ("llama", "mistral", "mixtral", "smollm3", "granite", "arcee")
+WITH_ADJACENT_PAIRS = (
+    *("llama", "mistral", "mixtral", "smollm3", "granite", "arcee"),
+    "ministral3",
+)
 
 
 def write(path: Path, config: Any, model: Any) -> None:
@@ -206,6 +216,9 @@ def _add_rope(writer: Any, config: Any) -> None:
         if rope["rope_type"] == "yarn":
             original = rope["original_max_position_embeddings"]
             writer.add_rope_scaling_orig_ctx_len(original)
+            if "llama_4_scaling_beta" in rope:
+                writer.add_rope_scaling_yarn_log_mul(rope["mscale_all_dim"])
+                writer.add_attn_temperature_scale(rope["llama_4_scaling_beta"])
     elif rope["rope_type"] == "llama3":
         writer.add_tensor("rope_freqs.weight", _llama3_factors(rope, n_dims))
     elif rope["rope_type"] == "longrope":
@@ -270,7 +283,7 @@ def _add_constants(writer: Any, config: Any) -> None:
         )
     if config.model_type in ("falcon", "gpt_neox"):
         writer.add_string(f"{writer.arch}.hidden_activation", "gelu_erf")
-    if config.model_type in ("gpt_oss", "olmo3", "cohere2_moe"):
+    if config.model_type in ("gpt_oss", "olmo3", "cohere2_moe", "exaone4"):
         windowed = [kind == "sliding_attention" for kind in config.layer_types]
         writer.add_sliding_window_pattern(windowed)
 

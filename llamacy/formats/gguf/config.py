@@ -91,9 +91,10 @@ def read_config(file: ModelFile) -> ModelConfig:
         attention_scale=keys.constant(".attention.scale"),
         attention_softcap=keys.constant(".attn_logit_softcapping"),
         logit_softcap=keys.constant(".final_logit_softcapping"),
-        embedding_scale=keys.constant(".embedding_scale") or 1.0,
-        residual_scale=keys.constant(".residual_scale") or 1.0,
-        logit_scale=keys.constant(".logit_scale") or 1.0,
+        embedding_scale=keys.constant(".embedding_scale") or rules.embedding_scale,
+        residual_scale=keys.constant(".residual_scale")
+        or rules.residual_scale(n_layer),
+        logit_scale=keys.constant(".logit_scale") or rules.logit_scale(n_embd),
         n_embd_per_layer=_n_embd_per_layer(keys, rules),
         has_layer_norm=_has_layer_norm(keys, rules),
         has_learned_positions=rules.has_learned_positions,

@@ -41,7 +41,7 @@ class Keys:
         self._architecture = architecture
 
     def __contains__(self, key: str) -> bool:
-        return self._full(key) in self.metadata
+        return self.full(key) in self.metadata
 
     def integer(
         self, key: str, least: int, most: int, default: int | None = None
@@ -184,17 +184,18 @@ class Keys:
 
     def fail(self, key: str, wanted: object, found: object) -> NoReturn:
         """Raise the error for a value that is wrong."""
-        raise FormatError(self.path, self._full(key), wanted, shown(found))
+        raise FormatError(self.path, self.full(key), wanted, shown(found))
 
     def refuse(self, key: str, wanted: object, found: object) -> NoReturn:
         """Raise the error for a value that llamacy does not support."""
-        raise UnsupportedError(self.path, self._full(key), wanted, shown(found))
+        raise UnsupportedError(self.path, self.full(key), wanted, shown(found))
 
     def _get(self, key: str, default: object) -> object:
-        found = self.metadata.get(self._full(key), default)
+        found = self.metadata.get(self.full(key), default)
         if found is None:
             self.fail(key, "a value", "no such key")
         return found
 
-    def _full(self, key: str) -> str:
+    def full(self, key: str) -> str:
+        """Return a key with the family's name before it, if it is one of the family."""
         return self._architecture + key if key.startswith(".") else key

@@ -156,6 +156,7 @@ def read_layers(
         Layers rotate different numbers of dimensions, scaled by the length of the text.
     """
     layers = []
+    have_rope = keys.flags(".attention.rope_pattern", len(sizes))
     constants = [keys.reals_per_layer(key, len(sizes)) for key in rules.constants]
     n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
     for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
@@ -165,6 +166,9 @@ def read_layers(
         if rope.scaling == "dynamic" and n_dims != config.rope.n_dims:
             wanted = f"{config.rope.n_dims} dimensions in each layer"
             keys.refuse(DYNAMIC_FACTOR, wanted, f"{n_dims} in layer {layer}")
+        has_rope = rules.has_positions(layer, window is not None)
+        if have_rope is not None:
+            has_rope = have_rope[layer]
         mixer = AttentionConfig(
             n_head,
             n_head_kv,
@@ -172,7 +176,7 @@ def read_layers(
             value_dim,
             scale=config.attention_scale or 1 / math.sqrt(head_dim),
             window=window,
-            rope=rope if rules.has_positions(layer, window is not None) else None,
+            rope=rope if has_rope else None,
         )
         network = FeedForwardConfig(
             n_ff,

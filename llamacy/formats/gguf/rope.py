@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
+
+import numpy as np
 
 from llamacy.arguments import MAX_CTX
 from llamacy.config import FamilyRules, RopeConfig
@@ -56,6 +59,8 @@ def read_rope(
     attn_factor = keys.scale(".rope.scaling.attn_factor")
     if ext_factor == 0:  # llama.cpp replaces this one where YaRN extrapolates
         attn_factor *= keys.scale(".rope.scaling.yarn_attn_factor")
+    else:
+        attn_factor /= _log_factor(keys, factor)
     key = ".rope.scaling.original_context_length"
     n_ctx_orig = keys.integer(key, 0, MAX_CTX, default=0) or n_ctx_train
     local = ".rope.freq_base_swa"
@@ -72,7 +77,31 @@ def read_rope(
         local_freq_base=_freq_base(keys, local) if local in keys else None,
         is_finetuned=keys.flag(".rope.scaling.finetuned", True),
         is_range_rounded=rules.is_range_rounded,
+        query_growth=_query_growth(keys, head_dim),
+        has_sections=_has_sections(keys),
     )
+
+
+def _log_factor(keys: Keys, factor: float) -> float:
+    """Return what divides the magnitude of YaRN, as in DeepSeek's settings."""
+    key = ".rope.scaling.yarn_log_multiplier"
+    multiplier = keys.real(key, most=MAX_SCALE, default=0.0, is_zero_allowed=True)
+    return 1 + 0.1 * multiplier * math.log(factor)
+
+
+def _query_growth(keys: Keys, head_dim: int) -> float:
+    """Read how queries grow with their positions, which rotations multiply in."""
+    growth = keys.constant(".attention.temperature_scale") or 0.0
+    if growth and (n_dims := read_n_dims(keys, head_dim)) != head_dim:
+        wanted = f"{head_dim} beside attention.temperature_scale"
+        keys.refuse(".rope.dimension_count", wanted, n_dims)
+    return growth
+
+
+def _has_sections(keys: Keys) -> bool:
+    """Read whether rotations have sections for images."""
+    found = keys.metadata.get(keys.full(".rope.dimension_sections"))
+    return isinstance(found, np.ndarray) and bool((found != 0).any())
 
 
 def read_n_dims(keys: Keys, head_dim: int, has_window: bool = False) -> int:

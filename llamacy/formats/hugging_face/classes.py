@@ -14,6 +14,10 @@ from typing import Final
 from llamacy.formats.hugging_face import gemma4
 from llamacy.formats.hugging_face.common_keys import ALL, LLAMA, Defaults
 from llamacy.formats.hugging_face.other_classes import OTHER_DEFAULTS
+from llamacy.formats.hugging_face.recent_classes import (
+    RECENT_DEFAULTS,
+    RECENT_MODEL_TYPES,
+)
 from llamacy.formats.hugging_face.router_classes import ROUTER_DEFAULTS
 
 _MISTRAL: Final[Defaults] = {
@@ -206,6 +210,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **OTHER_DEFAULTS,
     **ROUTER_DEFAULTS,
     **gemma4.DEFAULTS,
+    **RECENT_DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
 
@@ -246,5 +251,6 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "ernie4_5_moe": "Ernie4_5_MoeForCausalLM",
     "hunyuan_v1_moe": "HunYuanMoEV1ForCausalLM",
     "cohere2_moe": "Cohere2MoeForCausalLM",
+    **RECENT_MODEL_TYPES,
 }
 """Classes by `model_type`, for files whose `architectures` name none."""

@@ -9,6 +9,7 @@ from llamacy.formats.hugging_face import gemma4
 from llamacy.formats.hugging_face.classes import MODEL_TYPES
 from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.family import Family
+from llamacy.formats.hugging_face.images import text_settings
 from llamacy.formats.hugging_face.keys import own_keys
 from llamacy.formats.hugging_face.mixture import ExpertSizes, add_experts
 from llamacy.formats.hugging_face.quantization import (
@@ -95,7 +96,8 @@ def read_config(config: JsonObject, name: str) -> Config:
     """
     class_name = _find_class(config)
     family = FAMILIES[class_name]
-    config = _of_text(config, family)
+    if family.images:
+        config, class_name = text_settings(config, class_name)
     has_mxfp4 = family.mixture is not None and family.mixture.is_turned
     quantization = read_quantization(config, has_mxfp4=has_mxfp4)
     config = own_keys(config, class_name)
@@ -156,21 +158,6 @@ def _find_class(config: JsonObject) -> str:
     config.refuse("architectures", known, ", ".join(names))
 
 
-def _of_text(config: JsonObject, family: Family) -> JsonObject:
-    """Return the object about the text part of a model with other parts.
-
-    Whether its embeddings are tied, and how it is quantised, may stand outside of it.
-    """
-    if not family.left_out:
-        return config
-    text = config.child("text_config")
-    if text is None:
-        config.fail("text_config", "an object about the text part", "none")
-    outside = ("tie_word_embeddings", "quantization_config", "quantization")
-    values = {key: config.values[key] for key in outside if key in config}
-    return JsonObject(config.path, {**text.values, **values}, "text_config")
-
-
 def _add_activation(config: JsonObject, family: Family, metadata: Metadata) -> None:
     """Check the activation, and add a key where it is not llama.cpp's."""
     key = "hidden_activation" if "hidden_activation" in config else "hidden_act"
@@ -187,7 +174,7 @@ def _biased(config: JsonObject, family: Family) -> frozenset[str]:
     biased = set(family.always_biased)
     if not config.flag("qkv_bias", True):
         biased -= {"attn_q", "attn_k", "attn_v"}
-    for key, parts in _BIAS_KEYS.items():
+    for key, parts in {**_BIAS_KEYS, **family.bias_keys}.items():
         parts = tuple(part for part in parts if part in family.layer.values())
         if key in family.fixed_flags or not config.flag(key, False):
             continue

@@ -37,8 +37,10 @@ _BLOCK: Final = 32  # weights of MXFP4 that share a scale
 
 def is_expert(rest: str, family: Family) -> bool:
     """Whether a name, without its layer, belongs to one expert or to all."""
-    names = family.mixture.names if family.mixture is not None else ()
-    return rest not in BARE and any(
+    if family.mixture is None or rest in BARE:
+        return False
+    names = family.mixture.names
+    return rest in family.mixture.merged or any(
         rest.startswith(f"{each.module}.") for each in names
     )
 
@@ -95,7 +97,10 @@ class _Layer:
         """Return gate, up and down, then their biases if there are any."""
         if not self.mixture.is_turned:
             is_merged = f"{self.module}.gate_up_proj" in self.sources
-            tensors = self._merged() if is_merged else self._one_by_one()
+            if is_merged and self._has_columns():
+                tensors = self._with_columns()
+            else:
+                tensors = self._merged() if is_merged else self._one_by_one()
         elif f"{self.module}.gate_up_proj_blocks" in self.sources:
             tensors = [*self._mxfp4(), *self._biases()]
         else:
@@ -138,6 +143,30 @@ class _Layer:
             lambda x: x,
         ]
         return self._selections(selects, gate_up, down)
+
+    def _with_columns(self) -> list[ModelTensor]:
+        """Split and transpose merged tensors, with gate's columns before up's."""
+        n, n_ff, n_embd = self.n_expert, self.n_ff, self.n_embd
+        gate_up = self._floats("gate_up_proj", (n, n_embd, 2 * n_ff))
+        down = self._floats("down_proj", (n, n_ff, n_embd))
+        selects: Sequence[Select] = [
+            lambda x: x[:, :, :n_ff].swapaxes(1, 2),
+            lambda x: x[:, :, n_ff:].swapaxes(1, 2),
+            lambda x: x.swapaxes(1, 2),
+        ]
+        return self._selections(selects, gate_up, down)
+
+    def _has_columns(self) -> bool:
+        """Whether merged tensors have columns for rows, where a family's may."""
+        straight = {
+            "gate_up_proj": (self.n_expert, 2 * self.n_ff, self.n_embd),
+            "down_proj": (self.n_expert, self.n_embd, self.n_ff),
+        }
+        return self.mixture.may_have_columns and any(
+            (source := self.sources.get(f"{self.module}.{name}")) is not None
+            and source.shape != shape
+            for name, shape in straight.items()
+        )
 
     def _turned(self) -> list[ModelTensor]:
         """Transpose tensors, in which the columns of gate and up alternate."""

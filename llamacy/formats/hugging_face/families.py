@@ -20,6 +20,7 @@ from llamacy.formats.hugging_face.layer_names import (
     LAYER,
 )
 from llamacy.formats.hugging_face.other_families import OTHER_FAMILIES
+from llamacy.formats.hugging_face.recent_families import RECENT_FAMILIES
 from llamacy.formats.hugging_face.router_families import ROUTER_FAMILIES
 
 OUTSIDE: Final = {
@@ -212,5 +213,6 @@ FAMILIES: Final = {
     **OTHER_FAMILIES,
     **ROUTER_FAMILIES,
     **gemma4.FAMILIES,
+    **RECENT_FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

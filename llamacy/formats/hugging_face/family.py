@@ -28,6 +28,11 @@ class Mixture:
     ----------
     names : tuple of ExpertNames
         Names in files of one kind or another; no file has two.
+    may_have_columns : bool
+        Whether each of the merged tensors may have columns for rows.
+    merged : mapping of str to str
+        Names that the merged tensors have in some files, by those that they have in
+        others: without the layer.
     is_turned : bool
         Whether they are merged in gpt-oss's form: with columns for rows, those of gate
         and up by turns, and with biases; or in MXFP4, with rows for rows.
@@ -52,6 +57,8 @@ class Mixture:
     """
 
     names: tuple[ExpertNames, ...]
+    may_have_columns: bool = False
+    merged: Mapping[str, str] = field(default_factory=dict)
     is_turned: bool = False
     width: str = ""
     shared_width: str = ""
@@ -95,18 +102,25 @@ class Family:
     stacked : mapping of str to str
         Names of modules of which each layer has one a head, `"q_layernorm.norms"`: GGUF
         has their weights in one tensor.
-    left_out : tuple of str
-        Beginnings of names of tensors for images and sound, which are left out.
     present : mapping of str to (str, bool)
         Parts that are there only if a flag of config.json has this value.
     forms : mapping of str to Form
         The forms of matrices that GGUF has otherwise, by their GGUF names.
+    halves : mapping of str to str
+        Matrices that hold another one above their own rows, by their GGUF names, and
+        the name of the other: GGUF has them apart.
+    images : tuple of str
+        Beginnings of names of the parts for images and sound, which are left out; ()
+        for a family that sees none.
     layer_constants : mapping of str to str
         Names of numbers in each layer that are keys in GGUF, by these keys.
     eps : str
         Key in config.json of the number that norms add.
     biased : frozenset of str
         The parts, by their GGUF names, that have a bias if config.json says so.
+    bias_keys : mapping of str to tuple of str
+        Flags in config.json that do not mean the parts they mean in most families, and
+        the parts.
     always_biased : frozenset of str
         The parts that always have one.
     is_interleaved : bool
@@ -126,6 +140,14 @@ class Family:
         Whether dynamic RoPE may have a constant that multiplies its base.
     has_longrope : bool
         Whether LongRoPE's factors may be among its tensors.
+    sections : tuple of int
+        Pairs of dimensions whose rotations follow a place's time, height and width in
+        images, where config.json does not say; () for a family that sees none.
+    query_growth : str
+        Key among those of rotations that says how queries grow with their positions;
+        `""` without one.
+    bases : str
+        Key of each layer's base of frequencies, 0 for no positions; `""` without one.
     constants : mapping of str to str
         Keys of constants, in GGUF by those in config.json.
     scalar : str
@@ -148,12 +170,14 @@ class Family:
     renamed: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     stacked: Mapping[str, str] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
     present: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
     forms: Mapping[str, Form] = field(default_factory=dict)
+    halves: Mapping[str, str] = field(default_factory=dict)
+    images: tuple[str, ...] = ()
     layer_constants: Mapping[str, str] = field(default_factory=dict)
     eps: str = "rms_norm_eps"
     biased: frozenset[str] = frozenset()
+    bias_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     always_biased: frozenset[str] = frozenset()
     is_interleaved: bool = False
     norm_offset: float = 0.0
@@ -163,6 +187,9 @@ class Family:
     has_partial_rope: bool = False
     has_alpha: bool = False
     has_longrope: bool = False
+    sections: tuple[int, ...] = ()
+    query_growth: str = ""
+    bases: str = ""
     constants: Mapping[str, str] = field(default_factory=dict)
     scalar: str = ""
     flags: Mapping[str, str] = field(default_factory=dict)

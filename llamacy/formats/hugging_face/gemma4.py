@@ -81,7 +81,7 @@ _TEXT: Final = Family(
 )
 _WITH_OTHER_PARTS: Final = {
     "renamed": {"model.language_model.": "model."},
-    "left_out": tuple(
+    "images": tuple(
         f"model.{part}."
         for part in (
             *("vision_tower", "vision_embedder", "embed_vision"),
@@ -147,9 +147,9 @@ _UNIFIED: Final[Defaults] = {
 }
 DEFAULTS: Final[Mapping[str, Defaults]] = {
     "Gemma4ForCausalLM": _DEFAULTS,
-    "Gemma4ForConditionalGeneration": _DEFAULTS,
+    "Gemma4ForConditionalGeneration": {**_DEFAULTS, "vision_config": None},
     "Gemma4UnifiedForCausalLM": _UNIFIED,
-    "Gemma4UnifiedForConditionalGeneration": _UNIFIED,
+    "Gemma4UnifiedForConditionalGeneration": {**_UNIFIED, "vision_config": None},
 }
 """Keys and defaults of the classes: see `classes`."""
 

@@ -40,7 +40,10 @@ HARMLESS: Final = frozenset(
     # the vocabulary's, read with it
     "bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id mask_token_id "
     "cls_token_id eod_token_id decoder_start_token_id boi_token_id eoi_token_id "
-    "image_token_id "
+    "image_token_id video_token_id vision_start_token_id vision_end_token_id "
+    "vision_token_id "
+    # drafting
+    "num_mtp_layers mtp_layer_types mtp_mlp_layer_types "
     # how to generate: generation_config.json is the place for it
     "max_length min_length max_new_tokens do_sample temperature top_k top_p typical_p "
     "num_beams num_beam_groups num_return_sequences early_stopping length_penalty "
@@ -83,6 +86,17 @@ _ROPE_KEYS: Final = frozenset(
     "mscale_all_dim short_factor long_factor low_freq_factor high_freq_factor "
     "full_attention sliding_attention".split()
 )
+_SECTIONS: Final = ("mrope_section", "mrope_interleaved")
+_ROPE_KEYS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "Qwen2VLForConditionalGeneration": _SECTIONS,
+    "Qwen2_5_VLForConditionalGeneration": _SECTIONS,
+    "Qwen3VLForConditionalGeneration": _SECTIONS,
+    "Qwen3VLMoeForConditionalGeneration": _SECTIONS,
+    # Ministral's `max_position_embeddings` is a copy
+    "Ministral3ForCausalLM": ("llama_4_scaling_beta", "max_position_embeddings"),
+    "HunYuanDenseV1ForCausalLM": ("alpha",),
+}
+"""More keys about rotations that single classes read."""
 
 _logger = logging.getLogger("llamacy")
 
@@ -121,7 +135,7 @@ def own_keys(config: JsonObject, name: str) -> JsonObject:
             own[key] = value
     passed = _passed_over(values, defaults)
     for key in ("rope_scaling", "rope_parameters"):
-        passed += _strange_rope_keys(key, values.get(key))
+        passed += _strange_rope_keys(key, values.get(key), name)
     if passed:
         _logger.warning(
             "%s: %s passed over: keys that %s does not read",
@@ -143,7 +157,8 @@ def _passed_over(values: Mapping[str, Any], known: Iterable[str]) -> list[str]:
     return [key[:64] for key, value in values.items() if value and key not in silent]
 
 
-def _strange_rope_keys(key: str, value: object) -> list[str]:
+def _strange_rope_keys(key: str, value: object, name: str) -> list[str]:
     if not isinstance(value, dict):
         return []
-    return [f"{key}.{each[:64]}" for each in value if each not in _ROPE_KEYS]
+    known = _ROPE_KEYS.union(_ROPE_KEYS_OF.get(name, ()))
+    return [f"{key}.{each[:64]}" for each in value if each not in known]

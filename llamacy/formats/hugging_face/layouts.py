@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,22 @@ def turned(name: str, source: Floats) -> ModelTensor:
     )
 
 
+def halved(whole: ModelTensor, upper: str) -> list[ModelTensor]:
+    """Take a matrix apart: its upper half gets the name given, the lower keeps its own.
+
+    One with an odd number of rows is returned as it is.
+    """
+    n_rows, *n_in = whole.shape
+    if n_rows % 2:
+        return [whole]
+    n = n_rows // 2
+    source = cast(Floats, whole)  # in the only parts of it that are read
+    return [
+        Selection(upper, (n, *n_in), source, lambda rows: rows[:n]),
+        Selection(whole.name, (n, *n_in), source, lambda rows: rows[n:]),
+    ]
+
+
 def group_order(
     source: Floats, layer: int, config: Config, path: Path
 ) -> Callable[[Array], Array]:
@@ -45,10 +62,17 @@ def group_order(
     if source.shape[0] != n_rows:
         field = f"tensor {shown(source.name)}: shape"
         raise FormatError(path, field, f"{n_rows} rows", source.shape)
-    return partial(ungrouped, n_head_kv=n_head_kv, head_dim=config.sizes.head_dim)
+    return partial(
+        ungrouped,
+        n_head_kv=n_head_kv,
+        head_dim=config.sizes.head_dim,
+        is_interleaved=config.family.is_interleaved,
+    )
 
 
-def ungrouped(rows: Array, n_head_kv: int, head_dim: int) -> Array:
+def ungrouped(
+    rows: Array, n_head_kv: int, head_dim: int, is_interleaved: bool = False
+) -> Array:
     """Put queries before keys before values, which come group by group.
 
     Parameters
@@ -60,6 +84,8 @@ def ungrouped(rows: Array, n_head_kv: int, head_dim: int) -> Array:
         Heads of keys.
     head_dim : int
         Rows of one head.
+    is_interleaved : bool
+        Whether to put rows of queries and keys side by side that are rotated together.
 
     Returns
     -------
@@ -67,8 +93,13 @@ def ungrouped(rows: Array, n_head_kv: int, head_dim: int) -> Array:
         All queries, all keys, all values.
     """
     groups = rows.reshape(n_head_kv, -1, head_dim, *rows.shape[1:])
-    parts = groups[:, :-2], groups[:, -2], groups[:, -1]
-    return np.concatenate([part.reshape(-1, *rows.shape[1:]) for part in parts])
+    parts = [
+        part.reshape(-1, *rows.shape[1:])
+        for part in (groups[:, :-2], groups[:, -2], groups[:, -1])
+    ]
+    if is_interleaved:
+        parts[:2] = [interleaved(part, len(part) // head_dim) for part in parts[:2]]
+    return np.concatenate(parts)
 
 
 def stacked_heads(

@@ -81,8 +81,10 @@ def add_experts(
         metadata.integer(f"{prefix}.expert_feed_forward_length", width)
         n_ff = (width,) * sizes.n_layer
     if mixture.shared_width:
-        width = config.integer(mixture.shared_width, 1, MAX_FF)
-        metadata.integer(f"{prefix}.expert_shared_feed_forward_length", width)
+        is_optional = "has_shared_expert" in config.values
+        width = config.integer(mixture.shared_width, int(not is_optional), MAX_FF, 0)
+        if width:
+            metadata.integer(f"{prefix}.expert_shared_feed_forward_length", width)
     if mixture.normalized:
         is_normalized = config.flag(mixture.normalized, False)
         if mixture.gating and _is_of_chosen(config, mixture, prefix, metadata):
@@ -122,8 +124,13 @@ def _n_dense(config: JsonObject, prefix: str, sizes: Sizes, metadata: Metadata) 
         wanted = ["dense"] * n_dense + ["sparse"] * (sizes.n_layer - n_dense)
         if kinds != wanted:
             config.refuse("mlp_layer_types", "dense layers, then sparse ones", kinds)
+    key = "leading_dense_block_count"
+    if n_dense and key not in family_rules(prefix).keys:
+        found = kinds or n_dense
+        name = "mlp_layer_types" if kinds else "first_k_dense_replace"
+        config.refuse(name, "experts in each layer", found)
     if n_dense:
-        metadata.integer(f"{prefix}.leading_dense_block_count", n_dense)
+        metadata.integer(f"{prefix}.{key}", n_dense)
     return n_dense
 
 

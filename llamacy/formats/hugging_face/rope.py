@@ -18,6 +18,7 @@ from llamacy.arguments import MAX_CTX
 from llamacy.config import family_rules
 from llamacy.formats.gguf.limits import (
     MAX_FREQ_BASE,
+    MAX_HEAD_DIM,
     MAX_SCALE,
     MIN_SCALE,
 )
@@ -32,6 +33,7 @@ Divisors = dict[str, NDArray[np.float32]]
 
 _KINDS: Final = ("default", "linear", "yarn", "llama3", "dynamic")
 _LONGROPE: Final = ("longrope", "su")  # two names of one kind
+_N_SECTIONS: Final = 4  # time, height, width, and one that nobody uses
 _LEAST_BASE: Final = 1.0001
 _WINDOWED: Final = "sliding_attention"
 _WHOLE: Final = "full_attention"
@@ -57,12 +59,20 @@ def add_rope(
     has_two = "rope_local_base_freq" in config.values
     rope = _of_whole_layers(config) if has_two else _parameters(config)
     base = _base(config, rope)
+    if family.bases and family.bases in config:
+        base = _add_pattern(config, family, sizes, metadata)
     kind = rope.text("rope_type", rope.text("type", "default"))
+    if family.sections and kind == "mrope":
+        kind = "default"
     n_dims = _n_dims(config, family, rope, kind, sizes.head_dim)
     if family.has_alpha and kind == "dynamic" and "alpha" in rope:
         base, kind = _base_with_alpha(rope, base, n_dims), "default"
     metadata.integer(f"{prefix}.dimension_count", n_dims)
     metadata.real(f"{prefix}.freq_base", base)
+    _add_sections(rope, family, metadata)
+    if family.query_growth and family.query_growth in rope:
+        growth = rope.real(family.query_growth, MIN_SCALE, MAX_SCALE)
+        metadata.real(f"{family.architecture}.attention.temperature_scale", growth)
     if has_two:
         _add_local(config, family, base, metadata)
     if family.architecture == gemma4.NAME:
@@ -90,6 +100,42 @@ def add_rope(
         metadata.integer(f"{prefix}.scaling.original_context_length", n_ctx)
         _add_yarn(rope, family, factor, prefix, metadata)
     return {}
+
+
+def _add_sections(rope: JsonObject, family: Family, metadata: Metadata) -> None:
+    """Add the sections of a family that sees images; they change nothing for texts."""
+    if not family.sections:
+        return
+    key = "mrope_section"
+    sections = list(rope.items(key) if key in rope else family.sections)
+    if len(sections) > _N_SECTIONS or not all(
+        type(each) is int and 0 <= each <= MAX_HEAD_DIM for each in sections
+    ):
+        wanted = f"up to {_N_SECTIONS} numbers from 0 to {MAX_HEAD_DIM}"
+        rope.fail(key, wanted, sections)
+    sections += [0] * (_N_SECTIONS - len(sections))
+    metadata.integers(f"{family.architecture}.rope.dimension_sections", sections)
+
+
+def _add_pattern(
+    config: JsonObject, family: Family, sizes: Sizes, metadata: Metadata
+) -> float:
+    """Add which layers have positions; return the base that all of these share."""
+    key = family.bases
+    bases = config.items(key)
+    if len(bases) != sizes.n_layer or not all(
+        type(each) in (int, float) and (each == 0 or _LEAST_BASE <= each)
+        for each in bases
+    ):
+        wanted = f"{sizes.n_layer} numbers, 0 or from {_LEAST_BASE}"
+        config.fail(key, wanted, bases)
+    found = {float(each) for each in bases if each} or {1e4}
+    if len(found) > 1 or max(found) > MAX_FREQ_BASE:
+        config.refuse(key, "one base, and 0 for layers without positions", bases)
+    if not all(bases):
+        name = f"{family.architecture}.attention.rope_pattern"
+        metadata.flags(name, [bool(each) for each in bases])
+    return found.pop()
 
 
 def _parameters(config: JsonObject) -> JsonObject:
@@ -253,6 +299,7 @@ def _add_longrope(
 ) -> Divisors:
     """Add the context of the first training, and the magnitude of rotated vectors."""
     n_ctx_orig = _n_ctx_orig(config, rope, sizes)
+    metadata.text(f"{prefix}.scaling.type", "longrope")
     metadata.integer(f"{prefix}.scaling.original_context_length", n_ctx_orig)
     factor = sizes.n_ctx_train / n_ctx_orig
     magnitude = 1.0

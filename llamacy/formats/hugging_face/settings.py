@@ -56,10 +56,19 @@ def add_settings(
     if family.scalar and family.scalar in config:
         scalar = config.real(family.scalar, MIN_SCALE, MAX_SCALE)
         metadata.real(f"{prefix}.attention.scale", scalar**-0.5)
+    if "vision_config" in config and family.architecture.startswith("qwen3vl"):
+        levels = _n_deepstack(config)
+        metadata.integer(f"{prefix}.n_deepstack_layers", levels)
     if config.flag("use_bidirectional_attention", False):
         config.refuse("use_bidirectional_attention", False, True)
     _check_positions(config, family, sizes)
     _add_window(config, family, sizes, metadata)
+
+
+def _n_deepstack(config: JsonObject) -> int:
+    """Count the layers to whose results those of images are added."""
+    images = config.child("vision_config")
+    return len(images.items("deepstack_visual_indexes")) if images else 0
 
 
 def _check_positions(config: JsonObject, family: Family, sizes: Sizes) -> None:

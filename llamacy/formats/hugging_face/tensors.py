@@ -20,9 +20,11 @@ from llamacy.formats.hugging_face.experts import PARTS, Source, is_expert, stack
 from llamacy.formats.hugging_face.families import BARE, FAMILIES, IGNORED, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.forms import Array, Matrix, Vector
+from llamacy.formats.hugging_face.images import without_images
 from llamacy.formats.hugging_face.layouts import (
     add_constants,
     group_order,
+    halved,
     interleaved,
     stacked_heads,
     turned,
@@ -81,6 +83,7 @@ def translate(
     UnsupportedError
         A tensor would change the model in a way that the family does not have.
     """
+    tensors = without_images(tensors, config.family, path)
     tensors, constants = _without_constants(
         _named_as_usual(tensors, config.family), config.family
     )
@@ -91,11 +94,7 @@ def translate(
     experts: defaultdict[int, dict[str, Source]] = defaultdict(dict)
     heads: defaultdict[tuple[int, str], dict[int, Source]] = defaultdict(dict)
     passed: list[str] = []
-    left_out: list[str] = []
     for name, tensor in tensors.items():
-        if name.startswith(config.family.left_out):
-            left_out.append(name)
-            continue
         if name.endswith(IGNORED) or (is_tied and name == f"{_HEAD}.weight"):
             continue
         layer, rest = _layer_of(name)
@@ -104,7 +103,9 @@ def translate(
             continue
         is_sparse = config.experts and (layer or 0) >= config.experts.n_dense
         if layer is not None and is_sparse and is_expert(rest, config.family):
-            experts[layer][name] = tensor
+            assert config.family.mixture is not None
+            rest = config.family.mixture.merged.get(rest, rest)
+            experts[layer][f"model.layers.{layer}.{rest}"] = tensor
             continue
         if layer is not None and (of_head := _OF_HEAD.fullmatch(rest)):
             module = of_head[1]
@@ -122,15 +123,18 @@ def translate(
         if ours in translated:
             field = f"tensor {shown(name)}"
             raise FormatError(path, field, "one of its kind", "it under two names")
-        translated[ours] = _tensor(ours, layer, part, tensor, config, path)
-        places[ours] = _place(layer, part, config)
+        one = _tensor(ours, layer, part, tensor, config, path)
+        other = config.family.halves.get(part)
+        made = halved(one, ours.replace(part, other)) if other else [one]
+        for each in made:
+            translated[each.name] = each
+            places[each.name] = _place(layer, part, config)
     for (layer, module), norms in heads.items():
         part = config.family.stacked[module]
         ours = f"blk.{layer}.{part}.weight"
         translated[ours] = stacked_heads(ours, layer, part, norms, config, path)
         places[ours] = _place(layer, part, config)
     _note_passed(passed, path)
-    _note_left_out(left_out, path)
     _check_complete(translated, config, path)
     n_dense = config.experts.n_dense if config.experts else config.sizes.n_layer
     for layer in range(n_dense, config.sizes.n_layer):
@@ -257,14 +261,6 @@ def _note_passed(names: list[str], path: Path) -> None:
     _logger.warning(
         "%s: tensors passed over that the model does not need: %s%s", path, which, more
     )
-
-
-def _note_left_out(names: list[str], path: Path) -> None:
-    """Name in the log the parts for images and sound, which are left out."""
-    parts = dict.fromkeys(name.split(".")[1] for name in names)
-    if parts:
-        which = ", ".join(map(shown, parts))
-        _logger.warning("%s: left out, as only text is run: %s", path, which)
 
 
 def _is_lacked(rest: str, layer: int, config: Config) -> bool:

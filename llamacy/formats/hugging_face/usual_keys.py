@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     "GPT2LMHeadModel": {
@@ -39,6 +40,9 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """Usual names of keys by those of a class."""
 
+_WINDOWED: Final = "sliding_attention"
+_WHOLE: Final = "full_attention"
+_PERIOD: Final = 4  # of the layers of Granite that see all tokens
 _N_FF: Final = 4  # widths of the residual that a network has where no key says it
 
 
@@ -109,6 +113,61 @@ def _cohere2moe(values: dict[str, Any]) -> dict[str, Any]:
     return _with_shared_experts(values)
 
 
+def _exaone4(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out a window that is null, and write out a pattern of letters."""
+    kinds, pattern = values.get("layer_types"), values["sliding_window_pattern"]
+    n_layer = values.get("num_hidden_layers")
+    if not kinds and isinstance(pattern, str) and pattern and isinstance(n_layer, int):
+        letters = [pattern[layer % len(pattern)] for layer in range(n_layer)]
+        values["layer_types"] = [
+            _WINDOWED if is_l == "L" else _WHOLE for is_l in letters
+        ]
+        values["sliding_window_pattern"] = None
+    is_windowed = isinstance(kinds, list) and _WINDOWED in kinds
+    if values["sliding_window"] is None and not is_windowed:
+        del values["sliding_window"], values["sliding_window_pattern"]
+        values["layer_types"] = None
+    return values
+
+
+def _minicpm(values: dict[str, Any]) -> dict[str, Any]:
+    """Add the scales of the residual and of logits."""
+    depth, base = values.get("scale_depth"), values.get("dim_model_base")
+    n_layer, n_embd = values.get("num_hidden_layers"), values.get("hidden_size")
+    if _is_positive(depth) and _is_positive(n_layer):
+        values["residual_multiplier"] = depth / math.sqrt(n_layer)
+    if _is_positive(n_embd) and _is_positive(base):
+        values["logits_scaling"] = n_embd / base
+    return values
+
+
+def _is_positive(value: object) -> TypeGuard[int | float]:
+    return type(value) in (int, float) and bool(value > 0)  # type: ignore[operator]
+
+
+def _mellum(values: dict[str, Any]) -> dict[str, Any]:
+    """Write out that no layer has a window where a file does not say."""
+    n_layer = values.get("num_hidden_layers")
+    if values["layer_types"] is None and isinstance(n_layer, int):
+        values["layer_types"] = [_WHOLE] * n_layer
+    return values
+
+
+def _granitemoe(values: dict[str, Any]) -> dict[str, Any]:
+    """Add whether there is an expert that all rows go through."""
+    values["has_shared_expert"] = bool(values.get("shared_intermediate_size"))
+    return values
+
+
+def _granite_swa(values: dict[str, Any]) -> dict[str, Any]:
+    """Write out which layers have a window where a file does not say."""
+    n_layer = values.get("num_hidden_layers")
+    if values["layer_types"] is None and isinstance(n_layer, int):
+        kinds = [_WINDOWED if layer % _PERIOD else _WHOLE for layer in range(n_layer)]
+        values["layer_types"] = kinds
+    return values
+
+
 _COMPUTED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "FalconForCausalLM": _falcon,
     "Glm4MoeForCausalLM": _with_shared_experts,
@@ -116,4 +175,11 @@ _COMPUTED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "Ernie4_5_MoeForCausalLM": _with_shared_experts,
     "HunYuanMoEV1ForCausalLM": _hunyuan,
     "Cohere2MoeForCausalLM": _cohere2moe,
+    "Exaone4ForCausalLM": _exaone4,
+    "MiniCPMForCausalLM": _minicpm,
+    "MellumForCausalLM": _mellum,
+    "GraniteMoeForCausalLM": _granitemoe,
+    "GraniteMoeSharedForCausalLM": _granitemoe,
+    "GraniteSWAForCausalLM": _granite_swa,
+    "GraniteMoeSWAForCausalLM": lambda values: _granite_swa(_granitemoe(values)),
 }

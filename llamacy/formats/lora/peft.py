@@ -174,15 +174,22 @@ def _take_saved(
 
 def _part(module: str, family: Family) -> str | None:
     """Return GGUF's name of a part of the model; None for another module."""
-    module = family.usual_name(module)
+    module = _usual_name(module, family)
     in_layer = IN_LAYER.fullmatch(module)
     if in_layer is None:
         return OUTSIDE.get(module)
     return family.layer.get(family.aliases.get(in_layer[2], in_layer[2]))
 
 
+def _usual_name(module: str, family: Family) -> str:
+    """Return the name that a module has in most families."""
+    usual = family.usual_name(module)
+    is_bare = usual.startswith(("layers.", "embed_tokens", "norm"))
+    return f"model.{usual}" if is_bare else usual
+
+
 def _full_name(module: str, part: str, family: Family) -> str:
-    in_layer = IN_LAYER.fullmatch(family.usual_name(module))
+    in_layer = IN_LAYER.fullmatch(_usual_name(module, family))
     return f"blk.{in_layer[1]}.{part}.weight" if in_layer else f"{part}.weight"
 
 
@@ -193,6 +200,8 @@ def _family(folder: Path, config: ModelConfig) -> Family:
     for family in alike:
         if (family.mixture is not None) == has_experts:
             return family
+    if alike:
+        return alike[0]
     known = sorted({family.architecture for family in FAMILIES.values()})
     wanted = f"a model of {', '.join(known)}"
     raise UnsupportedError(folder, "adapter", wanted, config.architecture)
@@ -254,8 +263,12 @@ def _pair(
     if family.forms.get(part) == "by_group":
         mixer = _mixer(path, name, config)
         n_rows = (mixer.n_head + 2 * mixer.n_head_kv) * mixer.head_dim
-        n_head_kv, head_dim = mixer.n_head_kv, mixer.head_dim
-        reorder = partial(ungrouped, n_head_kv=n_head_kv, head_dim=head_dim)
+        reorder = partial(
+            ungrouped,
+            n_head_kv=mixer.n_head_kv,
+            head_dim=mixer.head_dim,
+            is_interleaved=family.is_interleaved,
+        )
         return _reordered(path, name, pair, n_rows, reorder)
     return pair
 

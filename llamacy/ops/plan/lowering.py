@@ -364,6 +364,8 @@ class Lowering:
                 head_dim=rope.head_dim,
                 half=rope.half,
                 magnitude=rope.magnitude,
+                growth=rope.growth,
+                n_ctx_orig=rope.n_ctx_orig,
             )
             self._tables[id(rope)] = table
         return self._tables[id(rope)]

@@ -3,6 +3,8 @@
 #ifndef LLAMACY_PERFORM_H
 #define LLAMACY_PERFORM_H
 
+#include <math.h>
+
 #include "plan/step.h"
 
 /* The rows themselves, or those of the logits, n floats each. */
@@ -116,6 +118,12 @@ static inline void embed_rows(const kernel_table *kernels, const embedding_step 
     }
 }
 
+/* Return the factor of rotated dimensions at a position. */
+static inline float magnitude_at(const rope_table_step *s, int32_t position) {
+    if (s->growth == 0) return s->magnitude;
+    return s->magnitude * (1 + s->growth * logf(1 + (float)(position / s->n_ctx_orig)));
+}
+
 static inline void tabulate_rows(const kernel_table *kernels, const rope_table_step *s, const batch *b, int begin,
                                  int end) {
     const uint8_t *is_long = s->long_angles ? b->is_long : NULL;
@@ -125,9 +133,12 @@ static inline void tabulate_rows(const kernel_table *kernels, const rope_table_s
     }
     for (int row = begin; s->angles && row < end;) {
         const int long_text = is_long && is_long[row];
+        const float magnitude = magnitude_at(s, b->positions[row]);
         int after = row + 1;
-        while (after < end && (is_long && is_long[after]) == long_text) after++;
-        kernels->rope_table(long_text ? s->long_angles : s->angles, s->n_dims, s->head_dim, s->half, s->magnitude,
+        while (after < end && (is_long && is_long[after]) == long_text &&
+               magnitude_at(s, b->positions[after]) == magnitude)
+            after++;
+        kernels->rope_table(long_text ? s->long_angles : s->angles, s->n_dims, s->head_dim, s->half, magnitude,
                             b->positions, s->table, row, after);
         row = after;
     }

@@ -53,6 +53,8 @@ typedef struct {
     int n_dims, head_dim; /* rotated dimensions, of those of a head */
     int half;             /* distance of the dimensions of a pair; 0: adjacent ones */
     float magnitude;      /* factor of rotated dimensions */
+    float growth;         /* of the magnitude: 1 + growth * ln(1 + position / n_ctx_orig), rounded down */
+    int n_ctx_orig;
     float *table;         /* (M, 2 * head_dim) */
 } rope_table_step;
 

@@ -47,6 +47,8 @@ cdef extern from "plan/step.h" nogil:
         int head_dim
         int half
         float magnitude
+        float growth
+        int n_ctx_orig
         float* table
 
     ctypedef struct norm_step:

@@ -184,6 +184,8 @@ cdef int fill_rope_table(rope_table_step* s, w, c) except -1:
     s.head_dim = c["head_dim"]
     s.half = c["half"]
     s.magnitude = c["magnitude"]
+    s.growth = c.get("growth", 0)
+    s.n_ctx_orig = c.get("n_ctx_orig", 1)
     s.table = rows_of(w["table"]).data
     return 0
 

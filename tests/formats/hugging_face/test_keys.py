@@ -1,7 +1,8 @@
 """Every key of config.json is read, harmless, or refused by its name.
 
 `transformers_5.json` holds the keys that transformers 5.24 has for each class, and
-their defaults, without lists of one item a layer.
+their defaults, without lists of one item a layer; of classes that see images, those of
+their texts. MiniCPM's and InternLM 2's are those of the code beside their weights.
 """
 
 from __future__ import annotations

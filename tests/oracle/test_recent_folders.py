@@ -1,0 +1,258 @@
+"""Folders of recent classes, and the texts of those that see images, give their logits.
+
+MiniCPM and InternLM 2, which transformers does not have, are Granite's and LLaMA's
+models under their names.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import llamacy
+from llamacy.formats.gguf.config import read_config
+from llamacy.model.executors import LoadedExecutor, load_executor
+from llamacy.model_files.opening import open_model
+from llamacy.ops.batch import Batch
+
+pytestmark = pytest.mark.oracle
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+transformers = pytest.importorskip("transformers", reason="transformers is absent")
+
+Array = NDArray[np.float32]
+N_VOCAB, N_TOKENS, WINDOW = 96, 70, 20
+SIZES: dict[str, Any] = {
+    "vocab_size": N_VOCAB,
+    "hidden_size": 64,
+    "intermediate_size": 160,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.2,
+    "tie_word_embeddings": False,
+    "pad_token_id": None,
+}
+FIVE = SIZES | {"num_hidden_layers": 5, "sliding_window": WINDOW}
+DEFAULT = {"rope_type": "default", "rope_theta": 10000.0}
+SECTIONS = {"rope_parameters": DEFAULT | {"mrope_section": [3, 3, 2]}}
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 5e5,
+    "factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+GROWING = YARN | {"mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.5}
+IMAGES = {"depth": 1, "num_heads": 2, "patch_size": 4, "hidden_size": 32}
+IMAGES |= {"intermediate_size": 48, "out_hidden_size": 64}
+LEVELS = {"deepstack_visual_indexes": [0], "num_position_embeddings": 16}
+PIXTRAL = {
+    "model_type": "pixtral",
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "head_dim": 16,
+    "patch_size": 4,
+    "image_size": 16,
+}
+EXPERTS = {"num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 32}
+GRANITE = {
+    "embedding_multiplier": 3.0,
+    "residual_multiplier": 0.4,
+    "attention_multiplier": 0.1,
+    "logits_scaling": 5.0,
+}
+MELLUM = {
+    "head_dim": 16,
+    "layer_types": ["sliding_attention"] * 3 + ["full_attention", "sliding_attention"],
+    "rope_parameters": {"sliding_attention": DEFAULT, "full_attention": YARN},
+}
+
+
+def seeing(text: dict[str, Any], images: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "text_config": SIZES | text,
+        "vision_config": images,
+        "tie_word_embeddings": text.get("tie_word_embeddings", False),
+    }
+
+
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "qwen2vl": ("Qwen2VL", seeing(SECTIONS, IMAGES | {"embed_dim": 32})),
+    "qwen2.5vl": (
+        "Qwen2_5_VL",
+        seeing(SECTIONS, IMAGES | {"fullatt_block_indexes": [0]}),
+    ),
+    "qwen3vl": ("Qwen3VL", seeing(SECTIONS | {"head_dim": 24}, IMAGES | LEVELS)),
+    "qwen3vl, tied": (
+        "Qwen3VL",
+        seeing({"head_dim": 16, "tie_word_embeddings": True}, IMAGES | LEVELS),
+    ),
+    "qwen3vlmoe": (
+        "Qwen3VLMoe",
+        seeing(SECTIONS | EXPERTS | {"head_dim": 16}, IMAGES | LEVELS),
+    ),
+    "mistral3": (
+        "Mistral3",
+        seeing({"model_type": "ministral3", "rope_parameters": GROWING}, PIXTRAL),
+    ),
+    "mistral3, small": (
+        "Mistral3",
+        seeing({"model_type": "mistral", "sliding_window": None}, PIXTRAL),
+    ),
+    "hunyuan-dense, alpha": (
+        "HunYuanDenseV1",
+        SIZES
+        | {
+            "head_dim": 24,
+            "rope_parameters": {**DEFAULT, "rope_type": "dynamic", "factor": 1.0}
+            | {"alpha": 9.0},
+        },
+    ),
+    "seed_oss, biases": (
+        "SeedOss",
+        SIZES | {"head_dim": 24, "attention_out_bias": True, "mlp_bias": True},
+    ),
+    "mellum": ("Mellum", FIVE | EXPERTS | MELLUM),
+    "granitemoe": ("GraniteMoe", SIZES | GRANITE | {"num_local_experts": 5}),
+    "granitemoe, shared": (
+        "GraniteMoeShared",
+        SIZES | GRANITE | {"num_local_experts": 5, "shared_intermediate_size": 96},
+    ),
+    "granite_swa": ("GraniteSWA", FIVE | GRANITE),
+    "granite_swa, positions": (
+        "GraniteSWA",
+        FIVE | GRANITE | {"layer_rope_theta": [0, 10000.0, 10000.0, 10000.0, 0]},
+    ),
+    "granite_swa, experts": (
+        "GraniteMoeSWA",
+        FIVE | GRANITE | {"num_local_experts": 5, "shared_intermediate_size": 96},
+    ),
+    "minicpm": (
+        "Granite",
+        SIZES
+        | GRANITE
+        | {"attention_multiplier": 0.25, "residual_multiplier": 1.4 / math.sqrt(3)},
+    ),
+    "internlm2": ("Llama", SIZES),
+}
+
+
+def make(name: str, folder: Path) -> Array:
+    """Save a model of the table; return its logits."""
+    torch.manual_seed(0)
+    family, settings = CASES[name]
+    end = "ForConditionalGeneration" if "text_config" in settings else "ForCausalLM"
+    config = getattr(transformers, f"{family}Config")(**settings)
+    of_class = getattr(transformers, f"{family}{end}")
+    model = of_class._from_config(config, attn_implementation="eager").float().eval()
+    with torch.no_grad():
+        for parameter_name, parameter in model.named_parameters():
+            if "norm" in parameter_name or parameter_name.endswith(("bias", "sinks")):
+                parameter.add_(0.1 * torch.randn_like(parameter))
+            elif "router" in parameter_name or "mlp.gate.weight" in parameter_name:
+                parameter.normal_(0, 0.2)
+        logits: Array = model(input_ids=torch.tensor([tokens()])).logits[0].numpy()
+    model.save_pretrained(folder)
+    if name == "minicpm":
+        change_config(
+            folder, "MiniCPM", scale_emb=3, scale_depth=1.4, dim_model_base=12.8
+        )
+    elif name == "internlm2":
+        change_config(folder, "InternLM2", bias=False)
+        rename(folder)
+    return logits
+
+
+def change_config(folder: Path, name: str, **settings: Any) -> None:
+    path = folder / "config.json"
+    values = json.loads(path.read_text())
+    kept = {key: values[key] for key in (*SIZES, "rms_norm_eps") if key in values}
+    kept |= settings | {"architectures": [f"{name}ForCausalLM"]}
+    path.write_text(json.dumps(kept))
+
+
+def rename(folder: Path) -> None:
+    """Give LLaMA's tensors InternLM 2's names, and group those of attention."""
+    from safetensors.torch import load_file, save_file
+
+    names = {
+        "model.embed_tokens": "model.tok_embeddings",
+        "lm_head": "output",
+        "input_layernorm": "attention_norm",
+        "self_attn.o_proj": "attention.wo",
+        "post_attention_layernorm": "ffn_norm",
+        "mlp.gate_proj": "feed_forward.w1",
+        "mlp.up_proj": "feed_forward.w3",
+        "mlp.down_proj": "feed_forward.w2",
+    }
+    theirs, made = load_file(folder / "model.safetensors"), {}
+    for layer in range(3):
+        prefix = f"model.layers.{layer}."
+        q, k, v = (theirs.pop(f"{prefix}self_attn.{x}_proj.weight") for x in "qkv")
+        groups = [x.reshape(2, -1, 16, 64) for x in (q, k, v)]
+        made[f"{prefix}attention.wqkv.weight"] = torch.cat(groups, 1).reshape(-1, 64)
+    for name, tensor in theirs.items():
+        for old, new in names.items():
+            name = name.replace(old, new)
+        made[name] = tensor
+    save_file(made, folder / "model.safetensors")
+
+
+def tokens() -> list[int]:
+    ids: list[int] = np.random.default_rng(1).integers(0, N_VOCAB, N_TOKENS).tolist()
+    return ids
+
+
+def error(got: Array, want: Array) -> float:
+    """Return the largest difference, relative to the logits' spread."""
+    return float(np.abs(got - want).max() / want.std())
+
+
+def run(path: Path, kind: Any) -> Array:
+    with open_model(path) as file:
+        executor: LoadedExecutor = load_executor(
+            file, read_config(file), executor=kind, n_threads=2, kv_type="f32"
+        )
+    return executor.forward(Batch.of(tokens(), executor.new_sequence(), "all"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_folder_and_its_conversion_give_the_logits_of_transformers(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, converted = tmp_path / "model", tmp_path / "model.gguf"
+    want = make(name, folder)
+    caplog.clear()
+    assert error(run(folder, "reference"), want) <= 1e-4
+    sees = "text_config" in CASES[name][1]
+    left_out = [each for each in caplog.messages if "only texts are read" in each]
+    assert len(left_out) == sees
+    got = run(folder, "plan")
+    assert error(got, want) <= 2e-4
+    llamacy.convert(folder, converted)
+    np.testing.assert_array_equal(run(converted, "plan"), got)
+    llamacy.convert(folder, converted.with_suffix(".q8"), "Q8_0")
+    quantised = run(converted.with_suffix(".q8"), "plan")
+    # a router may choose other experts of a few rows
+    assert np.median(np.abs(quantised - want)) <= 0.1 * want.std()
+
+
+def test_merged_experts_with_columns_for_rows_are_turned(tmp_path: Path) -> None:
+    """Published files of Qwen 3 VL have them so, those that transformers saves not."""
+    from safetensors.torch import load_file, save_file
+
+    want = make("qwen3vlmoe", tmp_path)
+    tensors = {
+        name: tensor.transpose(1, 2).contiguous() if "mlp.experts" in name else tensor
+        for name, tensor in load_file(tmp_path / "model.safetensors").items()
+    }
+    save_file(tensors, tmp_path / "model.safetensors")
+    assert error(run(tmp_path, "reference"), want) <= 1e-4
