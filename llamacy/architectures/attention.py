@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llamacy.architectures.parts import Block, Value
 from llamacy.architectures.tensors import Specs, TensorSpec, required
-from llamacy.config import LayerConfig, ModelConfig
+from llamacy.config import AttentionConfig, LayerConfig, ModelConfig
 from llamacy.ops.state.specs import KeyValues
 
 
@@ -80,9 +80,7 @@ def attention(
         q, k = _normed(block, *_rotated(block, q, k), norm_size)
     else:
         q, k = _rotated(block, *_normed(block, q, k, norm_size))
-    state = KeyValues(
-        block.number, mixer.n_head_kv, mixer.head_dim, mixer.value_dim, mixer.window
-    )
+    state = key_values(block.number, mixer)
     attended = ops.attention(
         q,
         k,
@@ -93,6 +91,13 @@ def attention(
         sinks=block.weight("attn_sinks.weight"),
     )
     return block.linear(attended, "attn_output")
+
+
+def key_values(layer: int, mixer: AttentionConfig) -> KeyValues:
+    """Return the spec of the keys and values that the layer of this number keeps."""
+    return KeyValues(
+        layer, mixer.n_head_kv, mixer.head_dim, mixer.value_dim, mixer.window
+    )
 
 
 def _normed(block: Block, q: Value, k: Value, size: int | None) -> tuple[Value, Value]:

@@ -48,7 +48,8 @@ def mixture(
     block: Block,
     x: Value,
     experts: ExpertConfig,
-    activation: Literal["swiglu", "clamped_swiglu"],
+    activation: Literal["swiglu", "geglu", "clamped_swiglu"],
+    scores: Value | None = None,
 ) -> Value:
     """Send rows through the experts that the router scores highest for them.
 
@@ -62,15 +63,19 @@ def mixture(
         The layer's experts.
     activation : str
         Joins an expert's gate and up.
+    scores : Value or None
+        The router's scores, (M, n_expert), where it reads other rows than the experts.
 
     Returns
     -------
     Value
         Rows, (M, n_embd).
     """
+    if scores is None:
+        scores = block.linear(x, "ffn_gate_inp")
     return block.ops.experts(
         x,
-        block.linear(x, "ffn_gate_inp"),
+        scores,
         Experts(
             gate=block.weight("ffn_gate_exps.weight"),
             up=block.weight("ffn_up_exps.weight"),

@@ -13,7 +13,12 @@ def feed_forward_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     experts, n_embd = layer.feed_forward.experts, config.n_embd
     if experts is not None:
         return expert_tensors(n_embd, experts)
-    n_ff = layer.feed_forward.n_ff
+    return dense_tensors(config, layer)
+
+
+def dense_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
+    """Return the specs of a layer's dense network."""
+    n_ff, n_embd = layer.feed_forward.n_ff, config.n_embd
     gate = {"ffn_gate.weight": required(n_ff, n_embd)}
     return {
         **(gate if layer.feed_forward.is_gated else {}),
@@ -33,6 +38,12 @@ def feed_forward(block: Block, x: Value) -> Value:
         y = mixture(block, x, network.experts, network.activation)
         is_shared = network.experts.n_ff_shared > 0
         return block.ops.add(y, shared_expert(block, x)) if is_shared else y
+    return dense_network(block, x)
+
+
+def dense_network(block: Block, x: Value) -> Value:
+    """Apply the layer's dense network, be there experts beside it or not."""
+    network = block.config.feed_forward
     assert network.activation != "clamped_swiglu"
     if not network.is_gated:
         activate = getattr(block.ops, network.activation)

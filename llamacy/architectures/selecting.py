@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from llamacy.architectures.other_tensors import as_in_file, check_unknown
 from llamacy.architectures.tensors import TensorSpec
 from llamacy.errors import FormatError
-from llamacy.ggml.tensor import Tensor
+from llamacy.ggml.tensor import MappedTensor, Tensor
 
 MIN_DIVISOR: Final = 1e-6  # dividing by a smaller one may overflow
 
@@ -104,6 +104,7 @@ def select_tensors(
         A tensor that `specs` does not name, and that is not known to be harmless.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    unused = {name for name, spec in specs.items() if spec.is_unused}
     specs = as_in_file(specs, shapes)
     check_unknown(specs, tensors, path)
     chosen: dict[str, Tensor] = {}
@@ -125,9 +126,10 @@ def select_tensors(
             _check_divisors(name, tensor.dequantize(), path)
         if spec.parts:
             chosen |= _unstack(tensor, spec.parts)
-        else:
-            chosen |= dict.fromkeys(spec.names or (name,), tensor)
-    return chosen
+        elif not spec.is_unused:
+            kept = MappedTensor(tensor) if spec.is_mapped else tensor
+            chosen |= dict.fromkeys(spec.names or (name,), kept)
+    return {name: each for name, each in chosen.items() if name not in unused}
 
 
 def _unstack(tensor: Tensor, parts: tuple[tuple[str, int], ...]) -> dict[str, Tensor]:

@@ -28,6 +28,12 @@ class TensorSpec:
         Names by which a model knows the tensor; () if it is the one in the file.
     is_flat : bool
         Whether its rows are used as one vector.
+    is_constant : bool
+        Whether a forward pass is recorded with its value.
+    is_mapped : bool
+        Whether it stays in the file, for single rows to be looked up.
+    is_unused : bool
+        Whether files may have it, and nothing reads it.
     """
 
     shape: tuple[int, ...]
@@ -36,6 +42,9 @@ class TensorSpec:
     parts: tuple[tuple[str, int], ...] = ()
     names: tuple[str, ...] = ()
     is_flat: bool = False
+    is_constant: bool = False
+    is_mapped: bool = False
+    is_unused: bool = False
 
     def within(self, prefix: str) -> TensorSpec:
         """Return the spec with a prefix before the names of its parts."""
@@ -60,6 +69,19 @@ def optional(*shape: int) -> TensorSpec:
 def divisors(*shape: int, is_required: bool = False) -> TensorSpec:
     """Return the spec of a tensor that other values are divided by."""
     return TensorSpec(shape, is_required, is_divisor=True)
+
+
+def mapped_names(specs: Mapping[str, TensorSpec]) -> list[str]:
+    """Name the tensors that stay in the file."""
+    return [name for name, spec in specs.items() if spec.is_mapped]
+
+
+def unused(specs: Mapping[str, TensorSpec]) -> Specs:
+    """Return the specs of tensors that files may have, and that nothing reads."""
+    return {
+        name: replace(spec, is_required=False, is_unused=True)
+        for name, spec in specs.items()
+    }
 
 
 def stacked(n_in: int, **n_rows: int) -> TensorSpec:

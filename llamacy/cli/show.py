@@ -108,6 +108,7 @@ def _memory(file: ModelFile, n_ctx: int | None, kv_type: str) -> dict[str, Any]:
     longest = available and info.longest_context(available, kv_type)
     return {
         "weights_bytes": info.weights_bytes,
+        "mapped_bytes": info.mapped_bytes,
         "buffer_bytes": info.buffer_bytes,
         "n_ctx": n_ctx or info.n_ctx_train,
         "n_ctx_train": info.n_ctx_train,
@@ -184,8 +185,13 @@ def _memory_line(memory: dict[str, Any]) -> str:
     context = ", ".join(f"{in_units(n_bytes)} as {kind}" for kind, n_bytes in kinds)
     window = memory["window"]
     return (
-        f"memory: weights {in_units(memory['weights_bytes'])}; "
-        f"a context of {memory['n_ctx']:,} tokens {context}"
+        f"memory: weights {in_units(memory['weights_bytes'])}"
+        + (
+            f", and {in_units(mapped)} that stay in the file"
+            if (mapped := memory["mapped_bytes"])
+            else ""
+        )
+        + f"; a context of {memory['n_ctx']:,} tokens {context}"
         + (f", with a window of {window:,}" if window is not None else "")
         + (
             f"; the model was trained on at most {trained:,}"

@@ -12,6 +12,7 @@ from llamacy.config.layers import (
     GatedActivation,
     LayerConfig,
     Mixer,
+    SharedAttentionConfig,
 )
 from llamacy.config.model import ModelConfig
 from llamacy.config.rope import RopeConfig
@@ -29,5 +30,6 @@ __all__ = [
     "Mixer",
     "ModelConfig",
     "RopeConfig",
+    "SharedAttentionConfig",
     "family_rules",
 ]

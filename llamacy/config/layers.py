@@ -68,11 +68,26 @@ class AttentionConfig:
     softcap: float | None = None
 
 
-Mixer: TypeAlias = AttentionConfig
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedAttentionConfig(AttentionConfig):
+    """Attention of one layer to the keys and values of an earlier one.
+
+    Sizes and window are those of both layers.
+
+    Attributes
+    ----------
+    source : int
+        Number of the layer whose keys and values they are, the first being 0.
+    """
+
+    source: int
+
+
+Mixer: TypeAlias = AttentionConfig | SharedAttentionConfig
 """A part of a layer that mixes its tokens: one class for each kind of mixer.
 
-A recurrent mixer, or attention to another layer's keys and values, is a class of its
-own in this union, and a part of its own in `llamacy.architectures`.
+A recurrent mixer is a class of its own in this union, and a part of its own in
+`llamacy.architectures`.
 """
 
 

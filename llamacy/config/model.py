@@ -56,6 +56,8 @@ class ModelConfig:
         Multiply embeddings, and the results of attention and feed-forward networks.
     logit_scale : float
         Divides the logits or, in Cohere's families, multiplies them.
+    n_embd_per_layer : int
+        Width of the embeddings that each layer has of its own; 0 for none.
     has_layer_norm : bool
         Whether norms are layer norms, which subtract the mean (Ba et al. 2016,
         arXiv:1607.06450), and not RMS norms.
@@ -94,6 +96,7 @@ class ModelConfig:
     embedding_scale: float = 1.0
     residual_scale: float = 1.0
     logit_scale: float = 1.0
+    n_embd_per_layer: int = 0
     has_layer_norm: bool = False
     has_learned_positions: bool = False
     has_parallel_residual: bool = False

@@ -130,6 +130,12 @@ _RULES: Final = {
     "gemma3": FamilyRules(
         window_period=6, has_local_rope=True, local_freq_base=10000.0
     ),
+    "gemma4": FamilyRules(
+        window_period=6,
+        has_local_rope=True,
+        local_freq_base=10000.0,
+        keys=("attention.shared_kv_layers", "embedding_length_per_layer_input"),
+    ),
     "glm4moe": FamilyRules(keys=ROUTER_KEYS, gating="sigmoid", is_normalized=False),
     "gpt2": FamilyRules(has_layer_norm=True, has_learned_positions=True),
     "gptneox": FamilyRules(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Self
@@ -138,6 +138,8 @@ class RequantizedFile:
         Number of threads that convert.
     tensors : Mapping of str to ModelTensor, optional
         The tensors to convert; by default those of `file`.
+    kept : collection of str
+        Names of tensors that stay as they are.
     """
 
     def __init__(
@@ -146,13 +148,15 @@ class RequantizedFile:
         file_type: FileType,
         n_threads: int,
         tensors: Mapping[str, ModelTensor] | None = None,
+        *,
+        kept: Collection[str] = (),
     ) -> None:
         self.path = file.path
         self.paths = file.paths
         self.format = file.format
         self._threads = ThreadPoolExecutor(n_threads)
         sources = file.tensors if tensors is None else tensors
-        self.tensors = self._converted(file, file_type, sources)
+        self.tensors = self._converted(file, file_type, sources, kept)
         changed = {
             "general.file_type": file_type.number,
             "general.quantization_version": QUANTIZATION_VERSION,
@@ -165,6 +169,7 @@ class RequantizedFile:
         file: ModelFile,
         file_type: FileType,
         sources: Mapping[str, ModelTensor],
+        kept: Collection[str],
     ) -> Mapping[str, ModelTensor]:
         """Choose every tensor's type; log a warning if any was quantised before."""
         model = model_shape(file.metadata, sources)
@@ -172,7 +177,7 @@ class RequantizedFile:
         n_again = 0
         for name, old in sources.items():
             new_type = tensor_type(file_type, model, name, old.shape, old.type)
-            if new_type == old.type:
+            if new_type == old.type or name in kept:
                 tensors[name] = old
                 continue
             tensors[name] = RequantizedTensor(old, new_type, file.path, self._threads)

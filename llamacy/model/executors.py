@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from llamacy.architectures import find_architecture
 from llamacy.architectures.selecting import select_tensors
@@ -11,6 +11,7 @@ from llamacy.config import ModelConfig
 from llamacy.errors import OutOfMemoryError
 from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.model_file import ModelFile
+from llamacy.ggml.tensor import MappedRows, MappedTensor
 from llamacy.ops.batch import N_BATCH
 from llamacy.ops.reference import ReferenceExecutor
 from llamacy.system.memory import available_memory
@@ -97,7 +98,12 @@ def load_executor(
         architecture.tensors(config), usual_experts(file.tensors, file.path), path
     )
     if executor == "reference":
-        arrays = {name: tensor.dequantize() for name, tensor in tensors.items()}
+        arrays: dict[str, Any] = {
+            name: MappedRows(each)
+            if isinstance(each, MappedTensor)
+            else each.dequantize()
+            for name, each in tensors.items()
+        }
         return ReferenceExecutor(architecture.forward, config, arrays, n_batch=n_batch)
     # Imported late, because the reference runs where nothing is compiled.
     from llamacy.ops.plan.packed_weights import weight_bytes

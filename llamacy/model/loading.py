@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llamacy.architectures.tensors import mapped_names
 from llamacy.arguments import (
     MAX_CTX,
     check_callback,
@@ -60,7 +62,8 @@ def load(
 
     `llamacy.inspect` says beforehand what it will need. The weights are packed for this
     machine's instruction set, in memory of their own, so that the file may be deleted
-    afterwards.
+    afterwards. Only the embeddings that each layer of Gemma 4 has of its own stay in
+    the file, which must not be written to while the model is in use.
 
     Parameters
     ----------
@@ -206,9 +209,10 @@ def _read(settings: _Settings, lora: Lora, progress: Progress | None) -> _Parts:
     """Read the file: hyperparameters, adapters, and the weights, which are packed."""
     with ExitStack() as opened:
         file: ModelFile = opened.enter_context(open_model(settings.path))
-        _, config = read_hyperparameters(file)
+        architecture, config = read_hyperparameters(file)
         adapters = read_adapters(lora, config)
-        weights = _quantized(file, settings, opened)
+        mapped = mapped_names(architecture.tensors(config))
+        weights = _quantized(file, mapped, settings, opened)
         executor = load_executor(
             weights,
             config,
@@ -221,12 +225,19 @@ def _read(settings: _Settings, lora: Lora, progress: Progress | None) -> _Parts:
         return _Parts(config, executor, weights.metadata, fingerprint, adapters)
 
 
-def _quantized(file: ModelFile, settings: _Settings, opened: ExitStack) -> ModelFile:
-    """Return the file, or what quantises its tensors as they are read."""
+def _quantized(
+    file: ModelFile, mapped: Collection[str], settings: _Settings, opened: ExitStack
+) -> ModelFile:
+    """Return the file, or what quantises its tensors as they are read.
+
+    Tensors that are left in the file stay as they are.
+    """
     if settings.file_type is None:
         return file
     usual = usual_experts(file.tensors, file.path)
-    requantized = RequantizedFile(file, settings.file_type, settings.n_threads, usual)
+    requantized = RequantizedFile(
+        file, settings.file_type, settings.n_threads, usual, kept=mapped
+    )
     return opened.enter_context(requantized)
 
 

@@ -20,7 +20,7 @@ from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model_as
 from llamacy.model_files.sources import find_source
 from llamacy.ops.batch import MAX_BATCH, N_BATCH
-from llamacy.ops.plan.packed_weights import weight_bytes
+from llamacy.ops.plan.packed_weights import mapped_bytes, weight_bytes
 from llamacy.ops.plan.pass_memory import Outline, buffer_bytes
 from llamacy.ops.plan.recorder import Node, Recorder
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
@@ -56,6 +56,9 @@ class ModelInfo:
         Size of all tensors in the file, in bytes.
     weights_bytes : int
         Size of the weights in memory once the model is loaded, in bytes.
+    mapped_bytes : int
+        Size of the weights that stay in the file, of which only the rows that a text
+        needs are read, in bytes.
     buffer_bytes : int
         Size of the buffers of a pass of 512 rows, which is the default `n_batch`, at
         the instruction-set level in use, in bytes.
@@ -80,6 +83,7 @@ class ModelInfo:
     n_vocab: int
     file_bytes: int
     weights_bytes: int
+    mapped_bytes: int
     buffer_bytes: int
     kv_page_bytes: dict[str, int]
     page_tokens: int
@@ -253,6 +257,7 @@ def inspect_file(file: ModelFile) -> ModelInfo:
         n_vocab=config.n_vocab,
         file_bytes=sum(tensor.n_bytes for tensor in tensors),
         weights_bytes=weight_bytes(needed),
+        mapped_bytes=mapped_bytes(needed),
         buffer_bytes=buffer_bytes(recorder.nodes, logits, layouts["f16"], N_BATCH),
         kv_page_bytes={name: layout.page_bytes for name, layout in layouts.items()},
         page_tokens=PAGE,
@@ -279,8 +284,8 @@ def _record(
 ) -> tuple[Recorder, Node]:
     """Record a forward pass: its operations, and the one whose value are the logits.
 
-    Recording needs the values of divisors and of scales, but only the shapes of other
-    weights.
+    Recording needs the values of divisors, constants and scales, but only the shapes of
+    other weights.
     """
     weights = {
         name: tensor.dequantize() if _is_valued(name, specs) else Outline.of(tensor)
@@ -293,4 +298,5 @@ def _record(
 def _is_valued(name: str, specs: Mapping[str, TensorSpec]) -> bool:
     if name.endswith(".scale"):
         return True
-    return name in specs and specs[name].is_divisor  # stacked experts have no spec
+    spec = specs.get(name)  # stacked experts have none
+    return spec is not None and (spec.is_divisor or spec.is_constant)

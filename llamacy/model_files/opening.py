@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from llamacy.architectures.selecting import select_tensors
+from llamacy.architectures.tensors import mapped_names
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.hugging_face import open_hugging_face
@@ -54,7 +55,9 @@ def open_model_as(
         if file_type is None:
             yield file
             return
-        with RequantizedFile(file, file_type, n_threads) as requantized:
+        architecture, config = read_hyperparameters(file)
+        kept = mapped_names(architecture.tensors(config))
+        with RequantizedFile(file, file_type, n_threads, kept=kept) as requantized:
             yield requantized
 
 

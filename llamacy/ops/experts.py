@@ -53,7 +53,8 @@ class Experts(Generic[Weight_co]):
         The weights of a row's experts are divided by their sum; otherwise they are the
         gates themselves.
     activation : str
-        ``"swiglu"`` is silu(gate) * up; ``"clamped_swiglu"``, that of gpt-oss (OpenAI
+        ``"swiglu"`` is silu(gate) * up, ``"geglu"`` gelu(gate) * up, with tanh for
+        GELU's erf; ``"clamped_swiglu"``, that of gpt-oss (OpenAI
         2025, arXiv:2508.10925), is gate * sigmoid(1.702 gate) * (up + 1) with gate at
         most 7 and up within -7 .. 7.
     gating : Gating
@@ -73,7 +74,7 @@ class Experts(Generic[Weight_co]):
     down: Weight_co
     n_used: int
     is_normalized: bool
-    activation: Literal["swiglu", "clamped_swiglu"] = "swiglu"
+    activation: Literal["swiglu", "geglu", "clamped_swiglu"] = "swiglu"
     gate_bias: Weight_co | None = None
     up_bias: Weight_co | None = None
     down_bias: Weight_co | None = None

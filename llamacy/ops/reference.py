@@ -153,6 +153,20 @@ class ReferenceOps(Elementwise):
     def gain(self, x: Array, weight: Array) -> Array:  # noqa: D102
         return x * weight
 
+    def shared_attention(  # noqa: D102
+        self, q: Array, *, state: KeyValues, scale: float, softcap: float | None = None
+    ) -> Array:
+        q = q.reshape(len(q), -1, state.head_dim)
+        out = np.empty((*q.shape[:2], state.value_dim), np.float32)
+        for row, sequence in enumerate(self.batch.sequences):
+            assert isinstance(sequence, ReferenceSequence)
+            after = self.batch.positions[row] + 1
+            first = 0 if state.window is None else max(0, after - state.window)
+            keys = sequence.keys[state.layer][first:after]
+            values = sequence.values[state.layer][first:after]
+            out[row] = _attend(q[row], keys, values, scale, softcap, None)
+        return out.reshape(len(out), -1)
+
     def sigmoid_gate(self, y: Array, x: Array, weight: Array) -> Array:  # noqa: D102
         with np.errstate(over="ignore"):
             share = 1 / (1 + np.exp(-(x @ weight)))
@@ -190,9 +204,16 @@ class ReferenceOps(Elementwise):
         e = experts
         gate = linear(x, e.gate, e.gate_scale, e.gate_bias, e.gate_adapter)
         up = linear(x, e.up, e.up_scale, e.up_bias, e.up_adapter)
-        is_clamped = e.activation == "clamped_swiglu"
-        hidden = _clamped_swiglu(gate, up) if is_clamped else self.silu_mul(gate, up)
+        if e.activation == "clamped_swiglu":
+            hidden = _clamped_swiglu(gate, up)
+        elif e.activation == "geglu":
+            hidden = self.gelu_mul(gate, up)
+        else:
+            hidden = self.silu_mul(gate, up)
         return linear(hidden, e.down, e.down_scale, e.down_bias, e.down_adapter)
+
+    def columns(self, x: Array, first: int, n: int) -> Array:  # noqa: D102
+        return x[:, first : first + n]
 
     def wanted(self, x: Array) -> Array:  # noqa: D102
         return x[self.batch.wanted]

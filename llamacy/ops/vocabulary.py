@@ -35,7 +35,10 @@ class Ops(Protocol, Generic[Value, Weight]):
     """One method for each operation."""
 
     def embedding(self, weight: Weight) -> Value:
-        """Rows of `weight` (n_vocab, n_embd) at the batch's tokens: (M, n_embd)."""
+        """Rows of `weight` (n_vocab, n_embd) at the batch's tokens: (M, n_embd).
+
+        A weight that was left in its file is read row by row.
+        """
 
     def position_embedding(self, weight: Weight) -> Value:
         """Rows of `weight` (n_ctx, n_embd) at the tokens' positions: (M, n_embd)."""
@@ -96,6 +99,14 @@ class Ops(Protocol, Generic[Value, Weight]):
         its own among them (Beltagy et al. 2020, arXiv:2004.05150); with `softcap` its
         scores go through that operation; with `sinks` (n_head,) each head has one score
         more, for a value of 0 (Xiao et al. 2023, arXiv:2309.17453).
+        """
+
+    def shared_attention(
+        self, q: Value, *, state: KeyValues, scale: float, softcap: float | None = None
+    ) -> Value:
+        """Causal attention to the keys and values that an earlier layer has appended.
+
+        `state` is that layer's; nothing is appended. Otherwise as `attention`.
         """
 
     def silu_mul(self, gate: Value, up: Value) -> Value:
@@ -162,6 +173,9 @@ class Ops(Protocol, Generic[Value, Weight]):
 
     def add(self, x: Value, y: Value) -> Value:
         """Elementwise sum: a residual connection."""
+
+    def columns(self, x: Value, first: int, n: int) -> Value:
+        """Columns `first` to `first + n` of `x`: (M, n)."""
 
     def wanted(self, x: Value) -> Value:
         """Only the rows of `x` whose logits are wanted: (n_wanted, n)."""

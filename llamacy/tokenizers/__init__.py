@@ -1,27 +1,33 @@
 """Tokenizers: text to token ids and back, from a vocabulary's GGUF metadata alone.
 
-There are two families: SentencePiece (`tokenizer.ggml.model == "llama"`, in `spm`) and
-byte-level BPE (`"gpt2"`, in `bpe`), with a common base class in `base`. Hugging Face's
-files are first translated to GGUF metadata (`hugging_face`).
+There are three families: SentencePiece (`tokenizer.ggml.model == "llama"`, in `spm`),
+byte-level BPE (`"gpt2"`, in `bpe`) and BPE on characters (`"gemma4"`, in
+`character_bpe`), with a common base class in `base`. Hugging Face's files are first
+translated to GGUF metadata (`hugging_face`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.printable import shown
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.bpe import BPETokenizer
+from llamacy.tokenizers.character_bpe import CharacterBPETokenizer
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.gguf_keys import check_keys
 from llamacy.tokenizers.spm import SPMTokenizer
 
 __all__ = ["TOKENIZERS", "Tokenizer", "tokenizer_from_metadata"]
 
-TOKENIZERS = {"gpt2": BPETokenizer, "llama": SPMTokenizer}
+TOKENIZERS: Final[Mapping[str, Callable[[Fields], Tokenizer]]] = {
+    "gemma4": CharacterBPETokenizer,
+    "gpt2": BPETokenizer,
+    "llama": SPMTokenizer,
+}
 """Families by their names in `tokenizer.ggml.model`."""
 
 _MODEL = "tokenizer.ggml.model"

@@ -111,7 +111,8 @@ def _build(fields: Fields, vocabulary: Vocabulary, pre: PreTokenizer) -> Any:
     # imported on first use, to keep `import llamacy` fast
     from tokenizers import Regex, Tokenizer, pre_tokenizers
 
-    model = _build_model(fields, vocabulary, ignore_merges=pre.ignore_merges)
+    ids = _mergeable(vocabulary)
+    model = build_model(fields, vocabulary, ids, ignore_merges=pre.ignore_merges)
     engine = Tokenizer(model)
     splits = [pre_tokenizers.Split(Regex(p), "isolated") for p in pre.patterns]
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -119,10 +120,29 @@ def _build(fields: Fields, vocabulary: Vocabulary, pre: PreTokenizer) -> Any:
     return engine
 
 
-def _build_model(fields: Fields, vocabulary: Vocabulary, *, ignore_merges: bool) -> Any:
+def build_model(
+    fields: Fields, vocabulary: Vocabulary, ids: dict[str, int], **options: bool
+) -> Any:
+    """Build the library's model of a vocabulary.
+
+    Parameters
+    ----------
+    fields : Fields
+        Metadata with the merges.
+    vocabulary : Vocabulary
+        The vocabulary.
+    ids : dict of str to int
+        Ids of the tokens that text can produce; some may be beyond the vocabulary.
+    **options : bool
+        Options of the library's class.
+
+    Raises
+    ------
+    FormatError
+        A merge is not of two tokens, or the library refuses the vocabulary.
+    """
     from tokenizers.models import BPE
 
-    ids = _mergeable(vocabulary)
     merges = fields.strings(_MERGES)
     longest = max(map(len, vocabulary.tokens))
     # The library writes the result of a merge into a buffer of the longest token's size
@@ -133,12 +153,12 @@ def _build_model(fields: Fields, vocabulary: Vocabulary, *, ignore_merges: bool)
         try:
             roomy = ids | {room: len(vocabulary.tokens) + len(_BYTE_CHARS)}
             sound = _SoundMerges(merges)
-            return BPE(roomy, sound, ignore_merges=ignore_merges)
+            return BPE(roomy, sound, **options)
         except Exception:  # the library raises nothing more specific
             pass  # some merges are unsound, and are left out below
     pairs = _split_each(fields, merges, ids)
     try:
-        return BPE(ids, pairs, ignore_merges=ignore_merges)
+        return BPE(ids, pairs, **options)
     except Exception as error:
         wanted, found = "a vocabulary that tokenizers accepts", str(error)[:200]
         raise fields.error("tokenizer.ggml.tokens", wanted, found) from None

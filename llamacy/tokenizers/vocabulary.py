@@ -38,6 +38,8 @@ class Defaults:
     infer_types : bool
         Whether to infer byte and control tokens from texts and ids if the file has no
         types.
+    may_repeat : bool
+        Whether tokens may have equal texts, which then stand for the last of them.
     """
 
     add_bos: bool = False
@@ -45,6 +47,7 @@ class Defaults:
     eos_id: int | None = None
     unk_id: int | None = None
     infer_types: bool = False
+    may_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,7 @@ class Vocabulary:
     types : list of int
         Type of each token, a `TokenType`.
     ids : dict of str to int
-        Id of each non-empty text.
+        Id of each non-empty text, the last of those that have it.
     not_normal : list of int
         Ids of the tokens of other types than normal, usually few.
     bos_id : int or None
@@ -113,7 +116,7 @@ def read_vocabulary(fields: Fields, defaults: Defaults) -> Vocabulary:
     tokens = fields.strings("tokenizer.ggml.tokens")
     if not tokens:
         raise fields.error("tokenizer.ggml.tokens", "at least one token", "none")
-    ids = _index(fields, tokens)
+    ids = _index(fields, tokens, may_repeat=defaults.may_repeat)
     special = {
         "bos": _special_id(fields, "bos", len(tokens), defaults.bos_id),
         "eos": _special_id(fields, "eos", len(tokens), defaults.eos_id),
@@ -153,12 +156,12 @@ def byte_of(token: str) -> int | None:
     return int(match[1], 16) if match else None
 
 
-def _index(fields: Fields, tokens: list[str]) -> dict[str, int]:
+def _index(fields: Fields, tokens: list[str], *, may_repeat: bool) -> dict[str, int]:
     """Map texts to ids, without the empty texts that some files have."""
     ids = dict(zip(tokens, range(len(tokens)), strict=True))
     n_empty = tokens.count("")
     ids.pop("", None)
-    if len(ids) + n_empty != len(tokens):
+    if len(ids) + n_empty != len(tokens) and not may_repeat:
         first: dict[str, int] = {}
         for i, token in enumerate(tokens):
             if token and first.setdefault(token, i) != i:

@@ -47,6 +47,29 @@ EXPERTS = {
     "block_count": 3,
 }
 GROUPS = {"expert_group_count": 3, "expert_group_used_count": 2}
+GEMMA4: dict[str, Any] = {
+    "block_count": 6,
+    "attention__key_length": 32,
+    "attention__value_length": 32,
+    "attention__key_length_swa": 16,
+    "attention__value_length_swa": 16,
+    "rope__dimension_count": 32,
+    "rope__dimension_count_swa": 16,
+    "attention__sliding_window": WINDOW,
+    "attention__sliding_window_pattern": [True, True, False, True, True, False],
+    "feed_forward_length": [96, 96, 96, 160, 160, 160],
+    "final_logit_softcapping": 3.0,
+}
+SHARED: dict[str, Any] = GEMMA4 | {
+    "attention__shared_kv_layers": 3,
+    "embedding_length_per_layer_input": 32,
+}
+GEMMA4_EXPERTS: dict[str, Any] = GEMMA4 | {
+    "attention__head_count_kv": [2, 2, 1, 2, 2, 1],
+    "expert_count": 5,
+    "expert_used_count": 2,
+    "expert_feed_forward_length": 64,
+}
 LONG = {"rope__scaling__original_context_length": 32}
 
 # For each model: family, keys in addition to conftest.py's, and optional tensors.
@@ -69,6 +92,15 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "gemma3, every other": (
         "gemma3",
         GEMMA | {"block_count": 7, "attention__sliding_window_pattern": 2},
+        (),
+    ),
+    "gemma4": ("gemma4", GEMMA4, ("attn_v.weight",)),
+    "gemma4, shared": ("gemma4", SHARED, ("attn_v.weight", "output_scale.weight")),
+    "gemma4, experts": ("gemma4", GEMMA4_EXPERTS, ("ffn_down_exps.scale",)),
+    # which of them come first may turn on a rounded digit
+    "gemma4, all experts": (
+        "gemma4",
+        GEMMA4_EXPERTS | {"expert_used_count": 5},
         (),
     ),
     "phi3": ("phi3", {}, ()),
@@ -256,6 +288,9 @@ def make_model(
             for name, spec in specs.items()
             if spec.is_required or name.endswith(extra or ("none",))
         )
+        if family == "gemma4":  # whose training makes scores small, and no factor
+            for name in tensors:
+                tensors[name] *= 0.2 if name.endswith("attn_q_norm.weight") else 1
         if change is not None:
             change(tensors)
         return write_gguf(folder / "model.gguf", metadata, tensors, type_name)
@@ -307,7 +342,11 @@ def test_plan_and_reference_agree_on_every_family(
 
 @pytest.mark.usefixtures("selected_level")
 @pytest.mark.parametrize(
-    "name", ["gemma2", "phi3, window", "granite", "olmo2", "falcon, 40b", "gpt2"]
+    "name",
+    [
+        *("gemma2", "phi3, window", "granite", "olmo2", "falcon, 40b", "gpt2"),
+        *("gemma4, shared", "gemma4, all experts"),
+    ],
 )
 def test_plan_and_reference_agree_on_quantised_weights(
     make_model: Make, name: str
@@ -321,7 +360,10 @@ def test_plan_and_reference_agree_on_quantised_weights(
 @pytest.mark.usefixtures("selected_level")
 @pytest.mark.parametrize(
     "name",
-    ["gemma2, capped", "gemma3", "qwen3", "phi3, window", "gpt2", "stablelm, 12b"],
+    [
+        *("gemma2, capped", "gemma3", "qwen3", "phi3, window", "gpt2"),
+        *("stablelm, 12b", "gemma4, shared"),
+    ],
 )
 def test_logits_do_not_depend_on_the_rest_of_the_batch(
     make_model: Make, name: str

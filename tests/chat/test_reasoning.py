@@ -19,6 +19,13 @@ CHANNELS = (
     "<|channel|>analysis<|message|>Let me see.<|end|><|start|>assistant"
     "<|channel|>final<|message|>It is.<|return|>"
 )
+CHANNEL = "<|channel>thought\nLet me see.\n<channel|>It is."
+GEMMA_4 = """\
+{%- for m in messages %}{{ '<|turn>' + m.role + '\\n' }}
+{%- if m.reasoning_content %}
+{{- '<|channel>thought\\n' + m.reasoning_content + '\\n<channel|>' }}
+{%- endif %}{{ m.content + '<turn|>\\n' }}{% endfor %}
+{{- '<|turn>model\\n' }}{% if not enable_thinking %}{% endif %}"""
 
 
 def shown(model: llamacy.Model, messages: Any, **options: Any) -> str:
@@ -27,7 +34,9 @@ def shown(model: llamacy.Model, messages: Any, **options: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("template", "text"), [(HERMES, THOUGHT), (HARMONY, CHANNELS)], ids=["think", "gpt"]
+    ("template", "text"),
+    [(HERMES, THOUGHT), (HARMONY, CHANNELS), (GEMMA_4, CHANNEL)],
+    ids=["think", "gpt", "gemma4"],
 )
 @pytest.mark.parametrize("cut", [1, 3, 1000])
 def test_reasoning_is_separated_from_the_answer(

@@ -41,7 +41,8 @@ ACTIVATIONS = (
     *("gelu", "gelu_erf", "gelu_quick", "silu", "sigmoid", "relu", "relu_squared"),
 )
 XIELU = {"alpha_p": 0.8, "alpha_n": 1.3, "beta": 0.5, "eps": -1e-6}
-EXPERTS: tuple[Literal["swiglu", "clamped_swiglu"], ...] = ("swiglu", "clamped_swiglu")
+Kind = Literal["swiglu", "geglu", "clamped_swiglu"]
+EXPERTS: tuple[Kind, ...] = ("swiglu", "geglu", "clamped_swiglu")
 ADAPTED = ("", "gate", "gate up", "down")  # parts of experts that have adapters
 CONFIG = ModelConfig(
     architecture="test",
@@ -126,6 +127,7 @@ class Draft:
         self.widths: list[int] = []
         self.sizes: list[int] = []  # values are within about 4 * 2**size
         self.readable: list[int] = []
+        self.kept: dict[int, tuple[tuple[int, KeyValues], int]] = {}  # and their sizes
         self.layers = [self.layer(number) for number in range(N_LAYER)]
 
     def layer(self, number: int) -> tuple[int, KeyValues]:
@@ -224,7 +226,30 @@ class Draft:
             "sinks": self.draw(strategies.sampled_from([None, f"sinks {n_head}"])),
         }
         width = n_head * state.value_dim
+        self.kept[state.layer] = layer, max(self.sizes[v], self.kept_size(state))
         return self.push("attention", (q, k, v), width, self.sizes[v], **options)
+
+    def kept_size(self, state: KeyValues) -> int:
+        return self.kept[state.layer][1] if state.layer in self.kept else 0
+
+    def shared_attention(self) -> int:
+        if not self.kept:
+            return self.attention()
+        layers = list(self.kept.values())
+        (n_head, state), size = self.draw(strategies.sampled_from(layers))
+        q = self.small(self.choose(n_head * state.head_dim), 1)
+        q = self.rope(q) if self.draw(strategies.booleans()) else q
+        width = n_head * state.value_dim
+        options = {"state": state, "scale": 0.25}
+        return self.push("shared_attention", (q,), width, size, **options)
+
+    def columns(self) -> int:
+        x = self.choose()
+        n = self.draw(
+            strategies.sampled_from([w for w in WIDTHS if w <= self.widths[x]])
+        )
+        first = self.draw(strategies.integers(0, self.widths[x] - n))
+        return self.push("columns", (x,), n, self.sizes[x], first=first, n=n)
 
     def scale(self, x: int | None = None) -> int:
         x = self.choose() if x is None else x
@@ -304,10 +329,14 @@ class Draft:
         return self.product(self.linear(x, width), self.linear(y, width))
 
 
-ON_ALL_ROWS = ("embedding", "position_embedding", "rope", "attention", "heads")
+ON_ALL_ROWS = (
+    *("embedding", "position_embedding", "rope", "attention", "heads"),
+    "shared_attention",
+)
 ON_ANY_ROWS = (
     *("norm", "linear", "gated", "add", "scale", "softcap"),
     *("residual", "swiglu", "capped", "experts", "sigmoid_gate", "gain", "activation"),
+    "columns",
 )
 
 
@@ -340,9 +369,10 @@ def mixtures(weights: Mapping[str, Any]) -> dict[str, Experts[Any]]:
             weights[f"up {n}"],
             weights[f"down {n}"],
             n_used=N_EXPERT,
-            is_normalized=name == "swiglu",
+            is_normalized=name != "clamped_swiglu",
             activation=name,
             up_scale=weights["factors"],
+            down_scale=weights["factors"] if name == "geglu" else None,
             **adapters(weights, n, adapted),
         )
         for n in WIDTHS

@@ -233,7 +233,7 @@ def test_a_folder_and_its_conversion_give_the_logits_of_transformers(
     caplog.clear()
     assert error(run(folder, "reference"), want) <= 1e-4
     sees = "text_config" in CASES[name][1]
-    left_out = [each for each in caplog.messages if "images is left out" in each]
+    left_out = [each for each in caplog.messages if "only texts are read" in each]
     assert len(left_out) == sees
     got = run(folder, "plan")
     assert error(got, want) <= 2e-4

@@ -56,6 +56,19 @@ GEMMA3_ROPE = {
     "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
     "full_attention": {**LINEAR, "rope_theta": 1e6},
 }
+GEMMA4 = {
+    "num_hidden_layers": 6,
+    "head_dim": 16,
+    "global_head_dim": 32,
+    "sliding_window": WINDOW,
+    "layer_types": 2 * (["sliding_attention"] * 2 + ["full_attention"]),
+    "final_logit_softcapping": 4.0,
+    "hidden_size_per_layer_input": 0,
+    "vocab_size_per_layer_input": N_VOCAB,
+    "tie_word_embeddings": True,
+    "pad_token_id": 0,
+}
+KEYS_AS_VALUES = {"attention_k_eq_v": True, "num_global_key_value_heads": 1}
 SMALL_EXPERTS = {
     "num_experts": 8,
     "num_experts_per_tok": 3,
@@ -149,6 +162,28 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma3, 27b": (
         "Gemma3Text",
         GEMMA | {"num_hidden_layers": 62, "query_pre_attn_scalar": 16},
+    ),
+    "gemma4": ("Gemma4Text", GEMMA4),
+    "gemma4, shared": (
+        "Gemma4Text",
+        GEMMA4
+        | {
+            "num_kv_shared_layers": 3,
+            "hidden_size_per_layer_input": 32,
+            "use_double_wide_mlp": True,
+        },
+    ),
+    "gemma4, keys as values": ("Gemma4Text", GEMMA4 | KEYS_AS_VALUES),
+    "gemma4, experts": (
+        "Gemma4Text",
+        GEMMA4
+        | KEYS_AS_VALUES
+        | {
+            "enable_moe_block": True,
+            "num_experts": 5,
+            "top_k_experts": 2,
+            "moe_intermediate_size": 32,
+        },
     ),
     "phi3": ("Phi3", {}),
     "phi3, window": ("Phi3", {"sliding_window": WINDOW}),
@@ -298,9 +333,15 @@ def oracle(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[Path,
         for name, parameter in model.named_parameters():
             if name.endswith(SMALL) or "norm" in name:
                 parameter.add_(0.1 * torch.randn_like(parameter))
+            if name.endswith("q_norm.weight") and family == "Gemma4Text":
+                parameter.mul_(0.3)  # scores are not scaled
+            if name.endswith(("router.scale", "per_expert_scale")):
+                parameter.add_(0.2 * torch.randn_like(parameter))
         for name, buffer in model.named_buffers():
             if name.endswith("correction_bias"):
                 buffer.add_(0.1 * torch.randn_like(buffer))
+            if name.endswith("layer_scalar"):
+                buffer.add_(0.2 * torch.randn_like(buffer))
         logits = model(torch.tensor([tokens()])).logits[0].numpy()
     path = tmp_path_factory.mktemp("oracle") / f"{request.param}.gguf"
     transformers_gguf.write(path, config, model)

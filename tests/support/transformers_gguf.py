@@ -28,6 +28,7 @@ ARCHITECTURES = {
     "gpt_oss": gguf.MODEL_ARCH.GPT_OSS,
     "gemma2": gguf.MODEL_ARCH.GEMMA2,
     "gemma3_text": gguf.MODEL_ARCH.GEMMA3,
+    "gemma4_text": gguf.MODEL_ARCH.GEMMA4,
     "phi3": gguf.MODEL_ARCH.PHI3,
     "smollm3": gguf.MODEL_ARCH.SMOLLM3,
     "granite": gguf.MODEL_ARCH.GRANITE,
@@ -61,6 +62,13 @@ WITH_LAYER_NORM = (
     *("gpt2", "starcoder2", "phi", "cohere", "cohere2"),
     *("stablelm", "falcon", "gpt_neox"),
 )
+# which the package's table of names does not have
+GEMMA4_EXPERTS = {
+    "scale": "ffn_gate_inp.scale",
+    "per_expert_scale": "ffn_down_exps.scale",
+    "gate_up_proj": "ffn_gate_up_exps.weight",
+    "down_proj": "ffn_down_exps.weight",
+}
 WITH_ADJACENT_PAIRS = (
     *("llama", "mistral", "mixtral", "smollm3", "granite", "arcee"),
     "ministral3",
@@ -76,6 +84,8 @@ def write(path: Path, config: Any, model: Any) -> None:
     _add_sizes(writer, config)
     _add_rope(writer, config)
     _add_constants(writer, config)
+    if config.model_type == "gemma4_text":
+        _add_gemma4(writer, config)
     names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
     tensors = dict(model.state_dict())
     _take_constants(writer, tensors, config)
@@ -85,13 +95,39 @@ def write(path: Path, config: Any, model: Any) -> None:
             continue
         for part, array in _parts(name, tensor.numpy(), config):
             writer.add_tensor(
-                names.get_name(part, try_suffixes=(".weight", ".bias")),
+                names.get_name(part, try_suffixes=(".weight", ".bias")) or part,
                 np.ascontiguousarray(_converted(part, array, config)),
             )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _add_gemma4(writer: Any, config: Any) -> None:
+    """Write the sizes of both kinds of layers, and what the last ones share."""
+    windowed = [kind == "sliding_attention" for kind in config.layer_types]
+    n_shared, n_layer = config.num_kv_shared_layers, config.num_hidden_layers
+    whole = config.per_layer_config["full_attention"]
+    local = config.per_layer_config["sliding_attention"]
+    writer.add_sliding_window_pattern(windowed)
+    writer.add_shared_kv_layers(n_shared)
+    writer.add_embedding_length_per_layer_input(config.hidden_size_per_layer_input)
+    writer.add_key_length_swa(local.head_dim)
+    writer.add_value_length_swa(local.head_dim)
+    writer.add_rope_dimension_count_swa(local.head_dim)
+    writer.add_head_count_kv(
+        [(local if each else whole).num_key_value_heads for each in windowed]
+    )
+    n_ff, factor = config.intermediate_size, 1 + config.use_double_wide_mlp
+    own = n_layer - n_shared
+    writer.add_feed_forward_length([n_ff] * own + [n_ff * factor] * n_shared)
+    if config.top_k_experts:
+        writer.add_expert_used_count(config.top_k_experts)
+    n_rotated = whole.head_dim // 8
+    divisors = np.full(whole.head_dim // 2, 1e30, np.float32)
+    divisors[:n_rotated] = 1
+    writer.add_tensor("rope_freqs.weight", divisors)
 
 
 def _take_constants(writer: Any, tensors: dict[str, Any], config: Any) -> None:
@@ -120,6 +156,8 @@ def _stack_norms(tensors: dict[str, Any], config: Any) -> None:
 
 
 def _head_dim(config: Any) -> int:
+    if config.model_type == "gemma4_text":  # layers differ
+        return int(config.per_layer_config["full_attention"].head_dim)
     given = getattr(config, "head_dim", None)
     return int(given or config.hidden_size // config.num_attention_heads)
 
@@ -129,10 +167,11 @@ def _add_sizes(writer: Any, config: Any) -> None:
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
-    if config.model_type != "cohere2_moe":
-        writer.add_feed_forward_length(_n_ff(config))
     writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(_n_head_kv(config))
+    if config.model_type not in ("cohere2_moe", "gemma4_text"):
+        writer.add_feed_forward_length(_n_ff(config))
+    if config.model_type != "gemma4_text":
+        writer.add_head_count_kv(_n_head_kv(config))
     writer.add_key_length(_head_dim(config))
     writer.add_value_length(_head_dim(config))
     is_rms = getattr(config, "rms_norm_eps", None) is not None
@@ -166,7 +205,8 @@ def _add_rope(writer: Any, config: Any) -> None:
         return
     rope = config.rope_parameters
     rope = rope.get("full_attention", rope)
-    n_dims = int(_head_dim(config) * rope.get("partial_rotary_factor", 1))
+    factor = rope.get("partial_rotary_factor", 1)
+    n_dims = int(_head_dim(config) * (1 if "proportional" in rope.values() else factor))
     writer.add_rope_dimension_count(n_dims)
     alpha = rope.get("alpha", 1) ** (n_dims / (n_dims - 2))
     writer.add_rope_freq_base(rope["rope_theta"] * alpha)
@@ -255,8 +295,11 @@ def _parts(name: str, array: Array, config: Any) -> Iterator[tuple[str, Array]]:
         module = module.replace(".gate.moe_statics", ".moe_statics")
         yield f"{module}.e_score_correction.bias", array.reshape(-1)
         return
-    if part == "sinks":
+    if part in ("sinks", "layer_scalar"):
         yield f"{name}.weight", array
+        return
+    if config.model_type == "gemma4_text" and part in GEMMA4_EXPERTS:
+        yield f"blk.{name.split('.')[2]}.{GEMMA4_EXPERTS[part]}", array
         return
     if not module.endswith("experts"):
         yield name, array
@@ -287,7 +330,8 @@ def _converted(name: str, array: Array, config: Any) -> Array:
     is_turned = "q_proj" in name or "k_proj" in name
     if is_turned and config.model_type in WITH_ADJACENT_PAIRS:
         return _pairs_side_by_side(array, _head_dim(config))
-    if config.model_type.startswith("gemma") and name.endswith("norm.weight"):
+    adds_one = ("gemma", "gemma2", "gemma3_text")
+    if config.model_type in adds_one and name.endswith("norm.weight"):
         return 1 + array
     return array
 

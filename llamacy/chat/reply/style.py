@@ -72,8 +72,12 @@ class ReplyStyle:
 
         Generated text omits other control tokens; these must be written out to be read.
         """
-        tokens = [(_token(mark, tokenizer), mark) for mark in self.marks]
-        return {token: mark.encode() for token, mark in tokens if token is not None}
+        tokens = [_first_token(mark, tokenizer) for mark in self.marks]
+        return {
+            token: tokenizer.piece(token).encode()
+            for token in tokens
+            if token is not None
+        }
 
 
 def reply_style(
@@ -92,12 +96,9 @@ def reply_style(
     """
     if all(mark in template for mark in ("<|channel|>", "<|message|>")):
         return ReplyStyle(has_channels=True)
-    thinking, always = None, False
-    for marks in THINKING_MARKS:
-        is_written = marks.close in template
-        if is_written or all(_token(mark, tokenizer) is not None for mark in marks):
-            thinking, always = marks, is_written and not _has_switch(template)
-            break
+    thinking = _thinking_marks(template, tokenizer)
+    is_written = thinking is not None and thinking.close in template
+    always = is_written and not _has_switch(template)
     if not tools:
         return ReplyStyle(thinking=thinking, always_thinks=always)
     names = tuple(tool["function"]["name"] for tool in tools)
@@ -107,6 +108,17 @@ def reply_style(
         lambda mark: _token(mark, tokenizer) is not None,
     )
     return ReplyStyle(False, thinking, style, names, always)
+
+
+def _thinking_marks(template: str, tokenizer: Tokenizer) -> ThinkingMarks | None:
+    """Return the marks that the template writes, or else those of the vocabulary."""
+    for marks in THINKING_MARKS:
+        if marks.close in template:
+            return marks
+    for marks in THINKING_MARKS:
+        if None not in [_first_token(mark, tokenizer) for mark in marks]:
+            return marks
+    return None
 
 
 def _has_switch(template: str) -> bool:
@@ -119,5 +131,13 @@ def _token(mark: str, tokenizer: Tokenizer) -> int | None:
     """Return the id of the token whose text is `mark`, if there is one."""
     match tokenizer.split(mark):
         case [int() as token]:
+            return token
+    return None
+
+
+def _first_token(mark: str, tokenizer: Tokenizer) -> int | None:
+    """Return the id of the special token that `mark` is or begins with, if any."""
+    match tokenizer.split(mark):
+        case [int() as token, *_]:
             return token
     return None

@@ -21,6 +21,7 @@ THINKING_MARKS = (
     ThinkingMarks("[THINK]", "[/THINK]"),  # Magistral
     ThinkingMarks("<seed:think>", "</seed:think>"),  # Seed-OSS
     ThinkingMarks("<|START_THINKING|>", "<|END_THINKING|>"),  # Command R7B and A
+    ThinkingMarks("<|channel>thought", "<channel|>"),  # Gemma 4: a token and a word
 )
 
 _SHOWN = re.compile(r"\S")

@@ -95,6 +95,7 @@ def read_config(file: ModelFile) -> ModelConfig:
         residual_scale=keys.constant(".residual_scale")
         or rules.residual_scale(n_layer),
         logit_scale=keys.constant(".logit_scale") or rules.logit_scale(n_embd),
+        n_embd_per_layer=_n_embd_per_layer(keys, rules),
         has_layer_norm=_has_layer_norm(keys, rules),
         has_learned_positions=rules.has_learned_positions,
         has_parallel_residual=keys.flag(".use_parallel_residual", False),
@@ -123,6 +124,13 @@ def _n_layer(keys: Keys) -> int:
 def _norm_eps(keys: Keys, rules: FamilyRules) -> float:
     kind = "layer_norm" if _has_layer_norm(keys, rules) else "layer_norm_rms"
     return keys.real(f".attention.{kind}_epsilon", most=1.0)
+
+
+def _n_embd_per_layer(keys: Keys, rules: FamilyRules) -> int:
+    key = "embedding_length_per_layer_input"
+    if key not in rules.keys:
+        return 0
+    return keys.integer(f".{key}", 0, MAX_EMBD, default=0)
 
 
 def _experts(keys: Keys, rules: FamilyRules) -> ExpertConfig | None:

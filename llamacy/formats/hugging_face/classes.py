@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from llamacy.formats.hugging_face import gemma4
 from llamacy.formats.hugging_face.common_keys import ALL, LLAMA, Defaults
 from llamacy.formats.hugging_face.other_classes import OTHER_DEFAULTS
 from llamacy.formats.hugging_face.recent_classes import (
@@ -208,6 +209,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     },
     **OTHER_DEFAULTS,
     **ROUTER_DEFAULTS,
+    **gemma4.DEFAULTS,
     **RECENT_DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
@@ -220,6 +222,10 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "qwen3": "Qwen3ForCausalLM",
     "gemma2": "Gemma2ForCausalLM",
     "gemma3_text": "Gemma3ForCausalLM",
+    "gemma4": "Gemma4ForConditionalGeneration",
+    "gemma4_text": "Gemma4ForCausalLM",
+    "gemma4_unified": "Gemma4UnifiedForConditionalGeneration",
+    "gemma4_unified_text": "Gemma4UnifiedForCausalLM",
     "phi3": "Phi3ForCausalLM",
     "smollm3": "SmolLM3ForCausalLM",
     "granite": "GraniteForCausalLM",

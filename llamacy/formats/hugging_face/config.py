@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from llamacy.formats.hugging_face import gemma4
 from llamacy.formats.hugging_face.classes import MODEL_TYPES
 from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.family import Family
@@ -21,9 +22,9 @@ from llamacy.formats.hugging_face.sizes import Sizes, read_sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
-_HEADS: Final = re.compile("ForCausalLM|ForConditionalGeneration")
 _QKV: Final = ("attn_q", "attn_k", "attn_v")
 _NETWORK: Final = ("ffn_gate", "ffn_up", "ffn_down")
+_HEADS: Final = re.compile(r"For(CausalLM|ConditionalGeneration)|LMHeadModel")
 _BIAS_KEYS: Final = {
     "attention_bias": (*_QKV, "attn_output"),
     "mlp_bias": _NETWORK,
@@ -52,7 +53,9 @@ class Config(NamedTuple):
     rope_divisors : Divisors
         Tensors that divide the frequencies.
     parts : frozenset of str
-        Parts of the family's layers that the model has.
+        Parts of the family that the model has.
+    lacked : tuple of frozenset of str
+        Parts of these that single layers lack, and that files may have all the same.
     quantization : Quantization or None
         How the weights are quantised; None for floats, and for experts in MXFP4.
     """
@@ -65,12 +68,13 @@ class Config(NamedTuple):
     biased: frozenset[str]
     rope_divisors: Divisors
     parts: frozenset[str]
+    lacked: tuple[frozenset[str], ...]
     quantization: Quantization | None
 
     def have_part(self, part: str, layer: int) -> bool:
         """Whether a layer has a part, by its name in GGUF."""
         is_its = self.experts is None or self.experts.have_part(part, layer)
-        return is_its and part in self.parts
+        return is_its and part in self.parts and part not in self.lacked[layer]
 
 
 def read_config(config: JsonObject, name: str) -> Config:
@@ -97,6 +101,9 @@ def read_config(config: JsonObject, name: str) -> Config:
     has_mxfp4 = family.mixture is not None and family.mixture.is_turned
     quantization = read_quantization(config, has_mxfp4=has_mxfp4)
     config = own_keys(config, class_name)
+    is_gemma4 = family.architecture == gemma4.NAME
+    if is_gemma4:
+        config = gemma4.with_sizes(config)
     sizes = read_sizes(config)
     metadata = Metadata()
     metadata.text("general.architecture", family.architecture)
@@ -107,6 +114,8 @@ def read_config(config: JsonObject, name: str) -> Config:
     experts = add_experts(config, family, sizes, metadata)
     divisors = add_rope(config, family, sizes, metadata)
     add_settings(config, family, sizes, metadata)
+    if is_gemma4:
+        gemma4.add_keys(config, metadata)
     return Config(
         family,
         sizes,
@@ -116,6 +125,7 @@ def read_config(config: JsonObject, name: str) -> Config:
         _biased(config, family),
         divisors,
         _parts(config, family),
+        gemma4.lacked_parts(config) if is_gemma4 else (frozenset(),) * sizes.n_layer,
         quantization,
     )
 
@@ -142,7 +152,7 @@ def _find_class(config: JsonObject) -> str:
             config.refuse("model_type", f"one of {', '.join(MODEL_TYPES)}", model_type)
         return by_type
     if by_type is not None:
-        bare = _HEADS.sub("Model", by_type).replace("LMHead", "")
+        bare = _HEADS.sub("Model", by_type)
         if names == [bare]:
             return by_type
     config.refuse("architectures", known, ", ".join(names))
@@ -175,8 +185,8 @@ def _biased(config: JsonObject, family: Family) -> frozenset[str]:
 
 
 def _parts(config: JsonObject, family: Family) -> frozenset[str]:
-    """Name the parts that the model's layers have."""
-    return frozenset(family.layer.values()).difference(
+    """Name the parts that the model has."""
+    return frozenset((*family.layer.values(), *family.outside.values())).difference(
         part
         for part, (key, value) in family.present.items()
         if config.flag(key, False) != value

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from llamacy.formats.hugging_face import gemma4
 from llamacy.formats.hugging_face.family import ExpertNames, Family, Mixture
 from llamacy.formats.hugging_face.layer_names import (
     ATTENTION,
@@ -34,6 +35,9 @@ BARE: Final = {
     "mlp.gate.e_score_correction_bias": "bias",
     "mlp.moe_statics.e_score_correction_bias": "bias",
     "mlp.gate.moe_statics.e_score_correction_bias": "bias",
+    "layer_scalar": "weight",
+    "router.scale": "scale",
+    "router.per_expert_scale": "scale",
 }
 """Names of parts that are not modules, and what GGUF has after theirs."""
 
@@ -208,6 +212,7 @@ FAMILIES: Final = {
     "GptOssForCausalLM": _GPT_OSS,
     **OTHER_FAMILIES,
     **ROUTER_FAMILIES,
+    **gemma4.FAMILIES,
     **RECENT_FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 
 class ExpertNames(NamedTuple):
@@ -50,6 +50,10 @@ class Mixture:
         Key that says what makes gates of scores; `""` if the family does.
     numbers : mapping of str to str
         Keys of whole numbers, in GGUF by those in config.json.
+    switch : str
+        Key that says whether a model of the family has experts; `""` if all have.
+    has_network : bool
+        Whether layers have a network beside their experts.
     """
 
     names: tuple[ExpertNames, ...]
@@ -62,6 +66,8 @@ class Mixture:
     scale: str = ""
     gating: str = ""
     numbers: Mapping[str, str] = field(default_factory=dict)
+    switch: str = ""
+    has_network: bool = False
 
 
 Form: TypeAlias = Literal["turned", "by_group"]
@@ -104,8 +110,8 @@ class Family:
         Matrices that hold another one above their own rows, by their GGUF names, and
         the name of the other: GGUF has them apart.
     images : tuple of str
-        Beginnings of names of the part for images, which is left out; () for a family
-        that sees none.
+        Beginnings of names of the parts for images and sound, which are left out; ()
+        for a family that sees none.
     layer_constants : mapping of str to str
         Names of numbers in each layer that are keys in GGUF, by these keys.
     eps : str
@@ -190,6 +196,10 @@ class Family:
     fixed_flags: Mapping[str, bool] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+
+    def with_changes(self, **changes: Any) -> Family:
+        """Return a family that differs from this one in some attributes."""
+        return replace(self, **changes)
 
     def usual_name(self, name: str) -> str:
         """Return the name that a tensor or module has in most families."""

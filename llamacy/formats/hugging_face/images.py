@@ -1,4 +1,4 @@
-"""Models that see images: their texts' settings, and what is left out."""
+"""Models that see images or hear: their texts' settings, and what is left out."""
 
 from __future__ import annotations
 
@@ -65,17 +65,16 @@ def text_settings(config: JsonObject, name: str) -> tuple[JsonObject, str]:
 def without_images(
     tensors: Mapping[str, Any], family: Family, path: Path
 ) -> dict[str, Any]:
-    """Return the tensors of a model's texts, and say in the log that others are not."""
-    kept = {
-        name: tensor
-        for name, tensor in tensors.items()
-        if not name.startswith(family.images)
-    }
-    n = len(tensors) - len(kept)
-    if n:
+    """Return the tensors of a model's texts, and name in the log the other parts."""
+    others = {name for name in tensors if name.startswith(family.images)}
+    if others:
+        parts = [
+            start.removesuffix(".")
+            for start in family.images
+            if any(name.startswith(start) for name in others)
+        ]
         _logger.warning(
-            "%s: the part for images is left out, %d tensors: the model reads texts",
-            path,
-            n,
+            "%s: left out, as only texts are read: %s, %d tensors",
+            *(path, ", ".join(parts), len(others)),
         )
-    return kept
+    return {name: tensors[name] for name in tensors if name not in others}

@@ -36,21 +36,26 @@ class ExpertSizes(NamedTuple):
         Width of one expert of each layer.
     n_dense : int
         First layers, which have a network in place of experts.
+    has_network : bool
+        Whether the others have one beside their experts.
     """
 
     n_expert: int
     n_ff: tuple[int, ...]
     n_dense: int = 0
+    has_network: bool = False
 
     def have_part(self, part: str, layer: int) -> bool:
         """Whether a layer may have a part that is a network's, or that of experts."""
-        return part not in (_OF_EXPERTS if layer < self.n_dense else _OF_NETWORK)
+        if layer < self.n_dense:
+            return part not in _OF_EXPERTS
+        return self.has_network or part not in _OF_NETWORK
 
 
 def add_experts(
     config: JsonObject, family: Family, sizes: Sizes, metadata: Metadata
 ) -> ExpertSizes | None:
-    """Add the keys about experts; return their sizes, None if the family has none.
+    """Add the keys about experts; return their sizes, None if there are none.
 
     Raises
     ------
@@ -61,6 +66,8 @@ def add_experts(
     """
     mixture, prefix = family.mixture, family.architecture
     if mixture is None:
+        return None
+    if mixture.switch and not config.flag(mixture.switch):
         return None
     _check_layers(config, sizes)
     key = "num_experts" if "num_experts" in config.values else "num_local_experts"
@@ -89,7 +96,8 @@ def add_experts(
         metadata.real(f"{prefix}.expert_weights_scale", scale)
     for theirs, ours in mixture.numbers.items():
         metadata.integer(f"{prefix}.{ours}", config.integer(theirs, 0, MAX_EXPERTS, 0))
-    return ExpertSizes(n_expert, n_ff, _n_dense(config, prefix, sizes, metadata))
+    n_dense = _n_dense(config, prefix, sizes, metadata)
+    return ExpertSizes(n_expert, n_ff, n_dense, mixture.has_network)
 
 
 def _is_of_chosen(

@@ -22,6 +22,7 @@ from llamacy.formats.gguf.limits import (
     MAX_SCALE,
     MIN_SCALE,
 )
+from llamacy.formats.hugging_face import gemma4
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
@@ -74,6 +75,8 @@ def add_rope(
         metadata.real(f"{family.architecture}.attention.temperature_scale", growth)
     if has_two:
         _add_local(config, family, base, metadata)
+    if family.architecture == gemma4.NAME:
+        return {"rope_freqs.weight": gemma4.rope_divisors(rope, n_dims)}
     if kind in _LONGROPE and family.has_longrope:
         return _add_longrope(config, rope, sizes, n_dims, prefix, metadata)
     if kind not in _KINDS:
@@ -210,6 +213,8 @@ def _n_dims(
     """
     key = "partial_rotary_factor"
     holder = rope if key in rope else config
+    if kind == "proportional":
+        return head_dim
     n_dims = int(holder.real(key, 0.0, 1.0, 1.0) * head_dim)
     if family.has_partial_rope:
         if n_dims < 2 or n_dims % 2:

@@ -112,6 +112,8 @@ def translate(
             if config.family.stacked.get(module) in config.parts:
                 heads[layer, module][int(of_head[2])] = tensor
                 continue
+        if layer is not None and _is_lacked(rest, layer, config):
+            continue
         known = _translated(name, rest, layer, config, path)
         if known is None:
             passed.append(name)
@@ -153,7 +155,8 @@ def _check_complete(names: Container[str], config: Config, path: Path) -> None:
     for theirs, ours in (*OUTSIDE.items(), *family.outside.items()):
         if ours == "output" and config.is_tied:
             continue
-        for suffix in _suffixes(ours, config):
+        is_there = theirs in OUTSIDE or ours in config.parts
+        for suffix in _suffixes(theirs, ours, config) if is_there else ():
             if f"{ours}.{suffix}" in names:
                 continue
             wanted = "a tensor that the family has"
@@ -164,7 +167,8 @@ def _check_complete(names: Container[str], config: Config, path: Path) -> None:
     for layer, (theirs, ours) in product(
         range(config.sizes.n_layer), family.layer.items()
     ):
-        for suffix in _suffixes(ours, config) if config.have_part(ours, layer) else ():
+        is_there = config.have_part(ours, layer)
+        for suffix in _suffixes(theirs, ours, config) if is_there else ():
             if f"blk.{layer}.{ours}.{suffix}" not in names:
                 field = f"tensor {family.own_name(f'model.layers.{layer}.{theirs}')}"
                 field += f".{suffix}" if theirs not in BARE else ""
@@ -172,9 +176,9 @@ def _check_complete(names: Container[str], config: Config, path: Path) -> None:
                 raise FormatError(path, field, wanted, "none")
 
 
-def _suffixes(part: str, config: Config) -> list[str]:
-    if part in _BIASES:
-        return ["bias"]
+def _suffixes(module: str, part: str, config: Config) -> list[str]:
+    if module in BARE:
+        return [BARE[module]]
     return ["weight", "bias"] if part in config.biased else ["weight"]
 
 
@@ -259,6 +263,12 @@ def _note_passed(names: list[str], path: Path) -> None:
     )
 
 
+def _is_lacked(rest: str, layer: int, config: Config) -> bool:
+    """Whether a tensor is of a part that its layer lacks."""
+    part = config.family.layer.get(rest.rpartition(".")[0])
+    return part in config.lacked[layer]
+
+
 def _layer_of(name: str) -> tuple[int | None, str]:
     """Split a name into its layer, None outside the layers, and the rest."""
     match = IN_LAYER.fullmatch(name)
@@ -275,11 +285,19 @@ def _translated(
     """
     family = config.family
     known = {**OUTSIDE, **family.outside} if layer is None else family.layer
-    match = _NAME.fullmatch(f"{rest}.{BARE[rest]}" if rest in BARE else rest)
+    if rest in BARE and layer is not None:
+        part = known.get(family.aliases.get(rest, rest))
+        if part is not None:
+            return (part, BARE[rest]) if config.have_part(part, layer) else None
+    match = _NAME.fullmatch(rest)
     module = family.aliases.get(match[1], match[1]) if match else rest
     part = known.get(module)
     if match and part:
-        if layer is not None and not config.have_part(part, layer):
+        if layer is None:
+            is_there = module in OUTSIDE or part in config.parts
+        else:
+            is_there = config.have_part(part, layer)
+        if not is_there:
             return None
         if match[2] == "weight" or part in config.biased or part in _BIASES:
             return part, match[2]

@@ -24,6 +24,7 @@ cdef extern from "packing/packing.h" nogil:
     void pack_panel(
         ggml_type type, const uint8_t* codebook, const uint8_t* src, int n_rows,
         size_t k, uint8_t* panel)
+    void pack_mapped_row(const mapped_rows* rows, int64_t row, uint8_t* panel)
 
 
 TYPE_NAMES = tuple(GGML_TYPES[i].name.decode() for i in range(<int>GGML_TYPE_COUNT))
@@ -102,6 +103,61 @@ cdef class PackedExperts:
     @property
     def nbytes(self):
         return self._panels.nbytes
+
+
+cdef class MappedMatrix:
+    """A matrix (n, k) that stays where it is, in a mapped file: for looking up rows.
+
+    Parameters
+    ----------
+    type_name : str
+        ggml's name of its type.
+    n, k : int
+        Rows and columns.
+    data : uint8, (n_bytes,)
+        Its rows as the file has them, which the matrix keeps alive.
+
+    Raises
+    ------
+    ValueError
+        The matrix is empty or has parts of blocks, or `data` has another size.
+    """
+
+    def __cinit__(self, type_name, int64_t n, int64_t k, const uint8_t[::1] data):
+        cdef ggml_type type = type_of(type_name)
+        cdef ggml_type_traits traits = GGML_TYPES[<int>type]
+        if n < 1 or k < 1 or k % traits.columns:
+            raise ValueError(
+                f"{type_name} ({n}, {k}): wanted one row or more of whole blocks of "
+                f"{traits.columns} columns")
+        self.rows.row_bytes = ggml_row_bytes(type, k)
+        if <size_t>data.nbytes != n * self.rows.row_bytes:
+            raise ValueError(
+                f"{type_name} ({n}, {k}): wanted {n * self.rows.row_bytes} bytes, "
+                f"found {data.nbytes}")
+        self.type_name = type_name
+        self.row.type = traits.form
+        self.row.n = 1
+        self.row.k = k
+        self.row.panel = panel_bytes(traits.form, k)
+        self.rows.data = &data[0]
+        self.rows.k = k
+        self.rows.type = <int>type
+        self.rows.codebook = NULL
+        if has_codebook(type):
+            self._codebook = codebook(type_name)
+            self.rows.codebook = &self._codebook[0, 0]
+        self.rows.pack = pack_mapped_row
+        self._n = n
+        self._data = data
+
+    @property
+    def shape(self):
+        return (self._n, self.row.k)
+
+    @property
+    def nbytes(self):
+        return self._data.nbytes
 
 
 def packed_bytes(type_name, int64_t n, int64_t k):

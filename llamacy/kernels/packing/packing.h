@@ -11,6 +11,7 @@
 #define LLAMACY_PACKING_H
 
 #include "packing/codebook_blocks.h"
+#include "packing/mapped_rows.h"
 
 /* The 6-bit scale and minimum number `u` of Q4_K and Q5_K. */
 INLINE void read_scale_min(const uint8_t *s, int u, uint8_t *scale, uint8_t *minimum) {
@@ -203,6 +204,11 @@ static void pack_panel(ggml_type type, const uint8_t *codebook, const uint8_t *s
         EACH_GGML_TYPE(PACK)
     default: break;
     }
+}
+
+static void pack_mapped_row(const mapped_rows *rows, int64_t row, uint8_t *panel) {
+    const uint8_t *src = rows->data + (size_t)row * rows->row_bytes;
+    pack_panel((ggml_type)rows->type, rows->codebook, src, 1, rows->k, panel);
 }
 
 #endif

@@ -163,16 +163,36 @@ class Lowering:
             q_half=q_rope.half if q_rope else None,
             k_half=k_rope.half if k_rope else None,
         )
+        self._attend(node, q, self._is_rounded(node.inputs[2]))
+
+    def _emit_shared_attention(self, node: Node) -> None:
+        (q,) = node.inputs
+        self._attend(node, self._values[q], self._is_rounded(q))
+
+    def _attend(self, node: Node, q: Buffer, may_round: bool) -> None:
+        state = node.state
+        assert isinstance(state, KeyValues)
         self._emit(
             "attention",
-            {"q": q, "state": slot},
+            {"q": q, "state": self._layout.slots[state.layer]},
             {"y": self._buffers.new(node)},
-            n_head=n_head,
+            n_head=node.inputs[0].width // state.head_dim,
             scale=node.attributes["scale"],
             window=state.window,
             softcap=node.attributes.get("softcap"),
             sinks=node.attributes.get("sinks"),
-            may_round=self._is_rounded(node.inputs[2]),
+            may_round=may_round,
+        )
+
+    def _emit_columns(self, node: Node) -> None:
+        x, y = self._values[node.inputs[0]], self._buffers.new(node)
+        self._emit(
+            "copy",
+            {"x": x},
+            {"y": y},
+            of_wanted=node.of_wanted,
+            first=node.attributes["first"],
+            n=node.width,
         )
 
     def _emit_wanted(self, node: Node) -> None:

@@ -1,6 +1,7 @@
 """Weights as the plan reads them: packed matrices, and vectors in float32.
 
-Biases of experts, one row an expert, are vectors too: they stay in float32.
+Biases of experts, one row an expert, are vectors too: they stay in float32. A
+`MappedTensor` stays in its file.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import OutOfMemoryError
-from llamacy.ggml.tensor import Tensor
+from llamacy.ggml.tensor import MappedTensor, Tensor
 from llamacy.kernels.forking import usable_threads
 from llamacy.kernels.packing.matrices import (
+    MappedMatrix,
     PackedExperts,
     PackedMatrix,
     pack,
@@ -24,7 +26,7 @@ from llamacy.kernels.packing.matrices import (
 )
 from llamacy.ops.memory import large_pages
 
-Weight: TypeAlias = PackedMatrix | PackedExperts | NDArray[np.float32]
+Weight: TypeAlias = PackedMatrix | PackedExperts | MappedMatrix | NDArray[np.float32]
 
 
 def pack_weights(
@@ -62,6 +64,10 @@ def pack_weights(
     n_threads = usable_threads(n_threads)
     weights: dict[str, Weight] = {}
     for name, tensor in tensors.items():
+        if isinstance(tensor, MappedTensor):
+            n, k = tensor.shape
+            weights[name] = MappedMatrix(tensor.type.name, n, k, tensor.data)
+            continue
         if name not in sizes:
             weights[name] = np.ascontiguousarray(tensor.dequantize(), np.float32)
             continue
@@ -94,8 +100,21 @@ def pack_floats(matrix: NDArray[np.float32]) -> PackedMatrix | PackedExperts:
 def weight_bytes(tensors: Mapping[str, Tensor]) -> int:
     """Bytes of memory that `pack_weights` takes for `tensors`; reads none of them."""
     sizes = _packed_sizes(tensors)
-    vectors = [math.prod(t.shape) for name, t in tensors.items() if name not in sizes]
+    vectors = [
+        math.prod(tensor.shape)
+        for name, tensor in tensors.items()
+        if name not in sizes and not isinstance(tensor, MappedTensor)
+    ]
     return sum(sizes.values()) + 4 * sum(vectors)
+
+
+def mapped_bytes(tensors: Mapping[str, Tensor]) -> int:
+    """Bytes of `tensors` that stay in their file; reads none of them."""
+    return sum(
+        math.prod(tensor.shape) // tensor.type.block_size * tensor.type.type_size
+        for tensor in tensors.values()
+        if isinstance(tensor, MappedTensor)
+    )
 
 
 def _packed_sizes(tensors: Mapping[str, Tensor]) -> dict[str, int]:
@@ -103,7 +122,9 @@ def _packed_sizes(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     return {
         name: _packed_bytes(tensor)
         for name, tensor in tensors.items()
-        if len(tensor.shape) > 1 and not name.endswith("bias")
+        if len(tensor.shape) > 1
+        and not name.endswith("bias")
+        and not isinstance(tensor, MappedTensor)
     }
 
 

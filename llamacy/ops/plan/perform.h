@@ -105,7 +105,17 @@ static inline void gather_rows(const kernel_table *kernels, const gather_step *s
 
 static inline void embed_rows(const kernel_table *kernels, const embedding_step *s, const int32_t *rows, int begin,
                               int end, void *scratch) {
-    kernels->embedding(&s->weight, rows, s->y.data, s->y.ld, begin, end, scratch);
+    if (!s->mapped.data) {
+        kernels->embedding(&s->weight, rows, s->y.data, s->y.ld, begin, end, scratch);
+        return;
+    }
+    packed_matrix row = s->weight;
+    const int32_t first = 0;
+    row.data = scratch;
+    for (int i = begin; i < end; i++) {
+        s->mapped.pack(&s->mapped, rows[i], scratch);
+        kernels->embedding(&row, &first, s->y.data + i * s->y.ld, s->y.ld, 0, 1, NULL);
+    }
 }
 
 /* Return the factor of rotated dimensions at a position. */

@@ -29,6 +29,7 @@ from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, ClosedError
 from llamacy.ggml.tensor import Tensor
 from llamacy.kernels.forking import usable_threads
+from llamacy.kernels.packing.matrices import MappedMatrix
 from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
 from llamacy.ops.batch import N_BATCH, Batch, check_positions
 from llamacy.ops.plan.barriers import find_barriers
@@ -140,7 +141,20 @@ class Plan:
     @property
     def weight_bytes(self) -> int:
         """Size of the weights in memory, in bytes."""
-        return sum(weight.nbytes for weight in self._weights.values())
+        return sum(
+            weight.nbytes
+            for weight in self._weights.values()
+            if not isinstance(weight, MappedMatrix)
+        )
+
+    @property
+    def mapped_bytes(self) -> int:
+        """Size of the weights that stay in the file, in bytes."""
+        return sum(
+            weight.nbytes
+            for weight in self._weights.values()
+            if isinstance(weight, MappedMatrix)
+        )
 
     @property
     def level(self) -> str:

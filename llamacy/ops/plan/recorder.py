@@ -46,6 +46,10 @@ _WIDTHS: Final[dict[str, Callable[..., int]]] = {
     "position_embedding": lambda weight: int(weight.shape[1]),
     "linear": lambda weight, **_: int(weight.shape[0]),
     "attention": lambda q, state, **_: q.width // state.head_dim * state.value_dim,
+    "shared_attention": lambda q, state, **_: (
+        q.width // state.head_dim * state.value_dim
+    ),
+    "columns": lambda x, first, n: int(n),
     "experts": lambda experts, **_: int(experts.down.shape[1]),
 }
 """Width of an operation's value, from its arguments, unless it is the first input's."""

@@ -11,6 +11,7 @@
 
 #include "plan/experts.h"
 #include "interface.h"
+#include "packing/mapped_rows.h"
 #include "plan/team.h"
 
 /* Rows of float32, `ld` floats apart. Without data they are the logits of the batch. */
@@ -41,7 +42,8 @@ typedef enum {
 } step_kind;
 
 typedef struct {
-    packed_matrix weight; /* (n_vocab, k), or (n_ctx, k) of positions */
+    packed_matrix weight; /* (n_vocab, k), or (n_ctx, k) of positions; of a mapped one a row */
+    mapped_rows mapped;   /* the rows in their file; without data: weight has them all */
     float_rows y;         /* (M, k) */
 } embedding_step;
 

@@ -6,6 +6,7 @@ from llamacy.kernels.interface cimport (
     attention_args, binary_kernel, kernel_table, kv_layout, linear_args, norm_kernel,
     packed_matrix, row_run, unary_kernel,
 )
+from llamacy.kernels.packing.matrices cimport mapped_rows
 from llamacy.ops.plan.routing cimport routing
 
 
@@ -36,6 +37,7 @@ cdef extern from "plan/step.h" nogil:
 
     ctypedef struct embedding_step:
         packed_matrix weight
+        mapped_rows mapped
         float_rows y
 
     ctypedef struct rope_table_step:
@@ -192,6 +194,7 @@ cdef class Steps:
     cdef int n_steps
     cdef int most_dims  # of heads in attention
     cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
+    cdef size_t most_panel  # bytes of a mapped row, once it is packed
     cdef list _kept
 
     cdef int fill(self, step* s, str op, r, w, c) except -1

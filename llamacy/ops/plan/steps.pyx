@@ -16,7 +16,9 @@ from llamacy.kernels.interface cimport (
     EPILOGUE_SWIGLU, STRIP_ROWS, binary_op, kernel_table, kv_layout, kv_layout_of,
     kv_type, linear_args, norm_kernel, packed_matrix, unary_op,
 )
-from llamacy.kernels.packing.matrices cimport PackedExperts, PackedMatrix
+from llamacy.kernels.packing.matrices cimport (
+    MappedMatrix, PackedExperts, PackedMatrix,
+)
 from llamacy.ops.plan.routing cimport Routing, routing
 
 from llamacy.ops.plan.step import LOGITS
@@ -96,6 +98,8 @@ cdef class Steps:
         if op == "embedding":
             s.kind = STEP_EMBEDDING
             fill_embedding(&s.embedding, w, c)
+            if s.embedding.mapped.data is not NULL:
+                self.most_panel = max(self.most_panel, s.embedding.weight.panel)
         elif op == "position_embedding":
             s.kind = STEP_POSITION_EMBEDDING
             fill_embedding(&s.embedding, w, c)
@@ -161,7 +165,12 @@ cdef class Steps:
 # One function for each kind; r, w and c: what it reads, writes, and its constants.
 
 cdef int fill_embedding(embedding_step* s, w, c) except -1:
-    s.weight = (<PackedMatrix?>c["weight"]).matrix
+    weight = c["weight"]
+    if isinstance(weight, MappedMatrix):
+        s.weight = (<MappedMatrix>weight).row
+        s.mapped = (<MappedMatrix>weight).rows
+    else:
+        s.weight = (<PackedMatrix?>weight).matrix
     s.y = rows_of(w["y"])
     return 0
 
@@ -245,6 +254,7 @@ cdef int fill_attention(attention_step* s, r, w, c) except -1:
 cdef int fill_copy(copy_step* s, r, w, c) except -1:
     cdef float_rows table = rows_of(r.get("table"))
     s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
+    s.x.data += <int>c.get("first", 0)
     s.n = c["n"]
     s.table = table.data
     s.head_dim = <int>table.ld // 2

@@ -24,6 +24,7 @@ from llamacy.tokenizers.hugging_face.token_list import TokenList
 from llamacy.tokenizers.hugging_face.tokenizer_json import (
     check_added,
     is_byte_level,
+    keeps_merges,
     read_tokenizer_json,
 )
 
@@ -60,11 +61,13 @@ def read_tokenizer_files(folder: Path) -> Metadata | None:
     metadata = Metadata()
     # Prefer tokenizer.model, which has the scores, unless tokenizer.json is byte-level
     # BPE: then tokenizer.model cannot be SentencePiece's.
-    has_model = os.path.exists(folder / _SENTENCEPIECE)
+    config = _read(folder, _CONFIG) or JsonObject(folder / _CONFIG, {})
+    has_merges = whole is not None and keeps_merges(config)
+    has_model = os.path.exists(folder / _SENTENCEPIECE) and not has_merges
     if has_model and not (whole and is_byte_level(whole)):
         tokens = read_model(folder / _SENTENCEPIECE, metadata)
     elif whole:
-        tokens = read_tokenizer_json(whole, metadata)
+        tokens = read_tokenizer_json(whole, metadata, keeps_merges=has_merges)
         check_added(whole, tokens)
         tokens.keep_texts()
     else:
@@ -73,7 +76,6 @@ def read_tokenizer_files(folder: Path) -> Metadata | None:
         override_prefix(settings, metadata)
         if whole is not None:
             keep_word_marks(whole, metadata)
-    config = _read(folder, _CONFIG) or JsonObject(folder / _CONFIG, {})
     _add_tokens(tokens, whole, settings, _read(folder, _ADDED_TOKENS))
     has_size = "vocab_size" in config
     tokens.fit(config.integer("vocab_size", 1, MAX_VOCAB) if has_size else None)

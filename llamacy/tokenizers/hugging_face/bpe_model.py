@@ -46,3 +46,19 @@ def read_merges(model: JsonObject) -> Iterator[tuple[str, str]]:
         if not is_pair or not all(isinstance(one, str) and one for one in pair):
             model.fail(f"merges[{i}]", "two tokens", merge)
         yield pair[0], pair[1]
+
+
+def joined_merges(model: JsonObject) -> list[str]:
+    """Return the pairs to merge as GGUF has them: with a space between.
+
+    Raises
+    ------
+    FormatError
+        A merge is not a pair of tokens, or one of them has a space.
+    """
+    merges = []
+    for i, (first, second) in enumerate(read_merges(model)):
+        merges.append(f"{first} {second}")
+        if merges[-1].count(" ") != 1:
+            model.fail(f"merges[{i}]", "two tokens without spaces", merges[-1])
+    return merges

@@ -12,7 +12,8 @@ from llamacy.tokenizers.attributes import (
     PREFIX_KEY,
     SpacePrefix,
 )
-from llamacy.tokenizers.hugging_face.bpe_model import read_merges, read_texts
+from llamacy.tokenizers.hugging_face.bpe_model import joined_merges, read_texts
+from llamacy.tokenizers.hugging_face.characters import read_characters
 from llamacy.tokenizers.hugging_face.decoder import check_decoder
 from llamacy.tokenizers.hugging_face.merged import read_merged
 from llamacy.tokenizers.hugging_face.pre_tokenizer import read_pre_tokenizer
@@ -33,8 +34,28 @@ def is_byte_level(whole: JsonObject) -> bool:
     return any(step.text("type") == "ByteLevel" for step in found)
 
 
-def read_tokenizer_json(whole: JsonObject, metadata: Metadata) -> TokenList:
+def keeps_merges(config: JsonObject) -> bool:
+    """Whether a family's GGUF files keep merges of characters, by its config.json.
+
+    In other families a vocabulary with merges of characters is one of SentencePiece.
+    """
+    kind = config.get("model_type")
+    return isinstance(kind, str) and kind.startswith("gemma4")
+
+
+def read_tokenizer_json(
+    whole: JsonObject, metadata: Metadata, *, keeps_merges: bool = False
+) -> TokenList:
     """Return a vocabulary's tokens, and add the keys of its family to `metadata`.
+
+    Parameters
+    ----------
+    whole : JsonObject
+        The whole tokenizer.json.
+    metadata : Metadata
+        Receives the keys.
+    keeps_merges : bool
+        Whether merges of characters stay as they are.
 
     Raises
     ------
@@ -60,6 +81,8 @@ def read_tokenizer_json(whole: JsonObject, metadata: Metadata) -> TokenList:
         return _read_byte_level(whole, model, metadata)
     if not model.flag("byte_fallback", False):
         whole.refuse("model", "byte-level BPE, or BPE with byte_fallback", "another")
+    if keeps_merges:
+        return read_characters(whole, model, metadata)
     return read_merged(whole, model, metadata)
 
 
@@ -105,11 +128,6 @@ def _read_byte_level(
         metadata.text(NORMALIZER_KEY, " ".join(forms))
     if prefix is not SpacePrefix.NONE:
         metadata.text(PREFIX_KEY, prefix.value)
-    merges = []
-    for i, (first, second) in enumerate(read_merges(model)):
-        merges.append(f"{first} {second}")
-        if merges[-1].count(" ") != 1:
-            model.fail(f"merges[{i}]", "two tokens without spaces", merges[-1])
-    metadata.texts("tokenizer.ggml.merges", merges)
+    metadata.texts("tokenizer.ggml.merges", joined_merges(model))
     texts = read_texts(model)
     return TokenList(whole.path, texts, dict.fromkeys(texts, TokenType.NORMAL), None)

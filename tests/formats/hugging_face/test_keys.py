@@ -8,6 +8,7 @@ their texts. MiniCPM's and InternLM 2's are those of the code beside their weigh
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from llamacy.formats.json_text import JsonObject
 from tests.support.config_cases import NEEDED
 
 _SNAPSHOT = json.loads(Path(__file__).with_name("transformers_5.json").read_text())
-THEIRS: dict[str, dict[str, Any]] = {
+WHOLE: dict[str, dict[str, Any]] = {
     name: _SNAPSHOT["every class"] | keys
     for name, keys in _SNAPSHOT.items()
     if name != "every class"
 }
+THEIRS = {name: keys.get("text_config", keys) for name, keys in WHOLE.items()}
+"""The keys of each class; of one with parts for images those of its text part."""
 COMPUTED = (
     *("head_dim", "num_key_value_heads", "num_kv_heads"),
     *("ffn_hidden_size", "rope_parameters", "moe_layer_end_index"),
@@ -60,7 +63,7 @@ def test_keys_of_transformers_are_read_with_its_defaults_or_harmless(name: str) 
 def test_a_file_of_transformers_is_read_without_a_warning(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = object_of(**THEIRS[name] | {"architectures": [name]})
+    config = object_of(**WHOLE[name] | {"architectures": [name]})
     config.values.pop("head_dim", None)
     config.values.update(NEEDED.get(name, {}))
     assert read_config(config, "name").metadata.values
@@ -72,16 +75,17 @@ def test_a_file_of_transformers_is_read_without_a_warning(
 def test_the_model_type_stands_in_for_the_class(
     model_type: str, name: str, architectures: Any
 ) -> None:
-    needed = NEEDED.get(name, {})
-    config = object_of(model_type=model_type, architectures=architectures, **needed)
+    config = object_of(
+        model_type=model_type,
+        architectures=architectures,
+        text_config={},
+        **NEEDED.get(name, {}),
+    )
     if architectures == "absent":
         del config.values["architectures"]
     elif architectures == "model":
-        config.values["architectures"] = [
-            name.replace("ForCausalLM", "Model").replace(
-                "ForConditionalGeneration", "Model"
-            )
-        ]
+        bare = re.sub("For(CausalLM|ConditionalGeneration)", "Model", name)
+        config.values["architectures"] = [bare]
     assert read_config(config, "name").family is FAMILIES[name]
 
 
