@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from llamacy import kernels
 from llamacy.kernels.cpu import MACHINE
 from llamacy.kernels.levels import levels_of
 from tests.support import real_models
-from tests.support.real_models import EachLevel
 
 HERE = Path(__file__).parent
 
@@ -26,30 +26,47 @@ def vectors() -> Any:
     return json.loads((HERE / "vectors.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="session", params=real_models.MODELS)
+@pytest.fixture(params=real_models.MODELS)
 def name(request: pytest.FixtureRequest) -> str:
     """The name of each model in turn."""
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def path(name: str) -> Path:
     """The file of each model in turn."""
     return real_models.fetched(real_models.MODELS[name])
 
 
+LoadedModels = Callable[[str], Mapping[str, llamacy.Model]]
+
+
 @pytest.fixture(scope="session")
-def each_level(path: Path) -> Iterator[EachLevel]:
-    """Each model at all levels that this machine has."""
+def loaded() -> Iterator[LoadedModels]:
+    """Load a model, by name, at all levels that this machine has.
+
+    They stay until the end: tests come in the order of levels, and not of models.
+    """
     with ExitStack() as stack:
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        models: EachLevel = {}
-        for level in levels_of(MACHINE):
-            if kernels.lacking(level) is None:
-                patch.setattr(kernels, "selected", lambda level=level: level)
-                models[level.name] = stack.enter_context(llamacy.load(path))
-        patch.undo()
-        yield models
+
+        @cache
+        def each_level(name: str) -> Mapping[str, llamacy.Model]:
+            path = real_models.fetched(real_models.MODELS[name])
+            models: dict[str, llamacy.Model] = {}
+            for level in levels_of(MACHINE):
+                if kernels.lacking(level) is None:
+                    with pytest.MonkeyPatch.context() as patch:
+                        patch.setattr(kernels, "selected", lambda level=level: level)
+                        models[level.name] = stack.enter_context(llamacy.load(path))
+            return models
+
+        yield each_level
+
+
+@pytest.fixture
+def each_level(name: str, loaded: LoadedModels) -> Mapping[str, llamacy.Model]:
+    """Each model in turn, by the name of the level that it runs at."""
+    return loaded(name)
 
 
 @pytest.fixture(scope="session")

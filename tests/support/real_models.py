@@ -20,8 +20,6 @@ from typing import BinaryIO
 import pytest
 from filelock import FileLock
 
-import llamacy
-
 
 @dataclass(frozen=True)
 class RealModel:
@@ -58,9 +56,6 @@ GEMMA3 = RealModel(
     "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
 )
 MODELS = {"SmolLM2": SMOLLM2, "Gemma 3": GEMMA3}
-
-EachLevel = dict[str, llamacy.Model]
-"""A model by the name of the level that it runs at."""
 
 
 def cache() -> Path:
