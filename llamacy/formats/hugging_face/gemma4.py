@@ -271,14 +271,17 @@ def _of_whole_layers(config: JsonObject, kinds: list[str]) -> dict[str, int]:
 
 
 def _overrides(overrides: JsonObject, kinds: list[str]) -> dict[str, Any]:
-    """Read the sizes of layers without a window, which must all have the same."""
-    wanted = {str(layer) for layer, kind in enumerate(kinds) if kind == _WHOLE}
-    if set(overrides.values) != wanted:
-        found = ", ".join(overrides.values)
-        refused = f"the layers without a window, {', '.join(sorted(wanted))}"
-        overrides.fail("layers", refused, found)
+    """Read the sizes of layers without a window, which must all have the same.
+
+    The layers' numbers are names, with as many digits as the last one's.
+    """
+    wanted = [str(layer) for layer, kind in enumerate(kinds) if kind == _WHOLE]
+    names = sorted(overrides.values, key=lambda name: (len(name), name))
+    if sorted(name.lstrip("0") or "0" for name in names) != sorted(wanted):
+        refused = f"the layers without a window, {', '.join(wanted)}"
+        overrides.fail("layers", refused, ", ".join(names))
     first: dict[str, Any] | None = None
-    for layer in sorted(wanted, key=int):
+    for layer in names:
         of_layer = overrides.child(layer)
         values = {} if of_layer is None else of_layer.values
         if not values.keys() <= set(_OVERRIDES):

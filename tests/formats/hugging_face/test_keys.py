@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llamacy.errors import UnsupportedError
+from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.hugging_face.classes import DEFAULTS, MODEL_TYPES
 from llamacy.formats.hugging_face.config import read_config
 from llamacy.formats.hugging_face.families import FAMILIES
@@ -138,6 +138,24 @@ def test_keys_that_change_the_model_are_refused(key: str) -> None:
     with pytest.raises(UnsupportedError, match=f"{key}: wanted none, found True"):
         own_keys(object_of(**{key: True}), "LlamaForCausalLM")
     assert own_keys(object_of(**{key: False}), "LlamaForCausalLM").values
+
+
+@pytest.mark.parametrize("names", [("1", "3"), ("01", "03"), ("1", "01"), ("1", "x")])
+def test_gemma_4s_layers_without_a_window_have_sizes_by_their_numbers(
+    names: tuple[str, str],
+) -> None:
+    config = object_of(
+        architectures=["Gemma4ForCausalLM"],
+        num_hidden_layers=4,
+        layer_types=2 * ["sliding_attention", "full_attention"],
+        per_layer_config={name: {"head_dim": 48} for name in names},
+    )
+    if {name.lstrip("0") for name in names} == {"1", "3"}:
+        made = read_config(config, "name").metadata.values
+        assert made["gemma4.attention.key_length"] == 48
+        return
+    with pytest.raises(FormatError, match="wanted the layers without a window, 1, 3"):
+        read_config(config, "name")
 
 
 def test_a_family_with_experts_in_all_layers_refuses_dense_ones() -> None:
