@@ -18,15 +18,11 @@ from numpy.typing import NDArray
 
 import llamacy
 from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.gguf.config import read_config
 from llamacy.formats.hugging_face.classes import DEFAULTS, MODEL_TYPES
 from llamacy.formats.hugging_face.config import read_config as read_folder_config
 from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.keys import HARMLESS, REFUSED
 from llamacy.formats.json_text import read_json
-from llamacy.model.executors import load_executor
-from llamacy.model_files.opening import open_model
-from llamacy.ops.batch import Batch
 from tests.support.config_cases import (
     CASES,
     DYNAMIC,
@@ -41,6 +37,7 @@ from tests.support.config_cases import (
     TIED,
     settings,
 )
+from tests.support.forward_passes import error, logits_of
 from tests.support.hugging_face import write_safetensors
 
 pytestmark = pytest.mark.oracle
@@ -86,20 +83,7 @@ def tokens() -> list[int]:
 
 
 def run(path: Path, kind: Any = "reference") -> Array:
-    with open_model(path) as file:
-        executor = load_executor(
-            file, read_config(file), executor=kind, n_threads=1, kv_type="f32"
-        )
-    sequence = executor.new_sequence()
-    if executor.long_texts is not None:
-        sequence.n_long = executor.long_texts.n_long(N_TOKENS)
-    logits: Array = executor.forward(Batch.of(tokens(), sequence, "all"))
-    return logits
-
-
-def error(got: Array, want: Array) -> float:
-    """Return the largest difference, relative to the logits' spread."""
-    return float(np.abs(got - want).max() / want.std())
+    return logits_of(path, tokens(), kind)
 
 
 @pytest.fixture(autouse=True, scope="module")

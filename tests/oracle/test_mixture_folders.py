@@ -11,10 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.formats.gguf.config import read_config
-from llamacy.model.executors import load_executor
 from llamacy.model_files.opening import open_model
-from llamacy.ops.batch import Batch
+from tests.support.forward_passes import error, logits_of
 from tests.support.hugging_face import write_safetensors
 
 pytestmark = pytest.mark.oracle
@@ -81,19 +79,7 @@ def wanted(model: Any) -> NDArray[np.float32]:
 
 
 def run(path: Path, kind: Any = "reference") -> NDArray[np.float32]:
-    with open_model(path) as file:
-        executor = load_executor(
-            file, read_config(file), executor=kind, n_threads=2, kv_type="f32"
-        )
-    logits: NDArray[np.float32] = executor.forward(
-        Batch.of(tokens(), executor.new_sequence(), "all")
-    )
-    return logits
-
-
-def error(got: NDArray[np.float32], want: NDArray[np.float32]) -> float:
-    """Return the largest difference, relative to the logits' spread."""
-    return float(np.abs(got - want).max() / want.std())
+    return logits_of(path, tokens(), kind)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

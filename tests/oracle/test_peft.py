@@ -16,6 +16,7 @@ from llamacy.model.executors import load_executor
 from llamacy.model.joining import low_ranks, saved_tensors
 from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
+from tests.support.forward_passes import error
 from tests.support.hugging_face import write_json, write_safetensors
 
 pytestmark = pytest.mark.oracle
@@ -211,11 +212,6 @@ def run(path: Path, lora: Any, kind: Any = "reference") -> Array:
     )
     logits: Array = executor.forward(Batch.of(tokens(), executor.new_sequence(), "all"))
     return logits
-
-
-def error(got: Array, want: Array) -> float:
-    """Return the largest difference, relative to the logits' spread."""
-    return float(np.abs(got - want).max() / want.std())
 
 
 @pytest.mark.parametrize("case", CASES)

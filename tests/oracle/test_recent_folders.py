@@ -16,10 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.formats.gguf.config import read_config
-from llamacy.model.executors import LoadedExecutor, load_executor
-from llamacy.model_files.opening import open_model
-from llamacy.ops.batch import Batch
+from tests.support.forward_passes import error, logits_of
 
 pytestmark = pytest.mark.oracle
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -211,17 +208,8 @@ def tokens() -> list[int]:
     return ids
 
 
-def error(got: Array, want: Array) -> float:
-    """Return the largest difference, relative to the logits' spread."""
-    return float(np.abs(got - want).max() / want.std())
-
-
 def run(path: Path, kind: Any) -> Array:
-    with open_model(path) as file:
-        executor: LoadedExecutor = load_executor(
-            file, read_config(file), executor=kind, n_threads=2, kv_type="f32"
-        )
-    return executor.forward(Batch.of(tokens(), executor.new_sequence(), "all"))
+    return logits_of(path, tokens(), kind)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -10,12 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.formats.gguf.config import read_config
 from llamacy.kernels.levels import Level
-from llamacy.model.executors import LoadedExecutor, load_executor
-from llamacy.model_files.opening import open_model
-from llamacy.ops.batch import Batch
 from tests.support import transformers_gguf
+from tests.support.forward_passes import error, logits_of
 
 pytestmark = pytest.mark.oracle
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -386,18 +383,5 @@ def test_a_converted_folder_gives_the_same_logits(
     np.testing.assert_array_equal(run(converted, "plan"), got)
 
 
-def error(got: Array, want: Array) -> float:
-    """Return the largest difference, relative to the logits' spread."""
-    return float(np.abs(got - want).max() / want.std())
-
-
 def run(path: Path, kind: Any) -> Array:
-    with open_model(path) as file:
-        config = read_config(file)
-        executor: LoadedExecutor = load_executor(
-            file, config, executor=kind, n_threads=2, kv_type="f32"
-        )
-    sequence = executor.new_sequence()
-    if executor.long_texts is not None:
-        sequence.n_long = executor.long_texts.n_long(N_TOKENS)
-    return executor.forward(Batch.of(tokens(), sequence, "all"))
+    return logits_of(path, tokens(), kind)

@@ -1,4 +1,4 @@
-"""Forward passes of a model file, by either executor."""
+"""Forward passes of a model, by either executor."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
+from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
 
+Array = NDArray[np.float32]
 
-def logits(path: Path, kind: Any, **options: Any) -> NDArray[np.float32]:
+
+def logits(path: Path, kind: Any, **options: Any) -> Array:
     """Return the logits of a prompt of 40 tokens, and of 5 more decoded one by one.
 
     Parameters
@@ -37,3 +40,28 @@ def logits(path: Path, kind: Any, **options: Any) -> NDArray[np.float32]:
     together = executor.forward(Batch.of(ids[:40], sequence, "all"))
     alone = [executor.forward(Batch.of([i], sequence, "all")) for i in ids[40:]]
     return np.concatenate([together, *alone])
+
+
+def logits_of(path: Path, ids: list[int], kind: Any = "reference") -> Array:
+    """Return the logits after each of `ids`, by the model of a file or a folder.
+
+    All are computed in one pass, with keys and values in float32.
+
+    Returns
+    -------
+    float32, (n_tokens, n_vocab)
+    """
+    with open_model(path) as file:
+        executor = load_executor(
+            file, read_config(file), executor=kind, n_threads=2, kv_type="f32"
+        )
+    sequence = executor.new_sequence()
+    if executor.long_texts is not None:
+        sequence.n_long = executor.long_texts.n_long(len(ids))
+    logits: Array = executor.forward(Batch.of(ids, sequence, "all"))
+    return logits
+
+
+def error(got: Array, want: Array) -> float:
+    """Return the largest difference of logits, relative to their spread."""
+    return float(np.abs(got - want).max() / want.std())
