@@ -128,6 +128,7 @@ def test_commands_of_a_page_run(
         write_adapters(smollm2, "style.gguf", "facts")
     for command in COMMANDS[page]:
         words = shlex.split(command, comments=True)[1:]
+        # the real model, and one repetition of benchmarks
         words = [{"demo": "model.gguf", "5": "1"}.get(word, word) for word in words]
         if words[0] == "run" and "-n" not in words:
             words += ["-n", "24"]
