@@ -48,18 +48,14 @@ class Uses(ChatUses):
         self.known.check_beginning(prompt, stream.completion.text)
 
     def use_list(self, prompt: str) -> None:
-        n_tokens = self.known.n_tokens[prompt]
-        others = [p for p in self.known.prompts if self.known.n_tokens[p] >= n_tokens]
-        prompts = [prompt, *self.rng.sample(others, min(len(others), 5))]
+        prompts = self._with_others(prompt)
         done = self.model.generate(prompts, **self.known.greedy(prompt))
         self.known.check(prompt, done[0].text)
         for one, completion in zip(prompts, done, strict=True):
             self.known.check_beginning(one, completion.text.rstrip("�"))
 
     def use_generate_each(self, prompt: str) -> None:
-        n_tokens = self.known.n_tokens[prompt]
-        others = [p for p in self.known.prompts if self.known.n_tokens[p] >= n_tokens]
-        prompts = [prompt, *self.rng.sample(others, min(len(others), 5))]
+        prompts = self._with_others(prompt)
         greedy = self.known.greedy(prompt)
         with self.model.generate_each(iter(prompts), **greedy) as finished:
             for index, done in finished:

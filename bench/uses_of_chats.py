@@ -74,26 +74,21 @@ class ChatUses(SessionUses):
         same("beginning", found, self.known.now.replies[prompt].tokens[: len(found)])
 
     def use_chat_list(self, prompt: str) -> None:
-        prompts, options = self._alike(prompt)
+        prompts = self._with_others(prompt)
+        options = CALLING | self.known.greedy(prompt)
         talks = [self.known.talk(one) for one in prompts]
         answers = self.model.chat(talks, **options)
         self._check_beginnings(prompts, answers)
 
     def use_chat_each(self, prompt: str) -> None:
-        prompts, options = self._alike(prompt)
+        prompts = self._with_others(prompt)
+        options = CALLING | self.known.greedy(prompt)
         talks = (self.known.talk(one) for one in prompts)
         answers: list[Any] = [None] * len(prompts)
         with self.model.chat_each(talks, **options) as finished:
             for index, answer in finished:
                 answers[index] = answer
         self._check_beginnings(prompts, answers)
-
-    def _alike(self, prompt: str) -> tuple[list[str], dict[str, Any]]:
-        """Return prompts whose known texts are as long at least, and options."""
-        n_tokens = self.known.n_tokens
-        others = [p for p in self.known.prompts if n_tokens[p] >= n_tokens[prompt]]
-        prompts = [prompt, *self.rng.sample(others, min(len(others), 5))]
-        return prompts, CALLING | self.known.greedy(prompt)
 
     def _check_beginnings(self, prompts: list[str], answers: list[Any]) -> None:
         for prompt, answer in zip(prompts, answers, strict=True):

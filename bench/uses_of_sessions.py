@@ -31,6 +31,12 @@ class SessionUses:
         if self._kept is not None:
             self._kept[2].close()
 
+    def _with_others(self, prompt: str) -> list[str]:
+        """Return a prompt, and a few others whose known texts are no shorter."""
+        n_tokens = self.known.n_tokens
+        others = [p for p in self.known.prompts if n_tokens[p] >= n_tokens[prompt]]
+        return [prompt, *self.rng.sample(others, min(len(others), 5))]
+
     def use_session(self, prompt: str) -> None:
         ids, greedy = self.known.ids[prompt], self.known.greedy(prompt)
         at = self.rng.randrange(len(ids))
