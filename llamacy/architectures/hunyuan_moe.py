@@ -22,7 +22,7 @@ from llamacy.config import ExpertConfig, LayerConfig, ModelConfig
 
 def layers(config: ModelConfig) -> Layers:
     """Return the layers of the file, with experts as wide as its networks."""
-    return layers_with(config, is_neox=True, experts=_as_wide)
+    return layers_with(config, is_neox=True, experts=_widened)
 
 
 def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
@@ -45,5 +45,5 @@ def forward(model: Parts) -> Value:
     return model.logits(x)
 
 
-def _as_wide(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
+def _widened(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
     return replace(experts, n_ff=n_ff, n_ff_shared=experts.n_ff_shared or n_ff)
