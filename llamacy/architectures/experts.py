@@ -27,7 +27,7 @@ def expert_tensors(n_embd: int, experts: ExpertConfig) -> Specs:
     }
 
 
-def selection_bias(layer: LayerConfig) -> Specs:
+def selection_bias_tensors(layer: LayerConfig) -> Specs:
     """Return the spec of the bias that a layer's router may choose by."""
     experts = layer.feed_forward.experts
     return {} if experts is None else {"exp_probs_b.bias": optional(experts.n_expert)}

@@ -8,7 +8,7 @@ the largest models norm each head's queries and keys.
 from __future__ import annotations
 
 from llamacy.architectures.attention import attention_tensors, head_norm_tensors
-from llamacy.architectures.experts import selection_bias
+from llamacy.architectures.experts import selection_bias_tensors
 from llamacy.architectures.feed_forward import feed_forward_tensors
 from llamacy.architectures.gpt_oss import forward
 from llamacy.architectures.layers import Layers, layers_with, with_shared
@@ -30,5 +30,5 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
         **attention_tensors(config, layer),
         **all_optional(head_norm_tensors(layer)),
         **feed_forward_tensors(config, layer),
-        **selection_bias(layer),
+        **selection_bias_tensors(layer),
     }
