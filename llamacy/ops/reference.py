@@ -65,14 +65,14 @@ class ReferenceOps(Elementwise):
         self.config = config
         self.batch = batch
 
-    def embedding(self, weight: Array) -> Array:  # noqa: D102
+    def embedding(self, weight: Array) -> Array:
         return weight[self.batch.tokens]
 
-    def position_embedding(self, weight: Array) -> Array:  # noqa: D102
+    def position_embedding(self, weight: Array) -> Array:
         check_positions(self.batch, len(weight))
         return weight[self.batch.positions]
 
-    def rms_norm(  # noqa: D102
+    def rms_norm(
         self, x: Array, weight: Array | None, eps: float, *, size: int | None = None
     ) -> Array:
         parts = _parts(x, weight, size)
@@ -82,7 +82,7 @@ class ReferenceOps(Elementwise):
             y = y * weight.reshape(-1, parts.shape[-1])
         return y.reshape(x.shape)
 
-    def layer_norm(  # noqa: D102
+    def layer_norm(
         self,
         x: Array,
         weight: Array | None,
@@ -101,7 +101,7 @@ class ReferenceOps(Elementwise):
             y = y + bias.reshape(-1, parts.shape[-1])
         return y.reshape(x.shape)
 
-    def linear(  # noqa: D102
+    def linear(
         self,
         x: Array,
         weight: Array,
@@ -113,7 +113,7 @@ class ReferenceOps(Elementwise):
             y *= scale
         return y if bias is None else y + bias
 
-    def rope(self, x: Array, rope: Rope) -> Array:  # noqa: D102
+    def rope(self, x: Array, rope: Rope) -> Array:
         heads = x.reshape(len(x), -1, rope.head_dim).copy()
         n_long = np.array([each.n_long for each in self.batch.sequences], np.int32)
         rotations = rope.rotations(self.batch.positions, n_long)
@@ -125,7 +125,7 @@ class ReferenceOps(Elementwise):
         )
         return heads.reshape(x.shape)
 
-    def attention(  # noqa: D102
+    def attention(
         self,
         q: Array,
         k: Array,
@@ -150,10 +150,10 @@ class ReferenceOps(Elementwise):
             out[row] = _attend(q[row], keys, values, scale, softcap, sinks)
         return out.reshape(len(out), -1)
 
-    def gain(self, x: Array, weight: Array) -> Array:  # noqa: D102
+    def gain(self, x: Array, weight: Array) -> Array:
         return x * weight
 
-    def shared_attention(  # noqa: D102
+    def shared_attention(
         self, q: Array, *, state: KeyValues, scale: float, softcap: float | None = None
     ) -> Array:
         q = q.reshape(len(q), -1, state.head_dim)
@@ -167,13 +167,13 @@ class ReferenceOps(Elementwise):
             out[row] = _attend(q[row], keys, values, scale, softcap, None)
         return out.reshape(len(out), -1)
 
-    def sigmoid_gate(self, y: Array, x: Array, weight: Array) -> Array:  # noqa: D102
+    def sigmoid_gate(self, y: Array, x: Array, weight: Array) -> Array:
         with np.errstate(over="ignore"):
             share = 1 / (1 + np.exp(-(x @ weight)))
         gated: Array = share[:, None] * y
         return gated
 
-    def experts(self, x: Array, scores: Array, experts: Experts[Array]) -> Array:  # noqa: D102
+    def experts(self, x: Array, scores: Array, experts: Experts[Array]) -> Array:
         chosen, weights = _route(scores, experts)
         y = np.zeros((len(x), experts.down.shape[1]), np.float32)
         for expert in range(scores.shape[1]):
@@ -212,10 +212,10 @@ class ReferenceOps(Elementwise):
             hidden = self.silu_mul(gate, up)
         return linear(hidden, e.down, e.down_scale, e.down_bias, e.down_adapter)
 
-    def columns(self, x: Array, first: int, n: int) -> Array:  # noqa: D102
+    def columns(self, x: Array, first: int, n: int) -> Array:
         return x[:, first : first + n]
 
-    def wanted(self, x: Array) -> Array:  # noqa: D102
+    def wanted(self, x: Array) -> Array:
         return x[self.batch.wanted]
 
 
