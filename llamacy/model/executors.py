@@ -81,6 +81,11 @@ def load_executor(
     progress : callable, optional
         Called as weights are packed.
 
+    Returns
+    -------
+    Plan or ReferenceExecutor
+        It has the weights in memory, but for those that stay in the file.
+
     Raises
     ------
     UnsupportedError
