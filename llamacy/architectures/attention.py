@@ -38,7 +38,7 @@ def head_norm_tensors(layer: LayerConfig) -> Specs:
     }
 
 
-def norms_by_head(layer: LayerConfig) -> Specs:
+def norm_tensors_by_head(layer: LayerConfig) -> Specs:
     """Return the specs of norms of queries and keys, with weights of each head's own.
 
     Not all models of a family that has them need have them.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from llamacy.architectures.attention import (
     attention,
     attention_tensors,
-    norms_by_head,
+    norm_tensors_by_head,
 )
 from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
 from llamacy.architectures.parts import Parts, Value
@@ -27,7 +27,7 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     return {
         **layer_norm_tensors(config, "attn_norm"),
         **attention_tensors(config, layer),
-        **norms_by_head(layer),
+        **norm_tensors_by_head(layer),
         **all_optional(layer_norm_tensors(config, "ffn_norm")),
         **feed_forward_tensors(config, layer),
     }
