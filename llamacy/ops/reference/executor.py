@@ -92,7 +92,7 @@ class ReferenceExecutor:
             if self._weights is None:
                 raise ClosedError("the model is closed")
             weights = with_saved(self._weights, self._saved)
-            ops = AdaptedOps(ReferenceOps(self._config, batch), weights, self._adapters)
+            ops = AdaptedOps(ReferenceOps(batch), weights, self._adapters)
             result: Array = self._forward(ops, self._config, weights)
             ops.check_all_used()
             for sequence, position in zip(

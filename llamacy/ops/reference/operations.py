@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.config import ModelConfig
 from llamacy.ops.adapters import LowRank
 from llamacy.ops.batch import Batch, check_positions
 from llamacy.ops.experts import Experts
@@ -21,8 +20,7 @@ Array = NDArray[np.float32]
 class ReferenceOps(Elementwise):
     """The vocabulary over one batch; values and weights are NumPy arrays."""
 
-    def __init__(self, config: ModelConfig, batch: Batch) -> None:
-        self.config = config
+    def __init__(self, batch: Batch) -> None:
         self.batch = batch
 
     def embedding(self, weight: Array) -> Array:
