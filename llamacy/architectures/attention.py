@@ -38,7 +38,7 @@ def head_norm_tensors(layer: LayerConfig) -> Specs:
     }
 
 
-def norms_by_head(layer: LayerConfig) -> Specs:
+def norm_tensors_by_head(layer: LayerConfig) -> Specs:
     """Return the specs of norms of queries and keys, with weights of each head's own.
 
     Not all models of a family that has them need have them.
@@ -55,7 +55,7 @@ def attention(
     x: Value,
     *,
     norm_size: int | None = None,
-    are_rotated_normed: bool = False,
+    is_rotated_first: bool = False,
 ) -> Value:
     """Attend: (M, n_embd) to (M, n_embd).
 
@@ -71,12 +71,12 @@ def attention(
     norm_size : int or None
         Numbers that the norms of queries and keys take together; None for as many as
         their weights have.
-    are_rotated_normed : bool
+    is_rotated_first : bool
         Whether queries and keys are rotated before they are normed, not after it.
     """
     ops, mixer = block.ops, block.config.mixer
     q, k, v = (block.linear(x, name) for name in ("attn_q", "attn_k", "attn_v"))
-    if are_rotated_normed:
+    if is_rotated_first:
         q, k = _normed(block, *_rotated(block, q, k), norm_size)
     else:
         q, k = _rotated(block, *_normed(block, q, k, norm_size))

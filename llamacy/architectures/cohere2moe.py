@@ -7,12 +7,15 @@ layers have positions, also those that attend to all tokens.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from llamacy.architectures.attention import attention
 from llamacy.architectures.cohere2 import tensors
 from llamacy.architectures.feed_forward import feed_forward
-from llamacy.architectures.layers import Layers, layers_with, with_shared
+from llamacy.architectures.layers import (
+    Layers,
+    layers_with,
+    with_shared,
+    without_positions,
+)
 from llamacy.architectures.parts import Parts, Value
 from llamacy.config import LayerConfig, ModelConfig
 
@@ -27,7 +30,7 @@ def layers(config: ModelConfig) -> Layers:
 def _positioned(layer: LayerConfig) -> LayerConfig:
     if layer.feed_forward.experts is None or layer.mixer.window is not None:
         return layer
-    return replace(layer, mixer=replace(layer.mixer, rope=None))
+    return without_positions(layer)
 
 
 def forward(model: Parts) -> Value:

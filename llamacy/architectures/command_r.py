@@ -11,7 +11,7 @@ from __future__ import annotations
 from llamacy.architectures.attention import (
     attention,
     attention_tensors,
-    norms_by_head,
+    norm_tensors_by_head,
 )
 from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
 from llamacy.architectures.layers import Layers, layers_with
@@ -30,7 +30,7 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     return {
         **norm_tensors(config, "attn_norm"),
         **attention_tensors(config, layer),
-        **norms_by_head(layer),
+        **norm_tensors_by_head(layer),
         **feed_forward_tensors(config, layer),
     }
 

@@ -8,7 +8,7 @@ as in transformers; llama.cpp stops at such a file.
 from __future__ import annotations
 
 from llamacy.architectures.attention import attention_tensors, head_norm_tensors
-from llamacy.architectures.experts import selection_bias
+from llamacy.architectures.experts import selection_bias_tensors
 from llamacy.architectures.feed_forward import feed_forward_tensors
 from llamacy.architectures.layers import Layers, layers_with, with_shared
 from llamacy.architectures.llama import forward
@@ -30,5 +30,5 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
         **attention_tensors(config, layer),
         **head_norm_tensors(layer),
         **feed_forward_tensors(config, layer),
-        **selection_bias(layer),
+        **selection_bias_tensors(layer),
     }

@@ -6,11 +6,9 @@ layers, and in the fourth no positions; small models have positions in all layer
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from llamacy.architectures.attention import attention_tensors, head_norm_tensors
 from llamacy.architectures.feed_forward import feed_forward_tensors
-from llamacy.architectures.layers import Layers, layers_with
+from llamacy.architectures.layers import Layers, layers_with, without_positions
 from llamacy.architectures.olmo2 import forward
 from llamacy.architectures.tensors import Specs, norm_tensors
 from llamacy.config import LayerConfig, ModelConfig
@@ -28,12 +26,8 @@ def layers(config: ModelConfig) -> Layers:
     if all(layer.mixer.window is None for layer in layers):
         return layers
     return tuple(
-        layer if layer.mixer.window else _without_positions(layer) for layer in layers
+        layer if layer.mixer.window else without_positions(layer) for layer in layers
     )
-
-
-def _without_positions(layer: LayerConfig) -> LayerConfig:
-    return replace(layer, mixer=replace(layer.mixer, rope=None))
 
 
 def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:

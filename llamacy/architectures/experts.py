@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from llamacy.architectures.parts import Block, Value
 from llamacy.architectures.tensors import Specs, optional, required
-from llamacy.config import ExpertConfig, LayerConfig
+from llamacy.config import ExpertConfig, GatedActivation, LayerConfig
 from llamacy.ops.experts import Experts
 
 
@@ -27,7 +25,7 @@ def expert_tensors(n_embd: int, experts: ExpertConfig) -> Specs:
     }
 
 
-def selection_bias(layer: LayerConfig) -> Specs:
+def selection_bias_tensors(layer: LayerConfig) -> Specs:
     """Return the spec of the bias that a layer's router may choose by."""
     experts = layer.feed_forward.experts
     return {} if experts is None else {"exp_probs_b.bias": optional(experts.n_expert)}
@@ -48,7 +46,7 @@ def mixture(
     block: Block,
     x: Value,
     experts: ExpertConfig,
-    activation: Literal["swiglu", "geglu", "clamped_swiglu"],
+    activation: GatedActivation,
     scores: Value | None = None,
 ) -> Value:
     """Send rows through the experts that the router scores highest for them.
@@ -61,7 +59,7 @@ def mixture(
         Rows, (M, n_embd).
     experts : ExpertConfig
         The layer's experts.
-    activation : str
+    activation : GatedActivation
         Joins an expert's gate and up.
     scores : Value or None
         The router's scores, (M, n_expert), where it reads other rows than the experts.

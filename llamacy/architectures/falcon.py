@@ -10,12 +10,8 @@ from llamacy.architectures.attention import attention, attention_tensors
 from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
 from llamacy.architectures.gptneox import layers
 from llamacy.architectures.parts import Parts, Value
-from llamacy.architectures.tensors import (
-    Specs,
-    layer_norm_tensors,
-    optional,
-    required,
-)
+from llamacy.architectures.starcoder2 import outside
+from llamacy.architectures.tensors import Specs, all_optional, layer_norm_tensors
 from llamacy.config import LayerConfig, ModelConfig
 
 __all__ = ["forward", "layers", "outside", "tensors"]
@@ -25,16 +21,10 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     """Return the specs of a layer: one norm or two, and matrices without biases."""
     return {
         **layer_norm_tensors(config, "attn_norm"),
-        "attn_norm_2.weight": optional(config.n_embd),
-        "attn_norm_2.bias": optional(config.n_embd),
+        **all_optional(layer_norm_tensors(config, "attn_norm_2")),
         **attention_tensors(config, layer),
         **feed_forward_tensors(config, layer),
     }
-
-
-def outside(config: ModelConfig) -> Specs:
-    """Return the spec of the bias of the last norm."""
-    return {"output_norm.bias": required(config.n_embd)}
 
 
 def forward(model: Parts) -> Value:

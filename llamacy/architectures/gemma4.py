@@ -28,6 +28,7 @@ from llamacy.architectures.attention import (
 )
 from llamacy.architectures.experts import expert_tensors, mixture
 from llamacy.architectures.feed_forward import dense_network, dense_tensors
+from llamacy.architectures.gemma2 import NORMS
 from llamacy.architectures.layers import Layers, as_declared, layers_with
 from llamacy.architectures.parts import Block, Parts, Value
 from llamacy.architectures.tensors import (
@@ -41,7 +42,6 @@ from llamacy.architectures.tensors import (
 )
 from llamacy.config import LayerConfig, ModelConfig, SharedAttentionConfig
 
-_NORMS: Final = ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm")
 _EXPERT_NORMS: Final = ("post_ffw_norm_1", "pre_ffw_norm_2", "post_ffw_norm_2")
 _TABLE: Final = "per_layer_token_embd.weight"
 
@@ -75,7 +75,7 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     """Return the specs of a layer: Gemma 3's, and those of the parts that it has."""
     n, n_embd = config.n_embd_per_layer, config.n_embd
     specs = {
-        **norm_tensors(config, *_NORMS),
+        **norm_tensors(config, *NORMS),
         **_attention_tensors(config, layer),
         **dense_tensors(config, layer),
         "layer_output_scale.weight": TensorSpec((1,), False, is_constant=True),

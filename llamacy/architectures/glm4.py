@@ -7,27 +7,19 @@ have a part for images.
 
 from __future__ import annotations
 
-from llamacy.architectures.attention import attention, attention_tensors
-from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
-from llamacy.architectures.gemma2 import NORMS
+from llamacy.architectures.attention import attention
+from llamacy.architectures.feed_forward import feed_forward
+from llamacy.architectures.gemma2 import tensors
 from llamacy.architectures.layers import Layers, layers_with
 from llamacy.architectures.parts import Parts, Value
-from llamacy.architectures.tensors import Specs, norm_tensors
-from llamacy.config import LayerConfig, ModelConfig
+from llamacy.config import ModelConfig
+
+__all__ = ["forward", "layers", "tensors"]
 
 
 def layers(config: ModelConfig) -> Layers:
     """Return the layers of the file, with pairs in its order."""
     return layers_with(config, is_neox=config.rope.has_sections)
-
-
-def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
-    """Return the specs of a layer: LLaMA's, with norms after each part."""
-    return {
-        **norm_tensors(config, *NORMS),
-        **attention_tensors(config, layer),
-        **feed_forward_tensors(config, layer),
-    }
 
 
 def forward(model: Parts) -> Value:

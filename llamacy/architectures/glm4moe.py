@@ -7,12 +7,12 @@ the largest models norm each head's queries and keys.
 
 from __future__ import annotations
 
-from llamacy.architectures.attention import attention_tensors
-from llamacy.architectures.experts import selection_bias
+from llamacy.architectures.attention import attention_tensors, head_norm_tensors
+from llamacy.architectures.experts import selection_bias_tensors
 from llamacy.architectures.feed_forward import feed_forward_tensors
 from llamacy.architectures.gpt_oss import forward
 from llamacy.architectures.layers import Layers, layers_with, with_shared
-from llamacy.architectures.tensors import Specs, norm_tensors, optional
+from llamacy.architectures.tensors import Specs, all_optional, norm_tensors
 from llamacy.config import LayerConfig, ModelConfig
 
 __all__ = ["forward", "layers", "tensors"]
@@ -28,8 +28,7 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     return {
         **norm_tensors(config, "attn_norm", "post_attention_norm"),
         **attention_tensors(config, layer),
-        "attn_q_norm.weight": optional(layer.mixer.head_dim),
-        "attn_k_norm.weight": optional(layer.mixer.head_dim),
+        **all_optional(head_norm_tensors(layer)),
         **feed_forward_tensors(config, layer),
-        **selection_bias(layer),
+        **selection_bias_tensors(layer),
     }

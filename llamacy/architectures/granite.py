@@ -8,11 +8,9 @@ ones (Yang et al. 2022, arXiv:2203.03466). There are files of models without pos
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from llamacy.architectures.attention import attention
 from llamacy.architectures.feed_forward import feed_forward
-from llamacy.architectures.layers import Layers, layers_with
+from llamacy.architectures.layers import Layers, layers_with, without_positions
 from llamacy.architectures.llama import tensors
 from llamacy.architectures.parts import Parts, Value
 from llamacy.config import ModelConfig
@@ -25,9 +23,7 @@ def layers(config: ModelConfig) -> Layers:
     layers = layers_with(config)
     if config.rope.is_finetuned:
         return layers
-    return tuple(
-        replace(layer, mixer=replace(layer.mixer, rope=None)) for layer in layers
-    )
+    return tuple(map(without_positions, layers))
 
 
 def forward(model: Parts) -> Value:

@@ -18,12 +18,12 @@ __all__ = ["forward", "layers", "tensors"]
 
 def layers(config: ModelConfig) -> Layers:
     """Return Granite's layers, with experts as wide as its networks."""
-    with_experts = layers_with(config, experts=_as_wide)
+    with_experts = layers_with(config, experts=_widened)
     return tuple(
         replace(layer, feed_forward=its.feed_forward)
         for layer, its in zip(granite.layers(config), with_experts, strict=True)
     )
 
 
-def _as_wide(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
+def _widened(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
     return replace(experts, n_ff=n_ff)

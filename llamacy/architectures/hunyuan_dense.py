@@ -37,6 +37,6 @@ def forward(model: Parts) -> Value:
     ops, x = model.ops, model.embed()
     for block in model.layers():
         h = block.norm(x, "attn_norm")
-        x = ops.add(x, attention(block, h, are_rotated_normed=True))
+        x = ops.add(x, attention(block, h, is_rotated_first=True))
         x = ops.add(x, feed_forward(block, block.norm(x, "ffn_norm")))
     return model.logits(x)

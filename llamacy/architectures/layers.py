@@ -6,12 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from llamacy.config import (
-    Activation,
-    ExpertConfig,
-    LayerConfig,
-    ModelConfig,
-)
+from llamacy.config import Activation, ExpertConfig, LayerConfig, ModelConfig
 
 Layers: TypeAlias = tuple[LayerConfig, ...]
 
@@ -68,7 +63,17 @@ def as_declared(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
     return replace(experts, n_ff_shared=0)
 
 
+def as_wide(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
+    """Return the experts as wide as the file's networks, with none for all tokens."""
+    return replace(experts, n_ff=n_ff, n_ff_shared=0)
+
+
 def with_shared(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
     """Return the experts, with one for all tokens as wide as those it stands for."""
     width = experts.n_ff_shared or experts.n_shared * experts.n_ff
     return replace(experts, n_ff_shared=width)
+
+
+def without_positions(layer: LayerConfig) -> LayerConfig:
+    """Return the layer, with nothing rotated."""
+    return replace(layer, mixer=replace(layer.mixer, rope=None))

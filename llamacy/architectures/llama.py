@@ -9,11 +9,9 @@ does (Jiang et al. 2023, arXiv:2310.06825), all layers have it. Mixtral (Jiang e
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from llamacy.architectures.attention import attention, attention_tensors
 from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
-from llamacy.architectures.layers import Layers, layers_with
+from llamacy.architectures.layers import Layers, as_wide, layers_with
 from llamacy.architectures.parts import Parts, Value
 from llamacy.architectures.tensors import Specs, norm_tensors, optional_biases
 from llamacy.config import LayerConfig, ModelConfig
@@ -21,10 +19,7 @@ from llamacy.config import LayerConfig, ModelConfig
 
 def layers(config: ModelConfig) -> Layers:
     """Return the layers of the file, with experts as wide as its networks."""
-    return layers_with(
-        config,
-        experts=lambda n_ff, experts: replace(experts, n_ff=n_ff, n_ff_shared=0),
-    )
+    return layers_with(config, experts=as_wide)
 
 
 def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:

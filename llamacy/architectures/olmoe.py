@@ -6,11 +6,9 @@ of the softmax of all scores.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from llamacy.architectures.attention import attention_tensors, attention_widths
 from llamacy.architectures.feed_forward import feed_forward_tensors
-from llamacy.architectures.layers import Layers, layers_with
+from llamacy.architectures.layers import Layers, as_wide, layers_with
 from llamacy.architectures.llama import forward
 from llamacy.architectures.tensors import Specs, norm_tensors, required
 from llamacy.config import LayerConfig, ModelConfig
@@ -20,11 +18,7 @@ __all__ = ["forward", "layers", "tensors"]
 
 def layers(config: ModelConfig) -> Layers:
     """Return the layers of the file, with experts as wide as its networks."""
-    return layers_with(
-        config,
-        is_neox=True,
-        experts=lambda n_ff, experts: replace(experts, n_ff=n_ff, n_ff_shared=0),
-    )
+    return layers_with(config, is_neox=True, experts=as_wide)
 
 
 def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:

@@ -92,11 +92,7 @@ class Parts:
             if config.has_factors:
                 factors, long_factors = self._factors()
             self._ropes[key] = Rope.from_config(
-                config,
-                head_dim,
-                factors,
-                is_neox=config.is_neox,
-                long_factors=long_factors,
+                config, head_dim, factors, long_factors=long_factors
             )
         return self._ropes[key]
 

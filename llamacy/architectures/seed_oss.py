@@ -6,9 +6,9 @@ the norm before the feed-forward network is named after the attention before it.
 
 from __future__ import annotations
 
-from llamacy.architectures.attention import attention, attention_tensors
-from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
-from llamacy.architectures.parts import Parts, Value
+from llamacy.architectures.attention import attention_tensors
+from llamacy.architectures.feed_forward import feed_forward_tensors
+from llamacy.architectures.gpt_oss import forward
 from llamacy.architectures.qwen2 import layers
 from llamacy.architectures.tensors import Specs, norm_tensors, optional_biases
 from llamacy.config import LayerConfig, ModelConfig
@@ -21,12 +21,3 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     matrices = attention_tensors(config, layer) | feed_forward_tensors(config, layer)
     norms = norm_tensors(config, "attn_norm", "post_attention_norm")
     return norms | matrices | optional_biases(matrices)
-
-
-def forward(model: Parts) -> Value:
-    """Add to each row what attention and network make of its norm."""
-    ops, x = model.ops, model.embed()
-    for block in model.layers():
-        x = ops.add(x, attention(block, block.norm(x, "attn_norm")))
-        x = ops.add(x, feed_forward(block, block.norm(x, "post_attention_norm")))
-    return model.logits(x)

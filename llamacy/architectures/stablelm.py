@@ -10,23 +10,16 @@ from __future__ import annotations
 from llamacy.architectures.attention import (
     attention,
     attention_tensors,
-    norms_by_head,
+    norm_tensors_by_head,
 )
 from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
-from llamacy.architectures.layers import Layers, layers_with
 from llamacy.architectures.parts import Parts, Value
-from llamacy.architectures.tensors import (
-    Specs,
-    layer_norm_tensors,
-    optional,
-    required,
-)
+from llamacy.architectures.qwen2 import layers
+from llamacy.architectures.starcoder2 import outside
+from llamacy.architectures.tensors import Specs, all_optional, layer_norm_tensors
 from llamacy.config import LayerConfig, ModelConfig
 
-
-def layers(config: ModelConfig) -> Layers:
-    """Return the layers of the file, with pairs in the order of GPT-NeoX."""
-    return layers_with(config, is_neox=True)
+__all__ = ["forward", "layers", "outside", "tensors"]
 
 
 def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
@@ -34,16 +27,10 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     return {
         **layer_norm_tensors(config, "attn_norm"),
         **attention_tensors(config, layer),
-        **norms_by_head(layer),
-        "ffn_norm.weight": optional(config.n_embd),
-        "ffn_norm.bias": optional(config.n_embd),
+        **norm_tensors_by_head(layer),
+        **all_optional(layer_norm_tensors(config, "ffn_norm")),
         **feed_forward_tensors(config, layer),
     }
-
-
-def outside(config: ModelConfig) -> Specs:
-    """Return the spec of the bias of the last norm."""
-    return {"output_norm.bias": required(config.n_embd)}
 
 
 def forward(model: Parts) -> Value:

@@ -76,6 +76,11 @@ def mapped_names(specs: Mapping[str, TensorSpec]) -> list[str]:
     return [name for name, spec in specs.items() if spec.is_mapped]
 
 
+def all_optional(specs: Mapping[str, TensorSpec]) -> Specs:
+    """Return the specs of tensors that may be missing."""
+    return {name: replace(spec, is_required=False) for name, spec in specs.items()}
+
+
 def unused(specs: Mapping[str, TensorSpec]) -> Specs:
     """Return the specs of tensors that files may have, and that nothing reads."""
     return {
@@ -114,10 +119,7 @@ def norm_tensors(config: ModelConfig, *names: str) -> Specs:
 
 def optional_biases(matrices: Mapping[str, TensorSpec]) -> Specs:
     """Return the specs of biases that may come with these matrices."""
-    return {
-        name.replace(".weight", ".bias"): optional(spec.shape[0])
-        for name, spec in matrices.items()
-    }
+    return all_optional(required_biases(matrices))
 
 
 def model_tensors(

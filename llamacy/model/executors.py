@@ -11,7 +11,7 @@ from llamacy.config import ModelConfig
 from llamacy.errors import OutOfMemoryError
 from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.model_file import ModelFile
-from llamacy.ggml.tensor import MappedRows, MappedTensor
+from llamacy.ggml.tensor import MappedRows, MappedTensor, Tensor
 from llamacy.ops.batch import N_BATCH
 from llamacy.ops.reference import ReferenceExecutor
 from llamacy.system.memory import available_memory
@@ -81,6 +81,11 @@ def load_executor(
     progress : callable, optional
         Called as weights are packed.
 
+    Returns
+    -------
+    Plan or ReferenceExecutor
+        It has the weights in memory, but for those that stay in the file.
+
     Raises
     ------
     UnsupportedError
@@ -98,12 +103,7 @@ def load_executor(
         architecture.tensors(config), usual_experts(file.tensors, file.path), path
     )
     if executor == "reference":
-        arrays: dict[str, Any] = {
-            name: MappedRows(each)
-            if isinstance(each, MappedTensor)
-            else each.dequantize()
-            for name, each in tensors.items()
-        }
+        arrays = {name: _array(each) for name, each in tensors.items()}
         return ReferenceExecutor(architecture.forward, config, arrays, n_batch=n_batch)
     # Imported late, because the reference runs where nothing is compiled.
     from llamacy.ops.plan.packed_weights import weight_bytes
@@ -118,6 +118,13 @@ def load_executor(
         n_threads=n_threads,
         kv_type=kv_type,
         n_batch=n_batch,
+    )
+
+
+def _array(tensor: Tensor) -> Any:
+    """Return a tensor's values, or what looks up its rows in the file."""
+    return (
+        MappedRows(tensor) if isinstance(tensor, MappedTensor) else tensor.dequantize()
     )
 
 

@@ -9,11 +9,11 @@ what it chooses by, and chooses groups of experts first.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 
-from llamacy.config import Gating
+from llamacy.config import GatedActivation, Gating
 from llamacy.ops.adapters import LowRank
 
 Weight_co = TypeVar("Weight_co", covariant=True)
@@ -52,11 +52,11 @@ class Experts(Generic[Weight_co]):
     is_normalized : bool
         The weights of a row's experts are divided by their sum; otherwise they are the
         gates themselves.
-    activation : str
+    activation : GatedActivation
         ``"swiglu"`` is silu(gate) * up, ``"geglu"`` gelu(gate) * up, with tanh for
-        GELU's erf; ``"clamped_swiglu"``, that of gpt-oss (OpenAI
-        2025, arXiv:2508.10925), is gate * sigmoid(1.702 gate) * (up + 1) with gate at
-        most 7 and up within -7 .. 7.
+        GELU's erf; ``"clamped_swiglu"``, that of gpt-oss (OpenAI 2025,
+        arXiv:2508.10925), is gate * sigmoid(1.702 gate) * (up + 1) with gate at most 7
+        and up within -7 .. 7.
     gating : Gating
         Makes gates of a row's scores.
     scale : float
@@ -74,7 +74,7 @@ class Experts(Generic[Weight_co]):
     down: Weight_co
     n_used: int
     is_normalized: bool
-    activation: Literal["swiglu", "geglu", "clamped_swiglu"] = "swiglu"
+    activation: GatedActivation = "swiglu"
     gate_bias: Weight_co | None = None
     up_bias: Weight_co | None = None
     down_bias: Weight_co | None = None

@@ -86,7 +86,6 @@ class Rope:
         head_dim: int,
         freq_factors: NDArray[np.float32] | None = None,
         *,
-        is_neox: bool = False,
         long_factors: NDArray[np.float32] | None = None,
     ) -> Rope:
         """Make the table.
@@ -94,19 +93,17 @@ class Rope:
         Parameters
         ----------
         config : RopeConfig
-            Base and scaling.
+            Base, scaling, and the order of pairs.
         head_dim : int
             Dimensions of a head.
         freq_factors : float32, (n_dims / 2,), or None
             Divisors of the frequencies.
-        is_neox : bool
-            The order of pairs.
         long_factors : float32, (n_dims / 2,), or None
             Divisors of the frequencies in long texts, instead of `freq_factors`.
         """
         if long_factors is not None:
-            short = cls.from_config(config, head_dim, freq_factors, is_neox=is_neox)
-            other = cls.from_config(config, head_dim, long_factors, is_neox=is_neox)
+            short = cls.from_config(config, head_dim, freq_factors)
+            other = cls.from_config(config, head_dim, long_factors)
             return replace(short, long_angles=other.angles)
         pair = np.arange(config.n_dims // 2, dtype=np.float64)
         angles = config.freq_base ** (-2.0 * pair / config.n_dims)
@@ -126,7 +123,7 @@ class Rope:
             head_dim,
             angles.astype(np.float32),
             magnitude,
-            is_neox,
+            config.is_neox,
             dynamic=config if config.scaling == "dynamic" else None,
             growth=config.query_growth,
             n_ctx_orig=config.n_ctx_orig or 1,

@@ -213,6 +213,15 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         YARN | {"attention__temperature_scale": 0.7},
         (),
     ),
+    "mistral3, dynamic": (
+        "mistral3",
+        {
+            "context_length": 32,
+            "rope__scaling__dynamic_factor": 3.0,
+            "attention__temperature_scale": 0.7,
+        },
+        (),
+    ),
     "exaone4": ("exaone4", {}, ()),
     "exaone4, windows": (
         "exaone4",

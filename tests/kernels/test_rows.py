@@ -397,8 +397,8 @@ def test_rope(steps: Steps, head_dim: int, is_neox: bool) -> None:
     q, k = noise(8, 3 * head_dim), noise(8, head_dim, seed=1)
     for n_dims in sorted({head_dim, head_dim // 4 * 2 or 2}):
         for magnitude in (1.0, 1.25):
-            config = RopeConfig(n_dims=n_dims, attn_factor=magnitude)
-            rope = Rope.from_config(config, head_dim, is_neox=is_neox)
+            config = RopeConfig(n_dims, attn_factor=magnitude, is_neox=is_neox)
+            rope = Rope.from_config(config, head_dim)
             got_q, got_k = rotate(steps, rope, q, k, positions)
             for got, x in ((got_q, q), (got_k, k)):
                 want = rotated(x, rope, positions)

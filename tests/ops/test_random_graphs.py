@@ -73,8 +73,8 @@ ROPES = {
     "whole heads": Rope.from_config(CONFIG.rope, 16),
     "half of each": Rope.from_config(RopeConfig(n_dims=8), 16),
     "smaller heads": Rope.from_config(RopeConfig(n_dims=8, attn_factor=0.9), 8),
-    "halves": Rope.from_config(CONFIG.rope, 16, is_neox=True),
-    "halves of a half": Rope.from_config(RopeConfig(n_dims=8), 16, is_neox=True),
+    "halves": Rope.from_config(RopeConfig(n_dims=16, is_neox=True), 16),
+    "halves of a half": Rope.from_config(RopeConfig(n_dims=8, is_neox=True), 16),
 }
 
 

@@ -92,9 +92,9 @@ def test_yarn_without_extrapolation_is_linear() -> None:
 
 @pytest.mark.parametrize("n_dims", [8, 4])
 def test_both_orders_of_pairs_take_in_the_same_dimensions(n_dims: int) -> None:
-    config, dims = RopeConfig(n_dims=n_dims), list(range(8))
+    dims = list(range(8))
     for is_neox, distance in ((False, 1), (True, n_dims // 2)):
-        rope = Rope.from_config(config, 8, is_neox=is_neox)
+        rope = Rope.from_config(RopeConfig(n_dims=n_dims, is_neox=is_neox), 8)
         pairs = list(zip(dims[rope.first], dims[rope.second], strict=True))
         assert len(pairs) == len(rope.angles)
         assert all(second - first == distance for first, second in pairs)

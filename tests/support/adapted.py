@@ -60,3 +60,10 @@ def logits_of(executor: LoadedExecutor) -> Floats:
 
 def largest_difference(a: Floats, b: Floats) -> float:
     return float(np.abs(a - b).max() / np.abs(b).max())
+
+
+def check_both(path: Path, lora: Any, wanted: Floats) -> None:
+    """Check that both executors compute the logits wanted of a model with adapters."""
+    for kind, most in TOLERANCES.items():
+        found = logits_of(executor_of(path, kind, lora))
+        assert largest_difference(found, wanted) < most

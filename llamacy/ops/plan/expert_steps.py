@@ -24,7 +24,7 @@ _FLOATS: Final = ("F32", "F16", "BF16")
 _ACTIVATIONS: Final = {form: op for op, form in GATES.items()} | {
     "clamped_swiglu": "clamped_swiglu"
 }
-"""Kernels of gate and up that are there, by the forms of products that end in them."""
+"""Kernels that join gate and up, by the forms of products that do so at their end."""
 
 
 class ExpertSteps:

@@ -121,7 +121,7 @@ static inline void route_by_gates(const routing *r, const float *scores, const f
         for (int e = 0; e < r->n_expert; e++) keys[e] += bias[e];
     for (int part = 0; part < r->n_parts; part++) sums[part] = sum_of_best(keys + part * size, size);
     choose_experts(r, keys, sums, chosen);
-    make_gates(r, scores, keys);
+    if (bias) make_gates(r, scores, keys);
     for (int i = 0; i < r->n_used; i++) weight[i] = keys[chosen[i]];
     if (r->gating == GATING_CHOSEN) softmax_of(weight, r->n_used, weight);
     if (!r->is_normalized) return;

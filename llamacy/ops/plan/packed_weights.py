@@ -42,7 +42,7 @@ def pack_weights(
 
     Parameters
     ----------
-    tensors : dict of SourceTensor
+    tensors : dict of Tensor
         By name.
     n_threads : int
         Threads that pack.

@@ -124,23 +124,21 @@ static inline float magnitude_at(const rope_table_step *s, int32_t position) {
     return s->magnitude * (1 + s->growth * logf(1 + (float)(position / s->n_ctx_orig)));
 }
 
+/* Return the radians per position of a row's pairs. */
+static inline const float *angles_of(const rope_table_step *s, const batch *b, int row) {
+    if (!s->angles) return b->angles + (size_t)row * (size_t)(s->n_dims / 2);
+    return s->long_angles && b->is_long && b->is_long[row] ? s->long_angles : s->angles;
+}
+
 static inline void tabulate_rows(const kernel_table *kernels, const rope_table_step *s, const batch *b, int begin,
                                  int end) {
-    const uint8_t *is_long = s->long_angles ? b->is_long : NULL;
-    for (int row = begin; !s->angles && row < end; row++) {
-        const float *angles = b->angles + (size_t)row * (size_t)(s->n_dims / 2);
-        kernels->rope_table(angles, s->n_dims, s->head_dim, s->half, s->magnitude, b->positions, s->table, row, row + 1);
-    }
-    for (int row = begin; s->angles && row < end;) {
-        const int long_text = is_long && is_long[row];
+    for (int row = begin, after; row < end; row = after) {
+        const float *angles = angles_of(s, b, row);
         const float magnitude = magnitude_at(s, b->positions[row]);
-        int after = row + 1;
-        while (after < end && (is_long && is_long[after]) == long_text &&
-               magnitude_at(s, b->positions[after]) == magnitude)
+        after = row + 1;
+        while (after < end && angles_of(s, b, after) == angles && magnitude_at(s, b->positions[after]) == magnitude)
             after++;
-        kernels->rope_table(long_text ? s->long_angles : s->angles, s->n_dims, s->head_dim, s->half, magnitude,
-                            b->positions, s->table, row, after);
-        row = after;
+        kernels->rope_table(angles, s->n_dims, s->head_dim, s->half, magnitude, b->positions, s->table, row, after);
     }
 }
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from llamacy.formats.gguf.file import open_gguf
 from tests.support.adapted import (
     PLAN_TOLERANCE,
-    TOLERANCES,
+    check_both,
     executor_of,
     largest_difference,
     logits_of,
@@ -101,9 +101,7 @@ def test_adapters_of_some_matrices_equal_merged_weights(
     whole = write_model(tmp_path / "merged.gguf", merged(tensors, some, ALPHA / RANK))
     wanted = logits_of(executor_of(whole, "reference"))
     path = write_lora(tmp_path / "lora.gguf", some, alpha=ALPHA)
-    for kind, most in TOLERANCES.items():
-        found = logits_of(executor_of(base, kind, path))
-        assert largest_difference(found, wanted) < most
+    check_both(base, path, wanted)
 
 
 def test_a_tied_embedding_is_adapted_as_an_embedding(
@@ -119,9 +117,7 @@ def test_a_tied_embedding_is_adapted_as_an_embedding(
     wanted = logits_of(
         executor_of(write_model(tmp_path / "m.gguf", untied), "reference")
     )
-    for kind, most in TOLERANCES.items():
-        found = logits_of(executor_of(base, kind, path))
-        assert largest_difference(found, wanted) < most
+    check_both(base, path, wanted)
 
 
 def test_the_effects_of_several_adapters_add_up(
@@ -135,9 +131,7 @@ def test_the_effects_of_several_adapters_add_up(
     second = write_lora(tmp_path / "second.gguf", others, alpha=None)
     both = merged(merged(tensors, pairs, 0.5 * ALPHA / RANK), others, -2)
     wanted = logits_of(executor_of(write_model(tmp_path / "m.gguf", both), "reference"))
-    for kind, most in TOLERANCES.items():
-        executor = executor_of(base, kind, [(lora, 0.5), (str(second), -2), (lora, 0)])
-        assert largest_difference(logits_of(executor), wanted) < most
+    check_both(base, [(lora, 0.5), (str(second), -2), (lora, 0)], wanted)
 
 
 @pytest.mark.parametrize(
@@ -155,9 +149,7 @@ def test_a_folder_of_peft_equals_the_gguf_file(
     folder = write_peft(tmp_path / "lora", pairs, (4, 2), **settings)
     whole = write_model(tmp_path / "merged.gguf", merged(tensors, pairs, scale))
     wanted = logits_of(executor_of(whole, "reference"))
-    for kind, most in TOLERANCES.items():
-        found = logits_of(executor_of(base, kind, folder))
-        assert largest_difference(found, wanted) < most
+    check_both(base, folder, wanted)
 
 
 def test_modules_of_a_peft_folder_may_have_their_own_alpha(
@@ -207,6 +199,4 @@ def test_scales_of_matrices_multiply_adapters_in_networks_alone(
     wanted = logits_of(
         executor_of(write_model(tmp_path / "merged.gguf", whole), "reference")
     )
-    for kind, most in TOLERANCES.items():
-        found = logits_of(executor_of(base, kind, lora))
-        assert largest_difference(found, wanted) < most
+    check_both(base, lora, wanted)

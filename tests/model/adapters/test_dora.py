@@ -16,7 +16,7 @@ from llamacy.model.model import Model
 from tests.support import hugging_face
 from tests.support.adapted import (
     PLAN_TOLERANCE,
-    TOLERANCES,
+    check_both,
     executor_of,
     largest_difference,
     logits_of,
@@ -125,9 +125,7 @@ def test_of_some_matrices(
     changed = merged(tensors, some, magnitudes, ALPHA / RANK)
     whole = write_model(tmp_path / "merged.gguf", changed)
     wanted = logits_of(executor_of(whole, "reference"))
-    for kind, most in TOLERANCES.items():
-        found = logits_of(executor_of(base, kind, folder))
-        assert largest_difference(found, wanted) < most
+    check_both(base, folder, wanted)
 
 
 def test_the_output_of_a_tied_model(
@@ -145,9 +143,7 @@ def test_the_output_of_a_tied_model(
     changed = merged(untied, some, magnitudes, ALPHA / RANK)
     whole = write_model(tmp_path / "merged.gguf", changed)
     wanted = logits_of(executor_of(whole, "reference"))
-    for kind, most in TOLERANCES.items():
-        found = logits_of(executor_of(base, kind, folder))
-        assert largest_difference(found, wanted) < most
+    check_both(base, folder, wanted)
 
 
 def test_adapters_before_it_are_scaled_too(
@@ -172,9 +168,7 @@ def test_adapters_before_it_are_scaled_too(
             both[name] = both[name] + update
         whole = write_model(tmp_path / f"{is_first}.gguf", both)
         wanted = logits_of(executor_of(whole, "reference"))
-        for kind, most in TOLERANCES.items():
-            found = logits_of(executor_of(base, kind, lora))
-            assert largest_difference(found, wanted) < most
+        check_both(base, lora, wanted)
 
 
 def test_a_scale_of_0_leaves_it_out_and_it_can_be_taken_away(

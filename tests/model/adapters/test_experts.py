@@ -16,6 +16,7 @@ from llamacy.model_files.hyperparameters import read_hyperparameters
 from tests.support import hugging_face
 from tests.support.adapted import (
     TOLERANCES,
+    check_both,
     executor_of,
     largest_difference,
     logits_of,
@@ -157,9 +158,7 @@ def test_several_adapters_add_up(
         (write(tmp_path / "a.gguf", "qwen3moe", first), 0.5),
         (write(tmp_path / "b.gguf", "qwen3moe", second), -1.0),
     ]
-    for kind, most in TOLERANCES.items():
-        found = logits_of(executor_of(base, kind, lora))
-        assert largest_difference(found, wanted) < most
+    check_both(base, lora, wanted)
 
 
 def test_merged_gate_and_up_are_taken_apart(
@@ -172,9 +171,7 @@ def test_merged_gate_and_up_are_taken_apart(
     whole = write_others(merged(tensors, pairs, ALPHA / RANK))
     wanted = logits_of(executor_of(whole, "reference"))
     lora = write(tmp_path / "lora.gguf", "llama", {name: (a, b)})
-    for kind, most in TOLERANCES.items():
-        found = logits_of(executor_of(base, kind, lora))
-        assert largest_difference(found, wanted) < most
+    check_both(base, lora, wanted)
 
 
 # PEFT's folders. Expert 2 of a layer is a module of its own, or all are in one.

@@ -13,46 +13,46 @@ Array = NDArray[np.float32]
 class Elementwise:
     """Operations on numbers one by one, `ELEMENTWISE` in `llamacy.ops.vocabulary`."""
 
-    def silu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
+    def silu_mul(self, gate: Array, up: Array) -> Array:
         return self.silu(gate) * up
 
-    def gelu_mul(self, gate: Array, up: Array) -> Array:  # noqa: D102
+    def gelu_mul(self, gate: Array, up: Array) -> Array:
         return self.gelu(gate) * up
 
-    def mul(self, x: Array, y: Array) -> Array:  # noqa: D102
+    def mul(self, x: Array, y: Array) -> Array:
         return x * y
 
-    def gelu(self, x: Array) -> Array:  # noqa: D102
+    def gelu(self, x: Array) -> Array:
         with np.errstate(over="ignore"):  # tanh of infinity is 1
             cubic = x + np.float32(0.044715) * x * x * x
             inner = np.float32(math.sqrt(2 / math.pi)) * cubic
         y: Array = np.float32(0.5) * x * (1 + np.tanh(inner))
         return y
 
-    def gelu_erf(self, x: Array) -> Array:  # noqa: D102
+    def gelu_erf(self, x: Array) -> Array:
         y: Array = np.float32(0.5) * x * _erfc(x * np.float32(-math.sqrt(0.5)))
         return y
 
-    def gelu_quick(self, x: Array) -> Array:  # noqa: D102
+    def gelu_quick(self, x: Array) -> Array:
         return x * self.sigmoid(np.float32(1.702) * x)
 
-    def silu(self, x: Array) -> Array:  # noqa: D102
+    def silu(self, x: Array) -> Array:
         with np.errstate(over="ignore"):  # exp(-x) may be inf: the quotient is 0
             y: Array = x / (1 + np.exp(-x))
         return y
 
-    def sigmoid(self, x: Array) -> Array:  # noqa: D102
+    def sigmoid(self, x: Array) -> Array:
         with np.errstate(over="ignore"):
             y: Array = np.reciprocal(1 + np.exp(-x))
         return y
 
-    def relu(self, x: Array) -> Array:  # noqa: D102
+    def relu(self, x: Array) -> Array:
         return np.maximum(x, np.float32(0))
 
-    def relu_squared(self, x: Array) -> Array:  # noqa: D102
+    def relu_squared(self, x: Array) -> Array:
         return np.square(self.relu(x))
 
-    def xielu(  # noqa: D102
+    def xielu(
         self, x: Array, alpha_p: float, alpha_n: float, beta: float, eps: float
     ) -> Array:
         above = np.float32(alpha_p) * x * x
@@ -60,14 +60,14 @@ class Elementwise:
         y: Array = np.where(x > 0, above, below) + np.float32(beta) * x
         return y
 
-    def scale(self, x: Array, factor: float) -> Array:  # noqa: D102
+    def scale(self, x: Array, factor: float) -> Array:
         return x * np.float32(factor)
 
-    def softcap(self, x: Array, cap: float) -> Array:  # noqa: D102
+    def softcap(self, x: Array, cap: float) -> Array:
         y: Array = np.tanh(x / np.float32(cap)) * np.float32(cap)
         return y
 
-    def add(self, x: Array, y: Array) -> Array:  # noqa: D102
+    def add(self, x: Array, y: Array) -> Array:
         return x + y
 
 

@@ -1,0 +1,121 @@
+"""The executor that runs a model op by op in NumPy."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.config import ModelConfig
+from llamacy.errors import ClosedError
+from llamacy.ggml.tensor import Tensor
+from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
+from llamacy.ops.batch import N_BATCH, Batch
+from llamacy.ops.reference.operations import ReferenceOps
+from llamacy.ops.reference.sequence import ReferenceSequence
+from llamacy.ops.rope import LongTexts, long_texts
+from llamacy.ops.vocabulary import Forward
+
+Array = NDArray[np.float32]
+
+
+class ReferenceExecutor:
+    """Runs an architecture's forward pass op by op in NumPy.
+
+    Parameters
+    ----------
+    forward : callable
+        The architecture's forward pass.
+    config : ModelConfig
+        Hyperparameters.
+    weights : dict of float32 arrays
+        By name.
+    n_batch : int
+        Most rows of a pass, for callers; it has no limit of its own.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        config: ModelConfig,
+        weights: Mapping[str, Array],
+        *,
+        n_batch: int = N_BATCH,
+    ) -> None:
+        self.n_batch = n_batch
+        self._forward = forward
+        self._config = config
+        self._weights: Mapping[str, Array] | None = weights
+        self._adapters: Mapping[str, LowRank[Array]] = {}
+        self._saved: Mapping[str, Array] = {}
+        self._lock = threading.Lock()
+
+    def new_sequence(self) -> ReferenceSequence:
+        """Return an empty sequence."""
+        return ReferenceSequence()
+
+    @property
+    def n_vocab(self) -> int:
+        """Logits of a row."""
+        return self._config.n_vocab
+
+    @property
+    def long_texts(self) -> LongTexts | None:
+        """How long texts are rotated; None if as all others."""
+        return long_texts(self._config, self._weights or {})
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the weights, by name."""
+        return {name: array.shape for name, array in (self._weights or {}).items()}
+
+    def weight_rows(self, name: str, first: int, n_rows: int) -> Array:
+        """Return rows of a matrix: float32, (n_rows, n_in)."""
+        with self._lock:
+            if self._weights is None:
+                raise ClosedError("the model is closed")
+            matrix: Array = np.atleast_2d(self._weights[name])
+            return matrix[first : first + n_rows]
+
+    @property
+    def page_bytes(self) -> int:
+        """0: its keys and values are not in pages."""
+        return 0
+
+    n_pages_used = n_pages_free = 0  # likewise
+
+    def forward(self, batch: Batch, logits: Array | None = None) -> Array:
+        """Run one forward pass; float32, (n_wanted, n_vocab), in `logits` if given."""
+        with self._lock:
+            if self._weights is None:
+                raise ClosedError("the model is closed")
+            weights = with_saved(self._weights, self._saved)
+            ops = AdaptedOps(ReferenceOps(batch), weights, self._adapters)
+            result: Array = self._forward(ops, self._config, weights)
+            ops.check_all_used()
+            for sequence, position in zip(
+                batch.sequences, batch.positions, strict=True
+            ):
+                assert isinstance(sequence, ReferenceSequence)
+                sequence.n_past = int(position) + 1
+            if logits is None:
+                return result
+            logits[:] = result
+            return logits
+
+    def set_adapters(
+        self,
+        adapters: Mapping[str, LowRank[Array]],
+        saved: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Compute with these adapters from now on, and no others."""
+        arrays = {name: each.dequantize() for name, each in (saved or {}).items()}
+        with self._lock:
+            self._adapters, self._saved = dict(adapters), arrays
+
+    def close(self) -> None:
+        """Let the weights go."""
+        with self._lock:
+            self._weights = None

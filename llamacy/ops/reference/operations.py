@@ -1,0 +1,217 @@
+"""The vocabulary over one batch, in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamacy.ops.adapters import LowRank
+from llamacy.ops.batch import Batch, check_positions
+from llamacy.ops.experts import Experts
+from llamacy.ops.reference.elementwise import Elementwise
+from llamacy.ops.reference.routing import route
+from llamacy.ops.reference.sequence import ReferenceSequence
+from llamacy.ops.rope import Rope
+from llamacy.ops.state.specs import KeyValues
+
+Array = NDArray[np.float32]
+
+
+class ReferenceOps(Elementwise):
+    """The vocabulary over one batch; values and weights are NumPy arrays."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def embedding(self, weight: Array) -> Array:
+        return weight[self.batch.tokens]
+
+    def position_embedding(self, weight: Array) -> Array:
+        check_positions(self.batch, len(weight))
+        return weight[self.batch.positions]
+
+    def rms_norm(
+        self, x: Array, weight: Array | None, eps: float, *, size: int | None = None
+    ) -> Array:
+        parts = _parts(x, weight, size)
+        mean_square = np.mean(np.square(parts), axis=-1, keepdims=True)
+        y: Array = parts / np.sqrt(mean_square + np.float32(eps))
+        if weight is not None:
+            y = y * weight.reshape(-1, parts.shape[-1])
+        return y.reshape(x.shape)
+
+    def layer_norm(
+        self,
+        x: Array,
+        weight: Array | None,
+        bias: Array | None,
+        eps: float,
+        *,
+        size: int | None = None,
+    ) -> Array:
+        parts = _parts(x, weight, size)
+        centred = parts - np.mean(parts, axis=-1, keepdims=True)
+        variance = np.mean(np.square(centred), axis=-1, keepdims=True)
+        y: Array = centred / np.sqrt(variance + np.float32(eps))
+        if weight is not None:
+            y = y * weight.reshape(-1, parts.shape[-1])
+        if bias is not None:
+            y = y + bias.reshape(-1, parts.shape[-1])
+        return y.reshape(x.shape)
+
+    def linear(
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array | None = None,
+        scale: Array | None = None,
+    ) -> Array:
+        y: Array = x @ weight.T
+        if scale is not None:
+            y *= scale
+        return y if bias is None else y + bias
+
+    def rope(self, x: Array, rope: Rope) -> Array:
+        heads = x.reshape(len(x), -1, rope.head_dim).copy()
+        n_long = np.array([each.n_long for each in self.batch.sequences], np.int32)
+        rotations = rope.rotations(self.batch.positions, n_long)
+        cos, sin = (t[:, None] for t in rotations)
+        a, b = rope.first, rope.second
+        heads[..., a], heads[..., b] = (
+            heads[..., a] * cos - heads[..., b] * sin,
+            heads[..., a] * sin + heads[..., b] * cos,
+        )
+        return heads.reshape(x.shape)
+
+    def attention(
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        *,
+        state: KeyValues,
+        scale: float,
+        softcap: float | None = None,
+        sinks: Array | None = None,
+    ) -> Array:
+        q = q.reshape(len(q), -1, state.head_dim)
+        k = k.reshape(len(k), state.n_head_kv, state.head_dim)
+        v = v.reshape(len(v), state.n_head_kv, state.value_dim)
+        out = np.empty((*q.shape[:2], state.value_dim), np.float32)
+        for row, sequence in enumerate(self.batch.sequences):
+            assert isinstance(sequence, ReferenceSequence)
+            position = self.batch.positions[row]
+            keys = _append(sequence.keys, state.layer, position, k[row])
+            values = _append(sequence.values, state.layer, position, v[row])
+            if state.window is not None:
+                keys, values = keys[-state.window :], values[-state.window :]
+            out[row] = _attend(q[row], keys, values, scale, softcap, sinks)
+        return out.reshape(len(out), -1)
+
+    def gain(self, x: Array, weight: Array) -> Array:
+        return x * weight
+
+    def shared_attention(
+        self, q: Array, *, state: KeyValues, scale: float, softcap: float | None = None
+    ) -> Array:
+        q = q.reshape(len(q), -1, state.head_dim)
+        out = np.empty((*q.shape[:2], state.value_dim), np.float32)
+        for row, sequence in enumerate(self.batch.sequences):
+            assert isinstance(sequence, ReferenceSequence)
+            after = self.batch.positions[row] + 1
+            first = 0 if state.window is None else max(0, after - state.window)
+            keys = sequence.keys[state.layer][first:after]
+            values = sequence.values[state.layer][first:after]
+            out[row] = _attend(q[row], keys, values, scale, softcap, None)
+        return out.reshape(len(out), -1)
+
+    def sigmoid_gate(self, y: Array, x: Array, weight: Array) -> Array:
+        return self.sigmoid(x @ weight)[:, None] * y
+
+    def experts(self, x: Array, scores: Array, experts: Experts[Array]) -> Array:
+        chosen, weights = route(scores, experts)
+        y = np.zeros((len(x), experts.down.shape[1]), np.float32)
+        for expert in range(scores.shape[1]):
+            rows, ranks = np.nonzero(chosen == expert)
+            y[rows] += weights[rows, ranks, None] * self._expert(
+                x[rows], experts, expert
+            )
+        return y
+
+    def _expert(self, x: Array, experts: Experts[Array], number: int) -> Array:
+        """One expert's feed-forward network, on rows that chose it."""
+
+        def linear(
+            x: Array,
+            weight: Array,
+            scale: Array | None,
+            bias: Array | None,
+            adapter: LowRank[Array] | None,
+        ) -> Array:
+            its_bias, its_scale = (
+                None if each is None else each[number] for each in (bias, scale)
+            )
+            y = self.linear(x, weight[number], its_bias, its_scale)
+            if adapter is not None:
+                y = y + (x @ adapter.down[number].T) @ adapter.up[number].T
+            return y
+
+        e = experts
+        gate = linear(x, e.gate, e.gate_scale, e.gate_bias, e.gate_adapter)
+        up = linear(x, e.up, e.up_scale, e.up_bias, e.up_adapter)
+        if e.activation == "clamped_swiglu":
+            hidden = _clamped_swiglu(gate, up)
+        elif e.activation == "geglu":
+            hidden = self.gelu_mul(gate, up)
+        else:
+            hidden = self.silu_mul(gate, up)
+        return linear(hidden, e.down, e.down_scale, e.down_bias, e.down_adapter)
+
+    def columns(self, x: Array, first: int, n: int) -> Array:
+        return x[:, first : first + n]
+
+    def wanted(self, x: Array) -> Array:
+        return x[self.batch.wanted]
+
+
+def _parts(x: Array, weight: Array | None, size: int | None) -> Array:
+    """Cut rows into the parts that a norm takes by themselves: (M, n_parts, size)."""
+    size = size or (x.shape[1] if weight is None else len(weight))
+    return x.reshape(len(x), x.shape[1] // size, size)
+
+
+def _clamped_swiglu(gate: Array, up: Array) -> Array:
+    gate, up = np.minimum(gate, np.float32(7)), np.clip(up, -7, 7)
+    with np.errstate(over="ignore"):
+        y: Array = gate / (1 + np.exp(np.float32(-1.702) * gate)) * (up + 1)
+    return y
+
+
+def _append(store: dict[int, Array], layer: int, position: int, row: Array) -> Array:
+    """Cut `store[layer]` to `position` tokens, put `row` after them, and return it."""
+    past = store.get(layer, np.empty((0, *row.shape), np.float32))[:position]
+    store[layer] = np.concatenate([past, row[None]])
+    return store[layer]
+
+
+def _attend(
+    q: Array,
+    keys: Array,
+    values: Array,
+    scale: float,
+    softcap: float | None,
+    sinks: Array | None,
+) -> Array:
+    """Attend with one row: q (n_head, d); keys, values (n_past, n_head_kv, d)."""
+    n_group = len(q) // keys.shape[1]
+    keys, values = (np.repeat(t, n_group, axis=1) for t in (keys, values))
+    scores = np.einsum("hd,thd->ht", q, keys) * np.float32(scale)
+    if softcap is not None:
+        scores = np.float32(softcap) * np.tanh(scores / np.float32(softcap))
+    if sinks is not None:
+        scores = np.column_stack([scores, sinks])
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    # a sink, if there is one, has no value
+    out: Array = np.einsum("ht,thd->hd", weights[:, : len(values)], values)
+    return out
