@@ -25,7 +25,7 @@ from llamacy.formats.gguf.header import TensorInfo
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.layouts import interleaved, ungrouped
-from llamacy.formats.hugging_face.tensors import IN_LAYER
+from llamacy.formats.hugging_face.tensor_names import IN_LAYER
 from llamacy.formats.json_text import read_json
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, Saved, check_pair
 from llamacy.formats.lora.peft_experts import ExpertPairs, refuse_magnitude
