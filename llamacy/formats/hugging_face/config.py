@@ -11,6 +11,7 @@ from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.images import text_settings
 from llamacy.formats.hugging_face.keys import own_keys
+from llamacy.formats.hugging_face.layer_names import QKV
 from llamacy.formats.hugging_face.mixture import ExpertSizes, add_experts
 from llamacy.formats.hugging_face.quantization import (
     Quantization,
@@ -22,14 +23,13 @@ from llamacy.formats.hugging_face.sizes import Sizes, read_sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
-_QKV: Final = ("attn_q", "attn_k", "attn_v")
 _NETWORK: Final = ("ffn_gate", "ffn_up", "ffn_down")
 _HEADS: Final = re.compile(r"For(CausalLM|ConditionalGeneration)|LMHeadModel")
 _BIAS_KEYS: Final = {
-    "attention_bias": (*_QKV, "attn_output"),
+    "attention_bias": (*QKV, "attn_output"),
     "mlp_bias": _NETWORK,
-    "use_bias": (*_QKV, "attn_output", *_NETWORK),
-    "use_qkv_bias": _QKV,
+    "use_bias": (*QKV, "attn_output", *_NETWORK),
+    "use_qkv_bias": QKV,
 }
 
 
@@ -173,7 +173,7 @@ def _biased(config: JsonObject, family: Family) -> frozenset[str]:
     """Name the parts that have a bias in each layer."""
     biased = set(family.always_biased)
     if not config.flag("qkv_bias", True):
-        biased -= {"attn_q", "attn_k", "attn_v"}
+        biased -= set(QKV)
     for key, parts in {**_BIAS_KEYS, **family.bias_keys}.items():
         parts = tuple(part for part in parts if part in family.layer.values())
         if key in family.fixed_flags or not config.flag(key, False):
