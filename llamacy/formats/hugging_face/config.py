@@ -17,7 +17,8 @@ from llamacy.formats.hugging_face.quantization import (
     Quantization,
     read_quantization,
 )
-from llamacy.formats.hugging_face.rope import Divisors, add_rope
+from llamacy.formats.hugging_face.rope import add_rope
+from llamacy.formats.hugging_face.rope_scaling import Divisors
 from llamacy.formats.hugging_face.settings import add_settings
 from llamacy.formats.hugging_face.sizes import Sizes, read_sizes
 from llamacy.formats.json_text import JsonObject
