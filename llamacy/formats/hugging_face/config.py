@@ -117,17 +117,18 @@ def read_config(config: JsonObject, name: str) -> Config:
     add_settings(config, family, sizes, metadata)
     if is_gemma4:
         gemma4.add_keys(config, metadata)
+    none: frozenset[str] = frozenset()
     return Config(
-        family,
-        sizes,
-        experts,
-        metadata,
-        config.flag("tie_word_embeddings"),
-        _biased(config, family),
-        divisors,
-        _parts(config, family),
-        gemma4.lacked_parts(config) if is_gemma4 else (frozenset(),) * sizes.n_layer,
-        quantization,
+        family=family,
+        sizes=sizes,
+        experts=experts,
+        metadata=metadata,
+        is_tied=config.flag("tie_word_embeddings"),
+        biased=_biased(config, family),
+        rope_divisors=divisors,
+        parts=_parts(config, family),
+        lacked=gemma4.lacked_parts(config) if is_gemma4 else (none,) * sizes.n_layer,
+        quantization=quantization,
     )
 
 

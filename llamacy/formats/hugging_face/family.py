@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
 
 
 class ExpertNames(NamedTuple):
@@ -199,10 +199,6 @@ class Family:
     fixed_flags: Mapping[str, bool] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
-
-    def with_changes(self, **changes: Any) -> Family:
-        """Return a family that differs from this one in some attributes."""
-        return replace(self, **changes)
 
     def usual_name(self, name: str) -> str:
         """Return the name that a tensor or module has in most families."""

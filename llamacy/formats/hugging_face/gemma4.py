@@ -8,6 +8,7 @@ transformers 5 writes it, as `per_layer_config`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -79,21 +80,22 @@ _TEXT: Final = Family(
     activations=("gelu_pytorch_tanh",),
     constants={"final_logit_softcapping": "final_logit_softcapping"},
 )
-_WITH_OTHER_PARTS: Final = {
-    "renamed": {"model.language_model.": "model."},
-    "images": tuple(
+_WITH_OTHER_PARTS: Final = replace(
+    _TEXT,
+    renamed={"model.language_model.": "model."},
+    images=tuple(
         f"model.{part}."
         for part in (
             *("vision_tower", "vision_embedder", "embed_vision"),
             *("audio_tower", "embed_audio"),
         )
     ),
-}
-FAMILIES: Final = {
+)
+FAMILIES: Final[Mapping[str, Family]] = {
     "Gemma4ForCausalLM": _TEXT,
-    "Gemma4ForConditionalGeneration": _TEXT.with_changes(**_WITH_OTHER_PARTS),
+    "Gemma4ForConditionalGeneration": _WITH_OTHER_PARTS,
     "Gemma4UnifiedForCausalLM": _TEXT,
-    "Gemma4UnifiedForConditionalGeneration": _TEXT.with_changes(**_WITH_OTHER_PARTS),
+    "Gemma4UnifiedForConditionalGeneration": _WITH_OTHER_PARTS,
 }
 """The families of this file by the names of their classes."""
 
