@@ -119,7 +119,7 @@ def _pairs(
         name = _gguf_name(path, module, family)
         if name in pairs:  # which the family knows under two names
             raise FormatError(path, f"module {shown(module)}", "one adapter", "another")
-        pair = _pair(path, name, Pair(a, b, 1.0, magnitude), family, config)
+        pair = _in_gguf_order(path, name, Pair(a, b, 1.0, magnitude), family, config)
         rank = check_pair(path, name, pair.a, pair.b)
         _check_magnitude(path, module, pair, has_magnitudes=scales.has_magnitudes)
         pairs[name] = pair._replace(scale=scales.of(module, rank))
@@ -249,7 +249,7 @@ def _gguf_name(path: Path, module: str, family: Family) -> str:
     return _full_name(module, part, family)
 
 
-def _pair(
+def _in_gguf_order(
     path: Path, name: str, pair: Pair, family: Family, config: ModelConfig
 ) -> Pair:
     """Reorder the rows of B as GGUF orders those of queries and keys."""
