@@ -121,7 +121,7 @@ def own_keys(config: JsonObject, name: str) -> JsonObject:
     """
     defaults = DEFAULTS[name]
     values = dict(config.values)
-    # an empty or false one is none, as in transformers
+    # transformers takes an empty or false one for null
     values |= {key: None for key in _OBJECTS if not values.get(key)}
     for theirs, ours in _ALIASES.items():
         if ours in defaults and theirs in values:
