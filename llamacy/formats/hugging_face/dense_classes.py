@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from llamacy.formats.hugging_face.common_keys import ALL, LLAMA, Defaults
+from llamacy.formats.hugging_face.common_keys import (
+    LLAMA,
+    LLAMA_UNBIASED_MLP,
+    RMS,
+    Defaults,
+)
 
 MISTRAL: Final[Defaults] = {
-    **ALL,
+    **RMS,
     "vocab_size": 32000,
     "hidden_size": 4096,
     "intermediate_size": 14336,
@@ -21,7 +26,7 @@ MISTRAL: Final[Defaults] = {
 # transformers takes a Mistral whose file has layer_types for a Ministral.
 _MINISTRAL: Final[Defaults] = {**MISTRAL, "layer_types": None}
 QWEN: Final[Defaults] = {
-    **ALL,
+    **RMS,
     "vocab_size": 151936,
     "hidden_size": 4096,
     "intermediate_size": 22016,
@@ -34,7 +39,7 @@ QWEN: Final[Defaults] = {
 }
 QWEN2: Final[Defaults] = {**QWEN, "max_window_layers": 28, "layer_types": None}
 _GEMMA2: Final[Defaults] = {
-    **ALL,
+    **RMS,
     "hidden_act": None,
     "vocab_size": 256000,
     "hidden_size": 2304,
@@ -55,7 +60,7 @@ _GEMMA2: Final[Defaults] = {
     "use_bidirectional_attention": None,
 }
 _OLMO2: Final[Defaults] = {
-    **ALL,
+    **RMS,
     "vocab_size": 50304,
     "hidden_size": 4096,
     "intermediate_size": 11008,
@@ -84,7 +89,7 @@ DENSE_DEFAULTS: Final[Mapping[str, Defaults]] = {
     "Qwen2ForCausalLM": QWEN2,
     "Qwen3ForCausalLM": {**QWEN2, "head_dim": 128, "attention_bias": False},
     "GemmaForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 256000,
         "hidden_size": 3072,
         "intermediate_size": 24576,
@@ -111,7 +116,7 @@ DENSE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "rope_local_base_freq": 1e4,
     },
     "Phi3ForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 32064,
         "hidden_size": 3072,
         "intermediate_size": 8192,
@@ -162,7 +167,7 @@ DENSE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "rope_local_base_freq": 5e5,
     },
     "Exaone4ForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 102400,
         "hidden_size": 4096,
         "intermediate_size": 16384,
@@ -176,7 +181,7 @@ DENSE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "layer_types": None,
     },
     "Glm4ForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 151552,
         "hidden_size": 4096,
         "intermediate_size": 13696,
@@ -190,7 +195,7 @@ DENSE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "partial_rotary_factor": 0.5,
     },
     "SeedOssForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 155136,
         "hidden_size": 4096,
         "intermediate_size": 27648,
@@ -204,7 +209,7 @@ DENSE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "mlp_bias": False,
     },
     "Ernie4_5ForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 103424,
         "hidden_size": 1024,
         "intermediate_size": 3072,
@@ -219,7 +224,7 @@ DENSE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "use_bias": False,
     },
     "HunYuanDenseV1ForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 290943,
         "hidden_size": 4096,
         "intermediate_size": 11008,
@@ -230,14 +235,14 @@ DENSE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "attention_bias": False,
     },
     "MiniCPMForCausalLM": {
-        **{key: value for key, value in LLAMA.items() if key != "mlp_bias"},
+        **LLAMA_UNBIASED_MLP,
         "tie_word_embeddings": True,
         "scale_emb": 1,
         "dim_model_base": 1,
         "scale_depth": 1,
     },
     "InternLM2ForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 103168,
         "hidden_size": 4096,
         "intermediate_size": 11008,
@@ -255,7 +260,7 @@ DENSE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "rms_norm_eps": 1e-5,
     },
     "ApertusForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 131072,
         "hidden_size": 4096,
         "intermediate_size": 14336,

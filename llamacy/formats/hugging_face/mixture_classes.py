@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from llamacy.formats.hugging_face.common_keys import ALL, LLAMA, Defaults
+from llamacy.formats.hugging_face.common_keys import (
+    LLAMA_UNBIASED_MLP,
+    RMS,
+    Defaults,
+)
 from llamacy.formats.hugging_face.dense_classes import (
     GRANITE_SCALES,
     GRANITE_SWA,
@@ -21,13 +25,13 @@ _QWEN_EXPERTS: Final[Defaults] = {
     "norm_topk_prob": False,
 }
 _GRANITEMOE: Final[Defaults] = {
-    **{key: value for key, value in LLAMA.items() if key != "mlp_bias"},
+    **LLAMA_UNBIASED_MLP,
     **GRANITE_SCALES,
     "num_local_experts": 8,
     "num_experts_per_tok": 2,
 }
 _DEEPSEEK: Final[Defaults] = {
-    **ALL,
+    **RMS,
     "attention_bias": False,
     "n_group": 1,
     "topk_group": 1,
@@ -70,7 +74,7 @@ MIXTURE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "attention_bias": False,
     },
     "GptOssForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 201088,
         "hidden_size": 2880,
         "intermediate_size": 2880,
@@ -98,7 +102,7 @@ MIXTURE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "swiglu_limit": 7.0,
     },
     "OlmoeForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 50304,
         "hidden_size": 2048,
         "intermediate_size": 2048,
@@ -113,7 +117,7 @@ MIXTURE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "norm_topk_prob": False,
     },
     "MellumForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 98304,
         "hidden_size": 2304,
         "intermediate_size": 7168,
@@ -181,7 +185,7 @@ MIXTURE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "norm_topk_prob": False,
     },
     "Ernie4_5_MoeForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 103424,
         "hidden_size": 2560,
         "intermediate_size": 12288,
@@ -204,7 +208,7 @@ MIXTURE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "moe_norm_min": 1e-12,
     },
     "HunYuanMoEV1ForCausalLM": {
-        **ALL,
+        **RMS,
         "vocab_size": 290943,
         "hidden_size": 4096,
         "intermediate_size": 11008,

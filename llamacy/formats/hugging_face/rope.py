@@ -18,6 +18,7 @@ from llamacy.formats.gguf.limits import (
     MIN_SCALE,
 )
 from llamacy.formats.hugging_face import gemma4
+from llamacy.formats.hugging_face.common_keys import WHOLE, WINDOWED
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.rope_scaling import (
     Divisors,
@@ -30,8 +31,6 @@ from llamacy.formats.metadata import Metadata
 
 _N_SECTIONS: Final = 4  # time, height, width, and one that nobody uses
 _LEAST_BASE: Final = 1.0001
-_WINDOWED: Final = "sliding_attention"
-_WHOLE: Final = "full_attention"
 
 _logger = logging.getLogger("llamacy")
 
@@ -128,19 +127,19 @@ def _of_whole_layers(config: JsonObject) -> JsonObject:
     beside them is passed over, as in transformers; `rope_scaling` is for these layers.
     """
     scaling, parameters = config.child("rope_scaling"), config.child("rope_parameters")
-    own = parameters.child("full_attention") if parameters is not None else None
+    own = parameters.child(WHOLE) if parameters is not None else None
     if scaling is not None and scaling.values:
         merged = {**(own.values if own is not None else {}), **scaling.values}
         return JsonObject(config.path, merged, "rope_scaling")
     if own is not None:
         return own
-    if parameters is not None and not parameters.values.keys() <= {_WINDOWED, _WHOLE}:
+    if parameters is not None and not parameters.values.keys() <= {WINDOWED, WHOLE}:
         _logger.warning(
             "%s: rope_parameters: wanted an object for %s and one for %s; the keys "
             "outside them are passed over",
             config.path,
-            _WHOLE,
-            _WINDOWED,
+            WHOLE,
+            WINDOWED,
         )
     return JsonObject(config.path, {}, "rope_parameters")
 
@@ -164,7 +163,7 @@ def _add_local(
 ) -> None:
     """Add the base of layers with a window, if it is not the family's default."""
     usual = family_rules(family.architecture).local_freq_base or base
-    local = (config.child("rope_parameters") or config).child(_WINDOWED)
+    local = (config.child("rope_parameters") or config).child(WINDOWED)
     holder, key = config, "rope_local_base_freq"
     if local is not None:
         kind = local.text("rope_type", local.text("type", "default"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from llamacy.formats.hugging_face.common_keys import ALL, Defaults
+from llamacy.formats.hugging_face.common_keys import RMS, Defaults
 
 _QWEN2VL: Final[Defaults] = {
-    **ALL,
+    **RMS,
     "vocab_size": 152064,
     "hidden_size": 8192,
     "intermediate_size": 29568,
@@ -25,7 +25,7 @@ _QWEN2VL: Final[Defaults] = {
     "vision_config": None,
 }
 _QWEN3VL: Final[Defaults] = {
-    **ALL,
+    **RMS,
     "vocab_size": 151936,
     "hidden_size": 4096,
     "intermediate_size": 22016,
@@ -39,7 +39,7 @@ _QWEN3VL: Final[Defaults] = {
     "vision_config": None,
 }
 _MISTRAL3: Final[Defaults] = {
-    **ALL,
+    **RMS,
     "vocab_size": 131072,
     "hidden_size": 4096,
     "intermediate_size": 14336,
