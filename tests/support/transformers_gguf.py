@@ -1,7 +1,7 @@
 """Writes models of transformers as GGUF files, like llama.cpp's converter.
 
-Names, constants and the order of rotated pairs are the format's; the two tables at the
-top contain the other differences between families.
+Names, constants and the order of rotated pairs are the format's; the tables at the top
+contain the other differences between families.
 """
 
 from __future__ import annotations
@@ -87,13 +87,13 @@ def write(path: Path, config: Any, model: Any) -> None:
     if config.model_type == "gemma4_text":
         _add_gemma4(writer, config)
     names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
-    tensors = dict(model.state_dict())
+    tensors = {name: each.numpy() for name, each in model.state_dict().items()}
     _take_constants(writer, tensors, config)
     _stack_norms(tensors, config)
     for name, tensor in tensors.items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
-        for part, array in _parts(name, tensor.numpy(), config):
+        for part, array in _parts(name, tensor, config):
             writer.add_tensor(
                 names.get_name(part, try_suffixes=(".weight", ".bias")) or part,
                 np.ascontiguousarray(_converted(part, array, config)),
@@ -130,7 +130,7 @@ def _add_gemma4(writer: Any, config: Any) -> None:
     writer.add_tensor("rope_freqs.weight", divisors)
 
 
-def _take_constants(writer: Any, tensors: dict[str, Any], config: Any) -> None:
+def _take_constants(writer: Any, tensors: dict[str, Array], config: Any) -> None:
     """Write xIELU's constants of all layers as keys."""
     if config.model_type != "apertus":
         return
@@ -142,17 +142,14 @@ def _take_constants(writer: Any, tensors: dict[str, Any], config: Any) -> None:
         writer.add_array(f"xielu.{key}", values)
 
 
-def _stack_norms(tensors: dict[str, Any], config: Any) -> None:
+def _stack_norms(tensors: dict[str, Array], config: Any) -> None:
     """Put the norms of single heads together, a head a row."""
     for i in range(config.num_hidden_layers):
         for part in ("q_layernorm", "k_layernorm"):
             module = f"model.layers.{i}.self_attn.{part}"
             heads = [name for name in tensors if name.startswith(f"{module}.norms.")]
             if heads:
-                values = np.stack([tensors.pop(name).numpy() for name in heads])
-                tensors[f"{module}.weight"] = type(
-                    "Stacked", (), {"numpy": lambda self, values=values: values}
-                )()
+                tensors[f"{module}.weight"] = np.stack([tensors.pop(n) for n in heads])
 
 
 def _head_dim(config: Any) -> int:

@@ -195,7 +195,9 @@ def _numbers(cursor: Cursor, item_type: int, count: int, field: str) -> NDArray[
     raw = cursor.raw(count * dtype.itemsize, field)
     if dtype == np.bool_ and raw.translate(None, b"\0\1"):
         cursor.fail(field, "0 or 1", "another truth value")
-    numbers = np.frombuffer(raw, dtype.newbyteorder(cursor.order)).astype(dtype)
+    numbers = np.frombuffer(raw, dtype.newbyteorder(cursor.order)).astype(
+        dtype, copy=False
+    )
     numbers.flags.writeable = False
     return numbers
 

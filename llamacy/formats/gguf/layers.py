@@ -31,6 +31,8 @@ from llamacy.formats.gguf.limits import (
 )
 from llamacy.formats.gguf.rope import DYNAMIC_FACTOR, read_n_dims
 
+_SHARED: Final = "attention.shared_kv_layers"
+
 
 class Windows(NamedTuple):
     """Which layers attend to a window.
@@ -185,9 +187,6 @@ def read_layers(
         )
         layers.append(LayerConfig(mixer, network))
     return _with_shared(keys, rules, layers)
-
-
-_SHARED: Final = "attention.shared_kv_layers"
 
 
 def _with_shared(

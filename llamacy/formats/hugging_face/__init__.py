@@ -2,8 +2,8 @@
 
 `family` describes a model family, and `families` lists the supported ones. `config`,
 `rope`, `settings` and `mixture` translate config.json to GGUF's metadata, and
-`generation` generation_config.json; `tensors` and
-`experts` translate the weights. `quantization` reads how weights are quantised, and
+`generation` generation_config.json; `tensors` and `experts` translate the weights, by
+the names in `tensor_names`. `quantization` reads how weights are quantised, and
 `quantized`, with `quantized_codes` and `quantized_forms`, puts such weights together.
 The vocabulary is read by `llamacy.tokenizers.hugging_face`.
 """

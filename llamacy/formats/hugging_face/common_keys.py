@@ -7,7 +7,10 @@ from typing import Any, Final, TypeAlias
 
 Defaults: TypeAlias = Mapping[str, Any]
 
-# Every class's.
+WINDOWED: Final = "sliding_attention"
+WHOLE: Final = "full_attention"
+"""Kinds of layers, with a window of attention and without, in `layer_types`."""
+
 MODEL: Final[Defaults] = {
     "hidden_act": "silu",
     "tie_word_embeddings": False,
@@ -20,9 +23,13 @@ MODEL: Final[Defaults] = {
     "original_max_position_embeddings": None,
     "quantization_config": None,
 }
-ALL: Final[Defaults] = {**MODEL, "rms_norm_eps": 1e-6}
-LLAMA: Final[Defaults] = {
-    **ALL,
+"""Of all classes but GPT-2's."""
+
+RMS: Final[Defaults] = {**MODEL, "rms_norm_eps": 1e-6}
+"""Of all classes with RMS norms."""
+
+LLAMA_UNBIASED_MLP: Final[Defaults] = {
+    **RMS,
     "vocab_size": 32000,
     "hidden_size": 4096,
     "intermediate_size": 11008,
@@ -30,5 +37,8 @@ LLAMA: Final[Defaults] = {
     "num_attention_heads": 32,
     "max_position_embeddings": 2048,
     "attention_bias": False,
-    "mlp_bias": False,
 }
+"""Of classes derived from LLaMA whose networks have no flag for biases."""
+
+LLAMA: Final[Defaults] = {**LLAMA_UNBIASED_MLP, "mlp_bias": False}
+"""Of LLaMA, and of classes derived from it."""

@@ -11,25 +11,26 @@ from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.images import text_settings
 from llamacy.formats.hugging_face.keys import own_keys
+from llamacy.formats.hugging_face.layer_names import QKV
 from llamacy.formats.hugging_face.mixture import ExpertSizes, add_experts
 from llamacy.formats.hugging_face.quantization import (
     Quantization,
     read_quantization,
 )
-from llamacy.formats.hugging_face.rope import Divisors, add_rope
+from llamacy.formats.hugging_face.rope import add_rope
+from llamacy.formats.hugging_face.rope_scaling import Divisors
 from llamacy.formats.hugging_face.settings import add_settings
 from llamacy.formats.hugging_face.sizes import Sizes, read_sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
-_QKV: Final = ("attn_q", "attn_k", "attn_v")
 _NETWORK: Final = ("ffn_gate", "ffn_up", "ffn_down")
 _HEADS: Final = re.compile(r"For(CausalLM|ConditionalGeneration)|LMHeadModel")
 _BIAS_KEYS: Final = {
-    "attention_bias": (*_QKV, "attn_output"),
+    "attention_bias": (*QKV, "attn_output"),
     "mlp_bias": _NETWORK,
-    "use_bias": (*_QKV, "attn_output", *_NETWORK),
-    "use_qkv_bias": _QKV,
+    "use_bias": (*QKV, "attn_output", *_NETWORK),
+    "use_qkv_bias": QKV,
 }
 
 
@@ -116,17 +117,18 @@ def read_config(config: JsonObject, name: str) -> Config:
     add_settings(config, family, sizes, metadata)
     if is_gemma4:
         gemma4.add_keys(config, metadata)
+    none: frozenset[str] = frozenset()
     return Config(
-        family,
-        sizes,
-        experts,
-        metadata,
-        config.flag("tie_word_embeddings"),
-        _biased(config, family),
-        divisors,
-        _parts(config, family),
-        gemma4.lacked_parts(config) if is_gemma4 else (frozenset(),) * sizes.n_layer,
-        quantization,
+        family=family,
+        sizes=sizes,
+        experts=experts,
+        metadata=metadata,
+        is_tied=config.flag("tie_word_embeddings"),
+        biased=_biased(config, family),
+        rope_divisors=divisors,
+        parts=_parts(config, family),
+        lacked=gemma4.lacked_parts(config) if is_gemma4 else (none,) * sizes.n_layer,
+        quantization=quantization,
     )
 
 
@@ -173,7 +175,7 @@ def _biased(config: JsonObject, family: Family) -> frozenset[str]:
     """Name the parts that have a bias in each layer."""
     biased = set(family.always_biased)
     if not config.flag("qkv_bias", True):
-        biased -= {"attn_q", "attn_k", "attn_v"}
+        biased -= set(QKV)
     for key, parts in {**_BIAS_KEYS, **family.bias_keys}.items():
         parts = tuple(part for part in parts if part in family.layer.values())
         if key in family.fixed_flags or not config.flag(key, False):

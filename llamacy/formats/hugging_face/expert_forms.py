@@ -1,4 +1,4 @@
-"""GGUF's tensors of a layer's experts, derived from a tensor in another layout.
+"""Tensors of GGUF that rearrange another, above all those of a layer's experts.
 
 Experts with tensors of their own are stacked by
 `llamacy.formats.derived_tensor.StackedTensor`.
@@ -26,16 +26,16 @@ _UNITS: Final = {2: np.uint16, 4: np.uint32}
 
 
 class Selection(DerivedTensor):
-    """Some rows or columns of a tensor of all experts, in another order.
+    """Some rows or columns of a tensor, in another order.
 
     Parameters
     ----------
     name : str
         Name of the result.
     shape : tuple of int
-        Shape of the result: (n_expert, n_out, n_in).
+        Shape of the result: (n_expert, n_out, n_in), or (n_out, n_in).
     source : Tensor or DerivedTensor
-        Floats of three dimensions.
+        Floats of as many dimensions.
     select : callable
         Turns an array of the source's shape into one of `shape`, by indexing and
         transposing.
@@ -50,7 +50,7 @@ class Selection(DerivedTensor):
 
     @property
     def data(self) -> NDArray[np.uint8]:
-        """The values, expert after expert: uint8, (n_bytes,); a copy if they move.
+        """The values, row after row: uint8, (n_bytes,); a copy if they move.
 
         Raises
         ------

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
 
 
 class ExpertNames(NamedTuple):
@@ -31,8 +31,8 @@ class Mixture:
     may_have_columns : bool
         Whether each of the merged tensors may have columns for rows.
     merged : mapping of str to str
-        Names that the merged tensors have in some files, by those that they have in
-        others: without the layer.
+        Names of the merged tensors, without the layer, by those that they have in some
+        files instead.
     is_turned : bool
         Whether they are merged in gpt-oss's form: with columns for rows, those of gate
         and up by turns, and with biases; or in MXFP4, with rows for rows.
@@ -93,17 +93,18 @@ class Family:
         Names of the parts of a layer, in GGUF by those in Hugging Face's files; see
         `mixture` for experts.
     outside : mapping of str to str
-        Names of parts outside the layers that not all families have.
+        Names of parts outside the layers that not all families have, likewise.
     renamed : mapping of str to str
         Beginnings of names, `"transformer.h."`, and what the same names begin with in
         most families, `"model.layers."`, as in `layer` and `outside`.
     aliases : mapping of str to str
-        Names that parts have in some files, by those in `layer`.
+        Names of parts as in `layer`, by those that they have in some files instead.
     stacked : mapping of str to str
-        Names of modules of which each layer has one a head, `"q_layernorm.norms"`: GGUF
-        has their weights in one tensor.
+        GGUF names of the tensors that hold the weights of all heads, by the names of
+        modules of which a layer has one for each head, `"self_attn.q_layernorm.norms"`.
     present : mapping of str to (str, bool)
-        Parts that are there only if a flag of config.json has this value.
+        Parts, by their GGUF names, that are there only if a flag of config.json has
+        this value.
     forms : mapping of str to Form
         The forms of matrices that GGUF has otherwise, by their GGUF names.
     halves : mapping of str to str
@@ -113,14 +114,15 @@ class Family:
         Beginnings of names of the parts for images and sound, which are left out; ()
         for a family that sees none.
     layer_constants : mapping of str to str
-        Names of numbers in each layer that are keys in GGUF, by these keys.
+        GGUF's keys of numbers, one a layer, by the names of the tensors in a layer that
+        hold them.
     eps : str
         Key in config.json of the number that norms add.
     biased : frozenset of str
         The parts, by their GGUF names, that have a bias if config.json says so.
     bias_keys : mapping of str to tuple of str
-        Flags in config.json that do not mean the parts they mean in most families, and
-        the parts.
+        Flags in config.json that give other parts a bias than they do in most families,
+        and these parts.
     always_biased : frozenset of str
         The parts that always have one.
     is_interleaved : bool
@@ -129,7 +131,7 @@ class Family:
     norm_offset : float
         The offset that GGUF files have added to the weights of norms.
     mixture : Mixture or None
-        How it names its experts; None for a dense family.
+        How it has its experts; None for a dense family.
     activations : tuple of str
         Names of the one activation of the feed-forward part.
     exact_gelu : str
@@ -147,7 +149,8 @@ class Family:
         Key among those of rotations that says how queries grow with their positions;
         `""` without one.
     bases : str
-        Key of each layer's base of frequencies, 0 for no positions; `""` without one.
+        Key of the bases of frequencies, one a layer, and 0 for a layer without
+        positions; `""` where all layers have one base.
     constants : mapping of str to str
         Keys of constants, in GGUF by those in config.json.
     scalar : str
@@ -196,10 +199,6 @@ class Family:
     fixed_flags: Mapping[str, bool] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
-
-    def with_changes(self, **changes: Any) -> Family:
-        """Return a family that differs from this one in some attributes."""
-        return replace(self, **changes)
 
     def usual_name(self, name: str) -> str:
         """Return the name that a tensor or module has in most families."""

@@ -8,6 +8,7 @@ transformers 5 writes it, as `per_layer_config`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from llamacy.config import family_rules
 from llamacy.formats.gguf.limits import MAX_EMBD, MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS
-from llamacy.formats.hugging_face.common_keys import ALL, Defaults
+from llamacy.formats.hugging_face.common_keys import RMS, WHOLE, WINDOWED, Defaults
 from llamacy.formats.hugging_face.family import ExpertNames, Family, Mixture
 from llamacy.formats.hugging_face.layer_names import (
     ATTENTION,
@@ -26,8 +27,6 @@ from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
 NAME: Final = "gemma4"
-_WHOLE: Final = "full_attention"
-_WINDOWED: Final = "sliding_attention"
 _OVERRIDES: Final = ("head_dim", "num_key_value_heads")
 _SHARED: Final = "num_kv_shared_layers"
 _NOT_ROTATED: Final = 1e30  # llama.cpp's divisor of such dimensions' frequencies
@@ -79,26 +78,27 @@ _TEXT: Final = Family(
     activations=("gelu_pytorch_tanh",),
     constants={"final_logit_softcapping": "final_logit_softcapping"},
 )
-_WITH_OTHER_PARTS: Final = {
-    "renamed": {"model.language_model.": "model."},
-    "images": tuple(
+_WITH_OTHER_PARTS: Final = replace(
+    _TEXT,
+    renamed={"model.language_model.": "model."},
+    images=tuple(
         f"model.{part}."
         for part in (
             *("vision_tower", "vision_embedder", "embed_vision"),
             *("audio_tower", "embed_audio"),
         )
     ),
-}
-FAMILIES: Final = {
+)
+FAMILIES: Final[Mapping[str, Family]] = {
     "Gemma4ForCausalLM": _TEXT,
-    "Gemma4ForConditionalGeneration": _TEXT.with_changes(**_WITH_OTHER_PARTS),
+    "Gemma4ForConditionalGeneration": _WITH_OTHER_PARTS,
     "Gemma4UnifiedForCausalLM": _TEXT,
-    "Gemma4UnifiedForConditionalGeneration": _TEXT.with_changes(**_WITH_OTHER_PARTS),
+    "Gemma4UnifiedForConditionalGeneration": _WITH_OTHER_PARTS,
 }
 """The families of this file by the names of their classes."""
 
 _DEFAULTS: Final[Defaults] = {
-    **ALL,
+    **RMS,
     "hidden_act": None,
     "vocab_size": 262144,
     "hidden_size": 2304,
@@ -119,8 +119,8 @@ _DEFAULTS: Final[Defaults] = {
     "final_logit_softcapping": None,
     "use_bidirectional_attention": None,
     "rope_parameters": {
-        _WINDOWED: {"rope_type": "default", "rope_theta": 1e4},
-        _WHOLE: {
+        WINDOWED: {"rope_type": "default", "rope_theta": 1e4},
+        WHOLE: {
             "rope_type": "proportional",
             "partial_rotary_factor": 0.25,
             "rope_theta": 1e6,
@@ -177,7 +177,7 @@ def with_sizes(config: JsonObject) -> JsonObject:
         "head_dim": whole["head_dim"],
         "windowed_head_dim": config.integer("head_dim", 2, MAX_HEAD_DIM),
         "num_key_value_heads": [
-            whole["num_key_value_heads"] if kind == _WHOLE else n_head_kv
+            whole["num_key_value_heads"] if kind == WHOLE else n_head_kv
             for kind in kinds
         ],
         "intermediate_size": [n_ff] * (n_layer - n_shared) + [n_ff * factor] * n_shared,
@@ -210,7 +210,7 @@ def lacked_parts(config: JsonObject) -> tuple[frozenset[str], ...]:
     lacked = []
     for layer, kind in enumerate(kinds):
         parts: frozenset[str] = frozenset()
-        if has_no_values and kind == _WHOLE:
+        if has_no_values and kind == WHOLE:
             parts = frozenset({"attn_v"})
         if layer >= n_own:
             parts = frozenset({"attn_k", "attn_v", "attn_k_norm"})
@@ -246,10 +246,10 @@ def _kinds(config: JsonObject, n_layer: int) -> list[str]:
     if not kinds:
         rules = family_rules(NAME)
         windowed = map(rules.has_window, range(n_layer))
-        kinds = [_WINDOWED if each else _WHOLE for each in windowed]
+        kinds = [WINDOWED if each else WHOLE for each in windowed]
     if len(kinds) != n_layer:
         config.fail("layer_types", f"{n_layer} names", kinds)
-    return [*kinds[:-1], _WHOLE]
+    return [*kinds[:-1], WHOLE]
 
 
 def _of_whole_layers(config: JsonObject, kinds: list[str]) -> dict[str, int]:
@@ -275,7 +275,7 @@ def _overrides(overrides: JsonObject, kinds: list[str]) -> dict[str, Any]:
 
     The layers' numbers are names, with as many digits as the last one's.
     """
-    wanted = [str(layer) for layer, kind in enumerate(kinds) if kind == _WHOLE]
+    wanted = [str(layer) for layer, kind in enumerate(kinds) if kind == WHOLE]
     names = sorted(overrides.values, key=lambda name: (len(name), name))
     if sorted(name.lstrip("0") or "0" for name in names) != sorted(wanted):
         refused = f"the layers without a window, {', '.join(wanted)}"

@@ -121,6 +121,8 @@ def own_keys(config: JsonObject, name: str) -> JsonObject:
     """
     defaults = DEFAULTS[name]
     values = dict(config.values)
+    # transformers takes an empty or false one for null
+    values |= {key: None for key in _OBJECTS if not values.get(key)}
     for theirs, ours in _ALIASES.items():
         if ours in defaults and theirs in values:
             values.setdefault(ours, values.pop(theirs))
@@ -129,8 +131,6 @@ def own_keys(config: JsonObject, name: str) -> JsonObject:
             config.refuse(key, "none", values[key])
     own = dict(defaults)
     for key, value in values.items():
-        if key in _OBJECTS and not value:
-            value = None  # noqa: PLW2901 - as empty or false, in transformers
         if key in defaults and (value is not None or not _is_kept(key, defaults[key])):
             own[key] = value
     passed = _passed_over(values, defaults)

@@ -1,8 +1,13 @@
-"""Names of the parts of a layer in most families, after `model.layers.N.`."""
+"""Names of the parts of a layer in most families, after `model.layers.N.`.
+
+Such a table is in the order in which a forward pass needs its parts.
+"""
 
 from __future__ import annotations
 
 from typing import Final
+
+from llamacy.formats.hugging_face.family import ExpertNames
 
 ATTENTION: Final = {
     "self_attn.q_proj": "attn_q",
@@ -25,3 +30,19 @@ LAYER: Final = {
     "post_attention_layernorm": "ffn_norm",
     **FEED_FORWARD,
 }
+QKV: Final = ("attn_q", "attn_k", "attn_v")
+"""GGUF's names of the matrices of queries, keys and values."""
+
+MATRICES: Final = frozenset((ATTENTION | FEED_FORWARD).values())
+"""All matrices of a layer, by their GGUF names."""
+
+MIXTURE_LAYER: Final = {
+    "input_layernorm": "attn_norm",
+    **ATTENTION,
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate": "ffn_gate_inp",
+}
+"""A layer with experts in place of a network."""
+
+EXPERTS: Final = ExpertNames("mlp.experts", "gate_proj", "up_proj", "down_proj")
+"""Experts of most mixtures."""

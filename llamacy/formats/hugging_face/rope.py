@@ -1,20 +1,15 @@
-"""Rotary positions and their scaling, as config.json has them.
+"""Rotary positions, as config.json has them.
 
 Newer files have all settings in `rope_parameters`; older ones have `rope_theta`, and
-its scaling in `rope_scaling`. The formulas are those of `modeling_rope_utils` in
-transformers; the GGUF keys are those that llama.cpp's converter writes.
+its scaling in `rope_scaling`. The GGUF keys are those that llama.cpp's converter
+writes.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from llamacy.arguments import MAX_CTX
 from llamacy.config import family_rules
 from llamacy.formats.gguf.limits import (
     MAX_FREQ_BASE,
@@ -23,20 +18,19 @@ from llamacy.formats.gguf.limits import (
     MIN_SCALE,
 )
 from llamacy.formats.hugging_face import gemma4
+from llamacy.formats.hugging_face.common_keys import WHOLE, WINDOWED
 from llamacy.formats.hugging_face.family import Family
+from llamacy.formats.hugging_face.rope_scaling import (
+    Divisors,
+    Rotations,
+    add_scaling,
+)
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
-Divisors = dict[str, NDArray[np.float32]]
-"""Tensors by name that divide the frequencies: float32, (n_dims / 2,)."""
-
-_KINDS: Final = ("default", "linear", "yarn", "llama3", "dynamic")
-_LONGROPE: Final = ("longrope", "su")  # two names of one kind
 _N_SECTIONS: Final = 4  # time, height, width, and one that nobody uses
 _LEAST_BASE: Final = 1.0001
-_WINDOWED: Final = "sliding_attention"
-_WHOLE: Final = "full_attention"
 
 _logger = logging.getLogger("llamacy")
 
@@ -77,29 +71,8 @@ def add_rope(
         _add_local(config, family, base, metadata)
     if family.architecture == gemma4.NAME:
         return {"rope_freqs.weight": gemma4.rope_divisors(rope, n_dims)}
-    if kind in _LONGROPE and family.has_longrope:
-        return _add_longrope(config, rope, sizes, n_dims, prefix, metadata)
-    if kind not in _KINDS:
-        rope.refuse("rope_type", f"one of {', '.join(_KINDS)}", kind)
-    if kind == "default":
-        return {}
-    factor = rope.real("factor", MIN_SCALE, MAX_SCALE)
-    if kind == "dynamic":
-        if "alpha" in rope:
-            rope.refuse("alpha", "none", rope.get("alpha"))
-        metadata.real(f"{prefix}.scaling.dynamic_factor", factor)
-        return {}
-    if kind == "llama3":
-        n_ctx = _n_ctx_orig(config, rope, sizes)
-        divisors = _llama3_divisors(rope, factor, base, n_dims, n_ctx)
-        return {"rope_freqs.weight": divisors}
-    metadata.text(f"{prefix}.scaling.type", kind)
-    metadata.real(f"{prefix}.scaling.factor", factor)
-    if kind == "yarn":
-        n_ctx = _n_ctx_orig(config, rope, sizes)
-        metadata.integer(f"{prefix}.scaling.original_context_length", n_ctx)
-        _add_yarn(rope, family, factor, prefix, metadata)
-    return {}
+    unscaled = Rotations(rope, kind, n_dims, base)
+    return add_scaling(config, unscaled, family, sizes, metadata)
 
 
 def _add_sections(rope: JsonObject, family: Family, metadata: Metadata) -> None:
@@ -154,19 +127,19 @@ def _of_whole_layers(config: JsonObject) -> JsonObject:
     beside them is passed over, as in transformers; `rope_scaling` is for these layers.
     """
     scaling, parameters = config.child("rope_scaling"), config.child("rope_parameters")
-    own = parameters.child("full_attention") if parameters is not None else None
+    own = parameters.child(WHOLE) if parameters is not None else None
     if scaling is not None and scaling.values:
         merged = {**(own.values if own is not None else {}), **scaling.values}
         return JsonObject(config.path, merged, "rope_scaling")
     if own is not None:
         return own
-    if parameters is not None and not parameters.values.keys() <= {_WINDOWED, _WHOLE}:
+    if parameters is not None and not parameters.values.keys() <= {WINDOWED, WHOLE}:
         _logger.warning(
             "%s: rope_parameters: wanted an object for %s and one for %s; the keys "
             "outside them are passed over",
             config.path,
-            _WHOLE,
-            _WINDOWED,
+            WHOLE,
+            WINDOWED,
         )
     return JsonObject(config.path, {}, "rope_parameters")
 
@@ -190,7 +163,7 @@ def _add_local(
 ) -> None:
     """Add the base of layers with a window, if it is not the family's default."""
     usual = family_rules(family.architecture).local_freq_base or base
-    local = (config.child("rope_parameters") or config).child(_WINDOWED)
+    local = (config.child("rope_parameters") or config).child(WINDOWED)
     holder, key = config, "rope_local_base_freq"
     if local is not None:
         kind = local.text("rope_type", local.text("type", "default"))
@@ -228,98 +201,3 @@ def _n_dims(
             "%s: %s passed over: the class rotates whole heads", config.path, key
         )
     return head_dim
-
-
-def _n_ctx_orig(config: JsonObject, rope: JsonObject, sizes: Sizes) -> int:
-    """Return the tokens of context before the scaling."""
-    key = "original_max_position_embeddings"
-    holder = config if key in config else rope
-    return holder.integer(key, 1, MAX_CTX, default=sizes.n_ctx_train)
-
-
-def _add_yarn(
-    rope: JsonObject, family: Family, factor: float, prefix: str, metadata: Metadata
-) -> None:
-    """Add the keys that only YaRN has."""
-    if factor < 1:
-        rope.fail("factor", "at least 1 for YaRN", factor)
-    usual = family_rules(family.architecture).is_range_rounded
-    is_rounded = rope.flag("truncate", True)
-    if is_rounded != usual:
-        rope.refuse("truncate", usual, is_rounded)
-    for key, default in (("beta_fast", 32.0), ("beta_slow", 1.0)):
-        value = rope.real(key, MIN_SCALE, MAX_SCALE, default)
-        if value != default:
-            metadata.real(f"{prefix}.scaling.yarn_{key}", value)
-    # GGUF's attention factor is one more on top of YaRN's own
-    magnitude = _yarn_magnitude(rope, factor) / _mscale(factor, 1.0)
-    if not MIN_SCALE <= magnitude <= MAX_SCALE:
-        wanted = f"{MIN_SCALE:g} to {MAX_SCALE:g} times YaRN's own"
-        rope.fail("attention_factor", wanted, magnitude)
-    if magnitude != 1:
-        metadata.real(f"{prefix}.scaling.attn_factor", magnitude)
-
-
-def _yarn_magnitude(rope: JsonObject, factor: float) -> float:
-    """Return the factor on queries and keys."""
-    if "attention_factor" in rope:
-        return rope.real("attention_factor", MIN_SCALE, MAX_SCALE)
-    mscale = rope.real("mscale", 0.0, MAX_SCALE, 0.0)
-    all_dim = rope.real("mscale_all_dim", 0.0, MAX_SCALE, 0.0)
-    if mscale and all_dim:
-        return _mscale(factor, mscale) / _mscale(factor, all_dim)
-    return _mscale(factor, 1.0)
-
-
-def _mscale(factor: float, mscale: float) -> float:
-    return 0.1 * mscale * math.log(factor) + 1.0
-
-
-def _llama3_divisors(
-    rope: JsonObject, factor: float, base: float, n_dims: int, n_ctx_orig: int
-) -> NDArray[np.float32]:
-    """Compute Llama 3.1's divisor of each frequency, from 1 to `factor`."""
-    low = rope.real("low_freq_factor", MIN_SCALE, MAX_SCALE)
-    high = rope.real("high_freq_factor", MIN_SCALE, MAX_SCALE)
-    if high <= low:
-        rope.fail("high_freq_factor", f"more than low_freq_factor, {low}", high)
-    pair = np.arange(0, n_dims, 2, dtype=np.float64)
-    turns = n_ctx_orig * base ** (-pair / n_dims) / (2 * np.pi)  # in that context
-    kept = np.clip((turns - low) / (high - low), 0, 1)
-    return (1 / ((1 - kept) / factor + kept)).astype(np.float32)
-
-
-def _add_longrope(
-    config: JsonObject,
-    rope: JsonObject,
-    sizes: Sizes,
-    n_dims: int,
-    prefix: str,
-    metadata: Metadata,
-) -> Divisors:
-    """Add the context of the first training, and the magnitude of rotated vectors."""
-    n_ctx_orig = _n_ctx_orig(config, rope, sizes)
-    metadata.text(f"{prefix}.scaling.type", "longrope")
-    metadata.integer(f"{prefix}.scaling.original_context_length", n_ctx_orig)
-    factor = sizes.n_ctx_train / n_ctx_orig
-    magnitude = 1.0
-    if factor > 1 and n_ctx_orig > 1:
-        magnitude = math.sqrt(1 + math.log(factor) / math.log(n_ctx_orig))
-    key = "attention_factor"
-    magnitude = rope.real(key, MIN_SCALE, MAX_SCALE, default=magnitude)
-    metadata.real(f"{prefix}.scaling.attn_factor", magnitude)
-    return {
-        f"rope_factors_{length}.weight": _factors(rope, f"{length}_factor", n_dims // 2)
-        for length in ("long", "short")
-    }
-
-
-def _factors(rope: JsonObject, key: str, n: int) -> NDArray[np.float32]:
-    found = rope.items(key)
-    is_sound = len(found) == n and all(
-        type(each) in (int, float) and MIN_SCALE <= each <= MAX_SCALE for each in found
-    )
-    if not is_sound:
-        wanted = f"{n} numbers from {MIN_SCALE:g} to {MAX_SCALE:g}"
-        rope.fail(key, wanted, found)
-    return np.array(found, np.float32)

@@ -8,6 +8,7 @@ from llamacy.arguments import MAX_CTX
 from llamacy.config import family_rules
 from llamacy.config.rules import is_windowed
 from llamacy.formats.gguf.limits import MAX_SCALE, MIN_SCALE
+from llamacy.formats.hugging_face.common_keys import WHOLE, WINDOWED
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
@@ -17,8 +18,6 @@ from llamacy.formats.metadata import Metadata
 _BOUNDS_BY_DEFAULT: Final = {
     "gemma2": ("attn_logit_softcapping", "final_logit_softcapping")
 }
-_WINDOWED: Final = "sliding_attention"
-_WHOLE: Final = "full_attention"
 
 
 def add_settings(
@@ -122,7 +121,7 @@ def _switched_layers(
     # SmolLM3 switches its own rule on, and takes the word of `layer_types` without it
     if layers and any(layers) and not family_rules(family.architecture).no_rope_period:
         config.refuse(
-            "use_sliding_window", f"true, as layer_types has {_WINDOWED}", False
+            "use_sliding_window", f"true, as layer_types has {WINDOWED}", False
         )
     return layers or [False] * sizes.n_layer
 
@@ -146,10 +145,10 @@ def _windowed_layers(config: JsonObject, sizes: Sizes) -> list[bool] | None:
     if kinds and len(kinds) != sizes.n_layer:
         config.fail("layer_types", f"{sizes.n_layer} names", kinds)
     for kind in kinds:
-        if kind not in (_WINDOWED, _WHOLE):
-            config.refuse("layer_types", f"{_WINDOWED} or {_WHOLE}", kind)
+        if kind not in (WINDOWED, WHOLE):
+            config.refuse("layer_types", f"{WINDOWED} or {WHOLE}", kind)
     if kinds:
-        return [kind == _WINDOWED for kind in kinds]
+        return [kind == WINDOWED for kind in kinds]
     if "sliding_window_pattern" not in config:
         return None
     period = config.integer("sliding_window_pattern", 1, MAX_CTX)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.experts import PARTS, Source, is_expert, stacked
-from llamacy.formats.hugging_face.families import BARE, FAMILIES, IGNORED, OUTSIDE
+from llamacy.formats.hugging_face.families import IGNORED
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.forms import Array, Matrix, Vector
 from llamacy.formats.hugging_face.images import without_images
@@ -29,29 +28,24 @@ from llamacy.formats.hugging_face.layouts import (
     stacked_heads,
     turned,
 )
+from llamacy.formats.hugging_face.tensor_names import (
+    HEAD,
+    check_complete,
+    gguf_part,
+    layer_of,
+    named_as_usual,
+)
+from llamacy.formats.hugging_face.tied import is_untied
 from llamacy.formats.model_file import ModelTensor
-from llamacy.formats.safetensors.folder import ByteTensor
+from llamacy.formats.safetensors.folder import ByteTensor, Floats
 from llamacy.printable import shown
 
-IN_LAYER: Final = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,8})\.(.+)")
-"""Names inside a layer: its number, and the rest."""
-
-_NAME: Final = re.compile(r"(.+)\.(weight|bias)")
 # Routers: small matrices that GGUF files store in float32, and vectors that Hugging
 # Face's files store as matrices of one row.
 _ROWS: Final = ("ffn_gate_inp_shexp", "exp_probs_b")
 _FLOATS: Final = ("ffn_gate_inp", *_ROWS)
-_BIASES: Final = ("exp_probs_b",)  # of no matrix
 _OF_HEAD: Final = re.compile(r"(.+\.norms)\.(0|[1-9][0-9]{0,5})\.weight")
-_EMBEDDING, _HEAD = "model.embed_tokens", "lm_head"
-_PIECE: Final = 1 << 24  # bytes compared at once
 _N_NAMED: Final = 3  # tensors named in the log
-_PARTS_OF_LAYERS: Final = frozenset(
-    module
-    for family in FAMILIES.values()
-    for module in (*family.layer, *family.aliases)
-) | {"mlp.experts", "block_sparse_moe.experts"}
-
 _logger = logging.getLogger("llamacy")
 
 
@@ -85,119 +79,115 @@ def translate(
     """
     tensors = without_images(tensors, config.family, path)
     tensors, constants = _without_constants(
-        _named_as_usual(tensors, config.family), config.family
+        named_as_usual(tensors, config.family), config.family
     )
     add_constants(constants, config, path)
-    is_tied = config.is_tied and not _is_untied(tensors, path)
-    translated: dict[str, ModelTensor] = {}
-    places: dict[str, tuple[int, int]] = {}
-    experts: defaultdict[int, dict[str, Source]] = defaultdict(dict)
-    heads: defaultdict[tuple[int, str], dict[int, Source]] = defaultdict(dict)
-    passed: list[str] = []
-    for name, tensor in tensors.items():
-        if name.endswith(IGNORED) or (is_tied and name == f"{_HEAD}.weight"):
+    is_tied = config.is_tied and not is_untied(tensors, path)
+    translation = _Translation(config, path)
+    for name, source in tensors.items():
+        if name.endswith(IGNORED) or (is_tied and name == f"{HEAD}.weight"):
             continue
-        layer, rest = _layer_of(name)
-        if layer is not None and layer >= config.sizes.n_layer:
-            passed.append(name)
-            continue
-        is_sparse = config.experts and (layer or 0) >= config.experts.n_dense
-        if layer is not None and is_sparse and is_expert(rest, config.family):
-            assert config.family.mixture is not None
-            rest = config.family.mixture.merged.get(rest, rest)
-            experts[layer][f"model.layers.{layer}.{rest}"] = tensor
-            continue
-        if layer is not None and (of_head := _OF_HEAD.fullmatch(rest)):
-            module = of_head[1]
-            if config.family.stacked.get(module) in config.parts:
-                heads[layer, module][int(of_head[2])] = tensor
-                continue
-        if layer is not None and _is_lacked(rest, layer, config):
-            continue
-        known = _translated(name, rest, layer, config, path)
+        translation.take(name, source)
+    translation.add_norms_of_heads()
+    _note_passed(translation.passed, path)
+    check_complete(translation.tensors, config, path)
+    translation.add_experts()
+    translation.add_rope_divisors()
+    return translation.in_order()
+
+
+class _Translation:
+    """The tensors of a folder that are translated so far.
+
+    Attributes
+    ----------
+    tensors : dict of str to ModelTensor
+        Tensors by GGUF's names.
+    passed : list of str
+        Names of those that the model does not need.
+    """
+
+    def __init__(self, config: Config, path: Path) -> None:
+        self.tensors: dict[str, ModelTensor] = {}
+        self.passed: list[str] = []
+        self._config = config
+        self._path = path
+        self._places: dict[str, tuple[int, int]] = {}
+        self._experts: defaultdict[int, dict[str, Source]] = defaultdict(dict)
+        self._heads: defaultdict[tuple[int, str], dict[int, Source]] = defaultdict(dict)
+
+    def take(self, name: str, source: Source) -> None:
+        """Translate a tensor, or keep one that GGUF has together with others."""
+        layer, rest = layer_of(name)
+        if layer is not None:
+            if layer >= self._config.sizes.n_layer:
+                self.passed.append(name)
+                return
+            if self._keep(rest, layer, source):
+                return
+            part = self._config.family.layer.get(rest.rpartition(".")[0])
+            if part in self._config.lacked[layer]:
+                return
+        known = gguf_part(name, rest, layer, self._config, self._path)
         if known is None:
-            passed.append(name)
-            continue
+            self.passed.append(name)
+            return
         part, suffix = known
         ours = f"{part}.{suffix}" if layer is None else f"blk.{layer}.{part}.{suffix}"
-        if ours in translated:
+        if ours in self.tensors:
             field = f"tensor {shown(name)}"
-            raise FormatError(path, field, "one of its kind", "it under two names")
-        one = _tensor(ours, layer, part, tensor, config, path)
-        other = config.family.halves.get(part)
-        made = halved(one, ours.replace(part, other)) if other else [one]
-        for each in made:
-            translated[each.name] = each
-            places[each.name] = _place(layer, part, config)
-    for (layer, module), norms in heads.items():
-        part = config.family.stacked[module]
-        ours = f"blk.{layer}.{part}.weight"
-        translated[ours] = stacked_heads(ours, layer, part, norms, config, path)
-        places[ours] = _place(layer, part, config)
-    _note_passed(passed, path)
-    _check_complete(translated, config, path)
-    n_dense = config.experts.n_dense if config.experts else config.sizes.n_layer
-    for layer in range(n_dense, config.sizes.n_layer):
-        for one in stacked(layer, experts[layer], config, path):
-            translated[one.name] = one
-            places[one.name] = _place(layer, one.name.split(".")[2], config)
-    for name, values in config.rope_divisors.items():
-        translated[name] = Vector(name, values.shape, partial(np.copy, values))
-        places[name] = _place(None, "token_embd", config)
-    return {
-        name: translated[name] for name in sorted(translated, key=places.__getitem__)
-    }
+            raise FormatError(
+                self._path, field, "one of its kind", "it under two names"
+            )
+        one = _tensor(ours, layer, part, source, self._config, self._path)
+        other = self._config.family.halves.get(part)
+        for each in halved(one, ours.replace(part, other)) if other else [one]:
+            self._add(each, layer, part)
 
+    def add_norms_of_heads(self) -> None:
+        """Add the norms of single heads, of which GGUF has a layer's in one tensor."""
+        for (layer, part), norms in self._heads.items():
+            name = f"blk.{layer}.{part}.weight"
+            one = stacked_heads(name, layer, part, norms, self._config, self._path)
+            self._add(one, layer, part)
 
-def _check_complete(names: Container[str], config: Config, path: Path) -> None:
-    """Check for all tensors that the family and config.json require."""
-    family = config.family
-    for theirs, ours in (*OUTSIDE.items(), *family.outside.items()):
-        if ours == "output" and config.is_tied:
-            continue
-        is_there = theirs in OUTSIDE or ours in config.parts
-        for suffix in _suffixes(theirs, ours, config) if is_there else ():
-            if f"{ours}.{suffix}" in names:
-                continue
-            wanted = "a tensor that the family has"
-            if ours == "output":
-                wanted += ", as tie_word_embeddings is not true"
-            field = f"tensor {family.own_name(theirs)}.{suffix}"
-            raise FormatError(path, field, wanted, "none")
-    for layer, (theirs, ours) in product(
-        range(config.sizes.n_layer), family.layer.items()
-    ):
-        is_there = config.have_part(ours, layer)
-        for suffix in _suffixes(theirs, ours, config) if is_there else ():
-            if f"blk.{layer}.{ours}.{suffix}" not in names:
-                field = f"tensor {family.own_name(f'model.layers.{layer}.{theirs}')}"
-                field += f".{suffix}" if theirs not in BARE else ""
-                wanted = "a tensor that config.json or the family has"
-                raise FormatError(path, field, wanted, "none")
+    def add_experts(self) -> None:
+        """Add the experts of each layer that has some."""
+        n_layer, experts = self._config.sizes.n_layer, self._config.experts
+        for layer in range(experts.n_dense, n_layer) if experts else ():
+            kept = self._experts[layer]
+            for one in stacked(layer, kept, self._config, self._path):
+                self._add(one, layer, one.name.split(".")[2])
 
+    def add_rope_divisors(self) -> None:
+        """Add the divisors of frequencies that config.json gives."""
+        for name, values in self._config.rope_divisors.items():
+            one = Vector(name, values.shape, partial(np.copy, values))
+            self._add(one, None, "token_embd")
 
-def _suffixes(module: str, part: str, config: Config) -> list[str]:
-    if module in BARE:
-        return [BARE[module]]
-    return ["weight", "bias"] if part in config.biased else ["weight"]
+    def in_order(self) -> dict[str, ModelTensor]:
+        """Return the tensors in the order in which a forward pass needs them."""
+        names = sorted(self.tensors, key=self._places.__getitem__)
+        return {name: self.tensors[name] for name in names}
 
+    def _keep(self, rest: str, layer: int, source: Source) -> bool:
+        """Keep a tensor of experts or of a single head; return whether it is one."""
+        family, experts = self._config.family, self._config.experts
+        is_sparse = experts is not None and layer >= experts.n_dense
+        if family.mixture is not None and is_sparse and is_expert(rest, family):
+            rest = family.mixture.merged.get(rest, rest)
+            self._experts[layer][f"model.layers.{layer}.{rest}"] = source
+            return True
+        if of_head := _OF_HEAD.fullmatch(rest):
+            part = family.stacked.get(of_head[1])
+            if part is not None and part in self._config.parts:
+                self._heads[layer, part][int(of_head[2])] = source
+                return True
+        return False
 
-def _named_as_usual(tensors: Mapping[str, Source], family: Family) -> dict[str, Source]:
-    """Return tensors by the names of a whole model of most families.
-
-    Models saved without their output matrix lack the `model.` before each name, and
-    tied embeddings may be there under the output matrix's name alone.
-    """
-    usual = {family.usual_name(name): tensor for name, tensor in tensors.items()}
-    if any(name.startswith("model.") for name in usual):
-        return usual
-    base = family.own_name("model.layers").removesuffix("h").removesuffix("layers")
-    return {
-        name
-        if name.startswith(f"{_HEAD}.")
-        else family.usual_name(f"{base}{name}"): tensor
-        for name, tensor in usual.items()
-    }
+    def _add(self, tensor: ModelTensor, layer: int | None, part: str) -> None:
+        self.tensors[tensor.name] = tensor
+        self._places[tensor.name] = _place(layer, part, self._config)
 
 
 def _without_constants(
@@ -207,49 +197,9 @@ def _without_constants(
     constants = {
         name: tensor
         for name, tensor in tensors.items()
-        if _layer_of(name)[1] in family.layer_constants
+        if layer_of(name)[1] in family.layer_constants
     }
     return {name: tensors[name] for name in tensors if name not in constants}, constants
-
-
-def _is_untied(tensors: dict[str, Source], path: Path) -> bool:
-    """Whether a model said to be tied has an output matrix of other values.
-
-    It keeps both then, as in transformers. A model with the output matrix alone gets
-    that for its embeddings too.
-    """
-    embedding = tensors.get(f"{_EMBEDDING}.weight")
-    head = tensors.get(f"{_HEAD}.weight")
-    if head is None:
-        return False
-    if embedding is None:
-        tensors[f"{_EMBEDDING}.weight"] = tensors.pop(f"{_HEAD}.weight")
-        return False
-    if _are_equal(embedding, head):
-        return False
-    _logger.warning(
-        "%s: tie_word_embeddings is true, but %s.weight and %s.weight differ: the "
-        "model keeps both, as in transformers",
-        path,
-        _HEAD,
-        _EMBEDDING,
-    )
-    return True
-
-
-def _are_equal(one: Source, other: Source) -> bool:
-    """Compare two tensors, a piece at a time."""
-    if one.shape != other.shape:
-        return False
-    a, b = (each.data.reshape(-1) for each in (one, other))
-    try:
-        return len(a) == len(b) and all(
-            np.array_equal(a[at : at + _PIECE], b[at : at + _PIECE])
-            for at in range(0, len(a), _PIECE)
-        )
-    finally:
-        one.release()
-        other.release()
 
 
 def _note_passed(names: list[str], path: Path) -> None:
@@ -261,57 +211,6 @@ def _note_passed(names: list[str], path: Path) -> None:
     _logger.warning(
         "%s: tensors passed over that the model does not need: %s%s", path, which, more
     )
-
-
-def _is_lacked(rest: str, layer: int, config: Config) -> bool:
-    """Whether a tensor is of a part that its layer lacks."""
-    part = config.family.layer.get(rest.rpartition(".")[0])
-    return part in config.lacked[layer]
-
-
-def _layer_of(name: str) -> tuple[int | None, str]:
-    """Split a name into its layer, None outside the layers, and the rest."""
-    match = IN_LAYER.fullmatch(name)
-    return (int(match[1]), match[2]) if match is not None else (None, name)
-
-
-def _translated(
-    name: str, rest: str, layer: int | None, config: Config, path: Path
-) -> tuple[str, str] | None:
-    """Return a tensor's part and suffix in GGUF, such as `("attn_q", "weight")`.
-
-    None stands for a tensor that changes nothing: none of a part that the family has,
-    nor of a part of layers that another family computes with.
-    """
-    family = config.family
-    known = {**OUTSIDE, **family.outside} if layer is None else family.layer
-    if rest in BARE and layer is not None:
-        part = known.get(family.aliases.get(rest, rest))
-        if part is not None:
-            return (part, BARE[rest]) if config.have_part(part, layer) else None
-    match = _NAME.fullmatch(rest)
-    module = family.aliases.get(match[1], match[1]) if match else rest
-    part = known.get(module)
-    if match and part:
-        if layer is None:
-            is_there = module in OUTSIDE or part in config.parts
-        else:
-            is_there = config.have_part(part, layer)
-        if not is_there:
-            return None
-        if match[2] == "weight" or part in config.biased or part in _BIASES:
-            return part, match[2]
-        if part in family.biased or part in family.always_biased:
-            return None  # config.json says that there is no bias
-    elif not _changes_model(rest, known if layer is None else _PARTS_OF_LAYERS):
-        return None
-    wanted = f"one that the family {family.architecture} has"
-    raise UnsupportedError(path, "tensor", wanted, shown(name))
-
-
-def _changes_model(rest: str, modules: Iterable[str]) -> bool:
-    """Whether a tensor belongs to a module that some family has, as its scale may."""
-    return any(rest == each or rest.startswith(f"{each}.") for each in modules)
 
 
 def _place(layer: int | None, part: str, config: Config) -> tuple[int, int]:
@@ -338,20 +237,9 @@ def _tensor(
     if not 1 <= n_dims <= 2:
         wanted = "a vector or a matrix"
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)
-    form = config.family.forms.get(part)
-    if form == "turned" and n_dims == 2:
+    if n_dims == 2 and config.family.forms.get(part) == "turned":
         return turned(name, source)
-    reorder: Callable[[Array], Array] | None = None
-    if form == "by_group" and layer is not None:
-        reorder = group_order(source, layer, config, path)
-    heads = {"attn_q": config.sizes.n_head, "attn_k": config.sizes.n_head_kv}
-    if config.family.is_interleaved and layer is not None and part in heads:
-        n_head = heads[part][layer]
-        n_rows = n_head * config.sizes.head_dim
-        if source.shape[0] != n_rows:
-            field = f"tensor {shown(source.name)}: shape"
-            raise FormatError(path, field, f"{n_rows} rows", source.shape)
-        reorder = partial(interleaved, n_head=n_head)
+    reorder = _row_order(layer, part, source, config, path)
     if n_dims == 2 and part not in _FLOATS:
         return Matrix(name, source, reorder)
     offset = config.family.norm_offset if part.endswith("_norm") else 0.0
@@ -363,3 +251,23 @@ def _tensor(
 
     is_row = n_dims == 2 and source.shape[0] == 1 and part in _ROWS
     return Vector(name, source.shape[1:] if is_row else source.shape, values)
+
+
+def _row_order(
+    layer: int | None, part: str, source: Floats, config: Config, path: Path
+) -> Callable[[Array], Array] | None:
+    """Return what puts rows in GGUF's order; None where they are in it."""
+    family, sizes = config.family, config.sizes
+    if layer is None:
+        return None
+    if family.forms.get(part) == "by_group":
+        return group_order(source, layer, config, path)
+    heads = {"attn_q": sizes.n_head, "attn_k": sizes.n_head_kv}
+    if not family.is_interleaved or part not in heads:
+        return None
+    n_head = heads[part][layer]
+    n_rows = n_head * sizes.head_dim
+    if source.shape[0] != n_rows:
+        field = f"tensor {shown(source.name)}: shape"
+        raise FormatError(path, field, f"{n_rows} rows", source.shape)
+    return partial(interleaved, n_head=n_head)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeGuard
 
+from llamacy.formats.hugging_face.common_keys import WHOLE, WINDOWED
+
 _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     "GPT2LMHeadModel": {
         "n_embd": "hidden_size",
@@ -40,8 +42,6 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """Usual names of keys by those of a class."""
 
-_WINDOWED: Final = "sliding_attention"
-_WHOLE: Final = "full_attention"
 _PERIOD: Final = 4  # of the layers of Granite that see all tokens
 _N_FF: Final = 4  # widths of the residual that a network has where no key says it
 
@@ -119,11 +119,9 @@ def _exaone4(values: dict[str, Any]) -> dict[str, Any]:
     n_layer = values.get("num_hidden_layers")
     if not kinds and isinstance(pattern, str) and pattern and isinstance(n_layer, int):
         letters = [pattern[layer % len(pattern)] for layer in range(n_layer)]
-        values["layer_types"] = [
-            _WINDOWED if is_l == "L" else _WHOLE for is_l in letters
-        ]
+        values["layer_types"] = [WINDOWED if is_l == "L" else WHOLE for is_l in letters]
         values["sliding_window_pattern"] = None
-    is_windowed = isinstance(kinds, list) and _WINDOWED in kinds
+    is_windowed = isinstance(kinds, list) and WINDOWED in kinds
     if values["sliding_window"] is None and not is_windowed:
         del values["sliding_window"], values["sliding_window_pattern"]
         values["layer_types"] = None
@@ -149,7 +147,7 @@ def _mellum(values: dict[str, Any]) -> dict[str, Any]:
     """Write out that no layer has a window where a file does not say."""
     n_layer = values.get("num_hidden_layers")
     if values["layer_types"] is None and isinstance(n_layer, int):
-        values["layer_types"] = [_WHOLE] * n_layer
+        values["layer_types"] = [WHOLE] * n_layer
     return values
 
 
@@ -163,7 +161,7 @@ def _granite_swa(values: dict[str, Any]) -> dict[str, Any]:
     """Write out which layers have a window where a file does not say."""
     n_layer = values.get("num_hidden_layers")
     if values["layer_types"] is None and isinstance(n_layer, int):
-        kinds = [_WINDOWED if layer % _PERIOD else _WHOLE for layer in range(n_layer)]
+        kinds = [WINDOWED if layer % _PERIOD else WHOLE for layer in range(n_layer)]
         values["layer_types"] = kinds
     return values
 

@@ -134,7 +134,7 @@ def check_pair(
 
 
 def is_of_experts(name: str) -> bool:
-    """Whether a matrix is one of several, an expert each."""
+    """Whether a name is that of the matrices of a layer's experts, stacked."""
     return name.endswith("_exps.weight")
 
 

@@ -25,7 +25,7 @@ from llamacy.formats.gguf.header import TensorInfo
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.layouts import interleaved, ungrouped
-from llamacy.formats.hugging_face.tensors import IN_LAYER
+from llamacy.formats.hugging_face.tensor_names import IN_LAYER
 from llamacy.formats.json_text import read_json
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, Saved, check_pair
 from llamacy.formats.lora.peft_experts import ExpertPairs, refuse_magnitude
@@ -119,7 +119,7 @@ def _pairs(
         name = _gguf_name(path, module, family)
         if name in pairs:  # which the family knows under two names
             raise FormatError(path, f"module {shown(module)}", "one adapter", "another")
-        pair = _pair(path, name, Pair(a, b, 1.0, magnitude), family, config)
+        pair = _in_gguf_order(path, name, Pair(a, b, 1.0, magnitude), family, config)
         rank = check_pair(path, name, pair.a, pair.b)
         _check_magnitude(path, module, pair, has_magnitudes=scales.has_magnitudes)
         pairs[name] = pair._replace(scale=scales.of(module, rank))
@@ -249,7 +249,7 @@ def _gguf_name(path: Path, module: str, family: Family) -> str:
     return _full_name(module, part, family)
 
 
-def _pair(
+def _in_gguf_order(
     path: Path, name: str, pair: Pair, family: Family, config: ModelConfig
 ) -> Pair:
     """Reorder the rows of B as GGUF orders those of queries and keys."""

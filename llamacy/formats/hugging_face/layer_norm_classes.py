@@ -1,11 +1,11 @@
-"""Keys and defaults of the classes in `other_families`: see `classes`."""
+"""Keys and defaults of the classes in `layer_norm_families`: see `classes`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-from llamacy.formats.hugging_face.common_keys import ALL, LLAMA, MODEL, Defaults
+from llamacy.formats.hugging_face.common_keys import MODEL, Defaults
 
 COHERE: Final[Defaults] = {
     **MODEL,
@@ -22,7 +22,7 @@ COHERE: Final[Defaults] = {
     "attention_bias": False,
 }
 
-OTHER_DEFAULTS: Final[Mapping[str, Defaults]] = {
+LAYER_NORM_DEFAULTS: Final[Mapping[str, Defaults]] = {
     "GPT2LMHeadModel": {
         "vocab_size": 50257,
         "n_embd": 768,
@@ -64,21 +64,6 @@ OTHER_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "layer_norm_eps": 1e-5,
         "partial_rotary_factor": 0.5,
         "qk_layernorm": False,
-    },
-    "GemmaForCausalLM": {
-        **ALL,
-        "vocab_size": 256000,
-        "hidden_size": 3072,
-        "intermediate_size": 24576,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 16,
-        "num_key_value_heads": 16,
-        "head_dim": 256,
-        "hidden_act": "gelu_pytorch_tanh",
-        "max_position_embeddings": 8192,
-        "tie_word_embeddings": True,
-        "attention_bias": False,
-        "use_bidirectional_attention": None,
     },
     "CohereForCausalLM": {**COHERE, "rope_theta": 5e5, "use_qk_norm": False},
     "Cohere2ForCausalLM": {**COHERE, "sliding_window": 4096, "layer_types": None},
@@ -132,33 +117,5 @@ OTHER_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "use_parallel_residual": True,
         "attention_bias": True,
     },
-    "ArceeForCausalLM": {
-        **LLAMA,
-        "hidden_size": 2560,
-        "intermediate_size": 18432,
-        "hidden_act": "relu2",
-        "max_position_embeddings": 4096,
-        "rms_norm_eps": 1e-5,
-    },
-    "ApertusForCausalLM": {
-        **ALL,
-        "vocab_size": 131072,
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "hidden_act": "xielu",
-        "max_position_embeddings": 65536,
-        "rms_norm_eps": 1e-5,
-        "attention_bias": False,
-        "rope_theta": 12e6,
-        "rope_parameters": {
-            "rope_type": "llama3",
-            "rope_theta": 12e6,
-            "factor": 8.0,
-            "original_max_position_embeddings": 8192,
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-        },
-    },
 }
+"""Keys that a class reads, with their defaults, by the name of the class."""

@@ -1,4 +1,4 @@
-"""Families with layer norms, without gates, or with other names than LLaMA's."""
+"""Families with layer norms in place of RMS norms, most of them without gates."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from llamacy.formats.hugging_face.layer_names import (
     FEED_FORWARD,
     HEAD_NORMS,
     LAYER,
+    MATRICES,
+    QKV,
 )
 
+_MATRICES: Final = MATRICES - {"ffn_gate"}
 _TANH: Final = ("gelu_new", "gelu_pytorch_tanh", "gelu_fast")
-_MATRICES: Final = frozenset(
-    {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"}
-)
 _GPT2: Final = Family(
     architecture="gpt2",
     layer={
@@ -76,12 +76,6 @@ _PHI2: Final = Family(
     has_partial_rope=True,
     fixed_flags={"qk_layernorm": False},
 )
-_GEMMA: Final = Family(
-    architecture="gemma",
-    layer=LAYER,
-    norm_offset=1.0,
-    activations=("gelu_pytorch_tanh", "gelu"),  # computed with tanh in either case
-)
 _COHERE_LAYER: Final = {
     "input_layernorm": "attn_norm",
     **ATTENTION,
@@ -116,7 +110,7 @@ _STABLELM: Final = Family(
         "attn_k_norm": ("qk_layernorm", True),
         "ffn_norm": ("use_parallel_residual", False),
     },
-    biased=frozenset({"attn_q", "attn_k", "attn_v"}),
+    biased=frozenset(QKV),
     always_biased=frozenset({"attn_norm", "ffn_norm", "output_norm"}),
     eps="layer_norm_eps",
     has_partial_rope=True,
@@ -175,50 +169,15 @@ _GPTNEOX: Final = Family(
     flags={"use_parallel_residual": "use_parallel_residual"},
     fixed_flags={"attention_bias": True},
 )
-_ARCEE: Final = Family(
-    architecture="arcee",
-    layer={
-        "input_layernorm": "attn_norm",
-        **ATTENTION,
-        "post_attention_layernorm": "ffn_norm",
-        "mlp.up_proj": "ffn_up",
-        "mlp.down_proj": "ffn_down",
-    },
-    biased=_MATRICES,
-    is_interleaved=True,
-    activations=("relu2",),
-)
-_APERTUS: Final = Family(
-    architecture="apertus",
-    layer={
-        "attention_layernorm": "attn_norm",
-        **ATTENTION,
-        **HEAD_NORMS,
-        "feedforward_layernorm": "ffn_norm",
-        "mlp.up_proj": "ffn_up",
-        "mlp.down_proj": "ffn_down",
-    },
-    biased=frozenset(ATTENTION.values()),
-    layer_constants={
-        "mlp.act_fn.alpha_p": "xielu.alpha_p",
-        "mlp.act_fn.alpha_n": "xielu.alpha_n",
-        "mlp.act_fn.beta": "xielu.beta",
-        "mlp.act_fn.eps": "xielu.eps",
-    },
-    activations=("xielu",),
-)
 
-OTHER_FAMILIES: Final[Mapping[str, Family]] = {
+LAYER_NORM_FAMILIES: Final[Mapping[str, Family]] = {
     "GPT2LMHeadModel": _GPT2,
     "Starcoder2ForCausalLM": _STARCODER2,
     "PhiForCausalLM": _PHI2,
-    "GemmaForCausalLM": _GEMMA,
     "CohereForCausalLM": _COMMAND_R,
     "Cohere2ForCausalLM": _COHERE2,
     "StableLmForCausalLM": _STABLELM,
     "FalconForCausalLM": _FALCON,
     "GPTNeoXForCausalLM": _GPTNEOX,
-    "ArceeForCausalLM": _ARCEE,
-    "ApertusForCausalLM": _APERTUS,
 }
 """These families by the name of their class."""
