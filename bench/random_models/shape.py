@@ -79,16 +79,21 @@ class Shape:
     joined: tuple[str, ...] = ()
     n_tiny_layers: int = 2
 
-    def metadata(self, n_layer: int | None = None) -> dict[str, Any]:
+    def metadata(
+        self, n_layer: int | None = None, n_vocab: int | None = None
+    ) -> dict[str, Any]:
         """Return the keys with the family's name before its own.
 
         Parameters
         ----------
         n_layer : int, optional
             Layers, by default those of the real model.
+        n_vocab : int, optional
+            Tokens of the vocabulary, by default those of the real model.
         """
         n_layer = n_layer or self.n_layer
-        return self._named(_of_layers(self.keys, n_layer), n_layer)
+        keys = _of_layers(self.keys, n_layer)
+        return self._named(keys, n_layer, n_vocab or self.n_vocab)
 
     def tiny_metadata(self) -> dict[str, Any]:
         """Return the keys of a model of the same kind with small sizes."""
@@ -101,16 +106,17 @@ class Shape:
             keys[_WIDTH] = keys[_HEADS] * keys[_HEAD_DIM]
         for name in keys.keys() & _MOST:
             keys[name] = min(keys[name], _MOST[name])
-        return self._named(keys, n_layer)
+        return self._named(keys, n_layer, TINY_VOCAB)
 
     def _is_square(self) -> bool:
         """Whether the heads together are as wide as the residual."""
         width, n_head, head_dim = (self.keys[k] for k in (_WIDTH, _HEADS, _HEAD_DIM))
         return bool(width == n_head * head_dim)
 
-    def _named(self, keys: Keys, n_layer: int) -> dict[str, Any]:
+    def _named(self, keys: Keys, n_layer: int, n_vocab: int) -> dict[str, Any]:
         kind = "norm" if family_rules(self.architecture).has_layer_norm else "norm_rms"
         keys = {
+            ".vocab_size": n_vocab,
             ".block_count": n_layer,
             f".attention.layer_{kind}_epsilon": 1e-5,
         } | dict(keys)

@@ -26,7 +26,7 @@ def sizes(
 ) -> dict[str, Any]:
     """Return the keys that all models have; underscores twice stand for dots."""
     return {
-        ".context_length": 32768,
+        ".context_length": 8192,
         ".embedding_length": n_embd,
         ".feed_forward_length": n_ff,
         ".attention.head_count": n_head,

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any
 
 import numpy as np
 from gguf import GGUFValueType
 from numpy.typing import NDArray
 from random_models.shape import TINY_VOCAB, Shape
+from random_models.tensors import tensors_of
 from random_models.vocabulary import vocabulary
 from random_models.weights import random_blocks
 
-from llamacy.architectures.tensors import TensorSpec
-from llamacy.config import ModelConfig
-from llamacy.formats.gguf.writer import NewTensor, write_gguf
-from llamacy.formats.model_file import ModelFile
-from llamacy.formats.recipes import model_shape, tensor_type
-from llamacy.ggml.file_types import FileType, find_file_type
-from llamacy.ggml.types import QUANTIZATION_VERSION, GGMLType
-from llamacy.model_files.hyperparameters import read_hyperparameters
-
-Sizes = dict[str, tuple[int, ...]]
-
-_PARTS: Final = {
-    "attn_qkv": ("attn_q", "attn_k", "attn_v"),
-    "ffn_up": ("ffn_gate", "ffn_up"),
-}
+from llamacy.formats.gguf.writer import write_gguf
+from llamacy.ggml.file_types import find_file_type
+from llamacy.ggml.types import QUANTIZATION_VERSION
 
 
 def write_random_model(
@@ -64,7 +52,8 @@ def write_random_model(
     LlamacyError
         There cannot be a model of that number of layers.
     """
-    metadata = shape.metadata(n_layer) | vocabulary(n_vocab or shape.n_vocab)
+    n_vocab = n_vocab or shape.n_vocab
+    metadata = shape.metadata(n_layer, n_vocab) | vocabulary(n_vocab)
     _write(shape, metadata, path, type_name, seed)
 
 
@@ -83,7 +72,7 @@ def _write(
         "general.file_type": file_type.number,
         "general.quantization_version": QUANTIZATION_VERSION,
     }
-    tensors = _tensors(shape, metadata, path, file_type)
+    tensors = tensors_of(shape, metadata, file_type)
 
     def blocks() -> Iterator[NDArray[np.uint8]]:
         for tensor in tensors:
@@ -91,48 +80,6 @@ def _write(
 
     value_types = {key: _value_type(value) for key, value in metadata.items()}
     write_gguf(str(path), metadata, value_types, tensors, blocks())
-
-
-def _tensors(
-    shape: Shape, metadata: dict[str, Any], path: Path, file_type: FileType
-) -> list[NewTensor]:
-    """List the tensors that the family asks for, in the types of the recipe."""
-    file = cast(ModelFile, SimpleNamespace(path=path, metadata=metadata))
-    family, config = read_hyperparameters(file)
-    sizes = {
-        name: spec.shape
-        for name, spec in family.tensors(config).items()
-        if _is_there(shape, config, name, spec)
-    }
-    for whole in shape.joined:
-        sizes = _joined(sizes, whole, _PARTS[whole])
-    model = model_shape(metadata, sizes)
-    floats = GGMLType.F32
-    return [
-        NewTensor(name, tensor_type(file_type, model, name, size, floats), size)
-        for name, size in sizes.items()
-    ]
-
-
-def _joined(sizes: Sizes, whole: str, parts: tuple[str, ...]) -> Sizes:
-    """Put several matrices of a layer, and their biases, into one: row below row."""
-    made: Sizes = {}
-    for name, (n_rows, *rest) in sizes.items():
-        *layer, matrix, suffix = name.split(".")
-        if matrix in parts:
-            name = ".".join([*layer, whole, suffix])
-            n_rows += made[name][0] if name in made else 0
-        made[name] = n_rows, *rest
-    return made
-
-
-def _is_there(shape: Shape, config: ModelConfig, name: str, spec: TensorSpec) -> bool:
-    if spec.is_required or name.endswith(shape.optional or ("none",)):
-        return True
-    _, number, *_ = f"{name}..".split(".")
-    if not number.isdecimal() or not name.endswith(shape.optional_in_windows or "none"):
-        return False
-    return config.layers[int(number)].mixer.window is not None
 
 
 def _value_type(value: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +10,12 @@ import numpy as np
 import pytest
 import random_model
 from random_models.shapes import SHAPES
+from random_models.sizes import (
+    llama_of_size,
+    n_layers_within,
+    n_weights_read,
+    tensors_in,
+)
 from random_models.writing import write_random_model, write_tiny_model
 
 import llamacy
@@ -74,6 +81,40 @@ def test_layers_are_kept_in_proportion() -> None:
         widths = Counter(keys["gemma4.feed_forward_length"].tolist())
         assert widths == Counter({6144: n_own, 12288: n_layer - n_own})
         assert not keys["gemma4.attention.sliding_window_pattern"][n_own - 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "billions", "read"),
+    [
+        ("llama-8b", 8.03, 7.50),  # all but the embedding
+        ("gemma4-e4b", 7.49, 4.67),  # and a table, of which rows are read
+        ("gemma4-26b-a4b", 25.23, 3.82),
+        ("qwen3moe-30b-a3b", 30.53, 3.04),
+    ],
+)
+def test_shapes_are_as_large_as_the_published_models(
+    name: str, billions: float, read: float
+) -> None:
+    shape = SHAPES[name]
+    tensors = tensors_in(shape, "F32", shape.n_layer)
+    n_params = sum(math.prod(tensor.shape) for tensor in tensors)
+    assert n_params / 1e9 == pytest.approx(billions, abs=0.01)
+    n_read = n_weights_read(shape, shape.n_layer)
+    assert n_read / 1e9 == pytest.approx(read, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["gemma4-e2b", "olmoe-7b-a1b", "falcon-7b"])
+def test_a_llama_reads_as_much_for_each_token(name: str) -> None:
+    shape = SHAPES[name]
+    n_layer = n_layers_within(shape, "Q4_0", 2**30)
+    assert 1 < n_layer < shape.n_layer
+    for n, is_within in ((n_layer, True), (n_layer + 1, False)):
+        n_bytes = sum(tensor.n_bytes for tensor in tensors_in(shape, "Q4_0", n))
+        assert (n_bytes <= 2**30) == is_within
+    llama = llama_of_size(shape, n_layer)
+    assert (llama.architecture, llama.n_layer) == ("llama", n_layer)
+    want = n_weights_read(shape, n_layer)
+    assert n_weights_read(llama, n_layer) == pytest.approx(want, rel=0.02)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
