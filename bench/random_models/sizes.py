@@ -24,13 +24,16 @@ def tensors_in(shape: Shape, type_name: str, n_layer: int) -> list[NewTensor]:
 
 
 def n_layers_within(shape: Shape, type_name: str, n_bytes: int) -> int:
-    """Return the number of layers that fit into a file of `n_bytes`, at least 1."""
+    """Return the number of layers that fit into a file of `n_bytes`, at least 2.
+
+    Where layers are of two kinds, there is one of each.
+    """
 
     def fits(n_layer: int) -> bool:
         tensors = tensors_in(shape, type_name, n_layer)
         return sum(tensor.n_bytes for tensor in tensors) <= n_bytes
 
-    return next(filter(fits, range(shape.n_layer, 1, -1)), 1)
+    return next(filter(fits, range(shape.n_layer, 2, -1)), 2)
 
 
 def n_weights_read(shape: Shape, n_layer: int) -> float:
