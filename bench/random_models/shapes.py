@@ -120,6 +120,10 @@ def _two_head_counts(windowed: int, full: int, period: int) -> OfLayers:
     return lambda n: [windowed if has else full for has in pattern(n)]
 
 
+def _deepstack(n_layer: int) -> int:
+    return min(3, n_layer - 1)  # llama.cpp does not run those where the last is one
+
+
 SHAPES: Final = {
     "llama-1b": Shape("llama", 16, 128256, sizes(2048, 32, 8, 64, 8192)),
     "llama-8b": Shape("llama", 32, 128256, sizes(4096, 32, 8, 128, 14336), _OUTPUT),
@@ -377,7 +381,7 @@ SHAPES: Final = {
         sizes(
             *(2048, 16, 8, 128, 6144),
             rope__dimension_sections=[24, 20, 20, 0],
-            n_deepstack_layers=3,
+            n_deepstack_layers=_deepstack,
         ),
     ),
     "qwen3vlmoe-30b-a3b": Shape(
@@ -385,7 +389,7 @@ SHAPES: Final = {
         sizes(
             *(2048, 32, 4, 128, 6144),
             rope__dimension_sections=[24, 20, 20, 0],
-            n_deepstack_layers=3,
+            n_deepstack_layers=_deepstack,
         )
         | experts(128, 8, 768),
         _OUTPUT,
