@@ -12,6 +12,7 @@ from llamacy.cli.endings import note, note_ending
 from llamacy.cli.failures import UsageError
 from llamacy.cli.printable import printable
 from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
+from llamacy.cli.terminal_line import read_terminal_line
 from llamacy.cli.text_input import BOM, check_text
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def _line_reader(at_terminal: bool) -> ReadLine:
         return _read_piped
     with contextlib.suppress(ImportError):  # Windows has no such module
         import readline  # noqa: F401 -- gives `input` editing and history
-    return input
+    return read_terminal_line
 
 
 def _read_piped(prompt: str) -> str:
