@@ -92,6 +92,7 @@ _KNOWN: Final = (
     _known(marks.NEMOTRON),
     _known(marks.APRIEL),
     _known(marks.COHERE),
+    _known(marks.COMMAND_R_PLUS, "Action:", "tool_name"),
     _known(marks.APERTUS),
     _known(marks.GIGACHAT),
     _known(marks.PHI_4, "<|tool_call|>", "<|/tool_call|>"),

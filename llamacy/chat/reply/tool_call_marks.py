@@ -98,6 +98,7 @@ PHI_4: Final = _json("<|tool_call|>", "<|/tool_call|>")
 NEMOTRON: Final = _json("<TOOLCALL>", "</TOOLCALL>")
 APRIEL: Final = _json("<tool_calls>", "</tool_calls>")
 COHERE: Final = _json("<|START_ACTION|>", "<|END_ACTION|>")
+COMMAND_R_PLUS: Final = _json("Action:", None)
 GIGACHAT: Final = _json("<|function_call|>", None)
 APERTUS: Final = ToolCallStyle(
     "<|tools_prefix|>", "<|tools_suffix|>", tool_call_json.keyed_calls

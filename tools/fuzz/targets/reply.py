@@ -36,7 +36,8 @@ _CALLS: Final[tuple[ToolCallStyle, ...]] = (
 )
 STYLES: Final = (
     ReplyStyle(),
-    ReplyStyle(has_channels=True),
+    ReplyStyle(has_channels=True, names=_NAMES),
+    ReplyStyle(has_recipients=True, names=_NAMES),
     *(ReplyStyle(thinking=marks, always_thinks=True) for marks in THINKING_MARKS),
     *(
         ReplyStyle(thinking=thinking, tool_calls=calls, names=_NAMES)
@@ -53,7 +54,8 @@ _SHAPES = (
     *('<invoke name="weather">', "</invoke>", '<parameter name="city">', "<arg_key>"),
     *("</arg_key>", "<arg_value>", "</arg_value>", "call:weather{city:", '<|"|>', "}"),
     *("functions.weather:0", "to=functions.weather", "analysis", "commentary"),
-    *("final", "<think>", "</think>", "```", "```json\n", "`", "\n", " ", "{"),
+    *("final", ">>>", "all\n", "weather\n", "<think>", "</think>", "```", "`"),
+    *("```json\n", "\n", " ", "{"),
     *("weather", "Oslo", '"', "'", "\\", "\\u00", "1e999", "-", "0x", "null"),
     *("x" * 90, "\ud83d", "\u00e9"),
 )
