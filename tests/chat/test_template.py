@@ -129,10 +129,10 @@ def test_a_template_may_add_to_its_own_lists_alone() -> None:
     given = {"tools": [{"a": [1]}]}
     for change in ("tools.append(1)", "tools[0].a.pop()"):
         with pytest.raises(llamacy.ChatTemplateError, match="unsafe"):
-            render("{{ %s }}" % change, "model", given)
+            render(f"{{{{ {change} }}}}", "model", given)
     for item in ("n.a", "[[n.a]]", "{1: n.a}"):
         with pytest.raises(llamacy.ChatTemplateError, match="a list into itself"):
-            render(queue + "{{ n.a.append(%s) }}" % item, "model", {})
+            render(f"{queue}{{{{ n.a.append({item}) }}}}", "model", {})
 
 
 # a list and a tuple of 2^40 items each, which takes years to compare, hash or write

@@ -113,7 +113,7 @@ def reply_style(
     style = tool_call_style(
         template,
         parameter_types(tools),
-        lambda mark: _token(mark, tokenizer) is not None,
+        lambda mark: is_token(mark, tokenizer),
     )
     return ReplyStyle(
         thinking=thinking, tool_calls=style, names=names, always_thinks=always
@@ -137,12 +137,12 @@ def _has_switch(template: str) -> bool:
     return any(_SWITCH.search(name) and not _PAST.search(name) for name in names)
 
 
-def _token(mark: str, tokenizer: Tokenizer) -> int | None:
-    """Return the id of the token whose text is `mark`, if there is one."""
+def is_token(mark: str, tokenizer: Tokenizer) -> bool:
+    """Say whether there is a special token whose text is `mark`."""
     match tokenizer.split(mark):
-        case [int() as token]:
-            return token
-    return None
+        case [int()]:
+            return True
+    return False
 
 
 def _first_token(mark: str, tokenizer: Tokenizer) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -23,6 +23,9 @@ from llamacy.chat.reply.schema_types import Types
 
 Read = Callable[[str], tuple[list[Call], str]]
 """Parses the calls at the beginning of a text, and returns the text after them."""
+
+Write = Callable[[Sequence[Call]], str]
+"""Writes calls as the model does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class ToolCallStyle:
         Whether a call that nothing ends is malformed, for it may be cut off.
     others : tuple of str
         Marks inside calls.
+    write : Write or None
+        Writes calls as text between the marks; known where templates leave them out.
     """
 
     open: str
@@ -58,6 +63,7 @@ class ToolCallStyle:
     bare_end: str = ""
     must_close: bool = False
     others: tuple[str, ...] = ()
+    write: Write | None = None
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -70,8 +76,10 @@ def _whole(read: Callable[[str], list[Call]]) -> Read:
     return lambda text: (read(text), "")
 
 
-def _json(opening: str, closing: str | None) -> ToolCallStyle:
-    return ToolCallStyle(opening, closing, tool_call_json.json_calls)
+def _json(
+    opening: str, closing: str | None, write: Write | None = None
+) -> ToolCallStyle:
+    return ToolCallStyle(opening, closing, tool_call_json.json_calls, write=write)
 
 
 HERMES: Final = _json("<tool_call>", "</tool_call>")
@@ -93,8 +101,8 @@ KIMI: Final = ToolCallStyle(
 LLAMA_3: Final = ToolCallStyle(
     "<|python_tag|>", None, tool_call_python.built_in_calls, bare="python"
 )
-GRANITE_3: Final = _json("<|tool_call|>", None)
-PHI_4: Final = _json("<|tool_call|>", "<|/tool_call|>")
+GRANITE_3: Final = _json("<|tool_call|>", None, tool_call_json.listed_json)
+PHI_4: Final = _json("<|tool_call|>", "<|/tool_call|>", tool_call_json.listed_json)
 NEMOTRON: Final = _json("<TOOLCALL>", "</TOOLCALL>")
 APRIEL: Final = _json("<tool_calls>", "</tool_calls>")
 COHERE: Final = _json("<|START_ACTION|>", "<|END_ACTION|>")
@@ -109,8 +117,11 @@ LFM_2: Final = ToolCallStyle(
     tool_call_python.python_calls,
     partial(InQuotes, "\"'"),
     bare="python",
+    write=tool_call_python.listed_python,
 )
-OLMO_3: Final = replace(LFM_2, open="<function_calls>", close="</function_calls>")
+OLMO_3: Final = replace(
+    LFM_2, write=None, open="<function_calls>", close="</function_calls>"
+)
 GEMMA_4: Final = ToolCallStyle(
     "<|tool_call>",
     "<tool_call|>",

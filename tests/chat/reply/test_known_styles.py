@@ -78,6 +78,10 @@ FAMILIES = {
         '<|START_ACTION|>[\n{"tool_call_id": "0", "tool_name": "look", '
         f'"parameters": {JSON}}}\n]<|END_ACTION|>',
     ),
+    "command r plus": (
+        "Action: tool_name",
+        f'Action: ```json\n[{{"tool_name": "look", "parameters": {JSON}}}]```',
+    ),
     "coder": (
         "<tool_call><function=<parameter=",
         f"<tool_call>\n{CODER}\n</tool_call>",
