@@ -10,10 +10,10 @@ from llamacy.cli.chat_commands import Talk, obey
 from llamacy.cli.chat_input import Command, ReadLine, read_entry
 from llamacy.cli.endings import note, note_ending
 from llamacy.cli.failures import UsageError
-from llamacy.cli.printable import printable
 from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
 from llamacy.cli.terminal_line import read_terminal_line
 from llamacy.cli.text_input import BOM, check_text
+from llamacy.printable import printable
 
 if TYPE_CHECKING:
     from llamacy.chat.overflow import Overflow
