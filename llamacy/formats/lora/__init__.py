@@ -90,12 +90,15 @@ class LoraFile:
         Pairs by GGUF's names of the matrices.
     saved : Mapping of str to Saved
         Tensors, by GGUF's names, that were trained whole.
+    invocation : tuple of int
+        Tokens from whose last occurrence on it acts (aLoRA); empty: on all rows.
     """
 
     path: Path
     architecture: str
     pairs: Mapping[str, Pair]
     saved: Mapping[str, Saved] = field(default_factory=dict)
+    invocation: tuple[int, ...] = ()
 
 
 def check_pair(

@@ -28,9 +28,9 @@ def checked_invocation(
     FormatError
         They are not token ids.
     """
-    if found is None:
-        return ()
     ids: Any = found.tolist() if hasattr(found, "tolist") else found
+    if ids is None or ids == []:
+        return ()
     is_list = isinstance(ids, list | tuple) and 0 < len(ids) <= _MAX_TOKENS
     if not is_list or not all(_is_id(each) for each in ids):
         wanted = f"1 to {_MAX_TOKENS} token ids"
@@ -42,16 +42,3 @@ def _is_id(value: object) -> bool:
     if not isinstance(value, int) or isinstance(value, bool):
         return False
     return 0 <= value <= _MAX_ID
-
-
-def last_start(ids: list[int], invocation: tuple[int, ...]) -> int | None:
-    """Return where the invocation begins in a text for the last time; None if never.
-
-    >>> last_start([7, 1, 2, 7, 1, 2, 3], (1, 2)), last_start([7, 1], (1, 2))
-    (4, None)
-    """
-    n, wanted = len(invocation), list(invocation)
-    for start in range(len(ids) - n, -1, -1):
-        if ids[start] == wanted[0] and ids[start : start + n] == wanted:
-            return start
-    return None
