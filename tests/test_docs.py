@@ -51,7 +51,7 @@ def test_the_quick_start_needs_no_model_but_demo() -> None:
 @pytest.mark.usefixtures("selected_level")
 def test_the_readme_begins_with_what_its_first_command_prints() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    marked = r"<!-- ci: generate -->\n```sh\n(.*)\n```\n\n```text\n(.*?)```\n"
+    marked = r"<!-- ci: generate -->\n```sh\n(.*?)\n```\n\n```text\n(.*?)```\n"
     found = re.search(marked, readme, re.S)
     assert found is not None
     command, shown = found.groups()
@@ -65,7 +65,7 @@ def test_the_readme_begins_with_what_its_first_command_prints() -> None:
 @pytest.mark.real
 def test_the_readme_shows_what_its_second_command_prints() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    marked = r"<!-- ci: real -->\n```sh\n(.*)\n```\n\n```text\n(.*?)```\n"
+    marked = r"<!-- ci: real -->\n```sh\n(.*?)\n```\n\n```text\n(.*?)```\n"
     found = re.search(marked, readme, re.S)
     assert found is not None
     command, shown = found.groups()
