@@ -14,10 +14,11 @@ from llamacy.chat.reply import (
     tool_call_json,
     tool_call_keys,
     tool_call_kimi,
+    tool_call_minimax,
     tool_call_python,
     tool_call_tags,
 )
-from llamacy.chat.reply.bodies import AfterTag, InMarks, InQuotes, MakeInside
+from llamacy.chat.reply.bodies import AfterTag, InMarks, InQuotes, MakeInside, Outside
 from llamacy.chat.reply.parts import Call
 from llamacy.chat.reply.schema_types import Types
 
@@ -185,4 +186,16 @@ def keyed_style(types: Types) -> ToolCallStyle:
         read=_whole(partial(tool_call_keys.keyed, types=types)),
         inside=partial(AfterTag, ("</arg_value>",), tool_call_keys.KEY),
         must_close=True,
+    )
+
+
+def minimax_style(types: Types) -> ToolCallStyle:
+    """Return MiniMax M3's style, for tools whose parameters have these types."""
+    return ToolCallStyle(
+        tool_call_minimax.BEGIN,
+        tool_call_minimax.END,
+        _whole(partial(tool_call_minimax.marked, types=types)),
+        Outside,
+        must_close=True,
+        others=(tool_call_minimax.MARK, "<tool_call>", "</tool_call>"),
     )

@@ -16,6 +16,7 @@ from llamacy.chat.reply.tool_call_marks import (
     MISTRAL,
     ToolCallStyle,
     keyed_style,
+    minimax_style,
     tagged_style,
 )
 from llamacy.chat.results import ToolCall
@@ -44,6 +45,7 @@ STYLES |= {
         tagged_style({}),
         tagged_style({}, "", None),
         keyed_style({}),
+        minimax_style({}),
     )
 }
 JSON = '{"name": "weather", "arguments": {}}'

@@ -12,6 +12,7 @@ from llamacy.chat.reply.tool_call_marks import (
     ToolCallStyle,
     hermes_style,
     keyed_style,
+    minimax_style,
     tagged_style,
 )
 
@@ -32,6 +33,7 @@ _CALLS: Final[tuple[ToolCallStyle, ...]] = (
     *(tagged_style(_TYPES, "<tool_call>", "</tool_call>", tags) for tags in _TAGS),
     *(tagged_style({}, "", None, tags) for tags in _TAGS),
     keyed_style(_TYPES),
+    minimax_style(_TYPES),
     hermes_style(_TYPES),
 )
 STYLES: Final = (
