@@ -1,9 +1,10 @@
 """Tokenizers: text to token ids and back, from a vocabulary's GGUF metadata alone.
 
-There are three families: SentencePiece (`tokenizer.ggml.model == "llama"`, in `spm`),
-byte-level BPE (`"gpt2"`, in `bpe`) and BPE on characters (`"gemma4"`, in
-`character_bpe`), with a common base class in `base`. Hugging Face's files are first
-translated to GGUF metadata (`hugging_face`).
+There are five families: SentencePiece (`tokenizer.ggml.model == "llama"`, in `spm`),
+byte-level BPE (`"gpt2"`, in `bpe`), BPE on characters (`"gemma4"`, in `character_bpe`),
+WordPiece (`"bert"`, in `wordpiece`) and Unigram (`"t5"`, in `unigram`), with a common
+base class in `base`. Hugging Face's files are first translated to GGUF metadata
+(`hugging_face`).
 """
 
 from __future__ import annotations
@@ -20,13 +21,17 @@ from llamacy.tokenizers.character_bpe import CharacterBPETokenizer
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.gguf_keys import check_keys
 from llamacy.tokenizers.spm import SPMTokenizer
+from llamacy.tokenizers.unigram import UnigramTokenizer
+from llamacy.tokenizers.wordpiece import WordPieceTokenizer
 
 __all__ = ["TOKENIZERS", "Tokenizer", "tokenizer_from_metadata"]
 
 TOKENIZERS: Final[Mapping[str, Callable[[Fields], Tokenizer]]] = {
+    "bert": WordPieceTokenizer,
     "gemma4": CharacterBPETokenizer,
     "gpt2": BPETokenizer,
     "llama": SPMTokenizer,
+    "t5": UnigramTokenizer,
 }
 """Families by their names in `tokenizer.ggml.model`."""
 
