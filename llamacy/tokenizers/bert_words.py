@@ -11,10 +11,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-_BLANKS: Final = frozenset(
-    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
-    "\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
-)
+from llamacy.tokenizers.attributes import BLANKS
+
 _IDEOGRAPHS: Final = (  # the first and the last of each range
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
@@ -56,7 +54,7 @@ class BertWords(dict[int, str]):
         if self._strip_accents:
             char = unicodedata.normalize("NFD", char)[0]
         kind = unicodedata.category(char)
-        if char in _BLANKS:
+        if char in BLANKS:
             return " "
         if kind in _DROPPED or char == "\ufffd":
             return ""

@@ -160,4 +160,3 @@ def _model_proto(pieces: _Pieces, scores: list[float]) -> bytes:
     # the prefix is added by `encode_parts`, since it depends on special tokens
     normalizer = message(1, b"identity") + b"\x18\x00\x20\x00\x28\x01"
     return b"".join(rows) + message(2, trainer) + message(3, normalizer)
-

@@ -157,7 +157,9 @@ def _build(
     from tokenizers import Tokenizer as Engine
     from tokenizers.models import Unigram
 
-    engine = Engine(Unigram(_pieces(vocabulary, scores, pipeline), _unknown(vocabulary)))
+    engine = Engine(
+        Unigram(_pieces(vocabulary, scores, pipeline), _unknown(vocabulary))
+    )
     if pipeline is not None:
         engine.pre_tokenizer = pipeline.pre_tokenizer()
     return engine

@@ -196,5 +196,3 @@ class _LibraryWords:
         encoding = self._engine.encode(text, add_special_tokens=False)
         ids: list[int] = encoding.ids
         return ids
-
-
