@@ -7,17 +7,14 @@ library gives. GGUF files of other programs lack the key, and follow llama.cpp's
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 from llamacy.formats.json_text import JsonObject, parse_json
-from llamacy.tokenizers.attributes import FORMS, SpacePrefix
+from llamacy.tokenizers.attributes import FORMS, PIPELINE_KEY, SpacePrefix
 from llamacy.tokenizers.character_map import read_character_map
 from llamacy.tokenizers.fields import Fields
-
-PIPELINE_KEY: Final = "tokenizer.llamacy.pipeline"
 
 SPACE: Final = "\u2581"
 _SPACES: Final = " {2,}"  # the one regular expression that converters write
@@ -113,7 +110,7 @@ class Pipeline:
                 step.fail("precompiled_charsmap", "an array of bytes", "no such key")
             return normalizers.Precompiled(self._characters)
         if kind == "Strip":
-            sides = (step.flag(f"strip_{side}", True) for side in ("left", "right"))
+            sides = (step.flag(f"strip_{side}", False) for side in ("left", "right"))
             return normalizers.Strip(*sides)
         if kind == "Replace":
             return normalizers.Replace(_pattern(step, Regex), step.text("content"))
@@ -158,17 +155,17 @@ def read_pipeline(fields: Fields) -> Pipeline | None:
     return Pipeline(owner, read_character_map(fields))
 
 
-def pipeline_text(
+def pipeline_values(
     normalizers: Iterable[JsonObject],
     pre_tokenizers: Iterable[JsonObject],
     **options: int | bool,
-) -> str:
+) -> dict[str, Any]:
     """Return the value of the key; a character map has a key of its own."""
-    steps = {
+    return {
         "normalizers": [_without_map(step) for step in normalizers],
         "pre_tokenizers": [step.values for step in pre_tokenizers],
+        **options,
     }
-    return json.dumps(steps | options)
 
 
 def _without_map(step: JsonObject) -> dict[str, Any]:

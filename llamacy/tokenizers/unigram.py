@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from llamacy.tokenizers.attributes import (
+    BYTE_KEY,
     MATCHING_KEY,
     SpacePrefix,
     read_space_prefix,
@@ -33,8 +34,6 @@ from llamacy.tokenizers.vocabulary import (
     byte_of,
     read_vocabulary,
 )
-
-BYTE_KEY: Final = "tokenizer.llamacy.byte_fallback"
 
 _SPACE: Final = "\u2581"  # stands for a space in the vocabulary
 _DEFAULTS: Final = Defaults(add_eos=True, eos_id=1, unk_id=2)

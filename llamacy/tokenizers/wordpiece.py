@@ -22,6 +22,7 @@ from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.bert_words import BertWords
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.pipeline import Pipeline, read_pipeline
+from llamacy.tokenizers.token_table import iterator
 from llamacy.tokenizers.token_type import HIDDEN
 from llamacy.tokenizers.vocabulary import Defaults, Vocabulary, read_vocabulary
 
@@ -64,7 +65,6 @@ class WordPieceTokenizer(Tokenizer):
         vocabulary = _read_vocabulary(fields)
         super().__init__(vocabulary, space_prefix=SpacePrefix.NONE)
         pipeline = read_pipeline(fields)
-        self._cleans = pipeline is None or pipeline.cleans
         self._words: _Words
         if pipeline is None:
             self._words = _LlamaWords(fields, vocabulary)
@@ -76,10 +76,13 @@ class WordPieceTokenizer(Tokenizer):
 
         See `Tokenizer.decode`. Case, accents and spaces of a text are lost in `encode`.
         """
-        text = super().decode(ids, skip_special=skip_special)
-        for pattern, content in _CLEANING if self._cleans else ():
-            text = pattern.sub(content, text)
-        return text.removeprefix(" ")  # with which the first token begins
+        found = (self._checked(token) for token in iterator(ids))
+        pieces = [
+            self._tokens[token]
+            for token in found
+            if not (skip_special and self._types[token] in HIDDEN)
+        ]
+        return self._words.decode(pieces)
 
     def _encode_part(self, text: str) -> list[int]:
         return list(self._known(self._words.encode(text)))
@@ -112,9 +115,14 @@ def _read_vocabulary(fields: Fields) -> Vocabulary:
 
 
 class _Words(Protocol):
-    """Turns a text into ids; an id beyond the vocabulary stands for unknown words."""
+    """Turns a text into ids, and tokens into a text.
+
+    An id beyond the vocabulary stands for unknown words.
+    """
 
     def encode(self, text: str) -> list[int]: ...
+
+    def decode(self, pieces: list[str]) -> str: ...
 
 
 class _LlamaWords:
@@ -150,6 +158,12 @@ class _LlamaWords:
             ids += found
         return ids
 
+    def decode(self, pieces: list[str]) -> str:
+        text = "".join(pieces).replace(_SPACE, " ")
+        for pattern, content in _CLEANING:
+            text = pattern.sub(content, text)
+        return text.removeprefix(" ")  # with which the first token begins
+
     def _pieces(self, word: str) -> list[int]:
         ids, get, begin = [], self._ids.get, 0
         while begin < len(word):
@@ -170,15 +184,17 @@ class _LibraryWords:
     def __init__(self, vocabulary: Vocabulary, pipeline: Pipeline) -> None:
         # imported on first use, to keep `import llamacy` fast
         from tokenizers import Tokenizer as Engine
+        from tokenizers import decoders
         from tokenizers.models import WordPiece
 
         tokens = list(vocabulary.tokens)
         hidden = set(vocabulary.not_normal)
         ids = {
-            token.removeprefix(_SPACE) if token[:1] == _SPACE else f"##{token}": i
+            _in_library(token): i
             for i, token in enumerate(tokens)
             if token and i not in hidden
         }
+        self._whole = {tokens[i] for i in hidden}  # tokens that are words, as they are
         unknown = " unknown"  # no word has a space
         ids[unknown] = len(tokens) if vocabulary.unk_id is None else vocabulary.unk_id
         model = WordPiece(
@@ -190,9 +206,21 @@ class _LibraryWords:
         self._engine: Any = Engine(model)
         self._normalizer = pipeline.normalizer()
         self._engine.pre_tokenizer = pipeline.pre_tokenizer()
+        self._decoder: Any = decoders.WordPiece("##", cleanup=pipeline.cleans)
 
     def encode(self, text: str) -> list[int]:
         text = self._normalizer(text)
         encoding = self._engine.encode(text, add_special_tokens=False)
         ids: list[int] = encoding.ids
         return ids
+
+    def decode(self, pieces: list[str]) -> str:
+        text: str = self._decoder.decode(
+            [one if one in self._whole else _in_library(one) for one in pieces]
+        )
+        return text
+
+
+def _in_library(token: str) -> str:
+    """Return a token of GGUF's form in that of the library, and of vocab.txt."""
+    return token[1:] if token[:1] == _SPACE else f"##{token}"
