@@ -179,7 +179,7 @@ class Tokenizer(TokenTable):
             else:
                 piece = self.token_bytes(token)
             if kind == TokenType.UNKNOWN:
-                strip = False  # it stands for a part of a text
+                strip = strip and not piece  # it stands for a part of a text
             elif kind in HIDDEN or kind == TokenType.USER_DEFINED:
                 strip = each or (strip and not piece)
             elif piece:

@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from llamacy.tokenizers.attributes import (
     BYTE_KEY,
-    MATCHING_KEY,
     SpacePrefix,
     read_space_prefix,
 )
@@ -58,6 +57,8 @@ class UnigramTokenizer(Tokenizer):
         vocabulary = read_vocabulary(fields, _DEFAULTS)
         pipeline = read_pipeline(fields)
         self._merges = fields.flag(_MERGE_KEY) is True
+        # made by llamacy from a folder: spaces are SentencePiece's, not llama.cpp's
+        self._is_own = vocabulary.attributes.leftmost
         self._splits_words = pipeline is not None and pipeline.splits_words
         super().__init__(vocabulary, space_prefix=self._prefix(fields, pipeline))
         self._strips_each = False  # after a control token, a space may be the text's
@@ -71,8 +72,8 @@ class UnigramTokenizer(Tokenizer):
         if pipeline is not None:
             return pipeline.space_prefix
         is_prefixed = fields.flag("tokenizer.ggml.add_space_prefix") is True
-        if self._merges and not fields.text(MATCHING_KEY, ""):
-            is_prefixed = True  # as in llama.cpp
+        if self._merges and not self._is_own:
+            is_prefixed = True
         prefix = SpacePrefix.EACH if is_prefixed else SpacePrefix.NONE
         return read_space_prefix(fields, prefix)
 
@@ -83,13 +84,14 @@ class UnigramTokenizer(Tokenizer):
         if self._is_library:
             return self._encode_by_library(text, first, after_special)
         words = [word for word in text.split(" ") if word]
-        if not words:
-            return [] if self._merges else self._encode_part(text)
         prefix = self._space_prefix.before(
             text, first=first, after_special=after_special
         )
         if not self._merges:
-            return self._encode_part(prefix + text)
+            keeps = bool(words) or self._is_own
+            return self._encode_part((prefix if keeps else "") + text)
+        if not words:
+            return []
         continues = not after_special and text[0] == " "
         return self._encode_part((prefix or " " * continues) + " ".join(words))
 
