@@ -25,6 +25,7 @@ from llamacy.tokenizers.protobuf import message
 CHARACTERS_KEY: Final = "tokenizer.ggml.precompiled_charsmap"
 
 _LENGTH: Final = struct.Struct("<I")
+_LONGEST: Final = 256  # bytes of a replacement; NFKC's longest has 33
 _BLOCK: Final = 256  # units: the children of one unit are in one block
 
 
@@ -67,8 +68,11 @@ def _fault(data: bytes) -> str | None:
         return f"replacements beyond {texts.size} bytes of texts"
     if np.any(texts[values] >> 6 == 0b10):
         return "a replacement that begins within a character"
+    replacements = texts.tobytes()
+    if max(map(len, replacements.split(b"\0"))) > _LONGEST:
+        return f"a replacement of more than {_LONGEST} bytes"
     try:
-        texts.tobytes().decode()
+        replacements.decode()
     except UnicodeDecodeError:
         return "replacements that are not UTF-8"
     return None
@@ -82,12 +86,23 @@ class CharacterMap:
 
     Parameters
     ----------
-    data : bytes
-        A checked `precompiled_charsmap`, not empty.
+    fields : Fields
+        The metadata of a file that has a `precompiled_charsmap`.
+
+    Raises
+    ------
+    FormatError
+        The map is broken.
     """
 
-    def __init__(self, data: bytes) -> None:
-        self._processor = _load(data)
+    def __init__(self, fields: Fields) -> None:
+        data = read_character_map(fields)
+        try:
+            self._processor = _load(data)
+        except RuntimeError as error:  # the library checks some more
+            found = str(error)[:200]
+            wanted = "a map that sentencepiece accepts"
+            raise fields.error(CHARACTERS_KEY, wanted, found) from None
 
     def apply(self, text: str) -> str:
         """Return the text with its replacements."""

@@ -7,6 +7,7 @@ library gives. GGUF files of other programs lack the key, and follow llama.cpp's
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,7 @@ _SCHEMES: Final = {
 }
 _LONGEST_WORD: Final = 100  # characters; a longer one costs its square
 _MOST_ITEMS: Final = 1000
+_MOST_GROWTH: Final = 64  # of a text by replacements, which may follow each other
 
 
 class Pipeline:
@@ -69,6 +71,10 @@ class Pipeline:
         self.space_prefix = SpacePrefix.NONE
         if marks is not None:
             self.space_prefix = metaspace_prefix(self._pre_tokenizers[marks])
+        growth = math.prod(map(_growth, self._normalizers))
+        if growth > _MOST_GROWTH:
+            wanted = f"texts that grow by a factor of {_MOST_GROWTH} at most"
+            values.refuse("normalizers", wanted, f"{growth:.0f}")
         self.normalizer()  # finds what is wrong with the steps
         self.pre_tokenizer()
 
@@ -108,7 +114,11 @@ class Pipeline:
         if kind == "Precompiled":
             if not self._characters:
                 step.fail("precompiled_charsmap", "an array of bytes", "no such key")
-            return normalizers.Precompiled(self._characters)
+            try:
+                return normalizers.Precompiled(self._characters)
+            except Exception as error:  # the library raises nothing more specific
+                found = str(error)[:200]
+                step.fail("precompiled_charsmap", "a map of the library", found)
         if kind == "Strip":
             sides = (step.flag(f"strip_{side}", False) for side in ("left", "right"))
             return normalizers.Strip(*sides)
@@ -171,6 +181,16 @@ def pipeline_values(
 def _without_map(step: JsonObject) -> dict[str, Any]:
     values = step.values
     return {key: values[key] for key in values if key != "precompiled_charsmap"}
+
+
+def _growth(step: JsonObject) -> float:
+    """Return how many times longer a step may make a text by replacing."""
+    if step.text("type") != "Replace":
+        return 1.0
+    pattern = step.child("pattern")
+    given = pattern.get("String") if pattern is not None else None
+    length = len(given) if isinstance(given, str) and given else 1
+    return max(1.0, len(step.text("content")) / length)
 
 
 def _pattern(step: JsonObject, regex: Callable[[str], Any]) -> Any:

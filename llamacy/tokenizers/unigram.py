@@ -136,8 +136,7 @@ class UnigramTokenizer(Tokenizer):
 def _replacing(fields: Fields, pipeline: Pipeline | None) -> Callable[[str], str]:
     if pipeline is not None:
         return pipeline.normalizer()
-    data = read_character_map(fields)
-    return CharacterMap(data).apply if data else str
+    return CharacterMap(fields).apply if read_character_map(fields) else str
 
 
 def _byte_ids(vocabulary: Vocabulary) -> list[int]:

@@ -23,7 +23,7 @@ llama-bpe llama3 llama-v3 qwen2 gpt-2 smollm deepseek-llm deepseek-coder deepsee
 deepseek-r1-qwen falcon falcon3 starcoder refact command-r mpt olmo tekken gpt-4o llama4
 default stablelm2 dbrx smaug-bpe chatglm-bpe glm4 phi-2 jais exaone minerva-7b viking
 bloom poro-chat codeshell chameleon pixtral qwen35 kimi-k2 seed-coder bailingmoe
-hunyuan hunyuan-dense superbpe trillion minimax-m2 grok-2 afmoe youtu tiny_aya
+hunyuan hunyuan-dense superbpe trillion minimax-m2 grok-2 afmoe youtu tiny_aya glm5
 """.split()
 
 
