@@ -215,7 +215,11 @@ def test_white_space_only_separates_words(
 ) -> None:
     tokens = [*CONTROL, *WORDS]
     types = [3] * len(CONTROL) + [1] * len(WORDS)
-    changes = {"model": "whitespace", "tokens": tokens, "token_type": types}
+    changes: dict[str, Any] = {
+        "model": "whitespace",
+        "tokens": tokens,
+        "token_type": types,
+    }
     changes |= {"normalizer.lowercase": lower, "pre": "whitespace"}
     assert pieces(" ThE\u3000\n a", **changes) == wanted
 
