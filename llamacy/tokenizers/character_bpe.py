@@ -41,7 +41,7 @@ _WORDS: Final = re.compile(f"[^{BLANKS}]+|[{BLANKS}]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rules:
-    """What the kinds of these vocabularies differ in.
+    """The rules of one kind of these vocabularies.
 
     Attributes
     ----------

@@ -14,7 +14,7 @@ from llamacy.tokenizers import Tokenizer, tokenizer_from_metadata
 MADE: dict[str, Any] = json.loads(
     Path(__file__).with_name("llama_cpp_vectors.json").read_text("utf-8")
 )
-"""What make_vectors.py writes."""
+"""Vocabularies and rows that make_vectors.py writes."""
 
 
 @pytest.fixture(params=sorted(MADE))
