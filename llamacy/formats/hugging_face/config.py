@@ -132,6 +132,13 @@ def read_config(config: JsonObject, name: str) -> Config:
     )
 
 
+_ENCODERS: Final = frozenset(
+    "bert distilbert electra eurobert modernbert mpnet nomic_bert roberta "
+    "xlm-roberta".split()
+)
+"""Values of `model_type` of families that write no text."""
+
+
 def _find_class(config: JsonObject) -> str:
     """Return the name of the model's class, one of `FAMILIES`.
 
@@ -157,7 +164,10 @@ def _find_class(config: JsonObject) -> str:
         bare = _HEADS.sub("Model", by_type)
         if names == [bare]:
             return by_type
-    config.refuse("architectures", known, ", ".join(names))
+    found = ", ".join(names)
+    if model_type in _ENCODERS:
+        found += ", an encoder, of which only the tokenizer can be used"
+    config.refuse("architectures", known, found)
 
 
 def _add_activation(config: JsonObject, family: Family, metadata: Metadata) -> None:
