@@ -28,6 +28,9 @@ FACTORS: dict[str, tuple[int, ...]] = {
     "IQ1_M": (),  # in the upper four bits of each of the last four words
     "TQ1_0": (26,),
     "TQ2_0": (32,),
+    "Q1_0": (0,),
+    "Q2_0": (0,),
+    "NVFP4": (),  # of four bytes, of which few are far from the others
 }
 
 
