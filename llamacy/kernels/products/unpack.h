@@ -44,10 +44,22 @@ INLINE vi bit_chunk(const uint8_t *plane, int c, int up) {
     return i_field(i_load(plane), c - up, 1 << up);
 }
 
+/* Chunk c of codes of one bit alone, which count twice. A table for each bit of a nibble takes fewer
+ * instructions than to move and to mask that bit. */
+INLINE vi sign_chunk(const uint8_t *plane, int c) {
+    static const int8_t twice[4][16] = {
+        {0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2},
+        {0, 0, 2, 2, 0, 0, 2, 2, 0, 0, 2, 2, 0, 0, 2, 2},
+        {0, 0, 0, 0, 2, 2, 2, 2, 0, 0, 0, 0, 2, 2, 2, 2},
+        {0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2},
+    };
+    return i_lut(i_field(i_load(plane), c / 4 * 4, 0x0F), twice[c % 4]);
+}
+
 /* Chunk c of a unit of codes, as packed. */
 INLINE vi packed_chunk(int bits, const uint8_t *codes, int c) {
     switch (bits) {
-    case 1: return bit_chunk(codes, c, 1);
+    case 1: return sign_chunk(codes, c);
     case 2: return crumb_chunk(codes, c, 0);
     case 3: return i_or(crumb_chunk(codes, c, 0), bit_chunk(codes + 128, c, 2));
     case 5: return i_or(nibble_chunk(codes, c), bit_chunk(codes + 256, c, 4));
