@@ -142,6 +142,7 @@ def _experts(keys: Keys, rules: FamilyRules) -> ExpertConfig | None:
     if scale not in (0, 1) and key[1:] not in rules.keys:  # 0: not scaled either
         keys.refuse(key, "1", scale)
     shared, norm = ".expert_shared_feed_forward_length", ".expert_weights_norm"
+    jitter = _jitter(keys, rules)
     n_used = keys.integer(".expert_used_count", 1, n_expert)
     n_group, n_group_used = _groups(keys, n_expert, n_used)
     return ExpertConfig(
@@ -151,8 +152,9 @@ def _experts(keys: Keys, rules: FamilyRules) -> ExpertConfig | None:
         n_ff_shared=keys.integer(shared, 0, MAX_FF, default=0),
         n_shared=keys.integer(".expert_shared_count", 0, MAX_EXPERTS, default=0),
         is_normalized=keys.flag(norm, False) if norm in keys else None,
-        gating=_gating(keys),
+        gating=_gating(keys) if jitter is None else "sparse_mixer",
         scale=scale or 1.0,
+        jitter=jitter or 0.0,
         n_group=n_group,
         n_group_used=n_group_used,
     )
@@ -165,6 +167,14 @@ def _gating(keys: Keys) -> Gating | None:
     if number >= len(_GATINGS):
         keys.refuse(key, f"0 to {len(_GATINGS) - 1}", number)
     return _GATINGS[number]
+
+
+def _jitter(keys: Keys, rules: FamilyRules) -> float | None:
+    """Read the constant of a sparse mixer, a key of llamacy's own; None without one."""
+    key = ".router_jitter_noise"
+    if key[1:] not in rules.keys or key not in keys:
+        return None
+    return keys.real(key, most=MAX_SCALE, is_zero_allowed=True)
 
 
 def _groups(keys: Keys, n_expert: int, n_used: int) -> tuple[int, int]:

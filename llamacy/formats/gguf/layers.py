@@ -21,7 +21,6 @@ from llamacy.config import (
     RopeConfig,
     SharedAttentionConfig,
 )
-from llamacy.config.rules import is_windowed
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.limits import (
     MAX_FF,
@@ -75,7 +74,7 @@ def read_windows(keys: Keys, n_layer: int, rules: FamilyRules) -> Windows:
     key = ".attention.sliding_window_pattern"
     if key in keys and (windowed := keys.flags(key, n_layer)) is None:
         period = keys.integer(key, 0, MAX_LAYERS)
-        windowed = tuple(is_windowed(layer, period) for layer in range(n_layer))
+        windowed = tuple(rules.is_windowed(layer, period) for layer in range(n_layer))
     if windowed is None and rules.window_period is None:
         return Windows(of_file, windowed, (None,) * n_layer)
     window = of_file or rules.window

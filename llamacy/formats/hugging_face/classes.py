@@ -83,6 +83,8 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "mellum": "MellumForCausalLM",
     "granitemoe": "GraniteMoeForCausalLM",
     "granitemoeshared": "GraniteMoeSharedForCausalLM",
+    "laguna": "LagunaForCausalLM",
+    "phimoe": "PhimoeForCausalLM",
     "granite_swa": "GraniteSWAForCausalLM",
     "granitemoe_swa": "GraniteMoeSWAForCausalLM",
 }

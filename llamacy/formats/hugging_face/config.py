@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from llamacy.formats.hugging_face import gemma4
 from llamacy.formats.hugging_face.classes import MODEL_TYPES
-from llamacy.formats.hugging_face.families import FAMILIES
+from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.images import text_settings
 from llamacy.formats.hugging_face.keys import own_keys
@@ -177,7 +177,8 @@ def _biased(config: JsonObject, family: Family) -> frozenset[str]:
     if not config.flag("qkv_bias", True):
         biased -= set(QKV)
     for key, parts in {**_BIAS_KEYS, **family.bias_keys}.items():
-        parts = tuple(part for part in parts if part in family.layer.values())
+        known = (*family.layer.values(), *OUTSIDE.values())
+        parts = tuple(part for part in parts if part in known)
         if key in family.fixed_flags or not config.flag(key, False):
             continue
         if not family.biased.issuperset(parts):

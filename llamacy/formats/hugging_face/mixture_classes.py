@@ -8,6 +8,8 @@ from typing import Final
 from llamacy.formats.hugging_face.common_keys import (
     LLAMA_UNBIASED_MLP,
     RMS,
+    WHOLE,
+    WINDOWED,
     Defaults,
 )
 from llamacy.formats.hugging_face.dense_classes import (
@@ -36,6 +38,25 @@ _DEEPSEEK: Final[Defaults] = {
     "n_group": 1,
     "topk_group": 1,
     "routed_scaling_factor": 1.0,
+}
+_PHIMOE: Final[Defaults] = {
+    **RMS,
+    "vocab_size": 32064,
+    "hidden_size": 4096,
+    "intermediate_size": 6400,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "max_position_embeddings": 131072,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 1e6,
+    "sliding_window": None,
+    "attention_bias": False,
+    "lm_head_bias": False,
+    "num_experts_per_tok": 2,
+    "num_local_experts": 16,
+    "router_jitter_noise": 0.01,
+    "input_jitter_noise": 0.0,  # of training
 }
 
 MIXTURE_DEFAULTS: Final[Mapping[str, Defaults]] = {
@@ -137,6 +158,46 @@ MIXTURE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "num_experts": 64,
         "norm_topk_prob": True,
     },
+    "LagunaForCausalLM": {
+        **RMS,
+        "vocab_size": 100352,
+        "hidden_size": 2048,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 40,
+        "num_attention_heads": 48,
+        "num_attention_heads_per_layer": None,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "max_position_embeddings": 131072,
+        "attention_bias": False,
+        "gating": True,  # by head or by number, as the matrices say
+        "sliding_window": 512,
+        "layer_types": None,
+        "mlp_layer_types": None,
+        "rope_theta": 5e5,
+        "rope_local_base_freq": 1e4,
+        "rope_parameters": {
+            WHOLE: {
+                "rope_type": "default",
+                "rope_theta": 5e5,
+                "partial_rotary_factor": 0.5,
+            },
+            WINDOWED: {
+                "rope_type": "default",
+                "rope_theta": 1e4,
+                "partial_rotary_factor": 1.0,
+            },
+        },
+        "moe_intermediate_size": 512,
+        "shared_expert_intermediate_size": 512,
+        "num_experts_per_tok": 8,
+        "num_experts": 256,
+        "moe_routed_scaling_factor": 1.0,
+        "moe_apply_router_weight_on_input": False,
+        "moe_router_logit_softcapping": 0.0,
+    },
+    "PhimoeForCausalLM": _PHIMOE,
+    "PhiMoEForCausalLM": _PHIMOE,
     "GraniteMoeForCausalLM": _GRANITEMOE,
     "GraniteMoeSharedForCausalLM": {**_GRANITEMOE, "shared_intermediate_size": 0},
     "GraniteMoeSWAForCausalLM": {
