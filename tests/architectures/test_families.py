@@ -180,6 +180,27 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         | {"attention__sliding_window": WINDOW, "block_count": 5, "logit_scale": 0.2},
         (),
     ),
+    "laguna": (
+        "laguna",
+        {**EXPERTS, **YARN, "block_count": 5, "expert_shared_count": 1}
+        | {"attention__key_length": 16, "attention__value_length": 16}
+        | {"attention__head_count": [4, 6, 6, 6, 4], "expert_weights_norm": True}
+        | {"attention__sliding_window": WINDOW, "rope__freq_base_swa": 5e3}
+        | {"rope__dimension_count": 8, "rope__dimension_count_swa": 16},
+        ("exp_probs_b.bias",),
+    ),
+    "phimoe": (
+        "phimoe",
+        LONG | {"expert_count": 5, "expert_used_count": 2},
+        ("factors_long.weight", "factors_short.weight", "output.bias", "_q.bias"),
+    ),
+    "phimoe, converted": (
+        "phimoe",
+        EPS
+        | {"expert_count": 5, "expert_used_count": 2, "router_jitter_noise": 0.2}
+        | {"attention__layer_norm_rms_epsilon": 0.0},
+        (),
+    ),
     "granite": ("granite", SCALES | {"attention__scale": 0.1}, ()),
     "granite, no positions": ("granite", {"rope__scaling__finetuned": False}, ()),
     "olmo2": ("olmo2", {}, ()),
