@@ -54,6 +54,8 @@ class Mixture:
         Keys of whole numbers, in GGUF by those in config.json.
     switch : str
         Key that says whether a model of the family has experts; `""` if all have.
+    is_scaled : bool
+        Whether each expert has a factor of all that it makes, adapters included.
     has_network : bool
         Whether layers have a network beside their experts.
     """
@@ -70,6 +72,7 @@ class Mixture:
     jitter: str = ""
     numbers: Mapping[str, str] = field(default_factory=dict)
     switch: str = ""
+    is_scaled: bool = False
     has_network: bool = False
 
 
