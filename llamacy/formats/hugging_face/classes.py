@@ -89,3 +89,6 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "granitemoe_swa": "GraniteMoeSWAForCausalLM",
 }
 """Classes by `model_type`, for files whose `architectures` name none."""
+
+SAME_CLASSES: Final[Mapping[str, str]] = {"PhiMoEForCausalLM": "PhimoeForCausalLM"}
+"""Classes of transformers, by names that their makers' files have for them."""

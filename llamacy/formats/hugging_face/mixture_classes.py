@@ -39,25 +39,6 @@ _DEEPSEEK: Final[Defaults] = {
     "topk_group": 1,
     "routed_scaling_factor": 1.0,
 }
-_PHIMOE: Final[Defaults] = {
-    **RMS,
-    "vocab_size": 32064,
-    "hidden_size": 4096,
-    "intermediate_size": 6400,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "max_position_embeddings": 131072,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 1e6,
-    "sliding_window": None,
-    "attention_bias": False,
-    "lm_head_bias": False,
-    "num_experts_per_tok": 2,
-    "num_local_experts": 16,
-    "router_jitter_noise": 0.01,
-    "input_jitter_noise": 0.0,  # of training
-}
 
 MIXTURE_DEFAULTS: Final[Mapping[str, Defaults]] = {
     "MixtralForCausalLM": {
@@ -196,8 +177,25 @@ MIXTURE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "moe_apply_router_weight_on_input": False,
         "moe_router_logit_softcapping": 0.0,
     },
-    "PhimoeForCausalLM": _PHIMOE,
-    "PhiMoEForCausalLM": _PHIMOE,
+    "PhimoeForCausalLM": {
+        **RMS,
+        "vocab_size": 32064,
+        "hidden_size": 4096,
+        "intermediate_size": 6400,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "max_position_embeddings": 131072,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 1e6,
+        "sliding_window": None,
+        "attention_bias": False,
+        "lm_head_bias": False,
+        "num_experts_per_tok": 2,
+        "num_local_experts": 16,
+        "router_jitter_noise": 0.01,
+        "input_jitter_noise": 0.0,  # of training
+    },
     "GraniteMoeForCausalLM": _GRANITEMOE,
     "GraniteMoeSharedForCausalLM": {**_GRANITEMOE, "shared_intermediate_size": 0},
     "GraniteMoeSWAForCausalLM": {

@@ -285,6 +285,5 @@ MIXTURE_FAMILIES: Final[Mapping[str, Family]] = {
     "Cohere2MoeForCausalLM": _COHERE2MOE,
     "LagunaForCausalLM": _LAGUNA,
     "PhimoeForCausalLM": _PHIMOE,
-    "PhiMoEForCausalLM": _PHIMOE,  # in Microsoft's files
 }
 """These families by the name of their class."""

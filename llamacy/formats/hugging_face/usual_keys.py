@@ -41,7 +41,6 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     "Cohere2MoeForCausalLM": {"num_shared_experts": "n_shared_experts"},
     "LagunaForCausalLM": {"num_attention_heads_per_layer": "num_attention_heads"},
     "PhimoeForCausalLM": {"rms_norm_eps": "layer_norm_eps"},  # of layer norms
-    "PhiMoEForCausalLM": {"rms_norm_eps": "layer_norm_eps"},
 }
 """Usual names of keys by those of a class."""
 
