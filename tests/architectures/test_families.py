@@ -149,6 +149,12 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         EXPERTS | GROUPS | {"expert_weights_norm": True},
         ("exp_probs_b.bias", "q_norm.weight", "k_norm.weight"),
     ),
+    "glm4moe, sizes of layers": (
+        "glm4moe",
+        {**EXPERTS, "rope__dimension_count": 4, "expert_used_count": [0, 2, 3]}
+        | {"expert_feed_forward_length": [0, 24, 40]},
+        ("exp_probs_b.bias",),
+    ),
     "dots1": ("dots1", EXPERTS | {"expert_gating_func": 3}, ("exp_probs_b.bias",)),
     "ernie4_5-moe": (
         "ernie4_5-moe",

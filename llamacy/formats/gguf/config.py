@@ -13,7 +13,12 @@ from llamacy.arguments import MAX_CTX
 from llamacy.config import ExpertConfig, FamilyRules, Gating, ModelConfig, family_rules
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.known_keys import check_keys
-from llamacy.formats.gguf.layers import read_layers, read_sizes, read_windows
+from llamacy.formats.gguf.layers import (
+    read_expert_sizes,
+    read_layers,
+    read_sizes,
+    read_windows,
+)
 from llamacy.formats.gguf.limits import (
     MAX_EMBD,
     MAX_EXPERTS,
@@ -100,7 +105,7 @@ def read_config(file: ModelFile) -> ModelConfig:
         has_learned_positions=rules.has_learned_positions,
         has_parallel_residual=keys.flag(".use_parallel_residual", False),
         hidden_activation=keys.text(".hidden_activation", default=""),
-        experts=_experts(keys, rules),
+        experts=_experts(keys, rules, n_layer),
     )
     check_keys(keys, architecture)
     return replace(config, layers=read_layers(keys, config, rules, sizes, windows))
@@ -133,7 +138,7 @@ def _n_embd_per_layer(keys: Keys, rules: FamilyRules) -> int:
     return keys.integer(f".{key}", 0, MAX_EMBD, default=0)
 
 
-def _experts(keys: Keys, rules: FamilyRules) -> ExpertConfig | None:
+def _experts(keys: Keys, rules: FamilyRules, n_layer: int) -> ExpertConfig | None:
     n_expert = keys.integer(".expert_count", 0, MAX_EXPERTS, default=0)
     if n_expert == 0:
         return None
@@ -143,12 +148,12 @@ def _experts(keys: Keys, rules: FamilyRules) -> ExpertConfig | None:
         keys.refuse(key, "1", scale)
     shared, norm = ".expert_shared_feed_forward_length", ".expert_weights_norm"
     jitter = _jitter(keys, rules)
-    n_used = keys.integer(".expert_used_count", 1, n_expert)
+    n_used, n_ff = map(max, read_expert_sizes(keys, n_layer, n_expert))
     n_group, n_group_used = _groups(keys, n_expert, n_used)
     return ExpertConfig(
         n_expert=n_expert,
         n_used=n_used,
-        n_ff=keys.integer(".expert_feed_forward_length", 0, MAX_FF, default=0),
+        n_ff=n_ff,
         n_ff_shared=keys.integer(shared, 0, MAX_FF, default=0),
         n_shared=keys.integer(".expert_shared_count", 0, MAX_EXPERTS, default=0),
         is_normalized=keys.flag(norm, False) if norm in keys else None,
