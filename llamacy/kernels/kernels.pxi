@@ -52,6 +52,7 @@ cdef extern from "rows/vector_math.h":
     vf f_gelu_erf(vf x) noexcept nogil
     vf f_gelu_quick(vf x) noexcept nogil
     vf f_sigmoid(vf x) noexcept nogil
+    vf f_softplus(vf x) noexcept nogil
     vf f_expm1(vf x) noexcept nogil
     vf f_clamped_swiglu(vf x, vf up) noexcept nogil
     vf f_softcap(vf x, float cap) noexcept nogil
