@@ -1,8 +1,9 @@
 """Quantisation: float32 weights to blocks, the inverse of `ggml.types.dequantize`.
 
 `floats`, `blocks_of_32` and `larger_blocks` are bit-identical to ggml. `super_blocks`,
-for the K types, uses scales that `scales` searches for with the help of `fitting`. `packing` packs small
-integers into bytes. This module splits tensors into chunks of blocks.
+for the K types, uses scales that `scales` searches for with the help of `fitting`.
+`packing` packs small integers into bytes. This module splits tensors into chunks of
+blocks.
 """
 
 from __future__ import annotations
