@@ -94,7 +94,7 @@ class UnsupportedError(FormatError):
     """A well-formed file needs a feature that llamacy does not have.
 
     Examples are an unknown version, architecture, tensor type or tokenizer. `wanted`
-    lists the supported ones.
+    lists the supported ones, or says where they are listed.
     """
 
 

@@ -56,6 +56,23 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "sliding_window": 20,
     },
 }
+FAMILIES["Gemma4Text"] = {
+    "head_dim": 16,
+    "global_head_dim": 16,
+    "num_global_key_value_heads": 2,
+    "hidden_size_per_layer_input": 0,
+    "enable_moe_block": True,
+    "num_experts": 5,
+    "top_k_experts": 5,
+    "moe_intermediate_size": 32,
+    "sliding_window": 20,
+}
+FAMILIES["Laguna"] = {
+    **FIVE,
+    "head_dim": 16,
+    "shared_expert_intermediate_size": 32,
+    "sliding_window": 0,
+}
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 DENSE = [*ATTENTION, "gate_proj", "up_proj", "down_proj"]
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
@@ -130,6 +147,14 @@ CASES: dict[str, tuple[str, Settings]] = {
         )
         for family in ("Mixtral", "Qwen2Moe", "Qwen3Moe", "GptOss")
     },
+    "experts, scaled": (
+        "Gemma4Text",
+        {
+            "target_modules": ATTENTION,
+            "target_parameters": ["experts.gate_up_proj", "experts.down_proj"],
+        },
+    ),
+    "gates of heads": ("Laguna", {"target_modules": [*DENSE, "g_proj"]}),
     "experts, rsLoRA and patterns": (
         "Qwen3Moe",
         {
@@ -176,7 +201,7 @@ def make(family: str) -> Any:
     model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if name.endswith(("bias", "norm.weight", "sinks")):
+            if name.endswith(("bias", "norm.weight", "sinks", "expert_scale")):
                 parameter.add_(0.1 * torch.randn_like(parameter))
     return model
 

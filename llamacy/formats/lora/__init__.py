@@ -92,6 +92,8 @@ class LoraFile:
         Tensors, by GGUF's names, that were trained whole.
     invocation : tuple of int
         Tokens from whose last occurrence on it acts (aLoRA); empty: on all rows.
+    scaled : frozenset of str
+        Matrices of experts whose scales in the model multiply their pairs, too.
     """
 
     path: Path
@@ -99,6 +101,7 @@ class LoraFile:
     pairs: Mapping[str, Pair]
     saved: Mapping[str, Saved] = field(default_factory=dict)
     invocation: tuple[int, ...] = ()
+    scaled: frozenset[str] = frozenset()
 
 
 def check_pair(

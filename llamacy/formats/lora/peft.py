@@ -29,7 +29,7 @@ from llamacy.formats.hugging_face.tensor_names import IN_LAYER
 from llamacy.formats.json_text import read_json
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, Saved, check_pair
 from llamacy.formats.lora.invocation import PEFT_KEY, checked_invocation
-from llamacy.formats.lora.peft_experts import ExpertPairs, refuse_magnitude
+from llamacy.formats.lora.peft_experts import DOWN, ExpertPairs, refuse_magnitude
 from llamacy.formats.lora.peft_settings import Scales, read_scales
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.safetensors.file import read_header
@@ -102,7 +102,11 @@ def read_peft_adapter(folder: Path, config: ModelConfig) -> LoraFile:
     invocation = checked_invocation(settings.path, PEFT_KEY, tokens)
     if invocation and scales.has_magnitudes:
         settings.refuse(PEFT_KEY, "null beside use_dora", tokens)
-    return LoraFile(folder, config.architecture, pairs, saved, invocation)
+    is_scaled = family.mixture is not None and family.mixture.is_scaled
+    scaled = {name for name in pairs if is_scaled and name.endswith(DOWN)}
+    return LoraFile(
+        folder, config.architecture, pairs, saved, invocation, frozenset(scaled)
+    )
 
 
 def _pairs(
