@@ -8,6 +8,8 @@ describes; `tensors(config, layer)`, the names and shapes that a layer is made o
 
 from __future__ import annotations
 
+from typing import Final
+
 from llamacy.architectures import (
     apertus,
     arcee,
@@ -111,6 +113,14 @@ ARCHITECTURES = {
     "starcoder2": Architecture(starcoder2),
 }
 
+ENCODERS: Final = frozenset(
+    "bert eurobert gemma-embedding jina-bert-v2 jina-bert-v3 modern-bert neo-bert "
+    "nomic-bert nomic-bert-moe t5encoder".split()
+)
+"""Families that write no text."""
+
+ENCODER_NOTE: Final = ", an encoder, of which only the tokenizer can be used"
+
 
 def find_architecture(name: str, path: str) -> Architecture:
     """Find the family called `name`.
@@ -122,5 +132,6 @@ def find_architecture(name: str, path: str) -> Architecture:
     """
     if name not in ARCHITECTURES:
         known = f"one of {', '.join(ARCHITECTURES)}"
-        raise UnsupportedError(path, "general.architecture", known, shown(name))
+        found = f"{name}{ENCODER_NOTE}" if name in ENCODERS else shown(name)
+        raise UnsupportedError(path, "general.architecture", known, found)
     return ARCHITECTURES[name]

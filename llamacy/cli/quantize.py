@@ -52,8 +52,9 @@ def quantize(
     """Write a model with its weights in another type.
 
     OUT is replaced if it exists. The types, most precise first: F32, F16, BF16,
-    Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, Q4_0, Q3_K_L,
-    Q3_K_M, Q3_K_S, Q2_K. Q4_K_M suits most models.
+    Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, Q4_0, NVFP4,
+    Q3_K_L, Q3_K_M, Q3_K_S, Q2_K, Q1_0, Q2_0. Q4_K_M suits most models, Q1_0 and
+    Q2_0 only those that were trained to have such weights.
     """
     import llamacy
     from llamacy.cli.progress_bar import ProgressBar

@@ -118,6 +118,9 @@ _FALLBACKS: Final = {
     GGMLType.Q4_K: GGMLType.Q5_0,
     GGMLType.Q5_K: GGMLType.Q5_1,
     GGMLType.Q6_K: GGMLType.Q8_0,
+    GGMLType.NVFP4: GGMLType.Q4_0,
+    GGMLType.Q2_0: GGMLType.Q4_0,
+    GGMLType.Q1_0: GGMLType.Q4_0,
 }
 
 # Matrices that are never quantised: small ones, lookup tables and routers.
@@ -249,6 +252,8 @@ def _type_by_name(file_type: FileType, model: ModelShape, name: str) -> GGMLType
     if is_logits or name == "output.weight":
         is_eight = file_type.base == GGMLType.Q8_0
         return GGMLType.Q8_0 if is_eight else GGMLType.Q6_K
+    if name == _EMBEDDINGS[0] and file_type.name == "Q2_0":
+        return GGMLType.Q4_K
     kind = _kind(name)
     if model.n_expert == 8 and kind in ("attn_v", "attn_k"):
         return GGMLType.Q8_0

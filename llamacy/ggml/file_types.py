@@ -51,10 +51,13 @@ FILE_TYPES: Final = {
         FileType("Q4_K_S", 14, GGMLType.Q4_K),
         FileType("Q4_1", 3, GGMLType.Q4_1),
         FileType("Q4_0", 2, GGMLType.Q4_0),
+        FileType("NVFP4", 39, GGMLType.NVFP4),
         FileType("Q3_K_L", 13, GGMLType.Q3_K),
         FileType("Q3_K_M", 12, GGMLType.Q3_K),
         FileType("Q3_K_S", 11, GGMLType.Q3_K),
         FileType("Q2_K", 10, GGMLType.Q2_K),
+        FileType("Q1_0", 40, GGMLType.Q1_0),
+        FileType("Q2_0", 41, GGMLType.Q2_0),
     )
 }
 _ALIASES: Final = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}

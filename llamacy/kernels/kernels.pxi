@@ -79,7 +79,7 @@ cdef extern from "products/many_rows.h":
     ctypedef void (*few_kernel)(
         const packed_matrix* w, int64_t panel, const activations* x, float* out
     ) noexcept nogil
-    few_kernel FEW_KERNELS[22][5]
+    few_kernel FEW_KERNELS[25][5]
 
     ctypedef struct panel_list:
         const packed_matrix* w[16]

@@ -131,7 +131,7 @@ def test_the_output_matrix_gets_a_finer_type_than_the_embedding() -> None:
         base = file_type.base.name
         fine = base if base in ("F32", "F16", "BF16", "Q8_0") else "Q6_K"
         assert chosen(name, "output.weight") == fine
-        assert chosen(name, "token_embd.weight") == base
+        assert chosen(name, "token_embd.weight") == ("Q4_K" if name == "Q2_0" else base)
         assert chosen(name, "token_embd.weight", model=tied) == fine
 
 
@@ -162,6 +162,12 @@ def test_routers_and_norms_of_heads_stay_float32(name: str) -> None:
         ("Q8_0", 172, "F16"),
         ("BF16", 172, "BF16"),
         ("Q4_K_S", 172, "F16"),
+        ("Q1_0", 384, "Q1_0"),
+        ("Q1_0", 320, "Q4_0"),
+        ("Q2_0", 320, "Q2_0"),
+        ("Q2_0", 352, "Q4_0"),
+        ("NVFP4", 352, "Q4_0"),
+        ("NVFP4", 172, "F16"),
     ],
 )
 def test_rows_that_are_not_whole_blocks_fall_back_to_another_type(

@@ -134,7 +134,8 @@ def test_every_file_type_can_be_written_and_run(
         ):
             weights = before.dequantize()
             off = after.dequantize() - weights
-            assert np.sqrt((off**2).mean() / (weights**2).mean()) < 0.28
+            most = {"Q2_0": 0.73, "Q1_0": 0.63}.get(name, 0.28)
+            assert np.sqrt((off**2).mean() / (weights**2).mean()) < most
     assert np.isfinite(logits(path)).all()
 
 

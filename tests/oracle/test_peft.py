@@ -77,6 +77,12 @@ ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 DENSE = [*ATTENTION, "gate_proj", "up_proj", "down_proj"]
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
 
+
+def tokens() -> list[int]:
+    ids: list[int] = np.random.default_rng(1).integers(3, N_VOCAB, 40).tolist()
+    return ids
+
+
 Settings = dict[str, Any]
 # the cases' families, and settings of their adapters
 CASES: dict[str, tuple[str, Settings]] = {
@@ -176,6 +182,13 @@ CASES: dict[str, tuple[str, Settings]] = {
         {"target_modules": ["v_proj"], "target_parameters": ["mlp.router.weight"]},
     ),
     "shared expert": ("Qwen2Moe", {"target_modules": "all-linear"}),
+    **{
+        f"activated, {family}": (
+            family,
+            {"target_modules": DENSE, "alora_invocation_tokens": tokens()[23:25]},
+        )
+        for family in ("Llama", "Gemma3Text")
+    },
 }
 # relative to the logits' spread: single precision; the plan sums in another order
 REFERENCE, PLAN = 1e-4, 1e-4
@@ -213,11 +226,6 @@ def randomize(model: Any) -> None:
                 parameter.add_(0.1 * torch.randn_like(parameter))
 
 
-def tokens() -> list[int]:
-    ids: list[int] = np.random.default_rng(1).integers(3, N_VOCAB, 40).tolist()
-    return ids
-
-
 def wanted(model: Any) -> Array:
     with torch.no_grad():
         logits: Array = model(input_ids=torch.tensor([tokens()])).logits[0].numpy()
@@ -234,8 +242,11 @@ def run(path: Path, lora: Any, kind: Any = "reference") -> Array:
     executor.set_adapters(
         low_ranks(adapters, executor.shapes, executor.weight_rows),
         saved_tensors(adapters, executor.shapes),
+        is_activated=bool(adapters.invocation),
     )
-    logits: Array = executor.forward(Batch.of(tokens(), executor.new_sequence(), "all"))
+    sequence = executor.new_sequence()
+    sequence.adapted_from = adapters.reading().adapted_from(tokens())
+    logits: Array = executor.forward(Batch.of(tokens(), sequence, "all"))
     return logits
 
 

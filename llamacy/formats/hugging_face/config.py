@@ -137,6 +137,13 @@ def read_config(config: JsonObject, name: str) -> Config:
     )
 
 
+_ENCODERS: Final = frozenset(
+    "bert distilbert electra eurobert modernbert mpnet nomic_bert roberta "
+    "xlm-roberta".split()
+)
+"""Values of `model_type` of families that write no text."""
+
+
 def _find_class(config: JsonObject) -> str:
     """Return the name of the model's class, one of `FAMILIES`.
 
@@ -165,7 +172,10 @@ def _find_class(config: JsonObject) -> str:
         if names == [bare]:
             return by_type
     wanted = _near("LlamaForCausalLM", FAMILIES, *names)
-    config.refuse("architectures", wanted, ", ".join(names))
+    found = ", ".join(names)
+    if model_type in _ENCODERS:
+        found += ", an encoder, of which only the tokenizer can be used"
+    config.refuse("architectures", wanted, found)
 
 
 def _near(usual: str, known: Iterable[str], *found: object) -> str:

@@ -1,7 +1,7 @@
 """Quantisation: float32 weights to blocks, the inverse of `ggml.types.dequantize`.
 
-`floats` and `blocks_of_32` are bit-identical to ggml. `super_blocks`, for the K types,
-uses scales that `scales` searches for with the help of `fitting`. `packing` packs small
+`floats`, `blocks_of_32` and `larger_blocks` are bit-identical to ggml. `super_blocks`,
+for the K types, uses scales that `scales` searches for with the help of `fitting`. `packing` packs small
 integers into bytes. This module splits tensors into chunks of blocks.
 """
 
@@ -14,7 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError
-from llamacy.ggml.quantization import blocks_of_32, floats, super_blocks
+from llamacy.ggml.quantization import (
+    blocks_of_32,
+    floats,
+    larger_blocks,
+    super_blocks,
+)
 from llamacy.ggml.types import GGMLType
 
 __all__ = ["QUANTIZERS", "quantize"]
@@ -37,6 +42,9 @@ QUANTIZERS: Final[
     GGMLType.Q4_1: blocks_of_32.q4_1,
     GGMLType.Q5_0: blocks_of_32.q5_0,
     GGMLType.Q5_1: blocks_of_32.q5_1,
+    GGMLType.NVFP4: larger_blocks.nvfp4,
+    GGMLType.Q2_0: larger_blocks.q2_0,
+    GGMLType.Q1_0: larger_blocks.q1_0,
     GGMLType.Q2_K: super_blocks.q2_k,
     GGMLType.Q3_K: super_blocks.q3_k,
     GGMLType.Q4_K: super_blocks.q4_k,
@@ -48,7 +56,7 @@ QUANTIZERS: Final[
 def quantize(weights: NDArray[np.float32], ggml_type: GGMLType) -> NDArray[np.uint8]:
     """Quantise float32 weights to blocks.
 
-    For F16, BF16 and the types with blocks of 32 the result is bit-identical to ggml's.
+    For all but the K types, the result is bit-identical to ggml's.
     For the K types llamacy has its own search for scales.
 
     Parameters
