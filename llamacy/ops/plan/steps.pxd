@@ -191,6 +191,7 @@ cdef extern from "plan/step.h" nogil:
         float* logits
         int row_chunk
         int64_t fetched_bytes
+        const batch* of_wanted
 
     int64_t count_items(const step* s, const batch* b)
     int64_t grain_items(const step* s)
