@@ -81,7 +81,7 @@ _HOMES = {
     "model.model": ["Model"],
     "model_files.converting": ["convert"],
     "model_files.inspecting": ["ModelInfo", "inspect"],
-    "model_files.quantizing": ["QuantizedFile", "quantize"],
+    "model_files.quantizing": ["QuantizedFile", "QuantizedTensor", "quantize"],
     "model_files.tokenizer": ["load_tokenizer"],
     "quality.imatrix": ["imatrix"],
     "quality.kl_divergence": ["kl_divergence"],

@@ -46,6 +46,7 @@ from llamacy.model_files.converting import convert as convert
 from llamacy.model_files.inspecting import ModelInfo as ModelInfo
 from llamacy.model_files.inspecting import inspect as inspect
 from llamacy.model_files.quantizing import QuantizedFile as QuantizedFile
+from llamacy.model_files.quantizing import QuantizedTensor as QuantizedTensor
 from llamacy.model_files.quantizing import quantize as quantize
 from llamacy.model_files.tokenizer import load_tokenizer as load_tokenizer
 from llamacy.quality.imatrix import imatrix as imatrix

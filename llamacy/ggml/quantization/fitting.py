@@ -2,8 +2,8 @@
 
 Groups are the last axes of all arrays, so that a sum over each group adds whole rows:
 
-    x, q, w            : float32, (group_size, …): weights, their codes, and the
-                         importance of each weight
+    x, q, w            : float32, (group_size, …): weights, their codes, and what the
+                         error of each weight counts
     scale, low, error  : float32, (…)
 
 A fit minimises `error`, the sum of w * (decoded - x) ** 2 over a group. Given the
@@ -97,7 +97,9 @@ def fit_scale(x: Floats, w: Floats, ends: tuple[int, int], steps: Floats) -> Fit
     return best
 
 
-def fit_scale_and_low(x: Floats, w: Floats, n_steps: int, steps: Floats) -> Fit:
+def fit_scale_and_low(
+    x: Floats, w: Floats, n_steps: int, steps: Floats, *, is_free: bool = False
+) -> Fit:
     """Fit scale * q - low to `x`, with 0 <= q <= n_steps and low >= 0.
 
     Parameters
@@ -111,6 +113,8 @@ def fit_scale_and_low(x: Floats, w: Floats, n_steps: int, steps: Floats) -> Fit:
     steps : float32, (n,)
         One scale is tried for each step: the range of the weights divided by
         `n_steps + step`.
+    is_free : bool
+        Low may be negative, too.
 
     Returns
     -------
@@ -118,14 +122,16 @@ def fit_scale_and_low(x: Floats, w: Floats, n_steps: int, steps: Floats) -> Fit:
         The best fit.
     """
     ends = (0, n_steps)
-    least = -np.minimum(x.min(axis=0), np.float32(0))
+    least = -x.min(axis=0)
+    if not is_free:
+        least = np.maximum(least, np.float32(0))
     reach = x.max(axis=0) + least
     scales = (reach / np.float32(n_steps + step) for step in steps)
     wx = w * x
     power, summed, size = total(wx * x), total(wx), total(w)
 
     def refit(q: Floats) -> Fit:
-        return _regression(q, w, wx, power, summed, size)
+        return _regression(q, w, wx, power, summed, size, is_free=is_free)
 
     best = _best(refit(codes(x, scale, least, ends)) for scale in scales)
     for _ in range(_N_REFITS):
@@ -134,7 +140,14 @@ def fit_scale_and_low(x: Floats, w: Floats, n_steps: int, steps: Floats) -> Fit:
 
 
 def _regression(
-    q: Floats, w: Floats, wx: Floats, power: Floats, summed: Floats, size: Floats
+    q: Floats,
+    w: Floats,
+    wx: Floats,
+    power: Floats,
+    summed: Floats,
+    size: Floats,
+    *,
+    is_free: bool,
 ) -> Fit:
     """Fit scale * q - low to `x` for given codes.
 
@@ -157,6 +170,8 @@ def _regression(
         Sum of w * x.
     size : float32, (…)
         Sum of w.
+    is_free : bool
+        Low may be negative.
     """
     wq = w * q
     product, count, square = total(q * wx), total(wq), total(wq * q)
@@ -167,9 +182,9 @@ def _regression(
     flat = determinant <= _FLAT * size * square
     low = np.where(flat, -ratio(summed, size), low)
     scale = np.where(flat, np.float32(0), scale)
-    # low must not be negative: zero is the closest
-    scale = np.where(low < 0, ratio(product, square), scale)
-    low = np.maximum(low, np.float32(0))
+    if not is_free:  # where low is negative, zero is the closest
+        scale = np.where(low < 0, ratio(product, square), scale)
+        low = np.maximum(low, np.float32(0))
     error = (
         power
         + scale * (scale * square - 2 * product - 2 * low * count)

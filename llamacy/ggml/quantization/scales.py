@@ -5,16 +5,17 @@ an integer multiple of a float16 unit that the groups of a block share: it is ro
 its neighbours are tried, and the unit is refitted to the multiples chosen.
 
 The search minimises the sum of w * (decoded - x) ** 2. Ideally, w would be the mean
-square of the activation that a weight is multiplied by. That is unknown here, but
-training makes weights large where they matter. So w grows with the weight: with its
-square for codes around zero, with its magnitude for types with minima, plus a constant
-so that small weights are not neglected. With w = 1, the predictions of the quantised
-models are farther from the original's.
+square of the activation that a weight is multiplied by, its importance. Where that is
+unknown, w grows with the weight, because training makes weights large where they
+matter: with its square for codes around zero, with its magnitude for types with minima,
+plus a constant so that small weights are not neglected. With w = 1, the predictions of
+the quantised models are farther from the original's. Where it is known, w is the
+importance times a magnitude, as `weighted` has it, for the same reason.
 
 The axes of arrays are those of a group's weights, groups and blocks:
 
-    x, q, w : float32, (group_size, n_groups, n_blocks): weights, their codes, and the
-              importance of each weight
+    x, q, w : float32, (group_size, n_groups, n_blocks): weights, their codes, and what
+              the error of each weight counts
     s, m    : float32, (n_groups, n_blocks): integers, the groups' scales and minima as
               multiples of d and dmin
     d, dmin : float32, (n_blocks,): the units, representable as float16
@@ -46,7 +47,10 @@ _ZERO = np.zeros(1, np.float32)
 
 
 def around_zero(
-    x: Floats, ends: tuple[int, int], s_ends: tuple[int, int]
+    x: Floats,
+    ends: tuple[int, int],
+    s_ends: tuple[int, int],
+    importance: Floats | None = None,
 ) -> tuple[Floats, Floats, Floats]:
     """Find d, s and q such that d * s * q is close to `x`.
 
@@ -58,6 +62,8 @@ def around_zero(
         Least and greatest q.
     s_ends : tuple of int
         Least and greatest s.
+    importance : float32, like `x`, optional
+        Mean squares of the inputs.
 
     Returns
     -------
@@ -68,7 +74,7 @@ def around_zero(
     q : float32, (group_size, n_groups, n_blocks)
         Codes.
     """
-    w = _squares(x)
+    w = _squares(x) if importance is None else weighted(x, importance)
     scale = fit_scale(x, w, ends, _STEPS).scale
     d = _unit(farthest(scale), s_ends[0])
     s = _whole(scale, d, s_ends)
@@ -83,7 +89,7 @@ def around_zero(
 
 
 def with_minima(
-    x: Floats, n_steps: int, s_end: int
+    x: Floats, n_steps: int, s_end: int, importance: Floats | None = None
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """Find d, dmin, s, m and q such that d * s * q - dmin * m is close to `x`.
 
@@ -95,6 +101,8 @@ def with_minima(
         Greatest q; the least is 0.
     s_end : int
         Greatest s and m; the least is 0.
+    importance : float32, like `x`, optional
+        Mean squares of the inputs.
 
     Returns
     -------
@@ -105,7 +113,10 @@ def with_minima(
     q : float32, (group_size, n_groups, n_blocks)
         Codes.
     """
-    w = np.abs(x) + np.sqrt(total(x * x) / np.float32(len(x)))
+    if importance is None:
+        w = np.abs(x) + np.sqrt(total(x * x) / np.float32(len(x)))
+    else:
+        w = weighted(x, importance)
     fit = fit_scale_and_low(x, w, n_steps, _STEPS)
     ends, s_ends = (0, n_steps), (0, s_end)
     d, dmin = _unit(fit.scale.max(axis=0), s_end), _unit(fit.low.max(axis=0), s_end)
@@ -117,13 +128,36 @@ def with_minima(
     return d, dmin, s, m, codes(x, d * s, dmin * m, ends)
 
 
+def weighted(x: Floats, importance: Floats) -> Floats:
+    """Return what errors count: the importance times a magnitude.
+
+    The magnitude is that of the weight, but no less than its block's.
+
+    Parameters
+    ----------
+    x : float32, (…, n_blocks)
+        Weights.
+    importance : float32, like `x`
+        Mean squares of the inputs.
+    """
+    square = x * x
+    w: Floats = importance * np.sqrt(square + _mean(square))
+    return w
+
+
 def _squares(x: Floats) -> Floats:
     """Return each weight's square plus a share of the mean square of its block."""
     square = x * x
-    # in float64: NumPy's order of addition depends on the number of blocks
-    mean = square.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
-    squares: Floats = square + _SHARE * mean
+    squares: Floats = square + _SHARE * _mean(square)
     return squares
+
+
+def _mean(square: Floats) -> Floats:
+    """Return the mean of each block: (n_blocks,)."""
+    # in float64: NumPy's order of addition depends on the number of blocks
+    axes = tuple(range(square.ndim - 1))
+    mean: Floats = square.mean(axis=axes, dtype=np.float64).astype(np.float32)
+    return mean
 
 
 def _float16(values: Floats) -> Floats:
