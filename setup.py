@@ -128,6 +128,7 @@ def extensions() -> list[Extension]:
         extension("llamacy.ops.plan.routing"),
         extension("llamacy.kernels.cpu"),
         extension("llamacy.ops.state.kv_pages"),
+        extension("llamacy.ggml.quantization.nearest_points"),
     ]
 
 

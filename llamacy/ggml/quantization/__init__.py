@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from llamacy.errors import ArgumentError
 from llamacy.ggml.quantization import (
     blocks_of_32,
+    codebook_blocks,
     floats,
+    nonlinear_blocks,
     super_blocks,
+    ternary_blocks,
     weighted_blocks_of_32,
 )
 from llamacy.ggml.types import GGMLType
@@ -47,6 +50,18 @@ QUANTIZERS: Final[
     GGMLType.Q4_K: super_blocks.q4_k,
     GGMLType.Q5_K: super_blocks.q5_k,
     GGMLType.Q6_K: super_blocks.q6_k,
+    GGMLType.IQ4_NL: nonlinear_blocks.iq4_nl,
+    GGMLType.IQ4_XS: nonlinear_blocks.iq4_xs,
+    GGMLType.IQ3_S: codebook_blocks.iq3_s,
+    GGMLType.IQ3_XXS: codebook_blocks.iq3_xxs,
+    GGMLType.IQ2_S: codebook_blocks.iq2_s,
+    GGMLType.IQ2_XS: codebook_blocks.iq2_xs,
+    GGMLType.IQ2_XXS: codebook_blocks.iq2_xxs,
+    GGMLType.IQ1_M: codebook_blocks.iq1_m,
+    GGMLType.IQ1_S: codebook_blocks.iq1_s,
+    GGMLType.MXFP4: nonlinear_blocks.mxfp4,
+    GGMLType.TQ1_0: ternary_blocks.tq1_0,
+    GGMLType.TQ2_0: ternary_blocks.tq2_0,
 }
 
 # The function for each type that has one for weights of different importance:
@@ -66,6 +81,15 @@ WEIGHTED: Final[
     GGMLType.Q4_K: super_blocks.q4_k,
     GGMLType.Q5_K: super_blocks.q5_k,
     GGMLType.Q6_K: super_blocks.q6_k,
+    GGMLType.IQ4_NL: nonlinear_blocks.iq4_nl,
+    GGMLType.IQ4_XS: nonlinear_blocks.iq4_xs,
+    GGMLType.IQ3_S: codebook_blocks.iq3_s,
+    GGMLType.IQ3_XXS: codebook_blocks.iq3_xxs,
+    GGMLType.IQ2_S: codebook_blocks.iq2_s,
+    GGMLType.IQ2_XS: codebook_blocks.iq2_xs,
+    GGMLType.IQ2_XXS: codebook_blocks.iq2_xxs,
+    GGMLType.IQ1_M: codebook_blocks.iq1_m,
+    GGMLType.IQ1_S: codebook_blocks.iq1_s,
 }
 _LEAST: Final = np.float32(1e-6)  # importance, of its mean: no weight counts nothing
 

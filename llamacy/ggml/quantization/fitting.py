@@ -14,7 +14,7 @@ one is refined.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,9 @@ _N_REFITS = 1  # of the best fit found; more change next to nothing
 # Codes whose variance is this small, relative to their mean square, are all equal: the
 # rest is rounding.
 _FLAT = np.float32(1e-5)
+
+Levels = Callable[[Floats, Floats], Floats]
+"""Finds the levels that are closest to weights at a scale: (x, scale) to (…) like x."""
 
 
 class Fit(NamedTuple):
@@ -81,6 +84,31 @@ def fit_scale(x: Floats, w: Floats, ends: tuple[int, int], steps: Floats) -> Fit
     Fit
         The best fit; `low` is 0.
     """
+    zero = np.zeros(1, np.float32)
+    return fit_levels(
+        x, w, np.float32(ends[0]) - steps, lambda x, scale: codes(x, scale, zero, ends)
+    )
+
+
+def fit_levels(x: Floats, w: Floats, reaches: Floats, levels: Levels) -> Fit:
+    """Fit scale * level to `x`; the scale may be negative.
+
+    Parameters
+    ----------
+    x : float32, (group_size, …)
+        Weights.
+    w : float32, (group_size, …)
+        Importance of each weight.
+    reaches : float32, (n,)
+        One scale is tried for each: it maps the weight farthest from zero to it.
+    levels : callable
+        Finds the levels that are closest to weights at a scale.
+
+    Returns
+    -------
+    Fit
+        The best fit; `low` is 0.
+    """
     wx = w * x
     power, zero = total(wx * x), np.zeros(x.shape[1:], np.float32)
 
@@ -90,10 +118,9 @@ def fit_scale(x: Floats, w: Floats, ends: tuple[int, int], steps: Floats) -> Fit
         return Fit(scale, zero, power - scale * product)
 
     far = farthest(x)
-    scales = (far / np.float32(ends[0] - step) for step in steps)
-    best = _best(refit(codes(x, scale, zero, ends)) for scale in scales)
+    best = _best(refit(levels(x, far / reach)) for reach in reaches)
     for _ in range(_N_REFITS):
-        best = _better(best, refit(codes(x, best.scale, zero, ends)))
+        best = _better(best, refit(levels(x, best.scale)))
     return best
 
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 import numpy as np
 
 from llamacy.ggml.quantization.fitting import (
+    Levels,
     codes,
     farthest,
     fit_scale,
@@ -74,18 +75,49 @@ def around_zero(
     q : float32, (group_size, n_groups, n_blocks)
         Codes.
     """
-    w = _squares(x) if importance is None else weighted(x, importance)
+    w = squares(x) if importance is None else weighted(x, importance)
     scale = fit_scale(x, w, ends, _STEPS).scale
-    d = _unit(farthest(scale), s_ends[0])
+
+    def levels(x: Floats, scale: Floats) -> Floats:
+        return codes(x, scale, _ZERO, ends)
+
+    d, s = around_levels(x, w, scale, s_ends, levels)
+    return d, s, levels(x, d * s)
+
+
+def around_levels(
+    x: Floats, w: Floats, scale: Floats, s_ends: tuple[int, int], levels: Levels
+) -> tuple[Floats, Floats]:
+    """Find d and s such that d * s * level is close to `x`.
+
+    Parameters
+    ----------
+    x, w : float32, (group_size, n_groups, n_blocks)
+        Weights, and what the error of each counts.
+    scale : float32, (n_groups, n_blocks)
+        The best scale of each group by itself.
+    s_ends : tuple of int
+        Least and greatest s.
+    levels : callable
+        Finds the levels that are closest to weights at a scale.
+
+    Returns
+    -------
+    d : float32, (n_blocks,)
+        Units of the scales.
+    s : float32, (n_groups, n_blocks)
+        Scales in units of d.
+    """
+    d = float16_unit(farthest(scale), s_ends[0])
     s = _whole(scale, d, s_ends)
     for _ in range(_N_ROUNDS):
-        s = _nearest_scales(x, w, d, s, ends, s_ends)
-        q = codes(x, d * s, _ZERO, ends)
+        s = _nearest_scales(x, w, d, s, s_ends, levels)
+        q = levels(x, d * s)
         wq = w * q
         product, square = total(s * total(wq * x)), total(s * s * total(wq * q))
-        refitted = _float16(ratio(product, square))
+        refitted = rounded_to_float16(ratio(product, square))
         d = np.where(refitted == 0, d, refitted)
-    return d, s, codes(x, d * s, _ZERO, ends)
+    return d, s
 
 
 def with_minima(
@@ -119,7 +151,7 @@ def with_minima(
         w = weighted(x, importance)
     fit = fit_scale_and_low(x, w, n_steps, _STEPS)
     ends, s_ends = (0, n_steps), (0, s_end)
-    d, dmin = _unit(fit.scale.max(axis=0), s_end), _unit(fit.low.max(axis=0), s_end)
+    d, dmin = float16_unit(fit.scale.max(axis=0), s_end), float16_unit(fit.low.max(axis=0), s_end)
     s, m = _whole(fit.scale, d, s_ends), _whole(fit.low, dmin, s_ends)
     for _ in range(_N_ROUNDS):
         s, m = _nearest_pairs(x, w, d, dmin, s, m, ends, s_ends)
@@ -145,11 +177,11 @@ def weighted(x: Floats, importance: Floats) -> Floats:
     return w
 
 
-def _squares(x: Floats) -> Floats:
+def squares(x: Floats) -> Floats:
     """Return each weight's square plus a share of the mean square of its block."""
     square = x * x
-    squares: Floats = square + _SHARE * _mean(square)
-    return squares
+    found: Floats = square + _SHARE * _mean(square)
+    return found
 
 
 def _mean(square: Floats) -> Floats:
@@ -160,12 +192,12 @@ def _mean(square: Floats) -> Floats:
     return mean
 
 
-def _float16(values: Floats) -> Floats:
+def rounded_to_float16(values: Floats) -> Floats:
     """Round to float16, and widen again."""
     return values.astype(np.float16).astype(np.float32)
 
 
-def _unit(far: Floats, end: int) -> Floats:
+def float16_unit(far: Floats, end: int) -> Floats:
     """Return the least float16 such that `end` times it reaches `far`.
 
     The nearest float16 would not do: among subnormal numbers it can be zero, or far too
@@ -196,14 +228,16 @@ def _nearest_scales(
     w: Floats,
     d: Floats,
     s: Floats,
-    ends: tuple[int, int],
     s_ends: tuple[int, int],
+    levels: Levels,
 ) -> Floats:
     """Choose the best among each s and its two neighbours."""
     best, least = s, np.full_like(s, np.inf)
     for step in (0, -1, 1):
         tried = np.clip(s + np.float32(step), *s_ends)
-        error = _error(x, w, d * tried, _ZERO, ends)
+        scale = d * tried
+        off = scale * levels(x, scale) - x
+        error = total(w * off * off)
         best = np.where(error < least, tried, best)
         least = np.minimum(error, least)
     return best
@@ -243,7 +277,7 @@ def _refit_units(
     mm = total(m * m * total(w))
     sx, mx = total(s * total(q * wx)), total(m * total(wx))
     determinant = ss * mm - sm * sm
-    new_d = _float16(ratio(mm * sx - sm * mx, determinant))
-    new_dmin = _float16(ratio(sm * sx - ss * mx, determinant))
+    new_d = rounded_to_float16(ratio(mm * sx - sm * mx, determinant))
+    new_dmin = rounded_to_float16(ratio(sm * sx - ss * mx, determinant))
     sound = (new_d > 0) & (new_dmin > 0)
     return np.where(sound, new_d, d), np.where(sound, new_dmin, dmin)

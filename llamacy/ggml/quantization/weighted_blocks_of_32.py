@@ -13,7 +13,7 @@ import numpy as np
 from llamacy.ggml.quantization.blocks_of_32 import five_bits
 from llamacy.ggml.quantization.fitting import codes, fit_scale, fit_scale_and_low
 from llamacy.ggml.quantization.packing import Bytes, Floats, float16_bytes, pack
-from llamacy.ggml.quantization.scales import weighted
+from llamacy.ggml.quantization.scales import rounded_to_float16, weighted
 
 _STEPS = np.linspace(-1.5, 1, 16, dtype=np.float32)
 _ZERO = np.zeros(1, np.float32)
@@ -49,7 +49,7 @@ def _around_zero(
     """Return d, (n_blocks,), and codes 0 to 2 * half - 1, where `half` means zero."""
     x, ends = np.ascontiguousarray(blocks.T), (-half, half - 1)
     w = weighted(x, np.ascontiguousarray(importance.T))
-    d = _float16(fit_scale(x, w, ends, _STEPS).scale)
+    d = rounded_to_float16(fit_scale(x, w, ends, _STEPS).scale)
     q = codes(x, d, _ZERO, ends) + np.float32(half)
     return d, q.T.astype(np.uint8)
 
@@ -61,11 +61,6 @@ def _with_minimum(
     x = np.ascontiguousarray(blocks.T)
     w = weighted(x, np.ascontiguousarray(importance.T))
     fit = fit_scale_and_low(x, w, n_steps, _STEPS, is_free=True)
-    d, low = _float16(fit.scale), _float16(fit.low)
+    d, low = rounded_to_float16(fit.scale), rounded_to_float16(fit.low)
     q = codes(x, d, low, (0, n_steps))
     return d, -low, q.T.astype(np.uint8)
-
-
-def _float16(values: Floats) -> Floats:
-    """Round to float16, and widen again."""
-    return values.astype(np.float16).astype(np.float32)
