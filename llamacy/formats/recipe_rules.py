@@ -152,8 +152,10 @@ EIGHT_EXPERTS_OUTPUT: Final = dict.fromkeys(
     ),
     GGMLType.Q5_K,
 )
-"""Types of attn_output in models with eight experts, such as Mixtral, whose attention is
-a small part of the model. They replace the rules; others use their base type."""
+"""Types of attn_output beside eight experts, where attention is a small part.
+
+They replace the rules; other file types use their base type.
+"""
 
 FALCON: Final[dict[str, list[Rule]]] = {
     "Q3_K_M": [

@@ -1,4 +1,4 @@
-"""What a caller decides about the types of single tensors, before a recipe does."""
+"""Types of single tensors that a caller chooses, before a recipe does."""
 
 from __future__ import annotations
 

@@ -73,7 +73,12 @@ FILE_TYPES: Final = {
         FileType("IQ1_S", 24, GGMLType.IQ1_S),
     )
 }
-_ALIASES: Final = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M", "MXFP4": "MXFP4_MOE"}
+_ALIASES: Final = {
+    "Q3_K": "Q3_K_M",
+    "Q4_K": "Q4_K_M",
+    "Q5_K": "Q5_K_M",
+    "MXFP4": "MXFP4_MOE",
+}
 
 
 def find_file_type(name: str, *, argument: str = "type") -> FileType:

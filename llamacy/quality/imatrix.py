@@ -26,10 +26,10 @@ from llamacy.errors import (
     UnsupportedCallError,
 )
 from llamacy.formats.imatrix import ImportanceMatrix, InputSums, read_imatrix
-from llamacy.model_files.opening import open_model
 from llamacy.generation.prompts import Prompt
 from llamacy.generation.tally import OnProgress
-from llamacy.ops.batch import Batch
+from llamacy.model_files.opening import open_model
+from llamacy.ops.batch import Batch, Wanted
 from llamacy.quality.chunks import checked_engine, cut
 
 if TYPE_CHECKING:
@@ -133,8 +133,10 @@ def imatrix(
     check_callback("on_chunk", on_chunk)
     check_callback("progress", progress)
     earlier = [read_imatrix(path, argument="before") for path in _paths(before)]
-    last = None if n_chunks is None else first_chunk + checked_integer(
-        "n_chunks", n_chunks, 1
+    last = (
+        None
+        if n_chunks is None
+        else first_chunk + checked_integer("n_chunks", n_chunks, 1)
     )
     chunks = cut(engine, text, n_ctx, last)
     ids = chunks.ids[first_chunk:].copy()
@@ -212,7 +214,7 @@ class _Collector:
             A sum is NaN or infinite.
         """
         sequence = self._plan.new_sequence()
-        wanted = "all" if self._process_output else "none"
+        wanted: Wanted = "all" if self._process_output else "none"
         kept = {id(each): (each.sums.copy(), each.counts.copy()) for each in self._all}
         try:
             for first in range(0, len(tokens), self._plan.n_batch):
@@ -229,7 +231,8 @@ class _Collector:
 
     @property
     def _all(self) -> list[InputSquares]:
-        return list({id(each): each for each in self._observer.squares.values()}.values())
+        squares = self._observer.squares.values()  # of which some are shared
+        return list({id(each): each for each in squares}.values())
 
     def _check_finite(self) -> None:
         for name, each in self._observer.squares.items():

@@ -119,7 +119,8 @@ def _read(reader: _Reader) -> ImportanceMatrix:
         n_calls = max(1, reader.integer(f"{field}: calls", -(2**31), 2**31 - 1))
         sums = reader.values(field)[None] * np.float32(DEFAULT_CHUNK)
         entries[name] = InputSums(sums, np.array([n_calls * DEFAULT_CHUNK]))
-    n_chunks, datasets = 0, ()
+    n_chunks = 0
+    datasets: tuple[str, ...] = ()
     if reader.at < len(reader.data):
         n_chunks = max(0, reader.integer("chunks", -(2**31), 2**31 - 1))
     if reader.at < len(reader.data):

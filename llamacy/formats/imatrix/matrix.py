@@ -16,8 +16,7 @@ from llamacy.errors import FormatError
 DEFAULT_CHUNK: Final = 512
 """Tokens of a chunk, unless a file says another number."""
 
-# Matrices that a model reads in parts, as llamacy and llama.cpp name the parts: all have
-# the same inputs.
+# Matrices that a model reads in parts, and a part's name: all have the same inputs.
 _FUSED: Final = (
     (re.compile(r"(blk\.[0-9]+\.)attn_qkv\.weight"), "{}attn_q.weight"),
     (re.compile(r"(blk\.[0-9]+\.)ffn_gate_up_exps\.weight"), "{}ffn_gate_exps.weight"),
@@ -29,7 +28,7 @@ _ALONE: Final = re.compile(
 
 
 class InputSums(NamedTuple):
-    """What was collected of the inputs of one matrix, or of each expert's.
+    """The inputs of one matrix, or of each expert's, added up.
 
     Attributes
     ----------
@@ -110,9 +109,7 @@ class ImportanceMatrix:
 
         return read_imatrix(path, argument="path")
 
-    def save(
-        self, path: str | os.PathLike[str], *, format: str | None = None
-    ) -> None:
+    def save(self, path: str | os.PathLike[str], *, format: str | None = None) -> None:
         """Write the matrix to a file.
 
         Parameters
@@ -189,8 +186,8 @@ class ImportanceMatrix:
         if match := _ALONE.fullmatch(name):
             whole, expert = self.entries.get(f"{match[1]}_exps.weight"), int(match[2])
             if whole is not None and expert < len(whole.counts):
-                part = slice(expert, expert + 1)
-                return InputSums(whole.sums[part], whole.counts[part])
+                one = slice(expert, expert + 1)
+                return InputSums(whole.sums[one], whole.counts[one])
         return None
 
     def named_as(self, names: Collection[str]) -> ImportanceMatrix:

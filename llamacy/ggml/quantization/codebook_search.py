@@ -2,9 +2,9 @@
 
 A weight is decoded as d * (2 * s + 1) * p, where d is a float16 that 256 weights share,
 s a small integer of a group of 16 or 32 weights, and p a coordinate of the point of 8
-or 4 weights. First, several scales are tried for each group: at each of them the nearest
-points are found, and the scale that fits them best. Then the scales become odd multiples
-of d: their neighbours are tried, and d is refitted to the points chosen.
+or 4 weights. First, several scales are tried for each group: at each of them the
+nearest points are found, and the scale that fits them best. Then the scales become odd
+multiples of d: their neighbours are tried, and d is refitted to the points chosen.
 
 The axes of arrays are those of blocks, groups, and a group's weights or points:
 
@@ -100,7 +100,7 @@ class Codebook:
         index : uint16, (n_blocks, n_groups, n_of_group)
             The points' numbers.
         """
-        scale = self.first_scales(x, w)
+        scale, _ = self.first_scales(x, w)
         d = float16_unit(scale.max(axis=1), 2 * self.s_end + 1)
         with np.errstate(all="ignore"):
             s = self._whole(ratio(scale, d[:, None]))
@@ -113,27 +113,32 @@ class Codebook:
             d = np.where(refitted > 0, refitted, d)
         return d, s, self.nearest(x, w, (d[:, None] * (2 * s + 1))[None])[0]
 
-    def first_scales(self, x: Floats, w: Floats) -> Floats:
-        """Return the best scale of each group by itself; none is negative."""
-        reach = np.abs(x).max(axis=2) / np.abs(self.points).max()
-        tried = reach / self.steps[:, None, None]
-        best = self._refitted(x, w, tried)
-        return self._refitted(x, w, best[None])
+    def first_scales(self, x: Floats, w: Floats) -> tuple[Floats, Floats]:
+        """Find the best scale of each group by itself.
 
-    def _refitted(self, x: Floats, w: Floats, tried: Floats) -> Floats:
-        """Return the scale that fits the points found at one of those tried best."""
-        index = self.nearest(x, w, tried)
-        best, most = np.zeros_like(tried[0]), np.zeros_like(tried[0])
+        Returns
+        -------
+        scale : float32, (n_blocks, n_groups)
+            The scales, none of them negative.
+        gain : float32, (n_blocks, n_groups)
+            The sums of w * x ** 2 less the errors.
+        """
+        reach = np.abs(x).max(axis=2) / np.abs(self.points).max()
+        index = self.nearest(x, w, reach / self.steps[:, None, None])
+        best: Floats = np.zeros_like(reach)
+        most = best
         for one in index:
             product, square = self._sums(x, w, one)
             scale = np.maximum(ratio(product, square), np.float32(0))
             gain = scale * product
-            best, most = np.where(gain > most, scale, best), np.maximum(gain, most)
-        return best
+            best = np.where(gain > most, scale, best)
+            most = np.maximum(gain, most)
+        return best, most
 
     def _whole(self, units: Floats) -> Floats:
         """Round multiples of d to s."""
-        return np.clip(np.rint((units - 1) / 2), 0, self.s_end)
+        whole: Floats = np.clip(np.rint((units - 1) / 2), 0, self.s_end)
+        return whole
 
     def _nearest_scales(
         self, x: Floats, w: Floats, d: Floats, s: Floats
@@ -148,10 +153,6 @@ class Codebook:
         best = errors.argmin(axis=0)
         chosen = np.take_along_axis(indices, best[None, ..., None], axis=0)[0]
         return np.take_along_axis(tried, best[None], axis=0)[0], chosen
-
-    def errors(self, x: Floats, w: Floats, scale: Floats) -> Floats:
-        """Return the error of each group at a scale: (n_blocks, n_groups)."""
-        return self._errors(x, w, scale, self.nearest(x, w, scale[None])[0])
 
     def _errors(self, x: Floats, w: Floats, scale: Floats, index: Indices) -> Floats:
         off = scale[..., None] * self.coordinates(index) - x
@@ -180,12 +181,12 @@ class HalvedCodebook(Codebook):
     @classmethod
     def chosen(cls, book: Codebook, x: Floats, w: Floats) -> HalvedCodebook:
         """Choose the half that each group is closer to."""
-        errors = []
-        for is_second in (False, True):
-            mask = np.full(x.shape[:2], is_second)
+        gains = []
+        for is_one in (False, True):
+            mask = np.full(x.shape[:2], is_one)
             half = cls(book.points, book.group_size, book.s_end, book.steps, mask)
-            errors.append(half.errors(x, w, half.first_scales(x, w)))
-        is_second = errors[1] < errors[0]
+            gains.append(half.first_scales(x, w)[1])
+        is_second = gains[1] > gains[0]
         return cls(book.points, book.group_size, book.s_end, book.steps, is_second)
 
     def nearest(self, x: Floats, w: Floats, scales: Floats) -> Indices:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.ggml.blocks import E8M0_HALVES, FP4_VALUES, IQ4_VALUES
-from llamacy.ggml.quantization.fitting import farthest, fit_levels, total
+from llamacy.ggml.quantization.fitting import fit_levels
 from llamacy.ggml.quantization.packing import Bytes, Floats, float16_bytes, pack
 from llamacy.ggml.quantization.scales import (
     around_levels,
@@ -79,7 +79,8 @@ def _codes(x: Floats, scale: Floats) -> Bytes:
     inverse = np.divide(np.float32(2), scale)
     halves = np.floor(x * np.where(np.isfinite(inverse), inverse, np.float32(0)))
     places: NDArray[np.int16] = np.clip(halves, -256, 255).astype(np.int16)
-    return _NEAREST[places + np.int16(256)]
+    found: Bytes = _NEAREST[places + np.int16(256)]
+    return found
 
 
 def _levels(x: Floats, scale: Floats) -> Floats:

@@ -151,7 +151,10 @@ def with_minima(
         w = weighted(x, importance)
     fit = fit_scale_and_low(x, w, n_steps, _STEPS)
     ends, s_ends = (0, n_steps), (0, s_end)
-    d, dmin = float16_unit(fit.scale.max(axis=0), s_end), float16_unit(fit.low.max(axis=0), s_end)
+    d, dmin = (
+        float16_unit(fit.scale.max(axis=0), s_end),
+        float16_unit(fit.low.max(axis=0), s_end),
+    )
     s, m = _whole(fit.scale, d, s_ends), _whole(fit.low, dmin, s_ends)
     for _ in range(_N_ROUNDS):
         s, m = _nearest_pairs(x, w, d, dmin, s, m, ends, s_ends)

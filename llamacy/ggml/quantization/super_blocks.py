@@ -1,7 +1,8 @@
 """Quantises to the blocks of 256 weights of ggml's K types.
 
-Each function takes float32, (n_blocks, 256), and, if it is known, the importance of each
-weight, of the same shape; it returns uint8, (n_blocks, type_size). `scales` finds scales, minima and codes; this module arranges them in blocks.
+Each function takes float32, (n_blocks, 256), and, if known, the importance of each
+weight, of the same shape; it returns uint8, (n_blocks, type_size). `scales` finds
+scales, minima and codes; this module arranges them in blocks.
 """
 
 from __future__ import annotations

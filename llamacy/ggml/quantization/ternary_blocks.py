@@ -16,9 +16,7 @@ def tq1_0(blocks: Floats) -> Bytes:
     """Round to d * (q - 1), 5 weights in a byte."""
     d, q = _rounded(blocks)
     parts = ((0, 160, 5), (160, 240, 5), (240, 256, 4))
-    return np.hstack(
-        [*(_bytes(q[:, a:b], n) for a, b, n in parts), float16_bytes(d)]
-    )
+    return np.hstack([*(_bytes(q[:, a:b], n) for a, b, n in parts), float16_bytes(d)])
 
 
 def tq2_0(blocks: Floats) -> Bytes:
@@ -42,4 +40,5 @@ def _bytes(q: Bytes, n_digits: int) -> Bytes:
     digits = q.reshape(len(q), n_digits, -1)
     powers = 3 ** np.arange(4, 4 - n_digits, -1, dtype=np.uint16)
     number = (digits * powers[:, None]).sum(axis=1, dtype=np.uint16).astype(np.uint32)
-    return ((number * 256 + 242) // 243).astype(np.uint8)  # rounded up
+    rounded_up: Bytes = ((number * 256 + 242) // 243).astype(np.uint8)
+    return rounded_up

@@ -43,9 +43,7 @@ def q5_1(blocks: Floats, importance: Floats) -> Bytes:
     return np.hstack([float16_bytes(d), float16_bytes(m), five_bits(q)])
 
 
-def _around_zero(
-    blocks: Floats, importance: Floats, half: int
-) -> tuple[Floats, Bytes]:
+def _around_zero(blocks: Floats, importance: Floats, half: int) -> tuple[Floats, Bytes]:
     """Return d, (n_blocks,), and codes 0 to 2 * half - 1, where `half` means zero."""
     x, ends = np.ascontiguousarray(blocks.T), (-half, half - 1)
     w = weighted(x, np.ascontiguousarray(importance.T))

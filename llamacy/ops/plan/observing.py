@@ -1,4 +1,4 @@
-"""What the inputs of matrices are like: sums of their squares, over many passes.
+"""Sums of the squares of matrices' inputs, over many passes.
 
 An importance matrix is made of them. A plan with an `Observer` has a step more before a
 product: it reads the product's input, of which it changes nothing, and adds to sums
@@ -7,6 +7,7 @@ that stay when the pass is over.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -77,7 +78,7 @@ class Observer:
         Parameters
         ----------
         matrices : tuple of weights
-            The matrices that `x` is multiplied with; None is none.
+            The matrices that `x` is multiplied with; Nones are skipped.
         x : Buffer
             Their input.
         of_wanted : bool
@@ -97,7 +98,7 @@ class Observer:
             return []
         first = next(each for each in matrices if id(each) in self._names)
         *n_expert, _, n_in = first.shape
-        squares = InputSquares(*(n_expert or [1]), n_in)
+        squares = InputSquares(math.prod(n_expert), n_in)
         self.squares |= dict.fromkeys(found, squares)
         if value is not None:
             self._of_value[value] = squares
