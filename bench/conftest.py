@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from random_models.shapes import SHAPES
+from summary import lines
 
 from llamacy.system.threads import default_threads
 
@@ -15,6 +17,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("llamacy")
     group.addoption(
         "--model", action="append", default=[], help="GGUF file; repeatable"
+    )
+    group.addoption(
+        "--shape", action="append", default=[], choices=SHAPES, help="repeatable"
+    )
+    group.addoption("--type", default="Q4_0", help="file type of models of a shape")
+    group.addoption(
+        "--size", type=int, default=1500, help="most MiB of their files: fewer layers"
     )
     group.addoption("--threads", type=int, default=default_threads())
     group.addoption("--n-prompt", type=int, default=512, help="tokens of prompt")
@@ -27,6 +36,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         models = metafunc.config.getoption("model")
         names = [Path(model).name for model in models]
         metafunc.parametrize("model", models, indirect=True, scope="module", ids=names)
+    if "pair" in metafunc.fixturenames:
+        shapes = metafunc.config.getoption("shape")
+        metafunc.parametrize("pair", shapes, indirect=True, scope="module")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for line in lines(config):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import copy
 import os
 from typing import Any, Final, TypeVar
 
-from llamacy.printable import bounded
+from llamacy.printable import bounded, printable
 
 ErrorT = TypeVar("ErrorT", bound="LlamacyError")
 
@@ -86,14 +86,15 @@ class FormatError(LlamacyError, ValueError):
 
     def _message(self) -> str:
         wanted, found = bounded(str, self.wanted), bounded(str, self.found)
-        return f"{self.path}: {self.field}: wanted {wanted}, found {found}"
+        place = f"{printable(self.path)}: {self.field}"
+        return f"{place}: wanted {wanted}, found {found}"
 
 
 class UnsupportedError(FormatError):
     """A well-formed file needs a feature that llamacy does not have.
 
     Examples are an unknown version, architecture, tensor type or tokenizer. `wanted`
-    lists the supported ones.
+    lists the supported ones, or says where they are listed.
     """
 
 
@@ -109,7 +110,7 @@ class ModelFileError(LlamacyError, OSError):
             return super().__str__()
         name = str(self.filename)
         name = name if len(name) <= _MAX_PATH else f"{name[:_MAX_PATH]}..."
-        return f"{name}: {self.strerror}"
+        return f"{printable(name)}: {self.strerror}"
 
 
 class HubError(LlamacyError, OSError):

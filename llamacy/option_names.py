@@ -30,6 +30,7 @@ SYNONYMS = {
     "progress": "use_tqdm progress_callback progress_bar on_progress show_progress",
     "chat_format": "chat_template template chat_handler",
     "template_arguments": "chat_template_kwargs template_kwargs",
+    "reasoning_effort": "thinking_effort effort",
     "overflow": "truncate truncation truncate_prompt_tokens context_shift",
     "tools": "functions",
     "labels": "choices classes candidate_labels options guided_choice",
@@ -72,7 +73,7 @@ ADVICE = {
     "use lora=[(path, scale)]": "lora_scale lora_base lora_scaled",
     "use overflow of model.chat": "n_keep num_keep keep",
     'use template_arguments={"enable_thinking": ...}': "think thinking enable_thinking "
-    "reasoning reasoning_effort",
+    "reasoning",
     "use n of model.generate, with logprobs=0, and take the likeliest": "best_of",
     'give it as a message: {"role": "system", "content": ...}': "system system_prompt",
     "put the prompt before the text; prompt_logprobs has its likelihoods": "echo "
@@ -131,7 +132,8 @@ ADVICE = {
 HOMES = {
     "llamacy.load": "n_ctx n_threads n_batch kv_type quantize prompt_cache max_waiting "
     "lora",
-    "model.chat": "messages chat_format overflow tools template_arguments",
+    "model.chat": "messages chat_format overflow tools template_arguments "
+    "reasoning_effort merge_system",
     "model.generate": "prompt n",
     "model.generate or model.chat": "params max_tokens temperature dynatemp_range "
     "dynatemp_exponent top_k top_p min_p typical_p top_n_sigma xtc_probability "

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sized
 from typing import Final
 
 _MAX_BITS: Final = 256  # of a whole number that messages write out: 78 digits
+
+
+_UNFIT: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Control characters, turns of the direction of writing, and halves of surrogates."""
+
+
+def printable(text: str) -> str:
+    r"""Return a text of one line with escapes in place of control characters.
+
+    A terminal or a log must not take a file's name for a command.
+
+    >>> print(printable("\x1b[31mred.gguf"))
+    \x1b[31mred.gguf
+    """
+    return _UNFIT.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def shown(value: object) -> str:

@@ -16,6 +16,7 @@ from llamacy.cli import app
 from tests.support.hub_server import HubServer, Repo
 from tests.support.hugging_face import write_babble
 from tests.support.pages import PAGES, ROOT, blocks
+from tests.support.real_models import SMOLLM2, fetched
 
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
@@ -50,7 +51,7 @@ def test_the_quick_start_needs_no_model_but_demo() -> None:
 @pytest.mark.usefixtures("selected_level")
 def test_the_readme_begins_with_what_its_first_command_prints() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    marked = r"<!-- ci: generate -->\n```sh\n(.*)\n```\n\n```text\n(.*?)```\n"
+    marked = r"<!-- ci: generate -->\n```sh\n(.*?)\n```\n\n```text\n(.*?)```\n"
     found = re.search(marked, readme, re.S)
     assert found is not None
     command, shown = found.groups()
@@ -59,6 +60,19 @@ def test_the_readme_begins_with_what_its_first_command_prints() -> None:
     assert done.exit_code == 0
     # a terminal shows the prompt, too, which a pipe does not
     assert words[-1] + done.stdout == shown
+
+
+@pytest.mark.real
+def test_the_readme_shows_what_its_second_command_prints() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    marked = r"<!-- ci: real -->\n```sh\n(.*?)\n```\n\n```text\n(.*?)```\n"
+    found = re.search(marked, readme, re.S)
+    assert found is not None
+    command, shown = found.groups()
+    words = shlex.split(command.rpartition("bin/llamacy ")[2])
+    words[1] = str(fetched(SMOLLM2))
+    done = CliRunner().invoke(app, words, prog_name="llamacy")
+    assert (done.exit_code, done.stdout) == (0, shown)
 
 
 def test_flags_in_console_examples_exist() -> None:

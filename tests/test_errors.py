@@ -19,6 +19,11 @@ ERRORS: list[tuple[LlamacyError, str]] = [
         llamacy.FormatError("a.gguf", "magic", "GGUF", "text"),
         "a.gguf: magic: wanted GGUF, found text",
     ),
+    # a path with a terminal's commands in it
+    (
+        llamacy.FormatError("a\x1b[31m\n.gguf", "magic", "GGUF", "text"),
+        r"a\x1b[31m\n.gguf: magic: wanted GGUF, found text",
+    ),
     (llamacy.OutOfMemoryError("no room", 2, 1), "no room"),
     (llamacy.ModelFileError("cannot be read"), "cannot be read"),
 ]
@@ -72,3 +77,11 @@ def test_an_interrupt_is_no_exception_and_says_where_the_text_is() -> None:
     assert "`completion`" in str(interrupted)
     restored = pickle.loads(pickle.dumps(interrupted))
     assert restored.completion == ["text"]
+
+
+def test_a_path_in_a_message_commands_no_terminal() -> None:
+    error = llamacy.ModelFileError(2, "missing", "é\x1b[31m\n.gguf")
+    assert (str(error), error.filename) == (
+        r"é\x1b[31m\n.gguf: missing",
+        "é\x1b[31m\n.gguf",
+    )

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import PackageNotFoundError, files, metadata
+from importlib.metadata import Distribution, distributions
 
 import pytest
 
 from llamacy.kernels.levels import LEVELS
 
-try:
-    FILES = [str(path) for path in files("llamacy") or []]
-except PackageNotFoundError:  # run from the sources
+
+def wheel() -> Distribution | None:
+    """Return the installed wheel; builds leave llamacy.egg-info beside the sources."""
+    for found in distributions(name="llamacy"):
+        if found.read_text("RECORD") is not None:
+            return found
+    return None
+
+
+WHEEL = wheel()
+if WHEEL is None:  # run from the sources
     pytest.skip("llamacy is not installed", allow_module_level=True)
+PATHS = {str(path): path for path in WHEEL.files or []}
+FILES = list(PATHS)
 if not any(name.startswith("llamacy/") for name in FILES):
     pytest.skip("llamacy is installed as editable", allow_module_level=True)
 
@@ -37,7 +47,8 @@ def test_sources_of_the_kernels_stay_in_the_sdist() -> None:
 
 
 def test_the_licence_and_those_of_bundled_libraries_are_installed() -> None:
-    declared = metadata("llamacy")
+    assert WHEEL is not None
+    declared = WHEEL.metadata
     assert declared["License-Expression"] == "MIT"
     names = declared.get_all("License-File") or []
     assert {"LICENSE", "NOTICE"} < set(names)
@@ -47,17 +58,16 @@ def test_the_licence_and_those_of_bundled_libraries_are_installed() -> None:
 
 
 def test_the_notice_names_every_bundled_library_and_every_license_file() -> None:
-    paths = {str(path): path for path in files("llamacy") or []}
-    notice = next(path for name, path in paths.items() if name.endswith("NOTICE"))
+    notice = next(path for name, path in PATHS.items() if name.endswith("NOTICE"))
     text = notice.read_text(encoding="utf-8")
     # auditwheel, delocate and delvewheel put them into these folders
     bundled = [
-        name for name in paths if re.match(r"llamacy(\.libs|/\.dylibs)/.*\.\w", name)
+        name for name in PATHS if re.match(r"llamacy(\.libs|/\.dylibs)/.*\.\w", name)
     ]
     libraries = {re.sub(r"\d*[.-].*", "", name.split("/")[-1]) for name in bundled}
     assert not [name for name in libraries if name not in text]
     licenses = re.findall(r"LICENSES/[\w.-]+", text)
     assert licenses
     assert not [
-        each for each in licenses if not [name for name in paths if name.endswith(each)]
+        each for each in licenses if not [name for name in PATHS if name.endswith(each)]
     ]

@@ -8,6 +8,8 @@ describes; `tensors(config, layer)`, the names and shapes that a layer is made o
 
 from __future__ import annotations
 
+from typing import Final
+
 from llamacy.architectures import (
     apertus,
     arcee,
@@ -35,6 +37,7 @@ from llamacy.architectures import (
     hunyuan_dense,
     hunyuan_moe,
     internlm2,
+    laguna,
     llama,
     mellum,
     minicpm,
@@ -43,6 +46,7 @@ from llamacy.architectures import (
     olmoe,
     phi2,
     phi3,
+    phimoe,
     qwen2,
     qwen2moe,
     qwen2vl,
@@ -86,6 +90,7 @@ ARCHITECTURES = {
     "hunyuan-dense": Architecture(hunyuan_dense),
     "hunyuan-moe": Architecture(hunyuan_moe, is_mixture=True),
     "internlm2": Architecture(internlm2),
+    "laguna": Architecture(laguna, is_mixture=True),
     "llama": Architecture(llama),
     "mellum": Architecture(mellum, is_mixture=True),
     "minicpm": Architecture(minicpm),
@@ -94,6 +99,7 @@ ARCHITECTURES = {
     "olmoe": Architecture(olmoe, is_mixture=True),
     "phi2": Architecture(phi2),
     "phi3": Architecture(phi3),
+    "phimoe": Architecture(phimoe, is_mixture=True),
     "qwen2": Architecture(qwen2),
     "qwen2moe": Architecture(qwen2moe, is_mixture=True),
     "qwen2vl": Architecture(qwen2vl),
@@ -107,6 +113,14 @@ ARCHITECTURES = {
     "starcoder2": Architecture(starcoder2),
 }
 
+ENCODERS: Final = frozenset(
+    "bert eurobert gemma-embedding jina-bert-v2 jina-bert-v3 modern-bert neo-bert "
+    "nomic-bert nomic-bert-moe t5encoder".split()
+)
+"""Families that write no text."""
+
+ENCODER_NOTE: Final = ", an encoder, of which only the tokenizer can be used"
+
 
 def find_architecture(name: str, path: str) -> Architecture:
     """Find the family called `name`.
@@ -118,5 +132,6 @@ def find_architecture(name: str, path: str) -> Architecture:
     """
     if name not in ARCHITECTURES:
         known = f"one of {', '.join(ARCHITECTURES)}"
-        raise UnsupportedError(path, "general.architecture", known, shown(name))
+        found = f"{name}{ENCODER_NOTE}" if name in ENCODERS else shown(name)
+        raise UnsupportedError(path, "general.architecture", known, found)
     return ARCHITECTURES[name]

@@ -56,6 +56,7 @@ def attention(
     *,
     norm_size: int | None = None,
     is_rotated_first: bool = False,
+    gate: Value | None = None,
 ) -> Value:
     """Attend: (M, n_embd) to (M, n_embd).
 
@@ -73,6 +74,8 @@ def attention(
         their weights have.
     is_rotated_first : bool
         Whether queries and keys are rotated before they are normed, not after it.
+    gate : Value or None
+        Multiplies the results: (M, n_head), or a factor for each of their numbers.
     """
     ops, mixer = block.ops, block.config.mixer
     q, k, v = (block.linear(x, name) for name in ("attn_q", "attn_k", "attn_v"))
@@ -90,6 +93,10 @@ def attention(
         softcap=mixer.softcap,
         sinks=block.weight("attn_sinks.weight"),
     )
+    if gate is not None:
+        is_by_head = block.weight("attn_gate.weight").shape[0] == mixer.n_head
+        gated = ops.head_gate if is_by_head else ops.mul
+        attended = gated(attended, gate)
     return block.linear(attended, "attn_output")
 
 

@@ -89,6 +89,7 @@ def mixture(
             activation=activation,
             gating=experts.gating or "softmax",
             scale=experts.scale,
+            jitter=experts.jitter,
             n_group=experts.n_group,
             n_group_used=experts.n_group_used,
             selection_bias=block.weight("exp_probs_b.bias"),

@@ -12,6 +12,7 @@ import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from llamacy.architectures.tensors import TensorSpec
@@ -63,6 +64,8 @@ def as_in_file(
         if rest == "qkv.weight" and is_apart:
             for part, n in spec.parts:
                 made[part] = TensorSpec((n, *spec.shape[1:]), True)
+        elif spec.other_shape and shapes.get(name) == spec.other_shape:
+            made[name] = replace(spec, shape=spec.other_shape)
         else:
             made[name] = spec
     for name in [name for name in made if name.endswith(".attn_q.weight")]:

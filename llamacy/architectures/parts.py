@@ -76,8 +76,7 @@ class Parts:
         eps = self.config.norm_eps
         if self.config.has_layer_norm:
             return self.ops.layer_norm(x, weight, bias, eps, size=size)
-        assert bias is None
-        return self.ops.rms_norm(x, weight, eps, size=size)
+        return self.ops.rms_norm(x, weight, eps, bias=bias, size=size)
 
     def rope(self, config: RopeConfig, head_dim: int) -> Rope:
         """Return the rotations of heads: one object for all layers that are alike.
@@ -130,7 +129,7 @@ class Block:
     def norm(self, x: Value, name: str, *, size: int | None = None) -> Value:
         """Norm rows, or each part of them that is of `size` or as long as the weight.
 
-        A layer norm adds its bias where there is one.
+        A bias is added where there is one.
         """
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
         return self.model.norm(x, weight, bias, size=size)

@@ -34,6 +34,8 @@ class TensorSpec:
         Whether it stays in the file, for single rows to be looked up.
     is_unused : bool
         Whether files may have it, and nothing reads it.
+    other_shape : tuple of int
+        A shape that files may have it in instead; () for none.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +47,7 @@ class TensorSpec:
     is_constant: bool = False
     is_mapped: bool = False
     is_unused: bool = False
+    other_shape: tuple[int, ...] = ()
 
     def within(self, prefix: str) -> TensorSpec:
         """Return the spec with a prefix before the names of its parts."""

@@ -10,6 +10,7 @@
     variables    the names that it expects to be given
     environment  the sandbox; budget and growth limit what a template may do
     habits       puts messages in the form that a template takes
+    written_calls  past tool calls as text, for templates that leave them out
     beginnings   answers that the caller has begun
     disguise     keeps the text of messages from turning into control tokens
     writing      all of the above: messages in, token ids out

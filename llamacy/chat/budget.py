@@ -31,13 +31,27 @@ _SIZED = (str, bytes, list, tuple, dict)
 
 
 class Budget:
-    """Steps, characters and seconds that one rendering may still use."""
+    """Steps, characters and seconds that one rendering may still use.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    given : object
+        The template's variables.
+    """
+
+    def __init__(self, given: object) -> None:
+        self._given = given
+        self._given_lists: set[int] | None = None  # their ids
         self._n_steps = 0
         self._n_characters = 0
         self._n_spent = 0
         self._end = thread_time() + _MAX_SECONDS
+
+    def is_given(self, value: list[Any]) -> bool:
+        """Say whether a list is one of the caller's, not one of the template's."""
+        if self._given_lists is None:
+            self._given_lists = set(map(id, _lists_in(self._given)))
+        return id(value) in self._given_lists
 
     def step(self) -> None:
         """Count a loop iteration or a call."""
@@ -64,13 +78,24 @@ _current: ContextVar[Budget] = ContextVar("budget")
 
 
 @contextmanager
-def new_budget() -> Iterator[None]:
-    """Give the rendering inside the `with` block a budget of its own."""
-    token = _current.set(Budget())
+def new_budget(given: object) -> Iterator[None]:
+    """Give the rendering inside the `with` block a budget of its own.
+
+    Parameters
+    ----------
+    given : object
+        The template's variables, which keep alive the lists in them.
+    """
+    token = _current.set(Budget(given))
     try:
         yield
     finally:
         _current.reset(token)
+
+
+def is_given(value: list[Any]) -> bool:
+    """Say whether a list is one of the caller's."""
+    return _current.get().is_given(value)
 
 
 def step() -> None:
@@ -102,6 +127,18 @@ def check_operands(operator: str, left: Any, right: Any) -> None:
         if operator in ("*", "**") and isinstance(operand, int):
             if operand.bit_length() > (_LONG if operator == "*" else 10):
                 raise SecurityError(f"it uses {operator} with too large a number")
+
+
+def _lists_in(value: object) -> Iterator[list[Any]]:
+    """Yield the lists in a value, which is nested as JSON is."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            pending += item.values()
+        elif isinstance(item, list):
+            yield item
+            pending += item
 
 
 def _weight(value: Any) -> int:

@@ -127,6 +127,15 @@ class Environment(ImmutableSandboxedEnvironment):
         tree.set_environment(self)
         return self.from_string(tree)
 
+    def is_safe_attribute(self, obj: Any, attribute: str, value: Any) -> bool:
+        """Say whether a template may use an attribute.
+
+        Kimi K2's templates queue the ids of calls in a list of their own.
+        """
+        if type(obj) is list and attribute in ("append", "pop"):
+            return not budget.is_given(obj)
+        return super().is_safe_attribute(obj, attribute, value)
+
     def unsafe_undefined(self, obj: Any, attribute: str) -> NoReturn:
         """Refuse at the access itself, where Jinja waits until the value is used."""
         raise SecurityError(
@@ -165,7 +174,7 @@ def render_within_budget(template: Template, names: dict[str, Any]) -> str:
     """Render a template within a budget of its own."""
 
     def pieces() -> Iterator[str]:
-        with budget.new_budget():
+        with budget.new_budget(names):
             yield from template.generate(**names)
 
     return "".join(pieces())

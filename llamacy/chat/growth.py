@@ -128,6 +128,9 @@ def check_method(function: object, arguments: list[Any]) -> None:
     if function is dict or name in _LOOKING:
         for argument in (owner, *arguments):
             count_container(argument)
+    if name == "append" and isinstance(owner, list):
+        for argument in arguments:
+            _check_apart(argument, owner)
     if not isinstance(owner, str | bytes | int):
         return
     if name == "join" and arguments:
@@ -136,6 +139,26 @@ def check_method(function: object, arguments: list[Any]) -> None:
         check(name, arguments[0], [owner])
     elif isinstance(name, str):
         check(name, owner, arguments)
+
+
+def _check_apart(value: object, owner: list[Any]) -> None:
+    """Check that a list may get an item: one that has the list in it would be endless.
+
+    Raises
+    ------
+    SecurityError
+        The item is the list, or contains it.
+    """
+    count_container(value)
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if item is owner:
+            raise SecurityError("it puts a list into itself")
+        if isinstance(item, dict):
+            pending += item.values()
+        elif isinstance(item, list | tuple | set):
+            pending += item
 
 
 def check(name: str, value: object, others: list[Any]) -> None:

@@ -168,7 +168,7 @@ def _written(template: str, role: str, content: Content) -> str:
     }
     talk = talks.get(role, [said, question])
     try:
-        return _rendered(template, talk)
+        return rendered(template, talk)
     except ChatTemplateError:
         return ""
 
@@ -177,7 +177,7 @@ def _written(template: str, role: str, content: Content) -> str:
 def _is_stopped(template: str) -> bool:
     """Whether a template does too much, so that asking it more would take long."""
     try:
-        _rendered(template, [{"role": "user", "content": "a"}])
+        rendered(template, [{"role": "user", "content": "a"}])
     except TemplateStopped:
         return True
     except ChatTemplateError:
@@ -185,7 +185,8 @@ def _is_stopped(template: str) -> bool:
     return False
 
 
-def _rendered(template: str, talk: list[dict[str, Any]]) -> str:
+def rendered(template: str, talk: list[dict[str, Any]]) -> str:
+    """Return what a template writes of a conversation."""
     values = {"messages": talk, "add_generation_prompt": True}
     return render(template, "template", {**values, "bos_token": "", "eos_token": ""})
 

@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
-from llamacy.arguments import checked_choice
+from llamacy.arguments import checked_choice, checked_flag
+from llamacy.chat.effort import with_effort
 from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages, checked_messages, with_reasoning_keys
 from llamacy.chat.overflow import Overflow, Shift, Turns, truncate
 from llamacy.chat.reply.reading import ReplyReader
 from llamacy.chat.reply.stop_scope import stop_scope
 from llamacy.chat.reply.style import reply_style
+from llamacy.chat.system_messages import merged, numbered
 from llamacy.chat.tools import checked_tools
 from llamacy.chat.writing import Begun, Writer
-from llamacy.errors import ArgumentError, ContextLengthError
+from llamacy.errors import ArgumentError, ChatTemplateError, ContextLengthError
 
 if TYPE_CHECKING:
     from llamacy.generation.text_buffer import StopScope
@@ -48,12 +50,18 @@ class PromptOptions(TypedDict, total=False):
     template_arguments : mapping or None
         Further variables for the template, such as `enable_thinking`. With
         `continue_final_message` False, an assistant's last message is not continued.
+    reasoning_effort : str or None
+        How long to reason, such as ``"low"``, in the words of the template.
+    merge_system : bool
+        Whether system messages further down are moved into the first one.
     """
 
     chat_format: str | None
     overflow: Overflow
     tools: Tools | None
     template_arguments: Mapping[str, Any] | None
+    reasoning_effort: str | None
+    merge_system: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,12 @@ class PromptMaker:
         form = source.find(options.get("chat_format"), bool(tools))
         overflow = options.get("overflow", "error")
         checked_choice("overflow", overflow, ("error", "truncate", "shift"))
-        self._writer = Writer(form, tokenizer, tools, options.get("template_arguments"))
+        self._merges = options.get("merge_system", False)
+        checked_flag("merge_system", self._merges)
+        arguments = with_effort(
+            form, options.get("template_arguments"), options.get("reasoning_effort")
+        )
+        self._writer = Writer(form, tokenizer, tools, arguments)
         self._overflow = overflow
         self._n_answer = _n_answer(params, n_ctx)
         self._params = replace(params, stop=(*(params.stop or ()), *form.stop))
@@ -152,8 +165,7 @@ class PromptMaker:
             The prompt leaves no room for an answer.
         """
         checked, n_ctx = self._checked(messages), self._n_ctx
-        turns = Turns(checked, self._writer)
-        ids, n_dropped = self._fitted(turns)
+        turns, (ids, n_dropped) = self._fitted(checked)
         # Without this check the answer would be empty, with no word about the reason.
         if len(ids) >= n_ctx and self._params.max_tokens != 0:
             raise ContextLengthError(len(ids) + 1, n_ctx)
@@ -164,7 +176,7 @@ class PromptMaker:
             ids,
             self._params,
             n_dropped,
-            self._reader(ids, self._writer.begun(checked)),
+            self._reader(ids, self._writer.begun(self._merged(checked))),
             style.written_tokens(self._tokenizer),
             self._format_stop,
             Shift(turns, n_ctx, n_dropped) if self._overflow == "shift" else None,
@@ -190,12 +202,28 @@ class PromptMaker:
 
         Errors are those of `make`.
         """
-        return len(self._fitted(Turns(self._checked(messages), self._writer))[0])
+        _, (ids, _) = self._fitted(self._checked(messages))
+        return len(ids)
 
     def _checked(self, messages: Messages) -> list[dict[str, Any]]:
         return with_reasoning_keys(checked_messages(messages))
 
-    def _fitted(self, turns: Turns) -> tuple[list[int], int]:
+    def _merged(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return merged(messages) if self._merges else messages
+
+    def _fitted(
+        self, messages: list[dict[str, Any]]
+    ) -> tuple[Turns, tuple[list[int], int]]:
+        """Return the turns, their prompt, and how many messages that leaves out."""
+        turns = Turns(self._merged(messages), self._writer)
+        try:
+            return turns, self._shortened(turns)
+        except ChatTemplateError as error:
+            raise numbered(
+                error, messages, lambda some: self._writer(self._merged(some))
+            ) from None
+
+    def _shortened(self, turns: Turns) -> tuple[list[int], int]:
         """Return the prompt, and how many messages it leaves out to leave room."""
         if self._overflow == "error":
             return turns.prompt(), 0

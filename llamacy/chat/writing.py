@@ -11,10 +11,12 @@ from llamacy.chat.beginnings import Beginnings
 from llamacy.chat.built_in import ChatFormat
 from llamacy.chat.disguise import Disguise
 from llamacy.chat.habits import fitted
+from llamacy.chat.reply.style import is_token
 from llamacy.chat.reply.thinking import THINKING_MARKS
 from llamacy.chat.template import render
 from llamacy.chat.values import mapped, texts_in
 from llamacy.chat.variables import takes_tools
+from llamacy.chat.written_calls import with_written_calls
 from llamacy.errors import ArgumentError, ChatTemplateError
 
 if TYPE_CHECKING:
@@ -143,6 +145,11 @@ class Writer:
             **self._special,
             **mapped("template_arguments", variables, disguise.put_on),
         }
+        values["messages"] = with_written_calls(  # behind the disguise: marks count
+            self._form.template,
+            values["messages"],
+            lambda mark: is_token(mark, self._tokenizer),
+        )
         if not is_begun:
             return self._rendered(values), disguise
         return self._up_to_the_end(values, disguise.unused), disguise

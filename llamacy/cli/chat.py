@@ -10,12 +10,14 @@ from llamacy.cli.chat_commands import Talk, obey
 from llamacy.cli.chat_input import Command, ReadLine, read_entry
 from llamacy.cli.endings import note, note_ending
 from llamacy.cli.failures import UsageError
-from llamacy.cli.printable import printable
 from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
+from llamacy.cli.terminal_line import read_terminal_line
 from llamacy.cli.text_input import BOM, check_text
+from llamacy.printable import printable
 
 if TYPE_CHECKING:
     from llamacy.chat.overflow import Overflow
+    from llamacy.chat.prompt import PromptOptions
     from llamacy.generation.streams import Stream
     from llamacy.generation.tally import OnProgress
     from llamacy.model.model import Model
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 def begin_reply(
     model: Model,
     talk: Talk,
-    chat_format: str | None,
+    options: PromptOptions,
     progress: OnProgress,
     overflow: Overflow = "error",
 ) -> tuple[Stream, Printer]:
@@ -37,8 +39,8 @@ def begin_reply(
         The model that answers.
     talk : Talk
         The conversation and the settings.
-    chat_format : str or None
-        Name of a chat format, or a template; None uses the model's own.
+    options : PromptOptions
+        How to write the conversation.
     progress : callable
         Called with the share of the prompt read.
     overflow : {"error", "truncate"}, default "error"
@@ -48,12 +50,9 @@ def begin_reply(
         text = talk.messages[-1]["content"]
         stream = model.stream(text, talk.params, progress=progress)
         return stream, TextPrinter(text if sys.stdout.isatty() else "")
+    options = {**options, "overflow": overflow}
     answer = model.stream_chat(
-        talk.all_messages,
-        talk.params,
-        chat_format=chat_format,
-        overflow=overflow,
-        progress=progress,
+        talk.all_messages, talk.params, progress=progress, **options
     )
     return answer, AnswerPrinter(talk.shows_reasoning)
 
@@ -68,8 +67,8 @@ class Chat:
     talk : Talk
         The conversation and the settings. Unless it `answers`, each message is a text
         that the model continues.
-    chat_format : str, optional
-        Name of a chat format, or a template; None uses the model's own.
+    options : PromptOptions, optional
+        How to write the conversation.
     read_line : callable, optional
         Returns the user's lines; None reads standard input.
     forgives : bool, optional
@@ -83,7 +82,7 @@ class Chat:
         self,
         model: Model,
         talk: Talk,
-        chat_format: str | None = None,
+        options: PromptOptions | None = None,
         read_line: ReadLine | None = None,
         forgives: bool | None = None,
         *,
@@ -92,7 +91,7 @@ class Chat:
         at_terminal = sys.stdin.isatty()
         self.model = model
         self.talk = talk
-        self.chat_format = chat_format
+        self.options: PromptOptions = {} if options is None else options
         self.name = str(model.path) if name is None else name
         self.read_line = read_line or _line_reader(at_terminal)
         self.forgives = at_terminal if forgives is None else forgives
@@ -110,7 +109,7 @@ class Chat:
             Ctrl-C twice at the input prompt, or once if the chat forgives nothing.
         """
         if self.talk.answers:  # fail before the user has typed a message
-            self.model.chat_prompt("hello", chat_format=self.chat_format)
+            self.model.chat_prompt("hello", **self.options)
         if self.forgives:
             note(f"{self.name}; /help lists the commands, Ctrl-D ends")
         was_interrupted = False
@@ -162,7 +161,7 @@ class Chat:
         try:
             with PromptProgress() as progress:
                 stream, printer = begin_reply(
-                    self.model, talk, self.chat_format, progress, "truncate"
+                    self.model, talk, self.options, progress, "truncate"
                 )
                 is_whole = self._show(stream, printer)
         except BaseException:
@@ -210,7 +209,7 @@ def _line_reader(at_terminal: bool) -> ReadLine:
         return _read_piped
     with contextlib.suppress(ImportError):  # Windows has no such module
         import readline  # noqa: F401 -- gives `input` editing and history
-    return input
+    return read_terminal_line
 
 
 def _read_piped(prompt: str) -> str:

@@ -24,7 +24,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from llamacy.cli.printable import printable
+from llamacy.printable import printable
 
 _SHOWN = 150  # characters of the beginning, and of the end, of a very long word
 _LONG_WORD = re.compile(r"\S{400,}")

@@ -118,10 +118,9 @@ _REFUSED = {
         "the chat template writes the marks around a message; see --chat-template"
     ),
     "--no-jinja": "every chat template is rendered as Jinja",
-    "--chat-template-kwargs": "in Python, chat takes template_arguments=",
     "--reasoning-format": "--hide-reasoning hides the reasoning",
-    "-rea --reasoning --reasoning-budget --reasoning-effort --think": (
-        'in Python: model.chat(..., template_arguments={"enable_thinking": False})'
+    "-rea --reasoning --reasoning-budget --think": (
+        """--reasoning-effort, or --chat-template-kwargs '{"enable_thinking": false}'"""
     ),
     "-sp --special": "control tokens are never printed; llamacy tokenize shows them",
     "--keep": "a chat always keeps its system message",

@@ -10,7 +10,7 @@ import typer
 
 from llamacy.cli.catalogue import catalogue_rows, print_models
 from llamacy.cli.options import JSON
-from llamacy.cli.printable import printable
+from llamacy.printable import printable
 
 if TYPE_CHECKING:
     from llamacy.hub.cache import CachedModel

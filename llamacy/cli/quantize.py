@@ -140,10 +140,10 @@ def quantize(
 
     OUT is replaced if it exists. The types, most precise first: F32, F16, BF16,
     Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, Q4_0, IQ4_NL,
-    IQ4_XS, MXFP4_MOE, Q3_K_L, Q3_K_M, IQ3_M, Q3_K_S, IQ3_S, IQ3_XS, IQ3_XXS, Q2_K,
-    Q2_K_S, IQ2_M, IQ2_S, IQ2_XS, IQ2_XXS, TQ2_0, IQ1_M, TQ1_0, IQ1_S. Q4_K_M suits
-    most models. IQ3_XXS, Q2_K_S, IQ2 and IQ1 need --imatrix; TQ1_0 and TQ2_0 are for
-    models trained to have weights of -1, 0 and 1.
+    NVFP4, IQ4_XS, MXFP4_MOE, Q3_K_L, Q3_K_M, IQ3_M, Q3_K_S, IQ3_S, IQ3_XS, IQ3_XXS,
+    Q2_K, Q2_K_S, IQ2_M, IQ2_S, IQ2_XS, Q2_0, IQ2_XXS, TQ2_0, IQ1_M, TQ1_0, IQ1_S,
+    Q1_0. Q4_K_M suits most models. IQ3_XXS, Q2_K_S, IQ2 and IQ1 need --imatrix; Q1_0,
+    Q2_0, TQ1_0 and TQ2_0 are for models trained to have such weights.
     """
     import llamacy
     from llamacy.cli.progress_bar import ProgressBar

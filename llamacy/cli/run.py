@@ -23,6 +23,7 @@ from llamacy.cli.sampling_options import (
 )
 
 if TYPE_CHECKING:
+    from llamacy.chat.prompt import PromptOptions
     from llamacy.generation.streams import Stream
     from llamacy.model.model import Model
     from llamacy.results import Completion, TokenLogprob
@@ -96,23 +97,25 @@ def run(
         if prompt is None:
             if not talk.answers and not chatting.raw:
                 note(_NO_TEMPLATE)
-            Chat(loaded, talk, chatting.chat_template, name=path).run()
+            Chat(loaded, talk, chatting.prompt_options(), name=path).run()
             return
         talk.say(prompt)
-        finished = _reply(loaded, talk, chatting.chat_template, path if json else None)
+        finished = _reply(
+            loaded, talk, chatting.prompt_options(), path if json else None
+        )
     if not finished:
         raise typer.Exit(130)
 
 
 def _reply(
-    model: Model, talk: Talk, chat_format: str | None, json_name: str | None
+    model: Model, talk: Talk, options: PromptOptions, json_name: str | None
 ) -> bool:
     """Print the reply to the prompt; return False after a Ctrl-C.
 
     With a `json_name`, the reply is printed as JSON that names the model so.
     """
     with PromptProgress() as progress:
-        stream, printer = begin_reply(model, talk, chat_format, progress)
+        stream, printer = begin_reply(model, talk, options, progress)
         finished = _follow(stream, printer if json_name is None else None)
     completion = stream.completion
     if json_name is not None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llamacy.arguments import short
 from llamacy.cli.completion import model_names
 from llamacy.cli.failures import UsageError
 from llamacy.cli.options import ModelOption
 from llamacy.cli.text_input import check_text, model_and_text, unescape
+
+if TYPE_CHECKING:
+    from llamacy.chat.prompt import PromptOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +105,22 @@ class ChatFlags:
             help="Chat format, such as alpaca or chatml, or a Jinja template.",
         ),
     ] = None
+    chat_template_kwargs: Annotated[
+        str | None,
+        typer.Option(
+            "--chat-template-kwargs",
+            metavar="JSON",
+            help="Variables of the chat template, as a JSON object.",
+        ),
+    ] = None
+    reasoning_effort: Annotated[
+        str | None,
+        typer.Option(
+            "--reasoning-effort",
+            metavar="NAME",
+            help="How long to reason, in the template's words: low, for example.",
+        ),
+    ] = None
     hide_reasoning: Annotated[
         bool,
         typer.Option(
@@ -124,7 +145,29 @@ class ChatFlags:
                 f"--raw continues the prompt and {asking} has it answered: "
                 "wanted one of them"
             )
+        self.prompt_options()
         return replace(self, system=self.system and check_text(self.system))
+
+    def prompt_options(self) -> PromptOptions:
+        """Return how to write a conversation; raises UsageError."""
+        return {
+            "chat_format": self.chat_template,
+            "template_arguments": self._template_arguments(),
+            "reasoning_effort": self.reasoning_effort,
+        }
+
+    def _template_arguments(self) -> dict[str, Any]:
+        given = self.chat_template_kwargs
+        if given is None:
+            return {}
+        wanted = "--chat-template-kwargs: wanted a JSON object"
+        try:
+            values = json.loads(given)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{wanted}: {error}") from None
+        if not isinstance(values, dict):
+            raise UsageError(f"{wanted}, found {short(values)}")
+        return values
 
     def unescaped(self) -> ChatFlags:
         r"""Return the options with escapes such as `\n` resolved in their text."""
@@ -136,5 +179,7 @@ class ChatFlags:
             "--chat": self.chat,
             "--system": self.system is not None,
             "--chat-template": self.chat_template is not None,
+            "--chat-template-kwargs": self.chat_template_kwargs is not None,
+            "--reasoning-effort": self.reasoning_effort is not None,
         }
         return next((name for name, is_given in given.items() if is_given), "")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from llamacy.cli.adapter_facts import adapter_facts, adapter_line
 from llamacy.cli.completion import model_names
 from llamacy.cli.models import find_model, type_name
 from llamacy.cli.options import JSON, KVType, Quantize
-from llamacy.cli.printable import printable
+from llamacy.printable import printable
 
 if TYPE_CHECKING:
+    from llamacy.formats.lora.facts import PeftFolder
     from llamacy.formats.model_file import ModelFile
+    from llamacy.model_files.sources import Source
 
 _N_SHOWN = 6  # elements shown of an array
 _N_CHARACTERS = 72  # characters shown of a string, in the table
@@ -48,13 +53,18 @@ def show(
     """Show a file's memory needs, whether they fit here, its metadata and tensors.
 
     The memory needed is that of a process with the model and one text that fills the
-    context. With --quantize, all sizes are those after quantising.
+    context. With --quantize, all sizes are those after quantising. Of a LoRA adapter,
+    its rank and its base are shown.
     """
-    from llamacy.model_files.opening import open_model_as
-
     source = find_model(file)
-    with open_model_as(source.path, type_name(source, quantize)) as opened:
-        summary = _summary(opened) | {"memory": _memory(opened, n_ctx or None, kv_type)}
+    with _opened(source, quantize) as opened:
+        summary = _summary(opened)
+        if (adapter := adapter_facts(opened)) is not None:
+            summary["adapter"] = asdict(adapter)
+        else:
+            summary["memory"] = _memory(
+                cast("ModelFile", opened), n_ctx or None, kv_type
+            )
         metadata = {
             key: _plain(value, None if full else _N_SHOWN)
             for key, value in opened.metadata.items()
@@ -77,7 +87,19 @@ def show(
         _print(summary, metadata, tensors, full)
 
 
-def _summary(file: ModelFile) -> dict[str, Any]:
+def _opened(
+    source: Source, quantize: str | None
+) -> AbstractContextManager[ModelFile | PeftFolder]:
+    """Open a model, or an adapter."""
+    from llamacy.formats.lora.facts import is_peft_folder, open_peft_folder
+    from llamacy.model_files.opening import open_model_as
+
+    if is_peft_folder(source.path):
+        return open_peft_folder(source.path)
+    return open_model_as(source.path, type_name(source, quantize))
+
+
+def _summary(file: ModelFile | PeftFolder) -> dict[str, Any]:
     from llamacy.formats.gguf.file import GGUFFile
 
     n_params = sum(math.prod(tensor.shape) for tensor in file.tensors.values())
@@ -154,9 +176,12 @@ def _print(
             else ""
         )
     )
-    print(_memory_line(summary["memory"]))
-    if "fits" in summary["memory"]:
-        print(_fits_line(summary["memory"]))
+    if "adapter" in summary:
+        print(adapter_line(**summary["adapter"]))
+    else:
+        print(_memory_line(summary["memory"]))
+        if "fits" in summary["memory"]:
+            print(_fits_line(summary["memory"]))
     rows = [(key, _one_line(value, full)) for key, value in metadata.items()]
     print_table(["key", "value"], rows)
     if not tensors:

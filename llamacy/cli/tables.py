@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from llamacy.cli.printable import printable
+from llamacy.printable import printable
 
 _PIPE_WIDTH = 240  # columns
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Gating = Literal["softmax", "sigmoid", "softmax_of_chosen"]
+Gating = Literal["softmax", "sigmoid", "softmax_of_chosen", "sparse_mixer"]
 """How a router's scores become the gates of experts, which choose and weigh them.
 
 `"softmax"` is over the scores of all experts, `"sigmoid"` each by itself, and with
-`"softmax_of_chosen"` scores choose, and the softmax over the chosen weighs.
+`"softmax_of_chosen"` scores choose, and the softmax over the chosen weighs. With
+`"sparse_mixer"` each chosen one weighs its share of the softmax over those that are not
+chosen before it, and that are close to it (Liu et al. 2024, arXiv:2409.12136).
 """
 
 
@@ -40,6 +42,9 @@ class ExpertConfig:
         Makes gates of scores; None for the family's default.
     scale : float
         Multiplies the weights of a token's experts.
+    jitter : float
+        Of a sparse mixer: a score is close to the best one that is left if it is at
+        most twice this part of either below it.
     n_group, n_group_used : int
         Groups of experts, and those that a token chooses from, by the sum of their two
         best gates.
@@ -53,5 +58,6 @@ class ExpertConfig:
     is_normalized: bool | None = None
     gating: Gating | None = None
     scale: float = 1.0
+    jitter: float = 0.0
     n_group: int = 1
     n_group_used: int = 1

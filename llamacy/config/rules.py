@@ -26,6 +26,8 @@ class FamilyRules:
         Every `window_period`-th layer attends to all tokens, the others to the window
         of the file. 0: all layers have the window. None: no layer has, unless the file
         says which.
+    is_whole_first : bool
+        Whether that layer is the first of each period, and not the last.
     window : int or None
         The window where a file has none; None for no window in this case.
     has_local_rope : bool
@@ -63,6 +65,7 @@ class FamilyRules:
     """
 
     window_period: int | None = None
+    is_whole_first: bool = False
     window: int | None = None
     has_local_rope: bool = False
     local_freq_base: float | None = None
@@ -82,7 +85,11 @@ class FamilyRules:
     def has_window(self, layer: int) -> bool:
         """Whether the layer of this number, the first being 0, may have a window."""
         period = self.window_period
-        return period is not None and is_windowed(layer, period)
+        return period is not None and self.is_windowed(layer, period)
+
+    def is_windowed(self, layer: int, period: int) -> bool:
+        """Whether a layer has a window if one of `period` has none; all for 0."""
+        return is_windowed(layer - 1 if self.is_whole_first else layer, period)
 
     def has_positions(self, layer: int, has_window: bool = False) -> bool:
         """Whether the layer of this number rotates its queries and keys."""
@@ -144,6 +151,14 @@ _RULES: Final = {
     "gpt-oss": FamilyRules(window_period=2, window=128, is_range_rounded=False),
     "hunyuan-moe": FamilyRules(keys=("expert_shared_count",)),
     "granite_swa": FamilyRules(keys=("attention.rope_pattern",)),
+    "laguna": FamilyRules(
+        window_period=4,
+        is_whole_first=True,
+        has_local_rope=True,
+        keys=ROUTER_KEYS,
+        gating="sigmoid",
+        is_normalized=False,
+    ),
     "llama": FamilyRules(window_period=0),
     "mellum": FamilyRules(window_period=4, has_local_rope=True),
     "minicpm": FamilyRules(
@@ -161,6 +176,11 @@ _RULES: Final = {
     "olmoe": FamilyRules(is_normalized=False),
     "phi2": FamilyRules(has_layer_norm=True),
     "phi3": FamilyRules(window_period=0),
+    # llama.cpp computes RMS norms, and no sparse mixer
+    "phimoe": FamilyRules(
+        window_period=0,
+        keys=("attention.layer_norm_rms_epsilon", "router_jitter_noise"),
+    ),
     "qwen2moe": FamilyRules(is_normalized=False),
     "smollm3": FamilyRules(no_rope_period=4),
     # says in its files that residuals are parallel where they are not

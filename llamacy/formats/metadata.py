@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-UINT32, INT32, FLOAT32, BOOL, STRING = 4, 5, 6, 7, 8
+UINT8, UINT32, INT32, FLOAT32, BOOL, STRING = 0, 4, 5, 6, 7, 8
 """Value types, as GGUF numbers them."""
 
 
@@ -62,6 +62,10 @@ class Metadata:
     def flags(self, key: str, values: Sequence[bool]) -> None:
         """Add an array of booleans."""
         self._add(key, _fixed(values, np.bool_), BOOL)
+
+    def octets(self, key: str, value: bytes) -> None:
+        """Add an array of bytes."""
+        self._add(key, np.frombuffer(value, np.uint8), UINT8)
 
     def update(self, other: Metadata) -> None:
         """Add all keys of `other`, replacing equal ones."""

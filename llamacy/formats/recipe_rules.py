@@ -131,6 +131,7 @@ RULES: Final[dict[str, list[Rule]]] = {
     "IQ2_XXS": _two_bits(GGMLType.Q2_K, GGMLType.Q2_K),
     "IQ1_M": _two_bits(GGMLType.Q2_K, GGMLType.Q2_K, GGMLType.IQ2_XXS),
     "IQ1_S": _two_bits(GGMLType.Q2_K, GGMLType.Q2_K, GGMLType.IQ2_XXS),
+    "Q2_0": _TERNARY,
     "TQ1_0": _TERNARY,
     "TQ2_0": _TERNARY,
 }

@@ -68,6 +68,9 @@ _FALLBACKS: Final = {
     GGMLType.Q4_K: GGMLType.Q5_0,
     GGMLType.Q5_K: GGMLType.Q5_1,
     GGMLType.Q6_K: GGMLType.Q8_0,
+    GGMLType.NVFP4: GGMLType.Q4_0,
+    GGMLType.Q2_0: GGMLType.Q4_0,
+    GGMLType.Q1_0: GGMLType.Q4_0,
     GGMLType.TQ1_0: GGMLType.Q4_0,
     GGMLType.TQ2_0: GGMLType.Q4_0,
 } | dict.fromkeys(

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 from llamacy.errors import ContextLengthError
 from llamacy.generation.prefix_cache import common_prefix
+from llamacy.generation.reading import Reading, n_alike
 from llamacy.generation.rows import Rows
 from llamacy.ops.batch import Wanted
 from llamacy.ops.rope import LongTexts
-from llamacy.ops.state.sequence import SequenceState
+from llamacy.ops.state.sequence import NEVER, SequenceState
 
 _logger = logging.getLogger("llamacy")
 
@@ -26,8 +27,8 @@ class Context:
         Most tokens of prompt and text together.
     sequence : SequenceState, optional
         Holds the first of `ids` already; None lets the scheduler find or create one.
-    adapters : str, default ""
-        Fingerprint of the adapters that `sequence` was read with.
+    reading : Reading, optional
+        The adapters that `sequence` was read with.
     long_texts : LongTexts, optional
         How long texts are rotated; None for a model that rotates all texts alike.
 
@@ -43,6 +44,8 @@ class Context:
         Tokens to be read again because room was made, or the text became long.
     n_long : int
         The length that its tokens are rotated for: see `SequenceState`.
+    adapted_from : int
+        The position from which on an activated adapter acts: see `SequenceState`.
 
     Raises
     ------
@@ -55,7 +58,7 @@ class Context:
         ids: Iterable[int],
         n_ctx: int,
         sequence: SequenceState | None = None,
-        adapters: str = "",
+        reading: Reading = Reading(),  # noqa: B008 -- a tuple
         long_texts: LongTexts | None = None,
     ) -> None:
         self.ids = list(ids)
@@ -63,7 +66,8 @@ class Context:
         if self.n_prompt > n_ctx:
             raise ContextLengthError(self.n_prompt, n_ctx)
         self.n_ctx = n_ctx
-        self.adapters = adapters
+        self.reading = reading
+        self.adapted_from = NEVER if sequence is None else sequence.adapted_from
         self._long_texts = long_texts
         self.n_long = self._n_long(self.n_prompt)
         self.sequence: SequenceState | None = None
@@ -75,6 +79,7 @@ class Context:
         """Go on after the tokens that `sequence` holds: the first of the prompt."""
         if sequence.n_past == 0:
             sequence.n_long = self.n_long
+        sequence.adapted_from = self.adapted_from
         self.sequence = sequence
         self.n_cached = sequence.n_past
 
@@ -89,6 +94,24 @@ class Context:
     def be_as_long_as(self, n_tokens: int) -> None:
         """Rotate all tokens as those of a text of at least `n_tokens`."""
         self.n_long = max(self.n_long, self._n_long(min(n_tokens, self.n_ctx)))
+
+    def read_with(self, reading: Reading) -> None:
+        """Be read with these adapters; the sequence keeps the rows that stay the same.
+
+        It is to be started again if it holds fewer tokens then.
+        """
+        before, self.reading = self.reading, reading
+        old = self.adapted_from
+        self.adapted_from = reading.adapted_from(self.ids[: self.n_prompt])
+        if self.sequence is None:
+            return
+        n_alike = min(old, self.adapted_from)
+        if before.adapters != reading.adapters:
+            n_alike = 0
+        elif before.activated == reading.activated and old == self.adapted_from:
+            n_alike = NEVER
+        self.truncate(n_alike)
+        self.sequence.adapted_from = self.adapted_from
 
     def can_go_on(self) -> bool:
         """Whether the tokens that `sequence` holds are rotated as this text's are."""
@@ -149,9 +172,24 @@ class Context:
 
         The last token is read in any case, for the logits of the one after it.
         """
-        self.truncate(min(common_prefix(self.ids, ids), len(ids) - 1))
+        self.truncate(min(common_prefix(self.ids, ids), self._adapt(ids), len(ids) - 1))
         self.n_reread += len(ids) - 1 - self.n_past
         self.ids = ids
+
+    def _adapt(self, ids: list[int]) -> int:
+        """Find where `ids` are adapted from; return how many rows that leaves alike.
+
+        If the invocation is not among them any more, it is where they begin.
+        """
+        old = self.adapted_from
+        if old == NEVER:
+            return NEVER
+        self.adapted_from = self.reading.adapted_from(ids)
+        if self.adapted_from == NEVER:
+            self.adapted_from = 0
+        assert self.sequence is not None
+        self.sequence.adapted_from = self.adapted_from
+        return n_alike(old, self.adapted_from)
 
     def _n_long(self, n_tokens: int) -> int:
         return 0 if self._long_texts is None else self._long_texts.n_long(n_tokens)

@@ -18,6 +18,7 @@ from llamacy.generation.goals.complete import Complete, MakeRoom
 from llamacy.generation.goals.score import Score
 from llamacy.generation.load import Load
 from llamacy.generation.prompts import Prompt
+from llamacy.generation.reading import Reading
 from llamacy.generation.request import Request
 from llamacy.generation.text_buffer import StopScope
 from llamacy.generation.worker import Worker
@@ -164,7 +165,7 @@ class Engine:
         self,
         ids: Iterable[int],
         sequence: SequenceState | None = None,
-        adapters: str = "",
+        reading: Reading = Reading(),  # noqa: B008 -- a tuple
     ) -> Context:
         """Make a request's tokens, and the sequence that holds the first of them.
 
@@ -174,7 +175,7 @@ class Engine:
             More than `n_ctx` tokens.
         """
         long_texts = self.executor.long_texts
-        return Context(ids, self.n_ctx, sequence, adapters, long_texts)
+        return Context(ids, self.n_ctx, sequence, reading, long_texts)
 
     def complete(
         self,

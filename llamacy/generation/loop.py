@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from llamacy.errors import BusyError, ClosedError, ForkedError
 from llamacy.generation.mailbox import Mailbox
+from llamacy.generation.reading import Reading
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.scheduler import Scheduler
 from llamacy.system.exits import hold_daemon
@@ -130,11 +131,11 @@ class Loop:
             )
 
     @property
-    def adapters(self) -> str:
-        """Fingerprint of the adapters that texts are read with."""
-        return self._scheduler.adapters
+    def reading(self) -> Reading:
+        """The adapters that texts are read with."""
+        return self._scheduler.reading
 
-    def switch(self, adapters: str, change: Callable[[], None]) -> None:
+    def switch(self, reading: Reading, change: Callable[[], None]) -> None:
         """Read texts with other adapters: see `Worker.switch`."""
         self.check_thread()
         with self._starting, self._turn, self._step:
@@ -142,7 +143,7 @@ class Loop:
                 raise ClosedError("the model is closed")
             if self._added or not self._scheduler.is_idle:
                 raise BusyError("adapters cannot change while texts are generated")
-            self._scheduler.switch(adapters, change)
+            self._scheduler.switch(reading, change)
 
     def wake(self) -> None:
         """Look again for work: see `Worker.wake`."""

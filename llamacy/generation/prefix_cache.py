@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llamacy.ops.state.sequence import SequenceState
+from llamacy.generation.reading import n_alike
+from llamacy.ops.state.sequence import NEVER, SequenceState
 
 MIN_SHARED = 32
 """Fewest tokens worth sharing: fewer are read more quickly than they are shared."""
@@ -47,17 +48,19 @@ class PrefixCache:
         self._entries: list[Entry] = []  # the most recently used comes last
 
     def find(
-        self, ids: list[int], *, n_long: int = 0
+        self, ids: list[int], *, n_long: int = 0, adapted_from: int = NEVER
     ) -> tuple[SequenceState | None, int]:
         """Find the sequence that shares most leading tokens with `ids`, and how many.
 
         A sequence that cannot go back to the shared tokens does not count, nor one
-        whose keys are rotated for another length (`SequenceState.n_long`). The one
+        whose keys are rotated for another length (`SequenceState.n_long`). Tokens are
+        shared up to where one of the texts is adapted and the other is not. The one
         found stays the cache's, and must be forked before the next call of a method.
         """
         best, n_shared = None, MIN_SHARED - 1
         for entry in self._entries:
             n = common_prefix(entry.ids, ids)
+            n = min(n, n_alike(entry.sequence.adapted_from, adapted_from))
             is_alike = entry.sequence.n_long == n_long
             if n > n_shared and is_alike and entry.sequence.can_go_back(n):
                 best, n_shared = entry, n
@@ -73,18 +76,29 @@ class PrefixCache:
             sequence.close()
             return
         for entry in self._entries:
-            if _is_found_in(entry, ids, sequence.n_long):
+            if _is_found_in(entry, ids, sequence):
                 sequence.close()
                 self._entries.remove(entry)
                 self._entries.append(entry)
                 return
         new = Entry(ids, sequence)
         for entry in list(self._entries):
-            if _is_found_in(new, entry.ids, entry.sequence.n_long):
+            if _is_found_in(new, entry.ids, entry.sequence):
                 self._drop(entry)
         self._entries.append(new)
         while self._entries and self._count_pages() > self._n_pages:
             self._drop(self._entries[0])
+
+    def forget_adapted(self) -> None:
+        """Forget the rows of all texts from where each is adapted."""
+        for entry in list(self._entries):
+            sequence = entry.sequence
+            n = min(sequence.n_past, sequence.adapted_from)
+            self._entries.remove(entry)
+            if n < sequence.n_past:
+                sequence.truncate(n)
+            sequence.adapted_from = NEVER
+            self.put(entry.ids[: sequence.n_past], sequence)
 
     def clear(self) -> bool:
         """Close all sequences; return whether there were any."""
@@ -101,10 +115,15 @@ class PrefixCache:
         return len({page for entry in self._entries for page in entry.sequence.pages})
 
 
-def _is_found_in(entry: Entry, ids: list[int], n_long: int) -> bool:
-    """Whether a text that goes on from `ids` can as well go on from the entry."""
+def _is_found_in(entry: Entry, ids: list[int], other: SequenceState) -> bool:
+    """Whether a text that goes on from `ids` can as well go on from the entry.
+
+    `other` is the sequence that holds the ids.
+    """
     n, sequence = len(ids), entry.sequence
-    if sequence.n_long != n_long:
+    if sequence.n_long != other.n_long:
+        return False
+    if n_alike(sequence.adapted_from, other.adapted_from) < n:
         return False
     return common_prefix(entry.ids, ids) == n and sequence.can_go_back(n)
 

@@ -13,6 +13,7 @@ from llamacy.generation.cancelling import CancelToken, Interest
 from llamacy.generation.events import Done, Event, Progress
 from llamacy.generation.goals.goal import Goal
 from llamacy.generation.mailbox import Mailbox
+from llamacy.generation.reading import Reading
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import NEXT, Stage
 from llamacy.generation.stopwatch import Stopwatch
@@ -189,18 +190,17 @@ class Request(Generic[GoalT_co]):
         """Passes it had rows in."""
         return self._watch.n_passes
 
-    def admit(self, adapters: str) -> None:
-        """Give it a place; a sequence that was read in another way is emptied."""
-        context = self.context
+    def admit(self, reading: Reading) -> None:
+        """Give it a place; rows of its sequence that were read in another way go."""
+        context, n_past = self.context, self.context.n_past
+        context.read_with(reading)
         if context.sequence is not None:
-            is_sound = self.has_ended or context.can_go_on()
-            if context.adapters != adapters or not is_sound:
+            if not (self.has_ended or context.can_go_on()):
                 context.sequence.truncate(0)
-            if context.sequence.n_past == 0:
+            if context.n_past < n_past or context.n_past == 0:
                 self._begin_after(context.sequence)
             if not self.has_ended:
                 self._move(Stage.READING)
-        context.adapters = adapters
 
     def start(self, sequence: SequenceState) -> None:
         """Begin to read, after the tokens that `sequence` holds."""

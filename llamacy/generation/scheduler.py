@@ -15,6 +15,7 @@ from llamacy.generation.executor import Executor
 from llamacy.generation.parts import Limits, choose_parts
 from llamacy.generation.passes import Passes
 from llamacy.generation.prefix_cache import PrefixCache
+from llamacy.generation.reading import Reading
 from llamacy.generation.request import AnyRequest, Leftover
 from llamacy.generation.sharing import find_alike, longest_shared, most_shared_soon
 from llamacy.generation.stages import Stage
@@ -42,14 +43,14 @@ class Scheduler:
 
     Attributes
     ----------
-    adapters : str
-        Fingerprint of the adapters that passes compute with.
+    reading : Reading
+        The adapters that passes compute with.
     max_active : int
         Most active requests.
     """
 
     def __init__(self, executor: Executor, cache: PrefixCache) -> None:
-        self.adapters = ""
+        self.reading = Reading()
         self.max_active = min(MAX_ACTIVE, executor.n_batch)
         self._executor = executor
         self._cache = cache
@@ -75,14 +76,18 @@ class Scheduler:
         """Requests that have a place or wait for one."""
         return _count_unfinished(self._active) + _count_unfinished(self._waiting)
 
-    def switch(self, adapters: str, change: Callable[[], None]) -> None:
-        """Compute with other `adapters`, which `change` makes the executor do.
+    def switch(self, reading: Reading, change: Callable[[], None]) -> None:
+        """Compute with other adapters, which `change` makes the executor do.
 
-        Cached sequences were computed with the adapters of before, and are closed.
+        Of cached sequences the rows stay that are computed alike: if the adapters that
+        act on all rows are the same, those before an activated one acts.
         """
         change()
-        self._cache.clear()
-        self.adapters = adapters
+        if reading.adapters != self.reading.adapters:
+            self._cache.clear()
+        elif reading.activated != self.reading.activated:
+            self._cache.forget_adapted()
+        self.reading = reading
 
     def add(self, requests: Iterable[AnyRequest]) -> None:
         """Take requests to run."""
@@ -146,7 +151,7 @@ class Scheduler:
                 self._begin(request)
 
     def _let_in(self, request: AnyRequest) -> None:
-        request.admit(self.adapters)
+        request.admit(self.reading)
         self._active.append(request)
 
     def _begin(self, request: AnyRequest) -> None:

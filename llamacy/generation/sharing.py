@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from llamacy.generation.prefix_cache import PrefixCache, common_prefix
+from llamacy.generation.reading import n_alike
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.stages import Stage
 from llamacy.ops.state.sequence import SequenceState
@@ -52,7 +53,12 @@ def find_alike(request: AnyRequest, active: Iterable[AnyRequest]) -> list[Alike]
         for other in active
         if other is not request and other.context.sequence is not None
         if other.context.n_long == request.context.n_long
-        for n_common in [common_prefix(other.context.ids, ids)]
+        for n_common in [
+            min(
+                common_prefix(other.context.ids, ids),
+                n_alike(other.context.adapted_from, request.context.adapted_from),
+            )
+        ]
         if n_common >= goal.min_shared
     ]
 
@@ -64,8 +70,11 @@ def longest_shared(
 
     Sequences that cannot go back to what they share with the prompt do not count.
     """
-    n_long = request.context.n_long
-    best = Shared(*cache.find(_shareable(request), n_long=n_long))
+    context = request.context
+    found = cache.find(
+        _shareable(request), n_long=context.n_long, adapted_from=context.adapted_from
+    )
+    best = Shared(*found)
     for other in alike:
         sequence = other.request.context.sequence
         assert sequence is not None

@@ -16,6 +16,7 @@ from llamacy.generation.load import Load
 from llamacy.generation.loop import Loop
 from llamacy.generation.mailbox import Mailbox
 from llamacy.generation.prefix_cache import PrefixCache
+from llamacy.generation.reading import Reading
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.scheduler import Scheduler
 from llamacy.system.exits import watch_exit
@@ -93,11 +94,11 @@ class Worker:
         return self._loop.n_in_flight
 
     @property
-    def adapters(self) -> str:
-        """Fingerprint of the adapters that texts are read with."""
-        return self._loop.adapters
+    def reading(self) -> Reading:
+        """The adapters that texts are read with."""
+        return self._loop.reading
 
-    def switch(self, adapters: str, change: Callable[[], None]) -> None:
+    def switch(self, reading: Reading, change: Callable[[], None]) -> None:
         """Read texts with other adapters, which `change` makes the executor do.
 
         Raises
@@ -107,7 +108,7 @@ class Worker:
         BusyError
             Texts are being generated, or wait to be.
         """
-        self._loop.switch(adapters, change)
+        self._loop.switch(reading, change)
 
     def wake(self) -> None:
         """Look again: something was taken from a mailbox, or a request withdrawn."""

@@ -30,11 +30,24 @@ IQ4_VALUES = np.array(
     [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113],
     dtype=np.float32,
 )
-# FP4 (E2M1) values, doubled to make them integers; E8M0_HALVES halves the scale.
+# FP4 (E2M1) values, doubled to make them integers; scales are halved.
 FP4_VALUES = np.array(
     [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], dtype=np.float32
 )
 E8M0_HALVES = np.ldexp(np.float32(1), np.arange(256) - 128)
+
+
+def _e4m3_halves() -> Floats:
+    """Return half of each UE4M3 number; ggml passes over bit 7, and NaN is 0."""
+    byte = np.arange(256)
+    exponent, mantissa = byte >> 3 & 15, byte & 7
+    whole = np.where(exponent > 0, mantissa + 8, mantissa)
+    numbers = np.ldexp(whole.astype(np.float32), np.maximum(exponent, 1) - 11)
+    return np.where(byte == 0x7F, np.float32(0), numbers)
+
+
+E4M3_HALVES = _e4m3_halves()
+"""Half of the number that each byte is as UE4M3, the scale of doubled FP4 values."""
 
 
 def f32(blocks: Bytes) -> Floats:
@@ -179,3 +192,21 @@ def iq4_xs(blocks: Bytes) -> Floats:
 def mxfp4(blocks: Bytes) -> Floats:
     """Compute 2 ** (e - 128) * value[q]; a block is e of 8 bits, 32 x FP4."""
     return E8M0_HALVES[blocks[:, :1]] * FP4_VALUES[unpack(blocks[:, 1:], 4, 16)]
+
+
+def nvfp4(blocks: Bytes) -> Floats:
+    """Compute s / 2 * value[q] in groups of 16; a block is 4 x s as UE4M3, 64 x FP4."""
+    values = FP4_VALUES[unpack(blocks[:, 4:], 4, 8)]
+    return scale_groups(E4M3_HALVES[blocks[:, :4]], values)
+
+
+def q1_0(blocks: Bytes) -> Floats:
+    """Compute d where a bit is set, else -d; a block is d, 128 bits."""
+    d = float16(blocks, 0)
+    return np.where(unpack(blocks[:, 2:], 1, 1), d, -d)
+
+
+def q2_0(blocks: Bytes) -> Floats:
+    """Compute d * (q - 1); a block is d, 64 x 2 bits."""
+    q = unpack(blocks[:, 2:], 2, 1).astype(np.float32) - np.float32(1)
+    return float16(blocks, 0) * q

@@ -52,6 +52,7 @@ FILE_TYPES: Final = {
         FileType("Q4_1", 3, GGMLType.Q4_1),
         FileType("Q4_0", 2, GGMLType.Q4_0),
         FileType("IQ4_NL", 25, GGMLType.IQ4_NL),
+        FileType("NVFP4", 39, GGMLType.NVFP4),
         FileType("IQ4_XS", 30, GGMLType.IQ4_XS),
         FileType("MXFP4_MOE", 38, GGMLType.MXFP4),
         FileType("Q3_K_L", 13, GGMLType.Q3_K),
@@ -66,11 +67,13 @@ FILE_TYPES: Final = {
         FileType("IQ2_M", 29, GGMLType.IQ2_S),
         FileType("IQ2_S", 28, GGMLType.IQ2_XS),
         FileType("IQ2_XS", 20, GGMLType.IQ2_XS),
+        FileType("Q2_0", 41, GGMLType.Q2_0),
         FileType("IQ2_XXS", 19, GGMLType.IQ2_XXS),
         FileType("TQ2_0", 37, GGMLType.TQ2_0),
         FileType("IQ1_M", 31, GGMLType.IQ1_M),
         FileType("TQ1_0", 36, GGMLType.TQ1_0),
         FileType("IQ1_S", 24, GGMLType.IQ1_S),
+        FileType("Q1_0", 40, GGMLType.Q1_0),
     )
 }
 _ALIASES: Final = {

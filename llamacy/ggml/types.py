@@ -54,6 +54,9 @@ class GGMLType(IntEnum):
     TQ1_0 = 34
     TQ2_0 = 35
     MXFP4 = 39
+    NVFP4 = 40
+    Q1_0 = 41
+    Q2_0 = 42
 
     @property
     def block_size(self) -> int:
@@ -98,10 +101,13 @@ _LAYOUTS = {
     GGMLType.TQ1_0: _Layout(256, 54, ternary_blocks.tq1_0),
     GGMLType.TQ2_0: _Layout(256, 66, ternary_blocks.tq2_0),
     GGMLType.MXFP4: _Layout(32, 17, blocks.mxfp4),
+    GGMLType.NVFP4: _Layout(64, 36, blocks.nvfp4),
+    GGMLType.Q1_0: _Layout(128, 18, blocks.q1_0),
+    GGMLType.Q2_0: _Layout(64, 18, blocks.q2_0),
 }
 
 # Unsupported types, so that errors can name them. ggml removed some of them, but files
-# in the wild have them.
+# in the wild have them; the last two are of PrismML's llama.cpp.
 _OTHER_NAMES = {
     4: "Q4_2",
     5: "Q4_3",
@@ -118,16 +124,16 @@ _OTHER_NAMES = {
     36: "IQ4_NL_4_4",
     37: "IQ4_NL_4_8",
     38: "IQ4_NL_8_8",
-    40: "NVFP4",
-    41: "Q1_0",
+    142: "PQ2_0",
+    143: "PTQ1_0",
 }
 
 
 def type_name(type_id: int) -> str:
     """Return ggml's name of a tensor type, supported or not.
 
-    >>> type_name(12), type_name(40), type_name(99)
-    ('Q4_K', 'NVFP4', 'unknown type 99')
+    >>> type_name(12), type_name(26), type_name(99)
+    ('Q4_K', 'I32', 'unknown type 99')
     """
     try:
         return GGMLType(type_id).name

@@ -23,6 +23,7 @@ PREFERENCE = (
     "Q4_0",
     "Q4_1",
     "MXFP4",
+    "NVFP4",
     "Q5_K_M",
     "Q5_K_S",
     "Q5_0",
@@ -33,6 +34,8 @@ PREFERENCE = (
     "Q3_K_M",
     "Q3_K_S",
     "Q2_K",
+    "Q2_0",
+    "Q1_0",
     "F16",
     "BF16",
     "F32",
@@ -45,7 +48,7 @@ _SPLIT = re.compile(r"(.*)-([0-9]{5})-of-([0-9]{5})\.gguf", re.I | re.S)
 _TYPE = re.compile(
     r"(?:^|[-._/])((?:UD-)?(?:"
     r"I?Q[1-8]_(?:[01](?:_[48]_[48])?|K(?:_(?:XS|S|M|L|XL|XXL))?|NL|XXS|XS|XL|S|M|L)"
-    r"|TQ[12]_0|MXFP4|BF16|FP?16|FP?32))(?=[-._/]|$)",
+    r"|TQ[12]_0|MXFP4|NVFP4|BF16|FP?16|FP?32))(?=[-._/]|$)",
     re.I,
 )
 _NOT_A_MODEL = re.compile(r"mmproj|imatrix", re.I)

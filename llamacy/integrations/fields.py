@@ -97,6 +97,12 @@ class ChatFields(BaseModel):
     template_arguments: dict[str, Any] | None = Field(
         None, description="Variables of the chat template"
     )
+    reasoning_effort: str | None = Field(
+        None, description="How long to reason, in the words of the chat template"
+    )
+    merge_system: bool | None = Field(
+        None, description="Whether to move later system messages into the first one"
+    )
 
     def chat_options(self) -> dict[str, Any]:
         """Return the options that are set, for `llamacy.Model.chat`."""

@@ -52,6 +52,7 @@ cdef extern from "rows/vector_math.h":
     vf f_gelu_erf(vf x) noexcept nogil
     vf f_gelu_quick(vf x) noexcept nogil
     vf f_sigmoid(vf x) noexcept nogil
+    vf f_softplus(vf x) noexcept nogil
     vf f_expm1(vf x) noexcept nogil
     vf f_clamped_swiglu(vf x, vf up) noexcept nogil
     vf f_softcap(vf x, float cap) noexcept nogil
@@ -78,7 +79,7 @@ cdef extern from "products/many_rows.h":
     ctypedef void (*few_kernel)(
         const packed_matrix* w, int64_t panel, const activations* x, float* out
     ) noexcept nogil
-    few_kernel FEW_KERNELS[22][5]
+    few_kernel FEW_KERNELS[25][5]
 
     ctypedef struct panel_list:
         const packed_matrix* w[16]

@@ -19,6 +19,7 @@ from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.lora import LoraFile, Pair, check_fits
 from llamacy.formats.lora.gguf_adapter import read_gguf_adapter
 from llamacy.formats.lora.peft import read_peft_adapter
+from llamacy.generation.reading import Reading
 from llamacy.printable import shown
 
 Lora: TypeAlias = (
@@ -82,7 +83,20 @@ class AdapterSet(NamedTuple):
                 head = f"{name}:{saved.type.name}{saved.shape};"
                 digest.update(head.encode(errors="replace"))
                 digest.update(saved.data.tobytes())
+            if file.invocation:
+                digest.update(repr(file.invocation).encode())
         return digest.hexdigest()
+
+    @property
+    def invocation(self) -> tuple[int, ...]:
+        """The tokens that invoke the one adapter; empty for adapters of all rows."""
+        return self.files[0].invocation if len(self.files) == 1 else ()
+
+    def reading(self) -> Reading:
+        """Return how texts are read with them."""
+        if self.invocation:
+            return Reading("", self.fingerprint(), self.invocation)
+        return Reading(self.fingerprint())
 
 
 def read_adapters(lora: Lora, config: ModelConfig) -> AdapterSet:
@@ -111,7 +125,22 @@ def read_adapters(lora: Lora, config: ModelConfig) -> AdapterSet:
     config = architecture.complete(config, used[0].path)
     specs = architecture.tensors(config)
     files = [_read(Path(each.path), config) for each in used]
+    for file in files:
+        _check_invocation(file, config, len(files))
     return AdapterSet(used, tuple(_unstacked(file, specs) for file in files))
+
+
+def _check_invocation(file: LoraFile, config: ModelConfig, n_files: int) -> None:
+    """Check that an adapter that tokens invoke is alone, and that there are such."""
+    if not file.invocation:
+        return
+    field = "invocation tokens"
+    if n_files > 1:
+        wanted = "one adapter alone, if tokens invoke it"
+        raise FormatError(file.path, field, wanted, f"one of {n_files}")
+    if max(file.invocation) >= config.n_vocab:
+        wanted = f"token ids from 0 to {config.n_vocab - 1}"
+        raise FormatError(file.path, field, wanted, max(file.invocation))
 
 
 def _unstacked(file: LoraFile, specs: Specs) -> LoraFile:

@@ -87,7 +87,7 @@ class LabelChoices(Opened):
             log-probabilities of their tokens, where long labels should not lose for
             their length.
         **options : PromptOptions
-            `chat_format`, `overflow`, `tools` and `template_arguments` of `chat`, for
+            `chat_format`, `tools`, `template_arguments` and so on, as for `chat`, for
             conversations. A model that reasons before it answers should not do so here:
             ``template_arguments={"enable_thinking": False}``.
 

@@ -109,6 +109,13 @@ class Conversations(ConversationStreams):
             Other variables of the template, such as ``{"enable_thinking": False}``.
             ``{"continue_final_message": False}`` begins a new answer after one of the
             assistant's.
+        reasoning_effort : str, optional
+            How long to reason: one of the template's own words, such as gpt-oss's
+            ``"low"``, ``"medium"`` and ``"high"``. ``"none"`` also sets
+            `enable_thinking` to False, in templates that have no other variable.
+        merge_system : bool, default False
+            Move system messages further down into the first one, for templates that
+            refuse them there, such as Qwen 3.5's.
         **options : SamplingOptions
             Fields of `SamplingParams` one by one; they override `params`.
 

@@ -82,6 +82,10 @@ def low_ranks(
             if pair.magnitude is not None:
                 _check_plain(file, name, shapes, replaced)
             scaled = pair._replace(scale=scale * pair.scale)
+            scales = f"{name.removesuffix('weight')}scale"
+            if name in file.scaled and scales in shapes:
+                (of_experts,) = rows(scales, 0, 1)
+                scaled = scaled._replace(b=pair.b * of_experts[:, None, None])
             # a model without an output matrix reads its embedding backwards
             theirs = name if name in shapes else EMBEDDING
             one = _low_rank(file, name, scaled, partial(rows, theirs), known[name])

@@ -178,7 +178,8 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
         Switch between fine-tunings without loading the model again: the weights stay as
         they are, and the adapters' products are computed beside them. Sessions stay,
         too, and read their texts again when they go on, because keys and values depend
-        on the adapters.
+        on the adapters: all of their texts, or with an activated adapter (aLoRA) the
+        part from its invocation on.
 
         Parameters
         ----------
@@ -218,10 +219,10 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
         saved = saved_tensors(adapters, executor.shapes)
 
         def change() -> None:
-            executor.set_adapters(pairs, saved)
+            executor.set_adapters(pairs, saved, is_activated=bool(adapters.invocation))
             self._adapters = adapters.used
 
-        self._engine.worker.switch(adapters.fingerprint(), change)
+        self._engine.worker.switch(adapters.reading(), change)
 
     @checks_options()
     def explain(self, n_rows: int = 1, *, n_past: int = 0) -> Explanation:

@@ -129,7 +129,7 @@ class Tokens(Opened):
             conversation, with all that the chat template writes around the messages. It
             may be longer than the context.
         **options : PromptOptions
-            `chat_format`, `overflow`, `tools` and `template_arguments` of `chat`, for
+            `chat_format`, `tools`, `template_arguments` and so on, as for `chat`, for
             conversations.
 
         Returns

@@ -61,6 +61,8 @@ class Experts(Generic[Weight_co]):
         Makes gates of a row's scores.
     scale : float
         Multiplies the weights of a row's experts, normalized or not.
+    jitter : float
+        Of a sparse mixer, which scores are close to the best.
     n_group, n_group_used : int
         Groups of as many experts each, and how many of them a row may choose from:
         those with the highest sum of their two best gates. They hold at least `n_used`
@@ -80,6 +82,7 @@ class Experts(Generic[Weight_co]):
     down_bias: Weight_co | None = None
     gating: Gating = "softmax"
     scale: float = 1.0
+    jitter: float = 0.0
     n_group: int = 1
     n_group_used: int = 1
     selection_bias: Weight_co | None = None

@@ -18,7 +18,7 @@ from llamacy.ops.state.specs import KeyValues
 
 ELEMENTWISE: Final = (
     *("silu_mul", "gelu_mul", "scale", "softcap", "add", "mul"),
-    *("gelu", "gelu_erf", "gelu_quick", "silu", "sigmoid"),
+    *("gelu", "gelu_erf", "gelu_quick", "silu", "sigmoid", "softplus"),
     *("relu", "relu_squared", "xielu"),
 )
 """Operations on numbers one by one: `f(x)`, with up to four constants, or `f(x, y)`.
@@ -44,13 +44,20 @@ class Ops(Protocol, Generic[Value, Weight]):
         """Rows of `weight` (n_ctx, n_embd) at the tokens' positions: (M, n_embd)."""
 
     def rms_norm(
-        self, x: Value, weight: Weight | None, eps: float, *, size: int | None = None
+        self,
+        x: Value,
+        weight: Weight | None,
+        eps: float,
+        *,
+        bias: Weight | None = None,
+        size: int | None = None,
     ) -> Value:
-        """`x / sqrt(mean(x²) + eps) * weight` (Zhang & Sennrich 2019).
+        """`x / sqrt(mean(x²) + eps) * weight + bias` (Zhang & Sennrich 2019).
 
         `size` numbers are normed together: as many as the weight has by default, or a
         whole row without a weight. A weight of (head_dim,) norms each head, all heads
-        by the same weights; a weight as long as a row has its own for each part.
+        by the same weights; a weight as long as a row has its own for each part, and a
+        bias is as long as the weight.
         """
 
     def layer_norm(
@@ -64,8 +71,7 @@ class Ops(Protocol, Generic[Value, Weight]):
     ) -> Value:
         """`(x - mean(x)) / sqrt(var(x) + eps) * weight + bias` (Ba et al. 2016).
 
-        Parts of a row are normed by themselves as in `rms_norm`; a bias is as long as
-        the weight.
+        Parts of a row are normed by themselves as in `rms_norm`.
         """
 
     def linear(
@@ -136,6 +142,9 @@ class Ops(Protocol, Generic[Value, Weight]):
     def sigmoid(self, x: Value) -> Value:
         """`1 / (1 + exp(-x))`."""
 
+    def softplus(self, x: Value) -> Value:
+        """`ln(1 + exp(x))`, which is x in float32 where x is large."""
+
     def relu(self, x: Value) -> Value:
         """`max(x, 0)`."""
 
@@ -159,6 +168,9 @@ class Ops(Protocol, Generic[Value, Weight]):
 
     def gain(self, x: Value, weight: Weight) -> Value:
         """`x * weight`, one factor a column: weight is (n,)."""
+
+    def head_gate(self, x: Value, gate: Value) -> Value:
+        """`gate * x`, one factor a head: gate is (M, n_head), x (M, n_head * n)."""
 
     def sigmoid_gate(self, y: Value, x: Value, weight: Weight) -> Value:
         """`sigmoid(x @ weight) * y`, one factor a row: weight is (n_in,)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from llamacy.generation.engine import Engine
+from llamacy.generation.reading import Reading
 from llamacy.generation.request import AnyRequest
 from llamacy.ops.state.sequence import SequenceState
 from llamacy.sessions import file as session_file
@@ -19,27 +20,27 @@ class HeldText:
         Tokens of the text.
     sequence : SequenceState or None
         Keys and values of the first of them; None before any was read.
-    adapters : str
-        Fingerprint of the adapters with which they were read.
+    reading : Reading
+        The adapters with which they were read.
     """
 
     def __init__(
         self,
         ids: Iterable[int] = (),
         sequence: SequenceState | None = None,
-        adapters: str = "",
+        reading: Reading = Reading(),  # noqa: B008 -- a tuple
     ) -> None:
         self.ids = list(ids)
         self.sequence = sequence
-        self.adapters = adapters
+        self.reading = reading
 
     @classmethod
     def load(
         cls, path: session_file.Path, origin: session_file.Origin, engine: Engine
     ) -> HeldText:
         """Read a file that `save` wrote; errors are those of `session_file.load`."""
-        adapters = engine.worker.adapters
-        origin = origin.with_adapters(adapters)
+        reading = engine.worker.reading
+        origin = origin.with_adapters(reading.adapters)
         sequence = engine.executor.new_sequence()
         try:
             ids = session_file.load(
@@ -48,20 +49,32 @@ class HeldText:
         except BaseException:
             sequence.close()
             raise
-        return cls(ids, sequence, adapters)
+        return cls(ids, sequence, reading)
 
     def save(
         self, path: session_file.Path, origin: session_file.Origin, engine: Engine
     ) -> None:
-        """Write a file; errors are those of `session_file.save`."""
+        """Write a file; errors are those of `session_file.save`.
+
+        Rows that an activated adapter was used for are left out: another model may not
+        have it, and they are read again.
+        """
         sequence = self.sequence or engine.executor.new_sequence()
-        origin = origin.with_adapters(self.adapters)
-        session_file.save(path, origin, self.ids, sequence)
+        origin = origin.with_adapters(self.reading.adapters)
+        if sequence.n_past <= sequence.adapted_from:
+            session_file.save(path, origin, self.ids, sequence)
+            return
+        plain = sequence.fork()
+        try:
+            plain.truncate(sequence.adapted_from)
+            session_file.save(path, origin, self.ids, plain)
+        finally:
+            plain.close()
 
     def fork(self) -> HeldText:
         """Return a twin that shares the memory of the pages, copy-on-write."""
         twin = self.sequence.fork() if self.sequence is not None else None
-        return HeldText(self.ids, twin, self.adapters)
+        return HeldText(self.ids, twin, self.reading)
 
     def keep(self, ids: list[int]) -> None:
         """Make `ids` the text; they continue it, or are a beginning of it."""
@@ -78,7 +91,7 @@ class HeldText:
     def follow(self, request: AnyRequest) -> None:
         """Take over the sequence and the text of a request that has ended."""
         self.sequence = request.context.sequence
-        self.adapters = request.context.adapters
+        self.reading = request.context.reading
         self.keep(self.ids if request.left_nothing else request.ids_delivered)
 
     def close(self) -> None:

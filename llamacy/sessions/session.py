@@ -288,7 +288,7 @@ class Session:
             self._take_turn()
             held, ids = self._held, self._ids_with(prompt)
             held.leave_last(ids)
-            context = self._engine.context(ids, held.sequence, held.adapters)
+            context = self._engine.context(ids, held.sequence, held.reading)
             request = Request(goal(context), leftover=Leftover.KEPT, cancel=cancel)
             self._current = request
             return request

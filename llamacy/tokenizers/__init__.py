@@ -1,9 +1,10 @@
 """Tokenizers: text to token ids and back, from a vocabulary's GGUF metadata alone.
 
-There are three families: SentencePiece (`tokenizer.ggml.model == "llama"`, in `spm`),
-byte-level BPE (`"gpt2"`, in `bpe`) and BPE on characters (`"gemma4"`, in
-`character_bpe`), with a common base class in `base`. Hugging Face's files are first
-translated to GGUF metadata (`hugging_face`).
+There are five families: SentencePiece (`tokenizer.ggml.model == "llama"`, in `spm`),
+byte-level BPE (`"gpt2"`, in `bpe`), BPE on characters (`"gemma4"`, in `character_bpe`),
+WordPiece (`"bert"`, in `wordpiece`) and Unigram (`"t5"`, in `unigram`), with a common
+base class in `base`. Hugging Face's files are first translated to GGUF metadata
+(`hugging_face`).
 """
 
 from __future__ import annotations
@@ -16,21 +17,39 @@ from llamacy.errors import FormatError, UnsupportedError
 from llamacy.printable import shown
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.bpe import BPETokenizer
-from llamacy.tokenizers.character_bpe import CharacterBPETokenizer
+from llamacy.tokenizers.character_bpe import (
+    CharacterBPETokenizer,
+    WhitespaceTokenizer,
+)
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.gguf_keys import check_keys
+from llamacy.tokenizers.pretokenizers import CHARACTER_PRES
 from llamacy.tokenizers.spm import SPMTokenizer
+from llamacy.tokenizers.unigram import UnigramTokenizer
+from llamacy.tokenizers.wordpiece import WordPieceTokenizer
 
 __all__ = ["TOKENIZERS", "Tokenizer", "tokenizer_from_metadata"]
 
+_MODEL = "tokenizer.ggml.model"
+_PRE = "tokenizer.ggml.pre"
+
+
+def _gpt2(fields: Fields) -> Tokenizer:
+    """Build the tokenizer that GGUF names after GPT-2: BPE on bytes or characters."""
+    if fields.text_or_none(_PRE) in CHARACTER_PRES:
+        return CharacterBPETokenizer(fields)
+    return BPETokenizer(fields)
+
+
 TOKENIZERS: Final[Mapping[str, Callable[[Fields], Tokenizer]]] = {
+    "bert": WordPieceTokenizer,
     "gemma4": CharacterBPETokenizer,
-    "gpt2": BPETokenizer,
+    "gpt2": _gpt2,
     "llama": SPMTokenizer,
+    "t5": UnigramTokenizer,
+    "whitespace": WhitespaceTokenizer,
 }
 """Families by their names in `tokenizer.ggml.model`."""
-
-_MODEL = "tokenizer.ggml.model"
 
 
 def tokenizer_from_metadata(metadata: Mapping[str, Any], path: str) -> Tokenizer:

@@ -22,6 +22,8 @@ END_KEY = "tokenizer.llamacy.end_ids"
 SUPPRESS_KEY = "tokenizer.ggml.suppress_tokens"
 SUPPRESS_FIRST_KEY = "tokenizer.llamacy.begin_suppress_tokens"
 NORMALIZER_KEY = "tokenizer.llamacy.normalizer"
+PIPELINE_KEY = "tokenizer.llamacy.pipeline"
+BYTE_KEY = "tokenizer.llamacy.byte_fallback"
 MATCHING_KEY = "tokenizer.llamacy.matching"
 LEFTMOST = "leftmost"
 FLAG_KEYS = {
@@ -35,7 +37,7 @@ FORMS: tuple[Form, ...] = ("NFC", "NFD", "NFKC", "NFKD")
 """Unicode's normal forms, as `tokenizer.llamacy.normalizer` lists them."""
 
 _ASCII_BLANKS = "\t\n\v\f\r "
-_BLANKS = (
+BLANKS = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
     "\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 )
@@ -126,7 +128,7 @@ def read_attributes(fields: Fields, tokens: list[str], types: list[int]) -> Attr
         }
         marks_words = fields.text(PREFIX_KEY, "") == SpacePrefix.EACH
         return Attributes(
-            **flags, marks_words=marks_words, leftmost=True, blanks=_BLANKS
+            **flags, marks_words=marks_words, leftmost=True, blanks=BLANKS
         )
     masked = _LSTRIPPED.get(fields.text_or_none(_PRE) or "")
     if masked is not None:

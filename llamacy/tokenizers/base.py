@@ -1,23 +1,21 @@
-"""The base class of tokenizers: argument checks, special tokens, BOS and EOS."""
+"""The base class of tokenizers: special tokens, BOS and EOS, added spaces."""
 
 from __future__ import annotations
 
-import operator
 import unicodedata
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 
 from llamacy.arguments import checked_integer, checks_options
 from llamacy.errors import ArgumentError
-from llamacy.printable import shown
 from llamacy.tokenizers.attributes import Form, SpacePrefix
-from llamacy.tokenizers.special_tokens import SpecialTokens
 from llamacy.tokenizers.splitting import Chunks
+from llamacy.tokenizers.token_table import TokenTable, check_text, iterator
 from llamacy.tokenizers.token_type import HIDDEN, TokenType
-from llamacy.tokenizers.vocabulary import Vocabulary, byte_of
+from llamacy.tokenizers.vocabulary import Vocabulary
 
 
-class Tokenizer(ABC):
+class Tokenizer(TokenTable):
     """Converts text to token ids and back. Tokenizers are thread-safe.
 
     Attributes
@@ -49,27 +47,11 @@ class Tokenizer(ABC):
         space_prefix: SpacePrefix,
         normal_forms: Sequence[Form] = (),
     ) -> None:
-        self.n_vocab = len(vocabulary.tokens)
-        self.bos_id = vocabulary.bos_id
-        self.eos_id = vocabulary.eos_id
-        self.unk_id = vocabulary.unk_id
-        self.eog_ids = vocabulary.eog_ids
-        self.suppressed = vocabulary.suppressed
-        self.suppressed_first = vocabulary.suppressed_first
-        self.add_bos = vocabulary.add_bos
-        self.add_eos = vocabulary.add_eos
-        self._begin_ids = vocabulary.begin_ids
-        self._tokens = vocabulary.tokens
-        self._types = vocabulary.types
+        super().__init__(vocabulary)
         self._space_prefix = space_prefix
         self._normal_forms = normal_forms
         self._strips_space = space_prefix is not SpacePrefix.NONE
-        self._special = SpecialTokens(vocabulary)
-        self._bytes: list[bytes | None] = [None] * self.n_vocab
-
-    def __repr__(self) -> str:
-        """Return the class and the size of the vocabulary."""
-        return f"<{type(self).__name__} of {self.n_vocab} tokens>"
+        self._strips_each = space_prefix is SpacePrefix.EACH
 
     @checks_options()
     def encode(
@@ -107,7 +89,7 @@ class Tokenizer(ABC):
             `text` is not a string or has a lone surrogate, `add_bos` is true without a
             BOS token, or the vocabulary cannot express the text.
         """
-        _check_text(text)
+        check_text(text)
         bos = self.add_bos if add_bos is None else add_bos
         if bos and self.bos_id is None:
             raise ArgumentError("add_bos: this vocabulary has no BOS token")
@@ -133,7 +115,7 @@ class Tokenizer(ABC):
         ArgumentError
             `text` is not a string or has a lone surrogate.
         """
-        _check_text(text)
+        check_text(text)
         return self._special.split(text, parse_special=True)
 
     def encode_parts(
@@ -161,11 +143,7 @@ class Tokenizer(ABC):
                 ids.append(part)
                 first, after_special = False, part not in self._special.in_words
             elif part:
-                part = self._normalize(part)
-                prefix = self._space_prefix.before(
-                    part, first=first, after_special=after_special
-                )
-                ids += self._encode_part(prefix + part)
+                ids += self._encode_text(part, first=first, after_special=after_special)
                 first = after_special = False
         return ids
 
@@ -192,15 +170,17 @@ class Tokenizer(ABC):
         """
         pieces = []
         strip = self._strips_space
-        each = strip and self._space_prefix is SpacePrefix.EACH
-        for given in _iterator(ids):
+        each = strip and self._strips_each
+        for given in iterator(ids):
             token = self._checked(given)
             kind = self._types[token]
             if kind in HIDDEN:
                 piece = b"" if skip_special else self._tokens[token].encode()
             else:
                 piece = self.token_bytes(token)
-            if kind in HIDDEN or kind == TokenType.USER_DEFINED:
+            if kind == TokenType.UNKNOWN:
+                strip = strip and not piece  # it stands for a part of a text
+            elif kind in HIDDEN or kind == TokenType.USER_DEFINED:
                 strip = each or (strip and not piece)
             elif piece:
                 # drop the space that `encode` added
@@ -241,42 +221,18 @@ class Tokenizer(ABC):
         >>> tokenizer.split_text("Once upon a time. The end.", 7)
         ['Once upon a time. ', 'The end.']
         """
-        _check_text(text)
+        check_text(text)
         max_tokens = checked_integer("max_tokens", max_tokens, 1)
         overlap = checked_integer("overlap", overlap, 0, max_tokens // 2)
         return list(Chunks(self, text, max_tokens, overlap))
 
-    def token_bytes(self, token: int) -> bytes:
-        """Return the bytes that a token stands for, including a leading space.
-
-        Bytes rather than text, because a character may be spread over several tokens.
-        Control tokens stand for no bytes.
-
-        Raises
-        ------
-        ArgumentError
-            The id is not in the vocabulary.
-        """
-        token = self._checked(token)
-        known = self._bytes[token]
-        if known is None:
-            known = self._bytes[token] = self._find_bytes(token)
-        return known
-
-    @property
-    def markers(self) -> tuple[str, ...]:
-        """Texts of the tokens that only a chat template may write, longest first."""
-        return self._special.markers
-
-    def piece(self, token: int) -> str:
-        """Return a token's text in the vocabulary.
-
-        Raises
-        ------
-        ArgumentError
-            The id is not in the vocabulary.
-        """
-        return self._tokens[self._checked(token)]
+    def _encode_text(self, text: str, *, first: bool, after_special: bool) -> list[int]:
+        """Tokenize a non-empty text, with the space that it may begin with."""
+        text = self._normalize(text)
+        prefix = self._space_prefix.before(
+            text, first=first, after_special=after_special
+        )
+        return self._encode_part(prefix + text)
 
     def _normalize(self, text: str) -> str:
         """Return a text in the form in which the vocabulary knows it."""
@@ -287,59 +243,3 @@ class Tokenizer(ABC):
     @abstractmethod
     def _encode_part(self, text: str) -> list[int]:
         """Tokenize a non-empty text without parsing special tokens."""
-
-    @abstractmethod
-    def _text_bytes(self, piece: str) -> bytes:
-        """Return the bytes that an ordinary token stands for."""
-
-    def _find_bytes(self, token: int) -> bytes:
-        piece, kind = self._tokens[token], self._types[token]
-        if kind in HIDDEN:
-            return b""
-        if kind == TokenType.USER_DEFINED:
-            return piece.encode()
-        byte = byte_of(piece) if kind == TokenType.BYTE else None
-        return self._text_bytes(piece) if byte is None else bytes([byte])
-
-    def _known(self, ids: Sequence[int]) -> Sequence[int]:
-        """Replace ids beyond the vocabulary, which mark missing tokens, by `unk_id`."""
-        if not ids or max(ids) < self.n_vocab:
-            return ids
-        if self.unk_id is None:
-            raise ArgumentError(
-                "text: the vocabulary has no token for some of its characters"
-            )
-        return [i if i < self.n_vocab else self.unk_id for i in ids]
-
-    def _checked(self, token: int) -> int:
-        try:
-            index = operator.index(token)
-        except TypeError:
-            found = type(token).__name__
-            raise ArgumentError(f"token id: wanted an int, found {found}") from None
-        if not 0 <= index < self.n_vocab:
-            raise ArgumentError(
-                f"token id: wanted 0 to {self.n_vocab - 1}, found {shown(index)}"
-            )
-        return index
-
-
-def _iterator(ids: Iterable[int]) -> Iterator[int]:
-    try:
-        return iter(ids)
-    except TypeError:  # an array without an axis is an Iterable, too
-        found = type(ids).__name__
-        raise ArgumentError(f"ids: wanted token ids, found {found}") from None
-
-
-def _check_text(text: str) -> None:
-    if not isinstance(text, str):
-        raise ArgumentError(f"text: wanted a str, found {type(text).__name__}")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        code = f"U+{ord(text[error.start]):04X}"
-        raise ArgumentError(
-            f"text: wanted Unicode, found the lone surrogate {code} "
-            f"at character {error.start}"
-        ) from None

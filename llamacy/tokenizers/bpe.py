@@ -21,7 +21,11 @@ from llamacy.tokenizers.attributes import (
 )
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.fields import Fields
-from llamacy.tokenizers.pretokenizers import PRETOKENIZERS, PreTokenizer
+from llamacy.tokenizers.pretokenizers import (
+    CHARACTER_PRES,
+    PRETOKENIZERS,
+    PreTokenizer,
+)
 from llamacy.tokenizers.token_type import HIDDEN
 from llamacy.tokenizers.vocabulary import Defaults, Vocabulary, read_vocabulary
 
@@ -68,7 +72,7 @@ class BPETokenizer(Tokenizer):
     def __init__(self, fields: Fields) -> None:
         name = fields.text(_PRE, "default") or "default"
         if name not in PRETOKENIZERS:
-            known = f"one of {', '.join(sorted(PRETOKENIZERS))}"
+            known = f"one of {', '.join(sorted((*PRETOKENIZERS, *CHARACTER_PRES)))}"
             raise UnsupportedError(fields.path, _PRE, known, shown(name))
         pre = PRETOKENIZERS[name]
         vocabulary = read_vocabulary(fields, Defaults(add_bos=pre.add_bos))

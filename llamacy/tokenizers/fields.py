@@ -170,6 +170,24 @@ class Fields:
                 raise self.error(f"{key}[{i}]", "a finite number", value)
         return values
 
+    def octets(self, key: str) -> bytes:
+        """Return an array of bytes, as int8 or uint8; an empty one if it is missing.
+
+        Raises
+        ------
+        FormatError
+            The value has another type.
+        """
+        if self._metadata.get(key) is None:
+            return b""
+        values = self._array(key, "an array of bytes")
+        if set(map(type, values)) - {int}:
+            raise self.error(key, "an array of bytes", "elements of another type")
+        if values and not -128 <= min(values) <= max(values) < 256:
+            found = f"{min(values)} to {max(values)}"
+            raise self.error(key, "an array of bytes", found)
+        return bytes(value & 0xFF for value in values)
+
     def _array(self, key: str, wanted: str, count: int | None = None) -> list[Any]:
         value: Any = self._metadata.get(key)
         if hasattr(value, "tolist"):  # a NumPy array

@@ -11,10 +11,12 @@ from typing import Final
 
 from llamacy.tokenizers.attributes import (
     BEGIN_KEY,
+    BYTE_KEY,
     END_KEY,
     FLAG_KEYS,
     MATCHING_KEY,
     NORMALIZER_KEY,
+    PIPELINE_KEY,
     PREFIX_KEY,
     SUPPRESS_FIRST_KEY,
     SUPPRESS_KEY,
@@ -33,22 +35,21 @@ USED: Final = frozenset(
             f"tokenizer.ggml.{name}"
             for name in (
                 "model pre tokens token_type scores merges add_bos_token "
-                "add_eos_token add_space_prefix"
+                "add_eos_token add_space_prefix cls_token_id separator_token_id "
+                "seperator_token_id normalizer.lowercase normalizer.strip_accents "
+                "precompiled_charsmap remove_extra_whitespaces"
             ).split()
         ),
         *FLAG_KEYS.values(),
         *(BEGIN_KEY, END_KEY, MATCHING_KEY, NORMALIZER_KEY, PREFIX_KEY),
         *(SUPPRESS_KEY, SUPPRESS_FIRST_KEY),
+        *(BYTE_KEY, PIPELINE_KEY),
         "tokenizer.chat_template",
     )
 )
 
 HARMLESS: Final = {
-    "of vocabularies for encoders, and of Unigram's": (
-        "add_sep_token cls_token_id mask_token_id separator_token_id "
-        "seperator_token_id normalizer.lowercase normalizer.strip_accents "
-        "precompiled_charsmap remove_extra_whitespaces token_type_count"
-    ),
+    "of encoders, beside the text": "add_sep_token mask_token_id token_type_count",
     "copies of what other keys say": "added_tokens",
 }
 """Keys after `tokenizer.ggml.` that llama.cpp passes over in the same families."""

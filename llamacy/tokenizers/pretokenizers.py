@@ -218,7 +218,8 @@ _KINDS: list[tuple[PreTokenizer, str]] = [
         "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 "
         "jina-v5-nano",
     ),
-    (PreTokenizer((_LLAMA3,)), "dbrx smaug-bpe chatglm-bpe glm4"),
+    (PreTokenizer((_LLAMA3,)), "dbrx smaug-bpe chatglm-bpe"),
+    (PreTokenizer((_LLAMA3,), ignore_merges=True), "glm4 glm5"),
     (
         PreTokenizer((_QWEN2,)),
         "qwen2 deepseek-r1-qwen kormo f2llmv2 megrez stablelm2 hunyuan "
@@ -272,3 +273,6 @@ PRETOKENIZERS: dict[str, PreTokenizer] = {
     name: kind for kind, names in _KINDS for name in names.split()
 }
 """Pre-tokenizers by their names in `tokenizer.ggml.pre`."""
+
+CHARACTER_PRES = ("gemma4", "granite-embed-multi-311m", "sarvam-moe", "whitespace")
+"""Names of BPE on characters (`llamacy.tokenizers.character_bpe`), without patterns."""

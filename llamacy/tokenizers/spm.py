@@ -18,6 +18,7 @@ from llamacy.tokenizers.attributes import (
 )
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.fields import Fields
+from llamacy.tokenizers.protobuf import message, varint
 from llamacy.tokenizers.token_type import HIDDEN, TokenType
 from llamacy.tokenizers.vocabulary import (
     Defaults,
@@ -31,8 +32,6 @@ _DEFAULTS = Defaults(add_bos=True, bos_id=1, eos_id=2, unk_id=0, infer_types=Tru
 
 # token types, as SentencePiece numbers them
 _NORMAL, _UNKNOWN, _CONTROL, _UNUSED, _BYTE = 1, 2, 3, 5, 6
-
-_ONE_BYTE = [bytes([number]) for number in range(0x80)]
 
 
 class SPMTokenizer(Tokenizer):
@@ -153,21 +152,11 @@ def _model_proto(pieces: _Pieces, scores: list[float]) -> bytes:
     for i, (text, kind) in enumerate(zip(pieces.texts, pieces.kinds, strict=True)):
         score = packed[4 * i : 4 * i + 4]
         # 1: piece, 2: score, 3: type
-        piece = b"%b\x15%b\x18%c" % (_message(1, text.encode()), score, kind)
-        rows.append(_message(1, piece))
+        piece = b"%b\x15%b\x18%c" % (message(1, text.encode()), score, kind)
+        rows.append(message(1, piece))
     # model_type 3: BPE 2, byte_fallback 35
-    trainer = b"\x18\x02%b%c" % (_varint(35 << 3), bool(pieces.byte_ids))
+    trainer = b"\x18\x02%b%c" % (varint(35 << 3), bool(pieces.byte_ids))
     # name 1, add_dummy_prefix 3, remove_extra_whitespaces 4, escape_whitespaces 5;
     # the prefix is added by `encode_parts`, since it depends on special tokens
-    normalizer = _message(1, b"identity") + b"\x18\x00\x20\x00\x28\x01"
-    return b"".join(rows) + _message(2, trainer) + _message(3, normalizer)
-
-
-def _message(field: int, data: bytes) -> bytes:
-    return b"%c%b%b" % (field << 3 | 2, _varint(len(data)), data)
-
-
-def _varint(number: int) -> bytes:
-    if number < 0x80:
-        return _ONE_BYTE[number]
-    return bytes([number & 0x7F | 0x80]) + _varint(number >> 7)
+    normalizer = message(1, b"identity") + b"\x18\x00\x20\x00\x28\x01"
+    return b"".join(rows) + message(2, trainer) + message(3, normalizer)

@@ -29,6 +29,8 @@ class Defaults:
     ----------
     add_bos : bool
         Whether text begins with the BOS token, if there is one.
+    add_eos : bool
+        Whether text ends with the EOS token, if there is one.
     bos_id : int or None
         The token that begins a text.
     eos_id : int or None
@@ -43,6 +45,7 @@ class Defaults:
     """
 
     add_bos: bool = False
+    add_eos: bool = False
     bos_id: int | None = None
     eos_id: int | None = None
     unk_id: int | None = None
@@ -143,7 +146,7 @@ def read_vocabulary(fields: Fields, defaults: Defaults) -> Vocabulary:
         ordinary=ordinary,
         attributes=read_attributes(fields, tokens, types),
         add_bos=_adds(fields, "bos", special["bos"], default=defaults.add_bos),
-        add_eos=_adds(fields, "eos", special["eos"], default=False),
+        add_eos=_adds(fields, "eos", special["eos"], default=defaults.add_eos),
         begin_ids=fields.ids(BEGIN_KEY, len(tokens)),
         suppressed=fields.known_ids(SUPPRESS_KEY, len(tokens)),
         suppressed_first=fields.known_ids(SUPPRESS_FIRST_KEY, len(tokens)),

@@ -149,6 +149,12 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         EXPERTS | GROUPS | {"expert_weights_norm": True},
         ("exp_probs_b.bias", "q_norm.weight", "k_norm.weight"),
     ),
+    "glm4moe, sizes of layers": (
+        "glm4moe",
+        {**EXPERTS, "rope__dimension_count": 4, "expert_used_count": [0, 2, 3]}
+        | {"expert_feed_forward_length": [0, 24, 40]},
+        ("exp_probs_b.bias",),
+    ),
     "dots1": ("dots1", EXPERTS | {"expert_gating_func": 3}, ("exp_probs_b.bias",)),
     "ernie4_5-moe": (
         "ernie4_5-moe",
@@ -178,6 +184,27 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         "cohere2moe",
         {**EXPERTS, "expert_gating_func": 1, "expert_shared_count": 0}
         | {"attention__sliding_window": WINDOW, "block_count": 5, "logit_scale": 0.2},
+        (),
+    ),
+    "laguna": (
+        "laguna",
+        {**EXPERTS, **YARN, "block_count": 5, "expert_shared_count": 1}
+        | {"attention__key_length": 16, "attention__value_length": 16}
+        | {"attention__head_count": [4, 6, 6, 6, 4], "expert_weights_norm": True}
+        | {"attention__sliding_window": WINDOW, "rope__freq_base_swa": 5e3}
+        | {"rope__dimension_count": 8, "rope__dimension_count_swa": 16},
+        ("exp_probs_b.bias",),
+    ),
+    "phimoe": (
+        "phimoe",
+        LONG | {"expert_count": 5, "expert_used_count": 2},
+        ("factors_long.weight", "factors_short.weight", "output.bias", "_q.bias"),
+    ),
+    "phimoe, converted": (
+        "phimoe",
+        EPS
+        | {"expert_count": 5, "expert_used_count": 2, "router_jitter_noise": 0.2}
+        | {"attention__layer_norm_rms_epsilon": 0.0},
         (),
     ),
     "granite": ("granite", SCALES | {"attention__scale": 0.1}, ()),

@@ -160,3 +160,8 @@ def test_an_unknown_architecture_is_printed_without_control_characters() -> None
         find_architecture("\x1b[2J" + "x" * 70_000, "x.gguf")
     assert len(str(caught.value)) < 1000
     assert str(caught.value).isprintable()
+
+
+def test_an_encoder_is_called_one() -> None:
+    with pytest.raises(UnsupportedError, match="found bert, an encoder, of which only"):
+        find_architecture("bert", "x.gguf")

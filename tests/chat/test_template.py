@@ -122,6 +122,19 @@ def test_nothing_leads_out_of_the_sandbox(template: str) -> None:
     assert messages == [{"role": "user", "content": "hi"}]
 
 
+def test_a_template_may_add_to_its_own_lists_alone() -> None:
+    queue = "{% set n = namespace(a=[]) %}{% set _ = n.a.append(1) %}"
+    template = "{{ n.a }}{% set _ = n.a.pop(0) %}{{ n.a }}"
+    assert render(queue + template, "model", {}) == "[1][]"
+    given = {"tools": [{"a": [1]}]}
+    for change in ("tools.append(1)", "tools[0].a.pop()"):
+        with pytest.raises(llamacy.ChatTemplateError, match="unsafe"):
+            render(f"{{{{ {change} }}}}", "model", given)
+    for item in ("n.a", "[[n.a]]", "{1: n.a}"):
+        with pytest.raises(llamacy.ChatTemplateError, match="a list into itself"):
+            render(f"{queue}{{{{ n.a.append({item}) }}}}", "model", {})
+
+
 # a list and a tuple of 2^40 items each, which takes years to compare, hash or write
 TWO_OF_EACH = (
     "{% set n = namespace(a=[], b=[], t=(), u=()) %}{% for i in range(40) %}"

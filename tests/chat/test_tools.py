@@ -229,10 +229,15 @@ def test_without_tools_a_tool_call_is_plain_text(
     assert (answer.text, answer.tool_calls) == (call, ())
 
 
-def test_channels_are_read_even_without_tools(puppet: llamacy.Model) -> None:
+def test_a_call_of_a_tool_that_was_not_given_is_text(puppet: llamacy.Model) -> None:
     said = saying(puppet, CALLS["harmony"])
     answer = puppet.chat(PROMPT, chat_format=HARMONY, **said)
-    assert answer.tool_calls[0].arguments == PARIS
+    assert answer.tool_calls == ()
+    assert "to=functions.weather" in answer.text
+    assert "wanted one of the tools that were given" in answer.bad_calls[0]
+    text = '<tool_call>{"name": "time", "arguments": {}}</tool_call>'
+    answer = puppet.chat(PROMPT, tools=[weather], **saying(puppet, text))
+    assert (answer.text, answer.tool_calls, answer.finish_reason) == (text, (), "stop")
 
 
 def test_an_unfinished_tool_call_is_malformed_and_held_back_by_a_stream(

@@ -16,6 +16,7 @@ import llamacy
 from llamacy.cli import app
 from llamacy.cli.tables import in_units, print_table
 from llamacy.system.load import LoadMeter, OtherLoad
+from tests.support.lora_files import random_pairs, write_lora, write_peft
 
 PROMPT = "Once upon a time"
 Shell = Callable[..., Any]
@@ -323,7 +324,7 @@ def test_even_the_error_of_a_bug_is_one_line(
 def test_names_cannot_command_the_terminal(shell: Shell, command: str) -> None:
     done = shell(command, "\x1b]0;title\x07\u202emodel\nx", input="Once")
     assert done.status == 1
-    assert r"\x1b]0;title\x07\u202emodel x" in done.err
+    assert r"\x1b]0;title\x07\u202emodel\nx" in done.err
     assert done.err.rstrip("\n").isprintable()
 
 
@@ -338,3 +339,23 @@ def test_an_empty_name_is_refused_as_one(shell: Shell) -> None:
     done = shell("show", "")
     assert (done.status, done.out) == (1, "")
     assert done.err == "llamacy: error: source: wanted a path or a name, found ''\n"
+
+
+def test_show_says_that_a_file_is_an_adapter(shell: Shell, tmp_path: Path) -> None:
+    pairs = random_pairs({"blk.0.attn_q.weight": (8, 8)}, rank=2, seed=0)
+    activated = {"adapter.alora.invocation_tokens": [5, 7]}
+    file = write_lora(tmp_path / "a.gguf", pairs, keys=activated)
+    text = shell("show", file).out
+    line = "adapter: lora, rank 2 for llama; --lora takes it"
+    assert f"{line}; it acts from the tokens 5, 7 on\n" in text
+    assert "memory" not in text
+    folder = write_peft(tmp_path / "peft", pairs, (1, 1))
+    text = shell("show", folder).out
+    assert "adapter: lora, rank 2 for somebody/some-model; --lora takes it\n" in text
+    assert "rank_pattern" in text
+    facts = json.loads(shell("show", folder, "--json").out)["adapter"]
+    assert (facts["kind"], facts["ranks"], facts["invocation"]) == ("lora", [2], [])
+    for path in (file, folder):
+        done = shell("run", path, "a")
+        assert done.status == 1
+        assert "lora= or --lora gives" in done.err

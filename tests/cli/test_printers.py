@@ -97,6 +97,6 @@ def test_a_chat_shows_or_hides_reasoning_and_keeps_it(
         talk = Talk(params, shows_reasoning=shows)
         talk.say("bada")
         monkeypatch.setattr(sys, "stdout", terminal := Terminal())
-        Chat(model, talk, HERMES, one_by_one("/regen", "/bye")).run()
+        Chat(model, talk, {"chat_format": HERMES}, one_by_one("/regen", "/bye")).run()
         assert terminal.getvalue() == text
         assert talk.messages[-1]["reasoning_content"] == "Hm."

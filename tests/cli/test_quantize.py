@@ -132,8 +132,10 @@ def test_types_of_single_tensors_come_from_options_and_files(
 ) -> None:
     types = tmp_path / "types.txt"
     types.write_text("attn_v=Q5_0\nattn=F16  ffn=Q4_0\n")
-    options = ("--tensor-type", "attn_q=Q8_0", "--tensor-type-file", types)
-    options += ("--allow-requantize", "--output-tensor-type", "bf16")
+    options = (
+        *("--tensor-type", "attn_q=Q8_0", "--tensor-type-file", types),
+        *("--allow-requantize", "--output-tensor-type", "bf16"),
+    )
     words = ("quantize", "--dry-run", "--json", *options, babble_model, "Q5_1")
     report = json.loads(shell(*words).out)
     found = {each["name"]: each["type"] for each in report["tensors"]}

@@ -163,7 +163,29 @@ def test_run_prints_an_answer_as_json(shell: Shell, babble_model: Path) -> None:
     assert answer["usage"]["prompt_tokens"] > n_prompt
 
 
-@pytest.mark.parametrize("flag", ["--chat", "--system=x", "--chat-template=alpaca"])
+def test_run_gives_variables_to_the_chat_template(
+    shell: Shell, base_model: Path
+) -> None:
+    template = "{{ a }}{{ reasoning_effort }}"
+    words = ["run", base_model, "x", "-n", 1, "--json", "--chat-template", template]
+    with llamacy.load(base_model) as model:
+        n = len(model.tokenize("badalow"))
+    flags = ["--chat-template-kwargs", '{"a": "bada"}', "--reasoning-effort", "low"]
+    done = shell(*words, *flags)
+    assert json.loads(done.out)["usage"]["prompt_tokens"] == n
+    for bad, why in (("[1]", "JSON object, found [1]"), ("{a: 1}", "JSON object: ")):
+        refused = shell(*words, "--chat-template-kwargs", bad)
+        assert refused.status == 2
+        assert f"--chat-template-kwargs: wanted a {why}" in refused.err
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        *("--chat", "--system=x", "--chat-template=alpaca"),
+        *("--chat-template-kwargs={}", "--reasoning-effort=low"),
+    ],
+)
 def test_a_prompt_cannot_be_both_continued_and_answered(
     shell: Shell, flag: str
 ) -> None:

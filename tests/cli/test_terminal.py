@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_process import COMMAND, ENVIRONMENT, posix
+from tests.support.pseudo_terminal import Seen
 
 PROMPT = "Once upon a time"
 
@@ -81,7 +81,7 @@ def test_ctrl_c_at_a_terminal_keeps_the_part_of_the_answer(
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         os.execve(COMMAND[0], [*COMMAND, *arguments], ENVIRONMENT)
-    seen = _Seen(terminal)
+    seen = Seen(terminal)
     try:
         seen.wait_for(b">>> ")
         os.write(terminal, b"Tell me a story.\n")
@@ -105,32 +105,3 @@ def test_ctrl_c_at_a_terminal_keeps_the_part_of_the_answer(
     assert asked["content"] == "Tell me a story."
     assert answer["role"] == "assistant"
     assert "a" in answer["content"]
-
-
-class _Seen:
-    """Output of a program at its terminal.
-
-    Parameters
-    ----------
-    terminal : int
-        Descriptor of the terminal's other end.
-    """
-
-    def __init__(self, terminal: int) -> None:
-        self._terminal = terminal
-        self._text = b""
-
-    def wait_for(self, text: bytes | None) -> None:
-        """Read up to `text`, or to the program's end."""
-        while text is None or text not in self._text:
-            is_there = select.select([self._terminal], [], [], 30)[0]
-            assert is_there, f"waited for {text!r}, found {self._text!r}"
-            try:
-                data = os.read(self._terminal, 1 << 16)
-            except OSError:  # Linux: the program has ended
-                data = b""
-            if not data:
-                assert text is None, f"waited for {text!r}, found {self._text!r}"
-                return
-            self._text += data
-        self._text = self._text.partition(text)[2]

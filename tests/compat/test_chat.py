@@ -62,6 +62,20 @@ def test_an_answer_of_the_assistants_is_not_continued(
         assert found["content"] != model.chat(talk, **GREEDY).text
 
 
+def test_variables_of_the_template_have_the_names_of_openai(
+    babble_model: Path,
+) -> None:
+    template = "{{ a }}{{ reasoning_effort }}"
+    given: Any = {"chat_template_kwargs": {"a": "bada"}, "reasoning_effort": "low"}
+    with Llama(str(babble_model), chat_format=template, verbose=False) as caller:
+        answer = caller.create_chat_completion(MESSAGES, **GREEDY, **given)
+        n_prompt = len(caller.tokenize(b"badalow"))
+        assert answer["usage"]["prompt_tokens"] == n_prompt
+        bad: Any = {"chat_template_kwargs": ["a"]}
+        with pytest.raises(llamacy.ArgumentError, match="wanted a dict"):
+            caller.create_chat_completion(MESSAGES, **GREEDY, **bad)
+
+
 def test_a_stream_yields_the_chunks_of_llama_cpp_python(babble: Llama) -> None:
     whole = babble.create_chat_completion(MESSAGES, **GREEDY)
     chunks = list(babble.create_chat_completion(MESSAGES, stream=True, **GREEDY))

@@ -211,13 +211,13 @@ def test_the_output_matrix_gets_a_finer_type_than_the_embedding() -> None:
     embeddings = {
         **dict.fromkeys(("IQ2_XXS", "IQ2_XS", "IQ1_S", "IQ1_M"), "Q2_K"),
         **dict.fromkeys(("IQ2_S", "IQ2_M", "IQ3_XXS"), "IQ3_S"),
-        **dict.fromkeys(("TQ1_0", "TQ2_0"), "Q4_K"),
+        **dict.fromkeys(("TQ1_0", "TQ2_0", "Q2_0"), "Q4_K"),
         "MXFP4_MOE": "Q8_0",
     }
     for name, file_type in FILE_TYPES.items():
         base = file_type.base.name
         fine = base if base in ("F32", "F16", "BF16", "Q8_0") else "Q6_K"
-        if name in embeddings and name not in ("TQ1_0", "TQ2_0"):
+        if embeddings.get(name, "Q4_K") != "Q4_K":
             fine = "Q8_0" if name == "MXFP4_MOE" else "Q5_K"
         assert chosen(name, "output.weight") == fine
         assert chosen(name, "token_embd.weight") == embeddings.get(name, base)
@@ -251,6 +251,12 @@ def test_routers_and_norms_of_heads_stay_float32(name: str) -> None:
         ("Q8_0", 172, "F16"),
         ("BF16", 172, "BF16"),
         ("Q4_K_S", 172, "F16"),
+        ("Q1_0", 384, "Q1_0"),
+        ("Q1_0", 320, "Q4_0"),
+        ("Q2_0", 320, "Q2_0"),
+        ("Q2_0", 352, "Q4_0"),
+        ("NVFP4", 352, "Q4_0"),
+        ("NVFP4", 172, "F16"),
     ],
 )
 def test_rows_that_are_not_whole_blocks_fall_back_to_another_type(

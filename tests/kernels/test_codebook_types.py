@@ -1,4 +1,4 @@
-"""Types of few bits: every point of their codebooks, and blocks nobody would write."""
+"""Types of few bits: every point and scale, and blocks that nobody would write."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ MatrixOf = Callable[[str, NDArray[np.uint8]], "Matrix"]
 
 CODEBOOKS = ("IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ1_S", "IQ1_M")
 TERNARY = ("TQ1_0", "TQ2_0")
-each_type = pytest.mark.parametrize("type_name", [*CODEBOOKS, *TERNARY])
+FEW_BITS = ("Q1_0", "Q2_0")
+each_type = pytest.mark.parametrize("type_name", [*CODEBOOKS, *TERNARY, *FEW_BITS])
 # Byte at which the factor of a block is; IQ1_M's is in parts.
-FACTOR = dict.fromkeys(CODEBOOKS, 0) | {"TQ1_0": 52, "TQ2_0": 64}
+FACTOR = dict.fromkeys((*CODEBOOKS, *FEW_BITS), 0) | {"TQ1_0": 52, "TQ2_0": 64}
 
 
 def set_factor(type_name: str, blocks: NDArray[np.uint8], d: float) -> None:
@@ -72,8 +73,44 @@ def test_a_factor_that_is_no_number_spoils_its_row_alone(
     spoilt = matrix_of(type_name, spoilt_blocks)
     rest = [n for n in range(40) if n != 17]
     for m in (1, 5, 40):
-        x = np.random.default_rng(1).standard_normal((m, 256), dtype=np.float32)
+        k = GGMLType[type_name].block_size
+        x = np.random.default_rng(1).standard_normal((m, k), dtype=np.float32)
         got = steps.linear(x, spoilt)
         assert not np.isfinite(got[:, 17]).any()
         want = steps.linear(x, weight)
         np.testing.assert_array_equal(got[:, rest], want[:, rest])
+
+
+def test_every_scale_of_nvfp4(steps: Steps, matrix_of: MatrixOf) -> None:
+    """All bytes are numbers: subnormal ones, one that is NaN elsewhere, those beyond."""
+    size = GGMLType.NVFP4.type_size
+    blocks = np.random.default_rng(0).integers(0, 256, (256, size), np.uint8)
+    blocks[:, :4] = np.arange(256)[:, None] ^ np.arange(4)
+    weight = matrix_of("NVFP4", blocks)
+    got = steps.embedding(weight.packed, list(range(256)))
+    assert np.isfinite(weight.floats).all()
+    np.testing.assert_array_equal(got, weight.floats)
+
+
+def test_every_scale_of_mxfp4(steps: Steps, matrix_of: MatrixOf) -> None:
+    """A scale may be so large that only its small weights are finite."""
+    blocks = np.random.default_rng(0).integers(0, 256, (256, 17), np.uint8)
+    blocks[:, 0] = np.arange(256)
+    weight = matrix_of("MXFP4", blocks)
+    got = steps.embedding(weight.packed, list(range(256)))
+    assert np.isfinite(weight.floats[:253]).all()
+    np.testing.assert_array_equal(got, weight.floats)
+
+
+def test_products_with_large_scales_of_mxfp4(
+    steps: Steps, matrix_of: MatrixOf
+) -> None:
+    blocks = np.random.default_rng(0).integers(0, 256, (16, 17), np.uint8)
+    blocks[:, 0] = 128 + 120
+    weight = matrix_of("MXFP4", blocks)
+    x = np.random.default_rng(1).standard_normal((33, 32), dtype=np.float32)
+    x *= np.float32(2.0**-100)
+    want = x.astype(np.float64) @ weight.floats.T.astype(np.float64)
+    for m in (1, 33):
+        off = steps.linear(x[:m], weight) - want[:m]
+        assert np.sqrt(np.mean(off**2)) <= 0.02 * want.std()

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 MakeMatrix = Callable[..., "Matrix"]
 
-# Forms that are larger than the file's, in bits a weight. Codes of 2, 3 or 4 bits take
-# the place of codebooks' indices and of base 3; 4 bits of scales go with 16 columns or
-# 8 with 32, and a factor of 16 bits with 256.
+# Forms larger than the file's, or with scales of many columns, in bits a weight. Codes of
+# 2, 3 or 4 bits take the place of codebooks' indices and of base 3; 4 bits of scales go
+# with 16 columns or 8 with 32, and a factor of 16 bits with 256. The last three are as
+# large as in the file.
 BITS = {
     "IQ2_XXS": 3 + 8 / 32 + 16 / 256,
     "IQ2_XS": 3 + 8 / 32 + 16 / 256,
@@ -35,6 +36,9 @@ BITS = {
     "IQ1_M": 3 + 8 / 32 + 16 / 256,
     "TQ1_0": 2 + 16 / 256,
     "TQ2_0": 2 + 16 / 256,
+    "Q1_0": 1 + 16 / 128,
+    "Q2_0": 2 + 16 / 64,
+    "NVFP4": 4 + 8 / 16,
 }
 # They stand for products that float32 holds exactly, in any order.
 EXACT = ("F32", "F16", "BF16", *BITS)

@@ -88,6 +88,14 @@ def test_rms_norm_of_heads(steps: Steps, width: int) -> None:
         np.testing.assert_array_equal(y[:, part], want)
 
 
+def test_rms_norm_with_a_bias(steps: Steps) -> None:
+    for k in (1, 16, 33):
+        x, weight, bias = noise(5, k), noise(k, seed=1), noise(k, seed=2)
+        plain = rms_norm(steps, x, weight, 1e-5)
+        got = norm(steps, "rms_norm", x, weight, 1e-5, bias)
+        np.testing.assert_allclose(got, plain + bias, rtol=1e-6, atol=1e-6)
+
+
 def test_rms_norm_without_a_weight(steps: Steps) -> None:
     for k in (1, 16, 33):
         x = noise(5, k)
@@ -246,6 +254,7 @@ ACTIVATIONS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "gelu_quick": lambda x: x * sigmoid(1.702 * x),
     "silu": lambda x: x * sigmoid(x),
     "sigmoid": sigmoid,
+    "softplus": lambda x: np.logaddexp(0, x),
     "relu": lambda x: np.maximum(x, 0),
     "relu_squared": lambda x: np.maximum(x, 0) ** 2,
     "xielu": lambda x: np.where(
@@ -327,6 +336,20 @@ def test_sigmoid_gate(steps: Steps, n: int) -> None:
         with np.errstate(over="ignore"):
             want = y / (1 + np.exp(-(x.astype(np.float64) @ w)))[:, None]
         np.testing.assert_allclose(z[:, :n], want, rtol=1e-5, atol=1e-30)
+
+
+@pytest.mark.parametrize("n", [1, 16, 33])
+def test_head_gate(steps: Steps, n: int) -> None:
+    for n_head in (1, 3, 16, 17):
+        x, gate = noise(6, n_head * n), noise(6, n_head, seed=1)
+        y, program = np.full_like(whole(x), 7), steps.program()
+        operands = {"x": whole(x), "gate": whole(gate)}
+        constants = {"n_head": n_head, "n": n}
+        program.add(Step("head_gate", operands, {"y": y}, constants))
+        steps.run(program, 6)
+        assert (y[:, n_head * n :] == 7).all(), "wrote past the end of its rows"
+        want = x.reshape(6, n_head, n) * gate[..., None]
+        np.testing.assert_array_equal(y[:, : n_head * n], want.reshape(6, -1))
 
 
 def test_wanted_rows(steps: Steps) -> None:

@@ -250,6 +250,14 @@ def f_load_e8m0(_: Verbs) -> Iterator[Case]:
     )
 
 
+def f_load_e5m3(_: Verbs) -> Iterator[Case]:
+    bytes_ = np.arange(256, dtype=np.uint8).reshape(-1, 16)
+    halves = (bytes_.astype(np.uint16) << 7).view(np.float16)
+    return (
+        Case((x,), half.astype(F32)) for x, half in zip(bytes_, halves, strict=True)
+    )
+
+
 def f_sum(_: Verbs) -> Iterator[Case]:
     for x in floats(finite=True):
         x = np.clip(x, -1e30, 1e30)
@@ -518,7 +526,8 @@ CASES: dict[str, Callable[[Verbs], Iterator[Case]]] = {
     for case in (
         *(f_zero, f_set1, f_load, f_load_f16, f_load_bf16, f_load_i8, f_load_u8),
         *(f_load_u4, f_add, f_sub, f_mul, f_div, f_max, f_min, f_abs, f_fma, f_fnma),
-        *(f_round, f_scale2, f_load_e8m0, f_sum, f_hmax, f_swap_pairs, f_first),
+        *(f_round, f_scale2, f_load_e8m0, f_load_e5m3, f_sum, f_hmax),
+        *(f_swap_pairs, f_first),
         *(f_from_i, f_store_f16, f_store_i8),
         *(i_load, i_zero, i_or, i_field, i_lut, i_bytes, i_add, i_shl, i_start, i_dots),
         *(w_store, w_dots, b_join, b_pairs, b_products, b_dot, t_byte),

@@ -38,7 +38,8 @@ N_HEAD = 8  # of the smallest heads
 N_EXPERT = 3
 N_POSITIONS = 48
 ACTIVATIONS = (
-    *("gelu", "gelu_erf", "gelu_quick", "silu", "sigmoid", "relu", "relu_squared"),
+    *("gelu", "gelu_erf", "gelu_quick", "silu", "sigmoid", "softplus"),
+    *("relu", "relu_squared"),
 )
 XIELU = {"alpha_p": 0.8, "alpha_n": 1.3, "beta": 0.5, "eps": -1e-6}
 Kind = Literal["swiglu", "geglu", "clamped_swiglu"]
@@ -192,8 +193,7 @@ class Draft:
             "eps": 0.1,
         }
         op = self.draw(strategies.sampled_from(["rms_norm", "layer_norm"]))
-        if op == "layer_norm":
-            options["bias"] = options["weight"] and f"bias {width}"
+        options["bias"] = options["weight"] and f"bias {width}"
         return self.push(op, (x,), width, 0, **options)
 
     def linear(self, x: int | None = None, width: int | None = None) -> int:
@@ -295,6 +295,14 @@ class Draft:
             "sigmoid_gate", (y, x), self.widths[y], self.sizes[y], weight=weight
         )
 
+    def head_gate(self) -> int:
+        x = self.small(self.choose(), 4)
+        n_heads = [n for n in WIDTHS if self.widths[x] % n == 0]
+        n_head = self.draw(strategies.sampled_from(n_heads))
+        gate = self.small(self.choose(n_head), 4)
+        size = self.sizes[x] + self.sizes[gate] + 2  # 4 * 4 is 16
+        return self.push("head_gate", (x, gate), self.widths[x], size)
+
     def add(self, x: int | None = None, y: int | None = None) -> int:
         x = self.choose() if x is None else x
         y = self.choose(self.widths[x]) if y is None else y
@@ -336,7 +344,7 @@ ON_ALL_ROWS = (
 ON_ANY_ROWS = (
     *("norm", "linear", "gated", "add", "scale", "softcap"),
     *("residual", "swiglu", "capped", "experts", "sigmoid_gate", "gain", "activation"),
-    "columns",
+    *("columns", "head_gate"),
 )
 
 

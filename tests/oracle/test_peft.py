@@ -56,9 +56,32 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "sliding_window": 20,
     },
 }
+FAMILIES["Gemma4Text"] = {
+    "head_dim": 16,
+    "global_head_dim": 16,
+    "num_global_key_value_heads": 2,
+    "hidden_size_per_layer_input": 0,
+    "enable_moe_block": True,
+    "num_experts": 5,
+    "top_k_experts": 5,
+    "moe_intermediate_size": 32,
+    "sliding_window": 20,
+}
+FAMILIES["Laguna"] = {
+    **FIVE,
+    "head_dim": 16,
+    "shared_expert_intermediate_size": 32,
+    "sliding_window": 0,
+}
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 DENSE = [*ATTENTION, "gate_proj", "up_proj", "down_proj"]
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+
+
+def tokens() -> list[int]:
+    ids: list[int] = np.random.default_rng(1).integers(3, N_VOCAB, 40).tolist()
+    return ids
+
 
 Settings = dict[str, Any]
 # the cases' families, and settings of their adapters
@@ -124,6 +147,14 @@ CASES: dict[str, tuple[str, Settings]] = {
         )
         for family in ("Mixtral", "Qwen2Moe", "Qwen3Moe", "GptOss")
     },
+    "experts, scaled": (
+        "Gemma4Text",
+        {
+            "target_modules": ATTENTION,
+            "target_parameters": ["experts.gate_up_proj", "experts.down_proj"],
+        },
+    ),
+    "gates of heads": ("Laguna", {"target_modules": [*DENSE, "g_proj"]}),
     "experts, rsLoRA and patterns": (
         "Qwen3Moe",
         {
@@ -151,6 +182,13 @@ CASES: dict[str, tuple[str, Settings]] = {
         {"target_modules": ["v_proj"], "target_parameters": ["mlp.router.weight"]},
     ),
     "shared expert": ("Qwen2Moe", {"target_modules": "all-linear"}),
+    **{
+        f"activated, {family}": (
+            family,
+            {"target_modules": DENSE, "alora_invocation_tokens": tokens()[23:25]},
+        )
+        for family in ("Llama", "Gemma3Text")
+    },
 }
 # relative to the logits' spread: single precision; the plan sums in another order
 REFERENCE, PLAN = 1e-4, 1e-4
@@ -163,7 +201,7 @@ def make(family: str) -> Any:
     model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if name.endswith(("bias", "norm.weight", "sinks")):
+            if name.endswith(("bias", "norm.weight", "sinks", "expert_scale")):
                 parameter.add_(0.1 * torch.randn_like(parameter))
     return model
 
@@ -188,11 +226,6 @@ def randomize(model: Any) -> None:
                 parameter.add_(0.1 * torch.randn_like(parameter))
 
 
-def tokens() -> list[int]:
-    ids: list[int] = np.random.default_rng(1).integers(3, N_VOCAB, 40).tolist()
-    return ids
-
-
 def wanted(model: Any) -> Array:
     with torch.no_grad():
         logits: Array = model(input_ids=torch.tensor([tokens()])).logits[0].numpy()
@@ -209,8 +242,11 @@ def run(path: Path, lora: Any, kind: Any = "reference") -> Array:
     executor.set_adapters(
         low_ranks(adapters, executor.shapes, executor.weight_rows),
         saved_tensors(adapters, executor.shapes),
+        is_activated=bool(adapters.invocation),
     )
-    logits: Array = executor.forward(Batch.of(tokens(), executor.new_sequence(), "all"))
+    sequence = executor.new_sequence()
+    sequence.adapted_from = adapters.reading().adapted_from(tokens())
+    logits: Array = executor.forward(Batch.of(tokens(), sequence, "all"))
     return logits
 
 

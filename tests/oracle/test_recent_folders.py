@@ -72,6 +72,33 @@ MELLUM = {
     "rope_parameters": {"sliding_attention": DEFAULT, "full_attention": YARN},
 }
 
+LAGUNA = {
+    "head_dim": 16,
+    "num_attention_heads_per_layer": [4, 6, 6, 6, 4],
+    "layer_types": ["full_attention", *["sliding_attention"] * 3, "full_attention"],
+    "rope_parameters": {
+        "sliding_attention": DEFAULT,
+        "full_attention": YARN | {"partial_rotary_factor": 0.5},
+    },
+    "shared_expert_intermediate_size": 48,
+    "moe_routed_scaling_factor": 2.5,
+}
+PHIMOE = {
+    "num_local_experts": 6,
+    "router_jitter_noise": 0.1,
+    "attention_bias": True,
+    "lm_head_bias": True,
+    "rope_parameters": {
+        "rope_type": "longrope",
+        "rope_theta": 1e4,
+        "original_max_position_embeddings": 96,
+        "short_factor": [1.0, 1.1, 1.3, 1.6, 2.0, 2.5, 3.1, 3.8],
+        "long_factor": [1.0, 2.0, 4.0, 7.0, 11.0, 16.0, 22.0, 29.0],
+        "short_mscale": 1.15,
+        "long_mscale": 1.15,
+    },
+}
+
 
 def seeing(text: dict[str, Any], images: dict[str, Any]) -> dict[str, Any]:
     return {
@@ -132,6 +159,18 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "GraniteMoeSWA",
         FIVE | GRANITE | {"num_local_experts": 5, "shared_intermediate_size": 96},
     ),
+    "laguna": ("Laguna", FIVE | EXPERTS | LAGUNA),
+    "laguna, gates of numbers": (
+        "Laguna",
+        SIZES
+        | {**EXPERTS, "head_dim": 16, "gating": "per-element", "sliding_window": 0}
+        | {"mlp_layer_types": ["dense", "dense", "sparse"], "attention_bias": True},
+    ),
+    "phimoe": ("Phimoe", SIZES | PHIMOE),
+    "phimoe, plain": (
+        "Phimoe",
+        SIZES | {"num_local_experts": 3, "rope_parameters": DEFAULT},
+    ),
     "minicpm": (
         "Granite",
         SIZES
@@ -151,7 +190,10 @@ def make(name: str, folder: Path) -> Array:
     of_class = getattr(transformers, f"{family}{end}")
     model = of_class._from_config(config, attn_implementation="eager").float().eval()
     with torch.no_grad():
-        for parameter_name, parameter in model.named_parameters():
+        for parameter_name, parameter in (
+            *model.named_parameters(),
+            *(each for each in model.named_buffers() if each[0].endswith("bias")),
+        ):
             if "norm" in parameter_name or parameter_name.endswith(("bias", "sinks")):
                 parameter.add_(0.1 * torch.randn_like(parameter))
             elif "router" in parameter_name or "mlp.gate.weight" in parameter_name:

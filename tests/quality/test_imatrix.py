@@ -27,7 +27,7 @@ TEXT = "Cosmo was not afraid of much, only of deep water and of owls. " * 30
 class Observed(ReferenceOps):
     """The reference's operations, which note what matrices are multiplied with."""
 
-    inputs: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+    inputs: list[tuple[Any, NDArray[Any]]]
 
     def linear(self, x: Any, weight: Any, bias: Any = None, scale: Any = None) -> Any:
         self.inputs.append((weight, x))
@@ -46,7 +46,8 @@ def reference_inputs(
     Observed.inputs = []
     with open_gguf(path) as file:
         executor = load_executor(file, read_config(file), executor="reference")
-    names = {id(each): name for name, each in executor._weights.items()}
+    weights: Any = executor._weights
+    names = {id(each): name for name, each in weights.items()}
     for chunk in chunks.tolist():
         executor.forward(Batch.of(chunk, executor.new_sequence(), "all"))
     sums: dict[str, Any] = {}
@@ -72,8 +73,9 @@ def demo() -> Any:
 def chunks_of(model: Model, n_ctx: int) -> NDArray[np.int32]:
     ids = model.tokenize(TEXT)
     chunks = np.array(ids[: len(ids) // n_ctx * n_ctx], np.int32).reshape(-1, n_ctx)
-    if model.tokenizer.add_bos:
-        chunks[:, 0] = model.tokenizer.bos_id
+    bos_id = model.tokenizer.bos_id
+    if model.tokenizer.add_bos and bos_id is not None:
+        chunks[:, 0] = bos_id
     return chunks
 
 

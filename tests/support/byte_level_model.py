@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.random_blocks import FACTORS, random_weights
+from tests.support.raw_types import raw_type
 
 
 def shapes(n_embd: int, n_ff: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -58,15 +59,15 @@ def write(
     rng = np.random.default_rng(0)
     for index, (name, values) in enumerate(tensors.items()):
         type_name = type_names[index % len(type_names)]
-        raw_type = gguf.GGMLQuantizationType[type_name]
+        raw = raw_type(type_name)
         if values.ndim == 1:
             writer.add_tensor(name, values)
         elif type_name in FACTORS:
             data = random_weights(type_name, values.shape, float(values.std()), rng)
-            writer.add_tensor(name, data, raw_dtype=raw_type)
+            writer.add_tensor(name, data, raw_dtype=raw)
         else:
-            data = gguf.quants.quantize(values, raw_type)
-            writer.add_tensor(name, data, raw_dtype=raw_type)
+            data = gguf.quants.quantize(values, raw)
+            writer.add_tensor(name, data, raw_dtype=raw)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.ggml.quantization import quantize
 from llamacy.ggml.types import GGMLType, dequantize
 
 # positions of the factors, counted in float16 words
@@ -28,6 +29,9 @@ FACTORS: dict[str, tuple[int, ...]] = {
     "IQ1_M": (),  # in the upper four bits of each of the last four words
     "TQ1_0": (26,),
     "TQ2_0": (32,),
+    "Q1_0": (0,),
+    "Q2_0": (0,),
+    "NVFP4": (),  # of four bytes, of which few are far from the others
 }
 
 
@@ -52,6 +56,9 @@ def random_weights(
 ) -> NDArray[np.uint8]:
     """Return a matrix of blocks, (n_rows, n_bytes), with root mean square `size`."""
     kind = GGMLType[type_name]
+    if type_name == "NVFP4":
+        floats = size * rng.standard_normal(shape, dtype=np.float32)
+        return quantize(floats, kind).reshape(shape[0], -1)
     n_blocks = shape[0] * shape[1] // kind.block_size
     sample = random_blocks(type_name, 256, rng, (1, 1)).reshape(-1)
     floats = dequantize(sample, kind, (256, kind.block_size))

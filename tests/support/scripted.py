@@ -19,6 +19,7 @@ from llamacy.generation.scheduler import Scheduler
 from llamacy.generation.worker import Worker
 from llamacy.ops.batch import Batch
 from llamacy.ops.rope import LongTexts
+from llamacy.ops.state.sequence import NEVER
 from llamacy.results import Completion
 from llamacy.sampling import SamplingParams
 
@@ -58,6 +59,7 @@ class ScriptedSequence:
         self.owner, self.held, self.closed = owner, list[int](), False
         self.most = 0  # tokens ever read
         self.n_long = 0
+        self.adapted_from = NEVER
         owner.sequences.append(self)
 
     @property
@@ -73,6 +75,7 @@ class ScriptedSequence:
         twin = ScriptedSequence(self.owner)
         twin.held, twin.most = list(self.held), self.most
         twin.n_long = self.n_long
+        twin.adapted_from = self.adapted_from
         return twin
 
     def can_go_back(self, n: int) -> bool:

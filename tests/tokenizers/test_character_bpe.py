@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, UnsupportedError
 from llamacy.tokenizers import tokenizer_from_metadata
 from llamacy.tokenizers.hugging_face import read_tokenizer_files
 
@@ -173,3 +173,57 @@ def test_a_folder_has_the_same_vocabulary(tmp_path: Path) -> None:
     for text in ("  the the\n\n\n the", "ü <eos>", "\n\n\n\n"):
         assert ours.encode(text) == theirs.encode(text)
     assert ours.encode("<eos>", parse_special=True) == [2, 1]
+
+
+PLAIN = [1] * len(BYTES)  # the types that llama.cpp's converter writes
+
+
+@pytest.mark.parametrize(
+    ("pre", "text", "wanted"),
+    [
+        # as Gemma 4's, with BOS
+        ("granite-embed-multi-311m", "the\n\n\n\na", ["the", "\n\n\n\n", "a"]),
+        ("gemma4", "the\n\n\n\na", ["the", "\n\n\n\n", "a"]),
+        # runs of newlines are merged like all else
+        ("sarvam-moe", "the\n\n\n\na", ["the", "\n\n", "\n\n", "a"]),
+        ("sarvam-moe", "ü a", ["<0xC3>", "<0xBC>", SPACE, "a"]),
+        # words that spaces separate, which stay spaces
+        ("whitespace", "the a", ["the", "<0x20>", "a"]),
+    ],
+)
+def test_other_kinds_are_files_of_gpt2(pre: str, text: str, wanted: list[str]) -> None:
+    types = [3] * len(CONTROL) + PLAIN + [1] * len(WORDS)
+    assert pieces(text, model="gpt2", pre=pre, token_type=types) == wanted
+    made = metadata(model="gpt2", pre=pre, token_type=types)
+    tokenizer = tokenizer_from_metadata(made, "m.gguf")
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert tokenizer.add_bos == (pre in ("gemma4", "granite-embed-multi-311m"))
+
+
+def test_characters_without_bytes_are_left_out_as_in_llama_cpp() -> None:
+    tokens = [*CONTROL, *WORDS]
+    types = [3] * len(CONTROL) + [1] * len(WORDS)
+    changes = {"model": "gpt2", "pre": "sarvam-moe", "token_type": types}
+    assert pieces("aüthe", tokens=tokens, **changes) == ["a", "the"]
+
+
+@pytest.mark.parametrize(
+    ("lower", "wanted"), [(True, ["the", "a"]), (None, ["h", "a"])]
+)
+def test_white_space_only_separates_words(
+    lower: bool | None, wanted: list[str]
+) -> None:
+    tokens = [*CONTROL, *WORDS]
+    types = [3] * len(CONTROL) + [1] * len(WORDS)
+    changes: dict[str, Any] = {
+        "model": "whitespace",
+        "tokens": tokens,
+        "token_type": types,
+    }
+    changes |= {"normalizer.lowercase": lower, "pre": "whitespace"}
+    assert pieces(" ThE\u3000\n a", **changes) == wanted
+
+
+def test_a_whitespace_vocabulary_has_one_pre_tokenizer() -> None:
+    with pytest.raises(UnsupportedError, match="wanted whitespace, found qwen2"):
+        pieces("a", model="whitespace", pre="qwen2")

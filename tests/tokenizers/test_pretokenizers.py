@@ -10,7 +10,7 @@ from tokenizers import Regex, pre_tokenizers
 
 from llamacy.errors import UnsupportedError
 from llamacy.tokenizers import tokenizer_from_metadata
-from llamacy.tokenizers.pretokenizers import PRETOKENIZERS
+from llamacy.tokenizers.pretokenizers import CHARACTER_PRES, PRETOKENIZERS
 
 _TEXT = """\
 Hello  World, it's I'LL 1234567 x2y ½ ²³\r\n\n\tcamelCase ÄÖ-straße Что ἄνθρωπος
@@ -23,7 +23,7 @@ llama-bpe llama3 llama-v3 qwen2 gpt-2 smollm deepseek-llm deepseek-coder deepsee
 deepseek-r1-qwen falcon falcon3 starcoder refact command-r mpt olmo tekken gpt-4o llama4
 default stablelm2 dbrx smaug-bpe chatglm-bpe glm4 phi-2 jais exaone minerva-7b viking
 bloom poro-chat codeshell chameleon pixtral qwen35 kimi-k2 seed-coder bailingmoe
-hunyuan hunyuan-dense superbpe trillion minimax-m2 grok-2 afmoe youtu tiny_aya
+hunyuan hunyuan-dense superbpe trillion minimax-m2 grok-2 afmoe youtu tiny_aya glm5
 """.split()
 
 
@@ -93,7 +93,8 @@ def test_an_unknown_pre_tokenizer_is_refused_and_known_ones_are_listed(
     bpe_metadata: Callable[..., Any],
 ) -> None:
     with pytest.raises(UnsupportedError) as caught:
-        tokenizer_from_metadata(bpe_metadata(pre="gemma4"), "x.gguf")
+        tokenizer_from_metadata(bpe_metadata(pre="gemma3"), "x.gguf")
     assert caught.value.field == "tokenizer.ggml.pre"
-    assert caught.value.found == "gemma4"
-    assert all(name in str(caught.value) for name in PRETOKENIZERS)
+    assert caught.value.found == "gemma3"
+    known = (*PRETOKENIZERS, *CHARACTER_PRES)
+    assert all(name in str(caught.value) for name in known)

@@ -82,6 +82,16 @@ def write_safetensors(path: Path, tensors: Any) -> None:
         file.truncate(8 + len(text) + min(at, MOST))
 
 
+def character_map() -> bytes:
+    """Return a map that replaces a by x: 256 units, of which three are in use."""
+    units = [0] * 256
+    place = 1 ^ ord("a")
+    units[0] = 1 << 10
+    units[place] = ord("a") | 1 << 8 | (place ^ 2) << 10
+    units[2] = 1 << 31
+    return struct.pack("<257I", 4 * len(units), *units) + b"x\0"
+
+
 def write_gguf(path: Path, document: dict[str, Any]) -> None:
     """Write keys `[name, type, value]` and tensors `[name, sizes, type, offset]`.
 

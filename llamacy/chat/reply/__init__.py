@@ -17,6 +17,7 @@
     schema_types         the types of values in tags
     literals             values as Python writes them
     channels             gpt-oss's messages with channels: reasoning and tool calls
+    recipients           Functionary's parts, each with its recipient
     reading              all of these together, for one answer
 
 Each splits text as it arrives, in pieces of any size, without knowledge of tokens.

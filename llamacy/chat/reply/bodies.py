@@ -60,6 +60,15 @@ class InQuotes:
                 at += 1
 
 
+class Outside:
+    """Follows a text whose arguments cannot contain a mark, as each is a token."""
+
+    is_inside = False
+
+    def feed(self, text: str) -> None:
+        """Add text."""
+
+
 class InMarks:
     """Follows a text whose arguments stand between two marks that are alike.
 

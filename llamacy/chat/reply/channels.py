@@ -14,7 +14,7 @@ call. Source: OpenAI, https://cookbook.openai.com/articles/openai-harmony.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from llamacy.chat.reply.parts import (
     BadCall,
@@ -23,6 +23,7 @@ from llamacy.chat.reply.parts import (
     Place,
     Reasoning,
     Text,
+    check_declared,
     cut,
 )
 from llamacy.chat.reply.tool_call_json import arguments_of
@@ -42,9 +43,15 @@ class ChannelSplitter:
 
     It starts inside the header of the first message, whose beginning is part of the
     prompt. Text that is not in this format is text of the answer.
+
+    Parameters
+    ----------
+    names : collection of str
+        Names of the tools. A message to any other recipient is text.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = names
         self._held = ""
         self._header: str | None = ""  # None inside a message
         self._call = ""  # text of the current tool call so far, header included
@@ -122,7 +129,9 @@ class ChannelSplitter:
         self._recipient = ""
         try:
             body = written[written.index(MESSAGE) + len(MESSAGE) :]
-            yield Call(name, arguments_of(body))
+            call = Call(name, arguments_of(body))
+            check_declared([call], self._names)
+            yield call
         except ValueError as error:
             yield BadCall(written + mark, str(error))
 

@@ -9,7 +9,13 @@ from typing import Final, NamedTuple
 from llamacy.chat.reply import tool_call_marks as marks
 from llamacy.chat.reply import tool_call_tags
 from llamacy.chat.reply.schema_types import Types
-from llamacy.chat.reply.tool_call_marks import ToolCallStyle, keyed_style, tagged_style
+from llamacy.chat.reply.tool_call_marks import (
+    ToolCallStyle,
+    keyed_style,
+    minimax_style,
+    tagged_style,
+)
+from llamacy.chat.reply.tool_call_minimax import MARK
 
 
 class _Known(NamedTuple):
@@ -45,6 +51,7 @@ _KNOWN: Final = (
         "</seed:tool_call>",
         tool_call_tags.CODER,
     ),
+    _Known((MARK, "<invoke"), minimax_style),
     _tagged(
         ("<minimax:tool_call>", "<invoke"),
         "<minimax:tool_call>",
@@ -92,6 +99,7 @@ _KNOWN: Final = (
     _known(marks.NEMOTRON),
     _known(marks.APRIEL),
     _known(marks.COHERE),
+    _known(marks.COMMAND_R_PLUS, "Action:", "tool_name"),
     _known(marks.APERTUS),
     _known(marks.GIGACHAT),
     _known(marks.PHI_4, "<|tool_call|>", "<|/tool_call|>"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -39,6 +39,21 @@ class BadCall:
 
     text: str
     why: str
+
+
+def check_declared(calls: Iterable[Call], names: Collection[str]) -> None:
+    """Check that calls name tools that there are.
+
+    Raises
+    ------
+    ValueError
+        One does not.
+    """
+    for call in calls:
+        if call.name not in names:
+            raise ValueError(
+                f"wanted one of the tools that were given, found {short(call.name)}"
+            )
 
 
 Part: TypeAlias = "Text | Reasoning | Call | BadCall"

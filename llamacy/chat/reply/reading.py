@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from llamacy.chat.reply.channels import ChannelSplitter
 from llamacy.chat.reply.parts import BadCall, Call, Part, Reasoning, Splitter, Text
+from llamacy.chat.reply.recipients import RecipientSplitter
 from llamacy.chat.reply.style import ReplyStyle
 from llamacy.chat.reply.thinking import ThinkingSplitter
 from llamacy.chat.reply.tool_call_splitter import ToolCallSplitter
@@ -59,7 +60,9 @@ class ReplyReader:
         splitters: list[Splitter] = []
         style = self.style
         if style.has_channels:
-            splitters.append(ChannelSplitter())
+            splitters.append(ChannelSplitter(style.names))
+        if style.has_recipients:
+            splitters.append(RecipientSplitter(style.names))
         if style.thinking:
             splitters.append(
                 ThinkingSplitter(style.thinking, self.is_thinking, style.always_thinks)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llamacy.chat.reply import channels
+from llamacy.chat.reply import channels, recipients
 from llamacy.chat.reply.known_styles import tool_call_style
 from llamacy.chat.reply.schema_types import parameter_types
 from llamacy.chat.reply.thinking import THINKING_MARKS, ThinkingMarks
@@ -34,8 +34,10 @@ class ReplyStyle:
     Attributes
     ----------
     has_channels : bool
-        Whether answers are messages with channels; the other attributes are then
-        unused.
+        Whether answers are messages with channels; of the other attributes only
+        `names` then counts.
+    has_recipients : bool
+        Whether each part of an answer names its recipient; likewise.
     thinking : ThinkingMarks or None
         The marks around reasoning; None if the model does not use any.
     tool_calls : ToolCallStyle or None
@@ -49,6 +51,7 @@ class ReplyStyle:
     """
 
     has_channels: bool = False
+    has_recipients: bool = False
     thinking: ThinkingMarks | None = None
     tool_calls: ToolCallStyle | None = None
     names: tuple[str, ...] = ()
@@ -57,13 +60,16 @@ class ReplyStyle:
     @property
     def is_known(self) -> bool:
         """Whether the calls of the tools, if there are any, can be read."""
-        return self.has_channels or not self.names or self.tool_calls is not None
+        is_addressed = self.has_channels or self.has_recipients
+        return is_addressed or not self.names or self.tool_calls is not None
 
     @property
     def marks(self) -> tuple[str, ...]:
         """All marks that may occur in an answer."""
         if self.has_channels:
             return channels.MARKS
+        if self.has_recipients:
+            return (recipients.MARK,)
         calls = self.tool_calls.marks if self.tool_calls else ()
         return (*(self.thinking or ()), *calls)
 
@@ -94,20 +100,24 @@ def reply_style(
     tokenizer : Tokenizer
         The model's tokenizer.
     """
+    names = tuple(tool["function"]["name"] for tool in tools)
     if all(mark in template for mark in ("<|channel|>", "<|message|>")):
-        return ReplyStyle(has_channels=True)
+        return ReplyStyle(has_channels=True, names=names)
+    if f"{recipients.MARK}all" in template:
+        return ReplyStyle(has_recipients=True, names=names)
     thinking = _thinking_marks(template, tokenizer)
     is_written = thinking is not None and thinking.close in template
     always = is_written and not _has_switch(template)
     if not tools:
         return ReplyStyle(thinking=thinking, always_thinks=always)
-    names = tuple(tool["function"]["name"] for tool in tools)
     style = tool_call_style(
         template,
         parameter_types(tools),
-        lambda mark: _token(mark, tokenizer) is not None,
+        lambda mark: is_token(mark, tokenizer),
     )
-    return ReplyStyle(False, thinking, style, names, always)
+    return ReplyStyle(
+        thinking=thinking, tool_calls=style, names=names, always_thinks=always
+    )
 
 
 def _thinking_marks(template: str, tokenizer: Tokenizer) -> ThinkingMarks | None:
@@ -127,12 +137,12 @@ def _has_switch(template: str) -> bool:
     return any(_SWITCH.search(name) and not _PAST.search(name) for name in names)
 
 
-def _token(mark: str, tokenizer: Tokenizer) -> int | None:
-    """Return the id of the token whose text is `mark`, if there is one."""
+def is_token(mark: str, tokenizer: Tokenizer) -> bool:
+    """Say whether there is a special token whose text is `mark`."""
     match tokenizer.split(mark):
-        case [int() as token]:
-            return token
-    return None
+        case [int()]:
+            return True
+    return False
 
 
 def _first_token(mark: str, tokenizer: Tokenizer) -> int | None:

@@ -19,6 +19,7 @@ class ThinkingMarks(NamedTuple):
 THINKING_MARKS = (
     ThinkingMarks("<think>", "</think>"),  # DeepSeek R1, Qwen 3, SmolLM 3
     ThinkingMarks("[THINK]", "[/THINK]"),  # Magistral
+    ThinkingMarks("<mm:think>", "</mm:think>"),  # MiniMax M3
     ThinkingMarks("<seed:think>", "</seed:think>"),  # Seed-OSS
     ThinkingMarks("<|START_THINKING|>", "<|END_THINKING|>"),  # Command R7B and A
     ThinkingMarks("<|channel>thought", "<channel|>"),  # Gemma 4: a token and a word
@@ -31,8 +32,9 @@ _QUOTES = {"`": "`", "'": "'", '"': '"', "\u201c": "\u201d", "\u2018": "\u2019"}
 class ThinkingPlaces:
     """Tells reasoning from answer, in text that arrives in pieces.
 
-    The opening mark counts only at the beginning, since an answer may mention it. A
-    text that ends without the closing mark is reasoning throughout. A closing mark in
+    The opening mark counts only at the beginning, since an answer may mention it, and
+    so does a closing mark without it: the model has chosen not to reason. A text that
+    ends without the closing mark is reasoning throughout. A closing mark in
     quotes is a part of the reasoning.
 
     Parameters
@@ -95,10 +97,14 @@ class ThinkingPlaces:
         opening = self._marks.open
         shown = _SHOWN.search(self._held, self._n_space)
         self._n_space = shown.start() if shown else len(self._held)
-        if self._held.startswith(opening, self._n_space):
+        begun = self._held[self._n_space :]
+        if begun.startswith(opening):
             self._at = Place.REASONING
             yield self._take(self._n_space + len(opening)), Place.GAP
-        elif opening.startswith(self._held[self._n_space :][: len(opening)]):
+        elif begun.startswith(self._marks.close):
+            self._at = Place.GAP
+            yield self._take(self._n_space + len(self._marks.close)), Place.GAP
+        elif any(mark.startswith(begun) for mark in self._marks):
             return
         elif self._is_open:
             self._at = Place.REASONING

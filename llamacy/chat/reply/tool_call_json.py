@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from llamacy.arguments import short
@@ -67,6 +68,12 @@ def json_calls(text: str) -> tuple[list[Call], str]:
     if fence and left.lstrip().startswith("```"):
         left = left.lstrip().removeprefix("```")
     return calls, left.lstrip(" \t").removeprefix(";")
+
+
+def listed_json(calls: Sequence[Call]) -> str:
+    """Write calls as a list of objects, such as `json_calls` reads."""
+    values = [{"name": call.name, "arguments": call.arguments} for call in calls]
+    return json.dumps(values, ensure_ascii=False)
 
 
 def list_or_named(text: str) -> tuple[list[Call], str]:

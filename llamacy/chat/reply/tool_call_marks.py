@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -14,15 +14,19 @@ from llamacy.chat.reply import (
     tool_call_json,
     tool_call_keys,
     tool_call_kimi,
+    tool_call_minimax,
     tool_call_python,
     tool_call_tags,
 )
-from llamacy.chat.reply.bodies import AfterTag, InMarks, InQuotes, MakeInside
+from llamacy.chat.reply.bodies import AfterTag, InMarks, InQuotes, MakeInside, Outside
 from llamacy.chat.reply.parts import Call
 from llamacy.chat.reply.schema_types import Types
 
 Read = Callable[[str], tuple[list[Call], str]]
 """Parses the calls at the beginning of a text, and returns the text after them."""
+
+Write = Callable[[Sequence[Call]], str]
+"""Writes calls as the model does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class ToolCallStyle:
         Whether a call that nothing ends is malformed, for it may be cut off.
     others : tuple of str
         Marks inside calls.
+    write : Write or None
+        Writes calls as text between the marks; known where templates leave them out.
     """
 
     open: str
@@ -58,6 +64,7 @@ class ToolCallStyle:
     bare_end: str = ""
     must_close: bool = False
     others: tuple[str, ...] = ()
+    write: Write | None = None
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -70,8 +77,10 @@ def _whole(read: Callable[[str], list[Call]]) -> Read:
     return lambda text: (read(text), "")
 
 
-def _json(opening: str, closing: str | None) -> ToolCallStyle:
-    return ToolCallStyle(opening, closing, tool_call_json.json_calls)
+def _json(
+    opening: str, closing: str | None, write: Write | None = None
+) -> ToolCallStyle:
+    return ToolCallStyle(opening, closing, tool_call_json.json_calls, write=write)
 
 
 HERMES: Final = _json("<tool_call>", "</tool_call>")
@@ -93,11 +102,12 @@ KIMI: Final = ToolCallStyle(
 LLAMA_3: Final = ToolCallStyle(
     "<|python_tag|>", None, tool_call_python.built_in_calls, bare="python"
 )
-GRANITE_3: Final = _json("<|tool_call|>", None)
-PHI_4: Final = _json("<|tool_call|>", "<|/tool_call|>")
+GRANITE_3: Final = _json("<|tool_call|>", None, tool_call_json.listed_json)
+PHI_4: Final = _json("<|tool_call|>", "<|/tool_call|>", tool_call_json.listed_json)
 NEMOTRON: Final = _json("<TOOLCALL>", "</TOOLCALL>")
 APRIEL: Final = _json("<tool_calls>", "</tool_calls>")
 COHERE: Final = _json("<|START_ACTION|>", "<|END_ACTION|>")
+COMMAND_R_PLUS: Final = _json("Action:", None)
 GIGACHAT: Final = _json("<|function_call|>", None)
 APERTUS: Final = ToolCallStyle(
     "<|tools_prefix|>", "<|tools_suffix|>", tool_call_json.keyed_calls
@@ -108,8 +118,11 @@ LFM_2: Final = ToolCallStyle(
     tool_call_python.python_calls,
     partial(InQuotes, "\"'"),
     bare="python",
+    write=tool_call_python.listed_python,
 )
-OLMO_3: Final = replace(LFM_2, open="<function_calls>", close="</function_calls>")
+OLMO_3: Final = replace(
+    LFM_2, write=None, open="<function_calls>", close="</function_calls>"
+)
 GEMMA_4: Final = ToolCallStyle(
     "<|tool_call>",
     "<tool_call|>",
@@ -173,4 +186,16 @@ def keyed_style(types: Types) -> ToolCallStyle:
         read=_whole(partial(tool_call_keys.keyed, types=types)),
         inside=partial(AfterTag, ("</arg_value>",), tool_call_keys.KEY),
         must_close=True,
+    )
+
+
+def minimax_style(types: Types) -> ToolCallStyle:
+    """Return MiniMax M3's style, for tools whose parameters have these types."""
+    return ToolCallStyle(
+        tool_call_minimax.BEGIN,
+        tool_call_minimax.END,
+        _whole(partial(tool_call_minimax.marked, types=types)),
+        Outside,
+        must_close=True,
+        others=(tool_call_minimax.MARK, "<tool_call>", "</tool_call>"),
     )

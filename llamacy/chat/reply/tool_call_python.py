@@ -9,7 +9,9 @@ OLMo 3 writes one call a line, without the brackets.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from llamacy.chat.reply.literals import LiteralReader
@@ -74,6 +76,29 @@ def python_calls(text: str) -> tuple[list[Call], str]:
         reader.wants("]")
         end = reader.at
     return calls, text[end:]
+
+
+def listed_python(calls: Sequence[Call]) -> str:
+    """Write calls as `python_calls` reads them."""
+    return f"[{', '.join(map(_written, calls))}]"
+
+
+def _written(call: Call) -> str:
+    given = (f"{name}={_literal(value)}" for name, value in call.arguments.items())
+    return f"{call.name}({', '.join(given)})"
+
+
+def _literal(value: object) -> str:
+    """Write a value as Python does, but texts in double quotes, as in JSON."""
+    match value:
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case dict():
+            pairs = (f"{_literal(key)}: {_literal(x)}" for key, x in value.items())
+            return f"{{{', '.join(pairs)}}}"
+        case list():
+            return f"[{', '.join(map(_literal, value))}]"
+    return repr(value)
 
 
 def _is_call(text: str, at: int) -> bool:

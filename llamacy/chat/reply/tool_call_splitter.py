@@ -8,7 +8,15 @@ from llamacy.arguments import short
 from llamacy.chat.reply.bare_calls import BareHeads, BareValue, Head, Kind
 from llamacy.chat.reply.bodies import AfterTag
 from llamacy.chat.reply.marked_body import MarkedBody
-from llamacy.chat.reply.parts import BadCall, Call, Part, Text, Trimmed, cut
+from llamacy.chat.reply.parts import (
+    BadCall,
+    Call,
+    Part,
+    Text,
+    Trimmed,
+    check_declared,
+    cut,
+)
 from llamacy.chat.reply.tool_call_json import json_calls
 from llamacy.chat.reply.tool_call_marks import ToolCallStyle
 from llamacy.chat.reply.tool_call_python import python_calls
@@ -24,7 +32,7 @@ class ToolCallSplitter:
     style : ToolCallStyle
         How the model writes calls.
     names : collection of str
-        Names of the tools. A call without marks of any other name is text.
+        Names of the tools. A call of any other name is text.
     """
 
     def __init__(self, style: ToolCallStyle, names: Collection[str]) -> None:
@@ -128,6 +136,7 @@ class ToolCallSplitter:
             self._held = behind + self._held
             try:
                 calls, left = body.calls()
+                check_declared(calls, self._names)
             except ValueError as error:
                 why, behind = str(error), body.shorten()
             else:

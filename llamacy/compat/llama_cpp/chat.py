@@ -13,7 +13,7 @@ from llamacy.compat.llama_cpp.arguments import (
     SamplingArguments,
 )
 from llamacy.compat.llama_cpp.handlers import registered
-from llamacy.errors import UnsupportedCallError
+from llamacy.errors import ArgumentError, UnsupportedCallError
 
 # llama-cpp-python's names of formats that have other names in llamacy
 _NAMES = {"mistral-instruct": "mistral", "qwen": "chatml", "phi-3": "phi3"}
@@ -35,6 +35,8 @@ class ChatArguments(SamplingArguments, total=False):
     functions: object | None
     function_call: object | None
     response_format: object | None
+    chat_template_kwargs: Mapping[str, Any] | None
+    reasoning_effort: str | None
 
 
 # arguments that are refused, and why
@@ -91,13 +93,18 @@ def known_format(chat_format: str | None) -> str | None:
 
 def chat_arguments(
     arguments: ChatArguments,
-) -> tuple[Arguments, list[dict[str, Any]] | None]:
-    """Return the arguments of a completion, and the tools.
+) -> tuple[Arguments, dict[str, Any]]:
+    """Return the arguments of a completion, and how to write the conversation.
+
+    Besides llama-cpp-python's own it takes two that llama.cpp's server knows, as do
+    OpenAI's clients: `chat_template_kwargs` and `reasoning_effort`.
 
     Raises
     ------
     UnsupportedCallError
         An argument asks for a feature that llamacy does not have.
+    ArgumentError
+        `chat_template_kwargs` is not a dict.
     """
     given: dict[str, Any] = {"temperature": 0.2, "max_tokens": None, **arguments}
     for name, why in _UNUSED.items():
@@ -110,7 +117,15 @@ def chat_arguments(
         tools = None
     n_top = given.pop("top_logprobs", None) or 0
     given["logprobs"] = n_top if given.get("logprobs") else None
-    return Arguments(**given), tools
+    # llama-cpp-python begins a new answer after one of the assistant's
+    variables: dict[str, Any] = {"continue_final_message": False}
+    more = given.pop("chat_template_kwargs", None)
+    if not isinstance(more, Mapping | None):
+        raise ArgumentError(f"chat_template_kwargs: wanted a dict, found {short(more)}")
+    variables |= more or {}
+    effort = given.pop("reasoning_effort", None)
+    options = {"template_arguments": variables, "reasoning_effort": effort}
+    return Arguments(**given), {"tools": tools, **options}
 
 
 def refuse_forced(tool_choice: object, response_format: object) -> None:

@@ -83,11 +83,9 @@ class Conversing(Evaluation):
             made: CreateChatCompletionResponse | Iterator[CreateChatCompletionResponse]
             made = handler(llama=self, messages=messages, stream=stream, **every)
             return made
-        given, tools = chat_arguments(arguments)
+        given, how = chat_arguments(arguments)
         params = self._params(given)
-        options: Any = {"chat_format": self.chat_format, "tools": tools}
-        # llama-cpp-python begins a new answer after one of the assistant's
-        options["template_arguments"] = {"continue_final_message": False}
+        options: Any = {"chat_format": self.chat_format, **how}
         head = Head.new("chatcmpl", given.model or self.model_path)
         response = ChatResponse(head, self._tokenizer.text)
         if stream:

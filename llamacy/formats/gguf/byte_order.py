@@ -33,6 +33,9 @@ HALVES: Final[dict[GGMLType, tuple[int, ...]]] = {
     GGMLType.TQ1_0: (52,),
     GGMLType.TQ2_0: (64,),
     GGMLType.MXFP4: (),
+    GGMLType.NVFP4: (),
+    GGMLType.Q1_0: (0,),
+    GGMLType.Q2_0: (0,),
 }
 """Offsets of a block's numbers of two bytes, of types that have no longer ones."""
 

@@ -13,7 +13,12 @@ from llamacy.arguments import MAX_CTX
 from llamacy.config import ExpertConfig, FamilyRules, Gating, ModelConfig, family_rules
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.known_keys import check_keys
-from llamacy.formats.gguf.layers import read_layers, read_sizes, read_windows
+from llamacy.formats.gguf.layers import (
+    read_expert_sizes,
+    read_layers,
+    read_sizes,
+    read_windows,
+)
 from llamacy.formats.gguf.limits import (
     MAX_EMBD,
     MAX_EXPERTS,
@@ -100,7 +105,7 @@ def read_config(file: ModelFile) -> ModelConfig:
         has_learned_positions=rules.has_learned_positions,
         has_parallel_residual=keys.flag(".use_parallel_residual", False),
         hidden_activation=keys.text(".hidden_activation", default=""),
-        experts=_experts(keys, rules),
+        experts=_experts(keys, rules, n_layer),
     )
     check_keys(keys, architecture)
     return replace(config, layers=read_layers(keys, config, rules, sizes, windows))
@@ -133,7 +138,7 @@ def _n_embd_per_layer(keys: Keys, rules: FamilyRules) -> int:
     return keys.integer(f".{key}", 0, MAX_EMBD, default=0)
 
 
-def _experts(keys: Keys, rules: FamilyRules) -> ExpertConfig | None:
+def _experts(keys: Keys, rules: FamilyRules, n_layer: int) -> ExpertConfig | None:
     n_expert = keys.integer(".expert_count", 0, MAX_EXPERTS, default=0)
     if n_expert == 0:
         return None
@@ -142,17 +147,19 @@ def _experts(keys: Keys, rules: FamilyRules) -> ExpertConfig | None:
     if scale not in (0, 1) and key[1:] not in rules.keys:  # 0: not scaled either
         keys.refuse(key, "1", scale)
     shared, norm = ".expert_shared_feed_forward_length", ".expert_weights_norm"
-    n_used = keys.integer(".expert_used_count", 1, n_expert)
+    jitter = _jitter(keys, rules)
+    n_used, n_ff = map(max, read_expert_sizes(keys, n_layer, n_expert))
     n_group, n_group_used = _groups(keys, n_expert, n_used)
     return ExpertConfig(
         n_expert=n_expert,
         n_used=n_used,
-        n_ff=keys.integer(".expert_feed_forward_length", 0, MAX_FF, default=0),
+        n_ff=n_ff,
         n_ff_shared=keys.integer(shared, 0, MAX_FF, default=0),
         n_shared=keys.integer(".expert_shared_count", 0, MAX_EXPERTS, default=0),
         is_normalized=keys.flag(norm, False) if norm in keys else None,
-        gating=_gating(keys),
+        gating=_gating(keys) if jitter is None else "sparse_mixer",
         scale=scale or 1.0,
+        jitter=jitter or 0.0,
         n_group=n_group,
         n_group_used=n_group_used,
     )
@@ -165,6 +172,14 @@ def _gating(keys: Keys) -> Gating | None:
     if number >= len(_GATINGS):
         keys.refuse(key, f"0 to {len(_GATINGS) - 1}", number)
     return _GATINGS[number]
+
+
+def _jitter(keys: Keys, rules: FamilyRules) -> float | None:
+    """Read the constant of a sparse mixer, a key of llamacy's own; None without one."""
+    key = ".router_jitter_noise"
+    if key[1:] not in rules.keys or key not in keys:
+        return None
+    return keys.real(key, most=MAX_SCALE, is_zero_allowed=True)
 
 
 def _groups(keys: Keys, n_expert: int, n_used: int) -> tuple[int, int]:

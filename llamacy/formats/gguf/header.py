@@ -52,6 +52,10 @@ _SCALARS: Final[dict[int, np.dtype[Any]]] = {
 }
 _ARRAY: Final = 9
 
+# weights and bytes of the blocks that files of PrismML's llama.cpp, before llama.cpp
+# itself had such types, mean by the same numbers
+_EARLY_BLOCKS: Final = {GGMLType.NVFP4: (32, 6), GGMLType.Q2_0: (128, 34)}
+
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
@@ -246,6 +250,7 @@ def _place(
             cursor.fail(f"{field}: offset", wanted, info.offset)
         at = start + info.offset
         if at + info.n_bytes > size:
+            _refuse_early(cursor, info, size - at)
             wanted = f"to end within the {max(0, size - start)} bytes of weights"
             found = f"{info.n_bytes} bytes at {info.offset}"
             cursor.fail(field, wanted, found)
@@ -253,9 +258,23 @@ def _place(
     ordered = sorted(placed, key=lambda info: info.offset)
     for one, other in pairwise(ordered):
         if one.offset + one.n_bytes > other.offset:
+            _refuse_early(cursor, one, other.offset - one.offset)
             found = f"bytes shared with tensor {shown(one.name)}"
             cursor.fail(f"tensor {shown(other.name)}", "bytes of its own", found)
     return placed
+
+
+def _refuse_early(cursor: Cursor, info: TensorInfo, room: int) -> None:
+    """Refuse a tensor that fits into its bytes by the early layout of its type."""
+    if info.type not in _EARLY_BLOCKS:
+        return
+    n_weights, n_bytes = _EARLY_BLOCKS[info.type]
+    if info.shape[-1] % n_weights or math.prod(info.shape) // n_weights * n_bytes > room:
+        return
+    block = f"{info.type.block_size} weights in {info.type.type_size} bytes"
+    wanted = f"{info.type.name} as llama.cpp has it, {block}"
+    found = f"an early type of PrismML's, {n_weights} weights in {n_bytes} bytes"
+    cursor.refuse(f"tensor {shown(info.name)}: type", wanted, found)
 
 
 def _alignment(cursor: Cursor, metadata: dict[str, Any]) -> int:

@@ -43,6 +43,10 @@ class Keys:
     def __contains__(self, key: str) -> bool:
         return self.full(key) in self.metadata
 
+    def is_array(self, key: str) -> bool:
+        """Whether a key has several numbers."""
+        return isinstance(self.metadata.get(self.full(key)), np.ndarray)
+
     def integer(
         self, key: str, least: int, most: int, default: int | None = None
     ) -> int:
@@ -61,8 +65,9 @@ class Keys:
         most: int,
         default: Sequence[int] | None = None,
         lacked: str = "",
+        least: int = 1,
     ) -> tuple[int, ...]:
-        """Read a number of at least 1 for each layer: one for all, or an array of them.
+        """Read a number for each layer: one for all, or an array of them.
 
         Parameters
         ----------
@@ -77,6 +82,8 @@ class Keys:
         lacked : str
             The part that a layer whose number in an array is 0 does not have,
             `"attention"`; `""` where 0 means nothing.
+        least : int
+            The smallest number.
 
         Raises
         ------
@@ -88,18 +95,20 @@ class Keys:
         if default is not None and key not in self:
             numbers = tuple(default)
         else:
-            numbers = self._one_or_each(key, n_layer, most)
+            numbers = self._one_or_each(key, n_layer, least, most)
         for layer, number in enumerate(numbers):
             if lacked and number == 0 and any(numbers):
                 self.refuse(key, f"{lacked} in every layer", f"0 in layer {layer}")
-            if not 1 <= number <= most:
-                self.fail(key, f"1 to {most}", f"{number} in layer {layer}")
+            if not least <= number <= most:
+                self.fail(key, f"{least} to {most}", f"{number} in layer {layer}")
         return numbers
 
-    def _one_or_each(self, key: str, n_layer: int, most: int) -> tuple[int, ...]:
+    def _one_or_each(
+        self, key: str, n_layer: int, least: int, most: int
+    ) -> tuple[int, ...]:
         found = self._get(key, None)
         if not isinstance(found, np.ndarray):
-            return (self.integer(key, 1, most),) * n_layer
+            return (self.integer(key, least, most),) * n_layer
         if found.dtype.kind not in "iu" or not self._is_of_layers(found, n_layer):
             self.fail(key, f"a whole number, or {n_layer} of them", found)
         return tuple(found[:n_layer].tolist())

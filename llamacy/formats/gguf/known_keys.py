@@ -85,6 +85,9 @@ NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
 }
 """Keys that change the model, with the values that do not."""
 
+ROTATED: Final = "prism.hadamard."
+"""The beginning of keys of any family that say that weights are rotated (Bonsai 2)."""
+
 _TYPES: Final = ("model", "")
 _SHARED: Final = ("general.", "tokenizer.", "split.", "quantize.")
 _N_NAMED: Final = 8  # keys named in the log
@@ -115,6 +118,8 @@ def check_keys(keys: Keys, architecture: str) -> None:
     unknown, strange = [], []
     for key, value in keys.metadata.items():
         if not key.startswith(prefix):
+            if key.startswith(ROTATED):
+                keys.refuse(key, "no such key: weights that are not rotated", value)
             if not key.startswith(_SHARED) and key not in rules.constants:
                 strange.append(key)
             continue

@@ -21,7 +21,6 @@ from llamacy.config import (
     RopeConfig,
     SharedAttentionConfig,
 )
-from llamacy.config.rules import is_windowed
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.limits import (
     MAX_FF,
@@ -75,7 +74,7 @@ def read_windows(keys: Keys, n_layer: int, rules: FamilyRules) -> Windows:
     key = ".attention.sliding_window_pattern"
     if key in keys and (windowed := keys.flags(key, n_layer)) is None:
         period = keys.integer(key, 0, MAX_LAYERS)
-        windowed = tuple(is_windowed(layer, period) for layer in range(n_layer))
+        windowed = tuple(rules.is_windowed(layer, period) for layer in range(n_layer))
     if windowed is None and rules.window_period is None:
         return Windows(of_file, windowed, (None,) * n_layer)
     window = of_file or rules.window
@@ -128,6 +127,30 @@ def _per_head(
     ]
 
 
+def read_expert_sizes(
+    keys: Keys, n_layer: int, n_expert: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Read how many experts a token of each layer goes through, and their width.
+
+    Dense layers may have 0 in an array. A width of 0 stands for the family's default.
+
+    Raises
+    ------
+    FormatError
+        A number is out of range, as 0 is in layers with experts, or an array has another
+        length.
+    """
+    key, width = ".expert_used_count", ".expert_feed_forward_length"
+    least = 0 if keys.is_array(key) else 1
+    n_used = keys.per_layer(key, n_layer, n_expert, least=least)
+    n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
+    for layer, number in enumerate(n_used):
+        if number == 0 and layer >= n_dense:
+            keys.fail(key, f"1 to {n_expert}", f"0 in layer {layer}")
+    n_ff = keys.per_layer(width, n_layer, MAX_FF, (0,) * n_layer, least=0)
+    return n_used, n_ff
+
+
 def read_layers(
     keys: Keys,
     config: ModelConfig,
@@ -161,6 +184,7 @@ def read_layers(
     have_rope = keys.flags(".attention.rope_pattern", len(sizes))
     constants = [keys.reals_per_layer(key, len(sizes)) for key in rules.constants]
     n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
+    experts = _experts_of_layers(keys, config, rules, [each.n_ff for each in sizes])
     for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
         n_head, n_head_kv, head_dim, value_dim, n_ff = each
         n_dims = read_n_dims(keys, head_dim, window is not None)
@@ -182,7 +206,7 @@ def read_layers(
         )
         network = FeedForwardConfig(
             n_ff,
-            experts=_experts(config.experts, rules, n_ff) if layer >= n_dense else None,
+            experts=experts[layer] if layer >= n_dense else None,
             constants=tuple(each[layer] for each in constants),
         )
         layers.append(LayerConfig(mixer, network))
@@ -242,18 +266,24 @@ def _rope(
     return rope
 
 
-def _experts(
-    experts: ExpertConfig | None, rules: FamilyRules, n_ff: int
-) -> ExpertConfig | None:
-    """Complete a layer's experts: those a token goes through share the width n_ff."""
+def _experts_of_layers(
+    keys: Keys, config: ModelConfig, rules: FamilyRules, n_ff: list[int]
+) -> list[ExpertConfig | None]:
+    """Complete layers' experts: those a token goes through share the width n_ff."""
+    experts, n_layer = config.experts, len(n_ff)
     if experts is None:
-        return None
+        return [None] * n_layer
     is_normalized = experts.is_normalized
     if is_normalized is None:
         is_normalized = rules.is_normalized
-    return replace(
-        experts,
-        n_ff=experts.n_ff or max(1, n_ff // experts.n_used),
-        is_normalized=is_normalized,
-        gating=experts.gating or rules.gating,
-    )
+    n_used, widths = read_expert_sizes(keys, n_layer, experts.n_expert)
+    return [
+        replace(
+            experts,
+            n_used=n_used[layer],
+            n_ff=widths[layer] or max(1, n_ff[layer] // max(1, n_used[layer])),
+            is_normalized=is_normalized,
+            gating=experts.gating or rules.gating,
+        )
+        for layer in range(n_layer)
+    ]

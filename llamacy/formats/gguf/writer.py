@@ -100,10 +100,10 @@ def _writer(
         if key != _ARCHITECTURE:
             _add_value(writer, key, value, gguf.GGUFValueType(value_types[key]))
     writer.data_alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
-    floats = np.dtype(np.float32)  # overridden by `raw_type`
+    floats = np.dtype(np.float32)  # overridden by the type
     for one in tensors:
-        raw_type = gguf.GGMLQuantizationType(one.type)
-        writer.add_tensor_info(one.name, one.shape, floats, one.n_bytes, raw_type)
+        # a number to the package, whose own enumeration may lack the youngest types
+        writer.add_tensor_info(one.name, one.shape, floats, one.n_bytes, one.type)
     return writer
 
 

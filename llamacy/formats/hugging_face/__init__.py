@@ -145,6 +145,8 @@ def _read_settings(folder: Path) -> JsonObject:
     names = sorted(each.name for each in folder.glob("*.gguf"))
     found = ", ".join(names[:_N_NAMED]) or f"no {CONFIG}"
     wanted = f"{CONFIG} and safetensors, or the path of a GGUF file"
+    if (folder / "adapter_config.json").exists():
+        found = "a LoRA adapter, which lora= or --lora gives to its model"
     raise FormatError(folder, "folder", wanted, found)
 
 

@@ -83,7 +83,12 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "mellum": "MellumForCausalLM",
     "granitemoe": "GraniteMoeForCausalLM",
     "granitemoeshared": "GraniteMoeSharedForCausalLM",
+    "laguna": "LagunaForCausalLM",
+    "phimoe": "PhimoeForCausalLM",
     "granite_swa": "GraniteSWAForCausalLM",
     "granitemoe_swa": "GraniteMoeSWAForCausalLM",
 }
 """Classes by `model_type`, for files whose `architectures` name none."""
+
+SAME_CLASSES: Final[Mapping[str, str]] = {"PhiMoEForCausalLM": "PhimoeForCausalLM"}
+"""Classes of transformers, by names that their makers' files have for them."""

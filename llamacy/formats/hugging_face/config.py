@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 from llamacy.formats.hugging_face import gemma4
-from llamacy.formats.hugging_face.classes import MODEL_TYPES
-from llamacy.formats.hugging_face.families import FAMILIES
+from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
+from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.images import text_settings
 from llamacy.formats.hugging_face.keys import own_keys
@@ -24,8 +26,11 @@ from llamacy.formats.hugging_face.sizes import Sizes, read_sizes
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
+_MOST_LETTERS: Final = 64  # of a name that is compared with others
+_LIKENESS: Final = 0.7
+_N_NEAR: Final = 3  # names shown
 _NETWORK: Final = ("ffn_gate", "ffn_up", "ffn_down")
-_HEADS: Final = re.compile(r"For(CausalLM|ConditionalGeneration)|LMHeadModel")
+_HEADS: Final = re.compile(r"For(CausalLM|ConditionalGeneration)|(LMHead)?Model$")
 _BIAS_KEYS: Final = {
     "attention_bias": (*QKV, "attn_output"),
     "mlp_bias": _NETWORK,
@@ -132,16 +137,24 @@ def read_config(config: JsonObject, name: str) -> Config:
     )
 
 
+_ENCODERS: Final = frozenset(
+    "bert distilbert electra eurobert modernbert mpnet nomic_bert roberta "
+    "xlm-roberta".split()
+)
+"""Values of `model_type` of families that write no text."""
+
+
 def _find_class(config: JsonObject) -> str:
     """Return the name of the model's class, one of `FAMILIES`.
 
     `model_type` says it where `architectures` is missing, null or empty, or names the
     model without its output matrix.
     """
-    names = config.items("architectures")
-    known = f"one of {', '.join(FAMILIES)}"
-    if not all(isinstance(name, str) for name in names):
-        config.fail("architectures", f"an array of names, {known}", names)
+    found = config.items("architectures")
+    names = [SAME_CLASSES.get(each, each) for each in found if isinstance(each, str)]
+    known = _near("LlamaForCausalLM", ())
+    if len(names) < len(found):
+        config.fail("architectures", f"an array of names, {known}", found)
     for name in names:
         if name in FAMILIES:
             return str(name)
@@ -151,13 +164,34 @@ def _find_class(config: JsonObject) -> str:
         if model_type is None:
             config.fail("architectures", f"an array of one name, {known}", names)
         if by_type is None:
-            config.refuse("model_type", f"one of {', '.join(MODEL_TYPES)}", model_type)
+            wanted = _near("llama", MODEL_TYPES, model_type)
+            config.refuse("model_type", wanted, model_type)
         return by_type
     if by_type is not None:
-        bare = _HEADS.sub("Model", by_type)
+        bare = f"{_HEADS.sub('', by_type)}Model"
         if names == [bare]:
             return by_type
-    config.refuse("architectures", known, ", ".join(names))
+    wanted = _near("LlamaForCausalLM", FAMILIES, *names)
+    found = ", ".join(names)
+    if model_type in _ENCODERS:
+        found += ", an encoder, of which only the tokenizer can be used"
+    config.refuse("architectures", wanted, found)
+
+
+def _near(usual: str, known: Iterable[str], *found: object) -> str:
+    """Say which names are wanted: those near the one found, and where all are."""
+    stems = {_HEADS.sub("", each): each for each in known}
+    near = [
+        stems[stem]
+        for name in found
+        if isinstance(name, str)
+        for stem in get_close_matches(
+            _HEADS.sub("", name[:_MOST_LETTERS]), stems, _N_NEAR, _LIKENESS
+        )
+    ]
+    near = list(dict.fromkeys(near))[:_N_NEAR]
+    examples = f"near it {', '.join(near)}" if near else f"such as {usual}"
+    return f'one that the guide "Safetensors" lists, {examples}'
 
 
 def _add_activation(config: JsonObject, family: Family, metadata: Metadata) -> None:
@@ -177,7 +211,8 @@ def _biased(config: JsonObject, family: Family) -> frozenset[str]:
     if not config.flag("qkv_bias", True):
         biased -= set(QKV)
     for key, parts in {**_BIAS_KEYS, **family.bias_keys}.items():
-        parts = tuple(part for part in parts if part in family.layer.values())
+        known = (*family.layer.values(), *OUTSIDE.values())
+        parts = tuple(part for part in parts if part in known)
         if key in family.fixed_flags or not config.flag(key, False):
             continue
         if not family.biased.issuperset(parts):

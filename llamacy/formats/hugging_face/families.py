@@ -34,6 +34,7 @@ OUTSIDE: Final = {
 BARE: Final = {
     "self_attn.sinks": "weight",
     "mlp.gate.e_score_correction_bias": "bias",
+    "mlp.experts.e_score_correction_bias": "bias",
     "mlp.moe_statics.e_score_correction_bias": "bias",
     "mlp.gate.moe_statics.e_score_correction_bias": "bias",
     "layer_scalar": "weight",

@@ -48,10 +48,14 @@ class Mixture:
         Key of the factor on these weights; `""` without one.
     gating : str
         Key that says what makes gates of scores; `""` if the family does.
+    jitter : str
+        Key of the constant of a sparse mixer; `""` without one.
     numbers : mapping of str to str
         Keys of whole numbers, in GGUF by those in config.json.
     switch : str
         Key that says whether a model of the family has experts; `""` if all have.
+    is_scaled : bool
+        Whether each expert has a factor of all that it makes, adapters included.
     has_network : bool
         Whether layers have a network beside their experts.
     """
@@ -65,8 +69,10 @@ class Mixture:
     normalized: str = ""
     scale: str = ""
     gating: str = ""
+    jitter: str = ""
     numbers: Mapping[str, str] = field(default_factory=dict)
     switch: str = ""
+    is_scaled: bool = False
     has_network: bool = False
 
 
@@ -142,6 +148,9 @@ class Family:
         Whether dynamic RoPE may have a constant that multiplies its base.
     has_longrope : bool
         Whether LongRoPE's factors may be among its tensors.
+    magnitudes : tuple of str
+        Keys of the magnitude of what LongRoPE has rotated, in short texts and in long
+        ones; () for the one that follows from the sizes of contexts.
     sections : tuple of int
         Pairs of dimensions whose rotations follow a place's time, height and width in
         images, where config.json does not say; () for a family that sees none.
@@ -190,6 +199,7 @@ class Family:
     has_partial_rope: bool = False
     has_alpha: bool = False
     has_longrope: bool = False
+    magnitudes: tuple[str, ...] = ()
     sections: tuple[int, ...] = ()
     query_growth: str = ""
     bases: str = ""

@@ -73,6 +73,7 @@ _TEXT: Final = Family(
         names=(ExpertNames("experts", "gate_proj", "up_proj", "down_proj"),),
         width="moe_intermediate_size",
         switch="has_experts",
+        is_scaled=True,
         has_network=True,
     ),
     activations=("gelu_pytorch_tanh",),
@@ -253,16 +254,19 @@ def _kinds(config: JsonObject, n_layer: int) -> list[str]:
 
 
 def _of_whole_layers(config: JsonObject, kinds: list[str]) -> dict[str, int]:
-    """Read the sizes of layers without a window."""
-    sizes: dict[str, Any] = {
-        "head_dim": config.get("global_head_dim"),
-        "num_key_value_heads": config.get("num_key_value_heads"),
-    }
+    """Read the sizes of layers without a window.
+
+    A `per_layer_config` stands for the keys of their own, and what it leaves out is as
+    in layers with a window.
+    """
+    sizes: dict[str, Any] = {each: config.get(each) for each in _OVERRIDES}
     own_heads = config.get("num_global_key_value_heads")
-    if own_heads is not None and config.flag("attention_k_eq_v"):
-        sizes["num_key_value_heads"] = own_heads
     if (overrides := config.child("per_layer_config")) is not None:
-        sizes |= _overrides(overrides, kinds)
+        sizes |= _overrides(overrides, kinds) if overrides.values else {}
+    else:
+        sizes["head_dim"] = config.get("global_head_dim")
+        if own_heads is not None and config.flag("attention_k_eq_v"):
+            sizes["num_key_value_heads"] = own_heads
     found = JsonObject(config.path, sizes)
     return {
         "head_dim": found.integer("head_dim", 2, MAX_HEAD_DIM),

@@ -23,6 +23,7 @@ _OF_EXPERTS: Final = (
     *("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"),
 )
 _SIGMOID: Final = 2  # in `expert_gating_func`
+_N_SPARSE: Final = 2  # experts that a sparse mixer chooses
 
 
 class ExpertSizes(NamedTuple):
@@ -94,6 +95,11 @@ def add_experts(
     if mixture.scale:
         scale = config.real(mixture.scale, MIN_SCALE, MAX_SCALE)
         metadata.real(f"{prefix}.expert_weights_scale", scale)
+    if mixture.jitter:
+        if n_used != _N_SPARSE:  # transformers takes as many, whatever the key says
+            config.refuse("num_experts_per_tok", _N_SPARSE, n_used)
+        jitter = config.real(mixture.jitter, 0.0, MAX_SCALE)
+        metadata.real(f"{prefix}.router_jitter_noise", jitter)
     for theirs, ours in mixture.numbers.items():
         metadata.integer(f"{prefix}.{ours}", config.integer(theirs, 0, MAX_EXPERTS, 0))
     n_dense = _n_dense(config, prefix, sizes, metadata)

@@ -224,6 +224,49 @@ _COHERE2MOE: Final = Family(
         numbers={"n_shared_experts": "expert_shared_count"},
     ),
 )
+_LAGUNA: Final = Family(
+    architecture="laguna",
+    layer=LAYER
+    | HEAD_NORMS
+    | _ROUTER
+    | _SHARED
+    | {"self_attn.g_proj": "attn_gate"},
+    aliases={
+        "mlp.experts.e_score_correction_bias": "mlp.gate.e_score_correction_bias",
+        **{name.replace("experts", "expert"): name for name in _SHARED},
+    },
+    biased=frozenset(ATTENTION.values()),
+    mixture=Mixture(
+        names=(EXPERTS,),
+        width="moe_intermediate_size",
+        shared_width="shared_expert_intermediate_size",
+        normalized="norm_topk_prob",
+        scale="moe_routed_scaling_factor",
+    ),
+    has_partial_rope=True,
+    fixed_flags={"moe_apply_router_weight_on_input": False},
+    refused=("moe_router_logit_softcapping",),
+)
+_PHIMOE: Final = Family(
+    architecture="phimoe",
+    layer={
+        "input_layernorm": "attn_norm",
+        **ATTENTION,
+        "post_attention_layernorm": "ffn_norm",
+        "mlp.router": "ffn_gate_inp",
+    },
+    aliases={"block_sparse_moe.gate": "mlp.router"},
+    biased=frozenset({*ATTENTION.values(), "output"}),
+    bias_keys={"lm_head_bias": ("output",)},
+    always_biased=frozenset({"attn_norm", "ffn_norm", "output_norm"}),
+    eps="layer_norm_eps",
+    mixture=Mixture(
+        names=(ExpertNames("block_sparse_moe.experts", "w1", "w3", "w2"), EXPERTS),
+        jitter="router_jitter_noise",
+    ),
+    has_longrope=True,
+    magnitudes=("short_mscale", "long_mscale"),
+)
 
 MIXTURE_FAMILIES: Final[Mapping[str, Family]] = {
     "MixtralForCausalLM": _MIXTRAL,
@@ -240,5 +283,7 @@ MIXTURE_FAMILIES: Final[Mapping[str, Family]] = {
     "Ernie4_5_MoeForCausalLM": _ERNIE4_5_MOE,
     "HunYuanMoEV1ForCausalLM": _HUNYUAN_MOE,
     "Cohere2MoeForCausalLM": _COHERE2MOE,
+    "LagunaForCausalLM": _LAGUNA,
+    "PhimoeForCausalLM": _PHIMOE,
 }
 """These families by the name of their class."""

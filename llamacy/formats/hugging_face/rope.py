@@ -68,7 +68,7 @@ def add_rope(
         growth = rope.real(family.query_growth, MIN_SCALE, MAX_SCALE)
         metadata.real(f"{family.architecture}.attention.temperature_scale", growth)
     if has_two:
-        _add_local(config, family, base, metadata)
+        _add_local(config, family, sizes, base, metadata)
     if family.architecture == gemma4.NAME:
         return {"rope_freqs.weight": gemma4.rope_divisors(rope, n_dims)}
     unscaled = Rotations(rope, kind, n_dims, base)
@@ -159,9 +159,12 @@ def _base(config: JsonObject, rope: JsonObject) -> float:
 
 
 def _add_local(
-    config: JsonObject, family: Family, base: float, metadata: Metadata
+    config: JsonObject, family: Family, sizes: Sizes, base: float, metadata: Metadata
 ) -> None:
-    """Add the base of layers with a window, if it is not the family's default."""
+    """Add the base of layers with a window, if it is not the family's default.
+
+    Where parts of heads may be rotated, these layers have a number of their own.
+    """
     usual = family_rules(family.architecture).local_freq_base or base
     local = (config.child("rope_parameters") or config).child(WINDOWED)
     holder, key = config, "rope_local_base_freq"
@@ -171,6 +174,10 @@ def _add_local(
             local.refuse("rope_type", "default", kind)
         if "rope_theta" in local:
             holder, key = local, "rope_theta"
+    if family.has_partial_rope:
+        rope = local or JsonObject(config.path, {}, "rope_parameters")
+        n_dims = _n_dims(config, family, rope, "default", sizes.head_dim)
+        metadata.integer(f"{family.architecture}.rope.dimension_count_swa", n_dims)
     found = holder.real(key, _LEAST_BASE, MAX_FREQ_BASE)
     if found != usual:
         metadata.real(f"{family.architecture}.rope.freq_base_swa", found)

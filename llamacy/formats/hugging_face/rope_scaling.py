@@ -66,7 +66,7 @@ def add_scaling(
     rope, kind = rotations.settings, rotations.kind
     prefix = f"{family.architecture}.rope"
     if kind in _LONGROPE and family.has_longrope:
-        return _add_longrope(config, rotations, sizes, prefix, metadata)
+        return _add_longrope(config, rotations, family, sizes, metadata)
     if kind not in _KINDS:
         rope.refuse("rope_type", f"one of {', '.join(_KINDS)}", kind)
     if kind == "default":
@@ -152,26 +152,39 @@ def _llama3_divisors(
 def _add_longrope(
     config: JsonObject,
     rotations: Rotations,
+    family: Family,
     sizes: Sizes,
-    prefix: str,
     metadata: Metadata,
 ) -> Divisors:
     """Add the context of the first training, and the magnitude of rotated vectors."""
     rope, n_pairs = rotations.settings, rotations.n_dims // 2
+    prefix = f"{family.architecture}.rope"
     n_ctx_orig = _n_ctx_orig(config, rope, sizes)
     metadata.text(f"{prefix}.scaling.type", "longrope")
     metadata.integer(f"{prefix}.scaling.original_context_length", n_ctx_orig)
-    factor = sizes.n_ctx_train / n_ctx_orig
-    magnitude = 1.0
-    if factor > 1 and n_ctx_orig > 1:
-        magnitude = math.sqrt(1 + math.log(factor) / math.log(n_ctx_orig))
-    key = "attention_factor"
-    magnitude = rope.real(key, MIN_SCALE, MAX_SCALE, default=magnitude)
+    magnitude = _long_magnitude(rope, family, sizes.n_ctx_train, n_ctx_orig)
     metadata.real(f"{prefix}.scaling.attn_factor", magnitude)
     return {
         f"rope_factors_{length}.weight": _factors(rope, f"{length}_factor", n_pairs)
         for length in ("long", "short")
     }
+
+
+def _long_magnitude(
+    rope: JsonObject, family: Family, n_ctx: int, n_ctx_orig: int
+) -> float:
+    """Return the factor on queries and keys of LongRoPE."""
+    if family.magnitudes:
+        short, long = (
+            rope.real(key, MIN_SCALE, MAX_SCALE) for key in family.magnitudes
+        )
+        if short != long:
+            rope.refuse(family.magnitudes[1], f"{short}, as in short texts", long)
+        return short
+    magnitude = 1.0
+    if n_ctx > n_ctx_orig > 1:
+        magnitude = math.sqrt(1 + math.log(n_ctx / n_ctx_orig) / math.log(n_ctx_orig))
+    return rope.real("attention_factor", MIN_SCALE, MAX_SCALE, default=magnitude)
 
 
 def _factors(rope: JsonObject, key: str, n: int) -> NDArray[np.float32]:

@@ -39,6 +39,8 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "HunYuanMoEV1ForCausalLM": {"moe_topk": "num_experts_per_tok"},
     "Cohere2MoeForCausalLM": {"num_shared_experts": "n_shared_experts"},
+    "LagunaForCausalLM": {"num_attention_heads_per_layer": "num_attention_heads"},
+    "PhimoeForCausalLM": {"rms_norm_eps": "layer_norm_eps"},  # of layer norms
 }
 """Usual names of keys by those of a class."""
 
@@ -143,6 +145,21 @@ def _is_positive(value: object) -> TypeGuard[int | float]:
     return type(value) in (int, float) and bool(value > 0)  # type: ignore[operator]
 
 
+def _laguna(values: dict[str, Any]) -> dict[str, Any]:
+    """Write out which layers are dense, and that all see all tokens, by default."""
+    n_layer = values.get("num_hidden_layers")
+    if isinstance(n_layer, int):
+        if values["layer_types"] is None:
+            values["layer_types"] = [WHOLE] * n_layer
+        if values["mlp_layer_types"] is None:
+            values["mlp_layer_types"] = ["dense", *["sparse"] * (n_layer - 1)]
+    values["moe_router_logit_softcapping"] = (
+        values["moe_router_logit_softcapping"] or None
+    )
+    values["norm_topk_prob"] = True
+    return values
+
+
 def _mellum(values: dict[str, Any]) -> dict[str, Any]:
     """Write out that no layer has a window where a file does not say."""
     n_layer = values.get("num_hidden_layers")
@@ -175,6 +192,7 @@ _COMPUTED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "Cohere2MoeForCausalLM": _cohere2moe,
     "Exaone4ForCausalLM": _exaone4,
     "MiniCPMForCausalLM": _minicpm,
+    "LagunaForCausalLM": _laguna,
     "MellumForCausalLM": _mellum,
     "GraniteMoeForCausalLM": _granitemoe,
     "GraniteMoeSharedForCausalLM": _granitemoe,

@@ -90,12 +90,18 @@ class LoraFile:
         Pairs by GGUF's names of the matrices.
     saved : Mapping of str to Saved
         Tensors, by GGUF's names, that were trained whole.
+    invocation : tuple of int
+        Tokens from whose last occurrence on it acts (aLoRA); empty: on all rows.
+    scaled : frozenset of str
+        Matrices of experts whose scales in the model multiply their pairs, too.
     """
 
     path: Path
     architecture: str
     pairs: Mapping[str, Pair]
     saved: Mapping[str, Saved] = field(default_factory=dict)
+    invocation: tuple[int, ...] = ()
+    scaled: frozenset[str] = frozenset()
 
 
 def check_pair(

@@ -14,9 +14,16 @@ from typing import Any, Final
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.file import GGUFFile, open_gguf
 from llamacy.formats.lora import LoraFile, Pair, check_pair
+from llamacy.formats.lora.invocation import GGUF_KEY, checked_invocation
 from llamacy.printable import shown
 
 _A, _B = ".lora_a", ".lora_b"
+_ALPHA: Final = "adapter.lora.alpha"
+_KEYS: Final = (
+    *("adapter.type", _ALPHA, GGUF_KEY),
+    # for people: no program acts on them
+    *("adapter.lora.task_name", "adapter.lora.prompt_prefix"),
+)
 _MAX_ALPHA: Final = 1e9
 
 
@@ -30,7 +37,7 @@ def read_gguf_adapter(path: str | os.PathLike[str]) -> LoraFile:
     FormatError
         The file is not GGUF, not an adapter, or broken.
     UnsupportedError
-        The adapter is not LoRA, applies to some tokens only, or changes more than
+        The adapter is not LoRA, has keys that are not known, or changes more than
         matrices.
     """
     with open_gguf(path) as file:
@@ -41,13 +48,18 @@ def read_gguf_adapter(path: str | os.PathLike[str]) -> LoraFile:
         kind = _text(file, "adapter.type")
         if kind != "lora":
             raise UnsupportedError(path, "adapter.type", "lora", shown(kind))
-        if "adapter.alora.invocation_tokens" in file.metadata:
-            wanted = "an adapter for all tokens"
-            found = "adapter.alora.invocation_tokens"
-            raise UnsupportedError(path, "adapter", wanted, found)
+        _check_keys(file)
+        invocation = checked_invocation(path, GGUF_KEY, file.metadata.get(GGUF_KEY))
         alpha = _alpha(file)
         pairs = {name: _pair(file, name, alpha) for name in _names(file)}
-        return LoraFile(Path(path), architecture, pairs)
+        return LoraFile(Path(path), architecture, pairs, invocation=invocation)
+
+
+def _check_keys(file: GGUFFile) -> None:
+    """Refuse keys about the adapter that may change what it computes."""
+    for key in file.metadata:
+        if key.startswith("adapter.") and key not in _KEYS:
+            raise UnsupportedError(file.path, shown(key), "no such key", "one")
 
 
 def _names(file: GGUFFile) -> list[str]:
@@ -80,7 +92,7 @@ def _pair(file: GGUFFile, name: str, alpha: float) -> Pair:
 
 
 def _alpha(file: GGUFFile) -> float:
-    key = "adapter.lora.alpha"
+    key = _ALPHA
     found = file.metadata.get(key, 0.0)
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise FormatError(file.path, key, "a number", shown(found))

@@ -28,7 +28,8 @@ from llamacy.formats.hugging_face.layouts import interleaved, ungrouped
 from llamacy.formats.hugging_face.tensor_names import IN_LAYER
 from llamacy.formats.json_text import read_json
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, Saved, check_pair
-from llamacy.formats.lora.peft_experts import ExpertPairs, refuse_magnitude
+from llamacy.formats.lora.invocation import PEFT_KEY, checked_invocation
+from llamacy.formats.lora.peft_experts import DOWN, ExpertPairs, refuse_magnitude
 from llamacy.formats.lora.peft_settings import Scales, read_scales
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.safetensors.file import read_header
@@ -97,7 +98,15 @@ def read_peft_adapter(folder: Path, config: ModelConfig) -> LoraFile:
         raise FormatError(file.path, "tensors", "at least one pair", "none")
     if EMBEDDING in {*pairs, *saved} and settings.flag("ensure_weight_tying", False):
         settings.refuse("ensure_weight_tying", "false", "true")
-    return LoraFile(folder, config.architecture, pairs, saved)
+    tokens = settings.values.get(PEFT_KEY)
+    invocation = checked_invocation(settings.path, PEFT_KEY, tokens)
+    if invocation and scales.has_magnitudes:
+        settings.refuse(PEFT_KEY, "null beside use_dora", tokens)
+    is_scaled = family.mixture is not None and family.mixture.is_scaled
+    scaled = {name for name in pairs if is_scaled and name.endswith(DOWN)}
+    return LoraFile(
+        folder, config.architecture, pairs, saved, invocation, frozenset(scaled)
+    )
 
 
 def _pairs(

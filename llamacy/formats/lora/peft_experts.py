@@ -30,6 +30,7 @@ Floats = NDArray[np.float32]
 
 _GATE, _UP, _DOWN = PARTS
 _WRAPPER: Final = ".base_layer"
+DOWN: Final = f"{_DOWN}.weight"
 
 
 class ExpertPairs:

@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 from llamacy.formats.json_text import JsonObject
 
 USED: Final = frozenset(
-    "alpha_pattern bias ensure_weight_tying init_lora_weights lora_alpha peft_type "
-    "target_parameters use_dora use_rslora".split()
+    "alora_invocation_tokens alpha_pattern bias ensure_weight_tying init_lora_weights "
+    "lora_alpha peft_type target_parameters use_dora use_rslora".split()
 )
 """Keys that are read."""
 

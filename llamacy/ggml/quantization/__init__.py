@@ -1,7 +1,7 @@
 """Quantisation: float32 weights to blocks, the inverse of `ggml.types.dequantize`.
 
-`floats` and `blocks_of_32` are bit-identical to ggml. `super_blocks`, for the K types,
-uses scales that `scales` searches for with the help of `fitting`. `packing` packs small
+`floats`, `blocks_of_32` and `larger_blocks` are bit-identical to ggml. `super_blocks`,
+for the K types, uses scales that `scales` searches for with the help of `fitting`. `packing` packs small
 integers into bytes. This module splits tensors into chunks of blocks.
 """
 
@@ -18,6 +18,7 @@ from llamacy.ggml.quantization import (
     blocks_of_32,
     codebook_blocks,
     floats,
+    larger_blocks,
     nonlinear_blocks,
     super_blocks,
     ternary_blocks,
@@ -45,6 +46,9 @@ QUANTIZERS: Final[
     GGMLType.Q4_1: blocks_of_32.q4_1,
     GGMLType.Q5_0: blocks_of_32.q5_0,
     GGMLType.Q5_1: blocks_of_32.q5_1,
+    GGMLType.NVFP4: larger_blocks.nvfp4,
+    GGMLType.Q2_0: larger_blocks.q2_0,
+    GGMLType.Q1_0: larger_blocks.q1_0,
     GGMLType.Q2_K: super_blocks.q2_k,
     GGMLType.Q3_K: super_blocks.q3_k,
     GGMLType.Q4_K: super_blocks.q4_k,
@@ -101,8 +105,8 @@ def quantize(
 ) -> NDArray[np.uint8]:
     """Quantise float32 weights to blocks.
 
-    For F16, BF16 and the types with blocks of 32 the result is bit-identical to ggml's,
-    unless weights differ in importance. For all others llamacy has its own search.
+    For all but the K and IQ types the result is bit-identical to ggml's, unless weights
+    differ in importance. For those llamacy has its own search for scales.
 
     Parameters
     ----------

@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from llamacy.ggml.quantization.packing import Bytes, Floats, float16_bytes, pack
+from llamacy.ggml.quantization.packing import (
+    Bytes,
+    Floats,
+    float16_bytes,
+    inverse,
+    pack,
+    round_half_away,
+)
 
 
 def q8_0(blocks: Floats) -> Bytes:
     """Divide by d, the largest magnitude / 127."""
     d = np.abs(blocks).max(axis=1) / np.float32(127)
-    scaled = blocks * _inverse(d)[:, None]
-    whole = np.trunc(scaled)
-    codes = whole + np.trunc(2 * (scaled - whole))  # exact, unlike adding 0.5
+    codes = round_half_away(blocks * inverse(d)[:, None])
     return np.hstack([float16_bytes(d), codes.astype(np.int8).view(np.uint8)])
 
 
@@ -47,17 +52,11 @@ def q5_1(blocks: Floats) -> Bytes:
     return np.hstack([float16_bytes(d), float16_bytes(low), five_bits(codes)])
 
 
-def _inverse(d: Floats) -> Floats:
-    """Return 1 / d, or 0 where d is so small that 1 / d is infinite."""
-    inverse = np.divide(np.float32(1), d)
-    return np.where(np.isfinite(inverse), inverse, np.float32(0))
-
-
 def _from_farthest(blocks: Floats, half: int) -> tuple[Floats, Bytes]:
     """Return d, (n_blocks,), and codes 0 to 2 * half - 1, where `half` means zero."""
     farthest = np.abs(blocks).argmax(axis=1)
     d = blocks[np.arange(len(blocks)), farthest] / np.float32(-half)
-    codes = np.trunc(blocks * _inverse(d)[:, None] + np.float32(half + 0.5))
+    codes = np.trunc(blocks * inverse(d)[:, None] + np.float32(half + 0.5))
     return d, np.minimum(codes, np.float32(2 * half - 1)).astype(np.uint8)
 
 
@@ -65,7 +64,7 @@ def _between_ends(blocks: Floats, n_steps: int) -> tuple[Floats, Floats, Bytes]:
     """Return d and the least weight, both (n_blocks,), and codes 0 to `n_steps`."""
     low = blocks.min(axis=1)
     d = (blocks.max(axis=1) - low) / np.float32(n_steps)
-    scaled = (blocks - low[:, None]) * _inverse(d)[:, None]
+    scaled = (blocks - low[:, None]) * inverse(d)[:, None]
     codes = np.trunc(scaled + np.float32(0.5))
     return d, low, np.minimum(codes, np.float32(n_steps)).astype(np.uint8)
 

@@ -53,6 +53,18 @@ def float16_bytes(values: Floats) -> Bytes:
     return halves.view(np.uint8).reshape(-1, 2)
 
 
+def inverse(d: Floats) -> Floats:
+    """Return 1 / d, or 0 where d is so small that 1 / d is infinite."""
+    inverted = np.divide(np.float32(1), d)
+    return np.where(np.isfinite(inverted), inverted, np.float32(0))
+
+
+def round_half_away(values: Floats) -> Floats:
+    """Round to whole numbers, halves away from zero."""
+    whole = np.trunc(values)
+    return whole + np.trunc(2 * (values - whole))  # exact, unlike adding 0.5
+
+
 def pack_scales_and_mins(scales: Bytes, mins: Bytes) -> Bytes:
     """Pack eight scales and eight minima of 6 bits into the 12 bytes of Q4_K and Q5_K.
 

@@ -44,7 +44,7 @@ class Llamacy(FunctionCallingLLM, LoadedModel, ChatFields):
         A path or a name, as for `llamacy.load`, or a model that is loaded.
     n_ctx, n_threads, n_batch, kv_type, quantize, prompt_cache : optional
         As for `llamacy.load`, if `model` is a path or a name.
-    chat_format, overflow, template_arguments : optional
+    chat_format, overflow, template_arguments, reasoning_effort, merge_system : optional
         As for `llamacy.Model.chat`.
     max_tokens, temperature, top_k, top_p, min_p, seed, stop, ... : optional
         Fields of `llamacy.SamplingParams`. Each call may override all of these.

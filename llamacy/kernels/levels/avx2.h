@@ -127,6 +127,10 @@ INLINE vf    f_fnma(vf a, vf b, vf c) { return F3(_mm256_fnmadd_ps, a, b, c); }
 INLINE vf    f_round(vf a) { return F1_BY(_mm256_round_ps, a, NEAREST); }
 INLINE vf    f_scale2(vf a, vf e) { return F2(avx2_scale2, a, e); }
 INLINE vf    f_load_e8m0(const uint8_t *p) { return f_scale2(f_set1(1.0f), f_sub(f_load_u8(p), f_set1(128.0f))); }
+INLINE vf    f_load_e5m3(const uint8_t *p) {
+    const __m256i halves = _mm256_slli_epi16(_mm256_cvtepu8_epi16(avx2_load16(p)), 7);
+    return (vf){_mm256_cvtph_ps(_mm256_castsi256_si128(halves)), _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1))};
+}
 INLINE float f_sum(vf a) { return avx2_sum(_mm256_add_ps(a.lo, a.hi)); }
 INLINE float f_hmax(vf a) { return avx2_hmax(_mm256_max_ps(a.lo, a.hi)); }
 INLINE vf    f_swap_pairs(vf a) { return F1_BY(_mm256_permute_ps, a, 0xB1); }

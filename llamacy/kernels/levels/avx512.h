@@ -70,6 +70,9 @@ INLINE vf    f_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); }
 INLINE vf    f_round(vf a) { return _mm512_roundscale_ps(a, NEAREST); }
 INLINE vf    f_scale2(vf a, vf e) { return _mm512_scalef_ps(a, e); }
 INLINE vf    f_load_e8m0(const uint8_t *p) { return f_scale2(f_set1(1.0f), f_sub(f_load_u8(p), f_set1(128.0f))); }
+INLINE vf    f_load_e5m3(const uint8_t *p) {
+    return _mm512_cvtph_ps(_mm256_slli_epi16(_mm256_cvtepu8_epi16(avx512_load16(p)), 7));
+}
 INLINE float f_sum(vf a) { return _mm512_reduce_add_ps(a); }
 INLINE float f_hmax(vf a) { return _mm512_reduce_max_ps(a); }
 INLINE vf    f_swap_pairs(vf a) { return _mm512_permute_ps(a, 0xB1); }

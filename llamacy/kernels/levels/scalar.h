@@ -100,6 +100,7 @@ INLINE vf    f_round(vf a) F_LANES((a.v[n] + 12582912.0f) - 12582912.0f)
 /* No int is NaN; a NaN in e comes with one in a. */
 INLINE vf    f_scale2(vf a, vf e) F_LANES(ldexpf(a.v[n], e.v[n] == e.v[n] ? (int)e.v[n] : 0))
 INLINE vf    f_load_e8m0(const uint8_t *p) F_LANES(ldexpf(1.0f, (int)p[n] - 128))
+INLINE vf    f_load_e5m3(const uint8_t *p) F_LANES(scalar_from_f16((uint16_t)(p[n] << 7)))
 INLINE float f_sum(vf a) { float s = 0; LANES s += a.v[n]; return s; }
 INLINE float f_hmax(vf a) { float s = a.v[0]; LANES s = a.v[n] > s ? a.v[n] : s; return s; }
 INLINE vf    f_swap_pairs(vf a) F_LANES(a.v[n ^ 1])

@@ -76,6 +76,7 @@ INLINE void dots_of(const verb_memory *m, int rows, int n_chunks, int bits) {
     do(f_round, F_OUT(f_round(FA)))                                                       \
     do(f_scale2, F_OUT(f_scale2(FA, FB)))                                                 \
     do(f_load_e8m0, F_OUT(f_load_e8m0((const uint8_t *)m->a)))                            \
+    do(f_load_e5m3, F_OUT(f_load_e5m3((const uint8_t *)m->a)))                            \
     do(f_sum, S_OUT(f_sum(FA)))                                                           \
     do(f_hmax, S_OUT(f_hmax(FA)))                                                         \
     do(f_swap_pairs, F_OUT(f_swap_pairs(FA)))                                             \

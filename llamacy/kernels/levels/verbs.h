@@ -39,6 +39,7 @@ VERB(vf,    f_fnma,       (vf a, vf b, vf c));        /* c - a * b */
 VERB(vf,    f_round,      (vf a));                    /* to the nearest, ties to even; |a| <= 2^22 */
 VERB(vf,    f_scale2,     (vf a, vf e));              /* a * 2^e; e whole, within -252 .. 254 */
 VERB(vf,    f_load_e8m0,  (const uint8_t *p));        /* 2^(byte - 128) */
+VERB(vf,    f_load_e5m3,  (const uint8_t *p));        /* the float16 of which the byte is bits 7 .. 14 */
 VERB(float, f_sum,        (vf a));                    /* of all lanes, in any order */
 VERB(float, f_hmax,       (vf a));                    /* the largest lane */
 VERB(vf,    f_swap_pairs, (vf a));                    /* lanes 1 0 3 2 ... */

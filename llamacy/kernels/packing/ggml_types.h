@@ -17,7 +17,8 @@
     do(IQ2_XXS, 256, 66, IQ2) do(IQ2_XS, 256, 74, IQ2) do(IQ2_S, 256, 82, IQ2)            \
     do(IQ3_XXS, 256, 98, IQ3_XXS) do(IQ3_S, 256, 110, IQ3_S)                              \
     do(IQ1_S, 256, 50, IQ1_S) do(IQ1_M, 256, 56, IQ1_M)                                   \
-    do(TQ1_0, 256, 54, TQ) do(TQ2_0, 256, 66, TQ)
+    do(TQ1_0, 256, 54, TQ) do(TQ2_0, 256, 66, TQ)                                         \
+    do(Q1_0, 128, 18, Q1_0) do(Q2_0, 64, 18, Q2_0) do(NVFP4, 64, 36, NVFP4)
 
 #define GGML_TYPE_ID(name, columns, bytes, form) GGML_##name,
 typedef enum { EACH_GGML_TYPE(GGML_TYPE_ID) GGML_TYPE_COUNT } ggml_type;

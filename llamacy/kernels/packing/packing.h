@@ -1,6 +1,6 @@
 /* From ggml's blocks to packed panels (packed.h).
  *
- * A row of a GGUF tensor is a run of blocks of 32 or 256 columns. read_word() and
+ * A row of a GGUF tensor is a run of blocks of 32 to 256 columns. read_word() and
  * read_scales() take 32 columns of one row apart, four codes at a time as the bytes of a
  * word; write_codes() puts those of 16 rows together again, the rows side by side. Block
  * layouts: ggml's specification of its types.
@@ -42,6 +42,29 @@ INLINE uint32_t read_trits(const uint8_t *bytes, int digit) {
     return word;
 }
 
+/* The four bytes that hold weights 4c .. 4c + 3 of unit u of NVFP4, whose groups have 8 bytes each:
+ * column j below column j + 8. */
+INLINE uint32_t read_nvfp4_word(const uint8_t *block, int u, int c) {
+    return read_u32(block + 4 + 16 * u + 8 * (c / 4) + 4 * (c % 2));
+}
+
+/* A scale of NVFP4, four bits of exponent and three of mantissa, in the form E5M3: the halves that the
+ * doubled values want, and small numbers not as subnormal ones. The bit above is not read, and
+ * what would be NaN is 0, as in ggml. */
+INLINE uint8_t read_ue4m3(uint8_t byte) {
+    enum { SHIFT = 15 - 7 - 1 }; /* the biases of float16 and E4M3, and the half */
+    const int e = byte >> 3 & 15, m = byte & 7;
+    if (byte == 0x7F || (e == 0 && m == 0)) return 0;
+    if (e > 0) return (uint8_t)((e + SHIFT) << 3 | m);
+    const int up = m >= 4 ? 1 : m >= 2 ? 2 : 3; /* to a one in front */
+    return (uint8_t)((1 - up + SHIFT) << 3 | (m << up & 7));
+}
+
+/* Two-bit codes of four columns, which one byte holds. */
+INLINE uint32_t spread_crumbs(uint32_t byte) {
+    return (byte & 3) | (byte & 12) << 6 | (byte & 48) << 12 | (byte & 192) << 18;
+}
+
 /* The same of columns 4c .. 4c + 3 of unit u: 32 bytes hold 5 x 32, 16 then 5 x 16, 4 then 4 x 4. */
 INLINE uint32_t read_tq1_word(const uint8_t *block, int u, int c) {
     const int column = UNIT_COLS * u + 4 * c;
@@ -76,6 +99,9 @@ INLINE uint32_t read_word(ggml_type type, const uint8_t *block, int u, int c) {
     case GGML_IQ4_XS: return field(read_u32(block + 8 + 16 * u + own), high, 4);
     case GGML_TQ1_0: return read_tq1_word(block, u, c);
     case GGML_TQ2_0: return field(read_u32(block + crumbs), 2 * (u % 4), 2);
+    case GGML_Q1_0: return spread((uint32_t)block[2 + 4 * u + c / 2] >> 4 * (c % 2));
+    case GGML_Q2_0: return spread_crumbs(block[2 + 8 * u + c]);
+    case GGML_NVFP4: return field(read_nvfp4_word(block, u, c), 4 * (c / 2 % 2), 4);
     default: return 0;
     }
 }
@@ -84,6 +110,9 @@ INLINE uint32_t read_word(ggml_type type, const uint8_t *block, int u, int c) {
 INLINE void read_scales(ggml_type type, const uint8_t *block, int u, int n, panel_unit *out) {
     switch (type) {
     case GGML_MXFP4: out->scales[0][n] = block[0]; return;
+    case GGML_NVFP4:
+        for (int g = 0; g < 2; g++) out->scales[g][n] = read_ue4m3(block[2 * u + g]);
+        return;
     case GGML_Q2_K:
         for (int g = 0; g < 2; g++) out->scales[g][n] = block[2 * u + g];
         out->halves[0][n] = read_u16(block + 80);

@@ -47,7 +47,7 @@ INLINE void unpack_unit(pack_type type, packed_unit packed, unit_weights *w) {
     UNROLL for (int c = 0; c < 8; c++) w->codes[c] = code_chunk(type, packed.codes, c);
     UNROLL for (int g = 0; g < PACK_TRAITS[type].groups; g++) {
         w->scale[g] = group_scale(type, packed, g);
-        if (has_minimum(type)) w->minimum[g] = group_offset(type, packed, g, w->scale[g]);
+        if (has_minimum(type)) w->minimum[g] = group_minimum(type, packed, g, w->scale[g]);
     }
 }
 
@@ -118,7 +118,7 @@ INLINE void multiply_quant_panel(pack_type type, int rows, const packed_matrix *
     const fine_unit *fine = x->fine;
     /* prefetched in the order of memory, though codes and scales of a unit are apart in it */
     const uint8_t *stream = panel_of(w, panel);
-    const size_t share = code_bytes(type) + scale_bytes(type) + super_bytes(type) / BLOCK_UNITS;
+    const size_t share = block_bytes(type, BLOCK_UNITS) / BLOCK_UNITS;
     vf acc[STRIP_ROWS];
     UNROLL for (int t = 0; t < rows; t++) acc[t] = f_zero();
     for (size_t u = 0; u < units; u++, unit += x->step, fine += x->step) {

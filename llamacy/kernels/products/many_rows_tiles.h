@@ -53,15 +53,26 @@ INLINE void put_pairs(uint8_t *to, vf x, vf y) {
     memcpy(to, &pairs, sizeof pairs);
 }
 
+/* Scales may be so large that their product with the zero point overflows. */
+INLINE int is_far(pack_type type) { return PACK_TRAITS[type].scales == SCALE_E8M0; }
+
+/* The offset of group g: a weight is scale * code - offset. */
+INLINE vf tile_offset(pack_type type, packed_unit unit, int g, vf scale) {
+    return has_minimum(type) ? group_minimum(type, unit, g, scale) : f_mul(f_set1((float)dot_zero(type)), scale);
+}
+
 /* A unit of a panel as a tile: row p has columns 2p and 2p + 1 of the 16 rows. */
 INLINE void unpack_quant_tile(pack_type type, packed_unit unit, uint8_t *tile) {
     for (int c = 0; c < 8; c++) {
         const int g = PACK_TRAITS[type].groups == 1 ? 0 : c / 4;
         const vf scale = group_scale(type, unit, g);
-        const vf low = f_sub(f_zero(), group_offset(type, unit, g, scale));
+        const vf zero = f_set1((float)dot_zero(type)), low = f_sub(f_zero(), tile_offset(type, unit, g, scale));
         const vi chunk = code_chunk(type, unit.codes, c);
         vf column[4];
-        UNROLL for (int j = 0; j < 4; j++) column[j] = f_fma(f_from_i(t_byte(chunk, j)), scale, low);
+        UNROLL for (int j = 0; j < 4; j++) {
+            const vf code = f_from_i(t_byte(chunk, j));
+            column[j] = is_far(type) ? f_mul(f_sub(code, zero), scale) : f_fma(code, scale, low);
+        }
         put_pairs(tile + 128 * c, column[0], column[1]);
         put_pairs(tile + 128 * c + 64, column[2], column[3]);
     }

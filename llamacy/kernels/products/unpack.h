@@ -22,7 +22,10 @@ INLINE packed_unit find_unit(pack_type type, const packed_matrix *w, int64_t pan
 /* Codes are signed bytes, not small unsigned ones: Q8_0 and the lookup types. */
 INLINE int is_signed(pack_type type) { return PACK_TRAITS[type].bits == 8 || PACK_TRAITS[type].lookup; }
 /* Bits of a code as i_dots() reads it. */
-INLINE int dot_bits(pack_type type) { return is_signed(type) ? 8 : PACK_TRAITS[type].bits; }
+INLINE int dot_bits(pack_type type) {
+    const int bits = PACK_TRAITS[type].bits;
+    return is_signed(type) ? 8 : bits == 1 ? 2 : bits;
+}
 /* The code that means 0, as i_dots() reads it. */
 INLINE int dot_zero(pack_type type) { return is_signed(type) ? BYTE_ZERO : PACK_TRAITS[type].zero; }
 INLINE int has_minimum(pack_type type) {
@@ -41,9 +44,22 @@ INLINE vi bit_chunk(const uint8_t *plane, int c, int up) {
     return i_field(i_load(plane), c - up, 1 << up);
 }
 
+/* Chunk c of codes of one bit alone, which count twice. A table for each bit of a nibble takes fewer
+ * instructions than to move and to mask that bit. */
+INLINE vi sign_chunk(const uint8_t *plane, int c) {
+    static const int8_t twice[4][16] = {
+        {0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0, 2},
+        {0, 0, 2, 2, 0, 0, 2, 2, 0, 0, 2, 2, 0, 0, 2, 2},
+        {0, 0, 0, 0, 2, 2, 2, 2, 0, 0, 0, 0, 2, 2, 2, 2},
+        {0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2},
+    };
+    return i_lut(i_field(i_load(plane), c / 4 * 4, 0x0F), twice[c % 4]);
+}
+
 /* Chunk c of a unit of codes, as packed. */
 INLINE vi packed_chunk(int bits, const uint8_t *codes, int c) {
     switch (bits) {
+    case 1: return sign_chunk(codes, c);
     case 2: return crumb_chunk(codes, c, 0);
     case 3: return i_or(crumb_chunk(codes, c, 0), bit_chunk(codes + 128, c, 2));
     case 5: return i_or(nibble_chunk(codes, c), bit_chunk(codes + 256, c, 4));
@@ -65,19 +81,19 @@ INLINE vf group_scale(pack_type type, packed_unit unit, int g) {
     const uint8_t *scales = unit.scales, *super = unit.supers;
     switch (PACK_TRAITS[type].scales) {
     case SCALE_E8M0: return f_load_e8m0(scales);
+    case SCALE_E5M3: return f_load_e5m3(scales + PANEL_ROWS * g);
     case SCALE_I8: return f_mul(f_load_f16(super), f_load_i8(scales + PANEL_ROWS * g));
     case SCALE_U8_MIN: return f_mul(f_load_f16(super), f_load_u8(scales + PANEL_ROWS * g));
     case SCALE_U4_MIN: return f_mul(f_load_f16(super), f_load_u4(scales + PANEL_ROWS * g, 0));
     case SCALE_U4:
         return f_mul(f_load_f16(super), f_fma(f_load_u4(scales, 4 * g), f_set1(0.25f), f_set1(0.125f)));
     case SCALE_U4_EIGHTHS: return f_mul(f_load_f16(super), f_fma(f_load_u4(scales, 0), f_set1(2), f_set1(1)));
-    case SCALE_SUPER: return f_load_f16(super);
     default: return f_load_f16(scales);
     }
 }
 
-/* Offset of group g: a weight is scale * code - offset. It is a minimum, or scale * the zero point. */
-INLINE vf group_offset(pack_type type, packed_unit unit, int g, vf scale) {
+/* Minimum of group g: a weight is scale * code - minimum. Without, it is scale * (code - zero). */
+INLINE vf group_minimum(pack_type type, packed_unit unit, int g, vf scale) {
     const uint8_t *scales = unit.scales, *super = unit.supers;
     int groups = PACK_TRAITS[type].groups;
     switch (PACK_TRAITS[type].scales) {
@@ -86,7 +102,7 @@ INLINE vf group_offset(pack_type type, packed_unit unit, int g, vf scale) {
         return f_mul(f_load_f16(super + 2 * PANEL_ROWS), f_load_u8(scales + PANEL_ROWS * (groups + g)));
     case SCALE_U4_MIN: return f_mul(f_load_f16(super + 2 * PANEL_ROWS), f_load_u4(scales + PANEL_ROWS * g, 4));
     case SCALE_U4_EIGHTHS: return f_mul(scale, f_mul(f_load_u4(scales, 4), f_set1(0.125f)));
-    default: return f_mul(f_set1((float)dot_zero(type)), scale);
+    default: return f_zero();
     }
 }
 

@@ -36,6 +36,7 @@ ctypedef enum curve:
     CURVE_GELU_QUICK
     CURVE_SILU
     CURVE_SIGMOID
+    CURVE_SOFTPLUS
     CURVE_XIELU
 
 
@@ -53,6 +54,8 @@ cdef inline vf curved(curve form, vf x, const float* c) noexcept nogil:
         return f_silu(x)
     if form == CURVE_SIGMOID:
         return f_sigmoid(x)
+    if form == CURVE_SOFTPLUS:
+        return f_softplus(x)
     return xielu_16(x, c)
 
 
@@ -122,6 +125,14 @@ cdef void sigmoid(
 ) noexcept nogil:
     """y = 1 / (1 + e^-x)"""
     curved_rows(CURVE_SIGMOID, x, ldx, constants, n, y, ldy, begin, end)
+
+
+cdef void softplus(
+    const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
+    int begin, int end,
+) noexcept nogil:
+    """y = ln(1 + e^x)"""
+    curved_rows(CURVE_SOFTPLUS, x, ldx, constants, n, y, ldy, begin, end)
 
 
 cdef void xielu(

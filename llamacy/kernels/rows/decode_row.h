@@ -1,4 +1,4 @@
-/* One row of a packed matrix as float32, for embeddings: weight = scale * code - offset. */
+/* One row of a packed matrix as float32, for embeddings. */
 #ifndef LLAMACY_DECODE_ROW_H
 #define LLAMACY_DECODE_ROW_H
 
@@ -10,11 +10,11 @@ INLINE void decode_quant_row(pack_type type, const packed_matrix *w, int64_t row
     const int lane = (int)(row % PANEL_ROWS), groups = PACK_TRAITS[type].groups;
     for (size_t u = 0; u < (size_t)w->k / UNIT_COLS; u++) {
         const packed_unit unit = find_unit(type, w, row / PANEL_ROWS, u);
-        float scale[2][16], offset[2][16];
+        float scale[2][16], minimum[2][16];
         for (int g = 0; g < groups; g++) {
             vf s = group_scale(type, unit, g);
             f_store(scale[g], s);
-            f_store(offset[g], group_offset(type, unit, g, s));
+            f_store(minimum[g], group_minimum(type, unit, g, s));
         }
         for (int c = 0; c < 8; c++) {
             const int g = groups == 1 ? 0 : c / 4;
@@ -24,7 +24,8 @@ INLINE void decode_quant_row(pack_type type, const packed_matrix *w, int64_t row
             for (int j = 0; j < 4; j++) {
                 uint8_t byte = bytes[4 * lane + j];
                 int code = is_signed(type) && BYTE_ZERO == 0 ? (int8_t)byte : byte;
-                y[UNIT_COLS * u + 4 * c + j] = scale[g][lane] * (float)code - offset[g][lane];
+                const float moved = scale[g][lane] * (float)(code - (has_minimum(type) ? 0 : dot_zero(type)));
+                y[UNIT_COLS * u + 4 * c + j] = moved - minimum[g][lane];
             }
         }
     }

@@ -25,8 +25,9 @@
  * prepared form of fewer rows fits into that of GROUP_ROWS. */
 enum { GROUP_ROWS = 32 };
 
-/* How scores become gates; GATING_CHOSEN leaves scores, and has the softmax over the chosen. */
-typedef enum { GATING_SOFTMAX, GATING_SIGMOID, GATING_CHOSEN } gating_kind;
+/* How scores become gates; GATING_CHOSEN leaves scores, and has the softmax over the chosen;
+ * GATING_SPARSE has one over the close scores for each chosen one. */
+typedef enum { GATING_SOFTMAX, GATING_SIGMOID, GATING_CHOSEN, GATING_SPARSE } gating_kind;
 
 static const float LEAST_SUM = 1e-20f; /* added to the sum of gates, which may be 0 */
 
@@ -41,6 +42,7 @@ typedef struct {
     int is_normalized;    /* whether the weights of a row's experts have the sum 1 */
     gating_kind gating;
     float scale;          /* multiplies the weights */
+    float most_far;       /* of a sparse mixer: the largest difference of close scores, as a part of one */
     int n_parts, n_parts_used; /* groups of as many experts each, and those to choose from */
     float *keys;          /* (M, n_expert + n_parts): chosen by, and sums of parts; or NULL */
     int32_t n_groups;
@@ -129,10 +131,30 @@ static inline void route_by_gates(const routing *r, const float *scores, const f
     for (int i = 0; i < r->n_used; i++) weight[i] /= sum + LEAST_SUM;
 }
 
+/* weight [n_used]: each chosen expert's share of the softmax over the scores that are close to its
+ * own, of the experts that are not chosen before it. */
+static inline void weigh_sparsely(const routing *r, const float *scores, const int32_t *chosen, float *weight) {
+    for (int i = 0; i < r->n_used; i++) {
+        const float best = scores[chosen[i]];
+        float sum = 0;
+        for (int e = 0; e < r->n_expert; e++) {
+            int is_left = 1;
+            for (int before = 0; before < i; before++) is_left &= chosen[before] != e;
+            const float size = fabsf(scores[e]) > best ? fabsf(scores[e]) : best;
+            if (is_left && !((best - scores[e]) / size > r->most_far)) sum += expf(scores[e] - best);
+        }
+        weight[i] = 1 / sum;
+    }
+}
+
 /* Sets a row's experts, and their shares of the softmax over all scores or over the chosen. */
 static inline void route_by_scores(const routing *r, const float *scores, int32_t *chosen, float *weight) {
     float sum = 0;
     choose_experts(r, scores, NULL, chosen);
+    if (r->gating == GATING_SPARSE) {
+        weigh_sparsely(r, scores, chosen, weight);
+        return;
+    }
     const float most = scores[chosen[0]];
     for (int i = 0; i < r->n_used; i++) weight[i] = expf(scores[chosen[i]] - most);
     if (r->is_normalized || r->gating == GATING_CHOSEN)

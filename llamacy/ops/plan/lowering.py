@@ -230,6 +230,18 @@ class Lowering:
             n=node.width,
         )
 
+    def _emit_head_gate(self, node: Node) -> None:
+        x, gate = (self._values[value] for value in node.inputs)
+        n_head = node.inputs[1].width
+        self._emit(
+            "head_gate",
+            {"x": x, "gate": gate},
+            {"y": self._buffers.new(node)},
+            of_wanted=node.of_wanted,
+            n_head=n_head,
+            n=node.width // n_head,
+        )
+
     def _emit_experts(self, node: Node) -> None:
         x, scores = (self._values[value] for value in node.inputs)
         y = self._buffers.new(node)

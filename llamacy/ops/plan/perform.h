@@ -89,6 +89,15 @@ static inline void gate_rows(const kernel_table *kernels, const sigmoid_gate_ste
                           end);
 }
 
+static inline void gate_heads(const head_gate_step *s, int begin, int end) {
+    for (int i = begin; i < end; i++)
+        for (int head = 0; head < s->n_head; head++) {
+            const size_t first = (size_t)head * (size_t)s->n;
+            s->f(s->x.data + first, s->x.ld, s->gate.data + (size_t)i * s->gate.ld + head, s->n, s->y.data + first,
+                 s->y.ld, i, i + 1);
+        }
+}
+
 static inline void route_rows(const route_step *s, int begin, int end) {
     for (int i = begin; i < end; i++) route_row(s->routes, s->scores.data + i * s->scores.ld, s->bias, i);
 }
@@ -187,6 +196,7 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
     case STEP_UNARY: map_chunks(&s->unary, b, begin, end); break;
     case STEP_BINARY: combine_rows(&s->binary, begin, end); break;
     case STEP_SIGMOID_GATE: gate_rows(kernels, &s->sigmoid_gate, begin, end); break;
+    case STEP_HEAD_GATE: gate_heads(&s->head_gate, begin, end); break;
     case STEP_ROUTE: route_rows(&s->route, begin, end); break;
     case STEP_GROUP: group_rows(s->group, m); break;
     case STEP_GATHER: gather_rows(kernels, &s->gather, begin, end); break;

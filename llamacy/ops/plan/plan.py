@@ -30,6 +30,7 @@ from llamacy.errors import ArgumentError, ClosedError
 from llamacy.ggml.tensor import Tensor
 from llamacy.kernels.forking import usable_threads
 from llamacy.kernels.packing.matrices import MappedMatrix
+from llamacy.ops.activation import halves
 from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
 from llamacy.ops.batch import N_BATCH, Batch, check_positions
 from llamacy.ops.plan.barriers import find_barriers
@@ -40,8 +41,9 @@ from llamacy.ops.plan.lowering import Lowering
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
 from llamacy.ops.plan.recorder import Node, Recorder
-from llamacy.ops.plan.runs import cut_runs, longest_run, split_parts
+from llamacy.ops.plan.runs import Part, cut_runs, longest_run, split_parts
 from llamacy.ops.plan.runtime import Program
+from llamacy.ops.plan.step import Step
 from llamacy.ops.plan.unpacking import unpack_rows
 from llamacy.ops.rope import LongTexts, dynamic_angles, long_texts
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
@@ -106,7 +108,8 @@ class Plan:
         recorder, logits = self._record({}, {})
         self._layout = StateLayout(recorder.states, kv_type)
         self._program: Program | None = None
-        self._lower(recorder, logits)
+        self._plain: Program | None = None  # of rows before an adapter acts
+        self._use(*self._lower(recorder, logits))
         self._pool = PagePool(PAGE, self._layout.page_bytes, self._layout.window)
 
     def observed(self, names: Callable[[str], bool]) -> tuple[Plan, Observer]:
@@ -265,14 +268,33 @@ class Plan:
                         f"{sequence.n_past}, found {batch.positions[first]}"
                     )
                 sequence.reserve(n_rows)
-            runs, pages = cut_runs(batch, parts, self._longest_run)
-            program.run(
-                batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
-                usable_threads(self._n_threads), seconds, *self._rotations(batch),
-            )  # fmt: skip
-            for _, n_rows, sequence in parts:
-                sequence.advance(n_rows)
+            if self._plain is None or seconds is not None:
+                self._run(program, batch, parts, logits, seconds)
+                return logits
+            for half in halves(batch):
+                parts = split_parts(half.batch, self._pool, self.n_batch, n_vocab)
+                part = np.empty((len(half.logits), n_vocab), np.float32)
+                chosen = program if half.is_adapted else self._plain
+                self._run(chosen, half.batch, parts, part)
+                logits[half.logits] = part
         return logits
+
+    def _run(
+        self,
+        program: Program,
+        batch: Batch,
+        parts: list[Part],
+        logits: NDArray[np.float32],
+        seconds: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Run a program on rows whose sequences have the memory for them."""
+        runs, pages = cut_runs(batch, parts, self._longest_run)
+        program.run(
+            batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
+            usable_threads(self._n_threads), seconds, *self._rotations(batch),
+        )  # fmt: skip
+        for _, n_rows, sequence in parts:
+            sequence.advance(n_rows)
 
     def cost(self, first: int, n_rows: int, n_wanted: int) -> Cost:
         """Count what a pass must read and compute: see `PassCost`."""
@@ -329,6 +351,8 @@ class Plan:
         self,
         adapters: Mapping[str, LowRank[NDArray[np.float32]]],
         saved: Mapping[str, Tensor] | None = None,
+        *,
+        is_activated: bool = False,
     ) -> None:
         """Compute with these adapters from now on, and no others.
 
@@ -340,6 +364,9 @@ class Plan:
             By the names of the matrices, of shapes that fit them.
         saved : dict of Tensor, optional
             Tensors that take the place of the model's, by name and of their shapes.
+        is_activated : bool, default False
+            Whether they act on each sequence's rows from its `adapted_from` on, and not
+            on those before. A second program, with buffers of its own, computes these.
 
         Raises
         ------
@@ -350,12 +377,15 @@ class Plan:
         """
         with self._lock:
             self._open_program()
-            self._lower(*self._record(adapters, saved or {}))
+            lowered = self._lower(*self._record(adapters, saved or {}))
+            plain = self._lower(*self._record({}, {}))[0] if is_activated else None
+            self._use(*lowered)
+            self._plain = plain
 
     def close(self) -> None:
         """Let weights, buffers and spare pages go."""
         with self._lock:
-            self._program = None
+            self._program = self._plain = None
             self._weights = {}
             self._pool.trim()
 
@@ -401,8 +431,8 @@ class Plan:
         assert logits.of_wanted and logits.width == self._config.n_vocab
         return recorder, logits
 
-    def _lower(self, recorder: Recorder, logits: Node) -> None:
-        """Make the program of the recorded pass."""
+    def _lower(self, recorder: Recorder, logits: Node) -> tuple[Program, list[Step]]:
+        """Make the program of the recorded pass; return its steps as well."""
         self._level = kernels.selected().name
         program = Program(kernels.load(self._level).table, self._n_threads)
         steps = Lowering(
@@ -415,6 +445,10 @@ class Plan:
         ).lower()
         for step, waits in zip(allocate(steps), find_barriers(steps), strict=True):
             program.add(step, waits=waits)
+        return program, steps
+
+    def _use(self, program: Program, steps: list[Step]) -> None:
+        """Run this program in passes from now on."""
         self._program, self._steps, self._cost = program, steps, PassCost(steps)
         self._longest_run = longest_run(steps)
         learned = [each for each in steps if each.op == "position_embedding"]

@@ -11,6 +11,7 @@ cdef extern from "plan/experts.h" nogil:
         GATING_SOFTMAX
         GATING_SIGMOID
         GATING_CHOSEN
+        GATING_SPARSE
 
     ctypedef struct expert_group:
         pass
@@ -21,6 +22,7 @@ cdef extern from "plan/experts.h" nogil:
         bint is_normalized
         gating_kind gating
         float scale
+        float most_far
         int n_parts
         int n_parts_used
         float* keys

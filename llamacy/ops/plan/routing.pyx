@@ -8,6 +8,7 @@ GATINGS = {
     "softmax": GATING_SOFTMAX,
     "sigmoid": GATING_SIGMOID,
     "softmax_of_chosen": GATING_CHOSEN,
+    "sparse_mixer": GATING_SPARSE,
 }
 
 
@@ -30,6 +31,8 @@ cdef class Routing:
         Groups of as many experts each, and how many of them a row may choose from.
     is_chosen_by_gates : bool, optional
         Whether rows choose by gates, and not by scores.
+    jitter : float, optional
+        Of a sparse mixer, which scores are close to the best.
 
     Raises
     ------
@@ -40,6 +43,7 @@ cdef class Routing:
     def __cinit__(
         self, int n_batch, int n_expert, int n_used, is_normalized, gating="softmax",
         float scale=1, int n_group=1, int n_group_used=1, is_chosen_by_gates=False,
+        double jitter=0,
     ):
         if not 1 <= n_used <= n_expert:
             raise ValueError(f"n_used: wanted 1 to {n_expert}, found {n_used}")
@@ -53,6 +57,7 @@ cdef class Routing:
         self._n_batch = n_batch
         self.routes.gating = GATINGS[gating]
         self.routes.scale = scale
+        self.routes.most_far = 2 * jitter
         self.routes.n_parts = n_group
         self.routes.n_parts_used = n_group_used
         self.routes.n_expert = n_expert

@@ -34,6 +34,7 @@ typedef enum {
     STEP_UNARY,
     STEP_BINARY,
     STEP_SIGMOID_GATE,
+    STEP_HEAD_GATE,
     STEP_ROUTE,
     STEP_GROUP,
     STEP_GATHER,
@@ -133,6 +134,13 @@ typedef struct {
 } sigmoid_gate_step;
 
 typedef struct {
+    unary_kernel f;      /* y = a constant times x */
+    float_rows x, y;     /* (M, n_head * n) */
+    float_rows gate;     /* (M, n_head) */
+    int n_head, n;
+} head_gate_step;
+
+typedef struct {
     routing *routes;
     float_rows scores; /* (M, n_expert) */
     const float *bias; /* [n_expert]: helps to choose; or NULL */
@@ -187,6 +195,7 @@ typedef struct {
         unary_step unary;
         binary_step binary;
         sigmoid_gate_step sigmoid_gate;
+        head_gate_step head_gate;
         route_step route;
         routing *group;
         gather_step gather;

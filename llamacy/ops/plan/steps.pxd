@@ -29,6 +29,7 @@ cdef extern from "plan/step.h" nogil:
         STEP_UNARY
         STEP_BINARY
         STEP_SIGMOID_GATE
+        STEP_HEAD_GATE
         STEP_ROUTE
         STEP_GROUP
         STEP_GATHER
@@ -122,6 +123,14 @@ cdef extern from "plan/step.h" nogil:
         float_rows y
         float_rows z
 
+    ctypedef struct head_gate_step:
+        unary_kernel f
+        float_rows x
+        float_rows y
+        float_rows gate
+        int n_head
+        int n
+
     ctypedef struct route_step:
         routing* routes
         float_rows scores
@@ -171,6 +180,7 @@ cdef extern from "plan/step.h" nogil:
         unary_step unary
         binary_step binary
         sigmoid_gate_step sigmoid_gate
+        head_gate_step head_gate
         route_step route
         routing* group
         gather_step gather

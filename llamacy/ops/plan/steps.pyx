@@ -140,6 +140,9 @@ cdef class Steps:
         elif op == "sigmoid_gate":
             s.kind = STEP_SIGMOID_GATE
             fill_sigmoid_gate(&s.sigmoid_gate, r, w, c)
+        elif op == "head_gate":
+            s.kind = STEP_HEAD_GATE
+            fill_head_gate(self.kernels, &s.head_gate, r, w, c)
         elif op == "route":
             s.kind = STEP_ROUTE
             s.route.routes = routes_of(w)
@@ -328,6 +331,15 @@ cdef int fill_sigmoid_gate(sigmoid_gate_step* s, r, w, c) except -1:
     s.weight = &weight[0]
     s.k = <int>weight.shape[0]
     s.n = c["n"]
+    return 0
+
+
+cdef int fill_head_gate(
+    const kernel_table* kernels, head_gate_step* s, r, w, c
+) except -1:
+    s.f = find_unary(kernels, "scale").f
+    s.x, s.gate, s.y = rows_of(r["x"]), rows_of(r["gate"]), rows_of(w["y"])
+    s.n_head, s.n = c["n_head"], c["n"]
     return 0
 
 

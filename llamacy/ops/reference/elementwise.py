@@ -46,6 +46,9 @@ class Elementwise:
             y: Array = np.reciprocal(1 + np.exp(-x))
         return y
 
+    def softplus(self, x: Array) -> Array:
+        return np.logaddexp(x, np.float32(0))
+
     def relu(self, x: Array) -> Array:
         return np.maximum(x, np.float32(0))
 

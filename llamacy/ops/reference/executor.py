@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from llamacy.config import ModelConfig
 from llamacy.errors import ClosedError
 from llamacy.ggml.tensor import Tensor
+from llamacy.ops.activation import halves
 from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
 from llamacy.ops.batch import N_BATCH, Batch
 from llamacy.ops.reference.operations import ReferenceOps
@@ -50,6 +51,7 @@ class ReferenceExecutor:
         self._weights: Mapping[str, Array] | None = weights
         self._adapters: Mapping[str, LowRank[Array]] = {}
         self._saved: Mapping[str, Array] = {}
+        self._is_activated = False
         self._lock = threading.Lock()
 
     def new_sequence(self) -> ReferenceSequence:
@@ -91,29 +93,41 @@ class ReferenceExecutor:
         with self._lock:
             if self._weights is None:
                 raise ClosedError("the model is closed")
-            weights = with_saved(self._weights, self._saved)
-            ops = AdaptedOps(ReferenceOps(batch), weights, self._adapters)
-            result: Array = self._forward(ops, self._config, weights)
-            ops.check_all_used()
-            for sequence, position in zip(
-                batch.sequences, batch.positions, strict=True
-            ):
-                assert isinstance(sequence, ReferenceSequence)
-                sequence.n_past = int(position) + 1
             if logits is None:
-                return result
-            logits[:] = result
+                logits = np.empty((len(batch.wanted), self.n_vocab), np.float32)
+            if not self._is_activated:
+                logits[:] = self._run(batch, is_adapted=True)
+                return logits
+            for half in halves(batch):
+                logits[half.logits] = self._run(half.batch, is_adapted=half.is_adapted)
             return logits
+
+    def _run(self, batch: Batch, *, is_adapted: bool) -> Array:
+        """Compute the logits of rows with the adapters, or without."""
+        weights = self._weights or {}
+        adapters = self._adapters if is_adapted else {}
+        if is_adapted:
+            weights = with_saved(weights, self._saved)
+        ops = AdaptedOps(ReferenceOps(batch), weights, adapters)
+        result: Array = self._forward(ops, self._config, weights)
+        ops.check_all_used()
+        for sequence, position in zip(batch.sequences, batch.positions, strict=True):
+            assert isinstance(sequence, ReferenceSequence)
+            sequence.n_past = int(position) + 1
+        return result
 
     def set_adapters(
         self,
         adapters: Mapping[str, LowRank[Array]],
         saved: Mapping[str, Tensor] | None = None,
+        *,
+        is_activated: bool = False,
     ) -> None:
-        """Compute with these adapters from now on, and no others."""
+        """Compute with these adapters from now on, and no others: see `Plan`."""
         arrays = {name: each.dequantize() for name, each in (saved or {}).items()}
         with self._lock:
             self._adapters, self._saved = dict(adapters), arrays
+            self._is_activated = is_activated
 
     def close(self) -> None:
         """Let the weights go."""

@@ -31,14 +31,19 @@ class ReferenceOps(Elementwise):
         return weight[self.batch.positions]
 
     def rms_norm(
-        self, x: Array, weight: Array | None, eps: float, *, size: int | None = None
+        self,
+        x: Array,
+        weight: Array | None,
+        eps: float,
+        *,
+        bias: Array | None = None,
+        size: int | None = None,
     ) -> Array:
         parts = _parts(x, weight, size)
         mean_square = np.mean(np.square(parts), axis=-1, keepdims=True)
-        y: Array = parts / np.sqrt(mean_square + np.float32(eps))
-        if weight is not None:
-            y = y * weight.reshape(-1, parts.shape[-1])
-        return y.reshape(x.shape)
+        return _weighted(
+            parts / np.sqrt(mean_square + np.float32(eps)), weight, bias
+        ).reshape(x.shape)
 
     def layer_norm(
         self,
@@ -52,12 +57,9 @@ class ReferenceOps(Elementwise):
         parts = _parts(x, weight, size)
         centred = parts - np.mean(parts, axis=-1, keepdims=True)
         variance = np.mean(np.square(centred), axis=-1, keepdims=True)
-        y: Array = centred / np.sqrt(variance + np.float32(eps))
-        if weight is not None:
-            y = y * weight.reshape(-1, parts.shape[-1])
-        if bias is not None:
-            y = y + bias.reshape(-1, parts.shape[-1])
-        return y.reshape(x.shape)
+        return _weighted(
+            centred / np.sqrt(variance + np.float32(eps)), weight, bias
+        ).reshape(x.shape)
 
     def linear(
         self,
@@ -125,6 +127,9 @@ class ReferenceOps(Elementwise):
             out[row] = _attend(q[row], keys, values, scale, softcap, None)
         return out.reshape(len(out), -1)
 
+    def head_gate(self, x: Array, gate: Array) -> Array:
+        return x * np.repeat(gate, x.shape[1] // gate.shape[1], axis=1)
+
     def sigmoid_gate(self, y: Array, x: Array, weight: Array) -> Array:
         return self.sigmoid(x @ weight)[:, None] * y
 
@@ -178,6 +183,15 @@ def _parts(x: Array, weight: Array | None, size: int | None) -> Array:
     """Cut rows into the parts that a norm takes by themselves: (M, n_parts, size)."""
     size = size or (x.shape[1] if weight is None else len(weight))
     return x.reshape(len(x), x.shape[1] // size, size)
+
+
+def _weighted(parts: Array, weight: Array | None, bias: Array | None) -> Array:
+    """Multiply parts of rows by a norm's weight, and add its bias."""
+    if weight is not None:
+        parts = parts * weight.reshape(-1, parts.shape[-1])
+    if bias is not None:
+        parts = parts + bias.reshape(-1, parts.shape[-1])
+    return parts
 
 
 def _clamped_swiglu(gate: Array, up: Array) -> Array:

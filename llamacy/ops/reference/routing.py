@@ -16,6 +16,9 @@ def route(scores: Array, experts: Experts[Array]) -> tuple[NDArray[np.intp], Arr
     if experts.is_chosen_by_gates:
         return _route_by_gates(scores, experts)
     chosen = _best(scores, experts.n_used)
+    if experts.gating == "sparse_mixer":
+        weights = _sparse_weights(scores, chosen, np.float32(2 * experts.jitter))
+        return chosen, weights * np.float32(experts.scale)
     best = np.take_along_axis(scores, chosen, axis=-1)
     is_normalized = experts.is_normalized or experts.gating == "softmax_of_chosen"
     among = best if is_normalized else scores
@@ -40,6 +43,23 @@ def _route_by_gates(
         if experts.is_normalized:
             weights = weights / (weights.sum(-1, keepdims=True) + LEAST_SUM)
     return chosen, weights * np.float32(experts.scale)
+
+
+def _sparse_weights(
+    scores: Array, chosen: NDArray[np.intp], most: np.float32
+) -> Array:
+    """Return the weights of a sparse mixer: see `Gating`."""
+    left = np.ones(scores.shape, bool)
+    weights = np.empty(chosen.shape, np.float32)
+    for rank in range(chosen.shape[1]):
+        one = chosen[:, rank, None]
+        best = np.take_along_axis(scores, one, axis=-1)
+        with np.errstate(invalid="ignore"):
+            is_far = (best - scores) / np.maximum(np.abs(scores), best) > most
+            shares = np.exp(scores - best) * (left & ~is_far)
+        weights[:, rank] = 1 / shares.sum(axis=-1)
+        np.put_along_axis(left, one, False, axis=-1)
+    return weights
 
 
 def _gates(scores: Array, gating: Gating) -> Array:

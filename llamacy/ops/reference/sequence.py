@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.ops.state.sequence import NEVER
+
 Array = NDArray[np.float32]
 
 
@@ -14,6 +16,7 @@ class ReferenceSequence:
     def __init__(self) -> None:
         self.n_past = 0
         self.n_long = 0
+        self.adapted_from = NEVER
         self.keys: dict[int, Array] = {}  # layer -> (n_past, n_head_kv, head_dim)
         self.values: dict[int, Array] = {}
 
@@ -26,6 +29,7 @@ class ReferenceSequence:
         """Return a sequence with the same tokens; arrays are never changed in place."""
         twin = ReferenceSequence()
         twin.n_past, twin.n_long = self.n_past, self.n_long
+        twin.adapted_from = self.adapted_from
         twin.keys, twin.values = dict(self.keys), dict(self.values)
         return twin
 

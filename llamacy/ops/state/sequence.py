@@ -8,7 +8,7 @@ beside them, for layers that have one, a state of a fixed size.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from llamacy.errors import ArgumentError, ClosedError
 from llamacy.ops.state.pages import Page, PagePool
 from llamacy.ops.state.windows import MARGIN
+
+NEVER: Final = 2**31 - 1
+"""`SequenceState.adapted_from` of a text that no adapter acts on the end of alone."""
 
 ReadPart: TypeAlias = Callable[[str, int], bytes | memoryview]
 """Reads one part of a saved sequence: its bytes, by its name and size."""
@@ -30,9 +33,13 @@ class SequenceState(Protocol):
         0 if it is of a short text; of a long one, the length that its rotations are
         for, 1 in models that rotate all long texts alike: see
         `llamacy.ops.rope.long_texts`. Changed only while it is empty.
+    adapted_from : int
+        The position from which on rows are computed with an adapter that acts on a
+        text's end alone: see `llamacy.ops.activation`. `NEVER` in all other texts.
     """
 
     n_long: int
+    adapted_from: int
 
     @property
     def n_past(self) -> int:
@@ -95,6 +102,7 @@ class PagedSequence:
     def __init__(self, pool: PagePool) -> None:
         self.pool = pool
         self.n_long = 0
+        self.adapted_from = NEVER
         self._pages: list[Page] = []
         self._n_gone = 0  # pages given back, before these
         self._addresses: NDArray[np.uintp] = np.zeros(8, np.uintp)
@@ -185,6 +193,7 @@ class PagedSequence:
                 self.pool.share(page)
                 twin._set(index, page)
             twin._n_past, twin.n_long = self._n_past, self.n_long
+            twin.adapted_from = self.adapted_from
             return twin
 
     def can_go_back(self, n: int) -> bool:

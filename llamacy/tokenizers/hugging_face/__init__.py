@@ -1,9 +1,11 @@
 """Translates Hugging Face's tokenizer files to GGUF metadata.
 
-A folder has `tokenizer.json` (read by `tokenizer_json`), which holds byte-level BPE or
-a SentencePiece vocabulary converted to BPE (`merged`); or `tokenizer.model`,
-SentencePiece's own file (`sentencepiece_file`); or both. Added tokens, special tokens
-and the chat template come from further files (`special`).
+A folder has `tokenizer.json` (read by `tokenizer_json`), which holds byte-level BPE, a
+SentencePiece vocabulary converted to BPE (`merged`), WordPiece (`word_pieces`) or
+Unigram (`unigram_model`); or `tokenizer.model`, SentencePiece's own file
+(`sentencepiece_file`); or both. Folders of encoders may have a `vocab.txt`
+(`word_pieces`), or SentencePiece's file under another name (`fairseq`). Added tokens,
+special tokens and the chat template come from further files (`special`).
 """
 
 from __future__ import annotations
@@ -16,17 +18,25 @@ from typing import Final
 from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.metadata import Metadata
+from llamacy.tokenizers.hugging_face.fairseq import (
+    FAIRSEQ_FILE,
+    T5_FILE,
+    read_encoder_model,
+)
+from llamacy.tokenizers.hugging_face.processor import Around
 from llamacy.tokenizers.hugging_face.sentencepiece_file import read_model
 from llamacy.tokenizers.hugging_face.settings import check_settings, override_prefix
 from llamacy.tokenizers.hugging_face.spaces import keep_word_marks
-from llamacy.tokenizers.hugging_face.special import Special
+from llamacy.tokenizers.hugging_face.special import ENCODERS, Special
 from llamacy.tokenizers.hugging_face.token_list import TokenList
 from llamacy.tokenizers.hugging_face.tokenizer_json import (
     check_added,
     is_byte_level,
     keeps_merges,
+    model_kind,
     read_tokenizer_json,
 )
+from llamacy.tokenizers.hugging_face.word_pieces import VOCAB_TXT, read_vocab_txt
 
 __all__ = ["read_tokenizer_files"]
 
@@ -63,7 +73,10 @@ def read_tokenizer_files(folder: Path) -> Metadata | None:
     # BPE: then tokenizer.model cannot be SentencePiece's.
     config = _read(folder, _CONFIG) or JsonObject(folder / _CONFIG, {})
     has_merges = whole is not None and keeps_merges(config)
+    is_encoder = whole is not None and model_kind(whole) in ("WordPiece", "Unigram")
     has_model = os.path.exists(folder / _SENTENCEPIECE) and not has_merges
+    has_model = has_model and not is_encoder
+    around = None
     if has_model and not (whole and is_byte_level(whole)):
         tokens = read_model(folder / _SENTENCEPIECE, metadata)
     elif whole:
@@ -71,7 +84,10 @@ def read_tokenizer_files(folder: Path) -> Metadata | None:
         check_added(whole, tokens)
         tokens.keep_texts()
     else:
-        return None
+        found = _read_encoder(folder, settings, config, metadata)
+        if found is None:
+            return None
+        tokens, around = found
     if has_model:
         override_prefix(settings, metadata)
         if whole is not None:
@@ -81,10 +97,25 @@ def read_tokenizer_files(folder: Path) -> Metadata | None:
     tokens.fit(config.integer("vocab_size", 1, MAX_VOCAB) if has_size else None)
     tokens.add_to(metadata, is_normalized=whole is not None)
     special = Special(settings, _read(folder, _SPECIAL_TOKENS), config, whole)
-    special.add_to(metadata, tokens)
-    check_settings(settings)
+    special.add_to(metadata, tokens, around)
+    if metadata.values["tokenizer.ggml.model"] in ENCODERS:
+        tokens.check_plain(settings)
+    check_settings(settings, metadata)
     special.add_template(folder, metadata)
     return metadata
+
+
+def _read_encoder(
+    folder: Path, settings: JsonObject, config: JsonObject, metadata: Metadata
+) -> tuple[TokenList, Around] | None:
+    """Read the vocabulary of an encoder without a tokenizer.json, if there is one."""
+    for name in (FAIRSEQ_FILE, T5_FILE):
+        if os.path.exists(folder / name):
+            return read_encoder_model(folder / name, settings, config, metadata)
+    if os.path.exists(folder / VOCAB_TXT):
+        older = _read(folder, _SPECIAL_TOKENS)
+        return read_vocab_txt(folder, settings, older, metadata)
+    return None
 
 
 def _read(folder: Path, name: str) -> JsonObject | None:

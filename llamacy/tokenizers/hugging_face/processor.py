@@ -8,8 +8,11 @@ from typing import Any
 from llamacy.formats.json_text import JsonObject
 from llamacy.tokenizers.hugging_face.steps import steps
 
+Around = tuple[list[str], list[str]]
+"""Texts of the tokens before a text, and of those after it."""
 
-def read_processor(whole: JsonObject) -> tuple[list[str], list[str]] | None:
+
+def read_processor(whole: JsonObject) -> Around | None:
     """Return the texts of the tokens before a text and after it; None: it is silent.
 
     Raises

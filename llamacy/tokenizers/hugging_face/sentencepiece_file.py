@@ -1,4 +1,4 @@
-"""SentencePiece's own file, `tokenizer.model`.
+"""SentencePiece's own file, `tokenizer.model`: BPE or Unigram.
 
 Source: `sentencepiece_model.proto`, whose field numbers are those below.
 """
@@ -13,6 +13,9 @@ from typing import Any, Final
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.metadata import Metadata
+from llamacy.tokenizers.attributes import BYTE_KEY, PREFIX_KEY, SpacePrefix
+from llamacy.tokenizers.character_map import CHARACTERS_KEY, read_character_map
+from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.hugging_face.protobuf import ProtobufError, read_message
 from llamacy.tokenizers.hugging_face.token_list import SPACE, TokenList
 from llamacy.tokenizers.token_type import TokenType
@@ -26,9 +29,9 @@ _PIECE, _TRAINER, _NORMALIZER = 1, 2, 3
 # SentencePiece
 _TEXT, _SCORE, _TYPE = 1, 2, 3
 # TrainerSpec
-_MODEL_TYPE, _SPACE_AS_SUFFIX = 3, 24
+_MODEL_TYPE, _SPACE_AS_SUFFIX, _BYTE_FALLBACK = 3, 24, 35
 _MODEL_TYPES: Final = {1: "unigram", 2: "BPE", 3: "word", 4: "char"}
-_BPE: Final = 2
+_UNIGRAM, _BPE = 1, 2
 # NormalizerSpec
 _CHARACTER_MAP, _ADD_PREFIX, _REMOVE_SPACES, _MARK_SPACES = 2, 3, 4, 5
 
@@ -43,7 +46,8 @@ def read_model(path: Path, metadata: Metadata) -> TokenList:
     FormatError
         The file is broken.
     UnsupportedError
-        The model is not BPE, or normalises text unlike LLaMA's.
+        The model is neither BPE nor Unigram, or normalises text in another way than
+        the vocabularies of its kind in GGUF.
     """
     file = MappedFile(path)
     try:
@@ -55,15 +59,39 @@ def read_model(path: Path, metadata: Metadata) -> TokenList:
         file.close()
     pieces, trainer, normalizer = _parts(path, data)
     model_type = trainer.get(_MODEL_TYPE, 1)
-    if model_type != _BPE:
+    if model_type not in (_BPE, _UNIGRAM):
         found = _MODEL_TYPES.get(model_type, model_type)
-        raise UnsupportedError(path, "trainer_spec.model_type", "BPE", found)
-    _check_normalizer(path, trainer, normalizer)
-    metadata.text("tokenizer.ggml.model", "llama")
+        wanted = "BPE or unigram"
+        raise UnsupportedError(path, "trainer_spec.model_type", wanted, found)
+    is_unigram = model_type == _UNIGRAM
+    _check_normalizer(path, trainer, normalizer, is_unigram=is_unigram)
+    metadata.text("tokenizer.ggml.model", "t5" if is_unigram else "llama")
     metadata.text("tokenizer.ggml.pre", "default")
     prefix = bool(normalizer.get(_ADD_PREFIX, 1))
     metadata.flag("tokenizer.ggml.add_space_prefix", prefix)
-    return _token_list(path, pieces)
+    tokens = _token_list(path, pieces)
+    if is_unigram:
+        _add_unigram(path, trainer, normalizer, metadata)
+        tokens.add_unknown(metadata)
+    return tokens
+
+
+def _add_unigram(
+    path: Path, trainer: dict[int, Any], normalizer: dict[int, Any], metadata: Metadata
+) -> None:
+    """Add the keys of Unigram, as llama.cpp's converter does, and one of llamacy's."""
+    prefix = SpacePrefix.EACH if normalizer.get(_ADD_PREFIX, 1) else SpacePrefix.NONE
+    metadata.text(PREFIX_KEY, prefix.value)
+    merges = bool(normalizer.get(_REMOVE_SPACES, 1))
+    metadata.flag("tokenizer.ggml.remove_extra_whitespaces", merges)
+    if trainer.get(_BYTE_FALLBACK, 0):
+        metadata.flag(BYTE_KEY, True)
+    characters = normalizer.get(_CHARACTER_MAP, b"")
+    if isinstance(characters, int):
+        raise FormatError(path, "precompiled_charsmap", "bytes", "a number")
+    if characters:
+        metadata.octets(CHARACTERS_KEY, bytes(characters))
+        read_character_map(Fields(metadata.values, str(path)))  # checks it
 
 
 def _parts(
@@ -89,12 +117,19 @@ def _parts(
 
 
 def _check_normalizer(
-    path: Path, trainer: dict[int, Any], normalizer: dict[int, Any]
+    path: Path,
+    trainer: dict[int, Any],
+    normalizer: dict[int, Any],
+    *,
+    is_unigram: bool,
 ) -> None:
-    """Check that the normalisation is the one that GGUF vocabularies imply."""
-    rules = (
+    """Check that the normalisation is one that GGUF vocabularies of its kind have."""
+    of_unigram = (
         ("precompiled_charsmap", bool(normalizer.get(_CHARACTER_MAP)), False),
         ("remove_extra_whitespaces", bool(normalizer.get(_REMOVE_SPACES, 1)), False),
+    )
+    rules = (
+        *(() if is_unigram else of_unigram),
         ("escape_whitespaces", bool(normalizer.get(_MARK_SPACES, 1)), True),
         ("treat_whitespace_as_suffix", bool(trainer.get(_SPACE_AS_SUFFIX, 0)), False),
     )

@@ -7,6 +7,7 @@ from llamacy.formats.metadata import Metadata
 from llamacy.tokenizers.attributes import FORMS, PREFIX_KEY, SpacePrefix
 from llamacy.tokenizers.hugging_face.steps import is_of_text, steps
 from llamacy.tokenizers.hugging_face.token_list import SPACE
+from llamacy.tokenizers.pipeline import metaspace_prefix
 
 
 def read_spaces(
@@ -46,7 +47,7 @@ def read_spaces(
             if step.flag("split", True) and has_inner_spaces:
                 step.refuse("split", "false, because tokens have inner spaces", True)
             is_marked = True
-            found = _metaspace_prefix(step)
+            found = metaspace_prefix(step)
             if SpacePrefix.NONE not in (found, prefix):
                 step.refuse("prepend_scheme", "never, after a step of Prepend", found)
             prefix = prefix if found is SpacePrefix.NONE else found
@@ -76,18 +77,3 @@ def _is_idle(step: JsonObject) -> bool:
     """Whether a step splits at spaces, of which a marked text has none."""
     drops_all = step.text("behavior") == "Removed" and step.flag("invert", False)
     return is_of_text(step, " ") and not drops_all
-
-
-def _metaspace_prefix(step: JsonObject) -> SpacePrefix:
-    if "prepend_scheme" not in step:  # in older files
-        is_added = step.flag("add_prefix_space", True)
-        return SpacePrefix.ALWAYS if is_added else SpacePrefix.NONE
-    known = {
-        "always": SpacePrefix.ALWAYS,
-        "first": SpacePrefix.FIRST,
-        "never": SpacePrefix.NONE,
-    }
-    scheme = step.text("prepend_scheme")
-    if scheme not in known:
-        step.refuse("prepend_scheme", f"one of {', '.join(known)}", scheme)
-    return known[scheme]

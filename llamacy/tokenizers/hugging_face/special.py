@@ -9,11 +9,23 @@ from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 from llamacy.tokenizers.attributes import BEGIN_KEY
 from llamacy.tokenizers.hugging_face.chat_templates import add_chat_templates
-from llamacy.tokenizers.hugging_face.processor import read_processor
+from llamacy.tokenizers.hugging_face.processor import Around, read_processor
 from llamacy.tokenizers.hugging_face.token_list import TokenList
 
 # GGUF's names by those of Hugging Face
 _NAMES: Final = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
+
+
+ENCODERS: Final = ("bert", "t5")
+"""Names in `tokenizer.ggml.model` of vocabularies that encoders have."""
+
+_ENCODER_NAMES: Final = {
+    "bos cls": "bos",
+    "eos sep": "eos",
+    "sep eos": "seperator",  # GGUF's spelling
+    "pad": "padding",
+    "mask": "mask",
+}
 
 
 class Special:
@@ -43,8 +55,26 @@ class Special:
         self._config = config
         self._whole = whole
 
-    def add_to(self, metadata: Metadata, tokens: TokenList) -> None:
-        """Add the special tokens' ids, and whether texts begin and end with them."""
+    def add_to(
+        self, metadata: Metadata, tokens: TokenList, around: Around | None = None
+    ) -> None:
+        """Add the special tokens' ids, and whether texts begin and end with them.
+
+        Parameters
+        ----------
+        metadata : Metadata
+            Receives the keys.
+        tokens : TokenList
+            The vocabulary.
+        around : Around, optional
+            The tokens before and after a text, where the class of a vocabulary for
+            encoders says so rather than a tokenizer.json.
+        """
+        if metadata.values["tokenizer.ggml.model"] in ENCODERS:
+            if around is None and self._whole is not None:
+                around = read_processor(self._whole)
+            self._add_encoder(metadata, tokens, around)
+            return
         for name, ours in _NAMES.items():
             i = self._find(name, tokens)
             if i is not None:
@@ -55,16 +85,38 @@ class Special:
         else:
             before, after = found
             self._check_end(after)
-        for name, around in (("bos", before), ("eos", after)):
+        for name, texts in (("bos", before), ("eos", after)):
             key = f"tokenizer.ggml.{name}_token_id"
             is_added = self._settings.get(f"add_{name}_token")
             if not isinstance(is_added, bool):
-                is_added = None if around is None else around == [self._text(name)]
-                if name == "bos" and around and not is_added:
-                    self._add_beginning(around, metadata, tokens)
+                is_added = None if texts is None else texts == [self._text(name)]
+                if name == "bos" and texts and not is_added:
+                    self._add_beginning(texts, metadata, tokens)
             if is_added is not None:
                 is_added = is_added and key in metadata.values
                 metadata.flag(f"tokenizer.ggml.add_{name}_token", is_added)
+
+    def _add_encoder(
+        self, metadata: Metadata, tokens: TokenList, around: Around | None
+    ) -> None:
+        """Add the special tokens of an encoder, which stand on both sides of a text."""
+        for names, ours in _ENCODER_NAMES.items():
+            found = (self._find(name, tokens) for name in names.split())
+            i = next((i for i in found if i is not None), None)
+            if i is not None:
+                metadata.integer(f"tokenizer.ggml.{ours}_token_id", i)
+        for name, texts in zip(("bos", "eos"), around or ([], []), strict=True):
+            metadata.flag(f"tokenizer.ggml.add_{name}_token", bool(texts))
+            if not texts:
+                continue
+            i = tokens.find(texts[0])
+            if len(texts) > 1 or i is None:
+                wanted = "a token of the vocabulary on each side of a text, at most"
+                owner = self._whole or self._settings
+                owner.refuse("post_processor", wanted, ", ".join(texts))
+            metadata.integer(f"tokenizer.ggml.{name}_token_id", i)
+            if name == "eos":  # what llama.cpp adds after a text of WordPiece
+                metadata.integer("tokenizer.ggml.seperator_token_id", i)
 
     def _check_end(self, after: list[str]) -> None:
         """Check that nothing but EOS comes after a text, which a model continues."""

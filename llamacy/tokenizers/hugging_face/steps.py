@@ -23,28 +23,42 @@ TOP: Final = frozenset(
 of its batches. `version` is 1.0 in all files.
 """
 
-MODEL: Final = frozenset(
-    "type dropout unk_token continuing_subword_prefix end_of_word_suffix fuse_unk "
-    "byte_fallback ignore_merges vocab merges".split()
-)
+MODEL: Final = {
+    "BPE": (
+        "type dropout unk_token continuing_subword_prefix end_of_word_suffix fuse_unk "
+        "byte_fallback ignore_merges vocab merges"
+    ),
+    "Unigram": "type unk_id byte_fallback vocab",
+    "WordPiece": (
+        "type unk_token continuing_subword_prefix max_input_chars_per_word vocab"
+    ),
+}
+"""Keys of each kind of model."""
 ADDED: Final = frozenset(
     "id content single_word lstrip rstrip normalized special".split()
 )
 
 _STEPS: Final = {
     # normalizers
+    "BertNormalizer": "clean_text handle_chinese_chars strip_accents lowercase",
+    "Lowercase": "",
     "NFC": "",
     "NFD": "",
     "NFKC": "",
     "NFKD": "",
+    "Nmt": "",
+    "Precompiled": "precompiled_charsmap",
     "Prepend": "prepend",
+    "StripAccents": "",
     # pre-tokenizers
+    "BertPreTokenizer": "",
     "Digits": "individual_digits",
     "Split": "pattern behavior invert",
+    "WhitespaceSplit": "",
     # decoders
     "ByteFallback": "",
     "Fuse": "",
-    "Strip": "content start stop",
+    "WordPiece": "prefix cleanup",
     # post-processors
     "BertProcessing": "sep cls",
     "RobertaProcessing": "sep cls trim_offsets add_prefix_space",
@@ -53,6 +67,7 @@ _STEPS: Final = {
     "ByteLevel": "add_prefix_space trim_offsets use_regex",
     "Metaspace": "replacement add_prefix_space prepend_scheme split str_rep",
     "Replace": "pattern content",
+    "Strip": "content start stop strip_left strip_right",
     "Sequence": "normalizers pretokenizers processors decoders",
 }
 """Keys of each kind of step, beside `type`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -62,6 +62,30 @@ class TokenList:
     def __contains__(self, i: object) -> bool:
         return i in self._texts
 
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return len(self._texts)
+
+    def replace_first(self, count: int, texts: Sequence[str]) -> None:
+        """Put special tokens in the place of the first ones; the others move along.
+
+        Parameters
+        ----------
+        count : int
+            The number of tokens to drop.
+        texts : sequence of str
+            The tokens in their place, of which the last one stands for unknown text.
+        """
+        rest = [i for i in sorted(self._texts) if i >= count]
+        kept = [(self._texts[i], self._types[i]) for i in rest]
+        special = [(text, int(TokenType.CONTROL)) for text in texts[:-1]]
+        rows = [*special, (texts[-1], int(TokenType.UNKNOWN)), *kept]
+        if self._scores is not None:
+            scores = [0.0] * len(texts) + [self._scores[i] for i in rest]
+            self._scores = dict(enumerate(scores))
+        self._texts = {i: text for i, (text, _) in enumerate(rows)}
+        self._types = {i: kind for i, (_, kind) in enumerate(rows)}
+
     def ids(self) -> dict[str, int]:
         """Return the id of each text."""
         return {text: i for i, text in self._texts.items()}
@@ -70,6 +94,34 @@ class TokenList:
         """Return the id of the token with that text; None if there is none."""
         found = (i for i, each in self._texts.items() if each == text)
         return next(found, None)
+
+    def add_unknown(self, metadata: Metadata) -> None:
+        """Add the id of the token for unknown text to `metadata`.
+
+        Raises
+        ------
+        FormatError
+            No token has the type.
+        """
+        found = (i for i, kind in self._types.items() if kind == TokenType.UNKNOWN)
+        unknown = next(found, None)
+        if unknown is None:
+            raise FormatError(self.path, "vocabulary", "an unknown token", "none")
+        metadata.integer("tokenizer.ggml.unknown_token_id", unknown)
+
+    def check_plain(self, source: JsonObject) -> None:
+        """Refuse added tokens that are looked for in the normalized text.
+
+        Raises
+        ------
+        UnsupportedError
+            There is one.
+        """
+        for i in sorted(self._flags["normalized"]):
+            if self._types.get(i) == TokenType.USER_DEFINED:
+                wanted = "false, in a vocabulary that changes texts"
+                found = f"true, for {shown(self._texts[i])}"
+                source.refuse("added token: normalized", wanted, found)
 
     def keep_texts(self) -> None:
         """Let no added token take the id of another token from here on."""

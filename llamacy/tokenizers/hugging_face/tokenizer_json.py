@@ -1,4 +1,4 @@
-"""Reads the two kinds of vocabulary that a tokenizer.json may hold."""
+"""Reads the kinds of vocabulary that a tokenizer.json may hold."""
 
 from __future__ import annotations
 
@@ -25,7 +25,16 @@ from llamacy.tokenizers.hugging_face.steps import (
     steps,
 )
 from llamacy.tokenizers.hugging_face.token_list import TokenList
+from llamacy.tokenizers.hugging_face.unigram_model import read_unigram
+from llamacy.tokenizers.hugging_face.word_pieces import read_word_pieces
 from llamacy.tokenizers.token_type import TokenType
+
+
+def model_kind(whole: JsonObject) -> str:
+    """Return the kind of a tokenizer.json's model, such as `BPE`."""
+    model = whole.child("model")
+    # the oldest files lack the key
+    return "" if model is None else model.text("type", "BPE")
 
 
 def is_byte_level(whole: JsonObject) -> bool:
@@ -68,10 +77,14 @@ def read_tokenizer_json(
     model = whole.child("model")
     if model is None:
         whole.fail("model", "an object", "no such key")
-    kind = model.text("type", "BPE")  # the oldest files lack the key
-    if kind != "BPE":
-        model.refuse("type", "BPE", kind)
-    check_keys(model, MODEL)
+    kind = model_kind(whole)
+    if kind not in MODEL:
+        model.refuse("type", f"one of {', '.join(MODEL)}", kind)
+    check_keys(model, frozenset(MODEL[kind].split()))
+    if kind == "WordPiece":
+        return read_word_pieces(whole, model, metadata)
+    if kind == "Unigram":
+        return read_unigram(whole, model, metadata)
     if model.get("dropout"):
         model.refuse("dropout", "none", model.get("dropout"))
     for key in ("continuing_subword_prefix", "end_of_word_suffix"):

@@ -13,7 +13,7 @@ NEXT = "<|end|><|start|>assistant"
 
 
 def read(text: str) -> list[Part]:
-    splitter = ChannelSplitter()
+    splitter = ChannelSplitter(("weather", "python"))
     return [*splitter.push(text), *splitter.end()]
 
 
@@ -67,6 +67,7 @@ def test_messages_are_split_by_channel_and_recipient(
         '<|channel|>commentary to=functions.weather json<|message|>{"city": <|call|>',
         " to=functions.weather<|channel|>commentary<|message|>Paris",
         "<|channel|>commentary to=functions.weather<|message|>[1]<|end|>",
+        "<|channel|>commentary to=functions.time<|message|>{}<|call|>",
     ],
 )
 def test_a_malformed_tool_call_stays_text(call: str) -> None:
@@ -78,7 +79,7 @@ def test_a_malformed_tool_call_stays_text(call: str) -> None:
 
 def test_text_too_long_for_a_header_is_text() -> None:
     text = "word " * 100
-    splitter = ChannelSplitter()
+    splitter = ChannelSplitter(("weather", "python"))
     assert not list(splitter.push(text[:200]))
     assert (
         "".join(p.text for p in splitter.push(text[200:]) if isinstance(p, Text))

@@ -11,6 +11,7 @@ from llamacy.chat.reply.known_styles import tool_call_style
 from llamacy.chat.reply.reading import Reply, ReplyReader
 from llamacy.chat.reply.schema_types import parameter_types
 from llamacy.chat.reply.style import ReplyStyle
+from llamacy.chat.reply.tool_call_minimax import MARK
 from tests.support.puppet import saying
 from tests.support.tool_templates import TEMPLATES
 
@@ -60,6 +61,14 @@ PYTHONIC = f"look(city='Ro\"me', n=3, deep={DEEP})"
 GEMMA = 'call:look{city:<|"|>Ro"me<|"|>,deep:{a:[true,None,-1.5]},n:3}'
 KIMI = f"<|tool_call_begin|>functions.look:0<|tool_call_argument_begin|>{JSON}"
 
+M3 = MARK.join(
+    [
+        *("", '<invoke name="look">', '<city>Ro"me', "</city>", "<n>3", "</n>"),
+        *("<deep>", "<a>", "<item>true", "</item>", "<item>null", "</item>"),
+        *("<item>-1.5", "</item>", "</a>", "</deep>", "</invoke>"),
+    ]
+)
+
 # the marks in the template, and what the model says
 FAMILIES = {
     "hermes": ("<tool_call>", f"<tool_call>\n{CALL}\n</tool_call>"),
@@ -77,6 +86,14 @@ FAMILIES = {
         "<|START_ACTION|>",
         '<|START_ACTION|>[\n{"tool_call_id": "0", "tool_name": "look", '
         f'"parameters": {JSON}}}\n]<|END_ACTION|>',
+    ),
+    "minimax 3": (
+        f"{MARK}<invoke",
+        f"{MARK}<tool_call>\n{M3}\n{MARK}</tool_call>",
+    ),
+    "command r plus": (
+        "Action: tool_name",
+        f'Action: ```json\n[{{"tool_name": "look", "parameters": {JSON}}}]```',
     ),
     "coder": (
         "<tool_call><function=<parameter=",

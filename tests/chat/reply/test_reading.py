@@ -16,6 +16,7 @@ from llamacy.chat.reply.tool_call_marks import (
     MISTRAL,
     ToolCallStyle,
     keyed_style,
+    minimax_style,
     tagged_style,
 )
 from llamacy.chat.results import ToolCall
@@ -28,7 +29,8 @@ STYLES = {
     "hermes": ReplyStyle(thinking=THINK, tool_calls=HERMES, names=NAMES),
     "mistral": ReplyStyle(thinking=THINKING_MARKS[1], tool_calls=MISTRAL, names=NAMES),
     "llama-3": ReplyStyle(tool_calls=LLAMA_3, names=NAMES),
-    "harmony": ReplyStyle(has_channels=True),
+    "harmony": ReplyStyle(has_channels=True, names=NAMES),
+    "functionary": ReplyStyle(has_recipients=True, names=NAMES),
     "always": ReplyStyle(thinking=THINK, always_thinks=True),
 }
 TAGS = tool_call_tags.CODER
@@ -43,6 +45,7 @@ STYLES |= {
         tagged_style({}),
         tagged_style({}, "", None),
         keyed_style({}),
+        minimax_style({}),
     )
 }
 JSON = '{"name": "weather", "arguments": {}}'
@@ -63,6 +66,7 @@ def texts(style: ReplyStyle) -> st.SearchStrategy[list[str]]:
         " ",
         "\n",
         "to=functions.x",
+        "weather\n",
         "analysis",
         "{}",
         "weather",
@@ -133,7 +137,7 @@ def test_one_answer_may_have_reasoning_text_good_calls_and_bad() -> None:
 
 def test_tool_calls_have_stable_ids_of_nine_characters() -> None:
     style = STYLES["mistral"]
-    text = '[TOOL_CALLS] [{"name": "a", "id": "given9999"}, {"name": "b"}]'
+    text = '[TOOL_CALLS] [{"name": "weather", "id": "given9999"}, {"name": "weather"}]'
     one, other = ReplyReader(style), ReplyReader(style)
     ids = [
         call.id

@@ -28,6 +28,11 @@ def read(text: str, is_open: bool = False, is_certain: bool = False) -> tuple[st
         ("<think>\n\n</think>\n\nyes", "", "yes"),
         ("<think>a < b </ think></think> yes", "a < b </ think>", "yes"),
         ("<think>a</think>b</think>", "a", "b</think>"),
+        # reasoning ends once
+        ("<think>a</think><think>b</think>c", "a", "<think>b</think>c"),
+        # the model has chosen not to reason
+        ("</think>\n\nyes </think>", "", "yes </think>"),
+        ("\n</thi", "", "\n</thi"),
         # the closing mark in quotes
         ("<think>a `</think>` b</think>c", "a `</think>` b", "c"),
         ('<think>a "</think>" b "</think>\n"c', 'a "</think>" b "', '"c'),

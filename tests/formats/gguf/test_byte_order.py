@@ -15,6 +15,7 @@ from llamacy.errors import UnsupportedError
 from llamacy.formats.gguf.byte_order import HALVES
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.ggml.types import GGMLType
+from tests.support.raw_types import raw_type
 from tests.support.rewriting import rewrite
 
 BIG = gguf.GGUFEndian.BIG
@@ -87,7 +88,7 @@ def test_blocks_of_either_order(
 ) -> None:
     blocks = random_blocks(kind, 40)
     stored = turned(blocks, kind) if is_turned else blocks
-    raw = gguf.GGMLQuantizationType(kind)
+    raw = raw_type(kind.name)
     path = write(tmp_path / "m.gguf", stored, raw, endianess=BIG)
     with open_gguf(path) as file:
         np.testing.assert_array_equal(file.tensors["t"].data, blocks.reshape(-1))

@@ -289,7 +289,7 @@ def test_broken_tensor_entries_are_refused(path: Path, bad: bytes, field: str) -
 
 
 @pytest.mark.parametrize(
-    ("type_id", "name"), [(41, "Q1_0"), (26, "I32"), (40, "NVFP4"), (4, "Q4_2")]
+    ("type_id", "name"), [(142, "PQ2_0"), (26, "I32"), (143, "PTQ1_0"), (4, "Q4_2")]
 )
 def test_an_unsupported_tensor_type_is_refused_by_name(
     path: Path, type_id: int, name: str
@@ -300,6 +300,26 @@ def test_an_unsupported_tensor_type_is_refused_by_name(
     assert "F32, F16, Q4_0" in str(error.wanted)
     path.write_bytes(Raw(tensors=[tensor(type_id=type_id)]).build())
     open_gguf(path, metadata_only=True).close()
+
+
+@pytest.mark.parametrize(
+    ("type_id", "n_bytes", "found"),
+    [(42, 34, "128 weights in 34 bytes"), (40, 24, "32 weights in 6 bytes")],
+)
+@pytest.mark.parametrize("is_last", [False, True])
+def test_early_types_of_prismml_are_told_from_their_sizes(
+    path: Path, type_id: int, n_bytes: int, found: str, *, is_last: bool
+) -> None:
+    """Files of its llama.cpp from before llama.cpp gave the numbers another meaning."""
+    early = tensor("u", sizes=(128, 32), type_id=type_id)
+    size = 32 * n_bytes
+    tensors = [early] if is_last else [early, tensor("t", offset=size)]
+    data = bytes(size if is_last else size + 128)
+    error = refused(path, Raw(tensors=tensors, data=data).build())
+    assert isinstance(error, UnsupportedError)
+    assert error.field == "tensor u: type"
+    assert found in str(error.found)
+    assert "as llama.cpp has it" in str(error.wanted)
 
 
 def test_a_first_part_that_claims_to_be_a_later_one_is_refused(tmp_path: Path) -> None:

@@ -95,3 +95,10 @@ def test_files_that_are_no_models_are_refused() -> None:
     check(general__type="model")
     with pytest.raises(UnsupportedError, match="general.type: wanted model, found ada"):
         check(general__type="adapter")
+
+
+def test_rotated_weights_are_refused() -> None:
+    """Bonsai 2's types may be llama.cpp's, but its activations must be rotated, too."""
+    with pytest.raises(UnsupportedError, match=r"prism\.hadamard\.block_size: wanted"):
+        check(prism__hadamard__block_size=128)
+    check(prism__anything=1)

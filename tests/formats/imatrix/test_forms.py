@@ -71,11 +71,10 @@ def test_a_dat_file_gives_back_the_means(tmp_path: Path) -> None:
 
 def test_names_of_the_same_inputs_are_found() -> None:
     experts = matrix().entries["blk.0.ffn_up_exps.weight"]
+    ones = np.ones((1, 4), np.float32)
     made = ImportanceMatrix(
         {
-            "blk.0.attn_q.weight": InputSums(
-                np.ones((1, 4), np.float32), np.array([2])
-            ),
+            "blk.0.attn_q.weight": InputSums(ones, np.array([2])),
             "blk.0.ffn_gate_exps.weight": experts,
         }
     )
@@ -160,15 +159,16 @@ def test_broken_gguf_files_are_refused(tmp_path: Path) -> None:
         return tmp_path / "m.gguf"
 
     sums, counts = np.ones((1, 8), np.float32), np.ones((1, 1), np.float32)
+    three = np.ones((1, 3), np.float32)
     for tensors, message in (
         ({"a__weight": sums}, "wanted an importance matrix, .* of type 'model'"),
         ({"a__in_sum2": sums}, "a.counts: wanted counts, found no such tensor"),
         (
-            {"a__in_sum2": sums, "a__counts": np.ones((1, 3), np.float32)},
+            {"a__in_sum2": sums, "a__counts": three},
             "divisor of 8",
         ),
         ({"a__in_sum2": -sums, "a__counts": counts}, "at least 0, found -1"),
-        ({"a__in_sum2": sums / 0, "a__counts": counts}, "finite numbers"),
+        ({"a__in_sum2": sums * np.inf, "a__counts": counts}, "finite numbers"),
         ({"a__in_sum2": sums, "a__counts": counts * np.nan}, "a.counts: wanted finite"),
         ({"a__in_sum2": sums.astype(np.float16), "a__counts": counts}, "wanted F32"),
     ):

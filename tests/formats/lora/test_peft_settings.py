@@ -68,7 +68,6 @@ def test_patterns_that_could_take_forever_are_refused(pattern: str) -> None:
         ("lora_bias", True),
         ("layer_replication", [[0, 2]]),
         ("use_qalora", True),
-        ("alora_invocation_tokens", [1, 2]),
         ("trainable_token_indices", [5]),
         ("megatron_config", {"x": 1}),
         ("some_future_key", 1),

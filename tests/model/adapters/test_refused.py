@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
         ({"adapter.lora.alpha": -1.0}, "adapter.lora.alpha"),
         ({"adapter.lora.alpha": float("nan")}, "adapter.lora.alpha"),
         ({"adapter.lora.alpha": "8"}, "adapter.lora.alpha"),
-        ({"adapter.alora.invocation_tokens": [1, 2]}, "adapter"),
+        ({"adapter.lora.something_new": 1.0}, "adapter.lora.something_new"),
     ],
 )
 def test_an_adapter_with_wrong_metadata_is_refused(

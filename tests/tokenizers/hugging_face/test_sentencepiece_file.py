@@ -111,8 +111,8 @@ def test_tokens_added_by_other_files_are_read(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": 1}, "model_type: wanted BPE, found unigram"),
-        ({"model_type": 9}, "model_type: wanted BPE, found 9"),
+        ({"model_type": 4}, "model_type: wanted BPE or unigram, found char"),
+        ({"model_type": 9}, "model_type: wanted BPE or unigram, found 9"),
         ({"remove_spaces": True}, "remove_extra_whitespaces: wanted False"),
         ({"extra": message(2, b"map")}, "precompiled_charsmap"),
         ({"extra": number(5, 0)}, "escape_whitespaces"),
@@ -127,6 +127,55 @@ def test_other_kinds_of_sentencepiece_models_are_refused(
     data = sentencepiece(*parts_of(spm_metadata()), **changes)
     (tmp_path / "tokenizer.model").write_bytes(data)
     with pytest.raises(UnsupportedError, match=message):
+        load_tokenizer(tmp_path)
+
+
+def trained(**options: Any) -> bytes:
+    """Return a Unigram model that sentencepiece trains on a few words."""
+    out = io.BytesIO()
+    words = (
+        "the cat sat on the mat and the rat ate the ﬁne hat that the cat had".split()
+    )
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(words * 20),
+        model_writer=out,
+        model_type="unigram",
+        vocab_size=300,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **options,
+    )
+    return out.getvalue()
+
+
+UNIGRAM: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "bytes": {"byte_fallback": True},
+    "no map": {"normalization_rule_name": "identity"},
+    "all spaces": {"remove_extra_whitespaces": False, "add_dummy_prefix": False},
+}
+
+
+@pytest.mark.parametrize("name", UNIGRAM)
+def test_a_unigram_model_gives_the_ids_and_texts_of_sentencepiece(
+    tmp_path: Path, name: str
+) -> None:
+    data = trained(**UNIGRAM[name])
+    (tmp_path / "tokenizer.model").write_bytes(data)
+    got, want = load_tokenizer(tmp_path), SentencePieceProcessor(model_proto=data)
+    for text in ("", "the cat", "  a ﬁne\u3000  hat ", "e\u0301 猫猫!", "<0x41>", "\n"):
+        ids = want.encode(text)
+        assert got.encode(text, add_bos=False) == ids
+        unknown = " \u2047 "  # what sentencepiece writes for it
+        assert got.decode(ids) == want.decode(ids).replace(unknown, "")
+
+
+def test_a_unigram_model_with_a_broken_map_is_refused(tmp_path: Path) -> None:
+    spoilt = sentencepiece(
+        ["<unk>", "a"], [0.0, -1.0], [2, 1], model_type=1, extra=message(2, b"map")
+    )
+    (tmp_path / "tokenizer.model").write_bytes(spoilt)
+    with pytest.raises(FormatError, match="precompiled_charsmap"):
         load_tokenizer(tmp_path)
 
 

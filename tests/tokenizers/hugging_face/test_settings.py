@@ -38,7 +38,7 @@ def test_the_keys_that_transformers_writes_are_known(
     keys = [*ALL.split(), *WRITTEN[name].split()]
     values = dict.fromkeys(keys, None) | {"tokenizer_class": name}
     with caplog.at_level(logging.WARNING, "llamacy"):
-        check_settings(JsonObject(Path("x"), values))
+        check_settings(JsonObject(Path("x"), values), Metadata())
     assert not caplog.records
 
 

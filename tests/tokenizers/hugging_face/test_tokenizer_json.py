@@ -360,7 +360,7 @@ def test_vocabularies_that_gguf_cannot_express_are_refused(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"type": "Unigram"}, "model.type: wanted BPE, found Unigram"),
+        ({"type": "WordLevel"}, "one of BPE, Unigram, WordPiece, found WordLevel"),
         ({"type": 3}, "model.type"),
         ({"dropout": 0.1}, "dropout"),
         ({"continuing_subword_prefix": "##"}, "continuing_subword_prefix"),

@@ -20,7 +20,7 @@ from ..documents import data_of, document_of
 
 _PATH = files.scratch() / "model.gguf"
 _MOST = 1 << 16  # weights of a tensor that are computed
-_U32, _F32, _BOOL, _STRING, _ARRAY, _I32 = 4, 6, 7, 8, 9, 5
+_U8, _U32, _F32, _BOOL, _STRING, _ARRAY, _I32 = 0, 4, 6, 7, 8, 9, 5
 _SHAPES: dict[str, list[int]] = {
     "attn_q": [32, 32],
     "attn_k": [32, 16],
@@ -55,7 +55,7 @@ def _keys(family: str, **more: Any) -> list[list[Any]]:
 
 
 def _vocabulary(kind: str) -> list[list[Any]]:
-    space = "\u2581" if kind == "llama" else "\u0120"
+    space = "\u0120" if kind == "gpt2" else "\u2581"
     tokens = ["<unk>", "<s>", "</s>", "a", "b", "ab", space, "<0x41>"]
     return [
         ["tokenizer.ggml.model", _STRING, kind],
@@ -68,6 +68,19 @@ def _vocabulary(kind: str) -> list[list[Any]]:
         ["tokenizer.ggml.eos_token_id", _U32, 2],
         ["tokenizer.ggml.add_bos_token", _BOOL, 1],
         ["tokenizer.chat_template", _STRING, "{{ messages[0].content }}"],
+    ]
+
+
+def _of_encoder(kind: str) -> list[list[Any]]:
+    """Return the keys of a vocabulary of WordPiece, or of Unigram."""
+    return [
+        *_vocabulary(kind),
+        ["tokenizer.ggml.unknown_token_id", _U32, 0],
+        ["tokenizer.ggml.seperator_token_id", _U32, 2],
+        ["tokenizer.ggml.normalizer.lowercase", _BOOL, 0],
+        ["tokenizer.ggml.remove_extra_whitespaces", _BOOL, 1],
+        ["tokenizer.ggml.add_space_prefix", _BOOL, 1],
+        ["tokenizer.ggml.precompiled_charsmap", _ARRAY, [*files.character_map()], _U8],
     ]
 
 
@@ -122,6 +135,8 @@ def seeds() -> list[bytes]:
         _document(_keys("llama", expert_count=2, expert_used_count=1), 0, experts),
         _document(_keys("gpt-oss", expert_count=2, expert_used_count=1), 0, experts),
         data_of({"keys": adapter, "tensors": pair, "data": 512}),
+        data_of({"keys": _of_encoder("bert"), "tensors": [], "data": 0}),
+        data_of({"keys": _of_encoder("t5"), "tensors": [], "data": 0}),
         data_of({"keys": _vocabulary("llama"), "tensors": [], "data": 0}),
     ]
     files.write_gguf(_PATH, document_of(whole[-1]) or {})

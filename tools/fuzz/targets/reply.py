@@ -12,6 +12,7 @@ from llamacy.chat.reply.tool_call_marks import (
     ToolCallStyle,
     hermes_style,
     keyed_style,
+    minimax_style,
     tagged_style,
 )
 
@@ -32,11 +33,13 @@ _CALLS: Final[tuple[ToolCallStyle, ...]] = (
     *(tagged_style(_TYPES, "<tool_call>", "</tool_call>", tags) for tags in _TAGS),
     *(tagged_style({}, "", None, tags) for tags in _TAGS),
     keyed_style(_TYPES),
+    minimax_style(_TYPES),
     hermes_style(_TYPES),
 )
 STYLES: Final = (
     ReplyStyle(),
-    ReplyStyle(has_channels=True),
+    ReplyStyle(has_channels=True, names=_NAMES),
+    ReplyStyle(has_recipients=True, names=_NAMES),
     *(ReplyStyle(thinking=marks, always_thinks=True) for marks in THINKING_MARKS),
     *(
         ReplyStyle(thinking=thinking, tool_calls=calls, names=_NAMES)
@@ -53,7 +56,8 @@ _SHAPES = (
     *('<invoke name="weather">', "</invoke>", '<parameter name="city">', "<arg_key>"),
     *("</arg_key>", "<arg_value>", "</arg_value>", "call:weather{city:", '<|"|>', "}"),
     *("functions.weather:0", "to=functions.weather", "analysis", "commentary"),
-    *("final", "<think>", "</think>", "```", "```json\n", "`", "\n", " ", "{"),
+    *("final", ">>>", "all\n", "weather\n", "<think>", "</think>", "```", "`"),
+    *("```json\n", "\n", " ", "{"),
     *("weather", "Oslo", '"', "'", "\\", "\\u00", "1e999", "-", "0x", "null"),
     *("x" * 90, "\ud83d", "\u00e9"),
 )

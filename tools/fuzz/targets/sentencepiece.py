@@ -43,7 +43,9 @@ def seeds() -> list[bytes]:
     flags = _number(3, 1) + _number(4, 0) + _number(5, 1)
     normalizer = _message(3, _message(1, b"identity") + flags)
     whole = pieces + in_bytes + normal + trainer + normalizer
-    return [whole, pieces + normal + trainer + normalizer, pieces]
+    mapped = normalizer + _message(3, _message(2, files.character_map()))
+    unigram = pieces + in_bytes + normal + _message(2, _number(3, 1) + _number(35, 1))
+    return [whole, unigram + mapped, pieces + normal + trainer + normalizer, pieces]
 
 
 def run(data: bytes) -> None:

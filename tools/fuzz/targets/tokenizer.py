@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from llamacy.errors import LlamacyError
@@ -78,6 +79,55 @@ def _merged() -> dict[str, Any]:
     }
 
 
+_METASPACE = {"type": "Metaspace", "replacement": "\u2581"}
+
+
+def _word_pieces() -> dict[str, Any]:
+    texts = ["<unk>", "<s>", "</s>", "a", "b", "##b", "##a", "1"]
+    normalizer = {"type": "BertNormalizer", "clean_text": True, "lowercase": True}
+    return {
+        "added_tokens": [_added(i, text) for i, text in enumerate(texts[:3])],
+        "normalizer": normalizer | {"strip_accents": None},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {
+            "type": "BertProcessing",
+            "sep": ["</s>", 2],
+            "cls": ["<s>", 1],
+        },
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "<unk>",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": {text: i for i, text in enumerate(texts)},
+        },
+    }
+
+
+def _unigram() -> dict[str, Any]:
+    texts = ["<unk>", "<s>", "</s>", "\u2581", "a", "b", "ab", "\u2581a"]
+    data = base64.b64encode(files.character_map()).decode()
+    steps = [
+        {"type": "Precompiled", "precompiled_charsmap": data},
+        {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "},
+        {"type": "Strip", "strip_left": False, "strip_right": True},
+    ]
+    mark = _METASPACE | {"prepend_scheme": "always", "split": True}
+    return {
+        "added_tokens": [_added(i, text) for i, text in enumerate(texts[:3])],
+        "normalizer": {"type": "Sequence", "normalizers": steps},
+        "pre_tokenizer": mark,
+        "decoder": mark,
+        "model": {
+            "type": "Unigram",
+            "unk_id": 0,
+            "byte_fallback": False,
+            "vocab": [[text, -0.5 * i] for i, text in enumerate(texts)],
+        },
+    }
+
+
 def seeds() -> list[bytes]:
     """Return folders of both kinds of vocabulary, with settings in every shape."""
     settings: dict[str, Any] = {
@@ -93,7 +143,7 @@ def seeds() -> list[bytes]:
     plain = settings | {"added_tokens_decoder": {"1": _added(1, "<s>")}}
     named = [{"name": "default", "template": "{{ 1 }}"}]
     generation = {"eos_token_id": [7, 6], "temperature": 0.7}
-    whole = [
+    whole: list[dict[str, Any]] = [
         {"tokenizer.json": _byte_level(pre), "tokenizer_config.json": settings}
         for pre in ("gpt-2", "llama-bpe", "qwen2")
     ]
@@ -101,7 +151,10 @@ def seeds() -> list[bytes]:
     whole[1]["special_tokens_map.json"] = {"bos_token": "<s>", "pad_token": "</s>"}
     whole[2]["tokenizer_config.json"] = settings | {"chat_template": named}
     whole[2]["added_tokens.json"] = {"<s>": 6, "</s>": 7}
-    whole.append({"tokenizer.json": _merged(), "tokenizer_config.json": plain})
+    for made in (_merged(), _word_pieces(), _unigram()):
+        whole.append({"tokenizer.json": made, "tokenizer_config.json": plain})
+    lines = "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b"])
+    whole.append({"vocab.txt": lines, "tokenizer_config.json": {"do_lower_case": True}})
     return [data_of(each) for each in whole]
 
 

@@ -1,0 +1,120 @@
+"""Adapters of all matrices of every family equal weights that they are merged into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from llamacy.architectures import ARCHITECTURES
+from llamacy.architectures.other_tensors import as_in_file
+from llamacy.formats.gguf.file import open_gguf
+from llamacy.model_files.hyperparameters import read_hyperparameters
+from tests.support.adapted import (
+    TOLERANCES,
+    executor_of,
+    largest_difference,
+    logits_of,
+    merged,
+)
+from tests.support.lora_files import random_pairs, write_lora
+
+RANK, ALPHA = 3, 6.0
+MIXTURE = {
+    "expert_count": 4,
+    "expert_used_count": 4,  # which of two come first may turn on a last digit
+    "expert_feed_forward_length": 32,
+}
+# Keys that a family's files need beside those of LLaMA's and of mixtures of experts.
+KEYS: dict[str, dict[str, Any]] = {
+    "apertus": {
+        "xielu.alpha_p": 0.4,
+        "xielu.alpha_n": 0.1,
+        "xielu.beta": 0.5,
+        "xielu.eps": -1e-6,
+    },
+    "bailingmoe2": {"expert_shared_count": 1, "leading_dense_block_count": 1},
+    "dots1": {"expert_shared_count": 1, "leading_dense_block_count": 1},
+    "gemma4": {
+        "block_count": 3,
+        "attention__shared_kv_layers": 1,
+        "embedding_length_per_layer_input": 16,
+        "attention__sliding_window": 20,
+        "attention__sliding_window_pattern": [True, False, True],
+        **MIXTURE,
+    },
+    "glm4moe": {"expert_shared_count": 1, "leading_dense_block_count": 1},
+    "gpt2": {"attention__head_count_kv": 4},
+    "granitemoe": {"expert_shared_feed_forward_length": 32, **MIXTURE},
+    "granite_swa": {"expert_shared_feed_forward_length": 32, **MIXTURE},
+    "laguna": {"expert_shared_count": 1, "leading_dense_block_count": 1},
+    "qwen2moe": {"expert_shared_feed_forward_length": 64},
+}
+NOT_ADAPTED = ("position_embd.weight", "per_layer_token_embd.weight", "_norm.weight")
+
+
+@pytest.fixture
+def write_model(
+    tmp_path: Path,
+    write_gguf: Callable[..., Path],
+    llama_metadata: Callable[..., dict[str, Any]],
+) -> Callable[..., Path]:
+    """Write a model of a family: (name, family, tensors)."""
+
+    def write(name: str, family: str, tensors: dict[str, NDArray[np.float32]]) -> Path:
+        keys = {"attention__layer_norm_epsilon": 1e-5}
+        keys |= MIXTURE if ARCHITECTURES[family].is_mixture else {}
+        keys |= KEYS.get(family, {})
+        metadata = {
+            key.replace("llama.", f"{family}.").replace(f"{family}.xielu", "xielu"): each
+            for key, each in llama_metadata(**keys).items()
+        } | {"general.architecture": family}
+        return write_gguf(tmp_path / name, metadata, tensors)
+
+    return write
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_adapters_of_all_matrices_equal_merged_weights(
+    write_model: Callable[..., Path],
+    random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
+    tmp_path: Path,
+    family: str,
+) -> None:
+    """On both executors; the file has all tensors that the family's files may have.
+
+    But scales of experts, which llama.cpp does not multiply an adapter with.
+    """
+    with open_gguf(write_model("plain.gguf", family, {})) as file:
+        architecture, config = read_hyperparameters(file)
+    specs = as_in_file(architecture.tensors(config), {})
+    tensors = random_tensors(
+        (name, spec.shape)
+        for name, spec in specs.items()
+        if not spec.is_unused and not name.endswith("_exps.scale")
+    )
+    if family == "gemma4":  # whose training makes scores small, and no factor
+        for name in tensors:
+            tensors[name] *= 0.2 if name.endswith("attn_q_norm.weight") else 1
+    base = write_model("base.gguf", family, tensors)
+    matrices = {
+        name: each.shape
+        for name, each in tensors.items()
+        if not name.endswith(NOT_ADAPTED)
+    }
+    pairs = random_pairs(matrices, RANK, 1)
+    assert {"token_embd.weight", "output.weight", "blk.1.attn_output.weight"} < set(
+        pairs
+    )
+    whole = write_model("whole.gguf", family, merged(tensors, pairs, ALPHA / RANK))
+    wanted = logits_of(executor_of(whole, "reference"))
+    assert largest_difference(logits_of(executor_of(base, "reference")), wanted) > 0.05
+    keys = {"general.architecture": family}
+    lora = write_lora(tmp_path / "lora.gguf", pairs, alpha=ALPHA, keys=keys)
+    for kind, most in TOLERANCES.items():
+        found = logits_of(executor_of(base, kind, lora))
+        assert largest_difference(found, wanted) < most
