@@ -125,6 +125,21 @@ class Ops(Protocol, Generic[Value, Weight]):
         wanted rows alone. Otherwise as `attention`.
         """
 
+    def latent_attention(
+        self, q: Value, k: Value, *, state: KeyValues, scale: float
+    ) -> Value:
+        """Causal attention whose values are the first dimensions of its keys.
+
+        As `attention`, of a `state` that is latent: `k` is appended to it, and the
+        first `value_dim` dimensions of a key are its value.
+        """
+
+    def head_linear(self, x: Value, weight: Weight) -> Value:
+        """Multiply each head by a matrix of its own: (M, n_head * n_in) to n_out each.
+
+        `weight` is (n_head, n_out, n_in), the result (M, n_head * n_out).
+        """
+
     def silu_mul(self, gate: Value, up: Value) -> Value:
         """`gate * sigmoid(gate) * up`, elementwise (SwiGLU, Shazeer 2020)."""
 
@@ -196,8 +211,14 @@ class Ops(Protocol, Generic[Value, Weight]):
     def add(self, x: Value, y: Value) -> Value:
         """Elementwise sum: a residual connection."""
 
-    def columns(self, x: Value, first: int, n: int) -> Value:
-        """Columns `first` to `first + n` of `x`: (M, n)."""
+    def columns(self, x: Value, first: int, n: int, *, of: int | None = None) -> Value:
+        """Columns `first` to `first + n` of `x`: (M, n).
+
+        Or these of each `of` columns, side by side: (M, width / of * n).
+        """
+
+    def join(self, x: Value, y: Value, *, n_head: int = 1) -> Value:
+        """Put each of `n_head` parts of `y` after that of `x`: as wide as both."""
 
     def wanted(self, x: Value) -> Value:
         """Only the rows of `x` whose logits are wanted: (n_wanted, n)."""

@@ -22,6 +22,7 @@ from llamacy.config import (
     SharedAttentionConfig,
 )
 from llamacy.formats.gguf.keys import Keys
+from llamacy.formats.gguf.latent import LatentSizes, with_latent
 from llamacy.formats.gguf.limits import (
     MAX_FF,
     MAX_HEAD_DIM,
@@ -85,9 +86,14 @@ def read_windows(keys: Keys, n_layer: int, rules: FamilyRules) -> Windows:
 
 
 def read_sizes(
-    keys: Keys, n_embd: int, windows: tuple[int | None, ...]
+    keys: Keys,
+    n_embd: int,
+    windows: tuple[int | None, ...],
+    latent: LatentSizes | None,
 ) -> list[LayerSizes]:
     """Read the sizes of each layer, of which `windows` has its window.
+
+    With latent attention there is one head of keys.
 
     Raises
     ------
@@ -111,6 +117,10 @@ def read_sizes(
     value_dim = _per_head(keys, ".attention.value_length", windows, default)
     part = "a feed-forward network"
     n_ff = keys.per_layer(".feed_forward_length", n_layer, MAX_FF, lacked=part)
+    if latent is not None:
+        n_head_kv = (1,) * n_layer
+        head_dim = [latent.n_latent + latent.n_rotated] * n_layer
+        value_dim = [latent.n_latent] * n_layer
     return list(map(LayerSizes, n_head, n_head_kv, head_dim, value_dim, n_ff))
 
 
@@ -157,6 +167,7 @@ def read_layers(
     rules: FamilyRules,
     sizes: list[LayerSizes],
     windows: tuple[int | None, ...],
+    latent: LatentSizes | None,
 ) -> tuple[LayerConfig, ...]:
     """Put the layers together.
 
@@ -172,6 +183,8 @@ def read_layers(
         Each layer's sizes.
     windows : tuple of (int or None)
         Each layer's window.
+    latent : LatentSizes or None
+        Sizes of latent attention, if that is what layers have.
 
     Raises
     ------
@@ -204,6 +217,8 @@ def read_layers(
             window=window,
             rope=rope if has_rope else None,
         )
+        if latent is not None:
+            mixer = with_latent(keys, mixer, latent, rope)
         network = FeedForwardConfig(
             n_ff,
             experts=experts[layer] if layer >= n_dense else None,

@@ -36,6 +36,8 @@ cdef extern from "plan/step.h" nogil:
         STEP_EXPERTS
         STEP_MIX
         STEP_SQUARES
+        STEP_JOIN
+        STEP_HEAD_LINEAR
 
     ctypedef struct embedding_step:
         packed_matrix weight
@@ -68,7 +70,9 @@ cdef extern from "plan/step.h" nogil:
     ctypedef struct prepare_step:
         float_rows x
         int n
-        void* prepared
+        int n_parts
+        uint8_t* prepared
+        size_t part_bytes
 
     ctypedef struct append_step:
         kv_layout kv
@@ -95,6 +99,8 @@ cdef extern from "plan/step.h" nogil:
         float_rows x
         float_rows y
         int n
+        int n_parts
+        int part_step
         const float* table
         int head_dim
         int half
@@ -164,6 +170,20 @@ cdef extern from "plan/step.h" nogil:
         double* sums
         int64_t* counts
 
+    ctypedef struct join_step:
+        float_rows x
+        float_rows y
+        float_rows z
+        int n_parts
+        int n_x
+        int n_y
+
+    ctypedef struct head_linear_step:
+        linear_args args
+        size_t stride
+        size_t prepared
+        int n_head
+
     ctypedef struct step:
         step_kind kind
         bint waits
@@ -187,6 +207,8 @@ cdef extern from "plan/step.h" nogil:
         experts_step experts
         mix_step mix
         squares_step squares
+        join_step join
+        head_linear_step head_linear
 
     ctypedef struct batch:
         int n_rows
@@ -214,6 +236,7 @@ cdef class Steps:
     cdef step* steps
     cdef int n_steps
     cdef int most_dims  # of heads in attention
+    cdef int most_latent  # dimensions of values that are a part of keys
     cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
     cdef size_t most_panel  # bytes of a mapped row, once it is packed
     cdef list _kept

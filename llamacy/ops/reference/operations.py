@@ -113,6 +113,17 @@ class ReferenceOps(Elementwise):
             out[row] = _attend(q[row], keys, values, scale, softcap, sinks)
         return out.reshape(len(out), -1)
 
+    def latent_attention(
+        self, q: Array, k: Array, *, state: KeyValues, scale: float
+    ) -> Array:
+        v = k.reshape(len(k), state.n_head_kv, -1)[..., : state.value_dim]
+        return self.attention(q, k, v.reshape(len(k), -1), state=state, scale=scale)
+
+    def head_linear(self, x: Array, weight: Array) -> Array:
+        heads = x.reshape(len(x), len(weight), -1)
+        y: Array = np.einsum("mhi,hoi->mho", heads, weight, optimize=True)
+        return y.reshape(len(x), -1)
+
     def gain(self, x: Array, weight: Array) -> Array:
         return x * weight
 
@@ -182,8 +193,15 @@ class ReferenceOps(Elementwise):
             hidden = self.silu_mul(gate, up)
         return linear(hidden, e.down, e.down_scale, e.down_bias, e.down_adapter)
 
-    def columns(self, x: Array, first: int, n: int) -> Array:
-        return x[:, first : first + n]
+    def columns(self, x: Array, first: int, n: int, *, of: int | None = None) -> Array:
+        of = of or x.shape[1]
+        n_parts = x.shape[1] // of
+        parts = x.reshape(len(x), n_parts, of)[..., first : first + n]
+        return parts.reshape(len(x), n_parts * n)
+
+    def join(self, x: Array, y: Array, *, n_head: int = 1) -> Array:
+        parts = [each.reshape(len(x), n_head, -1) for each in (x, y)]
+        return np.concatenate(parts, axis=-1).reshape(len(x), -1)
 
     def wanted(self, x: Array) -> Array:
         return x[self.batch.wanted]
