@@ -46,7 +46,9 @@ class HeadRows:
     @property
     def data(self) -> NDArray[np.uint8]:
         """The rows' bytes."""
-        rows = self.whole.data.reshape(self.n_head, self.whole.shape[0] // self.n_head, -1)
+        rows = self.whole.data.reshape(
+            self.n_head, self.whole.shape[0] // self.n_head, -1
+        )
         return rows[:, self.first : self.first + self.n].reshape(-1)
 
     def dequantize(self) -> NDArray[np.float32]:

@@ -85,7 +85,7 @@ class SharedAttentionConfig(AttentionConfig):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentAttentionConfig(AttentionConfig):
-    """Multi-head latent attention: each token has one key, from which all heads' follow.
+    """Multi-head latent attention: one key a token, of which all heads make their own.
 
     DeepSeek-AI 2024 (arXiv:2405.04434). There is one head of keys: `value_dim` numbers,
     the latent, and dimensions that are rotated after them. The value is the latent.

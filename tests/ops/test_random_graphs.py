@@ -251,6 +251,31 @@ class Draft:
         first = self.draw(strategies.integers(0, self.widths[x] - n))
         return self.push("columns", (x,), n, self.sizes[x], first=first, n=n)
 
+    def columns_of_parts(self) -> int:
+        x = self.choose(N_EMBD)
+        of, n = self.draw(strategies.sampled_from([(8, 4), (16, 8), (4, 2)]))
+        first = self.draw(strategies.integers(0, of - n))
+        options = {"first": first, "n": n, "of": of}
+        return self.push("columns", (x,), N_EMBD * n // of, self.sizes[x], **options)
+
+    def join(self) -> int:
+        x, y = self.choose(N_EMBD // 2), self.choose(N_EMBD // 2)
+        n_head = self.draw(strategies.sampled_from([1, 2, 8]))
+        size = max(self.sizes[x], self.sizes[y])
+        return self.push("join", (x, y), N_EMBD, size, n_head=n_head)
+
+    def head_linear(self) -> int:
+        x = self.choose()
+        width = self.draw(strategies.sampled_from(WIDTHS))
+        weight = f"heads {self.widths[x]} {width}"
+        return self.push("head_linear", (x,), width, self.sizes[x], weight=weight)
+
+    def latent_attention(self) -> int:
+        q, k = (self.small(self.choose(N_EMBD // n), 1) for n in (1, 2))
+        state = KeyValues(N_LAYER, 1, N_EMBD // 2, N_VOCAB // 2, is_latent=True)
+        options = {"state": state, "scale": 0.25}
+        return self.push("latent_attention", (q, k), N_VOCAB, 1, **options)
+
     def scale(self, x: int | None = None) -> int:
         x = self.choose() if x is None else x
         return self.push("scale", (x,), self.widths[x], self.sizes[x], factor=0.75)
@@ -339,12 +364,12 @@ class Draft:
 
 ON_ALL_ROWS = (
     *("embedding", "position_embedding", "rope", "attention", "heads"),
-    "shared_attention",
+    *("shared_attention", "latent_attention"),
 )
 ON_ANY_ROWS = (
     *("norm", "linear", "gated", "add", "scale", "softcap"),
     *("residual", "swiglu", "capped", "experts", "sigmoid_gate", "gain", "activation"),
-    *("columns", "head_gate"),
+    *("columns", "columns_of_parts", "join", "head_linear", "head_gate"),
 )
 
 
@@ -408,6 +433,8 @@ def weights() -> dict[str, Array]:
     return {
         **{f"{x} {n} {m}": noise(m, n) * scale[n]
            for x in "ab" for n in WIDTHS for m in WIDTHS},
+        **{f"heads {n} {m}": noise(4, m // 4, n // 4) * scale[n // 4 * 4] * 2
+           for n in WIDTHS for m in WIDTHS},
         **{f"embd {n}": noise(N_VOCAB, n) for n in WIDTHS},
         **{f"positions {n}": noise(N_POSITIONS, n) for n in WIDTHS},
         **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},

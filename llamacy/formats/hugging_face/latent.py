@@ -1,7 +1,7 @@
 """DeepSeek V2, V3 and their like in Hugging Face's form: latent attention.
 
 Rows of `kv_b_proj` make, head by head, own keys and values of a latent. GGUF has them
-in two tensors of a matrix a head, those for keys turned: queries are multiplied by them.
+in two tensors of a matrix a head; those for keys are turned, to multiply queries.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.limits import MAX_EMBD, MAX_HEAD_DIM
 from llamacy.formats.hugging_face.common_keys import RMS, Defaults
-from llamacy.formats.hugging_face.expert_forms import Selection
+from llamacy.formats.hugging_face.expert_forms import Select, Selection
 from llamacy.formats.hugging_face.family import Family, Mixture
 from llamacy.formats.hugging_face.forms import Vector
 from llamacy.formats.hugging_face.layer_names import EXPERTS, FEED_FORWARD
@@ -29,6 +29,10 @@ PARTS: Final = ("attn_k_b", "attn_v_b")
 """The tensors that GGUF has in its place."""
 
 _FLOATS: Final = (GGMLType.F32, GGMLType.F16, GGMLType.BF16)
+_OF_ATTENTION: Final = (
+    *("kv_lora_rank", "qk_rope_head_dim"),
+    *("qk_nope_head_dim", "v_head_dim"),
+)
 _METHODS: Final = ("greedy", "group_limited_greedy")
 
 _ATTENTION: Final = {
@@ -237,7 +241,12 @@ def add_sizes(config: JsonObject, metadata: Metadata) -> None:
     """
     n_latent, n_rotated, n_plain, n_own = (
         config.integer(key, 1, MAX_HEAD_DIM)
-        for key in ("kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
+        for key in (
+            "kv_lora_rank",
+            "qk_rope_head_dim",
+            "qk_nope_head_dim",
+            "v_head_dim",
+        )
     )
     for key, size in (
         ("head_count_kv", 1),
@@ -257,7 +266,9 @@ def add_sizes(config: JsonObject, metadata: Metadata) -> None:
             config.refuse("topk_method", " or ".join(_METHODS), method)
 
 
-def split_heads(whole: ModelTensor, metadata: Metadata, path: Path) -> list[ModelTensor]:
+def split_heads(
+    whole: ModelTensor, metadata: Metadata, path: Path
+) -> list[ModelTensor]:
     """Take the rows of each head apart: those for keys, turned, and those for values.
 
     Raises
@@ -285,14 +296,18 @@ def split_heads(whole: ModelTensor, metadata: Metadata, path: Path) -> list[Mode
     def of_values(rows: Any) -> Any:
         return rows.reshape(n_head, n_k + n_v, n_in)[:, n_k:]
 
-    source, shapes = cast(Floats, whole), ((n_head, n_in, n_k), (n_head, n_v, n_in))
-    tensors: list[ModelTensor] = []
-    for part, shape, select in zip(PARTS, shapes, (of_keys, of_values), strict=True):
-        name = whole.name.replace(OF_BOTH, part)
-        if whole.type in _FLOATS:
-            tensors.append(Selection(name, shape, source, select))
-        else:  # blocks lie along rows
-            tensors.append(
-                Vector(name, shape, lambda select=select: select(whole.dequantize()))
-            )
-    return tensors
+    shapes = (n_head, n_in, n_k), (n_head, n_v, n_in)
+    return [
+        _selected(whole, part, shape, select)
+        for part, shape, select in zip(PARTS, shapes, (of_keys, of_values), strict=True)
+    ]
+
+
+def _selected(
+    whole: ModelTensor, part: str, shape: tuple[int, ...], select: Select
+) -> ModelTensor:
+    name = whole.name.replace(OF_BOTH, part)
+    if whole.type in _FLOATS:
+        return Selection(name, shape, cast(Floats, whole), select)
+    # blocks lie along rows, and are not turned
+    return Vector(name, shape, lambda: select(whole.dequantize()))
