@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def tensors(
     )
 
 
-def expanded(t: Tensors) -> NDArray[np.float64]:
+def expanded(t: Tensors) -> Array:
     """The model as its paper has it: keys and values of each head, none absorbed."""
 
     def norm(x: Any, name: str) -> Any:
@@ -91,7 +92,8 @@ def expanded(t: Tensors) -> NDArray[np.float64]:
         angles = 10000.0 ** (-2 * pair / N_ROTATED)
 
         def turning(n: float) -> float:
-            return N_ROTATED * np.log(32 / (n * 2 * np.pi)) / (2 * np.log(10000.0))
+            wavelength = 32 / (n * 2 * math.pi)
+            return N_ROTATED * math.log(wavelength) / (2 * math.log(10000.0))
 
         low, high = max(0, np.floor(turning(32))), min(7, np.ceil(turning(1)))
         kept = 1 - np.clip((pair - low) / max(0.001, high - low), 0, 1)
@@ -125,10 +127,8 @@ def expanded(t: Tensors) -> NDArray[np.float64]:
         h = norm(x, f"{b}ffn_norm.weight")
         gate, up = (h @ t[f"{b}ffn_{part}.weight"].T for part in ("gate", "up"))
         x = x + (gate / (1 + np.exp(-gate)) * up) @ t[f"{b}ffn_down.weight"].T
-    logits: NDArray[np.float64] = (
-        norm(x, "output_norm.weight") @ t["token_embd.weight"].T
-    )
-    return logits
+    logits = norm(x, "output_norm.weight") @ t["token_embd.weight"].T
+    return np.asarray(logits, np.float32)
 
 
 def joined(t: Tensors) -> Tensors:

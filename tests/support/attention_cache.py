@@ -55,6 +55,7 @@ class Cache:
         self.group, self.n_head_kv, self.head_dim = group, n_head_kv, head_dim
         self.n_head = group * n_head_kv
         self.n_threads = n_threads
+        self._is_latent = is_latent
         self._table = steps.table
         self._kv_type, *rounded = kv_type.split()
         self._may_round = bool(rounded)
@@ -94,7 +95,7 @@ class Cache:
         program = Program(self._table, self.n_threads)
         append = Step.of(
             "append",
-            {} if self.slot.spec.is_latent else {"v": values},
+            {} if self._is_latent else {"v": values},
             {"q": queries, "k": keys, "state": self.slot},
             n_head=self.n_head,
         )

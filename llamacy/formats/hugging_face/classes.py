@@ -66,7 +66,6 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "dots1": "Dots1ForCausalLM",
     "deepseek_v2": "DeepseekV2ForCausalLM",
     "deepseek_v3": "DeepseekV3ForCausalLM",
-    "kimi_k2": "DeepseekV3ForCausalLM",
     "glm4_moe_lite": "Glm4MoeLiteForCausalLM",
     "youtu": "YoutuForCausalLM",
     "ernie4_5_moe": "Ernie4_5_MoeForCausalLM",

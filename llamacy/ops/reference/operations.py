@@ -116,13 +116,16 @@ class ReferenceOps(Elementwise):
     def latent_attention(
         self, q: Array, k: Array, *, state: KeyValues, scale: float
     ) -> Array:
-        v = k.reshape(len(k), state.n_head_kv, -1)[..., : state.value_dim]
-        return self.attention(q, k, v.reshape(len(k), -1), state=state, scale=scale)
+        n_head = state.n_head_kv
+        v = k.reshape(len(k), n_head, state.head_dim)[..., : state.value_dim]
+        v = v.reshape(len(k), n_head * state.value_dim)
+        return self.attention(q, k, v, state=state, scale=scale)
 
     def head_linear(self, x: Array, weight: Array) -> Array:
-        heads = x.reshape(len(x), len(weight), -1)
-        y: Array = np.einsum("mhi,hoi->mho", heads, weight, optimize=True)
-        return y.reshape(len(x), -1)
+        n_head, n_out, n_in = weight.shape
+        heads = x.reshape(len(x), n_head, n_in).swapaxes(0, 1)
+        y = (heads @ weight.swapaxes(1, 2)).swapaxes(0, 1)
+        return y.reshape(len(x), n_head * n_out)
 
     def gain(self, x: Array, weight: Array) -> Array:
         return x * weight
@@ -200,8 +203,11 @@ class ReferenceOps(Elementwise):
         return parts.reshape(len(x), n_parts * n)
 
     def join(self, x: Array, y: Array, *, n_head: int = 1) -> Array:
-        parts = [each.reshape(len(x), n_head, -1) for each in (x, y)]
-        return np.concatenate(parts, axis=-1).reshape(len(x), -1)
+        parts = [
+            each.reshape(len(x), n_head, each.shape[1] // n_head) for each in (x, y)
+        ]
+        width = x.shape[1] + y.shape[1]
+        return np.concatenate(parts, axis=-1).reshape(len(x), width)
 
     def wanted(self, x: Array) -> Array:
         return x[self.batch.wanted]
