@@ -118,7 +118,7 @@ def _pairs(
     family: Family,
     config: ModelConfig,
 ) -> dict[str, Pair]:
-    pairs = {}
+    pairs: dict[str, Pair] = {}
     experts = ExpertPairs(path, scales, family, config)
     for module, parts in _by_module(path, tensors).items():
         a, b, magnitude = parts["A"], parts["B"], parts.get("m")
