@@ -9,6 +9,7 @@ from llamacy.ops.plan.buffers import Buffers
 from llamacy.ops.plan.expert_steps import ExpertSteps
 from llamacy.ops.plan.fusion import GATES, Fusion, is_unary
 from llamacy.ops.plan.kernel_choice import Kernels
+from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.step import LOGITS, Buffer, Operand, Step
 from llamacy.ops.rope import Rope
@@ -32,6 +33,8 @@ class Lowering:
         Where the states of the graph's nodes are.
     n_batch : int
         Most rows of a pass: the height of every buffer.
+    observer : Observer, optional
+        Adds steps that look at the inputs of matrices.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Lowering:
         kernels: Kernels,
         layout: StateLayout,
         n_batch: int,
+        observer: Observer | None = None,
     ) -> None:
         self._logits = logits
         self._kernels = kernels
@@ -50,9 +54,10 @@ class Lowering:
         self._last_reader = self._find_last_readers()
         self._buffers = Buffers(kernels.prepared_bytes, n_batch)
         self._values = self._buffers.values
-        self._tables: dict[int, Buffer] = {}
+        self._tables: dict[tuple[int, bool], Buffer] = {}
         self._steps: list[Step] = []
-        self._experts = ExpertSteps(kernels, n_batch, self._steps.append)
+        self._observer = observer
+        self._experts = ExpertSteps(kernels, n_batch, self._steps.append, observer)
 
     def lower(self) -> list[Step]:
         """Return all steps; buffers are shared, and have no memory yet.
@@ -176,6 +181,7 @@ class Lowering:
             "attention",
             {"q": q, "state": self._layout.slots[state.layer]},
             {"y": self._buffers.new(node)},
+            of_wanted=node.of_wanted,
             n_head=node.inputs[0].width // state.head_dim,
             scale=node.attributes["scale"],
             window=state.window,
@@ -301,6 +307,11 @@ class Lowering:
         weight2 = node2.attributes["weight"] if node2 else None
         if any(map(self._kernels.reads_prepared, filter(None, (weight, weight2)))):
             self._prepare(source)
+        if self._observer is not None:
+            x, matrices = self._values[source], (weight, weight2)
+            self._steps += self._observer.look(
+                matrices, x, of_wanted=node.of_wanted, value=source
+            )
         self._emit(
             "linear",
             {
@@ -322,7 +333,10 @@ class Lowering:
         """Copy a value to `y`, rotated by `rope` if there is one."""
         self._emit(
             "copy",
-            {"x": self._values[value], "table": self._table(rope) if rope else None},
+            {
+                "x": self._values[value],
+                "table": self._table(rope, value.of_wanted) if rope else None,
+            },
             {"y": y},
             of_wanted=value.of_wanted,
             n=value.width,
@@ -361,15 +375,17 @@ class Lowering:
             return self._values[node], None
         return self._values[node.inputs[0]], node.attributes["rope"]
 
-    def _table(self, rope: Rope) -> Buffer:
-        """Rotations of the batch's positions, computed once a pass."""
-        if id(rope) not in self._tables:
+    def _table(self, rope: Rope, of_wanted: bool = False) -> Buffer:
+        """Rotations of positions of the batch or its wanted rows, once a pass."""
+        key = id(rope), of_wanted
+        if key not in self._tables:
             shape = (self._n_batch, 2 * rope.head_dim)
             table = Buffer(f"rope{len(self._tables)}", shape)
             self._emit(
                 "rope_table",
                 {},
                 {"table": table},
+                of_wanted=of_wanted,
                 angles=rope.angles,
                 long_angles=rope.long_angles,
                 is_dynamic=rope.dynamic is not None,
@@ -379,5 +395,5 @@ class Lowering:
                 growth=rope.growth,
                 n_ctx_orig=rope.n_ctx_orig,
             )
-            self._tables[id(rope)] = table
-        return self._tables[id(rope)]
+            self._tables[key] = table
+        return self._tables[key]

@@ -17,7 +17,7 @@ wrote, so that the projections to Q, K and V, for example, run as if they were o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,10 +38,17 @@ from llamacy.ops.plan.buffers import allocate
 from llamacy.ops.plan.cost import Cost, PassCost
 from llamacy.ops.plan.explaining import PassReport, StepReport, time_pass
 from llamacy.ops.plan.lowering import Lowering
+from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
 from llamacy.ops.plan.recorder import Node, Recorder
-from llamacy.ops.plan.runs import Part, cut_runs, longest_run, split_parts
-from llamacy.ops.plan.runtime import Program
+from llamacy.ops.plan.runs import (
+    Part,
+    cut_runs,
+    cut_wanted,
+    longest_run,
+    split_parts,
+)
+from llamacy.ops.plan.runtime import Program, WantedRows
 from llamacy.ops.plan.step import Step
 from llamacy.ops.plan.unpacking import unpack_rows
 from llamacy.ops.rope import LongTexts, dynamic_angles, long_texts
@@ -72,6 +79,8 @@ class Plan:
         ``"f32"``, ``"f16"`` or ``"q8_0"``: the type of cached keys and values.
     n_batch : int
         Most rows of a pass.
+    observer : Observer, optional
+        Looks at the inputs of its matrices.
 
     Raises
     ------
@@ -90,6 +99,7 @@ class Plan:
         n_threads: int,
         kv_type: str = "f16",
         n_batch: int = N_BATCH,
+        observer: Observer | None = None,
     ) -> None:
         checked_choice("kv_type", kv_type, KV_TYPES)
         self.n_batch = n_batch
@@ -100,12 +110,46 @@ class Plan:
         self._long_texts = long_texts(config, weights)
         self._lock = fork_lock(Rank.PLAN)
         self._n_threads = n_threads
+        self._observer = observer
         recorder, logits = self._record({}, {})
         self._layout = StateLayout(recorder.states, kv_type)
         self._program: Program | None = None
         self._plain: Program | None = None  # of rows before an adapter acts
         self._use(*self._lower(recorder, logits))
         self._pool = PagePool(PAGE, self._layout.page_bytes, self._layout.window)
+
+    def observed(self, names: Callable[[str], bool]) -> tuple[Plan, Observer]:
+        """Return a plan of the same weights that looks at the inputs of matrices.
+
+        It shares the weights' memory, has no adapters, and runs beside this one.
+
+        Parameters
+        ----------
+        names : callable
+            Whether to observe the matrix of a name.
+
+        Raises
+        ------
+        OutOfMemoryError
+            There is no memory for the buffers of a pass.
+        ClosedError
+            The model is closed.
+        """
+        with self._lock:
+            self._open_program()
+            weights = self._weights
+        chosen = {name: each for name, each in weights.items() if names(name)}
+        observer = Observer(chosen)
+        plan = Plan(
+            self._forward,
+            self._config,
+            weights,
+            n_threads=self._n_threads,
+            kv_type=self._kv_type,
+            n_batch=self.n_batch,
+            observer=observer,
+        )
+        return plan, observer
 
     def new_sequence(self) -> PagedSequence:
         """Return an empty sequence."""
@@ -251,9 +295,19 @@ class Plan:
     ) -> None:
         """Run a program on rows whose sequences have the memory for them."""
         runs, pages = cut_runs(batch, parts, self._longest_run)
+        is_long, angles = self._rotations(batch)
+        of_wanted = None
+        if self._attends_with_wanted:
+            wanted = batch.wanted
+            of_wanted = WantedRows(
+                batch.positions[wanted],
+                *cut_wanted(batch, parts, self._longest_run),
+                None if is_long is None else is_long[wanted],
+                None if angles is None else angles[wanted],
+            )
         program.run(
             batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
-            usable_threads(self._n_threads), seconds, *self._rotations(batch),
+            usable_threads(self._n_threads), seconds, is_long, angles, of_wanted,
         )  # fmt: skip
         for _, n_rows, sequence in parts:
             sequence.advance(n_rows)
@@ -397,8 +451,14 @@ class Plan:
         """Make the program of the recorded pass; return its steps as well."""
         self._level = kernels.selected().name
         program = Program(kernels.load(self._level).table, self._n_threads)
-        lowering = Lowering(recorder.nodes, logits, program, self._layout, self.n_batch)
-        steps = lowering.lower()
+        steps = Lowering(
+            recorder.nodes,
+            logits,
+            program,
+            self._layout,
+            self.n_batch,
+            self._observer,
+        ).lower()
         for step, waits in zip(allocate(steps), find_barriers(steps), strict=True):
             program.add(step, waits=waits)
         return program, steps
@@ -407,6 +467,9 @@ class Plan:
         """Run this program in passes from now on."""
         self._program, self._steps, self._cost = program, steps, PassCost(steps)
         self._longest_run = longest_run(steps)
+        self._attends_with_wanted = any(
+            each.op == "attention" and each.of_wanted for each in steps
+        )
         learned = [each for each in steps if each.op == "position_embedding"]
         sizes = [each.constants["weight"].shape[0] for each in learned]
         self._n_positions = min(sizes, default=None)

@@ -39,7 +39,8 @@ typedef enum {
     STEP_GROUP,
     STEP_GATHER,
     STEP_EXPERTS,
-    STEP_MIX
+    STEP_MIX,
+    STEP_SQUARES
 } step_kind;
 
 typedef struct {
@@ -167,6 +168,16 @@ typedef struct {
     int n;
 } mix_step;
 
+/* Adds the squares of numbers, column by column, to those of passes before. */
+typedef struct {
+    routing *routes; /* NULL: rows are those of the batch, and there is one expert */
+    int is_by_row;   /* x has a row for each of the batch, not for each slot */
+    float_rows x;    /* (M, n) or (S, n) */
+    int n;
+    double *sums;    /* (n_expert, n) */
+    int64_t *counts; /* [n_expert]: rows that were added */
+} squares_step;
+
 typedef struct {
     step_kind kind;
     int waits;     /* until all items of the steps before are done */
@@ -190,11 +201,12 @@ typedef struct {
         gather_step gather;
         experts_step experts;
         mix_step mix;
+        squares_step squares;
     };
 } step;
 
-/* The rows of one forward pass. */
-typedef struct {
+/* The rows of one forward pass, or the wanted ones as rows of a batch of their own. */
+typedef struct batch {
     int n_rows, n_wanted, n_runs;
     const int32_t *tokens, *positions; /* [n_rows] */
     const uint8_t *is_long;            /* [n_rows]: of a long text; NULL if none is */
@@ -204,14 +216,22 @@ typedef struct {
     float *logits;                     /* (n_wanted, n_vocab) */
     int row_chunk;                     /* sizes of the level: see kernel_table */
     int64_t fetched_bytes;
+    const struct batch *of_wanted;     /* the wanted rows alone; NULL where no step attends with them */
 } batch;
 
 /* Chunks that n numbers of a row are cut into for a unary step: a row of logits is work for all threads. */
 static inline int row_chunks(const batch *b, int n) { return (n + b->row_chunk - 1) / b->row_chunk; }
 
+enum { SQUARES_COLUMNS = 64 }; /* of one item */
+
 static inline int64_t count_panels(const packed_matrix *w) { return (w->n + PANEL_ROWS - 1) / PANEL_ROWS; }
 
 static inline int count_rows(const step *s, const batch *b) { return s->of_wanted ? b->n_wanted : b->n_rows; }
+
+/* The rows whose positions and texts a step needs. */
+static inline const batch *rows_of_step(const step *s, const batch *b) {
+    return s->of_wanted ? b->of_wanted : b;
+}
 
 /* Length of a step's work list. */
 static inline int64_t count_items(const step *s, const batch *b) {
@@ -219,12 +239,13 @@ static inline int64_t count_items(const step *s, const batch *b) {
     switch (s->kind) {
     case STEP_LINEAR: return m ? count_panels(&s->linear.w) : 0;
     case STEP_APPEND: return b->n_runs;
-    case STEP_ATTENTION: return (int64_t)b->n_runs * s->attention.kv.n_head_kv;
+    case STEP_ATTENTION: return (int64_t)rows_of_step(s, b)->n_runs * s->attention.kv.n_head_kv;
     case STEP_UNARY: return m * row_chunks(b, s->unary.n);
     case STEP_BINARY: return s->binary.routes ? m * s->binary.routes->n_used : m;
     case STEP_GROUP: return m ? 1 : 0;
     case STEP_GATHER: return m * s->gather.routes->n_used;
     case STEP_EXPERTS: return most_groups(s->experts.routes, (int)m) * count_panels(&s->experts.args.w);
+    case STEP_SQUARES: return m ? (s->squares.n + SQUARES_COLUMNS - 1) / SQUARES_COLUMNS : 0;
     default: return m;
     }
 }
