@@ -43,7 +43,7 @@ DIRECTIVES = {
 }
 # One wheel serves every Python from 3.11 on. Free-threaded Pythons have no stable ABI.
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
-INCLUDE_DIRS = ("llamacy/kernels", "llamacy/ops")
+INCLUDE_DIRS = ("llamacy/kernels", "llamacy/ops", "llamacy/ggml")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 # Cython's memoryview type, compiled once and not in each module that uses it.
 MEMORYVIEWS = "llamacy.kernels.memoryviews"
@@ -128,6 +128,7 @@ def extensions() -> list[Extension]:
         extension("llamacy.ops.plan.routing"),
         extension("llamacy.kernels.cpu"),
         extension("llamacy.ops.state.kv_pages"),
+        extension("llamacy.ggml.quantization.nearest_points"),
     ]
 
 

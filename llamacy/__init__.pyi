@@ -31,6 +31,8 @@ from llamacy.errors import UnknownOptionError as UnknownOptionError
 from llamacy.errors import UnsupportedCallError as UnsupportedCallError
 from llamacy.errors import UnsupportedError as UnsupportedError
 from llamacy.formats.converted import ConvertedFile as ConvertedFile
+from llamacy.formats.imatrix.matrix import ImportanceMatrix as ImportanceMatrix
+from llamacy.formats.imatrix.matrix import InputSums as InputSums
 from llamacy.generation.streams import AsyncStream as AsyncStream
 from llamacy.generation.streams import Stream as Stream
 from llamacy.hub import CachedModel as CachedModel
@@ -44,8 +46,10 @@ from llamacy.model_files.converting import convert as convert
 from llamacy.model_files.inspecting import ModelInfo as ModelInfo
 from llamacy.model_files.inspecting import inspect as inspect
 from llamacy.model_files.quantizing import QuantizedFile as QuantizedFile
+from llamacy.model_files.quantizing import QuantizedTensor as QuantizedTensor
 from llamacy.model_files.quantizing import quantize as quantize
 from llamacy.model_files.tokenizer import load_tokenizer as load_tokenizer
+from llamacy.quality.imatrix import imatrix as imatrix
 from llamacy.quality.kl_divergence import kl_divergence as kl_divergence
 from llamacy.quality.perplexity import perplexity as perplexity
 from llamacy.quality.statistics import KLDivergence as KLDivergence

@@ -20,6 +20,7 @@ from llamacy.cli.convert import convert
 from llamacy.cli.doctor import doctor
 from llamacy.cli.failures import Commands
 from llamacy.cli.foreign_options import Command, ModelCommand
+from llamacy.cli.imatrix import imatrix
 from llamacy.cli.info import info
 from llamacy.cli.list_models import list_models
 from llamacy.cli.perplexity import perplexity
@@ -42,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, score, perplexity):
+for command in (run, score, perplexity, imatrix):
     app.command(cls=ModelCommand)(command)
 for command in (info, show, tokenize, convert):
     app.command(cls=Command)(command)

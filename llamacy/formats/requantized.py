@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Iterator, Mapping
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Self
@@ -17,14 +18,18 @@ from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.derived_tensor import DerivedTensor
-from llamacy.formats.metadata import UINT32
+from llamacy.formats.imatrix.matrix import ImportanceMatrix
+from llamacy.formats.metadata import Metadata
 from llamacy.formats.model_file import ModelFile, ModelTensor, fingerprint
-from llamacy.formats.recipes import model_shape, tensor_type
+from llamacy.formats.recipes import EMBEDDINGS, model_shape, needs_imatrix
+from llamacy.formats.type_choice import TypeChoice
 from llamacy.ggml.file_types import FileType
 from llamacy.ggml.quantization import quantize
 from llamacy.ggml.types import QUANTIZATION_VERSION, GGMLType, dequantize
 
 _CHUNK: Final = 1 << 20  # weights that a thread converts at a time
+
+_RECIPE: Final = TypeChoice()
 
 _logger = logging.getLogger("llamacy")
 
@@ -44,6 +49,8 @@ class RequantizedTensor(DerivedTensor):
         The file of the original, for errors.
     threads : ThreadPoolExecutor
         The threads that convert.
+    importance : float32, (n_expert or 1, n_in), optional
+        How much errors matter, by column.
     """
 
     def __init__(
@@ -52,11 +59,23 @@ class RequantizedTensor(DerivedTensor):
         new_type: GGMLType,
         path: Path,
         threads: ThreadPoolExecutor,
+        importance: NDArray[np.float32] | None = None,
     ) -> None:
         super().__init__(source.name, new_type, source.shape, [source])
         self._source = source
         self._path = path
         self._threads = threads
+        self._importance = importance
+
+    @property
+    def source_type(self) -> GGMLType:
+        """The type of the original."""
+        return self._source.type
+
+    @property
+    def is_weighed(self) -> bool:
+        """Whether it is known which of its weights matter."""
+        return self._importance is not None
 
     @property
     def data(self) -> NDArray[np.uint8]:
@@ -93,19 +112,28 @@ class RequantizedTensor(DerivedTensor):
         old = self._source
         n_in, n_rows = old.shape[-1], math.prod(old.shape[:-1])
         rows, new_rows = old.data.reshape(n_rows, -1), result.reshape(n_rows, -1)
+        known = self._importance
+        n_of_matrix = n_rows if known is None else n_rows // len(known)
         step = max(1, _CHUNK // n_in)
 
-        def convert(first: int) -> int:
-            part = rows[first : first + step]
+        def convert(first: int, after: int) -> int:
+            part = rows[first:after]
             weights = dequantize(part.reshape(-1), old.type, (len(part), n_in))
+            importance = None if known is None else known[first // n_of_matrix]
             try:
-                blocks = quantize(weights, self.type)
+                blocks = quantize(weights, self.type, importance)
             except ArgumentError as error:
                 raise self._bad_weights(weights) from error
-            new_rows[first : first + step] = blocks.reshape(len(part), -1)
+            new_rows[first:after] = blocks.reshape(len(part), -1)
             return weights.size
 
-        yield from self._threads.map(convert, range(0, n_rows, step))
+        # no part has rows of two experts, whose importance differs
+        parts = [
+            (first, min(first + step, end))
+            for end in range(n_of_matrix, n_rows + 1, n_of_matrix)
+            for first in range(end - n_of_matrix, end, step)
+        ]
+        yield from self._threads.map(lambda part: convert(*part), parts)
 
     def sample(self) -> bytes:
         """Return the first bytes of the original, for a fingerprint."""
@@ -140,6 +168,25 @@ class RequantizedFile:
         The tensors to convert; by default those of `file`.
     kept : collection of str
         Names of tensors that stay as they are.
+    choice : TypeChoice
+        Types that go before those of `file_type`.
+    imatrix : ImportanceMatrix, optional
+        Which columns matter.
+    is_checked : bool
+        Whether types that need an importance matrix are refused without one.
+
+    Attributes
+    ----------
+    lacks_imatrix : bool
+        Whether a tensor's type needs to know which weights matter, and that is not
+        known.
+
+    Raises
+    ------
+    ArgumentError
+        A tensor's type needs to know which weights matter, and that is not known.
+    FormatError
+        The importance matrix is of another model.
     """
 
     def __init__(
@@ -150,38 +197,54 @@ class RequantizedFile:
         tensors: Mapping[str, ModelTensor] | None = None,
         *,
         kept: Collection[str] = (),
+        choice: TypeChoice = _RECIPE,
+        imatrix: ImportanceMatrix | None = None,
+        is_checked: bool = True,
     ) -> None:
         self.path = file.path
         self.paths = file.paths
         self.format = file.format
         self._threads = ThreadPoolExecutor(n_threads)
+        self._file_type = file_type
+        self._imatrix = imatrix
+        self._is_checked = is_checked
+        self.lacks_imatrix = False
         sources = file.tensors if tensors is None else tensors
-        self.tensors = self._converted(file, file_type, sources, kept)
-        changed = {
-            "general.file_type": file_type.number,
-            "general.quantization_version": QUANTIZATION_VERSION,
-        }
-        self.metadata: dict[str, Any] = file.metadata | changed
-        self.value_types = file.value_types | dict.fromkeys(changed, UINT32)
+        self.tensors = self._converted(file, choice, sources, kept)
+        changed = Metadata()
+        changed.integer("general.file_type", file_type.number)
+        changed.integer("general.quantization_version", QUANTIZATION_VERSION)
+        if imatrix is not None:
+            changed.update(_described(imatrix))
+        self.metadata: dict[str, Any] = file.metadata | changed.values
+        self.value_types = file.value_types | changed.types
 
     def _converted(
         self,
         file: ModelFile,
-        file_type: FileType,
+        choice: TypeChoice,
         sources: Mapping[str, ModelTensor],
         kept: Collection[str],
     ) -> Mapping[str, ModelTensor]:
         """Choose every tensor's type; log a warning if any was quantised before."""
         model = model_shape(file.metadata, sources)
+        has_imatrix = self._imatrix is not None
         tensors: dict[str, ModelTensor] = {}
         n_again = 0
         for name, old in sources.items():
-            new_type = tensor_type(file_type, model, name, old.shape, old.type)
+            new_type = choice.type_of(
+                self._file_type, model, name, old.shape, old.type,
+                has_imatrix=has_imatrix,
+            )  # fmt: skip
             if new_type == old.type or name in kept:
                 tensors[name] = old
                 continue
-            tensors[name] = RequantizedTensor(old, new_type, file.path, self._threads)
+            importance = self._importance(name, old.shape, new_type)
+            tensors[name] = RequantizedTensor(
+                old, new_type, file.path, self._threads, importance
+            )
             n_again += old.type.block_size > 1
+        self._check_weighed(tensors.values())
         if n_again:
             _logger.warning(
                 "%s: %d of %d tensors were quantised before; a model made from float "
@@ -191,6 +254,50 @@ class RequantizedFile:
                 len(tensors),
             )
         return tensors
+
+    def _importance(
+        self, name: str, shape: tuple[int, ...], new_type: GGMLType
+    ) -> NDArray[np.float32] | None:
+        """Return what is known of a matrix's columns.
+
+        Raises
+        ------
+        ArgumentError
+            Nothing is known, and the type needs it.
+        FormatError
+            The sizes are those of another model.
+        """
+        found = None
+        if self._imatrix is not None:
+            try:
+                found = self._imatrix.importance(name, shape)
+            except FormatError:
+                if name not in EMBEDDINGS:  # which is read by row, not by column
+                    raise
+        needs = found is None and needs_imatrix(self._file_type, name, new_type)
+        self.lacks_imatrix |= needs
+        if needs and self._is_checked:
+            wanted = "wanted an importance matrix"
+            if self._imatrix is not None:
+                wanted += f" with an entry for {name}"
+            raise ArgumentError(
+                f"imatrix: {wanted}, as in {new_type.name} the weights of {name} are "
+                "garbage unless it is known which of them matter"
+            )
+        return found
+
+    def _check_weighed(self, tensors: Iterable[ModelTensor]) -> None:
+        """Refuse an importance matrix that has none of the tensors that change."""
+        changed = [each for each in tensors if isinstance(each, RequantizedTensor)]
+        if self._imatrix is None or not changed:
+            return
+        if not any(each.is_weighed for each in changed):
+            raise FormatError(
+                self._imatrix.path or "importance matrix",
+                "matrices",
+                "those of the model",
+                next(iter(self._imatrix.entries), "none"),
+            )
 
     def fingerprint(self) -> str:
         """Return a digest that differs between models and between types of one."""
@@ -205,3 +312,15 @@ class RequantizedFile:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _described(imatrix: ImportanceMatrix) -> Metadata:
+    """Return the keys in which llama.cpp notes the matrix; of paths only the names."""
+    keys = Metadata()
+    keys.text("quantize.imatrix.file", os.path.basename(imatrix.path))
+    if imatrix.datasets:
+        keys.text("quantize.imatrix.dataset", os.path.basename(imatrix.datasets[0]))
+    keys.integer("quantize.imatrix.entries_count", len(imatrix.entries))
+    if imatrix.n_chunks:
+        keys.integer("quantize.imatrix.chunks_count", imatrix.n_chunks)
+    return keys

@@ -26,7 +26,7 @@ from llamacy.ggml.block_fields import (
 )
 
 # The 16 values of a non-linear 4-bit weight, for IQ4_NL and IQ4_XS.
-_IQ4_VALUES = np.array(
+IQ4_VALUES = np.array(
     [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113],
     dtype=np.float32,
 )
@@ -34,7 +34,7 @@ _IQ4_VALUES = np.array(
 FP4_VALUES = np.array(
     [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], dtype=np.float32
 )
-_E8M0_HALVES = np.ldexp(np.float32(1), np.arange(256) - 128)
+E8M0_HALVES = np.ldexp(np.float32(1), np.arange(256) - 128)
 
 
 def _e4m3_halves() -> Floats:
@@ -175,7 +175,7 @@ def q6_k(blocks: Bytes) -> Floats:
 
 def iq4_nl(blocks: Bytes) -> Floats:
     """Compute d * value[q]; a block is d, 32 x 4 bits."""
-    return float16(blocks, 0) * _IQ4_VALUES[unpack(blocks[:, 2:], 4, 16)]
+    return float16(blocks, 0) * IQ4_VALUES[unpack(blocks[:, 2:], 4, 16)]
 
 
 def iq4_xs(blocks: Bytes) -> Floats:
@@ -185,13 +185,13 @@ def iq4_xs(blocks: Bytes) -> Floats:
     """
     upper = unpack(blocks[:, 2:4], 2, 1) << np.uint8(4)
     scales = (unpack(blocks[:, 4:8], 4, 1) | upper).astype(np.float32)
-    values = _IQ4_VALUES[unpack(blocks[:, 8:], 4, 16)]
+    values = IQ4_VALUES[unpack(blocks[:, 8:], 4, 16)]
     return scale_groups(float16(blocks, 0) * (scales - np.float32(32)), values)
 
 
 def mxfp4(blocks: Bytes) -> Floats:
     """Compute 2 ** (e - 128) * value[q]; a block is e of 8 bits, 32 x FP4."""
-    return _E8M0_HALVES[blocks[:, :1]] * FP4_VALUES[unpack(blocks[:, 1:], 4, 16)]
+    return E8M0_HALVES[blocks[:, :1]] * FP4_VALUES[unpack(blocks[:, 1:], 4, 16)]
 
 
 def nvfp4(blocks: Bytes) -> Floats:

@@ -31,7 +31,7 @@ _VALUES = {
     "IQ3_XXS": (4, 12, 20, 28, 36, 44, 52, 62),
     "IQ3_S": (1, 3, 5, 7, 9, 11, 13, 15),
 }
-_DELTA = np.float32(0.125)
+DELTA = np.float32(0.125)
 _HALF = np.float32(0.5)
 
 # Eight signs with an even number of ones, by the first seven.
@@ -41,7 +41,7 @@ _EVEN_SIGNS = np.array(
 
 
 @cache
-def _points(type_name: str) -> Floats:
+def points_of(type_name: str) -> Floats:
     """Return a type's codebook as floats: (n_points, 8 or 4)."""
     (values,) = (
         values for name, values in _VALUES.items() if type_name.startswith(name)
@@ -79,7 +79,7 @@ def _signed(type_name: str, index: NDArray[Any], signs: Bytes) -> Floats:
     float32, (n_blocks, 256)
         Signed points.
     """
-    magnitudes: Floats = _points(type_name)[index].reshape(len(index), -1)
+    magnitudes: Floats = points_of(type_name)[index].reshape(len(index), -1)
     is_negative = np.unpackbits(signs, axis=1, bitorder="little")
     return np.where(is_negative, -magnitudes, magnitudes)
 
@@ -154,8 +154,8 @@ def iq1_s(blocks: Bytes) -> Floats:
     """
     words = blocks[:, 34:].view("<u2")
     index = _index(blocks[:, 2:34], _fields(words, 3, 4))
-    points = _points("IQ1_S")[index].reshape(len(blocks), 8, 32)
-    delta = np.where(words >> np.uint16(15), -_DELTA, _DELTA)
+    points = points_of("IQ1_S")[index].reshape(len(blocks), 8, 32)
+    delta = np.where(words >> np.uint16(15), -DELTA, DELTA)
     odd = 2 * (words >> np.uint16(12) & np.uint16(7)) + np.uint16(1)
     scales = float16(blocks, 0) * odd.astype(np.float32)
     return scale_groups(scales, points + delta[:, :, None])
@@ -170,8 +170,8 @@ def iq1_m(blocks: Bytes) -> Floats:
     nibbles = unpack(blocks[:, 32:48], 4, 1)
     words = blocks[:, 48:].view("<u2")
     index = _index(blocks[:, :32], nibbles & np.uint8(7))
-    delta = np.where(nibbles >> np.uint8(3), -_DELTA, _DELTA)
-    points = _points("IQ1_M")[index] + delta[:, :, None]
+    delta = np.where(nibbles >> np.uint8(3), -DELTA, DELTA)
+    points = points_of("IQ1_M")[index] + delta[:, :, None]
     quarters = words >> np.uint16(12) << np.arange(0, 16, 4, dtype=np.uint16)
     d = np.bitwise_or.reduce(quarters, axis=1, keepdims=True).view(np.float16)
     odd = 2 * _fields(words, 3, 4) + np.uint16(1)

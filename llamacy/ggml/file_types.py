@@ -51,16 +51,37 @@ FILE_TYPES: Final = {
         FileType("Q4_K_S", 14, GGMLType.Q4_K),
         FileType("Q4_1", 3, GGMLType.Q4_1),
         FileType("Q4_0", 2, GGMLType.Q4_0),
+        FileType("IQ4_NL", 25, GGMLType.IQ4_NL),
         FileType("NVFP4", 39, GGMLType.NVFP4),
+        FileType("IQ4_XS", 30, GGMLType.IQ4_XS),
+        FileType("MXFP4_MOE", 38, GGMLType.MXFP4),
         FileType("Q3_K_L", 13, GGMLType.Q3_K),
         FileType("Q3_K_M", 12, GGMLType.Q3_K),
+        FileType("IQ3_M", 27, GGMLType.IQ3_S),
         FileType("Q3_K_S", 11, GGMLType.Q3_K),
+        FileType("IQ3_S", 26, GGMLType.IQ3_S),
+        FileType("IQ3_XS", 22, GGMLType.IQ3_S),
+        FileType("IQ3_XXS", 23, GGMLType.IQ3_XXS),
         FileType("Q2_K", 10, GGMLType.Q2_K),
-        FileType("Q1_0", 40, GGMLType.Q1_0),
+        FileType("Q2_K_S", 21, GGMLType.Q2_K),
+        FileType("IQ2_M", 29, GGMLType.IQ2_S),
+        FileType("IQ2_S", 28, GGMLType.IQ2_XS),
+        FileType("IQ2_XS", 20, GGMLType.IQ2_XS),
         FileType("Q2_0", 41, GGMLType.Q2_0),
+        FileType("IQ2_XXS", 19, GGMLType.IQ2_XXS),
+        FileType("TQ2_0", 37, GGMLType.TQ2_0),
+        FileType("IQ1_M", 31, GGMLType.IQ1_M),
+        FileType("TQ1_0", 36, GGMLType.TQ1_0),
+        FileType("IQ1_S", 24, GGMLType.IQ1_S),
+        FileType("Q1_0", 40, GGMLType.Q1_0),
     )
 }
-_ALIASES: Final = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+_ALIASES: Final = {
+    "Q3_K": "Q3_K_M",
+    "Q4_K": "Q4_K_M",
+    "Q5_K": "Q5_K_M",
+    "MXFP4": "MXFP4_MOE",
+}
 
 
 def find_file_type(name: str, *, argument: str = "type") -> FileType:

@@ -110,3 +110,38 @@ def test_ctrl_c_leaves_no_file(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert b"Traceback" not in err
     assert not list(out.iterdir())
+
+
+def test_a_dry_run_prints_every_tensor(
+    shell: Shell, babble_model: Path, tmp_path: Path
+) -> None:
+    done = shell("quantize", "--dry-run", babble_model, "iq2_xxs")
+    assert (done.status, done.err) == (0, "")
+    with open_gguf(babble_model) as file:
+        assert all(name in done.out for name in file.tensors)
+    done = shell("quantize", "--dry-run", "demo", "iq2_xxs")
+    assert "needs an importance matrix: --imatrix FILE" in done.out
+    done = shell("quantize", babble_model, tmp_path / "a.gguf", "Q8_0", "--dry-run")
+    assert done.status == 0
+    assert "importance" not in done.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_types_of_single_tensors_come_from_options_and_files(
+    shell: Shell, babble_model: Path, tmp_path: Path
+) -> None:
+    types = tmp_path / "types.txt"
+    types.write_text("attn_v=Q5_0\nattn=F16  ffn=Q4_0\n")
+    options = (
+        *("--tensor-type", "attn_q=Q8_0", "--tensor-type-file", types),
+        *("--allow-requantize", "--output-tensor-type", "bf16"),
+    )
+    words = ("quantize", "--dry-run", "--json", *options, babble_model, "Q5_1")
+    report = json.loads(shell(*words).out)
+    found = {each["name"]: each["type"] for each in report["tensors"]}
+    assert found["blk.0.attn_q.weight"] == "Q8_0"
+    assert found["blk.0.attn_k.weight"] == "F16"
+    assert found["blk.0.ffn_up.weight"] in ("Q4_0", "F16")
+    done = shell("quantize", "--dry-run", "--tensor-type", "x", babble_model, "Q5_1")
+    assert done.status == 2
+    assert "wanted PATTERN=TYPE, found x" in done.err

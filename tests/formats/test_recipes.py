@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llamacy.formats.recipes import ModelShape, model_shape, tensor_type
+from llamacy.formats.recipes import ModelShape, model_shape, needs_imatrix, tensor_type
 from llamacy.ggml.file_types import FILE_TYPES
 from llamacy.ggml.types import GGMLType
 
@@ -66,20 +66,32 @@ def chosen(
     shape: tuple[int, ...] = (256, 256),
     model: ModelShape = MODEL,
     now: GGMLType = GGMLType.F32,
+    has_imatrix: bool = False,
 ) -> str:
-    return tensor_type(FILE_TYPES[file_type], model, name, shape, now).name
+    return tensor_type(
+        FILE_TYPES[file_type], model, name, shape, now, has_imatrix=has_imatrix
+    ).name
 
 
-def finer(file_type: str, part: str, model: ModelShape = MODEL) -> dict[str, list[int]]:
+def finer(
+    file_type: str, part: str, model: ModelShape = MODEL, has_imatrix: bool = False
+) -> dict[str, list[int]]:
     """Return the layers of a part by their type, without those of the main type."""
     found: dict[str, list[int]] = {}
     for layer in range(model.n_layer):
-        name = chosen(file_type, f"blk.{layer}.{part}.weight", model=model)
+        name = chosen(
+            file_type,
+            f"blk.{layer}.{part}.weight",
+            model=model,
+            has_imatrix=has_imatrix,
+        )
         if name != FILE_TYPES[file_type].base.name:
             found.setdefault(name, []).append(layer)
     return found
 
 
+# File types whose mixtures have no other rules than dense models.
+USUAL = [each for each in FILE_TYPES if each[:2] != "IQ" and each not in ("MXFP4_MOE",)]
 ALL = list(range(22))
 MORE = [0, 1, 4, 7, 10, 13, 16, 19, 20, 21]
 
@@ -108,6 +120,19 @@ MORE = [0, 1, 4, 7, 10, 13, 16, 19, 20, 21]
         ("Q5_K_S", "attn_v", {}),
         ("Q6_K", "ffn_down", {}),
         ("Q4_0", "attn_v", {}),
+        ("Q2_K_S", "attn_v", {"Q4_K": ALL}),
+        ("Q2_K_S", "ffn_down", {"Q4_K": ALL[:2]}),
+        ("IQ4_XS", "attn_v", {"Q5_K": ALL}),
+        ("IQ4_XS", "ffn_down", {"Q5_K": ALL[:2]}),
+        ("IQ3_M", "attn_output", {"Q4_K": ALL}),
+        ("IQ3_M", "ffn_down", {"Q4_K": ALL[:2]}),
+        ("IQ3_XXS", "attn_q", {"IQ2_S": ALL}),
+        ("IQ3_XXS", "ffn_down", {"Q4_K": ALL[:2], "Q3_K": ALL[2:]}),
+        ("IQ2_M", "attn_v", {"Q4_K": ALL}),
+        ("IQ2_M", "attn_output", {"IQ3_S": ALL}),
+        ("IQ2_XXS", "ffn_down", {"Q2_K": ALL[:2]}),
+        ("IQ1_S", "attn_output", {"IQ2_XXS": ALL}),
+        ("TQ1_0", "ffn_down", {}),
     ],
 )
 def test_some_layers_get_a_finer_type(
@@ -115,6 +140,62 @@ def test_some_layers_get_a_finer_type(
 ) -> None:
     assert finer(file_type, part) == expected
     assert finer(file_type, "ffn_up") == {}
+
+
+@pytest.mark.parametrize(
+    ("file_type", "part", "expected"),
+    [
+        ("Q4_0", "ffn_down", {"Q4_1": ALL[:2]}),
+        ("Q5_0", "ffn_down", {"Q5_1": ALL[:2]}),
+        ("IQ4_XS", "ffn_down", {}),
+        ("IQ3_XXS", "ffn_down", {}),
+        ("Q4_K_M", "ffn_down", {"Q6_K": MORE}),
+    ],
+)
+def test_an_importance_matrix_changes_some_recipes(
+    file_type: str, part: str, expected: dict[str, list[int]]
+) -> None:
+    assert finer(file_type, part, has_imatrix=True) == expected
+    assert finer(file_type, part) != expected or file_type == "Q4_K_M"
+
+
+def test_the_middle_of_a_network_is_coarser_in_iq3_xs() -> None:
+    assert finer("IQ3_XS", "ffn_up") == {"IQ3_XXS": ALL[2:19]}
+    assert finer("IQ3_XS", "ffn_gate") == {"IQ3_XXS": ALL[2:19]}
+    assert finer("IQ3_XS", "attn_k") == {"IQ3_XXS": ALL}
+
+
+def test_only_experts_are_mxfp4() -> None:
+    experts = "blk.3.ffn_up_exps.weight"
+    assert chosen("MXFP4_MOE", experts, (8, 256, 256), MIXTURE) == "MXFP4"
+    for part in ("attn_q", "attn_v", "ffn_up_shexp", "ffn_down"):
+        assert chosen("MXFP4_MOE", f"blk.3.{part}.weight") == "Q8_0"
+    assert chosen("MXFP4_MOE", "output.weight") == "Q8_0"
+
+
+def test_falcon_has_rules_of_its_own() -> None:
+    falcon = model_of(architecture="falcon")
+    assert chosen("Q4_K_M", "output.weight", model=falcon) == "Q8_0"
+    assert finer("Q4_K_M", "ffn_down", falcon) == {
+        "Q6_K": ALL[:1],
+        "Q5_K": [each for each in MORE if each],
+    }
+    assert finer("Q3_K_M", "attn_output", falcon) == {}
+    assert finer("IQ2_M", "attn_output", falcon) == {"IQ3_S": ALL}
+
+
+def test_small_types_need_an_importance_matrix_but_not_for_embeddings() -> None:
+    name = "blk.0.attn_q.weight"
+    for file_type, one, needed in (
+        ("IQ2_XXS", GGMLType.IQ2_XXS, True),
+        ("IQ3_XXS", GGMLType.IQ3_XXS, True),
+        ("IQ3_S", GGMLType.IQ3_S, False),
+        ("Q2_K_S", GGMLType.Q2_K, True),
+        ("Q2_K", GGMLType.Q2_K, False),
+        ("IQ2_XXS", GGMLType.Q2_K, False),
+    ):
+        assert needs_imatrix(FILE_TYPES[file_type], name, one) == needed
+        assert not needs_imatrix(FILE_TYPES[file_type], "token_embd.weight", one)
 
 
 def test_values_shared_by_many_heads_get_a_finer_type() -> None:
@@ -127,11 +208,19 @@ def test_values_shared_by_many_heads_get_a_finer_type() -> None:
 
 def test_the_output_matrix_gets_a_finer_type_than_the_embedding() -> None:
     tied = model_of(has_output=False)
+    embeddings = {
+        **dict.fromkeys(("IQ2_XXS", "IQ2_XS", "IQ1_S", "IQ1_M"), "Q2_K"),
+        **dict.fromkeys(("IQ2_S", "IQ2_M", "IQ3_XXS"), "IQ3_S"),
+        **dict.fromkeys(("TQ1_0", "TQ2_0", "Q2_0"), "Q4_K"),
+        "MXFP4_MOE": "Q8_0",
+    }
     for name, file_type in FILE_TYPES.items():
         base = file_type.base.name
         fine = base if base in ("F32", "F16", "BF16", "Q8_0") else "Q6_K"
+        if embeddings.get(name, "Q4_K") != "Q4_K":
+            fine = "Q8_0" if name == "MXFP4_MOE" else "Q5_K"
         assert chosen(name, "output.weight") == fine
-        assert chosen(name, "token_embd.weight") == ("Q4_K" if name == "Q2_0" else base)
+        assert chosen(name, "token_embd.weight") == embeddings.get(name, base)
         assert chosen(name, "token_embd.weight", model=tied) == fine
 
 
@@ -205,10 +294,9 @@ def test_layers_without_a_matrix_are_not_counted() -> None:
     assert chosen("Q4_K_M", names[0]) == "Q6_K"  # where all 22 have one
 
 
-ALL_BUT_FLOATS = [each for each in FILE_TYPES if each not in ("F32", "F16", "BF16")]
-
-
-@pytest.mark.parametrize("file_type", ALL_BUT_FLOATS)
+@pytest.mark.parametrize(
+    "file_type", [each for each in USUAL if each not in ("F32", "F16", "BF16")]
+)
 def test_attention_gets_finer_types_beside_eight_experts(file_type: str) -> None:
     base = FILE_TYPES[file_type].base.name
     names = {
@@ -227,7 +315,7 @@ def test_attention_gets_finer_types_beside_eight_experts(file_type: str) -> None
         assert finer(file_type, part, others) == finer(file_type, part)
 
 
-@pytest.mark.parametrize("file_type", FILE_TYPES)
+@pytest.mark.parametrize("file_type", USUAL)
 @pytest.mark.parametrize("n_expert", [2, 8, 128])
 def test_experts_get_the_types_of_feed_forward_matrices(
     file_type: str, n_expert: int
@@ -278,6 +366,21 @@ def test_expert_rows_that_are_not_whole_blocks_fall_back_to_another_type(
     assert chosen(file_type, name, (8, 256, 172), MIXTURE) == "F16"
     value = "blk.9.attn_v.weight"
     assert chosen(file_type, value, (64, 320), MIXTURE) == "Q8_0"
+
+
+def test_mixtures_in_the_smallest_types() -> None:
+    assert finer("IQ2_XS", "attn_v", model_of(n_gqa=1, n_expert=4)) == {"Q4_K": ALL}
+    assert finer("IQ2_XS", "attn_v", model_of(n_gqa=1, n_expert=2)) == {"Q2_K": ALL}
+    assert chosen("IQ2_XS", "blk.9.attn_k.weight", model=MIXTURE) == "Q4_K"
+    assert chosen("IQ2_XS", "blk.9.attn_v.weight", model=MIXTURE) == "Q4_K"
+    assert chosen("IQ4_XS", "blk.9.attn_v.weight", model=MIXTURE) == "Q8_0"
+    assert chosen("IQ1_S", "blk.9.attn_output.weight", model=MIXTURE) == "Q5_K"
+    # the first two tensors of a kind, of which a layer has three
+    ends = ("", "_exps", "_shexp")
+    down = [f"blk.0.ffn_down{end}.weight" for end in ends]
+    got = [chosen("IQ2_S", name, model=MIXTURE) for name in down]
+    assert got == ["IQ3_S", "IQ3_S", "IQ2_XS"]
+    assert finer("IQ3_M", "ffn_down_exps", MIXTURE) == {"Q4_K": MORE}
 
 
 def test_the_shape_of_a_model_is_read_from_its_metadata() -> None:

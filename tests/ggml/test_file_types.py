@@ -31,7 +31,8 @@ def test_a_file_type_is_found_by_its_name_in_any_case() -> None:
 
 @pytest.mark.parametrize("name", ["Q4_K_XL", "", None])
 def test_an_unknown_file_type_is_refused(name: Any) -> None:
-    with pytest.raises(ArgumentError, match=r"type: wanted one of F32, .*, Q2_K, Q1_0, Q2_0"):
+    message = r"type: wanted one of F32, .*, Q2_K, Q1_0, Q2_0"
+    with pytest.raises(ArgumentError, match=message):
         find_file_type(name)
 
 

@@ -10,16 +10,18 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError
-from llamacy.ggml.quantization import _CHUNK, QUANTIZERS, quantize
+from llamacy.ggml.quantization import _CHUNK, QUANTIZERS, WEIGHTED, quantize
 from llamacy.ggml.types import GGMLType, dequantize
 
 gguf = pytest.importorskip("gguf")
 
 Weights = NDArray[np.float32]
 
-K_TYPES = [each for each in QUANTIZERS if each.block_size == 256]
-EXACT_TYPES = [each for each in QUANTIZERS if each.block_size < 256]
-LARGER_TYPES = [each for each in EXACT_TYPES if each.block_size > 32]
+K_TYPES = [each for each in QUANTIZERS if each.name.endswith("_K")]
+# the types of a few bits, whose codes are points of a codebook or uneven values
+IQ_TYPES = [each for each in QUANTIZERS if each.name.startswith("IQ")]
+EXACT_TYPES = [each for each in QUANTIZERS if each not in (*K_TYPES, *IQ_TYPES)]
+LARGER_TYPES = [each for each in EXACT_TYPES if 32 < each.block_size < 256]
 
 
 def each(types: Iterable[GGMLType]) -> pytest.MarkDecorator:
@@ -131,6 +133,18 @@ ERRORS = {
     GGMLType.Q4_K: 0.0714,  # 0.0714
     GGMLType.Q5_K: 0.0351,  # 0.0361
     GGMLType.Q6_K: 0.0177,  # 0.0178
+    GGMLType.IQ4_NL: 0.0768,  # 0.0763
+    GGMLType.IQ4_XS: 0.0774,  # 0.0769
+    GGMLType.IQ3_S: 0.1511,  # 0.1661
+    GGMLType.IQ3_XXS: 0.2047,  # 0.2138
+    GGMLType.IQ2_S: 0.2678,  # 0.2657
+    GGMLType.IQ2_XS: 0.3225,
+    GGMLType.IQ2_XXS: 0.3822,
+    GGMLType.IQ1_M: 0.4765,  # 0.5833
+    GGMLType.IQ1_S: 0.5178,
+    GGMLType.MXFP4: 0.1172,
+    GGMLType.TQ1_0: 0.8166,
+    GGMLType.TQ2_0: 0.8166,
 }
 
 
@@ -149,12 +163,16 @@ def test_errors_do_not_depend_on_the_scale(ggml_type: GGMLType, factor: float) -
 
 @each(QUANTIZERS)
 def test_hostile_rows_have_finite_and_bounded_errors(ggml_type: GGMLType) -> None:
-    """No error is larger than that of zeros, and no result is NaN."""
+    """No error is larger than that of zeros, and no result is NaN.
+
+    Points of IQ2_XXS have no zeros, which costs a little in a row of one outlier.
+    """
     weights = hostile()
     got = round_trip(weights, ggml_type)
     assert np.isfinite(got).all()
     off, power = ((got - weights) ** 2).sum(axis=1), (weights**2).sum(axis=1)
-    assert (off <= power).all()
+    most = 1.1 if ggml_type == GGMLType.IQ2_XXS else 1
+    assert (off <= most * power).all()
     assert not got[0].any()
 
 
@@ -204,7 +222,9 @@ def test_weights_too_large_for_a_type_are_refused(ggml_type: GGMLType) -> None:
     assert relative_error(noise(1, 256) * np.float32(2**10), ggml_type) < most
 
 
-def test_unsuitable_shapes_dtypes_and_types_are_refused() -> None:
+def test_unsuitable_shapes_dtypes_and_types_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with pytest.raises(
         ArgumentError, match=r"multiple of 256 .* Q4_K, found \(2, 64\)"
     ):
@@ -213,5 +233,87 @@ def test_unsuitable_shapes_dtypes_and_types_are_refused() -> None:
         quantize(np.array(1, np.float32), GGMLType.F32)
     with pytest.raises(ArgumentError, match="wanted float32, found float64"):
         quantize(noise().astype(np.float64), GGMLType.Q8_0)
+    monkeypatch.delitem(QUANTIZERS, GGMLType.IQ4_NL)
     with pytest.raises(ArgumentError, match="wanted one of F32, .* found IQ4_NL"):
         quantize(noise(), GGMLType.IQ4_NL)
+
+
+def importance(n_in: int = 512, seed: int = 2) -> Weights:
+    rng = np.random.default_rng(seed)
+    return np.exp(rng.standard_normal(n_in)).astype(np.float32)
+
+
+def weighted_error(weights: Weights, blocks: NDArray[np.uint8], of: GGMLType) -> float:
+    """Error relative to the weights, where columns count by their importance."""
+    off, counts = dequantize(blocks, of, weights.shape) - weights, importance()
+    return float(np.sqrt((counts * off**2).sum() / (counts * weights**2).sum()))
+
+
+# Errors on seeded normal noise by importance, with a margin of 1 %; the comments give
+# llama.cpp's, with the same importance.
+WEIGHTED_ERRORS = {
+    GGMLType.Q4_0: 0.0769,  # 0.0764
+    GGMLType.Q4_1: 0.0625,  # 0.0619
+    GGMLType.Q5_0: 0.0381,  # 0.0381
+    GGMLType.Q5_1: 0.0306,  # 0.0304
+    GGMLType.Q2_K: 0.2315,  # 0.2300
+    GGMLType.Q3_K: 0.1350,  # 0.1330
+    GGMLType.Q4_K: 0.0631,  # 0.0629
+    GGMLType.Q5_K: 0.0319,  # 0.0329
+    GGMLType.Q6_K: 0.0160,  # 0.0160
+    GGMLType.IQ4_NL: 0.0687,  # 0.0693
+    GGMLType.IQ4_XS: 0.0693,  # 0.0699
+    GGMLType.IQ3_S: 0.1093,  # 0.1174
+    GGMLType.IQ3_XXS: 0.1463,  # 0.1516
+    GGMLType.IQ2_S: 0.2128,  # 0.2245
+    GGMLType.IQ2_XS: 0.2403,  # 0.2561
+    GGMLType.IQ2_XXS: 0.2786,  # 0.2935
+    GGMLType.IQ1_M: 0.3613,  # 0.3831
+    GGMLType.IQ1_S: 0.4103,  # 0.4350
+}
+
+
+@each(WEIGHTED)
+def test_importance_makes_the_error_that_counts_smaller(ggml_type: GGMLType) -> None:
+    weights = noise(32)
+    plain = weighted_error(weights, quantize(weights, ggml_type), ggml_type)
+    blocks = quantize(weights, ggml_type, importance())
+    error = weighted_error(weights, blocks, ggml_type)
+    assert error < 0.97 * plain
+    assert error <= WEIGHTED_ERRORS[ggml_type]
+
+
+@each(WEIGHTED)
+def test_equal_columns_and_dead_ones_are_no_trouble(ggml_type: GGMLType) -> None:
+    """Only relations count, a factor does not; columns of zeros may be anything."""
+    weights, counts = noise(4), importance()
+    blocks = quantize(weights, ggml_type, counts)
+    again = quantize(weights, ggml_type, counts * np.float32(2**-20))
+    np.testing.assert_array_equal(again, blocks)
+    dead = counts.copy()
+    dead[64:] = 0
+    got = dequantize(quantize(weights, ggml_type, dead), ggml_type, weights.shape)
+    assert np.isfinite(got).all()
+    alive = got[:, :64] - weights[:, :64]
+    assert np.sqrt((alive**2).mean() / (weights**2).mean()) < 1.5 * ERRORS[ggml_type]
+    zeros = quantize(weights, ggml_type, np.zeros_like(counts))
+    ones = quantize(weights, ggml_type, np.ones_like(counts))
+    np.testing.assert_array_equal(zeros, ones)
+
+
+def test_types_that_round_each_weight_by_itself_ignore_importance() -> None:
+    for ggml_type in set(QUANTIZERS) - set(WEIGHTED):
+        want = quantize(noise(2), ggml_type)
+        got = quantize(noise(2), ggml_type, importance())
+        np.testing.assert_array_equal(got, want)
+
+
+@each(WEIGHTED)
+def test_importance_follows_the_columns_whatever_the_chunks(
+    ggml_type: GGMLType,
+) -> None:
+    n_rows = _CHUNK // 512 + 3
+    weights = noise(n_rows)
+    want = quantize(weights[-2:], ggml_type, importance())
+    got = quantize(weights, ggml_type, importance())
+    np.testing.assert_array_equal(got[-len(want) :], want)

@@ -93,7 +93,9 @@ def _writer(
     """Return a GGUFWriter that has everything but the file's path and the weights."""
     import gguf
 
-    writer = gguf.GGUFWriter(None, metadata[_ARCHITECTURE])
+    writer = gguf.GGUFWriter(None, metadata.get(_ARCHITECTURE, ""))
+    if _ARCHITECTURE not in metadata:  # not a model
+        writer.kv_data[0].clear()
     for key, value in metadata.items():
         if key != _ARCHITECTURE:
             _add_value(writer, key, value, gguf.GGUFValueType(value_types[key]))

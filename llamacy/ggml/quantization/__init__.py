@@ -1,8 +1,9 @@
 """Quantisation: float32 weights to blocks, the inverse of `ggml.types.dequantize`.
 
 `floats`, `blocks_of_32` and `larger_blocks` are bit-identical to ggml. `super_blocks`,
-for the K types, uses scales that `scales` searches for with the help of `fitting`. `packing` packs small
-integers into bytes. This module splits tensors into chunks of blocks.
+for the K types, uses scales that `scales` searches for with the help of `fitting`.
+`packing` packs small integers into bytes. This module splits tensors into chunks of
+blocks.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ from numpy.typing import NDArray
 from llamacy.errors import ArgumentError
 from llamacy.ggml.quantization import (
     blocks_of_32,
+    codebook_blocks,
     floats,
     larger_blocks,
+    nonlinear_blocks,
     super_blocks,
+    ternary_blocks,
+    weighted_blocks_of_32,
 )
 from llamacy.ggml.types import GGMLType
 
@@ -50,14 +55,59 @@ QUANTIZERS: Final[
     GGMLType.Q4_K: super_blocks.q4_k,
     GGMLType.Q5_K: super_blocks.q5_k,
     GGMLType.Q6_K: super_blocks.q6_k,
+    GGMLType.IQ4_NL: nonlinear_blocks.iq4_nl,
+    GGMLType.IQ4_XS: nonlinear_blocks.iq4_xs,
+    GGMLType.IQ3_S: codebook_blocks.iq3_s,
+    GGMLType.IQ3_XXS: codebook_blocks.iq3_xxs,
+    GGMLType.IQ2_S: codebook_blocks.iq2_s,
+    GGMLType.IQ2_XS: codebook_blocks.iq2_xs,
+    GGMLType.IQ2_XXS: codebook_blocks.iq2_xxs,
+    GGMLType.IQ1_M: codebook_blocks.iq1_m,
+    GGMLType.IQ1_S: codebook_blocks.iq1_s,
+    GGMLType.MXFP4: nonlinear_blocks.mxfp4,
+    GGMLType.TQ1_0: ternary_blocks.tq1_0,
+    GGMLType.TQ2_0: ternary_blocks.tq2_0,
 }
 
+# The function for each type that has one for weights of different importance:
+# float32, (n_blocks, block_size), and the importance, of the same shape -> as above.
+WEIGHTED: Final[
+    dict[
+        GGMLType,
+        Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.uint8]],
+    ]
+] = {
+    GGMLType.Q4_0: weighted_blocks_of_32.q4_0,
+    GGMLType.Q4_1: weighted_blocks_of_32.q4_1,
+    GGMLType.Q5_0: weighted_blocks_of_32.q5_0,
+    GGMLType.Q5_1: weighted_blocks_of_32.q5_1,
+    GGMLType.Q2_K: super_blocks.q2_k,
+    GGMLType.Q3_K: super_blocks.q3_k,
+    GGMLType.Q4_K: super_blocks.q4_k,
+    GGMLType.Q5_K: super_blocks.q5_k,
+    GGMLType.Q6_K: super_blocks.q6_k,
+    GGMLType.IQ4_NL: nonlinear_blocks.iq4_nl,
+    GGMLType.IQ4_XS: nonlinear_blocks.iq4_xs,
+    GGMLType.IQ3_S: codebook_blocks.iq3_s,
+    GGMLType.IQ3_XXS: codebook_blocks.iq3_xxs,
+    GGMLType.IQ2_S: codebook_blocks.iq2_s,
+    GGMLType.IQ2_XS: codebook_blocks.iq2_xs,
+    GGMLType.IQ2_XXS: codebook_blocks.iq2_xxs,
+    GGMLType.IQ1_M: codebook_blocks.iq1_m,
+    GGMLType.IQ1_S: codebook_blocks.iq1_s,
+}
+_LEAST: Final = np.float32(1e-6)  # importance, of its mean: no weight counts nothing
 
-def quantize(weights: NDArray[np.float32], ggml_type: GGMLType) -> NDArray[np.uint8]:
+
+def quantize(
+    weights: NDArray[np.float32],
+    ggml_type: GGMLType,
+    importance: NDArray[np.float32] | None = None,
+) -> NDArray[np.uint8]:
     """Quantise float32 weights to blocks.
 
-    For all but the K types, the result is bit-identical to ggml's.
-    For the K types llamacy has its own search for scales.
+    For all but the K and IQ types the result is bit-identical to ggml's, unless weights
+    differ in importance. For those llamacy has its own search for scales.
 
     Parameters
     ----------
@@ -65,6 +115,10 @@ def quantize(weights: NDArray[np.float32], ggml_type: GGMLType) -> NDArray[np.ui
         Weights; `n_in` is a multiple of the block size.
     ggml_type : GGMLType
         Type of the blocks, one of `QUANTIZERS`.
+    importance : float32, (n_in,), optional
+        How much an error in each column matters, such as the mean square of its input;
+        at least 0. Types that round every weight by itself, and those of `QUANTIZERS`
+        alone, do not need it.
 
     Returns
     -------
@@ -83,7 +137,8 @@ def quantize(weights: NDArray[np.float32], ggml_type: GGMLType) -> NDArray[np.ui
     68
     """
     _check(weights, ggml_type)
-    to_blocks, block_size = QUANTIZERS[ggml_type], ggml_type.block_size
+    block_size = ggml_type.block_size
+    to_blocks = _quantizer(ggml_type, importance)
     blocks = np.ascontiguousarray(weights).reshape(-1, block_size)
     result = np.empty((len(blocks), ggml_type.type_size), np.uint8)
     step = _CHUNK // block_size
@@ -92,10 +147,29 @@ def quantize(weights: NDArray[np.float32], ggml_type: GGMLType) -> NDArray[np.ui
         with np.errstate(all="ignore"):
             for first in range(0, len(blocks), step):
                 chunk = blocks[first : first + step]
-                result[first : first + step] = to_blocks(chunk)
+                result[first : first + step] = to_blocks(chunk, first)
     except OverflowError:
         raise _too_large(weights, ggml_type) from None
     return result.reshape(-1)
+
+
+def _quantizer(
+    ggml_type: GGMLType, importance: NDArray[np.float32] | None
+) -> Callable[[NDArray[np.float32], int], NDArray[np.uint8]]:
+    """Return the function for blocks from a given one on, of those of all rows."""
+    if importance is None or ggml_type not in WEIGHTED:
+        quantizer = QUANTIZERS[ggml_type]
+        return lambda blocks, _first: quantizer(blocks)
+    weighted = WEIGHTED[ggml_type]
+    mean = importance.mean(dtype=np.float64).astype(np.float32)
+    relative = importance / mean if mean > 0 else np.ones_like(importance)
+    columns = np.maximum(relative, _LEAST).reshape(-1, ggml_type.block_size)
+
+    def quantizer_of(blocks: NDArray[np.float32], first: int) -> NDArray[np.uint8]:
+        places = np.arange(first, first + len(blocks)) % len(columns)
+        return weighted(blocks, columns[places])
+
+    return quantizer_of
 
 
 def _check(weights: NDArray[np.float32], ggml_type: GGMLType) -> None:

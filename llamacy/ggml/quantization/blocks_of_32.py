@@ -37,7 +37,7 @@ def q4_0(blocks: Floats) -> Bytes:
 def q5_0(blocks: Floats) -> Bytes:
     """Divide by d, which maps the weight farthest from zero to -16."""
     d, codes = _from_farthest(blocks, 16)
-    return np.hstack([float16_bytes(d), _five_bits(codes)])
+    return np.hstack([float16_bytes(d), five_bits(codes)])
 
 
 def q4_1(blocks: Floats) -> Bytes:
@@ -49,7 +49,7 @@ def q4_1(blocks: Floats) -> Bytes:
 def q5_1(blocks: Floats) -> Bytes:
     """Divide the distance from the least weight by d, the largest distance / 31."""
     d, low, codes = _between_ends(blocks, 31)
-    return np.hstack([float16_bytes(d), float16_bytes(low), _five_bits(codes)])
+    return np.hstack([float16_bytes(d), float16_bytes(low), five_bits(codes)])
 
 
 def _from_farthest(blocks: Floats, half: int) -> tuple[Floats, Bytes]:
@@ -69,7 +69,7 @@ def _between_ends(blocks: Floats, n_steps: int) -> tuple[Floats, Floats, Bytes]:
     return d, low, np.minimum(codes, np.float32(n_steps)).astype(np.uint8)
 
 
-def _five_bits(codes: Bytes) -> Bytes:
+def five_bits(codes: Bytes) -> Bytes:
     """Split 32 codes of 5 bits: the fifth bits in 4 bytes, the others in 16."""
     return np.hstack(
         [pack(codes >> np.uint8(4), 1, 1), pack(codes & np.uint8(15), 4, 16)]

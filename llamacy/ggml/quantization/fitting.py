@@ -2,8 +2,8 @@
 
 Groups are the last axes of all arrays, so that a sum over each group adds whole rows:
 
-    x, q, w            : float32, (group_size, …): weights, their codes, and the
-                         importance of each weight
+    x, q, w            : float32, (group_size, …): weights, their codes, and what the
+                         error of each weight counts
     scale, low, error  : float32, (…)
 
 A fit minimises `error`, the sum of w * (decoded - x) ** 2 over a group. Given the
@@ -14,7 +14,7 @@ one is refined.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,9 @@ _N_REFITS = 1  # of the best fit found; more change next to nothing
 # Codes whose variance is this small, relative to their mean square, are all equal: the
 # rest is rounding.
 _FLAT = np.float32(1e-5)
+
+Levels = Callable[[Floats, Floats], Floats]
+"""Finds the levels that are closest to weights at a scale: (x, scale) to (…) like x."""
 
 
 class Fit(NamedTuple):
@@ -81,6 +84,31 @@ def fit_scale(x: Floats, w: Floats, ends: tuple[int, int], steps: Floats) -> Fit
     Fit
         The best fit; `low` is 0.
     """
+    zero = np.zeros(1, np.float32)
+    return fit_levels(
+        x, w, np.float32(ends[0]) - steps, lambda x, scale: codes(x, scale, zero, ends)
+    )
+
+
+def fit_levels(x: Floats, w: Floats, reaches: Floats, levels: Levels) -> Fit:
+    """Fit scale * level to `x`; the scale may be negative.
+
+    Parameters
+    ----------
+    x : float32, (group_size, …)
+        Weights.
+    w : float32, (group_size, …)
+        Importance of each weight.
+    reaches : float32, (n,)
+        One scale is tried for each: it maps the weight farthest from zero to it.
+    levels : callable
+        Finds the levels that are closest to weights at a scale.
+
+    Returns
+    -------
+    Fit
+        The best fit; `low` is 0.
+    """
     wx = w * x
     power, zero = total(wx * x), np.zeros(x.shape[1:], np.float32)
 
@@ -90,14 +118,15 @@ def fit_scale(x: Floats, w: Floats, ends: tuple[int, int], steps: Floats) -> Fit
         return Fit(scale, zero, power - scale * product)
 
     far = farthest(x)
-    scales = (far / np.float32(ends[0] - step) for step in steps)
-    best = _best(refit(codes(x, scale, zero, ends)) for scale in scales)
+    best = _best(refit(levels(x, far / reach)) for reach in reaches)
     for _ in range(_N_REFITS):
-        best = _better(best, refit(codes(x, best.scale, zero, ends)))
+        best = _better(best, refit(levels(x, best.scale)))
     return best
 
 
-def fit_scale_and_low(x: Floats, w: Floats, n_steps: int, steps: Floats) -> Fit:
+def fit_scale_and_low(
+    x: Floats, w: Floats, n_steps: int, steps: Floats, *, is_free: bool = False
+) -> Fit:
     """Fit scale * q - low to `x`, with 0 <= q <= n_steps and low >= 0.
 
     Parameters
@@ -111,6 +140,8 @@ def fit_scale_and_low(x: Floats, w: Floats, n_steps: int, steps: Floats) -> Fit:
     steps : float32, (n,)
         One scale is tried for each step: the range of the weights divided by
         `n_steps + step`.
+    is_free : bool
+        Low may be negative, too.
 
     Returns
     -------
@@ -118,14 +149,16 @@ def fit_scale_and_low(x: Floats, w: Floats, n_steps: int, steps: Floats) -> Fit:
         The best fit.
     """
     ends = (0, n_steps)
-    least = -np.minimum(x.min(axis=0), np.float32(0))
+    least = -x.min(axis=0)
+    if not is_free:
+        least = np.maximum(least, np.float32(0))
     reach = x.max(axis=0) + least
     scales = (reach / np.float32(n_steps + step) for step in steps)
     wx = w * x
     power, summed, size = total(wx * x), total(wx), total(w)
 
     def refit(q: Floats) -> Fit:
-        return _regression(q, w, wx, power, summed, size)
+        return _regression(q, w, wx, power, summed, size, is_free=is_free)
 
     best = _best(refit(codes(x, scale, least, ends)) for scale in scales)
     for _ in range(_N_REFITS):
@@ -134,7 +167,14 @@ def fit_scale_and_low(x: Floats, w: Floats, n_steps: int, steps: Floats) -> Fit:
 
 
 def _regression(
-    q: Floats, w: Floats, wx: Floats, power: Floats, summed: Floats, size: Floats
+    q: Floats,
+    w: Floats,
+    wx: Floats,
+    power: Floats,
+    summed: Floats,
+    size: Floats,
+    *,
+    is_free: bool,
 ) -> Fit:
     """Fit scale * q - low to `x` for given codes.
 
@@ -157,6 +197,8 @@ def _regression(
         Sum of w * x.
     size : float32, (…)
         Sum of w.
+    is_free : bool
+        Low may be negative.
     """
     wq = w * q
     product, count, square = total(q * wx), total(wq), total(wq * q)
@@ -167,9 +209,9 @@ def _regression(
     flat = determinant <= _FLAT * size * square
     low = np.where(flat, -ratio(summed, size), low)
     scale = np.where(flat, np.float32(0), scale)
-    # low must not be negative: zero is the closest
-    scale = np.where(low < 0, ratio(product, square), scale)
-    low = np.maximum(low, np.float32(0))
+    if not is_free:  # where low is negative, zero is the closest
+        scale = np.where(low < 0, ratio(product, square), scale)
+        low = np.maximum(low, np.float32(0))
     error = (
         power
         + scale * (scale * square - 2 * product - 2 * low * count)

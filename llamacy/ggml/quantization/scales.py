@@ -5,16 +5,17 @@ an integer multiple of a float16 unit that the groups of a block share: it is ro
 its neighbours are tried, and the unit is refitted to the multiples chosen.
 
 The search minimises the sum of w * (decoded - x) ** 2. Ideally, w would be the mean
-square of the activation that a weight is multiplied by. That is unknown here, but
-training makes weights large where they matter. So w grows with the weight: with its
-square for codes around zero, with its magnitude for types with minima, plus a constant
-so that small weights are not neglected. With w = 1, the predictions of the quantised
-models are farther from the original's.
+square of the activation that a weight is multiplied by, its importance. Where that is
+unknown, w grows with the weight, because training makes weights large where they
+matter: with its square for codes around zero, with its magnitude for types with minima,
+plus a constant so that small weights are not neglected. With w = 1, the predictions of
+the quantised models are farther from the original's. Where it is known, w is the
+importance times a magnitude, as `weighted` has it, for the same reason.
 
 The axes of arrays are those of a group's weights, groups and blocks:
 
-    x, q, w : float32, (group_size, n_groups, n_blocks): weights, their codes, and the
-              importance of each weight
+    x, q, w : float32, (group_size, n_groups, n_blocks): weights, their codes, and what
+              the error of each weight counts
     s, m    : float32, (n_groups, n_blocks): integers, the groups' scales and minima as
               multiples of d and dmin
     d, dmin : float32, (n_blocks,): the units, representable as float16
@@ -25,6 +26,7 @@ from __future__ import annotations
 import numpy as np
 
 from llamacy.ggml.quantization.fitting import (
+    Levels,
     codes,
     farthest,
     fit_scale,
@@ -46,7 +48,10 @@ _ZERO = np.zeros(1, np.float32)
 
 
 def around_zero(
-    x: Floats, ends: tuple[int, int], s_ends: tuple[int, int]
+    x: Floats,
+    ends: tuple[int, int],
+    s_ends: tuple[int, int],
+    importance: Floats | None = None,
 ) -> tuple[Floats, Floats, Floats]:
     """Find d, s and q such that d * s * q is close to `x`.
 
@@ -58,6 +63,8 @@ def around_zero(
         Least and greatest q.
     s_ends : tuple of int
         Least and greatest s.
+    importance : float32, like `x`, optional
+        Mean squares of the inputs.
 
     Returns
     -------
@@ -68,22 +75,53 @@ def around_zero(
     q : float32, (group_size, n_groups, n_blocks)
         Codes.
     """
-    w = _squares(x)
+    w = squares(x) if importance is None else weighted(x, importance)
     scale = fit_scale(x, w, ends, _STEPS).scale
-    d = _unit(farthest(scale), s_ends[0])
+
+    def levels(x: Floats, scale: Floats) -> Floats:
+        return codes(x, scale, _ZERO, ends)
+
+    d, s = around_levels(x, w, scale, s_ends, levels)
+    return d, s, levels(x, d * s)
+
+
+def around_levels(
+    x: Floats, w: Floats, scale: Floats, s_ends: tuple[int, int], levels: Levels
+) -> tuple[Floats, Floats]:
+    """Find d and s such that d * s * level is close to `x`.
+
+    Parameters
+    ----------
+    x, w : float32, (group_size, n_groups, n_blocks)
+        Weights, and what the error of each counts.
+    scale : float32, (n_groups, n_blocks)
+        The best scale of each group by itself.
+    s_ends : tuple of int
+        Least and greatest s.
+    levels : callable
+        Finds the levels that are closest to weights at a scale.
+
+    Returns
+    -------
+    d : float32, (n_blocks,)
+        Units of the scales.
+    s : float32, (n_groups, n_blocks)
+        Scales in units of d.
+    """
+    d = float16_unit(farthest(scale), s_ends[0])
     s = _whole(scale, d, s_ends)
     for _ in range(_N_ROUNDS):
-        s = _nearest_scales(x, w, d, s, ends, s_ends)
-        q = codes(x, d * s, _ZERO, ends)
+        s = _nearest_scales(x, w, d, s, s_ends, levels)
+        q = levels(x, d * s)
         wq = w * q
         product, square = total(s * total(wq * x)), total(s * s * total(wq * q))
-        refitted = _float16(ratio(product, square))
+        refitted = rounded_to_float16(ratio(product, square))
         d = np.where(refitted == 0, d, refitted)
-    return d, s, codes(x, d * s, _ZERO, ends)
+    return d, s
 
 
 def with_minima(
-    x: Floats, n_steps: int, s_end: int
+    x: Floats, n_steps: int, s_end: int, importance: Floats | None = None
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """Find d, dmin, s, m and q such that d * s * q - dmin * m is close to `x`.
 
@@ -95,6 +133,8 @@ def with_minima(
         Greatest q; the least is 0.
     s_end : int
         Greatest s and m; the least is 0.
+    importance : float32, like `x`, optional
+        Mean squares of the inputs.
 
     Returns
     -------
@@ -105,10 +145,16 @@ def with_minima(
     q : float32, (group_size, n_groups, n_blocks)
         Codes.
     """
-    w = np.abs(x) + np.sqrt(total(x * x) / np.float32(len(x)))
+    if importance is None:
+        w = np.abs(x) + np.sqrt(total(x * x) / np.float32(len(x)))
+    else:
+        w = weighted(x, importance)
     fit = fit_scale_and_low(x, w, n_steps, _STEPS)
     ends, s_ends = (0, n_steps), (0, s_end)
-    d, dmin = _unit(fit.scale.max(axis=0), s_end), _unit(fit.low.max(axis=0), s_end)
+    d, dmin = (
+        float16_unit(fit.scale.max(axis=0), s_end),
+        float16_unit(fit.low.max(axis=0), s_end),
+    )
     s, m = _whole(fit.scale, d, s_ends), _whole(fit.low, dmin, s_ends)
     for _ in range(_N_ROUNDS):
         s, m = _nearest_pairs(x, w, d, dmin, s, m, ends, s_ends)
@@ -117,21 +163,44 @@ def with_minima(
     return d, dmin, s, m, codes(x, d * s, dmin * m, ends)
 
 
-def _squares(x: Floats) -> Floats:
+def weighted(x: Floats, importance: Floats) -> Floats:
+    """Return what errors count: the importance times a magnitude.
+
+    The magnitude is that of the weight, but no less than its block's.
+
+    Parameters
+    ----------
+    x : float32, (…, n_blocks)
+        Weights.
+    importance : float32, like `x`
+        Mean squares of the inputs.
+    """
+    square = x * x
+    w: Floats = importance * np.sqrt(square + _mean(square))
+    return w
+
+
+def squares(x: Floats) -> Floats:
     """Return each weight's square plus a share of the mean square of its block."""
     square = x * x
+    found: Floats = square + _SHARE * _mean(square)
+    return found
+
+
+def _mean(square: Floats) -> Floats:
+    """Return the mean of each block: (n_blocks,)."""
     # in float64: NumPy's order of addition depends on the number of blocks
-    mean = square.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
-    squares: Floats = square + _SHARE * mean
-    return squares
+    axes = tuple(range(square.ndim - 1))
+    mean: Floats = square.mean(axis=axes, dtype=np.float64).astype(np.float32)
+    return mean
 
 
-def _float16(values: Floats) -> Floats:
+def rounded_to_float16(values: Floats) -> Floats:
     """Round to float16, and widen again."""
     return values.astype(np.float16).astype(np.float32)
 
 
-def _unit(far: Floats, end: int) -> Floats:
+def float16_unit(far: Floats, end: int) -> Floats:
     """Return the least float16 such that `end` times it reaches `far`.
 
     The nearest float16 would not do: among subnormal numbers it can be zero, or far too
@@ -162,14 +231,16 @@ def _nearest_scales(
     w: Floats,
     d: Floats,
     s: Floats,
-    ends: tuple[int, int],
     s_ends: tuple[int, int],
+    levels: Levels,
 ) -> Floats:
     """Choose the best among each s and its two neighbours."""
     best, least = s, np.full_like(s, np.inf)
     for step in (0, -1, 1):
         tried = np.clip(s + np.float32(step), *s_ends)
-        error = _error(x, w, d * tried, _ZERO, ends)
+        scale = d * tried
+        off = scale * levels(x, scale) - x
+        error = total(w * off * off)
         best = np.where(error < least, tried, best)
         least = np.minimum(error, least)
     return best
@@ -209,7 +280,7 @@ def _refit_units(
     mm = total(m * m * total(w))
     sx, mx = total(s * total(q * wx)), total(m * total(wx))
     determinant = ss * mm - sm * sm
-    new_d = _float16(ratio(mm * sx - sm * mx, determinant))
-    new_dmin = _float16(ratio(sm * sx - ss * mx, determinant))
+    new_d = rounded_to_float16(ratio(mm * sx - sm * mx, determinant))
+    new_dmin = rounded_to_float16(ratio(sm * sx - ss * mx, determinant))
     sound = (new_d > 0) & (new_dmin > 0)
     return np.where(sound, new_d, d), np.where(sound, new_dmin, dmin)

@@ -17,6 +17,7 @@ from llamacy.ops.experts import Experts
 from llamacy.ops.plan.buffers import padded
 from llamacy.ops.plan.fusion import GATES
 from llamacy.ops.plan.kernel_choice import Kernels
+from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.routing import Routing
 from llamacy.ops.plan.step import Buffer, Operand, Step
 
@@ -40,14 +41,21 @@ class ExpertSteps:
         Most rows of a pass.
     add : callable
         Receives each step.
+    observer : Observer, optional
+        Adds steps that look at the inputs of matrices.
     """
 
     def __init__(
-        self, kernels: Kernels, n_batch: int, add: Callable[[Step], None]
+        self,
+        kernels: Kernels,
+        n_batch: int,
+        add: Callable[[Step], None],
+        observer: Observer | None = None,
     ) -> None:
         self._kernels = kernels
         self._n_batch = n_batch
         self._add = add
+        self._observer = observer
         self._routings: dict[tuple[Any, ...], Routing] = {}
 
     def emit(
@@ -71,6 +79,7 @@ class ExpertSteps:
             bias=experts.selection_bias,
         )
         add("group", {}, {"routes": routes})
+        self._look((experts.gate, experts.up), x, routes, of_wanted, is_by_row=True)
         gathered = None
         are_floats = (w.type_name in _FLOATS for w in (experts.gate, experts.up))
         if _is_apart(experts) or any(are_floats):
@@ -85,6 +94,7 @@ class ExpertSteps:
         )
         source = {"routes": routes, "x": gathered, "prepared": prepared}
         hidden = products.activated(source, experts)
+        self._look((experts.down,), hidden, routes, of_wanted, is_by_row=False)
         prepared = self._prepared(routes, n_ff, experts.down)
         if prepared is not None:
             add(
@@ -104,6 +114,22 @@ class ExpertSteps:
             experts.down_adapter,
         )
         add("mix", {"routes": routes, "x": out}, {"y": y}, n=n_embd)
+
+    def _look(
+        self,
+        matrices: tuple[Any, ...],
+        x: Buffer,
+        routes: Routing,
+        of_wanted: bool,
+        *,
+        is_by_row: bool,
+    ) -> None:
+        if self._observer is None:
+            return
+        for step in self._observer.look(
+            matrices, x, of_wanted=of_wanted, routes=routes, is_by_row=is_by_row
+        ):
+            self._add(step)
 
     def _routing(self, experts: Experts[Any]) -> Routing:
         key = (

@@ -9,6 +9,7 @@ from llamacy.ops.plan.buffers import Buffers
 from llamacy.ops.plan.expert_steps import ExpertSteps
 from llamacy.ops.plan.fusion import GATES, Fusion, is_unary
 from llamacy.ops.plan.kernel_choice import Kernels
+from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.step import LOGITS, Buffer, Operand, Step
 from llamacy.ops.rope import Rope
@@ -32,6 +33,8 @@ class Lowering:
         Where the states of the graph's nodes are.
     n_batch : int
         Most rows of a pass: the height of every buffer.
+    observer : Observer, optional
+        Adds steps that look at the inputs of matrices.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Lowering:
         kernels: Kernels,
         layout: StateLayout,
         n_batch: int,
+        observer: Observer | None = None,
     ) -> None:
         self._logits = logits
         self._kernels = kernels
@@ -52,7 +56,8 @@ class Lowering:
         self._values = self._buffers.values
         self._tables: dict[tuple[int, bool], Buffer] = {}
         self._steps: list[Step] = []
-        self._experts = ExpertSteps(kernels, n_batch, self._steps.append)
+        self._observer = observer
+        self._experts = ExpertSteps(kernels, n_batch, self._steps.append, observer)
 
     def lower(self) -> list[Step]:
         """Return all steps; buffers are shared, and have no memory yet.
@@ -302,6 +307,11 @@ class Lowering:
         weight2 = node2.attributes["weight"] if node2 else None
         if any(map(self._kernels.reads_prepared, filter(None, (weight, weight2)))):
             self._prepare(source)
+        if self._observer is not None:
+            x, matrices = self._values[source], (weight, weight2)
+            self._steps += self._observer.look(
+                matrices, x, of_wanted=node.of_wanted, value=source
+            )
         self._emit(
             "linear",
             {

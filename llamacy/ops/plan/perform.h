@@ -151,6 +151,32 @@ static inline void tabulate_rows(const kernel_table *kernels, const rope_table_s
     }
 }
 
+/* Adds the squares of columns [first, end) of n_rows rows, rows[i] or the i-th. */
+static inline void add_squares(const squares_step *s, int first, int end, const int32_t *rows, int first_row,
+                               int n_rows, int expert) {
+    double *sums = s->sums + (size_t)expert * (size_t)s->n;
+    for (int i = first_row; i < first_row + n_rows; i++) {
+        const float *x = s->x.data + (size_t)(rows ? rows[i] : i) * s->x.ld;
+        for (int j = first; j < end; j++) sums[j] += (double)x[j] * x[j];
+    }
+    if (first == 0) s->counts[expert] += n_rows;
+}
+
+/* Items are columns, SQUARES_COLUMNS together: the order of sums does not depend on threads. */
+static inline void square_columns(const squares_step *s, int m, int begin, int end) {
+    const int first = begin * SQUARES_COLUMNS, last = end * SQUARES_COLUMNS;
+    const int after = last < s->n ? last : s->n;
+    const routing *r = s->routes;
+    if (!r) {
+        add_squares(s, first, after, NULL, 0, m, 0);
+        return;
+    }
+    for (int i = 0; i < r->n_groups; i++) {
+        const expert_group *g = &r->groups[i];
+        add_squares(s, first, after, s->is_by_row ? r->row : NULL, g->first, g->n_rows, g->expert);
+    }
+}
+
 static inline void perform(const kernel_table *kernels, const step *s, const batch *b, int begin, int end,
                            void *scratch) {
     const int m = count_rows(s, b);
@@ -179,6 +205,7 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
                          end, scratch);
         break;
     case STEP_MIX: mix_rows(kernels, &s->mix, begin, end); break;
+    case STEP_SQUARES: square_columns(&s->squares, m, begin, end); break;
     }
 }
 

@@ -17,7 +17,7 @@ wrote, so that the projections to Q, K and V, for example, run as if they were o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ from llamacy.ops.plan.buffers import allocate
 from llamacy.ops.plan.cost import Cost, PassCost
 from llamacy.ops.plan.explaining import PassReport, StepReport, time_pass
 from llamacy.ops.plan.lowering import Lowering
+from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
 from llamacy.ops.plan.recorder import Node, Recorder
 from llamacy.ops.plan.runs import (
@@ -78,6 +79,8 @@ class Plan:
         ``"f32"``, ``"f16"`` or ``"q8_0"``: the type of cached keys and values.
     n_batch : int
         Most rows of a pass.
+    observer : Observer, optional
+        Looks at the inputs of its matrices.
 
     Raises
     ------
@@ -96,6 +99,7 @@ class Plan:
         n_threads: int,
         kv_type: str = "f16",
         n_batch: int = N_BATCH,
+        observer: Observer | None = None,
     ) -> None:
         checked_choice("kv_type", kv_type, KV_TYPES)
         self.n_batch = n_batch
@@ -106,12 +110,46 @@ class Plan:
         self._long_texts = long_texts(config, weights)
         self._lock = fork_lock(Rank.PLAN)
         self._n_threads = n_threads
+        self._observer = observer
         recorder, logits = self._record({}, {})
         self._layout = StateLayout(recorder.states, kv_type)
         self._program: Program | None = None
         self._plain: Program | None = None  # of rows before an adapter acts
         self._use(*self._lower(recorder, logits))
         self._pool = PagePool(PAGE, self._layout.page_bytes, self._layout.window)
+
+    def observed(self, names: Callable[[str], bool]) -> tuple[Plan, Observer]:
+        """Return a plan of the same weights that looks at the inputs of matrices.
+
+        It shares the weights' memory, has no adapters, and runs beside this one.
+
+        Parameters
+        ----------
+        names : callable
+            Whether to observe the matrix of a name.
+
+        Raises
+        ------
+        OutOfMemoryError
+            There is no memory for the buffers of a pass.
+        ClosedError
+            The model is closed.
+        """
+        with self._lock:
+            self._open_program()
+            weights = self._weights
+        chosen = {name: each for name, each in weights.items() if names(name)}
+        observer = Observer(chosen)
+        plan = Plan(
+            self._forward,
+            self._config,
+            weights,
+            n_threads=self._n_threads,
+            kv_type=self._kv_type,
+            n_batch=self.n_batch,
+            observer=observer,
+        )
+        return plan, observer
 
     def new_sequence(self) -> PagedSequence:
         """Return an empty sequence."""
@@ -413,8 +451,14 @@ class Plan:
         """Make the program of the recorded pass; return its steps as well."""
         self._level = kernels.selected().name
         program = Program(kernels.load(self._level).table, self._n_threads)
-        lowering = Lowering(recorder.nodes, logits, program, self._layout, self.n_batch)
-        steps = lowering.lower()
+        steps = Lowering(
+            recorder.nodes,
+            logits,
+            program,
+            self._layout,
+            self.n_batch,
+            self._observer,
+        ).lower()
         for step, waits in zip(allocate(steps), find_barriers(steps), strict=True):
             program.add(step, waits=waits)
         return program, steps

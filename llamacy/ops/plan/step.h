@@ -39,7 +39,8 @@ typedef enum {
     STEP_GROUP,
     STEP_GATHER,
     STEP_EXPERTS,
-    STEP_MIX
+    STEP_MIX,
+    STEP_SQUARES
 } step_kind;
 
 typedef struct {
@@ -167,6 +168,16 @@ typedef struct {
     int n;
 } mix_step;
 
+/* Adds the squares of numbers, column by column, to those of passes before. */
+typedef struct {
+    routing *routes; /* NULL: rows are those of the batch, and there is one expert */
+    int is_by_row;   /* x has a row for each of the batch, not for each slot */
+    float_rows x;    /* (M, n) or (S, n) */
+    int n;
+    double *sums;    /* (n_expert, n) */
+    int64_t *counts; /* [n_expert]: rows that were added */
+} squares_step;
+
 typedef struct {
     step_kind kind;
     int waits;     /* until all items of the steps before are done */
@@ -190,6 +201,7 @@ typedef struct {
         gather_step gather;
         experts_step experts;
         mix_step mix;
+        squares_step squares;
     };
 } step;
 
@@ -209,6 +221,8 @@ typedef struct batch {
 
 /* Chunks that n numbers of a row are cut into for a unary step: a row of logits is work for all threads. */
 static inline int row_chunks(const batch *b, int n) { return (n + b->row_chunk - 1) / b->row_chunk; }
+
+enum { SQUARES_COLUMNS = 64 }; /* of one item */
 
 static inline int64_t count_panels(const packed_matrix *w) { return (w->n + PANEL_ROWS - 1) / PANEL_ROWS; }
 
@@ -231,6 +245,7 @@ static inline int64_t count_items(const step *s, const batch *b) {
     case STEP_GROUP: return m ? 1 : 0;
     case STEP_GATHER: return m * s->gather.routes->n_used;
     case STEP_EXPERTS: return most_groups(s->experts.routes, (int)m) * count_panels(&s->experts.args.w);
+    case STEP_SQUARES: return m ? (s->squares.n + SQUARES_COLUMNS - 1) / SQUARES_COLUMNS : 0;
     default: return m;
     }
 }

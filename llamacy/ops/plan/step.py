@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from llamacy.ops.state.layout import StateSlot
 
 if TYPE_CHECKING:
+    from llamacy.ops.plan.observing import InputSquares
     from llamacy.ops.plan.routing import Routing
 
 
@@ -44,9 +45,9 @@ class Buffer:
 LOGITS: Final = Buffer("logits", ())
 """The array that a run of the program fills: float32, (n_wanted, n_vocab)."""
 
-Operand: TypeAlias = "Buffer | StateSlot | Routing | NDArray[Any]"
+Operand: TypeAlias = "Buffer | StateSlot | Routing | InputSquares | NDArray[Any]"
 """A thing that a step reads or writes: a buffer, or a given array; a layer's state in
-the pages; the routes of a mixture of experts."""
+the pages; the routes of a mixture of experts; sums that outlive a pass."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -35,6 +35,7 @@ cdef extern from "plan/step.h" nogil:
         STEP_GATHER
         STEP_EXPERTS
         STEP_MIX
+        STEP_SQUARES
 
     ctypedef struct embedding_step:
         packed_matrix weight
@@ -155,6 +156,14 @@ cdef extern from "plan/step.h" nogil:
         float_rows y
         int n
 
+    ctypedef struct squares_step:
+        routing* routes
+        bint is_by_row
+        float_rows x
+        int n
+        double* sums
+        int64_t* counts
+
     ctypedef struct step:
         step_kind kind
         bint waits
@@ -177,6 +186,7 @@ cdef extern from "plan/step.h" nogil:
         gather_step gather
         experts_step experts
         mix_step mix
+        squares_step squares
 
     ctypedef struct batch:
         int n_rows

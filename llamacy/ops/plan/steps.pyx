@@ -7,7 +7,7 @@ here: the memory that `llamacy.ops.plan.buffers.allocate` gave them.
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset, strcmp
 
@@ -162,6 +162,9 @@ cdef class Steps:
         elif op == "mix":
             s.kind = STEP_MIX
             fill_mix(&s.mix, r, w, c)
+        elif op == "squares":
+            s.kind = STEP_SQUARES
+            fill_squares(&s.squares, r, w, c)
         else:
             fill_elementwise(self.kernels, s, op, r, w, c)
         return 0
@@ -372,6 +375,17 @@ cdef int fill_mix(mix_step* s, r, w, c) except -1:
     s.routes = routes_of(r)
     s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
     s.n = c["n"]
+    return 0
+
+
+cdef int fill_squares(squares_step* s, r, w, c) except -1:
+    cdef double[:, ::1] sums = w["sums"].sums
+    cdef int64_t[::1] counts = w["sums"].counts
+    s.routes = routes_of(r) if "routes" in r else NULL
+    s.is_by_row = c["is_by_row"]
+    s.x = rows_of(r["x"])
+    s.n = <int>sums.shape[1]
+    s.sums, s.counts = &sums[0, 0], &counts[0]
     return 0
 
 
