@@ -150,11 +150,11 @@ def _find_class(config: JsonObject) -> str:
     `model_type` says it where `architectures` is missing, null or empty, or names the
     model without its output matrix.
     """
-    listed = config.items("architectures")
-    names = [SAME_CLASSES.get(each, each) for each in listed if isinstance(each, str)]
+    found = config.items("architectures")
+    names = [SAME_CLASSES.get(each, each) for each in found if isinstance(each, str)]
     known = _near("LlamaForCausalLM", ())
-    if len(names) < len(listed):
-        config.fail("architectures", f"an array of names, {known}", listed)
+    if len(names) < len(found):
+        config.fail("architectures", f"an array of names, {known}", found)
     for name in names:
         if name in FAMILIES:
             return str(name)
