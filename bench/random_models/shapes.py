@@ -120,6 +120,10 @@ def _two_head_counts(windowed: int, full: int, period: int) -> OfLayers:
     return lambda n: [windowed if has else full for has in pattern(n)]
 
 
+def _deepstack(n_layer: int) -> int:
+    return min(3, n_layer - 1)  # llama.cpp does not run those where the last is one
+
+
 SHAPES: Final = {
     "llama-1b": Shape("llama", 16, 128256, sizes(2048, 32, 8, 64, 8192)),
     "llama-8b": Shape("llama", 32, 128256, sizes(4096, 32, 8, 128, 14336), _OUTPUT),
@@ -314,6 +318,26 @@ SHAPES: Final = {
     "internlm2-1.8b": Shape(
         "internlm2", 24, 92544, sizes(2048, 16, 8, 128, 8192), _OUTPUT
     ),
+    "laguna-33b-a3b": Shape(
+        *("laguna", 40, 100352),
+        sizes(2048, 48, 8, 128, 8192)
+        | experts(
+            *(256, 8, 512),
+            shared_feed_forward_length=512,
+            gating_func=2,
+            weights_scale=2.5,
+            weights_norm=True,
+        )
+        | {
+            ".attention.sliding_window": 512,
+            ".attention.sliding_window_pattern": lambda n: [
+                bool(layer % 4) for layer in range(n)
+            ],
+            ".leading_dense_block_count": 1,
+        },
+        (*_OUTPUT, *_SELECTION),
+        n_tiny_layers=5,
+    ),
     "mellum-12b-a2.5b": Shape(
         *("mellum", 28, 98304),
         sizes(2304, 32, 4, 128, 7168) | windows(1024, 4) | experts(64, 8, 896),
@@ -354,6 +378,11 @@ SHAPES: Final = {
         _OUTPUT,
     ),
     "phi3-3.8b": Shape("phi3", 32, 32064, sizes(3072, 32, 32, 96, 8192), _OUTPUT),
+    "phimoe-42b-a6.6b": Shape(
+        *("phimoe", 32, 32064),
+        sizes(4096, 32, 8, 128, 6400) | experts(16, 2, 6400),
+        (*_OUTPUT, ".bias"),
+    ),
     "qwen2-1.5b": Shape("qwen2", 28, 151936, sizes(1536, 12, 2, 128, 8960), _BIASES),
     "qwen2moe-14b-a2.7b": Shape(
         *("qwen2moe", 24, 151936),
@@ -377,7 +406,7 @@ SHAPES: Final = {
         sizes(
             *(2048, 16, 8, 128, 6144),
             rope__dimension_sections=[24, 20, 20, 0],
-            n_deepstack_layers=3,
+            n_deepstack_layers=_deepstack,
         ),
     ),
     "qwen3vlmoe-30b-a3b": Shape(
@@ -385,7 +414,7 @@ SHAPES: Final = {
         sizes(
             *(2048, 32, 4, 128, 6144),
             rope__dimension_sections=[24, 20, 20, 0],
-            n_deepstack_layers=3,
+            n_deepstack_layers=_deepstack,
         )
         | experts(128, 8, 768),
         _OUTPUT,

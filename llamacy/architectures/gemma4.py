@@ -6,7 +6,8 @@ Google 2026. Gemma 3's layers, with these differences:
   values are normed without weights, scores are not scaled, and layers without a matrix
   for values norm the product with that of keys for both.
 - In small models the last layers have no keys of their own: they attend to those of
-  the last layer of their kind that has.
+  the last layer of their kind that has. They compute the rows whose logits are wanted,
+  and no others, which saves much of a prompt.
 - In small models each layer adds the token's embedding of its own, mixed with a
   projection of the first residual, and gated by the residual of the layer. Their table
   is larger than all other weights, and is left in the file.
@@ -113,7 +114,11 @@ def forward(model: Parts) -> Value:
     n, cap = config.n_embd_per_layer, config.logit_softcap
     x = ops.scale(model.embed(), math.sqrt(config.n_embd))
     embeddings = _embeddings_per_layer(model, x) if n else None
+    n_own = _n_own(config)
     for block in model.layers():
+        if block.number == n_own:  # nothing reads the other rows from here on
+            x = ops.wanted(x)
+            embeddings = ops.wanted(embeddings) if embeddings is not None else None
         h = _attention(block, block.norm(x, "attn_norm"))
         x = ops.add(x, block.norm(h, "post_attention_norm"))
         x = ops.add(x, block.norm(_network(block, x), "post_ffw_norm"))
@@ -124,8 +129,17 @@ def forward(model: Parts) -> Value:
         factor = block.weight("layer_output_scale.weight")
         if factor is not None:
             x = ops.scale(x, float(factor[0]))
-    x = model.logits(x)
+    x = model.logits(x, of_wanted=n_own < config.n_layer)
     return x if cap is None else ops.softcap(x, cap)
+
+
+def _n_own(config: ModelConfig) -> int:
+    """Count the layers up to the last one that has keys and values of its own."""
+    return 1 + max(
+        number
+        for number, layer in enumerate(config.layers)
+        if not isinstance(layer.mixer, SharedAttentionConfig)
+    )
 
 
 def _embeddings_per_layer(model: Parts, x: Value) -> Value:
@@ -145,7 +159,9 @@ def _attention(block: Block, x: Value) -> Value:
     q = _rotated(block, q)
     if isinstance(mixer, SharedAttentionConfig):
         state = key_values(mixer.source, mixer)
-        attended = ops.shared_attention(q, state=state, scale=mixer.scale)
+        attended = ops.shared_attention(
+            q, state=state, scale=mixer.scale, of_wanted=True
+        )
         return block.linear(attended, "attn_output")
     k = block.linear(x, "attn_k")
     has_values = block.weight("attn_v.weight") is not None
@@ -161,7 +177,9 @@ def _rotated(block: Block, x: Value) -> Value:
     mixer = block.config.mixer
     if mixer.rope is None:
         return x
-    return block.ops.rope(x, block.model.rope(mixer.rope, mixer.head_dim))
+    rope = block.model.rope(mixer.rope, mixer.head_dim)
+    is_shared = isinstance(mixer, SharedAttentionConfig)
+    return block.ops.rope(x, rope, of_wanted=is_shared)
 
 
 def _network(block: Block, x: Value) -> Value:

@@ -56,10 +56,14 @@ class Parts:
         for number, layer in enumerate(self.config.layers):
             yield Block(self, number, layer)
 
-    def logits(self, x: Value) -> Value:
-        """Turn the last layer's rows (M, n_embd) into logits: (n_wanted, n_vocab)."""
+    def logits(self, x: Value, *, of_wanted: bool = False) -> Value:
+        """Turn the last layer's rows into logits: (n_wanted, n_vocab).
+
+        They are those of the batch, (M, n_embd), or the wanted ones.
+        """
         weight = self.weights["output_norm.weight"]
-        x = self.norm(self.ops.wanted(x), weight, self.weights.get("output_norm.bias"))
+        x = x if of_wanted else self.ops.wanted(x)
+        x = self.norm(x, weight, self.weights.get("output_norm.bias"))
         # a model without an output matrix reads its embedding backwards
         embedding = self.weights["token_embd.weight"]
         output = self.weights.get("output.weight", embedding)

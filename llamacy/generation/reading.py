@@ -25,7 +25,12 @@ class Reading(NamedTuple):
     invocation: tuple[int, ...] = ()
 
     def adapted_from(self, ids: list[int]) -> int:
-        """Return the position in a prompt from which on the activated one acts."""
+        """Return the position in a prompt from which on the activated one acts.
+
+        The first token of its last invocation, as in PEFT, which trains such adapters.
+        The server of llama.cpp that llama-cpp-python 0.3.36 carries begins one token
+        before that (`update_slots`).
+        """
         n, wanted = len(self.invocation), list(self.invocation)
         for start in range(len(ids) - n, -1, -1) if n else ():
             if ids[start] == wanted[0] and ids[start : start + n] == wanted:

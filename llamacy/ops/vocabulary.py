@@ -83,8 +83,11 @@ class Ops(Protocol, Generic[Value, Weight]):
     ) -> Value:
         """`scale * (x @ weight.T) + bias`: (M, n_in) to (M, n_out); scale is (1,)."""
 
-    def rope(self, x: Value, rope: Rope) -> Value:
-        """Rotate pairs of dimensions in each head of `x` by its row's position."""
+    def rope(self, x: Value, rope: Rope, *, of_wanted: bool = False) -> Value:
+        """Rotate pairs of dimensions in each head of `x` by its row's position.
+
+        With `of_wanted`, `x` has the wanted rows alone.
+        """
 
     def attention(
         self,
@@ -108,11 +111,18 @@ class Ops(Protocol, Generic[Value, Weight]):
         """
 
     def shared_attention(
-        self, q: Value, *, state: KeyValues, scale: float, softcap: float | None = None
+        self,
+        q: Value,
+        *,
+        state: KeyValues,
+        scale: float,
+        softcap: float | None = None,
+        of_wanted: bool = False,
     ) -> Value:
         """Causal attention to the keys and values that an earlier layer has appended.
 
-        `state` is that layer's; nothing is appended. Otherwise as `attention`.
+        `state` is that layer's; nothing is appended. With `of_wanted`, `q` has the
+        wanted rows alone. Otherwise as `attention`.
         """
 
     def silu_mul(self, gate: Value, up: Value) -> Value:

@@ -5,7 +5,7 @@ sum (Kudo 2018, Subword regularization). The tokenizers library finds them, in t
 is linear in the text's length. A character without a token costs ten more than the
 token of the lowest score, and a run of them becomes one unknown token.
 
-In GGUF files the text is changed before as by llama.cpp: characters are replaced
+llama.cpp's rules change the text of a GGUF file's model first: characters are replaced
 (`character_map`), spaces become U+2581, and `remove_extra_whitespaces` leaves one
 between words and one before the first, even without `add_space_prefix`. In a folder the
 steps of its tokenizer.json decide (`pipeline`), or else its SentencePiece model, whose

@@ -1,4 +1,4 @@
-"""What llama.cpp makes of blocks and of weights, for types that `gguf` does not write."""
+"""Vectors of llama.cpp: blocks and weights of types that `gguf` does not know."""
 
 from __future__ import annotations
 

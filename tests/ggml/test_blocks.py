@@ -114,7 +114,8 @@ def test_blocks_are_dequantised_like_in_llama_cpp(
     name: str, llama_cpp_blocks: Mapping[str, NDArray[Any]]
 ) -> None:
     """Random blocks, and blocks of one repeated byte, which make special floats."""
-    blocks, want = (llama_cpp_blocks[f"{name}_{part}"] for part in ("blocks", "weights"))
+    blocks = llama_cpp_blocks[f"{name}_blocks"]
+    want = llama_cpp_blocks[f"{name}_weights"]
     got = dequantize(blocks.reshape(-1), GGMLType[name], want.shape)
     assert blocks.shape[1] == GGMLType[name].type_size
     assert_same_bits(got, want)

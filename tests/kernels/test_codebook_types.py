@@ -82,7 +82,7 @@ def test_a_factor_that_is_no_number_spoils_its_row_alone(
 
 
 def test_every_scale_of_nvfp4(steps: Steps, matrix_of: MatrixOf) -> None:
-    """All bytes are numbers: subnormal ones, one that is NaN elsewhere, those beyond."""
+    """All bytes are numbers, subnormal ones and one that is NaN elsewhere too."""
     size = GGMLType.NVFP4.type_size
     blocks = np.random.default_rng(0).integers(0, 256, (256, size), np.uint8)
     blocks[:, :4] = np.arange(256)[:, None] ^ np.arange(4)
@@ -102,9 +102,7 @@ def test_every_scale_of_mxfp4(steps: Steps, matrix_of: MatrixOf) -> None:
     np.testing.assert_array_equal(got, weight.floats)
 
 
-def test_products_with_large_scales_of_mxfp4(
-    steps: Steps, matrix_of: MatrixOf
-) -> None:
+def test_products_with_large_scales_of_mxfp4(steps: Steps, matrix_of: MatrixOf) -> None:
     blocks = np.random.default_rng(0).integers(0, 256, (16, 17), np.uint8)
     blocks[:, 0] = 128 + 120
     weight = matrix_of("MXFP4", blocks)

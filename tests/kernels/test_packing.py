@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 MakeMatrix = Callable[..., "Matrix"]
 
-# Forms larger than the file's, or with scales of many columns, in bits a weight. Codes of
-# 2, 3 or 4 bits take the place of codebooks' indices and of base 3; 4 bits of scales go
-# with 16 columns or 8 with 32, and a factor of 16 bits with 256. The last three are as
-# large as in the file.
+# Forms larger than the file's, or with scales of many columns, in bits a weight. Codes
+# of 2, 3 or 4 bits take the place of codebooks' indices and of base 3; 4 bits of scales
+# go with 16 columns or 8 with 32, and a factor of 16 bits with 256. The last three are
+# as large as in the file.
 BITS = {
     "IQ2_XXS": 3 + 8 / 32 + 16 / 256,
     "IQ2_XS": 3 + 8 / 32 + 16 / 256,

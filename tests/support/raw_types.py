@@ -1,4 +1,4 @@
-"""Tensor types by name, as `gguf.GGUFWriter` wants them, younger ones than its own too."""
+"""Tensor types by name, as `gguf.GGUFWriter` takes them, with some younger than it."""
 
 from __future__ import annotations
 

@@ -67,12 +67,12 @@ def word_pieces(**more: Any) -> dict[str, Any]:
     inner = [*dict.fromkeys([*PARTS.split(), *letters])]
     tokens = [*special, *(f"▁{word}" for word in starts), *inner, "<user>"]
     types = [3] * 5 + [1] * (len(tokens) - 6) + [4]
-    ids = {"bos": 2, "unknown": 1, "seperator": 3, "padding": 0, "mask": 4}
+    ids = {"bos_token_id": 2, "unknown_token_id": 1, "seperator_token_id": 3}
     return {
         "model": "bert",
         "tokens": tokens,
         "token_type": types,
-        **{f"{name}_token_id": i for name, i in ids.items()},
+        **ids,
         **more,
     }
 

@@ -269,7 +269,8 @@ def _refuse_early(cursor: Cursor, info: TensorInfo, room: int) -> None:
     if info.type not in _EARLY_BLOCKS:
         return
     n_weights, n_bytes = _EARLY_BLOCKS[info.type]
-    if info.shape[-1] % n_weights or math.prod(info.shape) // n_weights * n_bytes > room:
+    n_blocks, rest = divmod(math.prod(info.shape), n_weights)
+    if rest or n_blocks * n_bytes > room:
         return
     block = f"{info.type.block_size} weights in {info.type.type_size} bytes"
     wanted = f"{info.type.name} as llama.cpp has it, {block}"

@@ -137,8 +137,8 @@ def read_expert_sizes(
     Raises
     ------
     FormatError
-        A number is out of range, as 0 is in layers with experts, or an array has another
-        length.
+        A number is out of range, as 0 is in layers with experts, or an array has
+        another length.
     """
     key, width = ".expert_used_count", ".expert_feed_forward_length"
     least = 0 if keys.is_array(key) else 1

@@ -172,10 +172,10 @@ def _find_class(config: JsonObject) -> str:
         if names == [bare]:
             return by_type
     wanted = _near("LlamaForCausalLM", FAMILIES, *names)
-    found = ", ".join(names)
+    listed = ", ".join(names)
     if model_type in _ENCODERS:
-        found += ", an encoder, of which only the tokenizer can be used"
-    config.refuse("architectures", wanted, found)
+        listed += ", an encoder, of which only the tokenizer can be used"
+    config.refuse("architectures", wanted, listed)
 
 
 def _near(usual: str, known: Iterable[str], *found: object) -> str:

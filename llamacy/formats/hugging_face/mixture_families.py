@@ -226,11 +226,7 @@ _COHERE2MOE: Final = Family(
 )
 _LAGUNA: Final = Family(
     architecture="laguna",
-    layer=LAYER
-    | HEAD_NORMS
-    | _ROUTER
-    | _SHARED
-    | {"self_attn.g_proj": "attn_gate"},
+    layer=LAYER | HEAD_NORMS | _ROUTER | _SHARED | {"self_attn.g_proj": "attn_gate"},
     aliases={
         "mlp.experts.e_score_correction_bias": "mlp.gate.e_score_correction_bias",
         **{name.replace("experts", "expert"): name for name in _SHARED},

@@ -151,6 +151,7 @@ def time_pass(
     rng = np.random.default_rng(_SEED)
     tokens = rng.integers(plan.n_vocab, size=n_past + n_rows).tolist()
     sequence = plan.new_sequence()
+    sequence.adapted_from = 0  # with the adapters, if tokens activate them
     try:
         for first in range(0, n_past, plan.n_batch):
             part = tokens[first : min(first + plan.n_batch, n_past)]

@@ -54,7 +54,7 @@ class Lowering:
         self._last_reader = self._find_last_readers()
         self._buffers = Buffers(kernels.prepared_bytes, n_batch)
         self._values = self._buffers.values
-        self._tables: dict[int, Buffer] = {}
+        self._tables: dict[tuple[int, bool], Buffer] = {}
         self._steps: list[Step] = []
         self._observer = observer
         self._experts = ExpertSteps(kernels, n_batch, self._steps.append, observer)
@@ -181,6 +181,7 @@ class Lowering:
             "attention",
             {"q": q, "state": self._layout.slots[state.layer]},
             {"y": self._buffers.new(node)},
+            of_wanted=node.of_wanted,
             n_head=node.inputs[0].width // state.head_dim,
             scale=node.attributes["scale"],
             window=state.window,
@@ -332,7 +333,10 @@ class Lowering:
         """Copy a value to `y`, rotated by `rope` if there is one."""
         self._emit(
             "copy",
-            {"x": self._values[value], "table": self._table(rope) if rope else None},
+            {
+                "x": self._values[value],
+                "table": self._table(rope, value.of_wanted) if rope else None,
+            },
             {"y": y},
             of_wanted=value.of_wanted,
             n=value.width,
@@ -371,15 +375,17 @@ class Lowering:
             return self._values[node], None
         return self._values[node.inputs[0]], node.attributes["rope"]
 
-    def _table(self, rope: Rope) -> Buffer:
-        """Rotations of the batch's positions, computed once a pass."""
-        if id(rope) not in self._tables:
+    def _table(self, rope: Rope, of_wanted: bool = False) -> Buffer:
+        """Rotations of positions of the batch or its wanted rows, once a pass."""
+        key = id(rope), of_wanted
+        if key not in self._tables:
             shape = (self._n_batch, 2 * rope.head_dim)
             table = Buffer(f"rope{len(self._tables)}", shape)
             self._emit(
                 "rope_table",
                 {},
                 {"table": table},
+                of_wanted=of_wanted,
                 angles=rope.angles,
                 long_angles=rope.long_angles,
                 is_dynamic=rope.dynamic is not None,
@@ -389,5 +395,5 @@ class Lowering:
                 growth=rope.growth,
                 n_ctx_orig=rope.n_ctx_orig,
             )
-            self._tables[id(rope)] = table
-        return self._tables[id(rope)]
+            self._tables[key] = table
+        return self._tables[key]

@@ -183,14 +183,14 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
     switch (s->kind) {
     case STEP_EMBEDDING: embed_rows(kernels, &s->embedding, b->tokens, begin, end, scratch); break;
     case STEP_POSITION_EMBEDDING: embed_rows(kernels, &s->embedding, b->positions, begin, end, scratch); break;
-    case STEP_ROPE_TABLE: tabulate_rows(kernels, &s->rope_table, b, begin, end); break;
+    case STEP_ROPE_TABLE: tabulate_rows(kernels, &s->rope_table, rows_of_step(s, b), begin, end); break;
     case STEP_NORM: norm_rows(kernels, &s->norm, m, begin, end); break;
     case STEP_PREPARE:
         kernels->prepare(s->prepare.x.data, s->prepare.x.ld, s->prepare.n, m, s->prepare.prepared, begin, end);
         break;
     case STEP_LINEAR: multiply_rows(kernels, &s->linear, b, m, begin, end, scratch); break;
     case STEP_APPEND: append_runs(kernels, &s->append, b, begin, end); break;
-    case STEP_ATTENTION: attend(kernels, &s->attention, b, begin, end, scratch); break;
+    case STEP_ATTENTION: attend(kernels, &s->attention, rows_of_step(s, b), begin, end, scratch); break;
     case STEP_WANTED: take_wanted(&s->wanted, b, begin, end); break;
     case STEP_COPY: copy_rows(kernels, &s->copy, b, begin, end); break;
     case STEP_UNARY: map_chunks(&s->unary, b, begin, end); break;

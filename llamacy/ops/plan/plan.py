@@ -41,8 +41,14 @@ from llamacy.ops.plan.lowering import Lowering
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
 from llamacy.ops.plan.recorder import Node, Recorder
-from llamacy.ops.plan.runs import Part, cut_runs, longest_run, split_parts
-from llamacy.ops.plan.runtime import Program
+from llamacy.ops.plan.runs import (
+    Part,
+    cut_runs,
+    cut_wanted,
+    longest_run,
+    split_parts,
+)
+from llamacy.ops.plan.runtime import Program, WantedRows
 from llamacy.ops.plan.step import Step
 from llamacy.ops.plan.unpacking import unpack_rows
 from llamacy.ops.rope import LongTexts, dynamic_angles, long_texts
@@ -289,9 +295,19 @@ class Plan:
     ) -> None:
         """Run a program on rows whose sequences have the memory for them."""
         runs, pages = cut_runs(batch, parts, self._longest_run)
+        is_long, angles = self._rotations(batch)
+        of_wanted = None
+        if program.needs_wanted:
+            wanted = batch.wanted
+            of_wanted = WantedRows(
+                batch.positions[wanted],
+                *cut_wanted(batch, parts, self._longest_run),
+                None if is_long is None else is_long[wanted],
+                None if angles is None else angles[wanted],
+            )
         program.run(
             batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
-            usable_threads(self._n_threads), seconds, *self._rotations(batch),
+            usable_threads(self._n_threads), seconds, is_long, angles, of_wanted,
         )  # fmt: skip
         for _, n_rows, sequence in parts:
             sequence.advance(n_rows)

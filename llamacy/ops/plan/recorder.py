@@ -95,6 +95,7 @@ class Recorder:
         }
         width = _WIDTHS[op](**arguments) if op in _WIDTHS else inputs[0].width
         of_wanted = op == "wanted" or any(node.of_wanted for node in inputs)
+        assert attributes.pop("of_wanted", of_wanted) == of_wanted
         state = arguments.get("state")
         node = Node(op, inputs, width, of_wanted, attributes, state)
         self.nodes.append(node)

@@ -12,6 +12,7 @@ class Routing:
         n_group: int = 1,
         n_group_used: int = 1,
         is_chosen_by_gates: bool = False,
+        jitter: float = 0,
     ) -> Self: ...
     @property
     def n_used(self) -> int: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import NamedTuple
 
 import numpy as np
@@ -87,6 +88,34 @@ def cut_runs(
             runs.append((row, length, batch.positions[row]))
             pages.append(sequence.page_table)
     return np.asarray(runs, np.int32), np.asarray(pages, np.uintp)
+
+
+def cut_wanted(
+    batch: Batch, parts: list[Part], longest: int
+) -> tuple[NDArray[np.int32], NDArray[np.uintp]]:
+    """Cut the wanted rows into runs of rows that follow each other in one sequence.
+
+    Returns
+    -------
+    runs : int32, (n_runs, 3)
+        First wanted row, number of rows and first position of each.
+    pages : uintptr, (n_runs,)
+        Address of the page table of each run's sequence.
+    """
+    firsts = [part.first for part in parts]
+    runs: list[tuple[int, int, int]] = []
+    pages: list[int] = []
+    part_of_run, after = -1, -1
+    for i, row in enumerate(batch.wanted.tolist()):
+        part = bisect_right(firsts, row) - 1
+        if runs and part == part_of_run and row == after and runs[-1][1] < longest:
+            first, length, position = runs[-1]
+            runs[-1] = first, length + 1, position
+        else:
+            runs.append((i, 1, int(batch.positions[row])))
+            pages.append(parts[part].sequence.page_table)
+        part_of_run, after = part, row + 1
+    return np.asarray(runs, np.int32).reshape(-1, 3), np.asarray(pages, np.uintp)
 
 
 def longest_run(steps: list[Step]) -> int:

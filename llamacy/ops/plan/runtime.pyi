@@ -1,3 +1,5 @@
+from typing import Self
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,5 +18,16 @@ class Program(Steps):
         seconds: NDArray[np.float64] | None = None,
         is_long: NDArray[np.uint8] | None = None,
         angles: NDArray[np.float32] | None = None,
+        of_wanted: WantedRows | None = None,
     ) -> None: ...
     def kernel_of(self, i: int, n_rows: int, n_wanted: int) -> str: ...
+
+class WantedRows:
+    def __new__(
+        cls,
+        positions: NDArray[np.int32],
+        runs: NDArray[np.int32],
+        pages: NDArray[np.uintp],
+        is_long: NDArray[np.uint8] | None = None,
+        angles: NDArray[np.float32] | None = None,
+    ) -> Self: ...

@@ -82,7 +82,7 @@ cdef class Program(Steps):
             const int32_t[::1] wanted, const int32_t[:, ::1] runs,
             const uintptr_t[::1] pages, float[:, ::1] logits, int n_threads,
             double[::1] seconds=None, const uint8_t[::1] is_long=None,
-            const float[:, ::1] angles=None):
+            const float[:, ::1] angles=None, WantedRows of_wanted=None):
         """Run all steps on one batch.
 
         Parameters
@@ -106,11 +106,15 @@ cdef class Program(Steps):
             Whether each row is of a long text; None if none is.
         angles : float32, (n_rows, n_dims / 2), or None
             Angles of each row, for the tables that have none of their own.
+        of_wanted : WantedRows or None
+            The wanted rows, for programs that rotate or attend with them alone, as
+            `needs_wanted` says.
 
         Raises
         ------
         ValueError
-            Another number of threads, or of steps, or no angles where they are needed.
+            Another number of threads, or of steps, or no angles or wanted rows where
+            they are needed.
         """
         if not 1 <= n_threads <= self.n_threads:
             raise ValueError(
@@ -122,6 +126,8 @@ cdef class Program(Steps):
                 angles is None or angles.shape[0] != tokens.shape[0]
                 or angles.shape[1] != self.n_angles):
             raise ValueError(f"angles: wanted {self.n_angles} of each row")
+        if self.needs_wanted and of_wanted is None:
+            raise ValueError("of_wanted: wanted the rows whose logits are computed")
         cdef double[:, ::1] moments = None
         cdef double* clock = NULL
         if seconds is not None:
@@ -139,6 +145,10 @@ cdef class Program(Steps):
         b.logits = &logits[0, 0] if b.n_wanted else NULL
         b.row_chunk = self.kernels.row_chunk
         b.fetched_bytes = self.kernels.fetched_bytes
+        b.of_wanted = NULL
+        if of_wanted is not None:
+            of_wanted.fill(&b)
+            b.of_wanted = &of_wanted.rows
         self.clear_lists()
         self.make_scratch()
         b.runs = runs_of(runs, pages)
@@ -261,12 +271,60 @@ cdef class Program(Steps):
             items = take(work, n, grain, most, who)
 
 
+cdef class WantedRows:
+    """The wanted rows of a batch, as rows of a batch of their own.
+
+    Parameters
+    ----------
+    positions : int32, (n_wanted,)
+        Position of each.
+    runs : int32, (n_runs, 3)
+        First row, number of rows and first position of each run of them.
+    pages : uintptr, (n_runs,)
+        Address of each run's page addresses.
+    is_long : uint8, (n_wanted,), or None
+        Whether each is of a long text; None if none is.
+    angles : float32, (n_wanted, n_dims / 2), or None
+        Angles of each, for the tables that have none of their own.
+    """
+
+    cdef batch rows
+    cdef const int32_t[::1] positions
+    cdef const uint8_t[::1] is_long
+    cdef const float[:, ::1] angles
+
+    def __cinit__(self, const int32_t[::1] positions, const int32_t[:, ::1] runs,
+                  const uintptr_t[::1] pages, const uint8_t[::1] is_long=None,
+                  const float[:, ::1] angles=None):
+        self.positions, self.is_long, self.angles = positions, is_long, angles
+        self.rows.runs = runs_of(runs, pages)
+        self.rows.n_runs = <int>runs.shape[0]
+
+    def __dealloc__(self):
+        free(self.rows.runs)
+
+    cdef void fill(self, const batch* b):
+        """Take over from the batch what holds for all of its rows."""
+        cdef row_run* runs = self.rows.runs
+        cdef int n = <int>self.positions.shape[0], n_runs = self.rows.n_runs
+        self.rows = b[0]
+        self.rows.n_rows = n
+        self.rows.runs, self.rows.n_runs = runs, n_runs
+        self.rows.positions = &self.positions[0] if n else NULL
+        self.rows.is_long = NULL
+        if self.is_long is not None and n:
+            self.rows.is_long = &self.is_long[0]
+        self.rows.angles = NULL
+        if self.angles is not None and n:
+            self.rows.angles = &self.angles[0, 0]
+
+
 cdef row_run* runs_of(
     const int32_t[:, ::1] rows, const uintptr_t[::1] pages
 ) except NULL:
     """Runs as kernels read them, for the caller to free."""
     cdef int i, n = <int>rows.shape[0]
-    cdef row_run* runs = <row_run*>calloc(n, sizeof(row_run))
+    cdef row_run* runs = <row_run*>calloc(max(n, 1), sizeof(row_run))
     if runs is NULL:
         raise MemoryError("no memory for the rows of a forward pass")
     for i in range(n):

@@ -205,8 +205,8 @@ typedef struct {
     };
 } step;
 
-/* The rows of one forward pass. */
-typedef struct {
+/* The rows of one forward pass, or the wanted ones as rows of a batch of their own. */
+typedef struct batch {
     int n_rows, n_wanted, n_runs;
     const int32_t *tokens, *positions; /* [n_rows] */
     const uint8_t *is_long;            /* [n_rows]: of a long text; NULL if none is */
@@ -216,6 +216,7 @@ typedef struct {
     float *logits;                     /* (n_wanted, n_vocab) */
     int row_chunk;                     /* sizes of the level: see kernel_table */
     int64_t fetched_bytes;
+    const struct batch *of_wanted;     /* the wanted rows alone; NULL where no step attends with them */
 } batch;
 
 /* Chunks that n numbers of a row are cut into for a unary step: a row of logits is work for all threads. */
@@ -227,13 +228,18 @@ static inline int64_t count_panels(const packed_matrix *w) { return (w->n + PANE
 
 static inline int count_rows(const step *s, const batch *b) { return s->of_wanted ? b->n_wanted : b->n_rows; }
 
+/* The rows whose positions and texts a step needs. */
+static inline const batch *rows_of_step(const step *s, const batch *b) {
+    return s->of_wanted ? b->of_wanted : b;
+}
+
 /* Length of a step's work list. */
 static inline int64_t count_items(const step *s, const batch *b) {
     const int64_t m = count_rows(s, b);
     switch (s->kind) {
     case STEP_LINEAR: return m ? count_panels(&s->linear.w) : 0;
     case STEP_APPEND: return b->n_runs;
-    case STEP_ATTENTION: return (int64_t)b->n_runs * s->attention.kv.n_head_kv;
+    case STEP_ATTENTION: return (int64_t)rows_of_step(s, b)->n_runs * s->attention.kv.n_head_kv;
     case STEP_UNARY: return m * row_chunks(b, s->unary.n);
     case STEP_BINARY: return s->binary.routes ? m * s->binary.routes->n_used : m;
     case STEP_GROUP: return m ? 1 : 0;

@@ -201,6 +201,7 @@ cdef extern from "plan/step.h" nogil:
         float* logits
         int row_chunk
         int64_t fetched_bytes
+        const batch* of_wanted
 
     int64_t count_items(const step* s, const batch* b)
     int64_t grain_items(const step* s)
@@ -214,6 +215,7 @@ cdef class Steps:
     cdef int n_steps
     cdef int most_dims  # of heads in attention
     cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
+    cdef readonly bint needs_wanted  # as rows of a batch of their own
     cdef size_t most_panel  # bytes of a mapped row, once it is packed
     cdef list _kept
 

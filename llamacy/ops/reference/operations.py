@@ -73,10 +73,13 @@ class ReferenceOps(Elementwise):
             y *= scale
         return y if bias is None else y + bias
 
-    def rope(self, x: Array, rope: Rope) -> Array:
-        heads = x.reshape(len(x), -1, rope.head_dim).copy()
-        n_long = np.array([each.n_long for each in self.batch.sequences], np.int32)
-        rotations = rope.rotations(self.batch.positions, n_long)
+    def rope(self, x: Array, rope: Rope, *, of_wanted: bool = False) -> Array:
+        heads = x.reshape(*x.shape[:1], x.shape[1] // rope.head_dim, rope.head_dim)
+        heads, rows = heads.copy(), self._rows(of_wanted)
+        n_long = [self.batch.sequences[row].n_long for row in rows]
+        rotations = rope.rotations(
+            self.batch.positions[rows], np.array(n_long, np.int32)
+        )
         cos, sin = (t[:, None] for t in rotations)
         a, b = rope.first, rope.second
         heads[..., a], heads[..., b] = (
@@ -114,18 +117,25 @@ class ReferenceOps(Elementwise):
         return x * weight
 
     def shared_attention(
-        self, q: Array, *, state: KeyValues, scale: float, softcap: float | None = None
+        self,
+        q: Array,
+        *,
+        state: KeyValues,
+        scale: float,
+        softcap: float | None = None,
+        of_wanted: bool = False,
     ) -> Array:
-        q = q.reshape(len(q), -1, state.head_dim)
+        q = q.reshape(len(q), q.shape[1] // state.head_dim, state.head_dim)
         out = np.empty((*q.shape[:2], state.value_dim), np.float32)
-        for row, sequence in enumerate(self.batch.sequences):
+        for i, row in enumerate(self._rows(of_wanted)):
+            sequence = self.batch.sequences[row]
             assert isinstance(sequence, ReferenceSequence)
             after = self.batch.positions[row] + 1
             first = 0 if state.window is None else max(0, after - state.window)
             keys = sequence.keys[state.layer][first:after]
             values = sequence.values[state.layer][first:after]
-            out[row] = _attend(q[row], keys, values, scale, softcap, None)
-        return out.reshape(len(out), -1)
+            out[i] = _attend(q[i], keys, values, scale, softcap, None)
+        return out.reshape(len(out), q.shape[1] * state.value_dim)
 
     def head_gate(self, x: Array, gate: Array) -> Array:
         return x * np.repeat(gate, x.shape[1] // gate.shape[1], axis=1)
@@ -177,6 +187,12 @@ class ReferenceOps(Elementwise):
 
     def wanted(self, x: Array) -> Array:
         return x[self.batch.wanted]
+
+    def _rows(self, of_wanted: bool) -> NDArray[np.int32]:
+        """Return the numbers of the rows of the batch, or of the wanted ones."""
+        if of_wanted:
+            return self.batch.wanted
+        return np.arange(len(self.batch.positions), dtype=np.int32)
 
 
 def _parts(x: Array, weight: Array | None, size: int | None) -> Array:

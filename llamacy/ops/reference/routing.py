@@ -17,8 +17,8 @@ def route(scores: Array, experts: Experts[Array]) -> tuple[NDArray[np.intp], Arr
         return _route_by_gates(scores, experts)
     chosen = _best(scores, experts.n_used)
     if experts.gating == "sparse_mixer":
-        weights = _sparse_weights(scores, chosen, np.float32(2 * experts.jitter))
-        return chosen, weights * np.float32(experts.scale)
+        sparse = _sparse_weights(scores, chosen, np.float32(2 * experts.jitter))
+        return chosen, sparse * np.float32(experts.scale)
     best = np.take_along_axis(scores, chosen, axis=-1)
     is_normalized = experts.is_normalized or experts.gating == "softmax_of_chosen"
     among = best if is_normalized else scores
@@ -45,9 +45,7 @@ def _route_by_gates(
     return chosen, weights * np.float32(experts.scale)
 
 
-def _sparse_weights(
-    scores: Array, chosen: NDArray[np.intp], most: np.float32
-) -> Array:
+def _sparse_weights(scores: Array, chosen: NDArray[np.intp], most: np.float32) -> Array:
     """Return the weights of a sparse mixer: see `Gating`."""
     left = np.ones(scores.shape, bool)
     weights = np.empty(chosen.shape, np.float32)

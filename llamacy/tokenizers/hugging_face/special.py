@@ -20,11 +20,11 @@ ENCODERS: Final = ("bert", "t5")
 """Names in `tokenizer.ggml.model` of vocabularies that encoders have."""
 
 _ENCODER_NAMES: Final = {
-    "bos cls": "bos",
-    "eos sep": "eos",
-    "sep eos": "seperator",  # GGUF's spelling
-    "pad": "padding",
-    "mask": "mask",
+    "bos cls": "bos_token_id",
+    "eos sep": "eos_token_id",
+    "sep eos": "seperator_token_id",  # GGUF's spelling
+    "pad": "padding_token_id",
+    "mask": "mask_token_id",
 }
 
 
@@ -100,11 +100,11 @@ class Special:
         self, metadata: Metadata, tokens: TokenList, around: Around | None
     ) -> None:
         """Add the special tokens of an encoder, which stand on both sides of a text."""
-        for names, ours in _ENCODER_NAMES.items():
+        for names, key in _ENCODER_NAMES.items():
             found = (self._find(name, tokens) for name in names.split())
             i = next((i for i in found if i is not None), None)
             if i is not None:
-                metadata.integer(f"tokenizer.ggml.{ours}_token_id", i)
+                metadata.integer(f"tokenizer.ggml.{key}", i)
         for name, texts in zip(("bos", "eos"), around or ([], []), strict=True):
             metadata.flag(f"tokenizer.ggml.add_{name}_token", bool(texts))
             if not texts:

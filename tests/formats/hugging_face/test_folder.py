@@ -234,9 +234,17 @@ def test_lists_are_arrays_of_the_layers(
 
 
 WRONG: list[tuple[dict[str, Any], type[FormatError], str]] = [
-    ({"architectures": ["NoSuchForCausalLM"]}, UnsupportedError, "as LlamaForCausalLM, f"),
+    (
+        {"architectures": ["NoSuchForCausalLM"]},
+        UnsupportedError,
+        "as LlamaForCausalLM, f",
+    ),
     ({"architectures": [], "model_type": None}, FormatError, "an array of one name"),
-    ({"architectures": None, "model_type": "t5"}, UnsupportedError, "lists, such as lla"),
+    (
+        {"architectures": None, "model_type": "t5"},
+        UnsupportedError,
+        "lists, such as lla",
+    ),
     ({"architectures": [["a"]]}, FormatError, "an array of names"),
     ({"architectures": "LlamaForCausalLM"}, FormatError, "architectures: wanted an a"),
     ({"architectures": ["MistralModel"]}, UnsupportedError, "it .*MistralForCausalLM"),

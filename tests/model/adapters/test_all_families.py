@@ -70,7 +70,9 @@ def write_model(
         keys |= MIXTURE if ARCHITECTURES[family].is_mixture else {}
         keys |= KEYS.get(family, {})
         metadata = {
-            key.replace("llama.", f"{family}.").replace(f"{family}.xielu", "xielu"): each
+            key.replace("llama.", f"{family}.").replace(
+                f"{family}.xielu", "xielu"
+            ): each
             for key, each in llama_metadata(**keys).items()
         } | {"general.architecture": family}
         return write_gguf(tmp_path / name, metadata, tensors)
