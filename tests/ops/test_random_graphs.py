@@ -129,6 +129,7 @@ class Draft:
         self.widths: list[int] = []
         self.sizes: list[int] = []  # values are within about 4 * 2**size
         self.readable: list[int] = []
+        self.of_wanted = False  # whether those have the wanted rows
         self.kept: dict[int, tuple[tuple[int, KeyValues], int]] = {}  # and their sizes
         self.n_convolutions = N_LAYER  # each is a layer of its own
         self.layers = [self.layer(number) for number in range(N_LAYER)]
@@ -212,7 +213,8 @@ class Draft:
         width = self.widths[x]
         names = [name for name, rope in ROPES.items() if width % rope.head_dim == 0]
         name = self.draw(strategies.sampled_from(names))
-        return self.push("rope", (x,), width, self.sizes[x], rope=name)
+        options = {"rope": name, "of_wanted": self.of_wanted}
+        return self.push("rope", (x,), width, self.sizes[x], **options)
 
     def attention(self) -> int:
         layer = self.draw(strategies.sampled_from(self.layers))
@@ -236,13 +238,13 @@ class Draft:
 
     def shared_attention(self) -> int:
         if not self.kept:
-            return self.attention()
+            return self.norm() if self.of_wanted else self.attention()
         layers = list(self.kept.values())
         (n_head, state), size = self.draw(strategies.sampled_from(layers))
         q = self.small(self.choose(n_head * state.head_dim), 1)
         q = self.rope(q) if self.draw(strategies.booleans()) else q
         width = n_head * state.value_dim
-        options = {"state": state, "scale": 0.25}
+        options = {"state": state, "scale": 0.25, "of_wanted": self.of_wanted}
         return self.push("shared_attention", (q,), width, size, **options)
 
     def causal_conv(self) -> int:
@@ -373,9 +375,10 @@ def graphs(draw: Any) -> Graph:
     draft.extend(ON_ANY_ROWS + ON_ALL_ROWS, most=16)
     chosen = [draft.choose() for _ in range(draw(strategies.integers(1, 2)))]
     draft.readable.clear()
+    draft.of_wanted = True
     for x in chosen:
         draft.push("wanted", (x,), draft.widths[x], draft.sizes[x])
-    draft.extend(ON_ANY_ROWS, most=6)
+    draft.extend((*ON_ANY_ROWS, "rope", "shared_attention"), most=6)
     draft.graph.logits = draft.choose(N_VOCAB)
     return draft.graph
 

@@ -319,7 +319,7 @@ class Plan:
         runs, pages = cut_runs(batch, parts, self._longest_run)
         is_long, angles = self._rotations(batch)
         of_wanted = None
-        if self._attends_with_wanted:
+        if program.needs_wanted:
             wanted = batch.wanted
             of_wanted = WantedRows(
                 batch.positions[wanted],
@@ -495,9 +495,6 @@ class Plan:
         """Run this program in passes from now on."""
         self._program, self._steps, self._cost = program, steps, PassCost(steps)
         self._longest_run = longest_run(steps)
-        self._attends_with_wanted = any(
-            each.op == "attention" and each.of_wanted for each in steps
-        )
         learned = [each for each in steps if each.op == "position_embedding"]
         sizes = [each.constants["weight"].shape[0] for each in learned]
         self._n_positions = min(sizes, default=None)

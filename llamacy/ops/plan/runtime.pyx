@@ -110,7 +110,8 @@ cdef class Program(Steps):
         angles : float32, (n_rows, n_dims / 2), or None
             Angles of each row, for the tables that have none of their own.
         of_wanted : WantedRows or None
-            The wanted rows, for programs with a step that attends with them alone.
+            The wanted rows, for programs that rotate or attend with them alone, as
+            `needs_wanted` says.
         spans : int32, (n_spans, 3), or None
             The same as `runs`, of rows from one place where states are left to the
             next; not cut. None without states of a fixed size.
@@ -120,7 +121,8 @@ cdef class Program(Steps):
         Raises
         ------
         ValueError
-            Another number of threads, or of steps, or no angles where they are needed.
+            Another number of threads, or of steps, or no angles or wanted rows where
+            they are needed.
         """
         if not 1 <= n_threads <= self.n_threads:
             raise ValueError(
@@ -132,6 +134,8 @@ cdef class Program(Steps):
                 angles is None or angles.shape[0] != tokens.shape[0]
                 or angles.shape[1] != self.n_angles):
             raise ValueError(f"angles: wanted {self.n_angles} of each row")
+        if self.needs_wanted and of_wanted is None:
+            raise ValueError("of_wanted: wanted the rows whose logits are computed")
         cdef double[:, ::1] moments = None
         cdef double* clock = NULL
         if seconds is not None:

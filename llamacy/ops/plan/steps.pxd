@@ -224,6 +224,7 @@ cdef class Steps:
     cdef int n_steps
     cdef int most_dims  # of heads in attention
     cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
+    cdef readonly bint needs_wanted  # as rows of a batch of their own
     cdef size_t most_panel  # bytes of a mapped row, once it is packed
     cdef list _kept
 

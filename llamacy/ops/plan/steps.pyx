@@ -87,6 +87,8 @@ cdef class Steps:
         new.waits = waits
         new.of_wanted = added.of_wanted
         self.fill(&new, added.op, added.reads, added.writes, added.constants)
+        if added.of_wanted and new.kind in (STEP_ROPE_TABLE, STEP_ATTENTION):
+            self.needs_wanted = True
         grown = <step*>realloc(self.steps, (self.n_steps + 1) * sizeof(step))
         if grown is NULL:
             raise MemoryError("no memory for the steps of a plan")
