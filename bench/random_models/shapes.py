@@ -120,6 +120,14 @@ def _two_head_counts(windowed: int, full: int, period: int) -> OfLayers:
     return lambda n: [windowed if has else full for has in pattern(n)]
 
 
+def _beside_convolutions(n_head_kv: int, *layers: int) -> OfLayers:
+    """Let the layers of these numbers attend, and the others convolve."""
+    return lambda n: [n_head_kv if layer in layers else 0 for layer in range(n)]
+
+
+_LFM2: Final = {".shortconv.l_cache": 3, ".rope.freq_base": 1e6}
+
+
 def _deepstack(n_layer: int) -> int:
     return min(3, n_layer - 1)  # llama.cpp does not run those where the last is one
 
@@ -336,6 +344,36 @@ SHAPES: Final = {
             ".leading_dense_block_count": 1,
         },
         (*_OUTPUT, *_SELECTION),
+        n_tiny_layers=5,
+    ),
+    "lfm2-1.2b": Shape(
+        *("lfm2", 16, 65536),
+        sizes(2048, 32, _beside_convolutions(8, 2, 5, 8, 10, 12, 14), 64, 8192) | _LFM2,
+        n_tiny_layers=4,
+    ),
+    "lfm2moe-8b-a1b": Shape(
+        *("lfm2moe", 24, 65536),
+        sizes(2048, 32, _beside_convolutions(8, 2, 6, 10, 14, 18, 21), 64, 7168)
+        | experts(32, 4, 1792, gating_func=2)
+        | {".leading_dense_block_count": 2, **_LFM2},
+        _SELECTION,
+        n_tiny_layers=4,
+    ),
+    "lfm3-1.7b": Shape(
+        *("lfm3", 24, 128000),
+        sizes(2048, 16, _beside_convolutions(4, *range(2, 24, 2)), 128, 7680)
+        | {
+            **_LFM2,
+            ".shortconv.l_cache": 7,
+            ".attention.sliding_window": 256,
+            ".attention.sliding_window_pattern": lambda n: [
+                layer % 4 == 0 and layer > 0 for layer in range(n)
+            ],
+        },
+        (
+            *("attn_gate.weight", "rope_freqs.weight"),
+            *("post_attention_norm.weight", "post_ffw_norm.weight"),
+        ),
         n_tiny_layers=5,
     ),
     "mellum-12b-a2.5b": Shape(

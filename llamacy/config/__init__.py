@@ -13,6 +13,7 @@ from llamacy.config.layers import (
     LayerConfig,
     Mixer,
     SharedAttentionConfig,
+    ShortConvConfig,
 )
 from llamacy.config.model import ModelConfig
 from llamacy.config.rope import RopeConfig
@@ -31,5 +32,6 @@ __all__ = [
     "ModelConfig",
     "RopeConfig",
     "SharedAttentionConfig",
+    "ShortConvConfig",
     "family_rules",
 ]

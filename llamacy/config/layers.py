@@ -83,7 +83,20 @@ class SharedAttentionConfig(AttentionConfig):
     source: int
 
 
-Mixer: TypeAlias = AttentionConfig | SharedAttentionConfig
+@dataclass(frozen=True, slots=True)
+class ShortConvConfig:
+    """A short convolution between two gates: a recurrent mixer.
+
+    Attributes
+    ----------
+    n_kernel : int
+        Tokens that a row sees, its own among them.
+    """
+
+    n_kernel: int
+
+
+Mixer: TypeAlias = AttentionConfig | SharedAttentionConfig | ShortConvConfig
 """A part of a layer that mixes its tokens: one class for each kind of mixer.
 
 A recurrent mixer is a class of its own in this union, and a part of its own in
@@ -132,3 +145,9 @@ class LayerConfig:
 
     mixer: Mixer
     feed_forward: FeedForwardConfig
+
+    @property
+    def attention(self) -> AttentionConfig:
+        """The mixer of a layer that attends."""
+        assert isinstance(self.mixer, AttentionConfig)
+        return self.mixer

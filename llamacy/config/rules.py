@@ -56,6 +56,8 @@ class FamilyRules:
     logit_width : int
         Logits are divided by the width of the residual over this where a file does not
         say; 0 for no scale.
+    has_recurrent_layers : bool
+        Whether layers that have no heads of keys and values are recurrent.
     is_range_rounded : bool
         Whether YaRN's range begins and ends at whole pairs of dimensions.
     is_normalized : bool
@@ -78,6 +80,7 @@ class FamilyRules:
     embedding_scale: float = 1.0
     residual_depth: float = 0.0
     logit_width: int = 0
+    has_recurrent_layers: bool = False
     is_range_rounded: bool = True
     is_normalized: bool = True
     gating: Gating = "softmax"
@@ -112,6 +115,8 @@ ROUTER_KEYS: Final = (
     *("expert_shared_count", "expert_weights_scale", "leading_dense_block_count"),
 )
 """Keys of a router that not all mixtures of experts have."""
+
+_SHORT_CONV: Final = ("shortconv.l_cache",)
 
 _RULES: Final = {
     "apertus": FamilyRules(
@@ -158,6 +163,18 @@ _RULES: Final = {
         keys=ROUTER_KEYS,
         gating="sigmoid",
         is_normalized=False,
+    ),
+    "lfm2": FamilyRules(has_recurrent_layers=True, window_period=0, keys=_SHORT_CONV),
+    "lfm2moe": FamilyRules(
+        has_recurrent_layers=True,
+        keys=(*ROUTER_KEYS, *_SHORT_CONV),
+        gating="sigmoid",
+    ),
+    "lfm3": FamilyRules(
+        has_recurrent_layers=True,
+        has_local_rope=True,
+        local_freq_base=10000.0,
+        keys=_SHORT_CONV,
     ),
     "llama": FamilyRules(window_period=0),
     "mellum": FamilyRules(window_period=4, has_local_rope=True),

@@ -78,6 +78,30 @@ typedef struct {
     uint8_t *const *pages; /* of the sequence: page i has positions PAGE_TOKENS * i and on */
 } row_run;
 
+/* --- states of a fixed size ----------------------------------------------------------- */
+
+/* Consecutive rows of one sequence, from one place where its states are left to the next. Spans
+ * of one sequence follow each other, and the states after one are those before the next: an item
+ * of a kernel that reads and writes states goes through all spans, for its channels or heads. */
+typedef struct {
+    int32_t row, n_rows;   /* in the batch */
+    int32_t position;      /* of the first of them */
+    const uint8_t *before; /* the text's states before these rows */
+    uint8_t *after;        /* out, its states after them; the same memory, or other */
+} row_span;
+
+/* Channels that are one item of a convolution. */
+enum { CONV_CHANNELS = 128 };
+
+/* A causal depthwise convolution. */
+typedef struct {
+    const float *weight; /* (n_columns + 1, n_channels): the factors of the row itself come last */
+    const float *bias;   /* (n_channels,) or NULL */
+    int n_channels;
+    int n_columns;       /* inputs that are kept: (n_columns, n_channels), the oldest first */
+    size_t offset;       /* bytes of them within a text's states */
+} conv_args;
+
 /* --- arguments of the larger kernels ------------------------------------------------- */
 
 typedef enum {
@@ -207,6 +231,13 @@ typedef struct {
                       const float *q, size_t ldq,      /* (M, n_head * head_dim) */
                       float *y, size_t ldy,            /* out, (M, n_head * value_dim) */
                       int begin, int end, void *scratch);
+    /* y[t] = bias + the sum over j <= n_columns of weight[j] * x[t - n_columns + j], x going on
+     * from the inputs that each span's states keep. Items are chunks of CONV_CHANNELS channels. */
+    void (*causal_conv)(const conv_args *args,
+                        const row_span *spans, int n_spans, /* (n_spans,); out: their states */
+                        const float *x, size_t ldx,         /* (M, n_channels) */
+                        float *y, size_t ldy,               /* out, (M, n_channels) */
+                        int begin, int end);
     /* All elementwise operations; rows.pxi has the tables. */
     const unary_op *unary;
     const binary_op *binary;

@@ -57,6 +57,23 @@ cdef extern from "interface.h" nogil:
         int32_t position
         uint8_t** pages
 
+    ctypedef struct row_span:
+        int32_t row
+        int32_t n_rows
+        int32_t position
+        const uint8_t* before
+        uint8_t* after
+
+    enum:
+        CONV_CHANNELS
+
+    ctypedef struct conv_args:
+        const float* weight
+        const float* bias
+        int n_channels
+        int n_columns
+        size_t offset
+
     ctypedef enum epilogue:
         EPILOGUE_STORE
         EPILOGUE_ADD
@@ -146,6 +163,10 @@ cdef extern from "interface.h" nogil:
             const attention_args* args, const row_run* runs, int n_runs,
             const float* q, size_t ldq, float* y, size_t ldy,
             int begin, int end, void* scratch) noexcept nogil
+        void (*causal_conv)(
+            const conv_args* args, const row_span* spans, int n_spans,
+            const float* x, size_t ldx, float* y, size_t ldy,
+            int begin, int end) noexcept nogil
         const unary_op* unary
         const binary_op* binary
         void (*sigmoid_gate)(

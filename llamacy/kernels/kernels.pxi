@@ -7,13 +7,13 @@
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport cosf, expf, sinf, sqrtf
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
 from llamacy.kernels.interface cimport (
-    EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_SWIGLU,
-    PAGE_TOKENS, PANEL_ROWS, STRIP_ROWS, UNIT_COLS, attention_args, binary_op,
-    epilogue, is_float_pack, is_gated, kernel_table, kv_layout, linear_args,
-    packed_matrix, peak_product, quant_unit, row_run, unary_op,
+    CONV_CHANNELS, EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU,
+    EPILOGUE_SWIGLU, PAGE_TOKENS, PANEL_ROWS, STRIP_ROWS, UNIT_COLS, attention_args,
+    binary_op, conv_args, epilogue, is_float_pack, is_gated, kernel_table, kv_layout,
+    linear_args, packed_matrix, peak_product, quant_unit, row_run, row_span, unary_op,
 )
 
 
@@ -157,6 +157,7 @@ include "rows/rope.pxi"
 include "rows/quantize.pxi"
 include "products/linear.pxi"
 include "attention/attend.pxi"
+include "recurrent/causal_conv.pxi"
 
 
 cdef extern from "products/peak.h":
@@ -201,6 +202,7 @@ TABLE.has_many_rows = has_many_rows
 TABLE.rope = rope
 TABLE.append = append
 TABLE.attention = attention
+TABLE.causal_conv = causal_conv
 TABLE.unary = UNARY
 TABLE.binary = BINARY
 TABLE.sigmoid_gate = sigmoid_gate

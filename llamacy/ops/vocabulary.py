@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from llamacy.config import ModelConfig
 from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
-from llamacy.ops.state.specs import KeyValues
+from llamacy.ops.state.specs import KeyValues, Recurrence
 
 ELEMENTWISE: Final = (
     *("silu_mul", "gelu_mul", "scale", "softcap", "add", "mul"),
@@ -123,6 +123,15 @@ class Ops(Protocol, Generic[Value, Weight]):
 
         `state` is that layer's; nothing is appended. With `of_wanted`, `q` has the
         wanted rows alone. Otherwise as `attention`.
+        """
+
+    def causal_conv(
+        self, x: Value, weight: Weight, bias: Weight | None = None, *, state: Recurrence
+    ) -> Value:
+        """Convolve each channel of `x` (M, C) along its sequence, up to its row.
+
+        `y[t] = bias + Σ_j weight[:, j] * x[t - K + 1 + j]`: depthwise, with 0 before
+        the text. `weight` is (C, K), as one vector; `state` keeps K - 1 inputs.
         """
 
     def silu_mul(self, gate: Value, up: Value) -> Value:

@@ -46,6 +46,11 @@ EXPERTS = {
     "leading_dense_block_count": 1,
     "block_count": 3,
 }
+LFM2: dict[str, Any] = {
+    "block_count": 4,
+    "attention__head_count_kv": [0, 2, 0, 1],
+    "shortconv__l_cache": 3,
+}
 GROUPS = {"expert_group_count": 3, "expert_group_used_count": 2}
 GEMMA4: dict[str, Any] = {
     "block_count": 6,
@@ -138,6 +143,32 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         "apertus",
         XIELU | {"xielu.alpha_p": 1.5, "xielu.alpha_n": 0.5},
         (),
+    ),
+    "lfm2": ("lfm2", LFM2, ()),
+    "lfm2, a window": (
+        "lfm2",
+        LFM2 | {"attention__sliding_window": WINDOW, "shortconv__l_cache": 7},
+        (),
+    ),
+    "lfm3": (
+        "lfm3",
+        LFM2
+        | {
+            "attention__sliding_window": WINDOW,
+            "attention__sliding_window_pattern": [False, True, False, False],
+            "shortconv__l_cache": 7,
+        },
+        ("blk.1.attn_gate.weight", "blk.3.attn_gate.weight")
+        + tuple(
+            f"blk.{layer}.{norm}.weight"
+            for layer in range(4)
+            for norm in ("post_attention_norm", "post_ffw_norm")
+        ),
+    ),
+    "lfm2moe": (
+        "lfm2moe",
+        LFM2 | EXPERTS | {"expert_shared_count": 0, "block_count": 4},
+        ("blk.2.exp_probs_b.bias", "blk.3.exp_probs_b.bias"),
     ),
     "glm4moe": (
         "glm4moe",

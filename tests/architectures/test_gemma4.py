@@ -102,7 +102,7 @@ def random_ids(n: int) -> list[int]:
 
 
 def test_the_last_layers_read_the_last_of_their_kind(make_file: Make) -> None:
-    mixers = [layer.mixer for layer in read(make_file()).layers]
+    mixers = [layer.attention for layer in read(make_file()).layers]
     sources = [getattr(mixer, "source", None) for mixer in mixers]
     assert sources == [None, None, None, 1, 1, 2]
     assert [mixer.window for mixer in mixers] == [20, 20, None, 20, 20, None]

@@ -25,7 +25,7 @@ from llamacy.ops.experts import Experts
 from llamacy.ops.plan.packed_weights import pack_weights
 from llamacy.ops.plan.step import Step
 from llamacy.ops.rope import Rope
-from llamacy.ops.state.specs import KeyValues
+from llamacy.ops.state.specs import KeyValues, Recurrence
 from tests.support.states import key_values
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ N_EMBD, _, N_VOCAB = WIDTHS = (32, 16, 24)
 N_HEAD = 8  # of the smallest heads
 N_EXPERT = 3
 N_POSITIONS = 48
+KERNELS = (2, 3, 7)
 ACTIVATIONS = (
     *("gelu", "gelu_erf", "gelu_quick", "silu", "sigmoid", "softplus"),
     *("relu", "relu_squared"),
@@ -130,6 +131,7 @@ class Draft:
         self.readable: list[int] = []
         self.of_wanted = False  # whether those have the wanted rows
         self.kept: dict[int, tuple[tuple[int, KeyValues], int]] = {}  # and their sizes
+        self.n_convolutions = N_LAYER  # each is a layer of its own
         self.layers = [self.layer(number) for number in range(N_LAYER)]
 
     def layer(self, number: int) -> tuple[int, KeyValues]:
@@ -245,6 +247,18 @@ class Draft:
         options = {"state": state, "scale": 0.25, "of_wanted": self.of_wanted}
         return self.push("shared_attention", (q,), width, size, **options)
 
+    def causal_conv(self) -> int:
+        x = self.choose()
+        width, kernel = self.widths[x], self.draw(strategies.sampled_from(KERNELS))
+        self.n_convolutions += 1
+        state = Recurrence(self.n_convolutions, width, kernel - 1)
+        options = {
+            "state": state,
+            "weight": f"kernel {width} {kernel}",
+            "bias": self.draw(strategies.sampled_from([None, f"bias {width}"])),
+        }
+        return self.push("causal_conv", (x,), width, self.sizes[x] + 1, **options)
+
     def columns(self) -> int:
         x = self.choose()
         n = self.draw(
@@ -341,7 +355,7 @@ class Draft:
 
 ON_ALL_ROWS = (
     *("embedding", "position_embedding", "rope", "attention", "heads"),
-    "shared_attention",
+    *("shared_attention", "causal_conv"),
 )
 ON_ANY_ROWS = (
     *("norm", "linear", "gated", "add", "scale", "softcap"),
@@ -416,6 +430,7 @@ def weights() -> dict[str, Array]:
         **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},
         **{f"sinks {n_head}": noise(n_head) for n_head, _, _ in HEADS},
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},
+        **{f"kernel {n} {k}": noise(n * k) / 2 for n in WIDTHS for k in KERNELS},
         "factor": np.full(1, 0.75, np.float32),
         "factors": np.linspace(0.5, 1, N_EXPERT, dtype=np.float32),
         **{f"router {n}": noise(N_EXPERT, n) * scale[n] for n in WIDTHS},

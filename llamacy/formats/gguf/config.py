@@ -75,7 +75,7 @@ def read_config(file: ModelFile) -> ModelConfig:
     n_layer = _n_layer(keys)
     n_embd = keys.integer(".embedding_length", 1, MAX_EMBD)
     window, windowed_layers, windows = read_windows(keys, n_layer, rules)
-    sizes = read_sizes(keys, n_embd, windows)
+    sizes = read_sizes(keys, n_embd, rules, windows)
     head_dim = max(each.head_dim for each in sizes)
     n_ctx_train = keys.integer(".context_length", 1, MAX_CTX)
     config = ModelConfig(

@@ -14,7 +14,7 @@ from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.step import LOGITS, Buffer, Operand, Step
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.layout import StateLayout
-from llamacy.ops.state.specs import KeyValues
+from llamacy.ops.state.specs import KeyValues, Recurrence
 from llamacy.ops.vocabulary import ELEMENTWISE
 
 
@@ -153,7 +153,7 @@ class Lowering:
     def _emit_attention(self, node: Node) -> None:
         state = node.state
         assert isinstance(state, KeyValues)
-        slot = self._layout.slots[state.layer]
+        slot = self._layout.slot(state)
         n_head = node.inputs[0].width // state.head_dim
         (q, q_rope), (k, k_rope), (v, _) = map(self._rotated, node.inputs)
         tables = {
@@ -179,7 +179,7 @@ class Lowering:
         assert isinstance(state, KeyValues)
         self._emit(
             "attention",
-            {"q": q, "state": self._layout.slots[state.layer]},
+            {"q": q, "state": self._layout.slot(state)},
             {"y": self._buffers.new(node)},
             of_wanted=node.of_wanted,
             n_head=node.inputs[0].width // state.head_dim,
@@ -188,6 +188,18 @@ class Lowering:
             softcap=node.attributes.get("softcap"),
             sinks=node.attributes.get("sinks"),
             may_round=may_round,
+        )
+
+    def _emit_causal_conv(self, node: Node) -> None:
+        assert isinstance(node.state, Recurrence)
+        slot = self._layout.slot(node.state)
+        self._emit(
+            "causal_conv",
+            {"x": self._values[node.inputs[0]], "state": slot},
+            {"y": self._buffers.new(node), "state": slot},
+            weight=node.attributes["weight"],
+            bias=node.attributes.get("bias"),
+            n=node.width,
         )
 
     def _emit_columns(self, node: Node) -> None:

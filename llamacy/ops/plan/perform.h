@@ -206,6 +206,10 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
         break;
     case STEP_MIX: mix_rows(kernels, &s->mix, begin, end); break;
     case STEP_SQUARES: square_columns(&s->squares, m, begin, end); break;
+    case STEP_CAUSAL_CONV:
+        kernels->causal_conv(&s->conv.args, b->spans, b->n_spans, s->conv.x.data, s->conv.x.ld, s->conv.y.data,
+                             s->conv.y.ld, begin, end);
+        break;
     }
 }
 

@@ -3,8 +3,8 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from llamacy.kernels.interface cimport (
-    attention_args, binary_kernel, kernel_table, kv_layout, linear_args, norm_kernel,
-    packed_matrix, row_run, unary_kernel,
+    attention_args, binary_kernel, conv_args, kernel_table, kv_layout, linear_args,
+    norm_kernel, packed_matrix, row_run, row_span, unary_kernel,
 )
 from llamacy.kernels.packing.matrices cimport mapped_rows
 from llamacy.ops.plan.routing cimport routing
@@ -36,6 +36,7 @@ cdef extern from "plan/step.h" nogil:
         STEP_EXPERTS
         STEP_MIX
         STEP_SQUARES
+        STEP_CAUSAL_CONV
 
     ctypedef struct embedding_step:
         packed_matrix weight
@@ -164,6 +165,11 @@ cdef extern from "plan/step.h" nogil:
         double* sums
         int64_t* counts
 
+    ctypedef struct conv_step:
+        conv_args args
+        float_rows x
+        float_rows y
+
     ctypedef struct step:
         step_kind kind
         bint waits
@@ -187,17 +193,20 @@ cdef extern from "plan/step.h" nogil:
         experts_step experts
         mix_step mix
         squares_step squares
+        conv_step conv
 
     ctypedef struct batch:
         int n_rows
         int n_wanted
         int n_runs
+        int n_spans
         const int32_t* tokens
         const int32_t* positions
         const uint8_t* is_long
         const float* angles
         const int32_t* wanted
         row_run* runs
+        row_span* spans
         float* logits
         int row_chunk
         int64_t fetched_bytes

@@ -21,6 +21,8 @@ from llamacy.kernels.packing.matrices cimport (
 )
 from llamacy.ops.plan.routing cimport Routing, routing
 
+import numpy as np
+
 from llamacy.ops.plan.step import LOGITS
 from llamacy.ops.state.kv_pages import KV_TYPES
 
@@ -165,6 +167,9 @@ cdef class Steps:
         elif op == "squares":
             s.kind = STEP_SQUARES
             fill_squares(&s.squares, r, w, c)
+        elif op == "causal_conv":
+            s.kind = STEP_CAUSAL_CONV
+            self._kept.append(fill_conv(&s.conv, r, w, c))
         else:
             fill_elementwise(self.kernels, s, op, r, w, c)
         return 0
@@ -387,6 +392,20 @@ cdef int fill_squares(squares_step* s, r, w, c) except -1:
     s.n = <int>sums.shape[1]
     s.sums, s.counts = &sums[0, 0], &counts[0]
     return 0
+
+
+cdef object fill_conv(conv_step* s, r, w, c):
+    """Returns the weights by columns, to be kept alive."""
+    cdef float[:, ::1] weight = np.ascontiguousarray(
+        c["weight"].reshape(c["n"], -1).T, np.float32)
+    slot = r["state"]
+    s.args.weight = &weight[0, 0]
+    s.args.bias = floats_of(c.get("bias"))
+    s.args.n_channels = c["n"]
+    s.args.n_columns = slot.spec.n_columns
+    s.args.offset = slot.offset
+    s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
+    return weight
 
 
 # Operands.

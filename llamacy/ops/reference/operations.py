@@ -12,7 +12,7 @@ from llamacy.ops.reference.elementwise import Elementwise
 from llamacy.ops.reference.routing import route
 from llamacy.ops.reference.sequence import ReferenceSequence
 from llamacy.ops.rope import Rope
-from llamacy.ops.state.specs import KeyValues
+from llamacy.ops.state.specs import KeyValues, Recurrence
 
 Array = NDArray[np.float32]
 
@@ -112,6 +112,19 @@ class ReferenceOps(Elementwise):
                 keys, values = keys[-state.window :], values[-state.window :]
             out[row] = _attend(q[row], keys, values, scale, softcap, sinks)
         return out.reshape(len(out), -1)
+
+    def causal_conv(
+        self, x: Array, weight: Array, bias: Array | None = None, *, state: Recurrence
+    ) -> Array:
+        factors = weight.reshape(x.shape[1], -1).T
+        out = np.empty_like(x)
+        for row, sequence in enumerate(self.batch.sequences):
+            assert isinstance(sequence, ReferenceSequence)
+            inputs = np.concatenate([sequence.columns(state), x[row : row + 1]])
+            out[row] = (factors * inputs).sum(axis=0)
+            n_tokens = int(self.batch.positions[row]) + 1
+            sequence.keep_columns(state, n_tokens, inputs[1:])
+        return out if bias is None else out + bias
 
     def gain(self, x: Array, weight: Array) -> Array:
         return x * weight

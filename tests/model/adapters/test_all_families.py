@@ -29,6 +29,7 @@ MIXTURE = {
     "expert_used_count": 4,  # which of two come first may turn on a last digit
     "expert_feed_forward_length": 32,
 }
+CONVOLUTIONS = {"attention__head_count_kv": [0, 2], "shortconv__l_cache": 3}
 # Keys that a family's files need beside those of LLaMA's and of mixtures of experts.
 KEYS: dict[str, dict[str, Any]] = {
     "apertus": {
@@ -52,9 +53,15 @@ KEYS: dict[str, dict[str, Any]] = {
     "granitemoe": {"expert_shared_feed_forward_length": 32, **MIXTURE},
     "granite_swa": {"expert_shared_feed_forward_length": 32, **MIXTURE},
     "laguna": {"expert_shared_count": 1, "leading_dense_block_count": 1},
+    "lfm2": CONVOLUTIONS,
+    "lfm2moe": {**CONVOLUTIONS, "leading_dense_block_count": 1},
+    "lfm3": CONVOLUTIONS,
     "qwen2moe": {"expert_shared_feed_forward_length": 64},
 }
-NOT_ADAPTED = ("position_embd.weight", "per_layer_token_embd.weight", "_norm.weight")
+NOT_ADAPTED = (
+    *("position_embd.weight", "per_layer_token_embd.weight", "_norm.weight"),
+    "shortconv.conv.weight",
+)
 
 
 @pytest.fixture
