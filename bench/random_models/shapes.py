@@ -135,6 +135,29 @@ def _two_head_counts(windowed: int, full: int, period: int) -> OfLayers:
     return lambda n: [windowed if has else full for has in pattern(n)]
 
 
+def _beside_convolutions(n_head_kv: int, *layers: int) -> OfLayers:
+    """Let the layers of these numbers attend, and the others convolve."""
+    return lambda n: [n_head_kv if layer in layers else 0 for layer in range(n)]
+
+
+def _delta_rule(n_head: int) -> dict[str, Any]:
+    """Return the keys of a delta rule with 16 heads of keys, in 3 of 4 layers."""
+    return {
+        ".rope.dimension_count": 64,
+        ".rope.freq_base": 1e7,
+        ".rope.dimension_sections": [11, 11, 10, 0],
+        ".full_attention_interval": 4,
+        ".ssm.conv_kernel": 4,
+        ".ssm.state_size": 128,
+        ".ssm.group_count": 16,
+        ".ssm.time_step_rank": n_head,
+        ".ssm.inner_size": 128 * n_head,
+    }
+
+
+_LFM2: Final = {".shortconv.l_cache": 3, ".rope.freq_base": 1e6}
+
+
 def _deepstack(n_layer: int) -> int:
     return min(3, n_layer - 1)  # llama.cpp does not run those where the last is one
 
@@ -371,6 +394,62 @@ SHAPES: Final = {
             ".leading_dense_block_count": 1,
         },
         (*_OUTPUT, *_SELECTION),
+        n_tiny_layers=5,
+    ),
+    "qwen35-0.8b": Shape(
+        *("qwen35", 24, 248320),
+        sizes(1024, 8, 2, 256, 3584) | _delta_rule(16),
+        n_tiny_layers=4,
+    ),
+    "qwen35-4b": Shape(
+        *("qwen35", 32, 248320),
+        sizes(2560, 16, 4, 256, 9216) | _delta_rule(32),
+        n_tiny_layers=4,
+    ),
+    "qwen35moe-35b-a3b": Shape(
+        *("qwen35moe", 40, 248320),
+        sizes(2048, 16, 2, 256, 5632)
+        | experts(256, 8, 512, shared_feed_forward_length=512)
+        | _delta_rule(32),
+        _OUTPUT,
+        n_tiny_layers=4,
+    ),
+    "qwen3next-80b-a3b": Shape(
+        *("qwen3next", 48, 151936),
+        sizes(2048, 16, 2, 256, 5120)
+        | experts(512, 10, 512, shared_feed_forward_length=512)
+        | _delta_rule(32),
+        _OUTPUT,
+        n_tiny_layers=4,
+    ),
+    "lfm2-1.2b": Shape(
+        *("lfm2", 16, 65536),
+        sizes(2048, 32, _beside_convolutions(8, 2, 5, 8, 10, 12, 14), 64, 8192) | _LFM2,
+        n_tiny_layers=4,
+    ),
+    "lfm2moe-8b-a1b": Shape(
+        *("lfm2moe", 24, 65536),
+        sizes(2048, 32, _beside_convolutions(8, 2, 6, 10, 14, 18, 21), 64, 7168)
+        | experts(32, 4, 1792, gating_func=2)
+        | {".leading_dense_block_count": 2, **_LFM2},
+        _SELECTION,
+        n_tiny_layers=4,
+    ),
+    "lfm3-1.7b": Shape(
+        *("lfm3", 24, 128000),
+        sizes(2048, 16, _beside_convolutions(4, *range(2, 24, 2)), 128, 7680)
+        | {
+            **_LFM2,
+            ".shortconv.l_cache": 7,
+            ".attention.sliding_window": 256,
+            ".attention.sliding_window_pattern": lambda n: [
+                layer % 4 == 0 and layer > 0 for layer in range(n)
+            ],
+        },
+        (
+            *("attn_gate.weight", "rope_freqs.weight"),
+            *("post_attention_norm.weight", "post_ffw_norm.weight"),
+        ),
         n_tiny_layers=5,
     ),
     "mellum-12b-a2.5b": Shape(

@@ -80,4 +80,4 @@ def _is_there(shape: Shape, config: ModelConfig, name: str, spec: TensorSpec) ->
     _, number, *_ = f"{name}..".split(".")
     if not number.isdecimal() or not name.endswith(shape.optional_in_windows or "none"):
         return False
-    return config.layers[int(number)].mixer.window is not None
+    return config.layers[int(number)].attention.window is not None

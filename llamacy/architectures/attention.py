@@ -21,7 +21,7 @@ def attention_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
 
 def attention_widths(layer: LayerConfig) -> tuple[int, int, int, int]:
     """Return the widths of queries, keys, values, and of all heads' results."""
-    mixer = layer.mixer
+    mixer = layer.attention
     return (
         mixer.n_head * mixer.head_dim,
         mixer.n_head_kv * mixer.head_dim,
@@ -33,8 +33,8 @@ def attention_widths(layer: LayerConfig) -> tuple[int, int, int, int]:
 def head_norm_tensors(layer: LayerConfig) -> Specs:
     """Return the specs of norms of each head's queries and keys."""
     return {
-        "attn_q_norm.weight": required(layer.mixer.head_dim),
-        "attn_k_norm.weight": required(layer.mixer.head_dim),
+        "attn_q_norm.weight": required(layer.attention.head_dim),
+        "attn_k_norm.weight": required(layer.attention.head_dim),
     }
 
 
@@ -43,7 +43,7 @@ def norm_tensors_by_head(layer: LayerConfig) -> Specs:
 
     Not all models of a family that has them need have them.
     """
-    mixer = layer.mixer
+    mixer = layer.attention
     return {
         f"attn_{part}_norm.weight": TensorSpec((n, mixer.head_dim), False, is_flat=True)
         for part, n in (("q", mixer.n_head), ("k", mixer.n_head_kv))
@@ -77,7 +77,7 @@ def attention(
     gate : Value or None
         Multiplies the results: (M, n_head), or a factor for each of their numbers.
     """
-    ops, mixer = block.ops, block.config.mixer
+    ops, mixer = block.ops, block.config.attention
     q, k, v = (block.linear(x, name) for name in ("attn_q", "attn_k", "attn_v"))
     if is_rotated_first:
         q, k = _normed(block, *_rotated(block, q, k), norm_size)
@@ -119,7 +119,7 @@ def _normed(block: Block, q: Value, k: Value, size: int | None) -> tuple[Value, 
 
 def _rotated(block: Block, q: Value, k: Value) -> tuple[Value, Value]:
     """Rotate queries and keys where the layer has positions."""
-    mixer, model = block.config.mixer, block.model
+    mixer, model = block.config.attention, block.model
     if mixer.rope is None:
         return q, k
     of_queries = model.rope(mixer.rope, mixer.head_dim)

@@ -28,7 +28,7 @@ def layers(config: ModelConfig) -> Layers:
 
 
 def _positioned(layer: LayerConfig) -> LayerConfig:
-    if layer.feed_forward.experts is None or layer.mixer.window is not None:
+    if layer.feed_forward.experts is None or layer.attention.window is not None:
         return layer
     return without_positions(layer)
 

@@ -40,7 +40,7 @@ def forward(model: Parts) -> Value:
     ops, x = model.ops, model.embed()
     for block in model.layers():
         h = block.norm(x, "attn_norm")
-        size = block.config.mixer.head_dim
+        size = block.config.attention.head_dim
         x = ops.add(x, attention(block, h, norm_size=size))
         x = ops.add(x, feed_forward(block, h))
     return ops.scale(model.logits(x), model.config.logit_scale)

@@ -23,10 +23,11 @@ def layers(config: ModelConfig) -> Layers:
     window; models published have both or neither.
     """
     layers = layers_with(config, is_neox=True)
-    if all(layer.mixer.window is None for layer in layers):
+    if all(layer.attention.window is None for layer in layers):
         return layers
     return tuple(
-        layer if layer.mixer.window else without_positions(layer) for layer in layers
+        layer if layer.attention.window else without_positions(layer)
+        for layer in layers
     )
 
 

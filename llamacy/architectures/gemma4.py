@@ -61,7 +61,7 @@ def outside(config: ModelConfig) -> Specs:
     """
     n, n_layer = config.n_embd_per_layer, config.n_layer
     specs: Specs = {}
-    if any(layer.mixer.window is None for layer in config.layers):
+    if any(layer.attention.window is None for layer in config.layers):
         n_pairs = config.rope.n_dims // 2
         specs["rope_freqs.weight"] = divisors(n_pairs, is_required=True)
     if n:
@@ -98,7 +98,7 @@ def _attention_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
 
     Files may have matrices of keys and values in layers that read another's.
     """
-    mixer = layer.mixer
+    mixer = layer.attention
     specs = attention_tensors(config, layer) | head_norm_tensors(layer)
     own = ("attn_k.weight", "attn_v.weight", "attn_k_norm.weight")
     if isinstance(mixer, SharedAttentionConfig):
@@ -138,7 +138,7 @@ def _n_own(config: ModelConfig) -> int:
     return 1 + max(
         number
         for number, layer in enumerate(config.layers)
-        if not isinstance(layer.mixer, SharedAttentionConfig)
+        if not isinstance(layer.attention, SharedAttentionConfig)
     )
 
 
@@ -154,7 +154,7 @@ def _embeddings_per_layer(model: Parts, x: Value) -> Value:
 
 def _attention(block: Block, x: Value) -> Value:
     """Attend to the layer's own keys and values, or to those of an earlier layer."""
-    ops, mixer = block.ops, block.config.mixer
+    ops, mixer = block.ops, block.config.attention
     q = block.norm(block.linear(x, "attn_q"), "attn_q_norm")
     q = _rotated(block, q)
     if isinstance(mixer, SharedAttentionConfig):
@@ -174,7 +174,7 @@ def _attention(block: Block, x: Value) -> Value:
 
 
 def _rotated(block: Block, x: Value) -> Value:
-    mixer = block.config.mixer
+    mixer = block.config.attention
     if mixer.rope is None:
         return x
     rope = block.model.rope(mixer.rope, mixer.head_dim)

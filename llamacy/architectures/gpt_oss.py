@@ -37,7 +37,7 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
         **norm_tensors(config, "attn_norm", "post_attention_norm"),
         **matrices,
         **optional_biases(matrices),
-        "attn_sinks.weight": required(layer.mixer.n_head),
+        "attn_sinks.weight": required(layer.attention.n_head),
         **feed_forward_tensors(config, layer),
         **expert_bias_tensors(config.n_embd, layer.feed_forward.experts),
     }

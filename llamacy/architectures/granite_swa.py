@@ -17,5 +17,5 @@ __all__ = ["forward", "layers", "tensors"]
 
 def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     """Return the specs of a layer: Granite MoE's, and one sink a head."""
-    sinks = {"attn_sinks.weight": required(layer.mixer.n_head)}
+    sinks = {"attn_sinks.weight": required(layer.attention.n_head)}
     return granitemoe.tensors(config, layer) | sinks

@@ -52,7 +52,7 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
         **optional_biases(matrices),
         **head_norm_tensors(layer),
         "attn_gate.weight": TensorSpec(
-            (layer.mixer.n_head, config.n_embd),
+            (layer.attention.n_head, config.n_embd),
             True,
             other_shape=(n_out, config.n_embd),
         ),

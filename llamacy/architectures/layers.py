@@ -6,7 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from llamacy.config import Activation, ExpertConfig, LayerConfig, ModelConfig
+from llamacy.config import (
+    Activation,
+    AttentionConfig,
+    ExpertConfig,
+    LayerConfig,
+    ModelConfig,
+)
 
 Layers: TypeAlias = tuple[LayerConfig, ...]
 
@@ -44,12 +50,13 @@ def layers_with(
     layers = []
     for layer in config.layers:
         mixer, network = layer.mixer, layer.feed_forward
-        mixer = replace(
-            mixer,
-            rope=mixer.rope and replace(mixer.rope, is_neox=is_neox),
-            scale=config.attention_scale or scale or mixer.scale,
-            softcap=softcap,
-        )
+        if isinstance(mixer, AttentionConfig):
+            mixer = replace(
+                mixer,
+                rope=mixer.rope and replace(mixer.rope, is_neox=is_neox),
+                scale=config.attention_scale or scale or mixer.scale,
+                softcap=softcap,
+            )
         its_experts = None
         if experts is not None and network.experts is not None:
             its_experts = experts(network.n_ff, network.experts)
@@ -76,4 +83,4 @@ def with_shared(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
 
 def without_positions(layer: LayerConfig) -> LayerConfig:
     """Return the layer, with nothing rotated."""
-    return replace(layer, mixer=replace(layer.mixer, rope=None))
+    return replace(layer, mixer=replace(layer.attention, rope=None))

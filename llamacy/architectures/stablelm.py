@@ -38,7 +38,7 @@ def forward(model: Parts) -> Value:
     ops, x = model.ops, model.embed()
     for block in model.layers():
         h = block.norm(x, "attn_norm")
-        size = block.config.mixer.head_dim
+        size = block.config.attention.head_dim
         x = ops.add(x, attention(block, h, norm_size=size))
         if block.weight("ffn_norm.weight") is not None:
             h = block.norm(x, "ffn_norm")

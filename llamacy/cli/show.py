@@ -136,6 +136,7 @@ def _memory(file: ModelFile, n_ctx: int | None, kv_type: str) -> dict[str, Any]:
         "n_ctx_train": info.n_ctx_train,
         "window": info.window,
         "kv_bytes": {kind: info.kv_bytes(n_ctx, kind) for kind in info.kv_page_bytes},
+        "state_bytes": info.state_bytes,
         "kv_type": kv_type,
         "needed_bytes": needed,
         "available_bytes": available,
@@ -217,6 +218,11 @@ def _memory_line(memory: dict[str, Any]) -> str:
             else ""
         )
         + f"; a context of {memory['n_ctx']:,} tokens {context}"
+        + (
+            f", of which {in_units(states)} for the states of recurrent layers"
+            if (states := memory["state_bytes"])
+            else ""
+        )
         + (f", with a window of {window:,}" if window is not None else "")
         + (
             f"; the model was trained on at most {trained:,}"

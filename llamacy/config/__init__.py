@@ -8,12 +8,15 @@ from llamacy.config.experts import ExpertConfig, Gating
 from llamacy.config.layers import (
     Activation,
     AttentionConfig,
+    DeltaRuleConfig,
     FeedForwardConfig,
     GatedActivation,
+    KeyHead,
     LatentAttentionConfig,
     LayerConfig,
     Mixer,
     SharedAttentionConfig,
+    ShortConvConfig,
 )
 from llamacy.config.model import ModelConfig
 from llamacy.config.rope import RopeConfig
@@ -22,16 +25,19 @@ from llamacy.config.rules import FamilyRules, family_rules
 __all__ = [
     "Activation",
     "AttentionConfig",
+    "DeltaRuleConfig",
     "ExpertConfig",
     "FamilyRules",
     "FeedForwardConfig",
     "GatedActivation",
     "Gating",
     "LatentAttentionConfig",
+    "KeyHead",
     "LayerConfig",
     "Mixer",
     "ModelConfig",
     "RopeConfig",
     "SharedAttentionConfig",
+    "ShortConvConfig",
     "family_rules",
 ]

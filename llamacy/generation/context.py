@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from llamacy.errors import ContextLengthError
 from llamacy.generation.prefix_cache import common_prefix
@@ -31,6 +31,8 @@ class Context:
         The adapters that `sequence` was read with.
     long_texts : LongTexts, optional
         How long texts are rotated; None for a model that rotates all texts alike.
+    end_ids : collection of int, default ()
+        Tokens at the end of messages.
 
     Attributes
     ----------
@@ -60,8 +62,10 @@ class Context:
         sequence: SequenceState | None = None,
         reading: Reading = Reading(),  # noqa: B008 -- a tuple
         long_texts: LongTexts | None = None,
+        end_ids: Collection[int] = (),
     ) -> None:
         self.ids = list(ids)
+        self._end_ids = end_ids
         self.n_prompt = len(self.ids)
         if self.n_prompt > n_ctx:
             raise ContextLengthError(self.n_prompt, n_ctx)
@@ -82,6 +86,7 @@ class Context:
         sequence.adapted_from = self.adapted_from
         self.sequence = sequence
         self.n_cached = sequence.n_past
+        self._mark()
 
     def expect(self, n_tokens: int) -> None:
         """Be a long text from the beginning if one of `n_tokens` is.
@@ -175,6 +180,19 @@ class Context:
         self.truncate(min(common_prefix(self.ids, ids), self._adapt(ids), len(ids) - 1))
         self.n_reread += len(ids) - 1 - self.n_past
         self.ids = ids
+        self._mark()
+
+    def _mark(self) -> None:
+        """Let the sequence be able to go back to where another text may leave this one.
+
+        That is where it is now, at the end of each message, where it is adapted from,
+        and before the last token, which a text that begins alike reads again.
+        """
+        assert self.sequence is not None
+        ends = [n for n, token in enumerate(self.ids, 1) if token in self._end_ids]
+        last = len(self.ids) - 1
+        marks = [self.sequence.n_past, *ends, min(self.adapted_from, last), last]
+        self.sequence.mark(marks)
 
     def _adapt(self, ids: list[int]) -> int:
         """Find where `ids` are adapted from; return how many rows that leaves alike.

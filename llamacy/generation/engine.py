@@ -40,8 +40,8 @@ class Engine:
         The vocabulary, which the model may not have.
     n_ctx : int
         Most tokens of prompt and text together.
-    n_cache_pages : int
-        Most KV pages kept of texts that have ended.
+    cache_bytes : int
+        Most bytes of KV cache and states kept of texts that have ended.
     max_waiting : int, optional
         Most requests that may wait before another call is refused; None refuses none.
     defaults : SamplingParams, optional
@@ -62,7 +62,7 @@ class Engine:
         executor: Executor,
         tokenizer: LazyTokenizer,
         n_ctx: int,
-        n_cache_pages: int,
+        cache_bytes: int,
         max_waiting: int | None = None,
         defaults: SamplingParams | None = None,
     ) -> None:
@@ -71,7 +71,7 @@ class Engine:
         self.n_ctx = n_ctx
         self.n_vocab = executor.n_vocab
         self.defaults = defaults or SamplingParams()
-        self.worker = Worker(executor, n_cache_pages, max_waiting)
+        self.worker = Worker(executor, cache_bytes, max_waiting)
 
     def __reduce__(self) -> NoReturn:
         raise NotPicklableError(
@@ -175,7 +175,9 @@ class Engine:
             More than `n_ctx` tokens.
         """
         long_texts = self.executor.long_texts
-        return Context(ids, self.n_ctx, sequence, reading, long_texts)
+        tokenizer = self.tokenizer.get_or_none()
+        end_ids = frozenset[int]() if tokenizer is None else tokenizer.eog_ids
+        return Context(ids, self.n_ctx, sequence, reading, long_texts, end_ids)
 
     def complete(
         self,

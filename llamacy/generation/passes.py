@@ -44,6 +44,9 @@ class Passes:
             Called for the log; counts requests that have no rows because they wait.
         """
         started = perf_counter()
+        for part in parts:
+            if part.is_decode and len(part.rows.tokens) > 1:  # a draft
+                part.rows.sequence.try_rows(len(part.rows.tokens))
         try:
             logits = self._forward(Batch.join(part.rows for part in parts))
         except BaseException as error:

@@ -1,18 +1,21 @@
 """Keys and values of texts that have ended, for new prompts that begin like them.
 
-A new prompt forks the entry that it shares most tokens with, whose pages are copied on
-write, and reads only the rest. Entries share pages too, among themselves and with
-running texts; the bound is on distinct pages, and the least recently used entry is
-evicted first.
+A new prompt forks the entry that it can go on furthest from, whose memory is copied on
+write, and reads only the rest. Entries share memory too, among themselves and with
+running texts; the bound is on distinct pieces of it. The least recently used entry goes
+first: its snapshots, the oldest before the others, and then the entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from llamacy.generation.reading import n_alike
 from llamacy.ops.state.sequence import NEVER, SequenceState
+
+_logger = logging.getLogger("llamacy")
 
 MIN_SHARED = 32
 """Fewest tokens worth sharing: fewer are read more quickly than they are shared."""
@@ -39,40 +42,73 @@ class PrefixCache:
 
     Parameters
     ----------
-    n_pages : int
-        Most pages held; 0 keeps nothing.
+    n_bytes : int
+        Most bytes held; 0 keeps nothing.
     """
 
-    def __init__(self, n_pages: int) -> None:
-        self._n_pages = n_pages
+    def __init__(self, n_bytes: int) -> None:
+        self._n_bytes = n_bytes
         self._entries: list[Entry] = []  # the most recently used comes last
 
     def find(
-        self, ids: list[int], *, n_long: int = 0, adapted_from: int = NEVER
+        self,
+        ids: list[int],
+        *,
+        n_most: int | None = None,
+        n_long: int = 0,
+        adapted_from: int = NEVER,
     ) -> tuple[SequenceState | None, int]:
-        """Find the sequence that shares most leading tokens with `ids`, and how many.
+        """Find the sequence that most of `ids` need not be read after, and how many.
 
-        A sequence that cannot go back to the shared tokens does not count, nor one
-        whose keys are rotated for another length (`SequenceState.n_long`). Tokens are
-        shared up to where one of the texts is adapted and the other is not. The one
-        found stays the cache's, and must be forked before the next call of a method.
+        A sequence counts with the tokens that it shares with `ids` as far as it can go
+        back to them, and not at all if its keys are rotated for another length
+        (`SequenceState.n_long`). Tokens are shared up to where one of the texts is
+        adapted and the other is not. The one found stays the cache's, and must be
+        forked before the next call of a method.
+
+        Parameters
+        ----------
+        ids : list of int
+            A prompt.
+        n_most : int, optional
+            Most of its tokens that need not be read; all, if not given.
+        n_long : int, default 0
+            The length that the prompt's keys are rotated for.
+        adapted_from : int, default NEVER
+            Where the prompt is adapted from.
         """
-        best, n_shared = None, MIN_SHARED - 1
+        n_most = len(ids) if n_most is None else n_most
+        best, n_best, n_most_alike = (
+            None,
+            MIN_SHARED - 2,
+            0,
+        )  # one of them is read again
         for entry in self._entries:
             n = common_prefix(entry.ids, ids)
             n = min(n, n_alike(entry.sequence.adapted_from, adapted_from))
-            is_alike = entry.sequence.n_long == n_long
-            if n > n_shared and is_alike and entry.sequence.can_go_back(n):
-                best, n_shared = entry, n
+            if n < MIN_SHARED or entry.sequence.n_long != n_long:
+                continue
+            n_most_alike = max(n_most_alike, min(n, n_most))
+            nearest = entry.sequence.nearest(min(n, n_most))
+            if nearest > n_best:
+                best, n_best = entry, nearest
+        if best is None:
+            n_best = 0
+        if n_most_alike > n_best:
+            _logger.debug(
+                "a prompt begins with %d tokens of a past text; %d of them are read "
+                "again, as it can go back to %d",
+                *(n_most_alike, n_most_alike - n_best, n_best),
+            )
         if best is None:
             return None, 0
         self._entries.remove(best)
         self._entries.append(best)
-        return best.sequence, n_shared
+        return best.sequence, n_best
 
     def put(self, ids: list[int], sequence: SequenceState) -> None:
         """Take `sequence`, which holds `ids`, and keep it or close it."""
-        if len(ids) < MIN_SHARED or self._n_pages == 0:
+        if len(ids) < MIN_SHARED or self._n_bytes == 0:
             sequence.close()
             return
         for entry in self._entries:
@@ -86,8 +122,9 @@ class PrefixCache:
             if _is_found_in(new, entry.ids, entry.sequence):
                 self._drop(entry)
         self._entries.append(new)
-        while self._entries and self._count_pages() > self._n_pages:
-            self._drop(self._entries[0])
+        while self._entries and self._count_bytes() > self._n_bytes:
+            if not self._entries[0].sequence.thin():
+                self._drop(self._entries[0])
 
     def forget_adapted(self) -> None:
         """Forget the rows of all texts from where each is adapted."""
@@ -111,8 +148,11 @@ class PrefixCache:
         self._entries.remove(entry)
         entry.sequence.close()
 
-    def _count_pages(self) -> int:
-        return len({page for entry in self._entries for page in entry.sequence.pages})
+    def _count_bytes(self) -> int:
+        held: dict[Hashable, int] = {}
+        for entry in self._entries:
+            held.update(entry.sequence.memory)
+        return sum(held.values())
 
 
 def _is_found_in(entry: Entry, ids: list[int], other: SequenceState) -> bool:

@@ -17,7 +17,12 @@ from llamacy.generation.passes import Passes
 from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.reading import Reading
 from llamacy.generation.request import AnyRequest, Leftover
-from llamacy.generation.sharing import find_alike, longest_shared, most_shared_soon
+from llamacy.generation.sharing import (
+    find_alike,
+    longest_shared,
+    mark_shared,
+    most_shared_soon,
+)
 from llamacy.generation.stages import Stage
 
 MAX_ACTIVE = 16
@@ -165,13 +170,13 @@ class Scheduler:
         alike = find_alike(request, self._active)
         shared = longest_shared(request, alike, self._cache)
         if most_shared_soon(alike) >= shared.n_tokens + request.goal.min_shared:
+            mark_shared(request, alike)
             return
         if shared.sequence is None:
             request.start(self._executor.new_sequence())
             return
         sequence = shared.sequence.fork()
-        # The last token is read in any case, for the logits of the one after it.
-        sequence.truncate(min(shared.n_tokens, request.goal.n_to_read - 1))
+        sequence.truncate(shared.n_tokens)
         request.start(sequence)
 
     def _run_pass(self) -> None:

@@ -13,14 +13,15 @@ from llamacy.ops.state.sequence import SequenceState
 
 
 class Shared(NamedTuple):
-    """The longest prefix of a prompt that another sequence holds.
+    """The longest prefix of a prompt that another sequence can go back to.
 
     Attributes
     ----------
     sequence : SequenceState or None
         To be forked before anything else is asked of the cache or the executor.
     n_tokens : int
-        Length of the prefix; 0 without a sequence.
+        Length of the prefix; 0 without a sequence. The prompt's last token is never in
+        it, for the logits of the one after it.
     """
 
     sequence: SequenceState | None
@@ -68,19 +69,24 @@ def longest_shared(
 ) -> Shared:
     """Find the sequence, of active requests or of the cache, that holds most tokens.
 
-    Sequences that cannot go back to what they share with the prompt do not count.
+    Each counts as far as it can go back to what it shares with the prompt.
     """
-    context = request.context
+    context, n_most = request.context, _most_shared(request)
     found = cache.find(
-        _shareable(request), n_long=context.n_long, adapted_from=context.adapted_from
+        _shareable(request),
+        n_most=n_most,
+        n_long=context.n_long,
+        adapted_from=context.adapted_from,
     )
     best = Shared(*found)
     for other in alike:
         sequence = other.request.context.sequence
         assert sequence is not None
-        is_more = other.n_held >= max(request.goal.min_shared, best.n_tokens + 1)
-        if is_more and sequence.can_go_back(other.n_held):
-            best = Shared(sequence, other.n_held)
+        if other.n_held < max(request.goal.min_shared, best.n_tokens + 1):
+            continue
+        nearest = sequence.nearest(min(other.n_held, n_most))
+        if nearest > best.n_tokens:
+            best = Shared(sequence, nearest)
     return best
 
 
@@ -94,6 +100,22 @@ def most_shared_soon(alike: Iterable[Alike]) -> int:
         ),
         default=0,
     )
+
+
+def mark_shared(request: AnyRequest, alike: Iterable[Alike]) -> None:
+    """Let the others' sequences be able to go back to what they share with `request`.
+
+    It waits until they have read that.
+    """
+    for other in alike:
+        sequence = other.request.context.sequence
+        assert sequence is not None
+        sequence.mark([min(other.n_common, _most_shared(request))])
+
+
+def _most_shared(request: AnyRequest) -> int:
+    """Count the tokens of a prompt that need not be read: not the last one."""
+    return min(request.goal.n_shareable, request.goal.n_to_read - 1)
 
 
 def _shareable(request: AnyRequest) -> list[int]:

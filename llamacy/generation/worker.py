@@ -33,18 +33,18 @@ class Worker:
     ----------
     executor : Executor
         Runs the passes.
-    n_cache_pages : int
-        Most KV pages kept of texts that have ended.
+    cache_bytes : int
+        Most bytes of KV cache and states kept of texts that have ended.
     max_waiting : int, optional
         Most requests that may wait for a place before another call is refused; None
         refuses none.
     """
 
     def __init__(
-        self, executor: Executor, n_cache_pages: int, max_waiting: int | None = None
+        self, executor: Executor, cache_bytes: int, max_waiting: int | None = None
     ) -> None:
         self._executor = executor
-        scheduler = Scheduler(executor, PrefixCache(n_cache_pages))
+        scheduler = Scheduler(executor, PrefixCache(cache_bytes))
         self._loop = Loop(scheduler, max_waiting)
         # The loop does not know its worker: its thread must not keep it alive.
         self._finalizer = weakref.finalize(self, self._loop.close)

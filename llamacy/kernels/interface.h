@@ -81,6 +81,60 @@ typedef struct {
     uint8_t *const *pages; /* of the sequence: page i has positions PAGE_TOKENS * i and on */
 } row_run;
 
+/* --- states of a fixed size ----------------------------------------------------------- */
+
+/* Consecutive rows of one sequence, from one place where its states are left to the next. Spans
+ * of one sequence follow each other, and the states after one are those before the next: an item
+ * of a kernel that reads and writes states goes through all spans, for its channels or heads. */
+typedef struct {
+    int32_t row, n_rows;   /* in the batch */
+    int32_t position;      /* of the first of them */
+    const uint8_t *before; /* the text's states before these rows */
+    uint8_t *after;        /* out, its states after them; the same memory, or other */
+} row_span;
+
+/* Channels that are one item of a convolution. */
+enum { CONV_CHANNELS = 128 };
+
+/* A causal depthwise convolution. */
+typedef struct {
+    const float *weight; /* (n_columns + 1, n_channels): the factors of the row itself come last */
+    const float *bias;   /* (n_channels,) or NULL */
+    int n_channels;
+    int n_columns;       /* inputs that are kept: (n_columns, n_channels), the oldest first */
+    size_t offset;       /* bytes of them within a text's states */
+} conv_args;
+
+/* A scan of matrices S (key_dim, value_dim), one for each head, by the gated delta rule. */
+typedef struct {
+    int n_head;
+    int n_key_head;        /* heads of q and k; each of those of v has one of them */
+    int repeats_key_heads; /* head h has key head h % n_key_head; else each is that of neighbours */
+    int key_dim, value_dim;
+    size_t offset;         /* bytes of the matrices within a text's states */
+    const float *q, *k;    /* (M, n_key_head * key_dim) */
+    const float *v;        /* (M, n_head * value_dim) */
+    const float *decay;    /* (M, n_head), or (M, n_head * key_dim): logarithms */
+    const float *beta;     /* (M, n_head) */
+    float *y;              /* out, (M, n_head * value_dim) */
+    int decays_rows;       /* each row of S has a decay of its own */
+    size_t ldq, ldk, ldv, ld_decay, ld_beta, ldy;
+} delta_rule_args;
+
+/* A scan of such matrices as in Mamba-2. */
+typedef struct {
+    int n_head;
+    int n_group;           /* neighbouring heads share b and c */
+    int key_dim, value_dim;
+    size_t offset;         /* bytes of the matrices within a text's states */
+    const float *x;        /* (M, n_head * value_dim) */
+    const float *dt;       /* (M, n_head): steps */
+    const float *a, *d;    /* (n_head,) */
+    const float *b, *c;    /* (M, n_group * key_dim) */
+    float *y;              /* out, (M, n_head * value_dim) */
+    size_t ldx, ld_dt, ldb, ldc, ldy;
+} ssm_scan_args;
+
 /* --- arguments of the larger kernels ------------------------------------------------- */
 
 typedef enum {
@@ -158,7 +212,8 @@ typedef struct {
     int row_chunk;             /* floats of a row that are one item of a unary operation */
     int64_t fetched_bytes;     /* of its next weights, that a waiting thread prefetches */
     /* Scratch that a thread must hand to these kernels; head_dim: the largest size of keys or
-     * values in any layer, latent_dim: that of values which are a part of keys, or 0. */
+     * values in any layer, of attention or of a scan, latent_dim: that of values which are a part
+     * of keys, or 0. */
     size_t (*scratch_bytes)(int head_dim, int latent_dim);
 
     /* Around a run of kernels, on each thread. */
@@ -210,6 +265,24 @@ typedef struct {
                       const float *q, size_t ldq,      /* (M, n_head * head_dim) */
                       float *y, size_t ldy,            /* out, (M, n_head * value_dim) */
                       int begin, int end, void *scratch);
+    /* y[t] = bias + the sum over j <= n_columns of weight[j] * x[t - n_columns + j], x going on
+     * from the inputs that each span's states keep. Items are chunks of CONV_CHANNELS channels. */
+    void (*causal_conv)(const conv_args *args,
+                        const row_span *spans, int n_spans, /* (n_spans,); out: their states */
+                        const float *x, size_t ldx,         /* (M, n_channels) */
+                        float *y, size_t ldy,               /* out, (M, n_channels) */
+                        int begin, int end);
+    /* y of all rows, whose matrices go on from those that each span's states keep: delta_rule.h and
+     * ssm_scan.h have the equations. Items are blocks of the matrices, head by head. */
+    void (*delta_rule)(const delta_rule_args *args,
+                       const row_span *spans, int n_spans, /* (n_spans,); out: their states */
+                       int begin, int end, void *scratch);
+    void (*ssm_scan)(const ssm_scan_args *args,
+                     const row_span *spans, int n_spans, /* (n_spans,); out: their states */
+                     int begin, int end, void *scratch);
+    /* How many blocks a matrix has. */
+    int (*delta_blocks)(int value_dim);
+    int (*ssm_blocks)(int value_dim);
     /* All elementwise operations; rows.pxi has the tables. */
     const unary_op *unary;
     const binary_op *binary;

@@ -27,10 +27,9 @@ def facts(model: Model) -> dict[str, str]:
         found["weights"] = f"{_short(n_params)} parameters" + (
             f", {file_type}" if file_type else ""
         )
-        kv_bytes = executor.n_pages_used * executor.page_bytes
         found["memory"] = (
             f"{_mebibytes(executor.weight_bytes)} of weights, "
-            f"{_mebibytes(kv_bytes)} of KV cache"
+            f"{_mebibytes(executor.kv_bytes_used)} of KV cache"
         )
         found["instructions"] = executor.level
     else:

@@ -247,14 +247,15 @@ def _assemble(parts: _Parts, settings: _Settings, recipe: Recipe) -> Model:
     n_ctx = _context(settings.n_ctx, parts.config, path)
     prompt_cache = settings.prompt_cache
     if prompt_cache is None:
-        prompt_cache = min(-(-n_ctx // PAGE) * page_bytes, _MAX_PROMPT_CACHE)
+        of_text = -(-n_ctx // PAGE) * page_bytes + parts.executor.most_text_bytes
+        prompt_cache = min(of_text, _MAX_PROMPT_CACHE)
     return Model(
         path,
         parts.config,
         parts.executor,
         parts.metadata,
         n_ctx=n_ctx,
-        n_cache_pages=prompt_cache // page_bytes,
+        cache_bytes=prompt_cache,
         max_waiting=settings.max_waiting,
         origin=Origin(parts.fingerprint, settings.kv_type, PAGE, page_bytes),
         adapters=parts.adapters,

@@ -65,7 +65,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
         metadata: Mapping[str, Any],
         *,
         n_ctx: int,
-        n_cache_pages: int,
+        cache_bytes: int,
         max_waiting: int | None = None,
         origin: Origin,
         adapters: AdapterSet | None = None,
@@ -83,7 +83,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
             executor,
             self._tokenizer,
             n_ctx,
-            n_cache_pages,
+            cache_bytes,
             max_waiting,
             file_defaults(metadata, path),
         )

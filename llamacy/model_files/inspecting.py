@@ -64,6 +64,9 @@ class ModelInfo:
         the instruction-set level in use, in bytes.
     kv_page_bytes : dict of str to int
         Size of a page of the KV cache, in bytes, by `kv_type`.
+    state_bytes : int
+        Most bytes that recurrent layers keep of a text, however long: their state, and
+        the snapshots that it can be gone back to; 0 without such layers.
     page_tokens : int
         Tokens per page; the KV cache is allocated in pages.
     window : int or None
@@ -86,6 +89,7 @@ class ModelInfo:
     mapped_bytes: int
     buffer_bytes: int
     kv_page_bytes: dict[str, int]
+    state_bytes: int
     page_tokens: int
     window: int | None
     has_chat_template: bool
@@ -94,6 +98,8 @@ class ModelInfo:
         self, n_ctx: int | None = None, kv_type: str = "f16", n_batch: int = N_BATCH
     ) -> int:
         """Return the largest KV cache of a text that fills its context, in bytes.
+
+        The states of recurrent layers count, too.
 
         Parameters
         ----------
@@ -116,7 +122,7 @@ class ModelInfo:
         checked_choice("kv_type", kv_type, self.kv_page_bytes)
         n_batch = checked_integer("n_batch", n_batch, 1, MAX_BATCH)
         n_pages = most_pages(n_ctx, self.page_tokens, self.window, n_batch)
-        return n_pages * self.kv_page_bytes[kv_type]
+        return n_pages * self.kv_page_bytes[kv_type] + self.state_bytes
 
     def memory_bytes(
         self, n_ctx: int | None = None, kv_type: str = "f16", n_batch: int = N_BATCH
@@ -186,8 +192,9 @@ class ModelInfo:
             return self.n_ctx_train
         page = self.page_tokens
         least = self.memory_bytes(page, kv_type, n_batch)
-        n_more = (n_bytes - least) // self.kv_page_bytes[kv_type]
-        return page * (n_more + 1) if n_bytes >= least else 0
+        if n_bytes < least:
+            return 0
+        return page * ((n_bytes - least) // self.kv_page_bytes[kv_type] + 1)
 
 
 @checks_options()
@@ -260,6 +267,7 @@ def inspect_file(file: ModelFile) -> ModelInfo:
         mapped_bytes=mapped_bytes(needed),
         buffer_bytes=buffer_bytes(recorder.nodes, logits, layouts["f16"], N_BATCH),
         kv_page_bytes={name: layout.page_bytes for name, layout in layouts.items()},
+        state_bytes=layouts["f16"].most_text_bytes,
         page_tokens=PAGE,
         window=layouts["f16"].window,
         has_chat_template=_has_template(file.metadata),

@@ -4,7 +4,9 @@ The file is an uncompressed zip archive, so that any tool can look into it:
 `header.json`, the token ids as little-endian int32 in `tokens`, and the parts of the
 sequence, by the names that it gives them. These parts are its pages, in the attention
 kernels' layout: `pages/0`, `pages/1` and so on. The first `n_gone` pages are missing,
-because no layer's window reaches them. Zip keeps a checksum of each part.
+because no layer's window reaches them. Recurrent layers have their states in
+`states/120`, after 120 tokens: those after the last one, and earlier ones, the
+`snapshots`. Zip keeps a checksum of each part.
 """
 
 from __future__ import annotations
@@ -97,6 +99,8 @@ def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) ->
     header |= {"n_gone": sequence.n_gone} | asdict(origin)
     if sequence.n_long > 1:
         header["n_long"] = sequence.n_long
+    if sequence.snapshots:
+        header["snapshots"] = list(sequence.snapshots)
     with new_file(path, private=True) as draft, file_errors(path):
         with zipfile.ZipFile(draft, "w", allowZip64=True) as archive:
             archive.writestr("header.json", json.dumps(header))
@@ -126,7 +130,9 @@ def load(
     source = regular_path(path)
     try:
         with zipfile.ZipFile(source) as archive:
-            n_past, n_gone, sequence.n_long = _check_header(path, archive, origin)
+            header = _read_header(path, archive)
+            n_past, n_gone, sequence.n_long = _check_header(path, header, origin)
+            snapshots = _snapshots(path, header, n_past, sequence.most_snapshots)
             ids = _read_tokens(path, archive, n_vocab)
             if len(ids) < n_past:
                 raise FormatError(path, "tokens", f"{n_past} or more", len(ids))
@@ -135,7 +141,8 @@ def load(
             most_gone = sequence.most_gone(n_past)
             if n_gone > most_gone:
                 raise FormatError(path, "header n_gone", f"at most {most_gone}", n_gone)
-            sequence.restore(n_past, n_gone, partial(_read, path, archive))
+            read = partial(_read, path, archive)
+            sequence.restore(n_past, n_gone, read, snapshots)
     except LlamacyError:
         raise
     except OSError as error:
@@ -165,17 +172,20 @@ def _read_tokens(path: Path, archive: zipfile.ZipFile, n_vocab: int) -> list[int
     return tokens
 
 
+def _read_header(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
+    header: Any = json.loads(_read(path, archive, "header.json"))
+    return header if isinstance(header, dict) else {}
+
+
 def _check_header(
-    path: Path, archive: zipfile.ZipFile, origin: Origin
+    path: Path, found: dict[str, Any], origin: Origin
 ) -> tuple[int, int, int]:
     """Compare the header with `origin`; return n_past, n_gone and n_long."""
-    header: Any = json.loads(_read(path, archive, "header.json"))
     long = origin.of_long_text()
-    is_long = isinstance(header, dict) and header.get("model") == long.model
+    is_long = found.get("model") == long.model
     if is_long:
         origin = long
     wanted = {"kind": _KIND, "version": _VERSION} | asdict(origin)
-    found = header if isinstance(header, dict) else {}
     for key, value in wanted.items():
         if found.get(key) != value:
             raise FormatError(path, f"header {key}", value, repr(found.get(key))[:80])
@@ -187,6 +197,23 @@ def _check_header(
             bounds = f"2 to {MAX_CTX}"
             raise FormatError(path, "header n_long", bounds, shown(n_long))
     return n_past, _count(path, found, "n_gone", "pages"), n_long
+
+
+def _snapshots(
+    path: Path, header: dict[str, Any], n_past: int, most: int
+) -> tuple[int, ...]:
+    """Return the lengths of the text of which the file has states."""
+    lengths = header.get("snapshots", [])
+    is_sound = (
+        isinstance(lengths, list)
+        and len(lengths) <= most
+        and all(type(each) is int and 0 < each <= n_past for each in lengths)
+        and lengths == sorted(set(lengths))
+    )
+    if not is_sound:
+        wanted = f"up to {most} rising lengths, up to {n_past}"
+        raise FormatError(path, "header snapshots", wanted, repr(lengths)[:80])
+    return tuple(lengths)
 
 
 def _count(path: Path, header: dict[str, Any], key: str, what: str) -> int:

@@ -36,6 +36,8 @@ class Session:
     A session keeps the keys and values of its text: a call reads only the tokens it
     adds. The whole text is read again if the model's adapters were changed in between,
     or if it was rewound further than the window of a model whose layers all have one.
+    Recurrent layers go back to the last snapshot of their state, which is taken at the
+    ends of messages: the tokens after it are read again.
 
     One call at a time: a second one while another generates raises BusyError. Closing a
     stream early leaves in the session the pieces that were taken from it.
@@ -209,7 +211,8 @@ class Session:
         """Drop the last `n_tokens` tokens, to go on differently from there.
 
         Where all layers of the model have a window, keys and values are kept only for
-        the last tokens; a text rewound further than that is read again.
+        the last tokens; a text rewound further than that is read again. A model with
+        recurrent layers reads the tokens after the last snapshot of its state again.
 
         Raises
         ------

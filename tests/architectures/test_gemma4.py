@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def random_ids(n: int) -> list[int]:
 
 
 def test_the_last_layers_read_the_last_of_their_kind(make_file: Make) -> None:
-    mixers = [layer.mixer for layer in read(make_file()).layers]
+    mixers = [layer.attention for layer in read(make_file()).layers]
     sources = [getattr(mixer, "source", None) for mixer in mixers]
     assert sources == [None, None, None, 1, 1, 2]
     assert [mixer.window for mixer in mixers] == [20, 20, None, 20, 20, None]
@@ -242,6 +243,20 @@ def test_the_table_is_counted_apart_from_memory(make_file: Make) -> None:
     assert info.weights_bytes == executor.weight_bytes
     # it stays as it is when the weights are quantised on the way in
     assert llamacy.inspect(path, quantize="Q4_0").mapped_bytes == n_bytes
+
+
+def test_layers_without_keys_compute_the_wanted_rows_alone(make_file: Make) -> None:
+    executor, ids = load(make_file(), kv_type="f32", n_threads=2), random_ids(40)
+    assert isinstance(executor, Plan)
+    n_ops = [executor.cost(0, 40, n).n_ops for n in (0, 1, 40)]
+    assert n_ops[0] < n_ops[1] < 0.8 * n_ops[2]
+    want = whole(executor, ids)
+    sequence = executor.new_sequence()
+    executor.forward(Batch.of(ids[:9], sequence, "none"))
+    batch = Batch.of(ids[9:], sequence, "all")
+    rows = np.array([30, 2, 3, 4, 2], np.int32)  # also out of order, and twice
+    got = executor.forward(replace(batch, wanted=rows))
+    np.testing.assert_array_equal(got, want[9 + rows])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a mapped file cannot be deleted")

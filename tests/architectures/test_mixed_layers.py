@@ -103,7 +103,7 @@ def assert_close(got: Array, want: NDArray[Any]) -> None:
 def test_arrays_of_a_file_are_the_layers(make_file: MakeFile) -> None:
     with open_gguf(make_file()) as file:
         _, config = read_hyperparameters(file)
-    mixers = [layer.mixer for layer in config.layers]
+    mixers = [layer.attention for layer in config.layers]
     assert [mixer.n_head for mixer in mixers] == [4, 8, 2, 6]
     assert [mixer.n_head_kv for mixer in mixers] == [2, 1, 2, 3]
     assert [mixer.head_dim for mixer in mixers] == [16, 24, 48, 16]
@@ -271,9 +271,9 @@ def test_layers_that_rotate_alike_share_their_angles(
     config = mixed_family.random_config(0)
     model = Parts(cast(Any, None), config, {})
     ropes = [
-        model.rope(layer.mixer.rope, layer.mixer.head_dim)
+        model.rope(layer.attention.rope, layer.attention.head_dim)
         for layer in (*config.layers, *config.layers)
-        if layer.mixer.rope is not None
+        if layer.attention.rope is not None
     ]
     half = len(ropes) // 2
     assert all(a is b for a, b in zip(ropes[:half], ropes[half:], strict=True))

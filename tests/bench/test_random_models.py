@@ -90,6 +90,8 @@ def test_layers_are_kept_in_proportion() -> None:
         ("gemma4-e4b", 7.49, 4.67),  # and a table, of which rows are read
         ("gemma4-26b-a4b", 25.23, 3.82),
         ("qwen3moe-30b-a3b", 30.53, 3.04),
+        ("lfm2-1.2b", 1.17, 1.17),
+        ("lfm2moe-8b-a1b", 8.34, 1.56),
     ],
 )
 def test_shapes_are_as_large_as_the_published_models(

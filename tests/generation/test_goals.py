@@ -148,7 +148,7 @@ def test_siblings_read_the_prompt_once_however_many_and_however_short() -> None:
 def test_continuations_share_the_prompt_with_the_cache() -> None:
     text = "a text of more than 32 characters, which is worth caching"
     executor = ScriptedExecutor({}, n_batch=64)
-    worker = Worker(executor, n_cache_pages=10)
+    worker = Worker(executor, cache_bytes=10)
     gather(worker, [Request(continuations("", "y", text))])
     again = Request(continuations("", "y", text))
     gather(worker, [again])

@@ -31,7 +31,7 @@ def run(
     executor: ScriptedExecutor, *requests: Request[Logits], n: int = 4
 ) -> list[str]:
     """Run requests; return their texts as they are yielded."""
-    worker = Worker(executor, n_cache_pages=10)
+    worker = Worker(executor, cache_bytes=10)
     texts = []
     for request in run_in_turn(worker, requests, n, lambda: None):
         texts.append(bytes(token - 1 for token in request.context.ids).decode())
@@ -59,7 +59,7 @@ def test_a_full_queue_refuses_a_long_call_only_at_its_beginning() -> None:
     executor = ScriptedExecutor({}, n_batch=2)
     texts = [letter * 9 for letter in "abcdefghijkl"]
     requests = [chunk(text, 4, []) for text in texts]
-    worker = Worker(executor, n_cache_pages=10, max_waiting=0)
+    worker = Worker(executor, cache_bytes=10, max_waiting=0)
     ended = list(run_in_turn(worker, requests, 6, lambda: None))
     assert ended == requests
 

@@ -21,7 +21,7 @@ MERGES += ["l e", "ab le", "un able"]
 def engine(**metadata: Any) -> Engine:
     keys = {f"tokenizer.ggml.{key}": value for key, value in metadata.items()}
     tokenizer = LazyTokenizer(keys, "none")
-    return Engine(ScriptedExecutor({}), tokenizer, n_ctx=100, n_cache_pages=0)
+    return Engine(ScriptedExecutor({}), tokenizer, n_ctx=100, cache_bytes=0)
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,7 @@ def test_a_new_prompt_reads_only_what_is_new() -> None:
     first = "a story of some length, told twice over. "
     script = {first + "It ends. Or?": [1 + ord("!")], first: Vocabulary.ids("It ends.")}
     executor = ScriptedExecutor(script, n_batch=64)
-    worker = Worker(executor, n_cache_pages=8)
+    worker = Worker(executor, cache_bytes=8)
     once, twice = request(first), request(first + "It ends. Or?")
     gather(worker, [once])
     gather(worker, [twice])
@@ -160,7 +160,7 @@ def test_the_memory_of_past_texts_is_given_up_where_it_is_short() -> None:
             return super().forward(batch, logits)
 
     executor = Short({"a" * 50: Vocabulary.ids("xyz"), "b" * 50: Vocabulary.ids("uvw")})
-    worker = Worker(executor, n_cache_pages=100)
+    worker = Worker(executor, cache_bytes=100)
     texts = []
     for letter in "ab":
         one = request(letter * 50)

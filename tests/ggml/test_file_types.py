@@ -31,8 +31,8 @@ def test_a_file_type_is_found_by_its_name_in_any_case() -> None:
 
 @pytest.mark.parametrize("name", ["Q4_K_XL", "", None])
 def test_an_unknown_file_type_is_refused(name: Any) -> None:
-    message = r"type: wanted one of F32, .*, Q2_K, Q1_0, Q2_0"
-    with pytest.raises(ArgumentError, match=message):
+    wanted = r"type: wanted one of F32, .*, Q2_K, .*, Q1_0"
+    with pytest.raises(ArgumentError, match=wanted):
         find_file_type(name)
 
 

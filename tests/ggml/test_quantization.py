@@ -140,8 +140,8 @@ ERRORS = {
     GGMLType.IQ2_S: 0.2678,  # 0.2657
     GGMLType.IQ2_XS: 0.3225,
     GGMLType.IQ2_XXS: 0.3822,
-    GGMLType.IQ1_M: 0.4765,  # 0.5833
-    GGMLType.IQ1_S: 0.5178,
+    GGMLType.IQ1_M: 0.5095,  # 0.5833
+    GGMLType.IQ1_S: 0.5533,
     GGMLType.MXFP4: 0.1172,
     GGMLType.TQ1_0: 0.8166,
     GGMLType.TQ2_0: 0.8166,
@@ -268,8 +268,8 @@ WEIGHTED_ERRORS = {
     GGMLType.IQ2_S: 0.2128,  # 0.2245
     GGMLType.IQ2_XS: 0.2403,  # 0.2561
     GGMLType.IQ2_XXS: 0.2786,  # 0.2935
-    GGMLType.IQ1_M: 0.3613,  # 0.3831
-    GGMLType.IQ1_S: 0.4103,  # 0.4350
+    GGMLType.IQ1_M: 0.3793,  # 0.3831
+    GGMLType.IQ1_S: 0.4288,  # 0.4350
 }
 
 

@@ -18,17 +18,11 @@ from llamacy.kernels.packing.matrices import PackedMatrix, pack, packed_bytes
 from llamacy.ops.plan.runtime import Program
 from llamacy.ops.plan.step import Step
 from tests.support.random_blocks import FACTORS, random_blocks
-from tests.support.verbs import Verbs
+from tests.support.verbs import Verbs, has_tiles
 
 Array = NDArray[np.float32]
 
 FLOATS = ("F32", "F16", "BF16")
-
-
-@cache
-def has_tiles(level: str) -> bool:
-    """Whether products of many rows go through bfloat16 tiles."""
-    return "T_DOT" in Verbs(level).names
 
 
 @cache

@@ -216,7 +216,7 @@ def with_metadata(model: Model, metadata: dict[str, Any]) -> Model:
         model.executor,
         metadata,
         n_ctx=64,
-        n_cache_pages=0,
+        cache_bytes=0,
         origin=Origin("", "f16", 32, model.executor.page_bytes),
     )
 

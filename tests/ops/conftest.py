@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.config import ModelConfig, RopeConfig
+from llamacy.ggml.quantization import quantize
 from llamacy.ggml.types import GGMLType, dequantize
 from llamacy.ops.plan.barriers import find_barriers
 from llamacy.ops.plan.lowering import Lowering
@@ -46,12 +47,11 @@ class Tensor:
     """A tensor as a file would hold it."""
 
     def __init__(self, values: Array, type_name: str) -> None:
-        fits = values.ndim > 1 and values.shape[-1] % 32 == 0  # in whole blocks
+        size = max(32, GGMLType[type_name].block_size)
+        fits = values.ndim > 1 and values.shape[-1] % size == 0  # in whole blocks
         self.type = GGMLType[type_name if fits else "F32"]
         self.shape = values.shape
-        ggml_type = gguf.GGMLQuantizationType(self.type)
-        packed = np.ascontiguousarray(gguf.quants.quantize(values, ggml_type))
-        self.data = packed.view(np.uint8).reshape(-1)
+        self.data = _blocks(values, self.type)
         self.is_released = False
 
     def dequantize(self) -> Array:
@@ -119,6 +119,13 @@ class Executors:
         """The truth."""
         weights = {name: each.dequantize() for name, each in self.tensors.items()}
         return ReferenceExecutor(self.forward, self.config, weights)
+
+
+def _blocks(values: Array, kind: GGMLType) -> NDArray[np.uint8]:
+    if kind.block_size in (64, 128):  # which gguf does not write
+        return quantize(values, kind)
+    raw = gguf.quants.quantize(values, gguf.GGMLQuantizationType(kind))
+    return np.ascontiguousarray(raw).view(np.uint8).reshape(-1)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from llamacy.ops.experts import Experts
 from llamacy.ops.plan.packed_weights import pack_weights
 from llamacy.ops.plan.step import Step
 from llamacy.ops.rope import Rope
-from llamacy.ops.state.specs import KeyValues
+from llamacy.ops.state.specs import KeyValues, Recurrence
 from tests.support.states import key_values
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ N_EMBD, _, N_VOCAB = WIDTHS = (32, 16, 24)
 N_HEAD = 8  # of the smallest heads
 N_EXPERT = 3
 N_POSITIONS = 48
+KERNELS = (2, 3, 7)
 ACTIVATIONS = (
     *("gelu", "gelu_erf", "gelu_quick", "silu", "sigmoid", "softplus"),
     *("relu", "relu_squared"),
@@ -70,6 +71,8 @@ HEADS = (
     (1, 1, 16),
     (3, 3, 8),
 )
+# Of a layer's recurrence: heads of values and of keys, rows and columns of a matrix.
+MATRICES = ((4, 2, 8, 8), (2, 2, 16, 16), (2, 1, 16, 16), (3, 1, 32, 8), (4, 2, 16, 8))
 ROPES = {
     "whole heads": Rope.from_config(CONFIG.rope, 16),
     "half of each": Rope.from_config(RopeConfig(n_dims=8), 16),
@@ -102,7 +105,7 @@ class Graph:
         values: list[Any] = []
         for op, inputs, options in self.steps:
             options = {
-                key: named[option] if isinstance(option, str) else option
+                key: named.get(option, option) if isinstance(option, str) else option
                 for key, option in options.items()
             }
             values.append(getattr(ops, op)(*(values[i] for i in inputs), **options))
@@ -128,7 +131,9 @@ class Draft:
         self.widths: list[int] = []
         self.sizes: list[int] = []  # values are within about 4 * 2**size
         self.readable: list[int] = []
+        self.of_wanted = False  # whether those have the wanted rows
         self.kept: dict[int, tuple[tuple[int, KeyValues], int]] = {}  # and their sizes
+        self.n_convolutions = N_LAYER  # each is a layer of its own
         self.layers = [self.layer(number) for number in range(N_LAYER)]
 
     def layer(self, number: int) -> tuple[int, KeyValues]:
@@ -210,7 +215,8 @@ class Draft:
         width = self.widths[x]
         names = [name for name, rope in ROPES.items() if width % rope.head_dim == 0]
         name = self.draw(strategies.sampled_from(names))
-        return self.push("rope", (x,), width, self.sizes[x], rope=name)
+        options = {"rope": name, "of_wanted": self.of_wanted}
+        return self.push("rope", (x,), width, self.sizes[x], **options)
 
     def attention(self) -> int:
         layer = self.draw(strategies.sampled_from(self.layers))
@@ -234,14 +240,26 @@ class Draft:
 
     def shared_attention(self) -> int:
         if not self.kept:
-            return self.attention()
+            return self.norm() if self.of_wanted else self.attention()
         layers = list(self.kept.values())
         (n_head, state), size = self.draw(strategies.sampled_from(layers))
         q = self.small(self.choose(n_head * state.head_dim), 1)
         q = self.rope(q) if self.draw(strategies.booleans()) else q
         width = n_head * state.value_dim
-        options = {"state": state, "scale": 0.25}
+        options = {"state": state, "scale": 0.25, "of_wanted": self.of_wanted}
         return self.push("shared_attention", (q,), width, size, **options)
+
+    def causal_conv(self) -> int:
+        x = self.choose()
+        width, kernel = self.widths[x], self.draw(strategies.sampled_from(KERNELS))
+        self.n_convolutions += 1
+        state = Recurrence(self.n_convolutions, width, kernel - 1)
+        options = {
+            "state": state,
+            "weight": f"kernel {width} {kernel}",
+            "bias": self.draw(strategies.sampled_from([None, f"bias {width}"])),
+        }
+        return self.push("causal_conv", (x,), width, self.sizes[x] + 1, **options)
 
     def columns(self) -> int:
         x = self.choose()
@@ -249,14 +267,16 @@ class Draft:
             strategies.sampled_from([w for w in WIDTHS if w <= self.widths[x]])
         )
         first = self.draw(strategies.integers(0, self.widths[x] - n))
-        return self.push("columns", (x,), n, self.sizes[x], first=first, n=n)
-
-    def columns_of_parts(self) -> int:
-        x = self.choose(N_EMBD)
-        of, n = self.draw(strategies.sampled_from([(8, 4), (16, 8), (4, 2)]))
-        first = self.draw(strategies.integers(0, of - n))
-        options = {"first": first, "n": n, "of": of}
-        return self.push("columns", (x,), N_EMBD * n // of, self.sizes[x], **options)
+        options = {"first": first, "n": n}
+        if self.draw(strategies.booleans()) and self.widths[x] % N_HEAD == 0:
+            # a half of each head
+            first, part = self.draw(strategies.integers(0, N_HEAD // 2)), N_HEAD // 2
+            options = {"first": first, "n": part, "of": N_HEAD}
+            n = self.widths[x] // 2
+        y = self.push("columns", (x,), n, self.sizes[x], **options)
+        if n not in WIDTHS:
+            self.readable.remove(y)
+        return y
 
     def join(self) -> int:
         x, y = self.choose(N_EMBD // 2), self.choose(N_EMBD // 2)
@@ -276,9 +296,9 @@ class Draft:
         options = {"state": state, "scale": 0.25}
         return self.push("latent_attention", (q, k), N_VOCAB, 1, **options)
 
-    def scale(self, x: int | None = None) -> int:
+    def scale(self, x: int | None = None, factor: float = 0.75) -> int:
         x = self.choose() if x is None else x
-        return self.push("scale", (x,), self.widths[x], self.sizes[x], factor=0.75)
+        return self.push("scale", (x,), self.widths[x], self.sizes[x], factor=factor)
 
     def softcap(self, x: int | None = None) -> int:
         x = self.choose() if x is None else x
@@ -346,6 +366,57 @@ class Draft:
             *(self.rope(value) if value in turned else value for value in (q, k, v)),
         )
 
+    def recurrence(self) -> int:
+        """A scan of what a convolution made, in a layer of its own."""
+        x = self.small(self.choose(), 1)
+        n_head, n_key_head, key_dim, value_dim = self.draw(
+            strategies.sampled_from(MATRICES)
+        )
+        width, layer = n_head * value_dim, N_LAYER + len(self.widths)
+        n_kernel = self.draw(strategies.sampled_from(KERNELS))
+        state = Recurrence(layer, width, n_kernel - 1, n_head, key_dim, value_dim)
+        options = {
+            "weight": f"kernel {width} {n_kernel}",
+            "bias": self.draw(strategies.sampled_from([None, f"bias {width}"])),
+            "state": state,
+        }
+        v = self.linear(x, width)
+        v = self.push("causal_conv", (v,), width, self.sizes[v] + 2, **options)
+        q, k = (self.unit_heads(x, n_key_head, key_dim) for _ in "qk")
+        shares, steps = (self.of_heads(x, n_head, op) for op in ("sigmoid", "softplus"))
+        if self.draw(strategies.booleans()):
+            a = d = f"negative {n_head}"
+            return self.push(
+                "ssm_scan", (v, steps, q, k), width, self.sizes[v] + 3, a=a, d=d,
+                state=state,
+            )  # fmt: skip
+        decay = self.scale(steps, -0.5)
+        self.readable.remove(decay)
+        if self.draw(strategies.booleans()):
+            decay = self.scale(self.of_heads(x, n_head * key_dim, "sigmoid"), -1)
+            self.readable.remove(decay)
+        key_head = self.draw(strategies.sampled_from(["division", "modulo"]))
+        inputs = (q, k, v, decay, shares)
+        size = self.sizes[v] + 3
+        return self.push(
+            "delta_rule", inputs, width, size, state=state, key_head=key_head
+        )
+
+    def unit_heads(self, x: int, n_head: int, dim: int) -> int:
+        """Heads of length 1."""
+        x, width = self.linear(x, n_head * dim), n_head * dim
+        x = self.push("rms_norm", (x,), width, 0, weight=None, size=dim, eps=0.1)
+        return self.scale(x, dim**-0.5)
+
+    def of_heads(self, x: int, n: int, op: str) -> int:
+        """Few numbers of each row, which no other operation reads."""
+        weight = f"heads {self.widths[x]} {n}"
+        y = self.push("linear", (x,), n, self.sizes[x], weight=weight)
+        self.readable.remove(y)
+        y = self.push(op, (y,), n, self.sizes[x])
+        self.readable.remove(y)
+        return y
+
     def residual(self) -> int:
         x = self.choose()
         total = self.add(x, self.linear(self.choose(), self.widths[x]))
@@ -364,12 +435,12 @@ class Draft:
 
 ON_ALL_ROWS = (
     *("embedding", "position_embedding", "rope", "attention", "heads"),
-    *("shared_attention", "latent_attention"),
+    *("shared_attention", "latent_attention", "causal_conv", "recurrence"),
 )
 ON_ANY_ROWS = (
     *("norm", "linear", "gated", "add", "scale", "softcap"),
     *("residual", "swiglu", "capped", "experts", "sigmoid_gate", "gain", "activation"),
-    *("columns", "columns_of_parts", "join", "head_linear", "head_gate"),
+    *("columns", "join", "head_linear", "head_gate"),
 )
 
 
@@ -384,9 +455,10 @@ def graphs(draw: Any) -> Graph:
     draft.extend(ON_ANY_ROWS + ON_ALL_ROWS, most=16)
     chosen = [draft.choose() for _ in range(draw(strategies.integers(1, 2)))]
     draft.readable.clear()
+    draft.of_wanted = True
     for x in chosen:
         draft.push("wanted", (x,), draft.widths[x], draft.sizes[x])
-    draft.extend(ON_ANY_ROWS, most=6)
+    draft.extend((*ON_ANY_ROWS, "rope", "shared_attention"), most=6)
     draft.graph.logits = draft.choose(N_VOCAB)
     return draft.graph
 
@@ -440,6 +512,10 @@ def weights() -> dict[str, Array]:
         **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},
         **{f"sinks {n_head}": noise(n_head) for n_head, _, _ in HEADS},
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},
+        **{f"heads {n} {m}": noise(m, n) * scale[n]
+           for n in WIDTHS for h, _, dim, _ in MATRICES for m in (h, h * dim)},
+        **{f"negative {h}": -np.abs(noise(h)) for h, *_ in MATRICES},
+        **{f"kernel {n} {k}": noise(n * k) / 2 for n in WIDTHS for k in KERNELS},
         "factor": np.full(1, 0.75, np.float32),
         "factors": np.linspace(0.5, 1, N_EXPERT, dtype=np.float32),
         **{f"router {n}": noise(N_EXPERT, n) * scale[n] for n in WIDTHS},

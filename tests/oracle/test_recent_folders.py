@@ -126,8 +126,8 @@ DEEPSEEK = LATENT | {
 }
 SCORED = YARN | {"mscale": 0.7, "mscale_all_dim": 0.7}
 GROUPS = {"n_group": 3, "topk_group": 2}
-
-
+KINDS = {"layer_types": ["conv", "full_attention", "conv", "full_attention", "conv"]}
+LFM3_KINDS = KINDS["layer_types"][:3] + ["conv", "sliding_attention"]
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "deepseek2, lite": (
         "DeepseekV2",
@@ -147,6 +147,28 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "deepseek2, glm": ("Glm4MoeLite", SIZES | DEEPSEEK | {"v_head_dim": 40}),
     "deepseek2, youtu": ("Youtu", SIZES | LATENT | {"tie_word_embeddings": True}),
+    "lfm2": ("Lfm2", FIVE | KINDS | {"block_multiple_of": 32}),
+    "lfm2, older keys": (
+        "Lfm2",
+        FIVE
+        | {"full_attn_idxs": [1, 3], "block_auto_adjust_ff_dim": False}
+        | {"conv_L_cache": 5, "tie_word_embeddings": True},
+    ),
+    "lfm2moe": (
+        "Lfm2Moe",
+        FIVE | KINDS | EXPERTS | {"num_dense_layers": 2, "routed_scaling_factor": 1.5},
+    ),
+    "lfm2moe, no bias": (
+        "Lfm2Moe",
+        FIVE | KINDS | EXPERTS | {"use_expert_bias": False},
+    ),
+    "lfm3": ("Lfm3", FIVE | {"layer_types": LFM3_KINDS, "head_dim": 16}),
+    "lfm3, plain": (
+        "Lfm3",
+        FIVE
+        | {"layer_types": LFM3_KINDS, "head_dim": 16, "attention_bias": True}
+        | {"use_sandwich_norm": False, "use_attention_gate": False},
+    ),
     "qwen2vl": ("Qwen2VL", seeing(SECTIONS, IMAGES | {"embed_dim": 32})),
     "qwen2.5vl": (
         "Qwen2_5_VL",

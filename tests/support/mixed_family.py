@@ -45,7 +45,7 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     return {
         **norm_tensors(config, "attn_norm", "ffn_norm"),
         **attention_tensors(config, layer),
-        **(head_norm_tensors(layer) if layer.mixer.rope is None else {}),
+        **(head_norm_tensors(layer) if layer.attention.rope is None else {}),
         **feed_forward_tensors(config, layer),
     }
 
@@ -54,7 +54,7 @@ def random_config(seed: int) -> ModelConfig:
     """Make a model: each layer is drawn by itself, but for one kind of each part."""
     rng = np.random.default_rng(seed)
     drawn = [_random_layer(rng, number) for number in rng.permutation(N_LAYER)]
-    mixers = [layer.mixer for layer in drawn]
+    mixers = [layer.attention for layer in drawn]
     head_dim = max(mixer.head_dim for mixer in mixers)
     return ModelConfig(
         architecture="mixed",
@@ -110,7 +110,7 @@ def logits(config: ModelConfig, weights: Mapping[str, Any], ids: list[int]) -> A
             if name.startswith(prefix)
         }
         h = _norm(x, of_layer["attn_norm"], eps)
-        x = x + _attention(h, layer.mixer, of_layer, eps)
+        x = x + _attention(h, layer.attention, of_layer, eps)
         h = _norm(x, of_layer["ffn_norm"], eps)
         x = x + _feed_forward(h, layer.feed_forward, of_layer)
     x = _norm(x, w["output_norm.weight"], eps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,22 @@ class ScriptedSequence:
     @property
     def pages(self) -> tuple[tuple[int, ...], ...]:
         return tuple(tuple(self.held[: i + 32]) for i in range(0, len(self.held), 32))
+
+    @property
+    def memory(self) -> dict[Hashable, int]:
+        return dict.fromkeys(self.pages, 1)
+
+    def mark(self, lengths: Iterable[int]) -> None:
+        pass
+
+    def try_rows(self, n_rows: int) -> None:
+        pass
+
+    def thin(self) -> bool:
+        return False
+
+    def nearest(self, n: int) -> int:
+        return n if self.can_go_back(n) else 0
 
     def fork(self) -> ScriptedSequence:
         assert not self.closed
@@ -178,9 +194,9 @@ def add(scheduler: Scheduler, *requests: Request[Any]) -> None:
 
 
 def complete(
-    executor: ScriptedExecutor, *requests: Request[Complete], n_cache_pages: int = 0
+    executor: ScriptedExecutor, *requests: Request[Complete], cache_bytes: int = 0
 ) -> list[Completion]:
-    worker = Worker(executor, n_cache_pages)
+    worker = Worker(executor, cache_bytes)
     gather(worker, requests)
     worker.close()
     assert executor.n_open == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -111,3 +112,9 @@ def _unaligned(array: NDArray[Any], nbytes: int = 0) -> NDArray[np.uint8]:
     room = room[(4 - room.ctypes.data) % 64 :]
     room[: len(data)] = data
     return room
+
+
+@cache
+def has_tiles(level: str) -> bool:
+    """Whether products of many rows go through bfloat16 tiles."""
+    return "T_DOT" in Verbs(level).names

@@ -77,7 +77,7 @@ def read_config(file: ModelFile) -> ModelConfig:
     n_embd = keys.integer(".embedding_length", 1, MAX_EMBD)
     window, windowed_layers, windows = read_windows(keys, n_layer, rules)
     latent = read_latent(keys, rules)
-    sizes = read_sizes(keys, n_embd, windows, latent)
+    sizes = read_sizes(keys, n_embd, rules, windows, latent)
     head_dim = max(each.head_dim for each in sizes)
     n_ctx_train = keys.integer(".context_length", 1, MAX_CTX)
     config = ModelConfig(

@@ -66,6 +66,7 @@ class Keys:
         default: Sequence[int] | None = None,
         lacked: str = "",
         least: int = 1,
+        may_lack: bool = False,
     ) -> tuple[int, ...]:
         """Read a number for each layer: one for all, or an array of them.
 
@@ -84,6 +85,8 @@ class Keys:
             `"attention"`; `""` where 0 means nothing.
         least : int
             The smallest number.
+        may_lack : bool
+            Whether some of the layers may lack it.
 
         Raises
         ------
@@ -97,6 +100,8 @@ class Keys:
         else:
             numbers = self._one_or_each(key, n_layer, least, most)
         for layer, number in enumerate(numbers):
+            if may_lack and number == 0 and any(numbers):
+                continue
             if lacked and number == 0 and any(numbers):
                 self.refuse(key, f"{lacked} in every layer", f"0 in layer {layer}")
             if not least <= number <= most:

@@ -17,6 +17,7 @@ from llamacy.config import (
     FamilyRules,
     FeedForwardConfig,
     LayerConfig,
+    Mixer,
     ModelConfig,
     RopeConfig,
     SharedAttentionConfig,
@@ -29,6 +30,7 @@ from llamacy.formats.gguf.limits import (
     MAX_HEADS,
     MAX_LAYERS,
 )
+from llamacy.formats.gguf.recurrent import read_recurrence, read_recurrent_layers
 from llamacy.formats.gguf.rope import DYNAMIC_FACTOR, read_n_dims
 
 _SHARED: Final = "attention.shared_kv_layers"
@@ -88,12 +90,14 @@ def read_windows(keys: Keys, n_layer: int, rules: FamilyRules) -> Windows:
 def read_sizes(
     keys: Keys,
     n_embd: int,
+    rules: FamilyRules,
     windows: tuple[int | None, ...],
     latent: LatentSizes | None,
 ) -> list[LayerSizes]:
     """Read the sizes of each layer, of which `windows` has its window.
 
-    With latent attention there is one head of keys.
+    A recurrent layer has no heads of keys and values; with latent attention there is
+    one of keys.
 
     Raises
     ------
@@ -106,9 +110,17 @@ def read_sizes(
     kv, key_length = ".attention.head_count_kv", ".attention.key_length"
     part = "attention"
     n_head = keys.per_layer(".attention.head_count", n_layer, MAX_HEADS, lacked=part)
-    n_head_kv = keys.per_layer(kv, n_layer, MAX_HEADS, n_head, lacked=part)
+    may_lack = rules.has_recurrent_layers
+    n_head_kv = keys.per_layer(
+        kv, n_layer, MAX_HEADS, n_head, lacked=part, may_lack=may_lack
+    )
+    are_recurrent = read_recurrent_layers(keys, n_layer, rules)
+    n_head_kv = tuple(
+        0 if is_recurrent else number
+        for is_recurrent, number in zip(are_recurrent, n_head_kv, strict=True)
+    )
     for of_queries, of_keys in zip(n_head, n_head_kv, strict=True):
-        if of_queries % of_keys:
+        if of_keys and of_queries % of_keys:
             keys.fail(kv, f"a divisor of {of_queries}", of_keys)
     if key_length not in keys and n_embd % n_head[0]:
         keys.fail(".attention.head_count", f"a divisor of {n_embd}", n_head[0])
@@ -208,7 +220,7 @@ def read_layers(
         has_rope = rules.has_positions(layer, window is not None)
         if have_rope is not None:
             has_rope = have_rope[layer]
-        mixer = AttentionConfig(
+        attention = AttentionConfig(
             n_head,
             n_head_kv,
             head_dim,
@@ -217,8 +229,11 @@ def read_layers(
             window=window,
             rope=rope if has_rope else None,
         )
+        mixer: Mixer = attention
         if latent is not None:
-            mixer = with_latent(keys, mixer, latent, rope)
+            mixer = with_latent(keys, attention, latent, rope)
+        if not n_head_kv:
+            mixer = read_recurrence(keys, rules)
         network = FeedForwardConfig(
             n_ff,
             experts=experts[layer] if layer >= n_dense else None,
@@ -243,17 +258,17 @@ def _with_shared(
     n_own = len(layers) - keys.integer(key, 0, len(layers) - 1)
     shared = []
     for number in range(n_own, len(layers)):
-        own = layers[number].mixer
+        own = layers[number].attention
         sources = [
             each
             for each in range(n_own)
-            if (layers[each].mixer.window is None) == (own.window is None)
+            if (layers[each].attention.window is None) == (own.window is None)
         ]
         if not sources:
             kind = "without" if own.window is None else "with"
             wanted = f"a layer {kind} a window before those that share"
             keys.fail(key, wanted, len(layers) - n_own)
-        source = layers[sources[-1]].mixer
+        source = layers[sources[-1]].attention
         if _of_keys(source) != _of_keys(own):
             wanted = f"keys as large as those of layer {sources[-1]}"
             keys.fail(key, wanted, f"{_of_keys(own)} in layer {number}")

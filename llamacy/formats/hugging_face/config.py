@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from llamacy.formats.hugging_face import gemma4, latent
+from llamacy.formats.hugging_face import gemma4, latent, lfm2
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
@@ -36,6 +36,27 @@ _BIAS_KEYS: Final = {
     "mlp_bias": _NETWORK,
     "use_bias": (*QKV, "attn_output", *_NETWORK),
     "use_qkv_bias": QKV,
+}
+
+
+class Special(Protocol):
+    """A module about families whose layers are of several kinds."""
+
+    def with_sizes(self, config: JsonObject) -> JsonObject:
+        """Return config.json with the sizes of each layer, as others have them."""
+
+    def add_keys(
+        self, config: JsonObject, architecture: str, metadata: Metadata
+    ) -> None:
+        """Add the keys that no other family has."""
+
+    def lacked_parts(self, config: JsonObject) -> tuple[frozenset[str], ...]:
+        """Name the parts that each layer lacks, which files may have all the same."""
+
+
+_SPECIAL: Final[Mapping[str, Special]] = {
+    gemma4.NAME: gemma4,
+    **dict.fromkeys(lfm2.NAMES, lfm2),
 }
 
 
@@ -107,9 +128,9 @@ def read_config(config: JsonObject, name: str) -> Config:
     has_mxfp4 = family.mixture is not None and family.mixture.is_turned
     quantization = read_quantization(config, has_mxfp4=has_mxfp4)
     config = own_keys(config, class_name)
-    is_gemma4 = family.architecture == gemma4.NAME
-    if is_gemma4:
-        config = gemma4.with_sizes(config)
+    special = _SPECIAL.get(family.architecture)
+    if special is not None:
+        config = special.with_sizes(config)
     sizes = read_sizes(config)
     metadata = Metadata()
     metadata.text("general.architecture", family.architecture)
@@ -120,8 +141,8 @@ def read_config(config: JsonObject, name: str) -> Config:
     experts = add_experts(config, family, sizes, metadata)
     divisors = add_rope(config, family, sizes, metadata)
     add_settings(config, family, sizes, metadata)
-    if is_gemma4:
-        gemma4.add_keys(config, metadata)
+    if special is not None:
+        special.add_keys(config, family.architecture, metadata)
     none: frozenset[str] = frozenset()
     return Config(
         family=family,
@@ -132,7 +153,7 @@ def read_config(config: JsonObject, name: str) -> Config:
         biased=_biased(config, family),
         rope_divisors=divisors,
         parts=_parts(config, family),
-        lacked=gemma4.lacked_parts(config) if is_gemma4 else (none,) * sizes.n_layer,
+        lacked=special.lacked_parts(config) if special else (none,) * sizes.n_layer,
         quantization=quantization,
     )
 

@@ -7,6 +7,7 @@ the first of these files that it is in place in:
 
 - `gemma4`: Gemma 4, two kinds of layers of different sizes;
 - `latent`: latent attention, as in DeepSeek V2 and V3;
+- `lfm2`: LFM2 and LFM3, layers that convolve beside those that attend;
 - `vision_families`: the texts of models that see images;
 - `mixture_families`: mixtures of experts;
 - `layer_norm_families`: layer norms, as in GPT-2, GPT-NeoX, Falcon and Command R;
@@ -19,18 +20,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from llamacy.formats.hugging_face import gemma4, latent
+from llamacy.formats.hugging_face import gemma4, latent, lfm2
 from llamacy.formats.hugging_face.dense_families import DENSE_FAMILIES
 from llamacy.formats.hugging_face.layer_norm_families import LAYER_NORM_FAMILIES
 from llamacy.formats.hugging_face.mixture_families import MIXTURE_FAMILIES
 from llamacy.formats.hugging_face.vision_families import VISION_FAMILIES
 
+NORM: Final = "model.norm"
 OUTSIDE: Final = {
     "model.embed_tokens": "token_embd",
-    "model.norm": "output_norm",
+    NORM: "output_norm",
     "lm_head": "output",
 }
-"""Names of the parts outside the layers."""
+"""Names of the parts outside the layers, which all families have."""
 
 BARE: Final = {
     "self_attn.sinks": "weight",
@@ -38,6 +40,7 @@ BARE: Final = {
     "mlp.experts.e_score_correction_bias": "bias",
     "mlp.moe_statics.e_score_correction_bias": "bias",
     "mlp.gate.moe_statics.e_score_correction_bias": "bias",
+    "feed_forward.expert_bias": "bias",
     "layer_scalar": "weight",
     "router.scale": "scale",
     "router.per_expert_scale": "scale",
@@ -65,5 +68,6 @@ FAMILIES: Final = {
     **VISION_FAMILIES,
     **gemma4.FAMILIES,
     **latent.FAMILIES,
+    **lfm2.FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

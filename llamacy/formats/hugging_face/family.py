@@ -76,11 +76,12 @@ class Mixture:
     has_network: bool = False
 
 
-Form: TypeAlias = Literal["turned", "by_group"]
+Form: TypeAlias = Literal["turned", "by_group", "squeezed"]
 """How a matrix is stored in a way of its own.
 
 `"turned"` has its columns for rows. `"by_group"` has queries, keys and values by groups
 of heads: those of queries, then the one of keys and the one of values that they share.
+`"squeezed"` has one dimension more, of size 1, between its two.
 """
 
 
@@ -100,6 +101,8 @@ class Family:
         `mixture` for experts.
     outside : mapping of str to str
         Names of parts outside the layers that not all families have, likewise.
+    output_norm : str
+        GGUF's name of the last norm.
     renamed : mapping of str to str
         Beginnings of names, `"transformer.h."`, and what the same names begin with in
         most families, `"model.layers."`, as in `layer` and `outside`.
@@ -146,6 +149,9 @@ class Family:
         Whether config.json may say that only some dimensions of heads are rotated.
     has_alpha : bool
         Whether dynamic RoPE may have a constant that multiplies its base.
+    has_proportional_rope : bool
+        Whether rotations of layers without a window may be proportional: GGUF has
+        divisors of their frequencies.
     has_longrope : bool
         Whether LongRoPE's factors may be among its tensors.
     magnitudes : tuple of str
@@ -179,6 +185,7 @@ class Family:
     architecture: str
     layer: Mapping[str, str]
     outside: Mapping[str, str] = field(default_factory=dict)
+    output_norm: str = "output_norm"
     renamed: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     stacked: Mapping[str, str] = field(default_factory=dict)
@@ -198,6 +205,7 @@ class Family:
     exact_gelu: str = ""
     has_partial_rope: bool = False
     has_alpha: bool = False
+    has_proportional_rope: bool = False
     has_longrope: bool = False
     magnitudes: tuple[str, ...] = ()
     sections: tuple[int, ...] = ()

@@ -77,6 +77,7 @@ _TEXT: Final = Family(
         has_network=True,
     ),
     activations=("gelu_pytorch_tanh",),
+    has_proportional_rope=True,
     constants={"final_logit_softcapping": "final_logit_softcapping"},
 )
 _WITH_OTHER_PARTS: Final = replace(
@@ -191,16 +192,16 @@ def with_sizes(config: JsonObject) -> JsonObject:
     return JsonObject(config.path, values)
 
 
-def add_keys(config: JsonObject, metadata: Metadata) -> None:
+def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
     """Add the keys that no other family has."""
     head_dim = config.integer("windowed_head_dim", 2, MAX_HEAD_DIM)
     for key in ("attention.key_length", "attention.value_length"):
-        metadata.integer(f"{NAME}.{key}_swa", head_dim)
-    metadata.integer(f"{NAME}.rope.dimension_count_swa", head_dim)
+        metadata.integer(f"{architecture}.{key}_swa", head_dim)
+    metadata.integer(f"{architecture}.rope.dimension_count_swa", head_dim)
     n_shared = config.integer(_SHARED, 0, MAX_LAYERS, default=0)
-    metadata.integer(f"{NAME}.attention.shared_kv_layers", n_shared)
+    metadata.integer(f"{architecture}.attention.shared_kv_layers", n_shared)
     n = config.integer("hidden_size_per_layer_input", 0, MAX_EMBD, default=0)
-    metadata.integer(f"{NAME}.embedding_length_per_layer_input", n)
+    metadata.integer(f"{architecture}.embedding_length_per_layer_input", n)
 
 
 def lacked_parts(config: JsonObject) -> tuple[frozenset[str], ...]:

@@ -69,7 +69,7 @@ def add_rope(
         metadata.real(f"{family.architecture}.attention.temperature_scale", growth)
     if has_two:
         _add_local(config, family, sizes, base, metadata)
-    if family.architecture == gemma4.NAME:
+    if family.has_proportional_rope:
         return {"rope_freqs.weight": gemma4.rope_divisors(rope, n_dims)}
     unscaled = Rotations(rope, kind, n_dims, base)
     return add_scaling(config, unscaled, family, sizes, metadata)

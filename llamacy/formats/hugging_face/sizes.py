@@ -24,7 +24,8 @@ class Sizes(NamedTuple):
     n_layer, n_embd : int
         Layers, and the width of the residual stream.
     n_head, n_head_kv : tuple of int
-        Heads of queries, and of keys and values, of each layer.
+        Heads of queries, and of keys and values, of each layer; a recurrent layer has 0
+        of the latter.
     head_dim : int
         Dimensions of a head in every layer.
     n_ff : tuple of int
@@ -56,9 +57,11 @@ def read_sizes(config: JsonObject) -> Sizes:
     n_head = _per_layer(config, "num_attention_heads", n_layer, MAX_HEADS)
     n_head_kv = n_head
     if "num_key_value_heads" in config:
-        n_head_kv = _per_layer(config, "num_key_value_heads", n_layer, MAX_HEADS)
+        # of recurrent layers, 0
+        least = 0 if "recurrent_layers" in config.values else 1
+        n_head_kv = _per_layer(config, "num_key_value_heads", n_layer, MAX_HEADS, least)
     for of_queries, of_keys in zip(n_head, n_head_kv, strict=True):
-        if of_queries % of_keys:
+        if of_keys and of_queries % of_keys:
             config.fail("num_key_value_heads", f"a divisor of {of_queries}", of_keys)
     if "head_dim" not in config and n_embd % n_head[0]:
         config.fail("num_attention_heads", f"a divisor of {n_embd}", n_head[0])
@@ -79,15 +82,15 @@ def read_sizes(config: JsonObject) -> Sizes:
 
 
 def _per_layer(
-    config: JsonObject, key: str, n_layer: int, most: int
+    config: JsonObject, key: str, n_layer: int, most: int, least: int = 1
 ) -> tuple[int, ...]:
-    """Read a number of at least 1: one for all layers, or an array of one a layer."""
+    """Read a whole number: one for all layers, or an array of one a layer."""
     found = config.get(key)
     if not isinstance(found, list):
-        return (config.integer(key, 1, most),) * n_layer
+        return (config.integer(key, least, most),) * n_layer
     if len(found) != n_layer or not all(type(each) is int for each in found):
         config.fail(key, f"a whole number, or {n_layer} of them", found)
     for layer, number in enumerate(found):
-        if not 1 <= number <= most:
-            config.fail(key, f"1 to {most}", f"{number} in layer {layer}")
+        if not least <= number <= most:
+            config.fail(key, f"{least} to {most}", f"{number} in layer {layer}")
     return tuple(found)

@@ -12,7 +12,7 @@ from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.hugging_face import latent
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.experts import Source
-from llamacy.formats.hugging_face.families import BARE, FAMILIES, OUTSIDE
+from llamacy.formats.hugging_face.families import BARE, FAMILIES, NORM, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.printable import shown
 
@@ -64,7 +64,7 @@ def gguf_part(
     nor of a part of layers that another family computes with.
     """
     family = config.family
-    known = {**OUTSIDE, **family.outside} if layer is None else family.layer
+    known = _outside(family) if layer is None else family.layer
     if rest in BARE and layer is not None:
         part = known.get(family.aliases.get(rest, rest))
         if part is not None:
@@ -89,6 +89,11 @@ def gguf_part(
     raise UnsupportedError(path, "tensor", wanted, shown(name))
 
 
+def _outside(family: Family) -> dict[str, str]:
+    """Return the names of a family's parts outside the layers."""
+    return {**OUTSIDE, NORM: family.output_norm, **family.outside}
+
+
 def _changes_model(rest: str, modules: Iterable[str]) -> bool:
     """Whether a tensor belongs to a module that some family has, as its scale may."""
     return any(rest == each or rest.startswith(f"{each}.") for each in modules)
@@ -97,7 +102,7 @@ def _changes_model(rest: str, modules: Iterable[str]) -> bool:
 def check_complete(names: Container[str], config: Config, path: Path) -> None:
     """Check for all tensors that the family and config.json require."""
     family = config.family
-    for theirs, ours in (*OUTSIDE.items(), *family.outside.items()):
+    for theirs, ours in _outside(family).items():
         if ours == "output" and config.is_tied:
             continue
         is_there = theirs in OUTSIDE or ours in config.parts

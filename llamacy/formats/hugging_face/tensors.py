@@ -238,7 +238,9 @@ def _tensor(
     if isinstance(source, ByteTensor):
         field = f"tensor {shown(source.name)}: dtype"
         raise UnsupportedError(path, field, "floats", source.dtype)
-    n_dims = len(source.shape)
+    n_dims, shape = len(source.shape), source.shape
+    if n_dims == 3 and config.family.forms.get(part) == "squeezed" and shape[1] == 1:
+        return Vector(name, (shape[0], shape[2]), source.dequantize)
     if not 1 <= n_dims <= 2:
         wanted = "a vector or a matrix"
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)

@@ -42,6 +42,12 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
         "moe_layer_start_index": "first_k_dense_replace",
     },
     "HunYuanMoEV1ForCausalLM": {"moe_topk": "num_experts_per_tok"},
+    "Lfm2ForCausalLM": {"norm_eps": "rms_norm_eps"},
+    "Lfm3ForCausalLM": {"norm_eps": "rms_norm_eps"},
+    "Lfm2MoeForCausalLM": {
+        "norm_eps": "rms_norm_eps",
+        "num_dense_layers": "first_k_dense_replace",
+    },
     "Cohere2MoeForCausalLM": {"num_shared_experts": "n_shared_experts"},
     "LagunaForCausalLM": {"num_attention_heads_per_layer": "num_attention_heads"},
     "PhimoeForCausalLM": {"rms_norm_eps": "layer_norm_eps"},  # of layer norms

@@ -293,7 +293,7 @@ def _mixer(path: Path, name: str, config: ModelConfig) -> AttentionConfig:
     if layer >= config.n_layer:
         wanted = f"a layer below {config.n_layer}"
         raise FormatError(path, f"tensor {name}.lora_b", wanted, layer)
-    return config.layers[layer].mixer
+    return config.layers[layer].attention
 
 
 def _reordered(

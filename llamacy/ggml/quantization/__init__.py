@@ -1,9 +1,10 @@
 """Quantisation: float32 weights to blocks, the inverse of `ggml.types.dequantize`.
 
-`floats`, `blocks_of_32` and `larger_blocks` are bit-identical to ggml. `super_blocks`,
-for the K types, uses scales that `scales` searches for with the help of `fitting`.
-`packing` packs small integers into bytes. This module splits tensors into chunks of
-blocks.
+`floats`, `blocks_of_32`, `larger_blocks`, `ternary_blocks` are bit-identical to ggml.
+`super_blocks`, for the K types, `nonlinear_blocks`, for IQ4, and, for weights that
+differ in importance, `weighted_blocks_of_32` use scales that `scales` searches for with
+the help of `fitting`; `codebook_blocks` those of `codebook_search`. `packing` packs
+small integers into bytes. This module splits tensors into chunks of blocks.
 """
 
 from __future__ import annotations

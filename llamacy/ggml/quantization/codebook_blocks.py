@@ -26,6 +26,7 @@ from llamacy.ggml.quantization.scales import squares, weighted
 # Fractions of the greatest coordinate that the farthest weight of a group is mapped to:
 # beyond 1 it is clipped. More steps lower the error by less than a third of a percent.
 _STEPS = np.linspace(0.8, 1.4, 7, dtype=np.float32)
+_TERNARY_GAIN = np.float32(1.08)
 _TERNARY_STEPS = np.linspace(1.1, 2.6, 5, dtype=np.float32)
 
 
@@ -99,7 +100,8 @@ def _codebook(type_name: str) -> Codebook:
     points = points_of(type_name)
     if type_name.startswith("IQ1"):
         size, s_end, steps = 32 if type_name == "IQ1_S" else 16, 7, _TERNARY_STEPS
-        return Codebook(np.vstack([points + DELTA, points - DELTA]), size, s_end, steps)
+        both = np.vstack([points + DELTA, points - DELTA])
+        return Codebook(both, size, s_end, steps, _TERNARY_GAIN)
     factor = {"IQ2": 8, "IQ3_XXS": 4, "IQ3_S": 1}
     unit = next(each for name, each in factor.items() if type_name.startswith(name))
     size = 16 if type_name in ("IQ2_XS", "IQ2_S") else 32

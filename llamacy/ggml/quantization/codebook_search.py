@@ -18,7 +18,7 @@ The axes of arrays are those of blocks, groups, and a group's weights or points:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,12 +47,16 @@ class Codebook:
     steps : float32, (n,)
         The scales to try: each divides a group's farthest weight by the step times the
         greatest coordinate.
+    gain : float32
+        Multiplies d at last. Least squares make weights too small on the whole, and
+        where errors are large, that costs more than they.
     """
 
     points: Floats
     group_size: int
     s_end: int
     steps: Floats
+    gain: np.float32 = np.float32(1)
 
     def nearest(self, x: Floats, w: Floats, scales: Floats) -> Indices:
         """Find the points nearest to weights at some scales.
@@ -111,7 +115,8 @@ class Codebook:
             over, under = (odd * product).sum(axis=1), (odd * odd * square).sum(axis=1)
             refitted = rounded_to_float16(ratio(over, under))
             d = np.where(refitted > 0, refitted, d)
-        return d, s, self.nearest(x, w, (d[:, None] * (2 * s + 1))[None])[0]
+        index = self.nearest(x, w, (d[:, None] * (2 * s + 1))[None])[0]
+        return rounded_to_float16(d * self.gain), s, index
 
     def first_scales(self, x: Floats, w: Floats) -> tuple[Floats, Floats]:
         """Find the best scale of each group by itself.
@@ -176,18 +181,17 @@ class HalvedCodebook(Codebook):
         Which half each group uses.
     """
 
-    is_second: NDArray[np.bool_]
+    is_second: NDArray[np.bool_] = field(kw_only=True)
 
     @classmethod
     def chosen(cls, book: Codebook, x: Floats, w: Floats) -> HalvedCodebook:
         """Choose the half that each group is closer to."""
+        fields = (book.points, book.group_size, book.s_end, book.steps, book.gain)
         gains = []
         for is_one in (False, True):
-            mask = np.full(x.shape[:2], is_one)
-            half = cls(book.points, book.group_size, book.s_end, book.steps, mask)
+            half = cls(*fields, is_second=np.full(x.shape[:2], is_one))
             gains.append(half.first_scales(x, w)[1])
-        is_second = gains[1] > gains[0]
-        return cls(book.points, book.group_size, book.s_end, book.steps, is_second)
+        return cls(*fields, is_second=gains[1] > gains[0])
 
     def nearest(self, x: Floats, w: Floats, scales: Floats) -> Indices:
         """Find the points nearest to weights, each in its group's half."""

@@ -81,7 +81,7 @@ def step_cost(step: Step, first: int, n_rows: int, n_wanted: int) -> Cost:
         return _experts_cost(step, m)
     slot = step.reads.get("state")
     if isinstance(slot, StateSlot):
-        n_head = step.constants["n_head"]
+        n_head = step.constants.get("n_head", 0)
         first += n_rows - m  # the wanted ones are the last
         n_bytes, n_products = slot.spec.work(slot.kv_type, n_head, first, m)
         return Cost(n_bytes, 2 * n_products)

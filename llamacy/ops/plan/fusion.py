@@ -20,6 +20,10 @@ GATES: Final[dict[str, Literal["swiglu", "geglu"]]] = {
 """Products with a gate, and the forms of linear steps that end in them."""
 
 
+READERS: Final = ("shared_attention",)
+"""Operations on a state that another one leaves."""
+
+
 def is_unary(node: Node) -> bool:
     """Whether each number of a value becomes another by itself: possible in place."""
     return node.op in ELEMENTWISE and len(node.inputs) == 1
@@ -104,6 +108,7 @@ def _needed(nodes: list[Node], logits: Node) -> list[Node]:
     """List the nodes that the logits depend on, or that leave a state."""
     needed = {logits}
     for node in reversed(nodes):
-        if node in needed or node.state is not None:
+        leaves_state = node.state is not None and node.op not in READERS
+        if node in needed or leaves_state:
             needed |= {node, *node.inputs}
     return [node for node in nodes if node in needed]

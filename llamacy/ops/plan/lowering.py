@@ -11,10 +11,11 @@ from llamacy.ops.plan.fusion import GATES, Fusion, is_unary
 from llamacy.ops.plan.kernel_choice import Kernels
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.recorder import Node
+from llamacy.ops.plan.recurrent_steps import delta_rule_step, ssm_scan_step
 from llamacy.ops.plan.step import LOGITS, Buffer, Operand, Step
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.layout import StateLayout
-from llamacy.ops.state.specs import KeyValues
+from llamacy.ops.state.specs import KeyValues, StateSpec
 from llamacy.ops.vocabulary import ELEMENTWISE
 
 
@@ -153,7 +154,7 @@ class Lowering:
     def _emit_attention(self, node: Node) -> None:
         state = node.state
         assert isinstance(state, KeyValues)
-        slot = self._layout.slots[state.layer]
+        slot = self._layout.slot(state)
         n_head = node.inputs[0].width // state.head_dim
         (q, q_rope), (k, k_rope), (v, _) = map(self._rotated, node.inputs)
         tables = {
@@ -181,7 +182,7 @@ class Lowering:
         self._emit(
             "append",
             {"k": k},
-            {"q": q, "k": k, "state": self._layout.slots[state.layer]},
+            {"q": q, "k": k, "state": self._layout.slot(state)},
             n_head=node.inputs[0].width // state.head_dim,
         )
         self._attend(node, q, self._is_rounded(node.inputs[1]))
@@ -191,7 +192,7 @@ class Lowering:
         assert isinstance(state, KeyValues)
         self._emit(
             "attention",
-            {"q": q, "state": self._layout.slots[state.layer]},
+            {"q": q, "state": self._layout.slot(state)},
             {"y": self._buffers.new(node)},
             of_wanted=node.of_wanted,
             n_head=node.inputs[0].width // state.head_dim,
@@ -201,6 +202,25 @@ class Lowering:
             sinks=node.attributes.get("sinks"),
             may_round=may_round,
         )
+
+    def _emit_causal_conv(self, node: Node) -> None:
+        slot = self._layout.slot(_state_of(node))
+        self._emit(
+            "causal_conv",
+            {"x": self._values[node.inputs[0]], "state": slot},
+            {"y": self._buffers.new(node), "state": slot},
+            weight=node.attributes["weight"],
+            bias=node.attributes.get("bias"),
+            n=node.width,
+        )
+
+    def _emit_delta_rule(self, node: Node) -> None:
+        slot, y = self._layout.slot(_state_of(node)), self._buffers.new(node)
+        self._steps.append(delta_rule_step(node, self._values, slot, y))
+
+    def _emit_ssm_scan(self, node: Node) -> None:
+        slot, y = self._layout.slot(_state_of(node)), self._buffers.new(node)
+        self._steps.append(ssm_scan_step(node, self._values, slot, y))
 
     def _emit_columns(self, node: Node) -> None:
         x, y = self._values[node.inputs[0]], self._buffers.new(node)
@@ -448,3 +468,9 @@ class Lowering:
             )
             self._tables[key] = table
         return self._tables[key]
+
+
+def _state_of(node: Node) -> StateSpec:
+    """Return the state that an operation keeps."""
+    assert node.state is not None
+    return node.state

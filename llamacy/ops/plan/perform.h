@@ -246,6 +246,14 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
     case STEP_SQUARES: square_columns(&s->squares, m, begin, end); break;
     case STEP_JOIN: join_rows(&s->join, begin, end); break;
     case STEP_HEAD_LINEAR: multiply_heads(kernels, &s->head_linear, m, begin, end, scratch); break;
+    case STEP_CAUSAL_CONV:
+        kernels->causal_conv(&s->conv.args, b->spans, b->n_spans, s->conv.x.data, s->conv.x.ld, s->conv.y.data,
+                             s->conv.y.ld, begin, end);
+        break;
+    case STEP_DELTA_RULE:
+        kernels->delta_rule(&s->delta_rule.args, b->spans, b->n_spans, begin, end, scratch);
+        break;
+    case STEP_SSM_SCAN: kernels->ssm_scan(&s->ssm_scan.args, b->spans, b->n_spans, begin, end, scratch); break;
     }
 }
 

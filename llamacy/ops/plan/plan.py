@@ -44,6 +44,7 @@ from llamacy.ops.plan.recorder import Node, Recorder
 from llamacy.ops.plan.runs import (
     Part,
     cut_runs,
+    cut_spans,
     cut_wanted,
     longest_run,
     split_parts,
@@ -116,7 +117,13 @@ class Plan:
         self._program: Program | None = None
         self._plain: Program | None = None  # of rows before an adapter acts
         self._use(*self._lower(recorder, logits))
-        self._pool = PagePool(PAGE, self._layout.page_bytes, self._layout.window)
+        self._pool = PagePool(
+            PAGE,
+            self._layout.page_bytes,
+            self._layout.window,
+            text_bytes=self._layout.text_bytes,
+            n_snapshots=self._layout.n_snapshots,
+        )
 
     def observed(self, names: Callable[[str], bool]) -> tuple[Plan, Observer]:
         """Return a plan of the same weights that looks at the inputs of matrices.
@@ -214,6 +221,21 @@ class Plan:
         return self._pool.page_bytes
 
     @property
+    def text_bytes(self) -> int:
+        """Bytes of a text's states of a fixed size; 0 if no layer has any."""
+        return self._layout.text_bytes
+
+    @property
+    def most_text_bytes(self) -> int:
+        """Most bytes that these and their snapshots take."""
+        return self._layout.most_text_bytes
+
+    @property
+    def kv_bytes_used(self) -> int:
+        """Bytes of the pages and of the states that sequences hold."""
+        return self._pool.bytes_used
+
+    @property
     def n_pages_used(self) -> int:
         """Pages that sequences hold."""
         return self._pool.n_used
@@ -297,7 +319,7 @@ class Plan:
         runs, pages = cut_runs(batch, parts, self._longest_run)
         is_long, angles = self._rotations(batch)
         of_wanted = None
-        if self._attends_with_wanted:
+        if program.needs_wanted:
             wanted = batch.wanted
             of_wanted = WantedRows(
                 batch.positions[wanted],
@@ -305,12 +327,18 @@ class Plan:
                 None if is_long is None else is_long[wanted],
                 None if angles is None else angles[wanted],
             )
-        program.run(
-            batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
-            usable_threads(self._n_threads), seconds, is_long, angles, of_wanted,
-        )  # fmt: skip
-        for _, n_rows, sequence in parts:
-            sequence.advance(n_rows)
+        try:
+            program.run(
+                batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
+                usable_threads(self._n_threads), seconds, is_long, angles, of_wanted,
+                *cut_spans(parts),
+            )  # fmt: skip
+            for _, n_rows, sequence in parts:
+                sequence.advance(n_rows)
+        except BaseException:  # Ctrl-C may have come after the pass
+            for _, _, sequence in parts:
+                sequence.abandon()
+            raise
 
     def cost(self, first: int, n_rows: int, n_wanted: int) -> Cost:
         """Count what a pass must read and compute: see `PassCost`."""
@@ -467,9 +495,6 @@ class Plan:
         """Run this program in passes from now on."""
         self._program, self._steps, self._cost = program, steps, PassCost(steps)
         self._longest_run = longest_run(steps)
-        self._attends_with_wanted = any(
-            each.op == "attention" and each.of_wanted for each in steps
-        )
         learned = [each for each in steps if each.op == "position_embedding"]
         sizes = [each.constants["weight"].shape[0] for each in learned]
         self._n_positions = min(sizes, default=None)

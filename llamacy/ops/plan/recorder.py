@@ -54,6 +54,7 @@ _WIDTHS: Final[dict[str, Callable[..., int]]] = {
     ),
     "head_linear": lambda weight, **_: int(weight.shape[0] * weight.shape[1]),
     "join": lambda x, y, **_: x.width + y.width,
+    "delta_rule": lambda v, **_: int(v.width),
     "columns": lambda x, first, n, of=None: x.width // (of or x.width) * int(n),
     "experts": lambda experts, **_: int(experts.down.shape[1]),
 }

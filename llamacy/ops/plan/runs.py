@@ -90,6 +90,26 @@ def cut_runs(
     return np.asarray(runs, np.int32), np.asarray(pages, np.uintp)
 
 
+def cut_spans(parts: list[Part]) -> tuple[NDArray[np.int32], NDArray[np.uintp]]:
+    """Cut rows where states are left: at the end of each sequence's, or before.
+
+    Returns
+    -------
+    spans : int32, (n_spans, 3)
+        First row, number of rows and first position of each.
+    states : uintptr, (n_spans, 2)
+        Addresses of the states before its rows, and after them.
+    """
+    spans, states = [], []
+    for first, n_rows, sequence in parts:
+        row = first
+        for span in sequence.spans(n_rows):
+            spans.append((row, span.n_rows, sequence.n_past + row - first))
+            states.append((span.before, span.after))
+            row += span.n_rows
+    return np.asarray(spans, np.int32), np.asarray(states, np.uintp)
+
+
 def cut_wanted(
     batch: Batch, parts: list[Part], longest: int
 ) -> tuple[NDArray[np.int32], NDArray[np.uintp]]:

@@ -19,6 +19,8 @@ class Program(Steps):
         is_long: NDArray[np.uint8] | None = None,
         angles: NDArray[np.float32] | None = None,
         of_wanted: WantedRows | None = None,
+        spans: NDArray[np.int32] | None = None,
+        states: NDArray[np.uintp] | None = None,
     ) -> None: ...
     def kernel_of(self, i: int, n_rows: int, n_wanted: int) -> str: ...
 

@@ -17,7 +17,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
-from llamacy.kernels.interface cimport kernel_table, linear_args, row_run
+from llamacy.kernels.interface cimport (
+    kernel_table, linear_args, row_run, row_span,
+)
 from llamacy.ops.plan.steps cimport (
     STEP_LINEAR, Steps, batch, chunk_items, count_items, grain_items, step,
 )
@@ -82,7 +84,8 @@ cdef class Program(Steps):
             const int32_t[::1] wanted, const int32_t[:, ::1] runs,
             const uintptr_t[::1] pages, float[:, ::1] logits, int n_threads,
             double[::1] seconds=None, const uint8_t[::1] is_long=None,
-            const float[:, ::1] angles=None, WantedRows of_wanted=None):
+            const float[:, ::1] angles=None, WantedRows of_wanted=None,
+            const int32_t[:, ::1] spans=None, const uintptr_t[:, ::1] states=None):
         """Run all steps on one batch.
 
         Parameters
@@ -107,12 +110,19 @@ cdef class Program(Steps):
         angles : float32, (n_rows, n_dims / 2), or None
             Angles of each row, for the tables that have none of their own.
         of_wanted : WantedRows or None
-            The wanted rows, for programs with a step that attends with them alone.
+            The wanted rows, for programs that rotate or attend with them alone, as
+            `needs_wanted` says.
+        spans : int32, (n_spans, 3), or None
+            The same as `runs`, of rows from one place where states are left to the
+            next; not cut. None without states of a fixed size.
+        states : uintptr, (n_spans, 2), or None
+            Addresses of a text's states before each span's rows, and after them.
 
         Raises
         ------
         ValueError
-            Another number of threads, or of steps, or no angles where they are needed.
+            Another number of threads, or of steps, or no angles or wanted rows where
+            they are needed.
         """
         if not 1 <= n_threads <= self.n_threads:
             raise ValueError(
@@ -124,6 +134,8 @@ cdef class Program(Steps):
                 angles is None or angles.shape[0] != tokens.shape[0]
                 or angles.shape[1] != self.n_angles):
             raise ValueError(f"angles: wanted {self.n_angles} of each row")
+        if self.needs_wanted and of_wanted is None:
+            raise ValueError("of_wanted: wanted the rows whose logits are computed")
         cdef double[:, ::1] moments = None
         cdef double* clock = NULL
         if seconds is not None:
@@ -148,6 +160,11 @@ cdef class Program(Steps):
         self.clear_lists()
         self.make_scratch()
         b.runs = runs_of(runs, pages)
+        b.spans = NULL
+        b.n_spans = 0
+        if spans is not None:
+            b.spans = spans_of(spans, states)
+            b.n_spans = <int>spans.shape[0]
         with nogil:
             if n_threads == 1:
                 self.work(&b, 1, 0, clock)
@@ -156,6 +173,7 @@ cdef class Program(Steps):
                     # the runtime may give fewer threads than were asked for
                     self.work(&b, openmp.omp_get_num_threads(), threadid(), clock)
             free(b.runs)
+            free(b.spans)
         if seconds is not None:
             # a step ends when the first thread sees that all of its items are done
             np.asarray(seconds)[:] = np.diff(np.min(moments, axis=0))
@@ -330,3 +348,20 @@ cdef row_run* runs_of(
         runs[i].position = rows[i, 2]
         runs[i].pages = <uint8_t**>pages[i]
     return runs
+
+
+cdef row_span* spans_of(
+    const int32_t[:, ::1] rows, const uintptr_t[:, ::1] states
+) except NULL:
+    """Spans as kernels read them, for the caller to free."""
+    cdef int i, n = <int>rows.shape[0]
+    cdef row_span* spans = <row_span*>calloc(n, sizeof(row_span))
+    if spans is NULL:
+        raise MemoryError("no memory for the rows of a forward pass")
+    for i in range(n):
+        spans[i].row = rows[i, 0]
+        spans[i].n_rows = rows[i, 1]
+        spans[i].position = rows[i, 2]
+        spans[i].before = <const uint8_t*>states[i, 0]
+        spans[i].after = <uint8_t*>states[i, 1]
+    return spans

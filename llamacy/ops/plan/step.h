@@ -42,7 +42,10 @@ typedef enum {
     STEP_MIX,
     STEP_SQUARES,
     STEP_JOIN,
-    STEP_HEAD_LINEAR
+    STEP_HEAD_LINEAR,
+    STEP_CAUSAL_CONV,
+    STEP_DELTA_RULE,
+    STEP_SSM_SCAN
 } step_kind;
 
 typedef struct {
@@ -198,6 +201,21 @@ typedef struct {
 } squares_step;
 
 typedef struct {
+    conv_args args;
+    float_rows x, y; /* (M, n_channels) */
+} conv_step;
+
+typedef struct {
+    delta_rule_args args;
+    int n_items; /* blocks of all heads */
+} delta_rule_step;
+
+typedef struct {
+    ssm_scan_args args;
+    int n_items; /* blocks of all heads */
+} ssm_scan_step;
+
+typedef struct {
     step_kind kind;
     int waits;     /* until all items of the steps before are done */
     int of_wanted; /* works on the wanted rows, not on all of the batch */
@@ -223,17 +241,21 @@ typedef struct {
         squares_step squares;
         join_step join;
         head_linear_step head_linear;
+        conv_step conv;
+        delta_rule_step delta_rule;
+        ssm_scan_step ssm_scan;
     };
 } step;
 
 /* The rows of one forward pass, or the wanted ones as rows of a batch of their own. */
 typedef struct batch {
-    int n_rows, n_wanted, n_runs;
+    int n_rows, n_wanted, n_runs, n_spans;
     const int32_t *tokens, *positions; /* [n_rows] */
     const uint8_t *is_long;            /* [n_rows]: of a long text; NULL if none is */
     const float *angles;               /* (n_rows, n_dims / 2), for tables without angles; or NULL */
     const int32_t *wanted;             /* [n_wanted]: rows */
     row_run *runs;                     /* [n_runs] */
+    row_span *spans;                   /* [n_spans] */
     float *logits;                     /* (n_wanted, n_vocab) */
     int row_chunk;                     /* sizes of the level: see kernel_table */
     int64_t fetched_bytes;
@@ -267,7 +289,10 @@ static inline int64_t count_items(const step *s, const batch *b) {
     case STEP_GATHER: return m * s->gather.routes->n_used;
     case STEP_EXPERTS: return most_groups(s->experts.routes, (int)m) * count_panels(&s->experts.args.w);
     case STEP_HEAD_LINEAR: return m ? s->head_linear.n_head * count_panels(&s->head_linear.args.w) : 0;
+    case STEP_DELTA_RULE: return s->delta_rule.n_items;
+    case STEP_SSM_SCAN: return s->ssm_scan.n_items;
     case STEP_SQUARES: return m ? (s->squares.n + SQUARES_COLUMNS - 1) / SQUARES_COLUMNS : 0;
+    case STEP_CAUSAL_CONV: return (s->conv.args.n_channels + CONV_CHANNELS - 1) / CONV_CHANNELS;
     default: return m;
     }
 }

@@ -3,8 +3,9 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from llamacy.kernels.interface cimport (
-    attention_args, binary_kernel, kernel_table, kv_layout, linear_args, norm_kernel,
-    packed_matrix, row_run, unary_kernel,
+    attention_args, binary_kernel, conv_args, delta_rule_args, kernel_table, kv_layout,
+    linear_args, norm_kernel, packed_matrix, row_run, row_span, ssm_scan_args,
+    unary_kernel,
 )
 from llamacy.kernels.packing.matrices cimport mapped_rows
 from llamacy.ops.plan.routing cimport routing
@@ -38,6 +39,9 @@ cdef extern from "plan/step.h" nogil:
         STEP_SQUARES
         STEP_JOIN
         STEP_HEAD_LINEAR
+        STEP_CAUSAL_CONV
+        STEP_DELTA_RULE
+        STEP_SSM_SCAN
 
     ctypedef struct embedding_step:
         packed_matrix weight
@@ -162,6 +166,14 @@ cdef extern from "plan/step.h" nogil:
         float_rows y
         int n
 
+    ctypedef struct delta_rule_step:
+        delta_rule_args args
+        int n_items
+
+    ctypedef struct ssm_scan_step:
+        ssm_scan_args args
+        int n_items
+
     ctypedef struct squares_step:
         routing* routes
         bint is_by_row
@@ -183,6 +195,11 @@ cdef extern from "plan/step.h" nogil:
         size_t stride
         size_t prepared
         int n_head
+
+    ctypedef struct conv_step:
+        conv_args args
+        float_rows x
+        float_rows y
 
     ctypedef struct step:
         step_kind kind
@@ -209,17 +226,22 @@ cdef extern from "plan/step.h" nogil:
         squares_step squares
         join_step join
         head_linear_step head_linear
+        conv_step conv
+        delta_rule_step delta_rule
+        ssm_scan_step ssm_scan
 
     ctypedef struct batch:
         int n_rows
         int n_wanted
         int n_runs
+        int n_spans
         const int32_t* tokens
         const int32_t* positions
         const uint8_t* is_long
         const float* angles
         const int32_t* wanted
         row_run* runs
+        row_span* spans
         float* logits
         int row_chunk
         int64_t fetched_bytes
@@ -238,6 +260,7 @@ cdef class Steps:
     cdef int most_dims  # of heads in attention
     cdef int most_latent  # dimensions of values that are a part of keys
     cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
+    cdef readonly bint needs_wanted  # as rows of a batch of their own
     cdef size_t most_panel  # bytes of a mapped row, once it is packed
     cdef list _kept
 

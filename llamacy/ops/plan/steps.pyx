@@ -21,6 +21,8 @@ from llamacy.kernels.packing.matrices cimport (
 )
 from llamacy.ops.plan.routing cimport Routing, routing
 
+import numpy as np
+
 from llamacy.ops.plan.step import LOGITS
 from llamacy.ops.state.kv_pages import KV_TYPES
 
@@ -85,6 +87,8 @@ cdef class Steps:
         new.waits = waits
         new.of_wanted = added.of_wanted
         self.fill(&new, added.op, added.reads, added.writes, added.constants)
+        if added.of_wanted and new.kind in (STEP_ROPE_TABLE, STEP_ATTENTION):
+            self.needs_wanted = True
         grown = <step*>realloc(self.steps, (self.n_steps + 1) * sizeof(step))
         if grown is NULL:
             raise MemoryError("no memory for the steps of a plan")
@@ -168,9 +172,20 @@ cdef class Steps:
         elif op == "mix":
             s.kind = STEP_MIX
             fill_mix(&s.mix, r, w, c)
+        elif op == "delta_rule":
+            s.kind = STEP_DELTA_RULE
+            fill_delta_rule(self.kernels, &s.delta_rule, r, w, c)
+            self.most_dims = max(self.most_dims, s.delta_rule.args.key_dim)
+        elif op == "ssm_scan":
+            s.kind = STEP_SSM_SCAN
+            fill_ssm_scan(self.kernels, &s.ssm_scan, r, w, c)
+            self.most_dims = max(self.most_dims, s.ssm_scan.args.key_dim)
         elif op == "squares":
             s.kind = STEP_SQUARES
             fill_squares(&s.squares, r, w, c)
+        elif op == "causal_conv":
+            s.kind = STEP_CAUSAL_CONV
+            self._kept.append(fill_conv(&s.conv, r, w, c))
         else:
             fill_elementwise(self.kernels, s, op, r, w, c)
         return 0
@@ -403,6 +418,47 @@ cdef int fill_mix(mix_step* s, r, w, c) except -1:
     return 0
 
 
+cdef int fill_delta_rule(
+    const kernel_table* kernels, delta_rule_step* s, r, w, c
+) except -1:
+    cdef float_rows q = rows_of(r["q"]), k = rows_of(r["k"]), v = rows_of(r["v"])
+    cdef float_rows decay = rows_of(r["decay"]), beta = rows_of(r["beta"])
+    cdef float_rows y = rows_of(w["y"])
+    slot = w["state"]
+    s.args.n_head, s.args.n_key_head = c["n_head"], c["n_key_head"]
+    s.args.repeats_key_heads = c["repeats_key_heads"]
+    s.args.decays_rows = c["decays_rows"]
+    s.args.key_dim, s.args.value_dim = slot.spec.key_dim, slot.spec.value_dim
+    s.args.offset = slot.offset + slot.spec.column_bytes
+    s.args.q, s.args.ldq = q.data, q.ld
+    s.args.k, s.args.ldk = k.data, k.ld
+    s.args.v, s.args.ldv = v.data, v.ld
+    s.args.decay, s.args.ld_decay = decay.data, decay.ld
+    s.args.beta, s.args.ld_beta = beta.data, beta.ld
+    s.args.y, s.args.ldy = y.data, y.ld
+    s.n_items = s.args.n_head * kernels.delta_blocks(s.args.value_dim)
+    return 0
+
+
+cdef int fill_ssm_scan(
+    const kernel_table* kernels, ssm_scan_step* s, r, w, c
+) except -1:
+    cdef float_rows x = rows_of(r["x"]), dt = rows_of(r["dt"]), y = rows_of(w["y"])
+    cdef float_rows into = rows_of(r["b"]), out_of = rows_of(r["c"])
+    slot = w["state"]
+    s.args.n_head, s.args.n_group = c["n_head"], c["n_group"]
+    s.args.key_dim, s.args.value_dim = slot.spec.key_dim, slot.spec.value_dim
+    s.args.offset = slot.offset + slot.spec.column_bytes
+    s.args.a, s.args.d = floats_of(c["a"]), floats_of(c["d"])
+    s.args.x, s.args.ldx = x.data, x.ld
+    s.args.dt, s.args.ld_dt = dt.data, dt.ld
+    s.args.b, s.args.ldb = into.data, into.ld
+    s.args.c, s.args.ldc = out_of.data, out_of.ld
+    s.args.y, s.args.ldy = y.data, y.ld
+    s.n_items = s.args.n_head * kernels.ssm_blocks(s.args.value_dim)
+    return 0
+
+
 cdef int fill_squares(squares_step* s, r, w, c) except -1:
     cdef double[:, ::1] sums = w["sums"].sums
     cdef int64_t[::1] counts = w["sums"].counts
@@ -412,6 +468,20 @@ cdef int fill_squares(squares_step* s, r, w, c) except -1:
     s.n = <int>sums.shape[1]
     s.sums, s.counts = &sums[0, 0], &counts[0]
     return 0
+
+
+cdef object fill_conv(conv_step* s, r, w, c):
+    """Returns the weights by columns, to be kept alive."""
+    cdef float[:, ::1] weight = np.ascontiguousarray(
+        c["weight"].reshape(c["n"], -1).T, np.float32)
+    slot = r["state"]
+    s.args.weight = &weight[0, 0]
+    s.args.bias = floats_of(c.get("bias"))
+    s.args.n_channels = c["n"]
+    s.args.n_columns = slot.spec.n_columns
+    s.args.offset = slot.offset
+    s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
+    return weight
 
 
 # Operands.

@@ -17,6 +17,7 @@ from llamacy.ops.batch import N_BATCH, Batch
 from llamacy.ops.reference.operations import ReferenceOps
 from llamacy.ops.reference.sequence import ReferenceSequence
 from llamacy.ops.rope import LongTexts, long_texts
+from llamacy.ops.state.sequence import SequenceState
 from llamacy.ops.vocabulary import Forward
 
 Array = NDArray[np.float32]
@@ -108,12 +109,14 @@ class ReferenceExecutor:
         adapters = self._adapters if is_adapted else {}
         if is_adapted:
             weights = with_saved(weights, self._saved)
+        sequences = list(map(_own, dict.fromkeys(batch.sequences)))
+        for sequence in sequences:
+            sequence.begin()
         ops = AdaptedOps(ReferenceOps(batch), weights, adapters)
         result: Array = self._forward(ops, self._config, weights)
         ops.check_all_used()
-        for sequence, position in zip(batch.sequences, batch.positions, strict=True):
-            assert isinstance(sequence, ReferenceSequence)
-            sequence.n_past = int(position) + 1
+        for sequence in sequences:
+            sequence.advance(batch.sequences.count(sequence))
         return result
 
     def set_adapters(
@@ -133,3 +136,8 @@ class ReferenceExecutor:
         """Let the weights go."""
         with self._lock:
             self._weights = None
+
+
+def _own(sequence: SequenceState) -> ReferenceSequence:
+    assert isinstance(sequence, ReferenceSequence)
+    return sequence

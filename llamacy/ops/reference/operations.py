@@ -9,15 +9,16 @@ from llamacy.ops.adapters import LowRank
 from llamacy.ops.batch import Batch, check_positions
 from llamacy.ops.experts import Experts
 from llamacy.ops.reference.elementwise import Elementwise
+from llamacy.ops.reference.recurrence import Recurrences
 from llamacy.ops.reference.routing import route
 from llamacy.ops.reference.sequence import ReferenceSequence
 from llamacy.ops.rope import Rope
-from llamacy.ops.state.specs import KeyValues
+from llamacy.ops.state.specs import KeyValues, Recurrence
 
 Array = NDArray[np.float32]
 
 
-class ReferenceOps(Elementwise):
+class ReferenceOps(Elementwise, Recurrences):
     """The vocabulary over one batch; values and weights are NumPy arrays."""
 
     def __init__(self, batch: Batch) -> None:
@@ -126,6 +127,19 @@ class ReferenceOps(Elementwise):
         heads = x.reshape(len(x), n_head, n_in).swapaxes(0, 1)
         y = (heads @ weight.swapaxes(1, 2)).swapaxes(0, 1)
         return y.reshape(len(x), n_head * n_out)
+
+    def causal_conv(
+        self, x: Array, weight: Array, bias: Array | None = None, *, state: Recurrence
+    ) -> Array:
+        factors = weight.reshape(x.shape[1], -1).T
+        out = np.empty_like(x)
+        for row, sequence in enumerate(self.batch.sequences):
+            assert isinstance(sequence, ReferenceSequence)
+            inputs = np.concatenate([sequence.columns(state), x[row : row + 1]])
+            out[row] = (factors * inputs).sum(axis=0)
+            n_tokens = int(self.batch.positions[row]) + 1
+            sequence.keep_columns(state, n_tokens, inputs[1:])
+        return out if bias is None else out + bias
 
     def gain(self, x: Array, weight: Array) -> Array:
         return x * weight

@@ -4,8 +4,10 @@
 
     specs.py      what a layer keeps: its bytes, its window, what a pass reads of it
     layout.py     where each layer's state is in a page
-    pages.py      memory: a pool of pages, shared by reference count
+    pages.py      memory: pools of pages and of blocks, shared by reference count
     sequence.py   a text's state: grows, forks, goes back, is saved
+    text_states.py  its states of a fixed size, now and at earlier lengths
+    snapshots.py  which of its earlier lengths these are kept of
     windows.py    which tokens the windows of attention leave
     kv_pages.pyx  pages of keys and values, as the kernels lay them out
 """

@@ -1,26 +1,32 @@
-"""Where the states of all layers are: in pages, one layer's after another's.
+"""Where the states of all layers are: one layer's after another's.
 
 A page holds a fixed number of consecutive tokens for all layers. Layers may differ in
-heads and in dimensions, so each begins where the layers before it end.
+heads and in dimensions, so each begins where the layers before it end. States of a
+fixed size are likewise side by side, in one block for each text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final
+from typing import Final, TypeAlias
 
-from llamacy.ops.state.specs import StateSpec
+from llamacy.ops.state.specs import StateSpec, aligned
 from llamacy.ops.state.windows import most_pages
 
-ALIGNMENT: Final = 64
-"""Bytes: a cache line, and the widest vector. Pages and layers begin at multiples."""
+_SNAPSHOT_BYTES: Final = 256 * 2**20
+_LEAST_SNAPSHOTS: Final = 2
+_MOST_SNAPSHOTS: Final = 32
+
+_Key: TypeAlias = tuple[int, type[StateSpec]]
 
 
 @dataclass(frozen=True, slots=True)
 class StateSlot:
-    """One layer's part of every page; what steps read and write of it.
+    """One layer's part of every page, or of every text's block.
+
+    It stands for what steps read and write.
 
     Attributes
     ----------
@@ -29,7 +35,7 @@ class StateSlot:
     kv_type : str
         Type of keys and values.
     offset : int
-        Bytes from the start of a page.
+        Bytes from the start of a page, or of a block.
     """
 
     spec: StateSpec
@@ -41,12 +47,13 @@ class StateSlot:
 
 
 class StateLayout:
-    """The states of all layers of a model, side by side in a page.
+    """The states of all layers of a model, side by side in pages and in blocks.
 
     Parameters
     ----------
     specs : iterable of StateSpec
-        Of all layers that keep anything, in any order; those of one layer are alike.
+        Of all layers that keep anything, in any order. A layer may keep states of
+        several kinds; those of one kind are alike.
     kv_type : str
         ``"f32"``, ``"f16"`` or ``"q8_0"``: the type of keys and values.
 
@@ -56,26 +63,28 @@ class StateLayout:
         By layer.
     kv_type : str
         As given.
-    slots : dict of StateSlot
-        Where each layer's state is, by the number of the layer.
     page_bytes : int
         Bytes of a page, all layers together.
+    text_bytes : int
+        Bytes of a text's block of states that do not grow with it; 0 without such.
     """
 
     def __init__(self, specs: Iterable[StateSpec], kv_type: str) -> None:
-        by_layer: dict[int, StateSpec] = {}
+        by_layer: dict[_Key, StateSpec] = {}
         for spec in specs:
-            if by_layer.setdefault(spec.layer, spec) != spec:
-                found = f"{by_layer[spec.layer]} and {spec}"
+            if by_layer.setdefault(_key(spec), spec) != spec:
+                found = f"{by_layer[_key(spec)]} and {spec}"
                 raise ValueError(f"specs: wanted one of layer {spec.layer}, {found=}")
-        self.specs = tuple(by_layer[layer] for layer in sorted(by_layer))
+        self.specs = tuple(sorted(by_layer.values(), key=lambda spec: spec.layer))
         self.kv_type = kv_type
-        sizes = [_aligned(spec.page_bytes(kv_type)) for spec in self.specs]
-        *offsets, self.page_bytes = accumulate(sizes, initial=0)
-        self.slots = {
-            spec.layer: StateSlot(spec, kv_type, offset)
-            for spec, offset in zip(self.specs, offsets, strict=True)
-        }
+        self._slots: dict[_Key, StateSlot] = {}
+        of_pages = {spec: spec.page_bytes(kv_type) for spec in self.specs}
+        self.page_bytes = self._place(of_pages)
+        self.text_bytes = self._place({spec: spec.text_bytes for spec in self.specs})
+
+    def slot(self, spec: StateSpec) -> StateSlot:
+        """Return where the state of this layer and kind is."""
+        return self._slots[_key(spec)]
 
     @property
     def window(self) -> int | None:
@@ -88,9 +97,20 @@ class StateLayout:
         return max(seen) if seen and len(seen) == len(windows) else None
 
     @property
-    def text_bytes(self) -> int:
-        """Bytes of a text that do not grow with it."""
-        return sum(spec.text_bytes for spec in self.specs)
+    def n_snapshots(self) -> int:
+        """Most snapshots of states that a text keeps: as many as memory is meant for.
+
+        One is as large as the block.
+        """
+        if not self.text_bytes:
+            return 0
+        n_fitting = _SNAPSHOT_BYTES // self.text_bytes
+        return min(max(n_fitting, _LEAST_SNAPSHOTS), _MOST_SNAPSHOTS)
+
+    @property
+    def most_text_bytes(self) -> int:
+        """Most bytes that a text's states and their snapshots take."""
+        return (1 + self.n_snapshots) * self.text_bytes
 
     def most_bytes(self, n_tokens: int, n_batch: int) -> int:
         """Count the bytes that a text holds at most until it has `n_tokens`.
@@ -105,8 +125,16 @@ class StateLayout:
         from llamacy.ops.state.kv_pages import PAGE
 
         n_pages = most_pages(n_tokens, PAGE, self.window, n_batch)
-        return n_pages * self.page_bytes + self.text_bytes
+        return n_pages * self.page_bytes + self.most_text_bytes
+
+    def _place(self, sizes: Mapping[StateSpec, int]) -> int:
+        """Put states of these sizes one after the other; return where they end."""
+        placed = {spec: aligned(size) for spec, size in sizes.items() if size}
+        *offsets, end = accumulate(placed.values(), initial=0)
+        for spec, offset in zip(placed, offsets, strict=True):
+            self._slots[_key(spec)] = StateSlot(spec, self.kv_type, offset)
+        return end
 
 
-def _aligned(n_bytes: int) -> int:
-    return -(-n_bytes // ALIGNMENT) * ALIGNMENT
+def _key(spec: StateSpec) -> _Key:
+    return spec.layer, type(spec)

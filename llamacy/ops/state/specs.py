@@ -8,9 +8,12 @@ class with the verbs of `StateSpec`, and the operation that reads and writes it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from llamacy.ops.state.windows import n_read, n_seen
+
+ALIGNMENT: Final = 64
+"""Bytes: a cache line, and the widest vector. Pages and layers begin at multiples."""
 
 
 class StateSpec(Protocol):
@@ -18,7 +21,7 @@ class StateSpec(Protocol):
 
     @property
     def layer(self) -> int:
-        """Number of the layer, which no other state has."""
+        """Number of the layer, which may have states of several kinds."""
 
     @property
     def window(self) -> int | None:
@@ -48,7 +51,8 @@ class StateSpec(Protocol):
         kv_type : str
             Type of cached keys and values.
         n_head : int
-            Heads of the operation, which may share those of the state.
+            Heads of the operation, which may share those of the state; 0 for one that
+            has none.
         first : int
             Position of the first row.
         n_rows : int
@@ -68,7 +72,7 @@ class KeyValues:
     Attributes
     ----------
     layer : int
-        Number of the layer, which no other state has.
+        Number of the layer.
     n_head_kv : int
         Heads of keys and values.
     head_dim : int
@@ -115,3 +119,76 @@ class KeyValues:
             * (self.head_dim + self.value_dim)
             * n_seen(first, n_rows, self.window),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """The state of one layer's recurrence: float32, of a fixed size.
+
+    In memory, the inputs that a convolution keeps come first, the oldest first, padded
+    to 64 bytes: (n_columns, n_channels). Then come the matrices of a scan: (n_head,
+    key_dim, value_dim). The operations of one layer are given equal specs.
+
+    Attributes
+    ----------
+    layer : int
+        Number of the layer.
+    n_channels : int
+        Channels of the convolution; 0 without one.
+    n_columns : int
+        Inputs of the past that it keeps: one less than its kernel has.
+    n_head : int
+        Matrices of the scan; 0 without one.
+    key_dim, value_dim : int
+        Rows and columns of one matrix.
+    """
+
+    layer: int
+    n_channels: int = 0
+    n_columns: int = 0
+    n_head: int = 0
+    key_dim: int = 0
+    value_dim: int = 0
+
+    @property
+    def window(self) -> int | None:
+        """None: the state is of the whole text."""
+        return None
+
+    @property
+    def column_bytes(self) -> int:
+        """Bytes of the convolution's inputs, after which the matrices begin."""
+        return aligned(4 * self.n_columns * self.n_channels)
+
+    @property
+    def matrix_bytes(self) -> int:
+        """Bytes of the matrices."""
+        return 4 * self.n_head * self.key_dim * self.value_dim
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of a text, however long."""
+        return self.column_bytes + self.matrix_bytes
+
+    def page_bytes(self, kv_type: str) -> int:
+        """0: it keeps no tokens."""
+        return 0
+
+    def work(
+        self, kv_type: str, n_head: int, first: int, n_rows: int
+    ) -> tuple[int, int]:
+        """Count those of the convolution, or of a scan if there are heads.
+
+        The state is read once. A row decays each matrix, takes a row out of it, and
+        adds a product of two rows.
+        """
+        if not n_head:
+            n_products = (self.n_columns + 1) * self.n_channels * n_rows
+            return self.column_bytes, n_products
+        n_products = 3 * self.n_head * self.key_dim * self.value_dim * n_rows
+        return self.matrix_bytes, n_products
+
+
+def aligned(n_bytes: int) -> int:
+    """Return the least multiple of `ALIGNMENT` that is not less."""
+    return -(-n_bytes // ALIGNMENT) * ALIGNMENT

@@ -250,7 +250,7 @@ def test_an_array_of_equal_values_is_one_value() -> None:
 
 def heads(config: ModelConfig) -> list[tuple[int, int, int, int]]:
     """Heads of queries and of keys, and their sizes for keys and values, by layer."""
-    mixers = [layer.mixer for layer in config.layers]
+    mixers = [layer.attention for layer in config.layers]
     return [(m.n_head, m.n_head_kv, m.head_dim, m.value_dim) for m in mixers]
 
 
@@ -266,12 +266,15 @@ def test_arrays_of_layers_that_differ() -> None:
     )
     assert heads(config) == [(8, 2, 16, 12), (6, 3, 8, 8)]
     assert [layer.feed_forward.n_ff for layer in config.layers] == [96, 128]
-    assert [layer.mixer.scale for layer in config.layers] == [0.25, 1 / math.sqrt(8)]
+    assert [layer.attention.scale for layer in config.layers] == [
+        0.25,
+        1 / math.sqrt(8),
+    ]
     # of layers that differ, the largest
     assert (config.n_head, config.n_head_kv, config.head_dim) == (8, 3, 16)
     assert config.n_ff == 128
     # all dimensions of each layer's own heads are rotated
-    ropes = [layer.mixer.rope for layer in config.layers]
+    ropes = [layer.attention.rope for layer in config.layers]
     assert ropes == [config.rope, replace(config.rope, n_dims=8, has_factors=False)]
 
 
@@ -279,7 +282,7 @@ def test_one_number_of_layers_that_otherwise_differ() -> None:
     arrays = {"attention__head_count_kv": np.array([4, 2], np.uint32)}
     config = read_config(model(**arrays, rope__dimension_count=4))
     assert heads(config) == [(8, 4, 8, 8), (8, 2, 8, 8)]
-    assert [layer.mixer.rope for layer in config.layers] == [config.rope] * 2
+    assert [layer.attention.rope for layer in config.layers] == [config.rope] * 2
 
 
 def test_values_need_not_be_as_long_as_keys() -> None:
@@ -306,8 +309,8 @@ def test_layers_with_a_window_may_have_sizes_of_their_own() -> None:
     }
     config = read_config(model(**keys))
     assert heads(config) == [(8, 8, 16, 8), (8, 8, 32, 32)]
-    assert [layer.mixer.window for layer in config.layers] == [20, None]
-    ropes = [layer.mixer.rope for layer in config.layers]
+    assert [layer.attention.window for layer in config.layers] == [20, None]
+    ropes = [layer.attention.rope for layer in config.layers]
     assert ropes == [replace(config.rope, n_dims=12, has_factors=False), config.rope]
     assert config.rope.n_dims == 24
     with pytest.raises(FormatError, match=r"rope\.dimension_count_swa: wanted 2 to 16"):
@@ -329,7 +332,7 @@ def test_layers_with_a_window_may_have_sizes_of_their_own() -> None:
 )
 def test_windows_by_the_rule_of_the_family(name: str, windows: list[Any]) -> None:
     config = read_config(with_family(name, block_count=6, attention__sliding_window=20))
-    assert [layer.mixer.window for layer in config.layers] == windows
+    assert [layer.attention.window for layer in config.layers] == windows
     assert (config.window, config.windowed_layers) == (20, None)
 
 
@@ -343,7 +346,7 @@ def test_the_pattern_of_a_file_goes_before_the_rule_of_the_family() -> None:
             attention__sliding_window=20,
             attention__sliding_window_pattern=flags,
         )
-        windows = [layer.mixer.window for layer in read_config(file).layers]
+        windows = [layer.attention.window for layer in read_config(file).layers]
         assert windows == [None, 20, None, 20]
 
 
@@ -693,7 +696,7 @@ def test_any_metadata_give_an_error_or_a_sound_model(changes: dict[str, Any]) ->
         return
     assert len(config.layers) == config.n_layer
     for layer in config.layers:
-        mixer = layer.mixer
+        mixer = layer.attention
         assert mixer.n_head % mixer.n_head_kv == 0
         assert mixer.rope is not None
         assert 2 <= mixer.rope.n_dims <= mixer.head_dim <= config.head_dim

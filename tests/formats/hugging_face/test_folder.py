@@ -186,7 +186,7 @@ def test_mistral_is_a_llama_with_a_window(folder: Callable[..., Path]) -> None:
     path = folder(**mistral, sliding_window=100, layer_types=kinds)
     with open_hugging_face(path) as file:  # as in transformers, it is a Ministral then
         config = read_config(file)
-    assert [layer.mixer.window for layer in config.layers] == [100, None] * 2
+    assert [layer.attention.window for layer in config.layers] == [100, None] * 2
 
 
 def test_lists_are_arrays_of_the_layers(
@@ -227,7 +227,7 @@ def test_lists_are_arrays_of_the_layers(
         config = read_config(file)
         for name, values in want.items():
             np.testing.assert_array_equal(file.tensors[name].dequantize(), values, name)
-    mixers = [layer.mixer for layer in config.layers]
+    mixers = [layer.attention for layer in config.layers]
     assert [mixer.n_head for mixer in mixers] == n_head
     assert [mixer.n_head_kv for mixer in mixers] == n_head_kv
     assert [layer.feed_forward.n_ff for layer in config.layers] == n_ff

@@ -34,7 +34,7 @@ def config() -> ModelConfig:
     )
     first, second = alike.layers
     n_head, n_head_kv = HEADS[1]
-    mixer = replace(second.mixer, n_head=n_head, n_head_kv=n_head_kv, head_dim=8)
+    mixer = replace(second.attention, n_head=n_head, n_head_kv=n_head_kv, head_dim=8)
     return replace(alike, layers=(first, replace(second, mixer=mixer)))
 
 
@@ -43,7 +43,7 @@ def test_rows_go_by_the_heads_of_their_layer(
     tmp_path: Path, config: ModelConfig, layer: int
 ) -> None:
     rng = np.random.default_rng(0)
-    head_dim = config.layers[layer].mixer.head_dim
+    head_dim = config.layers[layer].attention.head_dim
     pairs = {
         f"blk.{layer}.{part}.weight": (
             rng.standard_normal((4, 32), dtype=np.float32),

@@ -174,7 +174,8 @@ class TestWhatIsComputed:
         assert error(got, want) <= 1e-5
 
     @pytest.mark.parametrize(
-        "type_name", ["F16", "BF16", "Q8_0", "Q4_0", "Q5_1", "MXFP4"]
+        "type_name",
+        ["F16", "BF16", "Q8_0", "Q4_0", "Q5_1", "MXFP4", "NVFP4", "Q2_0"],
     )
     def test_weights_of_every_kind(
         self, make_executors: MakeExecutors, type_name: str

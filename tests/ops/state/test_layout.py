@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE, layer_bytes
-from llamacy.ops.state.layout import ALIGNMENT, StateLayout
-from llamacy.ops.state.specs import KeyValues, StateSpec
+from llamacy.ops.state.layout import StateLayout
+from llamacy.ops.state.specs import ALIGNMENT, KeyValues, Recurrence, StateSpec
 from llamacy.ops.state.windows import most_pages
 from tests.support.states import key_values
 
@@ -50,23 +50,34 @@ def test_layers_follow_each_other_whatever_their_sizes(kv_type: str) -> None:
     assert layout.specs == tuple(specs)
     end = 0
     for spec in specs:
-        slot = layout.slots[spec.layer]
+        slot = layout.slot(spec)
         assert (slot.spec, slot.offset, slot.offset % ALIGNMENT) == (spec, end, 0)
         end += spec.page_bytes(kv_type)
     assert layout.page_bytes == end
 
 
 def test_alike_layers_are_multiples_apart() -> None:
-    layout = StateLayout(map(key_values, range(4)), "f16")
+    specs = list(map(key_values, range(4)))
+    layout = StateLayout(specs, "f16")
     size = key_values(0).page_bytes("f16")
-    assert [layout.slots[i].offset for i in range(4)] == [0, size, 2 * size, 3 * size]
+    assert [layout.slot(each).offset for each in specs] == [
+        *(0, size, 2 * size, 3 * size)
+    ]
 
 
-def test_a_layer_keeps_one_thing() -> None:
+def test_a_layer_keeps_one_thing_of_a_kind() -> None:
     spec = key_values(3)
     assert StateLayout([spec, spec], "f16").page_bytes == spec.page_bytes("f16")
     with pytest.raises(ValueError, match="specs: wanted one of layer 3"):
         StateLayout([spec, key_values(3, window=5)], "f16")
+    beside = Recurrence(3, n_channels=5, n_columns=2, n_head=2, key_dim=4, value_dim=3)
+    layout = StateLayout([spec, beside, spec, beside], "f16")
+    assert layout.specs == (spec, beside)
+    assert layout.page_bytes == spec.page_bytes("f16")
+    assert layout.text_bytes == 64 + 128  # of 40 and 96
+    assert (layout.slot(spec).offset, layout.slot(beside).offset) == (0, 0)
+    with pytest.raises(ValueError, match="specs: wanted one of layer 3"):
+        StateLayout([beside, Recurrence(3, n_channels=5, n_columns=3)], "f16")
 
 
 @pytest.mark.parametrize(
@@ -89,4 +100,17 @@ def test_states_beside_the_pages_are_counted_once_a_text() -> None:
     for n_tokens in (1, PAGE, 5000):
         n_pages = most_pages(n_tokens, PAGE, 40, 64)
         assert pages.most_bytes(n_tokens, 64) == n_pages * pages.page_bytes
-        assert both.most_bytes(n_tokens, 64) == n_pages * pages.page_bytes + 200
+        assert both.most_bytes(n_tokens, 64) == n_pages * pages.page_bytes + (
+            (1 + both.n_snapshots) * both.text_bytes
+        )
+
+
+@pytest.mark.parametrize(
+    ("text_bytes", "most"), [(64, 32), (2**23, 32), (2**26, 4), (2**30, 2)]
+)
+def test_snapshots_are_as_many_as_memory_is_meant_for(
+    text_bytes: int, most: int
+) -> None:
+    layout = StateLayout([FixedState(0, text_bytes), key_values(1)], "f16")
+    assert (layout.text_bytes, layout.n_snapshots) == (text_bytes, most)
+    assert StateLayout([key_values(1)], "f16").n_snapshots == 0

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from llamacy.errors import ArgumentError, ClosedError, OutOfMemoryError
 from llamacy.ops.state import pages
-from llamacy.ops.state.layout import ALIGNMENT
 from llamacy.ops.state.pages import PagePool
 from llamacy.ops.state.sequence import PagedSequence
+from llamacy.ops.state.specs import ALIGNMENT
 
 PAGE_TOKENS, PAGE_BYTES = 8, 256
 
