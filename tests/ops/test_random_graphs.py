@@ -287,7 +287,7 @@ class Draft:
     def head_linear(self) -> int:
         x = self.choose()
         width = self.draw(strategies.sampled_from(WIDTHS))
-        weight = f"heads {self.widths[x]} {width}"
+        weight = f"each head {self.widths[x]} {width}"
         return self.push("head_linear", (x,), width, self.sizes[x], weight=weight)
 
     def latent_attention(self) -> int:
@@ -505,7 +505,7 @@ def weights() -> dict[str, Array]:
     return {
         **{f"{x} {n} {m}": noise(m, n) * scale[n]
            for x in "ab" for n in WIDTHS for m in WIDTHS},
-        **{f"heads {n} {m}": noise(4, m // 4, n // 4) * scale[n // 4 * 4] * 2
+        **{f"each head {n} {m}": noise(4, m // 4, n // 4) * scale[n // 4 * 4] * 2
            for n in WIDTHS for m in WIDTHS},
         **{f"embd {n}": noise(N_VOCAB, n) for n in WIDTHS},
         **{f"positions {n}": noise(N_POSITIONS, n) for n in WIDTHS},
