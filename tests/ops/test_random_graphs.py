@@ -292,7 +292,7 @@ class Draft:
 
     def latent_attention(self) -> int:
         q, k = (self.small(self.choose(N_EMBD // n), 1) for n in (1, 2))
-        state = KeyValues(N_LAYER, 1, N_EMBD // 2, N_VOCAB // 2, is_latent=True)
+        state = KeyValues(N_LAYER + 9, 1, N_EMBD // 2, N_VOCAB // 2, is_latent=True)
         options = {"state": state, "scale": 0.25}
         return self.push("latent_attention", (q, k), N_VOCAB, 1, **options)
 
