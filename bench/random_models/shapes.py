@@ -125,6 +125,21 @@ def _beside_convolutions(n_head_kv: int, *layers: int) -> OfLayers:
     return lambda n: [n_head_kv if layer in layers else 0 for layer in range(n)]
 
 
+def _delta_rule(n_head: int) -> dict[str, Any]:
+    """Return the keys of a delta rule with 16 heads of keys, in 3 of 4 layers."""
+    return {
+        ".rope.dimension_count": 64,
+        ".rope.freq_base": 1e7,
+        ".rope.dimension_sections": [11, 11, 10, 0],
+        ".full_attention_interval": 4,
+        ".ssm.conv_kernel": 4,
+        ".ssm.state_size": 128,
+        ".ssm.group_count": 16,
+        ".ssm.time_step_rank": n_head,
+        ".ssm.inner_size": 128 * n_head,
+    }
+
+
 _LFM2: Final = {".shortconv.l_cache": 3, ".rope.freq_base": 1e6}
 
 
@@ -345,6 +360,32 @@ SHAPES: Final = {
         },
         (*_OUTPUT, *_SELECTION),
         n_tiny_layers=5,
+    ),
+    "qwen35-0.8b": Shape(
+        *("qwen35", 24, 248320),
+        sizes(1024, 8, 2, 256, 3584) | _delta_rule(16),
+        n_tiny_layers=4,
+    ),
+    "qwen35-4b": Shape(
+        *("qwen35", 32, 248320),
+        sizes(2560, 16, 4, 256, 9216) | _delta_rule(32),
+        n_tiny_layers=4,
+    ),
+    "qwen35moe-35b-a3b": Shape(
+        *("qwen35moe", 40, 248320),
+        sizes(2048, 16, 2, 256, 5632)
+        | experts(256, 8, 512, shared_feed_forward_length=512)
+        | _delta_rule(32),
+        _OUTPUT,
+        n_tiny_layers=4,
+    ),
+    "qwen3next-80b-a3b": Shape(
+        *("qwen3next", 48, 151936),
+        sizes(2048, 16, 2, 256, 5120)
+        | experts(512, 10, 512, shared_feed_forward_length=512)
+        | _delta_rule(32),
+        _OUTPUT,
+        n_tiny_layers=4,
     ),
     "lfm2-1.2b": Shape(
         *("lfm2", 16, 65536),

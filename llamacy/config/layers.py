@@ -30,6 +30,12 @@ It is the operation of this name in `llamacy.ops.vocabulary`.
 Activation: TypeAlias = GatedActivation | UngatedActivation
 """The nonlinear part of a feed-forward network."""
 
+KeyHead = Literal["division", "modulo"]
+"""Which of n heads of keys one of m heads of values reads.
+
+Head h reads h // (m / n), as its neighbours do, or h % n.
+"""
+
 _GATED: Final = get_args(GatedActivation)
 
 
@@ -96,7 +102,40 @@ class ShortConvConfig:
     n_kernel: int
 
 
-Mixer: TypeAlias = AttentionConfig | SharedAttentionConfig | ShortConvConfig
+@dataclass(frozen=True, slots=True)
+class DeltaRuleConfig:
+    """A gated delta rule after a short convolution: a recurrent mixer.
+
+    Attributes
+    ----------
+    n_head : int
+        Heads of values, each with a matrix that it keeps.
+    n_key_head : int
+        Heads of queries and keys, a divisor of `n_head`.
+    key_dim, value_dim : int
+        Dimensions of a head's keys, and of its values.
+    n_kernel : int
+        Tokens that the convolution sees, a row's own among them.
+    key_head : KeyHead
+        Which head of keys a head of values reads.
+    """
+
+    n_head: int
+    n_key_head: int
+    key_dim: int
+    value_dim: int
+    n_kernel: int
+    key_head: KeyHead = "division"
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the convolution: queries, keys and values."""
+        return 2 * self.n_key_head * self.key_dim + self.n_head * self.value_dim
+
+
+Mixer: TypeAlias = (
+    AttentionConfig | SharedAttentionConfig | ShortConvConfig | DeltaRuleConfig
+)
 """A part of a layer that mixes its tokens: one class for each kind of mixer.
 
 A recurrent mixer is a class of its own in this union, and a part of its own in

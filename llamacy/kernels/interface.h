@@ -102,6 +102,36 @@ typedef struct {
     size_t offset;       /* bytes of them within a text's states */
 } conv_args;
 
+/* A scan of matrices S (key_dim, value_dim), one for each head, by the gated delta rule. */
+typedef struct {
+    int n_head;
+    int n_key_head;        /* heads of q and k; each of those of v has one of them */
+    int repeats_key_heads; /* head h has key head h % n_key_head; else each is that of neighbours */
+    int key_dim, value_dim;
+    size_t offset;         /* bytes of the matrices within a text's states */
+    const float *q, *k;    /* (M, n_key_head * key_dim) */
+    const float *v;        /* (M, n_head * value_dim) */
+    const float *decay;    /* (M, n_head), or (M, n_head * key_dim): logarithms */
+    const float *beta;     /* (M, n_head) */
+    float *y;              /* out, (M, n_head * value_dim) */
+    int decays_rows;       /* each row of S has a decay of its own */
+    size_t ldq, ldk, ldv, ld_decay, ld_beta, ldy;
+} delta_rule_args;
+
+/* A scan of such matrices as in Mamba-2. */
+typedef struct {
+    int n_head;
+    int n_group;           /* neighbouring heads share b and c */
+    int key_dim, value_dim;
+    size_t offset;         /* bytes of the matrices within a text's states */
+    const float *x;        /* (M, n_head * value_dim) */
+    const float *dt;       /* (M, n_head): steps */
+    const float *a, *d;    /* (n_head,) */
+    const float *b, *c;    /* (M, n_group * key_dim) */
+    float *y;              /* out, (M, n_head * value_dim) */
+    size_t ldx, ld_dt, ldb, ldc, ldy;
+} ssm_scan_args;
+
 /* --- arguments of the larger kernels ------------------------------------------------- */
 
 typedef enum {
@@ -179,7 +209,7 @@ typedef struct {
     int row_chunk;             /* floats of a row that are one item of a unary operation */
     int64_t fetched_bytes;     /* of its next weights, that a waiting thread prefetches */
     /* Scratch that a thread must hand to these kernels; head_dim: the largest size of keys or
-     * values in any layer. */
+     * values in any layer, of attention or of a scan. */
     size_t (*scratch_bytes)(int head_dim);
 
     /* Around a run of kernels, on each thread. */
@@ -238,6 +268,17 @@ typedef struct {
                         const float *x, size_t ldx,         /* (M, n_channels) */
                         float *y, size_t ldy,               /* out, (M, n_channels) */
                         int begin, int end);
+    /* y of all rows, whose matrices go on from those that each span's states keep: delta_rule.h and
+     * ssm_scan.h have the equations. Items are blocks of the matrices, head by head. */
+    void (*delta_rule)(const delta_rule_args *args,
+                       const row_span *spans, int n_spans, /* (n_spans,); out: their states */
+                       int begin, int end, void *scratch);
+    void (*ssm_scan)(const ssm_scan_args *args,
+                     const row_span *spans, int n_spans, /* (n_spans,); out: their states */
+                     int begin, int end, void *scratch);
+    /* How many blocks a matrix has. */
+    int (*delta_blocks)(int value_dim);
+    int (*ssm_blocks)(int value_dim);
     /* All elementwise operations; rows.pxi has the tables. */
     const unary_op *unary;
     const binary_op *binary;

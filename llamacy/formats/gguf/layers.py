@@ -29,7 +29,7 @@ from llamacy.formats.gguf.limits import (
     MAX_HEADS,
     MAX_LAYERS,
 )
-from llamacy.formats.gguf.recurrent import read_recurrence
+from llamacy.formats.gguf.recurrent import read_recurrence, read_recurrent_layers
 from llamacy.formats.gguf.rope import DYNAMIC_FACTOR, read_n_dims
 
 _SHARED: Final = "attention.shared_kv_layers"
@@ -107,6 +107,11 @@ def read_sizes(
     may_lack = rules.has_recurrent_layers
     n_head_kv = keys.per_layer(
         kv, n_layer, MAX_HEADS, n_head, lacked=part, may_lack=may_lack
+    )
+    are_recurrent = read_recurrent_layers(keys, n_layer, rules)
+    n_head_kv = tuple(
+        0 if is_recurrent else number
+        for is_recurrent, number in zip(are_recurrent, n_head_kv, strict=True)
     )
     for of_queries, of_keys in zip(n_head, n_head_kv, strict=True):
         if of_keys and of_queries % of_keys:
@@ -212,7 +217,7 @@ def read_layers(
             rope=rope if has_rope else None,
         )
         if not n_head_kv:
-            mixer = read_recurrence(keys)
+            mixer = read_recurrence(keys, rules)
         network = FeedForwardConfig(
             n_ff,
             experts=experts[layer] if layer >= n_dense else None,

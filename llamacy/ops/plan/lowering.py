@@ -11,10 +11,11 @@ from llamacy.ops.plan.fusion import GATES, Fusion, is_unary
 from llamacy.ops.plan.kernel_choice import Kernels
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.recorder import Node
+from llamacy.ops.plan.recurrent_steps import delta_rule_step, ssm_scan_step
 from llamacy.ops.plan.step import LOGITS, Buffer, Operand, Step
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.layout import StateLayout
-from llamacy.ops.state.specs import KeyValues, Recurrence
+from llamacy.ops.state.specs import KeyValues, StateSpec
 from llamacy.ops.vocabulary import ELEMENTWISE
 
 
@@ -191,8 +192,7 @@ class Lowering:
         )
 
     def _emit_causal_conv(self, node: Node) -> None:
-        assert isinstance(node.state, Recurrence)
-        slot = self._layout.slot(node.state)
+        slot = self._layout.slot(_state_of(node))
         self._emit(
             "causal_conv",
             {"x": self._values[node.inputs[0]], "state": slot},
@@ -202,6 +202,14 @@ class Lowering:
             n=node.width,
         )
 
+    def _emit_delta_rule(self, node: Node) -> None:
+        slot, y = self._layout.slot(_state_of(node)), self._buffers.new(node)
+        self._steps.append(delta_rule_step(node, self._values, slot, y))
+
+    def _emit_ssm_scan(self, node: Node) -> None:
+        slot, y = self._layout.slot(_state_of(node)), self._buffers.new(node)
+        self._steps.append(ssm_scan_step(node, self._values, slot, y))
+
     def _emit_columns(self, node: Node) -> None:
         x, y = self._values[node.inputs[0]], self._buffers.new(node)
         self._emit(
@@ -210,7 +218,9 @@ class Lowering:
             {"y": y},
             of_wanted=node.of_wanted,
             first=node.attributes["first"],
-            n=node.width,
+            n=node.attributes["n"],
+            n_parts=node.width // node.attributes["n"],
+            part_step=node.attributes.get("of"),
         )
 
     def _emit_wanted(self, node: Node) -> None:
@@ -409,3 +419,9 @@ class Lowering:
             )
             self._tables[key] = table
         return self._tables[key]
+
+
+def _state_of(node: Node) -> StateSpec:
+    """Return the state that an operation keeps."""
+    assert node.state is not None
+    return node.state

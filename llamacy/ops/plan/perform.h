@@ -54,11 +54,15 @@ static inline void take_wanted(const wanted_step *s, const batch *b, int begin, 
         memcpy(s->y.data + i * s->y.ld, s->x.data + (size_t)b->wanted[i] * s->x.ld, s->x.ld * sizeof *s->y.data);
 }
 
-/* Copies rows begin to end of x to y or the logits, and rotates them if there is a table. */
+/* Copies parts of rows begin to end of x to y or the logits, and rotates them if there is a table. */
 static inline void copy_rows(const kernel_table *kernels, const copy_step *s, const batch *b, int begin, int end) {
     const float_rows y = rows_or_logits(s->y, b, s->n);
-    for (int i = begin; i < end; i++)
-        memcpy(y.data + i * y.ld, s->x.data + i * s->x.ld, (size_t)s->n * sizeof *y.data);
+    for (int i = begin; i < end; i++) {
+        const float *x = s->x.data + i * s->x.ld;
+        float *out = y.data + i * y.ld;
+        for (int part = 0; part < s->n_parts; part++, x += s->part_step, out += s->n)
+            memcpy(out, x, (size_t)s->n * sizeof *out);
+    }
     if (s->table) kernels->rope(y.data, y.ld, s->n / s->head_dim, s->head_dim, s->half, s->table, begin, end);
 }
 
@@ -210,6 +214,10 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
         kernels->causal_conv(&s->conv.args, b->spans, b->n_spans, s->conv.x.data, s->conv.x.ld, s->conv.y.data,
                              s->conv.y.ld, begin, end);
         break;
+    case STEP_DELTA_RULE:
+        kernels->delta_rule(&s->delta_rule.args, b->spans, b->n_spans, begin, end, scratch);
+        break;
+    case STEP_SSM_SCAN: kernels->ssm_scan(&s->ssm_scan.args, b->spans, b->n_spans, begin, end, scratch); break;
     }
 }
 

@@ -49,7 +49,8 @@ _WIDTHS: Final[dict[str, Callable[..., int]]] = {
     "shared_attention": lambda q, state, **_: (
         q.width // state.head_dim * state.value_dim
     ),
-    "columns": lambda x, first, n: int(n),
+    "delta_rule": lambda v, **_: int(v.width),
+    "columns": lambda x, first, n, of=None: x.width // (of or x.width) * int(n),
     "experts": lambda experts, **_: int(experts.down.shape[1]),
 }
 """Width of an operation's value, from its arguments, unless it is the first input's."""

@@ -41,7 +41,9 @@ typedef enum {
     STEP_EXPERTS,
     STEP_MIX,
     STEP_SQUARES,
-    STEP_CAUSAL_CONV
+    STEP_CAUSAL_CONV,
+    STEP_DELTA_RULE,
+    STEP_SSM_SCAN
 } step_kind;
 
 typedef struct {
@@ -103,8 +105,10 @@ typedef struct {
 } wanted_step;
 
 typedef struct {
-    float_rows x, y;    /* (M, n) */
-    int n;
+    float_rows x;       /* (M, part_step * n_parts), from the first column that is wanted */
+    float_rows y;       /* (M, n * n_parts) */
+    int n, n_parts;
+    int part_step;      /* from a part of x to the next */
     const float *table; /* (M, 2 * head_dim): rotations of y, or NULL */
     int head_dim, half; /* as in rope_table_step */
 } copy_step;
@@ -185,6 +189,16 @@ typedef struct {
 } conv_step;
 
 typedef struct {
+    delta_rule_args args;
+    int n_items; /* blocks of all heads */
+} delta_rule_step;
+
+typedef struct {
+    ssm_scan_args args;
+    int n_items; /* blocks of all heads */
+} ssm_scan_step;
+
+typedef struct {
     step_kind kind;
     int waits;     /* until all items of the steps before are done */
     int of_wanted; /* works on the wanted rows, not on all of the batch */
@@ -209,6 +223,8 @@ typedef struct {
         mix_step mix;
         squares_step squares;
         conv_step conv;
+        delta_rule_step delta_rule;
+        ssm_scan_step ssm_scan;
     };
 } step;
 
@@ -253,6 +269,8 @@ static inline int64_t count_items(const step *s, const batch *b) {
     case STEP_GROUP: return m ? 1 : 0;
     case STEP_GATHER: return m * s->gather.routes->n_used;
     case STEP_EXPERTS: return most_groups(s->experts.routes, (int)m) * count_panels(&s->experts.args.w);
+    case STEP_DELTA_RULE: return s->delta_rule.n_items;
+    case STEP_SSM_SCAN: return s->ssm_scan.n_items;
     case STEP_SQUARES: return m ? (s->squares.n + SQUARES_COLUMNS - 1) / SQUARES_COLUMNS : 0;
     case STEP_CAUSAL_CONV: return (s->conv.args.n_channels + CONV_CHANNELS - 1) / CONV_CHANNELS;
     default: return m;

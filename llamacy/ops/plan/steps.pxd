@@ -3,8 +3,9 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from llamacy.kernels.interface cimport (
-    attention_args, binary_kernel, conv_args, kernel_table, kv_layout, linear_args,
-    norm_kernel, packed_matrix, row_run, row_span, unary_kernel,
+    attention_args, binary_kernel, conv_args, delta_rule_args, kernel_table, kv_layout,
+    linear_args, norm_kernel, packed_matrix, row_run, row_span, ssm_scan_args,
+    unary_kernel,
 )
 from llamacy.kernels.packing.matrices cimport mapped_rows
 from llamacy.ops.plan.routing cimport routing
@@ -37,6 +38,8 @@ cdef extern from "plan/step.h" nogil:
         STEP_MIX
         STEP_SQUARES
         STEP_CAUSAL_CONV
+        STEP_DELTA_RULE
+        STEP_SSM_SCAN
 
     ctypedef struct embedding_step:
         packed_matrix weight
@@ -96,6 +99,8 @@ cdef extern from "plan/step.h" nogil:
         float_rows x
         float_rows y
         int n
+        int n_parts
+        int part_step
         const float* table
         int head_dim
         int half
@@ -157,6 +162,14 @@ cdef extern from "plan/step.h" nogil:
         float_rows y
         int n
 
+    ctypedef struct delta_rule_step:
+        delta_rule_args args
+        int n_items
+
+    ctypedef struct ssm_scan_step:
+        ssm_scan_args args
+        int n_items
+
     ctypedef struct squares_step:
         routing* routes
         bint is_by_row
@@ -194,6 +207,8 @@ cdef extern from "plan/step.h" nogil:
         mix_step mix
         squares_step squares
         conv_step conv
+        delta_rule_step delta_rule
+        ssm_scan_step ssm_scan
 
     ctypedef struct batch:
         int n_rows

@@ -164,6 +164,14 @@ cdef class Steps:
         elif op == "mix":
             s.kind = STEP_MIX
             fill_mix(&s.mix, r, w, c)
+        elif op == "delta_rule":
+            s.kind = STEP_DELTA_RULE
+            fill_delta_rule(self.kernels, &s.delta_rule, r, w, c)
+            self.most_dims = max(self.most_dims, s.delta_rule.args.key_dim)
+        elif op == "ssm_scan":
+            s.kind = STEP_SSM_SCAN
+            fill_ssm_scan(self.kernels, &s.ssm_scan, r, w, c)
+            self.most_dims = max(self.most_dims, s.ssm_scan.args.key_dim)
         elif op == "squares":
             s.kind = STEP_SQUARES
             fill_squares(&s.squares, r, w, c)
@@ -269,6 +277,7 @@ cdef int fill_copy(copy_step* s, r, w, c) except -1:
     s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
     s.x.data += <int>c.get("first", 0)
     s.n = c["n"]
+    s.n_parts, s.part_step = c.get("n_parts", 1), c.get("part_step", 0)
     s.table = table.data
     s.head_dim = <int>table.ld // 2
     s.half = c.get("half", 0)
@@ -380,6 +389,47 @@ cdef int fill_mix(mix_step* s, r, w, c) except -1:
     s.routes = routes_of(r)
     s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
     s.n = c["n"]
+    return 0
+
+
+cdef int fill_delta_rule(
+    const kernel_table* kernels, delta_rule_step* s, r, w, c
+) except -1:
+    cdef float_rows q = rows_of(r["q"]), k = rows_of(r["k"]), v = rows_of(r["v"])
+    cdef float_rows decay = rows_of(r["decay"]), beta = rows_of(r["beta"])
+    cdef float_rows y = rows_of(w["y"])
+    slot = w["state"]
+    s.args.n_head, s.args.n_key_head = c["n_head"], c["n_key_head"]
+    s.args.repeats_key_heads = c["repeats_key_heads"]
+    s.args.decays_rows = c["decays_rows"]
+    s.args.key_dim, s.args.value_dim = slot.spec.key_dim, slot.spec.value_dim
+    s.args.offset = slot.offset + slot.spec.column_bytes
+    s.args.q, s.args.ldq = q.data, q.ld
+    s.args.k, s.args.ldk = k.data, k.ld
+    s.args.v, s.args.ldv = v.data, v.ld
+    s.args.decay, s.args.ld_decay = decay.data, decay.ld
+    s.args.beta, s.args.ld_beta = beta.data, beta.ld
+    s.args.y, s.args.ldy = y.data, y.ld
+    s.n_items = s.args.n_head * kernels.delta_blocks(s.args.value_dim)
+    return 0
+
+
+cdef int fill_ssm_scan(
+    const kernel_table* kernels, ssm_scan_step* s, r, w, c
+) except -1:
+    cdef float_rows x = rows_of(r["x"]), dt = rows_of(r["dt"]), y = rows_of(w["y"])
+    cdef float_rows into = rows_of(r["b"]), out_of = rows_of(r["c"])
+    slot = w["state"]
+    s.args.n_head, s.args.n_group = c["n_head"], c["n_group"]
+    s.args.key_dim, s.args.value_dim = slot.spec.key_dim, slot.spec.value_dim
+    s.args.offset = slot.offset + slot.spec.column_bytes
+    s.args.a, s.args.d = floats_of(c["a"]), floats_of(c["d"])
+    s.args.x, s.args.ldx = x.data, x.ld
+    s.args.dt, s.args.ld_dt = dt.data, dt.ld
+    s.args.b, s.args.ldb = into.data, into.ld
+    s.args.c, s.args.ldc = out_of.data, out_of.ld
+    s.args.y, s.args.ldy = y.data, y.ld
+    s.n_items = s.args.n_head * kernels.ssm_blocks(s.args.value_dim)
     return 0
 
 

@@ -9,6 +9,7 @@ from llamacy.ops.adapters import LowRank
 from llamacy.ops.batch import Batch, check_positions
 from llamacy.ops.experts import Experts
 from llamacy.ops.reference.elementwise import Elementwise
+from llamacy.ops.reference.recurrence import Recurrences
 from llamacy.ops.reference.routing import route
 from llamacy.ops.reference.sequence import ReferenceSequence
 from llamacy.ops.rope import Rope
@@ -17,7 +18,7 @@ from llamacy.ops.state.specs import KeyValues, Recurrence
 Array = NDArray[np.float32]
 
 
-class ReferenceOps(Elementwise):
+class ReferenceOps(Elementwise, Recurrences):
     """The vocabulary over one batch; values and weights are NumPy arrays."""
 
     def __init__(self, batch: Batch) -> None:
@@ -195,8 +196,11 @@ class ReferenceOps(Elementwise):
             hidden = self.silu_mul(gate, up)
         return linear(hidden, e.down, e.down_scale, e.down_bias, e.down_adapter)
 
-    def columns(self, x: Array, first: int, n: int) -> Array:
-        return x[:, first : first + n]
+    def columns(self, x: Array, first: int, n: int, *, of: int | None = None) -> Array:
+        of = of or x.shape[1]
+        n_parts = x.shape[1] // of
+        parts = x.reshape(len(x), n_parts, of)[..., first : first + n]
+        return parts.reshape(len(x), n_parts * n)
 
     def wanted(self, x: Array) -> Array:
         return x[self.batch.wanted]
