@@ -61,6 +61,7 @@ CONFIG = ModelConfig(
     rope=RopeConfig(n_dims=16),
 )
 N_LAYER = 3
+LATER = 100  # layers that scan come after all that only convolve
 # Of a layer's attention: heads of queries, heads of keys and values, their dimensions.
 HEADS = (
     (2, 1, 16),
@@ -372,7 +373,7 @@ class Draft:
         n_head, n_key_head, key_dim, value_dim = self.draw(
             strategies.sampled_from(MATRICES)
         )
-        width, layer = n_head * value_dim, N_LAYER + len(self.widths)
+        width, layer = n_head * value_dim, LATER + len(self.widths)
         n_kernel = self.draw(strategies.sampled_from(KERNELS))
         state = Recurrence(layer, width, n_kernel - 1, n_head, key_dim, value_dim)
         options = {
