@@ -33,7 +33,7 @@ SIZES: dict[str, Any] = {
     "linear_key_head_dim": 16,
     "linear_value_head_dim": 32,
     "max_position_embeddings": 128,
-    "initializer_range": 0.2,
+    "initializer_range": 0.1,  # rounding grows with the weights
     "tie_word_embeddings": False,
     "pad_token_id": None,
 }

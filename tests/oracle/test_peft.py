@@ -73,6 +73,17 @@ FAMILIES["Laguna"] = {
     "shared_expert_intermediate_size": 32,
     "sliding_window": 0,
 }
+DELTA_RULE = {
+    "head_dim": 16,
+    "num_hidden_layers": 4,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 6,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 32,
+    "initializer_range": 0.1,  # rounding grows with the weights
+}
+FAMILIES["Qwen3_5Text"] = DELTA_RULE
+FAMILIES["Qwen3Next"] = {**FIVE, **DELTA_RULE, "shared_expert_intermediate_size": 32}
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 DENSE = [*ATTENTION, "gate_proj", "up_proj", "down_proj"]
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
@@ -153,6 +164,20 @@ CASES: dict[str, tuple[str, Settings]] = {
             "target_modules": ATTENTION,
             "target_parameters": ["experts.gate_up_proj", "experts.down_proj"],
         },
+    ),
+    "delta rule": ("Qwen3_5Text", {"target_modules": "all-linear"}),
+    "DoRA, delta rule": (
+        "Qwen3_5Text",
+        {"target_modules": ["in_proj_qkv", "in_proj_a", "out_proj"], "use_dora": True},
+    ),
+    "delta rule, norms saved": (
+        "Qwen3_5Text",
+        {"target_modules": ["in_proj_z"], "modules_to_save": ["norm"]},
+    ),
+    "delta rule, fused": ("Qwen3Next", {"target_modules": "all-linear"}),
+    "DoRA, delta rule, fused": (
+        "Qwen3Next",
+        {"target_modules": ["in_proj_qkvz", "in_proj_ba"], "use_dora": True},
     ),
     "gates of heads": ("Laguna", {"target_modules": [*DENSE, "g_proj"]}),
     "experts, rsLoRA and patterns": (
