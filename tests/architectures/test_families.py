@@ -508,7 +508,7 @@ def test_a_layer_that_drafts_is_left_out(
     """It follows the others and attends; llama.cpp's arrays count it."""
     _, keys, extra = MODELS[family]
     flags = [True, True, True, False, False]
-    more = {"block_count": 5, "nextn_predict_layers": 1}
+    more: dict[str, Any] = {"block_count": 5, "nextn_predict_layers": 1}
     more |= {"attention__recurrent_layers": flags, "full_attention_interval": 4}
     monkeypatch.setitem(MODELS, "drafting", (family, keys | more, extra))
 
