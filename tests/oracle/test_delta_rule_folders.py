@@ -123,7 +123,7 @@ def test_a_folder_and_its_conversion_give_the_logits_of_transformers(
     assert error(run(folder, "reference"), want) <= 1e-4
     left_out = [each for each in caplog.messages if "only texts are read" in each]
     assert len(left_out) == CASES[name][1]
-    (passed,) = (each for each in caplog.messages if "passed over" in each)
+    (passed,) = (each for each in caplog.messages if "tensors passed over" in each)
     assert "mtp.fc.weight, mtp.layers.0.self_attn.q_proj.weight" in passed
     got = run(folder, "plan")
     assert error(got, want) <= 2e-4
