@@ -520,6 +520,17 @@ def test_invalid_options_for_tensors_are_refused(
         llamacy.quantize(float_model, target, "Q8_0", **options)
 
 
+def test_patterns_that_no_matrix_has_are_named_in_a_warning(
+    float_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    types = {"ffn_dwon": "Q6_K", "ffn_down": "Q6_K", "attn_norm": "F16"}
+    llamacy.quantize(float_model, None, "Q8_0", tensor_types=types, dry_run=True)
+    assert [record.args[1] for record in caplog.records if record.args] == [
+        "ffn_dwon",
+        "attn_norm",  # whose tensors are vectors
+    ]
+
+
 def test_a_dry_run_tells_the_sizes_and_writes_nothing(
     float_model: Path, tmp_path: Path
 ) -> None:
