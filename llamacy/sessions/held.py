@@ -44,7 +44,8 @@ class HeldText:
         sequence = engine.executor.new_sequence()
         try:
             ids = session_file.load(
-                path, origin, engine.n_vocab, engine.n_ctx, sequence
+                *(path, origin, engine.n_vocab, engine.n_ctx, sequence),
+                has_long_texts=engine.executor.long_texts is not None,
             )
         except BaseException:
             sequence.close()
