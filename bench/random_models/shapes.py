@@ -77,6 +77,21 @@ def _gemma4(window: int, period: int) -> dict[str, Any]:
     }
 
 
+def _latent(
+    n_embd: int, n_head: int, plain_dim: int, value_dim: int, n_ff: int, **more: Any
+) -> dict[str, Any]:
+    """Return the keys of latent attention with latents of DeepSeek's size."""
+    n_latent, n_rotated = 512, 64
+    keys = sizes(n_embd, n_head, 1, n_latent + n_rotated, n_ff, **more)
+    return keys | {
+        ".attention.value_length": n_latent,
+        ".attention.kv_lora_rank": n_latent,
+        ".attention.key_length_mla": plain_dim + n_rotated,
+        ".attention.value_length_mla": value_dim,
+        ".rope.dimension_count": n_rotated,
+    }
+
+
 def _shared(period: int, share: float) -> dict[str, Any]:
     """Let a share of the layers, the last ones, read the keys of earlier layers.
 
@@ -123,6 +138,21 @@ def _two_head_counts(windowed: int, full: int, period: int) -> OfLayers:
 def _beside_convolutions(n_head_kv: int, *layers: int) -> OfLayers:
     """Let the layers of these numbers attend, and the others convolve."""
     return lambda n: [n_head_kv if layer in layers else 0 for layer in range(n)]
+
+
+def _delta_rule(n_head: int) -> dict[str, Any]:
+    """Return the keys of a delta rule with 16 heads of keys, in 3 of 4 layers."""
+    return {
+        ".rope.dimension_count": 64,
+        ".rope.freq_base": 1e7,
+        ".rope.dimension_sections": [11, 11, 10, 0],
+        ".full_attention_interval": 4,
+        ".ssm.conv_kernel": 4,
+        ".ssm.state_size": 128,
+        ".ssm.group_count": 16,
+        ".ssm.time_step_rank": n_head,
+        ".ssm.inner_size": 128 * n_head,
+    }
 
 
 _LFM2: Final = {".shortconv.l_cache": 3, ".rope.freq_base": 1e6}
@@ -185,6 +215,26 @@ SHAPES: Final = {
     "command-r-35b": Shape(
         *("command-r", 40, 256000),
         sizes(8192, 64, 64, 128, 22528, logit_scale=0.0625),
+    ),
+    "deepseek2-16b-a2.4b": Shape(  # DeepSeek V2 Lite
+        *("deepseek2", 27, 102400),
+        _latent(2048, 16, 128, 128, 10944)
+        | experts(64, 6, 1408, shared_count=2, gating_func=1)
+        | {".leading_dense_block_count": 1},
+        _OUTPUT,
+    ),
+    "deepseek2-30b-a3b": Shape(  # GLM 4.7 Flash
+        *("deepseek2", 47, 154880),
+        _latent(2048, 20, 192, 256, 10240, attention__q_lora_rank=768)
+        | experts(
+            *(64, 4, 1536),
+            shared_count=1,
+            gating_func=2,
+            weights_scale=1.8,
+            weights_norm=True,
+        )
+        | {".leading_dense_block_count": 1},
+        (*_OUTPUT, *_SELECTION),
     ),
     "dots1-142b-a14b": Shape(
         *("dots1", 62, 152064),
@@ -345,6 +395,32 @@ SHAPES: Final = {
         },
         (*_OUTPUT, *_SELECTION),
         n_tiny_layers=5,
+    ),
+    "qwen35-0.8b": Shape(
+        *("qwen35", 24, 248320),
+        sizes(1024, 8, 2, 256, 3584) | _delta_rule(16),
+        n_tiny_layers=4,
+    ),
+    "qwen35-4b": Shape(
+        *("qwen35", 32, 248320),
+        sizes(2560, 16, 4, 256, 9216) | _delta_rule(32),
+        n_tiny_layers=4,
+    ),
+    "qwen35moe-35b-a3b": Shape(
+        *("qwen35moe", 40, 248320),
+        sizes(2048, 16, 2, 256, 5632)
+        | experts(256, 8, 512, shared_feed_forward_length=512)
+        | _delta_rule(32),
+        _OUTPUT,
+        n_tiny_layers=4,
+    ),
+    "qwen3next-80b-a3b": Shape(
+        *("qwen3next", 48, 151936),
+        sizes(2048, 16, 2, 256, 5120)
+        | experts(512, 10, 512, shared_feed_forward_length=512)
+        | _delta_rule(32),
+        _OUTPUT,
+        n_tiny_layers=4,
     ),
     "lfm2-1.2b": Shape(
         *("lfm2", 16, 65536),

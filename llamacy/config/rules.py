@@ -58,6 +58,9 @@ class FamilyRules:
         say; 0 for no scale.
     has_recurrent_layers : bool
         Whether layers that have no heads of keys and values are recurrent.
+    attention_period : int
+        Every `attention_period`-th layer attends, and the others are recurrent, where a
+        file does not say which; 0 where their heads of keys do.
     is_range_rounded : bool
         Whether YaRN's range begins and ends at whole pairs of dimensions.
     is_normalized : bool
@@ -81,6 +84,7 @@ class FamilyRules:
     residual_depth: float = 0.0
     logit_width: int = 0
     has_recurrent_layers: bool = False
+    attention_period: int = 0
     is_range_rounded: bool = True
     is_normalized: bool = True
     gating: Gating = "softmax"
@@ -118,6 +122,12 @@ ROUTER_KEYS: Final = (
 
 _SHORT_CONV: Final = ("shortconv.l_cache",)
 
+_SSM: Final = (
+    *("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank"),
+    "ssm.group_count",
+)
+_DELTA_RULE: Final = (*_SSM, "attention.recurrent_layers", "full_attention_interval")
+
 _RULES: Final = {
     "apertus": FamilyRules(
         constants=("xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps")
@@ -132,6 +142,15 @@ _RULES: Final = {
         is_normalized=False,
     ),
     "command-r": FamilyRules(has_layer_norm=True),
+    "deepseek2": FamilyRules(
+        keys=(
+            *ROUTER_KEYS,
+            *("attention.q_lora_rank", "attention.kv_lora_rank"),
+            *("attention.key_length_mla", "attention.value_length_mla"),
+            "rope.scaling.yarn_log_multiplier",
+        ),
+        is_normalized=False,
+    ),
     "dots1": FamilyRules(keys=ROUTER_KEYS, gating="sigmoid", is_normalized=False),
     "ernie4_5-moe": FamilyRules(
         keys=("expert_shared_count", "leading_dense_block_count")
@@ -199,6 +218,15 @@ _RULES: Final = {
         keys=("attention.layer_norm_rms_epsilon", "router_jitter_noise"),
     ),
     "qwen2moe": FamilyRules(is_normalized=False),
+    "qwen35": FamilyRules(
+        has_recurrent_layers=True, attention_period=4, keys=_DELTA_RULE
+    ),
+    "qwen35moe": FamilyRules(
+        has_recurrent_layers=True, attention_period=4, keys=_DELTA_RULE
+    ),
+    "qwen3next": FamilyRules(
+        has_recurrent_layers=True, attention_period=4, keys=_DELTA_RULE
+    ),
     "smollm3": FamilyRules(no_rope_period=4),
     # says in its files that residuals are parallel where they are not
     "stablelm": FamilyRules(has_layer_norm=True, keys=("use_parallel_residual",)),

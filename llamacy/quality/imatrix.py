@@ -121,7 +121,7 @@ def imatrix(
     >>> with llamacy.load("demo") as model:
     ...     matrix = llamacy.imatrix(model, text, "demo.imatrix.gguf", n_ctx=64)
     >>> matrix.n_chunks, matrix.entries["blk.0.attn_q.weight"].counts
-    (4, array([256]))
+    (3, array([192]))
     """
     engine = checked_engine(model)
     new_path = None if target is None else checked_path("target", target)

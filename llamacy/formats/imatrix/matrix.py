@@ -106,10 +106,11 @@ class ImportanceMatrix:
 
         Examples
         --------
-        >>> matrix = llamacy.imatrix(llamacy.load("demo"), "Once upon a time " * 200)
+        >>> model = llamacy.load("demo")
+        >>> matrix = llamacy.imatrix(model, "Once upon a time, " * 30, n_ctx=64)
         >>> matrix.save("demo.imatrix.gguf")
-        >>> llamacy.ImportanceMatrix.load("demo.imatrix.gguf").n_chunks
-        2
+        >>> llamacy.ImportanceMatrix.load("demo.imatrix.gguf").chunk_size
+        64
         """
         from llamacy.formats.imatrix import read_imatrix  # which knows both forms
 
@@ -136,7 +137,8 @@ class ImportanceMatrix:
 
         Examples
         --------
-        >>> matrix = llamacy.imatrix(llamacy.load("demo"), "Once upon a time " * 40)
+        >>> model = llamacy.load("demo")
+        >>> matrix = llamacy.imatrix(model, "Once upon a time, " * 30, n_ctx=64)
         >>> matrix.save("demo.imatrix.gguf")
         """
         from llamacy.formats.imatrix import save  # which knows both forms

@@ -132,12 +132,20 @@ cdef class Steps:
             fill_attention(&s.attention, r, w, c)
             self.most_dims = max(
                 self.most_dims, s.attention.kv.head_dim, r["state"].spec.value_dim)
+            if s.attention.kv.is_latent:
+                self.most_latent = max(self.most_latent, s.attention.kv.value_dim)
         elif op == "wanted":
             s.kind = STEP_WANTED
             s.wanted.x, s.wanted.y = rows_of(r["x"]), rows_of(w["y"])
         elif op == "copy":
             s.kind = STEP_COPY
             fill_copy(&s.copy, r, w, c)
+        elif op == "join":
+            s.kind = STEP_JOIN
+            fill_join(&s.join, r, w, c)
+        elif op == "head_linear":
+            s.kind = STEP_HEAD_LINEAR
+            fill_head_linear(&s.head_linear, r, w, c)
         elif op == "gain":
             s.kind = STEP_BINARY
             fill_gain(self.kernels, &s.binary, r, w, c)
@@ -164,6 +172,14 @@ cdef class Steps:
         elif op == "mix":
             s.kind = STEP_MIX
             fill_mix(&s.mix, r, w, c)
+        elif op == "delta_rule":
+            s.kind = STEP_DELTA_RULE
+            fill_delta_rule(self.kernels, &s.delta_rule, r, w, c)
+            self.most_dims = max(self.most_dims, s.delta_rule.args.key_dim)
+        elif op == "ssm_scan":
+            s.kind = STEP_SSM_SCAN
+            fill_ssm_scan(self.kernels, &s.ssm_scan, r, w, c)
+            self.most_dims = max(self.most_dims, s.ssm_scan.args.key_dim)
         elif op == "squares":
             s.kind = STEP_SQUARES
             fill_squares(&s.squares, r, w, c)
@@ -218,8 +234,9 @@ cdef int fill_norm(norm_step* s, norm_kernel f, r, w, c) except -1:
 
 cdef int fill_prepare(prepare_step* s, r, w, c) except -1:
     s.x = rows_of(r["x"])
-    s.n = c["n"]
-    s.prepared = bytes_of(w["prepared"])
+    s.n, s.n_parts = c["n"], c.get("n_parts", 1)
+    s.prepared = <uint8_t*>bytes_of(w["prepared"])
+    s.part_bytes = len(w["prepared"]) // s.n_parts
     return 0
 
 
@@ -245,7 +262,7 @@ cdef int fill_operands(linear_args* a, r, w) except -1:
 cdef int fill_append(append_step* s, r, w, c) except -1:
     s.kv = layout_of(w["state"], c["n_head"])
     s.offset = w["state"].offset
-    s.q, s.k, s.v = rows_of(w["q"]), rows_of(w["k"]), rows_of(r["v"])
+    s.q, s.k, s.v = rows_of(w["q"]), rows_of(w["k"]), rows_of(r.get("v"))
     s.q_table = rows_of(r.get("q_table")).data
     s.k_table = rows_of(r.get("k_table")).data
     s.q_half, s.k_half = c.get("q_half", 0), c.get("k_half", 0)
@@ -269,9 +286,27 @@ cdef int fill_copy(copy_step* s, r, w, c) except -1:
     s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
     s.x.data += <int>c.get("first", 0)
     s.n = c["n"]
+    s.n_parts, s.part_step = c.get("n_parts", 1), c.get("part_step", 0)
     s.table = table.data
     s.head_dim = <int>table.ld // 2
     s.half = c.get("half", 0)
+    return 0
+
+
+cdef int fill_join(join_step* s, r, w, c) except -1:
+    s.x, s.y, s.z = rows_of(r["x"]), rows_of(r["y"]), rows_of(w["z"])
+    s.n_parts, s.n_x, s.n_y = c["n_parts"], c["n_x"], c["n_y"]
+    return 0
+
+
+cdef int fill_head_linear(head_linear_step* s, r, w, c) except -1:
+    cdef PackedExperts weight = c["weight"]
+    s.args.form = EPILOGUE_STORE
+    s.args.w = weight.matrix
+    s.stride, s.n_head = weight.stride, weight.n_expert
+    fill_operands(&s.args, r, w)
+    if "prepared" in r:
+        s.prepared = len(r["prepared"]) // s.n_head
     return 0
 
 
@@ -383,6 +418,47 @@ cdef int fill_mix(mix_step* s, r, w, c) except -1:
     return 0
 
 
+cdef int fill_delta_rule(
+    const kernel_table* kernels, delta_rule_step* s, r, w, c
+) except -1:
+    cdef float_rows q = rows_of(r["q"]), k = rows_of(r["k"]), v = rows_of(r["v"])
+    cdef float_rows decay = rows_of(r["decay"]), beta = rows_of(r["beta"])
+    cdef float_rows y = rows_of(w["y"])
+    slot = w["state"]
+    s.args.n_head, s.args.n_key_head = c["n_head"], c["n_key_head"]
+    s.args.repeats_key_heads = c["repeats_key_heads"]
+    s.args.decays_rows = c["decays_rows"]
+    s.args.key_dim, s.args.value_dim = slot.spec.key_dim, slot.spec.value_dim
+    s.args.offset = slot.offset + slot.spec.column_bytes
+    s.args.q, s.args.ldq = q.data, q.ld
+    s.args.k, s.args.ldk = k.data, k.ld
+    s.args.v, s.args.ldv = v.data, v.ld
+    s.args.decay, s.args.ld_decay = decay.data, decay.ld
+    s.args.beta, s.args.ld_beta = beta.data, beta.ld
+    s.args.y, s.args.ldy = y.data, y.ld
+    s.n_items = s.args.n_head * kernels.delta_blocks(s.args.value_dim)
+    return 0
+
+
+cdef int fill_ssm_scan(
+    const kernel_table* kernels, ssm_scan_step* s, r, w, c
+) except -1:
+    cdef float_rows x = rows_of(r["x"]), dt = rows_of(r["dt"]), y = rows_of(w["y"])
+    cdef float_rows into = rows_of(r["b"]), out_of = rows_of(r["c"])
+    slot = w["state"]
+    s.args.n_head, s.args.n_group = c["n_head"], c["n_group"]
+    s.args.key_dim, s.args.value_dim = slot.spec.key_dim, slot.spec.value_dim
+    s.args.offset = slot.offset + slot.spec.column_bytes
+    s.args.a, s.args.d = floats_of(c["a"]), floats_of(c["d"])
+    s.args.x, s.args.ldx = x.data, x.ld
+    s.args.dt, s.args.ld_dt = dt.data, dt.ld
+    s.args.b, s.args.ldb = into.data, into.ld
+    s.args.c, s.args.ldc = out_of.data, out_of.ld
+    s.args.y, s.args.ldy = y.data, y.ld
+    s.n_items = s.args.n_head * kernels.ssm_blocks(s.args.value_dim)
+    return 0
+
+
 cdef int fill_squares(squares_step* s, r, w, c) except -1:
     cdef double[:, ::1] sums = w["sums"].sums
     cdef int64_t[::1] counts = w["sums"].counts
@@ -446,4 +522,5 @@ cdef kv_layout layout_of(slot, int n_head) except *:
     cdef int type = KV_TYPES[slot.kv_type]
     spec = slot.spec
     return kv_layout_of(
-        <kv_type>type, n_head, spec.n_head_kv, spec.head_dim, spec.value_dim)
+        <kv_type>type, n_head, spec.n_head_kv, spec.head_dim, spec.value_dim,
+        spec.is_latent)
