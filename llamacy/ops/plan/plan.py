@@ -430,6 +430,8 @@ class Plan:
         """Let weights, buffers and spare pages go."""
         with self._lock:
             self._program = self._plain = None
+            # their constants are the weights
+            self._steps, self._cost = [], PassCost([])
             self._weights = {}
             self._pool.trim()
 
