@@ -10,5 +10,6 @@
              perform.h                 a kernel called for some items of a step
     figures  cost.py, explaining.py    bytes, operations, seconds
 
-`plan.py` puts them together; `packed_weights.py` has the weights.
+`compiling.py` makes a program of a forward pass, `running.py` runs batches on it, and
+`plan.py` holds both for a model; `packed_weights.py` has the weights.
 """
