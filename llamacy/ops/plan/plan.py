@@ -35,8 +35,8 @@ from llamacy.ops.plan.unpacking import unpack_rows
 from llamacy.ops.rope import LongTexts, long_texts
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.ops.state.layout import StateLayout
+from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
-from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.vocabulary import Forward
 from llamacy.system.forks import Rank, fork_lock
 
