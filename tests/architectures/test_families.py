@@ -68,6 +68,15 @@ DELTA_RULE: dict[str, Any] = {
     "ssm__inner_size": 48,
 }
 GROUPS = {"expert_group_count": 3, "expert_group_used_count": 2}
+LATENT: dict[str, Any] = {
+    "attention__head_count_kv": 1,
+    "attention__kv_lora_rank": 40,
+    "attention__key_length": 48,
+    "attention__value_length": 40,
+    "attention__key_length_mla": 20,
+    "attention__value_length_mla": 24,
+    "rope__dimension_count": 8,
+}
 GEMMA4: dict[str, Any] = {
     "block_count": 6,
     "attention__key_length": 32,
@@ -202,6 +211,20 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         | {"expert_feed_forward_length": [0, 24, 40]},
         ("exp_probs_b.bias",),
     ),
+    "deepseek2, v2": ("deepseek2", LATENT | EXPERTS, ()),
+    "deepseek2, v3": (
+        "deepseek2",
+        {**LATENT, **EXPERTS, **GROUPS, **YARN, "attention__q_lora_rank": 24}
+        | {"rope__scaling__yarn_log_multiplier": 0.07, "expert_weights_norm": True}
+        | {"expert_gating_func": 2, "expert_weights_scale": 2.5},
+        ("exp_probs_b.bias",),
+    ),
+    "deepseek2, v2 with groups": (
+        "deepseek2",
+        {**LATENT, **EXPERTS, **GROUPS, "expert_count": 9},
+        (),
+    ),
+    "deepseek2, dense": ("deepseek2", LATENT, ()),
     "dots1": ("dots1", EXPERTS | {"expert_gating_func": 3}, ("exp_probs_b.bias",)),
     "ernie4_5-moe": (
         "ernie4_5-moe",

@@ -73,6 +73,21 @@ FAMILIES["Laguna"] = {
     "shared_expert_intermediate_size": 32,
     "sliding_window": 0,
 }
+FAMILIES["DeepseekV3"] = {
+    "num_key_value_heads": 4,
+    "q_lora_rank": 32,
+    "kv_lora_rank": 32,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 16,
+    "v_head_dim": 12,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 4,
+    "moe_intermediate_size": 32,
+    "first_k_dense_replace": 1,
+    "n_group": 1,
+    "topk_group": 1,
+}
+LATENT = ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 DENSE = [*ATTENTION, "gate_proj", "up_proj", "down_proj"]
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
@@ -154,6 +169,7 @@ CASES: dict[str, tuple[str, Settings]] = {
             "target_parameters": ["experts.gate_up_proj", "experts.down_proj"],
         },
     ),
+    "latent attention": ("DeepseekV3", {"target_modules": [*LATENT, "down_proj"]}),
     "gates of heads": ("Laguna", {"target_modules": [*DENSE, "g_proj"]}),
     "experts, rsLoRA and patterns": (
         "Qwen3Moe",

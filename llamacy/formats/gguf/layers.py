@@ -23,6 +23,7 @@ from llamacy.config import (
     SharedAttentionConfig,
 )
 from llamacy.formats.gguf.keys import Keys
+from llamacy.formats.gguf.latent import LatentSizes, with_latent
 from llamacy.formats.gguf.limits import (
     MAX_FF,
     MAX_HEAD_DIM,
@@ -87,11 +88,16 @@ def read_windows(keys: Keys, n_layer: int, rules: FamilyRules) -> Windows:
 
 
 def read_sizes(
-    keys: Keys, n_embd: int, rules: FamilyRules, windows: tuple[int | None, ...]
+    keys: Keys,
+    n_embd: int,
+    rules: FamilyRules,
+    windows: tuple[int | None, ...],
+    latent: LatentSizes | None,
 ) -> list[LayerSizes]:
     """Read the sizes of each layer, of which `windows` has its window.
 
-    A recurrent layer has no heads of keys and values.
+    A recurrent layer has no heads of keys and values; with latent attention there is
+    one of keys.
 
     Raises
     ------
@@ -123,6 +129,10 @@ def read_sizes(
     value_dim = _per_head(keys, ".attention.value_length", windows, default)
     part = "a feed-forward network"
     n_ff = keys.per_layer(".feed_forward_length", n_layer, MAX_FF, lacked=part)
+    if latent is not None:
+        n_head_kv = (1,) * n_layer
+        head_dim = [latent.n_latent + latent.n_rotated] * n_layer
+        value_dim = [latent.n_latent] * n_layer
     return list(map(LayerSizes, n_head, n_head_kv, head_dim, value_dim, n_ff))
 
 
@@ -169,6 +179,7 @@ def read_layers(
     rules: FamilyRules,
     sizes: list[LayerSizes],
     windows: tuple[int | None, ...],
+    latent: LatentSizes | None,
 ) -> tuple[LayerConfig, ...]:
     """Put the layers together.
 
@@ -184,6 +195,8 @@ def read_layers(
         Each layer's sizes.
     windows : tuple of (int or None)
         Each layer's window.
+    latent : LatentSizes or None
+        Sizes of latent attention, if that is what layers have.
 
     Raises
     ------
@@ -207,7 +220,7 @@ def read_layers(
         has_rope = rules.has_positions(layer, window is not None)
         if have_rope is not None:
             has_rope = have_rope[layer]
-        mixer: Mixer = AttentionConfig(
+        attention = AttentionConfig(
             n_head,
             n_head_kv,
             head_dim,
@@ -216,6 +229,9 @@ def read_layers(
             window=window,
             rope=rope if has_rope else None,
         )
+        mixer: Mixer = attention
+        if latent is not None:
+            mixer = with_latent(keys, attention, latent, rope)
         if not n_head_kv:
             mixer = read_recurrence(keys, rules)
         network = FeedForwardConfig(

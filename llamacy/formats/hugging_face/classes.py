@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from llamacy.formats.hugging_face import gemma4, lfm2
+from llamacy.formats.hugging_face import gemma4, latent, lfm2
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.dense_classes import DENSE_DEFAULTS
 from llamacy.formats.hugging_face.layer_norm_classes import LAYER_NORM_DEFAULTS
@@ -26,6 +26,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **MIXTURE_DEFAULTS,
     **VISION_DEFAULTS,
     **gemma4.DEFAULTS,
+    **latent.DEFAULTS,
     **lfm2.DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
@@ -67,6 +68,10 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "apertus": "ApertusForCausalLM",
     "glm4_moe": "Glm4MoeForCausalLM",
     "dots1": "Dots1ForCausalLM",
+    "deepseek_v2": "DeepseekV2ForCausalLM",
+    "deepseek_v3": "DeepseekV3ForCausalLM",
+    "glm4_moe_lite": "Glm4MoeLiteForCausalLM",
+    "youtu": "YoutuForCausalLM",
     "ernie4_5_moe": "Ernie4_5_MoeForCausalLM",
     "hunyuan_v1_moe": "HunYuanMoEV1ForCausalLM",
     "cohere2_moe": "Cohere2MoeForCausalLM",

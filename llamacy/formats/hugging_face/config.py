@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Final, NamedTuple, Protocol
 
-from llamacy.formats.hugging_face import gemma4, lfm2
+from llamacy.formats.hugging_face import gemma4, latent, lfm2
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
@@ -258,17 +258,21 @@ def _add_sizes(
     metadata.integer(f"{prefix}.block_count", sizes.n_layer)
     metadata.integer(f"{prefix}.context_length", sizes.n_ctx_train)
     metadata.integer(f"{prefix}.embedding_length", sizes.n_embd)
+    is_latent = prefix == latent.NAME
     for key, numbers in (
         ("feed_forward_length", sizes.n_ff),
         ("attention.head_count", sizes.n_head),
-        ("attention.head_count_kv", sizes.n_head_kv),
+        *(() if is_latent else (("attention.head_count_kv", sizes.n_head_kv),)),
     ):
         if len(set(numbers)) == 1:
             metadata.integer(f"{prefix}.{key}", numbers[0])
         else:
             metadata.integers(f"{prefix}.{key}", numbers)
-    metadata.integer(f"{prefix}.attention.key_length", sizes.head_dim)
-    metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)
+    if is_latent:
+        latent.add_sizes(config, metadata)
+    else:
+        metadata.integer(f"{prefix}.attention.key_length", sizes.head_dim)
+        metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)
     metadata.integer(f"{prefix}.vocab_size", sizes.n_vocab)
     # no float32 is below the least; more than 1 cannot be meant
     has_rms_norm = "rms_norm_eps" in config

@@ -6,6 +6,7 @@ forms are those that llama.cpp's converter writes. Adding a family is adding a r
 the first of these files that it is in place in:
 
 - `gemma4`: Gemma 4, two kinds of layers of different sizes;
+- `latent`: latent attention, as in DeepSeek V2 and V3;
 - `lfm2`: LFM2 and LFM3, layers that convolve beside those that attend;
 - `vision_families`: the texts of models that see images;
 - `mixture_families`: mixtures of experts;
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llamacy.formats.hugging_face import gemma4, lfm2
+from llamacy.formats.hugging_face import gemma4, latent, lfm2
 from llamacy.formats.hugging_face.dense_families import DENSE_FAMILIES
 from llamacy.formats.hugging_face.layer_norm_families import LAYER_NORM_FAMILIES
 from llamacy.formats.hugging_face.mixture_families import MIXTURE_FAMILIES
@@ -66,6 +67,7 @@ FAMILIES: Final = {
     **MIXTURE_FAMILIES,
     **VISION_FAMILIES,
     **gemma4.FAMILIES,
+    **latent.FAMILIES,
     **lfm2.FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

@@ -35,7 +35,7 @@ HARMLESS: Final = frozenset(
     "embd_dropout resid_pdrop attn_pdrop attention_probs_dropout_prob "
     "residual_dropout embedding_dropout classifier_dropout summary_type "
     "summary_use_proj summary_activation summary_proj_to_labels "
-    "summary_first_dropout reorder_and_upcast_attn "
+    "summary_first_dropout reorder_and_upcast_attn embedding_initializer_range "
     "output_router_logits router_aux_loss_coef router_jitter_noise "
     # the vocabulary's, read with it
     "bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id mask_token_id "
@@ -54,7 +54,7 @@ HARMLESS: Final = frozenset(
     # copies of what other keys say
     "initial_context_length experts_per_token hidden_act hidden_activation "
     "_sliding_window_pattern num_local_experts num_experts rotary_dim "
-    "max_window_layers".split()
+    "max_window_layers qk_head_dim".split()
 )
 """Keys that change nothing about what a model computes."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from llamacy.errors import FormatError, UnsupportedError
+from llamacy.formats.hugging_face import latent
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.experts import Source
 from llamacy.formats.hugging_face.families import BARE, FAMILIES, NORM, OUTSIDE
@@ -118,7 +119,8 @@ def check_complete(names: Container[str], config: Config, path: Path) -> None:
     ):
         is_there = config.have_part(ours, layer)
         for suffix in _suffixes(theirs, ours, config) if is_there else ():
-            if f"blk.{layer}.{ours}.{suffix}" not in names:
+            made = latent.PARTS[0] if ours == latent.OF_BOTH else ours
+            if f"blk.{layer}.{made}.{suffix}" not in names:
                 field = f"tensor {family.own_name(f'model.layers.{layer}.{theirs}')}"
                 field += f".{suffix}" if theirs not in BARE else ""
                 wanted = "a tensor that config.json or the family has"

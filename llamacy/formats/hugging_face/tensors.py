@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import FormatError, UnsupportedError
+from llamacy.formats.hugging_face import latent
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.experts import PARTS, Source, is_expert, stacked
 from llamacy.formats.hugging_face.families import IGNORED
@@ -140,6 +141,10 @@ class _Translation:
                 self._path, field, "one of its kind", "it under two names"
             )
         one = _tensor(ours, layer, part, source, self._config, self._path)
+        if part == latent.OF_BOTH:
+            for each in latent.split_heads(one, self._config.metadata, self._path):
+                self._add(each, layer, part)
+            return
         other = self._config.family.halves.get(part)
         for each in halved(one, ours.replace(part, other)) if other else [one]:
             self._add(each, layer, part)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeGuard
 
+from llamacy.formats.hugging_face import latent
 from llamacy.formats.hugging_face.common_keys import WHOLE, WINDOWED
 
 _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
@@ -31,6 +32,9 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
         "attention_bias": "use_qkv_bias",  # there is none of the output
     },
     "Dots1ForCausalLM": {"n_routed_experts": "num_experts"},
+    "DeepseekV2ForCausalLM": {"n_routed_experts": "num_experts"},
+    "DeepseekV3ForCausalLM": {"n_routed_experts": "num_experts"},
+    "Glm4MoeLiteForCausalLM": {"n_routed_experts": "num_experts"},
     "Ernie4_5_MoeForCausalLM": {
         "moe_k": "num_experts_per_tok",
         "moe_num_experts": "num_experts",
@@ -193,6 +197,10 @@ _COMPUTED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "FalconForCausalLM": _falcon,
     "Glm4MoeForCausalLM": _with_shared_experts,
     "Dots1ForCausalLM": _dots1,
+    "DeepseekV2ForCausalLM": latent.with_v2_keys,
+    "DeepseekV3ForCausalLM": latent.with_v3_keys,
+    "Glm4MoeLiteForCausalLM": latent.with_v3_keys,
+    "YoutuForCausalLM": latent.with_latent_keys,
     "Ernie4_5_MoeForCausalLM": _with_shared_experts,
     "HunYuanMoEV1ForCausalLM": _hunyuan,
     "Cohere2MoeForCausalLM": _cohere2moe,

@@ -24,12 +24,14 @@ from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.gguf.header import TensorInfo
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
+from llamacy.formats.hugging_face.latent import OF_BOTH
 from llamacy.formats.hugging_face.layouts import interleaved, ungrouped
 from llamacy.formats.hugging_face.tensor_names import IN_LAYER
 from llamacy.formats.json_text import read_json
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, Saved, check_pair
 from llamacy.formats.lora.invocation import PEFT_KEY, checked_invocation
 from llamacy.formats.lora.peft_experts import DOWN, ExpertPairs, refuse_magnitude
+from llamacy.formats.lora.peft_heads import split_pair
 from llamacy.formats.lora.peft_settings import Scales, read_scales
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.safetensors.file import read_header
@@ -116,7 +118,7 @@ def _pairs(
     family: Family,
     config: ModelConfig,
 ) -> dict[str, Pair]:
-    pairs = {}
+    pairs: dict[str, Pair] = {}
     experts = ExpertPairs(path, scales, family, config)
     for module, parts in _by_module(path, tensors).items():
         a, b, magnitude = parts["A"], parts["B"], parts.get("m")
@@ -131,7 +133,11 @@ def _pairs(
         pair = _in_gguf_order(path, name, Pair(a, b, 1.0, magnitude), family, config)
         rank = check_pair(path, name, pair.a, pair.b)
         _check_magnitude(path, module, pair, has_magnitudes=scales.has_magnitudes)
-        pairs[name] = pair._replace(scale=scales.of(module, rank))
+        pair = pair._replace(scale=scales.of(module, rank))
+        if name.endswith(f"{OF_BOTH}.weight"):
+            pairs |= split_pair(path, name, pair, _mixer(path, name, config))
+        else:
+            pairs[name] = pair
     return pairs | experts.pairs()
 
 
