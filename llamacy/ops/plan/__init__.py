@@ -4,6 +4,7 @@
 
     graph    recorder.py, fusion.py    operations, and which of them become one step
     steps    lowering.py, step.py      the program as a list; operands by name
+             *_steps.py, emitter.py    the operations that become steps in their own way
     passes   barriers.py, buffers.py   which steps wait; where values are in memory
     C        steps.pyx, step.h         each step as a struct
     run      runtime.pyx, team.h       threads that share the items of steps
