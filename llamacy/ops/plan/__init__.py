@@ -6,7 +6,7 @@
     steps    lowering.py, step.py      the program as a list; operands by name
              *_steps.py, emitter.py    the operations that become steps in their own way
     passes   barriers.py, buffers.py   which steps wait; where values are in memory
-    C        steps.pyx, step.h         each step as a struct
+    C        steps.pyx, step.h         each step as a struct, which filling.pxi fills
     run      runtime.pyx, team.h       threads that share the items of steps
              perform.h                 a kernel called for some items of a step
     figures  cost.py, explaining.py    bytes, operations, seconds
