@@ -8,6 +8,7 @@
     passes   barriers.py, buffers.py   which steps wait; where values are in memory
     C        steps.pyx, step.h         each step as a struct, which filling.pxi fills
     run      runtime.pyx, team.h       threads that share the items of steps
+             batch_rows.pxi            rows of a batch as kernels read them
              perform.h                 a kernel called for some items of a step
     figures  cost.py, explaining.py    bytes, operations, seconds
 
