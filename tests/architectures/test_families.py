@@ -521,6 +521,34 @@ def test_every_key_of_a_family_changes_the_logits(
                 assert difference > 1e-3, (name, other)
 
 
+@pytest.mark.parametrize("family", ["qwen35", "qwen35moe", "qwen3next"])
+def test_a_layer_that_drafts_is_left_out(
+    make_model: Make,
+    reference: Callable[[str], tuple[Path, Array]],
+    monkeypatch: pytest.MonkeyPatch,
+    family: str,
+) -> None:
+    """It follows the others and attends; llama.cpp's arrays count it."""
+    _, keys, extra = MODELS[family]
+    flags = [True, True, True, False, False]
+    more: dict[str, Any] = {"block_count": 5, "nextn_predict_layers": 1}
+    more |= {"attention__recurrent_layers": flags, "full_attention_interval": 4}
+    monkeypatch.setitem(MODELS, "drafting", (family, keys | more, extra))
+
+    def with_draft(tensors: Tensors) -> None:
+        for name in [name for name in tensors if name.startswith("blk.3.")]:
+            tensors[name.replace("blk.3.", "blk.4.")] = tensors[name]
+        tensors["blk.4.nextn.eh_proj.weight"] = np.ones((64, 128), np.float32)
+        for name in ("enorm", "hnorm", "shared_head_norm"):
+            tensors[f"blk.4.nextn.{name}.weight"] = np.ones(64, np.float32)
+
+    path = make_model("drafting", with_draft)
+    want = reference(family)[1]
+    np.testing.assert_array_equal(logits(path, "reference"), want)
+    got = logits(path, "plan", kv_type="f32", n_threads=2)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
+
+
 def test_tokens_before_all_windows_have_no_effect(make_model: Make) -> None:
     """A token further back than all layers' windows together has no effect."""
     executor, n_vocab = load(make_model("phi3, window"), "plan")  # two layers

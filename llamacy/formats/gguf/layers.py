@@ -127,8 +127,10 @@ def read_sizes(
     default = n_embd // n_head[0]
     head_dim = _per_head(keys, key_length, windows, default)
     value_dim = _per_head(keys, ".attention.value_length", windows, default)
-    part = "a feed-forward network"
-    n_ff = keys.per_layer(".feed_forward_length", n_layer, MAX_FF, lacked=part)
+    part, width = "a feed-forward network", ".feed_forward_length"
+    if width not in keys and ".expert_feed_forward_length" in keys:
+        width = ".expert_feed_forward_length"  # no layer is dense
+    n_ff = keys.per_layer(width, n_layer, MAX_FF, lacked=part)
     if latent is not None:
         n_head_kv = (1,) * n_layer
         head_dim = [latent.n_latent + latent.n_rotated] * n_layer

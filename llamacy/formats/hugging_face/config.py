@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Final, NamedTuple, Protocol
 
-from llamacy.formats.hugging_face import gemma4, latent, lfm2
+from llamacy.config import DeltaRuleConfig
+from llamacy.formats.hugging_face import delta_rule, gemma4, latent, lfm2
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
@@ -57,6 +58,7 @@ class Special(Protocol):
 _SPECIAL: Final[Mapping[str, Special]] = {
     gemma4.NAME: gemma4,
     **dict.fromkeys(lfm2.NAMES, lfm2),
+    **dict.fromkeys(delta_rule.NAMES, delta_rule),
 }
 
 
@@ -83,6 +85,8 @@ class Config(NamedTuple):
         Parts of the family that the model has.
     lacked : tuple of frozenset of str
         Parts of these that single layers lack, and that files may have all the same.
+    delta_rule : DeltaRuleConfig or None
+        Sizes of layers with a delta rule; None for other families.
     quantization : Quantization or None
         How the weights are quantised; None for floats, and for experts in MXFP4.
     """
@@ -96,6 +100,7 @@ class Config(NamedTuple):
     rope_divisors: Divisors
     parts: frozenset[str]
     lacked: tuple[frozenset[str], ...]
+    delta_rule: DeltaRuleConfig | None
     quantization: Quantization | None
 
     def have_part(self, part: str, layer: int) -> bool:
@@ -144,6 +149,9 @@ def read_config(config: JsonObject, name: str) -> Config:
     if special is not None:
         special.add_keys(config, family.architecture, metadata)
     none: frozenset[str] = frozenset()
+    mixer = None
+    if special is delta_rule:
+        mixer = delta_rule.read_delta_rule(config, family.architecture)
     return Config(
         family=family,
         sizes=sizes,
@@ -154,6 +162,7 @@ def read_config(config: JsonObject, name: str) -> Config:
         rope_divisors=divisors,
         parts=_parts(config, family),
         lacked=special.lacked_parts(config) if special else (none,) * sizes.n_layer,
+        delta_rule=mixer,
         quantization=quantization,
     )
 

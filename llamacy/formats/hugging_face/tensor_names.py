@@ -55,6 +55,12 @@ def layer_of(name: str) -> tuple[int | None, str]:
     return (int(match[1]), match[2]) if match is not None else (None, name)
 
 
+def full_name(layer: int | None, part: str, suffix: str) -> str:
+    """Return GGUF's name of a tensor; some have no suffix."""
+    name = part if layer is None else f"blk.{layer}.{part}"
+    return f"{name}.{suffix}" if suffix else name
+
+
 def gguf_part(
     name: str, rest: str, layer: int | None, config: Config, path: Path
 ) -> tuple[str, str] | None:
@@ -120,7 +126,7 @@ def check_complete(names: Container[str], config: Config, path: Path) -> None:
         is_there = config.have_part(ours, layer)
         for suffix in _suffixes(theirs, ours, config) if is_there else ():
             made = latent.PARTS[0] if ours == latent.OF_BOTH else ours
-            if f"blk.{layer}.{made}.{suffix}" not in names:
+            if full_name(layer, made, suffix) not in names:
                 field = f"tensor {family.own_name(f'model.layers.{layer}.{theirs}')}"
                 field += f".{suffix}" if theirs not in BARE else ""
                 wanted = "a tensor that config.json or the family has"

@@ -184,6 +184,12 @@ def _granitemoe(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _qwen35moe(values: dict[str, Any]) -> dict[str, Any]:
+    """Add a width of dense layers, of which there are none."""
+    values["intermediate_size"] = values.get("moe_intermediate_size")
+    return values
+
+
 def _granite_swa(values: dict[str, Any]) -> dict[str, Any]:
     """Write out which layers have a window where a file does not say."""
     n_layer = values.get("num_hidden_layers")
@@ -211,5 +217,7 @@ _COMPUTED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "GraniteMoeForCausalLM": _granitemoe,
     "GraniteMoeSharedForCausalLM": _granitemoe,
     "GraniteSWAForCausalLM": _granite_swa,
+    "Qwen3_5MoeForCausalLM": _qwen35moe,
+    "Qwen3_5MoeForConditionalGeneration": _qwen35moe,
     "GraniteMoeSWAForCausalLM": lambda values: _granite_swa(_granitemoe(values)),
 }
