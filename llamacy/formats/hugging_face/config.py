@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Final, NamedTuple, Protocol
 
-from llamacy.formats.hugging_face import gemma4, lfm2
+from llamacy.formats.hugging_face import gemma4, hybrids, lfm2
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
@@ -56,6 +56,7 @@ class Special(Protocol):
 
 _SPECIAL: Final[Mapping[str, Special]] = {
     gemma4.NAME: gemma4,
+    **dict.fromkeys(hybrids.NAMES, hybrids),
     **dict.fromkeys(lfm2.NAMES, lfm2),
 }
 
@@ -131,6 +132,8 @@ def read_config(config: JsonObject, name: str) -> Config:
     special = _SPECIAL.get(family.architecture)
     if special is not None:
         config = special.with_sizes(config)
+    if family.dense is not None and not config.flag("has_experts"):
+        family = family.dense
     sizes = read_sizes(config)
     metadata = Metadata()
     metadata.text("general.architecture", family.architecture)
@@ -267,8 +270,8 @@ def _add_sizes(
             metadata.integer(f"{prefix}.{key}", numbers[0])
         else:
             metadata.integers(f"{prefix}.{key}", numbers)
-    metadata.integer(f"{prefix}.attention.key_length", sizes.head_dim)
-    metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)
+    for kind in ("key", "value") if sizes.head_dim else ():
+        metadata.integer(f"{prefix}.attention.{kind}_length", sizes.head_dim)
     metadata.integer(f"{prefix}.vocab_size", sizes.n_vocab)
     # no float32 is below the least; more than 1 cannot be meant
     has_rms_norm = "rms_norm_eps" in config

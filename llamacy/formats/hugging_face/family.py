@@ -76,12 +76,16 @@ class Mixture:
     has_network: bool = False
 
 
-Form: TypeAlias = Literal["turned", "by_group", "squeezed"]
+Form: TypeAlias = Literal[
+    "turned", "by_group", "squeezed", "decay", "column", "by_scan_group"
+]
 """How a matrix is stored in a way of its own.
 
 `"turned"` has its columns for rows. `"by_group"` has queries, keys and values by groups
 of heads: those of queries, then the one of keys and the one of values that they share.
-`"squeezed"` has one dimension more, of size 1, between its two.
+`"squeezed"` has one dimension more, of size 1, between its two. Vectors are
+`"decay"`, the logarithm of what GGUF has as a negative column, `"column"`, and
+`"by_scan_group"`, of which GGUF has a row for each group of a scan's heads.
 """
 
 
@@ -141,6 +145,8 @@ class Family:
         The offset that GGUF files have added to the weights of norms.
     mixture : Mixture or None
         How it has its experts; None for a dense family.
+    dense : Family or None
+        The row of its models without experts, if their networks have other names.
     activations : tuple of str
         Names of the one activation of the feed-forward part.
     exact_gelu : str
@@ -201,6 +207,7 @@ class Family:
     is_interleaved: bool = False
     norm_offset: float = 0.0
     mixture: Mixture | None = None
+    dense: Family | None = None
     activations: tuple[str, ...] = ("silu", "swish")
     exact_gelu: str = ""
     has_partial_rope: bool = False

@@ -118,11 +118,17 @@ def check_complete(names: Container[str], config: Config, path: Path) -> None:
     ):
         is_there = config.have_part(ours, layer)
         for suffix in _suffixes(theirs, ours, config) if is_there else ():
-            if f"blk.{layer}.{ours}.{suffix}" not in names:
+            if gguf_name(layer, ours, suffix) not in names:
                 field = f"tensor {family.own_name(f'model.layers.{layer}.{theirs}')}"
                 field += f".{suffix}" if theirs not in BARE else ""
                 wanted = "a tensor that config.json or the family has"
                 raise FormatError(path, field, wanted, "none")
+
+
+def gguf_name(layer: int | None, part: str, suffix: str) -> str:
+    """Put together GGUF's name of a tensor; some have nothing after their part."""
+    name = f"{part}.{suffix}" if suffix else part
+    return name if layer is None else f"blk.{layer}.{name}"
 
 
 def _suffixes(module: str, part: str, config: Config) -> list[str]:

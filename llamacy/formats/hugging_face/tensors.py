@@ -25,12 +25,14 @@ from llamacy.formats.hugging_face.layouts import (
     group_order,
     halved,
     interleaved,
+    scan_vector,
     stacked_heads,
     turned,
 )
 from llamacy.formats.hugging_face.tensor_names import (
     HEAD,
     check_complete,
+    gguf_name,
     gguf_part,
     layer_of,
     named_as_usual,
@@ -133,7 +135,7 @@ class _Translation:
             self.passed.append(name)
             return
         part, suffix = known
-        ours = f"{part}.{suffix}" if layer is None else f"blk.{layer}.{part}.{suffix}"
+        ours = gguf_name(layer, part, suffix)
         if ours in self.tensors:
             field = f"tensor {shown(name)}"
             raise FormatError(
@@ -251,6 +253,9 @@ def _tensor(
         floats = reorder(floats) if reorder is not None else floats
         return floats + np.float32(offset) if offset else floats
 
+    form = config.family.forms.get(part)
+    if n_dims == 1 and form in ("decay", "column", "by_scan_group"):
+        return scan_vector(name, source, form, config, path)
     is_row = n_dims == 2 and source.shape[0] == 1 and part in _ROWS
     return Vector(name, source.shape[1:] if is_row else source.shape, values)
 
