@@ -117,6 +117,15 @@ GRANITE_H = {
     "shared_intermediate_size": 96,
     **GRANITE,
 }
+FALCON_H1 = {
+    **{"mamba_d_ssm": 96, "mamba_n_heads": 6, "mamba_d_head": 16, "head_dim": 16},
+    **{"mamba_d_state": 16, "mamba_n_groups": 2, "mamba_expand": 2},
+    **{"embedding_multiplier": 3.0, "lm_head_multiplier": 0.5, "key_multiplier": 0.7},
+    **{"attention_in_multiplier": 1.2, "attention_out_multiplier": 0.9},
+    **{"ssm_in_multiplier": 1.1, "ssm_out_multiplier": 0.7},
+    "mlp_multipliers": [0.8, 0.6],
+    "ssm_multipliers": [0.5, 0.9, 1.1, 0.8, 1.3],
+}
 NEMOTRON_H = {key: SIZES[key] for key in SIZES if key != "num_hidden_layers"} | {
     "layers_block_type": [*SCAN_KINDS, "mlp"],
     "head_dim": 16,
@@ -166,6 +175,14 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         | GRANITE_H
         | {"num_local_experts": 6, "intermediate_size": 32}
         | {"mamba_n_groups": 2, "position_embedding_type": "rope"},
+    ),
+    "falcon-h1": ("FalconH1", SIZES | FALCON_H1),
+    "falcon-h1, norm": (
+        "FalconH1",
+        SIZES
+        | FALCON_H1
+        | {"mamba_rms_norm": True, "mamba_norm_before_gate": False}
+        | {"tie_word_embeddings": True, "lm_head_multiplier": 3.0},
     ),
     "nemotron_h": ("NemotronH", NEMOTRON_H),
     "mamba2": ("Mamba2", MAMBA2),

@@ -44,6 +44,7 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "gemma4_unified": "Gemma4UnifiedForConditionalGeneration",
     "gemma4_unified_text": "Gemma4UnifiedForCausalLM",
     "granitemoehybrid": "GraniteMoeHybridForCausalLM",
+    "falcon_h1": "FalconH1ForCausalLM",
     "nemotron_h": "NemotronHForCausalLM",
     "mamba2": "Mamba2ForCausalLM",
     "lfm2": "Lfm2ForCausalLM",

@@ -84,6 +84,8 @@ class Config(NamedTuple):
         Parts of the family that the model has.
     lacked : tuple of frozenset of str
         Parts of these that single layers lack, and that files may have all the same.
+    factors : mapping of str to float32, (1,) or (n_rows,)
+        Multiply the rows of the matrices of these parts.
     quantization : Quantization or None
         How the weights are quantised; None for floats, and for experts in MXFP4.
     """
@@ -97,6 +99,7 @@ class Config(NamedTuple):
     rope_divisors: Divisors
     parts: frozenset[str]
     lacked: tuple[frozenset[str], ...]
+    factors: Mapping[str, hybrids.Factors]
     quantization: Quantization | None
 
     def have_part(self, part: str, layer: int) -> bool:
@@ -157,6 +160,7 @@ def read_config(config: JsonObject, name: str) -> Config:
         rope_divisors=divisors,
         parts=_parts(config, family),
         lacked=special.lacked_parts(config) if special else (none,) * sizes.n_layer,
+        factors=hybrids.factors(config),
         quantization=quantization,
     )
 

@@ -6,7 +6,7 @@ forms are those that llama.cpp's converter writes. Adding a family is adding a r
 the first of these files that it is in place in:
 
 - `gemma4`: Gemma 4, two kinds of layers of different sizes;
-- `hybrids`: Granite 4 H, Nemotron-H and Mamba-2, layers that scan;
+- `hybrids`: Granite 4 H, Falcon-H1, Nemotron-H and Mamba-2, layers that scan;
 - `lfm2`: LFM2 and LFM3, layers that convolve beside those that attend;
 - `vision_families`: the texts of models that see images;
 - `mixture_families`: mixtures of experts;

@@ -77,7 +77,7 @@ class Mixture:
 
 
 Form: TypeAlias = Literal[
-    "turned", "by_group", "squeezed", "decay", "column", "by_scan_group"
+    "turned", "by_group", "squeezed", "decay", "column", "by_scan_group", "bare"
 ]
 """How a matrix is stored in a way of its own.
 
@@ -85,7 +85,8 @@ Form: TypeAlias = Literal[
 of heads: those of queries, then the one of keys and the one of values that they share.
 `"squeezed"` has one dimension more, of size 1, between its two. Vectors are
 `"decay"`, the logarithm of what GGUF has as a negative column, `"column"`, and
-`"by_scan_group"`, of which GGUF has a row for each group of a scan's heads.
+`"by_scan_group"`, of which GGUF has a row for each group of a scan's heads. GGUF
+has nothing after the name of a `"bare"` one.
 """
 
 

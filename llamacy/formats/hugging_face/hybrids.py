@@ -1,8 +1,8 @@
 """Families that scan as Mamba-2 does, in Hugging Face's form.
 
-Granite 4 H scans in place of attention in most of its layers, Nemotron-H has layers of
-one part each, and Mamba-2 nothing else. Logarithms of decays are stored as logarithms
-of their negatives.
+Granite 4 H scans in place of attention in most of its layers, Falcon-H1 beside it in
+all, Nemotron-H has layers of one part each, and Mamba-2 nothing else. GGUF's `ssm_a` is
+stored as the logarithm of its negative.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from llamacy.formats.gguf.limits import (
     MAX_EMBD,
@@ -18,8 +21,11 @@ from llamacy.formats.gguf.limits import (
     MAX_HEAD_DIM,
     MAX_HEADS,
     MAX_LAYERS,
+    MAX_SCALE,
+    MIN_SCALE,
 )
 from llamacy.formats.hugging_face.common_keys import (
+    LLAMA,
     LLAMA_UNBIASED_MLP,
     MODEL,
     WHOLE,
@@ -32,7 +38,10 @@ from llamacy.formats.hugging_face.mixture_families import MIXTURE_FAMILIES
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
-NAMES: Final = ("granitehybrid", "nemotron_h", "mamba2")
+Factors: TypeAlias = NDArray[np.float32]
+
+NAMES: Final = ("granitehybrid", "falcon-h1", "nemotron_h", "mamba2")
+_FALCON: Final = "mamba_d_ssm"  # a key that no other class has
 _RECURRENT: Final = "recurrent_layers"
 _LIMIT: Final = "time_step_limit"
 _INFINITY: Final = {"__float__": "Infinity"}  # as transformers 5 writes it
@@ -108,6 +117,26 @@ _GRANITE_H: Final = replace(
         halves={"ffn_up": "ffn_gate"},
     ),
 )
+_FALCON_H1: Final = Family(
+    architecture="falcon-h1",
+    layer={
+        "input_layernorm": "attn_norm",
+        **ATTENTION,
+        **_scan_in("mamba"),
+        "pre_ff_layernorm": "ffn_norm",
+        "feed_forward.gate_proj": "ffn_gate",
+        "feed_forward.up_proj": "ffn_up",
+        "feed_forward.down_proj": "ffn_down",
+    },
+    renamed={"model.final_layernorm.": "model.norm."},
+    present={"ssm_norm": ("mamba_rms_norm", True)},
+    forms={**_FORMS, "ffn_norm": "bare"},
+    biased=frozenset({"ssm_conv1d"}),
+    bias_keys={"mamba_conv_bias": ("ssm_conv1d",)},
+    fixed_flags=dict.fromkeys(
+        ("attention_bias", "mlp_bias", "projectors_bias", "mamba_proj_bias"), False
+    ),
+)
 _NEMOTRON_H: Final = Family(
     architecture="nemotron_h",
     layer={
@@ -138,6 +167,7 @@ _MAMBA2: Final = Family(
 )
 FAMILIES: Final[Mapping[str, Family]] = {
     "GraniteMoeHybridForCausalLM": _GRANITE_H,
+    "FalconH1ForCausalLM": _FALCON_H1,
     "NemotronHForCausalLM": _NEMOTRON_H,
     "Mamba2ForCausalLM": _MAMBA2,
 }
@@ -184,6 +214,28 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
         "shared_intermediate_size": 1024,
         "position_embedding_type": None,
         "layer_types": None,
+    },
+    "FalconH1ForCausalLM": {
+        **LLAMA,
+        **_IN_MAMBA,
+        "vocab_size": 128000,
+        "intermediate_size": 14336,
+        "num_key_value_heads": 8,
+        "max_position_embeddings": 8192,
+        "rms_norm_eps": 1e-5,
+        "mamba_d_head": 8,
+        _FALCON: 1024,
+        "mamba_norm_before_gate": True,
+        "mamba_rms_norm": False,
+        "projectors_bias": False,
+        "num_logits_to_keep": 1,
+        **dict.fromkeys(
+            ("embedding_multiplier", "lm_head_multiplier", "key_multiplier"), 1.0
+        ),
+        **dict.fromkeys(("attention_in_multiplier", "attention_out_multiplier"), 1.0),
+        **dict.fromkeys(("ssm_in_multiplier", "ssm_out_multiplier"), 1.0),
+        "mlp_multipliers": [1.0, 1.0],
+        "ssm_multipliers": [1.0, 1.0, 1.0, 1.0, 1.0],
     },
     "NemotronHForCausalLM": {
         **MODEL,
@@ -262,6 +314,8 @@ def with_sizes(config: JsonObject) -> JsonObject:
     limit = config.get(_LIMIT)
     if limit is not None and limit not in ([0, math.inf], [0, _INFINITY]):
         config.refuse(_LIMIT, [0, math.inf], limit)
+    if _FALCON in config.values:
+        return JsonObject(config.path, config.values | _falcon(config))
     if "mamba_n_heads" in config.values:
         return JsonObject(config.path, config.values | _granite(config))
     if "mamba_num_heads" in config.values:
@@ -283,6 +337,9 @@ def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
 
 def lacked_parts(config: JsonObject) -> tuple[frozenset[str], ...]:
     """Name the parts that each layer lacks."""
+    if _FALCON in config.values:
+        n_layer = config.integer("num_hidden_layers", 1, MAX_LAYERS)
+        return (frozenset(),) * n_layer
     of_kinds = {
         **dict.fromkeys(_SCANS, _OF_ATTENTION),
         **dict.fromkeys(_ATTENDS, _OF_SCAN),
@@ -296,6 +353,86 @@ def lacked_parts(config: JsonObject) -> tuple[frozenset[str], ...]:
     return tuple(of_kinds[kind] for kind in config.items("kinds"))
 
 
+def factors(config: JsonObject) -> dict[str, Factors]:
+    """Return what Falcon-H1 multiplies its matrices by, as GGUF's have been.
+
+    Returns
+    -------
+    dict of str to float32, (1,) or (n_rows,)
+        By the GGUF names of parts.
+    """
+    if _FALCON not in config.values:
+        return {}
+    scan = dict(config.items("scan"))
+    n_keys = scan["group_count"] * scan["state_size"]
+    widths = (scan["inner_size"],) * 2, (n_keys,) * 2, (scan["time_step_rank"],)
+    n_rows = [n for each in widths for n in each]
+    of_network = _multipliers(config, "mlp_multipliers", 2)
+    of_scan = _multipliers(config, "ssm_multipliers", len(n_rows))
+    taken, given = (
+        _multiplier(config, f"attention_{way}_multiplier") for way in ("in", "out")
+    )
+    found = {
+        "token_embd": [_multiplier(config, "embedding_multiplier")],
+        "attn_q": [taken],
+        "attn_k": [taken * _multiplier(config, "key_multiplier")],
+        "attn_v": [taken],
+        "attn_output": [given],
+        "ssm_in": np.repeat(of_scan, n_rows) * _multiplier(config, "ssm_in_multiplier"),
+        "ssm_out": [_multiplier(config, "ssm_out_multiplier")],
+        "ffn_gate": of_network[:1],
+        "ffn_down": of_network[1:],
+        "output": [_multiplier(config, "lm_head_multiplier")],
+    }
+    if config.flag("tie_word_embeddings") and found["token_embd"] != found["output"]:
+        wanted = "false, as embedding_multiplier and lm_head_multiplier differ"
+        config.refuse("tie_word_embeddings", wanted, True)
+    arrays = {part: np.array(values, np.float32) for part, values in found.items()}
+    return {part: array for part, array in arrays.items() if (array != 1).any()}
+
+
+def _multiplier(config: JsonObject, key: str) -> float:
+    return config.real(key, MIN_SCALE, MAX_SCALE)
+
+
+def _multipliers(config: JsonObject, key: str, n: int) -> list[float]:
+    values = config.items(key)
+    if len(values) != n:
+        config.fail(key, f"{n} numbers", values)
+    each = JsonObject(config.path, dict(zip(map(str, range(n)), values, strict=True)))
+    return [_multiplier(each, str(number)) for number in range(n)]
+
+
+def _falcon(config: JsonObject) -> dict[str, Any]:
+    if config.flag("mamba_rms_norm") and config.flag("mamba_norm_before_gate"):
+        config.refuse("mamba_norm_before_gate", "false, with mamba_rms_norm", True)
+    if _FALCON in config:
+        return {"scan": _scan_in_mamba(config, config.integer(_FALCON, 1, MAX_FF))}
+    return {"scan": _scan_in_mamba(config, _expanded(config))}
+
+
+def _expanded(config: JsonObject) -> int:
+    n_embd = config.integer("hidden_size", 1, MAX_EMBD)
+    return n_embd * config.integer("mamba_expand", 1, 64)
+
+
+def _scan_in_mamba(config: JsonObject, width: int) -> list[tuple[str, int]]:
+    """Return GGUF's sizes of a scan whose keys begin with `mamba_`."""
+    n_head = config.integer("mamba_n_heads", 1, MAX_HEADS)
+    head_dim = width // n_head
+    if config.get("mamba_d_head") not in ("auto", None):
+        head_dim = config.integer("mamba_d_head", 1, MAX_HEAD_DIM)
+    if n_head * head_dim != width:
+        config.fail("mamba_n_heads", f"{width} / {head_dim}", n_head)
+    return [
+        ("conv_kernel", config.integer("mamba_d_conv", 2, 1 << 8)),
+        ("state_size", config.integer("mamba_d_state", 1, MAX_HEAD_DIM)),
+        ("group_count", config.integer("mamba_n_groups", 1, MAX_HEADS)),
+        ("inner_size", width),
+        ("time_step_rank", n_head),
+    ]
+
+
 def _granite(config: JsonObject) -> dict[str, Any]:
     n_layer = config.integer("num_hidden_layers", 1, MAX_LAYERS)
     kinds = config.items("layer_types") or ["mamba"] * n_layer
@@ -305,14 +442,6 @@ def _granite(config: JsonObject) -> dict[str, Any]:
         key = "num_attention_heads"
     n_head_kv = config.integer(key, 1, MAX_HEADS)
     has_experts = config.get("num_local_experts") not in (None, 0)
-    n_head = config.integer("mamba_n_heads", 1, MAX_HEADS)
-    width = config.integer("mamba_expand", 1, 64)
-    width *= config.integer("hidden_size", 1, MAX_EMBD)
-    head_dim = width // n_head
-    if config.get("mamba_d_head") != "auto":
-        head_dim = config.integer("mamba_d_head", 1, MAX_HEAD_DIM)
-    if n_head * head_dim != width:
-        config.fail("mamba_n_heads", f"{width} / {head_dim}", n_head)
     n_ff = "intermediate_size" if has_experts else "shared_intermediate_size"
     return {
         "kinds": kinds,
@@ -321,13 +450,7 @@ def _granite(config: JsonObject) -> dict[str, Any]:
         "num_key_value_heads": [n_head_kv if kind in _ATTENDS else 0 for kind in kinds],
         "has_experts": has_experts,
         "intermediate_size": config.integer(n_ff, 1, MAX_FF),
-        "scan": [
-            ("conv_kernel", config.integer("mamba_d_conv", 2, 1 << 8)),
-            ("state_size", config.integer("mamba_d_state", 1, MAX_HEAD_DIM)),
-            ("group_count", config.integer("mamba_n_groups", 1, MAX_HEADS)),
-            ("inner_size", width),
-            ("time_step_rank", n_head),
-        ],
+        "scan": _scan_in_mamba(config, _expanded(config)),
     }
 
 

@@ -209,6 +209,22 @@ def scan_vector(
     return Vector(name, shape, values)
 
 
+def multiplied(
+    name: str, source: Floats, factors: NDArray[np.float32], path: Path
+) -> ModelTensor:
+    """Return a matrix whose rows are multiplied, in float32.
+
+    Raises
+    ------
+    FormatError
+        It has another number of rows.
+    """
+    if len(factors) not in (1, source.shape[0]):
+        field = f"tensor {shown(source.name)}: shape"
+        raise FormatError(path, field, f"{len(factors)} rows", source.shape)
+    return Vector(name, source.shape, lambda: source.dequantize() * factors[:, None])
+
+
 def interleaved(rows: Array, n_head: int) -> Array:
     """Reorder rows so that the two dimensions of a rotation are adjacent.
 

@@ -25,6 +25,7 @@ from llamacy.formats.hugging_face.layouts import (
     group_order,
     halved,
     interleaved,
+    multiplied,
     scan_vector,
     stacked_heads,
     turned,
@@ -243,6 +244,8 @@ def _tensor(
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)
     if n_dims == 2 and config.family.forms.get(part) == "turned":
         return turned(name, source)
+    if n_dims == 2 and (factors := config.factors.get(part)) is not None:
+        return multiplied(name, source, factors, path)
     reorder = _row_order(layer, part, source, config, path)
     if n_dims == 2 and part not in _FLOATS:
         return Matrix(name, source, reorder)
