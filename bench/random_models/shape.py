@@ -33,6 +33,8 @@ _DIVISORS: Final = {
         *(".attention.key_length", ".attention.key_length_swa"),
         *(".attention.value_length", ".attention.value_length_swa"),
         *(".rope.dimension_count", ".rope.dimension_count_swa"),
+        *(".attention.key_length_mla", ".attention.value_length_mla"),
+        *(".attention.kv_lora_rank", ".attention.q_lora_rank"),
     ),
     (4, 1): (".rope.dimension_sections",),
 }

@@ -77,6 +77,21 @@ def _gemma4(window: int, period: int) -> dict[str, Any]:
     }
 
 
+def _latent(
+    n_embd: int, n_head: int, plain_dim: int, value_dim: int, n_ff: int, **more: Any
+) -> dict[str, Any]:
+    """Return the keys of latent attention with latents of DeepSeek's size."""
+    n_latent, n_rotated = 512, 64
+    keys = sizes(n_embd, n_head, 1, n_latent + n_rotated, n_ff, **more)
+    return keys | {
+        ".attention.value_length": n_latent,
+        ".attention.kv_lora_rank": n_latent,
+        ".attention.key_length_mla": plain_dim + n_rotated,
+        ".attention.value_length_mla": value_dim,
+        ".rope.dimension_count": n_rotated,
+    }
+
+
 def _shared(period: int, share: float) -> dict[str, Any]:
     """Let a share of the layers, the last ones, read the keys of earlier layers.
 
@@ -217,6 +232,26 @@ SHAPES: Final = {
     "command-r-35b": Shape(
         *("command-r", 40, 256000),
         sizes(8192, 64, 64, 128, 22528, logit_scale=0.0625),
+    ),
+    "deepseek2-16b-a2.4b": Shape(  # DeepSeek V2 Lite
+        *("deepseek2", 27, 102400),
+        _latent(2048, 16, 128, 128, 10944)
+        | experts(64, 6, 1408, shared_count=2, gating_func=1)
+        | {".leading_dense_block_count": 1},
+        _OUTPUT,
+    ),
+    "deepseek2-30b-a3b": Shape(  # GLM 4.7 Flash
+        *("deepseek2", 47, 154880),
+        _latent(2048, 20, 192, 256, 10240, attention__q_lora_rank=768)
+        | experts(
+            *(64, 4, 1536),
+            shared_count=1,
+            gating_func=2,
+            weights_scale=1.8,
+            weights_norm=True,
+        )
+        | {".leading_dense_block_count": 1},
+        (*_OUTPUT, *_SELECTION),
     ),
     "dots1-142b-a14b": Shape(
         *("dots1", 62, 152064),

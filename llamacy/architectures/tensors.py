@@ -24,6 +24,9 @@ class TensorSpec:
     parts : tuple of (str, int)
         Names and numbers of rows of the matrices that are stacked in the tensor; () if
         it is one matrix.
+    n_head : int
+        Heads, each of which has rows of the two parts, (n_head, n, n_in), those of the
+        first as columns; 0 if rows of a part follow each other.
     names : tuple of str
         Names by which a model knows the tensor; () if it is the one in the file.
     is_flat : bool
@@ -42,6 +45,7 @@ class TensorSpec:
     is_required: bool
     is_divisor: bool = False
     parts: tuple[tuple[str, int], ...] = ()
+    n_head: int = 0
     names: tuple[str, ...] = ()
     is_flat: bool = False
     is_constant: bool = False

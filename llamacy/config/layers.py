@@ -89,6 +89,31 @@ class SharedAttentionConfig(AttentionConfig):
     source: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatentAttentionConfig(AttentionConfig):
+    """Multi-head latent attention: one key a token, of which all heads make their own.
+
+    DeepSeek-AI 2024 (arXiv:2405.04434). There is one head of keys: `value_dim` numbers,
+    the latent, and dimensions that are rotated after them. The value is the latent.
+    Each head has matrices that make its own key and value of a latent. Queries are
+    multiplied by the one, and results by the other, so that neither is ever made.
+
+    Attributes
+    ----------
+    plain_dim : int
+        Dimensions of a head's query and own key that are not rotated.
+    out_dim : int
+        Dimensions of a head's own value.
+    n_q_latent : int
+        Numbers that queries are made of, themselves made of the row; 0 if queries are
+        made of the row.
+    """
+
+    plain_dim: int
+    out_dim: int
+    n_q_latent: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class ShortConvConfig:
     """A short convolution between two gates: a recurrent mixer.
@@ -183,6 +208,7 @@ class AttentionAndScanConfig(AttentionConfig):
 Mixer: TypeAlias = (
     AttentionConfig
     | SharedAttentionConfig
+    | LatentAttentionConfig
     | AttentionAndScanConfig
     | ShortConvConfig
     | DeltaRuleConfig

@@ -153,6 +153,15 @@ _RULES: Final = {
         is_normalized=False,
     ),
     "command-r": FamilyRules(has_layer_norm=True),
+    "deepseek2": FamilyRules(
+        keys=(
+            *ROUTER_KEYS,
+            *("attention.q_lora_rank", "attention.kv_lora_rank"),
+            *("attention.key_length_mla", "attention.value_length_mla"),
+            "rope.scaling.yarn_log_multiplier",
+        ),
+        is_normalized=False,
+    ),
     "dots1": FamilyRules(keys=ROUTER_KEYS, gating="sigmoid", is_normalized=False),
     "ernie4_5-moe": FamilyRules(
         keys=("expert_shared_count", "leading_dense_block_count")

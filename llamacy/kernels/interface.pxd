@@ -45,11 +45,13 @@ cdef extern from "interface.h" nogil:
         int n_head_kv
         int head_dim
         int value_dim
+        bint is_latent
         size_t head_bytes
         size_t layer_bytes
 
     kv_layout kv_layout_of(
-        kv_type type, int n_head, int n_head_kv, int head_dim, int value_dim)
+        kv_type type, int n_head, int n_head_kv, int head_dim, int value_dim,
+        bint is_latent)
 
     ctypedef struct row_run:
         int32_t row
@@ -174,7 +176,7 @@ cdef extern from "interface.h" nogil:
         const peak_product* peaks
         int row_chunk
         int64_t fetched_bytes
-        size_t (*scratch_bytes)(int head_dim) noexcept nogil
+        size_t (*scratch_bytes)(int head_dim, int latent_dim) noexcept nogil
         void (*enter_thread)() noexcept nogil
         void (*leave_thread)() noexcept nogil
         void (*embedding)(

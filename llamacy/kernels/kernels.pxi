@@ -137,7 +137,7 @@ cdef extern from "attention/attention.h":
         int n_strips
         query_strip strips[8]
 
-    size_t attention_scratch_bytes(int head_dim) noexcept nogil
+    size_t attention_scratch_bytes(int head_dim, int latent_dim) noexcept nogil
     bint continues(
         const query_band* band, int head, const row_run* run) noexcept nogil
     void attend_band(
@@ -190,9 +190,9 @@ cdef extern from "levels/verb_calls.h":
     const verb_table VERB_TABLE
 
 
-cdef size_t scratch_bytes(int head_dim) noexcept nogil:
+cdef size_t scratch_bytes(int head_dim, int latent_dim) noexcept nogil:
     return max(
-        attention_scratch_bytes(head_dim), scan_scratch_bytes(head_dim),
+        attention_scratch_bytes(head_dim, latent_dim), scan_scratch_bytes(head_dim),
         sizeof(many_scratch),
         2 * STRIP_ROWS * PANEL_ROWS * sizeof(float))
 

@@ -125,6 +125,21 @@ class Ops(Protocol, Generic[Value, Weight]):
         wanted rows alone. Otherwise as `attention`.
         """
 
+    def latent_attention(
+        self, q: Value, k: Value, *, state: KeyValues, scale: float
+    ) -> Value:
+        """Causal attention whose values are the first dimensions of its keys.
+
+        As `attention`, of a `state` that is latent: `k` is appended to it, and the
+        first `value_dim` dimensions of a key are its value.
+        """
+
+    def head_linear(self, x: Value, weight: Weight) -> Value:
+        """Multiply each head by a matrix of its own: (M, n_head * n_in) to n_out each.
+
+        `weight` is (n_head, n_out, n_in), the result (M, n_head * n_out).
+        """
+
     def causal_conv(
         self, x: Value, weight: Weight, bias: Weight | None = None, *, state: Recurrence
     ) -> Value:
@@ -252,6 +267,9 @@ class Ops(Protocol, Generic[Value, Weight]):
 
         Or these of each `of` columns, side by side: (M, width / of * n).
         """
+
+    def join(self, x: Value, y: Value, *, n_head: int = 1) -> Value:
+        """Put each of `n_head` parts of `y` after that of `x`: as wide as both."""
 
     def wanted(self, x: Value) -> Value:
         """Only the rows of `x` whose logits are wanted: (n_wanted, n)."""

@@ -76,6 +76,15 @@ SCAN: dict[str, Any] = {
     "ssm__inner_size": 48,
 }
 GROUPS = {"expert_group_count": 3, "expert_group_used_count": 2}
+LATENT: dict[str, Any] = {
+    "attention__head_count_kv": 1,
+    "attention__kv_lora_rank": 40,
+    "attention__key_length": 48,
+    "attention__value_length": 40,
+    "attention__key_length_mla": 20,
+    "attention__value_length_mla": 24,
+    "rope__dimension_count": 8,
+}
 GEMMA4: dict[str, Any] = {
     "block_count": 6,
     "attention__key_length": 32,
@@ -210,6 +219,20 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         | {"expert_feed_forward_length": [0, 24, 40]},
         ("exp_probs_b.bias",),
     ),
+    "deepseek2, v2": ("deepseek2", LATENT | EXPERTS, ()),
+    "deepseek2, v3": (
+        "deepseek2",
+        {**LATENT, **EXPERTS, **GROUPS, **YARN, "attention__q_lora_rank": 24}
+        | {"rope__scaling__yarn_log_multiplier": 0.07, "expert_weights_norm": True}
+        | {"expert_gating_func": 2, "expert_weights_scale": 2.5},
+        ("exp_probs_b.bias",),
+    ),
+    "deepseek2, v2 with groups": (
+        "deepseek2",
+        {**LATENT, **EXPERTS, **GROUPS, "expert_count": 9},
+        (),
+    ),
+    "deepseek2, dense": ("deepseek2", LATENT, ()),
     "dots1": ("dots1", EXPERTS | {"expert_gating_func": 3}, ("exp_probs_b.bias",)),
     "ernie4_5-moe": (
         "ernie4_5-moe",
@@ -531,6 +554,34 @@ def test_every_key_of_a_family_changes_the_logits(
             if same and name < other:
                 difference = np.abs(reference(name)[1] - reference(other)[1]).max()
                 assert difference > 1e-3, (name, other)
+
+
+@pytest.mark.parametrize("family", ["qwen35", "qwen35moe", "qwen3next"])
+def test_a_layer_that_drafts_is_left_out(
+    make_model: Make,
+    reference: Callable[[str], tuple[Path, Array]],
+    monkeypatch: pytest.MonkeyPatch,
+    family: str,
+) -> None:
+    """It follows the others and attends; llama.cpp's arrays count it."""
+    _, keys, extra = MODELS[family]
+    flags = [True, True, True, False, False]
+    more: dict[str, Any] = {"block_count": 5, "nextn_predict_layers": 1}
+    more |= {"attention__recurrent_layers": flags, "full_attention_interval": 4}
+    monkeypatch.setitem(MODELS, "drafting", (family, keys | more, extra))
+
+    def with_draft(tensors: Tensors) -> None:
+        for name in [name for name in tensors if name.startswith("blk.3.")]:
+            tensors[name.replace("blk.3.", "blk.4.")] = tensors[name]
+        tensors["blk.4.nextn.eh_proj.weight"] = np.ones((64, 128), np.float32)
+        for name in ("enorm", "hnorm", "shared_head_norm"):
+            tensors[f"blk.4.nextn.{name}.weight"] = np.ones(64, np.float32)
+
+    path = make_model("drafting", with_draft)
+    want = reference(family)[1]
+    np.testing.assert_array_equal(logits(path, "reference"), want)
+    got = logits(path, "plan", kv_type="f32", n_threads=2)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
 
 
 def test_tokens_before_all_windows_have_no_effect(make_model: Make) -> None:

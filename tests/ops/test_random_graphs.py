@@ -61,6 +61,7 @@ CONFIG = ModelConfig(
     rope=RopeConfig(n_dims=16),
 )
 N_LAYER = 3
+LATER = 100  # layers that scan come after all that only convolve
 # Of a layer's attention: heads of queries, heads of keys and values, their dimensions.
 HEADS = (
     (2, 1, 16),
@@ -278,6 +279,24 @@ class Draft:
             self.readable.remove(y)
         return y
 
+    def join(self) -> int:
+        x, y = self.choose(N_EMBD // 2), self.choose(N_EMBD // 2)
+        n_head = self.draw(strategies.sampled_from([1, 2, 8]))
+        size = max(self.sizes[x], self.sizes[y])
+        return self.push("join", (x, y), N_EMBD, size, n_head=n_head)
+
+    def head_linear(self) -> int:
+        x = self.choose()
+        width = self.draw(strategies.sampled_from(WIDTHS))
+        weight = f"each head {self.widths[x]} {width}"
+        return self.push("head_linear", (x,), width, self.sizes[x], weight=weight)
+
+    def latent_attention(self) -> int:
+        q, k = (self.small(self.choose(N_EMBD // n), 1) for n in (1, 2))
+        state = KeyValues(N_LAYER + 9, 1, N_EMBD // 2, N_VOCAB // 2, is_latent=True)
+        options = {"state": state, "scale": 0.25}
+        return self.push("latent_attention", (q, k), N_VOCAB, 1, **options)
+
     def scale(self, x: int | None = None, factor: float = 0.75) -> int:
         x = self.choose() if x is None else x
         return self.push("scale", (x,), self.widths[x], self.sizes[x], factor=factor)
@@ -354,7 +373,7 @@ class Draft:
         n_head, n_key_head, key_dim, value_dim = self.draw(
             strategies.sampled_from(MATRICES)
         )
-        width, layer = n_head * value_dim, N_LAYER + len(self.widths)
+        width, layer = n_head * value_dim, LATER + len(self.widths)
         n_kernel = self.draw(strategies.sampled_from(KERNELS))
         state = Recurrence(layer, width, n_kernel - 1, n_head, key_dim, value_dim)
         options = {
@@ -417,12 +436,12 @@ class Draft:
 
 ON_ALL_ROWS = (
     *("embedding", "position_embedding", "rope", "attention", "heads"),
-    *("shared_attention", "causal_conv", "recurrence"),
+    *("shared_attention", "latent_attention", "causal_conv", "recurrence"),
 )
 ON_ANY_ROWS = (
     *("norm", "linear", "gated", "add", "scale", "softcap"),
     *("residual", "swiglu", "capped", "experts", "sigmoid_gate", "gain", "activation"),
-    *("columns", "head_gate"),
+    *("columns", "join", "head_linear", "head_gate"),
 )
 
 
@@ -487,6 +506,8 @@ def weights() -> dict[str, Array]:
     return {
         **{f"{x} {n} {m}": noise(m, n) * scale[n]
            for x in "ab" for n in WIDTHS for m in WIDTHS},
+        **{f"each head {n} {m}": noise(4, m // 4, n // 4) * scale[n // 4 * 4] * 2
+           for n in WIDTHS for m in WIDTHS},
         **{f"embd {n}": noise(N_VOCAB, n) for n in WIDTHS},
         **{f"positions {n}": noise(N_POSITIONS, n) for n in WIDTHS},
         **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},

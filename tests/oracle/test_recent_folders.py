@@ -140,9 +140,45 @@ MAMBA2 = {
     **{"num_heads": 8, "head_dim": 16, "state_size": 16, "n_groups": 2},
     **{"initializer_range": 0.2, "pad_token_id": None, "residual_in_fp32": False},
 }
+LATENT = {
+    "num_key_value_heads": 4,
+    "q_lora_rank": 32,
+    "kv_lora_rank": 32,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 24,
+    "v_head_dim": 16,
+}
+DEEPSEEK = LATENT | {
+    "n_routed_experts": 12,
+    "num_experts_per_tok": 3,
+    "moe_intermediate_size": 32,
+    "n_shared_experts": 2,
+    "first_k_dense_replace": 1,
+    "routed_scaling_factor": 1.5,
+}
+SCORED = YARN | {"mscale": 0.7, "mscale_all_dim": 0.7}
+GROUPS = {"n_group": 3, "topk_group": 2}
 KINDS = {"layer_types": ["conv", "full_attention", "conv", "full_attention", "conv"]}
 LFM3_KINDS = KINDS["layer_types"][:3] + ["conv", "sliding_attention"]
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "deepseek2, lite": (
+        "DeepseekV2",
+        SIZES | DEEPSEEK | {"q_lora_rank": None, "rope_parameters": SCORED},
+    ),
+    "deepseek2, groups": (
+        "DeepseekV2",
+        SIZES | DEEPSEEK | GROUPS | {"topk_method": "group_limited_greedy"},
+    ),
+    "deepseek2, v3": (
+        "DeepseekV3",
+        SIZES | DEEPSEEK | GROUPS | {"rope_parameters": SCORED | {"mscale": 1.0}},
+    ),
+    "deepseek2, one yarn": (
+        "DeepseekV3",
+        SIZES | DEEPSEEK | {"n_group": 1, "topk_group": 1, "rope_parameters": YARN},
+    ),
+    "deepseek2, glm": ("Glm4MoeLite", SIZES | DEEPSEEK | {"v_head_dim": 40}),
+    "deepseek2, youtu": ("Youtu", SIZES | LATENT | {"tie_word_embeddings": True}),
     "lfm2": ("Lfm2", FIVE | KINDS | {"block_multiple_of": 32}),
     "lfm2, older keys": (
         "Lfm2",

@@ -20,6 +20,7 @@ from llamacy.config import (
 )
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.known_keys import check_keys
+from llamacy.formats.gguf.latent import read_latent
 from llamacy.formats.gguf.layers import (
     read_expert_sizes,
     read_layers,
@@ -82,7 +83,8 @@ def read_config(file: ModelFile) -> ModelConfig:
     n_layer = _n_layer(keys)
     n_embd = keys.integer(".embedding_length", 1, MAX_EMBD)
     window, windowed_layers, windows = read_windows(keys, n_layer, rules)
-    sizes = read_sizes(keys, n_embd, rules, windows)
+    latent = read_latent(keys, rules)
+    sizes = read_sizes(keys, n_embd, rules, windows, latent)
     head_dim = max(each.head_dim for each in sizes)
     n_ctx_train = keys.integer(".context_length", 1, MAX_CTX)
     config = ModelConfig(
@@ -117,7 +119,8 @@ def read_config(file: ModelFile) -> ModelConfig:
         experts=_experts(keys, rules, n_layer),
     )
     check_keys(keys, architecture)
-    return replace(config, layers=read_layers(keys, config, rules, sizes, windows))
+    layers = read_layers(keys, config, rules, sizes, windows, latent)
+    return replace(config, layers=layers)
 
 
 def _has_layer_norm(keys: Keys, rules: FamilyRules) -> bool:

@@ -24,6 +24,7 @@ from llamacy.config import (
     SharedAttentionConfig,
 )
 from llamacy.formats.gguf.keys import Keys
+from llamacy.formats.gguf.latent import LatentSizes, with_latent
 from llamacy.formats.gguf.limits import (
     MAX_FF,
     MAX_HEAD_DIM,
@@ -92,11 +93,16 @@ def read_windows(keys: Keys, n_layer: int, rules: FamilyRules) -> Windows:
 
 
 def read_sizes(
-    keys: Keys, n_embd: int, rules: FamilyRules, windows: tuple[int | None, ...]
+    keys: Keys,
+    n_embd: int,
+    rules: FamilyRules,
+    windows: tuple[int | None, ...],
+    latent: LatentSizes | None,
 ) -> list[LayerSizes]:
     """Read the sizes of each layer, of which `windows` has its window.
 
-    A recurrent layer has no heads of keys and values.
+    A recurrent layer has no heads of keys and values; with latent attention there is
+    one of keys.
 
     Raises
     ------
@@ -128,13 +134,17 @@ def read_sizes(
     default = n_embd // n_head[0]
     head_dim = _per_head(keys, key_length, windows, default)
     value_dim = _per_head(keys, ".attention.value_length", windows, default)
-    part = "a feed-forward network"
+    part, width = "a feed-forward network", ".feed_forward_length"
+    if width not in keys and ".expert_feed_forward_length" in keys:
+        width = ".expert_feed_forward_length"  # no layer is dense
     may_lack = rules.scan == "alone"
-    n_ff = keys.per_layer(
-        ".feed_forward_length", n_layer, MAX_FF, lacked=part, may_lack=may_lack
-    )
+    n_ff = keys.per_layer(width, n_layer, MAX_FF, lacked=part, may_lack=may_lack)
     if may_lack:
         _check_single_parts(keys, n_head_kv, n_ff)
+    if latent is not None:
+        n_head_kv = (1,) * n_layer
+        head_dim = [latent.n_latent + latent.n_rotated] * n_layer
+        value_dim = [latent.n_latent] * n_layer
     return list(map(LayerSizes, n_head, n_head_kv, head_dim, value_dim, n_ff))
 
 
@@ -190,6 +200,7 @@ def read_layers(
     rules: FamilyRules,
     sizes: list[LayerSizes],
     windows: tuple[int | None, ...],
+    latent: LatentSizes | None,
 ) -> tuple[LayerConfig, ...]:
     """Put the layers together.
 
@@ -205,6 +216,8 @@ def read_layers(
         Each layer's sizes.
     windows : tuple of (int or None)
         Each layer's window.
+    latent : LatentSizes or None
+        Sizes of latent attention, if that is what layers have.
 
     Raises
     ------
@@ -225,7 +238,9 @@ def read_layers(
             has_rope = rules.has_positions(layer, window is not None)
             if have_rope is not None:
                 has_rope = have_rope[layer]
-            mixer = _attention(keys, config, rules, each, (layer, window, has_rope))
+            mixer = _attention(
+                keys, config, rules, each, (layer, window, has_rope), latent
+            )
         elif not n_ff or rules.scan != "alone":
             mixer = read_recurrence(keys, rules)
         has_experts = n_ff > 0 and layer >= n_dense
@@ -244,7 +259,8 @@ def _attention(
     rules: FamilyRules,
     sizes: LayerSizes,
     place: tuple[int, int | None, bool],
-) -> AttentionConfig:
+    latent: LatentSizes | None,
+) -> Mixer:
     """Put together the attention of a layer.
 
     `place` is the layer's number, its window, and whether it has positions.
@@ -265,6 +281,8 @@ def _attention(
         window=window,
         rope=rope if has_rope else None,
     )
+    if latent is not None:
+        return with_latent(keys, mixer, latent, rope)
     if rules.scan != "beside":
         return mixer
     of_attention = {each.name: getattr(mixer, each.name) for each in fields(mixer)}

@@ -76,9 +76,22 @@ class Mixture:
     has_network: bool = False
 
 
-Form: TypeAlias = Literal[
-    "turned", "by_group", "squeezed", "decay", "column", "by_scan_group", "bare"
+DeltaRuleForm: TypeAlias = Literal[
+    "values", "keys_and_values", "value_columns", "decays", "by_key_head"
 ]
+"""How a tensor of a delta rule is stored, by heads of values that share one of keys.
+
+`"values"` has rows of such heads, `"keys_and_values"` those of queries and keys before
+them, and `"value_columns"` columns of heads. `"decays"` has logarithms of decays.
+`"by_key_head"` has for each head of keys its queries, it, and its heads of values and
+gates: GGUF has the gates apart.
+"""
+
+Form: TypeAlias = (
+    Literal["turned", "by_group", "squeezed", "bare"]
+    | Literal["decay", "column", "by_scan_group"]
+    | DeltaRuleForm
+)
 """How a matrix is stored in a way of its own.
 
 `"turned"` has its columns for rows. `"by_group"` has queries, keys and values by groups
@@ -144,6 +157,8 @@ class Family:
         which in Hugging Face's files are half a head apart.
     norm_offset : float
         The offset that GGUF files have added to the weights of norms.
+    plain_norms : frozenset of str
+        Norms without it, by their GGUF names.
     mixture : Mixture or None
         How it has its experts; None for a dense family.
     dense : Family or None
@@ -207,6 +222,7 @@ class Family:
     always_biased: frozenset[str] = frozenset()
     is_interleaved: bool = False
     norm_offset: float = 0.0
+    plain_norms: frozenset[str] = frozenset()
     mixture: Mixture | None = None
     dense: Family | None = None
     activations: tuple[str, ...] = ("silu", "swish")
@@ -225,6 +241,11 @@ class Family:
     fixed_flags: Mapping[str, bool] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+
+    def offset_of(self, part: str) -> float:
+        """Return what GGUF files have added to the weights of a part."""
+        has_offset = part.endswith("_norm") and part not in self.plain_norms
+        return self.norm_offset if has_offset else 0.0
 
     def usual_name(self, name: str) -> str:
         """Return the name that a tensor or module has in most families."""

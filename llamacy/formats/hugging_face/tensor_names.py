@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from llamacy.errors import FormatError, UnsupportedError
+from llamacy.formats.hugging_face import latent
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.experts import Source
 from llamacy.formats.hugging_face.families import BARE, FAMILIES, NORM, OUTSIDE
@@ -52,6 +53,12 @@ def layer_of(name: str) -> tuple[int | None, str]:
     """Split a name into its layer, None outside the layers, and the rest."""
     match = IN_LAYER.fullmatch(name)
     return (int(match[1]), match[2]) if match is not None else (None, name)
+
+
+def full_name(layer: int | None, part: str, suffix: str) -> str:
+    """Return GGUF's name of a tensor; some have no suffix."""
+    name = part if layer is None else f"blk.{layer}.{part}"
+    return f"{name}.{suffix}" if suffix else name
 
 
 def gguf_part(
@@ -119,17 +126,12 @@ def check_complete(names: Container[str], config: Config, path: Path) -> None:
     ):
         is_there = config.have_part(ours, layer)
         for suffix in _suffixes(theirs, ours, config) if is_there else ():
-            if gguf_name(layer, ours, suffix) not in names:
+            made = latent.PARTS[0] if ours == latent.OF_BOTH else ours
+            if full_name(layer, made, suffix) not in names:
                 field = f"tensor {family.own_name(f'model.layers.{layer}.{theirs}')}"
                 field += f".{suffix}" if theirs not in BARE else ""
                 wanted = "a tensor that config.json or the family has"
                 raise FormatError(path, field, wanted, "none")
-
-
-def gguf_name(layer: int | None, part: str, suffix: str) -> str:
-    """Put together GGUF's name of a tensor; some have nothing after their part."""
-    name = f"{part}.{suffix}" if suffix else part
-    return name if layer is None else f"blk.{layer}.{name}"
 
 
 def _suffixes(module: str, part: str, config: Config) -> list[str]:

@@ -192,7 +192,7 @@ def _shape(step: Step, m: int, n_positions: int) -> str:
     """Describe a step's operands, whose rows are `m`."""
     if step.op in ("embedding", "position_embedding"):
         return f"({m}) of {_dims(step.constants['weight'])}"
-    if step.op in ("linear", "experts"):
+    if step.op in ("linear", "experts", "head_linear"):
         weight, second = step.constants["weight"], step.constants.get("weight2")
         shape = f"({m}, {weight.shape[-1]}) @ {_dims(weight)}.T"
         return f"{shape}, {_dims(second)}.T" if second else shape

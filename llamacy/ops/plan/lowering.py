@@ -175,6 +175,18 @@ class Lowering:
         (q,) = node.inputs
         self._attend(node, self._values[q], self._is_rounded(q))
 
+    def _emit_latent_attention(self, node: Node) -> None:
+        state = node.state
+        assert isinstance(state, KeyValues)
+        q, k = (self._values[value] for value in node.inputs)
+        self._emit(
+            "append",
+            {"k": k},
+            {"q": q, "k": k, "state": self._layout.slot(state)},
+            n_head=node.inputs[0].width // state.head_dim,
+        )
+        self._attend(node, q, self._is_rounded(node.inputs[1]))
+
     def _attend(self, node: Node, q: Buffer, may_round: bool) -> None:
         state = node.state
         assert isinstance(state, KeyValues)
@@ -221,6 +233,43 @@ class Lowering:
             n=node.attributes["n"],
             n_parts=node.width // node.attributes["n"],
             part_step=node.attributes.get("of"),
+        )
+
+    def _emit_join(self, node: Node) -> None:
+        x, y = (self._values[value] for value in node.inputs)
+        n_head = node.attributes.get("n_head", 1)
+        self._emit(
+            "join",
+            {"x": x, "y": y},
+            {"z": self._buffers.new(node)},
+            of_wanted=node.of_wanted,
+            n_parts=n_head,
+            n_x=node.inputs[0].width // n_head,
+            n_y=node.inputs[1].width // n_head,
+        )
+
+    def _emit_head_linear(self, node: Node) -> None:
+        """Prepare and multiply each head by itself; its matrix is like an expert's."""
+        weight, x = node.attributes["weight"], self._values[node.inputs[0]]
+        n_head, _, n_in = weight.shape
+        prepared = None
+        if self._kernels.reads_prepared(weight):
+            n_bytes = n_head * self._kernels.prepared_bytes(n_in, self._n_batch)
+            prepared = Buffer(f"prepared heads of {n_bytes}", (n_bytes,), "uint8")
+            self._emit(
+                "prepare",
+                {"x": x},
+                {"prepared": prepared},
+                of_wanted=node.of_wanted,
+                n=n_in,
+                n_parts=n_head,
+            )
+        self._emit(
+            "head_linear",
+            {"x": x, "prepared": prepared},
+            {"y": self._buffers.new(node)},
+            of_wanted=node.of_wanted,
+            weight=weight,
         )
 
     def _emit_wanted(self, node: Node) -> None:

@@ -206,7 +206,8 @@ cdef class Program(Steps):
     cdef int make_scratch(self) except -1:
         """Make sure that each thread has memory for every step's kernel."""
         # one more page, to align it and to keep threads off each other's cache lines
-        cdef size_t most = self.kernels.scratch_bytes(self.most_dims)
+        cdef size_t most = self.kernels.scratch_bytes(
+            self.most_dims, self.most_latent)
         cdef Py_ssize_t size = max(most, self.most_panel) + 4096
         if self.scratch is None or self.scratch.shape[1] < size:
             self.scratch = np.zeros((self.n_threads, size), np.uint8)

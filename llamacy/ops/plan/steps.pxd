@@ -37,6 +37,8 @@ cdef extern from "plan/step.h" nogil:
         STEP_EXPERTS
         STEP_MIX
         STEP_SQUARES
+        STEP_JOIN
+        STEP_HEAD_LINEAR
         STEP_CAUSAL_CONV
         STEP_DELTA_RULE
         STEP_SSM_SCAN
@@ -72,7 +74,9 @@ cdef extern from "plan/step.h" nogil:
     ctypedef struct prepare_step:
         float_rows x
         int n
-        void* prepared
+        int n_parts
+        uint8_t* prepared
+        size_t part_bytes
 
     ctypedef struct append_step:
         kv_layout kv
@@ -178,6 +182,20 @@ cdef extern from "plan/step.h" nogil:
         double* sums
         int64_t* counts
 
+    ctypedef struct join_step:
+        float_rows x
+        float_rows y
+        float_rows z
+        int n_parts
+        int n_x
+        int n_y
+
+    ctypedef struct head_linear_step:
+        linear_args args
+        size_t stride
+        size_t prepared
+        int n_head
+
     ctypedef struct conv_step:
         conv_args args
         float_rows x
@@ -206,6 +224,8 @@ cdef extern from "plan/step.h" nogil:
         experts_step experts
         mix_step mix
         squares_step squares
+        join_step join
+        head_linear_step head_linear
         conv_step conv
         delta_rule_step delta_rule
         ssm_scan_step ssm_scan
@@ -238,6 +258,7 @@ cdef class Steps:
     cdef step* steps
     cdef int n_steps
     cdef int most_dims  # of heads in attention
+    cdef int most_latent  # dimensions of values that are a part of keys
     cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
     cdef readonly bint needs_wanted  # as rows of a batch of their own
     cdef size_t most_panel  # bytes of a mapped row, once it is packed

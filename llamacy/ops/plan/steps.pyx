@@ -132,12 +132,20 @@ cdef class Steps:
             fill_attention(&s.attention, r, w, c)
             self.most_dims = max(
                 self.most_dims, s.attention.kv.head_dim, r["state"].spec.value_dim)
+            if s.attention.kv.is_latent:
+                self.most_latent = max(self.most_latent, s.attention.kv.value_dim)
         elif op == "wanted":
             s.kind = STEP_WANTED
             s.wanted.x, s.wanted.y = rows_of(r["x"]), rows_of(w["y"])
         elif op == "copy":
             s.kind = STEP_COPY
             fill_copy(&s.copy, r, w, c)
+        elif op == "join":
+            s.kind = STEP_JOIN
+            fill_join(&s.join, r, w, c)
+        elif op == "head_linear":
+            s.kind = STEP_HEAD_LINEAR
+            fill_head_linear(&s.head_linear, r, w, c)
         elif op == "gain":
             s.kind = STEP_BINARY
             fill_gain(self.kernels, &s.binary, r, w, c)
@@ -226,8 +234,9 @@ cdef int fill_norm(norm_step* s, norm_kernel f, r, w, c) except -1:
 
 cdef int fill_prepare(prepare_step* s, r, w, c) except -1:
     s.x = rows_of(r["x"])
-    s.n = c["n"]
-    s.prepared = bytes_of(w["prepared"])
+    s.n, s.n_parts = c["n"], c.get("n_parts", 1)
+    s.prepared = <uint8_t*>bytes_of(w["prepared"])
+    s.part_bytes = len(w["prepared"]) // s.n_parts
     return 0
 
 
@@ -253,7 +262,7 @@ cdef int fill_operands(linear_args* a, r, w) except -1:
 cdef int fill_append(append_step* s, r, w, c) except -1:
     s.kv = layout_of(w["state"], c["n_head"])
     s.offset = w["state"].offset
-    s.q, s.k, s.v = rows_of(w["q"]), rows_of(w["k"]), rows_of(r["v"])
+    s.q, s.k, s.v = rows_of(w["q"]), rows_of(w["k"]), rows_of(r.get("v"))
     s.q_table = rows_of(r.get("q_table")).data
     s.k_table = rows_of(r.get("k_table")).data
     s.q_half, s.k_half = c.get("q_half", 0), c.get("k_half", 0)
@@ -281,6 +290,23 @@ cdef int fill_copy(copy_step* s, r, w, c) except -1:
     s.table = table.data
     s.head_dim = <int>table.ld // 2
     s.half = c.get("half", 0)
+    return 0
+
+
+cdef int fill_join(join_step* s, r, w, c) except -1:
+    s.x, s.y, s.z = rows_of(r["x"]), rows_of(r["y"]), rows_of(w["z"])
+    s.n_parts, s.n_x, s.n_y = c["n_parts"], c["n_x"], c["n_y"]
+    return 0
+
+
+cdef int fill_head_linear(head_linear_step* s, r, w, c) except -1:
+    cdef PackedExperts weight = c["weight"]
+    s.args.form = EPILOGUE_STORE
+    s.args.w = weight.matrix
+    s.stride, s.n_head = weight.stride, weight.n_expert
+    fill_operands(&s.args, r, w)
+    if "prepared" in r:
+        s.prepared = len(r["prepared"]) // s.n_head
     return 0
 
 
@@ -496,4 +522,5 @@ cdef kv_layout layout_of(slot, int n_head) except *:
     cdef int type = KV_TYPES[slot.kv_type]
     spec = slot.spec
     return kv_layout_of(
-        <kv_type>type, n_head, spec.n_head_kv, spec.head_dim, spec.value_dim)
+        <kv_type>type, n_head, spec.n_head_kv, spec.head_dim, spec.value_dim,
+        spec.is_latent)
