@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.ops.state.kv_pages import PAGE
-from llamacy.ops.state.sequence import PagedSequence
+from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.specs import KeyValues
 from tests.support.attention_cache import TOLERANCE, Cache, each_kv_type
 

@@ -31,7 +31,7 @@ from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
-from llamacy.ops.state.sequence import PagedSequence
+from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.sessions.session import Session
 from tests.support import recurrent_model
 from tests.support.drafted import Drafted

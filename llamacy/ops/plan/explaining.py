@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from llamacy.arguments import MAX_CTX, checked_integer
 from llamacy.ops.batch import Batch
+from llamacy.ops.plan.compiling import CompiledPass
 from llamacy.ops.plan.cost import Cost, step_cost
 from llamacy.ops.plan.step import Buffer, Step
 from llamacy.ops.state.layout import StateSlot
@@ -126,6 +127,42 @@ class PassTimes(NamedTuple):
 
     of_steps: list[float]
     of_pass: float
+
+
+def explain_pass(
+    plan: TimedExecutor,
+    compiled: CompiledPass,
+    n_rows: int,
+    n_past: int,
+    n_wanted: int,
+    *,
+    repetitions: int,
+    n_threads: int,
+) -> PassReport:
+    """Time passes of a plan, and describe each step of its compiled pass.
+
+    Raises
+    ------
+    ArgumentError
+        One of the numbers is not possible.
+    """
+    steps, program = compiled.steps, compiled.program
+    times = time_pass(
+        plan, len(steps), n_rows, n_past, n_wanted, repetitions=repetitions
+    )
+    chosen = [program.kernel_of(i, n_rows, n_wanted) for i in range(len(steps))]
+    return PassReport(
+        level=compiled.level,
+        n_threads=n_threads,
+        n_rows=n_rows,
+        n_past=n_past,
+        n_wanted=n_wanted,
+        steps=tuple(
+            StepReport.of(step, kernel, n_past, n_rows, n_wanted, seconds)
+            for step, kernel, seconds in zip(steps, chosen, times.of_steps, strict=True)
+        ),
+        seconds=times.of_pass,
+    )
 
 
 def time_pass(
