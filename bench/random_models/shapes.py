@@ -135,9 +135,15 @@ def _two_head_counts(windowed: int, full: int, period: int) -> OfLayers:
     return lambda n: [windowed if has else full for has in pattern(n)]
 
 
-def _beside_convolutions(n_head_kv: int, *layers: int) -> OfLayers:
-    """Let the layers of these numbers attend, and the others convolve."""
+def _beside_recurrent(n_head_kv: int, *layers: int) -> OfLayers:
+    """Let the layers of these numbers attend, and the others convolve or scan."""
     return lambda n: [n_head_kv if layer in layers else 0 for layer in range(n)]
+
+
+def _of_nemotron(kind: str, size: int) -> OfLayers:
+    """Give a size to the layers of one kind of Nemotron-H 8B, and 0 to the others."""
+    kinds = "M-M-M-M*-" + "M-M-M-M-M*-" * 3 + "M-M-M-M-M-"
+    return lambda n: [size if each == kind else 0 for each in kinds[:n]]
 
 
 def _delta_rule(n_head: int) -> dict[str, Any]:
@@ -152,6 +158,17 @@ def _delta_rule(n_head: int) -> dict[str, Any]:
         ".ssm.group_count": 16,
         ".ssm.time_step_rank": n_head,
         ".ssm.inner_size": 128 * n_head,
+    }
+
+
+def _scan(n_head: int, n_group: int = 1, state_size: int = 128) -> dict[str, Any]:
+    """Return the keys of a scan as in Mamba-2, with heads of 64 values."""
+    return {
+        ".ssm.conv_kernel": 4,
+        ".ssm.state_size": state_size,
+        ".ssm.group_count": n_group,
+        ".ssm.time_step_rank": n_head,
+        ".ssm.inner_size": 64 * n_head,
     }
 
 
@@ -424,12 +441,12 @@ SHAPES: Final = {
     ),
     "lfm2-1.2b": Shape(
         *("lfm2", 16, 65536),
-        sizes(2048, 32, _beside_convolutions(8, 2, 5, 8, 10, 12, 14), 64, 8192) | _LFM2,
+        sizes(2048, 32, _beside_recurrent(8, 2, 5, 8, 10, 12, 14), 64, 8192) | _LFM2,
         n_tiny_layers=4,
     ),
     "lfm2moe-8b-a1b": Shape(
         *("lfm2moe", 24, 65536),
-        sizes(2048, 32, _beside_convolutions(8, 2, 6, 10, 14, 18, 21), 64, 7168)
+        sizes(2048, 32, _beside_recurrent(8, 2, 6, 10, 14, 18, 21), 64, 7168)
         | experts(32, 4, 1792, gating_func=2)
         | {".leading_dense_block_count": 2, **_LFM2},
         _SELECTION,
@@ -437,7 +454,7 @@ SHAPES: Final = {
     ),
     "lfm3-1.7b": Shape(
         *("lfm3", 24, 128000),
-        sizes(2048, 16, _beside_convolutions(4, *range(2, 24, 2)), 128, 7680)
+        sizes(2048, 16, _beside_recurrent(4, *range(2, 24, 2)), 128, 7680)
         | {
             **_LFM2,
             ".shortconv.l_cache": 7,
@@ -451,6 +468,38 @@ SHAPES: Final = {
             *("post_attention_norm.weight", "post_ffw_norm.weight"),
         ),
         n_tiny_layers=5,
+    ),
+    "granitehybrid-3b": Shape(
+        *("granitehybrid", 40, 100352),
+        sizes(2048, 32, _beside_recurrent(8, 5, 15, 25, 35), 64, 8192)
+        | {".rope.scaling.finetuned": False, **_SCALES, **_scan(64)},
+        ("ssm_conv1d.bias",),
+        n_tiny_layers=6,
+    ),
+    "granitehybrid-7b-a1b": Shape(
+        *("granitehybrid", 40, 100352),
+        sizes(1536, 12, _beside_recurrent(4, 5, 15, 25, 35), 128, 512)
+        | experts(64, 6, 512, shared_feed_forward_length=1024)
+        | {".rope.scaling.finetuned": False, **_SCALES, **_scan(48)},
+        ("ssm_conv1d.bias",),
+        n_tiny_layers=6,
+    ),
+    "falcon-h1-0.5b": Shape(
+        *("falcon-h1", 36, 32784),
+        sizes(1024, 8, 2, 64, 2048) | {".rope.freq_base": 1e11, **_scan(24)},
+        (*_OUTPUT, "ssm_conv1d.bias"),
+    ),
+    "nemotron-h-8b": Shape(
+        *("nemotron_h", 52, 131072),
+        sizes(4096, 32, _of_nemotron("*", 8), 128, _of_nemotron("-", 21504))
+        | _scan(128, n_group=8),
+        (*_OUTPUT, "ssm_conv1d.bias"),
+        n_tiny_layers=8,
+    ),
+    "mamba2-2.7b": Shape(
+        *("mamba2", 64, 50288),
+        {".context_length": 1 << 20, ".embedding_length": 2560, **_scan(80)},
+        ("ssm_conv1d.bias",),
     ),
     "mellum-12b-a2.5b": Shape(
         *("mellum", 28, 98304),

@@ -54,9 +54,10 @@ class TensorSpec:
     other_shape: tuple[int, ...] = ()
 
     def within(self, prefix: str) -> TensorSpec:
-        """Return the spec with a prefix before the names of its parts."""
+        """Return the spec with a prefix before its names, and those of its parts."""
         parts = tuple((prefix + name, n) for name, n in self.parts)
-        return replace(self, parts=parts)
+        names = tuple(prefix + name for name in self.names)
+        return replace(self, parts=parts, names=names)
 
 
 Specs: TypeAlias = dict[str, TensorSpec]
@@ -148,10 +149,13 @@ def model_tensors(
         "token_embd.weight": required(config.n_vocab, config.n_embd),
         "output_norm.weight": required(config.n_embd),
         "output.weight": optional(config.n_vocab, config.n_embd),
-        "rope_freqs.weight": divisors(config.rope.n_dims // 2),
-        "rope_factors_long.weight": factors,
-        "rope_factors_short.weight": factors,
     }
+    if config.rope.n_dims:
+        specs |= {
+            "rope_freqs.weight": divisors(config.rope.n_dims // 2),
+            "rope_factors_long.weight": factors,
+            "rope_factors_short.weight": factors,
+        }
     for number, layer in enumerate(config.layers):
         prefix = f"blk.{number}."
         for name, spec in of_layer(config, layer).items():

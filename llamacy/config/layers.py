@@ -158,12 +158,61 @@ class DeltaRuleConfig:
         return 2 * self.n_key_head * self.key_dim + self.n_head * self.value_dim
 
 
+@dataclass(frozen=True, slots=True)
+class ScanConfig:
+    """A scan as that of Mamba-2, after a short convolution: a recurrent mixer.
+
+    Attributes
+    ----------
+    n_head : int
+        Heads, each with a matrix that it keeps.
+    n_group : int
+        Groups of neighbouring heads that share what writes to a matrix, and what reads
+        it; a divisor of `n_head`. The results of a group are normed together.
+    key_dim, value_dim : int
+        Rows of a matrix, and its columns.
+    n_kernel : int
+        Tokens that the convolution sees, a row's own among them.
+    """
+
+    n_head: int
+    n_group: int
+    key_dim: int
+    value_dim: int
+    n_kernel: int
+
+    @property
+    def n_values(self) -> int:
+        """Width of what the heads take, and of their results."""
+        return self.n_head * self.value_dim
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the convolution: values, and what writes and reads matrices."""
+        return self.n_values + 2 * self.n_group * self.key_dim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionAndScanConfig(AttentionConfig):
+    """Attention of one layer, and a scan beside it that reads the same rows.
+
+    Attributes
+    ----------
+    scan : ScanConfig
+        The scan, whose results are added to those of attention.
+    """
+
+    scan: ScanConfig
+
+
 Mixer: TypeAlias = (
     AttentionConfig
     | SharedAttentionConfig
     | LatentAttentionConfig
+    | AttentionAndScanConfig
     | ShortConvConfig
     | DeltaRuleConfig
+    | ScanConfig
 )
 """A part of a layer that mixes its tokens: one class for each kind of mixer.
 
@@ -179,7 +228,8 @@ class FeedForwardConfig:
     Attributes
     ----------
     n_ff : int
-        Width of the network. Experts have theirs in `experts.n_ff`.
+        Width of the network; 0 in a layer without one. Experts have theirs in
+        `experts.n_ff`.
     activation : Activation
         Joins the gate and up projections, or follows the one projection up.
     constants : tuple of float
@@ -205,13 +255,13 @@ class LayerConfig:
 
     Attributes
     ----------
-    mixer : Mixer
-        How the layer mixes tokens.
+    mixer : Mixer or None
+        How the layer mixes tokens; None for one that is a feed-forward network alone.
     feed_forward : FeedForwardConfig
         The part of the layer that works on each token alone.
     """
 
-    mixer: Mixer
+    mixer: Mixer | None
     feed_forward: FeedForwardConfig
 
     @property

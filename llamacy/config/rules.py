@@ -11,9 +11,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from llamacy.config.experts import Gating
+
+ScanRule = Literal["none", "in_place", "beside", "alone", "only"]
+"""Where the layers of a family scan, as Mamba-2 does.
+
+`"in_place"` of attention, in layers without heads of keys; `"beside"` attention, in all
+layers; `"alone"`, in layers that have neither heads of keys nor a feed-forward network,
+while others have one of the two; or `"only"`: no layer has any other part.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +69,8 @@ class FamilyRules:
     attention_period : int
         Every `attention_period`-th layer attends, and the others are recurrent, where a
         file does not say which; 0 where their heads of keys do.
+    scan : ScanRule
+        Where layers scan.
     is_range_rounded : bool
         Whether YaRN's range begins and ends at whole pairs of dimensions.
     is_normalized : bool
@@ -85,6 +95,7 @@ class FamilyRules:
     logit_width: int = 0
     has_recurrent_layers: bool = False
     attention_period: int = 0
+    scan: ScanRule = "none"
     is_range_rounded: bool = True
     is_normalized: bool = True
     gating: Gating = "softmax"
@@ -157,6 +168,7 @@ _RULES: Final = {
     ),
     "exaone4": FamilyRules(window_period=4),
     "falcon": FamilyRules(has_layer_norm=True, keys=("hidden_activation",)),
+    "falcon-h1": FamilyRules(scan="beside", keys=_SSM),
     "gemma2": FamilyRules(window_period=2, window=4096),
     "gemma3": FamilyRules(
         window_period=6, has_local_rope=True, local_freq_base=10000.0
@@ -175,6 +187,7 @@ _RULES: Final = {
     "gpt-oss": FamilyRules(window_period=2, window=128, is_range_rounded=False),
     "hunyuan-moe": FamilyRules(keys=("expert_shared_count",)),
     "granite_swa": FamilyRules(keys=("attention.rope_pattern",)),
+    "granitehybrid": FamilyRules(has_recurrent_layers=True, scan="in_place", keys=_SSM),
     "laguna": FamilyRules(
         window_period=4,
         is_whole_first=True,
@@ -196,6 +209,7 @@ _RULES: Final = {
         keys=_SHORT_CONV,
     ),
     "llama": FamilyRules(window_period=0),
+    "mamba2": FamilyRules(has_recurrent_layers=True, scan="only", keys=_SSM),
     "mellum": FamilyRules(window_period=4, has_local_rope=True),
     "minicpm": FamilyRules(
         # llama.cpp multiplies by the logit scale that old files leave out, and divides
@@ -208,6 +222,7 @@ _RULES: Final = {
         window_period=0,
         keys=("attention.temperature_scale", "rope.scaling.yarn_log_multiplier"),
     ),
+    "nemotron_h": FamilyRules(has_recurrent_layers=True, scan="alone", keys=_SSM),
     "olmo2": FamilyRules(window_period=4, has_local_rope=True),
     "olmoe": FamilyRules(is_normalized=False),
     "phi2": FamilyRules(has_layer_norm=True),

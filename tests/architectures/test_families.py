@@ -67,6 +67,14 @@ DELTA_RULE: dict[str, Any] = {
     "ssm__time_step_rank": 4,
     "ssm__inner_size": 48,
 }
+SCAN: dict[str, Any] = {
+    "block_count": 4,
+    "ssm__conv_kernel": 4,
+    "ssm__state_size": 8,
+    "ssm__group_count": 2,
+    "ssm__time_step_rank": 4,
+    "ssm__inner_size": 48,
+}
 GROUPS = {"expert_group_count": 3, "expert_group_used_count": 2}
 LATENT: dict[str, Any] = {
     "attention__head_count_kv": 1,
@@ -367,6 +375,33 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "qwen35, interval": ("qwen35", DELTA_RULE | {"full_attention_interval": 3}, ()),
     "qwen35moe": ("qwen35moe", DELTA_RULE | SMALL_EXPERTS, ()),
     "qwen3next": ("qwen3next", DELTA_RULE | SMALL_EXPERTS, ()),
+    "granitehybrid": (
+        "granitehybrid",
+        SCAN | SCALES | {"attention__head_count_kv": [0, 0, 2, 0]},
+        ("ssm_conv1d.bias",),
+    ),
+    "granitehybrid, no positions": (
+        "granitehybrid",
+        SCAN
+        | SMALL_EXPERTS
+        | {"attention__head_count_kv": [0, 0, 2, 0], "ssm__group_count": 1}
+        | {"rope__scaling__finetuned": False},
+        (),
+    ),
+    "falcon-h1": ("falcon-h1", SCAN, ()),
+    "falcon-h1, norm": ("falcon-h1", SCAN, ("ssm_norm.weight",)),
+    "nemotron_h": (
+        "nemotron_h",
+        SCAN
+        | {"attention__head_count_kv": [0, 0, 2, 0]}
+        | {"feed_forward_length": [0, 96, 0, 0]},
+        (),
+    ),
+    "mamba2": (
+        "mamba2",
+        SCAN | {"attention__head_count": 0, "feed_forward_length": 0},
+        (),
+    ),
 }
 each_model = pytest.mark.parametrize("name", MODELS)
 
@@ -480,7 +515,7 @@ def test_plan_and_reference_agree_on_quantised_weights(
     "name",
     [
         *("gemma2, capped", "gemma3", "qwen3", "phi3, window", "gpt2"),
-        *("stablelm, 12b", "gemma4, shared", "qwen35"),
+        *("stablelm, 12b", "gemma4, shared", "qwen35", "falcon-h1", "mamba2"),
     ],
 )
 def test_logits_do_not_depend_on_the_rest_of_the_batch(

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from llamacy.arguments import MAX_CTX
 from llamacy.config import (
+    AttentionAndScanConfig,
     AttentionConfig,
     ExpertConfig,
     FamilyRules,
@@ -30,7 +31,11 @@ from llamacy.formats.gguf.limits import (
     MAX_HEADS,
     MAX_LAYERS,
 )
-from llamacy.formats.gguf.recurrent import read_recurrence, read_recurrent_layers
+from llamacy.formats.gguf.recurrent import (
+    read_recurrence,
+    read_recurrent_layers,
+    read_scan,
+)
 from llamacy.formats.gguf.rope import DYNAMIC_FACTOR, read_n_dims
 
 _SHARED: Final = "attention.shared_kv_layers"
@@ -107,6 +112,8 @@ def read_sizes(
         A layer without attention, or without a feed-forward network.
     """
     n_layer = len(windows)
+    if rules.scan == "only":
+        return [LayerSizes(0, 0, 0, 0, 0)] * n_layer
     kv, key_length = ".attention.head_count_kv", ".attention.key_length"
     part = "attention"
     n_head = keys.per_layer(".attention.head_count", n_layer, MAX_HEADS, lacked=part)
@@ -130,12 +137,24 @@ def read_sizes(
     part, width = "a feed-forward network", ".feed_forward_length"
     if width not in keys and ".expert_feed_forward_length" in keys:
         width = ".expert_feed_forward_length"  # no layer is dense
-    n_ff = keys.per_layer(width, n_layer, MAX_FF, lacked=part)
+    may_lack = rules.scan == "alone"
+    n_ff = keys.per_layer(width, n_layer, MAX_FF, lacked=part, may_lack=may_lack)
+    if may_lack:
+        _check_single_parts(keys, n_head_kv, n_ff)
     if latent is not None:
         n_head_kv = (1,) * n_layer
         head_dim = [latent.n_latent + latent.n_rotated] * n_layer
         value_dim = [latent.n_latent] * n_layer
     return list(map(LayerSizes, n_head, n_head_kv, head_dim, value_dim, n_ff))
+
+
+def _check_single_parts(
+    keys: Keys, n_head_kv: tuple[int, ...], n_ff: tuple[int, ...]
+) -> None:
+    for layer, (n_heads, width) in enumerate(zip(n_head_kv, n_ff, strict=True)):
+        if n_heads and width:
+            wanted = "0 in layers that attend"
+            keys.fail(".feed_forward_length", wanted, f"{width} in layer {layer}")
 
 
 def _per_head(
@@ -213,36 +232,61 @@ def read_layers(
     n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
     experts = _experts_of_layers(keys, config, rules, [each.n_ff for each in sizes])
     for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
-        n_head, n_head_kv, head_dim, value_dim, n_ff = each
-        n_dims = read_n_dims(keys, head_dim, window is not None)
-        rope = _rope(config.rope, rules, window, n_dims)
-        if rope.scaling == "dynamic" and n_dims != config.rope.n_dims:
-            wanted = f"{config.rope.n_dims} dimensions in each layer"
-            keys.refuse(DYNAMIC_FACTOR, wanted, f"{n_dims} in layer {layer}")
-        has_rope = rules.has_positions(layer, window is not None)
-        if have_rope is not None:
-            has_rope = have_rope[layer]
-        attention = AttentionConfig(
-            n_head,
-            n_head_kv,
-            head_dim,
-            value_dim,
-            scale=config.attention_scale or 1 / math.sqrt(head_dim),
-            window=window,
-            rope=rope if has_rope else None,
-        )
-        mixer: Mixer = attention
-        if latent is not None:
-            mixer = with_latent(keys, attention, latent, rope)
-        if not n_head_kv:
+        n_ff = each.n_ff
+        mixer: Mixer | None = None
+        if each.n_head_kv:
+            has_rope = rules.has_positions(layer, window is not None)
+            if have_rope is not None:
+                has_rope = have_rope[layer]
+            mixer = _attention(
+                keys, config, rules, each, (layer, window, has_rope), latent
+            )
+        elif not n_ff or rules.scan != "alone":
             mixer = read_recurrence(keys, rules)
+        has_experts = n_ff > 0 and layer >= n_dense
         network = FeedForwardConfig(
             n_ff,
-            experts=experts[layer] if layer >= n_dense else None,
+            experts=experts[layer] if has_experts else None,
             constants=tuple(each[layer] for each in constants),
         )
         layers.append(LayerConfig(mixer, network))
     return _with_shared(keys, rules, layers)
+
+
+def _attention(
+    keys: Keys,
+    config: ModelConfig,
+    rules: FamilyRules,
+    sizes: LayerSizes,
+    place: tuple[int, int | None, bool],
+    latent: LatentSizes | None,
+) -> Mixer:
+    """Put together the attention of a layer.
+
+    `place` is the layer's number, its window, and whether it has positions.
+    """
+    layer, window, has_rope = place
+    n_head, n_head_kv, head_dim, value_dim, _ = sizes
+    n_dims = read_n_dims(keys, head_dim, window is not None)
+    rope = _rope(config.rope, rules, window, n_dims)
+    if rope.scaling == "dynamic" and n_dims != config.rope.n_dims:
+        wanted = f"{config.rope.n_dims} dimensions in each layer"
+        keys.refuse(DYNAMIC_FACTOR, wanted, f"{n_dims} in layer {layer}")
+    mixer = AttentionConfig(
+        n_head,
+        n_head_kv,
+        head_dim,
+        value_dim,
+        scale=config.attention_scale or 1 / math.sqrt(head_dim),
+        window=window,
+        rope=rope if has_rope else None,
+    )
+    if latent is not None:
+        return with_latent(keys, mixer, latent, rope)
+    if rules.scan != "beside":
+        return mixer
+    of_attention = {each.name: getattr(mixer, each.name) for each in fields(mixer)}
+    return AttentionAndScanConfig(**of_attention, scan=read_scan(keys))
 
 
 def _with_shared(

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from llamacy.config import DeltaRuleConfig, FamilyRules, ShortConvConfig
+from llamacy.config import (
+    DeltaRuleConfig,
+    FamilyRules,
+    ScanConfig,
+    ShortConvConfig,
+)
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.limits import MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS
 
@@ -35,7 +40,7 @@ def read_recurrent_layers(
 
 def read_recurrence(
     keys: Keys, rules: FamilyRules
-) -> ShortConvConfig | DeltaRuleConfig:
+) -> ShortConvConfig | DeltaRuleConfig | ScanConfig:
     """Read the mixer that all recurrent layers of a model have.
 
     Raises
@@ -45,22 +50,36 @@ def read_recurrence(
     """
     if rules.attention_period:
         return _delta_rule(keys)
+    if rules.scan != "none":
+        return read_scan(keys)
     return ShortConvConfig(keys.integer(".shortconv.l_cache", 2, _MAX_KERNEL))
 
 
+def read_scan(keys: Keys) -> ScanConfig:
+    """Read the scan of Mamba-2 that layers of a model have.
+
+    Raises
+    ------
+    FormatError
+        A size is missing, out of range, or does not go with another.
+    """
+    return ScanConfig(*_matrices(keys))
+
+
 def _delta_rule(keys: Keys) -> DeltaRuleConfig:
+    return DeltaRuleConfig(*_matrices(keys))
+
+
+def _matrices(keys: Keys) -> tuple[int, int, int, int, int]:
+    """Read heads, their groups, rows and columns of a matrix, and the kernel's size."""
     n_head = keys.integer(".ssm.time_step_rank", 1, MAX_HEADS)
-    n_key_head = keys.integer(".ssm.group_count", 1, MAX_HEADS)
-    if n_head % n_key_head:
-        keys.fail(".ssm.group_count", f"a divisor of {n_head}", n_key_head)
+    n_group = keys.integer(".ssm.group_count", 1, MAX_HEADS)
+    if n_head % n_group:
+        keys.fail(".ssm.group_count", f"a divisor of {n_head}", n_group)
     width = keys.integer(".ssm.inner_size", 1, MAX_HEADS * MAX_HEAD_DIM)
     if width % n_head or width // n_head > MAX_HEAD_DIM:
         wanted = f"{n_head} times 1 to {MAX_HEAD_DIM}"
         keys.fail(".ssm.inner_size", wanted, width)
-    return DeltaRuleConfig(
-        n_head,
-        n_key_head,
-        key_dim=keys.integer(".ssm.state_size", 1, MAX_HEAD_DIM),
-        value_dim=width // n_head,
-        n_kernel=keys.integer(".ssm.conv_kernel", 2, _MAX_KERNEL),
-    )
+    key_dim = keys.integer(".ssm.state_size", 1, MAX_HEAD_DIM)
+    n_kernel = keys.integer(".ssm.conv_kernel", 2, _MAX_KERNEL)
+    return n_head, n_group, key_dim, width // n_head, n_kernel

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from llamacy.formats.hugging_face import delta_rule, gemma4, latent, lfm2
+from llamacy.formats.hugging_face import delta_rule, gemma4, hybrids, latent, lfm2
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.dense_classes import DENSE_DEFAULTS
 from llamacy.formats.hugging_face.layer_norm_classes import LAYER_NORM_DEFAULTS
@@ -26,6 +26,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **MIXTURE_DEFAULTS,
     **VISION_DEFAULTS,
     **gemma4.DEFAULTS,
+    **hybrids.DEFAULTS,
     **latent.DEFAULTS,
     **lfm2.DEFAULTS,
     **delta_rule.DEFAULTS,
@@ -44,6 +45,10 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "gemma4_text": "Gemma4ForCausalLM",
     "gemma4_unified": "Gemma4UnifiedForConditionalGeneration",
     "gemma4_unified_text": "Gemma4UnifiedForCausalLM",
+    "granitemoehybrid": "GraniteMoeHybridForCausalLM",
+    "falcon_h1": "FalconH1ForCausalLM",
+    "nemotron_h": "NemotronHForCausalLM",
+    "mamba2": "Mamba2ForCausalLM",
     "lfm2": "Lfm2ForCausalLM",
     "lfm2_moe": "Lfm2MoeForCausalLM",
     "lfm3": "Lfm3ForCausalLM",

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Final, NamedTuple, Protocol
 
 from llamacy.config import DeltaRuleConfig
-from llamacy.formats.hugging_face import delta_rule, gemma4, latent, lfm2
+from llamacy.formats.hugging_face import delta_rule, gemma4, hybrids, latent, lfm2
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
@@ -57,6 +57,7 @@ class Special(Protocol):
 
 _SPECIAL: Final[Mapping[str, Special]] = {
     gemma4.NAME: gemma4,
+    **dict.fromkeys(hybrids.NAMES, hybrids),
     **dict.fromkeys(lfm2.NAMES, lfm2),
     **dict.fromkeys(delta_rule.NAMES, delta_rule),
 }
@@ -85,6 +86,8 @@ class Config(NamedTuple):
         Parts of the family that the model has.
     lacked : tuple of frozenset of str
         Parts of these that single layers lack, and that files may have all the same.
+    factors : mapping of str to float32, (1,) or (n_rows,)
+        Multiply the rows of the matrices of these parts.
     delta_rule : DeltaRuleConfig or None
         Sizes of layers with a delta rule; None for other families.
     quantization : Quantization or None
@@ -100,6 +103,7 @@ class Config(NamedTuple):
     rope_divisors: Divisors
     parts: frozenset[str]
     lacked: tuple[frozenset[str], ...]
+    factors: Mapping[str, hybrids.Factors]
     delta_rule: DeltaRuleConfig | None
     quantization: Quantization | None
 
@@ -136,6 +140,8 @@ def read_config(config: JsonObject, name: str) -> Config:
     special = _SPECIAL.get(family.architecture)
     if special is not None:
         config = special.with_sizes(config)
+    if family.dense is not None and not config.flag("has_experts"):
+        family = family.dense
     sizes = read_sizes(config)
     metadata = Metadata()
     metadata.text("general.architecture", family.architecture)
@@ -162,6 +168,7 @@ def read_config(config: JsonObject, name: str) -> Config:
         rope_divisors=divisors,
         parts=_parts(config, family),
         lacked=special.lacked_parts(config) if special else (none,) * sizes.n_layer,
+        factors=hybrids.factors(config),
         delta_rule=mixer,
         quantization=quantization,
     )
@@ -279,7 +286,7 @@ def _add_sizes(
             metadata.integers(f"{prefix}.{key}", numbers)
     if is_latent:
         latent.add_sizes(config, metadata)
-    else:
+    elif sizes.head_dim:
         metadata.integer(f"{prefix}.attention.key_length", sizes.head_dim)
         metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)
     metadata.integer(f"{prefix}.vocab_size", sizes.n_vocab)

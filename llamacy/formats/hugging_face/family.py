@@ -87,12 +87,19 @@ them, and `"value_columns"` columns of heads. `"decays"` has logarithms of decay
 gates: GGUF has the gates apart.
 """
 
-Form: TypeAlias = Literal["turned", "by_group", "squeezed"] | DeltaRuleForm
+Form: TypeAlias = (
+    Literal["turned", "by_group", "squeezed", "bare"]
+    | Literal["decay", "column", "by_scan_group"]
+    | DeltaRuleForm
+)
 """How a matrix is stored in a way of its own.
 
 `"turned"` has its columns for rows. `"by_group"` has queries, keys and values by groups
 of heads: those of queries, then the one of keys and the one of values that they share.
-`"squeezed"` has one dimension more, of size 1, between its two.
+`"squeezed"` has one dimension more, of size 1, between its two. Vectors are
+`"decay"`, the logarithm of what GGUF has as a negative column, `"column"`, and
+`"by_scan_group"`, of which GGUF has a row for each group of a scan's heads. GGUF
+has nothing after the name of a `"bare"` one.
 """
 
 
@@ -154,6 +161,8 @@ class Family:
         Norms without it, by their GGUF names.
     mixture : Mixture or None
         How it has its experts; None for a dense family.
+    dense : Family or None
+        The row of its models without experts, if their networks have other names.
     activations : tuple of str
         Names of the one activation of the feed-forward part.
     exact_gelu : str
@@ -215,6 +224,7 @@ class Family:
     norm_offset: float = 0.0
     plain_norms: frozenset[str] = frozenset()
     mixture: Mixture | None = None
+    dense: Family | None = None
     activations: tuple[str, ...] = ("silu", "swish")
     exact_gelu: str = ""
     has_partial_rope: bool = False

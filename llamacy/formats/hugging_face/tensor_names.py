@@ -86,7 +86,8 @@ def gguf_part(
         if not is_there:
             return None
         if match[2] == "weight" or part in config.biased or part in _BIASES:
-            return part, match[2]
+            is_bare = family.forms.get(part) == "bare"
+            return part, "" if is_bare else match[2]
         if part in family.biased or part in family.always_biased:
             return None  # config.json says that there is no bias
     elif not _changes_model(rest, known if layer is None else _PARTS_OF_LAYERS):
@@ -136,4 +137,6 @@ def check_complete(names: Container[str], config: Config, path: Path) -> None:
 def _suffixes(module: str, part: str, config: Config) -> list[str]:
     if module in BARE:
         return [BARE[module]]
+    if config.family.forms.get(part) == "bare":
+        return [""]
     return ["weight", "bias"] if part in config.biased else ["weight"]

@@ -26,6 +26,8 @@ from llamacy.formats.hugging_face.layouts import (
     group_order,
     halved,
     interleaved,
+    multiplied,
+    scan_vector,
     stacked_heads,
     turned,
 )
@@ -263,6 +265,8 @@ def _tensor(
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)
     if n_dims == 2 and config.family.forms.get(part) == "turned":
         return turned(name, source)
+    if n_dims == 2 and (factors := config.factors.get(part)) is not None:
+        return multiplied(name, source, factors, path)
     reorder = _row_order(layer, part, source, config, path)
     if n_dims == 2 and part not in _FLOATS:
         return Matrix(name, source, reorder)
@@ -273,6 +277,9 @@ def _tensor(
         floats = reorder(floats) if reorder is not None else floats
         return floats + np.float32(offset) if offset else floats
 
+    form = config.family.forms.get(part)
+    if n_dims == 1 and form in ("decay", "column", "by_scan_group"):
+        return scan_vector(name, source, form, config, path)
     is_row = n_dims == 2 and source.shape[0] == 1 and part in _ROWS
     return Vector(name, source.shape[1:] if is_row else source.shape, values)
 

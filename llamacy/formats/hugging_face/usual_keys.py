@@ -42,6 +42,11 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
         "moe_layer_start_index": "first_k_dense_replace",
     },
     "HunYuanMoEV1ForCausalLM": {"moe_topk": "num_experts_per_tok"},
+    "NemotronHForCausalLM": {
+        "layer_norm_epsilon": "rms_norm_eps",
+        "mlp_hidden_act": "hidden_act",
+    },
+    "Mamba2ForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
     "Lfm2ForCausalLM": {"norm_eps": "rms_norm_eps"},
     "Lfm3ForCausalLM": {"norm_eps": "rms_norm_eps"},
     "Lfm2MoeForCausalLM": {
