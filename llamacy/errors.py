@@ -232,10 +232,11 @@ class Interrupted(KeyboardInterrupt):
     Examples
     --------
     >>> model = llamacy.load("demo")
+    >>> endless = dict.fromkeys(model.tokenizer.eog_ids, float("-inf"))
     >>> def interrupt(share):
     ...     raise KeyboardInterrupt  # as Ctrl-C does
     >>> try:
-    ...     answer = model.chat("What is 12 + 30?", progress=interrupt)
+    ...     answer = model.generate("Once", logit_bias=endless, progress=interrupt)
     ... except llamacy.Interrupted as interrupted:
     ...     answer = interrupted.completion
     >>> answer.finish_reason
