@@ -33,6 +33,8 @@ _DIVISORS: Final = {
         *(".attention.key_length", ".attention.key_length_swa"),
         *(".attention.value_length", ".attention.value_length_swa"),
         *(".rope.dimension_count", ".rope.dimension_count_swa"),
+        *(".attention.key_length_mla", ".attention.value_length_mla"),
+        *(".attention.kv_lora_rank", ".attention.q_lora_rank"),
     ),
     (4, 1): (".rope.dimension_sections",),
 }
@@ -110,8 +112,8 @@ class Shape:
 
     def _is_square(self) -> bool:
         """Whether the heads together are as wide as the residual."""
-        width, n_head, head_dim = (self.keys[k] for k in (_WIDTH, _HEADS, _HEAD_DIM))
-        return bool(width == n_head * head_dim)
+        n_head, head_dim = (self.keys.get(k, 0) for k in (_HEADS, _HEAD_DIM))
+        return bool(self.keys[_WIDTH] == n_head * head_dim)
 
     def _named(self, keys: Keys, n_layer: int, n_vocab: int) -> dict[str, Any]:
         kind = "norm" if family_rules(self.architecture).has_layer_norm else "norm_rms"
@@ -142,6 +144,8 @@ def _with_fewer_heads(keys: dict[str, Any]) -> dict[str, Any]:
 
     Where layers differ, some have more.
     """
+    if _HEADS_KV not in keys:  # none attends
+        return keys
     n_head_kv = np.atleast_1d(keys[_HEADS_KV])
     n, most = int(np.gcd.reduce(n_head_kv)), int(n_head_kv.max())
     divisor = n if n % 2 else n // 2

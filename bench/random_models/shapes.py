@@ -77,6 +77,21 @@ def _gemma4(window: int, period: int) -> dict[str, Any]:
     }
 
 
+def _latent(
+    n_embd: int, n_head: int, plain_dim: int, value_dim: int, n_ff: int, **more: Any
+) -> dict[str, Any]:
+    """Return the keys of latent attention with latents of DeepSeek's size."""
+    n_latent, n_rotated = 512, 64
+    keys = sizes(n_embd, n_head, 1, n_latent + n_rotated, n_ff, **more)
+    return keys | {
+        ".attention.value_length": n_latent,
+        ".attention.kv_lora_rank": n_latent,
+        ".attention.key_length_mla": plain_dim + n_rotated,
+        ".attention.value_length_mla": value_dim,
+        ".rope.dimension_count": n_rotated,
+    }
+
+
 def _shared(period: int, share: float) -> dict[str, Any]:
     """Let a share of the layers, the last ones, read the keys of earlier layers.
 
@@ -120,9 +135,41 @@ def _two_head_counts(windowed: int, full: int, period: int) -> OfLayers:
     return lambda n: [windowed if has else full for has in pattern(n)]
 
 
-def _beside_convolutions(n_head_kv: int, *layers: int) -> OfLayers:
-    """Let the layers of these numbers attend, and the others convolve."""
+def _beside_recurrent(n_head_kv: int, *layers: int) -> OfLayers:
+    """Let the layers of these numbers attend, and the others convolve or scan."""
     return lambda n: [n_head_kv if layer in layers else 0 for layer in range(n)]
+
+
+def _of_nemotron(kind: str, size: int) -> OfLayers:
+    """Give a size to the layers of one kind of Nemotron-H 8B, and 0 to the others."""
+    kinds = "M-M-M-M*-" + "M-M-M-M-M*-" * 3 + "M-M-M-M-M-"
+    return lambda n: [size if each == kind else 0 for each in kinds[:n]]
+
+
+def _delta_rule(n_head: int) -> dict[str, Any]:
+    """Return the keys of a delta rule with 16 heads of keys, in 3 of 4 layers."""
+    return {
+        ".rope.dimension_count": 64,
+        ".rope.freq_base": 1e7,
+        ".rope.dimension_sections": [11, 11, 10, 0],
+        ".full_attention_interval": 4,
+        ".ssm.conv_kernel": 4,
+        ".ssm.state_size": 128,
+        ".ssm.group_count": 16,
+        ".ssm.time_step_rank": n_head,
+        ".ssm.inner_size": 128 * n_head,
+    }
+
+
+def _scan(n_head: int, n_group: int = 1, state_size: int = 128) -> dict[str, Any]:
+    """Return the keys of a scan as in Mamba-2, with heads of 64 values."""
+    return {
+        ".ssm.conv_kernel": 4,
+        ".ssm.state_size": state_size,
+        ".ssm.group_count": n_group,
+        ".ssm.time_step_rank": n_head,
+        ".ssm.inner_size": 64 * n_head,
+    }
 
 
 _LFM2: Final = {".shortconv.l_cache": 3, ".rope.freq_base": 1e6}
@@ -185,6 +232,26 @@ SHAPES: Final = {
     "command-r-35b": Shape(
         *("command-r", 40, 256000),
         sizes(8192, 64, 64, 128, 22528, logit_scale=0.0625),
+    ),
+    "deepseek2-16b-a2.4b": Shape(  # DeepSeek V2 Lite
+        *("deepseek2", 27, 102400),
+        _latent(2048, 16, 128, 128, 10944)
+        | experts(64, 6, 1408, shared_count=2, gating_func=1)
+        | {".leading_dense_block_count": 1},
+        _OUTPUT,
+    ),
+    "deepseek2-30b-a3b": Shape(  # GLM 4.7 Flash
+        *("deepseek2", 47, 154880),
+        _latent(2048, 20, 192, 256, 10240, attention__q_lora_rank=768)
+        | experts(
+            *(64, 4, 1536),
+            shared_count=1,
+            gating_func=2,
+            weights_scale=1.8,
+            weights_norm=True,
+        )
+        | {".leading_dense_block_count": 1},
+        (*_OUTPUT, *_SELECTION),
     ),
     "dots1-142b-a14b": Shape(
         *("dots1", 62, 152064),
@@ -346,14 +413,40 @@ SHAPES: Final = {
         (*_OUTPUT, *_SELECTION),
         n_tiny_layers=5,
     ),
+    "qwen35-0.8b": Shape(
+        *("qwen35", 24, 248320),
+        sizes(1024, 8, 2, 256, 3584) | _delta_rule(16),
+        n_tiny_layers=4,
+    ),
+    "qwen35-4b": Shape(
+        *("qwen35", 32, 248320),
+        sizes(2560, 16, 4, 256, 9216) | _delta_rule(32),
+        n_tiny_layers=4,
+    ),
+    "qwen35moe-35b-a3b": Shape(
+        *("qwen35moe", 40, 248320),
+        sizes(2048, 16, 2, 256, 5632)
+        | experts(256, 8, 512, shared_feed_forward_length=512)
+        | _delta_rule(32),
+        _OUTPUT,
+        n_tiny_layers=4,
+    ),
+    "qwen3next-80b-a3b": Shape(
+        *("qwen3next", 48, 151936),
+        sizes(2048, 16, 2, 256, 5120)
+        | experts(512, 10, 512, shared_feed_forward_length=512)
+        | _delta_rule(32),
+        _OUTPUT,
+        n_tiny_layers=4,
+    ),
     "lfm2-1.2b": Shape(
         *("lfm2", 16, 65536),
-        sizes(2048, 32, _beside_convolutions(8, 2, 5, 8, 10, 12, 14), 64, 8192) | _LFM2,
+        sizes(2048, 32, _beside_recurrent(8, 2, 5, 8, 10, 12, 14), 64, 8192) | _LFM2,
         n_tiny_layers=4,
     ),
     "lfm2moe-8b-a1b": Shape(
         *("lfm2moe", 24, 65536),
-        sizes(2048, 32, _beside_convolutions(8, 2, 6, 10, 14, 18, 21), 64, 7168)
+        sizes(2048, 32, _beside_recurrent(8, 2, 6, 10, 14, 18, 21), 64, 7168)
         | experts(32, 4, 1792, gating_func=2)
         | {".leading_dense_block_count": 2, **_LFM2},
         _SELECTION,
@@ -361,7 +454,7 @@ SHAPES: Final = {
     ),
     "lfm3-1.7b": Shape(
         *("lfm3", 24, 128000),
-        sizes(2048, 16, _beside_convolutions(4, *range(2, 24, 2)), 128, 7680)
+        sizes(2048, 16, _beside_recurrent(4, *range(2, 24, 2)), 128, 7680)
         | {
             **_LFM2,
             ".shortconv.l_cache": 7,
@@ -375,6 +468,38 @@ SHAPES: Final = {
             *("post_attention_norm.weight", "post_ffw_norm.weight"),
         ),
         n_tiny_layers=5,
+    ),
+    "granitehybrid-3b": Shape(
+        *("granitehybrid", 40, 100352),
+        sizes(2048, 32, _beside_recurrent(8, 5, 15, 25, 35), 64, 8192)
+        | {".rope.scaling.finetuned": False, **_SCALES, **_scan(64)},
+        ("ssm_conv1d.bias",),
+        n_tiny_layers=6,
+    ),
+    "granitehybrid-7b-a1b": Shape(
+        *("granitehybrid", 40, 100352),
+        sizes(1536, 12, _beside_recurrent(4, 5, 15, 25, 35), 128, 512)
+        | experts(64, 6, 512, shared_feed_forward_length=1024)
+        | {".rope.scaling.finetuned": False, **_SCALES, **_scan(48)},
+        ("ssm_conv1d.bias",),
+        n_tiny_layers=6,
+    ),
+    "falcon-h1-0.5b": Shape(
+        *("falcon-h1", 36, 32784),
+        sizes(1024, 8, 2, 64, 2048) | {".rope.freq_base": 1e11, **_scan(24)},
+        (*_OUTPUT, "ssm_conv1d.bias"),
+    ),
+    "nemotron-h-8b": Shape(
+        *("nemotron_h", 52, 131072),
+        sizes(4096, 32, _of_nemotron("*", 8), 128, _of_nemotron("-", 21504))
+        | _scan(128, n_group=8),
+        (*_OUTPUT, "ssm_conv1d.bias"),
+        n_tiny_layers=8,
+    ),
+    "mamba2-2.7b": Shape(
+        *("mamba2", 64, 50288),
+        {".context_length": 1 << 20, ".embedding_length": 2560, **_scan(80)},
+        ("ssm_conv1d.bias",),
     ),
     "mellum-12b-a2.5b": Shape(
         *("mellum", 28, 98304),

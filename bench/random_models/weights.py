@@ -27,8 +27,11 @@ def random_blocks(tensor: NewTensor, seed: int) -> NDArray[np.uint8]:
     """Return the blocks of a tensor: uint8, (n_bytes,).
 
     Factors and divisors are 1, whatever the seed, and so are weights of norms, but for
-    those of queries: some families leave it to training to make scores small.
+    those of queries: some families leave it to training to make scores small. States
+    decay: the logarithms of it are -1.
     """
+    if tensor.name.endswith(".ssm_a"):
+        return np.full(tensor.shape, -1, "<f4").reshape(-1).view(np.uint8)
     if is_factor(tensor.name):
         value = QUERY_NORM if tensor.name.endswith("attn_q_norm.weight") else 1
         return np.full(tensor.shape, value, "<f4").reshape(-1).view(np.uint8)

@@ -92,6 +92,7 @@ def mixture(
             jitter=experts.jitter,
             n_group=experts.n_group,
             n_group_used=experts.n_group_used,
+            n_best=experts.n_best,
             selection_bias=block.weight("exp_probs_b.bias"),
         ),
     )

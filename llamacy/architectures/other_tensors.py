@@ -22,6 +22,7 @@ from llamacy.printable import shown
 
 _PARTS: Final = ("attn_q", "attn_k", "attn_v")
 _WHOLE: Final = "attn_qkv"
+_OF_KEYS, _OF_VALUES, _OF_BOTH = "attn_k_b", "attn_v_b", "attn_kv_b"
 _GATES: Final = (".ffn_gate.weight", ".ffn_gate_shexp.weight")
 
 # Tables of angles that the oldest files have in each layer, computed from other keys.
@@ -68,8 +69,10 @@ def as_in_file(
             made[name] = replace(spec, shape=spec.other_shape)
         else:
             made[name] = spec
-    for name in [name for name in made if name.endswith(".attn_q.weight")]:
-        _fuse(name.removesuffix("attn_q.weight"), made, found)
+    for name in [name for name in made if name.endswith(f".{_OF_KEYS}.weight")]:
+        _join_heads(name.removesuffix(f"{_OF_KEYS}.weight"), made, found)
+    for name in [name for name in made if name.endswith(".attn_k.weight")]:
+        _fuse(name.removesuffix("attn_k.weight"), made, found)
     for name in [name for name in made if name.endswith(".attn_qkv.weight")]:
         _allow_biases(name.removesuffix(f"{_WHOLE}.weight"), made, found)
     for name in [name for name in made if name.endswith(_GATES)]:
@@ -137,6 +140,18 @@ def _fuse(prefix: str, specs: dict[str, TensorSpec], found: set[str]) -> None:
     for name in names:
         bias = name.replace(".weight", ".bias")
         specs.setdefault(bias, TensorSpec(specs[name].shape[:1], False))
+
+
+def _join_heads(prefix: str, specs: dict[str, TensorSpec], found: set[str]) -> None:
+    """Exchange matrices of single heads for the one of all that an old file has."""
+    names = [f"{prefix}{part}.weight" for part in (_OF_KEYS, _OF_VALUES)]
+    whole = f"{prefix}{_OF_BOTH}.weight"
+    if whole not in found or found.intersection(names):
+        return
+    (n_head, n_in, n_k), (_, n_v, _) = (specs.pop(name).shape for name in names)
+    parts = tuple(zip(names, (n_k, n_v), strict=True))
+    shape = (n_head * (n_k + n_v), n_in)
+    specs[whole] = TensorSpec(shape, True, parts=parts, n_head=n_head)
 
 
 def _allow_biases(prefix: str, specs: dict[str, TensorSpec], found: set[str]) -> None:

@@ -13,7 +13,7 @@ from llamacy.architectures.attention import attention, attention_tensors
 from llamacy.architectures.experts import mixture, shared_expert
 from llamacy.architectures.feed_forward import feed_forward_tensors
 from llamacy.architectures.layers import Layers, layers_with
-from llamacy.architectures.parts import Parts, Value
+from llamacy.architectures.parts import Block, Parts, Value
 from llamacy.architectures.tensors import (
     Specs,
     norm_tensors,
@@ -25,7 +25,7 @@ from llamacy.config import ExpertConfig, LayerConfig, ModelConfig
 
 def layers(config: ModelConfig) -> Layers:
     """Return the layers of the file, with a shared expert as wide as a network."""
-    return layers_with(config, is_neox=True, experts=_with_shared_expert)
+    return layers_with(config, is_neox=True, experts=with_shared_expert)
 
 
 def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
@@ -46,14 +46,20 @@ def forward(model: Parts) -> Value:
     ops, x = model.ops, model.embed()
     for block in model.layers():
         x = ops.add(x, attention(block, block.norm(x, "attn_norm")))
-        experts = block.config.feed_forward.experts
-        assert experts is not None
-        h = block.norm(x, "ffn_norm")
-        x = ops.add(x, mixture(block, h, experts, "swiglu"))
-        gate = block.weight("ffn_gate_inp_shexp.weight")
-        x = ops.add(x, ops.sigmoid_gate(shared_expert(block, h), h, gate))
+        x = gated_mixture(block, x, "ffn_norm")
     return model.logits(x)
 
 
-def _with_shared_expert(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
+def gated_mixture(block: Block, x: Value, norm: str) -> Value:
+    """Add the mixture and the shared expert, which read the same norm of the rows."""
+    ops, experts = block.ops, block.config.feed_forward.experts
+    assert experts is not None
+    h = block.norm(x, norm)
+    x = ops.add(x, mixture(block, h, experts, "swiglu"))
+    gate = block.weight("ffn_gate_inp_shexp.weight")
+    return ops.add(x, ops.sigmoid_gate(shared_expert(block, h), h, gate))
+
+
+def with_shared_expert(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
+    """Return the experts with the shared one, as wide as a network by default."""
     return replace(experts, n_ff_shared=experts.n_ff_shared or n_ff)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.architectures.head_parts import HeadRows, TurnedRows
 from llamacy.architectures.other_tensors import as_in_file, check_unknown
 from llamacy.architectures.tensors import TensorSpec
 from llamacy.errors import FormatError
@@ -125,17 +126,22 @@ def select_tensors(
         if spec.is_divisor:
             _check_divisors(name, tensor.dequantize(), path)
         if spec.parts:
-            chosen |= _unstack(tensor, spec.parts)
+            chosen |= _unstack(tensor, spec)
         elif not spec.is_unused:
             kept = MappedTensor(tensor) if spec.is_mapped else tensor
             chosen |= dict.fromkeys(spec.names or (name,), kept)
     return {name: each for name, each in chosen.items() if name not in unused}
 
 
-def _unstack(tensor: Tensor, parts: tuple[tuple[str, int], ...]) -> dict[str, Tensor]:
+def _unstack(tensor: Tensor, spec: TensorSpec) -> dict[str, Tensor]:
     matrices: dict[str, Tensor] = {}
+    if spec.n_head:
+        (keys, n_k), (values, n_v) = spec.parts
+        of_keys = HeadRows(tensor, spec.n_head, 0, n_k)
+        of_values = HeadRows(tensor, spec.n_head, n_k, n_v)
+        return {keys: TurnedRows(of_keys), values: of_values}
     first = 0
-    for name, n in parts:
+    for name, n in spec.parts:
         matrices[name] = Rows(tensor, first, n)
         first += n
     return matrices

@@ -24,6 +24,9 @@ class TensorSpec:
     parts : tuple of (str, int)
         Names and numbers of rows of the matrices that are stacked in the tensor; () if
         it is one matrix.
+    n_head : int
+        Heads, each of which has rows of the two parts, (n_head, n, n_in), those of the
+        first as columns; 0 if rows of a part follow each other.
     names : tuple of str
         Names by which a model knows the tensor; () if it is the one in the file.
     is_flat : bool
@@ -42,6 +45,7 @@ class TensorSpec:
     is_required: bool
     is_divisor: bool = False
     parts: tuple[tuple[str, int], ...] = ()
+    n_head: int = 0
     names: tuple[str, ...] = ()
     is_flat: bool = False
     is_constant: bool = False
@@ -50,9 +54,10 @@ class TensorSpec:
     other_shape: tuple[int, ...] = ()
 
     def within(self, prefix: str) -> TensorSpec:
-        """Return the spec with a prefix before the names of its parts."""
+        """Return the spec with a prefix before its names, and those of its parts."""
         parts = tuple((prefix + name, n) for name, n in self.parts)
-        return replace(self, parts=parts)
+        names = tuple(prefix + name for name in self.names)
+        return replace(self, parts=parts, names=names)
 
 
 Specs: TypeAlias = dict[str, TensorSpec]
@@ -144,10 +149,13 @@ def model_tensors(
         "token_embd.weight": required(config.n_vocab, config.n_embd),
         "output_norm.weight": required(config.n_embd),
         "output.weight": optional(config.n_vocab, config.n_embd),
-        "rope_freqs.weight": divisors(config.rope.n_dims // 2),
-        "rope_factors_long.weight": factors,
-        "rope_factors_short.weight": factors,
     }
+    if config.rope.n_dims:
+        specs |= {
+            "rope_freqs.weight": divisors(config.rope.n_dims // 2),
+            "rope_factors_long.weight": factors,
+            "rope_factors_short.weight": factors,
+        }
     for number, layer in enumerate(config.layers):
         prefix = f"blk.{number}."
         for name, spec in of_layer(config, layer).items():

@@ -68,14 +68,14 @@ class TypeFlags:
 
     def options(self) -> dict[str, Any]:
         """Return the options of `llamacy.quantize`."""
-        words = list(self.tensor_type or ())
-        if self.tensor_type_file is not None:
-            words += (read_text(self.tensor_type_file) or "").split()
+        words = [("--tensor-type", word) for word in self.tensor_type or ()]
+        if (file := self.tensor_type_file) is not None:
+            words += [(str(file), word) for word in (read_text(file) or "").split()]
         types: dict[str, str] = {}
-        for word in words:
+        for where, word in words:
             pattern, _, name = word.rpartition("=")
             if not pattern or not name:
-                raise UsageError(f"--tensor-type: wanted PATTERN=TYPE, found {word}")
+                raise UsageError(f"{where}: wanted PATTERN=TYPE, found {word}")
             types.setdefault(pattern, name)
         return {
             "tensor_types": types,

@@ -7,31 +7,42 @@ family of `architectures` completes it; nothing here knows where the numbers cam
 from llamacy.config.experts import ExpertConfig, Gating
 from llamacy.config.layers import (
     Activation,
+    AttentionAndScanConfig,
     AttentionConfig,
+    DeltaRuleConfig,
     FeedForwardConfig,
     GatedActivation,
+    KeyHead,
+    LatentAttentionConfig,
     LayerConfig,
     Mixer,
+    ScanConfig,
     SharedAttentionConfig,
     ShortConvConfig,
 )
 from llamacy.config.model import ModelConfig
 from llamacy.config.rope import RopeConfig
-from llamacy.config.rules import FamilyRules, family_rules
+from llamacy.config.rules import FamilyRules, ScanRule, family_rules
 
 __all__ = [
     "Activation",
+    "AttentionAndScanConfig",
     "AttentionConfig",
+    "DeltaRuleConfig",
     "ExpertConfig",
     "FamilyRules",
     "FeedForwardConfig",
     "GatedActivation",
     "Gating",
+    "LatentAttentionConfig",
+    "KeyHead",
     "LayerConfig",
     "Mixer",
     "ModelConfig",
     "RopeConfig",
+    "ScanConfig",
     "SharedAttentionConfig",
+    "ScanRule",
     "ShortConvConfig",
     "family_rules",
 ]

@@ -46,8 +46,10 @@ class ExpertConfig:
         Of a sparse mixer: a score is close to the best one that is left if it is at
         most twice this part of either below it.
     n_group, n_group_used : int
-        Groups of experts, and those that a token chooses from, by the sum of their two
+        Groups of experts, and those that a token chooses from, by the sum of their
         best gates.
+    n_best : int
+        The best gates of a group that are summed, 1 or 2.
     """
 
     n_expert: int
@@ -61,3 +63,4 @@ class ExpertConfig:
     jitter: float = 0.0
     n_group: int = 1
     n_group_used: int = 1
+    n_best: int = 2

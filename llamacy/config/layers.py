@@ -30,6 +30,12 @@ It is the operation of this name in `llamacy.ops.vocabulary`.
 Activation: TypeAlias = GatedActivation | UngatedActivation
 """The nonlinear part of a feed-forward network."""
 
+KeyHead = Literal["division", "modulo"]
+"""Which of n heads of keys one of m heads of values reads.
+
+Head h reads h // (m / n), as its neighbours do, or h % n.
+"""
+
 _GATED: Final = get_args(GatedActivation)
 
 
@@ -83,6 +89,31 @@ class SharedAttentionConfig(AttentionConfig):
     source: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatentAttentionConfig(AttentionConfig):
+    """Multi-head latent attention: one key a token, of which all heads make their own.
+
+    DeepSeek-AI 2024 (arXiv:2405.04434). There is one head of keys: `value_dim` numbers,
+    the latent, and dimensions that are rotated after them. The value is the latent.
+    Each head has matrices that make its own key and value of a latent. Queries are
+    multiplied by the one, and results by the other, so that neither is ever made.
+
+    Attributes
+    ----------
+    plain_dim : int
+        Dimensions of a head's query and own key that are not rotated.
+    out_dim : int
+        Dimensions of a head's own value.
+    n_q_latent : int
+        Numbers that queries are made of, themselves made of the row; 0 if queries are
+        made of the row.
+    """
+
+    plain_dim: int
+    out_dim: int
+    n_q_latent: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class ShortConvConfig:
     """A short convolution between two gates: a recurrent mixer.
@@ -96,7 +127,93 @@ class ShortConvConfig:
     n_kernel: int
 
 
-Mixer: TypeAlias = AttentionConfig | SharedAttentionConfig | ShortConvConfig
+@dataclass(frozen=True, slots=True)
+class DeltaRuleConfig:
+    """A gated delta rule after a short convolution: a recurrent mixer.
+
+    Attributes
+    ----------
+    n_head : int
+        Heads of values, each with a matrix that it keeps.
+    n_key_head : int
+        Heads of queries and keys, a divisor of `n_head`.
+    key_dim, value_dim : int
+        Dimensions of a head's keys, and of its values.
+    n_kernel : int
+        Tokens that the convolution sees, a row's own among them.
+    key_head : KeyHead
+        Which head of keys a head of values reads.
+    """
+
+    n_head: int
+    n_key_head: int
+    key_dim: int
+    value_dim: int
+    n_kernel: int
+    key_head: KeyHead = "division"
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the convolution: queries, keys and values."""
+        return 2 * self.n_key_head * self.key_dim + self.n_head * self.value_dim
+
+
+@dataclass(frozen=True, slots=True)
+class ScanConfig:
+    """A scan as that of Mamba-2, after a short convolution: a recurrent mixer.
+
+    Attributes
+    ----------
+    n_head : int
+        Heads, each with a matrix that it keeps.
+    n_group : int
+        Groups of neighbouring heads that share what writes to a matrix, and what reads
+        it; a divisor of `n_head`. The results of a group are normed together.
+    key_dim, value_dim : int
+        Rows of a matrix, and its columns.
+    n_kernel : int
+        Tokens that the convolution sees, a row's own among them.
+    """
+
+    n_head: int
+    n_group: int
+    key_dim: int
+    value_dim: int
+    n_kernel: int
+
+    @property
+    def n_values(self) -> int:
+        """Width of what the heads take, and of their results."""
+        return self.n_head * self.value_dim
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the convolution: values, and what writes and reads matrices."""
+        return self.n_values + 2 * self.n_group * self.key_dim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionAndScanConfig(AttentionConfig):
+    """Attention of one layer, and a scan beside it that reads the same rows.
+
+    Attributes
+    ----------
+    scan : ScanConfig
+        The scan, whose results are added to those of attention.
+    """
+
+    scan: ScanConfig
+
+
+Mixer: TypeAlias = (
+    AttentionConfig
+    | SharedAttentionConfig
+    | LatentAttentionConfig
+    | AttentionAndScanConfig
+    | ShortConvConfig
+    | DeltaRuleConfig
+    | ScanConfig
+)
 """A part of a layer that mixes its tokens: one class for each kind of mixer.
 
 A recurrent mixer is a class of its own in this union, and a part of its own in
@@ -111,7 +228,8 @@ class FeedForwardConfig:
     Attributes
     ----------
     n_ff : int
-        Width of the network. Experts have theirs in `experts.n_ff`.
+        Width of the network; 0 in a layer without one. Experts have theirs in
+        `experts.n_ff`.
     activation : Activation
         Joins the gate and up projections, or follows the one projection up.
     constants : tuple of float
@@ -137,13 +255,13 @@ class LayerConfig:
 
     Attributes
     ----------
-    mixer : Mixer
-        How the layer mixes tokens.
+    mixer : Mixer or None
+        How the layer mixes tokens; None for one that is a feed-forward network alone.
     feed_forward : FeedForwardConfig
         The part of the layer that works on each token alone.
     """
 
-    mixer: Mixer
+    mixer: Mixer | None
     feed_forward: FeedForwardConfig
 
     @property

@@ -109,6 +109,9 @@ class ModelConfig:
             object.__setattr__(self, "layers", (self._layer(),) * self.n_layer)
 
     def _layer(self) -> LayerConfig:
+        network = FeedForwardConfig(self.n_ff, experts=self.experts)
+        if not self.n_head:
+            return LayerConfig(None, network)
         mixer = AttentionConfig(
             self.n_head,
             self.n_head_kv,
@@ -118,4 +121,4 @@ class ModelConfig:
             window=self.window,
             rope=self.rope,
         )
-        return LayerConfig(mixer, FeedForwardConfig(self.n_ff, experts=self.experts))
+        return LayerConfig(mixer, network)

@@ -11,9 +11,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from llamacy.config.experts import Gating
+
+ScanRule = Literal["none", "in_place", "beside", "alone", "only"]
+"""Where the layers of a family scan, as Mamba-2 does.
+
+`"in_place"` of attention, in layers without heads of keys; `"beside"` attention, in all
+layers; `"alone"`, in layers that have neither heads of keys nor a feed-forward network,
+while others have one of the two; or `"only"`: no layer has any other part.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +66,11 @@ class FamilyRules:
         say; 0 for no scale.
     has_recurrent_layers : bool
         Whether layers that have no heads of keys and values are recurrent.
+    attention_period : int
+        Every `attention_period`-th layer attends, and the others are recurrent, where a
+        file does not say which; 0 where their heads of keys do.
+    scan : ScanRule
+        Where layers scan.
     is_range_rounded : bool
         Whether YaRN's range begins and ends at whole pairs of dimensions.
     is_normalized : bool
@@ -81,6 +94,8 @@ class FamilyRules:
     residual_depth: float = 0.0
     logit_width: int = 0
     has_recurrent_layers: bool = False
+    attention_period: int = 0
+    scan: ScanRule = "none"
     is_range_rounded: bool = True
     is_normalized: bool = True
     gating: Gating = "softmax"
@@ -118,6 +133,12 @@ ROUTER_KEYS: Final = (
 
 _SHORT_CONV: Final = ("shortconv.l_cache",)
 
+_SSM: Final = (
+    *("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank"),
+    "ssm.group_count",
+)
+_DELTA_RULE: Final = (*_SSM, "attention.recurrent_layers", "full_attention_interval")
+
 _RULES: Final = {
     "apertus": FamilyRules(
         constants=("xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps")
@@ -132,12 +153,22 @@ _RULES: Final = {
         is_normalized=False,
     ),
     "command-r": FamilyRules(has_layer_norm=True),
+    "deepseek2": FamilyRules(
+        keys=(
+            *ROUTER_KEYS,
+            *("attention.q_lora_rank", "attention.kv_lora_rank"),
+            *("attention.key_length_mla", "attention.value_length_mla"),
+            "rope.scaling.yarn_log_multiplier",
+        ),
+        is_normalized=False,
+    ),
     "dots1": FamilyRules(keys=ROUTER_KEYS, gating="sigmoid", is_normalized=False),
     "ernie4_5-moe": FamilyRules(
         keys=("expert_shared_count", "leading_dense_block_count")
     ),
     "exaone4": FamilyRules(window_period=4),
     "falcon": FamilyRules(has_layer_norm=True, keys=("hidden_activation",)),
+    "falcon-h1": FamilyRules(scan="beside", keys=_SSM),
     "gemma2": FamilyRules(window_period=2, window=4096),
     "gemma3": FamilyRules(
         window_period=6, has_local_rope=True, local_freq_base=10000.0
@@ -156,6 +187,7 @@ _RULES: Final = {
     "gpt-oss": FamilyRules(window_period=2, window=128, is_range_rounded=False),
     "hunyuan-moe": FamilyRules(keys=("expert_shared_count",)),
     "granite_swa": FamilyRules(keys=("attention.rope_pattern",)),
+    "granitehybrid": FamilyRules(has_recurrent_layers=True, scan="in_place", keys=_SSM),
     "laguna": FamilyRules(
         window_period=4,
         is_whole_first=True,
@@ -177,6 +209,7 @@ _RULES: Final = {
         keys=_SHORT_CONV,
     ),
     "llama": FamilyRules(window_period=0),
+    "mamba2": FamilyRules(has_recurrent_layers=True, scan="only", keys=_SSM),
     "mellum": FamilyRules(window_period=4, has_local_rope=True),
     "minicpm": FamilyRules(
         # llama.cpp multiplies by the logit scale that old files leave out, and divides
@@ -189,6 +222,7 @@ _RULES: Final = {
         window_period=0,
         keys=("attention.temperature_scale", "rope.scaling.yarn_log_multiplier"),
     ),
+    "nemotron_h": FamilyRules(has_recurrent_layers=True, scan="alone", keys=_SSM),
     "olmo2": FamilyRules(window_period=4, has_local_rope=True),
     "olmoe": FamilyRules(is_normalized=False),
     "phi2": FamilyRules(has_layer_norm=True),
@@ -199,6 +233,15 @@ _RULES: Final = {
         keys=("attention.layer_norm_rms_epsilon", "router_jitter_noise"),
     ),
     "qwen2moe": FamilyRules(is_normalized=False),
+    "qwen35": FamilyRules(
+        has_recurrent_layers=True, attention_period=4, keys=_DELTA_RULE
+    ),
+    "qwen35moe": FamilyRules(
+        has_recurrent_layers=True, attention_period=4, keys=_DELTA_RULE
+    ),
+    "qwen3next": FamilyRules(
+        has_recurrent_layers=True, attention_period=4, keys=_DELTA_RULE
+    ),
     "smollm3": FamilyRules(no_rope_period=4),
     # says in its files that residuals are parallel where they are not
     "stablelm": FamilyRules(has_layer_norm=True, keys=("use_parallel_residual",)),

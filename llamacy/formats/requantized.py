@@ -245,6 +245,10 @@ class RequantizedFile:
             )
             n_again += old.type.block_size > 1
         self._check_weighed(tensors.values())
+        for pattern in choice.unused({name: t.shape for name, t in sources.items()}):
+            _logger.warning(
+                "%s: tensor_types: no matrix has %r in its name", file.path, pattern
+            )
         if n_again:
             _logger.warning(
                 "%s: %d of %d tensors were quantised before; a model made from float "

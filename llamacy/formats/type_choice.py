@@ -94,6 +94,15 @@ class TypeChoice:
             file_type, model, name, shape, current, has_imatrix=has_imatrix
         )
 
+    def unused(self, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+        """List the patterns that are in no name of a tensor whose type may change."""
+        names = [name for name, shape in shapes.items() if may_change(name, shape)]
+        return [
+            pattern.pattern
+            for pattern, _ in self.patterns
+            if not any(pattern.search(name) for name in names)
+        ]
+
     def _own(self, model: ModelShape, name: str) -> GGMLType | None:
         """Return the type that the caller gave a tensor."""
         matched = next((each for p, each in self.patterns if p.search(name)), None)

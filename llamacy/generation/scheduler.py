@@ -156,8 +156,8 @@ class Scheduler:
                 self._begin(request)
 
     def _let_in(self, request: AnyRequest) -> None:
+        self._active.append(request)  # to be ended, too, if the next call raises
         request.admit(self.reading)
-        self._active.append(request)
 
     def _begin(self, request: AnyRequest) -> None:
         """Give `request` a sequence, forked from one that holds most of its prompt.

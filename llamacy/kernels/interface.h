@@ -38,6 +38,7 @@ typedef struct {
     int n_head_kv;
     int head_dim;       /* dimensions of a head's queries and keys */
     int value_dim;      /* dimensions of a head's values and outputs */
+    int is_latent;      /* values are the first value_dim dimensions of keys, and not stored */
     size_t head_bytes;  /* keys and values of one KV head in one page */
     size_t layer_bytes; /* keys and values of all KV heads in one page */
 } kv_layout;
@@ -59,14 +60,16 @@ static inline size_t kv_plane_bytes(kv_type type, int dim) {
 }
 
 /* The layout of a layer's keys and values in a page. */
-static inline kv_layout kv_layout_of(kv_type type, int n_head, int n_head_kv, int head_dim, int value_dim) {
+static inline kv_layout kv_layout_of(kv_type type, int n_head, int n_head_kv, int head_dim, int value_dim,
+                                     int is_latent) {
     kv_layout kv;
     kv.type = type;
     kv.n_head = n_head;
     kv.n_head_kv = n_head_kv;
     kv.head_dim = head_dim;
     kv.value_dim = value_dim;
-    kv.head_bytes = kv_plane_bytes(type, head_dim) + kv_plane_bytes(type, value_dim);
+    kv.is_latent = is_latent;
+    kv.head_bytes = kv_plane_bytes(type, head_dim) + (is_latent ? 0 : kv_plane_bytes(type, value_dim));
     kv.layer_bytes = (size_t)n_head_kv * kv.head_bytes;
     return kv;
 }
@@ -101,6 +104,36 @@ typedef struct {
     int n_columns;       /* inputs that are kept: (n_columns, n_channels), the oldest first */
     size_t offset;       /* bytes of them within a text's states */
 } conv_args;
+
+/* A scan of matrices S (key_dim, value_dim), one for each head, by the gated delta rule. */
+typedef struct {
+    int n_head;
+    int n_key_head;        /* heads of q and k; each of those of v has one of them */
+    int repeats_key_heads; /* head h has key head h % n_key_head; else each is that of neighbours */
+    int key_dim, value_dim;
+    size_t offset;         /* bytes of the matrices within a text's states */
+    const float *q, *k;    /* (M, n_key_head * key_dim) */
+    const float *v;        /* (M, n_head * value_dim) */
+    const float *decay;    /* (M, n_head), or (M, n_head * key_dim): logarithms */
+    const float *beta;     /* (M, n_head) */
+    float *y;              /* out, (M, n_head * value_dim) */
+    int decays_rows;       /* each row of S has a decay of its own */
+    size_t ldq, ldk, ldv, ld_decay, ld_beta, ldy;
+} delta_rule_args;
+
+/* A scan of such matrices as in Mamba-2. */
+typedef struct {
+    int n_head;
+    int n_group;           /* neighbouring heads share b and c */
+    int key_dim, value_dim;
+    size_t offset;         /* bytes of the matrices within a text's states */
+    const float *x;        /* (M, n_head * value_dim) */
+    const float *dt;       /* (M, n_head): steps */
+    const float *a, *d;    /* (n_head,) */
+    const float *b, *c;    /* (M, n_group * key_dim) */
+    float *y;              /* out, (M, n_head * value_dim) */
+    size_t ldx, ld_dt, ldb, ldc, ldy;
+} ssm_scan_args;
 
 /* --- arguments of the larger kernels ------------------------------------------------- */
 
@@ -179,8 +212,9 @@ typedef struct {
     int row_chunk;             /* floats of a row that are one item of a unary operation */
     int64_t fetched_bytes;     /* of its next weights, that a waiting thread prefetches */
     /* Scratch that a thread must hand to these kernels; head_dim: the largest size of keys or
-     * values in any layer. */
-    size_t (*scratch_bytes)(int head_dim);
+     * values in any layer, of attention or of a scan, latent_dim: that of values which are a part
+     * of keys, or 0. */
+    size_t (*scratch_bytes)(int head_dim, int latent_dim);
 
     /* Around a run of kernels, on each thread. */
     void (*enter_thread)(void);
@@ -221,7 +255,7 @@ typedef struct {
     void (*append)(const kv_layout *kv, size_t offset,
                    const row_run *runs,        /* (n_runs,); out: their pages */
                    const float *k, size_t ldk, /* (M, n_head_kv * head_dim) */
-                   const float *v, size_t ldv, /* (M, n_head_kv * value_dim) */
+                   const float *v, size_t ldv, /* (M, n_head_kv * value_dim); unused if latent */
                    int begin, int end);
     /* y = softmax(scale * q @ k.T) @ v of each row over the positions that it sees. Items are KV
      * heads times runs, head by head; a run has at most max(1, STRIP_ROWS / group) rows, group
@@ -238,6 +272,17 @@ typedef struct {
                         const float *x, size_t ldx,         /* (M, n_channels) */
                         float *y, size_t ldy,               /* out, (M, n_channels) */
                         int begin, int end);
+    /* y of all rows, whose matrices go on from those that each span's states keep: delta_rule.h and
+     * ssm_scan.h have the equations. Items are blocks of the matrices, head by head. */
+    void (*delta_rule)(const delta_rule_args *args,
+                       const row_span *spans, int n_spans, /* (n_spans,); out: their states */
+                       int begin, int end, void *scratch);
+    void (*ssm_scan)(const ssm_scan_args *args,
+                     const row_span *spans, int n_spans, /* (n_spans,); out: their states */
+                     int begin, int end, void *scratch);
+    /* How many blocks a matrix has. */
+    int (*delta_blocks)(int value_dim);
+    int (*ssm_blocks)(int value_dim);
     /* All elementwise operations; rows.pxi has the tables. */
     const unary_op *unary;
     const binary_op *binary;

@@ -45,11 +45,13 @@ cdef extern from "interface.h" nogil:
         int n_head_kv
         int head_dim
         int value_dim
+        bint is_latent
         size_t head_bytes
         size_t layer_bytes
 
     kv_layout kv_layout_of(
-        kv_type type, int n_head, int n_head_kv, int head_dim, int value_dim)
+        kv_type type, int n_head, int n_head_kv, int head_dim, int value_dim,
+        bint is_latent)
 
     ctypedef struct row_run:
         int32_t row
@@ -73,6 +75,46 @@ cdef extern from "interface.h" nogil:
         int n_channels
         int n_columns
         size_t offset
+
+    ctypedef struct delta_rule_args:
+        int n_head
+        int n_key_head
+        bint repeats_key_heads
+        int key_dim
+        int value_dim
+        size_t offset
+        const float* q
+        const float* k
+        const float* v
+        const float* decay
+        const float* beta
+        float* y
+        bint decays_rows
+        size_t ldq
+        size_t ldk
+        size_t ldv
+        size_t ld_decay
+        size_t ld_beta
+        size_t ldy
+
+    ctypedef struct ssm_scan_args:
+        int n_head
+        int n_group
+        int key_dim
+        int value_dim
+        size_t offset
+        const float* x
+        const float* dt
+        const float* a
+        const float* d
+        const float* b
+        const float* c
+        float* y
+        size_t ldx
+        size_t ld_dt
+        size_t ldb
+        size_t ldc
+        size_t ldy
 
     ctypedef enum epilogue:
         EPILOGUE_STORE
@@ -134,7 +176,7 @@ cdef extern from "interface.h" nogil:
         const peak_product* peaks
         int row_chunk
         int64_t fetched_bytes
-        size_t (*scratch_bytes)(int head_dim) noexcept nogil
+        size_t (*scratch_bytes)(int head_dim, int latent_dim) noexcept nogil
         void (*enter_thread)() noexcept nogil
         void (*leave_thread)() noexcept nogil
         void (*embedding)(
@@ -167,6 +209,14 @@ cdef extern from "interface.h" nogil:
             const conv_args* args, const row_span* spans, int n_spans,
             const float* x, size_t ldx, float* y, size_t ldy,
             int begin, int end) noexcept nogil
+        void (*delta_rule)(
+            const delta_rule_args* args, const row_span* spans, int n_spans,
+            int begin, int end, void* scratch) noexcept nogil
+        void (*ssm_scan)(
+            const ssm_scan_args* args, const row_span* spans, int n_spans,
+            int begin, int end, void* scratch) noexcept nogil
+        int (*delta_blocks)(int value_dim) noexcept nogil
+        int (*ssm_blocks)(int value_dim) noexcept nogil
         const unary_op* unary
         const binary_op* binary
         void (*sigmoid_gate)(

@@ -12,8 +12,9 @@ from libc.string cimport memcpy, memmove
 from llamacy.kernels.interface cimport (
     CONV_CHANNELS, EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU,
     EPILOGUE_SWIGLU, PAGE_TOKENS, PANEL_ROWS, STRIP_ROWS, UNIT_COLS, attention_args,
-    binary_op, conv_args, epilogue, is_float_pack, is_gated, kernel_table, kv_layout,
-    linear_args, packed_matrix, peak_product, quant_unit, row_run, row_span, unary_op,
+    binary_op, conv_args, delta_rule_args, epilogue, is_float_pack, is_gated,
+    kernel_table, kv_layout, linear_args, packed_matrix, peak_product, quant_unit,
+    row_run, row_span, ssm_scan_args, unary_op,
 )
 
 
@@ -147,7 +148,7 @@ cdef extern from "attention/attention.h":
         int n_strips
         query_strip strips[8]
 
-    size_t attention_scratch_bytes(int head_dim) noexcept nogil
+    size_t attention_scratch_bytes(int head_dim, int latent_dim) noexcept nogil
     bint continues(
         const query_band* band, int head, const row_run* run) noexcept nogil
     void attend_band(
@@ -160,6 +161,24 @@ cdef extern from "attention/kv_store.h":
         const kv_layout* kv, const kv_head* h, int slot, const float* k) noexcept nogil
     void append_value(
         const kv_layout* kv, const kv_head* h, int slot, const float* v) noexcept nogil
+
+
+cdef extern from "recurrent/scan.h":
+    size_t scan_scratch_bytes(int key_dim) noexcept nogil
+
+
+cdef extern from "recurrent/delta_rule.h":
+    int delta_blocks(int value_dim) noexcept nogil
+    void delta_rule(
+        const delta_rule_args* args, const row_span* spans, int n_spans,
+        int begin, int end, void* scratch) noexcept nogil
+
+
+cdef extern from "recurrent/ssm_scan.h":
+    int ssm_blocks(int value_dim) noexcept nogil
+    void ssm_scan(
+        const ssm_scan_args* args, const row_span* spans, int n_spans,
+        int begin, int end, void* scratch) noexcept nogil
 
 
 include "rows/activations.pxi"
@@ -182,9 +201,10 @@ cdef extern from "levels/verb_calls.h":
     const verb_table VERB_TABLE
 
 
-cdef size_t scratch_bytes(int head_dim) noexcept nogil:
+cdef size_t scratch_bytes(int head_dim, int latent_dim) noexcept nogil:
     return max(
-        attention_scratch_bytes(head_dim), sizeof(many_scratch),
+        attention_scratch_bytes(head_dim, latent_dim), scan_scratch_bytes(head_dim),
+        sizeof(many_scratch),
         2 * STRIP_ROWS * PANEL_ROWS * sizeof(float))
 
 
@@ -214,6 +234,10 @@ TABLE.rope = rope
 TABLE.append = append
 TABLE.attention = attention
 TABLE.causal_conv = causal_conv
+TABLE.delta_rule = delta_rule
+TABLE.ssm_scan = ssm_scan
+TABLE.delta_blocks = delta_blocks
+TABLE.ssm_blocks = ssm_blocks
 TABLE.unary = UNARY
 TABLE.binary = BINARY
 TABLE.sigmoid_gate = sigmoid_gate

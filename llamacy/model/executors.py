@@ -106,8 +106,8 @@ def load_executor(
         arrays = {name: _array(each) for name, each in tensors.items()}
         return ReferenceExecutor(architecture.forward, config, arrays, n_batch=n_batch)
     # Imported late, because the reference runs where nothing is compiled.
-    from llamacy.ops.plan.packed_weights import weight_bytes
-    from llamacy.ops.plan.plan import Plan, pack_weights
+    from llamacy.ops.plan.packed_weights import pack_weights, weight_bytes
+    from llamacy.ops.plan.plan import Plan
 
     _check_memory(path, weight_bytes(tensors))
     weights = pack_weights(tensors, n_threads=n_threads, progress=progress)

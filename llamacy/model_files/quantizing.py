@@ -14,13 +14,13 @@ from llamacy.arguments import (
     checked_path,
     checks_options,
 )
-from llamacy.formats.gguf.config import read_architecture
 from llamacy.formats.gguf.copying import write_model
 from llamacy.formats.imatrix import ImportanceMatrix, read_imatrix
 from llamacy.formats.model_file import ModelTensor
 from llamacy.formats.requantized import RequantizedFile, RequantizedTensor
 from llamacy.formats.type_choice import TypeChoice
 from llamacy.ggml.file_types import find_file_type
+from llamacy.model_files.hyperparameters import family_name
 from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import find_source
 from llamacy.system.threads import checked_threads
@@ -187,7 +187,7 @@ def quantize(
             choice=choice, imatrix=imatrix, is_checked=not dry_run,
         ) as requantized,
     ):  # fmt: skip
-        read_architecture(file)  # raises for a GGUF file that is not a model
+        family_name(file)  # raises for a GGUF file that is not a model
         if not dry_run:
             write_model(requantized, new_path, progress)
         tensors = [_described(each) for each in requantized.tensors.values()]

@@ -128,6 +128,14 @@ class AdaptedOps:
         }
         return self._ops.experts(x, scores, replace(experts, **found))
 
+    def head_linear(self, x: Any, weight: Any) -> Any:
+        """Multiply each head; add its own part of the adapter's product."""
+        y, adapter = self._ops.head_linear(x, weight), self._adapter_of(weight)
+        if adapter is None:
+            return y
+        low = self._ops.head_linear(x, adapter.down)
+        return self._ops.add(y, self._ops.head_linear(low, adapter.up))
+
     def _adapter_of(self, weight: Any) -> LowRank[Any] | None:
         """Return the adapter of a weight that is not an embedding, and note its use."""
         name = self._linear.get(id(weight))

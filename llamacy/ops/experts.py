@@ -65,8 +65,10 @@ class Experts(Generic[Weight_co]):
         Of a sparse mixer, which scores are close to the best.
     n_group, n_group_used : int
         Groups of as many experts each, and how many of them a row may choose from:
-        those with the highest sum of their two best gates. They hold at least `n_used`
+        those with the highest sum of their best gates. They hold at least `n_used`
         experts.
+    n_best : int
+        Best gates of a group that are summed, 1 or 2.
     selection_bias : (n_expert,) or None
         Added to the gates that experts and groups are chosen by, but not to weights.
     """
@@ -85,6 +87,7 @@ class Experts(Generic[Weight_co]):
     jitter: float = 0.0
     n_group: int = 1
     n_group_used: int = 1
+    n_best: int = 2
     selection_bias: Weight_co | None = None
     gate_adapter: LowRank[Any] | None = None
     up_adapter: LowRank[Any] | None = None

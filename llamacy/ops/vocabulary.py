@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from llamacy.config import ModelConfig
+from llamacy.config import KeyHead, ModelConfig
 from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.specs import KeyValues, Recurrence
@@ -125,6 +125,21 @@ class Ops(Protocol, Generic[Value, Weight]):
         wanted rows alone. Otherwise as `attention`.
         """
 
+    def latent_attention(
+        self, q: Value, k: Value, *, state: KeyValues, scale: float
+    ) -> Value:
+        """Causal attention whose values are the first dimensions of its keys.
+
+        As `attention`, of a `state` that is latent: `k` is appended to it, and the
+        first `value_dim` dimensions of a key are its value.
+        """
+
+    def head_linear(self, x: Value, weight: Weight) -> Value:
+        """Multiply each head by a matrix of its own: (M, n_head * n_in) to n_out each.
+
+        `weight` is (n_head, n_out, n_in), the result (M, n_head * n_out).
+        """
+
     def causal_conv(
         self, x: Value, weight: Weight, bias: Weight | None = None, *, state: Recurrence
     ) -> Value:
@@ -132,6 +147,48 @@ class Ops(Protocol, Generic[Value, Weight]):
 
         `y[t] = bias + Σ_j weight[:, j] * x[t - K + 1 + j]`: depthwise, with 0 before
         the text. `weight` is (C, K), as one vector; `state` keeps K - 1 inputs.
+        """
+
+    def delta_rule(
+        self,
+        q: Value,
+        k: Value,
+        v: Value,
+        decay: Value,
+        beta: Value,
+        *,
+        state: Recurrence,
+        key_head: KeyHead,
+    ) -> Value:
+        """Apply the gated delta rule (Yang et al. 2024, arXiv:2412.06464).
+
+        Of each head a matrix S (key_dim, value_dim) is kept, and each row decays it,
+        adds what it does not say yet, and reads it: `S = exp(decay) S`,
+        `S += k (beta (v - S^T k))^T`, `y = S^T q`. `q` and `k` are
+        (M, n_key_head * key_dim), normed and scaled; `v` is (M, n_head * value_dim),
+        `beta` (M, n_head), and `decay` (M, n_head), or (M, n_head * key_dim) with one
+        for each row of S (Kimi Team 2025, arXiv:2510.26692). Head h reads key head
+        `h // (n_head / n_key_head)` by `"division"`, or `h % n_key_head` by `"modulo"`.
+        The result is (M, n_head * value_dim).
+        """
+
+    def ssm_scan(
+        self,
+        x: Value,
+        dt: Value,
+        b: Value,
+        c: Value,
+        *,
+        a: Weight,
+        d: Weight,
+        state: Recurrence,
+    ) -> Value:
+        """Scan as Mamba-2 does (Dao & Gu 2024, arXiv:2405.21060).
+
+        Of each head a matrix S (key_dim, value_dim) is kept: `S = exp(dt a) S`,
+        `S += b (dt x)^T`, `y = S^T c + d x`. `x` is (M, n_head * value_dim), `dt`
+        (M, n_head), `a` and `d` are (n_head,). `b` and `c` are (M, n_group * key_dim);
+        `n_head / n_group` neighbouring heads share them. The result is as wide as `x`.
         """
 
     def silu_mul(self, gate: Value, up: Value) -> Value:
@@ -205,8 +262,14 @@ class Ops(Protocol, Generic[Value, Weight]):
     def add(self, x: Value, y: Value) -> Value:
         """Elementwise sum: a residual connection."""
 
-    def columns(self, x: Value, first: int, n: int) -> Value:
-        """Columns `first` to `first + n` of `x`: (M, n)."""
+    def columns(self, x: Value, first: int, n: int, *, of: int | None = None) -> Value:
+        """Columns `first` to `first + n` of `x`: (M, n).
+
+        Or these of each `of` columns, side by side: (M, width / of * n).
+        """
+
+    def join(self, x: Value, y: Value, *, n_head: int = 1) -> Value:
+        """Put each of `n_head` parts of `y` after that of `x`: as wide as both."""
 
     def wanted(self, x: Value) -> Value:
         """Only the rows of `x` whose logits are wanted: (n_wanted, n)."""

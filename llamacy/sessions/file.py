@@ -110,9 +110,17 @@ def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) ->
 
 
 def load(
-    path: Path, origin: Origin, n_vocab: int, n_ctx: int, sequence: SequenceState
+    path: Path,
+    origin: Origin,
+    n_vocab: int,
+    n_ctx: int,
+    sequence: SequenceState,
+    *,
+    has_long_texts: bool = False,
 ) -> list[int]:
     """Read a session's pages into `sequence`, which is empty; return its tokens.
+
+    `has_long_texts` says whether the model rotates keys of long texts in another way.
 
     Raises
     ------
@@ -131,7 +139,8 @@ def load(
     try:
         with zipfile.ZipFile(source) as archive:
             header = _read_header(path, archive)
-            n_past, n_gone, sequence.n_long = _check_header(path, header, origin)
+            long = origin.of_long_text() if has_long_texts else None
+            n_past, n_gone, sequence.n_long = _check_header(path, header, origin, long)
             snapshots = _snapshots(path, header, n_past, sequence.most_snapshots)
             ids = _read_tokens(path, archive, n_vocab)
             if len(ids) < n_past:
@@ -178,13 +187,12 @@ def _read_header(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def _check_header(
-    path: Path, found: dict[str, Any], origin: Origin
+    path: Path, found: dict[str, Any], origin: Origin, long: Origin | None
 ) -> tuple[int, int, int]:
-    """Compare the header with `origin`; return n_past, n_gone and n_long."""
-    long = origin.of_long_text()
-    is_long = found.get("model") == long.model
-    if is_long:
-        origin = long
+    """Compare the header with both origins; return n_past, n_gone and n_long."""
+    is_long = False
+    if long is not None and found.get("model") == long.model:
+        origin, is_long = long, True
     wanted = {"kind": _KIND, "version": _VERSION} | asdict(origin)
     for key, value in wanted.items():
         if found.get(key) != value:

@@ -44,7 +44,8 @@ class HeldText:
         sequence = engine.executor.new_sequence()
         try:
             ids = session_file.load(
-                path, origin, engine.n_vocab, engine.n_ctx, sequence
+                *(path, origin, engine.n_vocab, engine.n_ctx, sequence),
+                has_long_texts=engine.executor.long_texts is not None,
             )
         except BaseException:
             sequence.close()
@@ -56,20 +57,25 @@ class HeldText:
     ) -> None:
         """Write a file; errors are those of `session_file.save`.
 
-        Rows that an activated adapter was used for are left out: another model may not
-        have it, and they are read again.
+        It can be loaded with the adapters of now. Rows that were read with others are
+        left out, to be read again, as they would be by the next call; so are those
+        that an activated adapter was used for: another model may not have it.
         """
-        sequence = self.sequence or engine.executor.new_sequence()
-        origin = origin.with_adapters(self.reading.adapters)
-        if sequence.n_past <= sequence.adapted_from:
-            session_file.save(path, origin, self.ids, sequence)
-            return
-        plain = sequence.fork()
+        adapters = engine.worker.reading.adapters
+        sequence, n_most = self.sequence, 0
+        if sequence is not None and self.reading.adapters == adapters:
+            n_most = min(sequence.n_past, sequence.adapted_from)
+        if sequence is None or n_most == 0:
+            saved = engine.executor.new_sequence()
+        else:
+            saved = sequence.fork()
         try:
-            plain.truncate(sequence.adapted_from)
-            session_file.save(path, origin, self.ids, plain)
+            if n_most < saved.n_past:
+                saved.truncate(n_most)
+            origin = origin.with_adapters(adapters)
+            session_file.save(path, origin, self.ids, saved)
         finally:
-            plain.close()
+            saved.close()
 
     def fork(self) -> HeldText:
         """Return a twin that shares the memory of the pages, copy-on-write."""

@@ -51,7 +51,40 @@ LFM2: dict[str, Any] = {
     "attention__head_count_kv": [0, 2, 0, 1],
     "shortconv__l_cache": 3,
 }
+SMALL_EXPERTS = {
+    "expert_count": 4,
+    "expert_used_count": 2,
+    "expert_feed_forward_length": 24,
+    "expert_shared_feed_forward_length": 40,
+}
+DELTA_RULE: dict[str, Any] = {
+    **HEADS,
+    "block_count": 4,
+    "rope__dimension_count": 8,
+    "ssm__conv_kernel": 4,
+    "ssm__state_size": 8,
+    "ssm__group_count": 2,
+    "ssm__time_step_rank": 4,
+    "ssm__inner_size": 48,
+}
+SCAN: dict[str, Any] = {
+    "block_count": 4,
+    "ssm__conv_kernel": 4,
+    "ssm__state_size": 8,
+    "ssm__group_count": 2,
+    "ssm__time_step_rank": 4,
+    "ssm__inner_size": 48,
+}
 GROUPS = {"expert_group_count": 3, "expert_group_used_count": 2}
+LATENT: dict[str, Any] = {
+    "attention__head_count_kv": 1,
+    "attention__kv_lora_rank": 40,
+    "attention__key_length": 48,
+    "attention__value_length": 40,
+    "attention__key_length_mla": 20,
+    "attention__value_length_mla": 24,
+    "rope__dimension_count": 8,
+}
 GEMMA4: dict[str, Any] = {
     "block_count": 6,
     "attention__key_length": 32,
@@ -186,6 +219,20 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         | {"expert_feed_forward_length": [0, 24, 40]},
         ("exp_probs_b.bias",),
     ),
+    "deepseek2, v2": ("deepseek2", LATENT | EXPERTS, ()),
+    "deepseek2, v3": (
+        "deepseek2",
+        {**LATENT, **EXPERTS, **GROUPS, **YARN, "attention__q_lora_rank": 24}
+        | {"rope__scaling__yarn_log_multiplier": 0.07, "expert_weights_norm": True}
+        | {"expert_gating_func": 2, "expert_weights_scale": 2.5},
+        ("exp_probs_b.bias",),
+    ),
+    "deepseek2, v2 with groups": (
+        "deepseek2",
+        {**LATENT, **EXPERTS, **GROUPS, "expert_count": 9},
+        (),
+    ),
+    "deepseek2, dense": ("deepseek2", LATENT, ()),
     "dots1": ("dots1", EXPERTS | {"expert_gating_func": 3}, ("exp_probs_b.bias",)),
     "ernie4_5-moe": (
         "ernie4_5-moe",
@@ -319,6 +366,42 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         },
         (),
     ),
+    "qwen35": ("qwen35", DELTA_RULE, ()),
+    "qwen35, alternating": (
+        "qwen35",
+        DELTA_RULE | {"attention__recurrent_layers": [True, False] * 2},
+        (),
+    ),
+    "qwen35, interval": ("qwen35", DELTA_RULE | {"full_attention_interval": 3}, ()),
+    "qwen35moe": ("qwen35moe", DELTA_RULE | SMALL_EXPERTS, ()),
+    "qwen3next": ("qwen3next", DELTA_RULE | SMALL_EXPERTS, ()),
+    "granitehybrid": (
+        "granitehybrid",
+        SCAN | SCALES | {"attention__head_count_kv": [0, 0, 2, 0]},
+        ("ssm_conv1d.bias",),
+    ),
+    "granitehybrid, no positions": (
+        "granitehybrid",
+        SCAN
+        | SMALL_EXPERTS
+        | {"attention__head_count_kv": [0, 0, 2, 0], "ssm__group_count": 1}
+        | {"rope__scaling__finetuned": False},
+        (),
+    ),
+    "falcon-h1": ("falcon-h1", SCAN, ()),
+    "falcon-h1, norm": ("falcon-h1", SCAN, ("ssm_norm.weight",)),
+    "nemotron_h": (
+        "nemotron_h",
+        SCAN
+        | {"attention__head_count_kv": [0, 0, 2, 0]}
+        | {"feed_forward_length": [0, 96, 0, 0]},
+        (),
+    ),
+    "mamba2": (
+        "mamba2",
+        SCAN | {"attention__head_count": 0, "feed_forward_length": 0},
+        (),
+    ),
 }
 each_model = pytest.mark.parametrize("name", MODELS)
 
@@ -358,6 +441,9 @@ def make_model(
         if family == "gemma4":  # whose training makes scores small, and no factor
             for name in tensors:
                 tensors[name] *= 0.2 if name.endswith("attn_q_norm.weight") else 1
+        for name in tensors:  # steps decay what is kept
+            if name.endswith(".ssm_a"):
+                tensors[name] = -np.abs(tensors[name])
         if change is not None:
             change(tensors)
         return write_gguf(folder / "model.gguf", metadata, tensors, type_name)
@@ -429,7 +515,7 @@ def test_plan_and_reference_agree_on_quantised_weights(
     "name",
     [
         *("gemma2, capped", "gemma3", "qwen3", "phi3, window", "gpt2"),
-        *("stablelm, 12b", "gemma4, shared"),
+        *("stablelm, 12b", "gemma4, shared", "qwen35", "falcon-h1", "mamba2"),
     ],
 )
 def test_logits_do_not_depend_on_the_rest_of_the_batch(
@@ -468,6 +554,34 @@ def test_every_key_of_a_family_changes_the_logits(
             if same and name < other:
                 difference = np.abs(reference(name)[1] - reference(other)[1]).max()
                 assert difference > 1e-3, (name, other)
+
+
+@pytest.mark.parametrize("family", ["qwen35", "qwen35moe", "qwen3next"])
+def test_a_layer_that_drafts_is_left_out(
+    make_model: Make,
+    reference: Callable[[str], tuple[Path, Array]],
+    monkeypatch: pytest.MonkeyPatch,
+    family: str,
+) -> None:
+    """It follows the others and attends; llama.cpp's arrays count it."""
+    _, keys, extra = MODELS[family]
+    flags = [True, True, True, False, False]
+    more: dict[str, Any] = {"block_count": 5, "nextn_predict_layers": 1}
+    more |= {"attention__recurrent_layers": flags, "full_attention_interval": 4}
+    monkeypatch.setitem(MODELS, "drafting", (family, keys | more, extra))
+
+    def with_draft(tensors: Tensors) -> None:
+        for name in [name for name in tensors if name.startswith("blk.3.")]:
+            tensors[name.replace("blk.3.", "blk.4.")] = tensors[name]
+        tensors["blk.4.nextn.eh_proj.weight"] = np.ones((64, 128), np.float32)
+        for name in ("enorm", "hnorm", "shared_head_norm"):
+            tensors[f"blk.4.nextn.{name}.weight"] = np.ones(64, np.float32)
+
+    path = make_model("drafting", with_draft)
+    want = reference(family)[1]
+    np.testing.assert_array_equal(logits(path, "reference"), want)
+    got = logits(path, "plan", kv_type="f32", n_threads=2)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
 
 
 def test_tokens_before_all_windows_have_no_effect(make_model: Make) -> None:

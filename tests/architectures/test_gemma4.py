@@ -23,7 +23,8 @@ from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.adapters import LowRank
 from llamacy.ops.batch import Batch
-from llamacy.ops.plan.plan import Plan, pack_weights
+from llamacy.ops.plan.packed_weights import pack_weights
+from llamacy.ops.plan.plan import Plan
 from llamacy.ops.state.layout import StateLayout
 from tests.support.random_blocks import FACTORS, random_blocks
 

@@ -92,6 +92,11 @@ def test_layers_are_kept_in_proportion() -> None:
         ("qwen3moe-30b-a3b", 30.53, 3.04),
         ("lfm2-1.2b", 1.17, 1.17),
         ("lfm2moe-8b-a1b", 8.34, 1.56),
+        ("granitehybrid-3b", 3.19, 3.19),
+        ("granitehybrid-7b-a1b", 6.94, 1.47),
+        ("falcon-h1-0.5b", 0.52, 0.49),
+        ("nemotron-h-8b", 8.10, 7.56),
+        ("mamba2-2.7b", 2.70, 2.70),
     ],
 )
 def test_shapes_are_as_large_as_the_published_models(

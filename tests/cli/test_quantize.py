@@ -145,3 +145,6 @@ def test_types_of_single_tensors_come_from_options_and_files(
     done = shell("quantize", "--dry-run", "--tensor-type", "x", babble_model, "Q5_1")
     assert done.status == 2
     assert "wanted PATTERN=TYPE, found x" in done.err
+    types.write_text("ffn_up=Q4_0 attn_k")
+    done = shell(*words)
+    assert f"{types}: wanted PATTERN=TYPE, found attn_k" in done.err

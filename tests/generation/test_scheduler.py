@@ -14,14 +14,17 @@ from llamacy.generation.goals.read import Read
 from llamacy.generation.mailbox import ThreadMailbox
 from llamacy.generation.parts import MAX_READ_BESIDE
 from llamacy.generation.prefix_cache import PrefixCache
+from llamacy.generation.reading import Reading
 from llamacy.generation.request import AnyRequest, Leftover, Request
 from llamacy.generation.scheduler import MAX_ACTIVE, Scheduler
 from llamacy.generation.stages import Stage
 from llamacy.generation.streams import Stream
 from llamacy.generation.worker import Worker
 from llamacy.ops.batch import Batch
+from llamacy.ops.rope import LongTexts
 from tests.support.scripted import (
     ScriptedExecutor,
+    ScriptedSequence,
     Vocabulary,
     add,
     complete,
@@ -68,6 +71,25 @@ def test_a_failing_pass_frees_all_sequences() -> None:
         complete(executor, request("a"), request("b"))
     assert len(executor.sequences) == 2
     assert all(sequence.closed for sequence in executor.sequences)
+
+
+def test_a_request_that_cannot_be_given_a_place_ends() -> None:
+    class Failing(ScriptedSequence):
+        def truncate(self, n: int) -> None:
+            raise MemoryError("no more pages")
+
+    executor = ScriptedExecutor({"ab": Vocabulary.ids("xyz")})
+    sequence = Failing(executor)
+    sequence.held, sequence.n_long = Vocabulary.ids("a"), 1  # to be read again
+    long_texts = LongTexts(1000)
+    one = Request(
+        Read(Context(Vocabulary.ids("ab"), 50, sequence, Reading(), long_texts))
+    )
+    worker = Worker(executor, 0)
+    with pytest.raises(MemoryError):
+        gather(worker, [one])
+    assert complete(executor, request("ab"))[0].text == "xyz"
+    worker.close()
 
 
 def test_what_prompts_have_in_common_is_read_once() -> None:

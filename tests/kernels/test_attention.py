@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.ops.state.kv_pages import PAGE
-from llamacy.ops.state.sequence import PagedSequence
+from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.specs import KeyValues
 from tests.support.attention_cache import TOLERANCE, Cache, each_kv_type
 
@@ -67,6 +67,40 @@ def test_windows_over_keys_and_values_of_different_sizes(
     together = cache.read(rows, [])
     assert error(together, cache.expected(rows)) <= cache.tolerance
     np.testing.assert_array_equal(cache.read(rows, [1, 70, 199]), together)
+
+
+@each_kv_type
+@pytest.mark.parametrize(("head_dim", "value_dim"), [(80, 64), (48, 32)])
+@pytest.mark.parametrize("window", [0, 45])
+def test_latent_values_are_those_of_keys_bit_for_bit(
+    steps: Steps, kv_type: str, head_dim: int, value_dim: int, window: int
+) -> None:
+    for n_head_kv, group in ((1, 1), (1, 4), (2, 20), (1, 40)):
+        apart, latent = (
+            Cache(
+                *(steps, kv_type, head_dim, group, n_head_kv),
+                window=window, value_dim=value_dim, is_latent=is_latent,
+            )
+            for is_latent in (False, True)
+        )  # fmt: skip
+        assert latent.slot.spec.page_bytes(latent.slot.kv_type) < (
+            apart.slot.spec.page_bytes(apart.slot.kv_type)
+        )
+        q, k, _ = latent.rows(170)
+        v = k.reshape(170, n_head_kv, head_dim)[..., :value_dim].reshape(170, -1)
+        want = apart.read((q, k, v), [])
+        assert error(want, apart.expected((q, k, v))) <= apart.tolerance
+        for cut in ([], [1, 70, 169]):
+            np.testing.assert_array_equal(latent.read((q, k, v), cut), want)
+
+
+@each_kv_type
+def test_latent_values_of_any_size(steps: Steps, kv_type: str) -> None:
+    """Q8_0 has the scales of groups of keys, in part of which are values."""
+    cache = Cache(steps, kv_type, 44, 5, 1, value_dim=37, is_latent=True)
+    q, k, _ = cache.rows(70)
+    rows = q, k, k[:, :37]
+    assert error(cache.read(rows, []), cache.expected(rows)) <= cache.tolerance
 
 
 @pytest.mark.parametrize("kv_type", TOLERANCE)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from llamacy.ops.state.sequence import PagedSequence
+from llamacy.ops.state.paged_sequence import PagedSequence
 from tests.support.attention_cache import Cache, each_kv_type
 
 if TYPE_CHECKING:

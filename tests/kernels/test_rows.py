@@ -16,8 +16,8 @@ from llamacy.ops.plan.step import Step
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.kv_pages import PAGE
 from llamacy.ops.state.layout import StateSlot
+from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
-from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.state.specs import KeyValues
 
 if TYPE_CHECKING:

@@ -520,6 +520,27 @@ def test_invalid_options_for_tensors_are_refused(
         llamacy.quantize(float_model, target, "Q8_0", **options)
 
 
+@pytest.mark.parametrize("kind", ["adapter", "imatrix"])
+def test_files_that_are_no_models_are_refused(
+    write_gguf: Callable[..., Path], tmp_path: Path, target: Path, kind: str
+) -> None:
+    path = tmp_path / "other.gguf"
+    write_gguf(path, {"general.architecture": "llama", "general.type": kind}, {})
+    with pytest.raises(llamacy.FormatError, match=f"wanted a model, .* found {kind}"):
+        llamacy.quantize(path, target, "Q8_0")
+
+
+def test_patterns_that_no_matrix_has_are_named_in_a_warning(
+    float_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    types = {"ffn_dwon": "Q6_K", "ffn_down": "Q6_K", "attn_norm": "F16"}
+    llamacy.quantize(float_model, None, "Q8_0", tensor_types=types, dry_run=True)
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == 2
+    assert warnings[0].endswith("tensor_types: no matrix has 'ffn_dwon' in its name")
+    assert "'attn_norm'" in warnings[1]  # whose tensors are vectors
+
+
 def test_a_dry_run_tells_the_sizes_and_writes_nothing(
     float_model: Path, tmp_path: Path
 ) -> None:

@@ -16,7 +16,8 @@ from llamacy.ggml.quantization import quantize
 from llamacy.ggml.types import GGMLType, dequantize
 from llamacy.ops.plan.barriers import find_barriers
 from llamacy.ops.plan.lowering import Lowering
-from llamacy.ops.plan.plan import Plan, pack_weights
+from llamacy.ops.plan.packed_weights import pack_weights
+from llamacy.ops.plan.plan import Plan
 from llamacy.ops.plan.recorder import Recorder
 from llamacy.ops.plan.step import Step
 from llamacy.ops.reference import ReferenceExecutor

@@ -61,6 +61,7 @@ CONFIG = ModelConfig(
     rope=RopeConfig(n_dims=16),
 )
 N_LAYER = 3
+LATER = 100  # layers that scan come after all that only convolve
 # Of a layer's attention: heads of queries, heads of keys and values, their dimensions.
 HEADS = (
     (2, 1, 16),
@@ -71,6 +72,8 @@ HEADS = (
     (1, 1, 16),
     (3, 3, 8),
 )
+# Of a layer's recurrence: heads of values and of keys, rows and columns of a matrix.
+MATRICES = ((4, 2, 8, 8), (2, 2, 16, 16), (2, 1, 16, 16), (3, 1, 32, 8), (4, 2, 16, 8))
 ROPES = {
     "whole heads": Rope.from_config(CONFIG.rope, 16),
     "half of each": Rope.from_config(RopeConfig(n_dims=8), 16),
@@ -103,7 +106,7 @@ class Graph:
         values: list[Any] = []
         for op, inputs, options in self.steps:
             options = {
-                key: named[option] if isinstance(option, str) else option
+                key: named.get(option, option) if isinstance(option, str) else option
                 for key, option in options.items()
             }
             values.append(getattr(ops, op)(*(values[i] for i in inputs), **options))
@@ -265,11 +268,38 @@ class Draft:
             strategies.sampled_from([w for w in WIDTHS if w <= self.widths[x]])
         )
         first = self.draw(strategies.integers(0, self.widths[x] - n))
-        return self.push("columns", (x,), n, self.sizes[x], first=first, n=n)
+        options = {"first": first, "n": n}
+        if self.draw(strategies.booleans()) and self.widths[x] % N_HEAD == 0:
+            # a half of each head
+            first, part = self.draw(strategies.integers(0, N_HEAD // 2)), N_HEAD // 2
+            options = {"first": first, "n": part, "of": N_HEAD}
+            n = self.widths[x] // 2
+        y = self.push("columns", (x,), n, self.sizes[x], **options)
+        if n not in WIDTHS:
+            self.readable.remove(y)
+        return y
 
-    def scale(self, x: int | None = None) -> int:
+    def join(self) -> int:
+        x, y = self.choose(N_EMBD // 2), self.choose(N_EMBD // 2)
+        n_head = self.draw(strategies.sampled_from([1, 2, 8]))
+        size = max(self.sizes[x], self.sizes[y])
+        return self.push("join", (x, y), N_EMBD, size, n_head=n_head)
+
+    def head_linear(self) -> int:
+        x = self.choose()
+        width = self.draw(strategies.sampled_from(WIDTHS))
+        weight = f"each head {self.widths[x]} {width}"
+        return self.push("head_linear", (x,), width, self.sizes[x], weight=weight)
+
+    def latent_attention(self) -> int:
+        q, k = (self.small(self.choose(N_EMBD // n), 1) for n in (1, 2))
+        state = KeyValues(N_LAYER + 9, 1, N_EMBD // 2, N_VOCAB // 2, is_latent=True)
+        options = {"state": state, "scale": 0.25}
+        return self.push("latent_attention", (q, k), N_VOCAB, 1, **options)
+
+    def scale(self, x: int | None = None, factor: float = 0.75) -> int:
         x = self.choose() if x is None else x
-        return self.push("scale", (x,), self.widths[x], self.sizes[x], factor=0.75)
+        return self.push("scale", (x,), self.widths[x], self.sizes[x], factor=factor)
 
     def softcap(self, x: int | None = None) -> int:
         x = self.choose() if x is None else x
@@ -337,6 +367,57 @@ class Draft:
             *(self.rope(value) if value in turned else value for value in (q, k, v)),
         )
 
+    def recurrence(self) -> int:
+        """A scan of what a convolution made, in a layer of its own."""
+        x = self.small(self.choose(), 1)
+        n_head, n_key_head, key_dim, value_dim = self.draw(
+            strategies.sampled_from(MATRICES)
+        )
+        width, layer = n_head * value_dim, LATER + len(self.widths)
+        n_kernel = self.draw(strategies.sampled_from(KERNELS))
+        state = Recurrence(layer, width, n_kernel - 1, n_head, key_dim, value_dim)
+        options = {
+            "weight": f"kernel {width} {n_kernel}",
+            "bias": self.draw(strategies.sampled_from([None, f"bias {width}"])),
+            "state": state,
+        }
+        v = self.linear(x, width)
+        v = self.push("causal_conv", (v,), width, self.sizes[v] + 2, **options)
+        q, k = (self.unit_heads(x, n_key_head, key_dim) for _ in "qk")
+        shares, steps = (self.of_heads(x, n_head, op) for op in ("sigmoid", "softplus"))
+        if self.draw(strategies.booleans()):
+            a = d = f"negative {n_head}"
+            return self.push(
+                "ssm_scan", (v, steps, q, k), width, self.sizes[v] + 3, a=a, d=d,
+                state=state,
+            )  # fmt: skip
+        decay = self.scale(steps, -0.5)
+        self.readable.remove(decay)
+        if self.draw(strategies.booleans()):
+            decay = self.scale(self.of_heads(x, n_head * key_dim, "sigmoid"), -1)
+            self.readable.remove(decay)
+        key_head = self.draw(strategies.sampled_from(["division", "modulo"]))
+        inputs = (q, k, v, decay, shares)
+        size = self.sizes[v] + 3
+        return self.push(
+            "delta_rule", inputs, width, size, state=state, key_head=key_head
+        )
+
+    def unit_heads(self, x: int, n_head: int, dim: int) -> int:
+        """Heads of length 1."""
+        x, width = self.linear(x, n_head * dim), n_head * dim
+        x = self.push("rms_norm", (x,), width, 0, weight=None, size=dim, eps=0.1)
+        return self.scale(x, dim**-0.5)
+
+    def of_heads(self, x: int, n: int, op: str) -> int:
+        """Few numbers of each row, which no other operation reads."""
+        weight = f"heads {self.widths[x]} {n}"
+        y = self.push("linear", (x,), n, self.sizes[x], weight=weight)
+        self.readable.remove(y)
+        y = self.push(op, (y,), n, self.sizes[x])
+        self.readable.remove(y)
+        return y
+
     def residual(self) -> int:
         x = self.choose()
         total = self.add(x, self.linear(self.choose(), self.widths[x]))
@@ -355,12 +436,12 @@ class Draft:
 
 ON_ALL_ROWS = (
     *("embedding", "position_embedding", "rope", "attention", "heads"),
-    *("shared_attention", "causal_conv"),
+    *("shared_attention", "latent_attention", "causal_conv", "recurrence"),
 )
 ON_ANY_ROWS = (
     *("norm", "linear", "gated", "add", "scale", "softcap"),
     *("residual", "swiglu", "capped", "experts", "sigmoid_gate", "gain", "activation"),
-    *("columns", "head_gate"),
+    *("columns", "join", "head_linear", "head_gate"),
 )
 
 
@@ -425,11 +506,16 @@ def weights() -> dict[str, Array]:
     return {
         **{f"{x} {n} {m}": noise(m, n) * scale[n]
            for x in "ab" for n in WIDTHS for m in WIDTHS},
+        **{f"each head {n} {m}": noise(4, m // 4, n // 4) * scale[n // 4 * 4] * 2
+           for n in WIDTHS for m in WIDTHS},
         **{f"embd {n}": noise(N_VOCAB, n) for n in WIDTHS},
         **{f"positions {n}": noise(N_POSITIONS, n) for n in WIDTHS},
         **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},
         **{f"sinks {n_head}": noise(n_head) for n_head, _, _ in HEADS},
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},
+        **{f"heads {n} {m}": noise(m, n) * scale[n]
+           for n in WIDTHS for h, _, dim, _ in MATRICES for m in (h, h * dim)},
+        **{f"negative {h}": -np.abs(noise(h)) for h, *_ in MATRICES},
         **{f"kernel {n} {k}": noise(n * k) / 2 for n in WIDTHS for k in KERNELS},
         "factor": np.full(1, 0.75, np.float32),
         "factors": np.linspace(0.5, 1, N_EXPERT, dtype=np.float32),

@@ -73,6 +73,32 @@ FAMILIES["Laguna"] = {
     "shared_expert_intermediate_size": 32,
     "sliding_window": 0,
 }
+FAMILIES["DeepseekV3"] = {
+    "num_key_value_heads": 4,
+    "q_lora_rank": 32,
+    "kv_lora_rank": 32,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 16,
+    "v_head_dim": 12,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 4,
+    "moe_intermediate_size": 32,
+    "first_k_dense_replace": 1,
+    "n_group": 1,
+    "topk_group": 1,
+}
+LATENT = ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]
+DELTA_RULE = {
+    "head_dim": 16,
+    "num_hidden_layers": 4,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 6,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 32,
+    "initializer_range": 0.1,  # rounding grows with the weights
+}
+FAMILIES["Qwen3_5Text"] = DELTA_RULE
+FAMILIES["Qwen3Next"] = {**FIVE, **DELTA_RULE, "shared_expert_intermediate_size": 32}
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 DENSE = [*ATTENTION, "gate_proj", "up_proj", "down_proj"]
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
@@ -153,6 +179,21 @@ CASES: dict[str, tuple[str, Settings]] = {
             "target_modules": ATTENTION,
             "target_parameters": ["experts.gate_up_proj", "experts.down_proj"],
         },
+    ),
+    "latent attention": ("DeepseekV3", {"target_modules": [*LATENT, "down_proj"]}),
+    "delta rule": ("Qwen3_5Text", {"target_modules": "all-linear"}),
+    "DoRA, delta rule": (
+        "Qwen3_5Text",
+        {"target_modules": ["in_proj_qkv", "in_proj_a", "out_proj"], "use_dora": True},
+    ),
+    "delta rule, norms saved": (
+        "Qwen3_5Text",
+        {"target_modules": ["in_proj_z"], "modules_to_save": ["norm"]},
+    ),
+    "delta rule, fused": ("Qwen3Next", {"target_modules": "all-linear"}),
+    "DoRA, delta rule, fused": (
+        "Qwen3Next",
+        {"target_modules": ["in_proj_qkvz", "in_proj_ba"], "use_dora": True},
     ),
     "gates of heads": ("Laguna", {"target_modules": [*DENSE, "g_proj"]}),
     "experts, rsLoRA and patterns": (

@@ -108,9 +108,77 @@ def seeing(text: dict[str, Any], images: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+SCAN_KINDS = ["linear_attention", "full_attention", "linear_attention"]
+GRANITE_H = {
+    "layer_types": SCAN_KINDS,
+    "mamba_n_heads": 8,
+    "mamba_d_head": 16,
+    "mamba_d_state": 16,
+    "shared_intermediate_size": 96,
+    **GRANITE,
+}
+FALCON_H1 = {
+    **{"mamba_d_ssm": 96, "mamba_n_heads": 6, "mamba_d_head": 16, "head_dim": 16},
+    **{"mamba_d_state": 16, "mamba_n_groups": 2, "mamba_expand": 2},
+    **{"embedding_multiplier": 3.0, "lm_head_multiplier": 0.5, "key_multiplier": 0.7},
+    **{"attention_in_multiplier": 1.2, "attention_out_multiplier": 0.9},
+    **{"ssm_in_multiplier": 1.1, "ssm_out_multiplier": 0.7},
+    "mlp_multipliers": [0.8, 0.6],
+    "ssm_multipliers": [0.5, 0.9, 1.1, 0.8, 1.3],
+}
+NEMOTRON_H = {key: SIZES[key] for key in SIZES if key != "num_hidden_layers"} | {
+    "layers_block_type": [*SCAN_KINDS, "mlp"],
+    "head_dim": 16,
+    "ssm_state_size": 16,
+    "mamba_num_heads": 8,
+    "mamba_head_dim": 16,
+    "n_groups": 2,
+    "time_step_min": 1e-30,  # else steps are not less, whatever their limit
+}
+MAMBA2 = {
+    **{"vocab_size": N_VOCAB, "hidden_size": 64, "num_hidden_layers": 3},
+    **{"num_heads": 8, "head_dim": 16, "state_size": 16, "n_groups": 2},
+    **{"initializer_range": 0.2, "pad_token_id": None, "residual_in_fp32": False},
+}
+LATENT = {
+    "num_key_value_heads": 4,
+    "q_lora_rank": 32,
+    "kv_lora_rank": 32,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 24,
+    "v_head_dim": 16,
+}
+DEEPSEEK = LATENT | {
+    "n_routed_experts": 12,
+    "num_experts_per_tok": 3,
+    "moe_intermediate_size": 32,
+    "n_shared_experts": 2,
+    "first_k_dense_replace": 1,
+    "routed_scaling_factor": 1.5,
+}
+SCORED = YARN | {"mscale": 0.7, "mscale_all_dim": 0.7}
+GROUPS = {"n_group": 3, "topk_group": 2}
 KINDS = {"layer_types": ["conv", "full_attention", "conv", "full_attention", "conv"]}
 LFM3_KINDS = KINDS["layer_types"][:3] + ["conv", "sliding_attention"]
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "deepseek2, lite": (
+        "DeepseekV2",
+        SIZES | DEEPSEEK | {"q_lora_rank": None, "rope_parameters": SCORED},
+    ),
+    "deepseek2, groups": (
+        "DeepseekV2",
+        SIZES | DEEPSEEK | GROUPS | {"topk_method": "group_limited_greedy"},
+    ),
+    "deepseek2, v3": (
+        "DeepseekV3",
+        SIZES | DEEPSEEK | GROUPS | {"rope_parameters": SCORED | {"mscale": 1.0}},
+    ),
+    "deepseek2, one yarn": (
+        "DeepseekV3",
+        SIZES | DEEPSEEK | {"n_group": 1, "topk_group": 1, "rope_parameters": YARN},
+    ),
+    "deepseek2, glm": ("Glm4MoeLite", SIZES | DEEPSEEK | {"v_head_dim": 40}),
+    "deepseek2, youtu": ("Youtu", SIZES | LATENT | {"tie_word_embeddings": True}),
     "lfm2": ("Lfm2", FIVE | KINDS | {"block_multiple_of": 32}),
     "lfm2, older keys": (
         "Lfm2",
@@ -133,6 +201,27 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         | {"layer_types": LFM3_KINDS, "head_dim": 16, "attention_bias": True}
         | {"use_sandwich_norm": False, "use_attention_gate": False},
     ),
+    "granitehybrid": (
+        "GraniteMoeHybrid",
+        SIZES | GRANITE_H | {"num_local_experts": 0, "num_experts_per_tok": 0},
+    ),
+    "granitehybrid, experts": (
+        "GraniteMoeHybrid",
+        SIZES
+        | GRANITE_H
+        | {"num_local_experts": 6, "intermediate_size": 32}
+        | {"mamba_n_groups": 2, "position_embedding_type": "rope"},
+    ),
+    "falcon-h1": ("FalconH1", SIZES | FALCON_H1),
+    "falcon-h1, norm": (
+        "FalconH1",
+        SIZES
+        | FALCON_H1
+        | {"mamba_rms_norm": True, "mamba_norm_before_gate": False}
+        | {"tie_word_embeddings": True, "lm_head_multiplier": 3.0},
+    ),
+    "nemotron_h": ("NemotronH", NEMOTRON_H),
+    "mamba2": ("Mamba2", MAMBA2),
     "qwen2vl": ("Qwen2VL", seeing(SECTIONS, IMAGES | {"embed_dim": 32})),
     "qwen2.5vl": (
         "Qwen2_5_VL",

@@ -90,6 +90,21 @@ def test_a_session_of_another_model_is_refused(
             other.load_session(file)
 
 
+def test_keys_of_long_texts_are_refused_where_all_texts_are_rotated_alike(
+    model: Model, tmp_path: Path
+) -> None:
+    file = tmp_path / "long"
+    with model.session() as session:
+        session.feed(PROMPT)
+        assert session.n_past > 0
+        held = session._held.sequence
+        assert held is not None
+        held.n_long = 1
+        session.save(file)
+    with pytest.raises(llamacy.FormatError, match="header model: .*-long"):
+        model.load_session(file)
+
+
 def test_a_damaged_session_is_refused(model: Model, tmp_path: Path) -> None:
     file, bad = tmp_path / "story.session", tmp_path / "bad.session"
     with model.session() as session:

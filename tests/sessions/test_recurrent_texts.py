@@ -31,7 +31,7 @@ from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
-from llamacy.ops.state.sequence import PagedSequence
+from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.sessions.session import Session
 from tests.support import recurrent_model
 from tests.support.drafted import Drafted
@@ -49,15 +49,18 @@ def load(path: Path, **options: Any) -> Model:
     return llamacy.load(path, n_batch=8 if HAS_TILES else 512, **options)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=recurrent_model.KEYS)
 def path(
+    request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     write_gguf: Callable[..., Path],
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
 ) -> Path:
     folder = tmp_path_factory.mktemp("recurrent")
-    return recurrent_model.write(folder, write_gguf, llama_metadata(), random_tensors)
+    return recurrent_model.write(
+        folder, write_gguf, llama_metadata(), random_tensors, request.param
+    )
 
 
 @pytest.fixture
@@ -294,7 +297,8 @@ def test_a_full_context_is_made_room_in(path: Path) -> None:
 
 def test_memory_is_what_inspect_says(path: Path) -> None:
     info = llamacy.inspect(path)
-    assert info.state_bytes == 33 * 3 * 2 * 64 * 4  # of three layers, with snapshots
+    of_layer = {"lfm2": 2 * 64, "mamba2": 3 * 80 + 64 * 8}[info.architecture]
+    assert info.state_bytes == 33 * 3 * of_layer * 4  # of three layers, with snapshots
     with load(path, prompt_cache=0) as model, model.session() as session:
         plan = model.executor
         assert isinstance(plan, Plan)
@@ -304,7 +308,8 @@ def test_memory_is_what_inspect_says(path: Path) -> None:
         assert states_used(model) == 33
         assert plan.kv_bytes_used == info.kv_bytes(session.n_past)
     shown = CliRunner().invoke(app, ["show", str(path)]).stdout
-    assert "of which 49.5 KiB for the states of recurrent layers" in shown
+    n_kib = {"lfm2": "49.5", "mamba2": "290.8"}[info.architecture]
+    assert f"of which {n_kib} KiB for the states of recurrent layers" in shown
     page = info.kv_page_bytes["f16"]
     assert info.kv_bytes(64) - info.kv_bytes(32) == page
     assert info.longest_context(info.memory_bytes(320)) == 320

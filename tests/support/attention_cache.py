@@ -13,8 +13,8 @@ from llamacy.ops.plan.step import Step
 from llamacy.ops.plan.steps import MAX_RUN
 from llamacy.ops.state.kv_pages import PAGE
 from llamacy.ops.state.layout import StateSlot
+from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
-from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.state.specs import KeyValues
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Cache:
         softcap: float = 0,
         sinks: Array | None = None,
         value_dim: int = 0,
+        is_latent: bool = False,
     ) -> None:
         self.sinks = sinks
         self.value_dim = value_dim or head_dim
@@ -54,6 +55,7 @@ class Cache:
         self.group, self.n_head_kv, self.head_dim = group, n_head_kv, head_dim
         self.n_head = group * n_head_kv
         self.n_threads = n_threads
+        self._is_latent = is_latent
         self._table = steps.table
         self._kv_type, *rounded = kv_type.split()
         self._may_round = bool(rounded)
@@ -61,7 +63,7 @@ class Cache:
         self.tolerance = TOLERANCE[self._kv_type]
         if self.rounds:
             self.tolerance = max(self.tolerance, BF16_TOLERANCE)
-        spec = KeyValues(1, n_head_kv, head_dim, self.value_dim)
+        spec = KeyValues(1, n_head_kv, head_dim, self.value_dim, is_latent=is_latent)
         layer_bytes = spec.page_bytes(self._kv_type)
         self.slot = StateSlot(spec, self._kv_type, layer_bytes)
         self.pool = PagePool(PAGE, N_LAYER * layer_bytes)
@@ -93,7 +95,7 @@ class Cache:
         program = Program(self._table, self.n_threads)
         append = Step.of(
             "append",
-            {"v": values},
+            {} if self._is_latent else {"v": values},
             {"q": queries, "k": keys, "state": self.slot},
             n_head=self.n_head,
         )

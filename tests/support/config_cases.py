@@ -320,6 +320,9 @@ IMPOSSIBLE: dict[str, tuple[str, dict[str, Any]]] = {
 
 NEEDED: dict[str, dict[str, Any]] = {
     "Glm4MoeForCausalLM": {"head_dim": 128},
+    "GraniteMoeHybridForCausalLM": {"layer_types": ["mamba", "attention"] * 16},
+    "NemotronHForCausalLM": {"hybrid_override_pattern": "M-*M-"},
+    "DeepseekV2ForCausalLM": {"num_experts_per_tok": 6},
     "Dots1ForCausalLM": {"n_routed_experts": 128, "num_experts_per_tok": 6},
 }
 """Keys of classes whose defaults are those of no model."""

@@ -1,4 +1,7 @@
-"""A tiny LFM2 with random weights, which babbles: convolutions beside attention."""
+"""Tiny recurrent models with random weights, which babble.
+
+An LFM2 has convolutions beside attention; a Mamba-2 has scans alone, and no keys.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,23 @@ from tests.support import random_model
 
 N_CTX = 1024
 N_HEAD_KV = [0, 2, 0, 0, 1]
+KEYS: dict[str, dict[str, Any]] = {
+    "lfm2": {
+        "block_count": len(N_HEAD_KV),
+        "attention.head_count_kv": N_HEAD_KV,
+        "shortconv.l_cache": 3,
+    },
+    "mamba2": {
+        "block_count": 3,
+        "attention.head_count": 0,
+        "feed_forward_length": 0,
+        "ssm.conv_kernel": 4,
+        "ssm.state_size": 8,
+        "ssm.group_count": 1,
+        "ssm.time_step_rank": 4,
+        "ssm.inner_size": 64,
+    },
+}
 
 WriteModel = Callable[..., Path]
 
@@ -25,17 +45,17 @@ def write(
     write_gguf: Callable[..., Path],
     metadata: dict[str, Any],
     random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
+    family: str = "lfm2",
 ) -> Path:
-    """Write the model of `metadata`, a LLaMA's, as an LFM2 in Q8_0."""
+    """Write the model of `metadata`, a LLaMA's, as one of the family in Q8_0."""
     pieces, scores, types = random_model.vocabulary()
-    metadata = {key.replace("llama.", "lfm2."): each for key, each in metadata.items()}
+    own = {"vocab_size": len(pieces), "context_length": N_CTX} | KEYS[family]
+    metadata = {
+        key.replace("llama.", f"{family}."): each for key, each in metadata.items()
+    }
+    metadata |= {f"{family}.{key}": each for key, each in own.items()}
     metadata |= {
-        "general.architecture": "lfm2",
-        "lfm2.block_count": len(N_HEAD_KV),
-        "lfm2.attention.head_count_kv": N_HEAD_KV,
-        "lfm2.shortconv.l_cache": 3,
-        "lfm2.vocab_size": len(pieces),
-        "lfm2.context_length": N_CTX,
+        "general.architecture": family,
         "tokenizer.ggml.model": "llama",
         "tokenizer.ggml.tokens": pieces,
         "tokenizer.ggml.scores": scores,
@@ -48,6 +68,9 @@ def write(
     tensors = random_tensors(
         (name, spec.shape) for name, spec in specs.items() if spec.is_required
     )
+    for name in tensors:  # steps decay what is kept
+        if name.endswith(".ssm_a"):
+            tensors[name] = -np.abs(tensors[name])
     whole = write_gguf(folder / "whole.gguf", metadata, tensors, "F32")
     llamacy.quantize(whole, folder / "model.gguf", "Q8_0")
     return folder / "model.gguf"

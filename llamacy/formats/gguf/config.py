@@ -10,9 +10,17 @@ from dataclasses import replace
 from typing import Final
 
 from llamacy.arguments import MAX_CTX
-from llamacy.config import ExpertConfig, FamilyRules, Gating, ModelConfig, family_rules
+from llamacy.config import (
+    ExpertConfig,
+    FamilyRules,
+    Gating,
+    ModelConfig,
+    RopeConfig,
+    family_rules,
+)
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.known_keys import check_keys
+from llamacy.formats.gguf.latent import read_latent
 from llamacy.formats.gguf.layers import (
     read_expert_sizes,
     read_layers,
@@ -75,7 +83,8 @@ def read_config(file: ModelFile) -> ModelConfig:
     n_layer = _n_layer(keys)
     n_embd = keys.integer(".embedding_length", 1, MAX_EMBD)
     window, windowed_layers, windows = read_windows(keys, n_layer, rules)
-    sizes = read_sizes(keys, n_embd, rules, windows)
+    latent = read_latent(keys, rules)
+    sizes = read_sizes(keys, n_embd, rules, windows, latent)
     head_dim = max(each.head_dim for each in sizes)
     n_ctx_train = keys.integer(".context_length", 1, MAX_CTX)
     config = ModelConfig(
@@ -90,7 +99,9 @@ def read_config(file: ModelFile) -> ModelConfig:
         n_vocab=_n_vocab(keys),
         n_ctx_train=n_ctx_train,
         norm_eps=_norm_eps(keys, rules),
-        rope=read_rope(keys, rules, head_dim, n_ctx_train),
+        rope=read_rope(keys, rules, head_dim, n_ctx_train)
+        if head_dim
+        else RopeConfig(n_dims=0),
         window=window,
         windowed_layers=windowed_layers,
         attention_scale=keys.constant(".attention.scale"),
@@ -108,7 +119,8 @@ def read_config(file: ModelFile) -> ModelConfig:
         experts=_experts(keys, rules, n_layer),
     )
     check_keys(keys, architecture)
-    return replace(config, layers=read_layers(keys, config, rules, sizes, windows))
+    layers = read_layers(keys, config, rules, sizes, windows, latent)
+    return replace(config, layers=layers)
 
 
 def _has_layer_norm(keys: Keys, rules: FamilyRules) -> bool:
@@ -127,7 +139,11 @@ def _n_layer(keys: Keys) -> int:
 
 
 def _norm_eps(keys: Keys, rules: FamilyRules) -> float:
-    kind = "layer_norm" if _has_layer_norm(keys, rules) else "layer_norm_rms"
+    """Read what norms add; Nemotron-H's files have it for RMS norms by either key."""
+    kind = "layer_norm_rms"
+    is_by_other = rules.scan == "alone" and f".attention.{kind}_epsilon" not in keys
+    if _has_layer_norm(keys, rules) or is_by_other:
+        kind = "layer_norm"
     return keys.real(f".attention.{kind}_epsilon", most=1.0)
 
 

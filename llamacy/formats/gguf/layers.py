@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from llamacy.arguments import MAX_CTX
 from llamacy.config import (
+    AttentionAndScanConfig,
     AttentionConfig,
     ExpertConfig,
     FamilyRules,
@@ -23,13 +24,18 @@ from llamacy.config import (
     SharedAttentionConfig,
 )
 from llamacy.formats.gguf.keys import Keys
+from llamacy.formats.gguf.latent import LatentSizes, with_latent
 from llamacy.formats.gguf.limits import (
     MAX_FF,
     MAX_HEAD_DIM,
     MAX_HEADS,
     MAX_LAYERS,
 )
-from llamacy.formats.gguf.recurrent import read_recurrence
+from llamacy.formats.gguf.recurrent import (
+    read_recurrence,
+    read_recurrent_layers,
+    read_scan,
+)
 from llamacy.formats.gguf.rope import DYNAMIC_FACTOR, read_n_dims
 
 _SHARED: Final = "attention.shared_kv_layers"
@@ -87,11 +93,16 @@ def read_windows(keys: Keys, n_layer: int, rules: FamilyRules) -> Windows:
 
 
 def read_sizes(
-    keys: Keys, n_embd: int, rules: FamilyRules, windows: tuple[int | None, ...]
+    keys: Keys,
+    n_embd: int,
+    rules: FamilyRules,
+    windows: tuple[int | None, ...],
+    latent: LatentSizes | None,
 ) -> list[LayerSizes]:
     """Read the sizes of each layer, of which `windows` has its window.
 
-    A recurrent layer has no heads of keys and values.
+    A recurrent layer has no heads of keys and values; with latent attention there is
+    one of keys.
 
     Raises
     ------
@@ -101,12 +112,19 @@ def read_sizes(
         A layer without attention, or without a feed-forward network.
     """
     n_layer = len(windows)
+    if rules.scan == "only":
+        return [LayerSizes(0, 0, 0, 0, 0)] * n_layer
     kv, key_length = ".attention.head_count_kv", ".attention.key_length"
     part = "attention"
     n_head = keys.per_layer(".attention.head_count", n_layer, MAX_HEADS, lacked=part)
     may_lack = rules.has_recurrent_layers
     n_head_kv = keys.per_layer(
         kv, n_layer, MAX_HEADS, n_head, lacked=part, may_lack=may_lack
+    )
+    are_recurrent = read_recurrent_layers(keys, n_layer, rules)
+    n_head_kv = tuple(
+        0 if is_recurrent else number
+        for is_recurrent, number in zip(are_recurrent, n_head_kv, strict=True)
     )
     for of_queries, of_keys in zip(n_head, n_head_kv, strict=True):
         if of_keys and of_queries % of_keys:
@@ -116,9 +134,27 @@ def read_sizes(
     default = n_embd // n_head[0]
     head_dim = _per_head(keys, key_length, windows, default)
     value_dim = _per_head(keys, ".attention.value_length", windows, default)
-    part = "a feed-forward network"
-    n_ff = keys.per_layer(".feed_forward_length", n_layer, MAX_FF, lacked=part)
+    part, width = "a feed-forward network", ".feed_forward_length"
+    if width not in keys and ".expert_feed_forward_length" in keys:
+        width = ".expert_feed_forward_length"  # no layer is dense
+    may_lack = rules.scan == "alone"
+    n_ff = keys.per_layer(width, n_layer, MAX_FF, lacked=part, may_lack=may_lack)
+    if may_lack:
+        _check_single_parts(keys, n_head_kv, n_ff)
+    if latent is not None:
+        n_head_kv = (1,) * n_layer
+        head_dim = [latent.n_latent + latent.n_rotated] * n_layer
+        value_dim = [latent.n_latent] * n_layer
     return list(map(LayerSizes, n_head, n_head_kv, head_dim, value_dim, n_ff))
+
+
+def _check_single_parts(
+    keys: Keys, n_head_kv: tuple[int, ...], n_ff: tuple[int, ...]
+) -> None:
+    for layer, (n_heads, width) in enumerate(zip(n_head_kv, n_ff, strict=True)):
+        if n_heads and width:
+            wanted = "0 in layers that attend"
+            keys.fail(".feed_forward_length", wanted, f"{width} in layer {layer}")
 
 
 def _per_head(
@@ -164,6 +200,7 @@ def read_layers(
     rules: FamilyRules,
     sizes: list[LayerSizes],
     windows: tuple[int | None, ...],
+    latent: LatentSizes | None,
 ) -> tuple[LayerConfig, ...]:
     """Put the layers together.
 
@@ -179,6 +216,8 @@ def read_layers(
         Each layer's sizes.
     windows : tuple of (int or None)
         Each layer's window.
+    latent : LatentSizes or None
+        Sizes of latent attention, if that is what layers have.
 
     Raises
     ------
@@ -193,33 +232,61 @@ def read_layers(
     n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
     experts = _experts_of_layers(keys, config, rules, [each.n_ff for each in sizes])
     for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
-        n_head, n_head_kv, head_dim, value_dim, n_ff = each
-        n_dims = read_n_dims(keys, head_dim, window is not None)
-        rope = _rope(config.rope, rules, window, n_dims)
-        if rope.scaling == "dynamic" and n_dims != config.rope.n_dims:
-            wanted = f"{config.rope.n_dims} dimensions in each layer"
-            keys.refuse(DYNAMIC_FACTOR, wanted, f"{n_dims} in layer {layer}")
-        has_rope = rules.has_positions(layer, window is not None)
-        if have_rope is not None:
-            has_rope = have_rope[layer]
-        mixer: Mixer = AttentionConfig(
-            n_head,
-            n_head_kv,
-            head_dim,
-            value_dim,
-            scale=config.attention_scale or 1 / math.sqrt(head_dim),
-            window=window,
-            rope=rope if has_rope else None,
-        )
-        if not n_head_kv:
-            mixer = read_recurrence(keys)
+        n_ff = each.n_ff
+        mixer: Mixer | None = None
+        if each.n_head_kv:
+            has_rope = rules.has_positions(layer, window is not None)
+            if have_rope is not None:
+                has_rope = have_rope[layer]
+            mixer = _attention(
+                keys, config, rules, each, (layer, window, has_rope), latent
+            )
+        elif not n_ff or rules.scan != "alone":
+            mixer = read_recurrence(keys, rules)
+        has_experts = n_ff > 0 and layer >= n_dense
         network = FeedForwardConfig(
             n_ff,
-            experts=experts[layer] if layer >= n_dense else None,
+            experts=experts[layer] if has_experts else None,
             constants=tuple(each[layer] for each in constants),
         )
         layers.append(LayerConfig(mixer, network))
     return _with_shared(keys, rules, layers)
+
+
+def _attention(
+    keys: Keys,
+    config: ModelConfig,
+    rules: FamilyRules,
+    sizes: LayerSizes,
+    place: tuple[int, int | None, bool],
+    latent: LatentSizes | None,
+) -> Mixer:
+    """Put together the attention of a layer.
+
+    `place` is the layer's number, its window, and whether it has positions.
+    """
+    layer, window, has_rope = place
+    n_head, n_head_kv, head_dim, value_dim, _ = sizes
+    n_dims = read_n_dims(keys, head_dim, window is not None)
+    rope = _rope(config.rope, rules, window, n_dims)
+    if rope.scaling == "dynamic" and n_dims != config.rope.n_dims:
+        wanted = f"{config.rope.n_dims} dimensions in each layer"
+        keys.refuse(DYNAMIC_FACTOR, wanted, f"{n_dims} in layer {layer}")
+    mixer = AttentionConfig(
+        n_head,
+        n_head_kv,
+        head_dim,
+        value_dim,
+        scale=config.attention_scale or 1 / math.sqrt(head_dim),
+        window=window,
+        rope=rope if has_rope else None,
+    )
+    if latent is not None:
+        return with_latent(keys, mixer, latent, rope)
+    if rules.scan != "beside":
+        return mixer
+    of_attention = {each.name: getattr(mixer, each.name) for each in fields(mixer)}
+    return AttentionAndScanConfig(**of_attention, scan=read_scan(keys))
 
 
 def _with_shared(

@@ -4,18 +4,82 @@ from __future__ import annotations
 
 from typing import Final
 
-from llamacy.config import ShortConvConfig
+from llamacy.config import (
+    DeltaRuleConfig,
+    FamilyRules,
+    ScanConfig,
+    ShortConvConfig,
+)
 from llamacy.formats.gguf.keys import Keys
+from llamacy.formats.gguf.limits import MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS
 
 _MAX_KERNEL: Final = 256
 
 
-def read_recurrence(keys: Keys) -> ShortConvConfig:
+def read_recurrent_layers(
+    keys: Keys, n_layer: int, rules: FamilyRules
+) -> tuple[bool, ...]:
+    """Read which layers are recurrent, of a family that counts those that attend.
+
+    Of other families none is named here: layers without heads of keys are recurrent.
+
+    Raises
+    ------
+    FormatError
+        A value is of another type, out of range, or an array has another length.
+    """
+    if not rules.attention_period:
+        return (False,) * n_layer
+    flags = keys.flags(".attention.recurrent_layers", n_layer)
+    if flags is not None:
+        return flags
+    key, default = ".full_attention_interval", rules.attention_period
+    period = keys.integer(key, 1, MAX_LAYERS, default=default)
+    return tuple((layer + 1) % period != 0 for layer in range(n_layer))
+
+
+def read_recurrence(
+    keys: Keys, rules: FamilyRules
+) -> ShortConvConfig | DeltaRuleConfig | ScanConfig:
     """Read the mixer that all recurrent layers of a model have.
 
     Raises
     ------
     FormatError
-        A size is missing, or out of range.
+        A size is missing, out of range, or does not go with another.
     """
+    if rules.attention_period:
+        return _delta_rule(keys)
+    if rules.scan != "none":
+        return read_scan(keys)
     return ShortConvConfig(keys.integer(".shortconv.l_cache", 2, _MAX_KERNEL))
+
+
+def read_scan(keys: Keys) -> ScanConfig:
+    """Read the scan of Mamba-2 that layers of a model have.
+
+    Raises
+    ------
+    FormatError
+        A size is missing, out of range, or does not go with another.
+    """
+    return ScanConfig(*_matrices(keys))
+
+
+def _delta_rule(keys: Keys) -> DeltaRuleConfig:
+    return DeltaRuleConfig(*_matrices(keys))
+
+
+def _matrices(keys: Keys) -> tuple[int, int, int, int, int]:
+    """Read heads, their groups, rows and columns of a matrix, and the kernel's size."""
+    n_head = keys.integer(".ssm.time_step_rank", 1, MAX_HEADS)
+    n_group = keys.integer(".ssm.group_count", 1, MAX_HEADS)
+    if n_head % n_group:
+        keys.fail(".ssm.group_count", f"a divisor of {n_head}", n_group)
+    width = keys.integer(".ssm.inner_size", 1, MAX_HEADS * MAX_HEAD_DIM)
+    if width % n_head or width // n_head > MAX_HEAD_DIM:
+        wanted = f"{n_head} times 1 to {MAX_HEAD_DIM}"
+        keys.fail(".ssm.inner_size", wanted, width)
+    key_dim = keys.integer(".ssm.state_size", 1, MAX_HEAD_DIM)
+    n_kernel = keys.integer(".ssm.conv_kernel", 2, _MAX_KERNEL)
+    return n_head, n_group, key_dim, width // n_head, n_kernel

@@ -10,6 +10,7 @@ import numpy as np
 from llamacy.arguments import MAX_CTX
 from llamacy.config import FamilyRules, RopeConfig
 from llamacy.formats.gguf.keys import Keys
+from llamacy.formats.gguf.latent import LOG_MULTIPLIER, RANK
 from llamacy.formats.gguf.limits import MAX_FREQ_BASE, MAX_SCALE, MIN_SCALE
 
 DYNAMIC_FACTOR: Final = ".rope.scaling.dynamic_factor"
@@ -60,7 +61,7 @@ def read_rope(
     if ext_factor == 0:  # llama.cpp replaces this one where YaRN extrapolates
         attn_factor *= keys.scale(".rope.scaling.yarn_attn_factor")
     else:
-        attn_factor /= _log_factor(keys, factor)
+        attn_factor /= _log_factor(keys, rules, factor)
     key = ".rope.scaling.original_context_length"
     n_ctx_orig = keys.integer(key, 0, MAX_CTX, default=0) or n_ctx_train
     local = ".rope.freq_base_swa"
@@ -82,10 +83,16 @@ def read_rope(
     )
 
 
-def _log_factor(keys: Keys, factor: float) -> float:
-    """Return what divides the magnitude of YaRN, as in DeepSeek's settings."""
-    key = ".rope.scaling.yarn_log_multiplier"
-    multiplier = keys.real(key, most=MAX_SCALE, default=0.0, is_zero_allowed=True)
+def _log_factor(keys: Keys, rules: FamilyRules, factor: float) -> float:
+    """Return what divides the magnitude of YaRN, as in DeepSeek's settings.
+
+    With latent attention it multiplies scores, and the magnitude is 1.
+    """
+    multiplier = keys.real(
+        LOG_MULTIPLIER, most=MAX_SCALE, default=0.0, is_zero_allowed=True
+    )
+    if RANK in rules.keys and multiplier:
+        multiplier = 1.0
     return 1 + 0.1 * multiplier * math.log(factor)
 
 

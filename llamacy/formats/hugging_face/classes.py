@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from llamacy.formats.hugging_face import gemma4, lfm2
+from llamacy.formats.hugging_face import delta_rule, gemma4, hybrids, latent, lfm2
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.dense_classes import DENSE_DEFAULTS
 from llamacy.formats.hugging_face.layer_norm_classes import LAYER_NORM_DEFAULTS
@@ -26,7 +26,10 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **MIXTURE_DEFAULTS,
     **VISION_DEFAULTS,
     **gemma4.DEFAULTS,
+    **hybrids.DEFAULTS,
+    **latent.DEFAULTS,
     **lfm2.DEFAULTS,
+    **delta_rule.DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
 
@@ -42,9 +45,18 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "gemma4_text": "Gemma4ForCausalLM",
     "gemma4_unified": "Gemma4UnifiedForConditionalGeneration",
     "gemma4_unified_text": "Gemma4UnifiedForCausalLM",
+    "granitemoehybrid": "GraniteMoeHybridForCausalLM",
+    "falcon_h1": "FalconH1ForCausalLM",
+    "nemotron_h": "NemotronHForCausalLM",
+    "mamba2": "Mamba2ForCausalLM",
     "lfm2": "Lfm2ForCausalLM",
     "lfm2_moe": "Lfm2MoeForCausalLM",
     "lfm3": "Lfm3ForCausalLM",
+    "qwen3_5": "Qwen3_5ForConditionalGeneration",
+    "qwen3_5_text": "Qwen3_5ForCausalLM",
+    "qwen3_5_moe": "Qwen3_5MoeForConditionalGeneration",
+    "qwen3_5_moe_text": "Qwen3_5MoeForCausalLM",
+    "qwen3_next": "Qwen3NextForCausalLM",
     "phi3": "Phi3ForCausalLM",
     "smollm3": "SmolLM3ForCausalLM",
     "granite": "GraniteForCausalLM",
@@ -67,6 +79,10 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "apertus": "ApertusForCausalLM",
     "glm4_moe": "Glm4MoeForCausalLM",
     "dots1": "Dots1ForCausalLM",
+    "deepseek_v2": "DeepseekV2ForCausalLM",
+    "deepseek_v3": "DeepseekV3ForCausalLM",
+    "glm4_moe_lite": "Glm4MoeLiteForCausalLM",
+    "youtu": "YoutuForCausalLM",
     "ernie4_5_moe": "Ernie4_5_MoeForCausalLM",
     "hunyuan_v1_moe": "HunYuanMoEV1ForCausalLM",
     "cohere2_moe": "Cohere2MoeForCausalLM",

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Final, NamedTuple, Protocol
 
-from llamacy.formats.hugging_face import gemma4, lfm2
+from llamacy.config import DeltaRuleConfig
+from llamacy.formats.hugging_face import delta_rule, gemma4, hybrids, latent, lfm2
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
@@ -56,7 +57,9 @@ class Special(Protocol):
 
 _SPECIAL: Final[Mapping[str, Special]] = {
     gemma4.NAME: gemma4,
+    **dict.fromkeys(hybrids.NAMES, hybrids),
     **dict.fromkeys(lfm2.NAMES, lfm2),
+    **dict.fromkeys(delta_rule.NAMES, delta_rule),
 }
 
 
@@ -83,6 +86,10 @@ class Config(NamedTuple):
         Parts of the family that the model has.
     lacked : tuple of frozenset of str
         Parts of these that single layers lack, and that files may have all the same.
+    factors : mapping of str to float32, (1,) or (n_rows,)
+        Multiply the rows of the matrices of these parts.
+    delta_rule : DeltaRuleConfig or None
+        Sizes of layers with a delta rule; None for other families.
     quantization : Quantization or None
         How the weights are quantised; None for floats, and for experts in MXFP4.
     """
@@ -96,6 +103,8 @@ class Config(NamedTuple):
     rope_divisors: Divisors
     parts: frozenset[str]
     lacked: tuple[frozenset[str], ...]
+    factors: Mapping[str, hybrids.Factors]
+    delta_rule: DeltaRuleConfig | None
     quantization: Quantization | None
 
     def have_part(self, part: str, layer: int) -> bool:
@@ -131,6 +140,8 @@ def read_config(config: JsonObject, name: str) -> Config:
     special = _SPECIAL.get(family.architecture)
     if special is not None:
         config = special.with_sizes(config)
+    if family.dense is not None and not config.flag("has_experts"):
+        family = family.dense
     sizes = read_sizes(config)
     metadata = Metadata()
     metadata.text("general.architecture", family.architecture)
@@ -144,6 +155,9 @@ def read_config(config: JsonObject, name: str) -> Config:
     if special is not None:
         special.add_keys(config, family.architecture, metadata)
     none: frozenset[str] = frozenset()
+    mixer = None
+    if special is delta_rule:
+        mixer = delta_rule.read_delta_rule(config, family.architecture)
     return Config(
         family=family,
         sizes=sizes,
@@ -154,6 +168,8 @@ def read_config(config: JsonObject, name: str) -> Config:
         rope_divisors=divisors,
         parts=_parts(config, family),
         lacked=special.lacked_parts(config) if special else (none,) * sizes.n_layer,
+        factors=hybrids.factors(config),
+        delta_rule=mixer,
         quantization=quantization,
     )
 
@@ -258,17 +274,21 @@ def _add_sizes(
     metadata.integer(f"{prefix}.block_count", sizes.n_layer)
     metadata.integer(f"{prefix}.context_length", sizes.n_ctx_train)
     metadata.integer(f"{prefix}.embedding_length", sizes.n_embd)
+    is_latent = prefix == latent.NAME
     for key, numbers in (
         ("feed_forward_length", sizes.n_ff),
         ("attention.head_count", sizes.n_head),
-        ("attention.head_count_kv", sizes.n_head_kv),
+        *(() if is_latent else (("attention.head_count_kv", sizes.n_head_kv),)),
     ):
         if len(set(numbers)) == 1:
             metadata.integer(f"{prefix}.{key}", numbers[0])
         else:
             metadata.integers(f"{prefix}.{key}", numbers)
-    metadata.integer(f"{prefix}.attention.key_length", sizes.head_dim)
-    metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)
+    if is_latent:
+        latent.add_sizes(config, metadata)
+    elif sizes.head_dim:
+        metadata.integer(f"{prefix}.attention.key_length", sizes.head_dim)
+        metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)
     metadata.integer(f"{prefix}.vocab_size", sizes.n_vocab)
     # no float32 is below the least; more than 1 cannot be meant
     has_rms_norm = "rms_norm_eps" in config

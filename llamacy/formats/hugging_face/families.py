@@ -6,6 +6,9 @@ forms are those that llama.cpp's converter writes. Adding a family is adding a r
 the first of these files that it is in place in:
 
 - `gemma4`: Gemma 4, two kinds of layers of different sizes;
+- `hybrids`: Granite 4 H, Falcon-H1, Nemotron-H and Mamba-2, layers that scan;
+- `delta_rule`: Qwen 3.5 and Qwen3-Next, layers with a delta rule;
+- `latent`: latent attention, as in DeepSeek V2 and V3;
 - `lfm2`: LFM2 and LFM3, layers that convolve beside those that attend;
 - `vision_families`: the texts of models that see images;
 - `mixture_families`: mixtures of experts;
@@ -19,7 +22,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llamacy.formats.hugging_face import gemma4, lfm2
+from llamacy.formats.hugging_face import delta_rule, gemma4, hybrids, latent, lfm2
 from llamacy.formats.hugging_face.dense_families import DENSE_FAMILIES
 from llamacy.formats.hugging_face.layer_norm_families import LAYER_NORM_FAMILIES
 from llamacy.formats.hugging_face.mixture_families import MIXTURE_FAMILIES
@@ -40,11 +43,18 @@ BARE: Final = {
     "mlp.moe_statics.e_score_correction_bias": "bias",
     "mlp.gate.moe_statics.e_score_correction_bias": "bias",
     "feed_forward.expert_bias": "bias",
+    "linear_attn.dt_bias": "bias",
+    "linear_attn.A_log": "",
     "layer_scalar": "weight",
+    **{
+        f"{module}.{name}": suffix
+        for module in ("mamba", "mixer")
+        for name, suffix in (("dt_bias", "bias"), ("A_log", ""), ("D", ""))
+    },
     "router.scale": "scale",
     "router.per_expert_scale": "scale",
 }
-"""Names of parts that are not modules, and what GGUF has after theirs."""
+"""Names of parts that are not modules, and what GGUF has after theirs, if anything."""
 
 IGNORED: Final = (
     "rotary_emb.inv_freq",
@@ -66,6 +76,9 @@ FAMILIES: Final = {
     **MIXTURE_FAMILIES,
     **VISION_FAMILIES,
     **gemma4.FAMILIES,
+    **hybrids.FAMILIES,
+    **latent.FAMILIES,
     **lfm2.FAMILIES,
+    **delta_rule.FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

@@ -76,12 +76,30 @@ class Mixture:
     has_network: bool = False
 
 
-Form: TypeAlias = Literal["turned", "by_group", "squeezed"]
+DeltaRuleForm: TypeAlias = Literal[
+    "values", "keys_and_values", "value_columns", "decays", "by_key_head"
+]
+"""How a tensor of a delta rule is stored, by heads of values that share one of keys.
+
+`"values"` has rows of such heads, `"keys_and_values"` those of queries and keys before
+them, and `"value_columns"` columns of heads. `"decays"` has logarithms of decays.
+`"by_key_head"` has for each head of keys its queries, it, and its heads of values and
+gates: GGUF has the gates apart.
+"""
+
+Form: TypeAlias = (
+    Literal["turned", "by_group", "squeezed", "bare"]
+    | Literal["decay", "column", "by_scan_group"]
+    | DeltaRuleForm
+)
 """How a matrix is stored in a way of its own.
 
 `"turned"` has its columns for rows. `"by_group"` has queries, keys and values by groups
 of heads: those of queries, then the one of keys and the one of values that they share.
-`"squeezed"` has one dimension more, of size 1, between its two.
+`"squeezed"` has one dimension more, of size 1, between its two. Vectors are
+`"decay"`, the logarithm of what GGUF has as a negative column, `"column"`, and
+`"by_scan_group"`, of which GGUF has a row for each group of a scan's heads. GGUF
+has nothing after the name of a `"bare"` one.
 """
 
 
@@ -139,8 +157,12 @@ class Family:
         which in Hugging Face's files are half a head apart.
     norm_offset : float
         The offset that GGUF files have added to the weights of norms.
+    plain_norms : frozenset of str
+        Norms without it, by their GGUF names.
     mixture : Mixture or None
         How it has its experts; None for a dense family.
+    dense : Family or None
+        The row of its models without experts, if their networks have other names.
     activations : tuple of str
         Names of the one activation of the feed-forward part.
     exact_gelu : str
@@ -200,7 +222,9 @@ class Family:
     always_biased: frozenset[str] = frozenset()
     is_interleaved: bool = False
     norm_offset: float = 0.0
+    plain_norms: frozenset[str] = frozenset()
     mixture: Mixture | None = None
+    dense: Family | None = None
     activations: tuple[str, ...] = ("silu", "swish")
     exact_gelu: str = ""
     has_partial_rope: bool = False
@@ -217,6 +241,11 @@ class Family:
     fixed_flags: Mapping[str, bool] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+
+    def offset_of(self, part: str) -> float:
+        """Return what GGUF files have added to the weights of a part."""
+        has_offset = part.endswith("_norm") and part not in self.plain_norms
+        return self.norm_offset if has_offset else 0.0
 
     def usual_name(self, name: str) -> str:
         """Return the name that a tensor or module has in most families."""

@@ -74,12 +74,19 @@ class Matrix(DerivedTensor):
         The matrix in Hugging Face's file.
     reorder : callable, optional
         Reorders rows: (n_out, …) to the same shape. None leaves their order.
+    n_rows : int, optional
+        Rows that `reorder` returns, if they are not all.
     """
 
     def __init__(
-        self, name: str, source: Floats, reorder: Callable[[Array], Array] | None
+        self,
+        name: str,
+        source: Floats,
+        reorder: Callable[[Array], Array] | None,
+        n_rows: int | None = None,
     ) -> None:
-        super().__init__(name, source.type, source.shape, [source])
+        n_out, *n_in = source.shape
+        super().__init__(name, source.type, (n_rows or n_out, *n_in), [source])
         self._source = source
         self._reorder = reorder
 
@@ -95,7 +102,7 @@ class Matrix(DerivedTensor):
         data = self._source.data
         if self._reorder is None:
             return data
-        return self._reorder(data.reshape(self.shape[0], -1)).reshape(-1)
+        return self._reorder(data.reshape(self._source.shape[0], -1)).reshape(-1)
 
     def sample(self) -> bytes:
         """Return the source's first bytes, for a fingerprint."""

@@ -35,7 +35,7 @@ HARMLESS: Final = frozenset(
     "embd_dropout resid_pdrop attn_pdrop attention_probs_dropout_prob "
     "residual_dropout embedding_dropout classifier_dropout summary_type "
     "summary_use_proj summary_activation summary_proj_to_labels "
-    "summary_first_dropout reorder_and_upcast_attn "
+    "summary_first_dropout reorder_and_upcast_attn embedding_initializer_range "
     "output_router_logits router_aux_loss_coef router_jitter_noise "
     # the vocabulary's, read with it
     "bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id mask_token_id "
@@ -43,7 +43,8 @@ HARMLESS: Final = frozenset(
     "image_token_id video_token_id vision_start_token_id vision_end_token_id "
     "vision_token_id "
     # drafting
-    "num_mtp_layers mtp_layer_types mtp_mlp_layer_types "
+    "num_mtp_layers mtp_layer_types mtp_mlp_layer_types mtp_num_hidden_layers "
+    "mtp_use_dedicated_embeddings "
     # how to generate: generation_config.json is the place for it
     "max_length min_length max_new_tokens do_sample temperature top_k top_p typical_p "
     "num_beams num_beam_groups num_return_sequences early_stopping length_penalty "
@@ -54,7 +55,7 @@ HARMLESS: Final = frozenset(
     # copies of what other keys say
     "initial_context_length experts_per_token hidden_act hidden_activation "
     "_sliding_window_pattern num_local_experts num_experts rotary_dim "
-    "max_window_layers".split()
+    "max_window_layers qk_head_dim attn_output_gate mamba_ssm_dtype".split()
 )
 """Keys that change nothing about what a model computes."""
 
@@ -92,6 +93,10 @@ _ROPE_KEYS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "Qwen2_5_VLForConditionalGeneration": _SECTIONS,
     "Qwen3VLForConditionalGeneration": _SECTIONS,
     "Qwen3VLMoeForConditionalGeneration": _SECTIONS,
+    "Qwen3_5ForCausalLM": _SECTIONS,
+    "Qwen3_5ForConditionalGeneration": _SECTIONS,
+    "Qwen3_5MoeForCausalLM": _SECTIONS,
+    "Qwen3_5MoeForConditionalGeneration": _SECTIONS,
     # Ministral's `max_position_embeddings` is a copy
     "Ministral3ForCausalLM": ("llama_4_scaling_beta", "max_position_embeddings"),
     "HunYuanDenseV1ForCausalLM": ("alpha",),

@@ -44,5 +44,13 @@ MIXTURE_LAYER: Final = {
 }
 """A layer with experts in place of a network."""
 
+SHARED_EXPERT: Final = {
+    "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
+    "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
+    "mlp.shared_expert.up_proj": "ffn_up_shexp",
+    "mlp.shared_expert.down_proj": "ffn_down_shexp",
+}
+"""An expert that all rows go through, and its gate."""
+
 EXPERTS: Final = ExpertNames("mlp.experts", "gate_proj", "up_proj", "down_proj")
 """Experts of most mixtures."""

@@ -15,6 +15,7 @@ from llamacy.formats.gguf.limits import MAX_SCALE
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.expert_forms import Selection
 from llamacy.formats.hugging_face.experts import Source
+from llamacy.formats.hugging_face.family import Form
 from llamacy.formats.hugging_face.forms import Array, Vector
 from llamacy.formats.model_file import ModelTensor
 from llamacy.formats.safetensors.file import DTYPES
@@ -180,6 +181,48 @@ def _number(source: Source) -> float | None:
     if type is None or source.shape != ():
         return None
     return float(dequantize(source.raw, type, (1,))[0])
+
+
+def scan_vector(
+    name: str, source: Floats, form: Form, config: Config, path: Path
+) -> ModelTensor:
+    """Return a vector of a scan as the column, or the rows, that GGUF has of it.
+
+    Raises
+    ------
+    FormatError
+        Its groups are not equal parts of it.
+    """
+    n, shape = source.shape[0], (source.shape[0], 1)
+    if form == "by_scan_group":
+        key = f"{config.family.architecture}.ssm.group_count"
+        n_group = config.metadata.values[key]
+        if n % n_group:
+            field = f"tensor {shown(source.name)}: shape"
+            raise FormatError(path, field, f"a multiple of {n_group}", n)
+        shape = n_group, n // n_group
+
+    def values() -> NDArray[np.float32]:
+        floats: NDArray[np.float32] = source.dequantize()
+        return -np.exp(floats) if form == "decay" else floats
+
+    return Vector(name, shape, values)
+
+
+def multiplied(
+    name: str, source: Floats, factors: NDArray[np.float32], path: Path
+) -> ModelTensor:
+    """Return a matrix whose rows are multiplied, in float32.
+
+    Raises
+    ------
+    FormatError
+        It has another number of rows.
+    """
+    if len(factors) not in (1, source.shape[0]):
+        field = f"tensor {shown(source.name)}: shape"
+        raise FormatError(path, field, f"{len(factors)} rows", source.shape)
+    return Vector(name, source.shape, lambda: source.dequantize() * factors[:, None])
 
 
 def interleaved(rows: Array, n_head: int) -> Array:

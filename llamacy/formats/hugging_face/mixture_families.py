@@ -16,6 +16,7 @@ from llamacy.formats.hugging_face.layer_names import (
     LAYER,
     MIXTURE_LAYER,
     QKV,
+    SHARED_EXPERT,
 )
 
 _SINKS: Final = {"self_attn.sinks": "attn_sinks"}
@@ -30,13 +31,7 @@ _MIXTRAL: Final = Family(
 )
 _QWEN2MOE: Final = Family(
     architecture="qwen2moe",
-    layer={
-        **MIXTURE_LAYER,
-        "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
-        "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
-        "mlp.shared_expert.up_proj": "ffn_up_shexp",
-        "mlp.shared_expert.down_proj": "ffn_down_shexp",
-    },
+    layer=MIXTURE_LAYER | SHARED_EXPERT,
     always_biased=frozenset(QKV),
     mixture=Mixture(
         names=(EXPERTS,),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from llamacy.arguments import MAX_CTX
 from llamacy.config import family_rules
 from llamacy.formats.gguf.limits import MAX_SCALE, MIN_SCALE
+from llamacy.formats.hugging_face import latent
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.sizes import Sizes
 from llamacy.formats.json_text import JsonObject
@@ -111,7 +112,13 @@ def _add_yarn(
         if value != default:
             metadata.real(f"{prefix}.scaling.yarn_{key}", value)
     # GGUF's attention factor is one more on top of YaRN's own
-    magnitude = _yarn_magnitude(rope, factor) / _mscale(factor, 1.0)
+    magnitude = _yarn_magnitude(rope, factor)
+    all_dim = rope.real("mscale_all_dim", 0.0, MAX_SCALE, 0.0)
+    if family.architecture == latent.NAME and all_dim:
+        # of scores; llama.cpp's converter writes the tenth, and it has no magnitude
+        metadata.real(f"{prefix}.scaling.yarn_log_multiplier", all_dim / 10)
+    else:
+        magnitude /= _mscale(factor, 1.0)
     if not MIN_SCALE <= magnitude <= MAX_SCALE:
         wanted = f"{MIN_SCALE:g} to {MAX_SCALE:g} times YaRN's own"
         rope.fail("attention_factor", wanted, magnitude)

@@ -27,9 +27,9 @@ class Sizes(NamedTuple):
         Heads of queries, and of keys and values, of each layer; a recurrent layer has 0
         of the latter.
     head_dim : int
-        Dimensions of a head in every layer.
+        Dimensions of a head in every layer; 0 in a model without attention.
     n_ff : tuple of int
-        Width of each layer's feed-forward network.
+        Width of each layer's feed-forward network; 0 in one without.
     n_vocab, n_ctx_train : int
         Tokens of the vocabulary, and of the context.
     """
@@ -54,11 +54,21 @@ def read_sizes(config: JsonObject) -> Sizes:
     """
     n_layer = config.integer("num_hidden_layers", 1, MAX_LAYERS)
     n_embd = config.integer("hidden_size", 1, MAX_EMBD)
+    recurrent = config.items("recurrent_layers")
+    if recurrent and all(recurrent):  # without attention, and without networks
+        return Sizes(
+            n_layer,
+            n_embd,
+            *((0,) * n_layer, (0,) * n_layer),
+            head_dim=0,
+            n_ff=(0,) * n_layer,
+            n_vocab=config.integer("vocab_size", 1, MAX_VOCAB),
+            n_ctx_train=config.integer("max_position_embeddings", 1, MAX_CTX),
+        )
     n_head = _per_layer(config, "num_attention_heads", n_layer, MAX_HEADS)
     n_head_kv = n_head
+    least = 0 if recurrent else 1  # of layers that are recurrent, or have one part
     if "num_key_value_heads" in config:
-        # of recurrent layers, 0
-        least = 0 if "recurrent_layers" in config.values else 1
         n_head_kv = _per_layer(config, "num_key_value_heads", n_layer, MAX_HEADS, least)
     for of_queries, of_keys in zip(n_head, n_head_kv, strict=True):
         if of_keys and of_queries % of_keys:
@@ -75,7 +85,7 @@ def read_sizes(config: JsonObject) -> Sizes:
         n_head=n_head,
         n_head_kv=n_head_kv,
         head_dim=head_dim,
-        n_ff=_per_layer(config, "intermediate_size", n_layer, MAX_FF),
+        n_ff=_per_layer(config, "intermediate_size", n_layer, MAX_FF, least),
         n_vocab=config.integer("vocab_size", 1, MAX_VOCAB),
         n_ctx_train=config.integer("max_position_embeddings", 1, MAX_CTX),
     )

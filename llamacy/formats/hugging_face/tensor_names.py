@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from llamacy.errors import FormatError, UnsupportedError
+from llamacy.formats.hugging_face import latent
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.experts import Source
 from llamacy.formats.hugging_face.families import BARE, FAMILIES, NORM, OUTSIDE
@@ -54,6 +55,12 @@ def layer_of(name: str) -> tuple[int | None, str]:
     return (int(match[1]), match[2]) if match is not None else (None, name)
 
 
+def full_name(layer: int | None, part: str, suffix: str) -> str:
+    """Return GGUF's name of a tensor; some have no suffix."""
+    name = part if layer is None else f"blk.{layer}.{part}"
+    return f"{name}.{suffix}" if suffix else name
+
+
 def gguf_part(
     name: str, rest: str, layer: int | None, config: Config, path: Path
 ) -> tuple[str, str] | None:
@@ -79,7 +86,8 @@ def gguf_part(
         if not is_there:
             return None
         if match[2] == "weight" or part in config.biased or part in _BIASES:
-            return part, match[2]
+            is_bare = family.forms.get(part) == "bare"
+            return part, "" if is_bare else match[2]
         if part in family.biased or part in family.always_biased:
             return None  # config.json says that there is no bias
     elif not _changes_model(rest, known if layer is None else _PARTS_OF_LAYERS):
@@ -118,7 +126,8 @@ def check_complete(names: Container[str], config: Config, path: Path) -> None:
     ):
         is_there = config.have_part(ours, layer)
         for suffix in _suffixes(theirs, ours, config) if is_there else ():
-            if f"blk.{layer}.{ours}.{suffix}" not in names:
+            made = latent.PARTS[0] if ours == latent.OF_BOTH else ours
+            if full_name(layer, made, suffix) not in names:
                 field = f"tensor {family.own_name(f'model.layers.{layer}.{theirs}')}"
                 field += f".{suffix}" if theirs not in BARE else ""
                 wanted = "a tensor that config.json or the family has"
@@ -128,4 +137,6 @@ def check_complete(names: Container[str], config: Config, path: Path) -> None:
 def _suffixes(module: str, part: str, config: Config) -> list[str]:
     if module in BARE:
         return [BARE[module]]
+    if config.family.forms.get(part) == "bare":
+        return [""]
     return ["weight", "bias"] if part in config.biased else ["weight"]

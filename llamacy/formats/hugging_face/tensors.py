@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import FormatError, UnsupportedError
+from llamacy.formats.hugging_face import latent
 from llamacy.formats.hugging_face.config import Config
 from llamacy.formats.hugging_face.experts import PARTS, Source, is_expert, stacked
 from llamacy.formats.hugging_face.families import IGNORED
@@ -25,17 +26,21 @@ from llamacy.formats.hugging_face.layouts import (
     group_order,
     halved,
     interleaved,
+    multiplied,
+    scan_vector,
     stacked_heads,
     turned,
 )
 from llamacy.formats.hugging_face.tensor_names import (
     HEAD,
     check_complete,
+    full_name,
     gguf_part,
     layer_of,
     named_as_usual,
 )
 from llamacy.formats.hugging_face.tied import is_untied
+from llamacy.formats.hugging_face.value_heads import delta_rule_tensors
 from llamacy.formats.model_file import ModelTensor
 from llamacy.formats.safetensors.folder import ByteTensor, Floats
 from llamacy.printable import shown
@@ -133,15 +138,13 @@ class _Translation:
             self.passed.append(name)
             return
         part, suffix = known
-        ours = f"{part}.{suffix}" if layer is None else f"blk.{layer}.{part}.{suffix}"
+        ours = full_name(layer, part, suffix)
         if ours in self.tensors:
             field = f"tensor {shown(name)}"
             raise FormatError(
                 self._path, field, "one of its kind", "it under two names"
             )
-        one = _tensor(ours, layer, part, source, self._config, self._path)
-        other = self._config.family.halves.get(part)
-        for each in halved(one, ours.replace(part, other)) if other else [one]:
+        for each in _tensors(ours, layer, part, source, self._config, self._path):
             self._add(each, layer, part)
 
     def add_norms_of_heads(self) -> None:
@@ -221,18 +224,39 @@ def _place(layer: int | None, part: str, config: Config) -> tuple[int, int]:
     return -1 if is_first else config.sizes.n_layer, part == "output"
 
 
-def _tensor(
+def _tensors(
     name: str,
     layer: int | None,
     part: str,
     source: Source,
     config: Config,
     path: Path,
-) -> ModelTensor:
-    """Return the tensor called `name`, made from one of Hugging Face's files."""
+) -> list[ModelTensor]:
+    """Return the tensor called `name`, or the two that the source holds.
+
+    They are made from one of Hugging Face's files.
+    """
     if isinstance(source, ByteTensor):
         field = f"tensor {shown(source.name)}: dtype"
         raise UnsupportedError(path, field, "floats", source.dtype)
+    form, mixer = config.family.forms.get(part), config.delta_rule
+    if mixer is not None and form is not None:
+        return delta_rule_tensors(name, form, source, mixer, path)
+    one = _tensor(name, layer, part, source, config, path)
+    if part == latent.OF_BOTH:
+        return latent.split_heads(one, config.metadata, path)
+    other = config.family.halves.get(part)
+    return halved(one, name.replace(part, other)) if other else [one]
+
+
+def _tensor(
+    name: str,
+    layer: int | None,
+    part: str,
+    source: Floats,
+    config: Config,
+    path: Path,
+) -> ModelTensor:
     n_dims, shape = len(source.shape), source.shape
     if n_dims == 3 and config.family.forms.get(part) == "squeezed" and shape[1] == 1:
         return Vector(name, (shape[0], shape[2]), source.dequantize)
@@ -241,16 +265,21 @@ def _tensor(
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)
     if n_dims == 2 and config.family.forms.get(part) == "turned":
         return turned(name, source)
+    if n_dims == 2 and (factors := config.factors.get(part)) is not None:
+        return multiplied(name, source, factors, path)
     reorder = _row_order(layer, part, source, config, path)
     if n_dims == 2 and part not in _FLOATS:
         return Matrix(name, source, reorder)
-    offset = config.family.norm_offset if part.endswith("_norm") else 0.0
+    offset = config.family.offset_of(part)
 
     def values() -> NDArray[np.float32]:
         floats: NDArray[np.float32] = source.dequantize()
         floats = reorder(floats) if reorder is not None else floats
         return floats + np.float32(offset) if offset else floats
 
+    form = config.family.forms.get(part)
+    if n_dims == 1 and form in ("decay", "column", "by_scan_group"):
+        return scan_vector(name, source, form, config, path)
     is_row = n_dims == 2 and source.shape[0] == 1 and part in _ROWS
     return Vector(name, source.shape[1:] if is_row else source.shape, values)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeGuard
 
+from llamacy.formats.hugging_face import latent
 from llamacy.formats.hugging_face.common_keys import WHOLE, WINDOWED
 
 _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
@@ -31,6 +32,9 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
         "attention_bias": "use_qkv_bias",  # there is none of the output
     },
     "Dots1ForCausalLM": {"n_routed_experts": "num_experts"},
+    "DeepseekV2ForCausalLM": {"n_routed_experts": "num_experts"},
+    "DeepseekV3ForCausalLM": {"n_routed_experts": "num_experts"},
+    "Glm4MoeLiteForCausalLM": {"n_routed_experts": "num_experts"},
     "Ernie4_5_MoeForCausalLM": {
         "moe_k": "num_experts_per_tok",
         "moe_num_experts": "num_experts",
@@ -38,6 +42,11 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
         "moe_layer_start_index": "first_k_dense_replace",
     },
     "HunYuanMoEV1ForCausalLM": {"moe_topk": "num_experts_per_tok"},
+    "NemotronHForCausalLM": {
+        "layer_norm_epsilon": "rms_norm_eps",
+        "mlp_hidden_act": "hidden_act",
+    },
+    "Mamba2ForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
     "Lfm2ForCausalLM": {"norm_eps": "rms_norm_eps"},
     "Lfm3ForCausalLM": {"norm_eps": "rms_norm_eps"},
     "Lfm2MoeForCausalLM": {
@@ -180,6 +189,12 @@ def _granitemoe(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _qwen35moe(values: dict[str, Any]) -> dict[str, Any]:
+    """Add a width of dense layers, of which there are none."""
+    values["intermediate_size"] = values.get("moe_intermediate_size")
+    return values
+
+
 def _granite_swa(values: dict[str, Any]) -> dict[str, Any]:
     """Write out which layers have a window where a file does not say."""
     n_layer = values.get("num_hidden_layers")
@@ -193,6 +208,10 @@ _COMPUTED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "FalconForCausalLM": _falcon,
     "Glm4MoeForCausalLM": _with_shared_experts,
     "Dots1ForCausalLM": _dots1,
+    "DeepseekV2ForCausalLM": latent.with_v2_keys,
+    "DeepseekV3ForCausalLM": latent.with_v3_keys,
+    "Glm4MoeLiteForCausalLM": latent.with_v3_keys,
+    "YoutuForCausalLM": latent.with_latent_keys,
     "Ernie4_5_MoeForCausalLM": _with_shared_experts,
     "HunYuanMoEV1ForCausalLM": _hunyuan,
     "Cohere2MoeForCausalLM": _cohere2moe,
@@ -203,5 +222,7 @@ _COMPUTED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "GraniteMoeForCausalLM": _granitemoe,
     "GraniteMoeSharedForCausalLM": _granitemoe,
     "GraniteSWAForCausalLM": _granite_swa,
+    "Qwen3_5MoeForCausalLM": _qwen35moe,
+    "Qwen3_5MoeForConditionalGeneration": _qwen35moe,
     "GraniteMoeSWAForCausalLM": lambda values: _granite_swa(_granitemoe(values)),
 }

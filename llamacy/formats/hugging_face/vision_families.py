@@ -15,14 +15,14 @@ from llamacy.formats.hugging_face.layer_names import (
     QKV,
 )
 
-_TEXT_PART: Final = {
+TEXT_PART: Final = {
     "model.language_model.": "model.",
     "language_model.model.": "model.",
     "language_model.lm_head.": "lm_head.",
 }
 """Beginnings of names in models that have a part for images."""
 
-_IMAGE_PART: Final = (
+IMAGE_PART: Final = (
     *("model.visual.", "visual."),
     *("model.vision_tower.", "vision_tower."),
     *("model.multi_modal_projector.", "multi_modal_projector."),
@@ -32,16 +32,16 @@ _IMAGE_PART: Final = (
 _QWEN2VL: Final = Family(
     architecture="qwen2vl",
     layer=LAYER,
-    renamed=_TEXT_PART,
-    images=_IMAGE_PART,
+    renamed=TEXT_PART,
+    images=IMAGE_PART,
     always_biased=frozenset(QKV),
     sections=(16, 24, 24),
 )
 _QWEN3VL: Final = Family(
     architecture="qwen3vl",
     layer=LAYER | HEAD_NORMS,
-    renamed=_TEXT_PART,
-    images=_IMAGE_PART,
+    renamed=TEXT_PART,
+    images=IMAGE_PART,
     sections=(24, 20, 20),
 )
 _QWEN3VLMOE: Final = replace(
@@ -55,8 +55,8 @@ _QWEN3VLMOE: Final = replace(
 _MISTRAL3: Final = Family(
     architecture="mistral3",
     layer=LAYER,
-    renamed=_TEXT_PART,
-    images=_IMAGE_PART,
+    renamed=TEXT_PART,
+    images=IMAGE_PART,
     is_interleaved=True,
     query_growth="llama_4_scaling_beta",
 )

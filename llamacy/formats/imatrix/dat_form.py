@@ -18,7 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import FormatError
-from llamacy.formats.imatrix.matrix import DEFAULT_CHUNK, ImportanceMatrix, InputSums
+from llamacy.formats.imatrix.matrix import (
+    DEFAULT_CHUNK,
+    MAX_SUM,
+    MOST,
+    ImportanceMatrix,
+    InputSums,
+)
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.printable import shown
 from llamacy.system.whole_files import file_errors, new_file
@@ -55,7 +61,7 @@ def write(matrix: ImportanceMatrix, path: str | os.PathLike[str]) -> None:
     known = {name: each for name, each in matrix.entries.items() if each.counts.any()}
     parts = [struct.pack("<i", len(known))]
     for name, (sums, counts) in known.items():
-        n_calls = -(-int(counts.max()) // matrix.chunk_size)
+        n_calls = min(-(-int(counts.max()) // matrix.chunk_size), MOST)
         rows = counts[:, None].astype(np.float32)
         means = np.where(rows > 0, sums / np.maximum(rows, 1), np.float32(1))
         values = (means * np.float32(n_calls)).astype("<f4")
@@ -100,9 +106,9 @@ class _Reader:
     def values(self, field: str) -> NDArray[np.float32]:
         count = self.integer(f"{field}: number of values", 1, len(self.data) // 4)
         values = np.frombuffer(self.raw(4 * count, field), "<f4").astype(np.float32)
-        sound = (values >= 0) & (values < np.inf)
+        sound = (values >= 0) & (values <= MAX_SUM)
         if not sound.all():
-            wanted, found = "finite numbers of at least 0", float(values[~sound][0])
+            wanted, found = f"numbers from 0 to {MAX_SUM:g}", float(values[~sound][0])
             raise FormatError(self.path, field, wanted, found)
         return values
 
@@ -116,13 +122,13 @@ def _read(reader: _Reader) -> ImportanceMatrix:
         field = f"matrix {shown(name)}"
         if not name or name in entries:
             raise FormatError(reader.path, f"name of matrix {i}", "a new one", name)
-        n_calls = max(1, reader.integer(f"{field}: calls", -(2**31), 2**31 - 1))
+        n_calls = max(1, reader.integer(f"{field}: calls", -MOST - 1, MOST))
         sums = reader.values(field)[None] * np.float32(DEFAULT_CHUNK)
         entries[name] = InputSums(sums, np.array([n_calls * DEFAULT_CHUNK]))
     n_chunks = 0
     datasets: tuple[str, ...] = ()
     if reader.at < len(reader.data):
-        n_chunks = max(0, reader.integer("chunks", -(2**31), 2**31 - 1))
+        n_chunks = max(0, reader.integer("chunks", -MOST - 1, MOST))
     if reader.at < len(reader.data):
         datasets = tuple(filter(None, [reader.name("name of the text")]))
     entries = dict(sorted(entries.items()))

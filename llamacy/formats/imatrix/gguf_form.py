@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.gguf.writer import NewTensor, write_gguf
-from llamacy.formats.imatrix.matrix import DEFAULT_CHUNK, ImportanceMatrix, InputSums
+from llamacy.formats.imatrix.matrix import (
+    DEFAULT_CHUNK,
+    MAX_SUM,
+    MOST,
+    ImportanceMatrix,
+    InputSums,
+)
 from llamacy.formats.metadata import Metadata
 from llamacy.formats.model_file import ModelTensor
 from llamacy.ggml.types import GGMLType
@@ -26,7 +32,7 @@ _SUMS, _COUNTS = ".in_sum2", ".counts"
 _DATASETS: Final = "imatrix.datasets"
 _N_CHUNKS: Final = "imatrix.chunk_count"
 _CHUNK_SIZE: Final = "imatrix.chunk_size"
-_MOST: Final = 2**53  # float64 counts no further
+_MAX_COUNT: Final = 2.0**53  # float64 counts no further
 
 
 def read(path: str) -> ImportanceMatrix:
@@ -51,8 +57,8 @@ def read(path: str) -> ImportanceMatrix:
         return ImportanceMatrix(
             entries,
             datasets=_datasets(path, file.metadata),
-            n_chunks=_integer(path, file.metadata, _N_CHUNKS, 0),
-            chunk_size=_integer(path, file.metadata, _CHUNK_SIZE, DEFAULT_CHUNK),
+            n_chunks=_integer(path, file.metadata, _N_CHUNKS, 0, 0),
+            chunk_size=_integer(path, file.metadata, _CHUNK_SIZE, 1, DEFAULT_CHUNK),
             path=path,
         )
 
@@ -96,10 +102,10 @@ def _numbers(path: str, name: str, tensor: ModelTensor) -> NDArray[np.float32]:
     if tensor.type != GGMLType.F32:
         raise FormatError(path, f"tensor {name}: type", "F32", tensor.type.name)
     numbers = tensor.dequantize().reshape(math.prod(tensor.shape))
-    limit = _MOST if name.endswith(_COUNTS) else np.inf
-    sound = (numbers >= 0) & (numbers < limit)
+    limit = _MAX_COUNT if name.endswith(_COUNTS) else MAX_SUM
+    sound = (numbers >= 0) & (numbers <= limit)
     if not sound.all():
-        wanted = "finite numbers of at least 0"
+        wanted = f"numbers from 0 to {limit:g}"
         raise FormatError(path, f"tensor {name}", wanted, float(numbers[~sound][0]))
     return numbers
 
@@ -111,8 +117,11 @@ def _datasets(path: str, metadata: dict[str, Any]) -> tuple[str, ...]:
     return tuple(filter(None, found))
 
 
-def _integer(path: str, metadata: dict[str, Any], key: str, default: int) -> int:
+def _integer(
+    path: str, metadata: dict[str, Any], key: str, least: int, default: int
+) -> int:
     found = metadata.get(key, default)
-    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found < 2**32:
-        raise FormatError(path, key, "a whole number", found)
-    return found
+    is_whole = isinstance(found, int) and not isinstance(found, bool)
+    if not is_whole or not least <= found <= MOST:
+        raise FormatError(path, key, f"a whole number from {least} to {MOST}", found)
+    return int(found)

@@ -16,6 +16,12 @@ from llamacy.errors import FormatError
 DEFAULT_CHUNK: Final = 512
 """Tokens of a chunk, unless a file says another number."""
 
+MOST: Final = 2**31 - 1
+"""The most chunks, tokens of a chunk and calls that a file may name: int32."""
+
+MAX_SUM: Final = 1e25
+"""The largest sum that a file may have; none of them overflows when they are added."""
+
 # Matrices that a model reads in parts, and a part's name: all have the same inputs.
 _FUSED: Final = (
     (re.compile(r"(blk\.[0-9]+\.)attn_qkv\.weight"), "{}attn_q.weight"),
@@ -218,7 +224,7 @@ class ImportanceMatrix:
             self,
             entries=dict(sorted(entries.items())),
             datasets=(*self.datasets, *other.datasets),
-            n_chunks=self.n_chunks + other.n_chunks,
+            n_chunks=min(self.n_chunks + other.n_chunks, MOST),
         )
 
 

@@ -140,8 +140,8 @@ def check_pair(
 
 
 def is_of_experts(name: str) -> bool:
-    """Whether a name is that of the matrices of a layer's experts, stacked."""
-    return name.endswith("_exps.weight")
+    """Whether a name is that of the matrices of a layer's experts, or of its heads."""
+    return name.endswith(("_exps.weight", ".attn_k_b.weight", ".attn_v_b.weight"))
 
 
 def check_fits(

@@ -10,26 +10,27 @@ of the peft library.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.config import AttentionConfig, ModelConfig
+from llamacy.config import ModelConfig
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.gguf.header import TensorInfo
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
-from llamacy.formats.hugging_face.layouts import interleaved, ungrouped
+from llamacy.formats.hugging_face.latent import OF_BOTH
 from llamacy.formats.hugging_face.tensor_names import IN_LAYER
 from llamacy.formats.json_text import read_json
 from llamacy.formats.lora import EMBEDDING, LoraFile, Pair, Saved, check_pair
 from llamacy.formats.lora.invocation import PEFT_KEY, checked_invocation
 from llamacy.formats.lora.peft_experts import DOWN, ExpertPairs, refuse_magnitude
+from llamacy.formats.lora.peft_heads import split_pair
+from llamacy.formats.lora.peft_order import attention_of, in_gguf_order
 from llamacy.formats.lora.peft_settings import Scales, read_scales
 from llamacy.formats.mapped_file import MappedFile
 from llamacy.formats.safetensors.file import read_header
@@ -116,7 +117,7 @@ def _pairs(
     family: Family,
     config: ModelConfig,
 ) -> dict[str, Pair]:
-    pairs = {}
+    pairs: dict[str, Pair] = {}
     experts = ExpertPairs(path, scales, family, config)
     for module, parts in _by_module(path, tensors).items():
         a, b, magnitude = parts["A"], parts["B"], parts.get("m")
@@ -128,10 +129,16 @@ def _pairs(
         name = _gguf_name(path, module, family)
         if name in pairs:  # which the family knows under two names
             raise FormatError(path, f"module {shown(module)}", "one adapter", "another")
-        pair = _in_gguf_order(path, name, Pair(a, b, 1.0, magnitude), family, config)
-        rank = check_pair(path, name, pair.a, pair.b)
-        _check_magnitude(path, module, pair, has_magnitudes=scales.has_magnitudes)
-        pairs[name] = pair._replace(scale=scales.of(module, rank))
+        found = in_gguf_order(path, name, Pair(a, b, 1.0, magnitude), family, config)
+        for ours, pair in found.items():
+            rank = check_pair(path, ours, pair.a, pair.b)
+            _check_magnitude(path, module, pair, has_magnitudes=scales.has_magnitudes)
+            scaled = pair._replace(scale=scales.of(module, rank))
+            if ours.endswith(f"{OF_BOTH}.weight"):
+                mixer = attention_of(path, ours, config)
+                pairs |= split_pair(path, ours, scaled, mixer)
+            else:
+                pairs[ours] = scaled
     return pairs | experts.pairs()
 
 
@@ -173,7 +180,7 @@ def _take_saved(
             raise FormatError(path, f"tensor {shown(name)}", "finite numbers", found)
         ours = _full_name(match["module"], part, family)
         if part.endswith("norm"):
-            values += np.float32(family.norm_offset)
+            values += np.float32(family.offset_of(part))
             kind, data = GGMLType.F32, values.view(np.uint8).reshape(-1)
         else:
             kind, data = tensor.type, np.array(tensor.data)
@@ -256,52 +263,3 @@ def _gguf_name(path: Path, module: str, family: Family) -> str:
         wanted = f"a linear layer or the embedding of {family.architecture}"
         raise UnsupportedError(path, f"module {shown(module)}", wanted, "another")
     return _full_name(module, part, family)
-
-
-def _in_gguf_order(
-    path: Path, name: str, pair: Pair, family: Family, config: ModelConfig
-) -> Pair:
-    """Reorder the rows of B as GGUF orders those of queries and keys."""
-    part = name.split(".")[-2]
-    is_query = part == "attn_q"
-    if family.is_interleaved and (is_query or part == "attn_k"):
-        mixer = _mixer(path, name, config)
-        n_head = mixer.n_head if is_query else mixer.n_head_kv
-        n_rows = n_head * mixer.head_dim
-        return _reordered(path, name, pair, n_rows, partial(interleaved, n_head=n_head))
-    if family.forms.get(part) == "by_group":
-        mixer = _mixer(path, name, config)
-        n_rows = (mixer.n_head + 2 * mixer.n_head_kv) * mixer.head_dim
-        reorder = partial(
-            ungrouped,
-            n_head_kv=mixer.n_head_kv,
-            head_dim=mixer.head_dim,
-            is_interleaved=family.is_interleaved,
-        )
-        return _reordered(path, name, pair, n_rows, reorder)
-    return pair
-
-
-def _mixer(path: Path, name: str, config: ModelConfig) -> AttentionConfig:
-    layer = int(name.split(".")[1])
-    if layer >= config.n_layer:
-        wanted = f"a layer below {config.n_layer}"
-        raise FormatError(path, f"tensor {name}.lora_b", wanted, layer)
-    return config.layers[layer].attention
-
-
-def _reordered(
-    path: Path,
-    name: str,
-    pair: Pair,
-    n_rows: int,
-    reorder: Callable[[Floats], Floats],
-) -> Pair:
-    """Reorder the rows of B, and the magnitudes of as many."""
-    b, magnitude = pair.b, pair.magnitude
-    if b.ndim != 2 or b.shape[0] != n_rows:
-        wanted = f"{n_rows} rows, like the model's matrix"
-        raise FormatError(path, f"tensor {name}.lora_b: shape", wanted, b.shape)
-    if magnitude is not None and magnitude.shape == (n_rows,):
-        magnitude = reorder(magnitude)
-    return pair._replace(b=reorder(b), magnitude=magnitude)

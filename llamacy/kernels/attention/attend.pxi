@@ -16,8 +16,10 @@ cdef void append(
                     kv, runs[run].pages[position // PAGE_TOKENS], offset, head)
                 append_key(
                     kv, &h, position % PAGE_TOKENS, k + at * ldk + head * kv.head_dim)
-                append_value(
-                    kv, &h, position % PAGE_TOKENS, v + at * ldv + head * kv.value_dim)
+                if not kv.is_latent:
+                    append_value(
+                        kv, &h, position % PAGE_TOKENS,
+                        v + at * ldv + head * kv.value_dim)
 
 
 cdef void attention(

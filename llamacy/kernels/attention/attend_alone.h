@@ -59,6 +59,7 @@ INLINE void weigh_vectors(kv_type type, int some, const attention_state *s, cons
     for (int first = 0; first < n_tokens; first += PAGE_TOKENS) {
         const kv_head *h = &pages[first / PAGE_TOKENS];
         row_fetch soon = {h->soon + after_keys + bytes / vectors * (size_t)vector, bytes / (16 * vectors)};
+        if (d.is_latent) soon = (row_fetch){h->soon, 0};
         const int n = n_tokens - first < PAGE_TOKENS ? n_tokens - first : PAGE_TOKENS;
         weigh_page(type, some, weights + (size_t)first / PAGE_TOKENS * TILE_BYTES, h, d.value, vector,
                    within(hidden - first, 0, n), n, sums, &soon);

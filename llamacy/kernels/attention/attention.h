@@ -16,6 +16,7 @@
 #define LLAMACY_ATTENTION_H
 
 #include "attention/attend_f32.h"
+#include "attention/latent_values.h"
 #include "attention/query_strip.h"
 #ifdef HAS_BF16
 #include "attention/attend_bf16.h"
@@ -35,13 +36,15 @@ INLINE const attention_path *choose_path(const attention_args *a) {
     return &F32_PATH;
 }
 
-/* Scratch of either path: weights of a strip, queries and outputs of all, and a span unpacked. */
-static size_t attention_scratch_bytes(int head_dim) {
-    const head_dims widest = {head_dim, head_dim};
+/* Scratch of either path: weights of a strip, queries and outputs of all, a span unpacked, and
+ * latent values. */
+static size_t attention_scratch_bytes(int head_dim, int latent_dim) {
+    const head_dims widest = {head_dim, head_dim, 0};
     size_t span_bytes = F32_PATH.span_bytes(widest);
 #ifdef HAS_BF16
     span_bytes += BF16_PATH.span_bytes(widest);
 #endif
+    if (latent_dim) span_bytes += latent_bytes(latent_dim);
     return sizeof(float) * (STRIP_ROWS * SPAN_TOKENS + BAND_STRIPS * strip_floats(widest)) + span_bytes;
 }
 
@@ -86,7 +89,8 @@ static void attend_band(const attention_args *a, query_band *band, const query_r
     kv_span span;
     span.type = a->kv->type;
     span.d = d;
-    span.unpacked = (uint8_t *)(memory + BAND_STRIPS * strip_floats(d));
+    uint8_t *latent = (uint8_t *)(memory + BAND_STRIPS * strip_floats(d));
+    span.unpacked = latent + (d.is_latent ? latent_bytes(d.value) : 0);
     span.is_alone = band->n_strips == 1 && count_queries(&band->strips[0]) == 1;
     for (int i = 0; i < band->n_strips; i++)
         begin_strip(a, path, rows, &band->strips[i], weights, memory + (size_t)i * strip_floats(d));
@@ -94,6 +98,7 @@ static void attend_band(const attention_args *a, query_band *band, const query_r
         end = (first / SPAN_TOKENS + 1) * SPAN_TOKENS;
         const int n = (end < n_tokens ? end : n_tokens) - first;
         find_pages(a, band, first, n, n_tokens, span.pages);
+        if (d.is_latent) turn_span(a->kv, &span, n, latent);
         path->open_span(&span, n);
         for (int i = 0; i < band->n_strips; i++) attend_strip(a, path, &band->strips[i], first, end, &span);
     }

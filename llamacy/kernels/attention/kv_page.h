@@ -20,7 +20,7 @@
 enum { HALF_TOKENS = 16, HALVES = PAGE_TOKENS / HALF_TOKENS };
 
 /* Dimensions of a KV head. */
-typedef struct { int key, value; } head_dims;
+typedef struct { int key, value, is_latent; } head_dims;
 
 /* The parts of one head of a page; and the head of a later page, to be prefetched meanwhile. */
 typedef struct {
@@ -29,9 +29,14 @@ typedef struct {
     const uint8_t *soon;
 } kv_head;
 
-INLINE head_dims dims_of(const kv_layout *kv) { return (head_dims){kv->head_dim, kv->value_dim}; }
-INLINE size_t head_bytes(kv_type type, head_dims d) { return kv_plane_bytes(type, d.key) + kv_plane_bytes(type, d.value); }
+INLINE head_dims dims_of(const kv_layout *kv) {
+    return (head_dims){kv->head_dim, kv->value_dim, kv->is_latent};
+}
+INLINE size_t head_bytes(kv_type type, head_dims d) {
+    return kv_plane_bytes(type, d.key) + (d.is_latent ? 0 : kv_plane_bytes(type, d.value));
+}
 
+/* One head of a page. Latent values have no place in it: latent_values.h finds them one. */
 INLINE kv_head page_head(const kv_layout *kv, uint8_t *page, size_t offset, int head) {
     const size_t tokens = PAGE_TOKENS * kv_bytes(kv->type); /* bytes of a dimension of all */
     kv_head h;

@@ -10,6 +10,7 @@ not counted: they are little beside these.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -87,6 +88,8 @@ def step_cost(step: Step, first: int, n_rows: int, n_wanted: int) -> Cost:
     n_products = 0
     if step.op == "linear":
         n_products = sum(each.shape[0] * each.shape[1] for each in _matrices(step))
+    elif step.op == "head_linear":
+        n_products = math.prod(step.constants["weight"].shape)
     return Cost(sum(each.nbytes for each in _weights(step)), 2 * n_products * m)
 
 

@@ -142,6 +142,7 @@ class ExpertSteps:
             experts.n_group_used,
             experts.is_chosen_by_gates,
             experts.jitter,
+            experts.n_best,
         )
         if key not in self._routings:
             self._routings[key] = Routing(self._n_batch, *key)

@@ -44,6 +44,7 @@ typedef struct {
     float scale;          /* multiplies the weights */
     float most_far;       /* of a sparse mixer: the largest difference of close scores, as a part of one */
     int n_parts, n_parts_used; /* groups of as many experts each, and those to choose from */
+    int n_best;           /* of a part's keys, which are summed: 1 or 2 */
     float *keys;          /* (M, n_expert + n_parts): chosen by, and sums of parts; or NULL */
     int32_t n_groups;
     int32_t *expert;      /* (M, n_used): of each row, the highest score first */
@@ -84,15 +85,15 @@ static inline void choose_experts(const routing *r, const float *keys, const flo
     }
 }
 
-/* The sum of the two best of a part's keys [n], or its one. */
-static inline float sum_of_best(const float *keys, int n) {
+/* The sum of the n_best of a part's keys [n], 1 or 2, or its one. */
+static inline float sum_of_best(const float *keys, int n, int n_best) {
     int best = 0, second = -1;
     for (int e = 1; e < n; e++)
         if (comes_before(keys[e], keys[best]))
             second = best, best = e;
         else if (second < 0 || comes_before(keys[e], keys[second]))
             second = e;
-    return second < 0 ? keys[best] : keys[best] + keys[second];
+    return second < 0 || n_best == 1 ? keys[best] : keys[best] + keys[second];
 }
 
 /* weight [n] = the softmax of scores [n]. */
@@ -121,7 +122,7 @@ static inline void route_by_gates(const routing *r, const float *scores, const f
     make_gates(r, scores, keys);
     if (bias)
         for (int e = 0; e < r->n_expert; e++) keys[e] += bias[e];
-    for (int part = 0; part < r->n_parts; part++) sums[part] = sum_of_best(keys + part * size, size);
+    for (int part = 0; part < r->n_parts; part++) sums[part] = sum_of_best(keys + part * size, size, r->n_best);
     choose_experts(r, keys, sums, chosen);
     if (bias) make_gates(r, scores, keys);
     for (int i = 0; i < r->n_used; i++) weight[i] = keys[chosen[i]];

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from llamacy.arguments import MAX_CTX, checked_integer
 from llamacy.ops.batch import Batch
+from llamacy.ops.plan.compiling import CompiledPass
 from llamacy.ops.plan.cost import Cost, step_cost
 from llamacy.ops.plan.step import Buffer, Step
 from llamacy.ops.state.layout import StateSlot
@@ -128,6 +129,42 @@ class PassTimes(NamedTuple):
     of_pass: float
 
 
+def explain_pass(
+    plan: TimedExecutor,
+    compiled: CompiledPass,
+    n_rows: int,
+    n_past: int,
+    n_wanted: int,
+    *,
+    repetitions: int,
+    n_threads: int,
+) -> PassReport:
+    """Time passes of a plan, and describe each step of its compiled pass.
+
+    Raises
+    ------
+    ArgumentError
+        One of the numbers is not possible.
+    """
+    steps, program = compiled.steps, compiled.program
+    times = time_pass(
+        plan, len(steps), n_rows, n_past, n_wanted, repetitions=repetitions
+    )
+    chosen = [program.kernel_of(i, n_rows, n_wanted) for i in range(len(steps))]
+    return PassReport(
+        level=compiled.level,
+        n_threads=n_threads,
+        n_rows=n_rows,
+        n_past=n_past,
+        n_wanted=n_wanted,
+        steps=tuple(
+            StepReport.of(step, kernel, n_past, n_rows, n_wanted, seconds)
+            for step, kernel, seconds in zip(steps, chosen, times.of_steps, strict=True)
+        ),
+        seconds=times.of_pass,
+    )
+
+
 def time_pass(
     plan: TimedExecutor,
     n_steps: int,
@@ -192,7 +229,7 @@ def _shape(step: Step, m: int, n_positions: int) -> str:
     """Describe a step's operands, whose rows are `m`."""
     if step.op in ("embedding", "position_embedding"):
         return f"({m}) of {_dims(step.constants['weight'])}"
-    if step.op in ("linear", "experts"):
+    if step.op in ("linear", "experts", "head_linear"):
         weight, second = step.constants["weight"], step.constants.get("weight2")
         shape = f"({m}, {weight.shape[-1]}) @ {_dims(weight)}.T"
         return f"{shape}, {_dims(second)}.T" if second else shape

@@ -54,12 +54,52 @@ static inline void take_wanted(const wanted_step *s, const batch *b, int begin, 
         memcpy(s->y.data + i * s->y.ld, s->x.data + (size_t)b->wanted[i] * s->x.ld, s->x.ld * sizeof *s->y.data);
 }
 
-/* Copies rows begin to end of x to y or the logits, and rotates them if there is a table. */
+/* Copies parts of rows begin to end of x to y or the logits, and rotates them if there is a table. */
 static inline void copy_rows(const kernel_table *kernels, const copy_step *s, const batch *b, int begin, int end) {
     const float_rows y = rows_or_logits(s->y, b, s->n);
-    for (int i = begin; i < end; i++)
-        memcpy(y.data + i * y.ld, s->x.data + i * s->x.ld, (size_t)s->n * sizeof *y.data);
+    for (int i = begin; i < end; i++) {
+        const float *x = s->x.data + i * s->x.ld;
+        float *out = y.data + i * y.ld;
+        for (int part = 0; part < s->n_parts; part++, x += s->part_step, out += s->n)
+            memcpy(out, x, (size_t)s->n * sizeof *out);
+    }
     if (s->table) kernels->rope(y.data, y.ld, s->n / s->head_dim, s->head_dim, s->half, s->table, begin, end);
+}
+
+static inline void join_rows(const join_step *s, int begin, int end) {
+    for (int i = begin; i < end; i++) {
+        const float *x = s->x.data + i * s->x.ld, *y = s->y.data + i * s->y.ld;
+        float *z = s->z.data + i * s->z.ld;
+        for (int part = 0; part < s->n_parts; part++, x += s->n_x, y += s->n_y) {
+            memcpy(z, x, (size_t)s->n_x * sizeof *z);
+            z += s->n_x;
+            memcpy(z, y, (size_t)s->n_y * sizeof *z);
+            z += s->n_y;
+        }
+    }
+}
+
+static inline void prepare_rows(const kernel_table *kernels, const prepare_step *s, int m, int begin, int end) {
+    for (int part = 0; part < s->n_parts; part++)
+        kernels->prepare(s->x.data + part * s->n, s->x.ld, s->n, m, s->prepared + (size_t)part * s->part_bytes, begin,
+                         end);
+}
+
+/* Items are panels of the first head's matrix, then of the second's ...: all threads share all heads. */
+static inline void multiply_heads(const kernel_table *kernels, const head_linear_step *s, int m, int begin, int end,
+                                  void *scratch) {
+    const int n_panels = (int)count_panels(&s->args.w);
+    for (int next; begin < end; begin = next) {
+        const int head = begin / n_panels, first = head * n_panels;
+        linear_args args = s->args;
+        next = first + n_panels < end ? first + n_panels : end;
+        args.m = m;
+        args.w.data += (size_t)head * s->stride;
+        args.y += (size_t)head * (size_t)args.w.n;
+        args.x += (size_t)head * (size_t)args.w.k;
+        if (args.prepared) args.prepared = (const uint8_t *)args.prepared + (size_t)head * s->prepared;
+        kernels->linear(&args, begin - first, next - first, scratch);
+    }
 }
 
 /* Items are chunks of rows. */
@@ -185,9 +225,7 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
     case STEP_POSITION_EMBEDDING: embed_rows(kernels, &s->embedding, b->positions, begin, end, scratch); break;
     case STEP_ROPE_TABLE: tabulate_rows(kernels, &s->rope_table, rows_of_step(s, b), begin, end); break;
     case STEP_NORM: norm_rows(kernels, &s->norm, m, begin, end); break;
-    case STEP_PREPARE:
-        kernels->prepare(s->prepare.x.data, s->prepare.x.ld, s->prepare.n, m, s->prepare.prepared, begin, end);
-        break;
+    case STEP_PREPARE: prepare_rows(kernels, &s->prepare, m, begin, end); break;
     case STEP_LINEAR: multiply_rows(kernels, &s->linear, b, m, begin, end, scratch); break;
     case STEP_APPEND: append_runs(kernels, &s->append, b, begin, end); break;
     case STEP_ATTENTION: attend(kernels, &s->attention, rows_of_step(s, b), begin, end, scratch); break;
@@ -206,10 +244,16 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
         break;
     case STEP_MIX: mix_rows(kernels, &s->mix, begin, end); break;
     case STEP_SQUARES: square_columns(&s->squares, m, begin, end); break;
+    case STEP_JOIN: join_rows(&s->join, begin, end); break;
+    case STEP_HEAD_LINEAR: multiply_heads(kernels, &s->head_linear, m, begin, end, scratch); break;
     case STEP_CAUSAL_CONV:
         kernels->causal_conv(&s->conv.args, b->spans, b->n_spans, s->conv.x.data, s->conv.x.ld, s->conv.y.data,
                              s->conv.y.ld, begin, end);
         break;
+    case STEP_DELTA_RULE:
+        kernels->delta_rule(&s->delta_rule.args, b->spans, b->n_spans, begin, end, scratch);
+        break;
+    case STEP_SSM_SCAN: kernels->ssm_scan(&s->ssm_scan.args, b->spans, b->n_spans, begin, end, scratch); break;
     }
 }
 

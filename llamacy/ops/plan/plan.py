@@ -1,69 +1,47 @@
-"""The plan: an architecture's forward pass, recorded once and run in one call.
+"""The plan: the fast executor, which compiles a forward pass once and then runs it.
 
-The architecture is called with a `Recorder`, which keeps its operations as a graph.
-`Lowering` turns them into a list of steps, and fuses some of them:
-
-- a norm also leaves its rows quantised, where quantised weights read them;
-- the rotations of queries and keys go with the write into the KV cache;
-- a linear layer adds its result to the residual in place;
-- gate and up projections run side by side and leave their SwiGLU product.
-
-A mixture of experts is several steps instead: see `llamacy.ops.plan.expert_steps`.
-
-Then `find_barriers` marks the steps that must wait for those before, `allocate` gives
-them memory, and `Program` runs them. Steps wait only where one reads what another
-wrote, so that the projections to Q, K and V, for example, run as if they were one.
+`Plan` holds a model's weights, the memory of its sequences, and the compiled pass;
+callers' threads take turns. How a pass is compiled is in `llamacy.ops.plan.compiling`,
+how batches run on it in `llamacy.ops.plan.running`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy import kernels
 from llamacy.arguments import checked_choice
 from llamacy.config import ModelConfig
-from llamacy.errors import ArgumentError, ClosedError
+from llamacy.errors import ClosedError
 from llamacy.ggml.tensor import Tensor
 from llamacy.kernels.forking import usable_threads
-from llamacy.kernels.packing.matrices import MappedMatrix
-from llamacy.ops.activation import halves
-from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
-from llamacy.ops.batch import N_BATCH, Batch, check_positions
-from llamacy.ops.plan.barriers import find_barriers
-from llamacy.ops.plan.buffers import allocate
-from llamacy.ops.plan.cost import Cost, PassCost
-from llamacy.ops.plan.explaining import PassReport, StepReport, time_pass
-from llamacy.ops.plan.lowering import Lowering
-from llamacy.ops.plan.observing import Observer
-from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
-from llamacy.ops.plan.recorder import Node, Recorder
-from llamacy.ops.plan.runs import (
-    Part,
-    cut_runs,
-    cut_spans,
-    cut_wanted,
-    longest_run,
-    split_parts,
+from llamacy.ops.adapters import LowRank
+from llamacy.ops.batch import N_BATCH, Batch
+from llamacy.ops.plan.compiling import (
+    CompiledPass,
+    RecordedPass,
+    compile_pass,
+    record_pass,
 )
-from llamacy.ops.plan.runtime import Program, WantedRows
-from llamacy.ops.plan.step import Step
+from llamacy.ops.plan.cost import Cost
+from llamacy.ops.plan.explaining import PassReport, explain_pass
+from llamacy.ops.plan.held_memory import HeldMemory
+from llamacy.ops.plan.observing import Observer
+from llamacy.ops.plan.packed_weights import Weight
+from llamacy.ops.plan.running import BatchRunner
 from llamacy.ops.plan.unpacking import unpack_rows
-from llamacy.ops.rope import LongTexts, dynamic_angles, long_texts
+from llamacy.ops.rope import LongTexts, long_texts
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.ops.state.layout import StateLayout
+from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
-from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.vocabulary import Forward
 from llamacy.system.forks import Rank, fork_lock
 
-__all__ = ["Plan", "pack_weights"]
 
-
-class Plan:
+class Plan(HeldMemory):
     """Runs an architecture's forward pass on packed weights.
 
     Parameters
@@ -103,26 +81,30 @@ class Plan:
         observer: Observer | None = None,
     ) -> None:
         checked_choice("kv_type", kv_type, KV_TYPES)
+        self._lock = fork_lock(Rank.PLAN)
         self.n_batch = n_batch
         self._config = config
         self._forward = forward
         self._weights: Mapping[str, Weight] = weights
         self._kv_type = kv_type
         self._long_texts = long_texts(config, weights)
-        self._lock = fork_lock(Rank.PLAN)
         self._n_threads = n_threads
         self._observer = observer
-        recorder, logits = self._record({}, {})
-        self._layout = StateLayout(recorder.states, kv_type)
-        self._program: Program | None = None
-        self._plain: Program | None = None  # of rows before an adapter acts
-        self._use(*self._lower(recorder, logits))
+        recorded = record_pass(forward, config, weights)
+        self._layout = StateLayout(recorded.states, kv_type)
+        compiled = self._compile(recorded)
+        self._compiled: CompiledPass | None = compiled
+        self._plain: CompiledPass | None = None  # of rows before an adapter acts
+        self._level = compiled.level
         self._pool = PagePool(
             PAGE,
             self._layout.page_bytes,
             self._layout.window,
             text_bytes=self._layout.text_bytes,
             n_snapshots=self._layout.n_snapshots,
+        )
+        self._runner = BatchRunner(
+            config, self._long_texts, self._pool, n_threads=n_threads, n_batch=n_batch
         )
 
     def observed(self, names: Callable[[str], bool]) -> tuple[Plan, Observer]:
@@ -143,7 +125,7 @@ class Plan:
             The model is closed.
         """
         with self._lock:
-            self._open_program()
+            self._open_pass()
             weights = self._weights
         chosen = {name: each for name, each in weights.items() if names(name)}
         observer = Observer(chosen)
@@ -188,62 +170,14 @@ class Plan:
             The model is closed.
         """
         with self._lock:
-            self._open_program()
+            level = self._open_pass().level
             weight, n_threads = self._weights[name], usable_threads(self._n_threads)
-            return unpack_rows(weight, first, n_rows, self._level, n_threads)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Size of the weights in memory, in bytes."""
-        return sum(
-            weight.nbytes
-            for weight in self._weights.values()
-            if not isinstance(weight, MappedMatrix)
-        )
-
-    @property
-    def mapped_bytes(self) -> int:
-        """Size of the weights that stay in the file, in bytes."""
-        return sum(
-            weight.nbytes
-            for weight in self._weights.values()
-            if isinstance(weight, MappedMatrix)
-        )
+            return unpack_rows(weight, first, n_rows, level, n_threads)
 
     @property
     def level(self) -> str:
         """The instruction-set level of its kernels."""
         return self._level
-
-    @property
-    def page_bytes(self) -> int:
-        """Bytes of a page: the keys and values of `PAGE` tokens, in all layers."""
-        return self._pool.page_bytes
-
-    @property
-    def text_bytes(self) -> int:
-        """Bytes of a text's states of a fixed size; 0 if no layer has any."""
-        return self._layout.text_bytes
-
-    @property
-    def most_text_bytes(self) -> int:
-        """Most bytes that these and their snapshots take."""
-        return self._layout.most_text_bytes
-
-    @property
-    def kv_bytes_used(self) -> int:
-        """Bytes of the pages and of the states that sequences hold."""
-        return self._pool.bytes_used
-
-    @property
-    def n_pages_used(self) -> int:
-        """Pages that sequences hold."""
-        return self._pool.n_used
-
-    @property
-    def n_pages_free(self) -> int:
-        """Pages that sequences gave back and can take again."""
-        return self._pool.n_spare
 
     def forward(
         self,
@@ -277,72 +211,27 @@ class Plan:
         ClosedError
             The model is closed.
         """
-        parts = split_parts(batch, self._pool, self.n_batch, self.n_vocab)
-        if self._n_positions is not None:
-            check_positions(batch, self._n_positions)
-        n_vocab, n_wanted = self._config.n_vocab, len(batch.wanted)
-        if logits is None:
-            logits = np.empty((n_wanted, n_vocab), np.float32)
-        elif logits.shape != (n_wanted, n_vocab):
-            raise ArgumentError(
-                f"logits: wanted ({n_wanted}, {n_vocab}), found {logits.shape}"
-            )
+        runner = self._runner
+        parts = runner.split(batch)
+        logits = runner.logits_for(batch, logits)
         with self._lock:
-            program = self._open_program()
-            for first, n_rows, sequence in parts:
-                if batch.positions[first] != sequence.n_past:
-                    raise ArgumentError(
-                        f"positions: wanted row {first} to continue its sequence at "
-                        f"{sequence.n_past}, found {batch.positions[first]}"
-                    )
-                sequence.reserve(n_rows)
-            if self._plain is None or seconds is not None:
-                self._run(program, batch, parts, logits, seconds)
-                return logits
-            for half in halves(batch):
-                parts = split_parts(half.batch, self._pool, self.n_batch, n_vocab)
-                part = np.empty((len(half.logits), n_vocab), np.float32)
-                chosen = program if half.is_adapted else self._plain
-                self._run(chosen, half.batch, parts, part)
-                logits[half.logits] = part
+            compiled, plain = self._open_pass(), self._plain
+            runner.reserve(compiled, batch, parts)
+            if plain is None or seconds is not None:
+                runner.run(compiled, batch, parts, logits, seconds)
+            else:
+                runner.run_halves(compiled, plain, batch, logits)
         return logits
 
-    def _run(
-        self,
-        program: Program,
-        batch: Batch,
-        parts: list[Part],
-        logits: NDArray[np.float32],
-        seconds: NDArray[np.float64] | None = None,
-    ) -> None:
-        """Run a program on rows whose sequences have the memory for them."""
-        runs, pages = cut_runs(batch, parts, self._longest_run)
-        is_long, angles = self._rotations(batch)
-        of_wanted = None
-        if program.needs_wanted:
-            wanted = batch.wanted
-            of_wanted = WantedRows(
-                batch.positions[wanted],
-                *cut_wanted(batch, parts, self._longest_run),
-                None if is_long is None else is_long[wanted],
-                None if angles is None else angles[wanted],
-            )
-        try:
-            program.run(
-                batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
-                usable_threads(self._n_threads), seconds, is_long, angles, of_wanted,
-                *cut_spans(parts),
-            )  # fmt: skip
-            for _, n_rows, sequence in parts:
-                sequence.advance(n_rows)
-        except BaseException:  # Ctrl-C may have come after the pass
-            for _, _, sequence in parts:
-                sequence.abandon()
-            raise
-
     def cost(self, first: int, n_rows: int, n_wanted: int) -> Cost:
-        """Count what a pass must read and compute: see `PassCost`."""
-        return self._cost.of(first, n_rows, n_wanted)
+        """Count what a pass must read and compute: see `PassCost`.
+
+        Raises
+        ------
+        ClosedError
+            The model is closed.
+        """
+        return self._open_pass().cost.of(first, n_rows, n_wanted)
 
     def explain(
         self,
@@ -369,26 +258,19 @@ class Plan:
         ------
         ArgumentError
             One of the numbers is not possible.
+        ClosedError
+            The model is closed.
         """
         with self._lock:
-            program, steps = self._open_program(), self._steps
-        times = time_pass(
-            self, len(steps), n_rows, n_past, n_wanted, repetitions=repetitions
-        )
-        chosen = [program.kernel_of(i, n_rows, n_wanted) for i in range(len(steps))]
-        return PassReport(
-            level=self._level,
+            compiled = self._open_pass()
+        return explain_pass(
+            self,
+            compiled,
+            n_rows,
+            n_past,
+            n_wanted,
+            repetitions=repetitions,
             n_threads=usable_threads(self._n_threads),
-            n_rows=n_rows,
-            n_past=n_past,
-            n_wanted=n_wanted,
-            steps=tuple(
-                StepReport.of(step, kernel, n_past, n_rows, n_wanted, seconds)
-                for step, kernel, seconds in zip(
-                    steps, chosen, times.of_steps, strict=True
-                )
-            ),
-            seconds=times.of_pass,
         )
 
     def set_adapters(
@@ -420,87 +302,34 @@ class Plan:
             There is no memory for them; nothing is changed in either case.
         """
         with self._lock:
-            self._open_program()
-            lowered = self._lower(*self._record(adapters, saved or {}))
-            plain = self._lower(*self._record({}, {}))[0] if is_activated else None
-            self._use(*lowered)
-            self._plain = plain
+            self._open_pass()
+            forward, config, weights = self._forward, self._config, self._weights
+            compiled = self._compile(
+                record_pass(forward, config, weights, adapters, saved)
+            )
+            plain = None
+            if is_activated:
+                plain = self._compile(record_pass(forward, config, weights))
+            self._compiled, self._plain = compiled, plain
+            self._level = compiled.level
 
     def close(self) -> None:
         """Let weights, buffers and spare pages go."""
         with self._lock:
-            self._program = self._plain = None
+            self._compiled = self._plain = None
             self._weights = {}
             self._pool.trim()
 
-    def _open_program(self) -> Program:
-        if self._program is None:
-            raise ClosedError("the model is closed")
-        return self._program
-
-    def _rotations(
-        self, batch: Batch
-    ) -> tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None]:
-        """Return what rotations of rows depend on, beside their positions.
-
-        Whether each is of a long text, and angles of its own; None for models in which
-        that makes no difference.
-        """
-        if self._long_texts is None:
-            return None, None
-        n_long = np.array([each.n_long for each in batch.sequences], np.int32)
-        if not self._long_texts.is_dynamic:
-            return (n_long != 0).astype(np.uint8), None
-        return None, dynamic_angles(self._config.rope, batch.positions, n_long)
-
-    def _record(
-        self,
-        adapters: Mapping[str, LowRank[NDArray[np.float32]]],
-        saved: Mapping[str, Tensor],
-    ) -> tuple[Recorder, Node]:
-        """Record a pass: all operations, and the one whose value are the logits."""
-        recorder = Recorder()
-        weights = self._weights
-        if saved:
-            weights = with_saved(weights, pack_weights(saved))
-        packed = {
-            # a vector takes its adapter in, which is done once
-            name: low if isinstance(weights.get(name), np.ndarray) else _packed(low)
-            for name, low in adapters.items()
-        }
-        ops = AdaptedOps(recorder, weights, packed)
-        logits = self._forward(ops, self._config, weights)
-        ops.check_all_used()
-        # the array that a run fills is of this shape
-        assert logits.of_wanted and logits.width == self._config.n_vocab
-        return recorder, logits
-
-    def _lower(self, recorder: Recorder, logits: Node) -> tuple[Program, list[Step]]:
-        """Make the program of the recorded pass; return its steps as well."""
-        self._level = kernels.selected().name
-        program = Program(kernels.load(self._level).table, self._n_threads)
-        steps = Lowering(
-            recorder.nodes,
-            logits,
-            program,
+    def _compile(self, recorded: RecordedPass) -> CompiledPass:
+        return compile_pass(
+            recorded,
             self._layout,
-            self.n_batch,
-            self._observer,
-        ).lower()
-        for step, waits in zip(allocate(steps), find_barriers(steps), strict=True):
-            program.add(step, waits=waits)
-        return program, steps
+            n_threads=self._n_threads,
+            n_batch=self.n_batch,
+            observer=self._observer,
+        )
 
-    def _use(self, program: Program, steps: list[Step]) -> None:
-        """Run this program in passes from now on."""
-        self._program, self._steps, self._cost = program, steps, PassCost(steps)
-        self._longest_run = longest_run(steps)
-        learned = [each for each in steps if each.op == "position_embedding"]
-        sizes = [each.constants["weight"].shape[0] for each in learned]
-        self._n_positions = min(sizes, default=None)
-
-
-def _packed(low: LowRank[NDArray[np.float32]]) -> LowRank[Any]:
-    """Pack an adapter's matrices, or those of experts."""
-    gain = None if low.gain is None else np.ascontiguousarray(low.gain, np.float32)
-    return LowRank(pack_floats(low.down), pack_floats(low.up), gain)
+    def _open_pass(self) -> CompiledPass:
+        if self._compiled is None:
+            raise ClosedError("the model is closed")
+        return self._compiled

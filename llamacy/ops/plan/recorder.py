@@ -49,7 +49,13 @@ _WIDTHS: Final[dict[str, Callable[..., int]]] = {
     "shared_attention": lambda q, state, **_: (
         q.width // state.head_dim * state.value_dim
     ),
-    "columns": lambda x, first, n: int(n),
+    "latent_attention": lambda q, state, **_: (
+        q.width // state.head_dim * state.value_dim
+    ),
+    "head_linear": lambda weight, **_: int(weight.shape[0] * weight.shape[1]),
+    "join": lambda x, y, **_: x.width + y.width,
+    "delta_rule": lambda v, **_: int(v.width),
+    "columns": lambda x, first, n, of=None: x.width // (of or x.width) * int(n),
     "experts": lambda experts, **_: int(experts.down.shape[1]),
 }
 """Width of an operation's value, from its arguments, unless it is the first input's."""

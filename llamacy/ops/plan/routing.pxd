@@ -25,6 +25,7 @@ cdef extern from "plan/experts.h" nogil:
         float most_far
         int n_parts
         int n_parts_used
+        int n_best
         float* keys
         int32_t* expert
         float* weight

@@ -13,6 +13,7 @@ class Routing:
         n_group_used: int = 1,
         is_chosen_by_gates: bool = False,
         jitter: float = 0,
+        n_best: int = 2,
     ) -> Self: ...
     @property
     def n_used(self) -> int: ...

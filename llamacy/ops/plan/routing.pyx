@@ -33,6 +33,8 @@ cdef class Routing:
         Whether rows choose by gates, and not by scores.
     jitter : float, optional
         Of a sparse mixer, which scores are close to the best.
+    n_best : int, optional
+        Best gates of a group, which are summed: 1 or 2.
 
     Raises
     ------
@@ -43,7 +45,7 @@ cdef class Routing:
     def __cinit__(
         self, int n_batch, int n_expert, int n_used, is_normalized, gating="softmax",
         float scale=1, int n_group=1, int n_group_used=1, is_chosen_by_gates=False,
-        double jitter=0,
+        double jitter=0, int n_best=2,
     ):
         if not 1 <= n_used <= n_expert:
             raise ValueError(f"n_used: wanted 1 to {n_expert}, found {n_used}")
@@ -60,6 +62,7 @@ cdef class Routing:
         self.routes.most_far = 2 * jitter
         self.routes.n_parts = n_group
         self.routes.n_parts_used = n_group_used
+        self.routes.n_best = n_best
         self.routes.n_expert = n_expert
         self.routes.n_used = n_used
         self.routes.is_normalized = is_normalized

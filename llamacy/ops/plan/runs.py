@@ -13,8 +13,8 @@ from llamacy.ops.batch import Batch
 from llamacy.ops.plan.step import Step
 from llamacy.ops.plan.steps import MAX_RUN
 from llamacy.ops.state.layout import StateSlot
+from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
-from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.state.specs import KeyValues
 
 

@@ -41,7 +41,11 @@ typedef enum {
     STEP_EXPERTS,
     STEP_MIX,
     STEP_SQUARES,
-    STEP_CAUSAL_CONV
+    STEP_JOIN,
+    STEP_HEAD_LINEAR,
+    STEP_CAUSAL_CONV,
+    STEP_DELTA_RULE,
+    STEP_SSM_SCAN
 } step_kind;
 
 typedef struct {
@@ -73,9 +77,10 @@ typedef struct {
 } norm_step;
 
 typedef struct {
-    float_rows x; /* (M, n) */
-    int n;
-    void *prepared;
+    float_rows x;      /* (M, n * n_parts) */
+    int n, n_parts;
+    uint8_t *prepared; /* of each part, part_bytes apart */
+    size_t part_bytes;
 } prepare_step;
 
 /* Rotates queries and keys in place, and appends keys and values to the pages. */
@@ -84,7 +89,7 @@ typedef struct {
     size_t offset;        /* bytes of the layer within a page */
     float_rows q;         /* (M, n_head * head_dim) */
     float_rows k;         /* (M, n_head_kv * head_dim) */
-    float_rows v;         /* (M, n_head_kv * value_dim) */
+    float_rows v;         /* (M, n_head_kv * value_dim); none if they are latent */
     const float *q_table; /* (M, 2 * head_dim): rotations of q, or NULL */
     const float *k_table; /* (M, 2 * head_dim): rotations of k, or NULL */
     int q_half, k_half;   /* as in rope_table_step */
@@ -103,8 +108,10 @@ typedef struct {
 } wanted_step;
 
 typedef struct {
-    float_rows x, y;    /* (M, n) */
-    int n;
+    float_rows x;       /* (M, part_step * n_parts), from the first column that is wanted */
+    float_rows y;       /* (M, n * n_parts) */
+    int n, n_parts;
+    int part_step;      /* from a part of x to the next */
     const float *table; /* (M, 2 * head_dim): rotations of y, or NULL */
     int head_dim, half; /* as in rope_table_step */
 } copy_step;
@@ -169,6 +176,20 @@ typedef struct {
     int n;
 } mix_step;
 
+/* Puts each part of y after that of x. */
+typedef struct {
+    float_rows x, y, z; /* (M, n_parts * n_x), (M, n_parts * n_y), and as wide as both */
+    int n_parts, n_x, n_y;
+} join_step;
+
+/* Multiplies each head by a matrix of its own. */
+typedef struct {
+    linear_args args; /* the first head's; x (M, n_head * k), y (M, n_head * n) */
+    size_t stride;    /* bytes from one head's matrix to the next */
+    size_t prepared;  /* bytes from one head's prepared rows to the next */
+    int n_head;
+} head_linear_step;
+
 /* Adds the squares of numbers, column by column, to those of passes before. */
 typedef struct {
     routing *routes; /* NULL: rows are those of the batch, and there is one expert */
@@ -183,6 +204,16 @@ typedef struct {
     conv_args args;
     float_rows x, y; /* (M, n_channels) */
 } conv_step;
+
+typedef struct {
+    delta_rule_args args;
+    int n_items; /* blocks of all heads */
+} delta_rule_step;
+
+typedef struct {
+    ssm_scan_args args;
+    int n_items; /* blocks of all heads */
+} ssm_scan_step;
 
 typedef struct {
     step_kind kind;
@@ -208,7 +239,11 @@ typedef struct {
         experts_step experts;
         mix_step mix;
         squares_step squares;
+        join_step join;
+        head_linear_step head_linear;
         conv_step conv;
+        delta_rule_step delta_rule;
+        ssm_scan_step ssm_scan;
     };
 } step;
 
@@ -253,6 +288,9 @@ static inline int64_t count_items(const step *s, const batch *b) {
     case STEP_GROUP: return m ? 1 : 0;
     case STEP_GATHER: return m * s->gather.routes->n_used;
     case STEP_EXPERTS: return most_groups(s->experts.routes, (int)m) * count_panels(&s->experts.args.w);
+    case STEP_HEAD_LINEAR: return m ? s->head_linear.n_head * count_panels(&s->head_linear.args.w) : 0;
+    case STEP_DELTA_RULE: return s->delta_rule.n_items;
+    case STEP_SSM_SCAN: return s->ssm_scan.n_items;
     case STEP_SQUARES: return m ? (s->squares.n + SQUARES_COLUMNS - 1) / SQUARES_COLUMNS : 0;
     case STEP_CAUSAL_CONV: return (s->conv.args.n_channels + CONV_CHANNELS - 1) / CONV_CHANNELS;
     default: return m;
@@ -261,7 +299,7 @@ static inline int64_t count_items(const step *s, const batch *b) {
 
 /* Items that go together: panels by fours, since many rows share the work on a block of them. */
 static inline int64_t grain_items(const step *s) {
-    return s->kind == STEP_LINEAR || s->kind == STEP_EXPERTS ? 4 : 1;
+    return s->kind == STEP_LINEAR || s->kind == STEP_EXPERTS || s->kind == STEP_HEAD_LINEAR ? 4 : 1;
 }
 
 /* Items a thread takes at a time, in whole grains: few enough that all threads finish together. */

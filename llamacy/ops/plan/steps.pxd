@@ -3,8 +3,9 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from llamacy.kernels.interface cimport (
-    attention_args, binary_kernel, conv_args, kernel_table, kv_layout, linear_args,
-    norm_kernel, packed_matrix, row_run, row_span, unary_kernel,
+    attention_args, binary_kernel, conv_args, delta_rule_args, kernel_table, kv_layout,
+    linear_args, norm_kernel, packed_matrix, row_run, row_span, ssm_scan_args,
+    unary_kernel,
 )
 from llamacy.kernels.packing.matrices cimport mapped_rows
 from llamacy.ops.plan.routing cimport routing
@@ -36,7 +37,11 @@ cdef extern from "plan/step.h" nogil:
         STEP_EXPERTS
         STEP_MIX
         STEP_SQUARES
+        STEP_JOIN
+        STEP_HEAD_LINEAR
         STEP_CAUSAL_CONV
+        STEP_DELTA_RULE
+        STEP_SSM_SCAN
 
     ctypedef struct embedding_step:
         packed_matrix weight
@@ -69,7 +74,9 @@ cdef extern from "plan/step.h" nogil:
     ctypedef struct prepare_step:
         float_rows x
         int n
-        void* prepared
+        int n_parts
+        uint8_t* prepared
+        size_t part_bytes
 
     ctypedef struct append_step:
         kv_layout kv
@@ -96,6 +103,8 @@ cdef extern from "plan/step.h" nogil:
         float_rows x
         float_rows y
         int n
+        int n_parts
+        int part_step
         const float* table
         int head_dim
         int half
@@ -157,6 +166,14 @@ cdef extern from "plan/step.h" nogil:
         float_rows y
         int n
 
+    ctypedef struct delta_rule_step:
+        delta_rule_args args
+        int n_items
+
+    ctypedef struct ssm_scan_step:
+        ssm_scan_args args
+        int n_items
+
     ctypedef struct squares_step:
         routing* routes
         bint is_by_row
@@ -164,6 +181,20 @@ cdef extern from "plan/step.h" nogil:
         int n
         double* sums
         int64_t* counts
+
+    ctypedef struct join_step:
+        float_rows x
+        float_rows y
+        float_rows z
+        int n_parts
+        int n_x
+        int n_y
+
+    ctypedef struct head_linear_step:
+        linear_args args
+        size_t stride
+        size_t prepared
+        int n_head
 
     ctypedef struct conv_step:
         conv_args args
@@ -193,7 +224,11 @@ cdef extern from "plan/step.h" nogil:
         experts_step experts
         mix_step mix
         squares_step squares
+        join_step join
+        head_linear_step head_linear
         conv_step conv
+        delta_rule_step delta_rule
+        ssm_scan_step ssm_scan
 
     ctypedef struct batch:
         int n_rows
@@ -223,6 +258,7 @@ cdef class Steps:
     cdef step* steps
     cdef int n_steps
     cdef int most_dims  # of heads in attention
+    cdef int most_latent  # dimensions of values that are a part of keys
     cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
     cdef readonly bint needs_wanted  # as rows of a batch of their own
     cdef size_t most_panel  # bytes of a mapped row, once it is packed

@@ -1,8 +1,8 @@
 """The steps of a forward pass in C, made from those of step.py.
 
-Each function at the end turns a step of one kind into its struct of step.h; perform.h
-has what is done, and `llamacy.ops.plan.runtime` runs it. Operands are NumPy arrays
-here: the memory that `llamacy.ops.plan.buffers.allocate` gave them.
+Each function of filling.pxi turns a step of one kind into its struct of step.h;
+perform.h has what is done, and `llamacy.ops.plan.runtime` runs it. Operands are NumPy
+arrays here: the memory that `llamacy.ops.plan.buffers.allocate` gave them.
 """
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -25,6 +25,9 @@ import numpy as np
 
 from llamacy.ops.plan.step import LOGITS
 from llamacy.ops.state.kv_pages import KV_TYPES
+
+include "operands.pxi"
+include "filling.pxi"
 
 
 MAX_RUN = STRIP_ROWS
@@ -132,12 +135,20 @@ cdef class Steps:
             fill_attention(&s.attention, r, w, c)
             self.most_dims = max(
                 self.most_dims, s.attention.kv.head_dim, r["state"].spec.value_dim)
+            if s.attention.kv.is_latent:
+                self.most_latent = max(self.most_latent, s.attention.kv.value_dim)
         elif op == "wanted":
             s.kind = STEP_WANTED
             s.wanted.x, s.wanted.y = rows_of(r["x"]), rows_of(w["y"])
         elif op == "copy":
             s.kind = STEP_COPY
             fill_copy(&s.copy, r, w, c)
+        elif op == "join":
+            s.kind = STEP_JOIN
+            fill_join(&s.join, r, w, c)
+        elif op == "head_linear":
+            s.kind = STEP_HEAD_LINEAR
+            fill_head_linear(&s.head_linear, r, w, c)
         elif op == "gain":
             s.kind = STEP_BINARY
             fill_gain(self.kernels, &s.binary, r, w, c)
@@ -164,6 +175,14 @@ cdef class Steps:
         elif op == "mix":
             s.kind = STEP_MIX
             fill_mix(&s.mix, r, w, c)
+        elif op == "delta_rule":
+            s.kind = STEP_DELTA_RULE
+            fill_delta_rule(self.kernels, &s.delta_rule, r, w, c)
+            self.most_dims = max(self.most_dims, s.delta_rule.args.key_dim)
+        elif op == "ssm_scan":
+            s.kind = STEP_SSM_SCAN
+            fill_ssm_scan(self.kernels, &s.ssm_scan, r, w, c)
+            self.most_dims = max(self.most_dims, s.ssm_scan.args.key_dim)
         elif op == "squares":
             s.kind = STEP_SQUARES
             fill_squares(&s.squares, r, w, c)
@@ -173,277 +192,3 @@ cdef class Steps:
         else:
             fill_elementwise(self.kernels, s, op, r, w, c)
         return 0
-
-
-# One function for each kind; r, w and c: what it reads, writes, and its constants.
-
-cdef int fill_embedding(embedding_step* s, w, c) except -1:
-    weight = c["weight"]
-    if isinstance(weight, MappedMatrix):
-        s.weight = (<MappedMatrix>weight).row
-        s.mapped = (<MappedMatrix>weight).rows
-    else:
-        s.weight = (<PackedMatrix?>weight).matrix
-    s.y = rows_of(w["y"])
-    return 0
-
-
-cdef int fill_rope_table(rope_table_step* s, w, c) except -1:
-    cdef float[::1] angles = c["angles"]
-    cdef float[::1] long_angles = c.get("long_angles")
-    s.angles = NULL if c["is_dynamic"] else &angles[0]
-    s.long_angles = NULL if long_angles is None else &long_angles[0]
-    s.n_dims = 2 * <int>angles.shape[0]
-    s.head_dim = c["head_dim"]
-    s.half = c["half"]
-    s.magnitude = c["magnitude"]
-    s.growth = c.get("growth", 0)
-    s.n_ctx_orig = c.get("n_ctx_orig", 1)
-    s.table = rows_of(w["table"]).data
-    return 0
-
-
-cdef int fill_norm(norm_step* s, norm_kernel f, r, w, c) except -1:
-    weight = c.get("weight")
-    s.f = f
-    s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
-    s.weight, s.bias = floats_of(weight), floats_of(c.get("bias"))
-    s.n = c["n"]
-    s.n_parts = c["n_parts"]
-    s.weight_step = s.n if weight is not None and len(weight) > s.n else 0
-    s.eps = c["eps"]
-    s.prepared = bytes_of(w.get("prepared"))
-    return 0
-
-
-cdef int fill_prepare(prepare_step* s, r, w, c) except -1:
-    s.x = rows_of(r["x"])
-    s.n = c["n"]
-    s.prepared = bytes_of(w["prepared"])
-    return 0
-
-
-cdef int fill_linear(linear_args* a, r, w, c) except -1:
-    a.form = EPILOGUES[c["form"]]
-    a.w = (<PackedMatrix?>c["weight"]).matrix
-    if "weight2" in c:
-        a.w2 = (<PackedMatrix?>c["weight2"]).matrix
-    a.scale, a.scale2 = floats_of(c.get("scale")), floats_of(c.get("scale2"))
-    a.bias, a.bias2 = floats_of(c.get("bias")), floats_of(c.get("bias2"))
-    fill_operands(a, r, w)
-    return 0
-
-
-cdef int fill_operands(linear_args* a, r, w) except -1:
-    cdef float_rows x = rows_of(r.get("x")), y = rows_of(w["y"])
-    a.x, a.ldx = x.data, x.ld
-    a.prepared = bytes_of(r.get("prepared"))
-    a.y, a.ldy = y.data, y.ld
-    return 0
-
-
-cdef int fill_append(append_step* s, r, w, c) except -1:
-    s.kv = layout_of(w["state"], c["n_head"])
-    s.offset = w["state"].offset
-    s.q, s.k, s.v = rows_of(w["q"]), rows_of(w["k"]), rows_of(r["v"])
-    s.q_table = rows_of(r.get("q_table")).data
-    s.k_table = rows_of(r.get("k_table")).data
-    s.q_half, s.k_half = c.get("q_half", 0), c.get("k_half", 0)
-    return 0
-
-
-cdef int fill_attention(attention_step* s, r, w, c) except -1:
-    s.kv = layout_of(r["state"], c["n_head"])
-    s.args.offset = r["state"].offset
-    s.args.scale = c["scale"]
-    s.args.window = c.get("window", 0)  # 0: all positions
-    s.args.softcap = c.get("softcap", 0)  # 0: scores stay
-    s.args.sinks = floats_of(c.get("sinks"))
-    s.args.may_round = c["may_round"]
-    s.q, s.y = rows_of(r["q"]), rows_of(w["y"])
-    return 0
-
-
-cdef int fill_copy(copy_step* s, r, w, c) except -1:
-    cdef float_rows table = rows_of(r.get("table"))
-    s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
-    s.x.data += <int>c.get("first", 0)
-    s.n = c["n"]
-    s.table = table.data
-    s.head_dim = <int>table.ld // 2
-    s.half = c.get("half", 0)
-    return 0
-
-
-cdef int fill_elementwise(
-    const kernel_table* kernels, step* s, str op, r, w, c
-) except -1:
-    """Look the operation up in the kernels' tables."""
-    cdef const unary_op* unary = find_unary(kernels, op)
-    cdef const binary_op* binary = find_binary(kernels, op)
-    if unary is not NULL:
-        s.kind = STEP_UNARY
-        s.unary.f = unary.f
-        s.unary.x, s.unary.y = rows_of(r["x"]), rows_of(w["y"])
-        s.unary.n = c["n"]
-        for i, constant in enumerate(c.get("constants", ())):
-            s.unary.constants[i] = constant
-    elif binary is not NULL:
-        s.kind = STEP_BINARY
-        s.binary.f = binary.f
-        s.binary.x, s.binary.y = rows_of(r["x"]).data, rows_of(r["y"]).data
-        s.binary.z = rows_of(w["z"])
-        s.binary.n = <int>s.binary.z.ld
-        s.binary.routes = routes_of(r) if "routes" in r else NULL
-    else:
-        raise ValueError(f"op: wanted a kind of step or a kernel, found {op!r}")
-    return 0
-
-
-cdef const unary_op* find_unary(const kernel_table* kernels, str op):
-    cdef const unary_op* each = kernels.unary
-    cdef bytes name = op.encode()
-    while each.name is not NULL:
-        if strcmp(each.name, name) == 0:
-            return each
-        each += 1
-    return NULL
-
-
-cdef const binary_op* find_binary(const kernel_table* kernels, str op):
-    cdef const binary_op* each = kernels.binary
-    cdef bytes name = op.encode()
-    while each.name is not NULL:
-        if strcmp(each.name, name) == 0:
-            return each
-        each += 1
-    return NULL
-
-
-cdef int fill_gain(
-    const kernel_table* kernels, binary_step* s, r, w, c
-) except -1:
-    cdef float[::1] weight = c["weight"]
-    s.f = find_binary(kernels, "mul").f
-    s.x, s.z = rows_of(r["x"]).data, rows_of(w["z"])
-    s.y = &weight[0]
-    s.n = <int>weight.shape[0]
-    s.is_vector = True
-    return 0
-
-
-cdef int fill_sigmoid_gate(sigmoid_gate_step* s, r, w, c) except -1:
-    cdef float[::1] weight = c["weight"]
-    s.x, s.y, s.z = rows_of(r["x"]), rows_of(r["y"]), rows_of(w["z"])
-    s.weight = &weight[0]
-    s.k = <int>weight.shape[0]
-    s.n = c["n"]
-    return 0
-
-
-cdef int fill_head_gate(
-    const kernel_table* kernels, head_gate_step* s, r, w, c
-) except -1:
-    s.f = find_unary(kernels, "scale").f
-    s.x, s.gate, s.y = rows_of(r["x"]), rows_of(r["gate"]), rows_of(w["y"])
-    s.n_head, s.n = c["n_head"], c["n"]
-    return 0
-
-
-cdef int fill_gather(gather_step* s, r, w, c) except -1:
-    s.routes = routes_of(r)
-    s.is_by_row = c["is_by_row"]
-    s.x, s.y = rows_of(r["x"]), rows_of(w.get("y"))
-    s.n = c["n"]
-    s.prepared = bytes_of(w.get("prepared"))
-    return 0
-
-
-cdef int fill_experts(experts_step* s, r, w, c) except -1:
-    cdef PackedExperts weight = c["weight"], weight2 = c.get("weight2")
-    s.routes = routes_of(r)
-    s.args.form = EPILOGUES[c["form"]]
-    s.args.w = weight.matrix
-    s.stride = weight.stride
-    if weight2 is not None:
-        s.args.w2 = weight2.matrix
-        s.stride2 = weight2.stride
-    s.args.scale = floats_of(c.get("scale"))
-    s.args.scale2 = floats_of(c.get("scale2"))
-    s.args.bias = rows_of(c.get("bias")).data
-    s.args.bias2 = rows_of(c.get("bias2")).data
-    fill_operands(&s.args, r, w)
-    return 0
-
-
-cdef int fill_mix(mix_step* s, r, w, c) except -1:
-    s.routes = routes_of(r)
-    s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
-    s.n = c["n"]
-    return 0
-
-
-cdef int fill_squares(squares_step* s, r, w, c) except -1:
-    cdef double[:, ::1] sums = w["sums"].sums
-    cdef int64_t[::1] counts = w["sums"].counts
-    s.routes = routes_of(r) if "routes" in r else NULL
-    s.is_by_row = c["is_by_row"]
-    s.x = rows_of(r["x"])
-    s.n = <int>sums.shape[1]
-    s.sums, s.counts = &sums[0, 0], &counts[0]
-    return 0
-
-
-cdef object fill_conv(conv_step* s, r, w, c):
-    """Returns the weights by columns, to be kept alive."""
-    cdef float[:, ::1] weight = np.ascontiguousarray(
-        c["weight"].reshape(c["n"], -1).T, np.float32)
-    slot = r["state"]
-    s.args.weight = &weight[0, 0]
-    s.args.bias = floats_of(c.get("bias"))
-    s.args.n_channels = c["n"]
-    s.args.n_columns = slot.spec.n_columns
-    s.args.offset = slot.offset
-    s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
-    return weight
-
-
-# Operands.
-
-cdef float_rows rows_of(operand) except *:
-    """Rows of a float32 array; none of nothing, nor of the logits, which a run has."""
-    cdef float_rows rows
-    cdef float[:, ::1] view
-    rows.data, rows.ld = NULL, 0
-    if operand is not None and operand is not LOGITS:
-        view = operand
-        rows.data, rows.ld = &view[0, 0], view.shape[1]
-    return rows
-
-
-cdef float* floats_of(vector) except? NULL:
-    cdef float[::1] view
-    if vector is None:
-        return NULL
-    view = vector
-    return &view[0]
-
-
-cdef void* bytes_of(prepared) except? NULL:
-    cdef uint8_t[::1] view
-    if prepared is None:
-        return NULL
-    view = prepared
-    return &view[0]
-
-
-cdef routing* routes_of(operands) except NULL:
-    return &(<Routing?>operands["routes"]).routes
-
-
-cdef kv_layout layout_of(slot, int n_head) except *:
-    """The layout of one layer's keys and values, read by that many heads."""
-    cdef int type = KV_TYPES[slot.kv_type]
-    spec = slot.spec
-    return kv_layout_of(
-        <kv_type>type, n_head, spec.n_head_kv, spec.head_dim, spec.value_dim)

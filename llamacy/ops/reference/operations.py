@@ -9,6 +9,7 @@ from llamacy.ops.adapters import LowRank
 from llamacy.ops.batch import Batch, check_positions
 from llamacy.ops.experts import Experts
 from llamacy.ops.reference.elementwise import Elementwise
+from llamacy.ops.reference.recurrence import Recurrences
 from llamacy.ops.reference.routing import route
 from llamacy.ops.reference.sequence import ReferenceSequence
 from llamacy.ops.rope import Rope
@@ -17,7 +18,7 @@ from llamacy.ops.state.specs import KeyValues, Recurrence
 Array = NDArray[np.float32]
 
 
-class ReferenceOps(Elementwise):
+class ReferenceOps(Elementwise, Recurrences):
     """The vocabulary over one batch; values and weights are NumPy arrays."""
 
     def __init__(self, batch: Batch) -> None:
@@ -113,6 +114,20 @@ class ReferenceOps(Elementwise):
             out[row] = _attend(q[row], keys, values, scale, softcap, sinks)
         return out.reshape(len(out), -1)
 
+    def latent_attention(
+        self, q: Array, k: Array, *, state: KeyValues, scale: float
+    ) -> Array:
+        n_head = state.n_head_kv
+        v = k.reshape(len(k), n_head, state.head_dim)[..., : state.value_dim]
+        v = v.reshape(len(k), n_head * state.value_dim)
+        return self.attention(q, k, v, state=state, scale=scale)
+
+    def head_linear(self, x: Array, weight: Array) -> Array:
+        n_head, n_out, n_in = weight.shape
+        heads = x.reshape(len(x), n_head, n_in).swapaxes(0, 1)
+        y = (heads @ weight.swapaxes(1, 2)).swapaxes(0, 1)
+        return y.reshape(len(x), n_head * n_out)
+
     def causal_conv(
         self, x: Array, weight: Array, bias: Array | None = None, *, state: Recurrence
     ) -> Array:
@@ -195,8 +210,18 @@ class ReferenceOps(Elementwise):
             hidden = self.silu_mul(gate, up)
         return linear(hidden, e.down, e.down_scale, e.down_bias, e.down_adapter)
 
-    def columns(self, x: Array, first: int, n: int) -> Array:
-        return x[:, first : first + n]
+    def columns(self, x: Array, first: int, n: int, *, of: int | None = None) -> Array:
+        of = of or x.shape[1]
+        n_parts = x.shape[1] // of
+        parts = x.reshape(len(x), n_parts, of)[..., first : first + n]
+        return parts.reshape(len(x), n_parts * n)
+
+    def join(self, x: Array, y: Array, *, n_head: int = 1) -> Array:
+        parts = [
+            each.reshape(len(x), n_head, each.shape[1] // n_head) for each in (x, y)
+        ]
+        width = x.shape[1] + y.shape[1]
+        return np.concatenate(parts, axis=-1).reshape(len(x), width)
 
     def wanted(self, x: Array) -> Array:
         return x[self.batch.wanted]

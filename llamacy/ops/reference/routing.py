@@ -75,8 +75,8 @@ def _gates(scores: Array, gating: Gating) -> Array:
 def _in_groups(keys: Array, experts: Experts[Array]) -> NDArray[np.bool_]:
     """Return which experts are in a row's best groups: (M, n_expert)."""
     groups = keys.reshape(len(keys), experts.n_group, -1)
-    two_best = np.take_along_axis(groups, _best(groups, 2), axis=-1)
-    of_row = _best(two_best.sum(axis=-1), experts.n_group_used)
+    best = np.take_along_axis(groups, _best(groups, experts.n_best), axis=-1)
+    of_row = _best(best.sum(axis=-1), experts.n_group_used)
     are_chosen = np.zeros(groups.shape[:2], bool)
     np.put_along_axis(are_chosen, of_row, True, axis=-1)
     return np.repeat(are_chosen, groups.shape[2], axis=-1)

@@ -10,7 +10,9 @@ KV_TYPES = {"f32": KV_F32, "f16": KV_F16, "q8_0": KV_Q8_0}
 """Types of cached keys and values, by name."""
 
 
-def layer_bytes(str type_name, int n_head_kv, int head_dim, int value_dim):
+def layer_bytes(
+    str type_name, int n_head_kv, int head_dim, int value_dim, bint is_latent=False
+):
     """Count the bytes of one layer's keys and values in one page.
 
     Parameters
@@ -21,6 +23,9 @@ def layer_bytes(str type_name, int n_head_kv, int head_dim, int value_dim):
         Heads of keys and values.
     head_dim, value_dim : int
         Dimensions of one head's key and value.
+    is_latent : bool, optional
+        Whether values are the first dimensions of keys.
     """
     cdef kv_type type = KV_TYPES[type_name]
-    return kv_layout_of(type, n_head_kv, n_head_kv, head_dim, value_dim).layer_bytes
+    return kv_layout_of(
+        type, n_head_kv, n_head_kv, head_dim, value_dim, is_latent).layer_bytes

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, TypeAlias
 
-from llamacy.ops.state.specs import StateSpec, aligned
+from llamacy.ops.state.specs import ALIGNMENT, StateSpec, aligned
 from llamacy.ops.state.windows import most_pages
 
 _SNAPSHOT_BYTES: Final = 256 * 2**20
@@ -64,7 +64,8 @@ class StateLayout:
     kv_type : str
         As given.
     page_bytes : int
-        Bytes of a page, all layers together.
+        Bytes of a page, all layers together; a line where none keeps any tokens, so
+        that every text has pages to count its tokens by.
     text_bytes : int
         Bytes of a text's block of states that do not grow with it; 0 without such.
     """
@@ -79,7 +80,7 @@ class StateLayout:
         self.kv_type = kv_type
         self._slots: dict[_Key, StateSlot] = {}
         of_pages = {spec: spec.page_bytes(kv_type) for spec in self.specs}
-        self.page_bytes = self._place(of_pages)
+        self.page_bytes = max(self._place(of_pages), ALIGNMENT)
         self.text_bytes = self._place({spec: spec.text_bytes for spec in self.specs})
 
     def slot(self, spec: StateSpec) -> StateSlot:

@@ -81,6 +81,9 @@ class KeyValues:
         Dimensions of one head's value.
     window : int or None
         Tokens that the attention sees, the row's own among them; None for all.
+    is_latent : bool
+        Whether a value is the first `value_dim` dimensions of its key, and not kept by
+        itself (DeepSeek-AI 2024, arXiv:2405.04434).
     """
 
     layer: int
@@ -88,6 +91,7 @@ class KeyValues:
     head_dim: int
     value_dim: int
     window: int | None = None
+    is_latent: bool = False
 
     @property
     def text_bytes(self) -> int:
@@ -99,7 +103,8 @@ class KeyValues:
         # imported late: the reference runs where nothing is compiled
         from llamacy.ops.state.kv_pages import layer_bytes
 
-        return layer_bytes(kv_type, self.n_head_kv, self.head_dim, self.value_dim)
+        sizes = self.n_head_kv, self.head_dim, self.value_dim
+        return layer_bytes(kv_type, *sizes, self.is_latent)
 
     def work(
         self, kv_type: str, n_head: int, first: int, n_rows: int

@@ -105,6 +105,15 @@ def test_invalid_expert_keys_are_refused(changes: dict[str, Any], match: str) ->
         read_config(model(**keys))
 
 
+def test_experts_may_be_the_only_networks_that_have_a_width() -> None:
+    """Qwen 3.5's config.json has no other, nor have files that are made of it."""
+    keys = EXPERTS | {"feed_forward_length": None}
+    config = read_config(model(**keys, expert_feed_forward_length=40))
+    assert [each.feed_forward.n_ff for each in config.layers] == [40, 40]
+    with pytest.raises(FormatError, match="feed_forward_length"):
+        read_config(model(**keys))
+
+
 def test_an_expert_scale_other_than_1_is_unsupported() -> None:
     keys = {"expert_count": 8, "expert_used_count": 2, "expert_weights_scale": 2.5}
     with pytest.raises(UnsupportedError, match="expert_weights_scale: wanted 1"):

@@ -131,8 +131,9 @@ def test_every_beginning_of_a_file_is_refused(tmp_path: Path) -> None:
         (struct.pack("<ii", 1, -1), "length: wanted 0 to 4096, found -1"),
         (struct.pack("<ii1sii", 1, 1, b"a", 1, 2**31 - 1), "number of values"),
         (struct.pack("<ii1sii", 1, 1, b"\xff", 1, 1), "wanted UTF-8"),
-        (struct.pack("<ii1siif", 1, 1, b"a", 1, 1, np.nan), "finite numbers"),
-        (struct.pack("<ii1siif", 1, 1, b"a", 1, 1, -1), "at least 0, found -1"),
+        (struct.pack("<ii1siif", 1, 1, b"a", 1, 1, np.nan), "numbers from 0 to"),
+        (struct.pack("<ii1siif", 1, 1, b"a", 1, 1, -1), "to 1e\\+25, found -1"),
+        (struct.pack("<ii1siif", 1, 1, b"a", 1, 1, 1e37), "to 1e\\+25, found"),
         (2 * struct.pack("<i1siif", 1, b"a", 1, 1, 1), "name of matrix 1"),
     ],
 )
@@ -167,15 +168,41 @@ def test_broken_gguf_files_are_refused(tmp_path: Path) -> None:
             {"a__in_sum2": sums, "a__counts": three},
             "divisor of 8",
         ),
-        ({"a__in_sum2": -sums, "a__counts": counts}, "at least 0, found -1"),
-        ({"a__in_sum2": sums * np.inf, "a__counts": counts}, "finite numbers"),
-        ({"a__in_sum2": sums, "a__counts": counts * np.nan}, "a.counts: wanted finite"),
+        ({"a__in_sum2": -sums, "a__counts": counts}, "to 1e\\+25, found -1"),
+        ({"a__in_sum2": sums * np.inf, "a__counts": counts}, "to 1e\\+25, found inf"),
+        ({"a__in_sum2": sums, "a__counts": counts * np.nan}, "a.counts: .* found nan"),
         ({"a__in_sum2": sums.astype(np.float16), "a__counts": counts}, "wanted F32"),
     ):
         with np.errstate(all="ignore"):
             path = write(**tensors)
         with pytest.raises(llamacy.FormatError, match=message):
             read_imatrix(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("chunk_size", 0), ("chunk_size", 2**31), ("chunk_count", 2**31)]
+)
+def test_chunks_that_a_dat_file_cannot_have_are_refused(
+    tmp_path: Path, key: str, value: int
+) -> None:
+    matrix().save(tmp_path / "m.gguf")
+    data = (tmp_path / "m.gguf").read_bytes()
+    at = data.index(f"imatrix.{key}".encode()) + len(f"imatrix.{key}") + 4
+    data = data[:at] + struct.pack("<I", value) + data[at + 4 :]
+    (tmp_path / "m.gguf").write_bytes(data)
+    with pytest.raises(llamacy.FormatError, match=f"imatrix.{key}: .*found {value}"):
+        read_imatrix(tmp_path / "m.gguf")
+
+
+def test_calls_beyond_int32_are_written_as_the_most(tmp_path: Path) -> None:
+    """The means stay: they are what a `.dat` file is read for."""
+    sums, shape = np.full((1, 4), 2.0**45, np.float32), (2, 4)
+    one = ImportanceMatrix({"a": InputSums(sums, np.array([2**44]))}, chunk_size=1)
+    one.save(tmp_path / "m.dat")
+    means = read_imatrix(tmp_path / "m.dat").importance("a", shape)
+    np.testing.assert_array_equal(means, np.full((1, 4), 2, np.float32))
+    many = ImportanceMatrix({}, n_chunks=2**31 - 1)
+    assert many.plus(many).n_chunks == 2**31 - 1
 
 
 def test_files_that_cannot_be_written_or_read_are_named(tmp_path: Path) -> None:

@@ -30,6 +30,21 @@ MIXTURE = {
     "expert_feed_forward_length": 32,
 }
 CONVOLUTIONS = {"attention__head_count_kv": [0, 2], "shortconv__l_cache": 3}
+DELTA_RULE = {
+    "full_attention_interval": 2,
+    "ssm__conv_kernel": 4,
+    "ssm__state_size": 8,
+    "ssm__group_count": 2,
+    "ssm__time_step_rank": 4,
+    "ssm__inner_size": 32,
+}
+SCAN = {
+    "ssm__conv_kernel": 4,
+    "ssm__state_size": 8,
+    "ssm__group_count": 2,
+    "ssm__time_step_rank": 4,
+    "ssm__inner_size": 64,
+}
 # Keys that a family's files need beside those of LLaMA's and of mixtures of experts.
 KEYS: dict[str, dict[str, Any]] = {
     "apertus": {
@@ -39,6 +54,19 @@ KEYS: dict[str, dict[str, Any]] = {
         "xielu.eps": -1e-6,
     },
     "bailingmoe2": {"expert_shared_count": 1, "leading_dense_block_count": 1},
+    "deepseek2": {
+        "expert_shared_count": 1,
+        "leading_dense_block_count": 1,
+        "attention__q_lora_rank": 24,
+        "attention__kv_lora_rank": 32,
+        "attention__head_count_kv": 1,
+        "attention__key_length": 40,
+        "attention__value_length": 32,
+        "attention__key_length_mla": 24,
+        "attention__value_length_mla": 16,
+        "rope__dimension_count": 8,
+        **MIXTURE,
+    },
     "dots1": {"expert_shared_count": 1, "leading_dense_block_count": 1},
     "gemma4": {
         "block_count": 3,
@@ -49,18 +77,31 @@ KEYS: dict[str, dict[str, Any]] = {
         **MIXTURE,
     },
     "glm4moe": {"expert_shared_count": 1, "leading_dense_block_count": 1},
+    "falcon-h1": SCAN,
     "gpt2": {"attention__head_count_kv": 4},
+    "granitehybrid": {"attention__head_count_kv": [0, 2], **SCAN},
     "granitemoe": {"expert_shared_feed_forward_length": 32, **MIXTURE},
     "granite_swa": {"expert_shared_feed_forward_length": 32, **MIXTURE},
     "laguna": {"expert_shared_count": 1, "leading_dense_block_count": 1},
     "lfm2": CONVOLUTIONS,
     "lfm2moe": {**CONVOLUTIONS, "leading_dense_block_count": 1},
     "lfm3": CONVOLUTIONS,
+    "mamba2": {**SCAN, "attention__head_count": 0, "feed_forward_length": 0},
+    "nemotron_h": {
+        **SCAN,
+        "block_count": 3,
+        "attention__head_count_kv": [0, 2, 0],
+        "feed_forward_length": [0, 0, 96],
+    },
+    "qwen35": DELTA_RULE,
+    "qwen35moe": {**DELTA_RULE, "expert_shared_feed_forward_length": 32},
+    "qwen3next": {**DELTA_RULE, "expert_shared_feed_forward_length": 32},
     "qwen2moe": {"expert_shared_feed_forward_length": 64},
 }
 NOT_ADAPTED = (
     *("position_embd.weight", "per_layer_token_embd.weight", "_norm.weight"),
-    "shortconv.conv.weight",
+    *("shortconv.conv.weight", "ssm_conv1d.weight", ".ssm_a", "ssm_dt.bias"),
+    *(".ssm_d", "ssm_conv1d.bias", ".ffn_norm"),
 )
 
 
@@ -109,6 +150,9 @@ def test_adapters_of_all_matrices_equal_merged_weights(
     if family == "gemma4":  # whose training makes scores small, and no factor
         for name in tensors:
             tensors[name] *= 0.2 if name.endswith("attn_q_norm.weight") else 1
+    for name in tensors:  # steps decay what is kept
+        if name.endswith(".ssm_a"):
+            tensors[name] = -np.abs(tensors[name])
     base = write_model("base.gguf", family, tensors)
     matrices = {
         name: each.shape
@@ -116,9 +160,9 @@ def test_adapters_of_all_matrices_equal_merged_weights(
         if not name.endswith(NOT_ADAPTED)
     }
     pairs = random_pairs(matrices, RANK, 1)
-    assert {"token_embd.weight", "output.weight", "blk.1.attn_output.weight"} < set(
-        pairs
-    )
+    last = "ssm_out" if family == "mamba2" else "attn_output"
+    named = "token_embd.weight", "output.weight", f"blk.1.{last}.weight"
+    assert set(named) < set(pairs)
     whole = write_model("whole.gguf", family, merged(tensors, pairs, ALPHA / RANK))
     wanted = logits_of(executor_of(whole, "reference"))
     assert largest_difference(logits_of(executor_of(base, "reference")), wanted) > 0.05

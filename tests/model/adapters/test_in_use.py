@@ -104,6 +104,23 @@ def test_a_saved_session_loads_only_with_the_same_adapters(
             model.load_session(tmp_path / "s")
 
 
+@pytest.mark.parametrize("n_read", [0, len(LONG)])
+def test_a_session_saved_after_a_change_of_adapters_is_read_with_the_new_ones(
+    model: Model, lora: Path, tmp_path: Path, n_read: int
+) -> None:
+    """Its rows are not in the file, which loads where it was saved."""
+    with model.session() as session:
+        if n_read:
+            session.feed(LONG[:n_read])
+        model.set_adapters(lora)
+        session.save(tmp_path / "s")
+        with model.load_session(tmp_path / "s") as loaded:
+            assert loaded.tokens == LONG[:n_read]
+            out = loaded.generate(LONG[n_read:] or None, **GREEDY)
+        assert out.usage.cached_tokens == 0
+        assert session.generate(LONG[n_read:] or None, **GREEDY).tokens == out.tokens
+
+
 def test_adapters_cannot_change_while_texts_are_generated(
     model: Model, lora: Path
 ) -> None:

@@ -98,7 +98,7 @@ def test_a_page_has_room_for_all_layers(
 def test_runs_are_those_of_the_layer_that_shares_most(executors: Executors) -> None:
     most_shared = max(n_head // n_head_kv for n_head, n_head_kv, _, _ in LAYERS)
     assert most_shared > MAX_RUN  # so that a row is a run
-    assert executors.plan()._longest_run == 1
+    assert executors.plan()._open_pass().longest_run == 1
 
 
 def test_cost_is_that_of_each_layer(executors: Executors) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -205,3 +207,10 @@ class TestWhatIsRefused:
         plan.close()
         with pytest.raises(ClosedError):
             plan.forward(Batch.of([5], sequence))
+
+    def test_a_closed_plan_holds_no_weights(self, plan: Plan) -> None:
+        held = weakref.ref(plan._weights["output_norm.weight"])
+        assert held() is not None
+        plan.close()
+        gc.collect()
+        assert held() is None

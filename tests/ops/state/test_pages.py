@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from llamacy.errors import ArgumentError, ClosedError, OutOfMemoryError
 from llamacy.ops.state import pages
+from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
-from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.state.specs import ALIGNMENT
 
 PAGE_TOKENS, PAGE_BYTES = 8, 256
@@ -30,7 +30,7 @@ def write(sequence: PagedSequence, n_tokens: int) -> None:
 
 def contents(sequence: PagedSequence) -> list[int]:
     """The mark in the first byte of each page."""
-    return [int(page.data[0]) for page in sequence._pages]
+    return [int(page.data[0]) for page in sequence.pages]
 
 
 def test_pages_come_with_the_tokens(pool: PagePool) -> None:
@@ -46,9 +46,9 @@ def test_pages_come_with_the_tokens(pool: PagePool) -> None:
 def test_pages_are_aligned_and_listed_by_address(pool: PagePool) -> None:
     sequence = PagedSequence(pool)
     write(sequence, 30 * PAGE_TOKENS)
-    addresses = [page.address for page in sequence._pages]
+    addresses = [page.address for page in sequence.pages]
     assert all(address % ALIGNMENT == 0 for address in addresses)
-    assert sequence._addresses[:30].tolist() == addresses
+    assert sequence._pages.addresses[:30].tolist() == addresses
 
 
 def test_closed_pages_are_used_again(pool: PagePool) -> None:
@@ -72,7 +72,7 @@ def test_trimmed_memory_is_returned_once_no_page_is_in_use(pool: PagePool) -> No
     one, two = PagedSequence(pool), PagedSequence(pool)
     write(one, PAGE_TOKENS)
     write(two, PAGE_TOKENS)
-    slab = weakref.ref(one._pages[0].data.base)
+    slab = weakref.ref(one.pages[0].data.base)
     one.close()
     pool.trim()
     assert slab() is not None
@@ -91,13 +91,13 @@ def test_a_dropped_sequence_gives_its_pages_back(pool: PagePool) -> None:
 def test_a_fork_shares_until_it_writes(pool: PagePool) -> None:
     one = PagedSequence(pool)
     write(one, PAGE_TOKENS + 3)
-    for mark, page in enumerate(one._pages):
+    for mark, page in enumerate(one.pages):
         page.data[0] = 10 + mark
     two = one.fork()
     assert two.n_past == one.n_past
     assert pool.nbytes == 2 * PAGE_BYTES
     write(two, 1)  # into the second page, which is copied
-    two._pages[1].data[0] = 99
+    two.pages[1].data[0] = 99
     assert pool.nbytes == 3 * PAGE_BYTES
     assert contents(one) == [10, 11]
     assert contents(two) == [10, 99]
@@ -158,7 +158,7 @@ def test_every_page_is_held_as_often_as_it_is_listed(
         elif len(sequences) > 1:
             sequences.remove(sequence)
             sequence.close()
-        listed = [page for each in sequences for page in each._pages]
+        listed = [page for each in sequences for page in each.pages]
         assert all(page.n_holders == listed.count(page) for page in listed)
         assert pool._n_used == len(set(map(id, listed)))
         for each in sequences:
@@ -178,4 +178,4 @@ def test_threads_may_share_a_pool(pool: PagePool) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, range(8)))
     assert pool._n_used == 1
-    assert root._pages[0].n_holders == 1
+    assert root.pages[0].n_holders == 1

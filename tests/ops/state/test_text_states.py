@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from llamacy.errors import OutOfMemoryError
 from llamacy.ops.reference.sequence import ReferenceSequence
 from llamacy.ops.state import pages
+from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import Page, PagePool
-from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.state.snapshots import PERIOD, Snapshots
 from llamacy.ops.state.specs import Recurrence
 from llamacy.ops.state.windows import MARGIN

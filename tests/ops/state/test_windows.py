@@ -15,8 +15,8 @@ from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.kv_pages import PAGE
+from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
-from llamacy.ops.state.sequence import PagedSequence
 from llamacy.ops.state.windows import MARGIN, most_pages
 from tests.support.states import key_values
 
@@ -47,7 +47,7 @@ def check(sequence: PagedSequence, text: list[int], window: int | None) -> None:
     assert sequence.n_gone + sequence.n_pages == -(-n // SIZE)
     assert sequence.n_pages <= most_pages(n, SIZE, window, 0)
     listed = [0] * sequence.n_gone + [page.address for page in sequence.pages]
-    assert sequence._addresses[: len(listed)].tolist() == listed
+    assert sequence._pages.addresses[: len(listed)].tolist() == listed
 
 
 @settings(max_examples=150, deadline=None)

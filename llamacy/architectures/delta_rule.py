@@ -1,0 +1,88 @@
+"""The gated delta rule of a layer, after a convolution and before a gated norm.
+
+Yang et al. 2024 (arXiv:2412.06464). Queries and keys have length 1, and queries are
+divided by the root of their dimensions. Tensors are llama.cpp's: `ssm_a` is the decay
+of a step of 1, negative.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from llamacy.architectures.parts import Block, Value
+from llamacy.architectures.tensors import Specs, TensorSpec, required
+from llamacy.config import DeltaRuleConfig, LayerConfig, ModelConfig
+from llamacy.ops.state.specs import Recurrence
+
+_LENGTH_EPS: Final = 1e-6
+
+
+def delta_rule_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
+    """Return the specs of a layer's delta rule, but for shares and steps."""
+    mixer, n_embd = delta_rule_mixer(layer), config.n_embd
+    n, n_values = mixer.n_channels, mixer.n_head * mixer.value_dim
+    return {
+        "attn_qkv.weight": required(n, n_embd),
+        "attn_gate.weight": required(n_values, n_embd),
+        "ssm_conv1d.weight": TensorSpec((n, mixer.n_kernel), True, is_flat=True),
+        "ssm_dt.bias": required(mixer.n_head),
+        "ssm_a": required(mixer.n_head),
+        "ssm_norm.weight": required(mixer.value_dim),
+        "ssm_out.weight": required(n_embd, n_values),
+    }
+
+
+def delta_rule(block: Block, x: Value, shares: Value, steps: Value) -> Value:
+    """Apply the layer's delta rule: (M, n_embd) to (M, n_embd).
+
+    Parameters
+    ----------
+    block : Block
+        The layer.
+    x : Value
+        Rows, (M, n_embd).
+    shares : Value
+        (M, n_head): their sigmoid is how much of a row's values is learned.
+    steps : Value
+        (M, n_head): their softplus multiplies the logarithm of the decay.
+    """
+    ops, mixer = block.ops, delta_rule_mixer(block.config)
+    state = Recurrence(
+        block.number,
+        mixer.n_channels,
+        mixer.n_kernel - 1,
+        mixer.n_head,
+        mixer.key_dim,
+        mixer.value_dim,
+    )
+    qkv = ops.causal_conv(
+        block.linear(x, "attn_qkv"), block.weight("ssm_conv1d.weight"), state=state
+    )
+    qkv = ops.silu(qkv)
+    n_keys, n_values = mixer.n_key_head * mixer.key_dim, mixer.n_head * mixer.value_dim
+    q, k = (ops.columns(qkv, first, n_keys) for first in (0, n_keys))
+    y = ops.delta_rule(
+        _of_length(block, q, mixer.key_dim**-0.5),
+        _of_length(block, k, 1.0),
+        ops.columns(qkv, 2 * n_keys, n_values),
+        ops.gain(ops.softplus(steps), block.weight("ssm_a")),
+        ops.sigmoid(shares),
+        state=state,
+        key_head=mixer.key_head,
+    )
+    gate = block.linear(x, "attn_gate")
+    return block.linear(ops.silu_mul(gate, block.norm(y, "ssm_norm")), "ssm_out")
+
+
+def delta_rule_mixer(layer: LayerConfig) -> DeltaRuleConfig:
+    """Return the mixer of a layer with a delta rule."""
+    assert isinstance(layer.mixer, DeltaRuleConfig)
+    return layer.mixer
+
+
+def _of_length(block: Block, x: Value, length: float) -> Value:
+    """Give heads of keys a length: an RMS norm, as the root of n is between the two."""
+    n = delta_rule_mixer(block.config).key_dim
+    normed = block.ops.rms_norm(x, None, _LENGTH_EPS / n, size=n)
+    return block.ops.scale(normed, length / math.sqrt(n))

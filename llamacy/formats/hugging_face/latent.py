@@ -1,0 +1,313 @@
+"""DeepSeek V2, V3 and their like in Hugging Face's form: latent attention.
+
+Rows of `kv_b_proj` make, head by head, own keys and values of a latent. GGUF has them
+in two tensors of a matrix a head; those for keys are turned, to multiply queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+from llamacy.errors import FormatError
+from llamacy.formats.gguf.limits import MAX_EMBD, MAX_HEAD_DIM
+from llamacy.formats.hugging_face.common_keys import RMS, Defaults
+from llamacy.formats.hugging_face.expert_forms import Select, Selection
+from llamacy.formats.hugging_face.family import Family, Mixture
+from llamacy.formats.hugging_face.forms import Vector
+from llamacy.formats.hugging_face.layer_names import EXPERTS, FEED_FORWARD
+from llamacy.formats.json_text import JsonObject
+from llamacy.formats.metadata import Metadata
+from llamacy.formats.model_file import ModelTensor
+from llamacy.formats.safetensors.folder import Floats
+from llamacy.ggml.types import GGMLType
+
+NAME: Final = "deepseek2"
+OF_BOTH: Final = "attn_kv_b"
+PARTS: Final = ("attn_k_b", "attn_v_b")
+"""The tensors that GGUF has in its place."""
+
+_FLOATS: Final = (GGMLType.F32, GGMLType.F16, GGMLType.BF16)
+_OF_ATTENTION: Final = (
+    *("kv_lora_rank", "qk_rope_head_dim"),
+    *("qk_nope_head_dim", "v_head_dim"),
+)
+_METHODS: Final = ("greedy", "group_limited_greedy")
+
+_ATTENTION: Final = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.q_a_proj": "attn_q_a",
+    "self_attn.q_a_layernorm": "attn_q_a_norm",
+    "self_attn.q_b_proj": "attn_q_b",
+    "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa",
+    "self_attn.kv_a_layernorm": "attn_kv_a_norm",
+    "self_attn.kv_b_proj": OF_BOTH,
+    "self_attn.o_proj": "attn_output",
+}
+_LAYER: Final = {
+    "input_layernorm": "attn_norm",
+    **_ATTENTION,
+    "post_attention_layernorm": "ffn_norm",
+    **FEED_FORWARD,
+}
+_SHARED: Final = {
+    "mlp.shared_experts.gate_proj": "ffn_gate_shexp",
+    "mlp.shared_experts.up_proj": "ffn_up_shexp",
+    "mlp.shared_experts.down_proj": "ffn_down_shexp",
+}
+_PRESENT: Final = {
+    "attn_q": ("has_q_latent", False),
+    "attn_q_a": ("has_q_latent", True),
+    "attn_q_a_norm": ("has_q_latent", True),
+    "attn_q_b": ("has_q_latent", True),
+}
+_HAS_SHARED: Final = dict.fromkeys(_SHARED.values(), ("has_shared_experts", True))
+_NUMBERS: Final = {
+    "n_shared_experts": "expert_shared_count",
+    "n_group": "expert_group_count",
+    "topk_group": "expert_group_used_count",
+}
+_INTERLEAVED: Final = {"rope_interleave": True}
+_V2: Final = Family(
+    architecture=NAME,
+    layer={**_LAYER, "mlp.gate": "ffn_gate_inp", **_SHARED},
+    present={**_PRESENT, **_HAS_SHARED},
+    mixture=Mixture(
+        names=(EXPERTS,),
+        width="moe_intermediate_size",
+        scale="routed_scaling_factor",
+        numbers=_NUMBERS,
+    ),
+)
+_V3: Final = Family(
+    architecture=NAME,
+    layer={
+        **_LAYER,
+        "mlp.gate": "ffn_gate_inp",
+        "mlp.gate.e_score_correction_bias": "exp_probs_b",
+        **_SHARED,
+    },
+    present={**_PRESENT, **_HAS_SHARED},
+    mixture=Mixture(
+        names=(EXPERTS,),
+        width="moe_intermediate_size",
+        normalized="norm_topk_prob",
+        scale="routed_scaling_factor",
+        gating="scoring_func",
+        numbers=_NUMBERS,
+    ),
+    fixed_flags=_INTERLEAVED,
+)
+_YOUTU: Final = Family(
+    architecture=NAME, layer=_LAYER, present=_PRESENT, fixed_flags=_INTERLEAVED
+)
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "DeepseekV2ForCausalLM": _V2,
+    "DeepseekV3ForCausalLM": _V3,
+    "Glm4MoeLiteForCausalLM": _V3,
+    "YoutuForCausalLM": _YOUTU,
+}
+"""These families by the name of their class."""
+
+_SIZES: Final[Defaults] = {
+    **RMS,
+    "attention_bias": False,
+    "kv_lora_rank": 512,
+    "q_lora_rank": 1536,
+    "qk_rope_head_dim": 64,
+    "qk_nope_head_dim": 128,
+    "v_head_dim": 128,
+}
+DEFAULTS: Final[Mapping[str, Defaults]] = {
+    "DeepseekV2ForCausalLM": {
+        **_SIZES,
+        "vocab_size": 102400,
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "max_position_embeddings": 2048,
+        "mlp_bias": False,
+        "moe_intermediate_size": 1407,
+        "num_experts_per_tok": None,
+        "n_routed_experts": 64,
+        "n_shared_experts": 2,
+        "first_k_dense_replace": 0,
+        "n_group": None,
+        "topk_group": None,
+        "topk_method": "greedy",
+        "routed_scaling_factor": 1.0,
+        "norm_topk_prob": False,  # which transformers does not read
+    },
+    "DeepseekV3ForCausalLM": {
+        **_SIZES,
+        "vocab_size": 129280,
+        "hidden_size": 7168,
+        "intermediate_size": 18432,
+        "num_hidden_layers": 61,
+        "num_attention_heads": 128,
+        "num_key_value_heads": 128,
+        "max_position_embeddings": 4096,
+        "rope_interleave": True,
+        "moe_intermediate_size": 2048,
+        "num_experts_per_tok": 8,
+        "n_routed_experts": 256,
+        "n_shared_experts": 1,
+        "first_k_dense_replace": 3,
+        "n_group": 8,
+        "topk_group": 4,
+        "routed_scaling_factor": 2.5,
+        "norm_topk_prob": True,
+        "num_nextn_predict_layers": 1,
+    },
+    "Glm4MoeLiteForCausalLM": {
+        **_SIZES,
+        "vocab_size": 154880,
+        "hidden_size": 2048,
+        "intermediate_size": 10240,
+        "num_hidden_layers": 47,
+        "num_attention_heads": 20,
+        "num_key_value_heads": 20,
+        "max_position_embeddings": 202752,
+        "rms_norm_eps": 1e-5,
+        "q_lora_rank": 768,
+        "qk_nope_head_dim": 192,
+        "v_head_dim": 256,
+        "rope_interleave": True,
+        "moe_intermediate_size": 1536,
+        "num_experts_per_tok": 4,
+        "n_routed_experts": 64,
+        "n_shared_experts": 1,
+        "mlp_layer_types": None,
+        "n_group": 1,
+        "topk_group": 1,
+        "routed_scaling_factor": 1.8,
+        "norm_topk_prob": True,
+        "num_nextn_predict_layers": 1,
+    },
+    "YoutuForCausalLM": {
+        **_SIZES,
+        "vocab_size": 128256,
+        "hidden_size": 2048,
+        "intermediate_size": 6144,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 16,
+        "max_position_embeddings": 131072,
+        "tie_word_embeddings": True,
+        "rope_interleave": True,
+    },
+}
+"""Keys that a class reads, with their defaults, by the name of the class."""
+
+
+def with_v2_keys(values: dict[str, Any]) -> dict[str, Any]:
+    """Add keys that follow from others; groups count only where they are chosen."""
+    if values.get("topk_method") == _METHODS[0]:
+        values["n_group"] = values["topk_group"] = 1
+    return with_latent_keys(values)
+
+
+def with_v3_keys(values: dict[str, Any]) -> dict[str, Any]:
+    """Add keys that follow from others: the router's gates are sigmoids."""
+    values["scoring_func"] = "sigmoid"
+    n_layer = values.get("num_hidden_layers")
+    kinds = values.get("mlp_layer_types", ())
+    if kinds is None and isinstance(n_layer, int):
+        values["mlp_layer_types"] = ["dense", *["sparse"] * (n_layer - 1)]
+    return with_latent_keys(values)
+
+
+def with_latent_keys(values: dict[str, Any]) -> dict[str, Any]:
+    """Say which dimensions are rotated, and what queries and experts there are."""
+    values["head_dim"] = values.get("qk_rope_head_dim")
+    values["num_key_value_heads"] = None  # as many as heads, before they are absorbed
+    values["has_q_latent"] = values.get("q_lora_rank") is not None
+    values["has_shared_experts"] = bool(values.get("n_shared_experts"))
+    return values
+
+
+def add_sizes(config: JsonObject, metadata: Metadata) -> None:
+    """Add the sizes of keys and values: of the one of all heads, and of each head's.
+
+    Raises
+    ------
+    FormatError
+        A size is missing, or out of range.
+    UnsupportedError
+        Groups of experts are chosen in an unknown way.
+    """
+    n_latent, n_rotated, n_plain, n_own = (
+        config.integer(key, 1, MAX_HEAD_DIM)
+        for key in (
+            "kv_lora_rank",
+            "qk_rope_head_dim",
+            "qk_nope_head_dim",
+            "v_head_dim",
+        )
+    )
+    for key, size in (
+        ("head_count_kv", 1),
+        ("key_length", n_latent + n_rotated),
+        ("value_length", n_latent),
+        ("key_length_mla", n_plain + n_rotated),
+        ("value_length_mla", n_own),
+        ("kv_lora_rank", n_latent),
+    ):
+        metadata.integer(f"{NAME}.attention.{key}", size)
+    if "q_lora_rank" in config:
+        n_q_latent = config.integer("q_lora_rank", 1, MAX_EMBD)
+        metadata.integer(f"{NAME}.attention.q_lora_rank", n_q_latent)
+    if "topk_method" in config:
+        method = config.text("topk_method")
+        if method not in _METHODS:
+            config.refuse("topk_method", " or ".join(_METHODS), method)
+
+
+def split_heads(
+    whole: ModelTensor, metadata: Metadata, path: Path
+) -> list[ModelTensor]:
+    """Take the rows of each head apart: those for keys, turned, and those for values.
+
+    Raises
+    ------
+    FormatError
+        The matrix has another number of rows.
+    """
+    sizes = metadata.values
+    n_head, key_dim, n_v, n_rotated = (
+        sizes[f"{NAME}.{key}"]
+        for key in (
+            *("attention.head_count", "attention.key_length_mla"),
+            *("attention.value_length_mla", "rope.dimension_count"),
+        )
+    )
+    n_k = key_dim - n_rotated
+    n_rows, n_in = whole.shape
+    if n_rows != n_head * (n_k + n_v):
+        wanted = f"{n_head * (n_k + n_v)} rows"
+        raise FormatError(path, f"tensor {whole.name}: shape", wanted, whole.shape)
+
+    def of_keys(rows: Any) -> Any:
+        return rows.reshape(n_head, n_k + n_v, n_in)[:, :n_k].swapaxes(1, 2)
+
+    def of_values(rows: Any) -> Any:
+        return rows.reshape(n_head, n_k + n_v, n_in)[:, n_k:]
+
+    shapes = (n_head, n_in, n_k), (n_head, n_v, n_in)
+    return [
+        _selected(whole, part, shape, select)
+        for part, shape, select in zip(PARTS, shapes, (of_keys, of_values), strict=True)
+    ]
+
+
+def _selected(
+    whole: ModelTensor, part: str, shape: tuple[int, ...], select: Select
+) -> ModelTensor:
+    name = whole.name.replace(OF_BOTH, part)
+    if whole.type in _FLOATS:
+        return Selection(name, shape, cast(Floats, whole), select)
+    # blocks lie along rows, and are not turned
+    return Vector(name, shape, lambda: select(whole.dequantize()))

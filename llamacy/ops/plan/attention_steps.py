@@ -1,0 +1,77 @@
+"""Steps of attention: keys and values go into the cache, then queries meet them."""
+
+from __future__ import annotations
+
+from llamacy.ops.plan.emitter import Emitter
+from llamacy.ops.plan.recorder import Node
+from llamacy.ops.plan.step import Buffer
+from llamacy.ops.rope import Rope
+from llamacy.ops.state.specs import KeyValues
+
+
+class AttentionSteps(Emitter):
+    """Emits each form of attention; rotations that it absorbs go with the append."""
+
+    def _emit_attention(self, node: Node) -> None:
+        state = node.state
+        assert isinstance(state, KeyValues)
+        slot = self._layout.slot(state)
+        n_head = node.inputs[0].width // state.head_dim
+        (q, q_rope), (k, k_rope), (v, _) = map(self._rotated, node.inputs)
+        tables = {
+            "q_table": self._table(q_rope) if q_rope else None,
+            "k_table": self._table(k_rope) if k_rope else None,
+        }
+        self._emit(
+            "append",
+            {"k": k, "v": v, **tables},
+            {"q": q, "k": k, "state": slot},
+            n_head=n_head,
+            q_half=q_rope.half if q_rope else None,
+            k_half=k_rope.half if k_rope else None,
+        )
+        self._attend(node, q, self._is_rounded(node.inputs[2]))
+
+    def _emit_shared_attention(self, node: Node) -> None:
+        (q,) = node.inputs
+        self._attend(node, self._values[q], self._is_rounded(q))
+
+    def _emit_latent_attention(self, node: Node) -> None:
+        state = node.state
+        assert isinstance(state, KeyValues)
+        q, k = (self._values[value] for value in node.inputs)
+        self._emit(
+            "append",
+            {"k": k},
+            {"q": q, "k": k, "state": self._layout.slot(state)},
+            n_head=node.inputs[0].width // state.head_dim,
+        )
+        self._attend(node, q, self._is_rounded(node.inputs[1]))
+
+    def _attend(self, node: Node, q: Buffer, may_round: bool) -> None:
+        state = node.state
+        assert isinstance(state, KeyValues)
+        self._emit(
+            "attention",
+            {"q": q, "state": self._layout.slot(state)},
+            {"y": self._buffers.new(node)},
+            of_wanted=node.of_wanted,
+            n_head=node.inputs[0].width // state.head_dim,
+            scale=node.attributes["scale"],
+            window=state.window,
+            softcap=node.attributes.get("softcap"),
+            sinks=node.attributes.get("sinks"),
+            may_round=may_round,
+        )
+
+    def _rotated(self, node: Node) -> tuple[Buffer, Rope | None]:
+        """Find a value that may be rotated first, and how."""
+        if not self._graph.is_absorbed(node):
+            return self._values[node], None
+        return self._values[node.inputs[0]], node.attributes["rope"]
+
+    def _is_rounded(self, node: Node) -> bool:
+        """Whether a value was computed from activations that were rounded."""
+        if node.op == "linear":
+            return self._kernels.reads_prepared(node.attributes["weight"])
+        return any(map(self._is_rounded, node.inputs))
