@@ -105,6 +105,17 @@ cdef extern from "products/many_rows.h":
         many_scratch* scratch) noexcept nogil
 
 
+cdef extern from "products/signs.h":
+    enum:
+        SIGN_PANELS
+        SIGN_PANELS_MIN
+
+    bint looks_sums_up(const packed_matrix* w) noexcept nogil
+    void multiply_signs(
+        const packed_matrix* w, int64_t panel, int n_panels, const activations* x,
+        float* out) noexcept nogil
+
+
 cdef extern from "rows/decode_row.h":
     void decode_row(const packed_matrix* w, int64_t row, float* y) noexcept nogil
 

@@ -156,6 +156,28 @@ def test_outlier_channels(
         assert deviation(y, x[:m], weight) <= spread(m, 37) * most
 
 
+@pytest.mark.parametrize("k", [128, 384, 1280])
+def test_a_single_row_of_signs(steps: Steps, matrix: MakeMatrix, k: int) -> None:
+    """Sums that are looked up are those of products: 71 panels, whole blocks or not."""
+    signs, others = matrix("Q1_0", 1125, k), matrix("Q1_0", 1125, k, seed=1)
+    nibbles, bias = matrix("Q4_0", 1125, k), activations(1, 1125)[0]
+    x, before = activations(2, k), activations(2, 1125)
+    x[1, : k // 2] = np.sign(x[1, : k // 2])  # all of the largest size
+    for weight, weight2 in ((signs, None), (signs, others), (signs, nibbles)):
+        for form in ("store", "add") if weight2 is None else ("swiglu",):
+            rows = [
+                steps.linear(
+                    *(x[some], weight),
+                    form=form,
+                    bias=bias,
+                    weight2=weight2,
+                    before=before[some],
+                )
+                for some in (slice(0, 1), slice(1, 2), slice(0, 2))
+            ]
+            np.testing.assert_array_equal(np.concatenate(rows[:2]), rows[2])
+
+
 @some_types
 def test_large_and_small_activations(
     steps: Steps, matrix: MakeMatrix, tolerance: Tolerance, type_name: str

@@ -439,6 +439,17 @@ def b_pairs(_: Verbs) -> Iterator[Case]:
         yield Case((x, y), np.stack([bf16(x), bf16(y)], axis=1).reshape(-1))
 
 
+def l_sums(_: Verbs) -> Iterator[Case]:
+    for one_codes, one_x in dot_inputs(1, 8, 1):
+        codes = np.stack([np.roll(one_codes, unit, axis=1) for unit in range(4)])
+        x = np.stack([np.roll(one_x, unit) for unit in range(4)]).reshape(4, 8, 4)
+        planes = (codes << np.arange(8)[:, None, None]).sum(axis=1).astype(np.uint8)
+        before = rng().integers(-(2**20), 2**20, (4, 16)).astype(np.int32)
+        added = 2 * np.einsum("ucnj,ucj->un", codes, x)
+        expected = (before + added).reshape(-1).astype(np.int32)
+        yield Case((planes, x.astype(np.int8)), expected, before=before)
+
+
 def random_tiles(*shape: int) -> Array:
     return bf16(rng().standard_normal(shape).astype(F32))
 
@@ -530,7 +541,7 @@ CASES: dict[str, Callable[[Verbs], Iterator[Case]]] = {
         *(f_swap_pairs, f_first),
         *(f_from_i, f_store_f16, f_store_i8),
         *(i_load, i_zero, i_or, i_field, i_lut, i_bytes, i_add, i_shl, i_start, i_dots),
-        *(w_store, w_dots, b_join, b_pairs, b_products, b_dot, t_byte),
+        *(w_store, w_dots, l_sums, b_join, b_pairs, b_products, b_dot, t_byte),
     )
 }
 CASES |= {"f_store": f_store, "T_LOAD": t_load, "T_ZERO": t_zero, "T_DOT": t_dot}

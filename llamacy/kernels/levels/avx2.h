@@ -161,6 +161,79 @@ INLINE vi    i_start(const int32_t *p, int n) {
     return (vi){start, start};
 }
 
+/* Tables of 16 bytes, one in each half of a register. A sum of four activations takes two digits,
+ * 32 high + low. low is 0 .. 31 of columns 0 .. 15 and -32 .. -1 of the rest, so that eight
+ * of either digit still fit a byte. */
+#define TABLE_BYTES 256
+/* The sums of columns 16f + 4i + y in the first half, 16f + 4i + y + 2 in the second; above: those with bit 3. */
+INLINE __m256i avx2_sums_of_four(const int8_t *x, int f, int y, int above) {
+    const int64_t bit_2 = 0x0001000100010001, bit_3 = above ? 0x0100010001000100 : 0;
+    const __m256i first = _mm256_set1_epi64x(0x0101010000010000);
+    const __m256i last = _mm256_setr_epi64x(bit_3, bit_2 | bit_3, bit_3, bit_2 | bit_3);
+    const __m256i half = _mm256_setr_epi64x(0, 0, 0x0202020202020202, 0x0202020202020202);
+    const __m256i column = _mm256_add_epi8(_mm256_set1_epi16((short)(0x0400 + y * 0x0101)), half);
+    const __m256i four = _mm256_broadcastsi128_si256(avx2_load16(x + 16 * f));
+    const __m256i a = _mm256_shuffle_epi8(four, column);
+    const __m256i b = _mm256_shuffle_epi8(four, _mm256_add_epi8(column, _mm256_set1_epi8(8)));
+    return _mm256_add_epi16(_mm256_maddubs_epi16(first, a), _mm256_maddubs_epi16(last, b));
+}
+INLINE __m256i avx2_low_digit(__m256i sums, int f) {
+    return f ? _mm256_or_si256(sums, _mm256_set1_epi16(-32)) : _mm256_and_si256(sums, _mm256_set1_epi16(31));
+}
+INLINE __m256i avx2_high_digit(__m256i sums, int f) {
+    return _mm256_add_epi16(_mm256_srai_epi16(sums, 5), _mm256_set1_epi16((short)f));
+}
+INLINE void  l_tables(uint8_t *tables, const int8_t *x) {
+    UNROLL for (int i = 0; i < 4; i++) {
+        const int f = i / 2, y = i % 2;
+        const __m256i below = avx2_sums_of_four(x, f, y, 0), above = avx2_sums_of_four(x, f, y, 1);
+        __m256i *to = (__m256i *)(tables + 64 * i);
+        _mm256_storeu_si256(to, _mm256_packs_epi16(avx2_low_digit(below, f), avx2_low_digit(above, f)));
+        _mm256_storeu_si256(to + 1, _mm256_packs_epi16(avx2_high_digit(below, f), avx2_high_digit(above, f)));
+    }
+}
+/* Bytes 4n + j of a plane as byte n of a half: j = 0 and 2 in lo, 1 and 3 in hi. */
+INLINE vi    avx2_by_column(vi plane) {
+    const __m128i columns = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m256i bytes = _mm256_broadcastsi128_si256(columns);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m256i a = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(plane.lo, bytes), order);
+    const __m256i b = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(plane.hi, bytes), order);
+    return (vi){_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b)};
+}
+/* One digit (0: low, 1: high) of the sums that all nibbles of a register stand for. */
+INLINE __m256i avx2_look_up(__m256i bytes, const uint8_t *tables, int y, int digit) {
+    const uint8_t *low = tables + 64 * y + 32 * digit, *high = low + 128;
+    return _mm256_add_epi8(_mm256_shuffle_epi8(avx2_load32(low), avx2_field(bytes, 0, 15)),
+                           _mm256_shuffle_epi8(avx2_load32(high), avx2_field(bytes, 4, 15)));
+}
+/* Both digits of a unit's sums: of rows 0 .. 15 the low ones, then the high ones. */
+INLINE __m256i avx2_digits(vi bytes, const uint8_t *tables) {
+    const __m256i low = _mm256_add_epi8(avx2_look_up(bytes.lo, tables, 0, 0), avx2_look_up(bytes.hi, tables, 1, 0));
+    const __m256i high = _mm256_add_epi8(avx2_look_up(bytes.lo, tables, 0, 1), avx2_look_up(bytes.hi, tables, 1, 1));
+    return _mm256_add_epi8(_mm256_permute2x128_si256(low, high, 0x20), _mm256_permute2x128_si256(low, high, 0x31));
+}
+/* 2 low + 64 high. */
+INLINE __m256i avx2_twice_digits(__m256i digits) {
+    const __m128i side_by_side = _mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+    const __m256i halves = _mm256_permute4x64_epi64(digits, 0xD8);
+    const __m256i pairs = _mm256_shuffle_epi8(halves, _mm256_broadcastsi128_si256(side_by_side));
+    return _mm256_maddubs_epi16(_mm256_set1_epi16(2 + (64 << 8)), pairs);
+}
+INLINE vi    avx2_add_words(vi sum, __m256i words) {
+    return (vi){_mm256_add_epi32(sum.lo, _mm256_cvtepi16_epi32(_mm256_castsi256_si128(words))),
+                _mm256_add_epi32(sum.hi, _mm256_cvtepi16_epi32(_mm256_extracti128_si256(words, 1)))};
+}
+/* All units step by step, since each step waits long for the one before. */
+INLINE void  l_sums(int units, const uint8_t *planes, const uint8_t *tables, vi *sums) {
+    vi bytes[4];
+    __m256i digits[4];
+    UNROLL for (int u = 0; u < units; u++) bytes[u] = avx2_by_column(i_load(planes + 64 * u));
+    UNROLL for (int u = 0; u < units; u++) digits[u] = avx2_digits(bytes[u], tables + TABLE_BYTES * u);
+    UNROLL for (int u = 0; u < units; u++) digits[u] = avx2_twice_digits(digits[u]);
+    UNROLL for (int u = 0; u < units; u++) sums[u] = avx2_add_words(sums[u], digits[u]);
+}
+
 #ifndef HAS_VNNI
 
 /* Products of bytes in pairs. Signed codes: |w| * (x with w's sign) stays within 2 * 128 * 127. */

@@ -116,4 +116,43 @@ INLINE void  i_dots(int rows, const vi *codes, int n, const int8_t *x, size_t st
     }
 }
 
+/* Words, which vpermw takes from a table of 32: two sums' 16, the second for odd lanes. Bits 4f .. 4f + 3 of
+ * word h of a lane are columns 16 (f % 2) + 4i + j, j = 2h + f / 2. */
+#define TABLE_BYTES 256
+INLINE vi    avx512_twice(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+    return _mm512_broadcast_i64x4(_mm256_setr_epi64x((int64_t)a, (int64_t)b, (int64_t)c, (int64_t)d));
+}
+INLINE void  l_tables(uint8_t *tables, const int8_t *x) {
+    /* bits 0 and 1 of 0 .. 15, and bits 2 and 3, as codes that count twice */
+    const uint64_t low = 0x0202020000020000;
+    const vi first = avx512_twice(low, low, low, low);
+    const vi last = avx512_twice(0, 0x0002000200020002, 0x0200020002000200, 0x0202020202020202);
+    const vi odd = _mm512_maskz_set1_epi8(0xFFFFFFFF00000000, 2);
+    UNROLL for (int f = 0; f < 4; f++) {
+        const vi four = _mm512_broadcast_i32x4(avx512_load16(x + f % 2 * 16));
+        const vi column = _mm512_add_epi8(_mm512_set1_epi16((short)(0x0400 + f / 2 * 0x0101)), odd);
+        const vi a = _mm512_shuffle_epi8(four, column);
+        const vi b = _mm512_shuffle_epi8(four, _mm512_add_epi8(column, _mm512_set1_epi8(8)));
+        const vi sums = _mm512_add_epi16(_mm512_maddubs_epi16(first, a), _mm512_maddubs_epi16(last, b));
+        _mm512_storeu_si512(tables + 64 * f, sums);
+    }
+}
+INLINE vi    avx512_look_up(vi plane, const uint8_t *tables, int f) {
+    const vi moved = _mm512_srli_epi16(plane, (unsigned)(4 * f)), odd = _mm512_set1_epi32(16 << 16);
+    /* moved & 15 | odd; left to gcc 12 it takes a copy more */
+    const vi index = _mm512_ternarylogic_epi32(moved, _mm512_set1_epi16(15), odd, 0xEA);
+    return _mm512_permutexvar_epi16(index, i_load(tables + 64 * f));
+}
+/* All units step by step: with gcc 12 a tenth faster than one by one. */
+INLINE void  l_sums(int units, const uint8_t *planes, const uint8_t *tables, vi *sums) {
+    vi plane[4], words[4];
+    UNROLL for (int u = 0; u < units; u++) plane[u] = i_load(planes + 64 * u);
+    UNROLL for (int u = 0; u < units; u++)
+        UNROLL for (int f = 0; f < 4; f++) {
+            const vi found = avx512_look_up(plane[u], tables + TABLE_BYTES * u, f);
+            words[u] = f ? _mm512_add_epi16(words[u], found) : found;
+        }
+    UNROLL for (int u = 0; u < units; u++) sums[u] = _mm512_dpwssd_epi32(sums[u], words[u], _mm512_set1_epi16(1));
+}
+
 #endif

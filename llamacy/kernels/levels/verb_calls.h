@@ -112,6 +112,23 @@ INLINE void word_dots_of(const verb_memory *m, int rows) {
 #define EACH_WORD_VERB(do)
 #endif
 
+#ifdef TABLE_BYTES
+/* Tables are as the level likes them: both verbs together, of 4 units. */
+INLINE void table_sums_of(const verb_memory *m) {
+    uint8_t tables[4 * TABLE_BYTES];
+    vi sums[4];
+    for (int u = 0; u < 4; u++) {
+        l_tables(tables + TABLE_BYTES * u, (const int8_t *)m->b + UNIT_COLS * u);
+        sums[u] = i_load((const uint8_t *)m->out + 64 * u);
+    }
+    l_sums(4, (const uint8_t *)m->a, tables, sums);
+    for (int u = 0; u < 4; u++) put_bytes((uint8_t *)m->out + 64 * u, sums[u]);
+}
+#define EACH_TABLE_VERB(do) do(l_sums, table_sums_of(m))
+#else
+#define EACH_TABLE_VERB(do)
+#endif
+
 #ifdef HAS_BF16
 /* n is rows, the tiles, b_step, ldc, and whether it adds. */
 INLINE void products_of(const verb_memory *m, int rows, int adds) {
@@ -150,7 +167,7 @@ INLINE void products_of(const verb_memory *m, int rows, int adds) {
 #define EACH_TILE_VERB(do)
 #endif
 
-#define EACH_CALL(do) EACH_VERB(do) EACH_WORD_VERB(do) EACH_BF16_VERB(do) EACH_PAIR_VERB(do) EACH_TILE_VERB(do)
+#define EACH_CALL(do) EACH_VERB(do) EACH_WORD_VERB(do) EACH_TABLE_VERB(do) EACH_BF16_VERB(do) EACH_PAIR_VERB(do) EACH_TILE_VERB(do)
 /* cold: they are to be small, not fast */
 #define DEFINE_CALL(name, body) static __attribute__((cold)) void call_##name(const verb_memory *m) { (void)m; body; }
 EACH_CALL(DEFINE_CALL)

@@ -109,6 +109,16 @@ VERB(void,  w_dots,       (int rows, const vi *codes, const int16_t *x, size_t s
                                                            of 8 chunks of int8 codes and words so ordered */
 #endif
 
+/* --- a level may look sums of four activations up, for codes of one bit (signs.h) ------ */
+
+#ifdef TABLE_BYTES /* of a unit's tables */
+VERB(void,  l_tables,     (uint8_t *tables, const int8_t *x)); /* tables of 32 activations, -127 .. 127 */
+
+/* For u < units, lane r of sums[u] grows by twice the sum of x[4c + j] over the bits c of bytes
+ * 4r + j of plane u that are set; x: what tables u are of. units: up to 4. */
+VERB(void,  l_sums,       (int units, const uint8_t *planes, const uint8_t *tables, vi *sums));
+#endif
+
 /* --- a level may have bfloat16 (attention), on tiles: 16 rows of 64 bytes ------------- */
 
 #ifdef HAS_BF16
