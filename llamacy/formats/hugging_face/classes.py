@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from llamacy.formats.hugging_face import delta_rule, gemma4, hybrids, latent, lfm2
+from llamacy.formats.hugging_face import delta_rule, gemma4, latent, lfm2
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.dense_classes import DENSE_DEFAULTS
 from llamacy.formats.hugging_face.layer_norm_classes import LAYER_NORM_DEFAULTS
+from llamacy.formats.hugging_face.mamba2_classes import MAMBA2_DEFAULTS
 from llamacy.formats.hugging_face.mixture_classes import MIXTURE_DEFAULTS
 from llamacy.formats.hugging_face.vision_classes import VISION_DEFAULTS
 
@@ -26,7 +27,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **MIXTURE_DEFAULTS,
     **VISION_DEFAULTS,
     **gemma4.DEFAULTS,
-    **hybrids.DEFAULTS,
+    **MAMBA2_DEFAULTS,
     **latent.DEFAULTS,
     **lfm2.DEFAULTS,
     **delta_rule.DEFAULTS,

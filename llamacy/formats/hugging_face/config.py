@@ -8,8 +8,9 @@ from difflib import get_close_matches
 from typing import Final, NamedTuple, Protocol
 
 from llamacy.config import DeltaRuleConfig
-from llamacy.formats.hugging_face import delta_rule, gemma4, hybrids, latent, lfm2
+from llamacy.formats.hugging_face import delta_rule, gemma4, latent, lfm2, mamba2
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
+from llamacy.formats.hugging_face.falcon_h1_multipliers import Factors, factors
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.images import text_settings
@@ -57,7 +58,7 @@ class Special(Protocol):
 
 _SPECIAL: Final[Mapping[str, Special]] = {
     gemma4.NAME: gemma4,
-    **dict.fromkeys(hybrids.NAMES, hybrids),
+    **dict.fromkeys(mamba2.NAMES, mamba2),
     **dict.fromkeys(lfm2.NAMES, lfm2),
     **dict.fromkeys(delta_rule.NAMES, delta_rule),
 }
@@ -103,7 +104,7 @@ class Config(NamedTuple):
     rope_divisors: Divisors
     parts: frozenset[str]
     lacked: tuple[frozenset[str], ...]
-    factors: Mapping[str, hybrids.Factors]
+    factors: Mapping[str, Factors]
     delta_rule: DeltaRuleConfig | None
     quantization: Quantization | None
 
@@ -168,7 +169,7 @@ def read_config(config: JsonObject, name: str) -> Config:
         rope_divisors=divisors,
         parts=_parts(config, family),
         lacked=special.lacked_parts(config) if special else (none,) * sizes.n_layer,
-        factors=hybrids.factors(config),
+        factors=factors(config),
         delta_rule=mixer,
         quantization=quantization,
     )
