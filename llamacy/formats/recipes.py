@@ -213,6 +213,11 @@ def fitting(chosen: GGMLType, shape: tuple[int, ...]) -> GGMLType:
     return GGMLType.F16 if shape[-1] % chosen.block_size else chosen
 
 
+def is_for_imatrix(file_type: FileType) -> bool:
+    """Whether most matrices of that file type need an importance matrix."""
+    return file_type.name == "Q2_K_S" or file_type.base in _NEED_IMATRIX
+
+
 def needs_imatrix(file_type: FileType, name: str, chosen: GGMLType) -> bool:
     """Whether a tensor of that type is garbage without an importance matrix."""
     if name in EMBEDDINGS or name == OUTPUT:

@@ -17,6 +17,7 @@ from llamacy.errors import ArgumentError, FormatError, HubNotFoundError, ModelFi
 from llamacy.formats.hugging_face import CONFIG
 from llamacy.formats.hugging_face.config import read_config
 from llamacy.formats.json_text import read_json
+from llamacy.formats.recipes import is_for_imatrix
 from llamacy.formats.safetensors.folder import INDEX, SINGLE, read_index
 from llamacy.ggml.file_types import FILE_TYPES, FileType, find_file_type
 from llamacy.hub.choice import RepoModel, listed
@@ -125,7 +126,7 @@ def wanted_type(name: HubName) -> FileType | None:
     Raises
     ------
     ArgumentError
-        The type is unknown.
+        The type is unknown, or needs an importance matrix.
     HubNotFoundError
         The name is a file's, which a folder does not have.
     """
@@ -134,9 +135,15 @@ def wanted_type(name: HubName) -> FileType | None:
     if name.variant is None:
         return None
     try:
-        return find_file_type(name.variant)
+        file_type = find_file_type(name.variant)
     except ArgumentError:
         raise ArgumentError(
             f"{name}: the repository has safetensors, which can be quantised to one "
             f"of {', '.join(FILE_TYPES)}, found {short(name.variant)}"
         ) from None
+    if is_for_imatrix(file_type):
+        raise ArgumentError(
+            f"{name}: wanted a type that needs no importance matrix, found "
+            f"{file_type.name}; `quantize` the repository's model with `imatrix`"
+        )
+    return file_type
