@@ -124,6 +124,11 @@ def test_commands_of_a_page_run(
         Path("model-Q4_K_M.gguf").symlink_to(smollm2)
     if "model-F16.gguf" in text:
         llamacy.quantize(smollm2, "model-F16.gguf", "F16")
+    if "prose.txt" in text:
+        Path("prose.txt").write_text(chapter[:9500], encoding="utf-8")
+    if "--imatrix model.imatrix.gguf" in text:
+        with llamacy.load(smollm2) as model:
+            llamacy.imatrix(model, chapter[:9500], "model.imatrix.gguf", n_ctx=64)
     if "style.gguf" in text:
         write_adapters(smollm2, "style.gguf", "facts")
     for command in COMMANDS[page]:

@@ -321,7 +321,10 @@ IMPOSSIBLE: dict[str, tuple[str, dict[str, Any]]] = {
 NEEDED: dict[str, dict[str, Any]] = {
     "Glm4MoeForCausalLM": {"head_dim": 128},
     "GraniteMoeHybridForCausalLM": {"layer_types": ["mamba", "attention"] * 16},
-    "NemotronHForCausalLM": {"hybrid_override_pattern": "M-*M-"},
+    "NemotronHForCausalLM": {
+        "layers_block_type": ["mamba", "mlp", "attention", "mamba", "mlp"],
+        "num_hidden_layers": 5,
+    },
     "DeepseekV2ForCausalLM": {"num_experts_per_tok": 6},
     "Dots1ForCausalLM": {"n_routed_experts": 128, "num_experts_per_tok": 6},
 }
