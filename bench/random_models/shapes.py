@@ -140,9 +140,12 @@ def _beside_recurrent(n_head_kv: int, *layers: int) -> OfLayers:
     return lambda n: [n_head_kv if layer in layers else 0 for layer in range(n)]
 
 
-def _of_nemotron(kind: str, size: int) -> OfLayers:
-    """Give a size to the layers of one kind of Nemotron-H 8B, and 0 to the others."""
-    kinds = "M-M-M-M*-" + "M-M-M-M-M*-" * 3 + "M-M-M-M-M-"
+_NEMOTRON_H: Final = "M-M-M-M*-" + "M-M-M-M-M*-" * 3 + "M-M-M-M-M-"
+_NEMOTRON_3: Final = "MEMEM*E" + "MEMEM*E" * 4 + "MEMEMEM*E" + "MEMEMEME"
+
+
+def _of_kind(kinds: str, kind: str, size: int) -> OfLayers:
+    """Give a size to the layers of one kind of Nemotron-H, and 0 to the others."""
     return lambda n: [size if each == kind else 0 for each in kinds[:n]]
 
 
@@ -491,10 +494,25 @@ SHAPES: Final = {
     ),
     "nemotron-h-8b": Shape(
         *("nemotron_h", 52, 131072),
-        sizes(4096, 32, _of_nemotron("*", 8), 128, _of_nemotron("-", 21504))
+        sizes(
+            *(4096, 32, _of_kind(_NEMOTRON_H, "*", 8), 128),
+            _of_kind(_NEMOTRON_H, "-", 21504),
+        )
         | _scan(128, n_group=8),
         (*_OUTPUT, "ssm_conv1d.bias"),
         n_tiny_layers=8,
+    ),
+    "nemotron-3-nano-30b-a3b": Shape(
+        *("nemotron_h_moe", 52, 131072),
+        sizes(
+            *(2688, 32, _of_kind(_NEMOTRON_3, "*", 2), 128),
+            _of_kind(_NEMOTRON_3, "E", 1856),
+        )
+        | experts(128, 6, 1856, shared_feed_forward_length=3712)
+        | {".expert_weights_norm": True, ".expert_weights_scale": 2.5}
+        | _scan(64, n_group=8),
+        (*_OUTPUT, *_SELECTION, "ssm_conv1d.bias"),
+        n_tiny_layers=7,
     ),
     "mamba2-2.7b": Shape(
         *("mamba2", 64, 50288),

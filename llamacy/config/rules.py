@@ -223,6 +223,13 @@ _RULES: Final = {
         keys=("attention.temperature_scale", "rope.scaling.yarn_log_multiplier"),
     ),
     "nemotron_h": FamilyRules(has_recurrent_layers=True, scan="alone", keys=_SSM),
+    "nemotron_h_moe": FamilyRules(
+        has_recurrent_layers=True,
+        scan="alone",
+        keys=(*_SSM, *ROUTER_KEYS, "moe_latent_size"),
+        gating="sigmoid",
+        is_normalized=False,
+    ),
     "olmo2": FamilyRules(window_period=4, has_local_rope=True),
     "olmoe": FamilyRules(is_normalized=False),
     "phi2": FamilyRules(has_layer_norm=True),

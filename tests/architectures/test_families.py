@@ -75,6 +75,12 @@ SCAN: dict[str, Any] = {
     "ssm__time_step_rank": 4,
     "ssm__inner_size": 48,
 }
+NEMOTRON_H_MOE: dict[str, Any] = {
+    **SCAN,
+    **SMALL_EXPERTS,
+    "attention__head_count_kv": [0, 0, 2, 0],
+    "feed_forward_length": [0, 24, 0, 24],
+}
 GROUPS = {"expert_group_count": 3, "expert_group_used_count": 2}
 LATENT: dict[str, Any] = {
     "attention__head_count_kv": 1,
@@ -397,6 +403,30 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         | {"feed_forward_length": [0, 96, 0, 0]},
         (),
     ),
+    "nemotron_h_moe": ("nemotron_h_moe", NEMOTRON_H_MOE, ("exp_probs_b.bias",)),
+    "nemotron_h_moe, groups": (
+        "nemotron_h_moe",
+        NEMOTRON_H_MOE | GROUPS | {"expert_count": 6, "expert_weights_scale": 1.5},
+        (),
+    ),
+    "nemotron_h_moe, latent": (
+        "nemotron_h_moe",
+        NEMOTRON_H_MOE | {"moe_latent_size": 32, "expert_weights_norm": True},
+        ("shexp.bias", "latent_down.bias", "latent_up.bias"),
+    ),
+    "nemotron_h_moe, layers apart": (
+        "nemotron_h_moe",
+        NEMOTRON_H_MOE
+        | {"expert_used_count": [0, 1, 0, 3], "feed_forward_length": [0, 24, 0, 40]}
+        | {"expert_feed_forward_length": [0, 24, 0, 40]},
+        (),
+    ),
+    "nemotron_h_moe, a network": (
+        "nemotron_h_moe",
+        NEMOTRON_H_MOE
+        | {"expert_used_count": [0, 2, 0, 0], "feed_forward_length": [0, 24, 0, 96]},
+        (),
+    ),
     "mamba2": (
         "mamba2",
         SCAN | {"attention__head_count": 0, "feed_forward_length": 0},
@@ -516,6 +546,7 @@ def test_plan_and_reference_agree_on_quantised_weights(
     [
         *("gemma2, capped", "gemma3", "qwen3", "phi3, window", "gpt2"),
         *("stablelm, 12b", "gemma4, shared", "qwen35", "falcon-h1", "mamba2"),
+        "nemotron_h_moe",
     ],
 )
 def test_logits_do_not_depend_on_the_rest_of_the_batch(

@@ -43,8 +43,8 @@ ACTIVATIONS = (
     *("relu", "relu_squared"),
 )
 XIELU = {"alpha_p": 0.8, "alpha_n": 1.3, "beta": 0.5, "eps": -1e-6}
-Kind = Literal["swiglu", "geglu", "clamped_swiglu"]
-EXPERTS: tuple[Kind, ...] = ("swiglu", "geglu", "clamped_swiglu")
+Kind = Literal["swiglu", "geglu", "clamped_swiglu", "relu_squared"]
+EXPERTS: tuple[Kind, ...] = ("swiglu", "geglu", "clamped_swiglu", "relu_squared")
 ADAPTED = ("", "gate", "gate up", "down")  # parts of experts that have adapters
 CONFIG = ModelConfig(
     architecture="test",
@@ -471,7 +471,7 @@ def mixtures(weights: Mapping[str, Any]) -> dict[str, Experts[Any]]:
     """One of each kind, width and choice of adapters."""
     return {
         f"{name} {n} {adapted}": Experts(
-            weights[f"gate {n}"],
+            None if name == "relu_squared" else weights[f"gate {n}"],
             weights[f"up {n}"],
             weights[f"down {n}"],
             n_used=N_EXPERT,

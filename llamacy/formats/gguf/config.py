@@ -164,7 +164,7 @@ def _experts(keys: Keys, rules: FamilyRules, n_layer: int) -> ExpertConfig | Non
         keys.refuse(key, "1", scale)
     shared, norm = ".expert_shared_feed_forward_length", ".expert_weights_norm"
     jitter = _jitter(keys, rules)
-    n_used, n_ff = map(max, read_expert_sizes(keys, n_layer, n_expert))
+    n_used, n_ff = map(max, read_expert_sizes(keys, n_layer, n_expert, rules))
     n_group, n_group_used = _groups(keys, n_expert, n_used)
     return ExpertConfig(
         n_expert=n_expert,
@@ -178,6 +178,7 @@ def _experts(keys: Keys, rules: FamilyRules, n_layer: int) -> ExpertConfig | Non
         jitter=jitter or 0.0,
         n_group=n_group,
         n_group_used=n_group_used,
+        n_latent=_n_latent(keys, rules),
     )
 
 
@@ -196,6 +197,12 @@ def _jitter(keys: Keys, rules: FamilyRules) -> float | None:
     if key[1:] not in rules.keys or key not in keys:
         return None
     return keys.real(key, most=MAX_SCALE, is_zero_allowed=True)
+
+
+def _n_latent(keys: Keys, rules: FamilyRules) -> int:
+    """Read the width of rows for experts; 0 for rows as they are."""
+    key = "moe_latent_size"
+    return keys.integer(f".{key}", 0, MAX_EMBD, default=0) if key in rules.keys else 0
 
 
 def _groups(keys: Keys, n_expert: int, n_used: int) -> tuple[int, int]:

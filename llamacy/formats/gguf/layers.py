@@ -171,11 +171,12 @@ def _per_head(
 
 
 def read_expert_sizes(
-    keys: Keys, n_layer: int, n_expert: int
+    keys: Keys, n_layer: int, n_expert: int, rules: FamilyRules
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Read how many experts a token of each layer goes through, and their width.
 
-    Dense layers may have 0 in an array. A width of 0 stands for the family's default.
+    Layers without experts may have 0 in an array: the dense ones before all others, and
+    any of layers that have one part. A width of 0 stands for the family's default.
 
     Raises
     ------
@@ -188,7 +189,7 @@ def read_expert_sizes(
     n_used = keys.per_layer(key, n_layer, n_expert, least=least)
     n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
     for layer, number in enumerate(n_used):
-        if number == 0 and layer >= n_dense:
+        if number == 0 and layer >= n_dense and rules.scan != "alone":
             keys.fail(key, f"1 to {n_expert}", f"0 in layer {layer}")
     n_ff = keys.per_layer(width, n_layer, MAX_FF, (0,) * n_layer, least=0)
     return n_used, n_ff
@@ -229,7 +230,6 @@ def read_layers(
     layers = []
     have_rope = keys.flags(".attention.rope_pattern", len(sizes))
     constants = [keys.reals_per_layer(key, len(sizes)) for key in rules.constants]
-    n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
     experts = _experts_of_layers(keys, config, rules, [each.n_ff for each in sizes])
     for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
         n_ff = each.n_ff
@@ -243,10 +243,9 @@ def read_layers(
             )
         elif not n_ff or rules.scan != "alone":
             mixer = read_recurrence(keys, rules)
-        has_experts = n_ff > 0 and layer >= n_dense
         network = FeedForwardConfig(
             n_ff,
-            experts=experts[layer] if has_experts else None,
+            experts=experts[layer],
             constants=tuple(each[layer] for each in constants),
         )
         layers.append(LayerConfig(mixer, network))
@@ -345,21 +344,27 @@ def _rope(
 def _experts_of_layers(
     keys: Keys, config: ModelConfig, rules: FamilyRules, n_ff: list[int]
 ) -> list[ExpertConfig | None]:
-    """Complete layers' experts: those a token goes through share the width n_ff."""
+    """Complete the experts of layers that have some.
+
+    A token's experts share the width n_ff where the file does not say theirs.
+    """
     experts, n_layer = config.experts, len(n_ff)
     if experts is None:
         return [None] * n_layer
     is_normalized = experts.is_normalized
     if is_normalized is None:
         is_normalized = rules.is_normalized
-    n_used, widths = read_expert_sizes(keys, n_layer, experts.n_expert)
+    n_used, widths = read_expert_sizes(keys, n_layer, experts.n_expert, rules)
+    n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
     return [
         replace(
             experts,
             n_used=n_used[layer],
-            n_ff=widths[layer] or max(1, n_ff[layer] // max(1, n_used[layer])),
+            n_ff=widths[layer] or max(1, n_ff[layer] // n_used[layer]),
             is_normalized=is_normalized,
             gating=experts.gating or rules.gating,
         )
+        if layer >= n_dense and n_ff[layer] and n_used[layer]
+        else None
         for layer in range(n_layer)
     ]

@@ -42,6 +42,7 @@ BARE: Final = {
     "mlp.gate.e_score_correction_bias": "bias",
     "mlp.experts.e_score_correction_bias": "bias",
     "mlp.moe_statics.e_score_correction_bias": "bias",
+    "mixer.gate.e_score_correction_bias": "bias",
     "mlp.gate.moe_statics.e_score_correction_bias": "bias",
     "feed_forward.expert_bias": "bias",
     "linear_attn.dt_bias": "bias",

@@ -156,8 +156,10 @@ class _Translation:
 
     def add_experts(self) -> None:
         """Add the experts of each layer that has some."""
-        n_layer, experts = self._config.sizes.n_layer, self._config.experts
-        for layer in range(experts.n_dense, n_layer) if experts else ():
+        experts = self._config.experts
+        for layer, is_sparse in enumerate(experts.are_sparse if experts else ()):
+            if not is_sparse:
+                continue
             kept = self._experts[layer]
             for one in stacked(layer, kept, self._config, self._path):
                 self._add(one, layer, one.name.split(".")[2])
@@ -176,7 +178,7 @@ class _Translation:
     def _keep(self, rest: str, layer: int, source: Source) -> bool:
         """Keep a tensor of experts or of a single head; return whether it is one."""
         family, experts = self._config.family, self._config.experts
-        is_sparse = experts is not None and layer >= experts.n_dense
+        is_sparse = experts is not None and experts.are_sparse[layer]
         if family.mixture is not None and is_sparse and is_expert(rest, family):
             rest = family.mixture.merged.get(rest, rest)
             self._experts[layer][f"model.layers.{layer}.{rest}"] = source

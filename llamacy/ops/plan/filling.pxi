@@ -131,6 +131,7 @@ cdef int fill_elementwise(
         s.unary.n = c["n"]
         for i, constant in enumerate(c.get("constants", ())):
             s.unary.constants[i] = constant
+        s.unary.routes = routes_of(r) if "routes" in r else NULL
     elif binary is not NULL:
         s.kind = STEP_BINARY
         s.binary.f = binary.f

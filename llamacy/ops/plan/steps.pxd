@@ -115,6 +115,7 @@ cdef extern from "plan/step.h" nogil:
         float_rows y
         int n
         float constants[4]
+        const routing* routes
 
     ctypedef struct binary_step:
         binary_kernel f
