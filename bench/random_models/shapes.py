@@ -164,6 +164,16 @@ def _delta_rule(n_head: int) -> dict[str, Any]:
     }
 
 
+def _selective_scan(width: int, n_step: int) -> dict[str, Any]:
+    """Return the keys of a scan as in Mamba, of `width` channels."""
+    return {
+        ".ssm.conv_kernel": 4,
+        ".ssm.state_size": 16,
+        ".ssm.time_step_rank": n_step,
+        ".ssm.inner_size": width,
+    }
+
+
 def _scan(n_head: int, n_group: int = 1, state_size: int = 128) -> dict[str, Any]:
     """Return the keys of a scan as in Mamba-2, with heads of 64 values."""
     return {
@@ -396,6 +406,24 @@ SHAPES: Final = {
     "internlm2-1.8b": Shape(
         "internlm2", 24, 92544, sizes(2048, 16, 8, 128, 8192), _OUTPUT
     ),
+    "jamba-3b": Shape(
+        *("jamba", 28, 65536),
+        sizes(2560, 20, _beside_recurrent(1, 7, 21), 128, 8192)
+        | _selective_scan(5120, 160),
+        ("ssm_conv1d.bias",),
+        n_tiny_layers=8,
+    ),
+    "jamba-52b-a12b": Shape(
+        *("jamba", 32, 65536),
+        sizes(4096, 32, _beside_recurrent(8, 4, 12, 20, 28), 128, 14336)
+        | _selective_scan(8192, 256)
+        | {
+            ".expert_count": 16,
+            ".expert_used_count": lambda n: [2 * (layer % 2) for layer in range(n)],
+        },
+        (*_OUTPUT, "ssm_conv1d.bias"),
+        n_tiny_layers=6,
+    ),
     "laguna-33b-a3b": Shape(
         *("laguna", 40, 100352),
         sizes(2048, 48, 8, 128, 8192)
@@ -513,6 +541,15 @@ SHAPES: Final = {
         | _scan(64, n_group=8),
         (*_OUTPUT, *_SELECTION, "ssm_conv1d.bias"),
         n_tiny_layers=7,
+    ),
+    "mamba-2.8b": Shape(
+        *("mamba", 64, 50280),
+        {
+            ".context_length": 1 << 20,
+            ".embedding_length": 2560,
+            **_selective_scan(5120, 160),
+        },
+        ("ssm_conv1d.bias",),
     ),
     "mamba2-2.7b": Shape(
         *("mamba2", 64, 50288),

@@ -81,6 +81,15 @@ NEMOTRON_H_MOE: dict[str, Any] = {
     "attention__head_count_kv": [0, 0, 2, 0],
     "feed_forward_length": [0, 24, 0, 24],
 }
+JAMBA: dict[str, Any] = {
+    "block_count": 4,
+    "attention__head_count_kv": [0, 0, 2, 0],
+    "ssm__conv_kernel": 4,
+    "ssm__state_size": 8,
+    "ssm__time_step_rank": 12,
+    "ssm__inner_size": 48,
+}
+JAMBA_EXPERTS: dict[str, Any] = {"expert_count": 4, "expert_used_count": [0, 2, 0, 2]}
 GROUPS = {"expert_group_count": 3, "expert_group_used_count": 2}
 LATENT: dict[str, Any] = {
     "attention__head_count_kv": 1,
@@ -427,6 +436,20 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         | {"expert_used_count": [0, 2, 0, 0], "feed_forward_length": [0, 24, 0, 96]},
         (),
     ),
+    "jamba": ("jamba", JAMBA, ("ssm_conv1d.bias",)),
+    "jamba, experts": ("jamba", JAMBA | JAMBA_EXPERTS, ("ssm_conv1d.bias",)),
+    "mamba": (
+        "mamba",
+        JAMBA | {"attention__head_count": 0, "feed_forward_length": 0},
+        (),
+    ),
+    "mamba, norms": (
+        "mamba",
+        JAMBA
+        | {"attention__head_count": 0, "feed_forward_length": 0}
+        | {"ssm__dt_b_c_rms": True},
+        (),
+    ),
     "mamba2": (
         "mamba2",
         SCAN | {"attention__head_count": 0, "feed_forward_length": 0},
@@ -546,7 +569,7 @@ def test_plan_and_reference_agree_on_quantised_weights(
     [
         *("gemma2, capped", "gemma3", "qwen3", "phi3, window", "gpt2"),
         *("stablelm, 12b", "gemma4, shared", "qwen35", "falcon-h1", "mamba2"),
-        "nemotron_h_moe",
+        *("nemotron_h_moe", "jamba, experts"),
     ],
 )
 def test_logits_do_not_depend_on_the_rest_of_the_batch(
@@ -613,6 +636,26 @@ def test_a_layer_that_drafts_is_left_out(
     np.testing.assert_array_equal(logits(path, "reference"), want)
     got = logits(path, "plan", kv_type="f32", n_threads=2)
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
+
+
+def test_layers_of_jamba_with_a_router_have_experts(
+    reference: Callable[[str], tuple[Path, Array]],
+    write_gguf: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    """As in llama.cpp's files, whose number of experts is that of all layers."""
+    path, want = reference("jamba, experts")
+    with open_gguf(path) as file:
+        tensors = {name: each.dequantize() for name, each in file.tensors.items()}
+        metadata = {
+            key: each.tolist() if isinstance(each, np.ndarray) else each
+            for key, each in file.metadata.items()
+        } | {"jamba.expert_used_count": 2}
+        layers = read_hyperparameters(file)[1].layers
+    again = write_gguf(tmp_path / "model.gguf", metadata, tensors, "F32")
+    with open_gguf(again) as file:
+        assert read_hyperparameters(file)[1].layers == layers
+    np.testing.assert_array_equal(logits(again, "reference"), want)
 
 
 def test_tokens_before_all_windows_have_no_effect(make_model: Make) -> None:

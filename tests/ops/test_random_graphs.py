@@ -391,6 +391,8 @@ class Draft:
                 "ssm_scan", (v, steps, q, k), width, self.sizes[v] + 3, a=a, d=d,
                 state=state,
             )  # fmt: skip
+        if self.draw(strategies.booleans()):
+            return self.selective_scan(v, x, state)
         decay = self.scale(steps, -0.5)
         self.readable.remove(decay)
         if self.draw(strategies.booleans()):
@@ -402,6 +404,19 @@ class Draft:
         return self.push(
             "delta_rule", inputs, width, size, state=state, key_head=key_head
         )
+
+    def selective_scan(self, v: int, x: int, state: Recurrence) -> int:
+        """A scan of channels, each of which decays by itself."""
+        width, key_dim = self.widths[v], state.key_dim
+        steps = self.of_heads(x, width, "softplus")
+        b, c = (self.of_heads(x, key_dim, "sigmoid") for _ in "bc")
+        b = self.scale(b, 1 / key_dim)
+        self.readable.remove(b)
+        options = {"a": f"negative {width} {key_dim}", "d": f"negative {width}"}
+        return self.push(
+            "selective_scan", (v, steps, b, c), width, self.sizes[v] + 3, state=state,
+            **options,
+        )  # fmt: skip
 
     def unit_heads(self, x: int, n_head: int, dim: int) -> int:
         """Heads of length 1."""
@@ -514,8 +529,12 @@ def weights() -> dict[str, Array]:
         **{f"sinks {n_head}": noise(n_head) for n_head, _, _ in HEADS},
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},
         **{f"heads {n} {m}": noise(m, n) * scale[n]
-           for n in WIDTHS for h, _, dim, _ in MATRICES for m in (h, h * dim)},
+           for n in WIDTHS for h, _, dim, value_dim in MATRICES
+           for m in (h, h * dim, h * value_dim, dim)},
         **{f"negative {h}": -np.abs(noise(h)) for h, *_ in MATRICES},
+        **{f"negative {h * dim}": -np.abs(noise(h * dim)) for h, _, _, dim in MATRICES},
+        **{f"negative {h * dim} {n}": -np.abs(noise(h * dim * n))
+           for h, _, n, dim in MATRICES},
         **{f"kernel {n} {k}": noise(n * k) / 2 for n in WIDTHS for k in KERNELS},
         "factor": np.full(1, 0.75, np.float32),
         "factors": np.linspace(0.5, 1, N_EXPERT, dtype=np.float32),

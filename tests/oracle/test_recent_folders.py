@@ -148,6 +148,15 @@ MAMBA2 = {
     **{"num_heads": 8, "head_dim": 16, "state_size": 16, "n_groups": 2},
     **{"initializer_range": 0.2, "pad_token_id": None, "residual_in_fp32": False},
 }
+JAMBA = {
+    **{"num_hidden_layers": 4, "attn_layer_period": 3, "attn_layer_offset": 1},
+    **{"num_experts": 4, "num_experts_per_tok": 2},
+    **{"mamba_d_state": 16, "mamba_dt_rank": 8},
+}
+MAMBA = {
+    **{"vocab_size": N_VOCAB, "hidden_size": 64, "num_hidden_layers": 3},
+    **{"initializer_range": 0.2, "pad_token_id": None, "residual_in_fp32": False},
+}
 LATENT = {
     "num_key_value_heads": 4,
     "q_lora_rank": 32,
@@ -242,6 +251,20 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         | {"moe_latent_size": 32, "mlp_bias": True}
         | {"layers_block_type": ["moe", *SCAN_KINDS, "mlp"]},
     ),
+    "jamba": ("Jamba", SIZES | JAMBA),
+    "jamba, other sizes": (
+        "Jamba",
+        SIZES
+        | JAMBA
+        | {"mamba_d_state": 8, "mamba_d_conv": 5, "mamba_dt_rank": "auto"}
+        | {"mamba_expand": 1, "hidden_size": 72, "mamba_conv_bias": False}
+        | {"expert_layer_period": 3, "expert_layer_offset": 0},
+    ),
+    "jamba, dense": (
+        "Jamba",
+        SIZES | JAMBA | {"num_experts": 1, "tie_word_embeddings": True},
+    ),
+    "mamba": ("Mamba", MAMBA),
     "mamba2": ("Mamba2", MAMBA2),
     "qwen2vl": ("Qwen2VL", seeing(SECTIONS, IMAGES | {"embed_dim": 32})),
     "qwen2.5vl": (

@@ -82,6 +82,7 @@ NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "use_parallel_residual": (False,),
     "ssm.conv_kernel": (0,),
     "ssm.state_size": (0,),
+    "ssm.dt_b_c_rms": (False,),
     "wkv.head_size": (0,),
 }
 """Keys that change the model, with the values that do not."""

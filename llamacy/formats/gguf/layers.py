@@ -176,7 +176,8 @@ def read_expert_sizes(
     """Read how many experts a token of each layer goes through, and their width.
 
     Layers without experts may have 0 in an array: the dense ones before all others, and
-    any of layers that have one part. A width of 0 stands for the family's default.
+    those of families that have such layers anywhere. A width of 0 stands for the
+    family's default.
 
     Raises
     ------
@@ -189,7 +190,8 @@ def read_expert_sizes(
     n_used = keys.per_layer(key, n_layer, n_expert, least=least)
     n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
     for layer, number in enumerate(n_used):
-        if number == 0 and layer >= n_dense and rules.scan != "alone":
+        may_be_dense = layer < n_dense or rules.may_lack_experts
+        if number == 0 and not may_be_dense:
             keys.fail(key, f"1 to {n_expert}", f"0 in layer {layer}")
     n_ff = keys.per_layer(width, n_layer, MAX_FF, (0,) * n_layer, least=0)
     return n_used, n_ff
@@ -355,6 +357,11 @@ def _experts_of_layers(
     if is_normalized is None:
         is_normalized = rules.is_normalized
     n_used, widths = read_expert_sizes(keys, n_layer, experts.n_expert, rules)
+    if rules.may_lack_router and not keys.is_array(".expert_used_count"):
+        n_used = tuple(
+            number if keys.has_tensor(f"blk.{layer}.ffn_gate_inp.weight") else 0
+            for layer, number in enumerate(n_used)
+        )
     n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
     return [
         replace(

@@ -110,9 +110,9 @@ Form: TypeAlias = (
 `"turned"` has its columns for rows. `"by_group"` has queries, keys and values by groups
 of heads: those of queries, then the one of keys and the one of values that they share.
 `"squeezed"` has one dimension more, of size 1, between its two. Vectors are
-`"decay"`, the logarithm of what GGUF has as a negative column, `"column"`, and
-`"by_scan_group"`, of which GGUF has a row for each group of a scan's heads. GGUF
-has nothing after the name of a `"bare"` one.
+`"decay"`, the logarithm of what GGUF has as a negative column (or matrix, if it is
+one), `"column"`, and `"by_scan_group"`, of which GGUF has a row for each group of a
+scan's heads. GGUF has nothing after the name of a `"bare"` one.
 """
 
 

@@ -259,14 +259,16 @@ def _tensor(
     config: Config,
     path: Path,
 ) -> ModelTensor:
-    n_dims, shape = len(source.shape), source.shape
-    if n_dims == 3 and config.family.forms.get(part) == "squeezed" and shape[1] == 1:
+    n_dims, shape, form = len(source.shape), source.shape, config.family.forms.get(part)
+    if n_dims == 3 and form == "squeezed" and shape[1] == 1:
         return Vector(name, (shape[0], shape[2]), source.dequantize)
     if not 1 <= n_dims <= 2:
         wanted = "a vector or a matrix"
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)
-    if n_dims == 2 and config.family.forms.get(part) == "turned":
+    if n_dims == 2 and form == "turned":
         return turned(name, source)
+    if form == "decay" or (n_dims == 1 and form in ("column", "by_scan_group")):
+        return scan_vector(name, source, form, config, path)
     if n_dims == 2 and (factors := config.factors.get(part)) is not None:
         return multiplied(name, source, factors, path)
     reorder = _row_order(layer, part, source, config, path)
@@ -279,9 +281,6 @@ def _tensor(
         floats = reorder(floats) if reorder is not None else floats
         return floats + np.float32(offset) if offset else floats
 
-    form = config.family.forms.get(part)
-    if n_dims == 1 and form in ("decay", "column", "by_scan_group"):
-        return scan_vector(name, source, form, config, path)
     is_row = n_dims == 2 and source.shape[0] == 1 and part in _ROWS
     return Vector(name, source.shape[1:] if is_row else source.shape, values)
 

@@ -9,7 +9,11 @@ from llamacy.ops.plan.attention_steps import AttentionSteps
 from llamacy.ops.plan.elementwise_steps import ElementwiseSteps
 from llamacy.ops.plan.expert_steps import ExpertSteps
 from llamacy.ops.plan.recorder import Node
-from llamacy.ops.plan.recurrent_steps import delta_rule_step, ssm_scan_step
+from llamacy.ops.plan.recurrent_steps import (
+    delta_rule_step,
+    selective_scan_step,
+    ssm_scan_step,
+)
 from llamacy.ops.plan.step import LOGITS, Buffer, Step
 from llamacy.ops.state.specs import StateSpec
 from llamacy.ops.vocabulary import ELEMENTWISE
@@ -118,6 +122,10 @@ class Lowering(AttentionSteps, ElementwiseSteps):
     def _emit_ssm_scan(self, node: Node) -> None:
         slot, y = self._layout.slot(_state_of(node)), self._buffers.new(node)
         self._steps.append(ssm_scan_step(node, self._values, slot, y))
+
+    def _emit_selective_scan(self, node: Node) -> None:
+        slot, y = self._layout.slot(_state_of(node)), self._buffers.new(node)
+        self._steps.append(selective_scan_step(node, self._values, slot, y))
 
     def _emit_columns(self, node: Node) -> None:
         x, y = self._values[node.inputs[0]], self._buffers.new(node)

@@ -48,6 +48,23 @@ def ssm_scan_step(
     )
 
 
+def selective_scan_step(
+    node: Node, values: Mapping[Node, Buffer], slot: StateSlot, y: Buffer
+) -> Step:
+    """Make the step of a scan as in Mamba, which leaves its result in `y`."""
+    state = slot.spec
+    assert isinstance(state, Recurrence)
+    return Step.of(
+        "selective_scan",
+        {**_operands(("x", "dt", "b", "c"), node, values), "state": slot},
+        {"y": y, "state": slot},
+        of_wanted=node.of_wanted,
+        n_head=state.n_head,
+        a=node.attributes["a"],
+        d=node.attributes["d"],
+    )
+
+
 def _operands(
     names: tuple[str, ...], node: Node, values: Mapping[Node, Buffer]
 ) -> dict[str, Buffer]:

@@ -45,7 +45,8 @@ typedef enum {
     STEP_HEAD_LINEAR,
     STEP_CAUSAL_CONV,
     STEP_DELTA_RULE,
-    STEP_SSM_SCAN
+    STEP_SSM_SCAN,
+    STEP_SELECTIVE_SCAN
 } step_kind;
 
 typedef struct {
@@ -217,6 +218,11 @@ typedef struct {
 } ssm_scan_step;
 
 typedef struct {
+    selective_scan_args args;
+    int n_items; /* blocks of all heads */
+} selective_scan_step;
+
+typedef struct {
     step_kind kind;
     int waits;     /* until all items of the steps before are done */
     int of_wanted; /* works on the wanted rows, not on all of the batch */
@@ -245,6 +251,7 @@ typedef struct {
         conv_step conv;
         delta_rule_step delta_rule;
         ssm_scan_step ssm_scan;
+        selective_scan_step selective_scan;
     };
 } step;
 
@@ -295,6 +302,7 @@ static inline int64_t count_items(const step *s, const batch *b) {
     case STEP_HEAD_LINEAR: return m ? s->head_linear.n_head * count_panels(&s->head_linear.args.w) : 0;
     case STEP_DELTA_RULE: return s->delta_rule.n_items;
     case STEP_SSM_SCAN: return s->ssm_scan.n_items;
+    case STEP_SELECTIVE_SCAN: return s->selective_scan.n_items;
     case STEP_SQUARES: return m ? (s->squares.n + SQUARES_COLUMNS - 1) / SQUARES_COLUMNS : 0;
     case STEP_CAUSAL_CONV: return (s->conv.args.n_channels + CONV_CHANNELS - 1) / CONV_CHANNELS;
     default: return m;
