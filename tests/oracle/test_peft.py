@@ -114,6 +114,10 @@ FAMILIES["NemotronH"] = {
     "moe_shared_expert_intermediate_size": 48,
     "moe_latent_size": 40,
 }
+FAMILIES["Jamba"] = {
+    **{"num_hidden_layers": 3, "attn_layer_period": 3, "attn_layer_offset": 1},
+    **{"num_experts": 5, "num_experts_per_tok": 2, "mamba_dt_rank": 8},
+}
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 DENSE = [*ATTENTION, "gate_proj", "up_proj", "down_proj"]
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
@@ -201,6 +205,13 @@ CASES: dict[str, tuple[str, Settings]] = {
             "target_modules": ["in_proj", *ATTENTION, "fc1_latent_proj"]
             + ["fc2_latent_proj", "shared_experts.up_proj"],
             "target_parameters": ["experts.up_proj", "experts.down_proj"],
+        },
+    ),
+    "selective scan": (
+        "Jamba",
+        {
+            "target_modules": ["in_proj", "x_proj", "out_proj", *DENSE],
+            "target_parameters": ["experts.gate_up_proj", "experts.down_proj"],
         },
     ),
     "latent attention": ("DeepseekV3", {"target_modules": [*LATENT, "down_proj"]}),
