@@ -110,12 +110,13 @@ class Context:
         self.adapted_from = reading.adapted_from(self.ids[: self.n_prompt])
         if self.sequence is None:
             return
-        n_alike = min(old, self.adapted_from)
         if before.adapters != reading.adapters:
-            n_alike = 0
-        elif before.activated == reading.activated and old == self.adapted_from:
-            n_alike = NEVER
-        self.truncate(n_alike)
+            n_kept = 0
+        elif before.activated != reading.activated:
+            n_kept = min(old, self.adapted_from)
+        else:
+            n_kept = n_alike(old, self.adapted_from)
+        self.truncate(n_kept)
         self.sequence.adapted_from = self.adapted_from
 
     def can_go_on(self) -> bool:
