@@ -180,8 +180,6 @@ ALL_KEYS = sorted(MINIMAL) + [
     "llama.attn_logit_softcapping",
     "llama.logit_scale",
 ]
-
-
 values = st.one_of(
     st.integers(-(2**63), 2**64 - 1),
     st.integers(-2, 130),
