@@ -1,4 +1,4 @@
-"""Models to be quantised: shapes in whole blocks, importance, files left and written."""
+"""Models to be quantised: shapes of whole blocks, importance, and the files left."""
 
 from __future__ import annotations
 
