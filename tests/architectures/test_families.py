@@ -18,6 +18,7 @@ from llamacy.model.executors import load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import Batch
 from tests.support.families import MODELS, N_PROMPT, N_TOKENS, WINDOW
+from tests.support.model_shapes import model_shapes
 
 Array = NDArray[np.float32]
 Tensors = dict[str, Array]
@@ -48,15 +49,8 @@ def make_model(
             key.replace("llama.", f"{family}."): value
             for key, value in llama_metadata(**own).items()
         } | {"general.architecture": family, **whole}
-        plain = write_gguf(folder / "plain.gguf", metadata, {}, "F32")
-        with open_gguf(plain) as file:
-            architecture, config = read_hyperparameters(file)
-            specs = architecture.tensors(config)
-        tensors = random_tensors(
-            (name, spec.shape)
-            for name, spec in specs.items()
-            if spec.is_required or name.endswith(extra or ("none",))
-        )
+        shapes = model_shapes(write_gguf, folder, metadata, extra)
+        tensors = random_tensors(shapes.items())
         if family == "gemma4":  # whose training makes scores small, and no factor
             for name in tensors:
                 tensors[name] *= 0.2 if name.endswith("attn_q_norm.weight") else 1

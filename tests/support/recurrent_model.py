@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.formats.gguf.file import open_gguf
-from llamacy.model_files.hyperparameters import read_hyperparameters
 from tests.support import random_model
+from tests.support.model_shapes import model_shapes
 
 N_CTX = 1024
 N_HEAD_KV = [0, 2, 0, 0, 1]
@@ -62,12 +61,8 @@ def write(
         "tokenizer.ggml.token_type": types,
         "tokenizer.chat_template": random_model.CHAT_TEMPLATE,
     }
-    with open_gguf(write_gguf(folder / "plain.gguf", metadata, {}, "F32")) as file:
-        architecture, config = read_hyperparameters(file)
-        specs = architecture.tensors(config)
-    tensors = random_tensors(
-        (name, spec.shape) for name, spec in specs.items() if spec.is_required
-    )
+    shapes = model_shapes(write_gguf, folder, metadata)
+    tensors = random_tensors(shapes.items())
     for name in tensors:  # steps decay what is kept
         if name.endswith(".ssm_a"):
             tensors[name] = -np.abs(tensors[name])
