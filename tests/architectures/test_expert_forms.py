@@ -76,10 +76,7 @@ def make_model(
     folder = tmp_path_factory.mktemp("models")
 
     def make(form: Change, family: str = "llama", type_name: str = "F32") -> Path:
-        metadata = {
-            key.replace("llama.", f"{family}."): value
-            for key, value in llama_metadata(**KEYS).items()
-        } | {"general.architecture": family}
+        metadata = llama_metadata(family, **KEYS)
         shapes = model_shapes(write_gguf, folder, metadata)
         tensors = form(random_tensors(shapes.items()))
         path = folder / f"{form.__name__}-{family}-{type_name}.gguf"

@@ -63,13 +63,7 @@ def make_model(
         type_name: str = "F32",
         **keys: Any,
     ) -> Path:
-        metadata = {
-            key.replace("llama.", f"{family}."): value
-            for key, value in llama_metadata(
-                **EXPERTS | FAMILIES[family] | keys
-            ).items()
-        }
-        metadata["general.architecture"] = family
+        metadata = llama_metadata(family, **EXPERTS | FAMILIES[family] | keys)
         shapes = model_shapes(write_gguf, tmp_path, metadata)
         tensors = random_tensors(shapes.items())
         if change is not None:
@@ -191,11 +185,7 @@ def test_a_mixture_without_experts_is_refused(
     family: str,
     kind: str,
 ) -> None:
-    metadata = {
-        key.replace("llama.", f"{family}."): value
-        for key, value in llama_metadata().items()
-    }
-    metadata["general.architecture"] = family
+    metadata = llama_metadata(family)
     path = write_gguf(tmp_path / "model.gguf", metadata, {}, "F32")
     match = f"{family}.expert_count: wanted 1 or more, found 0"
     with pytest.raises(FormatError, match=match):

@@ -42,13 +42,7 @@ def make_model(
     ) -> Path:
         family, keys, extra = MODELS[name]
         folder = tmp_path_factory.mktemp(family)
-        # keys with a dot stand for themselves
-        whole = {key: value for key, value in keys.items() if "." in key}
-        own = {key: value for key, value in keys.items() if "." not in key}
-        metadata = {
-            key.replace("llama.", f"{family}."): value
-            for key, value in llama_metadata(**own).items()
-        } | {"general.architecture": family, **whole}
+        metadata = llama_metadata(family, **keys)
         shapes = model_shapes(write_gguf, folder, metadata, extra)
         tensors = random_tensors(shapes.items())
         if family == "gemma4":  # whose training makes scores small, and no factor

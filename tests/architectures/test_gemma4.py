@@ -63,10 +63,7 @@ def make_file(
     def make(
         type_name: str = "F32", added: dict[str, Array] | None = None, **changed: Any
     ) -> Path:
-        metadata = {
-            key.replace("llama.", "gemma4."): value
-            for key, value in llama_metadata(**KEYS | changed).items()
-        } | {"general.architecture": "gemma4"}
+        metadata = llama_metadata("gemma4", **KEYS | changed)
         shapes = model_shapes(write_gguf, tmp_path, metadata)
         tensors = random_tensors(shapes.items())
         for name in tensors:  # scores are not scaled: the training makes them small

@@ -40,15 +40,8 @@ def write_model(
     """Write a model; keyword arguments are keys of its metadata."""
 
     def write(**keys: Any) -> Path:
-        pieces, scores, types = random_model.vocabulary()
-        metadata = llama_metadata(
-            vocab_size=len(pieces), context_length=2048, **keys
-        ) | {
-            "tokenizer.ggml.model": "llama",
-            "tokenizer.ggml.tokens": pieces,
-            "tokenizer.ggml.scores": scores,
-            "tokenizer.ggml.token_type": types,
-        }
+        metadata = llama_metadata(context_length=2048, **keys)
+        metadata |= random_model.vocabulary_metadata()
         folder = tmp_path_factory.mktemp("models")
         shapes = model_shapes(write_gguf, folder, metadata)
         tensors = random_tensors(shapes.items())

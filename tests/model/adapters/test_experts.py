@@ -54,10 +54,7 @@ def make_model(
         family: str, type_name: str = "F32"
     ) -> tuple[Path, Tensors, Callable[[Tensors], Path]]:
         keys = {"expert_count": N_EXPERT, "expert_used_count": 2} | KEYS[family]
-        metadata = {
-            key.replace("llama.", f"{family}."): value
-            for key, value in llama_metadata(**keys).items()
-        } | {"general.architecture": family}
+        metadata = llama_metadata(family, **keys)
         shapes = model_shapes(write_gguf, tmp_path, metadata, ("output.weight",))
         tensors = random_tensors(shapes.items())
         path = write_gguf(tmp_path / "base.gguf", metadata, tensors, type_name)
