@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from llamacy.errors import ContextLengthError
 from llamacy.generation.prefix_cache import common_prefix
-from llamacy.generation.reading import Reading, n_alike
+from llamacy.generation.reading import NO_ADAPTERS, Reading, n_alike
 from llamacy.generation.rows import Rows
 from llamacy.ops.batch import Wanted
 from llamacy.ops.rope import LongTexts
@@ -60,7 +60,7 @@ class Context:
         ids: Iterable[int],
         n_ctx: int,
         sequence: SequenceState | None = None,
-        reading: Reading = Reading(),  # noqa: B008 -- a tuple
+        reading: Reading = NO_ADAPTERS,
         long_texts: LongTexts | None = None,
         end_ids: Collection[int] = (),
     ) -> None:
