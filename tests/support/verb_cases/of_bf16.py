@@ -1,4 +1,4 @@
-"""What the verbs of bfloat16 and of tiles are, in NumPy: a function for each."""
+"""The verbs of bfloat16 and tiles in NumPy: a function for each yields its cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the verbs of float32 are, in NumPy: a function for each."""
+"""The verbs of float32 in NumPy: a function for each, which yields its cases."""
 
 from __future__ import annotations
 

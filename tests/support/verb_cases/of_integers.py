@@ -1,4 +1,4 @@
-"""What the verbs of integers are, in NumPy: a function for each."""
+"""The verbs of integers in NumPy: a function for each, which yields its cases."""
 
 from __future__ import annotations
 
