@@ -530,6 +530,14 @@ def test_files_that_are_no_models_are_refused(
         llamacy.quantize(path, target, "Q8_0")
 
 
+def test_a_vocabulary_alone_is_refused(
+    write_gguf: Callable[..., Path], tmp_path: Path, target: Path
+) -> None:
+    path = write_gguf(tmp_path / "words.gguf", {"general.architecture": "llama"}, {})
+    with pytest.raises(llamacy.FormatError, match="weights of a model, found none"):
+        llamacy.quantize(path, target, "Q8_0")
+
+
 def test_patterns_that_no_matrix_has_are_named_in_a_warning(
     float_model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
