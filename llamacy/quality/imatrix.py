@@ -26,6 +26,7 @@ from llamacy.errors import (
     UnsupportedCallError,
 )
 from llamacy.formats.imatrix import ImportanceMatrix, InputSums, read_imatrix
+from llamacy.generation.engine import Engine
 from llamacy.generation.prompts import Prompt
 from llamacy.generation.tally import OnProgress
 from llamacy.model_files.opening import open_model
@@ -133,20 +134,8 @@ def imatrix(
     check_callback("on_chunk", on_chunk)
     check_callback("progress", progress)
     earlier = [read_imatrix(path, argument="before") for path in _paths(before)]
-    last = (
-        None
-        if n_chunks is None
-        else first_chunk + checked_integer("n_chunks", n_chunks, 1)
-    )
-    chunks = cut(engine, text, n_ctx, last)
-    ids = chunks.ids[first_chunk:].copy()
-    if not len(ids):
-        raise ArgumentError(
-            f"first_chunk: wanted 0 to {len(chunks.ids) - 1}, found {first_chunk}"
-        )
-    if chunks.bos_id is not None:
-        ids[:, 0] = chunks.bos_id
-    collector = _Collector(model, earlier, dataset, chunks.n_ctx, process_output)
+    ids = _chunks(engine, text, n_ctx, first_chunk, n_chunks)
+    collector = _Collector(model, earlier, dataset, ids.shape[1], process_output)
     n_saved = 0
     try:
         for number, tokens in enumerate(ids, 1):
@@ -172,6 +161,28 @@ def _paths(before: object) -> Sequence[PathLike]:
     if isinstance(before, list | tuple):
         return before
     raise ArgumentError(f"before: wanted paths, found {short(before)}")
+
+
+def _chunks(
+    engine: Engine,
+    text: Prompt,
+    n_ctx: int | None,
+    first_chunk: int,
+    n_chunks: int | None,
+) -> NDArray[np.int32]:
+    """Return the chunks to read, as the model reads them: int32, (n_chunks, n_ctx)."""
+    end = n_chunks
+    if n_chunks is not None:
+        end = first_chunk + checked_integer("n_chunks", n_chunks, 1)
+    chunks = cut(engine, text, n_ctx, end)
+    ids = chunks.ids[first_chunk:].copy()
+    if not len(ids):
+        raise ArgumentError(
+            f"first_chunk: wanted 0 to {len(chunks.ids) - 1}, found {first_chunk}"
+        )
+    if chunks.bos_id is not None:
+        ids[:, 0] = chunks.bos_id
+    return ids
 
 
 class _Collector:
