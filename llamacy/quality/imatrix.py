@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 PathLike = str | os.PathLike[str]
 _OUTPUTS = ("output.weight", "token_embd.weight")
+
+_logger = logging.getLogger("llamacy")
 
 
 @checks_options()
@@ -86,7 +89,8 @@ def imatrix(
     process_output : bool
         Whether to observe the matrix that makes the logits, too.
     before : sequence of str or os.PathLike
-        Importance matrices of earlier calls, which are added.
+        Importance matrices of earlier calls, which are added. A warning is logged if
+        their chunks had another size; that of a ``.dat`` file is taken to be 512.
     dataset : str
         The text's name, for the file.
     save_every : int
@@ -210,6 +214,13 @@ class _Collector:
         self._plan, self._observer = executor.observed(self._is_observed)
         self._names = _names_in_file(model.path)
         self.n_read = 0
+        self.so_far()  # raises for a matrix of another model, before the work
+        for one in earlier:
+            if one.chunk_size != chunk_size:
+                _logger.warning(
+                    "%s: chunks of %d tokens are added to chunks of %d",
+                    *(one.path, one.chunk_size, chunk_size),
+                )
 
     def _is_observed(self, name: str) -> bool:
         if name in _OUTPUTS:
