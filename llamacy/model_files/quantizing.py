@@ -18,7 +18,8 @@ from llamacy.errors import FormatError
 from llamacy.formats.gguf.copying import write_model
 from llamacy.formats.imatrix import ImportanceMatrix, read_imatrix
 from llamacy.formats.model_file import ModelTensor
-from llamacy.formats.requantized import RequantizedFile, RequantizedTensor
+from llamacy.formats.requantized import RequantizedFile
+from llamacy.formats.requantized_tensor import RequantizedTensor
 from llamacy.formats.type_choice import TypeChoice
 from llamacy.ggml.file_types import find_file_type
 from llamacy.model_files.hyperparameters import family_name
