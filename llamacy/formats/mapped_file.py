@@ -22,7 +22,7 @@ class MappedFile:
     path : Path
         A regular file.
     content : str
-        What the file should be, for errors.
+        The content that is wanted, for errors.
 
     Raises
     ------
