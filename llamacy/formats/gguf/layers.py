@@ -7,7 +7,7 @@ a window may have keys of their own, which end in `_swa`.
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from llamacy.arguments import MAX_CTX
@@ -259,8 +259,7 @@ def _attention(
         return with_latent(keys, mixer, latent, rope)
     if rules.scan != "beside":
         return mixer
-    of_attention = {each.name: getattr(mixer, each.name) for each in fields(mixer)}
-    return AttentionAndScanConfig(**of_attention, scan=read_scan(keys))
+    return mixer.extended(AttentionAndScanConfig, scan=read_scan(keys))
 
 
 def _rope(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from llamacy.config import (
     AttentionConfig,
@@ -47,10 +47,7 @@ def with_shared(
         if _of_keys(source) != _of_keys(own):
             wanted = f"keys as large as those of layer {sources[-1]}"
             keys.fail(key, wanted, f"{_of_keys(own)} in layer {number}")
-        mixer = SharedAttentionConfig(
-            **{each.name: getattr(own, each.name) for each in fields(own)},
-            source=sources[-1],
-        )
+        mixer = own.extended(SharedAttentionConfig, source=sources[-1])
         shared.append(replace(layers[number], mixer=mixer))
     return (*layers[:n_own], *shared)
 
