@@ -141,10 +141,20 @@ def test_invalid_rope_factors_are_refused(
     np.testing.assert_equal(caught.value.found, float(np.float32(factor)))
 
 
-def test_an_unknown_architecture_is_refused_and_known_ones_are_listed() -> None:
+@pytest.mark.parametrize(
+    ("name", "examples"),
+    [
+        ("mamba", "near it mamba2"),
+        ("gemma5", r"near it gemma\w*, gemma"),
+        ("", "such as"),
+    ],
+)
+def test_an_unknown_architecture_is_refused_and_near_ones_are_named(
+    name: str, examples: str
+) -> None:
     assert find_architecture("llama", "x.gguf") is ARCHITECTURES["llama"]
-    with pytest.raises(UnsupportedError, match=r"one of .*llama.*found mamba"):
-        find_architecture("mamba", "x.gguf")
+    with pytest.raises(UnsupportedError, match=f"lists, {examples}.*, found {name}"):
+        find_architecture(name, "x.gguf")
 
 
 def test_an_unknown_architecture_is_printed_without_control_characters() -> None:

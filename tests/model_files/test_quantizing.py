@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.formats import requantized
+from llamacy.formats import requantized_tensor
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.ggml.file_types import FILE_TYPES
@@ -223,7 +223,7 @@ def test_the_file_does_not_depend_on_threads_and_chunks(
 ) -> None:
     one, other = tmp_path / "one.gguf", tmp_path / "other.gguf"
     llamacy.quantize(float_model, one, "Q4_K_M", n_threads=1)
-    monkeypatch.setattr(requantized, "_CHUNK", 5000)
+    monkeypatch.setattr(requantized_tensor, "_CHUNK", 5000)
     llamacy.quantize(float_model, other, "Q4_K_M", n_threads=3)
     assert one.read_bytes() == other.read_bytes()
 

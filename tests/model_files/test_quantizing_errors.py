@@ -119,3 +119,11 @@ def test_files_that_are_no_models_are_refused(
     write_gguf(path, {"general.architecture": "llama", "general.type": kind}, {})
     with pytest.raises(llamacy.FormatError, match=f"wanted a model, .* found {kind}"):
         llamacy.quantize(path, target, "Q8_0")
+
+
+def test_a_vocabulary_alone_is_refused(
+    write_gguf: Callable[..., Path], tmp_path: Path, target: Path
+) -> None:
+    path = write_gguf(tmp_path / "words.gguf", {"general.architecture": "llama"}, {})
+    with pytest.raises(llamacy.FormatError, match="weights of a model, found none"):
+        llamacy.quantize(path, target, "Q8_0")
