@@ -161,6 +161,15 @@ def _delta_rule(n_head: int) -> dict[str, Any]:
     }
 
 
+def _kimi_delta(*layers: int) -> dict[str, Any]:
+    """Return the keys of Kimi Delta Attention in all layers but those given."""
+    return {
+        ".attention.head_count_kv": _beside_recurrent(1, *layers),
+        ".kda.head_dim": 128,
+        ".ssm.conv_kernel": 4,
+    }
+
+
 def _scan(n_head: int, n_group: int = 1, state_size: int = 128) -> dict[str, Any]:
     """Return the keys of a scan as in Mamba-2, with heads of 64 values."""
     return {
@@ -392,6 +401,15 @@ SHAPES: Final = {
     ),
     "internlm2-1.8b": Shape(
         "internlm2", 24, 92544, sizes(2048, 16, 8, 128, 8192), _OUTPUT
+    ),
+    "kimi-linear-48b-a3b": Shape(
+        *("kimi-linear", 27, 163840),
+        _latent(2304, 32, 128, 128, 9216)
+        | _kimi_delta(3, 7, 11, 15, 19, 23, 26)
+        | experts(256, 8, 1024, shared_count=1, gating_func=2, weights_scale=2.446)
+        | {".leading_dense_block_count": 1},
+        (*_OUTPUT, *_SELECTION),
+        n_tiny_layers=4,
     ),
     "laguna-33b-a3b": Shape(
         *("laguna", 40, 100352),

@@ -138,6 +138,11 @@ _SSM: Final = (
     "ssm.group_count",
 )
 _DELTA_RULE: Final = (*_SSM, "attention.recurrent_layers", "full_attention_interval")
+_LATENT: Final = (
+    *("attention.q_lora_rank", "attention.kv_lora_rank"),
+    *("attention.key_length_mla", "attention.value_length_mla"),
+)
+_KIMI_DELTA: Final = ("ssm.conv_kernel", "kda.head_dim")
 
 _RULES: Final = {
     "apertus": FamilyRules(
@@ -156,8 +161,7 @@ _RULES: Final = {
     "deepseek2": FamilyRules(
         keys=(
             *ROUTER_KEYS,
-            *("attention.q_lora_rank", "attention.kv_lora_rank"),
-            *("attention.key_length_mla", "attention.value_length_mla"),
+            *_LATENT,
             "rope.scaling.yarn_log_multiplier",
         ),
         is_normalized=False,
@@ -195,6 +199,11 @@ _RULES: Final = {
         keys=ROUTER_KEYS,
         gating="sigmoid",
         is_normalized=False,
+    ),
+    "kimi-linear": FamilyRules(
+        has_recurrent_layers=True,
+        keys=(*ROUTER_KEYS, *_LATENT, *_KIMI_DELTA),
+        gating="sigmoid",
     ),
     "lfm2": FamilyRules(has_recurrent_layers=True, window_period=0, keys=_SHORT_CONV),
     "lfm2moe": FamilyRules(

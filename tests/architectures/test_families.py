@@ -85,6 +85,16 @@ LATENT: dict[str, Any] = {
     "attention__value_length_mla": 24,
     "rope__dimension_count": 8,
 }
+KIMI: dict[str, Any] = {
+    **LATENT,
+    **EXPERTS,
+    "block_count": 4,
+    "attention__head_count_kv": [0, 1, 0, 1],
+    "attention__value_length": 72,  # as in Moonshot's files, where nobody reads it
+    "ssm__conv_kernel": 4,
+    "kda__head_dim": 8,
+    "expert_weights_scale": 2.5,
+}
 GEMMA4: dict[str, Any] = {
     "block_count": 6,
     "attention__key_length": 32,
@@ -375,6 +385,15 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "qwen35, interval": ("qwen35", DELTA_RULE | {"full_attention_interval": 3}, ()),
     "qwen35moe": ("qwen35moe", DELTA_RULE | SMALL_EXPERTS, ()),
     "qwen3next": ("qwen3next", DELTA_RULE | SMALL_EXPERTS, ()),
+    "kimi-linear": ("kimi-linear", KIMI, ("exp_probs_b.bias",)),
+    "kimi-linear, groups": (
+        "kimi-linear",
+        KIMI
+        | GROUPS
+        | {"attention__q_lora_rank": 24, "expert_gating_func": 2}
+        | {"expert_weights_norm": False},
+        (),
+    ),
     "granitehybrid": (
         "granitehybrid",
         SCAN | SCALES | {"attention__head_count_kv": [0, 0, 2, 0]},
@@ -516,6 +535,7 @@ def test_plan_and_reference_agree_on_quantised_weights(
     [
         *("gemma2, capped", "gemma3", "qwen3", "phi3, window", "gpt2"),
         *("stablelm, 12b", "gemma4, shared", "qwen35", "falcon-h1", "mamba2"),
+        "kimi-linear",
     ],
 )
 def test_logits_do_not_depend_on_the_rest_of_the_batch(

@@ -70,6 +70,7 @@ NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "hidden_activation": (),
     "interleave_moe_layer_step": (0, 1),
     "moe_every_n_layers": (0, 1),
+    "kda.head_dim": (0,),
     "leading_dense_block_count": (0,),
     "full_attention_interval": (0, 1),
     "num_loops": (0, 1),

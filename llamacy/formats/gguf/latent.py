@@ -62,10 +62,10 @@ def read_latent(keys: Keys, rules: FamilyRules) -> LatentSizes | None:
     key_dim = keys.integer(of_keys, 2, MAX_HEAD_DIM)
     n_rotated = keys.integer(".rope.dimension_count", 2, key_dim - 1)
     if are_own:
-        for key, wanted in (
-            (_KEY_LENGTH, n_latent + n_rotated),
-            (_VALUE_LENGTH, n_latent),
-        ):
+        lengths = {_KEY_LENGTH: n_latent + n_rotated, _VALUE_LENGTH: n_latent}
+        if rules.has_recurrent_layers:  # whose files have there what nobody reads
+            del lengths[_VALUE_LENGTH]
+        for key, wanted in lengths.items():
             found = keys.integer(key, 1, MAX_HEAD_DIM, default=wanted)
             if found != wanted:
                 keys.fail(key, wanted, found)

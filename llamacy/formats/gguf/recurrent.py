@@ -13,6 +13,7 @@ from llamacy.config import (
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.limits import MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS
 
+KDA_HEAD_DIM: Final = "kda.head_dim"
 _MAX_KERNEL: Final = 256
 
 
@@ -39,9 +40,18 @@ def read_recurrent_layers(
 
 
 def read_recurrence(
-    keys: Keys, rules: FamilyRules
+    keys: Keys, rules: FamilyRules, n_head: int
 ) -> ShortConvConfig | DeltaRuleConfig | ScanConfig:
-    """Read the mixer that all recurrent layers of a model have.
+    """Read the mixer that a recurrent layer of a model has.
+
+    Parameters
+    ----------
+    keys : Keys
+        The file's metadata.
+    rules : FamilyRules
+        The family's rules.
+    n_head : int
+        The layer's heads, in a family whose attention has as many.
 
     Raises
     ------
@@ -52,6 +62,8 @@ def read_recurrence(
         return _delta_rule(keys)
     if rules.scan != "none":
         return read_scan(keys)
+    if KDA_HEAD_DIM in rules.keys:
+        return _kimi_delta(keys, n_head)
     return ShortConvConfig(keys.integer(".shortconv.l_cache", 2, _MAX_KERNEL))
 
 
@@ -68,6 +80,12 @@ def read_scan(keys: Keys) -> ScanConfig:
 
 def _delta_rule(keys: Keys) -> DeltaRuleConfig:
     return DeltaRuleConfig(*_matrices(keys))
+
+
+def _kimi_delta(keys: Keys, n_head: int) -> DeltaRuleConfig:
+    head_dim = keys.integer(f".{KDA_HEAD_DIM}", 1, MAX_HEAD_DIM)
+    n_kernel = keys.integer(".ssm.conv_kernel", 2, _MAX_KERNEL)
+    return DeltaRuleConfig(n_head, n_head, head_dim, head_dim, n_kernel)
 
 
 def _matrices(keys: Keys) -> tuple[int, int, int, int, int]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from llamacy.formats.hugging_face import delta_rule, gemma4, latent, lfm2
+from llamacy.formats.hugging_face import delta_rule, gemma4, kimi_delta, latent, lfm2
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.dense_classes import DENSE_DEFAULTS
 from llamacy.formats.hugging_face.layer_norm_classes import LAYER_NORM_DEFAULTS
@@ -31,6 +31,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **latent.DEFAULTS,
     **lfm2.DEFAULTS,
     **delta_rule.DEFAULTS,
+    **kimi_delta.DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
 
@@ -83,6 +84,7 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "deepseek_v2": "DeepseekV2ForCausalLM",
     "deepseek_v3": "DeepseekV3ForCausalLM",
     "glm4_moe_lite": "Glm4MoeLiteForCausalLM",
+    "kimi_linear": "KimiLinearForCausalLM",
     "youtu": "YoutuForCausalLM",
     "ernie4_5_moe": "Ernie4_5_MoeForCausalLM",
     "hunyuan_v1_moe": "HunYuanMoEV1ForCausalLM",

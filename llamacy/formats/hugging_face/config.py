@@ -8,7 +8,14 @@ from difflib import get_close_matches
 from typing import Final, NamedTuple, Protocol
 
 from llamacy.config import DeltaRuleConfig
-from llamacy.formats.hugging_face import delta_rule, gemma4, latent, lfm2, mamba2
+from llamacy.formats.hugging_face import (
+    delta_rule,
+    gemma4,
+    kimi_delta,
+    latent,
+    lfm2,
+    mamba2,
+)
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
 from llamacy.formats.hugging_face.falcon_h1_multipliers import Factors, factors
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
@@ -61,6 +68,7 @@ _SPECIAL: Final[Mapping[str, Special]] = {
     **dict.fromkeys(mamba2.NAMES, mamba2),
     **dict.fromkeys(lfm2.NAMES, lfm2),
     **dict.fromkeys(delta_rule.NAMES, delta_rule),
+    **dict.fromkeys(kimi_delta.NAMES, kimi_delta),
 }
 
 
@@ -272,21 +280,21 @@ def _add_sizes(
     config: JsonObject, family: Family, sizes: Sizes, metadata: Metadata
 ) -> None:
     prefix = family.architecture
+    of_keys = () if prefix == latent.NAME else (("head_count_kv", sizes.n_head_kv),)
     metadata.integer(f"{prefix}.block_count", sizes.n_layer)
     metadata.integer(f"{prefix}.context_length", sizes.n_ctx_train)
     metadata.integer(f"{prefix}.embedding_length", sizes.n_embd)
-    is_latent = prefix == latent.NAME
     for key, numbers in (
         ("feed_forward_length", sizes.n_ff),
         ("attention.head_count", sizes.n_head),
-        *(() if is_latent else (("attention.head_count_kv", sizes.n_head_kv),)),
+        *((f"attention.{key}", each) for key, each in of_keys),
     ):
         if len(set(numbers)) == 1:
             metadata.integer(f"{prefix}.{key}", numbers[0])
         else:
             metadata.integers(f"{prefix}.{key}", numbers)
-    if is_latent:
-        latent.add_sizes(config, metadata)
+    if prefix in latent.NAMES:
+        latent.add_sizes(config, prefix, metadata)
     elif sizes.head_dim:
         metadata.integer(f"{prefix}.attention.key_length", sizes.head_dim)
         metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)

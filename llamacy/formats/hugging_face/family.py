@@ -89,14 +89,15 @@ gates: GGUF has the gates apart.
 
 Form: TypeAlias = (
     Literal["turned", "by_group", "squeezed", "bare"]
-    | Literal["decay", "column", "by_scan_group"]
+    | Literal["decay", "column", "by_scan_group", "kernel"]
     | DeltaRuleForm
 )
 """How a matrix is stored in a way of its own.
 
 `"turned"` has its columns for rows. `"by_group"` has queries, keys and values by groups
 of heads: those of queries, then the one of keys and the one of values that they share.
-`"squeezed"` has one dimension more, of size 1, between its two. Vectors are
+`"squeezed"` has one dimension more, of size 1, between its two; `"kernel"` may have it,
+and GGUF has it. Vectors, some with more dimensions of size 1, are
 `"decay"`, the logarithm of what GGUF has as a negative column, `"column"`, and
 `"by_scan_group"`, of which GGUF has a row for each group of a scan's heads. GGUF
 has nothing after the name of a `"bare"` one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from llamacy.formats.hugging_face.layouts import (
     group_order,
     halved,
     interleaved,
+    kernel,
     multiplied,
     scan_vector,
     stacked_heads,
@@ -49,6 +51,7 @@ from llamacy.printable import shown
 # Face's files store as matrices of one row.
 _ROWS: Final = ("ffn_gate_inp_shexp", "exp_probs_b")
 _FLOATS: Final = ("ffn_gate_inp", *_ROWS)
+_VECTORS: Final = ("decay", "column", "by_scan_group")  # some of more dimensions
 _OF_HEAD: Final = re.compile(r"(.+\.norms)\.(0|[1-9][0-9]{0,5})\.weight")
 _N_NAMED: Final = 3  # tensors named in the log
 _logger = logging.getLogger("llamacy")
@@ -258,12 +261,17 @@ def _tensor(
     path: Path,
 ) -> ModelTensor:
     n_dims, shape = len(source.shape), source.shape
-    if n_dims == 3 and config.family.forms.get(part) == "squeezed" and shape[1] == 1:
+    form = config.family.forms.get(part)
+    if form == "kernel":
+        return kernel(name, source, path)
+    if form in _VECTORS and max(shape, default=0) == math.prod(shape):
+        return scan_vector(name, source, form, config, path)
+    if n_dims == 3 and form == "squeezed" and shape[1] == 1:
         return Vector(name, (shape[0], shape[2]), source.dequantize)
     if not 1 <= n_dims <= 2:
         wanted = "a vector or a matrix"
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)
-    if n_dims == 2 and config.family.forms.get(part) == "turned":
+    if n_dims == 2 and form == "turned":
         return turned(name, source)
     if n_dims == 2 and (factors := config.factors.get(part)) is not None:
         return multiplied(name, source, factors, path)
@@ -277,9 +285,6 @@ def _tensor(
         floats = reorder(floats) if reorder is not None else floats
         return floats + np.float32(offset) if offset else floats
 
-    form = config.family.forms.get(part)
-    if n_dims == 1 and form in ("decay", "column", "by_scan_group"):
-        return scan_vector(name, source, form, config, path)
     is_row = n_dims == 2 and source.shape[0] == 1 and part in _ROWS
     return Vector(name, source.shape[1:] if is_row else source.shape, values)
 

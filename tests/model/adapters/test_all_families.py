@@ -45,6 +45,23 @@ SCAN = {
     "ssm__time_step_rank": 4,
     "ssm__inner_size": 64,
 }
+LATENT = {
+    "attention__q_lora_rank": 24,
+    "attention__kv_lora_rank": 32,
+    "attention__head_count_kv": 1,
+    "attention__key_length": 40,
+    "attention__value_length": 32,
+    "attention__key_length_mla": 24,
+    "attention__value_length_mla": 16,
+    "rope__dimension_count": 8,
+}
+KIMI = {
+    **LATENT,
+    "attention__head_count_kv": [0, 1],
+    "ssm__conv_kernel": 4,
+    "kda__head_dim": 16,
+    "expert_shared_count": 1,
+}
 # Keys that a family's files need beside those of LLaMA's and of mixtures of experts.
 KEYS: dict[str, dict[str, Any]] = {
     "apertus": {
@@ -57,14 +74,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "deepseek2": {
         "expert_shared_count": 1,
         "leading_dense_block_count": 1,
-        "attention__q_lora_rank": 24,
-        "attention__kv_lora_rank": 32,
-        "attention__head_count_kv": 1,
-        "attention__key_length": 40,
-        "attention__value_length": 32,
-        "attention__key_length_mla": 24,
-        "attention__value_length_mla": 16,
-        "rope__dimension_count": 8,
+        **LATENT,
         **MIXTURE,
     },
     "dots1": {"expert_shared_count": 1, "leading_dense_block_count": 1},
@@ -82,6 +92,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "granitehybrid": {"attention__head_count_kv": [0, 2], **SCAN},
     "granitemoe": {"expert_shared_feed_forward_length": 32, **MIXTURE},
     "granite_swa": {"expert_shared_feed_forward_length": 32, **MIXTURE},
+    "kimi-linear": KIMI,
     "laguna": {"expert_shared_count": 1, "leading_dense_block_count": 1},
     "lfm2": CONVOLUTIONS,
     "lfm2moe": {**CONVOLUTIONS, "leading_dense_block_count": 1},
@@ -102,6 +113,7 @@ NOT_ADAPTED = (
     *("position_embd.weight", "per_layer_token_embd.weight", "_norm.weight"),
     *("shortconv.conv.weight", "ssm_conv1d.weight", ".ssm_a", "ssm_dt.bias"),
     *(".ssm_d", "ssm_conv1d.bias", ".ffn_norm"),
+    *(f"ssm_conv1d_{part}.weight" for part in "qkv"),
 )
 
 
