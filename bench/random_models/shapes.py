@@ -220,6 +220,29 @@ SHAPES: Final = {
         (*_OUTPUT, *_SELECTION),
         joined=_QKV,
     ),
+    "bailingmoe3-8b-a1.3b": Shape(  # Ling 3.0 Tiny
+        *("bailingmoe3", 24, 157184),
+        _latent(1536, 16, 128, 128, 4608, attention__q_lora_rank=256)
+        | _kimi_delta(3, 7, 11, 15, 19, 23)
+        | experts(
+            *(128, 8, 512),
+            shared_count=1,
+            shared_feed_forward_length=512,
+            group_count=8,
+            group_used_count=4,
+            gating_func=2,
+            weights_scale=2.5,
+            weights_norm=True,
+        )
+        | {
+            ".kda.safe_gate": True,
+            ".kda.gate_lower_bound": -5.0,
+            ".leading_dense_block_count": 1,
+            ".rope.freq_base": 6e6,
+        },
+        (*_OUTPUT, *_SELECTION),
+        n_tiny_layers=4,
+    ),
     "cohere2-7b": Shape(
         *("cohere2", 32, 256000),
         sizes(

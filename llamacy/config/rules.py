@@ -149,6 +149,17 @@ _RULES: Final = {
         constants=("xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps")
     ),
     "bailingmoe2": FamilyRules(keys=ROUTER_KEYS, gating="sigmoid", is_normalized=False),
+    "bailingmoe3": FamilyRules(
+        has_recurrent_layers=True,
+        keys=(
+            *ROUTER_KEYS,
+            *_LATENT,
+            *_KIMI_DELTA,
+            *("kda.safe_gate", "kda.gate_lower_bound"),
+        ),
+        gating="sigmoid",
+        is_normalized=False,
+    ),
     "cohere2": FamilyRules(window_period=4, is_rope_windowed=True, has_layer_norm=True),
     "cohere2moe": FamilyRules(
         window_period=4,

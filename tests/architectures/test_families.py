@@ -394,6 +394,19 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         | {"expert_weights_norm": False},
         (),
     ),
+    "bailingmoe3": (
+        "bailingmoe3",
+        KIMI
+        | GROUPS
+        | {"kda__gate_lower_bound": -3.0, "expert_weights_norm": True}
+        | {"expert_shared_feed_forward_length": 40, "attention__q_lora_rank": 24},
+        ("exp_probs_b.bias",),
+    ),
+    "bailingmoe3, no bound": (
+        "bailingmoe3",
+        KIMI | {"kda__safe_gate": False, "kda__gate_lower_bound": -3.0},
+        (),
+    ),
     "granitehybrid": (
         "granitehybrid",
         SCAN | SCALES | {"attention__head_count_kv": [0, 0, 2, 0]},
@@ -460,9 +473,10 @@ def make_model(
         if family == "gemma4":  # whose training makes scores small, and no factor
             for name in tensors:
                 tensors[name] *= 0.2 if name.endswith("attn_q_norm.weight") else 1
+        sign = 1 if family == "bailingmoe3" else -1
         for name in tensors:  # steps decay what is kept
             if name.endswith(".ssm_a"):
-                tensors[name] = -np.abs(tensors[name])
+                tensors[name] = sign * np.abs(tensors[name])
         if change is not None:
             change(tensors)
         return write_gguf(folder / "model.gguf", metadata, tensors, type_name)

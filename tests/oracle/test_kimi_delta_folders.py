@@ -1,4 +1,4 @@
-"""Folders of Kimi Linear give the logits of transformers."""
+"""Folders of Kimi Linear and Ling 3.0 give the logits of transformers."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ SIZES: dict[str, Any] = {
     "num_experts_per_tok": 2,
 }
 KIMI: dict[str, Any] = SIZES | {"linear_head_dim": 16, "linear_num_heads": 4}
+LING: dict[str, Any] = SIZES | {
+    "head_dim": 16,
+    "layer_group_size": 4,
+    "first_k_dense_replace": 1,
+    "n_group": 3,
+    "topk_group": 2,
+}
 FULL, LINEAR = "full_attention", "linear_attention"
 OWN = {"full_attn_layers": [1, 3], "kda_layers": [2, 4], "num_heads": 4}
 OWN |= {"head_dim": 8, "short_conv_kernel_size": 3}
@@ -52,6 +59,15 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         | {"norm_topk_prob": False, "n_shared_experts": 2, "q_lora_rank": 24},
     ),
     "Kimi, layers by rule": ("KimiLinear", KIMI | {"num_hidden_layers": 6}),
+    "Ling": ("BailingHybrid", LING),
+    "Ling, other sizes": (
+        "BailingHybrid",
+        LING
+        | {"layer_types": [FULL, LINEAR, LINEAR, FULL], "q_lora_rank": 24}
+        | {"kda_lower_bound": -2.0, "short_conv_kernel_size": 3, "head_dim": 8}
+        | {"n_group": 1, "topk_group": 1, "norm_topk_prob": False},
+    ),
+    "Ling, decays without a bound": ("BailingHybrid", LING | {"kda_safe_gate": False}),
 }
 
 

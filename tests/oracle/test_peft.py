@@ -101,6 +101,13 @@ FAMILIES["KimiLinear"] = {
     "linear_num_heads": 4,
     "layer_types": ["linear_attention", "full_attention", "linear_attention"],
 }
+FAMILIES["BailingHybrid"] = {
+    **FAMILIES["KimiLinear"],
+    "head_dim": 16,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+}
 LATENT = ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]
 DELTA_RULE = {
     "head_dim": 16,
@@ -195,6 +202,7 @@ CASES: dict[str, tuple[str, Settings]] = {
         },
     ),
     "latent attention": ("DeepseekV3", {"target_modules": [*LATENT, "down_proj"]}),
+    "Ling's delta rule": ("BailingHybrid", {"target_modules": "all-linear"}),
     "Kimi's delta rule": ("KimiLinear", {"target_modules": "all-linear"}),
     "delta rule": ("Qwen3_5Text", {"target_modules": "all-linear"}),
     "DoRA, delta rule": (

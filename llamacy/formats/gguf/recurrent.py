@@ -14,6 +14,7 @@ from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.limits import MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS
 
 KDA_HEAD_DIM: Final = "kda.head_dim"
+_LEAST_DECAY: Final = "kda.gate_lower_bound"
 _MAX_KERNEL: Final = 256
 
 
@@ -63,7 +64,7 @@ def read_recurrence(
     if rules.scan != "none":
         return read_scan(keys)
     if KDA_HEAD_DIM in rules.keys:
-        return _kimi_delta(keys, n_head)
+        return _kimi_delta(keys, rules, n_head)
     return ShortConvConfig(keys.integer(".shortconv.l_cache", 2, _MAX_KERNEL))
 
 
@@ -82,10 +83,15 @@ def _delta_rule(keys: Keys) -> DeltaRuleConfig:
     return DeltaRuleConfig(*_matrices(keys))
 
 
-def _kimi_delta(keys: Keys, n_head: int) -> DeltaRuleConfig:
+def _kimi_delta(keys: Keys, rules: FamilyRules, n_head: int) -> DeltaRuleConfig:
     head_dim = keys.integer(f".{KDA_HEAD_DIM}", 1, MAX_HEAD_DIM)
     n_kernel = keys.integer(".ssm.conv_kernel", 2, _MAX_KERNEL)
-    return DeltaRuleConfig(n_head, n_head, head_dim, head_dim, n_kernel)
+    least_decay = None
+    if _LEAST_DECAY in rules.keys and keys.flag(".kda.safe_gate", True):
+        least_decay = keys.below_zero(f".{_LEAST_DECAY}")
+    return DeltaRuleConfig(
+        *(n_head, n_head, head_dim, head_dim, n_kernel), least_decay=least_decay
+    )
 
 
 def _matrices(keys: Keys) -> tuple[int, int, int, int, int]:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from llamacy.config import DeltaRuleConfig
 from llamacy.formats.hugging_face import (
+    bailing_hybrid,
     delta_rule,
     gemma4,
     kimi_delta,
@@ -69,6 +70,7 @@ _SPECIAL: Final[Mapping[str, Special]] = {
     **dict.fromkeys(lfm2.NAMES, lfm2),
     **dict.fromkeys(delta_rule.NAMES, delta_rule),
     **dict.fromkeys(kimi_delta.NAMES, kimi_delta),
+    **dict.fromkeys(bailing_hybrid.NAMES, bailing_hybrid),
 }
 
 
@@ -115,6 +117,10 @@ class Config(NamedTuple):
     factors: Mapping[str, Factors]
     delta_rule: DeltaRuleConfig | None
     quantization: Quantization | None
+
+    def parts_of(self, layer: int) -> Mapping[str, str]:
+        """Return the names of a layer's parts, in GGUF by those in its files."""
+        return self.family.parts(is_recurrent=not self.sizes.n_head_kv[layer])
 
     def have_part(self, part: str, layer: int) -> bool:
         """Whether a layer has a part, by its name in GGUF."""
@@ -269,7 +275,8 @@ def _biased(config: JsonObject, family: Family) -> frozenset[str]:
 
 def _parts(config: JsonObject, family: Family) -> frozenset[str]:
     """Name the parts that the model has."""
-    return frozenset((*family.layer.values(), *family.outside.values())).difference(
+    known = (family.layer, family.recurrent, family.outside)
+    return frozenset(part for each in known for part in each.values()).difference(
         part
         for part, (key, value) in family.present.items()
         if config.flag(key, False) != value

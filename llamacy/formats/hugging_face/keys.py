@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from llamacy.formats.hugging_face import kimi_delta
+from llamacy.formats.hugging_face import bailing_hybrid, kimi_delta
 from llamacy.formats.hugging_face.classes import DEFAULTS
 from llamacy.formats.hugging_face.usual_keys import with_usual_keys
 from llamacy.formats.json_text import JsonObject
@@ -81,7 +81,8 @@ _ALIASES: Final = {
     "num_experts": "num_local_experts",
 }
 _NAMES_OF: Final[Mapping[str, Mapping[str, str]]] = {
-    "KimiLinearForCausalLM": kimi_delta.NAMES_OF_KEYS
+    "KimiLinearForCausalLM": kimi_delta.NAMES_OF_KEYS,
+    "BailingHybridForCausalLM": bailing_hybrid.NAMES_OF_KEYS,
 }
 """Two names of each of some keys, of which files of a class may have either."""
 

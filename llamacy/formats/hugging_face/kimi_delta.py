@@ -1,4 +1,4 @@
-"""Kimi Linear in Hugging Face's form: Kimi Delta Attention, and latent attention.
+"""Kimi Delta Attention in Hugging Face's form, beside latent attention: Kimi Linear.
 
 `linear_attention` stands for layers with the delta rule there. Both kinds of layers
 have matrices of queries and of results under the same names.
@@ -6,19 +6,26 @@ have matrices of queries and of results under the same names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llamacy.formats.gguf.limits import MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS
 from llamacy.formats.hugging_face import latent
 from llamacy.formats.hugging_face.common_keys import RMS, WHOLE, Defaults
-from llamacy.formats.hugging_face.family import ExpertNames, Family, Mixture
+from llamacy.formats.hugging_face.family import (
+    ExpertNames,
+    Family,
+    Form,
+    Mixture,
+)
 from llamacy.formats.hugging_face.layer_names import EXPERTS, FEED_FORWARD
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
 NAMES: Final = ("kimi-linear",)
-_RULE: Final = "linear_attention"
+RULE: Final = "linear_attention"
+"""The kind of layers with the delta rule, in `layer_types`."""
+
 _RECURRENT: Final = "recurrent_layers"
 _SIZES: Final = "linear_attn_config"
 _OF_SIZES: Final = (
@@ -26,12 +33,15 @@ _OF_SIZES: Final = (
     *("full_attn_layers", "kda_layers"),
 )
 _PERIOD: Final = 4  # of layers that attend, the first one apart
-_MAX_KERNEL: Final = 1 << 8
+MAX_KERNEL: Final = 1 << 8
 
 _CONVOLUTIONS: Final = {
     f"self_attn.{part}_conv1d": f"ssm_conv1d_{part}" for part in "qkv"
 }
-_DELTA_RULE: Final = {
+KERNELS: Final[Mapping[str, Form]] = dict.fromkeys(_CONVOLUTIONS.values(), "kernel")
+"""Forms of convolutions."""
+
+DELTA_RULE: Final = {
     "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v",
     **_CONVOLUTIONS,
@@ -40,6 +50,8 @@ _DELTA_RULE: Final = {
     "self_attn.b_proj": "ssm_beta",
     "self_attn.o_norm": "ssm_norm",
 }
+"""Parts of layers with the delta rule, but for those of decays and gates."""
+
 _NARROW: Final = {
     f"self_attn.{part}_{place}_proj": f"ssm_{part}_{place}"
     for part in "fg"
@@ -60,7 +72,7 @@ _KIMI_LINEAR: Final = Family(
     layer={
         "input_layernorm": "attn_norm",
         **latent.ATTENTION,
-        **_DELTA_RULE,
+        **DELTA_RULE,
         **_NARROW,
         "post_attention_layernorm": "ffn_norm",
         **FEED_FORWARD,
@@ -76,7 +88,7 @@ _KIMI_LINEAR: Final = Family(
         },
     },
     present=dict.fromkeys(_SHARED, ("has_shared_experts", True)),
-    forms={**dict.fromkeys(_CONVOLUTIONS.values(), "kernel"), "ssm_a": "decay"},
+    forms={**KERNELS, "ssm_a": "decay"},
     mixture=Mixture(
         names=(ExpertNames("block_sparse_moe.experts", "w1", "w3", "w2"), EXPERTS),
         width="moe_intermediate_size",
@@ -174,29 +186,43 @@ def with_sizes(config: JsonObject) -> JsonObject:
     own, kinds = _own_sizes(config), config.items("layer_types")
     if not kinds:
         kinds = _kinds_in(own, n_layer) if own else _kinds_by_rule(n_layer)
-    if len(kinds) != n_layer:
-        config.fail("layer_types", f"{n_layer} names", kinds)
-    for kind in kinds:
-        if kind not in (WHOLE, _RULE):
-            config.refuse("layer_types", f"{WHOLE} or {_RULE}", kind)
-    for wanted in (WHOLE, _RULE):
-        if wanted not in kinds:
-            config.refuse("layer_types", f"{wanted} in some layers", kinds[0])
     if (gating := config.text("scoring_func")) != "sigmoid":
         config.refuse("moe_router_activation_func", "sigmoid", gating)
     if config.get("n_group") != 1 and not config.flag("use_grouped_topk"):
         config.refuse("use_grouped_topk", "true, with groups", False)
+    return with_kinds(config, kinds, _sizes(config, own))
+
+
+def with_kinds(config: JsonObject, kinds: list[Any], more: Defaults) -> JsonObject:
+    """Return config.json with the kinds of its layers, and with more keys.
+
+    Raises
+    ------
+    FormatError
+        There is not one kind for each layer.
+    UnsupportedError
+        A layer of an unknown kind, or all layers of one kind.
+    """
+    n_layer = config.integer("num_hidden_layers", 1, MAX_LAYERS)
+    if len(kinds) != n_layer:
+        config.fail("layer_types", f"{n_layer} names", kinds)
+    for kind in kinds:
+        if kind not in (WHOLE, RULE):
+            config.refuse("layer_types", f"{WHOLE} or {RULE}", kind)
+    for wanted in (WHOLE, RULE):
+        if wanted not in kinds:
+            config.refuse("layer_types", f"{wanted} in some layers", kinds[0])
     values = config.values | {
-        _RECURRENT: [kind == _RULE for kind in kinds],
+        _RECURRENT: [kind == RULE for kind in kinds],
         "layer_types": [WHOLE] * n_layer,
         "num_key_value_heads": [int(kind == WHOLE) for kind in kinds],
-        **_sizes(config, own),
+        **more,
     }
     return JsonObject(config.path, values)
 
 
 def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
-    """Add the keys that no other family has."""
+    """Add the keys that only families with Kimi Delta Attention have."""
     for key, theirs in (
         ("kda.head_dim", "linear_head_dim"),
         ("ssm.conv_kernel", "linear_conv_kernel_dim"),
@@ -206,12 +232,27 @@ def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
 
 def lacked_parts(config: JsonObject) -> tuple[frozenset[str], ...]:
     """Name the parts that each layer lacks: those of the other kind of mixer."""
-    of_latents = frozenset(latent.ATTENTION.values()).difference(_OF_BOTH)
-    of_rule = frozenset((_DELTA_RULE | _NARROW).values())
-    has_q_latent = config.flag("has_q_latent")
-    lacked = of_rule.union(("attn_q",) if has_q_latent else _Q_LATENT)
+    return lacked(config, (DELTA_RULE | _NARROW).values(), ())
+
+
+def lacked(
+    config: JsonObject, of_rule: Iterable[str], of_gates: Iterable[str]
+) -> tuple[frozenset[str], ...]:
+    """Name the parts that each layer lacks.
+
+    Parameters
+    ----------
+    config : JsonObject
+        config.json, with the layers' kinds.
+    of_rule : iterable of str
+        The parts of layers with the delta rule.
+    of_gates : iterable of str
+        Those of latent attention that not all families have.
+    """
+    of_latents = {*latent.ATTENTION.values(), *of_gates}.difference(_OF_BOTH)
+    other = ("attn_q",) if config.flag("has_q_latent") else _Q_LATENT
     return tuple(
-        of_latents if is_recurrent else lacked
+        frozenset(of_latents if is_recurrent else (*of_rule, *other))
         for is_recurrent in config.items(_RECURRENT)
     )
 
@@ -235,37 +276,33 @@ def _own_sizes(config: JsonObject) -> JsonObject | None:
 
 def _kinds_in(own: JsonObject, n_layer: int) -> list[str]:
     """Return the kinds of layers whose numbers, from 1, are in two lists."""
-    kinds = {
-        number: kind
-        for key, kind in (("full_attn_layers", WHOLE), ("kda_layers", _RULE))
-        for number in own.items(key)
-    }
-    if set(kinds) != set(range(1, n_layer + 1)):
+    attending, recurrent = (
+        own.items(key) for key in ("full_attn_layers", "kda_layers")
+    )
+    numbers = [each for each in (*attending, *recurrent) if type(each) is int]
+    if sorted(numbers) != [*range(1, n_layer + 1)]:
         wanted = f"with full_attn_layers, each of the numbers 1 to {n_layer}"
-        own.fail("kda_layers", wanted, own.get("kda_layers"))
-    return [kinds[number] for number in range(1, n_layer + 1)]
+        own.fail("kda_layers", wanted, recurrent)
+    return [WHOLE if layer + 1 in attending else RULE for layer in range(n_layer)]
 
 
 def _kinds_by_rule(n_layer: int) -> list[str]:
     return [
-        WHOLE if layer and layer % _PERIOD == 0 else _RULE for layer in range(n_layer)
+        WHOLE if layer and layer % _PERIOD == 0 else RULE for layer in range(n_layer)
     ]
 
 
 def _sizes(config: JsonObject, own: JsonObject | None) -> dict[str, int]:
     """Return the sizes of the delta rule, as the object has them, or else the class."""
     sizes = {}
-    for theirs, key, most in (
-        ("head_dim", "linear_head_dim", MAX_HEAD_DIM),
-        ("num_heads", "linear_num_heads", MAX_HEADS),
-        ("short_conv_kernel_size", "linear_conv_kernel_dim", _MAX_KERNEL),
+    for theirs, key, least, most in (
+        ("head_dim", "linear_head_dim", 1, MAX_HEAD_DIM),
+        ("num_heads", "linear_num_heads", 1, MAX_HEADS),
+        ("short_conv_kernel_size", "linear_conv_kernel_dim", 2, MAX_KERNEL),
     ):
-        default = config.integer(key, 1, most)
-        sizes[key] = own.integer(theirs, 1, most, default) if own else default
-    n_head = config.integer("num_attention_heads", 1, MAX_HEADS)
-    if sizes["linear_num_heads"] != n_head:  # GGUF has one number
-        found = sizes["linear_num_heads"]
+        holder, name = (own, theirs) if own and theirs in own else (config, key)
+        sizes[key] = holder.integer(name, least, most)
+    n_head, found = config.get("num_attention_heads"), sizes["linear_num_heads"]
+    if found != n_head:  # GGUF has one number
         config.refuse("linear_num_heads", f"{n_head}, as num_attention_heads", found)
-    if sizes["linear_conv_kernel_dim"] < 2:
-        config.fail("linear_conv_kernel_dim", f"2 to {_MAX_KERNEL}", 1)
     return sizes

@@ -24,7 +24,7 @@ from llamacy.formats.safetensors.folder import Floats
 from llamacy.ggml.types import GGMLType
 
 NAME: Final = "deepseek2"
-NAMES: Final = (NAME, "kimi-linear")
+NAMES: Final = (NAME, "kimi-linear", "bailingmoe3")
 """Families with latent attention, the first without any other."""
 
 OF_BOTH: Final = "attn_kv_b"

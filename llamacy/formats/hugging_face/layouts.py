@@ -206,6 +206,8 @@ def scan_vector(
 
     def values() -> NDArray[np.float32]:
         floats: NDArray[np.float32] = source.dequantize()
+        if form == "rate":
+            return np.exp(floats)
         return -np.exp(floats) if form == "decay" else floats
 
     return Vector(name, shape, values)

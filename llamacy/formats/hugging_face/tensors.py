@@ -51,7 +51,12 @@ from llamacy.printable import shown
 # Face's files store as matrices of one row.
 _ROWS: Final = ("ffn_gate_inp_shexp", "exp_probs_b")
 _FLOATS: Final = ("ffn_gate_inp", *_ROWS)
-_VECTORS: Final = ("decay", "column", "by_scan_group")  # some of more dimensions
+_VECTORS: Final = (
+    "decay",
+    "rate",
+    "column",
+    "by_scan_group",
+)  # some of more dimensions
 _OF_HEAD: Final = re.compile(r"(.+\.norms)\.(0|[1-9][0-9]{0,5})\.weight")
 _N_NAMED: Final = 3  # tensors named in the log
 _logger = logging.getLogger("llamacy")
@@ -133,7 +138,7 @@ class _Translation:
                 return
             if self._keep(rest, layer, source):
                 return
-            part = self._config.family.layer.get(rest.rpartition(".")[0])
+            part = self._config.parts_of(layer).get(rest.rpartition(".")[0])
             if part in self._config.lacked[layer]:
                 return
         known = gguf_part(name, rest, layer, self._config, self._path)
@@ -222,7 +227,7 @@ def _note_passed(names: list[str], path: Path) -> None:
 def _place(layer: int | None, part: str, config: Config) -> tuple[int, int]:
     """Return a tensor's rank in a forward pass: embedding, layers, output."""
     if layer is not None:
-        return layer, [*config.family.layer.values(), *PARTS].index(part)
+        return layer, [*config.parts_of(layer).values(), *PARTS].index(part)
     is_first = part in ("token_embd", *config.family.outside.values())
     return -1 if is_first else config.sizes.n_layer, part == "output"
 
