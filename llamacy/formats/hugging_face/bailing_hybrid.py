@@ -58,8 +58,8 @@ _BAILING: Final = Family(
         "attention.dense": "self_attn.o_proj",
         "mlp.gate.expert_bias": "mlp.gate.e_score_correction_bias",
         **{
-            each.replace("self_attn.", "self_attn.forget_gate."): each
-            for each in ("self_attn.f_proj", "self_attn.dt_bias", "self_attn.A_log")
+            f"self_attn.forget_gate.{each}": f"self_attn.{each}"
+            for each in ("f_proj", "dt_bias", "A_log")
         },
     },
     present={

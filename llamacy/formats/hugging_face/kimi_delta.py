@@ -83,8 +83,8 @@ _KIMI_LINEAR: Final = Family(
         **{each.replace("mlp", "block_sparse_moe"): each for each in FEED_FORWARD},
         **{each.replace("block_sparse_moe", "mlp"): each for each in _MIXTURE},
         **{
-            each.replace("self_attn", "self_attn.forget_gate"): each
-            for each in ("self_attn.f_a_proj", "self_attn.f_b_proj")
+            f"self_attn.forget_gate.{each}": f"self_attn.{each}"
+            for each in ("f_a_proj", "f_b_proj", "dt_bias", "A_log")
         },
     },
     present=dict.fromkeys(_SHARED, ("has_shared_experts", True)),
@@ -114,7 +114,6 @@ NAMES_OF_KEYS: Final[Mapping[str, str]] = {
 USUAL: Final[Mapping[str, str]] = {
     **NAMES_OF_KEYS,
     "moe_router_activation_func": "scoring_func",
-    "moe_layer_freq": "moe_layer_interval",
 }
 """Usual names of the keys of Kimi Linear."""
 
@@ -188,6 +187,8 @@ def with_sizes(config: JsonObject) -> JsonObject:
         kinds = _kinds_in(own, n_layer) if own else _kinds_by_rule(n_layer)
     if (gating := config.text("scoring_func")) != "sigmoid":
         config.refuse("moe_router_activation_func", "sigmoid", gating)
+    if (step := config.integer("moe_layer_freq", 1, MAX_LAYERS)) != 1:
+        config.refuse("moe_layer_freq", "1, experts in each layer", step)
     if config.get("n_group") != 1 and not config.flag("use_grouped_topk"):
         config.refuse("use_grouped_topk", "true, with groups", False)
     return with_kinds(config, kinds, _sizes(config, own))
@@ -247,7 +248,7 @@ def lacked(
     of_rule : iterable of str
         The parts of layers with the delta rule.
     of_gates : iterable of str
-        Those of latent attention that not all families have.
+        Parts of latent attention that not all families have.
     """
     of_latents = {*latent.ATTENTION.values(), *of_gates}.difference(_OF_BOTH)
     other = ("attn_q",) if config.flag("has_q_latent") else _Q_LATENT
