@@ -27,6 +27,7 @@ SIZES: dict[str, Any] = {
     "num_key_value_heads": 4,
     "max_position_embeddings": 128,
     "initializer_range": 0.2,
+    "rms_norm_eps": 1e-6,  # which transformers' norms of latents add in any case
     "pad_token_id": None,
     "kv_lora_rank": 32,
     "qk_rope_head_dim": 8,
@@ -39,6 +40,7 @@ SIZES: dict[str, Any] = {
 KIMI: dict[str, Any] = SIZES | {"linear_head_dim": 16, "linear_num_heads": 4}
 LING: dict[str, Any] = SIZES | {
     "head_dim": 16,
+    "kda_lower_bound": -1.0,
     "layer_group_size": 4,
     "first_k_dense_replace": 1,
     "n_group": 3,
@@ -79,8 +81,10 @@ def make(name: str, folder: Path) -> Array:
     model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
         for parameter_name, parameter in model.named_parameters():
-            if parameter_name.endswith(("A_log", "dt_bias")):
-                parameter.uniform_(-0.5, 1.5)
+            if parameter_name.endswith("A_log"):
+                parameter.uniform_(-2, 0)  # transformers' chunks add decays up
+            elif parameter_name.endswith("dt_bias"):
+                parameter.uniform_(-1, 1)
             elif "norm" in parameter_name:
                 parameter.add_(0.1 * torch.randn_like(parameter))
             elif "mlp.gate.weight" in parameter_name:

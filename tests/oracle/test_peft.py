@@ -116,7 +116,7 @@ DELTA_RULE = {
     "linear_num_value_heads": 6,
     "linear_key_head_dim": 16,
     "linear_value_head_dim": 32,
-    "initializer_range": 0.1,  # rounding grows with the weights
+    "initializer_range": 0.1,  # see test_delta_rule_folders.py
 }
 FAMILIES["Qwen3_5Text"] = DELTA_RULE
 FAMILIES["Qwen3Next"] = {**FIVE, **DELTA_RULE, "shared_expert_intermediate_size": 32}
