@@ -41,8 +41,11 @@ def latent_attention_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     }
 
 
-def latent_attention(block: Block, x: Value) -> Value:
-    """Attend to latents: (M, n_embd) to (M, n_embd)."""
+def latent_attention(block: Block, x: Value, gate: Value | None = None) -> Value:
+    """Attend to latents: (M, n_embd) to (M, n_embd).
+
+    A gate, (M, n_head), multiplies the results of each head.
+    """
     ops, mixer = block.ops, latent_mixer(block.config)
     n_latent, n_rotated = mixer.value_dim, mixer.head_dim - mixer.value_dim
     rope = None if mixer.rope is None else block.model.rope(mixer.rope, n_rotated)
@@ -58,7 +61,8 @@ def latent_attention(block: Block, x: Value) -> Value:
         scale=mixer.scale,
     )
     own = ops.head_linear(attended, block.weight("attn_v_b.weight"))
-    return block.linear(own, "attn_output")
+    gated = own if gate is None else ops.head_gate(own, gate)
+    return block.linear(gated, "attn_output")
 
 
 def latent_mixer(layer: LayerConfig) -> LatentAttentionConfig:

@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
+from llamacy.formats.gguf.file import open_gguf
 from tests.support.forward_passes import error, logits_of
 
 pytestmark = pytest.mark.oracle
@@ -430,6 +431,39 @@ def test_a_folder_and_its_conversion_give_the_logits_of_transformers(
     quantised = run(converted.with_suffix(".q8"), "plan")
     # a router may choose other experts of a few rows
     assert np.median(np.abs(quantised - want)) <= 0.1 * want.std()
+
+
+@pytest.mark.parametrize("name", ["deepseek2, v3", "deepseek2, glm"])
+def test_a_layer_that_drafts_is_left_out(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    want, path = make(name, tmp_path), tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"num_nextn_predict_layers": 1}))
+    n_layer, n_embd = config["num_hidden_layers"], config["hidden_size"]
+    last, drafting = (f"model.layers.{n}." for n in (n_layer - 1, n_layer))
+    tensors = load_file(tmp_path / "model.safetensors")
+    for each in [each for each in tensors if each.startswith(last)]:
+        tensors[each.replace(last, drafting)] = tensors[each].clone()
+    for part in ("embed_tokens", "shared_head.head"):
+        tensors[f"{drafting}{part}.weight"] = torch.ones(N_VOCAB, n_embd)
+    for part in ("enorm", "hnorm", "shared_head.norm"):
+        tensors[f"{drafting}{part}.weight"] = torch.ones(n_embd)
+    tensors[f"{drafting}eh_proj.weight"] = torch.ones(n_embd, 2 * n_embd)
+    save_file(tensors, tmp_path / "model.safetensors")
+    assert error(run(tmp_path, "reference"), want) <= 1e-4
+    (passed,) = (each for each in caplog.messages if "tensors passed over" in each)
+    assert drafting in passed
+    llamacy.convert(tmp_path, tmp_path / "model.gguf")
+    assert not any(key.endswith("nextn_predict_layers") for key in keys_of(tmp_path))
+    assert error(run(tmp_path / "model.gguf", "plan"), want) <= 2e-4
+
+
+def keys_of(folder: Path) -> dict[str, Any]:
+    with open_gguf(folder / "model.gguf") as file:
+        return dict(file.metadata)
 
 
 def test_merged_experts_with_columns_for_rows_are_turned(tmp_path: Path) -> None:

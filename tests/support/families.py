@@ -82,6 +82,16 @@ LATENT: dict[str, Any] = {
     "attention__value_length_mla": 24,
     "rope__dimension_count": 8,
 }
+KIMI: dict[str, Any] = {
+    **LATENT,
+    **EXPERTS,
+    "block_count": 4,
+    "attention__head_count_kv": [0, 1, 0, 1],
+    "attention__value_length": 72,  # as in Moonshot's files, where nobody reads it
+    "ssm__conv_kernel": 4,
+    "kda__head_dim": 8,
+    "expert_weights_scale": 2.5,
+}
 GEMMA4: dict[str, Any] = {
     "block_count": 6,
     "attention__key_length": 32,
@@ -372,6 +382,28 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "qwen35, interval": ("qwen35", DELTA_RULE | {"full_attention_interval": 3}, ()),
     "qwen35moe": ("qwen35moe", DELTA_RULE | SMALL_EXPERTS, ()),
     "qwen3next": ("qwen3next", DELTA_RULE | SMALL_EXPERTS, ()),
+    "kimi-linear": ("kimi-linear", KIMI, ("exp_probs_b.bias",)),
+    "kimi-linear, groups": (
+        "kimi-linear",
+        KIMI
+        | GROUPS
+        | {"attention__q_lora_rank": 24, "expert_gating_func": 2}
+        | {"expert_weights_norm": False},
+        (),
+    ),
+    "bailingmoe3": (
+        "bailingmoe3",
+        KIMI
+        | GROUPS
+        | {"kda__gate_lower_bound": -3.0, "expert_weights_norm": True}
+        | {"expert_shared_feed_forward_length": 40, "attention__q_lora_rank": 24},
+        ("exp_probs_b.bias",),
+    ),
+    "bailingmoe3, no bound": (
+        "bailingmoe3",
+        KIMI | {"kda__safe_gate": False, "kda__gate_lower_bound": -3.0},
+        (),
+    ),
     "granitehybrid": (
         "granitehybrid",
         SCAN | SCALES | {"attention__head_count_kv": [0, 0, 2, 0]},

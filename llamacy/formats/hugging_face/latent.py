@@ -24,6 +24,9 @@ from llamacy.formats.safetensors.folder import Floats
 from llamacy.ggml.types import GGMLType
 
 NAME: Final = "deepseek2"
+NAMES: Final = (NAME, "kimi-linear", "bailingmoe3")
+"""Families with latent attention, the first without any other."""
+
 OF_BOTH: Final = "attn_kv_b"
 PARTS: Final = ("attn_k_b", "attn_v_b")
 """The tensors that GGUF has in its place."""
@@ -35,7 +38,7 @@ _OF_ATTENTION: Final = (
 )
 _METHODS: Final = ("greedy", "group_limited_greedy")
 
-_ATTENTION: Final = {
+ATTENTION: Final = {
     "self_attn.q_proj": "attn_q",
     "self_attn.q_a_proj": "attn_q_a",
     "self_attn.q_a_layernorm": "attn_q_a_norm",
@@ -45,9 +48,11 @@ _ATTENTION: Final = {
     "self_attn.kv_b_proj": OF_BOTH,
     "self_attn.o_proj": "attn_output",
 }
+"""Parts of latent attention."""
+
 _LAYER: Final = {
     "input_layernorm": "attn_norm",
-    **_ATTENTION,
+    **ATTENTION,
     "post_attention_layernorm": "ffn_norm",
     **FEED_FORWARD,
 }
@@ -63,11 +68,13 @@ _PRESENT: Final = {
     "attn_q_b": ("has_q_latent", True),
 }
 _HAS_SHARED: Final = dict.fromkeys(_SHARED.values(), ("has_shared_experts", True))
-_NUMBERS: Final = {
+NUMBERS: Final = {
     "n_shared_experts": "expert_shared_count",
     "n_group": "expert_group_count",
     "topk_group": "expert_group_used_count",
 }
+"""Keys of experts and of their groups."""
+
 _INTERLEAVED: Final = {"rope_interleave": True}
 _V2: Final = Family(
     architecture=NAME,
@@ -77,7 +84,7 @@ _V2: Final = Family(
         names=(EXPERTS,),
         width="moe_intermediate_size",
         scale="routed_scaling_factor",
-        numbers=_NUMBERS,
+        numbers=NUMBERS,
     ),
 )
 _V3: Final = Family(
@@ -95,7 +102,7 @@ _V3: Final = Family(
         normalized="norm_topk_prob",
         scale="routed_scaling_factor",
         gating="scoring_func",
-        numbers=_NUMBERS,
+        numbers=NUMBERS,
     ),
     fixed_flags=_INTERLEAVED,
 )
@@ -229,7 +236,7 @@ def with_latent_keys(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def add_sizes(config: JsonObject, metadata: Metadata) -> None:
+def add_sizes(config: JsonObject, architecture: str, metadata: Metadata) -> None:
     """Add the sizes of keys and values: of the one of all heads, and of each head's.
 
     Raises
@@ -249,17 +256,17 @@ def add_sizes(config: JsonObject, metadata: Metadata) -> None:
         )
     )
     for key, size in (
-        ("head_count_kv", 1),
+        *((("head_count_kv", 1),) if architecture == NAME else ()),
         ("key_length", n_latent + n_rotated),
         ("value_length", n_latent),
         ("key_length_mla", n_plain + n_rotated),
         ("value_length_mla", n_own),
         ("kv_lora_rank", n_latent),
     ):
-        metadata.integer(f"{NAME}.attention.{key}", size)
+        metadata.integer(f"{architecture}.attention.{key}", size)
     if "q_lora_rank" in config:
         n_q_latent = config.integer("q_lora_rank", 1, MAX_EMBD)
-        metadata.integer(f"{NAME}.attention.q_lora_rank", n_q_latent)
+        metadata.integer(f"{architecture}.attention.q_lora_rank", n_q_latent)
     if "topk_method" in config:
         method = config.text("topk_method")
         if method not in _METHODS:
@@ -277,8 +284,9 @@ def split_heads(
         The matrix has another number of rows.
     """
     sizes = metadata.values
+    architecture = sizes["general.architecture"]
     n_head, key_dim, n_v, n_rotated = (
-        sizes[f"{NAME}.{key}"]
+        sizes[f"{architecture}.{key}"]
         for key in (
             *("attention.head_count", "attention.key_length_mla"),
             *("attention.value_length_mla", "rope.dimension_count"),
