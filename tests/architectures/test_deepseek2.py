@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 from llamacy.architectures import ARCHITECTURES
 from llamacy.config import LatentAttentionConfig
 from llamacy.errors import FormatError
+from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
+from llamacy.model.executors import load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
+from llamacy.model_files.opening import open_model
+from llamacy.ops.batch import Batch
 from tests.support.forward_passes import error, logits_of
 
 Array = NDArray[np.float32]
@@ -178,6 +182,24 @@ def test_the_cache_has_one_latent_key_a_token(write: Callable[..., Path]) -> Non
     assert (mixer.n_head_kv, mixer.head_dim) == (1, N_LATENT + N_ROTATED)
     assert family is ARCHITECTURES["deepseek2"]
     assert family.complete(config, "").layers == config.layers
+
+
+@pytest.mark.parametrize("kv_type", ["f32", "f16"])
+def test_threads_that_share_a_row_leave_its_logits(
+    write: Callable[..., Path], tensors: Tensors, kv_type: str
+) -> None:
+    """Rows of a prompt are work for all threads; one row, for those that share it."""
+    path, ids = write(tensors, KEYS | {"context_length": 512}), 6 * TOKENS
+    logits = []
+    for n_threads in (1, 3):
+        with open_model(path) as file:
+            executor = load_executor(
+                file, read_config(file), n_threads=n_threads, kv_type=kv_type
+            )
+        sequence = executor.new_sequence()
+        executor.forward(Batch.of(ids[:-1], sequence, "none"))
+        logits.append(executor.forward(Batch.of(ids[-1:], sequence, "all")))
+    np.testing.assert_array_equal(*logits)
 
 
 @pytest.mark.parametrize(
