@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
+from llamacy.formats.imatrix import InputSums
 from llamacy.model.executors import load_executor
 from llamacy.model.model import Model
-from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import Batch
 from llamacy.ops.experts import Experts
 from llamacy.ops.reference import executor as reference
 from llamacy.ops.reference.operations import ReferenceOps
 from llamacy.ops.reference.routing import route
+from tests.support.model_shapes import model_shapes
 
 TEXT = "Cosmo was not afraid of much, only of deep water and of owls. " * 30
 
@@ -163,14 +164,8 @@ def test_matrices_of_heads_have_the_sums_of_each_side_by_side(
         "attention__value_length_mla": 16,
         "rope__dimension_count": 8,
     }
-    metadata = {
-        key.replace("llama.", "deepseek2."): value
-        for key, value in llama_metadata(**sizes).items()
-    } | {"general.architecture": "deepseek2"}
-    with open_gguf(write_gguf(tmp_path / "keys.gguf", metadata, {})) as file:
-        family, config = read_hyperparameters(file)
-    specs = family.tensors(config).items()
-    tensors = random_tensors((name, each.shape) for name, each in specs)
+    metadata = llama_metadata("deepseek2", **sizes)
+    tensors = random_tensors(model_shapes(write_gguf, tmp_path, metadata).items())
     path = write_gguf(tmp_path / "latent.gguf", metadata, tensors)
     ids = np.random.default_rng(0).integers(0, 50, 40).astype(np.int32)
     with llamacy.load(path, n_threads=1, kv_type="f32") as model:
@@ -199,6 +194,38 @@ def test_a_text_in_two_calls_gives_the_sums_of_one(demo: Model, tmp_path: Path) 
     for name, (sums, counts) in whole.entries.items():
         np.testing.assert_allclose(read.entries[name].sums, sums, rtol=1e-6)
         np.testing.assert_array_equal(read.entries[name].counts, counts)
+
+
+def test_earlier_chunks_of_another_size_log_a_warning(
+    demo: Model, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = tmp_path / "first.gguf"
+    options: dict[str, Any] = {"n_chunks": 1, "before": [first]}
+    llamacy.imatrix(demo, TEXT, first, n_ctx=64, n_chunks=1)
+    llamacy.imatrix(demo, TEXT, n_ctx=64, **options)
+    assert not caplog.records
+    llamacy.imatrix(demo, TEXT, n_ctx=32, **options)
+    (record,) = caplog.records
+    assert record.getMessage().endswith(
+        "first.gguf: chunks of 64 tokens are added to chunks of 32"
+    )
+
+
+def test_an_earlier_matrix_of_another_model_is_refused_before_the_work(
+    demo: Model, tmp_path: Path
+) -> None:
+    sums = llamacy.imatrix(demo, TEXT, n_ctx=64, n_chunks=1).entries
+    one = {name: InputSums(each[:, :-1], n) for name, (each, n) in sums.items()}
+    llamacy.ImportanceMatrix(one, chunk_size=64).save(tmp_path / "other.gguf")
+    shares: list[float] = []
+    with pytest.raises(llamacy.FormatError, match=r"other\.gguf: sums of blk"):
+        llamacy.imatrix(
+            *(demo, TEXT),
+            n_ctx=64,
+            before=[tmp_path / "other.gguf"],
+            progress=shares.append,
+        )
+    assert not shares
 
 
 def test_sums_do_not_depend_on_threads_nor_change_the_model(demo: Model) -> None:
