@@ -138,6 +138,16 @@ _SSM: Final = (
     "ssm.group_count",
 )
 _DELTA_RULE: Final = (*_SSM, "attention.recurrent_layers", "full_attention_interval")
+_LATENT: Final = (
+    *("attention.q_lora_rank", "attention.kv_lora_rank"),
+    *("attention.key_length_mla", "attention.value_length_mla"),
+)
+_DEEPSEEK: Final = (
+    *ROUTER_KEYS,
+    *_LATENT,
+    *("attention.temperature_scale", "attention.temperature_length"),
+    "rope.scaling.yarn_log_multiplier",
+)
 
 _RULES: Final = {
     "apertus": FamilyRules(
@@ -153,15 +163,7 @@ _RULES: Final = {
         is_normalized=False,
     ),
     "command-r": FamilyRules(has_layer_norm=True),
-    "deepseek2": FamilyRules(
-        keys=(
-            *ROUTER_KEYS,
-            *("attention.q_lora_rank", "attention.kv_lora_rank"),
-            *("attention.key_length_mla", "attention.value_length_mla"),
-            "rope.scaling.yarn_log_multiplier",
-        ),
-        is_normalized=False,
-    ),
+    "deepseek2": FamilyRules(keys=_DEEPSEEK, is_normalized=False),
     "dots1": FamilyRules(keys=ROUTER_KEYS, gating="sigmoid", is_normalized=False),
     "ernie4_5-moe": FamilyRules(
         keys=("expert_shared_count", "leading_dense_block_count")
@@ -222,6 +224,7 @@ _RULES: Final = {
         window_period=0,
         keys=("attention.temperature_scale", "rope.scaling.yarn_log_multiplier"),
     ),
+    "mistral4": FamilyRules(keys=_DEEPSEEK, is_normalized=False),
     "nemotron_h": FamilyRules(has_recurrent_layers=True, scan="alone", keys=_SSM),
     "olmo2": FamilyRules(window_period=4, has_local_rope=True),
     "olmoe": FamilyRules(is_normalized=False),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from llamacy.architectures import ARCHITECTURES
 from llamacy.config import LatentAttentionConfig
-from llamacy.errors import FormatError
+from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
@@ -215,5 +215,30 @@ def test_sizes_that_do_not_go_together_are_refused(
     with (
         open_gguf(write({}, KEYS | {key: value})) as file,
         pytest.raises(FormatError, match=named),
+    ):
+        read_hyperparameters(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({}, "temperature_length"),
+        ({"attention__temperature_length": 64}, "temperature_length"),
+        (
+            {
+                "attention__temperature_length": 32,
+                "attention__key_length_mla": N_PLAIN + N_ROTATED - 1,
+            },
+            "key_length_mla",
+        ),
+    ],
+)
+def test_queries_that_cannot_grow_are_refused(
+    write: Callable[..., Path], change: dict[str, Any], named: str
+) -> None:
+    keys = KEYS | {"attention__temperature_scale": 0.1} | change
+    with (
+        open_gguf(write({}, keys)) as file,
+        pytest.raises((FormatError, UnsupportedError), match=named),
     ):
         read_hyperparameters(file)

@@ -84,6 +84,7 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "deepseek_v3": "DeepseekV3ForCausalLM",
     "glm4_moe_lite": "Glm4MoeLiteForCausalLM",
     "youtu": "YoutuForCausalLM",
+    "mistral4": "Mistral4ForCausalLM",
     "ernie4_5_moe": "Ernie4_5_MoeForCausalLM",
     "hunyuan_v1_moe": "HunYuanMoEV1ForCausalLM",
     "cohere2_moe": "Cohere2MoeForCausalLM",

@@ -135,6 +135,7 @@ def read_config(config: JsonObject, name: str) -> Config:
     family = FAMILIES[class_name]
     if family.images:
         config, class_name = text_settings(config, class_name)
+        family = FAMILIES[class_name]
     has_mxfp4 = family.mixture is not None and family.mixture.is_turned
     quantization = read_quantization(config, has_mxfp4=has_mxfp4)
     config = own_keys(config, class_name)
@@ -275,7 +276,7 @@ def _add_sizes(
     metadata.integer(f"{prefix}.block_count", sizes.n_layer)
     metadata.integer(f"{prefix}.context_length", sizes.n_ctx_train)
     metadata.integer(f"{prefix}.embedding_length", sizes.n_embd)
-    is_latent = prefix == latent.NAME
+    is_latent = prefix in latent.ALIKE
     for key, numbers in (
         ("feed_forward_length", sizes.n_ff),
         ("attention.head_count", sizes.n_head),
@@ -285,8 +286,8 @@ def _add_sizes(
             metadata.integer(f"{prefix}.{key}", numbers[0])
         else:
             metadata.integers(f"{prefix}.{key}", numbers)
-    if is_latent:
-        latent.add_sizes(config, metadata)
+    if prefix in latent.NAMES:
+        latent.add_sizes(config, prefix, metadata)
     elif sizes.head_dim:
         metadata.integer(f"{prefix}.attention.key_length", sizes.head_dim)
         metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)

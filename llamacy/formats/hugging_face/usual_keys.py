@@ -35,6 +35,7 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     "DeepseekV2ForCausalLM": {"n_routed_experts": "num_experts"},
     "DeepseekV3ForCausalLM": {"n_routed_experts": "num_experts"},
     "Glm4MoeLiteForCausalLM": {"n_routed_experts": "num_experts"},
+    "Mistral4ForCausalLM": {"n_routed_experts": "num_experts"},
     "Ernie4_5_MoeForCausalLM": {
         "moe_k": "num_experts_per_tok",
         "moe_num_experts": "num_experts",
@@ -212,6 +213,7 @@ _COMPUTED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "DeepseekV3ForCausalLM": latent.with_v3_keys,
     "Glm4MoeLiteForCausalLM": latent.with_v3_keys,
     "YoutuForCausalLM": latent.with_latent_keys,
+    "Mistral4ForCausalLM": latent.with_mistral4_keys,
     "Ernie4_5_MoeForCausalLM": _with_shared_experts,
     "HunYuanMoEV1ForCausalLM": _hunyuan,
     "Cohere2MoeForCausalLM": _cohere2moe,

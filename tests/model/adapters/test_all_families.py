@@ -45,6 +45,19 @@ SCAN = {
     "ssm__time_step_rank": 4,
     "ssm__inner_size": 64,
 }
+DEEPSEEK: dict[str, Any] = {
+    "expert_shared_count": 1,
+    "leading_dense_block_count": 1,
+    "attention__q_lora_rank": 24,
+    "attention__kv_lora_rank": 32,
+    "attention__head_count_kv": 1,
+    "attention__key_length": 40,
+    "attention__value_length": 32,
+    "attention__key_length_mla": 24,
+    "attention__value_length_mla": 16,
+    "rope__dimension_count": 8,
+    **MIXTURE,
+}
 # Keys that a family's files need beside those of LLaMA's and of mixtures of experts.
 KEYS: dict[str, dict[str, Any]] = {
     "apertus": {
@@ -54,19 +67,7 @@ KEYS: dict[str, dict[str, Any]] = {
         "xielu.eps": -1e-6,
     },
     "bailingmoe2": {"expert_shared_count": 1, "leading_dense_block_count": 1},
-    "deepseek2": {
-        "expert_shared_count": 1,
-        "leading_dense_block_count": 1,
-        "attention__q_lora_rank": 24,
-        "attention__kv_lora_rank": 32,
-        "attention__head_count_kv": 1,
-        "attention__key_length": 40,
-        "attention__value_length": 32,
-        "attention__key_length_mla": 24,
-        "attention__value_length_mla": 16,
-        "rope__dimension_count": 8,
-        **MIXTURE,
-    },
+    "deepseek2": DEEPSEEK,
     "dots1": {"expert_shared_count": 1, "leading_dense_block_count": 1},
     "gemma4": {
         "block_count": 3,
@@ -87,6 +88,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "lfm2moe": {**CONVOLUTIONS, "leading_dense_block_count": 1},
     "lfm3": CONVOLUTIONS,
     "mamba2": {**SCAN, "attention__head_count": 0, "feed_forward_length": 0},
+    "mistral4": DEEPSEEK,
     "nemotron_h": {
         **SCAN,
         "block_count": 3,
