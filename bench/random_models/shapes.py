@@ -78,10 +78,16 @@ def _gemma4(window: int, period: int) -> dict[str, Any]:
 
 
 def _latent(
-    n_embd: int, n_head: int, plain_dim: int, value_dim: int, n_ff: int, **more: Any
+    n_embd: int,
+    n_head: int,
+    plain_dim: int,
+    value_dim: int,
+    n_ff: int,
+    n_latent: int = 512,
+    **more: Any,
 ) -> dict[str, Any]:
-    """Return the keys of latent attention with latents of DeepSeek's size."""
-    n_latent, n_rotated = 512, 64
+    """Return the keys of latent attention; by default latents have DeepSeek's size."""
+    n_rotated = 64
     keys = sizes(n_embd, n_head, 1, n_latent + n_rotated, n_ff, **more)
     return keys | {
         ".attention.value_length": n_latent,
@@ -622,6 +628,19 @@ SHAPES: Final = {
             rope__scaling__factor=16.0,
             rope__scaling__original_context_length=16384,
         ),
+    ),
+    "mistral4-119b-a6b": Shape(  # Mistral Small 4
+        *("mistral4", 36, 131072),
+        _latent(4096, 32, 64, 128, 12288, n_latent=256, attention__q_lora_rank=1024)
+        | experts(128, 4, 2048, shared_count=1, weights_norm=True)
+        | {
+            ".leading_dense_block_count": 0,
+            ".rope.scaling.type": "yarn",
+            ".rope.scaling.factor": 128.0,
+            ".rope.scaling.original_context_length": 8192,
+            ".rope.scaling.yarn_log_multiplier": 0.1,
+        },
+        _OUTPUT,
     ),
     "olmo2-1b": Shape("olmo2", 16, 100352, sizes(2048, 16, 16, 128, 8192), _OUTPUT),
     "olmoe-7b-a1b": Shape(

@@ -155,6 +155,12 @@ _LATENT: Final = (
     *("attention.key_length_mla", "attention.value_length_mla"),
 )
 _KIMI_DELTA: Final = ("ssm.conv_kernel", "kda.head_dim")
+_DEEPSEEK: Final = (
+    *ROUTER_KEYS,
+    *_LATENT,
+    *("attention.temperature_scale", "attention.temperature_length"),
+    "rope.scaling.yarn_log_multiplier",
+)
 
 _RULES: Final = {
     "apertus": FamilyRules(
@@ -181,14 +187,7 @@ _RULES: Final = {
         is_normalized=False,
     ),
     "command-r": FamilyRules(has_layer_norm=True),
-    "deepseek2": FamilyRules(
-        keys=(
-            *ROUTER_KEYS,
-            *_LATENT,
-            "rope.scaling.yarn_log_multiplier",
-        ),
-        is_normalized=False,
-    ),
+    "deepseek2": FamilyRules(keys=_DEEPSEEK, is_normalized=False),
     "dots1": FamilyRules(keys=ROUTER_KEYS, gating="sigmoid", is_normalized=False),
     "ernie4_5-moe": FamilyRules(
         keys=("expert_shared_count", "leading_dense_block_count")
@@ -265,6 +264,7 @@ _RULES: Final = {
         window_period=0,
         keys=("attention.temperature_scale", "rope.scaling.yarn_log_multiplier"),
     ),
+    "mistral4": FamilyRules(keys=_DEEPSEEK, is_normalized=False),
     "nemotron_h": FamilyRules(has_recurrent_layers=True, scan="alone", keys=_SSM),
     "nemotron_h_moe": FamilyRules(
         has_recurrent_layers=True,

@@ -6,6 +6,7 @@ models under their names.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -174,6 +175,7 @@ DEEPSEEK = LATENT | {
     "first_k_dense_replace": 1,
     "routed_scaling_factor": 1.5,
 }
+MISTRAL4 = DEEPSEEK | {"first_k_dense_replace": 0, "norm_topk_prob": True}
 SCORED = YARN | {"mscale": 0.7, "mscale_all_dim": 0.7}
 GROUPS = {"n_group": 3, "topk_group": 2}
 KINDS = {"layer_types": ["conv", "full_attention", "conv", "full_attention", "conv"]}
@@ -196,6 +198,17 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         SIZES | DEEPSEEK | {"n_group": 1, "topk_group": 1, "rope_parameters": YARN},
     ),
     "deepseek2, glm": ("Glm4MoeLite", SIZES | DEEPSEEK | {"v_head_dim": 40}),
+    "mistral4": ("Mistral4", SIZES | MISTRAL4 | {"rope_parameters": GROWING}),
+    "mistral4, groups": (
+        "Mistral4",
+        SIZES | MISTRAL4 | GROUPS | {"first_k_dense_replace": 1, "q_lora_rank": None},
+    ),
+    "mistral4, images": (
+        "Mistral3",
+        seeing(
+            {"model_type": "mistral4", "rope_parameters": GROWING, **MISTRAL4}, PIXTRAL
+        ),
+    ),
     "deepseek2, youtu": ("Youtu", SIZES | LATENT | {"tie_word_embeddings": True}),
     "lfm2": ("Lfm2", FIVE | KINDS | {"block_multiple_of": 32}),
     "lfm2, older keys": (
@@ -342,7 +355,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 def make(name: str, folder: Path) -> Array:
     """Save a model of the table; return its logits."""
     torch.manual_seed(0)
-    family, settings = CASES[name]
+    family, settings = copy.deepcopy(CASES[name])  # classes add to their settings
     end = "ForConditionalGeneration" if "text_config" in settings else "ForCausalLM"
     config = getattr(transformers, f"{family}Config")(**settings)
     of_class = getattr(transformers, f"{family}{end}")

@@ -13,6 +13,11 @@ YARN = {
     "rope__scaling__factor": 4.0,
     "rope__scaling__original_context_length": 32,
 }
+GROWING = {
+    "attention__temperature_scale": 0.5,
+    "attention__temperature_length": 32,
+    "rope__scaling__yarn_log_multiplier": 0.1,
+}
 EPS = {"attention__layer_norm_epsilon": 1e-5}
 XIELU: dict[str, Any] = {
     "xielu.alpha_p": [0.4, 0.7],
@@ -237,6 +242,17 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "deepseek2, v2 with groups": (
         "deepseek2",
         {**LATENT, **EXPERTS, **GROUPS, "expert_count": 9},
+        (),
+    ),
+    "deepseek2, growing queries": (
+        "deepseek2",
+        {**LATENT, **EXPERTS, **YARN, **GROWING},
+        (),
+    ),
+    "mistral4": (
+        "mistral4",
+        {**LATENT, **EXPERTS, **GROUPS, **YARN, **GROWING, "expert_count": 9}
+        | {"expert_weights_norm": True, "leading_dense_block_count": 0},
         (),
     ),
     "deepseek2, dense": ("deepseek2", LATENT, ()),

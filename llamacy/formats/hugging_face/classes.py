@@ -99,6 +99,7 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "kimi_linear": "KimiLinearForCausalLM",
     "bailing_hybrid": "BailingHybridForCausalLM",
     "youtu": "YoutuForCausalLM",
+    "mistral4": "Mistral4ForCausalLM",
     "ernie4_5_moe": "Ernie4_5_MoeForCausalLM",
     "hunyuan_v1_moe": "HunYuanMoEV1ForCausalLM",
     "cohere2_moe": "Cohere2MoeForCausalLM",

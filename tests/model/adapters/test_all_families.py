@@ -51,7 +51,7 @@ SCAN = {
     "ssm__time_step_rank": 4,
     "ssm__inner_size": 64,
 }
-LATENT = {
+LATENT: dict[str, Any] = {
     "attention__q_lora_rank": 24,
     "attention__kv_lora_rank": 32,
     "attention__head_count_kv": 1,
@@ -61,7 +61,13 @@ LATENT = {
     "attention__value_length_mla": 16,
     "rope__dimension_count": 8,
 }
-KIMI = {
+DEEPSEEK: dict[str, Any] = {
+    **LATENT,
+    **MIXTURE,
+    "expert_shared_count": 1,
+    "leading_dense_block_count": 1,
+}
+KIMI: dict[str, Any] = {
     **LATENT,
     "attention__head_count_kv": [0, 1],
     "ssm__conv_kernel": 4,
@@ -78,12 +84,7 @@ KEYS: dict[str, dict[str, Any]] = {
     },
     "bailingmoe2": {"expert_shared_count": 1, "leading_dense_block_count": 1},
     "bailingmoe3": {**KIMI, "kda__gate_lower_bound": -5.0},
-    "deepseek2": {
-        "expert_shared_count": 1,
-        "leading_dense_block_count": 1,
-        **LATENT,
-        **MIXTURE,
-    },
+    "deepseek2": DEEPSEEK,
     "dots1": {"expert_shared_count": 1, "leading_dense_block_count": 1},
     "gemma4": {
         "block_count": 3,
@@ -116,6 +117,7 @@ KEYS: dict[str, dict[str, Any]] = {
         "feed_forward_length": 0,
     },
     "mamba2": {**SCAN, "attention__head_count": 0, "feed_forward_length": 0},
+    "mistral4": DEEPSEEK,
     "nemotron_h": {
         **SCAN,
         "block_count": 3,
