@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llamacy.generation.context import Context
+from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.goals.logits import Logits
 from llamacy.generation.mailbox import ThreadMailbox
 from llamacy.generation.parts import LOGITS_BYTES, MAX_READ_BESIDE, Limits, choose_parts
@@ -58,7 +59,11 @@ def test_rows_of_texts_that_grow_are_shared_out_equally(
         one = reading(Request(goals[-1]))
         one.stage = Stage.GROWING
         requests.append(one)
-    parts = choose_parts(requests, Limits(n_batch=512, n_decode=16, n_scored=99))
+    parts = choose_parts(
+        requests,
+        Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=99),
+        RowCosts(),
+    )
     assert len(parts) == min(n_growing, 16)
     assert all(part.is_decode for part in parts)
     offered = [n for goal in goals for n, _ in goal.n_offered]
@@ -67,8 +72,8 @@ def test_rows_of_texts_that_grow_are_shared_out_equally(
 
 def test_prompts_fill_the_pass_in_their_order() -> None:
     requests = [reading(request(letter * 300)) for letter in "abc"]
-    limits = Limits(n_batch=512, n_decode=16, n_scored=99)
-    parts = choose_parts(requests, limits)
+    limits = Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=99)
+    parts = choose_parts(requests, limits, RowCosts())
     assert [len(part.rows.tokens) for part in parts] == [300, 212]
     assert [part.rows.wanted for part in parts] == ["last", "none"]
     assert [part.rows.n_wanted for part in parts] == [1, 0]
@@ -77,8 +82,8 @@ def test_prompts_fill_the_pass_in_their_order() -> None:
 
 def test_beside_a_text_that_grows_less_is_read() -> None:
     requests = [reading(request("a" * 300)), growing("bcd")]
-    limits = Limits(n_batch=512, n_decode=16, n_scored=99)
-    decode, prefill = choose_parts(requests, limits)
+    limits = Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=99)
+    decode, prefill = choose_parts(requests, limits, RowCosts())
     assert (len(decode.rows.tokens), decode.is_decode) == (1, True)
     assert len(prefill.rows.tokens) == MAX_READ_BESIDE
 
@@ -86,8 +91,8 @@ def test_beside_a_text_that_grows_less_is_read() -> None:
 def test_rows_of_which_all_logits_are_wanted_are_limited_together() -> None:
     scored = [reading(request(one * 40, prompt_logprobs=0)) for one in "ab"]
     plain = reading(request("c" * 40))
-    limits = Limits(n_batch=512, n_decode=16, n_scored=50)
-    parts = choose_parts([*scored, plain], limits)
+    limits = Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=50)
+    parts = choose_parts([*scored, plain], limits, RowCosts())
     assert [part.rows.n_wanted for part in parts] == [40, 10, 1]
 
 
@@ -96,7 +101,7 @@ def test_requests_that_wait_are_parked_or_have_ended_have_no_rows() -> None:
     stages = (Stage.WAITING, Stage.PARKED, Stage.ENDED)
     for one, stage in zip(requests, stages, strict=True):
         one.stage = stage
-    assert choose_parts(requests, Limits.of(EXECUTOR)) == []
+    assert choose_parts(requests, Limits.of(EXECUTOR), RowCosts()) == []
 
 
 def test_a_narrow_executor_limits_all_rows() -> None:

@@ -132,7 +132,7 @@ class ScriptedExecutor:
         held = (page for one in self.sequences if not one.closed for page in one.pages)
         return len(set(held))
 
-    n_pages_free = 0
+    n_pages_free = text_bytes = 0
 
     def new_sequence(self) -> ScriptedSequence:
         return ScriptedSequence(self)
