@@ -15,7 +15,7 @@ from typing import Final
 
 _STEPS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 12, 20)  # least tokens alike of each kind
 _USUAL: Final = (0.25, 0.4, 0.5, 0.6, 0.68, 0.74, 0.78, 0.85, 0.9, 0.95)
-_USUAL_RESUMED: Final = (0.6, 0.7, 0.8, 0.85)  # of 1 to 4 tokens alike
+_USUAL_RESUMED: Final = (0.6, 0.7, 0.8, 0.83, 0.85)  # of 1 to 4 tokens, and of 5 to 7
 _WEIGHT: Final = 4  # tokens that a usual rate counts as
 _MEMORY: Final = 32  # about as many tokens of a kind make up its rate
 
@@ -50,6 +50,6 @@ class HitRates:
 
 
 def _kind(n_alike: int, is_resumed: bool) -> int:
-    if is_resumed and n_alike <= len(_USUAL_RESUMED):
-        return len(_STEPS) + n_alike - 1
+    if is_resumed and n_alike < 8:
+        return len(_STEPS) + min(n_alike, len(_USUAL_RESUMED)) - 1
     return bisect_right(_STEPS, n_alike) - 1

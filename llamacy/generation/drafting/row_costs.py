@@ -55,7 +55,11 @@ class RowCosts:
             self._units.clear()
         self._largest = max(self._largest, n_rows)
         if n_rows == n_texts:
-            self._units.append(seconds / self.of(n_texts))
+            cost = self.of(n_texts)
+            if n_texts not in self._costs:  # what others are compared with must stay
+                self._costs[n_texts] = cost
+                self._noted_at[n_texts] = self._n_noted
+            self._units.append(seconds / cost)
         elif self._units:
             self._learn(n_rows, seconds / _lower_quartile(self._units))
 
@@ -87,7 +91,7 @@ class RowCosts:
     def _forget(self, n_rows: int) -> None:
         if self._n_noted - self._noted_at.get(n_rows, self._n_noted) > _LASTING:
             for known in (self._costs, self._ratios, self._noted_at):
-                del known[n_rows]
+                known.pop(n_rows, None)
 
 
 def _lower_quartile(values: Iterable[float]) -> float:
