@@ -113,6 +113,7 @@ def _decode_parts(
     return [
         Part(one, one.next_rows(1 + n, limits.n_scored), is_decode=True)
         for one, n in zip(growing, n_drafted, strict=True)
+        if not one.has_ended
     ]
 
 

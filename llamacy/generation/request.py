@@ -225,8 +225,12 @@ class Request(Generic[GoalT_co]):
             self._move(self._resumes_as)
 
     def draft(self, most: int) -> Sequence[float]:
-        """Draft tokens: see `Goal.draft`."""
-        return self.goal.draft(most)
+        """Draft tokens: see `Goal.draft`; an error ends the request."""
+        try:
+            return self.goal.draft(most)
+        except BaseException as error:  # of the caller's own drafter
+            self.fail(error)
+            return ()
 
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
         """Return rows of the next pass: see `Goal.next_rows`."""
