@@ -35,7 +35,7 @@ class Usage:
         Drafted tokens that the model has checked, so that passes could lead to several
         tokens each. It depends on measured times; the text does not depend on it.
     accepted_tokens : int
-        Those of them that the text has.
+        The number of these that the text has.
     """
 
     prompt_tokens: int

@@ -8,10 +8,12 @@ tokens come first; how many of them is decided by the cost of their rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from llamacy.generation.drafting.row_costs import RowCosts
 
 _LEAST_GAIN = 1.05  # what promises less may as well be a loss
+_LEAST_CHANCE = 0.02  # of a token that is worth a thought
 
 
 def allot(chances: Sequence[Sequence[float]], most: int, costs: RowCosts) -> list[int]:
@@ -30,15 +32,16 @@ def allot(chances: Sequence[Sequence[float]], most: int, costs: RowCosts) -> lis
     n_tokens = [0] * len(chances)
     if not any(chances):
         return n_tokens
-    likeliest = sorted(
-        ((chance, text) for text, each in enumerate(chances) for chance in each),
-        key=lambda pair: -pair[0],  # stable: a draft's tokens stay in their order
-    )
+    pairs = [(chance, text) for text, each in enumerate(chances) for chance in each]
+    # stable: the tokens of one draft stay in their order
+    likeliest = sorted(pairs, key=itemgetter(0), reverse=True)
     n_texts = len(chances)
     most = min(most, max(0, costs.most_rows - n_texts))
     best, n_best = _LEAST_GAIN * n_texts / costs.of(n_texts), 0
     gain = float(n_texts)
     for n, (chance, _) in enumerate(likeliest[:most], 1):
+        if chance < _LEAST_CHANCE:
+            break
         gain += chance
         if (speed := gain / costs.of(n_texts + n)) > best:
             best, n_best = speed, n

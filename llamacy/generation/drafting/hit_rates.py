@@ -1,9 +1,9 @@
 """How often a text goes on as it did at the place that a lookup has found.
 
 The longer the text and the source are alike, the more often. Each rate begins with a
-usual one (of the texts in `bench/grounded`, and of free ones) and follows the text at
-hand, whose tokens are counted whether they were drafted or not: rates cost no rows, and
-a text that begins to quote is noticed at once.
+usual one (of the texts in `bench/texts`) and follows the text at hand, whose tokens are
+counted whether they were drafted or not: rates cost no rows, and a text that begins to
+quote is noticed at once.
 """
 
 from __future__ import annotations

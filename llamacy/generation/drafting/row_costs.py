@@ -20,7 +20,7 @@ from typing import Final
 _N_RECENT: Final = 7  # passes that a cost is told from
 _USUAL: Final = 0.1  # cost of a row more, where nothing was measured
 _HOPE: Final = 0.9  # unknown costs are taken for lower than estimated
-_LASTING: Final = 512  # passes, after which a cost counts as unknown again
+_LASTING: Final = 512  # passes, after which a cost soon counts as unknown again
 
 
 class RowCosts:
@@ -50,6 +50,8 @@ class RowCosts:
             The time that it took.
         """
         self._n_noted += 1
+        if self._n_noted % _LASTING == 0:
+            self._forget()
         if texts != self._texts:
             self._texts = texts
             self._units.clear()
@@ -70,7 +72,6 @@ class RowCosts:
 
     def of(self, n_rows: int) -> float:
         """Return the cost of a pass of that many rows, as far as it is known."""
-        self._forget(n_rows)
         if (known := self._costs.get(n_rows)) is not None:
             return known
         below = max(n for n in self._costs if n < n_rows)
@@ -88,8 +89,10 @@ class RowCosts:
         self._costs[n_rows] = _lower_quartile(ratios)
         self._noted_at[n_rows] = self._n_noted
 
-    def _forget(self, n_rows: int) -> None:
-        if self._n_noted - self._noted_at.get(n_rows, self._n_noted) > _LASTING:
+    def _forget(self) -> None:
+        """Forget the costs that were not measured for long."""
+        since = self._n_noted - _LASTING
+        for n_rows in [n for n, at in self._noted_at.items() if at < since]:
             for known in (self._costs, self._ratios, self._noted_at):
                 known.pop(n_rows, None)
 

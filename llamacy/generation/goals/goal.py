@@ -30,7 +30,7 @@ class Goal(ABC):
     n_drafted : int
         Drafted tokens that passes have checked.
     n_accepted : int
-        Those of them that were chosen.
+        The number of these that were chosen.
     min_shared : int
         Fewest tokens worth sharing with another request.
     """

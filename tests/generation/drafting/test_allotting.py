@@ -53,7 +53,7 @@ def test_no_more_rows_are_taken_than_may_be_tried() -> None:
     assert allot([[0.9] * 15], 15, RowCosts()) == [1]
 
 
-fallings = st.lists(st.floats(0, 1), max_size=4).map(
+fallings = st.lists(st.floats(0.02, 1), max_size=4).map(
     lambda chances: list(itertools.accumulate(chances, min))
 )
 
