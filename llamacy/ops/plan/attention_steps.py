@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llamacy.ops.plan.emitter import Emitter
 from llamacy.ops.plan.recorder import Node
-from llamacy.ops.plan.step import Buffer
+from llamacy.ops.plan.step import Place
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.specs import KeyValues
 
@@ -48,7 +48,7 @@ class AttentionSteps(Emitter):
         )
         self._attend(node, q, self._is_rounded(node.inputs[1]))
 
-    def _attend(self, node: Node, q: Buffer, may_round: bool) -> None:
+    def _attend(self, node: Node, q: Place, may_round: bool) -> None:
         state = node.state
         assert isinstance(state, KeyValues)
         self._emit(
@@ -64,7 +64,7 @@ class AttentionSteps(Emitter):
             may_round=may_round,
         )
 
-    def _rotated(self, node: Node) -> tuple[Buffer, Rope | None]:
+    def _rotated(self, node: Node) -> tuple[Place, Rope | None]:
         """Find a value that may be rotated first, and how."""
         if not self._graph.is_absorbed(node):
             return self._values[node], None

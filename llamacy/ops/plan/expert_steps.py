@@ -90,6 +90,7 @@ class ExpertSteps:
             {"routes": routes, "x": x},
             {"y": gathered, "prepared": prepared},
             n=n_embd,
+            n_digits=self._digits(experts.gate, experts.up),
             is_by_row=True,
         )
         source = {"routes": routes, "x": gathered, "prepared": prepared}
@@ -102,6 +103,7 @@ class ExpertSteps:
                 {"routes": routes, "x": hidden},
                 {"prepared": prepared},
                 n=n_ff,
+                n_digits=self._digits(experts.down),
                 is_by_row=False,
             )
         out = _slots("out", routes, n_embd)
@@ -150,10 +152,14 @@ class ExpertSteps:
 
     def _prepared(self, routes: Routing, width: int, *readers: Any) -> Buffer | None:
         """Return room for prepared slots, if one of the readers reads them prepared."""
-        if not any(map(self._kernels.reads_prepared, readers)):
+        if self._digits(*readers) is None:
             return None
         n_bytes = self._kernels.prepared_bytes(width, routes.n_prepared)
         return Buffer(f"prepared slots of {n_bytes}", (n_bytes,), "uint8")
+
+    def _digits(self, *readers: Any) -> int | None:
+        """Count the digits of prepared slots that are read; None if none is."""
+        return max(map(self._kernels.digits_read, readers)) or None
 
 
 class _Products:

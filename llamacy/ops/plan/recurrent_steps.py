@@ -1,17 +1,36 @@
-"""Steps of operations that keep matrices of a text."""
+"""Steps of operations that keep a text's last columns, or matrices of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from llamacy.ops.plan.recorder import Node
-from llamacy.ops.plan.step import Buffer, Step
+from llamacy.ops.plan.step import Buffer, Place, Step
 from llamacy.ops.state.layout import StateSlot
 from llamacy.ops.state.specs import Recurrence
 
 
+def causal_conv_step(
+    node: Node,
+    values: Mapping[Node, Place],
+    slot: StateSlot,
+    y: Buffer,
+    form: str | None = None,
+) -> Step:
+    """Make the step of a convolution, which may end in an operation, its `form`."""
+    return Step.of(
+        "causal_conv",
+        {"x": values[node.inputs[0]], "state": slot},
+        {"y": y, "state": slot},
+        weight=node.attributes["weight"],
+        bias=node.attributes.get("bias"),
+        n=node.width,
+        form=form,
+    )
+
+
 def delta_rule_step(
-    node: Node, values: Mapping[Node, Buffer], slot: StateSlot, y: Buffer
+    node: Node, values: Mapping[Node, Place], slot: StateSlot, y: Buffer
 ) -> Step:
     """Make the step of a gated delta rule, which leaves its result in `y`."""
     state = slot.spec
@@ -30,7 +49,7 @@ def delta_rule_step(
 
 
 def ssm_scan_step(
-    node: Node, values: Mapping[Node, Buffer], slot: StateSlot, y: Buffer
+    node: Node, values: Mapping[Node, Place], slot: StateSlot, y: Buffer
 ) -> Step:
     """Make the step of a scan as in Mamba-2, which leaves its result in `y`."""
     state = slot.spec
@@ -49,7 +68,7 @@ def ssm_scan_step(
 
 
 def _operands(
-    names: tuple[str, ...], node: Node, values: Mapping[Node, Buffer]
-) -> dict[str, Buffer]:
+    names: tuple[str, ...], node: Node, values: Mapping[Node, Place]
+) -> dict[str, Place]:
     """Name the buffers of a node's inputs."""
     return {name: values[value] for name, value in zip(names, node.inputs, strict=True)}

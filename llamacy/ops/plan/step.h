@@ -73,12 +73,12 @@ typedef struct {
     int n, n_parts;
     int weight_step;     /* from the weights of a part to those of the next: 0 or n */
     float eps;
-    void *prepared;      /* y as linear layers read it, or NULL */
 } norm_step;
 
 typedef struct {
     float_rows x;      /* (M, n * n_parts) */
     int n, n_parts;
+    int n_digits;
     uint8_t *prepared; /* of each part, part_bytes apart */
     size_t part_bytes;
 } prepare_step;
@@ -103,8 +103,9 @@ typedef struct {
 } attention_step;
 
 typedef struct {
-    float_rows x; /* (n_rows, x.ld) */
-    float_rows y; /* (n_wanted, x.ld) */
+    float_rows x; /* (n_rows, n) */
+    float_rows y; /* (n_wanted, n) */
+    int n;
 } wanted_step;
 
 typedef struct {
@@ -127,10 +128,8 @@ typedef struct {
 /* z = f(x, y), number by number; z may be x or y. */
 typedef struct {
     binary_kernel f;
-    const float *x, *y;    /* (M, n), or (S, n) with routes, z.ld floats apart */
-    float_rows z;          /* (M, n) or (S, n) */
+    float_rows x, y, z;    /* (M, n), or (S, n) with routes; of a vector y, ld is 0 */
     int n;
-    int is_vector;         /* y is [n], the same for all rows */
     const routing *routes; /* rows are the slots of a mixture; NULL: those of the batch */
 } binary_step;
 
@@ -160,6 +159,7 @@ typedef struct {
     float_rows x;   /* (M, n) or (S, n) */
     int n;
     float_rows y;   /* (S, n), or none */
+    int n_digits;
     void *prepared; /* the slots as experts read them, or NULL */
 } gather_step;
 
@@ -219,6 +219,7 @@ typedef struct {
     step_kind kind;
     int waits;     /* until all items of the steps before are done */
     int of_wanted; /* works on the wanted rows, not on all of the batch */
+    prepare_step result; /* rows that it wrote, as linear layers read them too; or prepared is NULL */
     union {
         embedding_step embedding;
         rope_table_step rope_table;
