@@ -93,8 +93,8 @@ typedef struct {
     uint8_t *after;        /* out, its states after them; the same memory, or other */
 } row_span;
 
-/* Channels that are one item of a convolution. */
-enum { CONV_CHANNELS = 256 };
+/* Channels that are one item of a convolution: enough of a row for prefetchers to follow. */
+enum { CONV_CHANNELS = 512 };
 
 /* A causal depthwise convolution. */
 typedef struct {

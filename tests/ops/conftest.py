@@ -196,7 +196,7 @@ def assert_sound(steps: list[Step]) -> None:
 
 
 def memory(operands: Mapping[str, Operand]) -> set[Operand]:
-    """What is read or written: of columns, the buffer that they are of."""
+    """Operands that a step uses; of columns, the buffer that they are of."""
     return set(map(memory_of, operands.values()))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.ops.memory import touched
@@ -101,7 +102,9 @@ def allocate(steps: Iterable[Step]) -> list[Step]:
     def array_of(operand: Operand) -> Operand:
         if isinstance(operand, Columns):
             first, after = operand.first, operand.first + operand.n
-            return array_of(operand.buffer)[:, first:after]
+            array = array_of(operand.buffer)
+            assert isinstance(array, np.ndarray)
+            return array[:, first:after]
         if not isinstance(operand, Buffer) or operand is LOGITS:
             return operand
         if operand not in arrays:

@@ -1,5 +1,4 @@
-"""Steps of elementwise operations: in place, or as a part of another operation's step.
-"""
+"""Steps of elementwise operations: in place, or as a part of another step."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class Emitter:
         writes: dict[str, Operand | None],
         **constants: Any,
     ) -> None:
-        """Emit a node's step, whose items are rows: with them prepared, if that is read.
+        """Emit a step whose items are rows, which it also prepares if that is read.
 
         A row has `n` numbers, or as many in each of `n_parts`.
         """

@@ -19,7 +19,7 @@ from llamacy.ops.plan.fusion import GATES
 from llamacy.ops.plan.kernel_choice import Kernels
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.routing import Routing
-from llamacy.ops.plan.step import Buffer, Operand, Step
+from llamacy.ops.plan.step import Buffer, Operand, Place, Step
 
 _FLOATS: Final = ("F32", "F16", "BF16")
 _ACTIVATIONS: Final = {form: op for op, form in GATES.items()} | {
@@ -61,8 +61,8 @@ class ExpertSteps:
     def emit(
         self,
         experts: Experts[Any],
-        x: Buffer,
-        scores: Buffer,
+        x: Place,
+        scores: Place,
         y: Buffer,
         *,
         of_wanted: bool,
@@ -120,7 +120,7 @@ class ExpertSteps:
     def _look(
         self,
         matrices: tuple[Any, ...],
-        x: Buffer,
+        x: Place,
         routes: Routing,
         of_wanted: bool,
         *,

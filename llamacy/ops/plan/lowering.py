@@ -170,9 +170,7 @@ class Lowering(AttentionSteps, ElementwiseSteps):
         y, x = (self._values[value] for value in node.inputs)
         z = self._buffers.new(node)
         weight = node.attributes["weight"]
-        self._emit_rows(
-            node, {"x": x, "y": y}, {"z": z}, weight=weight, n=node.width
-        )
+        self._emit_rows(node, {"x": x, "y": y}, {"z": z}, weight=weight, n=node.width)
 
     def _emit_head_gate(self, node: Node) -> None:
         x, gate = (self._values[value] for value in node.inputs)

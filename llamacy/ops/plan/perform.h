@@ -13,12 +13,15 @@ static inline float_rows rows_or_logits(float_rows rows, const batch *b, int n) 
     return rows.data ? rows : logits;
 }
 
+/* Row by row: parts of many rows would be read from places far apart. */
 static inline void norm_rows(const norm_step *s, int begin, int end) {
-    for (int i = 0; i < s->n_parts; i++) {
-        const float *weight = s->weight ? s->weight + i * s->weight_step : NULL;
-        const float *bias = s->bias ? s->bias + i * s->weight_step : NULL;
-        s->f(s->x.data + i * s->n, s->x.ld, weight, bias, s->eps, s->n, s->y.data + i * s->n, s->y.ld, begin, end);
-    }
+    for (int row = begin; row < end; row++)
+        for (int i = 0; i < s->n_parts; i++) {
+            const float *weight = s->weight ? s->weight + i * s->weight_step : NULL;
+            const float *bias = s->bias ? s->bias + i * s->weight_step : NULL;
+            s->f(s->x.data + i * s->n, s->x.ld, weight, bias, s->eps, s->n, s->y.data + i * s->n, s->y.ld, row,
+                 row + 1);
+        }
 }
 
 static inline void multiply_rows(const kernel_table *kernels, const linear_args *a, const batch *b, int m, int begin,

@@ -69,7 +69,6 @@ class TestPreparation:
         kinds = ("prepare", "rms_norm", "add+prepare")
         assert [op for op in ops_of(forward) if op in kinds] == list(kinds)
 
-
     @pytest.mark.parametrize("op", ["add", "mul", "silu_mul", "gain", "head_gate"])
     def test_rows_are_prepared_where_they_are_made(
         self, ops_of: OpsOf, op: str
@@ -144,9 +143,7 @@ class TestColumns:
             heads = [ops.columns(x, first, 16) for first in (0, 16)]
             q, k = (ops.rope(head, ROPE) for head in heads)
             state = key_values(0, n_head_kv=1, head_dim=16)
-            return ops.scale(
-                ops.attention(q, k, heads[1], state=state, scale=1.0), 1.0
-            )
+            return ops.scale(ops.attention(q, k, heads[1], state=state, scale=1.0), 1.0)
 
         assert ops_of(forward).count("copy+rotate") == 2
 
