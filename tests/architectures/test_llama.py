@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from llamacy.architectures import ARCHITECTURES, find_architecture
 from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.gguf.file import open_gguf
-from llamacy.model_files.hyperparameters import read_hyperparameters
 from tests.support.forward_passes import logits
+from tests.support.model_shapes import model_shapes
 
 Tensors = dict[str, NDArray[np.float32]]
 Write = Callable[..., Path]
@@ -65,15 +64,8 @@ def make_model(
     ) -> Path:
         keys, extra = FEATURES[feature]
         metadata = llama_metadata(**keys)
-        plain = write_gguf(tmp_path / "plain.gguf", metadata, {}, "F32")
-        with open_gguf(plain) as file:
-            architecture, config = read_hyperparameters(file)
-            specs = architecture.tensors(config)
-        tensors = random_tensors(
-            (name, spec.shape)
-            for name, spec in specs.items()
-            if spec.is_required or name.endswith(extra or ("none",))
-        )
+        shapes = model_shapes(write_gguf, tmp_path, metadata, extra)
+        tensors = random_tensors(shapes.items())
         if change is not None:
             change(metadata, tensors)
         return write_gguf(tmp_path / "model.gguf", metadata, tensors, type_name)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from llamacy.ops.plan.emitter import Emitter
 from llamacy.ops.plan.fusion import GATES, is_unary
 from llamacy.ops.plan.recorder import Node
-from llamacy.ops.plan.recurrent_steps import causal_conv_step
+from llamacy.ops.plan.recurrent_steps import RecurrentSteps
 from llamacy.ops.plan.step import LOGITS, Buffer, Place
 
 
-class ElementwiseSteps(Emitter):
+class ElementwiseSteps(RecurrentSteps):
     """Emits elementwise operations by the number of values that they read."""
 
     def _emit_elementwise(self, node: Node) -> None:
@@ -44,13 +43,6 @@ class ElementwiseSteps(Emitter):
             n=node.width,
             constants=tuple(node.attributes.values()),
         )
-
-    def _convolve(self, convolution: Node, result: Node) -> None:
-        """Emit a convolution, whose results may go through an operation, `result`."""
-        assert convolution.state is not None
-        slot, y = self._layout.slot(convolution.state), self._buffers.new(result)
-        form = None if result is convolution else result.op
-        self._steps.append(causal_conv_step(convolution, self._values, slot, y, form))
 
     def _binary(self, node: Node, x: Place, y: Place, z: Buffer) -> None:
         self._emit_rows(node, {"x": x, "y": y}, {"z": z}, n=node.width)

@@ -1,74 +1,77 @@
-"""Steps of operations that keep a text's last columns, or matrices of it."""
+"""Steps of operations whose state is of a fixed size: they read it and write it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
+from llamacy.ops.plan.emitter import Emitter
 from llamacy.ops.plan.recorder import Node
-from llamacy.ops.plan.step import Buffer, Place, Step
-from llamacy.ops.state.layout import StateSlot
+from llamacy.ops.plan.step import Operand
 from llamacy.ops.state.specs import Recurrence
 
 
-def causal_conv_step(
-    node: Node,
-    values: Mapping[Node, Place],
-    slot: StateSlot,
-    y: Buffer,
-    form: str | None = None,
-) -> Step:
-    """Make the step of a convolution, which may end in an operation, its `form`."""
-    return Step.of(
-        "causal_conv",
-        {"x": values[node.inputs[0]], "state": slot},
-        {"y": y, "state": slot},
-        weight=node.attributes["weight"],
-        bias=node.attributes.get("bias"),
-        n=node.width,
-        form=form,
-    )
+class RecurrentSteps(Emitter):
+    """Emits convolutions of a text's past, and scans."""
+
+    def _emit_causal_conv(self, node: Node) -> None:
+        self._convolve(node, node)
+
+    def _convolve(self, node: Node, result: Node) -> None:
+        """Emit a convolution; its results go through `result` if that is another."""
+        self._recur(
+            node,
+            ("x",),
+            result,
+            weight=node.attributes["weight"],
+            bias=node.attributes.get("bias"),
+            n=node.width,
+            form=None if result is node else result.op,
+        )
+
+    def _emit_delta_rule(self, node: Node) -> None:
+        state = _state_of(node)
+        q, decay = node.inputs[0], node.inputs[3]
+        self._recur(
+            node,
+            ("q", "k", "v", "decay", "beta"),
+            n_head=state.n_head,
+            n_key_head=q.width // state.key_dim,
+            repeats_key_heads=node.attributes["key_head"] == "modulo",
+            decays_rows=decay.width != state.n_head,
+        )
+
+    def _emit_ssm_scan(self, node: Node) -> None:
+        state = _state_of(node)
+        b = node.inputs[2]
+        self._recur(
+            node,
+            ("x", "dt", "b", "c"),
+            n_head=state.n_head,
+            n_group=b.width // state.key_dim,
+            a=node.attributes["a"],
+            d=node.attributes["d"],
+        )
+
+    def _recur(
+        self,
+        node: Node,
+        names: tuple[str, ...],
+        result: Node | None = None,
+        **constants: Any,
+    ) -> None:
+        """Emit the step of a node whose inputs have these names."""
+        slot = self._layout.slot(_state_of(node))
+        values = (self._values[value] for value in node.inputs)
+        reads: dict[str, Operand | None] = dict(zip(names, values, strict=True))
+        self._emit(
+            node.op,
+            reads | {"state": slot},
+            {"y": self._buffers.new(result or node), "state": slot},
+            **constants,
+        )
 
 
-def delta_rule_step(
-    node: Node, values: Mapping[Node, Place], slot: StateSlot, y: Buffer
-) -> Step:
-    """Make the step of a gated delta rule, which leaves its result in `y`."""
-    state = slot.spec
-    assert isinstance(state, Recurrence)
-    q, decay = node.inputs[0], node.inputs[3]
-    return Step.of(
-        "delta_rule",
-        {**_operands(("q", "k", "v", "decay", "beta"), node, values), "state": slot},
-        {"y": y, "state": slot},
-        of_wanted=node.of_wanted,
-        n_head=state.n_head,
-        n_key_head=q.width // state.key_dim,
-        repeats_key_heads=node.attributes["key_head"] == "modulo",
-        decays_rows=decay.width != state.n_head,
-    )
-
-
-def ssm_scan_step(
-    node: Node, values: Mapping[Node, Place], slot: StateSlot, y: Buffer
-) -> Step:
-    """Make the step of a scan as in Mamba-2, which leaves its result in `y`."""
-    state = slot.spec
-    assert isinstance(state, Recurrence)
-    b = node.inputs[2]
-    return Step.of(
-        "ssm_scan",
-        {**_operands(("x", "dt", "b", "c"), node, values), "state": slot},
-        {"y": y, "state": slot},
-        of_wanted=node.of_wanted,
-        n_head=state.n_head,
-        n_group=b.width // state.key_dim,
-        a=node.attributes["a"],
-        d=node.attributes["d"],
-    )
-
-
-def _operands(
-    names: tuple[str, ...], node: Node, values: Mapping[Node, Place]
-) -> dict[str, Place]:
-    """Name the buffers of a node's inputs."""
-    return {name: values[value] for name, value in zip(names, node.inputs, strict=True)}
+def _state_of(node: Node) -> Recurrence:
+    """Return the state that an operation keeps."""
+    assert isinstance(node.state, Recurrence)
+    return node.state
