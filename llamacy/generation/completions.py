@@ -7,19 +7,28 @@ from collections.abc import Sequence
 from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
 from llamacy.results import Completion, Piece
+from llamacy.structured.parsing import parsed
 
 
 def completion(request: Request[Complete]) -> Completion:
-    """Return the whole result."""
+    """Return the whole result.
+
+    Raises
+    ------
+    MismatchError
+        The class that the text was to be an instance of refuses it.
+    """
     goal, output = request.goal, request.goal.output
+    reason = goal.finish_reason or "cancelled"
     return Completion(
         text=output.text,
         tokens=list(output.tokens),
-        finish_reason=goal.finish_reason or "cancelled",
+        finish_reason=reason,
         usage=request.usage(len(output.tokens)),
         timings=request.timings,
         logprobs=output.logprobs,
         prompt_logprobs=goal.prompt_logprobs,
+        parsed=parsed(goal.form, output.text, reason),
     )
 
 

@@ -45,7 +45,7 @@ class Passes:
         """
         started = perf_counter()
         for part in parts:
-            if part.is_decode and len(part.rows.tokens) > 1:  # a draft
+            if part.is_decode and part.rows.n_wanted > 1:  # a draft
                 part.rows.sequence.try_rows(len(part.rows.tokens))
         try:
             logits = self._forward(Batch.join(part.rows for part in parts))

@@ -21,6 +21,8 @@ from llamacy.results import FinishReason, Piece, TokenLogprob
 from llamacy.sampling import SamplingParams
 
 if TYPE_CHECKING:
+    from llamacy.sampling.constraint import Constraint
+    from llamacy.structured.form import Form
     from llamacy.tokenizers.base import Tokenizer
 
 MakeRoom = Callable[[list[int]], list[int] | None]
@@ -50,6 +52,11 @@ class Complete(Goal):
         The parts of the text that stop strings may end; by default all.
     make_room : MakeRoom, optional
         Asked for room in a full context; without it the text ends there.
+    constraint : Constraint, optional
+        Says which tokens may follow, and is this text's alone. Where it leaves no
+        choice, tokens are not chosen, and read together.
+    form : Form, optional
+        What the whole text follows, if its value is asked for.
 
     Attributes
     ----------
@@ -57,6 +64,8 @@ class Complete(Goal):
         The text so far.
     finish_reason : FinishReason or None
         Why the text ends; None while that is not known.
+    form : Form or None
+        What the whole text follows, if its value is asked for.
     """
 
     def __init__(
@@ -69,10 +78,13 @@ class Complete(Goal):
         token_bytes_override: Mapping[int, bytes] | None = None,
         stop_scope: StopScope | None = None,
         make_room: MakeRoom | None = None,
+        constraint: Constraint | None = None,
+        form: Form | None = None,
     ) -> None:
         super().__init__(context)
         self.output = Output(params, tokenizer, token_bytes_override, stop_scope)
-        self._chooser = Chooser(context.ids, params, tokenizer, seed_offset)
+        self.form = form
+        self._chooser = Chooser(context.ids, params, tokenizer, seed_offset, constraint)
         self._make_room = make_room
         self._max_tokens = _most_tokens(context, params, can_refill=bool(make_room))
         if params.max_tokens is not None:  # the last token is not read
@@ -125,20 +137,43 @@ class Complete(Goal):
         return self.next_stage
 
     def grow(self, logits: NDArray[np.float32]) -> int:
-        """Choose the next token by `logits`, float32 (n_vocab,), and return it."""
+        """Choose the next token by `logits`, float32 (n_vocab,), and return it.
+
+        Tokens that must follow it are appended as well.
+        """
+        n_before = self.n_chosen
         token = self._chooser.choose(logits)
         self.n_chosen += 1
         if self._chooser.ends_text(token):
             self.finish_reason = "stop"
         else:
             self._append(token)
+            self._append_forced()
         if self.finish_reason is not None:
             self.output.flush()
         if self.output.is_stopped:
             self.finish_reason = "stop"
         if self.finish_reason is None:
             self.context.lengthen()
+            n_unread = len(self.context.ids) - self.context.n_past
+            self.is_decoding = n_unread == self.n_chosen - n_before
+            self._chooser.prepare()
         return token
+
+    def _append_forced(self) -> None:
+        """Append the tokens that must follow; end the text where nothing may."""
+        forced = [] if self._has_ended else self._chooser.forced()
+        for n_left, token in zip(range(len(forced) - 1, -1, -1), forced, strict=True):
+            self.n_chosen += 1
+            self._append(token)
+            if self._has_ended and n_left:
+                return
+        if self._chooser.is_over:
+            self.finish_reason = "stop"
+
+    @property
+    def _has_ended(self) -> bool:
+        return self.finish_reason is not None or self.output.is_stopped
 
     @property
     def next_stage(self) -> Stage:

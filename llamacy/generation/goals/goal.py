@@ -26,6 +26,9 @@ class Goal(ABC):
     ----------
     n_chosen : int
         Tokens chosen so far, one that ended the text among them.
+    is_decoding : bool
+        Whether the tokens to be read next are those that were chosen last, one or many:
+        their pass is no prefill.
     min_shared : int
         Fewest tokens worth sharing with another request.
     """
@@ -35,6 +38,7 @@ class Goal(ABC):
     def __init__(self, context: Context) -> None:
         self.context = context
         self.n_chosen = 0
+        self.is_decoding = False
 
     @property
     @abstractmethod
