@@ -52,14 +52,6 @@ class ConstraintError(ArgumentError):
     It is raised before the first token: a text is never generated without the
     constraint that was asked for. The message names the place, such as
     ``json_schema: #/properties/age/not``.
-
-    Examples
-    --------
-    >>> model = llamacy.load("demo")
-    >>> model.generate("Once", json_schema={"not": {"type": "string"}})
-    Traceback (most recent call last):
-    llamacy.errors.ConstraintError: json_schema: #/not: wanted a keyword that can be \
-    enforced, found 'not'; json_schema_lenient=True leaves it out
     """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
+from llamacy.chat.constrained.constraint import constraint_of
 from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages
 from llamacy.chat.prompt import ChatPrompt, PromptMaker, PromptOptions
@@ -154,6 +155,9 @@ def answer_jobs(
 def _request(
     engine: Engine, prompt: ChatPrompt, cancel: CancelToken | None
 ) -> Request[Complete]:
+    constraint = None
+    if prompt.form is not None:
+        constraint = constraint_of(prompt, engine.tokenizer.get(), engine.compiler)
     return engine.request(
         prompt.ids,
         prompt.params,
@@ -161,6 +165,7 @@ def _request(
         token_bytes_override=prompt.written_tokens,
         stop_scope=prompt.stop_scope,
         make_room=prompt.shift,
+        constraint=constraint,
     )
 
 

@@ -23,6 +23,7 @@ from llamacy.errors import ArgumentError, ChatTemplateError, ContextLengthError
 if TYPE_CHECKING:
     from llamacy.generation.text_buffer import StopScope
     from llamacy.sampling import SamplingParams
+    from llamacy.structured.form import Form
     from llamacy.tokenizers.base import Tokenizer
 
 _N_END = 16  # last tokens, in which to look for the mark that opens reasoning
@@ -95,6 +96,11 @@ class ChatPrompt:
     written_tokens: Mapping[int, bytes]
     stop: tuple[str, ...]
     shift: Shift | None
+
+    @property
+    def form(self) -> Form | None:
+        """The form of the answer, if the parameters ask for one."""
+        return self.params.form
 
     @property
     def stop_scope(self) -> StopScope | None:
@@ -238,7 +244,10 @@ class PromptMaker:
             end, text = begun
         marks = self._style.thinking
         is_thinking = marks is not None and end.rstrip().endswith(marks.open)
-        return ReplyReader(self._style, is_thinking, begun=text)
+        is_answering = marks is not None and end.rstrip().endswith(marks.close)
+        return ReplyReader(
+            self._style, is_thinking, begun=text, is_answering=is_answering
+        )
 
 
 def _n_answer(params: SamplingParams, n_ctx: int) -> int:

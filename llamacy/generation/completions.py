@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
 from llamacy.results import Completion, Piece
-from llamacy.structured.parsing import parsed
+from llamacy.structured.parsing import with_value
 
 
 def completion(request: Request[Complete]) -> Completion:
@@ -19,17 +19,16 @@ def completion(request: Request[Complete]) -> Completion:
         The class that the text was to be an instance of refuses it.
     """
     goal, output = request.goal, request.goal.output
-    reason = goal.finish_reason or "cancelled"
-    return Completion(
+    whole = Completion(
         text=output.text,
         tokens=list(output.tokens),
-        finish_reason=reason,
+        finish_reason=goal.finish_reason or "cancelled",
         usage=request.usage(len(output.tokens)),
         timings=request.timings,
         logprobs=output.logprobs,
         prompt_logprobs=goal.prompt_logprobs,
-        parsed=parsed(goal.form, output.text, reason),
     )
+    return with_value(whole, goal.form, output.text)
 
 
 def completion_so_far(

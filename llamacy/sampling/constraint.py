@@ -46,7 +46,7 @@ class Constraint(Protocol):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the text may end here: tokens that end it are allowed exactly then."""
+        """Whether the text may end here; tokens that end it are allowed just then."""
 
     @property
     def is_over(self) -> bool:

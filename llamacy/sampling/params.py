@@ -296,7 +296,7 @@ class SamplingParams:
 
     @property
     def form(self) -> Form | None:
-        """What the text must follow, if one of the options says it."""
+        """The form of the text, if one of the options asks for one."""
         return form_of(self)
 
     def _set(self, name: str, value: object) -> None:

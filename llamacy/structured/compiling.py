@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
 from llamacy.errors import ConstraintError, ConstraintLimitError
 from llamacy.structured import spare
 from llamacy.structured.form import Form
-from llamacy.structured.grammar import Grammar, grammar_of, json_grammar
+from llamacy.structured.grammar import (
+    JSON_STYLE,
+    Grammar,
+    grammar_of,
+    json_grammar,
+    lark_grammar,
+)
 from llamacy.structured.library import llguidance
 from llamacy.structured.masks import mask_of
 from llamacy.structured.matcher import Matcher
@@ -68,6 +75,32 @@ class Compiler:
         """
         known = self._copy(form)
         return known or self.compiled(form, grammar_of(form), form.argument)
+
+    def framed(
+        self,
+        rules: str,
+        forms: Mapping[str, Form],
+        style: Mapping[str, Any] = JSON_STYLE,
+    ) -> Matcher:
+        """Return a new constraint that follows several forms, and rules around them.
+
+        Parameters
+        ----------
+        rules : str
+            In Lark's notation; a form is ``@name`` in it.
+        forms : mapping of str to Form
+            By name. Each is compiled alone first, for the errors.
+        style : mapping
+            Where JSON has spaces.
+        """
+        key = (rules, *forms.items(), *map(str, style.items()))
+        if (known := self._copy(key)) is not None:
+            return known
+        for form in forms.values():
+            self.constraint(form)
+        others = {name: grammar_of(form, style) for name, form in forms.items()}
+        argument = next((form.argument for form in forms.values()), "tools")
+        return self.compiled(key, lark_grammar(rules, others), argument)
 
     def compiled(self, key: object, grammar: Grammar, argument: str) -> Matcher:
         """Return a new constraint that follows a grammar, which is kept as `key`."""
@@ -191,4 +224,4 @@ def _is_possible(node: dict[str, Any], translated: Translated) -> bool:
     """Whether anything fits a part of a schema."""
     definitions = translated.schema.get("$defs")
     whole = {**node, "$defs": definitions} if definitions else node
-    return not llguidance().LLMatcher.validate_grammar(json_grammar(whole))
+    return not llguidance().LLMatcher.validate_grammar(json_grammar(whole).source)

@@ -1,4 +1,4 @@
-"""What a text must follow, as the caller said it."""
+"""The form that a text must follow, as the caller said it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Kind: TypeAlias = Literal["json", "regex", "choices", "grammar"]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a text must follow: plain data, which can be pickled and compared.
+    """The form that a text must follow: plain data, to be pickled and compared.
 
     Attributes
     ----------

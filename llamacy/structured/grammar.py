@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from llamacy.errors import ConstraintError
@@ -24,6 +26,14 @@ JSON_STYLE: Final = {
 }
 """Spaces as `json.dumps` writes them, which models have seen most, and no others."""
 
+LOOSE_STYLE: Final = {
+    "whitespace_pattern": r"[ \n\r\t]{0,16}",
+    "item_separator": ",",
+    "key_separator": ":",
+    "json_allowed_escapes": JSON_STYLE["json_allowed_escapes"],
+}
+"""Any spaces, but not without end: for a text whose beginning somebody else wrote."""
+
 _LITERAL: Final = re.compile(r"/(?:[^/\\\n]|\\.)+/|\"(?:[^\"\\\n]|\\.)*\"|//[^\n]*")
 
 
@@ -32,18 +42,34 @@ class Grammar(NamedTuple):
 
     Attributes
     ----------
-    source : str
-        The grammar.
+    part : dict
+        The grammar, as llguidance's JSON lists it.
     translated : Translated or None
         The schema that it was made of, to find the place of an error.
+    others : mapping of str to Grammar
+        Grammars that it refers to, as ``@name``.
     """
 
-    source: str
+    part: dict[str, Any]
     translated: Translated | None = None
+    others: Mapping[str, Grammar] = MappingProxyType({})
+
+    @property
+    def source(self) -> str:
+        """The whole grammar as JSON."""
+        others = [{**one.part, "name": name} for name, one in self.others.items()]
+        return json.dumps({"grammars": [self.part, *others]})
 
 
-def grammar_of(form: Form) -> Grammar:
+def grammar_of(form: Form, style: Mapping[str, Any] = JSON_STYLE) -> Grammar:
     """Return the grammar of a form.
+
+    Parameters
+    ----------
+    form : Form
+        The form of a text.
+    style : mapping
+        Where JSON has spaces.
 
     Raises
     ------
@@ -58,26 +84,29 @@ def grammar_of(form: Form) -> Grammar:
     if form.kind == "json":
         schema = json.loads(form.source)
         translated = translate(schema, form.argument, is_lenient=form.is_lenient)
-        return Grammar(json_grammar(translated.schema), translated)
-    matcher = llguidance().LLMatcher
+        return json_grammar(translated.schema, style)._replace(translated=translated)
     if form.kind == "regex":
         checked_pattern(form.source, at)
-        return Grammar(matcher.grammar_from_regex(form.source))
+        rule = llguidance().LLMatcher.grammar_from_regex(form.source)
+        return Grammar(json.loads(rule)["grammars"][0])
     if form.kind == "choices":
         texts = map(lark_text, json.loads(form.source))
-        return Grammar(matcher.grammar_from_lark(f"start: {' | '.join(texts)}"))
-    return Grammar(matcher.grammar_from_lark(_lark(form.source, at)))
+        return lark_grammar(f"start: {' | '.join(texts)}")
+    return lark_grammar(_lark(form.source, at))
 
 
-def json_grammar(schema: dict[str, Any]) -> str:
+def json_grammar(
+    schema: Mapping[str, Any], style: Mapping[str, Any] = JSON_STYLE
+) -> Grammar:
     """Return the grammar of a translated schema."""
-    matcher = llguidance().LLMatcher
-    try:
-        return str(
-            matcher.grammar_from_json_schema(json.dumps(schema), overrides=JSON_STYLE)
-        )
-    except ValueError as error:
-        raise ConstraintError(f"json_schema: wanted JSON: {error}") from None
+    return Grammar({"json_schema": {**schema, "x-guidance": dict(style)}})
+
+
+def lark_grammar(
+    rules: str, others: Mapping[str, Grammar] = MappingProxyType({})
+) -> Grammar:
+    """Return the grammar of rules in Lark's notation, and of those they refer to."""
+    return Grammar({"lark_grammar": rules}, None, others)
 
 
 def lark_text(text: str) -> str:

@@ -99,7 +99,7 @@ class Vocabulary:
 
 
 class _Tokens:
-    """What llguidance asks of a tokenizer."""
+    """The attributes that llguidance reads of a tokenizer."""
 
     bos_token_id = None
 

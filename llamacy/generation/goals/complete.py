@@ -56,7 +56,7 @@ class Complete(Goal):
         Says which tokens may follow, and is this text's alone. Where it leaves no
         choice, tokens are not chosen, and read together.
     form : Form, optional
-        What the whole text follows, if its value is asked for.
+        The form of the whole text, if its value is asked for.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Complete(Goal):
     finish_reason : FinishReason or None
         Why the text ends; None while that is not known.
     form : Form or None
-        What the whole text follows, if its value is asked for.
+        The form of the whole text, if its value is asked for.
     """
 
     def __init__(

@@ -74,7 +74,10 @@ def _differ_in_keys(a: Any, b: Any, resolve: Resolve, depth: int) -> bool:
         if key in tables[0] and key in tables[1]:
             if _differ(tables[0][key], tables[1][key], resolve, depth - 1):
                 return True
-    for node, table, asked in ((a, tables[0], required[1]), (b, tables[1], required[0])):
+    for node, table, asked in (
+        (a, tables[0], required[1]),
+        (b, tables[1], required[0]),
+    ):
         is_closed = node.get("additionalProperties") is False
         if is_closed and not node.get("patternProperties") and asked - table.keys():
             return True

@@ -111,7 +111,7 @@ def object_keywords(
     is_lenient : bool
         Whether keywords that cannot be enforced are left out.
     """
-    found = counts(node, at, "minProperties", "maxProperties")
+    found: dict[str, Any] = {**counts(node, at, "minProperties", "maxProperties")}
     others = keys.others
     declared = {
         key: visit(schema, at / "properties" / key)

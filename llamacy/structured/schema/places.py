@@ -21,8 +21,8 @@ class Place:
     argument : str
         The argument that the schema was given as.
     pointer : str
-        Its JSON pointer as a fragment, such as ``"#/properties/age"``; empty for what is
-        no schema.
+        Its JSON pointer as a fragment, such as ``"#/properties/age"``; empty where
+        there is no schema.
     depth : int
         Levels above it.
     """

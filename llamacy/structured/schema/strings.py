@@ -8,7 +8,9 @@ from typing import Any, Final
 from llamacy.structured.schema.patterns import MAX_COPIES, MAX_LENGTH, n_copies
 from llamacy.structured.schema.places import Place
 
-_LEAP: Final = r"(\d\d(0[48]|[2468][048]|[13579][26])|([02468][48]|[13579][26]|[2468]0)00)"
+_LEAP: Final = (
+    r"(\d\d(0[48]|[2468][048]|[13579][26])|([02468][48]|[13579][26]|[2468]0)00)"
+)
 _DATE: Final = (
     r"((\d{3}[1-9]|\d\d[1-9]\d|\d[1-9]\d\d|[1-9]\d{3})-"  # no year 0000
     r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|"
@@ -42,7 +44,7 @@ def string_keywords(
     node: Mapping[str, Any], at: Place, *, is_lenient: bool
 ) -> dict[str, Any]:
     """Return lengths, pattern and format of a schema, as llguidance enforces them."""
-    found = counts(node, at, "minLength", "maxLength")
+    found: dict[str, Any] = {**counts(node, at, "minLength", "maxLength")}
     if "pattern" in node:
         found["pattern"] = checked_pattern(node["pattern"], at / "pattern")
     if "format" not in node:

@@ -82,8 +82,8 @@ class Translated(NamedTuple):
     parts : list of Part
         Inner ones first: for finding the place of an error.
     properties : list of Part
-        Those that nothing may fit: llguidance leaves such properties out of an object,
-        without an error.
+        Properties that perhaps nothing fits: llguidance would leave them out of their
+        objects without an error.
     overlaps : list of Overlap
         More of these.
     """
@@ -189,8 +189,8 @@ class _Translator:
             self._properties.append(part)
         return found
 
-    def _count(self, at: Place) -> None:
-        self._n_parts += 1
+    def _count(self, at: Place, n: int = 1) -> None:
+        self._n_parts += n
         if self._n_parts > _MAX_PARTS:
             at.refuse_size(f"at most {_MAX_PARTS} parts of a schema", "more")
 
@@ -260,7 +260,7 @@ class _Translator:
             return checked_value(value, at)
         if not isinstance(value, list | tuple) or not value:
             at.refuse("a list of values", value)
-        self._n_parts += len(value)
+        self._count(at, len(value))
         return [checked_value(item, at / i) for i, item in enumerate(value)]
 
     def _array(self, node: Mapping[str, Any], at: Place) -> dict[str, Any]:
@@ -423,7 +423,9 @@ def _is_harmless(node: Mapping[str, Any], keyword: str) -> bool:
             return value is True or value == {}
         case "not":
             return value is False
-    return value == {}  # dependencies of no key
+        case "dependentRequired" | "dependentSchemas" | "dependencies":
+            return bool(value == {})
+    return False
 
 
 def _checked_type(value: Any, at: Place) -> Any:

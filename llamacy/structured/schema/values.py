@@ -15,9 +15,9 @@ _ESCAPED: Final = frozenset("\b\t\n\f\r")
 
 
 def check_text(text: object, at: Place) -> str:
-    """Return a text that strings of the constraint can hold.
+    r"""Return a text that strings of the constraint can hold.
 
-    Control characters without an escape of one letter would need ``\\u``, which is not
+    Control characters without an escape of one letter would need ``\u``, which is not
     allowed: it could spell a declared key anew.
     """
     if not isinstance(text, str):
