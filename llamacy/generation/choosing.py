@@ -66,7 +66,7 @@ class Chooser:
             return self._sampler.sample(logits)
         token = constraint.allow(logits)
         if token is None:
-            token = self._sampler.sample(logits)
+            token = self._sampler.sample(logits, constraint)
         else:  # nothing is drawn, as nothing would be if it had been read as forced
             self._sampler.accept([token])
         if not self.ends_text(token):

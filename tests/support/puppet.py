@@ -73,3 +73,33 @@ def replying(
         logits[[*ids_of(model, reply(prompt)), EOS][len(given) - start]] = 1e9
 
     return {"temperature": 0, "logits_processors": say}
+
+
+def insisting(
+    model: llamacy.Model, messages: Any, text: str, **prompt: Any
+) -> dict[str, Any]:
+    """Return options that make `model` prefer a text as its answer.
+
+    Where a constraint forbids a token or leaves no choice, the text goes on behind as
+    many characters as were written. Then the answer ends, if it may.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    messages : list of dict or str
+        The conversation that it answers.
+    text : str
+        The answer, with marks.
+    **prompt : object
+        Options of `Model.chat_prompt`.
+    """
+    n_prompt = len(model.chat_prompt(messages, **prompt))
+
+    def say(given: Any, logits: NDArray[Any]) -> None:
+        said = model.tokenizer.decode(given[n_prompt:].tolist(), skip_special=False)
+        left = text[len(said) :]
+        logits[ids_of(model, left)[0] if left else EOS] = 1e9
+        logits[FIRST_BYTE + left.encode()[0] if left else EOS] += 1e8
+
+    return {"temperature": 0, "logits_processors": say}
