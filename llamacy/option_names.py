@@ -33,6 +33,8 @@ SYNONYMS = {
     "reasoning_effort": "thinking_effort effort",
     "overflow": "truncate truncation truncate_prompt_tokens context_shift",
     "tools": "functions",
+    "tool_choice": "function_call",
+    "strict_tools": "strict",
     "labels": "choices classes candidate_labels options",
     "add_bos": "add_special_tokens",
     "parse_special": "special",
@@ -116,8 +118,8 @@ ADVICE = {
     "use json_schema, regex, choices or grammar": "guided_decoding structured_outputs",
     "leave it out: JSON has spaces as json.dumps writes them": "whitespace_pattern "
     "guided_whitespace_pattern",
-    "not there yet: the model decides; leave tools out for an answer without calls": (
-        "tool_choice function_call parallel_tool_calls"
+    'use tool_choice: a tool\'s name allows one call, "required" several': (
+        "parallel_tool_calls"
     ),
     "not there yet: no draft is made for a model": "draft_model speculative_model "
     "speculative_config num_speculative_tokens prompt_lookup_num_tokens "
@@ -137,7 +139,7 @@ HOMES = {
     "llamacy.load": "n_ctx n_threads n_batch kv_type quantize prompt_cache max_waiting "
     "lora",
     "model.chat": "messages chat_format overflow tools template_arguments "
-    "reasoning_effort merge_system",
+    "reasoning_effort merge_system tool_choice strict_tools",
     "model.generate": "prompt n",
     "model.generate or model.chat": "params max_tokens temperature dynatemp_range "
     "dynatemp_exponent top_k top_p min_p typical_p top_n_sigma xtc_probability "

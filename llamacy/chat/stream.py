@@ -173,11 +173,12 @@ def chat_completion(
         reasoning=reply.reasoning,
         tool_calls=reply.tool_calls,
         bad_calls=reply.bad_calls,
+        disabled_tools=prompt.disabled_tools,
         n_dropped=prompt.shift.n_dropped if prompt.shift else prompt.n_dropped,
         n_forgotten=prompt.shift.n_forgotten if prompt.shift else 0,
     )
     whole = prompt.reader.begun_text + reply.text
-    return with_value(answer, prompt.form, whole)
+    return with_value(answer, prompt.wanted.form, whole)
 
 
 def tell_bad_calls(bad_calls: tuple[str, ...]) -> None:

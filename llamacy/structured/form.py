@@ -25,6 +25,8 @@ class Form:
         Whether keywords of a schema that cannot be enforced are left out.
     parser : type or None
         A pydantic class or adapter that the finished text is given to.
+    start : str
+        The part of the schema that the text follows, as a JSON pointer.
     """
 
     kind: Kind
@@ -32,3 +34,4 @@ class Form:
     argument: str
     is_lenient: bool = False
     parser: Any = field(default=None, compare=False)
+    start: str = "#"

@@ -83,7 +83,9 @@ def grammar_of(form: Form, style: Mapping[str, Any] = JSON_STYLE) -> Grammar:
         at.refuse_size(f"at most {_MAX_CHARACTERS} characters", str(len(form.source)))
     if form.kind == "json":
         schema = json.loads(form.source)
-        translated = translate(schema, form.argument, is_lenient=form.is_lenient)
+        translated = translate(
+            schema, form.argument, form.start, is_lenient=form.is_lenient
+        )
         return json_grammar(translated.schema, style)._replace(translated=translated)
     if form.kind == "regex":
         checked_pattern(form.source, at)

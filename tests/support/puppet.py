@@ -81,7 +81,7 @@ def insisting(
     """Return options that make `model` prefer a text as its answer.
 
     Where a constraint forbids a token or leaves no choice, the text goes on behind as
-    many characters as were written. Then the answer ends, if it may.
+    many bytes as were written. Then the answer ends, if it may.
 
     Parameters
     ----------
@@ -94,12 +94,20 @@ def insisting(
     **prompt : object
         Options of `Model.chat_prompt`.
     """
-    n_prompt = len(model.chat_prompt(messages, **prompt))
+    n_prompt, tokenizer = len(model.chat_prompt(messages, **prompt)), model.tokenizer
+    whole = text.encode()
 
     def say(given: Any, logits: NDArray[Any]) -> None:
-        said = model.tokenizer.decode(given[n_prompt:].tolist(), skip_special=False)
-        left = text[len(said) :]
-        logits[ids_of(model, left)[0] if left else EOS] = 1e9
-        logits[FIRST_BYTE + left.encode()[0] if left else EOS] += 1e8
+        said = [
+            tokenizer.token_bytes(token) or tokenizer.piece(token).encode()
+            for token in given[n_prompt:].tolist()
+        ]
+        left = whole[sum(map(len, said)) :]
+        if not left:
+            logits[EOS] = 1e9
+            return
+        logits[FIRST_BYTE + left[0]] = 1e8
+        if left[0] < 0x80 or left[0] >= 0xC0:  # where a character begins
+            logits[ids_of(model, left.decode())[0]] = 1e9
 
     return {"temperature": 0, "logits_processors": say}

@@ -23,12 +23,15 @@ class Frame(NamedTuple):
         Terms of a rule.
     rules : str
         The rules that they refer to.
+    header : str
+        Terms that stand before an answer, but not before a tool call.
     begun : str
         The beginning of the answer that the prompt ends with already.
     """
 
     before: str = ""
     rules: str = ""
+    header: str = ""
     begun: str = ""
 
 
@@ -48,7 +51,7 @@ def frame_of(reader: ReplyReader, marks: Marks) -> Frame:
         line = f"{recipients.USER}\n"
         if reader.begun:
             return Frame(begun=reader.begun.removeprefix(line))
-        return Frame(marks(line))
+        return Frame(header=marks(line))
     if reader.style.thinking is not None:
         return _thinking(reader, reader.style.thinking, marks)
     return Frame(begun=reader.begun)
@@ -86,10 +89,10 @@ def _channels(reader: ReplyReader, marks: Marks) -> Frame:
         f"ANALYSIS_TEXT: {without('<|end|>', '<|start|>', '<|channel|>')}\n"
     )
     final = f'{marks("<|channel|>")} "final" {marks(MESSAGE)}'
-    before = f"({header})* {final}"
+    before = f"({header})*"
     if place is Place.REASONING:
         before = f"analysis {before}"
-    return Frame(before, rules)
+    return Frame(before, rules, final)
 
 
 def _read(places: Places, text: str) -> tuple[Place, str]:

@@ -95,7 +95,11 @@ class Translated(NamedTuple):
 
 
 def translate(
-    schema: Any, argument: str = "json_schema", *, is_lenient: bool = False
+    schema: Any,
+    argument: str = "json_schema",
+    start: str = "#",
+    *,
+    is_lenient: bool = False,
 ) -> Translated:
     """Translate a JSON schema.
 
@@ -105,6 +109,8 @@ def translate(
         The schema.
     argument : str
         The argument that it was given as, for errors.
+    start : str
+        The part that is translated, with all that it refers to.
     is_lenient : bool
         Whether keywords that cannot be enforced are left out, with a warning.
 
@@ -115,7 +121,7 @@ def translate(
     ConstraintLimitError
         It is too large.
     """
-    return _Translator(schema, argument, is_lenient).whole()
+    return _Translator(schema, argument, is_lenient).whole(start)
 
 
 class _Translator:
@@ -133,9 +139,12 @@ class _Translator:
         self._overlaps: list[Overlap] = []
         self._n_parts = 0
 
-    def whole(self) -> Translated:
-        """Translate the schema, and all that it refers to."""
-        node = self._visit(self._root, Place(self._argument))
+    def whole(self, start: str) -> Translated:
+        """Translate a part of the schema, and all that it refers to."""
+        at = Place(self._argument)
+        if start != "#":
+            at = Place(self._argument, start)
+        node = self._visit(self._references.find(start, at).node, at)
         schemas: dict[str, Any] = {}
         while self._pending:
             name, target, pointer, is_joined = self._pending.pop()
