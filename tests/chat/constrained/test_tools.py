@@ -298,7 +298,7 @@ def test_choices_in_openais_shape_and_none(puppet: llamacy.Model) -> None:
     named = {"type": "function", "function": {"name": "time"}}
     answer = ask(puppet, "hermes", tool_choice=named)
     assert [call.name for call in answer.tool_calls] == ["time"]
-    options = {"tools": [LOOK], "chat_format": template_of("hermes")}
+    options: Any = {"tools": [LOOK], "chat_format": template_of("hermes")}
     without = puppet.chat_prompt("Look!", chat_format=options["chat_format"])
     assert puppet.chat_prompt("Look!", tool_choice="none", **options) == without
     assert puppet.chat_prompt("Look!", tool_choice="auto", **options) != without
