@@ -8,7 +8,14 @@ from difflib import get_close_matches
 from typing import Final, NamedTuple, Protocol
 
 from llamacy.config import DeltaRuleConfig
-from llamacy.formats.hugging_face import delta_rule, gemma4, latent, lfm2, mamba2
+from llamacy.formats.hugging_face import (
+    delta_rule,
+    gemma4,
+    latent,
+    lfm2,
+    mamba,
+    mamba2,
+)
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
 from llamacy.formats.hugging_face.falcon_h1_multipliers import Factors, factors
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
@@ -58,6 +65,7 @@ class Special(Protocol):
 
 _SPECIAL: Final[Mapping[str, Special]] = {
     gemma4.NAME: gemma4,
+    **dict.fromkeys(mamba.NAMES, mamba),
     **dict.fromkeys(mamba2.NAMES, mamba2),
     **dict.fromkeys(lfm2.NAMES, lfm2),
     **dict.fromkeys(delta_rule.NAMES, delta_rule),
