@@ -137,7 +137,7 @@ ADVICE = {
 
 HOMES = {
     "llamacy.load": "n_ctx n_threads n_batch kv_type quantize prompt_cache max_waiting "
-    "lora",
+    "lora drafting",
     "model.chat": "messages chat_format overflow tools template_arguments "
     "reasoning_effort merge_system tool_choice strict_tools",
     "model.generate": "prompt n",
@@ -147,7 +147,7 @@ HOMES = {
     "dry_multiplier dry_base dry_allowed_length dry_penalty_last_n "
     "dry_sequence_breakers mirostat mirostat_tau mirostat_eta logit_bias "
     "logits_processors seed stop include_stop logprobs prompt_logprobs json_schema "
-    "response_format regex choices grammar json_schema_lenient",
+    "response_format regex choices grammar json_schema_lenient drafting",
     "model.choose": "labels normalize",
     "model.tokenize": "add_bos parse_special",
 }

@@ -86,6 +86,12 @@ class Chooser:
         self._sampler.accept(tokens)
         return tokens
 
+    def allowed(self, draft: list[int]) -> list[int]:
+        """Return the first tokens of a draft, as many as may follow."""
+        if self._constraint is None or not draft:
+            return draft
+        return draft[: self._constraint.n_allowed(draft)]
+
     def prepare(self) -> None:
         """Begin to compute which tokens may follow, while the pass runs."""
         if self._constraint is not None:

@@ -68,6 +68,7 @@ class SamplingOptions(TypedDict, total=False):
     choices: Collection[str] | None
     grammar: str | None
     json_schema_lenient: bool
+    drafting: bool | None
 
 
 @checks_fields
@@ -204,6 +205,9 @@ class SamplingParams:
         A grammar in llama.cpp's notation (GBNF), or in Lark's.
     json_schema_lenient : bool
         Leave out what cannot be enforced of a schema, with a warning in the log.
+    drafting : bool or None
+        Whether passes check drafts of several tokens where that is faster; the text is
+        the same. None leaves it to the model: see `llamacy.load`.
 
     Raises
     ------
@@ -252,6 +256,7 @@ class SamplingParams:
     choices: Collection[str] | None = None
     grammar: str | None = None
     json_schema_lenient: bool = False
+    drafting: bool | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high) in _INTEGERS.items():
@@ -266,6 +271,8 @@ class SamplingParams:
         for name in ("stop", "dry_sequence_breakers"):
             self._set(name, checked_strings(name, getattr(self, name)))
         checked_flag("include_stop", self.include_stop)
+        if self.drafting is not None:
+            checked_flag("drafting", self.drafting)
         self._set("logit_bias", checked_bias("logit_bias", self.logit_bias))
         processors = checked_processors("logits_processors", self.logits_processors)
         self._set("logits_processors", processors)

@@ -73,7 +73,11 @@ def test_forced_tokens_are_read_together_and_change_no_text(
 ) -> None:
     for temperature in (0.0, 1.5):
         params = llamacy.SamplingParams(
-            json_schema=PERSON, max_tokens=90, temperature=temperature, seed=4
+            json_schema=PERSON,
+            max_tokens=90,
+            temperature=temperature,
+            seed=4,
+            drafting=False,
         )
         quick = model.generate(PROMPT, params)
         slow = model.generate(PROMPT, params, logprobs=2)
@@ -85,6 +89,20 @@ def test_forced_tokens_are_read_together_and_change_no_text(
         assert quick.timings.n_passes < 0.75 * n_tokens
         assert quick.timings.n_prompt_passes == 1
         assert quick.usage.completion_tokens == n_tokens
+
+
+def test_drafts_under_a_constraint_change_no_text(model: llamacy.Model) -> None:
+    again = {"type": "array", "items": PERSON, "minItems": 3, "maxItems": 3}
+    for temperature in (0.0, 0.7):
+        params = llamacy.SamplingParams(
+            json_schema=again, max_tokens=200, temperature=temperature, seed=2
+        )
+        plain = model.generate(PROMPT, params, drafting=False)
+        drafted = model.generate(PROMPT, params, drafting=True)
+        scored = model.generate(PROMPT, params, drafting=True, logprobs=0)
+        assert drafted.tokens == scored.tokens == plain.tokens
+        assert drafted.parsed == plain.parsed
+        assert all(map(is_person, plain.parsed))
 
 
 def test_likelihoods_are_those_without_the_constraint(model: llamacy.Model) -> None:
