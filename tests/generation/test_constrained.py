@@ -12,6 +12,7 @@ import pytest
 
 import llamacy
 from llamacy.sampling import SamplingOptions
+from tests.support.drafted import drafting, foretelling, wrong_at_random
 
 pytest.importorskip("llguidance")
 
@@ -91,18 +92,29 @@ def test_forced_tokens_are_read_together_and_change_no_text(
         assert quick.usage.completion_tokens == n_tokens
 
 
-def test_drafts_under_a_constraint_change_no_text(model: llamacy.Model) -> None:
-    again = {"type": "array", "items": PERSON, "minItems": 3, "maxItems": 3}
-    for temperature in (0.0, 0.7):
-        params = llamacy.SamplingParams(
-            json_schema=again, max_tokens=200, temperature=temperature, seed=2
-        )
-        plain = model.generate(PROMPT, params, drafting=False)
-        drafted = model.generate(PROMPT, params, drafting=True)
-        scored = model.generate(PROMPT, params, drafting=True, logprobs=0)
-        assert drafted.tokens == scored.tokens == plain.tokens
-        assert drafted.parsed == plain.parsed
-        assert all(map(is_person, plain.parsed))
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+@pytest.mark.parametrize("logprobs", [None, 0])
+def test_drafts_under_a_constraint_change_no_text(
+    model: llamacy.Model, temperature: float, logprobs: int | None
+) -> None:
+    params = llamacy.SamplingParams(
+        json_schema=PERSON,
+        max_tokens=90,
+        temperature=temperature,
+        seed=2,
+        logprobs=logprobs,
+    )
+    plain = model.generate(PROMPT, params, drafting=False)
+    text = model.tokenize(PROMPT) + plain.tokens
+    n_passes = []
+    for change in (None, wrong_at_random(1, 2560)):
+        with drafting(model, foretelling(text, change)):
+            drafted = model.generate(PROMPT, params)
+        assert (drafted.tokens, drafted.parsed) == (plain.tokens, plain.parsed)
+        assert drafted.logprobs == plain.logprobs
+        assert drafted.timings.n_generated == plain.timings.n_generated
+        n_passes.append(drafted.timings.n_passes)
+    assert n_passes[0] < n_passes[1] < plain.timings.n_passes
 
 
 def test_likelihoods_are_those_without_the_constraint(model: llamacy.Model) -> None:
