@@ -194,21 +194,27 @@ def test_a_call_can_be_required_and_an_answer_can_follow_a_schema(
     caller: Llama,
 ) -> None:
     pytest.importorskip("llguidance")
+    city = {"properties": {"city": {"enum": ["Rome", "Oslo"]}}, "required": ["city"]}
+    tool: Any = {"name": "weather", "description": "Say it.", "parameters": city}
     named = {"type": "function", "function": {"name": "weather"}}
     for choice in ("required", named):
         response = caller.create_chat_completion(
-            MESSAGES, tools=[WEATHER], tool_choice=choice, max_tokens=400, seed=1
+            MESSAGES,
+            tools=[{"type": "function", "function": tool}],
+            tool_choice=choice,
+            max_tokens=400,
+            seed=1,
         )
         call = response["choices"][0]["message"]["tool_calls"][0]["function"]
         assert call["name"] == "weather"
-        assert {*json.loads(call["arguments"])} <= {"city"}
+        assert json.loads(call["arguments"])["city"] in ("Rome", "Oslo")
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}}
     form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
     response = caller.create_chat_completion(
         MESSAGES, response_format=form, max_tokens=40, seed=1
     )
     text = response["choices"][0]["message"]["content"]
-    assert json.loads(text) in ({}, {"ok": True}, {"ok": False})
+    assert json.loads(text or "") in ({}, {"ok": True}, {"ok": False})
 
 
 @pytest.mark.parametrize("messages", [[], [MESSAGES], ["bada"]])
