@@ -24,6 +24,7 @@ cdef extern from "plan/step.h" nogil:
         STEP_PREPARE
         STEP_LINEAR
         STEP_APPEND
+        STEP_SCORES
         STEP_ATTENTION
         STEP_WANTED
         STEP_COPY
@@ -95,6 +96,7 @@ cdef extern from "plan/step.h" nogil:
         attention_args args
         float_rows q
         float_rows y
+        bint has_scores
 
     ctypedef struct wanted_step:
         float_rows x
@@ -250,13 +252,17 @@ cdef extern from "plan/step.h" nogil:
         row_run* runs
         row_span* spans
         float* logits
+        float* scores
+        int n_threads
         int row_chunk
+        int span_tokens
         int64_t fetched_bytes
         const batch* of_wanted
 
     int64_t count_items(const step* s, const batch* b)
     int64_t grain_items(const step* s)
-    int64_t chunk_items(const step* s, int64_t n_items, int n_threads)
+    int64_t chunk_items(
+        const step* s, const batch* b, int64_t n_items, int n_threads)
     int count_rows(const step* s, const batch* b)
 
 
@@ -266,6 +272,7 @@ cdef class Steps:
     cdef int n_steps
     cdef int most_dims  # of heads in attention
     cdef int most_latent  # dimensions of values that are a part of keys
+    cdef size_t most_scores  # floats of a span, for all heads of a layer
     cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
     cdef readonly bint needs_wanted  # as rows of a batch of their own
     cdef size_t most_panel  # bytes of a mapped row, once it is packed
