@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self, TypedDict
+from typing import TYPE_CHECKING, Literal, NotRequired, Self, TypedDict
 
 if TYPE_CHECKING:
     from llamacy.results import FinishReason, Usage
@@ -14,12 +15,19 @@ OpenAIReason = Literal["stop", "length", "tool_calls"]
 """Why a text ended, in OpenAI's words."""
 
 
+class PromptTokensDetails(TypedDict):
+    """Tokens of the prompt that were not read again."""
+
+    cached_tokens: int
+
+
 class CompletionUsage(TypedDict):
     """Tokens read and written."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: NotRequired[PromptTokensDetails]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,36 @@ def usage(counted: Usage) -> CompletionUsage:
         "prompt_tokens": counted.prompt_tokens,
         "completion_tokens": counted.completion_tokens,
         "total_tokens": counted.total_tokens,
+    }
+
+
+def total_usage(prompts: Iterable[Sequence[Usage]]) -> CompletionUsage:
+    """Return the token counts of one response, with those that were cached.
+
+    Parameters
+    ----------
+    prompts : iterable of sequences of Usage
+        The counts of each prompt's texts; the prompt counts once.
+
+    Examples
+    --------
+    >>> from llamacy.results import Usage
+    >>> total = total_usage([[Usage(5, 8, 2), Usage(5, 1, 5)]])
+    >>> total["prompt_tokens"], total["completion_tokens"]
+    (5, 9)
+    >>> total["prompt_tokens_details"]
+    {'cached_tokens': 2}
+    """
+    n_read = n_written = n_cached = 0
+    for texts in prompts:
+        n_read += texts[0].prompt_tokens
+        n_cached += texts[0].cached_tokens
+        n_written += sum(text.completion_tokens for text in texts)
+    return {
+        "prompt_tokens": n_read,
+        "completion_tokens": n_written,
+        "total_tokens": n_read + n_written,
+        "prompt_tokens_details": {"cached_tokens": n_cached},
     }
 
 

@@ -1,0 +1,32 @@
+"""Models behind HTTP, for the unmodified clients of other servers.
+
+::
+
+    application     `app`: routes and settings to an ASGI application
+    models          names to models
+    guard           the way in for every request: access, ids, the log, a stop
+    access          hosts, origins and keys that are let in
+    body            a request's body to a JSON value, within limits
+    errors          exceptions to refusals with a status
+    shapes          refusals to the error bodies of each API
+    responses       JSON, and streams of server-sent events
+    leaving         clients that hang up
+    joining         several streams as one
+    health          whether the server is up
+    openai          OpenAI's endpoints
+
+HTTP alone: `llamacy.protocols` has the shapes of requests and results, and the engine
+batches, cancels and bounds its queue. Needs Starlette: ``pip install llamacy[server]``.
+"""
+
+try:
+    import starlette as _starlette  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"no module named {error.name!r}, which the server needs: "
+        "run `pip install '.[server]'` in a clone of llamacy"
+    ) from None
+
+from llamacy.server.application import app
+
+__all__ = ["app"]

@@ -1,0 +1,173 @@
+"""The application: routes and settings around models."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.routing import Route
+
+from llamacy.arguments import (
+    checked_integer,
+    checked_number,
+    checked_strings,
+    checks_options,
+)
+from llamacy.model.model import Model
+from llamacy.printable import printable
+from llamacy.server.access import Access
+from llamacy.server.errors import Refusal, refusal_of
+from llamacy.server.guard import Gate, Guard, path_of, refused
+from llamacy.server.health import health
+from llamacy.server.leaving import ClientGone
+from llamacy.server.models import Models
+from llamacy.server.openai.chat import chat
+from llamacy.server.openai.completions import completions
+from llamacy.server.openai.model_list import model_list, one_model
+from llamacy.server.service import Service, service_of
+
+MAX_BODY: Final = 8 * 2**20
+"""Most bytes of a request's body: about two million tokens of text."""
+
+QUIET_SECONDS: Final = 10.0
+"""Seconds of silence after which a stream gets a comment; proxies wait 30 or 60."""
+
+Endpoint = Callable[[Request], Awaitable[Any]]
+
+_ROUTES: Final = (
+    ("GET", "/v1/models", model_list),
+    ("GET", "/v1/models/{name:path}", one_model),
+    ("POST", "/v1/chat/completions", chat),
+    ("POST", "/v1/completions", completions),
+)
+
+
+@checks_options()
+def app(
+    models: Model | Mapping[str, Model],
+    *,
+    api_keys: Collection[str] = (),
+    allowed_hosts: Collection[str] = (),
+    allowed_origins: Collection[str] = (),
+    max_body: int = MAX_BODY,
+    quiet_seconds: float = QUIET_SECONDS,
+) -> Starlette:
+    """Return an ASGI application that answers clients of OpenAI.
+
+    Run it with any ASGI server, or mount it in an application of your own; `llamacy
+    serve` is this with uvicorn. Texts of all clients share each forward pass, so run
+    one process: each worker process would load weights of its own. Load models with
+    `max_waiting`, so that clients hear "busy" instead of waiting for minutes.
+
+    Parameters
+    ----------
+    models : Model, or mapping of str to Model
+        The models by the names that clients call them; a single one is called
+        ``"default"``. They are not closed.
+    api_keys : collection of str, optional
+        Keys, one of which each request must have; none by default.
+    allowed_hosts : collection of str, optional
+        Names that clients reach the server by, beside ``localhost`` and addresses;
+        ``"*"`` for any name.
+    allowed_origins : collection of str, optional
+        Origins of web pages that may ask (CORS), such as ``"https://example.org"``;
+        none by default, ``"*"`` for any.
+    max_body : int, default 8388608
+        Most bytes of a request's body.
+    quiet_seconds : float, default 10
+        Seconds of silence after which a stream gets a comment, so that no client or
+        proxy takes a long prompt for a dead connection.
+
+    Returns
+    -------
+    starlette.applications.Starlette
+        The application. `state.gate` counts running requests, and refuses new ones
+        once it is closed.
+
+    Raises
+    ------
+    ArgumentError
+        An argument is invalid.
+
+    Examples
+    --------
+    >>> application = llamacy.server.app({"demo": llamacy.load("demo")})
+    >>> "/v1/chat/completions" in [route.path for route in application.routes]
+    True
+    """
+    named = {"default": models} if isinstance(models, Model) else models
+    origins = checked_strings("allowed_origins", allowed_origins)
+    access = Access(
+        checked_strings("api_keys", api_keys),
+        checked_strings("allowed_hosts", allowed_hosts),
+        origins,
+    )
+    gate = Gate()
+    service = Service(
+        Models(named),
+        checked_integer("max_body", max_body, 1),
+        checked_number("quiet_seconds", quiet_seconds, 0.1),
+    )
+    middleware = [Middleware(Guard, access=access, gate=gate)]
+    if origins:
+        middleware.insert(0, _cors(origins))
+    application = Starlette(
+        routes=list(_routes()),
+        middleware=middleware,
+        exception_handlers={HTTPException: _no_route},
+    )
+    application.state.service = service
+    application.state.gate = gate
+    return application
+
+
+def _routes() -> Iterable[Route]:
+    yield Route("/health", _answering(health), methods=["GET"])
+    for method, path, endpoint in _ROUTES:
+        answering = _answering(endpoint)
+        yield Route(path, answering, methods=[method])
+        # some clients are given an address without the /v1
+        yield Route(path.removeprefix("/v1"), answering, methods=[method])
+
+
+def _answering(endpoint: Endpoint) -> Endpoint:
+    """Return an endpoint whose errors are responses."""
+
+    async def answer(request: Request) -> Any:
+        try:
+            return await endpoint(request)
+        except ClientGone:
+            raise
+        except Exception as error:
+            refusal = refusal_of(error)
+            models = service_of(request).models
+            refusal.message = models.without_paths(refusal.message)
+            return refused(path_of(request.scope), refusal)
+
+    return answer
+
+
+async def _no_route(request: Request, error: Exception) -> Any:
+    """Answer a request for a path or a method that the server does not have."""
+    assert isinstance(error, HTTPException)
+    place = f"{request.method} {printable(request.url.path[:200])}"
+    message = f"{place}: {error.detail.lower()}"
+    refusal = Refusal(
+        error.status_code, message, code="not_found", headers=error.headers
+    )
+    return refused(path_of(request.scope), refusal)
+
+
+def _cors(origins: Collection[str]) -> Middleware:
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        expose_headers=["x-request-id", "retry-after"],
+    )

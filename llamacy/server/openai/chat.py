@@ -1,0 +1,121 @@
+"""`/v1/chat/completions`: answers, whole or in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from llamacy.chat.results import ChatCompletion
+from llamacy.chat.stream import AsyncChatStream
+from llamacy.model.model import Model
+from llamacy.protocols.openai.chat import ChatResponse
+from llamacy.protocols.openai.chat_request import ChatRequest, chat_request
+from llamacy.protocols.openai.common import Head, total_usage
+from llamacy.server.guard import note_usage
+from llamacy.server.joining import all_of, joined, start_all
+from llamacy.server.leaving import unless_gone
+from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
+from llamacy.server.openai.tokens import token_bytes_of
+from llamacy.server.responses import JSON, Events, event
+from llamacy.server.service import Service, service_of
+
+_CHUNK: Final = "chat.completion.chunk"
+
+
+async def chat(request: Request) -> JSON | Events:
+    """Answer a conversation."""
+    service = service_of(request)
+    asked = chat_request(await service.body(request))
+    name, model = service.models.named(asked.model)
+    head = Head.new("chatcmpl", name)
+    if asked.streaming.is_on:
+        return await _stream(request.scope, service, model, head, asked)
+    answers = await unless_gone(request.receive, _answers(model, asked))
+    body = whole(model, head, answers)
+    note_usage(request.scope, body["usage"])
+    return JSON(body)
+
+
+async def _answers(model: Model, asked: ChatRequest) -> list[ChatCompletion]:
+    answers = await all_of(
+        model.achat(asked.messages, **asked.options_of(index))
+        for index in range(asked.n)
+    )
+    return [first_call(each) for each in answers] if asked.has_one_call else answers
+
+
+def first_call(answer: ChatCompletion) -> ChatCompletion:
+    """Return an answer with its first tool call alone."""
+    return replace(answer, tool_calls=answer.tool_calls[:1])
+
+
+def whole(
+    model: Model, head: Head, answers: Sequence[ChatCompletion]
+) -> dict[str, Any]:
+    """Return the response of finished answers to one conversation."""
+    token_bytes = token_bytes_of(model)
+    responses = [
+        ChatResponse(head, token_bytes, index).whole(answer)
+        for index, answer in enumerate(answers)
+    ]
+    choices = [choice for response in responses for choice in response["choices"]]
+    usage = total_usage([[answer.usage for answer in answers]])
+    return {**responses[0], "choices": choices, "usage": usage}
+
+
+async def _stream(
+    scope: Scope, service: Service, model: Model, head: Head, asked: ChatRequest
+) -> Events:
+    """Begin the answers; errors of the request are raised before anything is sent."""
+    progress = Progress(asked.n, head, _CHUNK, asked.streaming.has_progress)
+    streams = [
+        model.astream_chat(
+            asked.messages, progress=progress.of(index), **asked.options_of(index)
+        )
+        for index in range(asked.n)
+    ]
+    await start_all(streams)
+    events = _chunks(scope, model, head, asked, streams)
+    return Events(
+        events, streams, progress.said, service.quiet_seconds_of(asked.streaming)
+    )
+
+
+async def _chunks(
+    scope: Scope,
+    model: Model,
+    head: Head,
+    asked: ChatRequest,
+    streams: Sequence[AsyncChatStream],
+) -> AsyncGenerator[bytes, None]:
+    token_bytes = token_bytes_of(model)
+    responses = [
+        ChatResponse(head, token_bytes, index) for index in range(len(streams))
+    ]
+    called: set[int] = set()  # answers that end with their first tool call
+    for response in responses:
+        yield event(response.first_chunk())
+    try:
+        async for index, piece in joined(streams):
+            if piece is None:
+                reason = streams[index].completion.finish_reason
+                reason = "tool_calls" if index in called else reason
+                yield event(responses[index].last_chunk(reason))
+                continue
+            if asked.has_one_call and piece.tool_calls:
+                called.add(index)
+                await streams[index].aclose()
+                piece = replace(piece, tool_calls=piece.tool_calls[:1])
+            yield event(responses[index].chunk(piece))
+    except Exception as error:
+        yield failure(error)
+        return
+    usage = total_usage([[stream.completion.usage for stream in streams]])
+    note_usage(scope, usage)
+    if asked.streaming.has_usage:
+        yield event(usage_chunk(head, _CHUNK, usage))
+    yield DONE

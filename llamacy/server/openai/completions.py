@@ -1,0 +1,145 @@
+"""`/v1/completions`: texts that go on, whole or in chunks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from llamacy.errors import LlamacyError
+from llamacy.generation.streams import AsyncStream
+from llamacy.model.model import Model
+from llamacy.protocols.openai.common import Head, total_usage
+from llamacy.protocols.openai.completion_request import (
+    CompletionRequest,
+    completion_request,
+)
+from llamacy.protocols.openai.completions import CompletionResponse
+from llamacy.results import Completion
+from llamacy.server.errors import refusal_of
+from llamacy.server.guard import note_usage
+from llamacy.server.joining import joined, start_all
+from llamacy.server.leaving import unless_gone
+from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
+from llamacy.server.openai.tokens import prompt_ids, token_bytes_of
+from llamacy.server.responses import JSON, Events, event
+from llamacy.server.service import Service, service_of
+
+_CHUNK: Final = "text_completion"
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A request with its model, and the ids of its prompts.
+
+    Attributes
+    ----------
+    asked : CompletionRequest
+        The request.
+    model : Model
+        The model.
+    head : Head
+        Shared by the response's dicts.
+    ids : list of list of int
+        Token ids of each prompt.
+    """
+
+    asked: CompletionRequest
+    model: Model
+    head: Head
+    ids: list[list[int]]
+
+    def response(self, index: int) -> CompletionResponse:
+        """Return the maker of dicts for one of the texts."""
+        prompt = self.asked.prompts[index // self.asked.n]
+        if not isinstance(prompt, str):
+            prompt = self.model.detokenize(prompt)
+        token_bytes = token_bytes_of(self.model)
+        return CompletionResponse(
+            self.head, token_bytes, prompt, self.asked.echo, index
+        )
+
+    def shown_ids(self, index: int) -> list[int]:
+        """Return the ids of a text's prompt that it is shown with."""
+        ids = self.ids[index // self.asked.n]
+        return ids[1:] if ids[:1] == [self.model.tokenizer.bos_id] else ids
+
+
+async def completions(request: Request) -> JSON | Events:
+    """Continue a prompt, or several."""
+    service = service_of(request)
+    asked = completion_request(await service.body(request))
+    name, model = service.models.named(asked.model)
+    try:
+        ids = await asyncio.to_thread(_ids, model, asked)
+        task = _Task(asked, model, Head.new("cmpl", name), ids)
+        if asked.streaming.is_on:
+            return await _stream(request.scope, service, task)
+        texts = await unless_gone(
+            request.receive, model.agenerate(ids, n=asked.n, **asked.options)
+        )
+    except LlamacyError as error:
+        raise refusal_of(error, "prompt") from error
+    body = _whole(task, texts)
+    note_usage(request.scope, body["usage"])
+    return JSON(body)
+
+
+def _ids(model: Model, asked: CompletionRequest) -> list[list[int]]:
+    return [prompt_ids(model, prompt) for prompt in asked.prompts]
+
+
+def _whole(task: _Task, texts: Sequence[Sequence[Completion]]) -> dict[str, Any]:
+    """Return the response of the finished texts of each prompt."""
+    responses = [
+        task.response(index).whole(text, task.shown_ids(index))
+        for index, text in enumerate(text for each in texts for text in each)
+    ]
+    choices = [choice for response in responses for choice in response["choices"]]
+    usage = total_usage([[text.usage for text in each] for each in texts])
+    return {**responses[0], "choices": choices, "usage": usage}
+
+
+async def _stream(scope: Scope, service: Service, task: _Task) -> Events:
+    """Begin the texts; errors of the request are raised before anything is sent."""
+    asked, n = task.asked, len(task.ids) * task.asked.n
+    progress = Progress(n, task.head, _CHUNK, asked.streaming.has_progress)
+    streams = [
+        task.model.astream(
+            task.ids[index // asked.n],
+            progress=progress.of(index),
+            **asked.options_of(index % asked.n),
+        )
+        for index in range(n)
+    ]
+    await start_all(streams)
+    events = _chunks(scope, task, streams)
+    return Events(
+        events, streams, progress.said, service.quiet_seconds_of(asked.streaming)
+    )
+
+
+async def _chunks(
+    scope: Scope, task: _Task, streams: Sequence[AsyncStream]
+) -> AsyncGenerator[bytes, None]:
+    responses = [task.response(index) for index in range(len(streams))]
+    try:
+        async for index, piece in joined(streams):
+            if piece is None:
+                reason = streams[index].completion.finish_reason
+                yield event(responses[index].last_chunk(reason))
+            elif chunk := responses[index].chunk(piece):
+                yield event(chunk)
+    except Exception as error:
+        yield failure(error)
+        return
+    n, usages = task.asked.n, [stream.completion.usage for stream in streams]
+    usage = total_usage(usages[i : i + n] for i in range(0, len(usages), n))
+    note_usage(scope, usage)
+    if task.asked.streaming.has_usage:
+        yield event(usage_chunk(task.head, _CHUNK, usage))
+    yield DONE

@@ -1,0 +1,45 @@
+"""Refusals as the error bodies that the clients of each API read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llamacy.server.errors import Refusal
+
+_OPENAI_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+
+
+def error_body(path: str, refusal: Refusal) -> dict[str, Any]:
+    """Return the body of a refusal, in the shape of the API that `path` belongs to.
+
+    Parameters
+    ----------
+    path : str
+        The request's path within the application.
+    refusal : Refusal
+        The refusal.
+    """
+    return openai_error(refusal)
+
+
+def openai_error(refusal: Refusal) -> dict[str, Any]:
+    """Return a refusal in OpenAI's shape.
+
+    Examples
+    --------
+    >>> openai_error(Refusal(400, "n: wanted less", field="n"))["error"]["param"]
+    'n'
+    """
+    kind = "server_error" if refusal.status >= 500 else "invalid_request_error"
+    return {
+        "error": {
+            "message": refusal.message,
+            "type": _OPENAI_TYPES.get(refusal.status, kind),
+            "param": refusal.field,
+            "code": refusal.code,
+        }
+    }
