@@ -80,7 +80,7 @@ def refusal_of(error: Exception, prompt_field: str = "messages") -> Refusal:
     match error:
         case ContextLengthError():
             code = "context_length_exceeded"
-            return Refusal(400, message, field=prompt_field, code=code)
+            return Refusal(400, _too_long(error), field=prompt_field, code=code)
         case ChatTemplateError():
             return Refusal(400, message, field=prompt_field, code="invalid_prompt")
         case UnknownOptionError():
@@ -102,6 +102,14 @@ def refusal_of(error: Exception, prompt_field: str = "messages") -> Refusal:
             return Refusal(500, message, code="server_error", headers=_NEVER)
     _logger.error("a request failed", exc_info=error)
     return Refusal(500, "the server failed", code="server_error", headers=_NEVER)
+
+
+def _too_long(error: ContextLengthError) -> str:
+    """Return the message in words that agents and litellm look for, to shorten it."""
+    return (
+        f"prompt is too long: {error.n_tokens} tokens > {error.n_ctx} maximum "
+        f"(this model's maximum context length is {error.n_ctx} tokens)"
+    )
 
 
 def stopping() -> Refusal:
