@@ -12,6 +12,8 @@
     responses       JSON, and streams of server-sent events
     leaving         clients that hang up
     joining         several streams as one
+    reading_progress  the share of a prompt that has been read
+    service         the models and settings that all endpoints share
     health          whether the server is up
     openai          OpenAI's endpoints
 

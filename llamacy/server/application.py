@@ -29,6 +29,11 @@ from llamacy.server.models import Models
 from llamacy.server.openai.chat import chat
 from llamacy.server.openai.completions import completions
 from llamacy.server.openai.model_list import model_list, one_model
+from llamacy.server.openai.responses import (
+    remove_response,
+    responses,
+    stored_response,
+)
 from llamacy.server.service import Service, service_of
 
 MAX_BODY: Final = 8 * 2**20
@@ -44,6 +49,9 @@ _ROUTES: Final = (
     ("GET", "/v1/models/{name:path}", one_model),
     ("POST", "/v1/chat/completions", chat),
     ("POST", "/v1/completions", completions),
+    ("POST", "/v1/responses", responses),
+    ("GET", "/v1/responses/{id}", stored_response),
+    ("DELETE", "/v1/responses/{id}", remove_response),
 )
 
 

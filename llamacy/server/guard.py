@@ -6,12 +6,12 @@ import asyncio
 import logging
 import time
 import uuid
-from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llamacy.printable import printable
+from llamacy.results import Usage
 from llamacy.server.access import Access
 from llamacy.server.errors import Refusal, refusal_of, stopping
 from llamacy.server.leaving import ClientGone
@@ -140,20 +140,11 @@ class _Entry:
         )
 
 
-def note_usage(scope: Scope, usage: Any) -> None:
-    """Note the token counts of a response for the log.
-
-    Parameters
-    ----------
-    scope : dict
-        The request's scope.
-    usage : CompletionUsage
-        The counts.
-    """
-    cached = usage["prompt_tokens_details"]["cached_tokens"]
+def note_tokens(scope: Scope, usage: Usage) -> None:
+    """Note the token counts of a response for the log."""
     scope["llamacy.counts"] = (
-        f" read {usage['prompt_tokens']} tokens, {cached} of them cached; "
-        f"wrote {usage['completion_tokens']}"
+        f" read {usage.prompt_tokens} tokens, {usage.cached_tokens} of them cached; "
+        f"wrote {usage.completion_tokens}"
     )
 
 

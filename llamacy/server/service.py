@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -10,6 +10,7 @@ from starlette.requests import Request
 from llamacy.protocols.openai.streaming import Streaming
 from llamacy.server.body import json_body
 from llamacy.server.models import Models
+from llamacy.server.openai.stored import Store
 
 PROGRESS_SECONDS: Final = 1.0
 """Seconds between chunks about the progress, where they were asked for."""
@@ -27,11 +28,14 @@ class Service:
         Most bytes of a request's body.
     quiet_seconds : float
         Seconds of silence after which a stream gets a comment.
+    store : Store
+        Responses that later ones may go on from.
     """
 
     models: Models
     max_body: int
     quiet_seconds: float
+    store: Store = field(default_factory=Store)
 
     async def body(self, request: Request) -> Any:
         """Return the value of a request's JSON body; see `json_body`."""

@@ -9,6 +9,9 @@
     streaming           whether and how a response is streamed
     completion_request  a request's body to arguments of `Model.generate`
     chat_request        a request's body to arguments of `Model.chat`
+    response_request    the same for the response API
+    response_input      items of the response API to messages
+    responses           the response API: items and events
 
-Source: OpenAI's API reference, "Completions" and "Chat Completions".
+Source: OpenAI's API reference, "Completions", "Chat Completions" and "Responses".
 """

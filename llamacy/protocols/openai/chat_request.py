@@ -124,13 +124,7 @@ def _prompt_options(fields: Fields) -> dict[str, Any]:
     """Take the options about how the conversation is written."""
     options: dict[str, Any] = {}
     tools = fields.take("tools")
-    choice = fields.take("tool_choice", "auto")
-    if choice not in ("auto", "none"):
-        raise ArgumentError(
-            'tool_choice: wanted "auto" or "none": no call can be enforced, '
-            f"found {short(choice)}"
-        )
-    if tools and choice == "auto":
+    if takes_tools(fields) and tools:
         options["tools"] = tools
     if (effort := fields.take("reasoning_effort")) is not None:
         options["reasoning_effort"] = effort
@@ -141,6 +135,17 @@ def _prompt_options(fields: Fields) -> dict[str, Any]:
             )
         options["template_arguments"] = variables
     return options
+
+
+def takes_tools(fields: Fields) -> bool:
+    """Take the choice of tools; return whether the model may call any."""
+    choice = fields.take("tool_choice", "auto")
+    if choice not in ("auto", "none"):
+        raise ArgumentError(
+            'tool_choice: wanted "auto" or "none": no call can be enforced, '
+            f"found {short(choice)}"
+        )
+    return bool(choice == "auto")
 
 
 def _logprobs(fields: Fields) -> int | None:

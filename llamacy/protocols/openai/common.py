@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NotRequired, Self, TypedDict
 
+from llamacy.results import Usage
+
 if TYPE_CHECKING:
-    from llamacy.results import FinishReason, Usage
+    from llamacy.results import FinishReason
 
 OpenAIReason = Literal["stop", "length", "tool_calls"]
 """Why a text ended, in OpenAI's words."""
@@ -78,8 +80,8 @@ def usage(counted: Usage) -> CompletionUsage:
     }
 
 
-def total_usage(prompts: Iterable[Sequence[Usage]]) -> CompletionUsage:
-    """Return the token counts of one response, with those that were cached.
+def total(prompts: Iterable[Sequence[Usage]]) -> Usage:
+    """Return the token counts of one response.
 
     Parameters
     ----------
@@ -89,22 +91,29 @@ def total_usage(prompts: Iterable[Sequence[Usage]]) -> CompletionUsage:
     Examples
     --------
     >>> from llamacy.results import Usage
-    >>> total = total_usage([[Usage(5, 8, 2), Usage(5, 1, 5)]])
-    >>> total["prompt_tokens"], total["completion_tokens"]
-    (5, 9)
-    >>> total["prompt_tokens_details"]
-    {'cached_tokens': 2}
+    >>> total([[Usage(5, 8, 2), Usage(5, 1, 5)]])
+    Usage(prompt_tokens=5, completion_tokens=9, cached_tokens=2)
     """
     n_read = n_written = n_cached = 0
     for texts in prompts:
         n_read += texts[0].prompt_tokens
         n_cached += texts[0].cached_tokens
         n_written += sum(text.completion_tokens for text in texts)
+    return Usage(n_read, n_written, n_cached)
+
+
+def detailed(counted: Usage) -> CompletionUsage:
+    """Return the dict of token counts, with those that were cached.
+
+    Examples
+    --------
+    >>> from llamacy.results import Usage
+    >>> detailed(Usage(5, 8, 2))["prompt_tokens_details"]
+    {'cached_tokens': 2}
+    """
     return {
-        "prompt_tokens": n_read,
-        "completion_tokens": n_written,
-        "total_tokens": n_read + n_written,
-        "prompt_tokens_details": {"cached_tokens": n_cached},
+        **usage(counted),
+        "prompt_tokens_details": {"cached_tokens": counted.cached_tokens},
     }
 
 

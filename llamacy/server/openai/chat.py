@@ -14,8 +14,8 @@ from llamacy.chat.stream import AsyncChatStream
 from llamacy.model.model import Model
 from llamacy.protocols.openai.chat import ChatResponse
 from llamacy.protocols.openai.chat_request import ChatRequest, chat_request
-from llamacy.protocols.openai.common import Head, total_usage
-from llamacy.server.guard import note_usage
+from llamacy.protocols.openai.common import Head, detailed, total
+from llamacy.server.guard import note_tokens
 from llamacy.server.joining import all_of, joined, start_all
 from llamacy.server.leaving import unless_gone
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
@@ -35,9 +35,9 @@ async def chat(request: Request) -> JSON | Events:
     if asked.streaming.is_on:
         return await _stream(request.scope, service, model, head, asked)
     answers = await unless_gone(request.receive, _answers(model, asked))
-    body = whole(model, head, answers)
-    note_usage(request.scope, body["usage"])
-    return JSON(body)
+    usage = total([[answer.usage for answer in answers]])
+    note_tokens(request.scope, usage)
+    return JSON({**_whole(model, head, answers), "usage": detailed(usage)})
 
 
 async def _answers(model: Model, asked: ChatRequest) -> list[ChatCompletion]:
@@ -53,7 +53,7 @@ def first_call(answer: ChatCompletion) -> ChatCompletion:
     return replace(answer, tool_calls=answer.tool_calls[:1])
 
 
-def whole(
+def _whole(
     model: Model, head: Head, answers: Sequence[ChatCompletion]
 ) -> dict[str, Any]:
     """Return the response of finished answers to one conversation."""
@@ -63,8 +63,7 @@ def whole(
         for index, answer in enumerate(answers)
     ]
     choices = [choice for response in responses for choice in response["choices"]]
-    usage = total_usage([[answer.usage for answer in answers]])
-    return {**responses[0], "choices": choices, "usage": usage}
+    return {**responses[0], "choices": choices}
 
 
 async def _stream(
@@ -114,8 +113,8 @@ async def _chunks(
     except Exception as error:
         yield failure(error)
         return
-    usage = total_usage([[stream.completion.usage for stream in streams]])
-    note_usage(scope, usage)
+    usage = total([[stream.completion.usage for stream in streams]])
+    note_tokens(scope, usage)
     if asked.streaming.has_usage:
-        yield event(usage_chunk(head, _CHUNK, usage))
+        yield event(usage_chunk(head, _CHUNK, detailed(usage)))
     yield DONE

@@ -13,7 +13,7 @@ from starlette.types import Scope
 from llamacy.errors import LlamacyError
 from llamacy.generation.streams import AsyncStream
 from llamacy.model.model import Model
-from llamacy.protocols.openai.common import Head, total_usage
+from llamacy.protocols.openai.common import Head, detailed, total
 from llamacy.protocols.openai.completion_request import (
     CompletionRequest,
     completion_request,
@@ -21,7 +21,7 @@ from llamacy.protocols.openai.completion_request import (
 from llamacy.protocols.openai.completions import CompletionResponse
 from llamacy.results import Completion
 from llamacy.server.errors import refusal_of
-from llamacy.server.guard import note_usage
+from llamacy.server.guard import note_tokens
 from llamacy.server.joining import joined, start_all
 from llamacy.server.leaving import unless_gone
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
@@ -84,9 +84,9 @@ async def completions(request: Request) -> JSON | Events:
         )
     except LlamacyError as error:
         raise refusal_of(error, "prompt") from error
-    body = _whole(task, texts)
-    note_usage(request.scope, body["usage"])
-    return JSON(body)
+    usage = total([text.usage for text in each] for each in texts)
+    note_tokens(request.scope, usage)
+    return JSON({**_whole(task, texts), "usage": detailed(usage)})
 
 
 def _ids(model: Model, asked: CompletionRequest) -> list[list[int]]:
@@ -100,8 +100,7 @@ def _whole(task: _Task, texts: Sequence[Sequence[Completion]]) -> dict[str, Any]
         for index, text in enumerate(text for each in texts for text in each)
     ]
     choices = [choice for response in responses for choice in response["choices"]]
-    usage = total_usage([[text.usage for text in each] for each in texts])
-    return {**responses[0], "choices": choices, "usage": usage}
+    return {**responses[0], "choices": choices}
 
 
 async def _stream(scope: Scope, service: Service, task: _Task) -> Events:
@@ -138,8 +137,8 @@ async def _chunks(
         yield failure(error)
         return
     n, usages = task.asked.n, [stream.completion.usage for stream in streams]
-    usage = total_usage(usages[i : i + n] for i in range(0, len(usages), n))
-    note_usage(scope, usage)
+    usage = total(usages[i : i + n] for i in range(0, len(usages), n))
+    note_tokens(scope, usage)
     if task.asked.streaming.has_usage:
-        yield event(usage_chunk(task.head, _CHUNK, usage))
+        yield event(usage_chunk(task.head, _CHUNK, detailed(usage)))
     yield DONE
