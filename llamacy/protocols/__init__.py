@@ -6,5 +6,6 @@ and `llamacy.chat.results` in, dicts out. Nothing here generates, waits or write
 ::
 
     fields      fields of a request, each read, ignored by name or refused
-    openai      completions and chat completions, whole and in chunks
+    openai      completions, chat completions and responses, whole and in parts
+    anthropic   messages, whole and in events
 """

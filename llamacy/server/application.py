@@ -21,6 +21,7 @@ from llamacy.arguments import (
 from llamacy.model.model import Model
 from llamacy.printable import printable
 from llamacy.server.access import Access
+from llamacy.server.anthropic.messages import count_tokens, messages
 from llamacy.server.errors import Refusal, refusal_of
 from llamacy.server.guard import Gate, Guard, path_of, refused
 from llamacy.server.health import health
@@ -49,6 +50,8 @@ _ROUTES: Final = (
     ("GET", "/v1/models/{name:path}", one_model),
     ("POST", "/v1/chat/completions", chat),
     ("POST", "/v1/completions", completions),
+    ("POST", "/v1/messages", messages),
+    ("POST", "/v1/messages/count_tokens", count_tokens),
     ("POST", "/v1/responses", responses),
     ("GET", "/v1/responses/{id}", stored_response),
     ("DELETE", "/v1/responses/{id}", remove_response),
@@ -65,7 +68,7 @@ def app(
     max_body: int = MAX_BODY,
     quiet_seconds: float = QUIET_SECONDS,
 ) -> Starlette:
-    """Return an ASGI application that answers clients of OpenAI.
+    """Return an ASGI application that answers clients of OpenAI and Anthropic.
 
     Run it with any ASGI server, or mount it in an application of your own; `llamacy
     serve` is this with uvicorn. Texts of all clients share each forward pass, so run

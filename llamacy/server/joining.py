@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from llamacy.server.leaving import end
@@ -16,7 +16,7 @@ ResultT = TypeVar("ResultT")
 class Pieces(Protocol[PieceT_co]):
     """A stream of pieces."""
 
-    async def __anext__(self) -> PieceT_co:
+    def __anext__(self) -> Awaitable[PieceT_co]:
         """Return the next one, or raise StopAsyncIteration."""
 
 

@@ -11,6 +11,14 @@ _OPENAI_TYPES = {
     403: "permission_error",
     429: "rate_limit_error",
 }
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
 
 
 def error_body(path: str, refusal: Refusal) -> dict[str, Any]:
@@ -23,7 +31,25 @@ def error_body(path: str, refusal: Refusal) -> dict[str, Any]:
     refusal : Refusal
         The refusal.
     """
+    if path.startswith(("/v1/messages", "/messages")):
+        return anthropic_error(refusal)
     return openai_error(refusal)
+
+
+def anthropic_error(refusal: Refusal) -> dict[str, Any]:
+    """Return a refusal in Anthropic's shape.
+
+    Examples
+    --------
+    >>> anthropic_error(Refusal(400, "wanted less"))["error"]["type"]
+    'invalid_request_error'
+    """
+    kind = "api_error" if refusal.status >= 500 else "invalid_request_error"
+    error = {
+        "type": _ANTHROPIC_TYPES.get(refusal.status, kind),
+        "message": refusal.message,
+    }
+    return {"type": "error", "error": error}
 
 
 def openai_error(refusal: Refusal) -> dict[str, Any]:

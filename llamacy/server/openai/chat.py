@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -15,6 +14,7 @@ from llamacy.model.model import Model
 from llamacy.protocols.openai.chat import ChatResponse
 from llamacy.protocols.openai.chat_request import ChatRequest, chat_request
 from llamacy.protocols.openai.common import Head, detailed, total
+from llamacy.server.calls import first_call, until_first_call
 from llamacy.server.guard import note_tokens
 from llamacy.server.joining import all_of, joined, start_all
 from llamacy.server.leaving import unless_gone
@@ -46,11 +46,6 @@ async def _answers(model: Model, asked: ChatRequest) -> list[ChatCompletion]:
         for index in range(asked.n)
     )
     return [first_call(each) for each in answers] if asked.has_one_call else answers
-
-
-def first_call(answer: ChatCompletion) -> ChatCompletion:
-    """Return an answer with its first tool call alone."""
-    return replace(answer, tool_calls=answer.tool_calls[:1])
 
 
 def _whole(
@@ -96,10 +91,11 @@ async def _chunks(
         ChatResponse(head, token_bytes, index) for index in range(len(streams))
     ]
     called: set[int] = set()  # answers that end with their first tool call
+    pieces = [until_first_call(stream, asked.has_one_call) for stream in streams]
     for response in responses:
         yield event(response.first_chunk())
     try:
-        async for index, piece in joined(streams):
+        async for index, piece in joined(pieces):
             if piece is None:
                 reason = streams[index].completion.finish_reason
                 reason = "tool_calls" if index in called else reason
@@ -107,8 +103,6 @@ async def _chunks(
                 continue
             if asked.has_one_call and piece.tool_calls:
                 called.add(index)
-                await streams[index].aclose()
-                piece = replace(piece, tool_calls=piece.tool_calls[:1])
             yield event(responses[index].chunk(piece))
     except Exception as error:
         yield failure(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -17,10 +16,10 @@ from llamacy.protocols.openai.response_request import (
     response_request,
 )
 from llamacy.protocols.openai.responses import Response
+from llamacy.server.calls import first_call, until_first_call
 from llamacy.server.errors import refusal_of
 from llamacy.server.guard import note_tokens
 from llamacy.server.leaving import unless_gone
-from llamacy.server.openai.chat import first_call
 from llamacy.server.openai.stored import Store
 from llamacy.server.reading_progress import ReadingProgress
 from llamacy.server.responses import JSON, Events, event
@@ -100,17 +99,11 @@ class _Turn:
         for one in made.begin():
             yield _named(one)
         try:
-            while not has_called:
-                try:
-                    piece = await stream.__anext__()
-                except StopAsyncIteration:
-                    break
-                if self._asked.has_one_call and piece.tool_calls:
-                    piece = replace(piece, tool_calls=piece.tool_calls[:1])
-                    has_called = True
+            async for piece in until_first_call(stream, self._asked.has_one_call):
                 for one in made.push(piece):
                     yield _named(one)
-            await stream.aclose()
+                if self._asked.has_one_call and piece.tool_calls:
+                    has_called = True
         except Exception as error:
             refusal = refusal_of(error)
             yield _named(made.fail(refusal.code, refusal.message))

@@ -66,3 +66,13 @@ def test_mistakes_have_litellms_classes(complete: Any) -> None:
         complete("word " * 4000)
     with pytest.raises(litellm.BadRequestError, match="temprature"):
         complete("hi", temprature=1)
+
+
+def test_anthropics_interface_asks_for_more_than_the_context_has(url: str) -> None:
+    answer = litellm.completion(
+        "anthropic/puppet",
+        [{"role": "user", "content": "say yes"}],
+        api_base=url,
+        api_key="k",
+    )
+    assert answer.choices[0].message.content == "yes"
