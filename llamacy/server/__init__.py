@@ -12,12 +12,14 @@
     responses       JSON, and streams of server-sent events
     leaving         clients that hang up
     joining         several streams as one
+    prompt_ids      ids of prompts that clients write as a whole
     calls           answers that may have only one tool call
     reading_progress  the share of a prompt that has been read
     service         the models and settings that all endpoints share
     health          whether the server is up
     openai          OpenAI's endpoints
     anthropic       Anthropic's endpoints
+    ollama          Ollama's endpoints
 
 HTTP alone: `llamacy.protocols` has the shapes of requests and results, and the engine
 batches, cancels and bounds its queue. Needs Starlette: ``pip install llamacy[server]``.

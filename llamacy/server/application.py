@@ -27,6 +27,9 @@ from llamacy.server.guard import Gate, Guard, path_of, refused
 from llamacy.server.health import health
 from llamacy.server.leaving import ClientGone
 from llamacy.server.models import Models
+from llamacy.server.ollama import catalogue
+from llamacy.server.ollama import chat as ollama_chat
+from llamacy.server.ollama.generate import generate
 from llamacy.server.openai.chat import chat
 from llamacy.server.openai.completions import completions
 from llamacy.server.openai.model_list import model_list, one_model
@@ -53,6 +56,12 @@ _ROUTES: Final = (
     ("POST", "/v1/messages", messages),
     ("POST", "/v1/messages/count_tokens", count_tokens),
     ("POST", "/v1/responses", responses),
+    ("POST", "/api/chat", ollama_chat.chat),
+    ("POST", "/api/generate", generate),
+    ("POST", "/api/show", catalogue.show),
+    ("GET", "/api/tags", catalogue.tags),
+    ("GET", "/api/ps", catalogue.running),
+    ("GET", "/api/version", catalogue.version),
     ("GET", "/v1/responses/{id}", stored_response),
     ("DELETE", "/v1/responses/{id}", remove_response),
 )
@@ -68,7 +77,7 @@ def app(
     max_body: int = MAX_BODY,
     quiet_seconds: float = QUIET_SECONDS,
 ) -> Starlette:
-    """Return an ASGI application that answers clients of OpenAI and Anthropic.
+    """Return an ASGI application that answers clients of OpenAI, Anthropic and Ollama.
 
     Run it with any ASGI server, or mount it in an application of your own; `llamacy
     serve` is this with uvicorn. Texts of all clients share each forward pass, so run
@@ -142,8 +151,8 @@ def _routes() -> Iterable[Route]:
     for method, path, endpoint in _ROUTES:
         answering = _answering(endpoint)
         yield Route(path, answering, methods=[method])
-        # some clients are given an address without the /v1
-        yield Route(path.removeprefix("/v1"), answering, methods=[method])
+        if path.startswith("/v1"):  # some clients are given an address without it
+            yield Route(path.removeprefix("/v1"), answering, methods=[method])
 
 
 def _answering(endpoint: Endpoint) -> Endpoint:

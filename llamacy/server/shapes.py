@@ -33,6 +33,8 @@ def error_body(path: str, refusal: Refusal) -> dict[str, Any]:
     """
     if path.startswith(("/v1/messages", "/messages")):
         return anthropic_error(refusal)
+    if path.startswith("/api/"):
+        return {"error": refusal.message}
     return openai_error(refusal)
 
 

@@ -8,5 +8,4 @@
     responses       /v1/responses
     stored          responses that later ones may go on from
     chunks          chunks that all streams have: usage, errors, the end
-    tokens          bytes and ids of tokens
 """

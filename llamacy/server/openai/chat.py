@@ -19,7 +19,7 @@ from llamacy.server.guard import note_tokens
 from llamacy.server.joining import all_of, joined, start_all
 from llamacy.server.leaving import unless_gone
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
-from llamacy.server.openai.tokens import token_bytes_of
+from llamacy.server.prompt_ids import token_bytes_of
 from llamacy.server.responses import JSON, Events, event
 from llamacy.server.service import Service, service_of
 

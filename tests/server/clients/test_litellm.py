@@ -76,3 +76,14 @@ def test_anthropics_interface_asks_for_more_than_the_context_has(url: str) -> No
         api_key="k",
     )
     assert answer.choices[0].message.content == "yes"
+
+
+def test_ollamas_interface_asks_what_the_model_can_do(url: str) -> None:
+    answer = litellm.completion(
+        "ollama_chat/puppet",
+        [{"role": "user", "content": f"say {CALL}"}],
+        api_base=url,
+        tools=[TOOL],
+    )
+    (call,) = answer.choices[0].message.tool_calls
+    assert call.function.arguments == '{"a": 1}'

@@ -1,4 +1,4 @@
-"""Bytes and ids of tokens, as OpenAI's requests and responses have them."""
+"""Ids of prompts that clients write as a whole, and bytes of tokens."""
 
 from __future__ import annotations
 

@@ -1,0 +1,72 @@
+"""`/api/chat`: answers, line by line unless the client wants them whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from llamacy.chat.stream import AsyncChatStream
+from llamacy.model.model import Model
+from llamacy.protocols.ollama.request import Asked, chat_asked
+from llamacy.protocols.ollama.responses import OllamaResponse
+from llamacy.server.guard import note_tokens
+from llamacy.server.leaving import unless_gone
+from llamacy.server.ollama.lines import (
+    HEADERS,
+    asked_model,
+    empty_line,
+    failure,
+    line,
+)
+from llamacy.server.responses import JSON, Events
+from llamacy.server.service import service_of
+
+
+async def chat(request: Request) -> JSON | Events:
+    """Answer a conversation."""
+    service = service_of(request)
+    asked = chat_asked(await service.body(request))
+    model = asked_model(service, asked)
+    response = OllamaResponse(asked.model, "message", asked.shows_thinking)
+    return await answered(request, asked, model, response)
+
+
+async def answered(
+    request: Request, asked: Asked, model: Model, response: OllamaResponse
+) -> JSON | Events:
+    """Return the response of an answer to a conversation."""
+    service = service_of(request)
+    if asked.is_empty:
+        return JSON(response.nothing(asked.unloads))
+    options: dict[str, Any] = {**asked.prompt_options, **asked.options}
+    if asked.stream:
+        stream = model.astream_chat(asked.messages, **options)
+        await stream.start()
+        lines = _lines(request.scope, response, stream)
+        quiet = empty_line(response.part)
+        return Events(lines, [stream], quiet, service.quiet_seconds, HEADERS)
+    answer = await unless_gone(request.receive, model.achat(asked.messages, **options))
+    note_tokens(request.scope, answer.usage)
+    part = response.part(answer.text, answer.reasoning, answer.tool_calls)
+    return JSON(response.end(answer, part))
+
+
+async def _lines(
+    scope: Scope, response: OllamaResponse, stream: AsyncChatStream
+) -> AsyncGenerator[bytes, None]:
+    try:
+        while True:
+            try:
+                piece = await stream.__anext__()
+            except StopAsyncIteration:
+                break
+            yield line(response.part(piece.text, piece.reasoning, piece.tool_calls))
+    except Exception as error:
+        yield failure(error)
+        return
+    answer = stream.completion
+    note_tokens(scope, answer.usage)
+    yield line(response.end(answer, response.part()))
