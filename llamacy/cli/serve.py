@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,10 +18,12 @@ from llamacy.cli.options import LoadingFlags
 
 if TYPE_CHECKING:
     from llamacy.model.model import Model
+    from llamacy.server import OnDemand
 
 _KEY_VARIABLE: Final = "LLAMACY_API_KEY"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _MAX_WAITING: Final = 64
+_UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 @takes_groups
@@ -71,12 +74,33 @@ def serve(
             help="Most requests that wait before others are refused.",
         ),
     ] = _MAX_WAITING,
+    on_demand: Annotated[
+        bool, typer.Option(help="Load each model when it is first asked for.")
+    ] = False,
+    idle_seconds: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="With --on-demand: unload a model that nobody has used for a while.",
+        ),
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="With --on-demand: memory for all models, such as 8G; idle ones are "
+            "unloaded for another.",
+        ),
+    ] = None,
     loading: LoadingFlags = LoadingFlags(),  # noqa: B008 -- frozen
 ) -> None:
-    """Serve models to OpenAI's clients and programs that speak like them.
+    """Serve models to the clients of OpenAI, Anthropic and Ollama.
 
     The first Ctrl-C lets running answers end; the second ends them.
     """
+    if not on_demand and (idle_seconds is not None or max_memory is not None):
+        raise UsageError("--idle-seconds and --max-memory: wanted --on-demand as well")
     named = dict(map(named_model, models))
     if len(named) < len(models):
         raise UsageError("two models have the same name; wanted NAME=MODEL")
@@ -89,18 +113,24 @@ def serve(
     except ImportError as error:
         install = "run `pip install '.[server]'` in a clone of llamacy"
         raise UsageError(f"serve needs a package: {install} ({error})") from None
+    most_bytes = None if max_memory is None else memory_size(max_memory)
     with ExitStack() as opened:
-        loaded: dict[str, Model] = {}
+        served: dict[str, Model | OnDemand] = {}
         for name, path in named.items():
-            model = loading.load(path, max_waiting=max_waiting)
-            loaded[name] = opened.enter_context(model)
+            if on_demand:
+                served[name] = later(loading, path, max_waiting)
+            else:
+                model = loading.load(path, max_waiting=max_waiting)
+                served[name] = opened.enter_context(model)
         application = app(
-            loaded,
+            served,
+            max_memory=most_bytes,
+            idle_seconds=idle_seconds,
             api_keys=keys,
             allowed_hosts=allowed_host or (),
             allowed_origins=allowed_origin or (),
         )
-        run_server(application, host, port, list(loaded))
+        run_server(application, host, port, list(served))
 
 
 def named_model(word: str) -> tuple[str, str]:
@@ -119,6 +149,42 @@ def named_model(word: str) -> tuple[str, str]:
     if word.endswith(".gguf") or os.path.exists(word):
         return Path(word).resolve().name.removesuffix(".gguf"), word
     return word, word
+
+
+def later(loading: LoadingFlags, path: str, max_waiting: int) -> OnDemand:
+    """Return a model that is loaded when it is first asked for, its file checked."""
+    from llamacy.cli.models import find_model, type_name
+    from llamacy.model_files.inspecting import inspect
+    from llamacy.server import OnDemand
+
+    source = find_model(path)
+    info = inspect(source.path, quantize=type_name(source, loading.quantize))
+    n_bytes = info.memory_bytes(loading.n_ctx or info.n_ctx_train, loading.kv_type)
+
+    def load() -> Model:
+        return loading.load(path, max_waiting=max_waiting)
+
+    return OnDemand(load, str(source.path), n_bytes)
+
+
+def memory_size(text: str) -> int:
+    """Return the bytes that a size such as ``8G`` or ``512M`` means.
+
+    Examples
+    --------
+    >>> memory_size("1.5G"), memory_size("100")
+    (1610612736, 100)
+    """
+    number, unit = (text[:-1], text[-1:].upper()) if text[-1:].isalpha() else (text, "")
+    try:
+        size = float(number) * _UNITS[unit]
+        if not 1 <= size < math.inf:
+            raise ValueError
+    except (KeyError, ValueError):
+        raise UsageError(
+            f"--max-memory: wanted a size such as 8G or 512M, found {text}"
+        ) from None
+    return int(size)
 
 
 def api_keys(file: Path | None) -> list[str]:

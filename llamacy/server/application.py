@@ -20,12 +20,14 @@ from llamacy.arguments import (
 )
 from llamacy.model.model import Model
 from llamacy.printable import printable
+from llamacy.server import operating
 from llamacy.server.access import Access
 from llamacy.server.anthropic.messages import count_tokens, messages
 from llamacy.server.errors import Refusal, refusal_of
 from llamacy.server.guard import Gate, Guard, path_of, refused
 from llamacy.server.health import health
 from llamacy.server.leaving import ClientGone
+from llamacy.server.metrics import Metrics
 from llamacy.server.models import Models
 from llamacy.server.ollama import catalogue
 from llamacy.server.ollama import chat as ollama_chat
@@ -39,6 +41,7 @@ from llamacy.server.openai.responses import (
     stored_response,
 )
 from llamacy.server.service import Service, service_of
+from llamacy.server.slots import OnDemand
 
 MAX_BODY: Final = 8 * 2**20
 """Most bytes of a request's body: about two million tokens of text."""
@@ -65,12 +68,21 @@ _ROUTES: Final = (
     ("GET", "/v1/responses/{id}", stored_response),
     ("DELETE", "/v1/responses/{id}", remove_response),
 )
+_OPERATING: Final = (
+    ("POST", "/tokenize", operating.tokenize),
+    ("POST", "/detokenize", operating.detokenize),
+    ("POST", "/apply-template", operating.apply_template),
+    ("GET", "/props", operating.props),
+    ("GET", "/metrics", operating.metrics),
+)
 
 
 @checks_options()
 def app(
-    models: Model | Mapping[str, Model],
+    models: Model | Mapping[str, Model | OnDemand],
     *,
+    max_memory: int | None = None,
+    idle_seconds: float | None = None,
     api_keys: Collection[str] = (),
     allowed_hosts: Collection[str] = (),
     allowed_origins: Collection[str] = (),
@@ -86,9 +98,16 @@ def app(
 
     Parameters
     ----------
-    models : Model, or mapping of str to Model
+    models : Model, or mapping of str to Model or OnDemand
         The models by the names that clients call them; a single one is called
-        ``"default"``. They are not closed.
+        ``"default"``. They are not closed. A `llamacy.server.OnDemand` loads its
+        model when it is first asked for.
+    max_memory : int, optional
+        Most bytes of the models that are loaded on demand: idle ones are unloaded for
+        another, and it is refused while they are in use.
+    idle_seconds : float, optional
+        Seconds after which a model that was loaded on demand, and that nobody uses, is
+        unloaded. By default it stays.
     api_keys : collection of str, optional
         Keys, one of which each request must have; none by default.
     allowed_hosts : collection of str, optional
@@ -127,13 +146,20 @@ def app(
         checked_strings("allowed_hosts", allowed_hosts),
         origins,
     )
+    if max_memory is not None:
+        max_memory = checked_integer("max_memory", max_memory, 1)
+    if idle_seconds is not None:
+        idle_seconds = checked_number("idle_seconds", idle_seconds)
     gate = Gate()
+    held = Models(named, max_memory, idle_seconds)
+    metrics = Metrics(held)
     service = Service(
-        Models(named),
+        held,
+        metrics,
         checked_integer("max_body", max_body, 1),
         checked_number("quiet_seconds", quiet_seconds, 0.1),
     )
-    middleware = [Middleware(Guard, access=access, gate=gate)]
+    middleware = [Middleware(Guard, access=access, gate=gate, metrics=metrics)]
     if origins:
         middleware.insert(0, _cors(origins))
     application = Starlette(
@@ -147,6 +173,8 @@ def app(
 
 
 def _routes() -> Iterable[Route]:
+    for method, path, endpoint in _OPERATING:
+        yield Route(path, _answering(endpoint), methods=[method])
     yield Route("/health", _answering(health), methods=["GET"])
     for method, path, endpoint in _ROUTES:
         answering = _answering(endpoint)

@@ -104,6 +104,25 @@ def refusal_of(error: Exception, prompt_field: str = "messages") -> Refusal:
     return Refusal(500, "the server failed", code="server_error", headers=_NEVER)
 
 
+def no_memory(n_bytes: int, max_bytes: int, *, can_wait: bool) -> Refusal:
+    """Return the refusal of a request for a model that does not fit into memory.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Bytes that the model needs.
+    max_bytes : int
+        Bytes that all models may have.
+    can_wait : bool
+        Whether others, which are in use, will make room.
+    """
+    need = f"the model needs {n_bytes} bytes of {max_bytes} (--max-memory)"
+    if can_wait:
+        message = f"{need}, and others are in use"
+        return Refusal(503, message, code="out_of_memory", headers=_SOON)
+    return Refusal(503, need, code="out_of_memory", headers=_NEVER)
+
+
 def _too_long(error: ContextLengthError) -> str:
     """Return the message in words that agents and litellm look for, to shorten it."""
     return (

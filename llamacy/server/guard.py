@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
-import uuid
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from llamacy.printable import printable
-from llamacy.results import Usage
 from llamacy.server.access import Access
 from llamacy.server.errors import Refusal, refusal_of, stopping
 from llamacy.server.leaving import ClientGone
+from llamacy.server.metrics import Metrics
+from llamacy.server.record import Record
 from llamacy.server.responses import JSON
 from llamacy.server.shapes import error_body
 
 _CLIENT_GONE = 499  # nginx's status for the log
-
-_logger = logging.getLogger("llamacy.server.access")
 
 
 class Gate:
@@ -69,83 +64,46 @@ class Guard:
         Which requests are let in.
     gate : Gate
         Counts them.
+    metrics : Metrics
+        Measures them.
     """
 
-    def __init__(self, app: ASGIApp, access: Access, gate: Gate) -> None:
+    def __init__(
+        self, app: ASGIApp, access: Access, gate: Gate, metrics: Metrics
+    ) -> None:
         self._app = app
         self._access = access
         self._gate = gate
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request: the interface of ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        entry = _Entry(scope, send)
+        record = Record(scope, send)
         try:
             with self._gate:
-                await self._answer(scope, receive, entry)
+                await self._answer(scope, receive, record)
         finally:
-            entry.write()
+            record.end()
+            route = scope.get("route")
+            path = "other" if route is None else route.path
+            self._metrics.note_request(path, record.status, self._gate.n_running)
 
-    async def _answer(self, scope: Scope, receive: Receive, entry: _Entry) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, record: Record) -> None:
         path = path_of(scope)
         try:
             self._access.check(path, Headers(scope=scope))
             if self._gate.is_closed:
                 raise stopping()
-            await self._app(scope, receive, entry.send)
+            await self._app(scope, receive, record.send)
         except ClientGone:
-            entry.status = _CLIENT_GONE
+            record.status = _CLIENT_GONE
         except Exception as error:
             refusal = refusal_of(error)
-            if not entry.has_begun:
-                await refused(path, refusal)(scope, receive, entry.send)
-
-
-class _Entry:
-    """One line of the log, and the id of its request, which the response bears."""
-
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self.status = 0
-        self.has_begun = False
-        self._scope = scope
-        self._send = send
-        self._id = f"req_{uuid.uuid4().hex}"
-        self._began = time.perf_counter()
-
-    async def send(self, message: Message) -> None:
-        """Send a message of the response, its id among the headers."""
-        if message["type"] == "http.response.start":
-            self.has_begun = True
-            self.status = message["status"]
-            message = {
-                **message,
-                "headers": [*message["headers"], (b"x-request-id", self._id.encode())],
-            }
-        await self._send(message)
-
-    def write(self) -> None:
-        """Log the request, and nothing of its contents."""
-        host = (self._scope.get("client") or ("-",))[0]
-        _logger.info(
-            "%s %s %s %d %.3f s %s%s",
-            host,
-            self._scope["method"],
-            printable(self._scope["path"][:200]),
-            self.status,
-            time.perf_counter() - self._began,
-            self._id,
-            self._scope.get("llamacy.counts", ""),
-        )
-
-
-def note_tokens(scope: Scope, usage: Usage) -> None:
-    """Note the token counts of a response for the log."""
-    scope["llamacy.counts"] = (
-        f" read {usage.prompt_tokens} tokens, {usage.cached_tokens} of them cached; "
-        f"wrote {usage.completion_tokens}"
-    )
+            if not record.has_begun:
+                await refused(path, refusal)(scope, receive, record.send)
 
 
 def refused(path: str, refusal: Refusal) -> JSON:

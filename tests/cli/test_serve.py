@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from llamacy.cli.failures import UsageError
-from llamacy.cli.serve import api_keys, named_model
+from llamacy.cli.serve import api_keys, memory_size, named_model
 
 
 def test_models_are_named_after_their_files(
@@ -47,6 +47,20 @@ def test_keys_come_from_a_file_or_the_environment(
         api_keys(tmp_path / "missing")
 
 
+def test_sizes_of_memory_have_units() -> None:
+    assert memory_size("2g") == 2 * 2**30
+    assert memory_size("0.5K") == 512
+    for wrong in ("", "G", "8X", "-1G", "nan", "infG", "0"):
+        with pytest.raises(UsageError, match="--max-memory"):
+            memory_size(wrong)
+
+
+def test_options_about_unloading_need_loading_on_demand(shell: Any) -> None:
+    done = shell("serve", "demo", "--max-memory", "8G")
+    assert done.status == 2
+    assert "--on-demand" in done.err
+
+
 def test_two_models_of_one_name_are_refused(shell: Any) -> None:
     done = shell("serve", "demo", "demo=other.gguf")
     assert done.status == 2
@@ -67,6 +81,7 @@ def test_a_missing_library_is_an_error_that_says_how_to_install_it() -> None:
 def test_a_server_answers_until_ctrl_c() -> None:
     pytest.importorskip("uvicorn")
     words = [sys.executable, "-m", "llamacy", "serve", "demo", "--port", "0"]
+    words += ["--on-demand", "--max-memory", "1G"]
     environment = {**os.environ, "LLAMACY_API_KEY": "k"}
     with subprocess.Popen(
         words, stderr=subprocess.PIPE, text=True, env=environment
@@ -86,4 +101,5 @@ def test_a_server_answers_until_ctrl_c() -> None:
         rest = process.stderr.read()
     assert process.returncode == 0
     assert "POST /v1/chat/completions 200" in rest
+    assert "loaded demo" in rest
     assert "Traceback" not in rest

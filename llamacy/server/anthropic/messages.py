@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.types import Scope
 
 from llamacy.chat.results import ChatCompletion
 from llamacy.chat.stream import AsyncChatStream
@@ -17,7 +16,6 @@ from llamacy.protocols.anthropic.responses import MessageResponse, found_stop
 from llamacy.results import FinishReason
 from llamacy.server.calls import first_call, until_first_call
 from llamacy.server.errors import refusal_of
-from llamacy.server.guard import note_tokens
 from llamacy.server.leaving import unless_gone
 from llamacy.server.reading_progress import ReadingProgress
 from llamacy.server.responses import JSON, Events, event
@@ -29,19 +27,19 @@ async def messages(request: Request) -> JSON | Events:
     """Answer a conversation."""
     service = service_of(request)
     asked = message_request(await service.body(request))
-    name, model = service.models.named(asked.model)
+    name, model = await service.model(request, asked.model)
     options = {**asked.prompt_options, **asked.options}
     response = MessageResponse(name, asked.shows_thinking)
     if asked.stream:
         progress = ReadingProgress()
         stream = model.astream_chat(asked.messages, progress=progress, **options)
         await stream.start()
-        events = _events(request.scope, model, asked, response, stream)
+        events = _events(request, (name, model), asked, response, stream)
         return Events(events, [stream], progress.said, service.quiet_seconds)
     answer = await unless_gone(request.receive, model.achat(asked.messages, **options))
     if asked.has_one_call:
         answer = first_call(answer)
-    note_tokens(request.scope, answer.usage)
+    service.note(request.scope, name, [[answer]])
     return JSON(response.whole(answer, _stop_of(model, asked, answer)))
 
 
@@ -49,7 +47,7 @@ async def count_tokens(request: Request) -> JSON:
     """Count the tokens of a conversation's prompt."""
     service = service_of(request)
     asked = message_request(await service.body(request), is_counted=True)
-    _, model = service.models.named(asked.model)
+    _, model = await service.model(request, asked.model)
     n_tokens = await asyncio.to_thread(
         model.count_tokens, asked.messages, **asked.prompt_options
     )
@@ -57,8 +55,8 @@ async def count_tokens(request: Request) -> JSON:
 
 
 async def _events(
-    scope: Scope,
-    model: Model,
+    request: Request,
+    named: tuple[str, Model],
     asked: MessageRequest,
     response: MessageResponse,
     stream: AsyncChatStream,
@@ -75,7 +73,8 @@ async def _events(
         yield event(anthropic_error(refusal_of(error)), "error")
         return
     answer = stream.completion
-    note_tokens(scope, answer.usage)
+    name, model = named
+    service_of(request).note(request.scope, name, [[answer]])
     stop = _stop_of(model, asked, answer)
     for one in response.end(answer.usage, reason or answer.finish_reason, stop):
         yield _named(one)

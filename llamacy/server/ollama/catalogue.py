@@ -8,9 +8,10 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from llamacy.protocols.fields import Fields
-from llamacy.protocols.ollama.request import model_asked, without_latest
+from llamacy.protocols.ollama.request import model_asked
 from llamacy.server.models import Models
 from llamacy.server.ollama.describing import described, entry
+from llamacy.server.ollama.lines import known_name
 from llamacy.server.responses import JSON
 from llamacy.server.service import service_of
 
@@ -28,11 +29,12 @@ async def tags(request: Request) -> JSON:
 async def running(request: Request) -> JSON:
     """List the models that are in memory."""
     models = service_of(request).models
+    loaded = models.loaded
     listed = []
     for one in _entries(models):
-        n_ctx = models.named(one["name"])[1].n_ctx
-        rest = {"expires_at": _NEVER, "size_vram": 0, "context_length": n_ctx}
-        listed.append({**one, **rest})
+        if (model := loaded.get(one["name"])) is not None:
+            rest = {"expires_at": _NEVER, "size_vram": 0}
+            listed.append({**one, **rest, "context_length": model.n_ctx})
     return JSON({"models": listed})
 
 
@@ -40,9 +42,8 @@ async def show(request: Request) -> JSON:
     """Describe a model."""
     service = service_of(request)
     name = model_asked(Fields(await service.body(request)))
-    if name not in set(service.models):
-        name = without_latest(name)
-    _, model = service.models.named(name)
+    name = known_name(service.models, name)
+    _, model = await service.model(request, name)
     return JSON({**described(model), "modified_at": _created(service.models)})
 
 
@@ -52,8 +53,10 @@ async def version(request: Request) -> JSON:
 
 
 def _entries(models: Models) -> list[dict[str, Any]]:
-    created = _created(models)
-    return [entry(name, models.named(name)[1], created) for name in models]
+    created, loaded = _created(models), models.loaded
+    return [
+        entry(name, loaded.get(name), created, models.n_bytes(name)) for name in models
+    ]
 
 
 def _created(models: Models) -> str:

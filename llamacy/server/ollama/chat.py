@@ -6,19 +6,16 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.types import Scope
 
 from llamacy.chat.stream import AsyncChatStream
-from llamacy.model.model import Model
 from llamacy.protocols.ollama.request import Asked, chat_asked
 from llamacy.protocols.ollama.responses import OllamaResponse
-from llamacy.server.guard import note_tokens
 from llamacy.server.leaving import unless_gone
 from llamacy.server.ollama.lines import (
     HEADERS,
-    asked_model,
     empty_line,
     failure,
+    known_name,
     line,
 )
 from llamacy.server.responses import JSON, Events
@@ -29,33 +26,37 @@ async def chat(request: Request) -> JSON | Events:
     """Answer a conversation."""
     service = service_of(request)
     asked = chat_asked(await service.body(request))
-    model = asked_model(service, asked)
     response = OllamaResponse(asked.model, "message", asked.shows_thinking)
-    return await answered(request, asked, model, response)
+    return await answered(request, asked, response)
 
 
 async def answered(
-    request: Request, asked: Asked, model: Model, response: OllamaResponse
+    request: Request, asked: Asked, response: OllamaResponse
 ) -> JSON | Events:
     """Return the response of an answer to a conversation."""
     service = service_of(request)
+    name = known_name(service.models, asked.model)
+    if asked.is_empty and asked.unloads:
+        service.models.unload(name)
+        return JSON(response.nothing(unloads=True))
+    name, model = await service.model(request, name)
     if asked.is_empty:
-        return JSON(response.nothing(asked.unloads))
+        return JSON(response.nothing(unloads=False))
     options: dict[str, Any] = {**asked.prompt_options, **asked.options}
     if asked.stream:
         stream = model.astream_chat(asked.messages, **options)
         await stream.start()
-        lines = _lines(request.scope, response, stream)
+        lines = _lines(request, name, response, stream)
         quiet = empty_line(response.part)
         return Events(lines, [stream], quiet, service.quiet_seconds, HEADERS)
     answer = await unless_gone(request.receive, model.achat(asked.messages, **options))
-    note_tokens(request.scope, answer.usage)
+    service.note(request.scope, name, [[answer]])
     part = response.part(answer.text, answer.reasoning, answer.tool_calls)
     return JSON(response.end(answer, part))
 
 
 async def _lines(
-    scope: Scope, response: OllamaResponse, stream: AsyncChatStream
+    request: Request, name: str, response: OllamaResponse, stream: AsyncChatStream
 ) -> AsyncGenerator[bytes, None]:
     try:
         while True:
@@ -68,5 +69,5 @@ async def _lines(
         yield failure(error)
         return
     answer = stream.completion
-    note_tokens(scope, answer.usage)
+    service_of(request).note(request.scope, name, [[answer]])
     yield line(response.end(answer, response.part()))

@@ -16,27 +16,31 @@ from llamacy.model.model import Model
 _THINKING = ("enable_thinking", "reasoning_effort", "<think>", "<|channel|>")
 
 
-def entry(name: str, model: Model, modified: str) -> dict[str, Any]:
+def entry(
+    name: str, model: Model | None, modified: str, n_bytes: int | None
+) -> dict[str, Any]:
     """Return a model as an entry of a list.
 
     Parameters
     ----------
     name : str
         Its name.
-    model : Model
-        The model.
+    model : Model or None
+        The model; None if it is not loaded.
     modified : str
         When it was last changed.
+    n_bytes : int or None
+        Its size, if it is not loaded.
     """
-    recipe = model.recipe
-    fingerprint = model.path if recipe is None else recipe.fingerprint
+    recipe = None if model is None else model.recipe
+    fingerprint = name if recipe is None else recipe.fingerprint
     return {
         "name": name,
         "model": name,
         "modified_at": modified,
-        "size": _size(Path(model.path)),
+        "size": (n_bytes or 0) if model is None else _size(Path(model.path)),
         "digest": hashlib.sha256(fingerprint.encode()).hexdigest(),
-        "details": details(model),
+        "details": {} if model is None else details(model),
     }
 
 

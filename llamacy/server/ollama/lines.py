@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from llamacy.model.model import Model
-from llamacy.protocols.ollama.request import Asked, without_latest
+from llamacy.protocols.ollama.request import without_latest
 from llamacy.server.errors import refusal_of
+from llamacy.server.models import Models
 from llamacy.server.responses import dumped
-from llamacy.server.service import Service
 
 HEADERS: Final = {"content-type": "application/x-ndjson", "cache-control": "no-store"}
 
@@ -32,8 +31,6 @@ def empty_line(part: Callable[[], dict[str, Any]]) -> Callable[[], bytes]:
     return lambda: line(part())
 
 
-def asked_model(service: Service, asked: Asked) -> Model:
-    """Return the model of a request."""
-    names = set(service.models)
-    name = asked.model if asked.model in names else without_latest(asked.model)
-    return service.models.named(name)[1]
+def known_name(models: Models, name: str) -> str:
+    """Return the name of a model that a client may call by it and ``:latest``."""
+    return name if name in set(models) else without_latest(name)

@@ -6,22 +6,20 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.types import Scope
 
 from llamacy.chat.results import ChatCompletion
 from llamacy.chat.stream import AsyncChatStream
 from llamacy.model.model import Model
 from llamacy.protocols.openai.chat import ChatResponse
 from llamacy.protocols.openai.chat_request import ChatRequest, chat_request
-from llamacy.protocols.openai.common import Head, detailed, total
+from llamacy.protocols.openai.common import Head, detailed
 from llamacy.server.calls import first_call, until_first_call
-from llamacy.server.guard import note_tokens
 from llamacy.server.joining import all_of, joined, start_all
 from llamacy.server.leaving import unless_gone
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
 from llamacy.server.prompt_ids import token_bytes_of
 from llamacy.server.responses import JSON, Events, event
-from llamacy.server.service import Service, service_of
+from llamacy.server.service import service_of
 
 _CHUNK: Final = "chat.completion.chunk"
 
@@ -30,13 +28,12 @@ async def chat(request: Request) -> JSON | Events:
     """Answer a conversation."""
     service = service_of(request)
     asked = chat_request(await service.body(request))
-    name, model = service.models.named(asked.model)
+    name, model = await service.model(request, asked.model)
     head = Head.new("chatcmpl", name)
     if asked.streaming.is_on:
-        return await _stream(request.scope, service, model, head, asked)
+        return await _stream(request, model, head, asked)
     answers = await unless_gone(request.receive, _answers(model, asked))
-    usage = total([[answer.usage for answer in answers]])
-    note_tokens(request.scope, usage)
+    usage = service.note(request.scope, name, [answers])
     return JSON({**_whole(model, head, answers), "usage": detailed(usage)})
 
 
@@ -62,9 +59,10 @@ def _whole(
 
 
 async def _stream(
-    scope: Scope, service: Service, model: Model, head: Head, asked: ChatRequest
+    request: Request, model: Model, head: Head, asked: ChatRequest
 ) -> Events:
     """Begin the answers; errors of the request are raised before anything is sent."""
+    service = service_of(request)
     progress = Progress(asked.n, head, _CHUNK, asked.streaming.has_progress)
     streams = [
         model.astream_chat(
@@ -73,14 +71,14 @@ async def _stream(
         for index in range(asked.n)
     ]
     await start_all(streams)
-    events = _chunks(scope, model, head, asked, streams)
+    events = _chunks(request, model, head, asked, streams)
     return Events(
         events, streams, progress.said, service.quiet_seconds_of(asked.streaming)
     )
 
 
 async def _chunks(
-    scope: Scope,
+    request: Request,
     model: Model,
     head: Head,
     asked: ChatRequest,
@@ -107,8 +105,8 @@ async def _chunks(
     except Exception as error:
         yield failure(error)
         return
-    usage = total([[stream.completion.usage for stream in streams]])
-    note_tokens(scope, usage)
+    ended = [stream.completion for stream in streams]
+    usage = service_of(request).note(request.scope, head.model, [ended])
     if asked.streaming.has_usage:
         yield event(usage_chunk(head, _CHUNK, detailed(usage)))
     yield DONE

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.types import Scope
 
 from llamacy.errors import LlamacyError
 from llamacy.generation.streams import AsyncStream
 from llamacy.model.model import Model
-from llamacy.protocols.openai.common import Head, detailed, total
+from llamacy.protocols.openai.common import Head, detailed
 from llamacy.protocols.openai.completion_request import (
     CompletionRequest,
     completion_request,
@@ -21,13 +20,12 @@ from llamacy.protocols.openai.completion_request import (
 from llamacy.protocols.openai.completions import CompletionResponse
 from llamacy.results import Completion
 from llamacy.server.errors import refusal_of
-from llamacy.server.guard import note_tokens
 from llamacy.server.joining import joined, start_all
 from llamacy.server.leaving import unless_gone
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
 from llamacy.server.prompt_ids import prompt_ids, token_bytes_of
 from llamacy.server.responses import JSON, Events, event
-from llamacy.server.service import Service, service_of
+from llamacy.server.service import service_of
 
 _CHUNK: Final = "text_completion"
 
@@ -73,19 +71,18 @@ async def completions(request: Request) -> JSON | Events:
     """Continue a prompt, or several."""
     service = service_of(request)
     asked = completion_request(await service.body(request))
-    name, model = service.models.named(asked.model)
+    name, model = await service.model(request, asked.model)
     try:
         ids = await asyncio.to_thread(_ids, model, asked)
         task = _Task(asked, model, Head.new("cmpl", name), ids)
         if asked.streaming.is_on:
-            return await _stream(request.scope, service, task)
+            return await _stream(request, task)
         texts = await unless_gone(
             request.receive, model.agenerate(ids, n=asked.n, **asked.options)
         )
     except LlamacyError as error:
         raise refusal_of(error, "prompt") from error
-    usage = total([text.usage for text in each] for each in texts)
-    note_tokens(request.scope, usage)
+    usage = service.note(request.scope, name, texts)
     return JSON({**_whole(task, texts), "usage": detailed(usage)})
 
 
@@ -103,8 +100,9 @@ def _whole(task: _Task, texts: Sequence[Sequence[Completion]]) -> dict[str, Any]
     return {**responses[0], "choices": choices}
 
 
-async def _stream(scope: Scope, service: Service, task: _Task) -> Events:
+async def _stream(request: Request, task: _Task) -> Events:
     """Begin the texts; errors of the request are raised before anything is sent."""
+    service = service_of(request)
     asked, n = task.asked, len(task.ids) * task.asked.n
     progress = Progress(n, task.head, _CHUNK, asked.streaming.has_progress)
     streams = [
@@ -116,14 +114,14 @@ async def _stream(scope: Scope, service: Service, task: _Task) -> Events:
         for index in range(n)
     ]
     await start_all(streams)
-    events = _chunks(scope, task, streams)
+    events = _chunks(request, task, streams)
     return Events(
         events, streams, progress.said, service.quiet_seconds_of(asked.streaming)
     )
 
 
 async def _chunks(
-    scope: Scope, task: _Task, streams: Sequence[AsyncStream]
+    request: Request, task: _Task, streams: Sequence[AsyncStream]
 ) -> AsyncGenerator[bytes, None]:
     responses = [task.response(index) for index in range(len(streams))]
     try:
@@ -136,9 +134,9 @@ async def _chunks(
     except Exception as error:
         yield failure(error)
         return
-    n, usages = task.asked.n, [stream.completion.usage for stream in streams]
-    usage = total(usages[i : i + n] for i in range(0, len(usages), n))
-    note_tokens(scope, usage)
+    n, ended = task.asked.n, [stream.completion for stream in streams]
+    texts = [ended[first : first + n] for first in range(0, len(ended), n)]
+    usage = service_of(request).note(request.scope, task.head.model, texts)
     if task.asked.streaming.has_usage:
         yield event(usage_chunk(task.head, _CHUNK, detailed(usage)))
     yield DONE

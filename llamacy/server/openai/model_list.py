@@ -21,7 +21,7 @@ async def model_list(request: Request) -> JSON:
 async def one_model(request: Request) -> JSON:
     """Describe a model."""
     models = service_of(request).models
-    name, _ = models.named(request.path_params["name"])
+    name = models.checked(request.path_params["name"])
     return JSON(_described(name, models))
 
 

@@ -18,25 +18,23 @@ from llamacy.protocols.openai.response_request import (
 from llamacy.protocols.openai.responses import Response
 from llamacy.server.calls import first_call, until_first_call
 from llamacy.server.errors import refusal_of
-from llamacy.server.guard import note_tokens
 from llamacy.server.leaving import unless_gone
-from llamacy.server.openai.stored import Store
 from llamacy.server.reading_progress import ReadingProgress
 from llamacy.server.responses import JSON, Events, event
-from llamacy.server.service import Service, service_of
+from llamacy.server.service import service_of
 
 
 async def responses(request: Request) -> JSON | Events:
     """Answer, and remember the conversation."""
     service = service_of(request)
     asked = response_request(await service.body(request))
-    name, model = service.models.named(asked.model)
+    name, model = await service.model(request, asked.model)
     before: list[dict[str, Any]] = []
     if asked.previous is not None:
         before = service.store.get(asked.previous, "previous_response_id").messages
     messages = asked.conversation(before)
     head = Head.new("resp", name)
-    turn = _Turn(request, service, asked, before, Response(head, asked.echoed))
+    turn = _Turn(request, name, asked, before, Response(head, asked.echoed))
     if asked.stream:
         progress = ReadingProgress()
         stream = model.astream_chat(messages, progress=progress, **asked.options)
@@ -74,23 +72,24 @@ class _Turn:
     def __init__(
         self,
         request: Request,
-        service: Service,
+        model: str,
         asked: ResponseRequest,
         before: list[dict[str, Any]],
         response: Response,
     ) -> None:
         self.response = response
         self._scope = request.scope
-        self._store: Store = service.store
+        self._service = service_of(request)
+        self._model = model
         self._asked = asked
         self._before = before
 
     def finished(self, body: dict[str, Any], answer: ChatCompletion) -> dict[str, Any]:
         """Note the counts of a finished response, and store it; return it."""
-        note_tokens(self._scope, answer.usage)
+        self._service.note(self._scope, self._model, [[answer]])
         if self._asked.is_stored:
             said: Any = message(answer)
-            self._store.add(body, [*self._before, *self._asked.messages, said])
+            self._service.store.add(body, [*self._before, *self._asked.messages, said])
         return body
 
     async def events(self, stream: AsyncChatStream) -> AsyncGenerator[bytes, None]:
