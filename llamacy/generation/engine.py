@@ -13,6 +13,7 @@ from llamacy.arguments import short
 from llamacy.errors import ArgumentError, NotPicklableError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
+from llamacy.generation.drafting.drafter import MakeDrafter, TextDrafter
 from llamacy.generation.executor import Executor
 from llamacy.generation.goals.complete import Complete, MakeRoom
 from llamacy.generation.goals.score import Score
@@ -46,11 +47,15 @@ class Engine:
         Most requests that may wait before another call is refused; None refuses none.
     defaults : SamplingParams, optional
         The options of a call that leaves them out; those of `SamplingParams` if None.
+    drafting : bool, default True
+        Whether calls draft whose options leave it open.
 
     Attributes
     ----------
     defaults : SamplingParams
         The options of a call that leaves them out.
+    make_drafter : MakeDrafter
+        Makes the drafters of texts.
     n_vocab : int
         Logits of a token.
     worker : Worker
@@ -65,12 +70,16 @@ class Engine:
         cache_bytes: int,
         max_waiting: int | None = None,
         defaults: SamplingParams | None = None,
+        *,
+        drafting: bool = True,
     ) -> None:
         self.executor = executor
         self.tokenizer = tokenizer
         self.n_ctx = n_ctx
         self.n_vocab = executor.n_vocab
         self.defaults = defaults or SamplingParams()
+        self._drafting = drafting
+        self.make_drafter: MakeDrafter = TextDrafter
         self.worker = Worker(executor, cache_bytes, max_waiting)
 
     def __reduce__(self) -> NoReturn:
@@ -190,6 +199,7 @@ class Engine:
         make_room: MakeRoom | None = None,
     ) -> Complete:
         """Make a goal that completes a context of checked ids: see `Complete`."""
+        drafts = self._drafting if params.drafting is None else params.drafting
         return Complete(
             context,
             params,
@@ -198,6 +208,7 @@ class Engine:
             token_bytes_override=token_bytes_override,
             stop_scope=stop_scope,
             make_room=make_room,
+            make_drafter=self.make_drafter if drafts else None,
         )
 
     def request(
