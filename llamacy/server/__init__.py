@@ -14,6 +14,7 @@
     shapes          refusals to the error bodies of each API
     responses       JSON, and streams of server-sent events
     leaving         clients that hang up
+    lengths         prompts that cannot fit into the context
     joining         several streams as one
     prompt_ids      ids of prompts that clients write as a whole
     calls           answers that may have only one tool call

@@ -15,6 +15,9 @@ from llamacy.server.leaving import ClientGone
 MAX_NESTING: Final = 128
 """Most objects and lists within each other; JSON schemas of tools have some twenty."""
 
+MAX_MARKS: Final = 500_000
+"""Most brackets, braces and commas, in texts too: small values take much memory."""
+
 _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
 """An escape of half a surrogate pair, which means something only beside the other."""
 
@@ -75,7 +78,8 @@ def parsed(body: bytes) -> Any:
     Raises
     ------
     Refusal
-        It is not JSON as RFC 8259 defines it, not UTF-8, or too deeply nested.
+        It is not JSON as RFC 8259 defines it, not UTF-8, too deeply nested, or has
+        too many values.
 
     Examples
     --------
@@ -85,6 +89,9 @@ def parsed(body: bytes) -> Any:
     Traceback (most recent call last):
     llamacy.server.errors.Refusal: the body is not JSON: found NaN
     """
+    if sum(map(body.count, (b"[", b"{", b","))) > MAX_MARKS:
+        message = f"wanted JSON with at most {MAX_MARKS} values, found more"
+        raise Refusal(413, message, code="request_too_large")
     try:
         text = body.decode("utf-8")
         value = json.loads(text, parse_constant=_refuse_constant)

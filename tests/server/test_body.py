@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("starlette")
 
-from llamacy.server.body import MAX_NESTING, parsed
+from llamacy.server.body import MAX_MARKS, MAX_NESTING, parsed
 from llamacy.server.errors import Refusal
 
 pytestmark = pytest.mark.server
@@ -35,6 +35,13 @@ def test_bodies_that_are_not_json_are_refused(body: bytes) -> None:
     with pytest.raises(Refusal, match="not JSON") as caught:
         parsed(body)
     assert (caught.value.status, caught.value.code) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("item", [b"[],", b'{"":1},', b"1,"])
+def test_the_number_of_values_has_a_limit(item: bytes) -> None:
+    with pytest.raises(Refusal, match="values") as caught:
+        parsed(b"[" + item * (MAX_MARKS + 1) + b"1]")
+    assert caught.value.status == 413
 
 
 @pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}")])

@@ -127,6 +127,45 @@ def test_a_body_that_is_too_large_is_not_read(client: Any) -> None:
     assert len(sent) < 1000
 
 
+def test_megabytes_that_cannot_fit_are_not_tokenized(
+    client: Any, demo: llamacy.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = 0
+    tokenize = type(demo).tokenize
+
+    def measured(model: Any, text: str, **options: Any) -> list[int]:
+        nonlocal longest
+        longest = max(longest, len(text))
+        return tokenize(model, text, **options)
+
+    monkeypatch.setattr(type(demo), "tokenize", measured)
+    text = "word " * 10**6
+    parts = [{"type": "text", "text": text[:100]}, {"type": "text", "text": text}]
+    for path, body in [
+        (CHAT, ask(text)),
+        (CHAT, ask("x", messages=[{"role": "user", "content": parts}], stream=True)),
+        ("/v1/completions", {"prompt": text}),
+        ("/v1/responses", {"input": text}),
+        ("/v1/messages", ask(text, max_tokens=3)),
+        ("/api/chat", ask(text)),
+        ("/api/generate", {"prompt": text, "raw": True}),
+    ]:
+        refused = client.post(path, json=body | {"model": "demo"})
+        assert refused.status_code == 400
+        assert "prompt is too long" in refused.text
+    assert longest < 10_000
+
+
+def test_long_words_are_tokenized_before_they_are_refused(
+    client: Any, demo: llamacy.Model
+) -> None:
+    text = " " * 6000  # few tokens for its length, in some vocabularies
+    n_tokens = len(demo.tokenize(text))
+    body = {"model": "demo", "prompt": text, "max_tokens": 1}
+    status = client.post("/v1/completions", json=body).status_code
+    assert status == (200 if n_tokens < demo.n_ctx else 400)
+
+
 def test_paths_and_methods_that_do_not_exist_are_refused(client: Any) -> None:
     assert client.get("/v1/nothing").json()["error"]["code"] == "not_found"
     assert client.get(CHAT).status_code == 405

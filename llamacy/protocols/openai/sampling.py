@@ -18,6 +18,7 @@ MAX_TOP: Final = 20
 """Most tokens whose log-probabilities are reported in the place of one."""
 
 _MAX_STOPS: Final = 64
+_MAX_BIASES: Final = 1024
 
 _SAME: Final = (
     "temperature",
@@ -127,6 +128,10 @@ def _biases(value: object) -> dict[int, float]:
     wanted = "logit_bias: wanted an object of token ids and numbers"
     if not isinstance(value, Mapping):
         raise ArgumentError(f"{wanted}, found {short(value)}")
+    if len(value) > _MAX_BIASES:
+        raise ArgumentError(
+            f"logit_bias: wanted at most {_MAX_BIASES} tokens, found {len(value)}"
+        )
     biases: dict[int, float] = {}
     for key, bias in value.items():
         if not (isinstance(key, str) and key.isdecimal() and len(key) < 10):

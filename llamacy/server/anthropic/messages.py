@@ -17,6 +17,7 @@ from llamacy.results import FinishReason
 from llamacy.server.calls import first_call, until_first_call
 from llamacy.server.errors import refusal_of
 from llamacy.server.leaving import unless_gone
+from llamacy.server.lengths import check_length, texts_of
 from llamacy.server.reading_progress import ReadingProgress
 from llamacy.server.responses import JSON, Events, event
 from llamacy.server.service import service_of
@@ -28,6 +29,7 @@ async def messages(request: Request) -> JSON | Events:
     service = service_of(request)
     asked = message_request(await service.body(request))
     name, model = await service.model(request, asked.model)
+    await check_length(model, texts_of(asked.messages))
     options = {**asked.prompt_options, **asked.options}
     response = MessageResponse(name, asked.shows_thinking)
     if asked.stream:

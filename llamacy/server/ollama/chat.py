@@ -11,6 +11,7 @@ from llamacy.chat.stream import AsyncChatStream
 from llamacy.protocols.ollama.request import Asked, chat_asked
 from llamacy.protocols.ollama.responses import OllamaResponse
 from llamacy.server.leaving import unless_gone
+from llamacy.server.lengths import check_length, texts_of
 from llamacy.server.ollama.lines import (
     HEADERS,
     empty_line,
@@ -42,6 +43,7 @@ async def answered(
     name, model = await service.model(request, name)
     if asked.is_empty:
         return JSON(response.nothing(unloads=False))
+    await check_length(model, texts_of(asked.messages))
     options: dict[str, Any] = {**asked.prompt_options, **asked.options}
     if asked.stream:
         stream = model.astream_chat(asked.messages, **options)

@@ -14,6 +14,7 @@ from llamacy.model.model import Model
 from llamacy.protocols.ollama.request import Asked, generate_asked
 from llamacy.protocols.ollama.responses import OllamaResponse
 from llamacy.server.leaving import unless_gone
+from llamacy.server.lengths import check_length
 from llamacy.server.ollama.chat import answered
 from llamacy.server.ollama.lines import (
     HEADERS,
@@ -47,6 +48,7 @@ async def _continued(
     response: OllamaResponse,
 ) -> JSON | Events:
     service, (name, model) = service_of(request), named
+    await check_length(model, [asked.prompt])
     ids = await asyncio.to_thread(prompt_ids, model, asked.prompt)
     options: dict[str, Any] = asked.options
     if asked.stream:

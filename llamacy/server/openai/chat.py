@@ -16,6 +16,7 @@ from llamacy.protocols.openai.common import Head, detailed
 from llamacy.server.calls import first_call, until_first_call
 from llamacy.server.joining import all_of, joined, start_all
 from llamacy.server.leaving import unless_gone
+from llamacy.server.lengths import check_length, texts_of
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
 from llamacy.server.prompt_ids import token_bytes_of
 from llamacy.server.responses import JSON, Events, event
@@ -29,6 +30,7 @@ async def chat(request: Request) -> JSON | Events:
     service = service_of(request)
     asked = chat_request(await service.body(request))
     name, model = await service.model(request, asked.model)
+    await check_length(model, texts_of(asked.messages))
     head = Head.new("chatcmpl", name)
     if asked.streaming.is_on:
         return await _stream(request, model, head, asked)

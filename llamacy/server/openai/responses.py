@@ -19,6 +19,7 @@ from llamacy.protocols.openai.responses import Response
 from llamacy.server.calls import first_call, until_first_call
 from llamacy.server.errors import refusal_of
 from llamacy.server.leaving import unless_gone
+from llamacy.server.lengths import check_length, texts_of
 from llamacy.server.reading_progress import ReadingProgress
 from llamacy.server.responses import JSON, Events, event
 from llamacy.server.service import service_of
@@ -33,6 +34,8 @@ async def responses(request: Request) -> JSON | Events:
     if asked.previous is not None:
         before = service.store.get(asked.previous, "previous_response_id").messages
     messages = asked.conversation(before)
+    if "overflow" not in asked.options:
+        await check_length(model, texts_of(messages))
     head = Head.new("resp", name)
     turn = _Turn(request, name, asked, before, Response(head, asked.echoed))
     if asked.stream:

@@ -108,6 +108,7 @@ def test_each_of_several_texts_has_a_seed_of_its_own() -> None:
         ({"stop": ""}, "stop"),
         ({"seed": 0.5}, "seed"),
         ({"logit_bias": [1]}, "logit_bias"),
+        ({"logit_bias": {str(i): 1 for i in range(1025)}}, "logit_bias"),
         ({"logit_bias": {"-1": 1}}, "logit_bias"),
         ({"logit_bias": {"9" * 5000: 1}}, "logit_bias"),
         ({"logit_bias": {"1": "x"}}, "logit_bias"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import llamacy
+from tests.support.served import obedient, running
 from tests.support.waiting import wait_until
 
 openai = pytest.importorskip("openai")
@@ -274,6 +278,57 @@ def test_a_prompt_that_is_too_long_has_openais_code(client: Any) -> None:
         "context_length_exceeded",
         "prompt",
     )
+
+
+def test_a_failure_in_a_stream_is_raised(
+    create: Any, puppet: llamacy.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(ids: Any, logits: Any) -> None:
+        if len(ids) > 60:
+            raise llamacy.ModelOutputError("the weights are broken")
+
+    told = puppet.engine.defaults
+    (said,) = told.logits_processors  # type: ignore[misc]
+    failing = replace(told, logits_processors=(fail, said))
+    monkeypatch.setattr(puppet.engine, "defaults", failing)
+    with pytest.raises(openai.APIError, match="the weights are broken"):
+        list(create("say " + "all work " * 5, stream=True))
+
+
+def test_a_busy_server_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llamacy.server import app
+
+    go_on = threading.Event()
+
+    def wait(ids: Any, logits: Any) -> None:
+        go_on.wait(10)
+
+    with obedient(tmp_path, max_waiting=0, n_batch=1) as model:
+        told = model.engine.defaults
+        (said,) = told.logits_processors  # type: ignore[misc]
+        slow = replace(told, logits_processors=(wait, said))
+        monkeypatch.setattr(model.engine, "defaults", slow)
+        with (
+            running(app({"puppet": model})) as url,
+            openai.OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=2) as client,
+        ):
+            ask = client.chat.completions.create
+            first = threading.Thread(target=ask, kwargs=yes())
+            first.start()
+            wait_until(lambda: model.engine.load().n_active == 1)
+            with pytest.raises(openai.RateLimitError) as caught:
+                client.with_options(max_retries=0).chat.completions.create(**yes())
+            assert caught.value.code == "queue_full"
+            threading.Timer(0.2, go_on.set).start()
+            answer = ask(**yes())
+            first.join()
+    assert answer.choices[0].message.content == "yes"
+
+
+def yes() -> dict[str, Any]:
+    return {"model": "puppet", "messages": user("say yes")}
 
 
 def test_closing_a_stream_frees_the_model(create: Any, puppet: llamacy.Model) -> None:
