@@ -59,6 +59,10 @@ cdef extern from "interface.h" nogil:
         int32_t position
         uint8_t** pages
 
+    int first_span(const row_run* run, int window, int span_tokens)
+    int after_spans(const row_run* run, int span_tokens)
+    int count_strips(const kv_layout* kv)
+
     ctypedef struct row_span:
         int32_t row
         int32_t n_rows
@@ -95,6 +99,24 @@ cdef extern from "interface.h" nogil:
         size_t ldv
         size_t ld_decay
         size_t ld_beta
+        size_t ldy
+
+    ctypedef struct selective_scan_args:
+        int n_head
+        int key_dim
+        int value_dim
+        size_t offset
+        const float* x
+        const float* dt
+        const float* a
+        const float* d
+        const float* b
+        const float* c
+        float* y
+        size_t ldx
+        size_t ld_dt
+        size_t ldb
+        size_t ldc
         size_t ldy
 
     ctypedef struct ssm_scan_args:
@@ -176,6 +198,7 @@ cdef extern from "interface.h" nogil:
         const peak_product* peaks
         int row_chunk
         int64_t fetched_bytes
+        int span_tokens
         size_t (*scratch_bytes)(int head_dim, int latent_dim) noexcept nogil
         void (*enter_thread)() noexcept nogil
         void (*leave_thread)() noexcept nogil
@@ -205,6 +228,14 @@ cdef extern from "interface.h" nogil:
             const attention_args* args, const row_run* runs, int n_runs,
             const float* q, size_t ldq, float* y, size_t ldy,
             int begin, int end, void* scratch) noexcept nogil
+        void (*score)(
+            const attention_args* args, const row_run* runs, int n_runs,
+            const float* q, size_t ldq, float* scores,
+            int begin, int end, void* scratch) noexcept nogil
+        void (*weigh)(
+            const attention_args* args, const row_run* runs, int n_runs,
+            const float* scores, float* y, size_t ldy,
+            int begin, int end, void* scratch) noexcept nogil
         void (*causal_conv)(
             const conv_args* args, const row_span* spans, int n_spans,
             const float* x, size_t ldx, float* y, size_t ldy,
@@ -215,8 +246,12 @@ cdef extern from "interface.h" nogil:
         void (*ssm_scan)(
             const ssm_scan_args* args, const row_span* spans, int n_spans,
             int begin, int end, void* scratch) noexcept nogil
+        void (*selective_scan)(
+            const selective_scan_args* args, const row_span* spans, int n_spans,
+            int begin, int end, void* scratch) noexcept nogil
         int (*delta_blocks)(int value_dim) noexcept nogil
         int (*ssm_blocks)(int value_dim) noexcept nogil
+        int (*selective_blocks)(int value_dim) noexcept nogil
         const unary_op* unary
         const binary_op* binary
         void (*sigmoid_gate)(

@@ -14,7 +14,7 @@ from llamacy.kernels.interface cimport (
     EPILOGUE_SWIGLU, PAGE_TOKENS, PANEL_ROWS, STRIP_ROWS, UNIT_COLS, attention_args,
     binary_op, conv_args, delta_rule_args, epilogue, is_float_pack, is_gated,
     kernel_table, kv_layout, linear_args, packed_matrix, peak_product, quant_unit,
-    row_run, row_span, ssm_scan_args, unary_op,
+    row_run, row_span, selective_scan_args, ssm_scan_args, unary_op,
 )
 
 
@@ -156,6 +156,19 @@ cdef extern from "attention/attention.h":
         float* scratch) noexcept nogil
 
 
+cdef extern from "attention/few_runs.h":
+    enum:
+        SPAN_TOKENS
+
+    void score(
+        const attention_args* args, const row_run* runs, int n_runs, const float* q,
+        size_t ldq, float* scores, int begin, int end, void* scratch) noexcept nogil
+    void weigh(
+        const attention_args* args, const row_run* runs, int n_runs,
+        const float* scores, float* y, size_t ldy, int begin, int end,
+        void* scratch) noexcept nogil
+
+
 cdef extern from "attention/kv_store.h":
     void append_key(
         const kv_layout* kv, const kv_head* h, int slot, const float* k) noexcept nogil
@@ -178,6 +191,13 @@ cdef extern from "recurrent/ssm_scan.h":
     int ssm_blocks(int value_dim) noexcept nogil
     void ssm_scan(
         const ssm_scan_args* args, const row_span* spans, int n_spans,
+        int begin, int end, void* scratch) noexcept nogil
+
+
+cdef extern from "recurrent/selective_scan.h":
+    int selective_blocks(int value_dim) noexcept nogil
+    void selective_scan(
+        const selective_scan_args* args, const row_span* spans, int n_spans,
         int begin, int end, void* scratch) noexcept nogil
 
 
@@ -232,12 +252,17 @@ TABLE.linear = linear
 TABLE.has_many_rows = has_many_rows
 TABLE.rope = rope
 TABLE.append = append
+TABLE.span_tokens = SPAN_TOKENS
 TABLE.attention = attention
+TABLE.score = score
+TABLE.weigh = weigh
 TABLE.causal_conv = causal_conv
 TABLE.delta_rule = delta_rule
 TABLE.ssm_scan = ssm_scan
+TABLE.selective_scan = selective_scan
 TABLE.delta_blocks = delta_blocks
 TABLE.ssm_blocks = ssm_blocks
+TABLE.selective_blocks = selective_blocks
 TABLE.unary = UNARY
 TABLE.binary = BINARY
 TABLE.sigmoid_gate = sigmoid_gate

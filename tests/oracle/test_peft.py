@@ -87,6 +87,27 @@ FAMILIES["DeepseekV3"] = {
     "n_group": 1,
     "topk_group": 1,
 }
+FAMILIES["KimiLinear"] = {
+    "num_hidden_layers": 3,
+    "num_key_value_heads": 4,
+    "kv_lora_rank": 32,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 16,
+    "v_head_dim": 12,
+    "num_experts": 4,
+    "num_experts_per_token": 4,
+    "moe_intermediate_size": 32,
+    "linear_head_dim": 16,
+    "linear_num_heads": 4,
+    "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+}
+FAMILIES["BailingHybrid"] = {
+    **FAMILIES["KimiLinear"],
+    "head_dim": 16,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+}
 LATENT = ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]
 DELTA_RULE = {
     "head_dim": 16,
@@ -95,10 +116,29 @@ DELTA_RULE = {
     "linear_num_value_heads": 6,
     "linear_key_head_dim": 16,
     "linear_value_head_dim": 32,
-    "initializer_range": 0.1,  # rounding grows with the weights
+    "initializer_range": 0.1,  # see test_delta_rule_folders.py
 }
 FAMILIES["Qwen3_5Text"] = DELTA_RULE
 FAMILIES["Qwen3Next"] = {**FIVE, **DELTA_RULE, "shared_expert_intermediate_size": 32}
+FAMILIES["NemotronH"] = {
+    "layers_block_type": ["linear_attention", "moe", "full_attention", "moe"],
+    "num_hidden_layers": 4,
+    "head_dim": 16,
+    "ssm_state_size": 16,
+    "mamba_num_heads": 4,
+    "mamba_head_dim": 16,
+    "n_groups": 2,
+    "time_step_min": 1e-30,
+    "n_routed_experts": 5,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "moe_shared_expert_intermediate_size": 48,
+    "moe_latent_size": 40,
+}
+FAMILIES["Jamba"] = {
+    **{"num_hidden_layers": 3, "attn_layer_period": 3, "attn_layer_offset": 1},
+    **{"num_experts": 5, "num_experts_per_tok": 2, "mamba_dt_rank": 8},
+}
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 DENSE = [*ATTENTION, "gate_proj", "up_proj", "down_proj"]
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
@@ -180,7 +220,24 @@ CASES: dict[str, tuple[str, Settings]] = {
             "target_parameters": ["experts.gate_up_proj", "experts.down_proj"],
         },
     ),
+    "experts without a gate": (
+        "NemotronH",
+        {
+            "target_modules": ["in_proj", *ATTENTION, "fc1_latent_proj"]
+            + ["fc2_latent_proj", "shared_experts.up_proj"],
+            "target_parameters": ["experts.up_proj", "experts.down_proj"],
+        },
+    ),
+    "selective scan": (
+        "Jamba",
+        {
+            "target_modules": ["in_proj", "x_proj", "out_proj", *DENSE],
+            "target_parameters": ["experts.gate_up_proj", "experts.down_proj"],
+        },
+    ),
     "latent attention": ("DeepseekV3", {"target_modules": [*LATENT, "down_proj"]}),
+    "Ling's delta rule": ("BailingHybrid", {"target_modules": "all-linear"}),
+    "Kimi's delta rule": ("KimiLinear", {"target_modules": "all-linear"}),
     "delta rule": ("Qwen3_5Text", {"target_modules": "all-linear"}),
     "DoRA, delta rule": (
         "Qwen3_5Text",

@@ -1,6 +1,8 @@
 """Tiny recurrent models with random weights, which babble.
 
-An LFM2 has convolutions beside attention; a Mamba-2 has scans alone, and no keys.
+An LFM2 has convolutions beside attention; a Mamba-2 has scans alone, and no keys; a
+Jamba has other scans beside attention, and experts; a Kimi Linear has a delta rule
+beside latent attention, and experts.
 """
 
 from __future__ import annotations
@@ -24,6 +26,21 @@ KEYS: dict[str, dict[str, Any]] = {
         "attention__head_count_kv": N_HEAD_KV,
         "shortconv__l_cache": 3,
     },
+    "kimi-linear": {
+        "block_count": 4,
+        "attention.head_count_kv": [0, 1, 0, 0],
+        "attention.kv_lora_rank": 32,
+        "attention.key_length_mla": 24,
+        "attention.value_length_mla": 16,
+        "rope.dimension_count": 8,
+        "ssm.conv_kernel": 4,
+        "kda.head_dim": 8,
+        "expert_count": 4,
+        "expert_used_count": 2,
+        "expert_feed_forward_length": 32,
+        "expert_shared_count": 1,
+        "leading_dense_block_count": 1,
+    },
     "mamba2": {
         "block_count": 3,
         "attention__head_count": 0,
@@ -32,6 +49,16 @@ KEYS: dict[str, dict[str, Any]] = {
         "ssm__state_size": 8,
         "ssm__group_count": 1,
         "ssm__time_step_rank": 4,
+        "ssm__inner_size": 64,
+    },
+    "jamba": {
+        "block_count": 4,
+        "attention__head_count_kv": [0, 2, 0, 0],
+        "expert_count": 4,
+        "expert_used_count": [0, 2, 0, 2],
+        "ssm__conv_kernel": 4,
+        "ssm__state_size": 8,
+        "ssm__time_step_rank": 32,
         "ssm__inner_size": 64,
     },
 }

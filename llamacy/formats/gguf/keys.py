@@ -24,7 +24,7 @@ class Keys:
     Parameters
     ----------
     file : ModelFile
-        The file; only its metadata are read.
+        The file; of its tensors the names alone are read.
     architecture : str
         The family, which its keys begin with.
 
@@ -38,7 +38,11 @@ class Keys:
         self.metadata: Mapping[str, Any] = file.metadata
         self.path = file.path
         self.n_more_layers = 0
-        self._architecture = architecture
+        self._architecture, self._file = architecture, file
+
+    def has_tensor(self, name: str) -> bool:
+        """Whether the file has a tensor of this name."""
+        return name in self._file.tensors
 
     def __contains__(self, key: str) -> bool:
         return self.full(key) in self.metadata
@@ -139,6 +143,15 @@ class Keys:
             lowest = f"from {least:g}" if least else "above 0"
             wanted = f"a number {lowest}, at most {most:g}"
             self.fail(key, f"0, or {wanted}" if is_zero_allowed else wanted, found)
+        return float(found)
+
+    def below_zero(self, key: str) -> float:
+        """Read a finite number below 0."""
+        found = self._get(key, None)
+        if not isinstance(found, int | float) or isinstance(found, bool):
+            self.fail(key, "a number", found)
+        if not -MAX_SCALE <= found < 0:
+            self.fail(key, f"a number from {-MAX_SCALE:g}, below 0", found)
         return float(found)
 
     def reals_per_layer(self, key: str, n_layer: int) -> tuple[float, ...]:

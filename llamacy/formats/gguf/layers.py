@@ -140,7 +140,7 @@ def read_sizes(
     if may_lack:
         _check_single_parts(keys, n_head_kv, n_ff)
     if latent is not None:
-        n_head_kv = (1,) * n_layer
+        n_head_kv = tuple(min(1, each) for each in n_head_kv)
         head_dim = [latent.n_latent + latent.n_rotated] * n_layer
         value_dim = [latent.n_latent] * n_layer
     return list(map(LayerSizes, n_head, n_head_kv, head_dim, value_dim, n_ff))
@@ -203,7 +203,6 @@ def read_layers(
     layers = []
     have_rope = keys.flags(".attention.rope_pattern", len(sizes))
     constants = [keys.reals_per_layer(key, len(sizes)) for key in rules.constants]
-    n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
     experts = experts_of_layers(keys, config, rules, [each.n_ff for each in sizes])
     for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
         n_ff = each.n_ff
@@ -216,11 +215,10 @@ def read_layers(
                 keys, config, rules, each, (layer, window, has_rope), latent
             )
         elif not n_ff or rules.scan != "alone":
-            mixer = read_recurrence(keys, rules)
-        has_experts = n_ff > 0 and layer >= n_dense
+            mixer = read_recurrence(keys, rules, each.n_head)
         network = FeedForwardConfig(
             n_ff,
-            experts=experts[layer] if has_experts else None,
+            experts=experts[layer],
             constants=tuple(each[layer] for each in constants),
         )
         layers.append(LayerConfig(mixer, network))

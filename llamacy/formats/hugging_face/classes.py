@@ -13,7 +13,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from llamacy.formats.hugging_face import delta_rule, gemma4, latent, lfm2
+from llamacy.formats.hugging_face import (
+    bailing_hybrid,
+    delta_rule,
+    gemma4,
+    kimi_delta,
+    latent,
+    lfm2,
+    mamba,
+)
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.dense_classes import DENSE_DEFAULTS
 from llamacy.formats.hugging_face.layer_norm_classes import LAYER_NORM_DEFAULTS
@@ -27,10 +35,13 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **MIXTURE_DEFAULTS,
     **VISION_DEFAULTS,
     **gemma4.DEFAULTS,
+    **mamba.DEFAULTS,
     **MAMBA2_DEFAULTS,
     **latent.DEFAULTS,
     **lfm2.DEFAULTS,
     **delta_rule.DEFAULTS,
+    **kimi_delta.DEFAULTS,
+    **bailing_hybrid.DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
 
@@ -49,6 +60,8 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "granitemoehybrid": "GraniteMoeHybridForCausalLM",
     "falcon_h1": "FalconH1ForCausalLM",
     "nemotron_h": "NemotronHForCausalLM",
+    "jamba": "JambaForCausalLM",
+    "mamba": "MambaForCausalLM",
     "mamba2": "Mamba2ForCausalLM",
     "lfm2": "Lfm2ForCausalLM",
     "lfm2_moe": "Lfm2MoeForCausalLM",
@@ -83,7 +96,10 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "deepseek_v2": "DeepseekV2ForCausalLM",
     "deepseek_v3": "DeepseekV3ForCausalLM",
     "glm4_moe_lite": "Glm4MoeLiteForCausalLM",
+    "kimi_linear": "KimiLinearForCausalLM",
+    "bailing_hybrid": "BailingHybridForCausalLM",
     "youtu": "YoutuForCausalLM",
+    "mistral4": "Mistral4ForCausalLM",
     "ernie4_5_moe": "Ernie4_5_MoeForCausalLM",
     "hunyuan_v1_moe": "HunYuanMoEV1ForCausalLM",
     "cohere2_moe": "Cohere2MoeForCausalLM",
@@ -111,5 +127,8 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
 }
 """Classes by `model_type`, for files whose `architectures` name none."""
 
-SAME_CLASSES: Final[Mapping[str, str]] = {"PhiMoEForCausalLM": "PhimoeForCausalLM"}
+SAME_CLASSES: Final[Mapping[str, str]] = {
+    "BailingMoeV3ForCausalLM": "BailingHybridForCausalLM",
+    "PhiMoEForCausalLM": "PhimoeForCausalLM",
+}
 """Classes of transformers, by names that their makers' files have for them."""

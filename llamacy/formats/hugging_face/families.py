@@ -6,9 +6,12 @@ forms are those that llama.cpp's converter writes. Adding a family is adding a r
 the first of these files that it is in place in:
 
 - `gemma4`: Gemma 4, two kinds of layers of different sizes;
+- `mamba`: Jamba and Mamba, layers that scan as Mamba does;
 - `mamba2_families`: Granite 4 H, Falcon-H1, Nemotron-H and Mamba-2, layers that scan;
 - `delta_rule`: Qwen 3.5 and Qwen3-Next, layers with a delta rule;
 - `latent`: latent attention, as in DeepSeek V2 and V3;
+- `kimi_delta`: Kimi Linear, layers with Kimi Delta Attention beside latent attention;
+- `bailing_hybrid`: Ling 3.0, the same with gates of attention;
 - `lfm2`: LFM2 and LFM3, layers that convolve beside those that attend;
 - `vision_families`: the texts of models that see images;
 - `mixture_families`: mixtures of experts;
@@ -22,7 +25,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from llamacy.formats.hugging_face import delta_rule, gemma4, latent, lfm2
+from llamacy.formats.hugging_face import (
+    bailing_hybrid,
+    delta_rule,
+    gemma4,
+    kimi_delta,
+    latent,
+    lfm2,
+    mamba,
+)
 from llamacy.formats.hugging_face.dense_families import DENSE_FAMILIES
 from llamacy.formats.hugging_face.layer_norm_families import LAYER_NORM_FAMILIES
 from llamacy.formats.hugging_face.mamba2_families import MAMBA2_FAMILIES
@@ -42,10 +53,19 @@ BARE: Final = {
     "mlp.gate.e_score_correction_bias": "bias",
     "mlp.experts.e_score_correction_bias": "bias",
     "mlp.moe_statics.e_score_correction_bias": "bias",
+    "mixer.gate.e_score_correction_bias": "bias",
     "mlp.gate.moe_statics.e_score_correction_bias": "bias",
     "feed_forward.expert_bias": "bias",
     "linear_attn.dt_bias": "bias",
     "linear_attn.A_log": "",
+    "self_attn.dt_bias": "bias",
+    "self_attn.A_log": "",
+    "self_attn.forget_gate.dt_bias": "bias",
+    "self_attn.forget_gate.A_log": "",
+    "attention.dt_bias": "bias",
+    "attention.A_log": "",
+    "mlp.gate.expert_bias": "bias",
+    "block_sparse_moe.gate.e_score_correction_bias": "bias",
     "layer_scalar": "weight",
     **{
         f"{module}.{name}": suffix
@@ -77,9 +97,12 @@ FAMILIES: Final = {
     **MIXTURE_FAMILIES,
     **VISION_FAMILIES,
     **gemma4.FAMILIES,
+    **mamba.FAMILIES,
     **MAMBA2_FAMILIES,
     **latent.FAMILIES,
     **lfm2.FAMILIES,
     **delta_rule.FAMILIES,
+    **kimi_delta.FAMILIES,
+    **bailing_hybrid.FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from llamacy.formats.hugging_face.layouts import (
     group_order,
     halved,
     interleaved,
+    kernel,
     multiplied,
     scan_vector,
     stacked_heads,
@@ -49,6 +51,7 @@ from llamacy.printable import shown
 # Face's files store as matrices of one row.
 _ROWS: Final = ("ffn_gate_inp_shexp", "exp_probs_b")
 _FLOATS: Final = ("ffn_gate_inp", *_ROWS)
+_VECTORS: Final = ("decay", "rate", "column", "by_scan_group")
 _OF_HEAD: Final = re.compile(r"(.+\.norms)\.(0|[1-9][0-9]{0,5})\.weight")
 _N_NAMED: Final = 3  # tensors named in the log
 _logger = logging.getLogger("llamacy")
@@ -130,7 +133,7 @@ class _Translation:
                 return
             if self._keep(rest, layer, source):
                 return
-            part = self._config.family.layer.get(rest.rpartition(".")[0])
+            part = self._config.parts_of(layer).get(rest.rpartition(".")[0])
             if part in self._config.lacked[layer]:
                 return
         known = gguf_part(name, rest, layer, self._config, self._path)
@@ -156,8 +159,10 @@ class _Translation:
 
     def add_experts(self) -> None:
         """Add the experts of each layer that has some."""
-        n_layer, experts = self._config.sizes.n_layer, self._config.experts
-        for layer in range(experts.n_dense, n_layer) if experts else ():
+        experts = self._config.experts
+        for layer, is_sparse in enumerate(experts.are_sparse if experts else ()):
+            if not is_sparse:
+                continue
             kept = self._experts[layer]
             for one in stacked(layer, kept, self._config, self._path):
                 self._add(one, layer, one.name.split(".")[2])
@@ -176,7 +181,7 @@ class _Translation:
     def _keep(self, rest: str, layer: int, source: Source) -> bool:
         """Keep a tensor of experts or of a single head; return whether it is one."""
         family, experts = self._config.family, self._config.experts
-        is_sparse = experts is not None and layer >= experts.n_dense
+        is_sparse = experts is not None and experts.are_sparse[layer]
         if family.mixture is not None and is_sparse and is_expert(rest, family):
             rest = family.mixture.merged.get(rest, rest)
             self._experts[layer][f"model.layers.{layer}.{rest}"] = source
@@ -219,7 +224,7 @@ def _note_passed(names: list[str], path: Path) -> None:
 def _place(layer: int | None, part: str, config: Config) -> tuple[int, int]:
     """Return a tensor's rank in a forward pass: embedding, layers, output."""
     if layer is not None:
-        return layer, [*config.family.layer.values(), *PARTS].index(part)
+        return layer, [*config.parts_of(layer).values(), *PARTS].index(part)
     is_first = part in ("token_embd", *config.family.outside.values())
     return -1 if is_first else config.sizes.n_layer, part == "output"
 
@@ -258,12 +263,18 @@ def _tensor(
     path: Path,
 ) -> ModelTensor:
     n_dims, shape = len(source.shape), source.shape
-    if n_dims == 3 and config.family.forms.get(part) == "squeezed" and shape[1] == 1:
+    form = config.family.forms.get(part)
+    if form == "kernel":
+        return kernel(name, source, path)
+    is_vector = max(shape, default=0) == math.prod(shape)
+    if form in _VECTORS and (is_vector or (form == "decay" and n_dims == 2)):
+        return scan_vector(name, source, form, config, path)
+    if n_dims == 3 and form == "squeezed" and shape[1] == 1:
         return Vector(name, (shape[0], shape[2]), source.dequantize)
     if not 1 <= n_dims <= 2:
         wanted = "a vector or a matrix"
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)
-    if n_dims == 2 and config.family.forms.get(part) == "turned":
+    if n_dims == 2 and form == "turned":
         return turned(name, source)
     if n_dims == 2 and (factors := config.factors.get(part)) is not None:
         return multiplied(name, source, factors, path)
@@ -277,9 +288,6 @@ def _tensor(
         floats = reorder(floats) if reorder is not None else floats
         return floats + np.float32(offset) if offset else floats
 
-    form = config.family.forms.get(part)
-    if n_dims == 1 and form in ("decay", "column", "by_scan_group"):
-        return scan_vector(name, source, form, config, path)
     is_row = n_dims == 2 and source.shape[0] == 1 and part in _ROWS
     return Vector(name, source.shape[1:] if is_row else source.shape, values)
 
