@@ -130,7 +130,9 @@ def test_spaces_between_blocks_are_no_block() -> None:
 
 def test_a_whole_answer_has_the_same_blocks() -> None:
     answer = ChatCompletion(
-        "\n", [1], "tool_calls", Usage(7, 3), NO_TIMINGS, None, None, "Hm.", (CALL,)
+        *("\n", [1], "tool_calls", Usage(7, 3), NO_TIMINGS),
+        reasoning="Hm.",
+        tool_calls=(CALL,),
     )
     message = MessageResponse("m", shows_thinking=True).whole(answer, None)
     assert [block["type"] for block in message["content"]] == ["thinking", "tool_use"]
