@@ -27,7 +27,7 @@ LAYERS = (
     ("chat", "sessions"),
     ("generation",),
     ("model_files", "roofline", "sampling"),
-    ("architectures", "hub"),
+    ("architectures", "hub", "structured"),
     ("ops", "tokenizers"),
     ("kernels", "formats"),
     ("config", "ggml", "system"),

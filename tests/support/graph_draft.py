@@ -180,7 +180,10 @@ class Draft:
             "weight": f"kernel {width} {kernel}",
             "bias": self.draw(strategies.sampled_from([None, f"bias {width}"])),
         }
-        return self.push("causal_conv", (x,), width, self.sizes[x] + 1, **options)
+        y = self.push("causal_conv", (x,), width, self.sizes[x] + 1, **options)
+        if self.draw(strategies.booleans()):
+            y = self.push("silu", (y,), width, self.sizes[y])
+        return y
 
     def columns(self) -> int:
         x = self.choose()

@@ -75,12 +75,12 @@ typedef struct {
     int n, n_parts;
     int weight_step;     /* from the weights of a part to those of the next: 0 or n */
     float eps;
-    void *prepared;      /* y as linear layers read it, or NULL */
 } norm_step;
 
 typedef struct {
     float_rows x;      /* (M, n * n_parts) */
     int n, n_parts;
+    int n_digits;
     uint8_t *prepared; /* of each part, part_bytes apart */
     size_t part_bytes;
 } prepare_step;
@@ -107,8 +107,9 @@ typedef struct {
 } attention_step;
 
 typedef struct {
-    float_rows x; /* (n_rows, x.ld) */
-    float_rows y; /* (n_wanted, x.ld) */
+    float_rows x; /* (n_rows, n) */
+    float_rows y; /* (n_wanted, n) */
+    int n;
 } wanted_step;
 
 typedef struct {
@@ -132,10 +133,8 @@ typedef struct {
 /* z = f(x, y), number by number; z may be x or y. */
 typedef struct {
     binary_kernel f;
-    const float *x, *y;    /* (M, n), or (S, n) with routes, z.ld floats apart */
-    float_rows z;          /* (M, n) or (S, n) */
+    float_rows x, y, z;    /* (M, n), or (S, n) with routes; of a vector y, ld is 0 */
     int n;
-    int is_vector;         /* y is [n], the same for all rows */
     const routing *routes; /* rows are the slots of a mixture; NULL: those of the batch */
 } binary_step;
 
@@ -165,6 +164,7 @@ typedef struct {
     float_rows x;   /* (M, n) or (S, n) */
     int n;
     float_rows y;   /* (S, n), or none */
+    int n_digits;
     void *prepared; /* the slots as experts read them, or NULL */
 } gather_step;
 
@@ -229,6 +229,7 @@ typedef struct {
     step_kind kind;
     int waits;     /* until all items of the steps before are done */
     int of_wanted; /* works on the wanted rows, not on all of the batch */
+    prepare_step result; /* rows that it wrote, as linear layers read them too; or prepared is NULL */
     union {
         embedding_step embedding;
         rope_table_step rope_table;

@@ -71,12 +71,12 @@ cdef extern from "plan/step.h" nogil:
         int n_parts
         int weight_step
         float eps
-        void* prepared
 
     ctypedef struct prepare_step:
         float_rows x
         int n
         int n_parts
+        int n_digits
         uint8_t* prepared
         size_t part_bytes
 
@@ -101,6 +101,7 @@ cdef extern from "plan/step.h" nogil:
     ctypedef struct wanted_step:
         float_rows x
         float_rows y
+        int n
 
     ctypedef struct copy_step:
         float_rows x
@@ -122,11 +123,10 @@ cdef extern from "plan/step.h" nogil:
 
     ctypedef struct binary_step:
         binary_kernel f
-        const float* x
-        const float* y
+        float_rows x
+        float_rows y
         float_rows z
         int n
-        bint is_vector
         const routing* routes
 
     ctypedef struct sigmoid_gate_step:
@@ -156,6 +156,7 @@ cdef extern from "plan/step.h" nogil:
         float_rows x
         int n
         float_rows y
+        int n_digits
         void* prepared
 
     ctypedef struct experts_step:
@@ -213,6 +214,7 @@ cdef extern from "plan/step.h" nogil:
         step_kind kind
         bint waits
         bint of_wanted
+        prepare_step result
         embedding_step embedding
         rope_table_step rope_table
         norm_step norm
