@@ -39,6 +39,11 @@ from llamacy.formats.gguf.recurrent import (
 from llamacy.formats.gguf.rope import DYNAMIC_FACTOR, read_n_dims
 
 _SHARED: Final = "attention.shared_kv_layers"
+_ALIBI: Final = ".attention.max_alibi_bias"
+
+
+# layers that may see what comes after a row
+_BOTH_WAYS: Final = (AttentionConfig,)
 
 
 class Windows(NamedTuple):
@@ -249,6 +254,8 @@ def read_layers(
             experts=experts[layer] if has_experts else None,
             constants=tuple(each[layer] for each in constants),
         )
+        if not config.is_causal and type(mixer) not in _BOTH_WAYS:
+            keys.refuse(".attention.causal", "true for such layers", False)
         layers.append(LayerConfig(mixer, network))
     return _with_shared(keys, rules, layers)
 
@@ -280,6 +287,8 @@ def _attention(
         scale=config.attention_scale or 1 / math.sqrt(head_dim),
         window=window,
         rope=rope if has_rope else None,
+        is_causal=config.is_causal,
+        alibi_bias=keys.constant(_ALIBI) or rules.alibi_bias,
     )
     if latent is not None:
         return with_latent(keys, mixer, latent, rope)

@@ -61,6 +61,7 @@ class AttentionSteps(Emitter):
             window=state.window,
             softcap=node.attributes.get("softcap"),
             sinks=node.attributes.get("sinks"),
+            slopes=node.attributes.get("slopes"),
             may_round=may_round,
         )
 

@@ -139,7 +139,7 @@ class BatchRunner:
             program.run(
                 batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
                 usable_threads(self._n_threads), seconds, is_long, angles, of_wanted,
-                *cut_spans(parts),
+                *cut_spans(parts), batch.types,
             )  # fmt: skip
             for _, n_rows, sequence in parts:
                 sequence.advance(n_rows)

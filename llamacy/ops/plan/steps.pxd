@@ -20,12 +20,14 @@ cdef extern from "plan/step.h" nogil:
         STEP_EMBEDDING
         STEP_ROPE_TABLE
         STEP_POSITION_EMBEDDING
+        STEP_TYPE_EMBEDDING
         STEP_NORM
         STEP_PREPARE
         STEP_LINEAR
         STEP_APPEND
         STEP_ATTENTION
         STEP_WANTED
+        STEP_MEAN
         STEP_COPY
         STEP_UNARY
         STEP_BINARY
@@ -98,6 +100,11 @@ cdef extern from "plan/step.h" nogil:
     ctypedef struct wanted_step:
         float_rows x
         float_rows y
+
+    ctypedef struct mean_step:
+        float_rows x
+        float_rows y
+        int n
 
     ctypedef struct copy_step:
         float_rows x
@@ -213,6 +220,7 @@ cdef extern from "plan/step.h" nogil:
         append_step append
         attention_step attention
         wanted_step wanted
+        mean_step mean
         copy_step copy
         unary_step unary
         binary_step binary
@@ -237,6 +245,7 @@ cdef extern from "plan/step.h" nogil:
         int n_spans
         const int32_t* tokens
         const int32_t* positions
+        const int32_t* types
         const uint8_t* is_long
         const float* angles
         const int32_t* wanted
@@ -261,6 +270,7 @@ cdef class Steps:
     cdef int most_latent  # dimensions of values that are a part of keys
     cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
     cdef readonly bint needs_wanted  # as rows of a batch of their own
+    cdef readonly bint needs_types  # of tokens
     cdef size_t most_panel  # bytes of a mapped row, once it is packed
     cdef list _kept
 
