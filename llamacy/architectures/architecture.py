@@ -30,7 +30,7 @@ class Family(Protocol):
     def forward(self, model: Parts) -> Value:
         """Return the logits of the wanted rows, (n_wanted, n_vocab).
 
-        Those of an encoder, which has none, are its last rows: (M, n_embd).
+        An encoder has no logits; its last rows, (M, n_embd), stand for them.
         """
 
 

@@ -1,4 +1,4 @@
-"""What a model's files say of embeddings and of scores of texts."""
+"""How a model embeds texts, or scores them."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ class EmbeddingConfig:
         The nonlinear part of the classifier's first layer, if it has two.
     labels : tuple of str
         Names of a classifier's scores; () without a classifier, or without names.
+    score_activation : {"", "identity", "sigmoid"}
+        The function that makes scores of the classifier's numbers; `""` if the files do
+        not say.
     is_normalized : bool
         Whether embeddings are to be divided by their norms. GGUF has no key for it.
     n_tokens : int or None
@@ -51,6 +54,7 @@ class EmbeddingConfig:
     classifier_pooling: Literal["cls", "mean", "last"] = "cls"
     classifier_activation: Literal["tanh", "gelu_erf"] = "tanh"
     labels: tuple[str, ...] = ()
+    score_activation: Literal["", "identity", "sigmoid"] = ""
     is_normalized: bool = False
     n_tokens: int | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)

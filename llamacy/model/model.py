@@ -86,6 +86,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
             cache_bytes,
             max_waiting,
             file_defaults(metadata, path),
+            writes=config.is_causal,
         )
         super().__init__(engine, executor)
         self._adapters: tuple[Adapter, ...] = ()

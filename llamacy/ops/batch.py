@@ -135,8 +135,8 @@ class TextBatch:
         """
         n_rows = len(self.tokens)
         if not len(self.lengths) or self.lengths.min() < 1:
-            found = self.lengths[:1].tolist() and int(self.lengths.min())
-            raise ArgumentError(f"lengths: wanted texts of 1 or more, found {found}")
+            found = int(self.lengths.min()) if len(self.lengths) else "no text"
+            raise ArgumentError(f"lengths: wanted 1 or more each, found {found}")
         if (total := int(self.lengths.sum(dtype=np.int64))) != n_rows:
             raise ArgumentError(f"lengths: wanted {n_rows} together, found {total}")
         check_range("tokens", self.tokens, n_vocab)

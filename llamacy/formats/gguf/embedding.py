@@ -1,4 +1,4 @@
-"""What a GGUF file says of embeddings, and of scores of texts.
+"""Embeddings and scores of texts, as the metadata of a GGUF file describe them.
 
 GGUF has keys for pooling, for the names of scores and for the widths of dense layers.
 The others are llamacy's own: a folder says more than that.
@@ -6,7 +6,7 @@ The others are llamacy's own: a folder says more than that.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, cast
 
 from llamacy.arguments import MAX_CTX
 from llamacy.config import EmbeddingConfig, FamilyRules, Pooling
@@ -23,13 +23,16 @@ PROMPTS: Final = "embedding.prompts"
 DEFAULT_PROMPT: Final = "embedding.default_prompt"
 SIMILARITY: Final = "embedding.similarity"
 TANH: Final = "embedding.dense_tanh"
+SCORE_ACTIVATION: Final = "embedding.score_activation"
+SCORE_ACTIVATIONS: Final = ("identity", "sigmoid")
 DENSE: Final = ("dense_2", "dense_3")
 
 EMBEDDING_KEYS: Final = frozenset(
     (
         *("pooling_type", "classifier.pooling_type", "classifier.output_labels"),
         *(NORMALIZED, N_TOKENS, PROMPT_NAMES, PROMPTS, DEFAULT_PROMPT, SIMILARITY),
-        *(TANH, *(f"{name}_feat_{end}" for name in DENSE for end in ("in", "out"))),
+        *(TANH, SCORE_ACTIVATION),
+        *(f"{name}_feat_{end}" for name in DENSE for end in ("in", "out")),
     )
 )
 """Keys that are read here, without the family's name before them."""
@@ -54,10 +57,6 @@ def read_embedding(keys: Keys, rules: FamilyRules, n_embd: int) -> EmbeddingConf
     FormatError
         A value is of another type, out of range, or does not go with another.
     """
-    classifier = _pooling(keys, ".classifier.pooling_type")
-    if classifier in ("none", "rank"):
-        wanted = "a kind that makes one row of many"
-        keys.fail(".classifier.pooling_type", wanted, POOLINGS.index(classifier))
     names, prompts = keys.texts(f".{PROMPT_NAMES}"), keys.texts(f".{PROMPTS}")
     if len(names) != len(prompts):
         keys.fail(f".{PROMPTS}", f"{len(names)} of them", len(prompts))
@@ -69,7 +68,7 @@ def read_embedding(keys: Keys, rules: FamilyRules, n_embd: int) -> EmbeddingConf
         pooling=_pooling(keys, ".pooling_type"),
         dense=_dense(keys, n_embd),
         has_tanh=keys.flag(f".{TANH}", False),
-        classifier_pooling=classifier or rules.classifier_pooling,
+        classifier_pooling=_classifier_pooling(keys) or rules.classifier_pooling,
         classifier_activation=rules.classifier_activation,
         labels=keys.texts(".classifier.output_labels"),
         is_normalized=keys.flag(f".{NORMALIZED}", False),
@@ -77,6 +76,7 @@ def read_embedding(keys: Keys, rules: FamilyRules, n_embd: int) -> EmbeddingConf
         prompts=dict(zip(names, prompts, strict=True)),
         default_prompt=default,
         similarity=keys.text(f".{SIMILARITY}", default=""),
+        score_activation=_score_activation(keys),
     )
 
 
@@ -85,8 +85,23 @@ def _pooling(keys: Keys, key: str) -> Pooling | None:
     return None if number == _UNSPECIFIED else POOLINGS[number]
 
 
+def _classifier_pooling(keys: Keys) -> Literal["cls", "mean", "last"] | None:
+    key = ".classifier.pooling_type"
+    found = _pooling(keys, key)
+    if found == "none" or found == "rank":
+        keys.fail(key, "a kind that makes one row of many", POOLINGS.index(found))
+    return found
+
+
+def _score_activation(keys: Keys) -> Literal["", "identity", "sigmoid"]:
+    found = keys.text(f".{SCORE_ACTIVATION}", default="")
+    if found not in ("", *SCORE_ACTIVATIONS):
+        keys.refuse(f".{SCORE_ACTIVATION}", " or ".join(SCORE_ACTIVATIONS), found)
+    return cast(Literal["", "identity", "sigmoid"], found)
+
+
 def _dense(keys: Keys, n_embd: int) -> tuple[int, ...]:
-    """Read the widths of dense layers, each of which reads what the one before makes."""
+    """Read the widths of dense layers, each of which reads the one before."""
     widths: list[int] = []
     n_in = n_embd
     for name in DENSE:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from llamacy.formats.hugging_face import delta_rule, gemma4, latent, lfm2
+from llamacy.formats.hugging_face import delta_rule, encoders, gemma4, latent, lfm2
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.dense_classes import DENSE_DEFAULTS
 from llamacy.formats.hugging_face.layer_norm_classes import LAYER_NORM_DEFAULTS
@@ -31,6 +31,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **latent.DEFAULTS,
     **lfm2.DEFAULTS,
     **delta_rule.DEFAULTS,
+    **encoders.DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
 
@@ -108,8 +109,12 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "phimoe": "PhimoeForCausalLM",
     "granite_swa": "GraniteSWAForCausalLM",
     "granitemoe_swa": "GraniteMoeSWAForCausalLM",
+    **encoders.MODEL_TYPES,
 }
 """Classes by `model_type`, for files whose `architectures` name none."""
 
-SAME_CLASSES: Final[Mapping[str, str]] = {"PhiMoEForCausalLM": "PhimoeForCausalLM"}
-"""Classes of transformers, by names that their makers' files have for them."""
+SAME_CLASSES: Final[Mapping[str, str]] = {
+    "PhiMoEForCausalLM": "PhimoeForCausalLM",
+    **encoders.SAME_CLASSES,
+}
+"""Classes of transformers, by names that files have for them."""

@@ -8,7 +8,14 @@ from difflib import get_close_matches
 from typing import Final, NamedTuple, Protocol
 
 from llamacy.config import DeltaRuleConfig
-from llamacy.formats.hugging_face import delta_rule, gemma4, latent, lfm2, mamba2
+from llamacy.formats.hugging_face import (
+    delta_rule,
+    encoders,
+    gemma4,
+    latent,
+    lfm2,
+    mamba2,
+)
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
 from llamacy.formats.hugging_face.falcon_h1_multipliers import Factors, factors
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
@@ -61,6 +68,7 @@ _SPECIAL: Final[Mapping[str, Special]] = {
     **dict.fromkeys(mamba2.NAMES, mamba2),
     **dict.fromkeys(lfm2.NAMES, lfm2),
     **dict.fromkeys(delta_rule.NAMES, delta_rule),
+    **dict.fromkeys(encoders.NAMES, encoders),
 }
 
 
@@ -155,6 +163,8 @@ def read_config(config: JsonObject, name: str) -> Config:
     add_settings(config, family, sizes, metadata)
     if special is not None:
         special.add_keys(config, family.architecture, metadata)
+    if encoders.SCORES in family.outside.values():
+        encoders.add_classifier(config, family.architecture, metadata)
     none: frozenset[str] = frozenset()
     mixer = None
     if special is delta_rule:
@@ -236,6 +246,9 @@ def _add_activation(config: JsonObject, family: Family, metadata: Metadata) -> N
     """Check the activation, and add a key where it is not llama.cpp's."""
     key = "hidden_activation" if "hidden_activation" in config else "hidden_act"
     found = config.text(key, family.activations[0])
+    if family.names_activation and found in family.activations[1:]:
+        metadata.text(f"{family.architecture}.hidden_activation", found)
+        return
     if family.exact_gelu and found == family.exact_gelu:
         metadata.text(f"{family.architecture}.hidden_activation", "gelu_erf")
         return

@@ -1,8 +1,7 @@
 """Encoders in Hugging Face's form: BERT and its kin, whose rows see all of their text.
 
-Classes that embed differ from those that score texts by the classifier alone; a model
-that was saved with the part that it was trained with, to guess hidden words, is the same
-without it.
+Classes that embed differ from those that score texts by the classifier alone. A model
+that was saved with the part that guesses hidden words is the same without it.
 """
 
 from __future__ import annotations
@@ -12,6 +11,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from llamacy.arguments import MAX_CTX
+from llamacy.formats.gguf.embedding import (
+    POOLINGS,
+    SCORE_ACTIVATION,
+    SCORE_ACTIVATIONS,
+)
 from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.family import Family
@@ -21,10 +25,12 @@ from llamacy.formats.metadata import Metadata
 NAMES: Final = ("bert",)
 _TYPES: Final = "tokenizer.ggml.token_type_count"
 _MOST_TYPES: Final = 1 << 10
-_OFFSET: Final = "position_offset"  # rows of positions that nothing uses
 
-_HEAD: Final = {"classifier.dense": "cls", "classifier.out_proj": "cls.output"}
-_POOLER: Final = {"model.pooler.dense": "cls", "classifier": "cls.output"}
+SCORES: Final = "cls.output"
+"""The part of a classifier that makes the scores."""
+
+_HEAD: Final = {"classifier.dense": "cls", "classifier.out_proj": SCORES}
+_POOLER: Final = {"model.pooler.dense": "cls", "classifier": SCORES}
 _OUTSIDE: Final = {
     "model.embeddings.position_embeddings": "position_embd",
     "model.embeddings.token_type_embeddings": "token_types",
@@ -61,7 +67,7 @@ _BERT: Final = Family(
     layer=_LAYER,
     outside=_OUTSIDE,
     renamed=_renamed("bert"),
-    lacked=frozenset({"output_norm", "output"}),
+    without=frozenset({"output_norm", "output"}),
     idle=("model.pooler.", "cls."),
     always_biased=frozenset({*_LAYER.values(), "token_embd_norm"}),
     eps="layer_norm_eps",
@@ -116,19 +122,28 @@ _DISTILBERT: Final = replace(
     idle=("vocab_",),
 )
 
+CLASSIFIERS: Final[Mapping[str, str]] = {
+    f"{name}ForSequenceClassification": f"{name}Model"
+    for name in ("Bert", "Roberta", "XLMRoberta", "Camembert")
+}
+"""Classes that score texts, and the class of the encoder within."""
+
+SAME_CLASSES: Final[Mapping[str, str]] = {
+    f"{name}ForMaskedLM": f"{name}Model"
+    for name in ("Bert", "Roberta", "XLMRoberta", "Camembert", "DistilBert")
+}
+"""Classes that guess hidden words, and the class of the encoder within."""
+
 FAMILIES: Final[Mapping[str, Family]] = {
-    **dict.fromkeys(("BertModel", "BertForMaskedLM"), _BERT),
+    "BertModel": _BERT,
     "BertForSequenceClassification": _BERT_CLASSIFIER,
-    **{
-        f"{name}{kind}": _ROBERTA
-        for name in ("Roberta", "XLMRoberta", "Camembert")
-        for kind in ("Model", "ForMaskedLM")
-    },
-    **{
-        f"{name}ForSequenceClassification": _ROBERTA_CLASSIFIER
-        for name in ("Roberta", "XLMRoberta", "Camembert")
-    },
-    **dict.fromkeys(("DistilBertModel", "DistilBertForMaskedLM"), _DISTILBERT),
+    "RobertaModel": _ROBERTA,
+    "RobertaForSequenceClassification": _ROBERTA_CLASSIFIER,
+    "XLMRobertaModel": _ROBERTA,
+    "XLMRobertaForSequenceClassification": _ROBERTA_CLASSIFIER,
+    "CamembertModel": _ROBERTA,
+    "CamembertForSequenceClassification": _ROBERTA_CLASSIFIER,
+    "DistilBertModel": _DISTILBERT,
 }
 """The families of this file by the names of their classes."""
 
@@ -148,12 +163,15 @@ _BERT_DEFAULTS: Final[Defaults] = {
     "quantization_config": None,
     "id2label": None,
     "num_labels": None,
+    "sentence_transformers": None,
+    "sbert_ce_default_activation_function": None,
 }
 _ROBERTA_DEFAULTS: Final[Defaults] = {
     **_BERT_DEFAULTS,
     "vocab_size": 50265,
     "pad_token_id": 1,
 }
+_XLM_ROBERTA_DEFAULTS: Final = {**_ROBERTA_DEFAULTS, "vocab_size": 30522}
 _DISTILBERT_DEFAULTS: Final[Defaults] = {
     "vocab_size": 30522,
     "max_position_embeddings": 512,
@@ -166,13 +184,15 @@ _DISTILBERT_DEFAULTS: Final[Defaults] = {
     "tie_word_embeddings": True,
     "quantization_config": None,
 }
+_OF_MODELS: Final[Mapping[str, Defaults]] = {
+    "BertModel": _BERT_DEFAULTS,
+    "RobertaModel": _ROBERTA_DEFAULTS,
+    "XLMRobertaModel": _XLM_ROBERTA_DEFAULTS,
+    "CamembertModel": _XLM_ROBERTA_DEFAULTS,
+    "DistilBertModel": _DISTILBERT_DEFAULTS,
+}
 DEFAULTS: Final[Mapping[str, Defaults]] = {
-    name: _DISTILBERT_DEFAULTS
-    if family is _DISTILBERT
-    else _BERT_DEFAULTS
-    if name.startswith("Bert")
-    else _ROBERTA_DEFAULTS
-    for name, family in FAMILIES.items()
+    name: _OF_MODELS[CLASSIFIERS.get(name, name)] for name in FAMILIES
 }
 """Keys and defaults of the classes: see `classes`."""
 
@@ -186,15 +206,13 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
 """Classes by `model_type`."""
 
 USUAL_KEYS: Final[Mapping[str, Mapping[str, str]]] = {
-    name: {
+    "DistilBertModel": {
         "dim": "hidden_size",
         "hidden_dim": "intermediate_size",
         "n_layers": "num_hidden_layers",
         "n_heads": "num_attention_heads",
         "activation": "hidden_act",
     }
-    for name, family in FAMILIES.items()
-    if family is _DISTILBERT
 }
 """Usual names of keys by those of a class."""
 
@@ -243,14 +261,35 @@ def lacked_parts(config: JsonObject) -> tuple[frozenset[str], ...]:
     return (none,) * config.integer("num_hidden_layers", 1, MAX_CTX)
 
 
-def read_labels(config: JsonObject) -> list[str]:
-    """Read the names of a classifier's scores, in their order.
+def add_classifier(config: JsonObject, architecture: str, metadata: Metadata) -> None:
+    """Add the keys of a model that scores texts.
 
     Raises
     ------
     FormatError
-        They are not numbered from 0 on.
+        Scores are not numbered from 0 on.
+    UnsupportedError
+        The function that scores go through is not known.
     """
+    metadata.integer(f"{architecture}.pooling_type", POOLINGS.index("rank"))
+    labels = _labels(config)
+    metadata.texts(f"{architecture}.classifier.output_labels", labels)
+    activation = "Sigmoid" if len(labels) == 1 else "Identity"
+    own = config.child("sentence_transformers")
+    old = "sbert_ce_default_activation_function"
+    if own is not None and "activation_fn" in own:
+        activation = own.text("activation_fn")
+    elif old in config:
+        activation = config.text(old)
+    activation = activation.rpartition(".")[2].lower()
+    if activation not in SCORE_ACTIVATIONS:
+        wanted = f"one of {', '.join(SCORE_ACTIVATIONS)}"
+        config.refuse("sentence_transformers.activation_fn", wanted, activation)
+    metadata.text(f"{architecture}.{SCORE_ACTIVATION}", activation)
+
+
+def _labels(config: JsonObject) -> list[str]:
+    """Return the names of a classifier's scores, in their order."""
     found = config.child("id2label")
     if found is None:
         n_labels = config.integer("num_labels", 1, MAX_VOCAB, default=2)

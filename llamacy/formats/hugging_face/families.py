@@ -10,6 +10,7 @@ the first of these files that it is in place in:
 - `delta_rule`: Qwen 3.5 and Qwen3-Next, layers with a delta rule;
 - `latent`: latent attention, as in DeepSeek V2 and V3;
 - `lfm2`: LFM2 and LFM3, layers that convolve beside those that attend;
+- `encoders`: BERT and its kin, which embed texts;
 - `vision_families`: the texts of models that see images;
 - `mixture_families`: mixtures of experts;
 - `layer_norm_families`: layer norms, as in GPT-2, GPT-NeoX, Falcon and Command R;
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llamacy.formats.hugging_face import delta_rule, gemma4, latent, lfm2
+from llamacy.formats.hugging_face import delta_rule, encoders, gemma4, latent, lfm2
 from llamacy.formats.hugging_face.dense_families import DENSE_FAMILIES
 from llamacy.formats.hugging_face.layer_norm_families import LAYER_NORM_FAMILIES
 from llamacy.formats.hugging_face.mamba2_families import MAMBA2_FAMILIES
@@ -81,5 +82,6 @@ FAMILIES: Final = {
     **latent.FAMILIES,
     **lfm2.FAMILIES,
     **delta_rule.FAMILIES,
+    **encoders.FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

@@ -88,7 +88,7 @@ gates: GGUF has the gates apart.
 """
 
 Form: TypeAlias = (
-    Literal["turned", "by_group", "squeezed", "bare"]
+    Literal["turned", "by_group", "squeezed", "bare", "last_rows"]
     | Literal["decay", "column", "by_scan_group"]
     | DeltaRuleForm
 )
@@ -96,7 +96,8 @@ Form: TypeAlias = (
 
 `"turned"` has its columns for rows. `"by_group"` has queries, keys and values by groups
 of heads: those of queries, then the one of keys and the one of values that they share.
-`"squeezed"` has one dimension more, of size 1, between its two. Vectors are
+`"squeezed"` has one dimension more, of size 1, between its two. `"last_rows"` are
+positions, of which those of the context count, the last ones. Vectors are
 `"decay"`, the logarithm of what GGUF has as a negative column, `"column"`, and
 `"by_scan_group"`, of which GGUF has a row for each group of a scan's heads. GGUF
 has nothing after the name of a `"bare"` one.
@@ -119,6 +120,10 @@ class Family:
         `mixture` for experts.
     outside : mapping of str to str
         Names of parts outside the layers that not all families have, likewise.
+    without : frozenset of str
+        Parts outside the layers, by their GGUF names, that all other families have.
+    idle : tuple of str
+        Beginnings of names, as in most families, of tensors that only training needs.
     output_norm : str
         GGUF's name of the last norm.
     renamed : mapping of str to str
@@ -164,7 +169,9 @@ class Family:
     dense : Family or None
         The row of its models without experts, if their networks have other names.
     activations : tuple of str
-        Names of the one activation of the feed-forward part.
+        Names of the one activation of the feed-forward part, the usual one first.
+    names_activation : bool
+        Whether there is more than one, and GGUF has a key for the name of each.
     exact_gelu : str
         Another activation, GELU with erf, for which GGUF has a key; `""` for none.
     has_partial_rope : bool
@@ -207,6 +214,8 @@ class Family:
     architecture: str
     layer: Mapping[str, str]
     outside: Mapping[str, str] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
+    idle: tuple[str, ...] = ()
     output_norm: str = "output_norm"
     renamed: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -226,6 +235,7 @@ class Family:
     mixture: Mixture | None = None
     dense: Family | None = None
     activations: tuple[str, ...] = ("silu", "swish")
+    names_activation: bool = False
     exact_gelu: str = ""
     has_partial_rope: bool = False
     has_alpha: bool = False

@@ -26,6 +26,7 @@ from llamacy.formats.hugging_face.layouts import (
     group_order,
     halved,
     interleaved,
+    last_rows,
     multiplied,
     scan_vector,
     stacked_heads,
@@ -265,6 +266,8 @@ def _tensor(
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)
     if n_dims == 2 and config.family.forms.get(part) == "turned":
         return turned(name, source)
+    if n_dims == 2 and config.family.forms.get(part) == "last_rows":
+        return last_rows(name, source, config.sizes.n_ctx_train)
     if n_dims == 2 and (factors := config.factors.get(part)) is not None:
         return multiplied(name, source, factors, path)
     reorder = _row_order(layer, part, source, config, path)

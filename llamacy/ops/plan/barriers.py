@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
+from typing import cast
 
 from llamacy.ops.plan.step import Operand, Step
 from llamacy.ops.state.layout import StateSlot
@@ -30,8 +31,8 @@ def find_barriers(steps: Iterable[Step]) -> list[bool]:
 
 
 def _memory(operands: Mapping[str, Operand]) -> set[Hashable]:
-    """Return what tells operands' memory apart: slots of two layers may share theirs."""
+    """Return what tells memory apart; slots of two layers may have the same."""
     return {
-        operand.memory if isinstance(operand, StateSlot) else operand
+        operand.memory if isinstance(operand, StateSlot) else cast(Hashable, operand)
         for operand in operands.values()
     }

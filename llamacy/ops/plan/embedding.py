@@ -7,9 +7,10 @@ those of one layer: the next one writes over them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from llamacy.ops.plan.compiling import (
 )
 from llamacy.ops.plan.fusion import READERS
 from llamacy.ops.plan.packed_weights import Weight
+from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.running import BatchRunner
 from llamacy.ops.plan.runs import Part
 from llamacy.ops.rope import LongTexts, long_texts
@@ -34,9 +36,21 @@ from llamacy.ops.state.layout import StateLayout
 from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
 from llamacy.ops.state.specs import KeyValues
-from llamacy.ops.vocabulary import Embed
+from llamacy.ops.vocabulary import Embed, Ops
 
-_KV_TYPE = "f32"
+_KV_TYPE: Final = "f32"
+
+
+def layout_of_pass(nodes: Sequence[Node]) -> StateLayout:
+    """Give the keys of all layers one place, but those that later layers read."""
+    states = dict.fromkeys(node.state for node in nodes if node.state is not None)
+    read_later = {node.state for node in nodes if node.op in READERS}
+    brief = [
+        spec
+        for spec in states
+        if isinstance(spec, KeyValues) and spec not in read_later
+    ]
+    return StateLayout(states, _KV_TYPE, brief)
 
 
 @dataclass
@@ -110,8 +124,8 @@ class EmbeddingPasses:
         if pooling not in self._recorded:
 
             def forward(
-                ops: object, config: ModelConfig, weights: Mapping[str, object]
-            ) -> object:
+                ops: Ops[Any, Any], config: ModelConfig, weights: Mapping[str, Any]
+            ) -> Any:
                 return self.embed(ops, config, weights, pooling)
 
             self._recorded[pooling] = record_pass(
@@ -138,15 +152,8 @@ class EmbeddingPasses:
 
     @cached_property
     def _layout(self) -> StateLayout:
-        """One place for the keys of all layers, but those that later layers read."""
-        recorded = next(iter(self._recorded.values()))
-        read_later = {each.state for each in recorded.nodes if each.op in READERS}
-        brief = [
-            spec
-            for spec in dict.fromkeys(recorded.states)
-            if isinstance(spec, KeyValues) and spec not in read_later
-        ]
-        return StateLayout(recorded.states, _KV_TYPE, brief)
+        """The states of all passes, which differ in their pooling alone."""
+        return layout_of_pass(next(iter(self._recorded.values())).nodes)
 
     @cached_property
     def _pool(self) -> PagePool:

@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.arguments import checked_choice
 from llamacy import kernels
+from llamacy.arguments import checked_choice
 from llamacy.config import ModelConfig, Pooling
 from llamacy.errors import ArgumentError, ClosedError
 from llamacy.ggml.tensor import Tensor
@@ -255,9 +255,10 @@ class Plan(HeldMemory):
 
         Returns
         -------
-        float32, (n_texts, n_out), (n_rows, n_embd) or (n_texts, n_labels)
-            Embeddings of texts, not divided by their norms; without pooling, those of
-            all rows; of `"rank"`, the scores of the model's classifier as they are.
+        float32, (n_texts, n)
+            Embeddings of texts, not divided by their norms, or of all rows without
+            pooling: (n_rows, n_embd). With `"rank"`, the scores of the classifier as
+            they are: (n_texts, n_labels).
 
         Raises
         ------
@@ -272,7 +273,7 @@ class Plan(HeldMemory):
         with self._lock:
             self._check_open()
             if self._embeddings is None:
-                raise ArgumentError("embed: this plan was made without embedding passes")
+                raise ArgumentError("embed: wanted a plan with embedding passes")
             return self._embeddings.run(texts, pooling)
 
     def cost(self, first: int, n_rows: int, n_wanted: int) -> Cost:

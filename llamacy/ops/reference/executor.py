@@ -112,7 +112,7 @@ class ReferenceExecutor:
         config, embed = self._config, self._embed
         texts.check(config.n_vocab, config.n_token_types)
         if embed is None:
-            raise ArgumentError("embed: this executor was made without embedding passes")
+            raise ArgumentError("embed: wanted an executor with embedding passes")
         sequences = [ReferenceSequence() for _ in texts.lengths]
         long_texts = self.long_texts
         if long_texts is not None:
@@ -122,10 +122,12 @@ class ReferenceExecutor:
         with self._lock:
             if self._weights is None:
                 raise ClosedError("the model is closed")
-            weights = with_saved(self._weights, self._saved)
-            ops = AdaptedOps(
-                ReferenceOps(texts.rows(sequences, pooled)), weights, self._adapters
-            )
+            saved = {} if self._is_activated else self._saved
+            weights = with_saved(self._weights, saved)
+            # one that is activated acts on the ends of texts that are generated
+            adapters = {} if self._is_activated else self._adapters
+            rows = ReferenceOps(texts.rows(sequences, pooled))
+            ops = AdaptedOps(rows, weights, adapters)
             result: Array = embed(ops, config, weights, pooling)
             return result
 

@@ -62,7 +62,7 @@ class StateLayout:
     kv_type : str
         ``"f32"``, ``"f16"`` or ``"q8_0"``: the type of keys and values.
     brief : collection of StateSpec
-        Those in pages that nothing reads once a pass is beyond their layer: they have
+        States in pages that nothing reads once a pass is beyond their layer: they have
         one place in all layers.
 
     Attributes
