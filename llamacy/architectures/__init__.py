@@ -138,10 +138,10 @@ ARCHITECTURES = {
 }
 
 ENCODERS: Final = frozenset(
-    "bert eurobert gemma-embedding jina-bert-v2 jina-bert-v3 modern-bert neo-bert "
+    "eurobert gemma-embedding jina-bert-v2 jina-bert-v3 modern-bert neo-bert "
     "nomic-bert nomic-bert-moe t5encoder".split()
 )
-"""Families that write no text."""
+"""Families that embed texts, and that are not among these."""
 
 ENCODER_NOTE: Final = ", an encoder, of which only the tokenizer can be used"
 

@@ -11,18 +11,22 @@ _DENSE = "dense_2", "dense_3"
 
 
 def head_tensors(config: ModelConfig) -> Specs:
-    """Return the specs of what may follow pooling: dense layers, or a classifier."""
-    n_embd, n_labels = config.n_embd, max(1, len(config.embedding.labels))
-    specs = {
-        "cls.weight": required(n_embd, n_embd),
-        "cls.bias": required(n_embd),
-        "cls.norm.weight": required(n_embd),
-        "cls.norm.bias": required(n_embd),
-        "cls.output.weight": required(n_labels, n_embd),
-        "cls.output.bias": required(n_labels),
-    }
-    n_in = n_embd
-    for name, n_out in zip(_DENSE, config.embedding.dense, strict=False):
+    """Return the specs of what may follow pooling: dense layers, or a classifier.
+
+    Models that write texts have a classifier only if their files say so.
+    """
+    embedding, n_in = config.embedding, config.n_embd
+    n_labels, specs = max(1, len(embedding.labels)), {}
+    if not config.is_causal or embedding.labels or embedding.pooling == "rank":
+        specs = {
+            "cls.weight": required(n_in, n_in),
+            "cls.bias": required(n_in),
+            "cls.norm.weight": required(n_in),
+            "cls.norm.bias": required(n_in),
+            "cls.output.weight": required(n_labels, n_in),
+            "cls.output.bias": required(n_labels),
+        }
+    for name, n_out in zip(_DENSE, embedding.dense, strict=False):
         specs[f"{name}.weight"] = required(n_out, n_in)
         specs[f"{name}.bias"] = required(n_out)
         n_in = n_out

@@ -148,7 +148,9 @@ def model_tensors(
     specs = {
         "token_embd.weight": required(config.n_vocab, config.n_embd),
         "output_norm.weight": TensorSpec((config.n_embd,), config.is_causal),
-        "output.weight": optional(config.n_vocab, config.n_embd),
+        "output.weight": TensorSpec(
+            (config.n_vocab, config.n_embd), False, is_unused=not config.is_causal
+        ),
     }
     if config.n_token_types:
         types = optional(config.n_token_types, config.n_embd)

@@ -167,6 +167,11 @@ class Plan(HeldMemory):
         return self._config.n_vocab
 
     @property
+    def has_logits(self) -> bool:
+        """Whether it has passes whose results are logits: an encoder has none."""
+        return self._config.is_causal
+
+    @property
     def long_texts(self) -> LongTexts | None:
         """How long texts are rotated; None if as all others."""
         return self._long_texts

@@ -69,6 +69,11 @@ class ReferenceExecutor:
         return self._config.n_vocab
 
     @property
+    def has_logits(self) -> bool:
+        """Whether it has passes whose results are logits: see `Plan`."""
+        return self._config.is_causal
+
+    @property
     def long_texts(self) -> LongTexts | None:
         """How long texts are rotated; None if as all others."""
         return long_texts(self._config, self._weights or {})
@@ -98,6 +103,9 @@ class ReferenceExecutor:
         with self._lock:
             if self._weights is None:
                 raise ClosedError("the model is closed")
+            if not self.has_logits:
+                family = self._config.architecture
+                raise ArgumentError(f"{family}: an encoder, which has no logits")
             if logits is None:
                 logits = np.empty((len(batch.wanted), self.n_vocab), np.float32)
             if not self._is_activated:
