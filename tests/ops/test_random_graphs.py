@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from llamacy.config import ModelConfig, RopeConfig
 from llamacy.ops.adapters import LowRank
-from llamacy.ops.batch import Batch
+from llamacy.ops.batch import Batch, TextBatch
 from llamacy.ops.experts import Experts
 from llamacy.ops.plan.packed_weights import pack_weights
 from llamacy.ops.plan.step import Step
@@ -37,6 +37,7 @@ N_EMBD, _, N_VOCAB = WIDTHS = (32, 16, 24)
 N_HEAD = 8  # of the smallest heads
 N_EXPERT = 3
 N_POSITIONS = 48
+N_TYPES = 3
 KERNELS = (2, 3, 7)
 ACTIVATIONS = (
     *("gelu", "gelu_erf", "gelu_quick", "silu", "sigmoid", "softplus"),
@@ -59,6 +60,7 @@ CONFIG = ModelConfig(
     n_ctx_train=256,
     norm_eps=0.1,
     rope=RopeConfig(n_dims=16),
+    n_token_types=N_TYPES,
 )
 N_LAYER = 3
 LATER = 100  # layers that scan come after all that only convolve
@@ -126,8 +128,9 @@ class Draft:
     on their last digits: what is too large for either goes through a norm first.
     """
 
-    def __init__(self, draw: Callable[[Any], Any]) -> None:
+    def __init__(self, draw: Callable[[Any], Any], is_causal: bool = True) -> None:
         self.graph = Graph()
+        self.is_causal = is_causal
         self.draw = draw
         self.widths: list[int] = []
         self.sizes: list[int] = []  # values are within about 4 * 2**size
@@ -141,9 +144,8 @@ class Draft:
         """Heads of queries of one layer's attention, and what it keeps."""
         n_head, n_head_kv, head_dim = self.draw(strategies.sampled_from(HEADS))
         window = self.draw(strategies.sampled_from([None, 5, 32]))
-        return n_head, key_values(
-            number, window, n_head_kv=n_head_kv, head_dim=head_dim
-        )
+        sizes = {"n_head_kv": n_head_kv, "head_dim": head_dim}
+        return n_head, key_values(number, window, **sizes, is_causal=self.is_causal)
 
     def push(
         self, op: str, inputs: tuple[int, ...], width: int, size: int, /, **options: Any
@@ -184,6 +186,10 @@ class Draft:
         width = self.draw(strategies.sampled_from(WIDTHS))
         weight = f"positions {width}"
         return self.push("position_embedding", (), width, 0, weight=weight)
+
+    def type_embedding(self) -> int:
+        width = self.draw(strategies.sampled_from(WIDTHS))
+        return self.push("type_embedding", (), width, 0, weight=f"types {width}")
 
     def norm(self, x: int | None = None) -> int:
         x = self.choose() if x is None else x
@@ -231,6 +237,7 @@ class Draft:
             "scale": 0.25,
             "softcap": self.draw(strategies.sampled_from([None, 2.0])),
             "sinks": self.draw(strategies.sampled_from([None, f"sinks {n_head}"])),
+            "slopes": self.draw(strategies.sampled_from([None, f"slopes {n_head}"])),
         }
         width = n_head * state.value_dim
         self.kept[state.layer] = layer, max(self.sizes[v], self.kept_size(state))
@@ -240,7 +247,7 @@ class Draft:
         return self.kept[state.layer][1] if state.layer in self.kept else 0
 
     def shared_attention(self) -> int:
-        if not self.kept:
+        if not self.kept or not self.is_causal:
             return self.norm() if self.of_wanted else self.attention()
         layers = list(self.kept.values())
         (n_head, state), size = self.draw(strategies.sampled_from(layers))
@@ -435,7 +442,8 @@ class Draft:
 
 
 ON_ALL_ROWS = (
-    *("embedding", "position_embedding", "rope", "attention", "heads"),
+    *("embedding", "position_embedding", "type_embedding", "rope"),
+    *("attention", "heads"),
     *("shared_attention", "latent_attention", "causal_conv", "recurrence"),
 )
 ON_ANY_ROWS = (
@@ -446,19 +454,21 @@ ON_ANY_ROWS = (
 
 
 @strategies.composite
-def graphs(draw: Any) -> Graph:
+def graphs(draw: Any, *, embeds: bool = False) -> Graph:
     """Operations on all rows, then on the wanted ones; any value of these is returned.
 
-    Nodes that the logits do not depend on stay in the graph.
+    Nodes that the logits do not depend on stay in the graph. One that embeds has means
+    of texts, too, and its rows may see those after them.
     """
-    draft = Draft(draw)
+    draft = Draft(draw, is_causal=not embeds or draw(strategies.booleans()))
     draft.embedding()
     draft.extend(ON_ANY_ROWS + ON_ALL_ROWS, most=16)
     chosen = [draft.choose() for _ in range(draw(strategies.integers(1, 2)))]
     draft.readable.clear()
     draft.of_wanted = True
     for x in chosen:
-        draft.push("wanted", (x,), draft.widths[x], draft.sizes[x])
+        op = draw(strategies.sampled_from(["wanted", "mean"])) if embeds else "wanted"
+        draft.push(op, (x,), draft.widths[x], draft.sizes[x])
     draft.extend((*ON_ANY_ROWS, "rope", "shared_attention"), most=6)
     draft.graph.logits = draft.choose(N_VOCAB)
     return draft.graph
@@ -510,6 +520,8 @@ def weights() -> dict[str, Array]:
            for n in WIDTHS for m in WIDTHS},
         **{f"embd {n}": noise(N_VOCAB, n) for n in WIDTHS},
         **{f"positions {n}": noise(N_POSITIONS, n) for n in WIDTHS},
+        **{f"types {n}": noise(N_TYPES, n) for n in WIDTHS},
+        **{f"slopes {n_head}": np.abs(noise(n_head)) / 8 for n_head, _, _ in HEADS},
         **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},
         **{f"sinks {n_head}": noise(n_head) for n_head, _, _ in HEADS},
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},
@@ -573,3 +585,35 @@ def test_threads_wait_for_what_they_read(
 ) -> None:
     both = make_executors(graph, CONFIG, weights(), "Q8_0")
     lowered(graph, CONFIG, pack_weights(both.tensors))
+
+
+def embeddings_of(executor: Any, lengths: tuple[int, ...]) -> Array:
+    """Return the embeddings of texts that are a pass together."""
+    rng = np.random.default_rng(3)
+    texts = [rng.integers(0, N_VOCAB, n).tolist() for n in lengths]
+    types = [rng.integers(0, N_TYPES, n).tolist() for n in lengths]
+    found: Array = executor.embed(TextBatch.of(texts, types), "mean")
+    return found
+
+
+@pytest.mark.parametrize("type_name", LARGEST_DEVIATION)
+@settings(
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(graph=graphs(embeds=True))
+def test_texts_are_embedded_as_the_reference_does(
+    make_executors: Callable[..., Executors], graph: Graph, type_name: str
+) -> None:
+    both = make_executors(graph, CONFIG, weights(), type_name)
+    lengths = 2, 45, 1, 33, 4  # more rows than buffers are made for at first
+    want = embeddings_of(both.reference(), lengths)
+    plan = both.plan(n_threads=3)
+    embeddings_of(plan, lengths[:1])
+    found = embeddings_of(plan, lengths)
+    assert (
+        np.abs(found - want).max() / np.abs(want).max()
+        <= (LARGEST_DEVIATION[type_name])
+    )
+    np.testing.assert_array_equal(embeddings_of(both.plan(), lengths), found)
