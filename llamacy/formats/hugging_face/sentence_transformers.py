@@ -25,7 +25,7 @@ from llamacy.formats.gguf.embedding import (
 )
 from llamacy.formats.gguf.limits import MAX_EMBD
 from llamacy.formats.hugging_face.forms import Matrix, Vector
-from llamacy.formats.json_text import read_json, read_json_items
+from llamacy.formats.json_text import JsonObject, read_json, read_json_items
 from llamacy.formats.metadata import Metadata
 from llamacy.formats.model_file import ModelTensor
 from llamacy.formats.safetensors.folder import ByteTensor, open_safetensors
@@ -92,17 +92,14 @@ def read_modules(
     dense: list[Path] = []
     for number, module in enumerate(read_json_items(folder / MODULES)):
         kind = module.text("type").rpartition(".")[2]
-        name = module.text("path", "")
-        path = folder / name
         if kind == "Transformer":
+            name = module.text("path", "")
             if number or name not in ("", "."):
                 module.refuse("path", "the folder itself", name)
-        elif Path(name).name != name or name in ("", ".."):
-            module.fail("path", "the name of a folder beside it", name)
         elif kind == "Pooling":
-            _add_pooling(path, architecture, metadata)
+            _add_pooling(_beside(folder, module), architecture, metadata)
         elif kind == "Dense" and len(dense) < len(DENSE):
-            dense.append(path)
+            dense.append(_beside(folder, module))
         elif kind == "Normalize":
             metadata.flag(f"{architecture}.{NORMALIZED}", True)
         elif kind != "Dropout":
@@ -111,6 +108,14 @@ def read_modules(
     _add_settings(folder, architecture, metadata)
     _add_length(folder, architecture, metadata)
     return _read_dense(dense, architecture, metadata, opened)
+
+
+def _beside(folder: Path, module: JsonObject) -> Path:
+    """Return the folder of a module, which is one in the model's."""
+    name = module.text("path", "")
+    if Path(name).name != name or name in ("", ".."):
+        module.fail("path", "the name of a folder beside it", name)
+    return folder / name
 
 
 def _add_pooling(path: Path, architecture: str, metadata: Metadata) -> None:
