@@ -172,12 +172,13 @@ def _add_value(writer: Any, key: str, value: Any) -> None:
 
 @pytest.fixture(scope="session")
 def llama_metadata() -> Callable[..., dict[str, Any]]:
-    """Metadata of a tiny LLaMA; keyword arguments are keys after `llama.`.
+    """Metadata of a tiny LLaMA, or of another family; keyword arguments are its keys.
 
-    Dots are written as two underscores: `rope__freq_base=500.0`.
+    Dots are written as two underscores: `rope__freq_base=500.0`. Keys that have a dot
+    do not begin with the family's name.
     """
 
-    def make(**changes: Any) -> dict[str, Any]:
+    def make(family: str = "llama", /, **changes: Any) -> dict[str, Any]:
         keys: dict[str, Any] = {
             "block_count": 2,
             "embedding_length": 64,
@@ -188,8 +189,9 @@ def llama_metadata() -> Callable[..., dict[str, Any]]:
             "context_length": 128,
             "attention__layer_norm_rms_epsilon": 1e-5,
         } | changes
-        return {"general.architecture": "llama"} | {
-            f"llama.{key.replace('__', '.')}": value for key, value in keys.items()
+        return {"general.architecture": family} | {
+            key if "." in key else f"{family}.{key.replace('__', '.')}": value
+            for key, value in keys.items()
         }
 
     return make

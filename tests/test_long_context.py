@@ -25,19 +25,8 @@ def path(
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
 ) -> Path:
-    pieces, scores, types = random_model.vocabulary()
-    keys = llama_metadata(
-        vocab_size=len(pieces), rope__scaling__original_context_length=N_CTX_ORIG
-    )
-    metadata = {
-        key.replace("llama.", "phi3."): value for key, value in keys.items()
-    } | {
-        "general.architecture": "phi3",
-        "tokenizer.ggml.model": "llama",
-        "tokenizer.ggml.tokens": pieces,
-        "tokenizer.ggml.scores": scores,
-        "tokenizer.ggml.token_type": types,
-    }
+    keys = {"rope__scaling__original_context_length": N_CTX_ORIG}
+    metadata = llama_metadata("phi3", **keys) | random_model.vocabulary_metadata()
     folder = tmp_path_factory.mktemp("models")
     with open_gguf(write_gguf(folder / "plain.gguf", metadata, {}, "F32")) as file:
         architecture, config = read_hyperparameters(file)

@@ -75,9 +75,9 @@ def _joined(sizes: Sizes, whole: str, parts: tuple[str, ...]) -> Sizes:
 
 
 def _is_there(shape: Shape, config: ModelConfig, name: str, spec: TensorSpec) -> bool:
-    if spec.is_required or name.endswith(shape.optional or ("none",)):
+    if spec.is_required or name.endswith(shape.optional):
         return True
     _, number, *_ = f"{name}..".split(".")
-    if not number.isdecimal() or not name.endswith(shape.optional_in_windows or "none"):
+    if not number.isdecimal() or not name.endswith(shape.optional_in_windows):
         return False
     return config.layers[int(number)].attention.window is not None

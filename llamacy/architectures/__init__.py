@@ -8,6 +8,7 @@ describes; `tensors(config, layer)`, the names and shapes that a layer is made o
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Final
 
 from llamacy.architectures import (
@@ -146,16 +147,23 @@ ENCODERS: Final = frozenset(
 ENCODER_NOTE: Final = ", an encoder, of which only the tokenizer can be used"
 
 
+_MOST_LETTERS: Final = 64  # of a name that is compared with others
+_LIKENESS: Final = 0.7
+
+
 def find_architecture(name: str, path: str) -> Architecture:
     """Find the family called `name`.
 
     Raises
     ------
     UnsupportedError
-        There is no such family; the error names those that there are.
+        There is no such family; the error names those with a similar name.
     """
     if name not in ARCHITECTURES:
-        known = f"one of {', '.join(ARCHITECTURES)}"
+        short = name[:_MOST_LETTERS]
+        near = get_close_matches(short, ARCHITECTURES, cutoff=_LIKENESS)
+        examples = f"near it {', '.join(near)}" if near else "such as llama"
+        wanted = f'one that the guide "Supported models and files" lists, {examples}'
         found = f"{name}{ENCODER_NOTE}" if name in ENCODERS else shown(name)
-        raise UnsupportedError(path, "general.architecture", known, found)
+        raise UnsupportedError(path, "general.architecture", wanted, found)
     return ARCHITECTURES[name]

@@ -8,11 +8,13 @@ ones (Yang et al. 2022, arXiv:2203.03466). There are files of models without pos
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llamacy.architectures.attention import attention
 from llamacy.architectures.feed_forward import feed_forward
 from llamacy.architectures.layers import Layers, layers_with, without_positions
 from llamacy.architectures.llama import tensors
-from llamacy.architectures.parts import Parts, Value
+from llamacy.architectures.parts import Block, Parts, Value
 from llamacy.config import ModelConfig
 
 __all__ = ["forward", "layers", "tensors"]
@@ -28,10 +30,15 @@ def layers(config: ModelConfig) -> Layers:
 
 def forward(model: Parts) -> Value:
     """Scale the embeddings, what each part adds, and the logits."""
+    return scaled(model, attention)
+
+
+def scaled(model: Parts, mix: Callable[[Block, Value], Value]) -> Value:
+    """Put Granite's layers together with any mixer, (M, n_embd) to (M, n_embd)."""
     ops, config = model.ops, model.config
     x = ops.scale(model.embed(), config.embedding_scale)
     for block in model.layers():
-        h = attention(block, block.norm(x, "attn_norm"))
+        h = mix(block, block.norm(x, "attn_norm"))
         x = ops.add(x, ops.scale(h, config.residual_scale))
         h = feed_forward(block, block.norm(x, "ffn_norm"))
         x = ops.add(x, ops.scale(h, config.residual_scale))

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llamacy.architectures.attention import attention, attention_tensors
-from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
+from llamacy.architectures.feed_forward import feed_forward_tensors
+from llamacy.architectures.granite import scaled
 from llamacy.architectures.layers import Layers, layers_with, without_positions
 from llamacy.architectures.parts import Block, Parts, Value
 from llamacy.architectures.scan import scan, scan_tensors
@@ -47,15 +48,8 @@ def mixer_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
 
 
 def forward(model: Parts) -> Value:
-    """Scale the embeddings, what each part adds, and the logits."""
-    ops, config = model.ops, model.config
-    x = ops.scale(model.embed(), config.embedding_scale)
-    for block in model.layers():
-        h = mix(block, block.norm(x, "attn_norm"))
-        x = ops.add(x, ops.scale(h, config.residual_scale))
-        h = feed_forward(block, block.norm(x, "ffn_norm"))
-        x = ops.add(x, ops.scale(h, config.residual_scale))
-    return ops.scale(model.logits(x), 1 / config.logit_scale)
+    """Scale as Granite does; mix by attention or by a scan."""
+    return scaled(model, mix)
 
 
 def mix(block: Block, x: Value) -> Value:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llamacy.cli.completion import model_names
 from llamacy.cli.explaining import explain_passes
 from llamacy.cli.failures import UsageError
 from llamacy.cli.limits import (
@@ -24,6 +23,7 @@ from llamacy.cli.models import find_model, type_name
 from llamacy.cli.options import (
     JSON,
     KVType,
+    ModelArgument,
     ModelOption,
     Quantize,
     Threads,
@@ -39,14 +39,7 @@ _SEED = 0
 
 
 def bench(
-    argument: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="GGUF file, folder, or name on the hub.",
-            autocompletion=model_names,
-        ),
-    ] = None,
+    argument: ModelArgument = None,
     model: ModelOption = None,
     n_prompt: Annotated[
         int,

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llamacy.cli.completion import model_names
 from llamacy.cli.failures import UsageError
 from llamacy.cli.options import (
     JSON,
+    ChunkSize,
+    ModelArgument,
     ModelOption,
+    MostChunks,
     Quantize,
     TextFile,
     Threads,
@@ -25,14 +27,7 @@ if TYPE_CHECKING:
 
 
 def imatrix(
-    argument: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="GGUF file, folder, or name on the hub.",
-            autocompletion=model_names,
-        ),
-    ] = None,
+    argument: ModelArgument = None,
     model: ModelOption = None,
     file: TextFile = None,
     target: Annotated[
@@ -45,12 +40,8 @@ def imatrix(
             help="The file to write; llama.cpp's older form if it ends in .dat.",
         ),
     ] = Path("imatrix.gguf"),
-    n_ctx: Annotated[
-        int, typer.Option("-c", "--ctx-size", metavar="N", help="Tokens per chunk.")
-    ] = 512,
-    chunks: Annotated[
-        int, typer.Option(metavar="N", help="Most chunks to read; -1: all.")
-    ] = -1,
+    n_ctx: ChunkSize = 512,
+    chunks: MostChunks = -1,
     first_chunk: Annotated[
         int,
         typer.Option(

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llamacy.cli.completion import model_names
 from llamacy.cli.failures import UsageError
 
 if TYPE_CHECKING:
     from llamacy.model.model import Model
 
+ModelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="MODEL",
+        help="GGUF file, folder, or name on the hub.",
+        autocompletion=model_names,
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(
@@ -39,6 +48,12 @@ ModelOption = Annotated[
 TextFile = Annotated[
     Path | None,
     typer.Option("-f", "--file", help="Read the text from a file; - reads stdin."),
+]
+ChunkSize = Annotated[
+    int, typer.Option("-c", "--ctx-size", metavar="N", help="Tokens per chunk.")
+]
+MostChunks = Annotated[
+    int, typer.Option("--chunks", metavar="N", help="Most chunks to read; -1: all.")
 ]
 Quantize = Annotated[
     str | None,

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llamacy.cli.completion import model_names
 from llamacy.cli.divergence_report import CHUNK_HEADING, as_json, chunk_line, report
 from llamacy.cli.failures import UsageError
 from llamacy.cli.options import (
     JSON,
+    ChunkSize,
     KVType,
+    ModelArgument,
     ModelOption,
+    MostChunks,
     Quantize,
     TextFile,
     Threads,
@@ -30,22 +32,11 @@ if TYPE_CHECKING:
 
 
 def perplexity(
-    argument: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="GGUF file, folder, or name on the hub.",
-            autocompletion=model_names,
-        ),
-    ] = None,
+    argument: ModelArgument = None,
     model: ModelOption = None,
     file: TextFile = None,
-    n_ctx: Annotated[
-        int, typer.Option("-c", "--ctx-size", metavar="N", help="Tokens per chunk.")
-    ] = 512,
-    chunks: Annotated[
-        int, typer.Option(metavar="N", help="Most chunks to read; -1: all.")
-    ] = -1,
+    n_ctx: ChunkSize = 512,
+    chunks: MostChunks = -1,
     n_batch: Annotated[
         int,
         typer.Option(

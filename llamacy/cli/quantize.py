@@ -92,15 +92,26 @@ class QuantizeCommand(Command):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the words after the command's name."""
         rest = super().parse_args(ctx, args)
-        if ctx.params.get("type") is None and not ctx.params.get("dry_run"):
-            from llamacy.ggml.file_types import FILE_TYPES
-
-            target = str(ctx.params.get("target"))
-            missing = "argument 'TYPE'"
-            if target.upper() in FILE_TYPES:
-                missing = f"argument 'OUT', the file to write, before {target}"
-            raise UsageError(f"Missing {missing} (see: {ctx.command_path} --help)")
+        # a shell that completes a word knows only the first ones
+        missing = None if ctx.resilient_parsing else _missing(**ctx.params)
+        if missing:
+            see = f"(see: {ctx.command_path} --help)"
+            raise UsageError(f"Missing argument {missing} {see}")
         return rest
+
+
+def _missing(
+    *, target: str | None, type: str | None, dry_run: bool, **_: object
+) -> str | None:
+    """Name the argument that was left out; a dry run needs no OUT."""
+    from llamacy.ggml.file_types import FILE_TYPES
+
+    if target is None:
+        return "'TYPE'" if dry_run else "'OUT'"
+    if type is not None or dry_run:
+        return None
+    is_type = target.upper() in FILE_TYPES
+    return f"'OUT', the file to write, before {target}" if is_type else "'TYPE'"
 
 
 @takes_groups
@@ -112,8 +123,13 @@ def quantize(
         ),
     ],
     target: Annotated[
-        str, typer.Argument(metavar="OUT", help="The file to write; not for --dry-run.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="OUT",
+            show_default=False,
+            help="The file to write; not for --dry-run.",
+        ),
+    ] = None,
     type: Annotated[
         str | None,
         typer.Argument(
@@ -148,16 +164,15 @@ def quantize(
     import llamacy
     from llamacy.cli.progress_bar import ProgressBar
 
-    new_path: str | None = os.path.expanduser(target)
-    if type is None:  # of a dry run, which needs no OUT
-        new_path, type = None, target
+    new_type = type or target or ""  # a dry run needs no OUT
+    new_path = os.path.expanduser(target) if type and target else None
     model = find_model(source)
-    model.file_type(type, "TYPE")
+    model.file_type(new_type, "TYPE")
     with ProgressBar("quantising") as progress:
         result = llamacy.quantize(
             model.path,
             new_path,
-            type,
+            new_type,
             imatrix=None if imatrix is None else os.path.expanduser(imatrix),
             **types.options(),
             dry_run=dry_run,

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llamacy.cli.completion import model_names
 from llamacy.cli.failures import UsageError
 from llamacy.cli.option_groups import takes_groups
-from llamacy.cli.options import JSON, LoadingFlags, ModelOption, TextFile
+from llamacy.cli.options import JSON, LoadingFlags, ModelArgument, ModelOption, TextFile
 from llamacy.cli.text_input import model_and_text
 
 if TYPE_CHECKING:
@@ -19,14 +18,7 @@ if TYPE_CHECKING:
 
 @takes_groups
 def score(
-    first: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="GGUF file, folder, or name on the hub.",
-            autocompletion=model_names,
-        ),
-    ] = None,
+    first: ModelArgument = None,
     second: Annotated[
         str | None, typer.Argument(metavar="TEXT", help="The text, if not piped in.")
     ] = None,

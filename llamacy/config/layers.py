@@ -5,8 +5,8 @@ Layers of one model may differ in everything that is said here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 from llamacy.config.experts import ExpertConfig
 from llamacy.config.rope import RopeConfig
@@ -37,6 +37,7 @@ Head h reads h // (m / n), as its neighbours do, or h % n.
 """
 
 _GATED: Final = get_args(GatedActivation)
+_Attention = TypeVar("_Attention", bound="AttentionConfig")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,11 @@ class AttentionConfig:
     softcap: float | None = None
     is_causal: bool = True
     alibi_bias: float = 0.0
+
+    def extended(self, kind: type[_Attention], **changes: Any) -> _Attention:
+        """Return attention of a kind with more fields; `changes` has their values."""
+        own = {each.name: getattr(self, each.name) for each in fields(AttentionConfig)}
+        return kind(**own | changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,8 @@ class MappedFile:
     ----------
     path : Path
         A regular file.
+    content : str
+        The content that is wanted, for errors.
 
     Raises
     ------
@@ -30,9 +32,9 @@ class MappedFile:
         The file is empty.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: str = "a model") -> None:
         self.path = path
-        self._map: mmap.mmap | None = _map(path)
+        self._map: mmap.mmap | None = _map(path, content)
         self.size = len(self._map)
 
     @property
@@ -80,7 +82,7 @@ class MappedFile:
                 pass  # unmapped when the last array that refers to it goes
 
 
-def _map(path: Path) -> mmap.mmap:
+def _map(path: Path, content: str) -> mmap.mmap:
     # without O_NONBLOCK, opening a pipe that has no writer would block forever
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
@@ -95,7 +97,7 @@ def _map(path: Path) -> mmap.mmap:
             kind = "a folder" if is_folder else "not a regular file"
             raise ModelFileError(code, f"wanted a file, found {kind}", str(path))
         if status.st_size == 0:
-            raise FormatError(path, "file", "a model", "an empty file")
+            raise FormatError(path, "file", content, "an empty file")
         return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError, OverflowError) as error:
         if isinstance(error, ModelFileError | FormatError):

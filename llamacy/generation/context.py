@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from llamacy.errors import ContextLengthError
 from llamacy.generation.prefix_cache import common_prefix
-from llamacy.generation.reading import Reading, n_alike
+from llamacy.generation.reading import NO_ADAPTERS, Reading, n_alike
 from llamacy.generation.rows import Rows
 from llamacy.ops.batch import Wanted
 from llamacy.ops.rope import LongTexts
@@ -60,7 +60,7 @@ class Context:
         ids: Iterable[int],
         n_ctx: int,
         sequence: SequenceState | None = None,
-        reading: Reading = Reading(),  # noqa: B008 -- a tuple
+        reading: Reading = NO_ADAPTERS,
         long_texts: LongTexts | None = None,
         end_ids: Collection[int] = (),
     ) -> None:
@@ -110,12 +110,13 @@ class Context:
         self.adapted_from = reading.adapted_from(self.ids[: self.n_prompt])
         if self.sequence is None:
             return
-        n_alike = min(old, self.adapted_from)
         if before.adapters != reading.adapters:
-            n_alike = 0
-        elif before.activated == reading.activated and old == self.adapted_from:
-            n_alike = NEVER
-        self.truncate(n_alike)
+            n_kept = 0
+        elif before.activated != reading.activated:
+            n_kept = min(old, self.adapted_from)
+        else:
+            n_kept = n_alike(old, self.adapted_from)
+        self.truncate(n_kept)
         self.sequence.adapted_from = self.adapted_from
 
     def can_go_on(self) -> bool:

@@ -18,7 +18,7 @@ from llamacy.generation.goals.complete import Complete, MakeRoom
 from llamacy.generation.goals.score import Score
 from llamacy.generation.load import Load
 from llamacy.generation.prompts import Prompt
-from llamacy.generation.reading import Reading
+from llamacy.generation.reading import NO_ADAPTERS, Reading
 from llamacy.generation.request import Request
 from llamacy.generation.text_buffer import StopScope
 from llamacy.generation.worker import Worker
@@ -170,7 +170,7 @@ class Engine:
         self,
         ids: Iterable[int],
         sequence: SequenceState | None = None,
-        reading: Reading = Reading(),  # noqa: B008 -- a tuple
+        reading: Reading = NO_ADAPTERS,
     ) -> Context:
         """Make a request's tokens, and the sequence that holds the first of them.
 

@@ -78,11 +78,8 @@ class PrefixCache:
             Where the prompt is adapted from.
         """
         n_most = len(ids) if n_most is None else n_most
-        best, n_best, n_most_alike = (
-            None,
-            MIN_SHARED - 2,
-            0,
-        )  # one of them is read again
+        least = MIN_SHARED - 1  # one of those shared is read again
+        best, n_best, n_most_alike = None, 0, 0
         for entry in self._entries:
             n = common_prefix(entry.ids, ids)
             n = min(n, n_alike(entry.sequence.adapted_from, adapted_from))
@@ -90,10 +87,8 @@ class PrefixCache:
                 continue
             n_most_alike = max(n_most_alike, min(n, n_most))
             nearest = entry.sequence.nearest(min(n, n_most))
-            if nearest > n_best:
+            if nearest >= max(least, n_best + 1):
                 best, n_best = entry, nearest
-        if best is None:
-            n_best = 0
         if n_most_alike > n_best:
             _logger.debug(
                 "a prompt begins with %d tokens of a past text; %d of them are read "
@@ -102,8 +97,7 @@ class PrefixCache:
             )
         if best is None:
             return None, 0
-        self._entries.remove(best)
-        self._entries.append(best)
+        self._use(best)
         return best.sequence, n_best
 
     def put(self, ids: list[int], sequence: SequenceState) -> None:
@@ -114,8 +108,7 @@ class PrefixCache:
         for entry in self._entries:
             if _is_found_in(entry, ids, sequence):
                 sequence.close()
-                self._entries.remove(entry)
-                self._entries.append(entry)
+                self._use(entry)
                 return
         new = Entry(ids, sequence)
         for entry in list(self._entries):
@@ -143,6 +136,11 @@ class PrefixCache:
         while self._entries:
             self._drop(self._entries[0])
         return had_some
+
+    def _use(self, entry: Entry) -> None:
+        """Make an entry the most recently used one."""
+        self._entries.remove(entry)
+        self._entries.append(entry)
 
     def _drop(self, entry: Entry) -> None:
         self._entries.remove(entry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from llamacy.ops.state.sequence import NEVER
 
@@ -36,6 +36,10 @@ class Reading(NamedTuple):
             if ids[start] == wanted[0] and ids[start : start + n] == wanted:
                 return start
         return NEVER
+
+
+NO_ADAPTERS: Final = Reading()
+"""Texts are read with the model as it is."""
 
 
 def n_alike(one: int, other: int) -> int:

@@ -15,7 +15,7 @@ from llamacy.generation.executor import Executor
 from llamacy.generation.parts import Limits, choose_parts
 from llamacy.generation.passes import Passes
 from llamacy.generation.prefix_cache import PrefixCache
-from llamacy.generation.reading import Reading
+from llamacy.generation.reading import NO_ADAPTERS, Reading
 from llamacy.generation.request import AnyRequest, Leftover
 from llamacy.generation.sharing import (
     find_alike,
@@ -55,7 +55,7 @@ class Scheduler:
     """
 
     def __init__(self, executor: Executor, cache: PrefixCache) -> None:
-        self.reading = Reading()
+        self.reading = NO_ADAPTERS
         self.max_active = min(MAX_ACTIVE, executor.n_batch)
         self._executor = executor
         self._cache = cache

@@ -48,20 +48,16 @@ class Alike(NamedTuple):
 
 def find_alike(request: AnyRequest, active: Iterable[AnyRequest]) -> list[Alike]:
     """Find the other requests in `active` that begin like `request`, if any does."""
-    ids, goal = _shareable(request), request.goal
-    return [
-        Alike(other, n_common, min(n_common, other.context.n_past))
-        for other in active
-        if other is not request and other.context.sequence is not None
-        if other.context.n_long == request.context.n_long
-        for n_common in [
-            min(
-                common_prefix(other.context.ids, ids),
-                n_alike(other.context.adapted_from, request.context.adapted_from),
-            )
-        ]
-        if n_common >= goal.min_shared
-    ]
+    ids, own, alike = _shareable(request), request.context, []
+    for other in active:
+        context = other.context
+        if other is request or context.sequence is None or context.n_long != own.n_long:
+            continue
+        n_common = common_prefix(context.ids, ids)
+        n_common = min(n_common, n_alike(context.adapted_from, own.adapted_from))
+        if n_common >= request.goal.min_shared:
+            alike.append(Alike(other, n_common, min(n_common, context.n_past)))
+    return alike
 
 
 def longest_shared(

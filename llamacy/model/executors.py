@@ -130,9 +130,9 @@ def load_executor(
 
 def _array(tensor: Tensor) -> Any:
     """Return a tensor's values, or what looks up its rows in the file."""
-    return (
-        MappedRows(tensor) if isinstance(tensor, MappedTensor) else tensor.dequantize()
-    )
+    if isinstance(tensor, MappedTensor):
+        return MappedRows(tensor)
+    return tensor.dequantize()
 
 
 def _check_memory(path: str, needed: int) -> None:

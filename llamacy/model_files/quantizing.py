@@ -14,10 +14,12 @@ from llamacy.arguments import (
     checked_path,
     checks_options,
 )
+from llamacy.errors import FormatError
 from llamacy.formats.gguf.copying import write_model
 from llamacy.formats.imatrix import ImportanceMatrix, read_imatrix
 from llamacy.formats.model_file import ModelTensor
-from llamacy.formats.requantized import RequantizedFile, RequantizedTensor
+from llamacy.formats.requantized import RequantizedFile
+from llamacy.formats.requantized_tensor import RequantizedTensor
 from llamacy.formats.type_choice import TypeChoice
 from llamacy.ggml.file_types import find_file_type
 from llamacy.model_files.hyperparameters import family_name
@@ -158,8 +160,8 @@ def quantize(
     ModelFileError
         A file cannot be read or written, for example because the disk is full.
     FormatError
-        `source` is broken, or has weights that cannot be quantised: not finite, or too
-        large. Or the importance matrix is broken, or of another model.
+        `source` is broken, or has no weights, or some that cannot be quantised: not
+        finite, or too large. Or the importance matrix is broken, or of another model.
 
     Examples
     --------
@@ -188,6 +190,8 @@ def quantize(
         ) as requantized,
     ):  # fmt: skip
         family_name(file)  # raises for a GGUF file that is not a model
+        if not file.tensors:
+            raise FormatError(file.path, "tensors", "the weights of a model", "none")
         if not dry_run:
             write_model(requantized, new_path, progress)
         tensors = [_described(each) for each in requantized.tensors.values()]

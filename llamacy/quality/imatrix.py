@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,6 +27,7 @@ from llamacy.errors import (
     UnsupportedCallError,
 )
 from llamacy.formats.imatrix import ImportanceMatrix, InputSums, read_imatrix
+from llamacy.generation.engine import Engine
 from llamacy.generation.prompts import Prompt
 from llamacy.generation.tally import OnProgress
 from llamacy.model_files.opening import open_model
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 PathLike = str | os.PathLike[str]
 _OUTPUTS = ("output.weight", "token_embd.weight")
+
+_logger = logging.getLogger("llamacy")
 
 
 @checks_options()
@@ -85,7 +89,8 @@ def imatrix(
     process_output : bool
         Whether to observe the matrix that makes the logits, too.
     before : sequence of str or os.PathLike
-        Importance matrices of earlier calls, which are added.
+        Importance matrices of earlier calls, which are added. A warning is logged if
+        their chunks had another size; that of a ``.dat`` file is taken to be 512.
     dataset : str
         The text's name, for the file.
     save_every : int
@@ -133,20 +138,8 @@ def imatrix(
     check_callback("on_chunk", on_chunk)
     check_callback("progress", progress)
     earlier = [read_imatrix(path, argument="before") for path in _paths(before)]
-    last = (
-        None
-        if n_chunks is None
-        else first_chunk + checked_integer("n_chunks", n_chunks, 1)
-    )
-    chunks = cut(engine, text, n_ctx, last)
-    ids = chunks.ids[first_chunk:].copy()
-    if not len(ids):
-        raise ArgumentError(
-            f"first_chunk: wanted 0 to {len(chunks.ids) - 1}, found {first_chunk}"
-        )
-    if chunks.bos_id is not None:
-        ids[:, 0] = chunks.bos_id
-    collector = _Collector(model, earlier, dataset, chunks.n_ctx, process_output)
+    ids = _chunks(engine, text, n_ctx, first_chunk, n_chunks)
+    collector = _Collector(model, earlier, dataset, ids.shape[1], process_output)
     n_saved = 0
     try:
         for number, tokens in enumerate(ids, 1):
@@ -174,6 +167,28 @@ def _paths(before: object) -> Sequence[PathLike]:
     raise ArgumentError(f"before: wanted paths, found {short(before)}")
 
 
+def _chunks(
+    engine: Engine,
+    text: Prompt,
+    n_ctx: int | None,
+    first_chunk: int,
+    n_chunks: int | None,
+) -> NDArray[np.int32]:
+    """Return the chunks to read, as the model reads them: int32, (n_chunks, n_ctx)."""
+    end = n_chunks
+    if n_chunks is not None:
+        end = first_chunk + checked_integer("n_chunks", n_chunks, 1)
+    chunks = cut(engine, text, n_ctx, end)
+    ids = chunks.ids[first_chunk:].copy()
+    if not len(ids):
+        raise ArgumentError(
+            f"first_chunk: wanted 0 to {len(chunks.ids) - 1}, found {first_chunk}"
+        )
+    if chunks.bos_id is not None:
+        ids[:, 0] = chunks.bos_id
+    return ids
+
+
 class _Collector:
     """Reads chunks, and adds the squares of matrices' inputs to earlier ones."""
 
@@ -199,6 +214,13 @@ class _Collector:
         self._plan, self._observer = executor.observed(self._is_observed)
         self._names = _names_in_file(model.path)
         self.n_read = 0
+        self.so_far()  # raises for a matrix of another model, before the work
+        for one in earlier:
+            if one.chunk_size != chunk_size:
+                _logger.warning(
+                    "%s: chunks of %d tokens are added to chunks of %d",
+                    *(one.path, one.chunk_size, chunk_size),
+                )
 
     def _is_observed(self, name: str) -> bool:
         if name in _OUTPUTS:

@@ -131,7 +131,7 @@ class LogitsFile:
 
     def __init__(self, path: PathLike) -> None:
         self.path = Path(checked_path("base", path))
-        self._file = MappedFile(self.path)
+        self._file = MappedFile(self.path, "saved predictions")
         try:
             self._read_head()
         except BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from llamacy.generation.engine import Engine
-from llamacy.generation.reading import Reading
+from llamacy.generation.reading import NO_ADAPTERS, Reading
 from llamacy.generation.request import AnyRequest
 from llamacy.ops.state.sequence import SequenceState
 from llamacy.sessions import file as session_file
@@ -28,7 +28,7 @@ class HeldText:
         self,
         ids: Iterable[int] = (),
         sequence: SequenceState | None = None,
-        reading: Reading = Reading(),  # noqa: B008 -- a tuple
+        reading: Reading = NO_ADAPTERS,
     ) -> None:
         self.ids = list(ids)
         self.sequence = sequence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 from llamacy.arguments import checked_integer, checks_options
@@ -15,7 +15,7 @@ from llamacy.tokenizers.token_type import HIDDEN, TokenType
 from llamacy.tokenizers.vocabulary import Vocabulary
 
 
-class Tokenizer(TokenTable):
+class Tokenizer(TokenTable, ABC):
     """Converts text to token ids and back. Tokenizers are thread-safe.
 
     Attributes

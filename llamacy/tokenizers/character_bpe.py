@@ -26,6 +26,7 @@ from llamacy.tokenizers.bpe import build_model
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.token_type import HIDDEN, TokenType
 from llamacy.tokenizers.vocabulary import (
+    SPACE,
     Defaults,
     Vocabulary,
     byte_of,
@@ -34,7 +35,6 @@ from llamacy.tokenizers.vocabulary import (
 
 _MODEL: Final = "tokenizer.ggml.model"
 _PRE: Final = "tokenizer.ggml.pre"
-_SPACE: Final = "\u2581"  # stands for a space in the vocabulary
 _LINES: Final = re.compile(r"\n+|[^\n]+")
 _WORDS: Final = re.compile(f"[^{BLANKS}]+|[{BLANKS}]+")
 
@@ -119,7 +119,7 @@ class CharacterBPETokenizer(Tokenizer):
     def _encode_part(self, text: str) -> list[int]:
         ids: list[int] = []
         if self._rules.marks_spaces:
-            text = text.replace(" ", _SPACE)
+            text = text.replace(" ", SPACE)
         for part in self._rules.parts.findall(text):
             newlines = self._newlines.get(part)
             if newlines is not None:
@@ -140,7 +140,7 @@ class CharacterBPETokenizer(Tokenizer):
         return super()._find_bytes(token)
 
     def _text_bytes(self, piece: str) -> bytes:
-        text = piece.replace(_SPACE, " ") if self._rules.marks_spaces else piece
+        text = piece.replace(SPACE, " ") if self._rules.marks_spaces else piece
         return text.encode()
 
 

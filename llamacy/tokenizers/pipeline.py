@@ -16,8 +16,8 @@ from llamacy.formats.json_text import JsonObject, parse_json
 from llamacy.tokenizers.attributes import FORMS, PIPELINE_KEY, SpacePrefix
 from llamacy.tokenizers.character_map import read_character_map
 from llamacy.tokenizers.fields import Fields
+from llamacy.tokenizers.vocabulary import SPACE
 
-SPACE: Final = "\u2581"
 _SPACES: Final = " {2,}"  # the one regular expression that converters write
 _SCHEMES: Final = {
     "always": SpacePrefix.ALWAYS,

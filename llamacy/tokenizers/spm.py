@@ -21,13 +21,13 @@ from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.protobuf import message, varint
 from llamacy.tokenizers.token_type import HIDDEN, TokenType
 from llamacy.tokenizers.vocabulary import (
+    SPACE,
     Defaults,
     Vocabulary,
     byte_of,
     read_vocabulary,
 )
 
-_SPACE = "\u2581"  # stands for a space in the vocabulary
 _DEFAULTS = Defaults(add_bos=True, bos_id=1, eos_id=2, unk_id=0, infer_types=True)
 
 # token types, as SentencePiece numbers them
@@ -63,13 +63,10 @@ class SPMTokenizer(Tokenizer):
 
     def _normalize(self, text: str) -> str:
         """Read U+2581 as the space it stands for, as models saw it in training."""
-        return super()._normalize(text).replace(_SPACE, " ")
+        return super()._normalize(text).replace(SPACE, " ")
 
     def _encode_part(self, text: str) -> list[int]:
         return list(self._known(self._processor.encode(text)))
-
-    def _text_bytes(self, piece: str) -> bytes:
-        return piece.replace(_SPACE, " ").encode()
 
 
 class _Pieces:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import operator
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 
 from llamacy.errors import ArgumentError
 from llamacy.printable import shown
 from llamacy.tokenizers.special_tokens import SpecialTokens
 from llamacy.tokenizers.token_type import HIDDEN, TokenType
-from llamacy.tokenizers.vocabulary import Vocabulary, byte_of
+from llamacy.tokenizers.vocabulary import SPACE, Vocabulary, byte_of
 
 
-class TokenTable(ABC):
+class TokenTable:
     """The tokens of a vocabulary by id, and the ids of those with a role."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -68,9 +67,9 @@ class TokenTable(ABC):
         """
         return self._tokens[self._checked(token)]
 
-    @abstractmethod
     def _text_bytes(self, piece: str) -> bytes:
         """Return the bytes that an ordinary token stands for."""
+        return piece.replace(SPACE, " ").encode()
 
     def _find_bytes(self, token: int) -> bytes:
         piece, kind = self._tokens[token], self._types[token]

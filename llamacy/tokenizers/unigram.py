@@ -28,13 +28,13 @@ from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.pipeline import Pipeline, read_pipeline
 from llamacy.tokenizers.token_type import TokenType
 from llamacy.tokenizers.vocabulary import (
+    SPACE,
     Defaults,
     Vocabulary,
     byte_of,
     read_vocabulary,
 )
 
-_SPACE: Final = "\u2581"  # stands for a space in the vocabulary
 _DEFAULTS: Final = Defaults(add_eos=True, eos_id=1, unk_id=2)
 _MERGE_KEY: Final = "tokenizer.ggml.remove_extra_whitespaces"
 
@@ -100,7 +100,7 @@ class UnigramTokenizer(Tokenizer):
     ) -> list[int]:
         if self._splits_words:
             return self._encode_part(text)
-        text = text.replace(_SPACE, " ")
+        text = text.replace(SPACE, " ")
         prefix = self._space_prefix.before(
             text, first=first, after_special=after_special
         )
@@ -108,7 +108,7 @@ class UnigramTokenizer(Tokenizer):
 
     def _encode_part(self, text: str) -> list[int]:
         if not self._is_library:
-            text = text.replace(" ", _SPACE)
+            text = text.replace(" ", SPACE)
         encoding = self._engine.encode(text, add_special_tokens=False)
         ids: list[int] = encoding.ids
         if self._byte_ids and self._unknown in ids:
@@ -128,9 +128,6 @@ class UnigramTokenizer(Tokenizer):
             else:
                 ids.append(i)
         return ids
-
-    def _text_bytes(self, piece: str) -> bytes:
-        return piece.replace(_SPACE, " ").encode()
 
 
 def _replacing(fields: Fields, pipeline: Pipeline | None) -> Callable[[str], str]:

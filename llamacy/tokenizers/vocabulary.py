@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from llamacy.tokenizers.attributes import (
     BEGIN_KEY,
@@ -16,6 +17,9 @@ from llamacy.tokenizers.attributes import (
 from llamacy.tokenizers.end_tokens import find_end_tokens
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.token_type import TokenType
+
+SPACE: Final = "\u2581"
+"""Stands for a space in SentencePiece's vocabularies, and begins words in others."""
 
 _logger = logging.getLogger("llamacy")
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")

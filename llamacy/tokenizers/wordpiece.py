@@ -24,9 +24,8 @@ from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.pipeline import Pipeline, read_pipeline
 from llamacy.tokenizers.token_table import iterator
 from llamacy.tokenizers.token_type import HIDDEN
-from llamacy.tokenizers.vocabulary import Defaults, Vocabulary, read_vocabulary
+from llamacy.tokenizers.vocabulary import SPACE, Defaults, Vocabulary, read_vocabulary
 
-_SPACE: Final = "\u2581"  # begins the tokens that begin words
 _LONG_WORD: Final = 64  # characters; longer words are too rare to be remembered
 _MOST_WORDS: Final = 1 << 16  # remembered ones
 _DEFAULTS: Final = Defaults(bos_id=101, unk_id=100)
@@ -86,9 +85,6 @@ class WordPieceTokenizer(Tokenizer):
 
     def _encode_part(self, text: str) -> list[int]:
         return list(self._known(self._words.encode(text)))
-
-    def _text_bytes(self, piece: str) -> bytes:
-        return piece.replace(_SPACE, " ").encode()
 
 
 def _read_vocabulary(fields: Fields) -> Vocabulary:
@@ -152,14 +148,14 @@ class _LlamaWords:
         for word in self._splitter.split(text):
             found = self._seen.get(word)
             if found is None:
-                found = self._pieces(_SPACE + word)
+                found = self._pieces(SPACE + word)
                 if len(word) <= _LONG_WORD and len(self._seen) < _MOST_WORDS:
                     self._seen[word] = found
             ids += found
         return ids
 
     def decode(self, pieces: list[str]) -> str:
-        text = "".join(pieces).replace(_SPACE, " ")
+        text = "".join(pieces).replace(SPACE, " ")
         for pattern, content in _CLEANING:
             text = pattern.sub(content, text)
         return text.removeprefix(" ")  # with which the first token begins
@@ -223,4 +219,4 @@ class _LibraryWords:
 
 def _in_library(token: str) -> str:
     """Return a token of GGUF's form in that of the library, and of vocab.txt."""
-    return token[1:] if token[:1] == _SPACE else f"##{token}"
+    return token[1:] if token[:1] == SPACE else f"##{token}"

@@ -58,10 +58,7 @@ def write(
     """Write a model: (tensors, keys, type of matrices)."""
 
     def write(tensors: Tensors, keys: dict[str, Any], type_name: str = "F32") -> Path:
-        metadata = {
-            key.replace("llama.", "deepseek2."): value
-            for key, value in llama_metadata(**keys).items()
-        } | {"general.architecture": "deepseek2"}
+        metadata = llama_metadata("deepseek2", **keys)
         name = f"{len(list(tmp_path.iterdir()))}.gguf"
         return write_gguf(tmp_path / name, metadata, tensors, type_name)
 

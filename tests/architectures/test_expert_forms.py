@@ -17,6 +17,7 @@ from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import Batch
+from tests.support.model_shapes import model_shapes
 
 Tensors = dict[str, NDArray[np.float32]]
 Change = Callable[[Tensors], Tensors]
@@ -75,18 +76,11 @@ def make_model(
     folder = tmp_path_factory.mktemp("models")
 
     def make(form: Change, family: str = "llama", type_name: str = "F32") -> Path:
-        metadata = {
-            key.replace("llama.", f"{family}."): value
-            for key, value in llama_metadata(**KEYS).items()
-        } | {"general.architecture": family}
-        with open_gguf(write_gguf(folder / "plain.gguf", metadata, {}, "F32")) as file:
-            architecture, config = read_hyperparameters(file)
-            specs = architecture.tensors(config)
-        required = (
-            (name, spec.shape) for name, spec in specs.items() if spec.is_required
-        )
+        metadata = llama_metadata(family, **KEYS)
+        shapes = model_shapes(write_gguf, folder, metadata)
+        tensors = form(random_tensors(shapes.items()))
         path = folder / f"{form.__name__}-{family}-{type_name}.gguf"
-        return write_gguf(path, metadata, form(random_tensors(required)), type_name)
+        return write_gguf(path, metadata, tensors, type_name)
 
     return make
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
-from llamacy.model_files.hyperparameters import read_hyperparameters
 from tests.support.forward_passes import logits
+from tests.support.model_shapes import model_shapes
 
 Tensors = dict[str, NDArray[np.float32]]
 Write = Callable[..., Path]
@@ -63,20 +63,9 @@ def make_model(
         type_name: str = "F32",
         **keys: Any,
     ) -> Path:
-        metadata = {
-            key.replace("llama.", f"{family}."): value
-            for key, value in llama_metadata(
-                **EXPERTS | FAMILIES[family] | keys
-            ).items()
-        }
-        metadata["general.architecture"] = family
-        plain = write_gguf(tmp_path / "plain.gguf", metadata, {}, "F32")
-        with open_gguf(plain) as file:
-            architecture, config = read_hyperparameters(file)
-        specs = architecture.tensors(config)
-        tensors = random_tensors(
-            (name, spec.shape) for name, spec in specs.items() if spec.is_required
-        )
+        metadata = llama_metadata(family, **EXPERTS | FAMILIES[family] | keys)
+        shapes = model_shapes(write_gguf, tmp_path, metadata)
+        tensors = random_tensors(shapes.items())
         if change is not None:
             change(metadata, tensors)
         return write_gguf(tmp_path / "model.gguf", metadata, tensors, type_name)
@@ -196,11 +185,7 @@ def test_a_mixture_without_experts_is_refused(
     family: str,
     kind: str,
 ) -> None:
-    metadata = {
-        key.replace("llama.", f"{family}."): value
-        for key, value in llama_metadata().items()
-    }
-    metadata["general.architecture"] = family
+    metadata = llama_metadata(family)
     path = write_gguf(tmp_path / "model.gguf", metadata, {}, "F32")
     match = f"{family}.expert_count: wanted 1 or more, found 0"
     with pytest.raises(FormatError, match=match):

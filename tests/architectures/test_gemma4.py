@@ -26,6 +26,7 @@ from llamacy.ops.batch import Batch
 from llamacy.ops.plan.packed_weights import pack_weights
 from llamacy.ops.plan.plan import Plan
 from llamacy.ops.state.layout import StateLayout
+from tests.support.model_shapes import model_shapes
 from tests.support.random_blocks import FACTORS, random_blocks
 
 Array = NDArray[np.float32]
@@ -62,17 +63,9 @@ def make_file(
     def make(
         type_name: str = "F32", added: dict[str, Array] | None = None, **changed: Any
     ) -> Path:
-        metadata = {
-            key.replace("llama.", "gemma4."): value
-            for key, value in llama_metadata(**KEYS | changed).items()
-        } | {"general.architecture": "gemma4"}
-        plain = write_gguf(tmp_path / "plain.gguf", metadata, {}, "F32")
-        with open_gguf(plain) as file:
-            architecture, config = read_hyperparameters(file)
-        specs = architecture.tensors(config)
-        tensors = random_tensors(
-            (name, spec.shape) for name, spec in specs.items() if spec.is_required
-        )
+        metadata = llama_metadata("gemma4", **KEYS | changed)
+        shapes = model_shapes(write_gguf, tmp_path, metadata)
+        tensors = random_tensors(shapes.items())
         for name in tensors:  # scores are not scaled: the training makes them small
             tensors[name] *= 0.2 if name.endswith("attn_q_norm.weight") else 1
         tensors |= added or {}

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from llamacy.architectures import ARCHITECTURES, find_architecture
 from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.gguf.file import open_gguf
-from llamacy.model_files.hyperparameters import read_hyperparameters
 from tests.support.forward_passes import logits
+from tests.support.model_shapes import model_shapes
 
 Tensors = dict[str, NDArray[np.float32]]
 Write = Callable[..., Path]
@@ -65,15 +64,8 @@ def make_model(
     ) -> Path:
         keys, extra = FEATURES[feature]
         metadata = llama_metadata(**keys)
-        plain = write_gguf(tmp_path / "plain.gguf", metadata, {}, "F32")
-        with open_gguf(plain) as file:
-            architecture, config = read_hyperparameters(file)
-            specs = architecture.tensors(config)
-        tensors = random_tensors(
-            (name, spec.shape)
-            for name, spec in specs.items()
-            if spec.is_required or name.endswith(extra or ("none",))
-        )
+        shapes = model_shapes(write_gguf, tmp_path, metadata, extra)
+        tensors = random_tensors(shapes.items())
         if change is not None:
             change(metadata, tensors)
         return write_gguf(tmp_path / "model.gguf", metadata, tensors, type_name)
@@ -149,10 +141,20 @@ def test_invalid_rope_factors_are_refused(
     np.testing.assert_equal(caught.value.found, float(np.float32(factor)))
 
 
-def test_an_unknown_architecture_is_refused_and_known_ones_are_listed() -> None:
+@pytest.mark.parametrize(
+    ("name", "examples"),
+    [
+        ("mamba", "near it mamba2"),
+        ("gemma5", r"near it gemma\w*, gemma"),
+        ("", "such as"),
+    ],
+)
+def test_an_unknown_architecture_is_refused_and_near_ones_are_named(
+    name: str, examples: str
+) -> None:
     assert find_architecture("llama", "x.gguf") is ARCHITECTURES["llama"]
-    with pytest.raises(UnsupportedError, match=r"one of .*llama.*found mamba"):
-        find_architecture("mamba", "x.gguf")
+    with pytest.raises(UnsupportedError, match=f"lists, {examples}.*, found {name}"):
+        find_architecture(name, "x.gguf")
 
 
 def test_an_unknown_architecture_is_printed_without_control_characters() -> None:

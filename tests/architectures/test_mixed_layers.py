@@ -23,6 +23,7 @@ from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import Batch
 from tests.support import mixed_family
+from tests.support.model_shapes import model_shapes
 
 Array = NDArray[np.float32]
 Tensors = dict[str, Array]
@@ -61,14 +62,7 @@ def make_file(
     def make(type_name: str = "F32", **changed: Any) -> Path:
         keys = dict(KEYS)
         metadata = llama_metadata(**keys)
-        plain = write_gguf(tmp_path / "plain.gguf", metadata, {}, "F32")
-        with open_gguf(plain) as file:
-            architecture, config = read_hyperparameters(file)
-        shapes = {
-            name: spec.shape
-            for name, spec in architecture.tensors(config).items()
-            if spec.is_required or name == "output.weight"
-        }
+        shapes = model_shapes(write_gguf, tmp_path, metadata, ("output.weight",))
         metadata = llama_metadata(**keys | changed)
         tensors = random_tensors(shapes.items())
         return write_gguf(tmp_path / "model.gguf", metadata, tensors, type_name)

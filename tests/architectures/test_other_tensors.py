@@ -35,10 +35,7 @@ def logits(
     def run(tensors: Tensors, family: str = "llama", **more: Any) -> Array:
         keys = {"block_count": 1, "attention__head_count": 4}
         keys |= {"attention__head_count_kv": 2, "feed_forward_length": N_FF} | more
-        metadata = {
-            key.replace("llama.", f"{family}."): value
-            for key, value in llama_metadata(**keys).items()
-        } | {"general.architecture": family}
+        metadata = llama_metadata(family, **keys)
         path = write_gguf(tmp_path / "m.gguf", metadata, tensors, "F32")
         with llamacy.load(path, kv_type="f32", n_threads=1) as model:
             assert model.config.n_embd == N_EMBD

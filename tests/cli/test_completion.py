@@ -60,6 +60,7 @@ def test_bash_completes_commands_options_and_models(tmp_path: Path) -> None:
     complete_words llamacy quan
     complete_words llamacy run de
     complete_words llamacy run demo -ngl 99 --hide
+    complete_words llamacy quantize demo --ten
     """
     done = subprocess.run(
         ["bash", "-c", script],
@@ -72,4 +73,10 @@ def test_bash_completes_commands_options_and_models(tmp_path: Path) -> None:
             "PYTHONPATH": str(Path(llamacy.__file__).parents[1]),
         },
     )
-    assert (done.stdout, done.stderr) == ("quantize\ndemo\n--hide-reasoning\n", "")
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "quantize",
+        "demo",
+        "--hide-reasoning",
+        "--tensor-type --tensor-type-file",
+    ]

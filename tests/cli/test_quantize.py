@@ -56,7 +56,9 @@ def test_help_names_every_type(shell: Shell) -> None:
     ("words", "status", "message"),
     [
         ((), 2, "IN"),
-        (("MODEL", "OUT"), 2, "TYPE"),
+        (("MODEL",), 2, "Missing argument 'OUT'"),
+        (("MODEL", "OUT"), 2, "Missing argument 'TYPE'"),
+        (("--dry-run", "MODEL"), 2, "Missing argument 'TYPE'"),
         (("MODEL", "q4_k_m"), 2, "Missing argument 'OUT', the file to write"),
         (("MODEL" + "x" * 5000, "OUT", "Q4_0"), 1, "xxx...xxx"),
         (("MODEL", "OUT", "Q9"), 1, "wanted one of F32"),

@@ -141,7 +141,7 @@ def test_a_window_hides_what_is_before_it(
 def test_rows_of_an_encoder_see_both_ways(
     steps: Steps, kv_type: str, window: int
 ) -> None:
-    """Whatever texts are beside theirs."""
+    """Texts that are beside theirs make no difference."""
     for head_dim, group in ((32, 1), (40, 4), (16, 20)):
         cache = Cache(steps, kv_type, head_dim, group, window=window, is_causal=False)
         texts = [cache.rows(n, seed=n) for n in (1, 31, 2, 33, 300, 17)]

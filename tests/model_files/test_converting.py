@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import llamacy
 from llamacy.formats.gguf.file import open_gguf
-from llamacy.formats.requantized import RequantizedTensor
+from llamacy.formats.requantized_tensor import RequantizedTensor
 from llamacy.ggml.file_types import FILE_TYPES
 from llamacy.model_files.opening import open_model
 from tests.support import random_model

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
+from llamacy.formats.imatrix import InputSums
 from llamacy.model.executors import load_executor
 from llamacy.model.model import Model
 from llamacy.ops.batch import Batch
@@ -152,6 +153,38 @@ def test_a_text_in_two_calls_gives_the_sums_of_one(demo: Model, tmp_path: Path) 
     for name, (sums, counts) in whole.entries.items():
         np.testing.assert_allclose(read.entries[name].sums, sums, rtol=1e-6)
         np.testing.assert_array_equal(read.entries[name].counts, counts)
+
+
+def test_earlier_chunks_of_another_size_log_a_warning(
+    demo: Model, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = tmp_path / "first.gguf"
+    options: dict[str, Any] = {"n_chunks": 1, "before": [first]}
+    llamacy.imatrix(demo, TEXT, first, n_ctx=64, n_chunks=1)
+    llamacy.imatrix(demo, TEXT, n_ctx=64, **options)
+    assert not caplog.records
+    llamacy.imatrix(demo, TEXT, n_ctx=32, **options)
+    (record,) = caplog.records
+    assert record.getMessage().endswith(
+        "first.gguf: chunks of 64 tokens are added to chunks of 32"
+    )
+
+
+def test_an_earlier_matrix_of_another_model_is_refused_before_the_work(
+    demo: Model, tmp_path: Path
+) -> None:
+    sums = llamacy.imatrix(demo, TEXT, n_ctx=64, n_chunks=1).entries
+    one = {name: InputSums(each[:, :-1], n) for name, (each, n) in sums.items()}
+    llamacy.ImportanceMatrix(one, chunk_size=64).save(tmp_path / "other.gguf")
+    shares: list[float] = []
+    with pytest.raises(llamacy.FormatError, match=r"other\.gguf: sums of blk"):
+        llamacy.imatrix(
+            *(demo, TEXT),
+            n_ctx=64,
+            before=[tmp_path / "other.gguf"],
+            progress=shares.append,
+        )
+    assert not shares
 
 
 def test_sums_do_not_depend_on_threads_nor_change_the_model(demo: Model) -> None:

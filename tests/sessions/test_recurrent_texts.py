@@ -59,7 +59,7 @@ def path(
 ) -> Path:
     folder = tmp_path_factory.mktemp("recurrent")
     return recurrent_model.write(
-        folder, write_gguf, llama_metadata(), random_tensors, request.param
+        folder, write_gguf, llama_metadata, random_tensors, request.param
     )
 
 

@@ -15,13 +15,12 @@ from typer.testing import CliRunner
 
 import llamacy
 from llamacy.cli import app
-from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.model import Model
-from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.plan.plan import Plan
 from llamacy.ops.state.kv_pages import PAGE
 from llamacy.ops.state.windows import MARGIN
 from tests.support import random_model
+from tests.support.model_shapes import model_shapes
 
 WINDOW = 48
 N_LONG = WINDOW + MARGIN + 400
@@ -41,22 +40,11 @@ def write_model(
     """Write a model; keyword arguments are keys of its metadata."""
 
     def write(**keys: Any) -> Path:
-        pieces, scores, types = random_model.vocabulary()
-        metadata = llama_metadata(
-            vocab_size=len(pieces), context_length=2048, **keys
-        ) | {
-            "tokenizer.ggml.model": "llama",
-            "tokenizer.ggml.tokens": pieces,
-            "tokenizer.ggml.scores": scores,
-            "tokenizer.ggml.token_type": types,
-        }
+        metadata = llama_metadata(context_length=2048, **keys)
+        metadata |= random_model.vocabulary_metadata()
         folder = tmp_path_factory.mktemp("models")
-        with open_gguf(write_gguf(folder / "plain.gguf", metadata, {}, "F32")) as file:
-            architecture, config = read_hyperparameters(file)
-            specs = architecture.tensors(config)
-        tensors = random_tensors(
-            (name, spec.shape) for name, spec in specs.items() if spec.is_required
-        )
+        shapes = model_shapes(write_gguf, folder, metadata)
+        tensors = random_tensors(shapes.items())
         return write_gguf(folder / "model.gguf", metadata, tensors, "F32")
 
     return write

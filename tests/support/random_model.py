@@ -6,6 +6,7 @@ It has learnt nothing, and babbles.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import gguf
 import numpy as np
@@ -56,6 +57,17 @@ def vocabulary(
     scores += [0.0] * len(marks)
     pieces = [*control, *in_bytes, *normal, *marks]
     return pieces, scores, [int(t) for t in types]
+
+
+def vocabulary_metadata() -> dict[str, Any]:
+    """Return the vocabulary as a file's metadata."""
+    pieces, scores, types = vocabulary()
+    return {
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": pieces,
+        "tokenizer.ggml.scores": scores,
+        "tokenizer.ggml.token_type": types,
+    }
 
 
 def tensors(n_vocab: int, seed: int) -> dict[str, NDArray[np.float32]]:

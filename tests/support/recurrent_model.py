@@ -13,27 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.formats.gguf.file import open_gguf
-from llamacy.model_files.hyperparameters import read_hyperparameters
 from tests.support import random_model
+from tests.support.model_shapes import model_shapes
 
 N_CTX = 1024
 N_HEAD_KV = [0, 2, 0, 0, 1]
 KEYS: dict[str, dict[str, Any]] = {
     "lfm2": {
         "block_count": len(N_HEAD_KV),
-        "attention.head_count_kv": N_HEAD_KV,
-        "shortconv.l_cache": 3,
+        "attention__head_count_kv": N_HEAD_KV,
+        "shortconv__l_cache": 3,
     },
     "mamba2": {
         "block_count": 3,
-        "attention.head_count": 0,
+        "attention__head_count": 0,
         "feed_forward_length": 0,
-        "ssm.conv_kernel": 4,
-        "ssm.state_size": 8,
-        "ssm.group_count": 1,
-        "ssm.time_step_rank": 4,
-        "ssm.inner_size": 64,
+        "ssm__conv_kernel": 4,
+        "ssm__state_size": 8,
+        "ssm__group_count": 1,
+        "ssm__time_step_rank": 4,
+        "ssm__inner_size": 64,
     },
 }
 
@@ -43,31 +42,16 @@ WriteModel = Callable[..., Path]
 def write(
     folder: Path,
     write_gguf: Callable[..., Path],
-    metadata: dict[str, Any],
+    llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
-    family: str = "lfm2",
+    family: str,
 ) -> Path:
-    """Write the model of `metadata`, a LLaMA's, as one of the family in Q8_0."""
-    pieces, scores, types = random_model.vocabulary()
-    own = {"vocab_size": len(pieces), "context_length": N_CTX} | KEYS[family]
-    metadata = {
-        key.replace("llama.", f"{family}."): each for key, each in metadata.items()
-    }
-    metadata |= {f"{family}.{key}": each for key, each in own.items()}
-    metadata |= {
-        "general.architecture": family,
-        "tokenizer.ggml.model": "llama",
-        "tokenizer.ggml.tokens": pieces,
-        "tokenizer.ggml.scores": scores,
-        "tokenizer.ggml.token_type": types,
-        "tokenizer.chat_template": random_model.CHAT_TEMPLATE,
-    }
-    with open_gguf(write_gguf(folder / "plain.gguf", metadata, {}, "F32")) as file:
-        architecture, config = read_hyperparameters(file)
-        specs = architecture.tensors(config)
-    tensors = random_tensors(
-        (name, spec.shape) for name, spec in specs.items() if spec.is_required
-    )
+    """Write a model of the family, in Q8_0."""
+    metadata = llama_metadata(family, context_length=N_CTX, **KEYS[family])
+    metadata |= random_model.vocabulary_metadata()
+    metadata["tokenizer.chat_template"] = random_model.CHAT_TEMPLATE
+    shapes = model_shapes(write_gguf, folder, metadata)
+    tensors = random_tensors(shapes.items())
     for name in tensors:  # steps decay what is kept
         if name.endswith(".ssm_a"):
             tensors[name] = -np.abs(tensors[name])

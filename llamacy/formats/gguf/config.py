@@ -11,39 +11,28 @@ from typing import Final
 
 from llamacy.arguments import MAX_CTX
 from llamacy.config import (
-    ExpertConfig,
     FamilyRules,
-    Gating,
     ModelConfig,
     RopeConfig,
     family_rules,
 )
 from llamacy.formats.gguf.embedding import read_embedding
+from llamacy.formats.gguf.experts import read_experts
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.known_keys import check_keys
 from llamacy.formats.gguf.latent import read_latent
 from llamacy.formats.gguf.layers import (
-    read_expert_sizes,
     read_layers,
     read_sizes,
     read_windows,
 )
 from llamacy.formats.gguf.limits import (
     MAX_EMBD,
-    MAX_EXPERTS,
-    MAX_FF,
     MAX_LAYERS,
-    MAX_SCALE,
     MAX_VOCAB,
 )
 from llamacy.formats.gguf.rope import read_rope
 from llamacy.formats.model_file import ModelFile
-
-_GATINGS: Final[tuple[Gating | None, ...]] = (
-    *(None, "softmax", "sigmoid", "softmax_of_chosen"),
-)
-"""Gatings by their number in files, which has a fourth one, sqrt(softplus)."""
-
 
 _N_TYPES: Final = "tokenizer.ggml.token_type_count"
 _MAX_TYPES: Final = 1 << 10
@@ -123,7 +112,7 @@ def read_config(file: ModelFile) -> ModelConfig:
         is_causal=keys.flag(".attention.causal", rules.is_causal),
         has_parallel_residual=keys.flag(".use_parallel_residual", False),
         hidden_activation=_hidden_activation(keys, rules),
-        experts=_experts(keys, rules, n_layer),
+        experts=read_experts(keys, rules, n_layer),
         embedding=read_embedding(keys, rules, n_embd),
     )
     check_keys(keys, architecture)
@@ -171,62 +160,6 @@ def _n_embd_per_layer(keys: Keys, rules: FamilyRules) -> int:
     if key not in rules.keys:
         return 0
     return keys.integer(f".{key}", 0, MAX_EMBD, default=0)
-
-
-def _experts(keys: Keys, rules: FamilyRules, n_layer: int) -> ExpertConfig | None:
-    n_expert = keys.integer(".expert_count", 0, MAX_EXPERTS, default=0)
-    if n_expert == 0:
-        return None
-    key = ".expert_weights_scale"
-    scale = keys.real(key, most=MAX_SCALE, default=1.0, is_zero_allowed=True)
-    if scale not in (0, 1) and key[1:] not in rules.keys:  # 0: not scaled either
-        keys.refuse(key, "1", scale)
-    shared, norm = ".expert_shared_feed_forward_length", ".expert_weights_norm"
-    jitter = _jitter(keys, rules)
-    n_used, n_ff = map(max, read_expert_sizes(keys, n_layer, n_expert))
-    n_group, n_group_used = _groups(keys, n_expert, n_used)
-    return ExpertConfig(
-        n_expert=n_expert,
-        n_used=n_used,
-        n_ff=n_ff,
-        n_ff_shared=keys.integer(shared, 0, MAX_FF, default=0),
-        n_shared=keys.integer(".expert_shared_count", 0, MAX_EXPERTS, default=0),
-        is_normalized=keys.flag(norm, False) if norm in keys else None,
-        gating=_gating(keys) if jitter is None else "sparse_mixer",
-        scale=scale or 1.0,
-        jitter=jitter or 0.0,
-        n_group=n_group,
-        n_group_used=n_group_used,
-    )
-
-
-def _gating(keys: Keys) -> Gating | None:
-    """Read what makes gates of scores; 0 stands for the family's default."""
-    key = ".expert_gating_func"
-    number = keys.integer(key, 0, MAX_EXPERTS, default=0)
-    if number >= len(_GATINGS):
-        keys.refuse(key, f"0 to {len(_GATINGS) - 1}", number)
-    return _GATINGS[number]
-
-
-def _jitter(keys: Keys, rules: FamilyRules) -> float | None:
-    """Read the constant of a sparse mixer, a key of llamacy's own; None without one."""
-    key = ".router_jitter_noise"
-    if key[1:] not in rules.keys or key not in keys:
-        return None
-    return keys.real(key, most=MAX_SCALE, is_zero_allowed=True)
-
-
-def _groups(keys: Keys, n_expert: int, n_used: int) -> tuple[int, int]:
-    """Read how many groups of experts there are, and how many a token chooses from."""
-    key, used = ".expert_group_count", ".expert_group_used_count"
-    n_group = keys.integer(key, 0, n_expert, default=0) or 1
-    if n_expert % n_group:
-        keys.fail(key, f"a divisor of {n_expert}", n_group)
-    least = -(-n_used // (n_expert // n_group))  # that hold n_used experts
-    if n_group == 1:
-        return 1, 1
-    return n_group, keys.integer(used, least, n_group)
 
 
 def _n_vocab(keys: Keys) -> int:

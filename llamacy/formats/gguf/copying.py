@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from llamacy.errors import ArgumentError
 from llamacy.formats.gguf.writer import NewTensor, write_gguf
 from llamacy.formats.model_file import ModelFile, ModelTensor
-from llamacy.formats.requantized import RequantizedTensor
+from llamacy.formats.requantized_tensor import RequantizedTensor
 
 
 def write_model(

@@ -7,7 +7,6 @@ own keys and values of heads. Older files have only the latter, in the usual key
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from typing import Final, NamedTuple
 
 from llamacy.config import (
@@ -88,10 +87,9 @@ def with_latent(
     factor = 1.0
     if rope.scaling == "yarn":
         factor = 1 + 0.1 * log_multiplier(keys) * math.log(rope.factor)
-    own = {each.name: getattr(mixer, each.name) for each in fields(AttentionConfig)}
-    own["scale"] = factor**2 / math.sqrt(sizes.key_dim)
-    return LatentAttentionConfig(
-        **own,
+    return mixer.extended(
+        LatentAttentionConfig,
+        scale=factor**2 / math.sqrt(sizes.key_dim),
         plain_dim=sizes.key_dim - sizes.n_rotated,
         out_dim=sizes.out_dim,
         n_q_latent=sizes.n_q_latent,

@@ -7,22 +7,21 @@ a window may have keys of their own, which end in `_swa`.
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from llamacy.arguments import MAX_CTX
 from llamacy.config import (
     AttentionAndScanConfig,
     AttentionConfig,
-    ExpertConfig,
     FamilyRules,
     FeedForwardConfig,
     LayerConfig,
     Mixer,
     ModelConfig,
     RopeConfig,
-    SharedAttentionConfig,
 )
+from llamacy.formats.gguf.experts import experts_of_layers
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.latent import LatentSizes, with_latent
 from llamacy.formats.gguf.limits import (
@@ -37,13 +36,10 @@ from llamacy.formats.gguf.recurrent import (
     read_scan,
 )
 from llamacy.formats.gguf.rope import DYNAMIC_FACTOR, read_n_dims
+from llamacy.formats.gguf.shared_keys import with_shared
 
-_SHARED: Final = "attention.shared_kv_layers"
 _ALIBI: Final = ".attention.max_alibi_bias"
-
-
-# layers that may see what comes after a row
-_BOTH_WAYS: Final = (AttentionConfig,)
+_BOTH_WAYS: Final = (AttentionConfig,)  # layers that may see what comes after a row
 
 
 class Windows(NamedTuple):
@@ -175,30 +171,6 @@ def _per_head(
     ]
 
 
-def read_expert_sizes(
-    keys: Keys, n_layer: int, n_expert: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Read how many experts a token of each layer goes through, and their width.
-
-    Dense layers may have 0 in an array. A width of 0 stands for the family's default.
-
-    Raises
-    ------
-    FormatError
-        A number is out of range, as 0 is in layers with experts, or an array has
-        another length.
-    """
-    key, width = ".expert_used_count", ".expert_feed_forward_length"
-    least = 0 if keys.is_array(key) else 1
-    n_used = keys.per_layer(key, n_layer, n_expert, least=least)
-    n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
-    for layer, number in enumerate(n_used):
-        if number == 0 and layer >= n_dense:
-            keys.fail(key, f"1 to {n_expert}", f"0 in layer {layer}")
-    n_ff = keys.per_layer(width, n_layer, MAX_FF, (0,) * n_layer, least=0)
-    return n_used, n_ff
-
-
 def read_layers(
     keys: Keys,
     config: ModelConfig,
@@ -235,7 +207,7 @@ def read_layers(
     have_rope = keys.flags(".attention.rope_pattern", len(sizes))
     constants = [keys.reals_per_layer(key, len(sizes)) for key in rules.constants]
     n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
-    experts = _experts_of_layers(keys, config, rules, [each.n_ff for each in sizes])
+    experts = experts_of_layers(keys, config, rules, [each.n_ff for each in sizes])
     for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
         n_ff = each.n_ff
         mixer: Mixer | None = None
@@ -257,7 +229,7 @@ def read_layers(
         if not config.is_causal and type(mixer) not in _BOTH_WAYS:
             keys.refuse(".attention.causal", "true for such layers", False)
         layers.append(LayerConfig(mixer, network))
-    return _with_shared(keys, rules, layers)
+    return with_shared(keys, rules, layers)
 
 
 def _attention(
@@ -294,49 +266,7 @@ def _attention(
         return with_latent(keys, mixer, latent, rope)
     if rules.scan != "beside":
         return mixer
-    of_attention = {each.name: getattr(mixer, each.name) for each in fields(mixer)}
-    return AttentionAndScanConfig(**of_attention, scan=read_scan(keys))
-
-
-def _with_shared(
-    keys: Keys, rules: FamilyRules, layers: list[LayerConfig]
-) -> tuple[LayerConfig, ...]:
-    """Let the last layers, as many as the file says, read the keys of earlier ones.
-
-    Each reads those of the last layer before them that has a window, or none, as it
-    has. That is transformers' rule; llama.cpp takes the last layer but one for those
-    with a window, which is the same layer in all of Google's models.
-    """
-    key = f".{_SHARED}"
-    if _SHARED not in rules.keys or key not in keys:
-        return tuple(layers)
-    n_own = len(layers) - keys.integer(key, 0, len(layers) - 1)
-    shared = []
-    for number in range(n_own, len(layers)):
-        own = layers[number].attention
-        sources = [
-            each
-            for each in range(n_own)
-            if (layers[each].attention.window is None) == (own.window is None)
-        ]
-        if not sources:
-            kind = "without" if own.window is None else "with"
-            wanted = f"a layer {kind} a window before those that share"
-            keys.fail(key, wanted, len(layers) - n_own)
-        source = layers[sources[-1]].attention
-        if _of_keys(source) != _of_keys(own):
-            wanted = f"keys as large as those of layer {sources[-1]}"
-            keys.fail(key, wanted, f"{_of_keys(own)} in layer {number}")
-        mixer = SharedAttentionConfig(
-            **{each.name: getattr(own, each.name) for each in fields(own)},
-            source=sources[-1],
-        )
-        shared.append(replace(layers[number], mixer=mixer))
-    return (*layers[:n_own], *shared)
-
-
-def _of_keys(mixer: AttentionConfig) -> tuple[int, int, int]:
-    return mixer.n_head_kv, mixer.head_dim, mixer.value_dim
+    return mixer.extended(AttentionAndScanConfig, scan=read_scan(keys))
 
 
 def _rope(
@@ -349,26 +279,3 @@ def _rope(
     if n_dims != rope.n_dims:  # the factors are for another number of frequencies
         return replace(rope, n_dims=n_dims, has_factors=False)
     return rope
-
-
-def _experts_of_layers(
-    keys: Keys, config: ModelConfig, rules: FamilyRules, n_ff: list[int]
-) -> list[ExpertConfig | None]:
-    """Complete layers' experts: those a token goes through share the width n_ff."""
-    experts, n_layer = config.experts, len(n_ff)
-    if experts is None:
-        return [None] * n_layer
-    is_normalized = experts.is_normalized
-    if is_normalized is None:
-        is_normalized = rules.is_normalized
-    n_used, widths = read_expert_sizes(keys, n_layer, experts.n_expert)
-    return [
-        replace(
-            experts,
-            n_used=n_used[layer],
-            n_ff=widths[layer] or max(1, n_ff[layer] // max(1, n_used[layer])),
-            is_normalized=is_normalized,
-            gating=experts.gating or rules.gating,
-        )
-        for layer in range(n_layer)
-    ]

@@ -224,15 +224,9 @@ DENSE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "use_bias": False,
     },
     "HunYuanDenseV1ForCausalLM": {
-        **RMS,
+        **LLAMA_UNBIASED_MLP,
         "vocab_size": 290943,
-        "hidden_size": 4096,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "max_position_embeddings": 2048,
         "rms_norm_eps": 1e-5,
-        "attention_bias": False,
     },
     "MiniCPMForCausalLM": {
         **LLAMA_UNBIASED_MLP,

@@ -35,7 +35,7 @@ def read_imatrix(
         The file cannot be read.
     """
     name = checked_path(argument, path)
-    file = MappedFile(Path(name))
+    file = MappedFile(Path(name), "an importance matrix")
     try:
         is_gguf = file.data[:4] == b"GGUF"
     finally:

@@ -35,6 +35,24 @@ _CHUNK = 1 << 15  # weights quantised at a time; temporaries stay in the cache
 # Q6_K's largest codes. No sum of squares below it overflows.
 _LARGEST = 2.0**28
 
+# Functions that also take weights that differ in importance.
+_OF_EITHER: Final = {
+    GGMLType.Q2_K: super_blocks.q2_k,
+    GGMLType.Q3_K: super_blocks.q3_k,
+    GGMLType.Q4_K: super_blocks.q4_k,
+    GGMLType.Q5_K: super_blocks.q5_k,
+    GGMLType.Q6_K: super_blocks.q6_k,
+    GGMLType.IQ4_NL: nonlinear_blocks.iq4_nl,
+    GGMLType.IQ4_XS: nonlinear_blocks.iq4_xs,
+    GGMLType.IQ3_S: codebook_blocks.iq3_s,
+    GGMLType.IQ3_XXS: codebook_blocks.iq3_xxs,
+    GGMLType.IQ2_S: codebook_blocks.iq2_s,
+    GGMLType.IQ2_XS: codebook_blocks.iq2_xs,
+    GGMLType.IQ2_XXS: codebook_blocks.iq2_xxs,
+    GGMLType.IQ1_M: codebook_blocks.iq1_m,
+    GGMLType.IQ1_S: codebook_blocks.iq1_s,
+}
+
 # The function for each type that can be written:
 # float32, (n_blocks, block_size) -> uint8, (n_blocks, type_size).
 QUANTIZERS: Final[
@@ -51,20 +69,7 @@ QUANTIZERS: Final[
     GGMLType.NVFP4: larger_blocks.nvfp4,
     GGMLType.Q2_0: larger_blocks.q2_0,
     GGMLType.Q1_0: larger_blocks.q1_0,
-    GGMLType.Q2_K: super_blocks.q2_k,
-    GGMLType.Q3_K: super_blocks.q3_k,
-    GGMLType.Q4_K: super_blocks.q4_k,
-    GGMLType.Q5_K: super_blocks.q5_k,
-    GGMLType.Q6_K: super_blocks.q6_k,
-    GGMLType.IQ4_NL: nonlinear_blocks.iq4_nl,
-    GGMLType.IQ4_XS: nonlinear_blocks.iq4_xs,
-    GGMLType.IQ3_S: codebook_blocks.iq3_s,
-    GGMLType.IQ3_XXS: codebook_blocks.iq3_xxs,
-    GGMLType.IQ2_S: codebook_blocks.iq2_s,
-    GGMLType.IQ2_XS: codebook_blocks.iq2_xs,
-    GGMLType.IQ2_XXS: codebook_blocks.iq2_xxs,
-    GGMLType.IQ1_M: codebook_blocks.iq1_m,
-    GGMLType.IQ1_S: codebook_blocks.iq1_s,
+    **_OF_EITHER,
     GGMLType.MXFP4: nonlinear_blocks.mxfp4,
     GGMLType.TQ1_0: ternary_blocks.tq1_0,
     GGMLType.TQ2_0: ternary_blocks.tq2_0,
@@ -82,20 +87,7 @@ WEIGHTED: Final[
     GGMLType.Q4_1: weighted_blocks_of_32.q4_1,
     GGMLType.Q5_0: weighted_blocks_of_32.q5_0,
     GGMLType.Q5_1: weighted_blocks_of_32.q5_1,
-    GGMLType.Q2_K: super_blocks.q2_k,
-    GGMLType.Q3_K: super_blocks.q3_k,
-    GGMLType.Q4_K: super_blocks.q4_k,
-    GGMLType.Q5_K: super_blocks.q5_k,
-    GGMLType.Q6_K: super_blocks.q6_k,
-    GGMLType.IQ4_NL: nonlinear_blocks.iq4_nl,
-    GGMLType.IQ4_XS: nonlinear_blocks.iq4_xs,
-    GGMLType.IQ3_S: codebook_blocks.iq3_s,
-    GGMLType.IQ3_XXS: codebook_blocks.iq3_xxs,
-    GGMLType.IQ2_S: codebook_blocks.iq2_s,
-    GGMLType.IQ2_XS: codebook_blocks.iq2_xs,
-    GGMLType.IQ2_XXS: codebook_blocks.iq2_xxs,
-    GGMLType.IQ1_M: codebook_blocks.iq1_m,
-    GGMLType.IQ1_S: codebook_blocks.iq1_s,
+    **_OF_EITHER,
 }
 _LEAST: Final = np.float32(1e-6)  # importance, of its mean: no weight counts nothing
 

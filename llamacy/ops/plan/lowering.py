@@ -9,13 +9,12 @@ from llamacy.ops.plan.attention_steps import AttentionSteps
 from llamacy.ops.plan.elementwise_steps import ElementwiseSteps
 from llamacy.ops.plan.expert_steps import ExpertSteps
 from llamacy.ops.plan.recorder import Node
-from llamacy.ops.plan.recurrent_steps import delta_rule_step, ssm_scan_step
+from llamacy.ops.plan.recurrent_steps import RecurrentSteps
 from llamacy.ops.plan.step import LOGITS, Buffer, Step
-from llamacy.ops.state.specs import StateSpec
 from llamacy.ops.vocabulary import ELEMENTWISE
 
 
-class Lowering(AttentionSteps, ElementwiseSteps):
+class Lowering(AttentionSteps, ElementwiseSteps, RecurrentSteps):
     """Turns one graph into steps; its parameters are those of `Emitter`."""
 
     def lower(self) -> list[Step]:
@@ -45,7 +44,7 @@ class Lowering(AttentionSteps, ElementwiseSteps):
             raise ValueError(f"op: wanted {wanted}, found {op!r}")
         return emit
 
-    # One method for each operation; those of attention are in `AttentionSteps`.
+    # One method for each operation that none of the bases emits.
 
     def _emit_embedding(self, node: Node) -> None:
         y = self._buffers.new(node)
@@ -103,25 +102,6 @@ class Lowering(AttentionSteps, ElementwiseSteps):
     def _emit_rope(self, node: Node) -> None:
         y = self._buffers.new(node)
         self._copy(node.inputs[0], y, node.attributes["rope"])
-
-    def _emit_causal_conv(self, node: Node) -> None:
-        slot = self._layout.slot(_state_of(node))
-        self._emit(
-            "causal_conv",
-            {"x": self._values[node.inputs[0]], "state": slot},
-            {"y": self._buffers.new(node), "state": slot},
-            weight=node.attributes["weight"],
-            bias=node.attributes.get("bias"),
-            n=node.width,
-        )
-
-    def _emit_delta_rule(self, node: Node) -> None:
-        slot, y = self._layout.slot(_state_of(node)), self._buffers.new(node)
-        self._steps.append(delta_rule_step(node, self._values, slot, y))
-
-    def _emit_ssm_scan(self, node: Node) -> None:
-        slot, y = self._layout.slot(_state_of(node)), self._buffers.new(node)
-        self._steps.append(ssm_scan_step(node, self._values, slot, y))
 
     def _emit_columns(self, node: Node) -> None:
         x, y = self._values[node.inputs[0]], self._buffers.new(node)
@@ -232,9 +212,3 @@ class Lowering(AttentionSteps, ElementwiseSteps):
         return ExpertSteps(
             self._kernels, self._n_batch, self._steps.append, self._observer
         )
-
-
-def _state_of(node: Node) -> StateSpec:
-    """Return the state that an operation keeps."""
-    assert node.state is not None
-    return node.state

@@ -1,55 +1,65 @@
-"""Steps of operations that keep matrices of a text."""
+"""Steps of operations whose state is of a fixed size: they read it and write it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
+from llamacy.ops.plan.emitter import Emitter
 from llamacy.ops.plan.recorder import Node
-from llamacy.ops.plan.step import Buffer, Step
-from llamacy.ops.state.layout import StateSlot
+from llamacy.ops.plan.step import Operand
 from llamacy.ops.state.specs import Recurrence
 
 
-def delta_rule_step(
-    node: Node, values: Mapping[Node, Buffer], slot: StateSlot, y: Buffer
-) -> Step:
-    """Make the step of a gated delta rule, which leaves its result in `y`."""
-    state = slot.spec
-    assert isinstance(state, Recurrence)
-    q, decay = node.inputs[0], node.inputs[3]
-    return Step.of(
-        "delta_rule",
-        {**_operands(("q", "k", "v", "decay", "beta"), node, values), "state": slot},
-        {"y": y, "state": slot},
-        of_wanted=node.of_wanted,
-        n_head=state.n_head,
-        n_key_head=q.width // state.key_dim,
-        repeats_key_heads=node.attributes["key_head"] == "modulo",
-        decays_rows=decay.width != state.n_head,
-    )
+class RecurrentSteps(Emitter):
+    """Emits convolutions of a text's past, and scans."""
+
+    def _emit_causal_conv(self, node: Node) -> None:
+        self._recur(
+            node,
+            ("x",),
+            weight=node.attributes["weight"],
+            bias=node.attributes.get("bias"),
+            n=node.width,
+        )
+
+    def _emit_delta_rule(self, node: Node) -> None:
+        state = _state_of(node)
+        q, decay = node.inputs[0], node.inputs[3]
+        self._recur(
+            node,
+            ("q", "k", "v", "decay", "beta"),
+            n_head=state.n_head,
+            n_key_head=q.width // state.key_dim,
+            repeats_key_heads=node.attributes["key_head"] == "modulo",
+            decays_rows=decay.width != state.n_head,
+        )
+
+    def _emit_ssm_scan(self, node: Node) -> None:
+        state = _state_of(node)
+        b = node.inputs[2]
+        self._recur(
+            node,
+            ("x", "dt", "b", "c"),
+            n_head=state.n_head,
+            n_group=b.width // state.key_dim,
+            a=node.attributes["a"],
+            d=node.attributes["d"],
+        )
+
+    def _recur(self, node: Node, names: tuple[str, ...], **constants: Any) -> None:
+        """Emit the step of a node whose inputs have these names."""
+        slot = self._layout.slot(_state_of(node))
+        values = (self._values[value] for value in node.inputs)
+        reads: dict[str, Operand | None] = dict(zip(names, values, strict=True))
+        self._emit(
+            node.op,
+            reads | {"state": slot},
+            {"y": self._buffers.new(node), "state": slot},
+            **constants,
+        )
 
 
-def ssm_scan_step(
-    node: Node, values: Mapping[Node, Buffer], slot: StateSlot, y: Buffer
-) -> Step:
-    """Make the step of a scan as in Mamba-2, which leaves its result in `y`."""
-    state = slot.spec
-    assert isinstance(state, Recurrence)
-    b = node.inputs[2]
-    return Step.of(
-        "ssm_scan",
-        {**_operands(("x", "dt", "b", "c"), node, values), "state": slot},
-        {"y": y, "state": slot},
-        of_wanted=node.of_wanted,
-        n_head=state.n_head,
-        n_group=b.width // state.key_dim,
-        a=node.attributes["a"],
-        d=node.attributes["d"],
-    )
-
-
-def _operands(
-    names: tuple[str, ...], node: Node, values: Mapping[Node, Buffer]
-) -> dict[str, Buffer]:
-    """Name the buffers of a node's inputs."""
-    return {name: values[value] for name, value in zip(names, node.inputs, strict=True)}
+def _state_of(node: Node) -> Recurrence:
+    """Return the state that an operation keeps."""
+    assert isinstance(node.state, Recurrence)
+    return node.state

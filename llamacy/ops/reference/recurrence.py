@@ -77,10 +77,8 @@ class Recurrences:
         d: Array,
         state: Recurrence,
     ) -> Array:
-        x, b, c = (
-            _heads(x, state.value_dim),
-            *(_heads(each, state.key_dim) for each in (b, c)),
-        )
+        x = _heads(x, state.value_dim)
+        b, c = (_heads(each, state.key_dim) for each in (b, c))
         of_groups = np.arange(state.n_head) // (state.n_head // b.shape[1])
         y = np.empty_like(x)
         for row, sequence, n_tokens in self._rows_of_texts():

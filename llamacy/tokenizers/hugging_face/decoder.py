@@ -11,7 +11,7 @@ from typing import Final
 
 from llamacy.formats.json_text import JsonObject
 from llamacy.tokenizers.hugging_face.steps import is_of_text, steps
-from llamacy.tokenizers.hugging_face.token_list import SPACE
+from llamacy.tokenizers.vocabulary import SPACE
 
 _IDLE: Final = ("ByteFallback", "Fuse")
 

@@ -15,9 +15,9 @@ from llamacy.tokenizers.attributes import NORMALIZER_KEY, PREFIX_KEY, SpacePrefi
 from llamacy.tokenizers.hugging_face.bpe_model import read_merges, read_texts
 from llamacy.tokenizers.hugging_face.decoder import check_decoder
 from llamacy.tokenizers.hugging_face.spaces import read_spaces
-from llamacy.tokenizers.hugging_face.token_list import SPACE, TokenList
+from llamacy.tokenizers.hugging_face.token_list import TokenList
 from llamacy.tokenizers.token_type import TokenType
-from llamacy.tokenizers.vocabulary import byte_of
+from llamacy.tokenizers.vocabulary import SPACE, byte_of
 
 
 def read_merged(whole: JsonObject, model: JsonObject, metadata: Metadata) -> TokenList:

@@ -17,9 +17,9 @@ from llamacy.tokenizers.attributes import BYTE_KEY, PREFIX_KEY, SpacePrefix
 from llamacy.tokenizers.character_map import CHARACTERS_KEY, read_character_map
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.hugging_face.protobuf import ProtobufError, read_message
-from llamacy.tokenizers.hugging_face.token_list import SPACE, TokenList
+from llamacy.tokenizers.hugging_face.token_list import TokenList
 from llamacy.tokenizers.token_type import TokenType
-from llamacy.tokenizers.vocabulary import byte_of
+from llamacy.tokenizers.vocabulary import SPACE, byte_of
 
 _MAX_BYTES: Final = 1 << 24  # the largest file seen has 5 MB
 _MAX_PIECES: Final = 1 << 21  # the largest vocabulary seen has 0.3 million

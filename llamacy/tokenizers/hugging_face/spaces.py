@@ -6,8 +6,8 @@ from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 from llamacy.tokenizers.attributes import FORMS, PREFIX_KEY, SpacePrefix
 from llamacy.tokenizers.hugging_face.steps import is_of_text, steps
-from llamacy.tokenizers.hugging_face.token_list import SPACE
 from llamacy.tokenizers.pipeline import metaspace_prefix
+from llamacy.tokenizers.vocabulary import SPACE
 
 
 def read_spaces(

@@ -15,8 +15,7 @@ from llamacy.formats.metadata import Metadata
 from llamacy.printable import shown
 from llamacy.tokenizers.attributes import FLAG_KEYS, LEFTMOST, MATCHING_KEY
 from llamacy.tokenizers.token_type import TokenType
-
-SPACE: Final = "\u2581"  # stands for a space in SentencePiece's vocabularies
+from llamacy.tokenizers.vocabulary import SPACE
 
 _MAX_GAPS: Final = 1 << 16  # ids without a token; the most seen are a few hundred
 _ADDED_SCORE: Final = -1000.0  # llama.cpp's, for tokens without a score

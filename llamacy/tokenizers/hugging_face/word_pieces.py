@@ -16,9 +16,10 @@ from llamacy.tokenizers.attributes import PIPELINE_KEY
 from llamacy.tokenizers.hugging_face.bpe_model import read_texts
 from llamacy.tokenizers.hugging_face.processor import Around
 from llamacy.tokenizers.hugging_face.steps import steps
-from llamacy.tokenizers.hugging_face.token_list import SPACE, TokenList
+from llamacy.tokenizers.hugging_face.token_list import TokenList
 from llamacy.tokenizers.pipeline import Pipeline, pipeline_values
 from llamacy.tokenizers.token_type import TokenType
+from llamacy.tokenizers.vocabulary import SPACE
 
 VOCAB_TXT: Final = "vocab.txt"
 

@@ -120,12 +120,13 @@ def test_a_limit_below_that_of_the_model_counts(
 @pytest.mark.parametrize("activation", ["linear.Identity", "activation.Tanh"])
 def test_dense_layers_follow_the_pooling(tmp_path: Path, activation: str) -> None:
     rng = np.random.default_rng(0)
-    layers: dict[str, dict[str, NDArray[np.float32]]] = {
-        "2_Dense": {"linear.weight": rng.standard_normal((24, N_EMBD), np.float32) / 8},
-        "3_Dense": {
-            "linear.weight": rng.standard_normal((16, 24), np.float32) / 8,
-            "linear.bias": rng.standard_normal(16, np.float32),
-        },
+
+    def noise(*shape: int) -> NDArray[np.float32]:
+        return rng.standard_normal(shape, np.float32) / np.float32(8)
+
+    layers = {
+        "2_Dense": {"linear.weight": noise(24, N_EMBD)},
+        "3_Dense": {"linear.weight": noise(16, 24), "linear.bias": noise(16)},
     }
     files: dict[str, Any] = {"1_Pooling/config.json": {}}
     for name, tensors in layers.items():

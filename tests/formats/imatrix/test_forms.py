@@ -208,6 +208,9 @@ def test_calls_beyond_int32_are_written_as_the_most(tmp_path: Path) -> None:
 def test_files_that_cannot_be_written_or_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(llamacy.ModelFileError, match="none"):
         read_imatrix(tmp_path / "none.gguf")
+    (tmp_path / "empty.gguf").touch()
+    with pytest.raises(llamacy.FormatError, match="an importance matrix, found an emp"):
+        read_imatrix(tmp_path / "empty.gguf")
     with pytest.raises(llamacy.ModelFileError):
         matrix().save(tmp_path / "none" / "m.dat")
     with pytest.raises(llamacy.ArgumentError, match="format: wanted one of gguf, dat"):

@@ -119,12 +119,7 @@ def write_model(
         keys = {"attention__layer_norm_epsilon": 1e-5}
         keys |= MIXTURE if ARCHITECTURES[family].is_mixture else {}
         keys |= KEYS.get(family, {})
-        metadata = {
-            key.replace("llama.", f"{family}.").replace(
-                f"{family}.xielu", "xielu"
-            ): each
-            for key, each in llama_metadata(**keys).items()
-        } | {"general.architecture": family}
+        metadata = llama_metadata(family, **keys)
         return write_gguf(tmp_path / name, metadata, tensors)
 
     return write

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 import llamacy
 from llamacy.formats.gguf.file import open_gguf
-from llamacy.model_files.hyperparameters import read_hyperparameters
 from tests.support import hugging_face
 from tests.support.adapted import (
     TOLERANCES,
@@ -23,6 +22,7 @@ from tests.support.adapted import (
     merged,
 )
 from tests.support.lora_files import Pairs, random_pairs, write_lora, write_peft
+from tests.support.model_shapes import model_shapes
 
 Floats = NDArray[np.float32]
 Tensors = dict[str, Floats]
@@ -54,18 +54,9 @@ def make_model(
         family: str, type_name: str = "F32"
     ) -> tuple[Path, Tensors, Callable[[Tensors], Path]]:
         keys = {"expert_count": N_EXPERT, "expert_used_count": 2} | KEYS[family]
-        metadata = {
-            key.replace("llama.", f"{family}."): value
-            for key, value in llama_metadata(**keys).items()
-        } | {"general.architecture": family}
-        with open_gguf(write_gguf(tmp_path / "plain.gguf", metadata, {})) as file:
-            architecture, config = read_hyperparameters(file)
-        specs = architecture.tensors(config)
-        tensors = random_tensors(
-            (name, spec.shape)
-            for name, spec in specs.items()
-            if spec.is_required or name == "output.weight"
-        )
+        metadata = llama_metadata(family, **keys)
+        shapes = model_shapes(write_gguf, tmp_path, metadata, ("output.weight",))
+        tensors = random_tensors(shapes.items())
         path = write_gguf(tmp_path / "base.gguf", metadata, tensors, type_name)
         with open_gguf(path) as file:
             tensors = {name: each.dequantize() for name, each in file.tensors.items()}

@@ -71,10 +71,7 @@ def test_pairs_of_fused_matrices_are_taken_apart(
     write_gguf: WriteModel,
     is_gguf: bool,
 ) -> None:
-    metadata = {
-        key.replace("llama.", "phi3."): value
-        for key, value in llama_metadata(block_count=1).items()
-    } | {"general.architecture": "phi3"}
+    metadata = llama_metadata("phi3", block_count=1)
     tensors = random_tensors(
         {
             "token_embd.weight": (50, 64),
