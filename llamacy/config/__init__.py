@@ -18,6 +18,7 @@ from llamacy.config.layers import (
     LayerConfig,
     Mixer,
     ScanConfig,
+    SelectiveScanConfig,
     SharedAttentionConfig,
     ShortConvConfig,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Pooling",
     "RopeConfig",
     "ScanConfig",
+    "SelectiveScanConfig",
     "SharedAttentionConfig",
     "ScanRule",
     "ShortConvConfig",

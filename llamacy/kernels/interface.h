@@ -136,6 +136,19 @@ typedef struct {
     size_t ldx, ld_dt, ldb, ldc, ldy;
 } ssm_scan_args;
 
+/* A scan as in Mamba, where each number of a matrix has a decay of its own. */
+typedef struct {
+    int n_head;
+    int key_dim, value_dim;
+    size_t offset;         /* bytes of the matrices within a text's states */
+    const float *x, *dt;   /* (M, n_head * value_dim); dt: steps */
+    const float *a;        /* (n_head, key_dim, value_dim up to whole vectors) */
+    const float *d;        /* (n_head * value_dim,) */
+    const float *b, *c;    /* (M, key_dim) */
+    float *y;              /* out, (M, n_head * value_dim) */
+    size_t ldx, ld_dt, ldb, ldc, ldy;
+} selective_scan_args;
+
 /* --- arguments of the larger kernels ------------------------------------------------- */
 
 typedef enum {
@@ -276,17 +289,22 @@ typedef struct {
                         const float *x, size_t ldx,         /* (M, n_channels) */
                         float *y, size_t ldy,               /* out, (M, n_channels) */
                         int begin, int end);
-    /* y of all rows, whose matrices go on from those that each span's states keep: delta_rule.h and
-     * ssm_scan.h have the equations. Items are blocks of the matrices, head by head. */
+    /* y of all rows, whose matrices go on from those that each span's states keep: delta_rule.h,
+     * ssm_scan.h and selective_scan.h have the equations. Items are blocks of the matrices, head by
+     * head. */
     void (*delta_rule)(const delta_rule_args *args,
                        const row_span *spans, int n_spans, /* (n_spans,); out: their states */
                        int begin, int end, void *scratch);
     void (*ssm_scan)(const ssm_scan_args *args,
                      const row_span *spans, int n_spans, /* (n_spans,); out: their states */
                      int begin, int end, void *scratch);
+    void (*selective_scan)(const selective_scan_args *args,
+                           const row_span *spans, int n_spans, /* (n_spans,); out: their states */
+                           int begin, int end, void *scratch);
     /* How many blocks a matrix has. */
     int (*delta_blocks)(int value_dim);
     int (*ssm_blocks)(int value_dim);
+    int (*selective_blocks)(int value_dim);
     /* All elementwise operations; rows.pxi has the tables. */
     const unary_op *unary;
     const binary_op *binary;

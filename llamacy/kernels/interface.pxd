@@ -98,6 +98,24 @@ cdef extern from "interface.h" nogil:
         size_t ld_beta
         size_t ldy
 
+    ctypedef struct selective_scan_args:
+        int n_head
+        int key_dim
+        int value_dim
+        size_t offset
+        const float* x
+        const float* dt
+        const float* a
+        const float* d
+        const float* b
+        const float* c
+        float* y
+        size_t ldx
+        size_t ld_dt
+        size_t ldb
+        size_t ldc
+        size_t ldy
+
     ctypedef struct ssm_scan_args:
         int n_head
         int n_group
@@ -218,8 +236,12 @@ cdef extern from "interface.h" nogil:
         void (*ssm_scan)(
             const ssm_scan_args* args, const row_span* spans, int n_spans,
             int begin, int end, void* scratch) noexcept nogil
+        void (*selective_scan)(
+            const selective_scan_args* args, const row_span* spans, int n_spans,
+            int begin, int end, void* scratch) noexcept nogil
         int (*delta_blocks)(int value_dim) noexcept nogil
         int (*ssm_blocks)(int value_dim) noexcept nogil
+        int (*selective_blocks)(int value_dim) noexcept nogil
         const unary_op* unary
         const binary_op* binary
         void (*sigmoid_gate)(

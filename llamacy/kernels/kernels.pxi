@@ -14,7 +14,7 @@ from llamacy.kernels.interface cimport (
     EPILOGUE_SWIGLU, PAGE_TOKENS, PANEL_ROWS, STRIP_ROWS, UNIT_COLS, attention_args,
     binary_op, conv_args, delta_rule_args, epilogue, is_float_pack, is_gated,
     kernel_table, kv_layout, linear_args, packed_matrix, peak_product, quant_unit,
-    row_run, row_span, ssm_scan_args, unary_op,
+    row_run, row_span, selective_scan_args, ssm_scan_args, unary_op,
 )
 
 
@@ -181,6 +181,13 @@ cdef extern from "recurrent/ssm_scan.h":
         int begin, int end, void* scratch) noexcept nogil
 
 
+cdef extern from "recurrent/selective_scan.h":
+    int selective_blocks(int value_dim) noexcept nogil
+    void selective_scan(
+        const selective_scan_args* args, const row_span* spans, int n_spans,
+        int begin, int end, void* scratch) noexcept nogil
+
+
 include "rows/activations.pxi"
 include "rows/rows.pxi"
 include "rows/rope.pxi"
@@ -236,8 +243,10 @@ TABLE.attention = attention
 TABLE.causal_conv = causal_conv
 TABLE.delta_rule = delta_rule
 TABLE.ssm_scan = ssm_scan
+TABLE.selective_scan = selective_scan
 TABLE.delta_blocks = delta_blocks
 TABLE.ssm_blocks = ssm_blocks
+TABLE.selective_blocks = selective_blocks
 TABLE.unary = UNARY
 TABLE.binary = BINARY
 TABLE.sigmoid_gate = sigmoid_gate

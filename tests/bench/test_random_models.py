@@ -96,6 +96,10 @@ def test_layers_are_kept_in_proportion() -> None:
         ("granitehybrid-7b-a1b", 6.94, 1.47),
         ("falcon-h1-0.5b", 0.52, 0.49),
         ("nemotron-h-8b", 8.10, 7.56),
+        ("jamba-3b", 3.03, 3.03),
+        ("jamba-52b-a12b", 51.57, 11.84),
+        ("mamba-2.8b", 2.77, 2.77),
+        ("nemotron-3-nano-30b-a3b", 31.58, 3.22),
         ("mamba2-2.7b", 2.70, 2.70),
     ],
 )

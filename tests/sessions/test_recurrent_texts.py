@@ -297,7 +297,8 @@ def test_a_full_context_is_made_room_in(path: Path) -> None:
 
 def test_memory_is_what_inspect_says(path: Path) -> None:
     info = llamacy.inspect(path)
-    of_layer = {"lfm2": 2 * 64, "mamba2": 3 * 80 + 64 * 8}[info.architecture]
+    sizes = {"lfm2": 2 * 64, "mamba2": 3 * 80 + 64 * 8, "jamba": 3 * 64 + 64 * 8}
+    of_layer = sizes[info.architecture]
     assert info.state_bytes == 33 * 3 * of_layer * 4  # of three layers, with snapshots
     with load(path, prompt_cache=0) as model, model.session() as session:
         plan = model.executor
@@ -308,7 +309,7 @@ def test_memory_is_what_inspect_says(path: Path) -> None:
         assert states_used(model) == 33
         assert plan.kv_bytes_used == info.kv_bytes(session.n_past)
     shown = CliRunner().invoke(app, ["show", str(path)]).stdout
-    n_kib = {"lfm2": "49.5", "mamba2": "290.8"}[info.architecture]
+    n_kib = {"lfm2": "49.5", "mamba2": "290.8", "jamba": "272.2"}[info.architecture]
     assert f"of which {n_kib} KiB for the states of recurrent layers" in shown
     page = info.kv_page_bytes["f16"]
     assert info.kv_bytes(64) - info.kv_bytes(32) == page

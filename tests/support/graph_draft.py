@@ -316,6 +316,8 @@ class Draft:
                 "ssm_scan", (v, steps, q, k), width, self.sizes[v] + 3, a=a, d=d,
                 state=state,
             )  # fmt: skip
+        if self.draw(strategies.booleans()):
+            return self.selective_scan(v, x, state)
         decay = self.scale(steps, -0.5)
         self.readable.remove(decay)
         if self.draw(strategies.booleans()):
@@ -327,6 +329,19 @@ class Draft:
         return self.push(
             "delta_rule", inputs, width, size, state=state, key_head=key_head
         )
+
+    def selective_scan(self, v: int, x: int, state: Recurrence) -> int:
+        """A scan of channels, each of which decays by itself."""
+        width, key_dim = self.widths[v], state.key_dim
+        steps = self.of_heads(x, width, "softplus")
+        b, c = (self.of_heads(x, key_dim, "sigmoid") for _ in "bc")
+        b = self.scale(b, 1 / key_dim)
+        self.readable.remove(b)
+        options = {"a": f"negative {width} {key_dim}", "d": f"negative {width}"}
+        return self.push(
+            "selective_scan", (v, steps, b, c), width, self.sizes[v] + 3, state=state,
+            **options,
+        )  # fmt: skip
 
     def unit_heads(self, x: int, n_head: int, dim: int) -> int:
         """Heads of length 1."""

@@ -13,7 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from llamacy.formats.hugging_face import delta_rule, encoders, gemma4, latent, lfm2
+from llamacy.formats.hugging_face import (
+    delta_rule,
+    encoders,
+    gemma4,
+    latent,
+    lfm2,
+    mamba,
+)
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.dense_classes import DENSE_DEFAULTS
 from llamacy.formats.hugging_face.layer_norm_classes import LAYER_NORM_DEFAULTS
@@ -27,6 +34,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **MIXTURE_DEFAULTS,
     **VISION_DEFAULTS,
     **gemma4.DEFAULTS,
+    **mamba.DEFAULTS,
     **MAMBA2_DEFAULTS,
     **latent.DEFAULTS,
     **lfm2.DEFAULTS,
@@ -50,6 +58,8 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "granitemoehybrid": "GraniteMoeHybridForCausalLM",
     "falcon_h1": "FalconH1ForCausalLM",
     "nemotron_h": "NemotronHForCausalLM",
+    "jamba": "JambaForCausalLM",
+    "mamba": "MambaForCausalLM",
     "mamba2": "Mamba2ForCausalLM",
     "lfm2": "Lfm2ForCausalLM",
     "lfm2_moe": "Lfm2MoeForCausalLM",

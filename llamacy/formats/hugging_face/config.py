@@ -14,6 +14,7 @@ from llamacy.formats.hugging_face import (
     gemma4,
     latent,
     lfm2,
+    mamba,
     mamba2,
 )
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
@@ -65,6 +66,7 @@ class Special(Protocol):
 
 _SPECIAL: Final[Mapping[str, Special]] = {
     gemma4.NAME: gemma4,
+    **dict.fromkeys(mamba.NAMES, mamba),
     **dict.fromkeys(mamba2.NAMES, mamba2),
     **dict.fromkeys(lfm2.NAMES, lfm2),
     **dict.fromkeys(delta_rule.NAMES, delta_rule),

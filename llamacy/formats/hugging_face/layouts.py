@@ -195,12 +195,15 @@ def scan_vector(
 ) -> ModelTensor:
     """Return a vector of a scan as the column, or the rows, that GGUF has of it.
 
+    Decays may be a matrix, which stays one.
+
     Raises
     ------
     FormatError
         Its groups are not equal parts of it.
     """
-    n, shape = source.shape[0], (source.shape[0], 1)
+    n = source.shape[0]
+    shape = source.shape if len(source.shape) == 2 else (n, 1)
     if form == "by_scan_group":
         key = f"{config.family.architecture}.ssm.group_count"
         n_group = config.metadata.values[key]

@@ -157,8 +157,10 @@ class _Translation:
 
     def add_experts(self) -> None:
         """Add the experts of each layer that has some."""
-        n_layer, experts = self._config.sizes.n_layer, self._config.experts
-        for layer in range(experts.n_dense, n_layer) if experts else ():
+        experts = self._config.experts
+        for layer, is_sparse in enumerate(experts.are_sparse if experts else ()):
+            if not is_sparse:
+                continue
             kept = self._experts[layer]
             for one in stacked(layer, kept, self._config, self._path):
                 self._add(one, layer, one.name.split(".")[2])
@@ -177,7 +179,7 @@ class _Translation:
     def _keep(self, rest: str, layer: int, source: Source) -> bool:
         """Keep a tensor of experts or of a single head; return whether it is one."""
         family, experts = self._config.family, self._config.experts
-        is_sparse = experts is not None and layer >= experts.n_dense
+        is_sparse = experts is not None and experts.are_sparse[layer]
         if family.mixture is not None and is_sparse and is_expert(rest, family):
             rest = family.mixture.merged.get(rest, rest)
             self._experts[layer][f"model.layers.{layer}.{rest}"] = source
@@ -258,16 +260,18 @@ def _tensor(
     config: Config,
     path: Path,
 ) -> ModelTensor:
-    n_dims, shape = len(source.shape), source.shape
-    if n_dims == 3 and config.family.forms.get(part) == "squeezed" and shape[1] == 1:
+    n_dims, shape, form = len(source.shape), source.shape, config.family.forms.get(part)
+    if n_dims == 3 and form == "squeezed" and shape[1] == 1:
         return Vector(name, (shape[0], shape[2]), source.dequantize)
     if not 1 <= n_dims <= 2:
         wanted = "a vector or a matrix"
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)
-    if n_dims == 2 and config.family.forms.get(part) == "turned":
+    if n_dims == 2 and form == "turned":
         return turned(name, source)
-    if n_dims == 2 and config.family.forms.get(part) == "last_rows":
+    if n_dims == 2 and form == "last_rows":
         return last_rows(name, source, config.sizes.n_ctx_train)
+    if form == "decay" or (n_dims == 1 and form in ("column", "by_scan_group")):
+        return scan_vector(name, source, form, config, path)
     if n_dims == 2 and (factors := config.factors.get(part)) is not None:
         return multiplied(name, source, factors, path)
     reorder = _row_order(layer, part, source, config, path)
@@ -280,9 +284,6 @@ def _tensor(
         floats = reorder(floats) if reorder is not None else floats
         return floats + np.float32(offset) if offset else floats
 
-    form = config.family.forms.get(part)
-    if n_dims == 1 and form in ("decay", "column", "by_scan_group"):
-        return scan_vector(name, source, form, config, path)
     is_row = n_dims == 2 and source.shape[0] == 1 and part in _ROWS
     return Vector(name, source.shape[1:] if is_row else source.shape, values)
 

@@ -45,7 +45,9 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     "NemotronHForCausalLM": {
         "layer_norm_epsilon": "rms_norm_eps",
         "mlp_hidden_act": "hidden_act",
+        "n_routed_experts": "num_experts",
     },
+    "MambaForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
     "Mamba2ForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
     "Lfm2ForCausalLM": {"norm_eps": "rms_norm_eps"},
     "Lfm3ForCausalLM": {"norm_eps": "rms_norm_eps"},

@@ -132,6 +132,7 @@ cdef int fill_elementwise(
         s.unary.n = c["n"]
         for i, constant in enumerate(c.get("constants", ())):
             s.unary.constants[i] = constant
+        s.unary.routes = routes_of(r) if "routes" in r else NULL
     elif binary is not NULL:
         s.kind = STEP_BINARY
         s.binary.f = binary.f
@@ -266,6 +267,31 @@ cdef int fill_ssm_scan(
     s.args.y, s.args.ldy = y.data, y.ld
     s.n_items = s.args.n_head * kernels.ssm_blocks(s.args.value_dim)
     return 0
+
+
+cdef object fill_selective_scan(
+    const kernel_table* kernels, selective_scan_step* s, r, w, c
+):
+    """Returns the rates of decays by heads, in whole vectors, to be kept alive."""
+    cdef float_rows x = rows_of(r["x"]), dt = rows_of(r["dt"]), y = rows_of(w["y"])
+    cdef float_rows into = rows_of(r["b"]), out_of = rows_of(r["c"])
+    cdef float[:, :, ::1] rates
+    slot, n_head = w["state"], c["n_head"]
+    key_dim, value_dim = slot.spec.key_dim, slot.spec.value_dim
+    padded = np.zeros((n_head, key_dim, -(-value_dim // 16) * 16), np.float32)
+    by_channel = c["a"].reshape(n_head, value_dim, key_dim)
+    padded[..., :value_dim] = by_channel.swapaxes(1, 2)
+    rates = padded
+    s.args.n_head, s.args.key_dim, s.args.value_dim = n_head, key_dim, value_dim
+    s.args.offset = slot.offset + slot.spec.column_bytes
+    s.args.a, s.args.d = &rates[0, 0, 0], floats_of(c["d"])
+    s.args.x, s.args.ldx = x.data, x.ld
+    s.args.dt, s.args.ld_dt = dt.data, dt.ld
+    s.args.b, s.args.ldb = into.data, into.ld
+    s.args.c, s.args.ldc = out_of.data, out_of.ld
+    s.args.y, s.args.ldy = y.data, y.ld
+    s.n_items = n_head * kernels.selective_blocks(value_dim)
+    return rates
 
 
 cdef int fill_squares(squares_step* s, r, w, c) except -1:

@@ -274,6 +274,9 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
         kernels->delta_rule(&s->delta_rule.args, b->spans, b->n_spans, begin, end, scratch);
         break;
     case STEP_SSM_SCAN: kernels->ssm_scan(&s->ssm_scan.args, b->spans, b->n_spans, begin, end, scratch); break;
+    case STEP_SELECTIVE_SCAN:
+        kernels->selective_scan(&s->selective_scan.args, b->spans, b->n_spans, begin, end, scratch);
+        break;
     }
 }
 

@@ -46,6 +46,15 @@ class RecurrentSteps(Emitter):
             d=node.attributes["d"],
         )
 
+    def _emit_selective_scan(self, node: Node) -> None:
+        self._recur(
+            node,
+            ("x", "dt", "b", "c"),
+            n_head=_state_of(node).n_head,
+            a=node.attributes["a"],
+            d=node.attributes["d"],
+        )
+
     def _recur(self, node: Node, names: tuple[str, ...], **constants: Any) -> None:
         """Emit the step of a node whose inputs have these names."""
         slot = self._layout.slot(_state_of(node))

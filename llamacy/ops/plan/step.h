@@ -47,7 +47,8 @@ typedef enum {
     STEP_HEAD_LINEAR,
     STEP_CAUSAL_CONV,
     STEP_DELTA_RULE,
-    STEP_SSM_SCAN
+    STEP_SSM_SCAN,
+    STEP_SELECTIVE_SCAN
 } step_kind;
 
 typedef struct {
@@ -128,9 +129,10 @@ typedef struct {
 /* y = f(x), number by number; y may be x. */
 typedef struct {
     unary_kernel f;
-    float_rows x, y; /* (M, n) */
+    float_rows x, y;       /* (M, n), or (S, n) with routes */
     int n;
-    float constants[4]; /* of f */
+    float constants[4];    /* of f */
+    const routing *routes; /* rows are the slots of a mixture; NULL: those of the batch */
 } unary_step;
 
 /* z = f(x, y), number by number; z may be x or y. */
@@ -225,6 +227,11 @@ typedef struct {
 } ssm_scan_step;
 
 typedef struct {
+    selective_scan_args args;
+    int n_items; /* blocks of all heads */
+} selective_scan_step;
+
+typedef struct {
     step_kind kind;
     int waits;     /* until all items of the steps before are done */
     int of_wanted; /* works on the wanted rows, not on all of the batch */
@@ -254,6 +261,7 @@ typedef struct {
         conv_step conv;
         delta_rule_step delta_rule;
         ssm_scan_step ssm_scan;
+        selective_scan_step selective_scan;
     };
 } step;
 
@@ -287,6 +295,9 @@ static inline const batch *rows_of_step(const step *s, const batch *b) {
     return s->of_wanted ? b->of_wanted : b;
 }
 
+/* The batch's rows, or a mixture's slots of them. */
+static inline int64_t rows_or_slots(int64_t m, const routing *routes) { return routes ? m * routes->n_used : m; }
+
 /* Length of a step's work list. */
 static inline int64_t count_items(const step *s, const batch *b) {
     const int64_t m = count_rows(s, b);
@@ -294,14 +305,15 @@ static inline int64_t count_items(const step *s, const batch *b) {
     case STEP_LINEAR: return m ? count_panels(&s->linear.w) : 0;
     case STEP_APPEND: return b->n_runs;
     case STEP_ATTENTION: return (int64_t)rows_of_step(s, b)->n_runs * s->attention.kv.n_head_kv;
-    case STEP_UNARY: return m * row_chunks(b, s->unary.n);
-    case STEP_BINARY: return s->binary.routes ? m * s->binary.routes->n_used : m;
+    case STEP_UNARY: return rows_or_slots(m, s->unary.routes) * row_chunks(b, s->unary.n);
+    case STEP_BINARY: return rows_or_slots(m, s->binary.routes);
     case STEP_GROUP: return m ? 1 : 0;
     case STEP_GATHER: return m * s->gather.routes->n_used;
     case STEP_EXPERTS: return most_groups(s->experts.routes, (int)m) * count_panels(&s->experts.args.w);
     case STEP_HEAD_LINEAR: return m ? s->head_linear.n_head * count_panels(&s->head_linear.args.w) : 0;
     case STEP_DELTA_RULE: return s->delta_rule.n_items;
     case STEP_SSM_SCAN: return s->ssm_scan.n_items;
+    case STEP_SELECTIVE_SCAN: return s->selective_scan.n_items;
     case STEP_SQUARES: return m ? (s->squares.n + SQUARES_COLUMNS - 1) / SQUARES_COLUMNS : 0;
     case STEP_CAUSAL_CONV: return (s->conv.args.n_channels + CONV_CHANNELS - 1) / CONV_CHANNELS;
     default: return m;

@@ -4,8 +4,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from llamacy.kernels.interface cimport (
     attention_args, binary_kernel, conv_args, delta_rule_args, kernel_table, kv_layout,
-    linear_args, norm_kernel, packed_matrix, row_run, row_span, ssm_scan_args,
-    unary_kernel,
+    linear_args, norm_kernel, packed_matrix, row_run, row_span, selective_scan_args,
+    ssm_scan_args, unary_kernel,
 )
 from llamacy.kernels.packing.matrices cimport mapped_rows
 from llamacy.ops.plan.routing cimport routing
@@ -44,6 +44,7 @@ cdef extern from "plan/step.h" nogil:
         STEP_CAUSAL_CONV
         STEP_DELTA_RULE
         STEP_SSM_SCAN
+        STEP_SELECTIVE_SCAN
 
     ctypedef struct embedding_step:
         packed_matrix weight
@@ -122,6 +123,7 @@ cdef extern from "plan/step.h" nogil:
         float_rows y
         int n
         float constants[4]
+        const routing* routes
 
     ctypedef struct binary_step:
         binary_kernel f
@@ -181,6 +183,10 @@ cdef extern from "plan/step.h" nogil:
         ssm_scan_args args
         int n_items
 
+    ctypedef struct selective_scan_step:
+        selective_scan_args args
+        int n_items
+
     ctypedef struct squares_step:
         routing* routes
         bint is_by_row
@@ -237,6 +243,7 @@ cdef extern from "plan/step.h" nogil:
         conv_step conv
         delta_rule_step delta_rule
         ssm_scan_step ssm_scan
+        selective_scan_step selective_scan
 
     ctypedef struct batch:
         int n_rows

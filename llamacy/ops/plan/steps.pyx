@@ -191,6 +191,11 @@ cdef class Steps:
             s.kind = STEP_SSM_SCAN
             fill_ssm_scan(self.kernels, &s.ssm_scan, r, w, c)
             self.most_dims = max(self.most_dims, s.ssm_scan.args.key_dim)
+        elif op == "selective_scan":
+            s.kind = STEP_SELECTIVE_SCAN
+            self._kept.append(
+                fill_selective_scan(self.kernels, &s.selective_scan, r, w, c))
+            self.most_dims = max(self.most_dims, s.selective_scan.args.key_dim)
         elif op == "squares":
             s.kind = STEP_SQUARES
             fill_squares(&s.squares, r, w, c)

@@ -38,6 +38,12 @@ DELTA_RULE = {
     "ssm__time_step_rank": 4,
     "ssm__inner_size": 32,
 }
+SELECTIVE_SCAN = {
+    "ssm__conv_kernel": 4,
+    "ssm__state_size": 8,
+    "ssm__time_step_rank": 12,
+    "ssm__inner_size": 48,
+}
 SCAN = {
     "ssm__conv_kernel": 4,
     "ssm__state_size": 8,
@@ -83,16 +89,36 @@ KEYS: dict[str, dict[str, Any]] = {
     "granitehybrid": {"attention__head_count_kv": [0, 2], **SCAN},
     "granitemoe": {"expert_shared_feed_forward_length": 32, **MIXTURE},
     "granite_swa": {"expert_shared_feed_forward_length": 32, **MIXTURE},
+    "jamba": {
+        **SELECTIVE_SCAN,
+        **MIXTURE,
+        "attention__head_count_kv": [0, 2],
+        "expert_used_count": [4, 0],
+    },
     "laguna": {"expert_shared_count": 1, "leading_dense_block_count": 1},
     "lfm2": CONVOLUTIONS,
     "lfm2moe": {**CONVOLUTIONS, "leading_dense_block_count": 1},
     "lfm3": CONVOLUTIONS,
+    "mamba": {
+        **SELECTIVE_SCAN,
+        "attention__head_count": 0,
+        "feed_forward_length": 0,
+    },
     "mamba2": {**SCAN, "attention__head_count": 0, "feed_forward_length": 0},
     "nemotron_h": {
         **SCAN,
         "block_count": 3,
         "attention__head_count_kv": [0, 2, 0],
         "feed_forward_length": [0, 0, 96],
+    },
+    "nemotron_h_moe": {
+        **SCAN,
+        **MIXTURE,
+        "block_count": 3,
+        "attention__head_count_kv": [0, 2, 0],
+        "feed_forward_length": [0, 0, 32],
+        "expert_shared_feed_forward_length": 48,
+        "moe_latent_size": 16,
     },
     "qwen35": DELTA_RULE,
     "qwen35moe": {**DELTA_RULE, "expert_shared_feed_forward_length": 32},
@@ -157,7 +183,7 @@ def test_adapters_of_all_matrices_equal_merged_weights(
         if not name.endswith(NOT_ADAPTED)
     }
     pairs = random_pairs(matrices, RANK, 1)
-    last = "ssm_out" if family == "mamba2" else "attn_output"
+    last = "ssm_out" if family in ("mamba", "mamba2") else "attn_output"
     output = ["output.weight"] if config.is_causal else []
     assert {"token_embd.weight", *output, f"blk.1.{last}.weight"} < set(pairs)
     whole = write_model("whole.gguf", family, merged(tensors, pairs, ALPHA / RANK))
