@@ -131,7 +131,7 @@ ADVICE = {
 
 HOMES = {
     "llamacy.load": "n_ctx n_threads n_batch kv_type quantize prompt_cache max_waiting "
-    "lora",
+    "lora drafting",
     "model.chat": "messages chat_format overflow tools template_arguments "
     "reasoning_effort merge_system",
     "model.generate": "prompt n",
@@ -140,7 +140,8 @@ HOMES = {
     "xtc_threshold repeat_penalty frequency_penalty presence_penalty penalty_last_n "
     "dry_multiplier dry_base dry_allowed_length dry_penalty_last_n "
     "dry_sequence_breakers mirostat mirostat_tau mirostat_eta logit_bias "
-    "logits_processors seed stop include_stop logprobs prompt_logprobs",
+    "logits_processors seed stop include_stop logprobs prompt_logprobs "
+    "drafting",
     "model.choose": "labels normalize",
     "model.tokenize": "add_bos parse_special",
 }

@@ -31,11 +31,18 @@ class Usage:
         Tokens generated.
     cached_tokens : int
         Tokens of the prompt that were in the KV cache and not read again.
+    drafted_tokens : int
+        Drafted tokens that the model has checked, so that passes could lead to several
+        tokens each. It depends on measured times; the text does not depend on it.
+    accepted_tokens : int
+        The number of these that the text has.
     """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

@@ -34,7 +34,7 @@ _DIVISORS: Final = {
         *(".attention.value_length", ".attention.value_length_swa"),
         *(".rope.dimension_count", ".rope.dimension_count_swa"),
         *(".attention.key_length_mla", ".attention.value_length_mla"),
-        *(".attention.kv_lora_rank", ".attention.q_lora_rank"),
+        *(".attention.kv_lora_rank", ".attention.q_lora_rank", ".kda.head_dim"),
     ),
     (4, 1): (".rope.dimension_sections",),
 }

@@ -78,10 +78,16 @@ def _gemma4(window: int, period: int) -> dict[str, Any]:
 
 
 def _latent(
-    n_embd: int, n_head: int, plain_dim: int, value_dim: int, n_ff: int, **more: Any
+    n_embd: int,
+    n_head: int,
+    plain_dim: int,
+    value_dim: int,
+    n_ff: int,
+    n_latent: int = 512,
+    **more: Any,
 ) -> dict[str, Any]:
-    """Return the keys of latent attention with latents of DeepSeek's size."""
-    n_latent, n_rotated = 512, 64
+    """Return the keys of latent attention; by default latents have DeepSeek's size."""
+    n_rotated = 64
     keys = sizes(n_embd, n_head, 1, n_latent + n_rotated, n_ff, **more)
     return keys | {
         ".attention.value_length": n_latent,
@@ -174,6 +180,15 @@ def _selective_scan(width: int, n_step: int) -> dict[str, Any]:
     }
 
 
+def _kimi_delta(*layers: int) -> dict[str, Any]:
+    """Return the keys of Kimi Delta Attention in all layers but those given."""
+    return {
+        ".attention.head_count_kv": _beside_recurrent(1, *layers),
+        ".kda.head_dim": 128,
+        ".ssm.conv_kernel": 4,
+    }
+
+
 def _scan(n_head: int, n_group: int = 1, state_size: int = 128) -> dict[str, Any]:
     """Return the keys of a scan as in Mamba-2, with heads of 64 values."""
     return {
@@ -223,6 +238,29 @@ SHAPES: Final = {
         | {".leading_dense_block_count": 1},
         (*_OUTPUT, *_SELECTION),
         joined=_QKV,
+    ),
+    "bailingmoe3-8b-a1.3b": Shape(  # Ling 3.0 Tiny
+        *("bailingmoe3", 24, 157184),
+        _latent(1536, 16, 128, 128, 4608, attention__q_lora_rank=256)
+        | _kimi_delta(3, 7, 11, 15, 19, 23)
+        | experts(
+            *(128, 8, 512),
+            shared_count=1,
+            shared_feed_forward_length=512,
+            group_count=8,
+            group_used_count=4,
+            gating_func=2,
+            weights_scale=2.5,
+            weights_norm=True,
+        )
+        | {
+            ".kda.safe_gate": True,
+            ".kda.gate_lower_bound": -5.0,
+            ".leading_dense_block_count": 1,
+            ".rope.freq_base": 6e6,
+        },
+        (*_OUTPUT, *_SELECTION),
+        n_tiny_layers=4,
     ),
     "cohere2-7b": Shape(
         *("cohere2", 32, 256000),
@@ -424,6 +462,15 @@ SHAPES: Final = {
         (*_OUTPUT, "ssm_conv1d.bias"),
         n_tiny_layers=6,
     ),
+    "kimi-linear-48b-a3b": Shape(
+        *("kimi-linear", 27, 163840),
+        _latent(2304, 32, 128, 128, 9216)
+        | _kimi_delta(3, 7, 11, 15, 19, 23, 26)
+        | experts(256, 8, 1024, shared_count=1, gating_func=2, weights_scale=2.446)
+        | {".leading_dense_block_count": 1},
+        (*_OUTPUT, *_SELECTION),
+        n_tiny_layers=4,
+    ),
     "laguna-33b-a3b": Shape(
         *("laguna", 40, 100352),
         sizes(2048, 48, 8, 128, 8192)
@@ -581,6 +628,19 @@ SHAPES: Final = {
             rope__scaling__factor=16.0,
             rope__scaling__original_context_length=16384,
         ),
+    ),
+    "mistral4-119b-a6b": Shape(  # Mistral Small 4
+        *("mistral4", 36, 131072),
+        _latent(4096, 32, 64, 128, 12288, n_latent=256, attention__q_lora_rank=1024)
+        | experts(128, 4, 2048, shared_count=1, weights_norm=True)
+        | {
+            ".leading_dense_block_count": 0,
+            ".rope.scaling.type": "yarn",
+            ".rope.scaling.factor": 128.0,
+            ".rope.scaling.original_context_length": 8192,
+            ".rope.scaling.yarn_log_multiplier": 0.1,
+        },
+        _OUTPUT,
     ),
     "olmo2-1b": Shape("olmo2", 16, 100352, sizes(2048, 16, 16, 128, 8192), _OUTPUT),
     "olmoe-7b-a1b": Shape(

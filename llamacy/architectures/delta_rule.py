@@ -8,7 +8,7 @@ of a step of 1, negative.
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 from llamacy.architectures.parts import Block, Value
 from llamacy.architectures.tensors import Specs, TensorSpec, required
@@ -47,8 +47,52 @@ def delta_rule(block: Block, x: Value, shares: Value, steps: Value) -> Value:
     steps : Value
         (M, n_head): their softplus multiplies the logarithm of the decay.
     """
+    ops = block.ops
+    kernels = block.weight("ssm_conv1d.weight")
+    qkv = convolved(block, block.linear(x, "attn_qkv"), kernels)
+    decay = ops.gain(ops.softplus(steps), block.weight("ssm_a"))
+    y = recalled(block, qkv, decay, shares)
+    gate = block.linear(x, "attn_gate")
+    return block.linear(ops.silu_mul(gate, block.norm(y, "ssm_norm")), "ssm_out")
+
+
+def convolved(block: Block, qkv: Value, kernels: Any) -> Value:
+    """Convolve queries, keys and values, with `kernels` as one vector: (M, n)."""
+    state = _state(block)
+    return block.ops.silu(block.ops.causal_conv(qkv, kernels, state=state))
+
+
+def recalled(block: Block, qkv: Value, decay: Value, shares: Value) -> Value:
+    """Apply the rule to what is convolved: (M, n_head * value_dim).
+
+    Parameters
+    ----------
+    block : Block
+        The layer.
+    qkv : Value
+        Queries, keys and values, one after the other.
+    decay : Value
+        Logarithms of decays: of each head, or of each channel of its keys.
+    shares : Value
+        (M, n_head): their sigmoid is how much of a row's values is learned.
+    """
     ops, mixer = block.ops, delta_rule_mixer(block.config)
-    state = Recurrence(
+    n_keys, n_values = mixer.n_key_head * mixer.key_dim, mixer.n_head * mixer.value_dim
+    q, k = (ops.columns(qkv, first, n_keys) for first in (0, n_keys))
+    return ops.delta_rule(
+        _of_length(block, q, mixer.key_dim**-0.5),
+        _of_length(block, k, 1.0),
+        ops.columns(qkv, 2 * n_keys, n_values),
+        decay,
+        ops.sigmoid(shares),
+        state=_state(block),
+        key_head=mixer.key_head,
+    )
+
+
+def _state(block: Block) -> Recurrence:
+    mixer = delta_rule_mixer(block.config)
+    return Recurrence(
         block.number,
         mixer.n_channels,
         mixer.n_kernel - 1,
@@ -56,23 +100,6 @@ def delta_rule(block: Block, x: Value, shares: Value, steps: Value) -> Value:
         mixer.key_dim,
         mixer.value_dim,
     )
-    qkv = ops.causal_conv(
-        block.linear(x, "attn_qkv"), block.weight("ssm_conv1d.weight"), state=state
-    )
-    qkv = ops.silu(qkv)
-    n_keys, n_values = mixer.n_key_head * mixer.key_dim, mixer.n_head * mixer.value_dim
-    q, k = (ops.columns(qkv, first, n_keys) for first in (0, n_keys))
-    y = ops.delta_rule(
-        _of_length(block, q, mixer.key_dim**-0.5),
-        _of_length(block, k, 1.0),
-        ops.columns(qkv, 2 * n_keys, n_values),
-        ops.gain(ops.softplus(steps), block.weight("ssm_a")),
-        ops.sigmoid(shares),
-        state=state,
-        key_head=mixer.key_head,
-    )
-    gate = block.linear(x, "attn_gate")
-    return block.linear(ops.silu_mul(gate, block.norm(y, "ssm_norm")), "ssm_out")
 
 
 def delta_rule_mixer(layer: LayerConfig) -> DeltaRuleConfig:

@@ -53,6 +53,7 @@ class Parts:
         self.has_all_rows = has_all_rows
         self.last: Value | None = None
         self._ropes: dict[tuple[RopeConfig, int], Rope] = {}
+        self._growing: dict[tuple[RopeConfig, int], Rope] = {}
 
     def embed(self) -> Value:
         """Return the embeddings of the batch's tokens: (M, n_embd).
@@ -118,6 +119,13 @@ class Parts:
                 config, head_dim, factors, long_factors=long_factors
             )
         return self._ropes[key]
+
+    def growth(self, config: RopeConfig, head_dim: int) -> Rope:
+        """Return the growth of queries in dimensions that are not rotated."""
+        key = config, head_dim
+        if key not in self._growing:
+            self._growing[key] = Rope.growing(config, head_dim)
+        return self._growing[key]
 
     def _factors(self) -> tuple[Any, Any]:
         """Return the factors of short texts and, if they are others, of long ones."""

@@ -9,7 +9,7 @@ import typer
 
 from llamacy.cli.chat import Chat, begin_reply
 from llamacy.cli.chat_commands import Talk
-from llamacy.cli.endings import note, note_ending
+from llamacy.cli.endings import note, note_ending, note_timings
 from llamacy.cli.failures import UsageError
 from llamacy.cli.option_groups import takes_groups
 from llamacy.cli.options import JSON, LoadingFlags
@@ -122,7 +122,7 @@ def _reply(
         _print_json(json_name, completion, model.tokenizer)
     note_ending(model, completion, talk.params, answers=talk.answers)
     if talk.verbose:
-        note(str(completion.timings))
+        note_timings(completion)
     return finished
 
 

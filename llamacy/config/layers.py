@@ -157,6 +157,8 @@ class DeltaRuleConfig:
         Tokens that the convolution sees, a row's own among them.
     key_head : KeyHead
         Which head of keys a head of values reads.
+    least_decay : float or None
+        The least logarithm of a decay, below 0; None for a family without it.
     """
 
     n_head: int
@@ -165,6 +167,7 @@ class DeltaRuleConfig:
     value_dim: int
     n_kernel: int
     key_head: KeyHead = "division"
+    least_decay: float | None = None
 
     @property
     def n_channels(self) -> int:

@@ -167,6 +167,17 @@ _SSM: Final = (
 )
 _MAMBA: Final = (*_SSM[:-1], "ssm.dt_b_c_rms")
 _DELTA_RULE: Final = (*_SSM, "attention.recurrent_layers", "full_attention_interval")
+_LATENT: Final = (
+    *("attention.q_lora_rank", "attention.kv_lora_rank"),
+    *("attention.key_length_mla", "attention.value_length_mla"),
+)
+_KIMI_DELTA: Final = ("ssm.conv_kernel", "kda.head_dim")
+_DEEPSEEK: Final = (
+    *ROUTER_KEYS,
+    *_LATENT,
+    *("attention.temperature_scale", "attention.temperature_length"),
+    "rope.scaling.yarn_log_multiplier",
+)
 
 _OF_ENCODERS: Final = {
     "": "gelu_erf",
@@ -182,6 +193,17 @@ _RULES: Final = {
         constants=("xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps")
     ),
     "bailingmoe2": FamilyRules(keys=ROUTER_KEYS, gating="sigmoid", is_normalized=False),
+    "bailingmoe3": FamilyRules(
+        has_recurrent_layers=True,
+        keys=(
+            *ROUTER_KEYS,
+            *_LATENT,
+            *_KIMI_DELTA,
+            *("kda.safe_gate", "kda.gate_lower_bound"),
+        ),
+        gating="sigmoid",
+        is_normalized=False,
+    ),
     "bert": FamilyRules(
         has_layer_norm=True,
         has_learned_positions=True,
@@ -198,15 +220,7 @@ _RULES: Final = {
         is_normalized=False,
     ),
     "command-r": FamilyRules(has_layer_norm=True),
-    "deepseek2": FamilyRules(
-        keys=(
-            *ROUTER_KEYS,
-            *("attention.q_lora_rank", "attention.kv_lora_rank"),
-            *("attention.key_length_mla", "attention.value_length_mla"),
-            "rope.scaling.yarn_log_multiplier",
-        ),
-        is_normalized=False,
-    ),
+    "deepseek2": FamilyRules(keys=_DEEPSEEK, is_normalized=False),
     "dots1": FamilyRules(keys=ROUTER_KEYS, gating="sigmoid", is_normalized=False),
     "ernie4_5-moe": FamilyRules(
         keys=("expert_shared_count", "leading_dense_block_count")
@@ -249,6 +263,11 @@ _RULES: Final = {
         gating="sigmoid",
         is_normalized=False,
     ),
+    "kimi-linear": FamilyRules(
+        has_recurrent_layers=True,
+        keys=(*ROUTER_KEYS, *_LATENT, *_KIMI_DELTA),
+        gating="sigmoid",
+    ),
     "lfm2": FamilyRules(has_recurrent_layers=True, window_period=0, keys=_SHORT_CONV),
     "lfm2moe": FamilyRules(
         has_recurrent_layers=True,
@@ -278,6 +297,7 @@ _RULES: Final = {
         window_period=0,
         keys=("attention.temperature_scale", "rope.scaling.yarn_log_multiplier"),
     ),
+    "mistral4": FamilyRules(keys=_DEEPSEEK, is_normalized=False),
     "nemotron_h": FamilyRules(has_recurrent_layers=True, scan="alone", keys=_SSM),
     "nemotron_h_moe": FamilyRules(
         has_recurrent_layers=True,

@@ -13,6 +13,7 @@ from llamacy.arguments import short
 from llamacy.errors import ArgumentError, NotPicklableError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
+from llamacy.generation.drafting.drafter import MakeDrafter, TextDrafter
 from llamacy.generation.executor import Executor
 from llamacy.generation.goals.complete import Complete, MakeRoom
 from llamacy.generation.goals.score import Score
@@ -48,11 +49,15 @@ class Engine:
         The options of a call that leaves them out; those of `SamplingParams` if None.
     writes : bool, default True
         Whether the model has logits, and so writes texts; an encoder has none.
+    drafting : bool, default True
+        Whether calls draft whose options leave it open.
 
     Attributes
     ----------
     defaults : SamplingParams
         The options of a call that leaves them out.
+    make_drafter : MakeDrafter
+        Makes the drafters of texts.
     n_vocab : int
         Logits of a token.
     worker : Worker
@@ -69,6 +74,7 @@ class Engine:
         defaults: SamplingParams | None = None,
         *,
         writes: bool = True,
+        drafting: bool = True,
     ) -> None:
         self.executor = executor
         self._writes = writes
@@ -76,6 +82,8 @@ class Engine:
         self.n_ctx = n_ctx
         self.n_vocab = executor.n_vocab
         self.defaults = defaults or SamplingParams()
+        self._drafting = drafting
+        self.make_drafter: MakeDrafter = TextDrafter
         self.worker = Worker(executor, cache_bytes, max_waiting)
 
     def __reduce__(self) -> NoReturn:
@@ -200,6 +208,7 @@ class Engine:
         make_room: MakeRoom | None = None,
     ) -> Complete:
         """Make a goal that completes a context of checked ids: see `Complete`."""
+        drafts = self._drafting if params.drafting is None else params.drafting
         return Complete(
             context,
             params,
@@ -208,6 +217,7 @@ class Engine:
             token_bytes_override=token_bytes_override,
             stop_scope=stop_scope,
             make_room=make_room,
+            make_drafter=self.make_drafter if drafts else None,
         )
 
     def request(

@@ -82,6 +82,24 @@ typedef struct {
     uint8_t *const *pages; /* of the sequence: page i has positions PAGE_TOKENS * i and on */
 } row_run;
 
+/* Spans of tokens of which a run sees any, from first_span() to before after_spans(): those of
+ * tokens span_tokens * i and on, as in kernel_table. */
+static inline int first_span(const row_run *run, int window, int span_tokens) {
+    return window > 0 && run->position >= window ? (run->position + 1 - window) / span_tokens : 0;
+}
+static inline int after_spans(const row_run *run, int span_tokens) {
+    return (run->position + run->n_rows - 1) / span_tokens + 1;
+}
+
+/* Strips of the query heads that share a KV head, for one run. */
+static inline int count_strips(const kv_layout *kv) {
+    return (kv->n_head / kv->n_head_kv + STRIP_ROWS - 1) / STRIP_ROWS;
+}
+
+/* Dimensions of values that are one item, where threads share the work on a run. */
+enum { VALUE_BLOCK = 32 };
+static inline int value_blocks(const kv_layout *kv) { return (kv->value_dim + VALUE_BLOCK - 1) / VALUE_BLOCK; }
+
 /* --- states of a fixed size ----------------------------------------------------------- */
 
 /* Consecutive rows of one sequence, from one place where its states are left to the next. Spans
@@ -228,6 +246,7 @@ typedef struct {
     const peak_product *peaks; /* all kinds that its kernels are made of */
     int row_chunk;             /* floats of a row that are one item of a unary operation */
     int64_t fetched_bytes;     /* of its next weights, that a waiting thread prefetches */
+    int span_tokens;           /* tokens whose scores become weights together */
     /* Scratch that a thread must hand to these kernels; head_dim: the largest size of keys or
      * values in any layer, of attention or of a scan, latent_dim: that of values which are a part
      * of keys, or 0. */
@@ -282,6 +301,19 @@ typedef struct {
                       const float *q, size_t ldq,      /* (M, n_head * head_dim) */
                       float *y, size_t ldy,            /* out, (M, n_head * value_dim) */
                       int begin, int end, void *scratch);
+    /* The same in two steps, bit for bit, for runs that are fewer than threads. First come the
+     * scores; items are spans of each KV head of each run. */
+    void (*score)(const attention_args *args,
+                  const row_run *runs, int n_runs, /* (n_runs,) */
+                  const float *q, size_t ldq,      /* (M, n_head * head_dim) */
+                  float *scores,                   /* out, (items, count_strips(), STRIP_ROWS, span_tokens) */
+                  int begin, int end, void *scratch);
+    /* Then y; items are blocks of VALUE_BLOCK dimensions of each KV head of each run. */
+    void (*weigh)(const attention_args *args,
+                  const row_run *runs, int n_runs, /* (n_runs,) */
+                  const float *scores,             /* (spans, count_strips(), STRIP_ROWS, span_tokens) */
+                  float *y, size_t ldy,            /* out, (M, n_head * value_dim) */
+                  int begin, int end, void *scratch);
     /* y[t] = bias + the sum over j <= n_columns of weight[j] * x[t - n_columns + j], x going on
      * from the inputs that each span's states keep. Items are chunks of CONV_CHANNELS channels. */
     void (*causal_conv)(const conv_args *args,

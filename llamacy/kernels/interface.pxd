@@ -60,6 +60,10 @@ cdef extern from "interface.h" nogil:
         int32_t n_tokens
         uint8_t** pages
 
+    int first_span(const row_run* run, int window, int span_tokens)
+    int after_spans(const row_run* run, int span_tokens)
+    int count_strips(const kv_layout* kv)
+
     ctypedef struct row_span:
         int32_t row
         int32_t n_rows
@@ -197,6 +201,7 @@ cdef extern from "interface.h" nogil:
         const peak_product* peaks
         int row_chunk
         int64_t fetched_bytes
+        int span_tokens
         size_t (*scratch_bytes)(int head_dim, int latent_dim) noexcept nogil
         void (*enter_thread)() noexcept nogil
         void (*leave_thread)() noexcept nogil
@@ -225,6 +230,14 @@ cdef extern from "interface.h" nogil:
         void (*attention)(
             const attention_args* args, const row_run* runs, int n_runs,
             const float* q, size_t ldq, float* y, size_t ldy,
+            int begin, int end, void* scratch) noexcept nogil
+        void (*score)(
+            const attention_args* args, const row_run* runs, int n_runs,
+            const float* q, size_t ldq, float* scores,
+            int begin, int end, void* scratch) noexcept nogil
+        void (*weigh)(
+            const attention_args* args, const row_run* runs, int n_runs,
+            const float* scores, float* y, size_t ldy,
             int begin, int end, void* scratch) noexcept nogil
         void (*causal_conv)(
             const conv_args* args, const row_span* spans, int n_spans,

@@ -156,6 +156,19 @@ cdef extern from "attention/attention.h":
         float* scratch) noexcept nogil
 
 
+cdef extern from "attention/few_runs.h":
+    enum:
+        SPAN_TOKENS
+
+    void score(
+        const attention_args* args, const row_run* runs, int n_runs, const float* q,
+        size_t ldq, float* scores, int begin, int end, void* scratch) noexcept nogil
+    void weigh(
+        const attention_args* args, const row_run* runs, int n_runs,
+        const float* scores, float* y, size_t ldy, int begin, int end,
+        void* scratch) noexcept nogil
+
+
 cdef extern from "attention/kv_store.h":
     void append_key(
         const kv_layout* kv, const kv_head* h, int slot, const float* k) noexcept nogil
@@ -239,7 +252,10 @@ TABLE.linear = linear
 TABLE.has_many_rows = has_many_rows
 TABLE.rope = rope
 TABLE.append = append
+TABLE.span_tokens = SPAN_TOKENS
 TABLE.attention = attention
+TABLE.score = score
+TABLE.weigh = weigh
 TABLE.causal_conv = causal_conv
 TABLE.delta_rule = delta_rule
 TABLE.ssm_scan = ssm_scan

@@ -67,6 +67,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
         n_ctx: int,
         cache_bytes: int,
         max_waiting: int | None = None,
+        drafting: bool = True,
         origin: Origin,
         adapters: AdapterSet | None = None,
         recipe: Recipe | None = None,
@@ -87,6 +88,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
             max_waiting,
             file_defaults(metadata, path),
             writes=config.is_causal,
+            drafting=drafting,
         )
         super().__init__(engine, executor)
         self._adapters: tuple[Adapter, ...] = ()

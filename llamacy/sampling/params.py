@@ -60,6 +60,7 @@ class SamplingOptions(TypedDict, total=False):
     include_stop: bool
     logprobs: int | None
     prompt_logprobs: int | None
+    drafting: bool | None
 
 
 @checks_fields
@@ -178,6 +179,9 @@ class SamplingParams:
     prompt_logprobs : int or None
         The same for the tokens of the prompt. The whole prompt must then be prefilled,
         because the prefix cache does not hold logits.
+    drafting : bool or None
+        Whether passes check drafts of several tokens where that is faster; the text is
+        the same. None leaves it to the model: see `llamacy.load`.
 
     Raises
     ------
@@ -220,6 +224,7 @@ class SamplingParams:
     include_stop: bool = False
     logprobs: int | None = None
     prompt_logprobs: int | None = None
+    drafting: bool | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high) in _INTEGERS.items():
@@ -234,6 +239,8 @@ class SamplingParams:
         for name in ("stop", "dry_sequence_breakers"):
             self._set(name, checked_strings(name, getattr(self, name)))
         checked_flag("include_stop", self.include_stop)
+        if self.drafting is not None:
+            checked_flag("drafting", self.drafting)
         self._set("logit_bias", checked_bias("logit_bias", self.logit_bias))
         processors = checked_processors("logits_processors", self.logits_processors)
         self._set("logits_processors", processors)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import llamacy
 from llamacy.architectures.selecting import select_tensors
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
@@ -48,9 +49,10 @@ def make_model(
         if family == "gemma4":  # whose training makes scores small, and no factor
             for name in tensors:
                 tensors[name] *= 0.2 if name.endswith("attn_q_norm.weight") else 1
+        sign = 1 if family == "bailingmoe3" else -1
         for name in tensors:  # steps decay what is kept
             if name.endswith(".ssm_a"):
-                tensors[name] = -np.abs(tensors[name])
+                tensors[name] = sign * np.abs(tensors[name])
         if change is not None:
             change(tensors)
         return write_gguf(folder / "model.gguf", metadata, tensors, type_name)
@@ -124,6 +126,7 @@ def test_plan_and_reference_agree_on_quantised_weights(
         *("gemma2, capped", "gemma3", "qwen3", "phi3, window", "gpt2"),
         *("stablelm, 12b", "gemma4, shared", "qwen35", "falcon-h1", "mamba2"),
         *("nemotron_h_moe", "jamba, experts"),
+        "kimi-linear",
     ],
 )
 def test_logits_do_not_depend_on_the_rest_of_the_batch(
@@ -164,32 +167,48 @@ def test_every_key_of_a_family_changes_the_logits(
                 assert difference > 1e-3, (name, other)
 
 
-@pytest.mark.parametrize("family", ["qwen35", "qwen35moe", "qwen3next"])
+FLAGS = {
+    "attention__recurrent_layers": [True, True, True, False, False],
+    "full_attention_interval": 4,
+}
+DRAFTING: dict[str, dict[str, Any]] = {
+    "qwen35": FLAGS,
+    "qwen35moe": FLAGS,
+    "qwen3next": FLAGS,
+    "deepseek2, v3": {},
+    "bailingmoe3": {"attention__head_count_kv": [0, 1, 0, 1, 1]},
+}
+"""Models whose files may have a layer that drafts, which llama.cpp's arrays count."""
+
+
+@pytest.mark.parametrize("name", DRAFTING)
 def test_a_layer_that_drafts_is_left_out(
     make_model: Make,
     reference: Callable[[str], tuple[Path, Array]],
     monkeypatch: pytest.MonkeyPatch,
-    family: str,
+    name: str,
 ) -> None:
-    """It follows the others and attends; llama.cpp's arrays count it."""
-    _, keys, extra = MODELS[family]
-    flags = [True, True, True, False, False]
-    more: dict[str, Any] = {"block_count": 5, "nextn_predict_layers": 1}
-    more |= {"attention__recurrent_layers": flags, "full_attention_interval": 4}
+    """It follows the others, and attends."""
+    family, keys, extra = MODELS[name]
+    n_layer = keys["block_count"]
+    more = DRAFTING[name] | {"block_count": n_layer + 1, "nextn_predict_layers": 1}
     monkeypatch.setitem(MODELS, "drafting", (family, keys | more, extra))
 
     def with_draft(tensors: Tensors) -> None:
-        for name in [name for name in tensors if name.startswith("blk.3.")]:
-            tensors[name.replace("blk.3.", "blk.4.")] = tensors[name]
-        tensors["blk.4.nextn.eh_proj.weight"] = np.ones((64, 128), np.float32)
-        for name in ("enorm", "hnorm", "shared_head_norm"):
-            tensors[f"blk.4.nextn.{name}.weight"] = np.ones(64, np.float32)
+        last, drafting = f"blk.{n_layer - 1}.", f"blk.{n_layer}."
+        for own in [own for own in tensors if own.startswith(last)]:
+            tensors[own.replace(last, drafting)] = tensors[own]
+        tensors[f"{drafting}nextn.eh_proj.weight"] = np.ones((64, 128), np.float32)
+        for part in ("enorm", "hnorm", "shared_head_norm"):
+            tensors[f"{drafting}nextn.{part}.weight"] = np.ones(64, np.float32)
 
     path = make_model("drafting", with_draft)
-    want = reference(family)[1]
+    plain, want = reference(name)
     np.testing.assert_array_equal(logits(path, "reference"), want)
     got = logits(path, "plan", kv_type="f32", n_threads=2)
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
+    sizes = [llamacy.inspect(each).memory_bytes(64) for each in (path, plain)]
+    assert sizes[0] == sizes[1]
 
 
 def test_layers_of_jamba_with_a_router_have_experts(

@@ -87,6 +87,27 @@ FAMILIES["DeepseekV3"] = {
     "n_group": 1,
     "topk_group": 1,
 }
+FAMILIES["KimiLinear"] = {
+    "num_hidden_layers": 3,
+    "num_key_value_heads": 4,
+    "kv_lora_rank": 32,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 16,
+    "v_head_dim": 12,
+    "num_experts": 4,
+    "num_experts_per_token": 4,
+    "moe_intermediate_size": 32,
+    "linear_head_dim": 16,
+    "linear_num_heads": 4,
+    "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+}
+FAMILIES["BailingHybrid"] = {
+    **FAMILIES["KimiLinear"],
+    "head_dim": 16,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+}
 LATENT = ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]
 DELTA_RULE = {
     "head_dim": 16,
@@ -95,7 +116,7 @@ DELTA_RULE = {
     "linear_num_value_heads": 6,
     "linear_key_head_dim": 16,
     "linear_value_head_dim": 32,
-    "initializer_range": 0.1,  # rounding grows with the weights
+    "initializer_range": 0.1,  # see test_delta_rule_folders.py
 }
 FAMILIES["Qwen3_5Text"] = DELTA_RULE
 FAMILIES["Qwen3Next"] = {**FIVE, **DELTA_RULE, "shared_expert_intermediate_size": 32}
@@ -215,6 +236,8 @@ CASES: dict[str, tuple[str, Settings]] = {
         },
     ),
     "latent attention": ("DeepseekV3", {"target_modules": [*LATENT, "down_proj"]}),
+    "Ling's delta rule": ("BailingHybrid", {"target_modules": "all-linear"}),
+    "Kimi's delta rule": ("KimiLinear", {"target_modules": "all-linear"}),
     "delta rule": ("Qwen3_5Text", {"target_modules": "all-linear"}),
     "DoRA, delta rule": (
         "Qwen3_5Text",

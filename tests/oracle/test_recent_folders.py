@@ -6,6 +6,7 @@ models under their names.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
+from llamacy.formats.gguf.file import open_gguf
 from tests.support.forward_passes import error, logits_of
 
 pytestmark = pytest.mark.oracle
@@ -173,6 +175,7 @@ DEEPSEEK = LATENT | {
     "first_k_dense_replace": 1,
     "routed_scaling_factor": 1.5,
 }
+MISTRAL4 = DEEPSEEK | {"first_k_dense_replace": 0, "norm_topk_prob": True}
 SCORED = YARN | {"mscale": 0.7, "mscale_all_dim": 0.7}
 GROUPS = {"n_group": 3, "topk_group": 2}
 KINDS = {"layer_types": ["conv", "full_attention", "conv", "full_attention", "conv"]}
@@ -195,6 +198,17 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         SIZES | DEEPSEEK | {"n_group": 1, "topk_group": 1, "rope_parameters": YARN},
     ),
     "deepseek2, glm": ("Glm4MoeLite", SIZES | DEEPSEEK | {"v_head_dim": 40}),
+    "mistral4": ("Mistral4", SIZES | MISTRAL4 | {"rope_parameters": GROWING}),
+    "mistral4, groups": (
+        "Mistral4",
+        SIZES | MISTRAL4 | GROUPS | {"first_k_dense_replace": 1, "q_lora_rank": None},
+    ),
+    "mistral4, images": (
+        "Mistral3",
+        seeing(
+            {"model_type": "mistral4", "rope_parameters": GROWING, **MISTRAL4}, PIXTRAL
+        ),
+    ),
     "deepseek2, youtu": ("Youtu", SIZES | LATENT | {"tie_word_embeddings": True}),
     "lfm2": ("Lfm2", FIVE | KINDS | {"block_multiple_of": 32}),
     "lfm2, older keys": (
@@ -341,7 +355,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 def make(name: str, folder: Path) -> Array:
     """Save a model of the table; return its logits."""
     torch.manual_seed(0)
-    family, settings = CASES[name]
+    family, settings = copy.deepcopy(CASES[name])  # classes add to their settings
     end = "ForConditionalGeneration" if "text_config" in settings else "ForCausalLM"
     config = getattr(transformers, f"{family}Config")(**settings)
     of_class = getattr(transformers, f"{family}{end}")
@@ -430,6 +444,39 @@ def test_a_folder_and_its_conversion_give_the_logits_of_transformers(
     quantised = run(converted.with_suffix(".q8"), "plan")
     # a router may choose other experts of a few rows
     assert np.median(np.abs(quantised - want)) <= 0.1 * want.std()
+
+
+@pytest.mark.parametrize("name", ["deepseek2, v3", "deepseek2, glm"])
+def test_a_layer_that_drafts_is_left_out(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    want, path = make(name, tmp_path), tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"num_nextn_predict_layers": 1}))
+    n_layer, n_embd = config["num_hidden_layers"], config["hidden_size"]
+    last, drafting = (f"model.layers.{n}." for n in (n_layer - 1, n_layer))
+    tensors = load_file(tmp_path / "model.safetensors")
+    for each in [each for each in tensors if each.startswith(last)]:
+        tensors[each.replace(last, drafting)] = tensors[each].clone()
+    for part in ("embed_tokens", "shared_head.head"):
+        tensors[f"{drafting}{part}.weight"] = torch.ones(N_VOCAB, n_embd)
+    for part in ("enorm", "hnorm", "shared_head.norm"):
+        tensors[f"{drafting}{part}.weight"] = torch.ones(n_embd)
+    tensors[f"{drafting}eh_proj.weight"] = torch.ones(n_embd, 2 * n_embd)
+    save_file(tensors, tmp_path / "model.safetensors")
+    assert error(run(tmp_path, "reference"), want) <= 1e-4
+    (passed,) = (each for each in caplog.messages if "tensors passed over" in each)
+    assert drafting in passed
+    llamacy.convert(tmp_path, tmp_path / "model.gguf")
+    assert not any(key.endswith("nextn_predict_layers") for key in keys_of(tmp_path))
+    assert error(run(tmp_path / "model.gguf", "plan"), want) <= 2e-4
+
+
+def keys_of(folder: Path) -> dict[str, Any]:
+    with open_gguf(folder / "model.gguf") as file:
+        return dict(file.metadata)
 
 
 def test_merged_experts_with_columns_for_rows_are_turned(tmp_path: Path) -> None:

@@ -13,6 +13,11 @@ YARN = {
     "rope__scaling__factor": 4.0,
     "rope__scaling__original_context_length": 32,
 }
+GROWING = {
+    "attention__temperature_scale": 0.5,
+    "attention__temperature_length": 32,
+    "rope__scaling__yarn_log_multiplier": 0.1,
+}
 EPS = {"attention__layer_norm_epsilon": 1e-5}
 XIELU: dict[str, Any] = {
     "xielu.alpha_p": [0.4, 0.7],
@@ -81,6 +86,16 @@ LATENT: dict[str, Any] = {
     "attention__key_length_mla": 20,
     "attention__value_length_mla": 24,
     "rope__dimension_count": 8,
+}
+KIMI: dict[str, Any] = {
+    **LATENT,
+    **EXPERTS,
+    "block_count": 4,
+    "attention__head_count_kv": [0, 1, 0, 1],
+    "attention__value_length": 72,  # as in Moonshot's files, where nobody reads it
+    "ssm__conv_kernel": 4,
+    "kda__head_dim": 8,
+    "expert_weights_scale": 2.5,
 }
 GEMMA4: dict[str, Any] = {
     "block_count": 6,
@@ -229,6 +244,17 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         {**LATENT, **EXPERTS, **GROUPS, "expert_count": 9},
         (),
     ),
+    "deepseek2, growing queries": (
+        "deepseek2",
+        {**LATENT, **EXPERTS, **YARN, **GROWING},
+        (),
+    ),
+    "mistral4": (
+        "mistral4",
+        {**LATENT, **EXPERTS, **GROUPS, **YARN, **GROWING, "expert_count": 9}
+        | {"expert_weights_norm": True, "leading_dense_block_count": 0},
+        (),
+    ),
     "deepseek2, dense": ("deepseek2", LATENT, ()),
     "dots1": ("dots1", EXPERTS | {"expert_gating_func": 3}, ("exp_probs_b.bias",)),
     "ernie4_5-moe": (
@@ -372,6 +398,28 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "qwen35, interval": ("qwen35", DELTA_RULE | {"full_attention_interval": 3}, ()),
     "qwen35moe": ("qwen35moe", DELTA_RULE | SMALL_EXPERTS, ()),
     "qwen3next": ("qwen3next", DELTA_RULE | SMALL_EXPERTS, ()),
+    "kimi-linear": ("kimi-linear", KIMI, ("exp_probs_b.bias",)),
+    "kimi-linear, groups": (
+        "kimi-linear",
+        KIMI
+        | GROUPS
+        | {"attention__q_lora_rank": 24, "expert_gating_func": 2}
+        | {"expert_weights_norm": False},
+        (),
+    ),
+    "bailingmoe3": (
+        "bailingmoe3",
+        KIMI
+        | GROUPS
+        | {"kda__gate_lower_bound": -3.0, "expert_weights_norm": True}
+        | {"expert_shared_feed_forward_length": 40, "attention__q_lora_rank": 24},
+        ("exp_probs_b.bias",),
+    ),
+    "bailingmoe3, no bound": (
+        "bailingmoe3",
+        KIMI | {"kda__safe_gate": False, "kda__gate_lower_bound": -3.0},
+        (),
+    ),
     "granitehybrid": (
         "granitehybrid",
         SCAN | SCALES | {"attention__head_count_kv": [0, 0, 2, 0]},

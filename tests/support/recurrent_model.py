@@ -1,7 +1,8 @@
 """Tiny recurrent models with random weights, which babble.
 
 An LFM2 has convolutions beside attention; a Mamba-2 has scans alone, and no keys; a
-Jamba has other scans beside attention, and experts.
+Jamba has other scans beside attention, and experts; a Kimi Linear has a delta rule
+beside latent attention, and experts.
 """
 
 from __future__ import annotations
@@ -24,6 +25,21 @@ KEYS: dict[str, dict[str, Any]] = {
         "block_count": len(N_HEAD_KV),
         "attention__head_count_kv": N_HEAD_KV,
         "shortconv__l_cache": 3,
+    },
+    "kimi-linear": {
+        "block_count": 4,
+        "attention__head_count_kv": [0, 1, 0, 0],
+        "attention__kv_lora_rank": 32,
+        "attention__key_length_mla": 24,
+        "attention__value_length_mla": 16,
+        "rope__dimension_count": 8,
+        "ssm__conv_kernel": 4,
+        "kda__head_dim": 8,
+        "expert_count": 4,
+        "expert_used_count": 4,  # else which of two comes may turn on a last digit
+        "expert_feed_forward_length": 32,
+        "expert_shared_count": 1,
+        "leading_dense_block_count": 1,
     },
     "mamba2": {
         "block_count": 3,

@@ -145,6 +145,15 @@ class Keys:
             self.fail(key, f"0, or {wanted}" if is_zero_allowed else wanted, found)
         return float(found)
 
+    def below_zero(self, key: str) -> float:
+        """Read a finite number below 0."""
+        found = self._get(key, None)
+        if not isinstance(found, int | float) or isinstance(found, bool):
+            self.fail(key, "a number", found)
+        if not -MAX_SCALE <= found < 0:
+            self.fail(key, f"a number from {-MAX_SCALE:g}, below 0", found)
+        return float(found)
+
     def reals_per_layer(self, key: str, n_layer: int) -> tuple[float, ...]:
         """Read a finite number of either sign for each layer: one for all, or each."""
         found = self._get(key, None)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from llamacy.config import (
     AttentionConfig,
     FamilyRules,
@@ -22,6 +24,7 @@ RANK: Final = "attention.kv_lora_rank"
 LOG_MULTIPLIER: Final = ".rope.scaling.yarn_log_multiplier"
 _KEY_LENGTH: Final = ".attention.key_length"
 _VALUE_LENGTH: Final = ".attention.value_length"
+_SECTIONS: Final = ".rope.dimension_sections"
 
 
 class LatentSizes(NamedTuple):
@@ -60,11 +63,13 @@ def read_latent(keys: Keys, rules: FamilyRules) -> LatentSizes | None:
     of_keys, of_values = mla if are_own else (_KEY_LENGTH, _VALUE_LENGTH)
     key_dim = keys.integer(of_keys, 2, MAX_HEAD_DIM)
     n_rotated = keys.integer(".rope.dimension_count", 2, key_dim - 1)
+    if rules.has_recurrent_layers:
+        _check_sections(keys)
     if are_own:
-        for key, wanted in (
-            (_KEY_LENGTH, n_latent + n_rotated),
-            (_VALUE_LENGTH, n_latent),
-        ):
+        lengths = {_KEY_LENGTH: n_latent + n_rotated, _VALUE_LENGTH: n_latent}
+        if rules.has_recurrent_layers:  # whose files have there what nobody reads
+            del lengths[_VALUE_LENGTH]
+        for key, wanted in lengths.items():
             found = keys.integer(key, 1, MAX_HEAD_DIM, default=wanted)
             if found != wanted:
                 keys.fail(key, wanted, found)
@@ -77,20 +82,42 @@ def read_latent(keys: Keys, rules: FamilyRules) -> LatentSizes | None:
     )
 
 
+def _check_sections(keys: Keys) -> None:
+    """Refuse sections of a family whose pairs are others in models that see images.
+
+    Raises
+    ------
+    UnsupportedError
+        There are such.
+    """
+    sections = keys.metadata.get(keys.full(_SECTIONS))
+    if sections is not None and np.any(sections):
+        keys.refuse(_SECTIONS, "none, of a model of texts", sections)
+
+
 def with_latent(
     keys: Keys, mixer: AttentionConfig, sizes: LatentSizes, rope: RopeConfig
 ) -> LatentAttentionConfig:
     """Return a layer's attention, which is to latents.
 
     YaRN multiplies scores by the square of a factor (DeepSeek's `mscale_all_dim`).
+
+    Raises
+    ------
+    UnsupportedError
+        Queries grow with their positions, and have an odd number of dimensions.
     """
+    plain_dim = sizes.key_dim - sizes.n_rotated
+    if rope.query_growth and plain_dim % 2:
+        wanted = "an even number, as queries grow by pairs of dimensions"
+        keys.refuse(f"{_KEY_LENGTH}_mla", wanted, sizes.key_dim)
     factor = 1.0
     if rope.scaling == "yarn":
         factor = 1 + 0.1 * log_multiplier(keys) * math.log(rope.factor)
     return mixer.extended(
         LatentAttentionConfig,
         scale=factor**2 / math.sqrt(sizes.key_dim),
-        plain_dim=sizes.key_dim - sizes.n_rotated,
+        plain_dim=plain_dim,
         out_dim=sizes.out_dim,
         n_q_latent=sizes.n_q_latent,
     )

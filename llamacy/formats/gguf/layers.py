@@ -143,7 +143,7 @@ def read_sizes(
     if may_lack:
         _check_single_parts(keys, n_head_kv, n_ff)
     if latent is not None:
-        n_head_kv = (1,) * n_layer
+        n_head_kv = tuple(min(1, each) for each in n_head_kv)
         head_dim = [latent.n_latent + latent.n_rotated] * n_layer
         value_dim = [latent.n_latent] * n_layer
     return list(map(LayerSizes, n_head, n_head_kv, head_dim, value_dim, n_ff))
@@ -218,7 +218,7 @@ def read_layers(
                 keys, config, rules, each, (layer, window, has_rope), latent
             )
         elif not n_ff or rules.scan != "alone":
-            mixer = read_recurrence(keys, rules)
+            mixer = read_recurrence(keys, rules, each.n_head)
         network = FeedForwardConfig(
             n_ff,
             experts=experts[layer],

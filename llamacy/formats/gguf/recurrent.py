@@ -20,6 +20,8 @@ from llamacy.formats.gguf.limits import (
     MAX_LAYERS,
 )
 
+KDA_HEAD_DIM: Final = "kda.head_dim"
+_LEAST_DECAY: Final = "kda.gate_lower_bound"
 _MAX_KERNEL: Final = 256
 
 
@@ -46,9 +48,18 @@ def read_recurrent_layers(
 
 
 def read_recurrence(
-    keys: Keys, rules: FamilyRules
+    keys: Keys, rules: FamilyRules, n_head: int
 ) -> ShortConvConfig | DeltaRuleConfig | ScanConfig | SelectiveScanConfig:
-    """Read the mixer that all recurrent layers of a model have.
+    """Read the mixer that a recurrent layer of a model has.
+
+    Parameters
+    ----------
+    keys : Keys
+        The file's metadata.
+    rules : FamilyRules
+        The family's rules.
+    n_head : int
+        The layer's heads, in a family whose attention has as many.
 
     Raises
     ------
@@ -61,6 +72,8 @@ def read_recurrence(
         return _selective_scan(keys)
     if rules.scan != "none":
         return read_scan(keys)
+    if KDA_HEAD_DIM in rules.keys:
+        return _kimi_delta(keys, rules, n_head)
     return ShortConvConfig(keys.integer(".shortconv.l_cache", 2, _MAX_KERNEL))
 
 
@@ -87,6 +100,17 @@ def _selective_scan(keys: Keys) -> SelectiveScanConfig:
 
 def _delta_rule(keys: Keys) -> DeltaRuleConfig:
     return DeltaRuleConfig(*_matrices(keys))
+
+
+def _kimi_delta(keys: Keys, rules: FamilyRules, n_head: int) -> DeltaRuleConfig:
+    head_dim = keys.integer(f".{KDA_HEAD_DIM}", 1, MAX_HEAD_DIM)
+    n_kernel = keys.integer(".ssm.conv_kernel", 2, _MAX_KERNEL)
+    least_decay = None
+    if _LEAST_DECAY in rules.keys and keys.flag(".kda.safe_gate", True):
+        least_decay = keys.below_zero(f".{_LEAST_DECAY}")
+    return DeltaRuleConfig(
+        *(n_head, n_head, head_dim, head_dim, n_kernel), least_decay=least_decay
+    )
 
 
 def _matrices(keys: Keys) -> tuple[int, int, int, int, int]:

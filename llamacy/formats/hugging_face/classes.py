@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from llamacy.formats.hugging_face import (
+    bailing_hybrid,
     delta_rule,
     encoders,
     gemma4,
+    kimi_delta,
     latent,
     lfm2,
     mamba,
@@ -39,6 +41,8 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **latent.DEFAULTS,
     **lfm2.DEFAULTS,
     **delta_rule.DEFAULTS,
+    **kimi_delta.DEFAULTS,
+    **bailing_hybrid.DEFAULTS,
     **encoders.DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
@@ -94,7 +98,10 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "deepseek_v2": "DeepseekV2ForCausalLM",
     "deepseek_v3": "DeepseekV3ForCausalLM",
     "glm4_moe_lite": "Glm4MoeLiteForCausalLM",
+    "kimi_linear": "KimiLinearForCausalLM",
+    "bailing_hybrid": "BailingHybridForCausalLM",
     "youtu": "YoutuForCausalLM",
+    "mistral4": "Mistral4ForCausalLM",
     "ernie4_5_moe": "Ernie4_5_MoeForCausalLM",
     "hunyuan_v1_moe": "HunYuanMoEV1ForCausalLM",
     "cohere2_moe": "Cohere2MoeForCausalLM",
@@ -124,6 +131,7 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
 """Classes by `model_type`, for files whose `architectures` name none."""
 
 SAME_CLASSES: Final[Mapping[str, str]] = {
+    "BailingMoeV3ForCausalLM": "BailingHybridForCausalLM",
     "PhiMoEForCausalLM": "PhimoeForCausalLM",
     **encoders.SAME_CLASSES,
 }

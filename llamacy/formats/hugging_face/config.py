@@ -9,9 +9,11 @@ from typing import Final, NamedTuple, Protocol
 
 from llamacy.config import DeltaRuleConfig
 from llamacy.formats.hugging_face import (
+    bailing_hybrid,
     delta_rule,
     encoders,
     gemma4,
+    kimi_delta,
     latent,
     lfm2,
     mamba,
@@ -70,6 +72,8 @@ _SPECIAL: Final[Mapping[str, Special]] = {
     **dict.fromkeys(mamba2.NAMES, mamba2),
     **dict.fromkeys(lfm2.NAMES, lfm2),
     **dict.fromkeys(delta_rule.NAMES, delta_rule),
+    **dict.fromkeys(kimi_delta.NAMES, kimi_delta),
+    **dict.fromkeys(bailing_hybrid.NAMES, bailing_hybrid),
     **dict.fromkeys(encoders.NAMES, encoders),
 }
 
@@ -118,6 +122,10 @@ class Config(NamedTuple):
     delta_rule: DeltaRuleConfig | None
     quantization: Quantization | None
 
+    def parts_of(self, layer: int) -> Mapping[str, str]:
+        """Return the names of a layer's parts, in GGUF by those in its files."""
+        return self.family.parts(is_recurrent=not self.sizes.n_head_kv[layer])
+
     def have_part(self, part: str, layer: int) -> bool:
         """Whether a layer has a part, by its name in GGUF."""
         is_its = self.experts is None or self.experts.have_part(part, layer)
@@ -145,6 +153,7 @@ def read_config(config: JsonObject, name: str) -> Config:
     family = FAMILIES[class_name]
     if family.images:
         config, class_name = text_settings(config, class_name)
+        family = FAMILIES[class_name]
     has_mxfp4 = family.mixture is not None and family.mixture.is_turned
     quantization = read_quantization(config, has_mxfp4=has_mxfp4)
     config = own_keys(config, class_name)
@@ -273,7 +282,8 @@ def _biased(config: JsonObject, family: Family) -> frozenset[str]:
 
 def _parts(config: JsonObject, family: Family) -> frozenset[str]:
     """Name the parts that the model has."""
-    return frozenset((*family.layer.values(), *family.outside.values())).difference(
+    known = (family.layer, family.recurrent, family.outside)
+    return frozenset(part for each in known for part in each.values()).difference(
         part
         for part, (key, value) in family.present.items()
         if config.flag(key, False) != value
@@ -284,21 +294,21 @@ def _add_sizes(
     config: JsonObject, family: Family, sizes: Sizes, metadata: Metadata
 ) -> None:
     prefix = family.architecture
+    of_keys = () if prefix in latent.ALIKE else (("head_count_kv", sizes.n_head_kv),)
     metadata.integer(f"{prefix}.block_count", sizes.n_layer)
     metadata.integer(f"{prefix}.context_length", sizes.n_ctx_train)
     metadata.integer(f"{prefix}.embedding_length", sizes.n_embd)
-    is_latent = prefix == latent.NAME
     for key, numbers in (
         ("feed_forward_length", sizes.n_ff),
         ("attention.head_count", sizes.n_head),
-        *(() if is_latent else (("attention.head_count_kv", sizes.n_head_kv),)),
+        *((f"attention.{key}", each) for key, each in of_keys),
     ):
         if len(set(numbers)) == 1:
             metadata.integer(f"{prefix}.{key}", numbers[0])
         else:
             metadata.integers(f"{prefix}.{key}", numbers)
-    if is_latent:
-        latent.add_sizes(config, metadata)
+    if prefix in latent.NAMES:
+        latent.add_sizes(config, prefix, metadata)
     elif sizes.head_dim:
         metadata.integer(f"{prefix}.attention.key_length", sizes.head_dim)
         metadata.integer(f"{prefix}.attention.value_length", sizes.head_dim)

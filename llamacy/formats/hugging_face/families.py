@@ -10,6 +10,8 @@ the first of these files that it is in place in:
 - `mamba2_families`: Granite 4 H, Falcon-H1, Nemotron-H and Mamba-2, layers that scan;
 - `delta_rule`: Qwen 3.5 and Qwen3-Next, layers with a delta rule;
 - `latent`: latent attention, as in DeepSeek V2 and V3;
+- `kimi_delta`: Kimi Linear, layers with Kimi Delta Attention beside latent attention;
+- `bailing_hybrid`: Ling 3.0, the same with gates of attention;
 - `lfm2`: LFM2 and LFM3, layers that convolve beside those that attend;
 - `encoders`: BERT and its kin, which embed texts;
 - `vision_families`: the texts of models that see images;
@@ -25,9 +27,11 @@ from __future__ import annotations
 from typing import Final
 
 from llamacy.formats.hugging_face import (
+    bailing_hybrid,
     delta_rule,
     encoders,
     gemma4,
+    kimi_delta,
     latent,
     lfm2,
     mamba,
@@ -56,6 +60,14 @@ BARE: Final = {
     "feed_forward.expert_bias": "bias",
     "linear_attn.dt_bias": "bias",
     "linear_attn.A_log": "",
+    "self_attn.dt_bias": "bias",
+    "self_attn.A_log": "",
+    "self_attn.forget_gate.dt_bias": "bias",
+    "self_attn.forget_gate.A_log": "",
+    "attention.dt_bias": "bias",
+    "attention.A_log": "",
+    "mlp.gate.expert_bias": "bias",
+    "block_sparse_moe.gate.e_score_correction_bias": "bias",
     "layer_scalar": "weight",
     **{
         f"{module}.{name}": suffix
@@ -92,6 +104,8 @@ FAMILIES: Final = {
     **latent.FAMILIES,
     **lfm2.FAMILIES,
     **delta_rule.FAMILIES,
+    **kimi_delta.FAMILIES,
+    **bailing_hybrid.FAMILIES,
     **encoders.FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

@@ -102,18 +102,19 @@ gates: GGUF has the gates apart.
 
 Form: TypeAlias = (
     Literal["turned", "by_group", "squeezed", "bare", "last_rows"]
-    | Literal["decay", "column", "by_scan_group"]
+    | Literal["decay", "rate", "column", "by_scan_group", "kernel"]
     | DeltaRuleForm
 )
 """How a matrix is stored in a way of its own.
 
 `"turned"` has its columns for rows. `"by_group"` has queries, keys and values by groups
 of heads: those of queries, then the one of keys and the one of values that they share.
-`"squeezed"` has one dimension more, of size 1, between its two. `"last_rows"` are
-positions, of which those of the context count, the last ones. Vectors are `"decay"`,
-the logarithm of what GGUF has as a negative column (or matrix, if it is one),
-`"column"`, and `"by_scan_group"`, of which GGUF has a row for each group of a scan's
-heads. GGUF has nothing after the name of a `"bare"` one.
+`"squeezed"` has one dimension more, of size 1, between its two; `"kernel"` may have it,
+and GGUF has it. `"last_rows"` are positions, of which those of the context count, the
+last ones. Vectors, some with more dimensions of size 1, are `"decay"`, the logarithm of
+what GGUF has as a negative column (or matrix, if it is one), `"rate"`, that of a
+positive one, `"column"`, and `"by_scan_group"`, of which GGUF has a row for each group
+of a scan's heads. GGUF has nothing after the name of a `"bare"` one.
 """
 
 
@@ -131,6 +132,9 @@ class Family:
     layer : mapping of str to str
         Names of the parts of a layer, in GGUF by those in Hugging Face's files; see
         `mixture` for experts.
+    recurrent : mapping of str to str
+        Names of parts of recurrent layers, likewise, which are those of other parts in
+        layers that attend.
     outside : mapping of str to str
         Names of parts outside the layers that not all families have, likewise.
     without : frozenset of str
@@ -226,6 +230,7 @@ class Family:
 
     architecture: str
     layer: Mapping[str, str]
+    recurrent: Mapping[str, str] = field(default_factory=dict)
     outside: Mapping[str, str] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
     idle: tuple[str, ...] = ()
@@ -264,6 +269,10 @@ class Family:
     fixed_flags: Mapping[str, bool] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+
+    def parts(self, *, is_recurrent: bool) -> Mapping[str, str]:
+        """Return the names of a layer's parts, in GGUF by those in its files."""
+        return {**self.layer, **self.recurrent} if is_recurrent else self.layer
 
     def offset_of(self, part: str) -> float:
         """Return what GGUF files have added to the weights of a part."""

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from llamacy.formats.hugging_face import bailing_hybrid, kimi_delta
 from llamacy.formats.hugging_face.classes import DEFAULTS
 from llamacy.formats.hugging_face.usual_keys import with_usual_keys
 from llamacy.formats.json_text import JsonObject
@@ -80,6 +81,12 @@ _ALIASES: Final = {
     "num_local_experts": "num_experts",
     "num_experts": "num_local_experts",
 }
+_NAMES_OF: Final[Mapping[str, Mapping[str, str]]] = {
+    "KimiLinearForCausalLM": kimi_delta.NAMES_OF_KEYS,
+    "BailingHybridForCausalLM": bailing_hybrid.NAMES_OF_KEYS,
+}
+"""Two names of each of some keys, of which files of a class may have either."""
+
 _OBJECTS: Final = ("rope_scaling", "quantization_config")
 _BASES: Final = ("rope_theta", "rope_local_base_freq")
 _ROPE_KEYS: Final = frozenset(
@@ -100,6 +107,7 @@ _ROPE_KEYS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "Qwen3_5MoeForConditionalGeneration": _SECTIONS,
     # Ministral's `max_position_embeddings` is a copy
     "Ministral3ForCausalLM": ("llama_4_scaling_beta", "max_position_embeddings"),
+    "Mistral4ForCausalLM": ("llama_4_scaling_beta", "max_position_embeddings"),
     "HunYuanDenseV1ForCausalLM": ("alpha",),
     "PhimoeForCausalLM": ("short_mscale", "long_mscale"),
 }
@@ -133,6 +141,10 @@ def own_keys(config: JsonObject, name: str) -> JsonObject:
     for theirs, ours in _ALIASES.items():
         if ours in defaults and theirs in values:
             values.setdefault(ours, values.pop(theirs))
+    for names in _NAMES_OF.get(name, {}).items():
+        for one, other in (names, names[::-1]):
+            if one in values:
+                values.setdefault(other, values[one])
     for key in REFUSED:
         if values.get(key) and key not in defaults:
             config.refuse(key, "none", values[key])

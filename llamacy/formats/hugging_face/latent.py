@@ -1,4 +1,4 @@
-"""DeepSeek V2, V3 and their like in Hugging Face's form: latent attention.
+"""DeepSeek V2, V3, Mistral 4 and their like in Hugging Face's form: latent attention.
 
 Rows of `kv_b_proj` make, head by head, own keys and values of a latent. GGUF has them
 in two tensors of a matrix a head; those for keys are turned, to multiply queries.
@@ -7,6 +7,7 @@ in two tensors of a matrix a head; those for keys are turned, to multiply querie
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -17,6 +18,7 @@ from llamacy.formats.hugging_face.expert_forms import Select, Selection
 from llamacy.formats.hugging_face.family import Family, Mixture
 from llamacy.formats.hugging_face.forms import Vector
 from llamacy.formats.hugging_face.layer_names import EXPERTS, FEED_FORWARD
+from llamacy.formats.hugging_face.vision_families import IMAGE_PART, TEXT_PART
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 from llamacy.formats.model_file import ModelTensor
@@ -24,6 +26,12 @@ from llamacy.formats.safetensors.folder import Floats
 from llamacy.ggml.types import GGMLType
 
 NAME: Final = "deepseek2"
+ALIKE: Final = (NAME, "mistral4")
+"""Families of DeepSeek's layers."""
+
+NAMES: Final = (*ALIKE, "kimi-linear", "bailingmoe3")
+"""Families with latent attention."""
+
 OF_BOTH: Final = "attn_kv_b"
 PARTS: Final = ("attn_k_b", "attn_v_b")
 """The tensors that GGUF has in its place."""
@@ -34,8 +42,20 @@ _OF_ATTENTION: Final = (
     *("qk_nope_head_dim", "v_head_dim"),
 )
 _METHODS: Final = ("greedy", "group_limited_greedy")
+_SHARE: Final = "partial_rotary_factor"
+_YARN: Final = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 128.0,
+    "original_max_position_embeddings": 8192,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "mscale": 1.0,
+    "mscale_all_dim": 1.0,
+    "llama_4_scaling_beta": 0.1,
+}
 
-_ATTENTION: Final = {
+ATTENTION: Final = {
     "self_attn.q_proj": "attn_q",
     "self_attn.q_a_proj": "attn_q_a",
     "self_attn.q_a_layernorm": "attn_q_a_norm",
@@ -45,9 +65,11 @@ _ATTENTION: Final = {
     "self_attn.kv_b_proj": OF_BOTH,
     "self_attn.o_proj": "attn_output",
 }
+"""Parts of latent attention."""
+
 _LAYER: Final = {
     "input_layernorm": "attn_norm",
-    **_ATTENTION,
+    **ATTENTION,
     "post_attention_layernorm": "ffn_norm",
     **FEED_FORWARD,
 }
@@ -63,22 +85,25 @@ _PRESENT: Final = {
     "attn_q_b": ("has_q_latent", True),
 }
 _HAS_SHARED: Final = dict.fromkeys(_SHARED.values(), ("has_shared_experts", True))
-_NUMBERS: Final = {
+NUMBERS: Final = {
     "n_shared_experts": "expert_shared_count",
     "n_group": "expert_group_count",
     "topk_group": "expert_group_used_count",
 }
+"""Keys of experts and of their groups."""
+
 _INTERLEAVED: Final = {"rope_interleave": True}
+_MIXTURE: Final = Mixture(
+    names=(EXPERTS,),
+    width="moe_intermediate_size",
+    scale="routed_scaling_factor",
+    numbers=NUMBERS,
+)
 _V2: Final = Family(
     architecture=NAME,
     layer={**_LAYER, "mlp.gate": "ffn_gate_inp", **_SHARED},
     present={**_PRESENT, **_HAS_SHARED},
-    mixture=Mixture(
-        names=(EXPERTS,),
-        width="moe_intermediate_size",
-        scale="routed_scaling_factor",
-        numbers=_NUMBERS,
-    ),
+    mixture=_MIXTURE,
 )
 _V3: Final = Family(
     architecture=NAME,
@@ -89,18 +114,20 @@ _V3: Final = Family(
         **_SHARED,
     },
     present={**_PRESENT, **_HAS_SHARED},
-    mixture=Mixture(
-        names=(EXPERTS,),
-        width="moe_intermediate_size",
-        normalized="norm_topk_prob",
-        scale="routed_scaling_factor",
-        gating="scoring_func",
-        numbers=_NUMBERS,
-    ),
+    mixture=replace(_MIXTURE, normalized="norm_topk_prob", gating="scoring_func"),
     fixed_flags=_INTERLEAVED,
 )
 _YOUTU: Final = Family(
     architecture=NAME, layer=_LAYER, present=_PRESENT, fixed_flags=_INTERLEAVED
+)
+_MISTRAL4: Final = replace(
+    _V2,
+    architecture="mistral4",
+    renamed=TEXT_PART,
+    images=IMAGE_PART,
+    mixture=replace(_MIXTURE, normalized="norm_topk_prob"),
+    fixed_flags=_INTERLEAVED,
+    query_growth="llama_4_scaling_beta",
 )
 
 FAMILIES: Final[Mapping[str, Family]] = {
@@ -108,6 +135,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "DeepseekV3ForCausalLM": _V3,
     "Glm4MoeLiteForCausalLM": _V3,
     "YoutuForCausalLM": _YOUTU,
+    "Mistral4ForCausalLM": _MISTRAL4,
 }
 """These families by the name of their class."""
 
@@ -187,6 +215,31 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
         "norm_topk_prob": True,
         "num_nextn_predict_layers": 1,
     },
+    "Mistral4ForCausalLM": {
+        **_SIZES,
+        "vocab_size": 131072,
+        "hidden_size": 4096,
+        "intermediate_size": 12288,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 32,
+        "max_position_embeddings": 1048576,
+        "kv_lora_rank": 256,
+        "q_lora_rank": 1024,
+        "qk_nope_head_dim": 64,
+        "rope_interleave": True,
+        "rope_parameters": _YARN,
+        "moe_intermediate_size": 2048,
+        "num_experts_per_tok": 4,
+        "n_routed_experts": 128,
+        "n_shared_experts": 1,
+        "first_k_dense_replace": 0,
+        "n_group": 1,
+        "topk_group": 1,
+        "routed_scaling_factor": 1.0,
+        "norm_topk_prob": True,
+        "vision_config": None,
+    },
     "YoutuForCausalLM": {
         **_SIZES,
         "vocab_size": 128256,
@@ -220,6 +273,22 @@ def with_v3_keys(values: dict[str, Any]) -> dict[str, Any]:
     return with_latent_keys(values)
 
 
+def with_mistral4_keys(values: dict[str, Any]) -> dict[str, Any]:
+    """Add keys that follow from others; rotated dimensions are counted elsewhere too.
+
+    The share of them that the settings of rotations have says nothing if it is theirs.
+    """
+    rotated, plain = (values.get(f"qk_{part}_head_dim") for part in ("rope", "nope"))
+    for key in ("rope_parameters", "rope_scaling"):
+        rope = values.get(key)
+        if not isinstance(rope, dict) or type(rotated) is not int:
+            continue
+        share = rope.get(_SHARE)
+        if type(plain) is int and share == rotated / (rotated + plain):
+            values[key] = {name: rope[name] for name in rope if name != _SHARE}
+    return with_latent_keys(values)
+
+
 def with_latent_keys(values: dict[str, Any]) -> dict[str, Any]:
     """Say which dimensions are rotated, and what queries and experts there are."""
     values["head_dim"] = values.get("qk_rope_head_dim")
@@ -229,7 +298,7 @@ def with_latent_keys(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def add_sizes(config: JsonObject, metadata: Metadata) -> None:
+def add_sizes(config: JsonObject, architecture: str, metadata: Metadata) -> None:
     """Add the sizes of keys and values: of the one of all heads, and of each head's.
 
     Raises
@@ -249,17 +318,17 @@ def add_sizes(config: JsonObject, metadata: Metadata) -> None:
         )
     )
     for key, size in (
-        ("head_count_kv", 1),
+        *((("head_count_kv", 1),) if architecture == NAME else ()),
         ("key_length", n_latent + n_rotated),
         ("value_length", n_latent),
         ("key_length_mla", n_plain + n_rotated),
         ("value_length_mla", n_own),
         ("kv_lora_rank", n_latent),
     ):
-        metadata.integer(f"{NAME}.attention.{key}", size)
+        metadata.integer(f"{architecture}.attention.{key}", size)
     if "q_lora_rank" in config:
         n_q_latent = config.integer("q_lora_rank", 1, MAX_EMBD)
-        metadata.integer(f"{NAME}.attention.q_lora_rank", n_q_latent)
+        metadata.integer(f"{architecture}.attention.q_lora_rank", n_q_latent)
     if "topk_method" in config:
         method = config.text("topk_method")
         if method not in _METHODS:
@@ -277,8 +346,9 @@ def split_heads(
         The matrix has another number of rows.
     """
     sizes = metadata.values
+    architecture = sizes["general.architecture"]
     n_head, key_dim, n_v, n_rotated = (
-        sizes[f"{NAME}.{key}"]
+        sizes[f"{architecture}.{key}"]
         for key in (
             *("attention.head_count", "attention.key_length_mla"),
             *("attention.value_length_mla", "rope.dimension_count"),

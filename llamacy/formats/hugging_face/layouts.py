@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -202,8 +203,9 @@ def scan_vector(
     FormatError
         Its groups are not equal parts of it.
     """
-    n = source.shape[0]
-    shape = source.shape if len(source.shape) == 2 else (n, 1)
+    n = math.prod(source.shape)
+    is_matrix = len(source.shape) == 2 and min(source.shape) > 1
+    shape = source.shape if is_matrix else (n, 1)
     if form == "by_scan_group":
         key = f"{config.family.architecture}.ssm.group_count"
         n_group = config.metadata.values[key]
@@ -214,9 +216,26 @@ def scan_vector(
 
     def values() -> NDArray[np.float32]:
         floats: NDArray[np.float32] = source.dequantize()
+        if form == "rate":
+            return np.exp(floats)
         return -np.exp(floats) if form == "decay" else floats
 
     return Vector(name, shape, values)
+
+
+def kernel(name: str, source: Floats, path: Path) -> ModelTensor:
+    """Return the weights of a convolution in GGUF's form, (n_channels, 1, n_kernel).
+
+    Raises
+    ------
+    FormatError
+        It has another number of dimensions, or several rows a channel.
+    """
+    n, *between, n_kernel = source.shape if len(source.shape) > 1 else (0, 0, 0)
+    if between not in ([], [1]):
+        field, wanted = f"tensor {shown(source.name)}: shape", "(n, k) or (n, 1, k)"
+        raise FormatError(path, field, wanted, source.shape)
+    return Vector(name, (n, 1, n_kernel), source.dequantize)
 
 
 def multiplied(

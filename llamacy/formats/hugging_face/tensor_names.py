@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Mapping
-from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -87,7 +86,7 @@ def gguf_part(
     nor of a part of layers that another family computes with.
     """
     family = config.family
-    known = _outside(family) if layer is None else family.layer
+    known = _outside(family) if layer is None else config.parts_of(layer)
     if rest in BARE and layer is not None:
         part = known.get(family.aliases.get(rest, rest))
         if part is not None:
@@ -139,15 +138,18 @@ def check_complete(names: Container[str], config: Config, path: Path) -> None:
                 wanted += ", as tie_word_embeddings is not true"
             field = f"tensor {family.own_name(theirs)}.{suffix}"
             raise FormatError(path, field, wanted, "none")
-    for layer, (theirs, ours) in product(
-        range(config.sizes.n_layer), family.layer.items()
-    ):
+    for layer in range(config.sizes.n_layer):
+        _check_layer(layer, names, config, path)
+
+
+def _check_layer(layer: int, names: Container[str], config: Config, path: Path) -> None:
+    for theirs, ours in config.parts_of(layer).items():
         is_there = config.have_part(ours, layer)
         for suffix in _suffixes(theirs, ours, config) if is_there else ():
             made = latent.PARTS[0] if ours == latent.OF_BOTH else ours
             if full_name(layer, made, suffix) not in names:
-                field = f"tensor {family.own_name(f'model.layers.{layer}.{theirs}')}"
-                field += f".{suffix}" if theirs not in BARE else ""
+                whole = config.family.own_name(f"model.layers.{layer}.{theirs}")
+                field = f"tensor {whole}" + ("" if theirs in BARE else f".{suffix}")
                 wanted = "a tensor that config.json or the family has"
                 raise FormatError(path, field, wanted, "none")
 

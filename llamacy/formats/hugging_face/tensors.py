@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from llamacy.formats.hugging_face.layouts import (
     group_order,
     halved,
     interleaved,
+    kernel,
     last_rows,
     multiplied,
     scan_vector,
@@ -50,6 +52,7 @@ from llamacy.printable import shown
 # Face's files store as matrices of one row.
 _ROWS: Final = ("ffn_gate_inp_shexp", "exp_probs_b")
 _FLOATS: Final = ("ffn_gate_inp", *_ROWS)
+_VECTORS: Final = ("decay", "rate", "column", "by_scan_group")
 _OF_HEAD: Final = re.compile(r"(.+\.norms)\.(0|[1-9][0-9]{0,5})\.weight")
 _N_NAMED: Final = 3  # tensors named in the log
 _logger = logging.getLogger("llamacy")
@@ -131,7 +134,7 @@ class _Translation:
                 return
             if self._keep(rest, layer, source):
                 return
-            part = self._config.family.layer.get(rest.rpartition(".")[0])
+            part = self._config.parts_of(layer).get(rest.rpartition(".")[0])
             if part in self._config.lacked[layer]:
                 return
         known = gguf_part(name, rest, layer, self._config, self._path)
@@ -222,7 +225,7 @@ def _note_passed(names: list[str], path: Path) -> None:
 def _place(layer: int | None, part: str, config: Config) -> tuple[int, int]:
     """Return a tensor's rank in a forward pass: embedding, layers, output."""
     if layer is not None:
-        return layer, [*config.family.layer.values(), *PARTS].index(part)
+        return layer, [*config.parts_of(layer).values(), *PARTS].index(part)
     is_first = part in ("token_embd", *config.family.outside.values())
     return -1 if is_first else config.sizes.n_layer, part == "output"
 
@@ -260,7 +263,13 @@ def _tensor(
     config: Config,
     path: Path,
 ) -> ModelTensor:
-    n_dims, shape, form = len(source.shape), source.shape, config.family.forms.get(part)
+    n_dims, shape = len(source.shape), source.shape
+    form = config.family.forms.get(part)
+    if form == "kernel":
+        return kernel(name, source, path)
+    is_vector = max(shape, default=0) == math.prod(shape)
+    if form in _VECTORS and (is_vector or (form == "decay" and n_dims == 2)):
+        return scan_vector(name, source, form, config, path)
     if n_dims == 3 and form == "squeezed" and shape[1] == 1:
         return Vector(name, (shape[0], shape[2]), source.dequantize)
     if not 1 <= n_dims <= 2:
@@ -270,8 +279,6 @@ def _tensor(
         return turned(name, source)
     if n_dims == 2 and form == "last_rows":
         return last_rows(name, source, config.sizes.n_ctx_train)
-    if form == "decay" or (n_dims == 1 and form in ("column", "by_scan_group")):
-        return scan_vector(name, source, form, config, path)
     if n_dims == 2 and (factors := config.factors.get(part)) is not None:
         return multiplied(name, source, factors, path)
     reorder = _row_order(layer, part, source, config, path)

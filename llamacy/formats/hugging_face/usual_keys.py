@@ -6,7 +6,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeGuard
 
-from llamacy.formats.hugging_face import encoders, latent
+from llamacy.formats.hugging_face import (
+    bailing_hybrid,
+    encoders,
+    kimi_delta,
+    latent,
+)
 from llamacy.formats.hugging_face.common_keys import WHOLE, WINDOWED
 
 _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
@@ -35,6 +40,9 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     "DeepseekV2ForCausalLM": {"n_routed_experts": "num_experts"},
     "DeepseekV3ForCausalLM": {"n_routed_experts": "num_experts"},
     "Glm4MoeLiteForCausalLM": {"n_routed_experts": "num_experts"},
+    "KimiLinearForCausalLM": kimi_delta.USUAL,
+    "BailingHybridForCausalLM": kimi_delta.NAMES_OF_KEYS,
+    "Mistral4ForCausalLM": {"n_routed_experts": "num_experts"},
     "Ernie4_5_MoeForCausalLM": {
         "moe_k": "num_experts_per_tok",
         "moe_num_experts": "num_experts",
@@ -217,6 +225,9 @@ _COMPUTED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "DeepseekV3ForCausalLM": latent.with_v3_keys,
     "Glm4MoeLiteForCausalLM": latent.with_v3_keys,
     "YoutuForCausalLM": latent.with_latent_keys,
+    "KimiLinearForCausalLM": kimi_delta.with_kimi_keys,
+    "BailingHybridForCausalLM": bailing_hybrid.with_own_keys,
+    "Mistral4ForCausalLM": latent.with_mistral4_keys,
     "Ernie4_5_MoeForCausalLM": _with_shared_experts,
     "HunYuanMoEV1ForCausalLM": _hunyuan,
     "Cohere2MoeForCausalLM": _cohere2moe,

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.config import ModelConfig
+from llamacy.config import DeltaRuleConfig, ModelConfig
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.formats.gguf.file import Tensor
 from llamacy.formats.gguf.header import TensorInfo
@@ -91,7 +91,7 @@ def read_peft_adapter(folder: Path, config: ModelConfig) -> LoraFile:
             for info in read_header(file)
             if not _is_frozen(file.path, info, config)
         }
-        saved = _take_saved(file.path, tensors, family)
+        saved = _take_saved(file.path, tensors, family, config)
         pairs = _pairs(file.path, tensors, scales, family, config)
     finally:
         file.close()
@@ -126,7 +126,7 @@ def _pairs(
             if magnitude is not None:
                 refuse_magnitude(path, module)
             continue
-        name = _gguf_name(path, module, family)
+        name = _gguf_name(path, module, family, config)
         if name in pairs:  # which the family knows under two names
             raise FormatError(path, f"module {shown(module)}", "one adapter", "another")
         found = in_gguf_order(path, name, Pair(a, b, 1.0, magnitude), family, config)
@@ -159,7 +159,7 @@ def _check_magnitude(
 
 
 def _take_saved(
-    path: Path, tensors: dict[str, Tensor], family: Family
+    path: Path, tensors: dict[str, Tensor], family: Family, config: ModelConfig
 ) -> dict[str, Saved]:
     """Take the modules that were saved whole out of `tensors`, as GGUF has them."""
     saved = {}
@@ -167,7 +167,7 @@ def _take_saved(
         match = _SAVED.fullmatch(name)
         if match is None or _NAME.fullmatch(name):
             continue
-        part = _part(match["module"], family)
+        part = _part(match["module"], family, config)
         if part is None or not (
             part in ("token_embd", "output") or part.endswith("norm")
         ):
@@ -188,13 +188,17 @@ def _take_saved(
     return saved
 
 
-def _part(module: str, family: Family) -> str | None:
+def _part(module: str, family: Family, config: ModelConfig) -> str | None:
     """Return GGUF's name of a part of the model; None for another module."""
     module = _usual_name(module, family)
     in_layer = IN_LAYER.fullmatch(module)
     if in_layer is None:
         return OUTSIDE.get(module)
-    return family.layer.get(family.aliases.get(in_layer[2], in_layer[2]))
+    layer, name = int(in_layer[1]), family.aliases.get(in_layer[2], in_layer[2])
+    is_recurrent = layer < config.n_layer and isinstance(
+        config.layers[layer].mixer, DeltaRuleConfig
+    )
+    return family.parts(is_recurrent=is_recurrent).get(name)
 
 
 def _usual_name(module: str, family: Family) -> str:
@@ -257,8 +261,8 @@ def _by_module(
     return found
 
 
-def _gguf_name(path: Path, module: str, family: Family) -> str:
-    part = _part(module, family)
+def _gguf_name(path: Path, module: str, family: Family, config: ModelConfig) -> str:
+    part = _part(module, family, config)
     if part is None or part.endswith("norm"):
         wanted = f"a linear layer or the embedding of {family.architecture}"
         raise UnsupportedError(path, f"module {shown(module)}", wanted, "another")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from llamacy.ops.memory import touched
 from llamacy.ops.plan.recorder import Node
-from llamacy.ops.plan.step import LOGITS, Buffer, Operand, Step
+from llamacy.ops.plan.step import LOGITS, SCORES, Buffer, Operand, Step
 
 LANES: Final = 16
 
@@ -92,7 +92,7 @@ def allocate(steps: Iterable[Step]) -> list[Step]:
         return {name: array_of(operand) for name, operand in operands.items()}
 
     def array_of(operand: Operand) -> Operand:
-        if not isinstance(operand, Buffer) or operand is LOGITS:
+        if not isinstance(operand, Buffer) or operand in (LOGITS, SCORES):
             return operand
         if operand not in arrays:
             arrays[operand] = touched(operand.shape, operand.dtype)

@@ -86,7 +86,8 @@ cdef int fill_attention(attention_step* s, r, w, c) except -1:
     s.args.softcap = c.get("softcap", 0)  # 0: scores stay
     s.args.sinks, s.args.slopes = floats_of(c.get("sinks")), floats_of(c.get("slopes"))
     s.args.may_round = c["may_round"]
-    s.q, s.y = rows_of(r["q"]), rows_of(w["y"])
+    s.q, s.y = rows_of(r["q"]), rows_of(w.get("y"))
+    s.has_scores = "scores" in r or "scores" in w
     return 0
 
 

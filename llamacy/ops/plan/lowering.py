@@ -133,6 +133,8 @@ class Lowering(AttentionSteps, ElementwiseSteps, RecurrentSteps):
         """Prepare and multiply each head by itself; its matrix is like an expert's."""
         weight, x = node.attributes["weight"], self._values[node.inputs[0]]
         n_head, _, n_in = weight.shape
+        if self._observer is not None:
+            self._steps += self._observer.look((weight,), x, of_wanted=node.of_wanted)
         prepared = None
         if self._kernels.reads_prepared(weight):
             n_bytes = n_head * self._kernels.prepared_bytes(n_in, self._n_batch)

@@ -24,7 +24,8 @@ class InputSquares:
     Parameters
     ----------
     n_expert, n_in : int
-        Experts, or 1, and columns of a matrix.
+        Experts, or 1, and columns of a matrix; or of the matrices of all heads, side by
+        side, as all heads see every row.
 
     Attributes
     ----------
@@ -97,8 +98,9 @@ class Observer:
             self.squares |= dict.fromkeys(found, self._of_value[value])
             return []
         first = next(each for each in matrices if id(each) in self._names)
-        *n_expert, _, n_in = first.shape
-        squares = InputSquares(math.prod(n_expert), n_in)
+        *n_matrices, _, n_in = first.shape
+        n_expert = math.prod(n_matrices) if routes is not None else 1
+        squares = InputSquares(n_expert, math.prod(n_matrices) * n_in // n_expert)
         self.squares |= dict.fromkeys(found, squares)
         if value is not None:
             self._of_value[value] = squares

@@ -18,7 +18,7 @@ from llamacy.kernels.packing.matrices import PackedMatrix
 from llamacy.ops.plan.lowering import Lowering
 from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.runtime import Program
-from llamacy.ops.plan.step import LOGITS, Buffer
+from llamacy.ops.plan.step import LOGITS, SCORES, Buffer
 from llamacy.ops.state.layout import StateLayout
 
 _NO_PANELS: Final = np.empty(1, np.uint8)
@@ -90,7 +90,7 @@ def buffer_bytes(
         operand
         for step in steps
         for operand in (*step.reads.values(), *step.writes.values())
-        if isinstance(operand, Buffer) and operand is not LOGITS
+        if isinstance(operand, Buffer) and operand not in (LOGITS, SCORES)
     }
     return sum(
         math.prod(buffer.shape) * np.dtype(buffer.dtype).itemsize for buffer in buffers

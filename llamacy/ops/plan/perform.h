@@ -42,11 +42,21 @@ static inline void append_runs(const kernel_table *kernels, const append_step *s
     kernels->append(kv, s->offset, b->runs, s->k.data, s->k.ld, s->v.data, s->v.ld, begin, end);
 }
 
+static inline void make_scores(const kernel_table *kernels, const attention_step *s, const batch *b, int begin,
+                               int end, void *scratch) {
+    attention_args args = s->args;
+    args.kv = &s->kv;
+    kernels->score(&args, b->runs, b->n_runs, s->q.data, s->q.ld, b->scores, begin, end, scratch);
+}
+
 static inline void attend(const kernel_table *kernels, const attention_step *s, const batch *b, int begin, int end,
                           void *scratch) {
     attention_args args = s->args;
     args.kv = &s->kv;
-    kernels->attention(&args, b->runs, b->n_runs, s->q.data, s->q.ld, s->y.data, s->y.ld, begin, end, scratch);
+    if (shares_runs(s, b))
+        kernels->weigh(&args, b->runs, b->n_runs, b->scores, s->y.data, s->y.ld, begin, end, scratch);
+    else
+        kernels->attention(&args, b->runs, b->n_runs, s->q.data, s->q.ld, s->y.data, s->y.ld, begin, end, scratch);
 }
 
 static inline void take_wanted(const wanted_step *s, const batch *b, int begin, int end) {
@@ -247,6 +257,7 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
     case STEP_PREPARE: prepare_rows(kernels, &s->prepare, m, begin, end); break;
     case STEP_LINEAR: multiply_rows(kernels, &s->linear, b, m, begin, end, scratch); break;
     case STEP_APPEND: append_runs(kernels, &s->append, b, begin, end); break;
+    case STEP_SCORES: make_scores(kernels, &s->attention, rows_of_step(s, b), begin, end, scratch); break;
     case STEP_ATTENTION: attend(kernels, &s->attention, rows_of_step(s, b), begin, end, scratch); break;
     case STEP_WANTED: take_wanted(&s->wanted, b, begin, end); break;
     case STEP_MEAN: average_rows(&s->mean, b, begin, end); break;

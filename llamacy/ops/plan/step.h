@@ -29,6 +29,7 @@ typedef enum {
     STEP_PREPARE,
     STEP_LINEAR,
     STEP_APPEND,
+    STEP_SCORES,
     STEP_ATTENTION,
     STEP_WANTED,
     STEP_MEAN,
@@ -98,11 +99,13 @@ typedef struct {
     int q_half, k_half;   /* as in rope_table_step */
 } append_step;
 
+/* Where scores are a step of their own, they are made there if threads share the work on a run. */
 typedef struct {
     kv_layout kv;
     attention_args args; /* its own layout is set when the step is performed */
     float_rows q;        /* (M, n_head * head_dim) */
-    float_rows y;        /* (M, n_head * value_dim) */
+    float_rows y;        /* (M, n_head * value_dim); none of the scores */
+    int has_scores;
 } attention_step;
 
 typedef struct {
@@ -242,7 +245,7 @@ typedef struct {
         prepare_step prepare;
         linear_args linear; /* x (M, k), y (M, n); without y, the logits of the batch */
         append_step append;
-        attention_step attention;
+        attention_step attention; /* or scores */
         wanted_step wanted;
         mean_step mean;
         copy_step copy;
@@ -276,7 +279,9 @@ typedef struct batch {
     row_run *runs;                     /* [n_runs] */
     row_span *spans;                   /* [n_spans] */
     float *logits;                     /* (n_wanted, n_vocab) */
-    int row_chunk;                     /* sizes of the level: see kernel_table */
+    float *scores;                     /* of all runs, if there are few; or NULL */
+    int n_threads;                     /* that share the work; fewer may come */
+    int row_chunk, span_tokens;        /* sizes of the level: see kernel_table */
     int64_t fetched_bytes;
     const struct batch *of_wanted;     /* the wanted rows alone; NULL where no step attends with them */
 } batch;
@@ -298,13 +303,34 @@ static inline const batch *rows_of_step(const step *s, const batch *b) {
 /* The batch's rows, or a mixture's slots of them. */
 static inline int64_t rows_or_slots(int64_t m, const routing *routes) { return routes ? m * routes->n_used : m; }
 
+/* Spans of all KV heads of all runs. */
+static inline int64_t count_spans(const attention_step *s, const batch *b) {
+    int64_t n = 0;
+    for (int i = 0; i < b->n_runs; i++)
+        n += after_spans(&b->runs[i], b->span_tokens) - first_span(&b->runs[i], s->args.window, b->span_tokens);
+    return n * s->kv.n_head_kv;
+}
+
+/* Whether threads share the work on a run: if there are fewer than threads, of more than a span each. */
+static inline int shares_runs(const attention_step *s, const batch *b) {
+    const int n = b->n_runs * s->kv.n_head_kv;
+    return s->has_scores && b->scores && n < b->n_threads && count_spans(s, b) > n;
+}
+
+static inline int64_t attention_items(const attention_step *s, const batch *b) {
+    return (int64_t)b->n_runs * s->kv.n_head_kv * (shares_runs(s, b) ? value_blocks(&s->kv) : 1);
+}
+
 /* Length of a step's work list. */
 static inline int64_t count_items(const step *s, const batch *b) {
     const int64_t m = count_rows(s, b);
     switch (s->kind) {
     case STEP_LINEAR: return m ? count_panels(&s->linear.w) : 0;
     case STEP_APPEND: return b->n_runs;
-    case STEP_ATTENTION: return (int64_t)rows_of_step(s, b)->n_runs * s->attention.kv.n_head_kv;
+    case STEP_SCORES:
+        b = rows_of_step(s, b);
+        return shares_runs(&s->attention, b) ? count_spans(&s->attention, b) : 0;
+    case STEP_ATTENTION: return attention_items(&s->attention, rows_of_step(s, b));
     case STEP_UNARY: return rows_or_slots(m, s->unary.routes) * row_chunks(b, s->unary.n);
     case STEP_BINARY: return rows_or_slots(m, s->binary.routes);
     case STEP_GROUP: return m ? 1 : 0;
@@ -325,8 +351,11 @@ static inline int64_t grain_items(const step *s) {
     return s->kind == STEP_LINEAR || s->kind == STEP_EXPERTS || s->kind == STEP_HEAD_LINEAR ? 4 : 1;
 }
 
-/* Items a thread takes at a time, in whole grains: few enough that all threads finish together. */
-static inline int64_t chunk_items(const step *s, int64_t n_items, int n_threads) {
+/* Items a thread takes at a time, in whole grains: few enough that all threads finish together.
+ * Blocks of a run's outputs go together, as they need the same exponentials. */
+static inline int64_t chunk_items(const step *s, const batch *b, int64_t n_items, int n_threads) {
+    if (s->kind == STEP_ATTENTION && shares_runs(&s->attention, rows_of_step(s, b)))
+        return (n_items + n_threads - 1) / n_threads;
     const int64_t grain = grain_items(s), most = 8 * grain, n = n_items / (n_threads * 8) / grain * grain;
     return n < grain ? grain : n > most ? most : n;
 }

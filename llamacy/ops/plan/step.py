@@ -45,6 +45,10 @@ class Buffer:
 LOGITS: Final = Buffer("logits", ())
 """The array that a run of the program fills: float32, (n_wanted, n_vocab)."""
 
+SCORES: Final = Buffer("scores", ())
+"""Memory that a run of the program has for the scores of few rows, if threads share the
+work on them."""
+
 Operand: TypeAlias = "Buffer | StateSlot | Routing | InputSquares | NDArray[Any]"
 """A thing that a step reads or writes: a buffer, or a given array; a layer's state in
 the pages; the routes of a mixture of experts; sums that outlive a pass."""

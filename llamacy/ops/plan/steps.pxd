@@ -25,6 +25,7 @@ cdef extern from "plan/step.h" nogil:
         STEP_PREPARE
         STEP_LINEAR
         STEP_APPEND
+        STEP_SCORES
         STEP_ATTENTION
         STEP_WANTED
         STEP_MEAN
@@ -97,6 +98,7 @@ cdef extern from "plan/step.h" nogil:
         attention_args args
         float_rows q
         float_rows y
+        bint has_scores
 
     ctypedef struct wanted_step:
         float_rows x
@@ -259,13 +261,17 @@ cdef extern from "plan/step.h" nogil:
         row_run* runs
         row_span* spans
         float* logits
+        float* scores
+        int n_threads
         int row_chunk
+        int span_tokens
         int64_t fetched_bytes
         const batch* of_wanted
 
     int64_t count_items(const step* s, const batch* b)
     int64_t grain_items(const step* s)
-    int64_t chunk_items(const step* s, int64_t n_items, int n_threads)
+    int64_t chunk_items(
+        const step* s, const batch* b, int64_t n_items, int n_threads)
     int count_rows(const step* s, const batch* b)
 
 
@@ -275,6 +281,7 @@ cdef class Steps:
     cdef int n_steps
     cdef int most_dims  # of heads in attention
     cdef int most_latent  # dimensions of values that are a part of keys
+    cdef size_t most_scores  # floats of a span, for all heads of a layer
     cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
     cdef readonly bint needs_wanted  # as rows of a batch of their own
     cdef readonly bint needs_types  # of tokens

@@ -13,8 +13,8 @@ from libc.string cimport memset, strcmp
 
 from llamacy.kernels.interface cimport (
     EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_STORE,
-    EPILOGUE_SWIGLU, STRIP_ROWS, binary_op, kernel_table, kv_layout, kv_layout_of,
-    kv_type, linear_args, norm_kernel, packed_matrix, unary_op,
+    EPILOGUE_SWIGLU, STRIP_ROWS, binary_op, count_strips, kernel_table, kv_layout,
+    kv_layout_of, kv_type, linear_args, norm_kernel, packed_matrix, unary_op,
 )
 from llamacy.kernels.packing.matrices cimport (
     MappedMatrix, PackedExperts, PackedMatrix,
@@ -90,7 +90,8 @@ cdef class Steps:
         new.waits = waits
         new.of_wanted = added.of_wanted
         self.fill(&new, added.op, added.reads, added.writes, added.constants)
-        if added.of_wanted and new.kind in (STEP_ROPE_TABLE, STEP_ATTENTION):
+        if added.of_wanted and new.kind in (
+                STEP_ROPE_TABLE, STEP_SCORES, STEP_ATTENTION):
             self.needs_wanted = True
         grown = <step*>realloc(self.steps, (self.n_steps + 1) * sizeof(step))
         if grown is NULL:
@@ -134,6 +135,12 @@ cdef class Steps:
         elif op == "append":
             s.kind = STEP_APPEND
             fill_append(&s.append, r, w, c)
+        elif op == "scores":
+            s.kind = STEP_SCORES
+            fill_attention(&s.attention, r, w, c)
+            self.most_scores = max(self.most_scores, <size_t>(
+                count_strips(&s.attention.kv) * s.attention.kv.n_head_kv
+                * STRIP_ROWS * self.kernels.span_tokens))
         elif op == "attention":
             s.kind = STEP_ATTENTION
             fill_attention(&s.attention, r, w, c)

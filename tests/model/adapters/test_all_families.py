@@ -51,6 +51,29 @@ SCAN = {
     "ssm__time_step_rank": 4,
     "ssm__inner_size": 64,
 }
+LATENT: dict[str, Any] = {
+    "attention__q_lora_rank": 24,
+    "attention__kv_lora_rank": 32,
+    "attention__head_count_kv": 1,
+    "attention__key_length": 40,
+    "attention__value_length": 32,
+    "attention__key_length_mla": 24,
+    "attention__value_length_mla": 16,
+    "rope__dimension_count": 8,
+}
+DEEPSEEK: dict[str, Any] = {
+    **LATENT,
+    **MIXTURE,
+    "expert_shared_count": 1,
+    "leading_dense_block_count": 1,
+}
+KIMI: dict[str, Any] = {
+    **LATENT,
+    "attention__head_count_kv": [0, 1],
+    "ssm__conv_kernel": 4,
+    "kda__head_dim": 16,
+    "expert_shared_count": 1,
+}
 # Keys that a family's files need beside those of LLaMA's and of mixtures of experts.
 KEYS: dict[str, dict[str, Any]] = {
     "bert": {"attention__head_count_kv": 4},
@@ -61,19 +84,8 @@ KEYS: dict[str, dict[str, Any]] = {
         "xielu.eps": -1e-6,
     },
     "bailingmoe2": {"expert_shared_count": 1, "leading_dense_block_count": 1},
-    "deepseek2": {
-        "expert_shared_count": 1,
-        "leading_dense_block_count": 1,
-        "attention__q_lora_rank": 24,
-        "attention__kv_lora_rank": 32,
-        "attention__head_count_kv": 1,
-        "attention__key_length": 40,
-        "attention__value_length": 32,
-        "attention__key_length_mla": 24,
-        "attention__value_length_mla": 16,
-        "rope__dimension_count": 8,
-        **MIXTURE,
-    },
+    "bailingmoe3": {**KIMI, "kda__gate_lower_bound": -5.0},
+    "deepseek2": DEEPSEEK,
     "dots1": {"expert_shared_count": 1, "leading_dense_block_count": 1},
     "gemma4": {
         "block_count": 3,
@@ -95,6 +107,7 @@ KEYS: dict[str, dict[str, Any]] = {
         "attention__head_count_kv": [0, 2],
         "expert_used_count": [4, 0],
     },
+    "kimi-linear": KIMI,
     "laguna": {"expert_shared_count": 1, "leading_dense_block_count": 1},
     "lfm2": CONVOLUTIONS,
     "lfm2moe": {**CONVOLUTIONS, "leading_dense_block_count": 1},
@@ -105,6 +118,7 @@ KEYS: dict[str, dict[str, Any]] = {
         "feed_forward_length": 0,
     },
     "mamba2": {**SCAN, "attention__head_count": 0, "feed_forward_length": 0},
+    "mistral4": DEEPSEEK,
     "nemotron_h": {
         **SCAN,
         "block_count": 3,
@@ -130,6 +144,7 @@ NOT_ADAPTED = (
     *("shortconv.conv.weight", "ssm_conv1d.weight", ".ssm_a", "ssm_dt.bias"),
     *(".ssm_d", "ssm_conv1d.bias", ".ffn_norm"),
     *("token_types.weight", "cls.weight", "cls.output.weight"),
+    *(f"ssm_conv1d_{part}.weight" for part in "qkv"),
 )
 
 
@@ -173,9 +188,10 @@ def test_adapters_of_all_matrices_equal_merged_weights(
     if family == "gemma4":  # whose training makes scores small, and no factor
         for name in tensors:
             tensors[name] *= 0.2 if name.endswith("attn_q_norm.weight") else 1
+    sign = 1 if family == "bailingmoe3" else -1
     for name in tensors:  # steps decay what is kept
         if name.endswith(".ssm_a"):
-            tensors[name] = -np.abs(tensors[name])
+            tensors[name] = sign * np.abs(tensors[name])
     base = write_model("base.gguf", family, tensors)
     matrices = {
         name: each.shape
