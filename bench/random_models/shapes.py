@@ -78,10 +78,16 @@ def _gemma4(window: int, period: int) -> dict[str, Any]:
 
 
 def _latent(
-    n_embd: int, n_head: int, plain_dim: int, value_dim: int, n_ff: int, **more: Any
+    n_embd: int,
+    n_head: int,
+    plain_dim: int,
+    value_dim: int,
+    n_ff: int,
+    n_latent: int = 512,
+    **more: Any,
 ) -> dict[str, Any]:
-    """Return the keys of latent attention with latents of DeepSeek's size."""
-    n_latent, n_rotated = 512, 64
+    """Return the keys of latent attention; by default latents have DeepSeek's size."""
+    n_rotated = 64
     keys = sizes(n_embd, n_head, 1, n_latent + n_rotated, n_ff, **more)
     return keys | {
         ".attention.value_length": n_latent,
@@ -140,9 +146,12 @@ def _beside_recurrent(n_head_kv: int, *layers: int) -> OfLayers:
     return lambda n: [n_head_kv if layer in layers else 0 for layer in range(n)]
 
 
-def _of_nemotron(kind: str, size: int) -> OfLayers:
-    """Give a size to the layers of one kind of Nemotron-H 8B, and 0 to the others."""
-    kinds = "M-M-M-M*-" + "M-M-M-M-M*-" * 3 + "M-M-M-M-M-"
+_NEMOTRON_H: Final = "M-M-M-M*-" + "M-M-M-M-M*-" * 3 + "M-M-M-M-M-"
+_NEMOTRON_3: Final = "MEMEM*E" + "MEMEM*E" * 4 + "MEMEMEM*E" + "MEMEMEME"
+
+
+def _of_kind(kinds: str, kind: str, size: int) -> OfLayers:
+    """Give a size to the layers of one kind of Nemotron-H, and 0 to the others."""
     return lambda n: [size if each == kind else 0 for each in kinds[:n]]
 
 
@@ -158,6 +167,16 @@ def _delta_rule(n_head: int) -> dict[str, Any]:
         ".ssm.group_count": 16,
         ".ssm.time_step_rank": n_head,
         ".ssm.inner_size": 128 * n_head,
+    }
+
+
+def _selective_scan(width: int, n_step: int) -> dict[str, Any]:
+    """Return the keys of a scan as in Mamba, of `width` channels."""
+    return {
+        ".ssm.conv_kernel": 4,
+        ".ssm.state_size": 16,
+        ".ssm.time_step_rank": n_step,
+        ".ssm.inner_size": width,
     }
 
 
@@ -425,6 +444,24 @@ SHAPES: Final = {
     "internlm2-1.8b": Shape(
         "internlm2", 24, 92544, sizes(2048, 16, 8, 128, 8192), _OUTPUT
     ),
+    "jamba-3b": Shape(
+        *("jamba", 28, 65536),
+        sizes(2560, 20, _beside_recurrent(1, 7, 21), 128, 8192)
+        | _selective_scan(5120, 160),
+        ("ssm_conv1d.bias",),
+        n_tiny_layers=8,
+    ),
+    "jamba-52b-a12b": Shape(
+        *("jamba", 32, 65536),
+        sizes(4096, 32, _beside_recurrent(8, 4, 12, 20, 28), 128, 14336)
+        | _selective_scan(8192, 256)
+        | {
+            ".expert_count": 16,
+            ".expert_used_count": lambda n: [2 * (layer % 2) for layer in range(n)],
+        },
+        (*_OUTPUT, "ssm_conv1d.bias"),
+        n_tiny_layers=6,
+    ),
     "kimi-linear-48b-a3b": Shape(
         *("kimi-linear", 27, 163840),
         _latent(2304, 32, 128, 128, 9216)
@@ -532,10 +569,34 @@ SHAPES: Final = {
     ),
     "nemotron-h-8b": Shape(
         *("nemotron_h", 52, 131072),
-        sizes(4096, 32, _of_nemotron("*", 8), 128, _of_nemotron("-", 21504))
+        sizes(
+            *(4096, 32, _of_kind(_NEMOTRON_H, "*", 8), 128),
+            _of_kind(_NEMOTRON_H, "-", 21504),
+        )
         | _scan(128, n_group=8),
         (*_OUTPUT, "ssm_conv1d.bias"),
         n_tiny_layers=8,
+    ),
+    "nemotron-3-nano-30b-a3b": Shape(
+        *("nemotron_h_moe", 52, 131072),
+        sizes(
+            *(2688, 32, _of_kind(_NEMOTRON_3, "*", 2), 128),
+            _of_kind(_NEMOTRON_3, "E", 1856),
+        )
+        | experts(128, 6, 1856, shared_feed_forward_length=3712)
+        | {".expert_weights_norm": True, ".expert_weights_scale": 2.5}
+        | _scan(64, n_group=8),
+        (*_OUTPUT, *_SELECTION, "ssm_conv1d.bias"),
+        n_tiny_layers=7,
+    ),
+    "mamba-2.8b": Shape(
+        *("mamba", 64, 50280),
+        {
+            ".context_length": 1 << 20,
+            ".embedding_length": 2560,
+            **_selective_scan(5120, 160),
+        },
+        ("ssm_conv1d.bias",),
     ),
     "mamba2-2.7b": Shape(
         *("mamba2", 64, 50288),
@@ -567,6 +628,19 @@ SHAPES: Final = {
             rope__scaling__factor=16.0,
             rope__scaling__original_context_length=16384,
         ),
+    ),
+    "mistral4-119b-a6b": Shape(  # Mistral Small 4
+        *("mistral4", 36, 131072),
+        _latent(4096, 32, 64, 128, 12288, n_latent=256, attention__q_lora_rank=1024)
+        | experts(128, 4, 2048, shared_count=1, weights_norm=True)
+        | {
+            ".leading_dense_block_count": 0,
+            ".rope.scaling.type": "yarn",
+            ".rope.scaling.factor": 128.0,
+            ".rope.scaling.original_context_length": 8192,
+            ".rope.scaling.yarn_log_multiplier": 0.1,
+        },
+        _OUTPUT,
     ),
     "olmo2-1b": Shape("olmo2", 16, 100352, sizes(2048, 16, 16, 128, 8192), _OUTPUT),
     "olmoe-7b-a1b": Shape(

@@ -40,7 +40,8 @@ def n_weights_read(shape: Shape, n_layer: int) -> float:
     """Count the weights that generating reads for each token."""
     tensors = {each.name: each.shape for each in tensors_in(shape, "F32", n_layer)}
     unread = {*_TABLES, *(["token_embd.weight"] if "output.weight" in tensors else [])}
-    n_used = shape.keys.get(".expert_used_count", 1)
+    used = shape.keys.get(".expert_used_count", 1)  # in all layers with experts
+    n_used = max(used(n_layer)) if callable(used) else used
     share = n_used / shape.keys.get(".expert_count", 1)
     return sum(
         math.prod(size) * (share if "_exps." in name else 1)

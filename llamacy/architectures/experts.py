@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from llamacy.architectures.parts import Block, Value
 from llamacy.architectures.tensors import Specs, optional, required
-from llamacy.config import ExpertConfig, GatedActivation, LayerConfig
+from llamacy.config import Activation, ExpertConfig, LayerConfig
 from llamacy.ops.experts import Experts
 
 
-def expert_tensors(n_embd: int, experts: ExpertConfig) -> Specs:
-    """Return the specs of a layer's router, of its experts, and of the shared one."""
+def expert_tensors(
+    n_embd: int, experts: ExpertConfig, *, is_gated: bool = True
+) -> Specs:
+    """Return the specs of a layer's router, of its experts, and of the shared one.
+
+    Experts that are not gated have no matrix for a gate.
+    """
     n_expert, n_ff, n_shared = experts.n_expert, experts.n_ff, experts.n_ff_shared
+    n_latent = experts.n_latent
+    n = n_latent or n_embd
+    latent = {
+        "ffn_latent_down.weight": required(n, n_embd),
+        "ffn_latent_up.weight": required(n_embd, n),
+    }
     shared = {
-        "ffn_gate_shexp.weight": required(n_shared, n_embd),
+        **({"ffn_gate_shexp.weight": required(n_shared, n_embd)} if is_gated else {}),
         "ffn_up_shexp.weight": required(n_shared, n_embd),
         "ffn_down_shexp.weight": required(n_embd, n_shared),
     }
     return {
         "ffn_gate_inp.weight": required(n_expert, n_embd),
-        "ffn_gate_exps.weight": required(n_expert, n_ff, n_embd),
-        "ffn_up_exps.weight": required(n_expert, n_ff, n_embd),
-        "ffn_down_exps.weight": required(n_expert, n_embd, n_ff),
+        **(latent if n_latent else {}),
+        **({"ffn_gate_exps.weight": required(n_expert, n_ff, n)} if is_gated else {}),
+        "ffn_up_exps.weight": required(n_expert, n_ff, n),
+        "ffn_down_exps.weight": required(n_expert, n, n_ff),
         **(shared if n_shared else {}),
     }
 
@@ -46,7 +58,7 @@ def mixture(
     block: Block,
     x: Value,
     experts: ExpertConfig,
-    activation: GatedActivation,
+    activation: Activation,
     scores: Value | None = None,
 ) -> Value:
     """Send rows through the experts that the router scores highest for them.
@@ -59,8 +71,8 @@ def mixture(
         Rows, (M, n_embd).
     experts : ExpertConfig
         The layer's experts.
-    activation : GatedActivation
-        Joins an expert's gate and up.
+    activation : Activation
+        Joins an expert's gate and up, or follows up where there is no gate.
     scores : Value or None
         The router's scores, (M, n_expert), where it reads other rows than the experts.
 
@@ -71,8 +83,8 @@ def mixture(
     """
     if scores is None:
         scores = block.linear(x, "ffn_gate_inp")
-    return block.ops.experts(
-        x,
+    y = block.ops.experts(
+        block.network_linear(x, "ffn_latent_down") if experts.n_latent else x,
         scores,
         Experts(
             gate=block.weight("ffn_gate_exps.weight"),
@@ -96,10 +108,16 @@ def mixture(
             selection_bias=block.weight("exp_probs_b.bias"),
         ),
     )
+    return block.network_linear(y, "ffn_latent_up") if experts.n_latent else y
 
 
 def shared_expert(block: Block, x: Value) -> Value:
     """Apply the expert that all rows go through: (M, n_embd) to (M, n_embd)."""
-    names = ("ffn_gate_shexp", "ffn_up_shexp")
-    gate, up = (block.network_linear(x, name) for name in names)
-    return block.network_linear(block.ops.silu_mul(gate, up), "ffn_down_shexp")
+    network = block.config.feed_forward
+    if network.is_gated:
+        names = ("ffn_gate_shexp", "ffn_up_shexp")
+        h = block.ops.silu_mul(*(block.network_linear(x, name) for name in names))
+    else:
+        activate = getattr(block.ops, network.activation)
+        h = activate(block.network_linear(x, "ffn_up_shexp"))
+    return block.network_linear(h, "ffn_down_shexp")

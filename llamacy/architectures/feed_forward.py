@@ -12,7 +12,8 @@ def feed_forward_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     """Return the specs of a layer's network, or of its router and experts."""
     experts, n_embd = layer.feed_forward.experts, config.n_embd
     if experts is not None:
-        return expert_tensors(n_embd, experts)
+        is_gated = layer.feed_forward.is_gated
+        return expert_tensors(n_embd, experts, is_gated=is_gated)
     return dense_tensors(config, layer)
 
 
@@ -34,7 +35,7 @@ def feed_forward(block: Block, x: Value) -> Value:
     """
     network = block.config.feed_forward
     if network.experts is not None:
-        assert network.activation in ("swiglu", "clamped_swiglu")
+        assert network.activation != "geglu"
         y = mixture(block, x, network.experts, network.activation)
         is_shared = network.experts.n_ff_shared > 0
         return block.ops.add(y, shared_expert(block, x)) if is_shared else y

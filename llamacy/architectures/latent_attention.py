@@ -11,7 +11,6 @@ from __future__ import annotations
 from llamacy.architectures.parts import Block, Value
 from llamacy.architectures.tensors import Specs, required
 from llamacy.config import LatentAttentionConfig, LayerConfig, ModelConfig
-from llamacy.ops.rope import Rope
 from llamacy.ops.state.specs import KeyValues
 
 
@@ -48,13 +47,14 @@ def latent_attention(block: Block, x: Value, gate: Value | None = None) -> Value
     """
     ops, mixer = block.ops, latent_mixer(block.config)
     n_latent, n_rotated = mixer.value_dim, mixer.head_dim - mixer.value_dim
-    rope = None if mixer.rope is None else block.model.rope(mixer.rope, n_rotated)
     both = block.linear(x, "attn_kv_a_mqa")
     latent = block.norm(ops.columns(both, 0, n_latent), "attn_kv_a_norm")
-    k = ops.join(latent, _rotated(block, ops.columns(both, n_latent, n_rotated), rope))
+    rotated = ops.columns(both, n_latent, n_rotated)
+    if mixer.rope is not None:
+        rotated = ops.rope(rotated, block.model.rope(mixer.rope.of_keys, n_rotated))
     attended = ops.latent_attention(
-        _queries(block, x, rope),
-        k,
+        _queries(block, x),
+        ops.join(latent, rotated),
         state=KeyValues(
             block.number, 1, mixer.head_dim, n_latent, mixer.window, is_latent=True
         ),
@@ -71,7 +71,7 @@ def latent_mixer(layer: LayerConfig) -> LatentAttentionConfig:
     return layer.mixer
 
 
-def _queries(block: Block, x: Value, rope: Rope | None) -> Value:
+def _queries(block: Block, x: Value) -> Value:
     """Return queries of latents: (M, n_head * head_dim)."""
     ops, mixer = block.ops, latent_mixer(block.config)
     plain_dim, n_rotated = mixer.plain_dim, mixer.head_dim - mixer.value_dim
@@ -82,9 +82,9 @@ def _queries(block: Block, x: Value, rope: Rope | None) -> Value:
         ops.columns(q, first, n, of=plain_dim + n_rotated)
         for first, n in ((0, plain_dim), (plain_dim, n_rotated))
     )
+    if mixer.rope is not None:
+        rotated = ops.rope(rotated, block.model.rope(mixer.rope, n_rotated))
+        if mixer.rope.query_growth:
+            plain = ops.rope(plain, block.model.growth(mixer.rope, plain_dim))
     absorbed = ops.head_linear(plain, block.weight("attn_k_b.weight"))
-    return ops.join(absorbed, _rotated(block, rotated, rope), n_head=mixer.n_head)
-
-
-def _rotated(block: Block, x: Value, rope: Rope | None) -> Value:
-    return x if rope is None else block.ops.rope(x, rope)
+    return ops.join(absorbed, rotated, n_head=mixer.n_head)

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 from llamacy.architectures.attention import attention, attention_tensors
 from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
-from llamacy.architectures.layers import Layers, layers_with, without_positions
+from llamacy.architectures.layers import (
+    ExpertRule,
+    Layers,
+    layers_with,
+    without_positions,
+)
 from llamacy.architectures.parts import Block, Parts, Value
 from llamacy.architectures.scan import scan, scan_tensors
 from llamacy.architectures.tensors import Specs, norm_tensors, optional_biases
 from llamacy.config import AttentionConfig, LayerConfig, ModelConfig
 
 
-def layers(config: ModelConfig) -> Layers:
-    """Return the layers of the file, none of which has positions."""
+def layers(config: ModelConfig, experts: ExpertRule | None = None) -> Layers:
+    """Return the layers of the file, none of which has positions.
+
+    `experts` makes those of a family that has some.
+    """
     return tuple(
         without_positions(layer) if isinstance(layer.mixer, AttentionConfig) else layer
-        for layer in layers_with(config, activation="relu_squared")
+        for layer in layers_with(config, activation="relu_squared", experts=experts)
     )
 
 

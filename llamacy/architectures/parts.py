@@ -39,6 +39,7 @@ class Parts:
     ) -> None:
         self.ops, self.config, self.weights = ops, config, weights
         self._ropes: dict[tuple[RopeConfig, int], Rope] = {}
+        self._growing: dict[tuple[RopeConfig, int], Rope] = {}
 
     def embed(self) -> Value:
         """Return the embeddings of the batch's tokens: (M, n_embd).
@@ -98,6 +99,13 @@ class Parts:
                 config, head_dim, factors, long_factors=long_factors
             )
         return self._ropes[key]
+
+    def growth(self, config: RopeConfig, head_dim: int) -> Rope:
+        """Return the growth of queries in dimensions that are not rotated."""
+        key = config, head_dim
+        if key not in self._growing:
+            self._growing[key] = Rope.growing(config, head_dim)
+        return self._growing[key]
 
     def _factors(self) -> tuple[Any, Any]:
         """Return the factors of short texts and, if they are others, of long ones."""

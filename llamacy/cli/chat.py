@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llamacy.cli.chat_commands import Talk, obey
 from llamacy.cli.chat_input import Command, ReadLine, read_entry
-from llamacy.cli.endings import note, note_ending
+from llamacy.cli.endings import note, note_ending, note_timings
 from llamacy.cli.failures import UsageError
 from llamacy.cli.printers import AnswerPrinter, Printer, TextPrinter
 from llamacy.cli.terminal_line import read_terminal_line
@@ -200,7 +200,7 @@ class Chat:
             )
         note_ending(self.model, answer, talk.params, answers=talk.answers)
         if talk.verbose:
-            note(str(answer.timings))
+            note_timings(answer)
 
 
 def _line_reader(at_terminal: bool) -> ReadLine:

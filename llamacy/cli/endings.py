@@ -36,6 +36,17 @@ def note_ending(
         note(f"the context is full: the {what} was cut off")
 
 
+def note_timings(completion: Completion) -> None:
+    """Print the timings of a text, and how many tokens were drafted for it."""
+    usage, timings = completion.usage, str(completion.timings)
+    if usage.drafted_tokens:
+        timings += (
+            f"; {usage.drafted_tokens} tokens drafted, "
+            f"{usage.accepted_tokens} of them taken"
+        )
+    note(timings)
+
+
 def note(text: str) -> None:
     """Print a line to standard error."""
     print(f"llamacy: {text}", file=sys.stderr)

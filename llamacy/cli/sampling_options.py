@@ -154,6 +154,14 @@ class SamplingFlags:
     ignore_eos: Annotated[
         bool, _option("--ignore-eos", help="Never choose a token that ends the text.")
     ] = False
+    drafting: Annotated[
+        bool | None,
+        _option(
+            "--drafting/--no-drafting",
+            show_default="on",
+            help="Check several tokens at once where a text repeats itself.",
+        ),
+    ] = None
     seed: Annotated[
         int,
         _option("-s", "--seed", metavar="N", help="Same seed, same text; -1: random."),

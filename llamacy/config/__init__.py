@@ -17,6 +17,7 @@ from llamacy.config.layers import (
     LayerConfig,
     Mixer,
     ScanConfig,
+    SelectiveScanConfig,
     SharedAttentionConfig,
     ShortConvConfig,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "ModelConfig",
     "RopeConfig",
     "ScanConfig",
+    "SelectiveScanConfig",
     "SharedAttentionConfig",
     "ScanRule",
     "ShortConvConfig",

@@ -33,6 +33,9 @@ class ExpertConfig:
     n_ff_shared : int
         Width of the expert that all tokens go through; 0 for the family's default,
         which in most families is not to have one.
+    n_latent : int
+        Width of rows as experts read and make them, between two matrices that all of
+        them share; 0 for rows as they are.
     n_shared : int
         Experts that the one which all tokens go through stands for.
     is_normalized : bool or None
@@ -64,3 +67,4 @@ class ExpertConfig:
     n_group: int = 1
     n_group_used: int = 1
     n_best: int = 2
+    n_latent: int = 0

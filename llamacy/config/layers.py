@@ -201,6 +201,32 @@ class ScanConfig:
         return self.n_values + 2 * self.n_group * self.key_dim
 
 
+@dataclass(frozen=True, slots=True)
+class SelectiveScanConfig:
+    """A scan as that of Mamba, after a short convolution: a recurrent mixer.
+
+    Attributes
+    ----------
+    n_channels : int
+        Channels of the convolution and of the scan.
+    key_dim : int
+        Numbers that each of them keeps.
+    n_step : int
+        Width of what its steps are made of.
+    n_kernel : int
+        Tokens that the convolution sees, a row's own among them.
+    is_normed : bool
+        Whether that, what writes and what reads are normed where a file has no weights
+        for it.
+    """
+
+    n_channels: int
+    key_dim: int
+    n_step: int
+    n_kernel: int
+    is_normed: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionAndScanConfig(AttentionConfig):
     """Attention of one layer, and a scan beside it that reads the same rows.
@@ -222,6 +248,7 @@ Mixer: TypeAlias = (
     | ShortConvConfig
     | DeltaRuleConfig
     | ScanConfig
+    | SelectiveScanConfig
 )
 """A part of a layer that mixes its tokens: one class for each kind of mixer.
 

@@ -16,7 +16,7 @@ from typing import Final, Literal
 from llamacy.config.experts import Gating
 
 ScanRule = Literal["none", "in_place", "beside", "alone", "only"]
-"""Where the layers of a family scan, as Mamba-2 does.
+"""Where the layers of a family scan, as Mamba or Mamba-2 does.
 
 `"in_place"` of attention, in layers without heads of keys; `"beside"` attention, in all
 layers; `"alone"`, in layers that have neither heads of keys nor a feed-forward network,
@@ -71,6 +71,10 @@ class FamilyRules:
         file does not say which; 0 where their heads of keys do.
     scan : ScanRule
         Where layers scan.
+    is_selective : bool
+        Whether they scan as Mamba does, and not as Mamba-2.
+    may_lack_router : bool
+        Whether layers without a router have a network in place of experts.
     is_range_rounded : bool
         Whether YaRN's range begins and ends at whole pairs of dimensions.
     is_normalized : bool
@@ -96,9 +100,16 @@ class FamilyRules:
     has_recurrent_layers: bool = False
     attention_period: int = 0
     scan: ScanRule = "none"
+    is_selective: bool = False
+    may_lack_router: bool = False
     is_range_rounded: bool = True
     is_normalized: bool = True
     gating: Gating = "softmax"
+
+    @property
+    def may_lack_experts(self) -> bool:
+        """Whether any layer of a model with experts may have a network instead."""
+        return self.scan == "alone" or self.may_lack_router
 
     def has_window(self, layer: int) -> bool:
         """Whether the layer of this number, the first being 0, may have a window."""
@@ -137,12 +148,19 @@ _SSM: Final = (
     *("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank"),
     "ssm.group_count",
 )
+_MAMBA: Final = (*_SSM[:-1], "ssm.dt_b_c_rms")
 _DELTA_RULE: Final = (*_SSM, "attention.recurrent_layers", "full_attention_interval")
 _LATENT: Final = (
     *("attention.q_lora_rank", "attention.kv_lora_rank"),
     *("attention.key_length_mla", "attention.value_length_mla"),
 )
 _KIMI_DELTA: Final = ("ssm.conv_kernel", "kda.head_dim")
+_DEEPSEEK: Final = (
+    *ROUTER_KEYS,
+    *_LATENT,
+    *("attention.temperature_scale", "attention.temperature_length"),
+    "rope.scaling.yarn_log_multiplier",
+)
 
 _RULES: Final = {
     "apertus": FamilyRules(
@@ -169,14 +187,7 @@ _RULES: Final = {
         is_normalized=False,
     ),
     "command-r": FamilyRules(has_layer_norm=True),
-    "deepseek2": FamilyRules(
-        keys=(
-            *ROUTER_KEYS,
-            *_LATENT,
-            "rope.scaling.yarn_log_multiplier",
-        ),
-        is_normalized=False,
-    ),
+    "deepseek2": FamilyRules(keys=_DEEPSEEK, is_normalized=False),
     "dots1": FamilyRules(keys=ROUTER_KEYS, gating="sigmoid", is_normalized=False),
     "ernie4_5-moe": FamilyRules(
         keys=("expert_shared_count", "leading_dense_block_count")
@@ -203,6 +214,14 @@ _RULES: Final = {
     "hunyuan-moe": FamilyRules(keys=("expert_shared_count",)),
     "granite_swa": FamilyRules(keys=("attention.rope_pattern",)),
     "granitehybrid": FamilyRules(has_recurrent_layers=True, scan="in_place", keys=_SSM),
+    "jamba": FamilyRules(
+        has_recurrent_layers=True,
+        scan="in_place",
+        is_selective=True,
+        may_lack_router=True,
+        keys=_MAMBA,
+        is_normalized=False,
+    ),
     "laguna": FamilyRules(
         window_period=4,
         is_whole_first=True,
@@ -229,6 +248,9 @@ _RULES: Final = {
         keys=_SHORT_CONV,
     ),
     "llama": FamilyRules(window_period=0),
+    "mamba": FamilyRules(
+        has_recurrent_layers=True, scan="only", is_selective=True, keys=_MAMBA
+    ),
     "mamba2": FamilyRules(has_recurrent_layers=True, scan="only", keys=_SSM),
     "mellum": FamilyRules(window_period=4, has_local_rope=True),
     "minicpm": FamilyRules(
@@ -242,7 +264,15 @@ _RULES: Final = {
         window_period=0,
         keys=("attention.temperature_scale", "rope.scaling.yarn_log_multiplier"),
     ),
+    "mistral4": FamilyRules(keys=_DEEPSEEK, is_normalized=False),
     "nemotron_h": FamilyRules(has_recurrent_layers=True, scan="alone", keys=_SSM),
+    "nemotron_h_moe": FamilyRules(
+        has_recurrent_layers=True,
+        scan="alone",
+        keys=(*_SSM, *ROUTER_KEYS, "moe_latent_size"),
+        gating="sigmoid",
+        is_normalized=False,
+    ),
     "olmo2": FamilyRules(window_period=4, has_local_rope=True),
     "olmoe": FamilyRules(is_normalized=False),
     "phi2": FamilyRules(has_layer_norm=True),

@@ -13,6 +13,7 @@ from llamacy.arguments import short
 from llamacy.errors import ArgumentError, NotPicklableError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
+from llamacy.generation.drafting.drafter import MakeDrafter, TextDrafter
 from llamacy.generation.executor import Executor
 from llamacy.generation.goals.complete import Complete, MakeRoom
 from llamacy.generation.goals.score import Score
@@ -24,6 +25,8 @@ from llamacy.generation.text_buffer import StopScope
 from llamacy.generation.worker import Worker
 from llamacy.ops.state.sequence import SequenceState
 from llamacy.sampling import SamplingOptions, SamplingParams
+from llamacy.sampling.constraint import Constraint
+from llamacy.structured.compiling import Compiler, compiler_of
 from llamacy.tokenizers.lazy import LazyTokenizer
 
 _TEXTS = (str, bytes, bytearray, memoryview)  # sequences, but not of token ids
@@ -46,11 +49,15 @@ class Engine:
         Most requests that may wait before another call is refused; None refuses none.
     defaults : SamplingParams, optional
         The options of a call that leaves them out; those of `SamplingParams` if None.
+    drafting : bool, default True
+        Whether calls draft whose options leave it open.
 
     Attributes
     ----------
     defaults : SamplingParams
         The options of a call that leaves them out.
+    make_drafter : MakeDrafter
+        Makes the drafters of texts.
     n_vocab : int
         Logits of a token.
     worker : Worker
@@ -65,12 +72,16 @@ class Engine:
         cache_bytes: int,
         max_waiting: int | None = None,
         defaults: SamplingParams | None = None,
+        *,
+        drafting: bool = True,
     ) -> None:
         self.executor = executor
         self.tokenizer = tokenizer
         self.n_ctx = n_ctx
         self.n_vocab = executor.n_vocab
         self.defaults = defaults or SamplingParams()
+        self._drafting = drafting
+        self.make_drafter: MakeDrafter = TextDrafter
         self.worker = Worker(executor, cache_bytes, max_waiting)
 
     def __reduce__(self) -> NoReturn:
@@ -188,8 +199,17 @@ class Engine:
         token_bytes_override: Mapping[int, bytes] | None = None,
         stop_scope: StopScope | None = None,
         make_room: MakeRoom | None = None,
+        constraint: Constraint | None = None,
     ) -> Complete:
-        """Make a goal that completes a context of checked ids: see `Complete`."""
+        """Make a goal that completes a context of checked ids: see `Complete`.
+
+        Without a `constraint` the text follows the one that `params` asks for, from its
+        first token on.
+        """
+        form = None
+        if constraint is None and (form := params.form) is not None:
+            constraint = self.compiler.constraint(form)
+        drafts = self._drafting if params.drafting is None else params.drafting
         return Complete(
             context,
             params,
@@ -198,7 +218,23 @@ class Engine:
             token_bytes_override=token_bytes_override,
             stop_scope=stop_scope,
             make_room=make_room,
+            constraint=constraint,
+            form=form,
+            make_drafter=self.make_drafter if drafts else None,
         )
+
+    @property
+    def compiler(self) -> Compiler:
+        """Makes the constraints of texts.
+
+        Raises
+        ------
+        MissingPackageError
+            llguidance is not installed.
+        FormatError
+            The model has no usable vocabulary.
+        """
+        return compiler_of(self.tokenizer.get(), self.n_vocab)
 
     def request(
         self,
@@ -209,6 +245,7 @@ class Engine:
         token_bytes_override: Mapping[int, bytes] | None = None,
         stop_scope: StopScope | None = None,
         make_room: MakeRoom | None = None,
+        constraint: Constraint | None = None,
     ) -> Request[Complete]:
         """Make a request that completes a prompt of checked ids: see `Complete`.
 
@@ -225,6 +262,7 @@ class Engine:
             token_bytes_override=token_bytes_override,
             stop_scope=stop_scope,
             make_room=make_room,
+            constraint=constraint,
         )
         return Request(goal, cancel=cancel)
 

@@ -24,6 +24,10 @@ class Executor(Protocol):
         """Logits of a row."""
 
     @property
+    def text_bytes(self) -> int:
+        """Bytes of a text's states of a fixed size; 0 if no layer has any."""
+
+    @property
     def n_pages_used(self) -> int:
         """Pages of the KV cache that sequences hold."""
 

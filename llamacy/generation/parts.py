@@ -1,7 +1,7 @@
 """Which rows go into the next forward pass.
 
-Continuous batching: each pass has a row, or a few, of every text that grows, and as
-much of the prompts as there is room for beside them.
+Continuous batching: each pass has a row of every text that grows, or a few where drafts
+are worth it, and as much of the prompts as there is room for beside them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from llamacy.generation.drafting.allotting import allot
+from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.executor import Executor
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.rows import Rows
@@ -20,6 +22,9 @@ MAX_DECODE_ROWS = 16
 
 MAX_READ_BESIDE = 128
 """Most prompt rows of a pass in which texts grow too: they wait for it."""
+
+TRIED_BYTES = 256 * 2**20
+"""Most memory for recurrent states after each drafted row, until some are kept."""
 
 LOGITS_BYTES = 64 * 2**20
 """Most memory for the logits of prompts whose every token is scored."""
@@ -33,7 +38,7 @@ class Part(NamedTuple):
     request : Request
     rows : Rows
     is_decode : bool
-        Whether they grow its text; otherwise they are prefill.
+        Whether they are of the text that it grows; otherwise they are prefill.
     """
 
     request: AnyRequest
@@ -51,12 +56,15 @@ class Limits:
         Of all kinds.
     n_decode : int
         Most rows that grow texts.
+    n_drafted : int
+        Most of them that are drafted.
     n_scored : int
         Most rows of prompts of which all logits are wanted.
     """
 
     n_batch: int
     n_decode: int
+    n_drafted: int
     n_scored: int
 
     @classmethod
@@ -65,11 +73,14 @@ class Limits:
         return cls(
             n_batch=executor.n_batch,
             n_decode=min(MAX_DECODE_ROWS, executor.n_batch),
+            n_drafted=TRIED_BYTES // max(1, executor.text_bytes),
             n_scored=max(1, LOGITS_BYTES // (4 * executor.n_vocab)),
         )
 
 
-def choose_parts(requests: Sequence[AnyRequest], limits: Limits) -> list[Part]:
+def choose_parts(
+    requests: Sequence[AnyRequest], limits: Limits, costs: RowCosts
+) -> list[Part]:
     """Choose the rows of the next pass: those of texts that grow, then of prompts.
 
     Parameters
@@ -78,21 +89,31 @@ def choose_parts(requests: Sequence[AnyRequest], limits: Limits) -> list[Part]:
         The active ones, the most urgent first.
     limits : Limits
         Most rows of each kind.
+    costs : RowCosts
+        The costs of passes, which decide how much is drafted.
     """
-    parts = _decode_parts(requests, limits)
+    parts = _decode_parts(requests, limits, costs)
     room = limits.n_batch - sum(len(part.rows.tokens) for part in parts)
     if parts:
         room = min(room, MAX_READ_BESIDE)
     return parts + _prefill_parts(requests, room, limits.n_scored)
 
 
-def _decode_parts(requests: Sequence[AnyRequest], limits: Limits) -> list[Part]:
-    """Share the rows out equally; with few texts, each may have several."""
+def _decode_parts(
+    requests: Sequence[AnyRequest], limits: Limits, costs: RowCosts
+) -> list[Part]:
+    """Give each text its row, and the free rows to the drafts that are worth most."""
     growing = [one for one in requests if one.stage is Stage.GROWING]
     growing = growing[: limits.n_decode]
+    n_free = min(limits.n_decode - len(growing), limits.n_drafted)
+    n_drafted = [0] * len(growing)
+    if n_free:
+        chances = [one.draft(n_free) for one in growing]
+        n_drafted = allot(chances, n_free, costs)
     return [
-        Part(one, one.next_rows(limits.n_decode // len(growing), limits.n_scored), True)
-        for one in growing
+        Part(one, one.next_rows(1 + n, limits.n_scored), is_decode=True)
+        for one, n in zip(growing, n_drafted, strict=True)
+        if not one.has_ended
     ]
 
 
@@ -106,7 +127,7 @@ def _prefill_parts(
             continue
         rows = request.next_rows(room, room_scored)
         if rows.tokens:
-            parts.append(Part(request, rows, is_decode=False))
+            parts.append(Part(request, rows, request.goal.is_decoding))
             room -= len(rows.tokens)
             room_scored -= len(rows.tokens) if rows.wanted == "all" else 0
     return parts

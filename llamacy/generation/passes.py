@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import OutOfMemoryError
+from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.executor import Executor
 from llamacy.generation.parts import Part
 from llamacy.ops.batch import Batch
@@ -26,11 +27,16 @@ class Passes:
         Computes them.
     free_memory : callable
         Called where memory is short; returns whether it freed any.
+    costs : RowCosts
+        Told how long passes take.
     """
 
-    def __init__(self, executor: Executor, free_memory: Callable[[], bool]) -> None:
+    def __init__(
+        self, executor: Executor, free_memory: Callable[[], bool], costs: RowCosts
+    ) -> None:
         self._executor = executor
         self._free_memory = free_memory
+        self._costs = costs
         self._logits = np.empty((0, executor.n_vocab), np.float32)
 
     def run(self, parts: Sequence[Part], count_waiting: Callable[[], int]) -> None:
@@ -44,15 +50,18 @@ class Passes:
             Called for the log; counts requests that have no rows because they wait.
         """
         started = perf_counter()
-        for part in parts:
-            if part.is_decode and len(part.rows.tokens) > 1:  # a draft
-                part.rows.sequence.try_rows(len(part.rows.tokens))
         try:
-            logits = self._forward(Batch.join(part.rows for part in parts))
-        except BaseException as error:
-            for part in parts:
-                part.request.fail(error)
+            logits = self._forward(parts)
+        except OutOfMemoryError as error:
+            if not any(map(_is_drafted, parts)):
+                _fail(parts, error)
+                return
+            self.run(list(map(_undrafted, parts)), count_waiting)
             return
+        except BaseException as error:
+            _fail(parts, error)
+            return
+        self._note_cost(parts, perf_counter() - started)
         _hand_out(logits, parts)
         ended = perf_counter()
         for part in parts:
@@ -60,7 +69,10 @@ class Passes:
         if _logger.isEnabledFor(logging.DEBUG):
             _log(parts, count_waiting(), ended - started)
 
-    def _forward(self, batch: Batch) -> NDArray[np.float32]:
+    def _forward(self, parts: Sequence[Part]) -> NDArray[np.float32]:
+        for part in filter(_is_drafted, parts):
+            part.rows.sequence.try_rows(len(part.rows.tokens))
+        batch = Batch.join(part.rows for part in parts)
         n_wanted = len(batch.wanted)
         if len(self._logits) < n_wanted:
             self._logits = np.empty((n_wanted, self._executor.n_vocab), np.float32)
@@ -70,6 +82,30 @@ class Passes:
             if not self._free_memory():
                 raise
             return self._executor.forward(batch, self._logits[:n_wanted])
+
+    def _note_cost(self, parts: Sequence[Part], seconds: float) -> None:
+        """Note what a pass of growing texts alone has cost, if all rows were wanted."""
+        if all(part.is_decode and part.rows.is_all_wanted for part in parts):
+            texts = tuple(id(part.request) for part in parts)
+            n_rows = sum(len(part.rows.tokens) for part in parts)
+            self._costs.note(texts, len(parts), n_rows, seconds)
+
+
+def _is_drafted(part: Part) -> bool:
+    return part.is_decode and part.rows.n_wanted > 1
+
+
+def _undrafted(part: Part) -> Part:
+    """Return a part without the rows of a draft, for which there is no memory."""
+    if not _is_drafted(part):
+        return part
+    part.rows.sequence.try_rows(0)
+    return part._replace(rows=part.request.next_rows(1, 1))
+
+
+def _fail(parts: Sequence[Part], error: BaseException) -> None:
+    for part in parts:
+        part.request.fail(error)
 
 
 def _hand_out(logits: NDArray[np.float32], parts: Sequence[Part]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
 
@@ -149,8 +150,14 @@ class Request(Generic[GoalT_co]):
 
     def usage(self, n_generated: int) -> Usage:
         """Count tokens, `n_generated` of them generated."""
-        context = self.context
-        return Usage(context.n_prompt, n_generated, context.n_cached)
+        context, goal = self.context, self.goal
+        return Usage(
+            context.n_prompt,
+            n_generated,
+            context.n_cached,
+            goal.n_drafted,
+            goal.n_accepted,
+        )
 
     @property
     def timings(self) -> Timings:
@@ -217,13 +224,21 @@ class Request(Generic[GoalT_co]):
         elif self.stage is Stage.PARKED:
             self._move(self._resumes_as)
 
+    def draft(self, most: int) -> Sequence[float]:
+        """Draft tokens: see `Goal.draft`; an error ends the request."""
+        try:
+            return self.goal.draft(most)
+        except BaseException as error:  # of the caller's own drafter
+            self.fail(error)
+            return ()
+
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
         """Return rows of the next pass: see `Goal.next_rows`."""
         return self.goal.next_rows(n_rows, n_scored)
 
     def take(self, logits: NDArray[np.float32]) -> None:
         """Go on with the logits of a pass: see `Goal.take`."""
-        was_growing = self.stage is Stage.GROWING
+        was_growing = self.stage is Stage.GROWING or self.goal.is_decoding
         n_read = min(self.context.n_past, self.context.n_prompt)
         if n_read > self.n_read:
             self.n_read = n_read
@@ -232,7 +247,7 @@ class Request(Generic[GoalT_co]):
         if stage is not self.stage:
             self._move(stage)
         self._watch.choose(self.goal.n_chosen, is_decode=was_growing)
-        self._post_piece()
+        self._post_pieces()
 
     def spend(self, started: float, ended: float, *, is_decode: bool) -> None:
         """Note the time of a pass it had rows in, in seconds of `perf_counter`."""
@@ -242,7 +257,7 @@ class Request(Generic[GoalT_co]):
         """End as cancelled."""
         self.goal.cancel()
         self._move(Stage.ENDED)
-        self._post_piece()
+        self._post_pieces()
 
     def fail(self, error: BaseException) -> None:
         """End with an error."""
@@ -265,8 +280,8 @@ class Request(Generic[GoalT_co]):
         self.stage = stage
         self.has_ended = stage in (Stage.ENDED, Stage.SETTLED)
 
-    def _post_piece(self) -> None:
-        if piece := self.goal.piece():
+    def _post_pieces(self) -> None:
+        while piece := self.goal.piece():
             self._post(piece)
 
     def _post(self, event: Event) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.executor import Executor
 from llamacy.generation.parts import Limits, choose_parts
 from llamacy.generation.passes import Passes
@@ -52,6 +53,8 @@ class Scheduler:
         The adapters that passes compute with.
     max_active : int
         Most active requests.
+    costs : RowCosts
+        The costs of passes so far.
     """
 
     def __init__(self, executor: Executor, cache: PrefixCache) -> None:
@@ -60,7 +63,8 @@ class Scheduler:
         self._executor = executor
         self._cache = cache
         self._limits = Limits.of(executor)
-        self._passes = Passes(executor, cache.clear)
+        self.costs = RowCosts()
+        self._passes = Passes(executor, cache.clear, self.costs)
         self._waiting: deque[AnyRequest] = deque()
         self._active: list[AnyRequest] = []
 
@@ -180,12 +184,12 @@ class Scheduler:
         request.start(sequence)
 
     def _run_pass(self) -> None:
-        parts = choose_parts(self._active, self._limits)
+        parts = choose_parts(self._active, self._limits, self.costs)
         if not parts:
             return
         if len(parts) >= self._limits.n_decode:  # next time it is the others' turn
             grown = {part.request for part in parts if part.is_decode}
-            if len(grown) == self._limits.n_decode:
+            if len(grown) >= self._limits.n_decode:
                 self._active.sort(key=grown.__contains__)
         self._passes.run(parts, self._count_waiting)
 

@@ -74,6 +74,9 @@ class SamplingFields(BaseModel):
     stop: str | list[str] | None = Field(
         None, description="String that ends the text, or several"
     )
+    drafting: bool | None = Field(
+        None, description="Whether to check several tokens at once where that is faster"
+    )
 
     def sampling_options(self) -> dict[str, Any]:
         """Return the options that are set, for any call of a `llamacy.Model`."""

@@ -81,6 +81,24 @@ typedef struct {
     uint8_t *const *pages; /* of the sequence: page i has positions PAGE_TOKENS * i and on */
 } row_run;
 
+/* Spans of tokens of which a run sees any, from first_span() to before after_spans(): those of
+ * tokens span_tokens * i and on, as in kernel_table. */
+static inline int first_span(const row_run *run, int window, int span_tokens) {
+    return window > 0 && run->position >= window ? (run->position + 1 - window) / span_tokens : 0;
+}
+static inline int after_spans(const row_run *run, int span_tokens) {
+    return (run->position + run->n_rows - 1) / span_tokens + 1;
+}
+
+/* Strips of the query heads that share a KV head, for one run. */
+static inline int count_strips(const kv_layout *kv) {
+    return (kv->n_head / kv->n_head_kv + STRIP_ROWS - 1) / STRIP_ROWS;
+}
+
+/* Dimensions of values that are one item, where threads share the work on a run. */
+enum { VALUE_BLOCK = 32 };
+static inline int value_blocks(const kv_layout *kv) { return (kv->value_dim + VALUE_BLOCK - 1) / VALUE_BLOCK; }
+
 /* --- states of a fixed size ----------------------------------------------------------- */
 
 /* Consecutive rows of one sequence, from one place where its states are left to the next. Spans
@@ -93,8 +111,8 @@ typedef struct {
     uint8_t *after;        /* out, its states after them; the same memory, or other */
 } row_span;
 
-/* Channels that are one item of a convolution. */
-enum { CONV_CHANNELS = 128 };
+/* Channels that are one item of a convolution: enough of a row for prefetchers to follow. */
+enum { CONV_CHANNELS = 512 };
 
 /* A causal depthwise convolution. */
 typedef struct {
@@ -103,6 +121,7 @@ typedef struct {
     int n_channels;
     int n_columns;       /* inputs that are kept: (n_columns, n_channels), the oldest first */
     size_t offset;       /* bytes of them within a text's states */
+    int then_silu;       /* results go through SiLU */
 } conv_args;
 
 /* A scan of matrices S (key_dim, value_dim), one for each head, by the gated delta rule. */
@@ -134,6 +153,19 @@ typedef struct {
     float *y;              /* out, (M, n_head * value_dim) */
     size_t ldx, ld_dt, ldb, ldc, ldy;
 } ssm_scan_args;
+
+/* A scan as in Mamba, where each number of a matrix has a decay of its own. */
+typedef struct {
+    int n_head;
+    int key_dim, value_dim;
+    size_t offset;         /* bytes of the matrices within a text's states */
+    const float *x, *dt;   /* (M, n_head * value_dim); dt: steps */
+    const float *a;        /* (n_head, key_dim, value_dim up to whole vectors) */
+    const float *d;        /* (n_head * value_dim,) */
+    const float *b, *c;    /* (M, key_dim) */
+    float *y;              /* out, (M, n_head * value_dim) */
+    size_t ldx, ld_dt, ldb, ldc, ldy;
+} selective_scan_args;
 
 /* --- arguments of the larger kernels ------------------------------------------------- */
 
@@ -198,9 +230,11 @@ typedef void (*norm_kernel)(const float *x, size_t ldx, /* (M, k) */
                             float *y, size_t ldy,       /* out, (M, k) */
                             int begin, int end);
 /* z = f(x, y), element by element; z may be x or y. Items are rows. */
-typedef void (*binary_kernel)(const float *x, const float *y, /* (M, n), rows ld apart */
-                              float *z,                       /* out, (M, n), rows ld apart */
-                              size_t ld, int n, int begin, int end);
+typedef void (*binary_kernel)(const float *x, size_t ldx, /* (M, n) */
+                              const float *y, size_t ldy, /* (M, n); with ldy 0, [n] for all rows */
+                              int n,
+                              float *z, size_t ldz,       /* out, (M, n) */
+                              int begin, int end);
 
 /* An elementwise operation, by its name in the vocabulary; tables of them end with a name of NULL. */
 typedef struct { const char *name; unary_kernel f; } unary_op;
@@ -211,6 +245,7 @@ typedef struct {
     const peak_product *peaks; /* all kinds that its kernels are made of */
     int row_chunk;             /* floats of a row that are one item of a unary operation */
     int64_t fetched_bytes;     /* of its next weights, that a waiting thread prefetches */
+    int span_tokens;           /* tokens whose scores become weights together */
     /* Scratch that a thread must hand to these kernels; head_dim: the largest size of keys or
      * values in any layer, of attention or of a scan, latent_dim: that of values which are a part
      * of keys, or 0. */
@@ -234,13 +269,15 @@ typedef struct {
                        int begin, int end);
     norm_kernel rms_norm;   /* x / sqrt(mean(x^2) + eps) */
     norm_kernel layer_norm; /* (x - mean(x)) / sqrt(var(x) + eps) */
-    /* Rows of x in the form that linear() wants for m rows. Items are rows. */
+    /* Rows of x in the form that linear() wants for m rows, with as many digits as digits_read()
+     * says of its weights. Items are rows. */
     void (*prepare)(const float *x, size_t ldx, int k, int m, /* (m, k) */
+                    int n_digits,                             /* 1 or 2 */
                     void *prepared,                           /* out, prepared_bytes(k, m) */
                     int begin, int end);
     size_t (*prepared_bytes)(int k, int m);
-    /* Whether linear() may read the prepared form of its activations with w. */
-    int (*reads_prepared)(const packed_matrix *w);
+    /* Digits that linear() reads of the prepared form of its activations with w; 0: it reads floats. */
+    int (*digits_read)(const packed_matrix *w);
     /* y = x @ w.T + bias, or another `epilogue` of it. Items are panels of w. */
     void (*linear)(const linear_args *args, int begin, int end, void *scratch);
     /* Whether linear() unpacks weights once for many rows; else anew for each strip of them. */
@@ -265,24 +302,43 @@ typedef struct {
                       const float *q, size_t ldq,      /* (M, n_head * head_dim) */
                       float *y, size_t ldy,            /* out, (M, n_head * value_dim) */
                       int begin, int end, void *scratch);
-    /* y[t] = bias + the sum over j <= n_columns of weight[j] * x[t - n_columns + j], x going on
-     * from the inputs that each span's states keep. Items are chunks of CONV_CHANNELS channels. */
+    /* The same in two steps, bit for bit, for runs that are fewer than threads. First come the
+     * scores; items are spans of each KV head of each run. */
+    void (*score)(const attention_args *args,
+                  const row_run *runs, int n_runs, /* (n_runs,) */
+                  const float *q, size_t ldq,      /* (M, n_head * head_dim) */
+                  float *scores,                   /* out, (items, count_strips(), STRIP_ROWS, span_tokens) */
+                  int begin, int end, void *scratch);
+    /* Then y; items are blocks of VALUE_BLOCK dimensions of each KV head of each run. */
+    void (*weigh)(const attention_args *args,
+                  const row_run *runs, int n_runs, /* (n_runs,) */
+                  const float *scores,             /* (spans, count_strips(), STRIP_ROWS, span_tokens) */
+                  float *y, size_t ldy,            /* out, (M, n_head * value_dim) */
+                  int begin, int end, void *scratch);
+    /* y[t] = bias + the sum over j <= n_columns of weight[j] * x[t - n_columns + j], or silu() of
+     * that, x going on from the inputs that each span's states keep. Items are chunks of
+     * CONV_CHANNELS channels. */
     void (*causal_conv)(const conv_args *args,
                         const row_span *spans, int n_spans, /* (n_spans,); out: their states */
                         const float *x, size_t ldx,         /* (M, n_channels) */
                         float *y, size_t ldy,               /* out, (M, n_channels) */
                         int begin, int end);
-    /* y of all rows, whose matrices go on from those that each span's states keep: delta_rule.h and
-     * ssm_scan.h have the equations. Items are blocks of the matrices, head by head. */
+    /* y of all rows, whose matrices go on from those that each span's states keep: delta_rule.h,
+     * ssm_scan.h and selective_scan.h have the equations. Items are blocks of the matrices, head by
+     * head. */
     void (*delta_rule)(const delta_rule_args *args,
                        const row_span *spans, int n_spans, /* (n_spans,); out: their states */
                        int begin, int end, void *scratch);
     void (*ssm_scan)(const ssm_scan_args *args,
                      const row_span *spans, int n_spans, /* (n_spans,); out: their states */
                      int begin, int end, void *scratch);
+    void (*selective_scan)(const selective_scan_args *args,
+                           const row_span *spans, int n_spans, /* (n_spans,); out: their states */
+                           int begin, int end, void *scratch);
     /* How many blocks a matrix has. */
     int (*delta_blocks)(int value_dim);
     int (*ssm_blocks)(int value_dim);
+    int (*selective_blocks)(int value_dim);
     /* All elementwise operations; rows.pxi has the tables. */
     const unary_op *unary;
     const binary_op *binary;

@@ -59,6 +59,10 @@ cdef extern from "interface.h" nogil:
         int32_t position
         uint8_t** pages
 
+    int first_span(const row_run* run, int window, int span_tokens)
+    int after_spans(const row_run* run, int span_tokens)
+    int count_strips(const kv_layout* kv)
+
     ctypedef struct row_span:
         int32_t row
         int32_t n_rows
@@ -66,15 +70,13 @@ cdef extern from "interface.h" nogil:
         const uint8_t* before
         uint8_t* after
 
-    enum:
-        CONV_CHANNELS
-
     ctypedef struct conv_args:
         const float* weight
         const float* bias
         int n_channels
         int n_columns
         size_t offset
+        bint then_silu
 
     ctypedef struct delta_rule_args:
         int n_head
@@ -95,6 +97,24 @@ cdef extern from "interface.h" nogil:
         size_t ldv
         size_t ld_decay
         size_t ld_beta
+        size_t ldy
+
+    ctypedef struct selective_scan_args:
+        int n_head
+        int key_dim
+        int value_dim
+        size_t offset
+        const float* x
+        const float* dt
+        const float* a
+        const float* d
+        const float* b
+        const float* c
+        float* y
+        size_t ldx
+        size_t ld_dt
+        size_t ldb
+        size_t ldc
         size_t ldy
 
     ctypedef struct ssm_scan_args:
@@ -160,8 +180,8 @@ cdef extern from "interface.h" nogil:
         const float* x, size_t ldx, const float* w, const float* bias, float eps, int k,
         float* y, size_t ldy, int begin, int end) noexcept nogil
     ctypedef void (*binary_kernel)(
-        const float* x, const float* y, float* z, size_t ld, int n,
-        int begin, int end) noexcept nogil
+        const float* x, size_t ldx, const float* y, size_t ldy, int n,
+        float* z, size_t ldz, int begin, int end) noexcept nogil
 
     ctypedef struct unary_op:
         const char* name
@@ -176,6 +196,7 @@ cdef extern from "interface.h" nogil:
         const peak_product* peaks
         int row_chunk
         int64_t fetched_bytes
+        int span_tokens
         size_t (*scratch_bytes)(int head_dim, int latent_dim) noexcept nogil
         void (*enter_thread)() noexcept nogil
         void (*leave_thread)() noexcept nogil
@@ -188,10 +209,10 @@ cdef extern from "interface.h" nogil:
         norm_kernel rms_norm
         norm_kernel layer_norm
         void (*prepare)(
-            const float* x, size_t ldx, int k, int m, void* prepared,
+            const float* x, size_t ldx, int k, int m, int n_digits, void* prepared,
             int begin, int end) noexcept nogil
         size_t (*prepared_bytes)(int k, int m) noexcept nogil
-        bint (*reads_prepared)(const packed_matrix* w) noexcept nogil
+        int (*digits_read)(const packed_matrix* w) noexcept nogil
         void (*linear)(
             const linear_args* args, int begin, int end, void* scratch) noexcept nogil
         bint (*has_many_rows)(const linear_args* args) noexcept nogil
@@ -205,6 +226,14 @@ cdef extern from "interface.h" nogil:
             const attention_args* args, const row_run* runs, int n_runs,
             const float* q, size_t ldq, float* y, size_t ldy,
             int begin, int end, void* scratch) noexcept nogil
+        void (*score)(
+            const attention_args* args, const row_run* runs, int n_runs,
+            const float* q, size_t ldq, float* scores,
+            int begin, int end, void* scratch) noexcept nogil
+        void (*weigh)(
+            const attention_args* args, const row_run* runs, int n_runs,
+            const float* scores, float* y, size_t ldy,
+            int begin, int end, void* scratch) noexcept nogil
         void (*causal_conv)(
             const conv_args* args, const row_span* spans, int n_spans,
             const float* x, size_t ldx, float* y, size_t ldy,
@@ -215,8 +244,12 @@ cdef extern from "interface.h" nogil:
         void (*ssm_scan)(
             const ssm_scan_args* args, const row_span* spans, int n_spans,
             int begin, int end, void* scratch) noexcept nogil
+        void (*selective_scan)(
+            const selective_scan_args* args, const row_span* spans, int n_spans,
+            int begin, int end, void* scratch) noexcept nogil
         int (*delta_blocks)(int value_dim) noexcept nogil
         int (*ssm_blocks)(int value_dim) noexcept nogil
+        int (*selective_blocks)(int value_dim) noexcept nogil
         const unary_op* unary
         const binary_op* binary
         void (*sigmoid_gate)(

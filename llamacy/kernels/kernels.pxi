@@ -7,14 +7,14 @@
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport cosf, expf, sinf, sqrtf
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy
 
 from llamacy.kernels.interface cimport (
-    CONV_CHANNELS, EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU,
+    EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU,
     EPILOGUE_SWIGLU, PAGE_TOKENS, PANEL_ROWS, STRIP_ROWS, UNIT_COLS, attention_args,
     binary_op, conv_args, delta_rule_args, epilogue, is_float_pack, is_gated,
     kernel_table, kv_layout, linear_args, packed_matrix, peak_product, quant_unit,
-    row_run, row_span, ssm_scan_args, unary_op,
+    row_run, row_span, selective_scan_args, ssm_scan_args, unary_op,
 )
 
 
@@ -116,6 +116,13 @@ cdef extern from "products/signs.h":
         float* out) noexcept nogil
 
 
+cdef extern from "packing/packed.h":
+    ctypedef struct pack_traits:
+        int digits
+
+    const pack_traits PACK_TRAITS[1]
+
+
 cdef extern from "rows/decode_row.h":
     void decode_row(const packed_matrix* w, int64_t row, float* y) noexcept nogil
 
@@ -156,11 +163,30 @@ cdef extern from "attention/attention.h":
         float* scratch) noexcept nogil
 
 
+cdef extern from "attention/few_runs.h":
+    enum:
+        SPAN_TOKENS
+
+    void score(
+        const attention_args* args, const row_run* runs, int n_runs, const float* q,
+        size_t ldq, float* scores, int begin, int end, void* scratch) noexcept nogil
+    void weigh(
+        const attention_args* args, const row_run* runs, int n_runs,
+        const float* scores, float* y, size_t ldy, int begin, int end,
+        void* scratch) noexcept nogil
+
+
 cdef extern from "attention/kv_store.h":
     void append_key(
         const kv_layout* kv, const kv_head* h, int slot, const float* k) noexcept nogil
     void append_value(
         const kv_layout* kv, const kv_head* h, int slot, const float* v) noexcept nogil
+
+
+cdef extern from "recurrent/causal_conv.h":
+    void causal_conv(
+        const conv_args* args, const row_span* spans, int n_spans, const float* x,
+        size_t ldx, float* y, size_t ldy, int begin, int end) noexcept nogil
 
 
 cdef extern from "recurrent/scan.h":
@@ -181,13 +207,19 @@ cdef extern from "recurrent/ssm_scan.h":
         int begin, int end, void* scratch) noexcept nogil
 
 
+cdef extern from "recurrent/selective_scan.h":
+    int selective_blocks(int value_dim) noexcept nogil
+    void selective_scan(
+        const selective_scan_args* args, const row_span* spans, int n_spans,
+        int begin, int end, void* scratch) noexcept nogil
+
+
 include "rows/activations.pxi"
 include "rows/rows.pxi"
 include "rows/rope.pxi"
 include "rows/quantize.pxi"
 include "products/linear.pxi"
 include "attention/attend.pxi"
-include "recurrent/causal_conv.pxi"
 
 
 cdef extern from "products/peak.h":
@@ -227,17 +259,22 @@ TABLE.rms_norm = rms_norm
 TABLE.layer_norm = layer_norm
 TABLE.prepare = quantize
 TABLE.prepared_bytes = quantized_bytes
-TABLE.reads_prepared = reads_prepared
+TABLE.digits_read = digits_read
 TABLE.linear = linear
 TABLE.has_many_rows = has_many_rows
 TABLE.rope = rope
 TABLE.append = append
+TABLE.span_tokens = SPAN_TOKENS
 TABLE.attention = attention
+TABLE.score = score
+TABLE.weigh = weigh
 TABLE.causal_conv = causal_conv
 TABLE.delta_rule = delta_rule
 TABLE.ssm_scan = ssm_scan
+TABLE.selective_scan = selective_scan
 TABLE.delta_blocks = delta_blocks
 TABLE.ssm_blocks = ssm_blocks
+TABLE.selective_blocks = selective_blocks
 TABLE.unary = UNARY
 TABLE.binary = BINARY
 TABLE.sigmoid_gate = sigmoid_gate

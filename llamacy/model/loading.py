@@ -15,6 +15,7 @@ from llamacy.arguments import (
     MAX_CTX,
     check_callback,
     checked_choice,
+    checked_flag,
     checked_integer,
     checks_options,
 )
@@ -55,6 +56,7 @@ def load(
     quantize: str | None = None,
     prompt_cache: int | None = None,
     max_waiting: int | None = None,
+    drafting: bool = True,
     lora: Lora = None,
     progress: Progress | None = None,
 ) -> Model:
@@ -103,6 +105,10 @@ def load(
         if that is smaller; streams that stand still until their readers catch up do not
         count. By default no call is refused.
         `model.engine.load().n_waiting` says how many wait.
+    drafting : bool, default True
+        Whether passes check several tokens at once where a text repeats what it or its
+        prompt says. No text is changed by it, and it is not done where measured times
+        show that it does not pay; calls may decide otherwise.
     lora : path, (path, float), or sequence of either, optional
         LoRA adapters to start with, as for `Model.set_adapters`.
     progress : callable, optional
@@ -142,6 +148,7 @@ def load(
         "quantize": quantize,
         "prompt_cache": prompt_cache,
         "max_waiting": max_waiting,
+        "drafting": drafting,
     }
     settings = _check(source, **options)
     parts = _read(settings, lora, progress)
@@ -162,6 +169,7 @@ class _Settings:
     file_type: FileType | None
     prompt_cache: int | None
     max_waiting: int | None
+    drafting: bool
 
 
 class _Parts(NamedTuple):
@@ -184,6 +192,7 @@ def _check(
     quantize: str | None,
     prompt_cache: int | None,
     max_waiting: int | None,
+    drafting: bool,
 ) -> _Settings:
     """Find the model, and check the other arguments; its files are not opened yet."""
     found = find_source(source)
@@ -202,6 +211,7 @@ def _check(
         found.file_type(quantize, "quantize"),
         prompt_cache,
         max_waiting,
+        checked_flag("drafting", drafting),
     )
 
 
@@ -257,6 +267,7 @@ def _assemble(parts: _Parts, settings: _Settings, recipe: Recipe) -> Model:
         n_ctx=n_ctx,
         cache_bytes=prompt_cache,
         max_waiting=settings.max_waiting,
+        drafting=settings.drafting,
         origin=Origin(parts.fingerprint, settings.kv_type, PAGE, page_bytes),
         adapters=parts.adapters,
         recipe=recipe,

@@ -67,6 +67,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
         n_ctx: int,
         cache_bytes: int,
         max_waiting: int | None = None,
+        drafting: bool = True,
         origin: Origin,
         adapters: AdapterSet | None = None,
         recipe: Recipe | None = None,
@@ -86,6 +87,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
             cache_bytes,
             max_waiting,
             file_defaults(metadata, path),
+            drafting=drafting,
         )
         super().__init__(engine, executor)
         self._adapters: tuple[Adapter, ...] = ()

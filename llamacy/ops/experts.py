@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 
-from llamacy.config import GatedActivation, Gating
+from llamacy.config import Activation, Gating
 from llamacy.ops.adapters import LowRank
 
 Weight_co = TypeVar("Weight_co", covariant=True)
@@ -31,11 +31,13 @@ class Experts(Generic[Weight_co]):
     """The feed-forward networks of one layer, all of one shape.
 
     Each is `down @ activation(gate @ x, up @ x)`, with a scale and then a bias for each
-    product.
+    product; without a gate, `down @ activation(up @ x)`.
 
     Attributes
     ----------
-    gate, up : (n_expert, n_ff, n_embd)
+    gate : (n_expert, n_ff, n_embd) or None
+        Matrices of all experts; None for experts without a gate.
+    up : (n_expert, n_ff, n_embd)
         Matrices of all experts.
     down : (n_expert, n_embd, n_ff)
         Matrices of all experts.
@@ -52,11 +54,11 @@ class Experts(Generic[Weight_co]):
     is_normalized : bool
         The weights of a row's experts are divided by their sum; otherwise they are the
         gates themselves.
-    activation : GatedActivation
+    activation : Activation
         ``"swiglu"`` is silu(gate) * up, ``"geglu"`` gelu(gate) * up, with tanh for
         GELU's erf; ``"clamped_swiglu"``, that of gpt-oss (OpenAI 2025,
         arXiv:2508.10925), is gate * sigmoid(1.702 gate) * (up + 1) with gate at most 7
-        and up within -7 .. 7.
+        and up within -7 .. 7. Without a gate, an operation without constants.
     gating : Gating
         Makes gates of a row's scores.
     scale : float
@@ -73,12 +75,12 @@ class Experts(Generic[Weight_co]):
         Added to the gates that experts and groups are chosen by, but not to weights.
     """
 
-    gate: Weight_co
+    gate: Weight_co | None
     up: Weight_co
     down: Weight_co
     n_used: int
     is_normalized: bool
-    activation: GatedActivation = "swiglu"
+    activation: Activation = "swiglu"
     gate_bias: Weight_co | None = None
     up_bias: Weight_co | None = None
     down_bias: Weight_co | None = None
@@ -104,6 +106,11 @@ class Experts(Generic[Weight_co]):
             *(self.gate_scale, self.up_scale, self.down_scale),
         )
         return [each for each in named if each is not None]
+
+    @property
+    def has_adapter_before(self) -> bool:
+        """Whether a matrix before the activation has an adapter."""
+        return self.gate_adapter is not None or self.up_adapter is not None
 
     @property
     def is_chosen_by_gates(self) -> bool:

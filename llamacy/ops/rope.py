@@ -129,6 +129,26 @@ class Rope:
             n_ctx_orig=config.n_ctx_orig or 1,
         )
 
+    @classmethod
+    def growing(cls, config: RopeConfig, head_dim: int) -> Rope:
+        """Make the table of dimensions that grow as rotated ones do, and do not turn.
+
+        Parameters
+        ----------
+        config : RopeConfig
+            How queries grow with their positions.
+        head_dim : int
+            Dimensions of a head, an even number.
+        """
+        return cls(
+            head_dim,
+            head_dim,
+            np.zeros(head_dim // 2, np.float32),
+            1.0,
+            growth=config.query_growth,
+            n_ctx_orig=config.n_ctx_orig or 1,
+        )
+
     def rotations(
         self,
         positions: NDArray[np.int32],

@@ -191,6 +191,25 @@ class Ops(Protocol, Generic[Value, Weight]):
         `n_head / n_group` neighbouring heads share them. The result is as wide as `x`.
         """
 
+    def selective_scan(
+        self,
+        x: Value,
+        dt: Value,
+        b: Value,
+        c: Value,
+        *,
+        a: Weight,
+        d: Weight,
+        state: Recurrence,
+    ) -> Value:
+        """Scan as Mamba does (Gu & Dao 2023, arXiv:2312.00752).
+
+        As `ssm_scan`, with decays and steps of each channel: of C channels a matrix S
+        (key_dim, C) is kept, `S = exp(a dt) S`, `S += b (dt x)^T`, `y = S^T c + d x`.
+        `x` and `dt` are (M, C), `b` and `c` (M, key_dim), `d` is (C,), and `a`
+        (C, key_dim), as one vector. `state` keeps S in parts of `value_dim` channels.
+        """
+
     def silu_mul(self, gate: Value, up: Value) -> Value:
         """`gate * sigmoid(gate) * up`, elementwise (SwiGLU, Shazeer 2020)."""
 

@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 
 from llamacy.architectures import ARCHITECTURES
 from llamacy.config import LatentAttentionConfig
-from llamacy.errors import FormatError
+from llamacy.errors import FormatError, UnsupportedError
+from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
+from llamacy.model.executors import load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
+from llamacy.model_files.opening import open_model
+from llamacy.ops.batch import Batch
 from tests.support.forward_passes import error, logits_of
 
 Array = NDArray[np.float32]
@@ -177,6 +181,25 @@ def test_the_cache_has_one_latent_key_a_token(write: Callable[..., Path]) -> Non
     assert family.complete(config, "").layers == config.layers
 
 
+@pytest.mark.parametrize("kv_type", ["f32", "f16"])
+def test_threads_that_share_a_row_leave_its_logits(
+    write: Callable[..., Path], tensors: Tensors, kv_type: str
+) -> None:
+    """Rows of a prompt are work for all threads; one row, for those that share it."""
+    path, ids = write(tensors, KEYS | {"context_length": 512}), 6 * TOKENS
+    logits = []
+    for n_threads in (1, 3):
+        with open_model(path) as file:
+            executor = load_executor(
+                file, read_config(file), n_threads=n_threads, kv_type=kv_type
+            )
+        sequence = executor.new_sequence()
+        executor.forward(Batch.of(ids[:-1], sequence, "none"))
+        logits.append(executor.forward(Batch.of(ids[-1:], sequence, "all")))
+    alone, shared = logits
+    np.testing.assert_array_equal(shared, alone)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "named"),
     [
@@ -192,5 +215,30 @@ def test_sizes_that_do_not_go_together_are_refused(
     with (
         open_gguf(write({}, KEYS | {key: value})) as file,
         pytest.raises(FormatError, match=named),
+    ):
+        read_hyperparameters(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({}, "temperature_length"),
+        ({"attention__temperature_length": 64}, "temperature_length"),
+        (
+            {
+                "attention__temperature_length": 32,
+                "attention__key_length_mla": N_PLAIN + N_ROTATED - 1,
+            },
+            "key_length_mla",
+        ),
+    ],
+)
+def test_queries_that_cannot_grow_are_refused(
+    write: Callable[..., Path], change: dict[str, Any], named: str
+) -> None:
+    keys = KEYS | {"attention__temperature_scale": 0.1} | change
+    with (
+        open_gguf(write({}, keys)) as file,
+        pytest.raises((FormatError, UnsupportedError), match=named),
     ):
         read_hyperparameters(file)

@@ -125,6 +125,7 @@ def test_plan_and_reference_agree_on_quantised_weights(
     [
         *("gemma2, capped", "gemma3", "qwen3", "phi3, window", "gpt2"),
         *("stablelm, 12b", "gemma4, shared", "qwen35", "falcon-h1", "mamba2"),
+        *("nemotron_h_moe", "jamba, experts"),
         "kimi-linear",
     ],
 )
@@ -208,6 +209,26 @@ def test_a_layer_that_drafts_is_left_out(
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
     sizes = [llamacy.inspect(each).memory_bytes(64) for each in (path, plain)]
     assert sizes[0] == sizes[1]
+
+
+def test_layers_of_jamba_with_a_router_have_experts(
+    reference: Callable[[str], tuple[Path, Array]],
+    write_gguf: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    """As in llama.cpp's files, whose number of experts is that of all layers."""
+    path, want = reference("jamba, experts")
+    with open_gguf(path) as file:
+        tensors = {name: each.dequantize() for name, each in file.tensors.items()}
+        metadata = {
+            key: each.tolist() if isinstance(each, np.ndarray) else each
+            for key, each in file.metadata.items()
+        } | {"jamba.expert_used_count": 2}
+        layers = read_hyperparameters(file)[1].layers
+    again = write_gguf(tmp_path / "model.gguf", metadata, tensors, "F32")
+    with open_gguf(again) as file:
+        assert read_hyperparameters(file)[1].layers == layers
+    np.testing.assert_array_equal(logits(again, "reference"), want)
 
 
 def test_tokens_before_all_windows_have_no_effect(make_model: Make) -> None:

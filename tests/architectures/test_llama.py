@@ -144,7 +144,7 @@ def test_invalid_rope_factors_are_refused(
 @pytest.mark.parametrize(
     ("name", "examples"),
     [
-        ("mamba", "near it mamba2"),
+        ("plamo2", "near it olmo2"),
         ("gemma5", r"near it gemma\w*, gemma"),
         ("", "such as"),
     ],

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import llamacy
 from llamacy.compat import llama_cpp
@@ -84,14 +85,56 @@ def test_a_grammar_can_be_made_in_each_way(tmp_path: Path) -> None:
         llama_grammar.json_schema_to_gbnf("{}")
 
 
-def test_caches_and_draft_models_are_accepted_and_stay_empty(
-    babble_model: Path,
+def test_prompt_lookup_stands_for_the_drafts_that_are_made_anyway(
+    stories: Llama,
 ) -> None:
-    draft = llama_speculative.LlamaPromptLookupDecoding(num_pred_tokens=2)
-    assert draft(np.array([1, 2, 1, 2], np.intc)).tolist() == []
+    lookup = llama_speculative.LlamaPromptLookupDecoding(num_pred_tokens=2)
+    assert lookup(np.array([1, 2, 3, 4, 1, 2], np.intc)).tolist() == [3, 4]
+    assert lookup(np.array([], np.intc)).tolist() == []
+    options: Any = {"draft_model": lookup, "verbose": False}
+    with Llama(stories.model_path, n_ctx=64, **options) as llm:
+        assert llm("Once", temperature=0) | {"id": 0, "created": 0} == stories(
+            "Once", temperature=0
+        ) | {"id": 0, "created": 0}
+
+
+def test_a_draft_model_of_ones_own_is_asked_and_changes_no_text(
+    stories: Llama,
+) -> None:
+    wanted = stories("Once upon a time", temperature=0, max_tokens=40)
+    ids = stories.tokenize(b"Once upon a time" + wanted["choices"][0]["text"].encode())
+    asked: list[list[int]] = []
+
+    class Oracle(llama_speculative.LlamaDraftModel):
+        def __call__(
+            self, input_ids: NDArray[np.intc], /, **kwargs: Any
+        ) -> NDArray[np.intc]:
+            asked.append(input_ids.tolist())
+            n = len(input_ids)
+            return np.array([*ids[n : n + 3], 10**6, 5], np.intc)
+
+    options: Any = {"draft_model": Oracle(), "verbose": False}
+    with Llama(stories.model_path, n_ctx=256, **options) as llm:
+        found = llm("Once upon a time", temperature=0, max_tokens=40)
+        assert found["choices"] == wanted["choices"]
+        assert asked
+        assert all(each == ids[: len(each)] for each in asked)
+
+        def broken(_: Any) -> Any:
+            raise ZeroDivisionError("of the draft model")
+
+        options["draft_model"] = broken
+        with Llama(stories.model_path, n_ctx=64, **options) as llm:
+            with pytest.raises(ZeroDivisionError, match="of the draft model"):
+                llm("Once")
+            assert llm("Once", max_tokens=1)["choices"]
+    with pytest.raises(llamacy.ArgumentError, match="^draft_model: wanted a Llama"):
+        Llama(stories.model_path, draft_model="draft.gguf")
+
+
+def test_caches_are_accepted_and_stay_empty(babble_model: Path) -> None:
     cache = llama_cache.LlamaDiskCache("folder", capacity_bytes=5)
-    options: Any = {"draft_model": draft, "verbose": False}
-    with Llama(str(babble_model), n_ctx=64, **options) as llm:
+    with Llama(str(babble_model), n_ctx=64, verbose=False) as llm:
         llm.set_cache(cache)
         assert llm("ba", max_tokens=2)["choices"]
     assert (cache.cache_size, [1] in cache) == (0, False)

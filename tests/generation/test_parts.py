@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from llamacy.generation.context import Context
+from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.goals.logits import Logits
 from llamacy.generation.mailbox import ThreadMailbox
-from llamacy.generation.parts import LOGITS_BYTES, MAX_READ_BESIDE, Limits, choose_parts
+from llamacy.generation.parts import (
+    LOGITS_BYTES,
+    MAX_READ_BESIDE,
+    TRIED_BYTES,
+    Limits,
+    choose_parts,
+)
 from llamacy.generation.request import AnyRequest, Request
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import Stage
+from tests.support.drafted import FreeRows
 from tests.support.scripted import ScriptedExecutor, Vocabulary, request
 
 EXECUTOR = ScriptedExecutor({}, n_batch=512)
@@ -33,42 +43,58 @@ def growing(prompt: str) -> AnyRequest:
     return one
 
 
-class Offered(Logits):
-    """Notes how many rows it is offered."""
+class Hopeful(Logits):
+    """Drafts as much as it may, with given chances; notes how many rows it is given."""
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context, lambda token, logits: None)
-        self.n_offered: list[tuple[int, int]] = []
+    def __init__(self, *chances: float) -> None:
+        super().__init__(Context([1, 2], 10), lambda token, logits: None)
+        self.n_asked = 0
+        self.n_given = 0
+        self._chances = chances
+
+    def draft(self, most: int) -> Sequence[float]:
+        self.n_asked = most
+        return self._chances[:most]
 
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
-        self.n_offered.append((n_rows, n_scored))
+        self.n_given = n_rows
         return super().next_rows(n_rows, n_scored)
 
 
 @pytest.mark.parametrize(
-    ("n_growing", "n_each"), [(1, 16), (2, 8), (5, 3), (16, 1), (20, 1)]
+    ("n_growing", "n_drafted", "wanted"),
+    [
+        (1, 15, [10]),
+        (2, 15, [8, 8]),
+        (5, 15, [4, 3, 3, 3, 3]),
+        (15, 15, [2, *[1] * 14]),
+        (20, 15, [1] * 16),
+        (2, 3, [3, 2]),
+        (2, 0, [1, 1]),
+    ],
 )
-def test_rows_of_texts_that_grow_are_shared_out_equally(
-    n_growing: int, n_each: int
+def test_rows_that_texts_leave_free_are_those_of_the_likeliest_drafts(
+    n_growing: int, n_drafted: int, wanted: list[int]
 ) -> None:
     requests: list[AnyRequest] = []
     goals = []
-    for _ in range(n_growing):
-        goals.append(Offered(Context([1, 2], 10)))
+    for n in range(n_growing):
+        goals.append(Hopeful(*(0.9 - 0.1 * at - 0.03 * n for at in range(9))))
         one = reading(Request(goals[-1]))
         one.stage = Stage.GROWING
         requests.append(one)
-    parts = choose_parts(requests, Limits(n_batch=512, n_decode=16, n_scored=99))
+    limits = Limits(n_batch=512, n_decode=16, n_drafted=n_drafted, n_scored=99)
+    parts = choose_parts(requests, limits, FreeRows())
     assert len(parts) == min(n_growing, 16)
     assert all(part.is_decode for part in parts)
-    offered = [n for goal in goals for n, _ in goal.n_offered]
-    assert offered == [n_each] * min(n_growing, 16)
+    assert [goal.n_given for goal in goals[:16]] == wanted
+    assert {goal.n_asked for goal in goals} == {min(16 - len(parts), n_drafted)}
 
 
 def test_prompts_fill_the_pass_in_their_order() -> None:
     requests = [reading(request(letter * 300)) for letter in "abc"]
-    limits = Limits(n_batch=512, n_decode=16, n_scored=99)
-    parts = choose_parts(requests, limits)
+    limits = Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=99)
+    parts = choose_parts(requests, limits, RowCosts())
     assert [len(part.rows.tokens) for part in parts] == [300, 212]
     assert [part.rows.wanted for part in parts] == ["last", "none"]
     assert [part.rows.n_wanted for part in parts] == [1, 0]
@@ -77,8 +103,8 @@ def test_prompts_fill_the_pass_in_their_order() -> None:
 
 def test_beside_a_text_that_grows_less_is_read() -> None:
     requests = [reading(request("a" * 300)), growing("bcd")]
-    limits = Limits(n_batch=512, n_decode=16, n_scored=99)
-    decode, prefill = choose_parts(requests, limits)
+    limits = Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=99)
+    decode, prefill = choose_parts(requests, limits, RowCosts())
     assert (len(decode.rows.tokens), decode.is_decode) == (1, True)
     assert len(prefill.rows.tokens) == MAX_READ_BESIDE
 
@@ -86,8 +112,8 @@ def test_beside_a_text_that_grows_less_is_read() -> None:
 def test_rows_of_which_all_logits_are_wanted_are_limited_together() -> None:
     scored = [reading(request(one * 40, prompt_logprobs=0)) for one in "ab"]
     plain = reading(request("c" * 40))
-    limits = Limits(n_batch=512, n_decode=16, n_scored=50)
-    parts = choose_parts([*scored, plain], limits)
+    limits = Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=50)
+    parts = choose_parts([*scored, plain], limits, RowCosts())
     assert [part.rows.n_wanted for part in parts] == [40, 10, 1]
 
 
@@ -96,10 +122,22 @@ def test_requests_that_wait_are_parked_or_have_ended_have_no_rows() -> None:
     stages = (Stage.WAITING, Stage.PARKED, Stage.ENDED)
     for one, stage in zip(requests, stages, strict=True):
         one.stage = stage
-    assert choose_parts(requests, Limits.of(EXECUTOR)) == []
+    assert choose_parts(requests, Limits.of(EXECUTOR), RowCosts()) == []
 
 
 def test_a_narrow_executor_limits_all_rows() -> None:
     limits = Limits.of(ScriptedExecutor({}, n_batch=3))
     assert (limits.n_batch, limits.n_decode) == (3, 3)
+
+
+def test_large_recurrent_states_leave_room_for_fewer_drafted_rows() -> None:
+    class Recurrent(ScriptedExecutor):
+        text_bytes = TRIED_BYTES // 3 - 1
+
+    assert Limits.of(Recurrent({})).n_drafted == 3
+    assert Limits.of(EXECUTOR).n_drafted > 15
+
+
+def test_logits_of_scored_rows_fit_into_memory() -> None:
+    limits = Limits.of(EXECUTOR)
     assert limits.n_scored == LOGITS_BYTES // (4 * EXECUTOR.n_vocab)

@@ -28,7 +28,7 @@ def test_every_option_is_a_field_or_left_out_for_a_reason() -> None:
         "tools"
     }
     loading = set(inspect.signature(llamacy.load).parameters)
-    others = {"source", "lora", "max_waiting", "progress"}
+    others = {"source", "lora", "max_waiting", "drafting", "progress"}
     assert set(LoadFields.model_fields) == loading - others
 
 

@@ -21,6 +21,13 @@ def error(got: NDArray[Any], want: NDArray[np.float64]) -> float:
     return float(np.linalg.norm(got - want) / np.linalg.norm(want))
 
 
+def last_row(cache: Cache, rows: tuple[Any, Any, Any]) -> Any:
+    """Output of the last row, whose attention alone is computed."""
+    sequence = PagedSequence(cache.pool)
+    cache.attend([(sequence, *(x[:-1] for x in rows))], appends_only=True)
+    return cache.attend([(sequence, *(x[-1:] for x in rows))])[0]
+
+
 @each_kv_type
 @pytest.mark.parametrize("head_dim", [8, 16, 40, 64, 80, 128])
 def test_every_group_and_length(steps: Steps, kv_type: str, head_dim: int) -> None:
@@ -230,6 +237,55 @@ def test_threads_make_no_difference(steps: Steps, kv_type: str) -> None:
     for n_threads in (2, 3):
         cache = Cache(steps, kv_type, 32, 4, n_threads=n_threads)
         np.testing.assert_array_equal(cache.read(rows, [60]), want)
+
+
+@each_kv_type
+@pytest.mark.parametrize(
+    ("n_head_kv", "group", "sizes"),
+    [(1, 1, (40, 40)), (1, 4, (80, 64)), (1, 20, (44, 37)), (1, 130, (24, 16))],
+)
+@pytest.mark.parametrize("is_latent", [False, True])
+@pytest.mark.parametrize("window", [0, 150])
+def test_threads_that_share_a_row_make_no_difference(
+    steps: Steps,
+    kv_type: str,
+    n_head_kv: int,
+    group: int,
+    sizes: tuple[int, int],
+    is_latent: bool,
+    window: int,
+) -> None:
+    alone, *shared = (
+        Cache(
+            *(steps, kv_type, sizes[0], group, n_head_kv),
+            n_threads=n_threads, window=window, softcap=9,
+            sinks=np.arange(group, dtype=np.float32) % 3,
+            value_dim=sizes[1], is_latent=is_latent,
+        )
+        for n_threads in (1, 2, 5)
+    )  # fmt: skip
+    rows = alone.rows(301)
+    rows[1][140, 2] = np.nan  # hidden by the window, and in a page that is not
+    want = last_row(alone, rows)
+    assert np.isnan(want).any() == (window == 0)
+    for cache in shared:
+        np.testing.assert_array_equal(last_row(cache, rows), want)
+
+
+@each_kv_type
+def test_threads_share_rows_of_several_sequences(steps: Steps, kv_type: str) -> None:
+    outputs = []
+    for n_threads in (1, 4):
+        cache = Cache(steps, kv_type, 48, 6, 1, n_threads=n_threads, value_dim=40)
+        parts: list[tuple[Any, ...]] = []
+        for length in (300, 20, 140):
+            sequence = PagedSequence(cache.pool)
+            rows = cache.rows(length + 1, seed=length)
+            cache.attend([(sequence, *(x[:-1] for x in rows))], appends_only=True)
+            parts.append((sequence, *(x[-1:] for x in rows)))
+        outputs.append(cache.attend(parts))
+    alone, shared = outputs
+    np.testing.assert_array_equal(shared, alone)
 
 
 @pytest.mark.parametrize("kv_type", TOLERANCE)

@@ -11,7 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.ops.plan.step import Step
-from llamacy.ops.reference.recurrence import delta_rule_row, ssm_scan_row
+from llamacy.ops.reference.recurrence import (
+    delta_rule_row,
+    selective_scan_row,
+    ssm_scan_row,
+)
 from llamacy.ops.state.layout import StateLayout
 from llamacy.ops.state.specs import Recurrence
 from tests.kernels.conftest import buffer_of
@@ -22,8 +26,9 @@ if TYPE_CHECKING:
 N_HEAD, N_SHARED = 4, 2  # heads of values; of queries and keys, or groups
 N_ROWS = 21
 DIMS = [(16, 16), (24, 40), (8, 128), (20, 64), (128, 7)]
-Op = Literal["delta_rule", "row_decays", "ssm_scan"]
-OPS: tuple[Op, ...] = ("delta_rule", "row_decays", "ssm_scan")
+Op = Literal["delta_rule", "row_decays", "ssm_scan", "selective_scan"]
+OPS: tuple[Op, ...] = ("delta_rule", "row_decays", "ssm_scan", "selective_scan")
+KINDS = {"row_decays": "delta_rule"}  # of steps, where they are not named as here
 
 
 @dataclass
@@ -56,6 +61,12 @@ class Text:
             self.constants = {"n_group": N_SHARED, "a": -np.abs(noise(N_HEAD))}
             self.constants |= {"d": noise(N_HEAD)}
             return
+        if self.op == "selective_scan":
+            self.inputs = {"x": rows(wide), "dt": np.abs(rows(wide))}
+            self.inputs |= {"b": rows(key_dim), "c": rows(key_dim)}
+            a = -np.abs(noise(wide * key_dim))
+            self.constants = {"a": a, "d": noise(wide)}
+            return
         n_decays = N_HEAD * (key_dim if self.op == "row_decays" else 1)
         k = rows(narrow).reshape(-1, key_dim)
         k /= np.linalg.norm(k, axis=1, keepdims=True)
@@ -78,6 +89,8 @@ class Text:
             shared = np.arange(N_HEAD) // (N_HEAD // N_SHARED)
         dims = dict.fromkeys(("q", "k", "b", "c"), self.dims[0])
         dims |= dict.fromkeys(("x", "v"), self.dims[1])
+        if self.op == "selective_scan":
+            dims["dt"], shared = self.dims[1], np.array(0)
         for row in range(self.n_rows):
             values = {
                 name: x[row].reshape(-1, dims[name]) if name in dims else x[row]
@@ -92,6 +105,11 @@ class Text:
         if self.op == "ssm_scan":
             a, d = self.constants["a"], self.constants["d"]
             return ssm_scan_row(matrices, v["x"], v["dt"], a, v["b"], v["c"], d)
+        if self.op == "selective_scan":
+            a = self.constants["a"].reshape(N_HEAD, -1, self.dims[0]).swapaxes(1, 2)
+            d = self.constants["d"].reshape(N_HEAD, -1)
+            rows = matrices, v["x"], v["dt"], a, v["b"], v["c"], d
+            return selective_scan_row(*rows)
         decay = v["decay"].reshape(N_HEAD, -1)
         return delta_rule_row(matrices, v["q"], v["k"], v["v"], decay, v["beta"])
 
@@ -135,7 +153,7 @@ def run(
     program = steps.program(n_threads)
     program.add(
         Step.of(
-            "ssm_scan" if op == "ssm_scan" else "delta_rule",
+            KINDS.get(op, op),
             {**joined, "state": slot},
             {"y": y, "state": slot},
             n_head=N_HEAD,
@@ -225,7 +243,7 @@ def test_no_bit_depends_on_where_a_text_is_cut(
 def test_nan_stays_in_its_head_and_later_rows(steps: Steps, op: Op) -> None:
     text = Text(op, (16, 40))
     (clean,) = run(steps, [text])
-    text.inputs["x" if op == "ssm_scan" else "v"][5, 40] = np.nan  # of head 1
+    text.inputs["x" if "scan" in op else "v"][5, 40] = np.nan  # of head 1
     (found,) = run(steps, [text])
     is_nan = np.isnan(found[0]).reshape(N_ROWS, N_HEAD, 40)
     assert is_nan[5:, 1, 0].all()

@@ -279,10 +279,10 @@ def test_an_unknown_family_is_refused_by_its_name(
     tmp_path: Path, write_gguf: Callable[..., Path]
 ) -> None:
     """None of its own keys is read."""
-    path = write_gguf(tmp_path / "model.gguf", {"general.architecture": "mamba"}, {})
+    path = write_gguf(tmp_path / "model.gguf", {"general.architecture": "plamo2"}, {})
     with pytest.raises(
         llamacy.UnsupportedError,
-        match=r"general\.architecture: wanted one .*near it mamba2, found mamba$",
+        match=r"general\.architecture: wanted one .*near it olmo2, found plamo2$",
     ):
         llamacy.load(path)
 

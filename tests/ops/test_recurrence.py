@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.ops.reference.recurrence import (
+from llamacy.ops.reference.chunks import (
     CHUNK,
     delta_rule_chunks,
-    delta_rule_row,
+    selective_scan_chunks,
     ssm_scan_chunks,
+)
+from llamacy.ops.reference.recurrence import (
+    delta_rule_row,
+    selective_scan_row,
     ssm_scan_row,
 )
 
@@ -70,4 +74,19 @@ def test_ssm_scan(n_rows: int, strength: float) -> None:
     assert_close(
         ssm_scan_chunks(start, x, dt, a, b, c, d),
         row_by_row(ssm_scan_row, start, rows),
+    )
+
+
+@pytest.mark.parametrize("n_rows", LENGTHS)
+@pytest.mark.parametrize("strength", [0.1, 20.0])
+def test_selective_scan(n_rows: int, strength: float) -> None:
+    x, d = noise(n_rows, N_HEAD, VALUE_DIM), noise(N_HEAD, VALUE_DIM)
+    dt = np.abs(noise(n_rows, N_HEAD, VALUE_DIM, 1)[..., 0])
+    a = -np.float32(strength) * np.abs(noise(N_HEAD, KEY_DIM, VALUE_DIM))
+    b, c = noise(n_rows, KEY_DIM), noise(n_rows, KEY_DIM, 1)[..., 0]
+    start = noise(N_HEAD, KEY_DIM, VALUE_DIM)
+    rows: list[Any] = [[*r[:2], a, *r[2:], d] for r in zip(x, dt, b, c, strict=True)]
+    assert_close(
+        selective_scan_chunks(start, x, dt, a, b, c, d),
+        row_by_row(selective_scan_row, start, rows),
     )

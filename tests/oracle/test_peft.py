@@ -120,6 +120,25 @@ DELTA_RULE = {
 }
 FAMILIES["Qwen3_5Text"] = DELTA_RULE
 FAMILIES["Qwen3Next"] = {**FIVE, **DELTA_RULE, "shared_expert_intermediate_size": 32}
+FAMILIES["NemotronH"] = {
+    "layers_block_type": ["linear_attention", "moe", "full_attention", "moe"],
+    "num_hidden_layers": 4,
+    "head_dim": 16,
+    "ssm_state_size": 16,
+    "mamba_num_heads": 4,
+    "mamba_head_dim": 16,
+    "n_groups": 2,
+    "time_step_min": 1e-30,
+    "n_routed_experts": 5,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "moe_shared_expert_intermediate_size": 48,
+    "moe_latent_size": 40,
+}
+FAMILIES["Jamba"] = {
+    **{"num_hidden_layers": 3, "attn_layer_period": 3, "attn_layer_offset": 1},
+    **{"num_experts": 5, "num_experts_per_tok": 2, "mamba_dt_rank": 8},
+}
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 DENSE = [*ATTENTION, "gate_proj", "up_proj", "down_proj"]
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
@@ -198,6 +217,21 @@ CASES: dict[str, tuple[str, Settings]] = {
         "Gemma4Text",
         {
             "target_modules": ATTENTION,
+            "target_parameters": ["experts.gate_up_proj", "experts.down_proj"],
+        },
+    ),
+    "experts without a gate": (
+        "NemotronH",
+        {
+            "target_modules": ["in_proj", *ATTENTION, "fc1_latent_proj"]
+            + ["fc2_latent_proj", "shared_experts.up_proj"],
+            "target_parameters": ["experts.up_proj", "experts.down_proj"],
+        },
+    ),
+    "selective scan": (
+        "Jamba",
+        {
+            "target_modules": ["in_proj", "x_proj", "out_proj", *DENSE],
             "target_parameters": ["experts.gate_up_proj", "experts.down_proj"],
         },
     ),

@@ -6,6 +6,7 @@ models under their names.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -136,9 +137,26 @@ NEMOTRON_H = {key: SIZES[key] for key in SIZES if key != "num_hidden_layers"} | 
     "n_groups": 2,
     "time_step_min": 1e-30,  # else steps are not less, whatever their limit
 }
+NEMOTRON_H_MOE = NEMOTRON_H | {
+    "layers_block_type": [*SCAN_KINDS, "moe"],
+    "n_routed_experts": 6,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "moe_shared_expert_intermediate_size": 48,
+    "routed_scaling_factor": 1.5,
+}
 MAMBA2 = {
     **{"vocab_size": N_VOCAB, "hidden_size": 64, "num_hidden_layers": 3},
     **{"num_heads": 8, "head_dim": 16, "state_size": 16, "n_groups": 2},
+    **{"initializer_range": 0.2, "pad_token_id": None, "residual_in_fp32": False},
+}
+JAMBA = {
+    **{"num_hidden_layers": 4, "attn_layer_period": 3, "attn_layer_offset": 1},
+    **{"num_experts": 4, "num_experts_per_tok": 2},
+    **{"mamba_d_state": 16, "mamba_dt_rank": 8},
+}
+MAMBA = {
+    **{"vocab_size": N_VOCAB, "hidden_size": 64, "num_hidden_layers": 3},
     **{"initializer_range": 0.2, "pad_token_id": None, "residual_in_fp32": False},
 }
 LATENT = {
@@ -157,6 +175,7 @@ DEEPSEEK = LATENT | {
     "first_k_dense_replace": 1,
     "routed_scaling_factor": 1.5,
 }
+MISTRAL4 = DEEPSEEK | {"first_k_dense_replace": 0, "norm_topk_prob": True}
 SCORED = YARN | {"mscale": 0.7, "mscale_all_dim": 0.7}
 GROUPS = {"n_group": 3, "topk_group": 2}
 KINDS = {"layer_types": ["conv", "full_attention", "conv", "full_attention", "conv"]}
@@ -179,6 +198,17 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         SIZES | DEEPSEEK | {"n_group": 1, "topk_group": 1, "rope_parameters": YARN},
     ),
     "deepseek2, glm": ("Glm4MoeLite", SIZES | DEEPSEEK | {"v_head_dim": 40}),
+    "mistral4": ("Mistral4", SIZES | MISTRAL4 | {"rope_parameters": GROWING}),
+    "mistral4, groups": (
+        "Mistral4",
+        SIZES | MISTRAL4 | GROUPS | {"first_k_dense_replace": 1, "q_lora_rank": None},
+    ),
+    "mistral4, images": (
+        "Mistral3",
+        seeing(
+            {"model_type": "mistral4", "rope_parameters": GROWING, **MISTRAL4}, PIXTRAL
+        ),
+    ),
     "deepseek2, youtu": ("Youtu", SIZES | LATENT | {"tie_word_embeddings": True}),
     "lfm2": ("Lfm2", FIVE | KINDS | {"block_multiple_of": 32}),
     "lfm2, older keys": (
@@ -222,6 +252,33 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         | {"tie_word_embeddings": True, "lm_head_multiplier": 3.0},
     ),
     "nemotron_h": ("NemotronH", NEMOTRON_H),
+    "nemotron_h_moe": ("NemotronH", NEMOTRON_H_MOE),
+    "nemotron_h_moe, groups": (
+        "NemotronH",
+        NEMOTRON_H_MOE
+        | {"n_group": 3, "topk_group": 2, "norm_topk_prob": False}
+        | {"num_nextn_predict_layers": 1},
+    ),
+    "nemotron_h_moe, latent": (
+        "NemotronH",
+        NEMOTRON_H_MOE
+        | {"moe_latent_size": 32, "mlp_bias": True}
+        | {"layers_block_type": ["moe", *SCAN_KINDS, "mlp"]},
+    ),
+    "jamba": ("Jamba", SIZES | JAMBA),
+    "jamba, other sizes": (
+        "Jamba",
+        SIZES
+        | JAMBA
+        | {"mamba_d_state": 8, "mamba_d_conv": 5, "mamba_dt_rank": "auto"}
+        | {"mamba_expand": 1, "hidden_size": 72, "mamba_conv_bias": False}
+        | {"expert_layer_period": 3, "expert_layer_offset": 0},
+    ),
+    "jamba, dense": (
+        "Jamba",
+        SIZES | JAMBA | {"num_experts": 1, "tie_word_embeddings": True},
+    ),
+    "mamba": ("Mamba", MAMBA),
     "mamba2": ("Mamba2", MAMBA2),
     "qwen2vl": ("Qwen2VL", seeing(SECTIONS, IMAGES | {"embed_dim": 32})),
     "qwen2.5vl": (
@@ -298,7 +355,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 def make(name: str, folder: Path) -> Array:
     """Save a model of the table; return its logits."""
     torch.manual_seed(0)
-    family, settings = CASES[name]
+    family, settings = copy.deepcopy(CASES[name])  # classes add to their settings
     end = "ForConditionalGeneration" if "text_config" in settings else "ForCausalLM"
     config = getattr(transformers, f"{family}Config")(**settings)
     of_class = getattr(transformers, f"{family}{end}")
@@ -310,7 +367,7 @@ def make(name: str, folder: Path) -> Array:
         ):
             if "norm" in parameter_name or parameter_name.endswith(("bias", "sinks")):
                 parameter.add_(0.1 * torch.randn_like(parameter))
-            elif "router" in parameter_name or "mlp.gate.weight" in parameter_name:
+            elif "router" in parameter_name or parameter_name.endswith("gate.weight"):
                 parameter.normal_(0, 0.2)
         logits: Array = model(input_ids=torch.tensor([tokens()])).logits[0].numpy()
     model.save_pretrained(folder)

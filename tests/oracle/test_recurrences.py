@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.ops.reference.recurrence import delta_rule_chunks, delta_rule_row
+from llamacy.ops.reference.chunks import delta_rule_chunks
+from llamacy.ops.reference.recurrence import delta_rule_row
 
 pytestmark = pytest.mark.oracle
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")

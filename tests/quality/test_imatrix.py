@@ -21,6 +21,7 @@ from llamacy.ops.experts import Experts
 from llamacy.ops.reference import executor as reference
 from llamacy.ops.reference.operations import ReferenceOps
 from llamacy.ops.reference.routing import route
+from tests.support.model_shapes import model_shapes
 
 TEXT = "Cosmo was not afraid of much, only of deep water and of owls. " * 30
 
@@ -33,6 +34,10 @@ class Observed(ReferenceOps):
     def linear(self, x: Any, weight: Any, bias: Any = None, scale: Any = None) -> Any:
         self.inputs.append((weight, x))
         return super().linear(x, weight, bias, scale)
+
+    def head_linear(self, x: Any, weight: Any) -> Any:
+        self.inputs.append((weight, x))
+        return super().head_linear(x, weight)
 
     def experts(self, x: Any, scores: Any, experts: Experts[Any]) -> Any:
         self.inputs.append((experts.gate, route(scores, experts)[0]))
@@ -138,6 +143,42 @@ def test_experts_have_sums_of_their_own_rows(
     router = made.entries["blk.0.ffn_gate_inp.weight"].sums[0]
     np.testing.assert_allclose(gate, 2 * router, rtol=1e-4)
     np.testing.assert_allclose(router, sums["blk.0.ffn_gate_inp.weight"], rtol=1e-3)
+
+
+def test_matrices_of_heads_have_the_sums_of_each_side_by_side(
+    tmp_path: Path,
+    write_gguf: Callable[..., Path],
+    llama_metadata: Callable[..., dict[str, Any]],
+    random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All heads see every row: llama.cpp, too, writes one count for all of them."""
+    n_head, n_plain, n_latent = 4, 24, 32
+    sizes = {
+        "block_count": 1,
+        "attention__head_count_kv": 1,
+        "attention__kv_lora_rank": n_latent,
+        "attention__key_length": n_latent + 8,
+        "attention__value_length": n_latent,
+        "attention__key_length_mla": n_plain + 8,
+        "attention__value_length_mla": 16,
+        "rope__dimension_count": 8,
+    }
+    metadata = llama_metadata("deepseek2", **sizes)
+    tensors = random_tensors(model_shapes(write_gguf, tmp_path, metadata).items())
+    path = write_gguf(tmp_path / "latent.gguf", metadata, tensors)
+    ids = np.random.default_rng(0).integers(0, 50, 40).astype(np.int32)
+    with llamacy.load(path, n_threads=1, kv_type="f32") as model:
+        made = llamacy.imatrix(model, ids.tolist(), n_ctx=20)
+    sums, _ = reference_inputs(path, ids.reshape(2, 20), monkeypatch)
+    for name in ("blk.0.attn_k_b.weight", "blk.0.attn_v_b.weight"):
+        got, shape = made.entries[name], tensors[name].shape
+        assert got.counts.tolist() == [40]
+        assert got.sums.shape == (1, n_head * shape[-1])
+        np.testing.assert_allclose(got.sums[0], sums[name], rtol=2e-3, atol=1e-3)
+        importance = made.importance(name, shape)
+        assert importance is not None
+        np.testing.assert_allclose(importance * 40, got.sums.reshape(n_head, -1), 1e-6)
 
 
 def test_a_text_in_two_calls_gives_the_sums_of_one(demo: Model, tmp_path: Path) -> None:

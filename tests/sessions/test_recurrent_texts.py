@@ -21,10 +21,6 @@ import llamacy
 from llamacy import kernels
 from llamacy.cli import app
 from llamacy.errors import FormatError
-from llamacy.generation.completions import completion
-from llamacy.generation.context import Context
-from llamacy.generation.gather import gather
-from llamacy.generation.request import Request
 from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.model.model import Model
 from llamacy.model_files.hyperparameters import read_hyperparameters
@@ -34,7 +30,7 @@ from llamacy.ops.plan.plan import Plan
 from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.sessions.session import Session
 from tests.support import recurrent_model
-from tests.support.drafted import Drafted
+from tests.support.drafted import drafting, foretelling
 from tests.support.verbs import has_tiles
 
 GREEDY: dict[str, Any] = {"temperature": 0, "logit_bias": {2: -100}}  # without end
@@ -167,16 +163,12 @@ def test_a_broken_pass_is_taken_back(
 @pytest.mark.parametrize("every", [1, 2, 3, 7, 1000])
 def test_drafting_gives_the_text_of_a_token_a_pass(model: Model, every: int) -> None:
     """Whether the guess is wrong at each token, at some, or nowhere."""
-    params = llamacy.SamplingParams(max_tokens=60, **GREEDY)
-    wanted = model.generate(IDS[:50], params)
+    wanted = model.generate(IDS[:50], max_tokens=60, drafting=False, **GREEDY)
     guess = [
         token if (at + 1) % every else 261 for at, token in enumerate(wanted.tokens)
     ]
-    goal = Drafted(Context(IDS[:50], model.n_ctx), params, model.tokenizer)
-    goal.text = IDS[:50] + guess
-    one = Request(goal)
-    gather(model.engine.worker, [one])
-    found = completion(one)
+    with drafting(model, foretelling(IDS[:50] + guess)):
+        found = model.generate(IDS[:50], max_tokens=60, **GREEDY)
     assert found.tokens == wanted.tokens
     assert found.timings.n_generated == 59  # nothing was read again
     assert (found.timings.n_generation_passes < 59) == (every > 1)
@@ -303,6 +295,7 @@ def test_memory_is_what_inspect_says(path: Path) -> None:
     info = llamacy.inspect(path)
     of_layer = {
         "lfm2": 2 * 64,
+        "jamba": 3 * 64 + 64 * 8,
         "kimi-linear": 3 * 96 + 4 * 8 * 8,
         "mamba2": 3 * 80 + 64 * 8,
     }[info.architecture]
@@ -316,7 +309,12 @@ def test_memory_is_what_inspect_says(path: Path) -> None:
         assert states_used(model) == 33
         assert plan.kv_bytes_used == info.kv_bytes(session.n_past)
     shown = CliRunner().invoke(app, ["show", str(path)]).stdout
-    sizes = {"lfm2": "49.5", "kimi-linear": "210.4", "mamba2": "290.8"}
+    sizes = {
+        "lfm2": "49.5",
+        "jamba": "272.2",
+        "kimi-linear": "210.4",
+        "mamba2": "290.8",
+    }
     n_kib = sizes[info.architecture]
     assert f"of which {n_kib} KiB for the states of recurrent layers" in shown
     page = info.kv_page_bytes["f16"]

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.ops.plan.runtime import Program
-from llamacy.ops.plan.step import Step
+from llamacy.ops.plan.step import SCORES, Operand, Step
 from llamacy.ops.plan.steps import MAX_RUN
 from llamacy.ops.state.kv_pages import PAGE
 from llamacy.ops.state.layout import StateSlot
@@ -33,7 +33,10 @@ each_kv_type = pytest.mark.parametrize(
 
 
 class Cache:
-    """Appends to sequences and attends to them, in layer 1 of 2."""
+    """Appends to sequences and attends to them, in layer 1 of 2.
+
+    Several threads share the work on rows that are fewer.
+    """
 
     def __init__(
         self,
@@ -76,7 +79,9 @@ class Cache:
         v = rng.standard_normal((m, self.n_head_kv * self.value_dim), dtype=np.float32)
         return 2 * q, k, v
 
-    def attend(self, parts: list[tuple[Any, ...]]) -> list[Array]:
+    def attend(
+        self, parts: list[tuple[Any, ...]], *, appends_only: bool = False
+    ) -> list[Array]:
         """Continue each sequence with its rows; the outputs of each."""
         runs, pages, first = [], [], 0
         longest = max(1, MAX_RUN // self.group)
@@ -99,19 +104,9 @@ class Cache:
             {"q": queries, "k": keys, "state": self.slot},
             n_head=self.n_head,
         )
-        attention = Step.of(
-            "attention",
-            {"q": queries, "state": self.slot},
-            {"y": y},
-            n_head=self.n_head,
-            scale=self.head_dim**-0.5,
-            window=self.window,
-            softcap=self.softcap,
-            sinks=self.sinks,
-            may_round=self._may_round,
-        )
         program.add(append)
-        program.add(attention, waits=True)
+        for each in [] if appends_only else self._attention(queries, y):
+            program.add(each, waits=True)
         program.run(
             np.zeros(first, np.int32),
             np.zeros(first, np.int32),
@@ -126,6 +121,25 @@ class Cache:
             sequence.advance(len(q))
         ends = np.cumsum([len(part[1]) for part in parts])[:-1]
         return list(np.split(y[:, :width], ends))
+
+    def _attention(self, queries: Array, y: Array) -> list[Step]:
+        """Attention, and the scores before it if threads may share them."""
+        reads: dict[str, Operand] = {"q": queries, "state": self.slot}
+        options: dict[str, Any] = {
+            "n_head": self.n_head,
+            "scale": self.head_dim**-0.5,
+            "window": self.window,
+            "softcap": self.softcap,
+            "sinks": self.sinks,
+            "may_round": self._may_round,
+        }
+        if self.n_threads == 1:
+            return [Step.of("attention", reads, {"y": y}, **options)]
+        with_scores = reads | {"scores": SCORES}
+        return [
+            Step.of("scores", reads, {"scores": SCORES}, **options),
+            Step.of("attention", with_scores, {"y": y}, **options),
+        ]
 
     def read(self, rows: tuple[Array, Array, Array], cut: list[int]) -> Array:
         """Outputs of a new sequence that is read in pieces ending at `cut`."""

@@ -322,7 +322,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "Glm4MoeForCausalLM": {"head_dim": 128},
     "GraniteMoeHybridForCausalLM": {"layer_types": ["mamba", "attention"] * 16},
     "NemotronHForCausalLM": {
-        "layers_block_type": ["mamba", "mlp", "attention", "mamba", "mlp"],
+        "layers_block_type": ["mamba", "mlp", "attention", "mamba", "moe"],
         "num_hidden_layers": 5,
     },
     "DeepseekV2ForCausalLM": {"num_experts_per_tok": 6},

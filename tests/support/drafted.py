@@ -1,43 +1,94 @@
-"""A goal whose passes have drafted rows, some of which are given back."""
+"""Drafters for tests, which need not be right, and passes whose rows cost nothing."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
-from llamacy.generation.goals.complete import Complete
-from llamacy.generation.rows import Rows
-from llamacy.generation.stages import Stage
+import llamacy
+from llamacy.generation.drafting.drafter import Drafter, MakeDrafter
+from llamacy.generation.drafting.row_costs import RowCosts
+from llamacy.generation.worker import Worker
+
+Change = Callable[[int, int], int]
+"""Maps a token's place in the text, and the token, to the one that is proposed."""
 
 
-class Drafted(Complete):
-    """Proposes the tokens of a known text, and keeps those that the model agrees to."""
+class FreeRows(RowCosts):
+    """All passes cost the same, so that every draft is worth it."""
 
-    text: list[int]  # prompt included
+    most_rows = 99
 
-    n_proposed = n_agreed = 0
+    def of(self, n_rows: int) -> float:
+        return 1.0
 
-    def next_rows(self, n_rows: int, n_scored: int) -> Rows:
-        rows = super().next_rows(n_rows, n_scored)
-        n_tokens = len(self.context.ids)
-        self._draft: list[int] = []
-        if self.n_chosen and self.context.n_past == n_tokens - 1:
-            room = min(n_rows - 1, self.context.n_ctx - n_tokens)
-            self._draft = self.text[n_tokens : n_tokens + room]
-            self.n_proposed += len(self._draft)
-            rows = Rows([*rows.tokens, *self._draft], rows.sequence, "all")
-        return rows
 
-    def take(self, logits: NDArray[np.float32]) -> Stage:
-        if not self._draft:
-            return super().take(logits)
-        n_before = self.context.n_past - len(logits)
-        for n_used, row in enumerate(logits, 1):
-            token = self.grow(row)
-            if self.finish_reason is not None or self._draft[n_used - 1 : n_used] != [
-                token
-            ]:
-                break
-        self.n_agreed += n_used - 1
-        self.context.truncate(n_before + n_used)
-        return self.next_stage
+class Foretold:
+    """Proposes what comes next in a text that the test knows, or something else.
+
+    Parameters
+    ----------
+    ids : iterable of int
+        The tokens so far.
+    text : sequence of int
+        The whole text, prompt included.
+    change : Change, optional
+        Makes proposals wrong.
+    """
+
+    def __init__(
+        self, ids: Iterable[int], text: Sequence[int], change: Change | None = None
+    ) -> None:
+        self._n = len(list(ids))
+        self._text = text
+        self._change = change or (lambda place, token: token)
+
+    def accept(self, token: int) -> None:
+        self._n += 1
+
+    def replace(self, ids: Iterable[int]) -> None:
+        pass  # the text goes on, whatever is read again
+
+    def chances(self, most: int) -> Sequence[float]:
+        return [1.0] * len(self.propose(most))
+
+    def propose(self, n: int) -> list[int]:
+        places = range(self._n, min(self._n + n, len(self._text)))
+        return [self._change(place, self._text[place]) for place in places]
+
+
+def foretelling(text: Sequence[int], change: Change | None = None) -> MakeDrafter:
+    """Return what makes drafters that know a text."""
+
+    def make(ids: Iterable[int]) -> Drafter:
+        return Foretold(ids, text, change)
+
+    return make
+
+
+def wrong_at_random(seed: int, n_vocab: int) -> Change:
+    """Make a quarter of all proposals wrong, with any tokens of the vocabulary."""
+    rng = random.Random(seed)
+
+    def change(_: int, token: int) -> int:
+        return rng.randrange(n_vocab) if rng.random() < 0.25 else token
+
+    return change
+
+
+def rows_cost_nothing(worker: Worker) -> None:
+    """Let all drafts of a worker's texts be worth it from now on."""
+    worker._loop._scheduler.costs = FreeRows()
+
+
+@contextmanager
+def drafting(model: llamacy.Model, make: MakeDrafter) -> Iterator[None]:
+    """Draft with other drafters in a block, whatever their rows cost."""
+    engine, scheduler = model.engine, model.engine.worker._loop._scheduler
+    make_before, costs_before = engine.make_drafter, scheduler.costs
+    engine.make_drafter, scheduler.costs = make, FreeRows()
+    try:
+        yield
+    finally:
+        engine.make_drafter, scheduler.costs = make_before, costs_before

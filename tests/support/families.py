@@ -13,6 +13,11 @@ YARN = {
     "rope__scaling__factor": 4.0,
     "rope__scaling__original_context_length": 32,
 }
+GROWING = {
+    "attention__temperature_scale": 0.5,
+    "attention__temperature_length": 32,
+    "rope__scaling__yarn_log_multiplier": 0.1,
+}
 EPS = {"attention__layer_norm_epsilon": 1e-5}
 XIELU: dict[str, Any] = {
     "xielu.alpha_p": [0.4, 0.7],
@@ -57,6 +62,21 @@ SCAN: dict[str, Any] = {
     "ssm__time_step_rank": 4,
     "ssm__inner_size": 48,
 }
+NEMOTRON_H_MOE: dict[str, Any] = {
+    **SCAN,
+    **SMALL_EXPERTS,
+    "attention__head_count_kv": [0, 0, 2, 0],
+    "feed_forward_length": [0, 24, 0, 24],
+}
+JAMBA: dict[str, Any] = {
+    "block_count": 4,
+    "attention__head_count_kv": [0, 0, 2, 0],
+    "ssm__conv_kernel": 4,
+    "ssm__state_size": 8,
+    "ssm__time_step_rank": 12,
+    "ssm__inner_size": 48,
+}
+JAMBA_EXPERTS: dict[str, Any] = {"expert_count": 4, "expert_used_count": [0, 2, 0, 2]}
 GROUPS = {"expert_group_count": 3, "expert_group_used_count": 2}
 LATENT: dict[str, Any] = {
     "attention__head_count_kv": 1,
@@ -222,6 +242,17 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "deepseek2, v2 with groups": (
         "deepseek2",
         {**LATENT, **EXPERTS, **GROUPS, "expert_count": 9},
+        (),
+    ),
+    "deepseek2, growing queries": (
+        "deepseek2",
+        {**LATENT, **EXPERTS, **YARN, **GROWING},
+        (),
+    ),
+    "mistral4": (
+        "mistral4",
+        {**LATENT, **EXPERTS, **GROUPS, **YARN, **GROWING, "expert_count": 9}
+        | {"expert_weights_norm": True, "leading_dense_block_count": 0},
         (),
     ),
     "deepseek2, dense": ("deepseek2", LATENT, ()),
@@ -409,6 +440,44 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         SCAN
         | {"attention__head_count_kv": [0, 0, 2, 0]}
         | {"feed_forward_length": [0, 96, 0, 0]},
+        (),
+    ),
+    "nemotron_h_moe": ("nemotron_h_moe", NEMOTRON_H_MOE, ("exp_probs_b.bias",)),
+    "nemotron_h_moe, groups": (
+        "nemotron_h_moe",
+        NEMOTRON_H_MOE | GROUPS | {"expert_count": 6, "expert_weights_scale": 1.5},
+        (),
+    ),
+    "nemotron_h_moe, latent": (
+        "nemotron_h_moe",
+        NEMOTRON_H_MOE | {"moe_latent_size": 32, "expert_weights_norm": True},
+        ("shexp.bias", "latent_down.bias", "latent_up.bias"),
+    ),
+    "nemotron_h_moe, layers apart": (
+        "nemotron_h_moe",
+        NEMOTRON_H_MOE
+        | {"expert_used_count": [0, 1, 0, 3], "feed_forward_length": [0, 24, 0, 40]}
+        | {"expert_feed_forward_length": [0, 24, 0, 40]},
+        (),
+    ),
+    "nemotron_h_moe, a network": (
+        "nemotron_h_moe",
+        NEMOTRON_H_MOE
+        | {"expert_used_count": [0, 2, 0, 0], "feed_forward_length": [0, 24, 0, 96]},
+        (),
+    ),
+    "jamba": ("jamba", JAMBA, ("ssm_conv1d.bias",)),
+    "jamba, experts": ("jamba", JAMBA | JAMBA_EXPERTS, ("ssm_conv1d.bias",)),
+    "mamba": (
+        "mamba",
+        JAMBA | {"attention__head_count": 0, "feed_forward_length": 0},
+        (),
+    ),
+    "mamba, norms": (
+        "mamba",
+        JAMBA
+        | {"attention__head_count": 0, "feed_forward_length": 0}
+        | {"ssm__dt_b_c_rms": True},
         (),
     ),
     "mamba2": (

@@ -180,7 +180,10 @@ class Draft:
             "weight": f"kernel {width} {kernel}",
             "bias": self.draw(strategies.sampled_from([None, f"bias {width}"])),
         }
-        return self.push("causal_conv", (x,), width, self.sizes[x] + 1, **options)
+        y = self.push("causal_conv", (x,), width, self.sizes[x] + 1, **options)
+        if self.draw(strategies.booleans()):
+            y = self.push("silu", (y,), width, self.sizes[y])
+        return y
 
     def columns(self) -> int:
         x = self.choose()
@@ -311,6 +314,8 @@ class Draft:
                 "ssm_scan", (v, steps, q, k), width, self.sizes[v] + 3, a=a, d=d,
                 state=state,
             )  # fmt: skip
+        if self.draw(strategies.booleans()):
+            return self.selective_scan(v, x, state)
         decay = self.scale(steps, -0.5)
         self.readable.remove(decay)
         if self.draw(strategies.booleans()):
@@ -322,6 +327,19 @@ class Draft:
         return self.push(
             "delta_rule", inputs, width, size, state=state, key_head=key_head
         )
+
+    def selective_scan(self, v: int, x: int, state: Recurrence) -> int:
+        """A scan of channels, each of which decays by itself."""
+        width, key_dim = self.widths[v], state.key_dim
+        steps = self.of_heads(x, width, "softplus")
+        b, c = (self.of_heads(x, key_dim, "sigmoid") for _ in "bc")
+        b = self.scale(b, 1 / key_dim)
+        self.readable.remove(b)
+        options = {"a": f"negative {width} {key_dim}", "d": f"negative {width}"}
+        return self.push(
+            "selective_scan", (v, steps, b, c), width, self.sizes[v] + 3, state=state,
+            **options,
+        )  # fmt: skip
 
     def unit_heads(self, x: int, n_head: int, dim: int) -> int:
         """Heads of length 1."""

@@ -21,8 +21,8 @@ N_HEAD = 8  # of the smallest heads
 N_EXPERT = 3
 N_POSITIONS = 48
 KERNELS = (2, 3, 7)
-Kind = Literal["swiglu", "geglu", "clamped_swiglu"]
-EXPERTS: tuple[Kind, ...] = ("swiglu", "geglu", "clamped_swiglu")
+Kind = Literal["swiglu", "geglu", "clamped_swiglu", "relu_squared"]
+EXPERTS: tuple[Kind, ...] = ("swiglu", "geglu", "clamped_swiglu", "relu_squared")
 ADAPTED = ("", "gate", "gate up", "down")  # parts of experts that have adapters
 CONFIG = ModelConfig(
     architecture="test",
@@ -91,7 +91,7 @@ def mixtures(weights: Mapping[str, Any]) -> dict[str, Experts[Any]]:
     """One of each kind, width and choice of adapters."""
     return {
         f"{name} {n} {adapted}": Experts(
-            weights[f"gate {n}"],
+            None if name == "relu_squared" else weights[f"gate {n}"],
             weights[f"up {n}"],
             weights[f"down {n}"],
             n_used=N_EXPERT,
@@ -134,8 +134,12 @@ def weights() -> dict[str, Array]:
         **{f"sinks {n_head}": noise(n_head) for n_head, _, _ in HEADS},
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},
         **{f"heads {n} {m}": noise(m, n) * scale[n]
-           for n in WIDTHS for h, _, dim, _ in MATRICES for m in (h, h * dim)},
+           for n in WIDTHS for h, _, dim, value_dim in MATRICES
+           for m in (h, h * dim, h * value_dim, dim)},
         **{f"negative {h}": -np.abs(noise(h)) for h, *_ in MATRICES},
+        **{f"negative {h * dim}": -np.abs(noise(h * dim)) for h, _, _, dim in MATRICES},
+        **{f"negative {h * dim} {n}": -np.abs(noise(h * dim * n))
+           for h, _, n, dim in MATRICES},
         **{f"kernel {n} {k}": noise(n * k) / 2 for n in WIDTHS for k in KERNELS},
         "factor": np.full(1, 0.75, np.float32),
         "factors": np.linspace(0.5, 1, N_EXPERT, dtype=np.float32),

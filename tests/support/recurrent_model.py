@@ -1,7 +1,8 @@
 """Tiny recurrent models with random weights, which babble.
 
 An LFM2 has convolutions beside attention; a Mamba-2 has scans alone, and no keys; a
-Kimi Linear has a delta rule beside latent attention, and experts.
+Jamba has other scans beside attention, and experts; a Kimi Linear has a delta rule
+beside latent attention, and experts.
 """
 
 from __future__ import annotations
@@ -48,6 +49,16 @@ KEYS: dict[str, dict[str, Any]] = {
         "ssm__state_size": 8,
         "ssm__group_count": 1,
         "ssm__time_step_rank": 4,
+        "ssm__inner_size": 64,
+    },
+    "jamba": {
+        "block_count": 4,
+        "attention__head_count_kv": [0, 2, 0, 0],
+        "expert_count": 4,
+        "expert_used_count": [0, 2, 0, 2],
+        "ssm__conv_kernel": 4,
+        "ssm__state_size": 8,
+        "ssm__time_step_rank": 32,
         "ssm__inner_size": 64,
     },
 }

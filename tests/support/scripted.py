@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.completions import completion
 from llamacy.generation.context import Context
+from llamacy.generation.drafting.drafter import MakeDrafter
 from llamacy.generation.gather import gather
 from llamacy.generation.goals.complete import Complete, MakeRoom
 from llamacy.generation.mailbox import ThreadMailbox
@@ -132,7 +133,7 @@ class ScriptedExecutor:
         held = (page for one in self.sequences if not one.closed for page in one.pages)
         return len(set(held))
 
-    n_pages_free = 0
+    n_pages_free = text_bytes = 0
 
     def new_sequence(self) -> ScriptedSequence:
         return ScriptedSequence(self)
@@ -173,6 +174,7 @@ def request(
     token_bytes_override: Mapping[int, bytes] | None = None,
     make_room: MakeRoom | None = None,
     cancel: CancelToken | None = None,
+    make_drafter: MakeDrafter | None = None,
     **options: object,
 ) -> Request[Complete]:
     params = params or SamplingParams(temperature=0, **options)  # type: ignore[arg-type]
@@ -182,6 +184,7 @@ def request(
         vocabulary or Vocabulary(),  # type: ignore[arg-type]
         token_bytes_override=token_bytes_override,
         make_room=make_room,
+        make_drafter=make_drafter,
     )
     return Request(goal, cancel=cancel)
 

@@ -16,12 +16,11 @@ from llamacy.ops.batch import MAX_BATCH, N_BATCH
 USED = frozenset(
     """model_path n_ctx n_threads n_ubatch seed last_n_tokens_size chat_format
     chat_handler type_k type_v lora_path lora_scale rope_freq_base rope_freq_scale
-    verbose""".split()
+    verbose draft_model""".split()
 )
 """Arguments that have an effect."""
 
 IGNORED: dict[str, tuple[object, ...]] = {
-    "draft_model": (None,),
     "flash_attn": (False,),
     "logits_all": (False, True),
     "lora_base": (None,),

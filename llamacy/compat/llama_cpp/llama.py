@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from random import Random
 from typing import Any, Literal, NoReturn, Self
 
@@ -38,7 +39,11 @@ from llamacy.compat.llama_cpp.llama_cache import (
 )
 from llamacy.compat.llama_cpp.llama_chat_format import LlamaChatCompletionHandler
 from llamacy.compat.llama_cpp.llama_grammar import LlamaGrammar
-from llamacy.compat.llama_cpp.llama_speculative import LlamaDraftModel
+from llamacy.compat.llama_cpp.llama_speculative import (
+    AskingDrafter,
+    LlamaDraftModel,
+    checked_draft_model,
+)
 from llamacy.compat.llama_cpp.llama_tokenizer import BaseLlamaTokenizer, LlamaTokenizer
 from llamacy.compat.llama_cpp.metadata import metadata_texts
 from llamacy.compat.llama_cpp.pretrained import Places, fetched
@@ -96,6 +101,9 @@ class Llama(Completing, Conversing):
         How strongly it acts.
     rope_freq_base, rope_freq_scale : float
         0, or the file's own; 10000.0 and 1.0, which libraries send, are ignored.
+    draft_model : LlamaDraftModel or None
+        Proposes tokens, which change no text; None, or a `LlamaPromptLookupDecoding`,
+        leaves it to llamacy, which proposes what a text repeats.
     verbose : bool
         Whether to warn of ignored arguments, each once in the life of the process.
     **others : object
@@ -135,6 +143,7 @@ class Llama(Completing, Conversing):
         lora_scale: float = 1.0,
         rope_freq_base: float = 0.0,
         rope_freq_scale: float = 0.0,
+        draft_model: object = None,
         verbose: bool = True,
         **others: Any,
     ) -> None:
@@ -145,9 +154,10 @@ class Llama(Completing, Conversing):
             **{"type_k": type_k, "type_v": type_v},
             **{"lora_path": lora_path, "lora_scale": lora_scale},
             **{"rope_freq_base": rope_freq_base, "rope_freq_scale": rope_freq_scale},
-            **{"verbose": verbose, **others},
+            **{"draft_model": draft_model, "verbose": verbose, **others},
         }
         check_callback("chat_handler", chat_handler)
+        ask = checked_draft_model(draft_model)
         check_constructor(others, verbose=verbose, stacklevel=2)
         self.chat_format = known_format(chat_format)
         self.chat_handler = chat_handler
@@ -165,6 +175,10 @@ class Llama(Completing, Conversing):
             lora=None if lora_path is None else (lora_path, lora_scale),
         )
         super().__init__(model)
+        if ask is not None:
+            model.engine.make_drafter = partial(
+                AskingDrafter, ask=ask, n_vocab=model.config.n_vocab
+            )
         self.metadata = metadata_texts(model.metadata)
         self._tokenizer = LlamaTokenizer(model.tokenizer)
         threads = checked_threads(n_threads or None)

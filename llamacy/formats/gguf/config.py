@@ -50,7 +50,7 @@ def read_config(file: ModelFile) -> ModelConfig:
     Parameters
     ----------
     file : ModelFile
-        Open, or closed already: only its metadata are needed.
+        Open, or closed already: its metadata are needed, and its tensors' names.
 
     Returns
     -------

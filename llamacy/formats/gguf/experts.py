@@ -8,6 +8,7 @@ from typing import Final
 from llamacy.config import ExpertConfig, FamilyRules, Gating, ModelConfig
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.limits import (
+    MAX_EMBD,
     MAX_EXPERTS,
     MAX_FF,
     MAX_LAYERS,
@@ -18,6 +19,8 @@ _GATINGS: Final[tuple[Gating | None, ...]] = (
     *(None, "softmax", "sigmoid", "softmax_of_chosen"),
 )
 """Gatings by their number in files, which has a fourth one, sqrt(softplus)."""
+
+_USED: Final = ".expert_used_count"
 
 
 def read_experts(keys: Keys, rules: FamilyRules, n_layer: int) -> ExpertConfig | None:
@@ -39,7 +42,7 @@ def read_experts(keys: Keys, rules: FamilyRules, n_layer: int) -> ExpertConfig |
         keys.refuse(key, "1", scale)
     shared, norm = ".expert_shared_feed_forward_length", ".expert_weights_norm"
     jitter = _jitter(keys, rules)
-    n_used, n_ff = map(max, _sizes(keys, n_layer, n_expert))
+    n_used, n_ff = map(max, _sizes(keys, rules, n_layer, n_expert))
     n_group, n_group_used = _groups(keys, n_expert, n_used)
     return ExpertConfig(
         n_expert=n_expert,
@@ -53,13 +56,16 @@ def read_experts(keys: Keys, rules: FamilyRules, n_layer: int) -> ExpertConfig |
         jitter=jitter or 0.0,
         n_group=n_group,
         n_group_used=n_group_used,
+        n_latent=_n_latent(keys, rules),
     )
 
 
 def experts_of_layers(
     keys: Keys, config: ModelConfig, rules: FamilyRules, n_ff: list[int]
 ) -> list[ExpertConfig | None]:
-    """Complete layers' experts: those a token goes through share the width n_ff.
+    """Complete the experts of layers that have some.
+
+    A token's experts share the width n_ff where the file does not say theirs.
 
     Raises
     ------
@@ -72,25 +78,40 @@ def experts_of_layers(
     is_normalized = experts.is_normalized
     if is_normalized is None:
         is_normalized = rules.is_normalized
-    n_used, widths = _sizes(keys, n_layer, experts.n_expert)
+    n_used, widths = _sizes(keys, rules, n_layer, experts.n_expert)
+    if rules.may_lack_router and not keys.is_array(_USED):
+        n_used = tuple(
+            number if keys.has_tensor(f"blk.{layer}.ffn_gate_inp.weight") else 0
+            for layer, number in enumerate(n_used)
+        )
+    n_dense = _n_dense(keys)
     return [
         replace(
             experts,
             n_used=n_used[layer],
-            n_ff=widths[layer] or max(1, n_ff[layer] // max(1, n_used[layer])),
+            n_ff=widths[layer] or max(1, n_ff[layer] // n_used[layer]),
             is_normalized=is_normalized,
             gating=experts.gating or rules.gating,
         )
+        if layer >= n_dense and n_ff[layer] and n_used[layer]
+        else None
         for layer in range(n_layer)
     ]
 
 
+def _n_dense(keys: Keys) -> int:
+    """Count the first layers, which have a network in place of experts."""
+    return keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
+
+
 def _sizes(
-    keys: Keys, n_layer: int, n_expert: int
+    keys: Keys, rules: FamilyRules, n_layer: int, n_expert: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Read how many experts a token of each layer goes through, and their width.
 
-    Dense layers may have 0 in an array. A width of 0 stands for the family's default.
+    Layers without experts may have 0 in an array: the dense ones before all others, and
+    those of families that have such layers anywhere. A width of 0 stands for the
+    family's default.
 
     Raises
     ------
@@ -98,13 +119,13 @@ def _sizes(
         A number is out of range, as 0 is in layers with experts, or an array has
         another length.
     """
-    key, width = ".expert_used_count", ".expert_feed_forward_length"
-    least = 0 if keys.is_array(key) else 1
-    n_used = keys.per_layer(key, n_layer, n_expert, least=least)
-    n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
+    least = 0 if keys.is_array(_USED) else 1
+    n_used = keys.per_layer(_USED, n_layer, n_expert, least=least)
+    n_dense = n_layer if rules.may_lack_experts else _n_dense(keys)
     for layer, number in enumerate(n_used):
         if number == 0 and layer >= n_dense:
-            keys.fail(key, f"1 to {n_expert}", f"0 in layer {layer}")
+            keys.fail(_USED, f"1 to {n_expert}", f"0 in layer {layer}")
+    width = ".expert_feed_forward_length"
     n_ff = keys.per_layer(width, n_layer, MAX_FF, (0,) * n_layer, least=0)
     return n_used, n_ff
 
@@ -124,6 +145,12 @@ def _jitter(keys: Keys, rules: FamilyRules) -> float | None:
     if key[1:] not in rules.keys or key not in keys:
         return None
     return keys.real(key, most=MAX_SCALE, is_zero_allowed=True)
+
+
+def _n_latent(keys: Keys, rules: FamilyRules) -> int:
+    """Read the width of rows for experts; 0 for rows as they are."""
+    key = "moe_latent_size"
+    return keys.integer(f".{key}", 0, MAX_EMBD, default=0) if key in rules.keys else 0
 
 
 def _groups(keys: Keys, n_expert: int, n_used: int) -> tuple[int, int]:

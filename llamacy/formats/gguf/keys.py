@@ -24,7 +24,7 @@ class Keys:
     Parameters
     ----------
     file : ModelFile
-        The file; only its metadata are read.
+        The file; of its tensors the names alone are read.
     architecture : str
         The family, which its keys begin with.
 
@@ -38,7 +38,11 @@ class Keys:
         self.metadata: Mapping[str, Any] = file.metadata
         self.path = file.path
         self.n_more_layers = 0
-        self._architecture = architecture
+        self._architecture, self._file = architecture, file
+
+    def has_tensor(self, name: str) -> bool:
+        """Whether the file has a tensor of this name."""
+        return name in self._file.tensors
 
     def __contains__(self, key: str) -> bool:
         return self.full(key) in self.metadata

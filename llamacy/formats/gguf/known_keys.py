@@ -70,6 +70,7 @@ NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "hidden_activation": (),
     "interleave_moe_layer_step": (0, 1),
     "moe_every_n_layers": (0, 1),
+    "moe_latent_size": (0,),
     "kda.gate_lower_bound": (),
     "kda.head_dim": (0,),
     "kda.safe_gate": (False,),
@@ -84,6 +85,7 @@ NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "use_parallel_residual": (False,),
     "ssm.conv_kernel": (0,),
     "ssm.state_size": (0,),
+    "ssm.dt_b_c_rms": (False,),
     "wkv.head_size": (0,),
 }
 """Keys that change the model, with the values that do not."""

@@ -101,14 +101,23 @@ def with_latent(
     """Return a layer's attention, which is to latents.
 
     YaRN multiplies scores by the square of a factor (DeepSeek's `mscale_all_dim`).
+
+    Raises
+    ------
+    UnsupportedError
+        Queries grow with their positions, and have an odd number of dimensions.
     """
+    plain_dim = sizes.key_dim - sizes.n_rotated
+    if rope.query_growth and plain_dim % 2:
+        wanted = "an even number, as queries grow by pairs of dimensions"
+        keys.refuse(f"{_KEY_LENGTH}_mla", wanted, sizes.key_dim)
     factor = 1.0
     if rope.scaling == "yarn":
         factor = 1 + 0.1 * log_multiplier(keys) * math.log(rope.factor)
     return mixer.extended(
         LatentAttentionConfig,
         scale=factor**2 / math.sqrt(sizes.key_dim),
-        plain_dim=sizes.key_dim - sizes.n_rotated,
+        plain_dim=plain_dim,
         out_dim=sizes.out_dim,
         n_q_latent=sizes.n_q_latent,
     )

@@ -203,7 +203,6 @@ def read_layers(
     layers = []
     have_rope = keys.flags(".attention.rope_pattern", len(sizes))
     constants = [keys.reals_per_layer(key, len(sizes)) for key in rules.constants]
-    n_dense = keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
     experts = experts_of_layers(keys, config, rules, [each.n_ff for each in sizes])
     for layer, (each, window) in enumerate(zip(sizes, windows, strict=True)):
         n_ff = each.n_ff
@@ -217,10 +216,9 @@ def read_layers(
             )
         elif not n_ff or rules.scan != "alone":
             mixer = read_recurrence(keys, rules, each.n_head)
-        has_experts = n_ff > 0 and layer >= n_dense
         network = FeedForwardConfig(
             n_ff,
-            experts=experts[layer] if has_experts else None,
+            experts=experts[layer],
             constants=tuple(each[layer] for each in constants),
         )
         layers.append(LayerConfig(mixer, network))

@@ -8,10 +8,17 @@ from llamacy.config import (
     DeltaRuleConfig,
     FamilyRules,
     ScanConfig,
+    SelectiveScanConfig,
     ShortConvConfig,
 )
 from llamacy.formats.gguf.keys import Keys
-from llamacy.formats.gguf.limits import MAX_HEAD_DIM, MAX_HEADS, MAX_LAYERS
+from llamacy.formats.gguf.limits import (
+    MAX_EMBD,
+    MAX_FF,
+    MAX_HEAD_DIM,
+    MAX_HEADS,
+    MAX_LAYERS,
+)
 
 KDA_HEAD_DIM: Final = "kda.head_dim"
 _LEAST_DECAY: Final = "kda.gate_lower_bound"
@@ -42,7 +49,7 @@ def read_recurrent_layers(
 
 def read_recurrence(
     keys: Keys, rules: FamilyRules, n_head: int
-) -> ShortConvConfig | DeltaRuleConfig | ScanConfig:
+) -> ShortConvConfig | DeltaRuleConfig | ScanConfig | SelectiveScanConfig:
     """Read the mixer that a recurrent layer of a model has.
 
     Parameters
@@ -61,6 +68,8 @@ def read_recurrence(
     """
     if rules.attention_period:
         return _delta_rule(keys)
+    if rules.is_selective:
+        return _selective_scan(keys)
     if rules.scan != "none":
         return read_scan(keys)
     if KDA_HEAD_DIM in rules.keys:
@@ -77,6 +86,16 @@ def read_scan(keys: Keys) -> ScanConfig:
         A size is missing, out of range, or does not go with another.
     """
     return ScanConfig(*_matrices(keys))
+
+
+def _selective_scan(keys: Keys) -> SelectiveScanConfig:
+    return SelectiveScanConfig(
+        keys.integer(".ssm.inner_size", 1, MAX_FF),
+        keys.integer(".ssm.state_size", 1, MAX_HEAD_DIM),
+        keys.integer(".ssm.time_step_rank", 1, MAX_EMBD),
+        keys.integer(".ssm.conv_kernel", 2, _MAX_KERNEL),
+        keys.flag(".ssm.dt_b_c_rms", False),
+    )
 
 
 def _delta_rule(keys: Keys) -> DeltaRuleConfig:

@@ -78,7 +78,7 @@ def read_rope(
         local_freq_base=_freq_base(keys, local) if local in keys else None,
         is_finetuned=keys.flag(".rope.scaling.finetuned", True),
         is_range_rounded=rules.is_range_rounded,
-        query_growth=_query_growth(keys, head_dim),
+        query_growth=_query_growth(keys, rules, head_dim, n_ctx_orig),
         has_sections=_has_sections(keys),
     )
 
@@ -96,10 +96,20 @@ def _log_factor(keys: Keys, rules: FamilyRules, factor: float) -> float:
     return 1 + 0.1 * multiplier * math.log(factor)
 
 
-def _query_growth(keys: Keys, head_dim: int) -> float:
-    """Read how queries grow with their positions, which rotations multiply in."""
+def _query_growth(
+    keys: Keys, rules: FamilyRules, head_dim: int, n_ctx_orig: int
+) -> float:
+    """Read how queries grow with their positions, which rotations multiply in.
+
+    With latent attention, where a part of each head is rotated, the other part grows by
+    itself, and files say from which context on.
+    """
     growth = keys.constant(".attention.temperature_scale") or 0.0
-    if growth and (n_dims := read_n_dims(keys, head_dim)) != head_dim:
+    if growth and RANK in rules.keys:
+        key = ".attention.temperature_length"
+        if (length := keys.integer(key, 1, MAX_CTX)) != n_ctx_orig:
+            keys.refuse(key, f"{n_ctx_orig}, the context before scaling", length)
+    elif growth and (n_dims := read_n_dims(keys, head_dim)) != head_dim:
         wanted = f"{head_dim} beside attention.temperature_scale"
         keys.refuse(".rope.dimension_count", wanted, n_dims)
     return growth

@@ -20,6 +20,7 @@ from llamacy.formats.hugging_face import (
     kimi_delta,
     latent,
     lfm2,
+    mamba,
 )
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.dense_classes import DENSE_DEFAULTS
@@ -34,6 +35,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **MIXTURE_DEFAULTS,
     **VISION_DEFAULTS,
     **gemma4.DEFAULTS,
+    **mamba.DEFAULTS,
     **MAMBA2_DEFAULTS,
     **latent.DEFAULTS,
     **lfm2.DEFAULTS,
@@ -58,6 +60,8 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "granitemoehybrid": "GraniteMoeHybridForCausalLM",
     "falcon_h1": "FalconH1ForCausalLM",
     "nemotron_h": "NemotronHForCausalLM",
+    "jamba": "JambaForCausalLM",
+    "mamba": "MambaForCausalLM",
     "mamba2": "Mamba2ForCausalLM",
     "lfm2": "Lfm2ForCausalLM",
     "lfm2_moe": "Lfm2MoeForCausalLM",
@@ -95,6 +99,7 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "kimi_linear": "KimiLinearForCausalLM",
     "bailing_hybrid": "BailingHybridForCausalLM",
     "youtu": "YoutuForCausalLM",
+    "mistral4": "Mistral4ForCausalLM",
     "ernie4_5_moe": "Ernie4_5_MoeForCausalLM",
     "hunyuan_v1_moe": "HunYuanMoEV1ForCausalLM",
     "cohere2_moe": "Cohere2MoeForCausalLM",

@@ -15,6 +15,7 @@ from llamacy.formats.hugging_face import (
     kimi_delta,
     latent,
     lfm2,
+    mamba,
     mamba2,
 )
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
@@ -66,6 +67,7 @@ class Special(Protocol):
 
 _SPECIAL: Final[Mapping[str, Special]] = {
     gemma4.NAME: gemma4,
+    **dict.fromkeys(mamba.NAMES, mamba),
     **dict.fromkeys(mamba2.NAMES, mamba2),
     **dict.fromkeys(lfm2.NAMES, lfm2),
     **dict.fromkeys(delta_rule.NAMES, delta_rule),
@@ -149,6 +151,7 @@ def read_config(config: JsonObject, name: str) -> Config:
     family = FAMILIES[class_name]
     if family.images:
         config, class_name = text_settings(config, class_name)
+        family = FAMILIES[class_name]
     has_mxfp4 = family.mixture is not None and family.mixture.is_turned
     quantization = read_quantization(config, has_mxfp4=has_mxfp4)
     config = own_keys(config, class_name)
@@ -287,7 +290,7 @@ def _add_sizes(
     config: JsonObject, family: Family, sizes: Sizes, metadata: Metadata
 ) -> None:
     prefix = family.architecture
-    of_keys = () if prefix == latent.NAME else (("head_count_kv", sizes.n_head_kv),)
+    of_keys = () if prefix in latent.ALIKE else (("head_count_kv", sizes.n_head_kv),)
     metadata.integer(f"{prefix}.block_count", sizes.n_layer)
     metadata.integer(f"{prefix}.context_length", sizes.n_ctx_train)
     metadata.integer(f"{prefix}.embedding_length", sizes.n_embd)

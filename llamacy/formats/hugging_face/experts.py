@@ -1,8 +1,9 @@
 """Presents a layer's experts as GGUF does: one tensor each for gate, up and down.
 
-In Hugging Face's files, each expert has tensors of its own, or all are merged in one of
-three layouts; see `llamacy.formats.hugging_face.family.Mixture`. The tensors are put
-together on access, so that only one of them is in memory at a time.
+Experts without a gate have two. In Hugging Face's files, each expert has tensors of its
+own, or all are merged in one of several layouts; see
+`llamacy.formats.hugging_face.family.Mixture`. The tensors are put together on access,
+so that only one of them is in memory at a time.
 """
 
 from __future__ import annotations
@@ -88,14 +89,17 @@ class _Layer:
         self.sources = dict(sources)
         self.mixture = mixture
         self.n_expert, self.n_ff = config.experts.n_expert, config.experts.n_ff[layer]
-        self.n_embd = config.sizes.n_embd
+        self.n_embd = config.experts.n_latent or config.sizes.n_embd
         self.names = _names_in(sources, layer, mixture)
         self.module = f"model.layers.{layer}.{self.names.module}"
-        self.ours = [f"blk.{layer}.{part}" for part in PARTS]
+        parts = PARTS if mixture.is_gated else PARTS[1:]
+        self.ours = [f"blk.{layer}.{part}" for part in parts]
 
     def tensors(self) -> list[ModelTensor]:
         """Return gate, up and down, then their biases if there are any."""
-        if not self.mixture.is_turned:
+        if not self.mixture.is_gated:
+            tensors = self._without_gate()
+        elif not self.mixture.is_turned:
             is_merged = f"{self.module}.gate_up_proj" in self.sources
             if is_merged and self._has_columns():
                 tensors = self._with_columns()
@@ -118,6 +122,25 @@ class _Layer:
             for ours, theirs, shape in zip(
                 self.ours, self.names[1:], (gate, gate, down), strict=True
             )
+        ]
+
+    def _without_gate(self) -> list[ModelTensor]:
+        """Stack two matrices of each expert, or return the two that are merged."""
+        up, down = (self.n_ff, self.n_embd), (self.n_embd, self.n_ff)
+        parts = list(zip(self.ours, self.names[2:], (up, down), strict=True))
+        if f"{self.module}.{self.names.up}" not in self.sources:
+            return [
+                self._stack(f"{ours}.weight", theirs, shape)
+                for ours, theirs, shape in parts
+            ]
+        return [
+            Selection(
+                f"{ours}.weight",
+                (self.n_expert, *shape),
+                self._floats(theirs, (self.n_expert, *shape)),
+                lambda x: x,
+            )
+            for ours, theirs, shape in parts
         ]
 
     def _stack(self, name: str, theirs: str, shape: tuple[int, int]) -> StackedTensor:

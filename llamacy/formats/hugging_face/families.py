@@ -6,6 +6,7 @@ forms are those that llama.cpp's converter writes. Adding a family is adding a r
 the first of these files that it is in place in:
 
 - `gemma4`: Gemma 4, two kinds of layers of different sizes;
+- `mamba`: Jamba and Mamba, layers that scan as Mamba does;
 - `mamba2_families`: Granite 4 H, Falcon-H1, Nemotron-H and Mamba-2, layers that scan;
 - `delta_rule`: Qwen 3.5 and Qwen3-Next, layers with a delta rule;
 - `latent`: latent attention, as in DeepSeek V2 and V3;
@@ -31,6 +32,7 @@ from llamacy.formats.hugging_face import (
     kimi_delta,
     latent,
     lfm2,
+    mamba,
 )
 from llamacy.formats.hugging_face.dense_families import DENSE_FAMILIES
 from llamacy.formats.hugging_face.layer_norm_families import LAYER_NORM_FAMILIES
@@ -51,6 +53,7 @@ BARE: Final = {
     "mlp.gate.e_score_correction_bias": "bias",
     "mlp.experts.e_score_correction_bias": "bias",
     "mlp.moe_statics.e_score_correction_bias": "bias",
+    "mixer.gate.e_score_correction_bias": "bias",
     "mlp.gate.moe_statics.e_score_correction_bias": "bias",
     "feed_forward.expert_bias": "bias",
     "linear_attn.dt_bias": "bias",
@@ -94,6 +97,7 @@ FAMILIES: Final = {
     **MIXTURE_FAMILIES,
     **VISION_FAMILIES,
     **gemma4.FAMILIES,
+    **mamba.FAMILIES,
     **MAMBA2_FAMILIES,
     **latent.FAMILIES,
     **lfm2.FAMILIES,

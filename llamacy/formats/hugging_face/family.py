@@ -8,7 +8,10 @@ from typing import Literal, NamedTuple, TypeAlias
 
 
 class ExpertNames(NamedTuple):
-    """Names of a layer's experts: `model.layers.N.module.3.gate.weight`."""
+    """Names of a layer's experts: `model.layers.N.module.3.gate.weight`.
+
+    `gate` is `""` where they have none.
+    """
 
     module: str
     gate: str
@@ -22,7 +25,8 @@ class Mixture:
 
     Each may be a module of its own, with matrices named by `ExpertNames`; or all are
     merged into `gate_up_proj`, (n_expert, 2 n_ff, n_embd) with the rows of gate before
-    those of up, and `down_proj`, (n_expert, n_embd, n_ff).
+    those of up, or into `up_proj` where there is no gate, and into `down_proj`,
+    (n_expert, n_embd, n_ff).
 
     Attributes
     ----------
@@ -41,6 +45,9 @@ class Mixture:
         if an expert is as wide as a dense model's feed-forward network.
     shared_width : str
         Key of the width of the expert that all tokens go through; `""` without one.
+    latent_width : str
+        Key of the width of rows as experts read and make them; `""` for rows as they
+        are.
     normalized : str
         Key that says whether the weights of a token's experts sum to 1; `""` if
         config.json cannot say.
@@ -66,6 +73,7 @@ class Mixture:
     is_turned: bool = False
     width: str = ""
     shared_width: str = ""
+    latent_width: str = ""
     normalized: str = ""
     scale: str = ""
     gating: str = ""
@@ -74,6 +82,11 @@ class Mixture:
     switch: str = ""
     is_scaled: bool = False
     has_network: bool = False
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether experts have a gate."""
+        return all(names.gate for names in self.names)
 
 
 DeltaRuleForm: TypeAlias = Literal[
@@ -97,11 +110,10 @@ Form: TypeAlias = (
 `"turned"` has its columns for rows. `"by_group"` has queries, keys and values by groups
 of heads: those of queries, then the one of keys and the one of values that they share.
 `"squeezed"` has one dimension more, of size 1, between its two; `"kernel"` may have it,
-and GGUF has it. Vectors, some with more dimensions of size 1, are
-`"decay"`, the logarithm of what GGUF has as a negative column, `"rate"`, that of a
-positive one, `"column"`, and
-`"by_scan_group"`, of which GGUF has a row for each group of a scan's heads. GGUF
-has nothing after the name of a `"bare"` one.
+and GGUF has it. Vectors, some with more dimensions of size 1, are `"decay"`, the
+logarithm of what GGUF has as a negative column (or matrix, if it is one), `"rate"`,
+that of a positive one, `"column"`, and `"by_scan_group"`, of which GGUF has a row for
+each group of a scan's heads. GGUF has nothing after the name of a `"bare"` one.
 """
 
 

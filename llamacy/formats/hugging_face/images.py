@@ -19,6 +19,7 @@ _TEXTS: Final = {
     "Mistral3ForConditionalGeneration": {
         "mistral": "Mistral3ForConditionalGeneration",
         "ministral3": "Ministral3ForCausalLM",
+        "mistral4": "Mistral4ForCausalLM",
     }
 }
 """Classes whose keys the texts of a class have, by their `model_type`."""

@@ -106,6 +106,7 @@ _ROPE_KEYS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "Qwen3_5MoeForConditionalGeneration": _SECTIONS,
     # Ministral's `max_position_embeddings` is a copy
     "Ministral3ForCausalLM": ("llama_4_scaling_beta", "max_position_embeddings"),
+    "Mistral4ForCausalLM": ("llama_4_scaling_beta", "max_position_embeddings"),
     "HunYuanDenseV1ForCausalLM": ("alpha",),
     "PhimoeForCausalLM": ("short_mscale", "long_mscale"),
 }

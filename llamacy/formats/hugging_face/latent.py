@@ -1,4 +1,4 @@
-"""DeepSeek V2, V3 and their like in Hugging Face's form: latent attention.
+"""DeepSeek V2, V3, Mistral 4 and their like in Hugging Face's form: latent attention.
 
 Rows of `kv_b_proj` make, head by head, own keys and values of a latent. GGUF has them
 in two tensors of a matrix a head; those for keys are turned, to multiply queries.
@@ -7,6 +7,7 @@ in two tensors of a matrix a head; those for keys are turned, to multiply querie
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -17,6 +18,7 @@ from llamacy.formats.hugging_face.expert_forms import Select, Selection
 from llamacy.formats.hugging_face.family import Family, Mixture
 from llamacy.formats.hugging_face.forms import Vector
 from llamacy.formats.hugging_face.layer_names import EXPERTS, FEED_FORWARD
+from llamacy.formats.hugging_face.vision_families import IMAGE_PART, TEXT_PART
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 from llamacy.formats.model_file import ModelTensor
@@ -24,8 +26,11 @@ from llamacy.formats.safetensors.folder import Floats
 from llamacy.ggml.types import GGMLType
 
 NAME: Final = "deepseek2"
-NAMES: Final = (NAME, "kimi-linear", "bailingmoe3")
-"""Families with latent attention, the first without any other."""
+ALIKE: Final = (NAME, "mistral4")
+"""Families of DeepSeek's layers."""
+
+NAMES: Final = (*ALIKE, "kimi-linear", "bailingmoe3")
+"""Families with latent attention."""
 
 OF_BOTH: Final = "attn_kv_b"
 PARTS: Final = ("attn_k_b", "attn_v_b")
@@ -37,6 +42,18 @@ _OF_ATTENTION: Final = (
     *("qk_nope_head_dim", "v_head_dim"),
 )
 _METHODS: Final = ("greedy", "group_limited_greedy")
+_SHARE: Final = "partial_rotary_factor"
+_YARN: Final = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 128.0,
+    "original_max_position_embeddings": 8192,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "mscale": 1.0,
+    "mscale_all_dim": 1.0,
+    "llama_4_scaling_beta": 0.1,
+}
 
 ATTENTION: Final = {
     "self_attn.q_proj": "attn_q",
@@ -76,16 +93,17 @@ NUMBERS: Final = {
 """Keys of experts and of their groups."""
 
 _INTERLEAVED: Final = {"rope_interleave": True}
+_MIXTURE: Final = Mixture(
+    names=(EXPERTS,),
+    width="moe_intermediate_size",
+    scale="routed_scaling_factor",
+    numbers=NUMBERS,
+)
 _V2: Final = Family(
     architecture=NAME,
     layer={**_LAYER, "mlp.gate": "ffn_gate_inp", **_SHARED},
     present={**_PRESENT, **_HAS_SHARED},
-    mixture=Mixture(
-        names=(EXPERTS,),
-        width="moe_intermediate_size",
-        scale="routed_scaling_factor",
-        numbers=NUMBERS,
-    ),
+    mixture=_MIXTURE,
 )
 _V3: Final = Family(
     architecture=NAME,
@@ -96,18 +114,20 @@ _V3: Final = Family(
         **_SHARED,
     },
     present={**_PRESENT, **_HAS_SHARED},
-    mixture=Mixture(
-        names=(EXPERTS,),
-        width="moe_intermediate_size",
-        normalized="norm_topk_prob",
-        scale="routed_scaling_factor",
-        gating="scoring_func",
-        numbers=NUMBERS,
-    ),
+    mixture=replace(_MIXTURE, normalized="norm_topk_prob", gating="scoring_func"),
     fixed_flags=_INTERLEAVED,
 )
 _YOUTU: Final = Family(
     architecture=NAME, layer=_LAYER, present=_PRESENT, fixed_flags=_INTERLEAVED
+)
+_MISTRAL4: Final = replace(
+    _V2,
+    architecture="mistral4",
+    renamed=TEXT_PART,
+    images=IMAGE_PART,
+    mixture=replace(_MIXTURE, normalized="norm_topk_prob"),
+    fixed_flags=_INTERLEAVED,
+    query_growth="llama_4_scaling_beta",
 )
 
 FAMILIES: Final[Mapping[str, Family]] = {
@@ -115,6 +135,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "DeepseekV3ForCausalLM": _V3,
     "Glm4MoeLiteForCausalLM": _V3,
     "YoutuForCausalLM": _YOUTU,
+    "Mistral4ForCausalLM": _MISTRAL4,
 }
 """These families by the name of their class."""
 
@@ -194,6 +215,31 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
         "norm_topk_prob": True,
         "num_nextn_predict_layers": 1,
     },
+    "Mistral4ForCausalLM": {
+        **_SIZES,
+        "vocab_size": 131072,
+        "hidden_size": 4096,
+        "intermediate_size": 12288,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 32,
+        "max_position_embeddings": 1048576,
+        "kv_lora_rank": 256,
+        "q_lora_rank": 1024,
+        "qk_nope_head_dim": 64,
+        "rope_interleave": True,
+        "rope_parameters": _YARN,
+        "moe_intermediate_size": 2048,
+        "num_experts_per_tok": 4,
+        "n_routed_experts": 128,
+        "n_shared_experts": 1,
+        "first_k_dense_replace": 0,
+        "n_group": 1,
+        "topk_group": 1,
+        "routed_scaling_factor": 1.0,
+        "norm_topk_prob": True,
+        "vision_config": None,
+    },
     "YoutuForCausalLM": {
         **_SIZES,
         "vocab_size": 128256,
@@ -224,6 +270,22 @@ def with_v3_keys(values: dict[str, Any]) -> dict[str, Any]:
     kinds = values.get("mlp_layer_types", ())
     if kinds is None and isinstance(n_layer, int):
         values["mlp_layer_types"] = ["dense", *["sparse"] * (n_layer - 1)]
+    return with_latent_keys(values)
+
+
+def with_mistral4_keys(values: dict[str, Any]) -> dict[str, Any]:
+    """Add keys that follow from others; rotated dimensions are counted elsewhere too.
+
+    The share of them that the settings of rotations have says nothing if it is theirs.
+    """
+    rotated, plain = (values.get(f"qk_{part}_head_dim") for part in ("rope", "nope"))
+    for key in ("rope_parameters", "rope_scaling"):
+        rope = values.get(key)
+        if not isinstance(rope, dict) or type(rotated) is not int:
+            continue
+        share = rope.get(_SHARE)
+        if type(plain) is int and share == rotated / (rotated + plain):
+            values[key] = {name: rope[name] for name in rope if name != _SHARE}
     return with_latent_keys(values)
 
 

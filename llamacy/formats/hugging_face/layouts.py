@@ -189,13 +189,16 @@ def scan_vector(
 ) -> ModelTensor:
     """Return a vector of a scan as the column, or the rows, that GGUF has of it.
 
+    Decays may be a matrix, which stays one.
+
     Raises
     ------
     FormatError
         Its groups are not equal parts of it.
     """
     n = math.prod(source.shape)
-    shape = (n, 1)
+    is_matrix = len(source.shape) == 2 and min(source.shape) > 1
+    shape = source.shape if is_matrix else (n, 1)
     if form == "by_scan_group":
         key = f"{config.family.architecture}.ssm.group_count"
         n_group = config.metadata.values[key]

@@ -25,7 +25,7 @@ from llamacy.formats.hugging_face.mamba2_families import (
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
-NAMES: Final = ("granitehybrid", "falcon-h1", "nemotron_h", "mamba2")
+NAMES: Final = ("granitehybrid", "falcon-h1", "nemotron_h_moe", "mamba2")
 FALCON_H1_WIDTH: Final = "mamba_d_ssm"  # a key that no other class has
 _RECURRENT: Final = "recurrent_layers"
 _LIMIT: Final = "time_step_limit"
@@ -34,6 +34,7 @@ _N_CTX: Final = 1 << 20  # of Mamba-2, which names none; as llama.cpp's converte
 _SCANS: Final = ("mamba", "linear_attention")
 _ATTENDS: Final = ("attention", WHOLE)
 _NETWORKS: Final = ("mlp",)
+_MIXTURES: Final = ("moe",)
 _KINDS_OF_LETTERS: Final = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
 
 
@@ -66,7 +67,7 @@ def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
     if "position_embedding_type" in config.values:
         kind = config.get("position_embedding_type")
         metadata.flag(f"{architecture}.rope.scaling.finetuned", kind == "rope")
-    if architecture == "nemotron_h":  # llama.cpp reads it, for norms of another kind
+    if architecture.startswith("nemotron_h"):  # llama.cpp reads it for its RMS norms
         eps = config.real("rms_norm_eps", 1e-37, 1.0)
         metadata.real(f"{architecture}.attention.layer_norm_epsilon", eps)
 
@@ -85,6 +86,7 @@ def lacked_parts(config: JsonObject) -> tuple[frozenset[str], ...]:
             **dict.fromkeys(_SCANS, ATTENTION_PARTS | NETWORK_PARTS),
             **dict.fromkeys(_ATTENDS, SCAN_PARTS | NETWORK_PARTS),
             **dict.fromkeys(_NETWORKS, SCAN_PARTS | ATTENTION_PARTS),
+            **dict.fromkeys(_MIXTURES, SCAN_PARTS | ATTENTION_PARTS | NETWORK_PARTS),
         }
     return tuple(of_kinds[kind] for kind in config.items("kinds"))
 
@@ -147,18 +149,25 @@ def _nemotron(config: JsonObject) -> dict[str, Any]:
     if not kinds:
         letters = config.text("hybrid_override_pattern")
         kinds = [_KINDS_OF_LETTERS.get(letter, letter) for letter in letters]
-    known = (*_SCANS, *_ATTENDS, *_NETWORKS)
+    known = (*_SCANS, *_ATTENDS, *_NETWORKS, *_MIXTURES)
     _check_kinds(config, key, kinds, len(kinds), known)
     if config.text("mamba_hidden_act", "silu") != "silu":
         config.refuse("mamba_hidden_act", "silu", config.get("mamba_hidden_act"))
     n_head_kv = config.integer("num_key_value_heads", 1, MAX_HEADS)
-    n_ff = config.integer("intermediate_size", 1, MAX_FF)
+    n_ff = dict.fromkeys(_NETWORKS, config.integer("intermediate_size", 1, MAX_FF))
+    has_experts = any(kind in _MIXTURES for kind in kinds)
+    if has_experts:
+        width = config.integer("moe_intermediate_size", 1, MAX_FF)
+        n_ff |= dict.fromkeys(_MIXTURES, width)
     return {
+        "has_experts": has_experts,
+        "has_latent": "moe_latent_size" in config,
+        "expert_layers": [kind in _MIXTURES for kind in kinds],
         "kinds": kinds,
         "num_hidden_layers": len(kinds),
         _RECURRENT: [kind in _SCANS for kind in kinds],
         "num_key_value_heads": [n_head_kv if kind in _ATTENDS else 0 for kind in kinds],
-        "intermediate_size": [n_ff if kind in _NETWORKS else 0 for kind in kinds],
+        "intermediate_size": [n_ff.get(kind, 0) for kind in kinds],
         "scan": _scan_sizes(
             config, "mamba_num_heads", "mamba_head_dim", "ssm_state_size"
         ),

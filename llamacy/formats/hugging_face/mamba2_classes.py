@@ -107,7 +107,7 @@ MAMBA2_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "conv_kernel": 4,
         "expand": 2,
         "sliding_window": None,
-        # which change nothing without experts, and outside of training
+        # which change nothing outside of training and drafting
         "chunk_size": 128,
         "use_mamba_kernels": True,
         "mamba_ssm_cache_dtype": "float32",
@@ -115,6 +115,8 @@ MAMBA2_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "rescale_prenorm_residual": True,
         "residual_in_fp32": False,
         "mtp_layers_block_type": ["full_attention", "moe"],
+        "mtp_hybrid_override_pattern": None,
+        "num_nextn_predict_layers": 0,
         **_EXPERTS,
     },
     "Mamba2ForCausalLM": {

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from llamacy.formats.hugging_face.family import Family, Form
+from llamacy.formats.hugging_face.family import ExpertNames, Family, Form, Mixture
 from llamacy.formats.hugging_face.layer_names import ATTENTION
 from llamacy.formats.hugging_face.mixture_families import MIXTURE_FAMILIES
 
@@ -122,6 +122,41 @@ _NEMOTRON_H: Final = Family(
     activations=("relu2",),
     refused=("sliding_window",),
 )
+_SHARED: Final = ("ffn_up_shexp", "ffn_down_shexp")
+_LATENT: Final = ("ffn_latent_down", "ffn_latent_up")
+_NEMOTRON_H_MOE: Final = replace(
+    _NEMOTRON_H,
+    architecture="nemotron_h_moe",
+    layer={
+        **_NEMOTRON_H.layer,
+        "mixer.gate": "ffn_gate_inp",
+        "mixer.gate.e_score_correction_bias": "exp_probs_b",
+        "mixer.fc1_latent_proj": "ffn_latent_down",
+        "mixer.shared_experts.up_proj": "ffn_up_shexp",
+        "mixer.shared_experts.down_proj": "ffn_down_shexp",
+        "mixer.fc2_latent_proj": "ffn_latent_up",
+    },
+    present=dict.fromkeys(_LATENT, ("has_latent", True)),
+    biased=_NEMOTRON_H.biased.union(_SHARED, _LATENT),
+    bias_keys={
+        **_NEMOTRON_H.bias_keys,
+        "mlp_bias": (*NETWORK_PARTS, *_SHARED, *_LATENT),
+    },
+    mixture=Mixture(
+        names=(ExpertNames("mixer.experts", "", "up_proj", "down_proj"),),
+        width="moe_intermediate_size",
+        shared_width="moe_shared_expert_intermediate_size",
+        latent_width="moe_latent_size",
+        normalized="norm_topk_prob",
+        scale="routed_scaling_factor",
+        numbers={
+            "n_shared_experts": "expert_shared_count",
+            "n_group": "expert_group_count",
+            "topk_group": "expert_group_used_count",
+        },
+    ),
+    dense=_NEMOTRON_H,
+)
 _MAMBA2: Final = Family(
     architecture="mamba2",
     layer={"norm": "attn_norm", **_scan_in("mixer")},
@@ -134,7 +169,7 @@ _MAMBA2: Final = Family(
 MAMBA2_FAMILIES: Final[Mapping[str, Family]] = {
     "GraniteMoeHybridForCausalLM": _GRANITE_H,
     "FalconH1ForCausalLM": _FALCON_H1,
-    "NemotronHForCausalLM": _NEMOTRON_H,
+    "NemotronHForCausalLM": _NEMOTRON_H_MOE,
     "Mamba2ForCausalLM": _MAMBA2,
 }
 """The families of this file by the names of their classes."""

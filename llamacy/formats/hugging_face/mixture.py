@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from llamacy.config import family_rules
 from llamacy.formats.gguf.limits import (
+    MAX_EMBD,
     MAX_EXPERTS,
     MAX_FF,
     MAX_LAYERS,
@@ -21,6 +22,7 @@ _OF_NETWORK: Final = ("ffn_gate", "ffn_up", "ffn_down")
 _OF_EXPERTS: Final = (
     *("ffn_gate_inp", "exp_probs_b", "ffn_gate_inp_shexp"),
     *("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"),
+    *("ffn_latent_down", "ffn_latent_up"),
 )
 _SIGMOID: Final = 2  # in `expert_gating_func`
 _N_SPARSE: Final = 2  # experts that a sparse mixer chooses
@@ -35,20 +37,23 @@ class ExpertSizes(NamedTuple):
         Experts of every layer.
     n_ff : tuple of int
         Width of one expert of each layer.
-    n_dense : int
-        First layers, which have a network in place of experts.
+    are_sparse : tuple of bool
+        Whether each layer has experts.
+    n_latent : int
+        Width of rows as experts read and make them; 0 for rows as they are.
     has_network : bool
-        Whether the others have one beside their experts.
+        Whether layers have a network beside their experts.
     """
 
     n_expert: int
     n_ff: tuple[int, ...]
-    n_dense: int = 0
-    has_network: bool = False
+    are_sparse: tuple[bool, ...]
+    n_latent: int
+    has_network: bool
 
     def have_part(self, part: str, layer: int) -> bool:
         """Whether a layer may have a part that is a network's, or that of experts."""
-        if layer < self.n_dense:
+        if not self.are_sparse[layer]:
             return part not in _OF_EXPERTS
         return self.has_network or part not in _OF_NETWORK
 
@@ -75,7 +80,8 @@ def add_experts(
     n_expert = config.integer(key, 1, MAX_EXPERTS)
     n_used = config.integer("num_experts_per_tok", 1, n_expert)
     metadata.integer(f"{prefix}.expert_count", n_expert)
-    metadata.integer(f"{prefix}.expert_used_count", n_used)
+    are_sparse = _are_sparse(config, prefix, sizes, metadata)
+    _add_n_used(n_used, prefix, sizes, are_sparse, metadata)
     n_ff = sizes.n_ff
     if mixture.width:
         width = config.integer(mixture.width, 1, MAX_FF)
@@ -86,6 +92,10 @@ def add_experts(
         width = config.integer(mixture.shared_width, int(not is_optional), MAX_FF, 0)
         if width:
             metadata.integer(f"{prefix}.expert_shared_feed_forward_length", width)
+    n_latent = 0
+    if mixture.latent_width and mixture.latent_width in config:
+        n_latent = config.integer(mixture.latent_width, 1, MAX_EMBD)
+        metadata.integer(f"{prefix}.moe_latent_size", n_latent)
     if mixture.normalized:
         is_normalized = config.flag(mixture.normalized, False)
         if mixture.gating and _is_of_chosen(config, mixture, prefix, metadata):
@@ -102,8 +112,7 @@ def add_experts(
         metadata.real(f"{prefix}.router_jitter_noise", jitter)
     for theirs, ours in mixture.numbers.items():
         metadata.integer(f"{prefix}.{ours}", config.integer(theirs, 0, MAX_EXPERTS, 0))
-    n_dense = _n_dense(config, prefix, sizes, metadata)
-    return ExpertSizes(n_expert, n_ff, n_dense, mixture.has_network)
+    return ExpertSizes(n_expert, n_ff, are_sparse, n_latent, mixture.has_network)
 
 
 def _is_of_chosen(
@@ -121,8 +130,28 @@ def _is_of_chosen(
     return is_softmax
 
 
-def _n_dense(config: JsonObject, prefix: str, sizes: Sizes, metadata: Metadata) -> int:
-    """Count the first layers, which have no experts, and add their key."""
+def _add_n_used(
+    n_used: int,
+    prefix: str,
+    sizes: Sizes,
+    are_sparse: tuple[bool, ...],
+    metadata: Metadata,
+) -> None:
+    """Add how many experts are used: 0 in layers of one part that is a network."""
+    key, rules = f"{prefix}.expert_used_count", family_rules(prefix)
+    have_network = [n_ff > 0 for n_ff in sizes.n_ff]
+    if rules.scan == "alone" and have_network != list(are_sparse):
+        metadata.integers(key, [n_used if each else 0 for each in are_sparse])
+    else:
+        metadata.integer(key, n_used)
+
+
+def _are_sparse(
+    config: JsonObject, prefix: str, sizes: Sizes, metadata: Metadata
+) -> tuple[bool, ...]:
+    """Read which layers have experts; add the number of dense ones before them."""
+    if "expert_layers" in config.values:
+        return tuple(config.items("expert_layers"))
     n_dense = config.integer("first_k_dense_replace", 0, sizes.n_layer, default=0)
     kinds = config.items("mlp_layer_types")
     if kinds:
@@ -137,7 +166,7 @@ def _n_dense(config: JsonObject, prefix: str, sizes: Sizes, metadata: Metadata) 
         config.refuse(name, "experts in each layer", found)
     if n_dense:
         metadata.integer(f"{prefix}.{key}", n_dense)
-    return n_dense
+    return (False,) * n_dense + (True,) * (sizes.n_layer - n_dense)
 
 
 def _check_layers(config: JsonObject, sizes: Sizes) -> None:

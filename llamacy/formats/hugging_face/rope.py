@@ -17,7 +17,7 @@ from llamacy.formats.gguf.limits import (
     MAX_SCALE,
     MIN_SCALE,
 )
-from llamacy.formats.hugging_face import gemma4
+from llamacy.formats.hugging_face import gemma4, latent
 from llamacy.formats.hugging_face.common_keys import WHOLE, WINDOWED
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.rope_scaling import (
@@ -64,7 +64,10 @@ def add_rope(
     metadata.integer(f"{prefix}.dimension_count", n_dims)
     metadata.real(f"{prefix}.freq_base", base)
     _add_sections(rope, family, metadata)
-    if family.query_growth and family.query_growth in rope:
+    is_needed = family.architecture in latent.ALIKE  # by transformers
+    if family.query_growth and (family.query_growth in rope or is_needed):
+        if kind != "yarn":
+            rope.refuse("rope_type", f"yarn beside {family.query_growth}", kind)
         growth = rope.real(family.query_growth, MIN_SCALE, MAX_SCALE)
         metadata.real(f"{family.architecture}.attention.temperature_scale", growth)
     if has_two:

@@ -87,6 +87,9 @@ def add_scaling(
         n_ctx = _n_ctx_orig(config, rope, sizes)
         metadata.integer(f"{prefix}.scaling.original_context_length", n_ctx)
         _add_yarn(rope, family, factor, prefix, metadata)
+        if family.query_growth in rope and family.architecture in latent.ALIKE:
+            key = f"{family.architecture}.attention.temperature_length"
+            metadata.integer(key, n_ctx)
     return {}
 
 
@@ -114,7 +117,7 @@ def _add_yarn(
     # GGUF's attention factor is one more on top of YaRN's own
     magnitude = _yarn_magnitude(rope, factor)
     all_dim = rope.real("mscale_all_dim", 0.0, MAX_SCALE, 0.0)
-    if family.architecture == latent.NAME and all_dim:
+    if family.architecture in latent.ALIKE and all_dim:
         # of scores; llama.cpp's converter writes the tenth, and it has no magnitude
         metadata.real(f"{prefix}.scaling.yarn_log_multiplier", all_dim / 10)
     else:

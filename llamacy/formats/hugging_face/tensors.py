@@ -51,12 +51,7 @@ from llamacy.printable import shown
 # Face's files store as matrices of one row.
 _ROWS: Final = ("ffn_gate_inp_shexp", "exp_probs_b")
 _FLOATS: Final = ("ffn_gate_inp", *_ROWS)
-_VECTORS: Final = (
-    "decay",
-    "rate",
-    "column",
-    "by_scan_group",
-)  # some of more dimensions
+_VECTORS: Final = ("decay", "rate", "column", "by_scan_group")
 _OF_HEAD: Final = re.compile(r"(.+\.norms)\.(0|[1-9][0-9]{0,5})\.weight")
 _N_NAMED: Final = 3  # tensors named in the log
 _logger = logging.getLogger("llamacy")
@@ -164,8 +159,10 @@ class _Translation:
 
     def add_experts(self) -> None:
         """Add the experts of each layer that has some."""
-        n_layer, experts = self._config.sizes.n_layer, self._config.experts
-        for layer in range(experts.n_dense, n_layer) if experts else ():
+        experts = self._config.experts
+        for layer, is_sparse in enumerate(experts.are_sparse if experts else ()):
+            if not is_sparse:
+                continue
             kept = self._experts[layer]
             for one in stacked(layer, kept, self._config, self._path):
                 self._add(one, layer, one.name.split(".")[2])
@@ -184,7 +181,7 @@ class _Translation:
     def _keep(self, rest: str, layer: int, source: Source) -> bool:
         """Keep a tensor of experts or of a single head; return whether it is one."""
         family, experts = self._config.family, self._config.experts
-        is_sparse = experts is not None and layer >= experts.n_dense
+        is_sparse = experts is not None and experts.are_sparse[layer]
         if family.mixture is not None and is_sparse and is_expert(rest, family):
             rest = family.mixture.merged.get(rest, rest)
             self._experts[layer][f"model.layers.{layer}.{rest}"] = source
@@ -269,7 +266,8 @@ def _tensor(
     form = config.family.forms.get(part)
     if form == "kernel":
         return kernel(name, source, path)
-    if form in _VECTORS and max(shape, default=0) == math.prod(shape):
+    is_vector = max(shape, default=0) == math.prod(shape)
+    if form in _VECTORS and (is_vector or (form == "decay" and n_dims == 2)):
         return scan_vector(name, source, form, config, path)
     if n_dims == 3 and form == "squeezed" and shape[1] == 1:
         return Vector(name, (shape[0], shape[2]), source.dequantize)

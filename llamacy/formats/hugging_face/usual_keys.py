@@ -37,6 +37,7 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     "Glm4MoeLiteForCausalLM": {"n_routed_experts": "num_experts"},
     "KimiLinearForCausalLM": kimi_delta.USUAL,
     "BailingHybridForCausalLM": kimi_delta.NAMES_OF_KEYS,
+    "Mistral4ForCausalLM": {"n_routed_experts": "num_experts"},
     "Ernie4_5_MoeForCausalLM": {
         "moe_k": "num_experts_per_tok",
         "moe_num_experts": "num_experts",
@@ -47,7 +48,9 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     "NemotronHForCausalLM": {
         "layer_norm_epsilon": "rms_norm_eps",
         "mlp_hidden_act": "hidden_act",
+        "n_routed_experts": "num_experts",
     },
+    "MambaForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
     "Mamba2ForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
     "Lfm2ForCausalLM": {"norm_eps": "rms_norm_eps"},
     "Lfm3ForCausalLM": {"norm_eps": "rms_norm_eps"},
@@ -216,6 +219,7 @@ _COMPUTED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "YoutuForCausalLM": latent.with_latent_keys,
     "KimiLinearForCausalLM": kimi_delta.with_kimi_keys,
     "BailingHybridForCausalLM": bailing_hybrid.with_own_keys,
+    "Mistral4ForCausalLM": latent.with_mistral4_keys,
     "Ernie4_5_MoeForCausalLM": _with_shared_experts,
     "HunYuanMoEV1ForCausalLM": _hunyuan,
     "Cohere2MoeForCausalLM": _cohere2moe,

@@ -23,9 +23,14 @@ MAX_SUM: Final = 1e25
 """The largest sum that a file may have; none of them overflows when they are added."""
 
 # Matrices that a model reads in parts, and a part's name: all have the same inputs.
-_FUSED: Final = (
-    (re.compile(r"(blk\.[0-9]+\.)attn_qkv\.weight"), "{}attn_q.weight"),
-    (re.compile(r"(blk\.[0-9]+\.)ffn_gate_up_exps\.weight"), "{}ffn_gate_exps.weight"),
+_FUSED: Final = tuple(
+    (re.compile(rf"(blk\.[0-9]+\.){re.escape(whole)}\.weight"), f"{{}}{part}.weight")
+    for whole, part in (
+        ("attn_qkv", "attn_q"),
+        ("ffn_gate_up_exps", "ffn_gate_exps"),
+        ("ssm_in", "ssm_z"),
+        ("shortconv.in_proj", "shortconv.in_b"),
+    )
 )
 # One expert's matrix, in files of early 2024.
 _ALONE: Final = re.compile(

@@ -138,36 +138,42 @@ class ExpertPairs:
         self, module: str, layer: int, experts: ExpertConfig, a: Floats, b: Floats
     ) -> None:
         """Take the adapter of all experts of a layer apart."""
-        n_expert, n_ff, n_embd = experts.n_expert, experts.n_ff, self._config.n_embd
-        sizes = (a.shape[-1], b.shape[0]) if a.ndim == b.ndim == 2 else None
-        if sizes not in ((n_embd, 2 * n_ff), (n_ff, n_embd)):
-            wanted = (
-                f"(…, {n_embd}) and ({2 * n_ff}, …), or (…, {n_ff}) and ({n_embd}, …)"
-            )
-            self._fail(module, wanted, f"{a.shape} and {b.shape}")
+        assert self._mixture is not None
+        is_down, n_expert = self._is_down(module, experts, a, b), experts.n_expert
         n_ranks = a.shape[0]
         if n_ranks != b.shape[1] or not n_ranks or n_ranks % n_expert:
             wanted = f"a rank for each of {n_expert} experts, the same in both"
             self._fail(module, wanted, f"{a.shape} and {b.shape}")
-        is_down = sizes == (n_ff, n_embd)
-        parameter = "down_proj" if is_down else "gate_up_proj"
+        up = "gate_up_proj" if self._mixture.is_gated else "up_proj"
+        parameter = "down_proj" if is_down else up
         while module.endswith(_WRAPPER):
             module = module.removesuffix(_WRAPPER)
         scale = self._scales.of(f"{module}.{parameter}", n_ranks // n_expert)
         of_a = a.reshape(n_expert, -1, a.shape[1])
         of_b = b.reshape(len(b), -1, n_expert).transpose(2, 0, 1)
-        assert self._mixture is not None
-        turned = self._mixture.is_turned
-        rows = {
-            _GATE: slice(0, None, 2) if turned else slice(n_ff),
-            _UP: slice(1, None, 2) if turned else slice(n_ff, None),
-        }
-        for part in (_DOWN,) if is_down else (_GATE, _UP):
+        rows = {_DOWN: slice(None)} if is_down else _rows(self._mixture, experts.n_ff)
+        for part, its_rows in rows.items():
             name = f"blk.{layer}.{part}.weight"
             if name in self._pairs:
                 self._fail(module, f"one adapter of {parameter}", "another")
-            of_part = np.ascontiguousarray(of_b[:, rows.get(part, slice(None))])
+            of_part = np.ascontiguousarray(of_b[:, its_rows])
             self._pairs[name] = Pair(of_a, of_part, scale)
+
+    def _is_down(
+        self, module: str, experts: ExpertConfig, a: Floats, b: Floats
+    ) -> bool:
+        """Whether the shapes of an adapter of all experts are those of `down_proj`."""
+        assert self._mixture is not None
+        n_in, n_ff = experts.n_latent or self._config.n_embd, experts.n_ff
+        n_up = 2 * n_ff if self._mixture.is_gated else n_ff
+        sizes = (a.shape[-1], b.shape[0]) if a.ndim == b.ndim == 2 else None
+        if sizes not in ((n_in, n_up), (n_ff, n_in)):
+            wanted = f"(…, {n_in}) and ({n_up}, …), or (…, {n_ff}) and ({n_in}, …)"
+            self._fail(module, wanted, f"{a.shape} and {b.shape}")
+        if n_up == n_ff == n_in:
+            field, wanted = f"module {shown(module)}", f"experts wider than {n_in}"
+            raise UnsupportedError(self._path, field, wanted, n_ff)
+        return sizes == (n_ff, n_in)
 
     def _experts(self, module: str, layer: int) -> ExpertConfig:
         layers = self._config.layers
@@ -178,6 +184,15 @@ class ExpertPairs:
 
     def _fail(self, module: str, wanted: object, found: object) -> NoReturn:
         raise FormatError(self._path, f"module {shown(module)}", wanted, found)
+
+
+def _rows(mixture: Mixture, n_ff: int) -> dict[str, slice]:
+    """Return the rows of each part in what is before the activation."""
+    if not mixture.is_gated:
+        return {_UP: slice(None)}
+    if mixture.is_turned:
+        return {_GATE: slice(0, None, 2), _UP: slice(1, None, 2)}
+    return {_GATE: slice(n_ff), _UP: slice(n_ff, None)}
 
 
 def refuse_magnitude(path: Path, module: str) -> NoReturn:
@@ -193,7 +208,8 @@ def _place(rest: str, mixture: Mixture) -> tuple[str, int | None] | None:
     for names in mixture.names:
         if rest == names.module:
             return "", None
-        parts = {names.gate: _GATE, names.up: _UP, names.down: _DOWN}
+        parts = {names.gate: _GATE} if names.gate else {}
+        parts |= {names.up: _UP, names.down: _DOWN}
         number, _, matrix = rest.removeprefix(f"{names.module}.").partition(".")
         if matrix in parts and re.fullmatch("0|[1-9][0-9]{0,5}", number):
             return parts[matrix], int(number)

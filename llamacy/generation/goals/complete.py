@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +13,11 @@ from numpy.typing import NDArray
 
 from llamacy.generation.choosing import Chooser
 from llamacy.generation.context import Context
+from llamacy.generation.drafting.drafter import Drafter, MakeDrafter
 from llamacy.generation.goals.goal import Goal
 from llamacy.generation.goals.prompt_scores import PromptScores
 from llamacy.generation.output import Output
+from llamacy.generation.prefix_cache import common_prefix
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import Stage
 from llamacy.generation.text_buffer import StopScope
@@ -21,6 +25,8 @@ from llamacy.results import FinishReason, Piece, TokenLogprob
 from llamacy.sampling import SamplingParams
 
 if TYPE_CHECKING:
+    from llamacy.sampling.constraint import Constraint
+    from llamacy.structured.form import Form
     from llamacy.tokenizers.base import Tokenizer
 
 MakeRoom = Callable[[list[int]], list[int] | None]
@@ -50,6 +56,13 @@ class Complete(Goal):
         The parts of the text that stop strings may end; by default all.
     make_room : MakeRoom, optional
         Asked for room in a full context; without it the text ends there.
+    constraint : Constraint, optional
+        Says which tokens may follow, and is this text's alone. Where it leaves no
+        choice, tokens are not chosen, and read together.
+    form : Form, optional
+        The form of the whole text, if its value is asked for.
+    make_drafter : MakeDrafter, optional
+        Makes the drafter of the text; without it nothing is drafted.
 
     Attributes
     ----------
@@ -57,6 +70,8 @@ class Complete(Goal):
         The text so far.
     finish_reason : FinishReason or None
         Why the text ends; None while that is not known.
+    form : Form or None
+        The form of the whole text, if its value is asked for.
     """
 
     def __init__(
@@ -69,11 +84,20 @@ class Complete(Goal):
         token_bytes_override: Mapping[int, bytes] | None = None,
         stop_scope: StopScope | None = None,
         make_room: MakeRoom | None = None,
+        constraint: Constraint | None = None,
+        form: Form | None = None,
+        make_drafter: MakeDrafter | None = None,
     ) -> None:
         super().__init__(context)
         self.output = Output(params, tokenizer, token_bytes_override, stop_scope)
-        self._chooser = Chooser(context.ids, params, tokenizer, seed_offset)
+        self.form = form
+        self._chooser = Chooser(context.ids, params, tokenizer, seed_offset, constraint)
         self._make_room = make_room
+        self._make_drafter = make_drafter
+        self._drafter: Drafter | None = None  # until the text grows
+        self._n_draftable = 0  # tokens that the drafter was asked for
+        self._draft: list[int] = []  # tokens of the pass that runs
+        self._pieces: deque[Piece] = deque()
         self._max_tokens = _most_tokens(context, params, can_refill=bool(make_room))
         if params.max_tokens is not None:  # the last token is not read
             context.expect(context.n_prompt + params.max_tokens - 1)
@@ -106,9 +130,30 @@ class Complete(Goal):
         """As many as `max_tokens`, or as the context has room for."""
         return min(self._max_tokens, self.context.n_ctx)
 
+    def draft(self, most: int) -> Sequence[float]:
+        """Draft up to `most` tokens, as many as the text may have before its last."""
+        if self._make_drafter is None:
+            return ()
+        if self._drafter is None:
+            self._drafter = self._make_drafter(self.context.ids)
+        n_left = self._max_tokens - len(self.output.tokens)
+        most = min(most, n_left - 1, self.context.n_ctx - len(self.context.ids) - 1)
+        self._n_draftable = max(0, most)
+        return self._drafter.chances(most) if most > 0 else ()
+
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
-        """Return rows: the last token's is wanted, or all rows of a scored prompt."""
+        """Return rows: the last token's is wanted, or all rows of a scored prompt.
+
+        A draft's rows are wanted as well: each says which token is chosen after it.
+        """
         end = self.n_to_read
+        n_drafted, self._n_draftable = min(n_rows - 1, self._n_draftable), 0
+        self._draft = self._draft_of(n_drafted) if n_drafted else []
+        if self.n_chosen:
+            self._chooser.prepare()
+        if self._draft:
+            rows = self.context.rows(1, end, "all")
+            return rows._replace(tokens=[*rows.tokens, *self._draft])
         if self._scores is not None and not self.n_chosen:
             return self.context.rows(min(n_rows, n_scored), end, "all")
         is_last = self.context.n_past + n_rows >= end
@@ -121,24 +166,48 @@ class Complete(Goal):
         if self.context.n_past < self.n_to_read:
             return Stage.READING
         if self.finish_reason is None:
-            self.grow(logits[-1])
+            self._grow_by(logits[-1 - len(self._draft) :])
         return self.next_stage
 
-    def grow(self, logits: NDArray[np.float32]) -> int:
-        """Choose the next token by `logits`, float32 (n_vocab,), and return it."""
-        token = self._chooser.choose(logits)
+    def grow(self, logits: NDArray[np.float32]) -> list[int]:
+        """Choose the next token by `logits`, float32 (n_vocab,).
+
+        Returns
+        -------
+        list of int
+            The token, and those that must follow it: all were appended, but for one
+            that ends the text.
+        """
+        tokens = [self._chooser.choose(logits)]
         self.n_chosen += 1
-        if self._chooser.ends_text(token):
+        if self._chooser.ends_text(tokens[0]):
             self.finish_reason = "stop"
         else:
-            self._append(token)
+            self._append(tokens[0])
+            tokens += self._append_forced()
         if self.finish_reason is not None:
             self.output.flush()
         if self.output.is_stopped:
             self.finish_reason = "stop"
         if self.finish_reason is None:
             self.context.lengthen()
-        return token
+        return tokens
+
+    def _append_forced(self) -> list[int]:
+        """Append the tokens that must follow; end the text where nothing may."""
+        forced = [] if self._has_ended else self._chooser.forced()
+        for n, token in enumerate(forced, 1):
+            self.n_chosen += 1
+            self._append(token)
+            if self._has_ended and n < len(forced):
+                return forced[:n]
+        if self._chooser.is_over:
+            self.finish_reason = "stop"
+        return forced
+
+    @property
+    def _has_ended(self) -> bool:
+        return self.finish_reason is not None or self.output.is_stopped
 
     @property
     def next_stage(self) -> Stage:
@@ -154,12 +223,56 @@ class Complete(Goal):
         self.output.flush()
 
     def piece(self) -> Piece | None:
-        """Return the text that has become sure since the last piece."""
-        return self.output.piece()
+        """Return the text that has become sure since the last piece.
+
+        Each token of a draft makes a piece of its own, as if it had not been drafted.
+        """
+        return self._pieces.popleft() if self._pieces else self.output.piece()
+
+    def _draft_of(self, n: int) -> list[int]:
+        """Return at most `n` drafted tokens, up to one that would end the text."""
+        assert self._drafter is not None
+        draft = self._drafter.propose(n)
+        kept = takewhile(lambda token: not self._chooser.ends_text(token), draft)
+        return self._chooser.allowed(list(kept))
+
+    def _grow_by(self, logits: NDArray[np.float32]) -> None:
+        """Choose a token by each row of logits, as long as the draft has the same.
+
+        The rows that were drafted after it are given back. Tokens that must follow a
+        chosen one need no rows, but the draft's are used where it has the same.
+
+        Parameters
+        ----------
+        logits : float32, (n_drafted + 1, n_vocab)
+            After the last token, and after each drafted one.
+        """
+        draft, self._draft = self._draft, []
+        n_past = self.context.n_past - len(draft)
+        self.n_drafted += len(draft)
+        n_agreed = 0
+        try:
+            while True:
+                tokens = self.grow(logits[n_agreed])
+                self.is_decoding = self.context.n_past >= n_past  # not to be read again
+                if self.finish_reason is not None or not self.is_decoding:
+                    break
+                n_same = common_prefix(tokens, draft[n_agreed:])
+                n_agreed += n_same
+                n_past += n_same
+                if n_same < len(tokens):
+                    break
+                if piece := self.output.piece():
+                    self._pieces.append(piece)
+        finally:
+            self.n_accepted += n_agreed
+            self.context.truncate(n_past)
 
     def _append(self, token: int) -> None:
         self.context.ids.append(token)
         self.output.push(token, self._chooser.logprob(token))
+        if self._drafter is not None:
+            self._drafter.accept(token)
         if len(self.output.tokens) == self._max_tokens:
             self.finish_reason = "length"
         elif self.context.is_full and not self.output.is_stopped:
@@ -173,6 +286,8 @@ class Complete(Goal):
             self.finish_reason = "length"
         else:
             self.context.replace(ids)
+            if self._drafter is not None:
+                self._drafter.replace(ids)
 
 
 def _most_tokens(context: Context, params: SamplingParams, *, can_refill: bool) -> int:

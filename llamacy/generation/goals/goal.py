@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,13 @@ class Goal(ABC):
     ----------
     n_chosen : int
         Tokens chosen so far, one that ended the text among them.
+    is_decoding : bool
+        Whether the tokens to be read next are those that were chosen last, one or many:
+        their pass is no prefill.
+    n_drafted : int
+        Drafted tokens that passes have checked.
+    n_accepted : int
+        The number of these that were chosen.
     min_shared : int
         Fewest tokens worth sharing with another request.
     """
@@ -35,6 +43,9 @@ class Goal(ABC):
     def __init__(self, context: Context) -> None:
         self.context = context
         self.n_chosen = 0
+        self.is_decoding = False
+        self.n_drafted = 0
+        self.n_accepted = 0
 
     @property
     @abstractmethod
@@ -54,11 +65,22 @@ class Goal(ABC):
         """Most tokens that it may choose; 0 for a goal that only reads."""
         return 0
 
+    def draft(self, most: int) -> Sequence[float]:
+        """Draft up to `most` tokens to go on with; asked only while the text grows.
+
+        Returns
+        -------
+        sequence of float
+            How likely the first drafted token is right, the first two, and so on; empty
+            without a draft.
+        """
+        return ()
+
     @abstractmethod
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
         """Return the rows of the next pass.
 
-        A growing request may add tokens of its own guess after the context's last one.
+        Rows after the last token of a growing text are of the draft.
 
         Parameters
         ----------

@@ -67,26 +67,32 @@ INLINE void weigh_vectors(kv_type type, int some, const attention_state *s, cons
     UNROLL for (int c = 0; c < some; c++) f_store(out + 16 * c, sums[c]);
 }
 
-INLINE void attend_one(kv_type type, attention_state *s, const kv_head *pages, uint8_t *weights, head_dims d,
-                       int n_tokens, const sight *see) {
-    const int n_pages = (n_tokens + PAGE_TOKENS - 1) / PAGE_TOKENS, vectors = padded_dim(d.value) / 16;
-    for (int page = 0; page < n_pages; page++) {
+INLINE void score_one(kv_type type, attention_state *s, const kv_head *pages, head_dims d, int n_tokens) {
+    for (int page = 0; page * PAGE_TOKENS < n_tokens; page++) {
         row_fetch soon = {pages[page].soon, kv_plane_bytes(type, d.key) / (size_t)(d.key + 1)};
         score_page(type, s->query_tiles, &pages[page], d.key, s->weights + page * PAGE_TOKENS, &soon);
     }
-    soften(s, 1, n_pages * PAGE_TOKENS, see);
-    for (int page = 0; page < n_pages; page++)
+}
+
+INLINE void weigh_one(kv_type type, attention_state *s, const kv_head *pages, uint8_t *weights, head_dims d,
+                      int n_tokens, int hidden, vector_range some) {
+    int c = some.begin;
+    for (int page = 0; page * PAGE_TOKENS < n_tokens; page++)
         round_weights(1, s->weights + page * PAGE_TOKENS, weights + (size_t)page * TILE_BYTES);
-    int c = 0;
-    for (; c + 4 <= vectors; c += 4) weigh_vectors(type, 4, s, weights, pages, d, c, n_tokens, see->hidden[0]);
-    for (; c < vectors; c++) weigh_vectors(type, 1, s, weights, pages, d, c, n_tokens, see->hidden[0]);
+    for (; c + 4 <= some.end; c += 4) weigh_vectors(type, 4, s, weights, pages, d, c, n_tokens, hidden);
+    for (; c < some.end; c++) weigh_vectors(type, 1, s, weights, pages, d, c, n_tokens, hidden);
+}
+
+static void score_alone(kv_type type, attention_state *s, const kv_head *pages, head_dims d, int n_tokens) {
+    if (type == KV_F16) score_one(KV_F16, s, pages, d, n_tokens);
+    else score_one(KV_Q8_0, s, pages, d, n_tokens);
 }
 
 /* `weights` is scratch: [pages][16 rows][32 tokens] in bfloat16. */
-static void attend_alone(kv_type type, attention_state *s, const kv_head *pages, uint8_t *weights, head_dims d,
-                         int n_tokens, const sight *see) {
-    if (type == KV_F16) attend_one(KV_F16, s, pages, weights, d, n_tokens, see);
-    else attend_one(KV_Q8_0, s, pages, weights, d, n_tokens, see);
+static void weigh_alone(kv_type type, attention_state *s, const kv_head *pages, uint8_t *weights, head_dims d,
+                        int n_tokens, int hidden, vector_range some) {
+    if (type == KV_F16) weigh_one(KV_F16, s, pages, weights, d, n_tokens, hidden, some);
+    else weigh_one(KV_Q8_0, s, pages, weights, d, n_tokens, hidden, some);
 }
 
 #endif

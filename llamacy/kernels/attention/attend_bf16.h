@@ -10,6 +10,7 @@
 #define LLAMACY_ATTEND_BF16_H
 
 #include "attention/bf16_span.h"
+#include "attention/latent_values.h"
 #include "attention/softmax.h"
 #ifndef HAS_TILES /* registers multiply one query as fast as sixteen */
 #include "attention/attend_alone.h"
@@ -24,11 +25,11 @@ static void store_bf16_query(attention_state *s, int r, const float *q, int key_
     }
 }
 
-INLINE void shrink_sums(int rows, const attention_state *s, int width) {
+INLINE void shrink_sums(int rows, const attention_state *s, int width, vector_range some) {
     for (int r = 0; r < rows; r++) {
         float *out = s->out + r * width;
         const vf shrink = f_set1(s->shrink[r]);
-        for (int i = 0; i < width; i += 16) f_store(out + i, f_mul(f_load(out + i), shrink));
+        for (int c = some.begin; c < some.end; c++) f_store(out + 16 * c, f_mul(f_load(out + 16 * c), shrink));
     }
 }
 
@@ -55,12 +56,12 @@ static void copy_seen(uint16_t to[2][SPAN_PAGES][TILE_BYTES / 2], const bf16_spa
 /* Values that may be NaN or infinite: each query meets those that it sees, and no others, since
  * 0 times such a value is NaN. The sums of products with finite values are as of all queries at once. */
 static void weigh_apart(attention_state *s, int n_queries, const bf16_span *t, int first, head_dims d, int n_pages,
-                        const sight *see) {
+                        const sight *see, vector_range some) {
     const int width = wide_dim(d.value);
     uint16_t seen[2][SPAN_PAGES][TILE_BYTES / 2];
     float sums[STRIP_ROWS][32];
     for (int r = 0; r < n_queries; r++)
-        for (int c = 0; c < value_vectors(d.value); c += 2) {
+        for (int c = some.begin; c < some.end; c += 2) {
             float *out = s->out + r * width + 16 * c;
             memset(sums, 0, sizeof sums);
             memcpy(sums[r], out, sizeof sums[r]);
@@ -70,64 +71,99 @@ static void weigh_apart(attention_state *s, int n_queries, const bf16_span *t, i
         }
 }
 
-/* n_tokens of the span, from its page `first` on. */
-INLINE void attend_bf16_rows(int rows, attention_state *s, int n_queries, const bf16_span *t, int first, head_dims d,
-                             int n_tokens, const sight *see) {
-    const int units = key_units(d.key), width = wide_dim(d.value);
-    const int n_pages = (n_tokens + PAGE_TOKENS - 1) / PAGE_TOKENS;
+/* n_pages of the span, from its page `first` on. */
+INLINE void score_bf16_rows(int rows, attention_state *s, const bf16_span *t, int first, head_dims d, int n_pages) {
+    const int units = key_units(d.key);
     for (int page = 0; page < n_pages; page++)
         b_products(rows, s->query_tiles, key_tiles(t, d.key, (first + page) * HALVES), (size_t)units * TILE_BYTES,
                    units, s->weights + page * PAGE_TOKENS, SPAN_TOKENS, 0);
-    soften(s, n_queries, n_pages * PAGE_TOKENS, see);
-    shrink_sums(rows, s, width);
+}
+
+INLINE void weigh_bf16_rows(int rows, attention_state *s, int n_queries, const bf16_span *t, int first, head_dims d,
+                            int n_pages, const sight *see, vector_range some) {
+    const int width = wide_dim(d.value);
+    shrink_sums(rows, s, width, some);
     for (int page = 0; page < n_pages; page++)
         round_weights(rows, s->weights + page * PAGE_TOKENS, t->weights + (size_t)page * TILE_BYTES);
     if (!values_are_finite(t, first, n_pages)) {
-        weigh_apart(s, n_queries, t, first, d, n_pages, see);
+        weigh_apart(s, n_queries, t, first, d, n_pages, see, some);
         return;
     }
-    for (int c = 0; c < value_vectors(d.value); c += 2)
+    for (int c = some.begin; c < some.end; c += 2)
         b_products(rows, t->weights, value_tiles(t, c, first), (size_t)SPAN_PAGES * TILE_BYTES, n_pages,
                    s->out + 16 * c, (size_t)width, 1);
 }
 
-typedef void bf16_kernel(attention_state *s, int n_queries, const bf16_span *t, int first, head_dims d, int n_tokens,
-                         const sight *see);
+typedef struct {
+    void (*score)(attention_state *s, const bf16_span *t, int first, head_dims d, int n_pages);
+    void (*weigh)(attention_state *s, int n_queries, const bf16_span *t, int first, head_dims d, int n_pages,
+                  const sight *see, vector_range some);
+} bf16_kernels;
 
-#define ATTEND_BF16(rows)                                                                            \
-    static void attend_bf16_##rows(attention_state *s, int n_queries, const bf16_span *t, int first, \
-                                   head_dims d, int n_tokens, const sight *see) {                    \
-        attend_bf16_rows(rows, s, n_queries, t, first, d, n_tokens, see);                            \
-    }
+#define ATTEND_BF16(rows)                                                                                    \
+    static void score_bf16_##rows(attention_state *s, const bf16_span *t, int first, head_dims d,            \
+                                  int n_pages) {                                                             \
+        score_bf16_rows(rows, s, t, first, d, n_pages);                                                      \
+    }                                                                                                        \
+    static void weigh_bf16_##rows(attention_state *s, int n_queries, const bf16_span *t, int first,          \
+                                  head_dims d, int n_pages, const sight *see, vector_range some) {           \
+        weigh_bf16_rows(rows, s, n_queries, t, first, d, n_pages, see, some);                                \
+    }                                                                                                        \
+    static const bf16_kernels BF16_KERNELS_##rows = {score_bf16_##rows, weigh_bf16_##rows};
 #ifdef HAS_TILES
 ATTEND_BF16(16)
-static bf16_kernel *choose_bf16_kernel(int n_queries) { (void)n_queries; return attend_bf16_16; }
+static const bf16_kernels *choose_bf16_kernels(int n_queries) { (void)n_queries; return &BF16_KERNELS_16; }
 #else
 ATTEND_BF16(4) ATTEND_BF16(8) ATTEND_BF16(16)
-static bf16_kernel *choose_bf16_kernel(int n_queries) {
-    return n_queries <= 4 ? attend_bf16_4 : n_queries <= 8 ? attend_bf16_8 : attend_bf16_16;
+static const bf16_kernels *choose_bf16_kernels(int n_queries) {
+    return n_queries <= 4 ? &BF16_KERNELS_4 : n_queries <= 8 ? &BF16_KERNELS_8 : &BF16_KERNELS_16;
 }
 #endif
 
-static void open_bf16_span(const kv_span *span, int n_tokens) {
-#ifndef HAS_TILES
-    if (span->is_alone) return;
+/* Whether a single query reads pages as they are. */
+INLINE int reads_pages(const kv_span *span) {
+#ifdef HAS_TILES
+    (void)span;
+    return 0;
+#else
+    return span->is_alone;
 #endif
-    unpack_span(span, n_tokens);
 }
 
-static void attend_bf16(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries,
-                        const sight *see) {
+static void open_bf16_keys(const kv_span *span, int n_tokens) {
+    if (!reads_pages(span)) unpack_span_keys(span, n_tokens);
+}
+
+static void open_bf16_values(kv_span *span, int n_tokens, vector_range some) {
+    if (!reads_pages(span)) unpack_span_values(span, n_tokens, own_vectors(some, span->d.value));
+    else if (span->d.is_latent) turn_span(span, n_tokens, some);
+}
+
+static void score_bf16(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries) {
     const bf16_span unpacked = place_bf16_span(span->unpacked, span->d);
 #ifndef HAS_TILES
     if (span->is_alone) {
-        attend_alone(span->type, s, span->pages + first, unpacked.weights, span->d, n_tokens, see);
+        score_alone(span->type, s, span->pages + first, span->d, n_tokens);
         return;
     }
 #endif
-    choose_bf16_kernel(n_queries)(s, n_queries, &unpacked, first, span->d, n_tokens, see);
+    choose_bf16_kernels(n_queries)->score(s, &unpacked, first, span->d, count_pages(n_tokens));
 }
 
-static const attention_path BF16_PATH = {bf16_span_bytes, store_bf16_query, open_bf16_span, attend_bf16};
+static void weigh_bf16(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries,
+                       const sight *see, vector_range some) {
+    const bf16_span unpacked = place_bf16_span(span->unpacked, span->d);
+#ifndef HAS_TILES
+    if (span->is_alone) {
+        weigh_alone(span->type, s, span->pages + first, unpacked.weights, span->d, n_tokens, see->hidden[0],
+                    own_vectors(some, span->d.value));
+        return;
+    }
+#endif
+    choose_bf16_kernels(n_queries)->weigh(s, n_queries, &unpacked, first, span->d, count_pages(n_tokens), see, some);
+}
+
+static const attention_path BF16_PATH = {bf16_span_bytes, store_bf16_query, open_bf16_keys, open_bf16_values,
+                                         score_bf16, weigh_bf16};
 
 #endif

@@ -9,6 +9,7 @@
 #ifndef LLAMACY_ATTEND_F32_H
 #define LLAMACY_ATTEND_F32_H
 
+#include "attention/latent_values.h"
 #include "attention/softmax.h"
 
 /* Prefetch up to two lines, into the L2 cache: the L1 cache is full of lines in use. */
@@ -73,11 +74,11 @@ INLINE void weigh_tokens(kv_type type, int rows, int all_see, const kv_head *h, 
 /* out[r] = out[r] * shrink[r] + sum over the span's tokens of weights[r][t] * values[t], of
  * `rows` queries from r on, which all see the tokens from `begin` to `end`. */
 INLINE void weigh_values(kv_type type, int rows, const attention_state *s, int r, const kv_head *pages, int dim,
-                         int n_tokens, const sight *see, int begin, int end) {
-    const int vectors = padded_dim(dim) / 16, width = wide_dim(dim);
+                         vector_range some, int n_tokens, const sight *see, int begin, int end) {
+    const int width = wide_dim(dim);
     const int *hidden = see->hidden + r, *visible = see->visible + r;
     const float *weights = s->weights + r * SPAN_TOKENS;
-    for (int c = 0; c < vectors; c++) {
+    for (int c = some.begin; c < some.end; c++) {
         vf acc[STRIP_ROWS];
         float *out = s->out + (size_t)r * width + 16 * c;
         UNROLL for (int i = 0; i < rows; i++) acc[i] = f_mul(f_load(out + i * width), f_set1(s->shrink[r + i]));
@@ -95,53 +96,64 @@ INLINE void weigh_values(kv_type type, int rows, const attention_state *s, int r
 
 /* One span and n_queries queries in groups of `rows`. The strip has room for a last group that
  * is not full. */
-INLINE void attend_rows(kv_type type, int rows, attention_state *s, int n_queries, const kv_head *pages, head_dims d,
-                        int n_tokens, const sight *see) {
+INLINE void score_rows(kv_type type, int rows, attention_state *s, int n_queries, const kv_head *pages, head_dims d,
+                       int n_tokens) {
     for (int t = 0; t < n_tokens; t += HALF_TOKENS)
         for (int r = 0; r < n_queries; r += rows)
             score_half(type, rows, s, r, pages[t / PAGE_TOKENS], d, t % PAGE_TOKENS / HALF_TOKENS,
                        s->weights + t / PAGE_TOKENS * PAGE_TOKENS);
-    soften(s, n_queries, n_tokens, see);
+}
+
+INLINE void weigh_rows(kv_type type, int rows, attention_state *s, int n_queries, const kv_head *pages, head_dims d,
+                       int n_tokens, const sight *see, vector_range some) {
     for (int r = 0; r < n_queries; r += rows) {
         int begin = 0, end = n_tokens;
         for (int i = r; i < r + rows && i < n_queries; i++) {
             if (see->hidden[i] > begin) begin = see->hidden[i];
             if (see->visible[i] < end) end = see->visible[i];
         }
-        weigh_values(type, rows, s, r, pages, d.value, n_tokens, see, begin, end);
+        weigh_values(type, rows, s, r, pages, d.value, some, n_tokens, see, begin, end);
     }
 }
 
-typedef void f32_kernel(attention_state *s, int n_queries, const kv_head *pages, head_dims d, int n_tokens,
-                        const sight *see);
+typedef struct {
+    void (*score)(attention_state *s, int n_queries, const kv_head *pages, head_dims d, int n_tokens);
+    void (*weigh)(attention_state *s, int n_queries, const kv_head *pages, head_dims d, int n_tokens,
+                  const sight *see, vector_range some);
+} f32_kernels;
 
-#define ATTEND(type, rows)                                                                        \
-    static void attend_##type##_##rows(attention_state *s, int n_queries, const kv_head *pages,   \
-                                       head_dims d, int n_tokens, const sight *see) {             \
-        attend_rows(KV_##type, rows, s, n_queries, pages, d, n_tokens, see);                      \
+#define ATTEND(type, rows)                                                                               \
+    static void score_##type##_##rows(attention_state *s, int n_queries, const kv_head *pages,           \
+                                      head_dims d, int n_tokens) {                                       \
+        score_rows(KV_##type, rows, s, n_queries, pages, d, n_tokens);                                   \
+    }                                                                                                    \
+    static void weigh_##type##_##rows(attention_state *s, int n_queries, const kv_head *pages,           \
+                                      head_dims d, int n_tokens, const sight *see, vector_range some) {  \
+        weigh_rows(KV_##type, rows, s, n_queries, pages, d, n_tokens, see, some);                        \
     }
+#define F32_PAIR(type, rows) {score_##type##_##rows, weigh_##type##_##rows}
 #if ROWS_MAX >= 16
 #define ATTENDS(type) ATTEND(type, 1) ATTEND(type, 4) ATTEND(type, 8) ATTEND(type, 16)
-#define ATTEND_ROW(type) [KV_##type] = {attend_##type##_1, attend_##type##_4, attend_##type##_8, attend_##type##_16},
+#define ATTEND_ROW(type) [KV_##type] = {F32_PAIR(type, 1), F32_PAIR(type, 4), F32_PAIR(type, 8), F32_PAIR(type, 16)},
 enum { ATTEND_WIDTHS = 4 };
 #elif ROWS_MAX >= 4
 #define ATTENDS(type) ATTEND(type, 1) ATTEND(type, 4)
-#define ATTEND_ROW(type) [KV_##type] = {attend_##type##_1, attend_##type##_4},
+#define ATTEND_ROW(type) [KV_##type] = {F32_PAIR(type, 1), F32_PAIR(type, 4)},
 enum { ATTEND_WIDTHS = 2 };
 #else
 #define ATTENDS(type) ATTEND(type, 1)
-#define ATTEND_ROW(type) [KV_##type] = {attend_##type##_1},
+#define ATTEND_ROW(type) [KV_##type] = {F32_PAIR(type, 1)},
 enum { ATTEND_WIDTHS = 1 };
 #endif
 ATTENDS(F32) ATTENDS(F16) ATTENDS(Q8_0)
 
 /* By the queries that share one load of a key or value: 1, 4, 8, 16. */
-static f32_kernel *const F32_KERNELS[KV_COUNT][ATTEND_WIDTHS] = {ATTEND_ROW(F32) ATTEND_ROW(F16) ATTEND_ROW(Q8_0)};
+static const f32_kernels F32_KERNELS[KV_COUNT][ATTEND_WIDTHS] = {ATTEND_ROW(F32) ATTEND_ROW(F16) ATTEND_ROW(Q8_0)};
 
-/* The narrowest kernel that takes all queries at once, or else the widest. */
-static f32_kernel *choose_f32_kernel(kv_type type, int n_queries) {
+/* The narrowest kernels that take all queries at once, or else the widest. */
+static const f32_kernels *choose_f32_kernels(kv_type type, int n_queries) {
     const int wanted = n_queries <= 1 ? 0 : n_queries <= 4 ? 1 : n_queries <= 8 ? 2 : 3;
-    return F32_KERNELS[type][wanted < ATTEND_WIDTHS ? wanted : ATTEND_WIDTHS - 1];
+    return &F32_KERNELS[type][wanted < ATTEND_WIDTHS ? wanted : ATTEND_WIDTHS - 1];
 }
 
 static size_t f32_span_bytes(head_dims d) { (void)d; return 0; }
@@ -149,12 +161,20 @@ static void store_f32_query(attention_state *s, int r, const float *q, int key_d
     for (int i = 0; i < key_dim; i++) s->q[i * STRIP_ROWS + r] = q[i] * scale;
 }
 /* Pages are read as they are. */
-static void open_f32_span(const kv_span *span, int n_tokens) { (void)span, (void)n_tokens; }
-static void attend_f32(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries,
-                       const sight *see) {
-    choose_f32_kernel(span->type, n_queries)(s, n_queries, span->pages + first, span->d, n_tokens, see);
+static void open_f32_keys(const kv_span *span, int n_tokens) { (void)span, (void)n_tokens; }
+static void open_f32_values(kv_span *span, int n_tokens, vector_range some) {
+    if (span->d.is_latent) turn_span(span, n_tokens, some);
+}
+static void score_f32(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries) {
+    choose_f32_kernels(span->type, n_queries)->score(s, n_queries, span->pages + first, span->d, n_tokens);
+}
+static void weigh_f32(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries,
+                      const sight *see, vector_range some) {
+    const vector_range own = own_vectors(some, span->d.value);
+    choose_f32_kernels(span->type, n_queries)->weigh(s, n_queries, span->pages + first, span->d, n_tokens, see, own);
 }
 
-static const attention_path F32_PATH = {f32_span_bytes, store_f32_query, open_f32_span, attend_f32};
+static const attention_path F32_PATH = {f32_span_bytes, store_f32_query, open_f32_keys, open_f32_values,
+                                        score_f32, weigh_f32};
 
 #endif

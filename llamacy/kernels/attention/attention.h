@@ -74,35 +74,45 @@ INLINE void attend_strip(const attention_args *a, const attention_path *path, qu
                          const kv_span *span) {
     const int after = end_of(strip->run), hidden = first_page(a, strip->run->position);
     const int begin = first > hidden ? first : hidden, n = (end < after ? end : after) - begin;
+    const int page = (begin - first) / PAGE_TOKENS, n_queries = count_queries(strip);
     if (n <= 0) return;
     const sight see = look(a, strip, begin, n);
-    path->attend(span, (begin - first) / PAGE_TOKENS, n, &strip->state, count_queries(strip), &see);
+    path->score(span, page, n, &strip->state, n_queries);
+    soften(&strip->state, n_queries, count_pages(n) * PAGE_TOKENS, &see);
+    path->weigh(span, page, n, &strip->state, n_queries, &see, all_vectors(span->d));
+}
+
+/* Give a band's strips and the spans that they meet their places in scratch. */
+static kv_span begin_band(const attention_args *a, query_band *band, const query_rows *rows, float *scratch) {
+    const attention_path *path = choose_path(a);
+    const head_dims d = dims_of(a->kv);
+    float *weights = scratch, *memory = weights + STRIP_ROWS * SPAN_TOKENS;
+    kv_span span;
+    span.type = a->kv->type;
+    span.d = d;
+    span.turned = (uint8_t *)(memory + BAND_STRIPS * strip_floats(d));
+    span.unpacked = span.turned + (d.is_latent ? latent_bytes(d.value) : 0);
+    span.is_alone = band->n_strips == 1 && count_queries(&band->strips[0]) == 1;
+    for (int i = 0; i < band->n_strips; i++)
+        begin_strip(a, path, rows, &band->strips[i], weights, memory + (size_t)i * strip_floats(d));
+    return span;
 }
 
 /* Spans begin at multiples of their length, wherever a window does, so that a row's sums are
  * the same whatever rows are beside it. */
 static void attend_band(const attention_args *a, query_band *band, const query_rows *rows, float *scratch) {
     const attention_path *path = choose_path(a);
-    const head_dims d = dims_of(a->kv);
     const int n_tokens = end_of(band->strips[band->n_strips - 1].run);
-    float *weights = scratch, *memory = weights + STRIP_ROWS * SPAN_TOKENS;
-    kv_span span;
-    span.type = a->kv->type;
-    span.d = d;
-    uint8_t *latent = (uint8_t *)(memory + BAND_STRIPS * strip_floats(d));
-    span.unpacked = latent + (d.is_latent ? latent_bytes(d.value) : 0);
-    span.is_alone = band->n_strips == 1 && count_queries(&band->strips[0]) == 1;
-    for (int i = 0; i < band->n_strips; i++)
-        begin_strip(a, path, rows, &band->strips[i], weights, memory + (size_t)i * strip_floats(d));
+    kv_span span = begin_band(a, band, rows, scratch);
     for (int first = first_page(a, band->strips[0].run->position), end; first < n_tokens; first = end) {
         end = (first / SPAN_TOKENS + 1) * SPAN_TOKENS;
         const int n = (end < n_tokens ? end : n_tokens) - first;
         find_pages(a, band, first, n, n_tokens, span.pages);
-        if (d.is_latent) turn_span(a->kv, &span, n, latent);
-        path->open_span(&span, n);
+        path->open_keys(&span, n);
+        path->open_values(&span, n, all_vectors(span.d));
         for (int i = 0; i < band->n_strips; i++) attend_strip(a, path, &band->strips[i], first, end, &span);
     }
-    for (int i = 0; i < band->n_strips; i++) finish_queries(a, rows, &band->strips[i]);
+    for (int i = 0; i < band->n_strips; i++) finish_queries(a, rows, &band->strips[i], all_vectors(span.d));
     band->n_strips = 0;
 }
 

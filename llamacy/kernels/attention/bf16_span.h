@@ -19,7 +19,6 @@ typedef struct {
 } bf16_span;
 
 INLINE int key_units(int key_dim) { return wide_dim(key_dim) / 32; }
-INLINE int value_vectors(int value_dim) { return wide_dim(value_dim) / 16; } /* even: products take two */
 
 static size_t bf16_span_bytes(head_dims d) {
     const int tiles_a_page = HALVES * key_units(d.key) + value_vectors(d.value) + 1;
@@ -96,24 +95,32 @@ INLINE void unpack_keys(kv_type type, const kv_head *h, int key_dim, int half, u
     memset(tiles + (size_t)n_rows * 64, 0, (size_t)(16 * key_units(key_dim) - n_rows) * 64);
 }
 
-/* n <= 32 tokens of the span's page number `page`; the rows of other tokens are 0. A last
+/* The next span's line of the values that tokens t and t + 1 have in two vectors, of which
+ * `vector` is one. */
+INLINE void fetch_values(kv_type type, const kv_head *h, head_dims d, int vector, int t) {
+    const size_t vectors = (size_t)padded_dim(d.value) / 16, token = (size_t)(t + vector % 2);
+    const uint8_t *values = h->soon + kv_plane_bytes(type, d.key);
+    PREFETCH_L2(values + (token * vectors + (size_t)(vector - vector % 2)) * 16 * kv_bytes(type));
+}
+
+/* Values of n <= 32 tokens of the span's page number `page`; the rows of other tokens are 0. A last
  * vector that only makes the number even is left as it is: its outputs are not read. */
-INLINE void unpack_values(kv_type type, const kv_head *h, int value_dim, int n, const bf16_span *t, int page,
-                          row_fetch *soon) {
-    const int n_pairs = n / 2, n_rows = (n + 1) / 2, vectors = padded_dim(value_dim) / 16;
+INLINE void unpack_values(kv_type type, const kv_head *h, head_dims d, int n, const bf16_span *t, int page,
+                          vector_range some) {
+    const int n_pairs = n / 2, n_rows = (n + 1) / 2;
     vf squares[2] = {f_zero(), f_zero()};
     for (int p = 0; p < n_pairs; p++)
-        for (int c = 0; c < vectors; c++) {
-            const vf even = value_row(type, h, value_dim, c, 2 * p), odd = value_row(type, h, value_dim, c, 2 * p + 1);
-            fetch_row(soon);
+        for (int c = some.begin; c < some.end; c++) {
+            const vf even = value_row(type, h, d.value, c, 2 * p), odd = value_row(type, h, d.value, c, 2 * p + 1);
+            fetch_values(type, h, d, c, 2 * p);
             squares[0] = f_fma(even, even, squares[0]);
             squares[1] = f_fma(odd, odd, squares[1]);
             put_row(value_tiles(t, c, page), p, b_pairs(even, odd));
         }
-    for (int c = 0; c < vectors; c++) {
+    for (int c = some.begin; c < some.end; c++) {
         uint8_t *tile = value_tiles(t, c, page);
         if (n_pairs < n_rows) {
-            const vf last = value_row(type, h, value_dim, c, n - 1);
+            const vf last = value_row(type, h, d.value, c, n - 1);
             squares[0] = f_fma(last, last, squares[0]);
             put_row(tile, n_pairs, b_pairs(last, f_zero()));
         }
@@ -122,23 +129,67 @@ INLINE void unpack_values(kv_type type, const kv_head *h, int value_dim, int n, 
     t->squares[page] = f_sum(f_add(squares[0], squares[1]));
 }
 
-INLINE void unpack_page(kv_type type, const kv_head *h, head_dims d, int n, const bf16_span *t, int page) {
-    const size_t n_rows = 16 * (size_t)(HALVES * key_units(d.key) + value_vectors(d.value));
-    row_fetch soon = {h->soon, head_bytes(type, d) / n_rows};
-    for (int half = 0; half < HALVES; half++)
-        unpack_keys(type, h, d.key, half, key_tiles(t, d.key, page * HALVES + half), &soon);
-    unpack_values(type, h, d.value, n, t, page, &soon);
+/* One vector of the values of n <= 16 tokens of half a page, from keys: row p of the tile and on. */
+INLINE vf turn_half(kv_type type, const kv_head *h, head_dims d, int vector, int half, int n, uint8_t *tile) {
+    const int n_dims = d.value - 16 * vector;
+    vf rows[HALF_TOKENS], squares = f_zero();
+    UNROLL for (int i = 0; i < 16; i++)
+        rows[i] = i < n_dims ? key_row(type, h, d.key, half, 16 * vector + i) : f_zero();
+    f_turn(rows);
+    UNROLL for (int i = 0; i < HALF_TOKENS; i++) {
+        if (i >= n) rows[i] = f_zero();
+        squares = f_fma(rows[i], rows[i], squares);
+    }
+    UNROLL for (int i = 0; i < HALF_TOKENS; i += 2) put_row(tile, i / 2, b_pairs(rows[i], rows[i + 1]));
+    return squares;
 }
 
-static void unpack_span(const kv_span *span, int n_tokens) {
+/* The same as unpack_values() of values that are a part of keys. */
+INLINE void unpack_latent_values(kv_type type, const kv_head *h, head_dims d, int n, const bf16_span *t, int page,
+                                 vector_range some) {
+    const size_t half_bytes = HALF_TOKENS * (size_t)padded_dim(d.key) * kv_bytes(type);
+    vf squares = f_zero();
+    for (int c = some.begin; c < some.end; c++)
+        for (int half = 0; half < HALVES; half++) {
+            const uint8_t *soon = h->soon + half * half_bytes + (size_t)c * 16 * HALF_TOKENS * kv_bytes(type);
+            uint8_t *tile = value_tiles(t, c, page) + half * (TILE_BYTES / HALVES);
+            for (size_t i = 0; i < 16 * HALF_TOKENS * kv_bytes(type); i += 64) PREFETCH_L2(soon + i);
+            squares = f_add(squares, turn_half(type, h, d, c, half, n - half * HALF_TOKENS, tile));
+        }
+    t->squares[page] = f_sum(squares);
+}
+
+INLINE void unpack_page_keys(kv_type type, const kv_head *h, head_dims d, const bf16_span *t, int page) {
+    row_fetch soon = {h->soon, kv_plane_bytes(type, d.key) / (16 * (size_t)(HALVES * key_units(d.key)))};
+    for (int half = 0; half < HALVES; half++)
+        unpack_keys(type, h, d.key, half, key_tiles(t, d.key, page * HALVES + half), &soon);
+}
+
+INLINE void unpack_page_values(kv_type type, const kv_head *h, head_dims d, int n, const bf16_span *t, int page,
+                               vector_range some) {
+    if (d.is_latent) unpack_latent_values(type, h, d, n, t, page, some);
+    else unpack_values(type, h, d, n, t, page, some);
+}
+
+static void unpack_span_keys(const kv_span *span, int n_tokens) {
     const head_dims d = span->d;
-    for (int page = 0; page * PAGE_TOKENS < n_tokens; page++) {
-        const int left = n_tokens - page * PAGE_TOKENS, n = left < PAGE_TOKENS ? left : PAGE_TOKENS;
+    for (int page = 0; page < count_pages(n_tokens); page++) {
         /* copies, which no store can alias: their fields stay in registers */
         const kv_head h = span->pages[page];
         const bf16_span to = place_bf16_span(span->unpacked, d);
-        if (span->type == KV_F16) unpack_page(KV_F16, &h, d, n, &to, page);
-        else unpack_page(KV_Q8_0, &h, d, n, &to, page);
+        if (span->type == KV_F16) unpack_page_keys(KV_F16, &h, d, &to, page);
+        else unpack_page_keys(KV_Q8_0, &h, d, &to, page);
+    }
+}
+
+static void unpack_span_values(const kv_span *span, int n_tokens, vector_range some) {
+    const head_dims d = span->d;
+    for (int page = 0; page < count_pages(n_tokens); page++) {
+        const int left = n_tokens - page * PAGE_TOKENS, n = left < PAGE_TOKENS ? left : PAGE_TOKENS;
+        const kv_head h = span->pages[page];
+        const bf16_span to = place_bf16_span(span->unpacked, d);
+        if (span->type == KV_F16) unpack_page_values(KV_F16, &h, d, n, &to, page, some);
+        else unpack_page_values(KV_Q8_0, &h, d, n, &to, page, some);
     }
 }
 

@@ -18,6 +18,7 @@
 #include "interface.h"
 
 enum { HALF_TOKENS = 16, HALVES = PAGE_TOKENS / HALF_TOKENS };
+INLINE int count_pages(int n_tokens) { return (n_tokens + PAGE_TOKENS - 1) / PAGE_TOKENS; }
 
 /* Dimensions of a KV head. */
 typedef struct { int key, value, is_latent; } head_dims;

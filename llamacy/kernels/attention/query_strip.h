@@ -13,7 +13,7 @@ typedef struct {
     attention_state state;
 } query_strip;
 
-/* The matrices of queries, (M, n_head * head_dim), and of outputs, (M, n_head * value_dim). */
+/* The matrices of queries, (M, n_head * head_dim), and of outputs, (M, n_head * value_dim); or one of them. */
 typedef struct { const float *q; float *y; size_t ldq, ldy; } query_rows;
 
 INLINE int count_queries(const query_strip *strip) { return strip->run->n_rows * strip->group; }
@@ -24,7 +24,7 @@ INLINE size_t query_floats(int key_dim) { return STRIP_ROWS * (size_t)wide_dim(k
 INLINE size_t output_floats(int value_dim) { return STRIP_ROWS * (size_t)wide_dim(value_dim); }
 INLINE size_t strip_floats(head_dims d) { return query_floats(d.key) + output_floats(d.value); }
 
-/* Put scaled queries into `memory`, and outputs after them; nothing is attended to yet. */
+/* Put scaled queries into `memory`, if there are any, and outputs after them; nothing is attended to yet. */
 static void begin_strip(const attention_args *a, const attention_path *path, const query_rows *rows,
                         query_strip *strip, float *weights, float *memory) {
     const head_dims d = dims_of(a->kv);
@@ -39,20 +39,24 @@ static void begin_strip(const attention_args *a, const attention_path *path, con
     for (int r = 0; r < STRIP_ROWS; r++) s->max[r] = -FLT_MAX, s->sum[r] = 0;
     for (int r = 0; r < count_queries(strip); r++) {
         const int head = strip->first_head + r % group;
-        const float *row = rows->q + (size_t)(strip->run->row + r / group) * rows->ldq + (size_t)head * d.key;
         if (a->sinks) s->max[r] = fmaxf(a->sinks[head], -FLT_MAX), s->sum[r] = 1;
+        if (!rows->q) continue;
+        const float *row = rows->q + (size_t)(strip->run->row + r / group) * rows->ldq + (size_t)head * d.key;
         path->store_query(s, r, row, d.key, a->scale);
     }
 }
 
-static void finish_queries(const attention_args *a, const query_rows *rows, const query_strip *strip) {
+/* Write some of the outputs. */
+static void finish_queries(const attention_args *a, const query_rows *rows, const query_strip *strip,
+                           vector_range some) {
     const int dim = a->kv->value_dim, group = strip->group;
+    const int end = 16 * some.end < dim ? 16 * some.end : dim;
     for (int r = 0; r < count_queries(strip); r++) {
         const int head = strip->first_head + r % group;
         float *row = rows->y + (size_t)(strip->run->row + r / group) * rows->ldy + (size_t)head * dim;
         const float *out = strip->state.out + (size_t)r * wide_dim(dim);
         const float share = 1 / strip->state.sum[r];
-        for (int i = 0; i < dim; i++) row[i] = out[i] * share;
+        for (int i = 16 * some.begin; i < end; i++) row[i] = out[i] * share;
     }
 }
 

@@ -14,9 +14,22 @@ typedef struct {
     kv_type type;
     head_dims d;
     kv_head pages[SPAN_PAGES];
+    uint8_t *turned;   /* scratch for latent values, latent_bytes() */
     uint8_t *unpacked; /* scratch of the path's span_bytes() */
     int is_alone;      /* a single query meets it */
 } kv_span;
+
+/* Vectors of 16 dimensions of values: begin .. end - 1, both even. */
+typedef struct { int begin, end; } vector_range;
+
+/* Vectors of all dimensions: an even number, since products take two. */
+INLINE int value_vectors(int value_dim) { return wide_dim(value_dim) / 16; }
+INLINE vector_range all_vectors(head_dims d) { return (vector_range){0, value_vectors(d.value)}; }
+/* Without a last vector that only makes the number even. */
+INLINE vector_range own_vectors(vector_range some, int value_dim) {
+    const int vectors = padded_dim(value_dim) / 16;
+    return (vector_range){some.begin, some.end < vectors ? some.end : vectors};
+}
 
 /* Queries, outputs and weights of a strip, in scratch. */
 typedef struct {
@@ -42,11 +55,15 @@ typedef struct {
     size_t (*span_bytes)(head_dims d);
     /* Put query r, times the scale, into the state. */
     void (*store_query)(attention_state *s, int r, const float *q, int key_dim, float scale);
-    /* Unpack n_tokens, before the first strip meets the span. */
-    void (*open_span)(const kv_span *span, int n_tokens);
-    /* Queries 0 .. n_queries - 1 meet n_tokens, from page `first` of the span on. */
-    void (*attend)(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries,
-                   const sight *see);
+    /* Unpack the keys of n_tokens, or some of their values, before the first strip meets them. */
+    void (*open_keys)(const kv_span *span, int n_tokens);
+    void (*open_values)(kv_span *span, int n_tokens, vector_range some);
+    /* Weights become the scores of queries 0 .. n_queries - 1 with n_tokens, from page `first` of
+     * the span on. */
+    void (*score)(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries);
+    /* Some outputs shrink, and grow by the values, times the weights. */
+    void (*weigh)(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries,
+                  const sight *see, vector_range some);
 } attention_path;
 
 #endif

@@ -84,6 +84,23 @@ INLINE __m256 avx2_first(__m256 a, int count, __m256 other) {
     __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_blendv_ps(other, a, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(count), lanes)));
 }
+/* Blocks of 4 x 4 within halves of registers, then the halves. */
+INLINE void avx2_turn(__m256 *rows) {
+    __m256 pairs[8], fours[8];
+    UNROLL for (int i = 0; i < 8; i += 2) {
+        pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+        pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+    UNROLL for (int i = 0; i < 8; i += 4)
+        UNROLL for (int j = 0; j < 4; j++) {
+            const __m256d a = _mm256_castps_pd(pairs[i + j / 2]), b = _mm256_castps_pd(pairs[i + j / 2 + 2]);
+            fours[i + j] = _mm256_castpd_ps(j % 2 ? _mm256_unpackhi_pd(a, b) : _mm256_unpacklo_pd(a, b));
+        }
+    UNROLL for (int j = 0; j < 4; j++) {
+        rows[j] = _mm256_permute2f128_ps(fours[j], fours[4 + j], 0x20);
+        rows[4 + j] = _mm256_permute2f128_ps(fours[j], fours[4 + j], 0x31);
+    }
+}
 INLINE __m128i avx2_to_i8(vf a) {
     __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi));
     words = _mm256_permute4x64_epi64(words, 0xD8); /* packs works within 128-bit halves */
@@ -134,6 +151,19 @@ INLINE vf    f_load_e5m3(const uint8_t *p) {
 INLINE float f_sum(vf a) { return avx2_sum(_mm256_add_ps(a.lo, a.hi)); }
 INLINE float f_hmax(vf a) { return avx2_hmax(_mm256_max_ps(a.lo, a.hi)); }
 INLINE vf    f_swap_pairs(vf a) { return F1_BY(_mm256_permute_ps, a, 0xB1); }
+/* Four blocks of 8 x 8, of which two change places. */
+INLINE void  f_turn(vf *rows) {
+    __m256 block[4][8];
+    UNROLL for (int i = 0; i < 8; i++) {
+        block[0][i] = rows[i].lo, block[1][i] = rows[i].hi;
+        block[2][i] = rows[8 + i].lo, block[3][i] = rows[8 + i].hi;
+    }
+    UNROLL for (int i = 0; i < 4; i++) avx2_turn(block[i]);
+    UNROLL for (int i = 0; i < 8; i++) {
+        rows[i] = (vf){block[0][i], block[2][i]};
+        rows[8 + i] = (vf){block[1][i], block[3][i]};
+    }
+}
 INLINE vf    f_first(vf a, int count, vf other) {
     return (vf){avx2_first(a.lo, count, other.lo), avx2_first(a.hi, count - 8, other.hi)};
 }

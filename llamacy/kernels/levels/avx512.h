@@ -76,6 +76,29 @@ INLINE vf    f_load_e5m3(const uint8_t *p) {
 INLINE float f_sum(vf a) { return _mm512_reduce_add_ps(a); }
 INLINE float f_hmax(vf a) { return _mm512_reduce_max_ps(a); }
 INLINE vf    f_swap_pairs(vf a) { return _mm512_permute_ps(a, 0xB1); }
+/* Blocks of 4 x 4 within quarters of registers, then the quarters. */
+INLINE void  f_turn(vf *rows) {
+    __m512 pairs[16], fours[16];
+    UNROLL for (int i = 0; i < 16; i += 2) {
+        pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
+        pairs[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+    UNROLL for (int i = 0; i < 16; i += 4)
+        UNROLL for (int j = 0; j < 4; j++) {
+            const __m512d a = _mm512_castps_pd(pairs[i + j / 2]), b = _mm512_castps_pd(pairs[i + j / 2 + 2]);
+            fours[i + j] = _mm512_castpd_ps(j % 2 ? _mm512_unpackhi_pd(a, b) : _mm512_unpacklo_pd(a, b));
+        }
+    UNROLL for (int j = 0; j < 4; j++) {
+        const __m512 a = _mm512_shuffle_f32x4(fours[j], fours[4 + j], 0x88);
+        const __m512 b = _mm512_shuffle_f32x4(fours[j], fours[4 + j], 0xDD);
+        const __m512 c = _mm512_shuffle_f32x4(fours[8 + j], fours[12 + j], 0x88);
+        const __m512 d = _mm512_shuffle_f32x4(fours[8 + j], fours[12 + j], 0xDD);
+        rows[j] = _mm512_shuffle_f32x4(a, c, 0x88);
+        rows[4 + j] = _mm512_shuffle_f32x4(b, d, 0x88);
+        rows[8 + j] = _mm512_shuffle_f32x4(a, c, 0xDD);
+        rows[12 + j] = _mm512_shuffle_f32x4(b, d, 0xDD);
+    }
+}
 INLINE vf    f_first(vf a, int count, vf other) {
     return _mm512_mask_blend_ps((__mmask16)(0xFFFFu >> (16 - count)), other, a);
 }

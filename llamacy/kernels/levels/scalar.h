@@ -104,6 +104,14 @@ INLINE vf    f_load_e5m3(const uint8_t *p) F_LANES(scalar_from_f16((uint16_t)(p[
 INLINE float f_sum(vf a) { float s = 0; LANES s += a.v[n]; return s; }
 INLINE float f_hmax(vf a) { float s = a.v[0]; LANES s = a.v[n] > s ? a.v[n] : s; return s; }
 INLINE vf    f_swap_pairs(vf a) F_LANES(a.v[n ^ 1])
+INLINE void  f_turn(vf *rows) {
+    for (int i = 0; i < 16; i++)
+        for (int j = 0; j < i; j++) {
+            const float x = rows[i].v[j];
+            rows[i].v[j] = rows[j].v[i];
+            rows[j].v[i] = x;
+        }
+}
 INLINE vf    f_first(vf a, int count, vf other) F_LANES(n < count ? a.v[n] : other.v[n])
 INLINE vf    f_from_i(vi a) F_LANES((float)a.i[n])
 INLINE void  f_store_f16(void *p, vf a) { LANES ((uint16_t *)p)[n] = scalar_to_f16(a.v[n]); }

@@ -41,6 +41,13 @@ INLINE void put_bytes(void *to, vi v) { memcpy(to, &v, sizeof v); }
     CASE(5, statement) CASE(6, statement) CASE(7, statement) CASE(8, statement)         \
     }
 
+INLINE void turn_of(const verb_memory *m) {
+    vf rows[16];
+    UNROLL for (int i = 0; i < 16; i++) rows[i] = f_load((const float *)m->a + 16 * i);
+    f_turn(rows);
+    UNROLL for (int i = 0; i < 16; i++) f_store((float *)m->out + 16 * i, rows[i]);
+}
+
 /* i_dots and w_dots: n is rows, chunks, the step of x, and bits; a codes, b activations. */
 INLINE void dots_of(const verb_memory *m, int rows, int n_chunks, int bits) {
     vi codes[8], sums[DOT_ROWS];
@@ -80,6 +87,7 @@ INLINE void dots_of(const verb_memory *m, int rows, int n_chunks, int bits) {
     do(f_sum, S_OUT(f_sum(FA)))                                                           \
     do(f_hmax, S_OUT(f_hmax(FA)))                                                         \
     do(f_swap_pairs, F_OUT(f_swap_pairs(FA)))                                             \
+    do(f_turn, turn_of(m))                                                                \
     do(f_first, F_OUT(f_first(FA, m->n[0], FB)))                                          \
     do(f_from_i, F_OUT(f_from_i(IA)))                                                     \
     do(f_store_f16, f_store_f16(m->out, FA))                                              \

@@ -43,6 +43,7 @@ VERB(vf,    f_load_e5m3,  (const uint8_t *p));        /* the float16 of which th
 VERB(float, f_sum,        (vf a));                    /* of all lanes, in any order */
 VERB(float, f_hmax,       (vf a));                    /* the largest lane */
 VERB(vf,    f_swap_pairs, (vf a));                    /* lanes 1 0 3 2 ... */
+VERB(void,  f_turn,       (vf *rows));                /* 16 vectors: lane j of the i-th becomes lane i of the j-th */
 VERB(vf,    f_first,      (vf a, int count, vf other)); /* a in lanes below count, else other */
 VERB(vf,    f_from_i,     (vi a));                    /* from 16 int32 */
 VERB(void,  f_store_f16,  (void *p, vf a));           /* to IEEE half precision, nearest, ties to even */

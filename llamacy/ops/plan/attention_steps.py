@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llamacy.ops.plan.emitter import Emitter
 from llamacy.ops.plan.recorder import Node
-from llamacy.ops.plan.step import Buffer
+from llamacy.ops.plan.step import SCORES, Operand, Place
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.specs import KeyValues
 
@@ -48,23 +48,29 @@ class AttentionSteps(Emitter):
         )
         self._attend(node, q, self._is_rounded(node.inputs[1]))
 
-    def _attend(self, node: Node, q: Buffer, may_round: bool) -> None:
+    def _attend(self, node: Node, q: Place, may_round: bool) -> None:
+        """Emit the scores apart where a row has one KV head, that is, one item of work.
+
+        Threads can share these two steps, of rows that are fewer than threads.
+        """
         state = node.state
         assert isinstance(state, KeyValues)
-        self._emit(
-            "attention",
-            {"q": q, "state": self._layout.slot(state)},
-            {"y": self._buffers.new(node)},
-            of_wanted=node.of_wanted,
-            n_head=node.inputs[0].width // state.head_dim,
-            scale=node.attributes["scale"],
-            window=state.window,
-            softcap=node.attributes.get("softcap"),
-            sinks=node.attributes.get("sinks"),
-            may_round=may_round,
-        )
+        reads: dict[str, Operand | None] = {"q": q, "state": self._layout.slot(state)}
+        constants = {
+            "of_wanted": node.of_wanted,
+            "n_head": node.inputs[0].width // state.head_dim,
+            "scale": node.attributes["scale"],
+            "window": state.window,
+            "softcap": node.attributes.get("softcap"),
+            "sinks": node.attributes.get("sinks"),
+            "may_round": may_round,
+        }
+        if state.n_head_kv == 1:
+            self._emit("scores", reads, {"scores": SCORES}, **constants)
+            reads["scores"] = SCORES
+        self._emit("attention", reads, {"y": self._buffers.new(node)}, **constants)
 
-    def _rotated(self, node: Node) -> tuple[Buffer, Rope | None]:
+    def _rotated(self, node: Node) -> tuple[Place, Rope | None]:
         """Find a value that may be rotated first, and how."""
         if not self._graph.is_absorbed(node):
             return self._values[node], None

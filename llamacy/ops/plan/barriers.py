@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from llamacy.ops.plan.step import Operand, Step
+from llamacy.ops.plan.step import Operand, Step, memory_of
 
 
 def find_barriers(steps: Iterable[Step]) -> list[bool]:
@@ -17,7 +17,10 @@ def find_barriers(steps: Iterable[Step]) -> list[bool]:
     written: set[Operand] = set()
     waits = []
     for step in steps:
-        reads, writes = set(step.reads.values()), set(step.writes.values())
+        reads, writes = (
+            set(map(memory_of, operands.values()))
+            for operands in (step.reads, step.writes)
+        )
         must_wait = bool(reads & written or writes & (written | read))
         waits.append(must_wait)
         if must_wait:

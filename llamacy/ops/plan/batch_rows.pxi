@@ -79,3 +79,14 @@ cdef row_span* spans_of(
         spans[i].before = <const uint8_t*>states[i, 0]
         spans[i].after = <uint8_t*>states[i, 1]
     return spans
+
+
+cdef size_t count_scores(const batch* b) noexcept:
+    """Spans that runs see, if threads may share the work on each; or else 0."""
+    cdef size_t n = 0
+    cdef int i
+    if b.n_runs >= b.n_threads:
+        return 0
+    for i in range(b.n_runs):
+        n += after_spans(&b.runs[i], b.span_tokens)
+    return n

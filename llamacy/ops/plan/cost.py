@@ -79,6 +79,8 @@ def step_cost(step: Step, first: int, n_rows: int, n_wanted: int) -> Cost:
         return Cost(weight.nbytes // weight.shape[0] * m)
     if step.op == "experts":
         return _experts_cost(step, m)
+    if step.op == "scores":  # counted with the attention that reads them
+        return Cost()
     slot = step.reads.get("state")
     if isinstance(slot, StateSlot):
         n_head = step.constants.get("n_head", 0)

@@ -4,7 +4,8 @@ Rows choose experts, and get a place beside the rows that chose the same one: a 
 each row and each of its experts. From there on rows are slots: they are gathered,
 multiplied with their experts' matrices, activated and multiplied again, and at last
 each row adds up its own. See experts.h. Where gate or up has an adapter, each of them
-is computed by itself, its adapter's product is added, and then they are activated.
+is computed by itself, its adapter's product is added, and then they are activated; as
+is up where there is no gate.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from llamacy.ops.plan.fusion import GATES
 from llamacy.ops.plan.kernel_choice import Kernels
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.routing import Routing
-from llamacy.ops.plan.step import Buffer, Operand, Step
+from llamacy.ops.plan.step import Buffer, Operand, Place, Step
 
 _FLOATS: Final = ("F32", "F16", "BF16")
 _ACTIVATIONS: Final = {form: op for op, form in GATES.items()} | {
@@ -61,14 +62,15 @@ class ExpertSteps:
     def emit(
         self,
         experts: Experts[Any],
-        x: Buffer,
-        scores: Buffer,
+        x: Place,
+        scores: Place,
         y: Buffer,
         *,
         of_wanted: bool,
     ) -> None:
         """Emit the steps from rows of `x` and their `scores` to rows of `y`."""
-        n_expert, n_ff, n_embd = experts.gate.shape
+        _, n_ff, n_in = experts.up.shape
+        matrices = _reading_rows(experts)
         routes = self._routing(experts)
         products = _Products(self._add, routes, of_wanted)
         add = products.add
@@ -79,17 +81,18 @@ class ExpertSteps:
             bias=experts.selection_bias,
         )
         add("group", {}, {"routes": routes})
-        self._look((experts.gate, experts.up), x, routes, of_wanted, is_by_row=True)
+        self._look(matrices, x, routes, of_wanted, is_by_row=True)
         gathered = None
-        are_floats = (w.type_name in _FLOATS for w in (experts.gate, experts.up))
-        if _is_apart(experts) or any(are_floats):
-            gathered = _slots("gathered", routes, n_embd)
-        prepared = self._prepared(routes, n_embd, experts.gate, experts.up)
+        are_floats = (w.type_name in _FLOATS for w in matrices)
+        if experts.has_adapter_before or any(are_floats):
+            gathered = _slots("gathered", routes, n_in)
+        prepared = self._prepared(routes, n_in, *matrices)
         add(
             "gather",
             {"routes": routes, "x": x},
             {"y": gathered, "prepared": prepared},
-            n=n_embd,
+            n=n_in,
+            n_digits=self._digits(*matrices),
             is_by_row=True,
         )
         source = {"routes": routes, "x": gathered, "prepared": prepared}
@@ -102,9 +105,11 @@ class ExpertSteps:
                 {"routes": routes, "x": hidden},
                 {"prepared": prepared},
                 n=n_ff,
+                n_digits=self._digits(experts.down),
                 is_by_row=False,
             )
-        out = _slots("out", routes, n_embd)
+        n_out = experts.down.shape[1]
+        out = _slots("out", routes, n_out)
         products.adapted(
             {"routes": routes, "x": hidden, "prepared": prepared},
             out,
@@ -113,12 +118,12 @@ class ExpertSteps:
             experts.down_bias,
             experts.down_adapter,
         )
-        add("mix", {"routes": routes, "x": out}, {"y": y}, n=n_embd)
+        add("mix", {"routes": routes, "x": out}, {"y": y}, n=n_out)
 
     def _look(
         self,
         matrices: tuple[Any, ...],
-        x: Buffer,
+        x: Place,
         routes: Routing,
         of_wanted: bool,
         *,
@@ -133,7 +138,7 @@ class ExpertSteps:
 
     def _routing(self, experts: Experts[Any]) -> Routing:
         key = (
-            experts.gate.shape[0],
+            experts.up.shape[0],
             experts.n_used,
             experts.is_normalized,
             experts.gating,
@@ -150,10 +155,14 @@ class ExpertSteps:
 
     def _prepared(self, routes: Routing, width: int, *readers: Any) -> Buffer | None:
         """Return room for prepared slots, if one of the readers reads them prepared."""
-        if not any(map(self._kernels.reads_prepared, readers)):
+        if self._digits(*readers) is None:
             return None
         n_bytes = self._kernels.prepared_bytes(width, routes.n_prepared)
         return Buffer(f"prepared slots of {n_bytes}", (n_bytes,), "uint8")
+
+    def _digits(self, *readers: Any) -> int | None:
+        """Count the digits of prepared slots that are read; None if none is."""
+        return max(map(self._kernels.digits_read, readers)) or None
 
 
 class _Products:
@@ -189,33 +198,34 @@ class _Products:
     def activated(
         self, source: Mapping[str, Operand | None], experts: Experts[Any]
     ) -> Buffer:
-        """Emit the products with gate and up, and what joins them."""
-        n_ff = experts.gate.shape[1]
-        hidden = _slots("hidden", self._routes, n_ff)
-        gate, gate_bias, up_bias = experts.gate, experts.gate_bias, experts.up_bias
-        gate_scale, up_scale = experts.gate_scale, experts.up_scale
-        if not _is_apart(experts):
+        """Emit the products with gate and up, and what joins or follows them."""
+        e, n_ff, routes = experts, experts.up.shape[1], self._routes
+        hidden = _slots("hidden", routes, n_ff)
+        if e.gate is None:
+            self.adapted(source, hidden, e.up, e.up_scale, e.up_bias, e.up_adapter)
+            slots: dict[str, Operand | None] = {"routes": routes, "x": hidden}
+            self.add(e.activation, slots, {"y": hidden}, n=n_ff)
+        elif e.has_adapter_before:
+            up, gate_scale = _slots("up", routes, n_ff), e.gate_scale
+            self.adapted(
+                source, hidden, e.gate, gate_scale, e.gate_bias, e.gate_adapter
+            )
+            self.adapted(source, up, e.up, e.up_scale, e.up_bias, e.up_adapter)
+            slots = {"routes": routes, "x": hidden, "y": up}
+            self.add(_ACTIVATIONS[e.activation], slots, {"z": hidden})
+        else:
             self.add(
                 "experts",
                 source,
                 {"y": hidden},
-                form=experts.activation,
-                weight=gate,
-                scale=gate_scale,
-                bias=gate_bias,
-                weight2=experts.up,
-                scale2=up_scale,
-                bias2=up_bias,
+                form=e.activation,
+                weight=e.gate,
+                scale=e.gate_scale,
+                bias=e.gate_bias,
+                weight2=e.up,
+                scale2=e.up_scale,
+                bias2=e.up_bias,
             )
-            return hidden
-        up = _slots("up", self._routes, n_ff)
-        self.adapted(source, hidden, gate, gate_scale, gate_bias, experts.gate_adapter)
-        self.adapted(source, up, experts.up, up_scale, up_bias, experts.up_adapter)
-        self.add(
-            _ACTIVATIONS[experts.activation],
-            {"routes": self._routes, "x": hidden, "y": up},
-            {"z": hidden},
-        )
         return hidden
 
     def adapted(
@@ -245,9 +255,10 @@ class _Products:
         self.add("experts", source, {"y": y}, form="add", weight=adapter.up)
 
 
-def _is_apart(experts: Experts[Any]) -> bool:
-    """Whether gate and up are computed by themselves, as one has an adapter."""
-    return experts.gate_adapter is not None or experts.up_adapter is not None
+def _reading_rows(experts: Experts[Any]) -> tuple[Any, ...]:
+    """Return the matrices that rows are multiplied with."""
+    both = experts.gate, experts.up
+    return tuple(each for each in both if each is not None)
 
 
 def _slots(use: str, routes: Routing, width: int) -> Buffer:

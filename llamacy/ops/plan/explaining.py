@@ -233,7 +233,7 @@ def _shape(step: Step, m: int, n_positions: int) -> str:
         weight, second = step.constants["weight"], step.constants.get("weight2")
         shape = f"({m}, {weight.shape[-1]}) @ {_dims(weight)}.T"
         return f"{shape}, {_dims(second)}.T" if second else shape
-    if step.op == "attention":
+    if step.op in ("attention", "scores"):
         slot = step.reads["state"]
         assert isinstance(slot, StateSlot)
         return f"({m}, {step.constants['n_head']}) heads, {n_positions} positions"

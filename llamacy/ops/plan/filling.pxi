@@ -36,15 +36,24 @@ cdef int fill_norm(norm_step* s, norm_kernel f, r, w, c) except -1:
     s.n_parts = c["n_parts"]
     s.weight_step = s.n if weight is not None and len(weight) > s.n else 0
     s.eps = c["eps"]
-    s.prepared = bytes_of(w.get("prepared"))
     return 0
 
 
 cdef int fill_prepare(prepare_step* s, r, w, c) except -1:
     s.x = rows_of(r["x"])
     s.n, s.n_parts = c["n"], c.get("n_parts", 1)
+    s.n_digits = c["n_digits"]
     s.prepared = <uint8_t*>bytes_of(w["prepared"])
     s.part_bytes = len(w["prepared"]) // s.n_parts
+    return 0
+
+
+cdef int fill_result(prepare_step* s, w, c) except -1:
+    """The rows that a step writes, where it leaves them prepared as well."""
+    s.x = rows_of(w["y"] if "y" in w else w["z"])
+    s.n, s.n_parts = c["n"] * c.get("n_parts", 1), 1
+    s.n_digits = c["n_digits"]
+    s.prepared = <uint8_t*>bytes_of(w["prepared"])
     return 0
 
 
@@ -85,7 +94,8 @@ cdef int fill_attention(attention_step* s, r, w, c) except -1:
     s.args.softcap = c.get("softcap", 0)  # 0: scores stay
     s.args.sinks = floats_of(c.get("sinks"))
     s.args.may_round = c["may_round"]
-    s.q, s.y = rows_of(r["q"]), rows_of(w["y"])
+    s.q, s.y = rows_of(r["q"]), rows_of(w.get("y"))
+    s.has_scores = "scores" in r or "scores" in w
     return 0
 
 
@@ -131,12 +141,13 @@ cdef int fill_elementwise(
         s.unary.n = c["n"]
         for i, constant in enumerate(c.get("constants", ())):
             s.unary.constants[i] = constant
+        s.unary.routes = routes_of(r) if "routes" in r else NULL
     elif binary is not NULL:
         s.kind = STEP_BINARY
         s.binary.f = binary.f
-        s.binary.x, s.binary.y = rows_of(r["x"]).data, rows_of(r["y"]).data
+        s.binary.x, s.binary.y = rows_of(r["x"]), rows_of(r["y"])
         s.binary.z = rows_of(w["z"])
-        s.binary.n = <int>s.binary.z.ld
+        s.binary.n = c.get("n", s.binary.z.ld)
         s.binary.routes = routes_of(r) if "routes" in r else NULL
     else:
         raise ValueError(f"op: wanted a kind of step or a kernel, found {op!r}")
@@ -168,10 +179,9 @@ cdef int fill_gain(
 ) except -1:
     cdef float[::1] weight = c["weight"]
     s.f = find_binary(kernels, "mul").f
-    s.x, s.z = rows_of(r["x"]).data, rows_of(w["z"])
-    s.y = &weight[0]
+    s.x, s.z = rows_of(r["x"]), rows_of(w["z"])
+    s.y.data, s.y.ld = &weight[0], 0
     s.n = <int>weight.shape[0]
-    s.is_vector = True
     return 0
 
 
@@ -189,7 +199,7 @@ cdef int fill_head_gate(
 ) except -1:
     s.f = find_unary(kernels, "scale").f
     s.x, s.gate, s.y = rows_of(r["x"]), rows_of(r["gate"]), rows_of(w["y"])
-    s.n_head, s.n = c["n_head"], c["n"]
+    s.n_head, s.n = c["n_parts"], c["n"]
     return 0
 
 
@@ -198,6 +208,7 @@ cdef int fill_gather(gather_step* s, r, w, c) except -1:
     s.is_by_row = c["is_by_row"]
     s.x, s.y = rows_of(r["x"]), rows_of(w.get("y"))
     s.n = c["n"]
+    s.n_digits = c.get("n_digits", 1)
     s.prepared = bytes_of(w.get("prepared"))
     return 0
 
@@ -267,6 +278,31 @@ cdef int fill_ssm_scan(
     return 0
 
 
+cdef object fill_selective_scan(
+    const kernel_table* kernels, selective_scan_step* s, r, w, c
+):
+    """Returns the rates of decays by heads, in whole vectors, to be kept alive."""
+    cdef float_rows x = rows_of(r["x"]), dt = rows_of(r["dt"]), y = rows_of(w["y"])
+    cdef float_rows into = rows_of(r["b"]), out_of = rows_of(r["c"])
+    cdef float[:, :, ::1] rates
+    slot, n_head = w["state"], c["n_head"]
+    key_dim, value_dim = slot.spec.key_dim, slot.spec.value_dim
+    padded = np.zeros((n_head, key_dim, -(-value_dim // 16) * 16), np.float32)
+    by_channel = c["a"].reshape(n_head, value_dim, key_dim)
+    padded[..., :value_dim] = by_channel.swapaxes(1, 2)
+    rates = padded
+    s.args.n_head, s.args.key_dim, s.args.value_dim = n_head, key_dim, value_dim
+    s.args.offset = slot.offset + slot.spec.column_bytes
+    s.args.a, s.args.d = &rates[0, 0, 0], floats_of(c["d"])
+    s.args.x, s.args.ldx = x.data, x.ld
+    s.args.dt, s.args.ld_dt = dt.data, dt.ld
+    s.args.b, s.args.ldb = into.data, into.ld
+    s.args.c, s.args.ldc = out_of.data, out_of.ld
+    s.args.y, s.args.ldy = y.data, y.ld
+    s.n_items = n_head * kernels.selective_blocks(value_dim)
+    return rates
+
+
 cdef int fill_squares(squares_step* s, r, w, c) except -1:
     cdef double[:, ::1] sums = w["sums"].sums
     cdef int64_t[::1] counts = w["sums"].counts
@@ -288,5 +324,6 @@ cdef object fill_conv(conv_step* s, r, w, c):
     s.args.n_channels = c["n"]
     s.args.n_columns = slot.spec.n_columns
     s.args.offset = slot.offset
+    s.args.then_silu = c.get("form") == "silu"
     s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
     return weight

@@ -15,7 +15,7 @@ import numpy as np
 
 from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.routing import Routing
-from llamacy.ops.plan.step import Buffer, Step
+from llamacy.ops.plan.step import Place, Step
 
 
 class InputSquares:
@@ -24,7 +24,8 @@ class InputSquares:
     Parameters
     ----------
     n_expert, n_in : int
-        Experts, or 1, and columns of a matrix.
+        Experts, or 1, and columns of a matrix; or of the matrices of all heads, side by
+        side, as all heads see every row.
 
     Attributes
     ----------
@@ -66,7 +67,7 @@ class Observer:
     def look(
         self,
         matrices: tuple[Any, ...],
-        x: Buffer,
+        x: Place,
         *,
         of_wanted: bool,
         value: Node | None = None,
@@ -79,7 +80,7 @@ class Observer:
         ----------
         matrices : tuple of weights
             The matrices that `x` is multiplied with; Nones are skipped.
-        x : Buffer
+        x : Buffer or Columns
             Their input.
         of_wanted : bool
             Its rows are the wanted ones.
@@ -97,8 +98,9 @@ class Observer:
             self.squares |= dict.fromkeys(found, self._of_value[value])
             return []
         first = next(each for each in matrices if id(each) in self._names)
-        *n_expert, _, n_in = first.shape
-        squares = InputSquares(math.prod(n_expert), n_in)
+        *n_matrices, _, n_in = first.shape
+        n_expert = math.prod(n_matrices) if routes is not None else 1
+        squares = InputSquares(n_expert, math.prod(n_matrices) * n_in // n_expert)
         self.squares |= dict.fromkeys(found, squares)
         if value is not None:
             self._of_value[value] = squares

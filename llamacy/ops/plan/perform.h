@@ -13,13 +13,15 @@ static inline float_rows rows_or_logits(float_rows rows, const batch *b, int n) 
     return rows.data ? rows : logits;
 }
 
-static inline void norm_rows(const kernel_table *kernels, const norm_step *s, int m, int begin, int end) {
-    for (int i = 0; i < s->n_parts; i++) {
-        const float *weight = s->weight ? s->weight + i * s->weight_step : NULL;
-        const float *bias = s->bias ? s->bias + i * s->weight_step : NULL;
-        s->f(s->x.data + i * s->n, s->x.ld, weight, bias, s->eps, s->n, s->y.data + i * s->n, s->y.ld, begin, end);
-    }
-    if (s->prepared) kernels->prepare(s->y.data, s->y.ld, s->n * s->n_parts, m, s->prepared, begin, end);
+/* Row by row: parts of many rows would be read from places far apart. */
+static inline void norm_rows(const norm_step *s, int begin, int end) {
+    for (int row = begin; row < end; row++)
+        for (int i = 0; i < s->n_parts; i++) {
+            const float *weight = s->weight ? s->weight + i * s->weight_step : NULL;
+            const float *bias = s->bias ? s->bias + i * s->weight_step : NULL;
+            s->f(s->x.data + i * s->n, s->x.ld, weight, bias, s->eps, s->n, s->y.data + i * s->n, s->y.ld, row,
+                 row + 1);
+        }
 }
 
 static inline void multiply_rows(const kernel_table *kernels, const linear_args *a, const batch *b, int m, int begin,
@@ -42,16 +44,26 @@ static inline void append_runs(const kernel_table *kernels, const append_step *s
     kernels->append(kv, s->offset, b->runs, s->k.data, s->k.ld, s->v.data, s->v.ld, begin, end);
 }
 
+static inline void make_scores(const kernel_table *kernels, const attention_step *s, const batch *b, int begin,
+                               int end, void *scratch) {
+    attention_args args = s->args;
+    args.kv = &s->kv;
+    kernels->score(&args, b->runs, b->n_runs, s->q.data, s->q.ld, b->scores, begin, end, scratch);
+}
+
 static inline void attend(const kernel_table *kernels, const attention_step *s, const batch *b, int begin, int end,
                           void *scratch) {
     attention_args args = s->args;
     args.kv = &s->kv;
-    kernels->attention(&args, b->runs, b->n_runs, s->q.data, s->q.ld, s->y.data, s->y.ld, begin, end, scratch);
+    if (shares_runs(s, b))
+        kernels->weigh(&args, b->runs, b->n_runs, b->scores, s->y.data, s->y.ld, begin, end, scratch);
+    else
+        kernels->attention(&args, b->runs, b->n_runs, s->q.data, s->q.ld, s->y.data, s->y.ld, begin, end, scratch);
 }
 
 static inline void take_wanted(const wanted_step *s, const batch *b, int begin, int end) {
     for (int i = begin; i < end; i++)
-        memcpy(s->y.data + i * s->y.ld, s->x.data + (size_t)b->wanted[i] * s->x.ld, s->x.ld * sizeof *s->y.data);
+        memcpy(s->y.data + i * s->y.ld, s->x.data + (size_t)b->wanted[i] * s->x.ld, (size_t)s->n * sizeof(float));
 }
 
 /* Copies parts of rows begin to end of x to y or the logits, and rotates them if there is a table. */
@@ -81,8 +93,8 @@ static inline void join_rows(const join_step *s, int begin, int end) {
 
 static inline void prepare_rows(const kernel_table *kernels, const prepare_step *s, int m, int begin, int end) {
     for (int part = 0; part < s->n_parts; part++)
-        kernels->prepare(s->x.data + part * s->n, s->x.ld, s->n, m, s->prepared + (size_t)part * s->part_bytes, begin,
-                         end);
+        kernels->prepare(s->x.data + part * s->n, s->x.ld, s->n, m, s->n_digits,
+                         s->prepared + (size_t)part * s->part_bytes, begin, end);
 }
 
 /* Items are panels of the first head's matrix, then of the second's ...: all threads share all heads. */
@@ -114,14 +126,7 @@ static inline void map_chunks(const unary_step *s, const batch *b, int begin, in
 }
 
 static inline void combine_rows(const binary_step *s, int begin, int end) {
-    if (!s->is_vector) {
-        s->f(s->x, s->y, s->z.data, s->z.ld, s->n, begin, end);
-        return;
-    }
-    for (int i = begin; i < end; i++) {
-        const size_t at = (size_t)i * s->z.ld;
-        s->f(s->x + at, s->y, s->z.data + at, s->z.ld, s->n, 0, 1);
-    }
+    s->f(s->x.data, s->x.ld, s->y.data, s->y.ld, s->n, s->z.data, s->z.ld, begin, end);
 }
 
 static inline void gate_rows(const kernel_table *kernels, const sigmoid_gate_step *s, int begin, int end) {
@@ -148,8 +153,8 @@ static inline void mix_rows(const kernel_table *kernels, const mix_step *s, int 
 }
 
 static inline void gather_rows(const kernel_table *kernels, const gather_step *s, int begin, int end) {
-    gather_slots(kernels, s->routes, s->x.data, s->x.ld, s->is_by_row, s->n, s->y.data, s->y.ld, s->prepared, begin,
-                 end);
+    gather_slots(kernels, s->routes, s->x.data, s->x.ld, s->is_by_row, s->n, s->y.data, s->y.ld, s->n_digits, s->prepared,
+                 begin, end);
 }
 
 static inline void embed_rows(const kernel_table *kernels, const embedding_step *s, const int32_t *rows, int begin,
@@ -224,10 +229,11 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
     case STEP_EMBEDDING: embed_rows(kernels, &s->embedding, b->tokens, begin, end, scratch); break;
     case STEP_POSITION_EMBEDDING: embed_rows(kernels, &s->embedding, b->positions, begin, end, scratch); break;
     case STEP_ROPE_TABLE: tabulate_rows(kernels, &s->rope_table, rows_of_step(s, b), begin, end); break;
-    case STEP_NORM: norm_rows(kernels, &s->norm, m, begin, end); break;
+    case STEP_NORM: norm_rows(&s->norm, begin, end); break;
     case STEP_PREPARE: prepare_rows(kernels, &s->prepare, m, begin, end); break;
     case STEP_LINEAR: multiply_rows(kernels, &s->linear, b, m, begin, end, scratch); break;
     case STEP_APPEND: append_runs(kernels, &s->append, b, begin, end); break;
+    case STEP_SCORES: make_scores(kernels, &s->attention, rows_of_step(s, b), begin, end, scratch); break;
     case STEP_ATTENTION: attend(kernels, &s->attention, rows_of_step(s, b), begin, end, scratch); break;
     case STEP_WANTED: take_wanted(&s->wanted, b, begin, end); break;
     case STEP_COPY: copy_rows(kernels, &s->copy, b, begin, end); break;
@@ -254,7 +260,11 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
         kernels->delta_rule(&s->delta_rule.args, b->spans, b->n_spans, begin, end, scratch);
         break;
     case STEP_SSM_SCAN: kernels->ssm_scan(&s->ssm_scan.args, b->spans, b->n_spans, begin, end, scratch); break;
+    case STEP_SELECTIVE_SCAN:
+        kernels->selective_scan(&s->selective_scan.args, b->spans, b->n_spans, begin, end, scratch);
+        break;
     }
+    if (s->result.prepared) prepare_rows(kernels, &s->result, m, begin, end);
 }
 
 #endif

@@ -18,7 +18,7 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
 from llamacy.kernels.interface cimport (
-    kernel_table, linear_args, row_run, row_span,
+    after_spans, kernel_table, linear_args, row_run, row_span,
 )
 from llamacy.ops.plan.steps cimport (
     STEP_LINEAR, Steps, batch, chunk_items, count_items, grain_items, step,
@@ -60,6 +60,9 @@ cdef extern from "plan/perform.h" nogil:
 
 include "batch_rows.pxi"
 
+cdef enum:
+    MOST_SCORE_BYTES = 32 << 20  # for longer texts each run is the work of one thread
+
 
 cdef class Program(Steps):
     """Steps, and what threads need to run them.
@@ -75,6 +78,7 @@ cdef class Program(Steps):
     cdef void* lists  # a work_list of each step, and of the threads that are done
     cdef int n_threads
     cdef uint8_t[:, ::1] scratch
+    cdef float[::1] scores
 
     def __cinit__(self, capsule, int n_threads):
         self.n_threads = n_threads
@@ -153,7 +157,10 @@ cdef class Program(Steps):
         b.angles = NULL if angles is None else &angles[0, 0]
         b.wanted = &wanted[0] if b.n_wanted else NULL
         b.logits = &logits[0, 0] if b.n_wanted else NULL
+        b.scores = NULL
+        b.n_threads = n_threads
         b.row_chunk = self.kernels.row_chunk
+        b.span_tokens = self.kernels.span_tokens
         b.fetched_bytes = self.kernels.fetched_bytes
         b.of_wanted = NULL
         if of_wanted is not None:
@@ -167,6 +174,9 @@ cdef class Program(Steps):
         if spans is not None:
             b.spans = spans_of(spans, states)
             b.n_spans = <int>spans.shape[0]
+        b.scores = self.make_scores(&b)
+        if of_wanted is not None:
+            of_wanted.rows.scores = b.scores
         with nogil:
             if n_threads == 1:
                 self.work(&b, 1, 0, clock)
@@ -214,6 +224,21 @@ cdef class Program(Steps):
         if self.scratch is None or self.scratch.shape[1] < size:
             self.scratch = np.zeros((self.n_threads, size), np.uint8)
         return 0
+
+    cdef float* make_scores(self, const batch* b):
+        """Memory for the scores of few runs, if threads are to share their work."""
+        cdef size_t n = count_scores(b)
+        if b.of_wanted is not NULL:
+            n = max(n, count_scores(b.of_wanted))
+        n *= self.most_scores
+        if n == 0 or n * sizeof(float) > MOST_SCORE_BYTES:
+            return NULL
+        if self.scores is None or <size_t>self.scores.shape[0] < n:
+            try:
+                self.scores = np.empty(n, np.float32)
+            except MemoryError:
+                return NULL
+        return &self.scores[0]
 
     cdef work_list* list_of(self, int i, team_member who) noexcept nogil:
         return work_list_at(self.lists, who.n_threads, i)
@@ -279,7 +304,7 @@ cdef class Program(Steps):
         cdef const step* s = &self.steps[i]
         cdef work_list* work = self.list_of(i, who)
         cdef int64_t n = count_items(s, b), grain = grain_items(s)
-        cdef int64_t most = chunk_items(s, n, who.n_threads)
+        cdef int64_t most = chunk_items(s, b, n, who.n_threads)
         cdef work_items items = take(work, n, grain, most, who)
         while items.begin < items.end:
             perform(

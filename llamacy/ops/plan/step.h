@@ -28,6 +28,7 @@ typedef enum {
     STEP_PREPARE,
     STEP_LINEAR,
     STEP_APPEND,
+    STEP_SCORES,
     STEP_ATTENTION,
     STEP_WANTED,
     STEP_COPY,
@@ -45,7 +46,8 @@ typedef enum {
     STEP_HEAD_LINEAR,
     STEP_CAUSAL_CONV,
     STEP_DELTA_RULE,
-    STEP_SSM_SCAN
+    STEP_SSM_SCAN,
+    STEP_SELECTIVE_SCAN
 } step_kind;
 
 typedef struct {
@@ -73,12 +75,12 @@ typedef struct {
     int n, n_parts;
     int weight_step;     /* from the weights of a part to those of the next: 0 or n */
     float eps;
-    void *prepared;      /* y as linear layers read it, or NULL */
 } norm_step;
 
 typedef struct {
     float_rows x;      /* (M, n * n_parts) */
     int n, n_parts;
+    int n_digits;
     uint8_t *prepared; /* of each part, part_bytes apart */
     size_t part_bytes;
 } prepare_step;
@@ -95,16 +97,19 @@ typedef struct {
     int q_half, k_half;   /* as in rope_table_step */
 } append_step;
 
+/* Where scores are a step of their own, they are made there if threads share the work on a run. */
 typedef struct {
     kv_layout kv;
     attention_args args; /* its own layout is set when the step is performed */
     float_rows q;        /* (M, n_head * head_dim) */
-    float_rows y;        /* (M, n_head * value_dim) */
+    float_rows y;        /* (M, n_head * value_dim); none of the scores */
+    int has_scores;
 } attention_step;
 
 typedef struct {
-    float_rows x; /* (n_rows, x.ld) */
-    float_rows y; /* (n_wanted, x.ld) */
+    float_rows x; /* (n_rows, n) */
+    float_rows y; /* (n_wanted, n) */
+    int n;
 } wanted_step;
 
 typedef struct {
@@ -119,18 +124,17 @@ typedef struct {
 /* y = f(x), number by number; y may be x. */
 typedef struct {
     unary_kernel f;
-    float_rows x, y; /* (M, n) */
+    float_rows x, y;       /* (M, n), or (S, n) with routes */
     int n;
-    float constants[4]; /* of f */
+    float constants[4];    /* of f */
+    const routing *routes; /* rows are the slots of a mixture; NULL: those of the batch */
 } unary_step;
 
 /* z = f(x, y), number by number; z may be x or y. */
 typedef struct {
     binary_kernel f;
-    const float *x, *y;    /* (M, n), or (S, n) with routes, z.ld floats apart */
-    float_rows z;          /* (M, n) or (S, n) */
+    float_rows x, y, z;    /* (M, n), or (S, n) with routes; of a vector y, ld is 0 */
     int n;
-    int is_vector;         /* y is [n], the same for all rows */
     const routing *routes; /* rows are the slots of a mixture; NULL: those of the batch */
 } binary_step;
 
@@ -160,6 +164,7 @@ typedef struct {
     float_rows x;   /* (M, n) or (S, n) */
     int n;
     float_rows y;   /* (S, n), or none */
+    int n_digits;
     void *prepared; /* the slots as experts read them, or NULL */
 } gather_step;
 
@@ -216,9 +221,15 @@ typedef struct {
 } ssm_scan_step;
 
 typedef struct {
+    selective_scan_args args;
+    int n_items; /* blocks of all heads */
+} selective_scan_step;
+
+typedef struct {
     step_kind kind;
     int waits;     /* until all items of the steps before are done */
     int of_wanted; /* works on the wanted rows, not on all of the batch */
+    prepare_step result; /* rows that it wrote, as linear layers read them too; or prepared is NULL */
     union {
         embedding_step embedding;
         rope_table_step rope_table;
@@ -226,7 +237,7 @@ typedef struct {
         prepare_step prepare;
         linear_args linear; /* x (M, k), y (M, n); without y, the logits of the batch */
         append_step append;
-        attention_step attention;
+        attention_step attention; /* or scores */
         wanted_step wanted;
         copy_step copy;
         unary_step unary;
@@ -244,6 +255,7 @@ typedef struct {
         conv_step conv;
         delta_rule_step delta_rule;
         ssm_scan_step ssm_scan;
+        selective_scan_step selective_scan;
     };
 } step;
 
@@ -257,7 +269,9 @@ typedef struct batch {
     row_run *runs;                     /* [n_runs] */
     row_span *spans;                   /* [n_spans] */
     float *logits;                     /* (n_wanted, n_vocab) */
-    int row_chunk;                     /* sizes of the level: see kernel_table */
+    float *scores;                     /* of all runs, if there are few; or NULL */
+    int n_threads;                     /* that share the work; fewer may come */
+    int row_chunk, span_tokens;        /* sizes of the level: see kernel_table */
     int64_t fetched_bytes;
     const struct batch *of_wanted;     /* the wanted rows alone; NULL where no step attends with them */
 } batch;
@@ -276,21 +290,46 @@ static inline const batch *rows_of_step(const step *s, const batch *b) {
     return s->of_wanted ? b->of_wanted : b;
 }
 
+/* The batch's rows, or a mixture's slots of them. */
+static inline int64_t rows_or_slots(int64_t m, const routing *routes) { return routes ? m * routes->n_used : m; }
+
+/* Spans of all KV heads of all runs. */
+static inline int64_t count_spans(const attention_step *s, const batch *b) {
+    int64_t n = 0;
+    for (int i = 0; i < b->n_runs; i++)
+        n += after_spans(&b->runs[i], b->span_tokens) - first_span(&b->runs[i], s->args.window, b->span_tokens);
+    return n * s->kv.n_head_kv;
+}
+
+/* Whether threads share the work on a run: if there are fewer than threads, of more than a span each. */
+static inline int shares_runs(const attention_step *s, const batch *b) {
+    const int n = b->n_runs * s->kv.n_head_kv;
+    return s->has_scores && b->scores && n < b->n_threads && count_spans(s, b) > n;
+}
+
+static inline int64_t attention_items(const attention_step *s, const batch *b) {
+    return (int64_t)b->n_runs * s->kv.n_head_kv * (shares_runs(s, b) ? value_blocks(&s->kv) : 1);
+}
+
 /* Length of a step's work list. */
 static inline int64_t count_items(const step *s, const batch *b) {
     const int64_t m = count_rows(s, b);
     switch (s->kind) {
     case STEP_LINEAR: return m ? count_panels(&s->linear.w) : 0;
     case STEP_APPEND: return b->n_runs;
-    case STEP_ATTENTION: return (int64_t)rows_of_step(s, b)->n_runs * s->attention.kv.n_head_kv;
-    case STEP_UNARY: return m * row_chunks(b, s->unary.n);
-    case STEP_BINARY: return s->binary.routes ? m * s->binary.routes->n_used : m;
+    case STEP_SCORES:
+        b = rows_of_step(s, b);
+        return shares_runs(&s->attention, b) ? count_spans(&s->attention, b) : 0;
+    case STEP_ATTENTION: return attention_items(&s->attention, rows_of_step(s, b));
+    case STEP_UNARY: return rows_or_slots(m, s->unary.routes) * row_chunks(b, s->unary.n);
+    case STEP_BINARY: return rows_or_slots(m, s->binary.routes);
     case STEP_GROUP: return m ? 1 : 0;
     case STEP_GATHER: return m * s->gather.routes->n_used;
     case STEP_EXPERTS: return most_groups(s->experts.routes, (int)m) * count_panels(&s->experts.args.w);
     case STEP_HEAD_LINEAR: return m ? s->head_linear.n_head * count_panels(&s->head_linear.args.w) : 0;
     case STEP_DELTA_RULE: return s->delta_rule.n_items;
     case STEP_SSM_SCAN: return s->ssm_scan.n_items;
+    case STEP_SELECTIVE_SCAN: return s->selective_scan.n_items;
     case STEP_SQUARES: return m ? (s->squares.n + SQUARES_COLUMNS - 1) / SQUARES_COLUMNS : 0;
     case STEP_CAUSAL_CONV: return (s->conv.args.n_channels + CONV_CHANNELS - 1) / CONV_CHANNELS;
     default: return m;
@@ -302,8 +341,11 @@ static inline int64_t grain_items(const step *s) {
     return s->kind == STEP_LINEAR || s->kind == STEP_EXPERTS || s->kind == STEP_HEAD_LINEAR ? 4 : 1;
 }
 
-/* Items a thread takes at a time, in whole grains: few enough that all threads finish together. */
-static inline int64_t chunk_items(const step *s, int64_t n_items, int n_threads) {
+/* Items a thread takes at a time, in whole grains: few enough that all threads finish together.
+ * Blocks of a run's outputs go together, as they need the same exponentials. */
+static inline int64_t chunk_items(const step *s, const batch *b, int64_t n_items, int n_threads) {
+    if (s->kind == STEP_ATTENTION && shares_runs(&s->attention, rows_of_step(s, b)))
+        return (n_items + n_threads - 1) / n_threads;
     const int64_t grain = grain_items(s), most = 8 * grain, n = n_items / (n_threads * 8) / grain * grain;
     return n < grain ? grain : n > most ? most : n;
 }

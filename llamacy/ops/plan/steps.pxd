@@ -4,8 +4,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from llamacy.kernels.interface cimport (
     attention_args, binary_kernel, conv_args, delta_rule_args, kernel_table, kv_layout,
-    linear_args, norm_kernel, packed_matrix, row_run, row_span, ssm_scan_args,
-    unary_kernel,
+    linear_args, norm_kernel, packed_matrix, row_run, row_span, selective_scan_args,
+    ssm_scan_args, unary_kernel,
 )
 from llamacy.kernels.packing.matrices cimport mapped_rows
 from llamacy.ops.plan.routing cimport routing
@@ -24,6 +24,7 @@ cdef extern from "plan/step.h" nogil:
         STEP_PREPARE
         STEP_LINEAR
         STEP_APPEND
+        STEP_SCORES
         STEP_ATTENTION
         STEP_WANTED
         STEP_COPY
@@ -42,6 +43,7 @@ cdef extern from "plan/step.h" nogil:
         STEP_CAUSAL_CONV
         STEP_DELTA_RULE
         STEP_SSM_SCAN
+        STEP_SELECTIVE_SCAN
 
     ctypedef struct embedding_step:
         packed_matrix weight
@@ -69,12 +71,12 @@ cdef extern from "plan/step.h" nogil:
         int n_parts
         int weight_step
         float eps
-        void* prepared
 
     ctypedef struct prepare_step:
         float_rows x
         int n
         int n_parts
+        int n_digits
         uint8_t* prepared
         size_t part_bytes
 
@@ -94,10 +96,12 @@ cdef extern from "plan/step.h" nogil:
         attention_args args
         float_rows q
         float_rows y
+        bint has_scores
 
     ctypedef struct wanted_step:
         float_rows x
         float_rows y
+        int n
 
     ctypedef struct copy_step:
         float_rows x
@@ -115,14 +119,14 @@ cdef extern from "plan/step.h" nogil:
         float_rows y
         int n
         float constants[4]
+        const routing* routes
 
     ctypedef struct binary_step:
         binary_kernel f
-        const float* x
-        const float* y
+        float_rows x
+        float_rows y
         float_rows z
         int n
-        bint is_vector
         const routing* routes
 
     ctypedef struct sigmoid_gate_step:
@@ -152,6 +156,7 @@ cdef extern from "plan/step.h" nogil:
         float_rows x
         int n
         float_rows y
+        int n_digits
         void* prepared
 
     ctypedef struct experts_step:
@@ -172,6 +177,10 @@ cdef extern from "plan/step.h" nogil:
 
     ctypedef struct ssm_scan_step:
         ssm_scan_args args
+        int n_items
+
+    ctypedef struct selective_scan_step:
+        selective_scan_args args
         int n_items
 
     ctypedef struct squares_step:
@@ -205,6 +214,7 @@ cdef extern from "plan/step.h" nogil:
         step_kind kind
         bint waits
         bint of_wanted
+        prepare_step result
         embedding_step embedding
         rope_table_step rope_table
         norm_step norm
@@ -229,6 +239,7 @@ cdef extern from "plan/step.h" nogil:
         conv_step conv
         delta_rule_step delta_rule
         ssm_scan_step ssm_scan
+        selective_scan_step selective_scan
 
     ctypedef struct batch:
         int n_rows
@@ -243,13 +254,17 @@ cdef extern from "plan/step.h" nogil:
         row_run* runs
         row_span* spans
         float* logits
+        float* scores
+        int n_threads
         int row_chunk
+        int span_tokens
         int64_t fetched_bytes
         const batch* of_wanted
 
     int64_t count_items(const step* s, const batch* b)
     int64_t grain_items(const step* s)
-    int64_t chunk_items(const step* s, int64_t n_items, int n_threads)
+    int64_t chunk_items(
+        const step* s, const batch* b, int64_t n_items, int n_threads)
     int count_rows(const step* s, const batch* b)
 
 
@@ -259,6 +274,7 @@ cdef class Steps:
     cdef int n_steps
     cdef int most_dims  # of heads in attention
     cdef int most_latent  # dimensions of values that are a part of keys
+    cdef size_t most_scores  # floats of a span, for all heads of a layer
     cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
     cdef readonly bint needs_wanted  # as rows of a batch of their own
     cdef size_t most_panel  # bytes of a mapped row, once it is packed

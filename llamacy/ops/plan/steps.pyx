@@ -13,8 +13,8 @@ from libc.string cimport memset, strcmp
 
 from llamacy.kernels.interface cimport (
     EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU, EPILOGUE_STORE,
-    EPILOGUE_SWIGLU, STRIP_ROWS, binary_op, kernel_table, kv_layout, kv_layout_of,
-    kv_type, linear_args, norm_kernel, packed_matrix, unary_op,
+    EPILOGUE_SWIGLU, STRIP_ROWS, binary_op, count_strips, kernel_table, kv_layout,
+    kv_layout_of, kv_type, linear_args, norm_kernel, packed_matrix, unary_op,
 )
 from llamacy.kernels.packing.matrices cimport (
     MappedMatrix, PackedExperts, PackedMatrix,
@@ -62,12 +62,16 @@ cdef class Steps:
 
     def reads_prepared(self, weight):
         """Whether products with a matrix or with experts read prepared activations."""
+        return self.digits_read(weight) > 0
+
+    def digits_read(self, weight):
+        """Count the digits that such products read of them; 0 if they read floats."""
         cdef packed_matrix matrix
         if isinstance(weight, PackedExperts):
             matrix = (<PackedExperts>weight).matrix
         else:
             matrix = (<PackedMatrix?>weight).matrix
-        return bool(self.kernels.reads_prepared(&matrix))
+        return self.kernels.digits_read(&matrix)
 
     def add(self, added, *, waits=False):
         """Add a step, which follows all steps before it if it `waits`.
@@ -90,7 +94,10 @@ cdef class Steps:
         new.waits = waits
         new.of_wanted = added.of_wanted
         self.fill(&new, added.op, added.reads, added.writes, added.constants)
-        if added.of_wanted and new.kind in (STEP_ROPE_TABLE, STEP_ATTENTION):
+        if "prepared" in added.writes and new.kind not in (STEP_PREPARE, STEP_GATHER):
+            fill_result(&new.result, added.writes, added.constants)
+        if added.of_wanted and new.kind in (
+                STEP_ROPE_TABLE, STEP_SCORES, STEP_ATTENTION):
             self.needs_wanted = True
         grown = <step*>realloc(self.steps, (self.n_steps + 1) * sizeof(step))
         if grown is NULL:
@@ -130,6 +137,12 @@ cdef class Steps:
         elif op == "append":
             s.kind = STEP_APPEND
             fill_append(&s.append, r, w, c)
+        elif op == "scores":
+            s.kind = STEP_SCORES
+            fill_attention(&s.attention, r, w, c)
+            self.most_scores = max(self.most_scores, <size_t>(
+                count_strips(&s.attention.kv) * s.attention.kv.n_head_kv
+                * STRIP_ROWS * self.kernels.span_tokens))
         elif op == "attention":
             s.kind = STEP_ATTENTION
             fill_attention(&s.attention, r, w, c)
@@ -140,6 +153,7 @@ cdef class Steps:
         elif op == "wanted":
             s.kind = STEP_WANTED
             s.wanted.x, s.wanted.y = rows_of(r["x"]), rows_of(w["y"])
+            s.wanted.n = c.get("n", s.wanted.y.ld)
         elif op == "copy":
             s.kind = STEP_COPY
             fill_copy(&s.copy, r, w, c)
@@ -183,6 +197,11 @@ cdef class Steps:
             s.kind = STEP_SSM_SCAN
             fill_ssm_scan(self.kernels, &s.ssm_scan, r, w, c)
             self.most_dims = max(self.most_dims, s.ssm_scan.args.key_dim)
+        elif op == "selective_scan":
+            s.kind = STEP_SELECTIVE_SCAN
+            self._kept.append(
+                fill_selective_scan(self.kernels, &s.selective_scan, r, w, c))
+            self.most_dims = max(self.most_dims, s.selective_scan.args.key_dim)
         elif op == "squares":
             s.kind = STEP_SQUARES
             fill_squares(&s.squares, r, w, c)

@@ -87,7 +87,7 @@ class ReferenceExecutor:
         """0: its keys and values are not in pages."""
         return 0
 
-    n_pages_used = n_pages_free = 0  # likewise
+    n_pages_used = n_pages_free = text_bytes = 0  # likewise
 
     def forward(self, batch: Batch, logits: Array | None = None) -> Array:
         """Run one forward pass; float32, (n_wanted, n_vocab), in `logits` if given."""

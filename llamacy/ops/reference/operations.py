@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.config import Activation
 from llamacy.ops.adapters import LowRank
 from llamacy.ops.batch import Batch, check_positions
 from llamacy.ops.experts import Experts
@@ -200,15 +201,20 @@ class ReferenceOps(Elementwise, Recurrences):
             return y
 
         e = experts
-        gate = linear(x, e.gate, e.gate_scale, e.gate_bias, e.gate_adapter)
         up = linear(x, e.up, e.up_scale, e.up_bias, e.up_adapter)
-        if e.activation == "clamped_swiglu":
-            hidden = _clamped_swiglu(gate, up)
-        elif e.activation == "geglu":
-            hidden = self.gelu_mul(gate, up)
+        if e.gate is None:
+            hidden = getattr(self, e.activation)(up)
         else:
-            hidden = self.silu_mul(gate, up)
+            gate = linear(x, e.gate, e.gate_scale, e.gate_bias, e.gate_adapter)
+            hidden = self._gated(e.activation, gate, up)
         return linear(hidden, e.down, e.down_scale, e.down_bias, e.down_adapter)
+
+    def _gated(self, activation: Activation, gate: Array, up: Array) -> Array:
+        if activation == "clamped_swiglu":
+            return _clamped_swiglu(gate, up)
+        if activation == "geglu":
+            return self.gelu_mul(gate, up)
+        return self.silu_mul(gate, up)
 
     def columns(self, x: Array, first: int, n: int, *, of: int | None = None) -> Array:
         of = of or x.shape[1]

@@ -1,19 +1,16 @@
 """Recurrences in NumPy, float32: a part of the reference executor.
 
-Each is written twice. The recurrent form takes one row, and is what the executor runs.
-The chunked form takes many rows as products of matrices, as transformers does with
-prompts, 64 rows at a time: the same numbers but for rounding. It is there to show that
-either may be used.
+Each is written twice. The recurrent form, here, takes one row, and is what the executor
+runs. `chunks.py` has the form that takes many rows at once.
 
-Matrices S of a text are (n_head, key_dim, value_dim); in the shapes below T is a number
-of rows of one text. A decay is given by its logarithm, and is a head's, with one number
-in place of key_dim, or that of each row of S.
+Matrices S of a text are (n_head, key_dim, value_dim). A decay is given by its
+logarithm, and is a head's, with one number in place of key_dim, or that of each row of
+S, or of each number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +21,6 @@ from llamacy.ops.reference.sequence import ReferenceSequence
 from llamacy.ops.state.specs import Recurrence
 
 Array = NDArray[np.float32]
-
-CHUNK: Final = 64
-"""Rows of a chunk, as in transformers."""
 
 
 class Recurrences:
@@ -94,6 +88,29 @@ class Recurrences:
             sequence.keep_matrices(state, n_tokens, matrices)
         return y.reshape(len(y), -1)
 
+    def selective_scan(
+        self,
+        x: Array,
+        dt: Array,
+        b: Array,
+        c: Array,
+        *,
+        a: Array,
+        d: Array,
+        state: Recurrence,
+    ) -> Array:
+        x, dt = (_heads(each, state.value_dim) for each in (x, dt))
+        a = a.reshape(state.n_head, state.value_dim, state.key_dim).swapaxes(1, 2)
+        d = d.reshape(state.n_head, state.value_dim)
+        y = np.empty_like(x)
+        for row, sequence, n_tokens in self._rows_of_texts():
+            matrices = sequence.matrices(state)
+            y[row], matrices = selective_scan_row(
+                matrices, x[row], dt[row], a, b[row], c[row], d
+            )
+            sequence.keep_matrices(state, n_tokens, matrices)
+        return y.reshape(len(y), -1)
+
     def _rows_of_texts(self) -> Iterator[tuple[int, ReferenceSequence, int]]:
         """Yield each row's number, its sequence, and how many tokens that then has."""
         for row, sequence in enumerate(self.batch.sequences):
@@ -132,30 +149,6 @@ def delta_rule_row(
     return _read(matrices, q), matrices
 
 
-def delta_rule_chunks(
-    matrices: Array, q: Array, k: Array, v: Array, decay: Array, beta: Array
-) -> tuple[Array, Array]:
-    """Take many rows through it: the arguments of `delta_rule_row`, (T, ...) each.
-
-    A chunk adds `k[i] delta[i]^T` of each row i to S, decayed by the rows after it. Its
-    deltas solve `(1 + L) delta = beta (v - S^T k)`, where S is that before the chunk,
-    decayed, and `L[i, j] = beta[i] k[i] . k[j]`, decayed by rows j + 1 to i, is what
-    row i finds there of an earlier row j.
-    """
-    out = np.empty_like(v)
-    for first in range(0, len(v), CHUNK):
-        rows = slice(first, first + CHUNK)
-        decays = _Decays(decay[rows])
-        read = np.einsum("thk,hkd->thd", decays.before * k[rows], matrices)
-        delta = beta[rows, :, None] * (v[rows] - read)
-        found = _products(k[rows], k[rows], decays)
-        found *= beta[rows].T[..., None]
-        for i in range(1, len(delta)):
-            delta[i] -= np.einsum("hj,jhd->hd", found[:, i, :i], delta[:i])
-        out[rows], matrices = _leave_chunk(matrices, q[rows], k[rows], delta, decays)
-    return out, matrices
-
-
 def ssm_scan_row(
     matrices: Array, x: Array, dt: Array, a: Array, b: Array, c: Array, d: Array
 ) -> tuple[Array, Array]:
@@ -186,61 +179,34 @@ def ssm_scan_row(
     return _read(matrices, c) + d[:, None] * x, matrices
 
 
-def ssm_scan_chunks(
+def selective_scan_row(
     matrices: Array, x: Array, dt: Array, a: Array, b: Array, c: Array, d: Array
 ) -> tuple[Array, Array]:
-    """Take many rows through it: the arguments of `ssm_scan_row`, (T, ...) but a, d."""
-    out = np.empty_like(x)
-    for first in range(0, len(x), CHUNK):
-        rows = slice(first, first + CHUNK)
-        decays = _Decays((dt[rows] * a)[..., None])
-        added = dt[rows, :, None] * x[rows]
-        y, matrices = _leave_chunk(matrices, c[rows], b[rows], added, decays)
-        out[rows] = y + d[:, None] * x[rows]
-    return out, matrices
+    """Take one row through the scan of Mamba (Gu & Dao 2023, arXiv:2312.00752).
 
-
-def _leave_chunk(
-    matrices: Array, q: Array, k: Array, added: Array, decays: _Decays
-) -> tuple[Array, Array]:
-    """Read S for each row of a chunk that adds `k added^T`, and return it after it."""
-    y = np.einsum("thk,hkd->thd", decays.before * q, matrices)
-    y += np.einsum("hij,jhd->ihd", _products(q, k, decays), added)
-    matrices = decays.before[-1, ..., None] * matrices
-    return y, matrices + np.einsum("thk,thd->hkd", decays.after * k, added)
-
-
-class _Decays:
-    """Decays within a chunk, from their logarithms (T, n_head, n).
-
-    They are added up in float64: differences of long sums are small.
-
-    Attributes
+    Parameters
     ----------
-    before : float32, (T, n_head, n)
-        Of S before the chunk, when row i reads it.
-    between : float32, (T, T, n_head, n)
-        Of the addition of row j, when row i reads it; 0 for rows before j.
-    after : float32, (T, n_head, n)
-        Of the addition of row i, at the end of the chunk.
+    matrices : float32, (n_head, key_dim, value_dim)
+        S before the row.
+    x, dt : float32, (n_head, value_dim)
+        The row, and its steps.
+    a : float32, (n_head, key_dim, value_dim)
+        Logarithms of the decays of a step of 1.
+    b, c : float32, (key_dim,)
+        Where x is written to in S of all heads, and where the result is read.
+    d : float32, (n_head, value_dim)
+        Shares of x that are added to the result.
+
+    Returns
+    -------
+    y : float32, (n_head, value_dim)
+        The result.
+    matrices : float32, (n_head, key_dim, value_dim)
+        S after the row.
     """
-
-    def __init__(self, decay: Array) -> None:
-        sums = np.cumsum(decay, axis=0, dtype=np.float64)
-        between = sums[:, None] - sums[None]
-        between[np.triu_indices(len(sums), 1)] = -np.inf
-        self.before, self.between, self.after = (
-            np.exp(each).astype(np.float32) for each in (sums, between, sums[-1] - sums)
-        )
-
-
-def _products(x: Array, y: Array, decays: _Decays) -> Array:
-    """Multiply rows of x with those of y, decayed: (n_head, T, T)."""
-    if decays.between.shape[-1] == 1:
-        products: Array = np.einsum("ihk,jhk->hij", x, y)
-        return products * decays.between[..., 0].transpose(2, 0, 1)
-    decayed: Array = np.einsum("ihk,jhk,ijhk->hij", x, y, decays.between)
-    return decayed
+    matrices = np.exp(dt[:, None] * a) * matrices + b[:, None] * (dt * x)[:, None]
+    y: Array = np.einsum("hkd,k->hd", matrices, c) + d * x
+    return y, matrices
 
 
 def _read(matrices: Array, k: Array) -> Array:

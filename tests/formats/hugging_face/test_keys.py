@@ -34,6 +34,7 @@ THEIRS = {name: keys.get("text_config", keys) for name, keys in WHOLE.items()}
 COMPUTED = (
     *("head_dim", "num_key_value_heads", "num_kv_heads"),
     *("ffn_hidden_size", "rope_parameters", "moe_layer_end_index"),
+    *("mamba_dt_rank", "time_step_rank"),
 )
 """Keys whose defaults transformers computes before it writes them."""
 

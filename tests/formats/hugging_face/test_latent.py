@@ -105,6 +105,47 @@ def test_settings_that_gguf_has_not_are_refused(
         metadata(name, **change)
 
 
+GROWING = {
+    **{"rope_type": "yarn", "factor": 40.0, "rope_theta": 1e4},
+    **{"original_max_position_embeddings": 4096, "llama_4_scaling_beta": 0.25},
+}
+
+
+@pytest.mark.parametrize("share", [None, 2 / (N_K + 2)])
+def test_queries_of_mistral_4_grow_from_the_context_before_scaling(
+    share: float | None,
+) -> None:
+    said = {} if share is None else {"partial_rotary_factor": share}
+    made = metadata("Mistral4", rope_parameters=GROWING | said).values
+    assert made["general.architecture"] == "mistral4"
+    assert made["mistral4.attention.temperature_scale"] == 0.25
+    assert made["mistral4.attention.temperature_length"] == 4096
+    assert made["mistral4.rope.dimension_count"] == 2
+    assert made["mistral4.attention.kv_lora_rank"] == N_LATENT
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"partial_rotary_factor": 0.5}, "partial_rotary_factor"),
+        ({"llama_4_scaling_beta": None}, "llama_4_scaling_beta"),
+        ({"rope_type": "linear"}, "rope_type"),
+    ],
+)
+def test_rotations_that_mistral_4_cannot_have_are_refused(
+    change: dict[str, Any], named: str
+) -> None:
+    with pytest.raises((FormatError, UnsupportedError), match=named):
+        metadata("Mistral4", rope_parameters=GROWING | change)
+
+
+def test_texts_of_a_mistral_3_may_be_a_mistral_4s() -> None:
+    text = {"model_type": "mistral4", **SIZES, "rope_parameters": GROWING}
+    found = {"architectures": ["Mistral3ForConditionalGeneration"], "text_config": text}
+    made = read_config(JsonObject(PATH, found), "model")
+    assert made.family.architecture == "mistral4"
+
+
 def test_yarn_multiplies_scores_and_has_no_magnitude() -> None:
     yarn = {"rope_type": "yarn", "factor": 40.0, "rope_theta": 1e4}
     yarn |= {"original_max_position_embeddings": 4096}

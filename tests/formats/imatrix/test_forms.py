@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import llamacy
+from llamacy.formats.gguf.file import open_gguf
 from llamacy.formats.imatrix import ImportanceMatrix, InputSums, read_imatrix
+from tests.support import recurrent_model
 
 
 def matrix() -> ImportanceMatrix:
@@ -94,6 +99,29 @@ def test_names_of_the_same_inputs_are_found() -> None:
     assert named["blk.0.attn_qkv.weight"] is made.entries["blk.0.attn_q.weight"]
     assert named["blk.0.ffn_gate_up_exps.weight"] is experts
     assert len(named) == 4
+
+
+@pytest.mark.parametrize("family", ["lfm2", "mamba2", "jamba"])
+def test_matrices_that_are_read_in_parts_have_an_importance(
+    tmp_path: Path,
+    write_gguf: Callable[..., Path],
+    llama_metadata: Callable[..., dict[str, Any]],
+    random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
+    family: str,
+) -> None:
+    """Of recurrent layers those that make what is convolved, and gates."""
+    write = recurrent_model.write
+    path = write(tmp_path, write_gguf, llama_metadata, random_tensors, family)
+    with llamacy.load(path) as model:
+        made = llamacy.imatrix(model, "Some words. " * 99, n_ctx=64, n_chunks=1)
+    with open_gguf(path) as file:
+        name = "shortconv.in_proj" if family == "lfm2" else "ssm_in"
+        of_layers = [each for each in file.tensors if name in each]
+        assert len(of_layers) == 3
+        for each in of_layers:
+            found = made.importance(each, file.tensors[each].shape)
+            assert found is not None
+            assert (found > 0).all()
 
 
 def test_what_two_texts_gave_adds_up() -> None:

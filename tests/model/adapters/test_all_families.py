@@ -38,6 +38,12 @@ DELTA_RULE = {
     "ssm__time_step_rank": 4,
     "ssm__inner_size": 32,
 }
+SELECTIVE_SCAN = {
+    "ssm__conv_kernel": 4,
+    "ssm__state_size": 8,
+    "ssm__time_step_rank": 12,
+    "ssm__inner_size": 48,
+}
 SCAN = {
     "ssm__conv_kernel": 4,
     "ssm__state_size": 8,
@@ -45,7 +51,7 @@ SCAN = {
     "ssm__time_step_rank": 4,
     "ssm__inner_size": 64,
 }
-LATENT = {
+LATENT: dict[str, Any] = {
     "attention__q_lora_rank": 24,
     "attention__kv_lora_rank": 32,
     "attention__head_count_kv": 1,
@@ -55,7 +61,13 @@ LATENT = {
     "attention__value_length_mla": 16,
     "rope__dimension_count": 8,
 }
-KIMI = {
+DEEPSEEK: dict[str, Any] = {
+    **LATENT,
+    **MIXTURE,
+    "expert_shared_count": 1,
+    "leading_dense_block_count": 1,
+}
+KIMI: dict[str, Any] = {
     **LATENT,
     "attention__head_count_kv": [0, 1],
     "ssm__conv_kernel": 4,
@@ -72,12 +84,7 @@ KEYS: dict[str, dict[str, Any]] = {
     },
     "bailingmoe2": {"expert_shared_count": 1, "leading_dense_block_count": 1},
     "bailingmoe3": {**KIMI, "kda__gate_lower_bound": -5.0},
-    "deepseek2": {
-        "expert_shared_count": 1,
-        "leading_dense_block_count": 1,
-        **LATENT,
-        **MIXTURE,
-    },
+    "deepseek2": DEEPSEEK,
     "dots1": {"expert_shared_count": 1, "leading_dense_block_count": 1},
     "gemma4": {
         "block_count": 3,
@@ -93,17 +100,38 @@ KEYS: dict[str, dict[str, Any]] = {
     "granitehybrid": {"attention__head_count_kv": [0, 2], **SCAN},
     "granitemoe": {"expert_shared_feed_forward_length": 32, **MIXTURE},
     "granite_swa": {"expert_shared_feed_forward_length": 32, **MIXTURE},
+    "jamba": {
+        **SELECTIVE_SCAN,
+        **MIXTURE,
+        "attention__head_count_kv": [0, 2],
+        "expert_used_count": [4, 0],
+    },
     "kimi-linear": KIMI,
     "laguna": {"expert_shared_count": 1, "leading_dense_block_count": 1},
     "lfm2": CONVOLUTIONS,
     "lfm2moe": {**CONVOLUTIONS, "leading_dense_block_count": 1},
     "lfm3": CONVOLUTIONS,
+    "mamba": {
+        **SELECTIVE_SCAN,
+        "attention__head_count": 0,
+        "feed_forward_length": 0,
+    },
     "mamba2": {**SCAN, "attention__head_count": 0, "feed_forward_length": 0},
+    "mistral4": DEEPSEEK,
     "nemotron_h": {
         **SCAN,
         "block_count": 3,
         "attention__head_count_kv": [0, 2, 0],
         "feed_forward_length": [0, 0, 96],
+    },
+    "nemotron_h_moe": {
+        **SCAN,
+        **MIXTURE,
+        "block_count": 3,
+        "attention__head_count_kv": [0, 2, 0],
+        "feed_forward_length": [0, 0, 32],
+        "expert_shared_feed_forward_length": 48,
+        "moe_latent_size": 16,
     },
     "qwen35": DELTA_RULE,
     "qwen35moe": {**DELTA_RULE, "expert_shared_feed_forward_length": 32},
@@ -169,7 +197,7 @@ def test_adapters_of_all_matrices_equal_merged_weights(
         if not name.endswith(NOT_ADAPTED)
     }
     pairs = random_pairs(matrices, RANK, 1)
-    last = "ssm_out" if family == "mamba2" else "attn_output"
+    last = "ssm_out" if family in ("mamba", "mamba2") else "attn_output"
     named = "token_embd.weight", "output.weight", f"blk.1.{last}.weight"
     assert set(named) < set(pairs)
     whole = write_model("whole.gguf", family, merged(tensors, pairs, ALPHA / RANK))

@@ -63,7 +63,7 @@ class Mixture:
     is_normalized: bool = True
     has_biases: bool = False
     has_scales: bool = False
-    activation: Literal["swiglu", "clamped_swiglu"] = "swiglu"
+    activation: Literal["swiglu", "clamped_swiglu", "relu_squared"] = "swiglu"
     is_of_wanted: bool = False
     rules: Mapping[str, Any] = field(default_factory=dict)
     has_choice_bias: bool = False
@@ -73,7 +73,7 @@ class Mixture:
         if self.is_of_wanted:
             x = ops.wanted(x)
         experts: Experts[Any] = Experts(
-            weights["gate"],
+            None if self.activation == "relu_squared" else weights["gate"],
             weights["up"],
             weights["down"],
             n_used=self.n_used,
@@ -142,6 +142,10 @@ MIXTURES = {
     "biases": Mixture(has_biases=True),
     "scales": Mixture(has_biases=True, has_scales=True),
     "clamped": Mixture(activation="clamped_swiglu", has_biases=True),
+    "without a gate": Mixture(activation="relu_squared"),
+    "without a gate, scales": Mixture(
+        activation="relu_squared", has_biases=True, has_scales=True
+    ),
     "of wanted rows": Mixture(is_of_wanted=True, has_biases=True),
     "scaled": Mixture(rules={"scale": 2.5}),
     "sigmoid": Mixture(is_normalized=False, rules={"gating": "sigmoid"}),

@@ -149,6 +149,12 @@ def f_swap_pairs(_: Verbs) -> Iterator[Case]:
     return unary(lambda x: x.reshape(8, 2)[:, ::-1].reshape(-1))
 
 
+def f_turn(_: Verbs) -> Iterator[Case]:
+    x = np.arange(256, dtype=np.uint32) * 0x01020305 + 0x7F800001  # NaN among them
+    rows = x.view(F32).reshape(16, 16)
+    yield Case((rows,), rows.T.copy().view(np.uint32).reshape(-1))
+
+
 def f_first(_: Verbs) -> Iterator[Case]:
     """Tails: every number of lanes."""
     x, y = floats()[-1], np.full(16, -np.inf, F32)
@@ -182,6 +188,6 @@ CASES: dict[str, Callable[[Verbs], Iterator[Case]]] = {
         *(f_zero, f_set1, f_load, f_load_f16, f_load_bf16, f_load_i8, f_load_u8),
         *(f_load_u4, f_add, f_sub, f_mul, f_div, f_max, f_min, f_abs, f_fma, f_fnma),
         *(f_round, f_scale2, f_load_e8m0, f_load_e5m3, f_sum, f_hmax),
-        *(f_swap_pairs, f_first, f_from_i, f_store, f_store_f16, f_store_i8),
+        *(f_swap_pairs, f_turn, f_first, f_from_i, f_store, f_store_f16, f_store_i8),
     )
 }

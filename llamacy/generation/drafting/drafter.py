@@ -1,0 +1,77 @@
+"""The drafts of one text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeAlias
+
+from llamacy.generation.drafting.hit_rates import HitRates
+from llamacy.generation.drafting.lookup import Lookup
+
+
+class Drafter(Protocol):
+    """Says how a text probably goes on; it is told of every token, and goes along."""
+
+    def accept(self, token: int) -> None:
+        """Add a token to the text."""
+
+    def replace(self, ids: Iterable[int]) -> None:
+        """Go on after other tokens, at least one."""
+
+    def chances(self, most: int) -> Sequence[float]:
+        """Return how likely the first token proposed is right, the first two ...
+
+        Parameters
+        ----------
+        most : int
+            Most tokens, at least 1.
+
+        Returns
+        -------
+        sequence of float
+            From 0 to 1, none above the one before; empty without a proposal.
+        """
+
+    def propose(self, n: int) -> list[int]:
+        """Return the first `n` tokens that `chances` was asked about, or fewer."""
+
+
+MakeDrafter: TypeAlias = Callable[[Iterable[int]], Drafter]
+"""Makes the drafter of a text, of the tokens that it has."""
+
+
+class TextDrafter:
+    """Proposes the tokens that followed where the text was the same before.
+
+    Parameters
+    ----------
+    ids : iterable of int
+        The tokens so far, prompt included, at least one.
+    """
+
+    def __init__(self, ids: Iterable[int]) -> None:
+        self._lookup = Lookup(ids)
+        self._rates = HitRates()
+
+    def accept(self, token: int) -> None:
+        """Add a token to the text."""
+        lookup = self._lookup
+        if lookup.n_alike:
+            is_hit = token == lookup.expected
+            self._rates.note(lookup.n_alike, lookup.is_resumed, is_hit)
+        lookup.accept(token)
+
+    def replace(self, ids: Iterable[int]) -> None:
+        """Go on after other tokens, at least one; rates stay."""
+        self._lookup = Lookup(ids)
+
+    def chances(self, most: int) -> Sequence[float]:
+        """Return how likely 1, 2 ... `most` tokens are right: see `Drafter`."""
+        lookup = self._lookup
+        if not lookup.n_alike:
+            return ()
+        return self._rates.chances(lookup.n_alike, lookup.is_resumed, most)
+
+    def propose(self, n: int) -> list[int]:
+        """Return the first `n` tokens that followed there."""
+        return self._lookup.propose(n)
