@@ -82,7 +82,8 @@ def test_tokens_are_counted_without_a_limit() -> None:
         ({"stop_sequences": [3]}, "stop_sequences"),
         ({"tools": {}}, "tools"),
         ({"tools": [3]}, "tools[0]"),
-        ({"tool_choice": {"type": "tool", "name": "add"}}, "tool_choice.type"),
+        ({"tool_choice": {"type": "loud"}}, "tool_choice.type"),
+        ({"tool_choice": {"type": "tool"}}, "tool_choice.name"),
         ({"thinking": {"type": "loud"}}, "thinking.type"),
         (
             {"output_config": {"format": {"type": "json_schema"}}},
@@ -130,7 +131,13 @@ def test_spaces_between_blocks_are_no_block() -> None:
 
 def test_a_whole_answer_has_the_same_blocks() -> None:
     answer = ChatCompletion(
-        "\n", [1], "tool_calls", Usage(7, 3), NO_TIMINGS, None, None, "Hm.", (CALL,)
+        "\n",
+        [1],
+        "tool_calls",
+        Usage(7, 3),
+        NO_TIMINGS,
+        reasoning="Hm.",
+        tool_calls=(CALL,),
     )
     message = MessageResponse("m", shows_thinking=True).whole(answer, None)
     assert [block["type"] for block in message["content"]] == ["thinking", "tool_use"]
