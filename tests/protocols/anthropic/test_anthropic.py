@@ -131,11 +131,7 @@ def test_spaces_between_blocks_are_no_block() -> None:
 
 def test_a_whole_answer_has_the_same_blocks() -> None:
     answer = ChatCompletion(
-        "\n",
-        [1],
-        "tool_calls",
-        Usage(7, 3),
-        NO_TIMINGS,
+        *("\n", [1], "tool_calls", Usage(7, 3), NO_TIMINGS),
         reasoning="Hm.",
         tool_calls=(CALL,),
     )
