@@ -115,6 +115,10 @@ class Compiler:
                 f"{argument}: wanted a constraint that is ready within "
                 f"{MAX_SECONDS:.0f} s, found one that takes longer"
             ) from None
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # of Rust
+                raise
+            raise ConstraintError(f"{argument}: llguidance failed: {error}") from error
         with self._lock:
             self._kept[key] = made
             while len(self._kept) > _N_KEPT:

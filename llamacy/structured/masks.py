@@ -60,7 +60,7 @@ def mask_of(matcher: Any, vocabulary: Vocabulary, argument: str) -> Mask:
     """
     bits = np.frombuffer(matcher.compute_bitmask(), np.uint8)
     if matcher.is_error():
-        raise too_large(matcher, argument)
+        raise failed(matcher, argument)
     allowed = np.unpackbits(bits, count=vocabulary.end_id + 1, bitorder="little")
     is_complete = bool(allowed[vocabulary.end_id])
     allowed = allowed[: min(vocabulary.n_tokens, vocabulary.n_vocab)]
@@ -79,9 +79,11 @@ def mask_of(matcher: Any, vocabulary: Vocabulary, argument: str) -> Mask:
     return Mask(None, forbidden, is_complete)
 
 
-def too_large(matcher: Any, argument: str) -> ConstraintLimitError:
+def failed(matcher: Any, argument: str) -> ConstraintError:
     """Return the error of an `LLMatcher` that has failed at a token."""
     reason = str(matcher.get_error()).partition("\n")[0]
+    if reason.startswith("NoExtension"):
+        return ConstraintError(f"{argument}: wanted a form that some text follows")
     return ConstraintLimitError(
         f"{argument}: wanted a constraint of fewer states, found: {reason[:200]}"
     )

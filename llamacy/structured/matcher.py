@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from llamacy.errors import ConstraintLimitError
 from llamacy.structured import spare
-from llamacy.structured.masks import Mask, mask_of, too_large
+from llamacy.structured.masks import Mask, failed, mask_of
 from llamacy.structured.vocabulary import Vocabulary
 
 _MAX_SECONDS = 20.0  # for one mask: its limits are reached long before, if at all
@@ -56,7 +56,7 @@ class Matcher:
         self._settle()
         self._mask = None
         if not self._matcher.consume_token(token):
-            raise too_large(self._matcher, self._argument)
+            raise failed(self._matcher, self._argument)
         self._n_accepted += 1
 
     def accept_text(self, text: str) -> str:
@@ -66,7 +66,7 @@ class Matcher:
         ids = self._vocabulary.ids(text)
         n = self._matcher.validate_tokens(ids)
         if n and not self._matcher.consume_tokens(ids[:n]):
-            raise too_large(self._matcher, self._argument)
+            raise failed(self._matcher, self._argument)
         self._n_accepted += n
         if n == len(ids):
             return ""

@@ -68,6 +68,7 @@ def test_a_form_allows_its_own_texts_alone(
         ({"grammar": 'root ::= "a" b'}, "^grammar: wanted GBNF: Rule 'b' not found"),
         ({"grammar": "start: b"}, '^grammar: .*unknown name: "b"'),
         ({"grammar": "words"}, "^grammar: "),
+        ({"regex": "a[^x[^x]]"}, "^regex: wanted a form that some text follows$"),
     ],
     ids=str,
 )
@@ -144,6 +145,20 @@ def test_a_pattern_that_grows_while_it_is_matched_ends_with_a_typed_error() -> N
 )
 def test_copies_of_counted_repetitions_are_multiplied(pattern: str, n: int) -> None:
     assert n_copies(pattern) == n
+
+
+def test_a_panic_of_the_library_is_a_typed_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class PanicException(BaseException):
+        """Rust's, which no `except Exception` catches."""
+
+    def fail(*_: object) -> None:
+        raise PanicException("index out of bounds")
+
+    monkeypatch.setattr(compiling, "_built", fail)
+    with pytest.raises(ConstraintError, match="llguidance failed: index out of bounds"):
+        demo_compiler().constraint(form(regex="panic"))
 
 
 def test_seconds_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:

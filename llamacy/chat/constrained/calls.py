@@ -14,7 +14,9 @@ from llamacy.chat.reply.call_forms import CallForm
 from llamacy.structured.form import Form
 from llamacy.structured.options import schema_form
 from llamacy.structured.schema.keywords import ASSERTIONS
+from llamacy.structured.schema.objects import shape
 from llamacy.structured.schema.places import Place
+from llamacy.structured.schema.translating import translate
 
 _PLACES: Final = re.compile("«(name|arguments|index|key|value|string)»")
 _INDEX: Final = "/[0-9]{1,2}/"
@@ -110,11 +112,12 @@ class _Writer:
     def _one_by_one(self, rule: str, tool: Tool) -> str:
         """Add the rules of arguments that are written one by one."""
         at = Place(tool.argument)
-        schema = tool.parameters
+        form = schema_form(tool.argument, tool.parameters, False)
+        schema = json.loads(form.source)
+        translate(schema, tool.argument)  # all its values are of the right types then
         for keyword in schema.keys() & (ASSERTIONS - _ONE_BY_ONE):
             (at / keyword).refuse("arguments that are declared one by one", keyword)
-        properties = schema.get("properties", {})
-        required = schema.get("required", [])
+        properties, _, _, required = shape(schema, at)
         for key in required:
             if key not in properties:
                 (at / "required").refuse("properties that are declared", key)

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from llamacy.arguments import short
 from llamacy.chat.constrained.choice import Choice
+from llamacy.errors import ConstraintError
 from llamacy.structured.form import Form
 
 _EMPTY: Final = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -29,15 +31,25 @@ class Tool(NamedTuple):
 
     @classmethod
     def of(cls, schema: Mapping[str, Any], *, is_strict: bool) -> Tool:
-        """Return a tool of its schema, with any arguments if it is not strict."""
+        """Return a tool of its schema, with any arguments if it is not strict.
+
+        Raises
+        ------
+        ConstraintError
+            Its parameters are no schema.
+        """
         function = schema["function"]
-        found = function.get("parameters")
+        name, found = function["name"], function.get("parameters")
         if not is_strict:
-            return cls(function["name"], _ANY)
-        if not isinstance(found, Mapping) or not found.get("properties"):
-            extra = {} if found is None else {**found}
-            return cls(function["name"], {**_EMPTY, **extra})
-        return cls(function["name"], {"type": "object", **found})
+            return cls(name, _ANY)
+        found = {} if found is None else found
+        if not isinstance(found, Mapping):
+            raise ConstraintError(
+                f"tools[{name!r}]: wanted parameters as a JSON schema, found "
+                f"{short(found)}"
+            )
+        default = {"type": "object"} if found.get("properties") else _EMPTY
+        return cls(name, {**default, **found})
 
     @property
     def argument(self) -> str:

@@ -66,10 +66,7 @@ def _differ_in_keys(a: Any, b: Any, resolve: Resolve, depth: int) -> bool:
     Only keywords that stand beside one another count: each of them alone forbids.
     """
     tables = _properties(a), _properties(b)
-    required = [
-        {key for key in node.get("required", ()) if isinstance(key, str)}
-        for node in (a, b)
-    ]
+    required = [_required(node) for node in (a, b)]
     for key in required[0] & required[1]:
         if key in tables[0] and key in tables[1]:
             if _differ(tables[0][key], tables[1][key], resolve, depth - 1):
@@ -94,7 +91,9 @@ def _types(node: Any, resolve: Resolve, depth: int) -> frozenset[str]:
         named = node["type"]
         names = [named] if isinstance(named, str) else named
         if isinstance(names, list | tuple):
-            found = frozenset("number" if n == "integer" else n for n in names) & _ALL
+            named = {name for name in names if isinstance(name, str)}
+            found = frozenset(named | ({"number"} if "integer" in named else set()))
+            found &= _ALL
     constants = [node["const"]] if "const" in node else node.get("enum")
     if isinstance(constants, list | tuple):
         found &= frozenset(map(type_of, constants))
@@ -137,6 +136,12 @@ def _constants(node: Any) -> frozenset[object] | None:
     if isinstance(node.get("enum"), list | tuple):
         return frozenset(map(canonical, node["enum"]))
     return None
+
+
+def _required(node: Mapping[str, Any]) -> set[str]:
+    found = node.get("required")
+    keys = found if isinstance(found, list | tuple) else ()
+    return {key for key in keys if isinstance(key, str)}
 
 
 def _properties(node: Any) -> Mapping[str, Any]:

@@ -10,5 +10,5 @@ from typing import Final
 
 NAMES: Final = (
     *("gguf", "config", "tokenizer", "sentencepiece", "adapter", "session"),
-    *("legacy", "template", "reply"),
+    *("legacy", "template", "reply", "schema"),
 )
