@@ -13,6 +13,8 @@ from llamacy.errors import BusyError as BusyError
 from llamacy.errors import CancelledError as CancelledError
 from llamacy.errors import ChatTemplateError as ChatTemplateError
 from llamacy.errors import ClosedError as ClosedError
+from llamacy.errors import ConstraintError as ConstraintError
+from llamacy.errors import ConstraintLimitError as ConstraintLimitError
 from llamacy.errors import ContextLengthError as ContextLengthError
 from llamacy.errors import CPUError as CPUError
 from llamacy.errors import ForkedError as ForkedError
@@ -23,6 +25,8 @@ from llamacy.errors import HubError as HubError
 from llamacy.errors import HubNotFoundError as HubNotFoundError
 from llamacy.errors import Interrupted as Interrupted
 from llamacy.errors import LlamacyError as LlamacyError
+from llamacy.errors import MismatchError as MismatchError
+from llamacy.errors import MissingPackageError as MissingPackageError
 from llamacy.errors import ModelFileError as ModelFileError
 from llamacy.errors import ModelOutputError as ModelOutputError
 from llamacy.errors import NotPicklableError as NotPicklableError

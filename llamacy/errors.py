@@ -46,6 +46,23 @@ class ArgumentError(LlamacyError, ValueError):
     """An argument of a public call has a value that cannot be used."""
 
 
+class ConstraintError(ArgumentError):
+    """A JSON schema, a regular expression or a grammar that cannot be enforced.
+
+    It is raised before the first token: a text is never generated without the
+    constraint that was asked for. The message names the place, such as
+    ``json_schema: #/properties/age/not``.
+    """
+
+
+class ConstraintLimitError(ConstraintError):
+    """A constraint takes more states, bytes or seconds than it may.
+
+    Most are refused before the first token. A state that grows too large further on
+    ends the text with this error.
+    """
+
+
 class UnknownOptionError(ArgumentError, TypeError):
     """A call was given an option that it does not have; the message says what to write.
 
@@ -213,6 +230,32 @@ class ForkedError(LlamacyError, RuntimeError):
 
 class CPUError(LlamacyError, RuntimeError):
     """`LLAMACY_ISA` names an instruction-set level this machine or build lacks."""
+
+
+class MissingPackageError(LlamacyError, ImportError):
+    """A feature needs a package that is not installed; the message says which."""
+
+
+class MismatchError(LlamacyError, ValueError):
+    """A text has the form asked for, but its class refuses it: pydantic's own error.
+
+    The class has a rule that no JSON schema tells, such as a validator in Python. Its
+    error is the `__cause__`.
+
+    Parameters
+    ----------
+    message : str
+        The class's error.
+    completion : Completion, optional
+        The text.
+    """
+
+    def __init__(self, message: str, completion: Any = None) -> None:
+        self.completion = completion
+        super().__init__(message, completion)
+
+    def _message(self) -> str:
+        return str(self.args[0])
 
 
 class Interrupted(KeyboardInterrupt):

@@ -33,7 +33,9 @@ SYNONYMS = {
     "reasoning_effort": "thinking_effort effort",
     "overflow": "truncate truncation truncate_prompt_tokens context_shift",
     "tools": "functions",
-    "labels": "choices classes candidate_labels options guided_choice",
+    "tool_choice": "function_call",
+    "strict_tools": "strict",
+    "labels": "choices classes candidate_labels options",
     "add_bos": "add_special_tokens",
     "parse_special": "special",
     # SamplingParams
@@ -58,12 +60,15 @@ SYNONYMS = {
     "stop": "stop_sequences stop_sequence stop_strings stop_words stops antiprompt",
     "include_stop": "include_stop_str_in_output",
     "logprobs": "top_logprobs n_probs output_scores",
+    "json_schema": "guided_json schema format output_schema output_type",
+    "regex": "guided_regex pattern structured_outputs_regex",
+    "choices": "guided_choice",
+    "grammar": "guided_grammar gbnf",
 }
 """The names that other libraries have for an option, by its name here."""
 
 ADVICE = {
     "use model.stream or model.stream_chat": "stream streamer iter streaming",
-    "use model.choose": "guided_choice",
     "use dry_multiplier": "no_repeat_ngram_size",
     "use min_p, which has the same purpose": "tfs_z tfs tail_free",
     "use logit_bias: -inf bans a token": "bad_words_ids bad_words suppress_tokens "
@@ -109,11 +114,12 @@ ADVICE = {
     "pad_token_id bos_token_id return_tensors padding return_dict "
     "return_dict_in_generate attn_implementation low_cpu_mem_usage user store "
     "service_tier raw use_fast mul_mat_q",
-    "not there yet: describe the form in the prompt, or use model.choose for one of "
-    "several texts": "response_format grammar json_schema guided_json guided_regex "
-    "guided_grammar guided_decoding structured_outputs format json_mode",
-    "not there yet: the model decides; leave tools out for an answer without calls": (
-        "tool_choice function_call parallel_tool_calls"
+    'use response_format={"type": "json_object"}, or json_schema': "json_mode",
+    "use json_schema, regex, choices or grammar": "guided_decoding structured_outputs",
+    "leave it out: JSON has spaces as json.dumps writes them": "whitespace_pattern "
+    "guided_whitespace_pattern",
+    'use tool_choice: a tool\'s name allows one call, "required" several': (
+        "parallel_tool_calls"
     ),
     "not there yet: no draft is made for a model": "draft_model speculative_model "
     "speculative_config num_speculative_tokens prompt_lookup_num_tokens "
@@ -133,15 +139,15 @@ HOMES = {
     "llamacy.load": "n_ctx n_threads n_batch kv_type quantize prompt_cache max_waiting "
     "lora drafting",
     "model.chat": "messages chat_format overflow tools template_arguments "
-    "reasoning_effort merge_system",
+    "reasoning_effort merge_system tool_choice strict_tools",
     "model.generate": "prompt n",
     "model.generate or model.chat": "params max_tokens temperature dynatemp_range "
     "dynatemp_exponent top_k top_p min_p typical_p top_n_sigma xtc_probability "
     "xtc_threshold repeat_penalty frequency_penalty presence_penalty penalty_last_n "
     "dry_multiplier dry_base dry_allowed_length dry_penalty_last_n "
     "dry_sequence_breakers mirostat mirostat_tau mirostat_eta logit_bias "
-    "logits_processors seed stop include_stop logprobs prompt_logprobs "
-    "drafting",
+    "logits_processors seed stop include_stop logprobs prompt_logprobs json_schema "
+    "response_format regex choices grammar json_schema_lenient drafting",
     "model.choose": "labels normalize",
     "model.tokenize": "add_bos parse_special",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -250,6 +250,10 @@ class Completion:
         How likely each token of the prompt was, if asked for. An item is None for the
         first token, which nothing comes before, and for tokens that a session had read
         before.
+    parsed : object or None
+        The value of a text that follows `json_schema` or `response_format`: an instance
+        of the pydantic class that was given, or JSON's value. None for other texts, and
+        for one that was cut short.
     """
 
     text: str
@@ -259,6 +263,7 @@ class Completion:
     timings: Timings
     logprobs: list[TokenLogprob] | None = None
     prompt_logprobs: list[TokenLogprob | None] | None = None
+    parsed: Any = None
 
     def _repr_html_(self) -> str:
         from llamacy.notebook.cards import text_html  # only in a notebook

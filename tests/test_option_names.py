@@ -77,7 +77,7 @@ def test_help_and_tab_completion_know_each_option_of_a_call() -> None:
         ("top-p", "did you mean top_p?"),
         ("num_return_sequences", "did you mean n?"),
         ("n_gpu_layers", "leave it out: there is no GPU"),
-        ("response_format", "not there yet: "),
+        ("guided_json", "did you mean json_schema?"),
         ("tools", "give tools to model.chat"),
         ("n_ctx", "give n_ctx to llamacy.load"),
         ("num_ctx", "give n_ctx to llamacy.load"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias, cast
 
+from llamacy.chat.constrained.constraint import constrained
 from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages
 from llamacy.chat.prompt import ChatPrompt, PromptMaker, PromptOptions
@@ -98,7 +100,7 @@ class Question(NamedTuple):
         maker = self.maker(engine, source)
         maker.check_calls()
         prompt = maker.make(cast(Messages, self.messages))
-        return _request(engine, prompt, self.cancel), prompt
+        return _request(engine, prompt, self.cancel)
 
 
 def _is_conversation(items: Sequence[Any]) -> bool:
@@ -143,7 +145,7 @@ def answer_jobs(
 
         def make(messages: Messages, _: str) -> Job[ChatCompletion]:
             prompt = maker.make(messages)
-            request = _request(engine, prompt, question.cancel)
+            request, prompt = _request(engine, prompt, question.cancel)
             return Job([request], lambda: _answer(request, prompt))
 
         return make
@@ -153,15 +155,25 @@ def answer_jobs(
 
 def _request(
     engine: Engine, prompt: ChatPrompt, cancel: CancelToken | None
-) -> Request[Complete]:
-    return engine.request(
+) -> tuple[Request[Complete], ChatPrompt]:
+    """Make a request of a prompt; return the prompt with the tools it must not call."""
+    constraint = None
+    if prompt.wanted:
+        tokenizer, compiler = engine.tokenizer.get(), engine.compiler
+        constraint, disabled = constrained(
+            prompt.wanted, prompt.reader, tokenizer, compiler
+        )
+        prompt = replace(prompt, disabled_tools=disabled)
+    request = engine.request(
         prompt.ids,
         prompt.params,
         cancel,
         token_bytes_override=prompt.written_tokens,
         stop_scope=prompt.stop_scope,
         make_room=prompt.shift,
+        constraint=constraint,
     )
+    return request, prompt
 
 
 def _answer(request: Request[Complete], prompt: ChatPrompt) -> ChatCompletion:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from llamacy.arguments import checked_choice, checked_flag
+from llamacy.chat.constrained.choice import Choice, ToolChoice, choice_among
+from llamacy.chat.constrained.wanted import Wanted
 from llamacy.chat.effort import with_effort
 from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages, checked_messages, with_reasoning_keys
@@ -54,6 +56,11 @@ class PromptOptions(TypedDict, total=False):
         How long to reason, such as ``"low"``, in the words of the template.
     merge_system : bool
         Whether system messages further down are moved into the first one.
+    tool_choice : str or dict or None
+        ``"auto"`` lets the model decide, ``"required"`` makes it call a tool, a tool's
+        name that one, and ``"none"`` leaves the tools out.
+    strict_tools : bool
+        Whether the arguments of all calls are valid by the tools' schemas.
     """
 
     chat_format: str | None
@@ -62,6 +69,8 @@ class PromptOptions(TypedDict, total=False):
     template_arguments: Mapping[str, Any] | None
     reasoning_effort: str | None
     merge_system: bool
+    tool_choice: ToolChoice
+    strict_tools: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,10 @@ class ChatPrompt:
         The format's stop strings, which end reasoning too.
     shift : Shift or None
         Makes room in a full context; None ends the answer there.
+    wanted : Wanted
+        The caller's demands on the answer.
+    disabled_tools : tuple of str
+        For each tool that cannot be called in the answer, the reason.
     """
 
     ids: list[int]
@@ -95,6 +108,8 @@ class ChatPrompt:
     written_tokens: Mapping[int, bytes]
     stop: tuple[str, ...]
     shift: Shift | None
+    wanted: Wanted
+    disabled_tools: tuple[str, ...] = ()
 
     @property
     def stop_scope(self) -> StopScope | None:
@@ -135,6 +150,16 @@ class PromptMaker:
         options: PromptOptions,
     ) -> None:
         tools = checked_tools(options.get("tools"))
+        choice = choice_among(options.get("tool_choice"), tools)
+        if choice is None:
+            tools, choice = [], Choice()
+        is_strict = checked_flag("strict_tools", options.get("strict_tools", False))
+        self._wanted = Wanted(params.form, tools, choice, is_strict)
+        if choice.is_required and self._wanted.form is not None:
+            raise ArgumentError(
+                f"{self._wanted.form.argument}: wanted no form of an answer that must "
+                "be a tool call, by tool_choice"
+            )
         form = source.find(options.get("chat_format"), bool(tools))
         overflow = options.get("overflow", "error")
         checked_choice("overflow", overflow, ("error", "truncate", "shift"))
@@ -151,6 +176,8 @@ class PromptMaker:
         self._tokenizer = tokenizer
         self._n_ctx = n_ctx
         self._style = reply_style(form.template, tools, tokenizer)
+        if self._wanted.constrains_calls:
+            self._style = self._style.with_marked_calls()
 
     def make(self, messages: Messages) -> ChatPrompt:
         """Return the prompt of a conversation, as the caller passed it.
@@ -180,6 +207,7 @@ class PromptMaker:
             style.written_tokens(self._tokenizer),
             self._format_stop,
             Shift(turns, n_ctx, n_dropped) if self._overflow == "shift" else None,
+            self._wanted,
         )
 
     def check_calls(self) -> None:
@@ -238,7 +266,10 @@ class PromptMaker:
             end, text = begun
         marks = self._style.thinking
         is_thinking = marks is not None and end.rstrip().endswith(marks.open)
-        return ReplyReader(self._style, is_thinking, begun=text)
+        is_answering = marks is not None and end.rstrip().endswith(marks.close)
+        return ReplyReader(
+            self._style, is_thinking, begun=text, is_answering=is_answering
+        )
 
 
 def _n_answer(params: SamplingParams, n_ctx: int) -> int:

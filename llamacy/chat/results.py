@@ -18,8 +18,9 @@ class ToolCall:
     name : str
         Name of the tool.
     arguments : dict
-        JSON values by parameter name. They come from the model unchecked: names and
-        types may differ from what the tool declares.
+        JSON values by parameter name. They come from the model unchecked, unless
+        `tool_choice` or `strict_tools` asks for valid ones: names and types may differ
+        from what the tool declares.
     id : str
         Distinguishes the calls of one conversation.
     """
@@ -121,6 +122,9 @@ class ChatCompletion(Completion):
     bad_calls : tuple of str
         For each malformed tool call, which stays part of `text`, why it could not be
         parsed.
+    disabled_tools : tuple of str
+        For each tool that could not be called, because its schema cannot be enforced
+        and valid arguments were asked for, the reason.
     n_dropped : int
         Oldest messages left out because the context was full.
     n_forgotten : int
@@ -131,6 +135,7 @@ class ChatCompletion(Completion):
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     bad_calls: tuple[str, ...] = ()
+    disabled_tools: tuple[str, ...] = ()
     n_dropped: int = 0
     n_forgotten: int = 0
 

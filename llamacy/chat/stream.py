@@ -15,6 +15,7 @@ from llamacy.generation.streams import AsyncStream, Stream
 from llamacy.generation.tally import OnProgress
 from llamacy.generation.worker import Worker
 from llamacy.results import Completion, Piece, TokenLogprob
+from llamacy.structured.parsing import with_value
 
 MakeRequest = Callable[[], tuple[Request[Complete], ChatPrompt]]
 """Creates a request, and returns it with its prompt."""
@@ -154,6 +155,11 @@ def chat_completion(
         The generated text.
     prompt : ChatPrompt or None
         The prompt it was generated from; None if generation has not begun.
+
+    Raises
+    ------
+    MismatchError
+        The class that the answer was to be an instance of refuses it.
     """
     same = {field.name: getattr(completion, field.name) for field in fields(Completion)}
     if prompt is None:
@@ -162,14 +168,17 @@ def chat_completion(
     same["text"] = reply.text
     if reply.tool_calls and completion.finish_reason == "stop":
         same["finish_reason"] = "tool_calls"
-    return ChatCompletion(
+    answer = ChatCompletion(
         **same,
         reasoning=reply.reasoning,
         tool_calls=reply.tool_calls,
         bad_calls=reply.bad_calls,
+        disabled_tools=prompt.disabled_tools,
         n_dropped=prompt.shift.n_dropped if prompt.shift else prompt.n_dropped,
         n_forgotten=prompt.shift.n_forgotten if prompt.shift else 0,
     )
+    whole = prompt.reader.begun_text + reply.text
+    return with_value(answer, prompt.wanted.form, whole)
 
 
 def tell_bad_calls(bad_calls: tuple[str, ...]) -> None:

@@ -98,9 +98,9 @@ _WITHOUT_EFFECT = """
 _REFUSED = {
     "-ctk --cache-type-k -ctv --cache-type-v": "keys and values have one type: "
     "--kv-type f16, f32 or q8_0",
-    "--grammar --grammar-file -j --json-schema -jf --json-schema-file --format": (
-        "grammars and schemas are not supported"
-    ),
+    "--grammar": "wanted a file with the grammar: --grammar-file FILE",
+    "-jf --json-schema-file": "--json-schema takes a file, too",
+    "--format": "--json-schema takes a schema, or a file with one; {} is any JSON",
     "--samplers --sampler-seq --sampling-seq": "the samplers always run in the default "
     "order; --top-k 0, for example, leaves one out",
     "--rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx "

@@ -21,6 +21,7 @@ from llamacy.cli.sampling_options import (
     given_options,
     without_end,
 )
+from llamacy.cli.structure_options import StructureFlags
 
 if TYPE_CHECKING:
     from llamacy.chat.prompt import PromptOptions
@@ -57,6 +58,7 @@ def run(
     ] = None,
     json: JSON = False,
     sampling: SamplingFlags = SamplingFlags(),  # noqa: B008 -- frozen
+    structure: StructureFlags = StructureFlags(),  # noqa: B008 -- frozen
     loading: LoadingFlags = LoadingFlags(),  # noqa: B008 -- frozen
 ) -> None:
     """Answer a prompt, continue a text, or chat.
@@ -81,9 +83,10 @@ def run(
         chatting, sampling = chatting.unescaped(), sampling.unescaped()
 
     sampling.params()  # checked before the model is loaded
+    form = structure.options()
     with loading.load(path) as loaded:
         params = sampling.params(
-            loaded.default_params, given_options(context), logprobs=logprobs
+            loaded.default_params, given_options(context), logprobs=logprobs, **form
         )
         if sampling.ignore_eos:
             params = without_end(params, loaded.tokenizer)
@@ -153,6 +156,8 @@ def _print_json(path: str, completion: Completion, tokenizer: Tokenizer) -> None
     result = {"model": path, **asdict(completion)}
     result["timings"].update(rates)
     del result["prompt_logprobs"]
+    if completion.parsed is None:
+        del result["parsed"]
     if completion.logprobs is None:
         del result["logprobs"]
     else:

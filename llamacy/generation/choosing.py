@@ -12,6 +12,7 @@ from llamacy.results import TokenLogprob
 from llamacy.sampling import Sampler, SamplingParams, token_logprob
 
 if TYPE_CHECKING:
+    from llamacy.sampling.constraint import Constraint
     from llamacy.tokenizers.base import Tokenizer
 
 
@@ -28,6 +29,8 @@ class Chooser:
         Knows the tokens that end a text; without one no token does.
     seed_offset : int
         Tells the samples of one prompt apart.
+    constraint : Constraint, optional
+        Says which tokens may follow, and is this text's alone.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Chooser:
         params: SamplingParams,
         tokenizer: Tokenizer | None,
         seed_offset: int,
+        constraint: Constraint | None = None,
     ) -> None:
         self._sampler = Sampler(
             params,
@@ -49,6 +53,7 @@ class Chooser:
         self._tokenizer = tokenizer
         self._n_likeliest = params.logprobs
         self._raw_logits: NDArray[np.float32] | None = None
+        self._constraint = constraint
 
     def choose(self, logits: NDArray[np.float32]) -> int:
         """Choose a token by `logits`, float32 (n_vocab,), which are changed."""
@@ -56,7 +61,46 @@ class Chooser:
             if self._raw_logits is None:
                 self._raw_logits = np.empty_like(logits)
             np.copyto(self._raw_logits, logits)
-        return self._sampler.sample(logits)
+        constraint = self._constraint
+        if constraint is None:
+            return self._sampler.sample(logits)
+        token = constraint.allow(logits)
+        if token is None:
+            token = self._sampler.sample(logits, constraint)
+        else:  # nothing is drawn, as nothing would be if it had been read as forced
+            self._sampler.accept([token])
+        if not self.ends_text(token):
+            constraint.accept(token)
+        return token
+
+    def forced(self) -> list[int]:
+        """Return the tokens that must follow, which count as chosen then.
+
+        Empty where the likelihoods of all tokens are asked for.
+        """
+        if self._constraint is None or self._n_likeliest is not None:
+            return []
+        tokens = self._constraint.forced()
+        for token in tokens:
+            self._constraint.accept(token)
+        self._sampler.accept(tokens)
+        return tokens
+
+    def allowed(self, draft: list[int]) -> list[int]:
+        """Return the first tokens of a draft, as many as may follow."""
+        if self._constraint is None or not draft:
+            return draft
+        return draft[: self._constraint.n_allowed(draft)]
+
+    def prepare(self) -> None:
+        """Begin to compute which tokens may follow, while the pass runs."""
+        if self._constraint is not None:
+            self._constraint.prepare()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing may follow, so that the text ends without a token for it."""
+        return self._constraint is not None and self._constraint.is_over
 
     def ends_text(self, token: int) -> bool:
         """Whether a token ends a text, and is no part of it."""

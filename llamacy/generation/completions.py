@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
 from llamacy.results import Completion, Piece
+from llamacy.structured.parsing import with_value
 
 
 def completion(request: Request[Complete]) -> Completion:
-    """Return the whole result."""
+    """Return the whole result.
+
+    Raises
+    ------
+    MismatchError
+        The class that the text was to be an instance of refuses it.
+    """
     goal, output = request.goal, request.goal.output
-    return Completion(
+    whole = Completion(
         text=output.text,
         tokens=list(output.tokens),
         finish_reason=goal.finish_reason or "cancelled",
@@ -21,6 +28,7 @@ def completion(request: Request[Complete]) -> Completion:
         logprobs=output.logprobs,
         prompt_logprobs=goal.prompt_logprobs,
     )
+    return with_value(whole, goal.form, output.text)
 
 
 def completion_so_far(

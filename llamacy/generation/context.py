@@ -134,8 +134,9 @@ class Context:
         self.n_long = self._n_long(len(self.ids))
         if not self.n_long:
             return
-        self._log_rereading(self.n_past)
-        self.n_reread += len(self.ids) - 1
+        n_read = min(self.n_past, len(self.ids) - 1)  # without the rows of a draft
+        self._log_rereading(n_read)
+        self.n_reread += n_read
         assert self.sequence is not None
         self.sequence.truncate(0)
         self.sequence.n_long = self.n_long

@@ -90,7 +90,7 @@ class Each(Iterator[Finished[ResultT_co]], Generic[ResultT_co]):
             while not self._is_closed:
                 job = self._begin_one() or self._end_one()
                 if job is not None:
-                    return Finished(job.index, job.result)  # type: ignore[arg-type]
+                    return Finished(job.index, self._jobs.result(job))  # type: ignore[arg-type]
                 if not (self._takes_more or self._in_flight):
                     self._is_closed = True
                     self._tally.finish()

@@ -25,6 +25,8 @@ from llamacy.generation.text_buffer import StopScope
 from llamacy.generation.worker import Worker
 from llamacy.ops.state.sequence import SequenceState
 from llamacy.sampling import SamplingOptions, SamplingParams
+from llamacy.sampling.constraint import Constraint
+from llamacy.structured.compiling import Compiler, compiler_of
 from llamacy.tokenizers.lazy import LazyTokenizer
 
 _TEXTS = (str, bytes, bytearray, memoryview)  # sequences, but not of token ids
@@ -47,6 +49,8 @@ class Engine:
         Most requests that may wait before another call is refused; None refuses none.
     defaults : SamplingParams, optional
         The options of a call that leaves them out; those of `SamplingParams` if None.
+    writes : bool, default True
+        Whether the model has logits, and so writes texts; an encoder has none.
     drafting : bool, default True
         Whether calls draft whose options leave it open.
 
@@ -71,9 +75,11 @@ class Engine:
         max_waiting: int | None = None,
         defaults: SamplingParams | None = None,
         *,
+        writes: bool = True,
         drafting: bool = True,
     ) -> None:
         self.executor = executor
+        self._writes = writes
         self.tokenizer = tokenizer
         self.n_ctx = n_ctx
         self.n_vocab = executor.n_vocab
@@ -182,7 +188,12 @@ class Engine:
         ------
         ContextLengthError
             More than `n_ctx` tokens.
+        ArgumentError
+            The model is an encoder.
         """
+        if not self._writes:
+            wanted = "a model that writes texts"
+            raise ArgumentError(f"model: wanted {wanted}, found an encoder")
         long_texts = self.executor.long_texts
         tokenizer = self.tokenizer.get_or_none()
         end_ids = frozenset[int]() if tokenizer is None else tokenizer.eog_ids
@@ -197,8 +208,16 @@ class Engine:
         token_bytes_override: Mapping[int, bytes] | None = None,
         stop_scope: StopScope | None = None,
         make_room: MakeRoom | None = None,
+        constraint: Constraint | None = None,
     ) -> Complete:
-        """Make a goal that completes a context of checked ids: see `Complete`."""
+        """Make a goal that completes a context of checked ids: see `Complete`.
+
+        Without a `constraint` the text follows the one that `params` asks for, from its
+        first token on.
+        """
+        form = None
+        if constraint is None and (form := params.form) is not None:
+            constraint = self.compiler.constraint(form)
         drafts = self._drafting if params.drafting is None else params.drafting
         return Complete(
             context,
@@ -208,8 +227,23 @@ class Engine:
             token_bytes_override=token_bytes_override,
             stop_scope=stop_scope,
             make_room=make_room,
+            constraint=constraint,
+            form=form,
             make_drafter=self.make_drafter if drafts else None,
         )
+
+    @property
+    def compiler(self) -> Compiler:
+        """Makes the constraints of texts.
+
+        Raises
+        ------
+        MissingPackageError
+            llguidance is not installed.
+        FormatError
+            The model has no usable vocabulary.
+        """
+        return compiler_of(self.tokenizer.get(), self.n_vocab)
 
     def request(
         self,
@@ -220,6 +254,7 @@ class Engine:
         token_bytes_override: Mapping[int, bytes] | None = None,
         stop_scope: StopScope | None = None,
         make_room: MakeRoom | None = None,
+        constraint: Constraint | None = None,
     ) -> Request[Complete]:
         """Make a request that completes a prompt of checked ids: see `Complete`.
 
@@ -236,6 +271,7 @@ class Engine:
             token_bytes_override=token_bytes_override,
             stop_scope=stop_scope,
             make_room=make_room,
+            constraint=constraint,
         )
         return Request(goal, cancel=cancel)
 

@@ -138,8 +138,15 @@ class Jobs(Generic[ResultT]):
 
     def arranged(self, jobs: Sequence[Job[ResultT]]) -> Any:
         """Return the results of all jobs: one, or a list, as the prompts were given."""
-        results = [job.result for job in jobs]
+        results = [self.result(job) for job in jobs]
         return results[0] if self.given.is_one else results
+
+    def result(self, job: Job[ResultT]) -> ResultT | LlamacyError:
+        """Return a job's result, or the error in its place; raise one to be raised."""
+        try:
+            return job.result
+        except LlamacyError as error:  # of a class that refuses the text
+            return self._returned(error, job.index)
 
     def _returned(self, error: LlamacyError, index: int) -> LlamacyError:
         """Return an error for the place of a result, or raise it.

@@ -38,7 +38,7 @@ class Part(NamedTuple):
     request : Request
     rows : Rows
     is_decode : bool
-        Whether they grow its text; otherwise they are prefill.
+        Whether they are of the text that it grows; otherwise they are prefill.
     """
 
     request: AnyRequest
@@ -127,7 +127,7 @@ def _prefill_parts(
             continue
         rows = request.next_rows(room, room_scored)
         if rows.tokens:
-            parts.append(Part(request, rows, is_decode=False))
+            parts.append(Part(request, rows, request.goal.is_decoding))
             room -= len(rows.tokens)
             room_scored -= len(rows.tokens) if rows.wanted == "all" else 0
     return parts

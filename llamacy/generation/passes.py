@@ -84,15 +84,15 @@ class Passes:
             return self._executor.forward(batch, self._logits[:n_wanted])
 
     def _note_cost(self, parts: Sequence[Part], seconds: float) -> None:
-        """Note what a pass of growing texts alone has cost."""
-        if all(part.is_decode for part in parts):
+        """Note what a pass of growing texts alone has cost, if all rows were wanted."""
+        if all(part.is_decode and part.rows.is_all_wanted for part in parts):
             texts = tuple(id(part.request) for part in parts)
             n_rows = sum(len(part.rows.tokens) for part in parts)
             self._costs.note(texts, len(parts), n_rows, seconds)
 
 
 def _is_drafted(part: Part) -> bool:
-    return part.is_decode and len(part.rows.tokens) > 1
+    return part.is_decode and part.rows.n_wanted > 1
 
 
 def _undrafted(part: Part) -> Part:

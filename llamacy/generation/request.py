@@ -238,7 +238,7 @@ class Request(Generic[GoalT_co]):
 
     def take(self, logits: NDArray[np.float32]) -> None:
         """Go on with the logits of a pass: see `Goal.take`."""
-        was_growing = self.stage is Stage.GROWING
+        was_growing = self.stage is Stage.GROWING or self.goal.is_decoding
         n_read = min(self.context.n_past, self.context.n_prompt)
         if n_read > self.n_read:
             self.n_read = n_read

@@ -189,7 +189,7 @@ class Scheduler:
             return
         if len(parts) >= self._limits.n_decode:  # next time it is the others' turn
             grown = {part.request for part in parts if part.is_decode}
-            if len(grown) == self._limits.n_decode:
+            if len(grown) >= self._limits.n_decode:
                 self._active.sort(key=grown.__contains__)
         self._passes.run(parts, self._count_waiting)
 

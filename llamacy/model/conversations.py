@@ -116,6 +116,13 @@ class Conversations(ConversationStreams):
         merge_system : bool, default False
             Move system messages further down into the first one, for templates that
             refuse them there, such as Qwen 3.5's.
+        tool_choice : str or dict, default "auto"
+            ``"required"`` makes the model call a tool, and a tool's name that one, with
+            arguments that are valid by its schema. ``"none"`` leaves the tools out.
+        strict_tools : bool, default False
+            Make the arguments of all calls valid; ``"strict": True`` in a tool's schema
+            those of that tool. A tool whose schema cannot be enforced is not called:
+            `ChatCompletion.disabled_tools` says why.
         **options : SamplingOptions
             Fields of `SamplingParams` one by one; they override `params`.
 

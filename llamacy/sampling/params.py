@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 from llamacy.arguments import (
@@ -20,6 +20,8 @@ from llamacy.sampling.checks import (
     checked_bias,
     checked_processors,
 )
+from llamacy.structured.form import Form
+from llamacy.structured.options import JSONSchema, ResponseFormat, form_of
 
 _MAX_SEED = 2**64 - 1
 _MAX_LOGPROBS = 100
@@ -60,6 +62,12 @@ class SamplingOptions(TypedDict, total=False):
     include_stop: bool
     logprobs: int | None
     prompt_logprobs: int | None
+    json_schema: JSONSchema | None
+    response_format: ResponseFormat | None
+    regex: str | None
+    choices: Collection[str] | None
+    grammar: str | None
+    json_schema_lenient: bool
     drafting: bool | None
 
 
@@ -77,7 +85,9 @@ class SamplingParams:
     penalties, DRY, `top_n_sigma`, `top_k`, `typical_p`, `top_p`, `min_p`, XTC,
     `temperature`; then a token is drawn. With `mirostat` the chain is
     `logits_processors`, `logit_bias`, `temperature`, mirostat: the other samplers and
-    the penalties have no effect.
+    the penalties have no effect. Before all of them go the tokens that `json_schema`,
+    `response_format`, `regex`, `choices` or `grammar` forbid; a call may have one of
+    these, and they need the package llguidance (the extra ``llamacy[structured]``).
 
     Attributes
     ----------
@@ -179,6 +189,22 @@ class SamplingParams:
     prompt_logprobs : int or None
         The same for the tokens of the prompt. The whole prompt must then be prefilled,
         because the prefix cache does not hold logits.
+    json_schema : dict, type or None
+        A JSON schema that the text follows; or a pydantic class, or a
+        ``pydantic.TypeAdapter``. Keys come in the schema's order, and no others than
+        it declares unless it says ``additionalProperties``. `Completion.parsed` has the
+        value. A schema that cannot be enforced is refused with the place in it.
+    response_format : dict, type or None
+        The same in OpenAI's words: ``{"type": "json_object"}``, or ``{"type":
+        "json_schema", "json_schema": {"name": ..., "schema": ...}}``.
+    regex : str or None
+        A regular expression that the whole text matches, without look-around.
+    choices : collection of str or None
+        Texts of which it is one. `Model.choose` tells their probabilities, too.
+    grammar : str or None
+        A grammar in llama.cpp's notation (GBNF), or in Lark's.
+    json_schema_lenient : bool
+        Leave out what cannot be enforced of a schema, with a warning in the log.
     drafting : bool or None
         Whether passes check drafts of several tokens where that is faster; the text is
         the same. None leaves it to the model: see `llamacy.load`.
@@ -224,6 +250,12 @@ class SamplingParams:
     include_stop: bool = False
     logprobs: int | None = None
     prompt_logprobs: int | None = None
+    json_schema: JSONSchema | None = field(default=None, hash=False)
+    response_format: ResponseFormat | None = field(default=None, hash=False)
+    regex: str | None = None
+    choices: Collection[str] | None = None
+    grammar: str | None = None
+    json_schema_lenient: bool = False
     drafting: bool | None = None
 
     def __post_init__(self) -> None:
@@ -244,6 +276,9 @@ class SamplingParams:
         self._set("logit_bias", checked_bias("logit_bias", self.logit_bias))
         processors = checked_processors("logits_processors", self.logits_processors)
         self._set("logits_processors", processors)
+        if isinstance(self.choices, list):
+            self._set("choices", tuple(self.choices))
+        _ = self.form  # checks them
 
     def check_vocabulary(self, n_vocab: int) -> None:
         """Check that the options name only tokens of the vocabulary.
@@ -265,6 +300,11 @@ class SamplingParams:
     def biases(self) -> tuple[tuple[int, float], ...]:
         """`logit_bias` as pairs of token id and bias."""
         return checked_bias("logit_bias", self.logit_bias)
+
+    @property
+    def form(self) -> Form | None:
+        """The form of the text, if one of the options asks for one."""
+        return form_of(self)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from llamacy.arguments import short
 from llamacy.errors import ArgumentError, ModelOutputError
 from llamacy.sampling import truncation
+from llamacy.sampling.constraint import Constraint
 from llamacy.sampling.dry import Dry, TokenTexts
 from llamacy.sampling.largest import largest
 from llamacy.sampling.mirostat import Mirostat
@@ -76,13 +77,18 @@ class Sampler:
         """Record the prompt's tokens, which penalties and processors look at."""
         self._tokens.extend(ids)
 
-    def sample(self, logits: NDArray[np.float32]) -> int:
+    def sample(
+        self, logits: NDArray[np.float32], constraint: Constraint | None = None
+    ) -> int:
         """Choose a token and record it.
 
         Parameters
         ----------
         logits : float32, (n_vocab,)
             The row of logits; changed in place. A token with `-inf` is never chosen.
+        constraint : Constraint, optional
+            Has set the logits of tokens that may not follow to `-inf`, and does so
+            again where the caller's processors may have given them others.
 
         Returns
         -------
@@ -107,15 +113,17 @@ class Sampler:
             )
         # Logits far apart, or a temperature near 0, overflow to the correct limits.
         with np.errstate(over="ignore", under="ignore"):
-            token = self._choose(self._changed(logits))
+            token = self._choose(self._changed(logits, constraint))
         self._tokens.extend([token])
         return token
 
-    def _changed(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _changed(
+        self, logits: NDArray[np.float32], constraint: Constraint | None
+    ) -> NDArray[np.float32]:
         """Apply the steps that need the whole vocabulary."""
         params = self.params
         tokens = self._tokens.array
-        logits = self._processed(logits, tokens)
+        logits = self._processed(logits, tokens, constraint)
         if len(self._suppressed_next):
             logits[self._suppressed_next] = -np.inf
             if not math.isfinite(logits.max()):
@@ -132,7 +140,10 @@ class Sampler:
         return logits
 
     def _processed(
-        self, logits: NDArray[np.float32], tokens: NDArray[np.int32]
+        self,
+        logits: NDArray[np.float32],
+        tokens: NDArray[np.int32],
+        constraint: Constraint | None,
     ) -> NDArray[np.float32]:
         """Apply the caller's processors and biases."""
         processors = self.params.logits_processors
@@ -140,6 +151,8 @@ class Sampler:
         for processor in processors:
             row = logits.copy()  # the processor may keep it
             logits[:] = _replaced(row, processor(tokens, row))
+        if processors and constraint is not None:
+            constraint.allow(logits)
         logits[self._biased] += self._biases
         if processors or len(self._biased):
             best = logits[logits.argmax()]

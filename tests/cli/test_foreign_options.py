@@ -61,7 +61,7 @@ def test_an_own_option_is_not_taken_for_another_programs() -> None:
 @pytest.mark.parametrize(
     ("word", "hint"),
     [
-        ("--grammar", "not supported"),
+        ("--grammar", "--grammar-file FILE"),
         ("-ctk", "--kv-type"),
         ("--rope_freq_base", "the model's file"),
         ("--chat-template-file", "cat FILE"),

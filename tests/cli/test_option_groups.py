@@ -50,7 +50,9 @@ def test_a_group_is_one_argument_of_the_command_and_many_options() -> None:
 
 def test_every_sampling_parameter_has_an_option_with_the_librarys_default() -> None:
     no_option = {"logits_processors", "prompt_logprobs"}
-    other_name = {"max_tokens": "n_predict"}
+    # a schema says the first, a regular expression the second
+    no_option |= {"response_format", "choices", "json_schema_lenient"}
+    other_name = {"max_tokens": "n_predict", "grammar": "grammar_file"}
     # options whose default cannot be written on a command line
     other_default = {"max_tokens", "seed", "stop", "dry_sequence_breakers"}
     options = inspect.signature(run).parameters

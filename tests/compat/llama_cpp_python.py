@@ -96,7 +96,7 @@ CHAT: dict[str, Any] = {
     "functions": [{"name": "add", "parameters": {}}],
     "function_call": {"name": "add"},
     "tools": [],
-    "tool_choice": {"type": "function", "function": {"name": "add"}},
+    "tool_choice": "auto",
     "temperature": 0.5,
     "stream": True,
     "stop": ["\n"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,19 +112,9 @@ def test_a_chat_format_can_be_chosen_by_name(base_model: Path) -> None:
         Llama(str(base_model), chat_format="nothing")
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("functions", [{}]),
-        ("response_format", {"type": "json_object"}),
-        ("grammar", "root ::= 'a'"),
-    ],
-)
-def test_unsupported_options_are_refused_by_name(
-    babble: Llama, name: str, value: object
-) -> None:
-    with pytest.raises(llamacy.UnsupportedCallError, match=f"^{name}: wanted None"):
-        babble.create_chat_completion(MESSAGES, **{name: value})  # type: ignore[call-overload]
+def test_unsupported_options_are_refused_by_name(babble: Llama) -> None:
+    with pytest.raises(llamacy.UnsupportedCallError, match="^functions: wanted None"):
+        babble.create_chat_completion(MESSAGES, functions=[{}])
     unused: Any = {"tools": None, "tool_choice": "auto", "response_format": None}
     assert babble.create_chat_completion(MESSAGES, **unused, **GREEDY)
 
@@ -192,11 +183,38 @@ def test_each_kind_of_tool_choice(caller: Llama) -> None:
         [{"role": "user", "content": "bada"}], **options, **says(caller, text)
     )
     assert response["choices"][0]["message"]["content"] == text
-    for choice in ("required", {"type": "function"}):
-        with pytest.raises(llamacy.UnsupportedCallError, match="wanted 'auto' or 'non"):
+    for choice in ("sing", {"type": "function"}):
+        with pytest.raises(llamacy.ArgumentError, match="^tool_choice: wanted one of"):
             caller.create_chat_completion(MESSAGES, tools=[WEATHER], tool_choice=choice)
     with pytest.raises(llamacy.ArgumentError, match=r"^tools\[0\]: wanted the schema"):
         caller.create_chat_completion(MESSAGES, tools=[{"type": "function"}])
+
+
+def test_a_call_can_be_required_and_an_answer_can_follow_a_schema(
+    caller: Llama,
+) -> None:
+    pytest.importorskip("llguidance")
+    city = {"properties": {"city": {"enum": ["Rome", "Oslo"]}}, "required": ["city"]}
+    tool: Any = {"name": "weather", "description": "Say it.", "parameters": city}
+    named = {"type": "function", "function": {"name": "weather"}}
+    for choice in ("required", named):
+        response = caller.create_chat_completion(
+            MESSAGES,
+            tools=[{"type": "function", "function": tool}],
+            tool_choice=choice,
+            max_tokens=400,
+            seed=1,
+        )
+        call = response["choices"][0]["message"]["tool_calls"][0]["function"]
+        assert call["name"] == "weather"
+        assert json.loads(call["arguments"])["city"] in ("Rome", "Oslo")
+    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    response = caller.create_chat_completion(
+        MESSAGES, response_format=form, max_tokens=40, seed=1
+    )
+    text = response["choices"][0]["message"]["content"]
+    assert json.loads(text or "") in ({}, {"ok": True}, {"ok": False})
 
 
 @pytest.mark.parametrize("messages", [[], [MESSAGES], ["bada"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,12 +121,15 @@ def test_a_registered_format_is_found_by_its_name(made: Callable[..., Llama]) ->
     assert content(stopped) == wanted[:1]
     with pytest.raises(llamacy.ArgumentError, match="^name: wanted a new one"):
         register_chat_format("plain")(plain)
-    with pytest.raises(llamacy.UnsupportedCallError, match="response_format"):
-        llm.create_chat_completion(MESSAGES, response_format={"type": "json_object"})
     with pytest.raises(llamacy.UnsupportedCallError, match="^tool_choice: wanted"):
         llm.create_chat_completion(MESSAGES, tool_choice="required")
-    with pytest.raises(llamacy.UnsupportedCallError, match="grammar"):
-        llm.create_chat_completion(MESSAGES, grammar="root ::= 'a'")
+    if importlib.util.find_spec("llguidance") is None:
+        return
+    for form in (
+        {"grammar": 'root ::= "\\"yes\\""'},
+        {"response_format": {"type": "json_object", "schema": {"const": "yes"}}},
+    ):
+        assert content(llm.create_chat_completion(MESSAGES, **form)) == '"yes"'
 
 
 def test_a_handler_is_given_all_arguments(made: Callable[..., Llama]) -> None:

@@ -227,15 +227,31 @@ def test_invalid_arguments_are_named(babble: Llama, name: str, value: Any) -> No
         babble("ba", max_tokens=1, **{name: value})
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("suffix", "end"), ("grammar", LlamaGrammar.from_string('root ::= "a"'))],
-)
-def test_arguments_for_missing_features_are_refused(
-    babble: Llama, name: str, value: Any
-) -> None:
-    with pytest.raises(llamacy.UnsupportedCallError, match=f"^{name}: wanted None"):
-        babble("ba", max_tokens=1, **{name: value})
+def test_arguments_for_missing_features_are_refused(babble: Llama) -> None:
+    with pytest.raises(llamacy.UnsupportedCallError, match="^suffix: wanted None"):
+        babble("ba", max_tokens=1, suffix="end")
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_text_follows_a_grammar(babble: Llama, streams: bool) -> None:
+    pytest.importorskip("llguidance")
+    schema = LlamaGrammar.from_json_schema('{"enum": ["one", "two"]}')
+    cases: list[tuple[Any, tuple[str, ...]]] = [
+        (LlamaGrammar.from_string('root ::= "yes" | "no"'), ("yes", "no")),
+        ('root ::= "a"', ("a",)),
+        (schema, ('"one"', '"two"')),
+    ]
+    call: Any = babble
+    for grammar, texts in cases:
+        made = call("ba", max_tokens=20, grammar=grammar, stream=streams)
+        chunks = list(made) if streams else [made]
+        assert "".join(chunk["choices"][0]["text"] for chunk in chunks) in texts
+    with pytest.raises(llamacy.ConstraintError, match="^grammar: wanted GBNF"):
+        babble("ba", grammar=LlamaGrammar.from_string("root ::= b"))
+    with pytest.raises(llamacy.ArgumentError, match="^grammar: wanted a LlamaGrammar"):
+        babble("ba", grammar=3)
+    with pytest.raises(llamacy.ArgumentError, match="^json_schema: wanted JSON"):
+        LlamaGrammar.from_json_schema("{")
 
 
 def test_all_arguments_of_llama_cpp_python_are_known(babble: Llama) -> None:

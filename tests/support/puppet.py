@@ -73,3 +73,41 @@ def replying(
         logits[[*ids_of(model, reply(prompt)), EOS][len(given) - start]] = 1e9
 
     return {"temperature": 0, "logits_processors": say}
+
+
+def insisting(
+    model: llamacy.Model, messages: Any, text: str, **prompt: Any
+) -> dict[str, Any]:
+    """Return options that make `model` prefer a text as its answer.
+
+    Where a constraint forbids a token or leaves no choice, the text goes on behind as
+    many bytes as were written. Then the answer ends, if it may.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    messages : list of dict or str
+        The conversation that it answers.
+    text : str
+        The answer, with marks.
+    **prompt : object
+        Options of `Model.chat_prompt`.
+    """
+    n_prompt, tokenizer = len(model.chat_prompt(messages, **prompt)), model.tokenizer
+    whole = text.encode()
+
+    def say(given: Any, logits: NDArray[Any]) -> None:
+        said = [
+            tokenizer.token_bytes(token) or tokenizer.piece(token).encode()
+            for token in given[n_prompt:].tolist()
+        ]
+        left = whole[sum(map(len, said)) :]
+        if not left:
+            logits[EOS] = 1e9
+            return
+        logits[FIRST_BYTE + left[0]] = 1e8
+        if left[0] < 0x80 or left[0] >= 0xC0:  # where a character begins
+            logits[ids_of(model, left.decode())[0]] = 1e9
+
+    return {"temperature": 0, "logits_processors": say}

@@ -8,6 +8,7 @@
     stop_scope           where stop strings count: not in the reasoning
     tool_call_splitter   tool calls, between marks or without
     tool_call_marks      the marks of each family
+    call_forms           the text of calls that constraints ask for
     marked_body, bodies  where a call between marks ends
     bare_calls           where one without marks begins and ends
     tool_call_json       the text of calls: JSON, as most families write it,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, NamedTuple
 
+from llamacy.chat.reply import call_forms, tool_call_tags
 from llamacy.chat.reply import tool_call_marks as marks
-from llamacy.chat.reply import tool_call_tags
 from llamacy.chat.reply.schema_types import Types
 from llamacy.chat.reply.tool_call_marks import (
     ToolCallStyle,
@@ -49,7 +50,7 @@ _KNOWN: Final = (
         ("<seed:tool_call>", "<function="),
         "<seed:tool_call>",
         "</seed:tool_call>",
-        tool_call_tags.CODER,
+        tool_call_tags.SEED,
     ),
     _Known((MARK, "<invoke"), minimax_style),
     _tagged(
@@ -90,7 +91,15 @@ _KNOWN: Final = (
         "</function_calls>",
         tool_call_tags.INVOKE,
     ),
+    _known(
+        replace(marks.MISTRAL, form=call_forms.MISTRAL_NAMED),
+        *("[TOOL_CALLS]", "[ARGS]"),
+    ),
     _known(marks.MISTRAL),
+    _known(
+        replace(marks.DEEPSEEK, form=call_forms.DEEPSEEK_FENCED),
+        *(marks.DEEPSEEK.open, "```json"),
+    ),
     _known(marks.DEEPSEEK),
     _known(marks.KIMI),
     _known(marks.GEMMA_4, "<|tool_call>", "<tool_call|>"),

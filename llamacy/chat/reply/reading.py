@@ -39,22 +39,35 @@ class ReplyReader:
     begun : str
         The beginning of the answer that the prompt ends with; it is read, but is no
         part of what is returned.
+    is_answering : bool
+        Whether the prompt ends with the mark that closes reasoning: the answer begins
+        at once.
     """
 
     style: ReplyStyle
     is_thinking: bool = False
     salt: str = field(default_factory=_salt)
     begun: str = ""
+    is_answering: bool = False
 
     def begin(self) -> Reply:
         """Return a `Reply` that reads an answer piece by piece."""
         reply = Reply(self._splitters(), self.salt)
         if self.begun:
-            known = Reply(self._splitters(), self.salt)
-            known.push(self.begun)
-            known.end()
-            reply.skip(self.begun, known)
+            reply.skip(self.begun, self._known())
         return reply
+
+    @property
+    def begun_text(self) -> str:
+        """The text of the answer that the prompt ends with."""
+        return self._known().text
+
+    def _known(self) -> Reply:
+        """Return a `Reply` that has read the beginning, and ended."""
+        known = Reply(self._splitters(), self.salt)
+        known.push(self.begun)
+        known.end()
+        return known
 
     def _splitters(self) -> list[Splitter]:
         splitters: list[Splitter] = []

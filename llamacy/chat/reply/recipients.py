@@ -18,7 +18,7 @@ from llamacy.chat.reply.parts import BadCall, Call, Part, Text, Trimmed, cut
 from llamacy.chat.reply.tool_call_json import arguments_of
 
 MARK = ">>>"
-_USER = "all"
+USER = "all"
 
 
 class RecipientSplitter:
@@ -34,7 +34,7 @@ class RecipientSplitter:
     """
 
     def __init__(self, names: Collection[str]) -> None:
-        self._lines = tuple(f"{name}\n" for name in (_USER, *names))
+        self._lines = tuple(f"{name}\n" for name in (USER, *names))
         self._held = ""
         self._mark = ""  # before the recipient that is awaited
         self._is_header = True
@@ -87,7 +87,7 @@ class RecipientSplitter:
         yield from self._end_call()
         self._held = self._held.removeprefix(line)
         name = line.rstrip("\n")
-        if name != _USER:
+        if name != USER:
             self._text.rest()
             self._name, self._arguments = name, ""
             self._written = f"{self._mark}{line}"

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from llamacy.chat.reply import channels, recipients
+from llamacy.chat.reply import call_forms, channels, recipients
+from llamacy.chat.reply.call_forms import CallForm
 from llamacy.chat.reply.known_styles import tool_call_style
 from llamacy.chat.reply.schema_types import parameter_types
 from llamacy.chat.reply.thinking import THINKING_MARKS, ThinkingMarks
@@ -62,6 +63,24 @@ class ReplyStyle:
         """Whether the calls of the tools, if there are any, can be read."""
         is_addressed = self.has_channels or self.has_recipients
         return is_addressed or not self.names or self.tool_calls is not None
+
+    def with_marked_calls(self) -> ReplyStyle:
+        """Return a style in which calls without marks are text, if calls have marks."""
+        calls, form = self.tool_calls, self.call_form
+        if calls is None or form is None or not calls.open:
+            return self
+        if not (form.before or form.call).startswith(calls.open):
+            return self
+        return replace(self, tool_calls=replace(calls, bare=""))
+
+    @property
+    def call_form(self) -> CallForm | None:
+        """How a constraint makes the model write calls; None if it cannot."""
+        if self.has_channels:
+            return call_forms.CHANNELS
+        if self.has_recipients:
+            return call_forms.RECIPIENTS
+        return self.tool_calls.form if self.tool_calls else None
 
     @property
     def marks(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from llamacy.chat.reply import (
+    call_forms,
     tool_call_deepseek,
     tool_call_gemma,
     tool_call_json,
@@ -19,6 +20,7 @@ from llamacy.chat.reply import (
     tool_call_tags,
 )
 from llamacy.chat.reply.bodies import AfterTag, InMarks, InQuotes, MakeInside, Outside
+from llamacy.chat.reply.call_forms import CallForm
 from llamacy.chat.reply.parts import Call
 from llamacy.chat.reply.schema_types import Types
 
@@ -45,7 +47,8 @@ class ToolCallStyle:
         Tells marks inside arguments from those after a call.
     bare : str
         How a call without marks begins: ``"json"``, ``"python"`` (which includes JSON),
-        or an opening tag up to the tool's name, such as ``"<function="``.
+        or an opening tag up to the tool's name, such as ``"<function="``; empty where
+        calls have marks in any case.
     bare_end : str
         The closing tag of a bare call, if it begins with a tag.
     must_close : bool
@@ -54,6 +57,9 @@ class ToolCallStyle:
         Marks inside calls.
     write : Write or None
         Writes calls as text between the marks; known where templates leave them out.
+    form : CallForm or None
+        The text of calls that a constraint makes the model write; None where there is
+        no such constraint.
     """
 
     open: str
@@ -65,6 +71,7 @@ class ToolCallStyle:
     must_close: bool = False
     others: tuple[str, ...] = ()
     write: Write | None = None
+    form: CallForm | None = None
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -78,39 +85,57 @@ def _whole(read: Callable[[str], list[Call]]) -> Read:
 
 
 def _json(
-    opening: str, closing: str | None, write: Write | None = None
+    opening: str, closing: str | None, form: CallForm, write: Write | None = None
 ) -> ToolCallStyle:
-    return ToolCallStyle(opening, closing, tool_call_json.json_calls, write=write)
+    read = tool_call_json.json_calls
+    return ToolCallStyle(opening, closing, read, write=write, form=form)
 
 
-HERMES: Final = _json("<tool_call>", "</tool_call>")
+HERMES: Final = _json("<tool_call>", "</tool_call>", call_forms.HERMES)
 MISTRAL: Final = ToolCallStyle(
-    "[TOOL_CALLS]", None, tool_call_json.list_or_named, others=("[CALL_ID]", "[ARGS]")
+    "[TOOL_CALLS]",
+    None,
+    tool_call_json.list_or_named,
+    others=("[CALL_ID]", "[ARGS]"),
+    form=call_forms.MISTRAL,
 )
 DEEPSEEK: Final = ToolCallStyle(
     tool_call_deepseek.BEGIN,
     tool_call_deepseek.END,
     _whole(tool_call_deepseek.fenced_or_plain),
     others=tool_call_deepseek.MARKS,
+    form=call_forms.DEEPSEEK,
 )
 KIMI: Final = ToolCallStyle(
     tool_call_kimi.BEGIN,
     tool_call_kimi.END,
     _whole(tool_call_kimi.identified),
     others=tool_call_kimi.MARKS,
+    form=call_forms.KIMI,
 )
 LLAMA_3: Final = ToolCallStyle(
-    "<|python_tag|>", None, tool_call_python.built_in_calls, bare="python"
+    "<|python_tag|>",
+    None,
+    tool_call_python.built_in_calls,
+    bare="python",
+    form=call_forms.LLAMA_3,
 )
-GRANITE_3: Final = _json("<|tool_call|>", None, tool_call_json.listed_json)
-PHI_4: Final = _json("<|tool_call|>", "<|/tool_call|>", tool_call_json.listed_json)
-NEMOTRON: Final = _json("<TOOLCALL>", "</TOOLCALL>")
-APRIEL: Final = _json("<tool_calls>", "</tool_calls>")
-COHERE: Final = _json("<|START_ACTION|>", "<|END_ACTION|>")
-COMMAND_R_PLUS: Final = _json("Action:", None)
-GIGACHAT: Final = _json("<|function_call|>", None)
+GRANITE_3: Final = _json(
+    "<|tool_call|>", None, call_forms.GRANITE_3, tool_call_json.listed_json
+)
+PHI_4: Final = _json(
+    "<|tool_call|>", "<|/tool_call|>", call_forms.PHI_4, tool_call_json.listed_json
+)
+NEMOTRON: Final = _json("<TOOLCALL>", "</TOOLCALL>", call_forms.NEMOTRON)
+APRIEL: Final = _json("<tool_calls>", "</tool_calls>", call_forms.APRIEL)
+COHERE: Final = _json("<|START_ACTION|>", "<|END_ACTION|>", call_forms.COHERE)
+COMMAND_R_PLUS: Final = _json("Action:", None, call_forms.COMMAND_R_PLUS)
+GIGACHAT: Final = _json("<|function_call|>", None, call_forms.GIGACHAT)
 APERTUS: Final = ToolCallStyle(
-    "<|tools_prefix|>", "<|tools_suffix|>", tool_call_json.keyed_calls
+    "<|tools_prefix|>",
+    "<|tools_suffix|>",
+    tool_call_json.keyed_calls,
+    form=call_forms.APERTUS,
 )
 LFM_2: Final = ToolCallStyle(
     "<|tool_call_start|>",
@@ -119,9 +144,14 @@ LFM_2: Final = ToolCallStyle(
     partial(InQuotes, "\"'"),
     bare="python",
     write=tool_call_python.listed_python,
+    form=call_forms.LFM_2,
 )
 OLMO_3: Final = replace(
-    LFM_2, write=None, open="<function_calls>", close="</function_calls>"
+    LFM_2,
+    write=None,
+    open="<function_calls>",
+    close="</function_calls>",
+    form=call_forms.OLMO_3,
 )
 GEMMA_4: Final = ToolCallStyle(
     "<|tool_call>",
@@ -165,6 +195,13 @@ def tagged_style(
         bare=tags.function_begin,
         bare_end=tags.function_end,
         must_close=True,
+        form=call_forms.tagged(
+            opening,
+            closing or "",
+            tags.call,
+            tags.argument,
+            are_apart=tags.are_apart,
+        ),
     )
 
 
@@ -186,6 +223,7 @@ def keyed_style(types: Types) -> ToolCallStyle:
         read=_whole(partial(tool_call_keys.keyed, types=types)),
         inside=partial(AfterTag, ("</arg_value>",), tool_call_keys.KEY),
         must_close=True,
+        form=call_forms.GLM,
     )
 
 

@@ -38,7 +38,7 @@ class ToolCallSplitter:
     def __init__(self, style: ToolCallStyle, names: Collection[str]) -> None:
         self._style = style
         self._names = frozenset(names)
-        self._heads = BareHeads(style.bare, names)
+        self._heads = BareHeads(style.bare, names if style.bare else ())
         self._marks = [mark for mark in (style.open, style.close) if mark]
         self._held = ""
         self._body: MarkedBody | None = None  # of the current call

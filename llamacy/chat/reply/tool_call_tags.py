@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from llamacy.arguments import short
@@ -49,6 +49,10 @@ class Tags:
         The closing tags.
     function_begin : str
         The opening tag of a call up to the name.
+    call, argument : str
+        The text of a call and of one of its parameters, as for `CallForm`.
+    are_apart : bool
+        Whether each call has marks of its own around it.
     """
 
     function: re.Pattern[str]
@@ -56,6 +60,9 @@ class Tags:
     function_end: str
     parameter_end: str
     function_begin: str
+    call: str
+    argument: str
+    are_apart: bool = False
 
 
 def _equals(name: str) -> re.Pattern[str]:
@@ -69,7 +76,7 @@ def _named(name: str) -> re.Pattern[str]:
     return re.compile(rf"<{name}\s++name=[\"']([^>\n\"'<]*+)[\"']{string}[ \t]*+>")
 
 
-def _with_names(function: str, parameter: str) -> Tags:
+def _with_names(function: str, parameter: str, line: str = "\n") -> Tags:
     """Return tags whose names are attributes: `<invoke name="weather">`."""
     return Tags(
         _named(function),
@@ -77,6 +84,8 @@ def _with_names(function: str, parameter: str) -> Tags:
         f"</{function}>",
         f"</{parameter}>",
         f'<{function} name="',
+        f'<{function} name="«name»">{line}«arguments»</{function}>',
+        f'<{parameter} name="«key»">«value»</{parameter}>{line}',
     )
 
 
@@ -86,11 +95,18 @@ CODER: Final = Tags(
     "</function>",
     "</parameter>",
     "<function=",
+    "<function=«name»>\n«arguments»</function>",
+    "<parameter=«key»>\n«value»\n</parameter>\n",
+    are_apart=True,
 )
+SEED: Final = replace(CODER, argument="<parameter=«key»>«value»</parameter>\n")
 INVOKE: Final = _with_names("invoke", "parameter")
-DSML: Final = _with_names("｜DSML｜invoke", "｜DSML｜parameter")
+_DSML: Final = _with_names("｜DSML｜invoke", "｜DSML｜parameter")
+DSML: Final = replace(
+    _DSML, argument=_DSML.argument.replace('"«key»"', '"«key»" string="«string»"')
+)
 ATEM: Final = _with_names("atem:invoke", "atem:parameter")
-MINICPM: Final = _with_names("function", "param")
+MINICPM: Final = _with_names("function", "param", line="")
 
 
 def tagged(text: str, types: Types, tags: Tags = CODER) -> list[Call]:

@@ -11,13 +11,12 @@ from llamacy.compat.llama_cpp.callbacks import (
     LogitsProcessor,
     StoppingCriteria,
 )
+from llamacy.compat.llama_cpp.llama_grammar import constraint_options
 from llamacy.errors import ArgumentError, UnsupportedCallError
 from llamacy.sampling import SamplingParams
 
 ANY_SEED = 2**32 - 1
 """The seed that asks for different draws every time."""
-
-NO_GRAMMARS = "llamacy cannot make a text follow a grammar or a JSON schema yet"
 
 
 class SamplingArguments(TypedDict, total=False):
@@ -87,8 +86,6 @@ class Arguments:
     def __post_init__(self) -> None:
         if self.suffix is not None:
             raise UnsupportedCallError("suffix: wanted None: llamacy does not fill in")
-        if self.grammar is not None:
-            raise UnsupportedCallError(f"grammar: wanted None: {NO_GRAMMARS}")
 
     def params(
         self, *, seed: int | None, penalty_last_n: int, end_token: int | None
@@ -117,6 +114,7 @@ class Arguments:
             stop=self.stop,
             logprobs=self.logprobs,
             prompt_logprobs=self.logprobs if self.echo else None,
+            **constraint_options(self.grammar),
         )
 
     def _chain(self) -> dict[str, Any]:

@@ -7,11 +7,7 @@ from typing import Any
 
 from llamacy.arguments import short
 from llamacy.chat.formats import TemplateSource
-from llamacy.compat.llama_cpp.arguments import (
-    NO_GRAMMARS,
-    Arguments,
-    SamplingArguments,
-)
+from llamacy.compat.llama_cpp.arguments import Arguments, SamplingArguments
 from llamacy.compat.llama_cpp.handlers import registered
 from llamacy.errors import ArgumentError, UnsupportedCallError
 
@@ -112,9 +108,7 @@ def chat_arguments(
         if value not in (None, [], "none", "auto"):
             raise UnsupportedCallError(f"{name}: wanted None, as {why}")
     tools, choice = given.pop("tools", None), given.pop("tool_choice", None)
-    refuse_forced(choice, given.pop("response_format", None))
-    if choice == "none":
-        tools = None
+    form = given.pop("response_format", None)
     n_top = given.pop("top_logprobs", None) or 0
     given["logprobs"] = n_top if given.get("logprobs") else None
     # llama-cpp-python begins a new answer after one of the assistant's
@@ -125,24 +119,8 @@ def chat_arguments(
     variables |= more or {}
     effort = given.pop("reasoning_effort", None)
     options = {"template_arguments": variables, "reasoning_effort": effort}
-    return Arguments(**given), {"tools": tools, **options}
-
-
-def refuse_forced(tool_choice: object, response_format: object) -> None:
-    """Refuse answers of a form that the model does not choose by itself.
-
-    Raises
-    ------
-    UnsupportedCallError
-        A tool has to be called, or the answer has to be JSON.
-    """
-    if tool_choice not in (None, "auto", "none"):
-        raise UnsupportedCallError(
-            f"tool_choice: wanted 'auto' or 'none', as {NO_GRAMMARS}, "
-            f"found {short(tool_choice)}"
-        )
-    if response_format not in (None, {"type": "text"}):
-        raise UnsupportedCallError(f"response_format: wanted None, as {NO_GRAMMARS}")
+    options |= {"tools": tools, "tool_choice": choice, "response_format": form}
+    return Arguments(**given), options
 
 
 def handler_arguments(arguments: ChatArguments) -> dict[str, Any]:

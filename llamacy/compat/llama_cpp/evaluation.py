@@ -13,7 +13,7 @@ from llamacy.arguments import short
 from llamacy.compat.llama_cpp.arguments import Arguments, SamplingArguments
 from llamacy.compat.llama_cpp.ignoring import tell
 from llamacy.compat.llama_cpp.tokenizing import Tokenizing
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, UnsupportedCallError
 from llamacy.model.model import Model
 from llamacy.sampling import SamplingParams
 
@@ -111,11 +111,18 @@ class Evaluation(Tokenizing):
         ------
         ArgumentError
             No text was read yet, or an argument is not supported.
+        UnsupportedCallError
+            A grammar is given.
         """
         if idx is not None:
             raise ArgumentError(f"idx: wanted None, the last token, found {short(idx)}")
         if not self.n_tokens:
             raise ArgumentError("sample: wanted a text read with eval, found none")
+        if arguments.get("grammar") is not None:
+            raise UnsupportedCallError(
+                "grammar: wanted None, as a single token does not tell how far a text "
+                "has come; `generate` takes it"
+            )
         given = Arguments(max_tokens=1, temperature=temp, **arguments)
         with self._session.fork() as fork:
             tokens = fork.generate(params=self._params(given)).tokens

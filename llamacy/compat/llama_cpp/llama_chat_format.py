@@ -17,7 +17,6 @@ from llamacy.arguments import short
 from llamacy.chat.template import render
 from llamacy.compat.llama_cpp.answers import answer, answer_chunks
 from llamacy.compat.llama_cpp.callbacks import StoppingCriteria, StoppingCriteriaList
-from llamacy.compat.llama_cpp.chat import refuse_forced
 from llamacy.compat.llama_cpp.handlers import (
     LlamaChatCompletionHandler,
     LlamaChatCompletionHandlerNotFoundException,
@@ -25,6 +24,7 @@ from llamacy.compat.llama_cpp.handlers import (
     get_chat_completion_handler,
     register_chat_completion_handler,
 )
+from llamacy.compat.llama_cpp.llama_grammar import ResponseFormat
 from llamacy.compat.llama_cpp.pictures import (
     Gemma4ChatHandler,
     Llama3VisionAlpha,
@@ -177,7 +177,14 @@ def chat_formatter_to_chat_completion_handler(
         **arguments: Any,
     ) -> CreateChatCompletionResponse | Iterator[CreateChatCompletionResponse]:
         told = {name: arguments.pop(name, None) for name in _TOLD}
-        refuse_forced(told["tool_choice"], arguments.pop("response_format", None))
+        form = arguments.pop("response_format", None)
+        if told["tool_choice"] not in (None, "auto", "none"):
+            raise UnsupportedCallError(
+                "tool_choice: wanted 'auto' or 'none', as the answers of a handler's "
+                f"prompts are text, found {short(told['tool_choice'])}"
+            )
+        if form is not None:
+            arguments["grammar"] = ResponseFormat(form)
         made = chat_formatter(messages=messages, **told)
         stop = [*_listed(arguments.pop("stop", None)), *_listed(made.stop)]
         n_top = arguments.pop("top_logprobs", None) or 0

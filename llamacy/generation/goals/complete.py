@@ -17,6 +17,7 @@ from llamacy.generation.drafting.drafter import Drafter, MakeDrafter
 from llamacy.generation.goals.goal import Goal
 from llamacy.generation.goals.prompt_scores import PromptScores
 from llamacy.generation.output import Output
+from llamacy.generation.prefix_cache import common_prefix
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import Stage
 from llamacy.generation.text_buffer import StopScope
@@ -24,6 +25,8 @@ from llamacy.results import FinishReason, Piece, TokenLogprob
 from llamacy.sampling import SamplingParams
 
 if TYPE_CHECKING:
+    from llamacy.sampling.constraint import Constraint
+    from llamacy.structured.form import Form
     from llamacy.tokenizers.base import Tokenizer
 
 MakeRoom = Callable[[list[int]], list[int] | None]
@@ -53,6 +56,11 @@ class Complete(Goal):
         The parts of the text that stop strings may end; by default all.
     make_room : MakeRoom, optional
         Asked for room in a full context; without it the text ends there.
+    constraint : Constraint, optional
+        Says which tokens may follow, and is this text's alone. Where it leaves no
+        choice, tokens are not chosen, and read together.
+    form : Form, optional
+        The form of the whole text, if its value is asked for.
     make_drafter : MakeDrafter, optional
         Makes the drafter of the text; without it nothing is drafted.
 
@@ -62,6 +70,8 @@ class Complete(Goal):
         The text so far.
     finish_reason : FinishReason or None
         Why the text ends; None while that is not known.
+    form : Form or None
+        The form of the whole text, if its value is asked for.
     """
 
     def __init__(
@@ -74,11 +84,14 @@ class Complete(Goal):
         token_bytes_override: Mapping[int, bytes] | None = None,
         stop_scope: StopScope | None = None,
         make_room: MakeRoom | None = None,
+        constraint: Constraint | None = None,
+        form: Form | None = None,
         make_drafter: MakeDrafter | None = None,
     ) -> None:
         super().__init__(context)
         self.output = Output(params, tokenizer, token_bytes_override, stop_scope)
-        self._chooser = Chooser(context.ids, params, tokenizer, seed_offset)
+        self.form = form
+        self._chooser = Chooser(context.ids, params, tokenizer, seed_offset, constraint)
         self._make_room = make_room
         self._make_drafter = make_drafter
         self._drafter: Drafter | None = None  # until the text grows
@@ -136,6 +149,8 @@ class Complete(Goal):
         end = self.n_to_read
         n_drafted, self._n_draftable = min(n_rows - 1, self._n_draftable), 0
         self._draft = self._draft_of(n_drafted) if n_drafted else []
+        if self.n_chosen:
+            self._chooser.prepare()
         if self._draft:
             rows = self.context.rows(1, end, "all")
             return rows._replace(tokens=[*rows.tokens, *self._draft])
@@ -154,21 +169,45 @@ class Complete(Goal):
             self._grow_by(logits[-1 - len(self._draft) :])
         return self.next_stage
 
-    def grow(self, logits: NDArray[np.float32]) -> int:
-        """Choose the next token by `logits`, float32 (n_vocab,), and return it."""
-        token = self._chooser.choose(logits)
+    def grow(self, logits: NDArray[np.float32]) -> list[int]:
+        """Choose the next token by `logits`, float32 (n_vocab,).
+
+        Returns
+        -------
+        list of int
+            The token, and those that must follow it: all were appended, but for one
+            that ends the text.
+        """
+        tokens = [self._chooser.choose(logits)]
         self.n_chosen += 1
-        if self._chooser.ends_text(token):
+        if self._chooser.ends_text(tokens[0]):
             self.finish_reason = "stop"
         else:
-            self._append(token)
+            self._append(tokens[0])
+            tokens += self._append_forced()
         if self.finish_reason is not None:
             self.output.flush()
         if self.output.is_stopped:
             self.finish_reason = "stop"
         if self.finish_reason is None:
             self.context.lengthen()
-        return token
+        return tokens
+
+    def _append_forced(self) -> list[int]:
+        """Append the tokens that must follow; end the text where nothing may."""
+        forced = [] if self._has_ended else self._chooser.forced()
+        for n, token in enumerate(forced, 1):
+            self.n_chosen += 1
+            self._append(token)
+            if self._has_ended and n < len(forced):
+                return forced[:n]
+        if self._chooser.is_over:
+            self.finish_reason = "stop"
+        return forced
+
+    @property
+    def _has_ended(self) -> bool:
+        return self.finish_reason is not None or self.output.is_stopped
 
     @property
     def next_stage(self) -> Stage:
@@ -194,12 +233,14 @@ class Complete(Goal):
         """Return at most `n` drafted tokens, up to one that would end the text."""
         assert self._drafter is not None
         draft = self._drafter.propose(n)
-        return list(takewhile(lambda token: not self._chooser.ends_text(token), draft))
+        kept = takewhile(lambda token: not self._chooser.ends_text(token), draft)
+        return self._chooser.allowed(list(kept))
 
     def _grow_by(self, logits: NDArray[np.float32]) -> None:
         """Choose a token by each row of logits, as long as the draft has the same.
 
-        The rows that were drafted after it are given back.
+        The rows that were drafted after it are given back. Tokens that must follow a
+        chosen one need no rows, but the draft's are used where it has the same.
 
         Parameters
         ----------
@@ -209,17 +250,22 @@ class Complete(Goal):
         draft, self._draft = self._draft, []
         n_past = self.context.n_past - len(draft)
         self.n_drafted += len(draft)
+        n_agreed = 0
         try:
-            for row, guess in zip(logits, [*draft, None], strict=True):
-                token = self.grow(row)
-                is_cut = self.context.n_past < n_past  # to be read again
-                if token != guess or is_cut or self.finish_reason is not None:
+            while True:
+                tokens = self.grow(logits[n_agreed])
+                self.is_decoding = self.context.n_past >= n_past  # not to be read again
+                if self.finish_reason is not None or not self.is_decoding:
+                    break
+                n_same = common_prefix(tokens, draft[n_agreed:])
+                n_agreed += n_same
+                n_past += n_same
+                if n_same < len(tokens):
                     break
                 if piece := self.output.piece():
                     self._pieces.append(piece)
-                self.n_accepted += 1
-                n_past += 1
         finally:
+            self.n_accepted += n_agreed
             self.context.truncate(n_past)
 
     def _append(self, token: int) -> None:

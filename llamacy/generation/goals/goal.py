@@ -27,6 +27,9 @@ class Goal(ABC):
     ----------
     n_chosen : int
         Tokens chosen so far, one that ended the text among them.
+    is_decoding : bool
+        Whether the tokens to be read next are those that were chosen last, one or many:
+        their pass is no prefill.
     n_drafted : int
         Drafted tokens that passes have checked.
     n_accepted : int
@@ -40,6 +43,7 @@ class Goal(ABC):
     def __init__(self, context: Context) -> None:
         self.context = context
         self.n_chosen = 0
+        self.is_decoding = False
         self.n_drafted = 0
         self.n_accepted = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,22 +132,24 @@ def test_a_tool_is_called_and_its_result_read(
     assert last.content == "Take an umbrella."
 
 
-def test_texts_that_must_follow_a_schema_are_refused(
-    chat: ChatLlamaCpp, tmp_path: Path
-) -> None:
-    schema: dict[str, Any] = {"title": "Answer", "description": "It.", "type": "object"}
-    schema |= {"properties": {"city": {"type": "string"}}}
-    with pytest.raises(llamacy.UnsupportedCallError, match="^tool_choice: wanted 'aut"):
-        chat.with_structured_output(schema).invoke("bada")
+def test_texts_follow_grammars(tmp_path: Path) -> None:
     grammar = tmp_path / "yes.gbnf"
     grammar.write_text('root ::= "yes"', encoding="utf-8")
     for given in ({"grammar": 'root ::= "yes"'}, {"grammar_path": grammar}):
         llm = LlamaCpp(model_path="demo", **given)
-        with pytest.raises(llamacy.UnsupportedCallError, match="^grammar: wanted None"):
-            llm.invoke(PROMPT)
-    json_mode = chat.bind(response_format={"type": "json_object"})
-    with pytest.raises(llamacy.UnsupportedCallError, match="^response_format: "):
-        json_mode.invoke("bada")
+        assert llm.invoke(PROMPT) == "yes"
+
+
+def test_answers_follow_schemas(puppet_path: str) -> None:
+    options = {**OPTIONS, "max_tokens": 200}
+    chat = ChatLlamaCpp(model_path=puppet_path, n_ctx=2048, **options)
+    schema: dict[str, Any] = {"title": "Answer", "description": "It.", "type": "object"}
+    schema |= {"properties": {"city": {"enum": ["Rome", "Oslo"]}}, "required": ["city"]}
+    found = chat.with_structured_output(schema).invoke("bada")
+    assert found["city"] in ("Rome", "Oslo")
+    form = {"type": "json_object", "schema": schema}
+    answer = chat.bind(response_format=form).invoke("bada")
+    assert json.loads(str(answer.content))["city"] in ("Rome", "Oslo")
 
 
 def test_embeddings_are_refused_when_they_are_made() -> None:

@@ -1,0 +1,17 @@
+"""Answers that must follow a form: where it begins, and what may come before.
+
+::
+
+    wanted       the caller's demands: a form, tools, `strict`
+    choice       `tool_choice`: whether an answer calls tools, and which
+    lark         texts and marks in the notation of grammars
+    frames       reasoning, headers and the prompt's own beginning, before the answer
+    calls        tool calls, as each family writes them
+    values       the arguments of calls that are written without quotes
+    bodies       calls, and the text around them
+    constraint   all of these together, for one prompt
+
+Reasoning is not constrained: the form begins where the answer begins. That is told by
+tokens where the marks around reasoning are tokens, and the same marks spelt in letters
+are left to nobody.
+"""

@@ -1,0 +1,92 @@
+"""The caller's demands on an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from llamacy.chat.constrained.choice import Choice
+from llamacy.structured.form import Form
+
+_EMPTY: Final = {"type": "object", "properties": {}, "additionalProperties": False}
+_ANY: Final = {"type": "object"}
+
+
+class Tool(NamedTuple):
+    """A tool that may be called.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    parameters : dict
+        The JSON schema of its arguments.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, schema: Mapping[str, Any], *, is_strict: bool) -> Tool:
+        """Return a tool of its schema, with any arguments if it is not strict."""
+        function = schema["function"]
+        found = function.get("parameters")
+        if not is_strict:
+            return cls(function["name"], _ANY)
+        if not isinstance(found, Mapping) or not found.get("properties"):
+            extra = {} if found is None else {**found}
+            return cls(function["name"], {**_EMPTY, **extra})
+        return cls(function["name"], {"type": "object", **found})
+
+    @property
+    def argument(self) -> str:
+        """Its schema, as errors call it."""
+        return f"tools[{self.name!r}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The caller's demands on an answer.
+
+    Attributes
+    ----------
+    form : Form or None
+        The form of its text.
+    tools : sequence of dict
+        The tools that it may call, in OpenAI's shape.
+    choice : Choice
+        Whether it must call one.
+    is_strict : bool
+        Whether arguments must be valid for all tools, not only for those that say so.
+    """
+
+    form: Form | None = None
+    tools: Sequence[Mapping[str, Any]] = ()
+    choice: Choice = Choice()  # noqa: RUF009 -- a tuple
+    is_strict: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether the answer is to be held to anything."""
+        return self.form is not None or self.constrains_calls
+
+    @property
+    def constrains_calls(self) -> bool:
+        """Whether calls are to be held to anything."""
+        has_both = self.form is not None and bool(self.tools)
+        says = any(tool["function"].get("strict") is True for tool in self.tools)
+        return bool(self.choice.is_required or has_both or says or self._is_strict)
+
+    @property
+    def callable_tools(self) -> list[Tool]:
+        """The tools that may be called."""
+        is_strict = self.choice.is_required or self._is_strict
+        return [
+            Tool.of(tool, is_strict=is_strict or tool["function"].get("strict") is True)
+            for tool in self.tools
+            if self.choice.name in (None, tool["function"]["name"])
+        ]
+
+    @property
+    def _is_strict(self) -> bool:
+        return self.is_strict and bool(self.tools)

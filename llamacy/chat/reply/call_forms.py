@@ -1,0 +1,132 @@
+"""How models write tool calls, told so that a constraint can make them do so.
+
+Reading is generous (see the other modules); a constraint has one form for each family,
+which is that of its template.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class CallForm:
+    """The text of calls, with places for their parts.
+
+    Attributes
+    ----------
+    call : str
+        A call. ``«name»`` is the tool's name, ``«arguments»`` are its arguments, and
+        ``«index»`` is a number.
+    before, between, after : str
+        The text around calls.
+    values : {"json", "text", "python"}
+        How arguments are written: as one JSON object; one by one, texts as they are;
+        or one by one with keywords, as in Python.
+    argument : str
+        One of the arguments that are written one by one. ``«key»`` is its name,
+        ``«value»`` its value, and ``«string»`` says whether that is text.
+    most : int
+        Most calls in an answer.
+    """
+
+    call: str
+    before: str = ""
+    between: str = ""
+    after: str = ""
+    values: Literal["json", "text", "python"] = "json"
+    argument: str = ""
+    most: int = 16
+
+
+_PLAIN: Final = '{"name": "«name»", "arguments": «arguments»}'
+
+
+def listed(opening: str, closing: str = "", call: str = _PLAIN) -> CallForm:
+    """Return the form of a list of calls between marks."""
+    return CallForm(call, f"{opening}[", ", ", f"]{closing}")
+
+
+HERMES: Final = CallForm(f"<tool_call>\n{_PLAIN}\n</tool_call>", between="\n")
+LLAMA_3: Final = CallForm(_PLAIN.replace("arguments", "parameters", 1), most=1)
+MISTRAL: Final = listed("[TOOL_CALLS]")
+MISTRAL_NAMED: Final = CallForm("[TOOL_CALLS]«name»[ARGS]«arguments»")
+GRANITE_3: Final = listed("<|tool_call|>")
+PHI_4: Final = listed("<|tool_call|>", "<|/tool_call|>")
+NEMOTRON: Final = listed("<TOOLCALL>", "</TOOLCALL>")
+APRIEL: Final = listed("<tool_calls>", "</tool_calls>")
+GIGACHAT: Final = CallForm(f"<|function_call|>{_PLAIN}", most=1)
+APERTUS: Final = listed(
+    "<|tools_prefix|>", "<|tools_suffix|>", '{"«name»": «arguments»}'
+)
+COHERE: Final = CallForm(
+    '    {"tool_call_id": "«index»", "tool_name": "«name»", "parameters": «arguments»}',
+    "<|START_ACTION|>[\n",
+    ",\n",
+    "\n]<|END_ACTION|>",
+)
+COMMAND_R_PLUS: Final = CallForm(
+    '    {\n        "tool_name": "«name»",\n        "parameters": «arguments»\n    }',
+    "Action:\n```json\n[\n",
+    ",\n",
+    "\n]```",
+)
+DEEPSEEK: Final = CallForm(
+    "<｜tool▁call▁begin｜>«name»<｜tool▁sep｜>«arguments»<｜tool▁call▁end｜>",
+    "<｜tool▁calls▁begin｜>",
+    "",
+    "<｜tool▁calls▁end｜>",
+)
+DEEPSEEK_FENCED: Final = CallForm(
+    "<｜tool▁call▁begin｜>function<｜tool▁sep｜>«name»\n```json\n«arguments»\n```"
+    "<｜tool▁call▁end｜>",
+    "<｜tool▁calls▁begin｜>",
+    "\n",
+    "<｜tool▁calls▁end｜>",
+)
+KIMI: Final = CallForm(
+    "<|tool_call_begin|>functions.«name»:«index»<|tool_call_argument_begin|>«arguments»"
+    "<|tool_call_end|>",
+    "<|tool_calls_section_begin|>",
+    "",
+    "<|tool_calls_section_end|>",
+)
+LFM_2: Final = CallForm(
+    "«name»(«arguments»)",
+    "<|tool_call_start|>[",
+    ", ",
+    "]<|tool_call_end|>",
+    values="python",
+    argument="«key»=«value»",
+)
+OLMO_3: Final = CallForm(
+    "«name»(«arguments»)",
+    "<function_calls>",
+    "\n",
+    "</function_calls>",
+    values="python",
+    argument="«key»=«value»",
+)
+CHANNELS: Final = CallForm(
+    "<|channel|>commentary to=functions.«name» <|constrain|>json<|message|>«arguments»",
+    most=1,
+)
+RECIPIENTS: Final = CallForm("«name»\n«arguments»", between=">>>")
+GLM: Final = CallForm(
+    "<tool_call>«name»\n«arguments»</tool_call>",
+    between="\n",
+    values="text",
+    argument="<arg_key>«key»</arg_key>\n<arg_value>«value»</arg_value>\n",
+)
+
+
+def tagged(
+    opening: str, closing: str, call: str, argument: str, *, are_apart: bool
+) -> CallForm:
+    """Return the form of calls in tags, between two marks together or each."""
+    before = f"{opening}\n" if opening else ""
+    after = f"\n{closing}" if closing else ""
+    if are_apart:
+        call, before, after = f"{before}{call}{after}", "", ""
+    return CallForm(call, before, "\n", after, values="text", argument=argument)
