@@ -3,19 +3,24 @@
 Every model writes the same texts, those of `texts/`: a logits processor gives each
 token the largest logit when its turn comes, so that models of random weights can be
 measured as well. All else is as in any call of `generate`. Each text is generated
-without drafts and with them, in turns, and `--peer-python` adds llama-cpp-python with
-its prompt lookup.
+without drafts and with them, in turns.
 
-    python bench/drafting.py model.gguf [-r 5] [--threads 2] [--peer-python PYTHON]
+With `--natural` models write as many tokens of their own, greedily. Then
+`--peer-python` adds llama-server (xllamacpp), without drafts and with `--peer-drafts`.
+
+    python bench/drafting.py model.gguf [-r 5] [--threads 2]
+    python bench/drafting.py model.gguf --natural --peer-python PYTHON
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any, NamedTuple
@@ -53,13 +58,13 @@ class Run(NamedTuple):
     seconds : float
         Time after the prompt was read.
     cpu_seconds : float
-        CPU time of the whole call.
+        CPU time of the whole call; 0 where it is not known.
     n_drafted, n_accepted : int
-        Drafted tokens, and how many of them were right.
+        Drafted tokens, and the number of these that were right.
     """
 
     seconds: float
-    cpu_seconds: float
+    cpu_seconds: float = 0.0
     n_drafted: int = 0
     n_accepted: int = 0
 
@@ -98,16 +103,21 @@ class Ours:
             text, add_bos=None if begins else False, continues=not begins
         )
 
-    def run(self, task: Task, *, drafting: bool) -> Run:
-        started = time.process_time()
+    def run(self, task: Task, *, drafting: bool, natural: bool) -> Run:
+        tokens, started = task.answer, time.process_time()
+        if natural:
+            no_end = dict.fromkeys(self._model.tokenizer.eog_ids, -math.inf)
+            options: dict[str, Any] = {"logit_bias": no_end}
+        else:
+            options = {"logits_processors": forcing(tokens)}
         done = self._model.generate(
             task.prompt,
-            max_tokens=len(task.answer),
+            max_tokens=len(tokens),
             temperature=0,
-            logits_processors=forcing(task.answer),
             drafting=drafting,
+            **options,
         )
-        if done.tokens != task.answer:
+        if not natural and done.tokens != tokens:
             raise SystemExit(f"{task.name}: another text was generated")
         return Run(
             done.timings.generation_seconds,
@@ -118,22 +128,24 @@ class Ours:
 
 
 class Peer:
-    """llama-cpp-python with its prompt lookup, in a process of its own."""
+    """llama-server with a kind of drafts, in a process of its own."""
 
-    def __init__(self, python: str, path: str, n_threads: int) -> None:
-        engine = Path(__file__).parent / "engines" / "llama_cpp_drafting.py"
+    def __init__(self, python: str, path: str, n_threads: int, drafts: str) -> None:
+        engine = Path(__file__).parent / "engines" / "llama_server_drafting.py"
         self._process = subprocess.Popen(
-            [python, str(engine), path, str(n_threads)],
+            [python, str(engine), path, str(n_threads), drafts],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
         )
 
     def run(self, task: Task) -> Run:
         stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None and stdout is not None
-        print(json.dumps([task.prompt, task.answer]), file=stdin, flush=True)
-        return Run(*json.loads(stdout.readline()))
+        assert stdin is not None
+        assert stdout is not None
+        print(json.dumps([task.prompt, len(task.answer)]), file=stdin, flush=True)
+        return Run(json.loads(stdout.readline()))
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -161,9 +173,9 @@ class Report:
         self._note(task, "drafted/plain", plain.seconds / drafted.seconds)
         self._note(task, "drafted/plain by CPU time", by_cpu)
         if "peer" in runs:
-            peer = runs["peer"]
-            self._note(task, "peer/plain", plain.seconds / peer.seconds)
-            self._note(task, "drafted/peer", peer.seconds / drafted.seconds)
+            peer, best = runs["peer"], runs["peer drafted"]
+            self._note(task, "peer drafted/peer", peer.seconds / best.seconds)
+            self._note(task, "drafted/peer drafted", best.seconds / drafted.seconds)
 
     def end(self) -> None:
         """Print the means."""
@@ -178,21 +190,23 @@ class Report:
 def measure(path: str, options: argparse.Namespace) -> None:
     """Generate each text in every way, in turns, and report the fastest runs."""
     ours, report = Ours(path, options.threads), Report()
+    run_ours = partial(ours.run, natural=options.natural)
     ways: dict[str, Callable[[Task], Run]] = {
-        "plain": lambda task: ours.run(task, drafting=False),
-        "drafted": lambda task: ours.run(task, drafting=True),
+        "plain": partial(run_ours, drafting=False),
+        "drafted": partial(run_ours, drafting=True),
     }
-    peer = None
-    if options.peer_python:
-        peer = Peer(options.peer_python, path, options.threads)
-        ways["peer"] = peer.run
+    peers = {}
+    if options.natural and options.peer_python:
+        for name, drafts in (("peer", "NONE"), ("peer drafted", options.peer_drafts)):
+            peers[name] = Peer(options.peer_python, path, options.threads, drafts)
+    ways |= {name: peer.run for name, peer in peers.items()}
     for task in tasks(ours.encode, options.texts):
         runs: dict[str, list[Run]] = {way: [] for way in ways}
         for _ in range(options.repetitions):
             for way, run in ways.items():
                 runs[way].append(run(task))
         report.add(task, {way: min(each) for way, each in runs.items()})
-    if peer is not None:
+    for peer in peers.values():
         peer.close()
     report.end()
 
@@ -203,7 +217,13 @@ def main() -> None:
     parser.add_argument("model", nargs="+")
     parser.add_argument("-t", "--threads", type=int, default=2)
     parser.add_argument("-r", "--repetitions", type=int, default=5)
-    parser.add_argument("--peer-python", help="where llama-cpp-python is installed")
+    parser.add_argument("--natural", action="store_true", help="force no texts")
+    parser.add_argument("--peer-python", help="where xllamacpp is installed")
+    parser.add_argument(
+        "--peer-drafts",
+        default="NGRAM_SIMPLE",
+        help="NGRAM_MOD, for example: llama.cpp's types of speculation",
+    )
     parser.add_argument("--texts", type=Path, default=TEXTS, help="another folder")
     options = parser.parse_args()
     for path in options.model:

@@ -20,7 +20,7 @@ from tests.support.lora_files import random_pairs, write_lora
 
 QUERY = "blk.0.attn_q.weight"
 PACKAGE = Path(llamacy.__file__).parent
-ADAPTERS = "llamacy.integrations."
+OPTIONAL = {"llamacy.integrations": "integrations", "llamacy.server": "server"}
 CALLS = [
     *(name for name in llamacy.__all__ if inspect.isfunction(getattr(llamacy, name))),
     "Model",
@@ -49,15 +49,20 @@ def modules() -> list[Any]:
         for file in sorted(PACKAGE.rglob("*.py"))
         if any(">>>" in text for text in docstrings(file))
     ]
-    marks = pytest.mark.integrations
     return [
-        pytest.param(name, marks=marks) if name.startswith(ADAPTERS) else name
+        pytest.param(name, marks=getattr(pytest.mark, mark)) if mark else name
         for name in names
+        for mark in [OPTIONAL.get(part_of(name), "")]
     ]
 
 
+def part_of(module: str) -> str:
+    """Return the part of the package that a module is in."""
+    return ".".join(module.split(".")[:2])
+
+
 def examples(module: str) -> list[doctest.DocTest]:
-    if module.startswith(ADAPTERS):  # whose libraries need not be installed
+    if part_of(module) in OPTIONAL:  # whose libraries need not be installed
         pytest.importorskip(module, exc_type=ImportError)
     return [
         test

@@ -20,7 +20,7 @@ from pathlib import Path
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("compat", "integrations"),
+    ("compat", "integrations", "server"),
     ("",),
     ("quality",),
     ("model", "protocols"),

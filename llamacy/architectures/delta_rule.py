@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+import numpy as np
+
 from llamacy.architectures.parts import Block, Value
 from llamacy.architectures.tensors import Specs, TensorSpec, required
 from llamacy.config import DeltaRuleConfig, LayerConfig, ModelConfig
@@ -78,10 +80,10 @@ def recalled(block: Block, qkv: Value, decay: Value, shares: Value) -> Value:
     """
     ops, mixer = block.ops, delta_rule_mixer(block.config)
     n_keys, n_values = mixer.n_key_head * mixer.key_dim, mixer.n_head * mixer.value_dim
-    q, k = (ops.columns(qkv, first, n_keys) for first in (0, n_keys))
+    qk = _of_unit_length(block, ops.columns(qkv, 0, 2 * n_keys))
     return ops.delta_rule(
-        _of_length(block, q, mixer.key_dim**-0.5),
-        _of_length(block, k, 1.0),
+        ops.columns(qk, 0, n_keys),
+        ops.columns(qk, n_keys, n_keys),
         ops.columns(qkv, 2 * n_keys, n_values),
         decay,
         ops.sigmoid(shares),
@@ -108,8 +110,13 @@ def delta_rule_mixer(layer: LayerConfig) -> DeltaRuleConfig:
     return layer.mixer
 
 
-def _of_length(block: Block, x: Value, length: float) -> Value:
-    """Give heads of keys a length: an RMS norm, as the root of n is between the two."""
-    n = delta_rule_mixer(block.config).key_dim
-    normed = block.ops.rms_norm(x, None, _LENGTH_EPS / n, size=n)
-    return block.ops.scale(normed, length / math.sqrt(n))
+def _of_unit_length(block: Block, qk: Value) -> Value:
+    """Give heads of keys length 1, and queries that over the root of their dimensions.
+
+    An RMS norm does it, as the root of n is between the two.
+    """
+    mixer = delta_rule_mixer(block.config)
+    n, n_keys = mixer.key_dim, mixer.n_key_head * mixer.key_dim
+    lengths = np.repeat([n**-0.5, 1.0], n_keys) / math.sqrt(n)
+    weight = lengths.astype(np.float32)
+    return block.ops.rms_norm(qk, weight, _LENGTH_EPS / n, size=n)

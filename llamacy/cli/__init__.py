@@ -30,6 +30,7 @@ from llamacy.cli.quantize import QuantizeCommand, quantize
 from llamacy.cli.rm import rm
 from llamacy.cli.run import run
 from llamacy.cli.score import score
+from llamacy.cli.serve import serve
 from llamacy.cli.show import show
 from llamacy.cli.tokenize import tokenize
 
@@ -43,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, score, perplexity, imatrix):
+for command in (run, serve, score, perplexity, imatrix):
     app.command(cls=ModelCommand)(command)
 for command in (info, show, tokenize, convert):
     app.command(cls=Command)(command)

@@ -100,7 +100,7 @@ class LoadingFlags:
         ),
     ] = None
 
-    def load(self, path: str) -> Model:
+    def load(self, path: str, max_waiting: int | None = None) -> Model:
         """Load a model by its path or its name."""
         return load_model(
             path,
@@ -109,6 +109,7 @@ class LoadingFlags:
             n_threads=self.threads,
             kv_type=self.kv_type,
             lora=self._adapters(),
+            max_waiting=max_waiting,
         )
 
     def _adapters(self) -> list[tuple[str, float]]:

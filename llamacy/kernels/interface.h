@@ -78,6 +78,7 @@ static inline kv_layout kv_layout_of(kv_type type, int n_head, int n_head_kv, in
 typedef struct {
     int32_t row, n_rows;   /* in the batch */
     int32_t position;      /* of the first of them */
+    int32_t n_tokens;      /* positions that the sequence has after all rows of the batch */
     uint8_t *const *pages; /* of the sequence: page i has positions PAGE_TOKENS * i and on */
 } row_run;
 
@@ -111,8 +112,8 @@ typedef struct {
     uint8_t *after;        /* out, its states after them; the same memory, or other */
 } row_span;
 
-/* Channels that are one item of a convolution. */
-enum { CONV_CHANNELS = 128 };
+/* Channels that are one item of a convolution: enough of a row for prefetchers to follow. */
+enum { CONV_CHANNELS = 512 };
 
 /* A causal depthwise convolution. */
 typedef struct {
@@ -121,6 +122,7 @@ typedef struct {
     int n_channels;
     int n_columns;       /* inputs that are kept: (n_columns, n_channels), the oldest first */
     size_t offset;       /* bytes of them within a text's states */
+    int then_silu;       /* results go through SiLU */
 } conv_args;
 
 /* A scan of matrices S (key_dim, value_dim), one for each head, by the gated delta rule. */
@@ -201,8 +203,11 @@ typedef struct {
     size_t offset;      /* bytes of the layer within a page */
     float scale;        /* of q . k */
     float softcap;      /* scores s become softcap * tanh(s / softcap); 0: they stay */
-    int window;         /* a row sees itself and the window - 1 positions before it; 0: all */
+    int is_causal;      /* a row sees nothing after it; else all positions of its sequence */
+    int window;         /* a row sees itself and the window - 1 positions before it, or else
+                           window / 2 before and after it; 0: all */
     const float *sinks; /* (n_head,): a score without a value, in the softmax; or NULL */
+    const float *slopes; /* (n_head,): scores fall by them a position of distance; or NULL */
     int may_round;      /* queries, keys, values and weights to bfloat16, if that is faster */
 } attention_args;
 
@@ -229,9 +234,11 @@ typedef void (*norm_kernel)(const float *x, size_t ldx, /* (M, k) */
                             float *y, size_t ldy,       /* out, (M, k) */
                             int begin, int end);
 /* z = f(x, y), element by element; z may be x or y. Items are rows. */
-typedef void (*binary_kernel)(const float *x, const float *y, /* (M, n), rows ld apart */
-                              float *z,                       /* out, (M, n), rows ld apart */
-                              size_t ld, int n, int begin, int end);
+typedef void (*binary_kernel)(const float *x, size_t ldx, /* (M, n) */
+                              const float *y, size_t ldy, /* (M, n); with ldy 0, [n] for all rows */
+                              int n,
+                              float *z, size_t ldz,       /* out, (M, n) */
+                              int begin, int end);
 
 /* An elementwise operation, by its name in the vocabulary; tables of them end with a name of NULL. */
 typedef struct { const char *name; unary_kernel f; } unary_op;
@@ -266,13 +273,15 @@ typedef struct {
                        int begin, int end);
     norm_kernel rms_norm;   /* x / sqrt(mean(x^2) + eps) */
     norm_kernel layer_norm; /* (x - mean(x)) / sqrt(var(x) + eps) */
-    /* Rows of x in the form that linear() wants for m rows. Items are rows. */
+    /* Rows of x in the form that linear() wants for m rows, with as many digits as digits_read()
+     * says of its weights. Items are rows. */
     void (*prepare)(const float *x, size_t ldx, int k, int m, /* (m, k) */
+                    int n_digits,                             /* 1 or 2 */
                     void *prepared,                           /* out, prepared_bytes(k, m) */
                     int begin, int end);
     size_t (*prepared_bytes)(int k, int m);
-    /* Whether linear() may read the prepared form of its activations with w. */
-    int (*reads_prepared)(const packed_matrix *w);
+    /* Digits that linear() reads of the prepared form of its activations with w; 0: it reads floats. */
+    int (*digits_read)(const packed_matrix *w);
     /* y = x @ w.T + bias, or another `epilogue` of it. Items are panels of w. */
     void (*linear)(const linear_args *args, int begin, int end, void *scratch);
     /* Whether linear() unpacks weights once for many rows; else anew for each strip of them. */
@@ -310,8 +319,9 @@ typedef struct {
                   const float *scores,             /* (spans, count_strips(), STRIP_ROWS, span_tokens) */
                   float *y, size_t ldy,            /* out, (M, n_head * value_dim) */
                   int begin, int end, void *scratch);
-    /* y[t] = bias + the sum over j <= n_columns of weight[j] * x[t - n_columns + j], x going on
-     * from the inputs that each span's states keep. Items are chunks of CONV_CHANNELS channels. */
+    /* y[t] = bias + the sum over j <= n_columns of weight[j] * x[t - n_columns + j], or silu() of
+     * that, x going on from the inputs that each span's states keep. Items are chunks of
+     * CONV_CHANNELS channels. */
     void (*causal_conv)(const conv_args *args,
                         const row_span *spans, int n_spans, /* (n_spans,); out: their states */
                         const float *x, size_t ldx,         /* (M, n_channels) */

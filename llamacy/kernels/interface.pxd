@@ -57,6 +57,7 @@ cdef extern from "interface.h" nogil:
         int32_t row
         int32_t n_rows
         int32_t position
+        int32_t n_tokens
         uint8_t** pages
 
     int first_span(const row_run* run, int window, int span_tokens)
@@ -70,15 +71,13 @@ cdef extern from "interface.h" nogil:
         const uint8_t* before
         uint8_t* after
 
-    enum:
-        CONV_CHANNELS
-
     ctypedef struct conv_args:
         const float* weight
         const float* bias
         int n_channels
         int n_columns
         size_t offset
+        bint then_silu
 
     ctypedef struct delta_rule_args:
         int n_head
@@ -167,8 +166,10 @@ cdef extern from "interface.h" nogil:
         size_t offset
         float scale
         float softcap
+        bint is_causal
         int window
         const float* sinks
+        const float* slopes
         bint may_round
 
     ctypedef struct peak_product:
@@ -182,8 +183,8 @@ cdef extern from "interface.h" nogil:
         const float* x, size_t ldx, const float* w, const float* bias, float eps, int k,
         float* y, size_t ldy, int begin, int end) noexcept nogil
     ctypedef void (*binary_kernel)(
-        const float* x, const float* y, float* z, size_t ld, int n,
-        int begin, int end) noexcept nogil
+        const float* x, size_t ldx, const float* y, size_t ldy, int n,
+        float* z, size_t ldz, int begin, int end) noexcept nogil
 
     ctypedef struct unary_op:
         const char* name
@@ -211,10 +212,10 @@ cdef extern from "interface.h" nogil:
         norm_kernel rms_norm
         norm_kernel layer_norm
         void (*prepare)(
-            const float* x, size_t ldx, int k, int m, void* prepared,
+            const float* x, size_t ldx, int k, int m, int n_digits, void* prepared,
             int begin, int end) noexcept nogil
         size_t (*prepared_bytes)(int k, int m) noexcept nogil
-        bint (*reads_prepared)(const packed_matrix* w) noexcept nogil
+        int (*digits_read)(const packed_matrix* w) noexcept nogil
         void (*linear)(
             const linear_args* args, int begin, int end, void* scratch) noexcept nogil
         bint (*has_many_rows)(const linear_args* args) noexcept nogil

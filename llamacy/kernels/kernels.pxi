@@ -7,10 +7,10 @@
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport cosf, expf, sinf, sqrtf
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy
 
 from llamacy.kernels.interface cimport (
-    CONV_CHANNELS, EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU,
+    EPILOGUE_ADD, EPILOGUE_CLAMPED_SWIGLU, EPILOGUE_GEGLU,
     EPILOGUE_SWIGLU, PAGE_TOKENS, PANEL_ROWS, STRIP_ROWS, UNIT_COLS, attention_args,
     binary_op, conv_args, delta_rule_args, epilogue, is_float_pack, is_gated,
     kernel_table, kv_layout, linear_args, packed_matrix, peak_product, quant_unit,
@@ -116,6 +116,13 @@ cdef extern from "products/signs.h":
         float* out) noexcept nogil
 
 
+cdef extern from "packing/packed.h":
+    ctypedef struct pack_traits:
+        int digits
+
+    const pack_traits PACK_TRAITS[1]
+
+
 cdef extern from "rows/decode_row.h":
     void decode_row(const packed_matrix* w, int64_t row, float* y) noexcept nogil
 
@@ -176,6 +183,12 @@ cdef extern from "attention/kv_store.h":
         const kv_layout* kv, const kv_head* h, int slot, const float* v) noexcept nogil
 
 
+cdef extern from "recurrent/causal_conv.h":
+    void causal_conv(
+        const conv_args* args, const row_span* spans, int n_spans, const float* x,
+        size_t ldx, float* y, size_t ldy, int begin, int end) noexcept nogil
+
+
 cdef extern from "recurrent/scan.h":
     size_t scan_scratch_bytes(int key_dim) noexcept nogil
 
@@ -207,7 +220,6 @@ include "rows/rope.pxi"
 include "rows/quantize.pxi"
 include "products/linear.pxi"
 include "attention/attend.pxi"
-include "recurrent/causal_conv.pxi"
 
 
 cdef extern from "products/peak.h":
@@ -247,7 +259,7 @@ TABLE.rms_norm = rms_norm
 TABLE.layer_norm = layer_norm
 TABLE.prepare = quantize
 TABLE.prepared_bytes = quantized_bytes
-TABLE.reads_prepared = reads_prepared
+TABLE.digits_read = digits_read
 TABLE.linear = linear
 TABLE.has_many_rows = has_many_rows
 TABLE.rope = rope

@@ -1,9 +1,12 @@
-"""Other programs' shapes of results: plain dicts, for a server, jobs and `compat`.
+"""Other programs' requests and results: plain dicts, for servers and `compat`.
 
-Pure: results of `llamacy.results` and `llamacy.chat.results` in, dicts out. Nothing
-here generates, waits or writes.
+Pure: bodies of requests in, arguments of public calls out; results of `llamacy.results`
+and `llamacy.chat.results` in, dicts out. Nothing here generates, waits or writes.
 
 ::
 
-    openai      completions and chat completions, whole and in chunks
+    fields      fields of a request, each read, ignored by name or refused
+    openai      completions, chat completions and responses, whole and in parts
+    anthropic   messages, whole and in events
+    ollama      answers and texts, whole and line by line
 """

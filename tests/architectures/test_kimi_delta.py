@@ -51,10 +51,7 @@ def write(
     """Write a model: (family, tensors, keys)."""
 
     def write(family: str, tensors: Tensors, keys: dict[str, Any]) -> Path:
-        metadata = {
-            key.replace("llama.", f"{family}."): value
-            for key, value in llama_metadata(**keys).items()
-        } | {"general.architecture": family}
+        metadata = llama_metadata(family, **keys)
         name = f"{len(list(tmp_path.iterdir()))}.gguf"
         return write_gguf(tmp_path / name, metadata, tensors, "F32")
 

@@ -53,6 +53,32 @@ def test_both_executors_agree_on_the_tiny_model_of_a_shape(
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
 
 
+ONE_OF_EACH_FAMILY = {shape.architecture: name for name, shape in SHAPES.items()}
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH_FAMILY.values())
+def test_drafted_rows_have_the_logits_of_a_token_a_pass(
+    name: str, tmp_path: Path
+) -> None:
+    """Bit by bit, and also after rows were given back: no text depends on drafts."""
+    path = tmp_path / "tiny.gguf"
+    write_tiny_model(SHAPES[name], path, "Q8_0")
+    with open_gguf(path) as file:
+        _, config = read_hyperparameters(file)
+        plan = load_executor(file, config, n_threads=2)
+    single, drafted = plan.new_sequence(), plan.new_sequence()
+    for sequence in (single, drafted):
+        plan.forward(Batch.of(IDS[:20], sequence, "none"))
+    want = [plan.forward(Batch.of([token], single))[0] for token in IDS[20:]]
+    for n_past, n_rows in ((20, 16), (23, 2), (24, 3), (25, 15)):
+        drafted.truncate(n_past)
+        drafted.try_rows(n_rows)
+        rows = IDS[n_past : n_past + n_rows]
+        got = plan.forward(Batch.of(rows, drafted, "all"))
+        np.testing.assert_array_equal(got, want[n_past - 20 : n_past - 20 + n_rows])
+    plan.close()
+
+
 def test_a_file_has_the_size_and_the_types_that_are_wanted(tmp_path: Path) -> None:
     path, shape = tmp_path / "ernie.gguf", SHAPES["ernie4_5-0.3b"]
     write_random_model(shape, path, "Q4_0", n_layer=2, n_vocab=1000)

@@ -22,6 +22,7 @@ from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import Batch
 from llamacy.ops.rope import LongTexts
+from tests.support.drafted import drafting, foretelling, wrong_at_random
 from tests.support.hugging_face import write_json, write_tensors
 
 N_EMBD, N_FF, N_HEAD, HEAD_DIM, N_VOCAB, N_SHORT = 32, 64, 4, 8, 64, 32
@@ -144,6 +145,21 @@ def test_a_text_that_becomes_long_is_read_again_and_says_so(
     (record,) = [each for each in caplog.records if "read again" in each.message]
     assert "read again, 32 tokens" in record.message
     assert result.usage.prompt_tokens == 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_text_that_becomes_long_within_a_draft_is_the_same(
+    model: llamacy.Model, seed: int
+) -> None:
+    wanted = model.generate(IDS[:20], temperature=0, drafting=False)
+    change = wrong_at_random(seed, N_VOCAB)
+    with drafting(model, foretelling([*IDS[:20], *wanted.tokens], change)):
+        found = model.generate(IDS[:20], temperature=0)
+    assert found.tokens == wanted.tokens
+    assert found.usage.accepted_tokens > 50
+    assert found.timings.n_prompt == wanted.timings.n_prompt - (
+        found.usage.cached_tokens - wanted.usage.cached_tokens
+    )
 
 
 def test_short_and_long_texts_share_passes_but_not_keys(

@@ -197,11 +197,12 @@ class Steps:
         (m, k), n = x.shape, len(weight.floats)
         y = buffer_of(np.zeros((m, n), np.float32) if before is None else before)
         program, x = self.program(n_threads), buffer_of(x)
-        reads = [program.reads_prepared(w.packed) for w in (weight, weight2) if w]
+        n_digits = max(program.digits_read(w.packed) for w in (weight, weight2) if w)
         prepared = None
-        if any(reads):
+        if n_digits:
             prepared = np.full(program.prepared_bytes(k, m), 0xA5, np.uint8)
-            program.add(Step("prepare", {"x": x}, {"prepared": prepared}, {"n": k}))
+            constants = {"n": k, "n_digits": n_digits}
+            program.add(Step("prepare", {"x": x}, {"prepared": prepared}, constants))
         step = Step.of(
             "linear",
             {"x": x, "prepared": prepared},

@@ -23,13 +23,21 @@ class Convolution:
     """One layer's convolution, run by kernels on texts with states of their own."""
 
     def __init__(
-        self, steps: Steps, n: int, kernel: int, *, has_bias: bool, n_threads: int = 1
+        self,
+        steps: Steps,
+        n: int,
+        kernel: int,
+        *,
+        has_bias: bool,
+        n_threads: int = 1,
+        form: str | None = None,
     ) -> None:
         rng = np.random.default_rng(n + kernel)
         self.weight = rng.standard_normal((n, kernel), np.float32)
         self.bias = rng.standard_normal(n, np.float32) if has_bias else None
         self.steps, self.n, self.n_threads = steps, n, n_threads
         self.spec = Recurrence(0, n_channels=n, n_columns=kernel - 1)
+        self.form = form
 
     def new_state(self) -> NDArray[np.uint8]:
         state = np.zeros(OFFSET + self.spec.text_bytes + 64, np.uint8)
@@ -55,6 +63,7 @@ class Convolution:
                 weight=self.weight.reshape(-1),
                 bias=self.bias,
                 n=self.n,
+                form=self.form,
             )
         )
         lengths = [len(x) for x, _, _ in spans]
@@ -115,7 +124,23 @@ def test_rows_of_several_texts(
         np.testing.assert_array_equal(columns(conv, state), past[-(kernel - 1) :])
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3, 7])
+@pytest.mark.parametrize("n", [16, 300, 529])
+def test_silu_of_the_results_is_that_of_a_step_of_its_own(steps: Steps, n: int) -> None:
+    x = 4 * np.random.default_rng(4).standard_normal((37, n), np.float32)
+    x[20] = np.inf
+    plain = Convolution(steps, n, 4, has_bias=True)
+    (y,) = plain.run([(x, plain.new_state(), plain.new_state())])
+    program, want = steps.program(), np.zeros_like(y)
+    program.add(Step("silu", {"x": y.copy()}, {"y": want}, {"n": n}))
+    steps.run(program, len(y))
+    both = Convolution(steps, n, 4, has_bias=True, form="silu")
+    state = both.new_state()
+    (got,) = both.run([(x, state, state)])
+    np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(columns(both, state), x[-3:])
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 7, 13])
 def test_neither_cuts_nor_threads_nor_other_texts_make_a_difference(
     steps: Steps, cut: int
 ) -> None:

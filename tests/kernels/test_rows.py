@@ -36,6 +36,30 @@ def test_mul(steps: Steps) -> None:
         np.testing.assert_array_equal(elementwise(steps, "mul", x, y), x * y)
 
 
+def test_columns_of_wider_rows_and_rows_for_all(steps: Steps) -> None:
+    """Rows of both inputs and of the result may be apart by other numbers of floats."""
+    for n in WIDTHS:
+        x, y = noise(5, 3 * n), noise(5, n + 7, seed=1)
+        z, program = np.full((5, n + 16), 7, np.float32), steps.program()
+        operands = {"x": x[:, n : 2 * n], "y": y[:, 7:]}
+        program.add(Step("mul", operands, {"z": z}, {"n": n}))
+        program.add(Step("silu_mul", operands, {"z": z[:, :n]}, {"n": n}))
+        want = steps.program()
+        apart = {name: each.copy() for name, each in operands.items()}
+        alone = np.zeros((5, n), np.float32)
+        want.add(Step("silu_mul", apart, {"z": alone}))
+        steps.run(program, 5)
+        steps.run(want, 5)
+        np.testing.assert_array_equal(z[:, :n], alone)
+        assert (z[:, n:] == 7).all(), "wrote past the end of its rows"
+
+
+def test_columns_must_be_side_by_side(steps: Steps) -> None:
+    x, y = noise(4, 32), noise(4, 16)
+    with pytest.raises(ValueError, match="operand: wanted columns side by side"):
+        steps.program().add(Step("add", {"x": x[:, ::2], "y": y}, {"z": y}))
+
+
 def test_silu_mul(steps: Steps) -> None:
     for n in WIDTHS:
         x, y = 4 * noise(5, n), noise(5, n, seed=1)
@@ -215,7 +239,7 @@ def test_head_gate(steps: Steps, n: int) -> None:
         x, gate = noise(6, n_head * n), noise(6, n_head, seed=1)
         y, program = np.full_like(whole(x), 7), steps.program()
         operands = {"x": whole(x), "gate": whole(gate)}
-        constants = {"n_head": n_head, "n": n}
+        constants = {"n_parts": n_head, "n": n}
         program.add(Step("head_gate", operands, {"y": y}, constants))
         steps.run(program, 6)
         assert (y[:, n_head * n :] == 7).all(), "wrote past the end of its rows"

@@ -19,7 +19,7 @@ from llamacy.ops.plan.lowering import Lowering
 from llamacy.ops.plan.packed_weights import pack_weights
 from llamacy.ops.plan.plan import Plan
 from llamacy.ops.plan.recorder import Recorder
-from llamacy.ops.plan.step import Step
+from llamacy.ops.plan.step import Operand, Step, memory_of
 from llamacy.ops.reference import ReferenceExecutor
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.layout import StateLayout
@@ -113,13 +113,16 @@ class Executors:
     def plan(self, **options: Any) -> Plan:
         """A plan over them; float32 KV cache unless told otherwise."""
         settings: dict[str, Any] = {"n_threads": 1, "kv_type": "f32", "n_batch": 48}
-        weights = pack_weights(self.tensors)
-        return Plan(self.forward, self.config, weights, **(settings | options))
+        weights, settings = pack_weights(self.tensors), settings | options
+        return Plan(self.forward, self.config, weights, embed=self._embed, **settings)
 
     def reference(self) -> ReferenceExecutor:
         """The truth."""
         weights = {name: each.dequantize() for name, each in self.tensors.items()}
-        return ReferenceExecutor(self.forward, self.config, weights)
+        return ReferenceExecutor(self.forward, self.config, weights, embed=self._embed)
+
+    def _embed(self, ops: Any, config: ModelConfig, weights: Any, pooling: str) -> Any:
+        return self.forward(ops, config, weights)
 
 
 def _blocks(values: Array, kind: GGMLType) -> NDArray[np.uint8]:
@@ -166,6 +169,11 @@ class PlainKernels:
     def reads_prepared(self, weight: Any) -> bool:
         return str(weight.type_name) not in ("F32", "F16", "BF16")
 
+    def digits_read(self, weight: Any) -> int:
+        if not self.reads_prepared(weight):
+            return 0
+        return 2 if weight.type_name == "Q8_0" else 1
+
     def prepared_bytes(self, k: int, m: int) -> int:
         return 2 * k * m
 
@@ -181,12 +189,18 @@ def assert_sound(steps: list[Step]) -> None:
     ):
         since = [step] if waits else [*since, step]
         for other in since[:-1]:
-            reads, writes = set(step.reads.values()), set(step.writes.values())
-            clash = writes & {*other.reads.values(), *other.writes.values()}
-            clash |= reads & set(other.writes.values())
+            reads, writes = memory(step.reads), memory(step.writes)
+            clash = writes & (memory(other.reads) | memory(other.writes))
+            clash |= reads & memory(other.writes)
             assert not clash, (number, other, step)
         if step.op in ("linear", "experts", "copy", "wanted", "gather", "mix"):
-            assert step.reads.get("x") is not step.writes.get("y"), step
+            clash = memory(step.reads) & memory(step.writes)
+            assert step.constants.get("form") == "add" or not clash, step
+
+
+def memory(operands: Mapping[str, Operand]) -> set[Operand]:
+    """Operands that a step uses; of columns, the buffer that they are of."""
+    return set(map(memory_of, operands.values()))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 FENCE = re.compile(
-    r"^(?:<!-- needs: (?P<needs>.*?) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```$",
+    r"^(?:<!-- needs: (?P<needs>[^\n]*) -->\n)?"
+    r"```(?P<language>\w+)\n(?P<code>.*?)^```$",
     re.M | re.S,
 )
 

@@ -87,7 +87,7 @@ class Conversing(Evaluation):
         params = self._params(given)
         options: Any = {"chat_format": self.chat_format, **how}
         head = Head.new("chatcmpl", given.model or self.model_path)
-        response = ChatResponse(head, self._tokenizer.text)
+        response = ChatResponse(head, self._tokenizer.token_bytes)
         if stream:
             pieces = self._model.stream_chat(messages, params, **options)
             return chat_chunks(response, pieces)

@@ -12,16 +12,19 @@ cdef extern from "products/many_rows.h":
     void round_row(const float* x, int k, void* prepared, int row) noexcept nogil
 
 
-cdef bint tiles_read_prepared(const packed_matrix* w) noexcept nogil:
-    return reads_tiles(w)
+cdef int tiles_digits_read(const packed_matrix* w) noexcept nogil:
+    if not reads_tiles(w):
+        return 0
+    return max(1, digits_read(w))
 
 
 cdef void prepare_tiles(
-    const float* x, size_t ldx, int k, int m, void* prepared, int begin, int end,
+    const float* x, size_t ldx, int k, int m, int n_digits, void* prepared,
+    int begin, int end,
 ) noexcept nogil:
     cdef int row
     if m < TILES_MIN_ROWS:
-        quantize(x, ldx, k, m, prepared, begin, end)
+        quantize(x, ldx, k, m, n_digits, prepared, begin, end)
         return
     for row in range(begin, end):
         round_row(x + row * ldx, k, prepared, row)
@@ -33,6 +36,6 @@ cdef size_t prepared_tiles_bytes(int k, int m) noexcept nogil:
 
 TABLE.enter_thread = t_begin
 TABLE.leave_thread = t_end
-TABLE.reads_prepared = tiles_read_prepared
+TABLE.digits_read = tiles_digits_read
 TABLE.prepare = prepare_tiles
 TABLE.prepared_bytes = prepared_tiles_bytes

@@ -1,4 +1,4 @@
-# Activations to int8, as quantised weights read them: units of 32, two digits each.
+# Activations to int8, as quantised weights read them: units of 32, of one digit or two.
 #
 #   scale = max |x| / 127
 #   q     = round(x / scale)
@@ -10,7 +10,7 @@ cdef inline vf digit(vf x) noexcept nogil:
 
 
 cdef inline void quantize_unit(
-    const float* x, quant_unit* unit, fine_unit* fine
+    int n_digits, const float* x, quant_unit* unit, fine_unit* fine
 ) noexcept nogil:
     cdef vf low = f_load(x), high = f_load(x + 16), whole_low, whole_high
     cdef float peak = f_hmax(f_max(f_abs(low), f_abs(high)))
@@ -22,13 +22,15 @@ cdef inline void quantize_unit(
     whole_high = digit(high)
     f_store_i8(unit.q, whole_low)
     f_store_i8(unit.q + 16, whole_high)
-    low = digit(f_mul(f_sub(low, whole_low), f_set1(1 << FINE_BITS)))
-    high = digit(f_mul(f_sub(high, whole_high), f_set1(1 << FINE_BITS)))
     unit.minus[1] = -<int32_t>f_sum(whole_low)
     unit.minus[2] = -<int32_t>f_sum(whole_high)
     unit.minus[0] = unit.minus[1] + unit.minus[2]
     unit.scale = peak / 127
     unit.sum = -unit.minus[0] * unit.scale
+    if n_digits == 1:
+        return
+    low = digit(f_mul(f_sub(low, whole_low), f_set1(1 << FINE_BITS)))
+    high = digit(f_mul(f_sub(high, whole_high), f_set1(1 << FINE_BITS)))
     store_fine(fine, unit, low, high)
 
 
@@ -38,18 +40,29 @@ cdef size_t quantized_bytes(int k, int m) noexcept nogil:
 
 
 cdef void quantize(
-    const float* x, size_t ldx, int k, int m, void* prepared, int begin, int end,
+    const float* x, size_t ldx, int k, int m, int n_digits, void* prepared,
+    int begin, int end,
 ) noexcept nogil:
     """prepared = rows begin .. end of x, in the layout of activations.h for m rows."""
-    cdef int row, u, units = k // UNIT_COLS
+    cdef int row
     cdef activations at
     for row in range(begin, end):
         at = quantized_rows(prepared, k, m, row)
-        for u in range(units):
-            quantize_unit(
-                x + row * ldx + u * UNIT_COLS, <quant_unit*>at.units + u * at.step,
-                <fine_unit*>at.fine + u * at.step)
+        if n_digits == 1:
+            quantize_row(1, x + row * ldx, k // UNIT_COLS, &at)
+        else:
+            quantize_row(2, x + row * ldx, k // UNIT_COLS, &at)
 
 
-cdef bint reads_prepared(const packed_matrix* w) noexcept nogil:
-    return not is_float_pack(w.type)
+cdef inline void quantize_row(
+    int n_digits, const float* x, int n_units, const activations* to
+) noexcept nogil:
+    cdef int u
+    for u in range(n_units):
+        quantize_unit(
+            n_digits, x + u * UNIT_COLS, <quant_unit*>to.units + u * to.step,
+            <fine_unit*>to.fine + u * to.step)
+
+
+cdef int digits_read(const packed_matrix* w) noexcept nogil:
+    return 0 if is_float_pack(w.type) else PACK_TRAITS[<int>w.type].digits

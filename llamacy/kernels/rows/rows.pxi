@@ -83,54 +83,58 @@ cdef inline void finish_norm(
 
 
 cdef void add(
-    const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
+    const float* x, size_t ldx, const float* y, size_t ldy, int n,
+    float* z, size_t ldz, int begin, int end,
 ) noexcept nogil:
     """z = x + y"""
     cdef int m, i
-    cdef size_t at
     for m in range(begin, end):
         for i in range(n):
-            at = m * ld + i
-            z[at] = x[at] + y[at]
+            z[m * ldz + i] = x[m * ldx + i] + y[m * ldy + i]
 
 
 cdef void mul(
-    const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
+    const float* x, size_t ldx, const float* y, size_t ldy, int n,
+    float* z, size_t ldz, int begin, int end,
 ) noexcept nogil:
     """z = x * y"""
     cdef int m, i
-    cdef size_t at
     for m in range(begin, end):
         for i in range(n):
-            at = m * ld + i
-            z[at] = x[at] * y[at]
+            z[m * ldz + i] = x[m * ldx + i] * y[m * ldy + i]
 
 
 cdef void silu_mul(
-    const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
+    const float* x, size_t ldx, const float* y, size_t ldy, int n,
+    float* z, size_t ldz, int begin, int end,
 ) noexcept nogil:
     """z = silu(x) * y, silu(x) = x / (1 + e^-x)"""
     cdef int m
     for m in range(begin, end):
-        gated_row(EPILOGUE_SWIGLU, x + m * ld, y + m * ld, z + m * ld, n)
+        gated_row(
+            EPILOGUE_SWIGLU, x + m * ldx, y + m * ldy, z + m * ldz, n)
 
 
 cdef void gelu_mul(
-    const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
+    const float* x, size_t ldx, const float* y, size_t ldy, int n,
+    float* z, size_t ldz, int begin, int end,
 ) noexcept nogil:
     """z = gelu(x) * y, gelu(x) = x * (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2"""
     cdef int m
     for m in range(begin, end):
-        gated_row(EPILOGUE_GEGLU, x + m * ld, y + m * ld, z + m * ld, n)
+        gated_row(
+            EPILOGUE_GEGLU, x + m * ldx, y + m * ldy, z + m * ldz, n)
 
 
 cdef void clamped_swiglu(
-    const float* x, const float* y, float* z, size_t ld, int n, int begin, int end,
+    const float* x, size_t ldx, const float* y, size_t ldy, int n,
+    float* z, size_t ldz, int begin, int end,
 ) noexcept nogil:
     """The clamped unit of vector_math.h."""
     cdef int m
     for m in range(begin, end):
-        gated_row(EPILOGUE_CLAMPED_SWIGLU, x + m * ld, y + m * ld, z + m * ld, n)
+        gated_row(
+            EPILOGUE_CLAMPED_SWIGLU, x + m * ldx, y + m * ldy, z + m * ldz, n)
 
 
 cdef inline void gated_row(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llamacy.ops.plan.emitter import Emitter
 from llamacy.ops.plan.recorder import Node
-from llamacy.ops.plan.step import SCORES, Buffer, Operand
+from llamacy.ops.plan.step import SCORES, Operand, Place
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.specs import KeyValues
 
@@ -48,7 +48,7 @@ class AttentionSteps(Emitter):
         )
         self._attend(node, q, self._is_rounded(node.inputs[1]))
 
-    def _attend(self, node: Node, q: Buffer, may_round: bool) -> None:
+    def _attend(self, node: Node, q: Place, may_round: bool) -> None:
         """Emit the scores apart where a row has one KV head, that is, one item of work.
 
         Threads can share these two steps, of rows that are fewer than threads.
@@ -63,14 +63,15 @@ class AttentionSteps(Emitter):
             "window": state.window,
             "softcap": node.attributes.get("softcap"),
             "sinks": node.attributes.get("sinks"),
+            "slopes": node.attributes.get("slopes"),
             "may_round": may_round,
         }
-        if state.n_head_kv == 1:
+        if state.n_head_kv == 1 and state.is_causal:
             self._emit("scores", reads, {"scores": SCORES}, **constants)
             reads["scores"] = SCORES
         self._emit("attention", reads, {"y": self._buffers.new(node)}, **constants)
 
-    def _rotated(self, node: Node) -> tuple[Buffer, Rope | None]:
+    def _rotated(self, node: Node) -> tuple[Place, Rope | None]:
         """Find a value that may be rotated first, and how."""
         if not self._graph.is_absorbed(node):
             return self._values[node], None

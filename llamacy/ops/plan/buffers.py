@@ -6,11 +6,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.ops.memory import touched
 from llamacy.ops.plan.recorder import Node
-from llamacy.ops.plan.step import LOGITS, SCORES, Buffer, Operand, Step
+from llamacy.ops.plan.step import (
+    LOGITS,
+    SCORES,
+    Buffer,
+    Columns,
+    Operand,
+    Place,
+    Step,
+)
 
 LANES: Final = 16
 
@@ -32,15 +41,16 @@ class Buffers:
 
     Attributes
     ----------
-    values, prepared : dict of Buffer
-        Where values are now: as floats, (n_batch, at least the value's width), and as
-        quantised weights read them, uint8.
+    values : dict of Buffer or Columns
+        Where values are now: float32, (n_batch, at least the value's width).
+    prepared : dict of Buffer
+        Where they are as quantised weights read them, uint8.
     """
 
     def __init__(self, prepared_bytes: Callable[[int, int], int], n_batch: int) -> None:
         self._prepared_bytes = prepared_bytes
         self._n_batch = n_batch
-        self.values: dict[Node, Buffer] = {}
+        self.values: dict[Node, Place] = {}
         self.prepared: dict[Node, Buffer] = {}
         self._spare: dict[tuple[int, ...], list[Buffer]] = {}  # by shape
         self._n_made = 0
@@ -61,16 +71,22 @@ class Buffers:
         self.prepared[node] = buffer
         return buffer
 
+    def view(self, node: Node, x: Node) -> None:
+        """Let `node`, columns of `x` side by side, be read where these are."""
+        first, n = node.attributes["first"], node.width
+        self.values[node] = Columns.of(self.values[x], first, n)
+
     def replace(self, value: Node, node: Node) -> Buffer:
         """Let `node` have the buffer of `value`, which ends there."""
-        buffer = self.values[node] = self.values.pop(value)
+        buffer = self.values.pop(value)
+        assert isinstance(buffer, Buffer)
+        self.values[node] = buffer
         return buffer
 
     def free(self, value: Node) -> None:
-        """Take back the buffers of a value, if it has any."""
-        for held in (self.values, self.prepared):
-            buffer = held.pop(value, None)
-            if buffer is not None:
+        """Take back the buffers of a value, if it has any of its own."""
+        for buffer in (self.values.pop(value, None), self.prepared.pop(value, None)):
+            if isinstance(buffer, Buffer):
                 self._spare[buffer.shape].append(buffer)
 
     def _name(self, letter: str) -> str:
@@ -92,6 +108,11 @@ def allocate(steps: Iterable[Step]) -> list[Step]:
         return {name: array_of(operand) for name, operand in operands.items()}
 
     def array_of(operand: Operand) -> Operand:
+        if isinstance(operand, Columns):
+            first, after = operand.first, operand.first + operand.n
+            array = array_of(operand.buffer)
+            assert isinstance(array, np.ndarray)
+            return array[:, first:after]
         if not isinstance(operand, Buffer) or operand in (LOGITS, SCORES):
             return operand
         if operand not in arrays:

@@ -1,18 +1,20 @@
-"""Steps of elementwise operations: in place, or as a part of a linear layer's step."""
+"""Steps of elementwise operations: in place, or as a part of another step."""
 
 from __future__ import annotations
 
-from llamacy.ops.plan.emitter import Emitter
 from llamacy.ops.plan.fusion import GATES, is_unary
 from llamacy.ops.plan.recorder import Node
-from llamacy.ops.plan.step import LOGITS, Buffer
+from llamacy.ops.plan.recurrent_steps import RecurrentSteps
+from llamacy.ops.plan.step import LOGITS, Buffer, Place
 
 
-class ElementwiseSteps(Emitter):
+class ElementwiseSteps(RecurrentSteps):
     """Emits elementwise operations by the number of values that they read."""
 
     def _emit_elementwise(self, node: Node) -> None:
-        if is_unary(node):
+        if is_unary(node) and self._graph.is_absorbed(node.inputs[0]):
+            self._convolve(node.inputs[0], node)
+        elif is_unary(node):
             self._unary(node)
         elif node.op == "add" and self._graph.is_absorbed(node.inputs[1]):
             self._add_product(node)
@@ -29,7 +31,7 @@ class ElementwiseSteps(Emitter):
         x = LOGITS if self._graph.is_in_logits(value) else self._values[value]
         if self._graph.is_in_logits(node):
             y = LOGITS
-        elif self._last_reader[value] is node:
+        elif self._ends_in(node, value):
             y = self._buffers.replace(value, node)
         else:
             y = self._buffers.new(node)
@@ -42,13 +44,13 @@ class ElementwiseSteps(Emitter):
             constants=tuple(node.attributes.values()),
         )
 
-    def _binary(self, node: Node, x: Buffer, y: Buffer, z: Buffer) -> None:
-        self._emit(node.op, {"x": x, "y": y}, {"z": z}, of_wanted=node.of_wanted)
+    def _binary(self, node: Node, x: Place, y: Place, z: Buffer) -> None:
+        self._emit_rows(node, {"x": x, "y": y}, {"z": z}, n=node.width)
 
     def _add_product(self, node: Node) -> None:
         """Add a linear layer's result to a residual, in place if that ends there."""
         x, y = node.inputs
-        if self._last_reader[x] is node and x not in y.inputs:
+        if self._ends_in(node, x) and x not in self._graph.leaves(y):
             self._linear("add", y, self._buffers.replace(x, node))
         else:
             total, residual = self._buffers.new(node), self._values[x]

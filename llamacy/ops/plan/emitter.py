@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llamacy.ops.plan.buffers import Buffers
-from llamacy.ops.plan.fusion import Fusion
+from llamacy.ops.plan.fusion import Fusion, is_view
 from llamacy.ops.plan.kernel_choice import Kernels
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.recorder import Node
@@ -61,6 +61,10 @@ class Emitter:
             for node in self._graph.roots
             for value in self._graph.leaves(node)
         }
+
+    def _ends_in(self, node: Node, value: Node) -> bool:
+        """Whether nothing reads a value after a node, which may overwrite it."""
+        return not is_view(value) and self._last_reader[value] is node
 
     def _emit(
         self,
@@ -126,7 +130,41 @@ class Emitter:
                 {"prepared": prepared},
                 of_wanted=value.of_wanted,
                 n=value.width,
+                n_digits=self._digits_read(value),
             )
+
+    def _emit_rows(
+        self,
+        node: Node,
+        reads: dict[str, Operand | None],
+        writes: dict[str, Operand | None],
+        **constants: Any,
+    ) -> None:
+        """Emit a step whose items are rows, which it also prepares if that is read.
+
+        A row has `n` numbers, or as many in each of `n_parts`.
+        """
+        n_digits = self._digits_read(node)
+        prepared = self._buffers.new_prepared(node) if n_digits else None
+        self._emit(
+            node.op,
+            reads,
+            {**writes, "prepared": prepared},
+            of_wanted=node.of_wanted,
+            n_digits=n_digits or None,
+            **constants,
+        )
+
+    def _digits_read(self, value: Node) -> int:
+        """Count the digits of a value's prepared form that matrices read."""
+        return max(
+            (
+                self._kernels.digits_read(user.attributes["weight"])
+                for user in self._graph.users[value]
+                if user.op == "linear"
+            ),
+            default=0,
+        )
 
     def _table(self, rope: Rope, of_wanted: bool = False) -> Buffer:
         """Rotations of positions of the batch or its wanted rows, once a pass."""

@@ -20,7 +20,7 @@ from llamacy.ops.plan.fusion import GATES
 from llamacy.ops.plan.kernel_choice import Kernels
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.routing import Routing
-from llamacy.ops.plan.step import Buffer, Operand, Step
+from llamacy.ops.plan.step import Buffer, Operand, Place, Step
 
 _FLOATS: Final = ("F32", "F16", "BF16")
 _ACTIVATIONS: Final = {form: op for op, form in GATES.items()} | {
@@ -62,8 +62,8 @@ class ExpertSteps:
     def emit(
         self,
         experts: Experts[Any],
-        x: Buffer,
-        scores: Buffer,
+        x: Place,
+        scores: Place,
         y: Buffer,
         *,
         of_wanted: bool,
@@ -92,6 +92,7 @@ class ExpertSteps:
             {"routes": routes, "x": x},
             {"y": gathered, "prepared": prepared},
             n=n_in,
+            n_digits=self._digits(*matrices),
             is_by_row=True,
         )
         source = {"routes": routes, "x": gathered, "prepared": prepared}
@@ -104,6 +105,7 @@ class ExpertSteps:
                 {"routes": routes, "x": hidden},
                 {"prepared": prepared},
                 n=n_ff,
+                n_digits=self._digits(experts.down),
                 is_by_row=False,
             )
         n_out = experts.down.shape[1]
@@ -121,7 +123,7 @@ class ExpertSteps:
     def _look(
         self,
         matrices: tuple[Any, ...],
-        x: Buffer,
+        x: Place,
         routes: Routing,
         of_wanted: bool,
         *,
@@ -153,10 +155,14 @@ class ExpertSteps:
 
     def _prepared(self, routes: Routing, width: int, *readers: Any) -> Buffer | None:
         """Return room for prepared slots, if one of the readers reads them prepared."""
-        if not any(map(self._kernels.reads_prepared, readers)):
+        if self._digits(*readers) is None:
             return None
         n_bytes = self._kernels.prepared_bytes(width, routes.n_prepared)
         return Buffer(f"prepared slots of {n_bytes}", (n_bytes,), "uint8")
+
+    def _digits(self, *readers: Any) -> int | None:
+        """Count the digits of prepared slots that are read; None if none is."""
+        return max(map(self._kernels.digits_read, readers)) or None
 
 
 class _Products:

@@ -213,7 +213,8 @@ static inline uint8_t *prepared_group(const kernel_table *kernels, const expert_
 /* Slots begin to end of y (S, k), or prepared, or both, become rows of x: each slot's row of
  * x (M, k), or, unless is_by_row, the slot's own of x (S, k). */
 static inline void gather_slots(const kernel_table *kernels, const routing *r, const float *x, size_t ldx,
-                                int is_by_row, int k, float *y, size_t ldy, void *prepared, int begin, int end) {
+                                int is_by_row, int k, float *y, size_t ldy, int n_digits, void *prepared, int begin,
+                                int end) {
     for (int slot = begin; slot < end; slot++) {
         const expert_group *g = &r->groups[r->group[slot]];
         const float *from = x + (size_t)(is_by_row ? r->row[slot] : slot) * ldx;
@@ -221,7 +222,7 @@ static inline void gather_slots(const kernel_table *kernels, const routing *r, c
         if (y) memcpy(y + (size_t)slot * ldy, from, sizeof *y * (size_t)k);
         /* rows 0 floats apart: whichever the kernel reads is this one */
         if (prepared)
-            kernels->prepare(from, 0, k, g->n_rows, prepared_group(kernels, g, k, prepared), at, at + 1);
+            kernels->prepare(from, 0, k, g->n_rows, n_digits, prepared_group(kernels, g, k, prepared), at, at + 1);
     }
 }
 

@@ -36,15 +36,24 @@ cdef int fill_norm(norm_step* s, norm_kernel f, r, w, c) except -1:
     s.n_parts = c["n_parts"]
     s.weight_step = s.n if weight is not None and len(weight) > s.n else 0
     s.eps = c["eps"]
-    s.prepared = bytes_of(w.get("prepared"))
     return 0
 
 
 cdef int fill_prepare(prepare_step* s, r, w, c) except -1:
     s.x = rows_of(r["x"])
     s.n, s.n_parts = c["n"], c.get("n_parts", 1)
+    s.n_digits = c["n_digits"]
     s.prepared = <uint8_t*>bytes_of(w["prepared"])
     s.part_bytes = len(w["prepared"]) // s.n_parts
+    return 0
+
+
+cdef int fill_result(prepare_step* s, w, c) except -1:
+    """The rows that a step writes, where it leaves them prepared as well."""
+    s.x = rows_of(w["y"] if "y" in w else w["z"])
+    s.n, s.n_parts = c["n"] * c.get("n_parts", 1), 1
+    s.n_digits = c["n_digits"]
+    s.prepared = <uint8_t*>bytes_of(w["prepared"])
     return 0
 
 
@@ -81,9 +90,10 @@ cdef int fill_attention(attention_step* s, r, w, c) except -1:
     s.kv = layout_of(r["state"], c["n_head"])
     s.args.offset = r["state"].offset
     s.args.scale = c["scale"]
+    s.args.is_causal = r["state"].spec.is_causal
     s.args.window = c.get("window", 0)  # 0: all positions
     s.args.softcap = c.get("softcap", 0)  # 0: scores stay
-    s.args.sinks = floats_of(c.get("sinks"))
+    s.args.sinks, s.args.slopes = floats_of(c.get("sinks")), floats_of(c.get("slopes"))
     s.args.may_round = c["may_round"]
     s.q, s.y = rows_of(r["q"]), rows_of(w.get("y"))
     s.has_scores = "scores" in r or "scores" in w
@@ -136,9 +146,9 @@ cdef int fill_elementwise(
     elif binary is not NULL:
         s.kind = STEP_BINARY
         s.binary.f = binary.f
-        s.binary.x, s.binary.y = rows_of(r["x"]).data, rows_of(r["y"]).data
+        s.binary.x, s.binary.y = rows_of(r["x"]), rows_of(r["y"])
         s.binary.z = rows_of(w["z"])
-        s.binary.n = <int>s.binary.z.ld
+        s.binary.n = c.get("n", s.binary.z.ld)
         s.binary.routes = routes_of(r) if "routes" in r else NULL
     else:
         raise ValueError(f"op: wanted a kind of step or a kernel, found {op!r}")
@@ -170,10 +180,9 @@ cdef int fill_gain(
 ) except -1:
     cdef float[::1] weight = c["weight"]
     s.f = find_binary(kernels, "mul").f
-    s.x, s.z = rows_of(r["x"]).data, rows_of(w["z"])
-    s.y = &weight[0]
+    s.x, s.z = rows_of(r["x"]), rows_of(w["z"])
+    s.y.data, s.y.ld = &weight[0], 0
     s.n = <int>weight.shape[0]
-    s.is_vector = True
     return 0
 
 
@@ -191,7 +200,7 @@ cdef int fill_head_gate(
 ) except -1:
     s.f = find_unary(kernels, "scale").f
     s.x, s.gate, s.y = rows_of(r["x"]), rows_of(r["gate"]), rows_of(w["y"])
-    s.n_head, s.n = c["n_head"], c["n"]
+    s.n_head, s.n = c["n_parts"], c["n"]
     return 0
 
 
@@ -200,6 +209,7 @@ cdef int fill_gather(gather_step* s, r, w, c) except -1:
     s.is_by_row = c["is_by_row"]
     s.x, s.y = rows_of(r["x"]), rows_of(w.get("y"))
     s.n = c["n"]
+    s.n_digits = c.get("n_digits", 1)
     s.prepared = bytes_of(w.get("prepared"))
     return 0
 
@@ -315,5 +325,6 @@ cdef object fill_conv(conv_step* s, r, w, c):
     s.args.n_channels = c["n"]
     s.args.n_columns = slot.spec.n_columns
     s.args.offset = slot.offset
+    s.args.then_silu = c.get("form") == "silu"
     s.x, s.y = rows_of(r["x"]), rows_of(w["y"])
     return weight

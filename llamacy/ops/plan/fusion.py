@@ -29,6 +29,13 @@ def is_unary(node: Node) -> bool:
     return node.op in ELEMENTWISE and len(node.inputs) == 1
 
 
+def is_view(node: Node) -> bool:
+    """Whether a value is columns of another, side by side: read where they are."""
+    if node.op != "columns":
+        return False
+    return bool(node.attributes["n"] == node.width)
+
+
 class Fusion:
     """A graph, and the operations of it that become steps.
 
@@ -61,6 +68,8 @@ class Fusion:
         if len(self.users[node]) != 1:
             return False
         (user,) = self.users[node]
+        if node.op == "causal_conv":
+            return user.op == "silu"
         if node.op == "rope":
             return user.op == "attention" and self._is_rotated_in_place(node, user)
         if node.op != "linear":
@@ -70,10 +79,17 @@ class Fusion:
         return user.op in GATES and self._are_side_by_side(*user.inputs)
 
     def leaves(self, node: Node) -> list[Node]:
-        """List what a step reads: its inputs, through those it absorbs."""
+        """List what a step reads: its inputs, through those it absorbs.
+
+        With columns it reads the value that they are of.
+        """
         leaves: list[Node] = []
         for value in node.inputs:
-            leaves.extend(self.leaves(value) if self.is_absorbed(value) else [value])
+            is_absorbed = self.is_absorbed(value)
+            if not is_absorbed:
+                leaves.append(value)
+            if is_absorbed or is_view(value):
+                leaves.extend(self.leaves(value))
         return leaves
 
     def is_in_logits(self, node: Node) -> bool:
@@ -95,6 +111,7 @@ class Fusion:
             and isinstance(attention.state, KeyValues)
             and rope.attributes["rope"].head_dim == attention.state.head_dim
             and len(self.users[rope.inputs[0]]) == 1
+            and not is_view(rope.inputs[0])
         )
 
     def _are_side_by_side(self, gate: Node, up: Node) -> bool:

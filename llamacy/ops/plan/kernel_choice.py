@@ -11,5 +11,8 @@ class Kernels(Protocol):
     def reads_prepared(self, weight: Any) -> bool:
         """Whether products with a matrix or with experts read prepared activations."""
 
+    def digits_read(self, weight: Any) -> int:
+        """Count the digits that such products read of them; 0 if they read floats."""
+
     def prepared_bytes(self, k: int, m: int) -> int:
         """Count the bytes that m rows of k activations take once they are prepared."""

@@ -8,6 +8,7 @@ from functools import cached_property
 from llamacy.ops.plan.attention_steps import AttentionSteps
 from llamacy.ops.plan.elementwise_steps import ElementwiseSteps
 from llamacy.ops.plan.expert_steps import ExpertSteps
+from llamacy.ops.plan.fusion import is_view
 from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.recurrent_steps import RecurrentSteps
 from llamacy.ops.plan.step import LOGITS, Buffer, Step
@@ -54,6 +55,10 @@ class Lowering(AttentionSteps, ElementwiseSteps, RecurrentSteps):
         y = self._buffers.new(node)
         self._emit("position_embedding", {}, {"y": y}, weight=node.attributes["weight"])
 
+    def _emit_type_embedding(self, node: Node) -> None:
+        y = self._buffers.new(node)
+        self._emit("type_embedding", {}, {"y": y}, weight=node.attributes["weight"])
+
     def _emit_rms_norm(self, node: Node) -> None:
         self._norm(node)
 
@@ -62,31 +67,19 @@ class Lowering(AttentionSteps, ElementwiseSteps, RecurrentSteps):
 
     def _norm(self, node: Node) -> None:
         x, y = self._values[node.inputs[0]], self._buffers.new(node)
-        prepared = None
-        if self._is_read_prepared(node):
-            prepared = self._buffers.new_prepared(node)
         weight = node.attributes["weight"]
         n = node.attributes.get("size")
         if n is None:
             n = node.width if weight is None else len(weight)
-        self._emit(
-            node.op,
+        self._emit_rows(
+            node,
             {"x": x},
-            {"y": y, "prepared": prepared},
-            of_wanted=node.of_wanted,
+            {"y": y},
             weight=weight,
             bias=node.attributes.get("bias"),
             eps=node.attributes["eps"],
             n=n,
             n_parts=node.width // n,
-        )
-
-    def _is_read_prepared(self, node: Node) -> bool:
-        """Whether a matrix reads the prepared form of this value."""
-        return any(
-            user.op == "linear"
-            and self._kernels.reads_prepared(user.attributes["weight"])
-            for user in self._graph.users[node]
         )
 
     def _emit_linear(self, node: Node) -> None:
@@ -100,6 +93,9 @@ class Lowering(AttentionSteps, ElementwiseSteps, RecurrentSteps):
         self._copy(node.inputs[0], y, node.attributes["rope"])
 
     def _emit_columns(self, node: Node) -> None:
+        if is_view(node):
+            self._buffers.view(node, node.inputs[0])
+            return
         x, y = self._values[node.inputs[0]], self._buffers.new(node)
         self._emit(
             "copy",
@@ -109,7 +105,7 @@ class Lowering(AttentionSteps, ElementwiseSteps, RecurrentSteps):
             first=node.attributes["first"],
             n=node.attributes["n"],
             n_parts=node.width // node.attributes["n"],
-            part_step=node.attributes.get("of"),
+            part_step=node.attributes["of"],
         )
 
     def _emit_join(self, node: Node) -> None:
@@ -142,6 +138,7 @@ class Lowering(AttentionSteps, ElementwiseSteps, RecurrentSteps):
                 of_wanted=node.of_wanted,
                 n=n_in,
                 n_parts=n_head,
+                n_digits=self._kernels.digits_read(weight),
             )
         self._emit(
             "head_linear",
@@ -153,43 +150,34 @@ class Lowering(AttentionSteps, ElementwiseSteps, RecurrentSteps):
 
     def _emit_wanted(self, node: Node) -> None:
         x, y = self._values[node.inputs[0]], self._buffers.new(node)
-        self._emit("wanted", {"x": x}, {"y": y}, of_wanted=True)
+        self._emit("wanted", {"x": x}, {"y": y}, of_wanted=True, n=node.width)
+
+    def _emit_mean(self, node: Node) -> None:
+        x, y = self._values[node.inputs[0]], self._buffers.new(node)
+        self._emit("mean", {"x": x}, {"y": y}, of_wanted=True, n=node.width)
 
     def _emit_gain(self, node: Node) -> None:
         """Multiply in place, if nothing else reads the input."""
         (value,) = node.inputs
-        x, is_last = self._values[value], self._last_reader[value] is node
+        x, is_last = self._values[value], self._ends_in(node, value)
         y = self._buffers.replace(value, node) if is_last else self._buffers.new(node)
-        self._emit(
-            "gain",
-            {"x": x},
-            {"z": y},
-            of_wanted=node.of_wanted,
-            weight=node.attributes["weight"],
-        )
+        weight = node.attributes["weight"]
+        self._emit_rows(node, {"x": x}, {"z": y}, weight=weight, n=node.width)
 
     def _emit_sigmoid_gate(self, node: Node) -> None:
         y, x = (self._values[value] for value in node.inputs)
         z = self._buffers.new(node)
         weight = node.attributes["weight"]
-        self._emit(
-            "sigmoid_gate",
-            {"x": x, "y": y},
-            {"z": z},
-            of_wanted=node.of_wanted,
-            weight=weight,
-            n=node.width,
-        )
+        self._emit_rows(node, {"x": x, "y": y}, {"z": z}, weight=weight, n=node.width)
 
     def _emit_head_gate(self, node: Node) -> None:
         x, gate = (self._values[value] for value in node.inputs)
         n_head = node.inputs[1].width
-        self._emit(
-            "head_gate",
+        self._emit_rows(
+            node,
             {"x": x, "gate": gate},
             {"y": self._buffers.new(node)},
-            of_wanted=node.of_wanted,
-            n_head=n_head,
+            n_parts=n_head,
             n=node.width // n_head,
         )
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.routing import Routing
-from llamacy.ops.plan.step import Buffer, Step
+from llamacy.ops.plan.step import Place, Step
 
 
 class InputSquares:
@@ -67,7 +67,7 @@ class Observer:
     def look(
         self,
         matrices: tuple[Any, ...],
-        x: Buffer,
+        x: Place,
         *,
         of_wanted: bool,
         value: Node | None = None,
@@ -80,7 +80,7 @@ class Observer:
         ----------
         matrices : tuple of weights
             The matrices that `x` is multiplied with; Nones are skipped.
-        x : Buffer
+        x : Buffer or Columns
             Their input.
         of_wanted : bool
             Its rows are the wanted ones.

@@ -1,13 +1,18 @@
 # Operands of a step as C has them; None is NULL.
 
 cdef float_rows rows_of(operand) except *:
-    """Rows of a float32 array; none of nothing, nor of the logits, which a run has."""
+    """Rows of a float32 array; none of nothing, nor of the logits, which a run has.
+
+    The array may be columns of a wider one, side by side.
+    """
     cdef float_rows rows
-    cdef float[:, ::1] view
+    cdef float[:, :] view
     rows.data, rows.ld = NULL, 0
     if operand is not None and operand is not LOGITS:
         view = operand
-        rows.data, rows.ld = &view[0, 0], view.shape[1]
+        if view.strides[1] != sizeof(float):
+            raise ValueError("operand: wanted columns side by side")
+        rows.data, rows.ld = &view[0, 0], view.strides[0] // sizeof(float)
     return rows
 
 

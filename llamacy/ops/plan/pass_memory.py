@@ -18,7 +18,7 @@ from llamacy.kernels.packing.matrices import PackedMatrix
 from llamacy.ops.plan.lowering import Lowering
 from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.runtime import Program
-from llamacy.ops.plan.step import LOGITS, SCORES, Buffer
+from llamacy.ops.plan.step import LOGITS, SCORES, Buffer, memory_of
 from llamacy.ops.state.layout import StateLayout
 
 _NO_PANELS: Final = np.empty(1, np.uint8)
@@ -58,8 +58,12 @@ class _OutlineKernels:
 
     def reads_prepared(self, weight: Any) -> bool:
         """Whether products with a matrix or with experts read prepared activations."""
+        return self.digits_read(weight) > 0
+
+    def digits_read(self, weight: Any) -> int:
+        """Count the digits that such products read of them; 0 if they read floats."""
         *_, n, k = weight.shape
-        return self._program.reads_prepared(
+        return self._program.digits_read(
             PackedMatrix(weight.type_name, n, k, _NO_PANELS)
         )
 
@@ -89,7 +93,7 @@ def buffer_bytes(
     buffers = {
         operand
         for step in steps
-        for operand in (*step.reads.values(), *step.writes.values())
+        for operand in map(memory_of, (*step.reads.values(), *step.writes.values()))
         if isinstance(operand, Buffer) and operand not in (LOGITS, SCORES)
     }
     return sum(

@@ -13,13 +13,15 @@ static inline float_rows rows_or_logits(float_rows rows, const batch *b, int n) 
     return rows.data ? rows : logits;
 }
 
-static inline void norm_rows(const kernel_table *kernels, const norm_step *s, int m, int begin, int end) {
-    for (int i = 0; i < s->n_parts; i++) {
-        const float *weight = s->weight ? s->weight + i * s->weight_step : NULL;
-        const float *bias = s->bias ? s->bias + i * s->weight_step : NULL;
-        s->f(s->x.data + i * s->n, s->x.ld, weight, bias, s->eps, s->n, s->y.data + i * s->n, s->y.ld, begin, end);
-    }
-    if (s->prepared) kernels->prepare(s->y.data, s->y.ld, s->n * s->n_parts, m, s->prepared, begin, end);
+/* Row by row: parts of many rows would be read from places far apart. */
+static inline void norm_rows(const norm_step *s, int begin, int end) {
+    for (int row = begin; row < end; row++)
+        for (int i = 0; i < s->n_parts; i++) {
+            const float *weight = s->weight ? s->weight + i * s->weight_step : NULL;
+            const float *bias = s->bias ? s->bias + i * s->weight_step : NULL;
+            s->f(s->x.data + i * s->n, s->x.ld, weight, bias, s->eps, s->n, s->y.data + i * s->n, s->y.ld, row,
+                 row + 1);
+        }
 }
 
 static inline void multiply_rows(const kernel_table *kernels, const linear_args *a, const batch *b, int m, int begin,
@@ -61,7 +63,25 @@ static inline void attend(const kernel_table *kernels, const attention_step *s, 
 
 static inline void take_wanted(const wanted_step *s, const batch *b, int begin, int end) {
     for (int i = begin; i < end; i++)
-        memcpy(s->y.data + i * s->y.ld, s->x.data + (size_t)b->wanted[i] * s->x.ld, s->x.ld * sizeof *s->y.data);
+        memcpy(s->y.data + i * s->y.ld, s->x.data + (size_t)b->wanted[i] * s->x.ld, (size_t)s->n * sizeof(float));
+}
+
+/* Sums are float64, so that a long text's are as exact as a short one's. */
+static inline void average_rows(const mean_step *s, const batch *b, int begin, int end) {
+    enum { COLUMNS = 64 };
+    for (int i = begin; i < end; i++) {
+        const int last = b->wanted[i], first = last - b->positions[last];
+        for (int column = 0; column < s->n; column += COLUMNS) {
+            const int n = s->n - column < COLUMNS ? s->n - column : COLUMNS;
+            double sums[COLUMNS] = {0};
+            for (int row = first; row <= last; row++) {
+                const float *x = s->x.data + (size_t)row * s->x.ld + column;
+                for (int j = 0; j < n; j++) sums[j] += (double)x[j];
+            }
+            float *y = s->y.data + (size_t)i * s->y.ld + column;
+            for (int j = 0; j < n; j++) y[j] = (float)(sums[j] / (last - first + 1));
+        }
+    }
 }
 
 /* Copies parts of rows begin to end of x to y or the logits, and rotates them if there is a table. */
@@ -91,8 +111,8 @@ static inline void join_rows(const join_step *s, int begin, int end) {
 
 static inline void prepare_rows(const kernel_table *kernels, const prepare_step *s, int m, int begin, int end) {
     for (int part = 0; part < s->n_parts; part++)
-        kernels->prepare(s->x.data + part * s->n, s->x.ld, s->n, m, s->prepared + (size_t)part * s->part_bytes, begin,
-                         end);
+        kernels->prepare(s->x.data + part * s->n, s->x.ld, s->n, m, s->n_digits,
+                         s->prepared + (size_t)part * s->part_bytes, begin, end);
 }
 
 /* Items are panels of the first head's matrix, then of the second's ...: all threads share all heads. */
@@ -124,14 +144,7 @@ static inline void map_chunks(const unary_step *s, const batch *b, int begin, in
 }
 
 static inline void combine_rows(const binary_step *s, int begin, int end) {
-    if (!s->is_vector) {
-        s->f(s->x, s->y, s->z.data, s->z.ld, s->n, begin, end);
-        return;
-    }
-    for (int i = begin; i < end; i++) {
-        const size_t at = (size_t)i * s->z.ld;
-        s->f(s->x + at, s->y, s->z.data + at, s->z.ld, s->n, 0, 1);
-    }
+    s->f(s->x.data, s->x.ld, s->y.data, s->y.ld, s->n, s->z.data, s->z.ld, begin, end);
 }
 
 static inline void gate_rows(const kernel_table *kernels, const sigmoid_gate_step *s, int begin, int end) {
@@ -158,8 +171,8 @@ static inline void mix_rows(const kernel_table *kernels, const mix_step *s, int 
 }
 
 static inline void gather_rows(const kernel_table *kernels, const gather_step *s, int begin, int end) {
-    gather_slots(kernels, s->routes, s->x.data, s->x.ld, s->is_by_row, s->n, s->y.data, s->y.ld, s->prepared, begin,
-                 end);
+    gather_slots(kernels, s->routes, s->x.data, s->x.ld, s->is_by_row, s->n, s->y.data, s->y.ld, s->n_digits, s->prepared,
+                 begin, end);
 }
 
 static inline void embed_rows(const kernel_table *kernels, const embedding_step *s, const int32_t *rows, int begin,
@@ -233,14 +246,16 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
     switch (s->kind) {
     case STEP_EMBEDDING: embed_rows(kernels, &s->embedding, b->tokens, begin, end, scratch); break;
     case STEP_POSITION_EMBEDDING: embed_rows(kernels, &s->embedding, b->positions, begin, end, scratch); break;
+    case STEP_TYPE_EMBEDDING: embed_rows(kernels, &s->embedding, b->types, begin, end, scratch); break;
     case STEP_ROPE_TABLE: tabulate_rows(kernels, &s->rope_table, rows_of_step(s, b), begin, end); break;
-    case STEP_NORM: norm_rows(kernels, &s->norm, m, begin, end); break;
+    case STEP_NORM: norm_rows(&s->norm, begin, end); break;
     case STEP_PREPARE: prepare_rows(kernels, &s->prepare, m, begin, end); break;
     case STEP_LINEAR: multiply_rows(kernels, &s->linear, b, m, begin, end, scratch); break;
     case STEP_APPEND: append_runs(kernels, &s->append, b, begin, end); break;
     case STEP_SCORES: make_scores(kernels, &s->attention, rows_of_step(s, b), begin, end, scratch); break;
     case STEP_ATTENTION: attend(kernels, &s->attention, rows_of_step(s, b), begin, end, scratch); break;
     case STEP_WANTED: take_wanted(&s->wanted, b, begin, end); break;
+    case STEP_MEAN: average_rows(&s->mean, b, begin, end); break;
     case STEP_COPY: copy_rows(kernels, &s->copy, b, begin, end); break;
     case STEP_UNARY: map_chunks(&s->unary, b, begin, end); break;
     case STEP_BINARY: combine_rows(&s->binary, begin, end); break;
@@ -269,6 +284,7 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
         kernels->selective_scan(&s->selective_scan.args, b->spans, b->n_spans, begin, end, scratch);
         break;
     }
+    if (s->result.prepared) prepare_rows(kernels, &s->result, m, begin, end);
 }
 
 #endif

@@ -14,12 +14,18 @@ class RecurrentSteps(Emitter):
     """Emits convolutions of a text's past, and scans."""
 
     def _emit_causal_conv(self, node: Node) -> None:
+        self._convolve(node, node)
+
+    def _convolve(self, node: Node, result: Node) -> None:
+        """Emit a convolution; its results go through `result` if that is another."""
         self._recur(
             node,
             ("x",),
+            result,
             weight=node.attributes["weight"],
             bias=node.attributes.get("bias"),
             n=node.width,
+            form=None if result is node else result.op,
         )
 
     def _emit_delta_rule(self, node: Node) -> None:
@@ -55,7 +61,13 @@ class RecurrentSteps(Emitter):
             d=node.attributes["d"],
         )
 
-    def _recur(self, node: Node, names: tuple[str, ...], **constants: Any) -> None:
+    def _recur(
+        self,
+        node: Node,
+        names: tuple[str, ...],
+        result: Node | None = None,
+        **constants: Any,
+    ) -> None:
         """Emit the step of a node whose inputs have these names."""
         slot = self._layout.slot(_state_of(node))
         values = (self._values[value] for value in node.inputs)
@@ -63,7 +75,7 @@ class RecurrentSteps(Emitter):
         self._emit(
             node.op,
             reads | {"state": slot},
-            {"y": self._buffers.new(node), "state": slot},
+            {"y": self._buffers.new(result or node), "state": slot},
             **constants,
         )
 

@@ -24,6 +24,7 @@ typedef enum {
     STEP_EMBEDDING,
     STEP_ROPE_TABLE,
     STEP_POSITION_EMBEDDING,
+    STEP_TYPE_EMBEDDING,
     STEP_NORM,
     STEP_PREPARE,
     STEP_LINEAR,
@@ -31,6 +32,7 @@ typedef enum {
     STEP_SCORES,
     STEP_ATTENTION,
     STEP_WANTED,
+    STEP_MEAN,
     STEP_COPY,
     STEP_UNARY,
     STEP_BINARY,
@@ -51,7 +53,7 @@ typedef enum {
 } step_kind;
 
 typedef struct {
-    packed_matrix weight; /* (n_vocab, k), or (n_ctx, k) of positions; of a mapped one a row */
+    packed_matrix weight; /* (n_vocab, k), (n_ctx, k) of positions, (n_types, k) of types; of a mapped one a row */
     mapped_rows mapped;   /* the rows in their file; without data: weight has them all */
     float_rows y;         /* (M, k) */
 } embedding_step;
@@ -75,12 +77,12 @@ typedef struct {
     int n, n_parts;
     int weight_step;     /* from the weights of a part to those of the next: 0 or n */
     float eps;
-    void *prepared;      /* y as linear layers read it, or NULL */
 } norm_step;
 
 typedef struct {
     float_rows x;      /* (M, n * n_parts) */
     int n, n_parts;
+    int n_digits;
     uint8_t *prepared; /* of each part, part_bytes apart */
     size_t part_bytes;
 } prepare_step;
@@ -107,9 +109,17 @@ typedef struct {
 } attention_step;
 
 typedef struct {
-    float_rows x; /* (n_rows, x.ld) */
-    float_rows y; /* (n_wanted, x.ld) */
+    float_rows x; /* (n_rows, n) */
+    float_rows y; /* (n_wanted, n) */
+    int n;
 } wanted_step;
+
+/* Means of all rows of a wanted row's text, up to it; the text begins in the batch. */
+typedef struct {
+    float_rows x; /* (n_rows, n) */
+    float_rows y; /* (n_wanted, n) */
+    int n;
+} mean_step;
 
 typedef struct {
     float_rows x;       /* (M, part_step * n_parts), from the first column that is wanted */
@@ -132,10 +142,8 @@ typedef struct {
 /* z = f(x, y), number by number; z may be x or y. */
 typedef struct {
     binary_kernel f;
-    const float *x, *y;    /* (M, n), or (S, n) with routes, z.ld floats apart */
-    float_rows z;          /* (M, n) or (S, n) */
+    float_rows x, y, z;    /* (M, n), or (S, n) with routes; of a vector y, ld is 0 */
     int n;
-    int is_vector;         /* y is [n], the same for all rows */
     const routing *routes; /* rows are the slots of a mixture; NULL: those of the batch */
 } binary_step;
 
@@ -165,6 +173,7 @@ typedef struct {
     float_rows x;   /* (M, n) or (S, n) */
     int n;
     float_rows y;   /* (S, n), or none */
+    int n_digits;
     void *prepared; /* the slots as experts read them, or NULL */
 } gather_step;
 
@@ -229,6 +238,7 @@ typedef struct {
     step_kind kind;
     int waits;     /* until all items of the steps before are done */
     int of_wanted; /* works on the wanted rows, not on all of the batch */
+    prepare_step result; /* rows that it wrote, as linear layers read them too; or prepared is NULL */
     union {
         embedding_step embedding;
         rope_table_step rope_table;
@@ -238,6 +248,7 @@ typedef struct {
         append_step append;
         attention_step attention; /* or scores */
         wanted_step wanted;
+        mean_step mean;
         copy_step copy;
         unary_step unary;
         binary_step binary;
@@ -262,6 +273,7 @@ typedef struct {
 typedef struct batch {
     int n_rows, n_wanted, n_runs, n_spans;
     const int32_t *tokens, *positions; /* [n_rows] */
+    const int32_t *types;              /* [n_rows], for steps that look them up; or NULL */
     const uint8_t *is_long;            /* [n_rows]: of a long text; NULL if none is */
     const float *angles;               /* (n_rows, n_dims / 2), for tables without angles; or NULL */
     const int32_t *wanted;             /* [n_wanted]: rows */

@@ -42,6 +42,36 @@ class Buffer:
         return self.name
 
 
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Columns of a buffer that a step reads where they are.
+
+    Attributes
+    ----------
+    buffer : Buffer
+        The buffer.
+    first, n : int
+        The first of the columns, and how many.
+    """
+
+    buffer: Buffer
+    first: int
+    n: int
+
+    @classmethod
+    def of(cls, place: Place, first: int, n: int) -> Columns:
+        """Return columns of a buffer, or of columns of one."""
+        if isinstance(place, Buffer):
+            return cls(place, first, n)
+        return cls(place.buffer, place.first + first, n)
+
+    def __str__(self) -> str:
+        return f"{self.buffer}[{self.first}:{self.first + self.n}]"
+
+
+Place: TypeAlias = Buffer | Columns
+"""Where the value of an operation is."""
+
 LOGITS: Final = Buffer("logits", ())
 """The array that a run of the program fills: float32, (n_wanted, n_vocab)."""
 
@@ -49,9 +79,15 @@ SCORES: Final = Buffer("scores", ())
 """Memory that a run of the program has for the scores of few rows, if threads share the
 work on them."""
 
-Operand: TypeAlias = "Buffer | StateSlot | Routing | InputSquares | NDArray[Any]"
-"""A thing that a step reads or writes: a buffer, or a given array; a layer's state in
-the pages; the routes of a mixture of experts; sums that outlive a pass."""
+Operand: TypeAlias = "Place | StateSlot | Routing | InputSquares | NDArray[Any]"
+"""A thing that a step reads or writes: a buffer, or columns of one that it reads, or a
+given array; a layer's state in the pages; the routes of a mixture of experts; sums that
+outlive a pass."""
+
+
+def memory_of(operand: Operand) -> Operand:
+    """Return the operand whose memory a step uses: of columns, their buffer."""
+    return operand.buffer if isinstance(operand, Columns) else operand
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,6 +20,7 @@ cdef extern from "plan/step.h" nogil:
         STEP_EMBEDDING
         STEP_ROPE_TABLE
         STEP_POSITION_EMBEDDING
+        STEP_TYPE_EMBEDDING
         STEP_NORM
         STEP_PREPARE
         STEP_LINEAR
@@ -27,6 +28,7 @@ cdef extern from "plan/step.h" nogil:
         STEP_SCORES
         STEP_ATTENTION
         STEP_WANTED
+        STEP_MEAN
         STEP_COPY
         STEP_UNARY
         STEP_BINARY
@@ -71,12 +73,12 @@ cdef extern from "plan/step.h" nogil:
         int n_parts
         int weight_step
         float eps
-        void* prepared
 
     ctypedef struct prepare_step:
         float_rows x
         int n
         int n_parts
+        int n_digits
         uint8_t* prepared
         size_t part_bytes
 
@@ -101,6 +103,12 @@ cdef extern from "plan/step.h" nogil:
     ctypedef struct wanted_step:
         float_rows x
         float_rows y
+        int n
+
+    ctypedef struct mean_step:
+        float_rows x
+        float_rows y
+        int n
 
     ctypedef struct copy_step:
         float_rows x
@@ -122,11 +130,10 @@ cdef extern from "plan/step.h" nogil:
 
     ctypedef struct binary_step:
         binary_kernel f
-        const float* x
-        const float* y
+        float_rows x
+        float_rows y
         float_rows z
         int n
-        bint is_vector
         const routing* routes
 
     ctypedef struct sigmoid_gate_step:
@@ -156,6 +163,7 @@ cdef extern from "plan/step.h" nogil:
         float_rows x
         int n
         float_rows y
+        int n_digits
         void* prepared
 
     ctypedef struct experts_step:
@@ -213,6 +221,7 @@ cdef extern from "plan/step.h" nogil:
         step_kind kind
         bint waits
         bint of_wanted
+        prepare_step result
         embedding_step embedding
         rope_table_step rope_table
         norm_step norm
@@ -221,6 +230,7 @@ cdef extern from "plan/step.h" nogil:
         append_step append
         attention_step attention
         wanted_step wanted
+        mean_step mean
         copy_step copy
         unary_step unary
         binary_step binary
@@ -246,6 +256,7 @@ cdef extern from "plan/step.h" nogil:
         int n_spans
         const int32_t* tokens
         const int32_t* positions
+        const int32_t* types
         const uint8_t* is_long
         const float* angles
         const int32_t* wanted
@@ -275,6 +286,7 @@ cdef class Steps:
     cdef size_t most_scores  # floats of a span, for all heads of a layer
     cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
     cdef readonly bint needs_wanted  # as rows of a batch of their own
+    cdef readonly bint needs_types  # of tokens
     cdef size_t most_panel  # bytes of a mapped row, once it is packed
     cdef list _kept
 

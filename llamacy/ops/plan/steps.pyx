@@ -62,12 +62,16 @@ cdef class Steps:
 
     def reads_prepared(self, weight):
         """Whether products with a matrix or with experts read prepared activations."""
+        return self.digits_read(weight) > 0
+
+    def digits_read(self, weight):
+        """Count the digits that such products read of them; 0 if they read floats."""
         cdef packed_matrix matrix
         if isinstance(weight, PackedExperts):
             matrix = (<PackedExperts>weight).matrix
         else:
             matrix = (<PackedMatrix?>weight).matrix
-        return bool(self.kernels.reads_prepared(&matrix))
+        return self.kernels.digits_read(&matrix)
 
     def add(self, added, *, waits=False):
         """Add a step, which follows all steps before it if it `waits`.
@@ -90,6 +94,8 @@ cdef class Steps:
         new.waits = waits
         new.of_wanted = added.of_wanted
         self.fill(&new, added.op, added.reads, added.writes, added.constants)
+        if "prepared" in added.writes and new.kind not in (STEP_PREPARE, STEP_GATHER):
+            fill_result(&new.result, added.writes, added.constants)
         if added.of_wanted and new.kind in (
                 STEP_ROPE_TABLE, STEP_SCORES, STEP_ATTENTION):
             self.needs_wanted = True
@@ -111,6 +117,10 @@ cdef class Steps:
         elif op == "position_embedding":
             s.kind = STEP_POSITION_EMBEDDING
             fill_embedding(&s.embedding, w, c)
+        elif op == "type_embedding":
+            s.kind = STEP_TYPE_EMBEDDING
+            fill_embedding(&s.embedding, w, c)
+            self.needs_types = True
         elif op == "rope_table":
             s.kind = STEP_ROPE_TABLE
             fill_rope_table(&s.rope_table, w, c)
@@ -147,6 +157,11 @@ cdef class Steps:
         elif op == "wanted":
             s.kind = STEP_WANTED
             s.wanted.x, s.wanted.y = rows_of(r["x"]), rows_of(w["y"])
+            s.wanted.n = c.get("n", s.wanted.y.ld)
+        elif op == "mean":
+            s.kind = STEP_MEAN
+            s.mean.x, s.mean.y = rows_of(r["x"]), rows_of(w["y"])
+            s.mean.n = c["n"]
         elif op == "copy":
             s.kind = STEP_COPY
             fill_copy(&s.copy, r, w, c)

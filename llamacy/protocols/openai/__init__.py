@@ -1,10 +1,18 @@
-"""Results as the dicts of OpenAI's API.
+"""Requests and results as the dicts of OpenAI's API.
 
 ::
 
-    common          head of a response, usage, and why a text ended
-    completions     the completion API: texts
-    chat            the chat completion API: messages
+    common              head of a response, usage, and why a text ended
+    completions         the completion API: texts
+    chat                the chat completion API: messages
+    sampling            sampling options of requests
+    structure           forms that answers must have, and tools to call
+    streaming           whether and how a response is streamed
+    completion_request  a request's body to arguments of `Model.generate`
+    chat_request        a request's body to arguments of `Model.chat`
+    response_request    the same for the response API
+    response_input      items of the response API to messages
+    responses           the response API: items and events
 
-Source: OpenAI's API reference, "Completions" and "Chat Completions".
+Source: OpenAI's API reference, "Completions", "Chat Completions" and "Responses".
 """

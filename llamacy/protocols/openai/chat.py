@@ -78,13 +78,18 @@ class ChatResponse:
     ----------
     head : Head
         Shared by all its dicts.
-    token_text : callable
-        Returns the text of a token id.
+    token_bytes : callable
+        Returns the bytes of a token id.
+    index : int, default 0
+        Its place among several answers to one conversation.
     """
 
-    def __init__(self, head: Head, token_text: Callable[[int], str]) -> None:
+    def __init__(
+        self, head: Head, token_bytes: Callable[[int], bytes], index: int = 0
+    ) -> None:
         self._head = head
-        self._token_text = token_text
+        self._token_bytes = token_bytes
+        self._index = index
         self._n_calls = 0
 
     def whole(self, answer: ChatCompletion) -> CreateChatCompletionResponse:
@@ -139,7 +144,7 @@ class ChatResponse:
         reason: FinishReason | None,
     ) -> CreateChatCompletionResponse:
         choice: ChatChoice = {
-            "index": 0,
+            "index": self._index,
             "logprobs": None,
             "finish_reason": finish_reason(reason),
         }
@@ -159,8 +164,9 @@ class ChatResponse:
         return {**self._named(entry.token, entry.logprob), "top_logprobs": top}
 
     def _named(self, token: int, logprob: float) -> dict[str, Any]:
-        text = self._token_text(token)
-        return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+        data = self._token_bytes(token)
+        text = data.decode(errors="ignore")
+        return {"token": text, "logprob": logprob, "bytes": list(data)}
 
 
 def message(answer: ChatCompletion) -> ChatMessage:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self, TypedDict
+from typing import TYPE_CHECKING, Literal, NotRequired, Self, TypedDict
+
+from llamacy.results import Usage
 
 if TYPE_CHECKING:
-    from llamacy.results import FinishReason, Usage
+    from llamacy.results import FinishReason
 
 OpenAIReason = Literal["stop", "length", "tool_calls"]
 """Why a text ended, in OpenAI's words."""
+
+
+class PromptTokensDetails(TypedDict):
+    """Tokens of the prompt that were not read again."""
+
+    cached_tokens: int
 
 
 class CompletionUsage(TypedDict):
@@ -20,6 +29,7 @@ class CompletionUsage(TypedDict):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: NotRequired[PromptTokensDetails]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,44 @@ def usage(counted: Usage) -> CompletionUsage:
         "prompt_tokens": counted.prompt_tokens,
         "completion_tokens": counted.completion_tokens,
         "total_tokens": counted.total_tokens,
+    }
+
+
+def total(prompts: Iterable[Sequence[Usage]]) -> Usage:
+    """Return the token counts of one response.
+
+    Parameters
+    ----------
+    prompts : iterable of sequences of Usage
+        The counts of each prompt's texts; the prompt counts once.
+
+    Examples
+    --------
+    >>> from llamacy.results import Usage
+    >>> both = total([[Usage(5, 8, 2), Usage(5, 1, 5)]])
+    >>> both.prompt_tokens, both.completion_tokens, both.cached_tokens
+    (5, 9, 2)
+    """
+    n_read = n_written = n_cached = 0
+    for texts in prompts:
+        n_read += texts[0].prompt_tokens
+        n_cached += texts[0].cached_tokens
+        n_written += sum(text.completion_tokens for text in texts)
+    return Usage(n_read, n_written, n_cached)
+
+
+def detailed(counted: Usage) -> CompletionUsage:
+    """Return the dict of token counts, with those that were cached.
+
+    Examples
+    --------
+    >>> from llamacy.results import Usage
+    >>> detailed(Usage(5, 8, 2))["prompt_tokens_details"]
+    {'cached_tokens': 2}
+    """
+    return {
+        **usage(counted),
+        "prompt_tokens_details": {"cached_tokens": counted.cached_tokens},
     }
 
 

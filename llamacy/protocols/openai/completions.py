@@ -65,6 +65,8 @@ class CompletionResponse:
         The prompt as text.
     echo : bool
         Whether a whole completion repeats the prompt before the text; chunks never do.
+    index : int, default 0
+        Its place among the completions of one response.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class CompletionResponse:
         token_bytes: Callable[[int], bytes],
         prompt: str,
         echo: bool = False,
+        index: int = 0,
     ) -> None:
         self._head = head
+        self._index = index
         self._token_bytes = token_bytes
         self._prompt = prompt
         self._echo = echo
@@ -129,7 +133,7 @@ class CompletionResponse:
     ) -> CreateCompletionResponse:
         choice: CompletionChoice = {
             "text": text,
-            "index": 0,
+            "index": self._index,
             "logprobs": logprobs,
             "finish_reason": finish_reason(reason),
         }

@@ -12,6 +12,7 @@ from llamacy.ops.plan.barriers import find_barriers
 from llamacy.ops.plan.packed_weights import pack_weights
 from llamacy.ops.plan.step import LOGITS, Step
 from llamacy.ops.rope import Rope
+from llamacy.ops.state.specs import Recurrence
 from tests.support.states import key_values
 
 if TYPE_CHECKING:
@@ -65,7 +66,110 @@ class TestPreparation:
                 ops.add(a, ops.rms_norm(b, weights["norm"], 1)), weights["w3"]
             )
 
-        assert ops_of(forward).count("prepare") == 2  # of x, and of the sum
+        kinds = ("prepare", "rms_norm", "add+prepare")
+        assert [op for op in ops_of(forward) if op in kinds] == list(kinds)
+
+    @pytest.mark.parametrize("op", ["add", "mul", "silu_mul", "gain", "head_gate"])
+    def test_rows_are_prepared_where_they_are_made(
+        self, ops_of: OpsOf, op: str
+    ) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            y = weights["norm"] if op == "gain" else ops.silu(x)
+            return ops.linear(getattr(ops, op)(x, y), weights["w1"])
+
+        assert ops_of(forward)[-2:] == [f"{op}+prepare", "linear store"]
+        assert "prepare" not in "".join(ops_of(forward, "F32"))
+
+    @pytest.mark.parametrize(("type_name", "n_digits"), [("Q8_0", 2), ("Q4_0", 1)])
+    def test_has_as_many_digits_as_are_read(
+        self, steps_of: StepsOf, type_name: str, n_digits: int
+    ) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            h = ops.rms_norm(x, weights["norm"], 1)
+            h = ops.add(ops.linear(x, weights["w1"]), ops.linear(h, weights["w2"]))
+            return ops.linear(h, weights["w3"])
+
+        steps = steps_of(forward, type_name)
+        prepared = [step for step in steps if "prepared" in step.writes]
+        assert [step.constants["n_digits"] for step in prepared] == [n_digits] * 3
+
+
+class TestColumns:
+    """Columns side by side are read where they are, and nothing overwrites them."""
+
+    def test_are_no_step(self, steps_of: StepsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.linear(ops.embedding(weights["w0"]), weights["w1"])
+            right = ops.columns(ops.columns(x, 8, 24), 8, 16)
+            return ops.mul(ops.columns(x, 0, 16), right)
+
+        *_, mul, _ = steps_of(forward)
+        assert list(map(str, mul.reads.values())) == ["x1[0:16]", "x1[16:32]"]
+
+    def test_of_each_head_are_copied(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.columns(ops.embedding(weights["w0"]), 0, 4, of=8)
+            return ops.scale(x, 2.0)
+
+        assert ops_of(forward) == ["embedding", "copy", "scale"]
+
+    def test_stay_until_their_last_reader(self, steps_of: StepsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            part = ops.columns(x, 0, 32)
+            h = ops.silu(part)  # not in place, nor in place of x
+            y = ops.add(ops.silu(x), ops.linear(h, weights["w1"]))
+            return ops.linear(ops.add(y, part), weights["w2"])
+
+        assert [step.kind for step in steps_of(forward, "F32")] == [
+            *("embedding", "silu", "silu", "linear add", "add", "linear store")
+        ]
+
+    def test_are_not_multiplied_while_their_rows_are_added_to(
+        self, ops_of: OpsOf
+    ) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            product = ops.linear(ops.columns(x, 0, 32), weights["w1"])
+            return ops.scale(ops.add(x, product), 2.0)
+
+        assert ops_of(forward, "F32") == ["embedding", "linear store", "add", "scale"]
+
+    def test_are_rotated_elsewhere(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.linear(ops.embedding(weights["w0"]), weights["w1"])
+            heads = [ops.columns(x, first, 16) for first in (0, 16)]
+            q, k = (ops.rope(head, ROPE) for head in heads)
+            state = key_values(0, n_head_kv=1, head_dim=16)
+            return ops.scale(ops.attention(q, k, heads[1], state=state, scale=1.0), 1.0)
+
+        assert ops_of(forward).count("copy+rotate") == 2
+
+
+class TestConvolutions:
+    def test_end_in_silu(self, ops_of: OpsOf) -> None:
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            state = Recurrence(0, n_channels=32, n_columns=1)
+            h = ops.causal_conv(x, weights["norm"], state=state)
+            return ops.linear(ops.silu(h), weights["w1"])
+
+        assert ops_of(forward, "F32")[1] == "causal_conv silu"
+
+    @pytest.mark.parametrize("op", ["sigmoid", "add"])
+    def test_do_not_end_in_other_operations(self, ops_of: OpsOf, op: str) -> None:
+        """Nor in SiLU, if the results are read besides."""
+
+        def forward(ops: Any, config: Any, weights: Any) -> Any:
+            x = ops.embedding(weights["w0"])
+            state = Recurrence(0, n_channels=32, n_columns=1)
+            h = ops.causal_conv(x, weights["norm"], state=state)
+            y = ops.sigmoid(h) if op == "sigmoid" else ops.add(ops.silu(h), h)
+            return ops.linear(y, weights["w1"])
+
+        assert ops_of(forward, "F32")[1] == "causal_conv"
 
 
 class TestGateAndUp:
@@ -92,7 +196,7 @@ class TestGateAndUp:
             h = ops.silu_mul(ops.linear(x, weights["w1"]), ops.linear(y, weights["w2"]))
             return ops.linear(h, weights["w3"])
 
-        assert "silu_mul" in ops_of(forward)
+        assert "silu_mul+prepare" in ops_of(forward)
 
     def test_that_are_read_again_are_kept(self, ops_of: OpsOf) -> None:
         def forward(ops: Any, config: Any, weights: Any) -> Any:

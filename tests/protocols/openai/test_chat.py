@@ -11,7 +11,7 @@ from llamacy.protocols.openai.common import Head
 from llamacy.results import Timings, TokenLogprob, Usage
 
 HEAD = Head("chatcmpl-1", 1_800_000_000, "tiny")
-TEXTS = {1: "4", 2: "é"}
+TEXTS = {1: b"4", 2: "é".encode(), 3: b"\xc3"}
 NO_TIMINGS = Timings(0, 0.0, 0, 0.0, 0.0)
 ANSWER = ChatCompletion("4é", [1, 2], "stop", Usage(7, 2), NO_TIMINGS)
 CALLS = (ToolCall("add", {"a": "ü"}, "id1"), ToolCall("sub", {}, "id2"))
@@ -86,3 +86,12 @@ def test_logprobs_come_with_text_and_bytes() -> None:
     second = {"token": "é", "logprob": -0.5, "bytes": [0xC3, 0xA9]}
     first = {"token": "4", "logprob": -1.0, "bytes": [0x34]}
     assert logprobs == {"content": [{**second, "top_logprobs": [second, first]}]}
+
+
+def test_bytes_of_a_token_within_a_character_are_its_own() -> None:
+    scored = TokenLogprob(3, -0.5)
+    made = response().whole(replace(ANSWER, logprobs=[scored]))
+    logprobs = made["choices"][0]["logprobs"]
+    assert logprobs is not None
+    (entry,) = logprobs["content"]
+    assert (entry["token"], entry["bytes"]) == ("", [0xC3])

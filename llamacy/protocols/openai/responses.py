@@ -1,0 +1,202 @@
+"""Answers as the items and events of OpenAI's response API."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llamacy.chat.results import ChatCompletion, ChatPiece, ToolCall
+    from llamacy.protocols.openai.common import Head
+    from llamacy.results import Completion, FinishReason
+
+Item = dict[str, Any]
+
+_PARTS: dict[str, dict[str, Any]] = {
+    "message": {"type": "output_text", "text": "", "annotations": []},
+    "reasoning": {"type": "reasoning_text", "text": ""},
+}
+_NO_LOGPROBS: dict[str, dict[str, Any]] = {"message": {"logprobs": []}, "reasoning": {}}
+_EVENTS = {"message": "output_text", "reasoning": "reasoning_text"}
+_REASONS = {"length": "max_output_tokens"}
+
+
+class Response:
+    """Makes the dicts of one response: the whole, or event after event.
+
+    Parameters
+    ----------
+    head : Head
+        Id, time and model.
+    echoed : dict
+        Fields of the request that the response repeats.
+    """
+
+    def __init__(self, head: Head, echoed: dict[str, Any]) -> None:
+        self._top = {
+            "id": head.id,
+            "object": "response",
+            "created_at": head.created,
+            "model": head.model,
+            "background": False,
+            **echoed,
+        }
+        self._items: list[Item] = []
+        self._open: Item | None = None
+        self._n_events = 0
+
+    def whole(self, answer: ChatCompletion) -> dict[str, Any]:
+        """Return the response of a finished answer."""
+        if answer.reasoning:
+            self._items.append(_item("reasoning", answer.reasoning, "completed"))
+        if answer.text or not answer.tool_calls:
+            self._items.append(_item("message", answer.text, "completed"))
+        self._items += [_call_item(call, "completed") for call in answer.tool_calls]
+        return self._response(_status(answer.finish_reason), answer)
+
+    def begin(self) -> Iterator[Item]:
+        """Yield the events before the first piece."""
+        for kind in ("response.created", "response.in_progress"):
+            yield self._event(kind, response=self._response("in_progress"))
+
+    def push(self, piece: ChatPiece) -> Iterator[Item]:
+        """Yield the events of a piece."""
+        if piece.reasoning:
+            yield from self._add("reasoning", piece.reasoning)
+        if piece.text:
+            yield from self._add("message", piece.text)
+        for call in piece.tool_calls:
+            yield from self._call(call)
+
+    def end(self, completion: Completion, reason: FinishReason) -> Iterator[Item]:
+        """Yield the events after the last piece.
+
+        Parameters
+        ----------
+        completion : Completion
+            Has the token counts.
+        reason : FinishReason
+            Why the answer ended.
+        """
+        if not self._items and self._open is None:
+            yield from self._begin("message")
+        yield from self._close()
+        status = _status(reason)
+        response = self._response(status, completion)
+        yield self._event(f"response.{status}", response=response)
+
+    def fail(self, code: str | None, message: str) -> Item:
+        """Return the event of an error after which nothing comes."""
+        response = self._response("failed")
+        response["error"] = {"code": code or "server_error", "message": message}
+        return self._event("response.failed", response=response)
+
+    def _add(self, kind: str, text: str) -> Iterator[Item]:
+        """Yield the events of more text of one kind of item."""
+        if self._open is None or self._open["type"] != kind:
+            yield from self._close()
+            yield from self._begin(kind)
+        assert self._open is not None
+        self._open["content"][0]["text"] += text
+        name = f"response.{_EVENTS[kind]}.delta"
+        yield self._of_part(name, delta=text, **_NO_LOGPROBS[kind])
+
+    def _begin(self, kind: str) -> Iterator[Item]:
+        item = self._open = _item(kind, "", "in_progress")
+        added = {**item, "content": []}
+        yield self._of_item("response.output_item.added", item=added)
+        yield self._of_part("response.content_part.added", part=dict(_PARTS[kind]))
+
+    def _close(self) -> Iterator[Item]:
+        """Yield the events of the end of the item that is written, if one is."""
+        item = self._open
+        if item is None:
+            return
+        (part,) = item["content"]
+        kind: str = item["type"]
+        name = f"response.{_EVENTS[kind]}.done"
+        yield self._of_part(name, text=part["text"], **_NO_LOGPROBS[kind])
+        yield self._of_part("response.content_part.done", part=part)
+        item["status"] = "completed"
+        yield self._of_item("response.output_item.done", item=item)
+        self._items.append(item)
+        self._open = None
+
+    def _call(self, call: ToolCall) -> Iterator[Item]:
+        """Yield the events of a tool call, which comes whole."""
+        yield from self._close()
+        item = _call_item(call, "completed")
+        place = {"item_id": item["id"], "output_index": len(self._items)}
+        added = {**item, "arguments": "", "status": "in_progress"}
+        yield self._of_item("response.output_item.added", item=added)
+        name, arguments = "response.function_call_arguments", item["arguments"]
+        yield self._event(f"{name}.delta", **place, delta=arguments)
+        yield self._event(
+            f"{name}.done", **place, arguments=arguments, name=item["name"]
+        )
+        yield self._of_item("response.output_item.done", item=item)
+        self._items.append(item)
+
+    def _of_item(self, kind: str, **rest: Any) -> Item:
+        return self._event(kind, output_index=len(self._items), **rest)
+
+    def _of_part(self, kind: str, **rest: Any) -> Item:
+        assert self._open is not None
+        place = {"item_id": self._open["id"], "content_index": 0}
+        return self._of_item(kind, **place, **rest)
+
+    def _event(self, kind: str, **rest: Any) -> Item:
+        number, self._n_events = self._n_events, self._n_events + 1
+        return {"type": kind, "sequence_number": number, **rest}
+
+    def _response(
+        self, status: str, completion: Completion | None = None
+    ) -> dict[str, Any]:
+        details = None
+        if completion is not None and status == "incomplete":
+            details = {"reason": _REASONS[completion.finish_reason]}
+        return {
+            **self._top,
+            "status": status,
+            "error": None,
+            "incomplete_details": details,
+            "output": list(self._items),
+            "usage": None if completion is None else _usage(completion),
+        }
+
+
+def _status(reason: FinishReason) -> str:
+    return "incomplete" if reason in _REASONS else "completed"
+
+
+def _usage(completion: Completion) -> dict[str, Any]:
+    counted = completion.usage
+    return {
+        "input_tokens": counted.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": counted.cached_tokens},
+        "output_tokens": counted.completion_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": counted.total_tokens,
+    }
+
+
+def _item(kind: str, text: str, status: str) -> Item:
+    """Return an item with a text: a message, or reasoning."""
+    content = [{**_PARTS[kind], "text": text}]
+    item: Item = {"type": kind, "status": status, "content": content}
+    if kind == "reasoning":
+        return {"id": f"rs_{uuid.uuid4().hex}", "summary": [], **item}
+    return {"id": f"msg_{uuid.uuid4().hex}", "role": "assistant", **item}
+
+
+def _call_item(call: ToolCall, status: str) -> Item:
+    return {
+        "id": f"fc_{uuid.uuid4().hex}",
+        "type": "function_call",
+        "status": status,
+        "call_id": call.id,
+        "name": call.name,
+        "arguments": json.dumps(call.arguments, ensure_ascii=False),
+    }

@@ -1,0 +1,46 @@
+"""Models behind HTTP, for the unmodified clients of other servers.
+
+::
+
+    application     `app`: routes and settings to an ASGI application
+    models          names to models
+    slots           the place of a model, which may be loaded and unloaded
+    record          a request on its way: its id, its line in the log, its end
+    metrics         measurements for Prometheus
+    guard           the way in for every request: access, ids, the log, a stop
+    access          hosts, origins and keys that are let in
+    body            a request's body to a JSON value, within limits
+    errors          exceptions to refusals with a status
+    shapes          refusals to the error bodies of each API
+    responses       JSON, and streams of server-sent events
+    leaving         clients that hang up
+    lengths         prompts that cannot fit into the context
+    joining         several streams as one
+    prompt_ids      ids of prompts that clients write as a whole
+    calls           answers that may have only one tool call
+    reading_progress  the share of a prompt that has been read
+    service         the models and settings that all endpoints share
+    health          whether the server is up
+    operating       tokens, templates, properties and measurements
+    openai          OpenAI's endpoints
+    anthropic       Anthropic's endpoints
+    ollama          Ollama's endpoints
+
+HTTP alone: `llamacy.protocols` has the shapes of requests and results, and the engine
+batches, cancels and bounds its queue. Needs Starlette and prometheus-client, which
+``pip install llamacy[server]`` brings.
+"""
+
+try:
+    import prometheus_client as _prometheus_client  # noqa: F401
+    import starlette as _starlette  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"no module named {error.name!r}, which the server needs: "
+        "run `pip install '.[server]'` in a clone of llamacy"
+    ) from None
+
+from llamacy.server.application import app
+from llamacy.server.slots import OnDemand
+
+__all__ = ["OnDemand", "app"]

@@ -1,0 +1,138 @@
+"""Exceptions as refusals with a status, which tell a client whether to try again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from llamacy.errors import (
+    ArgumentError,
+    BusyError,
+    ChatTemplateError,
+    ClosedError,
+    ContextLengthError,
+    LlamacyError,
+    MissingPackageError,
+    OutOfMemoryError,
+    UnknownOptionError,
+    UnsupportedCallError,
+    UnsupportedError,
+)
+from llamacy.protocols.fields import field_at_fault
+
+_BUSY_SECONDS: Final = 2
+"""Seconds after which a client is asked to try again; some wait them in full."""
+
+_NEVER: Final = {"x-should-retry": "false"}
+_SOON: Final = {"retry-after": str(_BUSY_SECONDS)}
+
+_logger = logging.getLogger("llamacy.server")
+
+
+class Refusal(Exception):
+    """A request that is answered with an error.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    message : str
+        The fault, for a person.
+    field : str, optional
+        The field of the request at fault.
+    code : str, optional
+        The fault, for a program, in OpenAI's words where it has some.
+    headers : mapping of str to str
+        Further headers of the response.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        field: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.field = field
+        self.code = code
+        self.headers = dict(headers or {})
+
+
+def refusal_of(error: Exception, prompt_field: str = "messages") -> Refusal:
+    """Return the refusal of a request that failed with `error`.
+
+    Parameters
+    ----------
+    error : Exception
+        Any exception. One that is neither llamacy's nor a refusal is logged, and the
+        client learns nothing of it.
+    prompt_field : str
+        The field at fault where a prompt is too long or cannot be written.
+    """
+    if isinstance(error, Refusal):
+        return error
+    message = str(error)
+    match error:
+        case ContextLengthError():
+            code = "context_length_exceeded"
+            return Refusal(400, _too_long(error), field=prompt_field, code=code)
+        case ChatTemplateError():
+            return Refusal(400, message, field=prompt_field, code="invalid_prompt")
+        case UnknownOptionError():
+            field = field_at_fault(message)
+            return Refusal(400, message, field=field, code="unknown_parameter")
+        case ArgumentError():
+            field = field_at_fault(message)
+            return Refusal(400, message, field=field, code="invalid_value")
+        case UnsupportedError() | UnsupportedCallError() | MissingPackageError():
+            return Refusal(400, message, code="unsupported_value")
+        case BusyError():
+            return Refusal(429, message, code="queue_full", headers=_SOON)
+        case OutOfMemoryError():
+            return Refusal(503, message, code="out_of_memory", headers=_SOON)
+        case ClosedError():
+            return Refusal(503, message, code="model_closed", headers=_NEVER)
+        case LlamacyError():
+            _logger.error("%s: %s", type(error).__name__, message)
+            return Refusal(500, message, code="server_error", headers=_NEVER)
+    _logger.error("a request failed", exc_info=error)
+    return Refusal(500, "the server failed", code="server_error", headers=_NEVER)
+
+
+def no_memory(n_bytes: int, max_bytes: int, *, can_wait: bool) -> Refusal:
+    """Return the refusal of a request for a model that does not fit into memory.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Bytes that the model needs.
+    max_bytes : int
+        Bytes that all models may have.
+    can_wait : bool
+        Whether others, which are in use, will make room.
+    """
+    need = f"the model needs {n_bytes} bytes of {max_bytes} (--max-memory)"
+    if can_wait:
+        message = f"{need}, and others are in use"
+        return Refusal(503, message, code="out_of_memory", headers=_SOON)
+    return Refusal(503, need, code="out_of_memory", headers=_NEVER)
+
+
+def _too_long(error: ContextLengthError) -> str:
+    """Return the message in words that agents and litellm look for, to shorten it."""
+    return (
+        f"prompt is too long: {error.n_tokens} tokens > {error.n_ctx} maximum "
+        f"(this model's maximum context length is {error.n_ctx} tokens)"
+    )
+
+
+def stopping() -> Refusal:
+    """Return the refusal of a request that comes while the server stops."""
+    message = "the server is stopping: running answers end, and no new ones begin"
+    return Refusal(503, message, code="stopping", headers=_SOON)

@@ -1,0 +1,54 @@
+"""Clients that hang up: their work ends within one forward pass."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from starlette.types import Receive
+
+ResultT = TypeVar("ResultT")
+
+
+class ClientGone(Exception):
+    """The client hung up before it was answered."""
+
+
+async def unless_gone(receive: Receive, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Return what `work` returns; end it if the client hangs up.
+
+    Parameters
+    ----------
+    receive : callable
+        The application's `receive`, whose request body was read.
+    work : coroutine
+        Generates the answer; cancelling it ends the texts after the pass at hand.
+
+    Raises
+    ------
+    ClientGone
+        The client hung up first.
+    """
+    task = asyncio.ensure_future(work)
+    departure = asyncio.ensure_future(departs(receive))
+    try:
+        await asyncio.wait({task, departure}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone
+        return task.result()
+    finally:
+        await end(task, departure)
+
+
+async def departs(receive: Receive) -> None:
+    """Return once the client has hung up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def end(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks, and wait until they have cleaned up."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,10 @@
+"""Ollama's endpoints.
+
+::
+
+    chat        /api/chat
+    generate    /api/generate
+    lines       responses line by line
+    catalogue   /api/tags, /api/show, /api/ps, /api/version
+    describing  a model to its details
+"""

@@ -1,0 +1,76 @@
+"""`/api/generate`: a prompt that is answered, or continued if it is raw."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from starlette.requests import Request
+
+from llamacy.chat.formats import has_template
+from llamacy.generation.streams import AsyncStream
+from llamacy.model.model import Model
+from llamacy.protocols.ollama.request import Asked, generate_asked
+from llamacy.protocols.ollama.responses import OllamaResponse
+from llamacy.server.leaving import unless_gone
+from llamacy.server.lengths import check_length
+from llamacy.server.ollama.chat import answered
+from llamacy.server.ollama.lines import (
+    HEADERS,
+    empty_line,
+    failure,
+    known_name,
+    line,
+)
+from llamacy.server.prompt_ids import prompt_ids
+from llamacy.server.responses import JSON, Events
+from llamacy.server.service import service_of
+
+
+async def generate(request: Request) -> JSON | Events:
+    """Answer a prompt; continue it if it is raw, or the model has no template."""
+    service = service_of(request)
+    asked = generate_asked(await service.body(request))
+    response = OllamaResponse(asked.model, "response", asked.shows_thinking)
+    if not asked.is_empty:
+        name = known_name(service.models, asked.model)
+        name, model = await service.model(request, name)
+        if asked.is_raw or not has_template(model.metadata):
+            return await _continued(request, asked, (name, model), response)
+    return await answered(request, asked, response)
+
+
+async def _continued(
+    request: Request,
+    asked: Asked,
+    named: tuple[str, Model],
+    response: OllamaResponse,
+) -> JSON | Events:
+    service, (name, model) = service_of(request), named
+    await check_length(model, [asked.prompt])
+    ids = await asyncio.to_thread(prompt_ids, model, asked.prompt)
+    options: dict[str, Any] = asked.options
+    if asked.stream:
+        stream = model.astream(ids, **options)
+        await stream.start()
+        lines = _lines(request, name, response, stream)
+        quiet = empty_line(response.part)
+        return Events(lines, [stream], quiet, service.quiet_seconds, HEADERS)
+    text = await unless_gone(request.receive, model.agenerate(ids, **options))
+    service.note(request.scope, name, [[text]])
+    return JSON(response.end(text, response.part(text.text)))
+
+
+async def _lines(
+    request: Request, name: str, response: OllamaResponse, stream: AsyncStream
+) -> AsyncGenerator[bytes, None]:
+    try:
+        async for piece in stream:
+            yield line(response.part(piece.text))
+    except Exception as error:
+        yield failure(error)
+        return
+    text = stream.completion
+    service_of(request).note(request.scope, name, [[text]])
+    yield line(response.end(text, response.part()))

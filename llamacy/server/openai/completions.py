@@ -1,0 +1,145 @@
+"""`/v1/completions`: texts that go on, whole or in chunks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+
+from llamacy.errors import LlamacyError
+from llamacy.generation.streams import AsyncStream
+from llamacy.model.model import Model
+from llamacy.protocols.openai.common import Head, detailed
+from llamacy.protocols.openai.completion_request import (
+    CompletionRequest,
+    completion_request,
+)
+from llamacy.protocols.openai.completions import CompletionResponse
+from llamacy.results import Completion
+from llamacy.server.errors import refusal_of
+from llamacy.server.joining import joined, start_all
+from llamacy.server.leaving import unless_gone
+from llamacy.server.lengths import check_length
+from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
+from llamacy.server.prompt_ids import prompt_ids, token_bytes_of
+from llamacy.server.responses import JSON, Events, event
+from llamacy.server.service import service_of
+
+_CHUNK: Final = "text_completion"
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A request with its model, and the ids of its prompts.
+
+    Attributes
+    ----------
+    asked : CompletionRequest
+        The request.
+    model : Model
+        The model.
+    head : Head
+        Shared by the response's dicts.
+    ids : list of list of int
+        Token ids of each prompt.
+    """
+
+    asked: CompletionRequest
+    model: Model
+    head: Head
+    ids: list[list[int]]
+
+    def response(self, index: int) -> CompletionResponse:
+        """Return the maker of dicts for one of the texts."""
+        prompt = self.asked.prompts[index // self.asked.n]
+        if not isinstance(prompt, str):
+            prompt = self.model.detokenize(prompt)
+        token_bytes = token_bytes_of(self.model)
+        return CompletionResponse(
+            self.head, token_bytes, prompt, self.asked.echo, index
+        )
+
+    def shown_ids(self, index: int) -> list[int]:
+        """Return the ids of a text's prompt that it is shown with."""
+        ids = self.ids[index // self.asked.n]
+        return ids[1:] if ids[:1] == [self.model.tokenizer.bos_id] else ids
+
+
+async def completions(request: Request) -> JSON | Events:
+    """Continue a prompt, or several."""
+    service = service_of(request)
+    asked = completion_request(await service.body(request))
+    name, model = await service.model(request, asked.model)
+    try:
+        for prompt in asked.prompts:
+            await check_length(model, [prompt] if isinstance(prompt, str) else [])
+        ids = await asyncio.to_thread(_ids, model, asked)
+        task = _Task(asked, model, Head.new("cmpl", name), ids)
+        if asked.streaming.is_on:
+            return await _stream(request, task)
+        texts = await unless_gone(
+            request.receive, model.agenerate(ids, n=asked.n, **asked.options)
+        )
+    except LlamacyError as error:
+        raise refusal_of(error, "prompt") from error
+    usage = service.note(request.scope, name, texts)
+    return JSON({**_whole(task, texts), "usage": detailed(usage)})
+
+
+def _ids(model: Model, asked: CompletionRequest) -> list[list[int]]:
+    return [prompt_ids(model, prompt) for prompt in asked.prompts]
+
+
+def _whole(task: _Task, texts: Sequence[Sequence[Completion]]) -> dict[str, Any]:
+    """Return the response of the finished texts of each prompt."""
+    responses = [
+        task.response(index).whole(text, task.shown_ids(index))
+        for index, text in enumerate(text for each in texts for text in each)
+    ]
+    choices = [choice for response in responses for choice in response["choices"]]
+    return {**responses[0], "choices": choices}
+
+
+async def _stream(request: Request, task: _Task) -> Events:
+    """Begin the texts; errors of the request are raised before anything is sent."""
+    service = service_of(request)
+    asked, n = task.asked, len(task.ids) * task.asked.n
+    progress = Progress(n, task.head, _CHUNK, asked.streaming.has_progress)
+    streams = [
+        task.model.astream(
+            task.ids[index // asked.n],
+            progress=progress.of(index),
+            **asked.options_of(index % asked.n),
+        )
+        for index in range(n)
+    ]
+    await start_all(streams)
+    events = _chunks(request, task, streams)
+    return Events(
+        events, streams, progress.said, service.quiet_seconds_of(asked.streaming)
+    )
+
+
+async def _chunks(
+    request: Request, task: _Task, streams: Sequence[AsyncStream]
+) -> AsyncGenerator[bytes, None]:
+    responses = [task.response(index) for index in range(len(streams))]
+    try:
+        async for index, piece in joined(streams):
+            if piece is None:
+                reason = streams[index].completion.finish_reason
+                yield event(responses[index].last_chunk(reason))
+            elif chunk := responses[index].chunk(piece):
+                yield event(chunk)
+    except Exception as error:
+        yield failure(error)
+        return
+    n, ended = task.asked.n, [stream.completion for stream in streams]
+    texts = [ended[first : first + n] for first in range(0, len(ended), n)]
+    usage = service_of(request).note(request.scope, task.head.model, texts)
+    if task.asked.streaming.has_usage:
+        yield event(usage_chunk(task.head, _CHUNK, detailed(usage)))
+    yield DONE

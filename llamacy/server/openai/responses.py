@@ -1,0 +1,123 @@
+"""`/v1/responses`: answers as items, which later responses may go on from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from starlette.requests import Request
+
+from llamacy.chat.results import ChatCompletion
+from llamacy.chat.stream import AsyncChatStream
+from llamacy.protocols.openai.chat import message
+from llamacy.protocols.openai.common import Head
+from llamacy.protocols.openai.response_request import (
+    ResponseRequest,
+    response_request,
+)
+from llamacy.protocols.openai.responses import Response
+from llamacy.server.calls import first_call, until_first_call
+from llamacy.server.errors import refusal_of
+from llamacy.server.leaving import unless_gone
+from llamacy.server.lengths import check_length, texts_of
+from llamacy.server.reading_progress import ReadingProgress
+from llamacy.server.responses import JSON, Events, event
+from llamacy.server.service import service_of
+
+
+async def responses(request: Request) -> JSON | Events:
+    """Answer, and remember the conversation."""
+    service = service_of(request)
+    asked = response_request(await service.body(request))
+    name, model = await service.model(request, asked.model)
+    before: list[dict[str, Any]] = []
+    if asked.previous is not None:
+        before = service.store.get(asked.previous, "previous_response_id").messages
+    messages = asked.conversation(before)
+    if "overflow" not in asked.options:
+        await check_length(model, texts_of(messages))
+    head = Head.new("resp", name)
+    turn = _Turn(request, name, asked, before, Response(head, asked.echoed))
+    if asked.stream:
+        progress = ReadingProgress()
+        stream = model.astream_chat(messages, progress=progress, **asked.options)
+        await stream.start()
+        events = turn.events(stream)
+        return Events(events, [stream], progress.said, service.quiet_seconds)
+    answer = await unless_gone(request.receive, model.achat(messages, **asked.options))
+    if asked.has_one_call:
+        answer = first_call(answer)
+    return JSON(turn.finished(turn.response.whole(answer), answer))
+
+
+async def stored_response(request: Request) -> JSON:
+    """Return a stored response."""
+    store = service_of(request).store
+    return JSON(store.get(request.path_params["id"]).response)
+
+
+async def remove_response(request: Request) -> JSON:
+    """Forget a stored response."""
+    id = request.path_params["id"]
+    service_of(request).store.remove(id)
+    return JSON({"id": id, "object": "response", "deleted": True})
+
+
+class _Turn:
+    """One response on its way.
+
+    Attributes
+    ----------
+    response : Response
+        Makes its dicts.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        model: str,
+        asked: ResponseRequest,
+        before: list[dict[str, Any]],
+        response: Response,
+    ) -> None:
+        self.response = response
+        self._scope = request.scope
+        self._service = service_of(request)
+        self._model = model
+        self._asked = asked
+        self._before = before
+
+    def finished(self, body: dict[str, Any], answer: ChatCompletion) -> dict[str, Any]:
+        """Note the counts of a finished response, and store it; return it."""
+        self._service.note(self._scope, self._model, [[answer]])
+        if self._asked.is_stored:
+            said: Any = message(answer)
+            self._service.store.add(body, [*self._before, *self._asked.messages, said])
+        return body
+
+    async def events(self, stream: AsyncChatStream) -> AsyncGenerator[bytes, None]:
+        """Yield the events of a stream."""
+        made, has_called = self.response, False
+        for one in made.begin():
+            yield _named(one)
+        try:
+            async for piece in until_first_call(stream, self._asked.has_one_call):
+                for one in made.push(piece):
+                    yield _named(one)
+                if self._asked.has_one_call and piece.tool_calls:
+                    has_called = True
+        except Exception as error:
+            refusal = refusal_of(error)
+            yield _named(made.fail(refusal.code, refusal.message))
+            return
+        answer = stream.completion
+        reason = "tool_calls" if has_called else answer.finish_reason
+        *last, final = made.end(answer, reason)
+        for one in last:
+            yield _named(one)
+        self.finished(final["response"], answer)
+        yield _named(final)
+
+
+def _named(one: dict[str, Any]) -> bytes:
+    return event(one, one["type"])

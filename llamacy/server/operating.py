@@ -1,0 +1,95 @@
+"""`/tokenize`, `/detokenize`, `/apply-template`, `/props` and `/metrics`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+import llamacy
+from llamacy.arguments import checked_flag, short
+from llamacy.chat.formats import own_templates
+from llamacy.errors import ArgumentError
+from llamacy.protocols.fields import Fields
+from llamacy.protocols.openai.chat_request import chat_request, model_name
+from llamacy.server.responses import JSON
+from llamacy.server.service import service_of
+
+_PROMPT_OPTIONS = ("tools", "reasoning_effort", "template_arguments")
+
+
+async def tokenize(request: Request) -> JSON:
+    """Turn a text into token ids."""
+    service = service_of(request)
+    fields = Fields(await service.body(request))
+    name, text = model_name(fields), fields.take("content")
+    if not isinstance(text, str):
+        raise ArgumentError(f"content: wanted a string, found {short(text)}")
+    add_special = checked_flag("add_special", fields.take("add_special", False))
+    parse = checked_flag("parse_special", fields.take("parse_special", True))
+    with_pieces = checked_flag("with_pieces", fields.take("with_pieces", False))
+    fields.finish()
+    _, model = await service.model(request, name)
+    add_bos = None if add_special else False
+    ids = await asyncio.to_thread(
+        model.tokenize, text, add_bos=add_bos, parse_special=parse
+    )
+    if not with_pieces:
+        return JSON({"tokens": ids})
+    pieces = [{"id": id, "piece": model.tokenizer.piece(id)} for id in ids]
+    return JSON({"tokens": pieces})
+
+
+async def detokenize(request: Request) -> JSON:
+    """Turn token ids into text."""
+    service = service_of(request)
+    fields = Fields(await service.body(request))
+    name, ids = model_name(fields), fields.take("tokens", [])
+    fields.finish()
+    if not isinstance(ids, list):
+        raise ArgumentError(f"tokens: wanted a list of ids, found {short(ids)}")
+    _, model = await service.model(request, name)
+    try:
+        return JSON({"content": await asyncio.to_thread(model.detokenize, ids)})
+    except ArgumentError as error:
+        raise ArgumentError(str(error).replace("ids:", "tokens:", 1)) from None
+
+
+async def apply_template(request: Request) -> JSON:
+    """Write a conversation as a prompt, with the model's chat template."""
+    service = service_of(request)
+    asked = chat_request(await service.body(request))
+    _, model = await service.model(request, asked.model)
+    given = asked.options
+    options = {name: given[name] for name in _PROMPT_OPTIONS if name in given}
+    ids = await asyncio.to_thread(model.chat_prompt, asked.messages, **options)
+    prompt = model.tokenizer.decode(ids, skip_special=False)
+    return JSON({"prompt": prompt, "n_tokens": len(ids)})
+
+
+async def props(request: Request) -> JSON:
+    """Describe the server and a model, which the address's `model` names."""
+    service = service_of(request)
+    wanted = request.query_params.get("model", "")
+    name, model = await service.model(request, wanted or next(iter(service.models)))
+    defaults = model.default_params
+    names = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed")
+    params: dict[str, Any] = {one: getattr(defaults, one) for one in names}
+    return JSON(
+        {
+            "default_generation_settings": {"n_ctx": model.n_ctx, "params": params},
+            "model_alias": name,
+            "models": list(service.models),
+            "chat_template": own_templates(model.metadata).get("default", ""),
+            "modalities": {"vision": False, "audio": False},
+            "build_info": f"llamacy {llamacy.__version__}",
+        }
+    )
+
+
+async def metrics(request: Request) -> Response:
+    """Return the measurements for Prometheus."""
+    kind = "text/plain; version=0.0.4; charset=utf-8"
+    return Response(service_of(request).metrics.shown(), media_type=kind)

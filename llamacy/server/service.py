@@ -1,0 +1,90 @@
+"""The models, measurements and settings that all endpoints share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from llamacy.model.model import Model
+from llamacy.protocols.openai.common import total
+from llamacy.protocols.openai.streaming import Streaming
+from llamacy.results import Completion, Usage
+from llamacy.server.body import json_body
+from llamacy.server.metrics import Metrics
+from llamacy.server.models import Models
+from llamacy.server.openai.stored import Store
+from llamacy.server.record import record_of
+
+PROGRESS_SECONDS: Final = 1.0
+"""Seconds between chunks about the progress, where they were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The models of an application, its measurements and its settings.
+
+    Attributes
+    ----------
+    models : Models
+        The models by name.
+    metrics : Metrics
+        The measurements.
+    max_body : int
+        Most bytes of a request's body.
+    quiet_seconds : float
+        Seconds of silence after which a stream gets a comment.
+    store : Store
+        Responses that later ones may go on from.
+    """
+
+    models: Models
+    metrics: Metrics
+    max_body: int
+    quiet_seconds: float
+    store: Store = field(default_factory=Store)
+
+    async def body(self, request: Request) -> Any:
+        """Return the value of a request's JSON body; see `json_body`."""
+        return await json_body(request, self.max_body)
+
+    async def model(self, request: Request, name: str) -> tuple[str, Model]:
+        """Return a model and its name, for one request; see `Models.use`."""
+        return await self.models.use(name, record_of(request.scope))
+
+    def note(
+        self, scope: Scope, name: str, prompts: Sequence[Sequence[Completion]]
+    ) -> Usage:
+        """Note the texts of a request for the log and the measurements.
+
+        Parameters
+        ----------
+        scope : dict
+            The request's scope.
+        name : str
+            The model's name.
+        prompts : sequence of sequences of Completion
+            The texts of each prompt.
+
+        Returns
+        -------
+        Usage
+            The token counts of all of them.
+        """
+        usage = total([text.usage for text in texts] for texts in prompts)
+        record_of(scope).usage = usage
+        self.metrics.note_texts(name, (text for texts in prompts for text in texts))
+        return usage
+
+    def quiet_seconds_of(self, streaming: Streaming) -> float:
+        """Return the seconds of silence after which a stream says something."""
+        return PROGRESS_SECONDS if streaming.has_progress else self.quiet_seconds
+
+
+def service_of(request: Request) -> Service:
+    """Return the service that a request is for."""
+    service: Service = request.app.state.service
+    return service
