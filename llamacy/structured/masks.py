@@ -32,6 +32,11 @@ class Mask(NamedTuple):
     is_complete: bool
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no token may follow, and none ends a text."""
+        return self.ids is not None and not len(self.ids)
+
+    @property
     def only(self) -> int | None:
         """The token that must follow, if there is only one."""
         return int(self.ids[0]) if self.ids is not None and len(self.ids) == 1 else None

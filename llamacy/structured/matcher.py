@@ -115,8 +115,12 @@ class Matcher:
     @property
     def is_over(self) -> bool:
         """Whether it must end here, for nothing may follow."""
-        self._settle()
-        return bool(self._matcher.is_stopped()) and self.is_complete
+        if not self.is_complete:
+            return False
+        if self._matcher.is_stopped():
+            return True
+        # Otherwise a token ends the text, if the vocabulary has one for that.
+        return not len(self._vocabulary.eog_ids) and self._known_mask().is_empty
 
     def prepare(self) -> None:
         """Begin to compute which tokens may follow, on a spare thread."""

@@ -14,6 +14,7 @@ import pytest
 
 import llamacy
 from tests.support.puppet import saying
+from tests.support.tool_templates import UNTHINKING
 
 pytest.importorskip("langchain_core")
 
@@ -293,22 +294,48 @@ def test_image_in_a_message_is_refused(chat: ChatLlamacy) -> None:
 # Schemas.
 
 
+def unthinking(puppet: llamacy.Model, **options: Any) -> ChatLlamacy:
+    """Return a chat with a random model, whose reasoning would have no end."""
+    return ChatLlamacy(model=puppet, temperature=0, chat_format=UNTHINKING, **options)
+
+
 @pytest.mark.parametrize("choice", ["any", "required", "add", True])
-def test_forced_tool_call_is_refused(chat: ChatLlamacy, choice: Any) -> None:
-    with pytest.raises(llamacy.UnsupportedCallError, match="tool_choice: wanted"):
-        chat.bind_tools([add], tool_choice=choice)
-    with pytest.raises(NotImplementedError, match="tool_choice: wanted"):
-        chat.invoke("1 + 2?", tools=[], tool_choice=choice)
+def test_a_tool_call_can_be_forced(puppet: llamacy.Model, choice: Any) -> None:
+    chat = unthinking(puppet, max_tokens=300)
+    small = {
+        "name": "add",
+        "description": "Add.",
+        "parameters": {"properties": {"a": {"enum": [1, 2]}}, "required": ["a"]},
+    }
+    (call,) = (
+        chat.bind_tools([small], tool_choice=choice).invoke("1 + 2?").tool_calls[:1]
+    )
+    assert (call["name"], call["args"]["a"] in (1, 2)) == ("add", True)
 
 
 def test_no_tool_is_offered_where_the_choice_is_none(chat: ChatLlamacy) -> None:
     assert chat.bind_tools([add], tool_choice="none").kwargs["tools"] == []
 
 
-@pytest.mark.parametrize("method", ["json_mode", "json_schema"])
-def test_methods_that_need_grammars_are_refused(chat: ChatLlamacy, method: str) -> None:
-    with pytest.raises(llamacy.UnsupportedCallError, match="method: wanted"):
-        chat.with_structured_output(Sum, method=method)
+def test_an_answer_follows_a_schema(puppet: llamacy.Model) -> None:
+    chat = unthinking(puppet, max_tokens=60)
+    schema: dict[str, Any] = {"title": "S", "type": "object", "required": ["a"]}
+    schema |= {"description": "S.", "properties": {"a": {"enum": [1, 22]}}}
+    made = chat.with_structured_output(schema, method="json_schema").invoke("1 + 2?")
+    assert made["a"] in (1, 22)
+
+    class Small(BaseModel):
+        ok: bool
+
+    structured = chat.with_structured_output(Small, method="json_schema")
+    assert isinstance(structured.invoke("1 + 2?"), Small)
+    bound: Any = chat.with_structured_output(Small, method="json_mode")
+    assert bound.first.kwargs["response_format"] == {"type": "json_object"}
+
+
+def test_unknown_options_of_structured_output_are_refused(chat: ChatLlamacy) -> None:
+    with pytest.raises(llamacy.ArgumentError, match="method: wanted one of"):
+        chat.with_structured_output(Sum, method="magic")
     with pytest.raises(llamacy.ArgumentError, match="unknown option"):
         chat.with_structured_output(Sum, colour="red")
 

@@ -12,6 +12,7 @@ import pytest
 
 import llamacy
 from tests.support.puppet import replying, saying
+from tests.support.tool_templates import UNTHINKING
 
 pytest.importorskip("llama_index.core")
 
@@ -227,6 +228,20 @@ def test_structured_prediction_is_a_tool_call(puppet: llamacy.Model) -> None:
 
     llm = Puppet(model=puppet, said=CALL.replace("add", "Sum"))
     assert llm.structured_predict(Sum, PromptTemplate("1 + 2?")) == Sum(a=1, b=2)
+
+
+def test_a_required_call_has_valid_arguments(puppet: llamacy.Model) -> None:
+    class Sum(BaseModel):
+        """A sum."""
+
+        ok: bool
+
+    options = {"temperature": 0.0, "max_tokens": 200, "chat_format": UNTHINKING}
+    llm = Llamacy(model=puppet, **options)
+    predicted = llm.structured_predict(
+        Sum, PromptTemplate("1 + 2?"), tool_required=True
+    )
+    assert isinstance(predicted, Sum)
 
 
 def test_an_empty_conversation_is_refused() -> None:

@@ -159,6 +159,13 @@ def test_system_prompt_and_earlier_turns_reach_the_model() -> None:
         assert second.usage().input == len(loaded.chat_prompt(messages))
 
 
+def test_a_response_follows_a_schema() -> None:
+    schema = {"type": "object", "properties": {"n": {"enum": [1, 22]}}}
+    model = LlamacyModel("demo", "demo")
+    response = model.prompt("Hello", schema={**schema, "required": ["n"]})
+    assert json.loads(response.text())["n"] in (1, 22)
+
+
 def test_coroutines_answer_at_the_same_time() -> None:
     model = AsyncLlamacyModel("demo", "demo")
 

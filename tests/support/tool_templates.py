@@ -111,6 +111,11 @@ DEEPSEEK = """\
 {%- else %}{{ '<｜Assistant｜>' + m.content + eos_token }}{% endif %}{% endfor %}
 {%- if add_generation_prompt %}{{ '<｜Assistant｜>' }}{% endif %}"""
 
+UNTHINKING = """\
+{#- <tool_call> -#}{{ tools }}{% for m in messages %}{{ m.content }}{% endfor %}
+<think></think>"""
+"""A template that has closed the reasoning before it began."""
+
 TEMPLATES = {
     "hermes": HERMES,
     "llama-3": LLAMA_3,

@@ -20,7 +20,7 @@ from llamacy.integrations.langchain.messages import (
     to_dicts,
     to_message,
 )
-from llamacy.integrations.langchain.options import call_options, check_tool_choice
+from llamacy.integrations.langchain.options import call_options
 from llamacy.integrations.langchain.structured import structured
 from llamacy.integrations.loading import LoadedModel
 from llamacy.integrations.messages import takes_tools
@@ -33,10 +33,10 @@ class ChatLlamacy(BaseChatModel, LoadedModel, ChatFields):
     `batch`, of tasks and of threads are decoded together. Reasoning is in
     ``additional_kwargs["reasoning_content"]`` and in the message's `content_blocks`.
 
-    `bind_tools` offers tools, which the model is free to call: ``tool_choice`` may be
-    ``"auto"`` or ``"none"``. `with_structured_output` asks for a tool call in the
-    schema's form, and raises an OutputParserException where the model answers with
-    text.
+    `bind_tools` offers tools, which the model is free to call unless ``tool_choice``
+    says otherwise. `with_structured_output` asks for a tool call in the schema's form,
+    and raises an OutputParserException where the model answers with text; its method
+    ``"json_schema"`` leaves the model no choice.
 
     Attributes
     ----------
@@ -163,19 +163,15 @@ class ChatLlamacy(BaseChatModel, LoadedModel, ChatFields):
         ----------
         tools : sequence
             Anything that LangChain converts to a tool.
-        tool_choice : {"auto", "none"}, optional
-            ``"none"`` hides the tools.
-
-        Raises
-        ------
-        UnsupportedCallError
-            `tool_choice` asks for a call to be forced.
+        tool_choice : str, bool or dict, optional
+            ``"none"`` hides the tools; ``"any"``, ``"required"`` and True make the
+            model call one of them, with valid arguments, and a name that one.
         """
-        check_tool_choice(tool_choice)
         schemas = [convert_to_openai_tool(tool) for tool in tools]
         if tool_choice == "none":
-            schemas = []
-        return self.bind(tools=schemas, **kwargs)
+            schemas, tool_choice = [], None
+        chosen = {"tool_choice": tool_choice} if tool_choice else {}
+        return self.bind(tools=schemas, **chosen, **kwargs)
 
     def with_structured_output(
         self,
@@ -185,7 +181,7 @@ class ChatLlamacy(BaseChatModel, LoadedModel, ChatFields):
         method: str = "function_calling",
         **kwargs: Any,
     ) -> Runnable[Any, Any]:
-        """Ask for an answer in the form of a schema, by a tool call.
+        """Ask for an answer in the form of a schema.
 
         Parameters
         ----------
@@ -193,15 +189,15 @@ class ChatLlamacy(BaseChatModel, LoadedModel, ChatFields):
             A pydantic model, a TypedDict, or a JSON schema.
         include_raw : bool, default False
             Whether to return a dict of `raw`, `parsed` and `parsing_error`.
-        method : {"function_calling"}
-            The one method there is.
+        method : {"function_calling", "json_schema", "json_mode"}
+            ``"function_calling"`` asks for a tool call, which the model may leave out.
+            ``"json_schema"`` makes the answer follow the schema, and ``"json_mode"``
+            makes it any JSON object, which is parsed as the schema says.
 
         Raises
         ------
-        UnsupportedCallError
-            Another method, which would need a grammar.
         ArgumentError
-            An option that llamacy does not know.
+            Another method, or an option that llamacy does not know.
         """
         return structured(self, schema, include_raw, method, kwargs)
 
@@ -230,8 +226,8 @@ class ChatLlamacy(BaseChatModel, LoadedModel, ChatFields):
             "text_outputs": True,
             "image_inputs": False,
             "tool_calling": takes_tools(self.loaded, self.chat_format),
-            "structured_output": False,
-            "tool_choice": False,
+            "structured_output": True,
+            "tool_choice": True,
             "tool_call_streaming": True,
         }
 

@@ -220,8 +220,8 @@ class Llamacy(FunctionCallingLLM, LoadedModel, ChatFields):
     ) -> dict[str, Any]:
         """Return the arguments of `chat`.
 
-        Neither `tool_required` nor a `tool_choice` can force a call: LlamaIndex, which
-        gives them in structured prediction, finds out that there was none.
+        `tool_required` and a `tool_choice` force a call. Structured prediction gives
+        `tool_choice`, so that its calls have valid arguments.
         """
         messages = list(chat_history or ())
         if isinstance(user_msg, str):
@@ -232,6 +232,9 @@ class Llamacy(FunctionCallingLLM, LoadedModel, ChatFields):
         schemas = [tool.metadata.to_openai_tool(True) for tool in tools]
         if tool_choice == "none":
             schemas = []
+        choice = "required" if tool_required and tool_choice is None else tool_choice
+        if schemas and choice not in (None, "auto", "none"):
+            kwargs = {"tool_choice": choice, **kwargs}
         return {"messages": messages, "tools": schemas, **kwargs}
 
     def _validate_chat_with_tools_response(

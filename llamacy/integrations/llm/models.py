@@ -57,6 +57,7 @@ class _Shared:
 
     can_stream = True
     supports_tools = True
+    supports_schema = True
     Options = LlamacyOptions
 
     def __init__(self, name: str, source: str) -> None:
@@ -77,6 +78,8 @@ class _Shared:
         options = prompt.options.sampling_options() | prompt.options.chat_options()
         if prompt.tools:
             options["tools"] = to_schemas(prompt.tools)
+        if prompt.schema:
+            options["json_schema"] = prompt.schema
         return options
 
     def continues(self, model: Model, prompt: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import llamacy
+from tests.support.tool_templates import UNTHINKING
 
 pytest.importorskip("langchain_community")
 
@@ -141,8 +142,9 @@ def test_texts_follow_grammars(tmp_path: Path) -> None:
 
 
 def test_answers_follow_schemas(puppet_path: str) -> None:
-    options = {**OPTIONS, "max_tokens": 200}
-    chat = ChatLlamaCpp(model_path=puppet_path, n_ctx=2048, **options)
+    options = {**OPTIONS, "max_tokens": 200, "n_ctx": 2048}
+    options["model_kwargs"] = {"chat_format": UNTHINKING}
+    chat = ChatLlamaCpp(model_path=puppet_path, **options)
     schema: dict[str, Any] = {"title": "Answer", "description": "It.", "type": "object"}
     schema |= {"properties": {"city": {"enum": ["Rome", "Oslo"]}}, "required": ["city"]}
     found = chat.with_structured_output(schema).invoke("bada")
