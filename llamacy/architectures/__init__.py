@@ -16,6 +16,7 @@ from llamacy.architectures import (
     arcee,
     bailingmoe2,
     bailingmoe3,
+    bert,
     cohere2,
     cohere2moe,
     command_r,
@@ -86,6 +87,7 @@ ARCHITECTURES = {
     "arcee": Architecture(arcee),
     "bailingmoe2": Architecture(bailingmoe2, is_mixture=True),
     "bailingmoe3": Architecture(bailingmoe3, is_mixture=True),
+    "bert": Architecture(bert),
     "cohere2": Architecture(cohere2),
     "cohere2moe": Architecture(cohere2moe, is_mixture=True),
     "command-r": Architecture(command_r),
@@ -149,10 +151,10 @@ ARCHITECTURES = {
 }
 
 ENCODERS: Final = frozenset(
-    "bert eurobert gemma-embedding jina-bert-v2 jina-bert-v3 modern-bert neo-bert "
+    "eurobert gemma-embedding jina-bert-v2 jina-bert-v3 modern-bert neo-bert "
     "nomic-bert nomic-bert-moe t5encoder".split()
 )
-"""Families that write no text."""
+"""Families that embed texts, and that are not among these."""
 
 ENCODER_NOTE: Final = ", an encoder, of which only the tokenizer can be used"
 

@@ -8,8 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from llamacy.architectures.layers import Layers
 from llamacy.architectures.parts import Parts, Value
+from llamacy.architectures.pooling import head_tensors, pooled
 from llamacy.architectures.tensors import Specs, model_tensors
-from llamacy.config import LayerConfig, ModelConfig
+from llamacy.config import LayerConfig, ModelConfig, Pooling
 from llamacy.errors import FormatError
 from llamacy.ops.vocabulary import Ops
 
@@ -27,7 +28,10 @@ class Family(Protocol):
         """Return the specs of one layer's tensors, by their names in a layer."""
 
     def forward(self, model: Parts) -> Value:
-        """Return the logits of the wanted rows: (n_wanted, n_vocab)."""
+        """Return the logits of the wanted rows, (n_wanted, n_vocab).
+
+        An encoder has no logits; its last rows, (M, n_embd), stand for them.
+        """
 
 
 @runtime_checkable
@@ -81,7 +85,7 @@ class Architecture:
         config : ModelConfig
             The model, complete.
         """
-        specs = model_tensors(config, self.family.tensors)
+        specs = model_tensors(config, self.family.tensors) | head_tensors(config)
         if isinstance(self.family, WithTensorsOutside):
             specs |= self.family.outside(config)
         return specs
@@ -101,3 +105,23 @@ class Architecture:
             All weights by name, as the executor has them.
         """
         return self.family.forward(Parts(ops, config, weights))
+
+    def embed(
+        self,
+        ops: Ops[Any, Any],
+        config: ModelConfig,
+        weights: Mapping[str, Any],
+        pooling: Pooling,
+    ) -> Any:
+        """Embed texts: the parameters are those of `forward`, and how to pool rows.
+
+        Raises
+        ------
+        ArgumentError
+            The model has no classifier, and scores are asked for.
+        """
+        model = Parts(ops, config, weights, has_all_rows=True)
+        rows = self.family.forward(model)
+        if model.last is not None:  # nobody asks for the logits
+            rows = model.normed(model.last, "output_norm")
+        return pooled(model, rows, pooling)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from llamacy.architectures.parts import Block, Value
 from llamacy.architectures.tensors import Specs, TensorSpec, required
 from llamacy.config import AttentionConfig, LayerConfig, ModelConfig
@@ -92,6 +95,7 @@ def attention(
         scale=mixer.scale,
         softcap=mixer.softcap,
         sinks=block.weight("attn_sinks.weight"),
+        slopes=slopes(mixer.n_head, mixer.alibi_bias) if mixer.alibi_bias else None,
     )
     if gate is not None:
         is_by_head = block.weight("attn_gate.weight").shape[0] == mixer.n_head
@@ -103,8 +107,25 @@ def attention(
 def key_values(layer: int, mixer: AttentionConfig) -> KeyValues:
     """Return the spec of the keys and values that the layer of this number keeps."""
     return KeyValues(
-        layer, mixer.n_head_kv, mixer.head_dim, mixer.value_dim, mixer.window
+        layer,
+        mixer.n_head_kv,
+        mixer.head_dim,
+        mixer.value_dim,
+        mixer.window,
+        is_causal=mixer.is_causal,
     )
+
+
+def slopes(n_head: int, bias: float) -> NDArray[np.float32]:
+    """Return by how much each head's scores fall with a token of distance.
+
+    The slopes of 8 heads are 1/2, 1/4, ... 1/256 for a bias of 8 (Press et al. 2022,
+    arXiv:2108.12409). Heads beyond a power of two have slopes that lie between those.
+    """
+    n_first = 1 << (n_head.bit_length() - 1)
+    first = np.arange(1, n_first + 1) / n_first
+    between = np.arange(1, 2 * (n_head - n_first), 2) / (2 * n_first)
+    return np.exp2(-bias * np.concatenate([first, between])).astype(np.float32)
 
 
 def _normed(block: Block, q: Value, k: Value, size: int | None) -> tuple[Value, Value]:

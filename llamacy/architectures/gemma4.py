@@ -114,7 +114,7 @@ def forward(model: Parts) -> Value:
     n, cap = config.n_embd_per_layer, config.logit_softcap
     x = ops.scale(model.embed(), math.sqrt(config.n_embd))
     embeddings = _embeddings_per_layer(model, x) if n else None
-    n_own = _n_own(config)
+    n_own = config.n_layer if model.has_all_rows else _n_own(config)
     for block in model.layers():
         if block.number == n_own:  # nothing reads the other rows from here on
             x = ops.wanted(x)
@@ -160,7 +160,10 @@ def _attention(block: Block, x: Value) -> Value:
     if isinstance(mixer, SharedAttentionConfig):
         state = key_values(mixer.source, mixer)
         attended = ops.shared_attention(
-            q, state=state, scale=mixer.scale, of_wanted=True
+            q,
+            state=state,
+            scale=mixer.scale,
+            of_wanted=not block.model.has_all_rows,
         )
         return block.linear(attended, "attn_output")
     k = block.linear(x, "attn_k")
@@ -179,7 +182,8 @@ def _rotated(block: Block, x: Value) -> Value:
         return x
     rope = block.model.rope(mixer.rope, mixer.head_dim)
     is_shared = isinstance(mixer, SharedAttentionConfig)
-    return block.ops.rope(x, rope, of_wanted=is_shared)
+    is_cut = is_shared and not block.model.has_all_rows
+    return block.ops.rope(x, rope, of_wanted=is_cut)
 
 
 def _network(block: Block, x: Value) -> Value:

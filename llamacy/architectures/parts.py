@@ -32,25 +32,40 @@ class Parts:
         The model.
     weights : mapping of str to weight
         All weights by name, `"blk.0.attn_q.weight"`, as the executor has them.
+    has_all_rows : bool
+        Whether all rows go through all layers, though logits depend on fewer.
+
+    Attributes
+    ----------
+    last : Value or None
+        The last layer's rows, which `logits` has been given.
     """
 
     def __init__(
-        self, ops: Ops[Value, Any], config: ModelConfig, weights: Mapping[str, Any]
+        self,
+        ops: Ops[Value, Any],
+        config: ModelConfig,
+        weights: Mapping[str, Any],
+        *,
+        has_all_rows: bool = False,
     ) -> None:
         self.ops, self.config, self.weights = ops, config, weights
+        self.has_all_rows = has_all_rows
+        self.last: Value | None = None
         self._ropes: dict[tuple[RopeConfig, int], Rope] = {}
         self._growing: dict[tuple[RopeConfig, int], Rope] = {}
 
     def embed(self) -> Value:
         """Return the embeddings of the batch's tokens: (M, n_embd).
 
-        Learned positions, where the model has them, are added.
+        Learned positions and token types, where the model has them, are added.
         """
         x = self.ops.embedding(self.weights["token_embd.weight"])
-        if not self.config.has_learned_positions:
-            return x
-        positions = self.weights["position_embd.weight"]
-        return self.ops.add(x, self.ops.position_embedding(positions))
+        if self.config.has_learned_positions:
+            positions = self.weights["position_embd.weight"]
+            x = self.ops.add(x, self.ops.position_embedding(positions))
+        types = self.weights.get("token_types.weight")
+        return x if types is None else self.ops.add(x, self.ops.type_embedding(types))
 
     def layers(self) -> Iterator[Block]:
         """Yield the layers, the first first."""
@@ -62,14 +77,19 @@ class Parts:
 
         They are those of the batch, (M, n_embd), or the wanted ones.
         """
-        weight = self.weights["output_norm.weight"]
+        self.last = x
         x = x if of_wanted else self.ops.wanted(x)
-        x = self.norm(x, weight, self.weights.get("output_norm.bias"))
+        x = self.normed(x, "output_norm")
         # a model without an output matrix reads its embedding backwards
         embedding = self.weights["token_embd.weight"]
         output = self.weights.get("output.weight", embedding)
         bias, scale = map(self.weights.get, ("output.bias", "output.scale"))
         return self.ops.linear(x, output, bias, scale)
+
+    def normed(self, x: Value, name: str) -> Value:
+        """Apply a norm that is outside the layers."""
+        weight, bias = self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias")
+        return self.norm(x, weight, bias)
 
     def norm(
         self, x: Value, weight: Any, bias: Any = None, *, size: int | None = None

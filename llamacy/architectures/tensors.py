@@ -147,9 +147,14 @@ def model_tensors(
     factors = divisors(config.rope.n_dims // 2, is_required=is_long)
     specs = {
         "token_embd.weight": required(config.n_vocab, config.n_embd),
-        "output_norm.weight": required(config.n_embd),
-        "output.weight": optional(config.n_vocab, config.n_embd),
+        "output_norm.weight": TensorSpec((config.n_embd,), config.is_causal),
+        "output.weight": TensorSpec(
+            (config.n_vocab, config.n_embd), False, is_unused=not config.is_causal
+        ),
     }
+    if config.n_token_types:
+        types = optional(config.n_token_types, config.n_embd)
+        specs["token_types.weight"] = types
     if config.rope.n_dims:
         specs |= {
             "rope_freqs.weight": divisors(config.rope.n_dims // 2),

@@ -58,11 +58,17 @@ class AttentionConfig:
     scale : float
         Multiplies the scores.
     window : int or None
-        Tokens that a row sees, its own among them; None for all before it.
+        Tokens that a row sees, its own among them; None for all before it. In an
+        encoder half of them are before the row, and half after it.
     rope : RopeConfig or None
         Rotations of queries and keys; None for a layer without positions.
     softcap : float or None
         Bound of the scores; None for no bound.
+    is_causal : bool
+        Whether a row sees nothing after it. In an encoder it sees all of its text.
+    alibi_bias : float
+        Scores fall with the distance of tokens, by slopes that come of this number, one
+        for each head (ALiBi, Press et al. 2022, arXiv:2108.12409); 0 if they do not.
     """
 
     n_head: int
@@ -73,6 +79,8 @@ class AttentionConfig:
     window: int | None = None
     rope: RopeConfig | None = None
     softcap: float | None = None
+    is_causal: bool = True
+    alibi_bias: float = 0.0
 
     def extended(self, kind: type[_Attention], **changes: Any) -> _Attention:
         """Return attention of a kind with more fields; `changes` has their values."""

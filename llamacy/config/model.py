@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from llamacy.config.embedding import EmbeddingConfig
 from llamacy.config.experts import ExpertConfig
 from llamacy.config.layers import AttentionConfig, FeedForwardConfig, LayerConfig
 from llamacy.config.rope import RopeConfig
@@ -63,14 +64,22 @@ class ModelConfig:
         arXiv:1607.06450), and not RMS norms.
     has_learned_positions : bool
         Whether a row of a matrix is added for each position, up to `n_ctx_train`.
+    n_token_types : int
+        Kinds of tokens that the model tells apart, those of the first and of the second
+        of two texts; 0 if it does not.
+    is_causal : bool
+        Whether a row sees only those before it. A model in which all rows of a text see
+        each other, an encoder, embeds texts and writes none.
     has_parallel_residual : bool
         Whether attention and feed-forward network read the same residual, in a family
         that has models of both kinds.
     hidden_activation : str
-        The activation of feed-forward networks, as the file names it; `""` for the
+        The activation of feed-forward networks that the file names; `""` for the
         family's.
     experts : ExpertConfig or None
         The mixture of experts that the file describes; None for dense layers.
+    embedding : EmbeddingConfig
+        How the model embeds texts.
     layers : tuple of LayerConfig
         Each layer, the first first. Where none are given, `n_layer` layers of the sizes
         above.
@@ -99,9 +108,12 @@ class ModelConfig:
     n_embd_per_layer: int = 0
     has_layer_norm: bool = False
     has_learned_positions: bool = False
+    n_token_types: int = 0
+    is_causal: bool = True
     has_parallel_residual: bool = False
     hidden_activation: str = ""
     experts: ExpertConfig | None = None
+    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     layers: tuple[LayerConfig, ...] = ()
 
     def __post_init__(self) -> None:
@@ -120,5 +132,6 @@ class ModelConfig:
             scale=self.attention_scale or 1 / math.sqrt(self.head_dim),
             window=self.window,
             rope=self.rope,
+            is_causal=self.is_causal,
         )
         return LayerConfig(mixer, network)

@@ -10,7 +10,8 @@ file in `llamacy.architectures`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from llamacy.config.experts import Gating
@@ -51,6 +52,17 @@ class FamilyRules:
         Whether norms are layer norms.
     has_learned_positions : bool
         Whether positions are rows of a matrix, and nothing is rotated.
+    is_causal : bool
+        Whether rows see only those before them where a file does not say.
+    alibi_bias : float
+        Makes the slopes by which scores fall with distance; 0 for none.
+    activations : mapping of str to str
+        Activations of networks by their names in files, `""` for a file that has no
+        key; {} for a family whose files do not name any.
+    classifier_pooling : {"cls", "mean", "last"}
+        How rows become what a classifier reads where a file does not say.
+    classifier_activation : {"tanh", "gelu_erf"}
+        The nonlinear part of a classifier's first layer.
     keys : tuple of str
         Keys that the family alone has, without its name, and that change the model.
     constants : tuple of str
@@ -92,6 +104,11 @@ class FamilyRules:
     is_rope_windowed: bool = False
     has_layer_norm: bool = False
     has_learned_positions: bool = False
+    is_causal: bool = True
+    alibi_bias: float = 0.0
+    activations: Mapping[str, str] = field(default_factory=dict)
+    classifier_pooling: Literal["cls", "mean", "last"] = "cls"
+    classifier_activation: Literal["tanh", "gelu_erf"] = "tanh"
     keys: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
     embedding_scale: float = 1.0
@@ -162,6 +179,15 @@ _DEEPSEEK: Final = (
     "rope.scaling.yarn_log_multiplier",
 )
 
+_OF_ENCODERS: Final = {
+    "": "gelu_erf",
+    "gelu": "gelu_erf",
+    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), "gelu"),
+    **dict.fromkeys(("silu", "swish"), "silu"),
+    "relu": "relu",
+}
+"""Activations by transformers' names, which encoders' files have."""
+
 _RULES: Final = {
     "apertus": FamilyRules(
         constants=("xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps")
@@ -177,6 +203,13 @@ _RULES: Final = {
         ),
         gating="sigmoid",
         is_normalized=False,
+    ),
+    "bert": FamilyRules(
+        has_layer_norm=True,
+        has_learned_positions=True,
+        is_causal=False,
+        activations=_OF_ENCODERS,
+        keys=("hidden_activation",),
     ),
     "cohere2": FamilyRules(window_period=4, is_rope_windowed=True, has_layer_norm=True),
     "cohere2moe": FamilyRules(

@@ -75,17 +75,26 @@ def read_json(path: Path) -> JsonObject:
     FormatError
         The file is too large, or holds anything but a JSON object.
     """
-    file = MappedFile(path)
-    try:
-        if file.size > MAX_BYTES:
-            wanted = f"at most {MAX_BYTES} bytes"
-            raise FormatError(path, "file", wanted, f"{file.size} bytes")
-        values = parse_json(file.data[:], path, "file")
-    finally:
-        file.close()
+    values = _read(path)
     if not isinstance(values, dict):
         raise FormatError(path, "file", "a JSON object", _kind(values))
     return JsonObject(path, values)
+
+
+def read_json_items(path: Path) -> Iterator[JsonObject]:
+    """Yield the objects of a file that holds an array of them.
+
+    Raises
+    ------
+    ModelFileError
+        The file cannot be read.
+    FormatError
+        The file is too large, or holds anything but an array of objects.
+    """
+    items = _read(path)
+    if not isinstance(items, list):
+        raise FormatError(path, "file", "an array of JSON objects", _kind(items))
+    yield from JsonObject(path, {"": items}).children("")
 
 
 class JsonObject:
@@ -192,6 +201,18 @@ class JsonObject:
 
     def _full(self, key: str) -> str:
         return f"{self._field}.{key}" if self._field else key
+
+
+def _read(path: Path) -> Any:
+    """Read a file's one value."""
+    file = MappedFile(path)
+    try:
+        if file.size > MAX_BYTES:
+            wanted = f"at most {MAX_BYTES} bytes"
+            raise FormatError(path, "file", wanted, f"{file.size} bytes")
+        return parse_json(file.data[:], path, "file")
+    finally:
+        file.close()
 
 
 def _quoted(value: object) -> object:

@@ -49,6 +49,8 @@ class Engine:
         Most requests that may wait before another call is refused; None refuses none.
     defaults : SamplingParams, optional
         The options of a call that leaves them out; those of `SamplingParams` if None.
+    writes : bool, default True
+        Whether the model has logits, and so writes texts; an encoder has none.
     drafting : bool, default True
         Whether calls draft whose options leave it open.
 
@@ -73,9 +75,11 @@ class Engine:
         max_waiting: int | None = None,
         defaults: SamplingParams | None = None,
         *,
+        writes: bool = True,
         drafting: bool = True,
     ) -> None:
         self.executor = executor
+        self._writes = writes
         self.tokenizer = tokenizer
         self.n_ctx = n_ctx
         self.n_vocab = executor.n_vocab
@@ -184,7 +188,12 @@ class Engine:
         ------
         ContextLengthError
             More than `n_ctx` tokens.
+        ArgumentError
+            The model is an encoder.
         """
+        if not self._writes:
+            wanted = "a model that writes texts"
+            raise ArgumentError(f"model: wanted {wanted}, found an encoder")
         long_texts = self.executor.long_texts
         tokenizer = self.tokenizer.get_or_none()
         end_ids = frozenset[int]() if tokenizer is None else tokenizer.eog_ids

@@ -78,6 +78,7 @@ static inline kv_layout kv_layout_of(kv_type type, int n_head, int n_head_kv, in
 typedef struct {
     int32_t row, n_rows;   /* in the batch */
     int32_t position;      /* of the first of them */
+    int32_t n_tokens;      /* positions that the sequence has after all rows of the batch */
     uint8_t *const *pages; /* of the sequence: page i has positions PAGE_TOKENS * i and on */
 } row_run;
 
@@ -202,8 +203,11 @@ typedef struct {
     size_t offset;      /* bytes of the layer within a page */
     float scale;        /* of q . k */
     float softcap;      /* scores s become softcap * tanh(s / softcap); 0: they stay */
-    int window;         /* a row sees itself and the window - 1 positions before it; 0: all */
+    int is_causal;      /* a row sees nothing after it; else all positions of its sequence */
+    int window;         /* a row sees itself and the window - 1 positions before it, or else
+                           window / 2 before and after it; 0: all */
     const float *sinks; /* (n_head,): a score without a value, in the softmax; or NULL */
+    const float *slopes; /* (n_head,): scores fall by them a position of distance; or NULL */
     int may_round;      /* queries, keys, values and weights to bfloat16, if that is faster */
 } attention_args;
 

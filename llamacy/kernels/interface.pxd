@@ -57,6 +57,7 @@ cdef extern from "interface.h" nogil:
         int32_t row
         int32_t n_rows
         int32_t position
+        int32_t n_tokens
         uint8_t** pages
 
     int first_span(const row_run* run, int window, int span_tokens)
@@ -165,8 +166,10 @@ cdef extern from "interface.h" nogil:
         size_t offset
         float scale
         float softcap
+        bint is_causal
         int window
         const float* sinks
+        const float* slopes
         bint may_round
 
     ctypedef struct peak_product:

@@ -104,7 +104,13 @@ def load_executor(
     )
     if executor == "reference":
         arrays = {name: _array(each) for name, each in tensors.items()}
-        return ReferenceExecutor(architecture.forward, config, arrays, n_batch=n_batch)
+        return ReferenceExecutor(
+            architecture.forward,
+            config,
+            arrays,
+            n_batch=n_batch,
+            embed=architecture.embed,
+        )
     # Imported late, because the reference runs where nothing is compiled.
     from llamacy.ops.plan.packed_weights import pack_weights, weight_bytes
     from llamacy.ops.plan.plan import Plan
@@ -118,6 +124,7 @@ def load_executor(
         n_threads=n_threads,
         kv_type=kv_type,
         n_batch=n_batch,
+        embed=architecture.embed,
     )
 
 

@@ -87,6 +87,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
             cache_bytes,
             max_waiting,
             file_defaults(metadata, path),
+            writes=config.is_causal,
             drafting=drafting,
         )
         super().__init__(engine, executor)

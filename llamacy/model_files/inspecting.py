@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from llamacy.architectures.selecting import select_tensors
 from llamacy.architectures.tensors import TensorSpec
@@ -20,6 +21,7 @@ from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model_as
 from llamacy.model_files.sources import find_source
 from llamacy.ops.batch import MAX_BATCH, N_BATCH
+from llamacy.ops.plan.embedding import layout_of_pass
 from llamacy.ops.plan.packed_weights import mapped_bytes, weight_bytes
 from llamacy.ops.plan.pass_memory import Outline, buffer_bytes
 from llamacy.ops.plan.recorder import Node, Recorder
@@ -251,8 +253,14 @@ def inspect_file(file: ModelFile) -> ModelInfo:
     specs = architecture.tensors(config)
     needed = select_tensors(specs, usual_experts(file.tensors, file.path), path)
     tensors = file.tensors.values()
-    recorder, logits = _record(architecture.forward, config, specs, needed)
-    layouts = {kind: StateLayout(recorder.states, kind) for kind in KV_TYPES}
+    forward: Forward = architecture.forward
+    if not config.is_causal:  # its passes keep nothing
+        forward = partial(architecture.embed, pooling="mean")
+    recorder, output = _record(forward, config, specs, needed)
+    kept = recorder.states if config.is_causal else []
+    layouts = {kind: StateLayout(kept, kind) for kind in KV_TYPES}
+    layout = layouts["f16"] if config.is_causal else layout_of_pass(recorder.nodes)
+    n_pages = 0 if config.is_causal else N_BATCH // PAGE
     return ModelInfo(
         path=path,
         architecture=config.architecture,
@@ -265,7 +273,8 @@ def inspect_file(file: ModelFile) -> ModelInfo:
         file_bytes=sum(tensor.n_bytes for tensor in tensors),
         weights_bytes=weight_bytes(needed),
         mapped_bytes=mapped_bytes(needed),
-        buffer_bytes=buffer_bytes(recorder.nodes, logits, layouts["f16"], N_BATCH),
+        buffer_bytes=buffer_bytes(recorder.nodes, output, layout, N_BATCH)
+        + n_pages * layout.page_bytes,
         kv_page_bytes={name: layout.page_bytes for name, layout in layouts.items()},
         state_bytes=layouts["f16"].most_text_bytes,
         page_tokens=PAGE,
@@ -290,7 +299,7 @@ def _record(
     specs: Mapping[str, TensorSpec],
     tensors: Mapping[str, Tensor],
 ) -> tuple[Recorder, Node]:
-    """Record a forward pass: its operations, and the one whose value are the logits.
+    """Record a forward pass: its operations, and the one whose value is the result.
 
     Recording needs the values of divisors, constants and scales, but only the shapes of
     other weights.

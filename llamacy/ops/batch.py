@@ -1,7 +1,8 @@
 """The input of one forward pass: rows of (token, position, sequence).
 
 One sequence in decode, a prompt in prefill, many texts together: all are the same call
-with other rows.
+with other rows. A pass that embeds texts has all rows of each, and leaves nothing for
+later passes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.config import Pooling
 from llamacy.errors import ArgumentError
 from llamacy.ops.state.sequence import SequenceState
 
@@ -39,12 +41,15 @@ class Batch:
         The sequence of each row.
     wanted : int32, (n_wanted,)
         The rows whose logits are computed.
+    types : int32, (n_rows,), or None
+        Their token types; None for 0, that of the first of two texts.
     """
 
     tokens: NDArray[np.int32]
     positions: NDArray[np.int32]
     sequences: list[SequenceState]
     wanted: NDArray[np.int32]
+    types: NDArray[np.int32] | None = None
 
     @classmethod
     def of(
@@ -77,6 +82,106 @@ class Batch:
             sequences,
             np.asarray(rows, np.int32),
         )
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Texts to embed in one pass: their rows, one text after the other.
+
+    Attributes
+    ----------
+    tokens : int32, (n_rows,)
+        Token ids of all texts, those before and after each included.
+    lengths : int32, (n_texts,)
+        Tokens of each text, 1 or more.
+    types : int32, (n_rows,), or None
+        Token types, for models that tell the second of two texts from the first; None
+        for 0 everywhere.
+    """
+
+    tokens: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+    types: NDArray[np.int32] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        texts: Iterable[Sequence[int]],
+        types: Iterable[Sequence[int]] | None = None,
+    ) -> TextBatch:
+        """Make the rows of texts, given as ids, and as their types if there are any."""
+        texts = list(texts)
+        return cls(
+            _joined(texts),
+            np.array([len(text) for text in texts], np.int32),
+            None if types is None else _joined(types),
+        )
+
+    def check(self, n_vocab: int, n_types: int) -> None:
+        """Check the texts.
+
+        Parameters
+        ----------
+        n_vocab : int
+            Tokens of the vocabulary.
+        n_types : int
+            Token types that the model tells apart; 0 if it does not.
+
+        Raises
+        ------
+        ArgumentError
+            A text has no tokens, lengths do not add up to the rows, or a token or type
+            is not one of the model's.
+        """
+        n_rows = len(self.tokens)
+        if not len(self.lengths) or self.lengths.min() < 1:
+            found = int(self.lengths.min()) if len(self.lengths) else "no text"
+            raise ArgumentError(f"lengths: wanted 1 or more each, found {found}")
+        if (total := int(self.lengths.sum(dtype=np.int64))) != n_rows:
+            raise ArgumentError(f"lengths: wanted {n_rows} together, found {total}")
+        check_range("tokens", self.tokens, n_vocab)
+        if self.types is None:
+            return
+        if len(self.types) != n_rows:
+            wanted = f"{n_rows}, one for each token"
+            raise ArgumentError(f"types: wanted {wanted}, found {len(self.types)}")
+        check_range("types", self.types, max(1, n_types))
+
+    def rows(self, sequences: Sequence[SequenceState], pooling: Pooling) -> Batch:
+        """Return the batch of one pass, of an empty sequence for each text.
+
+        Parameters
+        ----------
+        sequences : sequence of SequenceState
+            One for each text.
+        pooling : Pooling
+            Says which rows are wanted: the first of each text, the last, or all.
+        """
+        n_rows, ends = len(self.tokens), np.cumsum(self.lengths, dtype=np.int32)
+        firsts = ends - self.lengths
+        rows = np.arange(n_rows, dtype=np.int32)
+        of_rows = np.repeat(np.arange(len(sequences)), self.lengths)
+        wanted = {"none": rows, "cls": firsts}.get(pooling, ends - 1)
+        return Batch(
+            self.tokens,
+            rows - np.repeat(firsts, self.lengths),
+            [sequences[text] for text in of_rows.tolist()],
+            wanted,
+            self.types,
+        )
+
+
+def _joined(rows: Iterable[Sequence[int]]) -> NDArray[np.int32]:
+    """Put numbers of several texts one after the other."""
+    arrays = [np.asarray(each, np.int32) for each in rows]
+    return np.concatenate(arrays) if arrays else np.empty(0, np.int32)
+
+
+def check_range(name: str, values: NDArray[np.int32], limit: int) -> None:
+    """Raise ArgumentError unless all values are in [0, limit)."""
+    if len(values) and not (values.min() >= 0 and values.max() < limit):
+        bad = values[(values < 0) | (values >= limit)][0]
+        raise ArgumentError(f"{name}: wanted 0 to {limit - 1}, found {bad}")
 
 
 def check_positions(batch: Batch, n_positions: int) -> None:

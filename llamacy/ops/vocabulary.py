@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from llamacy.config import KeyHead, ModelConfig
+from llamacy.config import KeyHead, ModelConfig, Pooling
 from llamacy.ops.experts import Experts
 from llamacy.ops.rope import Rope
 from llamacy.ops.state.specs import KeyValues, Recurrence
@@ -42,6 +42,9 @@ class Ops(Protocol, Generic[Value, Weight]):
 
     def position_embedding(self, weight: Weight) -> Value:
         """Rows of `weight` (n_ctx, n_embd) at the tokens' positions: (M, n_embd)."""
+
+    def type_embedding(self, weight: Weight) -> Value:
+        """Rows of `weight` (n_types, n_embd) at the tokens' types: (M, n_embd)."""
 
     def rms_norm(
         self,
@@ -99,15 +102,21 @@ class Ops(Protocol, Generic[Value, Weight]):
         scale: float,
         softcap: float | None = None,
         sinks: Weight | None = None,
+        slopes: Weight | None = None,
     ) -> Value:
-        """Causal attention of each row to its own sequence, up to itself.
+        """Attention of each row to its own sequence, up to itself.
 
         Appends `k` (M, n_head_kv * head_dim) and `v` (M, n_head_kv * value_dim) to the
         sequences' `state`; `q` is (M, n_head * head_dim), the result
         (M, n_head * value_dim). With a window of W a row sees the last W tokens,
         its own among them (Beltagy et al. 2020, arXiv:2004.05150); with `softcap` its
         scores go through that operation; with `sinks` (n_head,) each head has one score
-        more, for a value of 0 (Xiao et al. 2023, arXiv:2309.17453).
+        more, for a value of 0 (Xiao et al. 2023, arXiv:2309.17453); with `slopes`
+        (n_head,) they fall by these with each token of distance (Press et al. 2022,
+        arXiv:2108.12409).
+
+        If the state is not causal, a row sees all rows of its text, all of which are in
+        the pass; with a window, `W // 2` of them before and after it.
         """
 
     def shared_attention(
@@ -290,9 +299,18 @@ class Ops(Protocol, Generic[Value, Weight]):
     def join(self, x: Value, y: Value, *, n_head: int = 1) -> Value:
         """Put each of `n_head` parts of `y` after that of `x`: as wide as both."""
 
+    def mean(self, x: Value) -> Value:
+        """Means of the rows of each wanted row's text, up to it: (n_wanted, n).
+
+        The texts begin in the pass.
+        """
+
     def wanted(self, x: Value) -> Value:
         """Only the rows of `x` whose logits are wanted: (n_wanted, n)."""
 
 
 Forward = Callable[[Ops[Any, Any], ModelConfig, Mapping[str, Any]], Any]
 """An architecture's forward pass: (ops, config, weights by name) to logits."""
+
+Embed = Callable[[Ops[Any, Any], ModelConfig, Mapping[str, Any], Pooling], Any]
+"""Its embedding pass: to embeddings of texts, or to all rows without pooling."""

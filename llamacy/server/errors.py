@@ -13,6 +13,7 @@ from llamacy.errors import (
     ClosedError,
     ContextLengthError,
     LlamacyError,
+    MissingPackageError,
     OutOfMemoryError,
     UnknownOptionError,
     UnsupportedCallError,
@@ -89,7 +90,7 @@ def refusal_of(error: Exception, prompt_field: str = "messages") -> Refusal:
         case ArgumentError():
             field = field_at_fault(message)
             return Refusal(400, message, field=field, code="invalid_value")
-        case UnsupportedError() | UnsupportedCallError():
+        case UnsupportedError() | UnsupportedCallError() | MissingPackageError():
             return Refusal(400, message, code="unsupported_value")
         case BusyError():
             return Refusal(429, message, code="queue_full", headers=_SOON)

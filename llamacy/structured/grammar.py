@@ -89,8 +89,8 @@ def grammar_of(form: Form, style: Mapping[str, Any] = JSON_STYLE) -> Grammar:
         return json_grammar(translated.schema, style)._replace(translated=translated)
     if form.kind == "regex":
         checked_pattern(form.source, at)
-        rule = llguidance().LLMatcher.grammar_from_regex(form.source)
-        return Grammar(json.loads(rule)["grammars"][0])
+        # \d is a digit from 0 to 9, which is what everybody means
+        return lark_grammar(f"start: /{llguidance().regex_to_lark(form.source, 'd')}/")
     if form.kind == "choices":
         texts = map(lark_text, json.loads(form.source))
         return lark_grammar(f"start: {' | '.join(texts)}")

@@ -165,5 +165,7 @@ def test_an_unknown_architecture_is_printed_without_control_characters() -> None
 
 
 def test_an_encoder_is_called_one() -> None:
-    with pytest.raises(UnsupportedError, match="found bert, an encoder, of which only"):
-        find_architecture("bert", "x.gguf")
+    with pytest.raises(
+        UnsupportedError, match="found neo-bert, an encoder, of which only"
+    ):
+        find_architecture("neo-bert", "x.gguf")

@@ -143,6 +143,40 @@ def test_a_window_hides_what_is_before_it(
             np.testing.assert_array_equal(cache.read(rows, cut), together)
 
 
+@each_kv_type
+@pytest.mark.parametrize("window", [0, 1, 9, 64, 200, 1000])
+def test_rows_of_an_encoder_see_both_ways(
+    steps: Steps, kv_type: str, window: int
+) -> None:
+    """Texts that are beside theirs make no difference."""
+    for head_dim, group in ((32, 1), (40, 4), (16, 20)):
+        cache = Cache(steps, kv_type, head_dim, group, window=window, is_causal=False)
+        texts = [cache.rows(n, seed=n) for n in (1, 31, 2, 33, 300, 17)]
+        alone = [cache.read(rows, []) for rows in texts]
+        together = cache.attend([(PagedSequence(cache.pool), *each) for each in texts])
+        for rows, one, other in zip(texts, alone, together, strict=True):
+            # means of more values are smaller beside the errors of each
+            assert error(one, cache.expected(rows)) <= 2 * cache.tolerance
+            np.testing.assert_array_equal(other, one)
+
+
+@each_kv_type
+@pytest.mark.parametrize("is_causal", [True, False])
+def test_scores_fall_with_the_distance(
+    steps: Steps, kv_type: str, is_causal: bool
+) -> None:
+    """Also within a window, and after a cap."""
+    slopes = np.geomspace(0.5, 1 / 256, 8).astype(np.float32)
+    for window, softcap in ((0, 0), (90, 5)):
+        cache = Cache(
+            *(steps, kv_type, 24, 4),
+            window=window, softcap=softcap, is_causal=is_causal, slopes=slopes,
+        )  # fmt: skip
+        for length in (1, 40, 200):
+            rows = cache.rows(length)
+            assert error(cache.read(rows, []), cache.expected(rows)) <= cache.tolerance
+
+
 def test_pages_before_the_window_are_not_read(steps: Steps) -> None:
     """Pages before the window may hold NaN, which would make everything NaN."""
     cache = Cache(steps, "f32", 16, 2, window=40)

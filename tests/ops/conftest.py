@@ -113,13 +113,16 @@ class Executors:
     def plan(self, **options: Any) -> Plan:
         """A plan over them; float32 KV cache unless told otherwise."""
         settings: dict[str, Any] = {"n_threads": 1, "kv_type": "f32", "n_batch": 48}
-        weights = pack_weights(self.tensors)
-        return Plan(self.forward, self.config, weights, **(settings | options))
+        weights, settings = pack_weights(self.tensors), settings | options
+        return Plan(self.forward, self.config, weights, embed=self._embed, **settings)
 
     def reference(self) -> ReferenceExecutor:
         """The truth."""
         weights = {name: each.dequantize() for name, each in self.tensors.items()}
-        return ReferenceExecutor(self.forward, self.config, weights)
+        return ReferenceExecutor(self.forward, self.config, weights, embed=self._embed)
+
+    def _embed(self, ops: Any, config: ModelConfig, weights: Any, pooling: str) -> Any:
+        return self.forward(ops, config, weights)
 
 
 def _blocks(values: Array, kind: GGMLType) -> NDArray[np.uint8]:

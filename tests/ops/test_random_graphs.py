@@ -17,11 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
-from llamacy.ops.batch import Batch
+from llamacy.ops.batch import Batch, TextBatch
 from llamacy.ops.plan.packed_weights import pack_weights
 from llamacy.ops.plan.step import Step
 from tests.support.graph_draft import graphs
-from tests.support.random_graphs import CONFIG, N_VOCAB, Graph, weights
+from tests.support.random_graphs import CONFIG, N_TYPES, N_VOCAB, Graph, weights
 
 if TYPE_CHECKING:
     from tests.ops.conftest import Executors
@@ -75,3 +75,35 @@ def test_threads_wait_for_what_they_read(
 ) -> None:
     both = make_executors(graph, CONFIG, weights(), "Q8_0")
     lowered(graph, CONFIG, pack_weights(both.tensors))
+
+
+def embeddings_of(executor: Any, lengths: tuple[int, ...]) -> Array:
+    """Return the embeddings of texts that are a pass together."""
+    rng = np.random.default_rng(3)
+    texts = [rng.integers(0, N_VOCAB, n).tolist() for n in lengths]
+    types = [rng.integers(0, N_TYPES, n).tolist() for n in lengths]
+    found: Array = executor.embed(TextBatch.of(texts, types), "mean")
+    return found
+
+
+@pytest.mark.parametrize("type_name", LARGEST_DEVIATION)
+@settings(
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(graph=graphs(embeds=True))
+def test_texts_are_embedded_as_the_reference_does(
+    make_executors: Callable[..., Executors], graph: Graph, type_name: str
+) -> None:
+    both = make_executors(graph, CONFIG, weights(), type_name)
+    lengths = 2, 45, 1, 33, 4  # more rows than buffers are made for at first
+    want = embeddings_of(both.reference(), lengths)
+    plan = both.plan(n_threads=3)
+    embeddings_of(plan, lengths[:1])
+    found = embeddings_of(plan, lengths)
+    assert (
+        np.abs(found - want).max() / np.abs(want).max()
+        <= (LARGEST_DEVIATION[type_name])
+    )
+    np.testing.assert_array_equal(embeddings_of(both.plan(), lengths), found)

@@ -14,7 +14,7 @@ from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.adapters import read_adapters
 from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.model.joining import low_ranks
-from llamacy.ops.batch import Batch
+from llamacy.ops.batch import Batch, TextBatch
 from tests.support.lora_files import Pairs, product
 
 Floats = NDArray[np.float32]
@@ -55,7 +55,10 @@ def executor_of(
 
 
 def logits_of(executor: LoadedExecutor) -> Floats:
-    return executor.forward(Batch.of(TOKENS, executor.new_sequence(), "all"))
+    """Return the logits of some tokens, or an encoder's embeddings of them."""
+    if executor.has_logits:
+        return executor.forward(Batch.of(TOKENS, executor.new_sequence(), "all"))
+    return executor.embed(TextBatch.of([TOKENS]), "none")
 
 
 def largest_difference(a: Floats, b: Floats) -> float:

@@ -51,8 +51,10 @@ class Cache:
         sinks: Array | None = None,
         value_dim: int = 0,
         is_latent: bool = False,
+        is_causal: bool = True,
+        slopes: Array | None = None,
     ) -> None:
-        self.sinks = sinks
+        self.sinks, self.slopes, self.is_causal = sinks, slopes, is_causal
         self.value_dim = value_dim or head_dim
         self.window, self.softcap = window, softcap
         self.group, self.n_head_kv, self.head_dim = group, n_head_kv, head_dim
@@ -66,7 +68,11 @@ class Cache:
         self.tolerance = TOLERANCE[self._kv_type]
         if self.rounds:
             self.tolerance = max(self.tolerance, BF16_TOLERANCE)
-        spec = KeyValues(1, n_head_kv, head_dim, self.value_dim, is_latent=is_latent)
+        spec = KeyValues(
+            *(1, n_head_kv, head_dim, self.value_dim),
+            is_latent=is_latent,
+            is_causal=is_causal,
+        )
         layer_bytes = spec.page_bytes(self._kv_type)
         self.slot = StateSlot(spec, self._kv_type, layer_bytes)
         self.pool = PagePool(PAGE, N_LAYER * layer_bytes)
@@ -131,6 +137,7 @@ class Cache:
             "window": self.window,
             "softcap": self.softcap,
             "sinks": self.sinks,
+            "slopes": self.slopes,
             "may_round": self._may_round,
         }
         if self.n_threads == 1:
@@ -148,17 +155,20 @@ class Cache:
         return np.concatenate([self.attend([(sequence, *each)])[0] for each in pieces])
 
     def expected(self, rows: tuple[Array, Array, Array]) -> NDArray[np.float64]:
-        """Causal attention in float64, all rows being one sequence."""
+        """Attention in float64, all rows being one sequence."""
         m, heads = len(rows[0]), (self.n_head_kv, self.group)
         q, k, v = (x.astype(np.float64) for x in rows)
         q, k = q.reshape(m, *heads, -1), k.reshape(m, self.n_head_kv, -1)
         v = v.reshape(m, self.n_head_kv, -1)
         out = np.empty((m, *heads, self.value_dim))
         for t, head in np.ndindex(m, self.n_head_kv):
-            seen = slice(max(0, t + 1 - self.window) if self.window else 0, t + 1)
+            seen = self._sight(t, m)
             scores = q[t, head] @ k[seen, head].T * self.head_dim**-0.5
             if self.softcap:
                 scores = self.softcap * np.tanh(scores / self.softcap)
+            if self.slopes is not None:
+                distances = np.abs(np.arange(seen.start, seen.stop) - t)
+                scores -= self.slopes.reshape(*heads, 1)[head] * distances
             if self.sinks is not None:
                 sinks = self.sinks.reshape(*heads, 1)[head]
                 scores = np.concatenate([scores, sinks], axis=-1)
@@ -167,6 +177,13 @@ class Cache:
             values = v[seen, head]
             out[t, head] = weights[:, : len(values)] @ values
         return out.reshape(m, -1)
+
+    def _sight(self, t: int, m: int) -> slice:
+        """Return the rows that row t of m sees."""
+        if self.is_causal:
+            return slice(max(0, t + 1 - self.window) if self.window else 0, t + 1)
+        half = self.window // 2 if self.window else m
+        return slice(max(0, t - half), min(m, t + half + 1))
 
 
 def _in_buffer(x: Array) -> Array:

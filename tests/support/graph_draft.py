@@ -46,8 +46,9 @@ class Draft:
     on their last digits: what is too large for either goes through a norm first.
     """
 
-    def __init__(self, draw: Callable[[Any], Any]) -> None:
+    def __init__(self, draw: Callable[[Any], Any], is_causal: bool = True) -> None:
         self.graph = Graph()
+        self.is_causal = is_causal
         self.draw = draw
         self.widths: list[int] = []
         self.sizes: list[int] = []  # values are within about 4 * 2**size
@@ -61,9 +62,8 @@ class Draft:
         """Heads of queries of one layer's attention, and what it keeps."""
         n_head, n_head_kv, head_dim = self.draw(strategies.sampled_from(HEADS))
         window = self.draw(strategies.sampled_from([None, 5, 32]))
-        return n_head, key_values(
-            number, window, n_head_kv=n_head_kv, head_dim=head_dim
-        )
+        sizes = {"n_head_kv": n_head_kv, "head_dim": head_dim}
+        return n_head, key_values(number, window, **sizes, is_causal=self.is_causal)
 
     def push(
         self, op: str, inputs: tuple[int, ...], width: int, size: int, /, **options: Any
@@ -104,6 +104,10 @@ class Draft:
         width = self.draw(strategies.sampled_from(WIDTHS))
         weight = f"positions {width}"
         return self.push("position_embedding", (), width, 0, weight=weight)
+
+    def type_embedding(self) -> int:
+        width = self.draw(strategies.sampled_from(WIDTHS))
+        return self.push("type_embedding", (), width, 0, weight=f"types {width}")
 
     def norm(self, x: int | None = None) -> int:
         x = self.choose() if x is None else x
@@ -151,6 +155,7 @@ class Draft:
             "scale": 0.25,
             "softcap": self.draw(strategies.sampled_from([None, 2.0])),
             "sinks": self.draw(strategies.sampled_from([None, f"sinks {n_head}"])),
+            "slopes": self.draw(strategies.sampled_from([None, f"slopes {n_head}"])),
         }
         width = n_head * state.value_dim
         self.kept[state.layer] = layer, max(self.sizes[v], self.kept_size(state))
@@ -160,7 +165,7 @@ class Draft:
         return self.kept[state.layer][1] if state.layer in self.kept else 0
 
     def shared_attention(self) -> int:
-        if not self.kept:
+        if not self.kept or not self.is_causal:
             return self.norm() if self.of_wanted else self.attention()
         layers = list(self.kept.values())
         (n_head, state), size = self.draw(strategies.sampled_from(layers))
@@ -373,7 +378,8 @@ class Draft:
 
 
 ON_ALL_ROWS = (
-    *("embedding", "position_embedding", "rope", "attention", "heads"),
+    *("embedding", "position_embedding", "type_embedding", "rope"),
+    *("attention", "heads"),
     *("shared_attention", "latent_attention", "causal_conv", "recurrence"),
 )
 ON_ANY_ROWS = (
@@ -384,19 +390,21 @@ ON_ANY_ROWS = (
 
 
 @strategies.composite
-def graphs(draw: Any) -> Graph:
+def graphs(draw: Any, *, embeds: bool = False) -> Graph:
     """Operations on all rows, then on the wanted ones; any value of these is returned.
 
-    Nodes that the logits do not depend on stay in the graph.
+    Nodes that the logits do not depend on stay in the graph. One that embeds has means
+    of texts, too, and its rows may see those after them.
     """
-    draft = Draft(draw)
+    draft = Draft(draw, is_causal=not embeds or draw(strategies.booleans()))
     draft.embedding()
     draft.extend(ON_ANY_ROWS + ON_ALL_ROWS, most=16)
     chosen = [draft.choose() for _ in range(draw(strategies.integers(1, 2)))]
     draft.readable.clear()
     draft.of_wanted = True
     for x in chosen:
-        draft.push("wanted", (x,), draft.widths[x], draft.sizes[x])
+        op = draw(strategies.sampled_from(["wanted", "mean"])) if embeds else "wanted"
+        draft.push(op, (x,), draft.widths[x], draft.sizes[x])
     draft.extend((*ON_ANY_ROWS, "rope", "shared_attention"), most=6)
     draft.graph.logits = draft.choose(N_VOCAB)
     return draft.graph

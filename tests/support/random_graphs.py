@@ -20,6 +20,7 @@ N_EMBD, _, N_VOCAB = WIDTHS = (32, 16, 24)
 N_HEAD = 8  # of the smallest heads
 N_EXPERT = 3
 N_POSITIONS = 48
+N_TYPES = 3
 KERNELS = (2, 3, 7)
 Kind = Literal["swiglu", "geglu", "clamped_swiglu", "relu_squared"]
 EXPERTS: tuple[Kind, ...] = ("swiglu", "geglu", "clamped_swiglu", "relu_squared")
@@ -37,6 +38,7 @@ CONFIG = ModelConfig(
     n_ctx_train=256,
     norm_eps=0.1,
     rope=RopeConfig(n_dims=16),
+    n_token_types=N_TYPES,
 )
 N_LAYER = 3
 # Of a layer's attention: heads of queries, heads of keys and values, their dimensions.
@@ -130,6 +132,8 @@ def weights() -> dict[str, Array]:
            for n in WIDTHS for m in WIDTHS},
         **{f"embd {n}": noise(N_VOCAB, n) for n in WIDTHS},
         **{f"positions {n}": noise(N_POSITIONS, n) for n in WIDTHS},
+        **{f"types {n}": noise(N_TYPES, n) for n in WIDTHS},
+        **{f"slopes {n_head}": np.abs(noise(n_head)) / 8 for n_head, _, _ in HEADS},
         **{f"norm {n}": 1 + noise(n) / 8 for n in (*WIDTHS, N_HEAD)},
         **{f"sinks {n_head}": noise(n_head) for n_head, _, _ in HEADS},
         **{f"bias {n}": noise(n) / 8 for n in WIDTHS},

@@ -7,6 +7,7 @@ defaults are llama.cpp's. Whether llamacy can run the architecture is not decide
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from llamacy.arguments import MAX_CTX
 from llamacy.config import (
@@ -15,6 +16,7 @@ from llamacy.config import (
     RopeConfig,
     family_rules,
 )
+from llamacy.formats.gguf.embedding import read_embedding
 from llamacy.formats.gguf.experts import read_experts
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.known_keys import check_keys
@@ -31,6 +33,9 @@ from llamacy.formats.gguf.limits import (
 )
 from llamacy.formats.gguf.rope import read_rope
 from llamacy.formats.model_file import ModelFile
+
+_N_TYPES: Final = "tokenizer.ggml.token_type_count"
+_MAX_TYPES: Final = 1 << 10
 
 
 def read_architecture(file: ModelFile) -> str:
@@ -103,13 +108,27 @@ def read_config(file: ModelFile) -> ModelConfig:
         n_embd_per_layer=_n_embd_per_layer(keys, rules),
         has_layer_norm=_has_layer_norm(keys, rules),
         has_learned_positions=rules.has_learned_positions,
+        n_token_types=keys.integer(_N_TYPES, 0, _MAX_TYPES, default=0),
+        is_causal=keys.flag(".attention.causal", rules.is_causal),
         has_parallel_residual=keys.flag(".use_parallel_residual", False),
-        hidden_activation=keys.text(".hidden_activation", default=""),
+        hidden_activation=_hidden_activation(keys, rules),
         experts=read_experts(keys, rules, n_layer),
+        embedding=read_embedding(keys, rules, n_embd),
     )
     check_keys(keys, architecture)
     layers = read_layers(keys, config, rules, sizes, windows, latent)
     return replace(config, layers=layers)
+
+
+def _hidden_activation(keys: Keys, rules: FamilyRules) -> str:
+    """Read the activation of networks, in families whose files name it."""
+    key = ".hidden_activation"
+    found = keys.text(key, default="")
+    if not rules.activations:
+        return found
+    if found not in rules.activations:
+        keys.refuse(key, f"one of {', '.join(filter(None, rules.activations))}", found)
+    return rules.activations[found]
 
 
 def _has_layer_norm(keys: Keys, rules: FamilyRules) -> bool:

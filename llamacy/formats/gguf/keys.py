@@ -209,6 +209,15 @@ class Keys:
             self.fail(key, "a name", "an empty one")
         return found
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Read an array of strings; () if there is no such key."""
+        found = self._get(key, [])
+        if isinstance(found, np.ndarray) and not len(found):
+            return ()
+        if not isinstance(found, list):
+            self.fail(key, "an array of strings", found)
+        return tuple(found)
+
     def fail(self, key: str, wanted: object, found: object) -> NoReturn:
         """Raise the error for a value that is wrong."""
         raise FormatError(self.path, self.full(key), wanted, shown(found))

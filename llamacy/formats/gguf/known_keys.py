@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from llamacy.config import family_rules
+from llamacy.formats.gguf.embedding import EMBEDDING_KEYS
 from llamacy.formats.gguf.keys import Keys
 from llamacy.printable import shown
 
@@ -23,7 +24,8 @@ USED: Final = frozenset(
     "attention.head_count attention.head_count_kv attention.key_length "
     "attention.value_length attention.key_length_swa attention.value_length_swa "
     "attention.layer_norm_rms_epsilon attention.scale attention.sliding_window "
-    "attention.sliding_window_pattern attn_logit_softcapping final_logit_softcapping "
+    "attention.sliding_window_pattern attention.causal attn_logit_softcapping "
+    "final_logit_softcapping "
     "embedding_scale residual_scale logit_scale rope.dimension_count "
     "rope.dimension_count_swa rope.freq_base rope.freq_base_swa rope.scale_linear "
     "rope.scaling.type rope.scaling.factor rope.scaling.original_context_length "
@@ -34,9 +36,8 @@ USED: Final = frozenset(
 """Keys that are read, without the family's name before them."""
 
 HARMLESS: Final = frozenset(
-    # about rows of weights, embeddings of texts, and norms of other kinds
-    "tensor_data_layout pooling_type classifier.output_labels classifier.pooling_type "
-    "attention.layer_norm_epsilon "
+    # about rows of weights, and norms of other kinds
+    "tensor_data_layout attention.layer_norm_epsilon "
     # of images and sounds, whose tokens are not there
     "rope.dimension_sections n_deepstack_layers deepstack_mapping "
     # of drafting, and of other programs
@@ -45,7 +46,6 @@ HARMLESS: Final = frozenset(
 """Keys that change nothing about the logits of a text."""
 
 NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
-    "attention.causal": (True,),
     "attention.max_alibi_bias": (0,),
     "attention.clamp_kqv": (0,),
     "attention.output_scale": (0, 1),
@@ -136,7 +136,7 @@ def check_keys(keys: Keys, architecture: str) -> None:
             if not _is_one_of(value, neutral):
                 wanted = f"{neutral[0]}" if neutral else "no such key"
                 keys.refuse(key, wanted, value)
-        elif own not in USED and own not in HARMLESS:
+        elif own not in USED | HARMLESS | EMBEDDING_KEYS:
             unknown.append(key)
     if unknown:
         _logger.warning(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from llamacy.arguments import MAX_CTX
 from llamacy.config import (
@@ -37,6 +37,9 @@ from llamacy.formats.gguf.recurrent import (
 )
 from llamacy.formats.gguf.rope import DYNAMIC_FACTOR, read_n_dims
 from llamacy.formats.gguf.shared_keys import with_shared
+
+_ALIBI: Final = ".attention.max_alibi_bias"
+_BOTH_WAYS: Final = (AttentionConfig,)  # layers that may see what comes after a row
 
 
 class Windows(NamedTuple):
@@ -221,6 +224,8 @@ def read_layers(
             experts=experts[layer],
             constants=tuple(each[layer] for each in constants),
         )
+        if not config.is_causal and type(mixer) not in _BOTH_WAYS:
+            keys.refuse(".attention.causal", "true for such layers", False)
         layers.append(LayerConfig(mixer, network))
     return with_shared(keys, rules, layers)
 
@@ -252,6 +257,8 @@ def _attention(
         scale=config.attention_scale or 1 / math.sqrt(head_dim),
         window=window,
         rope=rope if has_rope else None,
+        is_causal=config.is_causal,
+        alibi_bias=keys.constant(_ALIBI) or rules.alibi_bias,
     )
     if latent is not None:
         return with_latent(keys, mixer, latent, rope)

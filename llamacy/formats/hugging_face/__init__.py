@@ -14,6 +14,7 @@ import errno
 import math
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -21,11 +22,12 @@ from llamacy.errors import FormatError, ModelFileError
 from llamacy.formats.hugging_face.config import read_config
 from llamacy.formats.hugging_face.generation import add_generation
 from llamacy.formats.hugging_face.quantized import unpacked
+from llamacy.formats.hugging_face.sentence_transformers import read_modules
 from llamacy.formats.hugging_face.tensors import translate
 from llamacy.formats.json_text import JsonObject, read_json
 from llamacy.formats.metadata import Metadata
 from llamacy.formats.model_file import ModelTensor, fingerprint
-from llamacy.formats.safetensors.folder import SafetensorsFolder, open_safetensors
+from llamacy.formats.safetensors.folder import open_safetensors
 from llamacy.ggml.types import QUANTIZATION_VERSION, GGMLType
 
 __all__ = ["CONFIG", "HuggingFaceFolder", "open_hugging_face"]
@@ -56,16 +58,17 @@ class HuggingFaceFolder:
     def __init__(
         self,
         path: Path,
-        files: SafetensorsFolder,
+        paths: tuple[Path, ...],
         metadata: Metadata,
         tensors: Mapping[str, ModelTensor],
+        opened: ExitStack,
     ) -> None:
         self.path = path
-        self.paths: tuple[Path, ...] = (path / CONFIG, *files.paths)
+        self.paths: tuple[Path, ...] = (path / CONFIG, *paths)
         self.metadata: dict[str, Any] = metadata.values
         self.value_types: dict[str, int] = metadata.types
         self.tensors = tensors
-        self._files = files
+        self._opened = opened
 
     def fingerprint(self) -> str:
         """Return a digest of settings and weights, which differs between models."""
@@ -73,7 +76,7 @@ class HuggingFaceFolder:
 
     def close(self) -> None:
         """Unmap the weights; arrays already taken from tensors stay valid."""
-        self._files.close()
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -107,8 +110,8 @@ def open_hugging_face(
         A setting in config.json or a tensor is not supported.
     """
     config = read_config(_read_settings(folder), _name(folder))
-    files = open_safetensors(folder)
-    try:
+    with ExitStack() as opened:
+        files = opened.enter_context(closing(open_safetensors(folder)))
         stored = {**files.tensors, **files.bytes}
         whole = unpacked(stored, config.quantization, folder)
         tensors = translate(whole, config, folder)
@@ -117,13 +120,13 @@ def open_hugging_face(
         if added is not None:
             metadata.update(added)
         add_generation(folder, metadata)
-    except BaseException:
-        files.close()
-        raise
-    metadata.integer("general.file_type", _file_type(tensors))
-    if any(tensor.type.block_size > 1 for tensor in tensors.values()):
-        metadata.integer("general.quantization_version", QUANTIZATION_VERSION)
-    return HuggingFaceFolder(folder, files, metadata, tensors)
+        family = config.family.architecture
+        tensors |= read_modules(folder, family, metadata, opened)
+        metadata.integer("general.file_type", _file_type(tensors))
+        if any(tensor.type.block_size > 1 for tensor in tensors.values()):
+            metadata.integer("general.quantization_version", QUANTIZATION_VERSION)
+        opened = opened.pop_all()
+    return HuggingFaceFolder(folder, files.paths, metadata, tensors, opened)
 
 
 def _name(folder: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Final
 from llamacy.formats.hugging_face import (
     bailing_hybrid,
     delta_rule,
+    encoders,
     gemma4,
     kimi_delta,
     latent,
@@ -42,6 +43,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **delta_rule.DEFAULTS,
     **kimi_delta.DEFAULTS,
     **bailing_hybrid.DEFAULTS,
+    **encoders.DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
 
@@ -124,11 +126,13 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "phimoe": "PhimoeForCausalLM",
     "granite_swa": "GraniteSWAForCausalLM",
     "granitemoe_swa": "GraniteMoeSWAForCausalLM",
+    **encoders.MODEL_TYPES,
 }
 """Classes by `model_type`, for files whose `architectures` name none."""
 
 SAME_CLASSES: Final[Mapping[str, str]] = {
     "BailingMoeV3ForCausalLM": "BailingHybridForCausalLM",
     "PhiMoEForCausalLM": "PhimoeForCausalLM",
+    **encoders.SAME_CLASSES,
 }
-"""Classes of transformers, by names that their makers' files have for them."""
+"""Classes of transformers, by names that files have for them."""

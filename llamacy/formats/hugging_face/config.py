@@ -11,6 +11,7 @@ from llamacy.config import DeltaRuleConfig
 from llamacy.formats.hugging_face import (
     bailing_hybrid,
     delta_rule,
+    encoders,
     gemma4,
     kimi_delta,
     latent,
@@ -73,6 +74,7 @@ _SPECIAL: Final[Mapping[str, Special]] = {
     **dict.fromkeys(delta_rule.NAMES, delta_rule),
     **dict.fromkeys(kimi_delta.NAMES, kimi_delta),
     **dict.fromkeys(bailing_hybrid.NAMES, bailing_hybrid),
+    **dict.fromkeys(encoders.NAMES, encoders),
 }
 
 
@@ -172,6 +174,8 @@ def read_config(config: JsonObject, name: str) -> Config:
     add_settings(config, family, sizes, metadata)
     if special is not None:
         special.add_keys(config, family.architecture, metadata)
+    if encoders.SCORES in family.outside.values():
+        encoders.add_classifier(config, family.architecture, metadata)
     none: frozenset[str] = frozenset()
     mixer = None
     if special is delta_rule:
@@ -192,11 +196,8 @@ def read_config(config: JsonObject, name: str) -> Config:
     )
 
 
-_ENCODERS: Final = frozenset(
-    "bert distilbert electra eurobert modernbert mpnet nomic_bert roberta "
-    "xlm-roberta".split()
-)
-"""Values of `model_type` of families that write no text."""
+_ENCODERS: Final = frozenset("electra eurobert modernbert mpnet nomic_bert".split())
+"""Values of `model_type` of families that write no text, and are not known here."""
 
 
 def _find_class(config: JsonObject) -> str:
@@ -253,6 +254,9 @@ def _add_activation(config: JsonObject, family: Family, metadata: Metadata) -> N
     """Check the activation, and add a key where it is not llama.cpp's."""
     key = "hidden_activation" if "hidden_activation" in config else "hidden_act"
     found = config.text(key, family.activations[0])
+    if family.names_activation and found in family.activations[1:]:
+        metadata.text(f"{family.architecture}.hidden_activation", found)
+        return
     if family.exact_gelu and found == family.exact_gelu:
         metadata.text(f"{family.architecture}.hidden_activation", "gelu_erf")
         return

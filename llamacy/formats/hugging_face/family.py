@@ -101,7 +101,7 @@ gates: GGUF has the gates apart.
 """
 
 Form: TypeAlias = (
-    Literal["turned", "by_group", "squeezed", "bare"]
+    Literal["turned", "by_group", "squeezed", "bare", "last_rows"]
     | Literal["decay", "rate", "column", "by_scan_group", "kernel"]
     | DeltaRuleForm
 )
@@ -110,10 +110,11 @@ Form: TypeAlias = (
 `"turned"` has its columns for rows. `"by_group"` has queries, keys and values by groups
 of heads: those of queries, then the one of keys and the one of values that they share.
 `"squeezed"` has one dimension more, of size 1, between its two; `"kernel"` may have it,
-and GGUF has it. Vectors, some with more dimensions of size 1, are `"decay"`, the
-logarithm of what GGUF has as a negative column (or matrix, if it is one), `"rate"`,
-that of a positive one, `"column"`, and `"by_scan_group"`, of which GGUF has a row for
-each group of a scan's heads. GGUF has nothing after the name of a `"bare"` one.
+and GGUF has it. `"last_rows"` are positions, of which those of the context count, the
+last ones. Vectors, some with more dimensions of size 1, are `"decay"`, the logarithm of
+what GGUF has as a negative column (or matrix, if it is one), `"rate"`, that of a
+positive one, `"column"`, and `"by_scan_group"`, of which GGUF has a row for each group
+of a scan's heads. GGUF has nothing after the name of a `"bare"` one.
 """
 
 
@@ -136,6 +137,10 @@ class Family:
         layers that attend.
     outside : mapping of str to str
         Names of parts outside the layers that not all families have, likewise.
+    without : frozenset of str
+        Parts outside the layers, by their GGUF names, that all other families have.
+    idle : tuple of str
+        Beginnings of names, as in most families, of tensors that only training needs.
     output_norm : str
         GGUF's name of the last norm.
     renamed : mapping of str to str
@@ -181,7 +186,9 @@ class Family:
     dense : Family or None
         The row of its models without experts, if their networks have other names.
     activations : tuple of str
-        Names of the one activation of the feed-forward part.
+        Names of the one activation of the feed-forward part, the usual one first.
+    names_activation : bool
+        Whether there is more than one, and GGUF has a key for the name of each.
     exact_gelu : str
         Another activation, GELU with erf, for which GGUF has a key; `""` for none.
     has_partial_rope : bool
@@ -225,6 +232,8 @@ class Family:
     layer: Mapping[str, str]
     recurrent: Mapping[str, str] = field(default_factory=dict)
     outside: Mapping[str, str] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
+    idle: tuple[str, ...] = ()
     output_norm: str = "output_norm"
     renamed: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -244,6 +253,7 @@ class Family:
     mixture: Mixture | None = None
     dense: Family | None = None
     activations: tuple[str, ...] = ("silu", "swish")
+    names_activation: bool = False
     exact_gelu: str = ""
     has_partial_rope: bool = False
     has_alpha: bool = False

@@ -34,7 +34,8 @@ HARMLESS: Final = frozenset(
     # training
     "initializer_range attention_dropout hidden_dropout hidden_dropout_prob embd_pdrop "
     "embd_dropout resid_pdrop attn_pdrop attention_probs_dropout_prob "
-    "residual_dropout embedding_dropout classifier_dropout summary_type "
+    "residual_dropout embedding_dropout classifier_dropout summary_type dropout "
+    "qa_dropout seq_classif_dropout "
     "summary_use_proj summary_activation summary_proj_to_labels "
     "summary_first_dropout reorder_and_upcast_attn embedding_initializer_range "
     "output_router_logits router_aux_loss_coef router_jitter_noise "

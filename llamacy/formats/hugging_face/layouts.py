@@ -33,6 +33,13 @@ def turned(name: str, source: Floats) -> ModelTensor:
     )
 
 
+def last_rows(name: str, source: Floats, n: int) -> ModelTensor:
+    """Return the last `n` rows of a matrix."""
+    n_rows, n_in = source.shape
+    n = min(n, n_rows)
+    return Selection(name, (n, n_in), source, lambda rows: rows[n_rows - n :])
+
+
 def halved(whole: ModelTensor, upper: str) -> list[ModelTensor]:
     """Take a matrix apart: its upper half gets the name given, the lower keeps its own.
 

@@ -22,6 +22,7 @@ HEAD: Final = "lm_head"
 """The output matrix's name."""
 
 _NAME: Final = re.compile(r"(.+)\.(weight|bias)")
+_OLD_SUFFIXES: Final = {"gamma": "weight", "beta": "bias"}
 _BIASES: Final = ("exp_probs_b",)  # of no matrix
 _PARTS_OF_LAYERS: Final = frozenset(
     module
@@ -36,7 +37,15 @@ def named_as_usual(tensors: Mapping[str, Source], family: Family) -> dict[str, S
     Models saved without their output matrix lack the `model.` before each name, and
     tied embeddings may be there under the output matrix's name alone.
     """
-    usual = {family.usual_name(name): tensor for name, tensor in tensors.items()}
+    usual = {
+        family.usual_name(_modern(name)): tensor for name, tensor in tensors.items()
+    }
+    if family.idle:
+        usual = {
+            name: each
+            for name, each in usual.items()
+            if not name.startswith(family.idle)
+        }
     if any(name.startswith("model.") for name in usual):
         return usual
     start = family.own_name("model.layers").rpartition(".")[0]
@@ -46,6 +55,14 @@ def named_as_usual(tensors: Mapping[str, Source], family: Family) -> dict[str, S
         else family.usual_name(f"{start}.{name}"): tensor
         for name, tensor in usual.items()
     }
+
+
+def _modern(name: str) -> str:
+    """Return today's name of a tensor of an old checkpoint's layer norm."""
+    module, _, suffix = name.rpartition(".")
+    if suffix in _OLD_SUFFIXES and module.endswith("LayerNorm"):
+        return f"{module}.{_OLD_SUFFIXES[suffix]}"
+    return name
 
 
 def layer_of(name: str) -> tuple[int | None, str]:
@@ -97,7 +114,8 @@ def gguf_part(
 
 def _outside(family: Family) -> dict[str, str]:
     """Return the names of a family's parts outside the layers."""
-    return {**OUTSIDE, NORM: family.output_norm, **family.outside}
+    parts = {**OUTSIDE, NORM: family.output_norm, **family.outside}
+    return {name: each for name, each in parts.items() if each not in family.without}
 
 
 def _changes_model(rest: str, modules: Iterable[str]) -> bool:

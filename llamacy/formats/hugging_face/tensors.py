@@ -28,6 +28,7 @@ from llamacy.formats.hugging_face.layouts import (
     halved,
     interleaved,
     kernel,
+    last_rows,
     multiplied,
     scan_vector,
     stacked_heads,
@@ -276,6 +277,8 @@ def _tensor(
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)
     if n_dims == 2 and form == "turned":
         return turned(name, source)
+    if n_dims == 2 and form == "last_rows":
+        return last_rows(name, source, config.sizes.n_ctx_train)
     if n_dims == 2 and (factors := config.factors.get(part)) is not None:
         return multiplied(name, source, factors, path)
     reorder = _row_order(layer, part, source, config, path)

@@ -6,7 +6,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeGuard
 
-from llamacy.formats.hugging_face import bailing_hybrid, kimi_delta, latent
+from llamacy.formats.hugging_face import (
+    bailing_hybrid,
+    encoders,
+    kimi_delta,
+    latent,
+)
 from llamacy.formats.hugging_face.common_keys import WHOLE, WINDOWED
 
 _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
@@ -61,6 +66,7 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     "Cohere2MoeForCausalLM": {"num_shared_experts": "n_shared_experts"},
     "LagunaForCausalLM": {"num_attention_heads_per_layer": "num_attention_heads"},
     "PhimoeForCausalLM": {"rms_norm_eps": "layer_norm_eps"},  # of layer norms
+    **encoders.USUAL_KEYS,
 }
 """Usual names of keys by those of a class."""
 
@@ -86,6 +92,8 @@ def with_usual_keys(values: dict[str, Any], name: str) -> dict[str, Any]:
     width = usual.get("hidden_size")
     if usual.get("intermediate_size") is None and isinstance(width, int):
         usual["intermediate_size"] = _N_FF * width
+    if name in encoders.FAMILIES:
+        return encoders.with_computed_keys(usual, name)
     return _COMPUTED[name](usual) if name in _COMPUTED else usual
 
 

@@ -2,9 +2,11 @@
  *
  *   y[r] = sum over t of softmax over t of (scale * q[r] . k[t]) * v[t]
  *
- * over the tokens that r sees: all up to its own, or the last ones of these, a window. Scores
- * may be soft-capped first (Bello et al. 2016, arXiv:1611.09940). A head may have a sink: one
- * more score in each softmax, whose value is 0 (Xiao et al. 2023, arXiv:2309.17453).
+ * over the tokens that r sees: all up to its own, or the last ones of these, a window; in an
+ * encoder all of its text, or a window around it. Scores may be soft-capped first (Bello et al.
+ * 2016, arXiv:1611.09940), and may fall with the distance (Press et al. 2022, arXiv:2108.12409).
+ * A head may have a sink: one more score in each softmax, whose value is 0 (Xiao et al. 2023,
+ * arXiv:2309.17453).
  *
  * (Dao et al. 2022, arXiv:2205.14135; Milakov & Gimelshein 2018, arXiv:1805.02867.)
  * A strip is the queries of all heads that share the KV head, of one or more consecutive
@@ -72,7 +74,7 @@ INLINE void find_pages(const attention_args *a, const query_band *band, int firs
  * sees are left out. */
 INLINE void attend_strip(const attention_args *a, const attention_path *path, query_strip *strip, int first, int end,
                          const kv_span *span) {
-    const int after = end_of(strip->run), hidden = first_page(a, strip->run->position);
+    const int after = end_of(a, strip->run), hidden = first_page(a, strip->run->position);
     const int begin = first > hidden ? first : hidden, n = (end < after ? end : after) - begin;
     const int page = (begin - first) / PAGE_TOKENS, n_queries = count_queries(strip);
     if (n <= 0) return;
@@ -102,7 +104,7 @@ static kv_span begin_band(const attention_args *a, query_band *band, const query
  * the same whatever rows are beside it. */
 static void attend_band(const attention_args *a, query_band *band, const query_rows *rows, float *scratch) {
     const attention_path *path = choose_path(a);
-    const int n_tokens = end_of(band->strips[band->n_strips - 1].run);
+    const int n_tokens = end_of(a, band->strips[band->n_strips - 1].run);
     kv_span span = begin_band(a, band, rows, scratch);
     for (int first = first_page(a, band->strips[0].run->position), end; first < n_tokens; first = end) {
         end = (first / SPAN_TOKENS + 1) * SPAN_TOKENS;

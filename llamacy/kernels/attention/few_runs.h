@@ -18,7 +18,7 @@ enum { STRIP_SCORES = STRIP_ROWS * SPAN_TOKENS };
 typedef struct { int first, n; } seen_tokens;
 
 INLINE seen_tokens tokens_of_span(const attention_args *a, const row_run *run, int span) {
-    const int hidden = first_page(a, run->position), after = end_of(run);
+    const int hidden = first_page(a, run->position), after = end_of(a, run);
     const int begin = span * SPAN_TOKENS, end = begin + SPAN_TOKENS, first = begin > hidden ? begin : hidden;
     return (seen_tokens){first, (end < after ? end : after) - first};
 }
@@ -48,7 +48,7 @@ static void score_run(const attention_args *a, const row_run *run, int head, con
         kv_span span = begin_band(a, &band, rows, scratch);
         for (int each = begin; each < end; each++) {
             const seen_tokens seen = tokens_of_span(a, run, each);
-            find_pages(a, &band, seen.first, seen.n, end_of(run), span.pages);
+            find_pages(a, &band, seen.first, seen.n, end_of(a, run), span.pages);
             path->open_keys(&span, seen.n);
             for (int i = 0; i < band.n_strips; i++) {
                 attention_state *s = &band.strips[i].state;
@@ -70,7 +70,7 @@ static void weigh_run(const attention_args *a, const row_run *run, int head, con
         kv_span span = begin_band(a, &band, rows, scratch);
         for (int each = begin; each < end; each++) {
             const seen_tokens seen = tokens_of_span(a, run, each);
-            find_pages(a, &band, seen.first, seen.n, end_of(run), span.pages);
+            find_pages(a, &band, seen.first, seen.n, end_of(a, run), span.pages);
             path->open_values(&span, seen.n, some);
             for (int i = 0; i < band.n_strips; i++) {
                 attention_state *s = &band.strips[i].state;

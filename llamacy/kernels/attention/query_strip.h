@@ -17,12 +17,29 @@ typedef struct {
 typedef struct { const float *q; float *y; size_t ldq, ldy; } query_rows;
 
 INLINE int count_queries(const query_strip *strip) { return strip->run->n_rows * strip->group; }
-INLINE int end_of(const row_run *run) { return run->position + run->n_rows; }
 
 /* Floats of the queries of a strip and of its outputs. */
 INLINE size_t query_floats(int key_dim) { return STRIP_ROWS * (size_t)wide_dim(key_dim); }
 INLINE size_t output_floats(int value_dim) { return STRIP_ROWS * (size_t)wide_dim(value_dim); }
 INLINE size_t strip_floats(head_dims d) { return query_floats(d.key) + output_floats(d.value); }
+
+/* The first position that a row at `position` sees. */
+INLINE int first_seen(const attention_args *a, int position) {
+    const int back = a->is_causal ? a->window - 1 : a->window / 2;
+    return a->window > 0 && position > back ? position - back : 0;
+}
+
+/* The position after the last one that it sees. */
+INLINE int after_seen(const attention_args *a, const row_run *run, int position) {
+    if (a->is_causal) return position + 1;
+    const int after = position + a->window / 2 + 1;
+    return a->window > 0 && after < run->n_tokens ? after : run->n_tokens;
+}
+
+/* The same of the last row of a run. */
+INLINE int end_of(const attention_args *a, const row_run *run) {
+    return after_seen(a, run, run->position + run->n_rows - 1);
+}
 
 /* Put scaled queries into `memory`, if there are any, and outputs after them; nothing is attended to yet. */
 static void begin_strip(const attention_args *a, const attention_path *path, const query_rows *rows,
@@ -36,9 +53,10 @@ static void begin_strip(const attention_args *a, const attention_path *path, con
     s->out = memory + query_floats(d.key);
     memset(memory, 0, sizeof(float) * strip_floats(d));
     /* not -infinity: a span of which a query sees nothing must leave the query's sums as they were */
-    for (int r = 0; r < STRIP_ROWS; r++) s->max[r] = -FLT_MAX, s->sum[r] = 0;
+    for (int r = 0; r < STRIP_ROWS; r++) s->max[r] = -FLT_MAX, s->sum[r] = 0, s->slope[r] = 0;
     for (int r = 0; r < count_queries(strip); r++) {
         const int head = strip->first_head + r % group;
+        if (a->slopes) s->slope[r] = a->slopes[head];
         if (a->sinks) s->max[r] = fmaxf(a->sinks[head], -FLT_MAX), s->sum[r] = 1;
         if (!rows->q) continue;
         const float *row = rows->q + (size_t)(strip->run->row + r / group) * rows->ldq + (size_t)head * d.key;
@@ -62,8 +80,7 @@ static void finish_queries(const attention_args *a, const query_rows *rows, cons
 
 /* The position of the first page that the window of a row at `position` reaches into. */
 INLINE int first_page(const attention_args *a, int position) {
-    const int hidden = a->window > 0 && position >= a->window ? position + 1 - a->window : 0;
-    return hidden / PAGE_TOKENS * PAGE_TOKENS;
+    return first_seen(a, position) / PAGE_TOKENS * PAGE_TOKENS;
 }
 
 /* Find the tokens that a strip's queries see, of the n from position `first` on. */
@@ -71,10 +88,10 @@ INLINE sight look(const attention_args *a, const query_strip *strip, int first, 
     sight see;
     memset(&see, 0, sizeof see);
     for (int r = 0; r < count_queries(strip); r++) {
-        const int seen = strip->run->position + r / strip->group + 1 - first;
-        const int hidden = a->window > 0 ? seen - a->window : 0;
-        see.visible[r] = within(seen, 0, n);
-        see.hidden[r] = within(hidden, 0, n);
+        const int position = strip->run->position + r / strip->group;
+        see.visible[r] = within(after_seen(a, strip->run, position) - first, 0, n);
+        see.hidden[r] = within(first_seen(a, position) - first, 0, n);
+        see.place[r] = position - first;
     }
     return see;
 }

@@ -20,6 +20,15 @@ INLINE void cap_scores(float *w, int n, float cap) {
     for (int t = 0; t < n; t += 16) f_store(w + t, f_softcap(f_load(w + t), cap));
 }
 
+/* Scores fall by `slope` a token of distance from `place`. */
+INLINE void slope_scores(float *w, int n, float slope, int place) {
+    static const float OFFSETS[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    for (int t = 0; t < n; t += 16) {
+        const vf distance = f_abs(f_sub(f_load(OFFSETS), f_set1((float)(place - t))));
+        f_store(w + t, f_fma(f_set1(-slope), distance, f_load(w + t)));
+    }
+}
+
 /* The largest of the first n values; the rest of their vector becomes -inf. */
 INLINE float mask_and_max(float *w, int n) {
     vf peak = f_set1(-INFINITY);
@@ -39,6 +48,7 @@ INLINE void soften(attention_state *s, int n_queries, int n_tokens, const sight 
     for (int r = 0; r < STRIP_ROWS; r++) {
         float *w = s->weights + r * SPAN_TOKENS;
         if (s->softcap > 0 && r < n_queries) cap_scores(w, visible[r], s->softcap);
+        if (s->slope[r] != 0) slope_scores(w, visible[r], s->slope[r], see->place[r]);
         if (see->hidden[r] > 0) hide(w, see->hidden[r]);
         peaks[r] = r < n_queries ? mask_and_max(w, visible[r]) : 0;
     }

@@ -40,11 +40,13 @@ typedef struct {
     float *out;     /* [STRIP_ROWS][wide value dims] */
     float *weights; /* [STRIP_ROWS][SPAN_TOKENS]: scores, then their exponentials */
     float max[STRIP_ROWS], sum[STRIP_ROWS], shrink[STRIP_ROWS];
-    float softcap;  /* 0: none */
+    float slope[STRIP_ROWS]; /* of each query's head; 0: scores do not fall with the distance */
+    float softcap;           /* 0: none */
 } attention_state;
 
-/* The tokens of a span that each query of a strip sees: hidden[r] .. visible[r] - 1. */
-typedef struct { int hidden[STRIP_ROWS], visible[STRIP_ROWS]; } sight;
+/* The tokens of a span that each query of a strip sees: hidden[r] .. visible[r] - 1. Its own would
+ * be place[r], which may be before the span or after it. */
+typedef struct { int hidden[STRIP_ROWS], visible[STRIP_ROWS], place[STRIP_ROWS]; } sight;
 
 /* The number of low .. high that is nearest to t. */
 INLINE int within(int t, int low, int high) { return t < low ? low : t < high ? t : high; }

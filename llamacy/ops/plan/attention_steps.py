@@ -63,9 +63,10 @@ class AttentionSteps(Emitter):
             "window": state.window,
             "softcap": node.attributes.get("softcap"),
             "sinks": node.attributes.get("sinks"),
+            "slopes": node.attributes.get("slopes"),
             "may_round": may_round,
         }
-        if state.n_head_kv == 1:
+        if state.n_head_kv == 1 and state.is_causal:
             self._emit("scores", reads, {"scores": SCORES}, **constants)
             reads["scores"] = SCORES
         self._emit("attention", reads, {"y": self._buffers.new(node)}, **constants)

@@ -51,7 +51,10 @@ cdef class WantedRows:
 cdef row_run* runs_of(
     const int32_t[:, ::1] rows, const uintptr_t[::1] pages
 ) except NULL:
-    """Runs as kernels read them, for the caller to free."""
+    """Runs as kernels read them, for the caller to free.
+
+    The last run of a sequence ends where the sequence does.
+    """
     cdef int i, n = <int>rows.shape[0]
     cdef row_run* runs = <row_run*>calloc(max(n, 1), sizeof(row_run))
     if runs is NULL:
@@ -61,6 +64,10 @@ cdef row_run* runs_of(
         runs[i].n_rows = rows[i, 1]
         runs[i].position = rows[i, 2]
         runs[i].pages = <uint8_t**>pages[i]
+        runs[i].n_tokens = rows[i, 2] + rows[i, 1]
+    for i in range(n - 2, -1, -1):
+        if runs[i].pages == runs[i + 1].pages:
+            runs[i].n_tokens = runs[i + 1].n_tokens
     return runs
 
 

@@ -51,14 +51,14 @@ class RecordedPass:
     ----------
     nodes : list of Node
         Its operations, in the order in which they were recorded.
-    logits : Node
-        The one whose value are the logits.
+    output : Node
+        The one whose value is the result: logits, or embeddings.
     states : list of StateSpec
         The states that its layers keep between passes.
     """
 
     nodes: list[Node]
-    logits: Node
+    output: Node
     states: list[StateSpec]
 
 
@@ -102,7 +102,7 @@ def record_pass(
     Parameters
     ----------
     forward : callable
-        The architecture's forward pass.
+        The architecture's forward pass, or one that embeds.
     config : ModelConfig
         Hyperparameters.
     weights : dict of Weight
@@ -128,11 +128,10 @@ def record_pass(
         for name, low in (adapters or {}).items()
     }
     ops = AdaptedOps(recorder, weights, packed)
-    logits = forward(ops, config, weights)
+    output = forward(ops, config, weights)
     ops.check_all_used()
-    # the array that a run fills is of this shape
-    assert logits.of_wanted and logits.width == config.n_vocab
-    return RecordedPass(recorder.nodes, logits, recorder.states)
+    assert output.of_wanted  # as the array that a run fills
+    return RecordedPass(recorder.nodes, output, recorder.states)
 
 
 def compile_pass(
@@ -166,7 +165,7 @@ def compile_pass(
     level = kernels.selected().name
     program = Program(kernels.load(level).table, n_threads)
     steps = Lowering(
-        recorded.nodes, recorded.logits, program, layout, n_batch, observer
+        recorded.nodes, recorded.output, program, layout, n_batch, observer
     ).lower()
     for step, waits in zip(allocate(steps), find_barriers(steps), strict=True):
         program.add(step, waits=waits)

@@ -74,7 +74,7 @@ def step_cost(step: Step, first: int, n_rows: int, n_wanted: int) -> Cost:
     m = n_wanted if step.of_wanted else n_rows
     if m == 0:
         return Cost()
-    if step.op in ("embedding", "position_embedding"):
+    if step.op in ("embedding", "position_embedding", "type_embedding"):
         weight = step.constants["weight"]
         return Cost(weight.nbytes // weight.shape[0] * m)
     if step.op == "experts":

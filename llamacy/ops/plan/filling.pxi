@@ -90,9 +90,10 @@ cdef int fill_attention(attention_step* s, r, w, c) except -1:
     s.kv = layout_of(r["state"], c["n_head"])
     s.args.offset = r["state"].offset
     s.args.scale = c["scale"]
+    s.args.is_causal = r["state"].spec.is_causal
     s.args.window = c.get("window", 0)  # 0: all positions
     s.args.softcap = c.get("softcap", 0)  # 0: scores stay
-    s.args.sinks = floats_of(c.get("sinks"))
+    s.args.sinks, s.args.slopes = floats_of(c.get("sinks")), floats_of(c.get("slopes"))
     s.args.may_round = c["may_round"]
     s.q, s.y = rows_of(r["q"]), rows_of(w.get("y"))
     s.has_scores = "scores" in r or "scores" in w

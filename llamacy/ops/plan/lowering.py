@@ -55,6 +55,10 @@ class Lowering(AttentionSteps, ElementwiseSteps, RecurrentSteps):
         y = self._buffers.new(node)
         self._emit("position_embedding", {}, {"y": y}, weight=node.attributes["weight"])
 
+    def _emit_type_embedding(self, node: Node) -> None:
+        y = self._buffers.new(node)
+        self._emit("type_embedding", {}, {"y": y}, weight=node.attributes["weight"])
+
     def _emit_rms_norm(self, node: Node) -> None:
         self._norm(node)
 
@@ -147,6 +151,10 @@ class Lowering(AttentionSteps, ElementwiseSteps, RecurrentSteps):
     def _emit_wanted(self, node: Node) -> None:
         x, y = self._values[node.inputs[0]], self._buffers.new(node)
         self._emit("wanted", {"x": x}, {"y": y}, of_wanted=True, n=node.width)
+
+    def _emit_mean(self, node: Node) -> None:
+        x, y = self._values[node.inputs[0]], self._buffers.new(node)
+        self._emit("mean", {"x": x}, {"y": y}, of_wanted=True, n=node.width)
 
     def _emit_gain(self, node: Node) -> None:
         """Multiply in place, if nothing else reads the input."""

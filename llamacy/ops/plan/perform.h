@@ -66,6 +66,24 @@ static inline void take_wanted(const wanted_step *s, const batch *b, int begin, 
         memcpy(s->y.data + i * s->y.ld, s->x.data + (size_t)b->wanted[i] * s->x.ld, (size_t)s->n * sizeof(float));
 }
 
+/* Sums are float64, so that a long text's are as exact as a short one's. */
+static inline void average_rows(const mean_step *s, const batch *b, int begin, int end) {
+    enum { COLUMNS = 64 };
+    for (int i = begin; i < end; i++) {
+        const int last = b->wanted[i], first = last - b->positions[last];
+        for (int column = 0; column < s->n; column += COLUMNS) {
+            const int n = s->n - column < COLUMNS ? s->n - column : COLUMNS;
+            double sums[COLUMNS] = {0};
+            for (int row = first; row <= last; row++) {
+                const float *x = s->x.data + (size_t)row * s->x.ld + column;
+                for (int j = 0; j < n; j++) sums[j] += (double)x[j];
+            }
+            float *y = s->y.data + (size_t)i * s->y.ld + column;
+            for (int j = 0; j < n; j++) y[j] = (float)(sums[j] / (last - first + 1));
+        }
+    }
+}
+
 /* Copies parts of rows begin to end of x to y or the logits, and rotates them if there is a table. */
 static inline void copy_rows(const kernel_table *kernels, const copy_step *s, const batch *b, int begin, int end) {
     const float_rows y = rows_or_logits(s->y, b, s->n);
@@ -228,6 +246,7 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
     switch (s->kind) {
     case STEP_EMBEDDING: embed_rows(kernels, &s->embedding, b->tokens, begin, end, scratch); break;
     case STEP_POSITION_EMBEDDING: embed_rows(kernels, &s->embedding, b->positions, begin, end, scratch); break;
+    case STEP_TYPE_EMBEDDING: embed_rows(kernels, &s->embedding, b->types, begin, end, scratch); break;
     case STEP_ROPE_TABLE: tabulate_rows(kernels, &s->rope_table, rows_of_step(s, b), begin, end); break;
     case STEP_NORM: norm_rows(&s->norm, begin, end); break;
     case STEP_PREPARE: prepare_rows(kernels, &s->prepare, m, begin, end); break;
@@ -236,6 +255,7 @@ static inline void perform(const kernel_table *kernels, const step *s, const bat
     case STEP_SCORES: make_scores(kernels, &s->attention, rows_of_step(s, b), begin, end, scratch); break;
     case STEP_ATTENTION: attend(kernels, &s->attention, rows_of_step(s, b), begin, end, scratch); break;
     case STEP_WANTED: take_wanted(&s->wanted, b, begin, end); break;
+    case STEP_MEAN: average_rows(&s->mean, b, begin, end); break;
     case STEP_COPY: copy_rows(kernels, &s->copy, b, begin, end); break;
     case STEP_UNARY: map_chunks(&s->unary, b, begin, end); break;
     case STEP_BINARY: combine_rows(&s->binary, begin, end); break;

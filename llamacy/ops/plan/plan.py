@@ -8,17 +8,19 @@ how batches run on it in `llamacy.ops.plan.running`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy import kernels
 from llamacy.arguments import checked_choice
-from llamacy.config import ModelConfig
-from llamacy.errors import ClosedError
+from llamacy.config import ModelConfig, Pooling
+from llamacy.errors import ArgumentError, ClosedError
 from llamacy.ggml.tensor import Tensor
 from llamacy.kernels.forking import usable_threads
 from llamacy.ops.adapters import LowRank
-from llamacy.ops.batch import N_BATCH, Batch
+from llamacy.ops.batch import N_BATCH, Batch, TextBatch
 from llamacy.ops.plan.compiling import (
     CompiledPass,
     RecordedPass,
@@ -26,6 +28,7 @@ from llamacy.ops.plan.compiling import (
     record_pass,
 )
 from llamacy.ops.plan.cost import Cost
+from llamacy.ops.plan.embedding import EmbeddingPasses
 from llamacy.ops.plan.explaining import PassReport, explain_pass
 from llamacy.ops.plan.held_memory import HeldMemory
 from llamacy.ops.plan.observing import Observer
@@ -37,7 +40,7 @@ from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.ops.state.layout import StateLayout
 from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
-from llamacy.ops.vocabulary import Forward
+from llamacy.ops.vocabulary import Embed, Forward
 from llamacy.system.forks import Rank, fork_lock
 
 
@@ -60,6 +63,8 @@ class Plan(HeldMemory):
         Most rows of a pass.
     observer : Observer, optional
         Looks at the inputs of its matrices.
+    embed : callable, optional
+        The architecture's embedding pass.
 
     Raises
     ------
@@ -79,6 +84,7 @@ class Plan(HeldMemory):
         kv_type: str = "f16",
         n_batch: int = N_BATCH,
         observer: Observer | None = None,
+        embed: Embed | None = None,
     ) -> None:
         checked_choice("kv_type", kv_type, KV_TYPES)
         self._lock = fork_lock(Rank.PLAN)
@@ -90,12 +96,22 @@ class Plan(HeldMemory):
         self._long_texts = long_texts(config, weights)
         self._n_threads = n_threads
         self._observer = observer
-        recorded = record_pass(forward, config, weights)
-        self._layout = StateLayout(recorded.states, kv_type)
-        compiled = self._compile(recorded)
-        self._compiled: CompiledPass | None = compiled
+        self._compiled: CompiledPass | None = None  # of an encoder, too
         self._plain: CompiledPass | None = None  # of rows before an adapter acts
-        self._level = compiled.level
+        self._level = kernels.selected().name
+        self._layout = StateLayout((), kv_type)
+        self._is_closed = False
+        if config.is_causal:
+            recorded = record_pass(forward, config, weights)
+            self._layout = StateLayout(recorded.states, kv_type)
+            self._compiled = self._compile(recorded)
+            self._level = self._compiled.level
+        self._embed = embed
+        self._embeddings: EmbeddingPasses | None = None
+        if embed is not None:
+            self._embeddings = EmbeddingPasses(
+                embed, config, weights, n_threads, n_batch
+            )
         self._pool = PagePool(
             PAGE,
             self._layout.page_bytes,
@@ -137,6 +153,7 @@ class Plan(HeldMemory):
             kv_type=self._kv_type,
             n_batch=self.n_batch,
             observer=observer,
+            embed=self._embed,
         )
         return plan, observer
 
@@ -148,6 +165,11 @@ class Plan(HeldMemory):
     def n_vocab(self) -> int:
         """Logits of a row."""
         return self._config.n_vocab
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether it has passes whose results are logits: an encoder has none."""
+        return self._config.is_causal
 
     @property
     def long_texts(self) -> LongTexts | None:
@@ -170,9 +192,9 @@ class Plan(HeldMemory):
             The model is closed.
         """
         with self._lock:
-            level = self._open_pass().level
+            self._check_open()
             weight, n_threads = self._weights[name], usable_threads(self._n_threads)
-            return unpack_rows(weight, first, n_rows, level, n_threads)
+            return unpack_rows(weight, first, n_rows, self._level, n_threads)
 
     @property
     def level(self) -> str:
@@ -222,6 +244,42 @@ class Plan(HeldMemory):
             else:
                 runner.run_halves(compiled, plain, batch, logits)
         return logits
+
+    def embed(self, texts: TextBatch, pooling: Pooling) -> NDArray[np.float32]:
+        """Embed texts in one pass, which leaves nothing of them.
+
+        A text's embedding does not depend on the other texts, to the last bit.
+
+        Parameters
+        ----------
+        texts : TextBatch
+            Rows of any number. Buffers are made for `n_batch` of them, and again for
+            twice as many where that is too few, and so on.
+        pooling : Pooling
+            How rows become embeddings.
+
+        Returns
+        -------
+        float32, (n_texts, n)
+            Embeddings of texts, not divided by their norms, or of all rows without
+            pooling: (n_rows, n_embd). With `"rank"`, the scores of the classifier as
+            they are: (n_texts, n_labels).
+
+        Raises
+        ------
+        ArgumentError
+            These rows cannot be run, or the model has no classifier.
+        OutOfMemoryError
+            There is no memory for the pass.
+        ClosedError
+            The model is closed.
+        """
+        texts.check(self._config.n_vocab, self._config.n_token_types)
+        with self._lock:
+            self._check_open()
+            if self._embeddings is None:
+                raise ArgumentError("embed: wanted a plan with embedding passes")
+            return self._embeddings.run(texts, pooling)
 
     def cost(self, first: int, n_rows: int, n_wanted: int) -> Cost:
         """Count what a pass must read and compute: see `PassCost`.
@@ -302,21 +360,29 @@ class Plan(HeldMemory):
             There is no memory for them; nothing is changed in either case.
         """
         with self._lock:
-            self._open_pass()
+            self._check_open()
+            compiled, plain, embeddings = None, None, self._embeddings
+            if embeddings is not None:
+                embeddings = replace(embeddings, adapters=adapters, saved=saved)
+                if is_activated:  # on the ends of texts that are generated
+                    embeddings = replace(embeddings, adapters={}, saved=None)
             forward, config, weights = self._forward, self._config, self._weights
-            compiled = self._compile(
-                record_pass(forward, config, weights, adapters, saved)
-            )
-            plain = None
-            if is_activated:
-                plain = self._compile(record_pass(forward, config, weights))
+            if config.is_causal:
+                compiled = self._compile(
+                    record_pass(forward, config, weights, adapters, saved)
+                )
+                if is_activated:
+                    plain = self._compile(record_pass(forward, config, weights))
+            elif embeddings is not None:
+                embeddings.recorded("none")  # whether it has the matrices
             self._compiled, self._plain = compiled, plain
-            self._level = compiled.level
+            self._embeddings = embeddings
 
     def close(self) -> None:
         """Let weights, buffers and spare pages go."""
         with self._lock:
-            self._compiled = self._plain = None
+            self._is_closed = True
+            self._compiled = self._plain = self._embeddings = None
             self._weights = {}
             self._pool.trim()
 
@@ -330,6 +396,12 @@ class Plan(HeldMemory):
         )
 
     def _open_pass(self) -> CompiledPass:
+        self._check_open()
         if self._compiled is None:
-            raise ClosedError("the model is closed")
+            family = self._config.architecture
+            raise ArgumentError(f"{family}: an encoder, which has no logits")
         return self._compiled
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ClosedError("the model is closed")

@@ -44,6 +44,7 @@ class Node:
 _WIDTHS: Final[dict[str, Callable[..., int]]] = {
     "embedding": lambda weight: int(weight.shape[1]),
     "position_embedding": lambda weight: int(weight.shape[1]),
+    "type_embedding": lambda weight: int(weight.shape[1]),
     "linear": lambda weight, **_: int(weight.shape[0]),
     "attention": lambda q, state, **_: q.width // state.head_dim * state.value_dim,
     "shared_attention": lambda q, state, **_: (
@@ -100,7 +101,7 @@ class Recorder:
             if not isinstance(each, Node) and name != "state"
         }
         width = _WIDTHS[op](**arguments) if op in _WIDTHS else inputs[0].width
-        of_wanted = op == "wanted" or any(node.of_wanted for node in inputs)
+        of_wanted = op in ("wanted", "mean") or any(node.of_wanted for node in inputs)
         assert attributes.pop("of_wanted", of_wanted) == of_wanted
         state = arguments.get("state")
         node = Node(op, inputs, width, of_wanted, attributes, state)

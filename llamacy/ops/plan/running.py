@@ -126,6 +126,9 @@ class BatchRunner:
         program = compiled.program
         runs, pages = cut_runs(batch, parts, compiled.longest_run)
         is_long, angles = self._rotations(batch)
+        types = batch.types
+        if types is None and program.needs_types:
+            types = np.zeros_like(batch.tokens)
         of_wanted = None
         if program.needs_wanted:
             wanted = batch.wanted
@@ -139,7 +142,7 @@ class BatchRunner:
             program.run(
                 batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
                 usable_threads(self._n_threads), seconds, is_long, angles, of_wanted,
-                *cut_spans(parts),
+                *cut_spans(parts), types,
             )  # fmt: skip
             for _, n_rows, sequence in parts:
                 sequence.advance(n_rows)

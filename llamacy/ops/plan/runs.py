@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError
-from llamacy.ops.batch import Batch
+from llamacy.ops.batch import Batch, check_range
 from llamacy.ops.plan.step import Step
 from llamacy.ops.plan.steps import MAX_RUN
 from llamacy.ops.state.layout import StateSlot
@@ -160,12 +160,5 @@ def _check_fields(batch: Batch, n_batch: int, n_vocab: int) -> None:
                 f"{name}: wanted {n_rows}, one for each token, "
                 f"found {len(getattr(batch, name))}"
             )
-    _check_range("tokens", batch.tokens, n_vocab)
-    _check_range("wanted", batch.wanted, n_rows)
-
-
-def _check_range(name: str, values: NDArray[np.int32], limit: int) -> None:
-    """Raise ArgumentError unless all values are in [0, limit)."""
-    if len(values) and not (values.min() >= 0 and values.max() < limit):
-        bad = values[(values < 0) | (values >= limit)][0]
-        raise ArgumentError(f"{name}: wanted 0 to {limit - 1}, found {bad}")
+    check_range("tokens", batch.tokens, n_vocab)
+    check_range("wanted", batch.wanted, n_rows)

@@ -21,6 +21,7 @@ class Program(Steps):
         of_wanted: WantedRows | None = None,
         spans: NDArray[np.int32] | None = None,
         states: NDArray[np.uintp] | None = None,
+        types: NDArray[np.int32] | None = None,
     ) -> None: ...
     def kernel_of(self, i: int, n_rows: int, n_wanted: int) -> str: ...
 

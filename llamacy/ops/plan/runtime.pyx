@@ -91,7 +91,8 @@ cdef class Program(Steps):
             const uintptr_t[::1] pages, float[:, ::1] logits, int n_threads,
             double[::1] seconds=None, const uint8_t[::1] is_long=None,
             const float[:, ::1] angles=None, WantedRows of_wanted=None,
-            const int32_t[:, ::1] spans=None, const uintptr_t[:, ::1] states=None):
+            const int32_t[:, ::1] spans=None, const uintptr_t[:, ::1] states=None,
+            const int32_t[::1] types=None):
         """Run all steps on one batch.
 
         Parameters
@@ -123,12 +124,15 @@ cdef class Program(Steps):
             next; not cut. None without states of a fixed size.
         states : uintptr, (n_spans, 2), or None
             Addresses of a text's states before each span's rows, and after them.
+        types : int32, (n_rows,), or None
+            Token types of the rows, for programs that look them up, as `needs_types`
+            says.
 
         Raises
         ------
         ValueError
-            Another number of threads, or of steps, or no angles or wanted rows where
-            they are needed.
+            Another number of threads, or of steps, or no angles, types or wanted rows
+            where they are needed.
         """
         if not 1 <= n_threads <= self.n_threads:
             raise ValueError(
@@ -142,6 +146,9 @@ cdef class Program(Steps):
             raise ValueError(f"angles: wanted {self.n_angles} of each row")
         if self.needs_wanted and of_wanted is None:
             raise ValueError("of_wanted: wanted the rows whose logits are computed")
+        if self.needs_types and (
+                types is None or types.shape[0] != tokens.shape[0]):
+            raise ValueError("types: wanted one of each row")
         cdef double[:, ::1] moments = None
         cdef double* clock = NULL
         if seconds is not None:
@@ -153,6 +160,7 @@ cdef class Program(Steps):
         b.n_runs = <int>runs.shape[0]
         b.tokens = &tokens[0]
         b.positions = &positions[0]
+        b.types = NULL if types is None else &types[0]
         b.is_long = NULL if is_long is None else &is_long[0]
         b.angles = NULL if angles is None else &angles[0, 0]
         b.wanted = &wanted[0] if b.n_wanted else NULL

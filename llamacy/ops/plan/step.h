@@ -24,6 +24,7 @@ typedef enum {
     STEP_EMBEDDING,
     STEP_ROPE_TABLE,
     STEP_POSITION_EMBEDDING,
+    STEP_TYPE_EMBEDDING,
     STEP_NORM,
     STEP_PREPARE,
     STEP_LINEAR,
@@ -31,6 +32,7 @@ typedef enum {
     STEP_SCORES,
     STEP_ATTENTION,
     STEP_WANTED,
+    STEP_MEAN,
     STEP_COPY,
     STEP_UNARY,
     STEP_BINARY,
@@ -51,7 +53,7 @@ typedef enum {
 } step_kind;
 
 typedef struct {
-    packed_matrix weight; /* (n_vocab, k), or (n_ctx, k) of positions; of a mapped one a row */
+    packed_matrix weight; /* (n_vocab, k), (n_ctx, k) of positions, (n_types, k) of types; of a mapped one a row */
     mapped_rows mapped;   /* the rows in their file; without data: weight has them all */
     float_rows y;         /* (M, k) */
 } embedding_step;
@@ -111,6 +113,13 @@ typedef struct {
     float_rows y; /* (n_wanted, n) */
     int n;
 } wanted_step;
+
+/* Means of all rows of a wanted row's text, up to it; the text begins in the batch. */
+typedef struct {
+    float_rows x; /* (n_rows, n) */
+    float_rows y; /* (n_wanted, n) */
+    int n;
+} mean_step;
 
 typedef struct {
     float_rows x;       /* (M, part_step * n_parts), from the first column that is wanted */
@@ -239,6 +248,7 @@ typedef struct {
         append_step append;
         attention_step attention; /* or scores */
         wanted_step wanted;
+        mean_step mean;
         copy_step copy;
         unary_step unary;
         binary_step binary;
@@ -263,6 +273,7 @@ typedef struct {
 typedef struct batch {
     int n_rows, n_wanted, n_runs, n_spans;
     const int32_t *tokens, *positions; /* [n_rows] */
+    const int32_t *types;              /* [n_rows], for steps that look them up; or NULL */
     const uint8_t *is_long;            /* [n_rows]: of a long text; NULL if none is */
     const float *angles;               /* (n_rows, n_dims / 2), for tables without angles; or NULL */
     const int32_t *wanted;             /* [n_wanted]: rows */

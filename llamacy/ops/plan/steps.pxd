@@ -20,6 +20,7 @@ cdef extern from "plan/step.h" nogil:
         STEP_EMBEDDING
         STEP_ROPE_TABLE
         STEP_POSITION_EMBEDDING
+        STEP_TYPE_EMBEDDING
         STEP_NORM
         STEP_PREPARE
         STEP_LINEAR
@@ -27,6 +28,7 @@ cdef extern from "plan/step.h" nogil:
         STEP_SCORES
         STEP_ATTENTION
         STEP_WANTED
+        STEP_MEAN
         STEP_COPY
         STEP_UNARY
         STEP_BINARY
@@ -99,6 +101,11 @@ cdef extern from "plan/step.h" nogil:
         bint has_scores
 
     ctypedef struct wanted_step:
+        float_rows x
+        float_rows y
+        int n
+
+    ctypedef struct mean_step:
         float_rows x
         float_rows y
         int n
@@ -223,6 +230,7 @@ cdef extern from "plan/step.h" nogil:
         append_step append
         attention_step attention
         wanted_step wanted
+        mean_step mean
         copy_step copy
         unary_step unary
         binary_step binary
@@ -248,6 +256,7 @@ cdef extern from "plan/step.h" nogil:
         int n_spans
         const int32_t* tokens
         const int32_t* positions
+        const int32_t* types
         const uint8_t* is_long
         const float* angles
         const int32_t* wanted
@@ -277,6 +286,7 @@ cdef class Steps:
     cdef size_t most_scores  # floats of a span, for all heads of a layer
     cdef int n_angles  # of a row, which a batch brings along; 0 if it need not
     cdef readonly bint needs_wanted  # as rows of a batch of their own
+    cdef readonly bint needs_types  # of tokens
     cdef size_t most_panel  # bytes of a mapped row, once it is packed
     cdef list _kept
 

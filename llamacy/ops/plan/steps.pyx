@@ -117,6 +117,10 @@ cdef class Steps:
         elif op == "position_embedding":
             s.kind = STEP_POSITION_EMBEDDING
             fill_embedding(&s.embedding, w, c)
+        elif op == "type_embedding":
+            s.kind = STEP_TYPE_EMBEDDING
+            fill_embedding(&s.embedding, w, c)
+            self.needs_types = True
         elif op == "rope_table":
             s.kind = STEP_ROPE_TABLE
             fill_rope_table(&s.rope_table, w, c)
@@ -154,6 +158,10 @@ cdef class Steps:
             s.kind = STEP_WANTED
             s.wanted.x, s.wanted.y = rows_of(r["x"]), rows_of(w["y"])
             s.wanted.n = c.get("n", s.wanted.y.ld)
+        elif op == "mean":
+            s.kind = STEP_MEAN
+            s.mean.x, s.mean.y = rows_of(r["x"]), rows_of(w["y"])
+            s.mean.n = c["n"]
         elif op == "copy":
             s.kind = STEP_COPY
             fill_copy(&s.copy, r, w, c)

@@ -8,17 +8,17 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.config import ModelConfig
-from llamacy.errors import ClosedError
+from llamacy.config import ModelConfig, Pooling
+from llamacy.errors import ArgumentError, ClosedError
 from llamacy.ggml.tensor import Tensor
 from llamacy.ops.activation import halves
 from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
-from llamacy.ops.batch import N_BATCH, Batch
+from llamacy.ops.batch import N_BATCH, Batch, TextBatch
 from llamacy.ops.reference.operations import ReferenceOps
 from llamacy.ops.reference.sequence import ReferenceSequence
 from llamacy.ops.rope import LongTexts, long_texts
 from llamacy.ops.state.sequence import SequenceState
-from llamacy.ops.vocabulary import Forward
+from llamacy.ops.vocabulary import Embed, Forward
 
 Array = NDArray[np.float32]
 
@@ -36,6 +36,8 @@ class ReferenceExecutor:
         By name.
     n_batch : int
         Most rows of a pass, for callers; it has no limit of its own.
+    embed : callable, optional
+        The architecture's embedding pass.
     """
 
     def __init__(
@@ -45,9 +47,11 @@ class ReferenceExecutor:
         weights: Mapping[str, Array],
         *,
         n_batch: int = N_BATCH,
+        embed: Embed | None = None,
     ) -> None:
         self.n_batch = n_batch
         self._forward = forward
+        self._embed = embed
         self._config = config
         self._weights: Mapping[str, Array] | None = weights
         self._adapters: Mapping[str, LowRank[Array]] = {}
@@ -63,6 +67,11 @@ class ReferenceExecutor:
     def n_vocab(self) -> int:
         """Logits of a row."""
         return self._config.n_vocab
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether it has passes whose results are logits: see `Plan`."""
+        return self._config.is_causal
 
     @property
     def long_texts(self) -> LongTexts | None:
@@ -94,6 +103,9 @@ class ReferenceExecutor:
         with self._lock:
             if self._weights is None:
                 raise ClosedError("the model is closed")
+            if not self.has_logits:
+                family = self._config.architecture
+                raise ArgumentError(f"{family}: an encoder, which has no logits")
             if logits is None:
                 logits = np.empty((len(batch.wanted), self.n_vocab), np.float32)
             if not self._is_activated:
@@ -102,6 +114,30 @@ class ReferenceExecutor:
             for half in halves(batch):
                 logits[half.logits] = self._run(half.batch, is_adapted=half.is_adapted)
             return logits
+
+    def embed(self, texts: TextBatch, pooling: Pooling) -> Array:
+        """Embed texts: see `Plan.embed`."""
+        config, embed = self._config, self._embed
+        texts.check(config.n_vocab, config.n_token_types)
+        if embed is None:
+            raise ArgumentError("embed: wanted an executor with embedding passes")
+        sequences = [ReferenceSequence() for _ in texts.lengths]
+        long_texts = self.long_texts
+        if long_texts is not None:
+            for sequence, length in zip(sequences, texts.lengths.tolist(), strict=True):
+                sequence.n_long = long_texts.n_long(length)
+        pooled = config.embedding.pooled_as(pooling)
+        with self._lock:
+            if self._weights is None:
+                raise ClosedError("the model is closed")
+            saved = {} if self._is_activated else self._saved
+            weights = with_saved(self._weights, saved)
+            # one that is activated acts on the ends of texts that are generated
+            adapters = {} if self._is_activated else self._adapters
+            rows = ReferenceOps(texts.rows(sequences, pooled))
+            ops = AdaptedOps(rows, weights, adapters)
+            result: Array = embed(ops, config, weights, pooling)
+            return result
 
     def _run(self, batch: Batch, *, is_adapted: bool) -> Array:
         """Compute the logits of rows with the adapters, or without."""

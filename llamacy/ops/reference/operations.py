@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +33,12 @@ class ReferenceOps(Elementwise, Recurrences):
     def position_embedding(self, weight: Array) -> Array:
         check_positions(self.batch, len(weight))
         return weight[self.batch.positions]
+
+    def type_embedding(self, weight: Array) -> Array:
+        types = self.batch.types
+        if types is None:
+            types = np.zeros_like(self.batch.tokens)
+        return weight[types]
 
     def rms_norm(
         self,
@@ -100,11 +108,19 @@ class ReferenceOps(Elementwise, Recurrences):
         scale: float,
         softcap: float | None = None,
         sinks: Array | None = None,
+        slopes: Array | None = None,
     ) -> Array:
         q = q.reshape(len(q), -1, state.head_dim)
         k = k.reshape(len(k), state.n_head_kv, state.head_dim)
         v = v.reshape(len(v), state.n_head_kv, state.value_dim)
         out = np.empty((*q.shape[:2], state.value_dim), np.float32)
+        if not state.is_causal:
+            for row, seen in self._sights(state.window):
+                fall = _fall(slopes, np.abs(np.arange(seen.start, seen.stop) - row))
+                out[row] = _attend(
+                    q[row], k[seen], v[seen], scale, softcap, sinks, fall
+                )
+            return out.reshape(len(out), -1)
         for row, sequence in enumerate(self.batch.sequences):
             assert isinstance(sequence, ReferenceSequence)
             position = self.batch.positions[row]
@@ -112,7 +128,8 @@ class ReferenceOps(Elementwise, Recurrences):
             values = _append(sequence.values, state.layer, position, v[row])
             if state.window is not None:
                 keys, values = keys[-state.window :], values[-state.window :]
-            out[row] = _attend(q[row], keys, values, scale, softcap, sinks)
+            fall = _fall(slopes, np.arange(len(keys) - 1, -1, -1))
+            out[row] = _attend(q[row], keys, values, scale, softcap, sinks, fall)
         return out.reshape(len(out), -1)
 
     def latent_attention(
@@ -229,8 +246,27 @@ class ReferenceOps(Elementwise, Recurrences):
         width = x.shape[1] + y.shape[1]
         return np.concatenate(parts, axis=-1).reshape(len(x), width)
 
+    def mean(self, x: Array) -> Array:
+        firsts = self.batch.wanted - self.batch.positions[self.batch.wanted]
+        means = [
+            x[first : row + 1].mean(axis=0, dtype=np.float64)
+            for first, row in zip(firsts, self.batch.wanted, strict=True)
+        ]
+        return np.array(means, np.float32).reshape(len(means), x.shape[1])
+
     def wanted(self, x: Array) -> Array:
         return x[self.batch.wanted]
+
+    def _sights(self, window: int | None) -> Iterator[tuple[int, slice]]:
+        """Yield each row and those that it sees, before it and after it."""
+        positions = self.batch.positions
+        for row, sequence in enumerate(self.batch.sequences):
+            first = row - int(positions[row])
+            end = first + self.batch.sequences.count(sequence)
+            if window is not None:
+                first = max(first, row - window // 2)
+                end = min(end, row + window // 2 + 1)
+            yield row, slice(first, end)
 
     def _rows(self, of_wanted: bool) -> NDArray[np.int32]:
         """Return the numbers of the rows of the batch, or of the wanted ones."""
@@ -268,6 +304,11 @@ def _append(store: dict[int, Array], layer: int, position: int, row: Array) -> A
     return store[layer]
 
 
+def _fall(slopes: Array | None, distances: NDArray[np.int_]) -> Array | None:
+    """Return by how much scores of each head fall: (n_head, n_past)."""
+    return None if slopes is None else slopes[:, None] * distances.astype(np.float32)
+
+
 def _attend(
     q: Array,
     keys: Array,
@@ -275,13 +316,19 @@ def _attend(
     scale: float,
     softcap: float | None,
     sinks: Array | None,
+    fall: Array | None = None,
 ) -> Array:
-    """Attend with one row: q (n_head, d); keys, values (n_past, n_head_kv, d)."""
+    """Attend with one row: q (n_head, d); keys, values (n_past, n_head_kv, d).
+
+    `fall`, (n_head, n_past), is what is taken from scores.
+    """
     n_group = len(q) // keys.shape[1]
     keys, values = (np.repeat(t, n_group, axis=1) for t in (keys, values))
     scores = np.einsum("hd,thd->ht", q, keys) * np.float32(scale)
     if softcap is not None:
         scores = np.float32(softcap) * np.tanh(scores / np.float32(softcap))
+    if fall is not None:
+        scores = scores - fall
     if sinks is not None:
         scores = np.column_stack([scores, sinks])
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))

@@ -7,7 +7,7 @@ fixed size are likewise side by side, in one block for each text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, TypeAlias
@@ -42,6 +42,11 @@ class StateSlot:
     kv_type: str
     offset: int
 
+    @property
+    def memory(self) -> Hashable:
+        """Tells its memory from that of other slots, some of which may share it."""
+        return type(self.spec), self.offset
+
     def __str__(self) -> str:
         return f"state{self.spec.layer}"
 
@@ -56,6 +61,9 @@ class StateLayout:
         several kinds; those of one kind are alike.
     kv_type : str
         ``"f32"``, ``"f16"`` or ``"q8_0"``: the type of keys and values.
+    brief : collection of StateSpec
+        States in pages that nothing reads once a pass is beyond their layer: they have
+        one place in all layers.
 
     Attributes
     ----------
@@ -70,7 +78,12 @@ class StateLayout:
         Bytes of a text's block of states that do not grow with it; 0 without such.
     """
 
-    def __init__(self, specs: Iterable[StateSpec], kv_type: str) -> None:
+    def __init__(
+        self,
+        specs: Iterable[StateSpec],
+        kv_type: str,
+        brief: Collection[StateSpec] = (),
+    ) -> None:
         by_layer: dict[_Key, StateSpec] = {}
         for spec in specs:
             if by_layer.setdefault(_key(spec), spec) != spec:
@@ -80,7 +93,10 @@ class StateLayout:
         self.kv_type = kv_type
         self._slots: dict[_Key, StateSlot] = {}
         of_pages = {spec: spec.page_bytes(kv_type) for spec in self.specs}
-        self.page_bytes = max(self._place(of_pages), ALIGNMENT)
+        first = max((aligned(of_pages.pop(spec)) for spec in set(brief)), default=0)
+        for spec in brief:
+            self._slots[_key(spec)] = StateSlot(spec, kv_type, 0)
+        self.page_bytes = max(self._place(of_pages, first), ALIGNMENT)
         self.text_bytes = self._place({spec: spec.text_bytes for spec in self.specs})
 
     def slot(self, spec: StateSpec) -> StateSlot:
@@ -128,10 +144,10 @@ class StateLayout:
         n_pages = most_pages(n_tokens, PAGE, self.window, n_batch)
         return n_pages * self.page_bytes + self.most_text_bytes
 
-    def _place(self, sizes: Mapping[StateSpec, int]) -> int:
+    def _place(self, sizes: Mapping[StateSpec, int], first: int = 0) -> int:
         """Put states of these sizes one after the other; return where they end."""
         placed = {spec: aligned(size) for spec, size in sizes.items() if size}
-        *offsets, end = accumulate(placed.values(), initial=0)
+        *offsets, end = accumulate(placed.values(), initial=first)
         for spec, offset in zip(placed, offsets, strict=True):
             self._slots[_key(spec)] = StateSlot(spec, self.kv_type, offset)
         return end

@@ -84,6 +84,9 @@ class KeyValues:
     is_latent : bool
         Whether a value is the first `value_dim` dimensions of its key, and not kept by
         itself (DeepSeek-AI 2024, arXiv:2405.04434).
+    is_causal : bool
+        Whether a row sees nothing after it. Otherwise it sees all rows of its text in
+        the pass, or half of the window before it and half after it.
     """
 
     layer: int
@@ -92,6 +95,7 @@ class KeyValues:
     value_dim: int
     window: int | None = None
     is_latent: bool = False
+    is_causal: bool = True
 
     @property
     def text_bytes(self) -> int:
@@ -113,11 +117,16 @@ class KeyValues:
         from llamacy.ops.state.kv_pages import PAGE
 
         token_bytes = self.page_bytes(kv_type) // PAGE
+        window = self.window
+        if not self.is_causal:  # all rows see about as many
+            n_seen_each = n_rows if window is None else min(n_rows, window + 1)
+            n_tokens, n_pairs = n_rows, n_rows * n_seen_each
+        else:
+            n_tokens = n_read(first, n_rows, window)
+            n_pairs = n_seen(first, n_rows, window)
         return (
-            token_bytes * n_read(first, n_rows, self.window),
-            n_head
-            * (self.head_dim + self.value_dim)
-            * n_seen(first, n_rows, self.window),
+            token_bytes * n_tokens,
+            n_head * (self.head_dim + self.value_dim) * n_pairs,
         )
 
 

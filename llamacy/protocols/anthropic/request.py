@@ -92,11 +92,11 @@ def message_request(body: object, *, is_counted: bool = False) -> MessageRequest
     if stops:
         options["stop"] = stops
     shows_thinking = _thinks(fields)
-    tools, has_one_call = _tools(fields)
-    prompt_options: dict[str, Any] = {"tools": tools} if tools else {}
+    prompt_options, has_one_call = _tools(fields)
     prompt_options["template_arguments"] = {"enable_thinking": shows_thinking}
     stream = checked_flag("stream", fields.take("stream", False))
-    _refuse(fields)
+    options |= _format(fields)
+    fields.refuse("mcp_servers", "the server calls no tools", ([],))
     fields.ignore(_IGNORED)
     fields.finish()
     return MessageRequest(
@@ -120,23 +120,25 @@ def _thinks(fields: Fields) -> bool:
     return kind != "disabled"
 
 
-def _tools(fields: Fields) -> tuple[list[dict[str, Any]], bool]:
-    """Take the tools, and whether there may be only one call."""
+def _tools(fields: Fields) -> tuple[dict[str, Any], bool]:
+    """Take the tools and their choice, and whether there may be only one call."""
     tools = fields.take("tools", [])
     if not isinstance(tools, list):
         raise ArgumentError(f"tools: wanted a list, found {short(tools)}")
     schemas = [_tool(f"tools[{index}]", tool) for index, tool in enumerate(tools)]
     choice = fields.inner("tool_choice")
     kind = choice.take("type", "auto")
-    if kind not in ("auto", "none"):
-        raise ArgumentError(
-            'tool_choice.type: wanted "auto" or "none": no call can be enforced, '
-            f"found {short(kind)}"
-        )
+    kind = checked_choice("tool_choice.type", kind, ("auto", "any", "tool", "none"))
+    name = choice.take("name")
+    if kind == "tool" and not isinstance(name, str):
+        raise ArgumentError(f"tool_choice.name: wanted a name, found {short(name)}")
     only_one = choice.take("disable_parallel_tool_use", False)
     choice.finish()
     has_one_call = checked_flag("tool_choice.disable_parallel_tool_use", only_one)
-    return schemas if kind == "auto" else [], has_one_call
+    options: dict[str, Any] = {"tools": schemas} if schemas else {}
+    if kind != "auto" and (schemas or kind != "none"):
+        options["tool_choice"] = {"any": "required", "tool": name}.get(kind, kind)
+    return options, has_one_call
 
 
 def _tool(name: str, tool: object) -> dict[str, Any]:
@@ -154,11 +156,17 @@ def _tool(name: str, tool: object) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _refuse(fields: Fields) -> None:
-    """Refuse fields that ask for answers which llamacy cannot give."""
+def _format(fields: Fields) -> dict[str, Any]:
+    """Take the form of the answer, which early clients give as a field of its own."""
     config = fields.inner("output_config")
-    config.refuse("format", "wanted answers in plain text")
+    wanted = config.take("format", fields.take("output_format"))
     config.ignore(("effort",))
     config.finish()
-    fields.refuse("output_format", "wanted answers in plain text")
-    fields.refuse("mcp_servers", "the server calls no tools", ([],))
+    match wanted:
+        case None:
+            return {}
+        case {"type": "json_schema", "schema": schema}:
+            return {"json_schema": schema}
+    raise ArgumentError(
+        f"output_config.format: wanted a json_schema, found {short(wanted)}"
+    )

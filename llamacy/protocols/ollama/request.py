@@ -111,13 +111,12 @@ def _asked(
     fields: Fields, messages: list[dict[str, Any]], prompt: str, is_raw: bool
 ) -> Asked:
     prompt_options, shows_thinking = _prompt_options(fields)
-    fields.refuse("format", "wanted answers in plain text", ("",))
     fields.refuse("logprobs", "use /v1/chat/completions", (False,))
     return Asked(
         model_asked(fields),
         messages,
         prompt,
-        _options(fields.take("options", {})),
+        _options(fields.take("options", {})) | _format(fields.take("format")),
         prompt_options,
         shows_thinking,
         checked_flag("stream", fields.take("stream", True)),
@@ -135,6 +134,18 @@ def _options(given: object) -> dict[str, Any]:
     if most >= 0:
         options["max_tokens"] = most
     return options
+
+
+def _format(wanted: object) -> dict[str, Any]:
+    """Return the form of the answer: any JSON object, or one of a schema."""
+    match wanted:
+        case None | "":
+            return {}
+        case "json":
+            return {"response_format": {"type": "json_object"}}
+        case Mapping():
+            return {"json_schema": wanted}
+    raise ArgumentError(f"format: wanted json or a schema, found {short(wanted)}")
 
 
 def _prompt_options(fields: Fields) -> tuple[dict[str, Any], bool]:

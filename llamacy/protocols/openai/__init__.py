@@ -6,6 +6,7 @@
     completions         the completion API: texts
     chat                the chat completion API: messages
     sampling            sampling options of requests
+    structure           forms that answers must have, and tools to call
     streaming           whether and how a response is streamed
     completion_request  a request's body to arguments of `Model.generate`
     chat_request        a request's body to arguments of `Model.chat`

@@ -16,6 +16,7 @@ from llamacy.protocols.openai.sampling import (
     seeded,
 )
 from llamacy.protocols.openai.streaming import Streaming
+from llamacy.protocols.openai.structure import structure_options, tool_options
 
 _IGNORED: Final = ("prediction", "verbosity")
 
@@ -66,7 +67,7 @@ def chat_request(body: object) -> ChatRequest:
     model = model_name(fields)
     messages = _messages(fields)
     options = {**sampling_options(fields), **_answer_length(fields)}
-    options |= _prompt_options(fields)
+    options |= {**structure_options(fields), **_prompt_options(fields)}
     if (top := _logprobs(fields)) is not None:
         options["logprobs"] = top
     parallel = fields.take("parallel_tool_calls", True)
@@ -124,8 +125,9 @@ def _prompt_options(fields: Fields) -> dict[str, Any]:
     """Take the options about how the conversation is written."""
     options: dict[str, Any] = {}
     tools = fields.take("tools")
-    if takes_tools(fields) and tools:
-        options["tools"] = tools
+    if tools is not None and not isinstance(tools, list):
+        raise ArgumentError(f"tools: wanted a list, found {short(tools)}")
+    options |= tool_options(fields, tools or [])
     if (effort := fields.take("reasoning_effort")) is not None:
         options["reasoning_effort"] = effort
     if (variables := fields.take("chat_template_kwargs")) is not None:
@@ -135,17 +137,6 @@ def _prompt_options(fields: Fields) -> dict[str, Any]:
             )
         options["template_arguments"] = variables
     return options
-
-
-def takes_tools(fields: Fields) -> bool:
-    """Take the choice of tools; return whether the model may call any."""
-    choice = fields.take("tool_choice", "auto")
-    if choice not in ("auto", "none"):
-        raise ArgumentError(
-            'tool_choice: wanted "auto" or "none": no call can be enforced, '
-            f"found {short(choice)}"
-        )
-    return bool(choice == "auto")
 
 
 def _logprobs(fields: Fields) -> int | None:
@@ -161,12 +152,10 @@ def _logprobs(fields: Fields) -> int | None:
 
 def _refuse(fields: Fields) -> None:
     """Refuse fields that ask for answers which llamacy cannot give."""
-    plain = ({"type": "text"},)
-    fields.refuse("response_format", "wanted answers in plain text", plain)
     fields.refuse("audio", "answers are texts")
     fields.refuse("modalities", "answers are texts", (["text"],))
     fields.refuse("functions", "tools takes its place", ([],))
     fields.refuse("function_call", "tool_choice takes its place", ("none",))
     fields.refuse("web_search_options", "nothing is searched for")
-    for name in ("grammar", "json_schema", "guided_json", "structured_outputs"):
-        fields.refuse(name, "wanted answers in plain text")
+    for name in ("guided_json", "structured_outputs"):
+        fields.refuse(name, "response_format takes its place")

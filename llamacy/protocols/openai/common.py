@@ -91,8 +91,9 @@ def total(prompts: Iterable[Sequence[Usage]]) -> Usage:
     Examples
     --------
     >>> from llamacy.results import Usage
-    >>> total([[Usage(5, 8, 2), Usage(5, 1, 5)]])
-    Usage(prompt_tokens=5, completion_tokens=9, cached_tokens=2)
+    >>> both = total([[Usage(5, 8, 2), Usage(5, 1, 5)]])
+    >>> both.prompt_tokens, both.completion_tokens, both.cached_tokens
+    (5, 9, 2)
     """
     n_read = n_written = n_cached = 0
     for texts in prompts:

@@ -17,6 +17,7 @@ from llamacy.protocols.openai.sampling import (
     seeded,
 )
 from llamacy.protocols.openai.streaming import Streaming
+from llamacy.protocols.openai.structure import structure_options
 
 PromptText: TypeAlias = "str | list[int]"
 
@@ -68,7 +69,7 @@ def completion_request(body: object) -> CompletionRequest:
     fields = Fields(body)
     model = model_name(fields)
     prompts = _prompts(fields)
-    options: dict[str, Any] = {**sampling_options(fields)}
+    options: dict[str, Any] = {**sampling_options(fields), **structure_options(fields)}
     if fields.take("max_tokens") is None:
         options["max_tokens"] = _MAX_TOKENS
     echo = checked_flag("echo", fields.take("echo", False))
@@ -90,8 +91,6 @@ def completion_request(body: object) -> CompletionRequest:
     if best_of != request.n:
         raise ArgumentError(f"best_of: wanted the same as n, found {short(best_of)}")
     fields.refuse("suffix", "texts can only be continued", ("",))
-    for name in ("grammar", "json_schema", "response_format", "structured_outputs"):
-        fields.refuse(name, "wanted plain texts", ({"type": "text"},))
     fields.finish()
     return request
 

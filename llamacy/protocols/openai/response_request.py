@@ -9,9 +9,10 @@ from typing import Any, Final
 from llamacy.arguments import checked_choice, checked_flag, checked_integer, short
 from llamacy.errors import ArgumentError
 from llamacy.protocols.fields import Fields
-from llamacy.protocols.openai.chat_request import model_name, takes_tools
+from llamacy.protocols.openai.chat_request import model_name
 from llamacy.protocols.openai.response_input import with_instructions, written_input
 from llamacy.protocols.openai.sampling import sampling_options
+from llamacy.protocols.openai.structure import tool_options
 
 _IGNORED: Final = (
     "include",  # encrypted reasoning, for one: ours is in the items as it is
@@ -113,8 +114,7 @@ def _options(fields: Fields) -> dict[str, Any]:
     if (most := fields.take("max_output_tokens")) is not None:
         options["max_tokens"] = checked_integer("max_output_tokens", most, 1)
     tools = _tools(fields.take("tools", []))
-    if takes_tools(fields) and tools:
-        options["tools"] = tools
+    options |= {**tool_options(fields, tools), **_format(fields)}
     reasoning = fields.inner("reasoning")
     if (effort := reasoning.take("effort")) is not None:
         options["reasoning_effort"] = effort
@@ -128,6 +128,24 @@ def _options(fields: Fields) -> dict[str, Any]:
     if how == "auto":
         options["overflow"] = "truncate"
     return options
+
+
+def _format(fields: Fields) -> dict[str, Any]:
+    """Take the form of the text, which the chat completion API has in two layers."""
+    text = fields.inner("text")
+    wanted = text.take("format", {"type": "text"})
+    text.ignore(("verbosity",))
+    text.finish()
+    match wanted:
+        case {"type": "text"}:
+            return {}
+        case {"type": "json_object"}:
+            return {"response_format": {"type": "json_object"}}
+        case {"type": "json_schema", "schema": schema}:
+            return {"json_schema": schema}
+    raise ArgumentError(
+        f"text.format: wanted text, json_object or json_schema, found {short(wanted)}"
+    )
 
 
 def _tools(tools: object) -> list[dict[str, Any]]:
@@ -144,17 +162,13 @@ def _tool(name: str, tool: object) -> dict[str, Any]:
             f"{name}.type: wanted function: the server has no tools of its own, "
             f"found {short(found)}"
         )
-    keys = ("name", "description", "parameters")
+    keys = ("name", "description", "parameters", "strict")
     function = {key: tool[key] for key in keys if tool.get(key) is not None}
     return {"type": "function", "function": function}
 
 
 def _refuse(fields: Fields) -> None:
     """Refuse fields that ask for responses which llamacy cannot give."""
-    text = fields.inner("text")
-    text.refuse("format", "wanted answers in plain text", ({"type": "text"},))
-    text.ignore(("verbosity",))
-    text.finish()
     fields.refuse("background", "responses are generated while the client waits", (0,))
     fields.refuse("conversation", "previous_response_id takes its place")
     fields.refuse("prompt", "the server has no stored prompts")
@@ -174,7 +188,7 @@ def _echoed(fields: Fields) -> dict[str, Any]:
         else None,
         "store": fields.take("store", True),
         "temperature": fields.take("temperature"),
-        "text": {"format": {"type": "text"}},
+        "text": fields.take("text", {"format": {"type": "text"}}),
         "tool_choice": fields.take("tool_choice", "auto"),
         "tools": fields.take("tools", []),
         "top_p": fields.take("top_p"),

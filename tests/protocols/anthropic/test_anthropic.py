@@ -82,7 +82,8 @@ def test_tokens_are_counted_without_a_limit() -> None:
         ({"stop_sequences": [3]}, "stop_sequences"),
         ({"tools": {}}, "tools"),
         ({"tools": [3]}, "tools[0]"),
-        ({"tool_choice": {"type": "tool", "name": "add"}}, "tool_choice.type"),
+        ({"tool_choice": {"type": "loud"}}, "tool_choice.type"),
+        ({"tool_choice": {"type": "tool"}}, "tool_choice.name"),
         ({"thinking": {"type": "loud"}}, "thinking.type"),
         (
             {"output_config": {"format": {"type": "json_schema"}}},

@@ -80,7 +80,7 @@ def test_a_prompt_is_a_message_unless_it_is_raw() -> None:
         ({"options": []}, "options"),
         ({"options": {"temperature": "hot"}}, "temperature"),
         ({"options": {"num_predict": 0.5}}, "options.num_predict"),
-        ({"format": {"type": "object"}}, "format"),
+        ({"format": "xml"}, "format"),
         ({"think": 3}, "think"),
         ({"stream": 1}, "stream"),
     ],

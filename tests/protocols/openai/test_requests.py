@@ -17,6 +17,8 @@ from llamacy.protocols.openai.completion_request import (
 
 MESSAGES = [{"role": "user", "content": "Hello!"}]
 TOOL = {"type": "function", "function": {"name": "f"}}
+STRICT = {"type": "function", "function": {"name": "g", "strict": True}}
+JSON = {"type": "json_object"}
 
 
 def chat(**fields: Any) -> ChatRequest:
@@ -58,7 +60,15 @@ def test_a_plain_request_leaves_all_options_to_the_model() -> None:
             {"min_p": 0.1, "repeat_penalty": 1.1},
         ),
         ({"tools": [TOOL]}, {"tools": [TOOL]}),
-        ({"tools": [TOOL], "tool_choice": "none"}, {}),
+        (
+            {"tools": [TOOL], "tool_choice": "none"},
+            {"tools": [TOOL], "tool_choice": "none"},
+        ),
+        ({"tool_choice": "none"}, {}),
+        ({"tools": [STRICT]}, {"tools": [STRICT], "strict_tools": True}),
+        ({"tools": [STRICT, TOOL]}, {"tools": [STRICT, TOOL]}),
+        ({"response_format": JSON, "grammar": ""}, {"response_format": JSON}),
+        ({"json_schema": {"type": "object"}}, {"json_schema": {"type": "object"}}),
         ({"tools": []}, {}),
         ({"reasoning_effort": "low"}, {"reasoning_effort": "low"}),
         (
@@ -70,7 +80,7 @@ def test_a_plain_request_leaves_all_options_to_the_model() -> None:
                 "user": "u",
                 "store": True,
                 "metadata": {},
-                "response_format": {"type": "text"},
+                "parallel_tool_calls": True,
             },
             {},
         ),
@@ -118,10 +128,10 @@ def test_each_of_several_texts_has_a_seed_of_its_own() -> None:
         ({"stream": "yes"}, "stream"),
         ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
         ({"stream_options": {"usage": True}}, "stream_options.usage"),
-        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": {}}, "tools"),
+        ({"guided_json": {}}, "guided_json"),
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"modalities": ["audio"]}, "modalities"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"parallel_tool_calls": "no"}, "parallel_tool_calls"),
         ({"chat_template_kwargs": []}, "chat_template_kwargs"),
         ({"top_k": 2.5}, "top_k"),

@@ -181,7 +181,7 @@ def test_mistakes_have_anthropics_shape_and_are_not_tried_again(url: str) -> Non
             ({"messages": [{"role": "x", "content": ""}]}, r"messages\[0\]"),
             ({"messages": user([{"type": "image"}])}, r"messages\[0\]\.content\[0\]"),
             ({"tools": [{"type": "bash_20250124", "name": "b"}]}, r"tools\[0\]\.type"),
-            ({"tool_choice": {"type": "any"}}, "tool_choice.type"),
+            ({"tool_choice": {"type": "any"}}, "tool_choice"),
             ({"extra_body": {"colour": "x"}}, "colour"),
         ]
         for fields, field in mistakes:
@@ -195,6 +195,25 @@ def test_mistakes_have_anthropics_shape_and_are_not_tried_again(url: str) -> Non
         assert caught.value.body["error"]["type"] == "not_found_error"
         with pytest.raises(anthropic.BadRequestError, match="prompt is too long"):
             ask(messages=user("word " * 4000), stream=True)
+
+
+def test_answers_have_the_form_that_was_asked_for(client: Any) -> None:
+    from pydantic import create_model
+
+    decided = create_model("Decided", yes=(bool, ...))
+    message = client.messages.parse(
+        model="demo",
+        max_tokens=200,
+        messages=user("Tell me a story."),
+        output_format=decided,
+    )
+    assert message.parsed_output.yes in (True, False)
+
+
+def test_a_tool_can_be_demanded(create: Any) -> None:
+    for choice in ({"type": "any"}, {"type": "tool", "name": "add"}):
+        message = create(f"say {CALL}", tools=[TOOL], tool_choice=choice)
+        assert [block.input for block in message.content] == [{"a": 1}]
 
 
 def test_closing_a_stream_frees_the_model(create: Any, puppet: llamacy.Model) -> None:

@@ -31,3 +31,15 @@ def test_json_in_an_answer_is_validated(client: Any) -> None:
         model="puppet", messages=messages, response_model=city, max_retries=1
     )
     assert found.name == "Köln"
+
+
+def test_the_usual_mode_demands_a_call(client: Any) -> None:
+    from pydantic import create_model
+
+    city = create_model("City", name=(str, ...))
+    told = '{"name": "City", "arguments": {"name": "Köln"}}'
+    messages = [{"role": "user", "content": f"say <tool_call>\n{told}\n</tool_call>"}]
+    found = instructor.from_openai(client).chat.completions.create(
+        model="puppet", messages=messages, response_model=city, max_retries=1
+    )
+    assert found.name == "Köln"

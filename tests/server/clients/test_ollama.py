@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -99,6 +100,16 @@ def test_a_prompt_is_answered_or_continued(client: Any) -> None:
     assert parts[-1].done
 
 
+def test_answers_have_the_form_that_was_asked_for(client: Any) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 99}},
+        "required": ["a"],
+    }
+    answer = client.chat("demo", user("Tell me a story."), format=schema)
+    assert 0 <= json.loads(answer.message.content)["a"] <= 99
+
+
 def test_nothing_to_answer_loads_the_model(client: Any) -> None:
     assert client.generate("demo").done_reason == "load"
     assert client.chat("demo", []).done_reason == "load"
@@ -122,7 +133,6 @@ def test_mistakes_have_ollamas_shape(client: Any) -> None:
     mistakes: list[tuple[Callable[[], Any], int, str]] = [
         (lambda: client.chat("llama9", user("hi")), 404, "does not exist"),
         (lambda: client.chat("demo", user("word " * 600)), 400, "too long"),
-        (lambda: client.chat("demo", user("hi"), format="json"), 400, "format"),
         (lambda: client.generate("demo", "hi", suffix="x"), 400, "suffix"),
         (lambda: client.chat("demo", user("hi"), options={"top_p": 9}), 400, "top_p"),
         (lambda: list(client.chat("x", user("hi"), stream=True)), 404, "not exist"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ pytest.importorskip("starlette")
 pytestmark = pytest.mark.server
 
 CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": "ü"}}\n</tool_call>'
+CALL_1 = '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
 TOOL = {
     "type": "function",
     "function": {
@@ -27,6 +29,13 @@ TOOL = {
         "description": "Add.",
         "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}},
     },
+}
+REGEX = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"not": {}}}}
+SCHEMA = {
+    "type": "object",
+    "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 99}},
+    "required": ["a"],
+    "additionalProperties": False,
 }
 
 
@@ -200,6 +209,33 @@ def test_parallel_tool_calls_can_be_switched_off(create: Any) -> None:
     assert chunks[-1].choices[0].finish_reason == "tool_calls"
 
 
+def test_answers_have_the_form_that_was_asked_for(client: Any) -> None:
+    from pydantic import Field, create_model
+
+    numbered = create_model("Numbered", a=(int, Field(ge=0, le=99)))
+    story: dict[str, Any] = {"model": "demo", "messages": user("Tell me a story.")}
+    parsed = client.chat.completions.parse(**story, response_format=numbered)
+    assert 0 <= parsed.choices[0].message.parsed.a <= 99
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
+    chunks = client.chat.completions.create(
+        **story, response_format=schema, stream=True
+    )
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert 0 <= json.loads(text)["a"] <= 99
+    response = client.responses.parse(
+        model="demo", input="Tell me a story.", text_format=numbered
+    )
+    assert 0 <= response.output_parsed.a <= 99
+
+
+def test_a_tool_can_be_demanded(create: Any) -> None:
+    named = {"type": "function", "function": {"name": "add"}}
+    for choice in ("required", named):
+        answer = create(f"say {CALL_1}", tools=[TOOL], tool_choice=choice).choices[0]
+        (call,) = answer.message.tool_calls
+        assert json.loads(call.function.arguments) == {"a": 1}
+
+
 def test_tool_choice_none_leaves_the_tools_out(create: Any) -> None:
     message = create(f"say {CALL}", tools=[TOOL], tool_choice="none").choices[0].message
     assert message.tool_calls is None
@@ -249,7 +285,8 @@ def test_completions_echo_and_score_their_prompt(client: Any) -> None:
         ({"logit_bias": {"a": 1}}, "logit_bias"),
         ({"logit_bias": {"100000": 1}}, "logit_bias"),
         ({"max_tokens": 2.5}, "max_tokens"),
-        ({"response_format": {"type": "xml"}}, "response_format"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"response_format": REGEX}, "response_format.json_schema.schema"),
         ({"tools": [TOOL], "tool_choice": "loudly"}, "tool_choice"),
         ({"messages": user([{"type": "image_url"}])}, "messages[0].content"),
         ({"extra_body": {"temprature": 1}}, "temprature"),

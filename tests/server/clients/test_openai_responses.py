@@ -122,7 +122,7 @@ def test_events_come_in_order_and_add_up(client: Any) -> None:
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
         ({"background": True}, "background"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
-        ({"text": {"format": {"type": "json_object"}}}, "text.format"),
+        ({"text": {"format": {"type": "xml"}}}, "text.format"),
         ({"temperature": "hot"}, "temperature"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"reasoning": {"speed": "low"}}, "reasoning.speed"),
