@@ -2,8 +2,8 @@
 
 Before a pass, it reads what is new in each text and says how it goes on, token by token
 and greedily, for all texts together. Each token more takes a pass of the smaller model
-and a row of the larger one: drafting goes on while the tokens that it promises are worth
-that time, by measured times and by how often the model was right in each text.
+and a row of the larger one: drafting goes on while the tokens that it promises are
+worth that time, by measured times and by how often the model was right in each text.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ from llamacy.ops.state.sequence import SequenceState
 _logger = logging.getLogger("llamacy")
 
 _LEAST_GAIN: Final = 1.05  # what promises less may as well be a loss
-_RETRY: Final = 128  # times after which a model that does not pay is tried again
-_MOST_RETRIED: Final = 256  # tokens that it may have to read for that
-_FEW: Final = 32  # tokens that are read together with those of other texts
+_LASTING: Final = 4096  # refusals, after which the times of passes are forgotten
+_MOST_TEXTS: Final = 16  # of a pass
 _N_RECENT: Final = 7
 
 
@@ -58,7 +57,8 @@ class DraftModel:
         self._cache = PrefixCache(cache_bytes)
         self._asked: dict[ModelDrafter, int] = {}  # and for how many tokens
         self._seconds: deque[float] = deque(maxlen=_N_RECENT)  # of passes of few rows
-        self._n_idle = 0
+        self._n_refused = 0
+        self._room = 0  # rows of prompts that may be read before the next pass
         self._has_failed = False
         self._logits = np.empty((0, executor.n_vocab), np.float32)
 
@@ -83,10 +83,8 @@ class DraftModel:
         asked, self._asked = self._asked, {}
         if self._has_failed:
             return
-        seconds = lower_quartile(self._seconds) if self._seconds else 0.0
-        worth = Worth(n_texts, costs, seconds / (costs.seconds or 1.0))
         try:
-            self._write(asked, worth)
+            self._write(asked, n_texts, costs)
         except LlamacyError as error:  # such as a lack of memory: texts go on without
             self._has_failed = True
             self._cache.clear()
@@ -97,29 +95,43 @@ class DraftModel:
         self._asked.clear()
         self._cache.clear()
 
-    def _write(self, asked: dict[ModelDrafter, int], worth: Worth) -> None:
+    def close(self) -> None:
+        """Let the model go; the thread that runs the passes has ended."""
+        self._executor.close()
+
+    def _write(
+        self, asked: dict[ModelDrafter, int], n_texts: int, costs: RowCosts
+    ) -> None:
+        worth = Worth(n_texts, costs, self._pass_cost(costs))
         worth.n_sharing = len(asked)
+        self._room = self._executor.n_batch
         drafters = [one for one in asked if self._is_worth_reading(one, worth)]
         rows = {one: tokens for one in drafters if (tokens := self._read(one))}
         while rows:
             self._run(rows)
-            worth.note_pass(rows)
+            worth.note_pass(rows, self._pass_cost(costs))
             rows = {
                 one: one.tokens[-1:]
                 for one in rows
                 if len(one.tokens) < asked[one] and self._goes_on(one, worth)
             }
 
+    def _pass_cost(self, costs: RowCosts) -> float:
+        """Return the cost of a pass, in the unit of `costs`; 0 while it is unknown."""
+        if not self._seconds or not costs.seconds:
+            return 0.0
+        return lower_quartile(self._seconds) / costs.seconds
+
     def _is_worth_reading(self, drafter: ModelDrafter, worth: Worth) -> bool:
-        """Whether the first token promises more than it costs, or may by now."""
+        """Whether the first token promises more than it costs, or may again."""
         if len(drafter.ids) >= self._n_ctx:
             return False
         if worth.of_another(drafter) >= _LEAST_GAIN:
             return True
-        self._n_idle += 1
-        n_read = 0 if drafter.sequence is None else drafter.sequence.n_past
-        is_short = len(drafter.ids) - n_read <= _MOST_RETRIED
-        return self._n_idle % _RETRY == 0 and is_short
+        self._n_refused += 1
+        if self._n_refused % _LASTING == 0:
+            self._seconds.clear()
+        return worth.of_another(drafter, 1.0) >= _LEAST_GAIN and drafter.tries_again()
 
     def _goes_on(self, drafter: ModelDrafter, worth: Worth) -> bool:
         has_room = len(drafter.ids) + len(drafter.tokens) < self._n_ctx
@@ -128,26 +140,36 @@ class DraftModel:
     def _read(self, drafter: ModelDrafter) -> list[int]:
         """Read a text but for its last tokens, which are returned.
 
-        Of a long text only a part is read at a time, and nothing is returned; nor is
-        it of one with a token that the model does not know.
+        Of a long text only a part is read at a time, and of several one after another,
+        as they may begin alike; nothing is returned then, nor of a text with a token
+        that the model does not know.
         """
         if drafter.sequence is None:
+            if not self._room:
+                return []
             drafter.start(self._sequence_for(drafter.ids))
-        sequence, n_batch = drafter.sequence, self._executor.n_batch
-        assert sequence is not None
         tokens = drafter.pending()
         if max(tokens) >= self._executor.n_vocab:
             return []
-        if len(tokens) <= min(_FEW, n_batch):
+        if len(tokens) <= max(1, self._executor.n_batch // _MOST_TEXTS):
             return tokens
-        is_last = len(tokens) <= n_batch
-        part = tokens[:-1] if is_last else tokens[:n_batch]
-        self._executor.forward(Batch.of(part, sequence, "none"))
-        drafter.read(part)
-        if not is_last:
-            return []
-        self._cache.put(drafter.ids[: sequence.n_past], sequence.fork())
-        return tokens[-1:]
+        is_last = len(tokens) <= self._room
+        part = tokens[:-1] if is_last else tokens[: self._room]
+        self._room -= len(part)
+        self._read_part(drafter, part, is_last=is_last)
+        return tokens[-1:] if is_last else []
+
+    def _read_part(
+        self, drafter: ModelDrafter, tokens: list[int], *, is_last: bool
+    ) -> None:
+        """Read a part of a text; after the last one, keep it for others like it."""
+        sequence = drafter.sequence
+        assert sequence is not None
+        if tokens:
+            self._executor.forward(Batch.of(tokens, sequence, "none"))
+            drafter.read(tokens)
+        if is_last:
+            self._cache.put(drafter.ids[: sequence.n_past], sequence.fork())
 
     def _sequence_for(self, ids: list[int]) -> SequenceState:
         """Return a sequence that has read the beginning of a text, or nothing yet."""
@@ -167,9 +189,7 @@ class DraftModel:
         for drafter, tokens in rows.items():
             sequence = drafter.sequence
             assert sequence is not None
-            if (
-                not drafter.tokens
-            ):  # it goes back to there if the text goes on otherwise
+            if not drafter.tokens:  # to go back to if the text goes on otherwise
                 sequence.mark([sequence.n_past + len(tokens)])
             parts.append((tokens, sequence, "last"))
         if len(self._logits) < len(parts):
@@ -207,17 +227,19 @@ class Worth:
         self._per_row = costs.per_row
         self._pass_cost = pass_cost
 
-    def of_another(self, drafter: ModelDrafter) -> float:
+    def of_another(self, drafter: ModelDrafter, rate: float | None = None) -> float:
         """Return the gain of a token more in a text, as a multiple of its share.
 
-        Above 1, more tokens a second are expected with it than without.
+        Above 1, more tokens a second are expected with it than without. `rate` is how
+        often the model is right, by default as usual in the text.
         """
-        gain = drafter.chance * drafter.usual_rate
+        gain = drafter.chance * (drafter.usual_rate if rate is None else rate)
         cost = self._per_row + self._pass_cost / self.n_sharing
         return gain / cost * self._cost / self._n_tokens if cost else math.inf
 
-    def note_pass(self, drafters: Collection[ModelDrafter]) -> None:
+    def note_pass(self, drafters: Collection[ModelDrafter], cost: float) -> None:
         """Note a pass of the smaller model, which let proposals grow by a token."""
+        self._pass_cost = cost
         self.n_sharing = len(drafters)
         self._n_tokens += sum(drafter.chance for drafter in drafters)
         self._cost += self._pass_cost + self._per_row * len(drafters)

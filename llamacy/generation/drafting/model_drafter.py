@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _GAPS: Final = (0.5, 1.0, 2.0, 4.0)  # between the best two logits, of each kind
 _USUAL: Final = (0.4, 0.5, 0.65, 0.8, 0.95)
 _USUAL_OF_ALL: Final = 0.65
+_PATIENCE: Final = 64  # tokens after which a model that was often wrong is tried again
 
 
 class ModelDrafter:
@@ -60,6 +61,8 @@ class ModelDrafter:
         self._kinds: list[int] = []
         self._rates = Rates(_USUAL)
         self._rate = Rates((_USUAL_OF_ALL,))
+        self._n_refused = 0
+        self._patience = _PATIENCE
 
     def accept(self, token: int) -> None:
         """Add a token to the text."""
@@ -109,6 +112,18 @@ class ModelDrafter:
     def chance(self) -> float:
         """How likely all tokens of its proposal are right."""
         return self._chances[-1] if self._chances else 1.0
+
+    def tries_again(self) -> bool:
+        """Whether the model, which did not pay in this text, is given another chance.
+
+        It must wait for that twice as long each time.
+        """
+        self._n_refused += 1
+        if self._n_refused < self._patience:
+            return False
+        self._n_refused, self._patience = 0, 2 * self._patience
+        self._rate = Rates((_USUAL_OF_ALL,))
+        return True
 
     def start(self, sequence: SequenceState) -> None:
         """Read the text with a sequence, which has read the first of it."""

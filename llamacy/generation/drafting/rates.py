@@ -23,7 +23,7 @@ class Rates:
         self._n_counted = [_WEIGHT] * len(self._rates)
 
     def __getitem__(self, kind: int) -> float:
-        """The rate of a kind, from 0 to 1."""
+        """Return the rate of a kind, from 0 to 1."""
         return self._rates[kind]
 
     def note(self, kind: int, came_true: bool) -> None:
