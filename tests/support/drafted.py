@@ -19,6 +19,7 @@ class FreeRows(RowCosts):
     """All passes cost the same, so that every draft is worth it."""
 
     most_rows = 99
+    seconds = 1.0
 
     def of(self, n_rows: int) -> float:
         return 1.0

@@ -81,7 +81,7 @@ class DraftModel:
             The costs of such passes.
         """
         asked, self._asked = self._asked, {}
-        if self._has_failed:
+        if self._has_failed or costs.seconds is None:  # nothing to compare with yet
             return
         try:
             self._write(asked, n_texts, costs)

@@ -41,8 +41,8 @@ class ModelDrafter:
     ids : list of int
         The tokens so far.
     sequence : SequenceState or None
-        What the model has read of the text, and of its own proposals; None before it
-        has read anything.
+        Holds the tokens of the text that the model has read, and those that it has
+        proposed last; None before it has read anything.
     tokens : list of int
         The tokens that the model proposes.
     """
