@@ -20,6 +20,8 @@ SYNONYMS = {
     "quantize": "quantization load_in_4bit load_in_8bit dtype torch_dtype",
     "prompt_cache": "cache cache_size enable_prefix_caching",
     "max_waiting": "max_queue queue_size",
+    "draft": "draft_model speculative_model model_draft assistant_model "
+    "speculative_config",
     "lora": "lora_path lora_paths lora_request adapter adapters",
     # models and sessions
     "prompt": "prompts inputs input input_ids text_inputs prompt_token_ids",
@@ -121,9 +123,8 @@ ADVICE = {
     'use tool_choice: a tool\'s name allows one call, "required" several': (
         "parallel_tool_calls"
     ),
-    "not there yet: no draft is made for a model": "draft_model speculative_model "
-    "speculative_config num_speculative_tokens prompt_lookup_num_tokens "
-    "assistant_model",
+    "leave it out: drafts have as many tokens as pay, and drafting=False turns them "
+    "off": "num_speculative_tokens prompt_lookup_num_tokens num_pred_tokens",
     "not there yet: a text goes on after its prompt only": "suffix",
     "not there yet: embeddings": "embedding embeddings pooling pooling_type",
     "not there yet: models read text alone": "images image videos audio mmproj "
@@ -137,7 +138,7 @@ ADVICE = {
 
 HOMES = {
     "llamacy.load": "n_ctx n_threads n_batch kv_type quantize prompt_cache max_waiting "
-    "lora drafting",
+    "lora drafting draft",
     "model.chat": "messages chat_format overflow tools template_arguments "
     "reasoning_effort merge_system tool_choice strict_tools",
     "model.generate": "prompt n",

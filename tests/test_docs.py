@@ -31,6 +31,7 @@ def test_python_examples_of_a_page_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(babble_model, "model.gguf")
+    shutil.copy(babble_model, "small.gguf")
     write_babble(tmp_path / "SmolLM2-135M")
     Path("report.txt").write_text("Once upon a time there was a king. " * 400)
     names = [f"SmolLM2-135M-Instruct-{kind}.gguf" for kind in ("Q4_K_M", "Q8_0")]

@@ -76,8 +76,8 @@ _WITHOUT_EFFECT = """
 --prompt-cache N
 --prompt-cache-all --prompt-cache-ro
 --warmup --no-warmup
--md --model-draft -ngld --gpu-layers-draft --n-gpu-layers-draft -devd N
---draft --draft-n --draft-max --draft-min --draft-p-min --spec-draft-n-max N
+-ngld --gpu-layers-draft --n-gpu-layers-draft -devd N
+--draft-n --draft-max --draft-min --draft-p-min --spec-draft-n-max N
 -st --single-turn
 --stream
 -i --interactive -if --interactive-first -ins --instruct

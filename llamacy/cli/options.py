@@ -83,6 +83,16 @@ class LoadingFlags:
     ] = 0
     kv_type: KVType = "f16"
     quantize: Quantize = None
+    draft: Annotated[
+        str | None,
+        typer.Option(
+            "--draft",
+            "-md",
+            "--model-draft",
+            metavar="MODEL",
+            help="A smaller model with the same tokens, which drafts for this one.",
+        ),
+    ] = None
     lora: Annotated[
         list[str] | None,
         typer.Option(
@@ -108,9 +118,18 @@ class LoadingFlags:
             n_ctx=self.n_ctx or None,
             n_threads=self.threads,
             kv_type=self.kv_type,
+            draft=self._draft_path(),
             lora=self._adapters(),
             max_waiting=max_waiting,
         )
+
+    def _draft_path(self) -> str | None:
+        """Return the path of the draft model, of which a name may be given."""
+        if self.draft is None:
+            return None
+        from llamacy.cli.models import find_model
+
+        return str(find_model(self.draft).path)
 
     def _adapters(self) -> list[tuple[str, float]]:
         adapters = [(path, 1.0) for path in self.lora or ()]

@@ -13,6 +13,7 @@ from llamacy.arguments import short
 from llamacy.errors import ArgumentError, NotPicklableError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
+from llamacy.generation.drafting.draft_model import DraftModel
 from llamacy.generation.drafting.drafter import MakeDrafter, TextDrafter
 from llamacy.generation.executor import Executor
 from llamacy.generation.goals.complete import Complete, MakeRoom
@@ -53,6 +54,8 @@ class Engine:
         Whether the model has logits, and so writes texts; an encoder has none.
     drafting : bool, default True
         Whether calls draft whose options leave it open.
+    draft_model : DraftModel, optional
+        Drafts what texts do not repeat.
 
     Attributes
     ----------
@@ -77,6 +80,7 @@ class Engine:
         *,
         writes: bool = True,
         drafting: bool = True,
+        draft_model: DraftModel | None = None,
     ) -> None:
         self.executor = executor
         self._writes = writes
@@ -85,14 +89,24 @@ class Engine:
         self.n_vocab = executor.n_vocab
         self.defaults = defaults or SamplingParams()
         self._drafting = drafting
-        self.make_drafter: MakeDrafter = TextDrafter
-        self.worker = Worker(executor, cache_bytes, max_waiting)
+        self._draft_model = draft_model
+        self.make_drafter: MakeDrafter = (
+            TextDrafter if draft_model is None else draft_model.drafter
+        )
+        self.worker = Worker(executor, cache_bytes, max_waiting, draft_model)
 
     def __reduce__(self) -> NoReturn:
         raise NotPicklableError(
             "an engine cannot be pickled or copied: send the model, and take the "
             "engine of that"
         )
+
+    def close(self) -> None:
+        """End all requests, and let the models go."""
+        self.worker.close()
+        self.executor.close()
+        if self._draft_model is not None:
+            self._draft_model.close()
 
     def load(self) -> Load:
         """Return how busy the model is: requests active and waiting, and KV pages.

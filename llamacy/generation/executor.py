@@ -39,6 +39,9 @@ class Executor(Protocol):
     def long_texts(self) -> LongTexts | None:
         """How long texts are rotated; None for a model that rotates all alike."""
 
+    def close(self) -> None:
+        """Let the weights go."""
+
     def new_sequence(self) -> SequenceState:
         """Return an empty sequence."""
 

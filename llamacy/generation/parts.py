@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from llamacy.generation.drafting.allotting import allot
+from llamacy.generation.drafting.draft_model import DraftModel
 from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.executor import Executor
 from llamacy.generation.request import AnyRequest
@@ -79,7 +80,10 @@ class Limits:
 
 
 def choose_parts(
-    requests: Sequence[AnyRequest], limits: Limits, costs: RowCosts
+    requests: Sequence[AnyRequest],
+    limits: Limits,
+    costs: RowCosts,
+    draft_model: DraftModel | None = None,
 ) -> list[Part]:
     """Choose the rows of the next pass: those of texts that grow, then of prompts.
 
@@ -91,8 +95,11 @@ def choose_parts(
         Most rows of each kind.
     costs : RowCosts
         The costs of passes, which decide how much is drafted.
+    draft_model : DraftModel, optional
+        Drafts all texts together.
     """
-    parts = _decode_parts(requests, limits, costs)
+    growing = [one for one in requests if one.stage is Stage.GROWING]
+    parts = _decode_parts(growing[: limits.n_decode], limits, costs, draft_model)
     room = limits.n_batch - sum(len(part.rows.tokens) for part in parts)
     if parts:
         room = min(room, MAX_READ_BESIDE)
@@ -100,16 +107,20 @@ def choose_parts(
 
 
 def _decode_parts(
-    requests: Sequence[AnyRequest], limits: Limits, costs: RowCosts
+    growing: Sequence[AnyRequest],
+    limits: Limits,
+    costs: RowCosts,
+    draft_model: DraftModel | None,
 ) -> list[Part]:
     """Give each text its row, and the free rows to the drafts that are worth most."""
-    growing = [one for one in requests if one.stage is Stage.GROWING]
-    growing = growing[: limits.n_decode]
     n_free = min(limits.n_decode - len(growing), limits.n_drafted)
     n_drafted = [0] * len(growing)
-    if n_free:
-        chances = [one.draft(n_free) for one in growing]
-        n_drafted = allot(chances, n_free, costs)
+    if n_free and growing:
+        for one in growing:
+            one.begin_draft(n_free)
+        if draft_model is not None:
+            draft_model.write(len(growing), costs)
+        n_drafted = allot([one.chances() for one in growing], n_free, costs)
     return [
         Part(one, one.next_rows(1 + n, limits.n_scored), is_decode=True)
         for one, n in zip(growing, n_drafted, strict=True)

@@ -224,13 +224,16 @@ class Request(Generic[GoalT_co]):
         elif self.stage is Stage.PARKED:
             self._move(self._resumes_as)
 
-    def draft(self, most: int) -> Sequence[float]:
-        """Draft tokens: see `Goal.draft`; an error ends the request."""
+    def begin_draft(self, most: int) -> None:
+        """Draft tokens: see `Goal.begin_draft`; an error ends the request."""
         try:
-            return self.goal.draft(most)
+            self.goal.begin_draft(most)
         except BaseException as error:  # of the caller's own drafter
             self.fail(error)
-            return ()
+
+    def chances(self) -> Sequence[float]:
+        """Return how likely drafted tokens are right: see `Goal.chances`."""
+        return self.goal.chances()
 
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
         """Return rows of the next pass: see `Goal.next_rows`."""
@@ -268,6 +271,7 @@ class Request(Generic[GoalT_co]):
 
     def settle(self) -> None:
         """Note that its memory was given back, and tell the mailbox."""
+        self.goal.release()
         self._move(Stage.SETTLED)
         self._post(Done())
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from llamacy.generation.drafting.draft_model import DraftModel
 from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.executor import Executor
 from llamacy.generation.parts import Limits, choose_parts
@@ -46,6 +47,8 @@ class Scheduler:
         Runs the passes.
     cache : PrefixCache
         Keeps the sequences of texts that have ended.
+    draft_model : DraftModel, optional
+        Drafts the texts.
 
     Attributes
     ----------
@@ -57,11 +60,17 @@ class Scheduler:
         The costs of passes so far.
     """
 
-    def __init__(self, executor: Executor, cache: PrefixCache) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        cache: PrefixCache,
+        draft_model: DraftModel | None = None,
+    ) -> None:
         self.reading = NO_ADAPTERS
         self.max_active = min(MAX_ACTIVE, executor.n_batch)
         self._executor = executor
         self._cache = cache
+        self._draft_model = draft_model
         self._limits = Limits.of(executor)
         self.costs = RowCosts()
         self._passes = Passes(executor, cache.clear, self.costs)
@@ -134,6 +143,8 @@ class Scheduler:
         before_settling()
         self._release_ended()
         self._cache.clear()
+        if self._draft_model is not None:
+            self._draft_model.clear()
 
     def _cancel_unwanted(self) -> None:
         for request in (*self._active, *self._waiting):
@@ -184,7 +195,7 @@ class Scheduler:
         request.start(sequence)
 
     def _run_pass(self) -> None:
-        parts = choose_parts(self._active, self._limits, self.costs)
+        parts = choose_parts(self._active, self._limits, self.costs, self._draft_model)
         if not parts:
             return
         if len(parts) >= self._limits.n_decode:  # next time it is the others' turn

@@ -11,6 +11,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable
 
+from llamacy.generation.drafting.draft_model import DraftModel
 from llamacy.generation.executor import Executor
 from llamacy.generation.load import Load
 from llamacy.generation.loop import Loop
@@ -38,13 +39,19 @@ class Worker:
     max_waiting : int, optional
         Most requests that may wait for a place before another call is refused; None
         refuses none.
+    draft_model : DraftModel, optional
+        Drafts the texts.
     """
 
     def __init__(
-        self, executor: Executor, cache_bytes: int, max_waiting: int | None = None
+        self,
+        executor: Executor,
+        cache_bytes: int,
+        max_waiting: int | None = None,
+        draft_model: DraftModel | None = None,
     ) -> None:
         self._executor = executor
-        scheduler = Scheduler(executor, PrefixCache(cache_bytes))
+        scheduler = Scheduler(executor, PrefixCache(cache_bytes), draft_model)
         self._loop = Loop(scheduler, max_waiting)
         # The loop does not know its worker: its thread must not keep it alive.
         self._finalizer = weakref.finalize(self, self._loop.close)

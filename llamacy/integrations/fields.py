@@ -129,6 +129,9 @@ class LoadFields(BaseModel):
     prompt_cache: int | None = Field(
         None, description="Most bytes kept of texts that have ended"
     )
+    draft: str | None = Field(
+        None, description="A smaller model with the same tokens, which drafts"
+    )
 
     def load_options(self) -> dict[str, Any]:
         """Return the options that are set, for `llamacy.load`."""

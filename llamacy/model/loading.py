@@ -26,6 +26,7 @@ from llamacy.formats.model_file import ModelFile
 from llamacy.formats.requantized import RequantizedFile
 from llamacy.ggml.file_types import FileType
 from llamacy.model.adapters import AdapterSet, Lora, read_adapters
+from llamacy.model.draft_models import LoadedDraft, read_draft
 from llamacy.model.executors import Progress, load_executor
 from llamacy.model.model import Model
 from llamacy.model.pickling import Recipe, lasting_source
@@ -57,6 +58,7 @@ def load(
     prompt_cache: int | None = None,
     max_waiting: int | None = None,
     drafting: bool = True,
+    draft: str | os.PathLike[str] | None = None,
     lora: Lora = None,
     progress: Progress | None = None,
 ) -> Model:
@@ -109,6 +111,10 @@ def load(
         Whether passes check several tokens at once where a text repeats what it or its
         prompt says. No text is changed by it, and it is not done where measured times
         show that it does not pay; calls may decide otherwise.
+    draft : str or os.PathLike, optional
+        A smaller model with the same tokens, of the same family for example: it drafts
+        what a text does not repeat. Each of its tokens takes a pass of it, so that it
+        should have a tenth of the weights or fewer. No text is changed by it.
     lora : path, (path, float), or sequence of either, optional
         LoRA adapters to start with, as for `Model.set_adapters`.
     progress : callable, optional
@@ -127,7 +133,7 @@ def load(
         The hub does not have it, refuses it, or cannot be reached.
     FormatError
         The file is broken; or UnsupportedError, it needs something that llamacy does
-        not have.
+        not have; or the draft model has other tokens.
     OutOfMemoryError
         The weights do not fit into memory.
     ArgumentError
@@ -149,8 +155,11 @@ def load(
         "prompt_cache": prompt_cache,
         "max_waiting": max_waiting,
         "drafting": drafting,
+        "draft": draft,
     }
     settings = _check(source, **options)
+    if draft is not None and settings.draft is not None:
+        options["draft"] = lasting_source(draft, settings.draft)
     parts = _read(settings, lora, progress)
     lasting = lasting_source(source, settings.path)
     recipe = Recipe(lasting, tuple(options.items()), parts.fingerprint)
@@ -170,6 +179,7 @@ class _Settings:
     prompt_cache: int | None
     max_waiting: int | None
     drafting: bool
+    draft: Path | None
 
 
 class _Parts(NamedTuple):
@@ -180,6 +190,7 @@ class _Parts(NamedTuple):
     metadata: dict[str, Any]
     fingerprint: str
     adapters: AdapterSet
+    draft: LoadedDraft | None
 
 
 def _check(
@@ -193,6 +204,7 @@ def _check(
     prompt_cache: int | None,
     max_waiting: int | None,
     drafting: bool,
+    draft: str | os.PathLike[str] | None,
 ) -> _Settings:
     """Find the model, and check the other arguments; its files are not opened yet."""
     found = find_source(source)
@@ -212,6 +224,7 @@ def _check(
         prompt_cache,
         max_waiting,
         checked_flag("drafting", drafting),
+        None if draft is None else find_source(draft).path,
     )
 
 
@@ -223,16 +236,17 @@ def _read(settings: _Settings, lora: Lora, progress: Progress | None) -> _Parts:
         adapters = read_adapters(lora, config)
         mapped = mapped_names(architecture.tensors(config))
         weights = _quantized(file, mapped, settings, opened)
-        executor = load_executor(
-            weights,
-            config,
-            n_threads=settings.n_threads,
-            kv_type=settings.kv_type,
-            n_batch=settings.n_batch,
-            progress=progress,
-        )
+        options: dict[str, Any] = {
+            "n_threads": settings.n_threads,
+            "kv_type": settings.kv_type,
+            "n_batch": settings.n_batch,
+        }
+        draft = None
+        if settings.draft is not None:  # first: it may have other tokens
+            draft = read_draft(settings.draft, file, config, **options)
+        executor = load_executor(weights, config, progress=progress, **options)
         fingerprint = weights.fingerprint()
-        return _Parts(config, executor, weights.metadata, fingerprint, adapters)
+        return _Parts(config, executor, weights.metadata, fingerprint, adapters, draft)
 
 
 def _quantized(
@@ -268,6 +282,7 @@ def _assemble(parts: _Parts, settings: _Settings, recipe: Recipe) -> Model:
         cache_bytes=prompt_cache,
         max_waiting=settings.max_waiting,
         drafting=settings.drafting,
+        draft=parts.draft,
         origin=Origin(parts.fingerprint, settings.kv_type, PAGE, page_bytes),
         adapters=parts.adapters,
         recipe=recipe,

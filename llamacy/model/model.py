@@ -10,6 +10,7 @@ from llamacy.arguments import checked_integer, checks_options
 from llamacy.chat.formats import TemplateSource
 from llamacy.config import ModelConfig
 from llamacy.errors import NotPicklableError
+from llamacy.generation.drafting.draft_model import DraftModel
 from llamacy.generation.engine import Engine
 from llamacy.model.adapters import Adapter, AdapterSet, Lora, read_adapters
 from llamacy.model.conversations import Conversations
@@ -26,6 +27,7 @@ from llamacy.sessions.session import Session
 from llamacy.tokenizers.lazy import LazyTokenizer
 
 if TYPE_CHECKING:
+    from llamacy.model.draft_models import LoadedDraft
     from llamacy.model.executors import LoadedExecutor
     from llamacy.roofline.explain import Explanation
 
@@ -68,6 +70,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
         cache_bytes: int,
         max_waiting: int | None = None,
         drafting: bool = True,
+        draft: LoadedDraft | None = None,
         origin: Origin,
         adapters: AdapterSet | None = None,
         recipe: Recipe | None = None,
@@ -89,6 +92,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
             file_defaults(metadata, path),
             writes=config.is_causal,
             drafting=drafting,
+            draft_model=_draft_model(draft, config.n_vocab, n_ctx, cache_bytes),
         )
         super().__init__(engine, executor)
         self._adapters: tuple[Adapter, ...] = ()
@@ -327,3 +331,12 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
         """
         held = HeldText.load(path, self._origin, self.engine)
         return Session(self.engine, self._origin, held)
+
+
+def _draft_model(
+    draft: LoadedDraft | None, n_vocab: int, n_ctx: int, cache_bytes: int
+) -> DraftModel | None:
+    if draft is None:
+        return None
+    n_ctx = n_ctx if draft.n_ctx is None else min(n_ctx, draft.n_ctx)
+    return DraftModel(draft.executor, n_vocab, n_ctx, cache_bytes)

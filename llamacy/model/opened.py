@@ -80,8 +80,7 @@ class Opened:
             if self._is_closed:
                 return
             self._is_closed = True
-        self._engine.worker.close()
-        self.executor.close()
+        self._engine.close()
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 import llamacy
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.sampling import SamplingParams
+from tests.support.drafted import FreeRows
 from tests.support.lora_files import random_pairs, write_lora
 
 PROMPT = "Once upon a time"
@@ -53,6 +55,31 @@ def test_run_takes_a_prompt_from_anywhere(
     piped = f"{PROMPT}\n" if is_piped else ""
     done = shell("run", *arguments, "-n", 20, "--temp", 0, input=piped)
     assert (done.status, done.out, done.err) == (0, f"{greedy.text}\n", "")
+
+
+@pytest.mark.parametrize("flags", [("--no-drafting",), ("--draft", "MODEL")], ids=str)
+def test_drafts_change_no_output(
+    shell: Shell, path: Path, greedy: llamacy.Completion, flags: tuple[str, ...]
+) -> None:
+    given = [str(path) if word == "MODEL" else word for word in flags]
+    done = shell("run", path, PROMPT, "-n", 20, "--temp", 0, *given)
+    assert (done.status, done.out, done.err) == (0, f"{greedy.text}\n", "")
+
+
+def test_verbose_says_how_many_tokens_were_drafted(
+    shell: Shell, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llamacy.generation.scheduler.RowCosts", FreeRows)
+    done = shell("run", path, PROMPT * 9, "-n", 20, "--temp", 0, "--verbose")
+    assert re.search(r"passes; \d+ tokens drafted, \d+ of them taken\n", done.err)
+
+
+def test_a_draft_model_with_other_tokens_is_refused(
+    shell: Shell, path: Path, babble_model: Path
+) -> None:
+    done = shell("run", path, PROMPT, "--draft", babble_model)
+    assert (done.status, done.out) == (1, "")
+    assert re.search(r"babble\.gguf: tokenizer\.ggml\.tokens\[\d+\]", done.err)
 
 
 @pytest.mark.parametrize("where", ["-", "file"])

@@ -52,9 +52,11 @@ class Hopeful(Logits):
         self.n_given = 0
         self._chances = chances
 
-    def draft(self, most: int) -> Sequence[float]:
+    def begin_draft(self, most: int) -> None:
         self.n_asked = most
-        return self._chances[:most]
+
+    def chances(self) -> Sequence[float]:
+        return self._chances[: self.n_asked]
 
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
         self.n_given = n_rows

@@ -19,6 +19,7 @@ class FreeRows(RowCosts):
     """All passes cost the same, so that every draft is worth it."""
 
     most_rows = 99
+    seconds = 1.0
 
     def of(self, n_rows: int) -> float:
         return 1.0
@@ -43,6 +44,7 @@ class Foretold:
         self._n = len(list(ids))
         self._text = text
         self._change = change or (lambda place, token: token)
+        self._most = 0
 
     def accept(self, token: int) -> None:
         self._n += 1
@@ -50,8 +52,11 @@ class Foretold:
     def replace(self, ids: Iterable[int]) -> None:
         pass  # the text goes on, whatever is read again
 
-    def chances(self, most: int) -> Sequence[float]:
-        return [1.0] * len(self.propose(most))
+    def begin(self, most: int) -> None:
+        self._most = most
+
+    def chances(self) -> Sequence[float]:
+        return [1.0] * len(self.propose(self._most))
 
     def propose(self, n: int) -> list[int]:
         places = range(self._n, min(self._n + n, len(self._text)))

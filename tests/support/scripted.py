@@ -135,6 +135,9 @@ class ScriptedExecutor:
 
     n_pages_free = text_bytes = 0
 
+    def close(self) -> None:
+        pass
+
     def new_sequence(self) -> ScriptedSequence:
         return ScriptedSequence(self)
 

@@ -110,14 +110,17 @@ class AskingDrafter:
         """Go on after other tokens."""
         self._ids, self._proposed = list(ids), []
 
-    def chances(self, most: int) -> Sequence[float]:
-        """Ask; return how likely 1, 2 ... of the tokens are right."""
+    def begin(self, most: int) -> None:
+        """Ask for up to `most` tokens."""
         answer = self._ask(np.array(self._ids, np.intc))
         self._proposed = []
         for token in np.asarray(answer).ravel().tolist()[:most]:
             if not 0 <= token < self._n_vocab:
                 break
             self._proposed.append(int(token))
+
+    def chances(self) -> Sequence[float]:
+        """Return how likely 1, 2 ... of the tokens are right."""
         (rate,) = self._rates.chances(1, False, 1)
         return [rate ** (n + 1) for n in range(len(self._proposed))]
 

@@ -18,13 +18,11 @@ class Drafter(Protocol):
     def replace(self, ids: Iterable[int]) -> None:
         """Go on after other tokens, at least one."""
 
-    def chances(self, most: int) -> Sequence[float]:
-        """Return how likely the first token proposed is right, the first two ...
+    def begin(self, most: int) -> None:
+        """Make a proposal of up to `most` tokens, at least 1, or let one be made."""
 
-        Parameters
-        ----------
-        most : int
-            Most tokens, at least 1.
+    def chances(self) -> Sequence[float]:
+        """Return how likely the first token proposed is right, the first two ...
 
         Returns
         -------
@@ -33,7 +31,7 @@ class Drafter(Protocol):
         """
 
     def propose(self, n: int) -> list[int]:
-        """Return the first `n` tokens that `chances` was asked about, or fewer."""
+        """Return the first `n` tokens of the proposal, or fewer."""
 
 
 MakeDrafter: TypeAlias = Callable[[Iterable[int]], Drafter]
@@ -52,6 +50,7 @@ class TextDrafter:
     def __init__(self, ids: Iterable[int]) -> None:
         self._lookup = Lookup(ids)
         self._rates = HitRates()
+        self._most = 0
 
     def accept(self, token: int) -> None:
         """Add a token to the text."""
@@ -65,12 +64,16 @@ class TextDrafter:
         """Go on after other tokens, at least one; rates stay."""
         self._lookup = Lookup(ids)
 
-    def chances(self, most: int) -> Sequence[float]:
-        """Return how likely 1, 2 ... `most` tokens are right: see `Drafter`."""
+    def begin(self, most: int) -> None:
+        """Propose up to `most` tokens, at least 1."""
+        self._most = most
+
+    def chances(self) -> Sequence[float]:
+        """Return how likely 1, 2 ... tokens are right: see `Drafter`."""
         lookup = self._lookup
         if not lookup.n_alike:
             return ()
-        return self._rates.chances(lookup.n_alike, lookup.is_resumed, most)
+        return self._rates.chances(lookup.n_alike, lookup.is_resumed, self._most)
 
     def propose(self, n: int) -> list[int]:
         """Return the first `n` tokens that followed there."""

@@ -13,19 +13,18 @@ from itertools import accumulate, repeat
 from operator import mul
 from typing import Final
 
+from llamacy.generation.drafting.rates import Rates
+
 _STEPS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 12, 20)  # least tokens alike of each kind
 _USUAL: Final = (0.25, 0.4, 0.5, 0.6, 0.68, 0.74, 0.78, 0.85, 0.9, 0.95)
 _USUAL_RESUMED: Final = (0.6, 0.7, 0.8, 0.83, 0.85)  # of 1 to 4 tokens, and of 5 to 7
-_WEIGHT: Final = 4  # tokens that a usual rate counts as
-_MEMORY: Final = 32  # about as many tokens of a kind make up its rate
 
 
 class HitRates:
     """The share of tokens that came as expected, by the kind of the expectation."""
 
     def __init__(self) -> None:
-        self._rates = [*_USUAL, *_USUAL_RESUMED]
-        self._n_counted = [_WEIGHT] * len(self._rates)
+        self._rates = Rates((*_USUAL, *_USUAL_RESUMED))
 
     def note(self, n_alike: int, is_resumed: bool, is_hit: bool) -> None:
         """Note whether a token came as expected.
@@ -39,14 +38,12 @@ class HitRates:
         is_hit : bool
             Whether the text went on alike.
         """
-        kind = _kind(n_alike, is_resumed)
-        self._n_counted[kind] = n = min(self._n_counted[kind] + 1, _MEMORY)
-        self._rates[kind] += (is_hit - self._rates[kind]) / n
+        self._rates.note(_kind(n_alike, is_resumed), is_hit)
 
     def chances(self, n_alike: int, is_resumed: bool, most: int) -> list[float]:
         """Return how likely the text goes on alike for 1, 2 ... `most` tokens."""
         kinds = map(_kind, range(n_alike, n_alike + most), repeat(is_resumed))
-        return list(accumulate((self._rates[kind] for kind in kinds), mul))
+        return list(accumulate(map(self._rates.__getitem__, kinds), mul))
 
 
 def _kind(n_alike: int, is_resumed: bool) -> int:

@@ -18,6 +18,7 @@ from collections.abc import Hashable, Iterable
 from typing import Final
 
 _N_RECENT: Final = 7  # passes that a cost is told from
+_FEW: Final = 8  # rows
 _USUAL: Final = 0.1  # cost of a row more, where nothing was measured
 _HOPE: Final = 0.9  # unknown costs are taken for lower than estimated
 _LASTING: Final = 512  # passes, after which a cost soon counts as unknown again
@@ -34,6 +35,7 @@ class RowCosts:
         self._largest = 1
         self._texts: Hashable = None  # of the last pass
         self._units: deque[float] = deque(maxlen=_N_RECENT)
+        self._recent: deque[float] = deque(maxlen=_N_RECENT)  # of any texts
 
     def note(self, texts: Hashable, n_texts: int, n_rows: int, seconds: float) -> None:
         """Note a pass.
@@ -63,7 +65,18 @@ class RowCosts:
                 self._noted_at[n_texts] = self._n_noted
             self._units.append(seconds / cost)
         elif self._units:
-            self._learn(n_rows, seconds / _lower_quartile(self._units))
+            self._learn(n_rows, seconds / lower_quartile(self._units))
+        self._recent.append(seconds / self.of(n_rows))
+
+    @property
+    def seconds(self) -> float | None:
+        """The time that a cost of 1 takes; None before any pass."""
+        return lower_quartile(self._recent) if self._recent else None
+
+    @property
+    def per_row(self) -> float:
+        """The cost of a row more, among a few."""
+        return max(0.0, self.of(_FEW) - 1) / (_FEW - 1)
 
     @property
     def most_rows(self) -> int:
@@ -86,7 +99,7 @@ class RowCosts:
     def _learn(self, n_rows: int, ratio: float) -> None:
         ratios = self._ratios.setdefault(n_rows, deque(maxlen=_N_RECENT))
         ratios.append(ratio)
-        self._costs[n_rows] = _lower_quartile(ratios)
+        self._costs[n_rows] = lower_quartile(ratios)
         self._noted_at[n_rows] = self._n_noted
 
     def _forget(self) -> None:
@@ -97,6 +110,7 @@ class RowCosts:
                 known.pop(n_rows, None)
 
 
-def _lower_quartile(values: Iterable[float]) -> float:
+def lower_quartile(values: Iterable[float]) -> float:
+    """Return a value that a quarter of `values`, at least one, are below."""
     ordered = sorted(values)
     return ordered[len(ordered) // 4]

@@ -130,16 +130,23 @@ class Complete(Goal):
         """As many as `max_tokens`, or as the context has room for."""
         return min(self._max_tokens, self.context.n_ctx)
 
-    def draft(self, most: int) -> Sequence[float]:
+    def begin_draft(self, most: int) -> None:
         """Draft up to `most` tokens, as many as the text may have before its last."""
         if self._make_drafter is None:
-            return ()
+            return
         if self._drafter is None:
             self._drafter = self._make_drafter(self.context.ids)
         n_left = self._max_tokens - len(self.output.tokens)
         most = min(most, n_left - 1, self.context.n_ctx - len(self.context.ids) - 1)
         self._n_draftable = max(0, most)
-        return self._drafter.chances(most) if most > 0 else ()
+        if most > 0:
+            self._drafter.begin(most)
+
+    def chances(self) -> Sequence[float]:
+        """Return how likely 1, 2 ... of the drafted tokens are right."""
+        if self._drafter is None or not self._n_draftable:
+            return ()
+        return self._drafter.chances()
 
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
         """Return rows: the last token's is wanted, or all rows of a scored prompt.
@@ -216,6 +223,10 @@ class Complete(Goal):
             return Stage.ENDED
         is_last = self.context.n_past == len(self.context.ids) - 1
         return Stage.GROWING if is_last else Stage.READING
+
+    def release(self) -> None:
+        """Let go of the drafter; nothing more is drafted."""
+        self._drafter = self._make_drafter = None
 
     def cancel(self) -> None:
         """End the text where it is."""

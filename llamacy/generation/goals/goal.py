@@ -65,14 +65,17 @@ class Goal(ABC):
         """Most tokens that it may choose; 0 for a goal that only reads."""
         return 0
 
-    def draft(self, most: int) -> Sequence[float]:
-        """Draft up to `most` tokens to go on with; asked only while the text grows.
+    def begin_draft(self, most: int) -> None:
+        """Draft up to `most` tokens to go on with; asked only while the text grows."""
+        return
+
+    def chances(self) -> Sequence[float]:
+        """Return how likely the first drafted token is right, the first two ...
 
         Returns
         -------
         sequence of float
-            How likely the first drafted token is right, the first two, and so on; empty
-            without a draft.
+            From 0 to 1, none above the one before; empty without a draft.
         """
         return ()
 
@@ -112,6 +115,10 @@ class Goal(ABC):
         Stage
             READING or GROWING if tokens remain to be read, or ENDED.
         """
+
+    def release(self) -> None:
+        """Let go of memory that results do not need; the request is over."""
+        return
 
     def cancel(self) -> None:
         """Note that the request ends as it is."""
