@@ -85,18 +85,18 @@ class Soak:
             use = uses.rng.choice(uses.all())
             kind, _, name = use.__name__.partition("_")
             turn = self._turns.alone if kind == "alone" else self._turns.shared
-            found = None
+            found, told = None, ""
             try:
                 with turn():
                     use(uses.rng.choice(uses.known.prompts))
-            except Mismatch:
-                found = self.mismatches
-            except Exception:
-                found = self.errors
+            except Exception as error:
+                is_mismatch = isinstance(error, Mismatch)
+                found = self.mismatches if is_mismatch else self.errors
+                told = traceback.format_exc()
             with self._lock:
                 self.calls[name] += 1
                 if found is not None:
-                    found.append(f"{name}: {traceback.format_exc()}")
+                    found.append(f"{name}: {told}")
         uses.close()
 
 
