@@ -205,7 +205,7 @@ def test_a_failed_update_leaves_the_old_version(hub: HubServer, sharded: Repo) -
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("config.json", {"architectures": ["BertModel"]}, "found BertModel"),
+        ("config.json", {"architectures": ["BarkModel"]}, "found BarkModel"),
         ("config.json", {"hidden_size": -1}, "hidden_size"),
         (INDEX, {"weight_map": {"a": "../../a.safetensors"}}, "in the folder"),
         (INDEX, {"weight_map": 3}, "weight_map"),
@@ -278,10 +278,10 @@ def test_incomplete_or_unsupported_folders_are_not_listed(
     path = llamacy.pull(REPO)
     config = json.loads((path / "config.json").read_text())
     # as another program would download it into the same cache
-    config["architectures"] = ["BertModel"]
+    config["architectures"] = ["BarkModel"]
     (path / "config.json").unlink()
     (path / "config.json").write_text(json.dumps(config))
     assert llamacy.cached_models() == []
     hub.stop()
-    with pytest.raises(llamacy.UnsupportedError, match="found BertModel"):
+    with pytest.raises(llamacy.UnsupportedError, match="found BarkModel"):
         llamacy.load(REPO)

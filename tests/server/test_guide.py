@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.pages import ROOT, Block, blocks
 
+pytest.importorskip("starlette")
+
 pytestmark = pytest.mark.server
 
 GUIDE = ROOT / "docs/guides/server.md"
