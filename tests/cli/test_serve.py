@@ -79,7 +79,7 @@ def test_a_missing_library_is_an_error_that_says_how_to_install_it() -> None:
 
 @pytest.mark.server
 def test_a_server_answers_until_ctrl_c() -> None:
-    pytest.importorskip("uvicorn")
+    pytest.importorskip("llamacy.server", exc_type=ImportError)
     words = [sys.executable, "-P", "-m", "llamacy", "serve", "demo", "--port", "0"]
     words += ["--on-demand", "--max-memory", "1G"]
     environment = {**os.environ, "LLAMACY_API_KEY": "k"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("starlette")
+pytest.importorskip("llamacy.server", exc_type=ImportError)
 
 from llamacy.server.body import MAX_MARKS, MAX_NESTING, parsed
 from llamacy.server.errors import Refusal

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.pages import ROOT, Block, blocks
 
-pytest.importorskip("starlette")
+pytest.importorskip("llamacy.server", exc_type=ImportError)
 
 pytestmark = pytest.mark.server
 

@@ -10,7 +10,7 @@ import pytest
 
 import llamacy
 
-pytest.importorskip("starlette")
+pytest.importorskip("llamacy.server", exc_type=ImportError)
 
 from llamacy import server
 from llamacy.server.errors import Refusal

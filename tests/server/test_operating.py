@@ -10,7 +10,7 @@ import pytest
 import llamacy
 from tests.support.waiting import wait_until
 
-pytest.importorskip("starlette")
+pytest.importorskip("llamacy.server", exc_type=ImportError)
 httpx = pytest.importorskip("httpx")
 
 pytestmark = pytest.mark.server

@@ -19,9 +19,8 @@ from llamacy.errors import ModelOutputError
 from tests.support.served import running
 from tests.support.waiting import wait_until
 
-pytest.importorskip("starlette")
+app = pytest.importorskip("llamacy.server", exc_type=ImportError).app
 httpx = pytest.importorskip("httpx")
-app = pytest.importorskip("llamacy.server").app
 
 pytestmark = pytest.mark.server
 

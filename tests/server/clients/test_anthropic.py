@@ -11,7 +11,7 @@ import llamacy
 from tests.support.waiting import wait_until
 
 anthropic = pytest.importorskip("anthropic")
-pytest.importorskip("starlette")
+pytest.importorskip("llamacy.server", exc_type=ImportError)
 
 pytestmark = pytest.mark.server
 

@@ -9,7 +9,7 @@ import pytest
 
 instructor = pytest.importorskip("instructor")
 openai = pytest.importorskip("openai")
-pytest.importorskip("starlette")
+pytest.importorskip("llamacy.server", exc_type=ImportError)
 
 pytestmark = pytest.mark.server
 

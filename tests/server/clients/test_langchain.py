@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 openai_of = pytest.importorskip("langchain_openai")
-pytest.importorskip("starlette")
+pytest.importorskip("llamacy.server", exc_type=ImportError)
 
 pytestmark = pytest.mark.server
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("llm")
-pytest.importorskip("starlette")
+pytest.importorskip("llamacy.server", exc_type=ImportError)
 
 pytestmark = pytest.mark.server
 

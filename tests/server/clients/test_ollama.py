@@ -12,7 +12,7 @@ import llamacy
 from tests.support.waiting import wait_until
 
 ollama = pytest.importorskip("ollama")
-pytest.importorskip("starlette")
+pytest.importorskip("llamacy.server", exc_type=ImportError)
 
 pytestmark = pytest.mark.server
 

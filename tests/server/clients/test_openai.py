@@ -16,7 +16,7 @@ from tests.support.served import obedient, running
 from tests.support.waiting import wait_until
 
 openai = pytest.importorskip("openai")
-pytest.importorskip("starlette")
+pytest.importorskip("llamacy.server", exc_type=ImportError)
 
 pytestmark = pytest.mark.server
 
