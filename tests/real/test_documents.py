@@ -70,7 +70,8 @@ def test_python_examples_of_a_page_run(
     page: Path, short: Path, chapter: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("model.gguf").symlink_to(short)
+    for name in ("model.gguf", "small.gguf"):
+        Path(name).symlink_to(short)
     write_babble(tmp_path / "SmolLM2-135M")
     Path("report.txt").write_text(chapter[:8000], encoding="utf-8")
     examples = [one for one in blocks(page, "python") if not one.needs]
