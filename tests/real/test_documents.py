@@ -30,7 +30,7 @@ ABOUT_DEMO = ("docs/guides/demo.md", "docs/start/rag.md")  # which say what it a
 SPOKEN = "Why is the sky blue?\n"
 # what a command must not name to be run here
 ABSENT = (
-    r"\.bin|mamba|ollama",  # files of other programs, and a family that is refused
+    r"\.bin|plamo2|ollama",  # files of other programs, and a family that is refused
     r"SmolLM2-135M(?!-Instruct)",  # folders of safetensors, of which none is at hand
     r"\bNAME\b",
     r"\bserve\b",  # answers until it is stopped: see tests/cli/test_serve.py
