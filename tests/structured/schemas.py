@@ -472,6 +472,8 @@ REFUSED: Final = (
         refused="#/properties/a",
     ),
     Case("enum beyond 2**53", {"enum": [1, 12345678901234567890]}, refused="#/enum/1"),
+    Case("constant of 400 digits", {"const": 10**400}, refused="#/const"),
+    Case("multiple of 400 digits", {"multipleOf": 10**400}, refused="#/multipleOf"),
     Case("control character", {"const": "a\x00"}, refused="#/const"),
     Case("look-ahead", closed(a={**STR, "pattern": "(?=a)"}), refused="#/properties/a"),
     Case("elsewhere", {"$ref": "https://example.org/a.json"}, refused="nothing is fet"),

@@ -71,7 +71,7 @@ def _bound(value: Any, at: Place, *, is_lower: bool) -> float | int:
 def _multiple(value: Any, at: Place) -> float | int:
     if isinstance(value, bool) or not isinstance(value, int | float):
         at.refuse("a number", value)
-    if not math.isfinite(value) or value <= 0:
+    if not 0 < value < math.inf:
         at.refuse("a finite number above 0", value)
     exact = Decimal(repr(value)).normalize()
     _, digits, exponent = exact.as_tuple()
