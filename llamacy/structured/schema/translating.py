@@ -184,8 +184,8 @@ class _Translator:
         if not isinstance(node, Mapping):
             at.refuse("a schema, as a dict or a bool", node)
         if also_required is not None:
-            required = [*node.get("required", ()), also_required]
-            node = {"type": "object", **node, "required": required}
+            required = shape(node, at).required
+            node = {"type": "object", **node, "required": [*required, also_required]}
         node = self._without_unenforced(self._known(node, at), at)
         lone = self._lone_part(node)
         if lone is not None:
@@ -218,7 +218,7 @@ class _Translator:
         for keyword, value in node.items():
             if keyword == "propertyNames":
                 value = self._resolved(value)
-            if keyword not in NOT_ENFORCED or _is_enforced(node, keyword, value):
+            if keyword not in NOT_ENFORCED or _is_enforced(node, keyword, value, at):
                 kept[keyword] = value
             elif not _is_harmless(node, keyword):
                 self._leave_out(at / keyword, keyword)
@@ -293,7 +293,8 @@ class _Translator:
     ) -> dict[str, Any]:
         keys = shape(node, at)
         if "propertyNames" in node:
-            keys = with_names(keys, node["propertyNames"], at) or keys
+            names = node["propertyNames"]
+            keys = with_names(keys, names, at / "propertyNames") or keys
         found = object_keywords(
             node,
             at,
@@ -405,13 +406,14 @@ def may_be_empty(node: Mapping[str, Any]) -> bool:
     return len(keys) > 1 and not keys <= structure
 
 
-def _is_enforced(node: Mapping[str, Any], keyword: str, value: Any) -> bool:
+def _is_enforced(
+    node: Mapping[str, Any], keyword: str, value: Any, at: Place
+) -> bool:
     """Whether a keyword of `NOT_ENFORCED` can be said by others."""
     if keyword == "unevaluatedProperties":
         return value is False and not node.keys() & COMBINING
     if keyword == "propertyNames":
-        keys = shape(node, Place(""))
-        return with_names(keys, value, Place("")) is not None
+        return with_names(shape(node, at), value, at / keyword) is not None
     return False
 
 
