@@ -378,14 +378,7 @@ class _Translator:
         return f"#/$defs/{self._names[key]}"
 
     def _resolved(self, node: Any) -> Any:
-        """Return the target of a schema that is a reference alone, or else itself."""
-        seen = 0
-        while isinstance(node, Mapping) and "$ref" in node and seen < 20:
-            if node.keys() & (ASSERTIONS - {"$ref"}):
-                break
-            node = self._references.find(node["$ref"], Place(self._argument)).node
-            seen += 1
-        return node
+        return self._references.resolved(node, Place(self._argument))
 
 
 def _is_property(at: Place) -> bool:
