@@ -311,6 +311,13 @@ def test_choices_in_openais_shape_and_none(puppet: llamacy.Model) -> None:
     assert puppet.chat_prompt("Look!", tool_choice="auto", **options) != without
 
 
+def test_keys_of_a_schema_need_not_be_texts(puppet: llamacy.Model) -> None:
+    properties = {1: {"const": "x"}}
+    tools = [{**TIME, "parameters": {"properties": properties, "required": ["1"]}}]
+    answer = ask(puppet, "coder", tools=tools, tool_choice="required")
+    assert answer.tool_calls[0].arguments == {"1": "x"}
+
+
 def test_any_is_a_word_unless_a_tool_has_that_name(puppet: llamacy.Model) -> None:
     for choice in ("any", "required"):
         answer = ask(puppet, "hermes", tools=[TIME], tool_choice=choice)
