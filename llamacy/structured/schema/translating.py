@@ -399,9 +399,7 @@ def may_be_empty(node: Mapping[str, Any]) -> bool:
     return len(keys) > 1 and not keys <= structure
 
 
-def _is_enforced(
-    node: Mapping[str, Any], keyword: str, value: Any, at: Place
-) -> bool:
+def _is_enforced(node: Mapping[str, Any], keyword: str, value: Any, at: Place) -> bool:
     """Whether a keyword of `NOT_ENFORCED` can be said by others."""
     if keyword == "unevaluatedProperties":
         return value is False and not node.keys() & COMBINING
