@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from llamacy.chat.constrained.lark import Marks, in_pattern, quoted
+from llamacy.chat.constrained.lark import Marks, in_pattern
 from llamacy.chat.constrained.values import TextValue, text_value
 from llamacy.chat.constrained.wanted import Tool
 from llamacy.chat.reply.call_forms import CallForm
 from llamacy.structured.form import Form
+from llamacy.structured.grammar import lark_text
 from llamacy.structured.schema.keywords import ASSERTIONS
 from llamacy.structured.schema.objects import shape
 from llamacy.structured.schema.places import Place
@@ -136,7 +137,8 @@ class _Writer:
 
         `first` rules have nothing before them, and `rest` rules an item.
         """
-        for kind, lead in (("first", ""), ("rest", quoted(between) if between else "")):
+        comma = lark_text(between) if between else ""
+        for kind, lead in (("first", ""), ("rest", comma)):
             for i, (item, is_required) in enumerate(items):
                 skip = "" if is_required else f" | {rule}_{kind}_{i + 1}"
                 self.rules.append(
@@ -167,15 +169,15 @@ class _Writer:
         value = None
         if self._form.values == "text":
             value = text_value(schema, schema["properties"][key], at)
+        parts = {"key": lark_text(key), "string": '"true"'}
         if value is None:
             self.forms[f"{rule}_json"] = replace(form, start=at.pointer)
-            parts = {"key": quoted(key), "value": f"@{rule}_json", "string": '"false"'}
+            parts |= {"value": f"@{rule}_json", "string": '"false"'}
             return self._filled(self._form.argument, parts)
-        parts = {"key": quoted(key), "string": '"true"'}
         before, _, after = self._form.argument.partition("«value»")
         terms = self._filled(before, parts)
         if value.texts is not None:
-            options = " | ".join(map(quoted, value.texts))
+            options = " | ".join(map(lark_text, value.texts))
             return f"{terms} ({options}) {self._filled(after, parts)}"
         self.rules.append(self._free(rule, value, after))
         return f"{terms} {rule}"
