@@ -22,7 +22,7 @@ from llamacy.structured.library import llguidance
 from llamacy.structured.masks import mask_of
 from llamacy.structured.matcher import Matcher
 from llamacy.structured.schema.places import Place
-from llamacy.structured.schema.translating import Translated
+from llamacy.structured.schema.translated import Translated
 from llamacy.structured.vocabulary import Vocabulary
 from llamacy.system.forks import Rank, fork_lock
 from llamacy.tokenizers.base import Tokenizer
