@@ -398,6 +398,17 @@ COMBINED: Final = (
         ('{"a": 1}', '{"b": 1}'),
         ('{"a": 1, "b": 1}',),
     ),
+    Case(
+        "oneOf told apart by the key of no letters",
+        {
+            "oneOf": [
+                {"type": "object", "properties": {"": {"const": 1}}},
+                {"type": "object", "properties": {"": {"const": 2}}},
+            ]
+        },
+        ('{"": 1}', '{"": 2}'),
+        ("{}", '{"": 3}'),
+    ),
     Case("oneOf that overlaps", {"oneOf": [INT, NUM]}, refused="#/oneOf"),
     Case(
         "oneOf of open objects",

@@ -265,14 +265,11 @@ class _Translator:
             if not isinstance(parts, list | tuple) or not parts:
                 place.refuse("a list of schemas", parts)
             joined = is_joined or keyword == "allOf"
-            if keyword == "oneOf":
-                tag = self._tag(parts, place)
-                parts = [self._resolved(part) for part in parts] if tag else parts
-                options = {"also_required": tag} if tag else {}
-            else:
-                options = {}
+            tag = self._tag(parts, place) if keyword == "oneOf" else None
+            if tag is not None:
+                parts = [self._resolved(part) for part in parts]
             translated = [
-                self._visit(part, place / i, is_joined=joined, **options)
+                self._visit(part, place / i, is_joined=joined, also_required=tag)
                 for i, part in enumerate(parts)
             ]
             if keyword == "allOf":
