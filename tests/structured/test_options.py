@@ -80,7 +80,10 @@ def test_params_with_a_form_can_be_hashed_compared_and_pickled() -> None:
     params = SamplingParams(json_schema=SCHEMA, temperature=0)
     assert pickle.loads(pickle.dumps(params)) == params
     assert hash(params) == hash(SamplingParams(json_schema=SCHEMA, temperature=0))
-    assert SamplingParams(choices=["a"]) == SamplingParams(choices=("a",))
+    tuples = SamplingParams(choices=("a",))
+    for choices in (["a"], {"a"}, {"a": 1}.keys()):
+        assert SamplingParams(choices=choices) == tuples
+        assert hash(SamplingParams(choices=choices)) == hash(tuples)
 
 
 def test_without_llguidance_the_error_says_what_to_install(
