@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 import llamacy
-from llamacy import ArgumentError, SamplingParams
+from llamacy import ArgumentError, ConstraintError, SamplingParams
 from tests.support.structured import demo_compiler, form
 
 SCHEMA = {"type": "object", "properties": {"b": {}, "a": {}}}
@@ -51,6 +52,14 @@ def test_a_pydantic_class_or_adapter_gives_its_schema_and_parses_the_text() -> N
         found = form(**{name: model})
         assert json.loads(found.source)["required"] == ["n"]
         assert found.parser is model
+
+
+def test_a_class_that_no_schema_describes_is_refused() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    model = pydantic.create_model("M", call=(Callable[[], int], ...))
+    for given in (model, pydantic.TypeAdapter(Callable[[], int])):
+        with pytest.raises(ConstraintError, match="json_schema: wanted a JSON schema"):
+            SamplingParams(json_schema=given)
 
 
 @pytest.mark.parametrize(
