@@ -14,7 +14,7 @@
     masks         tokens that may follow, over a row of logits
     spare         threads that compute masks and compile
 
-What may come before a constraint, such as reasoning, is told in `chat/constrained`.
+Reasoning, which comes before a form, is the part of `chat/constrained`.
 
 A constraint that cannot be enforced is refused before the first token, and the error
 names the place in the schema: no text is generated that follows only most of it.
