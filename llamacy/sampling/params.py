@@ -276,9 +276,9 @@ class SamplingParams:
         self._set("logit_bias", checked_bias("logit_bias", self.logit_bias))
         processors = checked_processors("logits_processors", self.logits_processors)
         self._set("logits_processors", processors)
-        if isinstance(self.choices, list):
+        _ = self.form  # checks the options that ask for one
+        if self.choices is not None:
             self._set("choices", tuple(self.choices))
-        _ = self.form  # checks them
 
     def check_vocabulary(self, n_vocab: int) -> None:
         """Check that the options name only tokens of the vocabulary.

@@ -11,8 +11,10 @@
     vocabulary    a tokenizer's tokens, as llguidance knows them
     compiling     grammars made ready, within limits, and kept for the next text
     matcher       which tokens may follow in one text
-    masks         tokens that may follow, computed on spare threads
-    beginnings    what a text may begin with before its constraint: reasoning
+    masks         tokens that may follow, over a row of logits
+    spare         threads that compute masks and compile
+
+Reasoning, which comes before a form, is the part of `chat/constrained`.
 
 A constraint that cannot be enforced is refused before the first token, and the error
 names the place in the schema: no text is generated that follows only most of it.

@@ -22,7 +22,7 @@ from llamacy.structured.library import llguidance
 from llamacy.structured.masks import mask_of
 from llamacy.structured.matcher import Matcher
 from llamacy.structured.schema.places import Place
-from llamacy.structured.schema.translating import Translated
+from llamacy.structured.schema.translated import Translated
 from llamacy.structured.vocabulary import Vocabulary
 from llamacy.system.forks import Rank, fork_lock
 from llamacy.tokenizers.base import Tokenizer
@@ -73,8 +73,9 @@ class Compiler:
         ConstraintLimitError
             It takes too many states, bytes or seconds.
         """
-        known = self._copy(form)
-        return known or self.compiled(form, grammar_of(form), form.argument)
+        if (known := self._copy(form)) is not None:
+            return known
+        return self._compiled(form, grammar_of(form), form.argument)
 
     def framed(
         self,
@@ -100,13 +101,10 @@ class Compiler:
             self.constraint(form)
         others = {name: grammar_of(form, style) for name, form in forms.items()}
         argument = next((form.argument for form in forms.values()), "tools")
-        return self.compiled(key, lark_grammar(rules, others), argument)
+        return self._compiled(key, lark_grammar(rules, others), argument)
 
-    def compiled(self, key: object, grammar: Grammar, argument: str) -> Matcher:
-        """Return a new constraint that follows a grammar, which is kept as `key`."""
-        known = self._copy(key)
-        if known is not None:
-            return known
+    def _compiled(self, key: object, grammar: Grammar, argument: str) -> Matcher:
+        """Compile a grammar and keep it as `key`; return a constraint of its own."""
         build = partial(_built, grammar, self.vocabulary, argument)
         try:
             made = spare.within(MAX_SECONDS, build)

@@ -13,7 +13,8 @@ from llamacy.structured.form import Form
 from llamacy.structured.library import llguidance
 from llamacy.structured.schema.places import Place
 from llamacy.structured.schema.strings import checked_pattern
-from llamacy.structured.schema.translating import Translated, translate
+from llamacy.structured.schema.translated import Translated
+from llamacy.structured.schema.translating import translate
 
 _MAX_CHARACTERS: Final = 2**20
 """Most characters of a schema or a grammar."""

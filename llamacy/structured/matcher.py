@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -83,11 +84,11 @@ class Matcher:
     def n_allowed(self, tokens: Sequence[int]) -> int:
         """Count how many of `tokens` may follow, one after the other."""
         self._settle()
-        n_tokens = min(self._vocabulary.n_tokens, self._vocabulary.n_vocab)
-        known = [token for token in tokens if token < n_tokens]
         if self._matcher.is_stopped():
             return 0
-        return int(self._matcher.validate_tokens(known[: len(tokens)]))
+        n_tokens = min(self._vocabulary.n_tokens, self._vocabulary.n_vocab)
+        known = takewhile(lambda token: token < n_tokens, tokens)
+        return int(self._matcher.validate_tokens([*known]))
 
     def fork(self) -> Matcher:
         """Return another that has accepted the same tokens, and grows apart."""

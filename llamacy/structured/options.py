@@ -84,10 +84,13 @@ def form_of(options: StructureOptions) -> Form | None:
 def schema_form(argument: str, schema: Any, is_lenient: bool) -> Form:
     """Return the form of a JSON schema: a dict, a pydantic class or an adapter."""
     parser = None
-    if hasattr(schema, "model_json_schema") and isinstance(schema, type):
-        parser, schema = schema, getattr(schema, "model_json_schema")()  # noqa: B009
-    elif hasattr(schema, "validate_json") and hasattr(schema, "json_schema"):
-        parser, schema = schema, schema.json_schema()
+    try:
+        if isinstance(schema, type) and hasattr(schema, "model_json_schema"):
+            parser, schema = schema, schema.model_json_schema()
+        elif hasattr(schema, "validate_json") and hasattr(schema, "json_schema"):
+            parser, schema = schema, schema.json_schema()
+    except Exception as error:  # pydantic's, of a class that no schema describes
+        raise ConstraintError(f"{argument}: wanted a JSON schema: {error}") from error
     if not isinstance(schema, Mapping | bool):
         raise ArgumentError(
             f"{argument}: wanted a JSON schema as a dict, or a pydantic class, "

@@ -37,7 +37,8 @@ def with_value(completion: CompletionT, form: Form | None, text: str) -> Complet
         return completion
     try:
         value = json.loads(text)
-    except ValueError:  # a stop string was in it, or a number has 5000 digits
+    except (ValueError, RecursionError):
+        # a stop string was in it, a number has 5000 digits, or lists lie too deep
         return completion
     if form.parser is not None:
         validate = getattr(form.parser, "model_validate_json", None)

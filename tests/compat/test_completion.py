@@ -250,8 +250,9 @@ def test_a_text_follows_a_grammar(babble: Llama, streams: bool) -> None:
         babble("ba", grammar=LlamaGrammar.from_string("root ::= b"))
     with pytest.raises(llamacy.ArgumentError, match="^grammar: wanted a LlamaGrammar"):
         babble("ba", grammar=3)
-    with pytest.raises(llamacy.ArgumentError, match="^json_schema: wanted JSON"):
-        LlamaGrammar.from_json_schema("{")
+    for text in ("{", "[" * 100_000):
+        with pytest.raises(llamacy.ArgumentError, match="^json_schema: wanted JSON"):
+            LlamaGrammar.from_json_schema(text)
 
 
 def test_all_arguments_of_llama_cpp_python_are_known(babble: Llama) -> None:

@@ -398,6 +398,17 @@ COMBINED: Final = (
         ('{"a": 1}', '{"b": 1}'),
         ('{"a": 1, "b": 1}',),
     ),
+    Case(
+        "oneOf told apart by the key of no letters",
+        {
+            "oneOf": [
+                {"type": "object", "properties": {"": {"const": 1}}},
+                {"type": "object", "properties": {"": {"const": 2}}},
+            ]
+        },
+        ('{"": 1}', '{"": 2}'),
+        ("{}", '{"": 3}'),
+    ),
     Case("oneOf that overlaps", {"oneOf": [INT, NUM]}, refused="#/oneOf"),
     Case(
         "oneOf of open objects",
@@ -472,6 +483,23 @@ REFUSED: Final = (
         refused="#/properties/a",
     ),
     Case("enum beyond 2**53", {"enum": [1, 12345678901234567890]}, refused="#/enum/1"),
+    Case("constant of 400 digits", {"const": 10**400}, refused="#/const"),
+    Case("multiple of 400 digits", {"multipleOf": 10**400}, refused="#/multipleOf"),
+    Case(
+        "alternatives of one tag, required in no list",
+        {
+            "oneOf": [
+                {"properties": {"a": {"const": 1}}, "required": 1},
+                {"properties": {"a": {"const": 2}}},
+            ]
+        },
+        refused="#/oneOf/0/required",
+    ),
+    Case(
+        "names by no pattern",
+        {"type": "object", "propertyNames": {"pattern": 5}},
+        refused="json_schema: #/propertyNames/pattern",
+    ),
     Case("control character", {"const": "a\x00"}, refused="#/const"),
     Case("look-ahead", closed(a={**STR, "pattern": "(?=a)"}), refused="#/properties/a"),
     Case("elsewhere", {"$ref": "https://example.org/a.json"}, refused="nothing is fet"),

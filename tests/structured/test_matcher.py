@@ -130,6 +130,7 @@ def test_padding_of_the_logits_is_never_allowed() -> None:
         found = allowed(matcher, tokenizer.n_vocab + 64)
         assert found
         assert max(found) < tokenizer.n_vocab
+        assert matcher.n_allowed([found[-1], tokenizer.n_vocab, found[-1]]) == 1
 
 
 def test_a_key_cannot_be_spelt_anew_by_escapes() -> None:

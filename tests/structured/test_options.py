@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 import llamacy
-from llamacy import ArgumentError, SamplingParams
+from llamacy import ArgumentError, ConstraintError, SamplingParams
 from tests.support.structured import demo_compiler, form
 
 SCHEMA = {"type": "object", "properties": {"b": {}, "a": {}}}
@@ -53,6 +54,14 @@ def test_a_pydantic_class_or_adapter_gives_its_schema_and_parses_the_text() -> N
         assert found.parser is model
 
 
+def test_a_class_that_no_schema_describes_is_refused() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    model = pydantic.create_model("M", call=(Callable[[], int], ...))
+    for given in (model, pydantic.TypeAdapter(Callable[[], int])):
+        with pytest.raises(ConstraintError, match="json_schema: wanted a JSON schema"):
+            SamplingParams(json_schema=given)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -80,7 +89,10 @@ def test_params_with_a_form_can_be_hashed_compared_and_pickled() -> None:
     params = SamplingParams(json_schema=SCHEMA, temperature=0)
     assert pickle.loads(pickle.dumps(params)) == params
     assert hash(params) == hash(SamplingParams(json_schema=SCHEMA, temperature=0))
-    assert SamplingParams(choices=["a"]) == SamplingParams(choices=("a",))
+    tuples = SamplingParams(choices=("a",))
+    for choices in (["a"], {"a"}, {"a": 1}.keys()):
+        assert SamplingParams(choices=choices) == tuples
+        assert hash(SamplingParams(choices=choices)) == hash(tuples)
 
 
 def test_without_llguidance_the_error_says_what_to_install(

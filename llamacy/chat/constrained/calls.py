@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
-from llamacy.chat.constrained.lark import Marks, in_pattern, quoted
+from llamacy.chat.constrained.lark import Marks, in_pattern
 from llamacy.chat.constrained.values import TextValue, text_value
 from llamacy.chat.constrained.wanted import Tool
 from llamacy.chat.reply.call_forms import CallForm
 from llamacy.structured.form import Form
-from llamacy.structured.options import schema_form
+from llamacy.structured.grammar import lark_text
 from llamacy.structured.schema.keywords import ASSERTIONS
 from llamacy.structured.schema.objects import shape
 from llamacy.structured.schema.places import Place
@@ -89,8 +90,7 @@ class _Writer:
         name = tool.name
         if self._form.values == "json":
             name = json.dumps(name, ensure_ascii=False)[1:-1]
-            form = schema_form(tool.argument, tool.parameters, False)
-            self.forms[f"{rule}_json"] = form
+            self.forms[f"{rule}_json"] = tool.form
             arguments = f"@{rule}_json"
         else:
             if not _NAME.fullmatch(name):
@@ -112,7 +112,7 @@ class _Writer:
     def _one_by_one(self, rule: str, tool: Tool) -> str:
         """Add the rules of arguments that are written one by one."""
         at = Place(tool.argument)
-        form = schema_form(tool.argument, tool.parameters, False)
+        form = tool.form
         schema = json.loads(form.source)
         translate(schema, tool.argument)  # all its values are of the right types then
         for keyword in schema.keys() & (ASSERTIONS - _ONE_BY_ONE):
@@ -122,7 +122,7 @@ class _Writer:
             if key not in properties:
                 (at / "required").refuse("properties that are declared", key)
         items = [
-            (self._argument(f"{rule}_{i}", tool, key), key in required)
+            (self._argument(f"{rule}_{i}", form, schema, key), key in required)
             for i, key in enumerate(properties)
             if properties[key] is not False
         ]
@@ -137,7 +137,8 @@ class _Writer:
 
         `first` rules have nothing before them, and `rest` rules an item.
         """
-        for kind, lead in (("first", ""), ("rest", quoted(between) if between else "")):
+        comma = lark_text(between) if between else ""
+        for kind, lead in (("first", ""), ("rest", comma)):
             for i, (item, is_required) in enumerate(items):
                 skip = "" if is_required else f" | {rule}_{kind}_{i + 1}"
                 self.rules.append(
@@ -145,28 +146,38 @@ class _Writer:
                 )
             self.rules.append(f'{rule}_{kind}_{len(items)}: ""\n')
 
-    def _argument(self, rule: str, tool: Tool, key: str) -> str:
-        """Add the rules of one argument, and return its terms."""
-        at = Place(tool.argument) / "properties" / key
+    def _argument(
+        self, rule: str, form: Form, schema: Mapping[str, Any], key: str
+    ) -> str:
+        """Add the rules of one argument, and return its terms.
+
+        Parameters
+        ----------
+        rule : str
+            The name of its rule.
+        form : Form
+            The form of all arguments.
+        schema : mapping
+            Their schema.
+        key : str
+            The argument's name.
+        """
+        at = Place(form.argument) / "properties" / key
         is_name = _NAME.fullmatch(key) if self._form.values == "text" else None
         if not (is_name or key.isidentifier()):
             at.refuse("a name that calls can hold", key)
-        form = schema_form(tool.argument, tool.parameters, False)
-        self.forms[f"{rule}_json"] = Form(
-            form.kind, form.source, form.argument, start=at.pointer
-        )
         value = None
         if self._form.values == "text":
-            value = text_value(tool.parameters, tool.parameters["properties"][key], at)
+            value = text_value(schema, schema["properties"][key], at)
+        parts = {"key": lark_text(key), "string": '"true"'}
         if value is None:
-            parts = {"key": quoted(key), "value": f"@{rule}_json", "string": '"false"'}
+            self.forms[f"{rule}_json"] = replace(form, start=at.pointer)
+            parts |= {"value": f"@{rule}_json", "string": '"false"'}
             return self._filled(self._form.argument, parts)
-        del self.forms[f"{rule}_json"]
-        parts = {"key": quoted(key), "string": '"true"'}
         before, _, after = self._form.argument.partition("«value»")
         terms = self._filled(before, parts)
         if value.texts is not None:
-            options = " | ".join(map(quoted, value.texts))
+            options = " | ".join(map(lark_text, value.texts))
             return f"{terms} ({options}) {self._filled(after, parts)}"
         self.rules.append(self._free(rule, value, after))
         return f"{terms} {rule}"

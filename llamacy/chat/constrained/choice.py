@@ -44,7 +44,7 @@ def choice_among(
         return Choice()
     if given == "none":
         return None
-    if given in ("required", "any") and "any" not in names:
+    if given == "required" or (given == "any" and "any" not in names):
         if not names:
             raise ArgumentError(f"tool_choice: wanted tools for {given!r}, found none")
         return Choice(is_required=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Container
 from typing import TYPE_CHECKING
+
+from llamacy.structured.grammar import lark_text
 
 if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
@@ -36,7 +37,7 @@ class Marks:
                 parts[-1] += part
             else:
                 parts.append(part)
-        terms = (f"<[{p}]>" if isinstance(p, int) else quoted(p) for p in parts)
+        terms = (f"<[{p}]>" if isinstance(p, int) else lark_text(p) for p in parts)
         return " ".join(terms)
 
     def is_token(self, mark: str) -> bool:
@@ -57,14 +58,10 @@ class Marks:
         return f"{name}[lazy]: /(.|\\n)*{in_pattern(mark)}/\n"
 
 
-def quoted(text: str) -> str:
-    """Return a text as a literal."""
-    return json.dumps(text, ensure_ascii=False)
-
-
 def in_pattern(text: str) -> str:
     """Return a text as a part of a regular expression between slashes."""
-    return re.escape(text).replace("/", r"\/").replace("\n", r"n")
+    escaped = re.escape(text)  # a line break is a backslash and itself
+    return escaped.replace("/", r"\/").replace("\n", "n")
 
 
 def without(*marks: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from llamacy.chat.reply.schema_types import parameter_types
 from llamacy.structured.schema.keywords import ASSERTIONS
 from llamacy.structured.schema.places import Place
+from llamacy.structured.schema.references import References
 
 
 class TextValue(NamedTuple):
@@ -45,12 +46,15 @@ def text_value(root: Mapping[str, Any], node: Any, at: Place) -> TextValue | Non
     ConstraintError
         It is text that must follow a rule which only text in quotes can be held to.
     """
+    node = References(root).resolved(node, at)
+    if node is False:
+        at.refuse("a parameter that something fits", node)
+    node = {} if node is True else node
     schema = {**root, "properties": {"value": node}}
     tool = {"function": {"name": "tool", "parameters": schema}}
     types = parameter_types([tool])["tool"].get("value", frozenset())
     if types and "string" not in types:
         return None
-    node = _resolved(root, node)
     keywords = node.keys() & ASSERTIONS
     if "enum" in keywords or "const" in keywords:
         values = node["enum"] if "enum" in keywords else [node["const"]]
@@ -78,19 +82,3 @@ def _has_rules(node: Mapping[str, Any]) -> bool:
             if part.get("type") == "string" and part.keys() & (ASSERTIONS - {"type"}):
                 return True
     return False
-
-
-def _resolved(root: Mapping[str, Any], node: Any) -> Mapping[str, Any]:
-    """Return the target of a parameter that is a reference alone."""
-    for _ in range(20):
-        if not isinstance(node, Mapping):
-            return {}
-        reference = node.get("$ref")
-        if not isinstance(reference, str) or node.keys() & (ASSERTIONS - {"$ref"}):
-            return node
-        found: Any = root
-        for step in reference.removeprefix("#").split("/")[1:]:
-            key = step.replace("~1", "/").replace("~0", "~")
-            found = found.get(key) if isinstance(found, Mapping) else None
-        node = found
-    return {}

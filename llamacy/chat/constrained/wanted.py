@@ -10,6 +10,7 @@ from llamacy.arguments import short
 from llamacy.chat.constrained.choice import Choice
 from llamacy.errors import ConstraintError
 from llamacy.structured.form import Form
+from llamacy.structured.options import schema_form
 
 _EMPTY: Final = {"type": "object", "properties": {}, "additionalProperties": False}
 _ANY: Final = {"type": "object"}
@@ -55,6 +56,11 @@ class Tool(NamedTuple):
     def argument(self) -> str:
         """Its schema, as errors call it."""
         return f"tools[{self.name!r}]"
+
+    @property
+    def form(self) -> Form:
+        """The form of its arguments as one JSON object."""
+        return schema_form(self.argument, self.parameters, is_lenient=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Any, Final
+from urllib.parse import unquote
 
 Types = Mapping[str, Mapping[str, frozenset[str]]]
 """JSON schema types allowed for a parameter, by tool and by parameter."""
@@ -136,7 +137,7 @@ class _Finder:
         if not reference.startswith("#"):
             return None
         found: object = self._root
-        for step in reference[1:].split("/")[1:]:
+        for step in unquote(reference[1:]).split("/")[1:]:
             key = step.replace("~1", "/").replace("~0", "~")
             if isinstance(found, Mapping):
                 found = found.get(key)

@@ -71,7 +71,7 @@ class LlamaGrammar:
         """
         try:
             schema = json.loads(json_schema)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             found = short(json_schema)
             raise ArgumentError(f"json_schema: wanted JSON, found {found}") from None
         made = cls(_grammar=json_schema)

@@ -9,9 +9,13 @@
     numbers       bounds and multiples
     strings       lengths, patterns and formats
     patterns      how large a regular expression grows
+    arrays        items, and how many there are
     objects       properties, and the keys that are not declared
     alternatives  oneOf, where it can be told that only one fits
+    unenforced    keywords that only some values of can be enforced, or none
+    circles       schemas that stand for themselves
     translating   all of these together
+    translated    what comes of it
 
 Every text that follows the result is valid by the schema that was given. The result may
 leave out valid texts where nobody misses them: undeclared keys, for example.

@@ -40,9 +40,7 @@ NOT_ENFORCED: Final = frozenset(
 ASSERTIONS: Final = NUMBER | STRING | ARRAY | OBJECT | COMBINING | OTHER | NOT_ENFORCED
 """The keywords that forbid anything."""
 
-_LOWER: Final = {
-    keyword.lower().replace("$", ""): keyword for keyword in ASSERTIONS if keyword
-}
+_LOWER: Final = {keyword.lower().replace("$", ""): keyword for keyword in ASSERTIONS}
 
 
 def misspelt(keyword: str) -> str | None:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from llamacy.structured.schema.keywords import NUMBER
 from llamacy.structured.schema.places import Place
+
+_LOWER: Final = ("minimum", "exclusiveMinimum")
+_UPPER: Final = ("maximum", "exclusiveMaximum")
 
 _MAX_MULTIPLE: Final = 10_000
 """The automaton of a multiple has as many states: beyond this it takes seconds."""
@@ -23,30 +25,23 @@ _LEAST: Final = Decimal("1e-30")
 def number_keywords(node: Mapping[str, Any], at: Place) -> dict[str, Any]:
     """Return the bounds and the multiple of a schema, as llguidance enforces them."""
     found: dict[str, Any] = {}
-    for name, other in (("minimum", "exclusiveMinimum"), _MAXIMUM):
-        is_lower = name == "minimum"
-        if isinstance(node.get(other), bool):  # in the fourth draft
-            name = other if node[other] and name in node else name
-            if name != other and name not in node:
-                continue
-            source = "minimum" if is_lower else "maximum"
-            found[name] = _bound(node[source], at / source, is_lower=is_lower)
+    for plain, exclusive in (_LOWER, _UPPER):
+        is_lower = plain == "minimum"
+        if isinstance(node.get(exclusive), bool):  # of `plain`, in the fourth draft
+            if plain in node:
+                name = exclusive if node[exclusive] else plain
+                found[name] = _bound(node[plain], at / plain, is_lower=is_lower)
             continue
-        for keyword in (name, other):
+        for keyword in (plain, exclusive):
             if keyword in node:
                 found[keyword] = _bound(node[keyword], at / keyword, is_lower=is_lower)
     if "multipleOf" in node:
         found["multipleOf"] = _multiple(node["multipleOf"], at / "multipleOf")
-    lows = [found[name] for name in ("minimum", "exclusiveMinimum") if name in found]
-    highs = [found[name] for name in ("maximum", "exclusiveMaximum") if name in found]
+    lows = [found[name] for name in _LOWER if name in found]
+    highs = [found[name] for name in _UPPER if name in found]
     if lows and highs and max(lows) > min(highs):
         at.refuse(f"a number of at least {max(lows)}", f"at most {min(highs)}")
     return found
-
-
-_MAXIMUM = ("maximum", "exclusiveMaximum")
-
-assert NUMBER == {"minimum", "exclusiveMinimum", *_MAXIMUM, "multipleOf"}
 
 
 def _bound(value: Any, at: Place, *, is_lower: bool) -> float | int:
@@ -71,7 +66,7 @@ def _bound(value: Any, at: Place, *, is_lower: bool) -> float | int:
 def _multiple(value: Any, at: Place) -> float | int:
     if isinstance(value, bool) or not isinstance(value, int | float):
         at.refuse("a number", value)
-    if not math.isfinite(value) or value <= 0:
+    if not 0 < value < math.inf:
         at.refuse("a finite number above 0", value)
     exact = Decimal(repr(value)).normalize()
     _, digits, exponent = exact.as_tuple()

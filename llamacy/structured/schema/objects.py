@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from llamacy.structured.schema.places import Place
+from llamacy.structured.schema.places import Place, Visit
 from llamacy.structured.schema.strings import checked_pattern, counts
 from llamacy.structured.schema.values import check_text
-
-Visit: TypeAlias = "Callable[[Any, Place], Any]"
-"""Translates the schema of a part, at its place."""
 
 
 class Shape(NamedTuple):

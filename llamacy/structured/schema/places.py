@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from llamacy.arguments import short
 from llamacy.errors import ConstraintError, ConstraintLimitError
 
 MAX_DEPTH = 48
 """Most levels of a schema: llguidance reads 127 levels of JSON, two or three each."""
+
+
+Visit: TypeAlias = "Callable[[Any, Place], Any]"
+"""Translates the schema of a part, at its place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from llamacy.structured.schema.keywords import ASSERTIONS
 from llamacy.structured.schema.places import Place
 
 _CONSTANT = frozenset({"const", "default", "enum", "example", "examples"})
 _MOST_IDS = 10_000
+_MOST_STEPS = 20
 
 
 class Target(NamedTuple):
@@ -72,6 +74,21 @@ class References:
         if not isinstance(node, Mapping | bool):
             at.refuse("a reference to a part of the schema", reference)
         return Target(node, pointer)
+
+    def resolved(self, node: Any, at: Place) -> Any:
+        """Return the target of a schema that is a reference alone, or else itself.
+
+        Raises
+        ------
+        ConstraintError
+            There is no such target.
+        """
+        for _ in range(_MOST_STEPS):
+            is_reference = isinstance(node, Mapping) and "$ref" in node
+            if not is_reference or node.keys() & (ASSERTIONS - {"$ref"}):
+                break
+            node = self.find(node["$ref"], at).node
+        return node
 
     def _name(self, name: str, at: Place) -> Target:
         """Find a schema by its `$id` or `$anchor`."""

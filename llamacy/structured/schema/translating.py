@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from llamacy.structured.schema.alternatives import (
     are_disjoint,
@@ -12,6 +12,8 @@ from llamacy.structured.schema.alternatives import (
     tag_of,
     type_of,
 )
+from llamacy.structured.schema.arrays import array_keywords
+from llamacy.structured.schema.circles import check_circles
 from llamacy.structured.schema.keywords import (
     ARRAY,
     ASSERTIONS,
@@ -27,71 +29,15 @@ from llamacy.structured.schema.numbers import number_keywords
 from llamacy.structured.schema.objects import object_keywords, shape, with_names
 from llamacy.structured.schema.places import Place
 from llamacy.structured.schema.references import References
-from llamacy.structured.schema.strings import counts, string_keywords
+from llamacy.structured.schema.strings import string_keywords
+from llamacy.structured.schema.translated import Overlap, Part, Translated
+from llamacy.structured.schema.unenforced import is_enforced, is_harmless
 from llamacy.structured.schema.values import checked_value
 
 _MAX_PARTS: Final = 20_000
 """Most schemas within a schema, and constants of it."""
 
 _logger = logging.getLogger("llamacy")
-
-
-class Part(NamedTuple):
-    """A part of a schema.
-
-    Attributes
-    ----------
-    at : Place
-        Its place in the schema as it was given.
-    node : object
-        Its translation.
-    """
-
-    at: Place
-    node: Any
-
-
-class Overlap(NamedTuple):
-    """A declared property that a pattern may be for as well.
-
-    Attributes
-    ----------
-    at : Place
-        Its place.
-    key : str
-        The property.
-    pattern : str
-        The pattern of keys.
-    node : dict
-        The schema that its value must fit if the pattern fits the key.
-    """
-
-    at: Place
-    key: str
-    pattern: str
-    node: dict[str, Any]
-
-
-class Translated(NamedTuple):
-    """A schema that llguidance enforces.
-
-    Attributes
-    ----------
-    schema : dict
-        With all that it refers to in `$defs`.
-    parts : list of Part
-        Inner ones first: for finding the place of an error.
-    properties : list of Part
-        Properties that perhaps nothing fits: llguidance would leave them out of their
-        objects without an error.
-    overlaps : list of Overlap
-        More of these.
-    """
-
-    schema: dict[str, Any]
-    parts: list[Part]
-    properties: list[Part]
-    overlaps: list[Overlap]
 
 
 def translate(
@@ -150,7 +96,7 @@ class _Translator:
             name, target, pointer, is_joined = self._pending.pop()
             at = Place(self._argument, pointer)
             schemas[name] = self._visit(target, at, is_joined=is_joined)
-        _check_circles(schemas, Place(self._argument))
+        check_circles(schemas, Place(self._argument))
         if node is False:
             Place(self._argument).refuse("a schema that something fits", False)
         whole = {**node, "$defs": schemas} if schemas else node
@@ -184,8 +130,8 @@ class _Translator:
         if not isinstance(node, Mapping):
             at.refuse("a schema, as a dict or a bool", node)
         if also_required is not None:
-            required = [*node.get("required", ()), also_required]
-            node = {"type": "object", **node, "required": required}
+            required = shape(node, at).required
+            node = {"type": "object", **node, "required": [*required, also_required]}
         node = self._without_unenforced(self._known(node, at), at)
         lone = self._lone_part(node)
         if lone is not None:
@@ -194,7 +140,7 @@ class _Translator:
         found |= self._combining(node, at, found, is_joined=is_joined)
         part = Part(at, found)
         self._parts.append(part)
-        if _is_property(at) and may_be_empty(found):
+        if _is_property(at) and _may_be_empty(found):
             self._properties.append(part)
         return found
 
@@ -218,9 +164,9 @@ class _Translator:
         for keyword, value in node.items():
             if keyword == "propertyNames":
                 value = self._resolved(value)
-            if keyword not in NOT_ENFORCED or _is_enforced(node, keyword, value):
+            if keyword not in NOT_ENFORCED or is_enforced(node, keyword, value, at):
                 kept[keyword] = value
-            elif not _is_harmless(node, keyword):
+            elif not is_harmless(node, keyword):
                 self._leave_out(at / keyword, keyword)
         return kept
 
@@ -259,7 +205,7 @@ class _Translator:
         if node.keys() & STRING:
             found |= string_keywords(node, at, is_lenient=self._is_lenient)
         if node.keys() & ARRAY:
-            found |= self._array(node, at)
+            found |= array_keywords(node, at, self._visit)
         if node.keys() & OBJECT:
             found |= self._object(node, at, is_joined=is_joined)
         return found
@@ -272,28 +218,13 @@ class _Translator:
         self._count(at, len(value))
         return [checked_value(item, at / i) for i, item in enumerate(value)]
 
-    def _array(self, node: Mapping[str, Any], at: Place) -> dict[str, Any]:
-        found: dict[str, Any] = counts(node, at, "minItems", "maxItems")
-        first, rest, where = node.get("prefixItems"), node.get("items"), "items"
-        if isinstance(rest, list | tuple):  # up to the seventh draft
-            first, rest, where = rest, node.get("additionalItems"), "additionalItems"
-        if first is not None:
-            name = "items" if where == "additionalItems" else "prefixItems"
-            if not isinstance(first, list | tuple):
-                (at / name).refuse("a list of schemas", first)
-            found["prefixItems"] = [
-                self._visit(item, at / name / i) for i, item in enumerate(first)
-            ]
-        if rest is not None:
-            found["items"] = self._visit(rest, at / where)
-        return found
-
     def _object(
         self, node: Mapping[str, Any], at: Place, *, is_joined: bool
     ) -> dict[str, Any]:
         keys = shape(node, at)
         if "propertyNames" in node:
-            keys = with_names(keys, node["propertyNames"], at) or keys
+            names = node["propertyNames"]
+            keys = with_names(keys, names, at / "propertyNames") or keys
         found = object_keywords(
             node,
             at,
@@ -334,14 +265,11 @@ class _Translator:
             if not isinstance(parts, list | tuple) or not parts:
                 place.refuse("a list of schemas", parts)
             joined = is_joined or keyword == "allOf"
-            if keyword == "oneOf":
-                tag = self._tag(parts, place)
-                parts = [self._resolved(part) for part in parts] if tag else parts
-                options = {"also_required": tag} if tag else {}
-            else:
-                options = {}
+            tag = self._tag(parts, place) if keyword == "oneOf" else None
+            if tag is not None:
+                parts = [self._resolved(part) for part in parts]
             translated = [
-                self._visit(part, place / i, is_joined=joined, **options)
+                self._visit(part, place / i, is_joined=joined, also_required=tag)
                 for i, part in enumerate(parts)
             ]
             if keyword == "allOf":
@@ -377,14 +305,7 @@ class _Translator:
         return f"#/$defs/{self._names[key]}"
 
     def _resolved(self, node: Any) -> Any:
-        """Return the target of a schema that is a reference alone, or else itself."""
-        seen = 0
-        while isinstance(node, Mapping) and "$ref" in node and seen < 20:
-            if node.keys() & (ASSERTIONS - {"$ref"}):
-                break
-            node = self._references.find(node["$ref"], Place(self._argument)).node
-            seen += 1
-        return node
+        return self._references.resolved(node, Place(self._argument))
 
 
 def _is_property(at: Place) -> bool:
@@ -392,7 +313,7 @@ def _is_property(at: Place) -> bool:
     return above == "properties"
 
 
-def may_be_empty(node: Mapping[str, Any]) -> bool:
+def _may_be_empty(node: Mapping[str, Any]) -> bool:
     """Whether the keywords of a translated schema may leave nothing that fits."""
     keys = node.keys() - {"type"}
     constants = [node["const"]] if "const" in node else node.get("enum")
@@ -405,70 +326,9 @@ def may_be_empty(node: Mapping[str, Any]) -> bool:
     return len(keys) > 1 and not keys <= structure
 
 
-def _is_enforced(node: Mapping[str, Any], keyword: str, value: Any) -> bool:
-    """Whether a keyword of `NOT_ENFORCED` can be said by others."""
-    if keyword == "unevaluatedProperties":
-        return value is False and not node.keys() & COMBINING
-    if keyword == "propertyNames":
-        keys = shape(node, Place(""))
-        return with_names(keys, value, Place("")) is not None
-    return False
-
-
-def _is_harmless(node: Mapping[str, Any], keyword: str) -> bool:
-    """Whether a keyword of `NOT_ENFORCED` forbids nothing here."""
-    value = node[keyword]
-    match keyword:
-        case "uniqueItems":
-            most = node.get("maxItems")
-            return value is False or (isinstance(most, int) and most <= 1)
-        case "if":
-            return not node.keys() & {"then", "else"}
-        case "then" | "else":
-            return "if" not in node
-        case "minContains" | "maxContains":
-            return "contains" not in node
-        case "unevaluatedItems" | "unevaluatedProperties" | "propertyNames":
-            return value is True or value == {}
-        case "not":
-            return value is False
-        case "dependentRequired" | "dependentSchemas" | "dependencies":
-            return bool(value == {})
-    return False
-
-
 def _checked_type(value: Any, at: Place) -> Any:
     names = [value] if isinstance(value, str) else value
     is_list = isinstance(names, list | tuple) and bool(names)
     if not is_list or not all(isinstance(n, str) and n in TYPES for n in names):
         at.refuse(f"one of {', '.join(TYPES)}, or a list of them", value)
     return value if isinstance(value, str) else list(value)
-
-
-def _check_circles(schemas: Mapping[str, Any], at: Place) -> None:
-    """Check that no schema stands for itself without anything between."""
-    done: set[str] = set()
-    for first in schemas:
-        path: list[str] = []
-        pending: list[tuple[str, bool]] = [(first, True)]
-        while pending:
-            name, enters = pending.pop()
-            if not enters:
-                done.add(path.pop())
-            elif name in path:
-                at.refuse("a schema without circles", "a $ref that leads to itself")
-            elif name not in done:
-                path.append(name)
-                pending.append((name, False))
-                pending += [(one, True) for one in _direct(schemas[name])]
-
-
-def _direct(node: Any) -> list[str]:
-    """Name the schemas that a value must fit, or may, by fitting this one."""
-    if not isinstance(node, Mapping):
-        return []
-    found = [node["$ref"].removeprefix("#/$defs/")] if "$ref" in node else []
-    for keyword in ("allOf", "anyOf"):
-        for part in node.get(keyword, ()):
-            found += _direct(part)
-    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -42,7 +41,7 @@ def checked_value(value: Any, at: Place) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
-        if not math.isfinite(value) or abs(value) > MAX_EXACT:
+        if not abs(value) <= MAX_EXACT:  # nor is NaN
             at.refuse("numbers from -2**53 to 2**53: longer ones as strings", value)
         return value
     if isinstance(value, str):

@@ -262,18 +262,22 @@ def test_text_in_tags_is_held_to_rules_or_its_tool_is_disabled(
         tool("one", const="x y"),
         tool("pattern", type="string", pattern="^a"),
         tool("mixed", anyOf=[{"type": "string", "maxLength": 3}, {"type": "null"}]),
+        tool("named", **{"$ref": "#a", "$defs": {"b": {"$anchor": "a", "const": "z"}}}),
+        tool("never", **{"$ref": "#/properties/a/$defs/b", "$defs": {"b": False}}),
         tool("many", type="array", items={"type": "string", "pattern": "^a$"}),
     ]
     answer = ask(puppet, "coder", tools=tools, tool_choice="required", max_tokens=3)
     assert [reason.partition(":")[0] for reason in answer.disabled_tools] == [
         "tools['pattern']",
         "tools['mixed']",
+        "tools['never']",
     ]
     assert "which tags cannot hold it to" in answer.disabled_tools[0]
     answer = ask(puppet, "coder", tools=tools, tool_choice="some")
     assert 1 <= len(answer.tool_calls[0].arguments["a"]) <= 3
-    answer = ask(puppet, "coder", tools=tools, tool_choice="one")
-    assert answer.tool_calls[0].arguments == {"a": "x y"}
+    for name, text in (("one", "x y"), ("named", "z")):
+        answer = ask(puppet, "coder", tools=tools, tool_choice=name)
+        assert answer.tool_calls[0].arguments == {"a": text}
 
 
 @pytest.mark.parametrize(
@@ -305,6 +309,23 @@ def test_choices_in_openais_shape_and_none(puppet: llamacy.Model) -> None:
     without = puppet.chat_prompt("Look!", chat_format=options["chat_format"])
     assert puppet.chat_prompt("Look!", tool_choice="none", **options) == without
     assert puppet.chat_prompt("Look!", tool_choice="auto", **options) != without
+
+
+def test_keys_of_a_schema_need_not_be_texts(puppet: llamacy.Model) -> None:
+    properties = {1: {"const": "x"}}
+    tools = [{**TIME, "parameters": {"properties": properties, "required": ["1"]}}]
+    answer = ask(puppet, "coder", tools=tools, tool_choice="required")
+    assert answer.tool_calls[0].arguments == {"1": "x"}
+
+
+def test_any_is_a_word_unless_a_tool_has_that_name(puppet: llamacy.Model) -> None:
+    for choice in ("any", "required"):
+        answer = ask(puppet, "hermes", tools=[TIME], tool_choice=choice)
+        assert {call.name for call in answer.tool_calls} == {"time"}
+    tools = [TIME, {**TIME, "name": "any"}]
+    answer = ask(puppet, "hermes", tools=tools, tool_choice="any")
+    assert [call.name for call in answer.tool_calls] == ["any"]
+    assert ask(puppet, "hermes", tools=tools, tool_choice="required").tool_calls
 
 
 def test_a_template_that_marks_no_calls_cannot_be_strict_about_them(

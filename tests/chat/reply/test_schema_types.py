@@ -37,6 +37,7 @@ def types(schema: object) -> set[str]:
         ({"$ref": "#/$defs/Span"}, {"object"}),
         ({"$ref": "#/$defs/Span", "description": "d"}, {"object"}),
         ({"$ref": "#/$defs/a~1b~0c"}, {"integer"}),
+        ({"$ref": "#/%24defs/a~1b~0c"}, {"integer"}),
         ({"$ref": "#/properties/x"}, set()),
         ({"$ref": "#/$defs/Loop"}, set()),
         ({"$ref": "#/$defs/Tree"}, {"null"}),
