@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from llamacy.chat.constrained.constraint import constrained
 from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages
 from llamacy.chat.prompt import ChatPrompt, PromptMaker, PromptOptions
@@ -159,6 +158,9 @@ def _request(
     """Make a request of a prompt; return the prompt with the tools it must not call."""
     constraint = None
     if prompt.wanted:
+        # most answers are not held to anything
+        from llamacy.chat.constrained.constraint import constrained
+
         tokenizer, compiler = engine.tokenizer.get(), engine.compiler
         constraint, disabled = constrained(
             prompt.wanted, prompt.reader, tokenizer, compiler

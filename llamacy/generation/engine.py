@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -27,8 +27,10 @@ from llamacy.generation.worker import Worker
 from llamacy.ops.state.sequence import SequenceState
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.sampling.constraint import Constraint
-from llamacy.structured.compiling import Compiler, compiler_of
 from llamacy.tokenizers.lazy import LazyTokenizer
+
+if TYPE_CHECKING:
+    from llamacy.structured.compiling import Compiler
 
 _TEXTS = (str, bytes, bytearray, memoryview)  # sequences, but not of token ids
 
@@ -257,6 +259,8 @@ class Engine:
         FormatError
             The model has no usable vocabulary.
         """
+        from llamacy.structured.compiling import compiler_of  # most texts need none
+
         return compiler_of(self.tokenizer.get(), self.n_vocab)
 
     def request(
