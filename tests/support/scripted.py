@@ -165,7 +165,8 @@ class ScriptedExecutor:
     def _next(self, held: list[int]) -> int:
         for prompt, answer in self.script.items():
             if tuple(held[: len(prompt)]) == prompt:
-                return [*answer, EOG][min(len(held) - len(prompt), len(answer))]
+                n = len(held) - len(prompt)
+                return answer[n] if n < len(answer) else EOG
         return EOG
 
 
