@@ -224,7 +224,7 @@ def _check(
         prompt_cache,
         max_waiting,
         checked_flag("drafting", drafting),
-        None if draft is None else find_source(draft).path,
+        None if draft is None else find_source(draft, argument="draft").path,
     )
 
 

@@ -13,7 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.errors import FormatError, ModelFileError, OutOfMemoryError
+from llamacy.errors import (
+    ArgumentError,
+    FormatError,
+    ModelFileError,
+    OutOfMemoryError,
+)
 from llamacy.generation.drafting.draft_model import DraftModel, Worth
 from llamacy.generation.drafting.model_drafter import ModelDrafter
 from llamacy.model.model import Model
@@ -187,6 +192,8 @@ def test_a_draft_model_with_other_tokens_is_refused(
         llamacy.load(shared / "models/stories260K-F32.gguf", draft=babble_model)
     with pytest.raises(ModelFileError, match=r"no\.gguf"):
         llamacy.load(babble_model, draft=tmp_path / "no.gguf")
+    with pytest.raises(ArgumentError, match="draft: wanted a path or a name, found"):
+        llamacy.load(babble_model, draft="")
 
 
 def test_a_draft_model_is_pickled_with_its_model(model: Model) -> None:
