@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from llamacy.arguments import checked_choice, checked_flag
-from llamacy.chat.constrained.choice import Choice, ToolChoice, choice_among
+from llamacy.chat.constrained.choice import MAY_CALL, ToolChoice, choice_among
 from llamacy.chat.constrained.wanted import Wanted
 from llamacy.chat.effort import with_effort
 from llamacy.chat.formats import TemplateSource
@@ -152,7 +152,7 @@ class PromptMaker:
         tools = checked_tools(options.get("tools"))
         choice = choice_among(options.get("tool_choice"), tools)
         if choice is None:
-            tools, choice = [], Choice()
+            tools, choice = [], MAY_CALL
         is_strict = checked_flag("strict_tools", options.get("strict_tools", False))
         self._wanted = Wanted(params.form, tools, choice, is_strict)
         if choice.is_required and self._wanted.form is not None:

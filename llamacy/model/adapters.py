@@ -135,6 +135,9 @@ def _check_invocation(file: LoraFile, config: ModelConfig, n_files: int) -> None
     if not file.invocation:
         return
     field = "invocation tokens"
+    if not config.is_causal:
+        wanted = "none for an encoder, which generates no texts"
+        raise FormatError(file.path, field, wanted, len(file.invocation))
     if n_files > 1:
         wanted = "one adapter alone, if tokens invoke it"
         raise FormatError(file.path, field, wanted, f"one of {n_files}")

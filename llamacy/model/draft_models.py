@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llamacy.config import ModelConfig
 from llamacy.errors import FormatError
 from llamacy.formats.model_file import ModelFile
 from llamacy.model.executors import load_executor
+from llamacy.model.quantizing import quantized
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model
+from llamacy.model_files.sources import Source
 
 if TYPE_CHECKING:
     from llamacy.ops.plan.plan import Plan
@@ -35,30 +36,32 @@ class LoadedDraft(NamedTuple):
 
 
 def read_draft(
-    path: Path, model: ModelFile, config: ModelConfig, **options: Any
+    source: Source, model: ModelFile, config: ModelConfig, **options: Any
 ) -> LoadedDraft:
     """Read a draft model.
 
     Parameters
     ----------
-    path : Path
-        Its file or folder.
+    source : Source
+        Its file or folder, and the type to quantise it to.
     model : ModelFile
         The file of the model that it drafts for.
     config : ModelConfig
         The hyperparameters of that model.
     **options : Any
-        Options of `load_executor`.
+        Options of `load_executor`, `n_threads` among them.
 
     Raises
     ------
     FormatError
         It has other tokens; or any other error of `llamacy.load`.
     """
-    with open_model(path) as file:
+    with open_model(source.path) as file:
         _, its_config = read_hyperparameters(file)
         _check_tokens(file, its_config, model, config)
-        executor = load_executor(file, its_config, **options)
+        n_threads: int = options["n_threads"]
+        with quantized(file, its_config, source.type, n_threads) as weights:
+            executor = load_executor(weights, its_config, **options)
         learned = its_config.has_learned_positions
         return LoadedDraft(executor, its_config.n_ctx_train if learned else None)
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llamacy.architectures.tensors import mapped_names
 from llamacy.arguments import (
     MAX_CTX,
     check_callback,
@@ -21,18 +19,17 @@ from llamacy.arguments import (
 )
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError
-from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.model_file import ModelFile
-from llamacy.formats.requantized import RequantizedFile
 from llamacy.ggml.file_types import FileType
 from llamacy.model.adapters import AdapterSet, Lora, read_adapters
 from llamacy.model.draft_models import LoadedDraft, read_draft
 from llamacy.model.executors import Progress, load_executor
 from llamacy.model.model import Model
 from llamacy.model.pickling import Recipe, lasting_source
+from llamacy.model.quantizing import quantized
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.opening import open_model
-from llamacy.model_files.sources import find_source
+from llamacy.model_files.sources import Source, find_source
 from llamacy.ops.batch import MAX_BATCH, N_BATCH
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.sessions.file import Origin
@@ -159,7 +156,7 @@ def load(
     }
     settings = _check(source, **options)
     if draft is not None and settings.draft is not None:
-        options["draft"] = lasting_source(draft, settings.draft)
+        options["draft"] = lasting_source(draft, settings.draft.path)
     parts = _read(settings, lora, progress)
     lasting = lasting_source(source, settings.path)
     recipe = Recipe(lasting, tuple(options.items()), parts.fingerprint)
@@ -179,7 +176,7 @@ class _Settings:
     prompt_cache: int | None
     max_waiting: int | None
     drafting: bool
-    draft: Path | None
+    draft: Source | None
 
 
 class _Parts(NamedTuple):
@@ -224,7 +221,7 @@ def _check(
         prompt_cache,
         max_waiting,
         checked_flag("drafting", drafting),
-        None if draft is None else find_source(draft).path,
+        None if draft is None else find_source(draft, argument="draft"),
     )
 
 
@@ -232,10 +229,11 @@ def _read(settings: _Settings, lora: Lora, progress: Progress | None) -> _Parts:
     """Read the file: hyperparameters, adapters, and the weights, which are packed."""
     with ExitStack() as opened:
         file: ModelFile = opened.enter_context(open_model(settings.path))
-        architecture, config = read_hyperparameters(file)
+        _, config = read_hyperparameters(file)
         adapters = read_adapters(lora, config)
-        mapped = mapped_names(architecture.tensors(config))
-        weights = _quantized(file, mapped, settings, opened)
+        weights = opened.enter_context(
+            quantized(file, config, settings.file_type, settings.n_threads)
+        )
         options: dict[str, Any] = {
             "n_threads": settings.n_threads,
             "kv_type": settings.kv_type,
@@ -247,22 +245,6 @@ def _read(settings: _Settings, lora: Lora, progress: Progress | None) -> _Parts:
         executor = load_executor(weights, config, progress=progress, **options)
         fingerprint = weights.fingerprint()
         return _Parts(config, executor, weights.metadata, fingerprint, adapters, draft)
-
-
-def _quantized(
-    file: ModelFile, mapped: Collection[str], settings: _Settings, opened: ExitStack
-) -> ModelFile:
-    """Return the file, or what quantises its tensors as they are read.
-
-    Tensors that are left in the file stay as they are.
-    """
-    if settings.file_type is None:
-        return file
-    usual = usual_experts(file.tensors, file.path)
-    requantized = RequantizedFile(
-        file, settings.file_type, settings.n_threads, usual, kept=mapped
-    )
-    return opened.enter_context(requantized)
 
 
 def _assemble(parts: _Parts, settings: _Settings, recipe: Recipe) -> Model:

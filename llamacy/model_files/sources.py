@@ -73,6 +73,7 @@ def find_source(
     source: str | os.PathLike[str],
     *,
     progress: Callable[[float], None] | None = None,
+    argument: str = "source",
 ) -> Source:
     """Find the model that `source` names; download it from the hub if necessary.
 
@@ -88,6 +89,8 @@ def find_source(
         A path or a name; a `Path` is always a path.
     progress : callable, optional
         Called with the share of a download, 0.0 to 1.0.
+    argument : str, default "source"
+        Name of the caller's argument, for errors.
 
     Returns
     -------
@@ -107,7 +110,8 @@ def find_source(
         As for `llamacy.pull`.
     """
     if not is_path(source) or source == "":  # as of a shell's variable that is not set
-        raise ArgumentError(f"source: wanted a path or a name, found {short(source)}")
+        wanted = "wanted a path or a name"
+        raise ArgumentError(f"{argument}: {wanted}, found {short(source)}")
     if source == DEMO:
         return Source(_DEMO_FILE)
     if os.fsdecode(source).startswith("~") and not os.path.exists(source):

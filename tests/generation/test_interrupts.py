@@ -29,14 +29,14 @@ _FILES = (
 
 
 def gathers(worker: Worker) -> None:
-    gather(worker, [request("go") for _ in range(6)])
+    gather(worker, [request("go") for _ in range(4)])
 
 
 def iterates(worker: Worker) -> None:
     def make(_: object, __: str) -> Job[None]:
         return Job([request("go")], lambda: None)
 
-    jobs = Jobs(Given(iter(range(6)), PROMPTS), lambda: make)
+    jobs = Jobs(Given(iter(range(4)), PROMPTS), lambda: make)
     with Each(worker, jobs) as each:
         for _ in each:
             pass

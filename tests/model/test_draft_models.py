@@ -13,10 +13,21 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.errors import FormatError, ModelFileError, OutOfMemoryError
+from llamacy.errors import (
+    ArgumentError,
+    FormatError,
+    ModelFileError,
+    OutOfMemoryError,
+)
 from llamacy.generation.drafting.draft_model import DraftModel, Worth
 from llamacy.generation.drafting.model_drafter import ModelDrafter
+from llamacy.ggml.file_types import find_file_type
+from llamacy.kernels.packing.matrices import PackedMatrix
+from llamacy.model.draft_models import read_draft
 from llamacy.model.model import Model
+from llamacy.model_files.hyperparameters import read_hyperparameters
+from llamacy.model_files.opening import open_model
+from llamacy.model_files.sources import Source
 from llamacy.ops.plan.plan import Plan
 from tests.support import random_model, recurrent_model
 from tests.support.drafted import FreeRows, rows_cost_nothing
@@ -187,6 +198,22 @@ def test_a_draft_model_with_other_tokens_is_refused(
         llamacy.load(shared / "models/stories260K-F32.gguf", draft=babble_model)
     with pytest.raises(ModelFileError, match=r"no\.gguf"):
         llamacy.load(babble_model, draft=tmp_path / "no.gguf")
+    with pytest.raises(ArgumentError, match="draft: wanted a path or a name, found"):
+        llamacy.load(babble_model, draft="")
+
+
+def test_a_draft_model_has_the_type_that_its_name_asks_for(
+    paths: tuple[Path, Path],
+) -> None:
+    """As folders on the hub: "user/repo:Q8_0"."""
+    source = Source(paths[0], find_file_type("Q8_0"))
+    with open_model(paths[0]) as file:
+        _, config = read_hyperparameters(file)
+        draft = read_draft(source, file, config, n_threads=1)
+    weight = draft.executor._weights["blk.0.attn_q.weight"]
+    assert isinstance(weight, PackedMatrix)
+    assert weight.type_name == "Q8_0"
+    draft.executor.close()
 
 
 def test_a_draft_model_is_pickled_with_its_model(model: Model) -> None:

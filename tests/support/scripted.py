@@ -26,14 +26,13 @@ from llamacy.sampling import SamplingParams
 
 EOG = 0
 N_VOCAB = 300
+_SURE = np.eye(N_VOCAB, dtype=np.float32)  # logits of each token
 
 
 class Vocabulary:
     """Token 1 + b is the byte b; tokens from 257 on are the given words."""
 
-    n_vocab = (
-        N_VOCAB - 1
-    )  # one less than the model's, like in models with padded vocabularies
+    n_vocab = N_VOCAB - 1  # one less than a model's that pads its vocabulary
     eog_ids = frozenset([EOG])
     suppressed = suppressed_first = frozenset[int]()
     markers: tuple[str, ...] = ()
@@ -155,8 +154,7 @@ class ScriptedExecutor:
             assert position == len(sequence.held)
             sequence.held.append(int(token))
             after.append(self._next(sequence.held))
-        rows: NDArray[np.float32] = np.eye(N_VOCAB, dtype=np.float32)
-        result: NDArray[np.float32] = rows[np.array(after)[batch.wanted]]
+        result: NDArray[np.float32] = _SURE[np.array(after)[batch.wanted]]
         if logits is None:
             return result
         logits[:] = result
@@ -165,7 +163,8 @@ class ScriptedExecutor:
     def _next(self, held: list[int]) -> int:
         for prompt, answer in self.script.items():
             if tuple(held[: len(prompt)]) == prompt:
-                return [*answer, EOG][min(len(held) - len(prompt), len(answer))]
+                n = len(held) - len(prompt)
+                return answer[n] if n < len(answer) else EOG
         return EOG
 
 

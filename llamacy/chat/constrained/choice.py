@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from llamacy.arguments import short
 from llamacy.errors import ArgumentError
@@ -29,6 +29,10 @@ class Choice(NamedTuple):
     name: str | None = None
 
 
+MAY_CALL: Final = Choice()
+"""The answer may call tools, any of those given, or none."""
+
+
 def choice_among(
     given: ToolChoice, tools: Sequence[Mapping[str, Any]]
 ) -> Choice | None:
@@ -41,7 +45,7 @@ def choice_among(
     """
     names = [tool["function"]["name"] for tool in tools]
     if given is None or given == "auto":
-        return Choice()
+        return MAY_CALL
     if given == "none":
         return None
     if given == "required" or (given == "any" and "any" not in names):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from llamacy.arguments import short
-from llamacy.chat.constrained.choice import Choice
+from llamacy.chat.constrained.choice import MAY_CALL, Choice
 from llamacy.errors import ConstraintError
 from llamacy.structured.form import Form
 from llamacy.structured.options import schema_form
@@ -81,7 +81,7 @@ class Wanted:
 
     form: Form | None = None
     tools: Sequence[Mapping[str, Any]] = ()
-    choice: Choice = Choice()  # noqa: RUF009 -- a tuple
+    choice: Choice = MAY_CALL
     is_strict: bool = False
 
     def __bool__(self) -> bool:

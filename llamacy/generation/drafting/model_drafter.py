@@ -1,4 +1,4 @@
-"""The drafts of one text by a smaller model, where the text itself has none."""
+"""The drafts of one text by a smaller model, where the text is less sure itself."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _PATIENCE: Final = 64  # tokens after which a model that was often wrong is trie
 
 
 class ModelDrafter:
-    """Proposes what the text has said before, or else what a smaller model says.
+    """Proposes what a smaller model says, unless the text is surer of itself.
 
     The model is asked for all texts together, between `begin` and `chances`: see
-    `DraftModel`.
+    `DraftModel`. Where it has nothing to say, the text's own proposal stands.
 
     Parameters
     ----------
@@ -55,8 +55,7 @@ class ModelDrafter:
         self._tail: list[int] = []  # tokens that it has read after these
         self._model = model
         self._text = TextDrafter(self.ids)
-        self._uses_model = False
-        self._n_agreed: int | None = None  # None: the text has left the proposal
+        self._n_agreed: int | None = 0  # None: the text has left the proposal
         self._chances: list[float] = []
         self._kinds: list[int] = []
         self._rates = Rates(_USUAL)
@@ -88,18 +87,16 @@ class ModelDrafter:
         self._forget_proposal()
         self._text.begin(most)
         chances = self._text.chances()
-        self._uses_model = not chances or chances[0] < self.usual_rate
-        if self._uses_model:
-            self._n_agreed = 0
+        if not chances or chances[0] < self.usual_rate:
             self._model.ask(self, most)
 
     def chances(self) -> Sequence[float]:
         """Return how likely 1, 2 ... tokens are right: see `Drafter`."""
-        return self._chances if self._uses_model else self._text.chances()
+        return self._chances or self._text.chances()
 
     def propose(self, n: int) -> list[int]:
         """Return the first `n` tokens of the proposal."""
-        return self.tokens[:n] if self._uses_model else self._text.propose(n)
+        return self.tokens[:n] if self.tokens else self._text.propose(n)
 
     # The model's side.
 
@@ -169,4 +166,4 @@ class ModelDrafter:
 
     def _forget_proposal(self) -> None:
         self.tokens, self._chances, self._kinds = [], [], []
-        self._uses_model, self._n_agreed = False, None
+        self._n_agreed = 0

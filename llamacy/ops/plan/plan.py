@@ -362,10 +362,10 @@ class Plan(HeldMemory):
         with self._lock:
             self._check_open()
             compiled, plain, embeddings = None, None, self._embeddings
-            if embeddings is not None:
+            if embeddings is not None and is_activated:  # on ends of generated texts
+                embeddings = replace(embeddings, adapters={}, saved=None)
+            elif embeddings is not None:
                 embeddings = replace(embeddings, adapters=adapters, saved=saved)
-                if is_activated:  # on the ends of texts that are generated
-                    embeddings = replace(embeddings, adapters={}, saved=None)
             forward, config, weights = self._forward, self._config, self._weights
             if config.is_causal:
                 compiled = self._compile(

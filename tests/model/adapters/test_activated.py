@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,12 @@ def test_an_adapter_that_tokens_invoke_is_used_alone(
 ) -> None:
     with pytest.raises(llamacy.FormatError, match="one adapter alone.*one of 2"):
         model.set_adapters([activated, lora])
+
+
+def test_an_encoder_has_no_texts_to_invoke_an_adapter_in(
+    base: Path, activated: Path
+) -> None:
+    with open_gguf(base) as file:
+        config = replace(read_config(file), is_causal=False)
+    with pytest.raises(llamacy.FormatError, match="none for an encoder.*found 2"):
+        read_adapters(activated, config)
