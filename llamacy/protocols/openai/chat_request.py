@@ -50,8 +50,7 @@ class ChatRequest:
 
     def options_of(self, index: int) -> dict[str, Any]:
         """Return the keyword arguments for one of the answers."""
-        options: dict[str, Any] = seeded(self.options, index)
-        return options
+        return seeded(self.options, index)
 
 
 def chat_request(body: object) -> ChatRequest:

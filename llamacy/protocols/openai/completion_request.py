@@ -53,8 +53,7 @@ class CompletionRequest:
 
     def options_of(self, index: int) -> dict[str, Any]:
         """Return the keyword arguments for one text of a prompt."""
-        options: dict[str, Any] = seeded(self.options, index)
-        return options
+        return seeded(self.options, index)
 
 
 def completion_request(body: object) -> CompletionRequest:
